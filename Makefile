@@ -1,0 +1,48 @@
+# Everything a person or CI calls. `make install` is quick when nothing changed.
+PYTHON ?= python3
+VENV := .venv
+BIN := $(VENV)/bin
+export DAGSTER_HOME ?= $(CURDIR)/.mlops/dagster
+export MLOPS_HOME ?= $(CURDIR)/.mlops
+
+.PHONY: install demo dev test check lock clean
+.DEFAULT_GOAL := demo
+
+install: $(VENV)/.installed
+
+$(VENV)/.installed: requirements.lock pyproject.toml
+	@$(PYTHON) -c 'import sys; sys.exit(sys.version_info[:2] not in ((3, 11), (3, 12)))' 2>/dev/null || { \
+	  echo "mlops_dagster needs Python 3.11 or 3.12; '$(PYTHON)' is $$($(PYTHON) --version 2>&1 || true)."; \
+	  echo "Name one like this: make $(or $(MAKECMDGOALS),demo) PYTHON=python3.12"; exit 1; }
+	$(PYTHON) -m venv --clear $(VENV)
+	@echo "Installing the locked dependencies (about two minutes the first time) ..."
+	$(BIN)/pip install --quiet --disable-pip-version-check --no-deps --require-hashes -r requirements.lock
+	$(BIN)/pip install --quiet --disable-pip-version-check --no-deps --no-build-isolation -e .
+	@touch $@
+
+demo: install
+	$(BIN)/mlops rehearse
+
+dev: install $(DAGSTER_HOME)/dagster.yaml
+	$(BIN)/mlops dev
+
+$(DAGSTER_HOME)/dagster.yaml: dagster.yaml
+	@mkdir -p $(DAGSTER_HOME)
+	@cp dagster.yaml $@
+
+test: install
+	$(BIN)/pytest -q
+
+check: install
+	$(BIN)/ruff check .
+	$(BIN)/ruff format --check .
+	$(BIN)/mypy
+	$(BIN)/lint-imports
+
+# Needs uv; --no-emit-index-url keeps addresses out of the file.
+lock:
+	uv pip compile pyproject.toml --extra example --extra dev --universal --python-version 3.11 \
+	  --no-emit-index-url --generate-hashes --no-header --quiet --upgrade -o requirements.lock
+
+clean:
+	rm -rf .mlops $(VENV)

@@ -1,0 +1,1 @@
+"""The closed loop of production machine learning, on Dagster."""

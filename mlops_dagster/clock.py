@@ -1,0 +1,57 @@
+"""Where the time comes from. All times are UTC and aware.
+
+>>> clock = ReplayedClock(datetime(2013, 3, 1, tzinfo=UTC))
+>>> clock.advance_to(datetime(2013, 3, 2, tzinfo=UTC))
+>>> clock.advance_to(datetime(2013, 3, 1, tzinfo=UTC))  # time never runs back
+>>> clock.now().isoformat()
+'2013-03-02T00:00:00+00:00'
+"""
+
+import threading
+from datetime import UTC, datetime
+from typing import Protocol
+
+
+class Clock(Protocol):
+    def now(self) -> datetime:
+        """The current time, UTC and aware."""
+        ...
+
+
+class SystemClock:
+    """The machine's clock."""
+
+    def now(self) -> datetime:
+        return datetime.now(UTC)
+
+
+class ReplayedClock:
+    """A clock that shows the latest time it was told: recorded traffic, an `as_of`, a test."""
+
+    def __init__(self, start: datetime) -> None:
+        self._now = in_utc(start)
+        self._lock = threading.Lock()
+
+    def now(self) -> datetime:
+        return self._now
+
+    def advance_to(self, time: datetime) -> None:
+        """Move on to `time`; an earlier time changes nothing."""
+        with self._lock:
+            self._now = max(self._now, in_utc(time))
+
+
+def in_utc(time: datetime) -> datetime:
+    """`time` in UTC; raises ValueError if it is naive."""
+    if time.tzinfo is None:
+        raise ValueError(f"the time {time.isoformat()} has no time zone; add one, e.g. +00:00")
+    return time.astimezone(UTC)
+
+
+def parse_time(text: str) -> datetime:
+    """An ISO 8601 time with a zone, in UTC.
+
+    >>> parse_time("2013-03-01T06:00:00Z").isoformat()
+    '2013-03-01T06:00:00+00:00'
+    """
+    return in_utc(datetime.fromisoformat(text))

@@ -1,0 +1,162 @@
+"""Every error of the project, in one tree.
+
+Each class is also the builtin that fits it, so callers may catch either, and has a stable `code` that
+CLI, HTTP answers and tests use. A message says what was wrong, with what value, and what to do.
+"""
+
+from typing import ClassVar
+
+
+class MlopsError(Exception):
+    """Root of the tree.
+
+    >>> str(ModelNotFoundError("no model 'x'; `mlops models list` shows what there is"))
+    "no model 'x'; `mlops models list` shows what there is"
+    >>> ModelNotFoundError.code
+    'model_not_found'
+    """
+
+    code: ClassVar[str] = "mlops_error"
+
+    @property
+    def message(self) -> str:
+        return str(self.args[0]) if self.args else self.code
+
+    def __str__(self) -> str:
+        return self.message
+
+
+class NotFoundError(MlopsError, LookupError):
+    code = "not_found"
+
+
+class ModelNotFoundError(NotFoundError):
+    code = "model_not_found"
+
+
+class VersionNotFoundError(NotFoundError):
+    code = "version_not_found"
+
+
+class PredictionNotFoundError(NotFoundError):
+    code = "prediction_not_found"
+
+
+class RolloutNotFoundError(NotFoundError):
+    code = "rollout_not_found"
+
+
+class ArtifactNotFoundError(NotFoundError):
+    code = "artifact_not_found"
+
+
+class InvalidInputError(MlopsError, ValueError):
+    code = "invalid_input"
+
+
+class InvalidNameError(InvalidInputError):
+    code = "invalid_name"
+
+
+class InvalidVersionError(InvalidInputError):
+    code = "invalid_version"
+
+
+class InvalidFeaturesError(InvalidInputError):
+    """A request whose features are missing, unknown or of the wrong type."""
+
+    code = "invalid_features"
+
+
+class InvalidPolicyError(InvalidInputError):
+    code = "invalid_policy"
+
+
+class UnsafeArtifactError(InvalidInputError):
+    """An artifact that would run code when loaded (pickle, joblib)."""
+
+    code = "unsafe_artifact"
+
+
+class RefusedError(MlopsError):
+    """A promise of the platform forbids the change."""
+
+    code = "refused"
+
+
+class IncompleteCardError(RefusedError, ValueError):
+    code = "incomplete_card"
+
+
+class QualityGateError(RefusedError):
+    code = "quality_gate"
+
+
+class TransitionError(RefusedError):
+    """The state machine has no such step."""
+
+    code = "transition_not_allowed"
+
+
+class ConflictError(MlopsError):
+    """Somebody else changed the same thing first."""
+
+    code = "conflict"
+
+
+class EpochConflictError(ConflictError):
+    code = "epoch_conflict"
+
+
+class VersionExistsError(ConflictError):
+    """The version is registered with other bytes."""
+
+    code = "version_exists"
+
+
+class AlreadyRunningError(ConflictError):
+    code = "already_running"
+
+
+class CorruptedError(MlopsError):
+    """Stored bytes are not the bytes that were stored."""
+
+    code = "corrupted"
+
+
+class CorruptedArtifactError(CorruptedError):
+    code = "corrupted_artifact"
+
+
+class AuditError(CorruptedError):
+    """The event chain was changed, reordered or cut."""
+
+    code = "audit_broken"
+
+
+class StorageError(MlopsError, OSError):
+    """A database, disk or object store cannot be used now."""
+
+    code = "storage"
+
+
+class HomeNotWritableError(StorageError):
+    code = "home_not_writable"
+
+
+class TrainingDataError(MlopsError, ValueError):
+    """A training set failed its validation."""
+
+    code = "training_data"
+
+
+class ModelFailedError(MlopsError, RuntimeError):
+    """A model raised, or returned something of the wrong shape."""
+
+    code = "model_failed"
+
+
+class ServerError(MlopsError, RuntimeError):
+    """A server that this process started or talks to did not do its part."""
+
+    code = "server"

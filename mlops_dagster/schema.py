@@ -1,0 +1,58 @@
+"""What a model takes and gives: named features of two kinds, and classes."""
+
+import hashlib
+from typing import Literal, Self
+
+from pydantic import BaseModel, ConfigDict, model_validator
+
+
+class Feature(BaseModel):
+    """One input column: float64 numbers, or strings. Null is NaN or None."""
+
+    model_config = ConfigDict(frozen=True, extra="forbid")
+
+    name: str
+    kind: Literal["numeric", "categorical"]
+    nullable: bool = True
+
+
+class ModelSchema(BaseModel):
+    """The features, in the order the estimator takes them, and the classes it tells apart.
+
+    The score of a prediction is the probability of the last class when there are two (late flights,
+    fraud, churn: the class one asks about), else of the predicted class.
+
+    >>> schema = ModelSchema(features=(Feature(name="hour", kind="numeric"),), classes=("on_time", "late"))
+    >>> schema.feature("hour").kind
+    'numeric'
+    """
+
+    model_config = ConfigDict(frozen=True, extra="forbid")
+
+    features: tuple[Feature, ...]
+    classes: tuple[str, ...]
+
+    @model_validator(mode="after")
+    def _names_differ(self) -> Self:
+        names = self.names
+        if len(set(names)) != len(names):
+            raise ValueError(f"two features have the same name among {names}")
+        if len(self.classes) < 2 or len(set(self.classes)) != len(self.classes):
+            raise ValueError(f"a classifier needs two or more different classes, got {self.classes}")
+        return self
+
+    @property
+    def names(self) -> tuple[str, ...]:
+        return tuple(feature.name for feature in self.features)
+
+    def feature(self, name: str) -> Feature:
+        """The feature called `name`; raises KeyError."""
+        for feature in self.features:
+            if feature.name == name:
+                return feature
+        raise KeyError(name)
+
+    @property
+    def digest(self) -> str:
+        """SHA-256 of the schema: counts of versions with equal digests share their bins."""
+        return hashlib.sha256(self.model_dump_json().encode()).hexdigest()

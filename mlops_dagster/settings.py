@@ -1,0 +1,69 @@
+"""The only reader of the environment: `MLOPS_*` variables, with their defaults."""
+
+from pathlib import Path
+from typing import Literal
+
+from pydantic import Field
+from pydantic_settings import BaseSettings, SettingsConfigDict
+
+from mlops_dagster.errors import HomeNotWritableError
+
+
+class Settings(BaseSettings):
+    """What an operator may set.
+
+    >>> Settings(home=Path("/tmp/x")).database_path
+    PosixPath('/tmp/x/mlops.sqlite')
+    """
+
+    model_config = SettingsConfigDict(env_prefix="MLOPS_", frozen=True)
+
+    home: Path = Field(default=Path(".mlops"), description="holds everything of the embedded default")
+    host: str = Field(default="127.0.0.1", description="address the data plane listens on")
+    port: int = Field(default=8080, ge=0, le=65535, description="port the data plane listens on; 0 picks a free one")
+    durability: Literal["process", "disk"] = Field(
+        default="process", description="an answer survives the death of the process, or the loss of power too"
+    )
+    accept_event_time: bool = Field(
+        default=False, description="requests may say when they happened; for replayed traffic, never for the public"
+    )
+    allow_unsafe_artifacts: bool = Field(default=False, description="register pickle and joblib files all the same")
+
+    @property
+    def database_path(self) -> Path:
+        """Registry, rollouts and their audit trail."""
+        return self.home / "mlops.sqlite"
+
+    @property
+    def rollups_path(self) -> Path:
+        """Counts per minute, in a file of their own: they are written every second."""
+        return self.home / "rollups.sqlite"
+
+    @property
+    def spool_path(self) -> Path:
+        """Predictions and labels on their way to the log."""
+        return self.home / "spool.sqlite"
+
+    @property
+    def artifacts_path(self) -> Path:
+        """The content-addressed store."""
+        return self.home / "artifacts"
+
+    @property
+    def log_path(self) -> Path:
+        """The Delta Lake tables."""
+        return self.home / "log"
+
+    def writable_home(self) -> Path:
+        """The home, made if needed; raises HomeNotWritableError if nothing can be written there."""
+        probe = self.home / f".probe-{id(self)}"
+        try:
+            self.home.mkdir(parents=True, exist_ok=True)
+            probe.touch()
+            probe.unlink()
+        except OSError as error:
+            raise HomeNotWritableError(
+                f"cannot write to MLOPS_HOME {str(self.home)!r} ({error.strerror}); "
+                "make it writable or set MLOPS_HOME to another folder"
+            ) from error
+        return self.home
