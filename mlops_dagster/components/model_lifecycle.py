@@ -1,0 +1,31 @@
+"""One YAML file becomes the whole life of a model."""
+
+from typing import Self
+
+import dagster as dg
+from pydantic import BaseModel
+
+from mlops_dagster.components.monitoring import monitoring_defs
+from mlops_dagster.components.rollout import rollout_defs
+from mlops_dagster.components.spec import ModelSpec
+from mlops_dagster.components.training import training_defs
+
+
+class ModelLifecycle(dg.Component):
+    """Assets, checks, jobs, schedules and sensors of one model, from its `ModelSpec`."""
+
+    def __init__(self, spec: ModelSpec) -> None:
+        self.spec = spec
+
+    @classmethod
+    def get_model_cls(cls) -> type[BaseModel]:
+        return ModelSpec
+
+    @classmethod
+    def load(cls, attributes: BaseModel | None, context: dg.ComponentLoadContext) -> Self:
+        if not isinstance(attributes, ModelSpec):
+            raise dg.DagsterInvalidDefinitionError(f"{context.path} has no attributes; `model` and `trainer` are needed")
+        return cls(attributes)
+
+    def build_defs(self, context: dg.ComponentLoadContext) -> dg.Definitions:
+        return dg.Definitions.merge(training_defs(self.spec), rollout_defs(self.spec), monitoring_defs(self.spec))

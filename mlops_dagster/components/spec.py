@@ -1,0 +1,57 @@
+"""What a team writes in `defs.yaml` for its model."""
+
+from typing import Annotated
+
+from pydantic import BaseModel, ConfigDict, Field
+
+from mlops_dagster.monitoring import DriftPolicy
+from mlops_dagster.registry import GatePolicy
+from mlops_dagster.retraining.policy import RetrainingPolicy
+from mlops_dagster.rollout import RolloutPolicy
+
+
+class TrainingSpec(BaseModel):
+    """Which rows a candidate is fitted and judged on."""
+
+    model_config = ConfigDict(frozen=True, extra="forbid")
+
+    dataset: str = Field(description="what the rows are, for the model card")
+    window_days: int = Field(default=60, ge=1, description="how far back the training set reaches")
+    evaluation_days: int = Field(default=14, ge=1, description="the last days of it, held out to judge the candidate")
+
+
+class CardSpec(BaseModel):
+    """The parts of a model card that only people know."""
+
+    model_config = ConfigDict(frozen=True, extra="forbid")
+
+    intended_use: str
+    failure_modes: tuple[str, ...]
+    contacts: tuple[str, ...]
+    fairness_attribute: str = Field(description="the feature whose groups are compared")
+    fairness_note: str = Field(default="", description="what the groups mean and what gap is acceptable")
+
+
+class ModelSpec(BaseModel):
+    """One model: where its code is, and the policies that govern its life."""
+
+    model_config = ConfigDict(frozen=True, extra="forbid")
+
+    model: Annotated[str, Field(pattern=r"^[a-z][a-z0-9]*(-[a-z0-9]+)*$", description="name in registry and URLs")]
+    trainer: str = Field(description="dotted path of the module with SCHEMA, training_set and estimator")
+    owners: tuple[str, ...] = Field(default=(), description="e-mail addresses or team:names")
+    training: TrainingSpec
+    card: CardSpec
+    gates: GatePolicy = GatePolicy()
+    drift: DriftPolicy = DriftPolicy()
+    rollout: RolloutPolicy = RolloutPolicy()
+    retraining: RetrainingPolicy = RetrainingPolicy()
+
+    @property
+    def prefix(self) -> str:
+        """The model's name as Dagster allows it in keys.
+
+        >>> ModelSpec.model_construct(model="flights-delay").prefix
+        'flights_delay'
+        """
+        return self.model.replace("-", "_")

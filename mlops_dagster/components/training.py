@@ -1,0 +1,209 @@
+"""Training: training_set -> candidate -> model_card -> registered_version, in one run."""
+
+import tempfile
+from datetime import timedelta
+from pathlib import Path
+
+import dagster as dg
+
+from mlops_dagster.components.platform import AsOf, Platform
+from mlops_dagster.components.spec import ModelSpec
+from mlops_dagster.registry import ModelCard
+from mlops_dagster.retraining.candidate import Candidate, fit_candidate, known_bins
+from mlops_dagster.retraining.trainer import TrainingSet, load_trainer
+
+
+class TrainingRun(AsOf):
+    """Why and at what time a training run happens."""
+
+    trigger: str = "by hand"
+    reason: str = ""
+
+
+def training_defs(spec: ModelSpec) -> dg.Definitions:
+    """The assets of the group `training`, the check on the training set, and the job `retrain`."""
+    trained = dg.define_asset_job(
+        f"{spec.prefix}_retrain",
+        selection=dg.AssetSelection.assets(*(asset_key(spec, name) for name in TRAINING_ASSETS)),
+        description="Fit, evaluate and register a challenger. It never touches traffic.",
+        executor_def=dg.in_process_executor,
+    )
+    return dg.Definitions(
+        assets=[_training_set(spec), _candidate(spec), _model_card(spec), _registered_version(spec)], jobs=[trained]
+    )
+
+
+TRAINING_ASSETS = ("training_set", "candidate", "model_card", "registered_version")
+
+
+def asset_key(spec: ModelSpec, name: str) -> dg.AssetKey:
+    return dg.AssetKey([spec.prefix, name])
+
+
+def _training_set(spec: ModelSpec) -> dg.AssetsDefinition:
+    suite_passes = dg.AssetCheckSpec(
+        "suite_passes",
+        asset=asset_key(spec, "training_set"),
+        blocking=True,
+        description="Great Expectations: columns, types, null rates, ranges. A failure stops the training run.",
+    )
+
+    @dg.asset(
+        key=asset_key(spec, "training_set"),
+        group_name="training",
+        kinds={"pandas", "greatexpectations"},
+        owners=list(spec.owners),
+        check_specs=[suite_passes],
+        pool=f"{spec.prefix}_training",
+        description=f"Labelled rows of the last {spec.training.window_days} days; `candidate` is fitted on them.",
+    )
+    def training_set(config: TrainingRun, platform: Platform) -> dg.MaterializeResult[TrainingSet]:
+        from mlops_dagster.monitoring import suite_for, validate
+
+        trainer = load_trainer(spec.trainer)
+        end = config.time(platform)
+        frame = trainer.training_set(end - timedelta(days=spec.training.window_days), end)
+        found = validate(frame, suite_for(trainer.SCHEMA))
+        return dg.MaterializeResult(
+            value=TrainingSet(frame, as_of=end, trigger=config.trigger, reason=config.reason),
+            metadata={
+                "rows": len(frame),
+                "as_of": end.isoformat(),
+                "window_days": spec.training.window_days,
+                "trigger": config.trigger,
+                "reason": config.reason,
+                "label_shares": dg.MetadataValue.json(frame["label"].value_counts(normalize=True).round(4).to_dict()),
+            },
+            check_results=[
+                dg.AssetCheckResult(
+                    check_name=suite_passes.name,
+                    passed=found.passed,
+                    severity=dg.AssetCheckSeverity.ERROR,
+                    metadata={"rows": found.rows, "failures": list(found.failures)},
+                )
+            ],
+        )
+
+    return training_set
+
+
+def _candidate(spec: ModelSpec) -> dg.AssetsDefinition:
+    @dg.asset(
+        key=asset_key(spec, "candidate"),
+        ins={"training_set": dg.AssetIn(key=asset_key(spec, "training_set"))},
+        group_name="training",
+        kinds={"scikitlearn"},
+        owners=list(spec.owners),
+        description=(
+            f"Fitted without the last {spec.training.evaluation_days} days, judged on them, then refitted on all rows; "
+            "`model_card` and `registered_version` come from it."
+        ),
+    )
+    def candidate(
+        context: dg.AssetExecutionContext, platform: Platform, training_set: TrainingSet
+    ) -> dg.MaterializeResult[Candidate]:
+        trainer = load_trainer(spec.trainer)
+        registry = platform.house(training_set.as_of).registry
+        found = fit_candidate(
+            trainer,
+            training_set.frame,
+            dataset=spec.training.dataset,
+            evaluate_from=training_set.as_of - timedelta(days=spec.training.evaluation_days),
+            fairness_attribute=spec.card.fairness_attribute,
+            bins=known_bins(registry.list(spec.model), trainer.SCHEMA),
+        )
+        return dg.MaterializeResult(
+            value=found,
+            metadata={
+                **found.metrics,
+                "gate_micro_f1": spec.gates.min_micro_f1,
+                "digest": found.digest,
+                "evaluated_rows": found.evaluation[0].rows,
+                "run": context.run_id,
+            },
+        )
+
+    return candidate
+
+
+def _model_card(spec: ModelSpec) -> dg.AssetsDefinition:
+    @dg.asset(
+        key=asset_key(spec, "model_card"),
+        ins={"candidate": dg.AssetIn(key=asset_key(spec, "candidate"))},
+        group_name="training",
+        kinds={"markdown"},
+        owners=list(spec.owners),
+        description="What the candidate was fitted on, how it does in each slice, what it is for and when it fails. "
+        "Without a complete card no version reaches production.",
+    )
+    def model_card(candidate: Candidate) -> dg.MaterializeResult[ModelCard]:
+        card = ModelCard(
+            provenance=candidate.provenance,
+            evaluation=candidate.evaluation,
+            fairness=candidate.fairness.model_copy(update={"note": spec.card.fairness_note}),
+            intended_use=spec.card.intended_use,
+            failure_modes=spec.card.failure_modes,
+            contacts=spec.card.contacts,
+        )
+        return dg.MaterializeResult(
+            value=card,
+            metadata={
+                "card": dg.MetadataValue.md(card.to_markdown()),
+                "missing": list(card.missing()),
+                "fairness_max_gap": candidate.fairness.max_gap,
+            },
+        )
+
+    return model_card
+
+
+def _registered_version(spec: ModelSpec) -> dg.AssetsDefinition:
+    @dg.asset(
+        key=asset_key(spec, "registered_version"),
+        ins={
+            "training_set": dg.AssetIn(key=asset_key(spec, "training_set")),
+            "candidate": dg.AssetIn(key=asset_key(spec, "candidate")),
+            "model_card": dg.AssetIn(key=asset_key(spec, "model_card")),
+        },
+        group_name="training",
+        kinds={"registry"},
+        owners=list(spec.owners),
+        description="The candidate under its SHA-256 and the next version number. A champion exists already? "
+        "Then it is a challenger: the rollout sensor takes it from here.",
+    )
+    def registered_version(
+        context: dg.AssetExecutionContext,
+        platform: Platform,
+        training_set: TrainingSet,
+        candidate: Candidate,
+        model_card: ModelCard,
+    ) -> dg.MaterializeResult[None]:
+        origin = {
+            "as_of": training_set.as_of.isoformat(),
+            "trigger": training_set.trigger,
+            "reason": training_set.reason,
+        }
+        with tempfile.TemporaryDirectory() as folder:
+            artifact = Path(folder) / "model.skops"
+            artifact.write_bytes(candidate.artifact)
+            version = platform.house(training_set.as_of).registry.register(
+                spec.model,
+                artifact,
+                card=model_card,
+                baseline=candidate.baseline,
+                schema=candidate.schema,
+                metrics=candidate.metrics,
+                lineage={**origin, "dagster_run": context.run_id, "data": candidate.provenance.digest},
+                description=f"Trained: {training_set.trigger}",
+            )
+        return dg.MaterializeResult(
+            metadata={
+                "version": version.version,
+                "digest": version.digest,
+                "stage": version.stage.value,
+                **version.metrics,
+                **origin,
+            }
+        )
+
+    return registered_version

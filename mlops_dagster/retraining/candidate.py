@@ -1,0 +1,137 @@
+"""From labelled rows to a candidate: fit, evaluate on later rows, refit on all of them."""
+
+from __future__ import annotations
+
+import hashlib
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from datetime import datetime
+from typing import TYPE_CHECKING
+
+from mlops_dagster.errors import TrainingDataError
+from mlops_dagster.registry import Baseline, EvaluationSlice, FairnessAudit, ModelVersion, Provenance
+from mlops_dagster.retraining.trainer import Estimator, Trainer
+from mlops_dagster.schema import ModelSchema
+from mlops_dagster.statistics import Bins
+
+if TYPE_CHECKING:
+    import numpy as np
+    import numpy.typing as npt
+    import pandas as pd
+
+MIN_EVALUATION_ROWS = 100
+
+
+@dataclass(frozen=True)
+class Candidate:
+    """A fitted model with what is known of it; `artifact` is its only serialization (skops bytes differ from dump to dump)."""
+
+    artifact: bytes
+    schema: ModelSchema
+    metrics: dict[str, float]
+    evaluation: tuple[EvaluationSlice, ...]
+    fairness: FairnessAudit
+    provenance: Provenance
+    baseline: Baseline
+
+    @property
+    def digest(self) -> str:
+        """SHA-256 of the artifact, which is also its address in the artifact store."""
+        return hashlib.sha256(self.artifact).hexdigest()
+
+
+def fit_candidate(
+    trainer: Trainer,
+    frame: pd.DataFrame,
+    *,
+    dataset: str,
+    evaluate_from: datetime,
+    fairness_attribute: str,
+    bins: Mapping[str, Bins] | None = None,
+) -> Candidate:
+    """Fit on the rows before `evaluate_from`, evaluate on the others, then refit on all.
+
+    `bins` are those of earlier versions with the same schema, so that counts stay comparable; without
+    them they are made from `frame`. Raises TrainingDataError when there is too little to fit or judge.
+    """
+    from mlops_dagster.monitoring import make_baseline
+    from mlops_dagster.registry import dump_estimator
+
+    schema = trainer.SCHEMA
+    columns = list(schema.names)
+    held_out = frame["event_time"] >= evaluate_from
+    fitted_on, judged_on = frame[~held_out], frame[held_out]
+    _require_rows(fitted_on, judged_on, evaluate_from)
+
+    judge = trainer.estimator().fit(fitted_on[columns], fitted_on["label"])
+    probabilities = judge.predict_proba(judged_on[columns])
+    predicted = judge.classes_[probabilities.argmax(axis=1)]
+    evaluation, fairness = _evaluate(judged_on, predicted, fairness_attribute)
+
+    final = trainer.estimator().fit(frame[columns], frame["label"])
+    return Candidate(
+        artifact=dump_estimator(final),
+        schema=schema,
+        metrics=dict(evaluation[0].metrics),
+        evaluation=evaluation,
+        fairness=fairness,
+        provenance=_provenance(frame, dataset),
+        baseline=make_baseline(
+            frame, schema, scores=scores_of(judge, probabilities, schema), labels=list(frame["label"]), bins=bins
+        ),
+    )
+
+
+def known_bins(versions: Sequence[ModelVersion], schema: ModelSchema) -> dict[str, Bins] | None:
+    """The bins that versions with this schema count by, or None if there is no such version."""
+    for version in versions:
+        if version.baseline is not None and version.schema is not None and version.schema.digest == schema.digest:
+            return {name: histogram.bins for name, histogram in version.baseline.features.items()}
+    return None
+
+
+def scores_of(
+    estimator: Estimator, probabilities: npt.NDArray[np.float64], schema: ModelSchema
+) -> npt.NDArray[np.float64]:
+    """The score of each row as `ModelSchema` defines it; `probabilities` is (rows, classes), float64 in [0, 1]."""
+    if len(schema.classes) > 2:
+        return probabilities.max(axis=1)
+    return probabilities[:, list(estimator.classes_).index(schema.classes[-1])]
+
+
+def _require_rows(fitted_on: pd.DataFrame, judged_on: pd.DataFrame, evaluate_from: datetime) -> None:
+    if fitted_on.empty or len(judged_on) < MIN_EVALUATION_ROWS:
+        raise TrainingDataError(
+            f"{len(fitted_on)} rows to fit on and {len(judged_on)} to evaluate on from {evaluate_from:%Y-%m-%d}, "
+            f"at least 1 and {MIN_EVALUATION_ROWS} are needed; widen `training.window_days` or wait for labels"
+        )
+
+
+def _evaluate(
+    judged_on: pd.DataFrame, predicted: npt.NDArray[np.str_], attribute: str
+) -> tuple[tuple[EvaluationSlice, ...], FairnessAudit]:
+    """Metrics over all rows (the slice "overall", first) and within each group of `attribute`."""
+    rows = judged_on[["label", attribute]].assign(predicted=predicted)
+    slices = [_slice("overall", rows)]
+    slices += [_slice(f"{attribute}={group}", part) for group, part in rows.groupby(attribute, sort=True)]
+    groups = {part.name.partition("=")[2]: {"rows": float(part.rows), **part.metrics} for part in slices[1:]}
+    accuracies = [group["accuracy"] for group in groups.values()]
+    return tuple(slices), FairnessAudit(
+        attribute=attribute, groups=groups, max_gap=max(accuracies) - min(accuracies), note="accuracy per group"
+    )
+
+
+def _slice(name: str, rows: pd.DataFrame) -> EvaluationSlice:
+    from mlops_dagster.statistics import classification_metrics
+
+    found = classification_metrics(list(rows["label"]), list(rows["predicted"]))
+    metrics = {"accuracy": found.accuracy, "micro_f1": found.micro_f1, "macro_f1": found.macro_f1}
+    return EvaluationSlice(name=name, rows=len(rows), metrics=metrics)
+
+
+def _provenance(frame: pd.DataFrame, dataset: str) -> Provenance:
+    import pandas as pd
+
+    digest = hashlib.sha256(pd.util.hash_pandas_object(frame, index=False).to_numpy().tobytes()).hexdigest()
+    start, end = frame["event_time"].min().to_pydatetime(), frame["event_time"].max().to_pydatetime()
+    return Provenance(dataset=dataset, digest=digest, start=start, end=end, rows=len(frame))

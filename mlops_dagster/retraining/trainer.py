@@ -1,0 +1,70 @@
+"""What a team writes to bring its model: one small module."""
+
+from __future__ import annotations
+
+import importlib
+from dataclasses import dataclass
+from datetime import datetime
+from typing import TYPE_CHECKING, Protocol, cast
+
+from mlops_dagster.errors import InvalidInputError
+from mlops_dagster.schema import ModelSchema
+
+if TYPE_CHECKING:
+    import numpy as np
+    import numpy.typing as npt
+    import pandas as pd
+
+
+class Estimator(Protocol):
+    """The part of scikit-learn's classifier interface that is used."""
+
+    @property
+    def classes_(self) -> npt.NDArray[np.str_]: ...
+
+    def fit(self, X: pd.DataFrame, y: pd.Series[str]) -> Estimator:  # noqa: N803  # scikit-learn's own name
+        ...
+
+    def predict_proba(self, X: pd.DataFrame) -> npt.NDArray[np.float64]:  # noqa: N803
+        ...
+
+
+class Trainer(Protocol):
+    """A module with these names is a trainer; `defs/flights_delay/flights.py` is one."""
+
+    SCHEMA: ModelSchema
+
+    def training_set(self, start: datetime, end: datetime) -> pd.DataFrame:
+        """The labelled rows of [start, end) whose label was known by `end`, in order of time.
+
+        Columns: the schema's features (float64 or str), `label` (str, one of the classes), `event_time` (UTC).
+        """
+        ...
+
+    def estimator(self) -> Estimator:
+        """A new, unfitted scikit-learn classifier that takes a frame with the schema's columns."""
+        ...
+
+
+@dataclass(frozen=True)
+class TrainingSet:
+    """Rows to train on, and why they were asked for."""
+
+    frame: pd.DataFrame
+    as_of: datetime
+    trigger: str
+    reason: str
+
+
+def load_trainer(module_name: str) -> Trainer:
+    """The trainer module of that dotted name; raises InvalidInputError saying what it lacks."""
+    try:
+        module = importlib.import_module(module_name)
+    except ModuleNotFoundError as error:
+        raise InvalidInputError(
+            f"no module {module_name!r} ({error}); `trainer` in defs.yaml names a Python module by its dotted path"
+        ) from error
+    missing = [name for name in ("SCHEMA", "training_set", "estimator") if not hasattr(module, name)]
+    if missing:
+        raise InvalidInputError(f"the trainer {module_name!r} lacks {', '.join(missing)}; see retraining/trainer.py")
+    return cast(Trainer, module)

@@ -1,0 +1,46 @@
+"""The one place where settings become stores."""
+
+from collections.abc import Callable
+from functools import cached_property
+
+from mlops_dagster.clock import Clock, SystemClock
+from mlops_dagster.predictions import PredictionLog, Rollups, Spool
+from mlops_dagster.registry import GatePolicy, ModelRegistry
+from mlops_dagster.rollout import Controller, RolloutPolicy, RolloutStore
+from mlops_dagster.settings import Settings
+
+
+class House:
+    """Everything that lives in one `MLOPS_HOME`; each part is opened when it is first asked for.
+
+    Raises HomeNotWritableError at once, rather than at the first write.
+    """
+
+    def __init__(self, settings: Settings | None = None, clock: Clock | None = None, actor: str | None = None) -> None:
+        self.settings = settings or Settings()
+        self.clock = clock or SystemClock()
+        self._actor = actor
+        self.settings.writable_home()
+
+    @cached_property
+    def registry(self) -> ModelRegistry:
+        return ModelRegistry(settings=self.settings, clock=self.clock, actor=self._actor)
+
+    @cached_property
+    def rollouts(self) -> RolloutStore:
+        return RolloutStore(self.settings.database_path)
+
+    @cached_property
+    def rollups(self) -> Rollups:
+        return Rollups(self.settings.rollups_path)
+
+    @cached_property
+    def log(self) -> PredictionLog:
+        return PredictionLog(self.settings.log_path)
+
+    @cached_property
+    def spool(self) -> Spool:
+        return Spool(self.settings.spool_path, durability=self.settings.durability)
+
+    def controller(self, policy_of: Callable[[str], RolloutPolicy]) -> Controller:
+        return Controller(self.registry, self.rollouts, self.rollups, policy_of, self.clock)
