@@ -1,5 +1,6 @@
 """The only reader of the environment: `MLOPS_*` variables, with their defaults."""
 
+from datetime import date
 from pathlib import Path
 from typing import Literal
 
@@ -24,6 +25,7 @@ class Settings(BaseSettings):
     durability: Literal["process", "disk"] = Field(
         default="process", description="an answer survives the death of the process, or the loss of power too"
     )
+    since: date = Field(default=date(2013, 3, 1), description="first day that may be reported on: where partitions begin")
     accept_event_time: bool = Field(
         default=False, description="requests may say when they happened; for replayed traffic, never for the public"
     )

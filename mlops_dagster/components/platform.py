@@ -6,6 +6,7 @@ from pathlib import Path
 import dagster as dg
 
 from mlops_dagster.clock import Clock, ReplayedClock, SystemClock, parse_time
+from mlops_dagster.components.spec import ModelSpec
 from mlops_dagster.settings import Settings
 from mlops_dagster.wiring import House
 
@@ -19,10 +20,11 @@ class Platform(dg.ConfigurableResource):  # type: ignore[type-arg]  # generic on
         """What the time is for a sensor."""
         return SystemClock()
 
-    def house(self, as_of: datetime | None = None) -> House:
-        """The stores, at the time `as_of` or, without one, now."""
+    def house(self, spec: ModelSpec, as_of: datetime | None = None) -> House:
+        """The stores with the gates of this model, at the time `as_of` or, without one, now."""
         settings = Settings(home=Path(self.home)) if self.home else Settings()
-        return House(settings, ReplayedClock(as_of) if as_of else self.clock(), actor="dagster")
+        clock = ReplayedClock(as_of) if as_of else self.clock()
+        return House(settings, clock, actor="dagster", gates={spec.model: spec.gates})
 
 
 class AsOf(dg.Config):

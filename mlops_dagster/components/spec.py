@@ -2,6 +2,7 @@
 
 from typing import Annotated
 
+import dagster as dg
 from pydantic import BaseModel, ConfigDict, Field
 
 from mlops_dagster.monitoring import DriftPolicy
@@ -55,3 +56,7 @@ class ModelSpec(BaseModel):
         'flights_delay'
         """
         return self.model.replace("-", "_")
+
+    def key(self, asset: str) -> dg.AssetKey:
+        """The key of one of this model's assets."""
+        return dg.AssetKey([self.prefix, asset])

@@ -24,7 +24,7 @@ def training_defs(spec: ModelSpec) -> dg.Definitions:
     """The assets of the group `training`, the check on the training set, and the job `retrain`."""
     trained = dg.define_asset_job(
         f"{spec.prefix}_retrain",
-        selection=dg.AssetSelection.assets(*(asset_key(spec, name) for name in TRAINING_ASSETS)),
+        selection=dg.AssetSelection.assets(*(spec.key(name) for name in TRAINING_ASSETS)),
         description="Fit, evaluate and register a challenger. It never touches traffic.",
         executor_def=dg.in_process_executor,
     )
@@ -36,20 +36,16 @@ def training_defs(spec: ModelSpec) -> dg.Definitions:
 TRAINING_ASSETS = ("training_set", "candidate", "model_card", "registered_version")
 
 
-def asset_key(spec: ModelSpec, name: str) -> dg.AssetKey:
-    return dg.AssetKey([spec.prefix, name])
-
-
 def _training_set(spec: ModelSpec) -> dg.AssetsDefinition:
     suite_passes = dg.AssetCheckSpec(
         "suite_passes",
-        asset=asset_key(spec, "training_set"),
+        asset=spec.key("training_set"),
         blocking=True,
         description="Great Expectations: columns, types, null rates, ranges. A failure stops the training run.",
     )
 
     @dg.asset(
-        key=asset_key(spec, "training_set"),
+        key=spec.key("training_set"),
         group_name="training",
         kinds={"pandas", "greatexpectations"},
         owners=list(spec.owners),
@@ -89,8 +85,8 @@ def _training_set(spec: ModelSpec) -> dg.AssetsDefinition:
 
 def _candidate(spec: ModelSpec) -> dg.AssetsDefinition:
     @dg.asset(
-        key=asset_key(spec, "candidate"),
-        ins={"training_set": dg.AssetIn(key=asset_key(spec, "training_set"))},
+        key=spec.key("candidate"),
+        ins={"training_set": dg.AssetIn(key=spec.key("training_set"))},
         group_name="training",
         kinds={"scikitlearn"},
         owners=list(spec.owners),
@@ -103,7 +99,7 @@ def _candidate(spec: ModelSpec) -> dg.AssetsDefinition:
         context: dg.AssetExecutionContext, platform: Platform, training_set: TrainingSet
     ) -> dg.MaterializeResult[Candidate]:
         trainer = load_trainer(spec.trainer)
-        registry = platform.house(training_set.as_of).registry
+        registry = platform.house(spec, training_set.as_of).registry
         found = fit_candidate(
             trainer,
             training_set.frame,
@@ -128,8 +124,8 @@ def _candidate(spec: ModelSpec) -> dg.AssetsDefinition:
 
 def _model_card(spec: ModelSpec) -> dg.AssetsDefinition:
     @dg.asset(
-        key=asset_key(spec, "model_card"),
-        ins={"candidate": dg.AssetIn(key=asset_key(spec, "candidate"))},
+        key=spec.key("model_card"),
+        ins={"candidate": dg.AssetIn(key=spec.key("candidate"))},
         group_name="training",
         kinds={"markdown"},
         owners=list(spec.owners),
@@ -159,11 +155,11 @@ def _model_card(spec: ModelSpec) -> dg.AssetsDefinition:
 
 def _registered_version(spec: ModelSpec) -> dg.AssetsDefinition:
     @dg.asset(
-        key=asset_key(spec, "registered_version"),
+        key=spec.key("registered_version"),
         ins={
-            "training_set": dg.AssetIn(key=asset_key(spec, "training_set")),
-            "candidate": dg.AssetIn(key=asset_key(spec, "candidate")),
-            "model_card": dg.AssetIn(key=asset_key(spec, "model_card")),
+            "training_set": dg.AssetIn(key=spec.key("training_set")),
+            "candidate": dg.AssetIn(key=spec.key("candidate")),
+            "model_card": dg.AssetIn(key=spec.key("model_card")),
         },
         group_name="training",
         kinds={"registry"},
@@ -186,7 +182,7 @@ def _registered_version(spec: ModelSpec) -> dg.AssetsDefinition:
         with tempfile.TemporaryDirectory() as folder:
             artifact = Path(folder) / "model.skops"
             artifact.write_bytes(candidate.artifact)
-            version = platform.house(training_set.as_of).registry.register(
+            version = platform.house(spec, training_set.as_of).registry.register(
                 spec.model,
                 artifact,
                 card=model_card,

@@ -1,0 +1,217 @@
+"""Monitoring: what was served each hour and how far it drifted, performance by day, labels by week."""
+
+from datetime import datetime, timedelta
+
+import dagster as dg
+
+from mlops_dagster.components.partitions import daily, hourly, missing_range, weekly, windows
+from mlops_dagster.components.platform import Platform
+from mlops_dagster.components.retraining import retraining_sensor
+from mlops_dagster.components.spec import ModelSpec
+from mlops_dagster.monitoring import Verdict
+from mlops_dagster.registry import ModelVersion
+from mlops_dagster.wiring import House
+
+HOURLY = {"mlops/cadence": "hourly"}
+"""The tag by which the fleet's hourly job finds the assets of all models."""
+
+
+def monitoring_defs(spec: ModelSpec) -> dg.Definitions:
+    """The groups `serving` and `monitoring`, their daily and weekly jobs and schedules, and the retraining sensor."""
+    performance = _job(spec, "performance", "performance_report", "Accuracy, F1, latency and errors per version, by day.")
+    label_drift = _job(spec, "label_drift", "label_drift", "Chi-squared of a week's labels against the baseline.")
+    return dg.Definitions(
+        assets=[_prediction_batch(spec), _drift_report(spec), _performance_report(spec), _label_drift(spec)],
+        jobs=[performance, label_drift],
+        schedules=[
+            # Noon: by then the labels of the day before are in.
+            _schedule(spec, performance.name, "performance_report", daily(), "0 12 * * *"),
+            _schedule(spec, label_drift.name, "label_drift", weekly(), "0 13 * * 1"),
+        ],
+        sensors=[retraining_sensor(spec)],
+    )
+
+
+def _prediction_batch(spec: ModelSpec) -> dg.AssetsDefinition:
+    suite_passes = dg.AssetCheckSpec(
+        "suite_passes",
+        asset=spec.key("prediction_batch"),
+        description="Great Expectations, hour by hour: a bad hour is quarantined with its rows and named here.",
+    )
+
+    @dg.asset(
+        key=spec.key("prediction_batch"),
+        deps=[spec.key("deployment")],
+        group_name="serving",
+        kinds={"deltalake", "greatexpectations"},
+        owners=list(spec.owners),
+        tags=HOURLY,
+        partitions_def=hourly(),
+        backfill_policy=dg.BackfillPolicy.single_run(),
+        check_specs=[suite_passes],
+        description="The predictions of an hour, from the log. `drift_report` follows.",
+    )
+    def prediction_batch(context: dg.AssetExecutionContext, platform: Platform) -> dg.MaterializeResult[None]:
+        from mlops_dagster.monitoring import quarantine, suite_for, validate
+
+        house = platform.house(spec)
+        hours = windows(context)
+        batches = house.log.hours(spec.model, hours[0][1], hours[-1][2])
+        bad: list[str] = []
+        total = 0
+        for key, start, _end in hours:
+            champion = _champion_at(house, spec, start)
+            batch = batches.get(start)
+            if champion is None or batch is None:
+                context.add_asset_metadata({"rows": 0, "validation": "no rows"}, partition_key=key)
+                continue
+            found = validate(batch, suite_for(champion.schema, champion.baseline))
+            total += found.rows
+            context.add_asset_metadata(
+                {"rows": found.rows, "validation": found.verdict, "failures": list(found.failures)}, partition_key=key
+            )
+            if not found.passed:
+                bad.append(key)
+                quarantine(house.settings.home, spec.model, start, batch, found)
+        return dg.MaterializeResult(
+            check_results=[
+                dg.AssetCheckResult(
+                    check_name=suite_passes.name,
+                    passed=not bad,
+                    severity=dg.AssetCheckSeverity.WARN,
+                    metadata={"hours": len(hours), "rows": total, "quarantined_hours": bad},
+                )
+            ]
+        )
+
+    return prediction_batch
+
+
+def _drift_report(spec: ModelSpec) -> dg.AssetsDefinition:
+    within_limits = dg.AssetCheckSpec(
+        "within_limits", asset=spec.key("drift_report"), description="No feature over its limit, no elevated score."
+    )
+
+    @dg.asset(
+        key=spec.key("drift_report"),
+        deps=[spec.key("prediction_batch")],
+        group_name="monitoring",
+        kinds={"python"},
+        owners=list(spec.owners),
+        tags=HOURLY,
+        partitions_def=hourly(),
+        backfill_policy=dg.BackfillPolicy.single_run(),
+        check_specs=[within_limits],
+        description="PSI of each feature and KS of the score, trailing 24 h against the champion's baseline. "
+        "A verdict of `retrain` starts the retraining job.",
+    )
+    def drift_report(context: dg.AssetExecutionContext, platform: Platform) -> dg.MaterializeResult[None]:
+        from mlops_dagster.monitoring import drift
+
+        house = platform.house(spec)
+        hours = windows(context)
+        verdicts: dict[str, int] = {}
+        for key, _start, end in hours:
+            champion = _champion_at(house, spec, end)
+            if champion is None or champion.baseline is None:
+                context.add_asset_metadata({"verdict": Verdict.CANNOT_TELL, "reason": "no champion"}, partition_key=key)
+                continue
+            counts = house.rollups.feature_counts(spec.model, end - timedelta(hours=spec.drift.window_hours), end)
+            report = drift(champion.baseline, counts, spec.drift)
+            verdicts[report.verdict] = verdicts.get(report.verdict, 0) + 1
+            context.add_asset_metadata({"champion": champion.version, **report.metadata()}, partition_key=key)
+        return dg.MaterializeResult(
+            check_results=[
+                dg.AssetCheckResult(
+                    check_name=within_limits.name,
+                    passed=Verdict.RETRAIN not in verdicts,
+                    severity=dg.AssetCheckSeverity.WARN,
+                    metadata={"hours": len(hours), **{f"hours_{name}": n for name, n in verdicts.items()}},
+                )
+            ]
+        )
+
+    return drift_report
+
+
+def _performance_report(spec: ModelSpec) -> dg.AssetsDefinition:
+    @dg.asset(
+        key=spec.key("performance_report"),
+        deps=[spec.key("prediction_batch")],
+        group_name="monitoring",
+        kinds={"duckdb"},
+        owners=list(spec.owners),
+        partitions_def=daily(),
+        backfill_policy=dg.BackfillPolicy.single_run(),
+        description="Accuracy, F1, latency and error rate of every version, from the logged predictions of a day "
+        "and the labels known by now.",
+    )
+    def performance_report(context: dg.AssetExecutionContext, platform: Platform) -> dg.MaterializeResult[None]:
+        from mlops_dagster.monitoring import performance
+
+        house = platform.house(spec)
+        for key, start, end in windows(context):
+            report = performance(house.log.labelled(spec.model, start, end))
+            context.add_asset_metadata(report.metadata(), partition_key=key)
+        return dg.MaterializeResult()
+
+    return performance_report
+
+
+def _label_drift(spec: ModelSpec) -> dg.AssetsDefinition:
+    @dg.asset(
+        key=spec.key("label_drift"),
+        deps=[spec.key("prediction_batch")],
+        group_name="monitoring",
+        kinds={"python"},
+        owners=list(spec.owners),
+        partitions_def=weekly(),
+        backfill_policy=dg.BackfillPolicy.single_run(),
+        description="Chi-squared of the labels that became known in a week against the champion's baseline.",
+    )
+    def label_drift(context: dg.AssetExecutionContext, platform: Platform) -> dg.MaterializeResult[None]:
+        from mlops_dagster.monitoring import label_drift as test_labels
+
+        house = platform.house(spec)
+        for key, start, end in windows(context):
+            champion = _champion_at(house, spec, end)
+            if champion is None or champion.baseline is None:
+                context.add_asset_metadata({"verdict": Verdict.CANNOT_TELL, "reason": "no champion"}, partition_key=key)
+                continue
+            report = test_labels(champion.baseline, house.rollups.label_counts(spec.model, start, end), spec.drift)
+            context.add_asset_metadata({"champion": champion.version, **report.metadata()}, partition_key=key)
+        return dg.MaterializeResult()
+
+    return label_drift
+
+
+def _champion_at(house: House, spec: ModelSpec, time: datetime) -> ModelVersion | None:
+    version = house.registry.as_of(spec.model, time).champion
+    return None if version is None else house.registry.get(spec.model, version)
+
+
+def _job(spec: ModelSpec, name: str, asset: str, description: str) -> dg.JobDefinition:
+    return dg.define_asset_job(
+        f"{spec.prefix}_{name}",
+        selection=dg.AssetSelection.assets(spec.key(asset)),
+        description=description,
+        executor_def=dg.in_process_executor,
+    )
+
+
+def _schedule(
+    spec: ModelSpec, job_name: str, asset: str, partitions: dg.TimeWindowPartitionsDefinition, cron: str
+) -> dg.ScheduleDefinition:
+    @dg.schedule(
+        cron,
+        name=f"{job_name}_schedule",
+        job_name=job_name,
+        execution_timezone="UTC",
+        default_status=dg.DefaultScheduleStatus.RUNNING,
+        description="Requests whatever is missing, in one run.",
+    )
+    def schedule(context: dg.ScheduleEvaluationContext, platform: Platform) -> dg.RunRequest | dg.SkipReason:
+        first = platform.house(spec).rollups.first_at(spec.model)
+        return missing_range(context, [spec.key(asset)], partitions, first=first, job_name=job_name)
+
+    return schedule

@@ -1,0 +1,70 @@
+"""Hours, days and weeks, shared by all models so that one run can cover a fleet; and catching up over them."""
+
+from collections.abc import Iterable
+from datetime import datetime, timedelta
+from functools import cache
+
+import dagster as dg
+
+from mlops_dagster.settings import Settings
+
+LONGEST_CATCH_UP = timedelta(days=31)
+"""One run covers at most this; a longer gap takes several ticks, or a backfill by hand."""
+
+RANGE_START, RANGE_END = "dagster/asset_partition_range_start", "dagster/asset_partition_range_end"
+
+
+@cache
+def hourly() -> dg.HourlyPartitionsDefinition:
+    return dg.HourlyPartitionsDefinition(start_date=f"{Settings().since:%Y-%m-%d}-00:00")
+
+
+@cache
+def daily() -> dg.DailyPartitionsDefinition:
+    return dg.DailyPartitionsDefinition(start_date=f"{Settings().since:%Y-%m-%d}")
+
+
+@cache
+def weekly() -> dg.WeeklyPartitionsDefinition:
+    """Weeks from Monday to Monday."""
+    return dg.WeeklyPartitionsDefinition(start_date=f"{Settings().since:%Y-%m-%d}", day_offset=1)
+
+
+def windows(context: dg.AssetExecutionContext) -> list[tuple[str, datetime, datetime]]:
+    """Key, start and end of every partition of this run, in order of time."""
+    partitions = context.assets_def.partitions_def
+    assert isinstance(partitions, dg.TimeWindowPartitionsDefinition)
+    found = [(key, partitions.time_window_for_partition_key(key)) for key in context.partition_keys]
+    return [(key, window.start, window.end) for key, window in found]
+
+
+def missing_range(
+    context: dg.ScheduleEvaluationContext,
+    keys: Iterable[dg.AssetKey],
+    partitions: dg.TimeWindowPartitionsDefinition,
+    *,
+    first: datetime | None,
+    job_name: str,
+) -> dg.RunRequest | dg.SkipReason:
+    """One run over all complete partitions since `first` that any of the assets lacks, holes included.
+
+    `first` is the time of the earliest prediction; without one there is nothing to look at.
+    """
+    now = context.scheduled_execution_time
+    if first is None:
+        return dg.SkipReason("no predictions yet")
+    wanted = _complete(partitions, max(first, now - LONGEST_CATCH_UP), now)
+    present = set.intersection(*(context.instance.get_materialized_partitions(key) for key in keys))
+    missing = [key for key in wanted if key not in present]
+    if not missing:
+        return dg.SkipReason("nothing is missing")
+    start, end = missing[0], missing[-1]
+    return dg.RunRequest(run_key=f"{job_name}:{start}:{end}", job_name=job_name, tags={RANGE_START: start, RANGE_END: end})
+
+
+def _complete(partitions: dg.TimeWindowPartitionsDefinition, since: datetime, until: datetime) -> list[str]:
+    """Partitions that hold some of the time after `since` and are over by `until`."""
+    longest = timedelta(days=7)
+    keys = partitions.get_partition_keys_in_time_window(dg.TimeWindow(since - longest, until))
+    ends = {key: partitions.time_window_for_partition_key(key).end for key in keys}
+    return [key for key in keys if since < ends[key] <= until]

@@ -1,0 +1,61 @@
+"""The sensor that starts a retraining: on drift or on the cadence, whichever comes first."""
+
+from datetime import datetime
+
+import dagster as dg
+
+from mlops_dagster.clock import parse_time
+from mlops_dagster.components.platform import Platform
+from mlops_dagster.components.spec import ModelSpec
+from mlops_dagster.components.training import TrainingRun
+from mlops_dagster.retraining.policy import DriftSignal, should_retrain
+from mlops_dagster.wiring import House
+
+
+def retraining_sensor(spec: ModelSpec) -> dg.SensorDefinition:
+    job_name = f"{spec.prefix}_retrain"
+
+    @dg.sensor(
+        name=f"{spec.prefix}_retraining",
+        job_name=job_name,
+        minimum_interval_seconds=60,
+        default_status=dg.DefaultSensorStatus.RUNNING,
+        description="Starts the retraining job on drift (with its cool-down) or on the cadence. "
+        "What comes out is only ever a challenger.",
+    )
+    def retraining(context: dg.SensorEvaluationContext, platform: Platform) -> dg.RunRequest | dg.SkipReason:
+        now = platform.clock().now()
+        house = platform.house(spec, now)
+        if house.registry.champion(spec.model) is None:
+            return dg.SkipReason("no champion yet")
+        found = should_retrain(
+            spec.retraining,
+            now=now,
+            last_retraining_at=_last_training_at(house, spec),
+            drift=_latest_drift(context.instance, spec),
+            rollout_active=house.rollouts.active(spec.model) is not None,
+        )
+        if not found.retrain:
+            return dg.SkipReason(found.reason)
+        config = TrainingRun(as_of=now.isoformat(), trigger=found.trigger or "", reason=found.reason)
+        # One try a day: a training run that fails is not repeated at every tick.
+        return dg.RunRequest(
+            run_key=f"retrain-{now:%Y-%m-%d}",
+            run_config=dg.RunConfig(ops={f"{spec.prefix}__training_set": config}),
+            tags={"mlops/trigger": found.trigger or ""},
+        )
+
+    return retraining
+
+
+def _last_training_at(house: House, spec: ModelSpec) -> datetime | None:
+    trained = [version.created_at for version in house.registry.list(spec.model) if "dagster_run" in version.lineage]
+    return max(trained, default=None)
+
+
+def _latest_drift(instance: dg.DagsterInstance, spec: ModelSpec) -> DriftSignal | None:
+    event = instance.get_latest_materialization_event(spec.key("drift_report"))
+    if event is None or event.asset_materialization is None:
+        return None
+    metadata = event.asset_materialization.metadata
+    return DriftSignal.from_metadata({name: value.value for name, value in metadata.items()})

@@ -1,0 +1,57 @@
+"""Several long-running programs as one: they start together and end together."""
+
+import signal
+import subprocess
+import sys
+import time
+from collections.abc import Sequence
+from pathlib import Path
+from types import FrameType
+
+from mlops_dagster.errors import ServerError
+
+GRACE_SECONDS = 15
+
+
+def run_together(commands: Sequence[Sequence[str]]) -> int:
+    """Run the commands (programs of this environment) until one ends or a signal comes; then end them all.
+
+    Returns the exit code of the first that failed, 0 when they were asked to stop.
+    """
+    stopped = False
+
+    def stop(_signal: int, _frame: FrameType | None) -> None:
+        nonlocal stopped
+        stopped = True
+        for process in processes:
+            process.terminate()
+
+    programs = Path(sys.executable).parent
+    processes: list[subprocess.Popen[bytes]] = []
+    for name in (signal.SIGINT, signal.SIGTERM):
+        signal.signal(name, stop)
+    try:
+        for program, *arguments in commands:
+            # A session of their own: Ctrl-C reaches them through `stop`, once, and not from the terminal as well.
+            processes.append(subprocess.Popen([programs / program, *arguments], start_new_session=True))  # noqa: S603  # our own programs
+        _wait_for_any(processes)
+    finally:
+        _end(processes)
+    failed = [process.returncode for process in processes if process.returncode > 0]
+    return 0 if stopped or not failed else failed[0]
+
+
+def _wait_for_any(processes: Sequence[subprocess.Popen[bytes]]) -> None:
+    while all(process.poll() is None for process in processes):
+        time.sleep(0.1)
+
+
+def _end(processes: Sequence[subprocess.Popen[bytes]]) -> None:
+    for process in processes:
+        process.terminate()
+    for process in processes:
+        try:
+            process.wait(timeout=GRACE_SECONDS)
+        except subprocess.TimeoutExpired as error:
+            process.kill()
+            raise ServerError(f"{process.args!r} did not end within {GRACE_SECONDS} s and was killed") from error
