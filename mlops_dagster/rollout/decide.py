@@ -1,0 +1,132 @@
+"""One function turns evidence into an outcome. Sensors, jobs, the fuse and the command line all call this one."""
+
+from collections.abc import Mapping
+from datetime import datetime
+
+from mlops_dagster.errors import InvalidInputError
+from mlops_dagster.rollout.entities import Decision, Outcome, Phase, Rollout, TestResult
+from mlops_dagster.rollout.evaluation import Tests, evaluate
+from mlops_dagster.rollout.evidence import Evidence
+from mlops_dagster.rollout.policy import RolloutPolicy
+
+
+def decide(policy: RolloutPolicy, rollout: Rollout, evidence: Evidence, now: datetime) -> Decision:
+    """What is to become of a running rollout at `now`, with the arithmetic behind it.
+
+    In this order: proof that the challenger is bad rolls back, in any phase, paused or not. At the deadline it is
+    promoted if proven not worse in every respect, else given up. At the last step, watched for long enough, proof
+    that it is superior promotes. A step that has soaked and has its minimum of evidence advances. Everything else
+    holds, and says what is missing. Evidence that leans to worse without proving it never advances nor promotes.
+
+    Pure: the same arguments give the same decision to the bit. Raises InvalidInputError if the rollout has ended.
+    """
+    if rollout.phase.ended:
+        raise InvalidInputError(f"rollout {rollout.id} has ended ({rollout.phase}); there is nothing to decide")
+    tests = evaluate(policy, rollout.peaks, evidence)
+    outcome, reason = _judge(policy, rollout, evidence, tests, now)
+    return Decision(
+        outcome=outcome,
+        reason=reason,
+        rollout=rollout,
+        evidence=evidence,
+        tests=tests.all,
+        peaks=highest(rollout.peaks, {test.name: test.e_value for test in tests.all}),
+        at=now,
+    )
+
+
+def highest(peaks: Mapping[str, float], other: Mapping[str, float]) -> dict[str, float]:
+    """The higher of the two, test by test.
+
+    >>> highest({"a": 3.0, "b": 1.0}, {"b": 2.0})
+    {'a': 3.0, 'b': 2.0}
+    """
+    return {name: max(peaks.get(name, 0.0), other.get(name, 0.0)) for name in {**peaks, **other}}
+
+
+def _judge(
+    policy: RolloutPolicy, rollout: Rollout, evidence: Evidence, tests: Tests, now: datetime
+) -> tuple[Outcome, str]:
+    if tests.rollback.proven:
+        return Outcome.ROLLBACK, f"proven worse: {_arithmetic(tests.rollback)}; most by {_loudest(tests)}"
+    if rollout.paused:
+        return Outcome.HOLD, "paused by hand"
+
+    lacking = [*_lacking(policy, rollout, evidence, now), *_leaning(tests)]
+    deadline = rollout.started_at + policy.deadline
+    if now >= deadline:
+        short = [] if _at_last_step(policy, rollout) else [f"got no further than {_position(policy, rollout)}"]
+        missing = [*short, *lacking, *(f"{test.claim} is not proven" for test in tests.not_worse if not test.proven)]
+        if missing:
+            return Outcome.GIVE_UP, f"at the deadline {deadline:%Y-%m-%d %H:%M}: {'; '.join(missing)}"
+        return Outcome.PROMOTE, f"at the deadline proven not worse: {_all_arithmetic(tests.not_worse)}"
+    if lacking:
+        return Outcome.HOLD, f"{_position(policy, rollout)}: {'; '.join(lacking)}"
+    if not _at_last_step(policy, rollout):
+        return Outcome.ADVANCE, f"{_position(policy, rollout)} is done; nothing leans to worse"
+    if tests.superior.proven and tests.superior.e_value >= 1:
+        return Outcome.PROMOTE, f"proven superior: {_arithmetic(tests.superior)}"
+    return Outcome.HOLD, f"{_position(policy, rollout)}: {_wanted(tests)} (deadline {deadline:%Y-%m-%d %H:%M})"
+
+
+def _lacking(policy: RolloutPolicy, rollout: Rollout, evidence: Evidence, now: datetime) -> list[str]:
+    """What the present step has not shown yet."""
+    if rollout.phase is Phase.SHADOW:
+        missing = policy.min_shadow_requests - evidence.shadow.requests
+        return [*_until(rollout.step_at + policy.shadow, now, "shadow"), *_more(missing, "requests scored in shadow")]
+    canary = evidence.canary_at(rollout.weight)
+    labels, of = (
+        (evidence.step_paired.total, "paired labels")
+        if policy.uses_pairs
+        else (canary.labelled, "labels of the canary's answers")
+    )
+    lacking = [
+        *_until(rollout.step_at + policy.soak, now, "soak"),
+        *_more(policy.min_step_requests - canary.requests, "requests to the canary"),
+        *_more(policy.min_step_paired - labels, of),
+    ]
+    if _at_last_step(policy, rollout):
+        lacking += _until((rollout.canary_at or rollout.step_at) + policy.min_watch, now, "least watch")
+    return lacking
+
+
+def _leaning(tests: Tests) -> list[str]:
+    return [f"{test.name} leans to worse (E {test.e_value:.3g}) without proof" for test in tests.leaning]
+
+
+def _at_last_step(policy: RolloutPolicy, rollout: Rollout) -> bool:
+    return rollout.phase is Phase.CANARY and rollout.step >= len(policy.steps)
+
+
+def _position(policy: RolloutPolicy, rollout: Rollout) -> str:
+    if rollout.phase is Phase.SHADOW:
+        return "shadow"
+    return f"step {rollout.step} of {len(policy.steps)} ({rollout.weight:.3g})"
+
+
+def _until(end: datetime, now: datetime, what: str) -> list[str]:
+    return [f"{what} until {end:%Y-%m-%d %H:%M}"] if now < end else []
+
+
+def _more(count: int, of: str) -> list[str]:
+    return [f"{count} more {of}"] if count > 0 else []
+
+
+def _wanted(tests: Tests) -> str:
+    superior = f"superior would take {tests.superior.needed or 'back what has been lost since it was proven'}"
+    open_tests = [f"{test.name} {test.needed}" for test in tests.not_worse if not test.proven]
+    not_worse = f"not worse would take {', '.join(open_tests)}" if open_tests else "not worse is proven"
+    return f"{superior}; {not_worse}"
+
+
+def _loudest(tests: Tests) -> str:
+    return _arithmetic(max(tests.worse, key=lambda test: test.e_value))
+
+
+def _arithmetic(test: TestResult) -> str:
+    observed = ", ".join(f"{name} {value:.4g}" for name, value in test.observed.items())
+    return f"{test.name} E {test.e_value:.3g} of {test.limit:.3g}, p {test.p:.2g} ({observed})"
+
+
+def _all_arithmetic(tests: tuple[TestResult, ...]) -> str:
+    return "; ".join(_arithmetic(test) for test in tests)

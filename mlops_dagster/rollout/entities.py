@@ -1,0 +1,140 @@
+"""What a rollout is, and what is decided about it. Both round-trip through JSON to the bit."""
+
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from datetime import datetime
+from enum import StrEnum
+from typing import ClassVar, Literal
+
+from pydantic import ConfigDict, TypeAdapter
+
+from mlops_dagster.rollout.evidence import Evidence
+from mlops_dagster.rollout.policy import RolloutPolicy
+
+# An e-value may be infinite; JSON has no word for that.
+_JSON = ConfigDict(ser_json_inf_nan="strings")
+
+
+class Phase(StrEnum):
+    SHADOW = "shadow"
+    CANARY = "canary"
+    PROMOTED = "promoted"
+    ROLLED_BACK = "rolled_back"
+    GIVEN_UP = "given_up"
+
+    @property
+    def ended(self) -> bool:
+        return self not in (Phase.SHADOW, Phase.CANARY)
+
+
+class Outcome(StrEnum):
+    ADVANCE = "advance"
+    HOLD = "hold"
+    PROMOTE = "promote"
+    ROLLBACK = "rollback"
+    GIVE_UP = "give_up"
+
+
+@dataclass(frozen=True, slots=True)
+class Rollout:
+    """One challenger's way to all traffic, or out."""
+
+    __pydantic_config__: ClassVar[ConfigDict] = _JSON
+
+    id: int
+    model: str
+    champion: str
+    challenger: str
+    policy: RolloutPolicy
+    phase: Phase
+    step: int
+    """0 in shadow; as canary k, the weight being `policy.steps[k - 1]`."""
+    weight: float
+    """The canary's share of the traffic."""
+    started_at: datetime
+    canary_at: datetime | None
+    step_at: datetime
+    """When the present step (or the shadow) began."""
+    paused: bool
+    peaks: Mapping[str, float]
+    """The highest e-value each test of `Decision.tests` ever had."""
+    epoch: int
+    """The deployment's epoch when this was last seen to agree with it."""
+    ended_at: datetime | None = None
+    reason: str = ""
+    """Why it ended."""
+
+    def to_json(self) -> str:
+        return _ROLLOUT.dump_json(self).decode()
+
+    @staticmethod
+    def from_json(text: str) -> "Rollout":
+        return _ROLLOUT.validate_json(text)
+
+
+@dataclass(frozen=True, slots=True)
+class TestResult:
+    """One test with its arithmetic: the claim is proven once the e-value has reached `limit`."""
+
+    __pydantic_config__: ClassVar[ConfigDict] = _JSON
+    __test__: ClassVar[bool] = False  # pytest takes Test* for a class of tests
+
+    name: str
+    """`metric.question`, such as `paired.not_worse`."""
+    claim: str
+    observed: Mapping[str, float]
+    e_value: float
+    limit: float
+    p: float
+    """Anytime p-value: of the highest e-value so far."""
+    verdict: Literal["proven", "open"]
+    needed: str | None = None
+    """What more it would take, if things go on as they did; None where nothing is missing or nobody waits for it."""
+
+    @property
+    def proven(self) -> bool:
+        return self.verdict == "proven"
+
+    @property
+    def metric(self) -> str:
+        return self.name.split(".")[0]
+
+
+@dataclass(frozen=True, slots=True)
+class Decision:
+    """An outcome with all it rests on: `decide(rollout.policy, rollout, evidence, at)` gives it again."""
+
+    __pydantic_config__: ClassVar[ConfigDict] = _JSON
+
+    outcome: Outcome
+    reason: str
+    rollout: Rollout
+    """As it was when this was decided."""
+    evidence: Evidence
+    tests: tuple[TestResult, ...]
+    peaks: Mapping[str, float]
+    at: datetime
+    origin: Literal["evidence", "deployment"] = "evidence"
+    """`deployment`: not decided here; the fuse or a person had already changed the deployment."""
+    id: int = field(default=0, compare=False)
+    """Given when it is recorded; 0 before."""
+    recorded_at: datetime | None = field(default=None, compare=False)
+    """By the machine's clock; `at` is by the controller's."""
+
+    def test(self, name: str) -> TestResult:
+        """The test called `name`; raises KeyError."""
+        for test in self.tests:
+            if test.name == name:
+                return test
+        raise KeyError(name)
+
+    def to_json(self) -> str:
+        return _DECISION.dump_json(self).decode()
+
+    @staticmethod
+    def from_json(text: str) -> "Decision":
+        return _DECISION.validate_json(text)
+
+
+_ROLLOUT = TypeAdapter(Rollout)
+_DECISION = TypeAdapter(Decision)

@@ -1,0 +1,205 @@
+"""Evidence into tests: which claims about the challenger are proven, and by what arithmetic.
+
+One alpha for the whole rollout. Each of the four "worse" e-values (errors, slow answers, accuracy, the absolute
+error limit) is a mixture of test martingales or less while the challenger is no worse in that respect: it starts
+at 1 and its mean never rises, whenever and however often one looks. So does their average
+
+    E = (E_error + E_slow + E_accuracy + E_limit) / 4
+
+and by Ville's inequality a challenger that is no worse in any of them ever reaches E >= 1/alpha with probability at
+most alpha: all looks, steps and metrics together. The price is that one metric alone needs an e-value of 4/alpha.
+(Four separate tests at alpha/4 ask for the same, and give nothing for two metrics that point the same way.)
+
+A promotion needs the proof of every metric, each at alpha: a challenger that is worse in one of them must get past
+that one's test, which happens with probability at most alpha, so no correction is due. Errors and slow answers count
+as no worse either relative to the champion or under an absolute limit (where nothing ever fails there is nothing to
+compare); where neither holds both e-values are valid, and so is their average.
+"""
+
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass
+from typing import Literal
+
+from mlops_dagster.rollout.entities import TestResult
+from mlops_dagster.rollout.evidence import BadEvent, EventCounts, Evidence
+from mlops_dagster.rollout.forecast import about, growth_needed
+from mlops_dagster.rollout.policy import RolloutPolicy
+from mlops_dagster.statistics import Stage, anytime_p, bad_event_e_value, combine, paired_e_value, rate_e_value
+
+WORSE_METRICS = 4
+"""How many e-values share the alpha of a rollback."""
+
+
+@dataclass(frozen=True)
+class Tests:
+    """All tests of one look, by what they can do."""
+
+    rollback: TestResult
+    """The average of `worse`: the only one that rolls back."""
+    worse: tuple[TestResult, ...]
+    not_worse: tuple[TestResult, ...]
+    """One per metric; all of them together promote at the deadline."""
+    superior: TestResult
+
+    @property
+    def all(self) -> tuple[TestResult, ...]:
+        return (self.rollback, *self.worse, *self.not_worse, self.superior)
+
+    @property
+    def leaning(self) -> tuple[TestResult, ...]:
+        """Where the evidence speaks for worse, and louder than against it, though it proves nothing yet."""
+        against = {test.metric: test.e_value for test in self.not_worse}
+        return tuple(test for test in self.worse if test.e_value > max(1.0, against[test.metric]))
+
+
+def evaluate(policy: RolloutPolicy, peaks: Mapping[str, float], evidence: Evidence) -> Tests:
+    """Every test of `policy` on `evidence`; `peaks` are the highest e-values of the looks before this one."""
+    look = _Look(policy, peaks, evidence)
+    worse = (
+        look.bad_events_worse("error", policy.theta.error),
+        look.bad_events_worse("slow", policy.theta.slow),
+        look.pairs_worse() if policy.uses_pairs else look.bad_events_worse("wrong", policy.theta.wrong),
+        look.over_error_limit(),
+    )
+    not_worse = (
+        look.bad_events_not_worse("error", policy.theta.error, policy.max_error_rate, evidence.challenger),
+        look.bad_events_not_worse("slow", policy.theta.slow, policy.max_slow_rate, evidence.canary),
+        look.pairs_not_worse() if policy.uses_pairs else look.wrong_not_worse(),
+    )
+    superior = look.pairs_superior() if policy.uses_pairs else look.wrong_superior()
+    return Tests(look.any_worse(worse), worse, not_worse, superior)
+
+
+@dataclass(frozen=True)
+class _Look:
+    """Builds the tests. `e_value_at(factor)` is the e-value if all counts were `factor` times what they are."""
+
+    policy: RolloutPolicy
+    peaks: Mapping[str, float]
+    evidence: Evidence
+
+    def any_worse(self, worse: tuple[TestResult, ...]) -> TestResult:
+        parts = {test.name: test.e_value for test in worse}
+        claim = "the challenger is worse than it may be: the average of all `worse` and `over_limit` tests"
+        return self._result("rollback.worse", claim, parts, combine(list(parts.values())))
+
+    def bad_events_worse(self, metric: BadEvent, theta: float) -> TestResult:
+        e_value = bad_event_e_value(self._stages(metric), theta=theta)
+        claim = f"rate of {metric} over {theta:g} times the champion's"
+        return self._result(f"{metric}.worse", claim, self._arms(metric), e_value, sharing=WORSE_METRICS)
+
+    def over_error_limit(self) -> TestResult:
+        seen, limit = self.evidence.challenger, self.policy.max_error_rate
+        observed = {"scored_error": seen.bad_errors, "scored_requests": seen.requests}
+        e_value = rate_e_value(seen.bad_errors, seen.requests, limit=limit)
+        claim = f"error rate over {limit:.2%}"
+        return self._result("error.over_limit", claim, observed, e_value, sharing=WORSE_METRICS)
+
+    def pairs_worse(self) -> TestResult:
+        e_value = self._paired(self.policy.margin, "worse")(1)
+        claim = f"accuracy more than {self.policy.margin:g} under the champion's"
+        return self._result("paired.worse", claim, self._pairs, e_value, sharing=WORSE_METRICS)
+
+    def bad_events_not_worse(self, metric: BadEvent, theta: float, enough: float, seen: EventCounts) -> TestResult:
+        """Relative to the champion, or absolutely: `enough` is a rate that will do, held against `seen`."""
+
+        def e_value_at(factor: float) -> float:
+            good, n = round(factor * (seen.requests - seen.all(metric))), round(factor * seen.requests)
+            relative = bad_event_e_value(self._stages(metric, factor), theta=theta, alternative="not_worse")
+            # "bad at most in 1 %" is "good in more than 99 %": the same test, seen from the other side.
+            return combine([relative, rate_e_value(good, n, limit=1 - enough)])
+
+        claim = f"rate of {metric} at most {theta:g} times the champion's, or at most {enough:.2%}"
+        observed = self._arms(metric) | {f"scored_{metric}": seen.all(metric), "scored_requests": seen.requests}
+        needed = self._needed(e_value_at, seen.requests, "requests")
+        return self._result(f"{metric}.not_worse", claim, observed, e_value_at(1), needed=needed)
+
+    def pairs_not_worse(self) -> TestResult:
+        margin = self.policy.margin
+        claim = f"accuracy at most {margin:g} under the champion's"
+        return self._pairs_promote("paired.not_worse", claim, margin)
+
+    def pairs_superior(self) -> TestResult:
+        return self._pairs_promote("paired.superior", "accuracy over the champion's", 0.0)
+
+    def wrong_not_worse(self) -> TestResult:
+        theta = self.policy.theta.wrong
+        return self._wrong_promotes("wrong.not_worse", f"wrong at most {theta:g} times as often as the champion", theta)
+
+    def wrong_superior(self) -> TestResult:
+        return self._wrong_promotes("wrong.superior", "wrong less often than the champion", 1.0)
+
+    def _pairs_promote(self, name: str, claim: str, margin: float) -> TestResult:
+        e_value_at = self._paired(margin, "not_worse")
+        needed = self._needed(e_value_at, self.evidence.paired.total, "paired labels")
+        return self._result(name, claim, self._pairs, e_value_at(1), needed=needed)
+
+    def _wrong_promotes(self, name: str, claim: str, theta: float) -> TestResult:
+        def e_value_at(factor: float) -> float:
+            return bad_event_e_value(self._stages("wrong", factor), theta=theta, alternative="not_worse")
+
+        needed = self._needed(e_value_at, self.evidence.canary.labelled, "labels of the canary's answers")
+        return self._result(name, claim, self._arms("wrong"), e_value_at(1), needed=needed)
+
+    def _paired(self, margin: float, alternative: Literal["worse", "not_worse"]) -> Callable[[float], float]:
+        pairs = self.evidence.paired
+        return lambda factor: paired_e_value(
+            round(factor * pairs.wins),
+            round(factor * pairs.losses),
+            round(factor * pairs.ties),
+            margin=margin,
+            alternative=alternative,
+        )
+
+    def _stages(self, metric: BadEvent, factor: float = 1.0) -> list[Stage]:
+        return [
+            Stage(
+                share=step.weight,
+                canary_bad=round(factor * step.canary.bad(metric)),
+                all_bad=round(factor * (step.canary.bad(metric) + step.champion.bad(metric))),
+            )
+            for step in self.evidence.steps
+        ]
+
+    @property
+    def _pairs(self) -> dict[str, float]:
+        pairs = self.evidence.paired
+        return {"wins": pairs.wins, "losses": pairs.losses, "ties": pairs.ties}
+
+    def _arms(self, metric: BadEvent) -> dict[str, float]:
+        canary, champion = self.evidence.canary, self.evidence.champion
+        return {
+            f"canary_{metric}": canary.bad(metric),
+            "canary": canary.chances(metric),
+            f"champion_{metric}": champion.bad(metric),
+            "champion": champion.chances(metric),
+        }
+
+    def _needed(self, e_value_at: Callable[[float], float], count: int, of: str) -> str:
+        if not count:
+            return f"the first {of}"
+        growth = growth_needed(e_value_at, 1 / self.policy.alpha)
+        return f"about {about((growth - 1) * count)} more {of}" if growth else f"other {of} than so far"
+
+    def _result(
+        self,
+        name: str,
+        claim: str,
+        observed: Mapping[str, float],
+        e_value: float,
+        *,
+        sharing: int = 1,
+        needed: str | None = None,
+    ) -> TestResult:
+        limit, peak = sharing / self.policy.alpha, max(e_value, self.peaks.get(name, 0.0))
+        proven = peak >= limit
+        return TestResult(
+            name=name,
+            claim=claim,
+            observed=observed,
+            e_value=e_value,
+            limit=limit,
+            p=anytime_p(peak),
+            verdict="proven" if proven else "open",
+            needed=None if proven else needed,
+        )

@@ -1,0 +1,97 @@
+"""What is seen of a rollout: counts that add up, and nothing else."""
+
+import math
+import operator
+from dataclasses import astuple, dataclass
+from datetime import datetime
+from typing import Literal, TypeAlias
+
+BadEvent: TypeAlias = Literal["error", "slow", "wrong"]
+"""A failed request, a slow answer, a wrong prediction."""
+
+
+@dataclass(frozen=True, slots=True)
+class EventCounts:
+    """What one arm did.
+
+    Bad events come in one unit per routing key too: of a key's bad events of one kind in a rollout only the first is
+    in `bad_*`, else a single broken key would be taken for many independent failures.
+    """
+
+    requests: int = 0
+    errors: int = 0
+    slow: int = 0
+    labelled: int = 0
+    wrong: int = 0
+    bad_errors: int = 0
+    bad_slow: int = 0
+    bad_wrong: int = 0
+
+    def all(self, metric: BadEvent) -> int:
+        """Every bad event of that kind."""
+        return {"error": self.errors, "slow": self.slow, "wrong": self.wrong}[metric]
+
+    def bad(self, metric: BadEvent) -> int:
+        """The independent ones among them."""
+        return {"error": self.bad_errors, "slow": self.bad_slow, "wrong": self.bad_wrong}[metric]
+
+    def chances(self, metric: BadEvent) -> int:
+        """How many there could have been."""
+        return self.labelled if metric == "wrong" else self.requests
+
+    def __add__(self, other: "EventCounts") -> "EventCounts":
+        return EventCounts(*map(operator.add, astuple(self), astuple(other)))
+
+
+@dataclass(frozen=True, slots=True)
+class StepCounts:
+    """Both arms while the canary's share of the traffic was `weight`."""
+
+    weight: float
+    canary: EventCounts
+    champion: EventCounts
+
+
+@dataclass(frozen=True, slots=True)
+class PairedCounts:
+    """Requests that both versions scored and whose label is known, seen from the challenger."""
+
+    wins: int = 0
+    losses: int = 0
+    ties: int = 0
+
+    @property
+    def total(self) -> int:
+        return self.wins + self.losses + self.ties
+
+
+@dataclass(frozen=True, slots=True)
+class Evidence:
+    """Everything known about a rollout at `through`."""
+
+    steps: tuple[StepCounts, ...]
+    paired: PairedCounts
+    shadow: EventCounts
+    """What the challenger scored off the response path: in shadow, and for pairs since."""
+    step_paired: PairedCounts
+    """Since the present step began."""
+    through: datetime
+
+    @property
+    def canary(self) -> EventCounts:
+        """What the challenger answered."""
+        return sum((step.canary for step in self.steps), EventCounts())
+
+    @property
+    def champion(self) -> EventCounts:
+        """What the champion answered meanwhile."""
+        return sum((step.champion for step in self.steps), EventCounts())
+
+    def canary_at(self, weight: float) -> EventCounts:
+        """What the challenger answered while its share was `weight`."""
+        return next((step.canary for step in self.steps if math.isclose(step.weight, weight)), EventCounts())
+
+    @property
+    def challenger(self) -> EventCounts:
+        """Everything the challenger scored."""
+        return self.canary + self.shadow

@@ -1,0 +1,35 @@
+"""How much more evidence a proof takes, if things go on as they did."""
+
+from collections.abc import Callable
+
+_FARTHEST = 256.0
+
+
+def growth_needed(e_value_at: Callable[[float], float], target: float) -> float | None:
+    """The factor by which the counts must grow until the e-value reaches `target`; None if that is not in sight.
+
+    `e_value_at(factor)` is the e-value of counts that have grown by `factor` with unchanged proportions.
+
+    >>> round(growth_needed(lambda factor: 2.0**factor, 16.0), 1)
+    4.0
+    >>> growth_needed(lambda factor: 0.5**factor, 16.0) is None
+    True
+    """
+    low, high = 1.0, 2.0
+    while e_value_at(high) < target:
+        low, high = high, 2 * high
+        if high > _FARTHEST:
+            return None
+    while high / low > 1.02:
+        middle = (low + high) / 2
+        low, high = (low, middle) if e_value_at(middle) >= target else (middle, high)
+    return high
+
+
+def about(count: float) -> int:
+    """`count` to two digits, which is all a forecast is worth.
+
+    >>> about(1234.5)
+    1200
+    """
+    return int(float(f"{count:.2g}"))

@@ -1,0 +1,113 @@
+"""What a rollout must show before it takes more traffic, and what ends it."""
+
+from datetime import timedelta
+from itertools import pairwise
+from typing import Annotated, Self
+
+from pydantic import BaseModel, ConfigDict, Field, model_validator
+
+Share = Annotated[float, Field(gt=0, lt=1)]
+Hours = Annotated[float, Field(ge=0)]
+
+
+class Theta(BaseModel):
+    """How many times the champion's rate of a bad event the challenger may have."""
+
+    model_config = ConfigDict(frozen=True, extra="forbid")
+
+    error: float = Field(default=1.2, gt=1)
+    wrong: float = Field(default=1.2, gt=1)
+    slow: float = Field(default=2.0, gt=1, description="higher than the others: a canary starts cold")
+
+
+class RolloutPolicy(BaseModel):
+    """One model's rollout; the defaults are the promises of the platform.
+
+    >>> RolloutPolicy(steps=(0.1, 0.5), soak_hours=12).uses_pairs
+    True
+    >>> RolloutPolicy(steps=(0.5, 0.1))
+    Traceback (most recent call last):
+    ...
+    pydantic_core._pydantic_core.ValidationError: 1 validation error for RolloutPolicy
+      Value error, steps must rise, got 0.5 before 0.1 ...
+    """
+
+    model_config = ConfigDict(frozen=True, extra="forbid")
+
+    steps: tuple[Share, ...] = Field(
+        default=(0.01, 0.05, 0.2, 0.5), min_length=1, description="shares of the traffic; promotion is the step to all"
+    )
+    shadow_hours: Hours = Field(default=1, description="least time in shadow")
+    soak_hours: Hours = Field(default=4, description="least time at each step")
+    min_watch_hours: Hours = Field(
+        default=48, description="least time as canary before all traffic: whole days, or the time of day decides"
+    )
+    deadline_hours: float = Field(
+        default=168, gt=0, description="from the start; then it is proven not worse, or given up"
+    )
+    alpha: float = Field(default=0.05, gt=0, le=0.2, description="false alarms over a whole rollout, all looks")
+
+    paired: bool = Field(default=True, description="compare the versions on requests that both scored")
+    paired_share: float = Field(default=1.0, ge=0, le=1, description="share of the requests the other arm scores too")
+    answer_influences_label: bool = Field(
+        default=False, description="the answer given changes what happens then, so pairs prove nothing and are not used"
+    )
+    margin: float = Field(
+        default=0.02,
+        gt=0,
+        lt=1,
+        description="accuracy that a challenger may lose and still count as no worse",
+    )
+    theta: Theta = Theta()
+    max_error_rate: Share = Field(default=0.01, description="error rate that rolls back whatever the champion's is")
+    max_slow_rate: Share = Field(
+        default=0.01,
+        description="share of slow answers that will do whatever the champion's is; never rolls back",
+    )
+    slow_ms: float = Field(default=200, gt=0, description="an answer that takes longer is slow")
+
+    min_shadow_requests: int = Field(default=50, ge=1, description="requests scored in shadow before the first step")
+    min_step_requests: int = Field(default=100, ge=1, description="requests the canary answered, at each step")
+    min_step_paired: int = Field(
+        default=100, ge=1, description="pairs with a label at each step; without pairs, labels of the canary's answers"
+    )
+
+    @model_validator(mode="after")
+    def _is_possible(self) -> Self:
+        for low, high in pairwise(self.steps):
+            if low >= high:
+                raise ValueError(f"steps must rise, got {low} before {high}")
+        if self.paired and self.paired_share == 0:
+            raise ValueError("paired evidence needs paired_share over 0; or set paired: false")
+        if self.min_watch_hours > 24 and self.min_watch_hours % 24:
+            raise ValueError(
+                f"min_watch_hours must be whole days, else the time of day decides; got {self.min_watch_hours}"
+            )
+        least = self.shadow_hours + max(self.min_watch_hours, self.soak_hours * len(self.steps))
+        if least > self.deadline_hours:
+            raise ValueError(
+                f"shadow, soak and watch take {least:g} hours at least, after the deadline of {self.deadline_hours:g}; "
+                "raise deadline_hours or shorten them"
+            )
+        return self
+
+    @property
+    def uses_pairs(self) -> bool:
+        """Accuracy is compared on pairs; otherwise between the two arms."""
+        return self.paired and not self.answer_influences_label
+
+    @property
+    def shadow(self) -> timedelta:
+        return timedelta(hours=self.shadow_hours)
+
+    @property
+    def soak(self) -> timedelta:
+        return timedelta(hours=self.soak_hours)
+
+    @property
+    def min_watch(self) -> timedelta:
+        return timedelta(hours=self.min_watch_hours)
+
+    @property
+    def deadline(self) -> timedelta:
+        return timedelta(hours=self.deadline_hours)

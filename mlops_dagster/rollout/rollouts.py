@@ -1,0 +1,217 @@
+"""Rollouts and their decisions, in the database of the registry."""
+
+from collections.abc import Callable, Sequence
+from dataclasses import replace
+from datetime import datetime
+from pathlib import Path
+from typing import Any
+
+from sqlalchemy import (
+    Column,
+    Connection,
+    ForeignKey,
+    Index,
+    Integer,
+    MetaData,
+    Row,
+    Select,
+    String,
+    Table,
+    Text,
+    insert,
+    select,
+    update,
+)
+from sqlalchemy.exc import IntegrityError
+
+from mlops_dagster.clock import SystemClock, in_utc, parse_time
+from mlops_dagster.database import open_sqlite, reading, writing
+from mlops_dagster.errors import AlreadyRunningError, RolloutNotFoundError
+from mlops_dagster.rollout.decide import highest
+from mlops_dagster.rollout.entities import Decision, Phase, Rollout
+from mlops_dagster.rollout.policy import RolloutPolicy
+
+_TABLES = MetaData()
+_RUNNING = [phase.value for phase in Phase if not phase.ended]
+
+# The whole entity is in `body`; the other columns are what is searched by, and what the database itself must keep true.
+_rollouts = Table(
+    "rollouts",
+    _TABLES,
+    Column("id", Integer, primary_key=True),
+    Column("model", String, nullable=False),
+    Column("challenger", String, nullable=False),
+    Column("phase", String, nullable=False),
+    Column("body", Text, nullable=False),
+)
+Index(
+    "one_running_rollout_per_model",
+    _rollouts.c.model,
+    unique=True,
+    sqlite_where=_rollouts.c.phase.in_(_RUNNING),
+    postgresql_where=_rollouts.c.phase.in_(_RUNNING),
+)
+_decisions = Table(
+    "decisions",
+    _TABLES,
+    Column("id", Integer, primary_key=True),
+    Column("rollout_id", ForeignKey("rollouts.id"), nullable=False, index=True),
+    Column("outcome", String, nullable=False),
+    Column("recorded_at", String, nullable=False),
+    Column("body", Text, nullable=False),
+)
+
+
+class RolloutStore:
+    """Reads and changes of rollouts, each in one transaction. Any number of processes may share the file at `path`."""
+
+    def __init__(self, path: Path) -> None:
+        self._engine = open_sqlite(path)
+        with writing(self._engine) as connection:
+            _TABLES.create_all(connection)
+
+    def start(
+        self, model: str, champion: str, challenger: str, policy: RolloutPolicy, epoch: int, at: datetime
+    ) -> Rollout:
+        """A new rollout, in shadow. Raises AlreadyRunningError if the model has a running one."""
+        rollout = Rollout(
+            id=0,
+            model=model,
+            champion=champion,
+            challenger=challenger,
+            policy=policy,
+            phase=Phase.SHADOW,
+            step=0,
+            weight=0.0,
+            started_at=in_utc(at),
+            canary_at=None,
+            step_at=in_utc(at),
+            paused=False,
+            peaks={},
+            epoch=epoch,
+        )
+        try:
+            with writing(self._engine) as connection:
+                row = connection.execute(insert(_rollouts).values(**_columns(rollout)).returning(_rollouts.c.id)).one()
+        except IntegrityError as error:
+            raise AlreadyRunningError(
+                f"{model} has a running rollout, so {challenger} has to wait for its end; "
+                f"`mlops rollouts list {model}` shows it"
+            ) from error
+        return replace(rollout, id=row.id)
+
+    def get(self, rollout_id: int) -> Rollout:
+        """Raises RolloutNotFoundError."""
+        with reading(self._engine) as connection:
+            return _get(connection, rollout_id)
+
+    def list(self, model: str | None = None) -> Sequence[Rollout]:
+        """Oldest first; of all models if none is named."""
+        query = select(_rollouts).order_by(_rollouts.c.id)
+        return self._read_rollouts(query if model is None else query.where(_rollouts.c.model == model))
+
+    def active(self, model: str) -> Rollout | None:
+        """The running rollout of `model`."""
+        running = select(_rollouts).where(_rollouts.c.model == model, _rollouts.c.phase.in_(_RUNNING))
+        return next(iter(self._read_rollouts(running)), None)
+
+    def change(self, rollout_id: int, changed: Callable[[Rollout], Rollout]) -> Rollout:
+        """Replace the stored rollout by what `changed` makes of it, so that no one's change is overwritten unseen."""
+        with writing(self._engine) as connection:
+            before = _get(connection, rollout_id)
+            after = changed(before)
+            if after != before:
+                _put(connection, after)
+        return after
+
+    def pause(self, model: str) -> Rollout:
+        """Stop the running rollout where it is. Raises RolloutNotFoundError if none runs."""
+        return self.change(self._running(model).id, lambda rollout: replace(rollout, paused=True))
+
+    def resume(self, model: str) -> Rollout:
+        """Let it go on. Raises RolloutNotFoundError if none runs."""
+        return self.change(self._running(model).id, lambda rollout: replace(rollout, paused=False))
+
+    def record(self, decision: Decision) -> Decision:
+        """Keep a decision for good, with its id; its peaks become the rollout's in the same transaction."""
+        recorded_at = SystemClock().now()
+        with writing(self._engine) as connection:
+            rollout = _get(connection, decision.rollout.id)
+            row = connection.execute(
+                insert(_decisions)
+                .values(
+                    rollout_id=rollout.id,
+                    outcome=decision.outcome.value,
+                    recorded_at=recorded_at.isoformat(),
+                    body=decision.to_json(),
+                )
+                .returning(_decisions.c.id)
+            ).one()
+            _put(connection, replace(rollout, peaks=highest(rollout.peaks, decision.peaks)))
+        return replace(decision, id=row.id, recorded_at=recorded_at)
+
+    def decision(self, decision_id: int) -> Decision:
+        """Raises RolloutNotFoundError."""
+        found = self._read_decisions(select(_decisions).where(_decisions.c.id == decision_id))
+        if not found:
+            raise RolloutNotFoundError(f"no decision {decision_id}; `mlops rollouts list` shows the rollouts")
+        return found[0]
+
+    def decisions(self, rollout_id: int) -> Sequence[Decision]:
+        """Of one rollout, oldest first."""
+        return self._read_decisions(
+            select(_decisions).where(_decisions.c.rollout_id == rollout_id).order_by(_decisions.c.id)
+        )
+
+    def last_decision(self, rollout_id: int) -> Decision | None:
+        newest = select(_decisions).where(_decisions.c.rollout_id == rollout_id).order_by(_decisions.c.id.desc())
+        return next(iter(self._read_decisions(newest.limit(1))), None)
+
+    def close(self) -> None:
+        """Let go of the file."""
+        self._engine.dispose()
+
+    def _running(self, model: str) -> Rollout:
+        rollout = self.active(model)
+        if rollout is None:
+            raise RolloutNotFoundError(
+                f"no rollout of {model} is running; `mlops rollouts list {model}` shows the past"
+            )
+        return rollout
+
+    def _read_rollouts(self, query: Select[*tuple[Any, ...]]) -> Sequence[Rollout]:
+        with reading(self._engine) as connection:
+            return [_rollout(row) for row in connection.execute(query)]
+
+    def _read_decisions(self, query: Select[*tuple[Any, ...]]) -> Sequence[Decision]:
+        with reading(self._engine) as connection:
+            return [_decision(row) for row in connection.execute(query)]
+
+
+def _get(connection: Connection, rollout_id: int) -> Rollout:
+    row = connection.execute(select(_rollouts).where(_rollouts.c.id == rollout_id)).one_or_none()
+    if row is None:
+        raise RolloutNotFoundError(f"no rollout {rollout_id}; `mlops rollouts list` shows what there is")
+    return _rollout(row)
+
+
+def _put(connection: Connection, rollout: Rollout) -> None:
+    connection.execute(update(_rollouts).where(_rollouts.c.id == rollout.id).values(**_columns(rollout)))
+
+
+def _columns(rollout: Rollout) -> dict[str, str]:
+    return {
+        "model": rollout.model,
+        "challenger": rollout.challenger,
+        "phase": rollout.phase.value,
+        "body": rollout.to_json(),
+    }
+
+
+def _rollout(row: Row[*tuple[Any, ...]]) -> Rollout:
+    # The body was written before the database gave the id.
+    return replace(Rollout.from_json(row.body), id=row.id)
+
+
+def _decision(row: Row[*tuple[Any, ...]]) -> Decision:
+    return replace(Decision.from_json(row.body), id=row.id, recorded_at=parse_time(row.recorded_at))
