@@ -1,0 +1,1 @@
+"""The data plane: serves, splits, shadows, and logs every answer before it is sent."""

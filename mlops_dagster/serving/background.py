@@ -1,0 +1,35 @@
+"""Work that repeats beside the requests."""
+
+import logging
+import threading
+from collections.abc import Callable
+
+from mlops_dagster.serving.telemetry import Telemetry
+
+logger = logging.getLogger(__name__)
+
+
+class Repeating:
+    """Calls `work` every `seconds` in a thread of its own, and again after it failed."""
+
+    def __init__(self, name: str, seconds: float, work: Callable[[], None], telemetry: Telemetry) -> None:
+        self._name, self._seconds, self._work, self._telemetry = name, seconds, work, telemetry
+        self._stopping = threading.Event()
+        self._thread = threading.Thread(target=self._run, name=name, daemon=True)
+
+    def start(self) -> None:
+        self._thread.start()
+
+    def stop(self) -> None:
+        """Return once the call at work, if any, has ended."""
+        self._stopping.set()
+        self._thread.join()
+
+    def _run(self) -> None:
+        while not self._stopping.wait(self._seconds):
+            try:
+                self._work()
+            except Exception:
+                # A database or disk that is away comes back: the data plane goes on serving what it knows.
+                self._telemetry.failed(self._name)
+                logger.exception("%s failed and is tried again in %g s", self._name, self._seconds)

@@ -1,0 +1,78 @@
+"""Many requests, one piece of work: scoring 64 rows costs about what scoring one costs."""
+
+import asyncio
+from collections.abc import Callable, Sequence
+from concurrent.futures import Executor
+from typing import Generic, TypeVar
+
+from mlops_dagster.errors import ModelFailedError
+from mlops_dagster.serving.models import Columns, LoadedModel, Scores
+
+Job = TypeVar("Job")
+Result = TypeVar("Result")
+
+MAX_BATCH = 512
+
+
+class Batcher(Generic[Job, Result]):
+    """Collects the jobs of one turn of the event loop, and those that come while a batch is at work.
+
+    `work` runs in `executor` and returns one result or exception per job. What it raises fails its whole batch.
+    """
+
+    def __init__(self, work: Callable[[list[Job]], Sequence[Result | Exception]], executor: Executor) -> None:
+        self._work = work
+        self._executor = executor
+        self._waiting: list[tuple[Job, asyncio.Future[Result]]] = []
+        self._busy = False
+
+    async def submit(self, job: Job) -> Result:
+        """Wait for the result of `job`; raises what `work` returned or raised for it."""
+        loop = asyncio.get_running_loop()
+        future: asyncio.Future[Result] = loop.create_future()
+        self._waiting.append((job, future))
+        if not self._busy:
+            self._busy = True
+            loop.call_soon(self._start)
+        return await future
+
+    def _start(self) -> None:
+        batch, self._waiting = self._waiting[:MAX_BATCH], self._waiting[MAX_BATCH:]
+        work = asyncio.get_running_loop().run_in_executor(self._executor, self._work, [job for job, _ in batch])
+        work.add_done_callback(lambda done: self._finish([future for _, future in batch], done))
+
+    def _finish(
+        self, futures: list[asyncio.Future[Result]], done: asyncio.Future[Sequence[Result | Exception]]
+    ) -> None:
+        if self._waiting:
+            self._start()
+        else:
+            self._busy = False
+        failure = done.exception()
+        results = [failure] * len(futures) if failure is not None else done.result()
+        for future, result in zip(futures, results, strict=True):
+            if future.cancelled():
+                continue
+            if isinstance(result, BaseException):
+                future.set_exception(result)
+            else:
+                future.set_result(result)
+
+
+def score_together(model: LoadedModel, requests: Sequence[Columns]) -> list[Scores | ModelFailedError]:
+    """Score many requests as one; of a batch that fails, halves are tried until the bad request stands alone."""
+    sizes = [len(next(iter(columns.values()))) for columns in requests]
+    together = {name: [value for columns in requests for value in columns[name]] for name in model.schema.names}
+    try:
+        scores = model.predict(together)
+    except ModelFailedError as error:
+        if len(requests) == 1:
+            return [error]
+        middle = len(requests) // 2
+        return score_together(model, requests[:middle]) + score_together(model, requests[middle:])
+    results: list[Scores | ModelFailedError] = []
+    start = 0
+    for size in sizes:
+        results.append(Scores(scores.labels[start : start + size], scores.scores[start : start + size]))
+        start += size
+    return results

@@ -1,0 +1,169 @@
+"""Which deployment is in force here: the registry's, as far as its versions are in memory."""
+
+import asyncio
+from collections import deque
+from collections.abc import Collection, Mapping
+from dataclasses import dataclass, replace
+from functools import cached_property
+
+from mlops_dagster.errors import ModelNotFoundError, VersionNotFoundError
+from mlops_dagster.registry import Deployment, ModelRegistry
+from mlops_dagster.rollout import RolloutPolicy, RolloutStore
+from mlops_dagster.schema import ModelSchema
+from mlops_dagster.serving.loader import Loader
+from mlops_dagster.serving.models import LoadedModel
+from mlops_dagster.serving.telemetry import Telemetry
+
+REFRESH_SECONDS = 0.2
+NAMED_KEPT = 2  # versions that were asked for by name and serve nothing else: loading one costs seconds
+
+
+@dataclass(frozen=True)
+class InForce:
+    """Who answers a model's requests now. Replaced as a whole, so a request sees one state."""
+
+    deployment: Deployment
+    versions: Mapping[str, LoadedModel]
+    """Those in memory, the warm previous champion among them."""
+    policy: RolloutPolicy
+    unavailable: str | None = None
+    """Why nobody can answer, where there should be a champion."""
+
+    @cached_property
+    def features(self) -> frozenset[str]:
+        """What any of the versions takes."""
+        return frozenset(name for version in self.versions.values() for name in version.schema.names)
+
+    @property
+    def paired_share(self) -> float:
+        """Share of the requests that the other arm scores too while a canary runs."""
+        return self.policy.paired_share if self.policy.uses_pairs else 0.0
+
+
+class Deployments:
+    """The deployments in force, brought up to date by `refresh`; the last known ones while the registry is away."""
+
+    def __init__(
+        self, process: str, registry: ModelRegistry, rollouts: RolloutStore, loader: Loader, telemetry: Telemetry
+    ) -> None:
+        self._process = process
+        self._registry = registry
+        self._rollouts = rollouts
+        self._loader = loader
+        self._telemetry = telemetry
+        self._in_force: dict[str, InForce] = {}
+        self._acknowledged: dict[str, int] = {}
+        self._cut_off: set[str] = (
+            set()
+        )  # salts: each canary has its own, so a later trial of the version is not cut off
+        self._named: dict[str, deque[str]] = {}
+
+    def get(self, model: str) -> InForce:
+        """The deployment in force; raises ModelNotFoundError."""
+        try:
+            return self._in_force[model]
+        except KeyError:
+            raise ModelNotFoundError(f"no model {model!r} is served here; served: {sorted(self._in_force)}") from None
+
+    def policy(self, model: str) -> RolloutPolicy:
+        """Of the running rollout; else the defaults."""
+        in_force = self._in_force.get(model)
+        return in_force.policy if in_force is not None else RolloutPolicy()
+
+    def models(self) -> list[str]:
+        return sorted(self._in_force)
+
+    async def named(self, model: str, version: str) -> LoadedModel:
+        """Any version of a served model, loaded if need be; raises VersionNotFoundError, or what its load raised."""
+        in_force = self.get(model)
+        if version in in_force.versions:
+            return in_force.versions[version]
+        # Before anything is loaded: an unknown version must not become a load that fails again and again.
+        await asyncio.to_thread(self._registry.get, model, version)
+        recent = self._named.setdefault(model, deque(maxlen=NAMED_KEPT))
+        if version not in recent:
+            recent.append(version)
+        return await asyncio.wrap_future(self._loader.load(model, version))
+
+    def unavailable(self) -> dict[str, str]:
+        """The models that have a champion and cannot answer, with the reason."""
+        return {model: reason for model, now in sorted(self._in_force.items()) if (reason := now.unavailable)}
+
+    def readiness(self, model: str, version: str | None) -> tuple[str | None, str | None]:
+        """The version that is asked about (None: the champion), and why it is not ready. Raises NotFoundError."""
+        in_force = self.get(model)
+        name = version or in_force.deployment.champion
+        if name is None:
+            return None, in_force.unavailable or f"model {model!r} has no champion"
+        if name in in_force.versions:
+            return name, None
+        self._registry.get(model, name)
+        error = self._loader.error(model, name)
+        return name, str(error) if error is not None else f"version {name} is not in memory"
+
+    def described(self, model: str, version: str | None) -> tuple[list[str], ModelSchema]:
+        """The versions there are (or the one asked for), and what it (or the champion) takes. Raises NotFoundError."""
+        name = version or self.get(model).deployment.champion
+        if name is None:
+            raise VersionNotFoundError(f"model {model!r} has no champion; ask for a version")
+        found = self._registry.get(model, name)
+        if found.schema is None:
+            raise VersionNotFoundError(f"{model} {name} was registered without a schema and cannot be served")
+        return [name] if version else [entry.version for entry in self._registry.list(model)], found.schema
+
+    def cut_off(self, model: str) -> None:
+        """Take the canary out of traffic here and now, whatever the registry says until it follows."""
+        in_force = self._in_force[model]
+        self._cut_off.add(in_force.deployment.salt)
+        self._in_force[model] = replace(in_force, deployment=without(in_force.deployment, self._cut_off))
+
+    def refresh(self) -> None:
+        """Re-read every deployment, put in force what is in memory, and acknowledge what is wholly in force."""
+        for model in self._registry.models():
+            self._refresh(model, self._registry.deployment(model))
+
+    def _refresh(self, model: str, wanted: Deployment) -> None:
+        current = self._in_force.get(model)
+        champion_now = current.deployment.champion if current is not None else None
+        roles = (wanted.champion, wanted.canary, *wanted.shadows, wanted.previous, champion_now)
+        names = {name for name in roles if name is not None}
+        versions = {name: loaded for name in names if (loaded := self._loader.ready(model, name)) is not None}
+        policy = self._read_policy(wanted)
+        with self._changing:
+            deployment = without(reachable(wanted, versions, champion_now), self._cut_off)
+            unavailable = self._unavailable(wanted) if deployment.champion is None else None
+            self._in_force[model] = InForce(deployment, versions, policy, unavailable)
+        if deployment == wanted and self._acknowledged.get(model) != wanted.epoch:
+            self._registry.acknowledge(model, self._process, wanted.epoch)
+            self._acknowledged[model] = wanted.epoch
+            self._telemetry.in_force(model, wanted.epoch)
+        self._loader.forget(model, {*names, *self._named.get(model, ())})
+
+    def _read_policy(self, model: str) -> RolloutPolicy:
+        rollout = self._rollouts.active(model)
+        # A canary that was set by hand has no policy: the defaults compare it on all requests.
+        return rollout.policy if rollout is not None else RolloutPolicy()
+
+    def _unavailable(self, wanted: Deployment) -> str | None:
+        if wanted.champion is None:
+            return None
+        why = self._loader.error(wanted.model, wanted.champion) or "it is being loaded"
+        return f"the champion {wanted.champion} of {wanted.model} cannot answer yet: {why}"
+
+
+def reachable(wanted: Deployment, loaded: Collection[str], champion_now: str | None) -> Deployment:
+    """The part of `wanted` whose versions are loaded; a champion that is not is stood in for by a warm one."""
+    champion = wanted.champion
+    if champion is not None and champion not in loaded:
+        champion = next((name for name in (wanted.previous, champion_now) if name in loaded), None)
+    canary = wanted.canary if wanted.canary in loaded else None
+    shadows = tuple(name for name in wanted.shadows if name in loaded)
+    weight = wanted.canary_weight if canary is not None else 0.0
+    return replace(wanted, champion=champion, canary=canary, canary_weight=weight, shadows=shadows)
+
+
+def without(deployment: Deployment, salts: Collection[str]) -> Deployment:
+    """`deployment` less its canary, if that is one of the trials in `salts`."""
+    if deployment.canary is None or deployment.salt not in salts:
+        return deployment
+    return replace(deployment, canary=None, canary_weight=0.0)

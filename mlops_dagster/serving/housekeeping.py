@@ -1,0 +1,65 @@
+"""From the spool to the rollups and the log, beside the requests."""
+
+import threading
+from collections.abc import Mapping
+
+from mlops_dagster.serving.deployments import Deployments
+from mlops_dagster.serving.fuse import Fuse
+from mlops_dagster.serving.paired import OffPath
+from mlops_dagster.serving.telemetry import Telemetry
+from mlops_dagster.statistics import Bins
+from mlops_dagster.wiring import House
+
+
+class Housekeeping:
+    """Rolls up, judges and ships; every method may be called from any thread."""
+
+    def __init__(
+        self, house: House, deployments: Deployments, fuse: Fuse, off_path: OffPath, telemetry: Telemetry
+    ) -> None:
+        self._house = house
+        self._deployments = deployments
+        self._fuse = fuse
+        self._off_path = off_path
+        self._telemetry = telemetry
+        self._bins: dict[tuple[str, str], Mapping[str, Bins] | None] = {}
+        self._one_fuse = threading.Lock()
+        self._one_shipper = threading.Lock()
+
+    def roll_up(self) -> int:
+        """Count what is in the spool, then let the fuse look; returns the number of the last entry counted."""
+        number = self._house.rollups.catch_up(self._house.spool, self._bins_of, slow_ms_of=self._slow_ms)
+        with self._one_fuse:
+            self._fuse.check()
+        return number
+
+    def ship(self) -> int:
+        """Move what is in the spool to the log; returns the number of rows."""
+        with self._one_shipper:
+            rows = self._house.log.ship(self._house.spool)
+        spool = self._house.spool
+        self._telemetry.spooled(spool.last_number() - spool.marked("shipped"))
+        return rows
+
+    def flush(self, *, log: bool) -> dict[str, int]:
+        """Bring everything that was answered so far, and its pairs and labels, into the rollups (and the log)."""
+        self._off_path.drain()
+        result = {"rolled_up": self.roll_up()}
+        if log:
+            self.ship()
+            result["logged"] = sum(self._house.log.count(model) for model in self._house.log.models())
+        result["answered"] = sum(process.answered for process in self._house.spool.processes())
+        return result
+
+    def _bins_of(self, model: str, version: str) -> Mapping[str, Bins] | None:
+        key = (model, version)
+        if key not in self._bins:
+            baseline = self._house.registry.get(model, version).baseline
+            self._bins[key] = baseline and {
+                **{name: histogram.bins for name, histogram in baseline.features.items()},
+                "score": baseline.score.bins,
+            }
+        return self._bins[key]
+
+    def _slow_ms(self, model: str) -> float:
+        return self._deployments.policy(model).slow_ms

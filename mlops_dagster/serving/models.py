@@ -1,0 +1,110 @@
+"""A version in memory: its schema, its estimator, and one call that scores rows."""
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from typing import Protocol, cast
+
+import numpy as np
+import numpy.typing as npt
+
+from mlops_dagster.errors import InvalidFeaturesError, ModelFailedError
+from mlops_dagster.schema import Feature, ModelSchema
+from mlops_dagster.serving.protocol import Column
+
+Value = float | str | None
+Columns = Mapping[str, Sequence[Value]]
+Floats = npt.NDArray[np.float64]
+
+NUMERIC_DATATYPES = {"FP32": (int, float), "FP64": (int, float), "INT32": (int,), "INT64": (int,), "BOOL": (bool,)}
+
+
+class Classifier(Protocol):
+    """What is asked of an estimator: scikit-learn's classifiers and pipelines have it."""
+
+    classes_: Sequence[object]
+
+    def predict_proba(self, rows: object) -> Floats: ...
+
+
+@dataclass(frozen=True, slots=True)
+class Scores:
+    """One label and one score a row."""
+
+    labels: list[str]
+    scores: list[float]
+
+
+class LoadedModel:
+    """A version that is in memory and ready to score.
+
+    Raises ModelFailedError for an estimator that gives no probabilities or knows other classes than its schema.
+    """
+
+    def __init__(self, version: str, schema: ModelSchema, estimator: object) -> None:
+        if not hasattr(estimator, "predict_proba"):
+            raise ModelFailedError(f"version {version} has no predict_proba ({type(estimator).__name__})")
+        self.version = version
+        self.schema = schema
+        self._estimator = cast("Classifier", estimator)
+        self._classes = [str(label) for label in self._estimator.classes_]
+        if set(self._classes) != set(schema.classes):
+            raise ModelFailedError(f"version {version} tells {self._classes} apart, its schema {schema.classes}")
+        self._asked_for = self._classes.index(schema.classes[-1]) if len(self._classes) == 2 else None
+
+    def predict(self, columns: Columns) -> Scores:
+        """Score rows given as one list per feature; raises ModelFailedError whatever the estimator does."""
+        import pandas as pd
+
+        frame = pd.DataFrame({f.name: _array(f, columns[f.name]) for f in self.schema.features})
+        try:
+            probabilities = np.asarray(self._estimator.predict_proba(frame), dtype=np.float64)
+        except Exception as error:
+            raise ModelFailedError(f"version {self.version} raised {type(error).__name__}: {error}") from error
+        if probabilities.shape != (len(frame), len(self._classes)) or not np.isfinite(probabilities).all():
+            raise ModelFailedError(
+                f"version {self.version} returned {probabilities.shape} probabilities for {len(frame)} rows "
+                f"of {len(self._classes)} classes, or not all of them finite"
+            )
+        best = probabilities.argmax(axis=1)
+        scores = probabilities.max(axis=1) if self._asked_for is None else probabilities[:, self._asked_for]
+        return Scores([self._classes[index] for index in best], scores.tolist())
+
+    def warm_up(self) -> None:
+        """Score one made-up row, so that the first real one finds imports and caches ready."""
+        try:
+            self.predict({f.name: [0.0 if f.kind == "numeric" else ""] for f in self.schema.features})
+        except ModelFailedError:
+            pass  # A row nobody sent proves nothing about the model.
+
+
+def take_features(schema: ModelSchema, columns: Mapping[str, Column]) -> Columns:
+    """The columns `schema` asks for, checked; columns it does not know are left.
+
+    Raises InvalidFeaturesError naming the feature that is missing, null or of the wrong type.
+    """
+    return {feature.name: _checked(feature, columns.get(feature.name)) for feature in schema.features}
+
+
+def _checked(feature: Feature, column: Column | None) -> Sequence[Value]:
+    if column is None:
+        raise InvalidFeaturesError(f"feature {feature.name!r} is missing; send it, null where it is not known")
+    if feature.kind == "categorical":
+        types: tuple[type, ...] = (str,) if column.datatype == "BYTES" else ()
+    else:
+        types = NUMERIC_DATATYPES.get(column.datatype, ())
+    if not types:
+        wanted = "BYTES" if feature.kind == "categorical" else "a number"
+        raise InvalidFeaturesError(f"feature {feature.name!r} is {feature.kind}: send {wanted}, not {column.datatype}")
+    for value in column.values:
+        if value is None:
+            if not feature.nullable:
+                raise InvalidFeaturesError(f"feature {feature.name!r} must not be null")
+        elif type(value) not in types:
+            raise InvalidFeaturesError(f"feature {feature.name!r} has value {value!r}, which is not {column.datatype}")
+    return cast("Sequence[Value]", column.values)
+
+
+def _array(feature: Feature, values: Sequence[Value]) -> npt.NDArray[np.float64] | npt.NDArray[np.object_]:
+    if feature.kind == "numeric":
+        return np.array(values, dtype=np.float64)
+    return np.array(values, dtype=np.object_)

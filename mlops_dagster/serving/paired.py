@@ -1,0 +1,112 @@
+"""The other arm and the shadows score the same requests, off the response path."""
+
+import logging
+import threading
+from collections import Counter, deque
+from collections.abc import Callable, Sequence
+
+from threadpoolctl import threadpool_limits
+
+from mlops_dagster.errors import InvalidFeaturesError, MlopsError
+from mlops_dagster.predictions import Role
+from mlops_dagster.serving.calls import NO_COLUMNS, Call, Scoring
+from mlops_dagster.serving.models import LoadedModel, take_features
+from mlops_dagster.serving.router import position
+from mlops_dagster.serving.telemetry import Telemetry
+
+logger = logging.getLogger(__name__)
+
+Task = tuple[Call, Scoring]
+
+# Some seconds of traffic, and some tens of megabytes.
+MAX_WAITING = 20_000
+MAX_BATCH = 512
+
+
+class OffPath:
+    """A bounded queue and one thread that works through it; what does not fit is left out, and counted."""
+
+    def __init__(self, score: Callable[[Sequence[Task]], None], telemetry: Telemetry, limit: int = MAX_WAITING) -> None:
+        self._score = score
+        self._telemetry = telemetry
+        self._limit = limit
+        self._tasks: deque[Task] = deque()
+        self._changed = threading.Condition()
+        self._offered = self._done = 0
+        self._stopping = False
+        self._thread = threading.Thread(target=self._run, name="off-path", daemon=True)
+        self._thread.start()
+
+    def offer(self, calls: Sequence[Call]) -> None:
+        """Queue what other versions are to score of `calls`."""
+        tasks = [(call, scoring) for call in calls for scoring in others(call)]
+        if not tasks:
+            return
+        with self._changed:
+            room = self._limit - len(self._tasks)
+            self._tasks.extend(tasks[:room])
+            self._offered += len(tasks[:room])
+            self._changed.notify_all()
+        self._shed(tasks[room:])
+
+    def drain(self) -> None:
+        """Return once all that was offered before the call is done."""
+        with self._changed:
+            offered = self._offered
+            self._changed.wait_for(lambda: self._done >= offered)
+
+    def close(self) -> None:
+        """Finish the queue."""
+        with self._changed:
+            self._stopping = True
+            self._changed.notify_all()
+        self._thread.join()
+
+    def _run(self) -> None:
+        with self._changed:
+            self._changed.wait_for(lambda: self._tasks or self._stopping)
+        threadpool_limits(1)  # of this thread, once a model is there: its libraries are loaded only then
+        while True:
+            with self._changed:
+                self._changed.wait_for(lambda: self._tasks or self._stopping)
+                batch = [self._tasks.popleft() for _ in range(min(MAX_BATCH, len(self._tasks)))]
+                self._telemetry.queued(len(self._tasks))
+            if not batch:
+                return
+            try:
+                self._score(batch)
+            except MlopsError:
+                logger.exception("%d scorings off the response path are lost", len(batch))
+                self._shed(batch)
+            finally:
+                with self._changed:
+                    self._done += len(batch)
+                    self._changed.notify_all()
+
+    def _shed(self, tasks: Sequence[Task]) -> None:
+        for model, count in Counter(call.in_force.deployment.model for call, _ in tasks).items():
+            self._telemetry.shed(model, count)
+
+
+def others(call: Call) -> list[Scoring]:
+    """The scorings of a call beside its answer: the other arm (for the share that is paired) and every shadow.
+
+    A request for a version by name is left out of all comparisons.
+    """
+    deployment, versions = call.in_force.deployment, call.in_force.versions
+    if call.scoring.role not in ("champion", "canary"):
+        return []
+    weight = deployment.canary_weight
+    scorings = [_scoring(call, versions[name], "shadow", weight) for name in deployment.shadows]
+    if deployment.canary is not None and position("paired", call.id) < call.in_force.paired_share:
+        other = deployment.champion if call.scoring.role == "canary" else deployment.canary
+        if other is not None:
+            scorings.append(_scoring(call, versions[other], "paired", weight))
+    return scorings
+
+
+def _scoring(call: Call, version: LoadedModel, role: Role, weight: float) -> Scoring:
+    try:
+        return Scoring(version, role, weight, take_features(version.schema, call.inputs))
+    except InvalidFeaturesError as error:
+        return Scoring(version, role, weight, NO_COLUMNS, refusal=error)

@@ -1,0 +1,144 @@
+"""The data plane without HTTP: what becomes of a request, and the work beside the requests."""
+
+import asyncio
+import time
+import uuid
+from collections.abc import Mapping, Sequence
+from concurrent.futures import ThreadPoolExecutor
+from datetime import datetime
+from weakref import WeakKeyDictionary
+
+from threadpoolctl import threadpool_limits
+
+from mlops_dagster.clock import ReplayedClock, SystemClock
+from mlops_dagster.errors import (
+    InvalidFeaturesError,
+    InvalidInputError,
+    ModelFailedError,
+    StorageError,
+    VersionNotFoundError,
+)
+from mlops_dagster.predictions import FeedbackResult
+from mlops_dagster.serving.batching import Batcher
+from mlops_dagster.serving.calls import NO_COLUMNS, Call, Rejection, Scoring
+from mlops_dagster.serving.deployments import Deployments, InForce
+from mlops_dagster.serving.models import LoadedModel, Scores, take_features
+from mlops_dagster.serving.protocol import Column, InferRequest, decode, encode
+from mlops_dagster.serving.router import Route, choose
+from mlops_dagster.serving.scoring import Scorer
+from mlops_dagster.serving.telemetry import Telemetry
+from mlops_dagster.wiring import House
+
+WALL = SystemClock()
+
+
+class DataPlane:
+    """Answers requests. Its methods are called from one event loop."""
+
+    def __init__(self, house: House, deployments: Deployments, scorer: Scorer, telemetry: Telemetry) -> None:
+        self._house = house
+        self._deployments = deployments
+        self._scorer = scorer
+        self._telemetry = telemetry
+        self._lanes: WeakKeyDictionary[LoadedModel, Batcher[Call, Scores]] = WeakKeyDictionary()
+        self._rejections: Batcher[Rejection, None] = Batcher(scorer.reject, _one_thread("rejections"))
+
+    async def infer(self, model: str, body: bytes, version: str | None = None) -> bytes:
+        """The answer to an infer request, as soon as its record is durable.
+
+        Raises InvalidInputError (recorded as rejected), ModelFailedError (recorded as failed), NotFoundError, StorageError.
+        """
+        started, received_at = time.perf_counter(), WALL.now()
+        in_force = self._deployments.get(model)
+        request, event_time, route = None, self._house.clock.now(), None
+        try:
+            request = decode(body)
+            event_time = self._event_time(request)
+            request_id = request.id or uuid.uuid4().hex
+            route, loaded = await self._route(in_force, request, request_id, version)
+            inputs = request.named_columns(loaded.schema)
+            scoring = _scoring(in_force, route, loaded, inputs)
+        except InvalidInputError as error:
+            await self._rejections.submit(
+                Rejection(
+                    id=(request and request.id) or uuid.uuid4().hex,
+                    model=model,
+                    version=route.version if route else "",
+                    key=request.routing_key if request else None,
+                    event_time=event_time,
+                    received_at=received_at,
+                    latency_ms=(time.perf_counter() - started) * 1000,
+                    error=error,
+                    body=body,
+                )
+            )
+            raise
+        call = Call(request_id, in_force, request, inputs, event_time, received_at, started, scoring)
+        scores = await self._lane(loaded).submit(call)
+        return encode(model, loaded.version, route.role, request, call.prediction_ids, scores.labels, scores.scores)
+
+    async def feedback(self, model: str, labels: Sequence[tuple[str, str, datetime | None]]) -> FeedbackResult:
+        """Record labels as (prediction id, label, when it became known, or None for now). Raises NotFoundError."""
+        self._deployments.get(model)
+        timed = [(prediction_id, label, self._at(at)) for prediction_id, label, at in labels]
+        result = await asyncio.to_thread(self._house.spool.feedback, timed, model=model)
+        self._telemetry.labelled(model, result.accepted, result.corrections, len(result.unknown))
+        return result
+
+    def _event_time(self, request: InferRequest) -> datetime:
+        if request.event_time is not None and not self._house.settings.accept_event_time:
+            raise InvalidInputError("`event_time` is for replayed traffic; MLOPS_ACCEPT_EVENT_TIME=true accepts it")
+        return self._at(request.event_time)
+
+    def _at(self, time: datetime | None) -> datetime:
+        """`time`, which a replayed clock then has reached; None is now."""
+        clock = self._house.clock
+        if time is None:
+            return clock.now()
+        if isinstance(clock, ReplayedClock):
+            clock.advance_to(time)
+        return time
+
+    async def _route(
+        self, in_force: InForce, request: InferRequest, request_id: str, version: str | None
+    ) -> tuple[Route, LoadedModel]:
+        deployment = in_force.deployment
+        named = version or request.version
+        if request.arm is not None:
+            named = deployment.champion if request.arm == "champion" else deployment.canary
+            if named is None:
+                raise VersionNotFoundError(f"model {deployment.model!r} has no {request.arm} now")
+        if named is not None:
+            loaded = await self._deployments.named(deployment.model, named)
+            return Route(loaded.version, "named", 1.0), loaded
+        if in_force.unavailable is not None:
+            raise StorageError(in_force.unavailable)
+        route = choose(deployment, request.routing_key or request_id)
+        return route, in_force.versions[route.version]
+
+    def _lane(self, version: LoadedModel) -> Batcher[Call, Scores]:
+        """The batches of one version, in a thread of their own: a slow version makes no other wait."""
+        lane = self._lanes.get(version)
+        if lane is None:
+            lane = self._lanes[version] = Batcher(self._scorer.answer, _one_thread(f"version {version.version}"))
+        return lane
+
+
+def _scoring(in_force: InForce, route: Route, loaded: LoadedModel, inputs: Mapping[str, Column]) -> Scoring:
+    unknown = inputs.keys() - in_force.features - set(loaded.schema.names)
+    if unknown:
+        raise InvalidFeaturesError(f"unknown features {sorted(unknown)}; the model takes {loaded.schema.names}")
+    try:
+        return Scoring(loaded, route.role, route.weight, take_features(loaded.schema, inputs))
+    except InvalidFeaturesError as error:
+        champion = in_force.versions.get(in_force.deployment.champion or "")
+        if route.role != "canary" or champion is None:
+            raise
+        take_features(champion.schema, inputs)
+        refusal = ModelFailedError(f"canary {loaded.version} refuses what the champion accepts: {error}")
+        return Scoring(loaded, route.role, route.weight, NO_COLUMNS, refusal)
+
+
+def _one_thread(name: str) -> ThreadPoolExecutor:
+    # OpenMP's threads spin while they wait for each other: twice the CPU for no time gained on such small batches.
+    return ThreadPoolExecutor(max_workers=1, thread_name_prefix=name, initializer=threadpool_limits, initargs=(1,))
