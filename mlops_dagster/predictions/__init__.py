@@ -1,0 +1,35 @@
+"""The prediction log: a durable spool, rollups, Delta Lake tables, labels that come late, and an audit of it all."""
+
+from mlops_dagster.predictions.audit import AuditReport, ProcessAudit, audit
+from mlops_dagster.predictions.latency import LatencySummary
+from mlops_dagster.predictions.log import PredictionLog
+from mlops_dagster.predictions.records import (
+    ANSWERED,
+    SERVED,
+    FeedbackResult,
+    LabelRecord,
+    PredictionRecord,
+    Role,
+    Status,
+)
+from mlops_dagster.predictions.rollups import EventCounts, PairedCounts, Rollups
+from mlops_dagster.predictions.spool import Spool
+
+__all__ = [
+    "ANSWERED",
+    "SERVED",
+    "AuditReport",
+    "EventCounts",
+    "FeedbackResult",
+    "LabelRecord",
+    "LatencySummary",
+    "PairedCounts",
+    "PredictionLog",
+    "PredictionRecord",
+    "ProcessAudit",
+    "Role",
+    "Rollups",
+    "Spool",
+    "Status",
+    "audit",
+]

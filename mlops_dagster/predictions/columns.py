@@ -1,0 +1,108 @@
+"""Spool entries as Arrow tables, in the columns of the log. Imports pyarrow: import it where it is used."""
+
+from collections.abc import Iterable, Mapping, Sequence
+from datetime import UTC, date, datetime
+
+import pyarrow as pa
+
+from mlops_dagster.predictions.records import LabelEntry, PredictionEntry
+
+_DAY = 86_400_000_000  # microseconds
+
+
+_TIME = pa.timestamp("us", tz="UTC")
+
+PREDICTIONS = pa.schema(
+    [
+        ("prediction_id", pa.string()),
+        ("version", pa.string()),
+        ("role", pa.string()),
+        ("weight", pa.float64()),
+        ("epoch", pa.int64()),
+        ("salt", pa.string()),
+        ("key", pa.string()),
+        ("event_time", _TIME),
+        ("received_at", _TIME),
+        ("status", pa.string()),
+        ("error", pa.string()),
+        ("prediction", pa.string()),
+        ("score", pa.float64()),
+        ("latency_ms", pa.float64()),
+        ("process", pa.string()),
+        ("sequence", pa.int64()),
+        ("row", pa.int64()),
+        ("raw", pa.string()),
+        ("date", pa.date32()),
+    ]
+)
+"""The columns that every model has; `feature_<name>` columns join as they come."""
+
+LABELS = pa.schema(
+    [
+        ("prediction_id", pa.string()),
+        ("model", pa.string()),
+        ("label", pa.string()),
+        ("at", _TIME),
+        ("received_at", _TIME),
+        ("correction", pa.bool_()),
+        ("number", pa.int64()),  # the order in which labels came
+        ("date", pa.date32()),
+    ]
+)
+
+
+def prediction_table(rows: Sequence[tuple[int, PredictionEntry]], features: Mapping[str, pa.DataType]) -> pa.Table:
+    """Predictions with their sequence numbers; `features` are the feature columns that the log has already."""
+    entries = [entry for _, entry in rows]
+    own: dict[str, Sequence[object]] = {
+        "sequence": [sequence for sequence, _ in rows],
+        "date": _dates(entry["event_time"] for entry in entries),
+    }
+    table = pa.table(
+        # the column's name is a key of the entry
+        [own.get(name) or [entry[name] for entry in entries] for name in PREDICTIONS.names],  # type: ignore[literal-required]
+        schema=PREDICTIONS,
+    )
+    for name, column in _feature_columns(entries, features).items():
+        table = table.append_column(name, column)
+    return table
+
+
+def label_table(rows: Sequence[tuple[int, LabelEntry]]) -> pa.Table:
+    """Labels with their numbers in the spool."""
+    entries = [entry for _, entry in rows]
+    own: dict[str, Sequence[object]] = {
+        "number": [number for number, _ in rows],
+        "date": _dates(entry["at"] for entry in entries),
+    }
+    return pa.table(
+        # the column's name is a key of the entry
+        [own.get(name) or [entry[name] for entry in entries] for name in LABELS.names],  # type: ignore[literal-required]
+        schema=LABELS,
+    )
+
+
+def _feature_columns(entries: Sequence[PredictionEntry], existing: Mapping[str, pa.DataType]) -> dict[str, pa.Array]:
+    """One column per feature and kind of value.
+
+    A column of the log keeps its type for good. Where a later schema gives a feature the other kind, its values go to
+    `feature_<name>__text` or `feature_<name>__number`, so that no prediction is refused by its own log.
+    """
+    columns: dict[str, pa.Array] = {}
+    names = dict.fromkeys(name for entry in entries for name in entry["features"])
+    for name in names:
+        values = [entry["features"].get(name) for entry in entries]
+        texts = [value if isinstance(value, str) else None for value in values]
+        numbers = [None if value is None or isinstance(value, str) else float(value) for value in values]
+        plain = f"feature_{name}"
+        for kept, kind, suffix in ((numbers, pa.float64(), "__number"), (texts, pa.string(), "__text")):
+            if any(value is not None for value in kept):
+                taken = existing.get(plain) or (columns[plain].type if plain in columns else kind)
+                columns[plain if taken == kind else plain + suffix] = pa.array(kept, kind)
+    return columns
+
+
+def _dates(times: Iterable[int]) -> list[date]:
+    days = [time // _DAY for time in times]
+    of_day = {day: datetime.fromtimestamp(day * 86_400, UTC).date() for day in set(days)}
+    return [of_day[day] for day in days]

@@ -1,0 +1,190 @@
+"""What is kept of a prediction and of its label, and the JSON in which both wait in the spool."""
+
+import re
+from collections.abc import Mapping
+from dataclasses import dataclass
+from datetime import UTC, datetime, timedelta
+from typing import Literal, TypeAlias, TypedDict
+
+import orjson
+
+from mlops_dagster.clock import in_utc
+from mlops_dagster.errors import InvalidInputError, InvalidNameError
+
+Role: TypeAlias = Literal["champion", "canary", "shadow", "paired", "named", "none"]
+"""What the arm did: answered by the split (champion, canary), was scored off the response path (paired: the other arm
+of a canary; shadow), answered because it was asked for by name (named), or nothing answered (none: rejected)."""
+
+Status: TypeAlias = Literal["ok", "rejected", "failed"]
+
+SERVED: tuple[Role, ...] = ("champion", "canary")
+"""Answered by the split: what drift, accuracy and the bad-event tests look at."""
+
+ANSWERED: tuple[Role, ...] = ("champion", "canary", "named", "none")
+"""One of these for every row that a client sent; the other roles are additional scorings of the same row."""
+
+_MODEL_NAME = re.compile(r"[A-Za-z0-9][A-Za-z0-9._-]*")
+_EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
+_MICROSECOND = timedelta(microseconds=1)
+
+
+@dataclass(frozen=True, slots=True)
+class PredictionRecord:
+    """One row scored by one version (or refused, or failed).
+
+    `prediction_id` names the row that the client sent; every arm that scored it carries the same id.
+    `features` holds what the model was given; of a rejected request they are empty and `raw` holds the request.
+    """
+
+    prediction_id: str
+    model: str
+    version: str  # "" when no version was reached
+    role: Role
+    weight: float  # routing probability of the arm that answered; of paired and shadow rows the canary weight in force
+    epoch: int
+    salt: str
+    key: str | None
+    event_time: datetime
+    received_at: datetime
+    status: Status
+    error: str | None
+    features: Mapping[str, float | str | None]
+    prediction: str | None
+    score: float | None
+    latency_ms: float
+    process: str
+    row: int  # position in its request
+    raw: str | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class LabelRecord:
+    """The truth about one prediction. `at` is when it became known, `received_at` when it came here."""
+
+    prediction_id: str
+    model: str
+    label: str
+    at: datetime
+    received_at: datetime
+    correction: bool  # another label came before
+
+
+@dataclass(frozen=True, slots=True)
+class FeedbackResult:
+    """What became of a batch of labels.
+
+    `accepted` and `unknown` make up the batch; `corrections` are among the accepted.
+    """
+
+    accepted: int
+    corrections: int
+    unknown: list[str]
+
+
+class Arm(TypedDict):
+    """A scored arm that awaits the label of its prediction. Times are microseconds since 1970."""
+
+    version: str
+    role: Role
+    weight: float
+    salt: str
+    key: str | None
+    prediction: str
+    event_time: int
+
+
+class PredictionEntry(TypedDict):
+    """A PredictionRecord in the spool."""
+
+    prediction_id: str
+    model: str
+    version: str
+    role: Role
+    weight: float
+    epoch: int
+    salt: str
+    key: str | None
+    event_time: int
+    received_at: int
+    status: Status
+    error: str | None
+    features: dict[str, float | str | None]
+    prediction: str | None
+    score: float | None
+    latency_ms: float
+    process: str
+    row: int
+    raw: str | None
+
+
+class LabelEntry(TypedDict):
+    """A LabelRecord in the spool, with the arms it is evidence for (none for a correction)."""
+
+    prediction_id: str
+    model: str
+    label: str
+    at: int
+    received_at: int
+    correction: bool
+    arms: list[Arm]
+
+
+def microseconds(time: datetime) -> int:
+    """Microseconds since 1970.
+
+    >>> microseconds(datetime(1970, 1, 1, 0, 1, tzinfo=UTC))
+    60000000
+    """
+    return (in_utc(time) - _EPOCH) // _MICROSECOND
+
+
+def from_microseconds(value: int) -> datetime:
+    """The inverse of `microseconds`."""
+    return _EPOCH + value * _MICROSECOND
+
+
+def encode_prediction(record: PredictionRecord) -> bytes:
+    """JSON of a PredictionEntry; NaN and infinities become null. Raises InvalidInputError for what JSON cannot hold."""
+    if not _MODEL_NAME.fullmatch(record.model):
+        raise InvalidNameError(f"{record.model!r} cannot be a model's name: use letters, digits, '.', '_' and '-'")
+    entry: PredictionEntry = {
+        "prediction_id": record.prediction_id,
+        "model": record.model,
+        "version": record.version,
+        "role": record.role,
+        "weight": record.weight,
+        "epoch": record.epoch,
+        "salt": record.salt,
+        "key": record.key,
+        "event_time": microseconds(record.event_time),
+        "received_at": microseconds(record.received_at),
+        "status": record.status,
+        "error": record.error,
+        "features": dict(record.features),
+        "prediction": record.prediction,
+        "score": record.score,
+        "latency_ms": record.latency_ms,
+        "process": record.process,
+        "row": record.row,
+        "raw": record.raw,
+    }
+    try:
+        return orjson.dumps(entry, option=orjson.OPT_SERIALIZE_NUMPY)
+    except TypeError as error:
+        raise InvalidInputError(f"prediction {record.prediction_id!r} cannot be recorded: {error}") from error
+
+
+def encode_arm(record: PredictionRecord) -> str | None:
+    """JSON of the Arm that awaits a label, on one line; None if nothing was predicted."""
+    if record.prediction is None:
+        return None
+    arm: Arm = {
+        "version": record.version,
+        "role": record.role,
+        "weight": record.weight,
+        "salt": record.salt,
+        "key": record.key,
+        "prediction": record.prediction,
+        "event_time": microseconds(record.event_time),
+    }
+    return orjson.dumps(arm, option=orjson.OPT_APPEND_NEWLINE).decode()

@@ -1,0 +1,263 @@
+"""Predictions and labels on their way to the rollups and the log: durable before the answer is sent."""
+
+import threading
+import uuid
+from collections import Counter
+from collections.abc import Iterable, Sequence
+from dataclasses import dataclass
+from datetime import datetime
+from pathlib import Path
+from sqlite3 import Connection
+from typing import Literal, NamedTuple
+
+import orjson
+
+from mlops_dagster.clock import Clock, SystemClock
+from mlops_dagster.predictions.records import (
+    ANSWERED,
+    Arm,
+    FeedbackResult,
+    LabelEntry,
+    PredictionEntry,
+    PredictionRecord,
+    encode_arm,
+    encode_prediction,
+    microseconds,
+)
+from mlops_dagster.predictions.sqlite import Durability, SqliteFile
+
+# AUTOINCREMENT: the numbers are cursors of the rollups and the log, so a freed one must not come again.
+_SCHEMA = """
+CREATE TABLE IF NOT EXISTS entries (
+    number INTEGER PRIMARY KEY AUTOINCREMENT, sequence INTEGER, body BLOB NOT NULL
+);
+CREATE TABLE IF NOT EXISTS awaiting (
+    prediction_id TEXT PRIMARY KEY, model TEXT NOT NULL, arms TEXT NOT NULL, label TEXT
+) WITHOUT ROWID;
+CREATE TABLE IF NOT EXISTS processes (
+    process TEXT PRIMARY KEY, sequence INTEGER NOT NULL, answered INTEGER NOT NULL
+) WITHOUT ROWID;
+CREATE TABLE IF NOT EXISTS marks (name TEXT PRIMARY KEY, number INTEGER NOT NULL) WITHOUT ROWID;
+CREATE TABLE IF NOT EXISTS identity (id TEXT NOT NULL)
+"""
+
+_FREE_AT_ONCE = 2_000  # deleting these takes a few milliseconds, for which an append may have to wait
+
+
+class Entry(NamedTuple):
+    """One line of the spool. `sequence` numbers the predictions of a process; a label has none."""
+
+    number: int
+    sequence: int | None
+    body: bytes
+
+    def prediction(self) -> PredictionEntry:
+        entry: PredictionEntry = orjson.loads(self.body)
+        return entry
+
+    def label(self) -> LabelEntry:
+        entry: LabelEntry = orjson.loads(self.body)
+        return entry
+
+
+class ProcessCount(NamedTuple):
+    """What one process recorded: its last sequence number, and how many of the records were answers."""
+
+    process: str
+    sequence: int
+    answered: int
+
+
+@dataclass(slots=True)
+class _Append:
+    """The records of one caller of `append`, encoded."""
+
+    records: Sequence[PredictionRecord]
+    bodies: list[bytes]
+    arms: list[tuple[str, str, str]]
+    last_number: int = 0
+    written: bool = False
+    error: BaseException | None = None
+
+
+class Spool:
+    """An ordered, durable queue of predictions and labels, in one SQLite file, for threads and processes.
+
+    Entries are numbered in the order of their commits, so a reader that has seen number n has seen all before it.
+    They are freed once they are both rolled up and in the log; what awaits a label is indexed for good.
+    """
+
+    def __init__(self, path: Path, durability: Durability = "process", *, clock: Clock | None = None) -> None:
+        self._file = SqliteFile(path, _SCHEMA, durability)
+        self._clock = clock or SystemClock()  # for `received_at` only
+        self._waiting: list[_Append] = []
+        self._waiting_lock = threading.Lock()
+        self._turn = threading.Lock()
+        self.id = self._identity()
+
+    def append(self, records: Sequence[PredictionRecord]) -> int:
+        """Record predictions; they are durable on return. Returns the number of the last entry.
+
+        Callers that come while another one commits are committed together.
+        """
+        mine = _Append(records, [encode_prediction(record) for record in records], _arms(records))
+        with self._waiting_lock:
+            self._waiting.append(mine)
+        with self._turn:
+            if not mine.written and mine.error is None:
+                self._write_waiting()
+        if mine.error is not None:
+            raise mine.error
+        return mine.last_number
+
+    def feedback(self, labels: Iterable[tuple[str, str, datetime]], *, model: str | None = None) -> FeedbackResult:
+        """Record labels as (prediction id, label, when it became known); they are durable on return.
+
+        The first label of a prediction is evidence for every arm that has scored it by now. The same label
+        again changes nothing, another one is a correction: logged, never evidence. With `model`, predictions of
+        others are unknown.
+        """
+        accepted = corrections = 0
+        unknown: list[str] = []
+        received_at = microseconds(self._clock.now())
+        with self._file.writing() as connection:
+            for prediction_id, label, at in labels:
+                found = connection.execute(
+                    "SELECT model, arms, label FROM awaiting WHERE prediction_id = ?", (prediction_id,)
+                ).fetchone()
+                if found is None or (model is not None and found[0] != model):
+                    unknown.append(prediction_id)
+                    continue
+                accepted += 1
+                predicted_by, arms, known = found
+                if label == known:
+                    continue
+                corrections += known is not None
+                entry: LabelEntry = {
+                    "prediction_id": prediction_id,
+                    "model": predicted_by,
+                    "label": label,
+                    "at": microseconds(at),
+                    "received_at": received_at,
+                    "correction": known is not None,
+                    "arms": [] if known is not None else _decoded(arms),
+                }
+                connection.execute("INSERT INTO entries (body) VALUES (?)", (orjson.dumps(entry),))
+                connection.execute("UPDATE awaiting SET label = ? WHERE prediction_id = ?", (label, prediction_id))
+        return FeedbackResult(accepted, corrections, unknown)
+
+    def read(self, after: int, limit: int = 10_000) -> list[Entry]:
+        """The entries that follow number `after`, in order."""
+        with self._file.reading() as connection:
+            rows = connection.execute(
+                "SELECT number, sequence, body FROM entries WHERE number > ? ORDER BY number LIMIT ?", (after, limit)
+            )
+            return [Entry(*row) for row in rows]
+
+    def last_number(self) -> int:
+        """The number of the newest entry there ever was; 0 before the first."""
+        with self._file.reading() as connection:
+            found = connection.execute("SELECT seq FROM sqlite_sequence WHERE name = 'entries'").fetchone()
+            return int(found[0]) if found else 0
+
+    def processes(self) -> list[ProcessCount]:
+        """What each process recorded so far."""
+        with self._file.reading() as connection:
+            rows = connection.execute("SELECT process, sequence, answered FROM processes ORDER BY process")
+            return [ProcessCount(*row) for row in rows]
+
+    def mark(self, name: Literal["rolled_up", "shipped"], number: int) -> None:
+        """Note that all entries up to `number` have been taken over durably."""
+        with self._file.writing() as connection:
+            connection.execute(
+                "INSERT INTO marks VALUES (?, ?) ON CONFLICT DO UPDATE SET number = max(number, excluded.number)",
+                (name, number),
+            )
+
+    def marked(self, name: Literal["rolled_up", "shipped"]) -> int:
+        """The number up to which entries have been taken over."""
+        with self._file.reading() as connection:
+            found = connection.execute("SELECT number FROM marks WHERE name = ?", (name,)).fetchone()
+            return int(found[0]) if found else 0
+
+    def free(self) -> int:
+        """Delete the entries that are both rolled up and shipped; returns how many."""
+        done = min(self.marked("rolled_up"), self.marked("shipped"))
+        freed = 0
+        while True:
+            with self._file.writing() as connection:
+                deleted = connection.execute(
+                    "DELETE FROM entries WHERE number IN "
+                    "(SELECT number FROM entries WHERE number <= ? ORDER BY number LIMIT ?)",
+                    (done, _FREE_AT_ONCE),
+                ).rowcount
+            freed += deleted
+            if deleted < _FREE_AT_ONCE:
+                break
+        self._file.checkpoint()
+        return freed
+
+    def close(self) -> None:
+        self._file.close()
+
+    def _identity(self) -> str:
+        with self._file.writing() as connection:
+            connection.execute(
+                "INSERT INTO identity SELECT ? WHERE NOT EXISTS (SELECT * FROM identity)", (uuid.uuid4().hex,)
+            )
+            return str(connection.execute("SELECT id FROM identity").fetchone()[0])
+
+    def _write_waiting(self) -> None:
+        with self._waiting_lock:
+            appends, self._waiting = self._waiting, []
+        try:
+            with self._file.writing() as connection:
+                for append in appends:
+                    append.last_number = _write(connection, append)
+        except BaseException as error:
+            for append in appends:
+                append.error = error
+        else:
+            for append in appends:
+                append.written = True
+
+
+def _write(connection: Connection, append: _Append) -> int:
+    sequences = _next_sequences(connection, append.records)
+    connection.executemany(
+        "INSERT INTO entries (sequence, body) VALUES (?, ?)", zip(sequences, append.bodies, strict=True)
+    )
+    connection.executemany(
+        "INSERT INTO awaiting (prediction_id, model, arms) VALUES (?, ?, ?) "
+        "ON CONFLICT DO UPDATE SET arms = arms || excluded.arms",
+        append.arms,
+    )
+    return int(connection.execute("SELECT max(number) FROM entries").fetchone()[0] or 0)
+
+
+def _next_sequences(connection: Connection, records: Sequence[PredictionRecord]) -> list[int]:
+    """Numbers for the records, going on where each process stopped."""
+    taken = Counter(record.process for record in records)
+    answered = Counter(record.process for record in records if record.role in ANSWERED)
+    following: dict[str, int] = {}
+    for process, count in taken.items():
+        last = connection.execute(
+            "INSERT INTO processes VALUES (?, ?, ?) ON CONFLICT DO UPDATE "
+            "SET sequence = sequence + excluded.sequence, answered = answered + excluded.answered RETURNING sequence",
+            (process, count, answered[process]),
+        ).fetchone()[0]
+        following[process] = last - count
+    sequences = []
+    for record in records:
+        following[record.process] += 1
+        sequences.append(following[record.process])
+    return sequences
+
+
+def _arms(records: Sequence[PredictionRecord]) -> list[tuple[str, str, str]]:
+    encoded = ((record, encode_arm(record)) for record in records)
+    return [(record.prediction_id, record.model, arm) for record, arm in encoded if arm is not None]
+
+
+def _decoded(arms: str) -> list[Arm]:
+    return [orjson.loads(line) for line in arms.split("\n") if line]

@@ -1,0 +1,96 @@
+"""SQLite without SQLAlchemy, for the two files that are written with every request: spool and rollups."""
+
+import sqlite3
+import threading
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+from typing import Literal, TypeAlias
+
+from mlops_dagster.database import LOCK_TIMEOUT_SECONDS
+from mlops_dagster.errors import CorruptedError, StorageError
+
+Durability: TypeAlias = Literal["process", "disk"]
+"""What a committed transaction survives: the death of the process, or the loss of power too."""
+
+_SYNCHRONOUS: dict[Durability, str] = {"process": "NORMAL", "disk": "FULL"}
+
+# A checkpoint of the write-ahead log syncs to disk inside some unlucky commit. `checkpoint` does it elsewhere;
+# this many pages (64 MiB) are the backstop.
+_AUTOCHECKPOINT_PAGES = 16_384
+
+
+class SqliteFile:
+    """One connection for writes and one for reads, each used by one thread at a time.
+
+    Raises CorruptedError when the file is not, or no longer, the database that was written,
+    StorageError when it cannot be used now.
+    """
+
+    def __init__(self, path: Path, schema: str, durability: Durability = "process") -> None:
+        self.path = path
+        self._writer_lock = threading.Lock()
+        self._reader_lock = threading.Lock()
+        with self._translated():
+            self._writer = self._connect(durability)
+            damage = self._writer.execute("PRAGMA quick_check(1)").fetchone()[0]
+            if damage != "ok":
+                raise sqlite3.DatabaseError(damage)
+            self._writer.executescript(f"BEGIN IMMEDIATE; {schema}; COMMIT")
+            self._reader = self._connect(durability)
+
+    @contextmanager
+    def writing(self) -> Iterator[sqlite3.Connection]:
+        """One write transaction: all of it is committed, or nothing."""
+        with self._writer_lock, self._translated():
+            self._writer.execute("BEGIN IMMEDIATE")
+            try:
+                yield self._writer
+                self._writer.execute("COMMIT")
+            except BaseException:
+                if self._writer.in_transaction:
+                    self._writer.execute("ROLLBACK")
+                raise
+
+    @contextmanager
+    def reading(self) -> Iterator[sqlite3.Connection]:
+        """One snapshot for any number of reads; does not wait for a writer."""
+        with self._reader_lock, self._translated():
+            self._reader.execute("BEGIN")
+            try:
+                yield self._reader
+            finally:
+                self._reader.execute("ROLLBACK")
+
+    def checkpoint(self) -> None:
+        """Move the write-ahead log into the database file, without making anyone wait."""
+        with self._reader_lock, self._translated():
+            self._reader.execute("PRAGMA wal_checkpoint(PASSIVE)").fetchall()
+
+    def close(self) -> None:
+        with self._writer_lock, self._reader_lock:
+            self._writer.close()
+            self._reader.close()
+
+    def _connect(self, durability: Durability) -> sqlite3.Connection:
+        connection = sqlite3.connect(
+            self.path, timeout=LOCK_TIMEOUT_SECONDS, isolation_level=None, check_same_thread=False
+        )
+        for pragma in (
+            "journal_mode=WAL",
+            f"synchronous={_SYNCHRONOUS[durability]}",
+            f"wal_autocheckpoint={_AUTOCHECKPOINT_PAGES}",
+        ):
+            connection.execute(f"PRAGMA {pragma}").fetchall()
+        return connection
+
+    @contextmanager
+    def _translated(self) -> Iterator[None]:
+        try:
+            yield
+        except sqlite3.OperationalError as error:
+            raise StorageError(f"{self.path} cannot be used: {error}; try again or check the disk") from error
+        except sqlite3.DatabaseError as error:
+            raise CorruptedError(
+                f"{self.path} is damaged: {error}; move it away (keep it: it may hold predictions) and start again"
+            ) from error
