@@ -89,16 +89,20 @@ def _feature_columns(entries: Sequence[PredictionEntry], existing: Mapping[str, 
     `feature_<name>__text` or `feature_<name>__number`, so that no prediction is refused by its own log.
     """
     columns: dict[str, pa.Array] = {}
-    names = dict.fromkeys(name for entry in entries for name in entry["features"])
-    for name in names:
+
+    def add(name: str, column: pa.Array, suffix: str) -> None:
+        in_log = existing.get(name) or (columns[name].type if name in columns else column.type)
+        columns[name if in_log == column.type else name + suffix] = column
+
+    for name in dict.fromkeys(name for entry in entries for name in entry["features"]):
         values = [entry["features"].get(name) for entry in entries]
-        texts = [value if isinstance(value, str) else None for value in values]
-        numbers = [None if value is None or isinstance(value, str) else float(value) for value in values]
-        plain = f"feature_{name}"
-        for kept, kind, suffix in ((numbers, pa.float64(), "__number"), (texts, pa.string(), "__text")):
-            if any(value is not None for value in kept):
-                taken = existing.get(plain) or (columns[plain].type if plain in columns else kind)
-                columns[plain if taken == kind else plain + suffix] = pa.array(kept, kind)
+        kinds = set(map(type, values)) - {type(None)}
+        if kinds - {str}:
+            numbers = [None if value is None or isinstance(value, str) else float(value) for value in values]
+            add(f"feature_{name}", pa.array(numbers, pa.float64()), "__number")
+        if str in kinds:
+            texts = [value if isinstance(value, str) else None for value in values]
+            add(f"feature_{name}", pa.array(texts, pa.string()), "__text")
     return columns
 
 

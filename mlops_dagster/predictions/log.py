@@ -63,15 +63,20 @@ class PredictionLog:
     ) -> "pa.Table":
         """Rows with since <= event_time < until, in the order of event time; an empty table if there are none.
 
-        `columns` the model never had are an InvalidInputError.
+        A feature column that never had a value is all null; another column that is not there is an InvalidInputError.
         """
+        import pyarrow as pa
+
         from mlops_dagster.predictions import delta
 
         dataset = self._dataset(model)
         wanted = list(dataset.schema.names if columns is None else columns)
-        if absent := [name for name in wanted if name not in dataset.schema.names]:
-            raise InvalidInputError(f"the log of {model} has no columns {absent}; it has {dataset.schema.names}")
-        rows = dataset.to_table(list({*wanted, *_ORDER}), filter=delta.window(since, until, roles))
+        absent = [name for name in wanted if name not in dataset.schema.names]
+        if unknown := [name for name in absent if not name.startswith("feature_")]:
+            raise InvalidInputError(f"the log of {model} has no columns {unknown}; it has {dataset.schema.names}")
+        rows = dataset.to_table(list({*wanted, *_ORDER} - {*absent}), filter=delta.window(since, until, roles))
+        for name in absent:
+            rows = rows.append_column(name, pa.nulls(rows.num_rows))
         return rows.sort_by([(name, "ascending") for name in _ORDER]).select(wanted)
 
     def labelled(self, model: str, since: datetime, until: datetime, roles: Sequence[Role] = ANSWERED) -> "pa.Table":
@@ -161,7 +166,7 @@ class PredictionLog:
     def _with_labels(self, model: str, rows: "pa.Table") -> "pa.Table":
         with self._duckdb() as connection:
             connection.register("rows", rows)
-            return connection.execute(_WITH_LABELS, {"model": model}).to_arrow_table()
+            return connection.sql(_WITH_LABELS, params={"model": model}).to_arrow_table()
 
     def _predictions_path(self, model: str) -> Path:
         return self.path / "predictions" / model

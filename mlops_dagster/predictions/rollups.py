@@ -145,6 +145,14 @@ class Rollups:
             ).fetchone()[0]
         return None if first is None else from_microseconds(first)
 
+    def first_at(self, model: str) -> datetime | None:
+        """The minute of the first request to a model; None if there was none."""
+        with self._file.reading() as connection:
+            first = connection.execute(
+                "SELECT min(minute) FROM arms JOIN minutes ON arm = id WHERE model = ?", (model,)
+            ).fetchone()[0]
+        return None if first is None else from_microseconds(first * MINUTE)
+
     def feature_counts(
         self, model: str, versions: Sequence[str] | None, since: datetime, until: datetime
     ) -> dict[str, Counts]:

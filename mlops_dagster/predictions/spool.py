@@ -41,6 +41,10 @@ CREATE TABLE IF NOT EXISTS marks (name TEXT PRIMARY KEY, number INTEGER NOT NULL
 CREATE TABLE IF NOT EXISTS identity (id TEXT NOT NULL)
 """
 
+# A checkpoint of the write-ahead log syncs to disk inside some unlucky append. `free` does it beside the requests;
+# this many pages (64 MiB) are the backstop.
+_CHECKPOINT_PAGES = 16_384
+
 _FREE_AT_ONCE = 2_000  # deleting these takes a few milliseconds, for which an append may have to wait
 
 
@@ -88,7 +92,8 @@ class Spool:
     """
 
     def __init__(self, path: Path, durability: Durability = "process", *, clock: Clock | None = None) -> None:
-        self._file = SqliteFile(path, _SCHEMA, durability)
+        self._file = SqliteFile(path, _SCHEMA, durability, _CHECKPOINT_PAGES)
+        self._file.check()
         self._clock = clock or SystemClock()  # for `received_at` only
         self._waiting: list[_Append] = []
         self._waiting_lock = threading.Lock()

@@ -15,9 +15,7 @@ Durability: TypeAlias = Literal["process", "disk"]
 
 _SYNCHRONOUS: dict[Durability, str] = {"process": "NORMAL", "disk": "FULL"}
 
-# A checkpoint of the write-ahead log syncs to disk inside some unlucky commit. `checkpoint` does it elsewhere;
-# this many pages (64 MiB) are the backstop.
-_AUTOCHECKPOINT_PAGES = 16_384
+_USUAL_CHECKPOINT_PAGES = 1_000  # SQLite's own default, 4 MiB
 
 
 class SqliteFile:
@@ -27,17 +25,25 @@ class SqliteFile:
     StorageError when it cannot be used now.
     """
 
-    def __init__(self, path: Path, schema: str, durability: Durability = "process") -> None:
+    def __init__(
+        self,
+        path: Path,
+        schema: str,
+        durability: Durability = "process",
+        checkpoint_pages: int = _USUAL_CHECKPOINT_PAGES,
+    ) -> None:
         self.path = path
+        self._pragmas = (
+            "journal_mode=WAL",
+            f"synchronous={_SYNCHRONOUS[durability]}",
+            f"wal_autocheckpoint={checkpoint_pages}",
+        )
         self._writer_lock = threading.Lock()
         self._reader_lock = threading.Lock()
         with self._translated():
-            self._writer = self._connect(durability)
-            damage = self._writer.execute("PRAGMA quick_check(1)").fetchone()[0]
-            if damage != "ok":
-                raise sqlite3.DatabaseError(damage)
+            self._writer = self._connect()
             self._writer.executescript(f"BEGIN IMMEDIATE; {schema}; COMMIT")
-            self._reader = self._connect(durability)
+            self._reader = self._connect()
 
     @contextmanager
     def writing(self) -> Iterator[sqlite3.Connection]:
@@ -62,6 +68,13 @@ class SqliteFile:
             finally:
                 self._reader.execute("ROLLBACK")
 
+    def check(self) -> None:
+        """Look at every page, about 1 s per GB; raises CorruptedError."""
+        with self._reader_lock, self._translated():
+            damage = self._reader.execute("PRAGMA quick_check(1)").fetchone()[0]
+            if damage != "ok":
+                raise sqlite3.DatabaseError(damage)
+
     def checkpoint(self) -> None:
         """Move the write-ahead log into the database file, without making anyone wait."""
         with self._reader_lock, self._translated():
@@ -72,15 +85,11 @@ class SqliteFile:
             self._writer.close()
             self._reader.close()
 
-    def _connect(self, durability: Durability) -> sqlite3.Connection:
+    def _connect(self) -> sqlite3.Connection:
         connection = sqlite3.connect(
             self.path, timeout=LOCK_TIMEOUT_SECONDS, isolation_level=None, check_same_thread=False
         )
-        for pragma in (
-            "journal_mode=WAL",
-            f"synchronous={_SYNCHRONOUS[durability]}",
-            f"wal_autocheckpoint={_AUTOCHECKPOINT_PAGES}",
-        ):
+        for pragma in self._pragmas:
             connection.execute(f"PRAGMA {pragma}").fetchall()
         return connection
 
