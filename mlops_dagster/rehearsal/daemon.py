@@ -1,0 +1,110 @@
+"""What Dagster's daemon does, at times of our choosing: evaluate schedules and sensors, run what they request."""
+
+from collections.abc import Callable, Mapping
+from datetime import UTC, datetime
+from typing import cast
+
+import dagster as dg
+from dagster._core.storage.tags import RUN_KEY_TAG
+from dagster._utils.schedules import reverse_cron_string_iterator
+
+from mlops_dagster.clock import ReplayedClock
+from mlops_dagster.components import Platform
+
+REPOSITORY_TAG = ".dagster/repository"
+CODE_LOCATION = "mlops_dagster"
+"""As `workspace.yaml` names it: by this tag the UI lists the runs under their job."""
+
+
+class Daemon:
+    """Evaluates the definitions of `repository` at the time of `clock`.
+
+    Runs are executed at once, in this process, on `instance`; a run key is run only once, as with Dagster's daemon.
+    """
+
+    def __init__(
+        self,
+        repository: dg.RepositoryDefinition,
+        instance: dg.DagsterInstance,
+        clock: ReplayedClock,
+        on_run: Callable[[dg.DagsterRun], None],
+    ) -> None:
+        self._repository = repository
+        self._instance = instance
+        self._clock = clock
+        self._resources: Mapping[str, object] = {"platform": _platform_at(clock)}
+        self._on_run = on_run
+        self._cursors: dict[str, str | None] = {}
+        self._last_ticks: dict[str, datetime] = {}
+
+    def evaluate_sensors(self) -> None:
+        """One tick of every sensor."""
+        for sensor in self._repository.sensor_defs:
+            context = dg.build_sensor_context(
+                instance=self._instance,
+                cursor=self._cursors.get(sensor.name),
+                repository_def=self._repository,
+                sensor_name=sensor.name,
+                resources=self._resources,
+            )
+            with context:
+                evaluated = sensor.evaluate_tick(context)
+            self._cursors[sensor.name] = evaluated.cursor
+            for request in evaluated.run_requests or []:
+                self._request(request.job_name or sensor.job_name, request)
+
+    def evaluate_schedules(self) -> None:
+        """The latest tick of every schedule that has had one since the last time, as after a while without a daemon."""
+        for schedule in self._repository.schedule_defs:
+            tick = self._last_tick(schedule)
+            if tick <= self._last_ticks.get(schedule.name, datetime.min.replace(tzinfo=UTC)):
+                continue
+            self._last_ticks[schedule.name] = tick
+            context = dg.build_schedule_context(
+                instance=self._instance,
+                scheduled_execution_time=tick,
+                repository_def=self._repository,
+                resources=self._resources,
+            )
+            with context:
+                evaluated = schedule.evaluate_tick(context)
+            for request in evaluated.run_requests or []:
+                self._request(request.job_name or schedule.job_name, request)
+
+    def run(self, job_name: str, run_config: Mapping[str, object], tags: Mapping[str, str]) -> dg.DagsterRun:
+        """Run a job as if somebody had launched it."""
+        job = self._repository.get_job(job_name)
+        result = job.execute_in_process(
+            run_config=run_config,
+            instance=self._instance,
+            resources=self._resources,
+            tags={**tags, REPOSITORY_TAG: f"{self._repository.name}@{CODE_LOCATION}"},
+            raise_on_error=False,
+        )
+        self._on_run(result.dagster_run)
+        return result.dagster_run
+
+    def _request(self, job_name: str | None, request: dg.RunRequest) -> None:
+        if job_name is None:
+            raise dg.DagsterInvariantViolationError(f"a run request without a job: {request}")
+        tags = dict(request.tags)
+        if request.run_key is not None:
+            tags[RUN_KEY_TAG] = request.run_key
+            if self._instance.get_runs_count(dg.RunsFilter(job_name=job_name, tags={RUN_KEY_TAG: request.run_key})):
+                return
+        self.run(job_name, request.run_config, tags)
+
+    def _last_tick(self, schedule: dg.ScheduleDefinition) -> datetime:
+        cron = cast("str", schedule.cron_schedule)  # a schedule may have several crons; ours have one
+        ticks = reverse_cron_string_iterator(self._clock.now().timestamp(), cron, schedule.execution_timezone)
+        return next(ticks).astimezone(UTC)
+
+
+def _platform_at(clock: ReplayedClock) -> Platform:
+    """The platform as it was at the time of `clock`."""
+
+    class ReplayedPlatform(Platform):
+        def clock(self) -> ReplayedClock:
+            return clock
+
+    return ReplayedPlatform()

@@ -1,0 +1,43 @@
+"""The folder of a rehearsal: made anew each time, used by one at a time, never somebody else's."""
+
+import fcntl
+import shutil
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+
+from mlops_dagster.errors import AlreadyRunningError, InvalidInputError
+from mlops_dagster.settings import Settings
+
+LOCK = "rehearsal.lock"
+"""Also the mark by which a later rehearsal knows that the folder may be emptied."""
+
+
+@contextmanager
+def fresh_home(home: Path) -> Iterator[Path]:
+    """`home`, empty and ours until the end of the block.
+
+    Raises HomeNotWritableError, AlreadyRunningError if a rehearsal runs there, and InvalidInputError if it
+    holds what no rehearsal has made.
+    """
+    if home.is_dir() and any(home.iterdir()) and not (home / LOCK).exists():
+        raise InvalidInputError(
+            f"{str(home)!r} is not empty and was not made by a rehearsal, which begins by emptying its home; "
+            "choose another folder with --home"
+        )
+    Settings(home=home).writable_home()
+    with (home / LOCK).open("w") as lock:
+        try:
+            fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        except BlockingIOError as error:
+            raise AlreadyRunningError(
+                f"a rehearsal runs in {str(home)!r}; wait for it, stop it, or choose another folder with --home"
+            ) from error
+        for entry in home.iterdir():
+            if entry.name == LOCK:
+                continue
+            if entry.is_dir() and not entry.is_symlink():
+                shutil.rmtree(entry)
+            else:
+                entry.unlink()
+        yield home.absolute()

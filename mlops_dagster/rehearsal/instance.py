@@ -1,0 +1,47 @@
+"""The Dagster instance of a rehearsal: its own folder, real files, no daemon."""
+
+import os
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+
+import dagster as dg
+from dagster._core.instance.ref import InstanceRef
+
+from mlops_dagster.rehearsal.event_log import PooledEventLogStorage
+
+DAGSTER_YAML = """\
+# The instance of a rehearsal. Open it with the web server only: a daemon would find schedules years overdue.
+telemetry:
+  enabled: false
+"""
+
+
+@contextmanager
+def dagster_instance(folder: Path) -> Iterator[dg.DagsterInstance]:
+    """A new instance in `folder`, which also becomes DAGSTER_HOME meanwhile."""
+    folder.mkdir(parents=True)
+    (folder / "dagster.yaml").write_text(DAGSTER_YAML)
+    pooled = {
+        "module": PooledEventLogStorage.__module__,
+        "class": PooledEventLogStorage.__name__,
+        "config": {"base_dir": str(folder.absolute() / "history" / "runs")},
+    }
+    reference = InstanceRef.from_dir(str(folder.absolute()), overrides={"event_log_storage": pooled})
+    with environment(DAGSTER_HOME=str(folder.absolute())), dg.DagsterInstance.from_ref(reference) as instance:
+        yield instance
+
+
+@contextmanager
+def environment(**variables: str) -> Iterator[None]:
+    """Set environment variables, and put back what was there."""
+    before = {name: os.environ.get(name) for name in variables}
+    os.environ.update(variables)
+    try:
+        yield
+    finally:
+        for name, value in before.items():
+            if value is None:
+                os.environ.pop(name, None)
+            else:
+                os.environ[name] = value

@@ -1,0 +1,63 @@
+"""The data plane as the rehearsal uses it: send, deliver labels, flush, wait for a deployment."""
+
+import time
+from collections.abc import Sequence
+
+from mlops_dagster.errors import ServerError
+from mlops_dagster.registry import ModelRegistry
+from mlops_dagster.rehearsal.client import Client
+from mlops_dagster.rehearsal.labels import DueLabel
+from mlops_dagster.rehearsal.traffic import Request
+
+IN_FORCE_SECONDS = 30
+POLL_SECONDS = 0.02
+
+
+class Stage:
+    """One model behind one data plane."""
+
+    def __init__(self, model: str, client: Client, registry: ModelRegistry) -> None:
+        self._model = model
+        self._client = client
+        self._registry = registry
+        self._epoch_in_force = 0
+
+    def send(self, requests: Sequence[Request]) -> list[DueLabel]:
+        """Send them all, many at a time; returns the labels that will become known for what was answered."""
+        answers = self._client.post_all(f"/v2/models/{self._model}/infer", [request.body for request in requests])
+        return [
+            DueLabel(request.known_at, answer.json()["id"], request.label)
+            for request, answer in zip(requests, answers, strict=True)
+            if answer.status == 200 and request.label is not None and request.known_at is not None
+        ]
+
+    def deliver(self, labels: Sequence[DueLabel]) -> int:
+        """Tell the data plane what is known now; returns how many that were. Raises ServerError if it knows one not."""
+        if not labels:
+            return 0
+        content = [
+            {"prediction_id": label.prediction_id, "label": label.label, "at": label.known_at.isoformat()}
+            for label in labels
+        ]
+        result = self._client.post(f"/v1/models/{self._model}/feedback", {"labels": content})
+        if result["unknown"]:
+            raise ServerError(f"the data plane has answered, but does not know, {result['unknown'][:3]}")
+        return len(labels)
+
+    def flush(self, *, log: bool = False) -> None:
+        """Wait until all that was answered is in the rollups, with `log` in the log as well."""
+        self._client.post("/v1/flush", {"log": log})
+
+    def wait_until_in_force(self) -> None:
+        """Wait until the data plane serves the latest deployment. Raises ServerError if that takes too long."""
+        epoch = self._registry.deployment(self._model).epoch
+        if epoch == self._epoch_in_force:
+            return
+        deadline = time.monotonic() + IN_FORCE_SECONDS
+        while all(seen.epoch < epoch for seen in self._registry.acknowledgements(self._model)):
+            if time.monotonic() > deadline:
+                raise ServerError(
+                    f"the data plane does not serve epoch {epoch} of {self._model} after {IN_FORCE_SECONDS} s"
+                )
+            time.sleep(POLL_SECONDS)
+        self._epoch_in_force = epoch

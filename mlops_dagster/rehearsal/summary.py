@@ -1,0 +1,95 @@
+"""The figures of a rehearsal, as `summary.json` has them."""
+
+from dataclasses import asdict, dataclass
+from pathlib import Path
+
+import orjson
+
+from mlops_dagster.monitoring import Performance
+
+
+@dataclass(frozen=True)
+class VersionSummary:
+    """One version: where it ended, and why."""
+
+    version: str
+    digest: str
+    final_stage: str
+    why: str
+    micro_f1: float | None
+    """On its own evaluation rows, before it was registered."""
+
+
+@dataclass(frozen=True)
+class Refusal:
+    """A promotion that was refused; `error` is the text that its run failed with."""
+
+    version: str
+    error: str
+    run_id: str
+
+
+@dataclass(frozen=True)
+class PromotionSummary:
+    version: str
+    at: str
+    reason: str
+    run_id: str
+
+
+@dataclass(frozen=True)
+class RollbackSummary:
+    """A version that was taken out.
+
+    `seconds_to_proof`: from its first bad evidence to the decision, simulated. `seconds_to_zero_traffic`: from the
+    decision until the data plane served a deployment without it, by the machine's clock.
+    """
+
+    version: str
+    at: str
+    reason: str
+    run_id: str
+    canary_weight: float
+    first_bad_at: str | None
+    seconds_to_proof: float | None
+    seconds_to_zero_traffic: float | None
+
+
+@dataclass(frozen=True)
+class Retraining:
+    version: str
+    trigger: str
+    when: str
+    reason: str
+
+
+@dataclass(frozen=True)
+class Summary:
+    """`recorded` is the rows of the recorded traffic; everything else is read back from stores and instance."""
+
+    model: str
+    recorded: int
+    requests: int
+    answered: int
+    logged: int
+    labelled: int
+    never_labelled: int
+    versions: list[VersionSummary]
+    refused: list[Refusal]
+    promotions: list[PromotionSummary]
+    rollbacks: list[RollbackSummary]
+    prediction_batches: int
+    quarantined_batches: int
+    drift_reports: int
+    drift_verdicts: dict[str, int]
+    label_checks: int
+    retrainings: list[Retraining]
+    decisions: dict[str, int]
+    performance: list[Performance]
+    dagster_runs: int
+    runs_by_job: dict[str, int]
+    failed_runs: int
+    wall_seconds: float
+
+    def write(self, path: Path) -> None:
+        path.write_bytes(orjson.dumps(asdict(self), option=orjson.OPT_INDENT_2) + b"\n")
