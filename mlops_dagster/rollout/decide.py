@@ -22,7 +22,7 @@ def decide(policy: RolloutPolicy, rollout: Rollout, evidence: Evidence, now: dat
     """
     if rollout.phase.ended:
         raise InvalidInputError(f"rollout {rollout.id} has ended ({rollout.phase}); there is nothing to decide")
-    tests = evaluate(policy, rollout.peaks, evidence)
+    tests = evaluate(policy, rollout.peaks, evidence, forecast=_at_last_step(policy, rollout))
     outcome, reason = _judge(policy, rollout, evidence, tests, now)
     return Decision(
         outcome=outcome,

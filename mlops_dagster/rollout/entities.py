@@ -1,5 +1,6 @@
 """What a rollout is, and what is decided about it. Both round-trip through JSON to the bit."""
 
+import json
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from datetime import datetime
@@ -127,6 +128,11 @@ class Decision:
             if test.name == name:
                 return test
         raise KeyError(name)
+
+    def summary(self) -> Mapping[str, object]:
+        """What the event in the registry keeps of it: the ids of the whole, and the tests."""
+        tests = json.loads(_DECISION.dump_json(self, include={"tests"}))["tests"]
+        return {"rollout": self.rollout.id, "decision": self.id, "tests": tests}
 
     def to_json(self) -> str:
         return _DECISION.dump_json(self).decode()

@@ -52,9 +52,12 @@ class Tests:
         return tuple(test for test in self.worse if test.e_value > max(1.0, against[test.metric]))
 
 
-def evaluate(policy: RolloutPolicy, peaks: Mapping[str, float], evidence: Evidence) -> Tests:
-    """Every test of `policy` on `evidence`; `peaks` are the highest e-values of the looks before this one."""
-    look = _Look(policy, peaks, evidence)
+def evaluate(policy: RolloutPolicy, peaks: Mapping[str, float], evidence: Evidence, *, forecast: bool = False) -> Tests:
+    """Every test of `policy` on `evidence`; `peaks` are the highest e-values of the looks before this one.
+
+    With `forecast` an open test that may promote says what more it would take, which costs ten times the tests.
+    """
+    look = _Look(policy, peaks, evidence, forecast)
     worse = (
         look.bad_events_worse("error", policy.theta.error),
         look.bad_events_worse("slow", policy.theta.slow),
@@ -77,6 +80,7 @@ class _Look:
     policy: RolloutPolicy
     peaks: Mapping[str, float]
     evidence: Evidence
+    forecast: bool
 
     def any_worse(self, worse: tuple[TestResult, ...]) -> TestResult:
         parts = {test.name: test.e_value for test in worse}
@@ -175,11 +179,17 @@ class _Look:
             "champion": champion.chances(metric),
         }
 
-    def _needed(self, e_value_at: Callable[[float], float], count: int, of: str) -> str:
+    def _needed(self, e_value_at: Callable[[float], float], count: int, of: str) -> str | None:
+        if not self.forecast:
+            return None
         if not count:
             return f"the first {of}"
         growth = growth_needed(e_value_at, 1 / self.policy.alpha)
-        return f"about {about((growth - 1) * count)} more {of}" if growth else f"other {of} than so far"
+        return (
+            f"about {about((growth - 1) * count)} more {of}"
+            if growth
+            else f"a change: more {of} like these prove nothing"
+        )
 
     def _result(
         self,

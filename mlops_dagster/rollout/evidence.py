@@ -1,8 +1,7 @@
 """What is seen of a rollout: counts that add up, and nothing else."""
 
 import math
-import operator
-from dataclasses import astuple, dataclass
+from dataclasses import dataclass
 from datetime import datetime
 from typing import Literal, TypeAlias
 
@@ -40,7 +39,16 @@ class EventCounts:
         return self.labelled if metric == "wrong" else self.requests
 
     def __add__(self, other: "EventCounts") -> "EventCounts":
-        return EventCounts(*map(operator.add, astuple(self), astuple(other)))
+        return EventCounts(
+            self.requests + other.requests,
+            self.errors + other.errors,
+            self.slow + other.slow,
+            self.labelled + other.labelled,
+            self.wrong + other.wrong,
+            self.bad_errors + other.bad_errors,
+            self.bad_slow + other.bad_slow,
+            self.bad_wrong + other.bad_wrong,
+        )
 
 
 @dataclass(frozen=True, slots=True)

@@ -1,8 +1,10 @@
 """How much more evidence a proof takes, if things go on as they did."""
 
 from collections.abc import Callable
+from math import sqrt
 
-_FARTHEST = 256.0
+_FARTHEST = 64.0
+_EXACT_ENOUGH = 1.05
 
 
 def growth_needed(e_value_at: Callable[[float], float], target: float) -> float | None:
@@ -10,18 +12,16 @@ def growth_needed(e_value_at: Callable[[float], float], target: float) -> float 
 
     `e_value_at(factor)` is the e-value of counts that have grown by `factor` with unchanged proportions.
 
-    >>> round(growth_needed(lambda factor: 2.0**factor, 16.0), 1)
+    >>> round(growth_needed(lambda factor: 2.0**factor, 16.0), 0)
     4.0
     >>> growth_needed(lambda factor: 0.5**factor, 16.0) is None
     True
     """
-    low, high = 1.0, 2.0
-    while e_value_at(high) < target:
-        low, high = high, 2 * high
-        if high > _FARTHEST:
-            return None
-    while high / low > 1.02:
-        middle = (low + high) / 2
+    low, high = 1.0, _FARTHEST
+    if e_value_at(high) < target:
+        return None
+    while high / low > _EXACT_ENOUGH:
+        middle = sqrt(low * high)
         low, high = (low, middle) if e_value_at(middle) >= target else (middle, high)
     return high
 

@@ -1,0 +1,212 @@
+"""Between evidence and traffic: looks, decides, and changes the deployment by compare-and-set."""
+
+from collections.abc import Callable
+from contextlib import suppress
+from dataclasses import replace
+from datetime import timedelta
+
+from mlops_dagster.clock import Clock
+from mlops_dagster.errors import AlreadyRunningError, EpochConflictError, RefusedError, RolloutNotFoundError
+from mlops_dagster.predictions import Rollups
+from mlops_dagster.registry import Deployment, ModelRegistry, ModelVersion, Stage
+from mlops_dagster.rollout.collect import collect
+from mlops_dagster.rollout.decide import decide
+from mlops_dagster.rollout.entities import Decision, Outcome, Phase, Rollout
+from mlops_dagster.rollout.following import follow, is_in
+from mlops_dagster.rollout.policy import RolloutPolicy
+from mlops_dagster.rollout.rollouts import RolloutStore
+
+REPEAT_AFTER = timedelta(seconds=60)
+"""A decision that was handed out is not recorded anew before this: the run that enacts it takes some 15 s to start."""
+
+_OUTCOME = {
+    Phase.PROMOTED: Outcome.PROMOTE,
+    Phase.ROLLED_BACK: Outcome.ROLLBACK,
+    Phase.GIVEN_UP: Outcome.GIVE_UP,
+}
+_STAGES = (Stage.REGISTERED, Stage.SHADOW, Stage.CANARY)
+"""Where a version without a rollout may be found, the last first taken up: a canary by hand, a start cut short."""
+
+
+class Controller:
+    """One model's rollouts, or many models'. Any number may run at once, anywhere, and be killed at any line.
+
+    Nothing is kept here between two calls, every step is a compare-and-set on the deployment's epoch, and each look
+    first brings the rollout's row after the deployment.
+    """
+
+    def __init__(
+        self,
+        registry: ModelRegistry,
+        rollouts: RolloutStore,
+        rollups: Rollups,
+        policy_of: Callable[[str], RolloutPolicy],
+        clock: Clock,
+    ) -> None:
+        self._registry = registry
+        self._rollouts = rollouts
+        self._rollups = rollups
+        self._policy_of = policy_of
+        self._clock = clock
+
+    def tick(self, model: str) -> Decision | None:
+        """Look, decide, act. None if there is no challenger."""
+        decision = self.assess(model)
+        if decision is not None:
+            self.enact(decision)
+        return decision
+
+    def assess(self, model: str) -> Decision | None:
+        """The recorded decision about the running rollout of `model`; starts one if a new version waits for it.
+
+        Where the fuse or a person has already ended it, the decision says so, with their reason.
+        """
+        rollout = self._rollouts.active(model) or self._start(model)
+        if rollout is None:
+            return None
+        deployment, challenger = self._state(rollout)
+        seen = follow(rollout, deployment, challenger)
+        if not seen.phase.ended:
+            return self._recorded(self._decide(self._followed(seen, deployment, challenger)))
+        last = self._rollouts.last_decision(rollout.id)
+        outcome = _OUTCOME[seen.phase]
+        if last is not None and last.outcome is outcome and not is_in(deployment, rollout.challenger):
+            self._followed(rollout, deployment, challenger)
+            return self.assess(model)
+        decision = self._decide(replace(rollout, epoch=seen.epoch))
+        return self._recorded(replace(decision, outcome=outcome, reason=seen.reason, origin="deployment"))
+
+    def enact(self, decision: Decision) -> Rollout:
+        """Do what was decided, unless the deployment has changed since; then the next look will see. Idempotent.
+
+        Raises RefusedError when the gates refuse a promotion, after the rollout was given up for that.
+        """
+        rollout = self._rollouts.get(decision.rollout.id)
+        if rollout.phase.ended or decision.outcome is Outcome.HOLD:
+            return rollout
+        with suppress(EpochConflictError):
+            self._change_deployment(decision, paused=rollout.paused)
+        return self._followed(rollout, *self._state(rollout))
+
+    def abort(self, model: str, reason: str) -> Rollout:
+        """Take the challenger out by hand, without calling it bad. Raises RolloutNotFoundError if no rollout runs."""
+        rollout = self._rollouts.active(model)
+        if rollout is None:
+            raise RolloutNotFoundError(
+                f"no rollout of {model} is running; `mlops rollouts list {model}` shows the past"
+            )
+        deployment, challenger = self._state(rollout)
+        if is_in(deployment, rollout.challenger):
+            self._registry.transition(challenger, Stage.REGISTERED, reason=reason)
+        return self._followed(rollout, *self._state(rollout))
+
+    def _start(self, model: str) -> Rollout | None:
+        """Into shadow first, then the row: cut short between the two, the version is found in shadow the next time."""
+        deployment = self._registry.deployment(model)
+        challenger = self._waiting(model, deployment)
+        if deployment.champion is None or challenger is None:
+            return None
+        now, policy = self._clock.now(), self._policy_of(model)
+        try:
+            if not is_in(deployment, challenger.version):
+                self._registry.transition(
+                    challenger, Stage.SHADOW, reason="its rollout begins", expected_epoch=deployment.epoch
+                )
+            return self._rollouts.start(
+                model, deployment.champion, challenger.version, policy, epoch=deployment.epoch, at=now
+            )
+        except (EpochConflictError, AlreadyRunningError):
+            return self._rollouts.active(model)
+
+    def _waiting(self, model: str, deployment: Deployment) -> ModelVersion | None:
+        """The newest version newer than the champion and all that had a rollout; those passed over never get one."""
+        if deployment.champion is None:
+            return None
+        over = {rollout.challenger for rollout in self._rollouts.list(model)} | {deployment.champion}
+        versions = self._registry.list(model)
+        last_over = max(index for index, version in enumerate(versions) if version.version in over)
+        waiting = [
+            version
+            for version in versions[last_over + 1 :]
+            if version.stage in _STAGES and not version.rolled_back and deployment.canary in (None, version.version)
+        ]
+        return max(reversed(waiting), key=lambda version: _STAGES.index(version.stage), default=None)
+
+    def _decide(self, rollout: Rollout) -> Decision:
+        now = self._clock.now()
+        return decide(rollout.policy, rollout, collect(self._rollups, rollout, now), now)
+
+    def _recorded(self, decision: Decision) -> Decision:
+        last = self._rollouts.last_decision(decision.rollout.id)
+        if last is not None and decision.outcome is not Outcome.HOLD and _repeats(decision, last):
+            return last
+        return self._rollouts.record(decision)
+
+    def _change_deployment(self, decision: Decision, *, paused: bool) -> None:
+        rollout = decision.rollout
+        deployment, challenger = self._state(rollout)
+        if not is_in(deployment, rollout.challenger):
+            return
+        reason, evidence = decision.reason, decision.summary()
+        match decision.outcome:
+            case Outcome.ROLLBACK:
+                self._registry.withdraw(challenger, reason=reason, evidence=evidence)
+            case Outcome.GIVE_UP if not paused or decision.origin == "deployment":
+                self._registry.transition(challenger, Stage.REGISTERED, reason=reason, evidence=evidence)
+            case Outcome.ADVANCE if not paused:
+                self._advance(challenger, decision)
+            case Outcome.PROMOTE if not paused:
+                self._promote(challenger, decision)
+
+    def _advance(self, challenger: ModelVersion, decision: Decision) -> None:
+        rollout, reason, evidence = decision.rollout, decision.reason, decision.summary()
+        weight = rollout.policy.steps[rollout.step]
+        if rollout.phase is Phase.SHADOW:
+            self._registry.transition(
+                challenger,
+                Stage.CANARY,
+                weight=weight,
+                reason=reason,
+                evidence=evidence,
+                expected_epoch=rollout.epoch,
+            )
+        else:
+            self._registry.set_canary_weight(
+                rollout.model, weight, reason=reason, evidence=evidence, expected_epoch=rollout.epoch
+            )
+
+    def _promote(self, challenger: ModelVersion, decision: Decision) -> None:
+        epoch = decision.rollout.epoch
+        try:
+            self._registry.transition(
+                challenger,
+                Stage.PRODUCTION,
+                reason=decision.reason,
+                evidence=decision.summary(),
+                expected_epoch=epoch,
+            )
+        except RefusedError as refusal:
+            self._registry.transition(
+                challenger, Stage.REGISTERED, reason=f"promotion refused: {refusal}", expected_epoch=epoch
+            )
+            self._followed(decision.rollout, *self._state(decision.rollout))
+            raise
+
+    def _state(self, rollout: Rollout) -> tuple[Deployment, ModelVersion]:
+        deployment = self._registry.deployment(rollout.model)
+        return deployment, self._registry.get(rollout.model, rollout.challenger)
+
+    def _followed(self, rollout: Rollout, deployment: Deployment, challenger: ModelVersion) -> Rollout:
+        def changed(stored: Rollout) -> Rollout:
+            seen = follow(stored, deployment, challenger)
+            # Not over before the challenger is out: nobody would come back for it.
+            return stored if seen.phase.ended and is_in(deployment, seen.challenger) else seen
+
+        return self._rollouts.change(rollout.id, changed)
+
+
+def _repeats(decision: Decision, last: Decision) -> bool:
+    """Whether `last` said the same of the same state, and may be about to be enacted."""
+    now, then = decision.rollout, last.rollout
+    same_state = (now.phase, now.step, now.epoch) == (then.phase, then.step, then.epoch)
+    return same_state and decision.outcome is last.outcome and decision.at - last.at < REPEAT_AFTER

@@ -1,0 +1,63 @@
+"""What the deployment says about a rollout.
+
+The deployment is the fact and the rollout's row follows it. A step is made in the registry first, and the row is then
+brought after it by the function that also does it after a crash, after the fuse, and after a change by hand.
+"""
+
+import math
+from dataclasses import replace
+
+from mlops_dagster.registry import Deployment, ModelVersion
+from mlops_dagster.rollout.entities import Phase, Rollout
+
+
+def follow(rollout: Rollout, deployment: Deployment, challenger: ModelVersion) -> Rollout:
+    """The rollout as `deployment` shows it; `challenger` must have been read after it.
+
+    What has ended stays so, and a deployment older than what was followed before changes nothing.
+    """
+    if rollout.phase.ended or deployment.epoch < rollout.epoch:
+        return rollout
+    rollout = replace(rollout, epoch=deployment.epoch)
+    if deployment.champion == rollout.challenger:
+        return _ended(rollout, deployment, Phase.PROMOTED, challenger.reason)
+    if is_in(deployment, rollout.challenger) and deployment.champion == rollout.champion:
+        return _running(rollout, deployment)
+    if challenger.rolled_back:
+        return _ended(rollout, deployment, Phase.ROLLED_BACK, challenger.reason)
+    if deployment.champion != rollout.champion:
+        reason = f"the champion is {deployment.champion} now, compared was with {rollout.champion}"
+        return _ended(rollout, deployment, Phase.GIVEN_UP, reason)
+    return _ended(rollout, deployment, Phase.GIVEN_UP, challenger.reason or "taken out by hand")
+
+
+def is_in(deployment: Deployment, version: str) -> bool:
+    """Whether `version` gets requests beside the champion."""
+    return version == deployment.canary or version in deployment.shadows
+
+
+def _running(rollout: Rollout, deployment: Deployment) -> Rollout:
+    if rollout.challenger != deployment.canary:
+        if rollout.phase is Phase.SHADOW:
+            return rollout
+        return replace(rollout, phase=Phase.SHADOW, step=0, weight=0.0, canary_at=None, step_at=deployment.updated_at)
+    if rollout.phase is Phase.CANARY and rollout.weight == deployment.canary_weight:
+        return rollout
+    return replace(
+        rollout,
+        phase=Phase.CANARY,
+        step=_step(rollout, deployment.canary_weight),
+        weight=deployment.canary_weight,
+        canary_at=rollout.canary_at or deployment.updated_at,
+        step_at=deployment.updated_at,
+    )
+
+
+def _step(rollout: Rollout, weight: float) -> int:
+    """The last step that `weight` has reached; a weight set by hand may lie between two, or before the first."""
+    reached = [share for share in rollout.policy.steps if share <= weight or math.isclose(share, weight)]
+    return max(1, len(reached))
+
+
+def _ended(rollout: Rollout, deployment: Deployment, phase: Phase, reason: str) -> Rollout:
+    return replace(rollout, phase=phase, ended_at=deployment.updated_at, reason=reason)

@@ -1,0 +1,341 @@
+"""The decision as a function of its arguments: a table of situations, and what holds in all of them."""
+
+from dataclasses import dataclass, field, replace
+from datetime import UTC, datetime, timedelta
+
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+from mlops_dagster.errors import InvalidInputError
+from mlops_dagster.rollout import (
+    Decision,
+    EventCounts,
+    Evidence,
+    Outcome,
+    PairedCounts,
+    Phase,
+    Rollout,
+    RolloutPolicy,
+    StepCounts,
+    decide,
+)
+
+POLICY = RolloutPolicy()
+ARMS = RolloutPolicy(answer_influences_label=True)
+START = datetime(2026, 3, 1, tzinfo=UTC)
+LAST = len(POLICY.steps)
+
+
+def rollout(step: int = 0, hours_in_step: float = 100, now: float = 100, **changes: object) -> Rollout:
+    """A rollout at hour `now`, whose step (0: shadow) began `hours_in_step` before."""
+    step_at = START + timedelta(hours=max(now - hours_in_step, 0))
+    running = Rollout(
+        id=1,
+        model="m",
+        champion="1.0.0",
+        challenger="1.0.1",
+        policy=POLICY,
+        phase=Phase.CANARY if step else Phase.SHADOW,
+        step=step,
+        weight=POLICY.steps[step - 1] if step else 0.0,
+        started_at=START,
+        canary_at=START + timedelta(hours=1) if step else None,
+        step_at=step_at,
+        paused=False,
+        peaks={},
+        epoch=1,
+    )
+    return replace(running, **changes)  # type: ignore[arg-type]  # a table row names any of the fields
+
+
+def arm(requests: int = 1000, errors: int = 0, slow: int = 0, labelled: int = 0, wrong: int = 0) -> EventCounts:
+    return EventCounts(requests, errors, slow, labelled, wrong, errors, slow, wrong)
+
+
+def evidence(
+    pairs: tuple[int, int, int] = (20, 20, 960),
+    canary: EventCounts | None = None,
+    champion: EventCounts | None = None,
+    shadow: EventCounts | None = None,
+    step_pairs: int = 500,
+    weight: float = POLICY.steps[-1],
+) -> Evidence:
+    """By default a step with plenty of everything and two versions that are equally good."""
+    return Evidence(
+        steps=(StepCounts(weight, arm() if canary is None else canary, arm() if champion is None else champion),),
+        paired=PairedCounts(*pairs),
+        shadow=arm() if shadow is None else shadow,
+        step_paired=PairedCounts(ties=step_pairs),
+        through=START,
+    )
+
+
+@dataclass(frozen=True)
+class Case:
+    name: str
+    outcome: Outcome
+    reason: str
+    rollout: Rollout = field(default_factory=lambda: rollout(LAST))
+    evidence: Evidence = field(default_factory=evidence)
+    hours: float = 100
+    policy: RolloutPolicy = POLICY
+
+
+CASES = [
+    # shadow
+    Case("shadow soaks", Outcome.HOLD, "shadow until 2026-03-01 01:00", rollout(0), hours=0.5),
+    Case(
+        "shadow needs requests", Outcome.HOLD, "9 more requests scored in shadow", rollout(0), evidence(shadow=arm(41))
+    ),
+    Case("shadow is done", Outcome.ADVANCE, "shadow is done", rollout(0)),
+    Case("nothing seen is no pass", Outcome.HOLD, "50 more", rollout(0), evidence((0, 0, 0), shadow=arm(0))),
+    Case("shadow fails", Outcome.ROLLBACK, "error.over_limit", rollout(0), evidence(shadow=arm(100, errors=50)), 0.1),
+    Case("shadow at the deadline", Outcome.GIVE_UP, "got no further than shadow", rollout(0), hours=168),
+    # canary steps
+    Case("a step soaks", Outcome.HOLD, "soak until 2026-03-05 06:00", rollout(2, hours_in_step=2)),
+    Case("a step needs pairs", Outcome.HOLD, "60 more paired labels", rollout(LAST - 1), evidence(step_pairs=40)),
+    Case(
+        "a step needs requests",
+        Outcome.HOLD,
+        "95 more requests to the canary",
+        rollout(1),
+        evidence(canary=arm(5), weight=0.01),
+    ),
+    Case("other steps' requests do not count", Outcome.HOLD, "100 more requests", rollout(2), evidence(weight=0.01)),
+    Case("a step is done", Outcome.ADVANCE, "step 3 of 4 (0.2) is done", rollout(3), evidence(weight=0.2)),
+    Case(
+        "worse but unproven",
+        Outcome.HOLD,
+        "paired.worse leans to worse",
+        rollout(3),
+        evidence((10, 50, 940), weight=0.2),
+    ),
+    # rollback
+    Case("proven less accurate", Outcome.ROLLBACK, "most by paired.worse", rollout(1), evidence((5, 60, 400)), 2),
+    Case(
+        "fails more",
+        Outcome.ROLLBACK,
+        "most by error.worse",
+        evidence=evidence(canary=arm(9000, 80), champion=arm(9000, 8)),
+    ),
+    Case(
+        "slower", Outcome.ROLLBACK, "most by slow.worse", evidence=evidence(canary=arm(slow=80), champion=arm(slow=8))
+    ),
+    Case(
+        "as slow as twice the champion",
+        Outcome.HOLD,
+        "superior",
+        evidence=evidence(canary=arm(slow=40), champion=arm(slow=21)),
+    ),
+    Case(
+        "over the limit, as the champion is",
+        Outcome.ROLLBACK,
+        "most by error.over_limit",
+        evidence=evidence(canary=arm(errors=40), champion=arm(errors=40)),
+    ),
+    Case(
+        "bad news outranks the deadline", Outcome.ROLLBACK, "proven worse", evidence=evidence((5, 60, 400)), hours=400
+    ),
+    Case(
+        "pausing stops no rollback", Outcome.ROLLBACK, "proven worse", rollout(3, paused=True), evidence((5, 60, 400))
+    ),
+    Case("proven before, quiet now", Outcome.ROLLBACK, "proven worse", rollout(3, peaks={"rollback.worse": 20.0})),
+    # the last step
+    Case("superior", Outcome.PROMOTE, "proven superior", evidence=evidence((80, 30, 890))),
+    Case(
+        "superior, watched too briefly",
+        Outcome.HOLD,
+        "least watch until 2026-03-03 01:00",
+        evidence=evidence((80, 30, 890)),
+        hours=40,
+    ),
+    Case("superior, not at the last step", Outcome.ADVANCE, "step 3", rollout(3), evidence((80, 30, 890), weight=0.2)),
+    Case("was superior once", Outcome.HOLD, "superior would take", rollout(LAST, peaks={"paired.superior": 50.0})),
+    Case(
+        "superior, but slow",
+        Outcome.HOLD,
+        "slow.worse leans",
+        evidence=evidence((80, 30, 890), canary=arm(slow=35), champion=arm(slow=8)),
+    ),
+    Case("superior, but paused", Outcome.HOLD, "paused by hand", rollout(LAST, paused=True), evidence((80, 30, 890))),
+    Case(
+        "neither better nor worse yet",
+        Outcome.HOLD,
+        "paired.not_worse about 940 more paired labels",
+        evidence=evidence((20, 20, 560)),
+    ),
+    # the deadline
+    Case(
+        "not worse at the deadline", Outcome.PROMOTE, "proven not worse", evidence=evidence((60, 60, 2880)), hours=168
+    ),
+    Case(
+        "too little at the deadline",
+        Outcome.GIVE_UP,
+        "accuracy at most 0.02 under",
+        evidence=evidence((20, 20, 560)),
+        hours=168,
+    ),
+    Case(
+        "one metric short",
+        Outcome.GIVE_UP,
+        "rate of slow",
+        evidence=evidence((60, 60, 2880), canary=arm(100)),
+        hours=168,
+    ),
+    Case(
+        "no labels at all",
+        Outcome.GIVE_UP,
+        "100 more paired labels",
+        evidence=evidence((0, 0, 0), step_pairs=0),
+        hours=168,
+    ),
+    Case(
+        "not at the last step in time",
+        Outcome.GIVE_UP,
+        "got no further than step 3 of 4",
+        rollout(3),
+        evidence((60, 60, 2880)),
+        168,
+    ),
+    Case("paused at the deadline", Outcome.HOLD, "paused", rollout(LAST, paused=True), hours=500),
+    # separate arms
+    Case(
+        "arms: pairs prove nothing",
+        Outcome.HOLD,
+        "superior would take",
+        evidence=evidence((500, 0, 0), canary=arm(labelled=900, wrong=90), champion=arm(labelled=900, wrong=90)),
+        policy=ARMS,
+    ),
+    Case(
+        "arms: superior",
+        Outcome.PROMOTE,
+        "wrong.superior",
+        evidence=evidence((0, 0, 0), canary=arm(labelled=900, wrong=50), champion=arm(labelled=900, wrong=120)),
+        policy=ARMS,
+    ),
+    Case(
+        "arms: worse",
+        Outcome.ROLLBACK,
+        "most by wrong.worse",
+        evidence=evidence((0, 0, 0), canary=arm(labelled=900, wrong=150), champion=arm(labelled=900, wrong=50)),
+        policy=ARMS,
+    ),
+    Case("arms: labels are needed", Outcome.HOLD, "100 more labels of the canary's answers", policy=ARMS),
+]
+
+
+@pytest.mark.parametrize("case", CASES, ids=lambda case: case.name)
+def test_outcome(case: Case) -> None:
+    decision = decide(case.policy, case.rollout, case.evidence, START + timedelta(hours=case.hours))
+    assert (decision.outcome, case.reason in decision.reason) == (case.outcome, True), decision.reason
+
+
+def test_an_ended_rollout_is_not_decided_again() -> None:
+    with pytest.raises(InvalidInputError, match="has ended"):
+        decide(POLICY, rollout(phase=Phase.PROMOTED), evidence(), START)
+
+
+def test_a_test_carries_its_arithmetic() -> None:
+    decision = decide(POLICY, rollout(LAST), evidence((5, 60, 400)), START + timedelta(hours=60))
+    worse, combined = decision.test("paired.worse"), decision.test("rollback.worse")
+    assert worse.observed == {"wins": 5, "losses": 60, "ties": 400}
+    assert worse.limit == 80  # four metrics share one alpha of 5 %
+    assert combined.limit == 20
+    assert combined.e_value == sum(combined.observed.values()) / 4
+    assert decision.peaks["rollback.worse"] == combined.e_value
+
+
+def test_a_broken_key_counts_once_against_the_canary_but_fully_against_its_pass() -> None:
+    """One key that fails 500 times is one independent event, and an error rate of half all the same."""
+    broken = EventCounts(requests=1000, errors=500, bad_errors=1)
+    decision = decide(POLICY, rollout(LAST), evidence((60, 60, 2880), canary=broken), START + timedelta(hours=168))
+    assert decision.outcome is Outcome.GIVE_UP
+    assert not decision.test("error.not_worse").proven
+
+
+# What holds whatever is seen.
+
+counts = st.integers(0, 400)
+
+
+@st.composite
+def arms(draw: st.DrawFn) -> EventCounts:
+    requests = draw(st.integers(0, 3000))
+    errors, slow, labelled = (draw(st.integers(0, min(requests, 200))) for _ in range(3))
+    return arm(requests, errors, slow, labelled, draw(st.integers(0, labelled)))
+
+
+@st.composite
+def situations(draw: st.DrawFn) -> tuple[RolloutPolicy, Rollout, Evidence, datetime]:
+    now = draw(st.floats(0, 200))
+    step = draw(st.integers(0, LAST))
+    seen = Evidence(
+        steps=tuple(StepCounts(weight, draw(arms()), draw(arms())) for weight in POLICY.steps[:step]),
+        paired=PairedCounts(draw(counts), draw(counts), draw(st.integers(0, 4000))),
+        shadow=draw(arms()),
+        step_paired=PairedCounts(ties=draw(counts)),
+        through=START + timedelta(hours=now),
+    )
+    peaks = draw(st.dictionaries(st.sampled_from(["rollback.worse", "paired.superior"]), st.floats(0, 40)))
+    at = rollout(step, draw(st.floats(0, 100)), now, paused=draw(st.booleans()), peaks=peaks)
+    return draw(st.sampled_from([POLICY, ARMS])), at, seen, START + timedelta(hours=now)
+
+
+@given(situations())
+@settings(max_examples=150, deadline=None)
+def test_no_outcome_without_its_proof(situation: tuple[RolloutPolicy, Rollout, Evidence, datetime]) -> None:
+    policy, running, seen, now = situation
+    decision = decide(policy, running, seen, now)
+    rolled_back = (
+        max(decision.test("rollback.worse").e_value, running.peaks.get("rollback.worse", 0)) >= 1 / policy.alpha
+    )
+    assert (decision.outcome is Outcome.ROLLBACK) == rolled_back
+
+    not_worse = [test for test in decision.tests if test.name.endswith(".not_worse")]
+    superior = next(test for test in decision.tests if test.name.endswith(".superior"))
+    match decision.outcome:
+        case Outcome.PROMOTE:
+            assert running.step == LAST
+            assert not running.paused
+            assert running.canary_at is not None
+            assert now - running.canary_at >= policy.min_watch
+            late = now - running.started_at >= policy.deadline
+            assert all(test.p <= policy.alpha for test in not_worse) if late else superior.p <= policy.alpha
+        case Outcome.ADVANCE:
+            assert running.step < LAST
+            assert not running.paused
+            assert now - running.step_at >= (policy.soak if running.step else policy.shadow)
+        case Outcome.GIVE_UP:
+            assert now - running.started_at >= policy.deadline
+
+
+@given(situations(), st.integers(0, 500))
+@settings(max_examples=100, deadline=None)
+def test_more_losses_never_help(situation: tuple[RolloutPolicy, Rollout, Evidence, datetime], more: int) -> None:
+    _, running, seen, now = situation
+    rank = [Outcome.ROLLBACK, Outcome.GIVE_UP, Outcome.HOLD, Outcome.ADVANCE, Outcome.PROMOTE]
+    worse = replace(seen, paired=replace(seen.paired, losses=seen.paired.losses + more))
+    before, after = decide(POLICY, running, seen, now), decide(POLICY, running, worse, now)
+    assert rank.index(after.outcome) <= rank.index(before.outcome)
+
+
+@given(situations())
+@settings(max_examples=100, deadline=None)
+def test_a_stored_decision_decides_the_same_again(
+    situation: tuple[RolloutPolicy, Rollout, Evidence, datetime],
+) -> None:
+    policy, running, seen, now = situation
+    decision = decide(policy, replace(running, policy=policy), seen, now)
+    stored = decision.to_json()
+    read = Decision.from_json(stored)
+    again = decide(read.rollout.policy, read.rollout, read.evidence, read.at)
+    assert read == decision
+    assert again == decision
+    assert again.to_json() == stored
+
+
+def test_an_infinite_e_value_survives_storage() -> None:
+    decision = decide(POLICY, rollout(LAST), evidence((0, 4000, 0)), START + timedelta(hours=2))
+    assert decision.test("paired.worse").e_value == float("inf")
+    assert Decision.from_json(decision.to_json()) == decision

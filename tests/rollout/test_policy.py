@@ -1,0 +1,43 @@
+import pytest
+from pydantic import ValidationError
+
+from mlops_dagster.rollout import RolloutPolicy
+
+
+def test_the_defaults_are_the_promises() -> None:
+    policy = RolloutPolicy()
+    assert policy.steps == (0.01, 0.05, 0.2, 0.5)
+    assert (policy.soak_hours, policy.min_watch_hours, policy.deadline_hours) == (4, 48, 168)
+    assert (policy.alpha, policy.margin, policy.max_error_rate) == (0.05, 0.02, 0.01)
+    assert (policy.theta.error, policy.theta.wrong, policy.theta.slow) == (1.2, 1.2, 2.0)
+
+
+@pytest.mark.parametrize(
+    ("contradiction", "reason"),
+    [
+        ({"steps": [0.5, 0.1]}, "steps must rise, got 0.5 before 0.1"),
+        ({"steps": [0.1, 0.1]}, "steps must rise, got 0.1 before 0.1"),
+        ({"steps": [0.1, 1.0]}, "less than 1"),
+        ({"steps": []}, "at least 1 item"),
+        ({"paired_share": 0}, "paired evidence needs paired_share over 0"),
+        ({"min_watch_hours": 36}, "whole days"),
+        ({"soak_hours": 48, "shadow_hours": 1}, "193 hours at least, after the deadline of 168"),
+        ({"min_watch_hours": 168}, "169 hours at least"),
+        ({"theta": {"error": 0.9}}, "greater than 1"),
+        ({"alpha": 0}, "greater than 0"),
+        ({"aplha": 0.1}, "Extra inputs"),
+    ],
+)
+def test_a_contradiction_is_refused_with_its_reason(contradiction: dict[str, object], reason: str) -> None:
+    with pytest.raises(ValidationError, match=reason):
+        RolloutPolicy.model_validate(contradiction)
+
+
+def test_part_of_theta_leaves_the_rest_as_it_was() -> None:
+    policy = RolloutPolicy.model_validate({"theta": {"slow": 3}})
+    assert (policy.theta.error, policy.theta.slow) == (1.2, 3)
+
+
+def test_pairs_are_not_used_where_the_answer_changes_the_label() -> None:
+    assert RolloutPolicy().uses_pairs
+    assert not RolloutPolicy(answer_influences_label=True).uses_pairs

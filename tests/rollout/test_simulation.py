@@ -1,0 +1,101 @@
+"""What the decisions are worth over a whole rollout: seeded simulations with many looks."""
+
+from collections.abc import Iterator
+from dataclasses import replace
+from datetime import UTC, datetime, timedelta
+
+import numpy as np
+
+from mlops_dagster.rollout import (
+    EventCounts,
+    Evidence,
+    Outcome,
+    PairedCounts,
+    Phase,
+    Rollout,
+    RolloutPolicy,
+    StepCounts,
+    decide,
+)
+from mlops_dagster.rollout.evaluation import evaluate
+
+POLICY = RolloutPolicy(min_step_requests=1, soak_hours=12)
+START = datetime(2013, 3, 1, tzinfo=UTC)
+
+
+def harmless(rng: np.random.Generator) -> Iterator[Evidence]:
+    """Five days of a challenger exactly as bad as it may be: by theta, by the margin, and near the error limit.
+
+    A ramp, a daily cycle of traffic and of failures, 40 requests an hour, each a pair.
+    """
+    policy = POLICY
+    steps = [StepCounts(weight, EventCounts(), EventCounts()) for weight in policy.steps]
+    pairs = PairedCounts()
+    for hour in range(5 * 24):
+        rush = 1 + np.sin(hour / 24 * 2 * np.pi)
+        step = min(hour // 24, len(steps) - 1)
+        requests = rng.poisson(40 * rush)
+        canary = rng.binomial(requests, steps[step].weight)
+        steps[step] = StepCounts(
+            steps[step].weight,
+            steps[step].canary
+            + answered(rng, canary, 0.004 * rush * policy.theta.error, 0.01 * rush * policy.theta.slow),
+            steps[step].champion + answered(rng, requests - canary, 0.004 * rush, 0.01 * rush),
+        )
+        pairs = paired(rng, pairs, requests, lost=0.04, won=0.02)
+        yield Evidence(tuple(steps), pairs, EventCounts(), pairs, START + timedelta(hours=hour + 1))
+
+
+def answered(rng: np.random.Generator, requests: int, error_rate: float, slow_rate: float) -> EventCounts:
+    errors, slow = int(rng.binomial(requests, error_rate)), int(rng.binomial(requests, slow_rate))
+    return EventCounts(int(requests), errors, slow, bad_errors=errors, bad_slow=slow)
+
+
+def paired(rng: np.random.Generator, before: PairedCounts, more: int, *, lost: float, won: float) -> PairedCounts:
+    wins, losses, ties = (int(count) for count in rng.multinomial(more, (won, lost, 1 - won - lost)))
+    return PairedCounts(before.wins + wins, before.losses + losses, before.ties + ties)
+
+
+def test_a_challenger_that_is_as_bad_as_it_may_be_is_rolled_back_at_most_in_alpha_of_all_rollouts() -> None:
+    rng = np.random.default_rng(5)
+    rollouts = 100
+    rolled_back = sum(
+        any(evaluate(POLICY, {}, seen).rollback.proven for seen in harmless(rng)) for _ in range(rollouts)
+    )
+    assert rolled_back <= POLICY.alpha * rollouts
+
+
+def test_a_feature_in_other_units_is_proven_within_about_a_hundred_labels() -> None:
+    """Delay in seconds where minutes were learnt: the challenger loses a fifth of all pairs."""
+    rng = np.random.default_rng(7)
+    labels = [labels_to_rollback(rng, lost=0.20, won=0.02) for _ in range(40)]
+    half, most = np.quantile(labels, [0.5, 0.9])
+    assert (half <= 100, most <= 150) == (True, True)
+
+
+def labels_to_rollback(rng: np.random.Generator, *, lost: float, won: float) -> int:
+    running = Rollout(
+        id=1,
+        model="flights-delay",
+        champion="1.0.0",
+        challenger="1.0.1",
+        policy=POLICY,
+        phase=Phase.CANARY,
+        step=1,
+        weight=0.01,
+        started_at=START,
+        canary_at=START,
+        step_at=START,
+        paused=False,
+        peaks={},
+        epoch=1,
+    )
+    pairs = PairedCounts()
+    while True:
+        pairs = paired(rng, pairs, 1, lost=lost, won=won)
+        seen = Evidence((), pairs, EventCounts(), pairs, START)
+        decision = decide(POLICY, running, seen, START + timedelta(hours=1))
+        if decision.outcome is Outcome.ROLLBACK:
+            return pairs.total
+        assert decision.outcome is Outcome.HOLD
+        running = replace(running, peaks=decision.peaks)
