@@ -31,7 +31,7 @@ def summarize(counts: Mapping[int, int]) -> LatencySummary | None:
 
     >>> summary = summarize({bucket(10): 98, bucket(500): 2})
     >>> round(summary.p50), round(summary.p99)
-    (10, 498)
+    (10, 503)
     """
     total = sum(counts.values())
     if total == 0:

@@ -100,6 +100,7 @@ class SqliteFile:
         except sqlite3.OperationalError as error:
             raise StorageError(f"{self.path} cannot be used: {error}; try again or check the disk") from error
         except sqlite3.DatabaseError as error:
+            reason = " ".join(str(error).split())
             raise CorruptedError(
-                f"{self.path} is damaged: {error}; move it away (keep it: it may hold predictions) and start again"
+                f"{self.path} is damaged: {reason}; move it away (keep it: it may hold predictions) and start again"
             ) from error

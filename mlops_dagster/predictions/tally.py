@@ -157,7 +157,8 @@ def sides(arms: Sequence[Arm]) -> tuple[Arm | None, list[Arm]]:
     """The champion of one prediction, and those compared with it.
 
     Where the canary answered, the paired row is the champion's; where the champion answered, the canary's.
-    A row asked for by name is compared with nothing.
+    A row asked for by name is compared with nothing, nor is one that the arm in charge failed to answer: then it is
+    not known whose the paired row is.
     """
     by_role = {arm["role"]: arm for arm in arms}
     shadows = [arm for arm in arms if arm["role"] == "shadow"]

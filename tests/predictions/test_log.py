@@ -1,0 +1,230 @@
+import multiprocessing
+import threading
+from datetime import UTC, date, timedelta
+from pathlib import Path
+
+import pytest
+from deltalake import DeltaTable
+
+from mlops_dagster.errors import InvalidInputError, PredictionNotFoundError, StorageError
+from mlops_dagster.predictions import PredictionLog, Rollups, Spool
+
+
+@pytest.fixture
+def log(tmp_path) -> PredictionLog:
+    return PredictionLog(tmp_path / "log")
+
+
+def days(number: int) -> timedelta:
+    return timedelta(days=number)
+
+
+def ids(table) -> list[str]:
+    return table["prediction_id"].to_pylist()
+
+
+def test_every_column_comes_back(spool, log, record, march):
+    spool.append(
+        [
+            record(0, features={"temp": 41.5, "carrier": "UA", "precip": None}, key="N1", row=3),
+            record(1, role="none", version="", status="rejected", error="no feature 'temp'", features={},
+                   prediction=None, score=None, raw='{"inputs": []}'),
+        ]
+    )  # fmt: skip
+    assert log.ship(spool) == 2
+    accepted, rejected = log.read("flights", march, march + days(1)).to_pylist()
+    assert accepted == {
+        "prediction_id": "p0",
+        "version": "1.0.0",
+        "role": "champion",
+        "weight": 1.0,
+        "epoch": 1,
+        "salt": "salt",
+        "key": "N1",
+        "event_time": march,
+        "received_at": march + days(5000),
+        "status": "ok",
+        "error": None,
+        "prediction": "late",
+        "score": 0.75,
+        "latency_ms": 5.0,
+        "process": "process-1",
+        "sequence": 1,
+        "row": 3,
+        "raw": None,
+        "date": date(2013, 3, 1),
+        "feature_temp": 41.5,
+        "feature_carrier": "UA",
+    }
+    assert rejected | {"error": "no feature 'temp'", "raw": '{"inputs": []}', "feature_temp": None} == rejected
+    assert accepted["event_time"].tzinfo.utcoffset(None) == UTC.utcoffset(None)
+
+
+def test_windows_are_half_open_and_roles_are_chosen(spool, log, record, march):
+    spool.append([record(number * 720) for number in range(4)] + [record(0, role="shadow", prediction_id="beside")])
+    log.ship(spool)
+    noon = march + timedelta(hours=12)
+    assert ids(log.read("flights", noon, march + days(1))) == ["p720"]
+    assert ids(log.read("flights", noon, march + days(1) + timedelta(microseconds=1))) == ["p720", "p1440"]
+    assert ids(log.read("flights", march, noon, roles=["shadow"])) == ["beside"]
+    assert log.read("flights", march, noon, ["score", "feature_snow"]).to_pydict() == {
+        "score": [0.75],
+        "feature_snow": [None],
+    }
+    with pytest.raises(InvalidInputError, match=r"flights has no columns \['scores'\]; it has"):
+        log.read("flights", march, noon, ["scores"])
+    assert (log.count("flights"), log.count("flights", ["shadow"]), log.models()) == (4, 1, ["flights"])
+
+
+def test_a_model_that_never_served_has_an_empty_log(log, march):
+    assert log.read("unknown", march, march + days(1)).num_rows == 0
+    assert log.labelled("unknown", march, march + days(1)).num_rows == 0
+    assert (log.count("unknown"), log.count_labelled("unknown"), log.models()) == (0, 0, [])
+
+
+def test_the_latest_label_is_joined(spool, log, record, march):
+    spool.append([record(0), record(1), record(2), record(0, prediction_id="other", model="other")])
+    spool.feedback([("p0", "late", march + days(1)), ("p1", "late", march + days(1))])
+    log.ship(spool)
+    spool.feedback([("p1", "on_time", march + days(2)), ("other", "on_time", march)])
+    spool.feedback([("p0", "on_time", march)])  # a correction that was known earlier does not hold
+    log.ship(spool)
+    table = log.labelled("flights", march, march + days(1))
+    assert list(zip(ids(table), table["label"].to_pylist(), table["labelled_at"].to_pylist(), strict=True)) == [
+        ("p0", "late", march + days(1)),
+        ("p1", "on_time", march + days(2)),
+        ("p2", None, None),
+    ]
+    assert log.count_labelled("flights") == 2
+
+
+def test_get_finds_the_answer_among_all_models(spool, log, record):
+    spool.append([record(0), record(0, role="shadow", version="1.1.0"), record(1, model="other")])
+    spool.feedback([("p0", "on_time", record(0).event_time)])
+    log.ship(spool)
+    row = log.get("p0")
+    assert (row["model"], row["role"], row["version"], row["label"]) == ("flights", "champion", "1.0.0", "on_time")
+    assert log.get("p1", "other")["model"] == "other"
+    for wanted in (("nowhere",), ("p1", "flights")):
+        with pytest.raises(PredictionNotFoundError) as refusal:
+            log.get(*wanted)
+        assert refusal.value.message.startswith(f"no prediction '{wanted[0]}' in the log at {log.path}")
+
+
+def test_a_feature_may_come_go_and_change_its_kind(spool, log, record, march):
+    for number, features in enumerate(
+        [{"gate": None}, {"gate": 7.0, "tail": 1}, {"gate": "B7"}, {"gate": None, "tail": 2**60}, {"tail": True}]
+    ):
+        spool.append([record(number, features=features)])
+        log.ship(spool)
+    spool.append([record(5, features={"gate": 8.0, "seat": "1A"}), record(6, features={"gate": "C1", "seat": 2.0})])
+    log.ship(spool)
+    columns = ["feature_gate", "feature_gate__text", "feature_tail", "feature_seat", "feature_seat__text"]
+    assert log.read("flights", march, march + days(1), columns).to_pydict() == {
+        "feature_gate": [None, 7.0, None, None, None, 8.0, None],
+        "feature_gate__text": [None, None, "B7", None, None, None, "C1"],
+        "feature_tail": [None, 1.0, None, 2.0**60, 1.0, None, None],
+        "feature_seat": [None] * 6 + [2.0],
+        "feature_seat__text": [None] * 5 + ["1A", None],
+    }
+
+
+def test_the_tables_are_append_only_and_compaction_changes_no_row(spool, log, record, march):
+    for number in range(6):
+        spool.append([record(number)])
+        log.ship(spool)
+    path = log.path / "predictions" / "flights"
+    before = log.read("flights", march, march + days(1))
+    with pytest.raises(Exception, match="[Aa]ppend"):
+        DeltaTable(path).delete()
+    log.compact("flights")
+    DeltaTable(path).create_checkpoint()
+    assert len(DeltaTable(path).file_uris()) == 1
+    assert log.read("flights", march, march + days(1)) == before
+    spool.append([record(6)])
+    assert (log._append(spool.id, spool.read(0)), log.count("flights")) == (1, 7)  # it still knows what it has
+
+
+@pytest.mark.parametrize("crash_after", ["flights", "other", "labels"])
+def test_a_crash_between_two_tables_appends_nothing_twice(spool, log, record, march, monkeypatch, crash_after):
+    from mlops_dagster.predictions import delta
+
+    append_once = delta.append_once
+
+    def append_then_crash(path, *args):
+        appended = append_once(path, *args)
+        if path.name == crash_after:
+            raise KeyboardInterrupt
+        return appended
+
+    spool.append([record(0), record(1, model="other"), record(2)])
+    spool.feedback([("p0", "late", march)])
+    with monkeypatch.context() as crash:
+        crash.setattr(delta, "append_once", append_then_crash)
+        with pytest.raises(KeyboardInterrupt):
+            log.ship(spool)
+    log.ship(spool)
+    assert (log.count("flights"), log.count("other"), log.count_labelled("flights")) == (2, 1, 1)
+    assert DeltaTable(log.path / "labels").to_pyarrow_table().num_rows == 1
+
+
+def test_an_overtaken_append_is_refused_and_looks_again(spool, log, record, monkeypatch):
+    """Another process ships the same entries between our reading of the table and our append."""
+    from mlops_dagster.predictions import delta
+
+    spool.append([record(0)])
+    log.ship(spool)
+    spool.append([record(1), record(2)])
+    other, overtaken = PredictionLog(log.path), []
+    feature_types = delta.feature_types
+
+    def overtake(table):
+        if not overtaken:
+            overtaken.append(True)
+            other._append(spool.id, spool.read(1))
+        return feature_types(table)
+
+    monkeypatch.setattr(delta, "feature_types", overtake)
+    assert log.ship(spool) == 0
+    assert (overtaken, log.count("flights")) == ([True], 3)
+
+
+def test_shipped_entries_wait_for_the_rollups(spool, log, record, tmp_path):
+    spool.append([record(0), record(1)])
+    log.ship(spool)
+    assert len(spool.read(0)) == 2
+    Rollups(tmp_path / "rollups.sqlite").catch_up(spool, lambda *_: None)
+    assert log.ship(spool) == 0
+    assert spool.read(0) == []
+
+
+def test_a_log_that_cannot_be_written_keeps_the_spool(spool, tmp_path, record):
+    (tmp_path / "log").write_text("a file where the folder should be")
+    spool.append([record(0)])
+    with pytest.raises(StorageError, match="cannot open the log"):
+        PredictionLog(tmp_path / "log").ship(spool)
+    assert len(spool.read(0)) == 1
+
+
+def ship_all(folder: Path) -> None:
+    PredictionLog(folder / "log").ship(Spool(folder / "spool.sqlite"))
+
+
+def test_processes_and_threads_may_ship_at_once(spool, log, record, tmp_path):
+    others = [multiprocessing.get_context("spawn").Process(target=ship_all, args=(tmp_path,)) for _ in range(2)]
+    spool.append([record(number) for number in range(1000)])
+    for other in others:
+        other.start()
+    threads = [threading.Thread(target=log.ship, args=(spool,)) for _ in range(2)]
+    for thread in threads:
+        thread.start()
+    for number in range(1000, 1200):
+        spool.append([record(number)])
+        if number % 20 == 0:
+            PredictionLog(log.path).ship(spool)
+    for task in [*threads, *others]:
+        task.join()
+    assert [other.exitcode for other in others] == [0, 0]
+    log.ship(spool)
+    logged = log.sequences()["sequence"].to_pylist()
+    assert sorted(logged) == list(range(1, 1201))

@@ -1,0 +1,314 @@
+import itertools
+from collections import Counter
+from dataclasses import dataclass, field
+from datetime import datetime, timedelta
+
+import numpy as np
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+from mlops_dagster.errors import InvalidInputError
+from mlops_dagster.predictions import EventCounts, PairedCounts, Rollups
+from mlops_dagster.statistics import CategoricalBins, NumericBins
+
+BINS = {
+    "hour": NumericBins((6.0, 12.0, 18.0)),
+    "carrier": CategoricalBins(("AA", "UA")),
+    "score": NumericBins((0.5,)),
+}
+
+
+@pytest.fixture
+def rollups(tmp_path) -> Rollups:
+    return Rollups(tmp_path / "rollups.sqlite")
+
+
+def no_bins(_model, _version):
+    return None
+
+
+def with_bins(_model, _version):
+    return BINS
+
+
+def days(number: int) -> timedelta:
+    return timedelta(days=number)
+
+
+def test_one_prediction_from_request_to_label(spool, rollups, record, march):
+    spool.append(
+        [
+            record(61, key="N1", weight=0.9, latency_ms=250.0),
+            record(61, key="N1", role="paired", version="1.1.0", weight=0.1, prediction="on_time"),
+            record(61, key="N1", role="shadow", version="1.2.0", weight=0.1),
+        ]
+    )
+    spool.feedback([("p61", "on_time", march + timedelta(hours=3))])
+    assert rollups.catch_up(spool, with_bins) == 4
+
+    assert rollups.events("flights", march, march + days(1)) == [
+        EventCounts("1.0.0", "champion", 0.9, 1, 0, 1, 1, 1, 0, 1, 1),
+        EventCounts("1.1.0", "paired", 0.1, 1, 0, 0, 1, 0, 0, 0, 0),
+        EventCounts("1.2.0", "shadow", 0.1, 1, 0, 0, 1, 1, 0, 0, 1),
+    ]
+    # Events are found by the minute of the request, pairs by the minute of the label.
+    minute = timedelta(minutes=1)
+    at = march + 61 * minute
+    assert rollups.events("flights", at + minute, at + days(1)) == rollups.events("flights", march, at) == []
+    matured = march + timedelta(hours=3)
+    assert rollups.paired("flights", "1.0.0", "1.1.0", matured, matured + minute) == PairedCounts(1, 0, 0)
+    assert rollups.paired("flights", "1.0.0", "1.2.0", matured, matured + minute) == PairedCounts(0, 0, 1)
+    assert rollups.paired("flights", "1.0.0", "1.1.0", march, matured) == PairedCounts(0, 0, 0)
+    counts = rollups.feature_counts("flights", ["1.0.0"], march, march + days(1))
+    assert {name: cells.tolist() for name, cells in counts.items()} == {
+        "hour": [0, 0, 0, 1, 0],  # 61 % 24 = 13
+        "carrier": [0, 0, 1, 0],
+        "score": [0, 0, 1],
+    }
+    assert rollups.confusion("flights", "1.0.0", march, march + days(1)) == {("on_time", "late"): 1}
+    assert rollups.label_counts("flights", march, march + days(1)) == {"on_time": 1}
+    assert rollups.latency("flights", "1.0.0", march, march + days(1)).p99 == pytest.approx(250, rel=0.025)
+    assert rollups.latency("flights", "1.2.0", march, march + days(1)) is None
+    assert rollups.first_at("flights") == at
+
+
+def test_where_the_canary_answered_the_paired_row_is_the_champion(spool, rollups, record, march):
+    spool.append(
+        [
+            record(0, role="canary", version="1.1.0", weight=0.1),
+            record(0, role="paired", version="1.0.0", weight=0.1, prediction="on_time"),
+            record(1, role="canary", version="1.1.0", weight=0.1),
+            record(1, role="paired", version="1.0.0", weight=0.1, prediction="on_time"),
+            record(2, role="named", version="1.1.0"),
+            record(2, role="shadow", version="1.0.0"),
+        ]
+    )
+    spool.feedback([("p0", "on_time", march + days(2)), ("p1", "late", march + days(1)), ("p2", "late", march)])
+    rollups.catch_up(spool, no_bins)
+    assert rollups.paired("flights", "1.0.0", "1.1.0", march, march + days(3)) == PairedCounts(1, 1, 0, march + days(2))
+    assert rollups.paired("flights", "1.1.0", "1.0.0", march, march + days(3)) == PairedCounts(0, 0, 0)
+    assert rollups.label_counts("flights", march, march + days(3)) == {"late": 1, "on_time": 1}
+
+
+def test_only_the_first_bad_event_of_a_key_is_evidence(spool, rollups, record, march):
+    failed = {"status": "failed", "prediction": None, "score": None, "latency_ms": 900.0}
+    spool.append([record(0, key="N1", **failed), record(1, key="N1", **failed), record(2, key="N2", **failed)])
+    rollups.catch_up(spool, no_bins)  # the key is remembered beyond one round
+    spool.append(
+        [
+            record(3, key="N1", role="canary", version="1.1.0", **failed),  # the same rollout: counted before
+            record(4, key="N1", salt="next rollout", **failed),
+            record(5, **failed),
+            record(6, **failed),  # without keys the request is the unit
+            record(7, key="N1", role="shadow", version="1.1.0", **failed),  # shadows take no key from those who answer
+        ]
+    )
+    rollups.catch_up(spool, no_bins)
+    assert [
+        (row.role, row.errors, row.bad_errors, row.slow, row.bad_slow)
+        for row in rollups.events("flights", march, march + days(1))
+    ] == [("champion", 6, 5, 6, 5), ("canary", 1, 0, 1, 0), ("shadow", 1, 1, 1, 1)]
+
+
+def test_first_bad_at_is_the_earliest_error_or_loss(spool, rollups, record, march):
+    assert rollups.first_bad_at("flights", "1.1.0", march) is None
+    canary = {"role": "canary", "version": "1.1.0", "weight": 0.1}
+    spool.append([record(0, **canary), record(0, role="paired", prediction="on_time"), record(1, **canary)])
+    spool.append([record(9, **canary, status="failed", prediction=None)])
+    spool.feedback([("p0", "on_time", march + days(1)), ("p1", "on_time", march)])
+    rollups.catch_up(spool, no_bins)
+    assert rollups.first_bad_at("flights", "1.1.0", march) == march + timedelta(minutes=9)
+    assert rollups.first_bad_at("flights", "1.1.0", march + timedelta(minutes=10)) == march + days(1)
+    assert rollups.first_bad_at("flights", "1.1.0", march + days(2)) is None
+
+
+def test_rejected_requests_and_corrections_are_no_evidence(spool, rollups, record, march):
+    spool.append([record(0), record(1, version="", role="none", status="rejected", features={}, prediction=None)])
+    spool.feedback([("p0", "late", march)])
+    spool.feedback([("p0", "on_time", march)])
+    rollups.catch_up(spool, with_bins)
+    assert rollups.events("flights", march, march + days(1)) == [
+        EventCounts("", "none", 1.0, 1, 0, 0, 0, 0, 0, 0, 0),
+        EventCounts("1.0.0", "champion", 1.0, 1, 0, 0, 1, 0, 0, 0, 0),
+    ]
+    assert rollups.confusion("flights", None, march, march + days(1)) == {("late", "late"): 1}
+    assert rollups.feature_counts("flights", None, march, march + days(1))["hour"].sum() == 1
+
+
+def test_values_of_the_wrong_kind_count_as_missing(spool, rollups, record, march):
+    spool.append([record(0, features={"hour": "six", "carrier": 7.0}), record(1, features={})])
+    rollups.catch_up(spool, with_bins)
+    counts = rollups.feature_counts("flights", None, march, march + days(1))
+    assert (counts["hour"].tolist(), counts["carrier"].tolist()) == ([2, 0, 0, 0, 0], [2, 0, 0, 0])
+
+
+def test_versions_in_different_bins_do_not_add_up(spool, rollups, record, march):
+    others = {"hour": NumericBins((5.0, 12.0, 18.0))}
+    spool.append([record(0), record(1, version="2.0.0")])
+    rollups.catch_up(spool, lambda _, version: BINS if version == "1.0.0" else others)
+    assert rollups.feature_counts("flights", ["2.0.0"], march, march + days(1))["hour"].tolist() == [0, 1, 0, 0, 0]
+    with pytest.raises(InvalidInputError, match=r"'hour' of flights was counted in different bins by version 2.0.0"):
+        rollups.feature_counts("flights", None, march, march + days(1))
+
+
+def test_a_round_that_fails_leaves_nothing_behind(spool, rollups, record, march):
+    spool.append([record(0)])
+    with pytest.raises(KeyError):
+        rollups.catch_up(spool, lambda _, version: {}[version])
+    assert rollups.events("flights", march, march + days(1)) == []
+    rollups.catch_up(spool, no_bins)
+    rollups.catch_up(spool, no_bins)
+    assert [row.requests for row in rollups.events("flights", march, march + days(1))] == [1]
+
+
+def test_a_crash_between_the_rollups_and_the_spool_counts_nothing_twice(spool, rollups, record, march, monkeypatch):
+    spool.append([record(0)])
+    with monkeypatch.context() as crash:
+        crash.setattr(spool, "mark", lambda *_: 1 / 0)
+        with pytest.raises(ZeroDivisionError):
+            rollups.catch_up(spool, no_bins)
+    rollups.catch_up(spool, no_bins)
+    assert [row.requests for row in rollups.events("flights", march, march + days(1))] == [1]
+
+
+# A second, naive account of the same rules, for any traffic, any order of labels and any moments of rolling up.
+
+Prediction = st.fixed_dictionaries(
+    {
+        "answered_by": st.sampled_from(["champion", "canary"]),
+        "beside": st.sets(st.sampled_from(["paired", "shadow"])),
+        "minute": st.integers(0, 200),
+        "key": st.sampled_from([None, "N1", "N2"]),
+        "right": st.tuples(st.booleans(), st.booleans(), st.booleans()),
+        "failed": st.booleans(),
+        "latency_ms": st.sampled_from([3.0, 300.0]),
+    }
+)
+Step = st.one_of(
+    Prediction,
+    st.tuples(st.integers(0, 30), st.sampled_from(["late", "on_time"]), st.integers(0, 500)),
+    st.just("roll up"),
+)
+
+
+@dataclass
+class Account:
+    minute_counts: Counter = field(default_factory=Counter)
+    pairs: Counter = field(default_factory=Counter)
+    cells: Counter = field(default_factory=Counter)
+    seen: set = field(default_factory=set)
+
+    def bad(self, group, metric, key, arm):
+        self.minute_counts[(*arm, metric)] += 1
+        if key is None or (group, metric, key) not in self.seen:
+            self.minute_counts[(*arm, f"first {metric}")] += 1
+        self.seen.add((group, metric, key))
+
+
+def test_rollups_agree_with_a_naive_account(spool, rollups, record, march):
+    models = (f"model-{number}" for number in itertools.count())  # one for each example: they share the two files
+
+    @settings(max_examples=80, deadline=None)
+    @given(st.lists(Step, max_size=40))
+    def agree(steps):
+        model = next(models)
+        account = Account()
+        arms_of: list[list[dict]] = []
+        labelled: set[int] = set()
+        for step in steps:
+            if step == "roll up":
+                rollups.catch_up(spool, with_bins)
+            elif isinstance(step, dict):
+                arms = _arms(step)
+                at = march + timedelta(minutes=step["minute"])
+                prediction_id = f"{model}-{len(arms_of)}"
+                arms_of.append(arms)
+                spool.append(
+                    [record(0, prediction_id=prediction_id, model=model, event_time=at, **arm) for arm in arms]
+                )
+                for arm in arms:
+                    _account_request(account, arm)
+            elif step[0] < len(arms_of):
+                number, label, minute = step
+                spool.feedback([(f"{model}-{number}", label, march + timedelta(minutes=minute))])
+                if number not in labelled:
+                    labelled.add(number)
+                    _account_label(account, arms_of[number], label)
+        rollups.catch_up(spool, with_bins)
+        _compare(rollups, model, march, account)
+
+    agree()
+
+
+def _compare(rollups: Rollups, model: str, since: datetime, account: Account) -> None:
+    until = since + days(1)
+    found: Counter = Counter()
+    for row in rollups.events(model, since, until):
+        arm = (row.version, row.role, row.weight)
+        found[(*arm, "requests")] = row.requests
+        found[(*arm, "labelled")] = row.labelled
+        for metric, every, first in (
+            ("error", row.errors, row.bad_errors),
+            ("slow", row.slow, row.bad_slow),
+            ("wrong", row.wrong, row.bad_wrong),
+        ):
+            found[(*arm, metric)], found[(*arm, f"first {metric}")] = every, first
+    assert +found == +account.minute_counts
+    pairs: Counter = Counter()
+    for challenger in ("1.1.0", "1.2.0"):
+        counts = rollups.paired(model, "1.0.0", challenger, since, until)
+        for name in ("wins", "losses", "ties"):
+            pairs[challenger, name] = getattr(counts, name)
+    assert +pairs == +account.pairs
+    cells = rollups.feature_counts(model, None, since, until)
+    assert np.array_equal(cells.get("score", np.zeros(3)), [account.cells[cell] for cell in range(3)])
+
+
+def _arms(step) -> list[dict]:
+    other = "canary" if step["answered_by"] == "champion" else "champion"
+    roles = [(step["answered_by"], step["answered_by"])]
+    roles += [("paired", other)] * ("paired" in step["beside"]) + [("shadow", "shadow")] * ("shadow" in step["beside"])
+    versions = {"champion": "1.0.0", "canary": "1.1.0", "shadow": "1.2.0"}
+    return [
+        {
+            "role": role,
+            "version": versions[version],
+            "weight": 0.9 if role == "champion" else 0.1,
+            "key": step["key"],
+            "prediction": None if failed else "late" if right else "on_time",
+            "score": None if failed else 0.9 if right else 0.1,
+            "status": "failed" if failed else "ok",
+            "latency_ms": step["latency_ms"],
+        }
+        for (role, version), right, failed in zip(roles, step["right"], [step["failed"], False, False], strict=False)
+    ]
+
+
+def _group(arm) -> str:
+    return "served" if arm["role"] in ("champion", "canary") else arm["role"] + arm["version"]
+
+
+def _account_request(account: Account, arm: dict) -> None:
+    name = (arm["version"], arm["role"], arm["weight"])
+    account.minute_counts[(*name, "requests")] += 1
+    if arm["status"] == "failed":
+        account.bad(_group(arm), "error", arm["key"], name)
+    if arm["latency_ms"] > 200:
+        account.bad(_group(arm), "slow", arm["key"], name)
+    if _group(arm) == "served" and arm["score"] is not None:
+        account.cells[1 if arm["score"] < 0.5 else 2] += 1
+
+
+def _account_label(account: Account, arms: list[dict], label: str) -> None:
+    scored = {arm["version"]: arm for arm in arms if arm["prediction"] is not None}
+    for arm in scored.values():
+        name = (arm["version"], arm["role"], arm["weight"])
+        account.minute_counts[(*name, "labelled")] += 1
+        if arm["prediction"] != label:
+            account.bad(_group(arm), "wrong", arm["key"], name)
+    for challenger in ("1.1.0", "1.2.0"):
+        if arms[0]["prediction"] is not None and "1.0.0" in scored and challenger in scored:
+            right = scored["1.0.0"]["prediction"] == label, scored[challenger]["prediction"] == label
+            outcome = {(False, True): "wins", (True, False): "losses"}.get(right, "ties")
+            account.pairs[challenger, outcome] += 1
