@@ -1,0 +1,34 @@
+"""The hours of served predictions, each held against the suite of the model."""
+
+from datetime import datetime
+from pathlib import Path
+
+from mlops_dagster.monitoring.expectations import suite_for
+from mlops_dagster.monitoring.quarantine import quarantine
+from mlops_dagster.monitoring.validation import ValidationResult, validate_each
+from mlops_dagster.predictions import PredictionLog
+from mlops_dagster.predictions.records import SERVED
+from mlops_dagster.registry import ModelVersion
+
+
+def validate_hours(
+    log: PredictionLog, champion: ModelVersion, home: Path, since: datetime, until: datetime
+) -> dict[datetime, ValidationResult]:
+    """Validate every hour of [since, until) that has rows; the rows of bad hours are set aside under `home`.
+
+    `champion` gives the suite. Versions of one schema share their bins, so its ranges hold for all of them.
+    """
+    if champion.schema is None:
+        return {}
+    rows = log.read(champion.model, since, until, roles=SERVED).to_pandas()
+    columns = {f"feature_{name}": name for name in champion.schema.names}
+    hours = rows["event_time"].dt.floor("h")
+    batches = {
+        hour.to_pydatetime(): batch[list(columns)].rename(columns=columns)
+        for hour, batch in rows.groupby(hours, sort=True)
+    }
+    found = validate_each(batches, suite_for(champion.schema, champion.baseline))
+    for hour, result in found.items():
+        if not result.passed:
+            quarantine(home, champion.model, hour, batches[hour], result)
+    return found

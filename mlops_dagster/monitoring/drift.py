@@ -1,0 +1,183 @@
+"""Drift: has what the model sees moved away from what it was trained on, by more than chance moves it?
+
+Everything here is computed from counts, so a verdict can be recomputed from what was stored with it.
+"""
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from math import log, sqrt
+from typing import TypeAlias
+
+import numpy as np
+
+from mlops_dagster.monitoring.policy import DriftPolicy, Verdict
+from mlops_dagster.registry.baseline import Baseline
+from mlops_dagster.statistics import (
+    Counts,
+    Histogram,
+    KsResult,
+    benjamini_hochberg,
+    coarsen,
+    ks_from_counts,
+    psi_from_counts,
+    psi_noise,
+)
+
+_GRAVITY = (Verdict.STABLE, Verdict.CANNOT_TELL, Verdict.MONITOR, Verdict.RETRAIN)
+
+Window: TypeAlias = tuple[Histogram, Histogram]
+"""One feature in the baseline, and in the window that is judged."""
+
+
+@dataclass(frozen=True, slots=True)
+class FeatureDrift:
+    """One feature: its PSI against the baseline, and the PSI that chance alone may reach."""
+
+    name: str
+    psi: float | None  # None without rows
+    noise: float | None  # None with too few rows
+    verdict: Verdict
+    advisory: bool
+    reason: str
+
+
+@dataclass(frozen=True, slots=True)
+class DriftReport:
+    """All features and the score of a window. `verdict` is the gravest of those that are not advisory."""
+
+    verdict: Verdict
+    rows: int
+    features: tuple[FeatureDrift, ...]
+    ks: KsResult | None
+    ks_noise: float | None
+    elevated: bool
+    """The scores have moved by more than the policy's limit and by more than chance."""
+
+    @property
+    def drifted(self) -> tuple[str, ...]:
+        """The features that ask for retraining."""
+        return tuple(each.name for each in self.features if each.verdict is Verdict.RETRAIN and not each.advisory)
+
+    def metadata(self) -> dict[str, object]:
+        """The numbers as JSON can hold them; `retraining.DriftSignal` reads them back."""
+        return {
+            "verdict": self.verdict.value,
+            "rows": self.rows,
+            "drifted": list(self.drifted),
+            "cannot_tell": [each.name for each in self.features if each.verdict is Verdict.CANNOT_TELL],
+            "psi": {each.name: _rounded(each.psi) for each in self.features},
+            "psi_noise": {each.name: _rounded(each.noise) for each in self.features},
+            "ks": _rounded(self.ks and self.ks.statistic),
+            "ks_noise": _rounded(self.ks_noise),
+            "score_elevated": self.elevated,
+        }
+
+    def to_markdown(self) -> str:
+        """A table for people, the largest PSI first: each number beside what it is held against."""
+        lines = ["| feature | PSI | noise | verdict | |", "|---|---|---|---|---|"]
+        for each in sorted(self.features, key=lambda each: -(each.psi or 0)):
+            remarks = "; ".join(filter(None, ["advisory" if each.advisory else "", each.reason]))
+            lines.append(f"| {each.name} | {_text(each.psi)} | {_text(each.noise)} | {each.verdict} | {remarks} |")
+        distance = self.ks and self.ks.statistic
+        state = "elevated" if self.elevated else "not elevated"
+        lines.append(f"\n{self.rows} rows. Score: KS D {_text(distance)}, noise {_text(self.ks_noise)}, {state}.")
+        return "\n".join(lines)
+
+
+def drift(baseline: Baseline, counts: Mapping[str, Counts], policy: DriftPolicy) -> DriftReport:
+    """Hold a window against the baseline; `counts` are of each feature and of "score", in the baseline's bins.
+
+    A PSI over a limit says something only if it is over the noise as well: the value that two samples of one
+    distribution exceed with probability `alpha`, after Benjamini and Hochberg's correction for looking at many
+    features. One over a limit and inside its noise is `cannot_tell`, as is a feature with too few rows.
+    Elevated scores are a reason to monitor.
+
+    Raises InvalidInputError for counts in other bins.
+    """
+    windows = {name: (reference, _now(reference, counts.get(name))) for name, reference in baseline.features.items()}
+    psis = {name: psi_from_counts(*window, bins=policy.bins) for name, window in windows.items() if _filled(window)}
+    noise = _noise(windows, psis, policy)
+    features = tuple(_feature(name, windows[name], psis.get(name), noise.get(name), policy) for name in windows)
+    ks, ks_noise = _score_distance((baseline.score, _now(baseline.score, counts.get("score"))), policy)
+    elevated = ks is not None and ks_noise is not None and ks.statistic > max(policy.ks, ks_noise)
+    verdicts = [each.verdict for each in features if not each.advisory]
+    if elevated:
+        verdicts.append(Verdict.MONITOR)
+    return DriftReport(
+        verdict=max(verdicts, key=_GRAVITY.index, default=Verdict.CANNOT_TELL),
+        rows=max((now.total for _, now in windows.values()), default=0),
+        features=features,
+        ks=ks,
+        ks_noise=ks_noise,
+        elevated=elevated,
+    )
+
+
+def _now(reference: Histogram, counts: Counts | None) -> Histogram:
+    return Histogram(reference.bins, np.zeros(reference.bins.size, dtype=np.int64) if counts is None else counts)
+
+
+def _filled(window: Window) -> bool:
+    reference, now = window
+    return reference.total > 0 and now.total > 0
+
+
+def _noise(windows: Mapping[str, Window], psis: Mapping[str, float], policy: DriftPolicy) -> dict[str, float]:
+    """The PSI that chance may reach, of each feature with enough rows.
+
+    It is taken at the level that Benjamini-Hochberg grants, `alpha` times the share of rejected features,
+    so a PSI is over its noise just when that procedure rejects the feature.
+    """
+    from scipy.special import chdtrc
+
+    enough = [name for name in psis if policy.independent(name, windows[name][1].total) >= policy.min_rows]
+    groups = {name: len(coarsen(*windows[name], policy.bins)[0]) for name in enough}
+    pvalues = [
+        float(chdtrc(groups[name] - 1, psis[name] / _spread(name, windows[name], policy))) if groups[name] > 1 else 1.0
+        for name in enough
+    ]
+    level = policy.alpha * max(sum(benjamini_hochberg(pvalues, policy.alpha)), 1) / max(len(enough), 1)
+    return {
+        name: psi_noise(groups[name], windows[name][0].total, windows[name][1].total, alpha=level)
+        * policy.shared_by.get(name, 1.0)
+        for name in enough
+    }
+
+
+def _spread(name: str, window: Window, policy: DriftPolicy) -> float:
+    """1/n + 1/m in independent observations."""
+    reference, now = window
+    return policy.shared_by.get(name, 1.0) * (1 / reference.total + 1 / now.total)
+
+
+def _feature(name: str, window: Window, moved: float | None, noise: float | None, policy: DriftPolicy) -> FeatureDrift:
+    advisory = name in policy.advisory
+    if moved is None or noise is None:
+        independent = policy.independent(name, window[1].total)
+        reason = f"{independent:.3g} independent rows, {policy.min_rows:g} are needed"
+        return FeatureDrift(name, moved, noise, Verdict.CANNOT_TELL, advisory, reason)
+    verdict = policy.against_limits(moved)
+    if verdict is not Verdict.STABLE and moved <= noise:
+        return FeatureDrift(name, moved, noise, Verdict.CANNOT_TELL, advisory, "over a limit, but within its noise")
+    return FeatureDrift(name, moved, noise, verdict, advisory, "")
+
+
+def _score_distance(window: Window, policy: DriftPolicy) -> tuple[KsResult | None, float | None]:
+    """D, and the D that chance alone exceeds with probability `alpha` (None with too few rows).
+
+    Source of the quantile: the leading term of Kolmogorov's limit, Q(x) = 2 exp(-2 x^2).
+    """
+    if not _filled(window):
+        return None, None
+    found = ks_from_counts(*window)
+    if policy.independent("score", window[1].total) < policy.min_rows:
+        return found, None
+    return found, sqrt(log(2 / policy.alpha) / 2 * _spread("score", window, policy))
+
+
+def _rounded(value: float | None) -> float | None:
+    return None if value is None else round(value, 4)
+
+
+def _text(value: float | None) -> str:
+    return "-" if value is None else f"{value:.3f}"

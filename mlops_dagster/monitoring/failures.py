@@ -1,0 +1,62 @@
+"""What a failed validation says: one line for each expectation, with what was found and what was asked for."""
+
+from collections.abc import Mapping
+from typing import TYPE_CHECKING
+
+if TYPE_CHECKING:
+    from great_expectations.core.expectation_validation_result import (
+        ExpectationSuiteValidationResult,
+        ExpectationValidationResult,
+    )
+
+_SAID = {
+    "expect_column_values_to_not_be_null": "missing",
+    "expect_column_values_to_be_between": "outside {min_value:g} to {max_value:g}",
+    "expect_column_values_to_be_in_set": "none of the known ones",
+    "expect_column_values_to_be_of_type": "not of type {type_}",
+}
+
+
+def failures(found: "ExpectationSuiteValidationResult") -> tuple[str, ...]:
+    """The reasons of all that failed; of a column that is not there, only that."""
+    failed = [result for result in found.results if not result.success]
+    absent = {
+        column
+        for result in failed
+        for column in (result.result.get("details") or {}).get("mismatched", {}).get("missing", [])
+    }
+    reasons = [f"{column}: there is no such column" for column in sorted(absent)]
+    return tuple(reasons + [_reason(result) for result in failed if _arguments(result).get("column") not in absent])
+
+
+def _reason(result: "ExpectationValidationResult") -> str:
+    name = result.expectation_config.type if result.expectation_config else "an expectation"
+    arguments, observed = _arguments(result), result.result
+    subject = arguments.get("column", "the batch")
+    raised = _raised(result.exception_info or {})
+    if raised is not None:
+        return f"{subject}: {name} could not be evaluated: {raised}"
+    if name not in _SAID:
+        return f"{subject}: {name} failed: {observed}"
+    if "unexpected_count" not in observed:
+        return f"{subject}: is of type {observed.get('observed_value')}, not {arguments.get('type_')}"
+    examples = sorted({str(value) for value in observed.get("partial_unexpected_list", [])})[:3]
+    such_as = f" (such as {', '.join(examples)})" if examples and _SAID[name] != "missing" else ""
+    mostly = arguments.get("mostly", 1.0)
+    allowed = 1 - mostly if isinstance(mostly, float) else 0.0
+    return (
+        f"{subject}: {observed['unexpected_count']} of {observed['element_count']} values are "
+        f"{_SAID[name].format(**arguments)}{such_as}; at most {allowed:.1%} may be"
+    )
+
+
+def _arguments(result: "ExpectationValidationResult") -> dict[str, object]:
+    return dict(result.expectation_config.kwargs) if result.expectation_config else {}
+
+
+def _raised(info: Mapping[str, object]) -> str | None:
+    """The message of what was raised, if anything was: the report is flat, or one for each metric."""
+    for each in (info, *info.values()):
+        if isinstance(each, Mapping) and each.get("raised_exception"):
+            return str(each.get("exception_message"))
+    return None

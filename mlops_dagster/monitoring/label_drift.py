@@ -1,0 +1,72 @@
+"""Label drift: has the truth itself moved, as a share of each class?"""
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+
+from mlops_dagster.monitoring.policy import DriftPolicy, Verdict
+from mlops_dagster.registry.baseline import Baseline
+from mlops_dagster.statistics import (
+    CategoricalBins,
+    ChiSquaredResult,
+    Histogram,
+    chi_squared_from_counts,
+    psi_from_counts,
+)
+
+
+@dataclass(frozen=True, slots=True)
+class LabelDriftReport:
+    """The labels of a window against those of the training set."""
+
+    verdict: Verdict
+    rows: int
+    psi: float | None
+    test: ChiSquaredResult | None
+    shares: Mapping[str, tuple[float, float]]
+    """Of each class: its share in the baseline, and now."""
+
+    def metadata(self) -> dict[str, object]:
+        """The numbers as JSON can hold them."""
+        return {
+            "verdict": self.verdict.value,
+            "rows": self.rows,
+            "psi": None if self.psi is None else round(self.psi, 4),
+            "chi_squared": None if self.test is None else round(self.test.statistic, 2),
+            "pvalue": None if self.test is None else self.test.pvalue,
+            "shares": {label: [round(then, 4), round(now, 4)] for label, (then, now) in self.shares.items()},
+        }
+
+
+def label_drift(baseline: Baseline, label_counts: Mapping[str, int], policy: DriftPolicy) -> LabelDriftReport:
+    """Chi-squared of a window's labels against the baseline's, and how far they moved.
+
+    With many labels every difference is significant, so a verdict needs a PSI over the limits too. Where labels
+    come in clusters (`shared_by["label"]`), the statistic is divided by that first: Rao and Scott's correction.
+
+    Source: J. N. K. Rao, A. J. Scott, Journal of the American Statistical Association 76, 1981.
+    """
+    reference = baseline.label
+    now = Histogram.of(reference.bins, [label for label, count in label_counts.items() for _ in range(count)])
+    if reference.total == 0 or policy.independent("label", now.total) < policy.min_rows:
+        return LabelDriftReport(Verdict.CANNOT_TELL, now.total, None, None, {})
+    test = _of_clusters(chi_squared_from_counts(reference.counts, now.counts), policy.shared_by.get("label", 1.0))
+    moved = psi_from_counts(reference, now, bins=policy.bins)
+    verdict = policy.against_limits(moved) if test.pvalue < policy.alpha else Verdict.STABLE
+    return LabelDriftReport(verdict, now.total, moved, test, _shares(reference, now))
+
+
+def _of_clusters(found: ChiSquaredResult, cluster: float) -> ChiSquaredResult:
+    from scipy.special import chdtrc
+
+    if found.dof == 0:
+        return found
+    statistic = found.statistic / cluster
+    return ChiSquaredResult(statistic, found.dof, float(chdtrc(found.dof, statistic)))
+
+
+def _shares(reference: Histogram, now: Histogram) -> dict[str, tuple[float, float]]:
+    labels = reference.bins.categories if isinstance(reference.bins, CategoricalBins) else ()
+    return {
+        label: (float(reference.counts[cell] / reference.total), float(now.counts[cell] / now.total))
+        for cell, label in enumerate(labels, start=1)
+    }

@@ -1,0 +1,68 @@
+"""When drift is drift: limits, windows, and how many rows are one observation."""
+
+from enum import StrEnum
+from typing import Self
+
+from pydantic import BaseModel, ConfigDict, Field, model_validator
+
+
+class Verdict(StrEnum):
+    """What a drift report says, the mildest first; `CANNOT_TELL` is no permission."""
+
+    STABLE = "stable"
+    CANNOT_TELL = "cannot_tell"
+    MONITOR = "monitor"
+    RETRAIN = "retrain"
+
+
+class DriftPolicy(BaseModel):
+    """When drift is drift.
+
+    `shared_by` is for features whose rows are no independent observations: the mean number of rows that share
+    one value (all flights of a morning share its weather, all orders of a campaign its discount), or as much as
+    the rows vary together. Rows are divided by it before anything is said about noise - the design effect of
+    survey statistics (L. Kish, Survey Sampling, 1965). It can be estimated from the past: the mean PSI of windows
+    that were normal, times the rows of a window, over the number of PSI groups less one. "score" and "label" may
+    be named too.
+
+    `advisory` features are reported and decide nothing: those that move with every season and hurt nobody.
+
+    >>> DriftPolicy(shared_by={"visibility": 240}, advisory=("temperature",)).retrain
+    0.25
+    """
+
+    model_config = ConfigDict(frozen=True, extra="forbid")
+
+    window_hours: int = Field(default=24, ge=1, description="how far back a report looks")
+    label_window_days: int = Field(default=7, ge=1, description="how far back a label report looks")
+    monitor: float = Field(default=0.10, gt=0, description="PSI from which a feature is watched")
+    retrain: float = Field(default=0.25, gt=0, description="PSI over which it asks for retraining")
+    ks: float = Field(default=0.10, gt=0, lt=1, description="distance D over which the scores are elevated")
+    alpha: float = Field(default=0.01, gt=0, lt=1, description="how often chance alone may look like drift")
+    bins: int = Field(default=10, ge=2, description="groups of the PSI")
+    min_rows: float = Field(default=50, ge=1, description="independent rows under which nothing is said")
+    shared_by: dict[str, float] = Field(default_factory=dict, description="rows per independent observation")
+    advisory: tuple[str, ...] = Field(default=(), description="features that are reported and decide nothing")
+
+    @model_validator(mode="after")
+    def _consistent(self) -> Self:
+        if self.monitor >= self.retrain:
+            raise ValueError(f"monitor ({self.monitor}) must be under retrain ({self.retrain})")
+        too_small = {name: rows for name, rows in self.shared_by.items() if rows < 1}
+        if too_small:
+            raise ValueError(f"a value is shared by at least one row, got {too_small}")
+        return self
+
+    def independent(self, name: str, rows: int) -> float:
+        """How many independent observations `rows` rows of a feature are."""
+        return rows / self.shared_by.get(name, 1.0)
+
+    def against_limits(self, moved: float) -> Verdict:
+        """What a PSI says when chance is no explanation of it.
+
+        >>> DriftPolicy().against_limits(0.1)
+        <Verdict.MONITOR: 'monitor'>
+        """
+        if moved > self.retrain:
+            return Verdict.RETRAIN
+        return Verdict.MONITOR if moved >= self.monitor else Verdict.STABLE

@@ -1,0 +1,179 @@
+"""A drift report tells a shift from chance, and says so when it cannot."""
+
+import json
+
+import numpy as np
+import pytest
+from pydantic import ValidationError
+from scipy import stats
+
+from mlops_dagster.errors import InvalidInputError
+from mlops_dagster.monitoring import SCORE_BINS, DriftPolicy, DriftReport, Verdict, drift, label_drift
+from mlops_dagster.registry.baseline import Baseline
+from mlops_dagster.retraining.policy import DriftSignal
+from mlops_dagster.statistics import CategoricalBins, Counts, Histogram, NumericBins
+
+LABELS = CategoricalBins(("on_time", "late"))
+DECILES = NumericBins(tuple(stats.norm.ppf(np.arange(1, 10) / 10)))
+NOISE_ONLY = {"monitor": 1e-9, "retrain": 2e-9}
+"""Limits so low that noise alone decides."""
+
+
+def baseline(features: dict[str, Histogram], scores: np.ndarray | None = None) -> Baseline:
+    scores = np.linspace(0, 1, 1000) if scores is None else scores
+    labels = Histogram(LABELS, np.array([0, 8000, 2000, 0]))
+    return Baseline(features, Histogram.of(SCORE_BINS, scores), labels)
+
+
+def normal_baseline(names: list[str], rng: np.random.Generator) -> Baseline:
+    return baseline({name: Histogram.of(DECILES, rng.normal(size=50_000)) for name in names})
+
+
+def judge(reference: Baseline, rows: dict[str, np.ndarray], policy: DriftPolicy) -> DriftReport:
+    counts: dict[str, Counts] = {name: reference.features[name].bins.count(values) for name, values in rows.items()}
+    return drift(reference, counts, policy)
+
+
+def test_psi_and_noise_are_those_of_the_definition() -> None:
+    bins = NumericBins((0.0, 1.0))
+    report = drift(
+        baseline({"x": Histogram(bins, np.array([0, 500, 300, 200]))}),
+        {"x": np.array([0, 100, 100, 200])},
+        DriftPolicy(),
+    )
+    # shares .5 .3 .2 -> .25 .25 .5, by hand
+    by_hand = -0.25 * np.log(0.5) - 0.05 * np.log(0.25 / 0.3) + 0.3 * np.log(2.5)
+    (found,) = report.features
+    assert found.psi == pytest.approx(by_hand)
+    assert found.noise == pytest.approx(9.2103 * (1 / 1000 + 1 / 400), rel=1e-4)  # chi-squared table: 2 dof, 1 %
+    assert (found.verdict, report.verdict, report.drifted, report.rows) == ("retrain", "retrain", ("x",), 400)
+
+
+@pytest.mark.parametrize("rows_per_value", [1, 30])
+def test_chance_starts_nothing_however_many_features_are_looked_at(rows_per_value: int) -> None:
+    """Under one distribution at most a share alpha of the reports may show anything (here 5 %, of 400)."""
+    rng = np.random.default_rng(rows_per_value)
+    names = [f"f{i}" for i in range(10)]
+    reference = normal_baseline(names, rng)
+    policy = DriftPolicy(alpha=0.05, shared_by=dict.fromkeys(names, rows_per_value), **NOISE_ONLY)
+    alarms = 0
+    for _ in range(400):
+        rows = {name: rng.normal(size=100).repeat(rows_per_value) for name in names}
+        alarms += judge(reference, rows, policy).verdict is Verdict.RETRAIN
+    assert alarms <= 33  # 20 expected and three standard deviations; uncorrected it would be 160
+
+
+def test_rows_that_share_a_value_look_like_drift_unless_the_policy_says_so() -> None:
+    rng = np.random.default_rng(3)
+    reference = normal_baseline(["visibility"], rng)
+    rows = {"visibility": rng.normal(size=12).repeat(80)}
+    assert judge(reference, rows, DriftPolicy()).verdict is Verdict.RETRAIN
+    report = judge(reference, rows, DriftPolicy(shared_by={"visibility": 80}))
+    assert report.verdict is Verdict.CANNOT_TELL
+    assert report.features[0].reason == "12 independent rows, 50 are needed"
+
+
+def test_a_psi_over_its_limit_but_within_its_noise_cannot_tell() -> None:
+    reference = baseline({"x": Histogram(NumericBins((0.0,)), np.array([0, 500, 500]))})
+    report = drift(reference, {"x": np.array([0, 12, 4])}, DriftPolicy(min_rows=10))
+    (found,) = report.features
+    assert found.psi is not None
+    assert found.noise is not None
+    assert 0.25 < found.psi < found.noise
+    assert found.verdict is report.verdict is Verdict.CANNOT_TELL
+    assert "noise" in found.reason
+
+
+def test_the_gravest_feature_that_is_not_advisory_decides() -> None:
+    rng = np.random.default_rng(5)
+    reference = normal_baseline(["temp", "delay", "hour"], rng)
+    rows = {"temp": rng.normal(3, size=2000), "delay": rng.normal(0.4, size=2000), "hour": rng.normal(size=2000)}
+    alone = judge(reference, rows, DriftPolicy())
+    assert {each.name: each.verdict.value for each in alone.features} == {
+        "temp": "retrain",
+        "delay": "monitor",
+        "hour": "stable",
+    }
+    assert (alone.verdict, alone.drifted) == (Verdict.RETRAIN, ("temp",))
+    advised = judge(reference, rows, DriftPolicy(advisory=("temp",)))
+    assert (advised.verdict, advised.drifted) == (Verdict.MONITOR, ())
+    assert [each.psi for each in advised.features] == [each.psi for each in alone.features]
+
+
+def test_no_rows_is_no_all_clear() -> None:
+    report = drift(normal_baseline(["x"], np.random.default_rng(0)), {}, DriftPolicy())
+    assert (report.verdict, report.rows, report.ks, report.elevated) == (Verdict.CANNOT_TELL, 0, None, False)
+
+
+def test_missing_values_and_new_categories_are_drift() -> None:
+    carriers = Histogram(CategoricalBins(("AA", "UA")), np.array([0, 500, 500, 0]))
+    report = drift(
+        baseline({"gone": carriers, "new": carriers, "same": carriers}),
+        {"gone": np.array([300, 350, 350, 0]), "new": np.array([0, 350, 350, 300]), "same": carriers.counts},
+        DriftPolicy(),
+    )
+    assert report.drifted == ("gone", "new")
+
+
+def test_scores_are_elevated_over_the_limit_and_the_noise_only() -> None:
+    rng = np.random.default_rng(7)
+    feature = Histogram(NumericBins((0.0,)), np.array([0, 500, 500]))
+    reference = baseline({"x": feature}, rng.beta(2, 8, size=20_000))
+
+    def scored(scores: np.ndarray, **policy: float) -> DriftReport:
+        counts = {"x": feature.counts, "score": SCORE_BINS.count(scores)}
+        return drift(reference, counts, DriftPolicy(**policy))  # type: ignore[arg-type]  # floats only here
+
+    same, moved = rng.beta(2, 8, size=900), rng.beta(3, 7, size=900)
+    calm, high = scored(same), scored(moved)
+    assert calm.ks is not None
+    assert high.ks is not None
+    assert (calm.elevated, calm.verdict) == (False, Verdict.STABLE)
+    assert (high.elevated, high.verdict) == (True, Verdict.MONITOR)
+    exact = stats.ks_2samp(rng.beta(2, 8, size=200_000), moved).statistic
+    assert high.ks.statistic == pytest.approx(exact, abs=0.03)
+    assert not scored(moved[:60]).elevated  # D is as large, but 60 rows do not prove it
+    assert scored(moved[:10]).ks_noise is None
+
+
+def test_the_report_survives_json_and_reaches_retraining() -> None:
+    rng = np.random.default_rng(9)
+    report = judge(normal_baseline(["x"], rng), {"x": rng.normal(2, size=500)}, DriftPolicy())
+    stored = json.loads(json.dumps(report.metadata()))
+    assert DriftSignal.from_metadata(stored) == DriftSignal("retrain", ("x",))
+    assert stored["psi"]["x"] == pytest.approx(report.features[0].psi, abs=1e-4)
+    assert "| x |" in report.to_markdown()
+
+
+def test_labels_need_significance_and_size() -> None:
+    reference = normal_baseline(["x"], np.random.default_rng(0))
+    policy = DriftPolicy()
+
+    doubled = label_drift(reference, {"late": 400, "on_time": 600}, policy)
+    contingency = stats.chi2_contingency([[8000, 2000], [600, 400]], correction=False)
+    assert doubled.test is not None
+    assert doubled.test.statistic == pytest.approx(contingency.statistic)
+    assert doubled.test.pvalue == pytest.approx(contingency.pvalue)
+    assert (doubled.verdict, doubled.shares["late"]) == (Verdict.MONITOR, (0.2, 0.4))
+
+    significant_but_small = label_drift(reference, {"late": 2500, "on_time": 7500}, policy)
+    assert significant_but_small.test is not None
+    assert significant_but_small.test.pvalue < 1e-6
+    assert significant_but_small.verdict is Verdict.STABLE
+
+    clustered = label_drift(reference, {"late": 400, "on_time": 600}, DriftPolicy(shared_by={"label": 20}))
+    assert clustered.test is not None
+    assert clustered.test.statistic == pytest.approx(contingency.statistic / 20)
+    assert label_drift(reference, {"late": 3}, policy).verdict is Verdict.CANNOT_TELL
+    assert label_drift(reference, {"late": 1000}, policy).verdict is Verdict.RETRAIN
+
+
+def test_counts_in_other_bins_are_refused() -> None:
+    with pytest.raises(InvalidInputError, match="cells"):
+        drift(normal_baseline(["x"], np.random.default_rng(0)), {"x": np.array([1, 2])}, DriftPolicy())
+
+
+@pytest.mark.parametrize("policy", [{"monitor": 0.3}, {"shared_by": {"x": 0.5}}, {"retrian": 0.3}])
+def test_a_policy_that_contradicts_itself_is_refused(policy: dict[str, object]) -> None:
+    with pytest.raises(ValidationError):
+        DriftPolicy.model_validate(policy)

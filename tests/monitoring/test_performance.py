@@ -1,0 +1,42 @@
+"""Performance, from rows as the log has them."""
+
+import pyarrow as pa
+import pytest
+
+from mlops_dagster.monitoring import performance
+
+
+def test_each_version_in_each_role_has_its_figures() -> None:
+    rows = [
+        # version, role, status, prediction, label, latency
+        *[("1.0.0", "champion", "ok", "late", "late", 10.0)] * 6,
+        *[("1.0.0", "champion", "ok", "on_time", "late", 20.0)] * 2,
+        *[("1.0.0", "champion", "ok", "late", None, 30.0)] * 1,  # not landed yet
+        *[("1.0.0", "champion", "failed", None, "late", 400.0)] * 1,
+        *[("1.1.0", "canary", "ok", "late", "late", 5.0)] * 3,
+        *[("1.1.0", "paired", "ok", "on_time", "on_time", 5.0)] * 4,
+        *[("", "none", "rejected", None, None, 1.0)] * 5,
+    ]
+    names = ("version", "role", "status", "prediction", "label", "latency_ms")
+    report = performance(
+        pa.table({name: list(column) for name, column in zip(names, zip(*rows, strict=True), strict=True)})
+    )
+
+    champion, canary, paired = report.versions
+    assert (champion.version, champion.role, champion.requests, champion.errors) == ("1.0.0", "champion", 10, 1)
+    assert champion.error_rate == 0.1
+    assert (champion.labelled, champion.accuracy, champion.micro_f1) == (8, 0.75, 0.75)
+    assert champion.macro_f1 == pytest.approx((12 / 14 + 0) / 2)
+    assert champion.p50_ms == 15.0
+    assert champion.p99_ms == pytest.approx(400 - 0.09 * 370)  # between the two slowest
+    assert (canary.role, canary.accuracy, paired.role, paired.accuracy) == ("canary", 1.0, "paired", 1.0)
+    assert report.rows == 17
+    assert report.metadata()["labelled"] == 15
+
+
+def test_without_labels_there_is_no_accuracy_and_without_rows_no_version() -> None:
+    columns = {"version": ["1"], "role": ["champion"], "status": ["ok"], "prediction": ["late"], "latency_ms": [1.0]}
+    table = pa.table({**columns, "label": pa.nulls(1, pa.string())})
+    (only,) = performance(table).versions
+    assert (only.labelled, only.accuracy, only.macro_f1) == (0, None, None)
+    assert performance(table.slice(0, 0)).versions == ()

@@ -1,0 +1,163 @@
+"""The gate: what a suite lets through, what it names, and that it is closed when it breaks."""
+
+import json
+import re
+from collections.abc import Callable
+from datetime import UTC, datetime
+from pathlib import Path
+
+import numpy as np
+import pandas as pd
+import pytest
+
+from mlops_dagster.monitoring import (
+    ValidationPolicy,
+    fit_bins,
+    make_baseline,
+    quarantine,
+    suite_for,
+    validate,
+    validate_each,
+    validation,
+)
+from mlops_dagster.registry.baseline import Baseline
+from mlops_dagster.schema import Feature, ModelSchema
+
+SCHEMA = ModelSchema(
+    features=(
+        Feature(name="delay", kind="numeric", nullable=False),
+        Feature(name="temp", kind="numeric"),
+        Feature(name="origin", kind="categorical", nullable=False),
+    ),
+    classes=("on_time", "late"),
+)
+
+
+def flights(rows: int, seed: int) -> pd.DataFrame:
+    rng = np.random.default_rng(seed)
+    return pd.DataFrame(
+        {
+            "delay": rng.normal(10, 20, size=rows),
+            "temp": rng.normal(40, 10, size=rows),
+            "origin": rng.choice(["EWR", "JFK", "LGA"], size=rows),
+        }
+    )
+
+
+@pytest.fixture(scope="module")
+def reference() -> Baseline:
+    rows = flights(5000, seed=0)
+    return make_baseline(rows, SCHEMA, scores=np.full(5000, 0.5), labels=["late"] * 5000)
+
+
+def test_a_clean_batch_passes(reference: Baseline) -> None:
+    found = validate(flights(37, seed=1), suite_for(SCHEMA, reference))
+    assert (found.rows, found.passed, found.verdict, found.failures) == (37, True, "passed", ())
+
+
+def test_no_rows_is_no_pass(reference: Baseline) -> None:
+    suite = suite_for(SCHEMA, reference)
+    empty = flights(0, seed=1)
+    assert (validate(empty, suite).passed, validate(empty, suite).verdict) == (False, "cannot_tell")
+    assert validate_each({"empty": empty, "full": flights(37, seed=1)}, suite)["empty"].verdict == "cannot_tell"
+
+
+BAD: dict[str, tuple[Callable[[pd.DataFrame], pd.DataFrame], str]] = {
+    "column gone": (lambda batch: batch.drop(columns="temp"), "temp: there is no such column"),
+    "numbers as text": (lambda batch: batch.assign(delay="12"), "delay: .*float64"),
+    "text as numbers": (lambda batch: batch.assign(origin=7.0), "origin: .*str"),
+    "one missing where none may": (lambda batch: batch.assign(delay=batch["delay"].where(batch.index > 0)), "delay: 1 of 37"),
+    "feed down": (lambda batch: batch.assign(temp=np.nan), "temp: 37 of 37 values are missing; at most 5.0% may be"),
+    "other units": (lambda batch: batch.assign(temp=batch["temp"] + 273.15), "temp: .*outside .* to .*such as"),
+    "infinite": (lambda batch: batch.assign(temp=np.inf), "temp: 37 of 37 values are outside"),
+    "unknown category": (lambda batch: batch.assign(origin="XXX"), r"origin: 37 of 37 .*known ones \(such as XXX\)"),
+}  # fmt: skip
+
+
+@pytest.mark.parametrize("kind", BAD)
+def test_a_bad_batch_fails_and_says_why(kind: str, reference: Baseline) -> None:
+    spoil, reason = BAD[kind]
+    found = validate(spoil(flights(37, seed=2)), suite_for(SCHEMA, reference))
+    assert (found.verdict, found.passed, found.rows) == ("failed", False, 37)
+    assert any(re.search(reason, failure) for failure in found.failures), found.failures
+
+
+def test_a_training_set_needs_no_baseline_but_labels() -> None:
+    suite = suite_for(SCHEMA, labelled=True)
+    rows = flights(200, seed=3).assign(label="late")
+    assert validate(rows, suite).passed
+    assert not validate(rows.drop(columns="label"), suite).passed
+    assert not validate(rows.assign(label=[None, *["late"] * 199]), suite).passed
+    assert not validate(rows.assign(label="very_late"), suite).passed
+    assert not validate(rows.assign(temp=np.inf), suite).passed
+
+
+def test_the_policy_sets_the_limits(reference: Baseline) -> None:
+    batch = flights(100, seed=4)
+    batch.loc[:3, "temp"] = np.nan
+    assert validate(batch, suite_for(SCHEMA, reference)).passed
+    assert not validate(batch, suite_for(SCHEMA, reference, policy=ValidationPolicy(max_missing=0.02))).passed
+
+
+def test_a_gate_that_breaks_is_closed(reference: Baseline, monkeypatch: pytest.MonkeyPatch) -> None:
+    def broken(*_: object) -> None:
+        raise RuntimeError("no engine")
+
+    monkeypatch.setattr(validation, "_run", broken)
+    suite, batches = suite_for(SCHEMA, reference), {hour: flights(37, seed=hour) for hour in range(3)}
+    for found in [validate(batches[0], suite), *validate_each(batches, suite).values()]:
+        assert found.failures == ("the batch could not be validated: RuntimeError: no engine",)
+
+
+def test_together_says_what_each_by_itself_says(reference: Baseline) -> None:
+    rng = np.random.default_rng(6)
+    batches = {hour: flights(int(rng.integers(0, 40)), seed=hour) for hour in range(24)}
+    for hour, kind in zip(rng.choice(24, size=8, replace=False), BAD, strict=True):
+        if kind not in {"column gone", "numbers as text", "text as numbers"}:
+            batches[hour] = BAD[kind][0](batches[hour]) if len(batches[hour]) else batches[hour]
+    suite = suite_for(SCHEMA, reference)
+    assert validate_each(batches, suite) == {hour: validate(batch, suite) for hour, batch in batches.items()}
+    for kind in ("column gone", "numbers as text"):  # one batch of another shape among good ones
+        odd = {**batches, "odd": BAD[kind][0](flights(37, seed=99))}
+        assert validate_each(odd, suite) == {key: validate(batch, suite) for key, batch in odd.items()}
+
+
+def test_clean_hours_cost_one_evaluation_and_print_nothing(
+    reference: Baseline, monkeypatch: pytest.MonkeyPatch, capfd: pytest.CaptureFixture[str]
+) -> None:
+    evaluate, sizes = validation._run, []
+
+    def counted(frame: pd.DataFrame, *rest: object) -> object:
+        sizes.append(len(frame))
+        return evaluate(frame, *rest)  # type: ignore[arg-type]  # passed on as it came
+
+    monkeypatch.setattr(validation, "_run", counted)
+    batches = {hour: flights(37, seed=hour) for hour in range(48)}
+    batches[7].loc[0, "temp"] = np.nan
+    found = validate_each(batches, suite_for(SCHEMA, reference))
+    assert all(result.passed for result in found.values())
+    assert sizes == [48 * 37, 37]  # all together, and the hour with a missing value by itself
+    assert capfd.readouterr() == ("", "")
+
+
+def test_quarantine_keeps_rows_and_reasons(tmp_path: Path, reference: Baseline) -> None:
+    hour = datetime(2013, 3, 8, 14, tzinfo=UTC)
+    batch = BAD["feed down"][0](flights(37, seed=8))
+    found = validate(batch, suite_for(SCHEMA, reference))
+    for _ in range(2):
+        path = quarantine(tmp_path, "flights-delay", hour, batch, found)
+    assert path == tmp_path / "quarantine" / "flights-delay" / "2013-03-08T14.parquet"
+    pd.testing.assert_frame_equal(pd.read_parquet(path), batch)
+    assert json.loads(path.with_suffix(".json").read_text())["failures"] == list(found.failures)
+    assert sorted(each.name for each in path.parent.iterdir()) == ["2013-03-08T14.json", "2013-03-08T14.parquet"]
+
+
+def test_a_later_baseline_counts_in_the_same_bins() -> None:
+    first, later = flights(1000, seed=10), flights(300, seed=11).assign(temp=90.0)
+    bins = fit_bins(first, SCHEMA)
+    found = make_baseline(later, SCHEMA, scores=[0.2] * 300, labels=["late"] * 100 + ["on_time"] * 200, bins=bins)
+    assert {name: histogram.bins for name, histogram in found.features.items()} == bins
+    assert found.features["temp"].counts[-1] == 300
+    assert found.label.counts.tolist() == [0, 200, 100, 0]
+    assert found.score.total == 300
+    assert Baseline.from_json(json.loads(json.dumps(found.to_json()))) == found
