@@ -1,6 +1,8 @@
 """The only reader of the environment: `MLOPS_*` variables, with their defaults."""
 
 from datetime import date
+import os
+import threading
 from pathlib import Path
 from typing import Literal
 
@@ -58,7 +60,7 @@ class Settings(BaseSettings):
 
     def writable_home(self) -> Path:
         """The home, made if needed; raises HomeNotWritableError if nothing can be written there."""
-        probe = self.home / f".probe-{id(self)}"
+        probe = self.home / f".probe-{os.getpid()}-{threading.get_ident()}"
         try:
             self.home.mkdir(parents=True, exist_ok=True)
             probe.touch()

@@ -1,0 +1,30 @@
+"""Versions of models, who serves them, and how that came about."""
+
+from mlops_dagster.registry.artifacts import ContentStore, LocalContentStore
+from mlops_dagster.registry.baseline import Baseline
+from mlops_dagster.registry.cards import EvaluationSlice, FairnessAudit, ModelCard, Provenance
+from mlops_dagster.registry.entities import Acknowledgement, AuditHead, Deployment, Event, EventKind, ModelVersion
+from mlops_dagster.registry.policy import GatePolicy, check_gates
+from mlops_dagster.registry.registry import ModelRegistry
+from mlops_dagster.registry.stages import ALLOWED, Stage
+
+__all__ = [
+    "ALLOWED",
+    "Acknowledgement",
+    "AuditHead",
+    "Baseline",
+    "ContentStore",
+    "Deployment",
+    "EvaluationSlice",
+    "Event",
+    "EventKind",
+    "FairnessAudit",
+    "GatePolicy",
+    "LocalContentStore",
+    "ModelCard",
+    "ModelRegistry",
+    "ModelVersion",
+    "Provenance",
+    "Stage",
+    "check_gates",
+]

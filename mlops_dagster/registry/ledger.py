@@ -1,0 +1,118 @@
+"""Changes as they are written: version rows, deployment row and events, in the transaction of the caller."""
+
+from collections.abc import Mapping
+from dataclasses import dataclass, replace
+from datetime import datetime
+
+from sqlalchemy import Connection
+
+from mlops_dagster.clock import SystemClock
+from mlops_dagster.errors import EpochConflictError, VersionExistsError
+from mlops_dagster.registry.deployments import Change, empty, settle
+from mlops_dagster.registry.entities import Deployment, EventKind, ModelVersion
+from mlops_dagster.registry.stages import Stage
+from mlops_dagster.registry.stores import sql
+from mlops_dagster.registry.stores.rows import deployment_row, fingerprint, json_text, time_text
+
+
+@dataclass(frozen=True)
+class Ledger:
+    """Writes for one model by one actor, at one time by the registry's clock."""
+
+    connection: Connection
+    model: str
+    actor: str
+    at: datetime
+    reason: str = ""
+    evidence: Mapping[str, object] | None = None
+
+    def deployment(self, expected_epoch: int | None = None) -> Deployment:
+        """As it is; raises EpochConflictError if it is not of the epoch that the caller looked at."""
+        found = sql.read_deployment(self.connection, self.model)
+        if expected_epoch is not None and found.epoch != expected_epoch:
+            raise EpochConflictError(
+                f"{self.model} is at epoch {found.epoch} (champion {found.champion}, canary {found.canary}), not at "
+                f"{expected_epoch}: somebody changed it first; look at it again and decide anew"
+            )
+        return found
+
+    def register(self, version: ModelVersion) -> ModelVersion:
+        """`version`, or the same one as it is there; raises VersionExistsError if that has other bytes."""
+        existing = sql.find_version(self.connection, self.model, version.version)
+        if existing is None:
+            self._register(version)
+            return version
+        if existing.digest != version.digest:
+            raise VersionExistsError(
+                f"{self.model} {version.version} is registered with other bytes ({existing.digest}, not "
+                f"{version.digest}); a version never changes: register these under another one"
+            )
+        return existing
+
+    def register_final(self, candidate: ModelVersion, name: str) -> ModelVersion:
+        """The bytes of a pre-release under its final version; raises VersionExistsError."""
+        lineage = {**candidate.lineage, "pre_release": candidate.version}
+        final = replace(candidate, version=name, created_at=self.at, lineage=lineage)
+        return self.register(replace(final, stage=Stage.REGISTERED, rolled_back=False, reason=""))
+
+    def attach_card(self, version: ModelVersion) -> None:
+        """The version's card is another one from here on."""
+        sql.set_card(self.connection, version)
+        self._event("card", version.version, None, None, self.deployment(), {"card": fingerprint(version)["card"]})
+
+    def apply(self, before: Deployment, change: Change) -> Deployment:
+        """Move the versions, settle the deployment, and tell of each move."""
+        origins = {move.version: sql.read_stage(self.connection, self.model, move.version) for move in change.moves}
+        for move in change.moves:
+            sql.set_stage(self.connection, self.model, move.version, move.to, self.reason)
+            if move.kind == "rollback" or move.to is Stage.PRODUCTION:
+                sql.set_rolled_back(self.connection, self.model, move.version, move.kind == "rollback")
+        after = self._settled(before, change.deployment)
+        for move in change.moves:
+            self._event(move.kind, move.version, origins[move.version], move.to, after)
+        return after
+
+    def reweigh(self, before: Deployment, after: Deployment) -> Deployment:
+        """The canary's share is another one from here on."""
+        after = self._settled(before, after)
+        self._event("weight", after.canary, None, None, after)
+        return after
+
+    def _register(self, version: ModelVersion) -> None:
+        if not sql.version_names(self.connection, self.model):
+            sql.save_deployment(self.connection, empty(self.model, self.at))
+        sql.insert_version(self.connection, version)
+        self._event("registered", version.version, None, Stage.REGISTERED, self.deployment(), fingerprint(version))
+
+    def _settled(self, before: Deployment, after: Deployment) -> Deployment:
+        champions = sql.champions(self.connection, self.model)
+        after = settle(before, after, champions, sql.rolled_back(self.connection, self.model), self.at)
+        sql.save_deployment(self.connection, after)
+        return after
+
+    def _event(
+        self,
+        kind: EventKind,
+        version: str | None,
+        origin: Stage | None,
+        to: Stage | None,
+        deployment: Deployment,
+        evidence: Mapping[str, object] | None = None,
+    ) -> None:
+        sql.append_event(
+            self.connection,
+            {
+                "model": self.model,
+                "version": version,
+                "kind": kind,
+                "from_stage": origin and origin.value,
+                "to_stage": to and to.value,
+                "actor": self.actor,
+                "reason": self.reason,
+                "evidence": json_text({**(self.evidence or {}), **(evidence or {})}),
+                "epoch": deployment.epoch,
+                "at": time_text(self.at),
+                "recorded_at": time_text(SystemClock().now()),
+                "deployment": json_text(deployment_row(deployment)),
+            },
+        )

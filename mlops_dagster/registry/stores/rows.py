@@ -1,0 +1,114 @@
+"""Entities as rows, and back."""
+
+import hashlib
+import json
+from collections.abc import Mapping
+from dataclasses import asdict
+from datetime import datetime
+from typing import Any
+
+from mlops_dagster.clock import in_utc, parse_time
+from mlops_dagster.errors import InvalidInputError
+from mlops_dagster.registry.baseline import Baseline
+from mlops_dagster.registry.cards import ModelCard
+from mlops_dagster.registry.entities import Deployment, Event, ModelVersion
+from mlops_dagster.registry.stages import Stage
+from mlops_dagster.schema import ModelSchema
+
+Record = Mapping[str, Any]  # a row as SQLAlchemy gives it: column names to whatever the column holds
+
+
+def time_text(time: datetime) -> str:
+    """UTC with microseconds, so that texts sort as the times do."""
+    return in_utc(time).isoformat(timespec="microseconds")
+
+
+def json_text(value: object) -> str:
+    """Canonical JSON; raises InvalidInputError. Infinity is kept: an e-value may be infinite."""
+    try:
+        return json.dumps(value, sort_keys=True, ensure_ascii=True)
+    except (TypeError, ValueError) as error:
+        raise InvalidInputError(f"cannot be kept as JSON ({error}): {value!r}") from error
+
+
+def version_row(version: ModelVersion) -> dict[str, object]:
+    return {
+        "model": version.model,
+        "version": version.version,
+        "digest": version.digest,
+        "stage": version.stage.value,
+        "rolled_back": version.rolled_back,
+        "reason": version.reason,
+        "created_at": time_text(version.created_at),
+        "description": version.description,
+        "schema": version.schema and version.schema.model_dump_json(),
+        "card": version.card and version.card.model_dump_json(),
+        "baseline": version.baseline and json_text(version.baseline.to_json()),
+        "metrics": json_text(dict(version.metrics)),
+        "tags": json_text(dict(version.tags)),
+        "lineage": json_text(dict(version.lineage)),
+    }
+
+
+def version_of(row: Record) -> ModelVersion:
+    return ModelVersion(
+        model=row["model"],
+        version=row["version"],
+        digest=row["digest"],
+        stage=Stage(row["stage"]),
+        created_at=parse_time(row["created_at"]),
+        schema=row["schema"] and ModelSchema.model_validate_json(row["schema"]),
+        card=row["card"] and ModelCard.model_validate_json(row["card"]),
+        baseline=row["baseline"] and Baseline.from_json(json.loads(row["baseline"])),
+        metrics=json.loads(row["metrics"]),
+        tags=json.loads(row["tags"]),
+        lineage=json.loads(row["lineage"]),
+        description=row["description"],
+        rolled_back=row["rolled_back"],
+        reason=row["reason"],
+    )
+
+
+_CHANGES = frozenset({"stage", "rolled_back", "reason", "card"})
+
+
+def fingerprint(version: ModelVersion) -> dict[str, object]:
+    """What the audit trail keeps of a version: SHA-256 of its artifact, of its card, and of all that never changes."""
+    row = version_row(version)
+    fixed = {name: value for name, value in row.items() if name not in _CHANGES}
+    return {
+        "digest": version.digest,
+        "content": _sha256(json_text(fixed)),
+        "card": None if row["card"] is None else _sha256(str(row["card"])),
+    }
+
+
+def _sha256(text: str) -> str:
+    return hashlib.sha256(text.encode()).hexdigest()
+
+
+def deployment_row(deployment: Deployment) -> dict[str, object]:
+    return asdict(deployment) | {
+        "shadows": json_text(deployment.shadows),
+        "updated_at": time_text(deployment.updated_at),
+    }
+
+
+def deployment_of(row: Record) -> Deployment:
+    return Deployment(
+        **{**row, "shadows": tuple(json.loads(row["shadows"])), "updated_at": parse_time(row["updated_at"])}
+    )
+
+
+def event_of(row: Record) -> Event:
+    return Event(
+        **{
+            **row,
+            "from_stage": row["from_stage"] and Stage(row["from_stage"]),
+            "to_stage": row["to_stage"] and Stage(row["to_stage"]),
+            "evidence": json.loads(row["evidence"]),
+            "at": parse_time(row["at"]),
+            "recorded_at": parse_time(row["recorded_at"]),
+            "deployment": deployment_of(json.loads(row["deployment"])),
+        }
+    )

@@ -1,0 +1,157 @@
+"""Reads and writes of rows, each inside a transaction of the caller."""
+
+from collections.abc import Iterator, Mapping
+from datetime import datetime
+from typing import Any
+
+from sqlalchemy import Connection, Select, delete, insert, select, update
+
+from mlops_dagster.clock import parse_time
+from mlops_dagster.errors import ModelNotFoundError, VersionNotFoundError
+from mlops_dagster.registry.chain import GENESIS, chained_hash
+from mlops_dagster.registry.entities import Acknowledgement, Deployment, Event, ModelVersion
+from mlops_dagster.registry.stages import Stage
+from mlops_dagster.registry.stores.rows import (
+    Record,
+    deployment_of,
+    deployment_row,
+    event_of,
+    time_text,
+    version_of,
+    version_row,
+)
+from mlops_dagster.registry.stores.tables import acknowledgements, deployments, events, versions
+
+
+def model_names(connection: Connection) -> list[str]:
+    return list(connection.scalars(select(deployments.c.model).order_by(deployments.c.model)))
+
+
+def model_versions(connection: Connection, model: str) -> list[ModelVersion]:
+    """Every version in order of registration."""
+    rows = connection.execute(select(versions).where(versions.c.model == model).order_by(versions.c.id))
+    return [version_of(row._asdict()) for row in rows]
+
+
+def version_names(connection: Connection, model: str) -> list[str]:
+    return list(connection.scalars(select(versions.c.version).where(versions.c.model == model).order_by(versions.c.id)))
+
+
+def find_version(connection: Connection, model: str, version: str) -> ModelVersion | None:
+    row = connection.execute(_one(select(versions), model, version)).first()
+    return None if row is None else version_of(row._asdict())
+
+
+def read_version(connection: Connection, model: str, version: str) -> ModelVersion:
+    """The version; raises ModelNotFoundError or VersionNotFoundError."""
+    found = find_version(connection, model, version)
+    if found is None:
+        raise _version_not_found(connection, model, version)
+    return found
+
+
+def read_stage(connection: Connection, model: str, version: str) -> Stage:
+    """Where the version stands; raises ModelNotFoundError or VersionNotFoundError."""
+    found = connection.scalar(_one(select(versions.c.stage), model, version))
+    if found is None:
+        raise _version_not_found(connection, model, version)
+    return Stage(found)
+
+
+def _version_not_found(connection: Connection, model: str, version: str) -> VersionNotFoundError:
+    read_deployment(connection, model)
+    newest = ", ".join(version_names(connection, model)[-5:])
+    return VersionNotFoundError(f"{model} has no version {version!r}; the newest are {newest}")
+
+
+def insert_version(connection: Connection, entry: ModelVersion) -> None:
+    connection.execute(insert(versions).values(version_row(entry)))
+
+
+def set_card(connection: Connection, entry: ModelVersion) -> None:
+    _update(connection, entry.model, entry.version, {"card": version_row(entry)["card"]})
+
+
+def set_stage(connection: Connection, model: str, version: str, to: Stage, reason: str) -> None:
+    _update(connection, model, version, {"stage": to.value, "reason": reason})
+
+
+def set_rolled_back(connection: Connection, model: str, version: str, rolled_back: bool) -> None:
+    _update(connection, model, version, {"rolled_back": rolled_back})
+
+
+def rolled_back(connection: Connection, model: str) -> set[str]:
+    return set(connection.scalars(select(versions.c.version).where(versions.c.model == model, versions.c.rolled_back)))
+
+
+def read_deployment(connection: Connection, model: str) -> Deployment:
+    """Raises ModelNotFoundError."""
+    row = connection.execute(select(deployments).where(deployments.c.model == model)).first()
+    if row is None:
+        raise ModelNotFoundError(f"no model {model!r}; `mlops models list` shows what there is")
+    return deployment_of(row._asdict())
+
+
+def save_deployment(connection: Connection, entry: Deployment) -> None:
+    connection.execute(delete(deployments).where(deployments.c.model == entry.model))
+    connection.execute(insert(deployments).values(deployment_row(entry)))
+
+
+def history(connection: Connection, model: str) -> list[Event]:
+    """Every event of the model, oldest first."""
+    rows = connection.execute(select(events).where(events.c.model == model).order_by(events.c.id))
+    return [event_of(row._asdict()) for row in rows]
+
+
+def last_event(connection: Connection, model: str, until: datetime) -> Event | None:
+    query = select(events).where(events.c.model == model, events.c.at <= time_text(until))
+    row = connection.execute(query.order_by(events.c.id.desc()).limit(1)).first()
+    return None if row is None else event_of(row._asdict())
+
+
+def champions(connection: Connection, model: str) -> list[str]:
+    """Every version that became champion, the latest first."""
+    query = select(events.c.version).where(events.c.model == model, events.c.to_stage == Stage.PRODUCTION.value)
+    return [name for name in connection.scalars(query.order_by(events.c.id.desc())) if name is not None]
+
+
+def append_event(connection: Connection, content: Mapping[str, object]) -> None:
+    """Add an event to the end of the chain; `content` is the row without id and hash."""
+    last, hash_before = head(connection)
+    row = {**content, "id": last + 1}
+    connection.execute(insert(events).values({**row, "hash": chained_hash(hash_before, row)}))
+
+
+def head(connection: Connection) -> tuple[int, str]:
+    """Id and hash of the last event."""
+    row = connection.execute(select(events.c.id, events.c.hash).order_by(events.c.id.desc()).limit(1)).first()
+    return (0, GENESIS) if row is None else (row.id, row.hash)
+
+
+def event_rows(connection: Connection) -> Iterator[Record]:
+    """Every event as it is kept, by id."""
+    for row in connection.execute(select(events).order_by(events.c.id)):
+        yield row._asdict()
+
+
+def acknowledge(connection: Connection, model: str, entry: Acknowledgement) -> None:
+    table = acknowledgements
+    connection.execute(delete(table).where(table.c.model == model, table.c.process == entry.process))
+    connection.execute(
+        insert(table).values(model=model, process=entry.process, epoch=entry.epoch, at=time_text(entry.at))
+    )
+
+
+def acknowledged(connection: Connection, model: str) -> list[Acknowledgement]:
+    table = acknowledgements
+    rows = connection.execute(select(table).where(table.c.model == model).order_by(table.c.process))
+    return [Acknowledgement(row.process, row.epoch, parse_time(row.at)) for row in rows]
+
+
+def _one(query: Select[Any], model: str, version: str) -> Select[Any]:  # whatever it selects
+    return query.where(versions.c.model == model, versions.c.version == version)
+
+
+def _update(connection: Connection, model: str, version: str, values: Mapping[str, object]) -> None:
+    where = (versions.c.model == model, versions.c.version == version)
+    connection.execute(update(versions).where(*where).values(values))

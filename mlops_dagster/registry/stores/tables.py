@@ -1,0 +1,91 @@
+"""The tables of the registry. JSON and times are text, so that a row is hashed as it is kept."""
+
+from sqlalchemy import (
+    DDL,
+    Boolean,
+    Column,
+    Float,
+    Index,
+    Integer,
+    MetaData,
+    String,
+    Table,
+    Text,
+    UniqueConstraint,
+    event,
+)
+
+TABLES = MetaData()
+
+versions = Table(
+    "versions",
+    TABLES,
+    Column("id", Integer, primary_key=True),
+    Column("model", String, nullable=False),
+    Column("version", String, nullable=False),
+    Column("digest", String, nullable=False),
+    Column("stage", String, nullable=False),
+    Column("rolled_back", Boolean, nullable=False),
+    Column("reason", Text, nullable=False),
+    Column("created_at", String, nullable=False),
+    Column("description", Text, nullable=False),
+    Column("schema", Text),
+    Column("card", Text),
+    Column("baseline", Text),
+    Column("metrics", Text, nullable=False),
+    Column("tags", Text, nullable=False),
+    Column("lineage", Text, nullable=False),
+    UniqueConstraint("model", "version"),
+)
+
+deployments = Table(
+    "deployments",
+    TABLES,
+    Column("model", String, primary_key=True),
+    Column("epoch", Integer, nullable=False),
+    Column("champion", String),
+    Column("canary", String),
+    Column("canary_weight", Float, nullable=False),
+    Column("shadows", Text, nullable=False),
+    Column("salt", String, nullable=False),
+    Column("previous", String),
+    Column("updated_at", String, nullable=False),
+)
+
+events = Table(
+    "events",
+    TABLES,
+    Column("id", Integer, primary_key=True, autoincrement=False),
+    Column("model", String, nullable=False),
+    Column("version", String),
+    Column("kind", String, nullable=False),
+    Column("from_stage", String),
+    Column("to_stage", String),
+    Column("actor", String, nullable=False),
+    Column("reason", Text, nullable=False),
+    Column("evidence", Text, nullable=False),
+    Column("epoch", Integer, nullable=False),
+    Column("at", String, nullable=False),
+    Column("recorded_at", String, nullable=False),
+    Column("deployment", Text, nullable=False),
+    Column("hash", String, nullable=False),
+)
+Index("events_of_model", events.c.model, events.c.id)
+for change in ("UPDATE", "DELETE"):
+    event.listen(
+        events,
+        "after_create",
+        DDL(  # type: ignore[no-untyped-call]  # SQLAlchemy left its constructor untyped
+            f"CREATE TRIGGER events_refuse_{change.lower()} BEFORE {change} ON events "
+            "BEGIN SELECT RAISE(ABORT, 'events are append-only'); END"
+        ).execute_if(dialect="sqlite"),
+    )
+
+acknowledgements = Table(
+    "acknowledgements",
+    TABLES,
+    Column("model", String, primary_key=True),
+    Column("process", String, primary_key=True),
+    Column("epoch", Integer, nullable=False),
+    Column("at", String, nullable=False),
+)
