@@ -12,7 +12,7 @@ logger = logging.getLogger(__name__)
 class Repeating:
     """Calls `work` every `seconds` in a thread of its own, and again after it failed."""
 
-    def __init__(self, name: str, seconds: float, work: Callable[[], None], telemetry: Telemetry) -> None:
+    def __init__(self, name: str, seconds: float, work: Callable[[], object], telemetry: Telemetry) -> None:
         self._name, self._seconds, self._work, self._telemetry = name, seconds, work, telemetry
         self._stopping = threading.Event()
         self._thread = threading.Thread(target=self._run, name=name, daemon=True)

@@ -12,10 +12,13 @@ Job = TypeVar("Job")
 Result = TypeVar("Result")
 
 MAX_BATCH = 512
+# Between two batches, as a share of what the first one took: callers that wait for an answer before they ask again
+# then come into the next batch together, and not in two halves that cost as much each as the whole.
+PAUSE = 0.25
 
 
 class Batcher(Generic[Job, Result]):
-    """Collects the jobs of one turn of the event loop, and those that come while a batch is at work.
+    """Collects the jobs of a burst, and those that come while a batch is at work.
 
     `work` runs in `executor` and returns one result or exception per job. What it raises fails its whole batch.
     """
@@ -33,21 +36,30 @@ class Batcher(Generic[Job, Result]):
         self._waiting.append((job, future))
         if not self._busy:
             self._busy = True
-            loop.call_soon(self._start)
+            loop.call_soon(self._gather, 0)
         return await future
+
+    def _gather(self, seen: int) -> None:
+        """Start once a turn of the loop has brought nothing more: requests come in bursts, as their answers do."""
+        if seen < len(self._waiting) < MAX_BATCH:
+            asyncio.get_running_loop().call_soon(self._gather, len(self._waiting))
+        else:
+            self._start()
 
     def _start(self) -> None:
         batch, self._waiting = self._waiting[:MAX_BATCH], self._waiting[MAX_BATCH:]
-        work = asyncio.get_running_loop().run_in_executor(self._executor, self._work, [job for job, _ in batch])
-        work.add_done_callback(lambda done: self._finish([future for _, future in batch], done))
+        loop = asyncio.get_running_loop()
+        work = loop.run_in_executor(self._executor, self._work, [job for job, _ in batch])
+        started = loop.time()
+        work.add_done_callback(lambda done: self._finish([future for _, future in batch], started, done))
 
     def _finish(
-        self, futures: list[asyncio.Future[Result]], done: asyncio.Future[Sequence[Result | Exception]]
+        self, futures: list[asyncio.Future[Result]], started: float, done: asyncio.Future[Sequence[Result | Exception]]
     ) -> None:
-        if self._waiting:
-            self._start()
-        else:
-            self._busy = False
+        self._busy = bool(self._waiting)
+        if self._busy:
+            loop = asyncio.get_running_loop()
+            loop.call_later(PAUSE * (loop.time() - started), self._gather, len(self._waiting))
         failure = done.exception()
         results = [failure] * len(futures) if failure is not None else done.result()
         for future, result in zip(futures, results, strict=True):

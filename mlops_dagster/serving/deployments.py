@@ -1,6 +1,7 @@
 """Which deployment is in force here: the registry's, as far as its versions are in memory."""
 
 import asyncio
+import threading
 from collections import deque
 from collections.abc import Collection, Mapping
 from dataclasses import dataclass, replace
@@ -56,6 +57,7 @@ class Deployments:
         self._cut_off: set[str] = (
             set()
         )  # salts: each canary has its own, so a later trial of the version is not cut off
+        self._changing = threading.Lock()
         self._named: dict[str, deque[str]] = {}
 
     def get(self, model: str) -> InForce:
@@ -113,9 +115,10 @@ class Deployments:
 
     def cut_off(self, model: str) -> None:
         """Take the canary out of traffic here and now, whatever the registry says until it follows."""
-        in_force = self._in_force[model]
-        self._cut_off.add(in_force.deployment.salt)
-        self._in_force[model] = replace(in_force, deployment=without(in_force.deployment, self._cut_off))
+        with self._changing:
+            in_force = self._in_force[model]
+            self._cut_off.add(in_force.deployment.salt)
+            self._in_force[model] = replace(in_force, deployment=without(in_force.deployment, self._cut_off))
 
     def refresh(self) -> None:
         """Re-read every deployment, put in force what is in memory, and acknowledge what is wholly in force."""
@@ -139,8 +142,8 @@ class Deployments:
             self._telemetry.in_force(model, wanted.epoch)
         self._loader.forget(model, {*names, *self._named.get(model, ())})
 
-    def _read_policy(self, model: str) -> RolloutPolicy:
-        rollout = self._rollouts.active(model)
+    def _read_policy(self, wanted: Deployment) -> RolloutPolicy:
+        rollout = self._rollouts.active(wanted.model) if wanted.canary or wanted.shadows else None
         # A canary that was set by hand has no policy: the defaults compare it on all requests.
         return rollout.policy if rollout is not None else RolloutPolicy()
 

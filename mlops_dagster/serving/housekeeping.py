@@ -24,7 +24,6 @@ class Housekeeping:
         self._telemetry = telemetry
         self._bins: dict[tuple[str, str], Mapping[str, Bins] | None] = {}
         self._one_fuse = threading.Lock()
-        self._one_shipper = threading.Lock()
 
     def roll_up(self) -> int:
         """Count what is in the spool, then let the fuse look; returns the number of the last entry counted."""
@@ -35,8 +34,7 @@ class Housekeeping:
 
     def ship(self) -> int:
         """Move what is in the spool to the log; returns the number of rows."""
-        with self._one_shipper:
-            rows = self._house.log.ship(self._house.spool)
+        rows = self._house.log.ship(self._house.spool)
         spool = self._house.spool
         self._telemetry.spooled(spool.last_number() - spool.marked("shipped"))
         return rows

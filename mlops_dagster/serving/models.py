@@ -1,6 +1,7 @@
 """A version in memory: its schema, its estimator, and one call that scores rows."""
 
 from collections.abc import Mapping, Sequence
+from contextlib import suppress
 from dataclasses import dataclass
 from typing import Protocol, cast
 
@@ -71,10 +72,8 @@ class LoadedModel:
 
     def warm_up(self) -> None:
         """Score one made-up row, so that the first real one finds imports and caches ready."""
-        try:
+        with suppress(ModelFailedError):  # a row that nobody sent proves nothing about the model
             self.predict({f.name: [0.0 if f.kind == "numeric" else ""] for f in self.schema.features})
-        except ModelFailedError:
-            pass  # A row nobody sent proves nothing about the model.
 
 
 def take_features(schema: ModelSchema, columns: Mapping[str, Column]) -> Columns:

@@ -5,7 +5,7 @@ import threading
 from collections import Counter, deque
 from collections.abc import Callable, Sequence
 
-from threadpoolctl import threadpool_limits
+from threadpoolctl import threadpool_limits  # type: ignore[import-untyped]  # it ships no types
 
 from mlops_dagster.errors import InvalidFeaturesError, MlopsError
 from mlops_dagster.predictions import Role
@@ -21,6 +21,8 @@ Task = tuple[Call, Scoring]
 # Some seconds of traffic, and some tens of megabytes.
 MAX_WAITING = 20_000
 MAX_BATCH = 512
+# Nobody waits for these: they are scored many at a time, for a fraction of the cost.
+LINGER_SECONDS = 0.2
 
 
 class OffPath:
@@ -33,7 +35,7 @@ class OffPath:
         self._tasks: deque[Task] = deque()
         self._changed = threading.Condition()
         self._offered = self._done = 0
-        self._stopping = False
+        self._stopping = self._hurried = False
         self._thread = threading.Thread(target=self._run, name="off-path", daemon=True)
         self._thread.start()
 
@@ -53,6 +55,8 @@ class OffPath:
         """Return once all that was offered before the call is done."""
         with self._changed:
             offered = self._offered
+            self._hurried = True
+            self._changed.notify_all()
             self._changed.wait_for(lambda: self._done >= offered)
 
     def close(self) -> None:
@@ -69,6 +73,8 @@ class OffPath:
         while True:
             with self._changed:
                 self._changed.wait_for(lambda: self._tasks or self._stopping)
+                self._changed.wait_for(self._has_batch, LINGER_SECONDS)
+                self._hurried = False
                 batch = [self._tasks.popleft() for _ in range(min(MAX_BATCH, len(self._tasks)))]
                 self._telemetry.queued(len(self._tasks))
             if not batch:
@@ -82,6 +88,9 @@ class OffPath:
                 with self._changed:
                     self._done += len(batch)
                     self._changed.notify_all()
+
+    def _has_batch(self) -> bool:
+        return len(self._tasks) >= MAX_BATCH or self._hurried or self._stopping
 
     def _shed(self, tasks: Sequence[Task]) -> None:
         for model, count in Counter(call.in_force.deployment.model for call, _ in tasks).items():

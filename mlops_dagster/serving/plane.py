@@ -2,13 +2,13 @@
 
 import asyncio
 import time
-import uuid
 from collections.abc import Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from datetime import datetime
+from itertools import count
 from weakref import WeakKeyDictionary
 
-from threadpoolctl import threadpool_limits
+from threadpoolctl import threadpool_limits  # type: ignore[import-untyped]  # it ships no types
 
 from mlops_dagster.clock import ReplayedClock, SystemClock
 from mlops_dagster.errors import (
@@ -35,18 +35,23 @@ WALL = SystemClock()
 class DataPlane:
     """Answers requests. Its methods are called from one event loop."""
 
-    def __init__(self, house: House, deployments: Deployments, scorer: Scorer, telemetry: Telemetry) -> None:
+    def __init__(
+        self, process: str, house: House, deployments: Deployments, scorer: Scorer, telemetry: Telemetry
+    ) -> None:
+        self._process = process
         self._house = house
         self._deployments = deployments
         self._scorer = scorer
         self._telemetry = telemetry
+        self._ids = count()
         self._lanes: WeakKeyDictionary[LoadedModel, Batcher[Call, Scores]] = WeakKeyDictionary()
         self._rejections: Batcher[Rejection, None] = Batcher(scorer.reject, _one_thread("rejections"))
 
     async def infer(self, model: str, body: bytes, version: str | None = None) -> bytes:
         """The answer to an infer request, as soon as its record is durable.
 
-        Raises InvalidInputError (recorded as rejected), ModelFailedError (recorded as failed), NotFoundError, StorageError.
+        Raises InvalidInputError (recorded as rejected), ModelFailedError (recorded as failed), NotFoundError,
+        StorageError.
         """
         started, received_at = time.perf_counter(), WALL.now()
         in_force = self._deployments.get(model)
@@ -54,14 +59,14 @@ class DataPlane:
         try:
             request = decode(body)
             event_time = self._event_time(request)
-            request_id = request.id or uuid.uuid4().hex
+            request_id = request.id or self._new_id()
             route, loaded = await self._route(in_force, request, request_id, version)
             inputs = request.named_columns(loaded.schema)
             scoring = _scoring(in_force, route, loaded, inputs)
         except InvalidInputError as error:
             await self._rejections.submit(
                 Rejection(
-                    id=(request and request.id) or uuid.uuid4().hex,
+                    id=(request and request.id) or self._new_id(),
                     model=model,
                     version=route.version if route else "",
                     key=request.routing_key if request else None,
@@ -98,6 +103,10 @@ class DataPlane:
         if isinstance(clock, ReplayedClock):
             clock.advance_to(time)
         return time
+
+    def _new_id(self) -> str:
+        """Unique by the name of the process, without the system call of a random one."""
+        return f"{self._process}-{next(self._ids):x}"
 
     async def _route(
         self, in_force: InForce, request: InferRequest, request_id: str, version: str | None

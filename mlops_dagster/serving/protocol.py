@@ -185,7 +185,9 @@ def _outputs(content: dict[str, Json]) -> tuple[str, ...]:
     wanted = content.get("outputs")
     if not wanted:
         return tuple(OUTPUTS)
-    names = tuple(entry.get("name") if isinstance(entry, dict) else None for entry in wanted)
+    if not isinstance(wanted, list) or not all(isinstance(entry, dict) for entry in wanted):
+        raise InvalidInputError("`outputs` must be a list of objects")
+    names = tuple(str(entry.get("name")) for entry in wanted)
     unknown = [name for name in names if name not in OUTPUTS]
     if unknown:
         raise InvalidInputError(f"unknown outputs {unknown}; there are {list(OUTPUTS)}")

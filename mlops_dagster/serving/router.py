@@ -4,6 +4,7 @@ from hashlib import blake2b
 from typing import NamedTuple
 
 from mlops_dagster.errors import VersionNotFoundError
+from mlops_dagster.predictions import Role
 from mlops_dagster.registry import Deployment
 
 
@@ -11,7 +12,7 @@ class Route(NamedTuple):
     """The version that answers, in which role, and how likely it was to be the one."""
 
     version: str
-    role: str
+    role: Role
     weight: float
 
 
@@ -24,9 +25,7 @@ def choose(deployment: Deployment, key: str) -> Route:
     if deployment.canary is not None and position(deployment.salt, key) < deployment.canary_weight:
         return Route(deployment.canary, "canary", deployment.canary_weight)
     if deployment.champion is None:
-        raise VersionNotFoundError(
-            f"model {deployment.model!r} has no champion; promote a version: `mlops transition MODEL VERSION production`"
-        )
+        raise VersionNotFoundError(f"model {deployment.model!r} has no champion; promote a version to Production")
     return Route(
         deployment.champion, "champion", 1 - deployment.canary_weight if deployment.canary is not None else 1.0
     )

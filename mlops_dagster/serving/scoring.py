@@ -16,7 +16,7 @@ Outcome = Scores | MlopsError
 
 
 class Scorer:
-    """Scores for one process. Every method returns when its records are durable; raises StorageError if they cannot be."""
+    """Scores for one process. A method returns when its records are durable; StorageError if they cannot be."""
 
     def __init__(self, process: str, spool: Spool, telemetry: Telemetry) -> None:
         self._process = process

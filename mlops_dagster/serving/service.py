@@ -1,7 +1,6 @@
 """One data plane, put together: what answers, and what works beside it."""
 
 import logging
-import os
 import socket
 import uuid
 from datetime import UTC, datetime
@@ -35,14 +34,14 @@ class Service:
     """
 
     def __init__(self, settings: Settings, clock: Clock) -> None:
-        self.process = f"{socket.gethostname()}-{os.getpid()}-{uuid.uuid4().hex[:8]}"
+        self.process = f"{socket.gethostname()}-{uuid.uuid4().hex[:12]}"
         self.telemetry = Telemetry()
         self.house = house = House(settings, clock, actor="data plane")
         self.loader = Loader(house.registry, self.telemetry)
         self.deployments = Deployments(self.process, house.registry, house.rollouts, self.loader, self.telemetry)
         fuse = Fuse(house.registry, house.rollouts, house.rollups, self.deployments, clock, self.telemetry)
         self._scorer = Scorer(self.process, house.spool, self.telemetry)
-        self.plane = DataPlane(house, self.deployments, self._scorer, self.telemetry)
+        self.plane = DataPlane(self.process, house, self.deployments, self._scorer, self.telemetry)
         self.housekeeping = Housekeeping(house, self.deployments, fuse, self._scorer.off_path, self.telemetry)
         self._work = [
             Repeating("deployments", REFRESH_SECONDS, self.deployments.refresh, self.telemetry),
