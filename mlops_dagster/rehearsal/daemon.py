@@ -11,6 +11,9 @@ from dagster._utils.schedules import reverse_cron_string_iterator
 from mlops_dagster.clock import ReplayedClock
 from mlops_dagster.components import Platform
 
+QUIET = {"loggers": {"console": {"config": {"log_level": "CRITICAL"}}}}
+"""The event log has it all; the terminal is for the rehearsal's own account."""
+
 REPOSITORY_TAG = ".dagster/repository"
 CODE_LOCATION = "mlops_dagster"
 """As `workspace.yaml` names it: by this tag the UI lists the runs under their job."""
@@ -75,7 +78,7 @@ class Daemon:
         """Run a job as if somebody had launched it."""
         job = self._repository.get_job(job_name)
         result = job.execute_in_process(
-            run_config=run_config,
+            run_config={**run_config, **QUIET},
             instance=self._instance,
             resources=self._resources,
             tags={**tags, REPOSITORY_TAG: f"{self._repository.name}@{CODE_LOCATION}"},

@@ -14,6 +14,11 @@ DAGSTER_YAML = """\
 # The instance of a rehearsal. Open it with the web server only: a daemon would find schedules years overdue.
 telemetry:
   enabled: false
+
+# Nothing here prints, and capturing what is printed starts two processes for every step.
+compute_logs:
+  module: dagster._core.storage.noop_compute_log_manager
+  class: NoOpComputeLogManager
 """
 
 

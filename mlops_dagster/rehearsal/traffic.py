@@ -7,7 +7,6 @@ from dataclasses import dataclass
 from datetime import datetime, timedelta
 from typing import TYPE_CHECKING, NamedTuple, Protocol
 
-import numpy as np
 import orjson
 
 from mlops_dagster.schema import ModelSchema
@@ -49,24 +48,24 @@ class Hour:
         return self.start + HOUR
 
 
-def hours(source: Recorded, start: datetime, until: datetime) -> Iterator[Hour]:
+def hours(source: Recorded, start: datetime, until: datetime) -> list[Hour]:
     """Every hour of [start, until), those without a request too."""
     frame = source.recorded_traffic(start, until)
-    by_hour = dict(iter(frame.groupby(frame["event_time"].dt.floor("h"))))
-    for number in range(int((until - start) / HOUR)):
-        begin = start + number * HOUR
-        rows = by_hour.get(begin)
-        yield Hour(begin, [] if rows is None else list(_requests(rows, source.SCHEMA)))
+    found = [Hour(start + number * HOUR, []) for number in range(int((until - start) / HOUR))]
+    for event_time, request in zip(frame["event_time"], _requests(frame, source.SCHEMA), strict=True):
+        found[int((event_time - start) / HOUR)].requests.append(request)
+    return found
 
 
-def _requests(rows: pd.DataFrame, schema: ModelSchema) -> Iterator[Request]:
-    features = rows[list(schema.names)].replace({np.nan: None})
+def _requests(frame: pd.DataFrame, schema: ModelSchema) -> Iterator[Request]:
     tensors = [(feature.name, DATATYPES[feature.kind]) for feature in schema.features]
-    times = zip(rows["event_time"].dt.to_pydatetime(), rows["known_at"], rows["label"], strict=True)
-    for values, (event_time, known_at, label) in zip(features.itertuples(index=False, name=None), times, strict=True):
+    rows = zip(*(frame[name].tolist() for name in schema.names), strict=True)
+    outcomes = zip(frame["event_time"], frame["known_at"], frame["label"].tolist(), strict=True)
+    for values, (event_time, known_at, label) in zip(rows, outcomes, strict=True):
         inputs = [
+            # orjson writes NaN as null, which is what the protocol has for a missing value.
             {"name": name, "shape": [1], "datatype": datatype, "data": [value]}
             for (name, datatype), value in zip(tensors, values, strict=True)
         ]
         body = orjson.dumps({"inputs": inputs, "parameters": {"event_time": event_time.isoformat()}})
-        yield Request(body, label, known_at.to_pydatetime() if label is not None else None)
+        yield Request(body, *((label, known_at.to_pydatetime()) if isinstance(label, str) else (None, None)))
