@@ -1,49 +1,61 @@
 """Is the past still as it was written, and the present what the past led to?"""
 
-from collections.abc import Mapping
+from collections import defaultdict
+from collections.abc import Iterable, Mapping
 
 from sqlalchemy import Connection
 
 from mlops_dagster.errors import AuditError
 from mlops_dagster.registry.chain import verify_chain
-from mlops_dagster.registry.entities import AuditHead, Event, ModelVersion
+from mlops_dagster.registry.entities import AuditHead, Event
+from mlops_dagster.registry.stages import Stage
 from mlops_dagster.registry.stores import sql
-from mlops_dagster.registry.stores.rows import fingerprint
+from mlops_dagster.registry.stores.rows import event_of, fingerprint
+
+Facts = Mapping[str, Mapping[str, object]]
+"""What is known of each deployment or version, by its name."""
 
 
 def audit(connection: Connection, noted: Mapping[int, set[str]]) -> AuditHead:
     """The head of a sound chain; raises AuditError naming the first row that is not as it should be."""
-    head = verify_chain(sql.event_rows(connection), noted)
-    for model in sql.model_names(connection):
-        history = sql.history(connection, model)
-        _check_deployment(connection, model, history)
-        for version in sql.model_versions(connection, model):
-            _check_version(version, [event for event in history if event.version == version.version])
-    return AuditHead(sql.head(connection)[0], head)
+    rows = list(sql.event_rows(connection))
+    head = verify_chain(rows, noted)
+    _compare(_told([event_of(row) for row in rows]), _found(connection))
+    return AuditHead(len(rows), head)
 
 
-def _check_deployment(connection: Connection, model: str, history: list[Event]) -> None:
-    told = history[-1].deployment if history else None
-    found = sql.read_deployment(connection, model)
-    if found != told:
-        raise AuditError(
-            f"the deployment of {model} was changed behind the registry: it is {found}, "
-            f"but its last event left {told}; compare the database with a backup"
-        )
-
-
-def _check_version(version: ModelVersion, history: list[Event]) -> None:
-    told: dict[str, object] = {}
-    for event in history:
-        told |= {name: event.evidence[name] for name in _TOLD_BY.get(event.kind, ())}
+def _told(events: Iterable[Event]) -> Facts:
+    facts: defaultdict[str, dict[str, object]] = defaultdict(dict)
+    for event in events:
+        facts[event.model]["deployment"] = event.deployment
+        version = facts[f"{event.model} {event.version}"]
+        version |= {name: event.evidence[name] for name in _TOLD_BY.get(event.kind, ())}
         if event.to_stage is not None:
-            told["stage"] = event.to_stage
-    for name, found in {**fingerprint(version), "stage": version.stage}.items():
-        if told.get(name) != found:
-            raise AuditError(
-                f"the row of {version.model} {version.version} was changed behind the registry: its {name} is {found}, "
-                f"but its events say {told.get(name)}; compare the database with a backup"
-            )
+            version["stage"] = event.to_stage
+        if event.kind in ("registered", "rollback") or event.to_stage is Stage.PRODUCTION:
+            version["rolled_back"] = event.kind == "rollback"
+    return facts
+
+
+def _found(connection: Connection) -> Facts:
+    facts: dict[str, dict[str, object]] = {}
+    for model in sql.model_names(connection):
+        facts[model] = {"deployment": sql.read_deployment(connection, model)}
+        for version in sql.model_versions(connection, model):
+            state = {"stage": version.stage, "rolled_back": version.rolled_back}
+            facts[f"{model} {version.version}"] = {**fingerprint(version), **state}
+    return facts
+
+
+def _compare(told: Facts, found: Facts) -> None:
+    for name in sorted({*told, *found}):
+        old, new = told.get(name, {}), found.get(name, {})
+        for fact in sorted({*old, *new}):
+            if old.get(fact) != new.get(fact):
+                raise AuditError(
+                    f"the row of {name} was changed behind the registry: its {fact} is {new.get(fact)}, "
+                    f"but its events say {old.get(fact)}; compare the database with a backup"
+                )
 
 
 _TOLD_BY: Mapping[str, tuple[str, ...]] = {"registered": ("digest", "content", "card"), "card": ("card",)}

@@ -32,23 +32,24 @@ def empty(model: str, at: datetime) -> Deployment:
 
 
 def enter(before: Deployment, version: str, origin: Stage, to: Stage, weight: float | None) -> Change:
-    """`version` goes from `origin` to the stage `to`; a champion it replaces is deprecated. Raises TransitionError."""
+    """`version` goes from `origin` to the stage `to`. Raises TransitionError, InvalidInputError."""
     if to not in ALLOWED[origin]:
         allowed = ", ".join(stage for stage in Stage if stage in ALLOWED[origin])
         raise TransitionError(f"{before.model} {version} is in {origin}: it may go to {allowed}, not to {to}")
     if weight is not None and to is not Stage.CANARY:
         raise InvalidInputError(f"only a canary has a weight; leave it out for {before.model} {version} to {to}")
-    moves = [Move(version, to)]
+    if to is Stage.PRODUCTION:
+        return _crown(before, version, "transition")
     after = without(before, version)
     if to is Stage.SHADOW:
         after = replace(after, shadows=(*after.shadows, version))
     elif to is Stage.CANARY:
         after = _with_canary(after, version, weight)
-    elif to is Stage.PRODUCTION:
-        if before.champion is not None:
-            moves.append(Move(before.champion, Stage.DEPRECATED))
-        after = replace(after, champion=version)
-    return Change(after, tuple(moves))
+    if after.canary is not None and after.champion is None:
+        raise TransitionError(
+            f"{before.model} needs a champion beside its canary {after.canary}; promote one first"
+        )
+    return Change(after, (Move(version, to),))
 
 
 def release(before: Deployment, candidate: str, origin: Stage, final: str, final_origin: Stage) -> Change:
@@ -73,15 +74,8 @@ def withdraw(before: Deployment, version: str) -> Change:
 
 
 def roll_back(before: Deployment, to: str) -> Change:
-    """`to` is champion in place of one that was found bad; a canary, measured against that one, starts over later."""
-    moves = []
-    if before.champion is not None:
-        moves.append(Move(before.champion, Stage.DEPRECATED, "rollback"))
-    moves.append(Move(to, Stage.PRODUCTION))
-    if before.canary is not None and before.canary != to:
-        moves.append(Move(before.canary, Stage.REGISTERED))
-    after = replace(without(before, to), champion=to, canary=None, canary_weight=0.0)
-    return Change(after, tuple(moves))
+    """`to` is champion in place of one that was found bad."""
+    return _crown(before, to, "rollback")
 
 
 def settle(
@@ -105,9 +99,18 @@ def without(deployment: Deployment, version: str) -> Deployment:
     return replace(deployment, shadows=tuple(shadow for shadow in deployment.shadows if shadow != version))
 
 
+def _crown(before: Deployment, version: str, how_the_old_leaves: EventKind) -> Change:
+    """`version` is champion. A running canary goes back to Registered: it was measured against the old champion."""
+    moves = [Move(version, Stage.PRODUCTION)]
+    if before.champion is not None:
+        moves.append(Move(before.champion, Stage.DEPRECATED, how_the_old_leaves))
+    if before.canary is not None and before.canary != version:
+        moves.append(Move(before.canary, Stage.REGISTERED))
+    after = replace(without(before, version), champion=version, canary=None, canary_weight=0.0)
+    return Change(after, tuple(moves))
+
+
 def _with_canary(deployment: Deployment, version: str, weight: float | None) -> Deployment:
-    if deployment.champion is None:
-        raise TransitionError(f"{deployment.model} has no champion for the rest of the traffic; promote one first")
     if deployment.canary is not None:
         raise TransitionError(
             f"{deployment.model} has the canary {deployment.canary} already; withdraw it or put it back first"

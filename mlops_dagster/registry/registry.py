@@ -39,7 +39,17 @@ class ModelRegistry:
 
     `uri` is `sqlite:///path` or nothing, for the home in the settings. `gates` are the gates of production,
     for all models or by model; a model that is not named has the defaults. `actor` is who writes; else the OS user.
-    Any number of processes and threads may use registries on one home. Raises HomeNotWritableError.
+    Any number of processes and threads may use registries on one home.
+    Raises HomeNotWritableError, StorageError, and InvalidInputError for another kind of URI.
+
+    >>> with tempfile.TemporaryDirectory() as home:
+    ...     artifact = Path(home, "model.onnx")
+    ...     _ = artifact.write_bytes(b"...")
+    ...     registry = ModelRegistry(f"sqlite:///{home}/mlops.sqlite")
+    ...     version = registry.register("classifier-prod", artifact, "v2.4.1", tags={"env": "prod"})
+    ...     shadow = registry.transition(version, "Shadow", reason="looks good")
+    ...     registry.deployment("classifier-prod").shadows
+    ('2.4.1',)
     """
 
     def __init__(
@@ -171,8 +181,9 @@ class ModelRegistry:
     ) -> ModelVersion:
         """Move a version to another stage; into production only through the gates.
 
-        A new champion sends the old one to Deprecated, where `rollback` finds it. A pre-release enters production as
-        its final version, with the same bytes, and that version is returned. A canary needs a `weight`.
+        A new champion sends the old one to Deprecated, where `rollback` finds it, and another canary to Registered.
+        A pre-release enters production as its final version, with the same bytes, and that version is returned.
+        A canary needs a `weight`.
 
         `expected_epoch` is that of the deployment the decision was based on; else the one at the time of the call.
         Raises EpochConflictError if somebody was quicker (never tried again), TransitionError, IncompleteCardError,
@@ -229,16 +240,24 @@ class ModelRegistry:
             return ledger.apply(before, withdraw(before, current.version))
 
     def rollback(
-        self, model: str, *, reason: str, to: str | None = None, evidence: Mapping[str, object] | None = None
+        self,
+        model: str,
+        *,
+        reason: str,
+        to: str | None = None,
+        bad: str | None = None,
+        evidence: Mapping[str, object] | None = None,
     ) -> Deployment:
         """Put the previous champion, or the former champion `to`, back in place of the present one, found bad.
 
-        A running canary goes back to Registered, since it was measured against the one that leaves. With `to`, again
-        changes nothing; without, each call goes one further back. Raises TransitionError if there is nowhere to go.
+        A running canary goes back to Registered. Each call goes one further back; name the `bad` champion to make sure
+        that two calls (two people, a retried job) roll it back once. Raises TransitionError if there is nowhere to go.
         """
         with self._writing() as connection:
             ledger = self._ledger(connection, model, reason, evidence)
             before = ledger.deployment()
+            if bad is not None and before.champion != str(parse_version(bad)):
+                return before
             target = before.previous if to is None else str(parse_version(to))
             if target is None:
                 raise TransitionError(

@@ -84,7 +84,7 @@ class LocalContentStore:
         place.parent.mkdir(parents=True, exist_ok=True)
         copy.chmod(0o444)
         copy.rename(place)
-        for folder in (place.parent, place.parent.parent, place.parent.parent.parent):
+        for folder in list(place.parents)[:4]:
             _sync_folder(folder)
 
     def _copy_file(self, digest: str, copy: Path) -> None:
