@@ -20,7 +20,9 @@ if TYPE_CHECKING:
 P = ParamSpec("P")
 R = TypeVar("R")
 
-app = typer.Typer(no_args_is_help=True, pretty_exceptions_enable=False, help="The closed loop of production ML, on Dagster.")
+app = typer.Typer(
+    no_args_is_help=True, pretty_exceptions_enable=False, help="The closed loop of production ML, on Dagster."
+)
 models = typer.Typer(no_args_is_help=True, help="Versions, and who serves.")
 rollouts = typer.Typer(no_args_is_help=True, help="Challengers on their way to all traffic, or out.")
 predictions = typer.Typer(no_args_is_help=True, help="The prediction log.")
@@ -51,7 +53,7 @@ def _speaks(command: Callable[P, R]) -> Callable[P, R]:
 @_speaks
 def serve() -> None:
     """Run the data plane: Open Inference Protocol v2 on MLOPS_HOST and MLOPS_PORT, until SIGTERM."""
-    from mlops_dagster.serving import run
+    from mlops_dagster.serving.server import run
 
     run(Settings())
 
@@ -133,7 +135,9 @@ def model_history(model: Model) -> None:
 @models.command("rollback")
 @_speaks
 def roll_back(
-    model: Model, reason: Reason, to: Annotated[str | None, typer.Option(help="a version; else the champion before")] = None
+    model: Model,
+    reason: Reason,
+    to: Annotated[str | None, typer.Option(help="a version; else the champion before")] = None,
 ) -> None:
     """Give the traffic back to the champion before, and end a running canary."""
     deployed = _house().registry.rollback(model, reason=reason, to=to)
@@ -181,8 +185,11 @@ def audit_predictions() -> None:
 
     house = _house()
     report = check(house.spool, house.log)
-    _table(("answered", "logged", "spooled", "gaps"), [tuple(map(str, (report.answered, report.logged, report.spooled, len(report.gaps))))])
-    if report.gaps:
+    _table(
+        ("answered", "logged", "spooled", "gaps"),
+        [tuple(map(str, (report.answered, report.logged, report.spooled, len(report.gaps))))],
+    )
+    if not report.complete:
         raise typer.Exit(1)
 
 

@@ -1,30 +1,53 @@
 """The one place where settings become stores."""
 
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
+from datetime import datetime
 from functools import cached_property
 
 from mlops_dagster.clock import Clock, SystemClock
 from mlops_dagster.predictions import PredictionLog, Rollups, Spool
-from mlops_dagster.registry import GatePolicy, ModelRegistry
-from mlops_dagster.rollout import Controller, RolloutPolicy, RolloutStore
+from mlops_dagster.registry import GatePolicy, ModelRegistry, ModelVersion
+from mlops_dagster.rollout.controller import Controller
+from mlops_dagster.rollout.policy import RolloutPolicy
+from mlops_dagster.rollout.rollouts import RolloutStore
 from mlops_dagster.settings import Settings
 
 
 class House:
     """Everything that lives in one `MLOPS_HOME`; each part is opened when it is first asked for.
 
+    `gates` are the quality gates by model; a model without one has the defaults.
     Raises HomeNotWritableError at once, rather than at the first write.
     """
 
-    def __init__(self, settings: Settings | None = None, clock: Clock | None = None, actor: str | None = None) -> None:
+    def __init__(
+        self,
+        settings: Settings | None = None,
+        clock: Clock | None = None,
+        *,
+        actor: str | None = None,
+        gates: Mapping[str, GatePolicy] | None = None,
+    ) -> None:
         self.settings = settings or Settings()
         self.clock = clock or SystemClock()
         self._actor = actor
+        self._gates = gates or {}
         self.settings.writable_home()
 
     @cached_property
     def registry(self) -> ModelRegistry:
-        return ModelRegistry(settings=self.settings, clock=self.clock, actor=self._actor)
+        return ModelRegistry(settings=self.settings, clock=self.clock, actor=self._actor, gates=self._gates)
+
+    def versions(self, model: str) -> list[ModelVersion]:
+        """Every version, in order of registration; none of a model that nobody has registered yet."""
+        return self.registry.list(model) if model in self.registry.models() else []
+
+    def champion(self, model: str, at: datetime | None = None) -> ModelVersion | None:
+        """Who answers now, or answered at that time; None before there was one."""
+        if model not in self.registry.models():
+            return None
+        name = (self.registry.deployment(model) if at is None else self.registry.as_of(model, at)).champion
+        return None if name is None else self.registry.get(model, name)
 
     @cached_property
     def rollouts(self) -> RolloutStore:

@@ -24,7 +24,9 @@ class ModelLifecycle(dg.Component):
     @classmethod
     def load(cls, attributes: BaseModel | None, context: dg.ComponentLoadContext) -> Self:
         if not isinstance(attributes, ModelSpec):
-            raise dg.DagsterInvalidDefinitionError(f"{context.path} has no attributes; `model` and `trainer` are needed")
+            raise dg.DagsterInvalidDefinitionError(
+                f"{context.path} has no attributes; `model` and `trainer` are needed"
+            )
         return cls(attributes)
 
     def build_defs(self, context: dg.ComponentLoadContext) -> dg.Definitions:

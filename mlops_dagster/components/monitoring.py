@@ -1,6 +1,6 @@
 """Monitoring: what was served each hour and how far it drifted, performance by day, labels by week."""
 
-from datetime import datetime, timedelta
+from datetime import timedelta
 
 import dagster as dg
 
@@ -8,9 +8,9 @@ from mlops_dagster.components.partitions import daily, hourly, missing_range, we
 from mlops_dagster.components.platform import Platform
 from mlops_dagster.components.retraining import retraining_sensor
 from mlops_dagster.components.spec import ModelSpec
-from mlops_dagster.monitoring import Verdict
-from mlops_dagster.registry import ModelVersion
-from mlops_dagster.wiring import House
+from mlops_dagster.monitoring import ValidationResult, Verdict, drift, performance
+from mlops_dagster.monitoring import label_drift as label_drift_of
+from mlops_dagster.monitoring.batches import validate_hours
 
 HOURLY = {"mlops/cadence": "hourly"}
 """The tag by which the fleet's hourly job finds the assets of all models."""
@@ -18,7 +18,9 @@ HOURLY = {"mlops/cadence": "hourly"}
 
 def monitoring_defs(spec: ModelSpec) -> dg.Definitions:
     """The groups `serving` and `monitoring`, their daily and weekly jobs and schedules, and the retraining sensor."""
-    performance = _job(spec, "performance", "performance_report", "Accuracy, F1, latency and errors per version, by day.")
+    performance = _job(
+        spec, "performance", "performance_report", "Accuracy, F1, latency and errors per version, by day."
+    )
     label_drift = _job(spec, "label_drift", "label_drift", "Chi-squared of a week's labels against the baseline.")
     return dg.Definitions(
         assets=[_prediction_batch(spec), _drift_report(spec), _performance_report(spec), _label_drift(spec)],
@@ -51,35 +53,32 @@ def _prediction_batch(spec: ModelSpec) -> dg.AssetsDefinition:
         check_specs=[suite_passes],
         description="The predictions of an hour, from the log. `drift_report` follows.",
     )
-    def prediction_batch(context: dg.AssetExecutionContext, platform: Platform) -> dg.MaterializeResult[None]:
-        from mlops_dagster.monitoring import quarantine, suite_for, validate
-
+    def prediction_batch(  # type: ignore[type-arg]  # Dagster refuses the parameter beside check_specs
+        context: dg.AssetExecutionContext, platform: Platform
+    ) -> dg.MaterializeResult:
         house = platform.house(spec)
         hours = windows(context)
-        batches = house.log.hours(spec.model, hours[0][1], hours[-1][2])
-        bad: list[str] = []
-        total = 0
+        since, until = hours[0][1], hours[-1][2]
+        champion = house.champion(spec.model, until)
+        found = {} if champion is None else validate_hours(house.log, champion, house.settings.home, since, until)
         for key, start, _end in hours:
-            champion = _champion_at(house, spec, start)
-            batch = batches.get(start)
-            if champion is None or batch is None:
-                context.add_asset_metadata({"rows": 0, "validation": "no rows"}, partition_key=key)
-                continue
-            found = validate(batch, suite_for(champion.schema, champion.baseline))
-            total += found.rows
+            hour = found.get(start, ValidationResult(rows=0))
             context.add_asset_metadata(
-                {"rows": found.rows, "validation": found.verdict, "failures": list(found.failures)}, partition_key=key
+                {"rows": hour.rows, "validation": hour.verdict, "failures": list(hour.failures)}, partition_key=key
             )
-            if not found.passed:
-                bad.append(key)
-                quarantine(house.settings.home, spec.model, start, batch, found)
+        bad = [key for key, start, _end in hours if start in found and not found[start].passed]
         return dg.MaterializeResult(
             check_results=[
                 dg.AssetCheckResult(
                     check_name=suite_passes.name,
                     passed=not bad,
                     severity=dg.AssetCheckSeverity.WARN,
-                    metadata={"hours": len(hours), "rows": total, "quarantined_hours": bad},
+                    metadata={
+                        "hours": len(hours),
+                        "hours_without_rows": len(hours) - len(found),
+                        "rows": sum(hour.rows for hour in found.values()),
+                        "quarantined_hours": bad,
+                    },
                 )
             ]
         )
@@ -105,21 +104,28 @@ def _drift_report(spec: ModelSpec) -> dg.AssetsDefinition:
         description="PSI of each feature and KS of the score, trailing 24 h against the champion's baseline. "
         "A verdict of `retrain` starts the retraining job.",
     )
-    def drift_report(context: dg.AssetExecutionContext, platform: Platform) -> dg.MaterializeResult[None]:
-        from mlops_dagster.monitoring import drift
-
+    def drift_report(  # type: ignore[type-arg]  # Dagster refuses the parameter beside check_specs
+        context: dg.AssetExecutionContext, platform: Platform
+    ) -> dg.MaterializeResult:
         house = platform.house(spec)
         hours = windows(context)
         verdicts: dict[str, int] = {}
         for key, _start, end in hours:
-            champion = _champion_at(house, spec, end)
+            champion = house.champion(spec.model, end)
             if champion is None or champion.baseline is None:
                 context.add_asset_metadata({"verdict": Verdict.CANNOT_TELL, "reason": "no champion"}, partition_key=key)
                 continue
-            counts = house.rollups.feature_counts(spec.model, end - timedelta(hours=spec.drift.window_hours), end)
+            counts = house.rollups.feature_counts(spec.model, None, end - timedelta(hours=spec.drift.window_hours), end)
             report = drift(champion.baseline, counts, spec.drift)
             verdicts[report.verdict] = verdicts.get(report.verdict, 0) + 1
-            context.add_asset_metadata({"champion": champion.version, **report.metadata()}, partition_key=key)
+            context.add_asset_metadata(
+                {
+                    "champion": champion.version,
+                    "report": dg.MetadataValue.md(report.to_markdown()),
+                    **report.metadata(),
+                },
+                partition_key=key,
+            )
         return dg.MaterializeResult(
             check_results=[
                 dg.AssetCheckResult(
@@ -147,8 +153,6 @@ def _performance_report(spec: ModelSpec) -> dg.AssetsDefinition:
         "and the labels known by now.",
     )
     def performance_report(context: dg.AssetExecutionContext, platform: Platform) -> dg.MaterializeResult[None]:
-        from mlops_dagster.monitoring import performance
-
         house = platform.house(spec)
         for key, start, end in windows(context):
             report = performance(house.log.labelled(spec.model, start, end))
@@ -170,24 +174,17 @@ def _label_drift(spec: ModelSpec) -> dg.AssetsDefinition:
         description="Chi-squared of the labels that became known in a week against the champion's baseline.",
     )
     def label_drift(context: dg.AssetExecutionContext, platform: Platform) -> dg.MaterializeResult[None]:
-        from mlops_dagster.monitoring import label_drift as test_labels
-
         house = platform.house(spec)
         for key, start, end in windows(context):
-            champion = _champion_at(house, spec, end)
+            champion = house.champion(spec.model, end)
             if champion is None or champion.baseline is None:
                 context.add_asset_metadata({"verdict": Verdict.CANNOT_TELL, "reason": "no champion"}, partition_key=key)
                 continue
-            report = test_labels(champion.baseline, house.rollups.label_counts(spec.model, start, end), spec.drift)
+            report = label_drift_of(champion.baseline, house.rollups.label_counts(spec.model, start, end), spec.drift)
             context.add_asset_metadata({"champion": champion.version, **report.metadata()}, partition_key=key)
         return dg.MaterializeResult()
 
     return label_drift
-
-
-def _champion_at(house: House, spec: ModelSpec, time: datetime) -> ModelVersion | None:
-    version = house.registry.as_of(spec.model, time).champion
-    return None if version is None else house.registry.get(spec.model, version)
 
 
 def _job(spec: ModelSpec, name: str, asset: str, description: str) -> dg.JobDefinition:

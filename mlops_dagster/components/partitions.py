@@ -59,7 +59,9 @@ def missing_range(
     if not missing:
         return dg.SkipReason("nothing is missing")
     start, end = missing[0], missing[-1]
-    return dg.RunRequest(run_key=f"{job_name}:{start}:{end}", job_name=job_name, tags={RANGE_START: start, RANGE_END: end})
+    return dg.RunRequest(
+        run_key=f"{job_name}:{start}:{end}", job_name=job_name, tags={RANGE_START: start, RANGE_END: end}
+    )
 
 
 def _complete(partitions: dg.TimeWindowPartitionsDefinition, since: datetime, until: datetime) -> list[str]:

@@ -20,11 +20,11 @@ class Platform(dg.ConfigurableResource):  # type: ignore[type-arg]  # generic on
         """What the time is for a sensor."""
         return SystemClock()
 
-    def house(self, spec: ModelSpec, as_of: datetime | None = None) -> House:
-        """The stores with the gates of this model, at the time `as_of` or, without one, now."""
+    def house(self, spec: ModelSpec | None = None, as_of: datetime | None = None) -> House:
+        """The stores, with the gates of this model, at the time `as_of` or, without one, now."""
         settings = Settings(home=Path(self.home)) if self.home else Settings()
         clock = ReplayedClock(as_of) if as_of else self.clock()
-        return House(settings, clock, actor="dagster", gates={spec.model: spec.gates})
+        return House(settings, clock, actor="dagster", gates={} if spec is None else {spec.model: spec.gates})
 
 
 class AsOf(dg.Config):

@@ -4,7 +4,6 @@ from datetime import datetime
 
 import dagster as dg
 
-from mlops_dagster.clock import parse_time
 from mlops_dagster.components.platform import Platform
 from mlops_dagster.components.spec import ModelSpec
 from mlops_dagster.components.training import TrainingRun
@@ -26,7 +25,7 @@ def retraining_sensor(spec: ModelSpec) -> dg.SensorDefinition:
     def retraining(context: dg.SensorEvaluationContext, platform: Platform) -> dg.RunRequest | dg.SkipReason:
         now = platform.clock().now()
         house = platform.house(spec, now)
-        if house.registry.champion(spec.model) is None:
+        if house.champion(spec.model) is None:
             return dg.SkipReason("no champion yet")
         found = should_retrain(
             spec.retraining,
@@ -49,7 +48,7 @@ def retraining_sensor(spec: ModelSpec) -> dg.SensorDefinition:
 
 
 def _last_training_at(house: House, spec: ModelSpec) -> datetime | None:
-    trained = [version.created_at for version in house.registry.list(spec.model) if "dagster_run" in version.lineage]
+    trained = [version.created_at for version in house.versions(spec.model) if "dagster_run" in version.lineage]
     return max(trained, default=None)
 
 

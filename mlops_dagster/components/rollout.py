@@ -23,7 +23,7 @@ class Promotion(AsOf):
 
 
 class Rollback(AsOf):
-    """Take the challenger out because a decision says so; by hand, go back to the champion before, or `to` a version."""
+    """Take the challenger out as decided; by hand, go back to the champion before, or `to` a version."""
 
     reason: str
     decision: int = 0
@@ -47,7 +47,9 @@ def rollout_defs(spec: ModelSpec) -> dg.Definitions:
 
 
 def _promote_job(spec: ModelSpec) -> dg.JobDefinition:
-    @dg.op(name=f"{spec.prefix}_promotion", description="Checks the gates, then changes the deployment by compare-and-set.")
+    @dg.op(
+        name=f"{spec.prefix}_promotion", description="Checks the gates, then changes the deployment by compare-and-set."
+    )
     def promotion(context: dg.OpExecutionContext, config: Promotion, platform: Platform) -> None:
         house = platform.house(spec, config.time(platform))
         decision = _enact(house, spec, config.decision) if config.decision else None
@@ -97,9 +99,7 @@ def _rollback_job(spec: ModelSpec) -> dg.JobDefinition:
 def _enact(house: House, spec: ModelSpec, decision_id: int) -> Decision:
     decision = house.rollouts.decision(decision_id)
     if decision.rollout.model != spec.model:
-        raise InvalidInputError(
-            f"decision {decision_id} is about {decision.rollout.model}, this job is for {spec.model}; run that model's job"
-        )
+        raise InvalidInputError(f"decision {decision_id} is about {decision.rollout.model}, run that model's job")
     house.controller(lambda _model: spec.rollout).enact(decision)
     return decision
 
@@ -116,7 +116,7 @@ def _rollout_sensor(spec: ModelSpec, promote: dg.JobDefinition, rollback: dg.Job
     def rollout(context: dg.SensorEvaluationContext, platform: Platform) -> dg.RunRequest | dg.SkipReason:
         now = platform.clock().now()
         house = platform.house(spec, now)
-        if house.registry.champion(spec.model) is None:
+        if house.champion(spec.model) is None:
             return _first_promotion(spec, house, promote)
         controller = house.controller(lambda _model: spec.rollout)
         assessed = controller.assess(spec.model)
@@ -141,7 +141,7 @@ def _rollout_sensor(spec: ModelSpec, promote: dg.JobDefinition, rollback: dg.Job
 
 def _first_promotion(spec: ModelSpec, house: House, promote: dg.JobDefinition) -> dg.RunRequest | dg.SkipReason:
     """Without a champion there is nothing to compare with: the newest version is promoted if the gates let it."""
-    versions = [version for version in house.registry.list(spec.model) if not version.rolled_back]
+    versions = [version for version in house.versions(spec.model) if version.stage is Stage.REGISTERED]
     if not versions:
         return dg.SkipReason(f"no version of {spec.model} yet; the job {spec.prefix}_retrain makes one")
     newest = max(versions, key=lambda version: version.created_at)

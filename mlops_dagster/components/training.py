@@ -8,6 +8,7 @@ import dagster as dg
 
 from mlops_dagster.components.platform import AsOf, Platform
 from mlops_dagster.components.spec import ModelSpec
+from mlops_dagster.monitoring import suite_for, validate
 from mlops_dagster.registry import ModelCard
 from mlops_dagster.retraining.candidate import Candidate, fit_candidate, known_bins
 from mlops_dagster.retraining.trainer import TrainingSet, load_trainer
@@ -29,7 +30,9 @@ def training_defs(spec: ModelSpec) -> dg.Definitions:
         executor_def=dg.in_process_executor,
     )
     return dg.Definitions(
-        assets=[_training_set(spec), _candidate(spec), _model_card(spec), _registered_version(spec)], jobs=[trained]
+        assets=[_training_set(spec), _candidate(spec), _model_card(spec), _registered_version(spec)],
+        asset_checks=[_suite_passes(spec)],
+        jobs=[trained],
     )
 
 
@@ -37,29 +40,18 @@ TRAINING_ASSETS = ("training_set", "candidate", "model_card", "registered_versio
 
 
 def _training_set(spec: ModelSpec) -> dg.AssetsDefinition:
-    suite_passes = dg.AssetCheckSpec(
-        "suite_passes",
-        asset=spec.key("training_set"),
-        blocking=True,
-        description="Great Expectations: columns, types, null rates, ranges. A failure stops the training run.",
-    )
-
     @dg.asset(
         key=spec.key("training_set"),
         group_name="training",
-        kinds={"pandas", "greatexpectations"},
+        kinds={"pandas"},
         owners=list(spec.owners),
-        check_specs=[suite_passes],
         pool=f"{spec.prefix}_training",
         description=f"Labelled rows of the last {spec.training.window_days} days; `candidate` is fitted on them.",
     )
     def training_set(config: TrainingRun, platform: Platform) -> dg.MaterializeResult[TrainingSet]:
-        from mlops_dagster.monitoring import suite_for, validate
-
         trainer = load_trainer(spec.trainer)
         end = config.time(platform)
         frame = trainer.training_set(end - timedelta(days=spec.training.window_days), end)
-        found = validate(frame, suite_for(trainer.SCHEMA))
         return dg.MaterializeResult(
             value=TrainingSet(frame, as_of=end, trigger=config.trigger, reason=config.reason),
             metadata={
@@ -70,17 +62,27 @@ def _training_set(spec: ModelSpec) -> dg.AssetsDefinition:
                 "reason": config.reason,
                 "label_shares": dg.MetadataValue.json(frame["label"].value_counts(normalize=True).round(4).to_dict()),
             },
-            check_results=[
-                dg.AssetCheckResult(
-                    check_name=suite_passes.name,
-                    passed=found.passed,
-                    severity=dg.AssetCheckSeverity.ERROR,
-                    metadata={"rows": found.rows, "failures": list(found.failures)},
-                )
-            ],
         )
 
     return training_set
+
+
+def _suite_passes(spec: ModelSpec) -> dg.AssetChecksDefinition:
+    @dg.asset_check(
+        asset=spec.key("training_set"),
+        name="suite_passes",
+        blocking=True,
+        description="Great Expectations: columns, types, null rates, ranges, labels. A failure stops the training run.",
+    )
+    def suite_passes(training_set: TrainingSet) -> dg.AssetCheckResult:
+        found = validate(training_set.frame, suite_for(load_trainer(spec.trainer).SCHEMA, labelled=True))
+        return dg.AssetCheckResult(
+            passed=found.passed,
+            severity=dg.AssetCheckSeverity.ERROR,
+            metadata={"rows": found.rows, "failures": list(found.failures)},
+        )
+
+    return suite_passes
 
 
 def _candidate(spec: ModelSpec) -> dg.AssetsDefinition:
@@ -99,14 +101,14 @@ def _candidate(spec: ModelSpec) -> dg.AssetsDefinition:
         context: dg.AssetExecutionContext, platform: Platform, training_set: TrainingSet
     ) -> dg.MaterializeResult[Candidate]:
         trainer = load_trainer(spec.trainer)
-        registry = platform.house(spec, training_set.as_of).registry
+        house = platform.house(spec, training_set.as_of)
         found = fit_candidate(
             trainer,
             training_set.frame,
             dataset=spec.training.dataset,
             evaluate_from=training_set.as_of - timedelta(days=spec.training.evaluation_days),
             fairness_attribute=spec.card.fairness_attribute,
-            bins=known_bins(registry.list(spec.model), trainer.SCHEMA),
+            bins=known_bins(house.versions(spec.model), trainer.SCHEMA),
         )
         return dg.MaterializeResult(
             value=found,

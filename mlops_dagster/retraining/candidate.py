@@ -3,13 +3,15 @@
 from __future__ import annotations
 
 import hashlib
+import tempfile
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from datetime import datetime
+from pathlib import Path
 from typing import TYPE_CHECKING
 
 from mlops_dagster.errors import TrainingDataError
-from mlops_dagster.registry import Baseline, EvaluationSlice, FairnessAudit, ModelVersion, Provenance
+from mlops_dagster.registry import Baseline, EvaluationSlice, FairnessAudit, ModelVersion, Provenance, estimators
 from mlops_dagster.retraining.trainer import Estimator, Trainer
 from mlops_dagster.schema import ModelSchema
 from mlops_dagster.statistics import Bins
@@ -24,7 +26,10 @@ MIN_EVALUATION_ROWS = 100
 
 @dataclass(frozen=True)
 class Candidate:
-    """A fitted model with what is known of it; `artifact` is its only serialization (skops bytes differ from dump to dump)."""
+    """A fitted model with what is known of it.
+
+    `artifact` is its one serialization: skops bytes differ from dump to dump, and versions are known by their bytes.
+    """
 
     artifact: bytes
     schema: ModelSchema
@@ -55,7 +60,6 @@ def fit_candidate(
     them they are made from `frame`. Raises TrainingDataError when there is too little to fit or judge.
     """
     from mlops_dagster.monitoring import make_baseline
-    from mlops_dagster.registry import dump_estimator
 
     schema = trainer.SCHEMA
     columns = list(schema.names)
@@ -70,7 +74,7 @@ def fit_candidate(
 
     final = trainer.estimator().fit(frame[columns], frame["label"])
     return Candidate(
-        artifact=dump_estimator(final),
+        artifact=_dump(final),
         schema=schema,
         metrics=dict(evaluation[0].metrics),
         evaluation=evaluation,
@@ -97,6 +101,11 @@ def scores_of(
     if len(schema.classes) > 2:
         return probabilities.max(axis=1)
     return probabilities[:, list(estimator.classes_).index(schema.classes[-1])]
+
+
+def _dump(estimator: Estimator) -> bytes:
+    with tempfile.TemporaryDirectory() as folder:
+        return estimators.save(estimator, Path(folder) / "model.skops").read_bytes()
 
 
 def _require_rows(fitted_on: pd.DataFrame, judged_on: pd.DataFrame, evaluate_from: datetime) -> None:

@@ -1,0 +1,106 @@
+"""What the code location offers is a promise: keys, jobs, crons and sensors change only on purpose."""
+
+import json
+import os
+import subprocess
+import sys
+from pathlib import Path
+
+import dagster as dg
+import pytest
+
+from mlops_dagster.definitions import defs
+
+SNAPSHOT = Path(__file__).with_name("definitions.json")
+
+
+def described(definitions: dg.Definitions) -> dict[str, object]:
+    repository = definitions.get_repository_def()
+    return {
+        "assets": {
+            spec.key.to_user_string(): {
+                "group": spec.group_name,
+                "kinds": sorted(spec.kinds),
+                "deps": sorted(dep.asset_key.to_user_string() for dep in spec.deps),
+                "partitions": type(spec.partitions_def).__name__ if spec.partitions_def else None,
+            }
+            for spec in sorted(definitions.resolve_all_asset_specs(), key=lambda spec: spec.key)
+        },
+        "checks": sorted(str(key.to_user_string()) for key in repository.asset_graph.asset_check_keys),
+        "jobs": sorted(job.name for job in repository.get_all_jobs() if not job.name.startswith("__")),
+        "schedules": {
+            s.name: [s.cron_schedule, s.job_name] for s in sorted(repository.schedule_defs, key=lambda s: s.name)
+        },
+        "sensors": {
+            s.name: [s.minimum_interval_seconds, sorted(job.name for job in s.jobs)]
+            for s in sorted(repository.sensor_defs, key=lambda s: s.name)
+        },
+    }
+
+
+def test_definitions_are_as_promised() -> None:
+    found = described(defs())
+    if "UPDATE_SNAPSHOT" in os.environ:
+        SNAPSHOT.write_text(json.dumps(found, indent=2, sort_keys=True) + "\n")
+    assert found == json.loads(SNAPSHOT.read_text()), "meant? UPDATE_SNAPSHOT=1 pytest tests/components"
+
+
+def test_every_asset_tells_a_person_what_it_is() -> None:
+    for spec in defs().resolve_all_asset_specs():
+        assert spec.description, spec.key
+        assert spec.kinds, spec.key
+        assert spec.owners, spec.key
+
+
+def test_loading_touches_nothing_and_imports_nothing_slow(tmp_path: Path) -> None:
+    """A fresh process without secrets or network, whose home does not exist and is not made."""
+    program = (
+        "import sys, dagster as dg\n"
+        "from mlops_dagster.definitions import defs\n"
+        "dg.Definitions.validate_loadable(defs())\n"
+        "slow = {'great_expectations', 'sklearn', 'pandas', 'scipy.stats', 'duckdb', 'deltalake', 'skops'}\n"
+        "print(sorted(slow & set(sys.modules)))\n"
+    )
+    home = tmp_path / "home"
+    found = subprocess.run(
+        [sys.executable, "-c", program],
+        env={**os.environ, "MLOPS_HOME": str(home)},
+        capture_output=True,
+        text=True,
+        check=True,
+    )
+    assert found.stdout.strip() == "[]"
+    assert not home.exists()
+
+
+@pytest.mark.parametrize(
+    ("change", "place"),
+    [("steps: [0.5, 0.1]", "steps"), ("unknown_option: 1", "unknown_option")],
+)
+def test_a_wrong_policy_is_refused_with_its_place_in_the_yaml(tmp_path: Path, change: str, place: str) -> None:
+    project = tmp_path / "wrong"
+    (project / "defs" / "model").mkdir(parents=True)
+    (tmp_path / "dg.toml").write_text('directory_type = "project"\n[project]\nroot_module = "wrong"\n')
+    for folder in (project, project / "defs"):
+        (folder / "__init__.py").touch()
+    (project / "defs" / "model" / "defs.yaml").write_text(
+        "type: mlops_dagster.components.ModelLifecycle\n"
+        "attributes:\n  model: my-model\n  trainer: my.trainer\n  training: {dataset: mine}\n"
+        "  card: {intended_use: x, failure_modes: [y], contacts: [z], fairness_attribute: w}\n"
+        f"  rollout: {{{change}}}\n"
+    )
+    found = subprocess.run(
+        [
+            sys.executable,
+            "-c",
+            "import dagster as dg, pathlib; dg.load_from_defs_folder(path_within_project=pathlib.Path('wrong'))",
+        ],
+        cwd=tmp_path,
+        env={**os.environ, "PYTHONPATH": str(tmp_path)},
+        capture_output=True,
+        text=True,
+        check=False,
+    )
+    assert found.returncode != 0
+    assert place in found.stderr
+    assert "defs.yaml:7" in found.stderr
