@@ -1,0 +1,61 @@
+"""Pure functions on samples and on mergeable counts, one test per file."""
+
+from mlops_dagster.statistics.bad_event import Stage, bad_event_e_value
+from mlops_dagster.statistics.bins import (
+    Bins,
+    CategoricalBins,
+    Column,
+    Counts,
+    NumericBins,
+    bins_from_json,
+    bins_to_json,
+)
+from mlops_dagster.statistics.chi_squared import ChiSquaredResult, chi_squared, chi_squared_from_counts
+from mlops_dagster.statistics.classification import (
+    ClassificationMetrics,
+    ClassScores,
+    classification_metrics,
+    metrics_from_confusion,
+    wilson_interval,
+)
+from mlops_dagster.statistics.e_values import Alternative, anytime_p, combine
+from mlops_dagster.statistics.histograms import Histogram
+from mlops_dagster.statistics.ks import KsResult, ks_from_counts, ks_two_sample
+from mlops_dagster.statistics.multiple import benjamini_hochberg
+from mlops_dagster.statistics.paired import paired_e_value
+from mlops_dagster.statistics.psi import coarsen, psi, psi_from_counts, psi_noise
+from mlops_dagster.statistics.rate import rate_e_value
+
+__all__ = [
+    "Alternative",
+    "Bins",
+    "CategoricalBins",
+    "ChiSquaredResult",
+    "ClassScores",
+    "ClassificationMetrics",
+    "Column",
+    "Counts",
+    "Histogram",
+    "KsResult",
+    "NumericBins",
+    "Stage",
+    "anytime_p",
+    "bad_event_e_value",
+    "benjamini_hochberg",
+    "bins_from_json",
+    "bins_to_json",
+    "chi_squared",
+    "chi_squared_from_counts",
+    "classification_metrics",
+    "coarsen",
+    "combine",
+    "ks_from_counts",
+    "ks_two_sample",
+    "metrics_from_confusion",
+    "paired_e_value",
+    "psi",
+    "psi_from_counts",
+    "psi_noise",
+    "rate_e_value",
+    "wilson_interval",
+]

@@ -1,0 +1,145 @@
+"""Population stability index: how far a distribution has moved from its reference."""
+
+from typing import Literal
+
+import numpy as np
+
+from mlops_dagster.errors import InvalidInputError
+from mlops_dagster.statistics.bins import (
+    MISSING,
+    Bins,
+    CategoricalBins,
+    Column,
+    Counts,
+    NumericBins,
+    as_objects,
+    is_missing,
+)
+from mlops_dagster.statistics.histograms import Histogram
+
+
+def psi(reference: Column, current: Column, *, bins: int = 10) -> float:
+    """The population stability index of two samples, of numbers or of strings.
+
+        PSI = sum over groups of (q - p) * ln(q / p)
+
+    with p and q the shares of the reference and of the current sample in the group. In nats, 0 for equal
+    shares, no upper bound; by convention stable below 0.1 and shifted above 0.25. Small samples have a PSI by
+    chance alone: compare with `psi_noise`.
+
+    The groups are at most `bins` intervals between quantiles of the reference; of strings, the most frequent
+    `bins - 1` and the rest. Missing values are a group of their own, and so are strings that the reference does
+    not have. A group that only one sample has would make the PSI infinite: the other sample is then taken to have
+    half an observation in it. A group that neither has does not count.
+
+    Raises InvalidInputError for an empty sample, and for numbers against strings.
+
+    >>> round(psi(["a"] * 50 + ["b"] * 50, ["a"] * 75 + ["b"] * 25), 4)  # 0.25 ln 1.5 - 0.25 ln 0.5
+    0.2747
+    >>> psi([1.0, 2.0, None], [1.0, 2.0, None])
+    0.0
+
+    Source: B. Yurdakul, Statistical Properties of Population Stability Index, Western Michigan University 2018.
+    """
+    kinds = {kind for kind in (_kind(reference), _kind(current)) if kind is not None}
+    if len(kinds) == 2:
+        raise InvalidInputError("the PSI compares numbers with numbers or strings with strings, not one with the other")
+    fitted: Bins = CategoricalBins.fit(reference) if "text" in kinds else NumericBins.fit(reference, cells=bins)
+    return psi_from_counts(Histogram.of(fitted, reference), Histogram.of(fitted, current), bins=bins)
+
+
+def psi_from_counts(reference: Histogram, current: Histogram, *, bins: int = 10) -> float:
+    """The population stability index of two histograms over the same bins: see `psi`.
+
+    The fine cells are merged into the groups by `coarsen`.
+
+    >>> fine = NumericBins.fit(range(1000))
+    >>> round(psi_from_counts(Histogram.of(fine, range(1000)), Histogram.of(fine, range(500, 1000))), 3)
+    2.626
+    """
+    before, after = coarsen(reference, current, bins)
+    p = np.maximum(before, 0.5) / before.sum()
+    q = np.maximum(after, 0.5) / after.sum()
+    return float(np.sum((q - p) * np.log(q / p)))
+
+
+def coarsen(reference: Histogram, current: Histogram, bins: int = 10) -> tuple[Counts, Counts]:
+    """The counts of both in the groups that the PSI compares: first the missing, then in the order of the cells.
+
+    Neighbouring cells on the line are merged until each group holds about 1 / `bins` of the reference; of
+    categories, the most frequent `bins - 1` stay and the rest is one group, while a category that has no cell
+    stays by itself at the end. No more cells than `bins` are not merged. Groups that are empty in both are
+    left out, so the length is the number of groups for `psi_noise`.
+
+    Raises InvalidInputError for histograms over different bins, and for one without any count.
+
+    >>> fine = NumericBins(edges=(1.0, 2.0, 3.0))
+    >>> reference, current = Histogram.of(fine, [0, 1, 2, 3]), Histogram.of(fine, [3, 3, 3, None])
+    >>> [counts.tolist() for counts in coarsen(reference, current, bins=2)]
+    [[0, 2, 2], [1, 0, 3]]
+    """
+    if bins < 2:
+        raise InvalidInputError(f"the PSI needs two or more bins, got {bins}")
+    if reference.bins != current.bins:
+        raise InvalidInputError("histograms over different bins do not compare; count both over the same bins")
+    if reference.total == 0 or current.total == 0:
+        raise InvalidInputError(f"no values to compare: {reference.total} in the reference, {current.total} now")
+    groups = _groups(reference, bins)
+    before = np.bincount(groups, weights=reference.counts).astype(np.int64)
+    after = np.bincount(groups, weights=current.counts).astype(np.int64)
+    seen = (before + after) > 0
+    return before[seen], after[seen]
+
+
+def psi_noise(groups: int, n: int, m: int, *, alpha: float = 0.01) -> float:
+    """The PSI that two samples of one distribution, of n and m values, exceed with probability `alpha` only.
+
+        quantile of chi-squared with (groups - 1) degrees of freedom, at 1 - alpha, times (1/n + 1/m)
+
+    A PSI over its limit but below this is not a signal. The approximation is good once the groups hold ten or
+    more values each, and values are independent: flights of one hour share one weather, so their visibility is not.
+
+    Raises InvalidInputError unless groups, n and m are positive and 0 < alpha < 1.
+
+    >>> round(psi_noise(10, 1000, 1000), 4)  # the quantile is 21.666
+    0.0433
+    >>> psi_noise(1, 1000, 1000)  # a single group always has the share 1
+    0.0
+
+    Source: B. Yurdakul, Statistical Properties of Population Stability Index, Western Michigan University 2018.
+    """
+    if groups < 1 or n < 1 or m < 1 or not 0 < alpha < 1:
+        raise InvalidInputError(
+            f"groups, n and m must be positive and alpha between 0 and 1, got {groups}, {n}, {m}, {alpha}"
+        )
+    if groups == 1:
+        return 0.0
+    from scipy.special import chdtri
+
+    return float(chdtri(groups - 1, alpha)) * (1 / n + 1 / m)
+
+
+def _groups(reference: Histogram, bins: int) -> Counts:
+    """The group of each cell; group 0 is the missing alone."""
+    cells = np.arange(reference.bins.size)
+    if isinstance(reference.bins, NumericBins):
+        line = reference.counts[MISSING + 1 :]
+        if len(line) > bins and line.sum() > 0:
+            middle = np.cumsum(line) - line / 2  # of the cell, in values of the reference
+            cells[MISSING + 1 :] = 1 + np.minimum(middle * bins / line.sum(), bins - 1).astype(np.int64)
+        return cells
+    known = reference.counts[MISSING + 1 : reference.bins.other]
+    if len(known) > bins:
+        rare = np.argsort(-known, kind="stable")[bins - 1 :] + MISSING + 1
+        cells[rare] = rare.min()
+    return cells
+
+
+def _kind(column: Column) -> Literal["numeric", "text"] | None:
+    """What the column holds; None when nothing but missing values."""
+    if np.asarray(column).dtype.kind in "biuf":
+        return "numeric"
+    present = [value for value in as_objects(column) if not is_missing(value)]
+    if not present:
+        return None
+    return "text" if isinstance(present[0], str) else "numeric"
