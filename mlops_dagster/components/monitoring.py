@@ -3,6 +3,7 @@
 from datetime import timedelta
 
 import dagster as dg
+from dagster._core.definitions.unresolved_asset_job_definition import UnresolvedAssetJobDefinition  # no public name
 
 from mlops_dagster.components.partitions import daily, hourly, missing_range, weekly, windows
 from mlops_dagster.components.platform import Platform
@@ -53,9 +54,9 @@ def _prediction_batch(spec: ModelSpec) -> dg.AssetsDefinition:
         check_specs=[suite_passes],
         description="The predictions of an hour, from the log. `drift_report` follows.",
     )
-    def prediction_batch(  # type: ignore[type-arg]  # Dagster refuses the parameter beside check_specs
+    def prediction_batch(
         context: dg.AssetExecutionContext, platform: Platform
-    ) -> dg.MaterializeResult:
+    ) -> dg.MaterializeResult:  # type: ignore[type-arg]  # Dagster refuses the parameter beside check_specs
         house = platform.house(spec)
         hours = windows(context)
         since, until = hours[0][1], hours[-1][2]
@@ -104,9 +105,9 @@ def _drift_report(spec: ModelSpec) -> dg.AssetsDefinition:
         description="PSI of each feature and KS of the score, trailing 24 h against the champion's baseline. "
         "A verdict of `retrain` starts the retraining job.",
     )
-    def drift_report(  # type: ignore[type-arg]  # Dagster refuses the parameter beside check_specs
+    def drift_report(
         context: dg.AssetExecutionContext, platform: Platform
-    ) -> dg.MaterializeResult:
+    ) -> dg.MaterializeResult:  # type: ignore[type-arg]  # Dagster refuses the parameter beside check_specs
         house = platform.house(spec)
         hours = windows(context)
         verdicts: dict[str, int] = {}
@@ -187,7 +188,7 @@ def _label_drift(spec: ModelSpec) -> dg.AssetsDefinition:
     return label_drift
 
 
-def _job(spec: ModelSpec, name: str, asset: str, description: str) -> dg.JobDefinition:
+def _job(spec: ModelSpec, name: str, asset: str, description: str) -> UnresolvedAssetJobDefinition:
     return dg.define_asset_job(
         f"{spec.prefix}_{name}",
         selection=dg.AssetSelection.assets(spec.key(asset)),

@@ -52,6 +52,7 @@ def _training_set(spec: ModelSpec) -> dg.AssetsDefinition:
         trainer = load_trainer(spec.trainer)
         end = config.time(platform)
         frame = trainer.training_set(end - timedelta(days=spec.training.window_days), end)
+        shares = frame["label"].value_counts(normalize=True)
         return dg.MaterializeResult(
             value=TrainingSet(frame, as_of=end, trigger=config.trigger, reason=config.reason),
             metadata={
@@ -60,7 +61,7 @@ def _training_set(spec: ModelSpec) -> dg.AssetsDefinition:
                 "window_days": spec.training.window_days,
                 "trigger": config.trigger,
                 "reason": config.reason,
-                "label_shares": dg.MetadataValue.json(frame["label"].value_counts(normalize=True).round(4).to_dict()),
+                "label_shares": {str(label): round(share, 4) for label, share in shares.items()},
             },
         )
 

@@ -99,7 +99,8 @@ def scores_of(
 ) -> npt.NDArray[np.float64]:
     """The score of each row as `ModelSchema` defines it; `probabilities` is (rows, classes), float64 in [0, 1]."""
     if len(schema.classes) > 2:
-        return probabilities.max(axis=1)
+        highest: npt.NDArray[np.float64] = probabilities.max(axis=1)
+        return highest
     return probabilities[:, list(estimator.classes_).index(schema.classes[-1])]
 
 

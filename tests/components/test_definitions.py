@@ -32,7 +32,7 @@ def described(definitions: dg.Definitions) -> dict[str, object]:
             s.name: [s.cron_schedule, s.job_name] for s in sorted(repository.schedule_defs, key=lambda s: s.name)
         },
         "sensors": {
-            s.name: [s.minimum_interval_seconds, sorted(job.name for job in s.jobs)]
+            s.name: [s.minimum_interval_seconds, sorted(target.job_name for target in s.targets)]
             for s in sorted(repository.sensor_defs, key=lambda s: s.name)
         },
     }
