@@ -9,7 +9,7 @@ from functools import cached_property
 
 from mlops_dagster.errors import ModelNotFoundError, VersionNotFoundError
 from mlops_dagster.registry import Deployment, ModelRegistry
-from mlops_dagster.rollout import RolloutPolicy, RolloutStore
+from mlops_dagster.rollout import Rollout, RolloutPolicy, RolloutStore
 from mlops_dagster.schema import ModelSchema
 from mlops_dagster.serving.loader import Loader
 from mlops_dagster.serving.models import LoadedModel
@@ -26,7 +26,8 @@ class InForce:
     deployment: Deployment
     versions: Mapping[str, LoadedModel]
     """Those in memory, the warm previous champion among them."""
-    policy: RolloutPolicy
+    rollout: Rollout | None
+    """The one that runs."""
     unavailable: str | None = None
     """Why nobody can answer, where there should be a champion."""
 
@@ -34,6 +35,11 @@ class InForce:
     def features(self) -> frozenset[str]:
         """What any of the versions takes."""
         return frozenset(name for version in self.versions.values() for name in version.schema.names)
+
+    @cached_property
+    def policy(self) -> RolloutPolicy:
+        """Of the running rollout. A canary that was set by hand has none: the defaults compare it on all requests."""
+        return self.rollout.policy if self.rollout is not None else RolloutPolicy()
 
     @property
     def paired_share(self) -> float:
@@ -68,7 +74,7 @@ class Deployments:
             raise ModelNotFoundError(f"no model {model!r} is served here; served: {sorted(self._in_force)}") from None
 
     def policy(self, model: str) -> RolloutPolicy:
-        """Of the running rollout; else the defaults."""
+        """Of the running rollout; else, as for a model that is not served any more, the defaults."""
         in_force = self._in_force.get(model)
         return in_force.policy if in_force is not None else RolloutPolicy()
 
@@ -131,21 +137,16 @@ class Deployments:
         roles = (wanted.champion, wanted.canary, *wanted.shadows, wanted.previous, champion_now)
         names = {name for name in roles if name is not None}
         versions = {name: loaded for name in names if (loaded := self._loader.ready(model, name)) is not None}
-        policy = self._read_policy(wanted)
+        rollout = self._rollouts.active(model) if wanted.canary or wanted.shadows else None
         with self._changing:
             deployment = without(reachable(wanted, versions, champion_now), self._cut_off)
             unavailable = self._unavailable(wanted) if deployment.champion is None else None
-            self._in_force[model] = InForce(deployment, versions, policy, unavailable)
+            self._in_force[model] = InForce(deployment, versions, rollout, unavailable)
         if deployment == wanted and self._acknowledged.get(model) != wanted.epoch:
             self._registry.acknowledge(model, self._process, wanted.epoch)
             self._acknowledged[model] = wanted.epoch
             self._telemetry.in_force(model, wanted.epoch)
         self._loader.forget(model, {*names, *self._named.get(model, ())})
-
-    def _read_policy(self, wanted: Deployment) -> RolloutPolicy:
-        rollout = self._rollouts.active(wanted.model) if wanted.canary or wanted.shadows else None
-        # A canary that was set by hand has no policy: the defaults compare it on all requests.
-        return rollout.policy if rollout is not None else RolloutPolicy()
 
     def _unavailable(self, wanted: Deployment) -> str | None:
         if wanted.champion is None:

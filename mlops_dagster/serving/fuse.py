@@ -3,9 +3,10 @@
 import logging
 
 from mlops_dagster.clock import Clock
+from mlops_dagster.errors import RefusedError
 from mlops_dagster.predictions import Rollups
 from mlops_dagster.registry import ModelRegistry
-from mlops_dagster.rollout import Decision, Outcome, RolloutStore, collect, decide
+from mlops_dagster.rollout import Decision, Outcome, Rollout, collect, decide
 from mlops_dagster.serving.deployments import Deployments
 from mlops_dagster.serving.telemetry import Telemetry
 
@@ -20,16 +21,9 @@ class Fuse:
     """
 
     def __init__(
-        self,
-        registry: ModelRegistry,
-        rollouts: RolloutStore,
-        rollups: Rollups,
-        deployments: Deployments,
-        clock: Clock,
-        telemetry: Telemetry,
+        self, registry: ModelRegistry, rollups: Rollups, deployments: Deployments, clock: Clock, telemetry: Telemetry
     ) -> None:
         self._registry = registry
-        self._rollouts = rollouts
         self._rollups = rollups
         self._deployments = deployments
         self._clock = clock
@@ -39,25 +33,29 @@ class Fuse:
     def check(self) -> None:
         """Judge every running canary on the rollups as they are."""
         for model in self._deployments.models():
-            canary = self._deployments.get(model).deployment.canary
-            if canary is not None:
-                self._judge(model, canary)
+            in_force = self._deployments.get(model)
+            canary, rollout = in_force.deployment.canary, in_force.rollout
+            if canary is not None and rollout is not None and rollout.challenger == canary:
+                self._judge(rollout)
         for (model, version), decision in list(self._withdrawals.items()):
-            self._registry.withdraw(
-                self._registry.get(model, version),
-                reason=f"fuse: {decision.reason}",
-                evidence={"decision": decision.to_json()},
-            )
+            self._withdraw(model, version, decision)
             del self._withdrawals[model, version]
 
-    def _judge(self, model: str, canary: str) -> None:
-        rollout = self._rollouts.active(model)
-        if rollout is None or rollout.challenger != canary:
-            return
-        now = self._clock.now()
+    def _judge(self, rollout: Rollout) -> None:
+        model, canary, now = rollout.model, rollout.challenger, self._clock.now()
         decision = decide(rollout.policy, rollout, collect(self._rollups, rollout, now), now)
         if decision.outcome is Outcome.ROLLBACK:
             self._deployments.cut_off(model)
             self._telemetry.tripped(model)
             self._withdrawals[model, canary] = decision
             logger.warning("fuse: %s %s takes no more traffic: %s", model, canary, decision.reason)
+
+    def _withdraw(self, model: str, version: str, decision: Decision) -> None:
+        try:
+            self._registry.withdraw(
+                self._registry.get(model, version), reason=f"fuse: {decision.reason}", evidence=decision.summary()
+            )
+        except RefusedError:
+            logger.exception(
+                "fuse: %s %s has changed its stage meanwhile, and is left to whoever did that", model, version
+            )

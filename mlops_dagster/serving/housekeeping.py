@@ -53,10 +53,8 @@ class Housekeeping:
         key = (model, version)
         if key not in self._bins:
             baseline = self._house.registry.get(model, version).baseline
-            self._bins[key] = baseline and {
-                **{name: histogram.bins for name, histogram in baseline.features.items()},
-                "score": baseline.score.bins,
-            }
+            histograms = {} if baseline is None else {**baseline.features, "score": baseline.score}
+            self._bins[key] = {name: histogram.bins for name, histogram in histograms.items()} or None
         return self._bins[key]
 
     def _slow_ms(self, model: str) -> float:

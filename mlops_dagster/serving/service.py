@@ -39,7 +39,7 @@ class Service:
         self.house = house = House(settings, clock, actor="data plane")
         self.loader = Loader(house.registry, self.telemetry)
         self.deployments = Deployments(self.process, house.registry, house.rollouts, self.loader, self.telemetry)
-        fuse = Fuse(house.registry, house.rollouts, house.rollups, self.deployments, clock, self.telemetry)
+        fuse = Fuse(house.registry, house.rollups, self.deployments, clock, self.telemetry)
         self._scorer = Scorer(self.process, house.spool, self.telemetry)
         self.plane = DataPlane(self.process, house, self.deployments, self._scorer, self.telemetry)
         self.housekeeping = Housekeeping(house, self.deployments, fuse, self._scorer.off_path, self.telemetry)

@@ -1,0 +1,111 @@
+"""Batches: one piece of work for many, and no harm from a bad neighbour."""
+
+import asyncio
+import threading
+from collections.abc import Sequence
+from concurrent.futures import ThreadPoolExecutor
+
+import numpy as np
+import numpy.typing as npt
+import pandas as pd
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+from mlops_dagster.errors import ModelFailedError
+from mlops_dagster.schema import Feature, ModelSchema
+from mlops_dagster.serving.batching import Batcher, score_together
+from mlops_dagster.serving.models import LoadedModel, Scores
+
+SCHEMA = ModelSchema(features=(Feature(name="a", kind="numeric"),), classes=("no", "yes"))
+
+
+class Picky:
+    """Says yes to positive numbers and raises if one is 13. Its classes stand in the order of the alphabet."""
+
+    classes_ = ("no", "yes")
+
+    def __init__(self) -> None:
+        self.calls = 0
+
+    def predict_proba(self, rows: pd.DataFrame) -> npt.NDArray[np.float64]:
+        self.calls += 1
+        if (rows["a"] == 13).any():
+            raise ValueError("thirteen")
+        positive = (rows["a"] > 0).to_numpy().astype(float)
+        return np.column_stack([1 - positive, positive])
+
+
+def test_jobs_that_come_while_a_batch_is_at_work_make_one_batch() -> None:
+    batches: list[list[int]] = []
+    go_on = threading.Event()
+
+    def work(jobs: list[int]) -> Sequence[int | Exception]:
+        batches.append(jobs)
+        go_on.wait(10)
+        return [job * 2 for job in jobs]
+
+    async def run() -> list[int]:
+        batcher: Batcher[int, int] = Batcher(work, ThreadPoolExecutor(1))
+        first = asyncio.create_task(batcher.submit(0))
+        while not batches:
+            await asyncio.sleep(0)
+        rest = [asyncio.create_task(batcher.submit(job)) for job in range(1, 10)]
+        await asyncio.sleep(0)
+        go_on.set()
+        return list(await asyncio.gather(first, *rest))
+
+    assert asyncio.run(run()) == [job * 2 for job in range(10)]
+    assert batches == [[0], list(range(1, 10))]
+
+
+def test_an_error_goes_to_its_own_caller_and_one_of_the_work_to_all() -> None:
+    def work(jobs: list[int]) -> Sequence[int | Exception]:
+        if 0 in jobs:
+            raise OSError("disk")
+        return [ValueError(job) if job == 2 else job for job in jobs]
+
+    async def run(jobs: list[int]) -> list[int | BaseException]:
+        batcher: Batcher[int, int] = Batcher(work, ThreadPoolExecutor(1))
+        return await asyncio.gather(*map(batcher.submit, jobs), return_exceptions=True)
+
+    one, two, three = asyncio.run(run([1, 2, 3]))
+    assert (one, three) == (1, 3)
+    assert isinstance(two, ValueError)
+    assert all(isinstance(error, OSError) for error in asyncio.run(run([0, 1])))
+
+
+@settings(deadline=None)
+@given(st.lists(st.lists(st.sampled_from([-1.0, 1.0, 13.0]), min_size=1, max_size=3), min_size=1, max_size=12))
+def test_a_poisoned_request_fails_alone(requests: list[list[float]]) -> None:
+    estimator = Picky()
+    outcomes = score_together(LoadedModel("1.0.0", SCHEMA, estimator), [{"a": values} for values in requests])
+    for values, outcome in zip(requests, outcomes, strict=True):
+        if 13.0 in values:
+            assert isinstance(outcome, ModelFailedError)
+            assert "thirteen" in str(outcome)
+        else:
+            assert outcome == Scores(["yes" if v > 0 else "no" for v in values], [float(v > 0) for v in values])
+    poisoned = sum(13.0 in values for values in requests)
+    assert estimator.calls <= 1 + 2 * poisoned * (len(requests).bit_length())
+
+
+def test_the_score_is_that_of_the_last_class_of_the_schema_whatever_the_order_of_the_estimator() -> None:
+    turned = ModelSchema(features=SCHEMA.features, classes=("yes", "no"))
+    assert LoadedModel("1.0.0", turned, Picky()).predict({"a": [1.0]}) == Scores(["yes"], [0.0])
+
+
+def test_a_model_that_returns_the_wrong_shape_has_failed() -> None:
+    class Short(Picky):
+        def predict_proba(self, rows: pd.DataFrame) -> npt.NDArray[np.float64]:
+            return super().predict_proba(rows)[1:]
+
+    with pytest.raises(ModelFailedError, match=r"returned \(1, 2\) probabilities for 2 rows"):
+        LoadedModel("1.0.0", SCHEMA, Short()).predict({"a": [1.0, 2.0]})
+
+
+def test_an_estimator_that_does_not_fit_its_schema_is_not_loaded() -> None:
+    with pytest.raises(ModelFailedError, match="tells"):
+        LoadedModel("1.0.0", ModelSchema(features=SCHEMA.features, classes=("a", "b")), Picky())
+    with pytest.raises(ModelFailedError, match="no predict_proba"):
+        LoadedModel("1.0.0", SCHEMA, object())

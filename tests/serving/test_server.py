@@ -1,0 +1,285 @@
+"""A real data plane over HTTP. Each test has a model of its own; one server serves them all."""
+
+import time
+from concurrent.futures import ThreadPoolExecutor
+from dataclasses import replace
+from datetime import timedelta
+from typing import Any
+
+import pyarrow as pa
+import pytest
+
+from mlops_dagster.clock import SystemClock
+from mlops_dagster.registry import Stage
+from mlops_dagster.rollout import Phase, RolloutPolicy
+from tests.serving.conftest import NOW, SCHEMA, WIDER, Models, Server, acknowledged, eventually, make_frame, request
+
+INPUTS: list[Any] = request()["inputs"]  # type: ignore[assignment]  # the value is a list
+MINUTE = timedelta(minutes=1)
+
+
+def logged(models: Models, model: str, *columns: str) -> list[dict[str, Any]]:
+    roles = ("champion", "canary", "shadow", "paired", "named", "none")
+    now = SystemClock().now()
+    table: pa.Table = models.house.log.read(model, now - 60 * MINUTE, now + MINUTE, list(columns), roles)
+    rows: list[dict[str, Any]] = table.to_pylist()
+    return rows
+
+
+def outputs(answer: dict[str, Any]) -> dict[str, list[Any]]:
+    return {output["name"]: output["data"] for output in answer["outputs"]}
+
+
+def test_infer_answers_as_the_estimator_does_and_logs_what_it_was_given(server: Server, models: Models) -> None:
+    champion = models.champion("infer")
+    server.wait_in_force(models.house, "infer")
+    rows = make_frame(SCHEMA, 20)
+    content = {
+        "inputs": [
+            {"name": "delay", "shape": [20], "datatype": "FP64", "data": rows["delay"].tolist()},
+            {"name": "distance", "shape": [20, 1], "datatype": "FP64", "data": rows["distance"].tolist()},
+            {"name": "carrier", "shape": [20], "datatype": "BYTES", "data": rows["carrier"].tolist()},
+        ]
+    }
+    answer = server.post("/v2/models/infer/infer", content).json()
+    expected = models.house.registry.load(champion)
+    assert (answer["model_name"], answer["model_version"]) == ("infer", "1.0.0")
+    assert answer["parameters"] == {"role": "champion"}
+    assert outputs(answer)["label"] == expected.predict(rows).tolist()
+    late = expected.classes_.tolist().index("late")
+    assert outputs(answer)["score"] == pytest.approx(expected.predict_proba(rows)[:, late], abs=1e-12)
+
+    server.flush()
+    columns = ("prediction_id", "row", "feature_delay", "feature_carrier", "prediction", "score", "status", "version")
+    by_row = sorted(logged(models, "infer", *columns), key=lambda row: row["row"])
+    assert [row["prediction_id"] for row in by_row] == outputs(answer)["prediction_id"]
+    assert [row["feature_delay"] for row in by_row] == rows["delay"].tolist()
+    assert [row["feature_carrier"] for row in by_row] == rows["carrier"].tolist()
+    assert [row["score"] for row in by_row] == outputs(answer)["score"]
+    assert {(row["status"], row["version"]) for row in by_row} == {("ok", "1.0.0")}
+
+
+def test_metadata_health_and_metrics(server: Server, models: Models) -> None:
+    models.champion("described")
+    server.wait_in_force(models.house, "described")
+    assert server.client.get("/v2").json()["name"] == "mlops_dagster"
+    assert server.client.get("/v2/health/live").json() == {"live": True}
+    described = server.client.get("/v2/models/described").json()
+    assert described["versions"] == ["1.0.0"]
+    assert [(entry["name"], entry["datatype"]) for entry in described["inputs"]] == [
+        ("delay", "FP64"),
+        ("distance", "FP64"),
+        ("carrier", "BYTES"),
+    ]
+    assert server.client.get("/v2/models/described/ready").json()["ready"]
+    server.infer("described")
+    metrics = server.client.get("/metrics").text
+    assert 'mlops_requests_total{model="described",role="champion",status="ok",version="1.0.0"} 1.0' in metrics
+    epoch = models.house.registry.deployment("described").epoch
+    assert f'mlops_deployment_epoch{{model="described"}} {epoch}.0' in metrics
+
+
+@pytest.mark.parametrize(
+    ("path", "code"),
+    [
+        ("/v2/models/nobody/infer", "model_not_found"),
+        ("/v2/models/known/versions/9.9.9/infer", "version_not_found"),
+        ("/v2/nothing", "not_found"),
+    ],
+)
+def test_what_is_not_there_is_a_404_with_its_code(server: Server, models: Models, path: str, code: str) -> None:
+    if path.startswith("/v2/models/known") and "known" not in models.house.registry.models():
+        models.champion("known")
+        server.wait_in_force(models.house, "known")
+    answer = server.post(path, request())
+    assert (answer.status_code, answer.json()["code"]) == (404, code)
+
+
+def test_a_named_version_bypasses_the_split_and_is_no_evidence(server: Server, models: Models) -> None:
+    models.champion("named")
+    models.register("named", "1.1.0", threshold=30.0)
+    models.canary("named", "1.2.0", 0.5)
+    server.wait_in_force(models.house, "named")
+    by_path = server.post("/v2/models/named/versions/1.1.0/infer", request(delay=25.0)).json()
+    by_parameter = server.infer("named", delay=25.0, parameters={"version": "1.1.0"}).json()
+    forced = server.infer("named", parameters={"arm": "canary"}).json()
+    assert by_path["model_version"] == by_parameter["model_version"] == "1.1.0"
+    assert outputs(by_path)["label"] == ["on_time"]
+    assert forced["model_version"] == "1.2.0"
+    server.flush()
+    assert {row["role"] for row in logged(models, "named", "role")} == {"named"}
+
+
+@pytest.mark.parametrize(
+    ("change", "reason"),
+    [
+        ({"inputs": INPUTS[:2]}, "'carrier' is missing"),
+        ({"inputs": [{**INPUTS[0], "data": ["late"]}, *INPUTS[1:]]}, "value 'late', which is not FP64"),
+        ({"inputs": [*INPUTS, {**INPUTS[0], "name": "x"}]}, "unknown features ['x']"),
+        ({"parameters": {"event_time": "2013-01-01T00:00:00Z"}, **request()}, "MLOPS_ACCEPT_EVENT_TIME"),
+        ({}, "no `inputs`"),
+    ],
+)
+def test_bad_input_is_refused_with_the_reason_and_logged(
+    server: Server, models: Models, change: dict[str, object], reason: str
+) -> None:
+    model = "refusing"
+    if model not in models.house.registry.models():
+        models.champion(model)
+        server.wait_in_force(models.house, model)
+    answer = server.post(f"/v2/models/{model}/infer", change)
+    assert answer.status_code == 400
+    assert reason in answer.json()["error"]
+    server.flush()
+    last = logged(models, model, "status", "role", "error", "event_time")[-1]
+    assert (last["status"], last["role"], last["error"]) == ("rejected", "none", answer.json()["error"])
+
+
+def test_a_poisoned_row_fails_alone_and_counts_against_its_version(server: Server, models: Models) -> None:
+    models.champion("poisoned")
+    server.wait_in_force(models.house, "poisoned")
+    carriers = ["AA"] * 15 + ["unheard of"] + ["UA"] * 16
+    with ThreadPoolExecutor(len(carriers)) as pool:
+        answers = list(pool.map(lambda carrier: server.infer("poisoned", carrier=carrier), carriers))
+    assert [answer.status_code for answer in answers] == [200] * 15 + [500] + [200] * 16
+    assert answers[15].json()["code"] == "model_failed"
+    assert "unheard of" in answers[15].json()["error"]
+    server.flush()
+    now = SystemClock().now()
+    (events,) = models.house.rollups.events("poisoned", now - 60 * MINUTE, now + MINUTE)
+    assert (events.version, events.role, events.requests, events.errors) == ("1.0.0", "champion", 32, 1)
+    failed = [row for row in logged(models, "poisoned", "status", "feature_carrier") if row["status"] == "failed"]
+    assert [row["feature_carrier"] for row in failed] == ["unheard of"]
+
+
+def test_the_other_arm_and_the_shadows_score_every_request(server: Server, models: Models) -> None:
+    models.champion("paired")
+    models.canary("paired", "1.1.0", 0.5, threshold=30.0)
+    models.house.registry.transition(models.register("paired", "1.2.0"), Stage.SHADOW)
+    server.wait_in_force(models.house, "paired")
+    keys = [f"customer {number}" for number in range(40)]
+
+    def ask(key: str) -> dict[str, Any]:
+        answer: dict[str, Any] = server.infer("paired", delay=25.0, parameters={"routing_key": key}).json()
+        return answer
+
+    with ThreadPoolExecutor(8) as pool:
+        answers = list(pool.map(ask, keys * 2))
+    roles = [answer["parameters"]["role"] for answer in answers]
+    assert roles[:40] == roles[40:], "a key stays in its arm"
+    assert {"champion", "canary"} == set(roles)
+
+    result = server.flush()
+    rows = logged(models, "paired", "prediction_id", "role", "version", "weight", "key", "prediction")
+    by_prediction = {answer["id"]: {"answer": answer} for answer in answers}
+    for row in rows:
+        by_prediction[row["prediction_id"]][row["role"]] = row
+    for scorings in by_prediction.values():
+        answered = scorings["answer"]["parameters"]["role"]
+        other = {"champion": "1.1.0", "canary": "1.0.0"}[answered]
+        assert set(scorings) == {"answer", answered, "paired", "shadow"}
+        assert (scorings["paired"]["version"], scorings["paired"]["weight"]) == (other, 0.5)
+        assert scorings["paired"]["prediction"] == {"1.0.0": "late", "1.1.0": "on_time"}[other]
+        assert scorings["shadow"]["version"] == "1.2.0"
+    assert len(rows) == 3 * len(answers)
+    assert result["answered"] <= result["logged"]
+
+    late = [{"prediction_id": answer["id"], "label": "late"} for answer in answers]
+    assert server.post("/v1/models/paired/feedback", {"labels": late}).json()["accepted"] == 80
+    server.flush()
+    now = SystemClock().now()
+    pairs = models.house.rollups.paired("paired", "1.0.0", "1.1.0", now - 60 * MINUTE, now + MINUTE)
+    assert (pairs.wins, pairs.losses, pairs.ties) == (0, 80, 0)
+
+
+def test_feedback_tells_the_unknown_from_the_known(server: Server, models: Models) -> None:
+    models.champion("labelled")
+    server.wait_in_force(models.house, "labelled")
+    path, known = "/v1/models/labelled/feedback", server.infer("labelled").json()["id"]
+
+    def send(*labels: tuple[str, str]) -> Any:
+        return server.post(path, {"labels": [{"prediction_id": name, "label": label} for name, label in labels]})
+
+    assert send((known, "late"), ("?", "late")).json() == {"accepted": 1, "corrections": 0, "unknown": ["?"]}
+    assert send((known, "on_time")).json() == {"accepted": 1, "corrections": 1, "unknown": []}
+    assert (send(("?", "late")).status_code, send(("?", "late")).json()["code"]) == (404, "prediction_not_found")
+    assert server.post(path, {"labels": [{"prediction_id": known}]}).status_code == 400
+    assert server.post(path, {"labels": []}).json()["code"] == "invalid_input"
+
+
+def test_what_only_the_canary_refuses_is_the_canarys_failure(server: Server, models: Models) -> None:
+    models.champion("wider")
+    models.canary("wider", "1.1.0", 1.0, schema=WIDER)
+    server.wait_in_force(models.house, "wider")
+    answer = server.infer("wider")
+    assert (answer.status_code, answer.json()["code"]) == (500, "model_failed")
+    assert "'gate' is missing" in answer.json()["error"]
+    server.flush()
+    rows = logged(models, "wider", "role", "version", "status")
+    assert {(row["role"], row["version"], row["status"]) for row in rows} == {
+        ("canary", "1.1.0", "failed"),
+        ("paired", "1.0.0", "ok"),
+    }
+
+
+def test_a_rollback_is_in_force_within_half_a_second(server: Server, models: Models) -> None:
+    registry = models.house.registry
+    champion = models.champion("rolled")
+    registry.transition(models.register("rolled", "2.0.0", threshold=30.0), Stage.PRODUCTION)
+    canary = models.canary("rolled", "2.1.0", 1.0)
+    server.wait_in_force(models.house, "rolled")
+    assert server.infer("rolled").json()["model_version"] == "2.1.0"
+
+    def in_force_after(epoch: int) -> float:
+        begin = time.monotonic()
+        eventually(lambda: (server.address["process"], epoch) in acknowledged(models.house, "rolled"))
+        return time.monotonic() - begin
+
+    assert in_force_after(registry.withdraw(canary, reason="bad").epoch) < 0.5
+    assert server.infer("rolled").json()["model_version"] == "2.0.0"
+    assert in_force_after(registry.rollback("rolled", reason="worse").epoch) < 0.5
+    assert server.infer("rolled").json()["model_version"] == champion.version
+
+
+def test_a_corrupted_canary_is_reported_and_the_champion_goes_on(server: Server, models: Models) -> None:
+    models.champion("corrupt")
+    server.wait_in_force(models.house, "corrupt")
+    registered = models.register("corrupt", "1.1.0")
+    digest = registered.digest.removeprefix("folder-")
+    (stored,) = [path for path in models.house.settings.artifacts_path.rglob(f"*{digest[2:]}*") if path.is_file()]
+    stored.chmod(0o644)
+    stored.write_bytes(stored.read_bytes()[:-1] + b"?")
+    models.house.registry.transition(registered, Stage.CANARY, weight=1.0)
+
+    path = "/v2/models/corrupt/versions/1.1.0/ready"
+    answer = eventually(lambda: a if "not in memory" not in (a := server.client.get(path)).text else None)
+    assert answer.status_code == 503
+    assert "1.1.0" in answer.json()["version"]
+    assert digest[:12] in answer.json()["error"]
+    assert 'mlops_version_ready{model="corrupt",version="1.1.0"} 0.0' in server.client.get("/metrics").text
+    assert server.infer("corrupt").json()["model_version"] == "1.0.0"
+    assert server.client.get("/v2/models/corrupt/ready").status_code == 200
+    epoch = models.house.registry.deployment("corrupt").epoch
+    assert (server.address["process"], epoch) not in acknowledged(models.house, "corrupt")
+
+
+def test_the_fuse_cuts_off_a_canary_that_is_proven_bad(server: Server, models: Models) -> None:
+    house = models.house
+    models.champion("fused")
+    registered = models.register("fused", "1.1.0", schema=WIDER)
+    rollout = house.rollouts.start(
+        "fused", "1.0.0", "1.1.0", RolloutPolicy(), house.registry.deployment("fused").epoch, NOW
+    )
+    house.registry.transition(registered, Stage.CANARY, weight=0.5)
+    house.rollouts.change(rollout.id, lambda seen: replace(seen, phase=Phase.CANARY, step=1, weight=0.5))
+    server.wait_in_force(house, "fused")
+    for _ in range(100):
+        server.infer("fused")
+    proven_at = time.monotonic()
+    eventually(lambda: house.registry.get("fused", "1.1.0").rolled_back)
+    assert time.monotonic() - proven_at < 3
+    last = house.registry.history("fused")[-1]
+    assert last.reason.startswith("fuse: proven worse")
+    assert last.evidence
+    assert {server.infer("fused").json()["model_version"] for _ in range(10)} == {"1.0.0"}
+    assert 'mlops_fuse_trips_total{model="fused"} 1.0' in server.client.get("/metrics").text
