@@ -1,6 +1,7 @@
 """From shadow to champion: what a rollout must show, what it has shown, what is decided, and how that is done."""
 
 from mlops_dagster.rollout.collect import collect
+from mlops_dagster.rollout.controller import Controller
 from mlops_dagster.rollout.decide import decide
 from mlops_dagster.rollout.entities import Decision, Outcome, Phase, Rollout, TestResult
 from mlops_dagster.rollout.evidence import EventCounts, Evidence, PairedCounts, StepCounts
@@ -8,6 +9,7 @@ from mlops_dagster.rollout.policy import RolloutPolicy, Theta
 from mlops_dagster.rollout.rollouts import RolloutStore
 
 __all__ = [
+    "Controller",
     "Decision",
     "EventCounts",
     "Evidence",

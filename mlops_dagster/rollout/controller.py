@@ -3,7 +3,6 @@
 from collections.abc import Callable
 from contextlib import suppress
 from dataclasses import replace
-from datetime import timedelta
 
 from mlops_dagster.clock import Clock
 from mlops_dagster.errors import AlreadyRunningError, EpochConflictError, RefusedError, RolloutNotFoundError
@@ -15,9 +14,6 @@ from mlops_dagster.rollout.entities import Decision, Outcome, Phase, Rollout
 from mlops_dagster.rollout.following import follow, is_in
 from mlops_dagster.rollout.policy import RolloutPolicy
 from mlops_dagster.rollout.rollouts import RolloutStore
-
-REPEAT_AFTER = timedelta(seconds=60)
-"""A decision that was handed out is not recorded anew before this: the run that enacts it takes some 15 s to start."""
 
 _OUTCOME = {
     Phase.PROMOTED: Outcome.PROMOTE,
@@ -67,14 +63,17 @@ class Controller:
         deployment, challenger = self._state(rollout)
         seen = follow(rollout, deployment, challenger)
         if not seen.phase.ended:
-            return self._recorded(self._decide(self._followed(seen, deployment, challenger)))
+            rollout = self._followed(rollout, deployment, challenger)
+            if rollout.phase.ended:  # by another controller, since it was read above
+                return self.assess(model)
+            return self._rollouts.record(self._decide(rollout))
         last = self._rollouts.last_decision(rollout.id)
         outcome = _OUTCOME[seen.phase]
         if last is not None and last.outcome is outcome and not is_in(deployment, rollout.challenger):
             self._followed(rollout, deployment, challenger)
             return self.assess(model)
         decision = self._decide(replace(rollout, epoch=seen.epoch))
-        return self._recorded(replace(decision, outcome=outcome, reason=seen.reason, origin="deployment"))
+        return self._rollouts.record(replace(decision, outcome=outcome, reason=seen.reason, origin="deployment"))
 
     def enact(self, decision: Decision) -> Rollout:
         """Do what was decided, unless the deployment has changed since; then the next look will see. Idempotent.
@@ -135,12 +134,6 @@ class Controller:
     def _decide(self, rollout: Rollout) -> Decision:
         now = self._clock.now()
         return decide(rollout.policy, rollout, collect(self._rollups, rollout, now), now)
-
-    def _recorded(self, decision: Decision) -> Decision:
-        last = self._rollouts.last_decision(decision.rollout.id)
-        if last is not None and decision.outcome is not Outcome.HOLD and _repeats(decision, last):
-            return last
-        return self._rollouts.record(decision)
 
     def _change_deployment(self, decision: Decision, *, paused: bool) -> None:
         rollout = decision.rollout
@@ -203,10 +196,3 @@ class Controller:
             return stored if seen.phase.ended and is_in(deployment, seen.challenger) else seen
 
         return self._rollouts.change(rollout.id, changed)
-
-
-def _repeats(decision: Decision, last: Decision) -> bool:
-    """Whether `last` said the same of the same state, and may be about to be enacted."""
-    now, then = decision.rollout, last.rollout
-    same_state = (now.phase, now.step, now.epoch) == (then.phase, then.step, then.epoch)
-    return same_state and decision.outcome is last.outcome and decision.at - last.at < REPEAT_AFTER

@@ -8,6 +8,7 @@ import math
 from dataclasses import replace
 
 from mlops_dagster.registry import Deployment, ModelVersion
+from mlops_dagster.registry.versions import final_of
 from mlops_dagster.rollout.entities import Phase, Rollout
 
 
@@ -19,13 +20,14 @@ def follow(rollout: Rollout, deployment: Deployment, challenger: ModelVersion) -
     if rollout.phase.ended or deployment.epoch < rollout.epoch:
         return rollout
     rollout = replace(rollout, epoch=deployment.epoch)
-    if deployment.champion == rollout.challenger:
-        return _ended(rollout, deployment, Phase.PROMOTED, challenger.reason)
-    if is_in(deployment, rollout.challenger) and deployment.champion == rollout.champion:
+    same_champion = deployment.champion == rollout.champion
+    if same_champion and is_in(deployment, rollout.challenger):
         return _running(rollout, deployment)
+    if not same_champion and deployment.champion in (rollout.challenger, final_of(rollout.challenger)):
+        return _ended(rollout, deployment, Phase.PROMOTED, challenger.reason)
     if challenger.rolled_back:
         return _ended(rollout, deployment, Phase.ROLLED_BACK, challenger.reason)
-    if deployment.champion != rollout.champion:
+    if not same_champion:
         reason = f"the champion is {deployment.champion} now, compared was with {rollout.champion}"
         return _ended(rollout, deployment, Phase.GIVEN_UP, reason)
     return _ended(rollout, deployment, Phase.GIVEN_UP, challenger.reason or "taken out by hand")

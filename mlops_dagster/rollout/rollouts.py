@@ -2,7 +2,7 @@
 
 from collections.abc import Callable, Sequence
 from dataclasses import replace
-from datetime import datetime
+from datetime import datetime, timedelta
 from pathlib import Path
 from typing import Any
 
@@ -28,8 +28,11 @@ from mlops_dagster.clock import SystemClock, in_utc, parse_time
 from mlops_dagster.database import open_sqlite, reading, writing
 from mlops_dagster.errors import AlreadyRunningError, RolloutNotFoundError
 from mlops_dagster.rollout.decide import highest
-from mlops_dagster.rollout.entities import Decision, Phase, Rollout
+from mlops_dagster.rollout.entities import Decision, Outcome, Phase, Rollout
 from mlops_dagster.rollout.policy import RolloutPolicy
+
+REPEAT_AFTER = timedelta(seconds=60)
+"""The same decision is not handed out anew before this: the run that enacts it takes some 15 s to start."""
 
 _TABLES = MetaData()
 _RUNNING = [phase.value for phase in Phase if not phase.ended]
@@ -133,10 +136,16 @@ class RolloutStore:
         return self.change(self._running(model).id, lambda rollout: replace(rollout, paused=False))
 
     def record(self, decision: Decision) -> Decision:
-        """Keep a decision for good, with its id; its peaks become the rollout's in the same transaction."""
+        """Keep a decision for good, with its id; its peaks become the rollout's in the same transaction.
+
+        One that repeats the last, which may be about to be enacted, is not kept: the last is returned.
+        """
         recorded_at = SystemClock().now()
         with writing(self._engine) as connection:
             rollout = _get(connection, decision.rollout.id)
+            last = _last_decision(connection, rollout.id)
+            if last is not None and _repeats(decision, last):
+                return last
             row = connection.execute(
                 insert(_decisions)
                 .values(
@@ -164,8 +173,9 @@ class RolloutStore:
         )
 
     def last_decision(self, rollout_id: int) -> Decision | None:
-        newest = select(_decisions).where(_decisions.c.rollout_id == rollout_id).order_by(_decisions.c.id.desc())
-        return next(iter(self._read_decisions(newest.limit(1))), None)
+        """None if there is none yet."""
+        with reading(self._engine) as connection:
+            return _last_decision(connection, rollout_id)
 
     def close(self) -> None:
         """Let go of the file."""
@@ -193,6 +203,19 @@ def _get(connection: Connection, rollout_id: int) -> Rollout:
     if row is None:
         raise RolloutNotFoundError(f"no rollout {rollout_id}; `mlops rollouts list` shows what there is")
     return _rollout(row)
+
+
+def _last_decision(connection: Connection, rollout_id: int) -> Decision | None:
+    of_rollout = select(_decisions).where(_decisions.c.rollout_id == rollout_id)
+    row = connection.execute(of_rollout.order_by(_decisions.c.id.desc()).limit(1)).one_or_none()
+    return None if row is None else _decision(row)
+
+
+def _repeats(decision: Decision, last: Decision) -> bool:
+    now, then = decision.rollout, last.rollout
+    same_state = (now.phase, now.step, now.epoch) == (then.phase, then.step, then.epoch)
+    same = same_state and decision.outcome is last.outcome is not Outcome.HOLD
+    return same and decision.at - last.at < REPEAT_AFTER
 
 
 def _put(connection: Connection, rollout: Rollout) -> None:

@@ -1,0 +1,179 @@
+"""A small world: the real registry, spool and rollups on disk, and requests that win, lose or fail as told."""
+
+from collections.abc import Callable, Iterator
+from datetime import UTC, datetime, timedelta
+from pathlib import Path
+from typing import Literal
+
+import pytest
+
+from mlops_dagster.clock import ReplayedClock
+from mlops_dagster.predictions import PredictionRecord, Role, Rollups, Spool
+from mlops_dagster.registry import (
+    Deployment,
+    EvaluationSlice,
+    FairnessAudit,
+    GatePolicy,
+    ModelCard,
+    ModelRegistry,
+    ModelVersion,
+    Provenance,
+    Stage,
+)
+from mlops_dagster.rollout import Controller, Outcome, Rollout, RolloutPolicy, RolloutStore
+from mlops_dagster.settings import Settings
+
+START = datetime(2013, 3, 1, tzinfo=UTC)
+MODEL = "flights"
+POLICY = RolloutPolicy(
+    steps=(0.2, 0.5),
+    shadow_hours=1,
+    soak_hours=1,
+    min_watch_hours=2,
+    deadline_hours=10,
+    min_shadow_requests=10,
+    min_step_requests=5,
+    min_step_paired=20,
+)
+SCORES = {"accuracy": 0.95, "micro_f1": 0.95, "macro_f1": 0.9}
+CARD = ModelCard(
+    provenance=Provenance(dataset="flights", digest="0", start=START, end=START, rows=1),
+    evaluation=(EvaluationSlice(name="overall", rows=1, metrics=SCORES),),
+    intended_use="tests",
+    failure_modes=("none known",),
+    fairness=FairnessAudit(attribute="carrier", groups={"UA": SCORES}, max_gap=0),
+    contacts=("team",),
+)
+Fate = Literal["win", "loss", "tie", "error"]
+
+
+class World:
+    """Everything in one home, at a time that only moves when told."""
+
+    model = MODEL
+
+    def __init__(self, home: Path, now: datetime = START, policy: RolloutPolicy = POLICY) -> None:
+        self.home = home
+        self.clock = ReplayedClock(now)
+        self.registry = ModelRegistry(settings=Settings(home=home), clock=self.clock, actor="test", gates=GatePolicy())
+        self.rollouts = RolloutStore(home / "mlops.sqlite")
+        self.rollups = Rollups(home / "rollups.sqlite")
+        self.spool = Spool(home / "spool.sqlite")
+        self.controller = Controller(self.registry, self.rollouts, self.rollups, lambda _: policy, self.clock)
+        self._served = 0
+
+    def close(self) -> None:
+        for part in (self.registry, self.rollouts, self.rollups, self.spool):
+            part.close()
+
+    def register(self, version: str, card: ModelCard | None = CARD) -> ModelVersion:
+        artifact = self.home / f"{version}.txt"
+        artifact.write_text(version)
+        return self.registry.register(MODEL, artifact, version, card=card)
+
+    def champion(self, version: str = "1.0.0") -> ModelVersion:
+        return self.registry.transition(self.register(version), Stage.PRODUCTION)
+
+    def later(self, hours: float) -> None:
+        self.clock.advance_to(self.clock.now() + timedelta(hours=hours))
+
+    def serve(self, *, wins: int = 0, losses: int = 0, ties: int = 0, errors: int = 0, hours: float = 1.5) -> None:
+        """Requests with these fates of the challenger, their labels at once, then the time moves on."""
+        fates: list[Fate] = ["win"] * wins + ["loss"] * losses + ["tie"] * ties + ["error"] * errors
+        records, labels = [], []
+        for fate in fates:
+            self._served += 1
+            name = f"p{self._served}-{self.clock.now():%d%H%M}"
+            records += self._answers(name, fate)
+            labels.append((name, "late", self.clock.now()))
+        self.spool.append(records)
+        self.spool.feedback(labels)
+        self.rollups.catch_up(self.spool, lambda _model, _version: None)
+        self.later(hours)
+
+    def serve_equal(self) -> None:
+        self.serve(wins=2, losses=2, ties=96)
+
+    def serve_better(self) -> None:
+        self.serve(wins=40, losses=5, ties=155)
+
+    def serve_worse(self) -> None:
+        self.serve(wins=2, losses=60, ties=138)
+
+    def _answers(self, name: str, fate: Fate) -> list[PredictionRecord]:
+        """By turns the canary answers as many requests of a hundred as its weight says."""
+        deployment = self.registry.deployment(MODEL)
+        assert deployment.champion is not None
+        canary, weight = deployment.canary, deployment.canary_weight
+        if canary is None:
+            arms: list[tuple[str, Role, float]] = [(deployment.champion, "champion", 1.0)]
+        elif self._served * 37 % 100 < 100 * weight:
+            arms = [(canary, "canary", weight), (deployment.champion, "paired", weight)]
+        else:
+            arms = [(deployment.champion, "champion", 1 - weight), (canary, "paired", weight)]
+        arms += [(shadow, "shadow", weight) for shadow in deployment.shadows]
+        return [self._record(name, version, role, share, fate, deployment.champion) for version, role, share in arms]
+
+    def _record(
+        self, name: str, version: str, role: Role, weight: float, fate: Fate, champion: str
+    ) -> PredictionRecord:
+        failed = version != champion and fate == "error"
+        wrong = fate == ("win" if version == champion else "loss")
+        return PredictionRecord(
+            prediction_id=name,
+            model=MODEL,
+            version=version,
+            role=role,
+            weight=weight,
+            epoch=1,
+            salt="salt",
+            key=None,
+            event_time=self.clock.now(),
+            received_at=self.clock.now(),
+            status="failed" if failed else "ok",
+            error="it raised" if failed else None,
+            features={},
+            prediction=None if failed else "on_time" if wrong else "late",
+            score=None if failed else 0.9,
+            latency_ms=5.0,
+            process="test",
+            row=0,
+        )
+
+    def tick(self) -> Outcome | None:
+        decision = self.controller.tick(MODEL)
+        return None if decision is None else decision.outcome
+
+    def stage(self, version: str) -> Stage:
+        return self.registry.get(MODEL, version).stage
+
+    @property
+    def deployment(self) -> Deployment:
+        return self.registry.deployment(MODEL)
+
+    @property
+    def rollout(self) -> Rollout:
+        """The latest."""
+        return self.rollouts.list(MODEL)[-1]
+
+    def reach(self, step: int) -> None:
+        """Bring the newest version to a step (0: shadow) by way of equal evidence."""
+        self.tick()
+        while self.rollout.step < step:
+            self.serve_equal()
+            self.tick()
+
+
+@pytest.fixture
+def world(tmp_path: Path) -> Iterator[World]:
+    """With the champion 1.0.0."""
+    world = World(tmp_path)
+    world.champion()
+    yield world
+    world.close()
+
+
+@pytest.fixture
+def reopen() -> Callable[[Path, datetime], World]:
+    """Open a home (a copy of one, or the same again) as another process would."""
+    return World
