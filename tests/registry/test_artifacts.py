@@ -1,0 +1,199 @@
+import bz2
+import gzip
+import hashlib
+import lzma
+import os
+import pickle
+import zipfile
+import zlib
+from pathlib import Path
+
+import pytest
+from hypothesis import HealthCheck, given, settings
+from hypothesis import strategies as st
+
+from mlops_dagster.errors import (
+    ArtifactNotFoundError,
+    CorruptedArtifactError,
+    InvalidInputError,
+    StorageError,
+    UnsafeArtifactError,
+)
+from mlops_dagster.registry import LocalContentStore
+
+
+@pytest.fixture
+def store(tmp_path: Path) -> LocalContentStore:
+    return LocalContentStore(tmp_path / "store")
+
+
+def blobs(store_path: Path) -> dict[str, bytes]:
+    return {path.name: path.read_bytes() for path in store_path.rglob("*") if path.is_file()}
+
+
+def test_a_file_is_kept_once_under_its_sha256_and_read_only(store: LocalContentStore, tmp_path: Path) -> None:
+    for name in ("a.bin", "b.bin"):
+        (tmp_path / name).write_bytes(b"abc")
+    digest = store.put(tmp_path / "a.bin")
+    assert digest == "ba7816bf8f01cfea414140de5dae2223b00361a396177a9cb410ff61f20015ad"  # FIPS 180-2, appendix B.1
+    place = tmp_path / "store" / "sha256" / "ba" / "78" / digest
+    before = place.stat()
+    assert before.st_mode & 0o777 == 0o444
+    assert store.put(tmp_path / "b.bin") == digest
+    assert place.stat().st_ino == before.st_ino
+    assert blobs(tmp_path / "store") == {digest: b"abc"}
+    copy = store.fetch(digest, tmp_path / "out" / "copy")
+    assert copy.read_bytes() == b"abc"
+    assert list((tmp_path / "out").iterdir()) == [copy]
+
+
+names = st.text("abcä.-_ ", min_size=1, max_size=8).filter(lambda name: name not in (".", ".."))
+trees = st.dictionaries(
+    st.lists(names, min_size=1, max_size=3).map("/".join), st.binary(max_size=50), min_size=1, max_size=5
+)
+
+
+@settings(max_examples=20, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
+@given(trees)
+def test_a_folder_comes_back_as_it_went_in(tmp_path_factory: pytest.TempPathFactory, tree: dict[str, bytes]) -> None:
+    home = tmp_path_factory.mktemp("tree")
+    for name, content in tree.items():
+        file = home / "in" / name
+        if any(parent.is_file() for parent in file.parents) or file.is_dir():
+            continue  # one name cannot be file and folder
+        file.parent.mkdir(parents=True, exist_ok=True)
+        file.write_bytes(content)
+    store = LocalContentStore(home / "store", allow_unsafe=True)
+    digest = store.put(home / "in")
+    assert digest.startswith("folder-")
+    store.fetch(digest, home / "out")
+    assert files(home / "out") == files(home / "in")
+    assert store.put(home / "out") == digest
+
+
+def files(folder: Path) -> dict[str, bytes]:
+    return {str(path.relative_to(folder)): path.read_bytes() for path in folder.rglob("*") if path.is_file()}
+
+
+def test_a_file_with_the_bytes_of_a_manifest_stays_a_file(store: LocalContentStore, tmp_path: Path) -> None:
+    (tmp_path / "in").mkdir()
+    (tmp_path / "in" / "a").write_text("a")
+    folder = store.put(tmp_path / "in")
+    (manifest,) = (tmp_path / "store").rglob("folder-*")
+    file = store.put(manifest)
+    assert folder == f"folder-{file}"
+    assert store.fetch(file, tmp_path / "file").read_bytes() == manifest.read_bytes()
+    assert store.fetch(folder, tmp_path / "folder").is_dir()
+
+
+@pytest.mark.parametrize(
+    "damage", [lambda data: data[:-1], lambda data: data + b"x", lambda data: b"X" + data[1:], lambda _: b""]
+)
+@pytest.mark.parametrize("kind", ["file", "file in a folder", "manifest"])
+def test_damage_is_found_on_fetch_and_nothing_is_left_there(
+    store: LocalContentStore, tmp_path: Path, kind: str, damage
+) -> None:
+    (tmp_path / "in").mkdir()
+    source = tmp_path / "in" / "a"
+    source.write_bytes(b"weights")
+    digest = store.put(source if kind == "file" else tmp_path / "in")
+    (place,) = (tmp_path / "store").rglob("folder-*" if kind == "manifest" else hashlib.sha256(b"weights").hexdigest())
+    place.chmod(0o644)
+    place.write_bytes(damage(place.read_bytes()))
+    with pytest.raises(CorruptedArtifactError, match="other bytes") as error:
+        store.fetch(digest, tmp_path / "out" / "copy")
+    assert str(place) in error.value.message
+    assert list((tmp_path / "out").iterdir()) == []
+    # The damaged bytes are neither replaced behind anyone's back nor taken for the ones that are put again.
+    with pytest.raises(CorruptedArtifactError):
+        store.put(source if kind == "file" else tmp_path / "in")
+
+
+def test_a_lost_file_is_found_on_fetch(store: LocalContentStore, tmp_path: Path) -> None:
+    (tmp_path / "a").write_bytes(b"weights")
+    digest = store.put(tmp_path / "a")
+    (tmp_path / "store" / "sha256" / digest[:2] / digest[2:4] / digest).unlink()
+    with pytest.raises(ArtifactNotFoundError, match=digest):
+        store.fetch(digest, tmp_path / "copy")
+    assert not (tmp_path / "copy").exists()
+
+
+PICKLE = pickle.dumps({"weights": list(range(100))})
+
+
+@pytest.mark.parametrize(
+    ("name", "content"),
+    [
+        *((f"model{protocol}.bin", pickle.dumps([1.0], protocol)) for protocol in range(2, 6)),
+        ("model.pkl", pickle.dumps([1.0], 0)),
+        ("MODEL.PKL.gz", b"anything"),
+        ("model.joblib", b"anything"),
+        ("renamed.onnx", PICKLE),
+        ("zlib.bin", zlib.compress(PICKLE)),
+        ("gzip.bin", gzip.compress(PICKLE)),
+        ("bz2.bin", bz2.compress(pickle.dumps(os.urandom(50_000)))),
+        ("xz.bin", lzma.compress(PICKLE)),
+        ("lzma.bin", lzma.compress(PICKLE, lzma.FORMAT_ALONE)),
+    ],
+)
+def test_pickles_are_refused_by_name_and_by_content(tmp_path: Path, name: str, content: bytes) -> None:
+    file = tmp_path / "in" / name
+    file.parent.mkdir()
+    file.write_bytes(content)
+    store = LocalContentStore(tmp_path / "store")
+    for artifact in (file, file.parent):
+        with pytest.raises(UnsafeArtifactError, match="pickle"):
+            store.put(artifact)
+    assert blobs(tmp_path / "store") == {}
+    allowing = LocalContentStore(tmp_path / "store", allow_unsafe=True)
+    assert allowing.fetch(allowing.put(file), tmp_path / "copy").read_bytes() == content
+
+
+def test_archives_of_pickles_are_refused(store: LocalContentStore, tmp_path: Path) -> None:
+    with zipfile.ZipFile(tmp_path / "torch.bin", "w") as archive:
+        archive.writestr("archive/data.pkl", b"")
+    with pytest.raises(UnsafeArtifactError, match=r"archive/data\.pkl"):
+        store.put(tmp_path / "torch.bin")
+
+
+def test_joblib_dumps_are_refused(store: LocalContentStore, tmp_path: Path) -> None:
+    import joblib
+
+    for compress in (0, 3, ("gzip", 3), ("bz2", 3), ("xz", 3)):
+        joblib.dump({"weights": list(range(1000))}, tmp_path / "dump.bin", compress=compress)
+        with pytest.raises(UnsafeArtifactError, match="content of a pickle"):
+            store.put(tmp_path / "dump.bin")
+
+
+def test_what_is_no_plain_file_is_refused(store: LocalContentStore, tmp_path: Path) -> None:
+    with pytest.raises(ArtifactNotFoundError, match="no artifact at"):
+        store.put(tmp_path / "absent")
+    (tmp_path / "empty").mkdir()
+    with pytest.raises(InvalidInputError, match="no file in it"):
+        store.put(tmp_path / "empty")
+    os.mkfifo(tmp_path / "fifo")
+    with pytest.raises(InvalidInputError, match="neither a file nor a folder"):
+        store.put(tmp_path / "fifo")
+    (tmp_path / "links").mkdir()
+    (tmp_path / "links" / "passwd").symlink_to("/etc/passwd")
+    with pytest.raises(InvalidInputError, match="is a link"):
+        store.put(tmp_path / "links")
+    for digest in ("../../etc/passwd", "", "ab", "A" * 64):
+        with pytest.raises(InvalidInputError, match="not a digest"):
+            store.fetch(digest, tmp_path / "copy")
+
+
+def test_a_fetch_does_not_disturb_a_folder(store: LocalContentStore, tmp_path: Path) -> None:
+    (tmp_path / "a").write_bytes(b"weights")
+    (tmp_path / "mine").mkdir()
+    (tmp_path / "mine" / "work").write_text("precious")
+    for artifact in (tmp_path / "a", tmp_path / "mine"):
+        with pytest.raises(InvalidInputError, match="is a folder already"):
+            store.fetch(store.put(artifact), tmp_path / "mine")
+    assert files(tmp_path / "mine") == {"work": b"precious"}
+
+
+def test_a_store_that_cannot_be_written_says_so(tmp_path: Path) -> None:
+    (tmp_path / "file").write_text("")
+    with pytest.raises(StorageError, match="cannot read or write"):
+        LocalContentStore(tmp_path / "file" / "store").put(tmp_path / "file")
