@@ -8,8 +8,15 @@ import numpy as np
 from mlops_dagster.errors import InvalidInputError
 from mlops_dagster.statistics.e_values import Alternative, mixture
 
-LAMBDAS: Final = np.array([1.25, 1.5, 2.0, 3.0, 5.0, 10.0])
-"""The bets, of equal weight: how many times more often than the hypothesis allows the canary fails."""
+WORSE: Final = np.array([1.25, 1.5, 2.0, 3.0, 5.0, 10.0])
+"""The bets, of equal weight: how many times more often than the hypothesis allows the canary has bad events.
+
+A bet pays best when it comes true: the ratio of the odds to those at q0. At an error rate of 0.5 %, 200 requests/s, a
+1 % step, theta 1 and a look every minute, errors x2 are found after a median of 16 minutes, x3 after 5 and x5 after 2.
+"""
+
+NOT_WORSE: Final = np.array([0.9, 0.8, 0.65, 0.4])
+"""The bets of "not_worse": closer to 1, since an ordinary canary is to be told from one theta = 1 + margin times as bad."""
 
 
 class Stage(NamedTuple):
@@ -47,7 +54,7 @@ def bad_event_e_value(stages: Iterable[Stage], *, theta: float = 1.0, alternativ
     """
     if not theta > 0:
         raise InvalidInputError(f"theta is how often the canary may fail, relative to the champion; got {theta}")
-    lambdas = LAMBDAS if alternative == "worse" else 1 / LAMBDAS
+    lambdas = WORSE if alternative == "worse" else NOT_WORSE
     log_e = np.zeros_like(lambdas)
     for share, canary_bad, all_bad in stages:
         if not 0 <= share <= 1 or not 0 <= canary_bad <= all_bad:

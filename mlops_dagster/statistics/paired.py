@@ -7,8 +7,14 @@ import numpy as np
 from mlops_dagster.errors import InvalidInputError
 from mlops_dagster.statistics.e_values import Alternative, mixture
 
-FRACTIONS: Final = np.array([0.05, 0.1, 0.2, 0.4, 0.8])
-"""The bets, of equal weight: which fraction of the wealth could be lost on one label."""
+FRACTIONS: Final = np.array([0.05, 0.1, 0.2, 0.35, 0.6])
+"""The bets, of equal weight: |nu| as a fraction of the largest one at which no factor can be negative.
+
+The best nu is about (mean of D - d) / (variance of D): small where the two often disagree, large where one always
+loses. Champion 0.93, the two disagreeing on 6 %, margin 0.02, alpha 0.05: a challenger at 0.93 is proven not worse
+after a median of 950 labels, one at 0.91 worse (margin 0) after 920, one at 0.88 worse by over 0.02 after 400 (700 if
+they disagree on 11 %). When they disagree on 20 %, the first takes 3,100 labels.
+"""
 
 
 def paired_e_value(wins: int, losses: int, ties: int, *, margin: float, alternative: Alternative = "worse") -> float:
