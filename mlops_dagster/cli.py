@@ -8,6 +8,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, ParamSpec, TypeVar
 
 import typer
+from rich.box import SIMPLE_HEAD
 from rich.console import Console
 from rich.table import Table
 
@@ -208,7 +209,7 @@ def _house() -> "House":
 
 
 def _table(columns: Iterable[str], rows: Iterable[Iterable[str]]) -> None:
-    table = Table(*columns)
+    table = Table(*columns, box=SIMPLE_HEAD)
     for row in rows:
         table.add_row(*row)
     Console().print(table)

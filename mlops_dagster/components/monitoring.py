@@ -193,7 +193,6 @@ def _job(spec: ModelSpec, name: str, asset: str, description: str) -> Unresolved
         f"{spec.prefix}_{name}",
         selection=dg.AssetSelection.assets(spec.key(asset)),
         description=description,
-        executor_def=dg.in_process_executor,
     )
 
 

@@ -61,7 +61,6 @@ def _promote_job(spec: ModelSpec) -> dg.JobDefinition:
 
     @dg.job(
         name=f"{spec.prefix}_promote",
-        executor_def=dg.in_process_executor,
         description=f"Make a version of {spec.model} champion. Refused if its card or its quality falls short.",
     )
     def promote() -> None:
@@ -86,7 +85,6 @@ def _rollback_job(spec: ModelSpec) -> dg.JobDefinition:
 
     @dg.job(
         name=f"{spec.prefix}_rollback",
-        executor_def=dg.in_process_executor,
         tags=EMERGENCY,
         description=f"Take a bad version of {spec.model} out of the traffic.",
     )

@@ -27,7 +27,6 @@ def training_defs(spec: ModelSpec) -> dg.Definitions:
         f"{spec.prefix}_retrain",
         selection=dg.AssetSelection.assets(*(spec.key(name) for name in TRAINING_ASSETS)),
         description="Fit, evaluate and register a challenger. It never touches traffic.",
-        executor_def=dg.in_process_executor,
     )
     return dg.Definitions(
         assets=[_training_set(spec), _candidate(spec), _model_card(spec), _registered_version(spec)],

@@ -12,7 +12,6 @@ hourly_monitoring = dg.define_asset_job(
     "hourly_monitoring",
     selection=dg.AssetSelection.tag(_TAG, _VALUE),
     partitions_def=hourly(),
-    executor_def=dg.in_process_executor,
     description="What every model served in an hour, validated, and how far it drifted. Ranges of hours are one run.",
 )
 
