@@ -2,52 +2,68 @@
 
 import signal
 import threading
+from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
+from contextlib import contextmanager
 
 import httpx
-import pytest
 
 from mlops_dagster.predictions import audit
-from tests.serving.conftest import Models, Server
+from tests.serving.conftest import Models, Server, request
 
 MODEL = "mortal"
+CALLERS = 12
 
 
-def ask_until_it_dies(server: Server, answered: list[str], enough: threading.Event) -> None:
-    try:
-        while True:
-            answer = server.infer(MODEL)
-            assert answer.status_code == 200, answer.text
-            answered.append(answer.json()["id"])
-            if len(answered) > 200:
-                enough.set()
-    except httpx.TransportError:
-        pass
-
-
-@pytest.mark.parametrize("number", [signal.SIGKILL, signal.SIGTERM])
-def test_every_answer_survives_the_end_of_the_process(models: Models, number: signal.Signals) -> None:
-    if MODEL not in models.house.registry.models():
-        models.champion(MODEL)
-        models.canary(MODEL, "1.1.0", 0.5)
-    server = Server(models.house.settings.home)
-    server.wait_in_force(models.house, MODEL)
-    answered: list[str] = []
+@contextmanager
+def load_on(server: Server) -> Iterator[set[str]]:
+    """Many callers at once until the server is gone; yields the ids that were answered, some hundreds at first."""
+    answered: set[str] = set()
     enough = threading.Event()
-    with ThreadPoolExecutor(12) as pool:
-        load = [pool.submit(ask_until_it_dies, server, answered, enough) for _ in range(12)]
-        assert enough.wait(30)
-        code = server.stop(number)
-    for done in load:
-        done.result()
-    assert code == (-signal.SIGKILL if number == signal.SIGKILL else 0)
 
-    if number == signal.SIGKILL:
-        restarted = Server(models.house.settings.home)
-        restarted.flush()
-        restarted.stop()
-    log = models.house.log
-    found = {row["prediction_id"] for row in log._dataset(MODEL).to_table(["prediction_id"]).to_pylist()}
-    assert set(answered) <= found
-    report = audit(models.house.spool, log)
-    assert not report.gaps
+    def ask_on() -> None:
+        with httpx.Client(base_url=server.client.base_url, timeout=30) as client:
+            while True:
+                try:
+                    answer = client.post(f"/v2/models/{MODEL}/infer", json=request())
+                except httpx.TransportError:
+                    return
+                assert answer.status_code == 200, answer.text
+                answered.add(answer.json()["id"])
+                if len(answered) > 200:
+                    enough.set()
+
+    with ThreadPoolExecutor(CALLERS) as pool:
+        callers = [pool.submit(ask_on) for _ in range(CALLERS)]
+        assert enough.wait(30)
+        yield answered
+    for caller in callers:
+        caller.result()
+
+
+def in_log(models: Models) -> set[str]:
+    dataset = models.house.log._dataset(MODEL)
+    return set(dataset.to_table(["prediction_id"])["prediction_id"].to_pylist())
+
+
+def test_every_answer_is_in_the_log_after_kill_9_and_after_sigterm(models: Models) -> None:
+    models.champion(MODEL)
+    models.canary(MODEL, "1.1.0", 0.5)
+
+    killed = Server(models.house.settings.home)
+    killed.wait_in_force(models.house, MODEL)
+    with load_on(killed) as answered_before:
+        assert killed.stop(signal.SIGKILL) == -signal.SIGKILL
+
+    drained = Server(models.house.settings.home)
+    drained.wait_in_force(models.house, MODEL)
+    assert drained.flush()["answered"] >= len(answered_before)
+    assert answered_before <= in_log(models)
+
+    with load_on(drained) as answered:
+        assert drained.stop(signal.SIGTERM) == 0
+    assert answered <= in_log(models), "what was answered before the end of the drain is shipped with it"
+    assert not (models.house.settings.home / "serving.json").exists()
+    report = audit(models.house.spool, models.house.log)
+    assert report.complete
+    assert (report.spooled, len(report.processes)) == (0, 2)
