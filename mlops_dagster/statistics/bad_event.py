@@ -16,7 +16,7 @@ A bet pays best when it comes true: the ratio of the odds to those at q0. At an 
 """
 
 NOT_WORSE: Final = np.array([0.9, 0.8, 0.65, 0.4])
-"""The bets of "not_worse": closer to 1, since an ordinary canary is to be told from one theta = 1 + margin times as bad."""
+"""The bets of "not_worse": closer to 1, since an ordinary canary has to be told from one a little worse."""
 
 
 class Stage(NamedTuple):

@@ -47,8 +47,9 @@ def ks_two_sample(reference: Column, current: Column) -> KsResult:
 def ks_from_counts(reference: Histogram, current: Histogram) -> KsResult:
     """The same test from counts over the same numeric bins.
 
-    D is never above that of the values, and below it by no more than the share of the fullest cell (one half of a
-    percent with 200 quantile cells). The p-value is that of Kolmogorov's limit, Q(D * sqrt(n * m / (n + m))).
+    D is never above that of the values, and below it by no more than the reference's share in its fullest cell (half a
+    percent with 200 quantile cells and no ties). The p-value is that of Kolmogorov's limit, for x = D sqrt(nm / (n+m)):
+    2 * sum over k >= 1 of (-1)^(k-1) exp(-2 k^2 x^2).
 
     Raises InvalidInputError for categories, for different bins, and for a histogram without values.
 
