@@ -1,8 +1,8 @@
 """The only reader of the environment: `MLOPS_*` variables, with their defaults."""
 
-from datetime import date
 import os
 import threading
+from datetime import date
 from pathlib import Path
 from typing import Literal
 

@@ -41,9 +41,9 @@ def _found(connection: Connection) -> Facts:
     facts: dict[str, dict[str, object]] = {}
     for model in sql.model_names(connection):
         facts[model] = {"deployment": sql.read_deployment(connection, model)}
-        for version in sql.model_versions(connection, model):
-            state = {"stage": version.stage, "rolled_back": version.rolled_back}
-            facts[f"{model} {version.version}"] = {**fingerprint(version), **state}
+    for row in sql.version_rows(connection):
+        state = {"stage": row["stage"], "rolled_back": row["rolled_back"]}
+        facts[f"{row['model']} {row['version']}"] = {**fingerprint(row), **state}
     return facts
 
 

@@ -12,7 +12,7 @@ from mlops_dagster.registry.deployments import Change, empty, settle
 from mlops_dagster.registry.entities import Deployment, EventKind, ModelVersion
 from mlops_dagster.registry.stages import Stage
 from mlops_dagster.registry.stores import sql
-from mlops_dagster.registry.stores.rows import deployment_row, fingerprint, json_text, time_text
+from mlops_dagster.registry.stores.rows import deployment_row, fingerprint, json_text, time_text, version_row
 
 
 @dataclass(frozen=True)
@@ -58,7 +58,9 @@ class Ledger:
     def attach_card(self, version: ModelVersion) -> None:
         """The version's card is another one from here on."""
         sql.set_card(self.connection, version)
-        self._event("card", version.version, None, None, self.deployment(), {"card": fingerprint(version)["card"]})
+        self._event(
+            "card", version.version, None, None, self.deployment(), {"card": fingerprint(version_row(version))["card"]}
+        )
 
     def apply(self, before: Deployment, change: Change) -> Deployment:
         """Move the versions, settle the deployment, and tell of each move."""
@@ -82,7 +84,9 @@ class Ledger:
         if not sql.version_names(self.connection, self.model):
             sql.save_deployment(self.connection, empty(self.model, self.at))
         sql.insert_version(self.connection, version)
-        self._event("registered", version.version, None, Stage.REGISTERED, self.deployment(), fingerprint(version))
+        self._event(
+            "registered", version.version, None, Stage.REGISTERED, self.deployment(), fingerprint(version_row(version))
+        )
 
     def _settled(self, before: Deployment, after: Deployment) -> Deployment:
         champions = sql.champions(self.connection, self.model)

@@ -234,10 +234,10 @@ class ModelRegistry:
         with self._writing() as connection:
             ledger = self._ledger(connection, version.model, reason, evidence)
             before = ledger.deployment()
-            current = sql.read_version(connection, version.model, version.version)
-            if current.rolled_back and current.stage is Stage.DEPRECATED:
+            stage = sql.read_stage(connection, version.model, version.version)
+            if stage is Stage.DEPRECATED and version.version in sql.rolled_back(connection, version.model):
                 return before
-            return ledger.apply(before, withdraw(before, current.version))
+            return ledger.apply(before, withdraw(before, version.version))
 
     def rollback(
         self,

@@ -7,6 +7,8 @@ from dataclasses import asdict
 from datetime import datetime
 from typing import Any
 
+import orjson
+
 from mlops_dagster.clock import in_utc, parse_time
 from mlops_dagster.errors import InvalidInputError
 from mlops_dagster.registry.baseline import Baseline
@@ -59,7 +61,8 @@ def version_of(row: Record) -> ModelVersion:
         created_at=parse_time(row["created_at"]),
         schema=row["schema"] and ModelSchema.model_validate_json(row["schema"]),
         card=row["card"] and ModelCard.model_validate_json(row["card"]),
-        baseline=row["baseline"] and Baseline.from_json(json.loads(row["baseline"])),
+        # By far the largest part of a row: orjson reads it several times as fast.
+        baseline=row["baseline"] and Baseline.from_json(orjson.loads(row["baseline"])),
         metrics=json.loads(row["metrics"]),
         tags=json.loads(row["tags"]),
         lineage=json.loads(row["lineage"]),
@@ -69,17 +72,16 @@ def version_of(row: Record) -> ModelVersion:
     )
 
 
-_CHANGES = frozenset({"stage", "rolled_back", "reason", "card"})
+_CHANGES = frozenset({"id", "stage", "rolled_back", "reason", "card"})
 
 
-def fingerprint(version: ModelVersion) -> dict[str, object]:
-    """What the audit trail keeps of a version: SHA-256 of its artifact, of its card, and of all that never changes."""
-    row = version_row(version)
+def fingerprint(row: Record) -> dict[str, object]:
+    """What the audit trail keeps of a version's row: SHA-256 of its artifact, its card, and all that never changes."""
     fixed = {name: value for name, value in row.items() if name not in _CHANGES}
     return {
-        "digest": version.digest,
+        "digest": row["digest"],
         "content": _sha256(json_text(fixed)),
-        "card": None if row["card"] is None else _sha256(str(row["card"])),
+        "card": None if row["card"] is None else _sha256(row["card"]),
     }
 
 

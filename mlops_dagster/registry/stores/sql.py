@@ -134,6 +134,12 @@ def event_rows(connection: Connection) -> Iterator[Record]:
         yield row._asdict()
 
 
+def version_rows(connection: Connection) -> Iterator[Record]:
+    """Every version of every model as it is kept."""
+    for row in connection.execute(select(versions)):
+        yield row._asdict()
+
+
 def acknowledge(connection: Connection, model: str, entry: Acknowledgement) -> None:
     table = acknowledgements
     connection.execute(delete(table).where(table.c.model == model, table.c.process == entry.process))
