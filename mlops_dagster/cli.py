@@ -141,7 +141,9 @@ def roll_back(
     to: Annotated[str | None, typer.Option(help="a version; else the champion before")] = None,
 ) -> None:
     """Give the traffic back to the champion before, and end a running canary."""
-    deployed = _house().registry.rollback(model, reason=reason, to=to)
+    registry = _house().registry
+    # Naming the bad one: if somebody else is quicker, this changes nothing instead of going back one more.
+    deployed = registry.rollback(model, reason=reason, to=to, bad=registry.deployment(model).champion)
     Console().print(f"{model}: champion is {deployed.champion}, epoch {deployed.epoch}")
 
 

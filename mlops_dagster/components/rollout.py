@@ -23,11 +23,15 @@ class Promotion(AsOf):
 
 
 class Rollback(AsOf):
-    """Take the challenger out as decided; by hand, go back to the champion before, or `to` a version."""
+    """Take the challenger out as decided; by hand, go back to the champion before, or `to` a version.
+
+    By hand, `bad` names the champion that is to go: a second run of the same then changes nothing.
+    """
 
     reason: str
     decision: int = 0
     to: str = ""
+    bad: str = ""
 
 
 def rollout_defs(spec: ModelSpec) -> dg.Definitions:
@@ -79,7 +83,7 @@ def _rollback_job(spec: ModelSpec) -> dg.JobDefinition:
         house = platform.house(spec, config.time(platform))
         decision = _enact(house, spec, config.decision) if config.decision else None
         if decision is None:
-            house.registry.rollback(spec.model, reason=config.reason, to=config.to or None)
+            house.registry.rollback(spec.model, reason=config.reason, to=config.to or None, bad=config.bad or None)
         deployed = house.registry.deployment(spec.model)
         context.log_event(_materialization(spec, "rollback", config.reason, deployed, decision))
 
