@@ -157,6 +157,7 @@ class Server:
         eventually(lambda: (self.address["process"], epoch) in acknowledged(house, model))
 
     def stop(self, number: int = signal.SIGTERM) -> int:
+        """Send a signal, unless it has ended already; returns its exit code."""
         self.process.send_signal(number)
         code = self.process.wait(30)
         self.client.close()
@@ -172,7 +173,7 @@ def eventually(found: Callable[[], Found | None], seconds: float = 20.0) -> Foun
     deadline = time.monotonic() + seconds
     while not (result := found()):
         assert time.monotonic() < deadline, f"not within {seconds} s"
-        time.sleep(0.01)
+        time.sleep(0.03)
     return result
 
 
@@ -206,8 +207,20 @@ def models(tmp_path_factory: pytest.TempPathFactory, estimators: Mapping[tuple[s
 
 
 @pytest.fixture(scope="module")
-def server(models: Models) -> Iterator[Server]:
+def start_server(models: Models) -> Iterator[Callable[[], Server]]:
+    """Starts data planes; ends at the end what a failed test has left running."""
+    servers: list[Server] = []
+
+    def start() -> Server:
+        servers.append(Server(models.house.settings.home))
+        return servers[-1]
+
+    yield start
+    for server in servers:
+        server.stop(signal.SIGKILL)
+
+
+@pytest.fixture(scope="module")
+def server(start_server: Callable[[], Server]) -> Server:
     """One for all tests of a file: each has a model of its own."""
-    server = Server(models.house.settings.home)
-    yield server
-    server.stop()
+    return start_server()

@@ -2,7 +2,7 @@
 
 import signal
 import threading
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import contextmanager
 
@@ -46,16 +46,18 @@ def in_log(models: Models) -> set[str]:
     return set(dataset.to_table(["prediction_id"])["prediction_id"].to_pylist())
 
 
-def test_every_answer_is_in_the_log_after_kill_9_and_after_sigterm(models: Models) -> None:
+def test_every_answer_is_in_the_log_after_kill_9_and_after_sigterm(
+    models: Models, start_server: Callable[[], Server]
+) -> None:
     models.champion(MODEL)
     models.canary(MODEL, "1.1.0", 0.5)
 
-    killed = Server(models.house.settings.home)
+    killed = start_server()
     killed.wait_in_force(models.house, MODEL)
     with load_on(killed) as answered_before:
         assert killed.stop(signal.SIGKILL) == -signal.SIGKILL
 
-    drained = Server(models.house.settings.home)
+    drained = start_server()
     drained.wait_in_force(models.house, MODEL)
     assert drained.flush()["answered"] >= len(answered_before)
     assert answered_before <= in_log(models)
