@@ -66,14 +66,15 @@ class Controller:
             rollout = self._followed(rollout, deployment, challenger)
             if rollout.phase.ended:  # by another controller, since it was read above
                 return self.assess(model)
-            return self._rollouts.record(self._decide(rollout))
+            return self._rollouts.record(self._decide(rollout)) or self.assess(model)
         last = self._rollouts.last_decision(rollout.id)
         outcome = _OUTCOME[seen.phase]
         if last is not None and last.outcome is outcome and not is_in(deployment, rollout.challenger):
             self._followed(rollout, deployment, challenger)
             return self.assess(model)
         decision = self._decide(replace(rollout, epoch=seen.epoch))
-        return self._rollouts.record(replace(decision, outcome=outcome, reason=seen.reason, origin="deployment"))
+        decision = replace(decision, outcome=outcome, reason=seen.reason, origin="deployment")
+        return self._rollouts.record(decision) or self.assess(model)
 
     def enact(self, decision: Decision) -> Rollout:
         """Do what was decided, unless the deployment has changed since; then the next look will see. Idempotent.

@@ -135,14 +135,17 @@ class RolloutStore:
         """Let it go on. Raises RolloutNotFoundError if none runs."""
         return self.change(self._running(model).id, lambda rollout: replace(rollout, paused=False))
 
-    def record(self, decision: Decision) -> Decision:
+    def record(self, decision: Decision) -> Decision | None:
         """Keep a decision for good, with its id; its peaks become the rollout's in the same transaction.
 
-        One that repeats the last, which may be about to be enacted, is not kept: the last is returned.
+        One that repeats the last, which may be about to be enacted, is not kept: the last is returned. None if the
+        rollout has gone on since it was decided: then look again.
         """
         recorded_at = SystemClock().now()
         with writing(self._engine) as connection:
             rollout = _get(connection, decision.rollout.id)
+            if rollout.phase.ended or rollout.epoch > decision.rollout.epoch:
+                return None
             last = _last_decision(connection, rollout.id)
             if last is not None and _repeats(decision, last):
                 return last

@@ -239,6 +239,19 @@ def test_a_decision_about_another_deployment_does_nothing(world: World) -> None:
     assert world.deployment.canary_weight == 0.1
 
 
+def test_a_rollout_is_not_over_before_its_challenger_is_out(world: World) -> None:
+    """The champion falls between decision and deed: the deed is not done, and the shadow not forgotten."""
+    world.champion("1.1.0")
+    world.register("1.2.0")
+    world.reach(0)
+    world.serve_equal()
+    decision = world.controller.assess(world.model)
+    world.registry.rollback(world.model, reason="the champion is broken")
+    assert world.controller.enact(decision).phase is Phase.SHADOW
+    assert world.tick() is Outcome.GIVE_UP
+    assert (world.rollout.phase, world.deployment.shadows) == (Phase.GIVEN_UP, ())
+
+
 def test_a_promotion_that_the_gates_refuse_is_given_up_loudly(world: World) -> None:
     world.register("1.1.0", card=ModelCard(intended_use="no more than that"))
     world.reach(2)

@@ -1,5 +1,6 @@
 """The decision as a function of its arguments: a table of situations, and what holds in all of them."""
 
+import re
 from dataclasses import dataclass, field, replace
 from datetime import UTC, datetime, timedelta
 
@@ -162,7 +163,7 @@ CASES = [
     Case(
         "neither better nor worse yet",
         Outcome.HOLD,
-        "paired.not_worse about 940 more paired labels",
+        "not worse would take paired.not_worse about ",
         evidence=evidence((20, 20, 560)),
     ),
     # the deadline
@@ -244,6 +245,18 @@ def test_a_test_carries_its_arithmetic() -> None:
     assert combined.limit == 20
     assert combined.e_value == sum(combined.observed.values()) / 4
     assert decision.peaks["rollback.worse"] == combined.e_value
+
+
+def test_what_is_still_needed_is_enough_if_things_go_on_as_they_did() -> None:
+    at, hours = rollout(LAST), timedelta(hours=100)
+    needed = decide(POLICY, at, evidence((20, 20, 560)), START + hours).test("paired.not_worse").needed
+    assert needed is not None
+    number = re.fullmatch(r"about (\d+) more paired labels", needed)
+    assert number is not None
+    grown = 1 + 1.1 * int(number[1]) / 600  # a forecast has two digits
+    assert 1.5 < grown < 4
+    later = evidence((round(20 * grown), round(20 * grown), round(560 * grown)))
+    assert decide(POLICY, at, later, START + hours).test("paired.not_worse").proven
 
 
 def test_a_broken_key_counts_once_against_the_canary_but_fully_against_its_pass() -> None:
