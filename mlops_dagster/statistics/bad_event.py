@@ -12,7 +12,8 @@ WORSE: Final = np.array([1.25, 1.5, 2.0, 3.0, 5.0, 10.0])
 """The bets, of equal weight: how many times more often than the hypothesis allows the canary has bad events.
 
 A bet pays best when it comes true: the ratio of the odds to those at q0. At an error rate of 0.5 %, 200 requests/s, a
-1 % step, theta 1 and a look every minute, errors x2 are found after a median of 16 minutes, x3 after 5 and x5 after 2.
+1 % step and a look every minute, errors x2 are found after a median of 16 minutes with theta 1 (27 with theta 1.2), x3
+after 5 (8), x5 after 2 (3).
 """
 
 NOT_WORSE: Final = np.array([0.9, 0.8, 0.65, 0.4])

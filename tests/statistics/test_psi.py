@@ -82,6 +82,12 @@ def test_fine_cells_are_merged_into_quantile_groups():
     assert after.tolist() == [0, 1, 2, 0, 0, 0, 0, 0, 0, 0, 1]
 
 
+def test_a_frequent_value_is_not_merged_with_its_neighbours():
+    fine = NumericBins(tuple(float(edge) for edge in range(1, 12)))
+    reference = Histogram.of(fine, [*range(11), *[11] * 89])
+    assert coarsen(reference, reference, 10)[0].tolist() == [10, 1, 89]
+
+
 def test_rare_categories_are_merged_but_unseen_ones_stay_apart():
     many = CategoricalBins(tuple("abcdef"))
     reference = Histogram.of(many, list("aaaabbbccdef"))
