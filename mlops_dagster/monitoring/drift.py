@@ -163,16 +163,14 @@ def _feature(name: str, window: Window, moved: float | None, noise: float | None
 
 
 def _score_distance(window: Window, policy: DriftPolicy) -> tuple[KsResult | None, float | None]:
-    """D, and the D that chance alone exceeds with probability `alpha` (None with too few rows).
+    """D, and the D that chance alone exceeds with probability `alpha` at most; with few rows it is over 1.
 
-    Source of the quantile: the leading term of Kolmogorov's limit, Q(x) = 2 exp(-2 x^2).
+    Source of the quantile: the leading term of Kolmogorov's limit, Q(x) = 2 exp(-2 x^2), which for few rows
+    is on the safe side.
     """
     if not _filled(window):
         return None, None
-    found = ks_from_counts(*window)
-    if policy.independent("score", window[1].total) < policy.min_rows:
-        return found, None
-    return found, sqrt(log(2 / policy.alpha) / 2 * _spread("score", window, policy))
+    return ks_from_counts(*window), sqrt(log(2 / policy.alpha) / 2 * _spread("score", window, policy))
 
 
 def _rounded(value: float | None) -> float | None:

@@ -20,13 +20,16 @@ _SAID = {
 def failures(found: "ExpectationSuiteValidationResult") -> tuple[str, ...]:
     """The reasons of all that failed; of a column that is not there, only that."""
     failed = [result for result in found.results if not result.success]
-    absent = {
-        column
-        for result in failed
-        for column in (result.result.get("details") or {}).get("mismatched", {}).get("missing", [])
-    }
+    absent = {column for result in failed for column in _absent(result)}
     reasons = [f"{column}: there is no such column" for column in sorted(absent)]
-    return tuple(reasons + [_reason(result) for result in failed if _arguments(result).get("column") not in absent])
+    others = [each for each in failed if _arguments(each).get("column") not in absent and not _absent(each)]
+    return tuple(reasons + [_reason(result) for result in others])
+
+
+def _absent(result: "ExpectationValidationResult") -> list[str]:
+    """The columns that the expectation of a set of columns did not find."""
+    details = result.result.get("details") or {}
+    return list(details.get("mismatched", {}).get("missing", []))
 
 
 def _reason(result: "ExpectationValidationResult") -> str:

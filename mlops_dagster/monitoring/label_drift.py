@@ -40,8 +40,9 @@ class LabelDriftReport:
 def label_drift(baseline: Baseline, label_counts: Mapping[str, int], policy: DriftPolicy) -> LabelDriftReport:
     """Chi-squared of a window's labels against the baseline's, and how far they moved.
 
-    With many labels every difference is significant, so a verdict needs a PSI over the limits too. Where labels
-    come in clusters (`shared_by["label"]`), the statistic is divided by that first: Rao and Scott's correction.
+    With many labels every difference is significant, so the PSI must be over a limit too; over a limit and not
+    significant is `cannot_tell`. Where labels come in clusters (`shared_by["label"]`), the statistic is divided
+    by that first: Rao and Scott's correction.
 
     Source: J. N. K. Rao, A. J. Scott, Journal of the American Statistical Association 76, 1981.
     """
@@ -51,7 +52,9 @@ def label_drift(baseline: Baseline, label_counts: Mapping[str, int], policy: Dri
         return LabelDriftReport(Verdict.CANNOT_TELL, now.total, None, None, {})
     test = _of_clusters(chi_squared_from_counts(reference.counts, now.counts), policy.shared_by.get("label", 1.0))
     moved = psi_from_counts(reference, now, bins=policy.bins)
-    verdict = policy.against_limits(moved) if test.pvalue < policy.alpha else Verdict.STABLE
+    verdict = policy.against_limits(moved)
+    if verdict is not Verdict.STABLE and test.pvalue >= policy.alpha:
+        verdict = Verdict.CANNOT_TELL
     return LabelDriftReport(verdict, now.total, moved, test, _shares(reference, now))
 
 

@@ -49,7 +49,7 @@ def test_psi_and_noise_are_those_of_the_definition() -> None:
     assert (found.verdict, report.verdict, report.drifted, report.rows) == ("retrain", "retrain", ("x",), 400)
 
 
-@pytest.mark.parametrize(("rows", "rows_per_value", "most"), [(1000, 1, 33), (1000, 30, 33), (200, 1, 53)])
+@pytest.mark.parametrize(("rows", "rows_per_value", "most"), [(1000, 1, 33), (1000, 10, 33), (200, 1, 53)])
 def test_chance_starts_nothing_however_many_features_are_looked_at(rows: int, rows_per_value: int, most: int) -> None:
     """Of 400 reports under one distribution 5 % may show something: 20, and three standard deviations.
 
@@ -136,10 +136,9 @@ def test_scores_are_elevated_over_the_limit_and_the_noise_only() -> None:
     assert (high.elevated, high.verdict) == (True, Verdict.MONITOR)
     exact = stats.ks_2samp(rng.beta(2, 8, size=200_000), moved).statistic
     assert high.ks.statistic == pytest.approx(exact, abs=0.03)
-    few = scored(moved[:60], min_rows=50)  # a D like this is nothing for 60 rows
+    few = scored(moved[:60])  # a D like this is nothing for 60 rows
     assert few.ks is not None
     assert (few.ks.statistic > 0.1, few.elevated) == (True, False)
-    assert scored(moved[:10]).ks_noise is None
 
 
 def test_the_report_survives_json_and_reaches_retraining() -> None:
@@ -170,6 +169,9 @@ def test_labels_need_significance_and_size() -> None:
     clustered = label_drift(reference, {"late": 400, "on_time": 600}, DriftPolicy(min_rows=50, shared_by={"label": 20}))
     assert clustered.test is not None
     assert clustered.test.statistic == pytest.approx(contingency.statistic / 20)
+    assert clustered.verdict is Verdict.MONITOR
+    few_days = label_drift(reference, {"late": 400, "on_time": 600}, DriftPolicy(min_rows=5, shared_by={"label": 100}))
+    assert (few_days.psi, few_days.verdict) == (doubled.psi, Verdict.CANNOT_TELL)
     assert label_drift(reference, {"late": 3}, policy).verdict is Verdict.CANNOT_TELL
     assert label_drift(reference, {"late": 1000}, policy).verdict is Verdict.RETRAIN
 

@@ -65,6 +65,7 @@ def test_no_rows_is_no_pass(reference: Baseline) -> None:
 BAD: dict[str, tuple[Callable[[pd.DataFrame], pd.DataFrame], str]] = {
     "column gone": (lambda batch: batch.drop(columns="temp"), "temp: there is no such column"),
     "numbers as text": (lambda batch: batch.assign(delay="12"), "delay: .*float64"),
+    "whole numbers": (lambda batch: batch.assign(delay=7), "delay: is of type int64, not float64"),
     "text as numbers": (lambda batch: batch.assign(origin=7.0), "origin: .*str"),
     "a hole": (lambda batch: batch.assign(delay=batch["delay"].shift()), "delay: 1 of 37 .*missing"),
     "feed down": (lambda batch: batch.assign(temp=np.nan), "temp: 37 of 37 values are missing; at most 5.0% may be"),
@@ -112,14 +113,17 @@ def test_a_gate_that_breaks_is_closed(reference: Baseline, monkeypatch: pytest.M
 def test_together_says_what_each_by_itself_says(reference: Baseline) -> None:
     suite = suite_for(SCHEMA, reference)
     batches: dict[object, pd.DataFrame] = {hour: flights(10 * hour, seed=hour) for hour in range(4)}
-    of_one_shape = [kind for kind in BAD if kind not in {"column gone", "numbers as text", "text as numbers"}]
+    other_shapes = ["column gone", "numbers as text", "whole numbers", "text as numbers"]
+    of_one_shape = [kind for kind in BAD if kind not in other_shapes]
     batches |= {kind: BAD[kind][0](flights(37, seed=9)) for kind in of_one_shape}
     expected = {key: validate(batch, suite) for key, batch in batches.items()}
     assert [key for key, found in expected.items() if found.passed] == [1, 2, 3]
     assert validate_each(batches, suite) == expected
-    for kind in ("column gone", "numbers as text"):
+    for kind in other_shapes:
         odd = {0: flights(37, seed=1), 1: BAD[kind][0](flights(37, seed=9))}
         assert validate_each(odd, suite) == {key: validate(batch, suite) for key, batch in odd.items()}
+    all_bad = {hour: BAD["column gone"][0](flights(37, seed=hour)) for hour in range(2)}
+    assert all(found.failures == ("temp: there is no such column",) for found in validate_each(all_bad, suite).values())
 
 
 def test_clean_hours_cost_one_evaluation_and_print_nothing(
