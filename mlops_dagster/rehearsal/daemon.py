@@ -43,18 +43,23 @@ class Daemon:
     def evaluate_sensors(self) -> None:
         """One tick of every sensor."""
         for sensor in self._repository.sensor_defs:
-            context = dg.build_sensor_context(
-                instance=self._instance,
-                cursor=self._cursors.get(sensor.name),
-                repository_def=self._repository,
-                sensor_name=sensor.name,
-                resources=self._resources,
-            )
-            with context:
-                evaluated = sensor.evaluate_tick(context)
-            self._cursors[sensor.name] = evaluated.cursor
-            for request in evaluated.run_requests or []:
-                self._request(request.job_name or sensor.job_name, request)
+            self.evaluate_sensor(sensor.name)
+
+    def evaluate_sensor(self, name: str) -> None:
+        """One tick of one sensor."""
+        sensor = self._repository.get_sensor_def(name)
+        context = dg.build_sensor_context(
+            instance=self._instance,
+            cursor=self._cursors.get(name),
+            repository_def=self._repository,
+            sensor_name=name,
+            resources=self._resources,
+        )
+        with context:
+            evaluated = sensor.evaluate_tick(context)
+        self._cursors[name] = evaluated.cursor
+        for request in evaluated.run_requests or []:
+            self._request(request.job_name or sensor.job_name, request)
 
     def evaluate_schedules(self) -> None:
         """The latest tick of every schedule that has had one since the last time, as after a while without a daemon."""
@@ -69,6 +74,8 @@ class Daemon:
                 repository_def=self._repository,
                 resources=self._resources,
             )
+            # Or else it opens the instance anew: half a second for each tick.
+            context._instance = self._instance
             with context:
                 evaluated = schedule.evaluate_tick(context)
             for request in evaluated.run_requests or []:

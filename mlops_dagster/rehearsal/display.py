@@ -82,7 +82,7 @@ class Display:
 
 def ui_command(scenario: Scenario, home: Path) -> str:
     """The web server alone: the daemon would find schedules that are years overdue."""
-    environment = f"DAGSTER_HOME={home / 'dagster'} MLOPS_HOME={home} MLOPS_SINCE={scenario.start:%Y-%m-%d}"
+    environment = f"DAGSTER_HOME={home / 'dagster'} MLOPS_HOME={home} MLOPS_SINCE={scenario.since}"
     return f"{environment} .venv/bin/dagster-webserver -w workspace.yaml"
 
 
@@ -143,7 +143,7 @@ def _rollback(each: RollbackSummary) -> str:
     proof = "-" if each.seconds_to_proof is None else f"{each.seconds_to_proof / 3600:.1f} h (simulated)"
     zero = "-" if each.seconds_to_zero_traffic is None else f"{each.seconds_to_zero_traffic:.2f} s (wall)"
     return (
-        f"[bold]{each.version} was rolled back[/bold] at {each.canary_weight:.0%} of the traffic: {each.reason}\n"
+        f"[bold]{each.version} was rolled back[/bold] at {each.canary_weight:.0%}, by {each.by}: {each.reason}\n"
         f"  first bad evidence to proof {proof}, proof to zero traffic {zero}"
     )
 

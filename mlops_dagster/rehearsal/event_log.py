@@ -10,10 +10,11 @@ from contextlib import contextmanager
 from typing import Any, Self
 
 from dagster._core.storage.event_log import SqliteEventLogStorage
+from dagster._core.storage.event_log.schema import SqlEventLogStorageMetadata
 from dagster._core.storage.event_log.sqlite.sqlite_event_log import INDEX_SHARD_NAME
 from dagster._core.storage.sqlite import SQLITE_BUSY_TIMEOUT_SECONDS
 from dagster._serdes import ConfigurableClassData
-from sqlalchemy import Connection, Engine, create_engine, event
+from sqlalchemy import Connection, Engine, create_engine, event, text
 from sqlalchemy.engine.interfaces import DBAPIConnection
 from sqlalchemy.pool import ConnectionPoolEntry, StaticPool
 
@@ -26,6 +27,7 @@ class PooledEventLogStorage(SqliteEventLogStorage):
 
     def __init__(self, base_dir: str, inst_data: ConfigurableClassData | None = None) -> None:
         self._engines: dict[str, Engine] = {}
+        self._revision: str | None = None
         super().__init__(base_dir, inst_data)
 
     @classmethod
@@ -36,6 +38,20 @@ class PooledEventLogStorage(SqliteEventLogStorage):
     def _connect(self, shard: str) -> Iterator[Connection]:
         with self._db_lock, self._engine(shard).connect() as connection, connection.begin():
             yield connection
+
+    def _initdb(self, engine: Engine, for_index_shard: bool = False) -> None:
+        """The tables of a new database. Only for the first one is Alembic asked what their revision is."""
+        if self._revision is None:
+            super()._initdb(engine, for_index_shard)
+            with engine.connect() as connection:
+                self._revision = connection.execute(text("SELECT version_num FROM alembic_version")).scalar_one()
+            return
+        SqlEventLogStorageMetadata.create_all(engine)
+        with engine.connect() as connection:
+            connection.execute(text("PRAGMA journal_mode=WAL"))
+            connection.execute(text("CREATE TABLE alembic_version (version_num VARCHAR(32) NOT NULL PRIMARY KEY)"))
+            connection.execute(text("INSERT INTO alembic_version VALUES (:revision)"), {"revision": self._revision})
+            connection.commit()
 
     def _engine(self, shard: str) -> Engine:
         if shard not in self._engines:

@@ -2,7 +2,7 @@
 
 from collections import Counter
 from collections.abc import Iterator, Mapping
-from datetime import timedelta
+from datetime import datetime, timedelta
 from typing import Any, cast
 
 import dagster as dg
@@ -18,11 +18,11 @@ from mlops_dagster.rehearsal.summary import (
     Summary,
     VersionSummary,
 )
-from mlops_dagster.rollout import Decision, Outcome, Phase, Rollout
+from mlops_dagster.rollout import Outcome, Phase, Rollout
 from mlops_dagster.wiring import House
 
-MANY = 1_000_000
-"""More events than a rehearsal makes of one asset."""
+PAGE = 10_000
+"""Dagster gives no more events at once."""
 
 
 def read_summary(
@@ -108,8 +108,7 @@ def _deployments(
     scenario: Scenario, instance: dg.DagsterInstance, action: str
 ) -> Iterator[tuple[str, dict[str, object]]]:
     """Run and metadata of every materialization of `deployment` by that action, oldest first."""
-    records = instance.fetch_materializations(_key(scenario, "deployment"), limit=MANY, ascending=True).records
-    for record in records:
+    for record in _materializations(instance, _key(scenario, "deployment")):
         metadata = _metadata(record)
         if metadata["action"] == action:
             yield record.run_id, metadata
@@ -129,34 +128,44 @@ def _rolled_back(scenario: Scenario, house: House) -> list[Rollout]:
 def _rollback(scenario: Scenario, house: House, instance: dg.DagsterInstance, rollout: Rollout) -> RollbackSummary:
     version = rollout.challenger
     decision = next(found for found in house.rollouts.decisions(rollout.id) if found.outcome is Outcome.ROLLBACK)
+    history = house.registry.history(scenario.model)
+    event = next(event for event in history if event.kind == "rollback" and event.version == version)
+    # The fuse proves and acts in one; what is decided in a sensor is recorded before a run acts on it.
+    proof = event if decision.origin == "deployment" else decision
+    acknowledged = house.registry.acknowledgements(scenario.model)
+    out_of_traffic = min((seen.at for seen in acknowledged if seen.epoch >= event.epoch), default=None)
     first_bad = house.rollups.first_bad_at(scenario.model, version, rollout.started_at)
     runs = [run for run, seen in _deployments(scenario, instance, "rollback") if seen.get("challenger") == version]
     return RollbackSummary(
         version=version,
-        at=decision.at.isoformat(),
+        at=proof.at.isoformat(),
         reason=decision.reason,
+        by=event.actor,
         run_id=runs[0] if runs else "",
         canary_weight=decision.rollout.weight,
         first_bad_at=None if first_bad is None else first_bad.isoformat(),
-        seconds_to_proof=None if first_bad is None else (decision.at - first_bad).total_seconds(),
-        seconds_to_zero_traffic=_seconds_to_zero_traffic(scenario, house, version, decision),
+        seconds_to_proof=None if first_bad is None else (proof.at - first_bad).total_seconds(),
+        seconds_to_zero_traffic=_seconds_between(proof.recorded_at, out_of_traffic),
     )
 
 
-def _seconds_to_zero_traffic(scenario: Scenario, house: House, version: str, decision: Decision) -> float | None:
-    """From the record of the decision to the first acknowledgement of a deployment without the version."""
-    history = house.registry.history(scenario.model)
-    epoch = next(event.epoch for event in history if event.kind == "rollback" and event.version == version)
-    acknowledged = [seen.at for seen in house.registry.acknowledgements(scenario.model) if seen.epoch >= epoch]
-    if not acknowledged or decision.recorded_at is None:
-        return None
-    return round((min(acknowledged) - decision.recorded_at).total_seconds(), 3)
+def _seconds_between(begin: datetime | None, end: datetime | None) -> float | None:
+    return None if begin is None or end is None else round((end - begin).total_seconds(), 3)
 
 
 def _latest_by_partition(instance: dg.DagsterInstance, key: dg.AssetKey) -> dict[str, dict[str, object]]:
     """The metadata of the last materialization of every partition."""
-    records = instance.fetch_materializations(key, limit=MANY, ascending=True).records
+    records = _materializations(instance, key)
     return {record.partition_key: _metadata(record) for record in records if record.partition_key is not None}
+
+
+def _materializations(instance: dg.DagsterInstance, key: dg.AssetKey) -> Iterator[dg.EventLogRecord]:
+    """All of an asset, oldest first."""
+    page = instance.fetch_materializations(key, limit=PAGE, ascending=True)
+    yield from page.records
+    while page.has_more:
+        page = instance.fetch_materializations(key, limit=PAGE, cursor=page.cursor, ascending=True)
+        yield from page.records
 
 
 def _metadata(record: dg.EventLogRecord) -> dict[str, object]:

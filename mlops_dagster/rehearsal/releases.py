@@ -9,12 +9,13 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from mlops_dagster.clock import ReplayedClock
-from mlops_dagster.registry import ModelCard, ModelRegistry, ModelVersion
+from mlops_dagster.registry import ModelCard, ModelVersion
 from mlops_dagster.rehearsal.scenario import BadRelease
 from mlops_dagster.retraining.candidate import Candidate, fit_candidate, known_bins
 from mlops_dagster.retraining.trainer import Estimator, Trainer
 from mlops_dagster.schema import ModelSchema
 from mlops_dagster.settings import Settings
+from mlops_dagster.wiring import House
 
 if TYPE_CHECKING:
     import pandas as pd
@@ -54,7 +55,7 @@ class Team:
 
     def take_back(self, version: ModelVersion, at: datetime, reason: str) -> None:
         """What is refused does not stay on offer."""
-        self._registry(at).transition(version, "Deprecated", reason=reason)
+        self._house(at).registry.transition(version, "Deprecated", reason=reason)
 
     def _rows(self, at: datetime) -> pd.DataFrame:
         return self.trainer.training_set(at - TRAINED_ON, at)
@@ -66,14 +67,14 @@ class Team:
             dataset="the team's extract",
             evaluate_from=at - JUDGED_ON,
             fairness_attribute=ATTRIBUTE,
-            bins=known_bins(self._registry(at).list(self.model), trainer.SCHEMA),
+            bins=known_bins(self._house(at).versions(self.model), trainer.SCHEMA),
         )
 
     def _register(self, candidate: Candidate, card: ModelCard | None, at: datetime, description: str) -> ModelVersion:
         with tempfile.TemporaryDirectory() as folder:
             artifact = Path(folder) / "model.skops"
             artifact.write_bytes(candidate.artifact)
-            return self._registry(at).register(
+            return self._house(at).registry.register(
                 self.model,
                 artifact,
                 card=card,
@@ -84,8 +85,8 @@ class Team:
                 description=description,
             )
 
-    def _registry(self, at: datetime) -> ModelRegistry:
-        return ModelRegistry(settings=self.settings, clock=ReplayedClock(at), actor="ci")
+    def _house(self, at: datetime) -> House:
+        return House(self.settings, ReplayedClock(at), actor="ci")
 
 
 @dataclass

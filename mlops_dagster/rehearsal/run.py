@@ -3,6 +3,7 @@
 import signal
 import threading
 import time
+import warnings
 from collections.abc import Iterator
 from contextlib import contextmanager
 from datetime import timedelta
@@ -64,15 +65,18 @@ def _timeline(scenario: Scenario, house: House, instance: dg.DagsterInstance, di
 
     clock = ReplayedClock(scenario.start - timedelta(days=1))
     team = Team(house.settings, scenario.model, load_trainer(scenario.trainer))
-    daemon = Daemon(defs().get_repository_def(), instance, clock, display.run)
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore", dg.BetaWarning)  # what we use of it is said where it is used
+        repository = defs().get_repository_def()
+    daemon = Daemon(repository, instance, clock, display.run)
     return Timeline(scenario, clock, daemon, team, house.registry, display.hour)
 
 
 @contextmanager
 def _platform(scenario: Scenario, home: Path) -> Iterator[dg.DagsterInstance]:
     """The environment in which the definitions find this home, and a Dagster instance in it."""
-    since = f"{scenario.start:%Y-%m-%d}"
-    with environment(MLOPS_HOME=str(home), MLOPS_SINCE=since), dagster_instance(home / "dagster") as instance:
+    variables = environment(MLOPS_HOME=str(home), MLOPS_SINCE=scenario.since.isoformat())
+    with variables, dagster_instance(home / "dagster") as instance:
         yield instance
 
 

@@ -1,7 +1,7 @@
 """What a rehearsal plays."""
 
 from dataclasses import dataclass
-from datetime import UTC, datetime, timedelta
+from datetime import UTC, date, datetime, timedelta
 
 
 @dataclass(frozen=True)
@@ -40,6 +40,11 @@ class Scenario:
     @property
     def days(self) -> float:
         return (self.until - self.start) / timedelta(days=1)
+
+    @property
+    def since(self) -> date:
+        """The Monday on or before the start: its first week is reported on too."""
+        return (self.start - timedelta(days=self.start.weekday())).date()
 
     @property
     def prefix(self) -> str:

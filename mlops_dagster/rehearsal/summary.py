@@ -48,6 +48,8 @@ class RollbackSummary:
     version: str
     at: str
     reason: str
+    by: str
+    """Who took it out: the data plane's fuse, or Dagster."""
     run_id: str
     canary_weight: float
     first_bad_at: str | None

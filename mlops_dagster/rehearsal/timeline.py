@@ -52,13 +52,9 @@ class Timeline:
             self._release_if_due(hour.start)
             self._hour(hour, stage, labels)
         end = hours[-1].end
-        while labels:
+        while labels or end.hour != SCHEDULES_AT:  # the last day's reports too
             self._hour(Hour(end, []), stage, labels)
             end += HOUR
-        # The last days' reports: once more, when nothing is outstanding.
-        self.clock.advance_to(end + timedelta(days=1))
-        stage.flush(log=True)
-        self.daemon.evaluate_schedules()
 
     def _hour(self, hour: Hour, stage: Stage, labels: Labels) -> None:
         for label in stage.send(hour.requests):
@@ -68,10 +64,12 @@ class Timeline:
         if hour.end.hour == SCHEDULES_AT:
             stage.flush(log=True)
             self.daemon.evaluate_schedules()
-        if hour.requests or delivered:
-            stage.flush()
             self.daemon.evaluate_sensors()
-            stage.wait_until_in_force()
+        elif hour.requests or delivered:
+            stage.flush()
+            # Of the sensors only this one looks at what may have changed since the last schedules.
+            self.daemon.evaluate_sensor(f"{self.scenario.prefix}_rollout")
+        stage.wait_until_in_force()
         self.on_hour(hour.end, self.registry.deployment(self.scenario.model))
 
     def _release_if_due(self, now: datetime) -> None:
