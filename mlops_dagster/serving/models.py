@@ -3,28 +3,20 @@
 from collections.abc import Mapping, Sequence
 from contextlib import suppress
 from dataclasses import dataclass
-from typing import Protocol, cast
+from typing import cast
 
 import numpy as np
 import numpy.typing as npt
 
 from mlops_dagster.errors import InvalidFeaturesError, ModelFailedError
+from mlops_dagster.registry.estimators import Estimator
 from mlops_dagster.schema import Feature, ModelSchema
 from mlops_dagster.serving.protocol import Column
 
 Value = float | str | None
 Columns = Mapping[str, Sequence[Value]]
-Floats = npt.NDArray[np.float64]
 
 NUMERIC_DATATYPES = {"FP32": (int, float), "FP64": (int, float), "INT32": (int,), "INT64": (int,), "BOOL": (bool,)}
-
-
-class Classifier(Protocol):
-    """What is asked of an estimator: scikit-learn's classifiers and pipelines have it."""
-
-    classes_: Sequence[object]
-
-    def predict_proba(self, rows: object) -> Floats: ...
 
 
 @dataclass(frozen=True, slots=True)
@@ -41,12 +33,12 @@ class LoadedModel:
     Raises ModelFailedError for an estimator that gives no probabilities or knows other classes than its schema.
     """
 
-    def __init__(self, version: str, schema: ModelSchema, estimator: object) -> None:
+    def __init__(self, version: str, schema: ModelSchema, estimator: Estimator) -> None:
         if not hasattr(estimator, "predict_proba"):
             raise ModelFailedError(f"version {version} has no predict_proba ({type(estimator).__name__})")
         self.version = version
         self.schema = schema
-        self._estimator = cast("Classifier", estimator)
+        self._estimator = estimator
         self._classes = [str(label) for label in self._estimator.classes_]
         if set(self._classes) != set(schema.classes):
             raise ModelFailedError(f"version {version} tells {self._classes} apart, its schema {schema.classes}")
@@ -100,7 +92,9 @@ def _checked(feature: Feature, column: Column | None) -> Sequence[Value]:
                 raise InvalidFeaturesError(f"feature {feature.name!r} must not be null")
         elif type(value) not in types:
             raise InvalidFeaturesError(f"feature {feature.name!r} has value {value!r}, which is not {column.datatype}")
-    return cast("Sequence[Value]", column.values)
+    if feature.kind == "categorical":
+        return cast("Sequence[Value]", column.values)
+    return [None if value is None else float(value) for value in column.values]
 
 
 def _array(feature: Feature, values: Sequence[Value]) -> npt.NDArray[np.float64] | npt.NDArray[np.object_]:

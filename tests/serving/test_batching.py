@@ -23,16 +23,16 @@ SCHEMA = ModelSchema(features=(Feature(name="a", kind="numeric"),), classes=("no
 class Picky:
     """Says yes to positive numbers and raises if one is 13. Its classes stand in the order of the alphabet."""
 
-    classes_ = ("no", "yes")
+    classes_ = np.array(["no", "yes"])
 
     def __init__(self) -> None:
         self.calls = 0
 
-    def predict_proba(self, rows: pd.DataFrame) -> npt.NDArray[np.float64]:
+    def predict_proba(self, X: pd.DataFrame) -> npt.NDArray[np.float64]:  # noqa: N803  # scikit-learn's name
         self.calls += 1
-        if (rows["a"] == 13).any():
+        if (X["a"] == 13).any():
             raise ValueError("thirteen")
-        positive = (rows["a"] > 0).to_numpy().astype(float)
+        positive = (X["a"] > 0).to_numpy().astype(float)
         return np.column_stack([1 - positive, positive])
 
 
@@ -102,8 +102,8 @@ def test_the_score_is_that_of_the_last_class_of_the_schema_whatever_the_order_of
 
 def test_a_model_that_returns_the_wrong_shape_has_failed() -> None:
     class Short(Picky):
-        def predict_proba(self, rows: pd.DataFrame) -> npt.NDArray[np.float64]:
-            return super().predict_proba(rows)[1:]
+        def predict_proba(self, X: pd.DataFrame) -> npt.NDArray[np.float64]:  # noqa: N803
+            return super().predict_proba(X)[1:]
 
     with pytest.raises(ModelFailedError, match=r"returned \(1, 2\) probabilities for 2 rows"):
         LoadedModel("1.0.0", SCHEMA, Short()).predict({"a": [1.0, 2.0]})
@@ -113,4 +113,4 @@ def test_an_estimator_that_does_not_fit_its_schema_is_not_loaded() -> None:
     with pytest.raises(ModelFailedError, match="tells"):
         LoadedModel("1.0.0", ModelSchema(features=SCHEMA.features, classes=("a", "b")), Picky())
     with pytest.raises(ModelFailedError, match="no predict_proba"):
-        LoadedModel("1.0.0", SCHEMA, object())
+        LoadedModel("1.0.0", SCHEMA, object())  # type: ignore[arg-type]  # on purpose

@@ -30,6 +30,12 @@ def test_a_matrix_takes_the_names_of_the_schema_in_order(data: list[object]) -> 
     assert columns == {"a": [1, 3], "b": [2, 4]}
 
 
+def test_integers_and_booleans_are_numbers() -> None:
+    columns = {"a": Column("BOOL", [True, None]), "b": Column("INT32", [7, 8])}
+    taken = take_features(SCHEMA, columns)
+    assert (repr(taken["a"]), repr(taken["b"])) == ("[1.0, None]", "[7.0, 8.0]")
+
+
 def test_parameters_id_and_outputs_are_carried() -> None:
     request = decode(body(GOOD, id="7", parameters={"routing_key": "k", "arm": "canary"}, outputs=[{"name": "score"}]))
     assert (request.id, request.routing_key, request.arm, request.outputs) == ("7", "k", "canary", ("score",))

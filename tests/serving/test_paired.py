@@ -1,0 +1,98 @@
+"""Scoring off the response path is bounded, and what is left out is counted."""
+
+import threading
+import time
+from collections.abc import Sequence
+from datetime import UTC, datetime
+
+import numpy as np
+import numpy.typing as npt
+import pandas as pd
+import pytest
+
+from mlops_dagster.errors import InvalidFeaturesError
+from mlops_dagster.registry import Deployment
+from mlops_dagster.rollout import Phase, Rollout, RolloutPolicy
+from mlops_dagster.schema import Feature, ModelSchema
+from mlops_dagster.serving.calls import Call, Scoring
+from mlops_dagster.serving.deployments import InForce
+from mlops_dagster.serving.models import LoadedModel
+from mlops_dagster.serving.paired import OffPath, Task, others
+from mlops_dagster.serving.protocol import Column, InferRequest
+from mlops_dagster.serving.telemetry import Telemetry
+
+NOW = datetime(2026, 1, 1, tzinfo=UTC)
+SCHEMA = ModelSchema(features=(Feature(name="a", kind="numeric"),), classes=("no", "yes"))
+WIDER = ModelSchema(features=(*SCHEMA.features, Feature(name="b", kind="numeric")), classes=SCHEMA.classes)
+
+
+class Never:
+    classes_ = np.array(["no", "yes"])
+
+    def predict_proba(self, X: pd.DataFrame) -> npt.NDArray[np.float64]:  # noqa: N803  # scikit-learn's name
+        raise AssertionError(f"nothing is scored here, and not {X}")
+
+
+VERSIONS = {
+    "1.0.0": LoadedModel("1.0.0", SCHEMA, Never()),
+    "1.1.0": LoadedModel("1.1.0", WIDER, Never()),
+    "1.2.0": LoadedModel("1.2.0", SCHEMA, Never()),
+}
+DEPLOYMENT = Deployment("m", 3, "1.0.0", "1.1.0", 0.2, ("1.2.0",), "salt", None, NOW)
+
+
+def rollout(policy: RolloutPolicy) -> Rollout:
+    return Rollout(1, "m", "1.0.0", "1.1.0", policy, Phase.CANARY, 1, 0.2, NOW, NOW, NOW, False, {}, 3)
+
+
+def call(number: int, role: str = "champion", policy: RolloutPolicy | None = None) -> Call:
+    in_force = InForce(DEPLOYMENT, VERSIONS, rollout(policy) if policy else None)
+    inputs = {"a": Column("FP64", [1.0])}
+    scoring = Scoring(VERSIONS["1.0.0"], role, 0.8, {"a": [1.0]})  # type: ignore[arg-type]  # one of the roles
+    return Call(
+        f"call {number}", in_force, InferRequest(None, 1, inputs), inputs, NOW, NOW, time.perf_counter(), scoring
+    )
+
+
+def test_every_shadow_and_the_other_arm_score_unless_the_version_was_named() -> None:
+    shadow, pair = others(call(1))
+    assert (shadow.version.version, shadow.role, shadow.weight) == ("1.2.0", "shadow", 0.2)
+    assert (pair.version.version, pair.role, pair.weight) == ("1.1.0", "paired", 0.2)
+    assert isinstance(pair.refusal, InvalidFeaturesError), "its own schema refuses the request: its failure"
+    assert others(call(1, role="named")) == []
+    assert [scoring.version.version for scoring in others(call(1, role="canary"))] == ["1.2.0", "1.0.0"]
+
+
+@pytest.mark.parametrize(
+    ("policy", "share"),
+    [
+        (RolloutPolicy(paired_share=0.25), 0.25),
+        (RolloutPolicy(paired=False), 0.0),
+        (RolloutPolicy(answer_influences_label=True), 0.0),
+        (None, 1.0),
+    ],
+)
+def test_the_policy_of_the_rollout_says_which_share_is_paired(policy: RolloutPolicy | None, share: float) -> None:
+    roles = [scoring.role for number in range(2_000) for scoring in others(call(number, policy=policy))]
+    assert roles.count("shadow") == 2_000
+    assert roles.count("paired") == pytest.approx(2_000 * share, abs=100)
+
+
+def test_what_does_not_fit_is_left_out_and_counted_and_the_rest_is_drained() -> None:
+    scored: list[Task] = []
+    go_on = threading.Event()
+
+    def score(tasks: Sequence[Task]) -> None:
+        go_on.wait(10)
+        scored.extend(tasks)
+
+    telemetry = Telemetry()
+    off_path = OffPath(score, telemetry, limit=6)
+    off_path.offer([call(number) for number in range(5)])
+    go_on.set()
+    off_path.drain()
+    assert [(its.id, scoring.role) for its, scoring in scored] == [
+        (f"call {number}", role) for number in range(3) for role in ("shadow", "paired")
+    ]
+    assert b'mlops_shed_total{model="m"} 4.0' in telemetry.exposition()
+    off_path.close()
