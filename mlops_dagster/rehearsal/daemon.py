@@ -75,7 +75,7 @@ class Daemon:
                 resources=self._resources,
             )
             # Or else it opens the instance anew: half a second for each tick.
-            context._instance = self._instance
+            context._instance = self._instance  # type: ignore[assignment]  # inferred from its None
             with context:
                 evaluated = schedule.evaluate_tick(context)
             for request in evaluated.run_requests or []:

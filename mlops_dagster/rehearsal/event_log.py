@@ -14,7 +14,7 @@ from dagster._core.storage.event_log.schema import SqlEventLogStorageMetadata
 from dagster._core.storage.event_log.sqlite.sqlite_event_log import INDEX_SHARD_NAME
 from dagster._core.storage.sqlite import SQLITE_BUSY_TIMEOUT_SECONDS
 from dagster._serdes import ConfigurableClassData
-from sqlalchemy import Connection, Engine, create_engine, event, text
+from sqlalchemy import Connection, Engine, create_engine, event, inspect, text
 from sqlalchemy.engine.interfaces import DBAPIConnection
 from sqlalchemy.pool import ConnectionPoolEntry, StaticPool
 
@@ -45,6 +45,8 @@ class PooledEventLogStorage(SqliteEventLogStorage):
             super()._initdb(engine, for_index_shard)
             with engine.connect() as connection:
                 self._revision = connection.execute(text("SELECT version_num FROM alembic_version")).scalar_one()
+            return
+        if inspect(engine).has_table("alembic_version"):
             return
         SqlEventLogStorageMetadata.create_all(engine)
         with engine.connect() as connection:
