@@ -22,7 +22,7 @@ Task = tuple[Call, Scoring]
 MAX_WAITING = 20_000
 MAX_BATCH = 512
 # Nobody waits for these: they are scored many at a time, for a fraction of the cost.
-LINGER_SECONDS = 0.2
+LINGER_SECONDS = 0.5
 
 
 class OffPath:

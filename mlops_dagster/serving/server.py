@@ -35,6 +35,8 @@ def run(settings: Settings) -> None:
         http="httptools",
         ws="none",
         access_log=False,
+        proxy_headers=False,
+        server_header=False,
         backlog=BACKLOG,
         timeout_graceful_shutdown=DRAIN_SECONDS,
     )
