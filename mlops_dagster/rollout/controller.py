@@ -62,19 +62,8 @@ class Controller:
             return None
         deployment, challenger = self._state(rollout)
         seen = follow(rollout, deployment, challenger)
-        if not seen.phase.ended:
-            rollout = self._followed(rollout, deployment, challenger)
-            if rollout.phase.ended:  # by another controller, since it was read above
-                return self.assess(model)
-            return self._rollouts.record(self._decide(rollout)) or self.assess(model)
-        last = self._rollouts.last_decision(rollout.id)
-        outcome = _OUTCOME[seen.phase]
-        if last is not None and last.outcome is outcome and not is_in(deployment, rollout.challenger):
-            self._followed(rollout, deployment, challenger)
-            return self.assess(model)
-        decision = self._decide(replace(rollout, epoch=seen.epoch))
-        decision = replace(decision, outcome=outcome, reason=seen.reason, origin="deployment")
-        return self._rollouts.record(decision) or self.assess(model)
+        look = self._notice if seen.phase.ended else self._judge
+        return look(seen, deployment, challenger) or self.assess(model)
 
     def enact(self, decision: Decision) -> Rollout:
         """Do what was decided, unless the deployment has changed since; then the next look will see. Idempotent.
@@ -131,6 +120,24 @@ class Controller:
             if version.stage in _STAGES and not version.rolled_back and deployment.canary in (None, version.version)
         ]
         return max(reversed(waiting), key=lambda version: _STAGES.index(version.stage), default=None)
+
+    def _judge(self, seen: Rollout, deployment: Deployment, challenger: ModelVersion) -> Decision | None:
+        """What the evidence says; None if the rollout has gone on meanwhile."""
+        rollout = self._followed(seen, deployment, challenger)
+        return None if rollout.phase.ended else self._rollouts.record(self._decide(rollout))
+
+    def _notice(self, seen: Rollout, deployment: Deployment, challenger: ModelVersion) -> Decision | None:
+        """What others have done to the rollout; None once that has been recorded, and with it the rollout is over."""
+        last, outcome = self._rollouts.last_decision(seen.id), _OUTCOME[seen.phase]
+        if last is not None and last.outcome is outcome and not is_in(deployment, seen.challenger):
+            self._followed(seen, deployment, challenger)
+            return None
+        before = replace(self._rollouts.get(seen.id), epoch=seen.epoch)
+        if before.phase.ended:
+            return None
+        return self._rollouts.record(
+            replace(self._decide(before), outcome=outcome, reason=seen.reason, origin="deployment")
+        )
 
     def _decide(self, rollout: Rollout) -> Decision:
         now = self._clock.now()

@@ -14,6 +14,9 @@ A promotion needs the proof of every metric, each at alpha: a challenger that is
 that one's test, which happens with probability at most alpha, so no correction is due. Errors and slow answers count
 as no worse either relative to the champion or under an absolute limit (where nothing ever fails there is nothing to
 compare); where neither holds both e-values are valid, and so is their average.
+
+All of this takes one label's, or one request's, chances to be no worse than allowed given those before it. Where many
+share one cause (the flights of a stormy hour) the challenger must hold up in that hour too, not only on average.
 """
 
 from collections.abc import Callable, Mapping

@@ -229,6 +229,16 @@ def test_a_weight_set_by_hand_is_followed(world: World) -> None:
     assert (world.rollout.step, world.rollout.weight, world.rollout.step_at) == (2, 0.5, world.clock.now())
 
 
+def test_another_shadow_does_not_start_the_soak_anew(world: World) -> None:
+    world.register("1.1.0")
+    world.reach(1)
+    step_at = world.rollout.step_at
+    world.later(0.5)
+    world.registry.transition(world.register("1.2.0"), Stage.SHADOW)
+    assert world.tick() is Outcome.HOLD
+    assert world.rollout.step_at == step_at
+
+
 def test_a_decision_about_another_deployment_does_nothing(world: World) -> None:
     world.register("1.1.0")
     world.reach(1)

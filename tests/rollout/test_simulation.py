@@ -58,7 +58,7 @@ def paired(rng: np.random.Generator, before: PairedCounts, more: int, *, lost: f
 
 def test_a_challenger_that_is_as_bad_as_it_may_be_is_rolled_back_at_most_in_alpha_of_all_rollouts() -> None:
     rng = np.random.default_rng(5)
-    rollouts = 100
+    rollouts = 60
     rolled_back = sum(
         any(evaluate(POLICY, {}, seen).rollback.proven for seen in harmless(rng)) for _ in range(rollouts)
     )
@@ -68,7 +68,7 @@ def test_a_challenger_that_is_as_bad_as_it_may_be_is_rolled_back_at_most_in_alph
 def test_a_feature_in_other_units_is_proven_within_about_a_hundred_labels() -> None:
     """Delay in seconds where minutes were learnt: the challenger loses a fifth of all pairs."""
     rng = np.random.default_rng(7)
-    labels = [labels_to_rollback(rng, lost=0.20, won=0.02) for _ in range(40)]
+    labels = [labels_to_rollback(rng, lost=0.20, won=0.02) for _ in range(30)]
     half, most = np.quantile(labels, [0.5, 0.9])
     assert (half <= 100, most <= 150) == (True, True)
 
