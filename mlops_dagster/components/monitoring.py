@@ -110,11 +110,11 @@ def _drift_report(spec: ModelSpec) -> dg.AssetsDefinition:
     ) -> dg.MaterializeResult:  # type: ignore[type-arg]  # Dagster refuses the parameter beside check_specs
         house = platform.house(spec)
         hours = windows(context)
-        verdicts: dict[str, int] = {}
+        verdicts: dict[Verdict, int] = {}
         for key, _start, end in hours:
             champion = house.champion(spec.model, end)
             if champion is None or champion.baseline is None:
-                context.add_asset_metadata({"verdict": Verdict.CANNOT_TELL, "reason": "no champion"}, partition_key=key)
+                context.add_asset_metadata({"verdict": Verdict.CANNOT_TELL.value, "reason": "no champion"}, partition_key=key)
                 continue
             counts = house.rollups.feature_counts(spec.model, None, end - timedelta(hours=spec.drift.window_hours), end)
             report = drift(champion.baseline, counts, spec.drift)
@@ -133,7 +133,7 @@ def _drift_report(spec: ModelSpec) -> dg.AssetsDefinition:
                     check_name=within_limits.name,
                     passed=Verdict.RETRAIN not in verdicts,
                     severity=dg.AssetCheckSeverity.WARN,
-                    metadata={"hours": len(hours), **{f"hours_{name}": n for name, n in verdicts.items()}},
+                    metadata={"hours": len(hours), **{f"hours_{verdict.value}": n for verdict, n in verdicts.items()}},
                 )
             ]
         )
@@ -179,7 +179,7 @@ def _label_drift(spec: ModelSpec) -> dg.AssetsDefinition:
         for key, start, end in windows(context):
             champion = house.champion(spec.model, end)
             if champion is None or champion.baseline is None:
-                context.add_asset_metadata({"verdict": Verdict.CANNOT_TELL, "reason": "no champion"}, partition_key=key)
+                context.add_asset_metadata({"verdict": Verdict.CANNOT_TELL.value, "reason": "no champion"}, partition_key=key)
                 continue
             report = label_drift_of(champion.baseline, house.rollups.label_counts(spec.model, start, end), spec.drift)
             context.add_asset_metadata({"champion": champion.version, **report.metadata()}, partition_key=key)
