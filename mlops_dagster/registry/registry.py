@@ -273,12 +273,12 @@ class ModelRegistry:
             return ledger.apply(before, roll_back(before, target))
 
     def acknowledge(self, model: str, process: str, epoch: int) -> None:
-        """The worker `process` serves the deployment of `epoch` from now on."""
+        """The worker `process` serves the deployment of `epoch` from now on; saying it again changes nothing."""
         with writing(self._engine) as connection:
             sql.acknowledge(connection, model, Acknowledgement(process, epoch, SystemClock().now()))
 
     def acknowledgements(self, model: str) -> "list[Acknowledgement]":
-        """The last word of every process that ever served the model."""
+        """When each process began to serve each epoch it served, oldest first: "in force since" is a fact."""
         with reading(self._engine) as connection:
             return sql.acknowledged(connection, model)
 

@@ -191,11 +191,15 @@ def test_as_of_tells_what_served_at_any_time(registry: ModelRegistry, add, clock
         registry.as_of("flights", datetime(2013, 3, 1))  # noqa: DTZ001  # the mistake under test
 
 
-def test_workers_say_which_epoch_they_serve(registry: ModelRegistry, add) -> None:
+def test_workers_say_since_when_they_serve_an_epoch(registry: ModelRegistry, add) -> None:
     add("1.0.0")
-    for process, epoch in (("b", 1), ("a", 1), ("b", 2)):
+    served = [("b", 1), ("a", 1), ("b", 2)]
+    for process, epoch in served:
         registry.acknowledge("flights", process, epoch)
-    assert [(entry.process, entry.epoch) for entry in registry.acknowledgements("flights")] == [("a", 1), ("b", 2)]
+    first = registry.acknowledgements("flights")
+    assert [(entry.process, entry.epoch) for entry in first] == served
+    registry.acknowledge("flights", "a", 1)
+    assert registry.acknowledgements("flights") == first
     assert registry.acknowledgements("ghost") == []
 
 

@@ -141,16 +141,13 @@ def version_rows(connection: Connection) -> Iterator[Record]:
 
 
 def acknowledge(connection: Connection, model: str, entry: Acknowledgement) -> None:
-    table = acknowledgements
-    connection.execute(delete(table).where(table.c.model == model, table.c.process == entry.process))
-    connection.execute(
-        insert(table).values(model=model, process=entry.process, epoch=entry.epoch, at=time_text(entry.at))
-    )
+    values = {"model": model, "process": entry.process, "epoch": entry.epoch, "at": time_text(entry.at)}
+    connection.execute(insert(acknowledgements).prefix_with("OR IGNORE", dialect="sqlite").values(values))
 
 
 def acknowledged(connection: Connection, model: str) -> list[Acknowledgement]:
     table = acknowledgements
-    rows = connection.execute(select(table).where(table.c.model == model).order_by(table.c.process))
+    rows = connection.execute(select(table).where(table.c.model == model).order_by(table.c.at))
     return [Acknowledgement(row.process, row.epoch, parse_time(row.at)) for row in rows]
 
 

@@ -86,6 +86,6 @@ acknowledgements = Table(
     TABLES,
     Column("model", String, primary_key=True),
     Column("process", String, primary_key=True),
-    Column("epoch", Integer, nullable=False),
+    Column("epoch", Integer, primary_key=True),
     Column("at", String, nullable=False),
 )
