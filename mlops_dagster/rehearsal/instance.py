@@ -14,6 +14,8 @@ DAGSTER_YAML = """\
 # The instance of a rehearsal. Open it with the web server only: a daemon would find schedules years overdue.
 telemetry:
   enabled: false
+nux:
+  enabled: false
 
 # Nothing here prints, and capturing what is printed starts two processes for every step.
 compute_logs:
