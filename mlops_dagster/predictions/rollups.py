@@ -1,56 +1,24 @@
 """Counts per minute and hour of everything that was served: what operations and decisions read."""
 
-import hashlib
 from collections import Counter
 from collections.abc import Sequence
 from dataclasses import dataclass
 from datetime import datetime
-from functools import lru_cache
 from pathlib import Path
 from sqlite3 import Connection
 
 import numpy as np
-import orjson
 
 from mlops_dagster.errors import InvalidInputError
 from mlops_dagster.predictions.latency import LatencySummary, summarize
-from mlops_dagster.predictions.records import SERVED, Role, from_microseconds, microseconds
+from mlops_dagster.predictions.records import Role, from_microseconds, microseconds
+from mlops_dagster.predictions.rollup_tables import CELL_TYPE, SCHEMA, add_tally
 from mlops_dagster.predictions.spool import Spool
 from mlops_dagster.predictions.sqlite import SqliteFile
-from mlops_dagster.predictions.tally import HOUR, MINUTE, ArmKey, BinsOf, SlowMsOf, Tally, tally
-from mlops_dagster.statistics import Bins, Counts, bins_to_json
-
-_SCHEMA = """
-CREATE TABLE IF NOT EXISTS cursors (spool TEXT PRIMARY KEY, number INTEGER NOT NULL) WITHOUT ROWID;
-CREATE TABLE IF NOT EXISTS arms (
-    id INTEGER PRIMARY KEY, model TEXT NOT NULL, version TEXT NOT NULL, role TEXT NOT NULL, weight REAL NOT NULL,
-    UNIQUE (model, version, role, weight)
-);
-CREATE TABLE IF NOT EXISTS minutes (
-    arm INTEGER, minute INTEGER, requests INTEGER, errors INTEGER, slow INTEGER, labelled INTEGER, wrong INTEGER,
-    bad_errors INTEGER, bad_slow INTEGER, bad_wrong INTEGER, first_error_at INTEGER, PRIMARY KEY (arm, minute)
-) WITHOUT ROWID;
-CREATE TABLE IF NOT EXISTS latencies (
-    arm INTEGER, minute INTEGER, bucket INTEGER, n INTEGER, PRIMARY KEY (arm, minute, bucket)
-) WITHOUT ROWID;
-CREATE TABLE IF NOT EXISTS confusion (
-    arm INTEGER, minute INTEGER, label TEXT, prediction TEXT, n INTEGER, PRIMARY KEY (arm, minute, label, prediction)
-) WITHOUT ROWID;
-CREATE TABLE IF NOT EXISTS cells (
-    arm INTEGER, hour INTEGER, feature TEXT, bins TEXT, counts BLOB, PRIMARY KEY (arm, hour, feature, bins)
-);
-CREATE TABLE IF NOT EXISTS bad_keys (
-    model TEXT, salt TEXT, arms TEXT, metric TEXT, key TEXT, PRIMARY KEY (model, salt, arms, metric, key)
-) WITHOUT ROWID;
-CREATE TABLE IF NOT EXISTS paired (
-    model TEXT, champion TEXT, challenger TEXT, weight REAL, minute INTEGER, wins INTEGER, losses INTEGER, ties INTEGER,
-    first_loss_at INTEGER, PRIMARY KEY (model, champion, challenger, minute, weight)
-) WITHOUT ROWID;
-CREATE VIEW IF NOT EXISTS served_arms AS SELECT * FROM arms WHERE role IN ('champion', 'canary')
-"""
+from mlops_dagster.predictions.tally import HOUR, MINUTE, BinsOf, SlowMsOf, tally
+from mlops_dagster.statistics import Counts
 
 _ENTRIES_AT_ONCE = 5_000
-_CELL_TYPE = np.dtype("<u4")
 DEFAULT_SLOW_MS = 200.0
 
 
@@ -93,7 +61,7 @@ class Rollups:
     """
 
     def __init__(self, path: Path) -> None:
-        self._file = SqliteFile(path, _SCHEMA)
+        self._file = SqliteFile(path, SCHEMA)
 
     def catch_up(self, spool: Spool, bins_of: BinsOf, *, slow_ms_of: SlowMsOf = lambda _model: DEFAULT_SLOW_MS) -> int:
         """Add all that is in the spool; returns the number of the last entry rolled up. Several processes may try."""
@@ -103,7 +71,7 @@ class Rollups:
                 entries = spool.read(number, _ENTRIES_AT_ONCE)
                 if entries:
                     number = entries[-1].number
-                    _add(connection, tally(entries, bins_of, slow_ms_of))
+                    add_tally(connection, tally(entries, bins_of, slow_ms_of))
                     connection.execute("REPLACE INTO cursors VALUES (?, ?)", (spool.id, number))
             if entries:
                 spool.mark("rolled_up", number)
@@ -176,7 +144,7 @@ class Rollups:
                         f"{feature!r} of {model} was counted in different bins by version {version} and another; "
                         "ask for the versions of one schema"
                     )
-                cells = np.frombuffer(counts, dtype=_CELL_TYPE).astype(np.int64)
+                cells = np.frombuffer(counts, dtype=CELL_TYPE).astype(np.int64)
                 total[feature] = total[feature] + cells if feature in total else cells
         return total
 
@@ -223,86 +191,3 @@ def _window(since: datetime, until: datetime, unit: int) -> tuple[int, int]:
 def _cursor(connection: Connection, spool_id: str) -> int:
     found = connection.execute("SELECT number FROM cursors WHERE spool = ?", (spool_id,)).fetchone()
     return int(found[0]) if found else 0
-
-
-def _add(connection: Connection, add: Tally) -> None:
-    arms = _arm_ids(connection, {arm for arm, _ in add.minutes})
-    _keep_first_of_each_key(connection, add)
-    connection.executemany(
-        "INSERT INTO minutes VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?) ON CONFLICT DO UPDATE SET "
-        "requests = requests + excluded.requests, errors = errors + excluded.errors, slow = slow + excluded.slow, "
-        "labelled = labelled + excluded.labelled, wrong = wrong + excluded.wrong, "
-        "bad_errors = bad_errors + excluded.bad_errors, bad_slow = bad_slow + excluded.bad_slow, "
-        "bad_wrong = bad_wrong + excluded.bad_wrong, first_error_at = "
-        "min(coalesce(first_error_at, excluded.first_error_at), coalesce(excluded.first_error_at, first_error_at))",
-        (
-            (
-                arms[arm],
-                minute,
-                c.requests,
-                c.errors,
-                c.slow,
-                c.labelled,
-                c.wrong,
-                c.bad_errors,
-                c.bad_slow,
-                c.bad_wrong,
-                c.first_error_at,
-            )
-            for (arm, minute), c in add.minutes.items()
-        ),
-    )
-    connection.executemany(
-        "INSERT INTO latencies VALUES (?, ?, ?, ?) ON CONFLICT DO UPDATE SET n = n + excluded.n",
-        ((arms[arm], minute, bucket, n) for (arm, minute, bucket), n in add.latencies.items()),
-    )
-    connection.executemany(
-        "INSERT INTO confusion VALUES (?, ?, ?, ?, ?) ON CONFLICT DO UPDATE SET n = n + excluded.n",
-        ((arms[arm], minute, label, prediction, n) for (arm, minute, label, prediction), n in add.confusion.items()),
-    )
-    connection.executemany(
-        "INSERT INTO paired VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?) ON CONFLICT DO UPDATE SET "
-        "wins = wins + excluded.wins, losses = losses + excluded.losses, ties = ties + excluded.ties, first_loss_at = "
-        "min(coalesce(first_loss_at, excluded.first_loss_at), coalesce(excluded.first_loss_at, first_loss_at))",
-        ((*pair, c.wins, c.losses, c.ties, c.first_loss_at) for pair, c in add.pairs.items()),
-    )
-    _add_cells(connection, add, arms)
-
-
-def _arm_ids(connection: Connection, arms: set[ArmKey]) -> dict[ArmKey, int]:
-    connection.executemany("INSERT OR IGNORE INTO arms (model, version, role, weight) VALUES (?, ?, ?, ?)", arms)
-    by_key = "SELECT id FROM arms WHERE model = ? AND version = ? AND role = ? AND weight = ?"
-    return {arm: connection.execute(by_key, arm).fetchone()[0] for arm in arms}
-
-
-def _keep_first_of_each_key(connection: Connection, add: Tally) -> None:
-    """Champion and canary share their keys; the rows of other roles are compared among themselves."""
-    for arm, minute, metric, salt, key in add.bad_events:
-        group = "served" if arm.role in SERVED else f"{arm.role} {arm.version}"
-        is_first = connection.execute(
-            "INSERT OR IGNORE INTO bad_keys VALUES (?, ?, ?, ?, ?)", (arm.model, salt, group, metric, key)
-        ).rowcount
-        counts = add.minutes[arm, minute]
-        match metric:
-            case "error":
-                counts.bad_errors += is_first
-            case "slow":
-                counts.bad_slow += is_first
-            case "wrong":
-                counts.bad_wrong += is_first
-
-
-def _add_cells(connection: Connection, add: Tally, arms: dict[ArmKey, int]) -> None:
-    for (arm, hour, feature), (bins, counts) in add.cells.items():
-        key = (arms[arm], hour, feature, _digest(bins))
-        found = connection.execute(
-            "SELECT counts FROM cells WHERE arm = ? AND hour = ? AND feature = ? AND bins = ?", key
-        ).fetchone()
-        if found:
-            counts = counts + np.frombuffer(found[0], dtype=_CELL_TYPE)
-        connection.execute("REPLACE INTO cells VALUES (?, ?, ?, ?, ?)", (*key, counts.astype(_CELL_TYPE).tobytes()))
-
-
-@lru_cache(maxsize=4096)
-def _digest(bins: Bins) -> str:
-    return hashlib.sha256(orjson.dumps(bins_to_json(bins))).hexdigest()[:16]

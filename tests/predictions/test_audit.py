@@ -25,6 +25,13 @@ def test_what_is_logged_and_what_waits_add_up(spool, log, record):
     assert (second.process, second.recorded, second.logged, second.spooled) == ("process-2", 1, 1, 0)
 
 
+def test_what_was_appended_but_not_yet_noted_as_shipped_counts_once(spool, log, record):
+    spool.append([record(0), record(1)])
+    log._append(spool.id, spool.read(0))
+    report = audit(spool, log)
+    assert (report.complete, report.logged, report.spooled) == (True, 2, 0)
+
+
 def test_lost_records_are_named_by_process_and_number(spool, log, record):
     spool.append([record(number) for number in range(10)])
     with spool._file.writing() as connection:

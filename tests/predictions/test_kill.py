@@ -34,11 +34,11 @@ def until_killed(process: subprocess.Popen[str], lines: int, delay: float, heard
 def test_kill_9_loses_nothing_and_counts_nothing_twice(tmp_path):
     chance = random.Random(20130301)  # noqa: S311 - not for secrets
     acknowledged: dict[str, set[str]] = {"predicted": set(), "labelled": set()}
-    for round_ in range(5):
+    for round_ in range(4):
         said: tuple[list[str], list[str]] = ([], [])
         workers = start("append", str(tmp_path), f"process-{round_ % 2}", str(round_)), start("take", str(tmp_path))
         threads = [
-            threading.Thread(target=until_killed, args=(worker, 6, chance.uniform(0, 0.06), lines))
+            threading.Thread(target=until_killed, args=(worker, 6, chance.uniform(0, 0.1), lines))
             for worker, lines in zip(workers, said, strict=True)
         ]
         for thread in threads:

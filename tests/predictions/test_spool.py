@@ -142,6 +142,14 @@ def test_feedback_reaches_every_arm_that_scored_by_then(spool, record, march):
     ]
 
 
+def test_a_batch_of_labels_is_stored_whole_or_not_at_all(spool, record, march):
+    spool.append([record(0), record(1)])
+    with pytest.raises(ValueError, match="has no time zone"):
+        spool.feedback([("p0", "late", march), ("p1", "late", march.replace(tzinfo=None))])
+    assert [entry.number for entry in spool.read(0)] == [1, 2]
+    assert spool.feedback([("p0", "on_time", march)]) == FeedbackResult(1, 0, [])
+
+
 def test_arms_survive_every_character_json_leaves_as_it_is(spool, record, march):
     spool.append([record(0, key="a\u2028b\x85c\nd", prediction="spät")])
     spool.feedback([("p0", "on_time", march)])
