@@ -16,18 +16,26 @@ RANGE_START, RANGE_END = "dagster/asset_partition_range_start", "dagster/asset_p
 
 @cache
 def hourly() -> dg.HourlyPartitionsDefinition:
-    return dg.HourlyPartitionsDefinition(start_date=f"{Settings().since:%Y-%m-%d}-00:00")
+    first, end = _days()
+    return dg.HourlyPartitionsDefinition(start_date=f"{first}-00:00", end_date=end and f"{end}-00:00")
 
 
 @cache
 def daily() -> dg.DailyPartitionsDefinition:
-    return dg.DailyPartitionsDefinition(start_date=f"{Settings().since:%Y-%m-%d}")
+    first, end = _days()
+    return dg.DailyPartitionsDefinition(start_date=first, end_date=end)
 
 
 @cache
 def weekly() -> dg.WeeklyPartitionsDefinition:
     """Weeks from Monday to Monday."""
-    return dg.WeeklyPartitionsDefinition(start_date=f"{Settings().since:%Y-%m-%d}", day_offset=1)
+    first, end = _days()
+    return dg.WeeklyPartitionsDefinition(start_date=first, end_date=end, day_offset=1)
+
+
+def _days() -> tuple[str, str | None]:
+    settings = Settings()
+    return settings.since.isoformat(), settings.until and settings.until.isoformat()
 
 
 def windows(context: dg.AssetExecutionContext) -> list[tuple[str, datetime, datetime]]:

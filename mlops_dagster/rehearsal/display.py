@@ -82,8 +82,9 @@ class Display:
 
 def ui_command(scenario: Scenario, home: Path) -> str:
     """The web server alone: the daemon would find schedules that are years overdue."""
-    environment = f"DAGSTER_HOME={home / 'dagster'} MLOPS_HOME={home} MLOPS_SINCE={scenario.since}"
-    return f"{environment} .venv/bin/dagster-webserver -w workspace.yaml"
+    since, until = scenario.reported
+    days = f"MLOPS_SINCE={since} MLOPS_UNTIL={until}"
+    return f"DAGSTER_HOME={home / 'dagster'} MLOPS_HOME={home} {days} .venv/bin/dagster-webserver -w workspace.yaml"
 
 
 def _serving(deployed: Deployment) -> str:

@@ -75,7 +75,8 @@ def _timeline(scenario: Scenario, house: House, instance: dg.DagsterInstance, di
 @contextmanager
 def _platform(scenario: Scenario, home: Path) -> Iterator[dg.DagsterInstance]:
     """The environment in which the definitions find this home, and a Dagster instance in it."""
-    variables = environment(MLOPS_HOME=str(home), MLOPS_SINCE=scenario.since.isoformat())
+    since, until = scenario.reported
+    variables = environment(MLOPS_HOME=str(home), MLOPS_SINCE=since.isoformat(), MLOPS_UNTIL=until.isoformat())
     with variables, dagster_instance(home / "dagster") as instance:
         yield instance
 

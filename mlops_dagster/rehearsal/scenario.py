@@ -42,9 +42,10 @@ class Scenario:
         return (self.until - self.start) / timedelta(days=1)
 
     @property
-    def since(self) -> date:
-        """The Monday on or before the start: its first week is reported on too."""
-        return (self.start - timedelta(days=self.start.weekday())).date()
+    def reported(self) -> tuple[date, date]:
+        """First day of the reports and the day after the last: the first and the last week are whole."""
+        first = self.start - timedelta(days=self.start.weekday())
+        return first.date(), (self.until + timedelta(days=7)).date()
 
     @property
     def prefix(self) -> str:
