@@ -59,4 +59,6 @@ def reading(engine: Engine) -> Iterator[Connection]:
 
 
 def _storage_error(engine: Engine, error: OperationalError) -> StorageError:
-    return StorageError(f"the database {engine.url.render_as_string()} cannot be used: {error.orig}; try again or check the disk")
+    return StorageError(
+        f"the database {engine.url.render_as_string()} cannot be used: {error.orig}; try again or check the disk"
+    )

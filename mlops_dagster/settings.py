@@ -27,8 +27,8 @@ class Settings(BaseSettings):
     durability: Literal["process", "disk"] = Field(
         default="process", description="an answer survives the death of the process, or the loss of power too"
     )
-    since: date = Field(default=date(2013, 3, 1), description="first day that may be reported on: where partitions begin")
-    until: date | None = Field(default=None, description="day after the last one, for recorded traffic; else they go on")
+    since: date = Field(default=date(2013, 3, 1), description="first day to report on: where partitions begin")
+    until: date | None = Field(default=None, description="day after the last, for recorded traffic; else they go on")
     accept_event_time: bool = Field(
         default=False, description="requests may say when they happened; for replayed traffic, never for the public"
     )

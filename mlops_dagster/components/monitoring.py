@@ -16,6 +16,8 @@ from mlops_dagster.monitoring.batches import validate_hours
 HOURLY = {"mlops/cadence": "hourly"}
 """The tag by which the fleet's hourly job finds the assets of all models."""
 
+NO_CHAMPION = {"verdict": Verdict.CANNOT_TELL.value, "reason": "no champion"}
+
 
 def monitoring_defs(spec: ModelSpec) -> dg.Definitions:
     """The groups `serving` and `monitoring`, their daily and weekly jobs and schedules, and the retraining sensor."""
@@ -114,7 +116,7 @@ def _drift_report(spec: ModelSpec) -> dg.AssetsDefinition:
         for key, _start, end in hours:
             champion = house.champion(spec.model, end)
             if champion is None or champion.baseline is None:
-                context.add_asset_metadata({"verdict": Verdict.CANNOT_TELL.value, "reason": "no champion"}, partition_key=key)
+                context.add_asset_metadata(NO_CHAMPION, partition_key=key)
                 continue
             counts = house.rollups.feature_counts(spec.model, None, end - timedelta(hours=spec.drift.window_hours), end)
             report = drift(champion.baseline, counts, spec.drift)
@@ -179,7 +181,7 @@ def _label_drift(spec: ModelSpec) -> dg.AssetsDefinition:
         for key, start, end in windows(context):
             champion = house.champion(spec.model, end)
             if champion is None or champion.baseline is None:
-                context.add_asset_metadata({"verdict": Verdict.CANNOT_TELL.value, "reason": "no champion"}, partition_key=key)
+                context.add_asset_metadata(NO_CHAMPION, partition_key=key)
                 continue
             report = label_drift_of(champion.baseline, house.rollups.label_counts(spec.model, start, end), spec.drift)
             context.add_asset_metadata({"champion": champion.version, **report.metadata()}, partition_key=key)

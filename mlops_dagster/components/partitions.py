@@ -35,7 +35,7 @@ def weekly() -> dg.WeeklyPartitionsDefinition:
 
 def _days() -> tuple[str, str | None]:
     settings = Settings()
-    return settings.since.isoformat(), settings.until and settings.until.isoformat()
+    return settings.since.isoformat(), None if settings.until is None else settings.until.isoformat()
 
 
 def windows(context: dg.AssetExecutionContext) -> list[tuple[str, datetime, datetime]]:
