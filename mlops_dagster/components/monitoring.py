@@ -56,9 +56,7 @@ def _prediction_batch(spec: ModelSpec) -> dg.AssetsDefinition:
         check_specs=[suite_passes],
         description="The predictions of an hour, from the log. `drift_report` follows.",
     )
-    def prediction_batch(
-        context: dg.AssetExecutionContext, platform: Platform
-    ) -> dg.MaterializeResult:  # type: ignore[type-arg]  # Dagster refuses the parameter beside check_specs
+    def prediction_batch(context: dg.AssetExecutionContext, platform: Platform) -> dg.MaterializeResult:  # type: ignore[type-arg]  # Dagster refuses the parameter beside check_specs
         house = platform.house(spec)
         hours = windows(context)
         since, until = hours[0][1], hours[-1][2]
@@ -107,9 +105,7 @@ def _drift_report(spec: ModelSpec) -> dg.AssetsDefinition:
         description="PSI of each feature and KS of the score, trailing 24 h against the champion's baseline. "
         "A verdict of `retrain` starts the retraining job.",
     )
-    def drift_report(
-        context: dg.AssetExecutionContext, platform: Platform
-    ) -> dg.MaterializeResult:  # type: ignore[type-arg]  # Dagster refuses the parameter beside check_specs
+    def drift_report(context: dg.AssetExecutionContext, platform: Platform) -> dg.MaterializeResult:  # type: ignore[type-arg]  # Dagster refuses the parameter beside check_specs
         house = platform.house(spec)
         hours = windows(context)
         verdicts: dict[Verdict, int] = {}
