@@ -2,6 +2,7 @@
 
 from collections.abc import Callable, Mapping
 from datetime import UTC, datetime
+from threading import Lock
 from typing import cast
 
 import dagster as dg
@@ -9,7 +10,9 @@ from dagster._core.storage.tags import RUN_KEY_TAG
 from dagster._utils.schedules import reverse_cron_string_iterator
 
 from mlops_dagster.clock import ReplayedClock
-from mlops_dagster.components import Platform
+from mlops_dagster.components import ModelSpec, Platform
+from mlops_dagster.settings import Settings
+from mlops_dagster.wiring import House
 
 QUIET = {"loggers": {"console": {"config": {"log_level": "CRITICAL"}}}}
 """The event log has it all; the terminal is for the rehearsal's own account."""
@@ -34,9 +37,10 @@ class Daemon:
     ) -> None:
         self._repository = repository
         self._instance = instance
-        self._clock = clock
         self._resources: Mapping[str, object] = {"platform": _platform_at(clock)}
         self._on_run = on_run
+        # Dagster configures logging for each run: two that begin and log at the same time wait for each other.
+        self._one_run = Lock()
         self._cursors: dict[str, str | None] = {}
         self._last_ticks: dict[str, datetime] = {}
 
@@ -61,10 +65,10 @@ class Daemon:
         for request in evaluated.run_requests or []:
             self._request(request.job_name or sensor.job_name, request)
 
-    def evaluate_schedules(self) -> None:
-        """The latest tick of every schedule that has had one since the last time, as after a while without a daemon."""
+    def evaluate_schedules(self, now: datetime) -> None:
+        """The latest tick by `now` of every schedule that has had one since the last time."""
         for schedule in self._repository.schedule_defs:
-            tick = self._last_tick(schedule)
+            tick = _last_tick(schedule, now)
             if tick <= self._last_ticks.get(schedule.name, datetime.min.replace(tzinfo=UTC)):
                 continue
             self._last_ticks[schedule.name] = tick
@@ -84,13 +88,14 @@ class Daemon:
     def run(self, job_name: str, run_config: Mapping[str, object], tags: Mapping[str, str]) -> dg.DagsterRun:
         """Run a job as if somebody had launched it."""
         job = self._repository.get_job(job_name)
-        result = job.execute_in_process(
-            run_config={**run_config, **QUIET},
-            instance=self._instance,
-            resources=self._resources,
-            tags={**tags, REPOSITORY_TAG: f"{self._repository.name}@{CODE_LOCATION}"},
-            raise_on_error=False,
-        )
+        with self._one_run:
+            result = job.execute_in_process(
+                run_config={**run_config, **QUIET},
+                instance=self._instance,
+                resources=self._resources,
+                tags={**tags, REPOSITORY_TAG: f"{self._repository.name}@{CODE_LOCATION}"},
+                raise_on_error=False,
+            )
         self._on_run(result.dagster_run)
         return result.dagster_run
 
@@ -104,17 +109,27 @@ class Daemon:
                 return
         self.run(job_name, request.run_config, tags)
 
-    def _last_tick(self, schedule: dg.ScheduleDefinition) -> datetime:
-        cron = cast("str", schedule.cron_schedule)  # a schedule may have several crons; ours have one
-        ticks = reverse_cron_string_iterator(self._clock.now().timestamp(), cron, schedule.execution_timezone)
-        return next(ticks).astimezone(UTC)
+
+def _last_tick(schedule: dg.ScheduleDefinition, now: datetime) -> datetime:
+    cron = cast("str", schedule.cron_schedule)  # a schedule may have several crons; ours have one
+    ticks = reverse_cron_string_iterator(now.timestamp(), cron, schedule.execution_timezone)
+    return next(ticks).astimezone(UTC)
 
 
 def _platform_at(clock: ReplayedClock) -> Platform:
-    """The platform as it was at the time of `clock`."""
+    """The platform at the time of `clock`, with its stores kept open."""
+    houses: dict[str, House] = {}
 
     class ReplayedPlatform(Platform):
         def clock(self) -> ReplayedClock:
             return clock
+
+        def house(self, spec: ModelSpec | None = None, as_of: datetime | None = None) -> House:  # noqa: ARG002
+            # `as_of` is the time of the request, which is what the clock shows.
+            name = "" if spec is None else spec.model
+            if name not in houses:
+                gates = {} if spec is None else {spec.model: spec.gates}
+                houses[name] = House(Settings(), clock, actor="dagster", gates=gates)
+            return houses[name]
 
     return ReplayedPlatform()

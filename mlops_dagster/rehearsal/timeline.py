@@ -1,8 +1,11 @@
 """The simulated days: before the traffic, hour by hour, and until the last label is in."""
 
 from collections.abc import Callable, Sequence
+from concurrent.futures import Future, ThreadPoolExecutor
 from dataclasses import dataclass
 from datetime import datetime, timedelta
+from types import TracebackType
+from typing import Self
 
 from mlops_dagster.clock import ReplayedClock
 from mlops_dagster.registry import Deployment, ModelRegistry
@@ -48,23 +51,25 @@ class Timeline:
         """Serve the traffic, deliver the labels, and let the platform do what it does."""
         labels = Labels()
         stage.wait_until_in_force()
-        for hour in hours:
-            self._release_if_due(hour.start)
-            self._hour(hour, stage, labels)
-        end = hours[-1].end
-        while labels or end.hour != SCHEDULES_AT:  # the last day's reports too
-            self._hour(Hour(end, []), stage, labels)
-            end += HOUR
+        with Reports(self.daemon) as reports:
+            for hour in hours:
+                self._release_if_due(hour.start)
+                self._hour(hour, stage, labels, reports)
+            end = hours[-1].end
+            while labels or end.hour != SCHEDULES_AT:  # the last day's reports too
+                self._hour(Hour(end, []), stage, labels, reports)
+                end += HOUR
 
-    def _hour(self, hour: Hour, stage: Stage, labels: Labels) -> None:
+    def _hour(self, hour: Hour, stage: Stage, labels: Labels, reports: "Reports") -> None:
         for label in stage.send(hour.requests):
             labels.add(label)
         delivered = stage.deliver(list(labels.due(hour.end)))
         self.clock.advance_to(hour.end)
         if hour.end.hour == SCHEDULES_AT:
             stage.flush(log=True)
-            self.daemon.evaluate_schedules()
+            reports.finish()
             self.daemon.evaluate_sensors()
+            reports.start(hour.end)
         elif hour.requests or delivered:
             stage.flush()
             # Of the sensors only this one looks at what may have changed since the last schedules.
@@ -76,3 +81,30 @@ class Timeline:
         bad = self.scenario.bad_release
         if bad is not None and now <= bad.at < now + HOUR:
             self.team.release_in_other_units(bad)
+
+
+class Reports:
+    """A day's schedules at work beside the traffic of the next day, for the machine has more than one core."""
+
+    def __init__(self, daemon: Daemon) -> None:
+        self._daemon = daemon
+        self._beside = ThreadPoolExecutor(max_workers=1)
+        self._started: Future[None] | None = None
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        self._beside.shutdown()
+        if error is None:
+            self.finish()
+
+    def start(self, now: datetime) -> None:
+        self._started = self._beside.submit(self._daemon.evaluate_schedules, now)
+
+    def finish(self) -> None:
+        """Wait for what was started; raises what it raised."""
+        if self._started is not None:
+            self._started.result()

@@ -81,5 +81,5 @@ def test_a_schedule_runs_its_latest_tick_once(instance: dg.DagsterInstance) -> N
     watched = daemon(instance, clock, ended, schedules=[at_six])
     for hour in (6, 14, 29, 30, 24 * 4):
         clock.advance_to(START + timedelta(hours=hour))
-        watched.evaluate_schedules()
+        watched.evaluate_schedules(clock.now())
     assert times(instance) == ["01T06:00", "02T06:00", "04T06:00"]
