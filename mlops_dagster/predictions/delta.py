@@ -1,7 +1,7 @@
 """Delta Lake as this project uses it. Imports pyarrow and deltalake: import it where it is used."""
 
 from collections.abc import Callable, Sequence
-from datetime import datetime
+from datetime import date, datetime
 from pathlib import Path
 
 import pyarrow as pa
@@ -56,10 +56,17 @@ def open_table(path: Path) -> DeltaTable | None:
     return DeltaTable(path) if DeltaTable.is_deltatable(str(path)) else None
 
 
-def dataset(path: Path, schema: pa.Schema) -> pads.Dataset:
-    """The rows of a table, for pyarrow and DuckDB; an empty dataset if there is no table yet."""
+def dataset(path: Path, schema: pa.Schema, *, first: date | None = None, last: date | None = None) -> pads.Dataset:
+    """The rows of a table, for pyarrow and DuckDB; an empty dataset if there is no table yet.
+
+    Only partitions from `first` to `last` are listed: naming each file of a long log takes longer than reading a day.
+    """
     table = open_table(path)
-    return table.to_pyarrow_dataset() if table else pads.dataset(schema.empty_table())
+    if table is None:
+        return pads.dataset(schema.empty_table())
+    bounds = [("date", ">=", first), ("date", "<=", last)]
+    days = [(column, operator, day.isoformat()) for column, operator, day in bounds if day is not None]
+    return table.to_pyarrow_dataset(partitions=days or None)
 
 
 def window(since: datetime, until: datetime, roles: Sequence[Role]) -> pads.Expression:

@@ -4,10 +4,11 @@ import threading
 from collections import defaultdict
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
-from datetime import datetime
+from datetime import date, datetime, timedelta
 from pathlib import Path
 from typing import TYPE_CHECKING
 
+from mlops_dagster.clock import in_utc
 from mlops_dagster.errors import InvalidInputError, PredictionNotFoundError
 from mlops_dagster.predictions.records import ANSWERED, LabelEntry, PredictionEntry, Role
 from mlops_dagster.predictions.spool import Entry, Spool
@@ -69,7 +70,7 @@ class PredictionLog:
 
         from mlops_dagster.predictions import delta
 
-        dataset = self._dataset(model)
+        dataset = self._dataset(model, first=in_utc(since).date(), last=in_utc(until).date())
         wanted = list(dataset.schema.names if columns is None else columns)
         absent = [name for name in wanted if name not in dataset.schema.names]
         if unknown := [name for name in absent if not name.startswith("feature_")]:
@@ -81,7 +82,9 @@ class PredictionLog:
 
     def labelled(self, model: str, since: datetime, until: datetime, roles: Sequence[Role] = ANSWERED) -> "pa.Table":
         """`read`, with `model`, the latest `label` and its time (`labelled_at`): null where none has come."""
-        return self._with_labels(model, self.read(model, since, until, roles=roles))
+        # No label is known before its prediction is made; a day is for clocks that are not quite right.
+        first = in_utc(since).date() - timedelta(days=1)
+        return self._with_labels(model, self.read(model, since, until, roles=roles), labels_from=first)
 
     def get(self, prediction_id: str, model: str | None = None) -> dict[str, object]:
         """The answered row of a prediction, with the columns of `labelled`. Raises PredictionNotFoundError."""
@@ -163,27 +166,27 @@ class PredictionLog:
 
         return delta.append_once(self._labels_path, columns.LABELS, spool_id, rows[-1][0].number, new_rows)
 
-    def _with_labels(self, model: str, rows: "pa.Table") -> "pa.Table":
-        with self._duckdb() as connection:
+    def _with_labels(self, model: str, rows: "pa.Table", *, labels_from: date | None = None) -> "pa.Table":
+        with self._duckdb(labels_from) as connection:
             connection.register("rows", rows)
             return connection.sql(_WITH_LABELS, params={"model": model}).to_arrow_table()
 
     def _predictions_path(self, model: str) -> Path:
         return self.path / "predictions" / model
 
-    def _dataset(self, model: str) -> "pads.Dataset":
+    def _dataset(self, model: str, *, first: date | None = None, last: date | None = None) -> "pads.Dataset":
         from mlops_dagster.predictions import columns, delta
 
-        return delta.dataset(self._predictions_path(model), columns.PREDICTIONS)
+        return delta.dataset(self._predictions_path(model), columns.PREDICTIONS, first=first, last=last)
 
     @contextmanager
-    def _duckdb(self) -> "Iterator[duckdb.DuckDBPyConnection]":
-        """DuckDB with the labels as a table."""
+    def _duckdb(self, labels_from: date | None = None) -> "Iterator[duckdb.DuckDBPyConnection]":
+        """DuckDB with the labels, those that became known since `labels_from`, as a table."""
         import duckdb
 
         from mlops_dagster.predictions import columns, delta
 
         with duckdb.connect() as connection:
             connection.execute("SET TimeZone = 'UTC'")
-            connection.register("labels", delta.dataset(self._labels_path, columns.LABELS))
+            connection.register("labels", delta.dataset(self._labels_path, columns.LABELS, first=labels_from))
             yield connection
