@@ -5,7 +5,7 @@ BIN := $(VENV)/bin
 export DAGSTER_HOME ?= $(CURDIR)/.mlops/dagster
 export MLOPS_HOME ?= $(CURDIR)/.mlops
 
-.PHONY: install demo dev test check lock clean
+.PHONY: install demo dev test check bench lock clean
 .DEFAULT_GOAL := demo
 
 install: $(VENV)/.installed
@@ -38,6 +38,10 @@ check: install
 	$(BIN)/ruff format --check .
 	$(BIN)/mypy
 	$(BIN)/lint-imports
+
+# What the flights example's rollout policy can prove on its traffic: docs/power.md.
+bench: install
+	$(BIN)/python bench/rollout_power.py
 
 # Needs uv; --no-emit-index-url keeps addresses out of the file.
 lock:

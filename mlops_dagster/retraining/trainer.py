@@ -67,4 +67,4 @@ def load_trainer(module_name: str) -> Trainer:
     missing = [name for name in ("SCHEMA", "training_set", "estimator") if not hasattr(module, name)]
     if missing:
         raise InvalidInputError(f"the trainer {module_name!r} lacks {', '.join(missing)}; see retraining/trainer.py")
-    return cast(Trainer, module)
+    return cast("Trainer", module)
