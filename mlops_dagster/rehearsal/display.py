@@ -1,5 +1,6 @@
 """What a rehearsal shows: progress while it works, and the whole story at the end."""
 
+import re
 from datetime import datetime
 from pathlib import Path
 from types import TracebackType
@@ -14,7 +15,8 @@ from mlops_dagster.registry import Deployment
 from mlops_dagster.rehearsal.scenario import Scenario
 from mlops_dagster.rehearsal.summary import RollbackSummary, Summary
 
-ROUTINE_JOBS = ("hourly_monitoring",)
+ROUTINE_JOBS = ("hourly_monitoring", "performance", "label_drift")
+"""How the names of the jobs end that run every day or week."""
 
 
 class Display:
@@ -32,6 +34,7 @@ class Display:
             MofNCompleteColumn(),
             TimeElapsedColumn(),
             console=self._console,
+            refresh_per_second=2,
         )
 
     def __enter__(self) -> Self:
@@ -60,7 +63,7 @@ class Display:
 
     def run(self, run: dg.DagsterRun) -> None:
         """A Dagster run has ended."""
-        if run.job_name not in ROUTINE_JOBS or not run.is_success:
+        if not run.job_name.endswith(ROUTINE_JOBS) or not run.is_success:
             state = "" if run.is_success else f" [red]{run.status.value.lower()}[/red]"
             self._line(f"[dim]run {run.run_id[:8]}[/dim] {run.job_name}{state}")
 
@@ -118,11 +121,20 @@ def _figures(summary: Summary) -> Table:
 
 
 def _versions(summary: Summary) -> Table:
-    table = Table("version", "stage", "micro-F1 at registration", "why", "digest", title="Versions")
+    table = Table("version", "stage", "micro-F1", "why", "digest", title="Versions")
     for each in summary.versions:
         score = "-" if each.micro_f1 is None else f"{each.micro_f1:.4f}"
-        table.add_row(each.version, each.final_stage, score, each.why, each.digest[:12])
+        table.add_row(each.version, each.final_stage, score, _without_arithmetic(each.why), each.digest[:12])
     return table
+
+
+def _without_arithmetic(reason: str) -> str:
+    """A reason without the tests it rests on; `summary.json` has them.
+
+    >>> _without_arithmetic("fuse: proven worse: rollback.worse E 26.5 of 20, p 0.038 (paired.worse 103.9)")
+    'fuse: proven worse'
+    """
+    return re.split(r": \w+\.\w+ E ", reason)[0]
 
 
 def _performance(summary: Summary) -> Table:

@@ -28,7 +28,7 @@ class Scenario:
     trainer: str = "mlops_dagster.defs.flights_delay.flights"
     start: datetime = datetime(2013, 3, 1, tzinfo=UTC)
     until: datetime = datetime(2013, 5, 11, tzinfo=UTC)
-    bad_release: BadRelease | None = BadRelease(datetime(2013, 4, 15, 12, tzinfo=UTC), "dep_delay", 1 / 60)
+    bad_release: BadRelease | None = BadRelease(datetime(2013, 4, 3, 12, tzinfo=UTC), "dep_delay", 1 / 60)
 
     def __post_init__(self) -> None:
         for name, time in (("start", self.start), ("until", self.until)):
