@@ -1,5 +1,6 @@
 """Entities as rows, and back."""
 
+import functools
 import hashlib
 import json
 from collections.abc import Mapping
@@ -61,8 +62,7 @@ def version_of(row: Record) -> ModelVersion:
         created_at=parse_time(row["created_at"]),
         schema=row["schema"] and ModelSchema.model_validate_json(row["schema"]),
         card=row["card"] and ModelCard.model_validate_json(row["card"]),
-        # By far the largest part of a row: orjson reads it several times as fast.
-        baseline=row["baseline"] and Baseline.from_json(orjson.loads(row["baseline"])),
+        baseline=row["baseline"] and _baseline(row["baseline"]),
         metrics=json.loads(row["metrics"]),
         tags=json.loads(row["tags"]),
         lineage=json.loads(row["lineage"]),
@@ -70,6 +70,12 @@ def version_of(row: Record) -> ModelVersion:
         rolled_back=row["rolled_back"],
         reason=row["reason"],
     )
+
+
+@functools.lru_cache(maxsize=64)
+def _baseline(text: str) -> Baseline:
+    """By far the largest part of a row, and it never changes."""
+    return Baseline.from_json(orjson.loads(text))
 
 
 _CHANGES = frozenset({"id", "stage", "rolled_back", "reason", "card"})
