@@ -78,6 +78,12 @@ class UnsafeArtifactError(InvalidInputError):
     code = "unsafe_artifact"
 
 
+class ArtifactChangedError(InvalidInputError):
+    """An artifact was written to while it was copied."""
+
+    code = "artifact_changed"
+
+
 class RefusedError(MlopsError):
     """A promise of the platform forbids the change."""
 
@@ -90,6 +96,24 @@ class IncompleteCardError(RefusedError, ValueError):
 
 class QualityGateError(RefusedError):
     code = "quality_gate"
+
+
+class ValidationGateError(RefusedError):
+    """The training data failed its validation, or nobody validated it."""
+
+    code = "validation_gate"
+
+
+class SignatureError(RefusedError):
+    """A version is not signed, or not by the key that is trusted."""
+
+    code = "signature"
+
+
+class ApprovalError(RefusedError):
+    """Nobody who may has approved the version."""
+
+    code = "approval"
 
 
 class TransitionError(RefusedError):

@@ -15,13 +15,22 @@ from mlops_dagster.errors import HomeNotWritableError
 class Settings(BaseSettings):
     """What an operator may set.
 
-    >>> Settings(home=Path("/tmp/x")).database_path
-    PosixPath('/tmp/x/mlops.sqlite')
+    >>> Settings(home=Path("/tmp/x")).database
+    'sqlite:////tmp/x/mlops.sqlite'
     """
 
     model_config = SettingsConfigDict(env_prefix="MLOPS_", frozen=True)
 
     home: Path = Field(default=Path(".mlops"), description="holds everything of the embedded default")
+    database_url: str | None = Field(
+        default=None, description="postgresql://user@host/database for registry and rollouts; else a file in the home"
+    )
+    storage_url: str | None = Field(default=None, description="s3://bucket/prefix for artifacts; else the home")
+    mlflow_url: str | None = Field(
+        default=None, description="mlflow://host:port, a server that shows every version as well"
+    )
+    signing_key: Path | None = Field(default=None, description="private key (PEM) that signs what is registered")
+    trusted_key: Path | None = Field(default=None, description="public key (PEM) that what is loaded must be signed by")
     host: str = Field(default="127.0.0.1", description="address the data plane listens on")
     port: int = Field(default=8080, ge=0, le=65535, description="port the data plane listens on; 0 picks a free one")
     durability: Literal["process", "disk"] = Field(
@@ -35,9 +44,9 @@ class Settings(BaseSettings):
     allow_unsafe_artifacts: bool = Field(default=False, description="register pickle and joblib files all the same")
 
     @property
-    def database_path(self) -> Path:
+    def database(self) -> str:
         """Registry, rollouts and their audit trail."""
-        return self.home / "mlops.sqlite"
+        return self.database_url or f"sqlite:///{self.home / 'mlops.sqlite'}"
 
     @property
     def rollups_path(self) -> Path:
@@ -50,9 +59,9 @@ class Settings(BaseSettings):
         return self.home / "spool.sqlite"
 
     @property
-    def artifacts_path(self) -> Path:
-        """The content-addressed store."""
-        return self.home / "artifacts"
+    def storage(self) -> str:
+        """The content-addressed store: a folder, or an S3 URL."""
+        return self.storage_url or str(self.home / "artifacts")
 
     @property
     def log_path(self) -> Path:

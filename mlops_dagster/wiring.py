@@ -1,12 +1,12 @@
 """The one place where settings become stores."""
 
-from collections.abc import Callable, Mapping
+from collections.abc import Callable
 from datetime import datetime
 from functools import cached_property
 
 from mlops_dagster.clock import Clock, SystemClock
 from mlops_dagster.predictions import PredictionLog, Rollups, Spool
-from mlops_dagster.registry import GatePolicy, ModelRegistry, ModelVersion
+from mlops_dagster.registry import ModelRegistry, ModelVersion
 from mlops_dagster.rollout.controller import Controller
 from mlops_dagster.rollout.policy import RolloutPolicy
 from mlops_dagster.rollout.rollouts import RolloutStore
@@ -16,7 +16,6 @@ from mlops_dagster.settings import Settings
 class House:
     """Everything that lives in one `MLOPS_HOME`; each part is opened when it is first asked for.
 
-    `gates` are the quality gates by model; a model without one has the defaults.
     Raises HomeNotWritableError at once, rather than at the first write.
     """
 
@@ -26,17 +25,15 @@ class House:
         clock: Clock | None = None,
         *,
         actor: str | None = None,
-        gates: Mapping[str, GatePolicy] | None = None,
     ) -> None:
         self.settings = settings or Settings()
         self.clock = clock or SystemClock()
         self._actor = actor
-        self._gates = gates or {}
         self.settings.writable_home()
 
     @cached_property
     def registry(self) -> ModelRegistry:
-        return ModelRegistry(settings=self.settings, clock=self.clock, actor=self._actor, gates=self._gates)
+        return ModelRegistry(settings=self.settings, clock=self.clock, actor=self._actor)
 
     def versions(self, model: str) -> list[ModelVersion]:
         """Every version, in order of registration; none of a model that nobody has registered yet."""
@@ -51,7 +48,7 @@ class House:
 
     @cached_property
     def rollouts(self) -> RolloutStore:
-        return RolloutStore(self.settings.database_path)
+        return RolloutStore(self.settings.database)
 
     @cached_property
     def rollups(self) -> Rollups:

@@ -57,7 +57,7 @@ def _prediction_batch(spec: ModelSpec) -> dg.AssetsDefinition:
         description="The predictions of an hour, from the log. `drift_report` follows.",
     )
     def prediction_batch(context: dg.AssetExecutionContext, platform: Platform) -> dg.MaterializeResult:  # type: ignore[type-arg]  # Dagster refuses the parameter beside check_specs
-        house = platform.house(spec)
+        house = platform.stores()
         hours = windows(context)
         since, until = hours[0][1], hours[-1][2]
         champion = house.champion(spec.model, until)
@@ -106,7 +106,7 @@ def _drift_report(spec: ModelSpec) -> dg.AssetsDefinition:
         "A verdict of `retrain` starts the retraining job.",
     )
     def drift_report(context: dg.AssetExecutionContext, platform: Platform) -> dg.MaterializeResult:  # type: ignore[type-arg]  # Dagster refuses the parameter beside check_specs
-        house = platform.house(spec)
+        house = platform.stores()
         hours = windows(context)
         verdicts: dict[Verdict, int] = {}
         for key, _start, end in hours:
@@ -152,7 +152,7 @@ def _performance_report(spec: ModelSpec) -> dg.AssetsDefinition:
         "and the labels known by now.",
     )
     def performance_report(context: dg.AssetExecutionContext, platform: Platform) -> dg.MaterializeResult[None]:
-        house = platform.house(spec)
+        house = platform.stores()
         for key, start, end in windows(context):
             report = performance(house.log.labelled(spec.model, start, end))
             context.add_asset_metadata(report.metadata(), partition_key=key)
@@ -173,7 +173,7 @@ def _label_drift(spec: ModelSpec) -> dg.AssetsDefinition:
         description="Chi-squared of the labels that became known in a week against the champion's baseline.",
     )
     def label_drift(context: dg.AssetExecutionContext, platform: Platform) -> dg.MaterializeResult[None]:
-        house = platform.house(spec)
+        house = platform.stores()
         for key, start, end in windows(context):
             champion = house.champion(spec.model, end)
             if champion is None or champion.baseline is None:
@@ -206,7 +206,7 @@ def _schedule(
         description="Requests whatever is missing, in one run.",
     )
     def schedule(context: dg.ScheduleEvaluationContext, platform: Platform) -> dg.RunRequest | dg.SkipReason:
-        first = platform.house(spec).rollups.first_at(spec.model)
+        first = platform.stores().rollups.first_at(spec.model)
         return missing_range(context, [spec.key(asset)], partitions, first=first, job_name=job_name)
 
     return schedule

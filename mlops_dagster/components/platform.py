@@ -1,5 +1,6 @@
 """The resource through which assets, jobs and sensors reach the stores."""
 
+from contextlib import suppress
 from datetime import datetime
 from pathlib import Path
 
@@ -7,6 +8,7 @@ import dagster as dg
 
 from mlops_dagster.clock import Clock, ReplayedClock, SystemClock, parse_time
 from mlops_dagster.components.spec import ModelSpec
+from mlops_dagster.errors import ModelNotFoundError
 from mlops_dagster.settings import Settings
 from mlops_dagster.wiring import House
 
@@ -20,11 +22,17 @@ class Platform(dg.ConfigurableResource):  # type: ignore[type-arg]  # generic on
         """What the time is for a sensor."""
         return SystemClock()
 
-    def house(self, spec: ModelSpec | None = None, as_of: datetime | None = None) -> House:
-        """The stores, with the gates of this model, at the time `as_of` or, without one, now."""
+    def stores(self, as_of: datetime | None = None) -> House:
+        """The stores, at the time `as_of` or, without one, now."""
         settings = Settings(home=Path(self.home)) if self.home else Settings()
-        clock = ReplayedClock(as_of) if as_of else self.clock()
-        return House(settings, clock, actor="dagster", gates={} if spec is None else {spec.model: spec.gates})
+        return House(settings, ReplayedClock(as_of) if as_of else self.clock(), actor="dagster")
+
+    def house(self, spec: ModelSpec, as_of: datetime | None = None) -> House:
+        """The stores, where the registry knows this model's gates as its YAML has them now."""
+        house = self.stores(as_of)
+        with suppress(ModelNotFoundError):  # it learns them when there is a version to hold against them
+            house.registry.set_gates(spec.model, spec.gates, reason="as its YAML says")
+        return house
 
 
 class AsOf(dg.Config):

@@ -24,7 +24,7 @@ def retraining_sensor(spec: ModelSpec) -> dg.SensorDefinition:
     )
     def retraining(context: dg.SensorEvaluationContext, platform: Platform) -> dg.RunRequest | dg.SkipReason:
         now = platform.clock().now()
-        house = platform.house(spec, now)
+        house = platform.stores(now)
         if house.champion(spec.model) is None:
             return dg.SkipReason("no champion yet")
         found = should_retrain(

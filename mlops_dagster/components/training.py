@@ -101,7 +101,7 @@ def _candidate(spec: ModelSpec) -> dg.AssetsDefinition:
         context: dg.AssetExecutionContext, platform: Platform, training_set: TrainingSet
     ) -> dg.MaterializeResult[Candidate]:
         trainer = load_trainer(spec.trainer)
-        house = platform.house(spec, training_set.as_of)
+        house = platform.stores(training_set.as_of)
         found = fit_candidate(
             trainer,
             training_set.frame,

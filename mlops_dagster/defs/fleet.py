@@ -30,6 +30,6 @@ def hourly_monitoring_schedule(
     assert context.repository_def is not None
     job = context.repository_def.get_job("hourly_monitoring")
     keys = sorted(job.asset_layer.executable_asset_keys, key=str)
-    house = platform.house()
+    house = platform.stores()
     firsts = [first for model in house.registry.models() if (first := house.rollups.first_at(model))]
     return missing_range(context, keys, hourly(), first=min(firsts, default=None), job_name="hourly_monitoring")

@@ -1,10 +1,10 @@
 """Versions of models, who serves them, and how that came about."""
 
-from mlops_dagster.registry.artifacts import ContentStore, LocalContentStore
+from mlops_dagster.registry.artifacts import ContentStore, LocalBlobs
 from mlops_dagster.registry.baseline import Baseline
 from mlops_dagster.registry.cards import EvaluationSlice, FairnessAudit, ModelCard, Provenance
 from mlops_dagster.registry.entities import Acknowledgement, AuditHead, Deployment, Event, EventKind, ModelVersion
-from mlops_dagster.registry.policy import GatePolicy, check_gates
+from mlops_dagster.registry.policy import GatePolicy, failed_gates
 from mlops_dagster.registry.registry import ModelRegistry
 from mlops_dagster.registry.stages import ALLOWED, Stage
 
@@ -20,11 +20,11 @@ __all__ = [
     "EventKind",
     "FairnessAudit",
     "GatePolicy",
-    "LocalContentStore",
+    "LocalBlobs",
     "ModelCard",
     "ModelRegistry",
     "ModelVersion",
     "Provenance",
     "Stage",
-    "check_gates",
+    "failed_gates",
 ]

@@ -10,7 +10,18 @@ from mlops_dagster.registry.cards import ModelCard
 from mlops_dagster.registry.stages import Stage
 from mlops_dagster.schema import ModelSchema
 
-EventKind = Literal["registered", "card", "transition", "weight", "rollback"]
+EventKind = Literal[
+    "registered",
+    "card",
+    "gates",
+    "approval_requested",
+    "approved",
+    "rejected",
+    "forced",
+    "transition",
+    "weight",
+    "rollback",
+]
 
 
 @dataclass(frozen=True)
@@ -34,6 +45,8 @@ class ModelVersion:
     """Taken out of service as bad, and not champion again since."""
     reason: str = ""
     """Of its last transition."""
+    signature: str | None = None
+    """OpenSSF model-signing bundle (JSON) over the bytes."""
 
 
 @dataclass(frozen=True)

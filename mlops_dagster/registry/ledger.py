@@ -80,6 +80,10 @@ class Ledger:
         self._event("weight", after.canary, None, None, after)
         return after
 
+    def note(self, kind: EventKind, version: str | None, evidence: Mapping[str, object] | None = None) -> None:
+        """Tell of something that changes neither versions nor the deployment."""
+        self._event(kind, version, None, None, self.deployment(), evidence)
+
     def _register(self, version: ModelVersion) -> None:
         if not sql.version_names(self.connection, self.model):
             sql.save_deployment(self.connection, empty(self.model, self.at))

@@ -1,62 +1,57 @@
-"""Which files a registry's URI and settings stand for, and which path an artifact's does."""
+"""Where a registry is: its database, its store of bytes, and the catalogue that shows it."""
 
-import os
-import re
 from pathlib import Path
 from typing import NamedTuple
 from urllib.parse import urlsplit
-from urllib.request import url2pathname
 
-from sqlalchemy import make_url
-from sqlalchemy.exc import ArgumentError
-
+from mlops_dagster.database.engines import parse_url
 from mlops_dagster.errors import InvalidInputError
 from mlops_dagster.settings import Settings
 
-_SCHEME = re.compile(r"[A-Za-z][A-Za-z0-9+.-]*:/")
+MLFLOW_PORT = 5000
 
 
 class Place(NamedTuple):
-    """The files of one registry."""
+    """The parts of one registry."""
 
-    database: Path
-    artifacts: Path
-    allow_unsafe: bool
+    database: str
+    """URL of SQLAlchemy."""
+    storage: str
+    """A folder, or s3://bucket/prefix."""
+    catalogue: str | None
+    """Address (http://) of the MLflow server that shows every version as well."""
 
 
-def locate(uri: str | None, settings: Settings | None) -> Place:
-    """Where the registry is, its folder made; a URI without settings has its artifacts beside its database.
+def locate(uri: str | None, settings: Settings) -> Place:
+    """Where the registry at `uri` is; nothing, or the URI of an MLflow server, leaves the database to the settings.
 
-    Raises InvalidInputError for a URI that is not supported, HomeNotWritableError.
+    A SQLite file has its artifacts beside it, unless the settings name a store.
+    Raises InvalidInputError for a URI that is not supported.
+
+    >>> locate("mlflow://prod-server", Settings(home=Path("home")))
+    Place(database='sqlite:///home/mlops.sqlite', storage='home/artifacts', catalogue='http://prod-server:5000')
     """
-    given = settings or Settings()
+    catalogue = settings.mlflow_url and mlflow_address(settings.mlflow_url)
     if uri is None:
-        given.writable_home()
-        return Place(given.database_path, given.artifacts_path, given.allow_unsafe_artifacts)
-    database = _sqlite_path(uri)
-    beside = given.model_copy(update={"home": database.parent})
-    beside.writable_home()
-    return Place(database, (settings or beside).artifacts_path, given.allow_unsafe_artifacts)
+        return Place(settings.database, settings.storage, catalogue)
+    if uri.startswith("mlflow:"):
+        return Place(settings.database, settings.storage, mlflow_address(uri))
+    database = parse_url(uri)
+    storage = settings.storage
+    if database.drivername == "sqlite" and settings.storage_url is None:
+        storage = str(Path(str(database.database)).parent / "artifacts")
+    return Place(uri, storage, catalogue)
 
 
-def local_path(artifact: str | os.PathLike[str]) -> Path:
-    """The path an artifact's URI stands for; raises InvalidInputError for a scheme that is not supported."""
-    text = os.fspath(artifact)
-    if not _SCHEME.match(text):
-        return Path(text)
-    parts = urlsplit(text)
-    if parts.scheme != "file" or parts.netloc not in ("", "localhost"):
-        raise InvalidInputError(
-            f"cannot read an artifact from {text!r}; register a local path, a file:// URI or an estimator object"
-        )
-    return Path(url2pathname(parts.path))
-
-
-def _sqlite_path(uri: str) -> Path:
+def mlflow_address(uri: str) -> str:
+    """The address of a server: mlflow://host[:port], or http(s):// as it is. Raises InvalidInputError."""
+    parts = urlsplit(uri)
     try:
-        url = make_url(uri)
-    except ArgumentError:
-        url = None
-    if url is None or url.drivername != "sqlite" or not url.database or url.database == ":memory:" or url.query:
-        raise InvalidInputError(f"no registry can be kept at {uri!r}; use sqlite:///path, or nothing for MLOPS_HOME")
-    return Path(url.database)
+        port = parts.port
+    except ValueError:
+        port = -1
+    if parts.scheme not in ("mlflow", "http", "https") or not parts.hostname or port == -1:
+        raise InvalidInputError(f"{uri!r} names no MLflow server; write mlflow://host or mlflow://host:port")
+    if parts.scheme != "mlflow":
+        return uri.rstrip("/")
+    return f"http://{parts.netloc}" if port else f"http://{parts.netloc}:{MLFLOW_PORT}"

@@ -4,32 +4,56 @@ from typing import Annotated
 
 from pydantic import BaseModel, ConfigDict, Field
 
-from mlops_dagster.errors import IncompleteCardError, QualityGateError
+from mlops_dagster.errors import ApprovalError, IncompleteCardError, QualityGateError, RefusedError
 from mlops_dagster.registry.cards import ModelCard
-from mlops_dagster.registry.entities import ModelVersion
+from mlops_dagster.registry.entities import Event, ModelVersion
 
 
 class GatePolicy(BaseModel):
-    """Limits on the "overall" slice of the card."""
+    """The gates of one model: limits on the "overall" slice of the card, and what else production asks for."""
 
     model_config = ConfigDict(frozen=True, extra="forbid")
 
     min_micro_f1: Annotated[float, Field(ge=0, le=1)] = 0.91
+    approvers: tuple[str, ...] = ()
+    """Who may approve a version; one of them must, if there are any."""
 
 
-def check_gates(version: ModelVersion, policy: GatePolicy) -> None:
-    """Pass, or raise IncompleteCardError or QualityGateError naming the promise that would be broken."""
-    name = f"{version.model} {version.version}"
+def failed_gates(version: ModelVersion, policy: GatePolicy, review: Event | None) -> tuple[RefusedError, ...]:
+    """The promises that would be broken, the gravest first. `review` is the last event about approval or the card."""
+    name = f"{version.model} {version.version} may not enter production"
     card = version.card or ModelCard()
+    found = (_card_gate(name, card), _quality_gate(name, card, policy), _approval_gate(name, policy, review))
+    return tuple(error for error in found if error is not None)
+
+
+def _card_gate(name: str, card: ModelCard) -> RefusedError | None:
     missing = card.missing()
-    if missing or card.overall is None:
-        raise IncompleteCardError(
-            f"{name} may not enter production: no version does without a complete model card, "
-            f"and {', '.join(missing)} is missing; attach a card that has it"
-        )
-    micro_f1 = card.overall.metrics["micro_f1"]
-    if micro_f1 < policy.min_micro_f1:
-        raise QualityGateError(
-            f"{name} may not enter production: the quality gate promises micro-F1 >= {policy.min_micro_f1:g}, "
-            f"and its card says {micro_f1:.4f}; train a better one, or set this model's own gate with its reason"
-        )
+    if not missing:
+        return None
+    return IncompleteCardError(
+        f"{name}: no version does without a complete model card, "
+        f"and {', '.join(missing)} is missing; attach a card that has it"
+    )
+
+
+def _quality_gate(name: str, card: ModelCard, policy: GatePolicy) -> RefusedError | None:
+    micro_f1 = None if card.overall is None else card.overall.metrics.get("micro_f1")
+    if micro_f1 is not None and micro_f1 >= policy.min_micro_f1:
+        return None
+    says = "says nothing of it" if micro_f1 is None else f"says {micro_f1:.4f}"
+    return QualityGateError(
+        f"{name}: the quality gate promises micro-F1 >= {policy.min_micro_f1:g}, "
+        f"and its card {says}; train a better one, or set this model's own gate with its reason"
+    )
+
+
+def _approval_gate(name: str, policy: GatePolicy, review: Event | None) -> RefusedError | None:
+    if not policy.approvers:
+        return None
+    if review is not None and review.kind == "approved" and review.actor in policy.approvers:
+        return None
+    who = " or ".join(policy.approvers)
+    if review is not None and review.kind == "rejected":
+        return ApprovalError(f"{name}: {review.actor} rejected it ({review.reason}); answer that, and request anew")
+    return ApprovalError(f"{name}: {who} must approve it with its present card; request that, and wait for the answer")

@@ -10,7 +10,7 @@ from dagster._core.storage.tags import RUN_KEY_TAG
 from dagster._utils.schedules import reverse_cron_string_iterator
 
 from mlops_dagster.clock import ReplayedClock
-from mlops_dagster.components import ModelSpec, Platform
+from mlops_dagster.components import Platform
 from mlops_dagster.settings import Settings
 from mlops_dagster.wiring import House
 
@@ -118,18 +118,14 @@ def _last_tick(schedule: dg.ScheduleDefinition, now: datetime) -> datetime:
 
 def _platform_at(clock: ReplayedClock) -> Platform:
     """The platform at the time of `clock`, with its stores kept open."""
-    houses: dict[str, House] = {}
+    house = House(Settings(), clock, actor="dagster")
 
     class ReplayedPlatform(Platform):
         def clock(self) -> ReplayedClock:
             return clock
 
-        def house(self, spec: ModelSpec | None = None, as_of: datetime | None = None) -> House:  # noqa: ARG002
+        def stores(self, as_of: datetime | None = None) -> House:  # noqa: ARG002
             # `as_of` is the time of the request, which is what the clock shows.
-            name = "" if spec is None else spec.model
-            if name not in houses:
-                gates = {} if spec is None else {spec.model: spec.gates}
-                houses[name] = House(Settings(), clock, actor="dagster", gates=gates)
-            return houses[name]
+            return house
 
     return ReplayedPlatform()

@@ -3,7 +3,6 @@
 from collections.abc import Callable, Sequence
 from dataclasses import replace
 from datetime import datetime, timedelta
-from pathlib import Path
 from typing import Any
 
 from sqlalchemy import (
@@ -25,7 +24,7 @@ from sqlalchemy import (
 from sqlalchemy.exc import IntegrityError
 
 from mlops_dagster.clock import SystemClock, in_utc, parse_time
-from mlops_dagster.database import open_sqlite, reading, writing
+from mlops_dagster.database import migrate, open_database, reading, writing
 from mlops_dagster.errors import AlreadyRunningError, RolloutNotFoundError
 from mlops_dagster.rollout.decide import highest
 from mlops_dagster.rollout.entities import Decision, Outcome, Phase, Rollout
@@ -34,13 +33,13 @@ from mlops_dagster.rollout.policy import RolloutPolicy
 REPEAT_AFTER = timedelta(seconds=60)
 """The same decision is not handed out anew before this: the run that enacts it takes some 15 s to start."""
 
-_TABLES = MetaData()
+TABLES = MetaData()
 _RUNNING = [phase.value for phase in Phase if not phase.ended]
 
 # The whole entity is in `body`; the other columns are what is searched by, and what the database itself must keep true.
 _rollouts = Table(
     "rollouts",
-    _TABLES,
+    TABLES,
     Column("id", Integer, primary_key=True),
     Column("model", String, nullable=False),
     Column("challenger", String, nullable=False),
@@ -56,7 +55,7 @@ Index(
 )
 _decisions = Table(
     "decisions",
-    _TABLES,
+    TABLES,
     Column("id", Integer, primary_key=True),
     Column("rollout_id", ForeignKey("rollouts.id"), nullable=False, index=True),
     Column("outcome", String, nullable=False),
@@ -66,12 +65,11 @@ _decisions = Table(
 
 
 class RolloutStore:
-    """Reads and changes of rollouts, each in one transaction. Any number of processes may share the file at `path`."""
+    """Reads and changes of rollouts, each in one transaction. Any number of processes may share the `database`."""
 
-    def __init__(self, path: Path) -> None:
-        self._engine = open_sqlite(path)
-        with writing(self._engine) as connection:
-            _TABLES.create_all(connection)
+    def __init__(self, database: str) -> None:
+        self._engine = open_database(database)
+        migrate(self._engine)
 
     def start(
         self, model: str, champion: str, challenger: str, policy: RolloutPolicy, epoch: int, at: datetime
@@ -181,7 +179,7 @@ class RolloutStore:
             return _last_decision(connection, rollout_id)
 
     def close(self) -> None:
-        """Let go of the file."""
+        """Let go of the database."""
         self._engine.dispose()
 
     def _running(self, model: str) -> Rollout:

@@ -2,11 +2,12 @@
 
 import subprocess
 import sys
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from datetime import UTC, datetime
 from pathlib import Path
 
 import pytest
+from sqlalchemy import Engine, create_engine, make_url
 
 from mlops_dagster.clock import ReplayedClock
 from mlops_dagster.registry import (
@@ -42,14 +43,28 @@ def clock() -> ReplayedClock:
     return ReplayedClock(START)
 
 
-@pytest.fixture
-def uri(tmp_path: Path) -> str:
-    return f"sqlite:///{tmp_path}/home/mlops.sqlite"
+@pytest.fixture(params=["sqlite", "postgresql"])
+def uri(request: pytest.FixtureRequest, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> str:
+    """An empty database of each kind; the artifacts are under `home` for both."""
+    monkeypatch.setenv("MLOPS_HOME", str(tmp_path / "home"))
+    if request.param == "sqlite":
+        return f"sqlite:///{tmp_path}/home/mlops.sqlite"
+    return str(request.getfixturevalue("postgresql"))
 
 
 @pytest.fixture
-def registry(uri: str, clock: ReplayedClock) -> ModelRegistry:
-    return ModelRegistry(uri, clock=clock, actor="tester")
+def registry(uri: str, clock: ReplayedClock) -> Iterator[ModelRegistry]:
+    registry = ModelRegistry(uri, clock=clock, actor="tester")
+    yield registry
+    registry.close()
+
+
+@pytest.fixture
+def database(uri: str) -> Iterator[Engine]:
+    """The database of the registry behind its back, for whoever wants to change what must not be changed."""
+    engine = create_engine(make_url(uri).set(drivername="postgresql+psycopg") if uri.startswith("postgresql") else uri)
+    yield engine
+    engine.dispose()
 
 
 @pytest.fixture

@@ -19,19 +19,19 @@ from mlops_dagster.errors import (
     StorageError,
     UnsafeArtifactError,
 )
-from mlops_dagster.registry import LocalContentStore
+from mlops_dagster.registry import ContentStore, LocalBlobs
 
 
 @pytest.fixture
-def store(tmp_path: Path) -> LocalContentStore:
-    return LocalContentStore(tmp_path / "store")
+def store(tmp_path: Path) -> ContentStore:
+    return ContentStore(LocalBlobs(tmp_path / "store"))
 
 
 def blobs(store_path: Path) -> dict[str, bytes]:
     return {path.name: path.read_bytes() for path in store_path.rglob("*") if path.is_file()}
 
 
-def test_a_file_is_kept_once_under_its_sha256_and_read_only(store: LocalContentStore, tmp_path: Path) -> None:
+def test_a_file_is_kept_once_under_its_sha256_and_read_only(store: ContentStore, tmp_path: Path) -> None:
     for name in ("a.bin", "b.bin"):
         (tmp_path / name).write_bytes(b"abc")
     digest = store.put(tmp_path / "a.bin")
@@ -63,7 +63,7 @@ def test_a_folder_comes_back_as_it_went_in(tmp_path_factory: pytest.TempPathFact
             continue  # one name cannot be file and folder
         file.parent.mkdir(parents=True, exist_ok=True)
         file.write_bytes(content)
-    store = LocalContentStore(home / "store", allow_unsafe=True)
+    store = ContentStore(LocalBlobs(home / "store"), allow_unsafe=True)
     digest = store.put(home / "in")
     assert digest.startswith("folder-")
     store.fetch(digest, home / "out")
@@ -75,7 +75,7 @@ def files(folder: Path) -> dict[str, bytes]:
     return {str(path.relative_to(folder)): path.read_bytes() for path in folder.rglob("*") if path.is_file()}
 
 
-def test_a_file_with_the_bytes_of_a_manifest_stays_a_file(store: LocalContentStore, tmp_path: Path) -> None:
+def test_a_file_with_the_bytes_of_a_manifest_stays_a_file(store: ContentStore, tmp_path: Path) -> None:
     (tmp_path / "in").mkdir()
     (tmp_path / "in" / "a").write_text("a")
     folder = store.put(tmp_path / "in")
@@ -91,7 +91,7 @@ def test_a_file_with_the_bytes_of_a_manifest_stays_a_file(store: LocalContentSto
 )
 @pytest.mark.parametrize("kind", ["file", "file in a folder", "manifest"])
 def test_damage_is_found_on_fetch_and_nothing_is_left_there(
-    store: LocalContentStore, tmp_path: Path, kind: str, damage
+    store: ContentStore, tmp_path: Path, kind: str, damage
 ) -> None:
     (tmp_path / "in").mkdir()
     source = tmp_path / "in" / "a"
@@ -109,7 +109,7 @@ def test_damage_is_found_on_fetch_and_nothing_is_left_there(
         store.put(source if kind == "file" else tmp_path / "in")
 
 
-def test_a_lost_file_is_found_on_fetch(store: LocalContentStore, tmp_path: Path) -> None:
+def test_a_lost_file_is_found_on_fetch(store: ContentStore, tmp_path: Path) -> None:
     (tmp_path / "a").write_bytes(b"weights")
     digest = store.put(tmp_path / "a")
     (tmp_path / "store" / "sha256" / digest[:2] / digest[2:4] / digest).unlink()
@@ -140,23 +140,23 @@ def test_pickles_are_refused_by_name_and_by_content(tmp_path: Path, name: str, c
     file = tmp_path / "in" / name
     file.parent.mkdir()
     file.write_bytes(content)
-    store = LocalContentStore(tmp_path / "store")
+    store = ContentStore(LocalBlobs(tmp_path / "store"))
     for artifact in (file, file.parent):
         with pytest.raises(UnsafeArtifactError, match="pickle"):
             store.put(artifact)
     assert blobs(tmp_path / "store") == {}
-    allowing = LocalContentStore(tmp_path / "store", allow_unsafe=True)
+    allowing = ContentStore(LocalBlobs(tmp_path / "store"), allow_unsafe=True)
     assert allowing.fetch(allowing.put(file), tmp_path / "copy").read_bytes() == content
 
 
-def test_archives_of_pickles_are_refused(store: LocalContentStore, tmp_path: Path) -> None:
+def test_archives_of_pickles_are_refused(store: ContentStore, tmp_path: Path) -> None:
     with zipfile.ZipFile(tmp_path / "torch.bin", "w") as archive:
         archive.writestr("archive/data.pkl", b"")
     with pytest.raises(UnsafeArtifactError, match=r"archive/data\.pkl"):
         store.put(tmp_path / "torch.bin")
 
 
-def test_joblib_dumps_are_refused(store: LocalContentStore, tmp_path: Path) -> None:
+def test_joblib_dumps_are_refused(store: ContentStore, tmp_path: Path) -> None:
     import joblib
 
     for compress in (0, 3, ("gzip", 3), ("bz2", 3), ("xz", 3)):
@@ -165,7 +165,7 @@ def test_joblib_dumps_are_refused(store: LocalContentStore, tmp_path: Path) -> N
             store.put(tmp_path / "dump.bin")
 
 
-def test_what_is_no_plain_file_is_refused(store: LocalContentStore, tmp_path: Path) -> None:
+def test_what_is_no_plain_file_is_refused(store: ContentStore, tmp_path: Path) -> None:
     with pytest.raises(ArtifactNotFoundError, match="no artifact at"):
         store.put(tmp_path / "absent")
     (tmp_path / "empty").mkdir()
@@ -183,7 +183,7 @@ def test_what_is_no_plain_file_is_refused(store: LocalContentStore, tmp_path: Pa
             store.fetch(digest, tmp_path / "copy")
 
 
-def test_a_fetch_does_not_disturb_a_folder(store: LocalContentStore, tmp_path: Path) -> None:
+def test_a_fetch_does_not_disturb_a_folder(store: ContentStore, tmp_path: Path) -> None:
     (tmp_path / "a").write_bytes(b"weights")
     (tmp_path / "mine").mkdir()
     (tmp_path / "mine" / "work").write_text("precious")
@@ -196,4 +196,4 @@ def test_a_fetch_does_not_disturb_a_folder(store: LocalContentStore, tmp_path: P
 def test_a_store_that_cannot_be_written_says_so(tmp_path: Path) -> None:
     (tmp_path / "file").write_text("")
     with pytest.raises(StorageError, match="cannot read or write"):
-        LocalContentStore(tmp_path / "file" / "store").put(tmp_path / "file")
+        ContentStore(LocalBlobs(tmp_path / "file" / "store")).put(tmp_path / "file")

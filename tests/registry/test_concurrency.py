@@ -139,7 +139,7 @@ def test_rollback_and_withdrawal_take_milliseconds(registry: ModelRegistry, add)
 KILLED = """
 import os, signal, sys
 from mlops_dagster.registry import ModelRegistry
-from mlops_dagster.registry.anchors import Anchors
+from mlops_dagster.registry.artifacts import LocalAnchors
 from mlops_dagster.registry.stores import sql
 
 registry = ModelRegistry(sys.argv[1])
@@ -151,7 +151,7 @@ def die_at_the_second(*arguments):
 if sys.argv[2] == "before the commit":
     sql.append_event = die_at_the_second
 else:
-    Anchors.note = die
+    LocalAnchors.note = die
 registry.transition(registry.get("flights", "1.1.0"), "Production")
 """
 

@@ -8,7 +8,7 @@ from hypothesis.stateful import RuleBasedStateMachine, initialize, invariant, ru
 
 from mlops_dagster.clock import ReplayedClock
 from mlops_dagster.errors import InvalidInputError, TransitionError, VersionExistsError
-from mlops_dagster.registry import ALLOWED, GatePolicy, ModelCard, ModelRegistry, Stage
+from mlops_dagster.registry import ALLOWED, ModelCard, ModelRegistry, Stage
 
 START = datetime(2013, 3, 1, tzinfo=UTC)
 
@@ -216,7 +216,7 @@ class Lifecycle(RuleBasedStateMachine):
     @initialize()
     def open(self) -> None:
         type(self).runs += 1
-        self.registry = ModelRegistry(f"sqlite:///{self.home}/{self.runs}/r.sqlite", gates=GatePolicy(min_micro_f1=0))
+        self.registry = ModelRegistry(f"sqlite:///{self.home}/{self.runs}/r.sqlite")
         artifact = self.home / "model.onnx"
         artifact.write_text("weights")
         for name in VERSIONS:

@@ -22,9 +22,9 @@ def test_settings_say_where_things_are(tmp_path: Path, card) -> None:
     settings = Settings(home=tmp_path / "home")
     (tmp_path / "model.onnx").write_text("weights")
     ModelRegistry(settings=settings).register("flights", tmp_path / "model.onnx", card=card)
-    assert settings.database_path.is_file()
-    assert settings.artifacts_path.is_dir()
-    assert ModelRegistry(f"sqlite:///{settings.database_path}").audit().events == 1
+    assert (tmp_path / "home" / "mlops.sqlite").is_file()
+    assert Path(settings.storage).is_dir()
+    assert ModelRegistry(settings.database).audit().events == 1
 
 
 def test_pickles_are_taken_when_the_operator_says_so(tmp_path: Path) -> None:

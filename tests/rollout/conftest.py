@@ -13,7 +13,6 @@ from mlops_dagster.registry import (
     Deployment,
     EvaluationSlice,
     FairnessAudit,
-    GatePolicy,
     ModelCard,
     ModelRegistry,
     ModelVersion,
@@ -55,8 +54,8 @@ class World:
     def __init__(self, home: Path, now: datetime = START, policy: RolloutPolicy = POLICY) -> None:
         self.home = home
         self.clock = ReplayedClock(now)
-        self.registry = ModelRegistry(settings=Settings(home=home), clock=self.clock, actor="test", gates=GatePolicy())
-        self.rollouts = RolloutStore(home / "mlops.sqlite")
+        self.registry = ModelRegistry(settings=Settings(home=home), clock=self.clock, actor="test")
+        self.rollouts = RolloutStore(f"sqlite:///{home}/mlops.sqlite")
         self.rollups = Rollups(home / "rollups.sqlite")
         self.spool = Spool(home / "spool.sqlite")
         self.controller = Controller(self.registry, self.rollouts, self.rollups, lambda _: policy, self.clock)

@@ -4,6 +4,7 @@ import time
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import replace
 from datetime import timedelta
+from pathlib import Path
 from typing import Any
 
 import pyarrow as pa
@@ -246,7 +247,7 @@ def test_a_corrupted_canary_is_reported_and_the_champion_goes_on(server: Server,
     server.wait_in_force(models.house, "corrupt")
     registered = models.register("corrupt", "1.1.0")
     digest = registered.digest.removeprefix("folder-")
-    (stored,) = [path for path in models.house.settings.artifacts_path.rglob(f"*{digest[2:]}*") if path.is_file()]
+    (stored,) = [path for path in Path(models.house.settings.storage).rglob(f"*{digest[2:]}*") if path.is_file()]
     stored.chmod(0o644)
     stored.write_bytes(stored.read_bytes()[:-1] + b"?")
     models.house.registry.transition(registered, Stage.CANARY, weight=1.0)

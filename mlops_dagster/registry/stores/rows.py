@@ -50,6 +50,7 @@ def version_row(version: ModelVersion) -> dict[str, object]:
         "metrics": json_text(dict(version.metrics)),
         "tags": json_text(dict(version.tags)),
         "lineage": json_text(dict(version.lineage)),
+        "signature": version.signature,
     }
 
 
@@ -69,6 +70,7 @@ def version_of(row: Record) -> ModelVersion:
         description=row["description"],
         rolled_back=row["rolled_back"],
         reason=row["reason"],
+        signature=row["signature"],
     )
 
 
@@ -79,11 +81,13 @@ def _baseline(text: str) -> Baseline:
 
 
 _CHANGES = frozenset({"id", "stage", "rolled_back", "reason", "card"})
+_CAME_LATER = frozenset({"signature"})  # rows from before were fingerprinted without
 
 
 def fingerprint(row: Record) -> dict[str, object]:
     """What the audit trail keeps of a version's row: SHA-256 of its artifact, its card, and all that never changes."""
-    fixed = {name: value for name, value in row.items() if name not in _CHANGES}
+    absent = {name for name in _CAME_LATER if row[name] is None}
+    fixed = {name: value for name, value in row.items() if name not in _CHANGES | absent}
     return {
         "digest": row["digest"],
         "content": _sha256(json_text(fixed)),

@@ -1,6 +1,6 @@
 """Reads and writes of rows, each inside a transaction of the caller."""
 
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from datetime import datetime
 from typing import Any
 
@@ -9,7 +9,7 @@ from sqlalchemy import Connection, Select, delete, insert, select, update
 from mlops_dagster.clock import parse_time
 from mlops_dagster.errors import ModelNotFoundError, VersionNotFoundError
 from mlops_dagster.registry.chain import GENESIS, chained_hash
-from mlops_dagster.registry.entities import Acknowledgement, Deployment, Event, ModelVersion
+from mlops_dagster.registry.entities import Acknowledgement, Deployment, Event, EventKind, ModelVersion
 from mlops_dagster.registry.stages import Stage
 from mlops_dagster.registry.stores.rows import (
     Record,
@@ -109,6 +109,21 @@ def last_event(connection: Connection, model: str, until: datetime) -> Event | N
     return None if row is None else event_of(row._asdict())
 
 
+def last_of_kinds(
+    connection: Connection, model: str, kinds: Sequence[EventKind], version: str | None = None
+) -> Event | None:
+    """The latest event of these kinds, of one version if it is named."""
+    query = select(events).where(events.c.model == model, events.c.kind.in_(kinds))
+    query = query if version is None else query.where(events.c.version == version)
+    row = connection.execute(query.order_by(events.c.id.desc()).limit(1)).first()
+    return None if row is None else event_of(row._asdict())
+
+
+def last_review(connection: Connection, model: str, version: str) -> Event | None:
+    """What was last said about approval, or about the card that it is given for."""
+    return last_of_kinds(connection, model, ("approval_requested", "approved", "rejected", "card"), version)
+
+
 def champions(connection: Connection, model: str) -> list[str]:
     """Every version that became champion, the latest first."""
     query = select(events.c.version).where(events.c.model == model, events.c.to_stage == Stage.PRODUCTION.value)
@@ -141,8 +156,9 @@ def version_rows(connection: Connection) -> Iterator[Record]:
 
 
 def acknowledge(connection: Connection, model: str, entry: Acknowledgement) -> None:
-    values = {"model": model, "process": entry.process, "epoch": entry.epoch, "at": time_text(entry.at)}
-    connection.execute(insert(acknowledgements).prefix_with("OR IGNORE", dialect="sqlite").values(values))
+    key = {"model": model, "process": entry.process, "epoch": entry.epoch}
+    if connection.execute(select(acknowledgements).filter_by(**key)).first() is None:
+        connection.execute(insert(acknowledgements).values({**key, "at": time_text(entry.at)}))
 
 
 def acknowledged(connection: Connection, model: str) -> list[Acknowledgement]:

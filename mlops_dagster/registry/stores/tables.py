@@ -1,7 +1,9 @@
-"""The tables of the registry. JSON and times are text, so that a row is hashed as it is kept."""
+"""The tables of the registry, as `database.migrations` make them.
+
+JSON and times are text, so that a row is hashed as it is kept. A trigger refuses any change of `events`.
+"""
 
 from sqlalchemy import (
-    DDL,
     Boolean,
     Column,
     Float,
@@ -12,7 +14,6 @@ from sqlalchemy import (
     Table,
     Text,
     UniqueConstraint,
-    event,
 )
 
 TABLES = MetaData()
@@ -35,7 +36,9 @@ versions = Table(
     Column("metrics", Text, nullable=False),
     Column("tags", Text, nullable=False),
     Column("lineage", Text, nullable=False),
+    Column("signature", Text),
     UniqueConstraint("model", "version"),
+    Index("versions_of_digest", "digest"),
 )
 
 deployments = Table(
@@ -71,15 +74,6 @@ events = Table(
     Column("hash", String, nullable=False),
 )
 Index("events_of_model", events.c.model, events.c.id)
-for change in ("UPDATE", "DELETE"):
-    event.listen(
-        events,
-        "after_create",
-        DDL(  # type: ignore[no-untyped-call]  # SQLAlchemy left its constructor untyped
-            f"CREATE TRIGGER events_refuse_{change.lower()} BEFORE {change} ON events "
-            "BEGIN SELECT RAISE(ABORT, 'events are append-only'); END"
-        ).execute_if(dialect="sqlite"),
-    )
 
 acknowledgements = Table(
     "acknowledgements",
@@ -89,3 +83,11 @@ acknowledgements = Table(
     Column("epoch", Integer, primary_key=True),
     Column("at", String, nullable=False),
 )
+
+catalogues = Table(
+    "catalogues",
+    TABLES,
+    Column("address", String, primary_key=True),
+    Column("event", Integer, nullable=False),
+)
+"""Up to which event each catalogue outside has been told: the log of events is its outbox."""

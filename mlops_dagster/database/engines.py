@@ -1,0 +1,74 @@
+"""SQLite and PostgreSQL as every store of this project opens them."""
+
+from sqlalchemy import URL, Engine, create_engine, event, make_url
+from sqlalchemy.engine.interfaces import DBAPIConnection
+from sqlalchemy.exc import ArgumentError
+from sqlalchemy.pool import ConnectionPoolEntry
+
+from mlops_dagster.errors import InvalidInputError
+
+LOCK_TIMEOUT_SECONDS = 30
+
+# A server that is gone shows within seconds; a statement of ours that takes longer than a minute is stuck.
+_POSTGRESQL_OPTIONS = f"-c lock_timeout={LOCK_TIMEOUT_SECONDS}s -c statement_timeout=60s"
+_POSTGRESQL_ARGUMENTS = {
+    "connect_timeout": 5,
+    "keepalives_idle": 5,
+    "keepalives_interval": 2,
+    "keepalives_count": 3,
+    "tcp_user_timeout": 10_000,  # milliseconds
+}
+
+
+def open_database(url: str) -> Engine:
+    """An engine on `sqlite:///path` (its folder must exist) or `postgresql://user@host/database`.
+
+    Raises InvalidInputError for anything else.
+
+    >>> open_database("postgresql://ada@db.example/mlops").dialect.name
+    'postgresql'
+    """
+    parsed = parse_url(url)
+    return _open_sqlite(parsed) if parsed.drivername == "sqlite" else _open_postgresql(parsed)
+
+
+def parse_url(url: str) -> URL:
+    """The URL of a database that we can use; raises InvalidInputError."""
+    try:
+        parsed = make_url(url)
+    except ArgumentError:
+        parsed = URL.create("unknown")
+    sqlite = parsed.drivername == "sqlite" and parsed.database not in (None, "", ":memory:") and not parsed.query
+    if not sqlite and parsed.drivername not in ("postgresql", "postgresql+psycopg"):
+        raise InvalidInputError(
+            f"no registry can be kept at {_hidden(url, parsed)!r}; use sqlite:///path or "
+            "postgresql://user@host/database, or nothing for MLOPS_HOME"
+        )
+    return parsed
+
+
+def _hidden(url: str, parsed: URL) -> str:
+    return url if parsed.drivername == "unknown" else parsed.render_as_string(hide_password=True)
+
+
+def _open_sqlite(url: URL) -> Engine:
+    engine = create_engine(url, connect_args={"timeout": LOCK_TIMEOUT_SECONDS, "check_same_thread": False})
+    event.listen(engine, "connect", _configure_sqlite)
+    return engine
+
+
+def _configure_sqlite(connection: DBAPIConnection, _entry: ConnectionPoolEntry) -> None:
+    # The driver must not open transactions by itself: `writing` says when and of which kind.
+    connection.isolation_level = None
+    for pragma in ("journal_mode=WAL", "synchronous=FULL", "foreign_keys=ON"):
+        connection.cursor().execute(f"PRAGMA {pragma}")
+
+
+def _open_postgresql(url: URL) -> Engine:
+    own = url.query.get("options", "")
+    options = " ".join([_POSTGRESQL_OPTIONS, *([own] if isinstance(own, str) else own)])
+    return create_engine(
+        url.set(drivername="postgresql+psycopg").difference_update_query(["options"]),
+        connect_args={**_POSTGRESQL_ARGUMENTS, "options": options},
+        pool_pre_ping=True,  # a server that was restarted is not an error of the next call
+    )

@@ -1,0 +1,139 @@
+"""Files and folders in a store of blobs: each under the digest of its content."""
+
+import json
+import shutil
+import tempfile
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path, PurePosixPath
+
+from mlops_dagster.errors import (
+    ArtifactChangedError,
+    ArtifactNotFoundError,
+    CorruptedArtifactError,
+    InvalidInputError,
+)
+from mlops_dagster.registry.artifacts.blobs import Blobs
+from mlops_dagster.registry.artifacts.disk import storage_errors
+from mlops_dagster.registry.artifacts.unsafe import refuse_unsafe
+
+# A folder's manifest has a key of its own, so that a file with the same bytes stays a file.
+FOLDER = "folder-"
+
+
+class ContentStore:
+    """Keeps files and folders under the digest of their content; what was put is never changed.
+
+    The digest of a file is its SHA-256. A folder's is `folder-` and the SHA-256 of its manifest, which
+    names the digest of every file in it; empty folders, links and file modes are not part of it.
+    """
+
+    def __init__(self, blobs: Blobs, *, allow_unsafe: bool = False) -> None:
+        self._blobs = blobs
+        self._allow_unsafe = allow_unsafe
+
+    def put(self, path: Path) -> str:
+        """Copy the file or folder in, durably, and return its digest. Putting the same bytes again is free.
+
+        Raises ArtifactNotFoundError, InvalidInputError (links and other special files), UnsafeArtifactError
+        (pickle and its relatives), ArtifactChangedError (it changed while it was copied), CorruptedArtifactError
+        (other bytes are kept under this digest), StorageError.
+        """
+        with storage_errors(path):
+            if not path.exists():
+                raise ArtifactNotFoundError(f"there is no artifact at {str(path)!r}")
+            return self._put_folder(path) if path.is_dir() else self._put_file(path, path.name)
+
+    def fetch(self, digest: str, destination: Path) -> Path:
+        """Copy what has `digest` to `destination` and return that; nothing appears there unless every byte is right.
+
+        Raises ArtifactNotFoundError, CorruptedArtifactError, InvalidInputError (destination in use) and StorageError.
+        """
+        if destination.is_dir() and (not digest.startswith(FOLDER) or any(destination.iterdir())):
+            raise InvalidInputError(f"{str(destination)!r} is a folder already; name the path that the copy shall have")
+        with storage_errors(destination), _workspace(destination.parent) as workspace:
+            copy = workspace / "copy"
+            if digest.startswith(FOLDER):
+                self._fetch_folder(digest, copy)
+            else:
+                self._blobs.copy(digest, copy)
+            return copy.rename(destination)
+
+    def has(self, digest: str) -> bool:
+        """All of the content is here. Raises CorruptedArtifactError, StorageError."""
+        return self._blobs.has(digest) and all(self._blobs.has(key) for key in self.keys(digest))
+
+    def keys(self, digest: str) -> frozenset[str]:
+        """Every blob that the content consists of. Raises as `files` does."""
+        return frozenset({digest, *self.files(digest).values()}) if digest.startswith(FOLDER) else frozenset({digest})
+
+    def files(self, digest: str) -> dict[str, str]:
+        """The manifest of a folder: names, in posix form, and the digests of their content.
+
+        Raises ArtifactNotFoundError, CorruptedArtifactError, StorageError.
+        """
+        with tempfile.TemporaryDirectory() as folder:
+            manifest = Path(folder, "manifest")
+            self._blobs.copy(digest, manifest)
+            return _read_manifest(digest, manifest)
+
+    def _put_file(self, file: Path, name: str) -> str:
+        if not file.is_file():
+            raise InvalidInputError(f"{str(file)!r} is neither a file nor a folder")
+        if not self._allow_unsafe:
+            refuse_unsafe(file, name)
+        return self._blobs.add(file)
+
+    def _put_folder(self, folder: Path) -> str:
+        entries = _files_in(folder)
+        files = {name: self._put_file(entry, name) for name, entry in entries.items()}
+        if not files:
+            raise InvalidInputError(f"the folder {str(folder)!r} has no file in it")
+        if _files_in(folder) != entries:
+            raise ArtifactChangedError(f"files came or went in {str(folder)!r} while it was copied; register it again")
+        with tempfile.TemporaryDirectory() as workspace:
+            manifest = Path(workspace, "manifest")
+            manifest.write_text(json.dumps({"files": files}, sort_keys=True, ensure_ascii=True))
+            return self._blobs.add(manifest, FOLDER)
+
+    def _fetch_folder(self, digest: str, copy: Path) -> None:
+        for name, file in self.files(digest).items():
+            target = copy / PurePosixPath(name)
+            target.parent.mkdir(parents=True, exist_ok=True)
+            self._blobs.copy(file, target)
+
+
+def _files_in(folder: Path) -> dict[str, Path]:
+    files = {}
+    for entry in sorted(folder.rglob("*")):
+        if entry.is_symlink():
+            raise InvalidInputError(f"{str(entry)!r} is a link; put a copy of what it points to in its place")
+        if not entry.is_dir():
+            files[entry.relative_to(folder).as_posix()] = entry
+    return files
+
+
+def _read_manifest(digest: str, manifest: Path) -> dict[str, str]:
+    """The bytes are as they were stored; what they say is checked all the same, others may write to the store."""
+    try:
+        files: dict[str, str] = json.loads(manifest.read_bytes())["files"]
+    except (ValueError, KeyError, TypeError) as error:
+        raise CorruptedArtifactError(f"{digest} is no manifest of a folder ({error})") from error
+    for name in files:
+        path = PurePosixPath(name)
+        if path.is_absolute() or ".." in path.parts or not path.parts:
+            raise CorruptedArtifactError(
+                f"the manifest {digest} names {name!r}, which lies outside of its folder; nothing was copied"
+            )
+    return files
+
+
+@contextmanager
+def _workspace(parent: Path) -> Iterator[Path]:
+    """A folder beside the goal, so that the last step is a rename; gone afterwards."""
+    parent.mkdir(parents=True, exist_ok=True)
+    workspace = Path(tempfile.mkdtemp(prefix=".tmp-", dir=parent))
+    try:
+        yield workspace
+    finally:
+        shutil.rmtree(workspace, ignore_errors=True)

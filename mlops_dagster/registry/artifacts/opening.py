@@ -1,0 +1,21 @@
+"""From a setting to a store."""
+
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from mlops_dagster.errors import InvalidInputError
+from mlops_dagster.registry.artifacts.blobs import Anchors, Blobs
+from mlops_dagster.registry.artifacts.local import LocalAnchors, LocalBlobs
+
+if TYPE_CHECKING:
+    from types_boto3_s3 import S3Client
+
+
+def open_store(storage: str, *, anchors: str, s3: "S3Client | None" = None) -> tuple[Blobs, Anchors]:
+    """The blobs at `storage`, a folder or s3://bucket/prefix, and the anchors beside them that are called `anchors`.
+
+    Raises InvalidInputError for another kind of URL.
+    """
+    if "://" in storage:
+        raise InvalidInputError(f"no artifacts can be kept at {storage!r}; use s3://bucket/prefix or a folder")
+    return LocalBlobs(Path(storage)), LocalAnchors(Path(storage, "anchors", anchors))

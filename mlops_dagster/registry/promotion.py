@@ -1,0 +1,81 @@
+"""What stands before production: the gates of a model, and the people who approve."""
+
+from typing import Literal
+
+from sqlalchemy import Connection
+
+from mlops_dagster.errors import ApprovalError, RefusedError
+from mlops_dagster.registry.entities import ModelVersion
+from mlops_dagster.registry.ledger import Ledger
+from mlops_dagster.registry.policy import GatePolicy, failed_gates
+from mlops_dagster.registry.session import Session
+from mlops_dagster.registry.stores import sql
+
+
+class Promotion(Session):
+    """The gates of each model, and the approvals of its versions: both are events, so their history is kept."""
+
+    def gates(self, model: str) -> GatePolicy:
+        """The gates of the model, or the defaults if it has none of its own."""
+        with self._reading() as connection:
+            return _gates(connection, model)
+
+    def set_gates(self, model: str, policy: GatePolicy, *, reason: str = "") -> None:
+        """Give the model gates of its own; the same ones again change nothing. Raises ModelNotFoundError."""
+        if self.gates(model) == policy:
+            return
+        with self._writing() as connection:
+            self._ledger(connection, model, reason).note("gates", None, {"gates": policy.model_dump(mode="json")})
+
+    def check(self, version: ModelVersion) -> tuple[RefusedError, ...]:
+        """What keeps the version out of production, as it stands now; nothing if every gate is open."""
+        with self._reading() as connection:
+            return self._failed(connection, sql.read_version(connection, version.model, version.version))
+
+    def request_approval(self, version: ModelVersion, *, reason: str = "") -> None:
+        """Ask the model's approvers to look at the version and its card. Raises ApprovalError if it has none."""
+        with self._writing() as connection:
+            found = sql.read_version(connection, version.model, version.version)
+            if not _gates(connection, found.model).approvers:
+                raise ApprovalError(f"{found.model} has no approvers, so nobody is to be asked; its gates name them")
+            self._ledger(connection, found.model, reason).note("approval_requested", found.version)
+
+    def approve(self, version: ModelVersion, *, reason: str = "") -> None:
+        """Say yes, as a named approver other than who asked; holds until the card changes. Raises ApprovalError."""
+        self._answer(version, "approved", reason)
+
+    def reject(self, version: ModelVersion, *, reason: str) -> None:
+        """Say no, as a named approver other than who asked. Raises ApprovalError."""
+        self._answer(version, "rejected", reason)
+
+    def _answer(self, version: ModelVersion, answer: Literal["approved", "rejected"], reason: str) -> None:
+        with self._writing() as connection:
+            found = sql.read_version(connection, version.model, version.version)
+            name = f"{found.model} {found.version}"
+            approvers = _gates(connection, found.model).approvers
+            if self._actor not in approvers:
+                others = ", ".join(approvers) or "for some to be named in its gates"
+                raise ApprovalError(f"{self._actor} is no approver of {found.model}; ask {others}")
+            request = sql.last_review(connection, found.model, found.version)
+            if request is None or request.kind == "card":
+                raise ApprovalError(f"nobody has asked to approve {name} with its present card; request it first")
+            if request.kind == "approval_requested" and request.actor == self._actor:
+                raise ApprovalError(f"{self._actor} asked to approve {name}: somebody else must answer")
+            self._ledger(connection, found.model, reason).note(answer, found.version)
+
+    def _pass_gates(self, ledger: Ledger, version: ModelVersion, *, force: bool) -> None:
+        failures = self._failed(ledger.connection, version)
+        if force:
+            ledger.note("forced", version.version, {"gates": {error.code: error.message for error in failures}})
+        elif failures:
+            raise failures[0]
+
+    def _failed(self, connection: Connection, version: ModelVersion) -> tuple[RefusedError, ...]:
+        policy = _gates(connection, version.model)
+        review = sql.last_review(connection, version.model, version.version) if policy.approvers else None
+        return failed_gates(version, policy, review)
+
+
+def _gates(connection: Connection, model: str) -> GatePolicy:
+    event = sql.last_of_kinds(connection, model, ("gates",))
+    return GatePolicy() if event is None else GatePolicy.model_validate(event.evidence["gates"])

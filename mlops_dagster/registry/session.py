@@ -1,0 +1,87 @@
+"""What all parts of the registry work with: a database, a store of bytes, a clock, and somebody who writes."""
+
+import getpass
+import os
+import weakref
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from sqlalchemy import Connection, make_url
+
+from mlops_dagster.clock import Clock, SystemClock
+from mlops_dagster.database import migrate, open_database, reading, writing
+from mlops_dagster.registry.artifacts import ContentStore, open_store
+from mlops_dagster.registry.ledger import Ledger
+from mlops_dagster.registry.locations import locate
+from mlops_dagster.registry.stores import sql
+from mlops_dagster.settings import Settings
+
+if TYPE_CHECKING:
+    from types_boto3_s3 import S3Client
+
+
+class Session:
+    """One way into a registry; any number of processes and threads may have one."""
+
+    def __init__(
+        self,
+        uri: str | None = None,
+        *,
+        settings: Settings | None = None,
+        clock: Clock | None = None,
+        actor: str | None = None,
+        s3: "S3Client | None" = None,
+    ) -> None:
+        self._settings = settings or Settings()
+        self._place = locate(uri, self._settings)
+        self._make_folders()
+        self._s3 = s3
+        blobs, self._anchors = open_store(self._place.storage, anchors=_name(self._place.database), s3=s3)
+        self._content = ContentStore(blobs, allow_unsafe=self._settings.allow_unsafe_artifacts)
+        self._engine = open_database(self._place.database)
+        weakref.finalize(self, self._engine.dispose)  # who forgets `close` leaves no connection behind
+        self._clock = clock or SystemClock()
+        self._actor = actor or _os_user()
+        migrate(self._engine)
+
+    def close(self) -> None:
+        """Close the connections to the database; the next call opens them again."""
+        self._engine.dispose()
+
+    @contextmanager
+    def _reading(self) -> Iterator[Connection]:
+        with reading(self._engine) as connection:
+            yield connection
+
+    @contextmanager
+    def _writing(self) -> Iterator[Connection]:
+        with writing(self._engine) as connection:
+            yield connection
+            event, head = sql.head(connection)
+        self._anchors.note(event, head)
+
+    def _ledger(
+        self, connection: Connection, model: str, reason: str = "", evidence: Mapping[str, object] | None = None
+    ) -> Ledger:
+        return Ledger(connection, model, self._actor, self._clock.now(), reason, evidence)
+
+    def _make_folders(self) -> None:
+        """Raise HomeNotWritableError rather than fail at the first write."""
+        database = make_url(self._place.database)
+        if database.drivername == "sqlite":
+            home = Path(str(database.database)).parent
+            self._settings.model_copy(update={"home": home}).writable_home()
+
+
+def _name(database: str) -> str:
+    """What tells the anchors of this database from those of others in the same store."""
+    return Path(str(make_url(database).database)).stem
+
+
+def _os_user() -> str:
+    try:
+        return getpass.getuser()
+    except (KeyError, OSError):  # a container may run under a number that has no name
+        return f"uid:{os.getuid()}"

@@ -1,0 +1,52 @@
+"""An artifact, wherever it is, as a local file or folder."""
+
+import os
+import re
+import tempfile
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+from typing import TYPE_CHECKING
+from urllib.parse import urlsplit
+from urllib.request import url2pathname
+
+from mlops_dagster.errors import InvalidInputError
+from mlops_dagster.registry import estimators
+from mlops_dagster.registry.estimators import Estimator
+
+if TYPE_CHECKING:
+    from types_boto3_s3 import S3Client
+
+_SCHEME = re.compile(r"[A-Za-z][A-Za-z0-9+.-]*:/")
+
+
+@contextmanager
+def open_source(
+    artifact: str | os.PathLike[str] | Estimator, catalogue: str | None, s3: "S3Client | None"
+) -> Iterator[Path]:
+    """The artifact as a path that is good inside the `with`: itself if it is local, else a copy.
+
+    Raises ArtifactNotFoundError, StorageError, and InvalidInputError for a scheme that is not supported.
+    """
+    with tempfile.TemporaryDirectory() as folder:
+        if not isinstance(artifact, str | os.PathLike):
+            yield estimators.save(artifact, Path(folder, "model.skops"))
+            return
+        uri = os.fspath(artifact)
+        if not _SCHEME.match(uri):
+            yield Path(uri)
+            return
+        match urlsplit(uri).scheme:
+            case "file":
+                yield _local(uri)
+            case _:
+                raise InvalidInputError(
+                    f"cannot read an artifact from {uri!r}; register a local path, a file:// URI or an estimator object"
+                )
+
+
+def _local(uri: str) -> Path:
+    parts = urlsplit(uri)
+    if parts.netloc not in ("", "localhost"):
+        raise InvalidInputError(f"{uri!r} is on another machine; register a path on this one")
+    return Path(url2pathname(parts.path))

@@ -1,0 +1,144 @@
+"""Who serves: deployments, and the transitions that change them."""
+
+from collections.abc import Mapping
+
+from mlops_dagster.clock import SystemClock
+from mlops_dagster.database import writing
+from mlops_dagster.errors import InvalidInputError, TransitionError
+from mlops_dagster.registry.deployments import enter, release, reweigh, roll_back, withdraw
+from mlops_dagster.registry.entities import Acknowledgement, Deployment, ModelVersion
+from mlops_dagster.registry.promotion import Promotion
+from mlops_dagster.registry.stages import Stage
+from mlops_dagster.registry.stores import sql
+from mlops_dagster.registry.versions import final_of, parse_version
+
+
+class Traffic(Promotion):
+    """Change who answers a model's requests: compare-and-set on the epoch of its deployment."""
+
+    def champion(self, model: str) -> ModelVersion | None:
+        """Who answers the model's requests; raises ModelNotFoundError."""
+        with self._reading() as connection:
+            name = sql.read_deployment(connection, model).champion
+            return None if name is None else sql.read_version(connection, model, name)
+
+    def deployment(self, model: str) -> Deployment:
+        """Who answers now; raises ModelNotFoundError."""
+        with self._reading() as connection:
+            return sql.read_deployment(connection, model)
+
+    def transition(
+        self,
+        version: ModelVersion,
+        stage: Stage | str,
+        *,
+        reason: str = "",
+        evidence: Mapping[str, object] | None = None,
+        weight: float | None = None,
+        expected_epoch: int | None = None,
+        force: bool = False,
+    ) -> ModelVersion:
+        """Move a version to another stage; into production only through the gates.
+
+        A new champion sends the old one to Deprecated, where `rollback` finds it, and another canary to Registered.
+        A pre-release enters production as its final version, with the same bytes, and that version is returned.
+        A canary needs a `weight`.
+
+        `expected_epoch` is that of the deployment the decision was based on; else the one at the time of the call.
+        `force` enters production past the gates, needs a reason, and is an event of its own that names them.
+        Raises EpochConflictError if somebody was quicker (never tried again), TransitionError, and what `check` finds.
+        """
+        to = Stage.parse(stage)
+        if force and (to is not Stage.PRODUCTION or not reason.strip()):
+            raise InvalidInputError("force is for entering production past its gates, and needs a reason")
+        epoch = self.deployment(version.model).epoch if expected_epoch is None else expected_epoch
+        with self._writing() as connection:
+            ledger = self._ledger(connection, version.model, reason, evidence)
+            before = ledger.deployment(epoch)
+            current = sql.read_version(connection, version.model, version.version)
+            change = enter(before, current.version, current.stage, to, weight)
+            entered = current.version
+            if to is Stage.PRODUCTION:
+                self._pass_gates(ledger, current, force=force)
+                entered = final_of(current.version)
+                if entered != current.version:
+                    final = ledger.register_final(current, entered)
+                    change = release(before, current.version, current.stage, final.version, final.stage)
+            ledger.apply(before, change)
+            return sql.read_version(connection, version.model, entered)
+
+    def set_canary_weight(
+        self,
+        model: str,
+        weight: float,
+        *,
+        expected_epoch: int,
+        reason: str = "",
+        evidence: Mapping[str, object] | None = None,
+    ) -> Deployment:
+        """Give the running canary another share of the traffic; raises EpochConflictError, TransitionError."""
+        with self._writing() as connection:
+            ledger = self._ledger(connection, model, reason, evidence)
+            before = ledger.deployment(expected_epoch)
+            return ledger.reweigh(before, reweigh(before, weight))
+
+    # `withdraw` and `rollback` decide inside the write transaction: nobody can be quicker, so there is no conflict
+    # to lose to, and nothing to try again.
+
+    def withdraw(
+        self, version: ModelVersion, *, reason: str, evidence: Mapping[str, object] | None = None
+    ) -> Deployment:
+        """Take a canary or shadow that was found bad out of service; again changes nothing.
+
+        Raises TransitionError if it has become champion: that is for `rollback`.
+        """
+        with self._writing() as connection:
+            ledger = self._ledger(connection, version.model, reason, evidence)
+            before = ledger.deployment()
+            stage = sql.read_stage(connection, version.model, version.version)
+            if stage is Stage.DEPRECATED and version.version in sql.rolled_back(connection, version.model):
+                return before
+            return ledger.apply(before, withdraw(before, version.version))
+
+    def rollback(
+        self,
+        model: str,
+        *,
+        reason: str,
+        to: str | None = None,
+        bad: str | None = None,
+        evidence: Mapping[str, object] | None = None,
+    ) -> Deployment:
+        """Put the previous champion, or the former champion `to`, back in place of the present one, found bad.
+
+        A running canary goes back to Registered. Each call goes one further back; name the `bad` champion to make sure
+        that two calls (two people, a retried job) roll it back once. Raises TransitionError if there is nowhere to go.
+        """
+        with self._writing() as connection:
+            ledger = self._ledger(connection, model, reason, evidence)
+            before = ledger.deployment()
+            if bad is not None and before.champion != str(parse_version(bad)):
+                return before
+            target = before.previous if to is None else str(parse_version(to))
+            if target is None:
+                raise TransitionError(
+                    f"{model} has no earlier champion that was not rolled back itself; promote a good version"
+                )
+            if target == before.champion:
+                return before
+            if target not in sql.champions(connection, model):
+                sql.read_stage(connection, model, target)
+                raise TransitionError(
+                    f"{model} {target} never was champion, so it never passed the gates; use transition for that"
+                )
+            return ledger.apply(before, roll_back(before, target))
+
+    def acknowledge(self, model: str, process: str, epoch: int) -> None:
+        """The worker `process` serves the deployment of `epoch` from now on; saying it again changes nothing."""
+        with writing(self._engine) as connection:
+            sql.acknowledge(connection, model, Acknowledgement(process, epoch, SystemClock().now()))
+
+    def acknowledgements(self, model: str) -> "list[Acknowledgement]":
+        """When each process began to serve each epoch it served, oldest first: "in force since" is a fact."""
+        with self._reading() as connection:
+            return sql.acknowledged(connection, model)

