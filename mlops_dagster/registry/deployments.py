@@ -17,6 +17,8 @@ class Move(NamedTuple):
     version: str
     to: Stage
     kind: EventKind = "transition"
+    because: str = ""
+    """What happened to another version, for which the reason of the change was given."""
 
 
 class Change(NamedTuple):
@@ -54,7 +56,7 @@ def release(before: Deployment, candidate: str, origin: Stage, final: str, final
     """The pre-release `candidate` enters production under its final version, and retires itself."""
     enter(before, candidate, origin, Stage.PRODUCTION, None)
     change = enter(without(before, candidate), final, final_origin, Stage.PRODUCTION, None)
-    return Change(change.deployment, (*change.moves, Move(candidate, Stage.DEPRECATED)))
+    return Change(change.deployment, (*change.moves, Move(candidate, Stage.DEPRECATED, because=f"released as {final}")))
 
 
 def reweigh(before: Deployment, weight: float) -> Deployment:
@@ -101,9 +103,10 @@ def _crown(before: Deployment, version: str, how_the_old_leaves: EventKind) -> C
     """`version` is champion. A running canary goes back to Registered: it was measured against the old champion."""
     moves = [Move(version, Stage.PRODUCTION)]
     if before.champion is not None:
-        moves.append(Move(before.champion, Stage.DEPRECATED, how_the_old_leaves))
+        because = f"replaced by {version}" if how_the_old_leaves == "transition" else ""
+        moves.append(Move(before.champion, Stage.DEPRECATED, how_the_old_leaves, because))
     if before.canary is not None and before.canary != version:
-        moves.append(Move(before.canary, Stage.REGISTERED))
+        moves.append(Move(before.canary, Stage.REGISTERED, because=f"{version} is champion now"))
     after = replace(without(before, version), champion=version, canary=None, canary_weight=0.0)
     return Change(after, tuple(moves))
 

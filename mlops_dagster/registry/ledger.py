@@ -8,7 +8,7 @@ from sqlalchemy import Connection
 
 from mlops_dagster.clock import SystemClock
 from mlops_dagster.errors import EpochConflictError, VersionExistsError
-from mlops_dagster.registry.deployments import Change, empty, settle
+from mlops_dagster.registry.deployments import Change, Move, empty, settle
 from mlops_dagster.registry.entities import Deployment, EventKind, ModelVersion
 from mlops_dagster.registry.stages import Stage
 from mlops_dagster.registry.stores import sql
@@ -66,13 +66,16 @@ class Ledger:
         """Move the versions, settle the deployment, and tell of each move."""
         origins = {move.version: sql.read_stage(self.connection, self.model, move.version) for move in change.moves}
         for move in change.moves:
-            sql.set_stage(self.connection, self.model, move.version, move.to, self.reason)
+            sql.set_stage(self.connection, self.model, move.version, move.to, self._reason(move))
             if move.kind == "rollback" or move.to is Stage.PRODUCTION:
                 sql.set_rolled_back(self.connection, self.model, move.version, move.kind == "rollback")
         after = self._settled(before, change.deployment)
         for move in change.moves:
-            self._event(move.kind, move.version, origins[move.version], move.to, after)
+            self._event(move.kind, move.version, origins[move.version], move.to, after, reason=self._reason(move))
         return after
+
+    def _reason(self, move: Move) -> str:
+        return ": ".join(filter(None, (move.because, self.reason)))
 
     def reweigh(self, before: Deployment, after: Deployment) -> Deployment:
         """The canary's share is another one from here on."""
@@ -106,6 +109,7 @@ class Ledger:
         to: Stage | None,
         deployment: Deployment,
         evidence: Mapping[str, object] | None = None,
+        reason: str | None = None,
     ) -> None:
         sql.append_event(
             self.connection,
@@ -116,7 +120,7 @@ class Ledger:
                 "from_stage": origin and origin.value,
                 "to_stage": to and to.value,
                 "actor": self.actor,
-                "reason": self.reason,
+                "reason": self.reason if reason is None else reason,
                 "evidence": json_text({**(self.evidence or {}), **(evidence or {})}),
                 "epoch": deployment.epoch,
                 "at": time_text(self.at),

@@ -1,7 +1,6 @@
 """Many at once, and death in the middle: threads and processes on one home."""
 
 import json
-import time
 from concurrent.futures import ThreadPoolExecutor
 
 import pytest
@@ -9,47 +8,39 @@ import pytest
 from mlops_dagster.errors import EpochConflictError
 from mlops_dagster.registry import ModelRegistry, Stage
 
-PROMOTE = """
-import json, sys, threading
-from concurrent.futures import ThreadPoolExecutor
+RACE = """
+import json, multiprocessing, sys
 from mlops_dagster.errors import MlopsError
 from mlops_dagster.registry import ModelRegistry
 
-registry = ModelRegistry(sys.argv[1], actor=sys.argv[2])
-epoch = registry.deployment("flights").epoch
-versions = registry.list("flights")[1:]
-start = threading.Barrier(len(versions))
-
-def promote(version):
+def promote(number, start, outcomes):
+    registry = ModelRegistry(sys.argv[1], actor=f"process {number}")
+    epoch = registry.deployment("flights").epoch
+    version = registry.list("flights")[1 + number % 4]
     start.wait()
     try:
-        return registry.transition(version, "Production", expected_epoch=epoch).version
+        outcomes.put(registry.transition(version, "Production", expected_epoch=epoch).version)
     except MlopsError as error:
-        return error.code
+        outcomes.put(error.code)
 
-print("ready", flush=True)
-sys.stdin.readline()
-with ThreadPoolExecutor(len(versions)) as pool:
-    print(json.dumps(list(pool.map(promote, versions))))
+forked = multiprocessing.get_context("fork")  # the imports once, not twenty times
+start, outcomes = forked.Barrier(20), forked.Queue()
+processes = [forked.Process(target=promote, args=(number, start, outcomes)) for number in range(20)]
+for process in processes: process.start()
+print(json.dumps([outcomes.get(timeout=60) for _ in processes]))
+for process in processes: process.join()
 """
 
 
-def test_of_many_promotions_at_once_exactly_one_wins(registry: ModelRegistry, uri: str, add, start_process) -> None:
+def test_of_twenty_promotions_at_once_exactly_one_wins(registry: ModelRegistry, uri: str, add, start_process) -> None:
     registry.transition(add("1.0.0"), "Production")
     for minor in range(1, 5):
         add(f"1.{minor}.0")
-    workers = [start_process(PROMOTE, uri, f"worker {number}") for number in range(3)]
-    assert [worker.stdout.readline() for worker in workers] == ["ready\n"] * 3
-    for worker in workers:
-        worker.stdin.write("go\n")
-        worker.stdin.flush()
-    outcomes = []
-    for worker in workers:
-        output, errors = worker.communicate()
-        assert errors == ""
-        outcomes += json.loads(output)
+    output, errors = start_process(RACE, uri).communicate()
+    assert errors == ""
+    outcomes = json.loads(output)
+    assert len(outcomes) == 20
     winners = [outcome for outcome in outcomes if outcome != "epoch_conflict"]
-    assert len(outcomes) == 12
     assert len(winners) == 1
     deployed = registry.deployment("flights")
     assert (deployed.champion, deployed.previous, deployed.epoch) == (winners[0], "1.0.0", 2)
@@ -116,24 +107,6 @@ def test_rollbacks_always_get_through(registry: ModelRegistry, uri: str, add) ->
     assert sorted(bad) == ["1.2.0", "1.3.0"]
     assert sorted(registry.deployment("flights").shadows) == ["1.4.0", "1.5.0", "1.6.0", "1.7.0"]
     registry.audit()
-
-
-def test_rollback_and_withdrawal_take_milliseconds(registry: ModelRegistry, add) -> None:
-    versions = [add(f"1.{minor}.0") for minor in range(8)]
-    for version in versions:
-        registry.transition(version, "Production")
-    taken = {"withdraw": [], "rollback": []}
-    for number in range(6):
-        canary = add(f"2.{number}.0")
-        registry.transition(canary, "Canary", weight=0.5)
-        start = time.perf_counter()
-        registry.withdraw(canary, reason="bad")
-        middle = time.perf_counter()
-        registry.rollback("flights", reason="bad")
-        taken["withdraw"].append(middle - start)
-        taken["rollback"].append(time.perf_counter() - middle)
-    # The best of six: what the code takes, not what else the machine does.
-    assert {call: min(seconds) < 0.05 for call, seconds in taken.items()} == {"withdraw": True, "rollback": True}
 
 
 KILLED = """

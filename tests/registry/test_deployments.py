@@ -43,7 +43,8 @@ def test_a_version_goes_from_shadow_to_champion(registry: ModelRegistry, add) ->
         ("1.1.0", Stage.CANARY, Stage.PRODUCTION),
         ("1.0.0", Stage.PRODUCTION, Stage.DEPRECATED),
     ]
-    assert {(event.epoch, event.reason, event.deployment) for event in last} == {(done.epoch, "superior", done)}
+    assert [event.reason for event in last] == ["superior", "replaced by 1.1.0: superior"]
+    assert {(event.epoch, event.deployment) for event in last} == {(done.epoch, done)}
     assert last[0].evidence == {"e_value": float("inf")}
     registry.audit()
 
