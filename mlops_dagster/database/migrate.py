@@ -24,7 +24,7 @@ def migrate(engine: Engine) -> None:
             return
     with writing(engine) as connection:
         if revision_of(connection) != HEAD:
-            _upgrade(connection)
+            upgrade(connection)
 
 
 def revision_of(connection: Connection) -> str | None:
@@ -35,7 +35,8 @@ def revision_of(connection: Connection) -> str | None:
     return found
 
 
-def _upgrade(connection: Connection, to: str = HEAD) -> None:
+def upgrade(connection: Connection, to: str = HEAD) -> None:
+    """Run the revisions up to `to` in the transaction of the caller."""
     from alembic import command
     from alembic.config import Config
     from alembic.util import CommandError

@@ -1,0 +1,116 @@
+"""What stands before production, and who may open it."""
+
+import pytest
+
+from mlops_dagster.errors import (
+    ApprovalError,
+    IncompleteCardError,
+    InvalidInputError,
+    ModelNotFoundError,
+    QualityGateError,
+    TransitionError,
+)
+from mlops_dagster.registry import GatePolicy, ModelCard, ModelRegistry, Stage
+
+FOUR_EYES = GatePolicy(approvers=("grace", "ada"))
+
+
+def acting(uri: str, actor: str) -> ModelRegistry:
+    return ModelRegistry(uri, actor=actor)
+
+
+def test_gates_belong_to_the_model_and_have_a_history(registry: ModelRegistry, uri: str, add) -> None:
+    with pytest.raises(ModelNotFoundError):
+        registry.set_gates("flights", GatePolicy(min_micro_f1=0.5))
+    add("1.0.0")
+    assert registry.gates("flights") == GatePolicy()
+    lenient = GatePolicy(min_micro_f1=0.5)
+    registry.set_gates("flights", lenient, reason="a hard task")
+    registry.set_gates("flights", lenient, reason="once more")
+    assert acting(uri, "cli").gates("flights") == lenient
+    (event,) = [event for event in registry.history("flights") if event.kind == "gates"]
+    assert (event.reason, event.actor, event.evidence["gates"]["min_micro_f1"]) == ("a hard task", "tester", 0.5)
+    registry.audit()
+
+
+def test_check_says_everything_that_is_missing(registry: ModelRegistry, add) -> None:
+    bare = add("1.0.0", card=None)
+    registry.set_gates("flights", FOUR_EYES)
+    assert [type(error) for error in registry.check(bare)] == [IncompleteCardError, QualityGateError, ApprovalError]
+    complete = add("1.1.0")
+    assert [type(error) for error in registry.check(complete)] == [ApprovalError]
+    with pytest.raises(ApprovalError, match="grace or ada must approve it with its present card"):
+        registry.transition(complete, "Production")
+    assert registry.deployment("flights").champion is None
+
+
+def test_an_approver_other_than_who_asked_opens_the_gate(registry: ModelRegistry, uri: str, add) -> None:
+    version = add("1.0.0")
+    with pytest.raises(ApprovalError, match="has no approvers"):
+        registry.request_approval(version)
+    registry.set_gates("flights", FOUR_EYES)
+    grace, ada, eve = (acting(uri, name) for name in ("grace", "ada", "eve"))
+    with pytest.raises(ApprovalError, match="nobody has asked"):
+        grace.approve(version)
+    ada.request_approval(version, reason="please look at the fairness audit")
+    with pytest.raises(ApprovalError, match="eve is no approver of flights; ask grace, ada"):
+        eve.approve(version)
+    with pytest.raises(ApprovalError, match="ada asked to approve flights 1.0.0: somebody else must answer"):
+        ada.approve(version)
+    grace.reject(version, reason="which groups?")
+    with pytest.raises(ApprovalError, match=r"grace rejected it \(which groups\?\)"):
+        registry.transition(version, "Production")
+    ada.request_approval(version)
+    grace.approve(version, reason="fine")
+    assert registry.check(version) == ()
+    assert registry.transition(version, "Production").stage is Stage.PRODUCTION
+    assert [(event.kind, event.actor) for event in registry.history("flights")][2:] == [
+        ("approval_requested", "ada"),
+        ("rejected", "grace"),
+        ("approval_requested", "ada"),
+        ("approved", "grace"),
+        ("transition", "tester"),
+    ]
+    registry.audit()
+
+
+def test_an_approval_is_of_the_card_that_was_seen(registry: ModelRegistry, uri: str, add, card: ModelCard) -> None:
+    version = add("1.0.0")
+    registry.set_gates("flights", FOUR_EYES)
+    registry.request_approval(version)
+    acting(uri, "grace").approve(version)
+    registry.attach_card(version, card.model_copy(update={"intended_use": "Something else."}))
+    with pytest.raises(ApprovalError):
+        registry.transition(version, "Production")
+    with pytest.raises(ApprovalError, match="nobody has asked to approve flights 1.0.0 with its present card"):
+        acting(uri, "ada").approve(version)
+
+
+def test_an_approver_who_is_none_any_more_does_not_count(registry: ModelRegistry, uri: str, add) -> None:
+    version = add("1.0.0")
+    registry.set_gates("flights", FOUR_EYES)
+    registry.request_approval(version)
+    acting(uri, "grace").approve(version)
+    registry.set_gates("flights", GatePolicy(approvers=("ada",)))
+    with pytest.raises(ApprovalError, match="ada must approve"):
+        registry.transition(version, "Production")
+
+
+def test_force_enters_production_and_names_the_gates_it_broke(registry: ModelRegistry, add) -> None:
+    bare = add("1.0.0", card=None)
+    for arguments in ({"stage": "Production", "reason": " "}, {"stage": "Shadow", "reason": "because"}):
+        with pytest.raises(InvalidInputError, match="needs a reason"):
+            registry.transition(bare, **arguments, force=True)
+    assert registry.transition(bare, "Production", reason="fire", force=True).stage is Stage.PRODUCTION
+    _, forced, moved = registry.history("flights")
+    assert (forced.kind, forced.version, forced.reason, forced.actor) == ("forced", "1.0.0", "fire", "tester")
+    assert set(forced.evidence["gates"]) == {"incomplete_card", "quality_gate"}
+    assert (moved.kind, moved.to_stage) == ("transition", Stage.PRODUCTION)
+    registry.audit()
+
+
+def test_force_opens_no_way_that_the_state_machine_has_not(registry: ModelRegistry, add) -> None:
+    version = registry.transition(add("1.0.0"), "Deprecated")
+    with pytest.raises(TransitionError, match="may go to Shadow, not to Production"):
+        registry.transition(version, "Production", reason="fire", force=True)
+    assert [event.kind for event in registry.history("flights")] == ["registered", "transition"]
