@@ -13,7 +13,7 @@ from mlops_dagster.errors import (
     CorruptedArtifactError,
     InvalidInputError,
 )
-from mlops_dagster.registry.artifacts.blobs import Blobs
+from mlops_dagster.registry.artifacts.blobs import Blobs, StoredBlob
 from mlops_dagster.registry.artifacts.disk import storage_errors
 from mlops_dagster.registry.artifacts.unsafe import refuse_unsafe
 
@@ -76,6 +76,14 @@ class ContentStore:
             manifest = Path(folder, "manifest")
             self._blobs.copy(digest, manifest)
             return _read_manifest(digest, manifest)
+
+    def blobs(self) -> Iterator[StoredBlob]:
+        """Everything in the store, in no particular order; raises StorageError."""
+        return self._blobs.list()
+
+    def remove(self, key: str) -> None:
+        """Forget one blob; whoever calls this knows that nothing names it. Raises StorageError."""
+        self._blobs.remove(key)
 
     def _put_file(self, file: Path, name: str) -> str:
         if not file.is_file():

@@ -3,7 +3,7 @@
 import hashlib
 import logging
 import os
-import tempfile
+import uuid
 from collections import defaultdict
 from collections.abc import Iterator
 from datetime import UTC, datetime
@@ -29,10 +29,12 @@ class LocalBlobs:
     def add(self, file: Path, prefix: str = "") -> str:
         with storage_errors(self._path):
             self._path.mkdir(parents=True, exist_ok=True)
-            with tempfile.TemporaryDirectory(prefix=".tmp-", dir=self._path) as workspace:
-                copy = Path(workspace, "copy")
+            copy = self._path / f".tmp-{uuid.uuid4().hex}"
+            try:
                 key = prefix + _copy(file, copy)
                 self._keep(copy, key)
+            finally:
+                copy.unlink(missing_ok=True)
         return key
 
     def copy(self, key: str, destination: Path) -> None:
@@ -59,11 +61,14 @@ class LocalBlobs:
         if place.exists():
             self._verify(key, _copy(place, None))
             return
+        # Folders are made before the bytes are synced: a journal commits both at once, and every sync costs a commit.
+        new = [folder for folder in list(place.parents)[:3] if not folder.exists()]
         place.parent.mkdir(parents=True, exist_ok=True)
         copy.chmod(0o444)
+        _sync(copy)
         copy.rename(place)
-        for folder in list(place.parents)[:4]:
-            _sync_folder(folder)
+        for folder in (place.parent, *(folder.parent for folder in new)):
+            _sync(folder)
 
     def _existing(self, key: str) -> Path:
         place = self._place(key)
@@ -106,7 +111,7 @@ class LocalAnchors:
 
 
 def _copy(source: Path, target: Path | None) -> str:
-    """Copy `source` durably to `target`, if there is one, and return the SHA-256 of what was read."""
+    """Copy `source` to `target`, if there is one, and return the SHA-256 of what was read."""
     with source.open("rb") as reader:
         before = os.fstat(reader.fileno())
         digest = hashlib.sha256()
@@ -116,8 +121,6 @@ def _copy(source: Path, target: Path | None) -> str:
             for chunk in _chunks(reader):
                 digest.update(chunk)
                 writer.write(chunk)
-            writer.flush()
-            os.fsync(writer.fileno())
         after = os.fstat(reader.fileno())
     if (before.st_mtime_ns, before.st_size) != (after.st_mtime_ns, after.st_size):
         raise ArtifactChangedError(f"{str(source)!r} changed while it was copied; register it when it is finished")
@@ -129,9 +132,9 @@ def _chunks(reader: BinaryIO) -> Iterator[bytes]:
         yield chunk
 
 
-def _sync_folder(folder: Path) -> None:
-    """Make the names in a folder survive a loss of power."""
-    descriptor = os.open(folder, os.O_RDONLY)
+def _sync(path: Path) -> None:
+    """Make the bytes of a file, or the names in a folder, survive a loss of power."""
+    descriptor = os.open(path, os.O_RDONLY)
     try:
         os.fsync(descriptor)
     finally:

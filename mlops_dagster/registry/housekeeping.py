@@ -1,0 +1,46 @@
+"""Bytes that no version names: what a crash between the copy and the row leaves behind."""
+
+from collections.abc import Sequence
+from datetime import timedelta
+
+from mlops_dagster.clock import SystemClock
+from mlops_dagster.registry.artifacts import StoredBlob
+from mlops_dagster.registry.artifacts.content import FOLDER
+from mlops_dagster.registry.session import Session
+from mlops_dagster.registry.stores import sql
+
+GRACE = timedelta(days=1)
+"""A registration may take this long between its bytes and its row."""
+_AT_ONCE = 100  # others wait for the write transaction meanwhile
+
+
+class Housekeeping(Session):
+    """Find and remove orphans; never what a version names, whatever its stage."""
+
+    def orphans(self, *, older_than: timedelta = GRACE) -> "list[StoredBlob]":
+        """What no version needs, oldest first. The files of a folder stay as long as its manifest does.
+
+        Raises StorageError, and CorruptedArtifactError for a manifest that cannot be read: then nothing is an orphan.
+        """
+        with self._reading() as connection:
+            needed = sql.named_digests(connection)
+        blobs = list(self._content.blobs())
+        for blob in blobs:
+            if blob.key.startswith(FOLDER):
+                needed |= set(self._content.files(blob.key).values())
+        before = SystemClock().now() - older_than  # stores stamp with the machine's clock
+        found = (blob for blob in blobs if blob.key not in needed and blob.stored_at < before)
+        return sorted(found, key=lambda blob: blob.stored_at)
+
+    def remove_orphans(self, orphans: Sequence[StoredBlob]) -> "list[StoredBlob]":
+        """Remove these, but for those that a version names by now; returns what is gone. Raises StorageError."""
+        gone = []
+        for start in range(0, len(orphans), _AT_ONCE):
+            # `register` looks for its bytes in a write transaction too: it finds them, or says that they are gone.
+            with self._writing() as connection:
+                needed = sql.named_digests(connection)
+                for blob in orphans[start : start + _AT_ONCE]:
+                    if blob.key not in needed:
+                        self._content.remove(blob.key)
+                        gone.append(blob)
+        return gone
