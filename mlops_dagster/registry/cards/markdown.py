@@ -9,12 +9,11 @@ from mlops_dagster.registry.cards.wording import (
     Table,
     columns,
     confusion_table,
+    data_lines,
     gap_lines,
     group_table,
     printable,
-    provenance_lines,
     slice_table,
-    validation_lines,
 )
 
 _SIGNS = re.compile(r"[\\`*<\[\]&~]|(?<![^\W_])_|_(?![^\W_])")
@@ -25,7 +24,7 @@ def to_markdown(card: ModelCard) -> str:
     """A heading for each part, with "_absent_" under it where there is none."""
     sections = {
         "Intended use": escape(card.intended_use),
-        "Training data": _training_data(card),
+        "Training data": _bullets(data_lines(card.provenance, card.validation)),
         "Evaluation": _evaluation(card),
         "Known failure modes": _bullets(card.failure_modes),
         "Fairness": "\n\n".join(_fairness(audit) for audit in card.fairness),
@@ -42,12 +41,6 @@ def escape(text: str) -> str:
     """
     signs = _SIGNS.sub(r"\\\g<0>", printable(text))
     return _FIRST.sub(r"\1\\", signs)
-
-
-def _training_data(card: ModelCard) -> str:
-    lines = [] if card.provenance is None else provenance_lines(card.provenance)
-    lines += [] if card.validation is None else validation_lines(card.validation)
-    return _bullets(lines)
 
 
 def _evaluation(card: ModelCard) -> str:

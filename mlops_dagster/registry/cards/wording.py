@@ -32,14 +32,21 @@ def printable(text: str) -> str:
     return "".join("\ufffd" if unicodedata.category(sign) in _NEVER_SHOWN else sign for sign in line)
 
 
-def provenance_lines(data: Provenance) -> list[str]:
-    return [
-        f"{data.dataset}: {data.rows:,} rows, {_day(data.start)} to {_day(data.end)}",
-        f"Digest: {data.digest}",
-    ]
+def data_lines(data: Provenance | None, found: Validation | None) -> list[str]:
+    """Where the training data comes from, and what checked it; nothing if neither is known."""
+    return [*_provenance_lines(data), *(["Not validated."] if data and not found else _validation_lines(found))]
 
 
-def validation_lines(found: Validation) -> list[str]:
+def _provenance_lines(data: Provenance | None) -> list[str]:
+    if data is None:
+        return []
+    period = f"{_day(data.start)} to {_day(data.end)}"
+    return [f"{data.dataset}: {data.rows:,} rows, {period}", f"Digest: {data.digest}"]
+
+
+def _validation_lines(found: Validation | None) -> list[str]:
+    if found is None:
+        return []
     verdict = "passed" if found.passed else "failed"
     held = f"Validated: {verdict}. {found.expectations} expectations of {found.suite} on {found.rows:,} rows."
     return [held, *found.failures]
