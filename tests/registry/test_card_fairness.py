@@ -81,13 +81,15 @@ def test_the_numbers_are_those_of_fairlearn_on_every_row(seed: int) -> None:
 
 
 def test_groups_too_small_to_judge_are_named_and_do_not_count() -> None:
-    """HA has 3 rows, all wrong; VX has enough rows, but only 4 late ones."""
-    true, predicted, groups = rows(AA=(40, 10, 5, 45), UA=(30, 30, 20, 120), HA=(0, 3, 0, 0), VX=(0, 4, 10, 76))
+    """HA has 3 rows, all wrong; OO and VX have enough, but only 3 on time and 4 late."""
+    true, predicted, groups = rows(
+        AA=(40, 10, 5, 45), UA=(30, 30, 20, 120), HA=(0, 3, 0, 0), OO=(45, 10, 0, 3), VX=(0, 4, 10, 76)
+    )
     audit = audit_fairness(true, predicted, groups, attribute="carrier", positive="late")
     assert audit.gaps == pytest.approx(
         {
             "accuracy": 0.1,
-            "demographic_parity_difference": 0.45 - 10 / 90,
+            "demographic_parity_difference": 45 / 58 - 10 / 90,
             "equalized_odds_difference": 0.3,
         }
     )
@@ -95,7 +97,7 @@ def test_groups_too_small_to_judge_are_named_and_do_not_count() -> None:
     assert audit.left_out == {
         "accuracy": ("HA",),
         "demographic_parity_difference": ("HA",),
-        "equalized_odds_difference": ("HA", "VX"),
+        "equalized_odds_difference": ("HA", "OO", "VX"),
     }
     with_everyone = audit_fairness(true, predicted, groups, attribute="carrier", positive="late", min_rows=1)
     assert with_everyone.max_gap == pytest.approx(0.85)
