@@ -1,6 +1,7 @@
 """The training assets on made-up rows: what checked the data and what the audit found stand on the card."""
 
 import sys
+from collections.abc import Iterator
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
 from types import ModuleType
@@ -56,7 +57,13 @@ def trainer(monkeypatch: pytest.MonkeyPatch) -> ModuleType:
     return module
 
 
-def train(home: Path) -> tuple[dg.ExecuteInProcessResult, Platform]:
+@pytest.fixture
+def instance() -> Iterator[dg.DagsterInstance]:
+    with dg.DagsterInstance.ephemeral() as instance:
+        yield instance
+
+
+def train(home: Path, instance: dg.DagsterInstance) -> tuple[dg.ExecuteInProcessResult, Platform]:
     spec = ModelSpec(
         model="made-up",
         trainer="made_up_trainer",
@@ -74,11 +81,13 @@ def train(home: Path) -> tuple[dg.ExecuteInProcessResult, Platform]:
         "made_up_retrain"
     )
     config = {"ops": {"made_up__training_set": {"config": {"as_of": END.isoformat()}}}}
-    return job.execute_in_process(run_config=config, raise_on_error=False), platform
+    return job.execute_in_process(run_config=config, raise_on_error=False, instance=instance), platform
 
 
-def test_the_card_holds_what_was_checked_and_counted(tmp_path: Path, trainer: ModuleType) -> None:
-    result, platform = train(tmp_path)
+def test_the_card_holds_what_was_checked_and_counted(
+    tmp_path: Path, trainer: ModuleType, instance: dg.DagsterInstance
+) -> None:
+    result, platform = train(tmp_path, instance)
     assert result.success
     (version,) = platform.house().versions("made-up")
     card = version.card
@@ -106,11 +115,11 @@ def test_the_card_holds_what_was_checked_and_counted(tmp_path: Path, trainer: Mo
 
 
 def test_rows_that_fail_the_suite_stop_the_run(
-    tmp_path: Path, trainer: ModuleType, monkeypatch: pytest.MonkeyPatch
+    tmp_path: Path, trainer: ModuleType, instance: dg.DagsterInstance, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     broken = training_set(END - timedelta(days=60), END).assign(label="unknown")
     monkeypatch.setattr(trainer, "training_set", lambda start, end: broken)
-    result, platform = train(tmp_path)
+    result, platform = train(tmp_path, instance)
     assert not result.success
     (check,) = result.get_asset_check_evaluations()
     assert not check.passed
