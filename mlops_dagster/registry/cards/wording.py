@@ -17,8 +17,6 @@ GAPS = {
     DEMOGRAPHIC_PARITY: "selection rate (demographic parity)",
     EQUALIZED_ODDS: "true or false positive rate (equalized odds)",
 }
-
-
 _NEVER_SHOWN = ("Cc", "Cn", "Co", "Cs")  # control, unassigned, private, surrogate
 
 
@@ -60,7 +58,7 @@ def gap_lines(audit: FairnessAudit) -> list[str]:
         ]
     gaps = {ACCURACY: audit.max_gap, **audit.gaps}
     lines = [_gap_line(audit, name, gap) for name, gap in gaps.items()]
-    lines += [f"Too few rows of both truths to compare {GAPS[name]}." for name in audit.left_out if name not in gaps]
+    lines += [f"Too few rows to compare {GAPS.get(name, name)}." for name in audit.left_out if name not in gaps]
     if audit.positive is not None:
         lines.append(f"Rates are those of the class {audit.positive}.")
     return lines
