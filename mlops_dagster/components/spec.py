@@ -29,8 +29,13 @@ class CardSpec(BaseModel):
     intended_use: str
     failure_modes: tuple[str, ...]
     contacts: tuple[str, ...]
-    fairness_attribute: str = Field(description="the feature whose groups are compared")
+    fairness_attribute: str | tuple[str, ...] = Field(description="the feature whose groups are compared, or several")
     fairness_note: str = Field(default="", description="what the groups mean and what gap is acceptable")
+
+    @property
+    def fairness_attributes(self) -> tuple[str, ...]:
+        """All of them."""
+        return (self.fairness_attribute,) if isinstance(self.fairness_attribute, str) else self.fairness_attribute
 
 
 class ModelSpec(BaseModel):

@@ -8,7 +8,7 @@ import dagster as dg
 
 from mlops_dagster.components.platform import AsOf, Platform
 from mlops_dagster.components.spec import ModelSpec
-from mlops_dagster.monitoring import suite_for, validate
+from mlops_dagster.monitoring import validate_training_set
 from mlops_dagster.registry import ModelCard
 from mlops_dagster.retraining.candidate import Candidate, fit_candidate, known_bins
 from mlops_dagster.retraining.trainer import TrainingSet, load_trainer
@@ -53,7 +53,13 @@ def _training_set(spec: ModelSpec) -> dg.AssetsDefinition:
         frame = trainer.training_set(end - timedelta(days=spec.training.window_days), end)
         shares = frame["label"].value_counts(normalize=True)
         return dg.MaterializeResult(
-            value=TrainingSet(frame, as_of=end, trigger=config.trigger, reason=config.reason),
+            value=TrainingSet(
+                frame,
+                validate_training_set(frame, trainer.SCHEMA),
+                as_of=end,
+                trigger=config.trigger,
+                reason=config.reason,
+            ),
             metadata={
                 "rows": len(frame),
                 "as_of": end.isoformat(),
@@ -75,11 +81,11 @@ def _suite_passes(spec: ModelSpec) -> dg.AssetChecksDefinition:
         description="Great Expectations: columns, types, null rates, ranges, labels. A failure stops the training run.",
     )
     def suite_passes(training_set: TrainingSet) -> dg.AssetCheckResult:
-        found = validate(training_set.frame, suite_for(load_trainer(spec.trainer).SCHEMA, labelled=True))
+        found = training_set.validation
         return dg.AssetCheckResult(
             passed=found.passed,
             severity=dg.AssetCheckSeverity.ERROR,
-            metadata={"rows": found.rows, "failures": list(found.failures)},
+            metadata=found.model_dump(mode="json"),
         )
 
     return suite_passes
@@ -107,7 +113,7 @@ def _candidate(spec: ModelSpec) -> dg.AssetsDefinition:
             training_set.frame,
             dataset=spec.training.dataset,
             evaluate_from=training_set.as_of - timedelta(days=spec.training.evaluation_days),
-            fairness_attribute=spec.card.fairness_attribute,
+            fairness_attributes=spec.card.fairness_attributes,
             bins=known_bins(house.versions(spec.model), trainer.SCHEMA),
         )
         return dg.MaterializeResult(
@@ -127,28 +133,34 @@ def _candidate(spec: ModelSpec) -> dg.AssetsDefinition:
 def _model_card(spec: ModelSpec) -> dg.AssetsDefinition:
     @dg.asset(
         key=spec.key("model_card"),
-        ins={"candidate": dg.AssetIn(key=spec.key("candidate"))},
+        ins={
+            "training_set": dg.AssetIn(key=spec.key("training_set")),
+            "candidate": dg.AssetIn(key=spec.key("candidate")),
+        },
         group_name="training",
         kinds={"markdown"},
         owners=list(spec.owners),
-        description="What the candidate was fitted on, how it does in each slice, what it is for and when it fails. "
-        "Without a complete card no version reaches production.",
+        description="What the candidate was fitted on and what checked it, how it does in each slice, what it is for "
+        "and when it fails. Without a complete card no version reaches production.",
     )
-    def model_card(candidate: Candidate) -> dg.MaterializeResult[ModelCard]:
+    def model_card(training_set: TrainingSet, candidate: Candidate) -> dg.MaterializeResult[ModelCard]:
         card = ModelCard(
             provenance=candidate.provenance,
             evaluation=candidate.evaluation,
-            fairness=candidate.fairness.model_copy(update={"note": spec.card.fairness_note}),
+            fairness=tuple(audit.model_copy(update={"note": spec.card.fairness_note}) for audit in candidate.fairness),
             intended_use=spec.card.intended_use,
             failure_modes=spec.card.failure_modes,
             contacts=spec.card.contacts,
+            validation=training_set.validation,
         )
         return dg.MaterializeResult(
             value=card,
             metadata={
                 "card": dg.MetadataValue.md(card.to_markdown()),
                 "missing": list(card.missing()),
-                "fairness_max_gap": candidate.fairness.max_gap,
+                "validation": training_set.validation.model_dump(mode="json"),
+                "fairness_gaps": {audit.attribute: audit.gaps for audit in card.fairness},
+                "micro_f1_interval": list(candidate.evaluation[0].intervals["micro_f1"]),
             },
         )
 

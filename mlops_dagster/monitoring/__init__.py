@@ -7,6 +7,7 @@ from mlops_dagster.monitoring.performance import Performance, PerformanceReport,
 from mlops_dagster.monitoring.policy import DriftPolicy, Verdict
 from mlops_dagster.monitoring.profiles import SCORE_BINS, fit_bins, make_baseline
 from mlops_dagster.monitoring.quarantine import quarantine
+from mlops_dagster.monitoring.training_data import validate_training_set
 from mlops_dagster.monitoring.validation import ValidationResult, validate, validate_each
 
 __all__ = [
@@ -29,4 +30,5 @@ __all__ = [
     "suite_for",
     "validate",
     "validate_each",
+    "validate_training_set",
 ]

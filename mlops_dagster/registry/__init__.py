@@ -2,7 +2,16 @@
 
 from mlops_dagster.registry.artifacts import ContentStore, LocalBlobs
 from mlops_dagster.registry.baseline import Baseline
-from mlops_dagster.registry.cards import EvaluationSlice, FairnessAudit, ModelCard, Provenance
+from mlops_dagster.registry.cards import (
+    EvaluationSlice,
+    FairnessAudit,
+    ModelCard,
+    Provenance,
+    Validation,
+    audit_fairness,
+    evaluate,
+    to_html,
+)
 from mlops_dagster.registry.entities import Acknowledgement, AuditHead, Deployment, Event, EventKind, ModelVersion
 from mlops_dagster.registry.policy import GatePolicy, failed_gates
 from mlops_dagster.registry.registry import ModelRegistry
@@ -26,5 +35,9 @@ __all__ = [
     "ModelVersion",
     "Provenance",
     "Stage",
+    "Validation",
+    "audit_fairness",
+    "evaluate",
     "failed_gates",
+    "to_html",
 ]

@@ -9,6 +9,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from mlops_dagster.clock import ReplayedClock
+from mlops_dagster.monitoring import validate_training_set
 from mlops_dagster.registry import ModelCard, ModelVersion
 from mlops_dagster.rehearsal.scenario import BadRelease
 from mlops_dagster.retraining.candidate import Candidate, fit_candidate, known_bins
@@ -43,15 +44,16 @@ class Team:
         from sklearn.dummy import DummyClassifier
 
         naive = _With(self.trainer.SCHEMA, self.trainer, DummyClassifier(strategy="most_frequent"))
-        candidate = self._candidate(naive, self._rows(at), at)
-        return self._register(candidate, _card(candidate), at, "baseline of the majority class")
+        rows = self._rows(at)
+        candidate = self._candidate(naive, rows, at)
+        return self._register(candidate, _card(candidate, rows), at, "baseline of the majority class")
 
     def release_in_other_units(self, bad: BadRelease) -> ModelVersion:
         """A model fitted and judged on data in other units than the traffic: card and metrics look fine."""
         rows = self._rows(bad.at)
         rows[bad.feature] = rows[bad.feature] * bad.factor
         candidate = self._candidate(self.trainer, rows, bad.at)
-        return self._register(candidate, _card(candidate), bad.at, f"new pipeline for {bad.feature}")
+        return self._register(candidate, _card(candidate, rows), bad.at, f"new pipeline for {bad.feature}")
 
     def take_back(self, version: ModelVersion, at: datetime, reason: str) -> None:
         """What is refused does not stay on offer."""
@@ -66,7 +68,7 @@ class Team:
             rows,
             dataset="the team's extract",
             evaluate_from=at - JUDGED_ON,
-            fairness_attribute=ATTRIBUTE,
+            fairness_attributes=(ATTRIBUTE,),
             bins=known_bins(self._house(at).versions(self.model), trainer.SCHEMA),
         )
 
@@ -107,7 +109,7 @@ class _With:
         return copy
 
 
-def _card(candidate: Candidate) -> ModelCard:
+def _card(candidate: Candidate, rows: pd.DataFrame) -> ModelCard:
     return ModelCard(
         provenance=candidate.provenance,
         evaluation=candidate.evaluation,
@@ -115,4 +117,5 @@ def _card(candidate: Candidate) -> ModelCard:
         intended_use="As the version before.",
         failure_modes=("As the version before.",),
         contacts=("team:mlops",),
+        validation=validate_training_set(rows, candidate.schema),
     )

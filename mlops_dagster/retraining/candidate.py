@@ -11,7 +11,16 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from mlops_dagster.errors import TrainingDataError
-from mlops_dagster.registry import Baseline, EvaluationSlice, FairnessAudit, ModelVersion, Provenance, estimators
+from mlops_dagster.registry import (
+    Baseline,
+    EvaluationSlice,
+    FairnessAudit,
+    ModelVersion,
+    Provenance,
+    audit_fairness,
+    estimators,
+    evaluate,
+)
 from mlops_dagster.retraining.trainer import Estimator, Trainer
 from mlops_dagster.schema import ModelSchema
 from mlops_dagster.statistics import Bins
@@ -35,7 +44,7 @@ class Candidate:
     schema: ModelSchema
     metrics: dict[str, float]
     evaluation: tuple[EvaluationSlice, ...]
-    fairness: FairnessAudit
+    fairness: tuple[FairnessAudit, ...]
     provenance: Provenance
     baseline: Baseline
 
@@ -51,7 +60,7 @@ def fit_candidate(
     *,
     dataset: str,
     evaluate_from: datetime,
-    fairness_attribute: str,
+    fairness_attributes: Sequence[str],
     bins: Mapping[str, Bins] | None = None,
 ) -> Candidate:
     """Fit on the rows before `evaluate_from`, evaluate on the others, then refit on all.
@@ -70,7 +79,7 @@ def fit_candidate(
     judge = trainer.estimator().fit(fitted_on[columns], fitted_on["label"])
     probabilities = judge.predict_proba(judged_on[columns])
     predicted = judge.classes_[probabilities.argmax(axis=1)]
-    evaluation, fairness = _evaluate(judged_on, predicted, fairness_attribute)
+    evaluation, fairness = _judge(judged_on, predicted, fairness_attributes, schema)
 
     final = trainer.estimator().fit(frame[columns], frame["label"])
     return Candidate(
@@ -117,26 +126,22 @@ def _require_rows(fitted_on: pd.DataFrame, judged_on: pd.DataFrame, evaluate_fro
         )
 
 
-def _evaluate(
-    judged_on: pd.DataFrame, predicted: npt.NDArray[np.str_], attribute: str
-) -> tuple[tuple[EvaluationSlice, ...], FairnessAudit]:
-    """Metrics over all rows (the slice "overall", first) and within each group of `attribute`."""
-    rows = judged_on[["label", attribute]].assign(predicted=predicted)
-    slices = [_slice("overall", rows)]
-    slices += [_slice(f"{attribute}={group}", part) for group, part in rows.groupby(attribute, sort=True)]
-    groups = {part.name.partition("=")[2]: {"rows": float(part.rows), **part.metrics} for part in slices[1:]}
-    accuracies = [group["accuracy"] for group in groups.values()]
-    return tuple(slices), FairnessAudit(
-        attribute=attribute, groups=groups, max_gap=max(accuracies) - min(accuracies), note="accuracy per group"
-    )
+def _judge(
+    judged_on: pd.DataFrame, predicted: npt.NDArray[np.str_], attributes: Sequence[str], schema: ModelSchema
+) -> tuple[tuple[EvaluationSlice, ...], tuple[FairnessAudit, ...]]:
+    """All rows (the slice "overall", first) and each group of each attribute; and the audit of each attribute.
 
-
-def _slice(name: str, rows: pd.DataFrame) -> EvaluationSlice:
-    from mlops_dagster.statistics import classification_metrics
-
-    found = classification_metrics(list(rows["label"]), list(rows["predicted"]))
-    metrics = {"accuracy": found.accuracy, "micro_f1": found.micro_f1, "macro_f1": found.macro_f1}
-    return EvaluationSlice(name=name, rows=len(rows), metrics=metrics)
+    Of two classes the last is the one that people ask about: its rates are compared.
+    """
+    true = judged_on["label"].to_numpy()
+    positive = schema.classes[-1] if len(schema.classes) == 2 else None
+    slices = [evaluate("overall", true, predicted)]
+    audits = []
+    for attribute in attributes:
+        audits.append(audit_fairness(true, predicted, judged_on[attribute], attribute=attribute, positive=positive))
+        for group, rows in judged_on.groupby(attribute, sort=True).indices.items():
+            slices.append(evaluate(f"{attribute}={group}", true[rows], predicted[rows]))
+    return tuple(slices), tuple(audits)
 
 
 def _provenance(frame: pd.DataFrame, dataset: str) -> Provenance:

@@ -8,6 +8,7 @@ from datetime import datetime
 from typing import TYPE_CHECKING, Protocol, cast
 
 from mlops_dagster.errors import InvalidInputError
+from mlops_dagster.registry import Validation
 from mlops_dagster.schema import ModelSchema
 
 if TYPE_CHECKING:
@@ -48,9 +49,10 @@ class Trainer(Protocol):
 
 @dataclass(frozen=True)
 class TrainingSet:
-    """Rows to train on, and why they were asked for."""
+    """Rows to train on, what their validation found, and why they were asked for."""
 
     frame: pd.DataFrame
+    validation: Validation
     as_of: datetime
     trigger: str
     reason: str

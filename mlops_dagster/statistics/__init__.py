@@ -15,12 +15,14 @@ from mlops_dagster.statistics.classification import (
     ClassificationMetrics,
     ClassScores,
     classification_metrics,
+    confusion_counts,
     metrics_from_confusion,
     wilson_interval,
 )
 from mlops_dagster.statistics.e_values import Alternative, anytime_p, combine
 from mlops_dagster.statistics.histograms import Histogram
 from mlops_dagster.statistics.ks import KsResult, ks_from_counts, ks_two_sample
+from mlops_dagster.statistics.macro_f1 import macro_f1_interval
 from mlops_dagster.statistics.multiple import benjamini_hochberg
 from mlops_dagster.statistics.paired import paired_e_value
 from mlops_dagster.statistics.psi import coarsen, psi, psi_from_counts, psi_noise
@@ -49,8 +51,10 @@ __all__ = [
     "classification_metrics",
     "coarsen",
     "combine",
+    "confusion_counts",
     "ks_from_counts",
     "ks_two_sample",
+    "macro_f1_interval",
     "metrics_from_confusion",
     "paired_e_value",
     "psi",

@@ -51,6 +51,17 @@ def classification_metrics(y_true: npt.ArrayLike, y_pred: npt.ArrayLike) -> Clas
     >>> metrics.per_class["late"]
     ClassScores(precision=1.0, recall=0.5, f1=0.6666666666666666, support=2)
     """
+    return metrics_from_confusion(confusion_counts(y_true, y_pred))
+
+
+def confusion_counts(y_true: npt.ArrayLike, y_pred: npt.ArrayLike) -> dict[tuple[str, str], int]:
+    """How often each (true, predicted) pair occurs. Labels of any type are named by `str`.
+
+    Raises InvalidInputError for unequal lengths and missing labels.
+
+    >>> confusion_counts(["late", "late", "early"], ["late", "early", "early"])
+    {('late', 'late'): 1, ('late', 'early'): 1, ('early', 'early'): 1}
+    """
     true, predicted = np.asarray(y_true), np.asarray(y_pred)
     if true.ndim != 1 or true.shape != predicted.shape:
         raise InvalidInputError(f"each row needs a true and a predicted label, got {true.shape} and {predicted.shape}")
@@ -60,7 +71,7 @@ def classification_metrics(y_true: npt.ArrayLike, y_pred: npt.ArrayLike) -> Clas
     confusion: Counter[tuple[str, str]] = Counter()
     for (truth, prediction), count in pairs.items():
         confusion[str(truth), str(prediction)] += count
-    return metrics_from_confusion(confusion)
+    return dict(confusion)
 
 
 def metrics_from_confusion(confusion: Mapping[tuple[str, str], int]) -> ClassificationMetrics:

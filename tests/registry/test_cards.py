@@ -4,6 +4,9 @@ from pydantic import ValidationError
 from mlops_dagster.errors import IncompleteCardError, QualityGateError
 from mlops_dagster.registry import EvaluationSlice, FairnessAudit, GatePolicy, ModelCard, ModelRegistry, Stage
 
+COMPARED = FairnessAudit(attribute="origin", groups={"JFK": {"rows": 900, "accuracy": 0.9}}, max_gap=0.01)
+UNCOMPARED = FairnessAudit(attribute="carrier", groups={"HA": {"rows": 13, "accuracy": 0.7}}, max_gap=None, min_rows=30)
+
 
 @pytest.mark.parametrize(
     ("absent", "named"),
@@ -17,8 +20,9 @@ from mlops_dagster.registry import EvaluationSlice, FairnessAudit, GatePolicy, M
         ),
         ({"intended_use": " "}, ("intended_use",)),
         ({"failure_modes": ("",)}, ("failure_modes",)),
-        ({"fairness": None}, ("fairness",)),
-        ({"fairness": FairnessAudit(attribute="carrier", groups={}, max_gap=0)}, ("fairness",)),
+        ({"fairness": ()}, ("fairness",)),
+        ({"fairness": (FairnessAudit(attribute="carrier", groups={}, max_gap=0),)}, ("fairness",)),
+        ({"fairness": (UNCOMPARED, COMPARED)}, ("fairness.carrier",)),
     ],
 )
 def test_production_refuses_a_card_without_a_promised_part(
@@ -96,7 +100,7 @@ def test_the_markdown_shows_every_part(card: ModelCard) -> None:
         "flights: 10 rows, 2013-03-01 to 2013-03-01",
         "| overall | 10 | 0.91 | 0.87 | 0.91 |",
         "- storms",
-        "`carrier`: 0.0200",
+        "of carrier: 0.0200",
         "- a|b",
     ):
         assert text in full

@@ -1,0 +1,71 @@
+"""A card as Markdown (CommonMark with tables)."""
+
+import re
+from collections.abc import Sequence
+
+from mlops_dagster.registry.cards.card import ModelCard
+from mlops_dagster.registry.cards.fairness import FairnessAudit
+from mlops_dagster.registry.cards.wording import (
+    Table,
+    columns,
+    confusion_table,
+    data_lines,
+    gap_lines,
+    group_table,
+    printable,
+    slice_table,
+)
+
+_SIGNS = re.compile(r"[\\`*<\[\]&~]|(?<![^\W_])_|_(?![^\W_])")
+_FIRST = re.compile(r"^(\d{0,9}(?=[.)](\s|$))|(?=[#>])|(?=[+-]([\s-]|$)))")
+
+
+def to_markdown(card: ModelCard) -> str:
+    """A heading for each part, with "_absent_" under it where there is none."""
+    sections = {
+        "Intended use": escape(card.intended_use),
+        "Training data": _bullets(data_lines(card.provenance, card.validation)),
+        "Evaluation": _evaluation(card),
+        "Known failure modes": _bullets(card.failure_modes),
+        "Fairness": "\n\n".join(_fairness(audit) for audit in card.fairness),
+        "Contacts": _bullets(card.contacts),
+    }
+    return "\n\n".join(f"## {title}\n\n{text or '_absent_'}" for title, text in sections.items()) + "\n"
+
+
+def escape(text: str) -> str:
+    r"""The text on one line, as Markdown that shows it as it is.
+
+    >>> escape("# not *a* heading <b>")
+    '\\# not \\*a\\* heading \\<b>'
+    """
+    signs = _SIGNS.sub(r"\\\g<0>", printable(text))
+    return _FIRST.sub(r"\1\\", signs)
+
+
+def _evaluation(card: ModelCard) -> str:
+    confusion = [] if card.overall is None else confusion_table(card.overall)
+    tables = (_table("slice", slice_table(card.evaluation)), _table("true, by predicted", confusion))
+    return "\n\n".join(filter(None, tables))
+
+
+def _fairness(audit: FairnessAudit) -> str:
+    table = _table(audit.attribute, group_table(audit))
+    return "\n\n".join(filter(None, (_bullets(gap_lines(audit)), escape(audit.note), table)))
+
+
+def _bullets(lines: Sequence[str]) -> str:
+    return "\n".join(f"- {escape(line)}" for line in lines)
+
+
+def _table(first: str, table: Table) -> str:
+    if not table:
+        return ""
+    names = columns(table)
+    lines = [_line([first, *names]), "|" + " --- |" * (len(names) + 1)]
+    lines += [_line([name, *(cells.get(column, "") for column in names)]) for name, cells in table]
+    return "\n".join(lines)
+
+
+def _line(cells: Sequence[str]) -> str:
+    return "| " + " | ".join(escape(cell).replace("|", r"\|") for cell in cells) + " |"

@@ -1,0 +1,120 @@
+"""The sentences of a card, before Markdown or HTML escapes them."""
+
+import unicodedata
+from collections.abc import Mapping, Sequence
+from datetime import datetime
+from typing import TypeAlias
+
+from mlops_dagster.registry.cards.data import Provenance, Validation
+from mlops_dagster.registry.cards.evaluation import EvaluationSlice
+from mlops_dagster.registry.cards.fairness import ACCURACY, DEMOGRAPHIC_PARITY, EQUALIZED_ODDS, FairnessAudit
+
+Table: TypeAlias = list[tuple[str, Mapping[str, str]]]
+"""Lines, each with its name and its cells by column."""
+
+GAPS = {
+    ACCURACY: "accuracy",
+    DEMOGRAPHIC_PARITY: "selection rate (demographic parity)",
+    EQUALIZED_ODDS: "true or false positive rate (equalized odds)",
+}
+_NEVER_SHOWN = ("Cc", "Cn", "Co", "Cs")  # control, unassigned, private, surrogate
+
+
+def printable(text: str) -> str:
+    r"""The text on one line, with a replacement character for what cannot be shown.
+
+    >>> printable("storms\n\tand \x00 fog")
+    'storms and \ufffd fog'
+    """
+    line = " ".join(text.split())
+    return "".join("\ufffd" if unicodedata.category(sign) in _NEVER_SHOWN else sign for sign in line)
+
+
+def data_lines(data: Provenance | None, found: Validation | None) -> list[str]:
+    """Where the training data comes from, and what checked it; nothing if neither is known."""
+    return [*_provenance_lines(data), *(["Not validated."] if data and not found else _validation_lines(found))]
+
+
+def _provenance_lines(data: Provenance | None) -> list[str]:
+    if data is None:
+        return []
+    period = f"{_day(data.start)} to {_day(data.end)}"
+    return [f"{data.dataset}: {data.rows:,} rows, {period}", f"Digest: {data.digest}"]
+
+
+def _validation_lines(found: Validation | None) -> list[str]:
+    if found is None:
+        return []
+    verdict = "passed" if found.passed else "failed"
+    held = f"Validated: {verdict}. {found.expectations} expectations of {found.suite} on {found.rows:,} rows."
+    return [held, *found.failures]
+
+
+def gap_lines(audit: FairnessAudit) -> list[str]:
+    """Each gap, and whom it leaves out."""
+    if audit.max_gap is None:
+        return [
+            f"Too few rows to compare the groups of {audit.attribute}: fewer than two have {audit.min_rows} rows.",
+        ]
+    gaps = {ACCURACY: audit.max_gap, **audit.gaps}
+    lines = [_gap_line(audit, name, gap) for name, gap in gaps.items()]
+    lines += [f"Too few rows to compare {GAPS.get(name, name)}." for name in audit.left_out if name not in gaps]
+    if audit.positive is not None:
+        lines.append(f"Rates are those of the class {audit.positive}.")
+    return lines
+
+
+def _gap_line(audit: FairnessAudit, name: str, gap: float) -> str:
+    line = f"Widest gap in {GAPS.get(name, name)} between groups of {audit.attribute}: {gap:.4f}."
+    left_out = audit.left_out.get(name)
+    if not left_out:
+        return line
+    return f"{line} Left out, with under {audit.min_rows} rows to judge: {', '.join(left_out)}."
+
+
+def scores(part: EvaluationSlice) -> dict[str, str]:
+    """Rows and metrics, with intervals where there are any.
+
+    >>> scores(EvaluationSlice(name="all", rows=40, metrics={"accuracy": 0.9}, intervals={"accuracy": (0.77, 0.96)}))
+    {'rows': '40', 'accuracy': '0.9 (0.77–0.96)'}
+    """
+    cells = {"rows": f"{part.rows:,}"}
+    for name, value in part.metrics.items():
+        cells[name] = f"{value:.4g}"
+        if name in part.intervals:
+            low, high = part.intervals[name]
+            cells[name] += f" ({low:.4g}–{high:.4g})"
+    return cells
+
+
+def slice_table(slices: Sequence[EvaluationSlice]) -> Table:
+    """A line for each slice."""
+    return [(part.name, scores(part)) for part in slices]
+
+
+def group_table(audit: FairnessAudit) -> Table:
+    """A line for each group."""
+    return [
+        (group, {name: f"{value:,.0f}" if name == "rows" else f"{value:.4g}" for name, value in metrics.items()})
+        for group, metrics in audit.groups.items()
+    ]
+
+
+def confusion_table(part: EvaluationSlice) -> Table:
+    """A line for each true class: how often each class was predicted."""
+    names = labels(part)
+    return [(truth, {said: f"{part.counts.get(truth, {}).get(said, 0):,}" for said in names}) for truth in names]
+
+
+def columns(table: Table) -> list[str]:
+    """The columns that any line has, in order of appearance."""
+    return list(dict.fromkeys(name for _, line in table for name in line))
+
+
+def labels(part: EvaluationSlice) -> list[str]:
+    """The classes that were true or predicted."""
+    return sorted({*part.counts, *(said for row in part.counts.values() for said in row)})
+
+
+def _day(time: datetime) -> str:
+    return time.date().isoformat()

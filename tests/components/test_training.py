@@ -1,0 +1,129 @@
+"""The training assets on made-up rows: what checked the data and what the audit found stand on the card."""
+
+import sys
+from collections.abc import Iterator
+from datetime import UTC, datetime, timedelta
+from pathlib import Path
+from types import ModuleType
+
+import dagster as dg
+import numpy as np
+import pandas as pd
+import pytest
+from sklearn.compose import make_column_transformer
+from sklearn.linear_model import LogisticRegression
+from sklearn.pipeline import Pipeline, make_pipeline
+from sklearn.preprocessing import OneHotEncoder
+
+from mlops_dagster.components import Platform
+from mlops_dagster.components.spec import CardSpec, ModelSpec, TrainingSpec
+from mlops_dagster.components.training import training_defs
+from mlops_dagster.registry import EvaluationSlice
+from mlops_dagster.schema import Feature, ModelSchema
+
+END = datetime(2013, 3, 1, tzinfo=UTC)
+
+
+def training_set(start: datetime, end: datetime) -> pd.DataFrame:
+    generator = np.random.default_rng(0)
+    late = generator.random(800) < 0.4
+    return pd.DataFrame(
+        {
+            "delay": np.where(late, 40.0, 0.0) + generator.normal(0, 12, 800),
+            "carrier": generator.choice(["AA", "UA", "HA"], 800, p=[0.5, 0.48, 0.02]),
+            "origin": generator.choice(["JFK", "LGA"], 800),
+            "label": np.where(late, "late", "on_time"),
+            "event_time": start + (end - start) / 800 * np.arange(800),
+        }
+    )
+
+
+def estimator() -> Pipeline:
+    encode = make_column_transformer((OneHotEncoder(), ["carrier", "origin"]), remainder="passthrough")
+    return make_pipeline(encode, LogisticRegression())
+
+
+@pytest.fixture
+def trainer(monkeypatch: pytest.MonkeyPatch) -> ModuleType:
+    """A module as a team writes one."""
+    module = ModuleType("made_up_trainer")
+    kinds = {"delay": "numeric", "carrier": "categorical", "origin": "categorical"}
+    module.SCHEMA = ModelSchema.model_validate(
+        {"features": [Feature(name=n, kind=k) for n, k in kinds.items()], "classes": ("on_time", "late")}
+    )
+    module.training_set = training_set
+    module.estimator = estimator
+    monkeypatch.setitem(sys.modules, module.__name__, module)
+    return module
+
+
+@pytest.fixture
+def instance() -> Iterator[dg.DagsterInstance]:
+    with dg.DagsterInstance.ephemeral() as instance:
+        yield instance
+
+
+def train(home: Path, instance: dg.DagsterInstance) -> tuple[dg.ExecuteInProcessResult, Platform]:
+    spec = ModelSpec(
+        model="made-up",
+        trainer="made_up_trainer",
+        training=TrainingSpec(dataset="made up"),
+        card=CardSpec(
+            intended_use="Tests.",
+            failure_modes=("storms",),
+            contacts=("team:mlops",),
+            fairness_attribute=("carrier", "origin"),
+            fairness_note="Small carriers cannot be judged.",
+        ),
+    )
+    platform = Platform(home=str(home))
+    job = dg.Definitions.merge(training_defs(spec), dg.Definitions(resources={"platform": platform})).resolve_job_def(
+        "made_up_retrain"
+    )
+    config = {"ops": {"made_up__training_set": {"config": {"as_of": END.isoformat()}}}}
+    return job.execute_in_process(run_config=config, raise_on_error=False, instance=instance), platform
+
+
+def test_the_card_holds_what_was_checked_and_counted(
+    tmp_path: Path, trainer: ModuleType, instance: dg.DagsterInstance
+) -> None:
+    result, platform = train(tmp_path, instance)
+    assert result.success
+    (version,) = platform.house().versions("made-up")
+    card = version.card
+    assert card is not None
+    assert card.missing() == ()
+    assert card.validation is not None
+    assert (card.validation.passed, card.validation.rows, card.validation.failures) == (True, 800, ())
+    assert card.validation.expectations > 5
+    assert card.validation.suite == f"schema-{trainer.SCHEMA.digest[:12]}"
+    held_out = training_set(END - timedelta(days=60), END)["event_time"] >= END - timedelta(days=14)
+    assert isinstance(card.overall, EvaluationSlice)
+    assert card.overall.rows == held_out.sum()
+    carrier, origin = card.fairness
+    assert (carrier.attribute, carrier.positive, origin.attribute) == ("carrier", "late", "origin")
+    assert carrier.left_out["accuracy"] == ("HA",)
+    assert {audit.note for audit in card.fairness} == {"Small carriers cannot be judged."}
+
+    (materialization,) = result.asset_materializations_for_node("made_up__model_card")
+    metadata = {name: value.value for name, value in materialization.metadata.items()}
+    assert metadata["card"] == card.to_markdown()
+    assert metadata["missing"] == []
+    assert metadata["validation"] == card.validation.model_dump(mode="json")
+    assert metadata["fairness_gaps"] == {"carrier": carrier.gaps, "origin": origin.gaps}
+    assert metadata["micro_f1_interval"] == list(card.overall.intervals["micro_f1"])
+
+
+def test_rows_that_fail_the_suite_stop_the_run(
+    tmp_path: Path, trainer: ModuleType, instance: dg.DagsterInstance, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    broken = training_set(END - timedelta(days=60), END).assign(label="unknown")
+    monkeypatch.setattr(trainer, "training_set", lambda start, end: broken)
+    result, platform = train(tmp_path, instance)
+    assert not result.success
+    (check,) = result.get_asset_check_evaluations()
+    assert not check.passed
+    failures = check.metadata["failures"].value
+    assert isinstance(failures, list)
+    assert "label" in failures[0]
+    assert platform.house().versions("made-up") == []
