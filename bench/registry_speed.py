@@ -34,6 +34,7 @@ from mlops_dagster.registry import (
     ModelVersion,
     Provenance,
     Stage,
+    Validation,
 )
 from mlops_dagster.registry.deployments import empty
 from mlops_dagster.registry.stores.rows import deployment_row, version_row
@@ -51,6 +52,7 @@ CARD = ModelCard(
     intended_use="Benchmark.",
     failure_modes=("none",),
     fairness=FairnessAudit(attribute="a", groups={"x": {"accuracy": 1}}, max_gap=0),
+    validation=Validation(suite="schema", expectations=3, rows=10, passed=True),
 )
 
 Calls = dict[str, Callable[[int], object]]

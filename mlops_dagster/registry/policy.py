@@ -4,7 +4,7 @@ from typing import Annotated
 
 from pydantic import BaseModel, ConfigDict, Field
 
-from mlops_dagster.errors import ApprovalError, IncompleteCardError, QualityGateError, RefusedError
+from mlops_dagster.errors import ApprovalError, IncompleteCardError, QualityGateError, RefusedError, ValidationGateError
 from mlops_dagster.registry.cards import ModelCard
 from mlops_dagster.registry.entities import Event, ModelVersion
 
@@ -23,7 +23,12 @@ def failed_gates(version: ModelVersion, policy: GatePolicy, review: Event | None
     """The promises that would be broken, the gravest first. `review` is the last event about approval or the card."""
     name = f"{version.model} {version.version} may not enter production"
     card = version.card or ModelCard()
-    found = (_card_gate(name, card), _quality_gate(name, card, policy), _approval_gate(name, policy, review))
+    found = (
+        _card_gate(name, card),
+        _validation_gate(name, card),
+        _quality_gate(name, card, policy),
+        _approval_gate(name, policy, review),
+    )
     return tuple(error for error in found if error is not None)
 
 
@@ -34,6 +39,21 @@ def _card_gate(name: str, card: ModelCard) -> RefusedError | None:
     return IncompleteCardError(
         f"{name}: no version does without a complete model card, "
         f"and {', '.join(missing)} is missing; attach a card that has it"
+    )
+
+
+def _validation_gate(name: str, card: ModelCard) -> RefusedError | None:
+    found = card.validation
+    if found is not None and found.passed:
+        return None
+    if found is None:
+        return ValidationGateError(
+            f"{name}: its card does not say what validated the training data; "
+            "run a suite over it and put the result on the card as `validation`"
+        )
+    return ValidationGateError(
+        f"{name}: its training data failed the suite {found.suite} ({'; '.join(found.failures) or 'no rows'}); "
+        "mend the data and train again"
     )
 
 

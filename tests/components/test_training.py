@@ -89,7 +89,7 @@ def test_the_card_holds_what_was_checked_and_counted(
 ) -> None:
     result, platform = train(tmp_path, instance)
     assert result.success
-    (version,) = platform.house().versions("made-up")
+    (version,) = platform.stores().versions("made-up")
     card = version.card
     assert card is not None
     assert card.missing() == ()
@@ -126,4 +126,4 @@ def test_rows_that_fail_the_suite_stop_the_run(
     failures = check.metadata["failures"].value
     assert isinstance(failures, list)
     assert "label" in failures[0]
-    assert platform.house().versions("made-up") == []
+    assert platform.stores().versions("made-up") == []

@@ -17,6 +17,7 @@ from mlops_dagster.registry import (
     ModelRegistry,
     ModelVersion,
     Provenance,
+    Validation,
 )
 
 START = datetime(2013, 3, 1, tzinfo=UTC)
@@ -35,6 +36,7 @@ def card() -> ModelCard:
         intended_use="Tells the desk which flights will be late.",
         failure_modes=("storms",),
         fairness=FairnessAudit(attribute="carrier", groups={"AA": {"rows": 5, "accuracy": 0.9}}, max_gap=0.02),
+        validation=Validation(suite="schema", expectations=3, rows=10, passed=True),
     )
 
 

@@ -9,8 +9,9 @@ from mlops_dagster.errors import (
     ModelNotFoundError,
     QualityGateError,
     TransitionError,
+    ValidationGateError,
 )
-from mlops_dagster.registry import GatePolicy, ModelCard, ModelRegistry, Stage
+from mlops_dagster.registry import GatePolicy, ModelCard, ModelRegistry, Stage, Validation
 
 FOUR_EYES = GatePolicy(approvers=("grace", "ada"))
 
@@ -36,12 +37,35 @@ def test_gates_belong_to_the_model_and_have_a_history(registry: ModelRegistry, u
 def test_check_says_everything_that_is_missing(registry: ModelRegistry, add) -> None:
     bare = add("1.0.0", card=None)
     registry.set_gates("flights", FOUR_EYES)
-    assert [type(error) for error in registry.check(bare)] == [IncompleteCardError, QualityGateError, ApprovalError]
+    assert [type(error) for error in registry.check(bare)] == [
+        IncompleteCardError,
+        ValidationGateError,
+        QualityGateError,
+        ApprovalError,
+    ]
     complete = add("1.1.0")
     assert [type(error) for error in registry.check(complete)] == [ApprovalError]
     with pytest.raises(ApprovalError, match="grace or ada must approve it with its present card"):
         registry.transition(complete, "Production")
     assert registry.deployment("flights").champion is None
+
+
+@pytest.mark.parametrize(
+    ("validation", "message"),
+    [
+        (None, "does not say what validated the training data"),
+        (
+            Validation(suite="schema", expectations=3, rows=10, passed=False, failures=("dep_delay: 3 % null",)),
+            "failed the suite schema .dep_delay: 3 % null.",
+        ),
+    ],
+)
+def test_data_that_nobody_validated_or_that_failed_makes_no_champion(
+    registry: ModelRegistry, add, card: ModelCard, validation: Validation | None, message: str
+) -> None:
+    version = add("1.0.0", card=card.model_copy(update={"validation": validation}))
+    with pytest.raises(ValidationGateError, match=message):
+        registry.transition(version, "Production")
 
 
 def test_an_approver_other_than_who_asked_opens_the_gate(registry: ModelRegistry, uri: str, add) -> None:
@@ -104,7 +128,7 @@ def test_force_enters_production_and_names_the_gates_it_broke(registry: ModelReg
     assert registry.transition(bare, "Production", reason="fire", force=True).stage is Stage.PRODUCTION
     _, forced, moved = registry.history("flights")
     assert (forced.kind, forced.version, forced.reason, forced.actor) == ("forced", "1.0.0", "fire", "tester")
-    assert set(forced.evidence["gates"]) == {"incomplete_card", "quality_gate"}
+    assert set(forced.evidence["gates"]) == {"incomplete_card", "validation_gate", "quality_gate"}
     assert (moved.kind, moved.to_stage) == ("transition", Stage.PRODUCTION)
     registry.audit()
 

@@ -18,6 +18,7 @@ from mlops_dagster.registry import (
     ModelVersion,
     Provenance,
     Stage,
+    Validation,
 )
 from mlops_dagster.rollout import Controller, Outcome, Rollout, RolloutPolicy, RolloutStore
 from mlops_dagster.settings import Settings
@@ -41,6 +42,7 @@ CARD = ModelCard(
     intended_use="tests",
     failure_modes=("none known",),
     fairness=FairnessAudit(attribute="carrier", groups={"UA": SCORES}, max_gap=0),
+    validation=Validation(suite="schema", expectations=3, rows=10, passed=True),
     contacts=("team",),
 )
 Fate = Literal["win", "loss", "tie", "error"]

@@ -29,6 +29,7 @@ from mlops_dagster.registry import (
     ModelVersion,
     Provenance,
     Stage,
+    Validation,
 )
 from mlops_dagster.schema import Feature, ModelSchema
 from mlops_dagster.settings import Settings
@@ -56,6 +57,7 @@ CARD = ModelCard(
     intended_use="tests",
     failure_modes=("none",),
     fairness=FairnessAudit(attribute="carrier", groups={"AA": {"accuracy": 0.95}}, max_gap=0.0),
+    validation=Validation(suite="schema", expectations=3, rows=10, passed=True),
 )
 
 
