@@ -5,7 +5,7 @@ from typing import Literal
 from sqlalchemy import Connection
 
 from mlops_dagster.errors import ApprovalError, RefusedError
-from mlops_dagster.registry.entities import ModelVersion
+from mlops_dagster.registry.entities import Event, ModelVersion
 from mlops_dagster.registry.ledger import Ledger
 from mlops_dagster.registry.policy import GatePolicy, failed_gates
 from mlops_dagster.registry.session import Session
@@ -31,6 +31,11 @@ class Promotion(Session):
         """What keeps the version out of production, as it stands now; nothing if every gate is open."""
         with self._reading() as connection:
             return self._failed(connection, sql.read_version(connection, version.model, version.version))
+
+    def review(self, version: ModelVersion) -> Event | None:
+        """What was last said about the version: asked, approved, rejected, or another card since; None if nothing."""
+        with self._reading() as connection:
+            return sql.last_review(connection, version.model, version.version)
 
     def request_approval(self, version: ModelVersion, *, reason: str = "") -> None:
         """Ask the model's approvers to look at the version and its card. Raises ApprovalError if it has none."""

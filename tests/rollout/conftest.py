@@ -53,11 +53,14 @@ class World:
 
     model = MODEL
 
-    def __init__(self, home: Path, now: datetime = START, policy: RolloutPolicy = POLICY) -> None:
+    def __init__(
+        self, home: Path, now: datetime = START, policy: RolloutPolicy = POLICY, database: str | None = None
+    ) -> None:
         self.home = home
         self.clock = ReplayedClock(now)
-        self.registry = ModelRegistry(settings=Settings(home=home), clock=self.clock, actor="test")
-        self.rollouts = RolloutStore(f"sqlite:///{home}/mlops.sqlite")
+        self.settings = settings = Settings(home=home, database_url=database)
+        self.registry = ModelRegistry(settings=settings, clock=self.clock, actor="test")
+        self.rollouts = RolloutStore(settings.database)
         self.rollups = Rollups(home / "rollups.sqlite")
         self.spool = Spool(home / "spool.sqlite")
         self.controller = Controller(self.registry, self.rollouts, self.rollups, lambda _: policy, self.clock)
@@ -165,10 +168,16 @@ class World:
             self.tick()
 
 
+@pytest.fixture(params=["sqlite", "postgresql"])
+def database(request: pytest.FixtureRequest) -> str | None:
+    """Where registry and rollouts are; None for the home."""
+    return None if request.param == "sqlite" else str(request.getfixturevalue("postgresql"))
+
+
 @pytest.fixture
-def world(tmp_path: Path) -> Iterator[World]:
+def world(tmp_path: Path, database: str | None) -> Iterator[World]:
     """With the champion 1.0.0."""
-    world = World(tmp_path)
+    world = World(tmp_path, database=database)
     world.champion()
     yield world
     world.close()

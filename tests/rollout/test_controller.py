@@ -6,8 +6,14 @@ from typing import Any
 
 import pytest
 
-from mlops_dagster.errors import AlreadyRunningError, IncompleteCardError, ModelNotFoundError, RolloutNotFoundError
-from mlops_dagster.registry import ModelCard, Stage
+from mlops_dagster.errors import (
+    AlreadyRunningError,
+    ApprovalError,
+    IncompleteCardError,
+    ModelNotFoundError,
+    RolloutNotFoundError,
+)
+from mlops_dagster.registry import GatePolicy, ModelCard, ModelRegistry, Stage
 from mlops_dagster.rollout import Outcome, Phase, RolloutPolicy
 
 World = Any  # conftest's; test modules cannot import it in importlib mode
@@ -273,6 +279,37 @@ def test_a_promotion_that_the_gates_refuse_is_given_up_loudly(world: World) -> N
     assert world.tick() is None
 
 
+def test_a_proven_challenger_waits_for_the_person_who_approves(world: World) -> None:
+    world.register("1.1.0")
+    world.registry.set_gates(world.model, GatePolicy(approvers=("grace",)))
+    world.reach(2)
+    for _ in range(2):
+        world.serve_better()
+        assert world.tick() is Outcome.HOLD
+    assert "waits for approval" in world.rollouts.decisions(world.rollout.id)[-1].reason
+    kinds = [event.kind for event in world.registry.history(world.model)]
+    assert kinds.count("approval_requested") == 1
+    grace = ModelRegistry(settings=world.settings, actor="grace")
+    grace.approve(grace.get(world.model, "1.1.0"))
+    world.serve_better()
+    assert world.tick() is Outcome.PROMOTE
+    assert (world.rollout.phase, world.deployment.champion) == (Phase.PROMOTED, "1.1.0")
+
+
+def test_a_challenger_that_was_rejected_is_given_up(world: World) -> None:
+    world.register("1.1.0")
+    world.registry.set_gates(world.model, GatePolicy(approvers=("grace",)))
+    world.reach(2)
+    world.serve_better()
+    world.tick()
+    grace = ModelRegistry(settings=world.settings, actor="grace")
+    grace.reject(grace.get(world.model, "1.1.0"), reason="which groups?")
+    world.serve_better()
+    with pytest.raises(ApprovalError, match="grace rejected it"):
+        world.tick()
+    assert (world.rollout.phase, world.deployment.champion) == (Phase.GIVEN_UP, "1.0.0")
+
+
 def test_a_release_candidate_is_promoted_as_its_final_version(world: World) -> None:
     world.register("1.1.0-rc.1")
     world.reach(2)
@@ -313,7 +350,7 @@ def test_many_controllers_at_once_make_each_step_once(
     epoch = world.deployment.epoch
 
     def tick(_: int) -> None:
-        other = reopen(world.home, world.clock.now())
+        other = reopen(world.home, world.clock.now(), database=world.settings.database_url)
         try:
             for _ in range(3):
                 other.tick()

@@ -37,6 +37,11 @@ class Killed(BaseException):
     """No handler catches this, as none would catch a kill."""
 
 
+@pytest.fixture
+def database() -> None:
+    """In the home: there another connection sees, line by line, whether anything was written."""
+
+
 @contextmanager
 def at_each_line(act: Callable[[int], None]) -> Iterator[None]:
     """Call `act(n)` when the controller is about to run its n-th line."""
