@@ -26,7 +26,9 @@ def version_names(ctx: typer.Context, incomplete: str) -> list[tuple[str, str]]:
         registry = _registry()
         if registry is None:
             return []
-        found = reversed(registry.list(str(ctx.params.get("model"))))
+        # With an option that still waits for its value, the arguments before it are not parameters yet.
+        model = ctx.params.get("model") or next(iter(ctx.args), "")
+        found = reversed(registry.list(model))
         return [(each.version, each.stage.value) for each in found if each.version.startswith(incomplete)]
     except MlopsError:
         return []

@@ -21,11 +21,11 @@ if TYPE_CHECKING:
 
 def compare(
     model: Model,
-    first: Annotated[str, typer.Argument(metavar="A", help="a version", autocompletion=version_names)],
-    second: Annotated[str, typer.Argument(metavar="B", help="another one", autocompletion=version_names)],
+    first: Annotated[str, typer.Argument(help="a version", autocompletion=version_names)],
+    second: Annotated[str, typer.Argument(help="another one", autocompletion=version_names)],
     json: Json = False,
 ) -> None:
-    """Two versions side by side: metrics, training data, features, lineage, drift from A to B."""
+    """Two versions side by side: metrics, training data, features, lineage, drift from the first to the second."""
     from mlops_dagster.cli.models.comparison import compare
 
     registry = house().registry

@@ -15,9 +15,7 @@ if TYPE_CHECKING:
 
 
 def list_versions(
-    model: Annotated[
-        str | None, typer.Argument(metavar="[NAME]", help="only this model's", autocompletion=model_names)
-    ] = None,
+    model: Annotated[str | None, typer.Argument(help="only this model's", autocompletion=model_names)] = None,
     json: Json = False,
 ) -> None:
     """Every version: when it was trained, its accuracy, its stage, its share of the traffic."""

@@ -16,7 +16,7 @@ if TYPE_CHECKING:
 
 def register(
     model: Model,
-    artifact: Annotated[str, typer.Argument(metavar="ARTIFACT", help="path or URI of a file or folder")],
+    artifact: Annotated[str, typer.Argument(help="path or URI of a file or folder")],
     version: Annotated[str | None, typer.Option(help="semantic version; else the next patch")] = None,
     description: Annotated[str, typer.Option(help="what is new in it")] = "",
     card: Annotated[

@@ -34,7 +34,7 @@ def show(model: Model, version: Version, json: Json = False) -> None:
 
 
 def card(model: Model, version: Version, json: Json = False) -> None:
-    """The model card: as Markdown into a pipe, set on a terminal; --json is what `register --card` reads."""
+    """The model card: Markdown into a pipe, set on a terminal; as JSON it can be registered again."""
     found = house().registry.get(model, version)
     if found.card is None:
         raise NotFoundError(f"{found.model} {found.version} has no card; `attach_card` of the SDK gives it one")
