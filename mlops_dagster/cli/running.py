@@ -1,7 +1,9 @@
 """What every command stands on: the stores of the settings, and errors as one line with an exit code."""
 
+import sys
 from collections.abc import Callable
 from functools import wraps
+from io import TextIOWrapper
 from typing import TYPE_CHECKING, ParamSpec, TypeVar
 
 import typer
@@ -24,6 +26,10 @@ def speaks(command: Callable[P, R]) -> Callable[P, R]:
 
     @wraps(command)
     def speaking(*args: P.args, **kwargs: P.kwargs) -> R:
+        for stream in (sys.stdout, sys.stderr):
+            if isinstance(stream, TextIOWrapper):
+                # A letter that the terminal's encoding lacks is no reason to fail.
+                stream.reconfigure(errors="backslashreplace")
         try:
             return command(*args, **kwargs)
         except MlopsError as error:

@@ -18,14 +18,14 @@ class Measured(EvaluationSlice):
 def pair(registry: ModelRegistry, add, make_card, make_baseline, schemas) -> ModelRegistry:
     add(
         "1.0.0",
-        make_card(0.90, {"FR": 0.80, "DE": 0.95, "IT": 0.5}),
+        make_card(0.90, {"FR": 0.80, "DE": 0.95, "ES": 0.70, "IT": 0.5}),
         schema=schemas[0],
         baseline=make_baseline(50, 50),
         lineage={"commit": "a", "seed": "1"},
     )
     add(
         "1.1.0",
-        make_card(0.92, {"DE": 0.94, "FR": 0.70}, days=60),
+        make_card(0.92, {"DE": 0.90, "ES": 0.77, "FR": 0.70}, days=60),
         schema=schemas[1],
         baseline=make_baseline(75, 25),
         lineage={"commit": "b", "seed": "1", "run": "7"},
@@ -36,7 +36,7 @@ def pair(registry: ModelRegistry, add, make_card, make_baseline, schemas) -> Mod
 def test_metrics_are_of_common_slices_the_largest_difference_first(pair: ModelRegistry) -> None:
     found = compare(pair.get("churn", "1.0.0"), pair.get("churn", "1.1.0"))
     differences = [(each.slice, round(each.difference, 9)) for each in found.metrics if each.metric == "accuracy"]
-    assert differences == [("overall", 0.02), ("FR", -0.1), ("DE", -0.01)]
+    assert differences == [("overall", 0.02), ("FR", -0.1), ("ES", 0.07), ("DE", -0.05)]
     assert {(each.first_rows, each.second_rows) for each in found.metrics} == {(500, 500)}
     assert found.schema == SchemaChange(("income",), ("age",), ("country",), classes_differ=False)
     assert found.lineage == {"commit": ("a", "b"), "run": (None, "7")}

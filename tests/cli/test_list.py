@@ -7,13 +7,13 @@ def test_the_list_says_who_serves(fleet: ModelRegistry, mlops) -> None:
     listed = mlops("models", "list")
     assert (listed.exit_code, listed.stderr) == (0, "")
     assert [line.rstrip() for line in listed.stdout.splitlines()] == [
-        "version      model   trained      accuracy   status                    deployment",
-        "─" * 83,
-        "1.0.0        churn   2026-01-31     0.9500   Production                95 % traffic",
-        "1.1.0        churn   2026-01-31     0.9500   Deprecated, rolled back   -",
-        "1.2.0        churn   2026-01-31     0.9500   Canary                    5 % traffic",
-        "1.3.0-rc.1   churn   2026-01-31     0.9500   Shadow                    logs only",
-        "2.0.0        churn   2026-01-01     0.5000   Registered                -",
+        "version      model   trained      accuracy   status        deployment",
+        "─" * 71,
+        "1.0.0        churn   2026-01-31     0.9500   Production    95 % traffic",
+        "1.1.0        churn   2026-01-31     0.9500   Rolled back   -",
+        "1.2.0        churn   2026-01-31     0.9500   Canary        5 % traffic",
+        "1.3.0-rc.1   churn   2026-01-31     0.9500   Shadow        logs only",
+        "2.0.0        churn   2026-01-01     0.5000   Registered    -",
     ]
 
 

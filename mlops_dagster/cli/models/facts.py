@@ -64,7 +64,8 @@ def summary(version: "ModelVersion", deployment: "Deployment") -> dict[str, obje
 def status(version: "ModelVersion") -> Text:
     """Its stage, and whether it was found bad."""
     if version.rolled_back:
-        return Text(f"{version.stage}, rolled back", style="red")
+        deprecated = version.stage.value == "Deprecated"
+        return Text("Rolled back" if deprecated else f"{version.stage}, rolled back", style="red")
     return Text(version.stage, style=_STYLES.get(version.stage.value, ""))
 
 
