@@ -1,0 +1,46 @@
+"""Arguments that several commands take, and how they are read."""
+
+import math
+from collections.abc import Sequence
+from typing import Annotated
+
+import typer
+
+from mlops_dagster.cli.completion import model_names, version_names
+
+Model = Annotated[str, typer.Argument(help="name of the model, e.g. flights-delay", autocompletion=model_names)]
+Version = Annotated[str, typer.Argument(help="semantic version, e.g. 2.4.1", autocompletion=version_names)]
+Reason = Annotated[str, typer.Option(help="why; it is kept for ever")]
+Json = Annotated[bool, typer.Option("--json", help="one JSON document instead")]
+
+
+def pairs(option: str, given: Sequence[str]) -> dict[str, str]:
+    """The key=value texts of an option; a usage error for anything else, and for a key given twice.
+
+    >>> pairs("--tag", ["env=prod", "query=a=b"])
+    {'env': 'prod', 'query': 'a=b'}
+    """
+    found: dict[str, str] = {}
+    for text in given:
+        key, equals, value = text.partition("=")
+        if not key or not equals:
+            raise typer.BadParameter(f"{text!r} is not key=value", param_hint=option)
+        if key in found:
+            raise typer.BadParameter(f"{key!r} is given twice", param_hint=option)
+        found[key] = value
+    return found
+
+
+def numbers(option: str, given: Sequence[str]) -> dict[str, float]:
+    """The key=number texts of an option; a usage error for anything else, and for a key given twice."""
+    return {key: _number(option, key, value) for key, value in pairs(option, given).items()}
+
+
+def _number(option: str, key: str, value: str) -> float:
+    try:
+        found = float(value)
+    except ValueError:
+        found = math.nan
+    if not math.isfinite(found):
+        raise typer.BadParameter(f"{key}={value!r} is no finite number", param_hint=option)
+    return found

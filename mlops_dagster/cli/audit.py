@@ -1,0 +1,20 @@
+"""`mlops audit`: the history of deployments."""
+
+import typer
+
+from mlops_dagster.cli.arguments import Json
+from mlops_dagster.cli.output import print_json, say
+from mlops_dagster.cli.running import house, speaks
+
+audit = typer.Typer(no_args_is_help=True, help="The history of deployments.")
+
+
+@audit.command()
+@speaks
+def verify(json: Json = False) -> None:
+    """Check the hash chain over all events; exit code 1 names the first row that is not as it was written."""
+    head = house().registry.audit()
+    if json:
+        print_json({"events": head.events, "head": head.hash})
+    else:
+        say(f"{head.events} events, unbroken; head {head.hash}")

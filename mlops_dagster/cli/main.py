@@ -1,0 +1,57 @@
+"""The program: its groups of commands, and those that run something."""
+
+import sys
+from datetime import datetime
+from pathlib import Path
+from typing import Annotated
+
+import typer
+
+from mlops_dagster.cli.audit import audit
+from mlops_dagster.cli.models import models
+from mlops_dagster.cli.predictions import predictions
+from mlops_dagster.cli.rollouts import rollouts
+from mlops_dagster.cli.running import settings, speaks
+
+app = typer.Typer(
+    no_args_is_help=True,
+    pretty_exceptions_enable=False,
+    help="The closed loop of production ML, on Dagster.",
+    epilog="Exit codes: 0 done; 1 refused or failed, with a stable code on stderr; 2 the command line itself is wrong.",
+)
+for name, group in (("models", models), ("rollouts", rollouts), ("predictions", predictions), ("audit", audit)):
+    app.add_typer(group, name=name)
+
+
+@app.command()
+@speaks
+def serve() -> None:
+    """Run the data plane: Open Inference Protocol v2 on MLOPS_HOST and MLOPS_PORT, until SIGTERM."""
+    from mlops_dagster.serving.server import run
+
+    run(settings())
+
+
+@app.command()
+@speaks
+def dev() -> None:
+    """Run the Dagster UI, its daemon and the data plane; Ctrl-C ends all three."""
+    from mlops_dagster.dev import run_together
+
+    sys.exit(run_together([["dagster", "dev", "-w", "workspace.yaml"], ["mlops", "serve"]]))
+
+
+@app.command()
+@speaks
+def rehearse(
+    home: Annotated[Path, typer.Option(help="where it keeps everything; made anew")] = Path(".mlops/demo"),
+    start: Annotated[datetime, typer.Option(help="first day, UTC")] = datetime(2013, 3, 1),  # noqa: DTZ001  # typer makes naive ones
+    until: Annotated[datetime, typer.Option(help="day after the last, UTC")] = datetime(2013, 5, 11),  # noqa: DTZ001
+) -> None:
+    """Rehearse the life of a model over the recorded NYC flights of 2013, with a simulated clock."""
+    from datetime import UTC
+
+    from mlops_dagster.rehearsal import Scenario
+    from mlops_dagster.rehearsal import rehearse as run
+
+    run(Scenario(start=start.replace(tzinfo=UTC), until=until.replace(tzinfo=UTC)), home)

@@ -1,0 +1,52 @@
+"""`mlops models request-approval`, `approve` and `reject`: the people before production."""
+
+from typing import TYPE_CHECKING
+
+from mlops_dagster.cli.arguments import Json, Model, Reason, Version
+from mlops_dagster.cli.models.showing import gate_documents
+from mlops_dagster.cli.output import print_json, say
+from mlops_dagster.cli.running import house
+
+if TYPE_CHECKING:
+    from mlops_dagster.registry import ModelRegistry, ModelVersion
+
+
+def request_approval(model: Model, version: Version, reason: Reason, json: Json = False) -> None:
+    """Ask the model's approvers to look at a version and its card."""
+    registry = house().registry
+    found = registry.get(model, version)
+    registry.request_approval(found, reason=reason)
+    _tell(registry, found, "approval requested", json)
+
+
+def approve(model: Model, version: Version, reason: Reason, json: Json = False) -> None:
+    """Say yes, as a named approver other than who asked; it holds until the card changes."""
+    registry = house().registry
+    found = registry.get(model, version)
+    registry.approve(found, reason=reason)
+    _tell(registry, found, "approved", json)
+
+
+def reject(model: Model, version: Version, reason: Reason, json: Json = False) -> None:
+    """Say no, as a named approver other than who asked."""
+    registry = house().registry
+    found = registry.get(model, version)
+    registry.reject(found, reason=reason)
+    _tell(registry, found, "rejected", json)
+
+
+def _tell(registry: "ModelRegistry", version: "ModelVersion", done: str, json: bool) -> None:
+    """What was done, and the gates that are closed now."""
+    failures = registry.check(version)
+    if json:
+        print_json(
+            {
+                "model": version.model,
+                "version": version.version,
+                "done": done.replace(" ", "_"),
+                "gates": gate_documents(failures),
+            }
+        )
+        return
+    closed = f"closed gates: {', '.join(error.code for error in failures)}" if failures else "every gate is open"
+    say(f"{version.model} {version.version}: {done}; {closed}")

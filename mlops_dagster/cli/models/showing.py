@@ -1,0 +1,145 @@
+"""`mlops models show`, `card` and `check`: one version."""
+
+import sys
+from collections.abc import Iterable, Mapping, Sequence
+from typing import TYPE_CHECKING
+
+import typer
+from rich.text import Text
+
+from mlops_dagster.cli.arguments import Json, Model, Version
+from mlops_dagster.cli.models.facts import serving, status, summary
+from mlops_dagster.cli.models.listing import event_document
+from mlops_dagster.cli.output import NONE, Cell, facts, minute, print_json, say, stdout, table
+from mlops_dagster.cli.running import house
+from mlops_dagster.errors import NotFoundError
+
+if TYPE_CHECKING:
+    from mlops_dagster.errors import RefusedError
+    from mlops_dagster.registry import Deployment, Event, ModelVersion
+
+_REVIEWS = ("approval_requested", "approved", "rejected", "forced")
+
+
+def show(model: Model, version: Version, json: Json = False) -> None:
+    """Everything about one version: bytes, lineage, metrics, schema, card, gates, deployment, approvals."""
+    registry = house().registry
+    found, deployment = registry.get(model, version), registry.deployment(model)
+    failures = registry.check(found)
+    reviews = [event for event in registry.history(model) if event.version == found.version and event.kind in _REVIEWS]
+    if json:
+        print_json(_document(found, deployment, failures, reviews))
+    else:
+        facts(_facts(found, deployment, failures, reviews))
+
+
+def card(model: Model, version: Version, json: Json = False) -> None:
+    """The model card: Markdown into a pipe, set on a terminal; as JSON it can be registered again."""
+    found = house().registry.get(model, version)
+    if found.card is None:
+        raise NotFoundError(f"{found.model} {found.version} has no card; `attach_card` of the SDK gives it one")
+    if json:
+        print_json(found.card.model_dump(mode="json"))
+        return
+    text = f"# {found.model} {found.version}\n\n{found.card.to_markdown()}"
+    if sys.stdout.isatty():
+        from rich.markdown import Markdown
+
+        stdout().print(Markdown(text))
+    else:
+        typer.echo(text, nl=False)
+
+
+def check(model: Model, version: Version, json: Json = False) -> None:
+    """The gates before production that are closed to a version; exit code 1 if any is."""
+    registry = house().registry
+    found = registry.get(model, version)
+    failures = registry.check(found)
+    if json:
+        print_json({"model": found.model, "version": found.version, "gates": gate_documents(failures)})
+    elif failures:
+        table(("gate", "why it is closed"), [(error.code, error.message) for error in failures])
+    else:
+        say(f"{found.model} {found.version} may enter production")
+    if failures:
+        raise typer.Exit(1)
+
+
+def gate_documents(failures: "Iterable[RefusedError]") -> list[dict[str, str]]:
+    """The closed gates, for programs."""
+    return [{"code": error.code, "message": error.message} for error in failures]
+
+
+def _document(
+    version: "ModelVersion",
+    deployment: "Deployment",
+    failures: "Sequence[RefusedError]",
+    reviews: "Sequence[Event]",
+) -> dict[str, object]:
+    return {
+        **summary(version, deployment),
+        "digest": version.digest,
+        "registered": version.created_at,
+        "description": version.description,
+        "reason": version.reason,
+        "signed": version.signature is not None,
+        "tags": version.tags,
+        "lineage": version.lineage,
+        "metrics": version.metrics,
+        "schema": version.schema and version.schema.model_dump(mode="json"),
+        "baseline": version.baseline is not None,
+        "card": version.card is not None,
+        "card_missing": _missing(version),
+        "gates": gate_documents(failures),
+        "approvals": list(map(event_document, reviews)),
+    }
+
+
+def _facts(
+    version: "ModelVersion",
+    deployment: "Deployment",
+    failures: "Sequence[RefusedError]",
+    reviews: "Sequence[Event]",
+) -> list[tuple[str, Cell]]:
+    lines: list[tuple[str, Cell]] = [
+        ("model", Text(version.model, style="bold")),
+        ("version", Text(version.version, style="bold")),
+        ("status", status(version)),
+        ("deployment", str(serving(deployment, version.version))),
+        ("why", version.reason or NONE),
+        ("description", version.description or NONE),
+        ("registered", f"{minute(version.created_at)} UTC"),
+        ("digest", version.digest),
+        ("signature", "present" if version.signature else NONE),
+        ("tags", _listed(version.tags)),
+        ("lineage", _listed(version.lineage)),
+        ("metrics", _listed({name: f"{value:.6g}" for name, value in version.metrics.items()})),
+        ("features", ", ".join(f"{each.name} ({each.kind})" for each in version.schema.features))
+        if version.schema
+        else ("features", NONE),
+        ("classes", ", ".join(version.schema.classes) if version.schema else NONE),
+        ("baseline", "present" if version.baseline else NONE),
+        ("card", _card(version)),
+    ]
+    lines += [("gate", Text.assemble((error.code, "red"), f": {error.message}")) for error in failures]
+    if not failures:
+        lines.append(("gates", Text("all open", style="green")))
+    lines += [(each.kind.replace("_", " "), f"{minute(each.at)} {each.actor}: {each.reason}") for each in reviews]
+    return lines
+
+
+def _missing(version: "ModelVersion") -> tuple[str, ...]:
+    from mlops_dagster.registry import ModelCard
+
+    return (version.card or ModelCard()).missing()
+
+
+def _card(version: "ModelVersion") -> str:
+    if version.card is None:
+        return NONE
+    missing = version.card.missing()
+    return f"without {', '.join(missing)}" if missing else "complete"
+
+
+def _listed(values: Mapping[str, str]) -> str:
+    return ", ".join(f"{name}={value}" for name, value in values.items()) or NONE

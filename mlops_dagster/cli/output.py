@@ -1,0 +1,105 @@
+"""How the commands print: tables and lines for people, one JSON document for programs."""
+
+import sys
+from collections.abc import Iterable, Sequence
+from datetime import datetime
+from typing import TypeAlias
+
+import typer
+from rich.box import SIMPLE_HEAD
+from rich.console import Console
+from rich.table import Column, Table
+from rich.text import Text
+
+from mlops_dagster.clock import in_utc
+from mlops_dagster.errors import MlopsError
+
+Cell: TypeAlias = str | Text
+
+NONE = "-"
+"""Stands in a cell for what there is not."""
+
+# Into a pipe or a file nothing is cut off or wrapped.
+_UNLIMITED = 100_000
+
+
+def stdout() -> Console:
+    return Console(width=None if sys.stdout.isatty() else _UNLIMITED, highlight=False)
+
+
+def table(columns: Sequence[str | Column], rows: Iterable[Sequence[Cell]]) -> None:
+    """A row is one line of a pipe; on a terminal the last column wraps, and the others only if they must."""
+    *first, last = [Column(column) if isinstance(column, str) else column for column in columns]
+    for column in first:
+        column.no_wrap = True
+    last.overflow = "fold"
+    printed = Table(*first, last, box=SIMPLE_HEAD, show_edge=False, pad_edge=False)
+    for row in rows:
+        printed.add_row(*map(_shown, row))
+    stdout().print(printed)
+
+
+def facts(pairs: Iterable[tuple[str, Cell]]) -> None:
+    """A line for each fact, its name before it."""
+    printed = Table.grid(Column(style="dim", no_wrap=True), Column(overflow="fold"), padding=(0, 2))
+    for name, value in pairs:
+        printed.add_row(name, _shown(value))
+    stdout().print(printed)
+
+
+def title(text: str) -> None:
+    """What the table under it shows."""
+    stdout().print(Text(f"\n{clean(text)}", style="bold"))
+
+
+def say(text: str) -> None:
+    """One line, as it is."""
+    stdout().print(Text(clean(text)), soft_wrap=True)
+
+
+def hint(text: str) -> None:
+    """One line on stderr, beside what was asked for."""
+    Console(stderr=True, highlight=False).print(Text(clean(text), style="dim"), soft_wrap=True)
+
+
+def complain(error: MlopsError) -> None:
+    """An error of ours, in one line on stderr."""
+    line = Text.assemble(("error", "red"), f" ({error.code}): ", clean(error.message))
+    Console(stderr=True, highlight=False).print(line, soft_wrap=True)
+
+
+def print_json(document: object) -> None:
+    """The document in UTF-8, whatever the terminal's encoding: times as ISO 8601, infinity as a string."""
+    from pydantic_core import to_json
+
+    typer.echo(to_json(document, indent=2, inf_nan_mode="strings"))
+
+
+def day(time: datetime) -> str:
+    return f"{in_utc(time):%Y-%m-%d}"
+
+
+def minute(time: datetime) -> str:
+    return f"{in_utc(time):%Y-%m-%d %H:%M}"
+
+
+def number(value: float | None) -> str:
+    return NONE if value is None else f"{value:.4f}"
+
+
+def right(header: str) -> Column:
+    """A column of numbers."""
+    return Column(header, justify="right")
+
+
+def clean(text: str) -> str:
+    """The text without what would move the cursor or break the line: people write reasons, and others read them.
+
+    >>> clean("so [red]bad[/red]\\n\\x1b[2J")
+    'so [red]bad[/red]\\\\n\\\\x1b[2J'
+    """
+    return "".join(letter if letter.isprintable() else repr(letter)[1:-1] for letter in text)
+
+
+def _shown(cell: Cell) -> Text:
+    return Text(clean(cell)) if isinstance(cell, str) else cell

@@ -1,0 +1,64 @@
+"""What every command stands on: the stores of the settings, and errors as one line with an exit code."""
+
+import sys
+from collections.abc import Callable
+from functools import wraps
+from io import TextIOWrapper
+from typing import TYPE_CHECKING, ParamSpec, TypeVar
+
+import typer
+
+from mlops_dagster.cli.output import complain
+from mlops_dagster.errors import InvalidInputError, MlopsError
+
+if TYPE_CHECKING:
+    from pydantic import ValidationError
+
+    from mlops_dagster.settings import Settings
+    from mlops_dagster.wiring import House
+
+P = ParamSpec("P")
+R = TypeVar("R")
+
+
+def speaks(command: Callable[P, R]) -> Callable[P, R]:
+    """Print an error of ours as one line, with its code, instead of a traceback."""
+
+    @wraps(command)
+    def speaking(*args: P.args, **kwargs: P.kwargs) -> R:
+        for stream in (sys.stdout, sys.stderr):
+            if isinstance(stream, TextIOWrapper):
+                # A letter that the terminal's encoding lacks is no reason to fail.
+                stream.reconfigure(errors="backslashreplace")
+        try:
+            return command(*args, **kwargs)
+        except MlopsError as error:
+            complain(error)
+            raise typer.Exit(1) from error
+
+    return speaking
+
+
+def settings() -> "Settings":
+    """The settings of the environment; raises InvalidInputError."""
+    from pydantic import ValidationError
+
+    from mlops_dagster.settings import Settings
+
+    try:
+        return Settings()
+    except ValidationError as error:
+        raise InvalidInputError(f"MLOPS_* in the environment cannot be used: {fields_of(error)}") from error
+
+
+def house() -> "House":
+    """The stores, as the settings say; who writes is the OS user."""
+    from mlops_dagster.wiring import House
+
+    return House(settings())
+
+
+def fields_of(error: "ValidationError") -> str:
+    """The fields that are not as they should be, each with what is wrong, in one line."""
+    found = error.errors(include_url=False, include_context=False)
+    return "; ".join(": ".join(filter(None, (".".join(map(str, each["loc"])), each["msg"]))) for each in found)
