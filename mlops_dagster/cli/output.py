@@ -3,6 +3,7 @@
 import sys
 from collections.abc import Iterable, Sequence
 from datetime import datetime
+from pathlib import Path
 from typing import TypeAlias
 
 import typer
@@ -12,7 +13,7 @@ from rich.table import Column, Table
 from rich.text import Text
 
 from mlops_dagster.clock import in_utc
-from mlops_dagster.errors import MlopsError
+from mlops_dagster.errors import MlopsError, StorageError
 
 Cell: TypeAlias = str | Text
 
@@ -73,6 +74,14 @@ def print_json(document: object) -> None:
     from pydantic_core import to_json
 
     typer.echo(to_json(document, indent=2, inf_nan_mode="strings"))
+
+
+def write_text(file: Path, text: str) -> None:
+    """Into the file, which is replaced; raises StorageError."""
+    try:
+        file.write_text(text, encoding="utf-8")
+    except OSError as error:
+        raise StorageError(f"cannot write {str(file)!r} ({error.strerror}); name another file") from error
 
 
 def day(time: datetime) -> str:

@@ -20,6 +20,7 @@ from mlops_dagster.registry import (
     ModelRegistry,
     ModelVersion,
     Provenance,
+    Validation,
 )
 from mlops_dagster.schema import Feature, ModelSchema
 from mlops_dagster.settings import Settings
@@ -80,6 +81,7 @@ def make_card() -> Callable[..., ModelCard]:
             intended_use="Hält eine Zahlung an [zur Prüfung].",
             failure_modes=("new merchants",),
             fairness=FairnessAudit(attribute="country", groups={"FR": {"accuracy": 0.9}}, max_gap=0.02),
+            validation=Validation(suite="schema", expectations=3, rows=10, passed=True),
         )
 
     return make_card

@@ -8,12 +8,6 @@ from mlops_dagster.registry import Baseline, EvaluationSlice, ModelRegistry
 from mlops_dagster.statistics import CategoricalBins, Histogram
 
 
-class Measured(EvaluationSlice):
-    """As cards have them that know how sure they are."""
-
-    intervals: dict[str, tuple[float, float]]
-
-
 @pytest.fixture
 def pair(registry: ModelRegistry, add, make_card, make_baseline, schemas) -> ModelRegistry:
     add(
@@ -71,7 +65,7 @@ def test_what_cannot_be_compared_says_why(add) -> None:
 
 
 def test_intervals_of_the_card_are_kept(add, make_card) -> None:
-    part = Measured(name="overall", rows=9, metrics={"accuracy": 0.9}, intervals={"accuracy": (0.8, 0.95)})
+    part = EvaluationSlice(name="overall", rows=9, metrics={"accuracy": 0.9}, intervals={"accuracy": (0.8, 0.95)})
     first, second = add("1.0.0", make_card().model_copy(update={"evaluation": (part,)})), add("1.1.0")
     (accuracy,) = (each for each in compare(first, second).metrics if each.metric == "accuracy")
     assert (accuracy.first_interval, accuracy.second_interval) == ((0.8, 0.95), None)

@@ -18,7 +18,10 @@ def test_promote_says_who_was_champion(registry: ModelRegistry, add, mlops) -> N
         "epoch": 2,
         "forced_past": [],
     }
-    assert (registry.history("churn")[-1].actor, registry.history("churn")[-1].reason) == ("ada", "better")
+    assert (registry.history("churn")[-1].actor, registry.history("churn")[-1].reason) == (
+        "ada",
+        "released as 1.1.0: better",
+    )
 
 
 def test_a_closed_gate_refuses_unless_forced(fleet: ModelRegistry, mlops) -> None:
@@ -31,7 +34,7 @@ def test_a_closed_gate_refuses_unless_forced(fleet: ModelRegistry, mlops) -> Non
     forced = mlops("models", "promote", "churn", "2.0.0", "--force", "--reason", "the house burns")
     assert forced.exit_code == 0
     assert forced.stdout.startswith("churn: champion is 2.0.0, in place of 1.0.0; epoch ")
-    assert forced.stdout.endswith("forced past incomplete_card, quality_gate\n")
+    assert forced.stdout.endswith("forced past incomplete_card, validation_gate, quality_gate\n")
     (event,) = (event for event in fleet.history("churn") if event.kind == "forced")
     assert (event.actor, event.reason) == ("ada", "the house burns")
 

@@ -6,7 +6,11 @@ from mlops_dagster.registry import GatePolicy, ModelCard, ModelRegistry
 def test_show_tells_everything(fleet: ModelRegistry, mlops) -> None:
     shown = json.loads(mlops("models", "show", "churn", "2.0.0", "--json").stdout)
     assert shown.pop("digest") == fleet.get("churn", "2.0.0").digest
-    assert [gate["code"] for gate in shown.pop("gates")] == ["incomplete_card", "quality_gate"]
+    assert [gate["code"] for gate in shown.pop("gates")] == [
+        "incomplete_card",
+        "validation_gate",
+        "quality_gate",
+    ]
     assert shown == {
         "model": "churn",
         "version": "2.0.0",
@@ -80,10 +84,22 @@ def test_a_card_is_markdown_in_a_pipe_and_can_be_registered_again(fleet: ModelRe
 def test_check_names_the_closed_gates(fleet: ModelRegistry, mlops) -> None:
     closed = mlops("models", "check", "churn", "2.0.0")
     assert closed.exit_code == 1
-    assert [line.split()[0] for line in closed.stdout.splitlines()[2:]] == ["incomplete_card", "quality_gate"]
+    assert [line.split()[0] for line in closed.stdout.splitlines()[2:]] == [
+        "incomplete_card",
+        "validation_gate",
+        "quality_gate",
+    ]
     document = json.loads(mlops("models", "check", "churn", "2.0.0", "--json").stdout)
     assert set(document) == {"model", "version", "gates"}
     assert set(document["gates"][0]) == {"code", "message"}
     opened = mlops("models", "check", "churn", "v1.2.0")
     assert (opened.exit_code, opened.stdout) == (0, "churn 1.2.0 may enter production\n")
     assert mlops("models", "check", "churn", "1.2.0", "--json").exit_code == 0
+
+
+def test_a_card_as_a_page(fleet: ModelRegistry, mlops, tmp_path) -> None:
+    page = tmp_path / "card.html"
+    assert mlops("models", "card", "churn", "1.1.0", "--html", str(page)).exit_code == 0
+    assert "churn 1.1.0" in page.read_text()
+    refused = mlops("models", "card", "churn", "1.1.0", "--html", str(tmp_path / "no" / "card.html"))
+    assert (refused.exit_code, "storage" in refused.stderr) == (1, True)

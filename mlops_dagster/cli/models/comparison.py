@@ -97,8 +97,8 @@ def _metrics(first: ModelVersion, second: ModelVersion) -> Iterable[MetricPair]:
                     metric=metric,
                     first=old.metrics.get(metric),
                     second=new.metrics.get(metric),
-                    first_interval=_interval(old, metric),
-                    second_interval=_interval(new, metric),
+                    first_interval=old.intervals.get(metric),
+                    second_interval=new.intervals.get(metric),
                     first_rows=old.rows or None,
                     second_rows=new.rows or None,
                 )
@@ -110,11 +110,6 @@ def _slices(version: ModelVersion) -> Mapping[str, EvaluationSlice]:
     if OVERALL not in slices and version.metrics:
         slices[OVERALL] = EvaluationSlice(name=OVERALL, rows=0, metrics=dict(version.metrics))
     return slices
-
-
-def _interval(part: EvaluationSlice, metric: str) -> Interval | None:
-    intervals: Mapping[str, Interval] = getattr(part, "intervals", {})  # cards of before had none
-    return intervals.get(metric)
 
 
 def _by_difference(pair: MetricPair) -> tuple[bool, bool, float]:

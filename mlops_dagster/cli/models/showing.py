@@ -2,7 +2,8 @@
 
 import sys
 from collections.abc import Iterable, Mapping, Sequence
-from typing import TYPE_CHECKING
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated
 
 import typer
 from rich.text import Text
@@ -10,7 +11,7 @@ from rich.text import Text
 from mlops_dagster.cli.arguments import Json, Model, Version
 from mlops_dagster.cli.models.facts import serving, status, summary
 from mlops_dagster.cli.models.listing import event_document
-from mlops_dagster.cli.output import NONE, Cell, facts, minute, print_json, say, stdout, table
+from mlops_dagster.cli.output import NONE, Cell, facts, minute, print_json, say, stdout, table, write_text
 from mlops_dagster.cli.running import house
 from mlops_dagster.errors import NotFoundError
 
@@ -33,15 +34,28 @@ def show(model: Model, version: Version, json: Json = False) -> None:
         facts(_facts(found, deployment, failures, reviews))
 
 
-def card(model: Model, version: Version, json: Json = False) -> None:
+def card(
+    model: Model,
+    version: Version,
+    json: Json = False,
+    html: Annotated[Path | None, typer.Option(help="write it as a page with plots to this file")] = None,
+) -> None:
     """The model card: Markdown into a pipe, set on a terminal; as JSON it can be registered again."""
     found = house().registry.get(model, version)
     if found.card is None:
         raise NotFoundError(f"{found.model} {found.version} has no card; `attach_card` of the SDK gives it one")
-    if json:
+    if html is not None:
+        from mlops_dagster.registry import to_html
+
+        page = to_html(found.card, title=f"{found.model} {found.version}", baseline=found.baseline)
+        write_text(html, page)
+    elif json:
         print_json(found.card.model_dump(mode="json"))
-        return
-    text = f"# {found.model} {found.version}\n\n{found.card.to_markdown()}"
+    else:
+        _print_markdown(f"# {found.model} {found.version}\n\n{found.card.to_markdown()}")
+
+
+def _print_markdown(text: str) -> None:
     if sys.stdout.isatty():
         from rich.markdown import Markdown
 

@@ -5,12 +5,13 @@ After Mitchell et al., "Model Cards for Model Reporting", FAT* 2019, arXiv:1810.
 
 from mlops_dagster.registry.cards.card import ModelCard
 from mlops_dagster.registry.cards.data import Provenance, Validation
-from mlops_dagster.registry.cards.evaluation import EvaluationSlice, evaluate
+from mlops_dagster.registry.cards.evaluation import OVERALL, EvaluationSlice, evaluate
 from mlops_dagster.registry.cards.fairness import MIN_GROUP_ROWS, FairnessAudit, audit_fairness
 from mlops_dagster.registry.cards.html import to_html
 
 __all__ = [
     "MIN_GROUP_ROWS",
+    "OVERALL",
     "EvaluationSlice",
     "FairnessAudit",
     "ModelCard",
