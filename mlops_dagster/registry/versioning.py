@@ -6,7 +6,7 @@ from dataclasses import replace
 from pathlib import Path
 
 from mlops_dagster.errors import ArtifactChangedError, IncompleteCardError
-from mlops_dagster.registry import estimators
+from mlops_dagster.registry import estimators, signing
 from mlops_dagster.registry.baseline import Baseline
 from mlops_dagster.registry.cards import ModelCard
 from mlops_dagster.registry.entities import ModelVersion
@@ -39,6 +39,7 @@ class Versioning(Session):
         """Store a file, folder or estimator and give it a version: the next patch if none is named.
 
         The artifact is a local path, an s3:// URL, `runs:/` or `models:/` of MLflow, or a fitted estimator.
+        It is signed if the settings have a signing key.
         A version that is there with the same bytes is returned as it is; with others, VersionExistsError is raised.
         Raises InvalidNameError, InvalidVersionError, ArtifactNotFoundError, ArtifactChangedError, UnsafeArtifactError,
         InvalidInputError and StorageError; then there is no new version.
@@ -47,6 +48,8 @@ class Versioning(Session):
         named = None if version is None else str(parse_version(version))
         with open_source(artifact_uri, self._place.catalogue, self._s3) as path:
             digest = self._content.put(path)
+        key = self._settings.signing_key
+        signature = None if key is None else signing.sign(self._content, digest, model_name, key)
         with self._writing() as connection:
             # A cleaner of orphans may have found the bytes unnamed until now; it works in a write transaction as well.
             if not self._content.has(digest):
@@ -65,6 +68,7 @@ class Versioning(Session):
                 tags=dict(tags or {}),
                 lineage=dict(lineage or {}),
                 description=description,
+                signature=signature,
             )
             return self._ledger(connection, model_name).register(entry)
 
@@ -91,11 +95,16 @@ class Versioning(Session):
             return sql.model_names(connection)
 
     def fetch(self, version: ModelVersion, destination: str | Path) -> Path:
-        """A verified copy of the artifact, at `destination`; raises CorruptedArtifactError and leaves nothing there."""
+        """A verified copy of the artifact, at `destination`, signed by the trusted key if the settings have one.
+
+        Raises CorruptedArtifactError, SignatureError and InvalidInputError, and leaves nothing there.
+        """
+        if self._settings.trusted_key is not None:
+            signing.verify(self._content, version, self._settings.trusted_key)
         return self._content.fetch(version.digest, Path(destination))
 
     def load(self, version: ModelVersion) -> Estimator:
-        """The estimator, from verified bytes; raises CorruptedArtifactError, UnsafeArtifactError, InvalidInputError."""
+        """The estimator, from verified bytes; raises UnsafeArtifactError, and what `fetch` raises."""
         with tempfile.TemporaryDirectory() as folder:
             return estimators.load(self.fetch(version, Path(folder, "model")))
 
