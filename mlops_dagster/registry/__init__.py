@@ -4,6 +4,7 @@ from mlops_dagster.registry.artifacts import ContentStore, LocalBlobs
 from mlops_dagster.registry.baseline import Baseline
 from mlops_dagster.registry.cards import EvaluationSlice, FairnessAudit, ModelCard, Provenance
 from mlops_dagster.registry.entities import Acknowledgement, AuditHead, Deployment, Event, EventKind, ModelVersion
+from mlops_dagster.registry.lineage import named_digests
 from mlops_dagster.registry.policy import GatePolicy, failed_gates
 from mlops_dagster.registry.registry import ModelRegistry
 from mlops_dagster.registry.stages import ALLOWED, Stage
@@ -27,4 +28,5 @@ __all__ = [
     "Provenance",
     "Stage",
     "failed_gates",
+    "named_digests",
 ]

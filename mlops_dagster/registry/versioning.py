@@ -5,12 +5,19 @@ from collections.abc import Mapping
 from dataclasses import replace
 from pathlib import Path
 
-from mlops_dagster.errors import ArtifactChangedError, IncompleteCardError
+from mlops_dagster.errors import ArtifactChangedError, ArtifactNotFoundError, IncompleteCardError
 from mlops_dagster.registry import estimators, signing
 from mlops_dagster.registry.baseline import Baseline
 from mlops_dagster.registry.cards import ModelCard
 from mlops_dagster.registry.entities import ModelVersion
 from mlops_dagster.registry.estimators import Estimator
+from mlops_dagster.registry.lineage import (
+    ENVIRONMENT,
+    code_lineage,
+    environment_digest,
+    environment_lock,
+    named_digests,
+)
 from mlops_dagster.registry.session import Session
 from mlops_dagster.registry.sources import open_source
 from mlops_dagster.registry.stages import Stage
@@ -51,9 +58,6 @@ class Versioning(Session):
         key = self._settings.signing_key
         signature = None if key is None else signing.sign(self._content, digest, model_name, key)
         with self._writing() as connection:
-            # A cleaner of orphans may have found the bytes unnamed until now; it works in a write transaction as well.
-            if not self._content.has(digest):
-                raise ArtifactChangedError(f"the bytes of {model_name} were removed as an orphan; register them again")
             name = named or next_patch(sql.version_names(connection, model_name))
             entry = ModelVersion(
                 model=model_name,
@@ -70,6 +74,9 @@ class Versioning(Session):
                 description=description,
                 signature=signature,
             )
+            # A cleaner of orphans may have found the bytes unnamed until now; it works in a write transaction as well.
+            if not all(self._content.has(named) for named in named_digests(entry)):
+                raise ArtifactChangedError(f"the bytes of {model_name} were removed as an orphan; register them again")
             return self._ledger(connection, model_name).register(entry)
 
     def attach_card(self, version: ModelVersion, card: ModelCard) -> ModelVersion:
@@ -107,6 +114,32 @@ class Versioning(Session):
         """The estimator, from verified bytes; raises UnsafeArtifactError, and what `fetch` raises."""
         with tempfile.TemporaryDirectory() as folder:
             return estimators.load(self.fetch(version, Path(folder, "model")))
+
+    def code_lineage(self, folder: str | Path = ".") -> dict[str, str]:
+        """What this process is: `commit` and `dirty` of the code in `folder`, `python`, and `environment`.
+
+        The last is the digest of the list of installed packages, which is stored for `environment` to read.
+        Made for `register(lineage=...)`, which does none of it by itself. What cannot be found out is left out.
+        Raises StorageError.
+        """
+        with tempfile.TemporaryDirectory() as workspace:
+            lock = Path(workspace, "environment.txt")
+            lock.write_text(environment_lock(), encoding="utf-8")
+            return {**code_lineage(Path(folder)), ENVIRONMENT: self._content.put(lock)}
+
+    def environment(self, version: ModelVersion) -> str:
+        """The packages that the version was made with, as sorted lines of `name==version`.
+
+        Raises ArtifactNotFoundError if its lineage names none, CorruptedArtifactError, StorageError.
+        """
+        digest = environment_digest(version)
+        if digest is None:
+            raise ArtifactNotFoundError(
+                f"{version.model} {version.version} was registered without `registry.code_lineage()` in its lineage, "
+                "so its environment is not known"
+            )
+        with tempfile.TemporaryDirectory() as workspace:
+            return self._content.fetch(digest, Path(workspace, "environment.txt")).read_text(encoding="utf-8")
 
     def list(self, model: str) -> "list[ModelVersion]":
         """Every version of the model in order of registration; raises ModelNotFoundError."""
