@@ -166,8 +166,8 @@ def _registered_version(spec: ModelSpec) -> dg.AssetsDefinition:
         group_name="training",
         kinds={"registry"},
         owners=list(spec.owners),
-        description="The candidate under its SHA-256 and the next version number, with the code, the environment and "
-        "the run it comes from. A champion exists already? Then it is a challenger: the rollout sensor takes it from here.",
+        description="The candidate under its SHA-256 and the next version number, and the code, environment and run "
+        "it comes from. A champion exists already? Then it is a challenger: the rollout sensor takes it from here.",
     )
     def registered_version(
         context: dg.AssetExecutionContext,

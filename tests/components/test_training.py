@@ -55,8 +55,10 @@ def train(home: Path, content: bytes) -> tuple[str, dict[str, dg.MetadataValue]]
     defs = training_defs(SPEC)
     (registered,) = [asset for asset in defs.assets or () if asset.key == SPEC.key("registered_version")]
     resources = {"platform": Platform(home=str(home)), "io_manager": dg.mem_io_manager}
-    result = dg.materialize([registered, *map(given, upstream)], resources=resources)
-    (found,) = result.asset_materializations_for_node("my_model__registered_version")
+    with dg.DagsterInstance.local_temp(str(home)) as instance:
+        result = dg.materialize([registered, *map(given, upstream)], instance=instance, resources=resources)
+        (found,) = result.asset_materializations_for_node("my_model__registered_version")
+        assert instance.has_run(found.metadata["run"].value)
     return result.run_id, dict(found.metadata)
 
 
