@@ -178,8 +178,8 @@ def _registered_version(spec: ModelSpec) -> dg.AssetsDefinition:
         group_name="training",
         kinds={"registry"},
         owners=list(spec.owners),
-        description="The candidate under its SHA-256 and the next version number. A champion exists already? "
-        "Then it is a challenger: the rollout sensor takes it from here.",
+        description="The candidate under its SHA-256 and the next version number, and the code, environment and run "
+        "it comes from. A champion exists already? Then it is a challenger: the rollout sensor takes it from here.",
     )
     def registered_version(
         context: dg.AssetExecutionContext,
@@ -193,17 +193,27 @@ def _registered_version(spec: ModelSpec) -> dg.AssetsDefinition:
             "trigger": training_set.trigger,
             "reason": training_set.reason,
         }
+        house = platform.house(spec, training_set.as_of)
+        champion = house.champion(spec.model)
+        parent = champion or next(reversed(house.versions(spec.model)), None)
+        lineage = {
+            **origin,
+            **house.registry.code_lineage(),
+            "dagster_run": context.run.run_id,
+            "data": candidate.provenance.digest,
+            **({} if parent is None else {"parent": parent.version}),
+        }
         with tempfile.TemporaryDirectory() as folder:
             artifact = Path(folder) / "model.skops"
             artifact.write_bytes(candidate.artifact)
-            version = platform.house(spec, training_set.as_of).registry.register(
+            version = house.registry.register(
                 spec.model,
                 artifact,
                 card=model_card,
                 baseline=candidate.baseline,
                 schema=candidate.schema,
                 metrics=candidate.metrics,
-                lineage={**origin, "dagster_run": context.run_id, "data": candidate.provenance.digest},
+                lineage=lineage,
                 description=f"Trained: {training_set.trigger}",
             )
         return dg.MaterializeResult(
@@ -211,6 +221,10 @@ def _registered_version(spec: ModelSpec) -> dg.AssetsDefinition:
                 "version": version.version,
                 "digest": version.digest,
                 "stage": version.stage.value,
+                "champion": "none yet" if champion is None else champion.version,
+                "run": dg.MetadataValue.dagster_run(context.run.run_id),
+                "lineage": dg.MetadataValue.json(dict(version.lineage)),
+                "signed": version.signature is not None,
                 **version.metrics,
                 **origin,
             }

@@ -4,7 +4,14 @@ from typing import Annotated
 
 from pydantic import BaseModel, ConfigDict, Field
 
-from mlops_dagster.errors import ApprovalError, IncompleteCardError, QualityGateError, RefusedError, ValidationGateError
+from mlops_dagster.errors import (
+    ApprovalError,
+    IncompleteCardError,
+    QualityGateError,
+    RefusedError,
+    SignatureError,
+    ValidationGateError,
+)
 from mlops_dagster.registry.cards import ModelCard
 from mlops_dagster.registry.entities import Event, ModelVersion
 
@@ -17,19 +24,31 @@ class GatePolicy(BaseModel):
     min_micro_f1: Annotated[float, Field(ge=0, le=1)] = 0.91
     approvers: tuple[str, ...] = ()
     """Who may approve a version; one of them must, if there are any."""
+    signature: bool = False
+    """Signed by the trusted key of the settings; without such a key nothing passes."""
 
 
-def failed_gates(version: ModelVersion, policy: GatePolicy, review: Event | None) -> tuple[RefusedError, ...]:
-    """The promises that would be broken, the gravest first. `review` is the last event about approval or the card."""
+def failed_gates(
+    version: ModelVersion, policy: GatePolicy, review: Event | None, unsigned: SignatureError | None
+) -> tuple[RefusedError, ...]:
+    """The promises that would be broken, the gravest first.
+
+    `review` is the last event about approval or the card, `unsigned` why the signature does not hold, if it was asked.
+    """
     name = f"{version.model} {version.version} may not enter production"
     card = version.card or ModelCard()
     found = (
+        _signature_gate(name, policy, unsigned),
         _card_gate(name, card),
         _validation_gate(name, card),
         _quality_gate(name, card, policy),
         _approval_gate(name, policy, review),
     )
     return tuple(error for error in found if error is not None)
+
+
+def _signature_gate(name: str, policy: GatePolicy, unsigned: SignatureError | None) -> RefusedError | None:
+    return SignatureError(f"{name}: {unsigned.message}") if policy.signature and unsigned else None
 
 
 def _card_gate(name: str, card: ModelCard) -> RefusedError | None:

@@ -4,7 +4,8 @@ from typing import Literal
 
 from sqlalchemy import Connection
 
-from mlops_dagster.errors import ApprovalError, RefusedError
+from mlops_dagster.errors import ApprovalError, RefusedError, SignatureError
+from mlops_dagster.registry import signing
 from mlops_dagster.registry.entities import Event, ModelVersion
 from mlops_dagster.registry.ledger import Ledger
 from mlops_dagster.registry.policy import GatePolicy, failed_gates
@@ -78,7 +79,14 @@ class Promotion(Session):
     def _failed(self, connection: Connection, version: ModelVersion) -> tuple[RefusedError, ...]:
         policy = _gates(connection, version.model)
         review = sql.last_review(connection, version.model, version.version) if policy.approvers else None
-        return failed_gates(version, policy, review)
+        return failed_gates(version, policy, review, self._unsigned(version) if policy.signature else None)
+
+    def _unsigned(self, version: ModelVersion) -> SignatureError | None:
+        try:
+            signing.verify(self._content, version, self._settings.trusted_key)
+        except SignatureError as error:
+            return error
+        return None
 
 
 def _gates(connection: Connection, model: str) -> GatePolicy:

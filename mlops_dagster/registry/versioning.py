@@ -5,12 +5,19 @@ from collections.abc import Mapping
 from dataclasses import replace
 from pathlib import Path
 
-from mlops_dagster.errors import ArtifactChangedError, IncompleteCardError
-from mlops_dagster.registry import estimators
+from mlops_dagster.errors import ArtifactChangedError, ArtifactNotFoundError, IncompleteCardError
+from mlops_dagster.registry import estimators, signing
 from mlops_dagster.registry.baseline import Baseline
 from mlops_dagster.registry.cards import ModelCard
 from mlops_dagster.registry.entities import ModelVersion
 from mlops_dagster.registry.estimators import Estimator
+from mlops_dagster.registry.lineage import (
+    ENVIRONMENT,
+    code_lineage,
+    environment_digest,
+    environment_lock,
+    named_digests,
+)
 from mlops_dagster.registry.session import Session
 from mlops_dagster.registry.sources import open_source
 from mlops_dagster.registry.stages import Stage
@@ -39,6 +46,7 @@ class Versioning(Session):
         """Store a file, folder or estimator and give it a version: the next patch if none is named.
 
         The artifact is a local path, an s3:// URL, `runs:/` or `models:/` of MLflow, or a fitted estimator.
+        It is signed if the settings have a signing key.
         A version that is there with the same bytes is returned as it is; with others, VersionExistsError is raised.
         Raises InvalidNameError, InvalidVersionError, ArtifactNotFoundError, ArtifactChangedError, UnsafeArtifactError,
         InvalidInputError and StorageError; then there is no new version.
@@ -47,10 +55,9 @@ class Versioning(Session):
         named = None if version is None else str(parse_version(version))
         with open_source(artifact_uri, self._place.catalogue, self._s3) as path:
             digest = self._content.put(path)
+        key = self._settings.signing_key
+        signature = None if key is None else signing.sign(self._content, digest, model_name, key)
         with self._writing() as connection:
-            # A cleaner of orphans may have found the bytes unnamed until now; it works in a write transaction as well.
-            if not self._content.has(digest):
-                raise ArtifactChangedError(f"the bytes of {model_name} were removed as an orphan; register them again")
             name = named or next_patch(sql.version_names(connection, model_name))
             entry = ModelVersion(
                 model=model_name,
@@ -65,7 +72,11 @@ class Versioning(Session):
                 tags=dict(tags or {}),
                 lineage=dict(lineage or {}),
                 description=description,
+                signature=signature,
             )
+            # A cleaner of orphans may have found the bytes unnamed until now; it works in a write transaction as well.
+            if not all(self._content.has(named) for named in named_digests(entry)):
+                raise ArtifactChangedError(f"the bytes of {model_name} were removed as an orphan; register them again")
             return self._ledger(connection, model_name).register(entry)
 
     def attach_card(self, version: ModelVersion, card: ModelCard) -> ModelVersion:
@@ -91,13 +102,44 @@ class Versioning(Session):
             return sql.model_names(connection)
 
     def fetch(self, version: ModelVersion, destination: str | Path) -> Path:
-        """A verified copy of the artifact, at `destination`; raises CorruptedArtifactError and leaves nothing there."""
+        """A verified copy of the artifact, at `destination`, signed by the trusted key if the settings have one.
+
+        Raises CorruptedArtifactError, SignatureError and InvalidInputError, and leaves nothing there.
+        """
+        if self._settings.trusted_key is not None:
+            signing.verify(self._content, version, self._settings.trusted_key)
         return self._content.fetch(version.digest, Path(destination))
 
     def load(self, version: ModelVersion) -> Estimator:
-        """The estimator, from verified bytes; raises CorruptedArtifactError, UnsafeArtifactError, InvalidInputError."""
+        """The estimator, from verified bytes; raises UnsafeArtifactError, and what `fetch` raises."""
         with tempfile.TemporaryDirectory() as folder:
             return estimators.load(self.fetch(version, Path(folder, "model")))
+
+    def code_lineage(self, folder: str | Path = ".") -> dict[str, str]:
+        """What this process is: `commit` and `dirty` of the code in `folder`, `python`, and `environment`.
+
+        The last is the digest of the list of installed packages, which is stored for `environment` to read.
+        Made for `register(lineage=...)`, which does none of it by itself. What cannot be found out is left out.
+        Raises StorageError.
+        """
+        with tempfile.TemporaryDirectory() as workspace:
+            lock = Path(workspace, "environment.txt")
+            lock.write_text(environment_lock(), encoding="utf-8")
+            return {**code_lineage(Path(folder)), ENVIRONMENT: self._content.put(lock)}
+
+    def environment(self, version: ModelVersion) -> str:
+        """The packages that the version was made with, as sorted lines of `name==version`.
+
+        Raises ArtifactNotFoundError if its lineage names none, CorruptedArtifactError, StorageError.
+        """
+        digest = environment_digest(version)
+        if digest is None:
+            raise ArtifactNotFoundError(
+                f"{version.model} {version.version} was registered without `registry.code_lineage()` in its lineage, "
+                "so its environment is not known"
+            )
+        with tempfile.TemporaryDirectory() as workspace:
+            return self._content.fetch(digest, Path(workspace, "environment.txt")).read_text(encoding="utf-8")
 
     def list(self, model: str) -> "list[ModelVersion]":
         """Every version of the model in order of registration; raises ModelNotFoundError."""

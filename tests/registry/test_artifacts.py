@@ -8,6 +8,7 @@ import zipfile
 import zlib
 from pathlib import Path
 
+import numpy as np
 import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
@@ -126,6 +127,7 @@ PICKLE = pickle.dumps({"weights": list(range(100))})
     [
         *((f"model{protocol}.bin", pickle.dumps([1.0], protocol)) for protocol in range(2, 6)),
         ("model.pkl", pickle.dumps([1.0], 0)),
+        *((f"old{protocol}.bin", pickle.dumps([os.getcwd, 1.0], protocol)) for protocol in (0, 1)),
         ("MODEL.PKL.gz", b"anything"),
         ("model.joblib", b"anything"),
         ("renamed.onnx", PICKLE),
@@ -154,6 +156,36 @@ def test_archives_of_pickles_are_refused(store: ContentStore, tmp_path: Path) ->
         archive.writestr("archive/data.pkl", b"")
     with pytest.raises(UnsafeArtifactError, match=r"archive/data\.pkl"):
         store.put(tmp_path / "torch.bin")
+
+
+def test_arrays_of_objects_are_refused_and_arrays_of_numbers_are_not(store: ContentStore, tmp_path: Path) -> None:
+    numbers, objects = np.zeros(3), np.array([{}], dtype=object)
+    np.save(tmp_path / "numbers.npy", numbers)
+    np.savez(tmp_path / "numbers.npz", numbers)
+    for name in ("numbers.npy", "numbers.npz"):
+        store.put(tmp_path / name)
+    for name, save in (("objects.npy", np.save), ("objects.npz", np.savez), ("packed.npz", np.savez_compressed)):
+        save(tmp_path / name, objects)
+        with pytest.raises(UnsafeArtifactError, match="pickle"):
+            store.put(tmp_path / name)
+    record = np.zeros(1, dtype=[("a", "f8"), ("b", "O")])
+    np.save(tmp_path / "record.npy", record)
+    with pytest.raises(UnsafeArtifactError, match="array of objects"):
+        store.put(tmp_path / "record.npy")
+
+
+def test_a_refusal_tells_the_way_out(store: ContentStore, tmp_path: Path) -> None:
+    (tmp_path / "model.pkl").write_bytes(PICKLE)
+    with pytest.raises(UnsafeArtifactError) as refused:
+        store.put(tmp_path / "model.pkl")
+    for advice in ("skops.io.dump", "skl2onnx", "MLOPS_ALLOW_UNSAFE_ARTIFACTS=true"):
+        assert advice in refused.value.message
+
+
+@pytest.mark.parametrize("text", ["", "N.", "carrier\nAA\nUA\n", "cats==1.0\nc==2\n", "(lp0\n", "{}"])
+def test_texts_are_no_pickles(store: ContentStore, tmp_path: Path, text: str) -> None:
+    (tmp_path / "notes.txt").write_text(text)
+    store.put(tmp_path / "notes.txt")
 
 
 def test_joblib_dumps_are_refused(store: ContentStore, tmp_path: Path) -> None:

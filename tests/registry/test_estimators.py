@@ -87,9 +87,9 @@ def test_types_that_are_not_trusted_are_refused_when_saved_and_when_loaded(
 
 def test_other_files_are_no_estimators(registry: ModelRegistry, tmp_path: Path) -> None:
     (tmp_path / "model.onnx").write_text("weights")
-    with pytest.raises(InvalidInputError, match="no skops file"):
+    with pytest.raises(InvalidInputError, match="neither as skops nor as ONNX"):
         registry.load(registry.register("flights", tmp_path / "model.onnx"))
     (tmp_path / "folder").mkdir()
     (tmp_path / "folder" / "a.txt").write_text("a")
-    with pytest.raises(InvalidInputError, match=r"one \*.skops file to be loaded, and has 0"):
+    with pytest.raises(InvalidInputError, match=r"one \*.skops or \*.onnx file to be loaded, and has 0"):
         registry.load(registry.register("flights", tmp_path / "folder"))

@@ -1,6 +1,7 @@
 """A real data plane over HTTP. Each test has a model of its own; one server serves them all."""
 
 import time
+from collections.abc import Mapping
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import replace
 from datetime import timedelta
@@ -9,11 +10,27 @@ from typing import Any
 
 import pyarrow as pa
 import pytest
+from skl2onnx import convert_sklearn
+from skl2onnx.common.data_types import FloatTensorType, StringTensorType
+from sklearn.pipeline import Pipeline
 
 from mlops_dagster.clock import SystemClock
 from mlops_dagster.registry import Stage
 from mlops_dagster.rollout import Phase, RolloutPolicy
-from tests.serving.conftest import NOW, SCHEMA, WIDER, Models, Server, acknowledged, eventually, make_frame, request
+from tests.serving.conftest import (
+    CARD,
+    CARRIERS,
+    NOW,
+    SCHEMA,
+    WIDER,
+    Models,
+    Server,
+    acknowledged,
+    eventually,
+    make_baseline,
+    make_frame,
+    request,
+)
 
 INPUTS: list[Any] = request()["inputs"]  # type: ignore[assignment]  # the value is a list
 MINUTE = timedelta(minutes=1)
@@ -58,6 +75,34 @@ def test_infer_answers_as_the_estimator_does_and_logs_what_it_was_given(server: 
     assert [row["feature_carrier"] for row in by_row] == rows["carrier"].tolist()
     assert [row["score"] for row in by_row] == outputs(answer)["score"]
     assert {(row["status"], row["version"]) for row in by_row} == {("ok", "1.0.0")}
+
+
+def test_an_onnx_version_answers_as_its_skops_twin(
+    server: Server, models: Models, estimators: Mapping[tuple[str, float], Pipeline], tmp_path: Path
+) -> None:
+    twin = estimators[SCHEMA.digest, 15.0]
+    inputs = [("carrier", StringTensorType([None, 1]))]
+    inputs += [(name, FloatTensorType([None, 1])) for name in ("delay", "distance")]
+    (tmp_path / "model").write_bytes(convert_sklearn(twin, initial_types=inputs).SerializeToString())
+    models.champion("twins", "1.0.0")
+    registry = models.house.registry
+    version = registry.register(
+        "twins", tmp_path / "model", "1.0.1", schema=SCHEMA, card=CARD, baseline=make_baseline(SCHEMA)
+    )
+    asked = [request(delay=float(delay), carrier=carrier) for delay in range(-20, 60, 7) for carrier in CARRIERS]
+
+    def answers() -> list[dict[str, list[Any]]]:
+        server.wait_in_force(models.house, "twins")
+        return [outputs(server.post("/v2/models/twins/infer", one).json()) for one in asked]
+
+    of_skops = answers()
+    registry.transition(version, Stage.PRODUCTION)
+    of_onnx = answers()
+    assert server.infer("twins").json()["model_version"] == "1.0.1"
+    assert [one["label"] for one in of_onnx] == [one["label"] for one in of_skops]
+    assert {label for one in of_onnx for label in one["label"]} == {"on_time", "late"}
+    scores = [[score for one in of for score in one["score"]] for of in (of_onnx, of_skops)]
+    assert scores[0] == pytest.approx(scores[1], abs=1e-5)
 
 
 def test_metadata_health_and_metrics(server: Server, models: Models) -> None:

@@ -1,20 +1,26 @@
-"""Telling files that run code when they are loaded: pickle, joblib, and archives of them."""
+"""Telling files that run code when they are loaded: pickle, joblib, arrays of objects, and archives of them."""
 
 import bz2
 import gzip
 import lzma
+import mmap
+import pickletools
 import zipfile
 import zlib
 from pathlib import Path, PurePath
 from types import ModuleType
+from typing import IO
 
 from mlops_dagster.errors import UnsafeArtifactError
 
 _SUFFIXES = frozenset({".pkl", ".pickle", ".joblib", ".dill", ".cloudpickle", ".pt", ".pth"})
 
-# Every pickle since protocol 2 (2003) starts with the opcode PROTO; the older protocols are known by suffix only.
+# Every pickle since protocol 2 (2003) starts with the opcode PROTO; the older ones must be read to their end.
 _PROTO = 0x80
 _PROTOCOLS = range(2, 6)
+_CALLABLES = frozenset({"GLOBAL", "INST"})
+
+_ARRAY = b"\x93NUMPY"
 
 
 def refuse_unsafe(path: Path, name: str) -> None:
@@ -22,8 +28,9 @@ def refuse_unsafe(path: Path, name: str) -> None:
     reason = _reason(path, name)
     if reason:
         raise UnsafeArtifactError(
-            f"{name} {reason}: loading it would run whatever code it holds; save the model with skops "
-            "(register accepts the estimator itself), or set MLOPS_ALLOW_UNSAFE_ARTIFACTS=true if you trust it"
+            f"{name} {reason}: loading it would run whatever code it holds. Convert it: load it once where you trust "
+            'it, and register the estimator itself, or what `skops.io.dump(model, "model.skops")` or skl2onnx '
+            "writes of it. Or set MLOPS_ALLOW_UNSAFE_ARTIFACTS=true if you trust whoever can write such files"
         )
 
 
@@ -32,7 +39,12 @@ def _reason(path: Path, name: str) -> str | None:
         return "is a pickle by its name"
     if _begins_like_pickle(path):
         return "has the content of a pickle"
-    inside = next(filter(_named_unsafe, _names_inside(path)), None)
+    if _is_old_pickle(path):
+        return "has the content of a pickle of protocol 0 or 1"
+    with path.open("rb") as file:
+        if _holds_objects(file):
+            return "is an array of objects, which is a pickle"
+    inside = _unsafe_member(path)
     return f"has the pickle {inside} in it" if inside else None
 
 
@@ -40,12 +52,35 @@ def _named_unsafe(name: str) -> bool:
     return any(suffix.lower() in _SUFFIXES for suffix in PurePath(name).suffixes)
 
 
-def _names_inside(path: Path) -> list[str]:
+def _unsafe_member(path: Path) -> str | None:
     try:
         with zipfile.ZipFile(path) as archive:
-            return archive.namelist()
+            return next((name for name in archive.namelist() if _is_unsafe_member(archive, name)), None)
     except zipfile.BadZipFile:
-        return []
+        return None
+
+
+def _is_unsafe_member(archive: zipfile.ZipFile, name: str) -> bool:
+    if not name.endswith(".npy"):
+        return _named_unsafe(name)
+    with archive.open(name) as file:
+        return _holds_objects(file)
+
+
+def _holds_objects(file: IO[bytes]) -> bool:
+    """The first line of a .npy file, after magic, version and length, says what it holds: numpy.lib.format."""
+    head = file.read(65536)
+    return head.startswith(_ARRAY) and b"'|O'" in head[12:].partition(b"\n")[0]
+
+
+def _is_old_pickle(path: Path) -> bool:
+    """Short texts may begin like one, so it must be one to its end, and name something to call."""
+    try:
+        with path.open("rb") as file, mmap.mmap(file.fileno(), 0, access=mmap.ACCESS_READ) as content:
+            opcodes = {opcode.name for opcode, _, _ in pickletools.genops(content)}  # type: ignore[arg-type]  # reads like a file
+    except ValueError:  # empty, or no pickle, which most files show in their first byte
+        return False
+    return not opcodes.isdisjoint(_CALLABLES)
 
 
 def _begins_like_pickle(path: Path) -> bool:

@@ -1,5 +1,6 @@
 """Reads and writes of rows, each inside a transaction of the caller."""
 
+import json
 from collections.abc import Iterator, Mapping, Sequence
 from datetime import datetime
 from typing import Any
@@ -10,6 +11,7 @@ from mlops_dagster.clock import parse_time
 from mlops_dagster.errors import ModelNotFoundError, VersionNotFoundError
 from mlops_dagster.registry.chain import GENESIS, chained_hash
 from mlops_dagster.registry.entities import Acknowledgement, Deployment, Event, EventKind, ModelVersion
+from mlops_dagster.registry.lineage import digests_of
 from mlops_dagster.registry.stages import Stage
 from mlops_dagster.registry.stores.rows import (
     Record,
@@ -65,8 +67,9 @@ def _version_not_found(connection: Connection, model: str, version: str) -> Vers
 
 
 def named_digests(connection: Connection) -> set[str]:
-    """Every digest that some version names."""
-    return set(connection.scalars(select(versions.c.digest).distinct()))
+    """Every digest that some version needs, whatever its stage."""
+    rows = connection.execute(select(versions.c.digest, versions.c.lineage).distinct())
+    return {digest for row in rows for digest in digests_of(row.digest, json.loads(row.lineage))}
 
 
 def insert_version(connection: Connection, entry: ModelVersion) -> None:

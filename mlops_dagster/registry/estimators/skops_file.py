@@ -2,14 +2,10 @@
 
 from collections.abc import Sequence
 from pathlib import Path
-from typing import TYPE_CHECKING, Protocol, cast
+from typing import cast
 
 from mlops_dagster.errors import InvalidInputError, UnsafeArtifactError
-
-if TYPE_CHECKING:
-    import numpy as np
-    import numpy.typing as npt
-    import pandas as pd
+from mlops_dagster.registry.estimators.estimator import Estimator
 
 # What fitted pipelines of OrdinalEncoder, OneHotEncoder, ColumnTransformer, StandardScaler, LogisticRegression and
 # HistGradientBoostingClassifier hold beyond what skops itself trusts. Each only keeps data, or names
@@ -22,16 +18,6 @@ TRUSTED = (
     "builtins.object",  # dtype_include=object
     "numpy.dtype",  # dtype of an encoder
 )
-
-
-class Estimator(Protocol):
-    """A fitted classifier of scikit-learn's kind."""
-
-    @property
-    def classes_(self) -> "npt.NDArray[np.str_]": ...
-
-    def predict_proba(self, X: "pd.DataFrame") -> "npt.NDArray[np.float64]":  # noqa: N803  # scikit-learn's name
-        ...
 
 
 def save(estimator: object, path: Path) -> Path:
@@ -50,25 +36,15 @@ def save(estimator: object, path: Path) -> Path:
     return path
 
 
-def load(path: Path) -> Estimator:
-    """The estimator in a skops file, or in the one `*.skops` of a folder.
+def load_skops(file: Path) -> Estimator:
+    """The estimator in a skops file.
 
     Raises UnsafeArtifactError if it holds types that are not trusted, InvalidInputError if it is no skops file.
     """
     import skops.io
 
-    file = _skops_file(path)
     _check_types(file)
     return cast("Estimator", skops.io.load(file, trusted=TRUSTED))
-
-
-def _skops_file(path: Path) -> Path:
-    if not path.is_dir():
-        return path
-    files = sorted(path.glob("*.skops"))
-    if len(files) != 1:
-        raise InvalidInputError(f"the artifact must have one *.skops file to be loaded, and has {len(files)}")
-    return files[0]
 
 
 def _check_types(file: Path) -> None:

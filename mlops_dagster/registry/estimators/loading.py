@@ -1,0 +1,30 @@
+"""From an artifact to an estimator: which kind of file it is, its content says."""
+
+import zipfile
+from pathlib import Path
+
+from mlops_dagster.errors import InvalidInputError
+from mlops_dagster.registry.estimators.estimator import Estimator
+from mlops_dagster.registry.estimators.onnx_file import load_onnx
+from mlops_dagster.registry.estimators.skops_file import load_skops
+
+_SUFFIXES = frozenset({".skops", ".onnx"})
+
+
+def load(path: Path) -> Estimator:
+    """The estimator in a skops or ONNX file, or in the one `*.skops` or `*.onnx` of a folder.
+
+    Raises UnsafeArtifactError if it holds types that are not trusted, InvalidInputError if it is no such file.
+    """
+    file = _model_file(path)
+    # A file that is stored alone has lost its name. Files of skops are zip archives, and of ONNX never.
+    return load_skops(file) if zipfile.is_zipfile(file) else load_onnx(file)
+
+
+def _model_file(path: Path) -> Path:
+    if not path.is_dir():
+        return path
+    files = [file for file in path.iterdir() if file.suffix in _SUFFIXES]
+    if len(files) != 1:
+        raise InvalidInputError(f"the artifact must have one *.skops or *.onnx file to be loaded, and has {len(files)}")
+    return files[0]

@@ -1,0 +1,160 @@
+"""Classifiers in ONNX files, run by onnxruntime: whatever trained them, they answer as scikit-learn's do."""
+
+from pathlib import Path
+from typing import TYPE_CHECKING, Protocol, cast
+
+from mlops_dagster.errors import InvalidInputError, ModelFailedError
+from mlops_dagster.registry.estimators.onnx_classes import class_labels
+
+if TYPE_CHECKING:
+    import numpy as np
+    import numpy.typing as npt
+    import pandas as pd
+    from onnx import ModelProto
+    from onnxruntime import InferenceSession  # type: ignore[import-untyped]  # it ships no types
+
+_NUMBERS = {
+    "tensor(float)": "float32",
+    "tensor(double)": "float64",
+    "tensor(int32)": "int32",
+    "tensor(int64)": "int64",
+    "tensor(bool)": "bool",
+}
+_ZIPMAP = "seq(map("
+
+
+class Port(Protocol):
+    """An input or output, as onnxruntime describes it."""
+
+    name: str
+    type: str
+    shape: list[int | str | None]
+
+
+class OnnxClassifier:
+    """An `Estimator` that computes on one thread of the CPU.
+
+    The model has either one input per feature, named as its column and one wide, as skl2onnx makes them from a
+    DataFrame, or one input of another name for all columns in their order. It gives its probabilities as a matrix
+    or as a ZipMap.
+    """
+
+    def __init__(self, session: "InferenceSession", model: "ModelProto") -> None:
+        import numpy as np
+
+        self._session = session
+        self._inputs: list[Port] = session.get_inputs()
+        self._probabilities = _probabilities_of(session.get_outputs())
+        self.classes_: npt.NDArray[np.str_ | np.int64] = np.array(class_labels(model, self._probabilities.name))
+        width = 0 if self._is_zipmap else self._probabilities.shape[1]
+        if isinstance(width, int) and width not in (0, len(self.classes_)):
+            raise InvalidInputError(
+                f"the ONNX model names {len(self.classes_)} classes and has {width} probabilities for them; "
+                "export it again, with the classes in the order of the probabilities"
+            )
+
+    def predict_proba(self, X: "pd.DataFrame") -> "npt.NDArray[np.float64]":  # noqa: N803  # scikit-learn's name
+        """One row of probabilities per row, in the order of `classes_`.
+
+        Raises InvalidInputError for columns that the model cannot take, ModelFailedError if it fails on them.
+        """
+        import numpy as np
+
+        feeds = self._feeds(X)
+        try:
+            (found,) = self._session.run([self._probabilities.name], feeds)
+        except Exception as error:  # onnxruntime's errors have no other base
+            raise ModelFailedError(f"the ONNX model failed: {error}") from error
+        if self._is_zipmap:
+            found = [[row[label] for label in self.classes_.tolist()] for row in found]
+        return np.asarray(found, dtype=np.float64)
+
+    @property
+    def _is_zipmap(self) -> bool:
+        return self._probabilities.type.startswith(_ZIPMAP)
+
+    def _feeds(self, frame: "pd.DataFrame") -> "dict[str, npt.NDArray[np.generic]]":
+        if len(self._inputs) == 1 and self._inputs[0].name not in frame.columns:
+            return {self._inputs[0].name: _tensor(self._inputs[0], frame)}
+        absent = [one.name for one in self._inputs if one.name not in frame.columns]
+        if absent:
+            raise InvalidInputError(f"the ONNX model asks for {', '.join(absent)}, which is no column of the rows")
+        return {one.name: _tensor(one, frame[[one.name]]) for one in self._inputs}
+
+
+def load_onnx(file: Path) -> OnnxClassifier:
+    """The classifier in an ONNX file; weights beside it are read if they are in its folder, and nowhere else.
+
+    Raises InvalidInputError if it is none, or does not say its classes.
+    """
+    import onnx
+    import onnxruntime
+
+    try:
+        model = onnx.load(file, format="protobuf", load_external_data=False)
+        # By its path, the check covers the places that weights outside of the file are said to be in.
+        onnx.checker.check_model(str(file))
+    except Exception as error:  # protobuf and onnx have no base in common
+        raise InvalidInputError(
+            f"{file.name} can be loaded neither as skops nor as ONNX ({error}); `fetch` gives its bytes, and a "
+            "model with its weights in files beside it is registered as the folder with all of them"
+        ) from error
+    options = onnxruntime.SessionOptions()
+    options.intra_op_num_threads = 1
+    options.inter_op_num_threads = 1
+    try:
+        session = onnxruntime.InferenceSession(str(file), options, providers=["CPUExecutionProvider"])
+    except Exception as error:  # as above
+        raise InvalidInputError(f"onnxruntime {onnxruntime.__version__} cannot run {file.name}: {error}") from error
+    return OnnxClassifier(session, model)
+
+
+def _probabilities_of(outputs: list[Port]) -> Port:
+    found = [
+        one
+        for one in outputs
+        if one.type.startswith(_ZIPMAP) or (one.type in ("tensor(float)", "tensor(double)") and len(one.shape) == 2)
+    ]
+    if len(found) != 1:
+        has = ", ".join(f"{one.name} {one.type}{one.shape}" for one in outputs)
+        raise InvalidInputError(
+            f"the ONNX model must have one output with probabilities [rows, classes], and has {has}"
+        )
+    return found[0]
+
+
+def _tensor(wanted: Port, frame: "pd.DataFrame") -> "npt.NDArray[np.generic]":
+    values = _texts(wanted, frame) if wanted.type == "tensor(string)" else _numbers(wanted, frame)
+    return values.ravel() if len(wanted.shape) == 1 else values
+
+
+def _texts(wanted: Port, frame: "pd.DataFrame") -> "npt.NDArray[np.generic]":
+    import numpy as np
+
+    values = frame.to_numpy(dtype=np.object_)
+    odd = [value for value in values.flat if not isinstance(value, str)]
+    if odd:
+        raise InvalidInputError(f"input {wanted.name} is text, and {odd[0]!r} is none; ONNX has no null for texts")
+    return cast("npt.NDArray[np.generic]", values)
+
+
+def _numbers(wanted: Port, frame: "pd.DataFrame") -> "npt.NDArray[np.generic]":
+    import numpy as np
+
+    if wanted.type not in _NUMBERS:
+        raise InvalidInputError(
+            f"input {wanted.name} of the ONNX model is {wanted.type}; only text and numbers are fed"
+        )
+    try:
+        values = frame.to_numpy(dtype=np.float64)
+    except (TypeError, ValueError) as error:
+        raise InvalidInputError(f"input {wanted.name} of the ONNX model is {wanted.type}: {error}") from error
+    if wanted.type in ("tensor(float)", "tensor(double)"):
+        return values.astype(_NUMBERS[wanted.type])
+    with np.errstate(invalid="ignore"):
+        whole = values.astype(_NUMBERS[wanted.type])
+    if not np.array_equal(whole, values):
+        raise InvalidInputError(
+            f"input {wanted.name} is {wanted.type}, and its values are not; null has no place in it"
+        )
+    return cast("npt.NDArray[np.generic]", whole)
