@@ -9,6 +9,7 @@ import typer
 
 from mlops_dagster.cli.audit import audit
 from mlops_dagster.cli.models import models
+from mlops_dagster.cli.output import hint, say
 from mlops_dagster.cli.predictions import predictions
 from mlops_dagster.cli.rollouts import rollouts
 from mlops_dagster.cli.running import settings, speaks
@@ -39,6 +40,22 @@ def dev() -> None:
     from mlops_dagster.dev import run_together
 
     sys.exit(run_together([["dagster", "dev", "-w", "workspace.yaml"], ["mlops", "serve"]]))
+
+
+@app.command()
+@speaks
+def backup(target: Annotated[Path, typer.Argument(help="a new folder; it is a home itself")]) -> None:
+    """Copy the home while it is in use. To restore, set MLOPS_HOME to the copy, or put it in the home's place."""
+    from mlops_dagster.backup import back_up
+
+    chosen = settings()
+    say(f"{back_up(chosen.home, target)} files in {target}")
+    for name, where, how in (
+        ("MLOPS_DATABASE_URL", chosen.database_url, "pg_dump; take that one first"),
+        ("MLOPS_STORAGE_URL", chosen.storage_url, "the bucket's own versions or replication"),
+    ):
+        if where is not None:
+            hint(f"not in it: what is at {name}; back that up with {how}")
 
 
 @app.command()
