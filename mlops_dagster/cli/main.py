@@ -7,6 +7,7 @@ from typing import Annotated
 
 import typer
 
+from mlops_dagster.cli.artifacts import artifacts
 from mlops_dagster.cli.audit import audit
 from mlops_dagster.cli.models import models
 from mlops_dagster.cli.output import hint, say
@@ -20,7 +21,14 @@ app = typer.Typer(
     help="The closed loop of production ML, on Dagster.",
     epilog="Exit codes: 0 done; 1 refused or failed, with a stable code on stderr; 2 the command line itself is wrong.",
 )
-for name, group in (("models", models), ("rollouts", rollouts), ("predictions", predictions), ("audit", audit)):
+_GROUPS = {
+    "models": models,
+    "rollouts": rollouts,
+    "predictions": predictions,
+    "artifacts": artifacts,
+    "audit": audit,
+}
+for name, group in _GROUPS.items():
     app.add_typer(group, name=name)
 
 
