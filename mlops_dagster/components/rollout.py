@@ -9,6 +9,7 @@ from mlops_dagster.components.spec import ModelSpec
 from mlops_dagster.errors import InvalidInputError
 from mlops_dagster.registry import Deployment, Stage
 from mlops_dagster.rollout import Decision, Outcome
+from mlops_dagster.rollout.approval import waits_for_approval
 from mlops_dagster.wiring import House
 
 EMERGENCY = {"dagster/priority": "100", "mlops/emergency": "true"}
@@ -80,7 +81,7 @@ def _rollback_job(spec: ModelSpec) -> dg.JobDefinition:
         description="Takes the traffic away; repeats until it is gone.",
     )
     def withdrawal(context: dg.OpExecutionContext, config: Rollback, platform: Platform) -> None:
-        house = platform.house(spec, config.time(platform))
+        house = platform.stores(config.time(platform))
         decision = _enact(house, spec, config.decision) if config.decision else None
         if decision is None:
             house.registry.rollback(spec.model, reason=config.reason, to=config.to or None, bad=config.bad or None)
@@ -146,10 +147,10 @@ def _first_promotion(spec: ModelSpec, house: House, promote: dg.JobDefinition) -
     versions = [version for version in house.versions(spec.model) if version.stage is Stage.REGISTERED]
     if not versions:
         return dg.SkipReason(f"no version of {spec.model} yet; the job {spec.prefix}_retrain makes one")
-    newest = max(versions, key=lambda version: version.created_at)
-    config = Promotion(
-        version=newest.version, reason="the first version: no champion yet", as_of=house.clock.now().isoformat()
-    )
+    newest, reason = max(versions, key=lambda version: version.created_at), "the first version: no champion yet"
+    if waits_for_approval(house.registry, newest, reason):
+        return dg.SkipReason(f"{newest.version} waits for approval: {', '.join(spec.gates.approvers)}")
+    config = Promotion(version=newest.version, reason=reason, as_of=house.clock.now().isoformat())
     return _request(promote, f"{spec.prefix}_promotion", config, f"first-{newest.version}-{newest.digest[:8]}")
 
 

@@ -7,13 +7,13 @@ from dataclasses import replace
 from mlops_dagster.clock import Clock
 from mlops_dagster.errors import (
     AlreadyRunningError,
-    ApprovalError,
     EpochConflictError,
     RefusedError,
     RolloutNotFoundError,
 )
 from mlops_dagster.predictions import Rollups
 from mlops_dagster.registry import Deployment, ModelRegistry, ModelVersion, Stage
+from mlops_dagster.rollout.approval import waits_for_approval
 from mlops_dagster.rollout.collect import collect
 from mlops_dagster.rollout.decide import decide
 from mlops_dagster.rollout.entities import Decision, Outcome, Phase, Rollout
@@ -133,20 +133,9 @@ class Controller:
         if rollout.phase.ended:
             return None
         decision = self._decide(rollout)
-        if decision.outcome is Outcome.PROMOTE:
-            decision = self._held_for_approval(decision, challenger)
+        if decision.outcome is Outcome.PROMOTE and waits_for_approval(self._registry, challenger, decision.reason):
+            decision = replace(decision, outcome=Outcome.HOLD, reason=f"{decision.reason}; waits for approval")
         return self._rollouts.record(decision)
-
-    def _held_for_approval(self, decision: Decision, challenger: ModelVersion) -> Decision:
-        """Proven, and a person has to say yes: asked once, it stays where it is until the answer."""
-        closed = self._registry.check(challenger)
-        review = self._registry.review(challenger)
-        rejected = review is not None and review.kind == "rejected"
-        if rejected or [type(gate) for gate in closed] != [ApprovalError]:
-            return decision
-        if review is None or review.kind != "approval_requested":
-            self._registry.request_approval(challenger, reason=decision.reason)
-        return replace(decision, outcome=Outcome.HOLD, reason=f"{decision.reason}; waits for approval")
 
     def _notice(self, seen: Rollout, deployment: Deployment, challenger: ModelVersion) -> Decision | None:
         """What others have done to the rollout; None once that has been recorded, and with it the rollout is over."""

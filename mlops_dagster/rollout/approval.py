@@ -1,0 +1,16 @@
+"""Waiting for the person whose yes a promotion needs."""
+
+from mlops_dagster.errors import ApprovalError
+from mlops_dagster.registry import ModelRegistry, ModelVersion
+
+
+def waits_for_approval(registry: ModelRegistry, version: ModelVersion, reason: str) -> bool:
+    """Approval is all that keeps the version out of production, and nobody has said no: then it is asked for once."""
+    review = registry.review(version)
+    if review is not None and review.kind == "rejected":
+        return False
+    if [type(gate) for gate in registry.check(version)] != [ApprovalError]:
+        return False
+    if review is None or review.kind != "approval_requested":
+        registry.request_approval(version, reason=reason)
+    return True
