@@ -12,7 +12,7 @@ from mlops_dagster.registry.cards import ModelCard
 from mlops_dagster.registry.entities import ModelVersion
 from mlops_dagster.registry.estimators import Estimator
 from mlops_dagster.registry.session import Session
-from mlops_dagster.registry.sources import open_source
+from mlops_dagster.registry.sources import open_source, pin
 from mlops_dagster.registry.stages import Stage
 from mlops_dagster.registry.stores import sql
 from mlops_dagster.registry.versions import check_name, next_patch, parse_version
@@ -41,11 +41,12 @@ class Versioning(Session):
         The artifact is a local path, an s3:// URL, `runs:/` or `models:/` of MLflow, or a fitted estimator.
         A version that is there with the same bytes is returned as it is; with others, VersionExistsError is raised.
         Raises InvalidNameError, InvalidVersionError, ArtifactNotFoundError, ArtifactChangedError, UnsafeArtifactError,
-        InvalidInputError and StorageError; then there is no new version.
+        InvalidInputError, StorageError and ServerError; then there is no new version.
         """
         check_name(model_name)
         named = None if version is None else str(parse_version(version))
-        with open_source(artifact_uri, self._place.catalogue, self._s3) as path:
+        artifact, origin = pin(artifact_uri, self._place.catalogue)
+        with open_source(artifact, self._place.catalogue, self._s3) as path:
             digest = self._content.put(path)
         with self._writing() as connection:
             # A cleaner of orphans may have found the bytes unnamed until now; it works in a write transaction as well.
@@ -63,7 +64,7 @@ class Versioning(Session):
                 baseline=baseline,
                 metrics=dict(metrics or {}),
                 tags=dict(tags or {}),
-                lineage=dict(lineage or {}),
+                lineage={**origin, **(lineage or {})},
                 description=description,
             )
             return self._ledger(connection, model_name).register(entry)

@@ -85,6 +85,14 @@ class MlflowServer:
         """The answer to a GET; None if there is no such thing."""
         return self._get(path, unless="RESOURCE_DOES_NOT_EXIST", **query)
 
+    def logged_models(self, experiment: str, run: str, name: str) -> list[Json]:
+        """The models that the run logged under this name, the latest first."""
+        if "'" in name:  # cannot be asked for
+            return []
+        body = {"experiment_ids": [experiment], "filter": f"name = '{name}' AND source_run_id = '{run}'"}
+        answer = self._send("POST", "logged-models/search", body) or {}
+        return list(answer.get("models", []))
+
     def _entries(self, entry: Entry) -> dict[int, dict[str, str]]:
         """Number and tags of all that the server has of this version: one, but for accidents."""
         same = " AND ".join(f"tags.`{key}` = '{entry.tags[key]}'" for key in (VERSION, DIGEST))
@@ -106,8 +114,8 @@ class MlflowServer:
     def _get(self, path: str, unless: str = "", **query: str) -> Json | None:
         return self._answer(self._client.build_request("GET", path, params=query, timeout=self._timeout()), unless)
 
-    def _send(self, method: str, path: str, body: Json, unless: str = "") -> None:
-        self._answer(self._client.build_request(method, path, json=body, timeout=self._timeout()), unless)
+    def _send(self, method: str, path: str, body: Json, unless: str = "") -> Json | None:
+        return self._answer(self._client.build_request(method, path, json=body, timeout=self._timeout()), unless)
 
     def _answer(self, request: httpx.Request, unless: str) -> Json | None:
         """What the server answers; None for the error code `unless`."""

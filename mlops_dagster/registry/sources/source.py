@@ -44,8 +44,8 @@ def open_source(
                 yield download(uri, catalogue, Path(folder))
             case _:
                 raise InvalidInputError(
-                    f"cannot read an artifact from {uri!r}; register a local path, a file:// URI, runs:/ or models:/ of "
-                    "MLflow, or an estimator object"
+                    f"cannot read an artifact from {uri!r}; register a local path, a file:// URI, runs:/ or models:/ "
+                    "of MLflow, or an estimator object"
                 )
 
 
