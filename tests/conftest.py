@@ -1,19 +1,14 @@
 """Real servers for the tests that need one: each is started once, on demand, and stopped at the end."""
 
 import itertools
-import os
-import signal
-import socket
-import subprocess
-import sys
 import tempfile
-import time
 from collections.abc import Iterator
 from pathlib import Path
 
-import httpx
 import pytest
 from sqlalchemy import create_engine, make_url, text
+
+from tests.mlflow_server import MlflowServer
 
 _numbers = itertools.count()
 
@@ -45,45 +40,6 @@ def postgresql(postgresql_server: str) -> Iterator[str]:
     server.dispose()
 
 
-class MlflowServer:
-    """A real `mlflow server`, which may be killed and started again on the same port and database."""
-
-    def __init__(self, folder: Path) -> None:
-        with socket.create_server(("127.0.0.1", 0)) as probe:
-            port = probe.getsockname()[1]
-        self.address = f"http://127.0.0.1:{port}"
-        self.uri = f"mlflow://127.0.0.1:{port}"
-        self._log = folder / "log"
-        self._command = [
-            *(str(Path(sys.executable).parent / "mlflow"), "server", "--host", "127.0.0.1", "--port", str(port)),
-            *("--backend-store-uri", f"sqlite:///{folder}/mlflow.db", "--artifacts-destination", f"{folder}/artifacts"),
-            *("--workers", "1"),
-        ]
-        self._process: subprocess.Popen[bytes] | None = None
-
-    def start(self) -> None:
-        with self._log.open("ab") as log:
-            self._process = subprocess.Popen(self._command, stdout=log, stderr=log, start_new_session=True)
-        deadline = time.monotonic() + 120
-        while not self._answers():
-            if self._process.poll() is not None or time.monotonic() > deadline:
-                raise AssertionError(f"no MLflow server: {self._log.read_text()}")
-            time.sleep(0.1)
-
-    def kill(self) -> None:
-        """The server and its workers, at once."""
-        if self._process is not None:
-            os.killpg(self._process.pid, signal.SIGKILL)
-            self._process.wait()
-            self._process = None
-
-    def _answers(self) -> bool:
-        try:
-            return httpx.get(f"{self.address}/health", timeout=5).is_success
-        except httpx.HTTPError:
-            return False
-
-
 @pytest.fixture(scope="session")
 def mlflow_server() -> Iterator[MlflowServer]:
     """Who kills it starts it again."""
@@ -92,6 +48,11 @@ def mlflow_server() -> Iterator[MlflowServer]:
         environment.setenv("MLFLOW_SERVER_ENABLE_JOB_EXECUTION", "false")  # not needed, and slow to start
         environment.setenv("MLFLOW_ENABLE_ARTIFACTS_PROGRESS_BAR", "false")
         server = MlflowServer(Path(folder))
-        server.start()
-        yield server
-        server.kill()
+        server.launch()
+        try:
+            import mlflow.sklearn  # noqa: F401  # takes as long as the start does
+
+            server.wait()
+            yield server
+        finally:
+            server.kill()

@@ -18,11 +18,12 @@ from sklearn.linear_model import LogisticRegression
 from mlops_dagster.clock import ReplayedClock
 from mlops_dagster.errors import (
     ArtifactNotFoundError,
+    IncompleteCardError,
     InvalidInputError,
     ServerError,
     UnsafeArtifactError,
 )
-from mlops_dagster.registry import ModelCard, ModelRegistry, ModelVersion, session
+from mlops_dagster.registry import ModelCard, ModelRegistry, ModelVersion, Stage, estimators, session
 from mlops_dagster.registry.catalogue import mlflow as rest
 from mlops_dagster.settings import Settings
 
@@ -169,7 +170,7 @@ def test_what_mlflow_does_not_take_is_cut_or_moved_and_says_so(
     )
     (entry,) = client.search_model_versions(f"name = '{model}'")
     assert entry.tags["mlops.stage"] == "Registered"
-    assert json.loads(entry.tags["mlops.more"]) == {**odd, "mlops.metrics.f1@k": 0.5}
+    assert json.loads(entry.tags["mlops.more"]) == {**odd, "mlops.metrics.f1@k": "0.5"}
     assert entry.tags["mlops.card"].startswith('{"provenance":')
     assert "SHA-256" in entry.tags["mlops.card"]
     lengths = [len(text) for text in (entry.tags["größe/cm"], entry.tags["mlops.card"], entry.description)]
@@ -268,7 +269,8 @@ def test_death_of_the_server_in_the_middle_loses_and_doubles_nothing(
         assert "the change is made and kept" in caplog.text
     finally:
         mlflow_server.kill()
-        mlflow_server.start()
+        mlflow_server.launch()
+        mlflow_server.wait()
     put(registry, "1.6.0")  # the next write brings all that was missed
     assert registry.sync_catalogue() == 0
     assert_in_step(client, registry, model)
@@ -332,9 +334,21 @@ print(registry.sync_catalogue())
 """
 
 
+@pytest.mark.parametrize("database", ["sqlite", "postgresql"])
 def test_processes_that_sync_at_once_show_everything_once(
-    silent: ModelRegistry, mlflow_server, client, model: str, put, start_process: Callable[..., "subprocess.Popen[str]"]
+    database: str,
+    request: pytest.FixtureRequest,
+    monkeypatch,
+    open_registry,
+    mlflow_server,
+    client,
+    model: str,
+    put,
+    start_process: Callable[..., "subprocess.Popen[str]"],
 ) -> None:
+    if database == "postgresql":
+        monkeypatch.setenv("MLOPS_DATABASE_URL", request.getfixturevalue("postgresql"))
+    silent = open_registry()
     for minor in range(10):
         silent.transition(put(silent, f"1.{minor}.0"), "Production")
     events = len(silent.history(model))
@@ -431,3 +445,50 @@ def test_what_cannot_be_registered_from_mlflow_says_why(
     with pytest.raises(ServerError, match="cannot be reached"):
         open_registry(gone).register("other", f"runs:/{logged.run}/plain")
     assert registry.models() == [model]
+
+
+def test_the_sdk_as_the_design_shows_it(
+    open_registry, mlflow_server, client, card: ModelCard, tmp_path: Path, estimator: LogisticRegression
+) -> None:
+    (tmp_path / "v2.4.1").mkdir()
+    estimators.save(estimator, tmp_path / "v2.4.1" / "model.skops")
+
+    registry = open_registry(uri=mlflow_server.uri)
+    version = registry.register(
+        model_name="classifier-prod",
+        artifact_uri=str(tmp_path / "v2.4.1"),
+        version="2.4.1",
+        tags={"env": "prod", "approved_by": "mlops-team"},
+        description="Hotfix: improved OOD robustness +0.6% acc",
+        metrics={"accuracy": 0.93},
+        lineage={"dagster_run": "1234"},
+    )
+    with pytest.raises(IncompleteCardError):
+        registry.transition(version, stage="Production")
+    registry.attach_card(version, card)
+    when = registry.transition(version, stage="Production").created_at
+    assert registry.get("classifier-prod", "2.4.1").stage is Stage.PRODUCTION
+    assert [entry.version for entry in registry.list("classifier-prod")] == ["2.4.1"]
+    assert registry.champion("classifier-prod") == registry.get("classifier-prod", "v2.4.1")
+    later = registry.register("classifier-prod", estimator, card=card)
+    registry.transition(later, stage="PROD")
+    assert registry.deployment("classifier-prod").champion == "2.4.2"
+    assert registry.rollback("classifier-prod", reason="too slow").champion == "2.4.1"
+    assert registry.as_of("classifier-prod", when).champion == "2.4.1"
+    assert registry.history("classifier-prod")[-1].reason == "too slow"
+    assert [file.name for file in registry.fetch(version, tmp_path / "copy").iterdir()] == ["model.skops"]
+
+    assert_in_step(client, registry, "classifier-prod")
+    champion = client.get_model_version_by_alias("classifier-prod", "champion")
+    assert champion.description == "Hotfix: improved OOD robustness +0.6% acc"
+    assert (
+        champion.tags.items()
+        >= {
+            "env": "prod",
+            "approved_by": "mlops-team",
+            "mlops.version": "2.4.1",
+            "mlops.digest": version.digest,
+            "mlops.metrics.accuracy": "0.93",
+        }.items()
+    )
+    assert champion.source.endswith(f"/sha256/{version.digest[7:9]}/{version.digest[9:11]}/{version.digest}")

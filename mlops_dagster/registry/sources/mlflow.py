@@ -95,11 +95,13 @@ def _run(server: MlflowServer, uri: str, run: str, path: str) -> Pinned:
 
 
 def _version(server: MlflowServer, uri: str, match: re.Match[str]) -> Pinned:
-    name, alias = match["name"], match["alias"] or match["latest"]
-    if alias:
-        answer = server.find("registered-models/alias", name=name, alias=alias)
+    name, number = match["name"], match["number"]
+    if match["alias"]:
+        number = _found(server.aliases(name), server, uri).get(match["alias"], 0)
+    if match["latest"]:  # MLflow keeps this alias itself, and lists it nowhere
+        answer = server.find("registered-models/alias", name=name, alias="latest")
     else:
-        answer = server.find("model-versions/get", name=name, version=match["number"])
+        answer = server.find("model-versions/get", name=name, version=str(number))
     version = _found(answer, server, uri)["model_version"]
     tags = {tag["key"]: tag.get("value") for tag in version.get("tags", [])}
     if DIGEST in tags:
