@@ -289,19 +289,20 @@ def test_a_server_that_hangs_delays_a_write_by_seconds_only(open_registry, model
 def test_a_version_shown_by_two_at_once_stays_once(
     silent: ModelRegistry, open_registry, mlflow_server, client, model: str, put, monkeypatch
 ) -> None:
-    silent.transition(put(silent, "1.0.0"), "Production")
+    put(silent, "1.0.0")
     first, second = (open_registry(mlflow_server.uri) for _ in range(2))
     create = rest.MlflowServer._create
 
     def create_after_somebody_else(*arguments: object) -> None:
         monkeypatch.setattr(rest.MlflowServer, "_create", create)
-        assert second.sync_catalogue() == 2
+        assert second.sync_catalogue() == 1
         create(*arguments)
 
     monkeypatch.setattr(rest.MlflowServer, "_create", create_after_somebody_else)
     assert first.sync_catalogue() == 0
     assert_in_step(client, first, model)
-    assert client.get_model_version_by_alias(model, "champion").version == "1"
+    (entry,) = client.search_model_versions(f"name = '{model}'")
+    assert int(entry.version) == 1
 
 
 def test_old_facts_never_stay_over_newer_ones(
@@ -315,8 +316,8 @@ def test_old_facts_never_stay_over_newer_ones(
 
     def show_late(*arguments: object) -> int:
         monkeypatch.setattr(rest.MlflowServer, "show", show)
-        second.transition(version, "Production")
-        assert shown(client, model).stages == {"1.0.0": "Production"}
+        second.transition(version, "Deprecated")
+        assert shown(client, model).stages == {"1.0.0": "Deprecated"}
         return show(*arguments)
 
     monkeypatch.setattr(rest.MlflowServer, "show", show_late)

@@ -9,6 +9,7 @@ from collections.abc import Mapping, Sequence
 from sqlalchemy import Engine
 
 from mlops_dagster.database import reading, writing
+from mlops_dagster.errors import ServerError
 from mlops_dagster.registry.catalogue.entry import entry_of
 from mlops_dagster.registry.catalogue.mlflow import MlflowServer, public_address
 from mlops_dagster.registry.stores import sql
@@ -27,19 +28,30 @@ def deliver(engine: Engine, address: str, storage: str, seconds: float | None = 
     """
     name = public_address(address)
     told = 0
+    begin = None  # where a batch that must be done again began
     with MlflowServer(address, seconds) as server:
         while True:
             with reading(engine) as connection:
                 cursor = sql.catalogue_cursor(connection, name)
-                events = sql.events_after(connection, cursor, _BATCH)
+                begin = cursor if begin is None else begin
+                events = sql.events_after(connection, begin, cursor - begin + _BATCH)
             if not events:
                 return told
-            for model, versions in _by_model(events).items():
-                _show(engine, server, storage, model, versions)
+            _show_all(engine, server, storage, events)
             with writing(engine) as connection:
                 if sql.catalogue_cursor(connection, name) == cursor:
                     sql.move_catalogue_cursor(connection, name, events[-1].id)
-                    told += len(events)
+                    told += events[-1].id - cursor
+                    begin = None
+
+
+def _show_all(engine: Engine, server: MlflowServer, storage: str, events: Sequence[sql.EventKey]) -> None:
+    for model, versions in _by_model(events).items():
+        try:
+            _show(engine, server, storage, model, versions)
+        except ServerError:
+            # MLflow refuses one of two that make the same alias or tag at once. Looking again finds it made.
+            _show(engine, server, storage, model, versions)
 
 
 def _by_model(events: Sequence[sql.EventKey]) -> Mapping[str, list[str]]:
