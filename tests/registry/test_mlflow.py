@@ -156,23 +156,24 @@ def test_what_mlflow_does_not_take_is_cut_or_moved_and_says_so(
         "k" * 251: "f",
         "newline\n": "g",
         "mlops.stage": "Production",
+        "mlops.metrics.accuracy": "1.0",
         "mlflow.prompt.is_prompt": "true",
     }
     failures = tuple(f"{number}: 雪" * 1000 for number in range(20))
-    registry_card = card.model_copy(update={"failure_modes": failures})
     put(
         registry,
         "1.0.0",
-        tags={**odd, "größe/cm": "x" * 200_000},
-        metrics={"f1@k": 0.5},
+        tags={**odd, "größe/cm": "x" * 200_000, "half": "a\ud800b", "nul": "a\0b", "number": 7},
+        metrics={"f1@k": 0.5, "accuracy": 0.93},
         description="ü" * 6000,
-        card=registry_card,
+        card=card.model_copy(update={"failure_modes": failures}),
     )
     (entry,) = client.search_model_versions(f"name = '{model}'")
-    assert entry.tags["mlops.stage"] == "Registered"
+    assert (entry.tags["mlops.stage"], entry.tags["mlops.metrics.accuracy"]) == ("Registered", "0.93")
     assert json.loads(entry.tags["mlops.more"]) == {**odd, "mlops.metrics.f1@k": "0.5"}
     assert entry.tags["mlops.card"].startswith('{"provenance":')
     assert "SHA-256" in entry.tags["mlops.card"]
+    assert [entry.tags[key] for key in ("half", "nul", "number")] == ["a?b", "a\ufffdb", "7"]
     lengths = [len(text) for text in (entry.tags["größe/cm"], entry.tags["mlops.card"], entry.description)]
     assert lengths == [16_000, 16_000, 5_000]
 
@@ -442,9 +443,10 @@ def test_what_cannot_be_registered_from_mlflow_says_why(
     with pytest.raises(InvalidInputError, match="no MLflow server to ask"):
         silent.register("other", f"runs:/{logged.run}/plain")
     with socket.create_server(("127.0.0.1", 0)) as probe:
-        gone = f"mlflow://127.0.0.1:{probe.getsockname()[1]}"
-    with pytest.raises(ServerError, match="cannot be reached"):
+        gone = f"mlflow://ada:secret@127.0.0.1:{probe.getsockname()[1]}"
+    with pytest.raises(ServerError, match="cannot be reached") as failure:
         open_registry(gone).register("other", f"runs:/{logged.run}/plain")
+    assert "secret" not in failure.value.message
     assert registry.models() == [model]
 
 

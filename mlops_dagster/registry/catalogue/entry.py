@@ -36,7 +36,7 @@ class Entry(NamedTuple):
 
 def entry_of(version: ModelVersion, storage: str) -> Entry:
     """The entry of a version whose bytes are kept in `storage`."""
-    run = version.lineage.get(RUN, "")
+    run = str(version.lineage.get(RUN, ""))
     return Entry(
         version.model,
         source_of(version.digest, storage),
@@ -59,18 +59,18 @@ def source_of(digest: str, storage: str) -> str:
 
 def _tags(version: ModelVersion) -> dict[str, str]:
     """Names that MLflow does not take, or that mean something to it, are in `mlops.more`, as JSON."""
-    metrics = {f"mlops.metrics.{name}": repr(float(value)) for name, value in version.metrics.items()}
-    taken = {key: value for key, value in metrics.items() if _is_key(key)}
-    taken |= {key: value for key, value in version.tags.items() if _is_key(key) and not key.startswith(_RESERVED)}
-    more = {key: value for key, value in {**metrics, **version.tags}.items() if key not in taken}
-    own = {
-        VERSION: version.version,
-        DIGEST: version.digest,
-        "mlops.stage": version.stage.value,
-        "mlops.card": "" if version.card is None else version.card.model_dump_json(),
-        "mlops.more": json_text(more) if more else "",
-    }
-    return {key: _cut(value, TAG_LIMIT) for key, value in {**taken, **own}.items() if value or key in taken}
+    metrics = {f"mlops.metrics.{name}": str(value) for name, value in version.metrics.items()}
+    tags = {key: str(value) for key, value in version.tags.items()}  # they are kept as whatever JSON they were
+    own = {VERSION: version.version, DIGEST: version.digest, "mlops.stage": version.stage.value}
+    own |= {key: value for key, value in metrics.items() if _is_key(key)}
+    theirs = {key: value for key, value in tags.items() if _is_key(key) and not key.startswith(_RESERVED)}
+    more = {key: value for key, value in metrics.items() if key not in own}
+    more |= {key: value for key, value in tags.items() if key not in theirs}
+    if version.card is not None:
+        own["mlops.card"] = version.card.model_dump_json()
+    if more:
+        own["mlops.more"] = json_text(more)
+    return {key: _cut(value, TAG_LIMIT) for key, value in {**theirs, **own}.items()}
 
 
 def _is_key(text: str) -> bool:
@@ -83,7 +83,8 @@ def _is_plain_path(text: str) -> bool:
 
 
 def _cut(text: str, limit: int) -> str:
-    """The text, or its beginning and how to tell the whole of it."""
+    """The text, or its beginning and how to tell the whole of it; without what UTF-8 or PostgreSQL has no place for."""
+    text = text.encode(errors="replace").decode().replace("\0", "\ufffd")
     if len(text) <= limit:
         return text
     digest = hashlib.sha256(text.encode()).hexdigest()
