@@ -3,9 +3,12 @@
 import itertools
 import tempfile
 from collections.abc import Iterator
+from pathlib import Path
 
 import pytest
 from sqlalchemy import create_engine, make_url, text
+
+from tests.mlflow_server import MlflowServer
 
 _numbers = itertools.count()
 
@@ -35,3 +38,21 @@ def postgresql(postgresql_server: str) -> Iterator[str]:
     with server.connect() as connection:
         connection.execute(text(f"DROP SCHEMA {name} CASCADE"))
     server.dispose()
+
+
+@pytest.fixture(scope="session")
+def mlflow_server() -> Iterator[MlflowServer]:
+    """Who kills it starts it again."""
+    with tempfile.TemporaryDirectory(prefix="mlflow-") as folder, pytest.MonkeyPatch.context() as environment:
+        environment.setenv("MLFLOW_DISABLE_TELEMETRY", "true")
+        environment.setenv("MLFLOW_SERVER_ENABLE_JOB_EXECUTION", "false")  # not needed, and slow to start
+        environment.setenv("MLFLOW_ENABLE_ARTIFACTS_PROGRESS_BAR", "false")
+        server = MlflowServer(Path(folder))
+        server.launch()
+        try:
+            import mlflow.sklearn  # noqa: F401  # takes as long as the start does
+
+            server.wait()
+            yield server
+        finally:
+            server.kill()

@@ -1,6 +1,7 @@
 """What all parts of the registry work with: a database, a store of bytes, a clock, and somebody who writes."""
 
 import getpass
+import logging
 import os
 import weakref
 from collections.abc import Iterator, Mapping
@@ -12,6 +13,7 @@ from sqlalchemy import Connection, make_url
 
 from mlops_dagster.clock import Clock, SystemClock
 from mlops_dagster.database import migrate, open_database, reading, writing
+from mlops_dagster.errors import InvalidInputError, MlopsError
 from mlops_dagster.registry.artifacts import ContentStore, open_store
 from mlops_dagster.registry.ledger import Ledger
 from mlops_dagster.registry.locations import locate
@@ -20,6 +22,11 @@ from mlops_dagster.settings import Settings
 
 if TYPE_CHECKING:
     from types_boto3_s3 import S3Client
+
+CATALOGUE_SECONDS = 5.0
+"""The longest that a write waits for the catalogue."""
+
+logger = logging.getLogger(__name__)
 
 
 class Session:
@@ -36,6 +43,8 @@ class Session:
     ) -> None:
         self._settings = settings or Settings()
         self._place = locate(uri, self._settings)
+        # Who names the catalogue wants it told at once; from the settings, a sensor and `mlops catalogue sync` tell it.
+        self._tells_catalogue = uri is not None and uri.startswith("mlflow:")
         self._make_folders()
         self._s3 = s3
         blobs, self._anchors = open_store(self._place.storage, anchors=_name(self._place.database), s3=s3)
@@ -50,6 +59,13 @@ class Session:
         """Close the connections to the database; the next call opens them again."""
         self._engine.dispose()
 
+    def sync_catalogue(self) -> int:
+        """Tell the catalogue all that it was not told yet, and return how many events that were.
+
+        Raises InvalidInputError if none is configured, and ServerError if it is away or refuses something.
+        """
+        return self._deliver(seconds=None)
+
     @contextmanager
     def _reading(self) -> Iterator[Connection]:
         with reading(self._engine) as connection:
@@ -61,6 +77,24 @@ class Session:
             yield connection
             event, head = sql.head(connection)
         self._anchors.note(event, head)
+        if self._tells_catalogue:
+            self._try_to_deliver()
+
+    def _try_to_deliver(self) -> None:
+        """The change is made, whatever becomes of the catalogue: the next write or sync tells it."""
+        try:
+            self._deliver(CATALOGUE_SECONDS)
+        except MlopsError as error:
+            logger.warning("the change is made and kept, but not shown by MLflow yet: %s", error)
+
+    def _deliver(self, seconds: float | None) -> int:
+        from mlops_dagster.registry.catalogue import deliver
+
+        if self._place.catalogue is None:
+            raise InvalidInputError(
+                "there is no catalogue to tell; set MLOPS_MLFLOW_URL=mlflow://host:port or open the registry with that"
+            )
+        return deliver(self._engine, self._place.catalogue, self._place.storage, seconds)
 
     def _ledger(
         self, connection: Connection, model: str, reason: str = "", evidence: Mapping[str, object] | None = None

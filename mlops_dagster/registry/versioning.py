@@ -19,7 +19,7 @@ from mlops_dagster.registry.lineage import (
     named_digests,
 )
 from mlops_dagster.registry.session import Session
-from mlops_dagster.registry.sources import open_source
+from mlops_dagster.registry.sources import open_source, pin
 from mlops_dagster.registry.stages import Stage
 from mlops_dagster.registry.stores import sql
 from mlops_dagster.registry.versions import check_name, next_patch, parse_version
@@ -49,11 +49,12 @@ class Versioning(Session):
         It is signed if the settings have a signing key.
         A version that is there with the same bytes is returned as it is; with others, VersionExistsError is raised.
         Raises InvalidNameError, InvalidVersionError, ArtifactNotFoundError, ArtifactChangedError, UnsafeArtifactError,
-        InvalidInputError and StorageError; then there is no new version.
+        InvalidInputError, StorageError and ServerError; then there is no new version.
         """
         check_name(model_name)
         named = None if version is None else str(parse_version(version))
-        with open_source(artifact_uri, self._place.catalogue, self._s3) as path:
+        artifact, origin = pin(artifact_uri, self._place.catalogue)
+        with open_source(artifact, self._place.catalogue, self._s3) as path:
             digest = self._content.put(path)
         key = self._settings.signing_key
         signature = None if key is None else signing.sign(self._content, digest, model_name, key)
@@ -70,7 +71,7 @@ class Versioning(Session):
                 baseline=baseline,
                 metrics=dict(metrics or {}),
                 tags=dict(tags or {}),
-                lineage=dict(lineage or {}),
+                lineage={**origin, **(lineage or {})},
                 description=description,
                 signature=signature,
             )

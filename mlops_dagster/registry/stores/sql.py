@@ -3,7 +3,7 @@
 import json
 from collections.abc import Iterator, Mapping, Sequence
 from datetime import datetime
-from typing import Any
+from typing import Any, NamedTuple
 
 from sqlalchemy import Connection, Select, delete, insert, select, update
 
@@ -22,7 +22,15 @@ from mlops_dagster.registry.stores.rows import (
     version_of,
     version_row,
 )
-from mlops_dagster.registry.stores.tables import acknowledgements, deployments, events, versions
+from mlops_dagster.registry.stores.tables import acknowledgements, catalogues, deployments, events, versions
+
+
+class EventKey(NamedTuple):
+    """Which event it is, and what it is about."""
+
+    id: int
+    model: str
+    version: str | None
 
 
 def model_names(connection: Connection) -> list[str]:
@@ -155,6 +163,22 @@ def event_rows(connection: Connection) -> Iterator[Record]:
     """Every event as it is kept, by id."""
     for row in connection.execute(select(events).order_by(events.c.id)):
         yield row._asdict()
+
+
+def events_after(connection: Connection, event: int, limit: int) -> list[EventKey]:
+    """The next events, by id."""
+    query = select(events.c.id, events.c.model, events.c.version).where(events.c.id > event)
+    return [EventKey(*row) for row in connection.execute(query.order_by(events.c.id).limit(limit))]
+
+
+def catalogue_cursor(connection: Connection, address: str) -> int:
+    """The last event that the catalogue at `address` was told of; 0 for a new one."""
+    return connection.scalar(select(catalogues.c.event).where(catalogues.c.address == address)) or 0
+
+
+def move_catalogue_cursor(connection: Connection, address: str, event: int) -> None:
+    connection.execute(delete(catalogues).where(catalogues.c.address == address))
+    connection.execute(insert(catalogues).values(address=address, event=event))
 
 
 def version_rows(connection: Connection) -> Iterator[Record]:
