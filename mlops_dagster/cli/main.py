@@ -9,6 +9,7 @@ import typer
 
 from mlops_dagster.cli.artifacts import artifacts
 from mlops_dagster.cli.audit import audit
+from mlops_dagster.cli.catalogue import catalogue
 from mlops_dagster.cli.models import models
 from mlops_dagster.cli.output import hint, say
 from mlops_dagster.cli.predictions import predictions
@@ -26,6 +27,7 @@ _GROUPS = {
     "rollouts": rollouts,
     "predictions": predictions,
     "artifacts": artifacts,
+    "catalogue": catalogue,
     "audit": audit,
 }
 for name, group in _GROUPS.items():

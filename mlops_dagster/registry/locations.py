@@ -55,3 +55,13 @@ def mlflow_address(uri: str) -> str:
     if parts.scheme != "mlflow":
         return uri.rstrip("/")
     return f"http://{parts.netloc}" if port else f"http://{parts.netloc}:{MLFLOW_PORT}"
+
+
+def public_address(address: str) -> str:
+    """Without user and password.
+
+    >>> public_address("http://ada:secret@mlflow.example:5000")
+    'http://mlflow.example:5000'
+    """
+    parts = urlsplit(address)
+    return parts._replace(netloc=parts.netloc.rpartition("@")[2]).geturl()

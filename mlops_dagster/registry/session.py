@@ -16,7 +16,7 @@ from mlops_dagster.database import migrate, open_database, reading, writing
 from mlops_dagster.errors import InvalidInputError, MlopsError
 from mlops_dagster.registry.artifacts import ContentStore, open_store
 from mlops_dagster.registry.ledger import Ledger
-from mlops_dagster.registry.locations import locate
+from mlops_dagster.registry.locations import locate, public_address
 from mlops_dagster.registry.stores import sql
 from mlops_dagster.settings import Settings
 
@@ -65,6 +65,14 @@ class Session:
         Raises InvalidInputError if none is configured, and ServerError if it is away or refuses something.
         """
         return self._deliver(seconds=None)
+
+    def catalogue_backlog(self) -> int:
+        """How many events the catalogue was not told of yet; 0 if there is no catalogue. Asks the database only."""
+        if self._place.catalogue is None:
+            return 0
+        with reading(self._engine) as connection:
+            last, _ = sql.head(connection)
+            return last - sql.catalogue_cursor(connection, public_address(self._place.catalogue))
 
     @contextmanager
     def _reading(self) -> Iterator[Connection]:

@@ -1,7 +1,7 @@
 """The Dagster instance of a rehearsal: its own folder, real files, no daemon."""
 
 import os
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from pathlib import Path
 
@@ -42,13 +42,26 @@ def dagster_instance(folder: Path) -> Iterator[dg.DagsterInstance]:
 @contextmanager
 def environment(**variables: str) -> Iterator[None]:
     """Set environment variables, and put back what was there."""
-    before = {name: os.environ.get(name) for name in variables}
+    before = dict(os.environ)
     os.environ.update(variables)
     try:
         yield
     finally:
-        for name, value in before.items():
-            if value is None:
-                os.environ.pop(name, None)
-            else:
-                os.environ[name] = value
+        _replace(before)
+
+
+@contextmanager
+def only_settings(**settings: str) -> Iterator[None]:
+    """Exactly these `MLOPS_*` variables: a rehearsal must not reach the database or server that others rely on."""
+    before = dict(os.environ)
+    _replace({name: value for name, value in before.items() if not name.startswith("MLOPS_")} | settings)
+    try:
+        yield
+    finally:
+        _replace(before)
+
+
+def _replace(variables: Mapping[str, str]) -> None:
+    for name in os.environ.keys() - variables.keys():
+        del os.environ[name]
+    os.environ.update(variables)

@@ -18,7 +18,7 @@ from mlops_dagster.rehearsal.client import Client
 from mlops_dagster.rehearsal.daemon import Daemon
 from mlops_dagster.rehearsal.display import Display
 from mlops_dagster.rehearsal.home import fresh_home
-from mlops_dagster.rehearsal.instance import dagster_instance, environment
+from mlops_dagster.rehearsal.instance import dagster_instance, only_settings
 from mlops_dagster.rehearsal.reading import read_summary
 from mlops_dagster.rehearsal.releases import Team
 from mlops_dagster.rehearsal.scenario import Scenario
@@ -74,10 +74,10 @@ def _timeline(scenario: Scenario, house: House, instance: dg.DagsterInstance, di
 
 @contextmanager
 def _platform(scenario: Scenario, home: Path) -> Iterator[dg.DagsterInstance]:
-    """The environment in which the definitions find this home, and a Dagster instance in it."""
+    """The settings by which everything finds this home and nothing else, and a Dagster instance in it."""
     since, until = scenario.reported
-    variables = environment(MLOPS_HOME=str(home), MLOPS_SINCE=since.isoformat(), MLOPS_UNTIL=until.isoformat())
-    with variables, dagster_instance(home / "dagster") as instance:
+    settings = only_settings(MLOPS_HOME=str(home), MLOPS_SINCE=since.isoformat(), MLOPS_UNTIL=until.isoformat())
+    with settings, dagster_instance(home / "dagster") as instance:
         yield instance
 
 

@@ -5,7 +5,8 @@ import dagster as dg
 import pytest
 
 from mlops_dagster.rehearsal.event_log import PooledEventLogStorage
-from mlops_dagster.rehearsal.instance import dagster_instance, environment
+from mlops_dagster.rehearsal.instance import dagster_instance, environment, only_settings
+from mlops_dagster.settings import Settings
 
 HOURLY = dg.HourlyPartitionsDefinition("2013-03-01-00:00", end_date="2013-03-03-00:00")
 KEY = dg.AssetKey(["some_model", "batch"])
@@ -71,3 +72,13 @@ def test_dagster_home_is_the_rehearsals_meanwhile(tmp_path: Path, monkeypatch: p
     with environment(MLOPS_SOMETHING="x"):
         assert os.environ["MLOPS_SOMETHING"] == "x"
     assert "MLOPS_SOMETHING" not in os.environ
+
+
+def test_a_rehearsal_reaches_nothing_that_the_settings_name(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    for name in ("DATABASE_URL", "STORAGE_URL", "MLFLOW_URL"):
+        monkeypatch.setenv(f"MLOPS_{name}", "of the company")
+    with only_settings(MLOPS_HOME=str(tmp_path)):
+        settings = Settings()
+        assert settings.home == tmp_path
+        assert (settings.database_url, settings.storage_url, settings.mlflow_url) == (None, None, None)
+    assert Settings().database_url == "of the company"

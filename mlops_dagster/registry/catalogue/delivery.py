@@ -11,7 +11,8 @@ from sqlalchemy import Engine
 from mlops_dagster.database import reading, writing
 from mlops_dagster.errors import ServerError
 from mlops_dagster.registry.catalogue.entry import entry_of
-from mlops_dagster.registry.catalogue.mlflow import MlflowServer, public_address
+from mlops_dagster.registry.catalogue.mlflow import MlflowServer
+from mlops_dagster.registry.locations import public_address
 from mlops_dagster.registry.stores import sql
 
 _BATCH = 100

@@ -9,12 +9,12 @@ from collections.abc import Mapping
 from http import HTTPStatus
 from types import TracebackType
 from typing import Any
-from urllib.parse import urlsplit
 
 import httpx
 
 from mlops_dagster.errors import ServerError
 from mlops_dagster.registry.catalogue.entry import DIGEST, VERSION, Entry
+from mlops_dagster.registry.locations import public_address
 
 CONNECT_SECONDS = 2.0
 REQUEST_SECONDS = 15.0
@@ -146,13 +146,3 @@ class MlflowServer:
         if remaining <= 0:
             raise ServerError(f"the MLflow server {self.name} is too slow to be told all now; what is left comes later")
         return httpx.Timeout(min(REQUEST_SECONDS, remaining), connect=min(CONNECT_SECONDS, remaining))
-
-
-def public_address(address: str) -> str:
-    """Without user and password.
-
-    >>> public_address("http://ada:secret@mlflow.example:5000")
-    'http://mlflow.example:5000'
-    """
-    parts = urlsplit(address)
-    return parts._replace(netloc=parts.netloc.rpartition("@")[2]).geturl()

@@ -1,0 +1,20 @@
+"""`mlops catalogue`: the MLflow server that shows every version."""
+
+import typer
+
+from mlops_dagster.cli.arguments import Json
+from mlops_dagster.cli.output import print_json, say
+from mlops_dagster.cli.running import house, speaks
+
+catalogue = typer.Typer(no_args_is_help=True, help="The MLflow server that shows every version.")
+
+
+@catalogue.command()
+@speaks
+def sync(json: Json = False) -> None:
+    """Tell MLflow (MLOPS_MLFLOW_URL) all that it was not told yet; a sensor does that too."""
+    told = house().registry.sync_catalogue()
+    if json:
+        print_json({"events": told})
+    else:
+        say(f"MLflow was told of {told} events")
