@@ -7,6 +7,8 @@ from collections.abc import Iterator
 import pytest
 from sqlalchemy import create_engine, make_url, text
 
+from tests import weed
+
 _numbers = itertools.count()
 
 
@@ -35,3 +37,25 @@ def postgresql(postgresql_server: str) -> Iterator[str]:
     with server.connect() as connection:
         connection.execute(text(f"DROP SCHEMA {name} CASCADE"))
     server.dispose()
+
+
+@pytest.fixture(scope="session")
+def s3_server() -> Iterator[str]:
+    """The address (http://) of an S3 server of our own; its keys are in tests/weed.py."""
+    with weed.weed() as address:
+        yield address
+
+
+@pytest.fixture
+def s3(s3_server: str, monkeypatch: pytest.MonkeyPatch) -> str:
+    """The name of an empty bucket, and boto3 is configured for it as an operator would, by its environment."""
+    name = f"test-{next(_numbers)}"
+    for variable, value in {
+        "AWS_ENDPOINT_URL_S3": s3_server,
+        "AWS_ACCESS_KEY_ID": weed.OWNER[0],
+        "AWS_SECRET_ACCESS_KEY": weed.OWNER[1],
+        "AWS_DEFAULT_REGION": "us-east-1",
+    }.items():
+        monkeypatch.setenv(variable, value)
+    weed.client(s3_server).create_bucket(Bucket=name)
+    return name

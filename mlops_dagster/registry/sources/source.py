@@ -13,6 +13,7 @@ from urllib.request import url2pathname
 from mlops_dagster.errors import InvalidInputError
 from mlops_dagster.registry import estimators
 from mlops_dagster.registry.estimators import Estimator
+from mlops_dagster.registry.sources import s3 as s3_source
 
 if TYPE_CHECKING:
     from types_boto3_s3 import S3Client
@@ -39,9 +40,12 @@ def open_source(
         match urlsplit(uri).scheme:
             case "file":
                 yield _local(uri)
+            case "s3":
+                yield s3_source.download(uri, Path(folder), s3)
             case _:
                 raise InvalidInputError(
-                    f"cannot read an artifact from {uri!r}; register a local path, a file:// URI or an estimator object"
+                    f"cannot read an artifact from {uri!r}; "
+                    "register a local path, a file:// or s3:// URL, or an estimator object"
                 )
 
 
