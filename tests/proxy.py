@@ -41,7 +41,10 @@ class Proxy:
         self._run(self._drop())
 
     def cut(self, after: int = 0) -> None:
-        """Close every connection once the server has sent so many more bytes, and so again each later one."""
+        """Close every connection once the server has sent so many more bytes in all.
+
+        After 0 bytes the server does what it is asked, and its answers are lost.
+        """
         self._run(self._set(left=after))
 
     def hang(self) -> None:

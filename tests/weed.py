@@ -1,5 +1,6 @@
 """SeaweedFS as a server of S3."""
 
+import functools
 import json
 import socket
 import subprocess
@@ -49,6 +50,7 @@ def weed() -> Iterator[str]:
                 Path(f"/tmp/seaweedfs-{role}-grpc-{port}.sock").unlink(missing_ok=True)  # noqa: S108 - weed's choice
 
 
+@functools.cache  # making one takes a quarter of a second, and threads may share it
 def client(address: str, identity: tuple[str, str] = OWNER, **limits: float) -> "S3Client":
     """A client that tries once, and waits for 10 s if it is not told otherwise."""
     config = Config(retries={"total_max_attempts": 1}, **({"connect_timeout": 2, "read_timeout": 10} | limits))
