@@ -50,12 +50,7 @@ def s3_server() -> Iterator[str]:
 def s3(s3_server: str, monkeypatch: pytest.MonkeyPatch) -> str:
     """The name of an empty bucket, and boto3 is configured for it as an operator would, by its environment."""
     name = f"test-{next(_numbers)}"
-    for variable, value in {
-        "AWS_ENDPOINT_URL_S3": s3_server,
-        "AWS_ACCESS_KEY_ID": weed.OWNER[0],
-        "AWS_SECRET_ACCESS_KEY": weed.OWNER[1],
-        "AWS_DEFAULT_REGION": "us-east-1",
-    }.items():
+    for variable, value in weed.environment(s3_server).items():
         monkeypatch.setenv(variable, value)
     weed.client(s3_server).create_bucket(Bucket=name)
     return name

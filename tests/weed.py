@@ -64,6 +64,16 @@ def client(address: str, identity: tuple[str, str] = OWNER, **limits: float) -> 
     )
 
 
+def environment(address: str) -> dict[str, str]:
+    """What an operator would set for boto3."""
+    return {
+        "AWS_ENDPOINT_URL_S3": address,
+        "AWS_ACCESS_KEY_ID": OWNER[0],
+        "AWS_SECRET_ACCESS_KEY": OWNER[1],
+        "AWS_DEFAULT_REGION": "us-east-1",
+    }
+
+
 def _options(folder: str, ports: list[int]) -> list[str]:
     options = {
         "s3": "true",
