@@ -37,8 +37,8 @@ class Proxy:
 
     def answer(self, status: int) -> None:
         """Close what is open, and answer each request with this status of HTTP; the server hears nothing of it."""
+        self._run(self._drop())  # first: what was held back shall not get through now
         self._run(self._set(status=status))
-        self._run(self._drop())
 
     def cut(self, after: int = 0) -> None:
         """Close every connection once the server has sent so many more bytes in all.
@@ -75,10 +75,9 @@ class Proxy:
 
     async def _stop(self) -> None:
         self._server.close()
-        tasks = list(self._tasks)
-        for task in tasks:
-            task.cancel()
-        await asyncio.gather(*tasks, return_exceptions=True)
+        await self._drop()
+        self._flowing.set()
+        await asyncio.gather(*self._tasks)
 
     async def _set(self, *, status: int | None = None, left: int | None = None, flowing: bool = True) -> None:
         self._status, self._left = status, left
@@ -89,7 +88,7 @@ class Proxy:
 
     async def _drop(self) -> None:
         for writer in self._writers:
-            writer.close()
+            writer.transport.abort()
 
     async def _serve(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
         task = asyncio.current_task()

@@ -1,6 +1,5 @@
 """SeaweedFS as a server of S3."""
 
-import functools
 import json
 import socket
 import subprocess
@@ -23,6 +22,7 @@ OWNER = ("owner", "owner-secret")
 READER = ("reader", "reader-secret")
 """Key and secret of who may do everything, and of who may only read."""
 
+_session = boto3.session.Session()  # shared: it reads the model of S3 once
 _ROLES = ("master", "volume", "filer", "s3")
 
 
@@ -50,11 +50,10 @@ def weed() -> Iterator[str]:
                 Path(f"/tmp/seaweedfs-{role}-grpc-{port}.sock").unlink(missing_ok=True)  # noqa: S108 - weed's choice
 
 
-@functools.cache  # making one takes a quarter of a second, and threads may share it
 def client(address: str, identity: tuple[str, str] = OWNER, **limits: float) -> "S3Client":
     """A client that tries once, and waits for 10 s if it is not told otherwise."""
     config = Config(retries={"total_max_attempts": 1}, **({"connect_timeout": 2, "read_timeout": 10} | limits))
-    return boto3.session.Session().client(
+    return _session.client(
         "s3",
         endpoint_url=address,
         aws_access_key_id=identity[0],
