@@ -1,5 +1,6 @@
 """What S3 adds to a store of bytes: parts, conditions, locks, and a network that fails in the middle."""
 
+import hashlib
 import os
 import time
 from collections.abc import Callable, Iterator
@@ -10,7 +11,7 @@ from typing import TYPE_CHECKING
 import pytest
 from botocore.exceptions import ClientError
 
-from mlops_dagster.errors import ArtifactChangedError, InvalidInputError, StorageError
+from mlops_dagster.errors import ArtifactChangedError, CorruptedArtifactError, InvalidInputError, StorageError
 from mlops_dagster.registry import ContentStore
 from mlops_dagster.registry.artifacts import S3Anchors, S3Blobs, open_store
 from mlops_dagster.registry.buckets import s3_client
@@ -94,16 +95,24 @@ def test_bytes_that_s3_vouches_for_are_neither_sent_nor_read_again(s3_server: st
     assert [S3Blobs(once, s3).add(file) for file in (large, small)] == keys
 
 
-def test_of_two_uploads_at_once_the_second_finds_the_first(client: "S3Client", s3: str, large: Path) -> None:
-    keys = []
-
-    def rival(done: int, _: int) -> None:
-        if done == SIZE:  # all parts are there, and none is an object yet
-            keys.append(S3Blobs(client, s3).add(large))
-
-    keys.append(S3Blobs(client, s3, progress=rival).add(large))
-    assert stored(client, s3) == [f"sha256/{key[:2]}/{key[2:4]}/{key}" for key in set(keys)]
-    assert len(keys) == 2
+@pytest.mark.parametrize(("size", "last"), [(SIZE, "CompleteMultipartUpload"), (1000, "PutObject")])
+@pytest.mark.parametrize("same", [True, False], ids=["same bytes", "other bytes"])
+def test_of_two_that_store_at_once_the_second_overwrites_nothing(
+    client: "S3Client", s3: str, large: Path, size: int, last: str, same: bool
+) -> None:
+    os.truncate(large, size)
+    client.put_bucket_versioning(Bucket=s3, VersioningConfiguration={"Status": "Enabled"})
+    rival = S3Blobs(client, s3)
+    key = hashlib.sha256(large.read_bytes()).hexdigest()
+    name = f"sha256/{key[:2]}/{key[2:4]}/{key}"
+    own = s3_client()
+    before(own, last, lambda: rival.add(large) if same else client.put_object(Bucket=s3, Key=name, Body=b"other"))
+    if same:
+        assert S3Blobs(own, s3).add(large) == key
+    else:
+        with pytest.raises(CorruptedArtifactError, match="holds other bytes"):
+            S3Blobs(own, s3).add(large)
+    assert [version["Key"] for version in client.list_object_versions(Bucket=s3)["Versions"]] == [name]
     assert unfinished(client, s3) == 0
 
 

@@ -4,7 +4,7 @@ from mlops_dagster.registry.artifacts.blobs import Anchors, Blobs, StoredBlob
 from mlops_dagster.registry.artifacts.content import ContentStore
 from mlops_dagster.registry.artifacts.local import LocalAnchors, LocalBlobs
 from mlops_dagster.registry.artifacts.opening import open_store
-from mlops_dagster.registry.artifacts.s3 import S3Anchors, S3Blobs
+from mlops_dagster.registry.artifacts.s3 import Progress, S3Anchors, S3Blobs
 
 __all__ = [
     "Anchors",
@@ -12,6 +12,7 @@ __all__ = [
     "ContentStore",
     "LocalAnchors",
     "LocalBlobs",
+    "Progress",
     "S3Anchors",
     "S3Blobs",
     "StoredBlob",
