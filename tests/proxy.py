@@ -24,6 +24,7 @@ class Proxy:
         self._tasks: set[asyncio.Task[None]] = set()
         self._status: int | None = None
         self._left: int | None = None
+        self._flip: int | None = None
         self.port = 0
         """On 127.0.0.1."""
 
@@ -46,6 +47,10 @@ class Proxy:
         After 0 bytes the server does what it is asked, and its answers are lost.
         """
         self._run(self._set(left=after))
+
+    def flip(self, after: int) -> None:
+        """Pass on one bit of the server wrong, once so many more of its bytes have passed."""
+        self._run(self._set(flip=after))
 
     def hang(self) -> None:
         """Pass nothing on and close nothing; connections are accepted."""
@@ -79,8 +84,10 @@ class Proxy:
         self._flowing.set()
         await asyncio.gather(*self._tasks)
 
-    async def _set(self, *, status: int | None = None, left: int | None = None, flowing: bool = True) -> None:
-        self._status, self._left = status, left
+    async def _set(
+        self, *, status: int | None = None, left: int | None = None, flip: int | None = None, flowing: bool = True
+    ) -> None:
+        self._status, self._left, self._flip = status, left, flip
         if flowing:
             self._flowing.set()
         else:
@@ -122,6 +129,8 @@ class Proxy:
     async def _pass(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter, *, counted: bool) -> None:
         while data := await reader.read(1 << 16):
             await self._flowing.wait()
+            if counted and self._flip is not None:
+                data = self._flipped(data, self._flip)
             if counted and self._left is not None:
                 data = data[: self._left]
                 self._left -= len(data)
@@ -130,6 +139,10 @@ class Proxy:
             if self._left == 0:
                 raise ConnectionResetError
         writer.close()
+
+    def _flipped(self, data: bytes, after: int) -> bytes:
+        self._flip = after - len(data) if after >= len(data) else None
+        return data if after >= len(data) else data[:after] + bytes([data[after] ^ 1]) + data[after + 1 :]
 
 
 async def _answer(reader: asyncio.StreamReader, writer: asyncio.StreamWriter, status: int) -> None:

@@ -41,8 +41,8 @@ def client(s3_server: str) -> "S3Client":
 
 @pytest.fixture
 def weak(proxy: Proxy) -> "S3Client":
-    """A client behind the proxy, which waits for 1 s and tries once."""
-    return weed.client(proxy.url, read_timeout=1)
+    """A client behind the proxy, which waits for 3 s and tries once."""
+    return weed.client(proxy.url, read_timeout=3)
 
 
 @pytest.fixture
@@ -117,17 +117,19 @@ def test_of_two_that_store_at_once_the_second_overwrites_nothing(
 
 
 @pytest.mark.parametrize(
-    "change",
+    ("size", "change"),
     [
-        lambda file: file.write_bytes(bytes(SIZE)),
-        lambda file: os.truncate(file, PART),
-        lambda file: os.truncate(file, SIZE + 1),
+        (SIZE, lambda file: file.write_bytes(bytes(SIZE))),
+        (SIZE, lambda file: os.truncate(file, PART)),
+        (SIZE, lambda file: os.truncate(file, SIZE + 1)),
+        (2 * PART, lambda file: os.truncate(file, SIZE)),
     ],
-    ids=["other", "shorter", "longer"],
+    ids=["other", "shorter", "longer", "more parts"],
 )
 def test_a_large_file_that_changes_while_it_is_sent_leaves_nothing(
-    client: "S3Client", s3: str, large: Path, change: Callable[[Path], object]
+    client: "S3Client", s3: str, large: Path, size: int, change: Callable[[Path], object]
 ) -> None:
+    os.truncate(large, size)
     blobs = S3Blobs(client, s3, progress=lambda done, _: change(large) if done == PART else None)
     with pytest.raises(ArtifactChangedError, match="changed while it was copied"):
         blobs.add(large)
@@ -190,6 +192,18 @@ def test_a_download_that_fails_midway_leaves_nothing(
     assert list((tmp_path / "out").iterdir()) == []
     proxy.heal()
     assert store.fetch(digest, tmp_path / "out" / "copy").read_bytes() == large.read_bytes()
+
+
+@pytest.mark.parametrize("size", [SIZE, PART])
+def test_a_bit_that_flips_on_the_way_is_found(
+    proxy: Proxy, client: "S3Client", weak: "S3Client", s3: str, large: Path, tmp_path: Path, size: int
+) -> None:
+    os.truncate(large, size)
+    digest = ContentStore(S3Blobs(client, s3)).put(large)
+    proxy.flip(after=PART // 2)
+    with pytest.raises(CorruptedArtifactError, match=f"s3://{s3}/sha256/.* holds other bytes"):
+        ContentStore(S3Blobs(weak, s3)).fetch(digest, tmp_path / "out" / "copy")
+    assert list((tmp_path / "out").iterdir()) == []
 
 
 @pytest.mark.parametrize("fault", [lambda p: p.answer(500), lambda p: p.cut()], ids=["500", "answer lost"])
