@@ -1,6 +1,7 @@
 """SeaweedFS as a server of S3."""
 
 import json
+import os
 import socket
 import subprocess
 import sys
@@ -37,6 +38,8 @@ def weed() -> Iterator[str]:
                 [Path(sys.executable).with_name("weed"), "-logtostderr=true", "server", *_options(folder, ports)],
                 stdout=log,
                 stderr=log,
+                # One volume for each new bucket rather than seven: its first object is stored 0.8 s sooner.
+                env=os.environ | {"WEED_MASTER_VOLUME_GROWTH_COPY_1": "1"},
             )
         try:
             address = f"http://127.0.0.1:{ports[-2]}"
