@@ -86,6 +86,7 @@ def _options(folder: str, ports: list[int]) -> list[str]:
         "master.telemetry": "false",
         "master.volumeSizeLimitMB": "64",
         "volume.max": "0",
+        "filer.maxMB": "16",  # a part is one chunk: two at once would wait for each other in an empty bucket
         "filer.localSocket": f"{folder}/filer.sock",
         "s3.localSocket": f"{folder}/s3.sock",
         "s3.config": f"{folder}/s3.json",

@@ -100,7 +100,7 @@ def s3_errors(place: str) -> Iterator[None]:
     That is StorageError, or else ArtifactNotFoundError, ArtifactChangedError (a condition failed) or
     CorruptedArtifactError (the bytes do not have the checksum that S3 keeps for them).
     """
-    from botocore.exceptions import BotoCoreError, ClientError, FlexibleChecksumError
+    from botocore.exceptions import BotoCoreError, ClientError, FlexibleChecksumError, NoCredentialsError
 
     try:
         yield
@@ -108,6 +108,8 @@ def s3_errors(place: str) -> Iterator[None]:
         raise _translated(place, error) from error
     except FlexibleChecksumError as error:
         raise CorruptedArtifactError(f"{place} holds other bytes than were stored: {error}") from error
+    except NoCredentialsError as error:
+        raise StorageError(f"boto3 finds no credentials for {place}; set AWS_ACCESS_KEY_ID or a profile") from error
     except BotoCoreError as error:
         raise StorageError(f"{place} cannot be read or written: {error}; try again when S3 answers") from error
 

@@ -161,14 +161,14 @@ def test_anchors_are_read_as_they_were_noted(place: Place) -> None:
 
 def test_many_may_add_the_same_bytes_at_once(place: Place, tmp_path: Path) -> None:
     (tmp_path / "a").write_bytes(os.urandom(1 << 20))
-    start = threading.Barrier(8)
+    start = threading.Barrier(4)
 
     def add(_: int) -> str:
         start.wait()
         return place.blobs.add(tmp_path / "a")
 
-    with ThreadPoolExecutor(8) as pool:
-        keys = set(pool.map(add, range(8)))
+    with ThreadPoolExecutor(4) as pool:
+        keys = set(pool.map(add, range(4)))
     assert place.contents() == {key: (tmp_path / "a").read_bytes() for key in keys}
     assert len(keys) == 1
 

@@ -41,8 +41,8 @@ def client(s3_server: str) -> "S3Client":
 
 @pytest.fixture
 def weak(proxy: Proxy) -> "S3Client":
-    """A client behind the proxy, which waits for 3 s and tries once."""
-    return weed.client(proxy.url, read_timeout=3)
+    """A client behind the proxy, which waits for 2 s and tries once."""
+    return weed.client(proxy.url, read_timeout=2)
 
 
 @pytest.fixture
@@ -298,7 +298,13 @@ def test_what_is_wrong_with_a_bucket_is_said(s3_server: str, s3: str, tmp_path: 
             open_store(storage, anchors="mlops")
 
 
-def test_a_client_is_made_once_it_is_clear_how(s3: str, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_a_configuration_that_lacks_something_is_said(s3: str, monkeypatch: pytest.MonkeyPatch) -> None:
+    for variable in ("AWS_ACCESS_KEY_ID", "AWS_SECRET_ACCESS_KEY"):
+        monkeypatch.delenv(variable)
+    monkeypatch.setenv("AWS_EC2_METADATA_DISABLED", "true")
+    monkeypatch.setenv("AWS_SHARED_CREDENTIALS_FILE", os.devnull)
+    with pytest.raises(StorageError, match=f"finds no credentials for s3://{s3}/"):
+        list(open_store(f"s3://{s3}", anchors="mlops")[0].list())
     monkeypatch.setenv("AWS_ENDPOINT_URL_S3", "no address")
     with pytest.raises(InvalidInputError, match="boto3 cannot be used as it is configured"):
         open_store(f"s3://{s3}", anchors="mlops")

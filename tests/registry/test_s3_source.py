@@ -148,7 +148,7 @@ def test_a_source_that_fails_midway_is_not_registered(
     proxy: Proxy, put: Callable[..., None], s3: str, tmp_path: Path, fault: Callable[[Proxy], None]
 ) -> None:
     put({"model.onnx": os.urandom(2 << 20)})
-    client = weed.client(proxy.url, read_timeout=3)
+    client = weed.client(proxy.url, read_timeout=2)
 
     def fail(**_: object) -> None:
         fault(proxy)

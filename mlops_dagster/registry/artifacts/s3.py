@@ -171,7 +171,8 @@ class S3Blobs:
         try:
             self._client.abort_multipart_upload(Bucket=self._bucket, Key=self._name(key), UploadId=upload)
         except (BotoCoreError, ClientError) as error:
-            logger.warning("the parts of an upload to %s stay until a rule removes them: %s", self._url(key), error)
+            if not (isinstance(error, ClientError) and error_code(error) == "NoSuchUpload"):
+                logger.warning("the parts of an upload to %s stay until a rule removes them: %s", self._url(key), error)
 
     def _tell(self, done: int, total: int) -> None:
         if self._progress:
