@@ -8,6 +8,7 @@ from pathlib import Path
 import pytest
 from sqlalchemy import create_engine, make_url, text
 
+from tests import weed
 from tests.mlflow_server import MlflowServer
 
 _numbers = itertools.count()
@@ -56,3 +57,20 @@ def mlflow_server() -> Iterator[MlflowServer]:
             yield server
         finally:
             server.kill()
+
+
+@pytest.fixture(scope="session")
+def s3_server() -> Iterator[str]:
+    """The address (http://) of an S3 server of our own; its keys are in tests/weed.py."""
+    with weed.weed() as address:
+        yield address
+
+
+@pytest.fixture
+def s3(s3_server: str, monkeypatch: pytest.MonkeyPatch) -> str:
+    """The name of an empty bucket, and boto3 is configured for it as an operator would, by its environment."""
+    name = f"test-{next(_numbers)}"
+    for variable, value in weed.environment(s3_server).items():
+        monkeypatch.setenv(variable, value)
+    weed.client(s3_server).create_bucket(Bucket=name)
+    return name

@@ -12,7 +12,8 @@ class ModelRegistry(Versioning, Traffic, History, Housekeeping):
     `uri` is `sqlite:///path`, `postgresql://user@host/database`, `mlflow://host[:port]` (an MLflow server that shows
     every version, told after every write; the rest is as in the settings), or nothing: the settings. A server that the
     settings name is told by `sync_catalogue` only. `actor` is who writes; else the OS user.
-    `s3` is a client of boto3 to use for S3; else boto3 finds its own configuration.
+    `s3` is a client of boto3 to use for S3; else boto3 finds its own configuration. `progress` is told after each part
+    of an artifact that goes to S3 how many bytes of how many are stored.
     Any number of processes and threads may use registries on one database.
     Raises HomeNotWritableError, StorageError, and InvalidInputError for another kind of URI.
 

@@ -14,7 +14,7 @@ from sqlalchemy import Connection, make_url
 from mlops_dagster.clock import Clock, SystemClock
 from mlops_dagster.database import migrate, open_database, reading, writing
 from mlops_dagster.errors import InvalidInputError, MlopsError
-from mlops_dagster.registry.artifacts import ContentStore, open_store
+from mlops_dagster.registry.artifacts import ContentStore, Progress, open_store
 from mlops_dagster.registry.ledger import Ledger
 from mlops_dagster.registry.locations import locate, public_address
 from mlops_dagster.registry.stores import sql
@@ -40,6 +40,7 @@ class Session:
         clock: Clock | None = None,
         actor: str | None = None,
         s3: "S3Client | None" = None,
+        progress: Progress | None = None,
     ) -> None:
         self._settings = settings or Settings()
         self._place = locate(uri, self._settings)
@@ -47,7 +48,9 @@ class Session:
         self._tells_catalogue = uri is not None and uri.startswith("mlflow:")
         self._make_folders()
         self._s3 = s3
-        blobs, self._anchors = open_store(self._place.storage, anchors=_name(self._place.database), s3=s3)
+        blobs, self._anchors = open_store(
+            self._place.storage, anchors=_name(self._place.database), s3=s3, progress=progress
+        )
         self._content = ContentStore(blobs, allow_unsafe=self._settings.allow_unsafe_artifacts)
         self._engine = open_database(self._place.database)
         weakref.finalize(self, self._engine.dispose)  # who forgets `close` leaves no connection behind

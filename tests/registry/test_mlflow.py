@@ -1,5 +1,6 @@
 """The catalogue, as MLflow's own client reads it from a real server."""
 
+import hashlib
 import itertools
 import json
 import logging
@@ -26,6 +27,7 @@ from mlops_dagster.errors import (
 from mlops_dagster.registry import ModelCard, ModelRegistry, ModelVersion, Stage, estimators, session
 from mlops_dagster.registry.catalogue import mlflow as rest
 from mlops_dagster.settings import Settings
+from tests import weed
 
 if TYPE_CHECKING:
     from mlflow import MlflowClient
@@ -451,15 +453,24 @@ def test_what_cannot_be_registered_from_mlflow_says_why(
 
 
 def test_the_sdk_as_the_design_shows_it(
-    open_registry, mlflow_server, client, card: ModelCard, tmp_path: Path, estimator: LogisticRegression
+    open_registry,
+    mlflow_server,
+    s3_server: str,
+    s3: str,
+    client,
+    card: ModelCard,
+    tmp_path: Path,
+    estimator: LogisticRegression,
+    monkeypatch,
 ) -> None:
-    (tmp_path / "v2.4.1").mkdir()
-    estimators.save(estimator, tmp_path / "v2.4.1" / "model.skops")
+    monkeypatch.setenv("MLOPS_STORAGE_URL", f"s3://{s3}/registry")
+    file = estimators.save(estimator, tmp_path / "model.skops")
+    weed.client(s3_server).upload_file(str(file), s3, "classifier/v2.4.1/model.skops")
 
     registry = open_registry(uri=mlflow_server.uri)
     version = registry.register(
         model_name="classifier-prod",
-        artifact_uri=str(tmp_path / "v2.4.1"),
+        artifact_uri=f"s3://{s3}/classifier/v2.4.1",
         version="2.4.1",
         tags={"env": "prod", "approved_by": "mlops-team"},
         description="Hotfix: improved OOD robustness +0.6% acc",
@@ -494,4 +505,7 @@ def test_the_sdk_as_the_design_shows_it(
             "mlops.metrics.accuracy": "0.93",
         }.items()
     )
-    assert champion.source.endswith(f"/sha256/{version.digest[7:9]}/{version.digest[9:11]}/{version.digest}")
+    sha256 = version.digest.removeprefix("folder-")
+    assert champion.source == f"s3://{s3}/registry/sha256/{sha256[:2]}/{sha256[2:4]}/{version.digest}"
+    manifest = weed.client(s3_server).get_object(Bucket=s3, Key=champion.source.removeprefix(f"s3://{s3}/"))
+    assert hashlib.sha256(manifest["Body"].read()).hexdigest() == sha256  # it is there, where MLflow says

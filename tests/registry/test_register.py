@@ -85,7 +85,7 @@ def test_bad_input_leaves_no_trace(registry: ModelRegistry, tmp_path: Path) -> N
         (InvalidVersionError, ("flights", good, "one")),
         (ArtifactNotFoundError, ("flights", tmp_path / "absent")),
         (UnsafeArtifactError, ("flights", tmp_path / "model.pkl")),
-        (InvalidInputError, ("flights", "s3://models/classifier/v2.4.1")),
+        (InvalidInputError, ("flights", "gs://models/classifier/v2.4.1")),
         (InvalidInputError, ("flights", "models:/classifier/1")),
         (InvalidInputError, ("flights", "file://elsewhere/model")),
     ):

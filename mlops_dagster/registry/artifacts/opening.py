@@ -6,16 +6,25 @@ from typing import TYPE_CHECKING
 from mlops_dagster.errors import InvalidInputError
 from mlops_dagster.registry.artifacts.blobs import Anchors, Blobs
 from mlops_dagster.registry.artifacts.local import LocalAnchors, LocalBlobs
+from mlops_dagster.registry.artifacts.s3 import Progress, S3Anchors, S3Blobs
+from mlops_dagster.registry.buckets import parse_s3_url, s3_client
 
 if TYPE_CHECKING:
     from types_boto3_s3 import S3Client
 
 
-def open_store(storage: str, *, anchors: str, s3: "S3Client | None" = None) -> tuple[Blobs, Anchors]:
+def open_store(
+    storage: str, *, anchors: str, s3: "S3Client | None" = None, progress: Progress | None = None
+) -> tuple[Blobs, Anchors]:
     """The blobs at `storage`, a folder or s3://bucket/prefix, and the anchors beside them that are called `anchors`.
 
     Raises InvalidInputError for another kind of URL.
     """
+    if storage.startswith("s3://"):
+        bucket, prefix = parse_s3_url(storage)
+        client = s3 or s3_client()
+        blobs = S3Blobs(client, bucket, prefix, progress=progress)
+        return blobs, S3Anchors(client, bucket, f"{prefix.strip('/')}/anchors/{anchors}")
     if "://" in storage:
         raise InvalidInputError(f"no artifacts can be kept at {storage!r}; use s3://bucket/prefix or a folder")
     return LocalBlobs(Path(storage)), LocalAnchors(Path(storage, "anchors", anchors))

@@ -14,6 +14,7 @@ from mlops_dagster.errors import InvalidInputError
 from mlops_dagster.registry import estimators
 from mlops_dagster.registry.estimators import Estimator
 from mlops_dagster.registry.sources import mlflow as mlflow_source
+from mlops_dagster.registry.sources import s3 as s3_source
 
 if TYPE_CHECKING:
     from types_boto3_s3 import S3Client
@@ -40,13 +41,16 @@ def open_source(
     match urlsplit(uri).scheme:
         case "file":
             yield _local(uri)
+        case "s3":
+            with tempfile.TemporaryDirectory() as folder:
+                yield s3_source.download(uri, Path(folder), s3)
         case "runs" | "models":
             with tempfile.TemporaryDirectory() as folder:
                 yield mlflow_source.download(uri, catalogue, Path(folder))
         case _:
             raise InvalidInputError(
-                f"cannot read an artifact from {uri!r}; register a local path, a file:// URI, runs:/ or models:/ "
-                "of MLflow, or an estimator object"
+                f"cannot read an artifact from {uri!r}; register a local path, a file:// or s3:// URL, runs:/ or "
+                "models:/ of MLflow, or an estimator object"
             )
 
 

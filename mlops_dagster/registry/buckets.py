@@ -1,0 +1,132 @@
+"""S3, or a server that speaks like it: addresses, the client, and what it says as an error of ours."""
+
+from collections.abc import Iterator
+from contextlib import closing, contextmanager
+from typing import TYPE_CHECKING, NamedTuple
+
+from mlops_dagster.errors import (
+    ArtifactChangedError,
+    ArtifactNotFoundError,
+    CorruptedArtifactError,
+    InvalidInputError,
+    MlopsError,
+    StorageError,
+)
+
+if TYPE_CHECKING:
+    from botocore.exceptions import ClientError
+    from types_boto3_s3 import S3Client
+    from types_boto3_s3.type_defs import ObjectTypeDef
+
+CONNECT_SECONDS = 5
+READ_SECONDS = 30
+ATTEMPTS = 3
+
+_CHUNK = 1 << 20
+
+_ABSENT = frozenset({"NoSuchKey", "404"})  # a HEAD has no body that could name the reason
+_REFUSED = frozenset({"AccessDenied", "403", "InvalidAccessKeyId", "SignatureDoesNotMatch", "ExpiredToken"})
+
+
+class S3Address(NamedTuple):
+    """A bucket, and a key or the beginning of keys in it."""
+
+    bucket: str
+    key: str
+
+
+def parse_s3_url(url: str) -> S3Address:
+    """The parts of s3://bucket/key, the key as it stands, for S3 knows no escapes; raises InvalidInputError.
+
+    >>> parse_s3_url("s3://models/classifier/v2.4.1")
+    S3Address(bucket='models', key='classifier/v2.4.1')
+    """
+    scheme, _, rest = url.partition("://")
+    bucket, _, key = rest.partition("/")
+    if scheme.lower() != "s3" or not bucket:
+        raise InvalidInputError(f"{url!r} names no bucket; write s3://bucket/key")
+    return S3Address(bucket, key)
+
+
+def s3_client() -> "S3Client":
+    """A client with boto3's own configuration (`AWS_*`, its files, the role of the machine).
+
+    It gives up after some 30 s without an answer, three times over. Raises InvalidInputError if that configuration
+    cannot be read.
+    """
+    from boto3.session import Session
+    from botocore.config import Config
+    from botocore.exceptions import BotoCoreError
+
+    limits = Config(
+        connect_timeout=CONNECT_SECONDS,
+        read_timeout=READ_SECONDS,
+        retries={"mode": "standard", "total_max_attempts": ATTEMPTS},
+    )
+    try:
+        # A session of its own: the shared one of boto3 is not safe with threads.
+        return Session().client("s3", config=limits)
+    except (BotoCoreError, ValueError) as error:
+        raise InvalidInputError(
+            f"boto3 cannot be used as it is configured ({error}); see the AWS_* settings"
+        ) from error
+
+
+def list_objects(client: "S3Client", bucket: str, prefix: str) -> "Iterator[ObjectTypeDef]":
+    """Every object whose key begins with `prefix`; raises StorageError."""
+    with s3_errors(f"s3://{bucket}/{prefix}"):
+        for page in client.get_paginator("list_objects_v2").paginate(Bucket=bucket, Prefix=prefix):
+            yield from page.get("Contents", ())
+
+
+def read_object(client: "S3Client", bucket: str, key: str, etag: str | None = None) -> Iterator[bytes]:
+    """The bytes of an object as they come; raises ArtifactChangedError if it is not, or no more, the one with `etag`.
+
+    Raises ArtifactNotFoundError, CorruptedArtifactError, StorageError as well.
+    """
+    with s3_errors(f"s3://{bucket}/{key}"):
+        if etag is None:
+            found = client.get_object(Bucket=bucket, Key=key)
+        else:
+            found = client.get_object(Bucket=bucket, Key=key, IfMatch=etag)
+        with closing(found["Body"]) as body:
+            yield from body.iter_chunks(_CHUNK)
+
+
+@contextmanager
+def s3_errors(place: str) -> Iterator[None]:
+    """Raise an error of ours, naming `place`, in place of what botocore raises.
+
+    That is StorageError, or else ArtifactNotFoundError, ArtifactChangedError (a condition failed) or
+    CorruptedArtifactError (the bytes do not have the checksum that S3 keeps for them).
+    """
+    from botocore.exceptions import BotoCoreError, ClientError, FlexibleChecksumError, NoCredentialsError
+
+    try:
+        yield
+    except ClientError as error:
+        raise _translated(place, error) from error
+    except FlexibleChecksumError as error:
+        raise CorruptedArtifactError(f"{place} holds other bytes than were stored: {error}") from error
+    except NoCredentialsError as error:
+        raise StorageError(f"boto3 finds no credentials for {place}; set AWS_ACCESS_KEY_ID or a profile") from error
+    except BotoCoreError as error:
+        raise StorageError(f"{place} cannot be read or written: {error}; try again when S3 answers") from error
+
+
+def error_code(error: "ClientError") -> str:
+    """What S3 calls the error, such as NoSuchKey."""
+    return error.response.get("Error", {}).get("Code", "")
+
+
+def _translated(place: str, error: "ClientError") -> MlopsError:
+    code = error_code(error)
+    if code in _ABSENT:
+        return ArtifactNotFoundError(f"there is nothing at {place}")
+    if code == "PreconditionFailed":
+        return ArtifactChangedError(f"{place} was changed by somebody else meanwhile; try again when it is finished")
+    if code == "NoSuchBucket":
+        return StorageError(f"the bucket of {place} does not exist; create it, or name another")
+    if code in _REFUSED:
+        return StorageError(f"S3 refuses the access to {place} ({error}); check the credentials and their policy")
+    return StorageError(f"{place} cannot be read or written: {error}; try again when S3 is well")

@@ -1,0 +1,76 @@
+"""An artifact in a bucket of S3: one object, or all that have their keys below a prefix."""
+
+from pathlib import Path, PurePosixPath
+from typing import TYPE_CHECKING
+
+from mlops_dagster.errors import ArtifactChangedError, ArtifactNotFoundError, InvalidInputError
+from mlops_dagster.registry.artifacts.disk import storage_errors
+from mlops_dagster.registry.buckets import list_objects, parse_s3_url, read_object, s3_client, s3_errors
+
+if TYPE_CHECKING:
+    from types_boto3_s3 import S3Client
+
+
+def download(url: str, folder: Path, client: "S3Client | None" = None) -> Path:
+    """A copy of the object s3://bucket/key, or of the folder of objects below that key, in `folder`.
+
+    Raises ArtifactNotFoundError, ArtifactChangedError (it changed meanwhile), StorageError, and InvalidInputError
+    for keys that no folder can have.
+    """
+    bucket, key = parse_s3_url(url)
+    client = client or s3_client()
+    etag = _etag(client, bucket, key)
+    if etag is None:
+        return _download_folder(client, bucket, key and f"{key.rstrip('/')}/", folder / "artifact")
+    target = folder / _names([key.rpartition("/")[2]])[0]
+    _download(client, bucket, key, etag, target)
+    return target
+
+
+def _download_folder(client: "S3Client", bucket: str, prefix: str, target: Path) -> Path:
+    etags = _etags(client, bucket, prefix)
+    if not etags:
+        raise ArtifactNotFoundError(f"there is nothing at s3://{bucket}/{prefix.rstrip('/')}")
+    for name in _names(list(etags)):
+        _download(client, bucket, prefix + name, etags[name], target / name)
+    if _etags(client, bucket, prefix) != etags:
+        raise ArtifactChangedError(f"objects came or went below s3://{bucket}/{prefix} meanwhile; register it again")
+    return target
+
+
+def _download(client: "S3Client", bucket: str, key: str, etag: str, target: Path) -> None:
+    with storage_errors(target):
+        target.parent.mkdir(parents=True, exist_ok=True)
+        with target.open("xb") as writer:
+            writer.writelines(read_object(client, bucket, key, etag))
+
+
+def _etag(client: "S3Client", bucket: str, key: str) -> str | None:
+    """What tells this object from a later one under its key; None if there is no object."""
+    if not key or key.endswith("/"):
+        return None
+    try:
+        with s3_errors(f"s3://{bucket}/{key}"):
+            return client.head_object(Bucket=bucket, Key=key)["ETag"]
+    except ArtifactNotFoundError:
+        return None
+
+
+def _etags(client: "S3Client", bucket: str, prefix: str) -> dict[str, str]:
+    """By name below the prefix; the empty objects with which some tools mark a folder are no files."""
+    return {
+        found["Key"].removeprefix(prefix): found["ETag"]
+        for found in list_objects(client, bucket, prefix)
+        if found["Size"] or not found["Key"].endswith("/")
+    }
+
+
+def _names(names: list[str]) -> list[str]:
+    """The same, if each is a file of its own inside of a folder; else raise InvalidInputError."""
+    folders = {str(parent) for name in names for parent in PurePosixPath(name).parents}
+    for name in names:
+        if {"", ".", ".."} & set(name.split("/")) or "\0" in name or name in folders:
+            raise InvalidInputError(
+                f"the key {name!r} cannot be the name of a file in a folder; copy it to another key"
+            )
+    return names
