@@ -11,7 +11,7 @@ from mlops_dagster.registry.stores import sql
 
 GRACE = timedelta(days=1)
 """A registration may take this long between its bytes and its row."""
-_AT_ONCE = 100  # others wait for the write transaction meanwhile
+_AT_ONCE = 20  # others wait for the write transaction meanwhile
 
 
 class Housekeeping(Session):
@@ -36,11 +36,14 @@ class Housekeeping(Session):
         """Remove these, but for those that a version names by now; returns what is gone. Raises StorageError."""
         gone = []
         for start in range(0, len(orphans), _AT_ONCE):
-            # `register` looks for its bytes in a write transaction too: it finds them, or says that they are gone.
+            # In the same transaction as the record of it: a registration that began before sees one, and looks again.
             with self._writing() as connection:
                 needed = sql.named_digests(connection)
-                for blob in orphans[start : start + _AT_ONCE]:
-                    if blob.key not in needed:
-                        self._content.remove(blob.key)
-                        gone.append(blob)
+                batch = [blob for blob in orphans[start : start + _AT_ONCE] if blob.key not in needed]
+                for blob in batch:
+                    self._content.remove(blob.key)
+                if batch:
+                    keys = [blob.key for blob in batch]
+                    sql.record_cleaning(connection, self._actor, SystemClock().now(), keys)
+            gone += batch
         return gone

@@ -33,12 +33,8 @@ def environment_lock() -> str:
     return "".join(sorted(f"{name}=={version}\n" for name, version in found.items()))
 
 
-def environment_digest(version: ModelVersion) -> str | None:
+def environment_digest(lineage: Mapping[str, str]) -> str | None:
     """Where the environment lock is kept; None if the lineage names none that the registry made."""
-    return _environment(version.lineage)
-
-
-def _environment(lineage: Mapping[str, str]) -> str | None:
     named = lineage.get(ENVIRONMENT, "")
     return named if _SHA256.fullmatch(named) else None
 
@@ -57,7 +53,7 @@ def named_digests(version: ModelVersion) -> frozenset[str]:
 
 def digests_of(artifact: str, lineage: Mapping[str, str]) -> frozenset[str]:
     """The same of a version that is known by these two."""
-    return frozenset(digest for digest in (artifact, _environment(lineage)) if digest is not None)
+    return frozenset(digest for digest in (artifact, environment_digest(lineage)) if digest is not None)
 
 
 def _commit(folder: Path) -> dict[str, str]:

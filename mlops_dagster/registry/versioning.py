@@ -16,7 +16,6 @@ from mlops_dagster.registry.lineage import (
     code_lineage,
     environment_digest,
     environment_lock,
-    named_digests,
 )
 from mlops_dagster.registry.session import Session
 from mlops_dagster.registry.sources import open_source, pin
@@ -53,9 +52,13 @@ class Versioning(Session):
         """
         check_name(model_name)
         named = None if version is None else str(parse_version(version))
+        with self._reading() as connection:
+            cleaning = sql.last_cleaning(connection)
         artifact, origin = pin(artifact_uri, self._place.catalogue)
         with open_source(artifact, self._place.catalogue, self._s3) as path:
             digest = self._content.put(path)
+        origin = {**origin, **(lineage or {})}
+        self._require_environment(origin)
         key = self._settings.signing_key
         signature = None if key is None else signing.sign(self._content, digest, model_name, key)
         with self._writing() as connection:
@@ -71,13 +74,13 @@ class Versioning(Session):
                 baseline=baseline,
                 metrics=dict(metrics or {}),
                 tags=dict(tags or {}),
-                lineage={**origin, **(lineage or {})},
+                lineage=origin,
                 description=description,
                 signature=signature,
             )
-            # A cleaner of orphans may have found the bytes unnamed until now; it works in a write transaction as well.
-            if not all(self._content.has(named) for named in named_digests(entry)):
-                raise ArtifactChangedError(f"the bytes of {model_name} were removed as an orphan; register them again")
+            # Until now nothing names the bytes, so they may have been among the orphans that were removed.
+            if sql.last_cleaning(connection) != cleaning:
+                raise ArtifactChangedError(f"orphans were removed while {model_name} was registered; register it again")
             return self._ledger(connection, model_name).register(entry)
 
     def attach_card(self, version: ModelVersion, card: ModelCard) -> ModelVersion:
@@ -133,7 +136,7 @@ class Versioning(Session):
 
         Raises ArtifactNotFoundError if its lineage names none, CorruptedArtifactError, StorageError.
         """
-        digest = environment_digest(version)
+        digest = environment_digest(version.lineage)
         if digest is None:
             raise ArtifactNotFoundError(
                 f"{version.model} {version.version} was registered without `registry.code_lineage()` in its lineage, "
@@ -141,6 +144,13 @@ class Versioning(Session):
             )
         with tempfile.TemporaryDirectory() as workspace:
             return self._content.fetch(digest, Path(workspace, "environment.txt")).read_text(encoding="utf-8")
+
+    def _require_environment(self, lineage: Mapping[str, str]) -> None:
+        digest = environment_digest(lineage)
+        if digest is not None and not self._content.has(digest):
+            raise ArtifactNotFoundError(
+                f"the lineage names the environment {digest}, which is not in the store; ask `code_lineage()` anew"
+            )
 
     def list(self, model: str) -> "list[ModelVersion]":
         """Every version of the model in order of registration; raises ModelNotFoundError."""

@@ -1,14 +1,13 @@
 """Telling files that run code when they are loaded: pickle, joblib, arrays of objects, and archives of them."""
 
 import bz2
-import gzip
 import lzma
 import mmap
 import pickletools
 import zipfile
 import zlib
+from collections.abc import Callable
 from pathlib import Path, PurePath
-from types import ModuleType
 from typing import IO
 
 from mlops_dagster.errors import UnsafeArtifactError
@@ -21,6 +20,15 @@ _PROTOCOLS = range(2, 6)
 _CALLABLES = frozenset({"GLOBAL", "INST"})
 
 _ARRAY = b"\x93NUMPY"
+
+# bzip2 needs a whole block (900 kB at most) before it gives out anything.
+_HEAD = 1 << 20
+_GZIP_OR_ZLIB = zlib.MAX_WBITS | 32
+_UNPACKERS: tuple[Callable[[bytes], bytes], ...] = (
+    lambda packed: zlib.decompressobj(_GZIP_OR_ZLIB).decompress(packed, 2),
+    lambda packed: bz2.BZ2Decompressor().decompress(packed, 2),
+    lambda packed: lzma.LZMADecompressor().decompress(packed, 2),
+)
 
 
 def refuse_unsafe(path: Path, name: str) -> None:
@@ -85,27 +93,14 @@ def _is_old_pickle(path: Path) -> bool:
 
 def _begins_like_pickle(path: Path) -> bool:
     # joblib writes a pickle, compressed if asked to.
-    heads = (_plain(path), _zlib(path), *(_opened(path, opener) for opener in (gzip, bz2, lzma)))
-    return any(len(head) == 2 and head[0] == _PROTO and head[1] in _PROTOCOLS for head in heads)
-
-
-def _plain(path: Path) -> bytes:
     with path.open("rb") as file:
-        return file.read(2)
+        packed = file.read(_HEAD)
+    heads = (packed, *(_unpacked(packed, unpack) for unpack in _UNPACKERS))
+    return any(len(head) >= 2 and head[0] == _PROTO and head[1] in _PROTOCOLS for head in heads)
 
 
-def _zlib(path: Path) -> bytes:
-    with path.open("rb") as file:
-        try:
-            return zlib.decompressobj().decompress(file.read(4096), 2)
-        except zlib.error:
-            return b""
-
-
-def _opened(path: Path, opener: ModuleType) -> bytes:
+def _unpacked(packed: bytes, unpack: Callable[[bytes], bytes]) -> bytes:
     try:
-        with opener.open(path, "rb") as file:
-            head: bytes = file.read(2)
-            return head
-    except (OSError, EOFError, zlib.error, lzma.LZMAError):
+        return unpack(packed)
+    except (OSError, zlib.error, lzma.LZMAError):
         return b""

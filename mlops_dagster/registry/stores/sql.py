@@ -5,7 +5,7 @@ from collections.abc import Iterator, Mapping, Sequence
 from datetime import datetime
 from typing import Any, NamedTuple
 
-from sqlalchemy import Connection, Select, delete, insert, select, update
+from sqlalchemy import Connection, Select, delete, func, insert, select, update
 
 from mlops_dagster.clock import parse_time
 from mlops_dagster.errors import ModelNotFoundError, VersionNotFoundError
@@ -18,11 +18,12 @@ from mlops_dagster.registry.stores.rows import (
     deployment_of,
     deployment_row,
     event_of,
+    json_text,
     time_text,
     version_of,
     version_row,
 )
-from mlops_dagster.registry.stores.tables import acknowledgements, catalogues, deployments, events, versions
+from mlops_dagster.registry.stores.tables import acknowledgements, catalogues, cleanings, deployments, events, versions
 
 
 class EventKey(NamedTuple):
@@ -179,6 +180,15 @@ def catalogue_cursor(connection: Connection, address: str) -> int:
 def move_catalogue_cursor(connection: Connection, address: str, event: int) -> None:
     connection.execute(delete(catalogues).where(catalogues.c.address == address))
     connection.execute(insert(catalogues).values(address=address, event=event))
+
+
+def last_cleaning(connection: Connection) -> int:
+    """Grows with every removal of orphans."""
+    return connection.scalar(select(func.max(cleanings.c.id))) or 0
+
+
+def record_cleaning(connection: Connection, actor: str, at: datetime, removed: Sequence[str]) -> None:
+    connection.execute(insert(cleanings).values(actor=actor, at=time_text(at), removed=json_text(list(removed))))
 
 
 def version_rows(connection: Connection) -> Iterator[Record]:

@@ -91,3 +91,13 @@ catalogues = Table(
     Column("event", Integer, nullable=False),
 )
 """Up to which event each catalogue outside has been told: the log of events is its outbox."""
+
+cleanings = Table(
+    "cleanings",
+    TABLES,
+    Column("id", Integer, primary_key=True),
+    Column("actor", String, nullable=False),
+    Column("at", String, nullable=False),
+    Column("removed", Text, nullable=False),
+)
+"""Who removed which orphans. A registration that began before the last one looks for its bytes again."""
