@@ -431,7 +431,7 @@ def test_what_cannot_be_registered_from_mlflow_says_why(
 ) -> None:
     put(registry, "1.0.0")
     for error, uri, message in (
-        (UnsafeArtifactError, f"runs:/{logged.run}/old", "save the model with skops"),
+        (UnsafeArtifactError, f"runs:/{logged.run}/old", "Convert it: load it once where you trust it"),
         (ArtifactNotFoundError, f"runs:/{logged.run}/absent", "no artifact at"),
         (ArtifactNotFoundError, "runs:/ghost/model", "has no 'runs:/ghost/model'"),
         (ArtifactNotFoundError, "models:/classifier/7", "has no 'models:/classifier/7'"),
