@@ -4,6 +4,7 @@ from collections.abc import Sequence
 from datetime import timedelta
 
 from mlops_dagster.clock import SystemClock
+from mlops_dagster.database import writing
 from mlops_dagster.registry.artifacts import StoredBlob
 from mlops_dagster.registry.artifacts.content import FOLDER
 from mlops_dagster.registry.session import Session
@@ -37,7 +38,7 @@ class Housekeeping(Session):
         gone = []
         for start in range(0, len(orphans), _AT_ONCE):
             # In the same transaction as the record of it: a registration that began before sees one, and looks again.
-            with self._writing() as connection:
+            with writing(self._engine) as connection:
                 needed = sql.named_digests(connection)
                 batch = [blob for blob in orphans[start : start + _AT_ONCE] if blob.key not in needed]
                 for blob in batch:

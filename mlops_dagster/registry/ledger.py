@@ -12,6 +12,7 @@ from mlops_dagster.registry.deployments import Change, Move, empty, settle
 from mlops_dagster.registry.entities import Deployment, EventKind, ModelVersion
 from mlops_dagster.registry.stages import Stage
 from mlops_dagster.registry.stores import sql
+from mlops_dagster.registry.stores.event_log import EventLog
 from mlops_dagster.registry.stores.rows import deployment_row, fingerprint, json_text, time_text, version_row
 
 
@@ -20,6 +21,7 @@ class Ledger:
     """Writes for one model by one actor, at one time by the registry's clock."""
 
     connection: Connection
+    log: EventLog
     model: str
     actor: str
     at: datetime
@@ -64,11 +66,11 @@ class Ledger:
 
     def apply(self, before: Deployment, change: Change) -> Deployment:
         """Move the versions, settle the deployment, and tell of each move."""
-        origins = {move.version: sql.read_stage(self.connection, self.model, move.version) for move in change.moves}
+        origins = sql.stages(self.connection, self.model, [move.version for move in change.moves])
         for move in change.moves:
-            sql.set_stage(self.connection, self.model, move.version, move.to, self._reason(move))
-            if move.kind == "rollback" or move.to is Stage.PRODUCTION:
-                sql.set_rolled_back(self.connection, self.model, move.version, move.kind == "rollback")
+            judged = move.kind == "rollback" or move.to is Stage.PRODUCTION
+            bad = move.kind == "rollback" if judged else None
+            sql.move_version(self.connection, self.model, move.version, move.to, self._reason(move), bad)
         after = self._settled(before, change.deployment)
         for move in change.moves:
             self._event(move.kind, move.version, origins[move.version], move.to, after, reason=self._reason(move))
@@ -88,12 +90,13 @@ class Ledger:
         self._event(kind, version, None, None, self.deployment(), evidence)
 
     def _register(self, version: ModelVersion) -> None:
-        if not sql.version_names(self.connection, self.model):
-            sql.save_deployment(self.connection, empty(self.model, self.at))
+        deployment = sql.find_deployment(self.connection, self.model)
+        if deployment is None:
+            deployment = empty(self.model, self.at)
+            sql.insert_deployment(self.connection, deployment)
         sql.insert_version(self.connection, version)
-        self._event(
-            "registered", version.version, None, Stage.REGISTERED, self.deployment(), fingerprint(version_row(version))
-        )
+        evidence = fingerprint(version_row(version))
+        self._event("registered", version.version, None, Stage.REGISTERED, deployment, evidence)
 
     def _settled(self, before: Deployment, after: Deployment) -> Deployment:
         champions = sql.champions(self.connection, self.model)
@@ -111,8 +114,7 @@ class Ledger:
         evidence: Mapping[str, object] | None = None,
         reason: str | None = None,
     ) -> None:
-        sql.append_event(
-            self.connection,
+        self.log.append(
             {
                 "model": self.model,
                 "version": version,

@@ -25,8 +25,8 @@ class Promotion(Session):
         """Give the model gates of its own; the same ones again change nothing. Raises ModelNotFoundError."""
         if self.gates(model) == policy:
             return
-        with self._writing() as connection:
-            self._ledger(connection, model, reason).note("gates", None, {"gates": policy.model_dump(mode="json")})
+        with self._changing(model, reason) as ledger:
+            ledger.note("gates", None, {"gates": policy.model_dump(mode="json")})
 
     def check(self, version: ModelVersion) -> tuple[RefusedError, ...]:
         """What keeps the version out of production, as it stands now; nothing if every gate is open."""
@@ -40,11 +40,11 @@ class Promotion(Session):
 
     def request_approval(self, version: ModelVersion, *, reason: str = "") -> None:
         """Ask the model's approvers to look at the version and its card. Raises ApprovalError if it has none."""
-        with self._writing() as connection:
-            found = sql.read_version(connection, version.model, version.version)
-            if not _gates(connection, found.model).approvers:
+        with self._changing(version.model, reason) as ledger:
+            found = sql.read_version(ledger.connection, version.model, version.version)
+            if not _gates(ledger.connection, found.model).approvers:
                 raise ApprovalError(f"{found.model} has no approvers, so nobody is to be asked; its gates name them")
-            self._ledger(connection, found.model, reason).note("approval_requested", found.version)
+            ledger.note("approval_requested", found.version)
 
     def approve(self, version: ModelVersion, *, reason: str = "") -> None:
         """Say yes, as a named approver other than who asked; holds until the card changes. Raises ApprovalError."""
@@ -55,7 +55,8 @@ class Promotion(Session):
         self._answer(version, "rejected", reason)
 
     def _answer(self, version: ModelVersion, answer: Literal["approved", "rejected"], reason: str) -> None:
-        with self._writing() as connection:
+        with self._changing(version.model, reason) as ledger:
+            connection = ledger.connection
             found = sql.read_version(connection, version.model, version.version)
             name = f"{found.model} {found.version}"
             approvers = _gates(connection, found.model).approvers
@@ -67,7 +68,7 @@ class Promotion(Session):
                 raise ApprovalError(f"nobody has asked to approve {name} with its present card; request it first")
             if request.kind == "approval_requested" and request.actor == self._actor:
                 raise ApprovalError(f"{self._actor} asked to approve {name}: somebody else must answer")
-            self._ledger(connection, found.model, reason).note(answer, found.version)
+            ledger.note(answer, found.version)
 
     def _pass_gates(self, ledger: Ledger, version: ModelVersion, *, force: bool) -> None:
         failures = self._failed(ledger.connection, version)

@@ -18,6 +18,7 @@ from mlops_dagster.registry.artifacts import ContentStore, Progress, open_store
 from mlops_dagster.registry.ledger import Ledger
 from mlops_dagster.registry.locations import locate, public_address
 from mlops_dagster.registry.stores import sql
+from mlops_dagster.registry.stores.event_log import EventLog
 from mlops_dagster.settings import Settings
 
 if TYPE_CHECKING:
@@ -83,11 +84,12 @@ class Session:
             yield connection
 
     @contextmanager
-    def _writing(self) -> Iterator[Connection]:
+    def _changing(self, model: str, reason: str = "", evidence: Mapping[str, object] | None = None) -> Iterator[Ledger]:
+        """One transaction of changes to `model`; once they are made, the head of the chain is noted outside."""
         with writing(self._engine) as connection:
-            yield connection
-            event, head = sql.head(connection)
-        self._anchors.note(event, head)
+            log = EventLog(connection)
+            yield Ledger(connection, log, model, self._actor, self._clock.now(), reason, evidence)
+        self._anchors.note(log.last, log.hash)
         if self._tells_catalogue:
             self._try_to_deliver()
 
@@ -106,11 +108,6 @@ class Session:
                 "there is no catalogue to tell; set MLOPS_MLFLOW_URL=mlflow://host:port or open the registry with that"
             )
         return deliver(self._engine, self._place.catalogue, self._place.storage, seconds)
-
-    def _ledger(
-        self, connection: Connection, model: str, reason: str = "", evidence: Mapping[str, object] | None = None
-    ) -> Ledger:
-        return Ledger(connection, model, self._actor, self._clock.now(), reason, evidence)
 
     def _make_folders(self) -> None:
         """Raise HomeNotWritableError rather than fail at the first write."""

@@ -1,6 +1,7 @@
 """Who serves: deployments, and the transitions that change them."""
 
 from collections.abc import Mapping
+from dataclasses import replace
 
 from mlops_dagster.clock import SystemClock
 from mlops_dagster.database import writing
@@ -19,8 +20,10 @@ class Traffic(Promotion):
     def champion(self, model: str) -> ModelVersion | None:
         """Who answers the model's requests; raises ModelNotFoundError."""
         with self._reading() as connection:
-            name = sql.read_deployment(connection, model).champion
-            return None if name is None else sql.read_version(connection, model, name)
+            champion = sql.find_champion(connection, model)
+            if champion is None:
+                sql.read_deployment(connection, model)
+            return champion
 
     def deployment(self, model: str) -> Deployment:
         """Who answers now; raises ModelNotFoundError."""
@@ -52,20 +55,20 @@ class Traffic(Promotion):
         if force and (to is not Stage.PRODUCTION or not reason.strip()):
             raise InvalidInputError("force is for entering production past its gates, and needs a reason")
         epoch = self.deployment(version.model).epoch if expected_epoch is None else expected_epoch
-        with self._writing() as connection:
-            ledger = self._ledger(connection, version.model, reason, evidence)
+        with self._changing(version.model, reason, evidence) as ledger:
             before = ledger.deployment(epoch)
-            current = sql.read_version(connection, version.model, version.version)
+            current = sql.read_version(ledger.connection, version.model, version.version)
             change = enter(before, current.version, current.stage, to, weight)
-            entered = current.version
+            entered = current
             if to is Stage.PRODUCTION:
                 self._pass_gates(ledger, current, force=force)
-                entered = final_of(current.version)
-                if entered != current.version:
-                    final = ledger.register_final(current, entered)
-                    change = release(before, current.version, current.stage, final.version, final.stage)
+                name = final_of(current.version)
+                if name != current.version:
+                    entered = ledger.register_final(current, name)
+                    change = release(before, current.version, current.stage, name, entered.stage)
             ledger.apply(before, change)
-            return sql.read_version(connection, version.model, entered)
+            bad = entered.rolled_back and to is not Stage.PRODUCTION
+            return replace(entered, stage=to, reason=reason, rolled_back=bad)
 
     def set_canary_weight(
         self,
@@ -77,8 +80,7 @@ class Traffic(Promotion):
         evidence: Mapping[str, object] | None = None,
     ) -> Deployment:
         """Give the running canary another share of the traffic; raises EpochConflictError, TransitionError."""
-        with self._writing() as connection:
-            ledger = self._ledger(connection, model, reason, evidence)
+        with self._changing(model, reason, evidence) as ledger:
             before = ledger.deployment(expected_epoch)
             return ledger.reweigh(before, reweigh(before, weight))
 
@@ -92,11 +94,10 @@ class Traffic(Promotion):
 
         Raises TransitionError if it has become champion: that is for `rollback`.
         """
-        with self._writing() as connection:
-            ledger = self._ledger(connection, version.model, reason, evidence)
+        with self._changing(version.model, reason, evidence) as ledger:
             before = ledger.deployment()
-            stage = sql.read_stage(connection, version.model, version.version)
-            if stage is Stage.DEPRECATED and version.version in sql.rolled_back(connection, version.model):
+            stage = sql.read_stage(ledger.connection, version.model, version.version)
+            if stage is Stage.DEPRECATED and version.version in sql.rolled_back(ledger.connection, version.model):
                 return before
             return ledger.apply(before, withdraw(before, version.version))
 
@@ -114,8 +115,7 @@ class Traffic(Promotion):
         A running canary goes back to Registered. Each call goes one further back; name the `bad` champion to make sure
         that two calls (two people, a retried job) roll it back once. Raises TransitionError if there is nowhere to go.
         """
-        with self._writing() as connection:
-            ledger = self._ledger(connection, model, reason, evidence)
+        with self._changing(model, reason, evidence) as ledger:
             before = ledger.deployment()
             if bad is not None and before.champion != str(parse_version(bad)):
                 return before
@@ -126,8 +126,8 @@ class Traffic(Promotion):
                 )
             if target == before.champion:
                 return before
-            if target not in sql.champions(connection, model):
-                sql.read_stage(connection, model, target)
+            if target not in sql.champions(ledger.connection, model):
+                sql.read_stage(ledger.connection, model, target)
                 raise TransitionError(
                     f"{model} {target} never was champion, so it never passed the gates; use transition for that"
                 )

@@ -61,8 +61,8 @@ class Versioning(Session):
         self._require_environment(origin)
         key = self._settings.signing_key
         signature = None if key is None else signing.sign(self._content, digest, model_name, key)
-        with self._writing() as connection:
-            name = named or next_patch(sql.version_names(connection, model_name))
+        with self._changing(model_name) as ledger:
+            name = named or next_patch(sql.version_names(ledger.connection, model_name))
             entry = ModelVersion(
                 model=model_name,
                 version=name,
@@ -79,20 +79,20 @@ class Versioning(Session):
                 signature=signature,
             )
             # Until now nothing names the bytes, so they may have been among the orphans that were removed.
-            if sql.last_cleaning(connection) != cleaning:
+            if sql.last_cleaning(ledger.connection) != cleaning:
                 raise ArtifactChangedError(f"orphans were removed while {model_name} was registered; register it again")
-            return self._ledger(connection, model_name).register(entry)
+            return ledger.register(entry)
 
     def attach_card(self, version: ModelVersion, card: ModelCard) -> ModelVersion:
         """Give the version its card, or another one; the champion's must be complete (IncompleteCardError)."""
-        with self._writing() as connection:
-            entry = replace(sql.read_version(connection, version.model, version.version), card=card)
+        with self._changing(version.model) as ledger:
+            entry = replace(sql.read_version(ledger.connection, version.model, version.version), card=card)
             if entry.stage is Stage.PRODUCTION and card.missing():
                 raise IncompleteCardError(
                     f"{entry.model} {entry.version} is in production: no version is without a complete model card, "
                     f"and {', '.join(card.missing())} is missing; attach a card that has it"
                 )
-            self._ledger(connection, entry.model).attach_card(entry)
+            ledger.attach_card(entry)
             return entry
 
     def get(self, model: str, version: str) -> ModelVersion:

@@ -113,16 +113,16 @@ KILLED = """
 import os, signal, sys
 from mlops_dagster.registry import ModelRegistry
 from mlops_dagster.registry.artifacts import LocalAnchors
-from mlops_dagster.registry.stores import sql
+from mlops_dagster.registry.stores.event_log import EventLog
 
 registry = ModelRegistry(sys.argv[1])
-append, calls = sql.append_event, []
+append, calls = EventLog.append, []
 def die(*_): os.kill(os.getpid(), signal.SIGKILL)
 def die_at_the_second(*arguments):
     calls.append(append(*arguments))
     if len(calls) == 2: die()
 if sys.argv[2] == "before the commit":
-    sql.append_event = die_at_the_second
+    EventLog.append = die_at_the_second
 else:
     LocalAnchors.note = die
 registry.transition(registry.get("flights", "1.1.0"), "Production")

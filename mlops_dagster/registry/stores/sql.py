@@ -1,7 +1,7 @@
 """Reads and writes of rows, each inside a transaction of the caller."""
 
 import json
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Collection, Iterator, Mapping, Sequence
 from datetime import datetime
 from typing import Any, NamedTuple
 
@@ -9,7 +9,7 @@ from sqlalchemy import Connection, Select, delete, func, insert, select, update
 
 from mlops_dagster.clock import parse_time
 from mlops_dagster.errors import ModelNotFoundError, VersionNotFoundError
-from mlops_dagster.registry.chain import GENESIS, chained_hash
+from mlops_dagster.registry.chain import GENESIS
 from mlops_dagster.registry.entities import Acknowledgement, Deployment, Event, EventKind, ModelVersion
 from mlops_dagster.registry.lineage import digests_of
 from mlops_dagster.registry.stages import Stage
@@ -69,10 +69,24 @@ def read_stage(connection: Connection, model: str, version: str) -> Stage:
     return Stage(found)
 
 
+def stages(connection: Connection, model: str, names: Collection[str]) -> dict[str, Stage]:
+    """Where these versions stand; one that is not there is left out."""
+    query = select(versions.c.version, versions.c.stage)
+    rows = connection.execute(query.where(versions.c.model == model, versions.c.version.in_(names)))
+    return {row.version: Stage(row.stage) for row in rows}
+
+
 def _version_not_found(connection: Connection, model: str, version: str) -> VersionNotFoundError:
     read_deployment(connection, model)
     newest = ", ".join(version_names(connection, model)[-5:])
     return VersionNotFoundError(f"{model} has no version {version!r}; the newest are {newest}")
+
+
+def find_champion(connection: Connection, model: str) -> ModelVersion | None:
+    """The version that the deployment names, in one look."""
+    same = (versions.c.model == deployments.c.model) & (versions.c.version == deployments.c.champion)
+    row = connection.execute(select(versions).join(deployments, same).where(deployments.c.model == model)).first()
+    return None if row is None else version_of(row._asdict())
 
 
 def named_digests(connection: Connection) -> set[str]:
@@ -89,12 +103,12 @@ def set_card(connection: Connection, entry: ModelVersion) -> None:
     _update(connection, entry.model, entry.version, {"card": version_row(entry)["card"]})
 
 
-def set_stage(connection: Connection, model: str, version: str, to: Stage, reason: str) -> None:
-    _update(connection, model, version, {"stage": to.value, "reason": reason})
-
-
-def set_rolled_back(connection: Connection, model: str, version: str, rolled_back: bool) -> None:
-    _update(connection, model, version, {"rolled_back": rolled_back})
+def move_version(
+    connection: Connection, model: str, version: str, to: Stage, reason: str, rolled_back: bool | None
+) -> None:
+    """`rolled_back` stays as it is where it is None."""
+    changed = {} if rolled_back is None else {"rolled_back": rolled_back}
+    _update(connection, model, version, {"stage": to.value, "reason": reason, **changed})
 
 
 def rolled_back(connection: Connection, model: str) -> set[str]:
@@ -103,15 +117,23 @@ def rolled_back(connection: Connection, model: str) -> set[str]:
 
 def read_deployment(connection: Connection, model: str) -> Deployment:
     """Raises ModelNotFoundError."""
-    row = connection.execute(select(deployments).where(deployments.c.model == model)).first()
-    if row is None:
+    found = find_deployment(connection, model)
+    if found is None:
         raise ModelNotFoundError(f"no model {model!r}; `mlops models list` shows what there is")
-    return deployment_of(row._asdict())
+    return found
+
+
+def find_deployment(connection: Connection, model: str) -> Deployment | None:
+    row = connection.execute(select(deployments).where(deployments.c.model == model)).first()
+    return None if row is None else deployment_of(row._asdict())
+
+
+def insert_deployment(connection: Connection, entry: Deployment) -> None:
+    connection.execute(insert(deployments).values(deployment_row(entry)))
 
 
 def save_deployment(connection: Connection, entry: Deployment) -> None:
-    connection.execute(delete(deployments).where(deployments.c.model == entry.model))
-    connection.execute(insert(deployments).values(deployment_row(entry)))
+    connection.execute(update(deployments).where(deployments.c.model == entry.model).values(deployment_row(entry)))
 
 
 def history(connection: Connection, model: str) -> list[Event]:
@@ -145,13 +167,6 @@ def champions(connection: Connection, model: str) -> list[str]:
     """Every version that became champion, the latest first."""
     query = select(events.c.version).where(events.c.model == model, events.c.to_stage == Stage.PRODUCTION.value)
     return [name for name in connection.scalars(query.order_by(events.c.id.desc())) if name is not None]
-
-
-def append_event(connection: Connection, content: Mapping[str, object]) -> None:
-    """Add an event to the end of the chain; `content` is the row without id and hash."""
-    last, hash_before = head(connection)
-    row = {**content, "id": last + 1}
-    connection.execute(insert(events).values({**row, "hash": chained_hash(hash_before, row)}))
 
 
 def head(connection: Connection) -> tuple[int, str]:

@@ -1,0 +1,24 @@
+"""The end of the event chain, where one write transaction adds to it."""
+
+from collections.abc import Mapping
+
+from sqlalchemy import Connection, insert
+
+from mlops_dagster.registry.chain import chained_hash
+from mlops_dagster.registry.stores import sql
+from mlops_dagster.registry.stores.tables import events
+
+
+class EventLog:
+    """Read once and then counted on: nobody else writes while the transaction lasts."""
+
+    def __init__(self, connection: Connection) -> None:
+        self._connection = connection
+        self.last, self.hash = sql.head(connection)
+
+    def append(self, content: Mapping[str, object]) -> None:
+        """Add an event; `content` is its row without id and hash."""
+        row = {**content, "id": self.last + 1}
+        digest = chained_hash(self.hash, row)
+        self._connection.execute(insert(events).values({**row, "hash": digest}))
+        self.last, self.hash = self.last + 1, digest
