@@ -2,6 +2,6 @@
 
 from mlops_dagster.database.engines import LOCK_TIMEOUT_SECONDS, open_database
 from mlops_dagster.database.migrate import migrate
-from mlops_dagster.database.transactions import reading, writing
+from mlops_dagster.database.transactions import looking, reading, writing
 
-__all__ = ["LOCK_TIMEOUT_SECONDS", "migrate", "open_database", "reading", "writing"]
+__all__ = ["LOCK_TIMEOUT_SECONDS", "looking", "migrate", "open_database", "reading", "writing"]

@@ -1,13 +1,19 @@
 """SQLite and PostgreSQL as every store of this project opens them."""
 
-from sqlalchemy import URL, Engine, create_engine, event, make_url
+import time
+from functools import partial
+
+from sqlalchemy import URL, Dialect, Engine, create_engine, event, make_url
 from sqlalchemy.engine.interfaces import DBAPIConnection
-from sqlalchemy.exc import ArgumentError
-from sqlalchemy.pool import ConnectionPoolEntry
+from sqlalchemy.exc import ArgumentError, DisconnectionError
+from sqlalchemy.pool import ConnectionPoolEntry, PoolProxiedConnection
 
 from mlops_dagster.errors import InvalidInputError
 
 LOCK_TIMEOUT_SECONDS = 30
+
+_IDLE_SECONDS = 1.0
+_USED_AT = "mlops_used_at"
 
 # A server that is gone shows within seconds; a statement of ours that takes longer than a minute is stuck.
 _POSTGRESQL_OPTIONS = f"-c lock_timeout={LOCK_TIMEOUT_SECONDS}s -c statement_timeout=60s"
@@ -67,8 +73,26 @@ def _configure_sqlite(connection: DBAPIConnection, _entry: ConnectionPoolEntry) 
 def _open_postgresql(url: URL) -> Engine:
     own = url.query.get("options", "")
     options = " ".join([_POSTGRESQL_OPTIONS, *([own] if isinstance(own, str) else own)])
-    return create_engine(
+    engine = create_engine(
         url.set(drivername="postgresql+psycopg").difference_update_query(["options"]),
         connect_args={**_POSTGRESQL_ARGUMENTS, "options": options},
-        pool_pre_ping=True,  # a server that was restarted is not an error of the next call
     )
+    event.listen(engine, "checkin", _remember_use)
+    event.listen(engine, "checkout", partial(_ping_if_idle, engine.dialect))
+    return engine
+
+
+def _remember_use(_connection: DBAPIConnection | None, entry: ConnectionPoolEntry) -> None:
+    entry.info[_USED_AT] = time.monotonic()
+
+
+def _ping_if_idle(
+    dialect: Dialect, connection: DBAPIConnection, entry: ConnectionPoolEntry, _proxy: PoolProxiedConnection
+) -> None:
+    """A server that was restarted is no error of the next call; to ask before each call would take half of its time."""
+    if time.monotonic() - entry.info.get(_USED_AT, time.monotonic()) < _IDLE_SECONDS:
+        return
+    try:
+        dialect.do_ping(connection)
+    except dialect.loaded_dbapi.Error as error:
+        raise DisconnectionError from error  # the pool connects anew

@@ -18,7 +18,7 @@ class Promotion(Session):
 
     def gates(self, model: str) -> GatePolicy:
         """The gates of the model, or the defaults if it has none of its own."""
-        with self._reading() as connection:
+        with self._looking() as connection:
             return _gates(connection, model)
 
     def set_gates(self, model: str, policy: GatePolicy, *, reason: str = "") -> None:
@@ -35,7 +35,7 @@ class Promotion(Session):
 
     def review(self, version: ModelVersion) -> Event | None:
         """What was last said about the version: asked, approved, rejected, or another card since; None if nothing."""
-        with self._reading() as connection:
+        with self._looking() as connection:
             return sql.last_review(connection, version.model, version.version)
 
     def request_approval(self, version: ModelVersion, *, reason: str = "") -> None:

@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING
 from sqlalchemy import Connection, make_url
 
 from mlops_dagster.clock import Clock, SystemClock
-from mlops_dagster.database import migrate, open_database, reading, writing
+from mlops_dagster.database import looking, migrate, open_database, reading, writing
 from mlops_dagster.errors import InvalidInputError, MlopsError
 from mlops_dagster.registry.artifacts import ContentStore, Progress, open_store
 from mlops_dagster.registry.ledger import Ledger
@@ -81,6 +81,11 @@ class Session:
     @contextmanager
     def _reading(self) -> Iterator[Connection]:
         with reading(self._engine) as connection:
+            yield connection
+
+    @contextmanager
+    def _looking(self) -> Iterator[Connection]:
+        with looking(self._engine) as connection:
             yield connection
 
     @contextmanager

@@ -19,7 +19,7 @@ class Traffic(Promotion):
 
     def champion(self, model: str) -> ModelVersion | None:
         """Who answers the model's requests; raises ModelNotFoundError."""
-        with self._reading() as connection:
+        with self._looking() as connection:
             champion = sql.find_champion(connection, model)
             if champion is None:
                 sql.read_deployment(connection, model)
@@ -27,7 +27,7 @@ class Traffic(Promotion):
 
     def deployment(self, model: str) -> Deployment:
         """Who answers now; raises ModelNotFoundError."""
-        with self._reading() as connection:
+        with self._looking() as connection:
             return sql.read_deployment(connection, model)
 
     def transition(

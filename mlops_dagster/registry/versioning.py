@@ -52,7 +52,7 @@ class Versioning(Session):
         """
         check_name(model_name)
         named = None if version is None else str(parse_version(version))
-        with self._reading() as connection:
+        with self._looking() as connection:
             cleaning = sql.last_cleaning(connection)
         artifact, origin = pin(artifact_uri, self._place.catalogue)
         with open_source(artifact, self._place.catalogue, self._s3) as path:
@@ -97,12 +97,12 @@ class Versioning(Session):
 
     def get(self, model: str, version: str) -> ModelVersion:
         """One version; raises ModelNotFoundError, VersionNotFoundError, InvalidVersionError."""
-        with self._reading() as connection:
+        with self._looking() as connection:
             return sql.read_version(connection, model, str(parse_version(version)))
 
     def models(self) -> "list[str]":
         """The names of all models, sorted."""
-        with self._reading() as connection:
+        with self._looking() as connection:
             return sql.model_names(connection)
 
     def fetch(self, version: ModelVersion, destination: str | Path) -> Path:
