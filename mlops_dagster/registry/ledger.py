@@ -59,10 +59,9 @@ class Ledger:
 
     def attach_card(self, version: ModelVersion) -> None:
         """The version's card is another one from here on."""
-        sql.set_card(self.connection, version)
-        self._event(
-            "card", version.version, None, None, self.deployment(), {"card": fingerprint(version_row(version))["card"]}
-        )
+        row = version_row(version)
+        sql.set_card(self.connection, row)
+        self._event("card", version.version, None, None, self.deployment(), {"card": fingerprint(row)["card"]})
 
     def apply(self, before: Deployment, change: Change) -> Deployment:
         """Move the versions, settle the deployment, and tell of each move."""
@@ -94,9 +93,9 @@ class Ledger:
         if deployment is None:
             deployment = empty(self.model, self.at)
             sql.insert_deployment(self.connection, deployment)
-        sql.insert_version(self.connection, version)
-        evidence = fingerprint(version_row(version))
-        self._event("registered", version.version, None, Stage.REGISTERED, deployment, evidence)
+        row = version_row(version)
+        sql.insert_version(self.connection, row)
+        self._event("registered", version.version, None, Stage.REGISTERED, deployment, fingerprint(row))
 
     def _settled(self, before: Deployment, after: Deployment) -> Deployment:
         champions = sql.champions(self.connection, self.model)

@@ -61,14 +61,12 @@ class LocalBlobs:
         if place.exists():
             self._verify(key, _copy(place, None))
             return
-        # Folders are made before the bytes are synced: a journal commits both at once, and every sync costs a commit.
-        new = [folder for folder in list(place.parents)[:3] if not folder.exists()]
         place.parent.mkdir(parents=True, exist_ok=True)
         copy.chmod(0o444)
         _sync(copy)
         copy.rename(place)
-        for folder in (place.parent, *(folder.parent for folder in new)):
-            _sync(folder)
+        # The journal of a file system keeps the order of names: with this one the folders above it are kept too.
+        _sync(place.parent)
 
     def _existing(self, key: str) -> Path:
         place = self._place(key)

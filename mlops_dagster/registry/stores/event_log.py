@@ -2,11 +2,10 @@
 
 from collections.abc import Mapping
 
-from sqlalchemy import Connection, insert
+from sqlalchemy import Connection
 
 from mlops_dagster.registry.chain import chained_hash
-from mlops_dagster.registry.stores import sql
-from mlops_dagster.registry.stores.tables import events
+from mlops_dagster.registry.stores import queries, sql
 
 
 class EventLog:
@@ -20,5 +19,5 @@ class EventLog:
         """Add an event; `content` is its row without id and hash."""
         row = {**content, "id": self.last + 1}
         digest = chained_hash(self.hash, row)
-        self._connection.execute(insert(events).values({**row, "hash": digest}))
+        self._connection.execute(queries.INSERT_EVENT, {**row, "hash": digest})
         self.last, self.hash = self.last + 1, digest

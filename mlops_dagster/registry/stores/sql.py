@@ -1,11 +1,11 @@
 """Reads and writes of rows, each inside a transaction of the caller."""
 
 import json
-from collections.abc import Collection, Iterator, Mapping, Sequence
+from collections.abc import Collection, Iterator, Sequence
 from datetime import datetime
-from typing import Any, NamedTuple
+from typing import NamedTuple
 
-from sqlalchemy import Connection, Select, delete, func, insert, select, update
+from sqlalchemy import Connection, delete, insert, select
 
 from mlops_dagster.clock import parse_time
 from mlops_dagster.errors import ModelNotFoundError, VersionNotFoundError
@@ -13,6 +13,7 @@ from mlops_dagster.registry.chain import GENESIS
 from mlops_dagster.registry.entities import Acknowledgement, Deployment, Event, EventKind, ModelVersion
 from mlops_dagster.registry.lineage import digests_of
 from mlops_dagster.registry.stages import Stage
+from mlops_dagster.registry.stores import queries
 from mlops_dagster.registry.stores.rows import (
     Record,
     deployment_of,
@@ -21,7 +22,6 @@ from mlops_dagster.registry.stores.rows import (
     json_text,
     time_text,
     version_of,
-    version_row,
 )
 from mlops_dagster.registry.stores.tables import acknowledgements, catalogues, cleanings, deployments, events, versions
 
@@ -45,11 +45,11 @@ def model_versions(connection: Connection, model: str) -> list[ModelVersion]:
 
 
 def version_names(connection: Connection, model: str) -> list[str]:
-    return list(connection.scalars(select(versions.c.version).where(versions.c.model == model).order_by(versions.c.id)))
+    return list(connection.scalars(queries.VERSION_NAMES, {"of_model": model}))
 
 
 def find_version(connection: Connection, model: str, version: str) -> ModelVersion | None:
-    row = connection.execute(_one(select(versions), model, version)).first()
+    row = connection.execute(queries.VERSION, {"of_model": model, "of_version": version}).first()
     return None if row is None else version_of(row._asdict())
 
 
@@ -63,16 +63,15 @@ def read_version(connection: Connection, model: str, version: str) -> ModelVersi
 
 def read_stage(connection: Connection, model: str, version: str) -> Stage:
     """Where the version stands; raises ModelNotFoundError or VersionNotFoundError."""
-    found = connection.scalar(_one(select(versions.c.stage), model, version))
+    found = stages(connection, model, [version]).get(version)
     if found is None:
         raise _version_not_found(connection, model, version)
-    return Stage(found)
+    return found
 
 
 def stages(connection: Connection, model: str, names: Collection[str]) -> dict[str, Stage]:
     """Where these versions stand; one that is not there is left out."""
-    query = select(versions.c.version, versions.c.stage)
-    rows = connection.execute(query.where(versions.c.model == model, versions.c.version.in_(names)))
+    rows = connection.execute(queries.STAGES, {"of_model": model, "names": list(names)})
     return {row.version: Stage(row.stage) for row in rows}
 
 
@@ -84,8 +83,7 @@ def _version_not_found(connection: Connection, model: str, version: str) -> Vers
 
 def find_champion(connection: Connection, model: str) -> ModelVersion | None:
     """The version that the deployment names, in one look."""
-    same = (versions.c.model == deployments.c.model) & (versions.c.version == deployments.c.champion)
-    row = connection.execute(select(versions).join(deployments, same).where(deployments.c.model == model)).first()
+    row = connection.execute(queries.CHAMPION, {"of_model": model}).first()
     return None if row is None else version_of(row._asdict())
 
 
@@ -95,12 +93,13 @@ def named_digests(connection: Connection) -> set[str]:
     return {digest for row in rows for digest in digests_of(row.digest, json.loads(row.lineage))}
 
 
-def insert_version(connection: Connection, entry: ModelVersion) -> None:
-    connection.execute(insert(versions).values(version_row(entry)))
+def insert_version(connection: Connection, row: Record) -> None:
+    connection.execute(queries.INSERT_VERSION, row)
 
 
-def set_card(connection: Connection, entry: ModelVersion) -> None:
-    _update(connection, entry.model, entry.version, {"card": version_row(entry)["card"]})
+def set_card(connection: Connection, row: Record) -> None:
+    key = {"of_model": row["model"], "of_version": row["version"]}
+    connection.execute(queries.UPDATE_VERSION, {**key, "card": row["card"]})
 
 
 def move_version(
@@ -108,11 +107,12 @@ def move_version(
 ) -> None:
     """`rolled_back` stays as it is where it is None."""
     changed = {} if rolled_back is None else {"rolled_back": rolled_back}
-    _update(connection, model, version, {"stage": to.value, "reason": reason, **changed})
+    key = {"of_model": model, "of_version": version}
+    connection.execute(queries.UPDATE_VERSION, {**key, "stage": to.value, "reason": reason, **changed})
 
 
 def rolled_back(connection: Connection, model: str) -> set[str]:
-    return set(connection.scalars(select(versions.c.version).where(versions.c.model == model, versions.c.rolled_back)))
+    return set(connection.scalars(queries.ROLLED_BACK, {"of_model": model}))
 
 
 def read_deployment(connection: Connection, model: str) -> Deployment:
@@ -124,16 +124,16 @@ def read_deployment(connection: Connection, model: str) -> Deployment:
 
 
 def find_deployment(connection: Connection, model: str) -> Deployment | None:
-    row = connection.execute(select(deployments).where(deployments.c.model == model)).first()
+    row = connection.execute(queries.DEPLOYMENT, {"of_model": model}).first()
     return None if row is None else deployment_of(row._asdict())
 
 
 def insert_deployment(connection: Connection, entry: Deployment) -> None:
-    connection.execute(insert(deployments).values(deployment_row(entry)))
+    connection.execute(queries.INSERT_DEPLOYMENT, deployment_row(entry))
 
 
 def save_deployment(connection: Connection, entry: Deployment) -> None:
-    connection.execute(update(deployments).where(deployments.c.model == entry.model).values(deployment_row(entry)))
+    connection.execute(queries.UPDATE_DEPLOYMENT, {**deployment_row(entry), "of_model": entry.model})
 
 
 def history(connection: Connection, model: str) -> list[Event]:
@@ -143,8 +143,7 @@ def history(connection: Connection, model: str) -> list[Event]:
 
 
 def last_event(connection: Connection, model: str, until: datetime) -> Event | None:
-    query = select(events).where(events.c.model == model, events.c.at <= time_text(until))
-    row = connection.execute(query.order_by(events.c.id.desc()).limit(1)).first()
+    row = connection.execute(queries.LAST_EVENT_UNTIL, {"of_model": model, "until": time_text(until)}).first()
     return None if row is None else event_of(row._asdict())
 
 
@@ -152,9 +151,9 @@ def last_of_kinds(
     connection: Connection, model: str, kinds: Sequence[EventKind], version: str | None = None
 ) -> Event | None:
     """The latest event of these kinds, of one version if it is named."""
-    query = select(events).where(events.c.model == model, events.c.kind.in_(kinds))
-    query = query if version is None else query.where(events.c.version == version)
-    row = connection.execute(query.order_by(events.c.id.desc()).limit(1)).first()
+    query = queries.LAST_OF_KINDS if version is None else queries.LAST_OF_KINDS_OF_VERSION
+    key = {"of_model": model, "kinds": kinds} | ({} if version is None else {"of_version": version})
+    row = connection.execute(query, key).first()
     return None if row is None else event_of(row._asdict())
 
 
@@ -165,13 +164,12 @@ def last_review(connection: Connection, model: str, version: str) -> Event | Non
 
 def champions(connection: Connection, model: str) -> list[str]:
     """Every version that became champion, the latest first."""
-    query = select(events.c.version).where(events.c.model == model, events.c.to_stage == Stage.PRODUCTION.value)
-    return [name for name in connection.scalars(query.order_by(events.c.id.desc())) if name is not None]
+    return [name for name in connection.scalars(queries.CHAMPIONS, {"of_model": model}) if name is not None]
 
 
 def head(connection: Connection) -> tuple[int, str]:
     """Id and hash of the last event."""
-    row = connection.execute(select(events.c.id, events.c.hash).order_by(events.c.id.desc()).limit(1)).first()
+    row = connection.execute(queries.HEAD).first()
     return (0, GENESIS) if row is None else (row.id, row.hash)
 
 
@@ -199,7 +197,7 @@ def move_catalogue_cursor(connection: Connection, address: str, event: int) -> N
 
 def last_cleaning(connection: Connection) -> int:
     """Grows with every removal of orphans."""
-    return connection.scalar(select(func.max(cleanings.c.id))) or 0
+    return connection.scalar(queries.LAST_CLEANING) or 0
 
 
 def record_cleaning(connection: Connection, actor: str, at: datetime, removed: Sequence[str]) -> None:
@@ -222,12 +220,3 @@ def acknowledged(connection: Connection, model: str) -> list[Acknowledgement]:
     table = acknowledgements
     rows = connection.execute(select(table).where(table.c.model == model).order_by(table.c.at))
     return [Acknowledgement(row.process, row.epoch, parse_time(row.at)) for row in rows]
-
-
-def _one(query: Select[Any], model: str, version: str) -> Select[Any]:  # whatever it selects
-    return query.where(versions.c.model == model, versions.c.version == version)
-
-
-def _update(connection: Connection, model: str, version: str, values: Mapping[str, object]) -> None:
-    where = (versions.c.model == model, versions.c.version == version)
-    connection.execute(update(versions).where(*where).values(values))
