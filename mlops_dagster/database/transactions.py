@@ -8,12 +8,12 @@ The chain of events needs that order anyway: each hash covers the one before.
 from collections.abc import Iterator
 from contextlib import contextmanager
 
-from sqlalchemy import Connection, Engine, text
+from sqlalchemy import Connection, Engine
 from sqlalchemy.exc import DBAPIError, IntegrityError
 
 from mlops_dagster.errors import InvalidInputError, StorageError
 
-_LOCK = text("SELECT pg_advisory_xact_lock(hashtext('mlops_dagster'))")
+_BEGIN_LOCKED = "BEGIN; SELECT pg_advisory_xact_lock(hashtext('mlops_dagster'))"
 
 
 @contextmanager
@@ -26,7 +26,8 @@ def writing(engine: Engine) -> Iterator[Connection]:
         if engine.dialect.name == "sqlite":
             connection.exec_driver_sql("BEGIN IMMEDIATE")
         else:
-            connection.execute(_LOCK)
+            # The driver begins nothing by itself, so that beginning and locking are one message.
+            connection.execution_options(isolation_level="AUTOCOMMIT").exec_driver_sql(_BEGIN_LOCKED)
         yield connection
         connection.commit()
 

@@ -57,6 +57,7 @@ class Session:
         weakref.finalize(self, self._engine.dispose)  # who forgets `close` leaves no connection behind
         self._clock = clock or SystemClock()
         self._actor = actor or _os_user()
+        self._cleaning = 0  # the last removal of orphans that this session knows of
         migrate(self._engine)
 
     def close(self) -> None:

@@ -24,6 +24,8 @@ from mlops_dagster.registry.stores import sql
 from mlops_dagster.registry.versions import check_name, next_patch, parse_version
 from mlops_dagster.schema import ModelSchema
 
+_TRIES = 3
+
 
 class Versioning(Session):
     """Register, describe, find and fetch versions."""
@@ -52,36 +54,33 @@ class Versioning(Session):
         """
         check_name(model_name)
         named = None if version is None else str(parse_version(version))
-        with self._looking() as connection:
-            cleaning = sql.last_cleaning(connection)
         artifact, origin = pin(artifact_uri, self._place.catalogue)
+        entry = ModelVersion(
+            model=model_name,
+            version=named or "",
+            digest="",
+            stage=Stage.REGISTERED,
+            created_at=self._clock.now(),
+            schema=schema,
+            card=card,
+            baseline=baseline,
+            metrics=dict(metrics or {}),
+            tags=dict(tags or {}),
+            lineage={**origin, **(lineage or {})},
+            description=description,
+        )
+        self._require_environment(entry)
         with open_source(artifact, self._place.catalogue, self._s3) as path:
-            digest = self._content.put(path)
-        origin = {**origin, **(lineage or {})}
-        self._require_environment(origin)
-        key = self._settings.signing_key
-        signature = None if key is None else signing.sign(self._content, digest, model_name, key)
-        with self._changing(model_name) as ledger:
-            name = named or next_patch(sql.version_names(ledger.connection, model_name))
-            entry = ModelVersion(
-                model=model_name,
-                version=name,
-                digest=digest,
-                stage=Stage.REGISTERED,
-                created_at=self._clock.now(),
-                schema=schema,
-                card=card,
-                baseline=baseline,
-                metrics=dict(metrics or {}),
-                tags=dict(tags or {}),
-                lineage=origin,
-                description=description,
-                signature=signature,
-            )
-            # Until now nothing names the bytes, so they may have been among the orphans that were removed.
-            if sql.last_cleaning(ledger.connection) != cleaning:
-                raise ArtifactChangedError(f"orphans were removed while {model_name} was registered; register it again")
-            return ledger.register(entry)
+            for _ in range(_TRIES):
+                kept = self._keep(path, entry)
+                with self._changing(model_name) as ledger:
+                    cleaning = sql.last_cleaning(ledger.connection)
+                    if cleaning == self._cleaning:
+                        name = named or next_patch(sql.version_names(ledger.connection, model_name))
+                        return ledger.register(replace(kept, version=name))
+                # Until now nothing named the bytes, so they may be among the orphans that were removed: once more.
+                self._cleaning = cleaning
+        raise ArtifactChangedError(f"orphans are removed again and again while {model_name} is registered; wait")
 
     def attach_card(self, version: ModelVersion, card: ModelCard) -> ModelVersion:
         """Give the version its card, or another one; the champion's must be complete (IncompleteCardError)."""
@@ -145,8 +144,14 @@ class Versioning(Session):
         with tempfile.TemporaryDirectory() as workspace:
             return self._content.fetch(digest, Path(workspace, "environment.txt")).read_text(encoding="utf-8")
 
-    def _require_environment(self, lineage: Mapping[str, str]) -> None:
-        digest = environment_digest(lineage)
+    def _keep(self, path: Path, entry: ModelVersion) -> ModelVersion:
+        """The entry with the digest of the bytes, which are in the store now, and their signature."""
+        digest, key = self._content.put(path), self._settings.signing_key
+        signature = None if key is None else signing.sign(self._content, digest, entry.model, key)
+        return replace(entry, digest=digest, signature=signature)
+
+    def _require_environment(self, entry: ModelVersion) -> None:
+        digest = environment_digest(entry.lineage)
         if digest is not None and not self._content.has(digest):
             raise ArtifactNotFoundError(
                 f"the lineage names the environment {digest}, which is not in the store; ask `code_lineage()` anew"

@@ -60,13 +60,13 @@ class LocalBlobs:
         place = self._place(key)
         if place.exists():
             self._verify(key, _copy(place, None))
-            return
-        place.parent.mkdir(parents=True, exist_ok=True)
-        copy.chmod(0o444)
-        _sync(copy)
-        copy.rename(place)
-        # The journal of a file system keeps the order of names: with this one the folders above it are kept too.
-        _sync(place.parent)
+        else:
+            place.parent.mkdir(parents=True, exist_ok=True)
+            copy.chmod(0o444)
+            copy.rename(place)
+        # After the rename, so that the journal of the file system keeps bytes, name and folders by one sync: each takes
+        # longer than all the rest. Whoever finds the content there may be quicker than who put it, and syncs as well.
+        _sync(place)
 
     def _existing(self, key: str) -> Path:
         place = self._place(key)
