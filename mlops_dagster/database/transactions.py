@@ -7,12 +7,18 @@ The chain of events needs that order anyway: each hash covers the one before.
 
 from collections.abc import Iterator
 from contextlib import contextmanager
+from typing import TYPE_CHECKING, cast
 
 from sqlalchemy import Connection, Engine
 from sqlalchemy.exc import DBAPIError, IntegrityError
 
+from mlops_dagster.database.watchdog import Watchdog
 from mlops_dagster.errors import InvalidInputError, StorageError
 
+if TYPE_CHECKING:
+    from psycopg import Connection as Connected
+
+_WATCHDOG = Watchdog()
 _BEGIN_LOCKED = "BEGIN; SELECT pg_advisory_xact_lock(hashtext('mlops_dagster'))"
 
 
@@ -22,7 +28,7 @@ def writing(engine: Engine) -> Iterator[Connection]:
 
     Raises StorageError; and InvalidInputError for a text that the database cannot hold.
     """
-    with _translated(engine), engine.connect() as connection:
+    with _connected(engine) as connection:
         if engine.dialect.name == "sqlite":
             connection.exec_driver_sql("BEGIN IMMEDIATE")
         else:
@@ -35,7 +41,7 @@ def writing(engine: Engine) -> Iterator[Connection]:
 @contextmanager
 def reading(engine: Engine) -> Iterator[Connection]:
     """One snapshot for any number of reads. Raises StorageError."""
-    with _translated(engine), engine.connect() as connection:
+    with _connected(engine) as connection:
         if engine.dialect.name == "sqlite":
             connection.exec_driver_sql("BEGIN")
         else:
@@ -50,10 +56,20 @@ def looking(engine: Engine) -> Iterator[Connection]:
 
     Raises StorageError.
     """
-    with _translated(engine), engine.connect() as connection:
+    with _connected(engine) as connection:
         if engine.dialect.name != "sqlite":  # whose connections begin nothing by themselves as we open them
             connection.execution_options(isolation_level="AUTOCOMMIT")
         yield connection
+
+
+@contextmanager
+def _connected(engine: Engine) -> Iterator[Connection]:
+    with _translated(engine), engine.connect() as connection:
+        if engine.dialect.name == "sqlite":  # which waits for a lock only, and for 30 s at most
+            yield connection
+        else:
+            with _WATCHDOG.watching(cast("Connected", connection.connection.dbapi_connection).fileno()):
+                yield connection
 
 
 @contextmanager

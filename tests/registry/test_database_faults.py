@@ -5,6 +5,7 @@ from pathlib import Path
 import pytest
 from sqlalchemy import make_url
 
+from mlops_dagster.database import watchdog
 from mlops_dagster.errors import StorageError
 from mlops_dagster.registry import ModelCard, ModelRegistry
 from tests.proxy import Proxy
@@ -88,3 +89,26 @@ def test_a_server_that_goes_away_in_a_registration_leaves_no_half_of_a_version(
     assert [event.kind for event in direct.history("flights")] == ["registered"] * 10
     direct.audit()
     direct.close()
+
+
+def test_a_server_that_hangs_is_left_after_a_while(
+    proxy: Proxy, postgresql: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, card: ModelCard
+) -> None:
+    monkeypatch.setenv("MLOPS_HOME", str(tmp_path))
+    monkeypatch.setattr(watchdog, "PATIENCE_SECONDS", 1.0)
+    (tmp_path / "model.onnx").write_text("weights")
+    with proxy:
+        registry = behind(proxy, postgresql)
+        version = registry.register("flights", tmp_path / "model.onnx", card=card)
+        epoch = registry.deployment("flights").epoch
+        proxy.hang()
+        for call in (
+            lambda: registry.transition(version, "Production", expected_epoch=epoch),
+            lambda: registry.deployment("flights"),
+        ):
+            with pytest.raises(StorageError, match="cannot be used"):
+                call()
+        proxy.heal()
+        registry.transition(registry.get("flights", "1.0.0"), "Production")
+        registry.audit()
+        registry.close()
