@@ -3,6 +3,7 @@
 from collections.abc import Callable
 from datetime import datetime
 from functools import cached_property
+from typing import TYPE_CHECKING
 
 from mlops_dagster.clock import Clock, SystemClock
 from mlops_dagster.predictions import PredictionLog, Rollups, Spool
@@ -11,6 +12,9 @@ from mlops_dagster.rollout.controller import Controller
 from mlops_dagster.rollout.policy import RolloutPolicy
 from mlops_dagster.rollout.rollouts import RolloutStore
 from mlops_dagster.settings import Settings
+
+if TYPE_CHECKING:
+    from types_boto3_s3 import S3Client
 
 
 class House:
@@ -25,15 +29,17 @@ class House:
         clock: Clock | None = None,
         *,
         actor: str | None = None,
+        s3: "S3Client | None" = None,
     ) -> None:
         self.settings = settings or Settings()
         self.clock = clock or SystemClock()
         self._actor = actor
+        self._s3 = s3
         self.settings.writable_home()
 
     @cached_property
     def registry(self) -> ModelRegistry:
-        return ModelRegistry(settings=self.settings, clock=self.clock, actor=self._actor)
+        return ModelRegistry(settings=self.settings, clock=self.clock, actor=self._actor, s3=self._s3)
 
     def versions(self, model: str) -> list[ModelVersion]:
         """Every version, in order of registration; none of a model that nobody has registered yet."""

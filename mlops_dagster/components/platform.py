@@ -3,6 +3,7 @@
 from contextlib import suppress
 from datetime import datetime
 from pathlib import Path
+from typing import TYPE_CHECKING, Protocol
 
 import dagster as dg
 
@@ -12,11 +13,24 @@ from mlops_dagster.errors import ModelNotFoundError
 from mlops_dagster.settings import Settings
 from mlops_dagster.wiring import House
 
+if TYPE_CHECKING:
+    from types_boto3_s3 import S3Client
+
+
+class GivesS3(Protocol):
+    """As `dagster_aws.s3.S3Resource` does, which takes seconds to import."""
+
+    def get_client(self) -> "S3Client": ...
+
 
 class Platform(dg.ConfigurableResource):  # type: ignore[type-arg]  # generic only for resources that yield another object
-    """Opens the house in `home`; without one, in `MLOPS_HOME`."""
+    """Opens the house in `home`; without one, in `MLOPS_HOME`.
+
+    `s3` is the resource to reach artifacts on S3 through; without one, boto3 finds its own configuration.
+    """
 
     home: str = ""
+    s3: dg.ResourceDependency[GivesS3 | None] = None  # type: ignore[assignment]  # how Dagster says: none is fine
 
     def clock(self) -> Clock:
         """What the time is for a sensor."""
@@ -25,7 +39,8 @@ class Platform(dg.ConfigurableResource):  # type: ignore[type-arg]  # generic on
     def stores(self, as_of: datetime | None = None) -> House:
         """The stores, at the time `as_of` or, without one, now."""
         settings = Settings(home=Path(self.home)) if self.home else Settings()
-        return House(settings, ReplayedClock(as_of) if as_of else self.clock(), actor="dagster")
+        clock = ReplayedClock(as_of) if as_of else self.clock()
+        return House(settings, clock, actor="dagster", s3=None if self.s3 is None else self.s3.get_client())
 
     def house(self, spec: ModelSpec, as_of: datetime | None = None) -> House:
         """The stores, where the registry knows this model's gates as its YAML has them now."""
