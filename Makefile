@@ -39,13 +39,16 @@ check: install
 	$(BIN)/mypy
 	$(BIN)/lint-imports
 
-# What the flights example's rollout policy can prove on its traffic: docs/power.md.
+# What the flights example's rollout policy can prove on its traffic (docs/power.md), the registry beside MLflow, and a
+# 5 GB artifact on S3.
 bench: install
 	$(BIN)/python bench/rollout_power.py
+	$(BIN)/python bench/registry_speed.py
+	$(BIN)/python bench/artifact_memory.py 5000
 
 # Needs uv; --no-emit-index-url keeps addresses out of the file.
 lock:
-	uv pip compile pyproject.toml --extra example --extra dev --universal --python-version 3.11 \
+	uv pip compile pyproject.toml --extra example --extra dev --extra dagster-aws --universal --python-version 3.11 \
 	  --no-emit-index-url --generate-hashes --no-header --quiet --upgrade -o requirements.lock
 
 clean:
