@@ -25,7 +25,6 @@ def measure(storage: str, megabytes: int) -> dict[str, float]:
         before = _peak()
         artifact = Path(folder, "model.bin")
         with artifact.open("wb") as file:
-            file.write(b"weights")  # all zeros would be an endless row of empty LZMA streams to the check for pickles
             file.truncate(megabytes * 1_000_000)
         register = _seconds(lambda: registry.register("large", artifact))
         artifact.unlink()

@@ -8,7 +8,7 @@ from dataclasses import dataclass, replace
 from functools import cached_property
 
 from mlops_dagster.errors import ModelNotFoundError, VersionNotFoundError
-from mlops_dagster.registry import Deployment, ModelRegistry
+from mlops_dagster.registry import Deployment, ModelRegistry, Stage
 from mlops_dagster.rollout import Rollout, RolloutPolicy, RolloutStore
 from mlops_dagster.schema import ModelSchema
 from mlops_dagster.serving.loader import Loader
@@ -82,12 +82,18 @@ class Deployments:
         return sorted(self._in_force)
 
     async def named(self, model: str, version: str) -> LoadedModel:
-        """Any version of a served model, loaded if need be; raises VersionNotFoundError, or what its load raised."""
+        """Any version of a served model, loaded if need be; raises VersionNotFoundError, or what its load raised.
+
+        A deprecated one is not loaded for that; the previous champion is in memory anyway.
+        """
         in_force = self.get(model)
         if version in in_force.versions:
             return in_force.versions[version]
         # Before anything is loaded: an unknown version must not become a load that fails again and again.
-        name = (await asyncio.to_thread(self._registry.get, model, version)).version
+        found = await asyncio.to_thread(self._registry.get, model, version)
+        name = found.version
+        if found.stage is Stage.DEPRECATED:
+            raise VersionNotFoundError(f"{model} {name} is deprecated: it is kept, and served no more")
         recent = self._named.setdefault(model, deque(maxlen=NAMED_KEPT))
         if name not in recent:
             recent.append(name)

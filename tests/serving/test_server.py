@@ -156,6 +156,16 @@ def test_a_named_version_bypasses_the_split_and_is_no_evidence(server: Server, m
     assert {row["role"] for row in logged(models, "named", "role")} == {"named"}
 
 
+def test_a_deprecated_version_is_kept_and_not_loaded(server: Server, models: Models) -> None:
+    models.champion("ageing")
+    old = models.register("ageing", "1.1.0")
+    models.house.registry.transition(old, Stage.DEPRECATED)
+    server.wait_in_force(models.house, "ageing")
+    answer = server.post("/v2/models/ageing/versions/1.1.0/infer", request())
+    assert (answer.status_code, answer.json()["code"]) == (404, "version_not_found")
+    assert "is deprecated: it is kept, and served no more" in answer.json()["error"]
+
+
 @pytest.mark.parametrize(
     ("change", "reason"),
     [
