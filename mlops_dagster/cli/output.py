@@ -1,7 +1,8 @@
 """How the commands print: tables and lines for people, one JSON document for programs."""
 
 import sys
-from collections.abc import Iterable, Sequence
+from collections.abc import Callable, Iterable, Iterator, Sequence
+from contextlib import contextmanager
 from datetime import datetime
 from pathlib import Path
 from typing import TypeAlias
@@ -67,6 +68,18 @@ def complain(error: MlopsError) -> None:
     """An error of ours, in one line on stderr."""
     line = Text.assemble(("error", "red"), f" ({error.code}): ", clean(error.message))
     Console(stderr=True, highlight=False).print(line, soft_wrap=True)
+
+
+@contextmanager
+def upload_bar() -> Iterator[Callable[[int, int], None]]:
+    """A bar on stderr while an artifact goes to S3; nothing of it in a pipe."""
+    from rich.progress import BarColumn, DownloadColumn, Progress, TransferSpeedColumn
+
+    columns = (BarColumn(), DownloadColumn(), TransferSpeedColumn())
+    console = Console(stderr=True)
+    with Progress(*columns, console=console, transient=True, disable=not console.is_terminal) as bar:
+        task = bar.add_task("upload", total=None, visible=False)
+        yield lambda done, total: bar.update(task, completed=done, total=total, visible=True)
 
 
 def print_json(document: object) -> None:

@@ -4,6 +4,7 @@ import bz2
 import gzip
 import hashlib
 import itertools
+import json
 import lzma
 import os
 import pickle
@@ -21,6 +22,7 @@ from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
 from mlops_dagster.errors import (
+    ArtifactChangedError,
     ArtifactNotFoundError,
     CorruptedArtifactError,
     InvalidInputError,
@@ -368,3 +370,43 @@ def test_a_store_that_cannot_be_written_says_so(tmp_path: Path) -> None:
     (tmp_path / "file").write_text("")
     with pytest.raises(StorageError, match="cannot read or write"):
         ContentStore(LocalBlobs(tmp_path / "file" / "store")).put(tmp_path / "file")
+
+
+@pytest.mark.parametrize("name", ["../evil", "/etc/evil", "a/../../evil", ".."])
+def test_a_manifest_that_leaves_its_folder_is_refused(
+    place: LocalPlace | S3Place, store: ContentStore, tmp_path: Path, name: str
+) -> None:
+    """Its SHA-256 is right: whoever can write to the store can write such a one."""
+    (tmp_path / "evil").write_text("evil")
+    digest = store.put(tmp_path / "evil")
+    (tmp_path / "manifest").write_text(json.dumps({"files": {name: digest}}))
+    folder = place.blobs.add(tmp_path / "manifest", FOLDER)
+    (tmp_path / "evil").unlink()
+    with pytest.raises(CorruptedArtifactError, match="lies outside of its folder; nothing was copied"):
+        store.fetch(folder, tmp_path / "out" / "copy")
+    assert not (tmp_path / "evil").exists()
+    assert list((tmp_path / "out").iterdir()) == []
+
+
+def test_a_file_that_is_written_while_it_is_copied_is_refused(
+    place: LocalPlace | S3Place, store: ContentStore, tmp_path: Path
+) -> None:
+    artifact = tmp_path / "model.bin"
+    artifact.write_bytes(bytes(40_000_000))
+    enough = threading.Event()
+
+    def train_on() -> None:
+        with artifact.open("r+b") as file:
+            while not enough.is_set():
+                file.seek(-1, os.SEEK_END)
+                file.write(b"x")
+                file.flush()
+                file.write(b"y")
+
+    writer = threading.Thread(target=train_on)
+    writer.start()
+    with pytest.raises(ArtifactChangedError, match="changed while it was copied"):
+        store.put(artifact)
+    enough.set()
+    writer.join()
+    assert place.contents() == {}

@@ -6,8 +6,8 @@ from typing import TYPE_CHECKING, Annotated
 import typer
 
 from mlops_dagster.cli.arguments import Json, Model, numbers, pairs
-from mlops_dagster.cli.output import hint, print_json, say
-from mlops_dagster.cli.running import fields_of, house
+from mlops_dagster.cli.output import hint, print_json, say, upload_bar
+from mlops_dagster.cli.running import fields_of, settings
 from mlops_dagster.errors import InvalidInputError, NotFoundError
 
 if TYPE_CHECKING:
@@ -34,11 +34,14 @@ def register(
         pairs("--lineage", lineage or ()),
     )
     read = None if card is None else read_card(card)
-    registry = house().registry
-    existed = version is not None and _exists(registry, model, version)
-    found = registry.register(
-        model, artifact, version, tags=tags, description=description, card=read, metrics=metrics, lineage=origins
-    )
+    from mlops_dagster.registry import ModelRegistry
+
+    with upload_bar() as progress:
+        registry = ModelRegistry(settings=settings(), progress=progress)
+        existed = version is not None and _exists(registry, model, version)
+        found = registry.register(
+            model, artifact, version, tags=tags, description=description, card=read, metrics=metrics, lineage=origins
+        )
     if json:
         print_json({"model": found.model, "version": found.version, "digest": found.digest, "existed": existed})
     else:
