@@ -1,9 +1,13 @@
-"""A backup of everything embedded, taken while it is in use: a folder that is a home itself."""
+"""A backup of the home, taken while it is in use: a folder that is a home itself; and of PostgreSQL beside it."""
 
+import os
 import shutil
 import sqlite3
+import subprocess
 from contextlib import closing
 from pathlib import Path
+
+from sqlalchemy import URL, make_url
 
 from mlops_dagster.errors import InvalidInputError, StorageError
 
@@ -12,8 +16,12 @@ _PASSING = (".tmp-", ".probe-")  # half-written files
 _BESIDE_SQLITE = ("-wal", "-shm", "-journal")  # part of the database file's own copy
 
 
-def back_up(home: Path, target: Path) -> int:
-    """Copy the home to the new folder `target`, and return the number of files.
+DUMP = "postgresql.dump"
+"""The name of the dump of PostgreSQL in a backup; `pg_restore --no-owner --dbname=URL` reads it."""
+
+
+def back_up(home: Path, target: Path, database_url: str | None = None) -> int:
+    """Copy the home, and the PostgreSQL database if there is one, to the new folder `target`; returns how many files.
 
     What refers to something is copied before what it refers to, so that a backup taken under load is whole:
 
@@ -21,7 +29,7 @@ def back_up(home: Path, target: Path) -> int:
     - databases before artifacts and the log: what a row names, or the spool no longer has, was written earlier;
     - the transactions of a Delta table before its files.
 
-    Databases are copied by SQLite itself, so each is of one moment.
+    Databases are copied by SQLite itself, or by `pg_dump`, so each is of one moment.
     Raises InvalidInputError if `target` is there already or there is no home, StorageError.
     """
     if not home.is_dir():
@@ -35,9 +43,33 @@ def back_up(home: Path, target: Path) -> int:
                 if kind(file):
                     _copy(file, target / file.relative_to(home))
                     copied += 1
+            if kind is _is_anchor and database_url is not None:
+                _dump(database_url, target / DUMP)
+                copied += 1
+    except StorageError:
+        raise
     except (OSError, sqlite3.Error) as error:
         raise StorageError(f"the backup to {str(target)!r} is not whole: {error}; remove it and try again") from error
     return copied
+
+
+def _dump(database_url: str, file: Path) -> None:
+    url = make_url(database_url).set(drivername="postgresql")
+    file.parent.mkdir(parents=True, exist_ok=True)
+    command = ("pg_dump", "--format=custom", f"--file={file}", f"--dbname={_without_password(url)}")
+    password = {} if url.password is None else {"PGPASSWORD": url.password}  # not for everybody who lists processes
+    try:
+        subprocess.run(command, check=True, capture_output=True, text=True, env=os.environ | password)  # noqa: S603
+    except FileNotFoundError as error:
+        raise StorageError("pg_dump is not installed; install the client programs of PostgreSQL") from error
+    except subprocess.CalledProcessError as error:
+        raise StorageError(
+            f"pg_dump failed: {' '.join(error.stderr.split())}; remove the backup, see to that and try again"
+        ) from error
+
+
+def _without_password(url: URL) -> str:
+    return url._replace(password=None).render_as_string(hide_password=False)
 
 
 def _files(home: Path) -> list[Path]:

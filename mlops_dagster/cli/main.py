@@ -55,17 +55,16 @@ def dev() -> None:
 @app.command()
 @speaks
 def backup(target: Annotated[Path, typer.Argument(help="a new folder; it is a home itself")]) -> None:
-    """Copy the home while it is in use. To restore, set MLOPS_HOME to the copy, or put it in the home's place."""
+    """Copy the home while it is in use, with a dump of PostgreSQL if that is in the settings (needs pg_dump).
+
+    To restore, set MLOPS_HOME to the copy, or put it in the home's place; `pg_restore` fills a new database.
+    """
     from mlops_dagster.backup import back_up
 
     chosen = settings()
-    say(f"{back_up(chosen.home, target)} files in {target}")
-    for name, where, how in (
-        ("MLOPS_DATABASE_URL", chosen.database_url, "pg_dump; take that one first"),
-        ("MLOPS_STORAGE_URL", chosen.storage_url, "the bucket's own versions or replication"),
-    ):
-        if where is not None:
-            hint(f"not in it: what is at {name}; back that up with {how}")
+    say(f"{back_up(chosen.home, target, chosen.database_url)} files in {target}")
+    if chosen.storage_url is not None:
+        hint("not in it: what is at MLOPS_STORAGE_URL; the bucket's own versions or replication keep that")
 
 
 @app.command()

