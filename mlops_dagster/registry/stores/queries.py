@@ -9,6 +9,7 @@ _OF_MODEL = versions.c.model == bindparam("of_model")
 _OF_VERSION = and_(_OF_MODEL, versions.c.version == bindparam("of_version"))
 
 VERSION = select(versions).where(_OF_VERSION)
+VERSIONS = select(versions).where(_OF_MODEL).order_by(versions.c.id)
 STAGES = select(versions.c.version, versions.c.stage).where(
     _OF_MODEL, versions.c.version.in_(bindparam("names", expanding=True))
 )

@@ -8,11 +8,9 @@ from dataclasses import asdict
 from datetime import datetime
 from typing import Any
 
-import orjson
-
 from mlops_dagster.clock import in_utc, parse_time
 from mlops_dagster.errors import InvalidInputError
-from mlops_dagster.registry.baseline import Baseline
+from mlops_dagster.registry.baseline import StoredBaseline
 from mlops_dagster.registry.cards import ModelCard
 from mlops_dagster.registry.entities import Deployment, Event, ModelVersion
 from mlops_dagster.registry.stages import Stage
@@ -61,8 +59,8 @@ def version_of(row: Record) -> ModelVersion:
         digest=row["digest"],
         stage=Stage(row["stage"]),
         created_at=parse_time(row["created_at"]),
-        schema=row["schema"] and ModelSchema.model_validate_json(row["schema"]),
-        card=row["card"] and ModelCard.model_validate_json(row["card"]),
+        schema=row["schema"] and _schema(row["schema"]),
+        card=row["card"] and _card(row["card"]),
         baseline=row["baseline"] and _baseline(row["baseline"]),
         metrics=json.loads(row["metrics"]),
         tags=json.loads(row["tags"]),
@@ -74,11 +72,10 @@ def version_of(row: Record) -> ModelVersion:
     )
 
 
-@functools.lru_cache(maxsize=64)
-def _baseline(text: str) -> Baseline:
-    """By far the largest part of a row, and it never changes."""
-    return Baseline.from_json(orjson.loads(text))
-
+# The largest parts of a row; the same texts come again and again.
+_baseline = functools.lru_cache(maxsize=256)(StoredBaseline)
+_card = functools.lru_cache(maxsize=1024)(ModelCard.model_validate_json)
+_schema = functools.lru_cache(maxsize=256)(ModelSchema.model_validate_json)
 
 _CHANGES = frozenset({"id", "stage", "rolled_back", "reason", "card"})
 _CAME_LATER = frozenset({"signature"})  # rows from before were fingerprinted without

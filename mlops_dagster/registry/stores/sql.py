@@ -40,8 +40,9 @@ def model_names(connection: Connection) -> list[str]:
 
 def model_versions(connection: Connection, model: str) -> list[ModelVersion]:
     """Every version in order of registration."""
-    rows = connection.execute(select(versions).where(versions.c.model == model).order_by(versions.c.id))
-    return [version_of(row._asdict()) for row in rows]
+    rows = connection.execute(queries.VERSIONS, {"of_model": model})
+    names = tuple(rows.keys())
+    return [version_of(dict(zip(names, row, strict=True))) for row in rows]
 
 
 def version_names(connection: Connection, model: str) -> list[str]:
