@@ -1,16 +1,17 @@
 """SQLite and PostgreSQL as every store of this project opens them."""
 
+import sqlite3
 import time
 from functools import partial
+from typing import cast
 
 from sqlalchemy import URL, Dialect, Engine, create_engine, event, make_url
 from sqlalchemy.engine.interfaces import DBAPIConnection
 from sqlalchemy.exc import ArgumentError, DisconnectionError
 from sqlalchemy.pool import ConnectionPoolEntry, PoolProxiedConnection
 
+from mlops_dagster.database.wal import LOCK_TIMEOUT_SECONDS, use_wal
 from mlops_dagster.errors import InvalidInputError
-
-LOCK_TIMEOUT_SECONDS = 30
 
 _IDLE_SECONDS = 1.0
 _USED_AT = "mlops_used_at"
@@ -66,7 +67,8 @@ def _open_sqlite(url: URL) -> Engine:
 def _configure_sqlite(connection: DBAPIConnection, _entry: ConnectionPoolEntry) -> None:
     # The driver must not open transactions by itself: `writing` says when and of which kind.
     connection.isolation_level = None
-    for pragma in ("journal_mode=WAL", "synchronous=FULL", "foreign_keys=ON"):
+    use_wal(cast("sqlite3.Connection", connection))
+    for pragma in ("synchronous=FULL", "foreign_keys=ON"):
         connection.cursor().execute(f"PRAGMA {pragma}")
 
 

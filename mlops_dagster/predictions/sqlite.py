@@ -7,7 +7,7 @@ from contextlib import contextmanager
 from pathlib import Path
 from typing import Literal, TypeAlias
 
-from mlops_dagster.database import LOCK_TIMEOUT_SECONDS
+from mlops_dagster.database import LOCK_TIMEOUT_SECONDS, use_wal
 from mlops_dagster.errors import CorruptedError, StorageError
 
 Durability: TypeAlias = Literal["process", "disk"]
@@ -34,7 +34,6 @@ class SqliteFile:
     ) -> None:
         self.path = path
         self._pragmas = (
-            "journal_mode=WAL",
             f"synchronous={_SYNCHRONOUS[durability]}",
             f"wal_autocheckpoint={checkpoint_pages}",
         )
@@ -89,6 +88,7 @@ class SqliteFile:
         connection = sqlite3.connect(
             self.path, timeout=LOCK_TIMEOUT_SECONDS, isolation_level=None, check_same_thread=False
         )
+        use_wal(connection)
         for pragma in self._pragmas:
             connection.execute(f"PRAGMA {pragma}").fetchall()
         return connection

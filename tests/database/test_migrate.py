@@ -13,7 +13,7 @@ from alembic.script import ScriptDirectory
 from sqlalchemy import Engine, create_engine, inspect, text
 
 from mlops_dagster import database
-from mlops_dagster.database import migrate, open_database, writing
+from mlops_dagster.database import migrate, open_database, use_wal, writing
 from mlops_dagster.database.migrate import HEAD, VERSION_TABLE, revision_of, upgrade
 from mlops_dagster.errors import StorageError
 from mlops_dagster.registry import ModelRegistry, Stage
@@ -109,6 +109,19 @@ def open_and_tell(url: str) -> str | None:
 def test_processes_that_open_a_new_database_at_once_make_it_once(url: str) -> None:
     with ProcessPoolExecutor(4) as pool:
         assert list(pool.map(open_and_tell, [url] * 4)) == [HEAD] * 4
+
+
+def wal_of(path: Path) -> str:
+    with closing(sqlite3.connect(path)) as connection:
+        use_wal(connection)
+        return str(connection.execute("PRAGMA journal_mode").fetchone()[0])
+
+
+def test_processes_that_open_a_new_file_at_once_wait_for_each_other(tmp_path: Path) -> None:
+    """Without the waiting some of these 800 are told that the file is locked."""
+    with ProcessPoolExecutor(8) as pool:
+        files = [tmp_path / f"{number}.sqlite" for number in range(100) for _ in range(8)]
+        assert set(pool.map(wal_of, files)) == {"wal"}
 
 
 def test_a_database_of_a_newer_release_is_left_alone(url: str) -> None:
