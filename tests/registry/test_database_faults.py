@@ -95,19 +95,20 @@ def test_a_server_that_hangs_is_left_after_a_while(
     proxy: Proxy, postgresql: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, card: ModelCard
 ) -> None:
     monkeypatch.setenv("MLOPS_HOME", str(tmp_path))
-    monkeypatch.setattr(watchdog, "PATIENCE_SECONDS", 1.0)
     (tmp_path / "model.onnx").write_text("weights")
     with proxy:
         registry = behind(proxy, postgresql)
         version = registry.register("flights", tmp_path / "model.onnx", card=card)
         epoch = registry.deployment("flights").epoch
         proxy.hang()
-        for call in (
-            lambda: registry.transition(version, "Production", expected_epoch=epoch),
-            lambda: registry.deployment("flights"),
-        ):
-            with pytest.raises(StorageError, match="cannot be used"):
-                call()
+        with monkeypatch.context() as hurried:
+            hurried.setattr(watchdog, "PATIENCE_SECONDS", 1.0)
+            for call in (
+                lambda: registry.transition(version, "Production", expected_epoch=epoch),
+                lambda: registry.deployment("flights"),
+            ):
+                with pytest.raises(StorageError, match="cannot be used"):
+                    call()
         proxy.heal()
         registry.transition(registry.get("flights", "1.0.0"), "Production")
         registry.audit()
