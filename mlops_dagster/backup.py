@@ -15,7 +15,6 @@ _SQLITE = b"SQLite format 3\0"
 _PASSING = (".tmp-", ".probe-")  # half-written files
 _BESIDE_SQLITE = ("-wal", "-shm", "-journal")  # part of the database file's own copy
 
-
 DUMP = "postgresql.dump"
 """The name of the dump of PostgreSQL in a backup; `pg_restore --no-owner --dbname=URL` reads it."""
 
@@ -83,7 +82,7 @@ def _passes(file: Path) -> bool:
 
 
 def _is_anchor(file: Path) -> bool:
-    return "anchors" in file.parts
+    return file.parent.parent.name == "anchors"
 
 
 def _is_database(file: Path) -> bool:

@@ -82,7 +82,7 @@ def _translated(engine: Engine) -> Iterator[None]:
         raise InvalidInputError(f"{error.object!r} holds half a surrogate pair; write valid Unicode") from error
     except DBAPIError as error:
         reason = " ".join(str(error.orig).split())
-        if "NUL" in reason:
+        if "NUL (0x00)" in reason:
             raise InvalidInputError("a text holds a NUL character, which PostgreSQL cannot keep") from error
         raise StorageError(
             f"the database {engine.url.render_as_string()} cannot be used: {reason}; try again or check the server "

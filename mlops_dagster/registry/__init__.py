@@ -13,7 +13,6 @@ from mlops_dagster.registry.cards import (
     to_html,
 )
 from mlops_dagster.registry.entities import Acknowledgement, AuditHead, Deployment, Event, EventKind, ModelVersion
-from mlops_dagster.registry.lineage import named_digests
 from mlops_dagster.registry.policy import GatePolicy, failed_gates
 from mlops_dagster.registry.registry import ModelRegistry
 from mlops_dagster.registry.stages import ALLOWED, Stage
@@ -40,6 +39,5 @@ __all__ = [
     "audit_fairness",
     "evaluate",
     "failed_gates",
-    "named_digests",
     "to_html",
 ]

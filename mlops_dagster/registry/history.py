@@ -3,6 +3,7 @@
 from datetime import datetime
 
 from mlops_dagster.clock import in_utc
+from mlops_dagster.database import reading
 from mlops_dagster.registry.audit import audit
 from mlops_dagster.registry.deployments import empty
 from mlops_dagster.registry.entities import AuditHead, Deployment, Event
@@ -15,13 +16,13 @@ class History(Session):
 
     def history(self, model: str) -> "list[Event]":
         """Every event, oldest first; raises ModelNotFoundError."""
-        with self._reading() as connection:
+        with reading(self._engine) as connection:
             sql.read_deployment(connection, model)
             return sql.history(connection, model)
 
     def as_of(self, model: str, when: datetime) -> Deployment:
         """Who answered at `when`, by the registry's clock; nobody (epoch 0) before the first version."""
-        with self._reading() as connection:
+        with reading(self._engine) as connection:
             sql.read_deployment(connection, model)
             event = sql.last_event(connection, model, in_utc(when))
             return empty(model, in_utc(when)) if event is None else event.deployment
@@ -33,5 +34,5 @@ class History(Session):
         """
         # The heads first: what is written meanwhile has its event in the database before its head is noted.
         noted = self._anchors.read()
-        with self._reading() as connection:
+        with reading(self._engine) as connection:
             return audit(connection, noted)

@@ -4,7 +4,7 @@ from collections.abc import Sequence
 from datetime import timedelta
 
 from mlops_dagster.clock import SystemClock
-from mlops_dagster.database import writing
+from mlops_dagster.database import reading, writing
 from mlops_dagster.registry.artifacts import StoredBlob
 from mlops_dagster.registry.artifacts.content import FOLDER
 from mlops_dagster.registry.session import Session
@@ -23,7 +23,7 @@ class Housekeeping(Session):
 
         Raises StorageError, and CorruptedArtifactError for a manifest that cannot be read: then nothing is an orphan.
         """
-        with self._reading() as connection:
+        with reading(self._engine) as connection:
             needed = sql.named_digests(connection)
         blobs = list(self._content.blobs())
         for blob in blobs:

@@ -8,8 +8,6 @@ from collections.abc import Mapping
 from importlib import metadata
 from pathlib import Path
 
-from mlops_dagster.registry.entities import ModelVersion
-
 ENVIRONMENT = "environment"
 """The lineage's key for the digest of the environment lock, which is kept as the artifacts are."""
 
@@ -39,20 +37,12 @@ def environment_digest(lineage: Mapping[str, str]) -> str | None:
     return named if _SHA256.fullmatch(named) else None
 
 
-def named_digests(version: ModelVersion) -> frozenset[str]:
-    """What the version needs in the content store; `ContentStore.keys` of each are its blobs.
+def digests_of(artifact: str, lineage: Mapping[str, str]) -> frozenset[str]:
+    """What a version with this artifact and lineage needs in the content store.
 
-    >>> from datetime import UTC, datetime
-    >>> from mlops_dagster.registry.stages import Stage
-    >>> version = ModelVersion("flights", "1.0.0", "ab" * 32, Stage.REGISTERED, datetime.now(UTC))
-    >>> named_digests(version) == {version.digest}
+    >>> digests_of("ab" * 32, {"run": "r1"}) == {"ab" * 32}
     True
     """
-    return digests_of(version.digest, version.lineage)
-
-
-def digests_of(artifact: str, lineage: Mapping[str, str]) -> frozenset[str]:
-    """The same of a version that is known by these two."""
     return frozenset(digest for digest in (artifact, environment_digest(lineage)) if digest is not None)
 
 

@@ -4,6 +4,7 @@ from typing import Literal
 
 from sqlalchemy import Connection
 
+from mlops_dagster.database import looking, reading
 from mlops_dagster.errors import ApprovalError, RefusedError, SignatureError
 from mlops_dagster.registry import signing
 from mlops_dagster.registry.entities import Event, ModelVersion
@@ -18,7 +19,7 @@ class Promotion(Session):
 
     def gates(self, model: str) -> GatePolicy:
         """The gates of the model, or the defaults if it has none of its own."""
-        with self._looking() as connection:
+        with looking(self._engine) as connection:
             return _gates(connection, model)
 
     def set_gates(self, model: str, policy: GatePolicy, *, reason: str = "") -> None:
@@ -30,12 +31,12 @@ class Promotion(Session):
 
     def check(self, version: ModelVersion) -> tuple[RefusedError, ...]:
         """What keeps the version out of production, as it stands now; nothing if every gate is open."""
-        with self._reading() as connection:
+        with reading(self._engine) as connection:
             return self._failed(connection, sql.read_version(connection, version.model, version.version))
 
     def review(self, version: ModelVersion) -> Event | None:
         """What was last said about the version: asked, approved, rejected, or another card since; None if nothing."""
-        with self._looking() as connection:
+        with looking(self._engine) as connection:
             return sql.last_review(connection, version.model, version.version)
 
     def request_approval(self, version: ModelVersion, *, reason: str = "") -> None:

@@ -9,7 +9,7 @@ from contextlib import contextmanager
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from sqlalchemy import Connection, make_url
+from sqlalchemy import make_url
 
 from mlops_dagster.clock import Clock, SystemClock
 from mlops_dagster.database import looking, migrate, open_database, reading, writing
@@ -57,8 +57,9 @@ class Session:
         weakref.finalize(self, self._engine.dispose)  # who forgets `close` leaves no connection behind
         self._clock = clock or SystemClock()
         self._actor = actor or _os_user()
-        self._cleaning = 0  # the last removal of orphans that this session knows of
         migrate(self._engine)
+        with looking(self._engine) as connection:
+            self._cleaning = sql.last_cleaning(connection)  # of orphans: the last one that this session knows of
 
     def close(self) -> None:
         """Close the connections to the database; the next call opens them again."""
@@ -78,16 +79,6 @@ class Session:
         with reading(self._engine) as connection:
             last, _ = sql.head(connection)
             return last - sql.catalogue_cursor(connection, public_address(self._place.catalogue))
-
-    @contextmanager
-    def _reading(self) -> Iterator[Connection]:
-        with reading(self._engine) as connection:
-            yield connection
-
-    @contextmanager
-    def _looking(self) -> Iterator[Connection]:
-        with looking(self._engine) as connection:
-            yield connection
 
     @contextmanager
     def _changing(self, model: str, reason: str = "", evidence: Mapping[str, object] | None = None) -> Iterator[Ledger]:

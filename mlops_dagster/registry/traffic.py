@@ -4,7 +4,7 @@ from collections.abc import Mapping
 from dataclasses import replace
 
 from mlops_dagster.clock import SystemClock
-from mlops_dagster.database import writing
+from mlops_dagster.database import looking, reading, writing
 from mlops_dagster.errors import InvalidInputError, TransitionError
 from mlops_dagster.registry.deployments import enter, release, reweigh, roll_back, withdraw
 from mlops_dagster.registry.entities import Acknowledgement, Deployment, ModelVersion
@@ -19,7 +19,7 @@ class Traffic(Promotion):
 
     def champion(self, model: str) -> ModelVersion | None:
         """Who answers the model's requests; raises ModelNotFoundError."""
-        with self._looking() as connection:
+        with looking(self._engine) as connection:
             champion = sql.find_champion(connection, model)
             if champion is None:
                 sql.read_deployment(connection, model)
@@ -27,7 +27,7 @@ class Traffic(Promotion):
 
     def deployment(self, model: str) -> Deployment:
         """Who answers now; raises ModelNotFoundError."""
-        with self._looking() as connection:
+        with looking(self._engine) as connection:
             return sql.read_deployment(connection, model)
 
     def transition(
@@ -140,5 +140,5 @@ class Traffic(Promotion):
 
     def acknowledgements(self, model: str) -> "list[Acknowledgement]":
         """When each process began to serve each epoch it served, oldest first: "in force since" is a fact."""
-        with self._reading() as connection:
+        with reading(self._engine) as connection:
             return sql.acknowledged(connection, model)

@@ -5,6 +5,7 @@ from collections.abc import Mapping
 from dataclasses import replace
 from pathlib import Path
 
+from mlops_dagster.database import looking, reading
 from mlops_dagster.errors import ArtifactChangedError, ArtifactNotFoundError, IncompleteCardError
 from mlops_dagster.registry import estimators, signing
 from mlops_dagster.registry.baseline import Baseline
@@ -96,12 +97,12 @@ class Versioning(Session):
 
     def get(self, model: str, version: str) -> ModelVersion:
         """One version; raises ModelNotFoundError, VersionNotFoundError, InvalidVersionError."""
-        with self._looking() as connection:
+        with looking(self._engine) as connection:
             return sql.read_version(connection, model, str(parse_version(version)))
 
     def models(self) -> "list[str]":
         """The names of all models, sorted."""
-        with self._looking() as connection:
+        with looking(self._engine) as connection:
             return sql.model_names(connection)
 
     def fetch(self, version: ModelVersion, destination: str | Path) -> Path:
@@ -159,6 +160,6 @@ class Versioning(Session):
 
     def list(self, model: str) -> "list[ModelVersion]":
         """Every version of the model in order of registration; raises ModelNotFoundError."""
-        with self._reading() as connection:
+        with reading(self._engine) as connection:
             sql.read_deployment(connection, model)
             return sql.model_versions(connection, model)

@@ -9,7 +9,8 @@ from pathlib import Path
 import pytest
 
 from mlops_dagster.errors import ArtifactNotFoundError
-from mlops_dagster.registry import ModelRegistry, Stage, named_digests
+from mlops_dagster.registry import ModelRegistry, Stage
+from mlops_dagster.registry.lineage import digests_of
 
 
 @pytest.fixture
@@ -73,10 +74,10 @@ def test_the_environment_of_a_version_can_be_read_again(
     final = registry.transition(version, Stage.PRODUCTION, force=True, reason="a test")
     assert registry.environment(final) == registry.environment(version)
     (place,) = (tmp_path / "home").rglob(version.lineage["environment"])
-    assert named_digests(final) == {version.digest, place.name}
+    assert digests_of(final.digest, final.lineage) == {version.digest, place.name}
 
     plain = registry.register("flights", artifact, lineage={"environment": "prod"})
-    assert named_digests(plain) == {plain.digest}
+    assert digests_of(plain.digest, plain.lineage) == {plain.digest}
     for unknown in (plain, replace(plain, lineage={})):
         with pytest.raises(ArtifactNotFoundError, match="its environment is not known"):
             registry.environment(unknown)

@@ -176,3 +176,17 @@ def test_processes_that_open_and_register_at_once_get_versions_of_their_own(
     versions = [version for output, _ in outcomes for version in json.loads(output)]
     assert sorted(versions, key=lambda name: int(name.split(".")[2])) == [f"1.0.{number}" for number in range(30)]
     assert ModelRegistry(uri).audit().events == 30
+
+
+@pytest.mark.parametrize("text", ["half a pair: \ud800", "a NUL: \0"])
+def test_a_text_that_a_database_cannot_hold_is_the_callers_error(
+    registry: ModelRegistry, tmp_path: Path, text: str
+) -> None:
+    (tmp_path / "model.onnx").write_text("weights")
+    try:
+        version = registry.register("flights", tmp_path / "model.onnx", description=text)
+    except InvalidInputError:
+        assert registry.models() == []
+    else:  # SQLite keeps a NUL
+        assert registry.get("flights", version.version).description == text
+    registry.audit()

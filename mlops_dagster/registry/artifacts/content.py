@@ -60,12 +60,8 @@ class ContentStore:
             return copy.rename(destination)
 
     def has(self, digest: str) -> bool:
-        """All of the content is here. Raises CorruptedArtifactError, StorageError."""
-        return self._blobs.has(digest) and all(self._blobs.has(key) for key in self.keys(digest))
-
-    def keys(self, digest: str) -> frozenset[str]:
-        """Every blob that the content consists of. Raises as `files` does."""
-        return frozenset({digest, *self.files(digest).values()}) if digest.startswith(FOLDER) else frozenset({digest})
+        """Something is kept under this digest; raises StorageError."""
+        return self._blobs.has(digest)
 
     def files(self, digest: str) -> dict[str, str]:
         """The manifest of a folder: names, in posix form, and the digests of their content.
