@@ -32,6 +32,11 @@ PREDICTIONS = pa.schema(
         ("sequence", pa.int64()),
         ("row", pa.int64()),
         ("raw", pa.string()),
+        ("probabilities", pa.list_(pa.float64())),
+        ("preprocess_ms", pa.float64()),
+        ("inference_ms", pa.float64()),
+        ("postprocess_ms", pa.float64()),
+        ("trace_id", pa.string()),
         ("date", pa.date32()),
     ]
 )
@@ -60,7 +65,7 @@ def prediction_table(rows: Sequence[tuple[int, PredictionEntry]], features: Mapp
     }
     table = pa.table(
         # the column's name is a key of the entry
-        [own.get(name) or [entry[name] for entry in entries] for name in PREDICTIONS.names],  # type: ignore[literal-required]
+        [own.get(name) or [entry.get(name) for entry in entries] for name in PREDICTIONS.names],
         schema=PREDICTIONS,
     )
     for name, column in _feature_columns(entries, features).items():

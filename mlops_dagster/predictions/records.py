@@ -1,7 +1,7 @@
 """What is kept of a prediction and of its label, and the JSON in which both wait in the spool."""
 
 import re
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
 from typing import Literal, TypeAlias, TypedDict
@@ -51,10 +51,15 @@ class PredictionRecord:
     features: Mapping[str, float | str | None]
     prediction: str | None
     score: float | None
-    latency_ms: float
+    latency_ms: float  # from receipt to this record; the phases below are parts of it
     process: str
     row: int  # position in its request
     raw: str | None = None
+    probabilities: Sequence[float] | None = None  # by class of the schema, where the request asked for them
+    preprocess_ms: float | None = None  # read, checked, routed, and waited for its batch
+    inference_ms: float | None = None  # the estimator, with its whole batch
+    postprocess_ms: float | None = None
+    trace_id: str | None = None  # 32 hexadecimal digits, of W3C Trace Context
 
 
 @dataclass(frozen=True, slots=True)
@@ -115,6 +120,11 @@ class PredictionEntry(TypedDict):
     process: str
     row: int
     raw: str | None
+    probabilities: Sequence[float] | None
+    preprocess_ms: float | None
+    inference_ms: float | None
+    postprocess_ms: float | None
+    trace_id: str | None
 
 
 class LabelEntry(TypedDict):
@@ -167,6 +177,11 @@ def encode_prediction(record: PredictionRecord) -> bytes:
         "process": record.process,
         "row": record.row,
         "raw": record.raw,
+        "probabilities": record.probabilities,
+        "preprocess_ms": record.preprocess_ms,
+        "inference_ms": record.inference_ms,
+        "postprocess_ms": record.postprocess_ms,
+        "trace_id": record.trace_id,
     }
     try:
         return orjson.dumps(entry, option=orjson.OPT_SERIALIZE_NUMPY)

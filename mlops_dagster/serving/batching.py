@@ -85,6 +85,7 @@ def score_together(model: LoadedModel, requests: Sequence[Columns]) -> list[Scor
     results: list[Scores | ModelFailedError] = []
     start = 0
     for size in sizes:
-        results.append(Scores(scores.labels[start : start + size], scores.scores[start : start + size]))
+        part = slice(start, start + size)
+        results.append(Scores(scores.labels[part], scores.scores[part], scores.probabilities[part]))
         start += size
     return results

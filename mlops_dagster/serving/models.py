@@ -21,10 +21,11 @@ NUMERIC_DATATYPES = {"FP32": (int, float), "FP64": (int, float), "INT32": (int,)
 
 @dataclass(frozen=True, slots=True)
 class Scores:
-    """One label and one score a row."""
+    """A row has one label, one score, and one probability per class, in the order of the schema."""
 
     labels: list[str]
     scores: list[float]
+    probabilities: list[list[float]]
 
 
 class LoadedModel:
@@ -42,7 +43,8 @@ class LoadedModel:
         self._classes = [str(label) for label in self._estimator.classes_]
         if set(self._classes) != set(schema.classes):
             raise ModelFailedError(f"version {version} tells {self._classes} apart, its schema {schema.classes}")
-        self._asked_for = self._classes.index(schema.classes[-1]) if len(self._classes) == 2 else None
+        self._order = [self._classes.index(name) for name in schema.classes]
+        self._asked_for = self._order[-1] if len(self._classes) == 2 else None
 
     def predict(self, columns: Columns) -> Scores:
         """Score rows given as one list per feature; raises ModelFailedError whatever the estimator does."""
@@ -60,7 +62,7 @@ class LoadedModel:
             )
         best = probabilities.argmax(axis=1)
         scores = probabilities.max(axis=1) if self._asked_for is None else probabilities[:, self._asked_for]
-        return Scores([self._classes[index] for index in best], scores.tolist())
+        return Scores([self._classes[index] for index in best], scores.tolist(), probabilities[:, self._order].tolist())
 
     def warm_up(self) -> None:
         """Score one made-up row, so that the first real one finds imports and caches ready."""

@@ -26,7 +26,9 @@ def ids(table) -> list[str]:
 def test_every_column_comes_back(spool, log, record, march):
     spool.append(
         [
-            record(0, features={"temp": 41.5, "carrier": "UA", "precip": None}, key="N1", row=3),
+            record(0, features={"temp": 41.5, "carrier": "UA", "precip": None}, key="N1", row=3,
+                   probabilities=[0.25, 0.75], preprocess_ms=1.0, inference_ms=3.0, postprocess_ms=0.5,
+                   trace_id="0af7651916cd43dd8448eb211c80319c"),
             record(1, role="none", version="", status="rejected", error="no feature 'temp'", features={},
                    prediction=None, score=None, raw='{"inputs": []}'),
         ]
@@ -52,6 +54,11 @@ def test_every_column_comes_back(spool, log, record, march):
         "sequence": 1,
         "row": 3,
         "raw": None,
+        "probabilities": [0.25, 0.75],
+        "preprocess_ms": 1.0,
+        "inference_ms": 3.0,
+        "postprocess_ms": 0.5,
+        "trace_id": "0af7651916cd43dd8448eb211c80319c",
         "date": date(2013, 3, 1),
         "feature_temp": 41.5,
         "feature_carrier": "UA",

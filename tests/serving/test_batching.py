@@ -90,14 +90,18 @@ def test_a_poisoned_request_fails_alone(requests: list[list[float]]) -> None:
             assert isinstance(outcome, ModelFailedError)
             assert "thirteen" in str(outcome)
         else:
-            assert outcome == Scores(["yes" if v > 0 else "no" for v in values], [float(v > 0) for v in values])
+            assert outcome == Scores(
+                ["yes" if v > 0 else "no" for v in values],
+                [float(v > 0) for v in values],
+                [[float(v <= 0), float(v > 0)] for v in values],
+            )
     poisoned = sum(13.0 in values for values in requests)
     assert estimator.calls <= 1 + 2 * poisoned * (len(requests).bit_length())
 
 
 def test_the_score_is_that_of_the_last_class_of_the_schema_whatever_the_order_of_the_estimator() -> None:
     turned = ModelSchema(features=SCHEMA.features, classes=("yes", "no"))
-    assert LoadedModel("1.0.0", turned, Picky()).predict({"a": [1.0]}) == Scores(["yes"], [0.0])
+    assert LoadedModel("1.0.0", turned, Picky()).predict({"a": [1.0]}) == Scores(["yes"], [0.0], [[1.0, 0.0]])
 
 
 def test_a_model_that_returns_the_wrong_shape_has_failed() -> None:
