@@ -187,19 +187,3 @@ def encode_prediction(record: PredictionRecord) -> bytes:
         return orjson.dumps(entry, option=orjson.OPT_SERIALIZE_NUMPY)
     except TypeError as error:
         raise InvalidInputError(f"prediction {record.prediction_id!r} cannot be recorded: {error}") from error
-
-
-def encode_arm(record: PredictionRecord) -> str | None:
-    """JSON of the Arm that awaits a label, on one line; None if nothing was predicted."""
-    if record.prediction is None:
-        return None
-    arm: Arm = {
-        "version": record.version,
-        "role": record.role,
-        "weight": record.weight,
-        "salt": record.salt,
-        "key": record.key,
-        "prediction": record.prediction,
-        "event_time": microseconds(record.event_time),
-    }
-    return orjson.dumps(arm, option=orjson.OPT_APPEND_NEWLINE).decode()
