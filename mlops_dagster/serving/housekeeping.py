@@ -26,7 +26,7 @@ class Housekeeping:
         self._one_fuse = threading.Lock()
 
     def roll_up(self) -> int:
-        """Index and count what is in the spool, then let the fuse look; returns the number of the last entry counted."""
+        """Index and count what is in the spool, then let the fuse look; returns the number of the last entry."""
         self._house.spool.index()
         number = self._house.rollups.catch_up(self._house.spool, self._bins_of, slow_ms_of=self._slow_ms)
         with self._one_fuse:

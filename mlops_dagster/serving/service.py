@@ -40,7 +40,7 @@ class Service:
         self.loader = Loader(house.registry, self.telemetry)
         self.deployments = Deployments(self.process, house.registry, house.rollouts, self.loader, self.telemetry)
         fuse = Fuse(house.registry, house.rollups, self.deployments, clock, self.telemetry)
-        self._scorer = Scorer(self.process, house.spool, self.telemetry)
+        self._scorer = Scorer(self.process, house.spool, self.telemetry, settings.predict_timeout)
         self.plane = DataPlane(self.process, house, self.deployments, self._scorer, self.telemetry)
         self.housekeeping = Housekeeping(house, self.deployments, fuse, self._scorer.off_path, self.telemetry)
         self._work = [
