@@ -43,6 +43,7 @@ _CHECKPOINT_PAGES = 16_384
 
 _FREE_AT_ONCE = 500  # deleting these takes a millisecond or two, for which an append may have to wait
 _INDEX_AT_ONCE = 2_000
+_ROWS_AT_ONCE = 64
 
 
 class ProcessCount(NamedTuple):
@@ -218,11 +219,14 @@ class Spool:
 
 
 def _write(connection: Connection, append: _Append) -> int:
-    sequences = _next_sequences(connection, append.records)
-    connection.executemany(
-        "INSERT INTO entries (sequence, body) VALUES (?, ?)", zip(sequences, append.bodies, strict=True)
-    )
-    return int(connection.execute("SELECT max(number) FROM entries").fetchone()[0] or 0)
+    last = 0
+    lines = list(zip(_next_sequences(connection, append.records), append.bodies, strict=True))
+    for start in range(0, len(lines), _ROWS_AT_ONCE):
+        rows = lines[start : start + _ROWS_AT_ONCE]
+        # One statement for many rows: between two of them other threads want the interpreter.
+        statement = f"INSERT INTO entries (sequence, body) VALUES (?, ?){', (?, ?)' * (len(rows) - 1)}"  # noqa: S608  # placeholders only
+        last = connection.execute(statement, [value for row in rows for value in row]).lastrowid or 0
+    return last
 
 
 def _next_sequences(connection: Connection, records: Sequence[PredictionRecord]) -> list[int]:
