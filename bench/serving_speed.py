@@ -5,8 +5,9 @@ every second, the log every 5 s, metrics; then once more with a canary at 20 % a
 MLServer logs nothing. Blocks of load by `wrk` alternate; after each of ours, what is left is moved to the log before
 MLServer has its turn. At the end every answer is looked for in the log.
 
-MLServer gets what is best for it of CONFIGURATIONS, found by a short run of each, with its access log and compression
-off. It lives in an environment of its own, made once under the user's cache folder.
+MLServer runs twice, with and without its adaptive batching: one answers more, the other more evenly, and ours is to
+beat the better one in both. Its access log and compression are off, and it scores in its main process: its default, one
+parallel worker, takes a third longer. It lives in an environment of its own, made once under the user's cache folder.
 
     python bench/serving_speed.py [--pairs 6] [--seconds 5] [--columns]
 
@@ -52,18 +53,10 @@ CONNECTIONS = 16
 WARM_UP_SECONDS = 2
 CANARY_WEIGHT = 0.2
 
-# With the newest uvloop that MLServer's parallel worker starts on.
-MLSERVER = ["mlserver==1.7.*", "mlserver-sklearn==1.7.*", "uvloop<0.22"]
-
-# Of MLServer's settings: those of the server, and those of the model. Its own default is one parallel worker.
-CONFIGURATIONS: dict[str, tuple[Mapping[str, object], Mapping[str, object]]] = {
-    "no parallel worker": ({"parallel_workers": 0}, {}),
-    "no parallel worker, batching": (
-        {"parallel_workers": 0},
-        {"max_batch_size": CONNECTIONS, "max_batch_time": 0.002},
-    ),
-    "1 parallel worker": ({"parallel_workers": 1}, {}),
-}
+PACKAGES = ("mlserver==1.7.*", "mlserver-sklearn==1.7.*")
+SETTINGS = {"host": "127.0.0.1", "debug": False, "gzip_enabled": False, "parallel_workers": 0}
+# Of the model. As many as there are connections; longer and shorter waits than these 2 ms answered no more.
+BATCHING = {"max_batch_size": CONNECTIONS, "max_batch_time": 0.002}
 
 LUA = """
 local requests, next_one = {}, 0
@@ -88,7 +81,7 @@ console = Console(width=150)
 
 
 class Block(NamedTuple):
-    """What one server did under load, while the other one should have slept."""
+    """What one server did under load, while the others should have slept."""
 
     requests: int
     rate: float
@@ -96,7 +89,7 @@ class Block(NamedTuple):
     p99_ms: float
     cpu_us: float  # per request, and the moving to the log after the block counts too
     left_seconds: float  # for which that went on
-    idle_share: float  # of one core, taken by the server that had no load
+    idle_share: float  # of one core, taken by the servers that had no load
 
 
 def main() -> None:
@@ -111,16 +104,21 @@ def main() -> None:
         folder = Path(name)
         bodies = make_bodies(columns=options.columns)
         script = write_script(folder, bodies)
-        peer = stack.enter_context(fastest_mlserver(folder, script, bare=not options.columns))
+        peers = [
+            stack.enter_context(mlserver("MLServer", folder / "plain", {}, named=options.columns)),
+            stack.enter_context(mlserver("MLServer, batching", folder / "batching", BATCHING, named=options.columns)),
+        ]
+        for peer in peers:
+            wrk(peer, script, WARM_UP_SECONDS)
         for title, weight in (("champion only", 0.0), ("canary at 20 %, every request scored by both", CANARY_WEIGHT)):
-            against(title, folder / f"home-{weight:g}", weight, peer, script, bodies, options.pairs, options.seconds)
+            against(peers, title, folder / f"home-{weight:g}", weight, script, bodies, options.pairs, options.seconds)
 
 
 def against(
+    peers: Sequence[Server],
     title: str,
     home: Path,
     canary_weight: float,
-    peer: Server,
     script: Path,
     bodies: Sequence[bytes],
     pairs: int,
@@ -128,25 +126,26 @@ def against(
 ) -> None:
     house = make_house(home, canary_weight=canary_weight)
     with data_plane(house) as ours:
-        check_same_answers(ours, peer, bodies[:20], compare=not canary_weight)
-        acknowledged = len(bodies[:20])
-        for server in (ours, peer):
-            acknowledged += block(server, server, script, WARM_UP_SECONDS).requests * (server is ours)
-        blocks = [(block(ours, peer, script, seconds), block(peer, ours, script, seconds)) for _ in range(pairs)]
+        check_answers(ours, peers, bodies[:20], compare=not canary_weight)
+        acknowledged = len(bodies[:20]) + wrk(ours, script, WARM_UP_SECONDS)["requests"]
+        servers = (ours, *peers)
+        blocks = [[block(server, servers, script, seconds) for server in servers] for _ in range(pairs)]
         shed = metric(ours, "mlops_shed_total")
-    acknowledged += sum(own.requests for own, _ in blocks)
-    show(title, blocks)
+    acknowledged += sum(row[0].requests for row in blocks)
+    show(title, [server.name for server in servers], blocks)
     if canary_weight:
         still = house.registry.deployment(MODEL).canary
         console.print(f"scorings of the other arm that were shed: {shed:.0f}; canary at the end: {still}")
     prove_complete(house, acknowledged, in_flight=CONNECTIONS * (pairs + 1))
 
 
-def block(server: Server, idle: Server, script: Path, seconds: int) -> Block:
-    before, idle_before = server.cpu_seconds(), idle.cpu_seconds()
+def block(server: Server, servers: Sequence[Server], script: Path, seconds: int) -> Block:
+    """Load on `server` alone, and, if it is ours, the way to the log of what it answered."""
+    before = [each.cpu_seconds() for each in servers]
     done = wrk(server, script, seconds)
-    idle_seconds = idle.cpu_seconds() - idle_before
-    left = 0.0
+    taken = [each.cpu_seconds() - its for each, its in zip(servers, before, strict=True)]
+    own = taken[servers.index(server)]
+    started, left = server.cpu_seconds(), 0.0
     if server.name == "ours":
         left = server.post("/v1/flush", b'{"log": true}').elapsed.total_seconds()
     return Block(
@@ -154,9 +153,9 @@ def block(server: Server, idle: Server, script: Path, seconds: int) -> Block:
         done["requests"] / done["microseconds"] * 1e6,
         done["p50"] / 1e3,
         done["p99"] / 1e3,
-        (server.cpu_seconds() - before) / done["requests"] * 1e6,
+        (own + server.cpu_seconds() - started) / done["requests"] * 1e6,
         left,
-        idle_seconds / seconds if idle is not server else 0.0,
+        (sum(taken) - own) / seconds,
     )
 
 
@@ -178,13 +177,15 @@ def wrk(server: Server, script: Path, seconds: int) -> dict[str, int]:
     return done
 
 
-def check_same_answers(ours: Server, peer: Server, bodies: Sequence[bytes], *, compare: bool) -> None:
-    """The same class from both, or the comparison would be of two models (a canary is one)."""
+def check_answers(ours: Server, peers: Sequence[Server], bodies: Sequence[bytes], *, compare: bool) -> None:
+    """Everyone answers; and the same class, or the comparison would be of two models (a canary is one)."""
     path = f"/v2/models/{MODEL}/infer"
     for body in bodies:
-        own, other = (server.post(path, body).json()["outputs"][0]["data"] for server in (ours, peer))
-        if compare and own != [str(label) for label in other]:
-            sys.exit(f"ours answers {own}, MLServer {other} to {body!r}")
+        own = ours.post(path, body).json()["outputs"][0]["data"]
+        for peer in peers:
+            other = [str(label) for label in peer.post(path, body).json()["outputs"][0]["data"]]
+            if compare and own != other:
+                sys.exit(f"ours answers {own}, {peer.name} {other} to {body!r}")
 
 
 def metric(server: Server, name: str) -> float:
@@ -193,20 +194,21 @@ def metric(server: Server, name: str) -> float:
     return sum(float(line.split()[-1]) for line in text.splitlines() if line.startswith(name))
 
 
-def show(title: str, blocks: Sequence[tuple[Block, Block]]) -> None:
+def show(title: str, names: Sequence[str], blocks: Sequence[Sequence[Block]]) -> None:
+    """Every block, medians, and the ratios to the better of the others."""
     table = Table(title=title, title_justify="left")
-    for heading in ("block", "requests/s", "P50 ms", "P99 ms", "CPU us/request", "to the log s", "the other's CPU"):
+    for heading in ("block", "requests/s", "P50 ms", "P99 ms", "CPU us/request", "to the log s", "CPU of the idle"):
         table.add_column(heading, justify="right")
-    for number, pair in enumerate(blocks, 1):
-        for name, its in zip(("ours", "MLServer"), pair, strict=True):
+    for number, row in enumerate(blocks, 1):
+        for name, its in zip(names, row, strict=True):
             table.add_row(f"{number} {name}", *cells(its))
-    for name, column in zip(("ours", "MLServer"), zip(*blocks, strict=True), strict=True):
+    for name, column in zip(names, zip(*blocks, strict=True), strict=True):
         middle = Block(0, *(median(its[field] for its in column) for field in range(1, len(Block._fields))))
         table.add_row(f"median {name}", *cells(middle), style="bold")
     console.print(table)
     for what, ratios in (
-        ("requests/s, ours / MLServer", [own.rate / other.rate for own, other in blocks]),
-        ("P99, ours / MLServer", [own.p99_ms / other.p99_ms for own, other in blocks]),
+        ("requests/s, ours / the most of MLServer", [row[0].rate / max(its.rate for its in row[1:]) for row in blocks]),
+        ("P99, ours / the least of MLServer", [row[0].p99_ms / min(its.p99_ms for its in row[1:]) for row in blocks]),
     ):
         console.print(f"{what}: min {min(ratios):.2f}, median {median(ratios):.2f}, max {max(ratios):.2f}")
     console.print(load_average())
@@ -235,38 +237,19 @@ def prove_complete(house: House, acknowledged: int, in_flight: int) -> None:
 
 
 @contextmanager
-def fastest_mlserver(folder: Path, script: Path, *, bare: bool) -> Iterator[Server]:
-    """MLServer as it answers most; `bare` fits its model without names of features, as a matrix has none."""
-    rates = {}
-    for name in CONFIGURATIONS:
-        with mlserver(folder, name, bare=bare) as server:
-            wrk(server, script, WARM_UP_SECONDS)
-            done = wrk(server, script, WARM_UP_SECONDS)
-        rates[name] = done["requests"] / done["microseconds"] * 1e6
-    best = max(rates, key=rates.__getitem__)
-    console.print(*(f"MLServer, {name}: {rate:,.0f} requests/s" for name, rate in rates.items()), sep="\n")
-    console.print(f"MLServer runs with: {best}\n")
-    with mlserver(folder, best, bare=bare) as server:
-        yield server
-
-
-@contextmanager
-def mlserver(folder: Path, configuration: str, *, bare: bool) -> Iterator[Server]:
-    """MLServer in a process of its own (or two, with a parallel worker)."""
-    home = Path(tempfile.mkdtemp(dir=folder, prefix="mlserver-"))
+def mlserver(name: str, home: Path, model_settings: Mapping[str, object], *, named: bool) -> Iterator[Server]:
+    """MLServer in a process of its own; `named` fits its model with names of features, which a matrix does not have."""
+    home.mkdir()
     frame, classes = make_data()
-    joblib.dump(LogisticRegression().fit(frame.to_numpy() if bare else frame, classes), home / "model.joblib")
-    server, model = CONFIGURATIONS[configuration]
+    joblib.dump(LogisticRegression().fit(frame if named else frame.to_numpy(), classes), home / "model.joblib")
     port, grpc_port, metrics_port = free_ports(3)
-    ports = {"http_port": port, "grpc_port": grpc_port, "metrics_port": metrics_port}
-    (home / "settings.json").write_text(
-        json.dumps({"host": "127.0.0.1", "debug": False, "gzip_enabled": False, **ports, **server})
-    )
+    settings = {**SETTINGS, "http_port": port, "grpc_port": grpc_port, "metrics_port": metrics_port}
+    (home / "settings.json").write_text(json.dumps(settings))
     runtime = {"implementation": "mlserver_sklearn.SKLearnModel", "parameters": {"uri": "./model.joblib"}}
-    (home / "model-settings.json").write_text(json.dumps({"name": MODEL, **runtime, **model}))
+    (home / "model-settings.json").write_text(json.dumps({"name": MODEL, **runtime, **model_settings}))
     with running([str(environment() / "bin" / "mlserver"), "start", str(home)], home, {}) as process:
         eventually(lambda: is_ready(port))
-        yield Server("MLServer", port, process)
+        yield Server(name, port, process)
 
 
 def environment() -> Path:
@@ -274,7 +257,7 @@ def environment() -> Path:
     cache = Path(os.environ.get("XDG_CACHE_HOME") or Path.home() / ".cache")
     path = cache / "mlops_dagster" / "mlserver"
     installed = path / "installed.json"
-    packages = [*MLSERVER, f"scikit-learn=={sklearn.__version__}"]
+    packages = [*PACKAGES, f"scikit-learn=={sklearn.__version__}"]
     if not installed.exists() or json.loads(installed.read_text()) != packages:
         console.print("Installing MLServer into an environment of its own (about a minute, once) ...")
         subprocess.run([sys.executable, "-m", "venv", "--clear", str(path)], check=True)
