@@ -3,12 +3,12 @@
 import threading
 import uuid
 from collections import Counter
-from collections.abc import Iterable, Sequence
+from collections.abc import Collection, Iterable, Sequence
 from dataclasses import dataclass
 from datetime import datetime
 from pathlib import Path
 from sqlite3 import Connection
-from typing import Literal, NamedTuple
+from typing import Literal, NamedTuple, TypeAlias
 
 import orjson
 
@@ -20,8 +20,11 @@ from mlops_dagster.predictions.records import (
     LabelEntry,
     PredictionEntry,
     PredictionRecord,
+    ShedEntry,
+    ShedRecord,
     encode_arm,
     encode_prediction,
+    encode_shed,
     microseconds,
 )
 from mlops_dagster.predictions.sqlite import Durability, SqliteFile
@@ -38,6 +41,7 @@ CREATE TABLE IF NOT EXISTS processes (
     process TEXT PRIMARY KEY, sequence INTEGER NOT NULL, answered INTEGER NOT NULL
 ) WITHOUT ROWID;
 CREATE TABLE IF NOT EXISTS marks (name TEXT PRIMARY KEY, number INTEGER NOT NULL) WITHOUT ROWID;
+INSERT OR IGNORE INTO marks VALUES ('rolled_up', 0), ('shipped', 0);
 CREATE TABLE IF NOT EXISTS identity (id TEXT NOT NULL)
 """
 
@@ -48,12 +52,22 @@ _CHECKPOINT_PAGES = 16_384
 _FREE_AT_ONCE = 2_000  # deleting these takes a few milliseconds, for which an append may have to wait
 
 
+Consumer: TypeAlias = Literal["rolled_up", "shared", "shipped"]
+"""Who takes entries over: the rollups of this machine, those of all machines, the log."""
+
+_SHED = b'{"shed":'
+
+
 class Entry(NamedTuple):
-    """One line of the spool. `sequence` numbers the predictions of a process; a label has none."""
+    """One line of the spool. `sequence` numbers the predictions of a process; labels and shed rows have none."""
 
     number: int
     sequence: int | None
     body: bytes
+
+    @property
+    def is_shed(self) -> bool:
+        return self.sequence is None and self.body.startswith(_SHED)
 
     def prediction(self) -> PredictionEntry:
         entry: PredictionEntry = orjson.loads(self.body)
@@ -61,6 +75,10 @@ class Entry(NamedTuple):
 
     def label(self) -> LabelEntry:
         entry: LabelEntry = orjson.loads(self.body)
+        return entry
+
+    def shed(self) -> ShedEntry:
+        entry: ShedEntry = orjson.loads(self.body)
         return entry
 
 
@@ -88,7 +106,7 @@ class Spool:
     """An ordered, durable queue of predictions and labels, in one SQLite file, for threads and processes.
 
     Entries are numbered in the order of their commits, so a reader that has seen number n has seen all before it.
-    They are freed once they are both rolled up and in the log; what awaits a label is indexed for good.
+    They are freed once every consumer has them; what awaits a label is indexed for good.
     """
 
     def __init__(self, path: Path, durability: Durability = "process", *, clock: Clock | None = None) -> None:
@@ -151,6 +169,13 @@ class Spool:
                 connection.execute("UPDATE awaiting SET label = ? WHERE prediction_id = ?", (label, prediction_id))
         return FeedbackResult(accepted, corrections, unknown)
 
+    def shed(self, records: Iterable[ShedRecord]) -> None:
+        """Record scorings that were left out; durable on return."""
+        with self._file.writing() as connection:
+            connection.executemany(
+                "INSERT INTO entries (body) VALUES (?)", ((encode_shed(record),) for record in records)
+            )
+
     def read(self, after: int, limit: int = 10_000) -> list[Entry]:
         """The entries that follow number `after`, in order."""
         with self._file.reading() as connection:
@@ -171,30 +196,38 @@ class Spool:
             rows = connection.execute("SELECT process, sequence, answered FROM processes ORDER BY process")
             return [ProcessCount(*row) for row in rows]
 
-    def mark(self, name: Literal["rolled_up", "shipped"], number: int) -> None:
+    def keep_for(self, consumers: Collection[Consumer]) -> None:
+        """Free from now on what all of these have taken over, whoever else took part before."""
+        with self._file.writing() as connection:
+            connection.executemany("INSERT OR IGNORE INTO marks VALUES (?, 0)", ((name,) for name in consumers))
+            known = [name for (name,) in connection.execute("SELECT name FROM marks")]
+            connection.executemany("DELETE FROM marks WHERE name = ?", ((name,) for name in {*known} - {*consumers}))
+
+    def mark(self, name: Consumer, number: int) -> None:
         """Note that all entries up to `number` have been taken over durably."""
+        if self.marked(name) >= number:
+            return
         with self._file.writing() as connection:
             connection.execute(
                 "INSERT INTO marks VALUES (?, ?) ON CONFLICT DO UPDATE SET number = max(number, excluded.number)",
                 (name, number),
             )
 
-    def marked(self, name: Literal["rolled_up", "shipped"]) -> int:
+    def marked(self, name: Consumer) -> int:
         """The number up to which entries have been taken over."""
         with self._file.reading() as connection:
             found = connection.execute("SELECT number FROM marks WHERE name = ?", (name,)).fetchone()
             return int(found[0]) if found else 0
 
     def free(self) -> int:
-        """Delete the entries that are both rolled up and shipped; returns how many."""
-        done = min(self.marked("rolled_up"), self.marked("shipped"))
+        """Delete the entries that every consumer has taken over; returns how many."""
         freed = 0
         while True:
             with self._file.writing() as connection:
                 deleted = connection.execute(
-                    "DELETE FROM entries WHERE number IN "
-                    "(SELECT number FROM entries WHERE number <= ? ORDER BY number LIMIT ?)",
-                    (done, _FREE_AT_ONCE),
+                    "DELETE FROM entries WHERE number IN (SELECT number FROM entries "
+                    "WHERE number <= (SELECT min(number) FROM marks) ORDER BY number LIMIT ?)",
+                    (_FREE_AT_ONCE,),
                 ).rowcount
             freed += deleted
             if deleted < _FREE_AT_ONCE:

@@ -51,7 +51,7 @@ def test_kill_9_loses_nothing_and_counts_nothing_twice(tmp_path):
                 verb, *ids = line.split()
                 acknowledged[verb].update(ids)
 
-    spool, rollups = Spool(tmp_path / "spool.sqlite"), Rollups(tmp_path / "rollups.sqlite")
+    spool, rollups = Spool(tmp_path / "spool.sqlite"), Rollups(f"sqlite:///{tmp_path}/rollups.sqlite")
     log = PredictionLog(tmp_path / "log")
     rollups.catch_up(spool, lambda *_: None)
     log.ship(spool)

@@ -21,7 +21,7 @@ BINS = {
 
 @pytest.fixture
 def rollups(tmp_path) -> Rollups:
-    return Rollups(tmp_path / "rollups.sqlite")
+    return Rollups(f"sqlite:///{tmp_path}/rollups.sqlite")
 
 
 def no_bins(_model, _version):

@@ -37,7 +37,7 @@ def append(folder: Path, process: str, round_: str) -> None:
 
 def take(folder: Path) -> None:
     """Roll up and ship, without end."""
-    spool, rollups = Spool(folder / "spool.sqlite"), Rollups(folder / "rollups.sqlite")
+    spool, rollups = Spool(folder / "spool.sqlite"), Rollups(f"sqlite:///{folder}/rollups.sqlite")
     log = PredictionLog(folder / "log")
     while True:
         say("rolled up", rollups.catch_up(spool, lambda *_: None))
