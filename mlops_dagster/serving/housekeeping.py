@@ -56,10 +56,10 @@ class Housekeeping:
         """Bring everything that was answered so far, and its pairs and labels, into the rollups (and the log)."""
         self._off_path.drain()
         result = {"rolled_up": self.roll_up()}
-        self.share()
         if log:
             self.ship()
             result["logged"] = sum(self._house.log.count(model) for model in self._house.log.models())
+        self.share()
         result["answered"] = sum(process.answered for process in self._house.spool.processes())
         return result
 
