@@ -33,7 +33,7 @@ from mlops_dagster.statistics import Counts
 
 _Any: TypeAlias = tuple[Any, ...]  # what a row holds, the query says and no type
 
-_ENTRIES_AT_ONCE = 5_000
+_ENTRIES_AT_ONCE = 10_000  # the traffic of some seconds, and some 10 MB
 DEFAULT_SLOW_MS = 200.0
 
 

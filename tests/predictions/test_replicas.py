@@ -20,7 +20,7 @@ BINS = {"hour": NumericBins((6.0, 12.0)), "carrier": CategoricalBins(("AA", "UA"
 Request = st.fixed_dictionaries(
     {
         "replica": st.integers(0, REPLICAS - 1),
-        "minute": st.integers(0, 130),
+        "second": st.integers(0, 130 * 60),
         "key": st.sampled_from([None, "N1", "N2", "N3", "N4"]),
         "fate": st.sampled_from(["late", "on_time", "failed", "rejected"]),
         "latency_ms": st.sampled_from([0.5, 20.0, 300.0]),
@@ -59,32 +59,51 @@ def test_dealt_over_replicas_and_folded_in_any_order_the_counts_are_the_same(tmp
     @given(st.lists(Step, max_size=25), st.permutations(range(REPLICAS)))
     def agree(steps, last_order):
         model = next(models)
-        for number, step in enumerate(steps):
-            if isinstance(step, tuple):
-                shared.catch_up(spools[step[1]], bins_of)
-                continue
-            at = march + timedelta(minutes=step["minute"])
-            prediction_id = f"{model}-{number}"
-            answer = record(0, prediction_id=prediction_id, model=model, event_time=at)
-            label = [(prediction_id, step["label"], at + timedelta(minutes=step["labelled_after"]))]
-            for each in (spool, spools[step["replica"]]):
-                each.append(arms(answer, step))
-                each.feedback(label if step["label"] else [])
-                each.shed([ShedRecord(model, "1.2.0", "shadow", 0.1, at, step["shed"])] if step["shed"] else [])
+        requests = [
+            {**step, "model": model, "id": f"{model}-{number}", "at": march + timedelta(seconds=step["second"])}
+            for number, step in enumerate(steps)
+            if isinstance(step, dict)
+        ]
+        serve(spool, requests)
+        waiting = iter(requests)
+        for fold, between in itertools.groupby(steps, lambda step: isinstance(step, tuple)):
+            if fold:
+                for _, replica in between:
+                    shared.catch_up(spools[replica], bins_of)
+            else:
+                served = [next(waiting) for _ in between]
+                for replica in range(REPLICAS):
+                    serve(spools[replica], [request for request in served if request["replica"] == replica])
         for replica in last_order:
             shared.catch_up(spools[replica], bins_of)
         alone.catch_up(spool, bins_of)
         assert seen(shared, model, march) == seen(alone, model, march)
+
+    def serve(into: Spool, requests: list[dict]) -> None:
+        into.append([arm for each in requests for arm in arms(record(0), each)])
+        into.feedback(
+            (each["id"], each["label"], each["at"] + timedelta(minutes=each["labelled_after"]))
+            for each in requests
+            if each["label"]
+        )
+        into.shed(
+            ShedRecord(each["model"], "1.2.0", "shadow", 0.1, each["at"], each["shed"])
+            for each in requests
+            if each["shed"]
+        )
 
     agree()
 
 
 def arms(answer: PredictionRecord, step) -> list[PredictionRecord]:
     """A key stays in its arm, as the split sees to; which of its bad events is the first, the folding decides."""
-    canary = step["key"] in ("N1", "N2") or (step["key"] is None and step["minute"] % 2 == 0)
+    canary = step["key"] in ("N1", "N2") or (step["key"] is None and step["second"] % 2 == 0)
     failed = step["fate"] in ("failed", "rejected")
     answer = replace(
         answer,
+        prediction_id=step["id"],
+        model=step["model"],
+        event_time=step["at"],
         role="none" if step["fate"] == "rejected" else "canary" if canary else "champion",
         version="1.1.0" if canary else "1.0.0",
         weight=0.1 if canary else 0.9,

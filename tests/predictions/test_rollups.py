@@ -146,6 +146,12 @@ def test_first_bad_at_is_the_earliest_error_or_loss(spool, rollups, record, marc
     assert rollups.first_bad_at("flights", "1.1.0", march) == march + timedelta(minutes=9)
     assert rollups.first_bad_at("flights", "1.1.0", march + timedelta(minutes=10)) == march + days(1)
     assert rollups.first_bad_at("flights", "1.1.0", march + days(2)) is None
+    # Within a minute as well, whichever is rolled up first.
+    for seconds in (20, 10, 30):
+        at = march + days(5) + timedelta(seconds=seconds)
+        spool.append([record(seconds, **{**canary, "event_time": at, "status": "failed", "prediction": None})])
+        rollups.catch_up(spool, no_bins)
+    assert rollups.first_bad_at("flights", "1.1.0", march + days(5)) == march + days(5) + timedelta(seconds=10)
 
 
 def test_rejected_requests_and_corrections_are_no_evidence(spool, rollups, record, march):
