@@ -141,6 +141,8 @@ class PredictionLog:
         predictions: defaultdict[str, list[tuple[Entry, PredictionEntry]]] = defaultdict(list)
         labels: list[tuple[Entry, LabelEntry]] = []
         for entry in entries:
+            if entry.is_shed:
+                continue  # a count, for the rollups
             if entry.sequence is None:
                 labels.append((entry, entry.label()))
             else:

@@ -3,6 +3,7 @@
 import threading
 from collections.abc import Mapping
 
+from mlops_dagster.predictions import Consumer
 from mlops_dagster.serving.deployments import Deployments
 from mlops_dagster.serving.fuse import Fuse
 from mlops_dagster.serving.paired import OffPath
@@ -24,14 +25,26 @@ class Housekeeping:
         self._telemetry = telemetry
         self._bins: dict[tuple[str, str], Mapping[str, Bins] | None] = {}
         self._one_fuse = threading.Lock()
+        shared: list[Consumer] = ["shared"] if house.shared_rollups else []
+        house.spool.keep_for(["rolled_up", "shipped", *shared])
 
     def roll_up(self) -> int:
-        """Index and count what is in the spool, then let the fuse look; returns the number of the last entry."""
+        """Index and count what is in the spool, then let the fuse look; returns the number of the last entry counted.
+
+        Features are counted where they are read. So the fuse needs no registry when there is a database, which may be
+        away.
+        """
         self._house.spool.index()
-        number = self._house.rollups.catch_up(self._house.spool, self._bins_of, slow_ms_of=self._slow_ms)
+        bins_of = _no_bins if self._house.shared_rollups else self._bins_of
+        number = self._house.local_rollups.catch_up(self._house.spool, bins_of, slow_ms_of=self._slow_ms)
         with self._one_fuse:
             self._fuse.check()
         return number
+
+    def share(self) -> None:
+        """Add what is in the spool to the counts of all machines, where they share a database."""
+        if shared := self._house.shared_rollups:
+            shared.catch_up(self._house.spool, self._bins_of, slow_ms_of=self._slow_ms)
 
     def ship(self) -> int:
         """Move what is in the spool to the log; returns the number of rows."""
@@ -47,6 +60,7 @@ class Housekeeping:
         if log:
             self.ship()
             result["logged"] = sum(self._house.log.count(model) for model in self._house.log.models())
+        self.share()
         result["answered"] = sum(process.answered for process in self._house.spool.processes())
         return result
 
@@ -60,3 +74,7 @@ class Housekeeping:
 
     def _slow_ms(self, model: str) -> float:
         return self._deployments.policy(model).slow_ms
+
+
+def _no_bins(_model: str, _version: str) -> None:
+    return None

@@ -39,13 +39,14 @@ class Service:
         self.house = house = House(settings, clock, actor="data plane")
         self.loader = Loader(house.registry, self.telemetry)
         self.deployments = Deployments(self.process, house.registry, house.rollouts, self.loader, self.telemetry)
-        fuse = Fuse(house.registry, house.rollups, self.deployments, clock, self.telemetry)
+        fuse = Fuse(house.registry, house.local_rollups, self.deployments, clock, self.telemetry)
         self._scorer = Scorer(self.process, house.spool, self.telemetry, settings.predict_timeout)
         self.plane = DataPlane(self.process, house, self.deployments, self._scorer, self.telemetry)
         self.housekeeping = Housekeeping(house, self.deployments, fuse, self._scorer.off_path, self.telemetry)
         self._work = [
             Repeating("deployments", REFRESH_SECONDS, self.deployments.refresh, self.telemetry),
             Repeating("rollups", ROLL_UP_SECONDS, self.housekeeping.roll_up, self.telemetry),
+            Repeating("shared rollups", ROLL_UP_SECONDS, self.housekeeping.share, self.telemetry),
             Repeating("log", SHIP_SECONDS, self.housekeeping.ship, self.telemetry),
         ]
 
@@ -65,7 +66,8 @@ class Service:
             logger.exception("the last predictions stay in the spool; the next data plane ships them")
         self.loader.close()
         self.house.spool.close()
-        self.house.rollups.close()
+        for rollups in {self.house.local_rollups, self.house.rollups}:
+            rollups.close()
 
 
 def clock_for(settings: Settings) -> Clock:
