@@ -43,7 +43,7 @@ class PredictionLog:
         self._shipping = threading.Lock()
 
     def ship(self, spool: Spool) -> int:
-        """Append what the spool holds, each entry exactly once, and free what the rollups have too.
+        """Append what the spool holds, each entry exactly once, and free what every other consumer has too.
 
         Returns how many entries (predictions and labels) this call appended. Several processes may ship at once.
         """
