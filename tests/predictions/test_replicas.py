@@ -3,7 +3,6 @@
 import itertools
 from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
-from dataclasses import replace
 from datetime import datetime, timedelta
 from threading import Barrier
 
@@ -120,7 +119,7 @@ def arms(answer: PredictionRecord, step) -> list[PredictionRecord]:
     return [
         answer,
         *(
-            replace(answer, role=role, version=others[role], weight=0.1, status="ok", prediction="late", score=0.9)
+            answer._replace(role=role, version=others[role], weight=0.1, status="ok", prediction="late", score=0.9)
             for role in sorted(step["beside"])
         ),
     ]
@@ -132,7 +131,7 @@ def seen(rollups: Rollups, model: str, march: datetime) -> list[object]:
     part = (march + timedelta(minutes=40), march + timedelta(minutes=90))
     found: list[object] = [rollups.events(model, *everything), rollups.first_at(model)]
     # In which minute the first bad event of a key was depends on the order of folding.
-    found.append([replace(row, bad_errors=0, bad_slow=0, bad_wrong=0) for row in rollups.events(model, *part)])
+    found.append([row._replace(bad_errors=0, bad_slow=0, bad_wrong=0) for row in rollups.events(model, *part)])
     for window in (everything, part):
         found += [rollups.paired(model, "1.0.0", challenger, *window) for challenger in ("1.1.0", "1.2.0")]
         found.append(rollups.shed(model, *window))
