@@ -7,13 +7,14 @@ from mlops_dagster.predictions.records import (
     ANSWERED,
     SERVED,
     FeedbackResult,
+    Hit,
     LabelRecord,
     PredictionRecord,
     Role,
     Status,
 )
 from mlops_dagster.predictions.rollups import EventCounts, PairedCounts, Rollups
-from mlops_dagster.predictions.spool import Spool
+from mlops_dagster.predictions.spool import Spool, SpoolDepth
 
 __all__ = [
     "ANSWERED",
@@ -21,6 +22,7 @@ __all__ = [
     "AuditReport",
     "EventCounts",
     "FeedbackResult",
+    "Hit",
     "LabelRecord",
     "LatencySummary",
     "PairedCounts",
@@ -30,6 +32,7 @@ __all__ = [
     "Role",
     "Rollups",
     "Spool",
+    "SpoolDepth",
     "Status",
     "audit",
 ]

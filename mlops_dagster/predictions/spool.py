@@ -1,5 +1,6 @@
 """Predictions and labels on their way to the rollups and the log: durable before the answer is sent."""
 
+import shutil
 import threading
 import uuid
 from collections import Counter
@@ -17,11 +18,13 @@ from mlops_dagster.predictions.records import (
     ANSWERED,
     Arm,
     FeedbackResult,
+    Hit,
     LabelEntry,
     PredictionEntry,
     PredictionRecord,
     encode_arm,
     encode_prediction,
+    from_microseconds,
     microseconds,
 )
 from mlops_dagster.predictions.sqlite import Durability, SqliteFile
@@ -70,6 +73,15 @@ class ProcessCount(NamedTuple):
     process: str
     sequence: int
     answered: int
+
+
+class SpoolDepth(NamedTuple):
+    """How far the log is behind."""
+
+    entries: int  # not yet in the log
+    oldest: datetime | None  # when the first of them came; None if there is none
+    bytes: int  # of the spool's files
+    free_bytes: int  # on their disk
 
 
 @dataclass(slots=True)
@@ -124,6 +136,7 @@ class Spool:
         """
         accepted = corrections = 0
         unknown: list[str] = []
+        hits: Counter[Hit] = Counter()
         received_at = microseconds(self._clock.now())
         with self._file.writing() as connection:
             for prediction_id, label, at in labels:
@@ -134,10 +147,14 @@ class Spool:
                     unknown.append(prediction_id)
                     continue
                 accepted += 1
-                predicted_by, arms, known = found
+                predicted_by, lines, known = found
                 if label == known:
                     continue
                 corrections += known is not None
+                arms = [] if known is not None else _decoded(lines)
+                hits.update(
+                    Hit(predicted_by, arm["version"], arm["role"], label, arm["prediction"] == label) for arm in arms
+                )
                 entry: LabelEntry = {
                     "prediction_id": prediction_id,
                     "model": predicted_by,
@@ -145,11 +162,11 @@ class Spool:
                     "at": microseconds(at),
                     "received_at": received_at,
                     "correction": known is not None,
-                    "arms": [] if known is not None else _decoded(arms),
+                    "arms": arms,
                 }
                 connection.execute("INSERT INTO entries (body) VALUES (?)", (orjson.dumps(entry),))
                 connection.execute("UPDATE awaiting SET label = ? WHERE prediction_id = ?", (label, prediction_id))
-        return FeedbackResult(accepted, corrections, unknown)
+        return FeedbackResult(accepted, corrections, unknown, hits)
 
     def read(self, after: int, limit: int = 10_000) -> list[Entry]:
         """The entries that follow number `after`, in order."""
@@ -184,6 +201,17 @@ class Spool:
         with self._file.reading() as connection:
             found = connection.execute("SELECT number FROM marks WHERE name = ?", (name,)).fetchone()
             return int(found[0]) if found else 0
+
+    def depth(self) -> SpoolDepth:
+        """What is not in the log yet, and the room there is. Raises StorageError."""
+        path, shipped = self._file.path, self.marked("shipped")
+        first = self.read(shipped, limit=1)
+        return SpoolDepth(
+            entries=self.last_number() - shipped,
+            oldest=from_microseconds(orjson.loads(first[0].body)["received_at"]) if first else None,
+            bytes=sum(file.stat().st_size for file in path.parent.glob(f"{path.name}*")),
+            free_bytes=shutil.disk_usage(path.parent).free,
+        )
 
     def free(self) -> int:
         """Delete the entries that are both rolled up and shipped; returns how many."""

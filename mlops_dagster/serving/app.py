@@ -126,7 +126,8 @@ class Api:
         return to_json(content if error is None else {**content, "error": error}, 200 if error is None else 503)
 
     async def metrics(self, _request: Request) -> Response:
-        return Response(self._service.telemetry.exposition(), media_type="text/plain; version=0.0.4; charset=utf-8")
+        metrics = await asyncio.to_thread(self._service.metrics)
+        return Response(metrics, media_type="text/plain; version=0.0.4; charset=utf-8")
 
 
 def read_labels(content: dict[str, Json]) -> list[tuple[str, str, datetime | None]]:

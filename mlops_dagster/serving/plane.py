@@ -84,10 +84,10 @@ class DataPlane:
 
     async def feedback(self, model: str, labels: Sequence[tuple[str, str, datetime | None]]) -> FeedbackResult:
         """Record labels as (prediction id, label, when it became known, or None for now). Raises NotFoundError."""
-        self._deployments.get(model)
+        in_force = self._deployments.get(model)
         timed = [(prediction_id, label, self._at(at)) for prediction_id, label, at in labels]
         result = await asyncio.to_thread(self._house.spool.feedback, timed, model=model)
-        self._telemetry.labelled(model, result.accepted, result.corrections, len(result.unknown))
+        self._telemetry.labelled(model, result, in_force.classes)
         return result
 
     def _event_time(self, request: InferRequest) -> datetime:

@@ -36,18 +36,16 @@ class Scorer:
             ]
         )
         self.off_path.offer(calls)
-        self._telemetry.batched(calls[0].in_force.deployment.model, len(calls))
-        for call, outcome in zip(calls, outcomes, strict=True):
-            self._count(call, call.scoring, outcome, time.perf_counter() - call.started)
+        durable = time.perf_counter()
+        self._count([(call, call.scoring) for call in calls], outcomes, [durable - call.started for call in calls])
         return outcomes
 
     def reject(self, rejections: Sequence[Rejection]) -> list[None]:
         """Record requests that are refused."""
         self._spool.append([rejected(rejection, self._process) for rejection in rejections])
         for rejection in rejections:
-            self._telemetry.answered(
-                rejection.model, rejection.version, "none", "rejected", rejection.latency_ms / 1000
-            )
+            arm = self._telemetry.arm(rejection.model, rejection.version, "none")
+            arm.rejected([rejection.latency_ms / 1000], [rejection.error.code])
         return [None] * len(rejections)
 
     def _score_beside(self, tasks: Sequence[Task]) -> None:
@@ -61,13 +59,21 @@ class Scorer:
             seconds = time.perf_counter() - started
             for (call, scoring), outcome in zip(its_tasks, outcomes, strict=True):
                 records += scored(call, scoring, outcome, seconds * 1000, self._process)
-                self._count(call, scoring, outcome, seconds)
+            self._count(its_tasks, outcomes, [seconds] * len(its_tasks))
         self._spool.append(records)
 
-    def _count(self, call: Call, scoring: Scoring, outcome: Outcome, seconds: float) -> None:
-        status = "ok" if isinstance(outcome, Scores) else "failed"
-        model = call.in_force.deployment.model
-        self._telemetry.answered(model, scoring.version.version, scoring.role, status, seconds)
+    def _count(self, tasks: Sequence[Task], outcomes: Sequence[Outcome], seconds: Sequence[float]) -> None:
+        """Tell the telemetry of one version's batch, arm by arm: nearly always there is one."""
+        arms: defaultdict[tuple[str, str, str], list[int]] = defaultdict(list)
+        for index, (call, scoring) in enumerate(tasks):
+            arms[call.in_force.deployment.model, scoring.version.version, scoring.role].append(index)
+        for arm, indices in arms.items():
+            its_outcomes = [outcomes[index] for index in indices]
+            self._telemetry.arm(*arm).answered(
+                [seconds[index] for index in indices],
+                [label for outcome in its_outcomes if isinstance(outcome, Scores) for label in outcome.labels],
+                [outcome.code for outcome in its_outcomes if isinstance(outcome, MlopsError)],
+            )
 
 
 def _outcomes(version: LoadedModel, scorings: Sequence[Scoring]) -> list[Outcome]:

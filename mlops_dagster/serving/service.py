@@ -22,6 +22,8 @@ logger = logging.getLogger(__name__)
 
 ROLL_UP_SECONDS = 1.0
 SHIP_SECONDS = 5.0
+MEASURE_SECONDS = 5.0
+WALL = SystemClock()
 
 # Where a replayed clock stands before the first request says when it happened.
 EARLIEST = datetime(1970, 1, 1, tzinfo=UTC)
@@ -47,12 +49,22 @@ class Service:
             Repeating("deployments", REFRESH_SECONDS, self.deployments.refresh, self.telemetry),
             Repeating("rollups", ROLL_UP_SECONDS, self.housekeeping.roll_up, self.telemetry),
             Repeating("log", SHIP_SECONDS, self.housekeeping.ship, self.telemetry),
+            Repeating("process", MEASURE_SECONDS, self.telemetry.measure, self.telemetry),
         ]
 
     def start(self) -> None:
         self.deployments.refresh()
         for work in self._work:
             work.start()
+
+    def metrics(self) -> bytes:
+        """The text format of Prometheus. The spool is looked at now: who ships may be the one that hangs."""
+        try:
+            self.telemetry.spooled(self.house.spool.depth(), WALL.now())
+        except MlopsError:
+            self.telemetry.failed("spool depth")
+            logger.exception("the depth of the spool is not known now")
+        return self.telemetry.exposition()
 
     def stop(self) -> None:
         """To be called when no request is left. What cannot be counted or shipped now waits in the spool."""

@@ -94,5 +94,7 @@ def test_what_does_not_fit_is_left_out_and_counted_and_the_rest_is_drained() -> 
     assert [(its.id, scoring.role) for its, scoring in scored] == [
         (f"call {number}", role) for number in range(3) for role in ("shadow", "paired")
     ]
-    assert b'mlops_shed_total{model="m"} 4.0' in telemetry.exposition()
+    for role, version in (("shadow", "1.2.0"), ("paired", "1.1.0")):
+        line = f'mlops_shed_total{{model="m",role="{role}",version="{version}"}} 2.0'
+        assert line in telemetry.exposition().decode()
     off_path.close()
