@@ -1,6 +1,7 @@
 """Where profiles are kept: files that are written once, each under a name that says what it is of."""
 
 import uuid
+from contextlib import suppress
 from pathlib import Path
 from typing import TYPE_CHECKING, Protocol
 
@@ -41,15 +42,14 @@ class LocalProfileFiles:
 
     def add(self, name: str, content: bytes) -> str:
         place = self._path / name
-        if place.exists():
-            return str(place)
         unfinished = place.with_name(f".{uuid.uuid4().hex}")
         with storage_errors(place):
             place.parent.mkdir(parents=True, exist_ok=True)
             try:
                 unfinished.write_bytes(content)
                 unfinished.chmod(0o444)
-                _link(unfinished, place)
+                with suppress(FileExistsError):
+                    place.hardlink_to(unfinished)
             finally:
                 unfinished.unlink(missing_ok=True)
         return str(place)
@@ -72,11 +72,9 @@ class S3ProfileFiles:
 
     def add(self, name: str, content: bytes) -> str:
         address = f"s3://{self._bucket}/{self._prefix}{name}"
-        try:
-            with s3_errors(address):
-                self._client.put_object(Bucket=self._bucket, Key=self._prefix + name, Body=content, IfNoneMatch="*")
-        except ArtifactChangedError:
-            return address  # the condition failed: it is there
+        # ArtifactChangedError: the condition failed, it is there.
+        with suppress(ArtifactChangedError), s3_errors(address):
+            self._client.put_object(Bucket=self._bucket, Key=self._prefix + name, Body=content, IfNoneMatch="*")
         return address
 
     def read(self, name: str) -> bytes:
@@ -89,11 +87,3 @@ def open_profile_files(storage: str, s3: "S3Client | None" = None) -> ProfileFil
         bucket, prefix = parse_s3_url(storage)
         return S3ProfileFiles(s3 or s3_client(), bucket, f"{prefix.strip('/')}/{_FOLDER}")
     return LocalProfileFiles(Path(storage, _FOLDER))
-
-
-def _link(unfinished: Path, place: Path) -> None:
-    """Give the finished file its name, unless somebody was first."""
-    try:
-        place.hardlink_to(unfinished)
-    except FileExistsError:
-        return

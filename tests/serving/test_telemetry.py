@@ -103,6 +103,33 @@ def test_the_depth_of_the_spool_tells_that_shipping_has_stopped() -> None:
     assert value(parsed(telemetry.exposition().decode()), "spool_oldest_seconds") == 0
 
 
+def test_promtool_finds_no_fault_with_any_metric_there_is() -> None:
+    telemetry = Telemetry("worker-0")
+    telemetry.arm("m", "1.0.0", "champion").answered([0.003, 0.2], ["late"], ["model_failed"])
+    telemetry.arm("m", "", "none").rejected([0.001], ["invalid_features"])
+    telemetry.waiting("m", "1.0.0", 3)
+    telemetry.queued(4)
+    telemetry.shed("m", "1.0.0", "shadow", 5)
+    telemetry.labelled(
+        "m", FeedbackResult(1, 0, [], {Hit("m", "1.0.0", "champion", "late", correct=True): 1}), {"late"}
+    )
+    telemetry.in_force("m", 2)
+    telemetry.loaded("m", "1.0.0", ready=False)
+    telemetry.tripped("m", "1.0.0")
+    telemetry.failed("log")
+    telemetry.traces_lost(1)
+    telemetry.spooled(SpoolDepth(7, NOW, bytes=4096, free_bytes=10), NOW)
+    exposition = telemetry.exposition()
+    described = {line.split()[2] for line in exposition.decode().splitlines() if line.startswith("# HELP")}
+    told = {
+        name.removesuffix("_bucket").removesuffix("_count").removesuffix("_sum")
+        for name, _ in parsed(exposition.decode())
+    }
+    assert described == told, "each metric has a sample here, or promtool does not look at it"
+    assert lint(exposition) == ""
+    assert "counter metrics should have" in lint(b"# HELP m_x y\n# TYPE m_x counter\nm_x 1\n"), "it does look"
+
+
 class Worker:
     """A process of tests/serving/telemetry_worker.py."""
 
