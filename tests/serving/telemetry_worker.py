@@ -5,16 +5,22 @@ import sys
 
 from mlops_dagster.serving.telemetry import Telemetry
 
-telemetry = Telemetry(sys.argv[1])
-for line in sys.stdin:
-    command, value = line.split()
-    if command == "answer":
-        telemetry.arm("m", "1.0.0", "champion").answered([0.003] * int(value), ["late"] * int(value))
-    elif command == "queue":
-        telemetry.queued(int(value))
-    elif command == "load":
-        telemetry.loaded("m", value, ready=True)
-    elif command == "epoch":
-        telemetry.in_force("m", int(value))
-    sys.stdout.write(json.dumps(telemetry.exposition().decode()) + "\n")
-    sys.stdout.flush()
+
+def main() -> None:
+    telemetry = Telemetry(sys.argv[1])
+    for line in sys.stdin:
+        command, value = line.split()
+        if command == "answer":
+            telemetry.arm("m", "1.0.0", "champion").answered([0.003] * int(value), ["late"] * int(value))
+        elif command == "queue":
+            telemetry.queued(int(value))
+        elif command == "load":
+            telemetry.loaded("m", value, ready=True)
+        elif command == "epoch":
+            telemetry.in_force("m", int(value))
+        sys.stdout.write(json.dumps(telemetry.exposition().decode()) + "\n")
+        sys.stdout.flush()
+
+
+if __name__ == "__main__":
+    main()
