@@ -131,15 +131,13 @@ class Tracing:
         self._thread = None
 
     def _run(self, spans: "Spans") -> None:
-        while not self._stopping:
+        last_round = False
+        while not last_round:
             self._wake.wait(LINGER_SECONDS)
             self._wake.clear()
-            self._drain(spans)
-        self._drain(spans)
-
-    def _drain(self, spans: "Spans") -> None:
-        while batch := [self._waiting.popleft() for _ in range(min(BATCH, len(self._waiting)))]:
-            self._export(spans, batch)
+            last_round = self._stopping  # asked before the queue is emptied: what was recorded by then goes out
+            while batch := [self._waiting.popleft() for _ in range(min(BATCH, len(self._waiting)))]:
+                self._export(spans, batch)
 
     def _export(self, spans: "Spans", batch: list[Traced]) -> None:
         try:

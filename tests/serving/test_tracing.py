@@ -9,7 +9,7 @@ from collections.abc import Callable, Iterator
 from datetime import UTC, datetime
 
 import pytest
-from hypothesis import given
+from hypothesis import example, given
 from hypothesis import strategies as st
 from opentelemetry import trace
 from opentelemetry.trace.propagation.tracecontext import TraceContextTextMapPropagator
@@ -27,6 +27,14 @@ odd = st.sampled_from(["0" * 32, "0" * 16, "00", "ff", "01", "A" * 16, "", "xyz"
 fields = st.one_of(hexadecimal, odd)
 
 
+@example(f"00-{TRACE}-{CALLER}-01")
+@example(f"00-{TRACE}-{CALLER}-01-more")
+@example(f"01-{TRACE}-{CALLER}-01-more")
+@example(f"ff-{TRACE}-{CALLER}-01")
+@example(f"00-{TRACE.upper()}-{CALLER}-01")
+@example(f"00-{TRACE}-{CALLER}-02")
+@example(f" 00-{TRACE}-{CALLER}-01\t")
+@example(f"01-{TRACE}-{CALLER}-01-{'x' * 500}")
 @given(
     st.one_of(
         st.from_regex(r"[ \t]?[0-9a-f]{2}-[0-9a-f]{32}-[0-9a-f]{16}-[0-9a-f]{2}(-[a-z]{0,3})?[ ]?", fullmatch=True),
