@@ -78,6 +78,7 @@ class Telemetry:
             "mlops_version_load_failures", "Loads of a version that failed", version, registry=registry
         )
         self._tripped = Counter("mlops_fuse_trips", "Canaries the fuse cut off", version, registry=registry)
+        self._restarts = Counter("mlops_restarts", "Processes that were started again", ("role",), registry=registry)
         self._failures = Counter(
             "mlops_background_failures", "Failed rounds of background work", ("task",), registry=registry
         )
@@ -136,6 +137,9 @@ class Telemetry:
     def tripped(self, model: str, version: str) -> None:
         """The fuse has cut a canary off."""
         self._tripped.labels(model, version).inc()
+
+    def restarted(self, role: str) -> None:
+        self._restarts.labels(role).inc()
 
     def failed(self, task: str) -> None:
         """A round of background work failed."""

@@ -116,6 +116,7 @@ def test_promtool_finds_no_fault_with_any_metric_there_is() -> None:
     telemetry.in_force("m", 2)
     telemetry.loaded("m", "1.0.0", ready=False)
     telemetry.tripped("m", "1.0.0")
+    telemetry.restarted("worker")
     telemetry.failed("log")
     telemetry.traces_lost(1)
     telemetry.spooled(SpoolDepth(7, NOW, bytes=4096, free_bytes=10), NOW)
