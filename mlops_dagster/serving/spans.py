@@ -109,7 +109,7 @@ class Spans:
             kind=SpanKind.SERVER,
             status=failed,
             start_time=begin,
-            end_time=end,
+            end_time=begin + round(traced.latency_ms * 1e6),
         )
 
 

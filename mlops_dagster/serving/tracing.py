@@ -64,13 +64,17 @@ class Parent(NamedTuple):
 
 @dataclass(frozen=True, slots=True)
 class Traced:
-    """A request that is over. Its phases follow each other from `received_at` on; None where it did not get so far."""
+    """A request that is over, after `latency_ms` from `received_at` on.
+
+    Its phases follow each other from then on; None where it did not get so far.
+    """
 
     context: TraceContext
     route: str  # such as /v2/models/{model}/infer
     http_status: int
     received_at: datetime
-    preprocess_ms: float
+    latency_ms: float
+    preprocess_ms: float | None
     inference_ms: float | None
     postprocess_ms: float | None
     model: str

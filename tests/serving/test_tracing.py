@@ -59,6 +59,7 @@ def traced(context: TraceContext, **changes: object) -> Traced:
         "route": "/v2/models/{model}/infer",
         "http_status": 200,
         "received_at": AT,
+        "latency_ms": 6.0,
         "preprocess_ms": 1.5,
         "inference_ms": 4.0,
         "postprocess_ms": 0.25,
@@ -200,7 +201,7 @@ def test_spans_are_read_back_from_a_real_receiver(start: Callable[..., Tracing],
     assert wanted.items() <= root.attributes.items()
 
     begin = int(AT.timestamp()) * 10**9
-    assert (root.start_time_ns, root.end_time_ns) == (begin, begin + 5_750_000)
+    assert (root.start_time_ns, root.end_time_ns) == (begin, begin + 6_000_000)
     for name, start_us, end_us in (("preprocess", 0, 1500), ("inference", 1500, 5500), ("postprocess", 5500, 5750)):
         span = spans[fine][name]
         assert span.parent_id == fine.span_id
