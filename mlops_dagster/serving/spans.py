@@ -18,6 +18,7 @@ from mlops_dagster.predictions.records import microseconds
 from mlops_dagster.serving.tracing import Parent, Traced
 
 _SERVICE = "mlops_dagster"
+_ROUTE = "/v2/models/{model}/infer"  # with or without a version named: `mlops.role` tells
 _PHASES = ("preprocess", "inference", "postprocess")
 _SAMPLED = TraceFlags(TraceFlags.SAMPLED)
 _NO_PARENT = Context()
@@ -101,7 +102,7 @@ class Spans:
                 end_time=end,
             )
         yield ReadableSpan(
-            f"POST {traced.route}",
+            f"POST {_ROUTE}",
             own,
             parent,
             self._resource,
@@ -116,7 +117,7 @@ class Spans:
 def _attributes(traced: Traced) -> dict[str, str | int]:
     attributes: dict[str, str | int] = {
         "http.request.method": "POST",
-        "http.route": traced.route,
+        "http.route": _ROUTE,
         "http.response.status_code": traced.http_status,
         "mlops.model": traced.model,
         "mlops.version": traced.version,

@@ -70,7 +70,6 @@ class Traced:
     """
 
     context: TraceContext
-    route: str  # such as /v2/models/{model}/infer
     http_status: int
     received_at: datetime
     latency_ms: float

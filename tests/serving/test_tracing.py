@@ -56,7 +56,6 @@ def test_what_a_caller_says_is_read_as_opentelemetry_reads_it(header: str) -> No
 
 def traced(context: TraceContext, **changes: object) -> Traced:
     values: dict[str, object] = {
-        "route": "/v2/models/{model}/infer",
         "http_status": 200,
         "received_at": AT,
         "latency_ms": 6.0,
