@@ -110,7 +110,7 @@ class Spans:
             kind=SpanKind.SERVER,
             status=failed,
             start_time=begin,
-            end_time=begin + round(traced.latency_ms * 1e6),
+            end_time=max(end, begin + round(traced.latency_ms * 1e6)),  # the phases are rounded one by one
         )
 
 
