@@ -16,6 +16,8 @@ from mlops_dagster.settings import Settings
 if TYPE_CHECKING:
     from types_boto3_s3 import S3Client
 
+    from mlops_dagster.monitoring.profile_files import ProfileFiles
+
 
 class House:
     """Everything that lives in one `MLOPS_HOME`; each part is opened when it is first asked for.
@@ -74,6 +76,12 @@ class House:
     @cached_property
     def log(self) -> PredictionLog:
         return PredictionLog(self.settings.log_path)
+
+    @cached_property
+    def profiles(self) -> "ProfileFiles":
+        from mlops_dagster.monitoring.profile_files import open_profile_files
+
+        return open_profile_files(self.settings.storage, self._s3)
 
     @cached_property
     def spool(self) -> Spool:

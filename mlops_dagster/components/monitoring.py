@@ -1,6 +1,6 @@
 """Monitoring: what was served each hour and how far it drifted, performance by day, labels by week."""
 
-from datetime import timedelta
+from datetime import datetime, timedelta
 
 import dagster as dg
 from dagster._core.definitions.unresolved_asset_job_definition import UnresolvedAssetJobDefinition  # no public name
@@ -12,6 +12,8 @@ from mlops_dagster.components.spec import ModelSpec
 from mlops_dagster.monitoring import ValidationResult, Verdict, drift, performance
 from mlops_dagster.monitoring import label_drift as label_drift_of
 from mlops_dagster.monitoring.batches import validate_hours
+from mlops_dagster.monitoring.whylogs_profiles import profile_hours
+from mlops_dagster.wiring import House
 
 HOURLY = {"mlops/cadence": "hourly"}
 """The tag by which the fleet's hourly job finds the assets of all models."""
@@ -96,23 +98,25 @@ def _drift_report(spec: ModelSpec) -> dg.AssetsDefinition:
         key=spec.key("drift_report"),
         deps=[spec.key("prediction_batch")],
         group_name="monitoring",
-        kinds={"python"},
+        kinds={"python", "whylogs"},
         owners=list(spec.owners),
         tags=HOURLY,
         partitions_def=hourly(),
         backfill_policy=dg.BackfillPolicy.single_run(),
         check_specs=[within_limits],
         description="PSI of each feature and KS of the score, trailing 24 h against the champion's baseline. "
-        "A verdict of `retrain` starts the retraining job.",
+        "A verdict of `retrain` starts the retraining job. Beside it, the hour's whylogs profile of every version.",
     )
     def drift_report(context: dg.AssetExecutionContext, platform: Platform) -> dg.MaterializeResult:  # type: ignore[type-arg]  # Dagster refuses the parameter beside check_specs
         house = platform.stores()
         hours = windows(context)
         verdicts: dict[Verdict, int] = {}
-        for key, _start, end in hours:
+        profiles, told = _profiles(context, house, spec.model, hours[0][1], hours[-1][2])
+        for key, start, end in hours:
             champion = house.champion(spec.model, end)
+            its_profiles = {"profiles": dg.MetadataValue.json(profiles.get(start, []))}
             if champion is None or champion.baseline is None:
-                context.add_asset_metadata(NO_CHAMPION, partition_key=key)
+                context.add_asset_metadata({**NO_CHAMPION, **its_profiles}, partition_key=key)
                 continue
             counts = house.rollups.feature_counts(spec.model, None, end - timedelta(hours=spec.drift.window_hours), end)
             report = drift(champion.baseline, counts, spec.drift)
@@ -122,6 +126,7 @@ def _drift_report(spec: ModelSpec) -> dg.AssetsDefinition:
                     "champion": champion.version,
                     "report": dg.MetadataValue.md(report.to_markdown()),
                     **report.metadata(),
+                    **its_profiles,
                 },
                 partition_key=key,
             )
@@ -131,12 +136,31 @@ def _drift_report(spec: ModelSpec) -> dg.AssetsDefinition:
                     check_name=within_limits.name,
                     passed=Verdict.RETRAIN not in verdicts,
                     severity=dg.AssetCheckSeverity.WARN,
-                    metadata={"hours": len(hours), **{f"hours_{verdict.value}": n for verdict, n in verdicts.items()}},
+                    metadata={
+                        "hours": len(hours),
+                        **{f"hours_{verdict.value}": n for verdict, n in verdicts.items()},
+                        "profiles": told,
+                    },
                 )
             ]
         )
 
     return drift_report
+
+
+def _profiles(
+    context: dg.AssetExecutionContext, house: House, model: str, since: datetime, until: datetime
+) -> tuple[dict[datetime, list[str]], str]:
+    """The whylogs profiles of each hour, and what is to be said of them all.
+
+    They are for people to look at: whatever becomes of them, drift is judged.
+    """
+    try:
+        found = profile_hours(house.log, model, since, until, house.profiles)
+    except Exception as error:
+        context.log.exception("the hours have no whylogs profiles; materialize them again to make up for it")
+        return {}, f"not made: {error}"
+    return found, f"{sum(map(len, found.values()))} files"
 
 
 def _performance_report(spec: ModelSpec) -> dg.AssetsDefinition:

@@ -7,6 +7,7 @@ from mlops_dagster.predictions.records import (
     ANSWERED,
     SERVED,
     FeedbackResult,
+    Hit,
     LabelRecord,
     PredictionRecord,
     Role,
@@ -14,7 +15,7 @@ from mlops_dagster.predictions.records import (
     Status,
 )
 from mlops_dagster.predictions.rollups import EventCounts, PairedCounts, Rollups, ShedCounts
-from mlops_dagster.predictions.spool import Consumer, Spool
+from mlops_dagster.predictions.spool import Consumer, Spool, SpoolDepth
 
 __all__ = [
     "ANSWERED",
@@ -23,6 +24,7 @@ __all__ = [
     "Consumer",
     "EventCounts",
     "FeedbackResult",
+    "Hit",
     "LabelRecord",
     "LatencySummary",
     "PairedCounts",
@@ -34,6 +36,7 @@ __all__ = [
     "ShedCounts",
     "ShedRecord",
     "Spool",
+    "SpoolDepth",
     "Status",
     "audit",
 ]

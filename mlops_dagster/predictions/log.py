@@ -2,7 +2,7 @@
 
 import threading
 from collections import defaultdict
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from datetime import date, datetime, timedelta
 from pathlib import Path
@@ -21,6 +21,7 @@ if TYPE_CHECKING:
     from deltalake import DeltaTable
 
 _ENTRIES_AT_ONCE = 20_000
+_ROWS_AT_ONCE = 50_000
 _ORDER = ("event_time", "process", "sequence")
 
 # The label that holds is the one that became known last; of those, the one that came last.
@@ -80,6 +81,28 @@ class PredictionLog:
         for name in absent:
             rows = rows.append_column(name, pa.nulls(rows.num_rows))
         return rows.sort_by([(name, "ascending") for name in _ORDER]).select(wanted)
+
+    def batches(
+        self,
+        model: str,
+        since: datetime,
+        until: datetime,
+        roles: Sequence[Role] = ANSWERED,
+        wanted: Callable[[str], bool] = lambda _column: True,
+    ) -> "Iterator[pa.RecordBatch]":
+        """`read`, in pieces and in no order: for more rows than should be in memory at once. `wanted` picks columns."""
+        from mlops_dagster.predictions import delta
+
+        dataset = self._dataset(model, first=in_utc(since).date(), last=in_utc(until).date())
+        for batch in dataset.to_batches(
+            columns=[name for name in dataset.schema.names if wanted(name)],
+            filter=delta.window(since, until, roles),
+            batch_size=_ROWS_AT_ONCE,
+            batch_readahead=1,
+            fragment_readahead=1,
+        ):
+            if batch.num_rows > 0:
+                yield batch
 
     def labelled(self, model: str, since: datetime, until: datetime, roles: Sequence[Role] = ANSWERED) -> "pa.Table":
         """`read`, with `model`, the latest `label` and its time (`labelled_at`): null where none has come."""

@@ -2,7 +2,7 @@
 
 import re
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from datetime import UTC, datetime, timedelta
 from typing import Literal, NamedTuple, TypeAlias, TypedDict
 
@@ -73,6 +73,16 @@ class LabelRecord:
     correction: bool  # another label came before
 
 
+class Hit(NamedTuple):
+    """A label that came first for its prediction, as evidence for one arm that had scored it."""
+
+    model: str
+    version: str
+    role: Role
+    label: str
+    correct: bool  # the arm had predicted it
+
+
 @dataclass(frozen=True, slots=True)
 class ShedRecord:
     """Scorings beside the answer that were left out under overload, of rows of about one time."""
@@ -89,12 +99,14 @@ class ShedRecord:
 class FeedbackResult:
     """What became of a batch of labels.
 
-    `accepted` and `unknown` make up the batch; `corrections` are among the accepted.
+    `accepted` and `unknown` make up the batch; `corrections` are among the accepted. `hits` counts what is evidence:
+    one for every arm that a first label finds.
     """
 
     accepted: int
     corrections: int
     unknown: list[str]
+    hits: Mapping[Hit, int] = field(default_factory=dict)
 
 
 class Arm(TypedDict):

@@ -1,5 +1,6 @@
 """Predictions and labels on their way to the rollups and the log: durable before the answer is sent."""
 
+import shutil
 import threading
 import uuid
 from collections import Counter
@@ -18,11 +19,13 @@ from mlops_dagster.predictions.entries import Entry
 from mlops_dagster.predictions.records import (
     ANSWERED,
     FeedbackResult,
+    Hit,
     LabelEntry,
     PredictionRecord,
     ShedRecord,
     encode_prediction,
     encode_shed,
+    from_microseconds,
     microseconds,
 )
 from mlops_dagster.predictions.sqlite import Durability, SqliteFile
@@ -60,6 +63,15 @@ class ProcessCount(NamedTuple):
     answered: int
 
 
+class SpoolDepth(NamedTuple):
+    """How far the log is behind."""
+
+    entries: int  # not yet in the log
+    oldest: datetime | None  # when the first of them came; None if there is none
+    bytes: int  # of the spool's files
+    free_bytes: int  # on their disk
+
+
 @dataclass(slots=True)
 class _Append:
     """The records of one caller of `append`, encoded."""
@@ -75,14 +87,14 @@ class Spool:
     """An ordered, durable queue of predictions and labels, in one SQLite file, for threads and processes.
 
     Entries are numbered in the order of their commits, so a reader that has seen number n has seen all before it.
-    They are freed once every consumer has them. What awaits a label is indexed for good, in `awaiting.sqlite` beside
-    the file.
+    They are freed once every consumer has them. What awaits a label is indexed for good, in `spool.awaiting.sqlite`
+    beside the file.
     """
 
     def __init__(self, path: Path, durability: Durability = "process", *, clock: Clock | None = None) -> None:
         self._file = SqliteFile(path, _SCHEMA, durability, _CHECKPOINT_PAGES)
         self._file.check()
-        self._awaiting = Awaiting(path.with_name("awaiting.sqlite"))
+        self._awaiting = Awaiting(path.with_suffix(".awaiting.sqlite"))
         self._clock = clock or SystemClock()  # for `received_at` only
         self._waiting: list[_Append] = []
         self._waiting_lock = threading.Lock()
@@ -114,6 +126,7 @@ class Spool:
         accepted = corrections = 0
         unknown: list[str] = []
         labels = list(labels)
+        hits: Counter[Hit] = Counter()
         received_at = microseconds(self._clock.now())
         self.index()
         with self._file.writing() as connection:
@@ -128,6 +141,10 @@ class Spool:
                 if label == found.label:
                     continue
                 corrections += found.label is not None
+                arms = [] if found.label is not None else found.arms
+                hits.update(
+                    Hit(found.model, arm["version"], arm["role"], label, arm["prediction"] == label) for arm in arms
+                )
                 entry: LabelEntry = {
                     "prediction_id": prediction_id,
                     "model": found.model,
@@ -135,11 +152,11 @@ class Spool:
                     "at": microseconds(at),
                     "received_at": received_at,
                     "correction": found.label is not None,
-                    "arms": [] if found.label is not None else found.arms,
+                    "arms": arms,
                 }
                 connection.execute("INSERT INTO entries (body) VALUES (?)", (orjson.dumps(entry),))
                 awaited[prediction_id] = found._replace(label=label)
-        return FeedbackResult(accepted, corrections, unknown)
+        return FeedbackResult(accepted, corrections, unknown, hits)
 
     def shed(self, records: Iterable[ShedRecord]) -> None:
         """Record scorings that were left out; durable on return."""
@@ -200,6 +217,17 @@ class Spool:
         with self._file.reading() as connection:
             found = connection.execute("SELECT number FROM marks WHERE name = ?", (name,)).fetchone()
             return int(found[0]) if found else 0
+
+    def depth(self) -> SpoolDepth:
+        """What is not in the log yet, and the room there is. Raises StorageError."""
+        path, shipped = self._file.path, self.marked("shipped")
+        first = self.read(shipped, limit=1)
+        return SpoolDepth(
+            entries=self.last_number() - shipped,
+            oldest=from_microseconds(orjson.loads(first[0].body)["received_at"]) if first else None,
+            bytes=sum(file.stat().st_size for file in path.parent.glob(f"{path.name}*")),
+            free_bytes=shutil.disk_usage(path.parent).free,
+        )
 
     def free(self) -> int:
         """Delete the entries that every consumer has taken over; returns how many."""

@@ -15,30 +15,15 @@ from starlette.routing import Route
 
 from mlops_dagster.clock import Clock
 from mlops_dagster.errors import (
-    ConflictError,
-    CorruptedError,
     InvalidInputError,
     MlopsError,
-    ModelTimeoutError,
-    NotFoundError,
     PredictionNotFoundError,
-    RefusedError,
-    StorageError,
 )
 from mlops_dagster.serving.protocol import Json, describe, read_object, read_time
 from mlops_dagster.serving.service import Service, clock_for
+from mlops_dagster.serving.statuses import status_of
+from mlops_dagster.serving.tracing import TraceContext
 from mlops_dagster.settings import Settings
-
-# First match wins. What is not here is the server's own failure.
-STATUS: tuple[tuple[type[MlopsError], int], ...] = (
-    (NotFoundError, 404),
-    (InvalidInputError, 400),
-    (ConflictError, 409),
-    (RefusedError, 409),
-    (StorageError, 503),
-    (CorruptedError, 503),
-    (ModelTimeoutError, 504),
-)
 
 
 def create_app(settings: Settings, clock: Clock | None = None) -> Starlette:
@@ -86,8 +71,9 @@ class Api:
 
     async def infer(self, request: Request) -> Response:
         path = request.path_params
-        answer = await self._service.plane.infer(path["model"], await request.body(), path.get("version"))
-        return Response(answer, media_type="application/json")
+        trace = request.state.trace = self._service.tracing.begin(request.headers.get("traceparent"))
+        answer = await self._service.plane.infer(path["model"], await request.body(), path.get("version"), trace)
+        return Response(answer, headers=trace_headers(request), media_type="application/json")
 
     async def feedback(self, request: Request) -> Response:
         """Late ground truth: {"labels": [{"prediction_id", "label", "at"?}]}. 404 when not one prediction is known."""
@@ -128,7 +114,8 @@ class Api:
         return to_json(content if error is None else {**content, "error": error}, 200 if error is None else 503)
 
     async def metrics(self, _request: Request) -> Response:
-        return Response(self._service.telemetry.exposition(), media_type="text/plain; version=0.0.4; charset=utf-8")
+        metrics = await asyncio.to_thread(self._service.metrics)
+        return Response(metrics, media_type="text/plain; version=0.0.4; charset=utf-8")
 
 
 def read_labels(content: dict[str, Json]) -> list[tuple[str, str, datetime | None]]:
@@ -146,16 +133,21 @@ def read_labels(content: dict[str, Json]) -> list[tuple[str, str, datetime | Non
     return read
 
 
-def to_json(content: Json, status: int = 200) -> Response:
-    return Response(orjson.dumps(content), status_code=status, media_type="application/json")
+def to_json(content: Json, status: int = 200, headers: dict[str, str] | None = None) -> Response:
+    return Response(orjson.dumps(content), status_code=status, headers=headers, media_type="application/json")
+
+
+def trace_headers(request: Request) -> dict[str, str]:
+    """By which the caller of an infer request finds its trace."""
+    trace: TraceContext | None = getattr(request.state, "trace", None)
+    return {} if trace is None else {"traceparent": trace.traceparent}
 
 
 async def on_error(_request: Request, error: Exception) -> Response:
     """The answer for an error of the project's own tree."""
     if not isinstance(error, MlopsError):
         raise error
-    status = next((status for kind, status in STATUS if isinstance(error, kind)), 500)
-    return to_json({"error": error.message, "code": error.code}, status)
+    return to_json({"error": error.message, "code": error.code}, status_of(error), trace_headers(_request))
 
 
 async def on_http_error(_request: Request, error: Exception) -> Response:

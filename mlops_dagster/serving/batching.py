@@ -22,7 +22,8 @@ class Batcher(Generic[Job, Outcome, Result]):
     """Collects the jobs of a burst, and those that come while a batch is at work.
 
     A batch is scored and then settled, in the lane. Both give one outcome per job; what they raise is the outcome of
-    all. Scoring that takes longer than `patience` seconds is given up, with `late` as the outcome.
+    all. Scoring that takes longer than `patience` seconds is given up, with `late` as the outcome. `told` is called
+    with the number of jobs that wait when a batch ends.
     """
 
     def __init__(
@@ -32,7 +33,9 @@ class Batcher(Generic[Job, Outcome, Result]):
         settle: Callable[[list[Job], Sequence[Outcome]], Sequence[Result | Exception]],
         late: Outcome,
         patience: float,
+        told: Callable[[int], object] = lambda _waiting: None,
     ) -> None:
+        self._told = told
         self._lane = lane
         self._score = score
         self._settle = settle
@@ -92,6 +95,7 @@ class Batcher(Generic[Job, Outcome, Result]):
         self, futures: list[asyncio.Future[Result]], started: float, results: Sequence[Result | Exception]
     ) -> None:
         self._busy = bool(self._waiting)
+        self._told(len(self._waiting))
         if self._busy:
             loop = asyncio.get_running_loop()
             loop.call_later(PAUSE * (loop.time() - started), self._gather, len(self._waiting))

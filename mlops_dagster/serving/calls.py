@@ -10,6 +10,8 @@ from mlops_dagster.predictions import PredictionRecord, Role
 from mlops_dagster.serving.deployments import InForce
 from mlops_dagster.serving.models import Columns, LoadedModel, Scores
 from mlops_dagster.serving.protocol import Column, InferRequest
+from mlops_dagster.serving.statuses import status_of
+from mlops_dagster.serving.tracing import TraceContext, Traced
 
 NO_COLUMNS: Columns = {}
 
@@ -26,6 +28,7 @@ class Call:
     received_at: datetime
     started: float
     """`time.perf_counter()` at its receipt."""
+    trace: TraceContext
     scoring: "Scoring"
 
     @property
@@ -61,6 +64,7 @@ class Rejection:
     latency_ms: float
     error: MlopsError
     body: bytes
+    trace: TraceContext
 
 
 class Outcome(NamedTuple):
@@ -110,10 +114,48 @@ def scored(
             probabilities=scores.probabilities[row] if scores is not None and wants_probabilities else None,
             process=process,
             row=row,
+            trace_id=call.trace.trace_id,
             **phases,
         )
         for row, prediction_id in enumerate(call.prediction_ids)
     ]
+
+
+def traced(call: Call, outcome: Outcome, answered_at: float, batch: int) -> Traced:
+    """What is told of an answered call, if its trace is sampled."""
+    error = outcome.result if isinstance(outcome.result, MlopsError) else None
+    return Traced(
+        call.trace,
+        model=call.in_force.deployment.model,
+        version=call.scoring.version.version,
+        role=call.scoring.role,
+        status="ok" if error is None else "failed",
+        error=None if error is None else error.code,
+        http_status=200 if error is None else status_of(error),
+        rows=call.request.rows,
+        batch=batch,
+        received_at=call.received_at,
+        **_phases(call, outcome, answered_at),
+    )
+
+
+def traced_rejection(rejection: Rejection) -> Traced:
+    return Traced(
+        rejection.trace,
+        model=rejection.model,
+        version=rejection.version,
+        role="none",
+        status="rejected",
+        error=rejection.error.code,
+        http_status=status_of(rejection.error),
+        rows=0,
+        batch=0,
+        received_at=rejection.received_at,
+        latency_ms=rejection.latency_ms,
+        preprocess_ms=rejection.latency_ms,
+        inference_ms=None,
+        postprocess_ms=None,
+    )
 
 
 class _Phases(TypedDict):
@@ -163,4 +205,5 @@ def rejected(rejection: Rejection, process: str) -> PredictionRecord:
         process=process,
         row=0,
         raw=rejection.body.decode(errors="replace"),
+        trace_id=rejection.trace.trace_id,
     )

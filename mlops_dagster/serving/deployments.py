@@ -37,6 +37,11 @@ class InForce:
         return frozenset(name for version in self.versions.values() for name in version.schema.names)
 
     @cached_property
+    def classes(self) -> frozenset[str]:
+        """What any of the versions may answer."""
+        return frozenset(name for version in self.versions.values() for name in version.schema.classes)
+
+    @cached_property
     def policy(self) -> RolloutPolicy:
         """Of the running rollout. A canary that was set by hand has none: the defaults compare it on all requests."""
         return self.rollout.policy if self.rollout is not None else RolloutPolicy()

@@ -46,7 +46,7 @@ class Fuse:
         decision = decide(rollout.policy, rollout, collect(self._rollups, rollout, now), now)
         if decision.outcome is Outcome.ROLLBACK:
             self._deployments.cut_off(model)
-            self._telemetry.tripped(model)
+            self._telemetry.tripped(model, canary)
             self._withdrawals[model, canary] = decision
             logger.warning("fuse: %s %s takes no more traffic: %s", model, canary, decision.reason)
 

@@ -48,10 +48,7 @@ class Housekeeping:
 
     def ship(self) -> int:
         """Move what is in the spool to the log; returns the number of rows."""
-        rows = self._house.log.ship(self._house.spool)
-        spool = self._house.spool
-        self._telemetry.spooled(spool.last_number() - spool.marked("shipped"))
-        return rows
+        return self._house.log.ship(self._house.spool)
 
     def flush(self, *, log: bool) -> dict[str, int]:
         """Bring everything that was answered so far, and its pairs and labels, into the rollups (and the log)."""

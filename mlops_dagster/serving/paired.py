@@ -121,8 +121,9 @@ class OffPath:
         return len(self._tasks) >= MAX_BATCH or self._hurried or self._stopping
 
     def _shed(self, tasks: Sequence[Task]) -> None:
-        for model, count in Counter(call.in_force.deployment.model for call, _ in tasks).items():
-            self._telemetry.shed(model, count)
+        arms = Counter((call.in_force.deployment.model, its.version.version, its.role) for call, its in tasks)
+        for (model, version, role), count in arms.items():
+            self._telemetry.shed(model, version, role, count)
 
 
 def others(call: Call) -> list[Scoring]:

@@ -4,6 +4,7 @@ import asyncio
 import time
 from collections.abc import Mapping, Sequence
 from datetime import datetime
+from functools import partial
 from itertools import count
 from weakref import WeakKeyDictionary
 
@@ -25,6 +26,7 @@ from mlops_dagster.serving.protocol import Column, InferRequest, decode
 from mlops_dagster.serving.router import Route, choose
 from mlops_dagster.serving.scoring import Scorer
 from mlops_dagster.serving.telemetry import Telemetry
+from mlops_dagster.serving.tracing import TraceContext
 from mlops_dagster.wiring import House
 
 WALL = SystemClock()
@@ -48,7 +50,7 @@ class DataPlane:
             Lane("rejections"), lambda rejections: [None] * len(rejections), scorer.reject, None, self._patience
         )
 
-    async def infer(self, model: str, body: bytes, version: str | None = None) -> bytes:
+    async def infer(self, model: str, body: bytes, version: str | None, trace: TraceContext) -> bytes:
         """The answer to an infer request, as soon as its record is durable.
 
         Raises InvalidInputError (recorded as rejected), ModelFailedError (recorded as failed), NotFoundError,
@@ -76,18 +78,19 @@ class DataPlane:
                     latency_ms=(time.perf_counter() - started) * 1000,
                     error=error,
                     body=body,
+                    trace=trace,
                 )
             )
             raise
-        call = Call(request_id, in_force, request, inputs, event_time, received_at, started, scoring)
-        return await self._batcher(loaded).submit(call)
+        call = Call(request_id, in_force, request, inputs, event_time, received_at, started, trace, scoring)
+        return await self._batcher(model, loaded).submit(call)
 
     async def feedback(self, model: str, labels: Sequence[tuple[str, str, datetime | None]]) -> FeedbackResult:
         """Record labels as (prediction id, label, when it became known, or None for now). Raises NotFoundError."""
-        self._deployments.get(model)
+        in_force = self._deployments.get(model)
         timed = [(prediction_id, label, self._at(at)) for prediction_id, label, at in labels]
         result = await asyncio.to_thread(self._house.spool.feedback, timed, model=model)
-        self._telemetry.labelled(model, result.accepted, result.corrections, len(result.unknown))
+        self._telemetry.labelled(model, result, in_force.classes)
         return result
 
     def _event_time(self, request: InferRequest) -> datetime:
@@ -125,7 +128,7 @@ class DataPlane:
         route = choose(deployment, request.routing_key or request_id)
         return route, in_force.versions[route.version]
 
-    def _batcher(self, version: LoadedModel) -> Batcher[Call, Outcome, bytes]:
+    def _batcher(self, model: str, version: LoadedModel) -> Batcher[Call, Outcome, bytes]:
         """The batches of one version, in a lane of their own: a slow version makes no other wait."""
         batcher = self._batchers.get(version)
         if batcher is None:
@@ -135,6 +138,7 @@ class DataPlane:
                 self._scorer.settle,
                 timed_out(version, self._patience),
                 self._patience,
+                partial(self._telemetry.waiting, model, version.version),
             )
         return batcher
 

@@ -1,25 +1,28 @@
 """The work of a batch: score it, record it durably, and only then let go of the answers."""
 
 import time
+from collections import defaultdict
 from collections.abc import Sequence
 
 from mlops_dagster.errors import MlopsError
 from mlops_dagster.predictions import Spool
 from mlops_dagster.serving.batching import score_together
-from mlops_dagster.serving.calls import Call, Outcome, Rejection, Scoring, rejected, scored
+from mlops_dagster.serving.calls import Call, Outcome, Rejection, Scoring, rejected, scored, traced, traced_rejection
 from mlops_dagster.serving.models import Scores
 from mlops_dagster.serving.paired import OffPath, Task
 from mlops_dagster.serving.protocol import encode
 from mlops_dagster.serving.telemetry import Telemetry
+from mlops_dagster.serving.tracing import Tracing
 
 
 class Scorer:
     """Scores for one process. What settles returns when its records are durable; StorageError if they cannot be."""
 
-    def __init__(self, process: str, spool: Spool, telemetry: Telemetry, patience: float) -> None:
+    def __init__(self, process: str, spool: Spool, telemetry: Telemetry, tracing: Tracing, patience: float) -> None:
         self._process = process
         self._spool = spool
         self._telemetry = telemetry
+        self._tracing = tracing
         self.off_path = OffPath(self.score_tasks, self.settle_tasks, telemetry, patience)
 
     def score(self, calls: Sequence[Call]) -> list[Outcome]:
@@ -38,19 +41,21 @@ class Scorer:
             ]
         )
         self.off_path.offer(calls)
-        self._telemetry.batched(calls[0].in_force.deployment.model, len(calls))
-        now = time.perf_counter()
         for call, outcome in zip(calls, outcomes, strict=True):
-            self._count(call, call.scoring, outcome, now - call.started)
+            if call.trace.sampled:
+                self._tracing.record(traced(call, outcome, now, len(calls)))
+        now = time.perf_counter()
+        self._count([(call, call.scoring) for call in calls], outcomes, [now - call.started for call in calls])
         return answers
 
     def reject(self, rejections: Sequence[Rejection], _outcomes: Sequence[None]) -> list[None]:
         """Record requests that are refused."""
         self._spool.append([rejected(rejection, self._process) for rejection in rejections])
         for rejection in rejections:
-            self._telemetry.answered(
-                rejection.model, rejection.version, "none", "rejected", rejection.latency_ms / 1000
-            )
+            arm = self._telemetry.arm(rejection.model, rejection.version, "none")
+            if rejection.trace.sampled:
+                self._tracing.record(traced_rejection(rejection))
+            arm.rejected([rejection.latency_ms / 1000], [rejection.error.code])
         return [None] * len(rejections)
 
     def score_tasks(self, tasks: Sequence[Task]) -> list[Outcome]:
@@ -65,13 +70,20 @@ class Scorer:
             for record in scored(call, scoring, outcome, self._process)
         ]
         self._spool.append(records)
-        for (call, scoring), outcome in zip(tasks, outcomes, strict=True):
-            self._count(call, scoring, outcome, outcome.seconds)
+        self._count(tasks, outcomes, [outcome.seconds for outcome in outcomes])
 
-    def _count(self, call: Call, scoring: Scoring, outcome: Outcome, seconds: float) -> None:
-        status = "ok" if isinstance(outcome.result, Scores) else "failed"
-        model = call.in_force.deployment.model
-        self._telemetry.answered(model, scoring.version.version, scoring.role, status, seconds)
+    def _count(self, tasks: Sequence[Task], outcomes: Sequence[Outcome], seconds: Sequence[float]) -> None:
+        """Tell the telemetry of one version's batch, arm by arm: nearly always there is one."""
+        arms: defaultdict[tuple[str, str, str], list[int]] = defaultdict(list)
+        for index, (call, scoring) in enumerate(tasks):
+            arms[call.in_force.deployment.model, scoring.version.version, scoring.role].append(index)
+        for arm, indices in arms.items():
+            results = [outcomes[index].result for index in indices]
+            self._telemetry.arm(*arm).answered(
+                [seconds[index] for index in indices],
+                [label for result in results if isinstance(result, Scores) for label in result.labels],
+                [result.code for result in results if isinstance(result, MlopsError)],
+            )
 
 
 def _answer(call: Call, outcome: Outcome) -> bytes | MlopsError:

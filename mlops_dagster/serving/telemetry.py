@@ -1,86 +1,178 @@
-"""What the data plane tells Prometheus."""
+"""What the data plane tells Prometheus: what was asked and answered, what waits, what fails.
 
-from prometheus_client import CollectorRegistry, Counter, Gauge, Histogram, ProcessCollector, generate_latest
+With `PROMETHEUS_MULTIPROC_DIR` set before the process starts, prometheus_client keeps the numbers in files of that
+folder, and every process that shares it answers for all: counters add up and outlive a process, a gauge goes when
+`forget` is told that its process is gone. Without it a process answers for itself.
+"""
 
-# 0.5 ms to 10 s; steps of about 2.
-_SECONDS = (0.0005, 0.001, 0.002, 0.005, 0.01, 0.02, 0.05, 0.1, 0.2, 0.5, 1.0, 2.0, 5.0, 10.0)
-_ROWS = (1, 2, 4, 8, 16, 32, 64, 128, 256, 512)
+import threading
+from collections.abc import Collection
+from datetime import datetime
+from pathlib import Path
+
+from prometheus_client import CollectorRegistry, Counter, Gauge, disable_created_metrics, generate_latest
+from prometheus_client.multiprocess import MultiProcessCollector, mark_process_dead
+
+from mlops_dagster.predictions import FeedbackResult, SpoolDepth
+from mlops_dagster.serving.arms import ARM, ArmMetrics, ArmTelemetry
+from mlops_dagster.serving.process import ProcessMetrics, process_name, share_files
+
+OTHER = "other"
+"""In place of a label that is none of the model's classes: whoever sends labels must not invent time series."""
 
 
 class Telemetry:
-    """The metrics of one data plane, in a registry of its own."""
+    """The metrics of one process of the data plane.
 
-    def __init__(self) -> None:
-        self._registry = CollectorRegistry()
-        ProcessCollector(registry=self._registry)
-        arm = ("model", "version", "role")
-        self._requests = Counter(
-            "mlops_requests", "Requests by what became of them", (*arm, "status"), registry=self._registry
+    `process` names it among those that share a folder ("worker-0", "housekeeper"; by default its pid): no two at a
+    time may have one name, and who starts again under its old name goes on counting where it stopped.
+    """
+
+    def __init__(self, process: str | None = None) -> None:
+        # They do not exist with several processes, and are series that nobody reads.
+        disable_created_metrics()  # type: ignore[no-untyped-call]  # it has no annotations
+        name = process_name(process)
+        self._shared = share_files(name)
+        self._registry = registry = CollectorRegistry()
+        self._process = ProcessMetrics(name, registry)
+        self._arm_metrics = ArmMetrics(registry)
+        self._arms: dict[tuple[str, str, str], ArmTelemetry] = {}
+        self._making = threading.Lock()
+        version = ("model", "version")
+        self._waiting = Gauge(
+            "mlops_waiting_requests",
+            "Requests that wait for the next batch, as the last one ended",
+            version,
+            registry=registry,
+            multiprocess_mode="livesum",
         )
-        self._seconds = Histogram(
-            "mlops_request_seconds",
-            "From receipt to the durable record",
-            arm,
-            buckets=_SECONDS,
-            registry=self._registry,
-        )
-        self._batch = Histogram(
-            "mlops_batch_requests", "Requests scored together", ("model",), buckets=_ROWS, registry=self._registry
-        )
-        self._labels = Counter("mlops_labels", "Labels received", ("model", "outcome"), registry=self._registry)
-        self._shed = Counter(
-            "mlops_shed", "Scorings off the response path that were left out", ("model",), registry=self._registry
-        )
-        self._failures = Counter(
-            "mlops_background_failures", "Failed rounds of background work", ("task",), registry=self._registry
-        )
-        self._tripped = Counter("mlops_fuse_trips", "Canaries the fuse cut off", ("model",), registry=self._registry)
-        self._ready = Gauge(
-            "mlops_version_ready", "1 when loaded, 0 when it cannot be", ("model", "version"), registry=self._registry
-        )
-        self._epoch = Gauge("mlops_deployment_epoch", "Epoch in force", ("model",), registry=self._registry)
         self._queued = Gauge(
-            "mlops_off_path_queue", "Scorings off the response path that wait", registry=self._registry
+            "mlops_off_path_queue",
+            "Scorings off the response path that wait",
+            registry=registry,
+            multiprocess_mode="livesum",
         )
-        self._spooled = Gauge("mlops_spool_entries", "Records not yet in the log", registry=self._registry)
+        self._shed = Counter("mlops_shed", "Scorings off the response path that were left out", ARM, registry=registry)
+        self._labels = Counter("mlops_labels", "Labels received", ("model", "outcome"), registry=registry)
+        self._labelled = Counter(
+            "mlops_labelled",
+            "Predictions whose label came, by the label and whether it was predicted",
+            (*ARM, "label", "correct"),
+            registry=registry,
+        )
+        self._epoch = Gauge(
+            "mlops_deployment_epoch",
+            "Epoch in force, in every worker",
+            ("model",),
+            registry=registry,
+            multiprocess_mode="livemin",
+        )
+        self._ready = Gauge(
+            "mlops_version_ready",
+            "Workers in which the version is loaded and warm",
+            version,
+            registry=registry,
+            multiprocess_mode="livesum",
+        )
+        self._load_failures = Counter(
+            "mlops_version_load_failures", "Loads of a version that failed", version, registry=registry
+        )
+        self._tripped = Counter("mlops_fuse_trips", "Canaries the fuse cut off", version, registry=registry)
+        self._restarts = Counter("mlops_restarts", "Processes that were started again", ("role",), registry=registry)
+        self._failures = Counter(
+            "mlops_background_failures", "Failed rounds of background work", ("task",), registry=registry
+        )
+        self._traces_lost = Counter("mlops_traces_lost", "Sampled traces that could not be exported", registry=registry)
+        self._spool_entries = self._spool_gauge("entries", "Predictions and labels not yet in the log")
+        self._spool_oldest = self._spool_gauge("oldest_seconds", "Age of the oldest entry that is not in the log")
+        self._spool_bytes = self._spool_gauge("bytes", "Size of the spool's files")
+        self._spool_free = self._spool_gauge("free_bytes", "Room on the disk of the spool: without it nothing answers")
 
-    def answered(self, model: str, version: str, role: str, status: str, seconds: float) -> None:
-        self._requests.labels(model, version, role, status).inc()
-        self._seconds.labels(model, version, role).observe(seconds)
+    def arm(self, model: str, version: str, role: str) -> ArmTelemetry:
+        """What is counted per batch of one version in one role. Cheap to ask for each time."""
+        key = (model, version, role)
+        arm = self._arms.get(key)
+        if arm is None:
+            with self._making:
+                arm = self._arms.setdefault(key, ArmTelemetry(self._arm_metrics, *key))
+        return arm
 
-    def batched(self, model: str, requests: int) -> None:
-        self._batch.labels(model).observe(requests)
+    def waiting(self, model: str, version: str, requests: int) -> None:
+        """How many requests wait for the next batch of a version; to be told at the end of each."""
+        self._waiting.labels(model, version).set(requests)
 
-    def labelled(self, model: str, accepted: int, corrections: int, unknown: int) -> None:
+    def queued(self, scorings: int) -> None:
+        """How many scorings wait off the response path."""
+        self._queued.set(scorings)
+
+    def shed(self, model: str, version: str, role: str, scorings: int) -> None:
+        """Scorings off the response path that were left out."""
+        self._shed.labels(model, version, role).inc(scorings)
+
+    def labelled(self, model: str, result: FeedbackResult, classes: Collection[str]) -> None:
+        """A batch of labels that came; `classes` are those of the model."""
         for outcome, count in (
-            ("first", accepted - corrections), ("correction", corrections), ("unknown", unknown),
-        ):  # fmt: skip
+            ("first", result.accepted - result.corrections),
+            ("correction", result.corrections),
+            ("unknown", len(result.unknown)),
+        ):
             self._labels.labels(model, outcome).inc(count)
-
-    def shed(self, model: str, scorings: int) -> None:
-        self._shed.labels(model).inc(scorings)
-
-    def failed(self, task: str) -> None:
-        self._failures.labels(task).inc()
-
-    def tripped(self, model: str) -> None:
-        self._tripped.labels(model).inc()
-
-    def loaded(self, model: str, version: str, *, ready: bool) -> None:
-        self._ready.labels(model, version).set(ready)
-
-    def unloaded(self, model: str, version: str) -> None:
-        self._ready.remove(model, version)
+        for hit, count in result.hits.items():
+            label = hit.label if hit.label in classes else OTHER
+            correct = "true" if hit.correct else "false"
+            self._labelled.labels(hit.model, hit.version, hit.role, label, correct).inc(count)
 
     def in_force(self, model: str, epoch: int) -> None:
         self._epoch.labels(model).set(epoch)
 
-    def queued(self, scorings: int) -> None:
-        self._queued.set(scorings)
+    def loaded(self, model: str, version: str, *, ready: bool) -> None:
+        """A load of a version ended."""
+        self._ready.labels(model, version).set(ready)
+        if not ready:
+            self._load_failures.labels(model, version).inc()
 
-    def spooled(self, records: int) -> None:
-        self._spooled.set(records)
+    def unloaded(self, model: str, version: str) -> None:
+        self._ready.labels(model, version).set(0)
+
+    def tripped(self, model: str, version: str) -> None:
+        """The fuse has cut a canary off."""
+        self._tripped.labels(model, version).inc()
+
+    def restarted(self, role: str) -> None:
+        self._restarts.labels(role).inc()
+
+    def failed(self, task: str) -> None:
+        """A round of background work failed."""
+        self._failures.labels(task).inc()
+
+    def traces_lost(self, traces: int) -> None:
+        self._traces_lost.inc(traces)
+
+    def spooled(self, depth: SpoolDepth, now: datetime) -> None:
+        """How far the log is behind the spool."""
+        self._spool_entries.set(depth.entries)
+        self._spool_oldest.set((now - depth.oldest).total_seconds() if depth.oldest is not None else 0)
+        self._spool_bytes.set(depth.bytes)
+        self._spool_free.set(depth.free_bytes)
+
+    def measure(self) -> None:
+        """Memory and CPU of this process; to be called every few seconds."""
+        self._process.measure()
 
     def exposition(self) -> bytes:
-        """The text format of Prometheus."""
-        return generate_latest(self._registry)
+        """The text format of Prometheus, for all processes that share the folder. Takes some milliseconds."""
+        self.measure()
+        registry = self._registry
+        if self._shared:
+            registry = CollectorRegistry()
+            MultiProcessCollector(registry)  # type: ignore[no-untyped-call]  # it has no annotations
+        return generate_latest(registry)
+
+    def _spool_gauge(self, name: str, documentation: str) -> Gauge:
+        # Of one spool, whoever looks at it: the newest look holds.
+        return Gauge(f"mlops_spool_{name}", documentation, registry=self._registry, multiprocess_mode="mostrecent")
+
+
+def forget(folder: Path, process: str) -> None:
+    """Take away the gauges of a process that has ended; its counters stay. `folder` is PROMETHEUS_MULTIPROC_DIR."""
+    mark_process_dead(process, str(folder))  # type: ignore[no-untyped-call]  # it has no annotations

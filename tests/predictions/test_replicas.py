@@ -3,6 +3,7 @@
 import itertools
 from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
+from dataclasses import replace
 from datetime import datetime, timedelta
 from threading import Barrier
 
@@ -98,8 +99,7 @@ def arms(answer: PredictionRecord, step) -> list[PredictionRecord]:
     """A key stays in its arm, as the split sees to; which of its bad events is the first, the folding decides."""
     canary = step["key"] in ("N1", "N2") or (step["key"] is None and step["second"] % 2 == 0)
     failed = step["fate"] in ("failed", "rejected")
-    answer = replace(
-        answer,
+    answer = answer._replace(
         prediction_id=step["id"],
         model=step["model"],
         event_time=step["at"],
@@ -131,7 +131,7 @@ def seen(rollups: Rollups, model: str, march: datetime) -> list[object]:
     part = (march + timedelta(minutes=40), march + timedelta(minutes=90))
     found: list[object] = [rollups.events(model, *everything), rollups.first_at(model)]
     # In which minute the first bad event of a key was depends on the order of folding.
-    found.append([row._replace(bad_errors=0, bad_slow=0, bad_wrong=0) for row in rollups.events(model, *part)])
+    found.append([replace(row, bad_errors=0, bad_slow=0, bad_wrong=0) for row in rollups.events(model, *part)])
     for window in (everything, part):
         found += [rollups.paired(model, "1.0.0", challenger, *window) for challenger in ("1.1.0", "1.2.0")]
         found.append(rollups.shed(model, *window))

@@ -1,11 +1,12 @@
 import threading
+from datetime import timedelta
 from pathlib import Path
 
 import orjson
 import pytest
 
 from mlops_dagster.errors import CorruptedError, InvalidInputError, InvalidNameError, StorageError
-from mlops_dagster.predictions import FeedbackResult, Spool
+from mlops_dagster.predictions import FeedbackResult, Hit, Spool
 
 
 def test_what_was_appended_is_there_after_reopening(tmp_path, record):
@@ -128,10 +129,16 @@ def test_feedback_reaches_every_arm_that_scored_by_then(spool, record, march):
     spool.append([record(2)])
 
     result = spool.feedback([("p0", "on_time", march), ("p1", "late", march), ("nowhere", "late", march)])
-    assert result == FeedbackResult(accepted=1, corrections=0, unknown=["p1", "nowhere"])
+    hits = {
+        Hit("flights", "1.0.0", "champion", "on_time", correct=False): 1,
+        Hit("flights", "1.1.0", "shadow", "on_time", correct=True): 1,
+    }
+    assert result == FeedbackResult(accepted=1, corrections=0, unknown=["p1", "nowhere"], hits=hits)
     spool.append([record(0, role="shadow", version="1.3.0", weight=0.0)])  # too late to be evidence
     assert spool.feedback([("p0", "on_time", march)]) == FeedbackResult(1, 0, [])
-    assert spool.feedback([("p0", "late", march), ("p2", "late", march)]) == FeedbackResult(2, 1, [])
+    assert spool.feedback([("p0", "late", march), ("p2", "late", march)]) == FeedbackResult(
+        2, 1, [], {Hit("flights", "1.0.0", "champion", "late", correct=True): 1}
+    )
     assert spool.feedback([("p2", "late", march)], model="other") == FeedbackResult(0, 0, ["p2"])
 
     labels = [entry.label() for entry in spool.read(0) if entry.sequence is None]
@@ -152,7 +159,7 @@ def test_a_batch_of_labels_is_stored_whole_or_not_at_all(spool, record, march):
     with pytest.raises(ValueError, match="has no time zone"):
         spool.feedback([("p0", "late", march), ("p1", "late", march.replace(tzinfo=None))])
     assert [entry.number for entry in spool.read(0)] == [1, 2]
-    assert spool.feedback([("p0", "on_time", march)]) == FeedbackResult(1, 0, [])
+    assert spool.feedback([("p0", "on_time", march)]).accepted == 1
 
 
 def test_arms_survive_every_character_json_leaves_as_it_is(spool, record, march):
@@ -172,6 +179,22 @@ def test_entries_are_freed_once_both_readers_have_them_and_their_numbers_never_c
     assert spool.free() == 5
     spool.close()
     assert Spool(tmp_path / "spool.sqlite").append([record(5)]) == 6
+
+
+def test_depth_is_what_the_log_has_not_taken_over_and_since_when(tmp_path, record):
+    spool = Spool(tmp_path / "spool.sqlite")
+    assert spool.depth()[:2] == (0, None)
+    spool.append([record(0), record(1), record(2, received_at=record(0).received_at + timedelta(hours=1))])
+    assert spool.depth()[:2] == (3, record(0).received_at)
+    spool.mark("rolled_up", 3)
+    spool.mark("shipped", 2)
+    assert spool.depth()[:2] == (1, record(0).received_at + timedelta(hours=1))
+    spool.mark("shipped", 3)
+    spool.free()
+    depth = spool.depth()
+    assert depth[:2] == (0, None)
+    assert depth.bytes >= (tmp_path / "spool.sqlite").stat().st_size
+    assert depth.free_bytes > 0
 
 
 def test_damage_is_named(tmp_path, record):

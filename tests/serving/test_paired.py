@@ -20,6 +20,7 @@ from mlops_dagster.serving.models import LoadedModel, Scores
 from mlops_dagster.serving.paired import OffPath, Task, others
 from mlops_dagster.serving.protocol import Column, InferRequest
 from mlops_dagster.serving.telemetry import Telemetry
+from mlops_dagster.serving.tracing import TraceContext
 
 NOW = datetime(2026, 1, 1, tzinfo=UTC)
 SCHEMA = ModelSchema(features=(Feature(name="a", kind="numeric"),), classes=("no", "yes"))
@@ -38,6 +39,7 @@ VERSIONS = {
     "1.1.0": LoadedModel("1.1.0", WIDER, Never()),
     "1.2.0": LoadedModel("1.2.0", SCHEMA, Never()),
 }
+TRACE = TraceContext("0" * 31 + "1", "0" * 15 + "1", None, sampled=False)
 DEPLOYMENT = Deployment("m", 3, "1.0.0", "1.1.0", 0.2, ("1.2.0",), "salt", None, NOW)
 
 
@@ -50,7 +52,7 @@ def call(number: int, role: str = "champion", policy: RolloutPolicy | None = Non
     inputs = {"a": Column("FP64", [1.0])}
     scoring = Scoring(VERSIONS["1.0.0"], role, 0.8, {"a": [1.0]})  # type: ignore[arg-type]  # one of the roles
     return Call(
-        f"call {number}", in_force, InferRequest(None, 1, inputs), inputs, NOW, NOW, time.perf_counter(), scoring
+        f"call {number}", in_force, InferRequest(None, 1, inputs), inputs, NOW, NOW, time.perf_counter(), TRACE, scoring
     )
 
 
@@ -94,7 +96,9 @@ def test_what_does_not_fit_is_left_out_and_counted_and_the_rest_is_drained() -> 
     assert sorted((its.id, scoring.role) for its, scoring in scored) == [
         (f"call {number}", role) for number in range(3) for role in ("paired", "shadow")
     ]
-    assert b'mlops_shed_total{model="m"} 4.0' in telemetry.exposition()
+    for role, version in (("shadow", "1.2.0"), ("paired", "1.1.0")):
+        line = f'mlops_shed_total{{model="m",role="{role}",version="{version}"}} 2.0'
+        assert line in telemetry.exposition().decode()
     off_path.close()
 
 

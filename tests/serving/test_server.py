@@ -338,4 +338,4 @@ def test_the_fuse_cuts_off_a_canary_that_is_proven_bad(server: Server, models: M
     assert last.reason.startswith("fuse: proven worse")
     assert last.evidence
     assert {server.infer("fused").json()["model_version"] for _ in range(10)} == {"1.0.0"}
-    assert 'mlops_fuse_trips_total{model="fused"} 1.0' in server.client.get("/metrics").text
+    assert 'mlops_fuse_trips_total{model="fused",version="1.1.0"} 1.0' in server.client.get("/metrics").text

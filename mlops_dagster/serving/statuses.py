@@ -1,0 +1,28 @@
+"""HTTP's numbers for the errors of the project."""
+
+from mlops_dagster.errors import (
+    ConflictError,
+    CorruptedError,
+    InvalidInputError,
+    MlopsError,
+    ModelTimeoutError,
+    NotFoundError,
+    RefusedError,
+    StorageError,
+)
+
+# First match wins. What is not here is the server's own failure.
+STATUS: tuple[tuple[type[MlopsError], int], ...] = (
+    (NotFoundError, 404),
+    (InvalidInputError, 400),
+    (ConflictError, 409),
+    (RefusedError, 409),
+    (StorageError, 503),
+    (CorruptedError, 503),
+    (ModelTimeoutError, 504),
+)
+
+
+def status_of(error: MlopsError) -> int:
+    """The status code of an answer that tells of `error`."""
+    return next((status for kind, status in STATUS if isinstance(error, kind)), 500)

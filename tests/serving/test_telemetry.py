@@ -1,0 +1,237 @@
+"""What Prometheus is told: by one process, by several that share a folder, and by the real server."""
+
+import json
+import os
+import signal
+import subprocess
+import sys
+from collections.abc import Callable, Iterator
+from datetime import timedelta
+from pathlib import Path
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+from prometheus_client import CollectorRegistry, Histogram, generate_latest
+from prometheus_client.parser import text_string_to_metric_families
+
+from mlops_dagster.predictions import FeedbackResult, Hit, SpoolDepth
+from mlops_dagster.serving.arms import BatchHistogram
+from mlops_dagster.serving.telemetry import Telemetry, forget
+from tests.serving.conftest import NOW, Models, Server
+
+ARM = {"model": "m", "version": "1.0.0", "role": "champion"}
+Samples = dict[tuple[str, frozenset[tuple[str, str]]], float]
+
+
+def parsed(exposition: str) -> Samples:
+    families = text_string_to_metric_families(exposition)
+    return {(s.name, frozenset(s.labels.items())): s.value for family in families for s in family.samples}
+
+
+def value(samples: Samples, name: str, **labels: str) -> float | None:
+    return samples.get((f"mlops_{name}", frozenset(labels.items())))
+
+
+def lint(exposition: bytes) -> str:
+    """What Prometheus's own tool has to say against it."""
+    found = subprocess.run(["promtool", "check", "metrics"], input=exposition, capture_output=True, check=False)
+    return (found.stdout + found.stderr).decode()
+
+
+@given(st.lists(st.floats(0, 20, allow_subnormal=False) | st.sampled_from([0.5, 1.0]), max_size=40))
+def test_many_values_at_once_count_as_one_by_one(seconds: list[float]) -> None:
+    registries = CollectorRegistry(), CollectorRegistry()
+    together = BatchHistogram("h", "-", buckets=(0.5, 1.0, 2.0), registry=registries[0])
+    one_by_one = Histogram("h", "-", buckets=(0.5, 1.0, 2.0), registry=registries[1])
+    together.observe_all(seconds)
+    for each in seconds:
+        one_by_one.observe(each)
+    found, expected = (parsed(generate_latest(registry).decode()) for registry in registries)
+    of_sum = ("h_sum", frozenset[tuple[str, str]]())
+    assert found.pop(of_sum) == pytest.approx(expected.pop(of_sum))
+    assert {key: n for key, n in found.items() if key[0] != "h_created"} == {
+        key: n for key, n in expected.items() if key[0] != "h_created"
+    }
+
+
+def test_a_batch_is_counted_by_arm_status_error_class_and_size() -> None:
+    telemetry = Telemetry()
+    telemetry.arm("m", "1.0.0", "champion").answered([0.003, 0.004, 0.3], ["late", "late", "on_time"], ["model_failed"])
+    telemetry.arm("m", "1.0.0", "champion").answered([0.003], ["late"])
+    telemetry.arm("m", "1.1.0", "none").rejected([0.001, 0.001], ["invalid_features", "invalid_input"])
+    found = parsed(telemetry.exposition().decode())
+    assert value(found, "requests_total", **ARM, status="ok") == 3
+    assert value(found, "requests_total", **ARM, status="failed") == 1
+    assert value(found, "errors_total", **ARM, code="model_failed") == 1
+    assert value(found, "outputs_total", **ARM, label="late") == 3
+    assert value(found, "outputs_total", **ARM, label="on_time") == 1
+    assert value(found, "request_seconds_count", **ARM) == 4
+    assert value(found, "request_seconds_sum", **ARM) == pytest.approx(0.31)
+    assert value(found, "request_seconds_bucket", **ARM, le="0.005") == 3
+    assert value(found, "batch_requests_count", **ARM) == 2
+    assert value(found, "batch_requests_sum", **ARM) == 4
+    refused = {"model": "m", "version": "1.1.0", "role": "none"}
+    assert value(found, "requests_total", **refused, status="rejected") == 2
+    assert value(found, "errors_total", **refused, code="invalid_input") == 1
+
+
+def test_labels_are_counted_by_arm_class_and_hit_and_nobody_invents_a_class() -> None:
+    telemetry = Telemetry()
+    hits = {
+        Hit("m", "1.0.0", "champion", "late", correct=True): 2,
+        Hit("m", "1.0.0", "champion", "late", correct=False): 1,
+        Hit("m", "1.0.0", "champion", "<script>", correct=False): 4,
+        Hit("m", "1.0.0", "champion", "robert", correct=False): 1,
+    }
+    telemetry.labelled("m", FeedbackResult(9, 1, ["?"], hits), {"late", "on_time"})
+    found = parsed(telemetry.exposition().decode())
+    assert value(found, "labelled_total", **ARM, label="late", correct="true") == 2
+    assert value(found, "labelled_total", **ARM, label="late", correct="false") == 1
+    assert value(found, "labelled_total", **ARM, label="other", correct="false") == 5
+    outcomes = [value(found, "labels_total", model="m", outcome=name) for name in ("first", "correction", "unknown")]
+    assert outcomes == [8, 1, 1]
+
+
+def test_the_depth_of_the_spool_tells_that_shipping_has_stopped() -> None:
+    telemetry = Telemetry()
+    telemetry.spooled(SpoolDepth(7, NOW - timedelta(minutes=3), bytes=4096, free_bytes=10), NOW)
+    found = parsed(telemetry.exposition().decode())
+    names = ("entries", "oldest_seconds", "bytes", "free_bytes")
+    assert [value(found, f"spool_{name}") for name in names] == [7, 180, 4096, 10]
+    telemetry.spooled(SpoolDepth(0, None, bytes=4096, free_bytes=10), NOW)
+    assert value(parsed(telemetry.exposition().decode()), "spool_oldest_seconds") == 0
+
+
+def test_promtool_finds_no_fault_with_any_metric_there_is() -> None:
+    telemetry = Telemetry("worker-0")
+    telemetry.arm("m", "1.0.0", "champion").answered([0.003, 0.2], ["late"], ["model_failed"])
+    telemetry.arm("m", "", "none").rejected([0.001], ["invalid_features"])
+    telemetry.waiting("m", "1.0.0", 3)
+    telemetry.queued(4)
+    telemetry.shed("m", "1.0.0", "shadow", 5)
+    telemetry.labelled(
+        "m", FeedbackResult(1, 0, [], {Hit("m", "1.0.0", "champion", "late", correct=True): 1}), {"late"}
+    )
+    telemetry.in_force("m", 2)
+    telemetry.loaded("m", "1.0.0", ready=False)
+    telemetry.tripped("m", "1.0.0")
+    telemetry.restarted("worker")
+    telemetry.failed("log")
+    telemetry.traces_lost(1)
+    telemetry.spooled(SpoolDepth(7, NOW, bytes=4096, free_bytes=10), NOW)
+    exposition = telemetry.exposition()
+    described = {line.split()[2] for line in exposition.decode().splitlines() if line.startswith("# HELP")}
+    told = {
+        name.removesuffix("_bucket").removesuffix("_count").removesuffix("_sum")
+        for name, _ in parsed(exposition.decode())
+    }
+    assert described == told, "each metric has a sample here, or promtool does not look at it"
+    assert lint(exposition) == ""
+    assert "counter metrics should have" in lint(b"# HELP m_x y\n# TYPE m_x counter\nm_x 1\n"), "it does look"
+
+
+class Worker:
+    """A process of tests/serving/telemetry_worker.py."""
+
+    def __init__(self, folder: Path, name: str) -> None:
+        self.process = subprocess.Popen(
+            [sys.executable, "-m", "tests.serving.telemetry_worker", name],
+            env={**os.environ, "PROMETHEUS_MULTIPROC_DIR": str(folder)},
+            stdin=subprocess.PIPE,
+            stdout=subprocess.PIPE,
+            text=True,
+        )
+
+    def tell(self, command: str, value: object = 0) -> Samples:
+        """Do it, and answer a scrape."""
+        assert self.process.stdin is not None
+        assert self.process.stdout is not None
+        print(command, value, file=self.process.stdin, flush=True)
+        self.text: str = json.loads(self.process.stdout.readline())
+        return parsed(self.text)
+
+    def end(self, number: int = signal.SIGKILL) -> None:
+        self.process.send_signal(number)
+        self.process.communicate()
+
+
+@pytest.fixture
+def start(tmp_path: Path) -> Iterator[Callable[[str], Worker]]:
+    workers: list[Worker] = []
+
+    def start(name: str) -> Worker:
+        workers.append(Worker(tmp_path, name))
+        return workers[-1]
+
+    yield start
+    for worker in workers:
+        worker.end()
+
+
+def test_any_of_several_processes_answers_for_all_and_the_dead_leave_their_counts(
+    start: Callable[[str], Worker], tmp_path: Path
+) -> None:
+    first, second, housekeeper = (start(name) for name in ("worker-0", "worker-1", "housekeeper"))
+    for worker, epoch in ((first, 4), (second, 3)):
+        worker.tell("load", "1.0.0")
+        worker.tell("epoch", epoch)
+        worker.tell("queue", 10)
+    first.tell("answer", 5)
+    second.tell("answer", 7)
+    found = housekeeper.tell("look")
+    assert value(found, "requests_total", **ARM, status="ok") == 12
+    assert value(found, "request_seconds_bucket", **ARM, le="0.005") == 12
+    assert value(found, "outputs_total", **ARM, label="late") == 12
+    assert value(found, "version_ready", model="m", version="1.0.0") == 2
+    assert value(found, "off_path_queue") == 20
+    assert value(found, "deployment_epoch", model="m") == 3, "in force is what the slowest worker has"
+    for name in ("worker-0", "worker-1", "housekeeper"):
+        assert (value(found, "process_resident_memory_bytes", process=name) or 0) > 1e6
+        assert (value(found, "process_cpu_seconds_total", process=name) or 0) > 0
+    assert lint(housekeeper.text.encode()) == ""
+
+    first.end()
+    forget(tmp_path, "worker-0")
+    after = second.tell("look")
+    assert value(after, "requests_total", **ARM, status="ok") == 12
+    assert value(after, "version_ready", model="m", version="1.0.0") == 1
+    assert value(after, "off_path_queue") == 10
+    assert value(after, "process_resident_memory_bytes", process="worker-0") is None
+
+    files = {file.name for file in tmp_path.iterdir()}
+    again = start("worker-0")
+    again.tell("answer", 1)
+    last = second.tell("look")
+    assert value(last, "requests_total", **ARM, status="ok") == 13
+    cpu = {"process": "worker-0"}
+    assert (value(last, "process_cpu_seconds_total", **cpu) or 0) > (
+        value(after, "process_cpu_seconds_total", **cpu) or 0
+    )
+    new = {file.name for file in tmp_path.iterdir()} - files
+    assert all(name.startswith("gauge_live") for name in new), "who starts again leaves no files of its old life"
+
+
+def test_promtool_finds_no_fault_with_what_the_server_tells(server: Server, models: Models) -> None:
+    models.champion("told")
+    server.wait_in_force(models.house, "told")
+    answer = server.infer("told", rows=2).json()
+    assert server.infer("told", carrier="ZZ").status_code == 500
+    assert server.post("/v2/models/told/infer", {"inputs": []}).status_code == 400
+    ids = next(output["data"] for output in answer["outputs"] if output["name"] == "prediction_id")
+    server.post("/v1/models/told/feedback", {"labels": [{"prediction_id": ids[0], "label": "late"}]})
+    server.post("/v1/models/told/feedback", {"labels": [{"prediction_id": ids[1], "label": "never heard of"}]})
+
+    metrics = server.client.get("/metrics").content
+    assert lint(metrics) == ""
+    found = parsed(metrics.decode())
+    arm = {"model": "told", "version": "1.0.0", "role": "champion"}
+    assert value(found, "requests_total", **arm, status="ok") == 1
+    assert value(found, "outputs_total", **arm, label="late") == 2
+    assert value(found, "errors_total", **arm, code="model_failed") == 1
+    assert value(found, "requests_total", **{**arm, "role": "none", "version": ""}, status="rejected") == 1
+    assert value(found, "labelled_total", **arm, label="late", correct="true") == 1
+    assert value(found, "labelled_total", **arm, label="other", correct="false") == 1
+    assert (value(found, "spool_free_bytes") or 0) > 1e6
+    assert value(found, "version_ready", model="told", version="1.0.0") == 1
+    assert (value(found, "process_resident_memory_bytes", process=str(server.process.pid)) or 0) > 1e6
