@@ -23,10 +23,11 @@ from mlops_dagster.serving.batching import Batcher
 from mlops_dagster.serving.calls import NO_COLUMNS, Call, Rejection, Scoring
 from mlops_dagster.serving.deployments import Deployments, InForce
 from mlops_dagster.serving.models import LoadedModel, Scores, take_features
-from mlops_dagster.serving.protocol import Column, InferRequest, decode, encode
+from mlops_dagster.serving.protocol import NO_HEADERS, Answer, Column, Headers, InferRequest, encode, read_request
 from mlops_dagster.serving.router import Route, choose
 from mlops_dagster.serving.scoring import Scorer
 from mlops_dagster.serving.telemetry import Telemetry
+from mlops_dagster.serving.tensors import shown
 from mlops_dagster.wiring import House
 
 WALL = SystemClock()
@@ -47,7 +48,7 @@ class DataPlane:
         self._lanes: WeakKeyDictionary[LoadedModel, Batcher[Call, Scores]] = WeakKeyDictionary()
         self._rejections: Batcher[Rejection, None] = Batcher(scorer.reject, _one_thread("rejections"))
 
-    async def infer(self, model: str, body: bytes, version: str | None = None) -> bytes:
+    async def infer(self, model: str, body: bytes, version: str | None = None, headers: Headers = NO_HEADERS) -> Answer:
         """The answer to an infer request, as soon as its record is durable.
 
         Raises InvalidInputError (recorded as rejected), ModelFailedError (recorded as failed), NotFoundError,
@@ -57,7 +58,7 @@ class DataPlane:
         in_force = self._deployments.get(model)
         request, event_time, route = None, self._house.clock.now(), None
         try:
-            request = decode(body)
+            request = read_request(body, headers, self._house.settings.max_rows)
             event_time = self._event_time(request)
             request_id = request.id or self._new_id()
             route, loaded = await self._route(in_force, request, request_id, version)
@@ -80,7 +81,33 @@ class DataPlane:
             raise
         call = Call(request_id, in_force, request, inputs, event_time, received_at, started, scoring)
         scores = await self._lane(loaded).submit(call)
-        return encode(model, loaded.version, route.role, request, call.prediction_ids, scores.labels, scores.scores)
+        return encode(
+            model,
+            loaded.version,
+            route.role,
+            request,
+            call.prediction_ids,
+            scores.labels,
+            scores.scores,
+            scores.probabilities,
+            loaded.schema.classes,
+        )
+
+    async def refuse(self, model: str, error: InvalidInputError) -> None:
+        """Record an infer request whose body could not be read. Raises ModelNotFoundError, StorageError."""
+        self._deployments.get(model)
+        rejection = Rejection(
+            id=self._new_id(),
+            model=model,
+            version="",
+            key=None,
+            event_time=self._house.clock.now(),
+            received_at=WALL.now(),
+            latency_ms=0.0,
+            error=error,
+            body=b"",
+        )
+        await self._rejections.submit(rejection)
 
     async def feedback(self, model: str, labels: Sequence[tuple[str, str, datetime | None]]) -> FeedbackResult:
         """Record labels as (prediction id, label, when it became known, or None for now). Raises NotFoundError."""
@@ -136,7 +163,7 @@ class DataPlane:
 def _scoring(in_force: InForce, route: Route, loaded: LoadedModel, inputs: Mapping[str, Column]) -> Scoring:
     unknown = inputs.keys() - in_force.features - set(loaded.schema.names)
     if unknown:
-        raise InvalidFeaturesError(f"unknown features {sorted(unknown)}; the model takes {loaded.schema.names}")
+        raise InvalidFeaturesError(f"unknown features {shown(sorted(unknown))}; the model takes {loaded.schema.names}")
     try:
         return Scoring(loaded, route.role, route.weight, take_features(loaded.schema, inputs))
     except InvalidFeaturesError as error:
