@@ -23,9 +23,7 @@ def create(name: Name, scope: Annotated[list[Scope], typer.Option(help="what it 
     from mlops_dagster.clock import SystemClock
     from mlops_dagster.registry.session import os_user
 
-    chosen = settings()
-    chosen.writable_home()
-    say(TokenFile(chosen.tokens_path).create(name, scope, at=SystemClock().now(), by=os_user()))
+    say(TokenFile(settings().tokens_path).create(name, scope, at=SystemClock().now(), by=os_user()))
 
 
 @tokens.command("list")

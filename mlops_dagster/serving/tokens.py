@@ -109,6 +109,7 @@ class TokenFile:
     def _changing(self) -> Iterator[tuple[Token, ...]]:
         """The tokens, while nobody else changes them."""
         try:
+            self._path.parent.mkdir(parents=True, exist_ok=True)
             with self._path.with_suffix(".lock").open("w") as lock:
                 fcntl.flock(lock, fcntl.LOCK_EX)
                 yield self.read() or ()
