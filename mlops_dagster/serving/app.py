@@ -148,6 +148,7 @@ class Api:
     async def model(self, request: Request) -> Response:
         self._access.check(headers_of(request))
         path = request.path_params
+        self._service.deployments.get(path["model"])
         versions, schema = await asyncio.to_thread(
             self._service.deployments.described, path["model"], path.get("version")
         )

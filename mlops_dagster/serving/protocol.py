@@ -42,7 +42,10 @@ NO_HEADERS: Headers = MappingProxyType({})
 
 
 class InferRequest(NamedTuple):
-    """One request: `columns` by feature name, or one `matrix` of `width` values a row that waits for their names."""
+    """One request: `columns` by feature name, or one `matrix` of `width` values a row that waits for their names.
+
+    An only input of [rows, 1] is both, until the schema says whether its name is that of a feature.
+    """
 
     id: str | None
     rows: int
@@ -60,9 +63,9 @@ class InferRequest(NamedTuple):
 
     def named_columns(self, schema: ModelSchema) -> Mapping[str, Column]:
         """The columns; a matrix takes its column names from `schema`, in order. Raises InvalidInputError."""
-        if self.matrix is None:
-            return self.columns
         names, width = schema.names, self.width
+        if self.matrix is None or not self.columns.keys().isdisjoint(names):
+            return self.columns
         if width != len(names):
             raise InvalidInputError(f"the 2-D input has {width} columns and the model takes {len(names)}: {names}")
         datatype, values = self.matrix
@@ -102,27 +105,26 @@ def decode(body: bytes, header_length: int | None = None, max_rows: int = MAX_RO
     inputs = content.get("inputs")
     if not isinstance(inputs, list) or not inputs:
         raise InvalidInputError("the request has no `inputs`; give one tensor per feature, or one 2-D tensor")
-    columns: dict[str, Column] = {}
-    rows, matrix, width = -1, None, 0
-    for entry in inputs:
-        name, its_rows, its_width, column = read_input(entry, binary, max_rows)
-        if rows not in (-1, its_rows):
-            raise InvalidInputError(f"input {shown(name)} has {its_rows} rows and the one before it {rows}")
-        rows = its_rows
-        if its_width > 1:
-            matrix, width = column, its_width
-        elif name in columns:
-            raise InvalidInputError(f"input {shown(name)} is given twice")
-        else:
-            columns[name] = column
-    if matrix is not None and len(inputs) > 1:
-        raise InvalidInputError("a 2-D input holds all features and must be the only input")
+    tensors = [read_input(entry, binary, max_rows) for entry in inputs]
     if binary is not None:
         binary.check_end()
+    columns: dict[str, Column] = {}
+    first, matrix, width = tensors[0], None, 0
+    for name, rows, its_width, column in tensors:
+        if rows != first.rows:
+            raise InvalidInputError(f"input {shown(name)} has {rows} rows and the first one {first.rows}")
+        if its_width > 1 and len(tensors) > 1:
+            raise InvalidInputError("a 2-D input holds all features and must be the only input")
+        if name in columns:
+            raise InvalidInputError(f"input {shown(name)} is given twice")
+        columns[name] = column
+    if len(tensors) == 1 and first.width:
+        matrix, width = first.column, first.width
+        columns = columns if width == 1 else {}
     request_id = optional_text(content, "id")
     if "parameters" in content or "outputs" in content:
-        return InferRequest(request_id, rows, columns, matrix, width, **read_options(content))
-    return InferRequest(request_id, rows, columns, matrix, width)
+        return InferRequest(request_id, first.rows, columns, matrix, width, **read_options(content))
+    return InferRequest(request_id, first.rows, columns, matrix, width)
 
 
 def encode(

@@ -37,6 +37,15 @@ def test_a_matrix_takes_the_names_of_the_schema_in_order(data: list[object]) -> 
     assert columns == {"a": [1, 3], "b": [2, 4]}
 
 
+def test_the_only_feature_of_a_model_may_come_under_any_name_as_a_matrix() -> None:
+    one = ModelSchema(features=SCHEMA.features[:1], classes=SCHEMA.classes)
+    for name in ("a", "input-0"):
+        request = decode(body({"name": name, "shape": [2, 1], "datatype": "FP64", "data": [1.5, 2.5]}))
+        assert take_features(one, request.named_columns(one)) == {"a": [1.5, 2.5]}
+    with pytest.raises(InvalidInputError, match="has 1 columns and the model takes 2"):
+        request.named_columns(SCHEMA)
+
+
 def test_integers_and_booleans_are_numbers() -> None:
     request = decode(
         body(
@@ -192,7 +201,7 @@ def test_parameters_id_and_outputs_are_carried() -> None:
             "is not FP64",
         ),
         (body(GOOD, GOOD), "given twice"),
-        (body(GOOD, {**GOOD, "name": "b", "shape": [1], "data": [1]}), "'b' has 1 rows and the one before it 2"),
+        (body(GOOD, {**GOOD, "name": "b", "shape": [1], "data": [1]}), "'b' has 1 rows and the first one 2"),
         (body({**GOOD, "shape": [1, 2]}, {**GOOD, "shape": [1], "data": [1]}), "must be the only input"),
         (body(GOOD, id=7), "`id` must be a string"),
         (body(GOOD, parameters={"event_time": "2026-01-01"}), "no time zone"),
