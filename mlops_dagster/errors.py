@@ -68,6 +68,12 @@ class InvalidFeaturesError(InvalidInputError):
     code = "invalid_features"
 
 
+class TooLargeError(InvalidInputError):
+    """A request with a larger body than the data plane takes."""
+
+    code = "too_large"
+
+
 class InvalidPolicyError(InvalidInputError):
     code = "invalid_policy"
 
@@ -88,6 +94,18 @@ class RefusedError(MlopsError):
     """A promise of the platform forbids the change."""
 
     code = "refused"
+
+
+class UnauthenticatedError(MlopsError, PermissionError):
+    """A request without a token, or with one that is not known."""
+
+    code = "unauthenticated"
+
+
+class ForbiddenError(MlopsError, PermissionError):
+    """A token that is not for this."""
+
+    code = "forbidden"
 
 
 class IncompleteCardError(RefusedError, ValueError):

@@ -1,6 +1,7 @@
 """What a model takes and gives: named features of two kinds, and classes."""
 
 import hashlib
+from functools import cached_property
 from typing import Literal, Self
 
 from pydantic import BaseModel, ConfigDict, model_validator
@@ -41,7 +42,7 @@ class ModelSchema(BaseModel):
             raise ValueError(f"a classifier needs two or more different classes, got {self.classes}")
         return self
 
-    @property
+    @cached_property
     def names(self) -> tuple[str, ...]:
         return tuple(feature.name for feature in self.features)
 

@@ -40,6 +40,13 @@ class Settings(BaseSettings):
     predict_timeout: float = Field(
         default=10.0, gt=0, description="seconds after which a batch that a model is still scoring has failed"
     )
+    max_body_bytes: int = Field(
+        default=16 * 1024**2, gt=0, description="largest body of a request, as sent and uncompressed; else 413"
+    )
+    max_rows: int = Field(default=10_000, gt=0, description="most rows of an infer request, and labels of a feedback")
+    allow_anonymous: bool = Field(
+        default=False, description="serve without tokens on any address; else without tokens on loopback only"
+    )
     since: date = Field(default=date(2013, 3, 1), description="first day to report on: where partitions begin")
     until: date | None = Field(default=None, description="day after the last, for recorded traffic; else they go on")
     accept_event_time: bool = Field(
@@ -66,6 +73,11 @@ class Settings(BaseSettings):
     def spool_path(self) -> Path:
         """Predictions and labels on their way to the log."""
         return self.home / "spool.sqlite"
+
+    @property
+    def tokens_path(self) -> Path:
+        """Who may ask the data plane for what; once it is there, nobody may without a token."""
+        return self.home / "tokens.json"
 
     @property
     def storage(self) -> str:

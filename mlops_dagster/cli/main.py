@@ -15,6 +15,7 @@ from mlops_dagster.cli.output import hint, say
 from mlops_dagster.cli.predictions import predictions
 from mlops_dagster.cli.rollouts import rollouts
 from mlops_dagster.cli.running import settings, speaks
+from mlops_dagster.cli.tokens import tokens
 
 app = typer.Typer(
     no_args_is_help=True,
@@ -29,6 +30,7 @@ _GROUPS = {
     "artifacts": artifacts,
     "catalogue": catalogue,
     "audit": audit,
+    "tokens": tokens,
 }
 for name, group in _GROUPS.items():
     app.add_typer(group, name=name)

@@ -4,33 +4,36 @@ import asyncio
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 from datetime import datetime
-from importlib.metadata import version
 
-import orjson
 from starlette.applications import Starlette
 from starlette.exceptions import HTTPException
+from starlette.middleware import Middleware
 from starlette.requests import Request
 from starlette.responses import Response
 from starlette.routing import Route
 
 from mlops_dagster.clock import Clock
-from mlops_dagster.errors import (
-    InvalidInputError,
-    MlopsError,
-    PredictionNotFoundError,
-)
-from mlops_dagster.serving.protocol import Json, describe, read_object, read_time
+from mlops_dagster.errors import InvalidInputError, MlopsError, PredictionNotFoundError
+from mlops_dagster.serving.access import Access
+from mlops_dagster.serving.bodies import read_body
+from mlops_dagster.serving.inference import Ahead, Inference
+from mlops_dagster.serving.metadata import describe_model, describe_server
+from mlops_dagster.serving.openapi import document
+from mlops_dagster.serving.options import Headers, read_time
+from mlops_dagster.serving.protocol import read_object
+from mlops_dagster.serving.responses import error_response, to_json
 from mlops_dagster.serving.service import Service, clock_for
-from mlops_dagster.serving.statuses import status_of
-from mlops_dagster.serving.tracing import TraceContext
+from mlops_dagster.serving.tensors import Json, shown
+from mlops_dagster.serving.tokens import Scope
 from mlops_dagster.settings import Settings
 
 
 def create_app(settings: Settings, clock: Clock | None = None) -> Starlette:
     """The data plane over the stores in `settings.home`; they are opened here, and served once the app starts up.
 
-    Raises HomeNotWritableError.
+    Raises HomeNotWritableError, and RefusedError where strangers could reach it and need no token.
     """
+    access = Access(settings)
     service = Service(settings, clock or clock_for(settings))
 
     @asynccontextmanager
@@ -39,12 +42,13 @@ def create_app(settings: Settings, clock: Clock | None = None) -> Starlette:
         yield
         await asyncio.to_thread(service.stop)
 
-    api = Api(service)
+    inference = Inference(service.plane, access, service.tracing, settings.max_body_bytes)
+    api = Api(service, access, settings)
     model, one = "/v2/models/{model}", "/v2/models/{model}/versions/{version}"
     app = Starlette(
         routes=[
-            Route(f"{model}/infer", api.infer, methods=["POST"]),
-            Route(f"{one}/infer", api.infer, methods=["POST"]),
+            Route(f"{model}/infer", inference, methods=["POST"]),
+            Route(f"{one}/infer", inference, methods=["POST"]),
             Route("/v1/models/{model}/feedback", api.feedback, methods=["POST"]),
             Route("/v1/flush", api.flush, methods=["POST"]),
             Route("/v2", api.server),
@@ -55,8 +59,10 @@ def create_app(settings: Settings, clock: Clock | None = None) -> Starlette:
             Route(one, api.model),
             Route(f"{one}/ready", api.model_ready),
             Route("/metrics", api.metrics),
+            Route("/openapi.json", api.openapi),
         ],
         lifespan=lifespan,
+        middleware=[Middleware(Ahead, inference)],
         exception_handlers={MlopsError: on_error, HTTPException: on_http_error},
     )
     app.state.service = service
@@ -64,33 +70,32 @@ def create_app(settings: Settings, clock: Clock | None = None) -> Starlette:
 
 
 class Api:
-    """One method a route."""
+    """One method a route. Health, the server's own metadata and the OpenAPI document are open to all."""
 
-    def __init__(self, service: Service) -> None:
+    def __init__(self, service: Service, access: Access, settings: Settings) -> None:
         self._service = service
-
-    async def infer(self, request: Request) -> Response:
-        path = request.path_params
-        trace = request.state.trace = self._service.tracing.begin(request.headers.get("traceparent"))
-        answer = await self._service.plane.infer(path["model"], await request.body(), path.get("version"), trace)
-        return Response(answer, headers=trace_headers(request), media_type="application/json")
+        self._access = access
+        self._max_bytes, self._max_labels = settings.max_body_bytes, settings.max_rows
 
     async def feedback(self, request: Request) -> Response:
         """Late ground truth: {"labels": [{"prediction_id", "label", "at"?}]}. 404 when not one prediction is known."""
-        labels = read_labels(read_object(await request.body()))
+        body = await self._body(request, Scope.FEEDBACK)
+        labels = read_labels(read_object(body), self._max_labels)
         result = await self._service.plane.feedback(request.path_params["model"], labels)
         if result.unknown and not result.accepted:
-            raise PredictionNotFoundError(f"no such predictions of this model: {', '.join(result.unknown[:10])}")
+            raise PredictionNotFoundError(f"no such predictions of this model: {shown(result.unknown)}")
         return to_json({"accepted": result.accepted, "corrections": result.corrections, "unknown": result.unknown})
 
     async def flush(self, request: Request) -> Response:
         """Wait until all that was answered so far is in the rollups; with {"log": true} in the log as well."""
-        body = await request.body()
-        log = bool(read_object(body).get("log")) if body else False
+        body = await self._body(request, Scope.ADMIN)
+        log = read_object(body).get("log", False) if body else False
+        if not isinstance(log, bool):
+            raise InvalidInputError(f"`log` must be true or false, got {shown(log)}")
         return to_json(await asyncio.to_thread(self._service.housekeeping.flush, log=log))
 
     async def server(self, _request: Request) -> Response:
-        return to_json({"name": "mlops_dagster", "version": version("mlops-dagster"), "extensions": []})
+        return to_json(describe_server())
 
     async def live(self, _request: Request) -> Response:
         return to_json({"live": True})
@@ -101,11 +106,13 @@ class Api:
         return to_json({"ready": not models, "models": models}, 503 if models else 200)
 
     async def model(self, request: Request) -> Response:
+        self._access.check(headers_of(request))
         path = request.path_params
+        self._service.deployments.get(path["model"])
         versions, schema = await asyncio.to_thread(
             self._service.deployments.described, path["model"], path.get("version")
         )
-        return to_json(describe(path["model"], versions, schema))
+        return to_json(describe_model(path["model"], versions, schema))
 
     async def model_ready(self, request: Request) -> Response:
         path = request.path_params
@@ -113,41 +120,49 @@ class Api:
         content: dict[str, Json] = {"name": path["model"], "version": name, "ready": error is None}
         return to_json(content if error is None else {**content, "error": error}, 200 if error is None else 503)
 
-    async def metrics(self, _request: Request) -> Response:
+    async def metrics(self, request: Request) -> Response:
+        self._access.check(headers_of(request))
         metrics = await asyncio.to_thread(self._service.metrics)
         return Response(metrics, media_type="text/plain; version=0.0.4; charset=utf-8")
 
+    async def openapi(self, _request: Request) -> Response:
+        return to_json(document())
 
-def read_labels(content: dict[str, Json]) -> list[tuple[str, str, datetime | None]]:
+    async def _body(self, request: Request, scope: Scope) -> bytes:
+        headers = headers_of(request)
+        self._access.check(headers, scope)
+        return await read_body(headers, request.receive, self._max_bytes)
+
+
+def headers_of(request: Request) -> Headers:
+    return dict(request.scope["headers"])
+
+
+def read_labels(content: dict[str, Json], limit: int) -> list[tuple[str, str, datetime | None]]:
     """The labels of a feedback body; raises InvalidInputError."""
     labels = content.get("labels")
     if not isinstance(labels, list) or not labels:
         raise InvalidInputError('give {"labels": [{"prediction_id": ..., "label": ...}]} with one label at least')
-    read = []
-    for entry in labels:
-        prediction_id, label = (entry.get("prediction_id"), entry.get("label")) if isinstance(entry, dict) else (0, 0)
-        if not isinstance(prediction_id, str) or not isinstance(label, str):
-            raise InvalidInputError(f"each label needs a `prediction_id` and a `label`, both strings; got {entry!r}")
-        at = entry.get("at")
-        read.append((prediction_id, label, None if at is None else read_time(str(at))))
-    return read
+    if len(labels) > limit:
+        raise InvalidInputError(f"there are {len(labels)} labels; this server takes up to {limit} at once")
+    return [_label(entry) for entry in labels]
 
 
-def to_json(content: Json, status: int = 200, headers: dict[str, str] | None = None) -> Response:
-    return Response(orjson.dumps(content), status_code=status, headers=headers, media_type="application/json")
-
-
-def trace_headers(request: Request) -> dict[str, str]:
-    """By which the caller of an infer request finds its trace."""
-    trace: TraceContext | None = getattr(request.state, "trace", None)
-    return {} if trace is None else {"traceparent": trace.traceparent}
+def _label(entry: Json) -> tuple[str, str, datetime | None]:
+    fields = entry if isinstance(entry, dict) else {}
+    prediction_id, label, at = fields.get("prediction_id"), fields.get("label"), fields.get("at")
+    if not isinstance(prediction_id, str) or not isinstance(label, str) or not (at is None or isinstance(at, str)):
+        raise InvalidInputError(
+            f"each label needs a `prediction_id` and a `label`, may have a time `at`, all strings; got {shown(entry)}"
+        )
+    return prediction_id, label, None if at is None else read_time(at)
 
 
 async def on_error(_request: Request, error: Exception) -> Response:
     """The answer for an error of the project's own tree."""
     if not isinstance(error, MlopsError):
         raise error
-    return to_json({"error": error.message, "code": error.code}, status_of(error), trace_headers(_request))
+    return error_response(error)
 
 
 async def on_http_error(_request: Request, error: Exception) -> Response:
@@ -155,4 +170,6 @@ async def on_http_error(_request: Request, error: Exception) -> Response:
     if not isinstance(error, HTTPException):
         raise error
     code = {404: "not_found", 405: "method_not_allowed"}.get(error.status_code, "http_error")
-    return to_json({"error": error.detail, "code": code}, error.status_code)
+    response = to_json({"error": error.detail, "code": code}, error.status_code)
+    response.headers.update(error.headers or {})
+    return response

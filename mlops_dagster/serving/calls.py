@@ -15,6 +15,9 @@ from mlops_dagster.serving.tracing import TraceContext, Traced
 
 NO_COLUMNS: Columns = {}
 
+# Of a refused request so much is kept: enough to see what is wrong, too little to fill the disk with.
+RAW_BYTES = 64 * 1024
+
 
 @dataclass(frozen=True, slots=True)
 class Call:
@@ -204,6 +207,6 @@ def rejected(rejection: Rejection, process: str) -> PredictionRecord:
         latency_ms=rejection.latency_ms,
         process=process,
         row=0,
-        raw=rejection.body.decode(errors="replace"),
         trace_id=rejection.trace.trace_id,
+        raw=rejection.body[:RAW_BYTES].decode(errors="replace"),
     )

@@ -4,7 +4,7 @@ import warnings
 from collections.abc import Mapping, Sequence
 from contextlib import suppress
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, cast
+from typing import TYPE_CHECKING
 
 import numpy as np
 import numpy.typing as npt
@@ -13,14 +13,12 @@ from mlops_dagster.errors import InvalidFeaturesError, ModelFailedError
 from mlops_dagster.registry.estimators import Estimator
 from mlops_dagster.schema import Feature, ModelSchema
 from mlops_dagster.serving.protocol import Column
+from mlops_dagster.serving.tensors import Value
 
 if TYPE_CHECKING:
     import pandas as pd
 
-Value = float | str | None
 Columns = Mapping[str, Sequence[Value]]
-
-NUMERIC_DATATYPES = {"FP32": (int, float), "FP64": (int, float), "INT32": (int,), "INT64": (int,), "BOOL": (bool,)}
 
 
 @dataclass(frozen=True, slots=True)
@@ -78,7 +76,7 @@ class LoadedModel:
 def take_features(schema: ModelSchema, columns: Mapping[str, Column]) -> Columns:
     """The columns `schema` asks for, checked; columns it does not know are left.
 
-    Raises InvalidFeaturesError naming the feature that is missing, null or of the wrong type.
+    Raises InvalidFeaturesError naming the feature that is missing, null or of the wrong kind.
     """
     return {feature.name: _checked(feature, columns.get(feature.name)) for feature in schema.features}
 
@@ -86,22 +84,12 @@ def take_features(schema: ModelSchema, columns: Mapping[str, Column]) -> Columns
 def _checked(feature: Feature, column: Column | None) -> Sequence[Value]:
     if column is None:
         raise InvalidFeaturesError(f"feature {feature.name!r} is missing; send it, null where it is not known")
-    if feature.kind == "categorical":
-        types: tuple[type, ...] = (str,) if column.datatype == "BYTES" else ()
-    else:
-        types = NUMERIC_DATATYPES.get(column.datatype, ())
-    if not types:
+    if (column.datatype == "BYTES") is not (feature.kind == "categorical"):
         wanted = "BYTES" if feature.kind == "categorical" else "a number"
         raise InvalidFeaturesError(f"feature {feature.name!r} is {feature.kind}: send {wanted}, not {column.datatype}")
-    for value in column.values:
-        if value is None:
-            if not feature.nullable:
-                raise InvalidFeaturesError(f"feature {feature.name!r} must not be null")
-        elif type(value) not in types:
-            raise InvalidFeaturesError(f"feature {feature.name!r} has value {value!r}, which is not {column.datatype}")
-    if feature.kind == "categorical":
-        return cast("Sequence[Value]", column.values)
-    return [None if value is None else float(value) for value in column.values]
+    if not feature.nullable and None in column.values:
+        raise InvalidFeaturesError(f"feature {feature.name!r} must not be null")
+    return column.values
 
 
 def to_frame(schema: ModelSchema, columns: Columns) -> "pd.DataFrame":

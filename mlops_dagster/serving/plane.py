@@ -22,10 +22,11 @@ from mlops_dagster.serving.calls import NO_COLUMNS, Call, Outcome, Rejection, Sc
 from mlops_dagster.serving.deployments import Deployments, InForce
 from mlops_dagster.serving.lanes import Lane
 from mlops_dagster.serving.models import LoadedModel, take_features
-from mlops_dagster.serving.protocol import Column, InferRequest, decode
+from mlops_dagster.serving.protocol import Answer, Column, Headers, InferRequest, read_request
 from mlops_dagster.serving.router import Route, choose
 from mlops_dagster.serving.scoring import Scorer
 from mlops_dagster.serving.telemetry import Telemetry
+from mlops_dagster.serving.tensors import shown
 from mlops_dagster.serving.tracing import TraceContext
 from mlops_dagster.wiring import House
 
@@ -45,12 +46,14 @@ class DataPlane:
         self._telemetry = telemetry
         self._patience = house.settings.predict_timeout
         self._ids = count()
-        self._batchers: WeakKeyDictionary[LoadedModel, Batcher[Call, Outcome, bytes]] = WeakKeyDictionary()
+        self._batchers: WeakKeyDictionary[LoadedModel, Batcher[Call, Outcome, Answer]] = WeakKeyDictionary()
         self._rejections: Batcher[Rejection, None, None] = Batcher(
             Lane("rejections"), lambda rejections: [None] * len(rejections), scorer.reject, None, self._patience
         )
 
-    async def infer(self, model: str, body: bytes, version: str | None, trace: TraceContext) -> bytes:
+    async def infer(
+        self, model: str, body: bytes, version: str | None, headers: Headers, trace: TraceContext
+    ) -> Answer:
         """The answer to an infer request, as soon as its record is durable.
 
         Raises InvalidInputError (recorded as rejected), ModelFailedError (recorded as failed), NotFoundError,
@@ -60,7 +63,7 @@ class DataPlane:
         in_force = self._deployments.get(model)
         request, event_time, route = None, self._house.clock.now(), None
         try:
-            request = decode(body)
+            request = read_request(body, headers, self._house.settings.max_rows)
             event_time = self._event_time(request)
             request_id = request.id or self._new_id()
             route, loaded = await self._route(in_force, request, request_id, version)
@@ -84,6 +87,23 @@ class DataPlane:
             raise
         call = Call(request_id, in_force, request, inputs, event_time, received_at, started, trace, scoring)
         return await self._batcher(model, loaded).submit(call)
+
+    async def refuse(self, model: str, error: InvalidInputError, trace: TraceContext) -> None:
+        """Record an infer request whose body could not be read. Raises ModelNotFoundError, StorageError."""
+        self._deployments.get(model)
+        rejection = Rejection(
+            id=self._new_id(),
+            model=model,
+            version="",
+            key=None,
+            event_time=self._house.clock.now(),
+            received_at=WALL.now(),
+            latency_ms=0.0,
+            error=error,
+            body=b"",
+            trace=trace,
+        )
+        await self._rejections.submit(rejection)
 
     async def feedback(self, model: str, labels: Sequence[tuple[str, str, datetime | None]]) -> FeedbackResult:
         """Record labels as (prediction id, label, when it became known, or None for now). Raises NotFoundError."""
@@ -128,7 +148,7 @@ class DataPlane:
         route = choose(deployment, request.routing_key or request_id)
         return route, in_force.versions[route.version]
 
-    def _batcher(self, model: str, version: LoadedModel) -> Batcher[Call, Outcome, bytes]:
+    def _batcher(self, model: str, version: LoadedModel) -> Batcher[Call, Outcome, Answer]:
         """The batches of one version, in a lane of their own: a slow version makes no other wait."""
         batcher = self._batchers.get(version)
         if batcher is None:
@@ -146,7 +166,7 @@ class DataPlane:
 def _scoring(in_force: InForce, route: Route, loaded: LoadedModel, inputs: Mapping[str, Column]) -> Scoring:
     unknown = inputs.keys() - in_force.features - set(loaded.schema.names)
     if unknown:
-        raise InvalidFeaturesError(f"unknown features {sorted(unknown)}; the model takes {loaded.schema.names}")
+        raise InvalidFeaturesError(f"unknown features {shown(sorted(unknown))}; the model takes {loaded.schema.names}")
     try:
         return Scoring(loaded, route.role, route.weight, take_features(loaded.schema, inputs))
     except InvalidFeaturesError as error:

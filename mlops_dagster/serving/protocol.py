@@ -1,38 +1,51 @@
-"""Open Inference Protocol v2 over JSON: bodies to columns, and scores to bodies.
+"""Open Inference Protocol v2 over HTTP: bodies to requests, and scores to answers.
 
-https://github.com/kserve/open-inference-protocol. Its binary tensor extension is refused by name.
+https://github.com/kserve/open-inference-protocol, with Triton's extensions for binary tensor data and for parameters.
 """
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
 from datetime import datetime
-from math import prod
-from typing import Any
+from types import MappingProxyType
+from typing import NamedTuple
 
 import orjson
 
-from mlops_dagster.clock import parse_time
 from mlops_dagster.errors import InvalidInputError
 from mlops_dagster.schema import ModelSchema
+from mlops_dagster.serving.inputs import Binary, Column, read_input
+from mlops_dagster.serving.options import (
+    DEFAULT_OUTPUTS,
+    OUTPUTS,
+    Headers,
+    arm_of,
+    json_length_of,
+    optional_text,
+    read_options,
+    routing_key_of,
+)
+from mlops_dagster.serving.tensors import Json, shown, to_binary
 
-# What `json.loads` may return; the decoder narrows it before anything leaves this module.
-Json = Any
+__all__ = [
+    "NO_HEADERS",
+    "Answer",
+    "Column",
+    "Headers",
+    "InferRequest",
+    "decode",
+    "encode",
+    "read_object",
+    "read_request",
+]
 
-DATATYPES = frozenset({"FP32", "FP64", "INT32", "INT64", "BOOL", "BYTES"})
-OUTPUTS = {"label": "BYTES", "score": "FP64", "prediction_id": "BYTES"}
+MAX_ROWS = 10_000
+NO_HEADERS: Headers = MappingProxyType({})
 
 
-@dataclass(frozen=True, slots=True)
-class Column:
-    """The values of one input over the rows of a request, as JSON brought them."""
+class InferRequest(NamedTuple):
+    """One request: `columns` by feature name, or one `matrix` of `width` values a row that waits for their names.
 
-    datatype: str
-    values: list[Json]
-
-
-@dataclass(frozen=True, slots=True)
-class InferRequest:
-    """One request: `columns` by feature name, or one `matrix` of `width` values a row that waits for their names."""
+    An only input of [rows, 1] is both, until the schema says whether its name is that of a feature.
+    """
 
     id: str | None
     rows: int
@@ -43,52 +56,75 @@ class InferRequest:
     event_time: datetime | None = None
     version: str | None = None
     arm: str | None = None
-    outputs: tuple[str, ...] = tuple(OUTPUTS)
+    outputs: tuple[str, ...] = DEFAULT_OUTPUTS
+    binary_outputs: frozenset[str] = frozenset()
+    parameters: Mapping[str, str | float] = MappingProxyType({})
+    """Those that the answer carries back: texts, numbers and booleans."""
 
     def named_columns(self, schema: ModelSchema) -> Mapping[str, Column]:
         """The columns; a matrix takes its column names from `schema`, in order. Raises InvalidInputError."""
-        if self.matrix is None:
+        names, width = schema.names, self.width
+        if self.matrix is None or not self.columns.keys().isdisjoint(names):
             return self.columns
-        if self.width != len(schema.features):
-            raise InvalidInputError(
-                f"the 2-D input has {self.width} columns and the model takes {len(schema.features)}: {schema.names}"
-            )
-        values = self.matrix.values
-        return {
-            name: Column(self.matrix.datatype, values[position :: self.width])
-            for position, name in enumerate(schema.names)
-        }
+        if width != len(names):
+            raise InvalidInputError(f"the 2-D input has {width} columns and the model takes {len(names)}: {names}")
+        datatype, values = self.matrix
+        return {name: Column(datatype, values[position::width]) for position, name in enumerate(names)}
 
 
-def decode(body: bytes) -> InferRequest:
+class Answer(NamedTuple):
+    """The body of an answer; `json_length` is that of its JSON if binary data follows, else None."""
+
+    body: bytes
+    json_length: int | None = None
+
+
+def read_request(body: bytes, headers: Headers, max_rows: int = MAX_ROWS) -> InferRequest:
+    """`decode` with what the headers say; a parameter of the same meaning wins. Raises InvalidInputError."""
+    request = decode(body, json_length_of(headers), max_rows)
+    key, arm = routing_key_of(headers), arm_of(headers)
+    if key is None and arm is None:
+        return request
+    return request._replace(
+        routing_key=key if request.routing_key is None else request.routing_key,
+        arm=arm if request.arm is None else request.arm,
+    )
+
+
+def decode(body: bytes, header_length: int | None = None, max_rows: int = MAX_ROWS) -> InferRequest:
     """Read the body of an infer request; raises InvalidInputError that says what is wrong in it.
+
+    With a `header_length`, so many bytes are JSON and binary data follows.
 
     >>> request = decode(b'{"inputs": [{"name": "hour", "shape": [2], "datatype": "INT64", "data": [7, null]}]}')
     >>> request.rows, request.columns["hour"].values
-    (2, [7, None])
+    (2, [7.0, None])
     """
-    content = read_object(body)
+    binary = None if header_length is None else Binary(body, header_length)
+    content = read_object(body if header_length is None else body[:header_length])
     inputs = content.get("inputs")
     if not isinstance(inputs, list) or not inputs:
         raise InvalidInputError("the request has no `inputs`; give one tensor per feature, or one 2-D tensor")
+    tensors = [read_input(entry, binary, max_rows) for entry in inputs]
+    if binary is not None:
+        binary.check_end()
     columns: dict[str, Column] = {}
-    rows, matrix, width = -1, None, 0
-    for entry in inputs:
-        name, shape, column = _tensor(entry)
-        if rows not in (-1, shape[0]):
-            raise InvalidInputError(f"input {name!r} has {shape[0]} rows and the one before it {rows}")
-        rows = shape[0]
-        if len(shape) == 2 and shape[1] != 1:
-            matrix, width = column, shape[1]
-        elif name in columns:
-            raise InvalidInputError(f"input {name!r} is given twice")
-        else:
-            columns[name] = column
-    if matrix is not None and len(inputs) > 1:
-        raise InvalidInputError("a 2-D input holds all features and must be the only input")
-    return InferRequest(
-        _optional_text(content, "id"), rows, columns, matrix, width, **_parameters(content), outputs=_outputs(content)
-    )
+    first, matrix, width = tensors[0], None, 0
+    for name, rows, its_width, column in tensors:
+        if rows != first.rows:
+            raise InvalidInputError(f"input {shown(name)} has {rows} rows and the first one {first.rows}")
+        if its_width > 1 and len(tensors) > 1:
+            raise InvalidInputError("a 2-D input holds all features and must be the only input")
+        if name in columns:
+            raise InvalidInputError(f"input {shown(name)} is given twice")
+        columns[name] = column
+    if len(tensors) == 1 and first.width:
+        matrix, width = first.column, first.width
+        columns = columns if width == 1 else {}
+    request_id = optional_text(content, "id")
+    if "parameters" in content or "outputs" in content:
+        return InferRequest(request_id, first.rows, columns, matrix, width, **read_options(content))
+    return InferRequest(request_id, first.rows, columns, matrix, width)
 
 
 def encode(
@@ -99,33 +135,40 @@ def encode(
     ids: Sequence[str],
     labels: Sequence[str],
     scores: Sequence[float],
-) -> bytes:
-    """The body of the answer; `id` is the caller's own, or else that of the (first) prediction."""
-    values: dict[str, Sequence[str] | Sequence[float]] = {"label": labels, "score": scores, "prediction_id": ids}
-    return orjson.dumps(
+    probabilities: Sequence[Sequence[float]] = (),
+    classes: Sequence[str] = (),
+) -> Answer:
+    """The answer; `id` is the caller's own, or else that of the (first) prediction.
+
+    `probabilities` has a row for each id and a column for each of `classes`; it is needed only where it was asked for.
+    """
+    outputs: list[dict[str, Json]] = []
+    parts: list[bytes] = []
+    for name in request.outputs:
+        values: Sequence[str] | Sequence[float]
+        output: dict[str, Json] = {"name": name, "datatype": OUTPUTS[name], "shape": [len(ids)]}
+        if name == "probabilities":
+            values = [value for row in probabilities for value in row]
+            output["shape"] = [len(ids), len(classes)]
+            output["parameters"] = {"classes": list(classes)}
+        else:
+            values = labels if name == "label" else scores if name == "score" else ids
+        if name in request.binary_outputs:
+            parts.append(to_binary(values))
+            output["parameters"] = {**output.get("parameters", {}), "binary_data_size": len(parts[-1])}
+        else:
+            output["data"] = values
+        outputs.append(output)
+    content = orjson.dumps(
         {
             "model_name": model,
             "model_version": version,
             "id": request.id or ids[0],
-            "parameters": {"role": role},
-            "outputs": [
-                {"name": name, "datatype": OUTPUTS[name], "shape": [len(ids)], "data": values[name]}
-                for name in request.outputs
-            ],
+            "parameters": {**request.parameters, "role": role} if request.parameters else {"role": role},
+            "outputs": outputs,
         }
     )
-
-
-def describe(model: str, versions: Sequence[str], schema: ModelSchema) -> dict[str, Json]:
-    """The metadata of a model. Integers and booleans are taken as numbers too."""
-    datatypes = {"numeric": "FP64", "categorical": "BYTES"}
-    return {
-        "name": model,
-        "versions": list(versions),
-        "platform": "sklearn",
-        "inputs": [{"name": f.name, "datatype": datatypes[f.kind], "shape": [-1]} for f in schema.features],
-        "outputs": [{"name": name, "datatype": datatype, "shape": [-1]} for name, datatype in OUTPUTS.items()],
-    }
+    return Answer(b"".join((content, *parts)), len(content)) if parts else Answer(content)
 
 
 def read_object(body: bytes) -> dict[str, Json]:
@@ -137,65 +180,3 @@ def read_object(body: bytes) -> dict[str, Json]:
     if not isinstance(content, dict):
         raise InvalidInputError(f"the request body must be a JSON object, got {type(content).__name__}")
     return content
-
-
-def _tensor(entry: Json) -> tuple[str, list[int], Column]:
-    name = entry.get("name") if isinstance(entry, dict) else None
-    if not isinstance(name, str):
-        raise InvalidInputError("every input needs a `name`")
-    shape, datatype, data = entry.get("shape"), entry.get("datatype"), entry.get("data")
-    if datatype not in DATATYPES:
-        raise InvalidInputError(f"input {name!r} has datatype {datatype!r}; supported: {sorted(DATATYPES)}")
-    if not isinstance(shape, list) or len(shape) not in (1, 2) or not all(type(n) is int and n > 0 for n in shape):
-        raise InvalidInputError(f"input {name!r} has shape {shape!r}; use [rows], [rows, 1] or [rows, features]")
-    if not isinstance(data, list):
-        raise InvalidInputError(f"input {name!r} has no list `data`; the binary tensor extension is not supported yet")
-    if len(shape) == 2 and data and isinstance(data[0], list):
-        data = [value for row in data for value in (row if isinstance(row, list) else [row])]
-    if len(data) != prod(shape):
-        raise InvalidInputError(f"input {name!r} has {len(data)} values; its shape {shape} needs {prod(shape)}")
-    return name, shape, Column(datatype, data)
-
-
-def _parameters(content: dict[str, Json]) -> dict[str, Json]:
-    parameters = content.get("parameters") or {}
-    if not isinstance(parameters, dict):
-        raise InvalidInputError("`parameters` must be an object")
-    event_time = _optional_text(parameters, "event_time")
-    arm = _optional_text(parameters, "arm")
-    if arm not in (None, "champion", "canary"):
-        raise InvalidInputError(f"parameter `arm` is {arm!r}; use 'champion' or 'canary'")
-    return {
-        "routing_key": _optional_text(parameters, "routing_key"),
-        "event_time": None if event_time is None else read_time(event_time),
-        "version": _optional_text(parameters, "version"),
-        "arm": arm,
-    }
-
-
-def read_time(text: str) -> datetime:
-    """An ISO 8601 time with a zone; raises InvalidInputError."""
-    try:
-        return parse_time(text)
-    except ValueError as error:
-        raise InvalidInputError(f"{text!r} is not an ISO 8601 time with a zone: {error}") from error
-
-
-def _outputs(content: dict[str, Json]) -> tuple[str, ...]:
-    wanted = content.get("outputs")
-    if not wanted:
-        return tuple(OUTPUTS)
-    if not isinstance(wanted, list) or not all(isinstance(entry, dict) for entry in wanted):
-        raise InvalidInputError("`outputs` must be a list of objects")
-    names = tuple(str(entry.get("name")) for entry in wanted)
-    unknown = [name for name in names if name not in OUTPUTS]
-    if unknown:
-        raise InvalidInputError(f"unknown outputs {unknown}; there are {list(OUTPUTS)}")
-    return names
-
-
-def _optional_text(content: dict[str, Json], name: str) -> str | None:
-    value = content.get(name)
-    if value is None or isinstance(value, str):
-        return value
-    raise InvalidInputError(f"`{name}` must be a string, got {value!r}")

@@ -10,7 +10,7 @@ from mlops_dagster.serving.batching import score_together
 from mlops_dagster.serving.calls import Call, Outcome, Rejection, Scoring, rejected, scored, traced, traced_rejection
 from mlops_dagster.serving.models import Scores
 from mlops_dagster.serving.paired import OffPath, Task
-from mlops_dagster.serving.protocol import encode
+from mlops_dagster.serving.protocol import Answer, encode
 from mlops_dagster.serving.telemetry import Telemetry
 from mlops_dagster.serving.tracing import Tracing
 
@@ -29,7 +29,7 @@ class Scorer:
         """Score calls that one version answers."""
         return _outcomes([call.scoring for call in calls])
 
-    def settle(self, calls: Sequence[Call], outcomes: Sequence[Outcome]) -> list[bytes | MlopsError]:
+    def settle(self, calls: Sequence[Call], outcomes: Sequence[Outcome]) -> list[Answer | MlopsError]:
         """Record what became of them; returns the answers."""
         answers = [_answer(call, outcome) for call, outcome in zip(calls, outcomes, strict=True)]
         now = time.perf_counter()
@@ -86,12 +86,21 @@ class Scorer:
             )
 
 
-def _answer(call: Call, outcome: Outcome) -> bytes | MlopsError:
+def _answer(call: Call, outcome: Outcome) -> Answer | MlopsError:
     scores, scoring = outcome.result, call.scoring
     if isinstance(scores, MlopsError):
         return scores
-    model, version = call.in_force.deployment.model, scoring.version.version
-    return encode(model, version, scoring.role, call.request, call.prediction_ids, scores.labels, scores.scores)
+    return encode(
+        call.in_force.deployment.model,
+        scoring.version.version,
+        scoring.role,
+        call.request,
+        call.prediction_ids,
+        scores.labels,
+        scores.scores,
+        scores.probabilities,
+        scoring.version.schema.classes,
+    )
 
 
 def _outcomes(scorings: Sequence[Scoring]) -> list[Outcome]:

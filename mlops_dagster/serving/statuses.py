@@ -3,17 +3,23 @@
 from mlops_dagster.errors import (
     ConflictError,
     CorruptedError,
+    ForbiddenError,
     InvalidInputError,
     MlopsError,
     ModelTimeoutError,
     NotFoundError,
     RefusedError,
     StorageError,
+    TooLargeError,
+    UnauthenticatedError,
 )
 
 # First match wins. What is not here is the server's own failure.
 STATUS: tuple[tuple[type[MlopsError], int], ...] = (
+    (UnauthenticatedError, 401),
+    (ForbiddenError, 403),
     (NotFoundError, 404),
+    (TooLargeError, 413),
     (InvalidInputError, 400),
     (ConflictError, 409),
     (RefusedError, 409),

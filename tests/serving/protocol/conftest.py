@@ -1,0 +1,25 @@
+"""One data plane for all tests of the protocol: each file has a model of its own."""
+
+import signal
+from collections.abc import Iterator, Mapping
+
+import pytest
+from sklearn.pipeline import Pipeline
+
+from mlops_dagster.settings import Settings
+from mlops_dagster.wiring import House
+from tests.serving.conftest import Models, Server
+
+MAX_BODY_BYTES = 1_000_000
+
+
+@pytest.fixture(scope="package")
+def models(tmp_path_factory: pytest.TempPathFactory, estimators: Mapping[tuple[str, float], Pipeline]) -> Models:
+    return Models(House(Settings(home=tmp_path_factory.mktemp("home")), actor="test"), estimators)
+
+
+@pytest.fixture(scope="package")
+def server(models: Models) -> Iterator[Server]:
+    server = Server(models.house.settings.home, MLOPS_MAX_BODY_BYTES=str(MAX_BODY_BYTES))
+    yield server
+    server.stop(signal.SIGKILL)
