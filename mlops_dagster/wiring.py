@@ -62,7 +62,7 @@ class House:
 
     @cached_property
     def log(self) -> PredictionLog:
-        return PredictionLog(self.settings.log_path)
+        return PredictionLog(self.settings.log)
 
     @cached_property
     def spool(self) -> Spool:

@@ -1,7 +1,7 @@
 """Counts per minute and hour of everything that was served: what operations and decisions read."""
 
 from collections import Counter
-from collections.abc import Sequence
+from collections.abc import Collection, Sequence
 from dataclasses import dataclass
 from datetime import datetime
 from pathlib import Path
@@ -178,6 +178,16 @@ class Rollups:
                 (model, version, version, *_window(since, until, MINUTE)),
             )
             return summarize(dict(rows))
+
+    def cursors(self) -> dict[str, int]:
+        """How far which spool was rolled up, by the spool's id: a spool that is lost stays known here."""
+        with self._file.reading() as connection:
+            return dict(connection.execute("SELECT spool, number FROM cursors").fetchall())
+
+    def forget_keys(self, model: str, keys: Collection[str]) -> None:
+        """Remove routing keys; what was counted of them stays counted."""
+        with self._file.writing() as connection:
+            connection.executemany("DELETE FROM bad_keys WHERE model = ? AND key = ?", ((model, key) for key in keys))
 
     def close(self) -> None:
         self._file.close()

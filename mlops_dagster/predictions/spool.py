@@ -92,6 +92,7 @@ class Spool:
     """
 
     def __init__(self, path: Path, durability: Durability = "process", *, clock: Clock | None = None) -> None:
+        self.path = path
         self._file = SqliteFile(path, _SCHEMA, durability, _CHECKPOINT_PAGES)
         self._file.check()
         self._clock = clock or SystemClock()  # for `received_at` only

@@ -1,11 +1,4 @@
-import pytest
-
-from mlops_dagster.predictions import PredictionLog, audit
-
-
-@pytest.fixture
-def log(tmp_path) -> PredictionLog:
-    return PredictionLog(tmp_path / "log")
+from mlops_dagster.predictions import audit
 
 
 def test_nothing_recorded_is_complete(spool, log):

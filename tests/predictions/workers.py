@@ -1,4 +1,4 @@
-"""What the kill -9 test starts: `append FOLDER PROCESS ROUND` or `take FOLDER`. A line tells of each finished step."""
+"""What the kill -9 test starts: `append FOLDER PROCESS ROUND` or `take FOLDER LOG`. A line for each finished step."""
 
 import itertools
 import sys
@@ -35,17 +35,18 @@ def append(folder: Path, process: str, round_: str) -> None:
         say("labelled", *ids[:3])
 
 
-def take(folder: Path) -> None:
-    """Roll up and ship, without end."""
+def take(folder: Path, address: str) -> None:
+    """Roll up, ship and tidy, without end."""
     spool, rollups = Spool(folder / "spool.sqlite"), Rollups(folder / "rollups.sqlite")
-    log = PredictionLog(folder / "log")
+    log = PredictionLog(address)
     while True:
         say("rolled up", rollups.catch_up(spool, lambda *_: None))
         say("shipped", log.ship(spool))
+        log.tidy()
 
 
 if __name__ == "__main__":
     if sys.argv[1] == "append":
         append(Path(sys.argv[2]), *sys.argv[3:])
     else:
-        take(Path(sys.argv[2]))
+        take(Path(sys.argv[2]), sys.argv[3])
