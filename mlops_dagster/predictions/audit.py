@@ -10,7 +10,7 @@ from collections import defaultdict
 from collections.abc import Mapping
 from dataclasses import dataclass
 
-from mlops_dagster.predictions.erasures import Erasures, Held
+from mlops_dagster.predictions.erasures import Erasures, Held, gather
 from mlops_dagster.predictions.log import PredictionLog, process_transaction
 from mlops_dagster.predictions.records import ANSWERED
 from mlops_dagster.predictions.runs import Runs
@@ -131,9 +131,7 @@ def _waiting(spool: Spool, after: int) -> defaultdict[str, Held]:
 
 def _logged(log: PredictionLog) -> tuple[defaultdict[str, Held], list[str]]:
     """What the log holds, and the files that it should hold and does not."""
-    import numpy as np
     import pyarrow as pa
-    import pyarrow.compute as pc
 
     logged: defaultdict[str, Held] = defaultdict(Held)
     problems = []
@@ -142,13 +140,7 @@ def _logged(log: PredictionLog) -> tuple[defaultdict[str, Held], list[str]]:
             for file in dataset.get_fragments():
                 try:
                     for batch in file.to_batches(columns=["process", "sequence", "role"]):
-                        process = batch["process"].dictionary_encode()
-                        codes, numbers = process.indices.to_numpy(), batch["sequence"].to_numpy()
-                        answered = pc.is_in(batch["role"], pa.array(ANSWERED)).to_numpy(zero_copy_only=False)
-                        for code, name in enumerate(process.dictionary.to_pylist()):
-                            own = codes == code
-                            for is_answer in np.unique(answered[own]).tolist():
-                                logged[name].add(numbers[own & (answered == is_answer)], is_answer=is_answer)
+                        gather(logged, batch)
                 except (FileNotFoundError, pa.ArrowInvalid) as error:
                     reason = "gone" if isinstance(error, FileNotFoundError) else "damaged"
                     problems.append(f"the file {file.path} of {model} is {reason}")

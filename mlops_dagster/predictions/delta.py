@@ -16,14 +16,14 @@ from deltalake import CommitProperties, DeltaTable, Transaction, WriterPropertie
 from deltalake.exceptions import CommitFailedError, DeltaError, TableNotFoundError
 
 from mlops_dagster.clock import in_utc
-from mlops_dagster.errors import CorruptedError, StorageError
+from mlops_dagster.errors import CorruptedError, MlopsError, StorageError
 from mlops_dagster.predictions.place import TableAddress
 from mlops_dagster.predictions.records import Role
 
 ATTEMPTS = 20
 
 _FILE_BYTES = 64 << 20
-_ROW_GROUP = 1 << 16
+_WRITER = WriterProperties(compression="ZSTD", max_row_group_size=1 << 16)
 _SMALL_FILES = 32
 
 
@@ -161,13 +161,50 @@ def tidy(at: TableAddress) -> None:
                 [("date", "in", days)],
                 target_size=_FILE_BYTES,
                 max_concurrent_tasks=1,  # memory for one file
-                writer_properties=WriterProperties(compression="ZSTD", max_row_group_size=_ROW_GROUP),
+                writer_properties=_WRITER,
             )
         except CommitFailedError:
             return
         table.create_checkpoint()
         if table.vacuum(full=True, dry_run=True):
             table.vacuum(full=True, dry_run=False)
+
+
+@contextmanager
+def deletable(at: TableAddress) -> Iterator[DeltaTable]:
+    """The newest snapshot of a table from which rows may be deleted, for as long as this lasts.
+
+    Who is killed meanwhile leaves it so: the audit says that an erasure did not finish, and the next one mends it.
+    """
+    table = DeltaTable(at.uri, storage_options=at.options)
+    table.alter.set_table_properties({"delta.appendOnly": "false"})
+    try:
+        yield table
+    finally:
+        DeltaTable(at.uri, storage_options=at.options).alter.set_table_properties({"delta.appendOnly": "true"})
+
+
+def replace_day(table: DeltaTable, day: date, rows: pa.RecordBatchReader) -> bool:
+    """Have only these rows on a day; False if others changed the table since this snapshot.
+
+    `DeltaTable.delete` is not for us: it leaves files whose strings pyarrow cannot filter (string views, 1.6).
+    """
+    try:
+        write_deltalake(table, rows, mode="overwrite", predicate=f"date = '{day}'", writer_properties=_WRITER)
+    except CommitFailedError:
+        return False
+    return True
+
+
+def remove_erased_files(at: TableAddress) -> None:
+    """Remove all files that the newest version does not need; the table cannot be read as it was before."""
+    table = open_table(at)
+    if table is None:
+        return
+    with storage_errors("remove files of", at):
+        # Files that are in no version belong to an append that is under way now, or was killed: an hour tells.
+        table.vacuum(retention_hours=0, enforce_retention_duration=False, dry_run=False)
+        table.vacuum(retention_hours=1, enforce_retention_duration=False, dry_run=False, full=True)
 
 
 def _crowded(table: DeltaTable) -> list[str]:
@@ -202,7 +239,7 @@ def storage_errors(verb: str, at: TableAddress) -> Iterator[None]:
     """Raise StorageError, or CorruptedError for a file that is gone or damaged, in place of what deltalake raises."""
     try:
         yield
-    except StorageError:
+    except MlopsError:
         raise
     except (FileNotFoundError, pa.ArrowInvalid) as error:
         raise CorruptedError(

@@ -7,9 +7,12 @@ from datetime import datetime
 from typing import TYPE_CHECKING, Literal
 
 from mlops_dagster.errors import StorageError
+from mlops_dagster.predictions.records import ANSWERED
 from mlops_dagster.predictions.runs import Numbers, Runs
 
 if TYPE_CHECKING:
+    import pyarrow as pa
+
     from mlops_dagster.predictions.log import PredictionLog
 
 _TABLE = "erasures"
@@ -35,6 +38,21 @@ class Held:
             self.answers |= Runs.of(numbers)
         else:
             self.others |= Runs.of(numbers)
+
+
+def gather(held: defaultdict[str, Held], rows: "pa.RecordBatch") -> None:
+    """Add rows, of which process, sequence and role are asked, to what is held of their processes."""
+    import numpy as np
+    import pyarrow as pa
+    import pyarrow.compute as pc
+
+    process = rows["process"].dictionary_encode()
+    codes, numbers = process.indices.to_numpy(), rows["sequence"].to_numpy()
+    answered = pc.is_in(rows["role"], pa.array(ANSWERED)).to_numpy(zero_copy_only=False)
+    for code, name in enumerate(process.dictionary.to_pylist()):
+        own = codes == code
+        for is_answer in np.unique(answered[own]).tolist():
+            held[name].add(numbers[own & (answered == is_answer)], is_answer=is_answer)
 
 
 @dataclass(frozen=True, slots=True)
@@ -66,7 +84,12 @@ class Erasures:
 
         at = log.place.table(_TABLE)
         with delta.storage_errors("read", at):
-            rows = delta.dataset(at, columns.ERASURES).to_table().sort_by("at").to_pylist()
+            rows = (
+                delta.dataset(at, columns.ERASURES)
+                .to_table()
+                .sort_by([("at", "ascending"), ("step", "ascending")])
+                .to_pylist()
+            )
         steps: dict[tuple[str, str], Erasure] = {}
         numbers: defaultdict[str, defaultdict[str, Runs]] = defaultdict(lambda: defaultdict(Runs))
         by_process: defaultdict[str, Held] = defaultdict(Held)

@@ -60,7 +60,7 @@ class PredictionLog:
         kept, and the next call goes on.
         """
         with self._shipping, shipping_lock(spool.path, alone=False):
-            return self._ship(spool)
+            return self.take_over(spool)
 
     def tidy(self) -> None:
         """Merge small files and remove old ones, of every table; to be called every few minutes, by one process.
@@ -166,7 +166,8 @@ class PredictionLog:
     def _tables(self) -> list[str]:
         return [*(predictions_table(model) for model in self.models()), LABELS_TABLE]
 
-    def _ship(self, spool: Spool) -> int:
+    def take_over(self, spool: Spool) -> int:
+        """`ship`, for who holds the lock of the spool."""
         appended = 0
         while entries := spool.read(spool.marked("shipped"), _ENTRIES_AT_ONCE):
             appended += self._append(spool.id, entries)

@@ -203,6 +203,16 @@ class Spool:
         self._file.checkpoint()
         return freed
 
+    def forget(self, prediction_ids: Sequence[str]) -> None:
+        """Await no label of these predictions any more: one that comes is of an unknown prediction."""
+        for start in range(0, len(prediction_ids), _FREE_AT_ONCE):
+            with self._file.writing() as connection:
+                connection.executemany(
+                    "DELETE FROM awaiting WHERE prediction_id = ?",
+                    ((each,) for each in prediction_ids[start : start + _FREE_AT_ONCE]),
+                )
+        self._file.checkpoint()
+
     def close(self) -> None:
         self._file.close()
 

@@ -56,7 +56,7 @@ class Session:
         self._engine = open_database(self._place.database)
         weakref.finalize(self, self._engine.dispose)  # who forgets `close` leaves no connection behind
         self._clock = clock or SystemClock()
-        self._actor = actor or _os_user()
+        self._actor = actor or os_user()
         migrate(self._engine)
         with looking(self._engine) as connection:
             self._cleaning = sql.last_cleaning(connection)  # of orphans: the last one that this session knows of
@@ -119,7 +119,8 @@ def _name(database: str) -> str:
     return Path(str(make_url(database).database)).stem
 
 
-def _os_user() -> str:
+def os_user() -> str:
+    """Who writes, where nobody is named."""
     try:
         return getpass.getuser()
     except (KeyError, OSError):  # a container may run under a number that has no name
