@@ -16,6 +16,8 @@ from datetime import UTC, datetime, timedelta
 from pathlib import Path
 from statistics import median
 
+from deltalake import DeltaTable
+
 from mlops_dagster.predictions import PredictionLog, PredictionRecord, Spool, audit
 from mlops_dagster.predictions.records import encode_prediction
 
@@ -64,7 +66,7 @@ def read(log: PredictionLog, spool: Spool, rows: int, days: int) -> None:
             since = START + timedelta(hours=chance.randrange(24 * days))
             hours.append(seconds(lambda since=since: log.read(MODEL, since, since + timedelta(hours=1))))
             ids.append(seconds(lambda: log.get(identity(chance.randrange(rows)))))
-        files = sum(1 for _ in Path(log.place.address, "predictions").glob("*/date=*/*.parquet"))
+        files = len(DeltaTable(log.place.table(f"predictions/{MODEL}").uri).file_uris())
         print(f"{state}, {files} files: an hour {spread(hours, '{:.3f}')} s; an id {spread(ids, '{:.3f}')} s")
         if state == "as shipped":
             print(f"tidy takes {seconds(log.tidy):.1f} s, peak memory {peak_mb():,.0f} MB")

@@ -12,11 +12,13 @@ from typing import NamedTuple
 
 import pyarrow as pa
 import pyarrow.dataset as pads
+import pyarrow.fs as fs
 from deltalake import CommitProperties, DeltaTable, Transaction, WriterProperties, write_deltalake
 from deltalake.exceptions import CommitFailedError, DeltaError, TableNotFoundError
 
 from mlops_dagster.clock import in_utc
 from mlops_dagster.errors import CorruptedError, MlopsError, StorageError
+from mlops_dagster.predictions import place
 from mlops_dagster.predictions.place import TableAddress
 from mlops_dagster.predictions.records import Role
 
@@ -139,7 +141,7 @@ def dataset(
         return pads.dataset(schema.empty_table())
     bounds = [("date", ">=", first), ("date", "<=", last)]
     days = [(column, operator, day.isoformat()) for column, operator, day in bounds if day is not None]
-    return table.to_pyarrow_dataset(file_pruning_predicate=days or None)
+    return rows_of(at, table, days)
 
 
 def tidy(at: TableAddress) -> None:
@@ -214,6 +216,34 @@ def _crowded(table: DeltaTable) -> list[str]:
         small[day.isoformat()] += size < _FILE_BYTES // 2
     newest = max(small, default="")
     return sorted(day for day, count in small.items() if count >= (_SMALL_FILES if day == newest else 2))
+
+
+def rows_of(at: TableAddress, table: DeltaTable, days: Sequence[tuple[str, str, str]] = ()) -> pads.Dataset:
+    """The rows of this snapshot.
+
+    Arrow reads by a file system of its own: with deltalake's, which is Python, a thread of Arrow may still hold a
+    file when the interpreter ends, and takes the process down with SIGABRT (seen once in ten ends).
+    """
+    filesystem: fs.FileSystem
+    if at.options is None:
+        filesystem = fs.SubTreeFileSystem(at.uri, fs.LocalFileSystem())
+    else:
+        filesystem = fs.SubTreeFileSystem(at.uri.removeprefix("s3://"), _s3(at.options))
+    return table.to_pyarrow_dataset(file_pruning_predicate=list(days) or None, filesystem=filesystem)
+
+
+def _s3(options: Mapping[str, str]) -> fs.FileSystem:
+    endpoint = options.get("aws_endpoint_url")
+    return fs.S3FileSystem(
+        access_key=options["aws_access_key_id"],
+        secret_key=options["aws_secret_access_key"],
+        session_token=options.get("aws_session_token"),
+        region=options["aws_region"],
+        endpoint_override=endpoint,
+        connect_timeout=place.CONNECT_SECONDS,
+        request_timeout=place.TIMEOUT_SECONDS,
+        retry_strategy=fs.AwsStandardS3RetryStrategy(max_attempts=place.RETRIES + 1),
+    )
 
 
 def window(since: datetime, until: datetime, roles: Sequence[Role]) -> pads.Expression:

@@ -147,14 +147,14 @@ def _erase_rows(
             held: defaultdict[str, Held] = defaultdict(Held)
             days: Counter[date] = Counter()
             wanted = ["date"] if first is None else ["date", "process", "sequence", "role"]
-            for batch in table.to_pyarrow_dataset().to_batches(columns=wanted, filter=chosen):
+            for batch in delta.rows_of(at, table).to_batches(columns=wanted, filter=chosen):
                 days.update(batch["date"].to_pylist())
                 if first is not None:
                     gather(held, batch)
             if first is not None:
                 first(held)
             for day, count in days.items():
-                rest = table.to_pyarrow_dataset(file_pruning_predicate=[("date", "=", day.isoformat())])
+                rest = delta.rows_of(at, table, [("date", "=", day.isoformat())])
                 if not delta.replace_day(table, day, rest.scanner(filter=~chosen).to_reader()):
                     break
                 erased += count

@@ -110,11 +110,15 @@ class PredictionLog:
         import pyarrow.dataset as pads
 
         its = pads.field("prediction_id") == prediction_id
+        answer = its & pads.field("role").isin(ANSWERED)
         for candidate in [model] if model is not None else self.models():
             with self.prediction_rows(candidate) as dataset:
-                rows = dataset.to_table(filter=its & pads.field("role").isin(ANSWERED))
-            if rows.num_rows > 0:
-                with self._label_rows(since=rows["event_time"][0].as_py()) as labels:
+                found = dataset.to_table(["event_time"], filter=answer)["event_time"]  # Arrow reads no other columns
+            if len(found) > 0:
+                at = found[0].as_py()
+                with self.prediction_rows(candidate, first=at.date(), last=at.date()) as dataset:
+                    rows = dataset.to_table(filter=answer & (pads.field("event_time") == found[0]))
+                with self._label_rows(since=at) as labels:
                     row: dict[str, object] = _with_labels(candidate, rows, labels.to_table(filter=its)).to_pylist()[0]
                 return row
         raise PredictionNotFoundError(
