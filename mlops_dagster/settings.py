@@ -27,6 +27,7 @@ class Settings(BaseSettings):
         description="postgresql://user@host/database for registry, rollouts and rollups; else files in the home",
     )
     storage_url: str | None = Field(default=None, description="s3://bucket/prefix for artifacts; else the home")
+    log_url: str | None = Field(default=None, description="s3://bucket/prefix for the prediction log; else the home")
     mlflow_url: str | None = Field(
         default=None, description="mlflow://host:port, a server that shows every version as well"
     )
@@ -85,9 +86,9 @@ class Settings(BaseSettings):
         return self.storage_url or str(self.home / "artifacts")
 
     @property
-    def log_path(self) -> Path:
-        """The Delta Lake tables."""
-        return self.home / "log"
+    def log(self) -> str:
+        """The Delta Lake tables: a folder, or an S3 URL."""
+        return self.log_url or str(self.home / "log")
 
     def writable_home(self) -> Path:
         """The home, made if needed; raises HomeNotWritableError if nothing can be written there."""

@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING
 from mlops_dagster.clock import Clock, SystemClock
 from mlops_dagster.predictions import PredictionLog, Rollups, Spool
 from mlops_dagster.registry import ModelRegistry, ModelVersion
+from mlops_dagster.registry.session import os_user
 from mlops_dagster.rollout.controller import Controller
 from mlops_dagster.rollout.policy import RolloutPolicy
 from mlops_dagster.rollout.rollouts import RolloutStore
@@ -35,13 +36,13 @@ class House:
     ) -> None:
         self.settings = settings or Settings()
         self.clock = clock or SystemClock()
-        self._actor = actor
+        self.actor = actor or os_user()
         self._s3 = s3
         self.settings.writable_home()
 
     @cached_property
     def registry(self) -> ModelRegistry:
-        return ModelRegistry(settings=self.settings, clock=self.clock, actor=self._actor, s3=self._s3)
+        return ModelRegistry(settings=self.settings, clock=self.clock, actor=self.actor, s3=self._s3)
 
     def versions(self, model: str) -> list[ModelVersion]:
         """Every version, in order of registration; none of a model that nobody has registered yet."""
@@ -75,7 +76,7 @@ class House:
 
     @cached_property
     def log(self) -> PredictionLog:
-        return PredictionLog(self.settings.log_path)
+        return PredictionLog(self.settings.log)
 
     @cached_property
     def profiles(self) -> "ProfileFiles":
@@ -86,6 +87,11 @@ class House:
     @cached_property
     def spool(self) -> Spool:
         return Spool(self.settings.spool_path, durability=self.settings.durability)
+
+    @property
+    def all_rollups(self) -> list[Rollups]:
+        """Of this machine, and the shared ones if there are any."""
+        return [self.local_rollups, *filter(None, [self.shared_rollups])]
 
     def controller(self, policy_of: Callable[[str], RolloutPolicy]) -> Controller:
         return Controller(self.registry, self.rollouts, self.rollups, policy_of, self.clock)

@@ -65,8 +65,9 @@ def backup(target: Annotated[Path, typer.Argument(help="a new folder; it is a ho
 
     chosen = settings()
     say(f"{back_up(chosen.home, target, chosen.database_url)} files in {target}")
-    if chosen.storage_url is not None:
-        hint("not in it: what is at MLOPS_STORAGE_URL; the bucket's own versions or replication keep that")
+    for setting, url in (("MLOPS_STORAGE_URL", chosen.storage_url), ("MLOPS_LOG_URL", chosen.log_url)):
+        if url is not None:
+            hint(f"not in it: what is at {setting}; the bucket's own versions or replication keep that")
 
 
 @app.command()

@@ -1,12 +1,26 @@
 """`mlops predictions`: the prediction log."""
 
-import typer
+from dataclasses import asdict
+from datetime import timedelta
+from typing import TYPE_CHECKING, Annotated
 
-from mlops_dagster.cli.arguments import Json
-from mlops_dagster.cli.output import print_json, right, table
+import typer
+from rich.table import Column
+
+from mlops_dagster.cli.arguments import Json, Reason
+from mlops_dagster.cli.completion import model_names
+from mlops_dagster.cli.output import NONE, hint, number, print_json, right, say, table
 from mlops_dagster.cli.running import house, speaks
 
+if TYPE_CHECKING:
+    from mlops_dagster.predictions import AuditReport, Choice
+    from mlops_dagster.serving.replay import Answer
+
 predictions = typer.Typer(no_args_is_help=True, help="The prediction log.")
+
+ModelOption = Annotated[str, typer.Option("--model", help="name of the model", autocompletion=model_names)]
+
+_SHOWN = 20
 
 
 @predictions.command("audit")
@@ -16,16 +30,109 @@ def audit_predictions(json: Json = False) -> None:
     from mlops_dagster.predictions import audit as check
 
     stores = house()
-    report = check(stores.spool, stores.log)
+    report = check(stores.spool, stores.log, stores.rollups.cursors())
     counts = {
         "answered": report.answered,
         "logged": report.logged,
         "spooled": report.spooled,
+        "erased": report.erased,
         "gaps": len(report.gaps),
+        "twice": report.twice,
     }
     if json:
-        print_json(counts)
+        gaps = [{"process": process, "first": first, "last": last} for process, first, last in report.gaps]
+        print_json({**counts, "complete": report.complete, "missing": gaps, "problems": report.problems})
     else:
         table([right(name) for name in counts], [[f"{count:,}" for count in counts.values()]])
+        _explain(report)
     if not report.complete:
         raise typer.Exit(1)
+
+
+@predictions.command("replay")
+@speaks
+def replay_prediction(
+    prediction_id: Annotated[str, typer.Argument(help="as in the answer")],
+    model: Annotated[str | None, typer.Option(help="where to look; else everywhere")] = None,
+    json: Json = False,
+) -> None:
+    """Score a logged row again from its artifact; exit code 1 if the answer is another one."""
+    from mlops_dagster.serving.replay import replay
+
+    found = replay(house(), prediction_id, model)
+    if json:
+        print_json(asdict(found))
+    else:
+        say(f"{found.model} {found.version}, {found.prediction_id}: {'the same' if found.same else 'DIFFERENT'}")
+        columns: list[str | Column] = ["", "label", right("score"), "probabilities", "error"]
+        table(columns, [["logged", *_cells(found.logged)], ["again", *_cells(found.again)]])
+    if not found.same:
+        raise typer.Exit(1)
+
+
+@predictions.command("erase")
+@speaks
+def erase_predictions(
+    model: ModelOption,
+    reason: Reason,
+    key: Annotated[str | None, typer.Option(help="everything of this routing key")] = None,
+    id_: Annotated[list[str] | None, typer.Option("--id", help="this prediction; may be repeated")] = None,
+    json: Json = False,
+) -> None:
+    """Erase one person's rows from log, labels and spool, for good; that it was done stays on record.
+
+    Run it again if it is interrupted, and once for every home that serves the model.
+    """
+    from mlops_dagster.predictions import Choice
+
+    _erase(Choice(model, key=key, ids=tuple(id_ or ())), reason, json=json)
+
+
+@predictions.command("retain")
+@speaks
+def retain_predictions(
+    model: ModelOption,
+    days: Annotated[int, typer.Option(min=1, help="whole days, UTC, before today that are kept")],
+    reason: Annotated[str | None, typer.Option(help="why; it is kept for ever")] = None,
+    json: Json = False,
+) -> None:
+    """Erase what is older than some days, as `erase` does."""
+    from mlops_dagster.predictions import Choice
+
+    before = house().clock.now().date() - timedelta(days=days)
+    _erase(Choice(model, before=before), reason or f"retention of {days} days", json=json)
+
+
+def _erase(choice: "Choice", reason: str, *, json: bool) -> None:
+    from mlops_dagster.predictions import erase
+
+    stores = house()
+    erased = erase(
+        stores.log, stores.spool, stores.all_rollups, choice, actor=stores.actor, reason=reason, at=stores.clock.now()
+    )
+    if json:
+        print_json(asdict(erased))
+    else:
+        say(f"erased {erased.predictions:,} predictions and {erased.labels:,} labels of {choice.model}")
+    if stores.settings.log_url is not None:
+        hint("a bucket that keeps old versions of objects keeps what was erased until its lifecycle rule removes them")
+
+
+def _explain(report: "AuditReport") -> None:
+    if report.gaps:
+        table(
+            ["missing of process", right("first"), right("last")],
+            [[process, str(first), str(last)] for process, first, last in report.gaps[:_SHOWN]],
+        )
+    for problem in report.problems[:_SHOWN]:
+        say(problem)
+    more = max(len(report.gaps), len(report.problems)) - _SHOWN
+    if more > 0:
+        hint(f"and {more} more; --json has all")
+    if unknown := [process for process in report.processes if not process.in_spool]:
+        hint(f"{len(unknown)} processes are known by the log only: their spool is gone, what they answered last too")
+
+
+def _cells(answer: "Answer") -> list[str]:
+    probabilities = ", ".join(map(number, answer.probabilities or ()))
+    return [answer.label or NONE, number(answer.score), probabilities or NONE, answer.error or NONE]

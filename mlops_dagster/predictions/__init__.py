@@ -1,6 +1,7 @@
 """The prediction log: a durable spool, rollups, Delta Lake tables, labels that come late, and an audit of it all."""
 
 from mlops_dagster.predictions.audit import AuditReport, ProcessAudit, audit
+from mlops_dagster.predictions.erasing import Choice, Erased, erase
 from mlops_dagster.predictions.latency import LatencySummary
 from mlops_dagster.predictions.log import PredictionLog
 from mlops_dagster.predictions.records import (
@@ -21,7 +22,9 @@ __all__ = [
     "ANSWERED",
     "SERVED",
     "AuditReport",
+    "Choice",
     "Consumer",
+    "Erased",
     "EventCounts",
     "FeedbackResult",
     "Hit",
@@ -39,4 +42,5 @@ __all__ = [
     "SpoolDepth",
     "Status",
     "audit",
+    "erase",
 ]

@@ -68,6 +68,12 @@ class Awaiting:
         with self._file.reading() as connection:
             return dict(_found(connection, prediction_ids))
 
+    def forget(self, prediction_ids: Iterable[str]) -> None:
+        """Know nothing of these predictions any more."""
+        with self._file.writing() as connection:
+            connection.executemany("DELETE FROM awaiting WHERE prediction_id = ?", ((each,) for each in prediction_ids))
+        self._file.checkpoint()
+
     def close(self) -> None:
         self._file.close()
 

@@ -2,6 +2,8 @@
 
 from collections.abc import Iterable, Mapping, Sequence
 from datetime import UTC, date, datetime
+from itertools import chain
+from math import inf
 
 import pyarrow as pa
 
@@ -55,6 +57,23 @@ LABELS = pa.schema(
     ]
 )
 
+ERASURES = pa.schema(
+    [
+        ("erasure", pa.string()),
+        ("step", pa.string()),  # begun, one row a process; done, one row
+        ("model", pa.string()),
+        ("at", _TIME),
+        ("actor", pa.string()),
+        ("reason", pa.string()),
+        ("what", pa.string()),  # key, ids, or days: how the rows were chosen, never which key or id
+        ("rows", pa.int64()),
+        ("process", pa.string()),
+        ("answers", pa.list_(pa.int64())),  # first and last sequence number of each run, of rows that answered
+        ("others", pa.list_(pa.int64())),
+        ("date", pa.date32()),
+    ]
+)
+
 
 def prediction_table(rows: Sequence[tuple[int, PredictionEntry]], features: Mapping[str, pa.DataType]) -> pa.Table:
     """Predictions with their sequence numbers; `features` are the feature columns that the log has already."""
@@ -94,21 +113,34 @@ def _feature_columns(entries: Sequence[PredictionEntry], existing: Mapping[str, 
     `feature_<name>__text` or `feature_<name>__number`, so that no prediction is refused by its own log.
     """
     columns: dict[str, pa.Array] = {}
+    rows = [_features(entry) for entry in entries]
 
     def add(name: str, column: pa.Array, suffix: str) -> None:
         in_log = existing.get(name) or (columns[name].type if name in columns else column.type)
         columns[name if in_log == column.type else name + suffix] = column
 
-    for name in dict.fromkeys(name for entry in entries for name in entry["features"]):
-        values = [entry["features"].get(name) for entry in entries]
+    for name in dict.fromkeys(chain.from_iterable(rows)):
+        values = [row.get(name) for row in rows]
         kinds = set(map(type, values)) - {type(None)}
         if kinds - {str}:
-            numbers = [None if value is None or isinstance(value, str) else float(value) for value in values]
-            add(f"feature_{name}", pa.array(numbers, pa.float64()), "__number")
+            add(f"feature_{name}", pa.array(values if kinds == {float} else _numbers(values), pa.float64()), "__number")
         if str in kinds:
-            texts = [value if isinstance(value, str) else None for value in values]
-            add(f"feature_{name}", pa.array(texts, pa.string()), "__text")
+            add(f"feature_{name}", pa.array(values if kinds == {str} else _texts(values), pa.string()), "__text")
     return columns
+
+
+def _features(entry: PredictionEntry) -> dict[str, float | str | None]:
+    """With the infinities, which JSON has as null."""
+    infinite = entry.get("infinite")
+    return entry["features"] if not infinite else {**entry["features"], **{n: v * inf for n, v in infinite.items()}}
+
+
+def _numbers(values: Iterable[float | str | None]) -> list[float | None]:
+    return [None if value is None or isinstance(value, str) else float(value) for value in values]
+
+
+def _texts(values: Iterable[float | str | None]) -> list[str | None]:
+    return [value if isinstance(value, str) else None for value in values]
 
 
 def _dates(times: Iterable[int]) -> list[date]:

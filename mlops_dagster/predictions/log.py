@@ -1,16 +1,20 @@
 """The prediction log: append-only Delta Lake tables that any engine reads."""
 
+import gc
 import threading
 from collections import defaultdict
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from datetime import date, datetime, timedelta
+from functools import cached_property
 from pathlib import Path
 from typing import TYPE_CHECKING
 
 from mlops_dagster.clock import in_utc
-from mlops_dagster.errors import InvalidInputError, PredictionNotFoundError
+from mlops_dagster.errors import InvalidInputError, PredictionNotFoundError, StorageError
 from mlops_dagster.predictions.entries import Entry
+from mlops_dagster.predictions.locking import shipping_lock
+from mlops_dagster.predictions.place import Place
 from mlops_dagster.predictions.records import ANSWERED, LabelEntry, PredictionEntry, Role
 from mlops_dagster.predictions.spool import Spool
 
@@ -20,9 +24,12 @@ if TYPE_CHECKING:
     import pyarrow.dataset as pads
     from deltalake import DeltaTable
 
+    from mlops_dagster.predictions.delta import Appender
+
 _ENTRIES_AT_ONCE = 20_000
 _ROWS_AT_ONCE = 50_000
 _ORDER = ("event_time", "process", "sequence")
+LABELS_TABLE = "labels"
 
 # The label that holds is the one that became known last; of those, the one that came last.
 _WITH_LABELS = """
@@ -38,23 +45,35 @@ ORDER BY event_time, process, sequence
 class PredictionLog:
     """`predictions/<model>`, partitioned by the date of the event, and `labels`, by the date they became known."""
 
-    def __init__(self, path: Path) -> None:
-        self.path = path
-        self._labels_path = path / "labels"
+    def __init__(self, address: str | Path) -> None:
+        self.place = Place(address)
         self._shipping = threading.Lock()
+
+    @cached_property
+    def _appender(self) -> "Appender":
+        from mlops_dagster.predictions.delta import Appender
+
+        return Appender()
 
     def ship(self, spool: Spool) -> int:
         """Append what the spool holds, each entry exactly once, and free what every other consumer has too.
 
         Returns how many entries (predictions and labels) this call appended. Several processes may ship at once.
+        Raises StorageError when the log cannot be written now, within some minutes even if S3 says nothing: all is
+        kept, and the next call goes on.
         """
-        appended = 0
-        with self._shipping:
-            while entries := spool.read(spool.marked("shipped"), _ENTRIES_AT_ONCE):
-                appended += self._append(spool.id, entries)
-                spool.mark("shipped", entries[-1].number)
-            spool.free()
-        return appended
+        with self._shipping, shipping_lock(spool.path, alone=False):
+            return self.take_over(spool)
+
+    def tidy(self) -> None:
+        """Merge small files and remove old ones, of every table; to be called every few minutes, by one process.
+
+        Raises StorageError. Time travel reaches a week back.
+        """
+        from mlops_dagster.predictions import delta
+
+        for name in self._tables():
+            delta.tidy(self.place.table(name))
 
     def read(
         self,
@@ -72,12 +91,12 @@ class PredictionLog:
 
         from mlops_dagster.predictions import delta
 
-        dataset = self._dataset(model, first=in_utc(since).date(), last=in_utc(until).date())
-        wanted = list(dataset.schema.names if columns is None else columns)
-        absent = [name for name in wanted if name not in dataset.schema.names]
-        if unknown := [name for name in absent if not name.startswith("feature_")]:
-            raise InvalidInputError(f"the log of {model} has no columns {unknown}; it has {dataset.schema.names}")
-        rows = dataset.to_table(list({*wanted, *_ORDER} - {*absent}), filter=delta.window(since, until, roles))
+        with self.prediction_rows(model, first=in_utc(since).date(), last=in_utc(until).date()) as dataset:
+            wanted = list(dataset.schema.names if columns is None else columns)
+            absent = [name for name in wanted if name not in dataset.schema.names]
+            if unknown := [name for name in absent if not name.startswith("feature_")]:
+                raise InvalidInputError(f"the log of {model} has no columns {unknown}; it has {dataset.schema.names}")
+            rows = dataset.to_table(list({*wanted, *_ORDER} - {*absent}), filter=delta.window(since, until, roles))
         for name in absent:
             rows = rows.append_column(name, pa.nulls(rows.num_rows))
         return rows.sort_by([(name, "ascending") for name in _ORDER]).select(wanted)
@@ -93,35 +112,42 @@ class PredictionLog:
         """`read`, in pieces and in no order: for more rows than should be in memory at once. `wanted` picks columns."""
         from mlops_dagster.predictions import delta
 
-        dataset = self._dataset(model, first=in_utc(since).date(), last=in_utc(until).date())
-        for batch in dataset.to_batches(
-            columns=[name for name in dataset.schema.names if wanted(name)],
-            filter=delta.window(since, until, roles),
-            batch_size=_ROWS_AT_ONCE,
-            batch_readahead=1,
-            fragment_readahead=1,
-        ):
-            if batch.num_rows > 0:
-                yield batch
+        days = {"first": in_utc(since).date(), "last": in_utc(until).date()}
+        with self.prediction_rows(model, **days) as dataset:
+            for batch in dataset.to_batches(
+                columns=[name for name in dataset.schema.names if wanted(name)],
+                filter=delta.window(since, until, roles),
+                batch_size=_ROWS_AT_ONCE,
+                batch_readahead=1,
+                fragment_readahead=1,
+            ):
+                if batch.num_rows > 0:
+                    yield batch
 
     def labelled(self, model: str, since: datetime, until: datetime, roles: Sequence[Role] = ANSWERED) -> "pa.Table":
         """`read`, with `model`, the latest `label` and its time (`labelled_at`): null where none has come."""
-        # No label is known before its prediction is made; a day is for clocks that are not quite right.
-        first = in_utc(since).date() - timedelta(days=1)
-        return self._with_labels(model, self.read(model, since, until, roles=roles), labels_from=first)
+        rows = self.read(model, since, until, roles=roles)
+        with self._label_rows(since=in_utc(since)) as labels:
+            return _with_labels(model, rows, labels)
 
     def get(self, prediction_id: str, model: str | None = None) -> dict[str, object]:
         """The answered row of a prediction, with the columns of `labelled`. Raises PredictionNotFoundError."""
         import pyarrow.dataset as pads
 
-        answer = (pads.field("prediction_id") == prediction_id) & pads.field("role").isin(ANSWERED)
+        its = pads.field("prediction_id") == prediction_id
+        answer = its & pads.field("role").isin(ANSWERED)
         for candidate in [model] if model is not None else self.models():
-            rows = self._dataset(candidate).to_table(filter=answer)
-            if rows.num_rows > 0:
-                row: dict[str, object] = self._with_labels(candidate, rows).to_pylist()[0]
+            with self.prediction_rows(candidate) as dataset:
+                found = dataset.to_table(["event_time"], filter=answer)["event_time"]  # Arrow reads no other columns
+            if len(found) > 0:
+                at = found[0].as_py()
+                with self.prediction_rows(candidate, first=at.date(), last=at.date()) as dataset:
+                    rows = dataset.to_table(filter=answer & (pads.field("event_time") == found[0]))
+                with self._label_rows(since=at) as labels:
+                    row: dict[str, object] = _with_labels(candidate, rows, labels.to_table(filter=its)).to_pylist()[0]
                 return row
         raise PredictionNotFoundError(
-            f"no prediction {prediction_id!r} in the log at {self.path}; "
+            f"no prediction {prediction_id!r} in the log at {self.place.address}; "
             "one made in the last seconds may not be there yet"
         )
 
@@ -129,90 +155,149 @@ class PredictionLog:
         """How many rows the log holds: by default, one for every row that a client sent."""
         import pyarrow.dataset as pads
 
-        return int(self._dataset(model).count_rows(filter=pads.field("role").isin(list(roles))))
+        with self.prediction_rows(model) as dataset:
+            return int(dataset.count_rows(filter=pads.field("role").isin(list(roles))))
 
     def count_labelled(self, model: str) -> int:
         """How many predictions have a label."""
-        with self._duckdb() as connection:
+        with self._label_rows() as labels, _duckdb(labels) as connection:
             found = connection.execute(
                 "SELECT count(DISTINCT prediction_id) FROM labels WHERE model = ?", [model]
             ).fetchone()
         return int(found[0]) if found else 0
 
-    def sequences(self) -> "pa.Table":
-        """`process`, `sequence` and `role` of every row of every model."""
-        import pyarrow as pa
-
-        from mlops_dagster.predictions import columns
-
-        wanted = ["process", "sequence", "role"]
-        tables = [self._dataset(model).to_table(wanted) for model in self.models()]
-        return pa.concat_tables([columns.PREDICTIONS.empty_table().select(wanted), *tables])
-
     def models(self) -> list[str]:
         """Every model that has a table."""
-        return sorted(folder.parent.name for folder in self.path.glob("predictions/*/_delta_log"))
+        return self.place.models()
 
-    def compact(self, model: str) -> None:
-        """Merge the small files of a model's table; its rows stay as they are."""
+    def transactions(self, sources: Sequence[str]) -> dict[str, int]:
+        """The highest number that any table keeps of each source; sources that no table knows are left out."""
         from mlops_dagster.predictions import delta
 
-        if table := delta.open_table(self._predictions_path(model)):
-            table.optimize.compact()
+        found: dict[str, int] = {}
+        for name in self._tables():
+            at = self.place.table(name)
+            if table := delta.open_table(at):
+                for source in sources:
+                    found[source] = max(found.get(source, 0), delta.reached(at, table, source))
+        return {source: number for source, number in found.items() if number}
+
+    @contextmanager
+    def prediction_rows(
+        self, model: str, *, first: date | None = None, last: date | None = None
+    ) -> "Iterator[pads.Dataset]":
+        """The model's table, or its days from first to last. What cannot be read is StorageError or CorruptedError."""
+        from mlops_dagster.predictions import columns, delta
+
+        at = self.place.table(predictions_table(model))
+        with delta.storage_errors("read", at):
+            yield delta.dataset(at, columns.PREDICTIONS, first=first, last=last)
+
+    def _tables(self) -> list[str]:
+        return [*(predictions_table(model) for model in self.models()), LABELS_TABLE]
+
+    def take_over(self, spool: Spool) -> int:
+        """`ship`, for who holds the lock of the spool."""
+        appended = 0
+        while True:
+            with _uncollected():
+                entries = spool.read(spool.marked("shipped"), _ENTRIES_AT_ONCE)
+            # Counts of shed scorings go to no table; those at the end wait there, for what the log knows is the mark.
+            while entries and entries[-1].is_shed:
+                entries.pop()
+            if not entries:
+                break
+            appended += self._append(spool.id, entries)
+            spool.mark("shipped", entries[-1].number)
+        spool.free()
+        return appended
 
     def _append(self, spool_id: str, entries: Sequence[Entry]) -> int:
         predictions: defaultdict[str, list[tuple[Entry, PredictionEntry]]] = defaultdict(list)
         labels: list[tuple[Entry, LabelEntry]] = []
-        for entry in entries:
-            if entry.is_shed:
-                continue  # a count, for the rollups
-            if entry.sequence is None:
-                labels.append((entry, entry.label()))
-            else:
-                prediction = entry.prediction()
-                predictions[prediction["model"]].append((entry, prediction))
+        with _uncollected():
+            for entry in entries:
+                if entry.is_shed:
+                    continue  # a count, for the rollups
+                if entry.sequence is None:
+                    labels.append((entry, entry.label()))
+                else:
+                    prediction = entry.prediction()
+                    predictions[prediction["model"]].append((entry, prediction))
         appended = sum(self._append_predictions(spool_id, model, rows) for model, rows in predictions.items())
         return appended + (self._append_labels(spool_id, labels) if labels else 0)
 
     def _append_predictions(self, spool_id: str, model: str, rows: Sequence[tuple[Entry, PredictionEntry]]) -> int:
         from mlops_dagster.predictions import columns, delta
 
-        def new_rows(table: "DeltaTable", after: int) -> "pa.Table":
-            new = [(entry.sequence or 0, row) for entry, row in rows if entry.number > after]
-            return columns.prediction_table(new, delta.feature_types(table))
+        def new_rows(table: "DeltaTable", after: int) -> "delta.Batch":
+            with _uncollected():
+                new = [(entry.sequence or 0, row) for entry, row in rows if entry.number > after]
+                # Beside the spool's own number: an audit without the spool knows the last number of each process.
+                reached = {row["process"]: sequence for sequence, row in new}
+                found = columns.prediction_table(new, delta.feature_types(table))
+            return delta.Batch(found, {process_transaction(name): number for name, number in reached.items()})
 
-        path = self._predictions_path(model)
-        return delta.append_once(path, columns.PREDICTIONS, spool_id, rows[-1][0].number, new_rows)
+        at = self.place.table(predictions_table(model))
+        return self._appender.append_once(at, columns.PREDICTIONS, spool_id, rows[-1][0].number, new_rows)
 
     def _append_labels(self, spool_id: str, rows: Sequence[tuple[Entry, LabelEntry]]) -> int:
         from mlops_dagster.predictions import columns, delta
 
-        def new_rows(_table: "DeltaTable", after: int) -> "pa.Table":
-            return columns.label_table([(entry.number, row) for entry, row in rows if entry.number > after])
+        def new_rows(_table: "DeltaTable", after: int) -> "delta.Batch":
+            return delta.Batch(columns.label_table([(e.number, row) for e, row in rows if e.number > after]), {})
 
-        return delta.append_once(self._labels_path, columns.LABELS, spool_id, rows[-1][0].number, new_rows)
-
-    def _with_labels(self, model: str, rows: "pa.Table", *, labels_from: date | None = None) -> "pa.Table":
-        with self._duckdb(labels_from) as connection:
-            connection.register("rows", rows)
-            return connection.sql(_WITH_LABELS, params={"model": model}).to_arrow_table()
-
-    def _predictions_path(self, model: str) -> Path:
-        return self.path / "predictions" / model
-
-    def _dataset(self, model: str, *, first: date | None = None, last: date | None = None) -> "pads.Dataset":
-        from mlops_dagster.predictions import columns, delta
-
-        return delta.dataset(self._predictions_path(model), columns.PREDICTIONS, first=first, last=last)
+        at = self.place.table(LABELS_TABLE)
+        return self._appender.append_once(at, columns.LABELS, spool_id, rows[-1][0].number, new_rows)
 
     @contextmanager
-    def _duckdb(self, labels_from: date | None = None) -> "Iterator[duckdb.DuckDBPyConnection]":
-        """DuckDB with the labels, those that became known since `labels_from`, as a table."""
-        import duckdb
-
+    def _label_rows(self, *, since: datetime | None = None) -> "Iterator[pads.Dataset]":
+        """Labels of predictions that were made since then."""
         from mlops_dagster.predictions import columns, delta
 
-        with duckdb.connect() as connection:
-            connection.execute("SET TimeZone = 'UTC'")
-            connection.register("labels", delta.dataset(self._labels_path, columns.LABELS, first=labels_from))
+        # No label is known before its prediction is made; a day is for clocks that are not quite right.
+        first = None if since is None else since.date() - timedelta(days=1)
+        at = self.place.table(LABELS_TABLE)
+        with delta.storage_errors("read", at):
+            yield delta.dataset(at, columns.LABELS, first=first)
+
+
+def process_transaction(process: str) -> str:
+    """The name under which a table keeps the last sequence number that it was given of a process."""
+    return f"process {process}"
+
+
+def predictions_table(model: str) -> str:
+    return f"predictions/{model}"
+
+
+def _with_labels(model: str, rows: "pa.Table", labels: "pads.Dataset | pa.Table") -> "pa.Table":
+    with _duckdb(labels) as connection:
+        connection.register("rows", rows)
+        return connection.sql(_WITH_LABELS, params={"model": model}).to_arrow_table()
+
+
+@contextmanager
+def _uncollected() -> Iterator[None]:
+    """A batch is a hundred thousand objects that live until it is written. The collector would walk through all of
+    them several times and free none: a third of the shipper's time."""
+    was_on = gc.isenabled()
+    gc.disable()
+    try:
+        yield
+    finally:
+        if was_on:
+            gc.enable()
+
+
+@contextmanager
+def _duckdb(labels: "pads.Dataset | pa.Table") -> "Iterator[duckdb.DuckDBPyConnection]":
+    import duckdb
+
+    with duckdb.connect() as connection:
+        connection.execute("SET TimeZone = 'UTC'")
+        connection.register("labels", labels)
+        try:
             yield connection
+        except duckdb.Error as error:
+            raise StorageError(f"the labels of the log cannot be read: {error}; try again") from error

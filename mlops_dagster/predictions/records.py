@@ -4,7 +4,8 @@ import re
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from datetime import UTC, datetime, timedelta
-from typing import Literal, NamedTuple, TypeAlias, TypedDict
+from math import inf
+from typing import Literal, NamedTuple, NotRequired, TypeAlias, TypedDict
 
 import orjson
 
@@ -148,6 +149,7 @@ class PredictionEntry(TypedDict):
     inference_ms: float | None
     postprocess_ms: float | None
     trace_id: str | None
+    infinite: NotRequired[dict[str, int]]  # features that are infinite, with their sign: JSON has them as null
 
 
 class LabelEntry(TypedDict):
@@ -188,7 +190,7 @@ def from_microseconds(value: int) -> datetime:
 
 
 def encode_prediction(record: PredictionRecord) -> bytes:
-    """JSON of a PredictionEntry; NaN and infinities become null. Raises InvalidInputError for what JSON cannot hold."""
+    """JSON of a PredictionEntry; NaN becomes null. Raises InvalidInputError for what JSON cannot hold."""
     if not _MODEL_NAME.fullmatch(record.model):
         raise InvalidNameError(f"{record.model!r} cannot be a model's name: use letters, digits, '.', '_' and '-'")
     entry: PredictionEntry = {
@@ -217,6 +219,12 @@ def encode_prediction(record: PredictionRecord) -> bytes:
         "postprocess_ms": record.postprocess_ms,
         "trace_id": record.trace_id,
     }
+    values = record.features.values()
+    if inf in values or -inf in values:
+        signs = {inf: 1, -inf: -1}
+        entry["infinite"] = {
+            name: signs[value] for name, value in record.features.items() if isinstance(value, float) and value in signs
+        }
     try:
         return orjson.dumps(entry, option=orjson.OPT_SERIALIZE_NUMPY)
     except TypeError as error:

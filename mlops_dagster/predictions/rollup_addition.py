@@ -124,6 +124,12 @@ def _keep_first_of_each_key(connection: Connection, add: Tally) -> None:
                     counts.bad_wrong += 1
 
 
+def forget_key(connection: Connection, model: str, key: str) -> None:
+    """Know nothing of a routing key any more."""
+    its = (bad_keys.c.model == model) & (bad_keys.c.key == _digest(key.encode()))
+    connection.execute(bad_keys.delete().where(its))
+
+
 def _add_cells(connection: Connection, add: Tally, ids: dict[ArmKey, int]) -> None:
     if not add.cells:
         return

@@ -14,13 +14,14 @@ from mlops_dagster.database import open_database, reading, writing
 from mlops_dagster.errors import InvalidInputError
 from mlops_dagster.predictions.latency import LatencySummary, summarize
 from mlops_dagster.predictions.records import SERVED, Role, from_microseconds, microseconds
-from mlops_dagster.predictions.rollup_addition import add_tally, cursor, move_cursor
+from mlops_dagster.predictions.rollup_addition import add_tally, cursor, forget_key, move_cursor
 from mlops_dagster.predictions.rollup_tables import (
     CELL_TYPE,
     TABLES,
     arms,
     cells,
     confusion,
+    cursors,
     latencies,
     minutes,
     outputs,
@@ -214,6 +215,15 @@ class Rollups:
         """Latency of what the split served (version None: all); None if nothing was."""
         query = _summed(latencies, [latencies.c.bucket], model, version, since, until)
         return summarize({row[0]: row[1] for row in self._rows(query)})
+
+    def cursors(self) -> dict[str, int]:
+        """How far which spool was rolled up, by the spool's id: a spool that is lost stays known here."""
+        return {row[0]: row[1] for row in self._rows(select(cursors.c.spool, cursors.c.number))}
+
+    def forget_key(self, model: str, key: str) -> None:
+        """Remove a routing key; what was counted of it stays counted."""
+        with writing(self._database, "mlops_dagster rollups") as connection:
+            forget_key(connection, model, key)
 
     def close(self) -> None:
         self._engine.dispose()

@@ -92,6 +92,7 @@ class Spool:
     """
 
     def __init__(self, path: Path, durability: Durability = "process", *, clock: Clock | None = None) -> None:
+        self.path = path
         self._file = SqliteFile(path, _SCHEMA, durability, _CHECKPOINT_PAGES)
         self._file.check()
         self._awaiting = Awaiting(path.with_suffix(".awaiting.sqlite"))
@@ -229,6 +230,12 @@ class Spool:
             free_bytes=shutil.disk_usage(path.parent).free,
         )
 
+    def taken_over(self) -> int:
+        """The number up to which every consumer has taken over."""
+        self.index()
+        with self._file.reading() as connection:
+            return int(connection.execute("SELECT min(number) FROM marks").fetchone()[0])
+
     def free(self) -> int:
         """Delete the entries that every consumer has taken over; returns how many."""
         self.index()
@@ -245,6 +252,11 @@ class Spool:
                 break
         self._file.checkpoint()
         return freed
+
+    def forget(self, prediction_ids: Iterable[str]) -> None:
+        """Await no label of these predictions any more: one that comes is of an unknown prediction."""
+        self.index()
+        self._awaiting.forget(prediction_ids)
 
     def close(self) -> None:
         self._file.close()

@@ -36,6 +36,7 @@ class SqliteFile:
         self._pragmas = (
             f"synchronous={_SYNCHRONOUS[durability]}",
             f"wal_autocheckpoint={checkpoint_pages}",
+            "secure_delete=ON",  # what is deleted is overwritten: erased means gone
         )
         self._writer_lock = threading.Lock()
         self._reader_lock = threading.Lock()

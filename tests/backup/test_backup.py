@@ -25,7 +25,7 @@ from tests.predictions.workers import record
 def predictions_are_served(home: Path) -> Iterator[None]:
     """Two processes, as in production: one answers, one rolls up and ships."""
     worker = [sys.executable, "-m", "tests.predictions.workers"]
-    served, taken = [*worker, "append", str(home), "p", "1"], [*worker, "take", str(home)]
+    served, taken = [*worker, "append", str(home), "p", "1"], [*worker, "take", str(home), str(home / "log")]
     processes = [subprocess.Popen(command, stdout=subprocess.PIPE) for command in (served, taken)]
     readers = []
     try:

@@ -5,7 +5,7 @@ from typing import Any
 
 import pytest
 
-from mlops_dagster.predictions import PredictionRecord, Spool
+from mlops_dagster.predictions import PredictionLog, PredictionRecord, Spool
 
 MARCH = datetime(2013, 3, 1, tzinfo=UTC)
 
@@ -48,3 +48,16 @@ def march() -> datetime:
 @pytest.fixture
 def spool(tmp_path: Path) -> Spool:
     return Spool(tmp_path / "spool.sqlite")
+
+
+@pytest.fixture(params=["folder", "S3"])
+def address(request: pytest.FixtureRequest, tmp_path: Path) -> str:
+    """Where a log may be kept: each test that asks for it runs on both."""
+    if request.param == "folder":
+        return str(tmp_path / "log")
+    return f"s3://{request.getfixturevalue('s3')}/logs/mlops"
+
+
+@pytest.fixture
+def log(address: str) -> PredictionLog:
+    return PredictionLog(address)

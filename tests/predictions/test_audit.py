@@ -1,11 +1,16 @@
+import os
+from pathlib import Path
+
 import pytest
 
-from mlops_dagster.predictions import PredictionLog, audit
+from mlops_dagster.errors import CorruptedError
+from mlops_dagster.predictions import Rollups, Spool, audit
+from tests.predictions.conftest import MARCH
 
 
 @pytest.fixture
-def log(tmp_path) -> PredictionLog:
-    return PredictionLog(tmp_path / "log")
+def rollups(tmp_path) -> Rollups:
+    return Rollups(f"sqlite:///{tmp_path}/rollups.sqlite")
 
 
 def test_nothing_recorded_is_complete(spool, log):
@@ -49,3 +54,75 @@ def test_a_record_that_is_in_the_log_twice_is_found(spool, log, record):
     log._append("as if it were another spool", spool.read(1))
     report = audit(spool, log)
     assert (report.complete, report.gaps, report.processes[0].twice) == (False, (), 1)
+
+
+def test_what_waits_and_is_lost_shows_at_the_tail(spool, log, record):
+    spool.append([record(number) for number in range(10)])
+    log.ship(spool)
+    spool.append([record(number) for number in range(10, 15)])
+    with spool._file.writing() as connection:
+        connection.execute("DELETE FROM entries WHERE number > 13")
+    report = audit(spool, log)
+    assert (report.complete, report.gaps) == (False, (("process-1", 14, 15),))
+
+
+def newest(folder: Path, pattern: str) -> Path:
+    return max(folder.glob(pattern), key=lambda file: file.stat().st_mtime_ns)
+
+
+@pytest.fixture
+def shipped(spool, log, rollups, record) -> Path:
+    """Two commits of two rows each; the table's folder."""
+    for first in (0, 2):
+        spool.append([record(first), record(first + 1)])
+        rollups.catch_up(spool, lambda *_: None)
+        log.ship(spool)
+    return Path(log.place.address, "predictions", "flights")
+
+
+@pytest.mark.parametrize("address", ["folder"], indirect=True)
+class TestWhatIsLostOfTheLog:
+    def test_the_newest_commit(self, spool, log, rollups, shipped):
+        newest(shipped, "_delta_log/*.json").unlink()
+        report = audit(spool, log, rollups.cursors())
+        assert report.gaps == (("process-1", 3, 4),)
+        assert report.problems == ("the log's newest commits are gone: it was given entries up to 4, and has 2",)
+
+    def test_a_file(self, spool, log, rollups, shipped):
+        newest(shipped, "date=*/*.parquet").unlink()
+        report = audit(spool, log, rollups.cursors())
+        assert report.gaps == (("process-1", 3, 4),)
+        assert "of flights is gone" in report.problems[0]
+        with pytest.raises(CorruptedError, match="is gone or damaged"):
+            log.read("flights", MARCH, MARCH.replace(day=2))
+
+    def test_a_file_that_is_cut(self, spool, log, rollups, shipped):
+        os.truncate(newest(shipped, "date=*/*.parquet"), 1000)
+        report = audit(spool, log, rollups.cursors())
+        assert report.gaps == (("process-1", 3, 4),)
+        assert "of flights is damaged" in report.problems[0]
+
+    def test_a_file_and_the_spool_too(self, log, shipped, tmp_path):
+        newest(shipped, "date=*/*.parquet").unlink()
+        report = audit(Spool(tmp_path / "another.sqlite"), log)
+        assert report.gaps == (("process-1", 3, 4),)  # the table knows what it was given
+        assert not report.processes[0].in_spool
+
+
+def test_a_spool_that_is_gone(spool, log, rollups, shipped, record, tmp_path):
+    other = Spool(tmp_path / "another.sqlite")
+    report = audit(other, log, rollups.cursors())
+    assert (report.complete, report.answered, report.logged) == (True, 4, 4)  # all that was counted is in the log
+    spool.append([record(4)])
+    rollups.catch_up(spool, lambda *_: None)
+    report = audit(other, log, rollups.cursors())
+    assert not report.complete
+    assert report.problems == (
+        f"a spool that is gone ({spool.id}) had entries up to 5, and the log has them up to 4 only",
+    )
+
+
+def test_an_old_copy_of_the_spool(spool, log, rollups, shipped):
+    with spool._file.writing() as connection:
+        connection.execute("UPDATE sqlite_sequence SET seq = 2 WHERE name = 'entries'")
+    assert "it is an old copy: it ends at 2, and up to 4 were" in audit(spool, log, rollups.cursors()).problems[0]

@@ -9,7 +9,7 @@ from pathlib import Path
 
 from deltalake import DeltaTable
 
-from mlops_dagster.predictions import PredictionLog, Rollups, Spool, audit
+from mlops_dagster.predictions import Rollups, Spool, audit
 
 START = datetime(2013, 3, 1, tzinfo=UTC)
 DAYS = timedelta(days=10)
@@ -31,14 +31,14 @@ def until_killed(process: subprocess.Popen[str], lines: int, delay: float, heard
     process.wait()
 
 
-def test_kill_9_loses_nothing_and_counts_nothing_twice(tmp_path, postgresql):
+def test_kill_9_loses_nothing_and_counts_nothing_twice(tmp_path, log, postgresql):
     chance = random.Random(20130301)  # noqa: S311 - not for secrets
     acknowledged: dict[str, set[str]] = {"predicted": set(), "labelled": set()}
     for round_ in range(4):
         said: tuple[list[str], list[str]] = ([], [])
         workers = (
             start("append", str(tmp_path), f"process-{round_ % 2}", str(round_)),
-            start("take", str(tmp_path), postgresql),
+            start("take", str(tmp_path), log.place.address, postgresql),
         )
         threads = [
             threading.Thread(target=until_killed, args=(worker, 6, chance.uniform(0, 0.1), lines))
@@ -56,7 +56,6 @@ def test_kill_9_loses_nothing_and_counts_nothing_twice(tmp_path, postgresql):
 
     spool, rollups = Spool(tmp_path / "spool.sqlite"), Rollups(f"sqlite:///{tmp_path}/rollups.sqlite")
     shared = Rollups(postgresql, consumer="shared")
-    log = PredictionLog(tmp_path / "log")
     rollups.catch_up(spool, lambda *_: None)
     shared.catch_up(spool, lambda *_: None)
     log.ship(spool)
@@ -67,7 +66,8 @@ def test_kill_9_loses_nothing_and_counts_nothing_twice(tmp_path, postgresql):
     assert Counter(answers).most_common(1)[0][1] == 1
     assert sorted(paired) == sorted(answers)
     assert acknowledged["predicted"] <= set(answers)
-    labels = DeltaTable(log.path / "labels").to_pyarrow_table()["prediction_id"].to_pylist()
+    at = log.place.table("labels")
+    labels = DeltaTable(at.uri, storage_options=at.options).to_pyarrow_table()["prediction_id"].to_pylist()
     assert Counter(labels).most_common(1)[0][1] == 1
     assert acknowledged["labelled"] <= set(labels)
 

@@ -1,4 +1,4 @@
-"""What the kill -9 test starts: `append FOLDER PROCESS ROUND` or `take FOLDER DATABASE`. A line tells of each step."""
+"""What the kill -9 test starts: `append FOLDER PROCESS ROUND` or `take FOLDER LOG DATABASE`. A line tells of each."""
 
 import itertools
 import sys
@@ -35,20 +35,22 @@ def append(folder: Path, process: str, round_: str) -> None:
         say("labelled", *ids[:3])
 
 
-def take(folder: Path, shared_database: str) -> None:
-    """Roll up, here and for all machines, and ship, without end."""
-    spool, rollups = Spool(folder / "spool.sqlite"), Rollups(f"sqlite:///{folder}/rollups.sqlite")
-    shared = Rollups(shared_database, consumer="shared")
-    log = PredictionLog(folder / "log")
-    spool.keep_for(["rolled_up", "shared", "shipped"])
+def take(folder: Path, address: str, shared_database: str | None = None) -> None:
+    """Roll up, here and (if there is a database) for all machines, ship and tidy, without end."""
+    spool, log = Spool(folder / "spool.sqlite"), PredictionLog(address)
+    every = {"rolled_up": Rollups(f"sqlite:///{folder}/rollups.sqlite")}
+    if shared_database is not None:
+        every["shared"] = Rollups(shared_database, consumer="shared")
+    spool.keep_for([*every, "shipped"])
     while True:
-        say("rolled up", rollups.catch_up(spool, lambda *_: None))
-        say("shared", shared.catch_up(spool, lambda *_: None))
+        for consumer, rollups in every.items():
+            say(consumer, rollups.catch_up(spool, lambda *_: None))
         say("shipped", log.ship(spool))
+        log.tidy()
 
 
 if __name__ == "__main__":
     if sys.argv[1] == "append":
         append(Path(sys.argv[2]), *sys.argv[3:])
     else:
-        take(Path(sys.argv[2]), sys.argv[3])
+        take(Path(sys.argv[2]), *sys.argv[3:])

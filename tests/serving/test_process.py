@@ -42,8 +42,8 @@ def load_on(server: Server) -> Iterator[set[str]]:
 
 
 def in_log(models: Models) -> set[str]:
-    dataset = models.house.log._dataset(MODEL)
-    return set(dataset.to_table(["prediction_id"])["prediction_id"].to_pylist())
+    with models.house.log.prediction_rows(MODEL) as dataset:
+        return set(dataset.to_table(["prediction_id"])["prediction_id"].to_pylist())
 
 
 def test_every_answer_is_in_the_log_after_kill_9_and_after_sigterm(

@@ -1,0 +1,171 @@
+"""Erasure: take one person's rows, or those of old days, out of log, labels and spool; audited, and safe to repeat."""
+
+import time
+import uuid
+from collections import Counter, defaultdict
+from collections.abc import Callable, Collection, Mapping, Sequence
+from dataclasses import dataclass, replace
+from datetime import date, datetime
+from typing import TYPE_CHECKING
+
+from mlops_dagster.errors import InvalidInputError, StorageError
+from mlops_dagster.predictions.erasures import Chosen, Erasure, Held, gather, note
+from mlops_dagster.predictions.locking import shipping_lock
+from mlops_dagster.predictions.log import LABELS_TABLE, PredictionLog, predictions_table
+from mlops_dagster.predictions.rollups import Rollups
+from mlops_dagster.predictions.spool import Spool
+
+if TYPE_CHECKING:
+    import pyarrow.dataset as pads
+
+    from mlops_dagster.predictions.place import TableAddress
+
+ROLLUP_SECONDS = 30.0
+"""How long an erasure waits for the rollups to count what is still in the spool."""
+
+_POLL_SECONDS = 0.1
+
+
+@dataclass(frozen=True, slots=True)
+class Choice:
+    """Rows of one model: of a routing key, of prediction ids, or of the days before a date. One of the three."""
+
+    model: str
+    key: str | None = None
+    ids: tuple[str, ...] = ()
+    before: date | None = None
+
+    def __post_init__(self) -> None:
+        if [self.key is not None, bool(self.ids), self.before is not None].count(True) != 1:
+            raise InvalidInputError("say what to erase: a key, prediction ids, or the days before a date; one of them")
+
+    @property
+    def what(self) -> Chosen:
+        return "key" if self.key is not None else "ids" if self.ids else "days"
+
+    def expression(self) -> "pads.Expression":
+        """True or false of every row, never null: its opposite is what stays."""
+        import pyarrow.dataset as pads
+
+        if self.key is not None:
+            return pads.field("key").is_valid() & (pads.field("key") == self.key)
+        return pads.field("prediction_id").isin(list(self.ids)) if self.ids else pads.field("date") < self.before
+
+    def of_labels(self, ids: Sequence[str]) -> "pads.Expression":
+        import pyarrow.dataset as pads
+
+        which = pads.field("prediction_id").isin(list(ids)) if self.before is None else pads.field("date") < self.before
+        return (pads.field("model") == self.model) & which
+
+
+@dataclass(frozen=True, slots=True)
+class Erased:
+    """How many rows an erasure took out of the log: predictions (every scoring of them) and labels."""
+
+    predictions: int
+    labels: int
+
+
+def erase(
+    log: PredictionLog,
+    spool: Spool,
+    rollups: Collection[Rollups],
+    choice: Choice,
+    *,
+    actor: str,
+    reason: str,
+    at: datetime,
+) -> Erased:
+    """Erase what was recorded before this call, and the files of the log that held it; counts in the rollups stay.
+
+    Safe to repeat after a crash: the numbers of the rows are noted first, and the predictions, which tell the ids of
+    all else, go last. Nothing is shipped from this spool meanwhile; the shippers of other spools go on. Raises
+    StorageError: run it again.
+
+    The labels of old days are those that became known before the date, and keys of old days stay in the rollups'
+    index of bad events. A bucket that keeps old versions of objects keeps what was erased: its lifecycle decides.
+    """
+    from mlops_dagster.predictions import delta
+
+    table_at, labels_at = (log.place.table(name) for name in (predictions_table(choice.model), LABELS_TABLE))
+    begun = Erasure(uuid.uuid4().hex, "begun", choice.model, at, actor, reason, choice.what, rows=0)
+    with shipping_lock(spool.path, alone=True):
+        _empty(log, spool)
+        if choice.model not in log.models():
+            raise InvalidInputError(f"the log has no model {choice.model!r}; it has {log.models()}")
+        ids = _forget(log, spool, choice)
+        _empty(log, spool)  # labels that came before their predictions were forgotten
+        if choice.key is not None:
+            for counts in rollups:
+                counts.forget_key(choice.model, choice.key)
+        labels = 0
+
+        def note_and_take_labels(held: Mapping[str, Held]) -> None:
+            nonlocal labels
+            note(log, begun, held)
+            if ids or choice.before is not None:
+                labels += _erase_rows(labels_at, choice.of_labels(ids))
+
+        predictions = _erase_rows(table_at, choice.expression(), first=note_and_take_labels)
+        for erased_from in (table_at, labels_at):
+            delta.remove_erased_files(erased_from)
+        note(log, replace(begun, step="done", rows=predictions), {})
+    return Erased(predictions, labels)
+
+
+def _empty(log: PredictionLog, spool: Spool) -> None:
+    """Everything that is in the spool now leaves it: into the log, and into the rollups by whoever counts."""
+    log.take_over(spool)
+    upto = spool.marked("shipped")
+    deadline = time.monotonic() + ROLLUP_SECONDS
+    while spool.taken_over() < upto and any(entry.number <= upto for entry in spool.read(0, limit=1)):
+        if time.monotonic() > deadline:
+            raise StorageError(
+                f"the rollups have not counted what is in {spool.path} within {ROLLUP_SECONDS:g} s; "
+                "start `mlops serve`, which counts it, and run the erasure again"
+            )
+        time.sleep(_POLL_SECONDS)
+    spool.free()
+
+
+def _forget(log: PredictionLog, spool: Spool, choice: Choice) -> list[str]:
+    """Let the spool await no label of the rows; returns their ids, unless they are those of days, which are many."""
+    ids: set[str] = set()
+    with log.prediction_rows(choice.model) as rows:
+        for batch in rows.to_batches(columns=["prediction_id"], filter=choice.expression()):
+            found = batch["prediction_id"].to_pylist()
+            spool.forget(found)
+            if choice.before is None:
+                ids.update(found)
+    return sorted(ids)
+
+
+def _erase_rows(
+    at: "TableAddress", chosen: "pads.Expression", first: Callable[[Mapping[str, Held]], None] | None = None
+) -> int:
+    """Take rows out of a table; returns how many. `first` is told before that of exactly their numbers: what others
+    append in between is seen, and looked at again."""
+    from mlops_dagster.predictions import delta
+
+    if delta.open_table(at) is None:
+        return 0
+    erased = 0
+    for _ in range(delta.ATTEMPTS):
+        with delta.storage_errors("erase from", at), delta.deletable(at) as table:
+            held: defaultdict[str, Held] = defaultdict(Held)
+            days: Counter[date] = Counter()
+            wanted = ["date"] if first is None else ["date", "process", "sequence", "role"]
+            for batch in delta.rows_of(at, table).to_batches(columns=wanted, filter=chosen):
+                days.update(batch["date"].to_pylist())
+                if first is not None:
+                    gather(held, batch)
+            if first is not None:
+                first(held)
+            for day, count in days.items():
+                rest = delta.rows_of(at, table, [("date", "=", day.isoformat())])
+                if not delta.replace_day(table, day, rest.scanner(filter=~chosen).to_reader()):
+                    break
+                erased += count
+            else:
+                return erased
+    raise StorageError(f"{delta.ATTEMPTS} erasures from {at.uri} were overtaken by appends; run it again")

@@ -1,0 +1,114 @@
+"""Where the log is: a folder, or a prefix in a bucket of S3."""
+
+from collections.abc import Iterator
+from contextlib import contextmanager
+from functools import cached_property
+from pathlib import Path
+from typing import TYPE_CHECKING, NamedTuple
+from urllib.parse import urlsplit
+
+from mlops_dagster.errors import InvalidInputError, StorageError
+
+if TYPE_CHECKING:
+    from boto3.session import Session
+    from types_boto3_s3 import S3Client
+
+# A request that S3 leaves unanswered ends after TIMEOUT; it is tried again, but not begun after RETRY.
+CONNECT_SECONDS = 5
+TIMEOUT_SECONDS = 20
+RETRY_SECONDS = 30
+RETRIES = 2
+
+
+class TableAddress(NamedTuple):
+    """What deltalake needs to find a table."""
+
+    uri: str
+    options: dict[str, str] | None
+
+
+class Place:
+    """`predictions/<model>`, `labels` and `erasures` below a folder or s3://bucket/prefix.
+
+    S3 is found, and believed, as boto3 does: `AWS_*`, its files, the role of the machine. Raises InvalidInputError
+    for another kind of URL.
+
+    >>> Place("s3://logs/mlops/").table("labels", options=False).uri
+    's3://logs/mlops/labels'
+    """
+
+    def __init__(self, address: str | Path) -> None:
+        parts = urlsplit(str(address))
+        self._on_s3 = parts.scheme == "s3"
+        if "://" in str(address) and not (self._on_s3 and parts.netloc):
+            raise InvalidInputError(f"no log can be kept at {address!r}; use s3://bucket/prefix or a folder")
+        self.address = str(address).rstrip("/")
+        self._bucket, self._prefix = parts.netloc, parts.path.strip("/")
+
+    def table(self, name: str, *, options: bool = True) -> TableAddress:
+        """The table, with credentials as they are now: those of a role change every hour."""
+        return TableAddress(f"{self.address}/{name}", self._options() if options and self._on_s3 else None)
+
+    def models(self) -> list[str]:
+        """Every model that has a table; raises StorageError."""
+        if not self._on_s3:
+            return sorted(folder.parent.name for folder in Path(self.address).glob("predictions/*/_delta_log"))
+        below = f"{self._prefix}/predictions/".lstrip("/")
+        with _s3_errors(self.address):
+            pages = self._client.get_paginator("list_objects_v2").paginate(
+                Bucket=self._bucket, Prefix=below, Delimiter="/"
+            )
+            found = [entry["Prefix"] for page in pages for entry in page.get("CommonPrefixes", ())]
+        return sorted(prefix.removeprefix(below).rstrip("/") for prefix in found)
+
+    def _options(self) -> dict[str, str]:
+        with _s3_errors(self.address):
+            credentials = self._session.get_credentials()
+            if credentials is None:
+                raise StorageError(f"boto3 finds no credentials for {self.address}; set AWS_ACCESS_KEY_ID or a profile")
+            secret = credentials.get_frozen_credentials()
+            meta = self._client.meta
+        options = {
+            "aws_access_key_id": str(secret.access_key),
+            "aws_secret_access_key": str(secret.secret_key),
+            "aws_region": meta.region_name or "us-east-1",
+            "connect_timeout": f"{CONNECT_SECONDS}s",
+            "timeout": f"{TIMEOUT_SECONDS}s",
+            "retry_timeout": f"{RETRY_SECONDS}s",
+            "max_retries": str(RETRIES),
+        }
+        if secret.token:
+            options["aws_session_token"] = str(secret.token)
+        if ".amazonaws." not in meta.endpoint_url:
+            options |= {"aws_endpoint_url": meta.endpoint_url, "aws_allow_http": "true"}
+        return options
+
+    @cached_property
+    def _session(self) -> "Session":
+        from boto3.session import Session
+
+        return Session()
+
+    @cached_property
+    def _client(self) -> "S3Client":
+        from botocore.config import Config
+
+        retries = RETRIES + 1
+        limits = Config(
+            connect_timeout=CONNECT_SECONDS,
+            read_timeout=TIMEOUT_SECONDS,
+            retries={"mode": "standard", "total_max_attempts": retries},
+        )
+        return self._session.client("s3", config=limits)
+
+
+@contextmanager
+def _s3_errors(address: str) -> Iterator[None]:
+    from botocore.exceptions import BotoCoreError, ClientError
+
+    try:
+        yield
+    except (BotoCoreError, ClientError, ValueError) as error:
+        raise StorageError(
+            f"the log at {address} cannot be reached: {error}; nothing is lost, try again when S3 is well"
+        ) from error

@@ -1,0 +1,98 @@
+"""Score a logged row again, from the version's verified artifact, and compare."""
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, cast
+
+from mlops_dagster.errors import InvalidInputError, ModelFailedError
+from mlops_dagster.schema import Feature
+from mlops_dagster.serving.models import LoadedModel
+from mlops_dagster.serving.tensors import Value
+
+if TYPE_CHECKING:
+    from mlops_dagster.wiring import House
+
+TOLERANCE = 1e-6
+"""How far scores and probabilities may differ: the row was scored in a batch, and single precision adds up otherwise
+in a batch of another size."""
+
+
+@dataclass(frozen=True, slots=True)
+class Answer:
+    """What a version said of a row, or why it said nothing. `probabilities` are by class; None if not logged."""
+
+    label: str | None
+    score: float | None
+    probabilities: list[float] | None
+    error: str | None
+
+
+@dataclass(frozen=True, slots=True)
+class Replay:
+    """One row of the log, and the same row scored now. `same`: equal label, score, and probabilities where logged."""
+
+    prediction_id: str
+    model: str
+    version: str
+    features: dict[str, Value]
+    logged: Answer
+    again: Answer
+    same: bool
+
+
+def replay(house: "House", prediction_id: str, model: str | None = None) -> Replay:
+    """Raises PredictionNotFoundError; InvalidInputError for a row that no version scored; and what loading raises:
+    VersionNotFoundError, CorruptedArtifactError, SignatureError, StorageError."""
+    row = house.log.get(prediction_id, model)
+    name, version = str(row["model"]), str(row["version"])
+    if row["status"] == "rejected":
+        raise InvalidInputError(f"{prediction_id} was rejected ({row['error']}): no version scored it")
+    entry = house.registry.get(name, version)
+    if entry.schema is None:
+        raise ModelFailedError(f"{name} {version} was registered without a schema and cannot be scored")
+    features = {feature.name: logged_value(row, feature) for feature in entry.schema.features}
+    if row["status"] == "failed" and all(value is None for value in features.values()):
+        raise InvalidInputError(f"{prediction_id} failed before the model ({row['error']}): it was given no features")
+    loaded = LoadedModel(version, entry.schema, house.registry.load(entry))
+    logged = Answer(
+        cast("str | None", row["prediction"]),
+        cast("float | None", row["score"]),
+        cast("list[float] | None", row["probabilities"]),
+        cast("str | None", row["error"]),
+    )
+    again = _answer(loaded, features)
+    return Replay(prediction_id, name, version, features, logged, again, _same(logged, again))
+
+
+def logged_value(row: Mapping[str, object], feature: Feature) -> Value:
+    """What the model was given; the column depends on the kind that the log saw first under this name."""
+    kind, suffix = (float, "__number") if feature.kind == "numeric" else (str, "__text")
+    for column in (f"feature_{feature.name}", f"feature_{feature.name}{suffix}"):
+        value = row.get(column)
+        if isinstance(value, kind):
+            return cast("Value", value)
+    return None
+
+
+def _answer(loaded: LoadedModel, features: Mapping[str, Value]) -> Answer:
+    try:
+        scores = loaded.predict({name: [value] for name, value in features.items()})
+    except ModelFailedError as error:
+        return Answer(None, None, None, error.message)
+    return Answer(scores.labels[0], scores.scores[0], scores.probabilities[0], None)
+
+
+def _same(logged: Answer, again: Answer) -> bool:
+    """Of a row that failed it is enough that it fails again: the words are of the batch it was in."""
+    if logged.label is None or again.label is None:
+        return logged.label == again.label
+    before = [logged.score, *(logged.probabilities or ())]
+    after = [again.score, *((again.probabilities or ()) if logged.probabilities is not None else ())]
+    return (
+        logged.label == again.label
+        and len(before) == len(after)
+        and all(
+            old is not None and new is not None and abs(old - new) <= TOLERANCE
+            for old, new in zip(before, after, strict=True)
+        )
+    )
