@@ -9,7 +9,6 @@ from deltalake import DeltaTable
 from mlops_dagster.errors import InvalidInputError, PredictionNotFoundError, StorageError
 from mlops_dagster.predictions import PredictionLog, Rollups, Spool
 
-
 in_a_folder = pytest.mark.parametrize("address", ["folder"], indirect=True)
 """For what no other place can change."""
 
