@@ -39,5 +39,10 @@ def test_audits_speak_to_programs(fleet: ModelRegistry, mlops) -> None:
         "answered": 0,
         "logged": 0,
         "spooled": 0,
+        "erased": 0,
         "gaps": 0,
+        "twice": 0,
+        "complete": True,
+        "missing": [],
+        "problems": [],
     }

@@ -7,6 +7,9 @@ from mlops_dagster.errors import CorruptedError
 from mlops_dagster.predictions import Rollups, Spool, audit
 from tests.predictions.conftest import MARCH
 
+# On S3 the tests of kill -9 and of erasure ask the same questions.
+pytestmark = pytest.mark.parametrize("address", ["folder"], indirect=True)
+
 
 @pytest.fixture
 def rollups(tmp_path) -> Rollups:
@@ -80,7 +83,6 @@ def shipped(spool, log, rollups, record) -> Path:
     return Path(log.place.address, "predictions", "flights")
 
 
-@pytest.mark.parametrize("address", ["folder"], indirect=True)
 class TestWhatIsLostOfTheLog:
     def test_the_newest_commit(self, spool, log, rollups, shipped):
         newest(shipped, "_delta_log/*.json").unlink()

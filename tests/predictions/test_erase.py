@@ -83,6 +83,7 @@ def test_a_person_is_gone_from_every_file_and_the_audit_says_complete(
         assert any(BOB.encode() in body for body in bodies)
 
 
+@pytest.mark.parametrize("address", ["folder"], indirect=True)
 def test_ids_and_days(spool, log, rollups, filled, march):
     assert run(log, spool, rollups, march, ids=("p480", "never-there")) == erasing.Erased(2, 1)
     assert run(log, spool, rollups, march, before=date(2013, 3, 2)) == erasing.Erased(4, 2)
@@ -169,6 +170,7 @@ def test_shippers_of_this_and_other_spools_go_on(spool, log, rollups, record, ma
     assert set(keys(log, march)) == {BOB}
 
 
+@pytest.mark.parametrize("address", ["folder"], indirect=True)
 def test_what_is_not_counted_yet_makes_it_wait(spool, log, rollups, record, march, monkeypatch):
     monkeypatch.setattr(erasing, "ROLLUP_SECONDS", 0.2)
     spool.append([record(0, key=ADA)])
@@ -183,6 +185,7 @@ def test_what_is_not_counted_yet_makes_it_wait(spool, log, rollups, record, marc
     timer.join()
 
 
+@pytest.mark.parametrize("address", ["folder"], indirect=True)
 def test_rows_without_a_key_stay(spool, log, rollups, record, march):
     spool.append([record(0, key=ADA), record(1, key=None)])
     count(rollups, spool)
@@ -190,6 +193,7 @@ def test_rows_without_a_key_stay(spool, log, rollups, record, march):
     assert keys(log, march) == [None]
 
 
+@pytest.mark.parametrize("address", ["folder"], indirect=True)
 def test_a_choice_is_one_thing_of_a_model_that_is_there(spool, log, rollups, march):
     for wrong in ({}, {"key": ADA, "ids": ("p0",)}):
         with pytest.raises(InvalidInputError, match="one of them"):

@@ -9,6 +9,9 @@ from deltalake import DeltaTable
 from mlops_dagster.errors import InvalidInputError, PredictionNotFoundError, StorageError
 from mlops_dagster.predictions import PredictionLog, Rollups, Spool
 
+in_a_folder = pytest.mark.parametrize("address", ["folder"], indirect=True)
+"""For what no other place can change."""
+
 
 def table_of(log: PredictionLog, name: str) -> DeltaTable:
     at = log.place.table(name)
@@ -67,6 +70,7 @@ def test_every_column_comes_back(spool, log, record, march):
     assert accepted["event_time"].tzinfo.utcoffset(None) == UTC.utcoffset(None)
 
 
+@in_a_folder
 def test_windows_are_half_open_and_roles_are_chosen(spool, log, record, march):
     spool.append([record(number * 720) for number in range(4)] + [record(0, role="shadow", prediction_id="beside")])
     log.ship(spool)
@@ -83,6 +87,7 @@ def test_windows_are_half_open_and_roles_are_chosen(spool, log, record, march):
     assert (log.count("flights"), log.count("flights", ["shadow"]), log.models()) == (4, 1, ["flights"])
 
 
+@in_a_folder
 def test_a_model_that_never_served_has_an_empty_log(log, march):
     assert log.read("unknown", march, march + days(1)).num_rows == 0
     assert log.labelled("unknown", march, march + days(1)).num_rows == 0
@@ -118,6 +123,7 @@ def test_get_finds_the_answer_among_all_models(spool, log, record):
         assert refusal.value.message.startswith(f"no prediction '{wanted[0]}' in the log at {log.place.address}")
 
 
+@in_a_folder
 def test_a_feature_may_come_go_and_change_its_kind(spool, log, record, march):
     for number, features in enumerate(
         [{"gate": None}, {"gate": 7.0, "tail": 1}, {"gate": "B7"}, {"gate": None, "tail": 2**60}, {"tail": True}]
@@ -154,7 +160,7 @@ def test_the_tables_are_append_only_and_compaction_changes_no_row(spool, log, re
     assert (log._append(spool.id, spool.read(0)), log.count("flights")) == (1, 8)  # it still knows what it has
 
 
-@pytest.mark.parametrize("crash_after", ["flights", "other", "labels"])
+@pytest.mark.parametrize("crash_after", ["flights", "labels"])
 def test_a_crash_between_two_tables_appends_nothing_twice(spool, log, record, march, monkeypatch, crash_after):
     from mlops_dagster.predictions import delta
 
@@ -198,6 +204,7 @@ def test_an_overtaken_append_is_refused_and_looks_again(spool, log, record, monk
     assert (overtaken, log.count("flights")) == ([True], 3)
 
 
+@in_a_folder
 def test_shipped_entries_wait_for_the_rollups(spool, log, record, tmp_path):
     spool.append([record(0), record(1)])
     log.ship(spool)
