@@ -151,6 +151,11 @@ class Spool:
                 connection.execute("UPDATE awaiting SET label = ? WHERE prediction_id = ?", (label, prediction_id))
         return FeedbackResult(accepted, corrections, unknown)
 
+    def check_writable(self) -> None:
+        """Write something that changes nothing; raises StorageError where a prediction could not be recorded."""
+        with self._file.writing() as connection:
+            connection.execute("UPDATE identity SET id = id")
+
     def read(self, after: int, limit: int = 10_000) -> list[Entry]:
         """The entries that follow number `after`, in order."""
         with self._file.reading() as connection:

@@ -99,7 +99,7 @@ class Api:
         """Wait until all that was answered so far is in the rollups; with {"log": true} in the log as well."""
         body = await request.body()
         log = bool(read_object(body).get("log")) if body else False
-        return to_json(await asyncio.to_thread(self._service.housekeeping.flush, log=log))
+        return to_json(await asyncio.to_thread(self._service.flush, log=log))
 
     async def server(self, _request: Request) -> Response:
         return to_json({"name": "mlops_dagster", "version": version("mlops-dagster"), "extensions": []})
@@ -108,9 +108,9 @@ class Api:
         return to_json({"live": True})
 
     async def ready(self, _request: Request) -> Response:
-        """Ready when every model that has a champion can answer."""
-        models = self._service.deployments.unavailable()
-        return to_json({"ready": not models, "models": models}, 503 if models else 200)
+        """Ready when every model that has a champion can answer, and what it answers can be recorded."""
+        reasons = await asyncio.to_thread(self._service.not_ready)
+        return to_json({"ready": not reasons, "reasons": reasons}, 503 if reasons else 200)
 
     async def model(self, request: Request) -> Response:
         path = request.path_params

@@ -16,6 +16,7 @@ class Repeating:
         self._name, self._seconds, self._work, self._telemetry = name, seconds, work, telemetry
         self._stopping = threading.Event()
         self._thread = threading.Thread(target=self._run, name=name, daemon=True)
+        self._failures = 0
 
     def start(self) -> None:
         self._thread.start()
@@ -29,7 +30,20 @@ class Repeating:
         while not self._stopping.wait(self._seconds):
             try:
                 self._work()
-            except Exception:
+            except Exception as error:
                 # A database or disk that is away comes back: the data plane goes on serving what it knows.
-                self._telemetry.failed(self._name)
-                logger.exception("%s failed and is tried again in %g s", self._name, self._seconds)
+                self._failed(error)
+            else:
+                self._worked()
+
+    def _failed(self, error: Exception) -> None:
+        """Every failure counts; the first of a row is told, in a second the next comes."""
+        self._failures += 1
+        self._telemetry.failed(self._name)
+        if self._failures == 1:
+            logger.error("%s failed and is tried again every %g s", self._name, self._seconds, exc_info=error)
+
+    def _worked(self) -> None:
+        if self._failures:
+            logger.warning("%s works again, after it failed %d times", self._name, self._failures)
+        self._failures = 0

@@ -35,6 +35,9 @@ class Telemetry:
             "mlops_background_failures", "Failed rounds of background work", ("task",), registry=self._registry
         )
         self._tripped = Counter("mlops_fuse_trips", "Canaries the fuse cut off", ("model",), registry=self._registry)
+        self._restarts = Counter(
+            "mlops_restarts", "Processes that were started again", ("role",), registry=self._registry
+        )
         self._ready = Gauge(
             "mlops_version_ready", "1 when loaded, 0 when it cannot be", ("model", "version"), registry=self._registry
         )
@@ -62,6 +65,9 @@ class Telemetry:
 
     def failed(self, task: str) -> None:
         self._failures.labels(task).inc()
+
+    def restarted(self, role: str) -> None:
+        self._restarts.labels(role).inc()
 
     def tripped(self, model: str) -> None:
         self._tripped.labels(model).inc()

@@ -154,9 +154,13 @@ class Server:
         eventually(lambda: self.client.get(path).status_code == 200)
 
     def wait_in_force(self, house: House, model: str) -> None:
-        """Until the registry's latest deployment is acknowledged by this very process."""
+        """Until the registry's latest deployment is acknowledged by every worker."""
         epoch = house.registry.deployment(model).epoch
-        eventually(lambda: (self.address["process"], epoch) in acknowledged(house, model))
+        eventually(lambda: self.in_force(house, model, epoch))
+
+    def in_force(self, house: House, model: str, epoch: int) -> bool:
+        """Every worker has acknowledged this epoch."""
+        return {(process, epoch) for process in self.address["processes"]} <= acknowledged(house, model)
 
     def stop(self, number: int = signal.SIGTERM) -> int:
         """Send a signal, unless it has ended already; returns its exit code."""
