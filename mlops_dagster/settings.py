@@ -35,6 +35,9 @@ class Settings(BaseSettings):
     hang_seconds: float = Field(
         default=30.0, gt=0, description="a process of the data plane that gives no sign of life for so long is replaced"
     )
+    drain_seconds: float = Field(
+        default=20.0, ge=0, description="how long the data plane, asked to end, waits for the requests under way"
+    )
     host: str = Field(default="127.0.0.1", description="address the data plane listens on")
     port: int = Field(default=8080, ge=0, le=65535, description="port the data plane listens on; 0 picks a free one")
     durability: Literal["process", "disk"] = Field(

@@ -86,6 +86,7 @@ class Child:
         self._popen.send_signal(signal.SIGABRT)
         if not self.wait(_LAST_WORDS_SECONDS):
             self._popen.kill()
+            self.wait(_LAST_WORDS_SECONDS)
 
     def wait(self, seconds: float | None) -> bool:
         """Whether it ended within that time; None is for ever."""

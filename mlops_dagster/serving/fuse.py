@@ -1,6 +1,8 @@
 """Cuts a canary off as soon as the evidence proves it bad, without waiting for anyone."""
 
 import logging
+from dataclasses import replace
+from datetime import UTC, datetime
 
 from mlops_dagster.clock import Clock
 from mlops_dagster.errors import RefusedError
@@ -9,6 +11,8 @@ from mlops_dagster.rollout import Decision, Outcome, Rollout, collect, decide
 from mlops_dagster.serving.deployments import Deployments
 from mlops_dagster.serving.telemetry import Telemetry
 from mlops_dagster.wiring import House
+
+_ALWAYS = datetime.max.replace(tzinfo=UTC)
 
 logger = logging.getLogger(__name__)
 
@@ -48,7 +52,9 @@ class Fuse:
 
     def _judge(self, rollout: Rollout) -> None:
         model, canary, now = rollout.model, rollout.challenger, self._clock.now()
-        decision = decide(rollout.policy, rollout, collect(self._rollups, rollout, now), now)
+        # All there is: a clock that was set back must not hide what is stamped with the time before.
+        evidence = replace(collect(self._rollups, rollout, _ALWAYS), through=now)
+        decision = decide(rollout.policy, rollout, evidence, now)
         if decision.outcome is Outcome.ROLLBACK:
             self._deployments.cut_off(model)
             self._telemetry.tripped(model)

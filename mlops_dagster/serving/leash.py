@@ -42,12 +42,17 @@ class Leash:
         os.read(self.held, 1)
 
 
+def log_to_stderr() -> None:
+    """Every process of the data plane says its lines in the same way."""
+    logging.basicConfig(level=logging.INFO, format="%(asctime)s %(levelname)s %(process)d %(name)s: %(message)s")
+
+
 def child_main(work: Callable[[Leash, list[str]], None]) -> NoReturn:
     """Run a process of the data plane: `work` is given its leash and what else stands on the command line.
 
     It ends at once when `work` is done: threads that hang keep nobody.
     """
-    logging.basicConfig(level=logging.INFO, format=f"%(levelname)s {os.getpid()} %(name)s: %(message)s")
+    log_to_stderr()
     faulthandler.enable()  # the supervisor asks a process that hangs where it does, with SIGABRT
     held, signs, *others = sys.argv[1:]
     code = 0

@@ -1,6 +1,7 @@
 """The data plane as a family of processes: this one starts the others, replaces those that die, and ends them."""
 
 import contextlib
+import errno
 import logging
 import os
 import select
@@ -16,19 +17,18 @@ import orjson
 
 from mlops_dagster.errors import InvalidInputError, ServerError
 from mlops_dagster.serving.child import Child
-from mlops_dagster.serving.leash import Leash
+from mlops_dagster.serving.leash import Leash, log_to_stderr
 from mlops_dagster.settings import Settings
 
 logger = logging.getLogger(__name__)
 
-DRAIN_SECONDS = 20
-"""How long requests that are under way may take to end after a SIGTERM."""
 LAST_SHIP_SECONDS = 30
-"""And how long the housekeeper may take after that. What it does not manage waits in the spool for the next one."""
+"""How long the housekeeper may take at the end. What it does not manage waits in the spool for the next one."""
 
 _BACKLOG = 2048
 _LOOK_SECONDS = 0.1
-_KILLED_AFTER = DRAIN_SECONDS + 2
+_AFTER_DRAIN_SECONDS = 2.0  # for a worker to end whose requests were given up; then it is killed
+_ADDRESS_SECONDS = 3.0  # for the workers of a supervisor that was killed to let go of the address
 
 
 def run(settings: Settings) -> None:
@@ -43,7 +43,7 @@ def run(settings: Settings) -> None:
             "a worker's own; set MLOPS_WORKERS=1"
         )
     settings.writable_home()
-    logging.basicConfig(level=logging.INFO, format="%(levelname)s %(name)s: %(message)s")
+    log_to_stderr()
     with _listening(settings) as listener, tempfile.TemporaryDirectory(prefix="mlops-metrics-") as metrics:
         Supervisor(settings, listener, Path(metrics)).run()
 
@@ -143,7 +143,7 @@ class Supervisor:
         """Nobody accepts any more, what is under way ends, and the rest is counted and shipped."""
         self._listener.close()
         os.close(self._holding_workers)
-        _wait_for(self._workers, _KILLED_AFTER)
+        _wait_for(self._workers, self._settings.drain_seconds + _AFTER_DRAIN_SECONDS)
         if self._housekeeper.ended() is not None and self._announced:
             self._housekeeper.start()  # it died a moment ago: there is something left to do
         os.close(self._holding_housekeeper)
@@ -154,21 +154,29 @@ def _wait_for(children: list[Child], seconds: float) -> None:
     deadline = time.monotonic() + seconds
     for child in children:
         if not child.wait(deadline - time.monotonic()):
-            child.kill(f"it did not end within {seconds} s")
+            child.kill(f"it did not end within {seconds:g} s")
             child.wait(None)
 
 
 @contextmanager
 def _listening(settings: Settings) -> Iterator[socket.socket]:
     """The socket that all workers accept on. Connections wait in its queue until the first worker is there."""
-    family = socket.AF_INET6 if ":" in settings.host else socket.AF_INET
-    try:
-        listener = socket.create_server((settings.host, settings.port), family=family, backlog=_BACKLOG)
-    except OSError as error:
-        raise ServerError(
-            f"cannot listen on {settings.host} port {settings.port}: {error.strerror}; "
-            "set MLOPS_HOST and MLOPS_PORT to an address of this machine that is free"
-        ) from error
-    with listener:
+    with _bind(settings) as listener:
         listener.setblocking(False)
         yield listener
+
+
+def _bind(settings: Settings) -> socket.socket:
+    family = socket.AF_INET6 if ":" in settings.host else socket.AF_INET
+    deadline = time.monotonic() + _ADDRESS_SECONDS
+    while True:
+        try:
+            return socket.create_server((settings.host, settings.port), family=family, backlog=_BACKLOG)
+        except OSError as error:
+            if error.errno == errno.EADDRINUSE and time.monotonic() < deadline:
+                time.sleep(_LOOK_SECONDS)
+                continue
+            raise ServerError(
+                f"cannot listen on {settings.host} port {settings.port}: {error.strerror}; "
+                "set MLOPS_HOST and MLOPS_PORT to an address of this machine that is free"
+            ) from error

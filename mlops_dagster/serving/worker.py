@@ -1,6 +1,7 @@
 """A process that answers: `python -m mlops_dagster.serving.worker`, started by the supervisor."""
 
 import asyncio
+import math
 import signal
 import socket
 import sys
@@ -10,7 +11,6 @@ import uvicorn
 from mlops_dagster.serving.app import create_app
 from mlops_dagster.serving.leash import BEAT_SECONDS, Leash, child_main
 from mlops_dagster.serving.listener import FairListener
-from mlops_dagster.serving.supervisor import DRAIN_SECONDS
 from mlops_dagster.settings import Settings
 
 # Scoring, logging and answering take turns at the interpreter, and let go of it a hundred times a batch (each tree,
@@ -22,7 +22,8 @@ def work(leash: Leash, arguments: list[str]) -> None:
     """Answer until the supervisor lets go, or SIGTERM; then finish what was begun."""
     descriptor, workers, restarts = map(int, arguments)
     sys.setswitchinterval(SWITCH_SECONDS)
-    app = create_app(Settings())
+    settings = Settings()
+    app = create_app(settings)
     service = app.state.service
     if restarts:
         service.telemetry.restarted("worker")
@@ -35,7 +36,7 @@ def work(leash: Leash, arguments: list[str]) -> None:
         log_config=None,
         proxy_headers=False,
         server_header=False,
-        timeout_graceful_shutdown=DRAIN_SECONDS,
+        timeout_graceful_shutdown=math.ceil(settings.drain_seconds),
     )
     # uvicorn raises the signal again when it is done: by then it has done what the signal asks for.
     for number in (signal.SIGTERM, signal.SIGINT):
@@ -65,7 +66,7 @@ class Worker(uvicorn.Server):
 
     async def shutdown(self, sockets: list[socket.socket] | None = None) -> None:
         if self._listener is not None:
-            self._listener.close()
+            await self._listener.close()
         await super().shutdown(sockets)
 
     def _protocol(self) -> asyncio.Protocol:

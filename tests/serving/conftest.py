@@ -10,7 +10,7 @@ from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass
 from datetime import UTC, datetime
 from pathlib import Path
-from typing import TypeVar
+from typing import Any, TypeVar
 
 import httpx
 import numpy as np
@@ -132,13 +132,14 @@ class Server:
                 stdout=log,
                 stderr=log,
             )
-        self.address = json.loads(eventually(self._address))
+        self.address = eventually(self.read_address)
         self.client = httpx.Client(base_url=f"http://127.0.0.1:{self.address['port']}", timeout=30)
 
-    def _address(self) -> str | None:
+    def read_address(self) -> dict[str, Any] | None:
+        """Where it listens, and the names of its worker processes, as the file says now."""
         assert self.process.poll() is None, self.log.read_text()
         path = self.home / "serving.json"
-        return path.read_text() if path.exists() else None
+        return json.loads(path.read_text()) if path.exists() else None
 
     def post(self, path: str, content: object) -> httpx.Response:
         return self.client.post(path, json=content)
@@ -213,12 +214,12 @@ def models(tmp_path_factory: pytest.TempPathFactory, estimators: Mapping[tuple[s
 
 
 @pytest.fixture(scope="module")
-def start_server(models: Models) -> Iterator[Callable[[], Server]]:
+def start_server(models: Models) -> Iterator[Callable[..., Server]]:
     """Starts data planes; ends at the end what a failed test has left running."""
     servers: list[Server] = []
 
-    def start() -> Server:
-        servers.append(Server(models.house.settings.home))
+    def start(**environment: str) -> Server:
+        servers.append(Server(models.house.settings.home, **environment))
         return servers[-1]
 
     yield start
@@ -227,6 +228,6 @@ def start_server(models: Models) -> Iterator[Callable[[], Server]]:
 
 
 @pytest.fixture(scope="module")
-def server(start_server: Callable[[], Server]) -> Server:
+def server(start_server: Callable[..., Server]) -> Server:
     """One for all tests of a file: each has a model of its own."""
     return start_server()
