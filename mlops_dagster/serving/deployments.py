@@ -5,6 +5,7 @@ import logging
 import threading
 from collections import deque
 from collections.abc import Collection, Mapping
+from concurrent.futures import wait
 from dataclasses import dataclass, replace
 from functools import cached_property
 
@@ -80,6 +81,13 @@ class Deployments:
 
     def models(self) -> list[str]:
         return sorted(self._in_force)
+
+    def wait_for_loads(self, seconds: float) -> bool:
+        """Until every version that has a role is in memory or cannot be loaded; whether there was any to wait for."""
+        loads = [
+            self._loader.load(model, name) for model, known in self._known.items() for name in _roles(known.deployment)
+        ]
+        return bool(wait(loads, seconds).done)
 
     async def named(self, model: str, version: str) -> LoadedModel:
         """Any version of a served model, loaded if need be; raises VersionNotFoundError, or what its load raised.
@@ -169,8 +177,7 @@ class Deployments:
         wanted, model = known.deployment, known.deployment.model
         current = self._in_force.get(model)
         champion_now = current.deployment.champion if current is not None else None
-        roles = (wanted.champion, wanted.canary, *wanted.shadows, wanted.previous, champion_now)
-        names = {name for name in roles if name is not None}
+        names = _roles(wanted) | ({champion_now} if champion_now is not None else set())
         versions = {name: loaded for name in names if (loaded := self._loader.ready(model, name)) is not None}
         with self._changing:
             deployment = without(reachable(wanted, versions, champion_now), self._cut_off)
@@ -191,6 +198,12 @@ class Deployments:
             return None
         why = self._loader.error(wanted.model, wanted.champion) or "it is being loaded"
         return f"the champion {wanted.champion} of {wanted.model} cannot answer yet: {why}"
+
+
+def _roles(deployment: Deployment) -> set[str]:
+    """Whom to keep in memory: who serves, and the champion to go back to."""
+    roles = (deployment.champion, deployment.canary, *deployment.shadows, deployment.previous)
+    return {name for name in roles if name is not None}
 
 
 def reachable(wanted: Deployment, loaded: Collection[str], champion_now: str | None) -> Deployment:

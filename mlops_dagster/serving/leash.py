@@ -4,6 +4,7 @@ import faulthandler
 import logging
 import os
 import sys
+import threading
 from collections.abc import Callable
 from dataclasses import dataclass
 from typing import NoReturn
@@ -40,6 +41,15 @@ class Leash:
     def wait(self) -> None:
         """Return when the supervisor lets go."""
         os.read(self.held, 1)
+
+    def when_let_go(self, then: Callable[[], None]) -> None:
+        """Call `then`, in a thread of its own, when the supervisor lets go."""
+
+        def watch() -> None:
+            self.wait()
+            then()
+
+        threading.Thread(target=watch, name="leash", daemon=True).start()
 
 
 def log_to_stderr() -> None:

@@ -23,6 +23,8 @@ logger = logging.getLogger(__name__)
 
 FUSE_SECONDS = 0.5
 TELL_SECONDS = 1.0
+WARM_SECONDS = 60.0
+"""Who takes longer to load is left out at first."""
 
 # Where a replayed clock stands before the first request says when it happened.
 EARLIEST = datetime(1970, 1, 1, tzinfo=UTC)
@@ -52,13 +54,19 @@ class Service:
         ]
 
     def start(self) -> None:
-        try:
-            self.deployments.refresh()
-        except StorageError:
-            logger.exception("the registry is away; what was known of it last is served")
+        """Return when every version that has a role is in memory, or cannot be loaded: only then requests may come."""
+        self._refresh()
+        if self.deployments.wait_for_loads(WARM_SECONDS):
+            self._refresh()
         self.fuse.check()  # a canary that was cut off while the registry was away gets no request more
         for work in self._work:
             work.start()
+
+    def _refresh(self) -> None:
+        try:
+            self.deployments.refresh()
+        except StorageError as error:
+            logger.warning("the registry is away, what was known of it last is served: %s", error)
 
     def flush(self, *, log: bool) -> dict[str, int]:
         """Bring all answers and labels there are so far into the rollups (and the log), and let the fuse look.

@@ -28,7 +28,7 @@ LAST_SHIP_SECONDS = 30
 _BACKLOG = 2048
 _LOOK_SECONDS = 0.1
 _AFTER_DRAIN_SECONDS = 2.0  # for a worker to end whose requests were given up; then it is killed
-_ADDRESS_SECONDS = 3.0  # for the workers of a supervisor that was killed to let go of the address
+_ADDRESS_SECONDS = 5.0  # for the workers of a supervisor that was killed to let go of the address
 
 
 def run(settings: Settings) -> None:

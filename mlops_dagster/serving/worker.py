@@ -2,6 +2,7 @@
 
 import asyncio
 import math
+import os
 import signal
 import socket
 import sys
@@ -41,7 +42,9 @@ def work(leash: Leash, arguments: list[str]) -> None:
     # uvicorn raises the signal again when it is done: by then it has done what the signal asks for.
     for number in (signal.SIGTERM, signal.SIGINT):
         signal.signal(number, lambda *_: None)
-    Worker(config, socket.socket(fileno=descriptor), leash, service.process, alone=workers == 1).run()
+    worker = Worker(config, socket.socket(fileno=descriptor), leash, service.process, alone=workers == 1)
+    leash.when_let_go(worker.let_go)
+    worker.run()
 
 
 class Worker(uvicorn.Server):
@@ -59,9 +62,7 @@ class Worker(uvicorn.Server):
 
     async def startup(self, sockets: list[socket.socket] | None = None) -> None:  # noqa: ARG002  # its own is used
         await super().startup(sockets=[])
-        loop = asyncio.get_running_loop()
         self._listener = FairListener(self._socket, self.server_state.connections, self._protocol, alone=self._alone)
-        loop.add_reader(self._leash.held, self._let_go)
         self._beat()
 
     async def shutdown(self, sockets: list[socket.socket] | None = None) -> None:
@@ -75,8 +76,10 @@ class Worker(uvicorn.Server):
         )
         return protocol
 
-    def _let_go(self) -> None:
-        asyncio.get_running_loop().remove_reader(self._leash.held)
+    def let_go(self) -> None:
+        """End; at once, if it has not answered anything yet."""
+        if not self.started:
+            os._exit(0)
         self.should_exit = True
 
     def _beat(self) -> None:
