@@ -15,6 +15,8 @@ _SQLITE = b"SQLite format 3\0"
 _PASSING = (".tmp-", ".probe-")  # half-written files
 _BESIDE_SQLITE = ("-wal", "-shm", "-journal")  # part of the database file's own copy
 
+_ENTRIES_AHEAD = 1_000_000_000  # more than come while a backup is taken
+
 DUMP = "postgresql.dump"
 """The name of the dump of PostgreSQL in a backup; `pg_restore --no-owner --dbname=URL` reads it."""
 
@@ -25,7 +27,9 @@ def back_up(home: Path, target: Path, database_url: str | None = None) -> int:
     What refers to something is copied before what it refers to, so that a backup taken under load is whole:
 
     - heads of the event chain before the database: an event without its head is sound, a head without its event is not;
-    - databases before artifacts and the log: what a row names, or the spool no longer has, was written earlier;
+    - the spool before the rollups, the index of labels and the log, which read it: they have what it no longer has, and
+      its copy numbers new entries beyond all that they have seen since;
+    - databases before artifacts and the log: what a row names was written earlier;
     - the transactions of a Delta table before its files.
 
     Databases are copied by SQLite itself, or by `pg_dump`, so each is of one moment.
@@ -37,11 +41,13 @@ def back_up(home: Path, target: Path, database_url: str | None = None) -> int:
         raise InvalidInputError(f"{str(target)!r} exists or lies in the home itself; name a new folder elsewhere")
     copied = 0
     try:
-        for kind in (_is_anchor, _is_database, _is_transaction, _is_other):
+        for kind in (_is_anchor, _is_spool, _is_database, _is_transaction, _is_other):
             for file in _files(home):
                 if kind(file):
                     _copy(file, target / file.relative_to(home))
                     copied += 1
+                    if kind is _is_spool:
+                        _count_on(target / file.relative_to(home))
             if kind is _is_anchor and database_url is not None:
                 _dump(database_url, target / DUMP)
                 copied += 1
@@ -85,7 +91,17 @@ def _is_anchor(file: Path) -> bool:
     return file.parent.parent.name == "anchors"
 
 
+def _is_spool(file: Path) -> bool:
+    return file.name == "spool.sqlite"
+
+
 def _is_database(file: Path) -> bool:
+    if _is_spool(file):
+        return False
+    return _holds_a_database(file)
+
+
+def _holds_a_database(file: Path) -> bool:
     with file.open("rb") as opened:
         return opened.read(len(_SQLITE)) == _SQLITE
 
@@ -95,13 +111,23 @@ def _is_transaction(file: Path) -> bool:
 
 
 def _is_other(file: Path) -> bool:
-    return not (_is_anchor(file) or _is_database(file) or _is_transaction(file))
+    return not (_is_anchor(file) or _is_spool(file) or _is_database(file) or _is_transaction(file))
 
 
 def _copy(file: Path, target: Path) -> None:
     target.parent.mkdir(parents=True, exist_ok=True)
-    if _is_database(file):
+    if _holds_a_database(file):
         with closing(sqlite3.connect(file)) as source, closing(sqlite3.connect(target)) as copy:
             source.backup(copy)
     else:
         shutil.copy2(file, target)
+
+
+def _count_on(spool: Path) -> None:
+    """A number that the log or the rollups have seen would be passed over as known."""
+    with closing(sqlite3.connect(spool)) as copy, copy:
+        copy.execute(
+            "INSERT INTO sqlite_sequence SELECT 'entries', 0 "
+            "WHERE NOT EXISTS (SELECT * FROM sqlite_sequence WHERE name = 'entries')"
+        )
+        copy.execute("UPDATE sqlite_sequence SET seq = seq + ? WHERE name = 'entries'", (_ENTRIES_AHEAD,))

@@ -180,6 +180,12 @@ class ModelFailedError(MlopsError, RuntimeError):
     code = "model_failed"
 
 
+class ModelTimeoutError(ModelFailedError):
+    """A model has not answered in time."""
+
+    code = "model_timeout"
+
+
 class ServerError(MlopsError, RuntimeError):
     """A server that this process started or talks to did not do its part."""
 

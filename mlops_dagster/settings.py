@@ -43,6 +43,9 @@ class Settings(BaseSettings):
     durability: Literal["process", "disk"] = Field(
         default="process", description="an answer survives the death of the process, or the loss of power too"
     )
+    predict_timeout: float = Field(
+        default=10.0, gt=0, description="seconds after which a batch that a model is still scoring has failed"
+    )
     since: date = Field(default=date(2013, 3, 1), description="first day to report on: where partitions begin")
     until: date | None = Field(default=None, description="day after the last, for recorded traffic; else they go on")
     accept_event_time: bool = Field(

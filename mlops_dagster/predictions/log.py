@@ -10,8 +10,9 @@ from typing import TYPE_CHECKING
 
 from mlops_dagster.clock import in_utc
 from mlops_dagster.errors import InvalidInputError, PredictionNotFoundError
+from mlops_dagster.predictions.entries import Entry
 from mlops_dagster.predictions.records import ANSWERED, LabelEntry, PredictionEntry, Role
-from mlops_dagster.predictions.spool import Entry, Spool
+from mlops_dagster.predictions.spool import Spool
 
 if TYPE_CHECKING:
     import duckdb

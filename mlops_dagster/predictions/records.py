@@ -4,7 +4,7 @@ import re
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
-from typing import Literal, TypeAlias, TypedDict
+from typing import Literal, NamedTuple, TypeAlias, TypedDict
 
 import orjson
 
@@ -28,8 +28,7 @@ _EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
 _MICROSECOND = timedelta(microseconds=1)
 
 
-@dataclass(frozen=True, slots=True)
-class PredictionRecord:
+class PredictionRecord(NamedTuple):
     """One row scored by one version (or refused, or failed).
 
     `prediction_id` names the row that the client sent; every arm that scored it carries the same id.
@@ -187,19 +186,3 @@ def encode_prediction(record: PredictionRecord) -> bytes:
         return orjson.dumps(entry, option=orjson.OPT_SERIALIZE_NUMPY)
     except TypeError as error:
         raise InvalidInputError(f"prediction {record.prediction_id!r} cannot be recorded: {error}") from error
-
-
-def encode_arm(record: PredictionRecord) -> str | None:
-    """JSON of the Arm that awaits a label, on one line; None if nothing was predicted."""
-    if record.prediction is None:
-        return None
-    arm: Arm = {
-        "version": record.version,
-        "role": record.role,
-        "weight": record.weight,
-        "salt": record.salt,
-        "key": record.key,
-        "prediction": record.prediction,
-        "event_time": microseconds(record.event_time),
-    }
-    return orjson.dumps(arm, option=orjson.OPT_APPEND_NEWLINE).decode()

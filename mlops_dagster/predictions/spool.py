@@ -13,14 +13,13 @@ from typing import Literal, NamedTuple
 import orjson
 
 from mlops_dagster.clock import Clock, SystemClock
+from mlops_dagster.predictions.awaiting import Awaiting
+from mlops_dagster.predictions.entries import Entry
 from mlops_dagster.predictions.records import (
     ANSWERED,
-    Arm,
     FeedbackResult,
     LabelEntry,
-    PredictionEntry,
     PredictionRecord,
-    encode_arm,
     encode_prediction,
     microseconds,
 )
@@ -31,9 +30,6 @@ _SCHEMA = """
 CREATE TABLE IF NOT EXISTS entries (
     number INTEGER PRIMARY KEY AUTOINCREMENT, sequence INTEGER, body BLOB NOT NULL
 );
-CREATE TABLE IF NOT EXISTS awaiting (
-    prediction_id TEXT PRIMARY KEY, model TEXT NOT NULL, arms TEXT NOT NULL, label TEXT
-) WITHOUT ROWID;
 CREATE TABLE IF NOT EXISTS processes (
     process TEXT PRIMARY KEY, sequence INTEGER NOT NULL, answered INTEGER NOT NULL
 ) WITHOUT ROWID;
@@ -45,23 +41,8 @@ CREATE TABLE IF NOT EXISTS identity (id TEXT NOT NULL)
 # this many pages (64 MiB) are the backstop.
 _CHECKPOINT_PAGES = 16_384
 
-_FREE_AT_ONCE = 2_000  # deleting these takes a few milliseconds, for which an append may have to wait
-
-
-class Entry(NamedTuple):
-    """One line of the spool. `sequence` numbers the predictions of a process; a label has none."""
-
-    number: int
-    sequence: int | None
-    body: bytes
-
-    def prediction(self) -> PredictionEntry:
-        entry: PredictionEntry = orjson.loads(self.body)
-        return entry
-
-    def label(self) -> LabelEntry:
-        entry: LabelEntry = orjson.loads(self.body)
-        return entry
+_FREE_AT_ONCE = 500  # deleting these takes a millisecond or two, for which an append may have to wait
+_INDEX_AT_ONCE = 2_000
 
 
 class ProcessCount(NamedTuple):
@@ -78,7 +59,6 @@ class _Append:
 
     records: Sequence[PredictionRecord]
     bodies: list[bytes]
-    arms: list[tuple[str, str, str]]
     last_number: int = 0
     written: bool = False
     error: BaseException | None = None
@@ -88,12 +68,14 @@ class Spool:
     """An ordered, durable queue of predictions and labels, in one SQLite file, for threads and processes.
 
     Entries are numbered in the order of their commits, so a reader that has seen number n has seen all before it.
-    They are freed once they are both rolled up and in the log; what awaits a label is indexed for good.
+    They are freed once they are both rolled up and in the log. What awaits a label is indexed for good, in
+    `awaiting.sqlite` beside the file.
     """
 
     def __init__(self, path: Path, durability: Durability = "process", *, clock: Clock | None = None) -> None:
         self._file = SqliteFile(path, _SCHEMA, durability, _CHECKPOINT_PAGES)
         self._file.check()
+        self._awaiting = Awaiting(path.with_name("awaiting.sqlite"), durability)
         self._clock = clock or SystemClock()  # for `received_at` only
         self._waiting: list[_Append] = []
         self._waiting_lock = threading.Lock()
@@ -105,7 +87,7 @@ class Spool:
 
         Callers that come while another one commits are committed together.
         """
-        mine = _Append(records, [encode_prediction(record) for record in records], _arms(records))
+        mine = _Append(records, [encode_prediction(record) for record in records])
         with self._waiting_lock:
             self._waiting.append(mine)
         with self._turn:
@@ -124,37 +106,43 @@ class Spool:
         """
         accepted = corrections = 0
         unknown: list[str] = []
+        labels = list(labels)
         received_at = microseconds(self._clock.now())
+        self.index()
         with self._file.writing() as connection:
+            self.index()  # what came meanwhile; nothing comes now
+            awaited = self._awaiting.find({prediction_id for prediction_id, _, _ in labels})
             for prediction_id, label, at in labels:
-                found = connection.execute(
-                    "SELECT model, arms, label FROM awaiting WHERE prediction_id = ?", (prediction_id,)
-                ).fetchone()
-                if found is None or (model is not None and found[0] != model):
+                found = awaited.get(prediction_id)
+                if found is None or (model is not None and found.model != model):
                     unknown.append(prediction_id)
                     continue
                 accepted += 1
-                predicted_by, arms, known = found
-                if label == known:
+                if label == found.label:
                     continue
-                corrections += known is not None
+                corrections += found.label is not None
                 entry: LabelEntry = {
                     "prediction_id": prediction_id,
-                    "model": predicted_by,
+                    "model": found.model,
                     "label": label,
                     "at": microseconds(at),
                     "received_at": received_at,
-                    "correction": known is not None,
-                    "arms": [] if known is not None else _decoded(arms),
+                    "correction": found.label is not None,
+                    "arms": [] if found.label is not None else found.arms,
                 }
                 connection.execute("INSERT INTO entries (body) VALUES (?)", (orjson.dumps(entry),))
-                connection.execute("UPDATE awaiting SET label = ? WHERE prediction_id = ?", (label, prediction_id))
+                awaited[prediction_id] = found._replace(label=label)
         return FeedbackResult(accepted, corrections, unknown)
 
     def check_writable(self) -> None:
         """Write something that changes nothing; raises StorageError where a prediction could not be recorded."""
         with self._file.writing() as connection:
             connection.execute("UPDATE identity SET id = id")
+
+    def index(self) -> None:
+        """Note which arms await a label, of everything that is in the spool by now. `feedback` does so itself."""
+        while entries := self.read(self._awaiting.cursor(self.id), _INDEX_AT_ONCE):
+            self._awaiting.add(self.id, entries)
 
     def read(self, after: int, limit: int = 10_000) -> list[Entry]:
         """The entries that follow number `after`, in order."""
@@ -192,6 +180,7 @@ class Spool:
 
     def free(self) -> int:
         """Delete the entries that are both rolled up and shipped; returns how many."""
+        self.index()
         done = min(self.marked("rolled_up"), self.marked("shipped"))
         freed = 0
         while True:
@@ -209,6 +198,7 @@ class Spool:
 
     def close(self) -> None:
         self._file.close()
+        self._awaiting.close()
 
     def _identity(self) -> str:
         with self._file.writing() as connection:
@@ -237,11 +227,6 @@ def _write(connection: Connection, append: _Append) -> int:
     connection.executemany(
         "INSERT INTO entries (sequence, body) VALUES (?, ?)", zip(sequences, append.bodies, strict=True)
     )
-    connection.executemany(
-        "INSERT INTO awaiting (prediction_id, model, arms) VALUES (?, ?, ?) "
-        "ON CONFLICT DO UPDATE SET arms = arms || excluded.arms",
-        append.arms,
-    )
     return int(connection.execute("SELECT max(number) FROM entries").fetchone()[0] or 0)
 
 
@@ -262,12 +247,3 @@ def _next_sequences(connection: Connection, records: Sequence[PredictionRecord])
         following[record.process] += 1
         sequences.append(following[record.process])
     return sequences
-
-
-def _arms(records: Sequence[PredictionRecord]) -> list[tuple[str, str, str]]:
-    encoded = ((record, encode_arm(record)) for record in records)
-    return [(record.prediction_id, record.model, arm) for record, arm in encoded if arm is not None]
-
-
-def _decoded(arms: str) -> list[Arm]:
-    return [orjson.loads(line) for line in arms.split("\n") if line]

@@ -7,9 +7,9 @@ from typing import Literal, NamedTuple, TypeAlias
 
 import numpy as np
 
+from mlops_dagster.predictions.entries import Entry
 from mlops_dagster.predictions.latency import bucket
 from mlops_dagster.predictions.records import SERVED, Arm, LabelEntry, PredictionEntry, Role
-from mlops_dagster.predictions.spool import Entry
 from mlops_dagster.statistics import Bins, Counts, NumericBins
 
 BinsOf: TypeAlias = Callable[[str, str], Mapping[str, Bins] | None]

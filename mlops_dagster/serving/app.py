@@ -19,6 +19,7 @@ from mlops_dagster.errors import (
     CorruptedError,
     InvalidInputError,
     MlopsError,
+    ModelTimeoutError,
     NotFoundError,
     PredictionNotFoundError,
     RefusedError,
@@ -36,6 +37,7 @@ STATUS: tuple[tuple[type[MlopsError], int], ...] = (
     (RefusedError, 409),
     (StorageError, 503),
     (CorruptedError, 503),
+    (ModelTimeoutError, 504),
 )
 
 

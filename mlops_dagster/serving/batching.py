@@ -2,13 +2,14 @@
 
 import asyncio
 from collections.abc import Callable, Sequence
-from concurrent.futures import Executor
 from typing import Generic, TypeVar
 
 from mlops_dagster.errors import ModelFailedError
+from mlops_dagster.serving.lanes import Lane
 from mlops_dagster.serving.models import Columns, LoadedModel, Scores
 
 Job = TypeVar("Job")
+Outcome = TypeVar("Outcome")
 Result = TypeVar("Result")
 
 MAX_BATCH = 512
@@ -17,15 +18,26 @@ MAX_BATCH = 512
 PAUSE = 0.25
 
 
-class Batcher(Generic[Job, Result]):
+class Batcher(Generic[Job, Outcome, Result]):
     """Collects the jobs of a burst, and those that come while a batch is at work.
 
-    `work` runs in `executor` and returns one result or exception per job. What it raises fails its whole batch.
+    A batch is scored and then settled, in the lane. Both give one outcome per job; what they raise is the outcome of
+    all. Scoring that takes longer than `patience` seconds is given up, with `late` as the outcome.
     """
 
-    def __init__(self, work: Callable[[list[Job]], Sequence[Result | Exception]], executor: Executor) -> None:
-        self._work = work
-        self._executor = executor
+    def __init__(
+        self,
+        lane: Lane,
+        score: Callable[[list[Job]], Sequence[Outcome]],
+        settle: Callable[[list[Job], Sequence[Outcome]], Sequence[Result | Exception]],
+        late: Outcome,
+        patience: float,
+    ) -> None:
+        self._lane = lane
+        self._score = score
+        self._settle = settle
+        self._late = late
+        self._patience = patience
         self._waiting: list[tuple[Job, asyncio.Future[Result]]] = []
         self._busy = False
 
@@ -47,21 +59,42 @@ class Batcher(Generic[Job, Result]):
             self._start()
 
     def _start(self) -> None:
-        batch, self._waiting = self._waiting[:MAX_BATCH], self._waiting[MAX_BATCH:]
+        taken, self._waiting = self._waiting[:MAX_BATCH], self._waiting[MAX_BATCH:]
+        jobs, futures = [job for job, _ in taken], [future for _, future in taken]
         loop = asyncio.get_running_loop()
-        work = loop.run_in_executor(self._executor, self._work, [job for job, _ in batch])
         started = loop.time()
-        work.add_done_callback(lambda done: self._finish([future for _, future in batch], started, done))
+
+        def finish(results: Sequence[Result | Exception]) -> None:
+            timer.cancel()
+            self._finish(futures, started, results)
+
+        def settle(outcomes: Sequence[Outcome] | Exception) -> None:
+            loop.call_soon_threadsafe(finish, self._settled(jobs, outcomes))
+
+        give_up = self._lane.start(lambda: self._scored(jobs), lambda: [self._late] * len(jobs), settle)
+        timer = loop.call_later(self._patience, give_up)
+
+    def _scored(self, jobs: list[Job]) -> Sequence[Outcome] | Exception:
+        try:
+            return self._score(jobs)
+        except Exception as error:
+            return error
+
+    def _settled(self, jobs: list[Job], outcomes: Sequence[Outcome] | Exception) -> Sequence[Result | Exception]:
+        if isinstance(outcomes, Exception):
+            return [outcomes] * len(jobs)
+        try:
+            return self._settle(jobs, outcomes)
+        except Exception as error:
+            return [error] * len(jobs)
 
     def _finish(
-        self, futures: list[asyncio.Future[Result]], started: float, done: asyncio.Future[Sequence[Result | Exception]]
+        self, futures: list[asyncio.Future[Result]], started: float, results: Sequence[Result | Exception]
     ) -> None:
         self._busy = bool(self._waiting)
         if self._busy:
             loop = asyncio.get_running_loop()
             loop.call_later(PAUSE * (loop.time() - started), self._gather, len(self._waiting))
-        failure = done.exception()
-        results = [failure] * len(futures) if failure is not None else done.result()
         for future, result in zip(futures, results, strict=True):
             if future.cancelled():
                 continue

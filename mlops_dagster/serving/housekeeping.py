@@ -20,9 +20,10 @@ class Housekeeping:
         self._rolled_up = -1
 
     def roll_up(self) -> int:
-        """Count what is in the spool; returns the number of the last entry counted."""
+        """Index and count what is in the spool; returns the number of the last entry counted."""
         spool = self._house.spool
         if spool.last_number() > self._rolled_up:
+            spool.index()
             self._rolled_up = self._house.rollups.catch_up(spool, self._bins_of, slow_ms_of=self._slow_ms)
         return self._rolled_up
 

@@ -2,14 +2,14 @@
 
 import logging
 import threading
-from collections import Counter, deque
+from collections import Counter, defaultdict, deque
 from collections.abc import Callable, Sequence
-
-from threadpoolctl import threadpool_limits  # type: ignore[import-untyped]  # it ships no types
+from weakref import WeakKeyDictionary
 
 from mlops_dagster.errors import InvalidFeaturesError, MlopsError
 from mlops_dagster.predictions import Role
-from mlops_dagster.serving.calls import NO_COLUMNS, Call, Scoring
+from mlops_dagster.serving.calls import NO_COLUMNS, Call, Outcome, Scoring, timed_out
+from mlops_dagster.serving.lanes import Lane
 from mlops_dagster.serving.models import LoadedModel, take_features
 from mlops_dagster.serving.router import position
 from mlops_dagster.serving.telemetry import Telemetry
@@ -28,14 +28,24 @@ LINGER_SECONDS = 0.5
 class OffPath:
     """A bounded queue and one thread that works through it; what does not fit is left out, and counted."""
 
-    def __init__(self, score: Callable[[Sequence[Task]], None], telemetry: Telemetry, limit: int = MAX_WAITING) -> None:
+    def __init__(
+        self,
+        score: Callable[[Sequence[Task]], Sequence[Outcome]],
+        settle: Callable[[Sequence[Task], Sequence[Outcome]], None],
+        telemetry: Telemetry,
+        patience: float,
+        limit: int = MAX_WAITING,
+    ) -> None:
         self._score = score
+        self._settle = settle
         self._telemetry = telemetry
+        self._patience = patience
         self._limit = limit
         self._tasks: deque[Task] = deque()
         self._changed = threading.Condition()
         self._offered = self._done = 0
         self._stopping = self._hurried = False
+        self._lanes: WeakKeyDictionary[LoadedModel, Lane] = WeakKeyDictionary()
         self._thread = threading.Thread(target=self._run, name="off-path", daemon=True)
         self._thread.start()
 
@@ -67,9 +77,6 @@ class OffPath:
         self._thread.join()
 
     def _run(self) -> None:
-        with self._changed:
-            self._changed.wait_for(lambda: self._tasks or self._stopping)
-        threadpool_limits(1)  # of this thread, once a model is there: its libraries are loaded only then
         while True:
             with self._changed:
                 self._changed.wait_for(lambda: self._tasks or self._stopping)
@@ -79,15 +86,36 @@ class OffPath:
                 self._telemetry.queued(len(self._tasks))
             if not batch:
                 return
+            by_version: defaultdict[LoadedModel, list[Task]] = defaultdict(list)
+            for task in batch:
+                by_version[task[1].version].append(task)
+            for version, tasks in by_version.items():
+                self._work(version, tasks)
+            with self._changed:
+                self._done += len(batch)
+                self._changed.notify_all()
+
+    def _work(self, version: LoadedModel, tasks: list[Task]) -> None:
+        """Have a version score its tasks, in its lane; one that hangs keeps the others waiting for `patience` only."""
+        lane = self._lanes.get(version)
+        if lane is None:
+            lane = self._lanes[version] = Lane(f"beside: {version.version}")
+        ended = threading.Event()
+
+        def settle(outcomes: Sequence[Outcome]) -> None:
             try:
-                self._score(batch)
+                self._settle(tasks, outcomes)
             except MlopsError:
-                logger.exception("%d scorings off the response path are lost", len(batch))
-                self._shed(batch)
+                logger.exception("%d scorings off the response path are lost", len(tasks))
+                self._shed(tasks)
             finally:
-                with self._changed:
-                    self._done += len(batch)
-                    self._changed.notify_all()
+                ended.set()
+
+        late = timed_out(version, self._patience)
+        give_up = lane.start(lambda: self._score(tasks), lambda: [late] * len(tasks), settle)
+        if not ended.wait(self._patience):
+            give_up()
+            ended.wait()
 
     def _has_batch(self) -> bool:
         return len(self._tasks) >= MAX_BATCH or self._hurried or self._stopping

@@ -3,12 +3,9 @@
 import asyncio
 import time
 from collections.abc import Mapping, Sequence
-from concurrent.futures import ThreadPoolExecutor
 from datetime import datetime
 from itertools import count
 from weakref import WeakKeyDictionary
-
-from threadpoolctl import threadpool_limits  # type: ignore[import-untyped]  # it ships no types
 
 from mlops_dagster.clock import ReplayedClock, SystemClock
 from mlops_dagster.errors import (
@@ -20,10 +17,11 @@ from mlops_dagster.errors import (
 )
 from mlops_dagster.predictions import FeedbackResult
 from mlops_dagster.serving.batching import Batcher
-from mlops_dagster.serving.calls import NO_COLUMNS, Call, Rejection, Scoring
+from mlops_dagster.serving.calls import NO_COLUMNS, Call, Outcome, Rejection, Scoring, timed_out
 from mlops_dagster.serving.deployments import Deployments, InForce
-from mlops_dagster.serving.models import LoadedModel, Scores, take_features
-from mlops_dagster.serving.protocol import Column, InferRequest, decode, encode
+from mlops_dagster.serving.lanes import Lane
+from mlops_dagster.serving.models import LoadedModel, take_features
+from mlops_dagster.serving.protocol import Column, InferRequest, decode
 from mlops_dagster.serving.router import Route, choose
 from mlops_dagster.serving.scoring import Scorer
 from mlops_dagster.serving.telemetry import Telemetry
@@ -43,9 +41,12 @@ class DataPlane:
         self._deployments = deployments
         self._scorer = scorer
         self._telemetry = telemetry
+        self._patience = house.settings.predict_timeout
         self._ids = count()
-        self._lanes: WeakKeyDictionary[LoadedModel, Batcher[Call, Scores]] = WeakKeyDictionary()
-        self._rejections: Batcher[Rejection, None] = Batcher(scorer.reject, _one_thread("rejections"))
+        self._batchers: WeakKeyDictionary[LoadedModel, Batcher[Call, Outcome, bytes]] = WeakKeyDictionary()
+        self._rejections: Batcher[Rejection, None, None] = Batcher(
+            Lane("rejections"), lambda rejections: [None] * len(rejections), scorer.reject, None, self._patience
+        )
 
     async def infer(self, model: str, body: bytes, version: str | None = None) -> bytes:
         """The answer to an infer request, as soon as its record is durable.
@@ -79,8 +80,7 @@ class DataPlane:
             )
             raise
         call = Call(request_id, in_force, request, inputs, event_time, received_at, started, scoring)
-        scores = await self._lane(loaded).submit(call)
-        return encode(model, loaded.version, route.role, request, call.prediction_ids, scores.labels, scores.scores)
+        return await self._batcher(loaded).submit(call)
 
     async def feedback(self, model: str, labels: Sequence[tuple[str, str, datetime | None]]) -> FeedbackResult:
         """Record labels as (prediction id, label, when it became known, or None for now). Raises NotFoundError."""
@@ -106,7 +106,7 @@ class DataPlane:
 
     def _new_id(self) -> str:
         """Unique by the name of the process, without the system call of a random one."""
-        return f"{self._process}-{next(self._ids):x}"
+        return f"{self._process}-{next(self._ids):08x}"  # of one width: their order is that of their making
 
     async def _route(
         self, in_force: InForce, request: InferRequest, request_id: str, version: str | None
@@ -125,12 +125,18 @@ class DataPlane:
         route = choose(deployment, request.routing_key or request_id)
         return route, in_force.versions[route.version]
 
-    def _lane(self, version: LoadedModel) -> Batcher[Call, Scores]:
-        """The batches of one version, in a thread of their own: a slow version makes no other wait."""
-        lane = self._lanes.get(version)
-        if lane is None:
-            lane = self._lanes[version] = Batcher(self._scorer.answer, _one_thread(f"version {version.version}"))
-        return lane
+    def _batcher(self, version: LoadedModel) -> Batcher[Call, Outcome, bytes]:
+        """The batches of one version, in a lane of their own: a slow version makes no other wait."""
+        batcher = self._batchers.get(version)
+        if batcher is None:
+            batcher = self._batchers[version] = Batcher(
+                Lane(f"version {version.version}"),
+                self._scorer.score,
+                self._scorer.settle,
+                timed_out(version, self._patience),
+                self._patience,
+            )
+        return batcher
 
 
 def _scoring(in_force: InForce, route: Route, loaded: LoadedModel, inputs: Mapping[str, Column]) -> Scoring:
@@ -146,8 +152,3 @@ def _scoring(in_force: InForce, route: Route, loaded: LoadedModel, inputs: Mappi
         take_features(champion.schema, inputs)
         refusal = ModelFailedError(f"canary {loaded.version} refuses what the champion accepts: {error}")
         return Scoring(loaded, route.role, route.weight, NO_COLUMNS, refusal)
-
-
-def _one_thread(name: str) -> ThreadPoolExecutor:
-    # OpenMP's threads spin while they wait for each other: twice the CPU for no time gained on such small batches.
-    return ThreadPoolExecutor(max_workers=1, thread_name_prefix=name, initializer=threadpool_limits, initargs=(1,))

@@ -44,7 +44,7 @@ class Service:
         self.loader = Loader(house, last_known, self.telemetry)
         self.deployments = Deployments(self.process, house, last_known, self.loader, self.telemetry)
         self.fuse = Fuse(house, house.rollups, self.deployments, clock, self.telemetry)
-        self._scorer = Scorer(self.process, house.spool, self.telemetry)
+        self._scorer = Scorer(self.process, house.spool, self.telemetry, settings.predict_timeout)
         self.plane = DataPlane(self.process, house, self.deployments, self._scorer, self.telemetry)
         self._housekeeping = Housekeeping(house, last_known, self.telemetry)
         self._work = [

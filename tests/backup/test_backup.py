@@ -17,6 +17,8 @@ from mlops_dagster.predictions import audit
 from mlops_dagster.registry import GatePolicy, ModelRegistry
 from mlops_dagster.settings import Settings
 from mlops_dagster.wiring import House
+from tests.predictions.workers import START as NOW
+from tests.predictions.workers import record
 
 
 @contextmanager
@@ -82,9 +84,15 @@ def test_a_backup_under_load_is_whole_and_works_on(tmp_path: Path) -> None:
         events, answers = head.events, report.answered
     assert (events > 2, answers > 10) == (True, True)
 
-    # The last copy goes on where it was: what waits in its spool is shipped once.
-    restored.log.ship(restored.spool)
-    assert audit(restored.spool, restored.log).complete
+    # Every copy goes on where it was: what waits in its spool is shipped once, what is answered from now on as well.
+    for number in range(4):
+        restored = House(Settings(home=tmp_path / f"copy {number}"))
+        restored.spool.append([record("the first after it", 0, "p2", "champion")])
+        restored.rollups.catch_up(restored.spool, lambda *_: None)
+        restored.log.ship(restored.spool)
+        assert audit(restored.spool, restored.log).complete
+        assert restored.log.get("the first after it", "flights")["process"] == "p2"
+        assert restored.spool.feedback([("the first after it", "late", NOW)], model="flights").accepted == 1
     restored.registry.set_gates("flights", GatePolicy(min_micro_f1=0))
     assert restored.registry.audit().events == events + 1
 

@@ -44,6 +44,11 @@ def test_what_was_appended_is_there_after_reopening(tmp_path, record):
         "process": "process-1",
         "row": 0,
         "raw": None,
+        "probabilities": None,
+        "preprocess_ms": None,
+        "inference_ms": None,
+        "postprocess_ms": None,
+        "trace_id": None,
     }
     assert [tuple(count) for count in spool.processes()] == [("process-1", 3, 3), ("process-2", 1, 1)]
 

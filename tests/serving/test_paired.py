@@ -10,13 +10,13 @@ import numpy.typing as npt
 import pandas as pd
 import pytest
 
-from mlops_dagster.errors import InvalidFeaturesError
+from mlops_dagster.errors import InvalidFeaturesError, ModelTimeoutError
 from mlops_dagster.registry import Deployment
 from mlops_dagster.rollout import Phase, Rollout, RolloutPolicy
 from mlops_dagster.schema import Feature, ModelSchema
-from mlops_dagster.serving.calls import Call, Scoring
+from mlops_dagster.serving.calls import Call, Outcome, Scoring
 from mlops_dagster.serving.deployments import InForce
-from mlops_dagster.serving.models import LoadedModel
+from mlops_dagster.serving.models import LoadedModel, Scores
 from mlops_dagster.serving.paired import OffPath, Task, others
 from mlops_dagster.serving.protocol import Column, InferRequest
 from mlops_dagster.serving.telemetry import Telemetry
@@ -82,17 +82,39 @@ def test_what_does_not_fit_is_left_out_and_counted_and_the_rest_is_drained() -> 
     scored: list[Task] = []
     go_on = threading.Event()
 
-    def score(tasks: Sequence[Task]) -> None:
+    def score(tasks: Sequence[Task]) -> list[Outcome]:
         go_on.wait(10)
-        scored.extend(tasks)
+        return [Outcome(Scores([], [], []))] * len(tasks)
 
     telemetry = Telemetry()
-    off_path = OffPath(score, telemetry, limit=6)
+    off_path = OffPath(score, lambda tasks, _: scored.extend(tasks), telemetry, patience=30, limit=6)
     off_path.offer([call(number) for number in range(5)])
     go_on.set()
     off_path.drain()
-    assert [(its.id, scoring.role) for its, scoring in scored] == [
-        (f"call {number}", role) for number in range(3) for role in ("shadow", "paired")
+    assert sorted((its.id, scoring.role) for its, scoring in scored) == [
+        (f"call {number}", role) for number in range(3) for role in ("paired", "shadow")
     ]
     assert b'mlops_shed_total{model="m"} 4.0' in telemetry.exposition()
+    off_path.close()
+
+
+def test_a_version_that_hangs_has_failed_and_the_others_go_on() -> None:
+    go_on = threading.Event()
+    settled: list[tuple[str, bool]] = []
+
+    def score(tasks: Sequence[Task]) -> list[Outcome]:
+        if tasks[0][1].version.version == "1.1.0":
+            go_on.wait(30)
+        return [Outcome(Scores([], [], []), 1.0, 1.5)] * len(tasks)
+
+    def settle(tasks: Sequence[Task], outcomes: Sequence[Outcome]) -> None:
+        for (_, scoring), outcome in zip(tasks, outcomes, strict=True):
+            settled.append((scoring.version.version, isinstance(outcome.result, ModelTimeoutError)))
+
+    off_path = OffPath(score, settle, Telemetry(), patience=0.1)
+    for number in range(2):
+        off_path.offer([call(number)])
+        off_path.drain()
+    assert sorted(settled) == [("1.1.0", True), ("1.1.0", True), ("1.2.0", False), ("1.2.0", False)]
+    go_on.set()
     off_path.close()
