@@ -135,9 +135,10 @@ class Spool:
         return FeedbackResult(accepted, corrections, unknown)
 
     def check_writable(self) -> None:
-        """Write something that changes nothing; raises StorageError where a prediction could not be recorded."""
+        """Write something that says nothing; raises StorageError where a prediction could not be recorded."""
         with self._file.writing() as connection:
-            connection.execute("UPDATE identity SET id = id")
+            # SQLite writes no page that stays as it is.
+            connection.execute("INSERT INTO marks VALUES ('tried', 1) ON CONFLICT DO UPDATE SET number = number + 1")
 
     def index(self) -> None:
         """Note which arms await a label, of everything that is in the spool by now. `feedback` does so itself."""

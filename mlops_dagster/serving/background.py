@@ -4,6 +4,7 @@ import logging
 import threading
 from collections.abc import Callable
 
+from mlops_dagster.errors import MlopsError
 from mlops_dagster.serving.telemetry import Telemetry
 
 logger = logging.getLogger(__name__)
@@ -41,7 +42,10 @@ class Repeating:
         self._failures += 1
         self._telemetry.failed(self._name)
         if self._failures == 1:
-            logger.error("%s failed and is tried again every %g s", self._name, self._seconds, exc_info=error)
+            trace = None if isinstance(error, MlopsError) else error  # those of our own tree say all in one line
+            logger.error(
+                "%s failed and is tried again every %g s: %s", self._name, self._seconds, error, exc_info=trace
+            )
 
     def _worked(self) -> None:
         if self._failures:

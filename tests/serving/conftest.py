@@ -98,7 +98,8 @@ class Models:
     """Puts versions into the registry of one home."""
 
     house: House
-    artifacts: Mapping[tuple[str, float], Pipeline]
+    artifacts: Mapping[tuple[str, float], Pipeline | Path]
+    """By the digest of the schema and the threshold."""
 
     def register(
         self, model: str, version: str, *, schema: ModelSchema = SCHEMA, threshold: float = 15.0
@@ -166,7 +167,7 @@ class Server:
     def stop(self, number: int = signal.SIGTERM) -> int:
         """Send a signal, unless it has ended already; returns its exit code."""
         self.process.send_signal(number)
-        code = self.process.wait(30)
+        code = self.process.wait(60)
         self.client.close()
         return code
 
@@ -175,7 +176,7 @@ def acknowledged(house: House, model: str) -> set[tuple[str, int]]:
     return {(entry.process, entry.epoch) for entry in house.registry.acknowledgements(model)}
 
 
-def eventually(found: Callable[[], Found | None], seconds: float = 20.0) -> Found:
+def eventually(found: Callable[[], Found | None], seconds: float = 40.0) -> Found:
     """The first truthy result of `found`; fails after `seconds`."""
     deadline = time.monotonic() + seconds
     while not (result := found()):

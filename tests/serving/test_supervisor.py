@@ -13,7 +13,9 @@ from mlops_dagster.errors import InvalidInputError, ServerError
 from mlops_dagster.predictions import audit
 from mlops_dagster.serving.supervisor import run
 from mlops_dagster.settings import Settings
+from mlops_dagster.wiring import House
 from tests.serving.conftest import Models, Server, eventually
+from tests.serving.light import light_artifacts
 from tests.serving.load import load_on
 
 MODEL = "many"
@@ -31,6 +33,12 @@ def children(server: Server, kind: str = "") -> list[int]:
 def connections(pid: int) -> int:
     links = [str(link.readlink()) for link in Path(f"/proc/{pid}/fd").iterdir() if link.is_symlink()]
     return sum(link.startswith("socket:") for link in links)
+
+
+@pytest.fixture(scope="module")
+def models(tmp_path_factory: pytest.TempPathFactory) -> Models:
+    folder = tmp_path_factory.mktemp("light")
+    return Models(House(Settings(home=folder / "home"), actor="test"), light_artifacts(folder))
 
 
 @pytest.fixture(scope="module")
