@@ -23,7 +23,8 @@ class Settings(BaseSettings):
 
     home: Path = Field(default=Path(".mlops"), description="holds everything of the embedded default")
     database_url: str | None = Field(
-        default=None, description="postgresql://user@host/database for registry and rollouts; else a file in the home"
+        default=None,
+        description="postgresql://user@host/database for registry, rollouts and rollups; else files in the home",
     )
     storage_url: str | None = Field(default=None, description="s3://bucket/prefix for artifacts; else the home")
     mlflow_url: str | None = Field(
@@ -59,9 +60,14 @@ class Settings(BaseSettings):
         return self.database_url or f"sqlite:///{self.home / 'mlops.sqlite'}"
 
     @property
-    def rollups_path(self) -> Path:
-        """Counts per minute, in a file of their own: they are written every second."""
-        return self.home / "rollups.sqlite"
+    def local_rollups(self) -> str:
+        """Counts per minute of this machine, in a file of their own: they are written every second."""
+        return f"sqlite:///{self.home / 'rollups.sqlite'}"
+
+    @property
+    def shared_rollups(self) -> str | None:
+        """Counts per minute of all machines: where they have one database."""
+        return None if self.database.startswith("sqlite") else self.database
 
     @property
     def spool_path(self) -> Path:

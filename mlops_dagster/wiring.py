@@ -56,9 +56,20 @@ class House:
     def rollouts(self) -> RolloutStore:
         return RolloutStore(self.settings.database)
 
-    @cached_property
+    @property
     def rollups(self) -> Rollups:
-        return Rollups(self.settings.rollups_path)
+        """The counts that decisions read: of all machines, where they share a database."""
+        return self.shared_rollups or self.local_rollups
+
+    @cached_property
+    def shared_rollups(self) -> Rollups | None:
+        url = self.settings.shared_rollups
+        return None if url is None else Rollups(url, consumer="shared")
+
+    @cached_property
+    def local_rollups(self) -> Rollups:
+        """Of this machine, for its fuse: they are there while the database is away."""
+        return Rollups(self.settings.local_rollups)
 
     @cached_property
     def log(self) -> PredictionLog:

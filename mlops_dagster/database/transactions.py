@@ -7,7 +7,7 @@ The chain of events needs that order anyway: each hash covers the one before.
 
 from collections.abc import Iterator
 from contextlib import contextmanager
-from typing import TYPE_CHECKING, cast
+from typing import TYPE_CHECKING, Literal, TypeAlias, cast
 
 from sqlalchemy import Connection, Engine
 from sqlalchemy.exc import DBAPIError, IntegrityError
@@ -19,11 +19,17 @@ if TYPE_CHECKING:
     from psycopg import Connection as Connected
 
 _WATCHDOG = Watchdog()
-_BEGIN_LOCKED = "BEGIN; SELECT pg_advisory_xact_lock(hashtext('mlops_dagster'))"
+Work: TypeAlias = Literal["mlops_dagster", "mlops_dagster rollups"]
+"""What is written, by one transaction at a time: no rollback waits for counts."""
+
+_BEGIN_LOCKED: dict[Work, str] = {
+    "mlops_dagster": "BEGIN; SELECT pg_advisory_xact_lock(hashtext('mlops_dagster'))",
+    "mlops_dagster rollups": "BEGIN; SELECT pg_advisory_xact_lock(hashtext('mlops_dagster rollups'))",
+}
 
 
 @contextmanager
-def writing(engine: Engine) -> Iterator[Connection]:
+def writing(engine: Engine, work: Work = "mlops_dagster") -> Iterator[Connection]:
     """One write transaction: all of it is committed, or nothing.
 
     Raises StorageError; and InvalidInputError for a text that the database cannot hold.
@@ -33,7 +39,7 @@ def writing(engine: Engine) -> Iterator[Connection]:
             connection.exec_driver_sql("BEGIN IMMEDIATE")
         else:
             # The driver begins nothing by itself, so that beginning and locking are one message.
-            connection.execution_options(isolation_level="AUTOCOMMIT").exec_driver_sql(_BEGIN_LOCKED)
+            connection.execution_options(isolation_level="AUTOCOMMIT").exec_driver_sql(_BEGIN_LOCKED[work])
         yield connection
         connection.commit()
 

@@ -10,15 +10,17 @@ from mlops_dagster.predictions.records import (
     LabelRecord,
     PredictionRecord,
     Role,
+    ShedRecord,
     Status,
 )
-from mlops_dagster.predictions.rollups import EventCounts, PairedCounts, Rollups
-from mlops_dagster.predictions.spool import Spool
+from mlops_dagster.predictions.rollups import EventCounts, PairedCounts, Rollups, ShedCounts
+from mlops_dagster.predictions.spool import Consumer, Spool
 
 __all__ = [
     "ANSWERED",
     "SERVED",
     "AuditReport",
+    "Consumer",
     "EventCounts",
     "FeedbackResult",
     "LabelRecord",
@@ -29,6 +31,8 @@ __all__ = [
     "ProcessAudit",
     "Role",
     "Rollups",
+    "ShedCounts",
+    "ShedRecord",
     "Spool",
     "Status",
     "audit",

@@ -9,7 +9,7 @@ import orjson
 
 from mlops_dagster.predictions.entries import Entry
 from mlops_dagster.predictions.records import Arm, PredictionEntry
-from mlops_dagster.predictions.sqlite import Durability, SqliteFile
+from mlops_dagster.predictions.sqlite import SqliteFile
 
 _SCHEMA = """
 CREATE TABLE IF NOT EXISTS awaiting (
@@ -34,8 +34,9 @@ class Awaiting:
     once `add` has seen it, and a crash leaves nothing that the next `add` does not mend.
     """
 
-    def __init__(self, path: Path, durability: Durability = "process") -> None:
-        self._file = SqliteFile(path, _SCHEMA, durability)
+    def __init__(self, path: Path) -> None:
+        # Synced with each batch: what is freed elsewhere because it is here must be here after a loss of power too.
+        self._file = SqliteFile(path, _SCHEMA, "disk")
 
     def add(self, spool_id: str, entries: Iterable[Entry]) -> None:
         """Fold the entries that follow the cursor; the others are known."""
@@ -45,6 +46,8 @@ class Awaiting:
             if not new:
                 return
             for entry in new:
+                if entry.is_shed:
+                    continue
                 if entry.sequence is None:
                     label = entry.label()
                     connection.execute(

@@ -4,6 +4,9 @@ import math
 from collections.abc import Mapping
 from typing import NamedTuple
 
+import numpy as np
+import numpy.typing as npt
+
 _GROWTH = math.log(1.05)
 _SHORTEST_MS = 0.01
 
@@ -17,19 +20,22 @@ class LatencySummary(NamedTuple):
     p99: float
 
 
-def bucket(latency_ms: float) -> int:
-    """The bucket of a latency: bucket b holds 1.05**(b-1) < latency <= 1.05**b milliseconds.
+def buckets(latencies_ms: npt.ArrayLike) -> list[int]:
+    """The bucket of each latency: bucket b holds 1.05**(b-1) < latency <= 1.05**b milliseconds.
 
-    >>> bucket(1.0), bucket(1.04), bucket(200.0)
-    (0, 1, 109)
+    >>> buckets([1.0, 1.04, 200.0])
+    [0, 1, 109]
     """
-    return math.ceil(math.log(max(latency_ms, _SHORTEST_MS)) / _GROWTH)
+    at_least = np.maximum(np.asarray(latencies_ms, dtype=np.float64), _SHORTEST_MS)
+    found: list[int] = np.ceil(np.log(at_least) / _GROWTH).astype(np.int64).tolist()
+    return found
 
 
 def summarize(counts: Mapping[int, int]) -> LatencySummary | None:
     """Nearest-rank quantiles of bucket counts, at the middle of the bucket; None if there are none.
 
-    >>> summary = summarize({bucket(10): 98, bucket(500): 2})
+    >>> from collections import Counter
+    >>> summary = summarize(Counter(buckets([10] * 98 + [500] * 2)))
     >>> round(summary.p50), round(summary.p99)
     (10, 503)
     """

@@ -43,7 +43,7 @@ class PredictionLog:
         self._shipping = threading.Lock()
 
     def ship(self, spool: Spool) -> int:
-        """Append what the spool holds, each entry exactly once, and free what the rollups have too.
+        """Append what the spool holds, each entry exactly once, and free what every other consumer has too.
 
         Returns how many entries (predictions and labels) this call appended. Several processes may ship at once.
         """
@@ -141,6 +141,8 @@ class PredictionLog:
         predictions: defaultdict[str, list[tuple[Entry, PredictionEntry]]] = defaultdict(list)
         labels: list[tuple[Entry, LabelEntry]] = []
         for entry in entries:
+            if entry.is_shed:
+                continue  # a count, for the rollups
             if entry.sequence is None:
                 labels.append((entry, entry.label()))
             else:

@@ -74,6 +74,18 @@ class LabelRecord:
 
 
 @dataclass(frozen=True, slots=True)
+class ShedRecord:
+    """Scorings beside the answer that were left out under overload, of rows of about one time."""
+
+    model: str
+    version: str  # that would have scored them
+    role: Role
+    weight: float
+    event_time: datetime
+    rows: int
+
+
+@dataclass(frozen=True, slots=True)
 class FeedbackResult:
     """What became of a batch of labels.
 
@@ -138,6 +150,17 @@ class LabelEntry(TypedDict):
     arms: list[Arm]
 
 
+class ShedEntry(TypedDict):
+    """A ShedRecord in the spool. `shed` is the number of rows and comes first: that tells it from a label."""
+
+    shed: int
+    model: str
+    version: str
+    role: Role
+    weight: float
+    event_time: int
+
+
 def microseconds(time: datetime) -> int:
     """Microseconds since 1970.
 
@@ -186,3 +209,16 @@ def encode_prediction(record: PredictionRecord) -> bytes:
         return orjson.dumps(entry, option=orjson.OPT_SERIALIZE_NUMPY)
     except TypeError as error:
         raise InvalidInputError(f"prediction {record.prediction_id!r} cannot be recorded: {error}") from error
+
+
+def encode_shed(record: ShedRecord) -> bytes:
+    """JSON of a ShedEntry."""
+    entry: ShedEntry = {
+        "shed": record.rows,
+        "model": record.model,
+        "version": record.version,
+        "role": record.role,
+        "weight": record.weight,
+        "event_time": microseconds(record.event_time),
+    }
+    return orjson.dumps(entry)

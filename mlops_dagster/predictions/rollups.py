@@ -4,21 +4,36 @@ from collections import Counter
 from collections.abc import Sequence
 from dataclasses import dataclass
 from datetime import datetime
-from pathlib import Path
-from sqlite3 import Connection
+from functools import cached_property
+from typing import Any, TypeAlias
 
 import numpy as np
+from sqlalchemy import ColumnElement, Engine, Executable, Row, Select, Table, func, select
 
+from mlops_dagster.database import open_database, reading, writing
 from mlops_dagster.errors import InvalidInputError
 from mlops_dagster.predictions.latency import LatencySummary, summarize
-from mlops_dagster.predictions.records import Role, from_microseconds, microseconds
-from mlops_dagster.predictions.rollup_tables import CELL_TYPE, SCHEMA, add_tally
-from mlops_dagster.predictions.spool import Spool
-from mlops_dagster.predictions.sqlite import SqliteFile
+from mlops_dagster.predictions.records import SERVED, Role, from_microseconds, microseconds
+from mlops_dagster.predictions.rollup_addition import add_tally, cursor, move_cursor
+from mlops_dagster.predictions.rollup_tables import (
+    CELL_TYPE,
+    TABLES,
+    arms,
+    cells,
+    confusion,
+    latencies,
+    minutes,
+    outputs,
+    paired,
+    shed,
+)
+from mlops_dagster.predictions.spool import Consumer, Spool
 from mlops_dagster.predictions.tally import HOUR, MINUTE, BinsOf, SlowMsOf, tally
 from mlops_dagster.statistics import Counts
 
-_ENTRIES_AT_ONCE = 5_000
+_Any: TypeAlias = tuple[Any, ...]  # what a row holds, the query says and no type
+
+_ENTRIES_AT_ONCE = 10_000  # the traffic of some seconds, and some 10 MB
 DEFAULT_SLOW_MS = 200.0
 
 
@@ -53,72 +68,101 @@ class PairedCounts:
     first_loss_at: datetime | None = None
 
 
+@dataclass(frozen=True, slots=True)
+class ShedCounts:
+    """Scorings beside the answer that were left out, by the version that would have scored them."""
+
+    version: str
+    role: Role
+    rows: int
+
+
 class Rollups:
-    """Folds a spool, each entry exactly once: the cursor moves in the transaction that adds the counts.
+    """Folds spools, each entry exactly once: the cursor of a spool moves in the transaction that adds the counts.
+
+    In a file (`sqlite:///path`) or, for the spools of many machines, in PostgreSQL (`postgresql://user@host/database`);
+    the counts of different spools add up. `consumer` is the name under which a spool notes what was taken over.
+    The database is opened when it is first used, so it may be away before; then every method raises StorageError.
 
     Windows are [since, until) in event time (of pairs: in the time the label became known), widened to whole minutes,
     for feature counts to whole hours.
     """
 
-    def __init__(self, path: Path) -> None:
-        self._file = SqliteFile(path, SCHEMA)
+    def __init__(self, url: str, consumer: Consumer = "rolled_up") -> None:
+        self._engine = open_database(url)
+        self.consumer = consumer
 
     def catch_up(self, spool: Spool, bins_of: BinsOf, *, slow_ms_of: SlowMsOf = lambda _model: DEFAULT_SLOW_MS) -> int:
         """Add all that is in the spool; returns the number of the last entry rolled up. Several processes may try."""
         while True:
-            with self._file.writing() as connection:
-                number = _cursor(connection, spool.id)
-                entries = spool.read(number, _ENTRIES_AT_ONCE)
-                if entries:
-                    number = entries[-1].number
-                    add_tally(connection, tally(entries, bins_of, slow_ms_of))
-                    connection.execute("REPLACE INTO cursors VALUES (?, ?)", (spool.id, number))
+            seen = self._cursor(spool)
+            # What another process has added and freed meanwhile is missing here, but then it has moved the cursor too.
+            entries = spool.read(seen, _ENTRIES_AT_ONCE)
+            number = entries[-1].number if entries else seen
             if entries:
-                spool.mark("rolled_up", number)
+                add = tally(entries, bins_of, slow_ms_of)
+                with writing(self._database, "mlops_dagster rollups") as connection:
+                    if not move_cursor(connection, spool.id, seen, number):
+                        continue
+                    add_tally(connection, add)
+            spool.mark(self.consumer, number)
             if len(entries) < _ENTRIES_AT_ONCE:
                 return number
 
     def events(self, model: str, since: datetime, until: datetime) -> list[EventCounts]:
         """What happened, per version, role and weight."""
-        with self._file.reading() as connection:
-            rows = connection.execute(
-                "SELECT version, role, weight, sum(requests), sum(errors), sum(slow), sum(labelled), sum(wrong), "
-                "sum(bad_errors), sum(bad_slow), sum(bad_wrong) FROM arms JOIN minutes ON arm = id "
-                "WHERE model = ? AND minute BETWEEN ? AND ? GROUP BY id ORDER BY version, role, weight",
-                (model, *_window(since, until, MINUTE)),
+        names = ("requests", "errors", "slow", "labelled", "wrong", "bad_errors", "bad_slow", "bad_wrong")
+        query = (
+            _of_arms(
+                minutes, arms.c.version, arms.c.role, arms.c.weight, *(func.sum(minutes.c[name]) for name in names)
             )
-            return [EventCounts(*row) for row in rows]
+            .where(arms.c.model == model, _within(minutes, since, until))
+            .group_by(arms.c.id)
+            .order_by(arms.c.version, arms.c.role, arms.c.weight)
+        )
+        return [EventCounts(*row) for row in self._rows(query)]
 
     def paired(self, model: str, champion: str, challenger: str, since: datetime, until: datetime) -> PairedCounts:
         """The challenger against the champion on the same rows."""
-        with self._file.reading() as connection:
-            wins, losses, ties, first = connection.execute(
-                "SELECT coalesce(sum(wins), 0), coalesce(sum(losses), 0), coalesce(sum(ties), 0), min(first_loss_at) "
-                "FROM paired WHERE model = ? AND champion = ? AND challenger = ? AND minute BETWEEN ? AND ?",
-                (model, champion, challenger, *_window(since, until, MINUTE)),
-            ).fetchone()
+        table = paired.c
+        query = select(
+            *(func.coalesce(func.sum(each), 0) for each in (table.wins, table.losses, table.ties)),
+            func.min(table.first_loss_at),
+        ).where(
+            table.model == model,
+            table.champion == champion,
+            table.challenger == challenger,
+            _within(paired, since, until),
+        )
+        wins, losses, ties, first = self._rows(query)[0]
         return PairedCounts(wins, losses, ties, None if first is None else from_microseconds(first))
+
+    def shed(self, model: str, since: datetime, until: datetime) -> list[ShedCounts]:
+        """Scorings that were left out under overload, per version and role: how much evidence is missing."""
+        query = (
+            _of_arms(shed, arms.c.version, arms.c.role, func.sum(shed.c.n))
+            .where(arms.c.model == model, _within(shed, since, until))
+            .group_by(arms.c.version, arms.c.role)
+            .order_by(arms.c.version, arms.c.role)
+        )
+        return [ShedCounts(*row) for row in self._rows(query)]
 
     def first_bad_at(self, model: str, version: str, since: datetime) -> datetime | None:
         """The first failed request of a version, or the first label that made it lose to the champion."""
-        start = microseconds(since)
-        with self._file.reading() as connection:
-            first = connection.execute(
-                "SELECT min(at) FROM ("
-                "SELECT min(first_error_at) AS at FROM arms JOIN minutes ON arm = id "
-                "WHERE model = :model AND version = :version AND minute >= :minute UNION ALL "
-                "SELECT min(first_loss_at) FROM paired "
-                "WHERE model = :model AND challenger = :version AND minute >= :minute)",
-                {"model": model, "version": version, "minute": start // MINUTE},
-            ).fetchone()[0]
-        return None if first is None else from_microseconds(first)
+        minute = microseconds(since) // MINUTE
+        errors = _of_arms(minutes, func.min(minutes.c.first_error_at)).where(
+            arms.c.model == model, arms.c.version == version, minutes.c.minute >= minute
+        )
+        losses = select(func.min(paired.c.first_loss_at)).where(
+            paired.c.model == model, paired.c.challenger == version, paired.c.minute >= minute
+        )
+        firsts = [first for (first,) in self._rows(errors.union_all(losses)) if first is not None]
+        return from_microseconds(min(firsts)) if firsts else None
 
     def first_at(self, model: str) -> datetime | None:
         """The minute of the first request to a model; None if there was none."""
-        with self._file.reading() as connection:
-            first = connection.execute(
-                "SELECT min(minute) FROM arms JOIN minutes ON arm = id WHERE model = ?", (model,)
-            ).fetchone()[0]
+        query = _of_arms(minutes, func.min(minutes.c.minute)).where(arms.c.model == model)
+        first = self._rows(query)[0][0]
         return None if first is None else from_microseconds(first * MINUTE)
 
     def feature_counts(
@@ -130,22 +174,19 @@ class Rollups:
         """
         total: dict[str, Counts] = {}
         bins_seen: dict[str, str] = {}
-        with self._file.reading() as connection:
-            rows = connection.execute(
-                "SELECT feature, bins, counts, version FROM served_arms JOIN cells ON arm = id WHERE model = ? "
-                "AND hour BETWEEN ? AND ?",
-                (model, *_window(since, until, HOUR)),
-            )
-            for feature, bins, counts, version in rows:
-                if versions is not None and version not in versions:
-                    continue
-                if bins_seen.setdefault(feature, bins) != bins:
-                    raise InvalidInputError(
-                        f"{feature!r} of {model} was counted in different bins by version {version} and another; "
-                        "ask for the versions of one schema"
-                    )
-                cells = np.frombuffer(counts, dtype=CELL_TYPE).astype(np.int64)
-                total[feature] = total[feature] + cells if feature in total else cells
+        query = (
+            _of_arms(cells, cells.c.feature, cells.c.bins, cells.c.counts, arms.c.version)
+            .where(_served(model, versions), cells.c.hour.between(*_window(since, until, HOUR)))
+            .order_by(arms.c.version)
+        )
+        for feature, bins, counts, version in self._rows(query):
+            if bins_seen.setdefault(feature, bins) != bins:
+                raise InvalidInputError(
+                    f"{feature!r} of {model} was counted in different bins by version {version} and another; "
+                    "ask for the versions of one schema"
+                )
+            added = np.frombuffer(counts, dtype=CELL_TYPE).astype(np.int64)
+            total[feature] = total[feature] + added if feature in total else added
         return total
 
     def label_counts(self, model: str, since: datetime, until: datetime) -> dict[str, int]:
@@ -155,39 +196,67 @@ class Rollups:
             counts[label] += n
         return dict(counts)
 
+    def output_counts(self, model: str, version: str | None, since: datetime, until: datetime) -> dict[str, int]:
+        """How often the split answered with each class in the window (version None: all)."""
+        table = outputs.c
+        query = _summed(outputs, [table.prediction], model, version, since, until).order_by(table.prediction)
+        return {row[0]: row[1] for row in self._rows(query)}
+
     def confusion(
         self, model: str, version: str | None, since: datetime, until: datetime
     ) -> dict[tuple[str, str], int]:
         """(label, prediction) -> count, of what the split served in the window and has a label (version None: all)."""
-        with self._file.reading() as connection:
-            rows = connection.execute(
-                "SELECT label, prediction, sum(n) FROM served_arms JOIN confusion ON arm = id "
-                "WHERE model = ? AND (version = ? OR ? IS NULL) AND minute BETWEEN ? AND ? "
-                "GROUP BY label, prediction ORDER BY label, prediction",
-                (model, version, version, *_window(since, until, MINUTE)),
-            )
-            return {(label, prediction): n for label, prediction, n in rows}
+        keys = [confusion.c.label, confusion.c.prediction]
+        query = _summed(confusion, keys, model, version, since, until).order_by(*keys)
+        return {(label, prediction): n for label, prediction, n in self._rows(query)}
 
     def latency(self, model: str, version: str | None, since: datetime, until: datetime) -> LatencySummary | None:
         """Latency of what the split served (version None: all); None if nothing was."""
-        with self._file.reading() as connection:
-            rows = connection.execute(
-                "SELECT bucket, sum(n) FROM served_arms JOIN latencies ON arm = id "
-                "WHERE model = ? AND (version = ? OR ? IS NULL) AND minute BETWEEN ? AND ? "
-                "GROUP BY bucket",
-                (model, version, version, *_window(since, until, MINUTE)),
-            )
-            return summarize(dict(rows))
+        query = _summed(latencies, [latencies.c.bucket], model, version, since, until)
+        return summarize({row[0]: row[1] for row in self._rows(query)})
 
     def close(self) -> None:
-        self._file.close()
+        self._engine.dispose()
+
+    @cached_property
+    def _database(self) -> Engine:
+        with writing(self._engine, "mlops_dagster rollups") as connection:
+            TABLES.create_all(connection)
+        return self._engine
+
+    def _cursor(self, spool: Spool) -> int:
+        with reading(self._database) as connection:
+            return cursor(connection, spool.id)
+
+    def _rows(self, query: Executable) -> Sequence[Row[*_Any]]:
+        with reading(self._database) as connection:
+            return connection.execute(query).all()
+
+
+def _of_arms(table: Table, *columns: ColumnElement[Any]) -> Select[*_Any]:
+    return select(*columns).join_from(arms, table, arms.c.id == table.c.arm)
+
+
+def _summed(
+    table: Table, keys: Sequence[ColumnElement[Any]], model: str, version: str | None, since: datetime, until: datetime
+) -> Select[*_Any]:
+    """The counts `n` by these keys, of what the split served."""
+    return (
+        _of_arms(table, *keys, func.sum(table.c.n))
+        .where(_served(model, None if version is None else [version]), _within(table, since, until))
+        .group_by(*keys)
+    )
+
+
+def _served(model: str, versions: Sequence[str] | None) -> ColumnElement[bool]:
+    served = (arms.c.model == model) & arms.c.role.in_(SERVED)
+    return served if versions is None else served & arms.c.version.in_(versions)
+
+
+def _within(table: Table, since: datetime, until: datetime) -> ColumnElement[bool]:
+    return table.c.minute.between(*_window(since, until, MINUTE))
 
 
 def _window(since: datetime, until: datetime, unit: int) -> tuple[int, int]:
     """First and last unit that [since, until) touches."""
     return microseconds(since) // unit, (microseconds(until) - 1) // unit
-
-
-def _cursor(connection: Connection, spool_id: str) -> int:
-    found = connection.execute("SELECT number FROM cursors WHERE spool = ?", (spool_id,)).fetchone()
-    return int(found[0]) if found else 0

@@ -3,12 +3,12 @@
 import threading
 import uuid
 from collections import Counter
-from collections.abc import Iterable, Sequence
+from collections.abc import Collection, Iterable, Sequence
 from dataclasses import dataclass
 from datetime import datetime
 from pathlib import Path
 from sqlite3 import Connection
-from typing import Literal, NamedTuple
+from typing import Literal, NamedTuple, TypeAlias
 
 import orjson
 
@@ -20,7 +20,9 @@ from mlops_dagster.predictions.records import (
     FeedbackResult,
     LabelEntry,
     PredictionRecord,
+    ShedRecord,
     encode_prediction,
+    encode_shed,
     microseconds,
 )
 from mlops_dagster.predictions.sqlite import Durability, SqliteFile
@@ -34,6 +36,7 @@ CREATE TABLE IF NOT EXISTS processes (
     process TEXT PRIMARY KEY, sequence INTEGER NOT NULL, answered INTEGER NOT NULL
 ) WITHOUT ROWID;
 CREATE TABLE IF NOT EXISTS marks (name TEXT PRIMARY KEY, number INTEGER NOT NULL) WITHOUT ROWID;
+INSERT OR IGNORE INTO marks VALUES ('indexed', 0), ('rolled_up', 0), ('shipped', 0);
 CREATE TABLE IF NOT EXISTS identity (id TEXT NOT NULL)
 """
 
@@ -43,6 +46,10 @@ _CHECKPOINT_PAGES = 16_384
 
 _FREE_AT_ONCE = 500  # deleting these takes a millisecond or two, for which an append may have to wait
 _INDEX_AT_ONCE = 2_000
+_ROWS_AT_ONCE = 64
+
+Consumer: TypeAlias = Literal["indexed", "rolled_up", "shared", "shipped"]
+"""Who takes entries over: the index of what awaits a label, the rollups of this machine, those of all, the log."""
 
 
 class ProcessCount(NamedTuple):
@@ -68,14 +75,14 @@ class Spool:
     """An ordered, durable queue of predictions and labels, in one SQLite file, for threads and processes.
 
     Entries are numbered in the order of their commits, so a reader that has seen number n has seen all before it.
-    They are freed once they are both rolled up and in the log. What awaits a label is indexed for good, in
-    `awaiting.sqlite` beside the file.
+    They are freed once every consumer has them. What awaits a label is indexed for good, in `awaiting.sqlite` beside
+    the file.
     """
 
     def __init__(self, path: Path, durability: Durability = "process", *, clock: Clock | None = None) -> None:
         self._file = SqliteFile(path, _SCHEMA, durability, _CHECKPOINT_PAGES)
         self._file.check()
-        self._awaiting = Awaiting(path.with_name("awaiting.sqlite"), durability)
+        self._awaiting = Awaiting(path.with_name("awaiting.sqlite"))
         self._clock = clock or SystemClock()  # for `received_at` only
         self._waiting: list[_Append] = []
         self._waiting_lock = threading.Lock()
@@ -110,7 +117,7 @@ class Spool:
         received_at = microseconds(self._clock.now())
         self.index()
         with self._file.writing() as connection:
-            self.index()  # what came meanwhile; nothing comes now
+            self._index()  # what came meanwhile; nothing comes now
             awaited = self._awaiting.find({prediction_id for prediction_id, _, _ in labels})
             for prediction_id, label, at in labels:
                 found = awaited.get(prediction_id)
@@ -137,13 +144,25 @@ class Spool:
     def check_writable(self) -> None:
         """Write something that says nothing; raises StorageError where a prediction could not be recorded."""
         with self._file.writing() as connection:
-            # SQLite writes no page that stays as it is.
-            connection.execute("INSERT INTO marks VALUES ('tried', 1) ON CONFLICT DO UPDATE SET number = number + 1")
+            # SQLite writes no page that stays as it is; nobody reads this number.
+            version = connection.execute("PRAGMA user_version").fetchone()[0]
+            connection.execute(f"PRAGMA user_version = {1 - version}")
+
+    def shed(self, records: Iterable[ShedRecord]) -> None:
+        """Record scorings that were left out; durable on return."""
+        with self._file.writing() as connection:
+            connection.executemany(
+                "INSERT INTO entries (body) VALUES (?)", ((encode_shed(record),) for record in records)
+            )
 
     def index(self) -> None:
         """Note which arms await a label, of everything that is in the spool by now. `feedback` does so itself."""
-        while entries := self.read(self._awaiting.cursor(self.id), _INDEX_AT_ONCE):
+        self.mark("indexed", self._index())
+
+    def _index(self) -> int:
+        while entries := self.read(number := self._awaiting.cursor(self.id), _INDEX_AT_ONCE):
             self._awaiting.add(self.id, entries)
+        return number
 
     def read(self, after: int, limit: int = 10_000) -> list[Entry]:
         """The entries that follow number `after`, in order."""
@@ -165,31 +184,40 @@ class Spool:
             rows = connection.execute("SELECT process, sequence, answered FROM processes ORDER BY process")
             return [ProcessCount(*row) for row in rows]
 
-    def mark(self, name: Literal["rolled_up", "shipped"], number: int) -> None:
+    def keep_for(self, consumers: Collection[Consumer]) -> None:
+        """Free from now on what the index and all of these have taken over, whoever else took part before."""
+        consumers = {*consumers, "indexed"}
+        with self._file.writing() as connection:
+            connection.executemany("INSERT OR IGNORE INTO marks VALUES (?, 0)", ((name,) for name in consumers))
+            known = [name for (name,) in connection.execute("SELECT name FROM marks")]
+            connection.executemany("DELETE FROM marks WHERE name = ?", ((name,) for name in {*known} - {*consumers}))
+
+    def mark(self, name: Consumer, number: int) -> None:
         """Note that all entries up to `number` have been taken over durably."""
+        if self.marked(name) >= number:
+            return
         with self._file.writing() as connection:
             connection.execute(
                 "INSERT INTO marks VALUES (?, ?) ON CONFLICT DO UPDATE SET number = max(number, excluded.number)",
                 (name, number),
             )
 
-    def marked(self, name: Literal["rolled_up", "shipped"]) -> int:
+    def marked(self, name: Consumer) -> int:
         """The number up to which entries have been taken over."""
         with self._file.reading() as connection:
             found = connection.execute("SELECT number FROM marks WHERE name = ?", (name,)).fetchone()
             return int(found[0]) if found else 0
 
     def free(self) -> int:
-        """Delete the entries that are both rolled up and shipped; returns how many."""
+        """Delete the entries that every consumer has taken over; returns how many."""
         self.index()
-        done = min(self.marked("rolled_up"), self.marked("shipped"))
         freed = 0
         while True:
             with self._file.writing() as connection:
                 deleted = connection.execute(
-                    "DELETE FROM entries WHERE number IN "
-                    "(SELECT number FROM entries WHERE number <= ? ORDER BY number LIMIT ?)",
-                    (done, _FREE_AT_ONCE),
+                    "DELETE FROM entries WHERE number IN (SELECT number FROM entries "
+                    "WHERE number <= (SELECT min(number) FROM marks) ORDER BY number LIMIT ?)",
+                    (_FREE_AT_ONCE,),
                 ).rowcount
             freed += deleted
             if deleted < _FREE_AT_ONCE:
@@ -224,11 +252,14 @@ class Spool:
 
 
 def _write(connection: Connection, append: _Append) -> int:
-    sequences = _next_sequences(connection, append.records)
-    connection.executemany(
-        "INSERT INTO entries (sequence, body) VALUES (?, ?)", zip(sequences, append.bodies, strict=True)
-    )
-    return int(connection.execute("SELECT max(number) FROM entries").fetchone()[0] or 0)
+    last = 0
+    lines = list(zip(_next_sequences(connection, append.records), append.bodies, strict=True))
+    for start in range(0, len(lines), _ROWS_AT_ONCE):
+        rows = lines[start : start + _ROWS_AT_ONCE]
+        # One statement for many rows: between two of them other threads want the interpreter.
+        statement = f"INSERT INTO entries (sequence, body) VALUES (?, ?){', (?, ?)' * (len(rows) - 1)}"  # noqa: S608  # placeholders only
+        last = connection.execute(statement, [value for row in rows for value in row]).lastrowid or 0
+    return last
 
 
 def _next_sequences(connection: Connection, records: Sequence[PredictionRecord]) -> list[int]:

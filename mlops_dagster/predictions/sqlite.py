@@ -1,4 +1,4 @@
-"""SQLite without SQLAlchemy, for the two files that are written with every request: spool and rollups."""
+"""SQLite without SQLAlchemy, for the file that is written with every request: the spool."""
 
 import sqlite3
 import threading

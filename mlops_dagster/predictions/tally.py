@@ -3,14 +3,14 @@
 from collections import Counter, defaultdict
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
+from functools import cache
 from typing import Literal, NamedTuple, TypeAlias
 
-import numpy as np
-
+from mlops_dagster.predictions.cells import Served
 from mlops_dagster.predictions.entries import Entry
-from mlops_dagster.predictions.latency import bucket
-from mlops_dagster.predictions.records import SERVED, Arm, LabelEntry, PredictionEntry, Role
-from mlops_dagster.statistics import Bins, Counts, NumericBins
+from mlops_dagster.predictions.latency import buckets
+from mlops_dagster.predictions.records import SERVED, Arm, LabelEntry, PredictionEntry, Role, ShedEntry
+from mlops_dagster.statistics import Bins, Counts
 
 BinsOf: TypeAlias = Callable[[str, str], Mapping[str, Bins] | None]
 """The bins of a model's version by feature, and "score"; None if it has none, then its features are not counted."""
@@ -19,6 +19,8 @@ SlowMsOf: TypeAlias = Callable[[str], float]
 """From how many milliseconds on a request to a model is slow."""
 
 Metric: TypeAlias = Literal["error", "slow", "wrong"]
+
+_LONGEST_NAME = 200
 
 MINUTE = 60_000_000  # microseconds
 HOUR = 60 * MINUTE
@@ -83,39 +85,74 @@ class Tally:
     minutes: defaultdict[tuple[ArmKey, int], MinuteCounts] = field(default_factory=lambda: defaultdict(MinuteCounts))
     pairs: defaultdict[PairKey, PairMinute] = field(default_factory=lambda: defaultdict(PairMinute))
     latencies: Counter[tuple[ArmKey, int, int]] = field(default_factory=Counter)
+    outputs: Counter[tuple[ArmKey, int, str]] = field(default_factory=Counter)
     confusion: Counter[tuple[ArmKey, int, str, str]] = field(default_factory=Counter)
+    shed: Counter[tuple[ArmKey, int]] = field(default_factory=Counter)
     bad_events: list[BadEvent] = field(default_factory=list)
     cells: dict[CellKey, tuple[Bins, Counts]] = field(default_factory=dict)
+
+    def arms(self) -> set[ArmKey]:
+        """Everything that was counted by arm has an entry here."""
+        return {arm for arm, _ in (*self.minutes, *self.shed)}
 
 
 def tally(entries: Sequence[Entry], bins_of: BinsOf, slow_ms_of: SlowMsOf) -> Tally:
     """Fold entries, in their order."""
     result = Tally()
-    served: defaultdict[tuple[ArmKey, int], list[PredictionEntry]] = defaultdict(list)
-    slow_ms: dict[str, float] = {}
+    by_arm: dict[ArmKey, _Rows] = {}
+    slow_ms = cache(slow_ms_of)
     for entry in entries:
-        if entry.sequence is None:
+        if entry.is_shed:
+            _add_shed(result, entry.shed())
+        elif entry.sequence is None:
             _add_label(result, entry.label())
-            continue
-        prediction = entry.prediction()
-        model = prediction["model"]
-        if model not in slow_ms:
-            slow_ms[model] = slow_ms_of(model)
-        arm = _add_prediction(result, prediction, slow_ms[model])
-        if arm.role in SERVED:
-            served[arm, prediction["event_time"] // HOUR].append(prediction)
-    for (arm, hour), predictions in served.items():
-        _add_cells(result, arm, hour, predictions, bins_of(arm.model, arm.version))
+        else:
+            prediction = entry.prediction()
+            arm = ArmKey(prediction["model"], prediction["version"], prediction["role"], prediction["weight"])
+            if arm not in by_arm:
+                by_arm[arm] = _Rows(bins_of(arm.model, arm.version) if arm.role in SERVED else None)
+            by_arm[arm].add(prediction)
+            if prediction["status"] == "failed" or prediction["latency_ms"] > slow_ms(arm.model):
+                _add_bad(result, arm, prediction, slow_ms(arm.model))
+    for arm, rows in by_arm.items():
+        _add_rows(result, arm, rows)
     return result
 
 
-def _add_prediction(result: Tally, prediction: PredictionEntry, slow_ms: float) -> ArmKey:
-    arm = ArmKey(prediction["model"], prediction["version"], prediction["role"], prediction["weight"])
+class _Rows:
+    """The predictions of one arm, as columns: to hold on to whole entries would take twice the time."""
+
+    def __init__(self, bins: Mapping[str, Bins] | None) -> None:
+        self.minutes: list[int] = []
+        self.latencies: list[float] = []
+        self.outputs: list[str | None] = []
+        self.served = Served(bins) if bins else None
+
+    def add(self, prediction: PredictionEntry) -> None:
+        self.minutes.append(prediction["event_time"] // MINUTE)
+        self.latencies.append(prediction["latency_ms"])
+        self.outputs.append(prediction["prediction"])
+        if self.served is not None and prediction["status"] != "rejected":
+            self.served.add(prediction, prediction["event_time"] // HOUR)
+
+
+def _add_rows(result: Tally, arm: ArmKey, rows: _Rows) -> None:
+    for minute, requests in Counter(rows.minutes).items():
+        result.minutes[arm, minute].requests += requests
+    for (minute, bucket), n in Counter(zip(rows.minutes, buckets(rows.latencies), strict=True)).items():
+        result.latencies[arm, minute, bucket] += n
+    for (minute, output), n in Counter(zip(rows.minutes, rows.outputs, strict=True)).items():
+        if output is not None:
+            result.outputs[arm, minute, _name(output)] += n
+    if rows.served is not None:
+        for hour, column, bins, counts in rows.served.cells():
+            result.cells[CellKey(arm, hour, column)] = (bins, counts)
+
+
+def _add_bad(result: Tally, arm: ArmKey, prediction: PredictionEntry, slow_ms: float) -> None:
     at = prediction["event_time"]
     minute = at // MINUTE
     counts = result.minutes[arm, minute]
-    counts.requests += 1
-    result.latencies[arm, minute, bucket(prediction["latency_ms"])] += 1
     if prediction["status"] == "failed":
         counts.errors += 1
         counts.first_error_at = min(at, counts.first_error_at or at)
@@ -123,7 +160,15 @@ def _add_prediction(result: Tally, prediction: PredictionEntry, slow_ms: float) 
     if prediction["latency_ms"] > slow_ms:
         counts.slow += 1
         counts.bad_slow += _is_first(result, arm, minute, "slow", prediction["salt"], prediction["key"])
-    return arm
+
+
+def _name(text: str) -> str:
+    """A class as the tables hold it: clients write labels, and PostgreSQL neither NUL nor index entries of any length.
+
+    >>> _name("late"), len(_name("x" * 1000))
+    ('late', 200)
+    """
+    return text[:_LONGEST_NAME].replace("\0", "\ufffd")
 
 
 def _is_first(result: Tally, arm: ArmKey, minute: int, metric: Metric, salt: str, key: str | None) -> bool:
@@ -134,6 +179,11 @@ def _is_first(result: Tally, arm: ArmKey, minute: int, metric: Metric, salt: str
     return False
 
 
+def _add_shed(result: Tally, shed: ShedEntry) -> None:
+    arm = ArmKey(shed["model"], shed["version"], shed["role"], shed["weight"])
+    result.shed[arm, shed["event_time"] // MINUTE] += shed["shed"]
+
+
 def _add_label(result: Tally, label: LabelEntry) -> None:
     truth = label["label"]
     for arm in label["arms"]:
@@ -141,7 +191,7 @@ def _add_label(result: Tally, label: LabelEntry) -> None:
         minute = arm["event_time"] // MINUTE
         counts = result.minutes[key, minute]
         counts.labelled += 1
-        result.confusion[key, minute, truth, arm["prediction"]] += 1
+        result.confusion[key, minute, _name(truth), _name(arm["prediction"])] += 1
         if arm["prediction"] != truth:
             counts.wrong += 1
             counts.bad_wrong += _is_first(result, key, minute, "wrong", arm["salt"], arm["key"])
@@ -178,27 +228,3 @@ def _add_pair(pair: PairMinute, champion_right: bool, challenger_right: bool, at
     else:
         pair.losses += 1
         pair.first_loss_at = min(at, pair.first_loss_at or at)
-
-
-def _add_cells(
-    result: Tally, arm: ArmKey, hour: int, predictions: list[PredictionEntry], bins: Mapping[str, Bins] | None
-) -> None:
-    reached = [prediction for prediction in predictions if prediction["status"] != "rejected"]
-    for name, feature_bins in (bins or {}).items():
-        if name == "score":
-            scores = [prediction["score"] for prediction in reached if prediction["status"] == "ok"]
-            counts = _count(feature_bins, scores)
-        else:
-            counts = _count(feature_bins, [prediction["features"].get(name) for prediction in reached])
-        result.cells[CellKey(arm, hour, name)] = (feature_bins, counts)
-
-
-def _count(bins: Bins, values: Sequence[float | str | None]) -> Counts:
-    """A value of the wrong kind counts as missing: it must not stop the rollups."""
-    kept: list[float | None] | list[str | None]
-    if isinstance(bins, NumericBins):
-        kept = [float(value) if isinstance(value, int | float) else None for value in values]
-    else:
-        kept = [value if isinstance(value, str) else None for value in values]
-    # An hour has few values: looking each one up is quicker here than `bins.count`, which is made for millions.
-    return np.bincount(bins.index(kept), minlength=bins.size)

@@ -32,6 +32,7 @@ def work(leash: Leash, arguments: list[str]) -> None:
     housekeeping = Housekeeping(house, LastKnown(settings.last_known_path), telemetry)
     duties = [
         Repeating("rollups", ROLL_UP_SECONDS, housekeeping.roll_up, telemetry),
+        Repeating("shared rollups", ROLL_UP_SECONDS, housekeeping.share, telemetry),
         Repeating("log", SHIP_SECONDS, housekeeping.ship, telemetry),
         Repeating("signs of life", BEAT_SECONDS, lambda: leash.beat("housekeeper"), telemetry),
     ]

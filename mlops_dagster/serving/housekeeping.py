@@ -2,6 +2,7 @@
 
 from collections.abc import Mapping
 
+from mlops_dagster.predictions import Consumer
 from mlops_dagster.rollout import RolloutPolicy
 from mlops_dagster.serving.last_known import LastKnown
 from mlops_dagster.serving.telemetry import Telemetry
@@ -18,14 +19,25 @@ class Housekeeping:
         self._telemetry = telemetry
         self._bins: dict[tuple[str, str], Mapping[str, Bins] | None] = {}
         self._rolled_up = -1
+        shared: list[Consumer] = ["shared"] if house.shared_rollups else []
+        house.spool.keep_for(["rolled_up", "shipped", *shared])
 
     def roll_up(self) -> int:
-        """Index and count what is in the spool; returns the number of the last entry counted."""
+        """Index and count what is in the spool; returns the number of the last entry counted.
+
+        Features are counted where they are read: in the database, where there is one.
+        """
         spool = self._house.spool
         if spool.last_number() > self._rolled_up:
             spool.index()
-            self._rolled_up = self._house.rollups.catch_up(spool, self._bins_of, slow_ms_of=self._slow_ms)
+            bins_of = _no_bins if self._house.shared_rollups else self._bins_of
+            self._rolled_up = self._house.local_rollups.catch_up(spool, bins_of, slow_ms_of=self._slow_ms)
         return self._rolled_up
+
+    def share(self) -> None:
+        """Add what is in the spool to the counts of all machines, where they share a database."""
+        if shared := self._house.shared_rollups:
+            shared.catch_up(self._house.spool, self._bins_of, slow_ms_of=self._slow_ms)
 
     def ship(self) -> int:
         """Move what is in the spool to the log; returns the number of rows."""
@@ -40,6 +52,7 @@ class Housekeeping:
         if log:
             self.ship()
             result["logged"] = sum(self._house.log.count(model) for model in self._house.log.models())
+        self.share()
         result["answered"] = sum(process.answered for process in self._house.spool.processes())
         return result
 
@@ -55,3 +68,7 @@ class Housekeeping:
         known = self._last_known.deployment(model)
         rollout = known.rollout if known is not None else None
         return (rollout.policy if rollout is not None else RolloutPolicy()).slow_ms
+
+
+def _no_bins(_model: str, _version: str) -> None:
+    return None

@@ -43,7 +43,7 @@ class Service:
         self.last_known = last_known = LastKnown(settings.last_known_path)
         self.loader = Loader(house, last_known, self.telemetry)
         self.deployments = Deployments(self.process, house, last_known, self.loader, self.telemetry)
-        self.fuse = Fuse(house, house.rollups, self.deployments, clock, self.telemetry)
+        self.fuse = Fuse(house, house.local_rollups, self.deployments, clock, self.telemetry)
         self._scorer = Scorer(self.process, house.spool, self.telemetry, settings.predict_timeout)
         self.plane = DataPlane(self.process, house, self.deployments, self._scorer, self.telemetry)
         self._housekeeping = Housekeeping(house, last_known, self.telemetry)
@@ -95,7 +95,8 @@ class Service:
         self._scorer.off_path.close()
         self.loader.close()
         self.house.spool.close()
-        self.house.rollups.close()
+        for rollups in {self.house.local_rollups, self.house.rollups}:
+            rollups.close()
         self.last_known.close()
 
 

@@ -31,12 +31,15 @@ def until_killed(process: subprocess.Popen[str], lines: int, delay: float, heard
     process.wait()
 
 
-def test_kill_9_loses_nothing_and_counts_nothing_twice(tmp_path):
+def test_kill_9_loses_nothing_and_counts_nothing_twice(tmp_path, postgresql):
     chance = random.Random(20130301)  # noqa: S311 - not for secrets
     acknowledged: dict[str, set[str]] = {"predicted": set(), "labelled": set()}
     for round_ in range(4):
         said: tuple[list[str], list[str]] = ([], [])
-        workers = start("append", str(tmp_path), f"process-{round_ % 2}", str(round_)), start("take", str(tmp_path))
+        workers = (
+            start("append", str(tmp_path), f"process-{round_ % 2}", str(round_)),
+            start("take", str(tmp_path), postgresql),
+        )
         threads = [
             threading.Thread(target=until_killed, args=(worker, 6, chance.uniform(0, 0.1), lines))
             for worker, lines in zip(workers, said, strict=True)
@@ -51,9 +54,11 @@ def test_kill_9_loses_nothing_and_counts_nothing_twice(tmp_path):
                 verb, *ids = line.split()
                 acknowledged[verb].update(ids)
 
-    spool, rollups = Spool(tmp_path / "spool.sqlite"), Rollups(tmp_path / "rollups.sqlite")
+    spool, rollups = Spool(tmp_path / "spool.sqlite"), Rollups(f"sqlite:///{tmp_path}/rollups.sqlite")
+    shared = Rollups(postgresql, consumer="shared")
     log = PredictionLog(tmp_path / "log")
     rollups.catch_up(spool, lambda *_: None)
+    shared.catch_up(spool, lambda *_: None)
     log.ship(spool)
     assert spool.read(0) == []
 
@@ -70,6 +75,9 @@ def test_kill_9_loses_nothing_and_counts_nothing_twice(tmp_path):
     assert champion.requests == challenger.requests == len(answers)
     assert champion.wrong == challenger.wrong == len(labels)
     assert rollups.paired("flights", "1.0.0", "1.1.0", START, START + DAYS).ties == len(labels)
+    assert shared.events("flights", START, START + DAYS) == [champion, challenger]
+    assert shared.paired("flights", "1.0.0", "1.1.0", START, START + DAYS).ties == len(labels)
+    shared.close()
     report = audit(spool, log)
     assert report.complete
     assert report.answered == report.logged == len(answers)

@@ -5,13 +5,13 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from mlops_dagster.predictions.latency import bucket, summarize
+from mlops_dagster.predictions.latency import buckets, summarize
 
 
 @settings(deadline=None)
 @given(st.lists(st.floats(0.02, 60_000), min_size=1, max_size=200))
 def test_quantiles_are_within_two_and_a_half_percent(latencies):
-    summary = summarize(Counter(map(bucket, latencies)))
+    summary = summarize(Counter(buckets(latencies)))
     exact = np.quantile(latencies, [0.50, 0.95, 0.99], method="inverted_cdf")
     assert summary is not None
     assert summary[1:] == pytest.approx(exact, rel=0.025)
@@ -19,4 +19,4 @@ def test_quantiles_are_within_two_and_a_half_percent(latencies):
 
 def test_nothing_served_has_no_latency():
     assert summarize({}) is None
-    assert bucket(0.0) == bucket(0.001)
+    assert buckets([0.0]) == buckets([0.001])

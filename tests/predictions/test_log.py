@@ -200,7 +200,7 @@ def test_shipped_entries_wait_for_the_rollups(spool, log, record, tmp_path):
     spool.append([record(0), record(1)])
     log.ship(spool)
     assert len(spool.read(0)) == 2
-    Rollups(tmp_path / "rollups.sqlite").catch_up(spool, lambda *_: None)
+    Rollups(f"sqlite:///{tmp_path}/rollups.sqlite").catch_up(spool, lambda *_: None)
     assert log.ship(spool) == 0
     assert spool.read(0) == []
 

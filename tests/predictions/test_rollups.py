@@ -1,16 +1,30 @@
 import itertools
+import sqlite3
 from collections import Counter
+from collections.abc import Iterator
+from contextlib import closing
 from dataclasses import dataclass, field
-from datetime import datetime, timedelta
+from datetime import UTC, datetime, timedelta
+from pathlib import Path
 
 import numpy as np
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from mlops_dagster.errors import InvalidInputError
-from mlops_dagster.predictions import EventCounts, PairedCounts, Rollups
+from mlops_dagster.errors import InvalidInputError, StorageError
+from mlops_dagster.predictions import (
+    EventCounts,
+    PairedCounts,
+    PredictionLog,
+    Rollups,
+    ShedCounts,
+    ShedRecord,
+)
 from mlops_dagster.statistics import CategoricalBins, NumericBins
+
+BEFORE_SQLALCHEMY = Path(__file__).parent / "data" / "rollups_before_sqlalchemy.sql"
+"""What commit a1e66c3 made of the first prediction of a spool."""
 
 BINS = {
     "hour": NumericBins((6.0, 12.0, 18.0)),
@@ -19,9 +33,18 @@ BINS = {
 }
 
 
+@pytest.fixture(params=["sqlite", "postgresql"])
+def database(request: pytest.FixtureRequest, tmp_path) -> str:
+    return (
+        f"sqlite:///{tmp_path}/rollups.sqlite" if request.param == "sqlite" else request.getfixturevalue("postgresql")
+    )
+
+
 @pytest.fixture
-def rollups(tmp_path) -> Rollups:
-    return Rollups(tmp_path / "rollups.sqlite")
+def rollups(database) -> Iterator[Rollups]:
+    rollups = Rollups(database)
+    yield rollups
+    rollups.close()
 
 
 def no_bins(_model, _version):
@@ -68,6 +91,8 @@ def test_one_prediction_from_request_to_label(spool, rollups, record, march):
     }
     assert rollups.confusion("flights", "1.0.0", march, march + days(1)) == {("on_time", "late"): 1}
     assert rollups.label_counts("flights", march, march + days(1)) == {"on_time": 1}
+    assert rollups.output_counts("flights", "1.0.0", march, march + days(1)) == {"late": 1}
+    assert rollups.output_counts("flights", None, march, at) == {}
     assert rollups.latency("flights", "1.0.0", march, march + days(1)).p99 == pytest.approx(250, rel=0.025)
     assert rollups.latency("flights", "1.2.0", march, march + days(1)) is None
     assert rollups.first_at("flights") == at
@@ -121,6 +146,12 @@ def test_first_bad_at_is_the_earliest_error_or_loss(spool, rollups, record, marc
     assert rollups.first_bad_at("flights", "1.1.0", march) == march + timedelta(minutes=9)
     assert rollups.first_bad_at("flights", "1.1.0", march + timedelta(minutes=10)) == march + days(1)
     assert rollups.first_bad_at("flights", "1.1.0", march + days(2)) is None
+    # Within a minute as well, whichever is rolled up first.
+    for seconds in (20, 10, 30):
+        at = march + days(5) + timedelta(seconds=seconds)
+        spool.append([record(seconds, **{**canary, "event_time": at, "status": "failed", "prediction": None})])
+        rollups.catch_up(spool, no_bins)
+    assert rollups.first_bad_at("flights", "1.1.0", march + days(5)) == march + days(5) + timedelta(seconds=10)
 
 
 def test_rejected_requests_and_corrections_are_no_evidence(spool, rollups, record, march):
@@ -150,6 +181,83 @@ def test_versions_in_different_bins_do_not_add_up(spool, rollups, record, march)
     assert rollups.feature_counts("flights", ["2.0.0"], march, march + days(1))["hour"].tolist() == [0, 1, 0, 0, 0]
     with pytest.raises(InvalidInputError, match=r"'hour' of flights was counted in different bins by version 2.0.0"):
         rollups.feature_counts("flights", None, march, march + days(1))
+
+
+def test_shed_scorings_are_counted_and_are_no_requests(spool, rollups, record, march):
+    minute = timedelta(minutes=1)
+    spool.append([record(0)])
+    spool.shed(
+        [
+            ShedRecord("flights", "1.1.0", "paired", 0.1, march + 5 * minute, 7),
+            ShedRecord("flights", "1.1.0", "paired", 0.2, march + 5 * minute, 1),
+            ShedRecord("flights", "1.2.0", "shadow", 0.1, march + 6 * minute, 3),
+            ShedRecord("weather", "1.1.0", "paired", 0.1, march, 100),
+        ]
+    )
+    rollups.catch_up(spool, with_bins)
+    spool.shed([ShedRecord("flights", "1.1.0", "paired", 0.1, march + 5 * minute, 2)])
+    assert rollups.catch_up(spool, with_bins) == spool.last_number()
+    assert rollups.shed("flights", march, march + days(1)) == [
+        ShedCounts("1.1.0", "paired", 10),
+        ShedCounts("1.2.0", "shadow", 3),
+    ]
+    assert rollups.shed("flights", march, march + 6 * minute) == [ShedCounts("1.1.0", "paired", 10)]
+    assert [row.requests for row in rollups.events("flights", march, march + days(1))] == [1]
+
+
+def test_what_clients_write_stops_no_round(spool, rollups, record, march):
+    """PostgreSQL refuses NUL, and to index a text of more than 2,700 bytes."""
+    keys = ["N\0", "\u2603" * 10_000, "N1"]
+    failed = {"status": "failed", "prediction": None}
+    spool.append([record(number, key=key, **failed) for number, key in enumerate([*keys, *keys])])
+    spool.append([record(number + 10) for number in range(2)])
+    spool.feedback([("p10", "la\0te", march), ("p11", "\u2603" * 10_000, march)])
+    spool.append([record(0, prediction_id="the last minute", event_time=datetime.max.replace(tzinfo=UTC))])
+    rollups.catch_up(spool, no_bins)
+    (events,) = rollups.events("flights", march, march + days(1))
+    assert (events.errors, events.bad_errors, events.wrong) == (6, 3, 2)
+    assert rollups.label_counts("flights", march, march + days(1)) == {"la\ufffdte": 1, "\u2603" * 200: 1}
+
+
+def test_entries_are_freed_when_the_rollups_of_all_machines_have_them_too(spool, postgresql, tmp_path, record, march):
+    away = Rollups("postgresql://nobody@127.0.0.1:1/nothing", consumer="shared")  # nobody listens on port 1
+    local, log = Rollups(f"sqlite:///{tmp_path}/rollups.sqlite"), PredictionLog(tmp_path / "log")
+    spool.keep_for(["rolled_up", "shipped", "shared"])
+    for number in range(3):
+        spool.append([record(number)])
+        local.catch_up(spool, no_bins)
+        log.ship(spool)
+        with pytest.raises(StorageError, match="cannot be used"):
+            away.catch_up(spool, no_bins)
+    assert len(spool.read(0)) == 3
+    assert [row.requests for row in local.events("flights", march, march + days(1))] == [3]
+
+    back = Rollups(postgresql, consumer="shared")
+    assert back.catch_up(spool, no_bins) == 3
+    assert back.events("flights", march, march + days(1)) == local.events("flights", march, march + days(1))
+    assert spool.free() == 3
+    spool.append([record(3)])
+    local.catch_up(spool, no_bins)
+    log.ship(spool)
+    spool.keep_for(["rolled_up", "shipped"])  # there is no such database any more
+    assert spool.free() == 1
+    back.close()
+
+
+def test_rollups_of_an_earlier_release_are_gone_on_with(spool, tmp_path, record, march):
+    path = tmp_path / "rollups.sqlite"
+    with closing(sqlite3.connect(path)) as connection:
+        connection.executescript(BEFORE_SQLALCHEMY.read_text().replace("SPOOL", spool.id))
+    spool.append([record(0, latency_ms=250.0), record(1)])
+    spool.feedback([("p0", "late", march)])
+    rollups = Rollups(f"sqlite:///{path}")
+    rollups.catch_up(spool, with_bins)
+    # The first of them was counted by that release.
+    assert rollups.events("flights", march, march + days(1)) == [
+        EventCounts("1.0.0", "champion", 1.0, 2, 0, 1, 1, 0, 0, 1, 0)
+    ]
+    assert rollups.feature_counts("flights", None, march, march + days(1))["hour"].tolist() == [0, 2, 0, 0, 0]
+    assert rollups.latency("flights", None, march, march + days(1)).requests == 2
 
 
 def test_a_round_that_fails_leaves_nothing_behind(spool, rollups, record, march):

@@ -1,4 +1,4 @@
-"""What the kill -9 test starts: `append FOLDER PROCESS ROUND` or `take FOLDER`. A line tells of each finished step."""
+"""What the kill -9 test starts: `append FOLDER PROCESS ROUND` or `take FOLDER DATABASE`. A line tells of each step."""
 
 import itertools
 import sys
@@ -35,12 +35,15 @@ def append(folder: Path, process: str, round_: str) -> None:
         say("labelled", *ids[:3])
 
 
-def take(folder: Path) -> None:
-    """Roll up and ship, without end."""
-    spool, rollups = Spool(folder / "spool.sqlite"), Rollups(folder / "rollups.sqlite")
+def take(folder: Path, shared_database: str) -> None:
+    """Roll up, here and for all machines, and ship, without end."""
+    spool, rollups = Spool(folder / "spool.sqlite"), Rollups(f"sqlite:///{folder}/rollups.sqlite")
+    shared = Rollups(shared_database, consumer="shared")
     log = PredictionLog(folder / "log")
+    spool.keep_for(["rolled_up", "shared", "shipped"])
     while True:
         say("rolled up", rollups.catch_up(spool, lambda *_: None))
+        say("shared", shared.catch_up(spool, lambda *_: None))
         say("shipped", log.ship(spool))
 
 
@@ -48,4 +51,4 @@ if __name__ == "__main__":
     if sys.argv[1] == "append":
         append(Path(sys.argv[2]), *sys.argv[3:])
     else:
-        take(Path(sys.argv[2]))
+        take(Path(sys.argv[2]), sys.argv[3])

@@ -61,7 +61,7 @@ class World:
         self.settings = settings = Settings(home=home, database_url=database)
         self.registry = ModelRegistry(settings=settings, clock=self.clock, actor="test")
         self.rollouts = RolloutStore(settings.database)
-        self.rollups = Rollups(home / "rollups.sqlite")
+        self.rollups = Rollups(f"sqlite:///{home}/rollups.sqlite")
         self.spool = Spool(home / "spool.sqlite")
         self.controller = Controller(self.registry, self.rollouts, self.rollups, lambda _: policy, self.clock)
         self._served = 0
