@@ -25,7 +25,8 @@ class Repeating:
     def stop(self) -> None:
         """Return once the call at work, if any, has ended."""
         self._stopping.set()
-        self._thread.join()
+        if self._thread.is_alive():
+            self._thread.join()
 
     def _run(self) -> None:
         while not self._stopping.wait(self._seconds):
