@@ -5,6 +5,7 @@ import signal
 import socket
 import time
 from collections.abc import Callable
+from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
 import pytest
@@ -114,6 +115,29 @@ def test_none_outlives_its_supervisor_and_the_address_is_free_again(
     scored = models.house.log._dataset(MODEL).to_table(["prediction_id", "role"]).to_pylist()
     for roles in ({"champion", "canary"}, {"paired"}):  # the answers, and the work off the response path
         assert load.answered <= {row["prediction_id"] for row in scored if row["role"] in roles}
+
+
+def cpu_seconds(pid: int) -> float:
+    """What a process has used so far."""
+    fields = Path(f"/proc/{pid}/stat").read_text().rpartition(")")[2].split()
+    return (int(fields[11]) + int(fields[12])) / os.sysconf("SC_CLK_TCK")
+
+
+def test_the_housekeeper_goes_last_and_ships_what_was_answered_after_the_signal(tmp_path: Path) -> None:
+    house = House(Settings(home=tmp_path / "home"), actor="test")
+    Models(house, light_artifacts(tmp_path, turns=3_000_000)).champion("slow")
+    server = Server(house.settings.home)
+    (worker,) = children(server, "worker")
+    idle = cpu_seconds(worker)
+    with ThreadPoolExecutor(1) as pool:
+        answer = pool.submit(server.infer, "slow")
+        eventually(lambda: cpu_seconds(worker) > idle + 0.3)
+        server.process.send_signal(signal.SIGTERM)
+        identity = answer.result().json()["id"]
+    assert server.stop() == 0
+    assert house.log._dataset("slow").to_table(["prediction_id"])["prediction_id"].to_pylist() == [identity]
+    house.registry.close()
+    house.spool.close()
 
 
 def test_a_worker_that_hangs_holds_up_the_end_for_no_longer_than_was_promised(
