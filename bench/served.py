@@ -128,11 +128,11 @@ class Server:
 
 
 @contextmanager
-def data_plane(house: House) -> Iterator[Server]:
+def data_plane(house: House, workers: int = 1) -> Iterator[Server]:
     """`mlops serve` as it comes, ready and with the latest deployment in force."""
     home = house.settings.home
     address = home / "serving.json"
-    environment = {"MLOPS_HOME": str(home), "MLOPS_PORT": "0"}
+    environment = {"MLOPS_HOME": str(home), "MLOPS_PORT": "0", "MLOPS_WORKERS": str(workers)}
     with running([sys.executable, "-m", "mlops_dagster.cli", "serve"], home, environment) as process:
         port = int(json.loads(eventually(lambda: address.exists() and address.read_text()))["port"])
         eventually(lambda: is_ready(port))

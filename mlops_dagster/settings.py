@@ -33,6 +33,13 @@ class Settings(BaseSettings):
     )
     signing_key: Path | None = Field(default=None, description="private key (PEM) that signs what is registered")
     trusted_key: Path | None = Field(default=None, description="public key (PEM) that what is loaded must be signed by")
+    workers: int = Field(default=1, ge=1, le=64, description="processes of the data plane that answer requests")
+    hang_seconds: float = Field(
+        default=30.0, gt=0, description="a process of the data plane that gives no sign of life for so long is replaced"
+    )
+    drain_seconds: float = Field(
+        default=20.0, ge=0, description="how long the data plane, asked to end, waits for the requests under way"
+    )
     host: str = Field(default="127.0.0.1", description="address the data plane listens on")
     port: int = Field(default=8080, ge=0, le=65535, description="port the data plane listens on; 0 picks a free one")
     durability: Literal["process", "disk"] = Field(
@@ -79,6 +86,16 @@ class Settings(BaseSettings):
     def tokens_path(self) -> Path:
         """Who may ask the data plane for what; once it is there, nobody may without a token."""
         return self.home / "tokens.json"
+
+    @property
+    def last_known_path(self) -> Path:
+        """What the registry said last: for data planes that start while its database is away."""
+        return self.home / "last_known.sqlite"
+
+    @property
+    def address_path(self) -> Path:
+        """Where the data plane says which address it listens on, while it does."""
+        return self.home / "serving.json"
 
     @property
     def storage(self) -> str:

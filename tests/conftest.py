@@ -74,3 +74,7 @@ def s3(s3_server: str, monkeypatch: pytest.MonkeyPatch) -> str:
         monkeypatch.setenv(variable, value)
     weed.client(s3_server).create_bucket(Bucket=name)
     return name
+
+
+def pytest_addoption(parser: pytest.Parser) -> None:
+    parser.addoption("--kills", type=int, default=8, help="rounds of kill -9 on the data plane; more to soak it")

@@ -38,11 +38,16 @@ for name, group in _GROUPS.items():
 
 @app.command()
 @speaks
-def serve() -> None:
+def serve(
+    workers: Annotated[
+        int | None, typer.Option(help="processes that answer; else MLOPS_WORKERS", min=1, max=64)
+    ] = None,
+) -> None:
     """Run the data plane: Open Inference Protocol v2 on MLOPS_HOST and MLOPS_PORT, until SIGTERM."""
-    from mlops_dagster.serving.server import run
+    from mlops_dagster.serving.supervisor import run
 
-    run(settings())
+    chosen = settings()
+    run(chosen if workers is None else chosen.model_copy(update={"workers": workers}))
 
 
 @app.command()

@@ -159,6 +159,13 @@ class Spool:
                 awaited[prediction_id] = found._replace(label=label)
         return FeedbackResult(accepted, corrections, unknown, hits)
 
+    def check_writable(self) -> None:
+        """Write something that says nothing; raises StorageError where a prediction could not be recorded."""
+        with self._file.writing() as connection:
+            # SQLite writes no page that stays as it is; nobody reads this number.
+            version = connection.execute("PRAGMA user_version").fetchone()[0]
+            connection.execute(f"PRAGMA user_version = {1 - version}")
+
     def shed(self, records: Iterable[ShedRecord]) -> None:
         """Record scorings that were left out; durable on return."""
         with self._file.writing() as connection:

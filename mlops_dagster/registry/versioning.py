@@ -7,7 +7,7 @@ from pathlib import Path
 
 from mlops_dagster.database import looking, reading
 from mlops_dagster.errors import ArtifactChangedError, ArtifactNotFoundError, IncompleteCardError
-from mlops_dagster.registry import estimators, signing
+from mlops_dagster.registry import fetching, signing
 from mlops_dagster.registry.baseline import Baseline
 from mlops_dagster.registry.cards import ModelCard
 from mlops_dagster.registry.entities import ModelVersion
@@ -110,14 +110,11 @@ class Versioning(Session):
 
         Raises CorruptedArtifactError, SignatureError and InvalidInputError, and leaves nothing there.
         """
-        if self._settings.trusted_key is not None:
-            signing.verify(self._content, version, self._settings.trusted_key)
-        return self._content.fetch(version.digest, Path(destination))
+        return fetching.fetch(self._content, version, Path(destination), self._settings.trusted_key)
 
     def load(self, version: ModelVersion) -> Estimator:
         """The estimator, from verified bytes; raises UnsafeArtifactError, and what `fetch` raises."""
-        with tempfile.TemporaryDirectory() as folder:
-            return estimators.load(self.fetch(version, Path(folder, "model")))
+        return fetching.load(self._content, version, self._settings.trusted_key)
 
     def code_lineage(self, folder: str | Path = ".") -> dict[str, str]:
         """What this process is: `commit` and `dirty` of the code in `folder`, `python`, and `environment`.

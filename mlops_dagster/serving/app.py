@@ -28,13 +28,13 @@ from mlops_dagster.serving.tokens import Scope
 from mlops_dagster.settings import Settings
 
 
-def create_app(settings: Settings, clock: Clock | None = None) -> Starlette:
+def create_app(settings: Settings, clock: Clock | None = None, name: str | None = None) -> Starlette:
     """The data plane over the stores in `settings.home`; they are opened here, and served once the app starts up.
 
     Raises HomeNotWritableError, and RefusedError where strangers could reach it and need no token.
     """
     access = Access(settings)
-    service = Service(settings, clock or clock_for(settings))
+    service = Service(settings, clock or clock_for(settings), name)
 
     @asynccontextmanager
     async def lifespan(_app: Starlette) -> AsyncIterator[None]:
@@ -92,7 +92,7 @@ class Api:
         log = read_object(body).get("log", False) if body else False
         if not isinstance(log, bool):
             raise InvalidInputError(f"`log` must be true or false, got {shown(log)}")
-        return to_json(await asyncio.to_thread(self._service.housekeeping.flush, log=log))
+        return to_json(await asyncio.to_thread(self._service.flush, log=log))
 
     async def server(self, _request: Request) -> Response:
         return to_json(describe_server())
@@ -101,9 +101,9 @@ class Api:
         return to_json({"live": True})
 
     async def ready(self, _request: Request) -> Response:
-        """Ready when every model that has a champion can answer."""
-        models = self._service.deployments.unavailable()
-        return to_json({"ready": not models, "models": models}, 503 if models else 200)
+        """Ready when every model that has a champion can answer, and what it answers can be recorded."""
+        reasons = await asyncio.to_thread(self._service.not_ready)
+        return to_json({"ready": not reasons, "reasons": reasons}, 503 if reasons else 200)
 
     async def model(self, request: Request) -> Response:
         self._access.check(headers_of(request))

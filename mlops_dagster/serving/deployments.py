@@ -1,19 +1,25 @@
 """Which deployment is in force here: the registry's, as far as its versions are in memory."""
 
 import asyncio
+import logging
 import threading
 from collections import deque
 from collections.abc import Collection, Mapping
+from concurrent.futures import wait
 from dataclasses import dataclass, replace
 from functools import cached_property
 
-from mlops_dagster.errors import ModelNotFoundError, VersionNotFoundError
-from mlops_dagster.registry import Deployment, ModelRegistry, Stage
-from mlops_dagster.rollout import Rollout, RolloutPolicy, RolloutStore
+from mlops_dagster.errors import ModelNotFoundError, StorageError, VersionNotFoundError
+from mlops_dagster.registry import Deployment, Stage
+from mlops_dagster.rollout import Rollout, RolloutPolicy
 from mlops_dagster.schema import ModelSchema
+from mlops_dagster.serving.last_known import Known, LastKnown
 from mlops_dagster.serving.loader import Loader
 from mlops_dagster.serving.models import LoadedModel
 from mlops_dagster.serving.telemetry import Telemetry
+from mlops_dagster.wiring import House
+
+logger = logging.getLogger(__name__)
 
 REFRESH_SECONDS = 0.15  # and the time a round takes: 250 ms are promised
 NAMED_KEPT = 2  # versions that were asked for by name and serve nothing else: loading one costs seconds
@@ -55,14 +61,14 @@ class InForce:
 class Deployments:
     """The deployments in force, brought up to date by `refresh`; the last known ones while the registry is away."""
 
-    def __init__(
-        self, process: str, registry: ModelRegistry, rollouts: RolloutStore, loader: Loader, telemetry: Telemetry
-    ) -> None:
+    def __init__(self, process: str, house: House, last_known: LastKnown, loader: Loader, telemetry: Telemetry) -> None:
         self._process = process
-        self._registry = registry
-        self._rollouts = rollouts
+        self._house = house
+        self._last_known = last_known
         self._loader = loader
         self._telemetry = telemetry
+        self._known = {known.deployment.model: known for known in last_known.deployments()}
+        self._unread: str | None = "the registry was not read yet"
         self._in_force: dict[str, InForce] = {}
         self._acknowledged: dict[str, int] = {}
         self._cut_off: set[str] = (
@@ -78,13 +84,15 @@ class Deployments:
         except KeyError:
             raise ModelNotFoundError(f"no model {model!r} is served here; served: {sorted(self._in_force)}") from None
 
-    def policy(self, model: str) -> RolloutPolicy:
-        """Of the running rollout; else, as for a model that is not served any more, the defaults."""
-        in_force = self._in_force.get(model)
-        return in_force.policy if in_force is not None else RolloutPolicy()
-
     def models(self) -> list[str]:
         return sorted(self._in_force)
+
+    def wait_for_loads(self, seconds: float) -> bool:
+        """Until every version that has a role is in memory or cannot be loaded; whether there was any to wait for."""
+        loads = [
+            self._loader.load(model, name) for model, known in self._known.items() for name in _roles(known.deployment)
+        ]
+        return bool(wait(loads, seconds).done)
 
     async def named(self, model: str, version: str) -> LoadedModel:
         """Any version of a served model, loaded if need be; raises VersionNotFoundError, or what its load raised.
@@ -95,7 +103,7 @@ class Deployments:
         if version in in_force.versions:
             return in_force.versions[version]
         # Before anything is loaded: an unknown version must not become a load that fails again and again.
-        found = await asyncio.to_thread(self._registry.get, model, version)
+        found = await asyncio.to_thread(self._loader.version, model, version)
         name = found.version
         if found.stage is Stage.DEPRECATED:
             raise VersionNotFoundError(f"{model} {name} is deprecated: it is kept, and served no more")
@@ -105,7 +113,9 @@ class Deployments:
         return await asyncio.wrap_future(self._loader.load(model, name))
 
     def unavailable(self) -> dict[str, str]:
-        """The models that have a champion and cannot answer, with the reason."""
+        """The models that have a champion and cannot answer, with the reason; "*" if no model is known yet."""
+        if self._unread is not None and not self._known:
+            return {"*": self._unread}
         return {model: reason for model, now in sorted(self._in_force.items()) if (reason := now.unavailable)}
 
     def readiness(self, model: str, version: str | None) -> tuple[str | None, str | None]:
@@ -116,7 +126,7 @@ class Deployments:
             return None, in_force.unavailable or f"model {model!r} has no champion"
         if name in in_force.versions:
             return name, None
-        self._registry.get(model, name)
+        self._loader.version(model, name)
         error = self._loader.error(model, name)
         return name, str(error) if error is not None else f"version {name} is not in memory"
 
@@ -125,10 +135,10 @@ class Deployments:
         name = version or self.get(model).deployment.champion
         if name is None:
             raise VersionNotFoundError(f"model {model!r} has no champion; ask for a version")
-        found = self._registry.get(model, name)
+        found = self._loader.version(model, name)
         if found.schema is None:
             raise VersionNotFoundError(f"{model} {name} was registered without a schema and cannot be served")
-        return [name] if version else [entry.version for entry in self._registry.list(model)], found.schema
+        return [name] if version else [entry.version for entry in self._house.registry.list(model)], found.schema
 
     def cut_off(self, model: str) -> None:
         """Take the canary out of traffic here and now, whatever the registry says until it follows."""
@@ -138,32 +148,67 @@ class Deployments:
             self._in_force[model] = replace(in_force, deployment=without(in_force.deployment, self._cut_off))
 
     def refresh(self) -> None:
-        """Re-read every deployment, put in force what is in memory, and acknowledge what is wholly in force."""
-        for model in self._registry.models():
-            self._refresh(model, self._registry.deployment(model))
+        """Re-read every deployment, put in force what is in memory, and acknowledge what is wholly in force.
 
-    def _refresh(self, model: str, wanted: Deployment) -> None:
+        While the registry is away the last known deployments go on, and what is loaded meanwhile comes into force:
+        that done, StorageError is raised.
+        """
+        try:
+            for model in self._house.registry.models():
+                known = self._read(model)
+                if self._put_in_force(known):
+                    self._acknowledge(known.deployment)
+            self._unread = None
+        except StorageError as error:
+            self._unread = f"the registry cannot be read: {error}"
+            for known in self._known.values():
+                self._put_in_force(known)
+            raise
+
+    def _read(self, model: str) -> Known:
+        deployment = self._house.registry.deployment(model)
+        rollout = self._house.rollouts.active(model) if deployment.canary or deployment.shadows else None
+        known = Known(deployment, rollout)
+        if known != self._known.get(model):
+            self._known[model] = known
+            try:
+                self._last_known.note(known)
+            except StorageError:  # a full disk must not keep a rollback from coming into force
+                logger.exception("the deployment of %s is in force, and would not be known after a restart", model)
+        return known
+
+    def _put_in_force(self, known: Known) -> bool:
+        """As far as it is in memory; returns whether that is all of it."""
+        wanted, model = known.deployment, known.deployment.model
         current = self._in_force.get(model)
         champion_now = current.deployment.champion if current is not None else None
-        roles = (wanted.champion, wanted.canary, *wanted.shadows, wanted.previous, champion_now)
-        names = {name for name in roles if name is not None}
+        names = _roles(wanted) | ({champion_now} if champion_now is not None else set())
         versions = {name: loaded for name in names if (loaded := self._loader.ready(model, name)) is not None}
-        rollout = self._rollouts.active(model) if wanted.canary or wanted.shadows else None
         with self._changing:
             deployment = without(reachable(wanted, versions, champion_now), self._cut_off)
             unavailable = self._unavailable(wanted) if deployment.champion is None else None
-            self._in_force[model] = InForce(deployment, versions, rollout, unavailable)
-        if deployment == wanted and self._acknowledged.get(model) != wanted.epoch:
-            self._registry.acknowledge(model, self._process, wanted.epoch)
-            self._acknowledged[model] = wanted.epoch
-            self._telemetry.in_force(model, wanted.epoch)
+            self._in_force[model] = InForce(deployment, versions, known.rollout, unavailable)
         self._loader.forget(model, {*names, *self._named.get(model, ())})
+        return deployment == wanted
+
+    def _acknowledge(self, deployment: Deployment) -> None:
+        model, epoch = deployment.model, deployment.epoch
+        if self._acknowledged.get(model) != epoch:
+            self._house.registry.acknowledge(model, self._process, epoch)
+            self._acknowledged[model] = epoch
+            self._telemetry.in_force(model, epoch)
 
     def _unavailable(self, wanted: Deployment) -> str | None:
         if wanted.champion is None:
             return None
         why = self._loader.error(wanted.model, wanted.champion) or "it is being loaded"
         return f"the champion {wanted.champion} of {wanted.model} cannot answer yet: {why}"
+
+
+def _roles(deployment: Deployment) -> set[str]:
+    """Whom to keep in memory: who serves, and the champion to go back to."""
+    roles = (deployment.champion, deployment.canary, *deployment.shadows, deployment.previous)
+    return {name for name in roles if name is not None}
 
 
 def reachable(wanted: Deployment, loaded: Collection[str], champion_now: str | None) -> Deployment:

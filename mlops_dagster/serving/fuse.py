@@ -1,14 +1,18 @@
 """Cuts a canary off as soon as the evidence proves it bad, without waiting for anyone."""
 
 import logging
+from dataclasses import replace
+from datetime import UTC, datetime
 
 from mlops_dagster.clock import Clock
 from mlops_dagster.errors import RefusedError
 from mlops_dagster.predictions import Rollups
-from mlops_dagster.registry import ModelRegistry
 from mlops_dagster.rollout import Decision, Outcome, Rollout, collect, decide
 from mlops_dagster.serving.deployments import Deployments
 from mlops_dagster.serving.telemetry import Telemetry
+from mlops_dagster.wiring import House
+
+_ALWAYS = datetime.max.replace(tzinfo=UTC)
 
 logger = logging.getLogger(__name__)
 
@@ -16,14 +20,16 @@ logger = logging.getLogger(__name__)
 class Fuse:
     """The emergency half of the rollout controller, with the same `decide`: it only ever rolls back.
 
-    First here and now, then in the registry, which is tried again until it is told. The controller finds the change
-    there and closes the rollout. A canary that was set by hand has no rollout, hence no policy, and no fuse.
+    First here and now (`check`), then in the registry (`tell`, again and again until that is there). Every worker has
+    one, and all read the same rollups: each comes to the verdict by itself, and the first one's withdrawal is the one
+    that counts. The controller finds the change there and closes the rollout. A canary that was set by hand has no
+    rollout, hence no policy, and no fuse.
     """
 
     def __init__(
-        self, registry: ModelRegistry, rollups: Rollups, deployments: Deployments, clock: Clock, telemetry: Telemetry
+        self, house: House, rollups: Rollups, deployments: Deployments, clock: Clock, telemetry: Telemetry
     ) -> None:
-        self._registry = registry
+        self._house = house
         self._rollups = rollups
         self._deployments = deployments
         self._clock = clock
@@ -31,19 +37,24 @@ class Fuse:
         self._withdrawals: dict[tuple[str, str], Decision] = {}
 
     def check(self) -> None:
-        """Judge every running canary on the rollups as they are."""
+        """Judge every running canary on the rollups as they are. Asks no database that may be away."""
         for model in self._deployments.models():
             in_force = self._deployments.get(model)
             canary, rollout = in_force.deployment.canary, in_force.rollout
             if canary is not None and rollout is not None and rollout.challenger == canary:
                 self._judge(rollout)
+
+    def tell(self) -> None:
+        """Withdraw in the registry what was cut off here. Raises StorageError while it is away; then call again."""
         for (model, version), decision in list(self._withdrawals.items()):
             self._withdraw(model, version, decision)
             del self._withdrawals[model, version]
 
     def _judge(self, rollout: Rollout) -> None:
         model, canary, now = rollout.model, rollout.challenger, self._clock.now()
-        decision = decide(rollout.policy, rollout, collect(self._rollups, rollout, now), now)
+        # All there is: a clock that was set back must not hide what is stamped with the time before.
+        evidence = replace(collect(self._rollups, rollout, _ALWAYS), through=now)
+        decision = decide(rollout.policy, rollout, evidence, now)
         if decision.outcome is Outcome.ROLLBACK:
             self._deployments.cut_off(model)
             self._telemetry.tripped(model, canary)
@@ -51,9 +62,10 @@ class Fuse:
             logger.warning("fuse: %s %s takes no more traffic: %s", model, canary, decision.reason)
 
     def _withdraw(self, model: str, version: str, decision: Decision) -> None:
+        registry = self._house.registry
         try:
-            self._registry.withdraw(
-                self._registry.get(model, version), reason=f"fuse: {decision.reason}", evidence=decision.summary()
+            registry.withdraw(
+                registry.get(model, version), reason=f"fuse: {decision.reason}", evidence=decision.summary()
             )
         except RefusedError:
             logger.exception(

@@ -6,10 +6,13 @@ import time
 from collections.abc import Collection
 from concurrent.futures import Future, ThreadPoolExecutor
 
-from mlops_dagster.errors import ModelFailedError
-from mlops_dagster.registry import ModelRegistry
+from mlops_dagster.errors import ModelFailedError, StorageError
+from mlops_dagster.registry import ModelVersion
+from mlops_dagster.serving.artifacts import Artifacts
+from mlops_dagster.serving.last_known import LastKnown
 from mlops_dagster.serving.models import LoadedModel
 from mlops_dagster.serving.telemetry import Telemetry
+from mlops_dagster.wiring import House
 
 logger = logging.getLogger(__name__)
 
@@ -20,13 +23,25 @@ Key = tuple[str, str]
 class Loader:
     """Loads versions in the background, verified and warmed up; keeps them until told otherwise."""
 
-    def __init__(self, registry: ModelRegistry, telemetry: Telemetry) -> None:
-        self._registry = registry
+    def __init__(self, house: House, last_known: LastKnown, telemetry: Telemetry) -> None:
+        self._house = house
+        self._last_known = last_known
+        self._artifacts = Artifacts(house.settings)
         self._telemetry = telemetry
         self._executor = ThreadPoolExecutor(max_workers=2, thread_name_prefix="loader")
         self._lock = threading.Lock()
         self._loads: dict[Key, Future[LoadedModel]] = {}
         self._failed_at: dict[Key, float] = {}
+
+    def version(self, model: str, version: str) -> ModelVersion:
+        """The registry's entry; while that is away, the last known one. Raises NotFoundError, StorageError."""
+        try:
+            return self._house.registry.get(model, version)
+        except StorageError:
+            noted = self._last_known.version(model, version)
+            if noted is None:
+                raise
+            return noted
 
     def load(self, model: str, version: str) -> "Future[LoadedModel]":
         """The version, when it is there; a load that failed is tried again after some seconds."""
@@ -54,23 +69,29 @@ class Loader:
 
     def forget(self, model: str, keep: Collection[str]) -> None:
         """Free the versions of `model` that are not in `keep`."""
+        dropped = []
         with self._lock:
             for key in [key for key in self._loads if key[0] == model and key[1] not in keep]:
                 if self._loads[key].done():
                     del self._loads[key]
                     self._failed_at.pop(key, None)
                     self._telemetry.unloaded(*key)
+                    dropped.append(key)
+        for key in dropped:
+            if (noted := self._last_known.version(*key)) is not None:
+                self._artifacts.forget(noted)
 
     def close(self) -> None:
-        self._executor.shutdown(cancel_futures=True)
+        self._executor.shutdown(wait=False, cancel_futures=True)
 
     def _load(self, model: str, version: str) -> LoadedModel:
         try:
-            entry = self._registry.get(model, version)
+            entry = self.version(model, version)
             if entry.schema is None:
                 raise ModelFailedError(f"{model} {version} was registered without a schema and cannot be served")
-            loaded = LoadedModel(version, entry.schema, self._registry.load(entry))
+            loaded = LoadedModel(version, entry.schema, self._artifacts.load(entry))
             loaded.warm_up()
+            self._last_known.note_version(entry)  # before it serves: the rollups find its bins there
         except Exception:
             logger.exception("%s %s cannot be loaded; tried again in %g s", model, version, RETRY_SECONDS)
             self._failed_at[model, version] = time.monotonic()

@@ -6,6 +6,7 @@ import threading
 from pathlib import Path
 
 from prometheus_client import CollectorRegistry, Counter, Gauge, values
+from prometheus_client.multiprocess import mark_process_dead
 
 _STATM = Path("/proc/self/statm")
 
@@ -25,6 +26,11 @@ def share_files(process: str) -> bool:
         return False
     values.ValueClass = values.MultiProcessValue(lambda: process)  # type: ignore[no-untyped-call]  # it has no annotations
     return True
+
+
+def forget(folder: Path, process: str) -> None:
+    """Take away the gauges of a process that has ended; its counters stay. `folder` is PROMETHEUS_MULTIPROC_DIR."""
+    mark_process_dead(process, str(folder))  # type: ignore[no-untyped-call]  # it has no annotations
 
 
 class ProcessMetrics:

@@ -6,11 +6,12 @@ import uuid
 from datetime import UTC, datetime
 
 from mlops_dagster.clock import Clock, ReplayedClock, SystemClock
-from mlops_dagster.errors import MlopsError
+from mlops_dagster.errors import MlopsError, StorageError
 from mlops_dagster.serving.background import Repeating
 from mlops_dagster.serving.deployments import REFRESH_SECONDS, Deployments
 from mlops_dagster.serving.fuse import Fuse
 from mlops_dagster.serving.housekeeping import Housekeeping
+from mlops_dagster.serving.last_known import LastKnown
 from mlops_dagster.serving.loader import Loader
 from mlops_dagster.serving.plane import DataPlane
 from mlops_dagster.serving.scoring import Scorer
@@ -21,9 +22,12 @@ from mlops_dagster.wiring import House
 
 logger = logging.getLogger(__name__)
 
-ROLL_UP_SECONDS = 1.0
-SHIP_SECONDS = 5.0
+FUSE_SECONDS = 0.5
+TELL_SECONDS = 1.0
 MEASURE_SECONDS = 5.0
+WARM_SECONDS = 60.0
+"""Who takes longer to load is left out at first."""
+
 WALL = SystemClock()
 
 # Where a replayed clock stands before the first request says when it happened.
@@ -31,34 +35,64 @@ EARLIEST = datetime(1970, 1, 1, tzinfo=UTC)
 
 
 class Service:
-    """Opens the stores of one home; `start` begins the work beside the requests, `stop` ends it with nothing lost.
+    """What a worker is made of: `start` begins the work beside the requests, `stop` ends it with nothing lost.
 
-    Raises HomeNotWritableError.
+    `name` is what its metrics call it. Raises HomeNotWritableError.
     """
 
-    def __init__(self, settings: Settings, clock: Clock) -> None:
+    def __init__(self, settings: Settings, clock: Clock, name: str | None = None) -> None:
         self.process = f"{socket.gethostname()}-{uuid.uuid4().hex[:12]}"
-        self.telemetry = Telemetry()
+        self.telemetry = Telemetry(name)
         self.tracing = Tracing(self.process, self.telemetry)
         self.house = house = House(settings, clock, actor="data plane")
-        self.loader = Loader(house.registry, self.telemetry)
-        self.deployments = Deployments(self.process, house.registry, house.rollouts, self.loader, self.telemetry)
-        fuse = Fuse(house.registry, house.local_rollups, self.deployments, clock, self.telemetry)
+        self.last_known = last_known = LastKnown(settings.last_known_path)
+        self.loader = Loader(house, last_known, self.telemetry)
+        self.deployments = Deployments(self.process, house, last_known, self.loader, self.telemetry)
+        self.fuse = Fuse(house, house.local_rollups, self.deployments, clock, self.telemetry)
         self._scorer = Scorer(self.process, house.spool, self.telemetry, self.tracing, settings.predict_timeout)
         self.plane = DataPlane(self.process, house, self.deployments, self._scorer, self.telemetry)
-        self.housekeeping = Housekeeping(house, self.deployments, fuse, self._scorer.off_path, self.telemetry)
+        self._housekeeping = Housekeeping(house, last_known, self.telemetry)
         self._work = [
             Repeating("deployments", REFRESH_SECONDS, self.deployments.refresh, self.telemetry),
-            Repeating("rollups", ROLL_UP_SECONDS, self.housekeeping.roll_up, self.telemetry),
-            Repeating("shared rollups", ROLL_UP_SECONDS, self.housekeeping.share, self.telemetry),
-            Repeating("log", SHIP_SECONDS, self.housekeeping.ship, self.telemetry),
+            Repeating("fuse", FUSE_SECONDS, self.fuse.check, self.telemetry),
+            Repeating("withdrawals", TELL_SECONDS, self.fuse.tell, self.telemetry),
             Repeating("process", MEASURE_SECONDS, self.telemetry.measure, self.telemetry),
         ]
 
     def start(self) -> None:
-        self.deployments.refresh()
+        """Return when every version that has a role is in memory, or cannot be loaded: only then requests may come."""
+        self._refresh()
+        if self.deployments.wait_for_loads(WARM_SECONDS):
+            self._refresh()
+        self.fuse.check()  # a canary that was cut off while the registry was away gets no request more
         for work in self._work:
             work.start()
+
+    def _refresh(self) -> None:
+        try:
+            self.deployments.refresh()
+        except StorageError as error:
+            logger.warning("the registry is away, what was known of it last is served: %s", error)
+
+    def flush(self, *, log: bool) -> dict[str, int]:
+        """Bring all answers and labels there are so far into the rollups (and the log), and let the fuse look.
+
+        What other versions were to score beside the answers of this worker is in it. Of other workers' answers it is
+        if they have got to that, as they do within a second.
+        """
+        self._scorer.off_path.drain()
+        result = self._housekeeping.flush(log=log)
+        self.fuse.check()
+        return result
+
+    def not_ready(self) -> dict[str, str]:
+        """Why requests cannot be answered, by the model or the part that is in the way; empty when they can."""
+        reasons = self.deployments.unavailable()
+        try:
+            self.house.spool.check_writable()
+        except StorageError as error:
+            reasons["spool"] = str(error)
+        return reasons
 
     def metrics(self) -> bytes:
         """The text format of Prometheus. The spool is looked at now: who ships may be the one that hangs."""
@@ -70,19 +104,16 @@ class Service:
         return self.telemetry.exposition()
 
     def stop(self) -> None:
-        """To be called when no request is left. What cannot be counted or shipped now waits in the spool."""
+        """To be called when no request is left. What is in the spool then is for the housekeeper."""
         for work in self._work:
             work.stop()
         self._scorer.off_path.close()
-        try:
-            self.housekeeping.flush(log=True)
-        except MlopsError:
-            logger.exception("the last predictions stay in the spool; the next data plane ships them")
         self.tracing.close()
         self.loader.close()
         self.house.spool.close()
         for rollups in {self.house.local_rollups, self.house.rollups}:
             rollups.close()
+        self.last_known.close()
 
 
 def clock_for(settings: Settings) -> Clock:

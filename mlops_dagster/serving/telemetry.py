@@ -8,10 +8,9 @@ folder, and every process that shares it answers for all: counters add up and ou
 import threading
 from collections.abc import Collection
 from datetime import datetime
-from pathlib import Path
 
 from prometheus_client import CollectorRegistry, Counter, Gauge, disable_created_metrics, generate_latest
-from prometheus_client.multiprocess import MultiProcessCollector, mark_process_dead
+from prometheus_client.multiprocess import MultiProcessCollector
 
 from mlops_dagster.predictions import FeedbackResult, SpoolDepth
 from mlops_dagster.serving.arms import ARM, ArmMetrics, ArmTelemetry
@@ -171,8 +170,3 @@ class Telemetry:
     def _spool_gauge(self, name: str, documentation: str) -> Gauge:
         # Of one spool, whoever looks at it: the newest look holds.
         return Gauge(f"mlops_spool_{name}", documentation, registry=self._registry, multiprocess_mode="mostrecent")
-
-
-def forget(folder: Path, process: str) -> None:
-    """Take away the gauges of a process that has ended; its counters stay. `folder` is PROMETHEUS_MULTIPROC_DIR."""
-    mark_process_dead(process, str(folder))  # type: ignore[no-untyped-call]  # it has no annotations

@@ -10,7 +10,7 @@ from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass
 from datetime import UTC, datetime
 from pathlib import Path
-from typing import TypeVar
+from typing import Any, TypeVar
 
 import httpx
 import numpy as np
@@ -98,7 +98,8 @@ class Models:
     """Puts versions into the registry of one home."""
 
     house: House
-    artifacts: Mapping[tuple[str, float], Pipeline]
+    artifacts: Mapping[tuple[str, float], Pipeline | Path]
+    """By the digest of the schema and the threshold."""
 
     def register(
         self, model: str, version: str, *, schema: ModelSchema = SCHEMA, threshold: float = 15.0
@@ -132,13 +133,14 @@ class Server:
                 stdout=log,
                 stderr=log,
             )
-        self.address = json.loads(eventually(self._address))
+        self.address = eventually(self.read_address)
         self.client = httpx.Client(base_url=f"http://127.0.0.1:{self.address['port']}", timeout=30)
 
-    def _address(self) -> str | None:
+    def read_address(self) -> dict[str, Any] | None:
+        """Where it listens, and the names of its worker processes, as the file says now."""
         assert self.process.poll() is None, self.log.read_text()
         path = self.home / "serving.json"
-        return path.read_text() if path.exists() else None
+        return json.loads(path.read_text()) if path.exists() else None
 
     def post(self, path: str, content: object) -> httpx.Response:
         return self.client.post(path, json=content)
@@ -154,14 +156,18 @@ class Server:
         eventually(lambda: self.client.get(path).status_code == 200)
 
     def wait_in_force(self, house: House, model: str) -> None:
-        """Until the registry's latest deployment is acknowledged by this very process."""
+        """Until the registry's latest deployment is acknowledged by every worker."""
         epoch = house.registry.deployment(model).epoch
-        eventually(lambda: (self.address["process"], epoch) in acknowledged(house, model))
+        eventually(lambda: self.in_force(house, model, epoch))
+
+    def in_force(self, house: House, model: str, epoch: int) -> bool:
+        """Every worker has acknowledged this epoch."""
+        return {(process, epoch) for process in self.address["processes"]} <= acknowledged(house, model)
 
     def stop(self, number: int = signal.SIGTERM) -> int:
         """Send a signal, unless it has ended already; returns its exit code."""
         self.process.send_signal(number)
-        code = self.process.wait(30)
+        code = self.process.wait(60)
         self.client.close()
         return code
 
@@ -170,7 +176,18 @@ def acknowledged(house: House, model: str) -> set[tuple[str, int]]:
     return {(entry.process, entry.epoch) for entry in house.registry.acknowledgements(model)}
 
 
-def eventually(found: Callable[[], Found | None], seconds: float = 20.0) -> Found:
+def log_rows(house: House, model: str, *columns: str) -> list[dict[str, Any]]:
+    """Every row of a model's log, of whatever role."""
+    with house.log.prediction_rows(model) as dataset:
+        rows: list[dict[str, Any]] = dataset.to_table(list(columns)).to_pylist()
+    return rows
+
+
+def logged_ids(house: House, model: str) -> list[str]:
+    return [row["prediction_id"] for row in log_rows(house, model, "prediction_id")]
+
+
+def eventually(found: Callable[[], Found | None], seconds: float = 40.0) -> Found:
     """The first truthy result of `found`; fails after `seconds`."""
     deadline = time.monotonic() + seconds
     while not (result := found()):
@@ -209,12 +226,12 @@ def models(tmp_path_factory: pytest.TempPathFactory, estimators: Mapping[tuple[s
 
 
 @pytest.fixture(scope="module")
-def start_server(models: Models) -> Iterator[Callable[[], Server]]:
+def start_server(models: Models) -> Iterator[Callable[..., Server]]:
     """Starts data planes; ends at the end what a failed test has left running."""
     servers: list[Server] = []
 
-    def start() -> Server:
-        servers.append(Server(models.house.settings.home))
+    def start(**environment: str) -> Server:
+        servers.append(Server(models.house.settings.home, **environment))
         return servers[-1]
 
     yield start
@@ -223,6 +240,6 @@ def start_server(models: Models) -> Iterator[Callable[[], Server]]:
 
 
 @pytest.fixture(scope="module")
-def server(start_server: Callable[[], Server]) -> Server:
+def server(start_server: Callable[..., Server]) -> Server:
     """One for all tests of a file: each has a model of its own."""
     return start_server()

@@ -25,7 +25,6 @@ from tests.serving.conftest import (
     WIDER,
     Models,
     Server,
-    acknowledged,
     eventually,
     make_baseline,
     make_frame,
@@ -288,7 +287,7 @@ def test_a_rollback_is_in_force_within_half_a_second(server: Server, models: Mod
 
     def in_force_after(epoch: int) -> float:
         begin = time.monotonic()
-        eventually(lambda: (server.address["process"], epoch) in acknowledged(models.house, "rolled"))
+        eventually(lambda: server.in_force(models.house, "rolled", epoch))
         return time.monotonic() - begin
 
     assert in_force_after(registry.withdraw(canary, reason="bad").epoch) < 0.5
@@ -316,7 +315,7 @@ def test_a_corrupted_canary_is_reported_and_the_champion_goes_on(server: Server,
     assert server.infer("corrupt").json()["model_version"] == "1.0.0"
     assert server.client.get("/v2/models/corrupt/ready").status_code == 200
     epoch = models.house.registry.deployment("corrupt").epoch
-    assert (server.address["process"], epoch) not in acknowledged(models.house, "corrupt")
+    assert not server.in_force(models.house, "corrupt", epoch)
 
 
 def test_the_fuse_cuts_off_a_canary_that_is_proven_bad(server: Server, models: Models) -> None:

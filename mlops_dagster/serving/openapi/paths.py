@@ -152,8 +152,8 @@ def _ready(path: str) -> dict[str, Json]:
 
 
 def _server_ready() -> dict[str, Json]:
-    described = _get("Whether every model that has a champion can answer", "Ready", is_open=True)
-    described["responses"]["503"] = _answer("Some models cannot answer; it says which and why.", "Ready")
+    described = _get("Whether every model that has a champion can answer, and be recorded", "Ready", is_open=True)
+    described["responses"]["503"] = _answer("Not now; it says why.", "Ready")
     return described
 
 

@@ -88,12 +88,12 @@ def schemas() -> dict[str, Json]:
         ),
         "Live": json_object(["live"], live={"const": True}),
         "Ready": json_object(
-            ["ready", "models"],
+            ["ready", "reasons"],
             ready={"type": "boolean"},
-            models={
+            reasons={
                 "type": "object",
                 "additionalProperties": TEXT,
-                "description": "those that cannot answer, and why",
+                "description": "what is in the way: a model or a part, and why",
             },
         ),
         "ModelReady": json_object(

@@ -1,0 +1,26 @@
+"""Verified copies of artifacts: from the store alone, so also while the database is away."""
+
+import tempfile
+from pathlib import Path
+
+from mlops_dagster.registry import estimators, signing
+from mlops_dagster.registry.artifacts import ContentStore
+from mlops_dagster.registry.entities import ModelVersion
+from mlops_dagster.registry.estimators import Estimator
+
+
+def fetch(content: ContentStore, version: ModelVersion, destination: Path, trusted_key: Path | None) -> Path:
+    """A verified copy of the artifact at `destination`, signed by the owner of the trusted key if there is one.
+
+    Raises CorruptedArtifactError, ArtifactNotFoundError, SignatureError and InvalidInputError, and leaves nothing
+    there.
+    """
+    if trusted_key is not None:
+        signing.verify(content, version, trusted_key)
+    return content.fetch(version.digest, destination)
+
+
+def load(content: ContentStore, version: ModelVersion, trusted_key: Path | None) -> Estimator:
+    """The estimator, from verified bytes; raises UnsafeArtifactError, and what `fetch` raises."""
+    with tempfile.TemporaryDirectory() as folder:
+        return estimators.load(fetch(content, version, Path(folder, "model"), trusted_key))

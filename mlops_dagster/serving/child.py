@@ -1,0 +1,96 @@
+"""One process of the data plane, as its supervisor sees it."""
+
+import contextlib
+import logging
+import os
+import signal
+import subprocess
+import sys
+import time
+from collections.abc import Mapping, Sequence
+
+logger = logging.getLogger(__name__)
+
+_FIRST_PAUSE, _LONGEST_PAUSE = 0.1, 10.0
+_HAS_LIVED_SECONDS = 30.0  # whoever lived so long did not die of how it started
+_LAST_WORDS_SECONDS = 1.0
+
+
+class Child:
+    """Started afresh, never forked: nothing of the parent's memory or locks is in it."""
+
+    def __init__(
+        self, name: str, command: Sequence[str], descriptors: Sequence[int], environment: Mapping[str, str]
+    ) -> None:
+        self.name = name
+        self.process: str | None = None
+        """How the prediction log calls it, once it has given a sign of life."""
+        self.restarts = 0
+        self._command = [sys.executable, "-m", *command]
+        self._descriptors = descriptors
+        self._environment = environment
+        self._popen: subprocess.Popen[bytes] | None = None
+        self._started_at = self._heard_at = 0.0
+        self._due_at: float | None = None
+        self._pause = 0.0
+
+    @property
+    def pid(self) -> int | None:
+        return self._popen.pid if self._popen is not None else None
+
+    def start(self) -> None:
+        self.process, self._due_at = None, None
+        self._started_at = time.monotonic()
+        self._popen = subprocess.Popen(  # noqa: S603  # our own program
+            [*self._command, str(self.restarts)],
+            env={**os.environ, **self._environment},
+            pass_fds=self._descriptors,
+            stdin=subprocess.DEVNULL,
+            start_new_session=True,  # Ctrl-C is for the supervisor
+        )
+
+    def ended(self) -> int | None:
+        """Its exit code; None while it runs."""
+        return self._popen.poll() if self._popen is not None else None
+
+    def lives(self, process: str) -> None:
+        """It gave a sign of life."""
+        self.process = process
+        self._heard_at = time.monotonic()
+
+    def is_silent(self, seconds: float) -> bool:
+        """It lived, and has given no sign of that for so long."""
+        return self.process is not None and self.ended() is None and time.monotonic() - self._heard_at > seconds
+
+    def restart_if_due(self, code: int) -> None:
+        """Start it again: soon after its first death, later and later if it dies at once each time."""
+        now = time.monotonic()
+        if self._due_at is None:
+            quick = now - self._started_at < _HAS_LIVED_SECONDS
+            self._pause = min(max(self._pause * 2, _FIRST_PAUSE), _LONGEST_PAUSE) if quick else _FIRST_PAUSE
+            self._due_at = now + self._pause
+            self.process = None
+            logger.error(
+                "%s (process %s) ended with code %d; it is started again in %g s",
+                self.name, self.pid, code, self._pause,
+            )  # fmt: skip
+        if now >= self._due_at:
+            self.restarts += 1
+            self.start()
+
+    def kill(self, reason: str) -> None:
+        """End it at once; first it tells, in its log, what each of its threads is doing."""
+        if self._popen is None or self.ended() is not None:
+            return
+        logger.error("%s (process %d) is killed: %s", self.name, self._popen.pid, reason)
+        self._popen.send_signal(signal.SIGABRT)
+        if not self.wait(_LAST_WORDS_SECONDS):
+            self._popen.kill()
+            self.wait(_LAST_WORDS_SECONDS)
+
+    def wait(self, seconds: float | None) -> bool:
+        """Whether it ended within that time; None is for ever."""
+        if self._popen is not None:
+            with contextlib.suppress(subprocess.TimeoutExpired):
+                self._popen.wait(None if seconds is None else max(seconds, 0.0))
+        return self._popen is None or self.ended() is not None

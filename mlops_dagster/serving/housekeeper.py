@@ -1,0 +1,57 @@
+"""The process that takes from the spool: `python -m mlops_dagster.serving.housekeeper`, started by the supervisor.
+
+It is one of its own so that the workers' interpreters do nothing but answer.
+"""
+
+import logging
+import signal
+
+from mlops_dagster.errors import MlopsError
+from mlops_dagster.serving.background import Repeating
+from mlops_dagster.serving.housekeeping import Housekeeping
+from mlops_dagster.serving.last_known import LastKnown
+from mlops_dagster.serving.leash import BEAT_SECONDS, Leash, child_main
+from mlops_dagster.serving.telemetry import Telemetry
+from mlops_dagster.settings import Settings
+from mlops_dagster.wiring import House
+
+logger = logging.getLogger(__name__)
+
+ROLL_UP_SECONDS = 0.5
+SHIP_SECONDS = 5.0
+TIDY_SECONDS = 300.0
+MEASURE_SECONDS = 5.0
+
+
+def work(leash: Leash, arguments: list[str]) -> None:
+    """Count and ship until the supervisor lets go; then once more, for what the workers have answered last."""
+    for number in (signal.SIGTERM, signal.SIGINT):
+        signal.signal(number, signal.SIG_IGN)  # sent to the whole group: the workers are not done yet
+    name, restarts = arguments
+    settings = Settings()
+    house, telemetry = House(settings, actor="data plane"), Telemetry(name)
+    if int(restarts):
+        telemetry.restarted("housekeeper")
+    housekeeping = Housekeeping(house, LastKnown(settings.last_known_path), telemetry)
+    duties = [
+        Repeating("rollups", ROLL_UP_SECONDS, housekeeping.roll_up, telemetry),
+        Repeating("shared rollups", ROLL_UP_SECONDS, housekeeping.share, telemetry),
+        Repeating("log", SHIP_SECONDS, housekeeping.ship, telemetry),
+        Repeating("tidy", TIDY_SECONDS, house.log.tidy, telemetry),
+        Repeating("process", MEASURE_SECONDS, telemetry.measure, telemetry),
+        Repeating("signs of life", BEAT_SECONDS, lambda: leash.beat("housekeeper"), telemetry),
+    ]
+    telemetry.measure()
+    for duty in duties:
+        duty.start()
+    leash.wait()
+    for duty in duties:
+        duty.stop()
+    try:
+        housekeeping.flush(log=True)
+    except MlopsError as error:
+        logger.error("the last predictions stay in the spool, the next data plane ships them: %s", error)
+
+
+if __name__ == "__main__":
+    child_main(work)

@@ -1,0 +1,83 @@
+"""What the registry said last, in a file of the home.
+
+The workers note it; who starts while the database is away goes on with it, and the rollups, which must never wait for
+a database that hangs, read nothing else.
+"""
+
+from pathlib import Path
+from typing import NamedTuple
+
+import orjson
+
+from mlops_dagster.predictions.sqlite import SqliteFile
+from mlops_dagster.registry import Deployment, ModelVersion
+from mlops_dagster.registry.stores.rows import deployment_of, deployment_row, version_of, version_row
+from mlops_dagster.rollout import Rollout
+
+_SCHEMA = """
+CREATE TABLE IF NOT EXISTS deployments (
+    model TEXT PRIMARY KEY, epoch INTEGER NOT NULL, deployment TEXT NOT NULL, rollout TEXT
+) WITHOUT ROWID;
+CREATE TABLE IF NOT EXISTS versions (
+    model TEXT NOT NULL, version TEXT NOT NULL, body TEXT NOT NULL, PRIMARY KEY (model, version)
+) WITHOUT ROWID
+"""
+
+
+class Known(NamedTuple):
+    """Who answers a model's requests, and the rollout that runs."""
+
+    deployment: Deployment
+    rollout: Rollout | None
+
+
+class LastKnown:
+    """For any number of threads and processes. Every method raises StorageError and CorruptedError."""
+
+    def __init__(self, path: Path) -> None:
+        self._file = SqliteFile(path, _SCHEMA)
+
+    def note(self, known: Known) -> None:
+        """Keep this for its model, unless a later deployment has been noted."""
+        deployment, rollout = known
+        body = orjson.dumps(deployment_row(deployment)).decode()
+        with self._file.writing() as connection:
+            connection.execute(
+                "INSERT INTO deployments VALUES (?, ?, ?, ?) ON CONFLICT DO UPDATE SET epoch = excluded.epoch, "
+                "deployment = excluded.deployment, rollout = excluded.rollout WHERE excluded.epoch >= epoch",
+                (deployment.model, deployment.epoch, body, None if rollout is None else rollout.to_json()),
+            )
+
+    def deployment(self, model: str) -> Known | None:
+        """What was noted last of a model; None if nothing ever was."""
+        with self._file.reading() as connection:
+            found = connection.execute(
+                "SELECT deployment, rollout FROM deployments WHERE model = ?", (model,)
+            ).fetchone()
+        return None if found is None else _known(*found)
+
+    def deployments(self) -> list[Known]:
+        """What was noted last of every model."""
+        with self._file.reading() as connection:
+            return [_known(*row) for row in connection.execute("SELECT deployment, rollout FROM deployments")]
+
+    def note_version(self, version: ModelVersion) -> None:
+        """Keep a version as it is now."""
+        body = orjson.dumps(version_row(version)).decode()
+        with self._file.writing() as connection:
+            connection.execute("REPLACE INTO versions VALUES (?, ?, ?)", (version.model, version.version, body))
+
+    def version(self, model: str, version: str) -> ModelVersion | None:
+        """The version as it was noted last; None if it never was."""
+        with self._file.reading() as connection:
+            found = connection.execute(
+                "SELECT body FROM versions WHERE model = ? AND version = ?", (model, version)
+            ).fetchone()
+        return None if found is None else version_of(orjson.loads(found[0]))
+
+    def close(self) -> None:
+        self._file.close()
+
+
+def _known(deployment: str, rollout: str | None) -> Known:
+    return Known(deployment_of(orjson.loads(deployment)), None if rollout is None else Rollout.from_json(rollout))

@@ -1,0 +1,93 @@
+"""A process that answers: `python -m mlops_dagster.serving.worker`, started by the supervisor."""
+
+import asyncio
+import math
+import os
+import signal
+import socket
+import sys
+
+import uvicorn
+
+from mlops_dagster.serving.app import create_app
+from mlops_dagster.serving.leash import BEAT_SECONDS, Leash, child_main
+from mlops_dagster.serving.listener import FairListener
+from mlops_dagster.settings import Settings
+
+# Scoring, logging and answering take turns at the interpreter, and let go of it a hundred times a batch (each tree,
+# each statement): with Python's own 5 ms before one may have it back, they wait for most of the time.
+SWITCH_SECONDS = 0.0002
+
+
+def work(leash: Leash, arguments: list[str]) -> None:
+    """Answer until the supervisor lets go, or SIGTERM; then finish what was begun."""
+    name, *numbers = arguments
+    descriptor, workers, restarts = map(int, numbers)
+    sys.setswitchinterval(SWITCH_SECONDS)
+    settings = Settings()
+    app = create_app(settings, name=name)
+    service = app.state.service
+    if restarts:
+        service.telemetry.restarted("worker")
+    config = uvicorn.Config(
+        app,
+        loop="uvloop",
+        http="httptools",
+        ws="none",
+        access_log=False,
+        log_config=None,
+        proxy_headers=False,
+        server_header=False,
+        timeout_graceful_shutdown=math.ceil(settings.drain_seconds),
+    )
+    # uvicorn raises the signal again when it is done: by then it has done what the signal asks for.
+    for number in (signal.SIGTERM, signal.SIGINT):
+        signal.signal(number, lambda *_: None)
+    worker = Worker(config, socket.socket(fileno=descriptor), leash, service.process, alone=workers == 1)
+    leash.when_let_go(worker.let_go)
+    worker.run()
+
+
+class Worker(uvicorn.Server):
+    """Shares its socket with the other workers, gives signs of life, and ends when the supervisor lets go."""
+
+    def __init__(
+        self, config: uvicorn.Config, listener: socket.socket, leash: Leash, process: str, *, alone: bool
+    ) -> None:
+        super().__init__(config)
+        self._socket = listener
+        self._leash = leash
+        self._process = process
+        self._alone = alone
+        self._listener: FairListener | None = None
+
+    async def startup(self, sockets: list[socket.socket] | None = None) -> None:  # noqa: ARG002  # its own is used
+        await super().startup(sockets=[])
+        self._listener = FairListener(self._socket, self.server_state.connections, self._protocol, alone=self._alone)
+        self._beat()
+
+    async def shutdown(self, sockets: list[socket.socket] | None = None) -> None:
+        if self._listener is not None:
+            await self._listener.close()
+        await super().shutdown(sockets)
+
+    def _protocol(self) -> asyncio.Protocol:
+        protocol: asyncio.Protocol = self.config.http_protocol_class(  # type: ignore[call-arg]  # as uvicorn does
+            config=self.config, server_state=self.server_state, app_state=self.lifespan.state
+        )
+        return protocol
+
+    def let_go(self) -> None:
+        """End; at once, if it has not answered anything yet."""
+        if not self.started:
+            os._exit(0)
+        self.should_exit = True
+
+    def _beat(self) -> None:
+        """From the event loop: where that stands still, nobody is answered."""
+        self._leash.beat(self._process)
+        asyncio.get_running_loop().call_later(BEAT_SECONDS, self._beat)
+
+
+if __name__ == "__main__":
+    child_main(work)

@@ -1,0 +1,236 @@
+"""What is around the data plane goes away, and comes back: nothing that was answered is lost, and it recovers alone."""
+
+import os
+import random
+import resource
+import signal
+import time
+from collections.abc import Callable, Iterator
+from dataclasses import replace
+from pathlib import Path
+
+import pytest
+from sqlalchemy import make_url
+
+from mlops_dagster.predictions import audit
+from mlops_dagster.registry import Stage
+from mlops_dagster.rollout import Phase, RolloutPolicy
+from mlops_dagster.settings import Settings
+from mlops_dagster.wiring import House
+from tests.proxy import Proxy
+from tests.serving.conftest import NOW, WIDER, Models, Server, eventually, logged_ids
+from tests.serving.light import light_artifacts
+from tests.serving.load import load_on
+from tests.serving.test_supervisor import children
+
+MODEL = "mortal"
+
+Start = Callable[..., Server]
+
+
+@pytest.fixture(scope="module")
+def models(tmp_path_factory: pytest.TempPathFactory) -> Models:
+    folder = tmp_path_factory.mktemp("light")
+    return Models(House(Settings(home=folder / "home"), actor="test"), light_artifacts(folder))
+
+
+def recorded(models: Models) -> set[str]:
+    """The ids of every prediction in the log or, if it is not there yet, in the spool."""
+    house = models.house
+    after = house.spool.marked("shipped")
+    spooled = [entry.prediction()["prediction_id"] for entry in house.spool.read(after, 10**6) if entry.sequence]
+    in_log = logged_ids(house, MODEL)
+    return {*spooled, *in_log}
+
+
+def test_kill_9_of_anyone_at_any_moment_loses_no_answer(
+    models: Models, start_server: Start, pytestconfig: pytest.Config
+) -> None:
+    victims = ["worker"] * 4 + ["housekeeper"] * 3 + ["supervisor"]
+    rounds, seed = pytestconfig.getoption("--kills"), random.randrange(10**6)  # noqa: S311  # not for secrets
+    chance = random.Random(seed)  # noqa: S311
+    models.champion(MODEL)
+    models.canary(MODEL, "1.1.0", 0.5)
+    server = start_server(MLOPS_WORKERS="2")
+    port = server.address["port"]
+    server.wait_in_force(models.house, MODEL)
+    with load_on(MODEL, lambda: port, callers=4, pause=0.01) as load:
+        for round_ in range(rounds):
+            load.wait_for(30)
+            time.sleep(chance.uniform(0, 0.2))
+            if round_ % len(victims) == 0:
+                chance.shuffle(victims)
+            kind = victims[round_ % len(victims)]
+            told = f"seed {seed}, round {round_}: {kind}"
+            if kind == "supervisor":
+                server.stop(signal.SIGKILL)
+                server = start_server(MLOPS_WORKERS="2", MLOPS_PORT=str(port))
+            else:
+                os.kill(chance.choice(eventually(lambda: children(server, kind))), signal.SIGKILL)  # noqa: B023
+            known = set(load.answered)
+            report = audit(models.house.spool, models.house.log)
+            assert report.complete, told
+            assert known <= recorded(models), told
+        load.wait_for(30)
+    assert server.stop(signal.SIGTERM) == 0
+    assert load.answered <= recorded(models)
+    assert not load.refused
+    report = audit(models.house.spool, models.house.log)
+    assert (report.complete, report.spooled) == (True, 0)
+
+
+def behind(proxy: Proxy, url: str) -> str:
+    """The URL of the database as one reaches it through the proxy."""
+    options = {"options": make_url(url).query["options"], "sslmode": "disable"}
+    through = make_url(url).set(host="127.0.0.1", port=proxy.port, query=options)
+    return through.render_as_string(hide_password=False)
+
+
+@pytest.fixture
+def proxy(postgresql_server: str) -> Iterator[Proxy]:
+    with Proxy(Path(str(make_url(postgresql_server).query["host"]), ".s.PGSQL.5432")) as proxy:
+        yield proxy
+
+
+@pytest.fixture
+def on_postgresql(tmp_path: Path, postgresql: str) -> Iterator[Models]:
+    house = House(Settings(home=tmp_path / "home", database_url=postgresql), actor="test")
+    yield Models(house, light_artifacts(tmp_path))
+    house.registry.close()
+    house.rollouts.close()
+
+
+def failing_canary(models: Models) -> None:
+    """A rollout at half of the traffic, whose challenger refuses every request."""
+    house = models.house
+    models.champion(MODEL)
+    registered = models.register(MODEL, "1.1.0", schema=WIDER)
+    epoch = house.registry.deployment(MODEL).epoch
+    rollout = house.rollouts.start(MODEL, "1.0.0", "1.1.0", RolloutPolicy(), epoch, NOW)
+    house.registry.transition(registered, Stage.CANARY, weight=0.5)
+    house.rollouts.change(rollout.id, lambda seen: replace(seen, phase=Phase.CANARY, step=1, weight=0.5))
+
+
+def test_without_its_database_it_serves_what_was_known_last_and_the_fuse_still_trips(
+    on_postgresql: Models, postgresql: str, proxy: Proxy
+) -> None:
+    house = on_postgresql.house
+    failing_canary(on_postgresql)
+    server = Server(
+        house.settings.home, MLOPS_DATABASE_URL=behind(proxy, postgresql), MLOPS_WORKERS="2", MLOPS_DRAIN_SECONDS="2"
+    )
+    try:
+        server.wait_in_force(house, MODEL)
+        proxy.cut()
+        for pid in children(server, "worker"):  # those that come after them know what these knew
+            os.kill(pid, signal.SIGKILL)
+        eventually(lambda: not {*server.address["processes"]} & {*server.read_address()["processes"]})
+
+        with load_on(MODEL, lambda: server.address["port"], pause=0.01) as load:
+            load.wait_for(100)
+            eventually(lambda: "takes no more traffic" in server.log.read_text(), seconds=5)
+            time.sleep(1.5)  # the other worker has found out by now
+            failed = load.refused.copy()
+            load.wait_for(100)
+        assert set(failed) == {(500, "model_failed")}, "nothing but the canary ever failed"
+        assert load.refused == failed, "no worker asks it any more"
+        assert server.client.get("/v2/health/ready").json() == {"ready": True, "reasons": {}}
+        server.flush()
+        rows = logged_ids(house, MODEL)
+        assert load.answered <= set(rows)
+        assert house.registry.deployment(MODEL).canary == "1.1.0", "the registry could not be told"
+
+        proxy.heal()
+        eventually(lambda: house.registry.get(MODEL, "1.1.0").rolled_back)
+        assert house.registry.history(MODEL)[-1].reason.startswith("fuse: proven worse")
+        epoch = house.registry.deployment(MODEL).epoch
+        address = server.read_address()
+        assert address is not None
+        server.address = address
+        eventually(lambda: server.in_force(house, MODEL, epoch))
+        time.sleep(1.5)
+        assert [event.kind for event in house.registry.history(MODEL)].count("rollback") == 1
+        said = server.log.read_text()
+        assert "Traceback" not in said
+        assert said.count("withdrawals failed") <= 2, "once a worker, not once a second"
+    finally:
+        server.stop(signal.SIGTERM)
+
+
+def test_a_database_that_hangs_holds_up_neither_answers_nor_the_fuse(
+    on_postgresql: Models, postgresql: str, proxy: Proxy
+) -> None:
+    house = on_postgresql.house
+    failing_canary(on_postgresql)
+    server = Server(house.settings.home, MLOPS_DATABASE_URL=behind(proxy, postgresql), MLOPS_DRAIN_SECONDS="0")
+    try:
+        server.wait_in_force(house, MODEL)
+        proxy.hang()
+        with load_on(MODEL, lambda: server.address["port"], pause=0.01) as load:
+            load.wait_for(100)
+            eventually(lambda: "takes no more traffic" in server.log.read_text(), seconds=5)
+            time.sleep(0.1)
+            failed = load.refused.copy()
+            load.wait_for(100)
+        assert load.refused == failed
+        proxy.heal()
+        eventually(lambda: house.registry.get(MODEL, "1.1.0").rolled_back)
+        assert server.flush(log=False)["rolled_up"] >= len(load.answered)
+    finally:
+        server.stop(signal.SIGTERM)
+
+
+def test_a_full_disk_is_an_error_of_the_request_and_never_an_answer_without_a_record(
+    models: Models, start_server: Start
+) -> None:
+    model = "full"
+    models.champion(model)
+    models.house.registry.transition(models.register(model, "2.0.0"), Stage.PRODUCTION)
+    server = start_server()
+    server.wait_in_force(models.house, model)
+    assert server.infer(model).json()["model_version"] == "2.0.0"
+    for pid in children(server):
+        resource.prlimit(pid, resource.RLIMIT_FSIZE, (4096, resource.RLIM_INFINITY))
+    answer = server.infer(model)
+    assert (answer.status_code, answer.json()["code"]) == (503, "storage")
+    assert "spool.sqlite cannot be used" in answer.json()["error"]
+    ready = server.client.get("/v2/health/ready")
+    assert (ready.status_code, ready.json()["ready"]) == (503, False)
+    assert "spool.sqlite cannot be used" in ready.json()["reasons"]["spool"]
+    assert server.client.get("/v2/health/live").status_code == 200
+    models.house.registry.rollback(model, reason="worse")  # does not wait for room on the disk
+    eventually(lambda: server.client.get(f"/v2/models/{model}/ready").json()["version"] == "1.0.0", seconds=2)
+
+    for pid in children(server):
+        resource.prlimit(pid, resource.RLIMIT_FSIZE, (resource.RLIM_INFINITY, resource.RLIM_INFINITY))
+    assert server.infer(model).json()["model_version"] == "1.0.0"
+    assert server.client.get("/v2/health/ready").status_code == 200
+    server.wait_in_force(models.house, model)
+    server.flush()
+    assert audit(models.house.spool, models.house.log).complete
+    assert server.stop(signal.SIGTERM) == 0
+
+
+def test_where_the_log_cannot_be_written_the_spool_holds_everything_until_it_can(
+    models: Models, start_server: Start
+) -> None:
+    model = "unshipped"
+    models.champion(model)
+    server = start_server()
+    server.wait_in_force(models.house, model)
+    log = Path(models.house.settings.log)
+    away = log.with_name("away")
+    log.mkdir(exist_ok=True)
+    log.rename(away)
+    log.write_text("no folder")
+    ids = {server.infer(model).json()["id"] for _ in range(20)}
+    assert server.post("/v1/flush", {"log": True}).status_code == 503
+    assert server.stop(signal.SIGTERM) == 0
+    assert "the last predictions stay in the spool" in server.log.read_text()
+    log.unlink()
+    away.rename(log)
+    heir = start_server()
+    heir.flush()
+    assert ids <= set(logged_ids(models.house, model))
+    assert audit(models.house.spool, models.house.log).complete
+    assert heir.stop(signal.SIGTERM) == 0

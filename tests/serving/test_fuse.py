@@ -1,0 +1,168 @@
+"""The fuse of each worker on the same rollups, without a process around it; and what is known without a registry."""
+
+import logging
+from collections.abc import Iterator
+from contextlib import ExitStack, contextmanager
+from dataclasses import dataclass, replace
+from datetime import datetime, timedelta
+from pathlib import Path
+
+import pytest
+
+from mlops_dagster.errors import StorageError
+from mlops_dagster.predictions import PredictionRecord, Role
+from mlops_dagster.registry import Stage
+from mlops_dagster.rollout import Phase, RolloutPolicy
+from mlops_dagster.serving.artifacts import Artifacts
+from mlops_dagster.serving.last_known import Known, LastKnown
+from mlops_dagster.serving.service import Service
+from mlops_dagster.settings import Settings
+from mlops_dagster.wiring import House
+from tests import weed
+from tests.proxy import Proxy
+from tests.serving.conftest import NOW, Models
+from tests.serving.light import light_artifacts
+
+MODEL = "fused"
+HOUR = timedelta(hours=1)
+
+
+@dataclass
+class Stepped:
+    """A clock that somebody sets."""
+
+    time: datetime
+
+    def now(self) -> datetime:
+        return self.time
+
+
+@pytest.fixture
+def models(tmp_path: Path) -> Iterator[Models]:
+    house = House(Settings(home=tmp_path / "home"), actor="test")
+    yield Models(house, light_artifacts(tmp_path))
+    house.registry.close()
+
+
+def rollout(models: Models) -> Known:
+    """A canary at half of the traffic."""
+    house = models.house
+    models.champion(MODEL)
+    registered = models.register(MODEL, "1.1.0")
+    epoch = house.registry.deployment(MODEL).epoch
+    started = house.rollouts.start(MODEL, "1.0.0", "1.1.0", RolloutPolicy(), epoch, NOW)
+    house.registry.transition(registered, Stage.CANARY, weight=0.5)
+    house.rollouts.change(started.id, lambda seen: replace(seen, phase=Phase.CANARY, step=1, weight=0.5))
+    return Known(house.registry.deployment(MODEL), house.rollouts.active(MODEL))
+
+
+@contextmanager
+def workers(models: Models, clock: Stepped, number: int) -> Iterator[list[Service]]:
+    with ExitStack() as stack:
+        services = [Service(models.house.settings, clock) for _ in range(number)]
+        for service in services:
+            service.deployments.refresh()
+            service.deployments.wait_for_loads(20)
+            service.deployments.refresh()
+            stack.callback(service.stop)
+        yield services
+
+
+def answer(service: Service, requests: int, at: datetime, *, canary_fails: bool) -> None:
+    """As many of the canary as of the champion, recorded and counted."""
+    roles: list[Role] = ["champion", "canary"]
+    service.house.spool.append([
+        PredictionRecord(
+            prediction_id=f"{at:%H%M}-{role}-{number}", model=MODEL, version="1.1.0" if role == "canary" else "1.0.0",
+            role=role, weight=0.5, epoch=1, salt="salt", key=None, event_time=at, received_at=at,
+            status="failed" if canary_fails and role == "canary" else "ok", error=None, features={},
+            prediction=None, score=None, latency_ms=1.0, process="test", row=0,
+        )
+        for number in range(requests) for role in roles
+    ])  # fmt: skip
+    service.flush(log=False)
+
+
+def canaries(services: list[Service]) -> list[str | None]:
+    return [service.deployments.get(MODEL).deployment.canary for service in services]
+
+
+def test_every_worker_cuts_off_by_itself_and_the_registry_hears_of_it_once(
+    models: Models, caplog: pytest.LogCaptureFixture
+) -> None:
+    rollout(models)
+    with workers(models, Stepped(NOW + HOUR), 2) as services:
+        answer(services[0], 60, NOW + HOUR, canary_fails=True)
+        assert canaries(services) == [None, "1.1.0"], "a flush lets the fuse of its worker look"
+        services[1].fuse.check()
+        assert canaries(services) == [None, None]
+        for service in services * 2:
+            service.fuse.tell()
+        kinds = [event.kind for event in models.house.registry.history(MODEL)]
+        assert kinds.count("rollback") == 1
+        assert not [line for line in caplog.records if line.levelno >= logging.ERROR]
+        for service in services:
+            service.deployments.refresh()
+        assert canaries(services) == [None, None]
+
+
+def test_a_clock_that_is_set_back_hides_no_evidence_and_one_set_forward_makes_none(models: Models) -> None:
+    rollout(models)
+    clock = Stepped(NOW + 3 * HOUR)
+    with workers(models, clock, 1) as services:
+        answer(services[0], 60, clock.now(), canary_fails=False)
+        clock.time += 365 * 24 * HOUR
+        answer(services[0], 60, clock.now(), canary_fails=False)
+        services[0].fuse.check()
+        assert canaries(services) == ["1.1.0"]
+        clock.time = NOW + 3 * HOUR
+        answer(services[0], 3, clock.now() + 2 * HOUR, canary_fails=True)  # stamped before the clock was set back
+        clock.time = NOW + 2 * HOUR
+        answer(services[0], 60, clock.now() + 4 * HOUR, canary_fails=True)
+        assert canaries(services) == [None]
+
+
+def test_what_was_known_last_survives_and_an_older_deployment_does_not_come_back(
+    models: Models, tmp_path: Path
+) -> None:
+    known = rollout(models)
+    version = models.house.registry.get(MODEL, "1.1.0")
+    path = tmp_path / "last_known.sqlite"
+    first, second = LastKnown(path), LastKnown(path)
+    first.note(known)
+    first.note_version(version)
+    second.note(Known(replace(known.deployment, epoch=known.deployment.epoch - 1, canary=None), None))
+    second.close()
+    first.close()
+    again = LastKnown(path)
+    assert again.deployments() == [known]
+    assert again.deployment(MODEL) == known
+    assert again.version(MODEL, "1.1.0") == version
+    assert (again.deployment("nobody"), again.version(MODEL, "9.9.9")) == (None, None)
+    again.close()
+
+
+def test_bytes_from_s3_are_kept_verified_for_when_it_is_away(
+    s3: str, s3_server: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    settings = Settings(home=tmp_path / "home", storage_url=f"s3://{s3}/models")
+    house = House(settings, actor="test")
+    version = Models(house, light_artifacts(tmp_path)).champion(MODEL)
+    house.registry.close()
+    host, port = s3_server.removeprefix("http://").split(":")
+    with Proxy((host, int(port))) as proxy:
+        for variable, value in weed.environment(proxy.url).items():
+            monkeypatch.setenv(variable, value)
+        artifacts = Artifacts(settings)
+        assert artifacts.load(version).classes_.tolist() == ["on_time", "late"]
+        proxy.answer(503)
+        assert artifacts.load(version).classes_.tolist() == ["on_time", "late"]
+        (copy,) = [path for path in (settings.home / "copies").rglob("*") if path.is_file()]
+        copy.chmod(0o644)
+        copy.write_bytes(b"something else")
+        with pytest.raises(StorageError):
+            artifacts.load(version)
+        proxy.heal()
+        assert artifacts.load(version).classes_.tolist() == ["on_time", "late"]
+        artifacts.forget(version)
+        assert not copy.exists()
