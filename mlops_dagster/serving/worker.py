@@ -13,6 +13,7 @@ import uvicorn
 from mlops_dagster.serving.app import create_app
 from mlops_dagster.serving.leash import BEAT_SECONDS, Leash, child_main
 from mlops_dagster.serving.listener import FairListener
+from mlops_dagster.serving.whole_answers import WholeAnswers
 from mlops_dagster.settings import Settings
 
 # Scoring, logging and answering take turns at the interpreter, and let go of it a hundred times a batch (each tree,
@@ -36,7 +37,7 @@ def work(leash: Leash, arguments: list[str]) -> None:
     config = uvicorn.Config(
         app,
         loop="uvloop",
-        http="httptools",
+        http=WholeAnswers,
         ws="none",
         access_log=False,
         log_config=None,
