@@ -32,7 +32,7 @@ def work(leash: Leash, arguments: list[str]) -> None:
     house, telemetry = House(settings, actor="data plane"), Telemetry(name)
     if int(restarts):
         telemetry.restarted("housekeeper")
-    housekeeping = Housekeeping(house, LastKnown(settings.last_known_path), telemetry)
+    housekeeping = Housekeeping(house, LastKnown(settings.last_known_path))
     duties = [
         Repeating("rollups", ROLL_UP_SECONDS, housekeeping.roll_up, telemetry),
         Repeating("shared rollups", ROLL_UP_SECONDS, housekeeping.share, telemetry),

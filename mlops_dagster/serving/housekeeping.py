@@ -5,7 +5,6 @@ from collections.abc import Mapping
 from mlops_dagster.predictions import Consumer
 from mlops_dagster.rollout import RolloutPolicy
 from mlops_dagster.serving.last_known import LastKnown
-from mlops_dagster.serving.telemetry import Telemetry
 from mlops_dagster.statistics import Bins
 from mlops_dagster.wiring import House
 
@@ -13,10 +12,9 @@ from mlops_dagster.wiring import House
 class Housekeeping:
     """Rolls up and ships; every method may be called from any thread and process, also at the same time."""
 
-    def __init__(self, house: House, last_known: LastKnown, telemetry: Telemetry) -> None:
+    def __init__(self, house: House, last_known: LastKnown) -> None:
         self._house = house
         self._last_known = last_known
-        self._telemetry = telemetry
         self._bins: dict[tuple[str, str], Mapping[str, Bins] | None] = {}
         self._rolled_up = -1
         shared: list[Consumer] = ["shared"] if house.shared_rollups else []

@@ -51,7 +51,7 @@ class Service:
         self.fuse = Fuse(house, house.local_rollups, self.deployments, clock, self.telemetry)
         self._scorer = Scorer(self.process, house.spool, self.telemetry, self.tracing, settings.predict_timeout)
         self.plane = DataPlane(self.process, house, self.deployments, self._scorer, self.telemetry)
-        self._housekeeping = Housekeeping(house, last_known, self.telemetry)
+        self._housekeeping = Housekeeping(house, last_known)
         self._work = [
             Repeating("deployments", REFRESH_SECONDS, self.deployments.refresh, self.telemetry),
             Repeating("fuse", FUSE_SECONDS, self.fuse.check, self.telemetry),

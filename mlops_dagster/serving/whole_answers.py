@@ -1,6 +1,7 @@
 """Head and body of an answer in one packet."""
 
 import asyncio
+from typing import cast
 
 from uvicorn.protocols.http.httptools_impl import HttpToolsProtocol
 
@@ -10,13 +11,14 @@ class WholeAnswers(HttpToolsProtocol):
     wake-up of the client for half an answer. Together they cost a third of all that an answer costs."""
 
     def connection_made(self, transport: asyncio.BaseTransport) -> None:
-        super().connection_made(_Gathering(transport, self.loop))  # type: ignore[arg-type]  # it passes for one
+        gathering = _Gathering(cast("asyncio.Transport", transport), self.loop)
+        super().connection_made(gathering)  # type: ignore[arg-type]  # it passes for a transport
 
 
 class _Gathering:
     """A transport that writes at the end of the loop's turn what was written in it."""
 
-    def __init__(self, transport: asyncio.BaseTransport, loop: asyncio.AbstractEventLoop) -> None:
+    def __init__(self, transport: asyncio.Transport, loop: asyncio.AbstractEventLoop) -> None:
         self._transport = transport
         self._loop = loop
         self._parts: list[bytes] = []
