@@ -2,6 +2,7 @@
 
 import shutil
 import threading
+import time
 import uuid
 from collections import Counter
 from collections.abc import Collection, Iterable, Sequence
@@ -43,11 +44,13 @@ INSERT OR IGNORE INTO marks VALUES ('indexed', 0), ('rolled_up', 0), ('shipped',
 CREATE TABLE IF NOT EXISTS identity (id TEXT NOT NULL)
 """
 
-# A checkpoint of the write-ahead log syncs to disk inside some unlucky append. `free` does it beside the requests;
-# this many pages (64 MiB) are the backstop.
-_CHECKPOINT_PAGES = 16_384
+# A checkpoint of the write-ahead log syncs it to disk, and then again in the append that begins it anew: some tens of
+# milliseconds for all who wait. So `free` makes one a minute; this many pages (1 GiB) are the backstop.
+_CHECKPOINT_PAGES = 262_144
+_CHECKPOINT_SECONDS = 60.0
 
-_FREE_AT_ONCE = 500  # deleting these takes a millisecond or two, for which an append may have to wait
+_FREE_AT_ONCE = 100  # deleting these takes less than a millisecond, for which an append may have to wait
+_BREATH_SECONDS = 0.002  # for appends that wait: they ask again after a millisecond
 _INDEX_AT_ONCE = 2_000
 _ROWS_AT_ONCE = 64
 
@@ -98,6 +101,7 @@ class Spool:
         self._awaiting = Awaiting(path.with_suffix(".awaiting.sqlite"))
         self._clock = clock or SystemClock()  # for `received_at` only
         self._waiting: list[_Append] = []
+        self._checkpointed_at = time.monotonic()
         self._waiting_lock = threading.Lock()
         self._turn = threading.Lock()
         self.id = self._identity()
@@ -257,7 +261,10 @@ class Spool:
             freed += deleted
             if deleted < _FREE_AT_ONCE:
                 break
-        self._file.checkpoint()
+            time.sleep(_BREATH_SECONDS)
+        if time.monotonic() - self._checkpointed_at > _CHECKPOINT_SECONDS:
+            self._file.checkpoint()
+            self._checkpointed_at = time.monotonic()
         return freed
 
     def forget(self, prediction_ids: Iterable[str]) -> None:

@@ -4,6 +4,7 @@ It is one of its own so that the workers' interpreters do nothing but answer.
 """
 
 import logging
+import os
 import signal
 
 from mlops_dagster.errors import MlopsError
@@ -17,10 +18,11 @@ from mlops_dagster.wiring import House
 
 logger = logging.getLogger(__name__)
 
-ROLL_UP_SECONDS = 0.5
+ROLL_UP_SECONDS = 1.0
 SHIP_SECONDS = 5.0
 TIDY_SECONDS = 300.0
 MEASURE_SECONDS = 5.0
+NICER = 10  # answers come first: what is counted and shipped a little later is not lost
 
 
 def work(leash: Leash, arguments: list[str]) -> None:
@@ -42,15 +44,21 @@ def work(leash: Leash, arguments: list[str]) -> None:
         Repeating("signs of life", BEAT_SECONDS, lambda: leash.beat("housekeeper"), telemetry),
     ]
     telemetry.measure()
+    os.nice(NICER)
+    _take_what_is_left(housekeeping)  # and load what that takes, before there is traffic
     for duty in duties:
         duty.start()
     leash.wait()
     for duty in duties:
         duty.stop()
+    _take_what_is_left(housekeeping)
+
+
+def _take_what_is_left(housekeeping: Housekeeping) -> None:
     try:
         housekeeping.flush(log=True)
     except MlopsError as error:
-        logger.error("the last predictions stay in the spool, the next data plane ships them: %s", error)
+        logger.error("the last predictions stay in the spool, and are shipped later: %s", error)
 
 
 if __name__ == "__main__":

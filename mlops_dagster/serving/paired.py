@@ -4,10 +4,11 @@ import logging
 import threading
 from collections import Counter, defaultdict, deque
 from collections.abc import Callable, Sequence
+from datetime import datetime
 from weakref import WeakKeyDictionary
 
 from mlops_dagster.errors import InvalidFeaturesError, MlopsError
-from mlops_dagster.predictions import Role
+from mlops_dagster.predictions import Role, ShedRecord
 from mlops_dagster.serving.calls import NO_COLUMNS, Call, Outcome, Scoring, timed_out
 from mlops_dagster.serving.lanes import Lane
 from mlops_dagster.serving.models import LoadedModel, take_features
@@ -26,18 +27,24 @@ LINGER_SECONDS = 0.5
 
 
 class OffPath:
-    """A bounded queue and one thread that works through it; what does not fit is left out, and counted."""
+    """A bounded queue and one thread that works through it; what does not fit is left out, and counted.
+
+    `score` and `settle` are of one version at a time; `shed` records how many rows were left out, of which arm.
+    """
 
     def __init__(
         self,
         score: Callable[[Sequence[Task]], Sequence[Outcome]],
         settle: Callable[[Sequence[Task], Sequence[Outcome]], None],
+        shed: Callable[[Sequence[ShedRecord]], None],
         telemetry: Telemetry,
         patience: float,
         limit: int = MAX_WAITING,
     ) -> None:
         self._score = score
         self._settle = settle
+        self._record_shed = shed
+        self._left_out: Counter[tuple[str, str, Role, float, datetime]] = Counter()
         self._telemetry = telemetry
         self._patience = patience
         self._limit = limit
@@ -91,6 +98,7 @@ class OffPath:
                 by_version[task[1].version].append(task)
             for version, tasks in by_version.items():
                 self._work(version, tasks)
+            self._tell_what_was_left_out()
             with self._changed:
                 self._done += len(batch)
                 self._changed.notify_all()
@@ -121,9 +129,23 @@ class OffPath:
         return len(self._tasks) >= MAX_BATCH or self._hurried or self._stopping
 
     def _shed(self, tasks: Sequence[Task]) -> None:
-        arms = Counter((call.in_force.deployment.model, its.version.version, its.role) for call, its in tasks)
-        for (model, version, role), count in arms.items():
-            self._telemetry.shed(model, version, role, count)
+        for call, its in tasks:
+            model, minute = call.in_force.deployment.model, call.event_time.replace(second=0, microsecond=0)
+            self._telemetry.shed(model, its.version.version, its.role, 1)
+            with self._changed:
+                self._left_out[model, its.version.version, its.role, its.weight, minute] += call.request.rows
+
+    def _tell_what_was_left_out(self) -> None:
+        with self._changed:
+            left_out, self._left_out = self._left_out, Counter()
+        if not left_out:
+            return
+        try:
+            self._record_shed([ShedRecord(*arm, rows) for arm, rows in left_out.items()])
+        except MlopsError:
+            logger.exception("what was left out off the response path is recorded later")
+            with self._changed:
+                self._left_out.update(left_out)
 
 
 def others(call: Call) -> list[Scoring]:

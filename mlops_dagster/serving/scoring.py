@@ -23,7 +23,7 @@ class Scorer:
         self._spool = spool
         self._telemetry = telemetry
         self._tracing = tracing
-        self.off_path = OffPath(self.score_tasks, self.settle_tasks, telemetry, patience)
+        self.off_path = OffPath(self.score_tasks, self.settle_tasks, spool.shed, telemetry, patience)
 
     def score(self, calls: Sequence[Call]) -> list[Outcome]:
         """Score calls that one version answers."""

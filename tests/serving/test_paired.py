@@ -11,6 +11,7 @@ import pandas as pd
 import pytest
 
 from mlops_dagster.errors import InvalidFeaturesError, ModelTimeoutError
+from mlops_dagster.predictions import ShedRecord
 from mlops_dagster.registry import Deployment
 from mlops_dagster.rollout import Phase, Rollout, RolloutPolicy
 from mlops_dagster.schema import Feature, ModelSchema
@@ -89,7 +90,8 @@ def test_what_does_not_fit_is_left_out_and_counted_and_the_rest_is_drained() -> 
         return [Outcome(Scores([], [], []))] * len(tasks)
 
     telemetry = Telemetry()
-    off_path = OffPath(score, lambda tasks, _: scored.extend(tasks), telemetry, patience=30, limit=6)
+    shed: list[ShedRecord] = []
+    off_path = OffPath(score, lambda tasks, _: scored.extend(tasks), shed.extend, telemetry, patience=30, limit=6)
     off_path.offer([call(number) for number in range(5)])
     go_on.set()
     off_path.drain()
@@ -99,6 +101,11 @@ def test_what_does_not_fit_is_left_out_and_counted_and_the_rest_is_drained() -> 
     for role, version in (("shadow", "1.2.0"), ("paired", "1.1.0")):
         line = f'mlops_shed_total{{model="m",role="{role}",version="{version}"}} 2.0'
         assert line in telemetry.exposition().decode()
+    minute = NOW.replace(second=0, microsecond=0)
+    assert sorted(shed, key=lambda record: record.role) == [
+        ShedRecord("m", "1.1.0", "paired", 0.2, minute, rows=2),
+        ShedRecord("m", "1.2.0", "shadow", 0.2, minute, rows=2),
+    ]
     off_path.close()
 
 
@@ -115,7 +122,7 @@ def test_a_version_that_hangs_has_failed_and_the_others_go_on() -> None:
         for (_, scoring), outcome in zip(tasks, outcomes, strict=True):
             settled.append((scoring.version.version, isinstance(outcome.result, ModelTimeoutError)))
 
-    off_path = OffPath(score, settle, Telemetry(), patience=0.1)
+    off_path = OffPath(score, settle, lambda _: None, Telemetry(), patience=0.1)
     for number in range(2):
         off_path.offer([call(number)])
         off_path.drain()
