@@ -52,6 +52,7 @@ LABELS = pa.schema(
         ("at", _TIME),
         ("received_at", _TIME),
         ("correction", pa.bool_()),
+        ("actor", pa.string()),
         ("number", pa.int64()),  # the order in which labels came
         ("date", pa.date32()),
     ]
@@ -101,7 +102,7 @@ def label_table(rows: Sequence[tuple[int, LabelEntry]]) -> pa.Table:
     }
     return pa.table(
         # the column's name is a key of the entry
-        [own.get(name) or [entry[name] for entry in entries] for name in LABELS.names],  # type: ignore[literal-required]
+        [own.get(name) or [entry.get(name) for entry in entries] for name in LABELS.names],
         schema=LABELS,
     )
 

@@ -72,6 +72,7 @@ class LabelRecord:
     at: datetime
     received_at: datetime
     correction: bool  # another label came before
+    actor: str | None = None  # the token with which it was sent, where tokens are needed
 
 
 class Hit(NamedTuple):
@@ -161,6 +162,7 @@ class LabelEntry(TypedDict):
     at: int
     received_at: int
     correction: bool
+    actor: str | None
     arms: list[Arm]
 
 

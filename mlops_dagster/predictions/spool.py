@@ -121,7 +121,9 @@ class Spool:
             raise mine.error
         return mine.last_number
 
-    def feedback(self, labels: Iterable[tuple[str, str, datetime]], *, model: str | None = None) -> FeedbackResult:
+    def feedback(
+        self, labels: Iterable[tuple[str, str, datetime]], *, model: str | None = None, actor: str | None = None
+    ) -> FeedbackResult:
         """Record labels as (prediction id, label, when it became known); they are durable on return.
 
         The first label of a prediction is evidence for every arm that has scored it by now. The same label
@@ -157,6 +159,7 @@ class Spool:
                     "at": microseconds(at),
                     "received_at": received_at,
                     "correction": found.label is not None,
+                    "actor": actor,
                     "arms": arms,
                 }
                 connection.execute("INSERT INTO entries (body) VALUES (?)", (orjson.dumps(entry),))

@@ -79,16 +79,16 @@ class Api:
 
     async def feedback(self, request: Request) -> Response:
         """Late ground truth: {"labels": [{"prediction_id", "label", "at"?}]}. 404 when not one prediction is known."""
-        body = await self._body(request, Scope.FEEDBACK)
+        body, actor = await self._body(request, Scope.FEEDBACK)
         labels = read_labels(read_object(body), self._max_labels)
-        result = await self._service.plane.feedback(request.path_params["model"], labels)
+        result = await self._service.plane.feedback(request.path_params["model"], labels, actor)
         if result.unknown and not result.accepted:
             raise PredictionNotFoundError(f"no such predictions of this model: {shown(result.unknown)}")
         return to_json({"accepted": result.accepted, "corrections": result.corrections, "unknown": result.unknown})
 
     async def flush(self, request: Request) -> Response:
         """Wait until all that was answered so far is in the rollups; with {"log": true} in the log as well."""
-        body = await self._body(request, Scope.ADMIN)
+        body, _ = await self._body(request, Scope.ADMIN)
         log = read_object(body).get("log", False) if body else False
         if not isinstance(log, bool):
             raise InvalidInputError(f"`log` must be true or false, got {shown(log)}")
@@ -128,10 +128,11 @@ class Api:
     async def openapi(self, _request: Request) -> Response:
         return to_json(document())
 
-    async def _body(self, request: Request, scope: Scope) -> bytes:
+    async def _body(self, request: Request, scope: Scope) -> tuple[bytes, str | None]:
+        """The body, and the name of the token it came with."""
         headers = headers_of(request)
-        self._access.check(headers, scope)
-        return await read_body(headers, request.receive, self._max_bytes)
+        actor = self._access.check(headers, scope)
+        return await read_body(headers, request.receive, self._max_bytes), actor
 
 
 def headers_of(request: Request) -> Headers:

@@ -105,11 +105,16 @@ class DataPlane:
         )
         await self._rejections.submit(rejection)
 
-    async def feedback(self, model: str, labels: Sequence[tuple[str, str, datetime | None]]) -> FeedbackResult:
-        """Record labels as (prediction id, label, when it became known, or None for now). Raises NotFoundError."""
+    async def feedback(
+        self, model: str, labels: Sequence[tuple[str, str, datetime | None]], actor: str | None
+    ) -> FeedbackResult:
+        """Record labels as (prediction id, label, when it became known, or None for now), sent by `actor`.
+
+        Raises NotFoundError.
+        """
         in_force = self._deployments.get(model)
         timed = [(prediction_id, label, self._at(at)) for prediction_id, label, at in labels]
-        result = await asyncio.to_thread(self._house.spool.feedback, timed, model=model)
+        result = await asyncio.to_thread(self._house.spool.feedback, timed, model=model, actor=actor)
         self._telemetry.labelled(model, result, in_force.classes)
         return result
 

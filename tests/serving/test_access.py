@@ -12,6 +12,7 @@ from datetime import UTC, datetime
 from pathlib import Path
 
 import pytest
+from deltalake import DeltaTable
 
 from mlops_dagster.errors import (
     ConflictError,
@@ -149,7 +150,7 @@ def guarded(models: Models, start_server: Callable[[], Server]) -> tuple[Server,
     return server, TokenFile(models.house.settings.tokens_path)
 
 
-def test_a_running_data_plane_follows_soon_and_tells_nobody(guarded: tuple[Server, TokenFile]) -> None:
+def test_a_running_data_plane_follows_soon_and_tells_nobody(guarded: tuple[Server, TokenFile], models: Models) -> None:
     server, file = guarded
     content = request(delay=4242.4242, carrier="AA", id="one")
     assert server.post(INFER, content).status_code == 200
@@ -190,6 +191,8 @@ def test_a_running_data_plane_follows_soon_and_tells_nobody(guarded: tuple[Serve
     assert "serving on" in log
     for secret in (*secrets.values(), "s3cret", "4242.4242", "Bearer", "uthorization"):
         assert secret not in log
+    labels_table = DeltaTable(f"{models.house.settings.log}/labels").to_pyarrow_table(columns=["label", "actor"])
+    assert labels_table.to_pylist() == [{"label": "late", "actor": "feedback"}]
 
 
 def test_an_address_that_others_reach_is_not_served_without_tokens(tmp_path: Path) -> None:
