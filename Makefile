@@ -30,8 +30,17 @@ $(DAGSTER_HOME)/dagster.yaml: dagster.yaml
 	@mkdir -p $(DAGSTER_HOME)
 	@cp dagster.yaml $@
 
-test: install
+test: install promtool
 	$(BIN)/pytest -q
+
+# Of Debian, for one test each: what they need and no wheel has.
+.PHONY: promtool wrk
+promtool wrk:
+	@command -v $@ >/dev/null || { \
+	  echo "Installing $@ ..."; \
+	  SUDO=$$([ "$$(id -u)" = 0 ] || command -v sudo); \
+	  $$SUDO apt-get update -qq && \
+	  $$SUDO apt-get install -y -qq --no-install-recommends $(if $(filter promtool,$@),prometheus,$@) >/dev/null; }
 
 check: install
 	$(BIN)/ruff check .
@@ -39,12 +48,17 @@ check: install
 	$(BIN)/mypy
 	$(BIN)/lint-imports
 
-# What the flights example's rollout policy can prove on its traffic (docs/power.md), the registry beside MLflow, and a
-# 5 GB artifact on S3.
-bench: install
+# What the flights example's rollout policy can prove on its traffic (docs/power.md), the registry beside MLflow, a
+# 5 GB artifact on S3; the data plane beside MLServer, over the bare model, its reactions, its rollups and its shipper.
+bench: install wrk
 	$(BIN)/python bench/rollout_power.py
 	$(BIN)/python bench/registry_speed.py
 	$(BIN)/python bench/artifact_memory.py 5000
+	$(BIN)/python bench/serving_speed.py
+	$(BIN)/python bench/serving_overhead.py
+	$(BIN)/python bench/reaction_speed.py
+	$(BIN)/python bench/rollup_speed.py
+	$(BIN)/python bench/shipping_speed.py
 
 # Needs uv; --no-emit-index-url keeps addresses out of the file.
 lock:
