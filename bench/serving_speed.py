@@ -5,9 +5,9 @@ every second, the log every 5 s, metrics; then once more with a canary at 20 % a
 MLServer logs nothing. Blocks of load by `wrk` alternate; after each of ours, what is left is moved to the log before
 MLServer has its turn. At the end every answer is looked for in the log.
 
-MLServer runs twice, with and without its adaptive batching: one answers more, the other more evenly, and ours is to
-beat the better one in both. Its access log and compression are off, and it scores in its main process: its default, one
-parallel worker, takes a third longer. It lives in an environment of its own, made once under the user's cache folder.
+MLServer runs three times: as it starts by itself (one parallel worker), and tuned, without access log and compression,
+scoring in its main process, with and without its adaptive batching: one of these answers more, the other more evenly.
+It lives in an environment of its own, made once under the user's cache folder.
 
     python bench/serving_speed.py [--pairs 6] [--seconds 5] [--columns]
 
@@ -53,10 +53,21 @@ CONNECTIONS = 16
 WARM_UP_SECONDS = 2
 CANARY_WEIGHT = 0.2
 
-PACKAGES = ("mlserver==1.7.*", "mlserver-sklearn==1.7.*")
-SETTINGS = {"host": "127.0.0.1", "debug": False, "gzip_enabled": False, "parallel_workers": 0}
+PACKAGES = (
+    "mlserver==1.7.*",
+    "mlserver-sklearn==1.7.*",
+    "uvloop<0.22",
+)  # its parallel worker does not start on later ones
+TUNED = {"debug": False, "gzip_enabled": False, "parallel_workers": 0}
 # Of the model. As many as there are connections; longer and shorter waits than these 2 ms answered no more.
 BATCHING = {"max_batch_size": CONNECTIONS, "max_batch_time": 0.002}
+
+PEERS: dict[str, tuple[Mapping[str, object], Mapping[str, object]]] = {
+    "MLServer": ({}, {}),
+    "MLServer tuned": (TUNED, {}),
+    "MLServer tuned, batching": (TUNED, BATCHING),
+}
+"""Settings of the server, and of its model."""
 
 LUA = """
 local requests, next_one = {}, 0
@@ -105,8 +116,8 @@ def main() -> None:
         bodies = make_bodies(columns=options.columns)
         script = write_script(folder, bodies)
         peers = [
-            stack.enter_context(mlserver("MLServer", folder / "plain", {}, named=options.columns)),
-            stack.enter_context(mlserver("MLServer, batching", folder / "batching", BATCHING, named=options.columns)),
+            stack.enter_context(mlserver(name, folder / name, *settings, named=options.columns))
+            for name, settings in PEERS.items()
         ]
         for peer in peers:
             wrk(peer, script, WARM_UP_SECONDS)
@@ -206,11 +217,13 @@ def show(title: str, names: Sequence[str], blocks: Sequence[Sequence[Block]]) ->
         middle = Block(0, *(median(its[field] for its in column) for field in range(1, len(Block._fields))))
         table.add_row(f"median {name}", *cells(middle), style="bold")
     console.print(table)
-    for what, ratios in (
-        ("requests/s, ours / the most of MLServer", [row[0].rate / max(its.rate for its in row[1:]) for row in blocks]),
-        ("P99, ours / the least of MLServer", [row[0].p99_ms / min(its.p99_ms for its in row[1:]) for row in blocks]),
-    ):
-        console.print(f"{what}: min {min(ratios):.2f}, median {median(ratios):.2f}, max {max(ratios):.2f}")
+    for at, name in enumerate(names[1:], 1):
+        for what, ratios in (
+            ("requests/s", [row[0].rate / row[at].rate for row in blocks]),
+            ("P99", [row[0].p99_ms / row[at].p99_ms for row in blocks]),
+        ):
+            spread = f"min {min(ratios):.2f}, median {median(ratios):.2f}, max {max(ratios):.2f}"
+            console.print(f"{what}, ours / {name}: {spread}")
     console.print(load_average())
 
 
@@ -237,13 +250,16 @@ def prove_complete(house: House, acknowledged: int, in_flight: int) -> None:
 
 
 @contextmanager
-def mlserver(name: str, home: Path, model_settings: Mapping[str, object], *, named: bool) -> Iterator[Server]:
+def mlserver(
+    name: str, home: Path, own: Mapping[str, object], model_settings: Mapping[str, object], *, named: bool
+) -> Iterator[Server]:
     """MLServer in a process of its own; `named` fits its model with names of features, which a matrix does not have."""
     home.mkdir()
     frame, classes = make_data()
     joblib.dump(LogisticRegression().fit(frame if named else frame.to_numpy(), classes), home / "model.joblib")
     port, grpc_port, metrics_port = free_ports(3)
-    settings = {**SETTINGS, "http_port": port, "grpc_port": grpc_port, "metrics_port": metrics_port}
+    ports = {"http_port": port, "grpc_port": grpc_port, "metrics_port": metrics_port}
+    settings = {"host": "127.0.0.1", **ports, **own}
     (home / "settings.json").write_text(json.dumps(settings))
     runtime = {"implementation": "mlserver_sklearn.SKLearnModel", "parameters": {"uri": "./model.joblib"}}
     (home / "model-settings.json").write_text(json.dumps({"name": MODEL, **runtime, **model_settings}))
