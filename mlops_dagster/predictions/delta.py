@@ -112,17 +112,26 @@ def open_or_create(at: TableAddress, schema: pa.Schema) -> DeltaTable:
     if found is not None:
         return found
     with storage_errors("create", at):
-        return DeltaTable.create(
-            at.uri,
-            schema,
-            mode="ignore",
-            partition_by=["date"],
-            configuration={
-                "delta.appendOnly": "true",
-                "delta.dataSkippingStatsColumns": ",".join(name for name in INDEXED if name in schema.names),
-            },
-            storage_options=at.options,
-        )
+        try:
+            return _create(at, schema)
+        except CommitFailedError:  # somebody else created it at this moment
+            if created := open_table(at):
+                return created
+            raise
+
+
+def _create(at: TableAddress, schema: pa.Schema) -> DeltaTable:
+    return DeltaTable.create(
+        at.uri,
+        schema,
+        mode="ignore",
+        partition_by=["date"],
+        configuration={
+            "delta.appendOnly": "true",
+            "delta.dataSkippingStatsColumns": ",".join(name for name in INDEXED if name in schema.names),
+        },
+        storage_options=at.options,
+    )
 
 
 INDEXED = ("prediction_id", "event_time", "received_at", "at", "process", "sequence", "number")
