@@ -15,8 +15,9 @@ def decide(policy: RolloutPolicy, rollout: Rollout, evidence: Evidence, now: dat
 
     In this order: proof that the challenger is bad rolls back, in any phase, paused or not. At the deadline it is
     promoted if proven not worse in every respect (superior, if the policy asks for that), else given up. At the last
-    step, watched for long enough, proof that it is superior promotes. A step that has soaked and has its minimum of evidence advances. Everything else
-    holds, and says what is missing. Evidence that leans to worse without proving it never advances nor promotes.
+    step, watched for long enough, proof that it is superior promotes. A step that has soaked and has its minimum of
+    evidence advances. Everything else holds, and says what is missing. Evidence that leans to worse without proving it
+    never advances nor promotes.
 
     Pure: the same arguments give the same decision to the bit. Raises InvalidInputError if the rollout has ended.
     """
