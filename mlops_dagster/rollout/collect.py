@@ -32,7 +32,7 @@ def collect(rollups: Rollups, rollout: Rollout, through: datetime) -> Evidence:
                 arms[_share(1 - row.weight)].champion += _counts(row)
             case ("shadow" | "paired", rollout.challenger):
                 shadow += _counts(row)
-            case ("paired", rollout.champion):
+            case ("shadow" | "paired", rollout.champion):
                 champion_beside += _counts(row)
     return Evidence(
         steps=tuple(

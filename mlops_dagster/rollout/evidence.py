@@ -90,8 +90,8 @@ class Evidence:
     """Since the present step began."""
     through: datetime
     champion_beside: EventCounts = EventCounts()
-    """What the champion scored off the response path, for pairs where the canary answered. Unknown (none) in
-    decisions from before it was counted."""
+    """What the champion scored off the response path, for pairs where the challenger answered. None in decisions from
+    before it was counted."""
 
     @property
     def canary(self) -> EventCounts:

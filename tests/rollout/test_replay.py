@@ -53,15 +53,17 @@ def lived(hours: Sequence[Hour], policy: RolloutPolicy = POLICY) -> list[Decisio
     paired = at_step = PairedCounts()
     shadow = EventCounts()
     steps: dict[float, StepCounts] = {}
-    for hour, (wins, losses, ties, errors) in enumerate(hours):
+    for hour, (wins, losses, ties, failed) in enumerate(hours):
         now, requests = START + timedelta(hours=hour + 1), wins + losses + ties
         paired, at_step = (
             PairedCounts(seen.wins + wins, seen.losses + losses, seen.ties + ties) for seen in (paired, at_step)
         )
         if rollout.phase is Phase.SHADOW:
+            errors = min(failed, requests)
             shadow += EventCounts(requests, errors, bad_errors=errors)
         else:
             mine = round(requests * rollout.weight)
+            errors = min(failed, mine)
             before = steps.get(rollout.weight, StepCounts(rollout.weight, EventCounts(), EventCounts()))
             canary = before.canary + EventCounts(mine, errors, labelled=mine - errors, bad_errors=errors)
             champion = before.champion + EventCounts(requests - mine, labelled=requests - mine)
