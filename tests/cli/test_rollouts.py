@@ -112,6 +112,7 @@ def test_status_says_where_it_stands(rollout: int, fleet: ModelRegistry, mlops: 
     assert "mlops rollouts explain 2" in found
     assert any(line.startswith("now give_up: at the deadline 2026-01-08 01:00") for line in found)
     assert "paired.not_worse the first paired labels" in found
+    assert "deadline 2026-01-08 01:00, passed" in found
 
     document = json.loads(mlops("rollouts", "status", "churn", "--json").stdout)
     assert document["workers"] == {"worker-1": epoch, "worker-2": epoch - 1}

@@ -11,7 +11,7 @@ from mlops_dagster.cli.running import house
 from mlops_dagster.errors import RolloutNotFoundError
 
 if TYPE_CHECKING:
-    from datetime import datetime
+    from datetime import datetime, timedelta
 
     from mlops_dagster.registry import Acknowledgement, Deployment
     from mlops_dagster.rollout import Decision, Rollout
@@ -65,13 +65,13 @@ def _now(rollout: "Rollout", look: "Decision", now: "datetime") -> list[tuple[st
         *((f"  {test}", needed) for test, needed in still_needed(look).items()),
         ("paired labels", f"{evidence.paired.total:,}, of them {evidence.step_paired.total:,} at this step"),
         ("without label", debt_in_words(label_debt(rollout.policy, evidence))),
-        ("time in step", _hours((now - rollout.step_at).total_seconds())),
-        ("deadline", f"{minute(deadline)}, in {_hours((deadline - now).total_seconds())}"),
+        ("time in step", _hours(now - rollout.step_at)),
+        ("deadline", f"{minute(deadline)}, {f'in {_hours(deadline - now)}' if now < deadline else 'passed'}"),
     ]
 
 
-def _hours(seconds: float) -> str:
-    return f"{seconds / 3600:.1f} h"
+def _hours(time: "timedelta") -> str:
+    return f"{time.total_seconds() / 3600:.1f} h"
 
 
 def _in_force(deployment: "Deployment") -> str:
