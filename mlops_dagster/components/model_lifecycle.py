@@ -5,6 +5,7 @@ from typing import Self
 import dagster as dg
 from pydantic import BaseModel
 
+from mlops_dagster.components.by_hand import by_hand_defs
 from mlops_dagster.components.monitoring import monitoring_defs
 from mlops_dagster.components.rollout import rollout_defs
 from mlops_dagster.components.spec import ModelSpec
@@ -30,4 +31,6 @@ class ModelLifecycle(dg.Component):
         return cls(attributes)
 
     def build_defs(self, context: dg.ComponentLoadContext) -> dg.Definitions:
-        return dg.Definitions.merge(training_defs(self.spec), rollout_defs(self.spec), monitoring_defs(self.spec))
+        return dg.Definitions.merge(
+            training_defs(self.spec), rollout_defs(self.spec), by_hand_defs(self.spec), monitoring_defs(self.spec)
+        )

@@ -43,7 +43,8 @@ def rollout_defs(spec: ModelSpec) -> dg.Definitions:
         kinds={"registry"},
         owners=list(spec.owners),
         deps=[spec.key("registered_version")],
-        description="Who answers the requests. Materialized by each promotion and rollback, with reason and evidence.",
+        description="Who answers the requests. Materialized by each promotion, rollback and deed by hand, "
+        "with reason and evidence.",
     )
     promote, rollback = _promote_job(spec), _rollback_job(spec)
     return dg.Definitions(
@@ -62,7 +63,7 @@ def _promote_job(spec: ModelSpec) -> dg.JobDefinition:
             version = house.registry.get(spec.model, config.version)
             house.registry.transition(version, Stage.PRODUCTION, reason=config.reason)
         deployed = house.registry.deployment(spec.model)
-        context.log_event(_materialization(spec, "promotion", config.reason, deployed, decision))
+        context.log_event(materialization(spec, "promotion", config.reason, deployed, decision))
 
     @dg.job(
         name=f"{spec.prefix}_promote",
@@ -86,7 +87,7 @@ def _rollback_job(spec: ModelSpec) -> dg.JobDefinition:
         if decision is None:
             house.registry.rollback(spec.model, reason=config.reason, to=config.to or None, bad=config.bad or None)
         deployed = house.registry.deployment(spec.model)
-        context.log_event(_materialization(spec, "rollback", config.reason, deployed, decision))
+        context.log_event(materialization(spec, "rollback", config.reason, deployed, decision))
 
     @dg.job(
         name=f"{spec.prefix}_rollback",
@@ -158,9 +159,10 @@ def _request(job: dg.JobDefinition, op: str, config: dg.Config, run_key: str) ->
     return dg.RunRequest(run_key=run_key, job_name=job.name, run_config=dg.RunConfig(ops={op: config}))
 
 
-def _materialization(
-    spec: ModelSpec, action: str, reason: str, deployed: Deployment, decision: Decision | None
+def materialization(
+    spec: ModelSpec, action: str, reason: str, deployed: Deployment, decision: Decision | None = None
 ) -> dg.AssetMaterialization:
+    """Of `deployment`: what was done, why, and who serves since."""
     metadata: dict[str, dg.MetadataValue | str | int | float] = {
         "action": action,
         "reason": reason,

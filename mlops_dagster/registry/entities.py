@@ -21,6 +21,8 @@ EventKind = Literal[
     "transition",
     "weight",
     "rollback",
+    "paused",
+    "resumed",
 ]
 
 

@@ -2,6 +2,7 @@
 
 from collections.abc import Mapping
 from dataclasses import replace
+from typing import Literal
 
 from mlops_dagster.clock import SystemClock
 from mlops_dagster.database import looking, reading, writing
@@ -132,6 +133,11 @@ class Traffic(Promotion):
                     f"{model} {target} never was champion, so it never passed the gates; use transition for that"
                 )
             return ledger.apply(before, roll_back(before, target))
+
+    def note(self, version: ModelVersion, done: Literal["paused", "resumed"], *, reason: str) -> None:
+        """Keep for good that a person stopped the rollout of `version`, or let it go on: changes no deployment."""
+        with self._changing(version.model, reason) as ledger:
+            ledger.note(done, version.version)
 
     def acknowledge(self, model: str, process: str, epoch: int) -> None:
         """The worker `process` serves the deployment of `epoch` from now on; saying it again changes nothing."""

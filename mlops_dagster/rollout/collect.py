@@ -23,7 +23,7 @@ def collect(rollups: Rollups, rollout: Rollout, through: datetime) -> Evidence:
     Other versions, versions asked for by name and rejected requests are no evidence.
     """
     arms: defaultdict[float, _Arms] = defaultdict(_Arms)
-    shadow = EventCounts()
+    shadow, champion_beside = EventCounts(), EventCounts()
     for row in rollups.events(rollout.model, rollout.started_at, through):
         match (row.role, row.version):
             case ("canary", rollout.challenger):
@@ -32,6 +32,8 @@ def collect(rollups: Rollups, rollout: Rollout, through: datetime) -> Evidence:
                 arms[_share(1 - row.weight)].champion += _counts(row)
             case ("shadow" | "paired", rollout.challenger):
                 shadow += _counts(row)
+            case ("shadow" | "paired", rollout.champion):
+                champion_beside += _counts(row)
     return Evidence(
         steps=tuple(
             StepCounts(share, arms[share].canary, arms[share].champion) for share in sorted(arms) if 0 < share < 1
@@ -40,6 +42,7 @@ def collect(rollups: Rollups, rollout: Rollout, through: datetime) -> Evidence:
         shadow=shadow,
         step_paired=_paired(rollups, rollout, rollout.step_at, through),
         through=through,
+        champion_beside=champion_beside,
     )
 
 

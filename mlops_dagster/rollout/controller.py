@@ -9,7 +9,6 @@ from mlops_dagster.errors import (
     AlreadyRunningError,
     EpochConflictError,
     RefusedError,
-    RolloutNotFoundError,
 )
 from mlops_dagster.predictions import Rollups
 from mlops_dagster.registry import Deployment, ModelRegistry, ModelVersion, Stage
@@ -83,17 +82,53 @@ class Controller:
             self._change_deployment(decision, paused=rollout.paused)
         return self._followed(rollout, *self._state(rollout))
 
+    # By hand: each is an event with actor and reason, and raises RolloutNotFoundError if no rollout runs.
+
+    def pause(self, model: str, reason: str) -> Rollout:
+        """Stop where it is: it still rolls back on proof, but never advances."""
+        rollout = self._rollouts.pause(model)
+        self._registry.note(self._state(rollout)[1], "paused", reason=reason)
+        return rollout
+
+    def resume(self, model: str, reason: str) -> Rollout:
+        """Let a paused rollout go on."""
+        rollout = self._rollouts.resume(model)
+        self._registry.note(self._state(rollout)[1], "resumed", reason=reason)
+        return rollout
+
+    def advance(self, model: str, reason: str) -> Rollout:
+        """The next step at once, paused or not, whatever evidence it still lacks; at the last step, the promotion.
+
+        Raises RefusedError if the challenger is proven worse, or a gate is closed (the rollout goes on), and
+        EpochConflictError if the rollout has gone on meanwhile.
+        """
+        decided = self._decide(self._running(model))
+        rollout = decided.rollout
+        if decided.outcome is Outcome.ROLLBACK:
+            raise RefusedError(f"{model} {rollout.challenger} goes no further, it is {decided.reason}")
+        promotes = rollout.phase is Phase.CANARY and rollout.step >= len(rollout.policy.steps)
+        if promotes and (closed := self._registry.check(self._state(rollout)[1])):
+            raise closed[0]
+        return self._by_hand(decided, Outcome.PROMOTE if promotes else Outcome.ADVANCE, reason)
+
     def abort(self, model: str, reason: str) -> Rollout:
-        """Take the challenger out by hand, without calling it bad. Raises RolloutNotFoundError if no rollout runs."""
-        rollout = self._rollouts.active(model)
-        if rollout is None:
-            raise RolloutNotFoundError(
-                f"no rollout of {model} is running; `mlops rollouts list {model}` shows the past"
+        """Take the challenger out without calling it bad; the same version is not tried again."""
+        return self._by_hand(self._decide(self._running(model)), Outcome.GIVE_UP, reason)
+
+    def _running(self, model: str) -> Rollout:
+        rollout = self._rollouts.running(model)
+        rollout = self._followed(rollout, *self._state(rollout))
+        return self._rollouts.running(model) if rollout.phase.ended else rollout
+
+    def _by_hand(self, decided: Decision, outcome: Outcome, reason: str) -> Rollout:
+        """What was decided is kept with the evidence there was, as what a person made of it."""
+        decision = self._rollouts.record(replace(decided, outcome=outcome, reason=reason, origin="hand"))
+        if decision is None:
+            raise EpochConflictError(
+                f"the rollout of {decided.rollout.model} has gone on meanwhile; look at it again and decide anew"
             )
-        deployment, challenger = self._state(rollout)
-        if is_in(deployment, rollout.challenger):
-            self._registry.transition(challenger, Stage.REGISTERED, reason=reason)
-        return self._followed(rollout, *self._state(rollout))
+        self._change_deployment(decision, paused=False)
+        return self._followed(decision.rollout, *self._state(decision.rollout))
 
     def _start(self, model: str) -> Rollout | None:
         """Into shadow first, then the row: cut short between the two, the version is found in shadow the next time."""
@@ -134,7 +169,8 @@ class Controller:
             return None
         decision = self._decide(rollout)
         if decision.outcome is Outcome.PROMOTE and waits_for_approval(self._registry, challenger, decision.reason):
-            decision = replace(decision, outcome=Outcome.HOLD, reason=f"{decision.reason}; waits for approval")
+            reason = f"{decision.reason}; waits for approval"
+            decision = replace(decision, outcome=Outcome.HOLD, reason=reason, origin="approval")
         return self._rollouts.record(decision)
 
     def _notice(self, seen: Rollout, deployment: Deployment, challenger: ModelVersion) -> Decision | None:

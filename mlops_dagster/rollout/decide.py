@@ -14,9 +14,10 @@ def decide(policy: RolloutPolicy, rollout: Rollout, evidence: Evidence, now: dat
     """What is to become of a running rollout at `now`, with the arithmetic behind it.
 
     In this order: proof that the challenger is bad rolls back, in any phase, paused or not. At the deadline it is
-    promoted if proven not worse in every respect, else given up. At the last step, watched for long enough, proof
-    that it is superior promotes. A step that has soaked and has its minimum of evidence advances. Everything else
-    holds, and says what is missing. Evidence that leans to worse without proving it never advances nor promotes.
+    promoted if proven not worse in every respect (superior, if the policy asks for that), else given up. At the last
+    step, watched for long enough, proof that it is superior promotes. A step that has soaked and has its minimum of
+    evidence advances. Everything else holds, and says what is missing. Evidence that leans to worse without proving it
+    never advances nor promotes.
 
     Pure: the same arguments give the same decision to the bit. Raises InvalidInputError if the rollout has ended.
     """
@@ -56,17 +57,18 @@ def _judge(
     deadline = rollout.started_at + policy.deadline
     if now >= deadline:
         short = [] if _at_last_step(policy, rollout) else [f"got no further than {_position(policy, rollout)}"]
-        missing = [*short, *lacking, *(f"{test.claim} is not proven" for test in tests.not_worse if not test.proven)]
+        missing = [*short, *lacking, *(f"{claim} is not proven" for claim in _unproven_at_deadline(policy, tests))]
         if missing:
             return Outcome.GIVE_UP, f"at the deadline {deadline:%Y-%m-%d %H:%M}: {'; '.join(missing)}"
-        return Outcome.PROMOTE, f"at the deadline proven not worse: {_all_arithmetic(tests.not_worse)}"
+        if policy.at_deadline == "promote_if_not_worse":
+            return Outcome.PROMOTE, f"at the deadline proven not worse: {_all_arithmetic(tests.not_worse)}"
     if lacking:
         return Outcome.HOLD, f"{_position(policy, rollout)}: {'; '.join(lacking)}"
     if not _at_last_step(policy, rollout):
         return Outcome.ADVANCE, f"{_position(policy, rollout)} is done; nothing leans to worse"
-    if tests.superior.proven and tests.superior.e_value >= 1:
+    if _is_superior(tests):
         return Outcome.PROMOTE, f"proven superior: {_arithmetic(tests.superior)}"
-    return Outcome.HOLD, f"{_position(policy, rollout)}: {_wanted(tests)} (deadline {deadline:%Y-%m-%d %H:%M})"
+    return Outcome.HOLD, f"{_position(policy, rollout)}: {_wanted(policy, tests)} (deadline {deadline:%Y-%m-%d %H:%M})"
 
 
 def _lacking(policy: RolloutPolicy, rollout: Rollout, evidence: Evidence, now: datetime) -> list[str]:
@@ -88,6 +90,17 @@ def _lacking(policy: RolloutPolicy, rollout: Rollout, evidence: Evidence, now: d
     if _at_last_step(policy, rollout):
         lacking += _until((rollout.canary_at or rollout.step_at) + policy.min_watch, now, "least watch")
     return lacking
+
+
+def _is_superior(tests: Tests) -> bool:
+    """Proven, and not lost again since."""
+    return tests.superior.proven and tests.superior.e_value >= 1
+
+
+def _unproven_at_deadline(policy: RolloutPolicy, tests: Tests) -> list[str]:
+    if policy.at_deadline == "give_up":
+        return [] if _is_superior(tests) else [tests.superior.claim]
+    return [test.claim for test in tests.not_worse if not test.proven]
 
 
 def _leaning(tests: Tests) -> list[str]:
@@ -112,8 +125,10 @@ def _more(count: int, of: str) -> list[str]:
     return [f"{count} more {of}"] if count > 0 else []
 
 
-def _wanted(tests: Tests) -> str:
+def _wanted(policy: RolloutPolicy, tests: Tests) -> str:
     superior = f"superior would take {tests.superior.needed or 'back what has been lost since it was proven'}"
+    if policy.at_deadline == "give_up":
+        return superior
     open_tests = [f"{test.name} {test.needed}" for test in tests.not_worse if not test.proven]
     not_worse = f"not worse would take {', '.join(open_tests)}" if open_tests else "not worse is proven"
     return f"{superior}; {not_worse}"

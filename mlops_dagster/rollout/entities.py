@@ -103,7 +103,9 @@ class TestResult:
 
 @dataclass(frozen=True, slots=True)
 class Decision:
-    """An outcome with all it rests on: `decide(rollout.policy, rollout, evidence, at)` gives it again."""
+    """An outcome with all it rests on: `decide(rollout.policy, rollout, evidence, at)` gives it again, unless its
+    `origin` is another than the evidence: then its tests.
+    """
 
     __pydantic_config__: ClassVar[ConfigDict] = _JSON
 
@@ -115,8 +117,9 @@ class Decision:
     tests: tuple[TestResult, ...]
     peaks: Mapping[str, float]
     at: datetime
-    origin: Literal["evidence", "deployment"] = "evidence"
-    """`deployment`: not decided here; the fuse or a person had already changed the deployment."""
+    origin: Literal["evidence", "approval", "hand", "deployment"] = "evidence"
+    """Whose outcome and reason these are: `approval`, a promotion is proven and waits for a person's yes; `hand`, a
+    person's; `deployment`, the fuse or a person had already changed the deployment. The tests are of the evidence."""
     id: int = field(default=0, compare=False)
     """Given when it is recorded; 0 before."""
     recorded_at: datetime | None = field(default=None, compare=False)

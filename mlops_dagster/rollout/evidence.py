@@ -38,6 +38,11 @@ class EventCounts:
         """How many there could have been."""
         return self.labelled if metric == "wrong" else self.requests
 
+    @property
+    def unlabelled(self) -> int:
+        """Answers whose label has not come, or never will."""
+        return max(self.requests - self.errors - self.labelled, 0)
+
     def __add__(self, other: "EventCounts") -> "EventCounts":
         return EventCounts(
             self.requests + other.requests,
@@ -84,6 +89,9 @@ class Evidence:
     step_paired: PairedCounts
     """Since the present step began."""
     through: datetime
+    champion_beside: EventCounts = EventCounts()
+    """What the champion scored off the response path, for pairs where the challenger answered. None in decisions from
+    before it was counted."""
 
     @property
     def canary(self) -> EventCounts:
@@ -98,6 +106,11 @@ class Evidence:
     def canary_at(self, weight: float) -> EventCounts:
         """What the challenger answered while its share was `weight`."""
         return next((step.canary for step in self.steps if math.isclose(step.weight, weight)), EventCounts())
+
+    @property
+    def pairs_without_label(self) -> int:
+        """Pairs that prove nothing yet: each has one side that was scored off the response path."""
+        return self.shadow.unlabelled + self.champion_beside.unlabelled
 
     @property
     def challenger(self) -> EventCounts:

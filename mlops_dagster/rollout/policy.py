@@ -2,7 +2,7 @@
 
 from datetime import timedelta
 from itertools import pairwise
-from typing import Annotated, Self
+from typing import Annotated, Literal, Self
 
 from pydantic import BaseModel, ConfigDict, Field, model_validator
 
@@ -44,6 +44,9 @@ class RolloutPolicy(BaseModel):
     )
     deadline_hours: float = Field(
         default=168, gt=0, description="from the start; then it is proven not worse, or given up"
+    )
+    at_deadline: Literal["promote_if_not_worse", "give_up"] = Field(
+        default="promote_if_not_worse", description="give_up: only what is proven superior is ever promoted"
     )
     alpha: float = Field(default=0.05, gt=0, le=0.2, description="false alarms over a whole rollout, all looks")
 

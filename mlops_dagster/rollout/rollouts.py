@@ -1,5 +1,6 @@
 """Rollouts and their decisions, in the database of the registry."""
 
+import re
 from collections.abc import Callable, Sequence
 from dataclasses import replace
 from datetime import datetime, timedelta
@@ -32,6 +33,11 @@ from mlops_dagster.rollout.policy import RolloutPolicy
 
 REPEAT_AFTER = timedelta(seconds=60)
 """The same decision is not handed out anew before this: the run that enacts it takes some 15 s to start."""
+
+HOLD_AGAIN_AFTER = timedelta(hours=1)
+"""A hold is not kept before this if it only says what the one before said, with other numbers."""
+
+_NUMBER = re.compile(r"\d[\d.:e+-]*")
 
 TABLES = MetaData()
 _RUNNING = [phase.value for phase in Phase if not phase.ended]
@@ -116,6 +122,15 @@ class RolloutStore:
         running = select(_rollouts).where(_rollouts.c.model == model, _rollouts.c.phase.in_(_RUNNING))
         return next(iter(self._read_rollouts(running)), None)
 
+    def running(self, model: str) -> Rollout:
+        """The same; raises RolloutNotFoundError if there is none."""
+        rollout = self.active(model)
+        if rollout is None:
+            raise RolloutNotFoundError(
+                f"no rollout of {model} is running; `mlops rollouts list {model}` shows the past"
+            )
+        return rollout
+
     def change(self, rollout_id: int, changed: Callable[[Rollout], Rollout]) -> Rollout:
         """Replace the stored rollout by what `changed` makes of it, so that no one's change is overwritten unseen."""
         with writing(self._engine) as connection:
@@ -127,26 +142,30 @@ class RolloutStore:
 
     def pause(self, model: str) -> Rollout:
         """Stop the running rollout where it is. Raises RolloutNotFoundError if none runs."""
-        return self.change(self._running(model).id, lambda rollout: replace(rollout, paused=True))
+        return self.change(self.running(model).id, lambda rollout: replace(rollout, paused=True))
 
     def resume(self, model: str) -> Rollout:
         """Let it go on. Raises RolloutNotFoundError if none runs."""
-        return self.change(self._running(model).id, lambda rollout: replace(rollout, paused=False))
+        return self.change(self.running(model).id, lambda rollout: replace(rollout, paused=False))
 
     def record(self, decision: Decision) -> Decision | None:
-        """Keep a decision for good, with its id; its peaks become the rollout's in the same transaction.
+        """Keep a decision for good, with its id; its peaks become the rollout's in any case, in the same transaction.
 
-        One that repeats the last, which may be about to be enacted, is not kept: the last is returned. None if the
-        rollout has gone on since it was decided: then look again.
+        One that repeats the last, which may be about to be enacted, is not kept: the last is returned. Nor is one that
+        goes on holding for the same reason, within the hour: it is returned without an id. None if the rollout has
+        gone on since it was decided: then look again.
         """
         recorded_at = SystemClock().now()
         with writing(self._engine) as connection:
             rollout = _get(connection, decision.rollout.id)
             if rollout.phase.ended or rollout.epoch > decision.rollout.epoch:
                 return None
+            _put(connection, replace(rollout, peaks=highest(rollout.peaks, decision.peaks)))
             last = _last_decision(connection, rollout.id)
             if last is not None and _repeats(decision, last):
                 return last
+            if last is not None and _holds_on(decision, last):
+                return decision
             row = connection.execute(
                 insert(_decisions)
                 .values(
@@ -157,7 +176,6 @@ class RolloutStore:
                 )
                 .returning(_decisions.c.id)
             ).one()
-            _put(connection, replace(rollout, peaks=highest(rollout.peaks, decision.peaks)))
         return replace(decision, id=row.id, recorded_at=recorded_at)
 
     def decision(self, decision_id: int) -> Decision:
@@ -182,14 +200,6 @@ class RolloutStore:
         """Let go of the database."""
         self._engine.dispose()
 
-    def _running(self, model: str) -> Rollout:
-        rollout = self.active(model)
-        if rollout is None:
-            raise RolloutNotFoundError(
-                f"no rollout of {model} is running; `mlops rollouts list {model}` shows the past"
-            )
-        return rollout
-
     def _read_rollouts(self, query: Select[*tuple[Any, ...]]) -> Sequence[Rollout]:
         with reading(self._engine) as connection:
             return [_rollout(row) for row in connection.execute(query)]
@@ -213,10 +223,28 @@ def _last_decision(connection: Connection, rollout_id: int) -> Decision | None:
 
 
 def _repeats(decision: Decision, last: Decision) -> bool:
-    now, then = decision.rollout, last.rollout
-    same_state = (now.phase, now.step, now.epoch) == (then.phase, then.step, then.epoch)
-    same = same_state and decision.outcome is last.outcome is not Outcome.HOLD
+    same = _state(decision) == _state(last) and decision.outcome is not Outcome.HOLD
     return same and decision.at - last.at < REPEAT_AFTER
+
+
+def _holds_on(decision: Decision, last: Decision) -> bool:
+    """A hold as the last one was but for its numbers. Decisions are 4 kB each, and there is a look every 10 s."""
+    same = _state(decision) == _state(last) and decision.outcome is Outcome.HOLD and _words(decision) == _words(last)
+    return same and decision.at - last.at < HOLD_AGAIN_AFTER
+
+
+def _state(decision: Decision) -> tuple[object, ...]:
+    rollout = decision.rollout
+    return decision.outcome, decision.origin, rollout.phase, rollout.step, rollout.epoch, rollout.paused
+
+
+def _words(decision: Decision) -> tuple[object, ...]:
+    """The reason without its numbers, and the verdicts.
+
+    >>> _NUMBER.sub("#", "soak until 2026-03-05 06:00; 9 more requests; paired.worse leans to worse (E 1.3e+05)")
+    'soak until # #; # more requests; paired.worse leans to worse (E #)'
+    """
+    return _NUMBER.sub("#", decision.reason), *((test.name, test.verdict) for test in decision.tests)
 
 
 def _put(connection: Connection, rollout: Rollout) -> None:

@@ -11,10 +11,10 @@ from tests.cli.conftest import START
 
 def test_rollouts_are_listed_paused_and_resumed(fleet: ModelRegistry, mlops) -> None:
     House(Settings()).rollouts.start("churn", "1.0.0", "1.2.0", RolloutPolicy(), 5, START)
-    assert mlops("rollouts", "pause", "churn").exit_code == 0
+    assert mlops("rollouts", "pause", "churn", "--reason", "r").exit_code == 0
     (line,) = mlops("rollouts", "list").stdout.splitlines()[2:]
     assert line.split() == ["1", "churn", "1.2.0", "shadow", "(paused)", "0", "%", "2026-01-01", "00:00"]
-    assert mlops("rollouts", "resume", "churn").exit_code == 0
+    assert mlops("rollouts", "resume", "churn", "--reason", "r").exit_code == 0
     assert json.loads(mlops("rollouts", "list", "churn", "--json").stdout) == [
         {
             "id": 1,

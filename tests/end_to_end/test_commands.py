@@ -85,7 +85,7 @@ def home(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
         (["models", "rollback", "nope", "--reason", "r"], "model_not_found"),
         (["models", "rollback", "churn", "--reason", "r"], "transition_not_allowed"),
         (["models", "history", "nope"], "model_not_found"),
-        (["rollouts", "pause", "churn"], "rollout_not_found"),
+        (["rollouts", "pause", "churn", "--reason", "r"], "rollout_not_found"),
     ],
 )
 def test_what_cannot_be_done_is_said_in_one_line_with_its_code(home: Path, arguments: list[str], code: str) -> None:

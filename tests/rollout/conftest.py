@@ -81,8 +81,17 @@ class World:
     def later(self, hours: float) -> None:
         self.clock.advance_to(self.clock.now() + timedelta(hours=hours))
 
-    def serve(self, *, wins: int = 0, losses: int = 0, ties: int = 0, errors: int = 0, hours: float = 1.5) -> None:
-        """Requests with these fates of the challenger, their labels at once, then the time moves on."""
+    def serve(
+        self,
+        *,
+        wins: int = 0,
+        losses: int = 0,
+        ties: int = 0,
+        errors: int = 0,
+        hours: float = 1.5,
+        labelled: bool = True,
+    ) -> None:
+        """Requests with these fates of the challenger, their labels at once or never, then the time moves on."""
         fates: list[Fate] = ["win"] * wins + ["loss"] * losses + ["tie"] * ties + ["error"] * errors
         records, labels = [], []
         for fate in fates:
@@ -91,7 +100,7 @@ class World:
             records += self._answers(name, fate)
             labels.append((name, "late", self.clock.now()))
         self.spool.append(records)
-        self.spool.feedback(labels)
+        self.spool.feedback(labels if labelled else [])
         self.rollups.catch_up(self.spool, lambda _model, _version: None)
         self.later(hours)
 

@@ -41,3 +41,14 @@ def test_what_is_not_yet_known_is_not_counted(world: World) -> None:
     after = collect(world.rollups, world.rollout, began + timedelta(minutes=1))
     assert after.paired.total == before.paired.total + 40  # a failed scoring makes no pair
     assert after.challenger.errors == 10
+
+
+def test_what_waits_for_a_label_is_told(world: World) -> None:
+    world.register("1.1.0")
+    world.reach(1)
+    world.serve(ties=100)
+    seen = collect(world.rollups, world.rollout, world.clock.now())
+    assert (seen.pairs_without_label, seen.canary.unlabelled, seen.champion_beside.labelled) == (0, 0, 20)
+    world.serve(ties=100, labelled=False)
+    seen = collect(world.rollups, world.rollout, world.clock.now())
+    assert (seen.pairs_without_label, seen.canary.unlabelled, seen.champion.unlabelled) == (100, 20, 80)

@@ -108,18 +108,6 @@ def test_a_pause_between_decision_and_deed_stops_the_deed(world: World) -> None:
     assert world.deployment.canary_weight == 0.2
 
 
-def test_abort_takes_the_challenger_out_by_hand(world: World) -> None:
-    world.register("1.1.0")
-    world.reach(1)
-    aborted = world.controller.abort(world.model, "wrong training data")
-    assert (aborted.phase, aborted.reason) == (Phase.GIVEN_UP, "wrong training data")
-    assert world.stage("1.1.0") is Stage.REGISTERED
-    with pytest.raises(RolloutNotFoundError, match="no rollout of flights is running"):
-        world.controller.abort(world.model, "again")
-    with pytest.raises(RolloutNotFoundError, match="no rollout of flights is running"):
-        world.rollouts.pause(world.model)
-
-
 # Which version gets a rollout
 
 

@@ -33,6 +33,13 @@ BEFORE = {
 }
 
 
+ACTS: dict[str, Callable[[World], object]] = {
+    "tick": lambda world: world.tick(),
+    "advance": lambda world: world.controller.advance(world.model, "by hand"),
+    "abort": lambda world: world.controller.abort(world.model, "by hand"),
+}
+
+
 class Killed(BaseException):
     """No handler catches this, as none would catch a kill."""
 
@@ -64,8 +71,8 @@ def at_each_line(act: Callable[[int], None]) -> Iterator[None]:
         sys.settrace(before)
 
 
-def undisturbed(victim: World) -> list[int]:
-    """One tick; returns the lines to be killed at: the first, and each that finds the database changed.
+def undisturbed(victim: World, act: str = "tick") -> list[int]:
+    """One tick (or deed by hand); the lines to be killed at: the first, and each that finds the database changed.
 
     Between two writes nothing outlives the process, so to be killed at any line is to be killed at one of these.
     """
@@ -80,19 +87,19 @@ def undisturbed(victim: World) -> list[int]:
             seen = version
 
         with at_each_line(look):
-            victim.tick()
+            ACTS[act](victim)
     return lines
 
 
-def killed(victim: World, at: int) -> None:
-    """One tick that is killed at that line."""
+def killed(victim: World, at: int, act: str = "tick") -> None:
+    """One tick (or deed by hand) that is killed at that line."""
 
     def kill(line: int) -> None:
         if line == at:
             raise Killed
 
     with pytest.raises(Killed), at_each_line(kill):
-        victim.tick()
+        ACTS[act](victim)
 
 
 @pytest.mark.parametrize("situation", BEFORE)
@@ -115,6 +122,39 @@ def test_killed_at_any_line(world: World, reopen: Any, tmp_path_factory: Any, si
         killed(victim, line)
         victim.close()
         assert in_the_end(reopen(victim.home, now)) == expected, f"killed at line {line} of {lines}"
+
+
+@pytest.mark.parametrize("act", ["advance", "abort"])
+def test_a_deed_by_hand_is_done_or_not(world: World, reopen: Any, tmp_path_factory: Any, act: str) -> None:
+    """Killed at any line, the rollout is where it was or where it was to go, and row and deployment agree."""
+    world.register("1.1.0")
+    world.reach(1)
+    now = world.clock.now()
+    world.close()
+    homes = tmp_path_factory.mktemp("homes")
+
+    def copy(name: str) -> World:
+        return reopen(Path(shutil.copytree(world.home, homes / name)), now)
+
+    def stands(successor: World) -> object:
+        successor.tick()
+        seen = successor.rollout.phase, successor.rollout.weight, successor.deployment.canary_weight
+        successor.close()
+        return seen
+
+    not_done = stands(copy("not-done"))
+    victim = copy("done")
+    lines = undisturbed(victim, act)
+    done = stands(victim)
+    found = []
+    for line in lines:
+        victim = copy(f"killed-{line}")
+        killed(victim, line, act)
+        victim.close()
+        found.append(stands(reopen(victim.home, now)))
+    assert done != not_done
+    assert (found[0], found[-1]) == (not_done, done)
+    assert set(found) == {not_done, done}
 
 
 def in_the_end(successor: World) -> object:

@@ -24,6 +24,7 @@ from mlops_dagster.rollout import (
 
 POLICY = RolloutPolicy()
 ARMS = RolloutPolicy(answer_influences_label=True)
+ONLY_SUPERIOR = RolloutPolicy(at_deadline="give_up")
 START = datetime(2026, 3, 1, tzinfo=UTC)
 LAST = len(POLICY.steps)
 
@@ -199,6 +200,30 @@ CASES = [
         evidence((60, 60, 2880)),
         168,
     ),
+    Case(
+        "not worse is not enough at the deadline",
+        Outcome.GIVE_UP,
+        "accuracy over the champion's is not proven",
+        evidence=evidence((60, 60, 2880)),
+        hours=168,
+        policy=ONLY_SUPERIOR,
+    ),
+    Case(
+        "superior at the deadline",
+        Outcome.PROMOTE,
+        "proven superior",
+        evidence=evidence((80, 30, 890)),
+        hours=168,
+        policy=ONLY_SUPERIOR,
+    ),
+    Case(
+        "was superior once, at the deadline",
+        Outcome.GIVE_UP,
+        "accuracy over the champion's is not proven",
+        rollout(LAST, peaks={"paired.superior": 50.0}),
+        hours=168,
+        policy=ONLY_SUPERIOR,
+    ),
     Case("paused at the deadline", Outcome.HOLD, "paused", rollout(LAST, paused=True), hours=500),
     # separate arms
     Case(
@@ -292,7 +317,7 @@ def situations(draw: st.DrawFn) -> tuple[RolloutPolicy, Rollout, Evidence, datet
     )
     peaks = draw(st.dictionaries(st.sampled_from(["rollback.worse", "paired.superior"]), st.floats(0, 40)))
     at = rollout(step, draw(st.floats(0, 100)), now, paused=draw(st.booleans()), peaks=peaks)
-    return draw(st.sampled_from([POLICY, ARMS])), at, seen, START + timedelta(hours=now)
+    return draw(st.sampled_from([POLICY, ARMS, ONLY_SUPERIOR])), at, seen, START + timedelta(hours=now)
 
 
 @given(situations())
@@ -313,7 +338,7 @@ def test_no_outcome_without_its_proof(situation: tuple[RolloutPolicy, Rollout, E
             assert not running.paused
             assert running.canary_at is not None
             assert now - running.canary_at >= policy.min_watch
-            late = now - running.started_at >= policy.deadline
+            late = now - running.started_at >= policy.deadline and policy.at_deadline == "promote_if_not_worse"
             assert all(test.p <= policy.alpha for test in not_worse) if late else superior.p <= policy.alpha
         case Outcome.ADVANCE:
             assert running.step < LAST

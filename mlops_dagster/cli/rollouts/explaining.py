@@ -1,0 +1,121 @@
+"""`mlops rollouts explain`."""
+
+import json as to_and_from_json
+from collections.abc import Mapping
+from typing import TYPE_CHECKING
+
+from mlops_dagster.cli.arguments import Json
+from mlops_dagster.cli.output import NONE, facts, minute, print_json, right, table, title
+from mlops_dagster.cli.rollouts.choosing import DecisionId, OfRollout, history
+from mlops_dagster.cli.rollouts.listing import place
+from mlops_dagster.cli.running import house
+
+if TYPE_CHECKING:
+    from mlops_dagster.rollout import Decision, EventCounts, Evidence, RolloutPolicy
+
+BY = {
+    "evidence": "the evidence",
+    "approval": "the evidence; a person's yes is missing",
+    "hand": "a person",
+    "deployment": "others: the deployment had changed",
+}
+"""Whose decision it is, by its origin."""
+
+
+def explain(decision: DecisionId = None, rollout: OfRollout = None, json: Json = False) -> None:
+    """A decision with its reason, its tests, and the evidence they rest on. Of a rollout: the last one."""
+    found = history(house().rollouts, decision, rollout)[-1]
+    needed = still_needed(found)
+    if json:
+        print_json(_document(found, needed))
+        return
+    facts(_summary(found))
+    title("Tests: proven once the e-value has reached its limit")
+    table(
+        ("test", "verdict", right("e-value"), right("limit"), right("p"), "still needed", "claim, and counts"),
+        [
+            (
+                test.name,
+                test.verdict,
+                f"{test.e_value:.4g}",
+                f"{test.limit:.4g}",
+                f"{test.p:.2g}",
+                needed.get(test.name, NONE),
+                f"{test.claim}: {', '.join(f'{name} {value:g}' for name, value in test.observed.items())}",
+            )
+            for test in found.tests
+        ],
+    )
+    title("Evidence: who answered what, by the canary's share of the traffic in force")
+    table(
+        (right("share"), "arm", *map(right, ("requests", "errors", "slow", "labelled", "wrong", "without label"))),
+        [
+            (share, arm, *(str(count) for count in _counts(counts).values()))
+            for share, arm, counts in _arms(found.evidence)
+        ],
+    )
+
+
+def still_needed(decision: "Decision") -> Mapping[str, str]:
+    """By test, what it would take to prove what is open, if things go on as they did; for what may promote."""
+    from mlops_dagster.rollout.evaluation import evaluate
+
+    tests = evaluate(decision.rollout.policy, decision.rollout.peaks, decision.evidence, forecast=True)
+    return {test.name: test.needed for test in tests.all if test.needed is not None}
+
+
+def label_debt(policy: "RolloutPolicy", evidence: "Evidence") -> Mapping[str, int]:
+    """Answers and pairs without a label: some labels are late, some never come. Pairs only where they count."""
+    pairs = {"pairs": evidence.pairs_without_label} if policy.uses_pairs else {}
+    return {"canary": evidence.canary.unlabelled, "champion": evidence.champion.unlabelled, **pairs}
+
+
+def debt_in_words(debt: Mapping[str, int]) -> str:
+    return ", ".join(f"{of} {count:,}" for of, count in debt.items())
+
+
+def _summary(found: "Decision") -> list[tuple[str, str]]:
+    rollout, evidence = found.rollout, found.evidence
+    return [
+        ("decision", f"{found.id} of rollout {rollout.id}: {found.outcome}"),
+        ("why", found.reason),
+        ("by", BY[found.origin]),
+        ("at", minute(found.at)),
+        ("model", f"{rollout.model} {rollout.challenger} against {rollout.champion}"),
+        ("stood at", f"{place(rollout)}, since {minute(rollout.step_at)}"),
+        ("deadline", minute(rollout.started_at + rollout.policy.deadline)),
+        ("paired labels", f"{evidence.paired.total:,}, of them {evidence.step_paired.total:,} at this step"),
+        ("without label", debt_in_words(label_debt(rollout.policy, evidence))),
+    ]
+
+
+def _arms(evidence: "Evidence") -> "list[tuple[str, str, EventCounts]]":
+    answered = [
+        (f"{100 * step.weight:g} %", arm, counts)
+        for step in evidence.steps
+        for arm, counts in (("canary", step.canary), ("champion", step.champion))
+    ]
+    beside = [("challenger, beside", evidence.shadow), ("champion, beside", evidence.champion_beside)]
+    return [*answered, *((NONE, arm, counts) for arm, counts in beside)]
+
+
+def _counts(counts: "EventCounts") -> Mapping[str, int]:
+    return {
+        "requests": counts.requests,
+        "errors": counts.errors,
+        "slow": counts.slow,
+        "labelled": counts.labelled,
+        "wrong": counts.wrong,
+        "without_label": counts.unlabelled,
+    }
+
+
+def _document(found: "Decision", needed: Mapping[str, str]) -> dict[str, object]:
+    document: dict[str, object] = to_and_from_json.loads(found.to_json())
+    return {
+        **document,
+        "id": found.id,
+        "recorded_at": found.recorded_at,
+        "needed": needed,
+        "without_label": label_debt(found.rollout.policy, found.evidence),
+    }

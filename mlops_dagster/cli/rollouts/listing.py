@@ -1,0 +1,61 @@
+"""`mlops rollouts list`."""
+
+from typing import TYPE_CHECKING, Annotated
+
+import typer
+
+from mlops_dagster.cli.arguments import Json
+from mlops_dagster.cli.completion import model_names
+from mlops_dagster.cli.output import minute, print_json, right, table
+from mlops_dagster.cli.running import house
+
+if TYPE_CHECKING:
+    from mlops_dagster.rollout import Rollout
+
+
+def list_rollouts(
+    model: Annotated[str | None, typer.Argument(help="only this model's", autocompletion=model_names)] = None,
+    json: Json = False,
+) -> None:
+    """Every rollout: where it stands and why."""
+    found = house().rollouts.list(model)
+    if json:
+        print_json([rollout_document(each) for each in found])
+        return
+    table(
+        (right("id"), "model", "challenger", "phase", right("weight"), "started (UTC)", "reason"),
+        [
+            (
+                str(each.id),
+                each.model,
+                each.challenger,
+                each.phase.value + (" (paused)" if each.paused else ""),
+                f"{100 * each.weight:g} %",
+                minute(each.started_at),
+                each.reason,
+            )
+            for each in found
+        ],
+    )
+
+
+def rollout_document(rollout: "Rollout") -> dict[str, object]:
+    """A rollout for programs."""
+    return {
+        "id": rollout.id,
+        "model": rollout.model,
+        "champion": rollout.champion,
+        "challenger": rollout.challenger,
+        "phase": rollout.phase.value,
+        "paused": rollout.paused,
+        "weight": rollout.weight,
+        "started_at": rollout.started_at,
+        "ended_at": rollout.ended_at,
+        "reason": rollout.reason,
+    }
+
+
+def place(rollout: "Rollout") -> str:
+    """Where it stands, in words."""
+    step = f", step {rollout.step} of {len(rollout.policy.steps)}, {100 * rollout.weight:g} %" if rollout.step else ""
+    return f"{rollout.phase.value}{step}{', paused' if rollout.paused else ''}"

@@ -1,0 +1,132 @@
+"""`mlops rollouts replay`."""
+
+from collections.abc import Sequence
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated
+
+import typer
+
+from mlops_dagster.cli.arguments import Json
+from mlops_dagster.cli.output import hint, minute, print_json, right, say, table
+from mlops_dagster.cli.rollouts.choosing import DecisionId, OfRollout, history
+from mlops_dagster.cli.rollouts.listing import place
+from mlops_dagster.cli.running import fields_of, house
+from mlops_dagster.errors import InvalidPolicyError
+
+if TYPE_CHECKING:
+    from mlops_dagster.rollout import Decision, RolloutPolicy
+    from mlops_dagster.rollout.replay import Imagined, Replay
+
+
+def replay(
+    decision: DecisionId = None,
+    rollout: OfRollout = None,
+    policy: Annotated[
+        Path | None, typer.Option(help="YAML of another policy: the whole history under it, up to that decision")
+    ] = None,
+    json: Json = False,
+) -> None:
+    """Decide again from the stored inputs; exit code 1 if the result is another one. Of a rollout: every decision."""
+    found = history(house().rollouts, decision, rollout)
+    if policy is not None:
+        _what_if(read_policy(policy), found, json)
+        return
+    _again(found if decision is None else found[-1:], json)
+
+
+def read_policy(file: Path) -> "RolloutPolicy":
+    """A rollout policy, bare or as a `defs.yaml` has it. Raises InvalidPolicyError."""
+    import yaml
+    from pydantic import ValidationError
+
+    from mlops_dagster.rollout import RolloutPolicy
+
+    try:
+        document = yaml.safe_load(file.read_text(encoding="utf-8"))
+    except (OSError, UnicodeDecodeError, yaml.YAMLError) as error:
+        raise InvalidPolicyError(f"{file} cannot be read as YAML: {' '.join(str(error).split())}") from error
+    for name in ("attributes", "rollout"):
+        if isinstance(document, dict) and name in document:
+            document = document[name]
+    try:
+        return RolloutPolicy.model_validate(document)
+    except ValidationError as error:
+        raise InvalidPolicyError(f"{file} is no rollout policy: {fields_of(error)}; mend that") from error
+
+
+def _again(decisions: "Sequence[Decision]", json: bool) -> None:
+    from mlops_dagster.rollout.replay import replay
+
+    replays = [replay(each) for each in decisions]
+    if json:
+        print_json([_replay_document(each) for each in replays])
+    else:
+        table(
+            (right("id"), "at (UTC)", "stood at", "outcome", "again"),
+            [
+                (
+                    str(each.stored.id),
+                    minute(each.stored.at),
+                    place(each.stored.rollout),
+                    each.stored.outcome.value,
+                    "; ".join(each.differences) or "the same to the bit",
+                )
+                for each in replays
+            ],
+        )
+    if any(each.differences for each in replays):
+        raise typer.Exit(1)
+
+
+def _what_if(policy: "RolloutPolicy", decisions: "Sequence[Decision]", json: bool) -> None:
+    from mlops_dagster.rollout.replay import imagine, untold
+
+    looks = list(imagine(policy, decisions))
+    caveats = untold(decisions[0].rollout.policy, policy)
+    if json:
+        print_json({"looks": [_look_document(each) for each in looks], "untold": caveats})
+        return
+    table(
+        (right("id"), "at (UTC)", "decided", "would stand at", "would decide", "known", "why"),
+        [
+            (
+                str(each.stored.id),
+                minute(each.stored.at),
+                each.stored.outcome.value,
+                place(each.imagined.rollout),
+                each.imagined.outcome.value,
+                "surely" if each.certain else "roughly",
+                each.imagined.reason,
+            )
+            for each in looks
+        ],
+    )
+    first = next((each for each in looks if not each.same), None)
+    if first is None:
+        say("It would have decided the same at every look that was kept.")
+    else:
+        say(f"It parts from what was decided at decision {first.stored.id}.")
+    for caveat in caveats:
+        hint(f"not told by this history: {caveat}")
+
+
+def _replay_document(each: "Replay") -> dict[str, object]:
+    return {
+        "id": each.stored.id,
+        "at": each.stored.at,
+        "outcome": each.stored.outcome.value,
+        "same": not each.differences,
+        "differences": each.differences,
+    }
+
+
+def _look_document(each: "Imagined") -> dict[str, object]:
+    return {
+        "id": each.stored.id,
+        "at": each.stored.at,
+        "outcome": each.stored.outcome.value,
+        "would_be": each.imagined.outcome.value,
+        "step": each.imagined.rollout.step,
+        "reason": each.imagined.reason,
+        "certain": each.certain,
+    }

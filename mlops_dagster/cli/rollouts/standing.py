@@ -1,0 +1,123 @@
+"""`mlops rollouts status`."""
+
+from collections.abc import Mapping
+from typing import TYPE_CHECKING
+
+from mlops_dagster.cli.arguments import Json, Model
+from mlops_dagster.cli.output import NONE, facts, minute, print_json
+from mlops_dagster.cli.rollouts.explaining import debt_in_words, label_debt, still_needed
+from mlops_dagster.cli.rollouts.listing import place, rollout_document
+from mlops_dagster.cli.running import house
+from mlops_dagster.errors import RolloutNotFoundError
+
+if TYPE_CHECKING:
+    from datetime import datetime, timedelta
+
+    from mlops_dagster.registry import Acknowledgement, Deployment
+    from mlops_dagster.rollout import Decision, Rollout
+    from mlops_dagster.wiring import House
+
+
+def status(model: Model, json: Json = False) -> None:
+    """Where the latest rollout stands: what is in force, what was decided, and what is needed now."""
+    from mlops_dagster.rollout.following import follow
+
+    stores = house()
+    deployment = stores.registry.deployment(model)
+    found = stores.rollouts.list(model)
+    if not found:
+        raise RolloutNotFoundError(f"{model} has had no rollout yet; a new version beside a champion gets one")
+    # As the deployment has it: nobody may have looked since the fuse or a person changed that.
+    rollout = follow(found[-1], deployment, stores.registry.get(model, found[-1].challenger))
+    now = stores.clock.now()
+    last = stores.rollouts.last_decision(rollout.id)
+    look = None if rollout.phase.ended else _look(stores, rollout, now)
+    workers = _latest(stores.registry.acknowledgements(model))
+    if json:
+        print_json(_document(rollout, deployment, workers, last, look))
+        return
+    facts(
+        [
+            ("rollout", f"{rollout.id}: {model} {rollout.challenger} against {rollout.champion}"),
+            ("stands at", f"{place(rollout)}, since {minute(rollout.ended_at or rollout.step_at)}"),
+            *([("because", rollout.reason)] if rollout.reason else []),
+            ("in force", _in_force(deployment)),
+            ("workers", _workers(deployment, workers)),
+            ("decided last", "nothing yet" if last is None else f"{last.outcome}, {minute(last.at)}: {last.reason}"),
+            *([("", f"mlops rollouts explain {last.id}")] if last is not None else []),
+            *([] if look is None else _now(rollout, look, now)),
+        ]
+    )
+
+
+def _look(stores: "House", rollout: "Rollout", now: "datetime") -> "Decision":
+    """What would be decided now: looked at, and not kept."""
+    from mlops_dagster.rollout import collect, decide
+
+    return decide(rollout.policy, rollout, collect(stores.rollups, rollout, now), now)
+
+
+def _now(rollout: "Rollout", look: "Decision", now: "datetime") -> list[tuple[str, str]]:
+    evidence = look.evidence
+    deadline = rollout.started_at + rollout.policy.deadline
+    return [
+        ("now", f"{look.outcome}: {look.reason}"),
+        *((f"  {test}", needed) for test, needed in still_needed(look).items()),
+        ("paired labels", f"{evidence.paired.total:,}, of them {evidence.step_paired.total:,} at this step"),
+        ("without label", debt_in_words(label_debt(rollout.policy, evidence))),
+        ("time in step", _hours(now - rollout.step_at)),
+        ("deadline", f"{minute(deadline)}, {f'in {_hours(deadline - now)}' if now < deadline else 'passed'}"),
+    ]
+
+
+def _hours(time: "timedelta") -> str:
+    return f"{time.total_seconds() / 3600:.1f} h"
+
+
+def _in_force(deployment: "Deployment") -> str:
+    canary = f", canary {deployment.canary} at {100 * deployment.canary_weight:g} %" if deployment.canary else ""
+    shadows = f", shadows {', '.join(deployment.shadows)}" if deployment.shadows else ""
+    return f"epoch {deployment.epoch}: champion {deployment.champion or NONE}{canary}{shadows}"
+
+
+def _latest(acknowledged: "list[Acknowledgement]") -> "Mapping[str, Acknowledgement]":
+    """By worker, the last epoch that it said it serves; one that has died is among them."""
+    return {each.process: each for each in acknowledged}
+
+
+def _workers(deployment: "Deployment", workers: "Mapping[str, Acknowledgement]") -> str:
+    serving = [each for each in workers.values() if each.epoch == deployment.epoch]
+    behind = [f"{each.process} at {each.epoch}" for each in workers.values() if each.epoch != deployment.epoch]
+    others = f"; behind, or gone: {', '.join(behind)}" if behind else ""
+    return f"{len(serving)} serve epoch {deployment.epoch}{others}"
+
+
+def _document(
+    rollout: "Rollout",
+    deployment: "Deployment",
+    workers: "Mapping[str, Acknowledgement]",
+    last: "Decision | None",
+    look: "Decision | None",
+) -> dict[str, object]:
+    return {
+        **rollout_document(rollout),
+        "step": rollout.step,
+        "steps": rollout.policy.steps,
+        "step_at": rollout.step_at,
+        "deadline": rollout.started_at + rollout.policy.deadline,
+        "epoch": deployment.epoch,
+        "workers": {name: each.epoch for name, each in workers.items()},
+        "last_decision": None
+        if last is None
+        else {"id": last.id, "at": last.at, "outcome": last.outcome.value, "reason": last.reason},
+        "now": None
+        if look is None
+        else {
+            "outcome": look.outcome.value,
+            "reason": look.reason,
+            "needed": still_needed(look),
+            "paired_labels": look.evidence.paired.total,
+            "paired_labels_at_step": look.evidence.step_paired.total,
+            "without_label": label_debt(rollout.policy, look.evidence),
+        },
+    }

@@ -1,0 +1,167 @@
+"""Decisions made again from what they rested on: by the same policy to the same bit, or by another one.
+
+Both are pure. What another policy would have done can be told for certain only up to the first decision that it makes
+differently: from there on the evidence was still gathered at the weights and times of the policy that was in force.
+"""
+
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass, replace
+from datetime import datetime
+
+from mlops_dagster.rollout.decide import decide, highest
+from mlops_dagster.rollout.entities import Decision, Outcome, Phase, Rollout
+from mlops_dagster.rollout.evidence import Evidence, PairedCounts
+from mlops_dagster.rollout.policy import RolloutPolicy
+
+_OF_THE_TESTS = {"theta", "margin", "max_error_rate", "max_slow_rate", "paired", "answer_influences_label"}
+"""What e-values depend on; alpha is only the limit they are held against."""
+_ENDS = (Outcome.PROMOTE, Outcome.ROLLBACK, Outcome.GIVE_UP)
+
+
+@dataclass(frozen=True)
+class Replay:
+    """A stored decision, and what the same function makes of the same inputs now."""
+
+    stored: Decision
+    again: Decision
+
+    @property
+    def differences(self) -> tuple[str, ...]:
+        """What is not the same to the bit, in words; nothing if all is."""
+        stored, again = self.stored, self.again
+        if _bits(stored) == _bits(again):
+            return ()
+        found = [
+            f"{name}: {one} stored, {other} now"
+            for name, one, other in (
+                ("outcome", stored.outcome, again.outcome),
+                ("reason", stored.reason, again.reason),
+                ("peaks", stored.peaks, again.peaks),
+            )
+            if one != other
+        ]
+        then, now = ({test.name: test for test in decision.tests} for decision in (stored, again))
+        found += [
+            f"{name}: {then.get(name, 'no such test')} stored, {now.get(name, 'no such test')} now"
+            for name in {**then, **now}
+            if then.get(name) != now.get(name)
+        ]
+        return tuple(found) or ("the same values in another order",)
+
+
+@dataclass(frozen=True)
+class Imagined:
+    """One look of the history, as another policy would have decided."""
+
+    stored: Decision
+    imagined: Decision
+    certain: bool
+    """All before it was decided alike, so the evidence is what the other policy would have had."""
+
+    @property
+    def same(self) -> bool:
+        return self.stored.outcome is self.imagined.outcome
+
+
+def replay(stored: Decision) -> Replay:
+    """The decision again from its inputs. Where the outcome was not the evidence's, the tests alone are made again."""
+    again = decide(stored.rollout.policy, stored.rollout, stored.evidence, stored.at)
+    if stored.origin != "evidence":
+        again = replace(again, outcome=stored.outcome, reason=stored.reason, origin=stored.origin)
+    return Replay(stored, again)
+
+
+def imagine(policy: RolloutPolicy, decisions: Sequence[Decision]) -> Iterator[Imagined]:
+    """What `policy` would have decided at each look that was kept of one rollout, oldest first.
+
+    As long as it decides as was decided, the rollout stands where it stood. From the first difference on it goes its
+    own way through phases and steps, over the evidence of the way that was taken. A step's least number of requests
+    is then counted at the weight that was in force. What others did (a pause, a person, the fuse) stays as it was.
+    It is over once the policy ends the rollout otherwise than it ended, or the history does.
+    """
+    peaks: Mapping[str, float] = {}
+    own: _Way | None = None
+    for stored in decisions:
+        same_tests = _statistics(policy) == _statistics(stored.rollout.policy)
+        if same_tests:  # then their peaks count too, with those of the looks that were not kept
+            peaks = stored.rollout.peaks if own is None else highest(peaks, stored.rollout.peaks)
+        rollout = replace(stored.rollout if own is None else own.at(stored), policy=policy, peaks=peaks)
+        evidence = stored.evidence if own is None else own.seen(stored.evidence)
+        imagined = decide(policy, rollout, evidence, stored.at)
+        if own is None and _not_by_evidence(stored, imagined):
+            imagined = replace(imagined, outcome=stored.outcome, reason=stored.reason, origin=stored.origin)
+        peaks = imagined.peaks
+        yield Imagined(stored, imagined, certain=own is None)
+        if own is None and imagined.outcome is stored.outcome:
+            continue
+        if imagined.outcome in _ENDS:
+            return
+        own = _Way.of(stored) if own is None else own
+        if imagined.outcome is Outcome.ADVANCE:
+            own = own.advanced(stored)
+
+
+def untold(policy: RolloutPolicy, other: RolloutPolicy) -> tuple[str, ...]:
+    """What the history made under `policy` cannot tell about `other`, in words."""
+    told = []
+    if policy.steps != other.steps:
+        told.append(f"the traffic went at {_shares(policy)}, never at {_shares(other)}")
+    if policy.slow_ms != other.slow_ms:
+        told.append(f"answers over {policy.slow_ms:g} ms were counted as slow, not over {other.slow_ms:g} ms")
+    if other.uses_pairs and (policy.paired_share if policy.uses_pairs else 0) != other.paired_share:
+        told.append("another share of the requests was scored by both versions")
+    if _statistics(policy) != _statistics(other):
+        told.append("its e-values are known at the looks that were kept; a peak between two of them is not")
+    return (*told, "after the first other decision, evidence is still that of the way which was taken")
+
+
+@dataclass(frozen=True)
+class _Way:
+    """Where the other policy would have the rollout, once that is another place."""
+
+    phase: Phase
+    step: int
+    canary_at: datetime | None
+    step_at: datetime
+    before: PairedCounts
+    """All pairs when this step began."""
+
+    @staticmethod
+    def of(stored: Decision) -> "_Way":
+        rollout = stored.rollout
+        before = _less(stored.evidence.paired, stored.evidence.step_paired)
+        return _Way(rollout.phase, rollout.step, rollout.canary_at, rollout.step_at, before)
+
+    def at(self, stored: Decision) -> Rollout:
+        """The weight is the one in force: evidence at another does not exist."""
+        return replace(stored.rollout, phase=self.phase, step=self.step, canary_at=self.canary_at, step_at=self.step_at)
+
+    def seen(self, evidence: Evidence) -> Evidence:
+        return replace(evidence, step_paired=_less(evidence.paired, self.before))
+
+    def advanced(self, stored: Decision) -> "_Way":
+        at = stored.at
+        return _Way(Phase.CANARY, self.step + 1, self.canary_at or at, at, stored.evidence.paired)
+
+
+def _statistics(policy: RolloutPolicy) -> Mapping[str, object]:
+    return policy.model_dump(include=_OF_THE_TESTS)
+
+
+def _not_by_evidence(stored: Decision, imagined: Decision) -> bool:
+    """Others acted, or a promotion waited for a yes: as it would have under any policy that promotes here."""
+    if stored.origin == "approval":
+        return imagined.outcome is Outcome.PROMOTE
+    return stored.origin != "evidence"
+
+
+def _less(all_pairs: PairedCounts, before: PairedCounts) -> PairedCounts:
+    return PairedCounts(all_pairs.wins - before.wins, all_pairs.losses - before.losses, all_pairs.ties - before.ties)
+
+
+def _bits(decision: Decision) -> str:
+    return replace(decision, id=0, recorded_at=None).to_json()
+
+
+def _shares(policy: RolloutPolicy) -> str:
+    return " -> ".join(f"{100 * share:g} %" for share in policy.steps)

@@ -1,0 +1,93 @@
+"""What a person does to a rollout from the Dagster UI, in real runs on a real registry."""
+
+from collections.abc import Callable
+from datetime import UTC, datetime
+from pathlib import Path
+
+import dagster as dg
+import pytest
+
+from mlops_dagster.components.by_hand import by_hand_defs
+from mlops_dagster.components.platform import Platform
+from mlops_dagster.components.spec import CardSpec, ModelSpec, TrainingSpec
+from mlops_dagster.errors import IncompleteCardError
+from mlops_dagster.registry import Stage
+from mlops_dagster.rollout import Phase, RolloutPolicy
+from mlops_dagster.wiring import House
+
+SPEC = ModelSpec(
+    model="my-model",
+    trainer="nobody.asks",
+    training=TrainingSpec(dataset="made up"),
+    card=CardSpec(intended_use="tests", failure_modes=("none",), contacts=("me",), fairness_attribute="a"),
+    rollout=RolloutPolicy(steps=(0.1,)),
+)
+AT = datetime(2026, 1, 1, tzinfo=UTC)
+Do = Callable[[str, str], dict[str, object]]
+
+
+@pytest.fixture
+def platform(tmp_path: Path) -> Platform:
+    """A champion, and a challenger in shadow."""
+    platform = Platform(home=str(tmp_path))
+    house = platform.stores(AT)
+    for version in ("1.0.0", "1.1.0"):
+        (tmp_path / "model.onnx").write_text(version)
+        house.registry.register(SPEC.model, tmp_path / "model.onnx", version)
+    first = house.registry.get(SPEC.model, "1.0.0")
+    house.registry.transition(first, Stage.PRODUCTION, force=True, reason="a test")
+    house.controller(lambda _: SPEC.rollout).tick(SPEC.model)
+    return platform
+
+
+@pytest.fixture
+def house(platform: Platform) -> House:
+    return platform.stores(AT)
+
+
+@pytest.fixture
+def do(platform: Platform) -> Do:
+    """Run the job as the launchpad would, and return the metadata of what it materialized."""
+    (job,) = by_hand_defs(SPEC).jobs or ()
+    assert isinstance(job, dg.JobDefinition)
+
+    def do(action: str, reason: str) -> dict[str, object]:
+        config = {
+            "ops": {"my_model_by_hand": {"config": {"action": action, "reason": reason, "as_of": AT.isoformat()}}}
+        }
+        result = job.execute_in_process(config, resources={"platform": platform})
+        (found,) = result.asset_materializations_for_node("my_model_by_hand")
+        assert found.asset_key == SPEC.key("deployment")
+        return {name: value.value for name, value in found.metadata.items()}
+
+    return do
+
+
+def test_a_rollout_is_steered_from_the_ui(do: Do, house: House) -> None:
+    def rollout() -> tuple[Phase, float, bool]:
+        found = house.rollouts.list(SPEC.model)[-1]
+        return found.phase, found.weight, found.paused
+
+    do("pause", "a holiday")
+    assert rollout() == (Phase.SHADOW, 0, True)
+    do("resume", "back")
+    assert rollout() == (Phase.SHADOW, 0, False)
+    shown = do("advance", "it looks good")
+    assert rollout() == (Phase.CANARY, 0.1, False)
+    assert (shown["action"], shown["reason"], shown["canary"]) == ("advance", "it looks good", "1.1.0")
+    with pytest.raises(IncompleteCardError):
+        do("advance", "all the traffic")
+    assert do("abort", "no card")["canary"] == "-"
+    assert rollout() == (Phase.GIVEN_UP, 0.1, False)
+    by_hand = [(event.kind, event.actor, event.reason) for event in house.registry.history(SPEC.model)[-4:]]
+    assert by_hand == [
+        ("paused", "dagster", "a holiday"),
+        ("resumed", "dagster", "back"),
+        ("transition", "dagster", "it looks good"),
+        ("transition", "dagster", "no card"),
+    ]
+
+
+def test_anything_else_is_refused_before_it_runs(do: Do) -> None:
+    with pytest.raises(dg.DagsterInvalidConfigError, match="explode"):
+        do("explode", "why not")
