@@ -72,6 +72,14 @@ class PairedCounts:
     def total(self) -> int:
         return self.wins + self.losses + self.ties
 
+    @property
+    def swapped(self) -> "PairedCounts":
+        """Seen from the other version."""
+        return PairedCounts(self.losses, self.wins, self.ties)
+
+    def __add__(self, other: "PairedCounts") -> "PairedCounts":
+        return PairedCounts(self.wins + other.wins, self.losses + other.losses, self.ties + other.ties)
+
 
 @dataclass(frozen=True, slots=True)
 class Evidence:
@@ -79,15 +87,20 @@ class Evidence:
 
     steps: tuple[StepCounts, ...]
     paired: PairedCounts
+    """All of them, those of the watch among them."""
     shadow: EventCounts
     """What the challenger scored off the response path: in shadow, and for pairs since."""
     step_paired: PairedCounts
     """Since the present step began."""
     through: datetime
+    watch: EventCounts = EventCounts()
+    """What the challenger answered since it was promoted."""
+    watch_paired: PairedCounts = PairedCounts()
+    """Of requests since it was promoted."""
 
     @property
     def canary(self) -> EventCounts:
-        """What the challenger answered."""
+        """What the challenger answered as canary."""
         return sum((step.canary for step in self.steps), EventCounts())
 
     @property
@@ -102,4 +115,4 @@ class Evidence:
     @property
     def challenger(self) -> EventCounts:
         """Everything the challenger scored."""
-        return self.canary + self.shadow
+        return self.canary + self.shadow + self.watch
