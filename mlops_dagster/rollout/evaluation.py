@@ -13,7 +13,7 @@ most alpha: all looks, steps and metrics together. The price is that one metric 
 
 The two of the watch stay at 1 until the promotion, and bet on nothing but what comes after it. The others go on too,
 but a challenger was promoted because it did well, and their bets against it are all but lost by then: after 6,000
-pairs that were as good, one that is suddenly 10 points worse takes 2,750 more to prove on all pairs, and 310 on those
+pairs that were as good, one that is suddenly 10 points worse takes 2,800 more to prove on all pairs, and 300 on those
 since the promotion. Errors and slow answers relative to the champion's stay as they are then: only one arm answers.
 
 A promotion needs the proof of every metric, each at alpha: a challenger that is worse in one of them must get past

@@ -1,5 +1,6 @@
 """The decision as a function of its arguments: a table of situations, and what holds in all of them."""
 
+import json
 import re
 from dataclasses import dataclass, field, replace
 from datetime import UTC, datetime, timedelta
@@ -411,6 +412,16 @@ def test_a_stored_decision_decides_the_same_again(
     assert read == decision
     assert again == decision
     assert again.to_json() == stored
+
+
+def test_what_was_stored_before_there_was_a_watch_can_be_read() -> None:
+    decision = decide(POLICY, rollout(LAST), evidence(), hour(100))
+    stored = json.loads(decision.to_json())
+    for part, names in {"evidence": ["watch", "watch_paired"], "rollout": ["promoted_at"]}.items():
+        for name in names:
+            del stored[part][name]
+    del stored["rollout"]["policy"]["watch_hours"]
+    assert Decision.from_json(json.dumps(stored)) == decision
 
 
 def test_an_infinite_e_value_survives_storage() -> None:
