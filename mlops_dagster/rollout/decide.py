@@ -13,11 +13,11 @@ from mlops_dagster.rollout.policy import RolloutPolicy
 def decide(policy: RolloutPolicy, rollout: Rollout, evidence: Evidence, now: datetime) -> Decision:
     """What is to become of a running rollout at `now`, with the arithmetic behind it.
 
-    In this order: proof that the challenger is bad rolls back, in any phase, paused or not. In the watch nothing else
-    can happen but its end, after its time, which is ADVANCE. At the deadline the challenger is
-    promoted if proven not worse in every respect, else given up. At the last step, watched for long enough, proof
-    that it is superior promotes. A step that has soaked and has its minimum of evidence advances. Everything else
-    holds, and says what is missing. Evidence that leans to worse without proving it never advances nor promotes.
+    In this order: proof that the challenger is bad rolls back, in any phase, paused or not. After its promotion nothing
+    else can happen but the end of the watch, once its time is over, which is ADVANCE. At the deadline it is promoted if
+    proven not worse in every respect, else given up. At the last step, watched for long enough, proof that it is
+    superior promotes. A step that has soaked and has its minimum of evidence advances. Everything else holds, and says
+    what is missing. Evidence that leans to worse without proving it never advances nor promotes.
 
     Pure: the same arguments give the same decision to the bit. Raises InvalidInputError if the rollout has ended.
     """
