@@ -33,15 +33,25 @@ def empty(model: str, at: datetime) -> Deployment:
     return Deployment(model, 0, None, None, 0.0, (), "", None, at)
 
 
-def enter(before: Deployment, version: str, origin: Stage, to: Stage, weight: float | None) -> Change:
-    """`version` goes from `origin` to the stage `to`. Raises TransitionError, InvalidInputError."""
+def enter(
+    before: Deployment,
+    version: str,
+    origin: Stage,
+    to: Stage,
+    weight: float | None,
+    watched: bool = False,
+) -> Change:
+    """`version` goes from `origin` to the stage `to`; `watched`, as champion, by the old one as a shadow.
+
+    Raises TransitionError, InvalidInputError.
+    """
     if to not in ALLOWED[origin]:
         allowed = ", ".join(stage for stage in Stage if stage in ALLOWED[origin])
         raise TransitionError(f"{before.model} {version} is in {origin}: it may go to {allowed}, not to {to}")
     if weight is not None and to is not Stage.CANARY:
         raise InvalidInputError(f"only a canary has a weight; leave it out for {before.model} {version} to {to}")
     if to is Stage.PRODUCTION:
-        return _crown(before, version, "transition")
+        return _crown(before, version, "transition", watched=watched)
     after = without(before, version)
     if to is Stage.SHADOW:
         after = replace(after, shadows=(*after.shadows, version))
@@ -52,10 +62,17 @@ def enter(before: Deployment, version: str, origin: Stage, to: Stage, weight: fl
     return Change(after, (Move(version, to),))
 
 
-def release(before: Deployment, candidate: str, origin: Stage, final: str, final_origin: Stage) -> Change:
+def release(
+    before: Deployment,
+    candidate: str,
+    origin: Stage,
+    final: str,
+    final_origin: Stage,
+    watched: bool = False,
+) -> Change:
     """The pre-release `candidate` enters production under its final version, and retires itself."""
     enter(before, candidate, origin, Stage.PRODUCTION, None)
-    change = enter(without(before, candidate), final, final_origin, Stage.PRODUCTION, None)
+    change = enter(without(before, candidate), final, final_origin, Stage.PRODUCTION, None, watched)
     return Change(change.deployment, (*change.moves, Move(candidate, Stage.DEPRECATED, because=f"released as {final}")))
 
 
@@ -75,7 +92,7 @@ def withdraw(before: Deployment, version: str) -> Change:
 
 def roll_back(before: Deployment, to: str) -> Change:
     """`to` is champion in place of one that was found bad."""
-    return _crown(before, to, "rollback")
+    return _crown(before, to, "rollback", watched=False)
 
 
 def settle(
@@ -99,15 +116,18 @@ def without(deployment: Deployment, version: str) -> Deployment:
     return replace(deployment, shadows=tuple(shadow for shadow in deployment.shadows if shadow != version))
 
 
-def _crown(before: Deployment, version: str, how_the_old_leaves: EventKind) -> Change:
+def _crown(before: Deployment, version: str, how_the_old_leaves: EventKind, *, watched: bool) -> Change:
     """`version` is champion. A running canary goes back to Registered: it was measured against the old champion."""
     moves = [Move(version, Stage.PRODUCTION)]
+    after = replace(without(before, version), champion=version, canary=None, canary_weight=0.0)
     if before.champion is not None:
         because = f"replaced by {version}" if how_the_old_leaves == "transition" else ""
-        moves.append(Move(before.champion, Stage.DEPRECATED, how_the_old_leaves, because))
+        stage = Stage.SHADOW if watched else Stage.DEPRECATED
+        moves.append(Move(before.champion, stage, how_the_old_leaves, because))
+        if watched:
+            after = replace(after, shadows=(*after.shadows, before.champion))
     if before.canary is not None and before.canary != version:
         moves.append(Move(before.canary, Stage.REGISTERED, because=f"{version} is champion now"))
-    after = replace(without(before, version), champion=version, canary=None, canary_weight=0.0)
     return Change(after, tuple(moves))
 
 

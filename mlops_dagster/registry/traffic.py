@@ -41,10 +41,12 @@ class Traffic(Promotion):
         weight: float | None = None,
         expected_epoch: int | None = None,
         force: bool = False,
+        watched: bool = False,
     ) -> ModelVersion:
         """Move a version to another stage; into production only through the gates.
 
         A new champion sends the old one to Deprecated, where `rollback` finds it, and another canary to Registered.
+        One that is `watched` keeps the old one as a shadow instead, to be compared with and to go back to.
         A pre-release enters production as its final version, with the same bytes, and that version is returned.
         A canary needs a `weight`.
 
@@ -55,18 +57,20 @@ class Traffic(Promotion):
         to = Stage.parse(stage)
         if force and (to is not Stage.PRODUCTION or not reason.strip()):
             raise InvalidInputError("force is for entering production past its gates, and needs a reason")
+        if watched and to is not Stage.PRODUCTION:
+            raise InvalidInputError(f"only a new champion is watched by the old one, not a version that enters {to}")
         epoch = self.deployment(version.model).epoch if expected_epoch is None else expected_epoch
         with self._changing(version.model, reason, evidence) as ledger:
             before = ledger.deployment(epoch)
             current = sql.read_version(ledger.connection, version.model, version.version)
-            change = enter(before, current.version, current.stage, to, weight)
+            change = enter(before, current.version, current.stage, to, weight, watched)
             entered = current
             if to is Stage.PRODUCTION:
                 self._pass_gates(ledger, current, force=force)
                 name = final_of(current.version)
                 if name != current.version:
                     entered = ledger.register_final(current, name)
-                    change = release(before, current.version, current.stage, name, entered.stage)
+                    change = release(before, current.version, current.stage, name, entered.stage, watched)
             ledger.apply(before, change)
             bad = entered.rolled_back and to is not Stage.PRODUCTION
             return replace(entered, stage=to, reason=reason, rolled_back=bad)

@@ -126,16 +126,21 @@ def _rolled_back(scenario: Scenario, house: House) -> list[Rollout]:
 
 
 def _rollback(scenario: Scenario, house: House, instance: dg.DagsterInstance, rollout: Rollout) -> RollbackSummary:
-    version = rollout.challenger
     decision = next(found for found in house.rollouts.decisions(rollout.id) if found.outcome is Outcome.ROLLBACK)
+    names = (rollout.challenger, rollout.final)  # it may have been promoted before
     history = house.registry.history(scenario.model)
-    event = next(event for event in history if event.kind == "rollback" and event.version == version)
+    event = next(event for event in history if event.kind == "rollback" and event.version in names)
+    version = event.version or rollout.challenger
     # The fuse proves and acts in one; what is decided in a sensor is recorded before a run acts on it.
     proof = event if decision.origin == "deployment" else decision
     acknowledged = house.registry.acknowledgements(scenario.model)
     out_of_traffic = min((seen.at for seen in acknowledged if seen.epoch >= event.epoch), default=None)
     first_bad = house.rollups.first_bad_at(scenario.model, version, rollout.started_at)
-    runs = [run for run, seen in _deployments(scenario, instance, "rollback") if seen.get("challenger") == version]
+    runs = [
+        run
+        for run, seen in _deployments(scenario, instance, "rollback")
+        if seen.get("challenger") == rollout.challenger
+    ]
     return RollbackSummary(
         version=version,
         at=proof.at.isoformat(),

@@ -20,10 +20,11 @@ def collect(rollups: Rollups, rollout: Rollout, through: datetime) -> Evidence:
     """All evidence of a rollout from its start up to `through`.
 
     A row belongs to the step whose canary weight was in force when it was routed, wherever the rollout is by now.
+    After the promotion challenger and champion have changed their roles; what they are called here has not changed.
     Other versions, versions asked for by name and rejected requests are no evidence.
     """
     arms: defaultdict[float, _Arms] = defaultdict(_Arms)
-    shadow, champion_beside = EventCounts(), EventCounts()
+    shadow, champion_beside, watch = EventCounts(), EventCounts(), EventCounts()
     for row in rollups.events(rollout.model, rollout.started_at, through):
         match (row.role, row.version):
             case ("canary", rollout.challenger):
@@ -34,15 +35,20 @@ def collect(rollups: Rollups, rollout: Rollout, through: datetime) -> Evidence:
                 shadow += _counts(row)
             case ("shadow" | "paired", rollout.champion):
                 champion_beside += _counts(row)
+            case ("champion", rollout.final):
+                watch += _counts(row)
+    trial, watched = _pairs(rollups, rollout, rollout.started_at, through)
     return Evidence(
         steps=tuple(
             StepCounts(share, arms[share].canary, arms[share].champion) for share in sorted(arms) if 0 < share < 1
         ),
-        paired=_paired(rollups, rollout, rollout.started_at, through),
+        paired=trial + watched,
         shadow=shadow,
-        step_paired=_paired(rollups, rollout, rollout.step_at, through),
+        step_paired=sum(_pairs(rollups, rollout, rollout.step_at, through), PairedCounts()),
         through=through,
         champion_beside=champion_beside,
+        watch=watch,
+        watch_paired=watched,
     )
 
 
@@ -64,6 +70,11 @@ def _counts(row: predictions.EventCounts) -> EventCounts:
     )
 
 
-def _paired(rollups: Rollups, rollout: Rollout, since: datetime, until: datetime) -> PairedCounts:
-    pairs = rollups.paired(rollout.model, rollout.champion, rollout.challenger, since, until)
-    return PairedCounts(pairs.wins, pairs.losses, pairs.ties)
+def _pairs(rollups: Rollups, rollout: Rollout, since: datetime, until: datetime) -> tuple[PairedCounts, PairedCounts]:
+    """Of requests before the promotion, and after it: there the old champion is the one compared with the new."""
+
+    def of(champion: str, challenger: str) -> PairedCounts:
+        pairs = rollups.paired(rollout.model, champion, challenger, since, until)
+        return PairedCounts(pairs.wins, pairs.losses, pairs.ties)
+
+    return of(rollout.champion, rollout.challenger), of(rollout.final, rollout.champion).swapped

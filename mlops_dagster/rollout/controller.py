@@ -1,6 +1,6 @@
 """Between evidence and traffic: looks, decides, and changes the deployment by compare-and-set."""
 
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from contextlib import suppress
 from dataclasses import replace
 
@@ -16,9 +16,10 @@ from mlops_dagster.rollout.approval import waits_for_approval
 from mlops_dagster.rollout.collect import collect
 from mlops_dagster.rollout.decide import decide
 from mlops_dagster.rollout.entities import Decision, Outcome, Phase, Rollout
-from mlops_dagster.rollout.following import follow, is_in
+from mlops_dagster.rollout.following import follow, guest, is_in
 from mlops_dagster.rollout.policy import RolloutPolicy
 from mlops_dagster.rollout.rollouts import RolloutStore
+from mlops_dagster.rollout.taking_out import take_out
 
 _OUTCOME = {
     Phase.PROMOTED: Outcome.PROMOTE,
@@ -175,12 +176,12 @@ class Controller:
 
     def _notice(self, seen: Rollout, deployment: Deployment, challenger: ModelVersion) -> Decision | None:
         """What others have done to the rollout; None once that has been recorded, and with it the rollout is over."""
-        last, outcome = self._rollouts.last_decision(seen.id), _OUTCOME[seen.phase]
-        if last is not None and last.outcome is outcome and not is_in(deployment, seen.challenger):
-            self._followed(seen, deployment, challenger)
-            return None
         before = replace(self._rollouts.get(seen.id), epoch=seen.epoch)
         if before.phase.ended:
+            return None
+        last, outcome = self._rollouts.last_decision(seen.id), _outcome(before, seen)
+        if last is not None and last.outcome is outcome and guest(deployment, seen) is None:
+            self._followed(seen, deployment, challenger)
             return None
         return self._rollouts.record(
             replace(self._decide(before), outcome=outcome, reason=seen.reason, origin="deployment")
@@ -193,18 +194,37 @@ class Controller:
     def _change_deployment(self, decision: Decision, *, paused: bool) -> None:
         rollout = decision.rollout
         deployment, challenger = self._state(rollout)
-        if not is_in(deployment, rollout.challenger):
+        leaving = guest(deployment, rollout)
+        if leaving is None:
             return
         reason, evidence = decision.reason, decision.summary()
+        if decision.origin == "deployment":
+            self._dismiss(rollout, leaving, reason, evidence)
+            return
         match decision.outcome:
             case Outcome.ROLLBACK:
-                self._registry.withdraw(challenger, reason=reason, evidence=evidence)
-            case Outcome.GIVE_UP if not paused or decision.origin == "deployment":
-                self._registry.transition(challenger, Stage.REGISTERED, reason=reason, evidence=evidence)
+                take_out(self._registry, rollout, reason=reason, evidence=evidence)
+            case Outcome.GIVE_UP if not paused:
+                self._dismiss(rollout, leaving, reason, evidence)
+            case Outcome.ADVANCE if not paused and rollout.phase is Phase.WATCH:
+                self._dismiss(rollout, leaving, reason, evidence, rollout.epoch)
             case Outcome.ADVANCE if not paused:
                 self._advance(challenger, decision)
             case Outcome.PROMOTE if not paused:
                 self._promote(challenger, decision)
+
+    def _dismiss(
+        self,
+        rollout: Rollout,
+        version: str,
+        reason: str,
+        evidence: Mapping[str, object] | None = None,
+        epoch: int | None = None,
+    ) -> None:
+        """The challenger goes back to where it came from; the old champion, having watched, where it would be."""
+        stage = Stage.REGISTERED if version == rollout.challenger else Stage.DEPRECATED
+        found = self._registry.get(rollout.model, version)
+        self._registry.transition(found, stage, reason=reason, evidence=evidence, expected_epoch=epoch)
 
     def _advance(self, challenger: ModelVersion, decision: Decision) -> None:
         rollout, reason, evidence = decision.rollout, decision.reason, decision.summary()
@@ -232,6 +252,8 @@ class Controller:
                 reason=decision.reason,
                 evidence=decision.summary(),
                 expected_epoch=epoch,
+                # In one step with the promotion: there is no moment, and no kill, between the two.
+                watched=decision.rollout.policy.watch_hours > 0,
             )
         except RefusedError as refusal:
             self._registry.transition(
@@ -242,12 +264,18 @@ class Controller:
 
     def _state(self, rollout: Rollout) -> tuple[Deployment, ModelVersion]:
         deployment = self._registry.deployment(rollout.model)
-        return deployment, self._registry.get(rollout.model, rollout.challenger)
+        name = rollout.final if rollout.phase is Phase.WATCH else rollout.challenger
+        return deployment, self._registry.get(rollout.model, name)
 
     def _followed(self, rollout: Rollout, deployment: Deployment, challenger: ModelVersion) -> Rollout:
         def changed(stored: Rollout) -> Rollout:
             seen = follow(stored, deployment, challenger)
-            # Not over before the challenger is out: nobody would come back for it.
-            return stored if seen.phase.ended and is_in(deployment, seen.challenger) else seen
+            # Not over before challenger or old champion is out: nobody would come back for it.
+            return stored if seen.phase.ended and guest(deployment, seen) is not None else seen
 
         return self._rollouts.change(rollout.id, changed)
+
+
+def _outcome(before: Rollout, seen: Rollout) -> Outcome:
+    """The outcome that would have brought the rollout from `before` to its end in `seen`."""
+    return Outcome.ADVANCE if before.phase is Phase.WATCH and seen.phase is Phase.PROMOTED else _OUTCOME[seen.phase]

@@ -13,11 +13,12 @@ from mlops_dagster.rollout.policy import RolloutPolicy
 def decide(policy: RolloutPolicy, rollout: Rollout, evidence: Evidence, now: datetime) -> Decision:
     """What is to become of a running rollout at `now`, with the arithmetic behind it.
 
-    In this order: proof that the challenger is bad rolls back, in any phase, paused or not. At the deadline it is
-    promoted if proven not worse in every respect (superior, if the policy asks for that), else given up. At the last
-    step, watched for long enough, proof that it is superior promotes. A step that has soaked and has its minimum of
-    evidence advances. Everything else holds, and says what is missing. Evidence that leans to worse without proving it
-    never advances nor promotes.
+    In this order: proof that the challenger is bad rolls back, in any phase, paused or not. After its promotion nothing
+    else can happen but the end of the watch, once its time is over, which is ADVANCE. At the deadline it is promoted if
+    proven not worse in every respect (superior, if the policy asks for that), else given up. At the last step, watched
+    for long enough, proof that it is superior promotes. A step that has soaked and has its minimum of evidence
+    advances. Everything else holds, and says what is missing. Evidence that leans to worse without proving it never
+    advances nor promotes.
 
     Pure: the same arguments give the same decision to the bit. Raises InvalidInputError if the rollout has ended.
     """
@@ -52,6 +53,8 @@ def _judge(
         return Outcome.ROLLBACK, f"proven worse: {_arithmetic(tests.rollback)}; most by {_loudest(tests)}"
     if rollout.paused:
         return Outcome.HOLD, "paused by hand"
+    if rollout.phase is Phase.WATCH:
+        return _judge_watch(policy, rollout, evidence, now)
 
     lacking = [*_lacking(policy, rollout, evidence, now), *_leaning(tests)]
     deadline = rollout.started_at + policy.deadline
@@ -69,6 +72,14 @@ def _judge(
     if _is_superior(tests):
         return Outcome.PROMOTE, f"proven superior: {_arithmetic(tests.superior)}"
     return Outcome.HOLD, f"{_position(policy, rollout)}: {_wanted(policy, tests)} (deadline {deadline:%Y-%m-%d %H:%M})"
+
+
+def _judge_watch(policy: RolloutPolicy, rollout: Rollout, evidence: Evidence, now: datetime) -> tuple[Outcome, str]:
+    pairs, requests = evidence.watch_paired.total, evidence.watch.requests
+    seen = f"nothing is proven against it in {requests} requests and {pairs} paired labels since the promotion"
+    if watching := _until((rollout.promoted_at or rollout.step_at) + policy.watch, now, "watch"):
+        return Outcome.HOLD, f"{watching[0]}: {seen}"
+    return Outcome.ADVANCE, f"the watch is over: {seen}"
 
 
 def _lacking(policy: RolloutPolicy, rollout: Rollout, evidence: Evidence, now: datetime) -> list[str]:

@@ -9,6 +9,7 @@ from typing import ClassVar, Literal
 
 from pydantic import ConfigDict, TypeAdapter
 
+from mlops_dagster.registry.versions import final_of
 from mlops_dagster.rollout.evidence import Evidence
 from mlops_dagster.rollout.policy import RolloutPolicy
 
@@ -19,13 +20,15 @@ _JSON = ConfigDict(ser_json_inf_nan="strings")
 class Phase(StrEnum):
     SHADOW = "shadow"
     CANARY = "canary"
+    WATCH = "watch"
+    """The challenger has been promoted, and the old champion goes on as a shadow."""
     PROMOTED = "promoted"
     ROLLED_BACK = "rolled_back"
     GIVEN_UP = "given_up"
 
     @property
     def ended(self) -> bool:
-        return self not in (Phase.SHADOW, Phase.CANARY)
+        return self not in (Phase.SHADOW, Phase.CANARY, Phase.WATCH)
 
 
 class Outcome(StrEnum):
@@ -38,7 +41,7 @@ class Outcome(StrEnum):
 
 @dataclass(frozen=True, slots=True)
 class Rollout:
-    """One challenger's way to all traffic, or out."""
+    """One challenger's way to all traffic, or out; after that it is watched for a while."""
 
     __pydantic_config__: ClassVar[ConfigDict] = _JSON
 
@@ -49,13 +52,13 @@ class Rollout:
     policy: RolloutPolicy
     phase: Phase
     step: int
-    """0 in shadow; as canary k, the weight being `policy.steps[k - 1]`."""
+    """0 in shadow; as canary k, the weight being `policy.steps[k - 1]`; in the watch the last."""
     weight: float
-    """The canary's share of the traffic."""
+    """The challenger's share of the traffic."""
     started_at: datetime
     canary_at: datetime | None
     step_at: datetime
-    """When the present step (or the shadow) began."""
+    """When the present step (or the shadow, or the watch) began."""
     paused: bool
     peaks: Mapping[str, float]
     """The highest e-value each test of `Decision.tests` ever had."""
@@ -64,6 +67,12 @@ class Rollout:
     ended_at: datetime | None = None
     reason: str = ""
     """Why it ended."""
+    promoted_at: datetime | None = None
+
+    @property
+    def final(self) -> str:
+        """The version that the challenger is promoted as: of a pre-release its release."""
+        return final_of(self.challenger)
 
     def to_json(self) -> str:
         return _ROLLOUT.dump_json(self).decode()

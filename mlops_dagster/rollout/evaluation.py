@@ -1,14 +1,20 @@
 """Evidence into tests: which claims about the challenger are proven, and by what arithmetic.
 
-One alpha for the whole rollout. Each of the four "worse" e-values (errors, slow answers, accuracy, the absolute
-error limit) is a mixture of test martingales or less while the challenger is no worse in that respect: it starts
-at 1 and its mean never rises, whenever and however often one looks. So does their average
+One alpha for the whole rollout, the watch after the promotion included. Each of the six "worse" e-values (errors, slow
+answers, accuracy, the absolute error limit; accuracy and the limit once more since the promotion) is a mixture of test
+martingales or less while the challenger is no worse in that respect: it starts at 1 and its mean never rises, whenever
+and however often one looks. So does their average
 
-    E = (E_error + E_slow + E_accuracy + E_limit) / 4
+    E = (E_error + E_slow + E_accuracy + E_limit + E_accuracy_watch + E_limit_watch) / 6
 
 and by Ville's inequality a challenger that is no worse in any of them ever reaches E >= 1/alpha with probability at
-most alpha: all looks, steps and metrics together. The price is that one metric alone needs an e-value of 4/alpha.
-(Four separate tests at alpha/4 ask for the same, and give nothing for two metrics that point the same way.)
+most alpha: all looks, steps and metrics together. The price is that one metric alone needs an e-value of 6/alpha.
+(Six separate tests at alpha/6 ask for the same, and give nothing for two metrics that point the same way.)
+
+The two of the watch stay at 1 until the promotion, and bet on nothing but what comes after it. The others go on too,
+but a challenger was promoted because it did well, and their bets against it are all but lost by then: after 6,000
+pairs that were as good, one that is suddenly 10 points worse takes 2,800 more to prove on all pairs, and 300 on those
+since the promotion. Errors and slow answers relative to the champion's stay as they are then: only one arm answers.
 
 A promotion needs the proof of every metric, each at alpha: a challenger that is worse in one of them must get past
 that one's test, which happens with probability at most alpha, so no correction is due. Errors and slow answers count
@@ -21,16 +27,12 @@ share one cause (the flights of a stormy hour) the challenger must hold up in th
 
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
-from typing import Literal
 
 from mlops_dagster.rollout.entities import TestResult
-from mlops_dagster.rollout.evidence import BadEvent, EventCounts, Evidence
+from mlops_dagster.rollout.evidence import BadEvent, EventCounts, Evidence, PairedCounts
 from mlops_dagster.rollout.forecast import about, growth_needed
 from mlops_dagster.rollout.policy import RolloutPolicy
 from mlops_dagster.statistics import Stage, anytime_p, bad_event_e_value, combine, paired_e_value, rate_e_value
-
-WORSE_METRICS = 4
-"""How many e-values share the alpha of a rollback."""
 
 
 @dataclass(frozen=True)
@@ -66,10 +68,12 @@ def evaluate(policy: RolloutPolicy, peaks: Mapping[str, float], evidence: Eviden
         look.bad_events_worse("slow", policy.theta.slow),
         look.pairs_worse() if policy.uses_pairs else look.bad_events_worse("wrong", policy.theta.wrong),
         look.over_error_limit(),
+        look.over_error_limit_in_watch(),
+        *([look.pairs_worse_in_watch()] if policy.uses_pairs else []),
     )
     not_worse = (
         look.bad_events_not_worse("error", policy.theta.error, policy.max_error_rate, evidence.challenger),
-        look.bad_events_not_worse("slow", policy.theta.slow, policy.max_slow_rate, evidence.canary),
+        look.bad_events_not_worse("slow", policy.theta.slow, policy.max_slow_rate, evidence.canary + evidence.watch),
         look.pairs_not_worse() if policy.uses_pairs else look.wrong_not_worse(),
     )
     superior = look.pairs_superior() if policy.uses_pairs else look.wrong_superior()
@@ -85,6 +89,11 @@ class _Look:
     evidence: Evidence
     forecast: bool
 
+    @property
+    def sharing(self) -> int:
+        """How many e-values share the alpha of a rollback. Without pairs nothing tells accuracy in the watch."""
+        return 6 if self.policy.uses_pairs else 5
+
     def any_worse(self, worse: tuple[TestResult, ...]) -> TestResult:
         parts = {test.name: test.e_value for test in worse}
         claim = "the challenger is worse than it may be: the average of all `worse` and `over_limit` tests"
@@ -93,19 +102,23 @@ class _Look:
     def bad_events_worse(self, metric: BadEvent, theta: float) -> TestResult:
         e_value = bad_event_e_value(self._stages(metric), theta=theta)
         claim = f"rate of {metric} over {theta:g} times the champion's"
-        return self._result(f"{metric}.worse", claim, self._arms(metric), e_value, sharing=WORSE_METRICS)
+        return self._result(f"{metric}.worse", claim, self._arms(metric), e_value, sharing=self.sharing)
 
     def over_error_limit(self) -> TestResult:
-        seen, limit = self.evidence.challenger, self.policy.max_error_rate
-        observed = {"scored_error": seen.bad_errors, "scored_requests": seen.requests}
-        e_value = rate_e_value(seen.bad_errors, seen.requests, limit=limit)
-        claim = f"error rate over {limit:.2%}"
-        return self._result("error.over_limit", claim, observed, e_value, sharing=WORSE_METRICS)
+        claim = f"error rate over {self.policy.max_error_rate:.2%}"
+        return self._over_error_limit("error.over_limit", claim, self.evidence.challenger)
+
+    def over_error_limit_in_watch(self) -> TestResult:
+        claim = f"error rate over {self.policy.max_error_rate:.2%} since the promotion"
+        return self._over_error_limit("error.over_limit_in_watch", claim, self.evidence.watch)
 
     def pairs_worse(self) -> TestResult:
-        e_value = self._paired(self.policy.margin, "worse")(1)
         claim = f"accuracy more than {self.policy.margin:g} under the champion's"
-        return self._result("paired.worse", claim, self._pairs, e_value, sharing=WORSE_METRICS)
+        return self._pairs_worse("paired.worse", claim, self.evidence.paired)
+
+    def pairs_worse_in_watch(self) -> TestResult:
+        claim = f"accuracy more than {self.policy.margin:g} under the old champion's since the promotion"
+        return self._pairs_worse("paired.worse_in_watch", claim, self.evidence.watch_paired)
 
     def bad_events_not_worse(self, metric: BadEvent, theta: float, enough: float, seen: EventCounts) -> TestResult:
         """Relative to the champion, or absolutely: `enough` is a rate that will do, held against `seen`."""
@@ -136,10 +149,24 @@ class _Look:
     def wrong_superior(self) -> TestResult:
         return self._wrong_promotes("wrong.superior", "wrong less often than the champion", 1.0)
 
+    def _over_error_limit(self, name: str, claim: str, seen: EventCounts) -> TestResult:
+        observed = {"scored_error": seen.bad_errors, "scored_requests": seen.requests}
+        e_value = rate_e_value(seen.bad_errors, seen.requests, limit=self.policy.max_error_rate)
+        return self._result(name, claim, observed, e_value, sharing=self.sharing)
+
+    def _pairs_worse(self, name: str, claim: str, pairs: PairedCounts) -> TestResult:
+        e_value = paired_e_value(pairs.wins, pairs.losses, pairs.ties, margin=self.policy.margin)
+        return self._result(name, claim, _as_dict(pairs), e_value, sharing=self.sharing)
+
     def _pairs_promote(self, name: str, claim: str, margin: float) -> TestResult:
-        e_value_at = self._paired(margin, "not_worse")
-        needed = self._needed(e_value_at, self.evidence.paired.total, "paired labels")
-        return self._result(name, claim, self._pairs, e_value_at(1), needed=needed)
+        pairs = self.evidence.paired
+
+        def e_value_at(factor: float) -> float:
+            grown = (round(factor * count) for count in (pairs.wins, pairs.losses, pairs.ties))
+            return paired_e_value(*grown, margin=margin, alternative="not_worse")
+
+        needed = self._needed(e_value_at, pairs.total, "paired labels")
+        return self._result(name, claim, _as_dict(pairs), e_value_at(1), needed=needed)
 
     def _wrong_promotes(self, name: str, claim: str, theta: float) -> TestResult:
         def e_value_at(factor: float) -> float:
@@ -147,16 +174,6 @@ class _Look:
 
         needed = self._needed(e_value_at, self.evidence.canary.labelled, "labels of the canary's answers")
         return self._result(name, claim, self._arms("wrong"), e_value_at(1), needed=needed)
-
-    def _paired(self, margin: float, alternative: Literal["worse", "not_worse"]) -> Callable[[float], float]:
-        pairs = self.evidence.paired
-        return lambda factor: paired_e_value(
-            round(factor * pairs.wins),
-            round(factor * pairs.losses),
-            round(factor * pairs.ties),
-            margin=margin,
-            alternative=alternative,
-        )
 
     def _stages(self, metric: BadEvent, factor: float = 1.0) -> list[Stage]:
         return [
@@ -167,11 +184,6 @@ class _Look:
             )
             for step in self.evidence.steps
         ]
-
-    @property
-    def _pairs(self) -> dict[str, float]:
-        pairs = self.evidence.paired
-        return {"wins": pairs.wins, "losses": pairs.losses, "ties": pairs.ties}
 
     def _arms(self, metric: BadEvent) -> dict[str, float]:
         canary, champion = self.evidence.canary, self.evidence.champion
@@ -216,3 +228,7 @@ class _Look:
             verdict="proven" if proven else "open",
             needed=None if proven else needed,
         )
+
+
+def _as_dict(pairs: PairedCounts) -> dict[str, float]:
+    return {"wins": pairs.wins, "losses": pairs.losses, "ties": pairs.ties}

@@ -77,6 +77,14 @@ class PairedCounts:
     def total(self) -> int:
         return self.wins + self.losses + self.ties
 
+    @property
+    def swapped(self) -> "PairedCounts":
+        """Seen from the other version."""
+        return PairedCounts(self.losses, self.wins, self.ties)
+
+    def __add__(self, other: "PairedCounts") -> "PairedCounts":
+        return PairedCounts(self.wins + other.wins, self.losses + other.losses, self.ties + other.ties)
+
 
 @dataclass(frozen=True, slots=True)
 class Evidence:
@@ -84,6 +92,7 @@ class Evidence:
 
     steps: tuple[StepCounts, ...]
     paired: PairedCounts
+    """All of them, those of the watch among them."""
     shadow: EventCounts
     """What the challenger scored off the response path: in shadow, and for pairs since."""
     step_paired: PairedCounts
@@ -92,10 +101,14 @@ class Evidence:
     champion_beside: EventCounts = EventCounts()
     """What the champion scored off the response path, for pairs where the challenger answered. None in decisions from
     before it was counted."""
+    watch: EventCounts = EventCounts()
+    """What the challenger answered since it was promoted."""
+    watch_paired: PairedCounts = PairedCounts()
+    """Of requests since it was promoted."""
 
     @property
     def canary(self) -> EventCounts:
-        """What the challenger answered."""
+        """What the challenger answered as canary."""
         return sum((step.canary for step in self.steps), EventCounts())
 
     @property
@@ -115,4 +128,4 @@ class Evidence:
     @property
     def challenger(self) -> EventCounts:
         """Everything the challenger scored."""
-        return self.canary + self.shadow
+        return self.canary + self.shadow + self.watch

@@ -8,12 +8,11 @@ import math
 from dataclasses import replace
 
 from mlops_dagster.registry import Deployment, ModelVersion
-from mlops_dagster.registry.versions import final_of
 from mlops_dagster.rollout.entities import Phase, Rollout
 
 
 def follow(rollout: Rollout, deployment: Deployment, challenger: ModelVersion) -> Rollout:
-    """The rollout as `deployment` shows it; `challenger` must have been read after it.
+    """The rollout as `deployment` shows it; `challenger` (as champion `rollout.final`) must have been read after it.
 
     What has ended stays so, and a deployment older than what was followed before changes nothing.
     """
@@ -23,14 +22,31 @@ def follow(rollout: Rollout, deployment: Deployment, challenger: ModelVersion) -
     same_champion = deployment.champion == rollout.champion
     if same_champion and is_in(deployment, rollout.challenger):
         return _running(rollout, deployment)
-    if not same_champion and deployment.champion in (rollout.challenger, final_of(rollout.challenger)):
-        return _ended(rollout, deployment, Phase.PROMOTED, challenger.reason)
+    if is_watched(deployment, rollout):
+        return _watched(rollout, deployment)
+    if deployment.champion == rollout.final:
+        return _ended(_watched(rollout, deployment), deployment, Phase.PROMOTED, challenger.reason)
     if challenger.rolled_back:
         return _ended(rollout, deployment, Phase.ROLLED_BACK, challenger.reason)
+    if rollout.phase is Phase.WATCH and not same_champion:
+        reason = f"the champion is {deployment.champion or 'nobody'} now, before the watch was over"
+        return _ended(rollout, deployment, Phase.PROMOTED, reason)
     if not same_champion:
         reason = f"the champion is {deployment.champion} now, compared was with {rollout.champion}"
         return _ended(rollout, deployment, Phase.GIVEN_UP, reason)
     return _ended(rollout, deployment, Phase.GIVEN_UP, challenger.reason or "taken out by hand")
+
+
+def is_watched(deployment: Deployment, rollout: Rollout) -> bool:
+    """Whether the challenger is champion, and the old champion its shadow."""
+    return deployment.champion == rollout.final and rollout.champion in deployment.shadows
+
+
+def guest(deployment: Deployment, rollout: Rollout) -> str | None:
+    """Who gets requests beside the champion for the sake of this rollout: the challenger, then the old champion."""
+    if is_in(deployment, rollout.challenger):
+        return rollout.challenger
+    return rollout.champion if rollout.champion in deployment.shadows else None
 
 
 def is_in(deployment: Deployment, version: str) -> bool:
@@ -53,6 +69,13 @@ def _running(rollout: Rollout, deployment: Deployment) -> Rollout:
         canary_at=rollout.canary_at or deployment.updated_at,
         step_at=deployment.updated_at,
     )
+
+
+def _watched(rollout: Rollout, deployment: Deployment) -> Rollout:
+    if rollout.phase is Phase.WATCH:
+        return rollout
+    at = deployment.updated_at
+    return replace(rollout, phase=Phase.WATCH, weight=1.0, step_at=at, promoted_at=at)
 
 
 def _step(rollout: Rollout, weight: float) -> int:

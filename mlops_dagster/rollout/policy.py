@@ -48,6 +48,10 @@ class RolloutPolicy(BaseModel):
     at_deadline: Literal["promote_if_not_worse", "give_up"] = Field(
         default="promote_if_not_worse", description="give_up: only what is proven superior is ever promoted"
     )
+    watch_hours: Hours = Field(
+        default=24,
+        description="how long the old champion goes on as a shadow after the promotion, to go back to; 0: not at all",
+    )
     alpha: float = Field(default=0.05, gt=0, le=0.2, description="false alarms over a whole rollout, all looks")
 
     paired: bool = Field(default=True, description="compare the versions on requests that both scored")
@@ -110,6 +114,10 @@ class RolloutPolicy(BaseModel):
     @property
     def min_watch(self) -> timedelta:
         return timedelta(hours=self.min_watch_hours)
+
+    @property
+    def watch(self) -> timedelta:
+        return timedelta(hours=self.watch_hours)
 
     @property
     def deadline(self) -> timedelta:

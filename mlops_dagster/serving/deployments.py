@@ -71,9 +71,8 @@ class Deployments:
         self._unread: str | None = "the registry was not read yet"
         self._in_force: dict[str, InForce] = {}
         self._acknowledged: dict[str, int] = {}
-        self._cut_off: set[str] = (
-            set()
-        )  # salts: each canary has its own, so a later trial of the version is not cut off
+        # Salt and version: each canary has a salt of its own, so a later trial of the version is not cut off.
+        self._cut_off: set[tuple[str, str]] = set()
         self._changing = threading.Lock()
         self._named: dict[str, deque[str]] = {}
 
@@ -140,11 +139,11 @@ class Deployments:
             raise VersionNotFoundError(f"{model} {name} was registered without a schema and cannot be served")
         return [name] if version else [entry.version for entry in self._house.registry.list(model)], found.schema
 
-    def cut_off(self, model: str) -> None:
-        """Take the canary out of traffic here and now, whatever the registry says until it follows."""
+    def cut_off(self, model: str, version: str) -> None:
+        """Take the canary, or the watched champion, out of traffic here and now, until the registry follows."""
         with self._changing:
             in_force = self._in_force[model]
-            self._cut_off.add(in_force.deployment.salt)
+            self._cut_off.add((in_force.deployment.salt, version))
             self._in_force[model] = replace(in_force, deployment=without(in_force.deployment, self._cut_off))
 
     def refresh(self) -> None:
@@ -217,13 +216,20 @@ def reachable(wanted: Deployment, loaded: Collection[str], champion_now: str | N
     if champion is not None and champion not in loaded:
         champion = next((name for name in (wanted.previous, champion_now) if name in loaded), None)
     canary = wanted.canary if wanted.canary in loaded else None
-    shadows = tuple(name for name in wanted.shadows if name in loaded)
+    shadows = tuple(name for name in wanted.shadows if name in loaded and name != champion)
     weight = wanted.canary_weight if canary is not None else 0.0
     return replace(wanted, champion=champion, canary=canary, canary_weight=weight, shadows=shadows)
 
 
-def without(deployment: Deployment, salts: Collection[str]) -> Deployment:
-    """`deployment` less its canary, if that is one of the trials in `salts`."""
-    if deployment.canary is None or deployment.salt not in salts:
-        return deployment
-    return replace(deployment, canary=None, canary_weight=0.0)
+def without(deployment: Deployment, cut_off: Collection[tuple[str, str]]) -> Deployment:
+    """`deployment` less a canary of those trials (salt and version); a champion of them gives way to its old one.
+
+    That is there as a shadow as long as the trial goes on; where it is not, a person has decided otherwise.
+    """
+    if (deployment.salt, deployment.canary) in cut_off:
+        return replace(deployment, canary=None, canary_weight=0.0)
+    old = deployment.previous
+    if (deployment.salt, deployment.champion) in cut_off and old in deployment.shadows:
+        shadows = tuple(name for name in deployment.shadows if name != old)
+        return replace(deployment, champion=old, shadows=shadows)
+    return deployment

@@ -1,4 +1,4 @@
-"""Cuts a canary off as soon as the evidence proves it bad, without waiting for anyone."""
+"""Cuts off a canary, or a new champion in its watch, as soon as it is proven bad, without waiting for anyone."""
 
 import logging
 from dataclasses import replace
@@ -8,6 +8,8 @@ from mlops_dagster.clock import Clock
 from mlops_dagster.errors import RefusedError
 from mlops_dagster.predictions import Rollups
 from mlops_dagster.rollout import Decision, Outcome, Rollout, collect, decide
+from mlops_dagster.rollout.following import is_watched
+from mlops_dagster.rollout.taking_out import take_out
 from mlops_dagster.serving.deployments import Deployments
 from mlops_dagster.serving.telemetry import Telemetry
 from mlops_dagster.wiring import House
@@ -20,10 +22,10 @@ logger = logging.getLogger(__name__)
 class Fuse:
     """The emergency half of the rollout controller, with the same `decide`: it only ever rolls back.
 
-    First here and now (`check`), then in the registry (`tell`, again and again until that is there). Every worker has
-    one, and all read the same rollups: each comes to the verdict by itself, and the first one's withdrawal is the one
-    that counts. The controller finds the change there and closes the rollout. A canary that was set by hand has no
-    rollout, hence no policy, and no fuse.
+    First here and now (`check`): the champion answers for a canary, the old champion for a new one in its watch. Then
+    in the registry (`tell`, again and again until that is there). Every worker has one, and all read the same rollups:
+    each comes to the verdict by itself, and the first one's withdrawal is the one that counts. The controller finds the
+    change there and closes the rollout. A canary that was set by hand has no rollout, hence no policy, and no fuse.
     """
 
     def __init__(
@@ -37,36 +39,38 @@ class Fuse:
         self._withdrawals: dict[tuple[str, str], Decision] = {}
 
     def check(self) -> None:
-        """Judge every running canary on the rollups as they are. Asks no database that may be away."""
+        """Judge everyone who answers on trial, on the rollups as they are. Asks no database that may be away."""
         for model in self._deployments.models():
             in_force = self._deployments.get(model)
-            canary, rollout = in_force.deployment.canary, in_force.rollout
-            if canary is not None and rollout is not None and rollout.challenger == canary:
-                self._judge(rollout)
+            deployment, rollout = in_force.deployment, in_force.rollout
+            if rollout is None:
+                continue
+            if deployment.canary == rollout.challenger:
+                self._judge(rollout, rollout.challenger)
+            elif is_watched(deployment, rollout):
+                self._judge(rollout, rollout.final)
 
     def tell(self) -> None:
-        """Withdraw in the registry what was cut off here. Raises StorageError while it is away; then call again."""
+        """Take out in the registry what was cut off here. Raises StorageError while it is away; then call again."""
         for (model, version), decision in list(self._withdrawals.items()):
             self._withdraw(model, version, decision)
             del self._withdrawals[model, version]
 
-    def _judge(self, rollout: Rollout) -> None:
-        model, canary, now = rollout.model, rollout.challenger, self._clock.now()
+    def _judge(self, rollout: Rollout, version: str) -> None:
+        model, now = rollout.model, self._clock.now()
         # All there is: a clock that was set back must not hide what is stamped with the time before.
         evidence = replace(collect(self._rollups, rollout, _ALWAYS), through=now)
         decision = decide(rollout.policy, rollout, evidence, now)
         if decision.outcome is Outcome.ROLLBACK:
-            self._deployments.cut_off(model)
-            self._telemetry.tripped(model, canary)
-            self._withdrawals[model, canary] = decision
-            logger.warning("fuse: %s %s takes no more traffic: %s", model, canary, decision.reason)
+            self._deployments.cut_off(model, version)
+            self._telemetry.tripped(model, version)
+            self._withdrawals[model, version] = decision
+            logger.warning("fuse: %s %s takes no more traffic: %s", model, version, decision.reason)
 
     def _withdraw(self, model: str, version: str, decision: Decision) -> None:
-        registry = self._house.registry
+        registry, reason = self._house.registry, f"fuse: {decision.reason}"
         try:
-            registry.withdraw(
-                registry.get(model, version), reason=f"fuse: {decision.reason}", evidence=decision.summary()
-            )
+            take_out(registry, decision.rollout, reason=reason, evidence=decision.summary())
         except RefusedError:
             logger.exception(
                 "fuse: %s %s has changed its stage meanwhile, and is left to whoever did that", model, version

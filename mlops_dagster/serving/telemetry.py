@@ -76,7 +76,12 @@ class Telemetry:
         self._load_failures = Counter(
             "mlops_version_load_failures", "Loads of a version that failed", version, registry=registry
         )
-        self._tripped = Counter("mlops_fuse_trips", "Canaries the fuse cut off", version, registry=registry)
+        self._tripped = Counter(
+            "mlops_fuse_trips",
+            "Canaries, and champions in their watch, that the fuse cut off",
+            version,
+            registry=registry,
+        )
         self._restarts = Counter("mlops_restarts", "Processes that were started again", ("role",), registry=registry)
         self._failures = Counter(
             "mlops_background_failures", "Failed rounds of background work", ("task",), registry=registry
@@ -134,7 +139,7 @@ class Telemetry:
         self._ready.labels(model, version).set(0)
 
     def tripped(self, model: str, version: str) -> None:
-        """The fuse has cut a canary off."""
+        """The fuse has cut this version off."""
         self._tripped.labels(model, version).inc()
 
     def restarted(self, role: str) -> None:

@@ -170,6 +170,26 @@ def test_a_pre_release_is_promoted_as_its_release(registry: ModelRegistry, add, 
     assert registry.deployment("flights") == deployed
 
 
+@pytest.mark.parametrize("name", ["1.1.0", "1.1.0-rc.1"])
+def test_the_old_champion_may_stay_as_a_shadow_and_be_gone_back_to(registry: ModelRegistry, add, name: str) -> None:
+    registry.transition(add("1.0.0"), "Production")
+    new = add(name)
+    registry.transition(new, "Canary", weight=0.5)
+    with pytest.raises(InvalidInputError, match="only a new champion is watched by the old one, not .* enters Shadow"):
+        registry.transition(new, "Shadow", watched=True)
+    registry.transition(new, "Production", reason="superior", watched=True)
+    watched = registry.deployment("flights")
+    assert (watched.champion, watched.previous, watched.canary, watched.shadows) == ("1.1.0", "1.0.0", None, ("1.0.0",))
+    assert registry.get("flights", "1.0.0").stage is Stage.SHADOW
+    assert registry.get("flights", "1.0.0").reason == "replaced by 1.1.0: superior"
+
+    registry.rollback("flights", reason="drifted", to="1.0.0", bad="1.1.0")
+    back = registry.deployment("flights")
+    assert (back.champion, back.previous, back.shadows) == ("1.0.0", None, ())
+    assert registry.get("flights", "1.1.0").rolled_back
+    registry.audit()
+
+
 def test_as_of_tells_what_served_at_any_time(registry: ModelRegistry, add, clock: ReplayedClock) -> None:
     add("1.0.0")
     told = [(START, registry.deployment("flights"))]
@@ -224,12 +244,22 @@ class Lifecycle(RuleBasedStateMachine):
             self.registry.register("flights", artifact, name, card=self.card)
         self.epochs = [0]
 
-    @rule(name=st.sampled_from(VERSIONS), stage=st.sampled_from(Stage), weight=st.sampled_from([0.0, 0.05, 1.0]))
-    def transition(self, name: str, stage: Stage, weight: float) -> None:
+    @rule(
+        name=st.sampled_from(VERSIONS),
+        stage=st.sampled_from(Stage),
+        weight=st.sampled_from([0.0, 0.05, 1.0]),
+        watched=st.booleans(),
+    )
+    def transition(self, name: str, stage: Stage, weight: float, watched: bool) -> None:
         version = self.registry.get("flights", name)
         before = self.registry.deployment("flights")
         try:
-            self.registry.transition(version, stage, weight=weight if stage is Stage.CANARY else None)
+            self.registry.transition(
+                version,
+                stage,
+                weight=weight if stage is Stage.CANARY else None,
+                watched=watched and stage is Stage.PRODUCTION,
+            )
             assert stage in ALLOWED[version.stage]
         except TransitionError:
             assert self.registry.deployment("flights") == before

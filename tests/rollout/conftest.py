@@ -31,6 +31,7 @@ POLICY = RolloutPolicy(
     soak_hours=1,
     min_watch_hours=2,
     deadline_hours=10,
+    watch_hours=2,
     min_shadow_requests=10,
     min_step_requests=5,
     min_step_paired=20,
@@ -57,6 +58,7 @@ class World:
         self, home: Path, now: datetime = START, policy: RolloutPolicy = POLICY, database: str | None = None
     ) -> None:
         self.home = home
+        self.policy = policy
         self.clock = ReplayedClock(now)
         self.settings = settings = Settings(home=home, database_url=database)
         self.registry = ModelRegistry(settings=settings, clock=self.clock, actor="test")
@@ -65,6 +67,7 @@ class World:
         self.spool = Spool(home / "spool.sqlite")
         self.controller = Controller(self.registry, self.rollouts, self.rollups, lambda _: policy, self.clock)
         self._served = 0
+        self._unlabelled: list[str] = []
 
     def close(self) -> None:
         for part in (self.registry, self.rollouts, self.rollups, self.spool):
@@ -91,18 +94,25 @@ class World:
         hours: float = 1.5,
         labelled: bool = True,
     ) -> None:
-        """Requests with these fates of the challenger, their labels at once or never, then the time moves on."""
+        """Requests with these fates of the challenger, their labels at once (or when told), then the time moves on."""
         fates: list[Fate] = ["win"] * wins + ["loss"] * losses + ["tie"] * ties + ["error"] * errors
-        records, labels = [], []
+        records = []
         for fate in fates:
             self._served += 1
             name = f"p{self._served}-{self.clock.now():%d%H%M}"
             records += self._answers(name, fate)
-            labels.append((name, "late", self.clock.now()))
+            self._unlabelled.append(name)
         self.spool.append(records)
-        self.spool.feedback(labels if labelled else [])
+        if labelled:
+            self.label()
         self.rollups.catch_up(self.spool, lambda _model, _version: None)
         self.later(hours)
+
+    def label(self) -> None:
+        """The labels of all that have none."""
+        self.spool.feedback([(name, "late", self.clock.now()) for name in self._unlabelled])
+        self._unlabelled.clear()
+        self.rollups.catch_up(self.spool, lambda _model, _version: None)
 
     def serve_equal(self) -> None:
         self.serve(wins=2, losses=2, ties=96)
@@ -125,13 +135,12 @@ class World:
         else:
             arms = [(deployment.champion, "champion", 1 - weight), (canary, "paired", weight)]
         arms += [(shadow, "shadow", weight) for shadow in deployment.shadows]
-        return [self._record(name, version, role, share, fate, deployment.champion) for version, role, share in arms]
+        old = deployment.previous if deployment.previous in deployment.shadows else deployment.champion
+        return [self._record(name, version, role, share, fate, old) for version, role, share in arms]
 
-    def _record(
-        self, name: str, version: str, role: Role, weight: float, fate: Fate, champion: str
-    ) -> PredictionRecord:
-        failed = version != champion and fate == "error"
-        wrong = fate == ("win" if version == champion else "loss")
+    def _record(self, name: str, version: str, role: Role, weight: float, fate: Fate, old: str) -> PredictionRecord:
+        failed = version != old and fate == "error"
+        wrong = fate == ("win" if version == old else "loss")
         return PredictionRecord(
             prediction_id=name,
             model=MODEL,
@@ -175,6 +184,12 @@ class World:
         while self.rollout.step < step:
             self.serve_equal()
             self.tick()
+
+    def promote(self) -> None:
+        """Bring the newest version into the watch."""
+        self.reach(2)
+        self.serve_better()
+        assert self.tick() is Outcome.PROMOTE
 
 
 @pytest.fixture(params=["sqlite", "postgresql"])

@@ -38,14 +38,16 @@ def test_advancing_by_hand_goes_the_whole_way_without_evidence(world: World) -> 
         assert told(world)[1:] == ("test", f"to {weight}")
     world.controller.pause(world.model, "wait")  # who hurries it by hand means it
     promoted = world.controller.advance(world.model, "I know it is good")
-    assert (promoted.phase, world.deployment.champion) == (Phase.PROMOTED, "1.1.0")
+    assert (promoted.phase, world.deployment.champion) == (Phase.WATCH, "1.1.0")
+    ended = world.controller.advance(world.model, "and it has been watched enough")
+    assert (ended.phase, world.deployment.shadows) == (Phase.PROMOTED, ())
     assert world.tick() is None
 
     by_hand = [each for each in world.rollouts.decisions(promoted.id) if each.origin == "hand"]
-    assert [each.outcome for each in by_hand] == [Outcome.ADVANCE, Outcome.ADVANCE, Outcome.PROMOTE]
+    assert [each.outcome for each in by_hand] == [Outcome.ADVANCE, Outcome.ADVANCE, Outcome.PROMOTE, Outcome.ADVANCE]
     entered = next(event for event in world.registry.history(world.model) if event.reason == "I know it is good")
-    assert entered.evidence["decision"] == by_hand[-1].id
-    assert not by_hand[-1].test("paired.superior").proven  # kept as it was
+    assert entered.evidence["decision"] == by_hand[2].id
+    assert not by_hand[2].test("paired.superior").proven  # kept as it was
 
 
 def test_a_closed_gate_refuses_the_promotion_and_the_rollout_goes_on(world: World) -> None:

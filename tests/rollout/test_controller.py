@@ -1,6 +1,7 @@
 """The controller against the real registry and rollups: the whole way, and everything that comes between."""
 
 from concurrent.futures import ThreadPoolExecutor
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -25,19 +26,20 @@ def test_a_better_challenger_goes_the_whole_way(world: World) -> None:
     while world.rollout.phase is not Phase.PROMOTED:
         world.serve_better()
         outcomes.append(world.tick())
-    assert outcomes == ["hold", "advance", "advance", "promote"]
+    assert outcomes == ["hold", "advance", "advance", "promote", "hold", "advance"]
     assert world.tick() is None
 
     rollout = world.rollout
     decisions = world.rollouts.decisions(rollout.id)
     assert [decision.outcome for decision in decisions] == outcomes
-    assert rollout.reason == decisions[-1].reason
+    assert rollout.reason == decisions[3].reason
     assert rollout.reason.startswith("proven superior: paired.superior")
     assert (world.deployment.champion, world.deployment.previous, world.deployment.canary) == ("1.1.0", "1.0.0", None)
+    assert (world.stage("1.0.0"), world.deployment.shadows) == (Stage.DEPRECATED, ())
     weights = [(event.to_stage, event.deployment.canary_weight) for event in world.registry.history(world.model)]
     assert [(stage, weight) for stage, weight in weights if weight] == [(Stage.CANARY, 0.2), (None, 0.5)]
     promoted = next(event for event in world.registry.history(world.model) if event.reason == rollout.reason)
-    assert promoted.evidence["decision"] == decisions[-1].id
+    assert promoted.evidence["decision"] == decisions[3].id
     assert world.registry.audit().events > 0
 
 
@@ -46,8 +48,8 @@ def test_an_equal_challenger_is_promoted_at_the_deadline_and_not_before(world: W
     world.reach(2)
     while world.tick() is Outcome.HOLD:
         world.serve(wins=2, losses=2, ties=246)
-    assert world.rollout.phase is Phase.PROMOTED
-    assert "at the deadline proven not worse" in world.rollout.reason
+    assert world.rollout.phase is Phase.WATCH
+    assert "at the deadline proven not worse" in world.rollouts.last_decision(world.rollout.id).reason
     assert (world.clock.now() - world.rollout.started_at).total_seconds() >= 10 * 3600
 
 
@@ -281,7 +283,7 @@ def test_a_proven_challenger_waits_for_the_person_who_approves(world: World) -> 
     grace.approve(grace.get(world.model, "1.1.0"))
     world.serve_better()
     assert world.tick() is Outcome.PROMOTE
-    assert (world.rollout.phase, world.deployment.champion) == (Phase.PROMOTED, "1.1.0")
+    assert (world.rollout.phase, world.deployment.champion) == (Phase.WATCH, "1.1.0")
 
 
 def test_a_challenger_that_was_rejected_is_given_up(world: World) -> None:
@@ -303,7 +305,11 @@ def test_a_release_candidate_is_promoted_as_its_final_version(world: World) -> N
     world.reach(2)
     world.serve_better()
     assert world.tick() is Outcome.PROMOTE
-    assert (world.deployment.champion, world.rollout.phase) == ("1.1.0", Phase.PROMOTED)
+    assert (world.deployment.champion, world.rollout.phase) == ("1.1.0", Phase.WATCH)
+    world.serve_equal()
+    world.serve_equal()
+    assert world.tick() is Outcome.ADVANCE
+    assert world.rollout.phase is Phase.PROMOTED
     assert world.tick() is None
 
 
@@ -358,8 +364,10 @@ def test_two_rollouts_of_one_model_cannot_run(world: World) -> None:
         world.rollouts.start(world.model, "1.0.0", challenger, RolloutPolicy(), epoch=1, at=world.clock.now())
 
     start("1.1.0")
-    with pytest.raises(AlreadyRunningError, match=r"so 1\.2\.0 has to wait"):
-        start("1.2.0")
+    for phase in (Phase.SHADOW, Phase.CANARY, Phase.WATCH):
+        world.rollouts.change(world.rollout.id, lambda seen, phase=phase: replace(seen, phase=phase))
+        with pytest.raises(AlreadyRunningError, match=r"so 1\.2\.0 has to wait"):
+            start("1.2.0")
     with pytest.raises(RolloutNotFoundError, match="no rollout 99"):
         world.rollouts.get(99)
     with pytest.raises(RolloutNotFoundError, match="no decision 99"):

@@ -22,6 +22,12 @@ BEFORE = {
     "promotion": lambda world: (world.reach(2), world.serve_better()),
     "rollback": lambda world: (world.reach(1), world.serve_worse()),
     "giving up": lambda world: (world.reach(1), world.later(10)),
+    "end of the watch": lambda world: (world.promote(), world.serve_equal(), world.serve_equal()),
+    "rollback in the watch": lambda world: (world.promote(), world.serve_worse()),
+    "another champion in the watch": lambda world: (
+        world.promote(),
+        world.registry.transition(world.register("1.2.0"), "Production"),
+    ),
     "after the fuse": lambda world: (
         world.reach(1),
         world.registry.withdraw(world.registry.get(world.model, "1.1.0"), reason="fuse"),

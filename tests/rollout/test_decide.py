@@ -1,5 +1,6 @@
 """The decision as a function of its arguments: a table of situations, and what holds in all of them."""
 
+import json
 import re
 from dataclasses import dataclass, field, replace
 from datetime import UTC, datetime, timedelta
@@ -70,6 +71,22 @@ def evidence(
         shadow=arm() if shadow is None else shadow,
         step_paired=PairedCounts(ties=step_pairs),
         through=START,
+    )
+
+
+def hour(hours: float) -> datetime:
+    return START + timedelta(hours=hours)
+
+
+WATCHED = rollout(LAST, phase=Phase.WATCH, weight=1.0, step_at=hour(77), promoted_at=hour(77))
+
+
+def in_watch(pairs: tuple[int, int, int], requests: int = 700, errors: int = 0) -> Evidence:
+    """After a trial of 6,000 pairs in which the two were as good."""
+    since = PairedCounts(*pairs)
+    trial = evidence((150, 150, 5700))
+    return replace(
+        trial, paired=trial.paired + since, step_paired=since, watch=arm(requests, errors), watch_paired=since
     )
 
 
@@ -225,6 +242,40 @@ CASES = [
         policy=ONLY_SUPERIOR,
     ),
     Case("paused at the deadline", Outcome.HOLD, "paused", rollout(LAST, paused=True), hours=500),
+    # the watch
+    Case("the watch goes on", Outcome.HOLD, "watch until 2026-03-05 05:00", WATCHED, hours=100),
+    Case(
+        "the watch is over", Outcome.ADVANCE, "in 700 requests and 90 paired labels", WATCHED, in_watch((1, 2, 87)), 101
+    ),
+    Case(
+        "nothing seen in the watch", Outcome.ADVANCE, "in 0 requests and 0 paired", WATCHED, in_watch((0, 0, 0), 0), 101
+    ),
+    Case("paused in the watch", Outcome.HOLD, "paused", replace(WATCHED, paused=True), hours=200),
+    Case(
+        "less accurate since the promotion",
+        Outcome.ROLLBACK,
+        "most by paired.worse_in_watch",
+        WATCHED,
+        in_watch((10, 60, 500)),
+        90,
+    ),
+    Case(
+        "fails since the promotion",
+        Outcome.ROLLBACK,
+        "most by error.over_limit_in_watch",
+        replace(WATCHED, paused=True),
+        in_watch((0, 0, 0), errors=35),
+        300,
+    ),
+    Case(
+        "arms: fails since the promotion",
+        Outcome.ROLLBACK,
+        "most by error.over_limit_in_watch",
+        WATCHED,
+        in_watch((0, 0, 0), errors=35),
+        policy=ARMS,
+    ),
+    Case("the deadline ends no watch", Outcome.HOLD, "watch until", replace(WATCHED, promoted_at=hour(160)), hours=170),
     # separate arms
     Case(
         "arms: pairs prove nothing",
@@ -266,9 +317,9 @@ def test_a_test_carries_its_arithmetic() -> None:
     decision = decide(POLICY, rollout(LAST), evidence((5, 60, 400)), START + timedelta(hours=60))
     worse, combined = decision.test("paired.worse"), decision.test("rollback.worse")
     assert worse.observed == {"wins": 5, "losses": 60, "ties": 400}
-    assert worse.limit == 80  # four metrics share one alpha of 5 %
+    assert worse.limit == 120  # six e-values share one alpha of 5 %
     assert combined.limit == 20
-    assert combined.e_value == sum(combined.observed.values()) / 4
+    assert combined.e_value == pytest.approx(sum(combined.observed.values()) / 6)
     assert decision.peaks["rollback.worse"] == combined.e_value
 
 
@@ -308,15 +359,21 @@ def arms(draw: st.DrawFn) -> EventCounts:
 def situations(draw: st.DrawFn) -> tuple[RolloutPolicy, Rollout, Evidence, datetime]:
     now = draw(st.floats(0, 200))
     step = draw(st.integers(0, LAST))
+    watched = draw(st.booleans()) if step == LAST else False
+    since = PairedCounts(draw(counts), draw(counts), draw(st.integers(0, 4000))) if watched else PairedCounts()
     seen = Evidence(
         steps=tuple(StepCounts(weight, draw(arms()), draw(arms())) for weight in POLICY.steps[:step]),
-        paired=PairedCounts(draw(counts), draw(counts), draw(st.integers(0, 4000))),
+        paired=PairedCounts(draw(counts), draw(counts), draw(st.integers(0, 4000))) + since,
         shadow=draw(arms()),
         step_paired=PairedCounts(ties=draw(counts)),
         through=START + timedelta(hours=now),
+        watch=draw(arms()) if watched else EventCounts(),
+        watch_paired=since,
     )
     peaks = draw(st.dictionaries(st.sampled_from(["rollback.worse", "paired.superior"]), st.floats(0, 40)))
     at = rollout(step, draw(st.floats(0, 100)), now, paused=draw(st.booleans()), peaks=peaks)
+    if watched:
+        at = replace(at, phase=Phase.WATCH, weight=1.0, promoted_at=at.step_at)
     return draw(st.sampled_from([POLICY, ARMS, ONLY_SUPERIOR])), at, seen, START + timedelta(hours=now)
 
 
@@ -335,16 +392,22 @@ def test_no_outcome_without_its_proof(situation: tuple[RolloutPolicy, Rollout, E
     match decision.outcome:
         case Outcome.PROMOTE:
             assert running.step == LAST
+            assert running.phase is Phase.CANARY
             assert not running.paused
             assert running.canary_at is not None
             assert now - running.canary_at >= policy.min_watch
             late = now - running.started_at >= policy.deadline and policy.at_deadline == "promote_if_not_worse"
             assert all(test.p <= policy.alpha for test in not_worse) if late else superior.p <= policy.alpha
+        case Outcome.ADVANCE if running.phase is Phase.WATCH:
+            assert not running.paused
+            assert running.promoted_at is not None
+            assert now - running.promoted_at >= policy.watch
         case Outcome.ADVANCE:
             assert running.step < LAST
             assert not running.paused
             assert now - running.step_at >= (policy.soak if running.step else policy.shadow)
         case Outcome.GIVE_UP:
+            assert running.phase is not Phase.WATCH
             assert now - running.started_at >= policy.deadline
 
 
@@ -353,7 +416,10 @@ def test_no_outcome_without_its_proof(situation: tuple[RolloutPolicy, Rollout, E
 def test_more_losses_never_help(situation: tuple[RolloutPolicy, Rollout, Evidence, datetime], more: int) -> None:
     _, running, seen, now = situation
     rank = [Outcome.ROLLBACK, Outcome.GIVE_UP, Outcome.HOLD, Outcome.ADVANCE, Outcome.PROMOTE]
-    worse = replace(seen, paired=replace(seen.paired, losses=seen.paired.losses + more))
+    lost = PairedCounts(losses=more)
+    worse = replace(seen, paired=seen.paired + lost)
+    if running.phase is Phase.WATCH:
+        worse = replace(worse, watch_paired=seen.watch_paired + lost)
     before, after = decide(POLICY, running, seen, now), decide(POLICY, running, worse, now)
     assert rank.index(after.outcome) <= rank.index(before.outcome)
 
@@ -371,6 +437,16 @@ def test_a_stored_decision_decides_the_same_again(
     assert read == decision
     assert again == decision
     assert again.to_json() == stored
+
+
+def test_what_was_stored_before_there_was_a_watch_can_be_read() -> None:
+    decision = decide(POLICY, rollout(LAST), evidence(), hour(100))
+    stored = json.loads(decision.to_json())
+    for part, names in {"evidence": ["watch", "watch_paired"], "rollout": ["promoted_at"]}.items():
+        for name in names:
+            del stored[part][name]
+    del stored["rollout"]["policy"]["watch_hours"]
+    assert Decision.from_json(json.dumps(stored)) == decision
 
 
 def test_an_infinite_e_value_survives_storage() -> None:

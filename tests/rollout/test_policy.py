@@ -9,6 +9,7 @@ def test_the_defaults_are_the_promises() -> None:
     assert policy.steps == (0.01, 0.05, 0.2, 0.5)
     assert (policy.soak_hours, policy.min_watch_hours, policy.deadline_hours) == (4, 48, 168)
     assert policy.at_deadline == "promote_if_not_worse"
+    assert policy.watch_hours == 24
     assert (policy.alpha, policy.margin, policy.max_error_rate) == (0.05, 0.02, 0.01)
     assert (policy.theta.error, policy.theta.wrong, policy.theta.slow) == (1.2, 1.2, 2.0)
 
@@ -24,6 +25,7 @@ def test_the_defaults_are_the_promises() -> None:
         ({"min_watch_hours": 36}, "whole days"),
         ({"soak_hours": 48, "shadow_hours": 1}, "193 hours at least, after the deadline of 168"),
         ({"min_watch_hours": 168}, "169 hours at least"),
+        ({"watch_hours": -1}, "greater than or equal to 0"),
         ({"theta": {"error": 0.9}}, "greater than 1"),
         ({"alpha": 0}, "greater than 0"),
         ({"at_deadline": "promote"}, "'promote_if_not_worse' or 'give_up'"),

@@ -24,7 +24,8 @@ START = datetime(2013, 3, 1, tzinfo=UTC)
 
 
 def harmless(rng: np.random.Generator) -> Iterator[Evidence]:
-    """Five days of a challenger exactly as bad as it may be: by theta, by the margin, and near the error limit.
+    """Five days of a challenger exactly as bad as it may be, by theta, by the margin, and near the error limit, and
+    two more in which it answers everything, and is watched.
 
     A ramp, a daily cycle of traffic and of failures, 40 requests an hour, each a pair.
     """
@@ -44,6 +45,14 @@ def harmless(rng: np.random.Generator) -> Iterator[Evidence]:
         )
         pairs = paired(rng, pairs, requests, lost=0.04, won=0.02)
         yield Evidence(tuple(steps), pairs, EventCounts(), pairs, START + timedelta(hours=hour + 1))
+    watch, since = EventCounts(), PairedCounts()
+    for hour in range(5 * 24, 7 * 24):
+        rush = 1 + np.sin(hour / 24 * 2 * np.pi)
+        requests = rng.poisson(40 * rush)
+        watch += answered(rng, requests, 0.004 * rush * policy.theta.error, 0.01 * rush * policy.theta.slow)
+        since = paired(rng, since, requests, lost=0.04, won=0.02)
+        at = START + timedelta(hours=hour + 1)
+        yield Evidence(tuple(steps), pairs + since, EventCounts(), since, at, watch=watch, watch_paired=since)
 
 
 def answered(rng: np.random.Generator, requests: int, error_rate: float, slow_rate: float) -> EventCounts:
@@ -73,7 +82,19 @@ def test_a_feature_in_other_units_is_proven_within_about_a_hundred_labels() -> N
     assert (half <= 100, most <= 150) == (True, True)
 
 
-def labels_to_rollback(rng: np.random.Generator, *, lost: float, won: float) -> int:
+def test_one_that_is_10_points_worse_after_its_promotion_is_rolled_back_within_a_day_of_flights() -> None:
+    """However well it did before: 6,000 pairs in which the two were as good, and then the world changes."""
+    rng = np.random.default_rng(9)
+    good = PairedCounts(180, 180, 5640)
+    labels = [labels_to_rollback(rng, lost=0.13, won=0.03, before=good, at_once=10) for _ in range(20)]
+    half, most = np.quantile(labels, [0.5, 0.9])
+    assert (half <= 400, most <= 900) == (True, True)
+
+
+def labels_to_rollback(
+    rng: np.random.Generator, *, lost: float, won: float, before: PairedCounts | None = None, at_once: int = 1
+) -> int:
+    """From the start of the rollout; where there are pairs from before, from the promotion."""
     running = Rollout(
         id=1,
         model="flights-delay",
@@ -90,10 +111,14 @@ def labels_to_rollback(rng: np.random.Generator, *, lost: float, won: float) -> 
         peaks={},
         epoch=1,
     )
+    if before is not None:
+        running = replace(running, phase=Phase.WATCH, weight=1.0, promoted_at=START)
     pairs = PairedCounts()
     while True:
-        pairs = paired(rng, pairs, 1, lost=lost, won=won)
+        pairs = paired(rng, pairs, at_once, lost=lost, won=won)
         seen = Evidence((), pairs, EventCounts(), pairs, START)
+        if before is not None:
+            seen = replace(seen, paired=before + pairs, watch_paired=pairs)
         decision = decide(POLICY, running, seen, START + timedelta(hours=1))
         if decision.outcome is Outcome.ROLLBACK:
             return pairs.total

@@ -20,6 +20,7 @@ from sklearn.compose import make_column_transformer
 from sklearn.ensemble import HistGradientBoostingClassifier
 from sklearn.pipeline import Pipeline, make_pipeline
 from sklearn.preprocessing import OneHotEncoder
+from sqlalchemy import make_url
 
 from mlops_dagster.registry import (
     Baseline,
@@ -35,6 +36,7 @@ from mlops_dagster.schema import Feature, ModelSchema
 from mlops_dagster.settings import Settings
 from mlops_dagster.statistics import CategoricalBins, Histogram, NumericBins
 from mlops_dagster.wiring import House
+from tests.proxy import Proxy
 
 Found = TypeVar("Found")
 
@@ -117,6 +119,19 @@ class Models:
     ) -> ModelVersion:
         registered = self.register(model, version, schema=schema, threshold=threshold)
         return self.house.registry.transition(registered, Stage.CANARY, weight=weight)
+
+
+def behind(proxy: Proxy, url: str) -> str:
+    """The URL of the database as one reaches it through the proxy."""
+    options = {"options": make_url(url).query["options"], "sslmode": "disable"}
+    through = make_url(url).set(host="127.0.0.1", port=proxy.port, query=options)
+    return through.render_as_string(hide_password=False)
+
+
+@pytest.fixture
+def proxy(postgresql_server: str) -> Iterator[Proxy]:
+    with Proxy(Path(str(make_url(postgresql_server).query["host"]), ".s.PGSQL.5432")) as proxy:
+        yield proxy
 
 
 class Server:

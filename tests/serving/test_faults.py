@@ -10,7 +10,6 @@ from dataclasses import replace
 from pathlib import Path
 
 import pytest
-from sqlalchemy import make_url
 
 from mlops_dagster.predictions import audit
 from mlops_dagster.registry import Stage
@@ -18,7 +17,7 @@ from mlops_dagster.rollout import Phase, RolloutPolicy
 from mlops_dagster.settings import Settings
 from mlops_dagster.wiring import House
 from tests.proxy import Proxy
-from tests.serving.conftest import NOW, WIDER, Models, Server, eventually, logged_ids
+from tests.serving.conftest import NOW, WIDER, Models, Server, behind, eventually, logged_ids
 from tests.serving.light import light_artifacts
 from tests.serving.load import load_on
 from tests.serving.test_supervisor import children
@@ -77,19 +76,6 @@ def test_kill_9_of_anyone_at_any_moment_loses_no_answer(
     assert not load.refused
     report = audit(models.house.spool, models.house.log)
     assert (report.complete, report.spooled) == (True, 0)
-
-
-def behind(proxy: Proxy, url: str) -> str:
-    """The URL of the database as one reaches it through the proxy."""
-    options = {"options": make_url(url).query["options"], "sslmode": "disable"}
-    through = make_url(url).set(host="127.0.0.1", port=proxy.port, query=options)
-    return through.render_as_string(hide_password=False)
-
-
-@pytest.fixture
-def proxy(postgresql_server: str) -> Iterator[Proxy]:
-    with Proxy(Path(str(make_url(postgresql_server).query["host"]), ".s.PGSQL.5432")) as proxy:
-        yield proxy
 
 
 @pytest.fixture

@@ -20,7 +20,7 @@ from mlops_dagster.settings import Settings
 from mlops_dagster.wiring import House
 from tests import weed
 from tests.proxy import Proxy
-from tests.serving.conftest import NOW, Models
+from tests.serving.conftest import NOW, Models, behind
 from tests.serving.light import light_artifacts
 
 MODEL = "fused"
@@ -56,10 +56,22 @@ def rollout(models: Models) -> Known:
     return Known(house.registry.deployment(MODEL), house.rollouts.active(MODEL))
 
 
+def watch(models: Models) -> None:
+    """The same, promoted: the old champion is its shadow."""
+    known = rollout(models)
+    assert known.rollout is not None
+    house = models.house
+    house.registry.transition(house.registry.get(MODEL, "1.1.0"), Stage.PRODUCTION, watched=True)
+    house.rollouts.change(known.rollout.id, lambda seen: replace(seen, phase=Phase.WATCH, weight=1.0, promoted_at=NOW))
+
+
 @contextmanager
-def workers(models: Models, clock: Stepped, number: int) -> Iterator[list[Service]]:
+def workers(models: Models, clock: Stepped, number: int, database_url: str | None = None) -> Iterator[list[Service]]:
+    settings = models.house.settings
+    if database_url is not None:
+        settings = settings.model_copy(update={"database_url": database_url})
     with ExitStack() as stack:
-        services = [Service(models.house.settings, clock) for _ in range(number)]
+        services = [Service(settings, clock) for _ in range(number)]
         for service in services:
             service.deployments.refresh()
             service.deployments.wait_for_loads(20)
@@ -68,17 +80,19 @@ def workers(models: Models, clock: Stepped, number: int) -> Iterator[list[Servic
         yield services
 
 
-def answer(service: Service, requests: int, at: datetime, *, canary_fails: bool) -> None:
-    """As many of the canary as of the champion, recorded and counted."""
-    roles: list[Role] = ["champion", "canary"]
+def answer(service: Service, requests: int, at: datetime, *, canary_fails: bool, watched: bool = False) -> None:
+    """As many of the canary as of the champion, recorded and counted; watched, as its successor and its shadow."""
+    roles: dict[Role, str] = {"champion": "1.0.0", "canary": "1.1.0"}
+    if watched:
+        roles = {"champion": "1.1.0", "shadow": "1.0.0"}
     service.house.spool.append([
         PredictionRecord(
-            prediction_id=f"{at:%H%M}-{role}-{number}", model=MODEL, version="1.1.0" if role == "canary" else "1.0.0",
+            prediction_id=f"{at:%H%M}-{role}-{number}", model=MODEL, version=version,
             role=role, weight=0.5, epoch=1, salt="salt", key=None, event_time=at, received_at=at,
-            status="failed" if canary_fails and role == "canary" else "ok", error=None, features={},
+            status="failed" if canary_fails and version == "1.1.0" else "ok", error=None, features={},
             prediction=None, score=None, latency_ms=1.0, process="test", row=0,
         )
-        for number in range(requests) for role in roles
+        for number in range(requests) for role, version in roles.items()
     ])  # fmt: skip
     service.flush(log=False)
 
@@ -104,6 +118,67 @@ def test_every_worker_cuts_off_by_itself_and_the_registry_hears_of_it_once(
         for service in services:
             service.deployments.refresh()
         assert canaries(services) == [None, None]
+
+
+def in_force(services: list[Service]) -> list[tuple[str | None, tuple[str, ...]]]:
+    deployments = [service.deployments.get(MODEL).deployment for service in services]
+    return [(deployment.champion, deployment.shadows) for deployment in deployments]
+
+
+@pytest.mark.parametrize("over", [False, True])
+def test_a_new_champion_that_fails_in_its_watch_gives_way_to_the_old_one_while_the_database_is_away(
+    postgresql: str, proxy: Proxy, tmp_path: Path, over: bool
+) -> None:
+    """What was proven counts, though the watch is `over` by the time the registry can be told."""
+    house = House(Settings(home=tmp_path / "home", database_url=postgresql), actor="test")
+    models, bad, good = Models(house, light_artifacts(tmp_path)), ("1.1.0", ("1.0.0",)), ("1.0.0", ())
+    watch(models)
+    clock = Stepped(NOW + HOUR)
+    with workers(models, clock, 2, behind(proxy, postgresql)) as services:
+        answer(services[0], 60, clock.now(), canary_fails=False, watched=True)
+        services[1].fuse.check()
+        assert in_force(services) == [bad, bad]
+        proxy.cut()
+        with pytest.raises(StorageError):  # what is for others has to wait; what is counted here is counted
+            answer(services[0], 60, clock.now(), canary_fails=True, watched=True)
+        services[0].fuse.check()
+        assert in_force(services) == [good, bad]
+        services[1].fuse.check()
+        assert in_force(services) == [good, good]
+        for service in services:
+            for act in (service.deployments.refresh, service.fuse.tell):
+                with pytest.raises(StorageError):
+                    act()
+        assert in_force(services) == [good, good]
+        assert house.registry.deployment(MODEL).champion == "1.1.0", "the registry could not be told"
+
+        if over:
+            house.registry.transition(house.registry.get(MODEL, "1.0.0"), Stage.DEPRECATED)
+        proxy.heal()
+        for service in services * 2:
+            service.fuse.tell()
+        kinds = [event.kind for event in house.registry.history(MODEL)]
+        assert (kinds.count("rollback"), house.registry.deployment(MODEL).champion) == (1, "1.0.0")
+        assert house.registry.get(MODEL, "1.1.0").rolled_back
+        for service in services:
+            service.deployments.refresh()
+        assert in_force(services) == [good, good]
+    house.registry.close()
+    house.rollouts.close()
+
+
+def test_a_champion_that_a_person_promotes_while_it_is_cut_off_answers(models: Models) -> None:
+    known = rollout(models)
+    registry = models.house.registry
+    with workers(models, Stepped(NOW + HOUR), 1) as services:
+        answer(services[0], 60, NOW + HOUR, canary_fails=True)
+        assert canaries(services) == [None]
+        registry.transition(registry.get(MODEL, "1.1.0"), Stage.PRODUCTION, reason="I know better")
+        services[0].deployments.refresh()
+        services[0].fuse.tell()
+        services[0].fuse.check()
+        assert in_force(services) == [("1.1.0", ())]
+        assert registry.deployment(MODEL).epoch == known.deployment.epoch + 1
 
 
 def test_a_clock_that_is_set_back_hides_no_evidence_and_one_set_forward_makes_none(models: Models) -> None:
