@@ -80,5 +80,15 @@ def test_what_is_loaded_is_in_force_and_a_cold_champion_is_stood_in_for() -> Non
 
 
 def test_a_canary_that_was_cut_off_may_come_back_in_another_trial() -> None:
-    assert without(DEPLOYMENT, {"first"}).canary is None
-    assert without(replace(DEPLOYMENT, salt="second"), {"first"}).canary == "1.1.0"
+    cut_off = {("first", "1.1.0")}
+    assert without(DEPLOYMENT, cut_off).canary is None
+    assert without(replace(DEPLOYMENT, salt="second"), cut_off).canary == "1.1.0"
+
+
+def test_a_champion_that_was_cut_off_gives_way_to_the_one_before_while_that_watches() -> None:
+    watched = replace(DEPLOYMENT, canary=None, canary_weight=0.0, previous="0.9.0", shadows=("0.9.0", "1.2.0"))
+    cut_off = {("first", "1.0.0")}
+    left = without(watched, cut_off)
+    assert (left.champion, left.shadows) == ("0.9.0", ("1.2.0",))
+    by_hand = replace(watched, shadows=("1.2.0",))
+    assert without(by_hand, cut_off) == by_hand
