@@ -45,9 +45,10 @@ def work(leash: Leash, arguments: list[str]) -> None:
     ]
     telemetry.measure()
     os.nice(NICER)
-    _take_what_is_left(housekeeping)  # and load what that takes, before there is traffic
     for duty in duties:
         duty.start()
+    # And load what that takes before there is traffic. A log that hangs holds up neither the counts nor the fuse.
+    _take_what_is_left(housekeeping)
     leash.wait()
     for duty in duties:
         duty.stop()

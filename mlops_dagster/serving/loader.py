@@ -64,10 +64,6 @@ class Loader:
         load = self._loads.get((model, version))
         return load.exception() if load is not None and load.done() else None
 
-    def is_loaded(self, model: str, version: str) -> bool:
-        load = self._loads.get((model, version))
-        return load is not None and load.done() and load.exception() is None
-
     def forget(self, model: str, keep: Collection[str]) -> None:
         """Free the versions of `model` that are not in `keep`."""
         dropped = []

@@ -26,7 +26,6 @@ from mlops_dagster.serving.options import (
 from mlops_dagster.serving.tensors import Json, shown, to_binary
 
 __all__ = [
-    "NO_HEADERS",
     "Answer",
     "Column",
     "Headers",
@@ -38,7 +37,6 @@ __all__ = [
 ]
 
 MAX_ROWS = 10_000
-NO_HEADERS: Headers = MappingProxyType({})
 
 
 class InferRequest(NamedTuple):
