@@ -5,6 +5,7 @@ from datetime import datetime
 from functools import cached_property
 from typing import TYPE_CHECKING
 
+from mlops_dagster.alerting import Alerts
 from mlops_dagster.clock import Clock, SystemClock
 from mlops_dagster.predictions import PredictionLog, Rollups, Spool
 from mlops_dagster.registry import ModelRegistry, ModelVersion
@@ -58,6 +59,10 @@ class House:
     @cached_property
     def rollouts(self) -> RolloutStore:
         return RolloutStore(self.settings.database)
+
+    @cached_property
+    def alerts(self) -> Alerts:
+        return Alerts(self.settings.database, self.clock)
 
     @property
     def rollups(self) -> Rollups:

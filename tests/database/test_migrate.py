@@ -13,6 +13,7 @@ from alembic.script import ScriptDirectory
 from sqlalchemy import Engine, create_engine, inspect, text
 
 from mlops_dagster import database
+from mlops_dagster.alerting.alerts import TABLES as ALERTS
 from mlops_dagster.database import migrate, open_database, use_wal, writing
 from mlops_dagster.database.migrate import HEAD, VERSION_TABLE, revision_of, upgrade
 from mlops_dagster.errors import StorageError
@@ -87,7 +88,7 @@ def test_the_revisions_make_what_the_code_describes(url: str) -> None:
     migrate(engine)
     with engine.connect() as connection:
         context = MigrationContext.configure(connection, opts={"version_table": VERSION_TABLE, "compare_type": True})
-        assert compare_metadata(context, [REGISTRY, ROLLOUTS]) == []
+        assert compare_metadata(context, [REGISTRY, ROLLOUTS, ALERTS]) == []
     engine.dispose()
 
 

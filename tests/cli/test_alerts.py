@@ -1,0 +1,24 @@
+"""`mlops alerts`: what is wrong, and what was done about it."""
+
+import json
+
+from mlops_dagster.alerting import Severity
+from mlops_dagster.clock import ReplayedClock
+from mlops_dagster.registry import ModelRegistry
+from mlops_dagster.settings import Settings
+from mlops_dagster.wiring import House
+from tests.cli.conftest import START, Mlops
+
+
+def test_open_alerts_are_listed_and_those_that_are_over_on_demand(fleet: ModelRegistry, mlops: Mlops) -> None:
+    alerts = House(Settings(), ReplayedClock(START)).alerts
+    alerts.report("churn", "macro_f1", Severity.CRITICAL, "macro-F1 0.80, floor 0.83", done="rolled back to 1.0.0")
+    alerts.report("churn", "validation", Severity.WARNING, "9 % nulls in age")
+    alerts.resolve("churn", "validation", "the next hour passed")
+    _header, _rule, row = (" ".join(line.split()) for line in mlops("alerts").stdout.strip().splitlines())
+    assert row == ("critical churn macro_f1 2026-01-01 00:00 1 - macro-F1 0.80, floor 0.83; rolled back to 1.0.0")
+    everything = json.loads(mlops("alerts", "churn", "--all", "--json").stdout)
+    assert [(each["rule"], each["resolution"]) for each in everything] == [
+        ("macro_f1", ""),
+        ("validation", "the next hour passed"),
+    ]
