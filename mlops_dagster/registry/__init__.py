@@ -14,6 +14,7 @@ from mlops_dagster.registry.cards import (
 )
 from mlops_dagster.registry.entities import Acknowledgement, AuditHead, Deployment, Event, EventKind, ModelVersion
 from mlops_dagster.registry.policy import GatePolicy, failed_gates
+from mlops_dagster.registry.protection import GuardMode, GuardPolicy, Hold
 from mlops_dagster.registry.registry import ModelRegistry
 from mlops_dagster.registry.stages import ALLOWED, Stage
 
@@ -29,6 +30,9 @@ __all__ = [
     "EventKind",
     "FairnessAudit",
     "GatePolicy",
+    "GuardMode",
+    "GuardPolicy",
+    "Hold",
     "LocalBlobs",
     "ModelCard",
     "ModelRegistry",

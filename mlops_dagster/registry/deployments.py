@@ -8,6 +8,7 @@ from typing import NamedTuple
 
 from mlops_dagster.errors import InvalidInputError, TransitionError
 from mlops_dagster.registry.entities import Deployment, EventKind
+from mlops_dagster.registry.protection import GuardPolicy, Hold
 from mlops_dagster.registry.stages import ALLOWED, Stage
 
 
@@ -93,6 +94,25 @@ def withdraw(before: Deployment, version: str) -> Change:
 def roll_back(before: Deployment, to: str) -> Change:
     """`to` is champion in place of one that was found bad."""
     return _crown(before, to, "rollback", watched=False)
+
+
+def guard(before: Deployment, policy: GuardPolicy) -> Deployment:
+    """Requests are held against the training data as `policy` says."""
+    return replace(before, guard=policy)
+
+
+def put_on_hold(before: Deployment, hold: Hold) -> Deployment:
+    """Nobody answers; the first hold stays, but for an automatic one that a person makes their own."""
+    if before.on_hold is not None and (hold.automatic or not before.on_hold.automatic):
+        return before
+    return replace(before, on_hold=hold)
+
+
+def lift(before: Deployment, *, automatic: bool) -> Deployment:
+    """They answer again; what lifts by itself lifts an automatic hold only."""
+    if before.on_hold is None or (automatic and not before.on_hold.automatic):
+        return before
+    return replace(before, on_hold=None)
 
 
 def settle(

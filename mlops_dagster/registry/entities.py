@@ -7,6 +7,7 @@ from typing import Literal
 
 from mlops_dagster.registry.baseline import Baseline
 from mlops_dagster.registry.cards import ModelCard
+from mlops_dagster.registry.protection import GuardPolicy, Hold
 from mlops_dagster.registry.stages import Stage
 from mlops_dagster.schema import ModelSchema
 
@@ -23,6 +24,9 @@ EventKind = Literal[
     "rollback",
     "paused",
     "resumed",
+    "guard",
+    "held",
+    "released",
 ]
 
 
@@ -68,6 +72,10 @@ class Deployment:
     previous: str | None
     """The champion before, not counting versions that were rolled back: where `rollback` goes, kept warm."""
     updated_at: datetime
+    guard: GuardPolicy = GuardPolicy()
+    """What is done about requests that are unlike the training data."""
+    on_hold: Hold | None = None
+    """Why no request is answered now."""
 
 
 @dataclass(frozen=True)

@@ -84,6 +84,14 @@ class Ledger:
         self._event("weight", after.canary, None, None, after)
         return after
 
+    def amend(self, kind: EventKind, before: Deployment, after: Deployment) -> Deployment:
+        """The deployment is another one from here on, and nobody moves for it; the same one is no event."""
+        if after == before:
+            return before
+        after = self._settled(before, after)
+        self._event(kind, None, None, None, after)
+        return after
+
     def note(self, kind: EventKind, version: str | None, evidence: Mapping[str, object] | None = None) -> None:
         """Tell of something that changes neither versions nor the deployment."""
         self._event(kind, version, None, None, self.deployment(), evidence)

@@ -13,6 +13,7 @@ from mlops_dagster.errors import InvalidInputError
 from mlops_dagster.registry.baseline import StoredBaseline
 from mlops_dagster.registry.cards import ModelCard
 from mlops_dagster.registry.entities import Deployment, Event, ModelVersion
+from mlops_dagster.registry.protection import GuardPolicy, Hold
 from mlops_dagster.registry.stages import Stage
 from mlops_dagster.schema import ModelSchema
 
@@ -75,6 +76,7 @@ def version_of(row: Record) -> ModelVersion:
 # The largest parts of a row; the same texts come again and again.
 _baseline = functools.lru_cache(maxsize=256)(StoredBaseline)
 _card = functools.lru_cache(maxsize=1024)(ModelCard.model_validate_json)
+_guard = functools.lru_cache(maxsize=256)(GuardPolicy.model_validate_json)
 _schema = functools.lru_cache(maxsize=256)(ModelSchema.model_validate_json)
 
 _CHANGES = frozenset({"id", "stage", "rolled_back", "reason", "card"})
@@ -100,12 +102,21 @@ def deployment_row(deployment: Deployment) -> dict[str, object]:
     return asdict(deployment) | {
         "shadows": json_text(deployment.shadows),
         "updated_at": time_text(deployment.updated_at),
+        "guard": deployment.guard.model_dump_json(),
+        "on_hold": deployment.on_hold and json_text(asdict(deployment.on_hold)),
     }
 
 
 def deployment_of(row: Record) -> Deployment:
+    guard, on_hold = row.get("guard"), row.get("on_hold")  # what was written before there were any has none
     return Deployment(
-        **{**row, "shadows": tuple(json.loads(row["shadows"])), "updated_at": parse_time(row["updated_at"])}
+        **{
+            **row,
+            "shadows": tuple(json.loads(row["shadows"])),
+            "updated_at": parse_time(row["updated_at"]),
+            "guard": GuardPolicy() if guard is None else _guard(guard),
+            "on_hold": None if on_hold is None else Hold(**json.loads(on_hold)),
+        }
     )
 
 

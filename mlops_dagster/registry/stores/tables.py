@@ -53,6 +53,8 @@ deployments = Table(
     Column("salt", String, nullable=False),
     Column("previous", String),
     Column("updated_at", String, nullable=False),
+    Column("guard", Text),
+    Column("on_hold", Text),
 )
 
 events = Table(
