@@ -68,6 +68,12 @@ class InvalidFeaturesError(InvalidInputError):
     code = "invalid_features"
 
 
+class UnlikeTrainingError(InvalidFeaturesError):
+    """A request with values that the training data do not know, where the guard refuses them."""
+
+    code = "unlike_training"
+
+
 class TooLargeError(InvalidInputError):
     """A request with a larger body than the data plane takes."""
 
@@ -190,6 +196,12 @@ class TrainingDataError(MlopsError, ValueError):
     """A training set failed its validation."""
 
     code = "training_data"
+
+
+class OnHoldError(MlopsError):
+    """A model's online serving is on hold: nobody's requests are answered."""
+
+    code = "on_hold"
 
 
 class ModelFailedError(MlopsError, RuntimeError):

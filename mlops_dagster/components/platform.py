@@ -43,10 +43,11 @@ class Platform(dg.ConfigurableResource):  # type: ignore[type-arg]  # generic on
         return House(settings, clock, actor="dagster", s3=None if self.s3 is None else self.s3.get_client())
 
     def house(self, spec: ModelSpec, as_of: datetime | None = None) -> House:
-        """The stores, where the registry knows this model's gates as its YAML has them now."""
+        """The stores, where the registry knows this model's gates and guard as its YAML has them now."""
         house = self.stores(as_of)
         with suppress(ModelNotFoundError):  # it learns them when there is a version to hold against them
             house.registry.set_gates(spec.model, spec.gates, reason="as its YAML says")
+            house.registry.set_guard(spec.model, spec.validation.guard_policy, reason="as its YAML says")
         return house
 
 

@@ -169,6 +169,7 @@ def materialization(
         "champion": deployed.champion or "-",
         "canary": deployed.canary or "-",
         "epoch": deployed.epoch,
+        "on_hold": deployed.on_hold.reason if deployed.on_hold else "-",
     }
     if decision is not None:
         metadata |= {

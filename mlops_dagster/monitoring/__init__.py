@@ -2,6 +2,7 @@
 
 from mlops_dagster.monitoring.drift import DriftReport, FeatureDrift, drift
 from mlops_dagster.monitoring.expectations import ValidationPolicy, suite_for
+from mlops_dagster.monitoring.holding import HoldDecision, enact_hold, should_hold
 from mlops_dagster.monitoring.label_drift import LabelDriftReport, label_drift
 from mlops_dagster.monitoring.performance import Performance, PerformanceReport, performance
 from mlops_dagster.monitoring.policy import DriftPolicy, Verdict
@@ -15,6 +16,7 @@ __all__ = [
     "DriftPolicy",
     "DriftReport",
     "FeatureDrift",
+    "HoldDecision",
     "LabelDriftReport",
     "Performance",
     "PerformanceReport",
@@ -22,11 +24,13 @@ __all__ = [
     "ValidationResult",
     "Verdict",
     "drift",
+    "enact_hold",
     "fit_bins",
     "label_drift",
     "make_baseline",
     "performance",
     "quarantine",
+    "should_hold",
     "suite_for",
     "validate",
     "validate_each",

@@ -1,10 +1,12 @@
 """The suite of expectations that a model's batches are held against."""
 
+import math
 from typing import TYPE_CHECKING
 
 from pydantic import BaseModel, ConfigDict, Field
 
 from mlops_dagster.registry.baseline import Baseline
+from mlops_dagster.registry.protection import GuardMode, GuardPolicy
 from mlops_dagster.schema import Feature, ModelSchema
 from mlops_dagster.statistics import CategoricalBins, Histogram, NumericBins
 
@@ -27,6 +29,13 @@ class ValidationPolicy(BaseModel):
     max_missing: float = Field(default=0.05, ge=0, le=1, description="share of rows that may lack a nullable feature")
     max_outside: float = Field(default=0.10, ge=0, le=1, description="share outside its range or known categories")
     stretch: float = Field(default=2.0, ge=0, description="how far a range is widened, in widths of it")
+    guard: GuardMode = Field(default="log", description="what the data plane does about rows that are unlike it")
+    hold: bool = Field(default=False, description="a bad hour puts online serving on hold until a good one")
+
+    @property
+    def guard_policy(self) -> GuardPolicy:
+        """For the registry, through which it reaches the data plane."""
+        return GuardPolicy(mode=self.guard, stretch=self.stretch)
 
 
 DEFAULTS = ValidationPolicy()
@@ -74,7 +83,7 @@ def _of_feature(feature: Feature, reference: Histogram | None, policy: Validatio
     inside = 1 - policy.max_outside
     bins = None if reference is None else reference.bins
     if numeric:
-        low, high = _range(bins, policy.stretch) if isinstance(bins, NumericBins) else (-_FINITE, _FINITE)
+        low, high = usual_range(reference, policy.stretch)
         expectations.append(
             ExpectColumnValuesToBeBetween(column=feature.name, min_value=low, max_value=high, mostly=inside)
         )
@@ -85,8 +94,27 @@ def _of_feature(feature: Feature, reference: Histogram | None, policy: Validatio
     return expectations
 
 
-def _range(bins: NumericBins, stretch: float) -> tuple[float, float]:
-    if len(bins.edges) < 2:
+def usual_range(reference: Histogram | None, stretch: float) -> tuple[float, float]:
+    """The range of a numeric feature: that of its bins, widened on both sides by `stretch` widths of it.
+
+    All finite numbers where there are no bins, or those of a constant, which say nothing of how far values may lie.
+
+    >>> usual_range(Histogram.of(NumericBins((0.0, 10.0)), [5.0]), stretch=2.0)
+    (-20.0, 30.0)
+    """
+    edges = reference.bins.edges if reference is not None and isinstance(reference.bins, NumericBins) else ()
+    if len(edges) < 2 or edges[-1] == math.nextafter(edges[0], math.inf):
         return -_FINITE, _FINITE
-    width = bins.edges[-1] - bins.edges[0]
-    return bins.edges[0] - stretch * width, bins.edges[-1] + stretch * width
+    margin = stretch * (edges[-1] - edges[0])
+    return max(edges[0] - margin, -_FINITE), min(edges[-1] + margin, _FINITE)
+
+
+def known_categories(reference: Histogram | None) -> frozenset[str] | None:
+    """All categories that the reference has seen; None if it does not name all of them.
+
+    >>> known_categories(Histogram.of(CategoricalBins(("EWR",)), ["EWR", "JFK"])) is None
+    True
+    """
+    if reference is None or not isinstance(reference.bins, CategoricalBins):
+        return None
+    return None if reference.counts[reference.bins.other] else frozenset(reference.bins.categories)

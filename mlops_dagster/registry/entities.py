@@ -72,7 +72,7 @@ class Deployment:
     previous: str | None
     """The champion before, not counting versions that were rolled back: where `rollback` goes, kept warm."""
     updated_at: datetime
-    guard: GuardPolicy = GuardPolicy()
+    guard: GuardPolicy = field(default_factory=GuardPolicy)
     """What is done about requests that are unlike the training data."""
     on_hold: Hold | None = None
     """Why no request is answered now."""

@@ -6,10 +6,10 @@ from mlops_dagster.errors import InvalidInputError
 from mlops_dagster.registry.deployments import guard, lift, put_on_hold
 from mlops_dagster.registry.entities import Deployment
 from mlops_dagster.registry.protection import GuardPolicy, Hold
-from mlops_dagster.registry.session import Session
+from mlops_dagster.registry.traffic import Traffic
 
 
-class Protection(Session):
+class Protection(Traffic):
     """Parts of the deployment, so each change is an epoch of its own, and the workers acknowledge it.
 
     All decide inside the write transaction: nobody can be quicker, so there is no conflict to lose to. Who promotes at
@@ -18,6 +18,9 @@ class Protection(Session):
 
     def set_guard(self, model: str, policy: GuardPolicy, *, reason: str = "") -> Deployment:
         """Guard the model's requests so from now on; the same again changes nothing. Raises ModelNotFoundError."""
+        known = self.deployment(model)
+        if known.guard == policy:  # sensors say it every few seconds: that is no write
+            return known
         with self._changing(model, reason) as ledger:
             before = ledger.deployment()
             return ledger.amend("guard", before, guard(before, policy))

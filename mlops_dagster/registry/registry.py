@@ -3,11 +3,10 @@
 from mlops_dagster.registry.history import History
 from mlops_dagster.registry.housekeeping import Housekeeping
 from mlops_dagster.registry.protecting import Protection
-from mlops_dagster.registry.traffic import Traffic
 from mlops_dagster.registry.versioning import Versioning
 
 
-class ModelRegistry(Versioning, Traffic, Protection, History, Housekeeping):
+class ModelRegistry(Versioning, Protection, History, Housekeeping):
     """Versions, deployments and their history, on SQLite or PostgreSQL, and a content store in a folder or on S3.
 
     `uri` is `sqlite:///path`, `postgresql://user@host/database`, `mlflow://host[:port]` (an MLflow server that shows

@@ -52,6 +52,12 @@ class InForce:
         """Of the running rollout. A canary that was set by hand has none: the defaults compare it on all requests."""
         return self.rollout.policy if self.rollout is not None else RolloutPolicy()
 
+    @cached_property
+    def on_hold(self) -> str | None:
+        """Why nobody's requests are answered, if they are not to be."""
+        hold = self.deployment.on_hold
+        return None if hold is None else f"model {self.deployment.model!r} is on hold: {hold.reason}"
+
     @property
     def paired_share(self) -> float:
         """Share of the requests that the other arm scores too while a canary runs."""
@@ -121,6 +127,8 @@ class Deployments:
         """The version that is asked about (None: the champion), and why it is not ready. Raises NotFoundError."""
         in_force = self.get(model)
         name = version or in_force.deployment.champion
+        if in_force.on_hold is not None:
+            return name, in_force.on_hold
         if name is None:
             return None, in_force.unavailable or f"model {model!r} has no champion"
         if name in in_force.versions:

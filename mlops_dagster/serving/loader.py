@@ -86,7 +86,7 @@ class Loader:
             entry = self.version(model, version)
             if entry.schema is None:
                 raise ModelFailedError(f"{model} {version} was registered without a schema and cannot be served")
-            loaded = LoadedModel(version, entry.schema, self._artifacts.load(entry))
+            loaded = LoadedModel(version, entry.schema, self._artifacts.load(entry), entry.baseline)
             loaded.warm_up()
             self._last_known.note_version(entry)  # before it serves: the rollups find its bins there
         except Exception:

@@ -10,8 +10,10 @@ import numpy as np
 import numpy.typing as npt
 
 from mlops_dagster.errors import InvalidFeaturesError, ModelFailedError
+from mlops_dagster.registry import Baseline, GuardPolicy
 from mlops_dagster.registry.estimators import Estimator
 from mlops_dagster.schema import Feature, ModelSchema
+from mlops_dagster.serving.guard import Guard
 from mlops_dagster.serving.protocol import Column
 from mlops_dagster.serving.tensors import Value
 
@@ -36,7 +38,9 @@ class LoadedModel:
     Raises ModelFailedError for an estimator that gives no probabilities or knows other classes than its schema.
     """
 
-    def __init__(self, version: str, schema: ModelSchema, estimator: Estimator) -> None:
+    def __init__(
+        self, version: str, schema: ModelSchema, estimator: Estimator, baseline: Baseline | None = None
+    ) -> None:
         if not hasattr(estimator, "predict_proba"):
             raise ModelFailedError(f"version {version} has no predict_proba ({type(estimator).__name__})")
         self.version = version
@@ -48,6 +52,14 @@ class LoadedModel:
         self._order = [self._classes.index(name) for name in schema.classes]
         self._asked_for = self._order[-1] if len(self._classes) == 2 else None
         self._takes_arrays = _takes_arrays(estimator, schema)
+        self._baseline = baseline
+        self._guard = Guard(schema, baseline, GuardPolicy().stretch)
+
+    def guard(self, stretch: float) -> Guard:
+        """What requests are held against, with the ranges of the baseline widened by `stretch` widths."""
+        if self._guard.stretch != stretch:
+            self._guard = Guard(self.schema, self._baseline, stretch)
+        return self._guard
 
     def predict(self, columns: Columns) -> Scores:
         """Score rows given as one list per feature; raises ModelFailedError whatever the estimator does."""

@@ -13,7 +13,9 @@ from mlops_dagster.errors import (
     InvalidFeaturesError,
     InvalidInputError,
     ModelFailedError,
+    OnHoldError,
     StorageError,
+    UnlikeTrainingError,
     VersionNotFoundError,
 )
 from mlops_dagster.predictions import FeedbackResult
@@ -56,8 +58,8 @@ class DataPlane:
     ) -> Answer:
         """The answer to an infer request, as soon as its record is durable.
 
-        Raises InvalidInputError (recorded as rejected), ModelFailedError (recorded as failed), NotFoundError,
-        StorageError.
+        Raises InvalidInputError and OnHoldError (recorded as rejected), ModelFailedError (recorded as failed),
+        NotFoundError, StorageError.
         """
         started, received_at = time.perf_counter(), WALL.now()
         in_force = self._deployments.get(model)
@@ -65,11 +67,14 @@ class DataPlane:
         try:
             request = read_request(body, headers, self._house.settings.max_rows)
             event_time = self._event_time(request)
+            if in_force.on_hold is not None:
+                raise OnHoldError(in_force.on_hold)
             request_id = request.id or self._new_id()
             route, loaded = await self._route(in_force, request, request_id, version)
             inputs = request.named_columns(loaded.schema)
             scoring = _scoring(in_force, route, loaded, inputs)
-        except InvalidInputError as error:
+            self._guard(in_force, route, loaded, inputs)
+        except (InvalidInputError, OnHoldError) as error:
             await self._rejections.submit(
                 Rejection(
                     id=(request and request.id) or self._new_id(),
@@ -152,6 +157,24 @@ class DataPlane:
             raise StorageError(in_force.unavailable)
         route = choose(deployment, request.routing_key or request_id)
         return route, in_force.versions[route.version]
+
+    def _guard(self, in_force: InForce, route: Route, loaded: LoadedModel, inputs: Mapping[str, Column]) -> None:
+        """Hold the rows against the champion's training data: then no request fares otherwise in the other arm.
+
+        Only who was asked for by name goes by its own.
+        """
+        deployment = in_force.deployment
+        policy = deployment.guard
+        if policy.mode == "off":
+            return
+        judge = loaded if route.role == "named" else in_force.versions.get(deployment.champion or "", loaded)
+        found = judge.guard(policy.stretch).violations(inputs)
+        if not found:
+            return
+        self._telemetry.unlike_training(deployment.model, found)
+        if policy.mode == "reject":
+            told = "; ".join(map(str, found))
+            raise UnlikeTrainingError(f"unlike the training data of {deployment.model} {judge.version}: {told}")
 
     def _batcher(self, model: str, version: LoadedModel) -> Batcher[Call, Outcome, Answer]:
         """The batches of one version, in a lane of their own: a slow version makes no other wait."""

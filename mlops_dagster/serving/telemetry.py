@@ -6,7 +6,7 @@ folder, and every process that shares it answers for all: counters add up and ou
 """
 
 import threading
-from collections.abc import Collection
+from collections.abc import Collection, Iterable
 from datetime import datetime
 
 from prometheus_client import CollectorRegistry, Counter, Gauge, disable_created_metrics, generate_latest
@@ -14,6 +14,7 @@ from prometheus_client.multiprocess import MultiProcessCollector
 
 from mlops_dagster.predictions import FeedbackResult, SpoolDepth
 from mlops_dagster.serving.arms import ARM, ArmMetrics, ArmTelemetry
+from mlops_dagster.serving.guard import Violation
 from mlops_dagster.serving.process import ProcessMetrics, process_name, share_files
 
 OTHER = "other"
@@ -76,6 +77,12 @@ class Telemetry:
         self._load_failures = Counter(
             "mlops_version_load_failures", "Loads of a version that failed", version, registry=registry
         )
+        self._unlike_training = Counter(
+            "mlops_unlike_training",
+            "Rows with a value that the training data do not know, whether they were refused for it or not",
+            ("model", "feature", "reason"),
+            registry=registry,
+        )
         self._tripped = Counter(
             "mlops_fuse_trips",
             "Canaries, and champions in their watch, that the fuse cut off",
@@ -125,6 +132,11 @@ class Telemetry:
             label = hit.label if hit.label in classes else OTHER
             correct = "true" if hit.correct else "false"
             self._labelled.labels(hit.model, hit.version, hit.role, label, correct).inc(count)
+
+    def unlike_training(self, model: str, violations: Iterable[Violation]) -> None:
+        """What the guard found in a request."""
+        for feature, reason, rows, *_ in violations:
+            self._unlike_training.labels(model, feature, reason).inc(rows)
 
     def in_force(self, model: str, epoch: int) -> None:
         self._epoch.labels(model).set(epoch)

@@ -28,6 +28,7 @@ def test_the_list_says_the_same_to_programs(fleet: ModelRegistry, mlops) -> None
         "rolled_back": False,
         "role": "canary",
         "traffic": 0.05,
+        "on_hold": None,
     }
     assert [(each["role"], each["traffic"], each["rolled_back"]) for each in listed] == [
         ("champion", 0.95, False),

@@ -7,6 +7,7 @@ import typer
 from mlops_dagster.cli.models.approvals import approve, reject, request_approval
 from mlops_dagster.cli.models.comparing import compare
 from mlops_dagster.cli.models.deploying import promote, roll_back
+from mlops_dagster.cli.models.holding import hold, release
 from mlops_dagster.cli.models.listing import history, list_versions
 from mlops_dagster.cli.models.registering import register
 from mlops_dagster.cli.models.showing import card, check, show
@@ -25,6 +26,8 @@ _COMMANDS: Mapping[str, Callable[..., None]] = {
     "reject": reject,
     "promote": promote,
     "rollback": roll_back,
+    "hold": hold,
+    "release": release,
 }
 
 models = typer.Typer(no_args_is_help=True, help="Versions, and who serves.")

@@ -18,19 +18,24 @@ class Serving(NamedTuple):
     role: Literal["champion", "canary", "shadow"] | None
     traffic: float
     """Share of the requests it answers, 0 to 1."""
+    on_hold: str | None = None
+    """Why nobody's requests are answered now."""
 
     def __str__(self) -> str:
         if self.role is None:
             return NONE
-        return "logs only" if self.role == "shadow" else f"{100 * self.traffic:g} % traffic"
+        if self.role == "shadow":
+            return "logs only"
+        return f"{100 * self.traffic:g} % traffic{', on hold' if self.on_hold else ''}"
 
 
 def serving(deployment: "Deployment", version: str) -> Serving:
+    on_hold = None if deployment.on_hold is None else deployment.on_hold.reason
     if version == deployment.champion:
-        return Serving("champion", round(1 - deployment.canary_weight, 12))
+        return Serving("champion", round(1 - deployment.canary_weight, 12), on_hold)
     if version == deployment.canary:
-        return Serving("canary", deployment.canary_weight)
-    return Serving("shadow" if version in deployment.shadows else None, 0.0)
+        return Serving("canary", deployment.canary_weight, on_hold)
+    return Serving("shadow" if version in deployment.shadows else None, 0.0, on_hold)
 
 
 def trained(version: "ModelVersion") -> datetime:
@@ -58,6 +63,7 @@ def summary(version: "ModelVersion", deployment: "Deployment") -> dict[str, obje
         "rolled_back": version.rolled_back,
         "role": served.role,
         "traffic": served.traffic,
+        "on_hold": served.on_hold,
     }
 
 

@@ -135,6 +135,8 @@ def _facts(
         ("baseline", "present" if version.baseline else NONE),
         ("card", _card(version)),
     ]
+    if deployment.on_hold is not None:
+        lines.insert(4, ("on hold", Text(deployment.on_hold.reason, style="red")))
     lines += [("gate", Text.assemble((error.code, "red"), f": {error.message}")) for error in failures]
     if not failures:
         lines.append(("gates", Text("all open", style="green")))

@@ -15,7 +15,7 @@ ERRORS = {
     409: "A promise of the platform forbids it, such as a signature that is not trusted.",
     413: "The body is larger than MLOPS_MAX_BODY_BYTES.",
     500: "The version failed on this request. Recorded as failed.",
-    503: "A store, or the version, cannot be used now; try again.",
+    503: "A store, or the version, cannot be used now, or the model is on hold; try again.",
 }
 
 
@@ -137,7 +137,7 @@ def _metrics() -> dict[str, Json]:
 
 def _ready(path: str) -> dict[str, Json]:
     described = _get(
-        "Whether a model (its champion) or a version is in memory",
+        "Whether a model (its champion) or a version is in memory, and not on hold",
         "ModelReady",
         400,
         404,
