@@ -3,7 +3,7 @@
 import math
 from typing import TYPE_CHECKING
 
-from pydantic import BaseModel, ConfigDict, Field
+from pydantic import BaseModel, ConfigDict, Field, field_validator
 
 from mlops_dagster.registry.baseline import Baseline
 from mlops_dagster.registry.protection import GuardMode, GuardPolicy
@@ -31,6 +31,11 @@ class ValidationPolicy(BaseModel):
     stretch: float = Field(default=2.0, ge=0, description="how far a range is widened, in widths of it")
     guard: GuardMode = Field(default="log", description="what the data plane does about rows that are unlike it")
     hold: bool = Field(default=False, description="a bad hour puts online serving on hold until a good one")
+
+    @field_validator("guard", mode="before")
+    @classmethod
+    def _off_is_a_word(cls, value: object) -> object:
+        return "off" if value is False else value  # what YAML 1.1 makes of a bare `off`
 
     @property
     def guard_policy(self) -> GuardPolicy:

@@ -118,8 +118,31 @@ def test_other_things_that_are_not_there(fleet: ModelRegistry, mlops) -> None:
     assert (never.exit_code, never.stderr.startswith("error (transition_not_allowed): ")) == (1, True)
 
 
-@pytest.mark.parametrize("command", ["promote", "request-approval", "approve", "reject"])
+@pytest.mark.parametrize(
+    "command", ["promote 1.2.0", "request-approval 1.2.0", "approve 1.2.0", "reject 1.2.0", "hold", "release"]
+)
 def test_a_change_without_a_reason_is_a_usage_error(fleet: ModelRegistry, mlops, command: str) -> None:
-    found = mlops("models", command, "churn", "1.2.0")
+    name, *version = command.split()
+    found = mlops("models", name, "churn", *version)
     assert (found.exit_code, found.stdout) == (2, "")
     assert "--reason" in found.stderr
+
+
+def test_a_model_on_hold_says_so_everywhere(fleet: ModelRegistry, mlops) -> None:
+    epoch = fleet.deployment("churn").epoch
+    held = mlops("models", "hold", "churn", "--reason", "bad rows")
+    assert (held.exit_code, held.stdout) == (0, f"churn is on hold: bad rows; epoch {epoch + 1}\n")
+    listed = [line.split(maxsplit=5)[-1].rstrip() for line in mlops("models", "list").stdout.splitlines()[2:]]
+    assert listed[:3:2] == ["95 % traffic, on hold", "5 % traffic, on hold"]
+    assert {each["on_hold"] for each in json.loads(mlops("models", "list", "--json").stdout)} == {"bad rows"}
+    shown = [line.split(maxsplit=2) for line in mlops("models", "show", "churn", "1.0.0").stdout.splitlines()]
+    assert ["on", "hold", "bad rows"] in [[word.strip() for word in line] for line in shown]
+    again = json.loads(mlops("models", "hold", "churn", "--reason", "another", "--json").stdout)
+    assert again == {"model": "churn", "on_hold": "bad rows", "epoch": epoch + 1}
+    released = mlops("models", "release", "churn", "--reason", "mended")
+    assert (released.exit_code, released.stdout) == (0, f"churn answers; epoch {epoch + 2}\n")
+    assert "on hold" not in mlops("models", "list").stdout + mlops("models", "show", "churn", "1.0.0").stdout
+    assert [(e.kind, e.actor, e.reason) for e in fleet.history("churn")[-2:]] == [
+        ("held", "ada", "bad rows"),
+        ("released", "ada", "mended"),
+    ]

@@ -20,6 +20,7 @@ def test_show_tells_everything(fleet: ModelRegistry, mlops) -> None:
         "rolled_back": False,
         "role": None,
         "traffic": 0,
+        "on_hold": None,
         "registered": "2026-01-01T00:00:00Z",
         "description": "",
         "reason": "",

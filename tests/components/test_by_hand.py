@@ -11,7 +11,8 @@ from mlops_dagster.components.by_hand import by_hand_defs
 from mlops_dagster.components.platform import Platform
 from mlops_dagster.components.spec import CardSpec, ModelSpec, TrainingSpec
 from mlops_dagster.errors import IncompleteCardError
-from mlops_dagster.registry import Stage
+from mlops_dagster.monitoring import ValidationPolicy
+from mlops_dagster.registry import GuardPolicy, Stage
 from mlops_dagster.rollout import Phase, RolloutPolicy
 from mlops_dagster.wiring import House
 
@@ -91,3 +92,18 @@ def test_a_rollout_is_steered_from_the_ui(do: Do, house: House) -> None:
 def test_anything_else_is_refused_before_it_runs(do: Do) -> None:
     with pytest.raises(dg.DagsterInvalidConfigError, match="explode"):
         do("explode", "why not")
+
+
+def test_the_guard_of_the_yaml_reaches_the_deployment_and_a_hold_is_on_its_materialization(
+    platform: Platform, house: House, do: Do
+) -> None:
+    strict = SPEC.model_copy(update={"validation": ValidationPolicy(guard="reject", stretch=1.0)})
+    epoch = house.registry.deployment(SPEC.model).epoch
+    for _ in range(2):
+        platform.house(strict, AT)
+    deployed = house.registry.deployment(SPEC.model)
+    assert (deployed.guard, deployed.epoch) == (GuardPolicy(mode="reject", stretch=1.0), epoch + 1)
+    assert do("pause", "wait")["on_hold"] == "-"
+    house.registry.hold(SPEC.model, "bad rows")
+    assert do("resume", "go on")["on_hold"] == "bad rows"
+    assert house.registry.deployment(SPEC.model).on_hold is not None

@@ -17,7 +17,7 @@ from mlops_dagster.alerting.alerts import TABLES as ALERTS
 from mlops_dagster.database import migrate, open_database, use_wal, writing
 from mlops_dagster.database.migrate import HEAD, VERSION_TABLE, revision_of, upgrade
 from mlops_dagster.errors import StorageError
-from mlops_dagster.registry import ModelRegistry, Stage
+from mlops_dagster.registry import GuardPolicy, Hold, ModelRegistry, Stage
 from mlops_dagster.registry.stores.tables import TABLES as REGISTRY
 from mlops_dagster.rollout import Phase
 from mlops_dagster.rollout.rollouts import TABLES as ROLLOUTS
@@ -78,6 +78,10 @@ def test_an_older_database_keeps_everything_and_works_on(url: str, tmp_path: Pat
     registry.register("flights", tmp_path / "model.onnx", "2.0.0")
     registry.rollback("flights", reason="again", to="1.1.0")
     assert registry.deployment("flights").champion == "1.1.0"
+    before = registry.deployment("flights")
+    assert (before.on_hold, before.guard) == (None, GuardPolicy())
+    registry.hold("flights", "bad rows")
+    assert [event.deployment.on_hold for event in registry.history("flights")[-2:]] == [None, Hold("bad rows")]
     registry.audit()
     rollouts.close()
     registry.close()

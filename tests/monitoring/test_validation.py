@@ -2,6 +2,7 @@
 
 import json
 import re
+import sys
 from collections.abc import Callable
 from datetime import UTC, datetime
 from pathlib import Path
@@ -9,6 +10,7 @@ from pathlib import Path
 import numpy as np
 import pandas as pd
 import pytest
+import yaml
 
 from mlops_dagster.monitoring import (
     ValidationPolicy,
@@ -20,8 +22,11 @@ from mlops_dagster.monitoring import (
     validate_each,
     validation,
 )
+from mlops_dagster.monitoring.expectations import usual_range
+from mlops_dagster.registry import GuardPolicy
 from mlops_dagster.registry.baseline import Baseline
 from mlops_dagster.schema import Feature, ModelSchema
+from mlops_dagster.statistics import Histogram, NumericBins
 
 SCHEMA = ModelSchema(
     features=(
@@ -165,3 +170,26 @@ def test_a_later_baseline_counts_in_the_same_bins() -> None:
     assert found.label.counts.tolist() == [0, 200, 100, 0]
     assert found.score.total == 300
     assert Baseline.from_json(json.loads(json.dumps(found.to_json()))) == found
+
+
+def test_the_policy_of_the_data_plane_is_written_as_one_writes_yaml() -> None:
+    written = yaml.safe_load("{guard: off, hold: true, stretch: 1}")
+    policy = ValidationPolicy.model_validate(written)
+    assert (policy.guard_policy, policy.hold) == (GuardPolicy(mode="off", stretch=1.0), True)
+    assert (ValidationPolicy().guard_policy, ValidationPolicy().hold) == (GuardPolicy(), False)
+
+
+@pytest.mark.parametrize(
+    ("values", "expected"),
+    [
+        ([float(number) for number in range(11)], (-17.5, 27.5)),  # edges 0.5 to 9.5, and twice their 9 on both sides
+        ([5.0] * 10, None),
+        ([5.0, 6.0], None),
+        ([], None),
+        ([-1.7e308, 0.0, 1.0, 1.7e308], None),
+    ],
+)
+def test_a_range_is_as_wide_as_what_is_known_allows(values: list[float], expected: tuple[float, float] | None) -> None:
+    finite = (-sys.float_info.max, sys.float_info.max)
+    reference = Histogram.of(NumericBins.fit(values), values)
+    assert usual_range(reference, 2.0) == (expected or finite)

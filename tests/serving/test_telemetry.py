@@ -17,6 +17,7 @@ from prometheus_client.parser import text_string_to_metric_families
 
 from mlops_dagster.predictions import FeedbackResult, Hit, SpoolDepth
 from mlops_dagster.serving.arms import BatchHistogram
+from mlops_dagster.serving.guard import Violation
 from mlops_dagster.serving.process import forget
 from mlops_dagster.serving.telemetry import Telemetry
 from tests.serving.conftest import NOW, Models, Server
@@ -115,6 +116,7 @@ def test_promtool_finds_no_fault_with_any_metric_there_is() -> None:
         "m", FeedbackResult(1, 0, [], {Hit("m", "1.0.0", "champion", "late", correct=True): 1}), {"late"}
     )
     telemetry.in_force("m", 2)
+    telemetry.unlike_training("m", [Violation("x", "range", 2, 0, 9.0, "0 to 1")])
     telemetry.loaded("m", "1.0.0", ready=False)
     telemetry.tripped("m", "1.0.0")
     telemetry.restarted("worker")
