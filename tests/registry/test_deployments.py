@@ -243,12 +243,6 @@ class Lifecycle(RuleBasedStateMachine):
         for name in VERSIONS:
             self.registry.register("flights", artifact, name, card=self.card)
         self.epochs = [0]
-        self.held = False
-
-    @rule(held=st.sampled_from([True, True, True, False]))
-    def hold_or_release(self, held: bool) -> None:
-        (self.registry.hold if held else self.registry.release)("flights", "the rows")
-        self.held = held
 
     @rule(
         name=st.sampled_from(VERSIONS),
@@ -300,10 +294,6 @@ class Lifecycle(RuleBasedStateMachine):
         bad = {entry.version for entry in versions if entry.rolled_back}
         assert deployed.previous not in bad | ({deployed.champion} if deployed.champion else set())
         assert deployed.champion not in bad
-
-    @invariant()
-    def nothing_else_changes_the_hold(self) -> None:
-        assert (self.registry.deployment("flights").on_hold is not None) is self.held
 
     @invariant()
     def history_tells_the_same(self) -> None:
