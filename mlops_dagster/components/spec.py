@@ -5,7 +5,7 @@ from typing import Annotated
 import dagster as dg
 from pydantic import BaseModel, ConfigDict, Field
 
-from mlops_dagster.monitoring import DriftPolicy
+from mlops_dagster.monitoring import DriftPolicy, PerformancePolicy
 from mlops_dagster.registry import GatePolicy
 from mlops_dagster.retraining.policy import RetrainingPolicy
 from mlops_dagster.rollout import RolloutPolicy
@@ -50,6 +50,7 @@ class ModelSpec(BaseModel):
     card: CardSpec
     gates: GatePolicy = GatePolicy()
     drift: DriftPolicy = DriftPolicy()
+    performance: PerformancePolicy = PerformancePolicy()
     rollout: RolloutPolicy = RolloutPolicy()
     retraining: RetrainingPolicy = RetrainingPolicy()
 
