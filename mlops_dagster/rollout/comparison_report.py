@@ -57,7 +57,7 @@ def slices_table(slices: Sequence[Part]) -> str:
     if not slices:
         return ""
     lines = [
-        "| slice | rows | wins | losses | accuracy of both | macro-F1 of both | E superior | E worse | limit | verdict |",
+        "| slice | rows | wins | losses | accuracies | macro-F1s | E superior | E worse | limit | verdict |",
         "|" + "---|" * 10,
     ]
     for part in slices:

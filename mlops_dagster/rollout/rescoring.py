@@ -54,7 +54,9 @@ class Rescorer:
             return [None] * len(frame)
         sound = np.isfinite(probabilities).all(axis=1)
         best = probabilities.argmax(axis=1)
-        return [self._classes[index] if is_sound else None for index, is_sound in zip(best, sound, strict=True)]
+        labels = np.where(sound, np.array(self._classes, dtype=np.object_)[best], None)
+        found: list[str | None] = labels.tolist()
+        return found
 
 
 def frame_of(rows: "pa.Table", schema: ModelSchema) -> "pd.DataFrame":

@@ -12,7 +12,7 @@ from mlops_dagster.registry.cards import OVERALL
 from mlops_dagster.rollout.comparison import Comparison, Sample, Tally, compare
 from mlops_dagster.rollout.policy import RolloutPolicy
 from mlops_dagster.rollout.rescoring import Rescorer, column_of
-from mlops_dagster.schema import Feature, ModelSchema
+from mlops_dagster.schema import Feature
 
 if TYPE_CHECKING:
     import pyarrow as pa
@@ -58,7 +58,7 @@ def compare_on_log(
         thinned_days += rows_of_day > rows_a_day
         for piece in _pieces(log, champion.model, day_start, day_end, rows_of_day, rows_a_day):
             labelled = piece.filter(_known(piece, until))
-            rows = labelled.filter([given.all_to(version) for version in labelled["version"].to_pylist()])
+            rows = labelled.filter(given.to_all(labelled))
             unlabelled += piece.num_rows - labelled.num_rows
             not_given += labelled.num_rows - rows.num_rows
             tally.add(rows["label"].to_pylist(), old.labels(rows), new.labels(rows), _values(rows, tally, features))
@@ -87,9 +87,14 @@ class _Given:
         self._schemas = {version.version: version.schema for version in registry.list(model)}
         self._features = features
 
-    def all_to(self, version: str) -> bool:
-        schema: ModelSchema | None = self._schemas.get(version)
-        return schema is not None and self._features.issubset(schema.names)
+    def to_all(self, rows: "pa.Table") -> "pa.BooleanArray":
+        """For each row whether its version was."""
+        import pyarrow as pa
+
+        whole = {
+            version for version, schema in self._schemas.items() if schema and self._features.issubset(schema.names)
+        }
+        return pa.array([version in whole for version in rows["version"].to_pylist()], pa.bool_())
 
 
 def _days(since: datetime, until: datetime) -> Iterator[tuple[datetime, datetime]]:
