@@ -89,11 +89,15 @@ def serve(
     role: Role = "champion",
     answers: float = 0.0,
     truth: float = 0.0,
+    flipped: float = 0.0,
     labelled: bool = True,
     carriers: Sequence[str] = CARRIERS,
     hours: float = 24,
 ) -> None:
-    """Rows spread over some hours, answered with the threshold `answers`, with labels a minute later, and logged."""
+    """Rows spread over some hours, answered with the threshold `answers`, with labels a minute later, and logged.
+
+    A share of the labels is `flipped`: the world as nobody can tell it.
+    """
     generator = np.random.default_rng(int(start.timestamp()))
     house = house_at(home, start)
     records, labels = [], []
@@ -108,7 +112,8 @@ def serve(
                 prediction="late" if x > answers else "ok", score=0.5, latency_ms=1.0, process="test", row=0,
             )
         )  # fmt: skip
-        labels.append((name, "late" if x > truth else "ok", at + timedelta(minutes=1)))
+        late = bool(x > truth) != bool(number % 100 < 100 * flipped)
+        labels.append((name, "late" if late else "ok", at + timedelta(minutes=1)))
     house.spool.append(records)
     if labelled:
         house.spool.feedback(labels)

@@ -118,4 +118,4 @@ def _does_better(previous: Comparison) -> bool:
 def _no_refuge(previous: Comparison) -> str:
     old, present = previous.overall.challenger, previous.overall.champion
     scores = "" if old is None or present is None else f" (macro-F1 {old.macro_f1:.3f} to {present.macro_f1:.3f})"
-    return f"{previous.challenger} is not proven to do better on the same labels{scores}: {previous.reason}"
+    return f"{previous.challenger} is not proven to do better on the same labels{scores}; {previous.reason}"
