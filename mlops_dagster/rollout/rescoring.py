@@ -52,11 +52,12 @@ class Rescorer:
             return self._predict(frame[:middle]) + self._predict(frame[middle:])
         if probabilities.shape != (len(frame), len(self._classes)):
             return [None] * len(frame)
-        sound = np.isfinite(probabilities).all(axis=1)
+        sound = np.isfinite(probabilities).min(axis=1)
         best = probabilities.argmax(axis=1)
-        labels = np.where(sound, np.array(self._classes, dtype=np.object_)[best], None)
-        found: list[str | None] = labels.tolist()
-        return found
+        return [
+            self._classes[index] if is_sound else None
+            for index, is_sound in zip(best.tolist(), sound.tolist(), strict=True)
+        ]
 
 
 def frame_of(rows: "pa.Table", schema: ModelSchema) -> "pd.DataFrame":
