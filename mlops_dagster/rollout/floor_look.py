@@ -5,7 +5,7 @@ from collections import Counter
 from dataclasses import dataclass
 from datetime import datetime, timedelta
 
-from mlops_dagster.errors import MlopsError
+from mlops_dagster.errors import MlopsError, StorageError
 from mlops_dagster.monitoring.policy import PerformancePolicy
 from mlops_dagster.predictions import SERVED, PredictionLog
 from mlops_dagster.registry import ModelRegistry
@@ -61,7 +61,9 @@ def look_at_floor(
         champion, before = (registry.get(model, name) for name in (deployment.champion, deployment.previous))
         try:
             previous = compare_on_log(registry, log, champion, before, rollout, since=since, until=now)
-        except MlopsError as error:  # then nobody is put back, and people must hear of it all the same
+        except StorageError:  # the log or the store is away: the next run looks again
+            raise
+        except MlopsError as error:  # nobody goes back to such a one, and people must hear of it
             logger.exception("%s %s cannot be compared with its champion", model, before.version)
             otherwise = f"{before.version} cannot be compared with it: {error}"
     decision = decide_floor(policy, found, previous, otherwise=otherwise)

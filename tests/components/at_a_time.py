@@ -29,10 +29,10 @@ class DagsterAt:
         self._repository = dg.Definitions.merge(*parts, shared).get_repository_def()
 
     def run(
-        self, job: str, run_config: dict[str, object] | None = None, day: str | None = None
+        self, job: str, run_config: dict[str, object] | None = None, tags: dict[str, str] | None = None
     ) -> dg.ExecuteInProcessResult:
         return self._repository.get_job(job).execute_in_process(
-            run_config=run_config, instance=self.instance, partition_key=day
+            run_config=run_config, instance=self.instance, tags=tags
         )
 
     def tick(self, sensor: str) -> dg.RunRequest | str:
