@@ -33,15 +33,7 @@ def hold_to_floor(house: House, spec: ModelSpec, until: datetime, log: dg.Dagste
     """Look at the champion as of now, and tell somebody if it does too badly."""
     if house.champion(spec.model) is None:
         return None
-    look = look_at_floor(
-        house.registry,
-        house.log,
-        spec.model,
-        spec.performance,
-        spec.rollout,
-        until=until,
-        now=house.clock.now(),
-    )
+    look = look_at_floor(house.registry, house.log, spec.model, spec.performance, spec.rollout, until=until)
     if look is not None and look.decision.under_alert:
         # ALERT GOES HERE: house.alerts.report(spec.model, rule="macro_f1", severity="critical" if
         # under_floor(spec.performance, look.macro_f1) else "warning", summary=look.decision.reason,

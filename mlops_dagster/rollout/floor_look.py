@@ -46,11 +46,11 @@ def look_at_floor(
     rollout: RolloutPolicy,
     *,
     until: datetime,
-    now: datetime,
 ) -> FloorLook | None:
-    """Judge the champion of `now` by its answers up to `until` and the labels known by now; None without a champion.
+    """Judge the champion by its answers up to `until`, a midnight; None without a champion.
 
-    Answers from before its promotion are not its own. Raises ModelNotFoundError, StorageError.
+    Answers from before its promotion are not its own. The comparison is of whole days and of labels known by then, so
+    that tomorrow's rows are today's and more. Raises ModelNotFoundError, StorageError.
     """
     deployment, since = registry.deployment(model), champion_since(registry.history(model))
     if deployment.champion is None or since is None:
@@ -60,7 +60,7 @@ def look_at_floor(
     if under_floor(policy, found) and deployment.previous is not None:
         champion, before = (registry.get(model, name) for name in (deployment.champion, deployment.previous))
         try:
-            previous = compare_on_log(registry, log, champion, before, rollout, since=since, until=now)
+            previous = compare_on_log(registry, log, champion, before, rollout, since=since, until=until)
         except StorageError:  # the log or the store is away: the next run looks again
             raise
         except MlopsError as error:  # nobody goes back to such a one, and people must hear of it

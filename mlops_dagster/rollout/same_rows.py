@@ -39,8 +39,8 @@ def compare_on_log(
 
     The window begins when the training data of both had ended, at the earliest: rows that one of them was fitted on
     do not judge it. Rows are those served by the split, with the label known by `until`. Of a day with more than
-    `rows_a_day`, the first minutes of each hour are taken, by the traffic alone: so the sample of a longer window
-    holds that of a shorter one. Slices are those of the challenger's card.
+    `rows_a_day`, the first minutes of each hour are taken, by the traffic alone: so of whole days, the sample of a
+    longer window holds that of a shorter one. Slices are those of the challenger's card.
 
     Raises ModelFailedError for a version without a schema, what loading an artifact raises, and StorageError.
     """
