@@ -20,7 +20,7 @@ from mlops_dagster.rollout.floor import (
     under_floor,
 )
 from mlops_dagster.rollout.policy import RolloutPolicy
-from mlops_dagster.rollout.same_rows import compare_on_log
+from mlops_dagster.rollout.same_rows import compare_on_log, spans
 from mlops_dagster.statistics import confusion_counts
 
 logger = logging.getLogger(__name__)
@@ -71,12 +71,9 @@ def look_at_floor(
 
 
 def _macro_f1(log: PredictionLog, model: str, version: str, since: datetime, until: datetime) -> MacroF1:
-    """Day by day, for what is in memory at once."""
     confusion: Counter[tuple[str, str]] = Counter()
-    while since < until:
-        end = min(since + timedelta(days=1), until)
-        rows = log.labelled(model, since, end, SERVED).select(["version", "label", "prediction"]).to_pylist()
+    for start, end in spans(log, model, since, until):
+        rows = log.labelled(model, start, end, SERVED).select(["version", "label", "prediction"]).to_pylist()
         answers = [row for row in rows if row["version"] == version and row["label"] and row["prediction"]]
         confusion.update(confusion_counts([row["label"] for row in answers], [row["prediction"] for row in answers]))
-        since = end
     return macro_f1_of(confusion)

@@ -52,11 +52,11 @@ def compare_on_log(
     features = {feature.name: feature for version in (old, new) for feature in version.schema.features}
     given = _Given(registry, champion.model, set(features))
     served = thinned_days = unlabelled = not_given = 0
-    for day_start, day_end in _days(since, until):
-        rows_of_day = log.count_between(champion.model, day_start, day_end, SERVED)
-        served += rows_of_day
-        thinned_days += rows_of_day > rows_a_day
-        for piece in _pieces(log, champion.model, day_start, day_end, rows_of_day, rows_a_day):
+    for start, end in spans(log, champion.model, since, until, rows_a_day):
+        count = log.count_between(champion.model, start, end, SERVED)
+        served += count
+        thinned_days += count > rows_a_day
+        for piece in _pieces(log, champion.model, start, end, count, rows_a_day):
             labelled = piece.filter(_known(piece, until))
             rows = labelled.filter(given.to_all(labelled))
             unlabelled += piece.num_rows - labelled.num_rows
@@ -97,8 +97,13 @@ class _Given:
         return pa.array([version in whole for version in rows["version"].to_pylist()], pa.bool_())
 
 
-def _days(since: datetime, until: datetime) -> Iterator[tuple[datetime, datetime]]:
-    """[since, until) cut at midnight, as the log is."""
+def spans(
+    log: PredictionLog, model: str, since: datetime, until: datetime, rows: int = ROWS_A_DAY
+) -> Iterator[tuple[datetime, datetime]]:
+    """[since, until) in one, if no more than so many rows were served in it; else cut at midnight, as the log is."""
+    if since < until and log.count_between(model, since, until, SERVED) <= rows:
+        yield since, until
+        return
     while since < until:
         midnight = since.replace(hour=0, minute=0, second=0, microsecond=0) + _DAY
         yield since, min(midnight, until)
@@ -108,7 +113,7 @@ def _days(since: datetime, until: datetime) -> Iterator[tuple[datetime, datetime
 def _pieces(
     log: PredictionLog, model: str, since: datetime, until: datetime, count: int, rows_a_day: int
 ) -> Iterator["pa.Table"]:
-    """The rows of a day, or the same share of each of its hours."""
+    """All rows of a span; of a day with too many, the same share of each hour."""
     if not count:
         return
     if count <= rows_a_day:
