@@ -6,6 +6,7 @@ import dagster as dg
 from pydantic import BaseModel
 
 from mlops_dagster.components.by_hand import by_hand_defs
+from mlops_dagster.components.champion_challenger import champion_challenger_defs
 from mlops_dagster.components.monitoring import monitoring_defs
 from mlops_dagster.components.rollout import rollout_defs
 from mlops_dagster.components.spec import ModelSpec
@@ -32,5 +33,9 @@ class ModelLifecycle(dg.Component):
 
     def build_defs(self, context: dg.ComponentLoadContext) -> dg.Definitions:
         return dg.Definitions.merge(
-            training_defs(self.spec), rollout_defs(self.spec), by_hand_defs(self.spec), monitoring_defs(self.spec)
+            training_defs(self.spec),
+            rollout_defs(self.spec),
+            by_hand_defs(self.spec),
+            champion_challenger_defs(self.spec),
+            monitoring_defs(self.spec),
         )

@@ -5,6 +5,13 @@ from datetime import datetime, timedelta
 import dagster as dg
 from dagster._core.definitions.unresolved_asset_job_definition import UnresolvedAssetJobDefinition  # no public name
 
+from mlops_dagster.components.macro_f1_floor import (
+    floor_metadata,
+    hold_to_floor,
+    macro_f1_check,
+    macro_f1_check_spec,
+    macro_f1_floor_sensor,
+)
 from mlops_dagster.components.partitions import daily, hourly, missing_range, weekly, windows
 from mlops_dagster.components.platform import Platform
 from mlops_dagster.components.retraining import retraining_sensor
@@ -22,7 +29,7 @@ NO_CHAMPION = {"verdict": Verdict.CANNOT_TELL.value, "reason": "no champion"}
 
 
 def monitoring_defs(spec: ModelSpec) -> dg.Definitions:
-    """The groups `serving` and `monitoring`, their daily and weekly jobs and schedules, and the retraining sensor."""
+    """The groups `serving` and `monitoring`, their jobs and schedules, and the sensors that retrain or go back."""
     performance = _job(
         spec, "performance", "performance_report", "Accuracy, F1, latency and errors per version, by day."
     )
@@ -35,7 +42,7 @@ def monitoring_defs(spec: ModelSpec) -> dg.Definitions:
             _schedule(spec, performance.name, "performance_report", daily(), "0 12 * * *"),
             _schedule(spec, label_drift.name, "label_drift", weekly(), "0 13 * * 1"),
         ],
-        sensors=[retraining_sensor(spec)],
+        sensors=[retraining_sensor(spec), macro_f1_floor_sensor(spec)],
     )
 
 
@@ -172,15 +179,20 @@ def _performance_report(spec: ModelSpec) -> dg.AssetsDefinition:
         owners=list(spec.owners),
         partitions_def=daily(),
         backfill_policy=dg.BackfillPolicy.single_run(),
+        check_specs=[macro_f1_check_spec(spec)],
         description="Accuracy, F1, latency and error rate of every version, from the logged predictions of a day "
-        "and the labels known by now.",
+        "and the labels known by now. The latest day holds the champion to its macro-F1 floor.",
     )
-    def performance_report(context: dg.AssetExecutionContext, platform: Platform) -> dg.MaterializeResult[None]:
+    def performance_report(context: dg.AssetExecutionContext, platform: Platform) -> dg.MaterializeResult:  # type: ignore[type-arg]  # Dagster refuses the parameter beside check_specs
         house = platform.stores()
-        for key, start, end in windows(context):
+        days = windows(context)
+        latest = days[-1][0]
+        look = hold_to_floor(house, spec, days[-1][2], context.log)
+        for key, start, end in days:
             report = performance(house.log.labelled(spec.model, start, end))
-            context.add_asset_metadata(report.metadata(), partition_key=key)
-        return dg.MaterializeResult()
+            held = floor_metadata(spec, look) if key == latest else {}
+            context.add_asset_metadata({**report.metadata(), **held}, partition_key=key)
+        return dg.MaterializeResult(check_results=[macro_f1_check(spec, look)])
 
     return performance_report
 

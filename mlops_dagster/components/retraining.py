@@ -1,9 +1,10 @@
-"""The sensor that starts a retraining: on drift or on the cadence, whichever comes first."""
+"""The sensor that starts a retraining: on drift, on bad performance, or on the cadence, whichever comes first."""
 
 from datetime import datetime
 
 import dagster as dg
 
+from mlops_dagster.components.macro_f1_floor import reason_to_retrain
 from mlops_dagster.components.platform import Platform
 from mlops_dagster.components.spec import ModelSpec
 from mlops_dagster.components.training import TrainingRun
@@ -19,13 +20,14 @@ def retraining_sensor(spec: ModelSpec) -> dg.SensorDefinition:
         job_name=job_name,
         minimum_interval_seconds=60,
         default_status=dg.DefaultSensorStatus.RUNNING,
-        description="Starts the retraining job on drift (with its cool-down) or on the cadence. "
-        "What comes out is only ever a challenger.",
+        description="Starts the retraining job on drift or under the macro-F1 floor (with its cool-down), or on the "
+        "cadence. What comes out is only ever a challenger.",
     )
     def retraining(context: dg.SensorEvaluationContext, platform: Platform) -> dg.RunRequest | dg.SkipReason:
         now = platform.clock().now()
         house = platform.stores(now)
-        if house.champion(spec.model) is None:
+        champion = house.champion(spec.model)
+        if champion is None:
             return dg.SkipReason("no champion yet")
         found = should_retrain(
             spec.retraining,
@@ -33,6 +35,7 @@ def retraining_sensor(spec: ModelSpec) -> dg.SensorDefinition:
             last_retraining_at=_last_training_at(house, spec),
             drift=_latest_drift(context.instance, spec),
             rollout_active=house.rollouts.active(spec.model) is not None,
+            performance=reason_to_retrain(context.instance, spec, champion.version, now),
         )
         if not found.retrain:
             return dg.SkipReason(found.reason)

@@ -5,7 +5,7 @@ from mlops_dagster.monitoring.expectations import ValidationPolicy, suite_for
 from mlops_dagster.monitoring.holding import HoldDecision, enact_hold, should_hold
 from mlops_dagster.monitoring.label_drift import LabelDriftReport, label_drift
 from mlops_dagster.monitoring.performance import Performance, PerformanceReport, performance
-from mlops_dagster.monitoring.policy import DriftPolicy, Verdict
+from mlops_dagster.monitoring.policy import DriftPolicy, PerformancePolicy, Verdict
 from mlops_dagster.monitoring.profiles import SCORE_BINS, fit_bins, make_baseline
 from mlops_dagster.monitoring.quarantine import quarantine
 from mlops_dagster.monitoring.training_data import validate_training_set
@@ -19,6 +19,7 @@ __all__ = [
     "HoldDecision",
     "LabelDriftReport",
     "Performance",
+    "PerformancePolicy",
     "PerformanceReport",
     "ValidationPolicy",
     "ValidationResult",

@@ -15,6 +15,31 @@ class Verdict(StrEnum):
     RETRAIN = "retrain"
 
 
+class PerformancePolicy(BaseModel):
+    """How well a champion must do on matured labels.
+
+    Macro-F1 is of the last `window_days`, so that one stormy day does not decide. Under `alert` somebody is told.
+    Under `floor` the champion goes back to the one before it, if that one is proven to do better on the same labels;
+    if the world has changed and it does not, a new version is trained.
+
+    >>> PerformancePolicy(alert=0.8, floor=0.75).window_days
+    7
+    """
+
+    model_config = ConfigDict(frozen=True, extra="forbid")
+
+    alert: float = Field(default=0.87, gt=0, lt=1, description="macro-F1 under which somebody is told")
+    floor: float = Field(default=0.83, gt=0, lt=1, description="macro-F1 under which something is done")
+    window_days: int = Field(default=7, ge=1, description="days of labels that macro-F1 is of")
+    min_rows: int = Field(default=200, ge=1, description="labelled rows under which nothing is said")
+
+    @model_validator(mode="after")
+    def _consistent(self) -> Self:
+        if self.floor >= self.alert:
+            raise ValueError(f"floor ({self.floor}) must be under alert ({self.alert})")
+        return self
+
+
 class DriftPolicy(BaseModel):
     """When drift is drift.
 

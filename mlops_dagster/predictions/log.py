@@ -158,6 +158,13 @@ class PredictionLog:
         with self.prediction_rows(model) as dataset:
             return int(dataset.count_rows(filter=pads.field("role").isin(list(roles))))
 
+    def count_between(self, model: str, since: datetime, until: datetime, roles: Sequence[Role] = ANSWERED) -> int:
+        """How many rows `read` would give."""
+        from mlops_dagster.predictions import delta
+
+        with self.prediction_rows(model, first=in_utc(since).date(), last=in_utc(until).date()) as dataset:
+            return int(dataset.count_rows(filter=delta.window(since, until, roles)))
+
     def count_labelled(self, model: str) -> int:
         """How many predictions have a label."""
         with self._label_rows() as labels, _duckdb(labels) as connection:

@@ -1,7 +1,7 @@
-"""When to retrain: on drift or on a cadence, whichever comes first."""
+"""When to retrain: on drift, on bad performance, or on a cadence, whichever comes first."""
 
 from calendar import monthrange
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import datetime, timedelta
 from typing import Literal, TypeAlias
@@ -9,7 +9,7 @@ from typing import Literal, TypeAlias
 from pydantic import BaseModel, ConfigDict, Field
 
 Cadence: TypeAlias = Literal["weekly", "monthly"]
-Trigger: TypeAlias = Literal["drift", "cadence"]
+Trigger: TypeAlias = Literal["performance", "drift", "cadence"]
 
 
 class RetrainingPolicy(BaseModel):
@@ -18,7 +18,9 @@ class RetrainingPolicy(BaseModel):
     model_config = ConfigDict(frozen=True, extra="forbid")
 
     on_drift: bool = Field(default=True, description="a drift verdict of `retrain` starts one")
-    cooldown_days: float = Field(default=7, ge=0, description="least time from the last retraining to one on drift")
+    cooldown_days: float = Field(
+        default=7, ge=0, description="least time from the last retraining to one on drift or performance"
+    )
     cadence: Cadence | None = Field(default="monthly", description="retrain this often, drift or not")
 
 
@@ -57,8 +59,9 @@ def should_retrain(
     last_retraining_at: datetime | None,
     drift: DriftSignal | None,
     rollout_active: bool,
+    performance: str | None = None,
 ) -> RetrainDecision:
-    """Whether to retrain now.
+    """Whether to retrain now; `performance` says why the champion does too badly to stay, if it does.
 
     A running rollout is finished first: its challenger may be the answer to the same drift. A model
     that was never trained here is due at once.
@@ -76,18 +79,28 @@ def should_retrain(
         return _not_now("a rollout is running; its outcome comes first")
     due = _due(policy.cadence, last_retraining_at, now)
     cooled = now if last_retraining_at is None else last_retraining_at + timedelta(days=policy.cooldown_days)
-    drifted = ""
-    if policy.on_drift and drift is not None and drift.verdict == "retrain":
-        drifted = f"drift of {', '.join(drift.features)}"
-        if cooled <= now:
-            return RetrainDecision(True, "drift", drifted)
+    asked_for = list(_signals(policy, drift, performance))
+    if asked_for and cooled <= now:
+        trigger, reason = asked_for[0]
+        return RetrainDecision(True, trigger, reason)
     if due is not None and due <= now:
         return RetrainDecision(True, "cadence", f"the {policy.cadence} retraining was due on {due:%Y-%m-%d}")
-    if drifted:
-        return _not_now(f"{drifted}, but the last retraining is too fresh: not before {cooled:%Y-%m-%d %H:%M}")
+    if asked_for:
+        reason = asked_for[0][1]
+        return _not_now(f"{reason}, but the last retraining is too fresh: not before {cooled:%Y-%m-%d %H:%M}")
     return _not_now(
         "no drift" if due is None else f"no drift; the {policy.cadence} retraining is due on {due:%Y-%m-%d}"
     )
+
+
+def _signals(
+    policy: RetrainingPolicy, drift: DriftSignal | None, performance: str | None
+) -> Iterator[tuple[Trigger, str]]:
+    """What asks for a retraining, and why; what is known of the answers comes before what is known of the inputs."""
+    if performance is not None:
+        yield "performance", performance
+    if policy.on_drift and drift is not None and drift.verdict == "retrain":
+        yield "drift", f"drift of {', '.join(drift.features)}"
 
 
 def _not_now(reason: str) -> RetrainDecision:

@@ -49,6 +49,30 @@ def test_whichever_comes_first(
     assert reason in found.reason
 
 
+@pytest.mark.parametrize(
+    ("days", "drift", "rollout", "trigger", "reason"),
+    [
+        (8, CALM, False, "performance", "macro-F1 is low"),
+        (8, DRIFT, False, "performance", "macro-F1 is low"),
+        (6.9, CALM, False, None, "macro-F1 is low, but the last retraining is too fresh: not before 2013-02-07 00:00"),
+        (8, CALM, True, None, "a rollout is running"),
+        (28, CALM, False, "performance", "macro-F1 is low"),
+    ],
+)
+def test_a_champion_that_does_too_badly_is_a_reason(
+    days: float, drift: DriftSignal, rollout: bool, trigger: str | None, reason: str
+) -> None:
+    found = should_retrain(
+        RetrainingPolicy(),
+        now=LAST + timedelta(days=days),
+        last_retraining_at=LAST,
+        drift=drift,
+        rollout_active=rollout,
+        performance="macro-F1 is low",
+    )
+    assert (found.trigger, found.reason[: len(reason)]) == (trigger, reason)
+
+
 def test_a_model_never_trained_is_due() -> None:
     found = should_retrain(RetrainingPolicy(), now=LAST, last_retraining_at=None, drift=None, rollout_active=False)
     assert found.trigger == "cadence"

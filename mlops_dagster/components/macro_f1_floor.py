@@ -1,0 +1,143 @@
+"""The macro-F1 floor in Dagster: the check beside the daily report, and the sensor that starts a rollback."""
+
+from dataclasses import dataclass
+from datetime import datetime, timedelta
+
+import dagster as dg
+
+from mlops_dagster.clock import parse_time
+from mlops_dagster.components.comparisons import Metadata
+from mlops_dagster.components.platform import Platform
+from mlops_dagster.components.rollout import Rollback
+from mlops_dagster.components.spec import ModelSpec
+from mlops_dagster.rollout.floor import FloorOutcome, under_floor
+from mlops_dagster.rollout.floor_look import FloorLook, look_at_floor
+from mlops_dagster.wiring import House
+
+CHECK = "macro_f1"
+FORGOTTEN_AFTER = timedelta(days=3)
+"""What an older report says about the champion is no reason to do anything now."""
+
+
+def macro_f1_check_spec(spec: ModelSpec) -> dg.AssetCheckSpec:
+    """The check `macro_f1` on the daily report."""
+    return dg.AssetCheckSpec(
+        CHECK,
+        asset=spec.key("performance_report"),
+        description=f"Macro-F1 of the champion over {spec.performance.window_days} days: WARN under "
+        f"{spec.performance.alert:g}, ERROR under the floor of {spec.performance.floor:g}.",
+    )
+
+
+def hold_to_floor(house: House, spec: ModelSpec, until: datetime, log: dg.DagsterLogManager) -> FloorLook | None:
+    """Look at the champion as of now, and tell somebody if it does too badly."""
+    if house.champion(spec.model) is None:
+        return None
+    look = look_at_floor(house.registry, house.log, spec.model, spec.performance, spec.rollout, until=until)
+    if look is not None and look.decision.under_alert:
+        # ALERT GOES HERE: house.alerts.report(spec.model, rule="macro_f1", severity="critical" if
+        # under_floor(spec.performance, look.macro_f1) else "warning", summary=look.decision.reason,
+        # done=look.decision.outcome.value, evidence=floor_metadata(spec, look)).
+        log.warning(f"{spec.model} {look.champion}: {look.decision.reason}")
+    return look
+
+
+def macro_f1_check(spec: ModelSpec, look: FloorLook | None) -> dg.AssetCheckResult:
+    """What the look found, as the check; without enough labels it passes and says that it cannot tell."""
+    if look is None:
+        return dg.AssetCheckResult(check_name=CHECK, passed=True, metadata={"floor": "cannot_tell", "rows": 0})
+    below = under_floor(spec.performance, look.macro_f1)
+    return dg.AssetCheckResult(
+        check_name=CHECK,
+        passed=not look.decision.under_alert,
+        severity=dg.AssetCheckSeverity.ERROR if below else dg.AssetCheckSeverity.WARN,
+        metadata=floor_metadata(spec, look),
+    )
+
+
+def floor_metadata(spec: ModelSpec, look: FloorLook | None) -> Metadata:
+    """Of the report and of the check: the number, its limits, and what is to be done. The sensors read it."""
+    if look is None:
+        return {}
+    found, interval = look.macro_f1, look.macro_f1.interval
+    shown: Metadata = {
+        "floor": look.decision.outcome.value,
+        "floor_reason": look.decision.reason,
+        "floor_champion": look.champion,
+        "floor_to": look.decision.to,
+        "floor_until": look.until.isoformat(),
+        "macro_f1_rows": found.rows,
+        "macro_f1_min_rows": spec.performance.min_rows,
+        "macro_f1_alert": spec.performance.alert,
+        "macro_f1_floor": spec.performance.floor,
+    }
+    if found.value is not None:
+        shown["macro_f1"] = found.value
+    if interval is not None:
+        shown |= {"macro_f1_low": interval[0], "macro_f1_high": interval[1]}
+    if look.previous is not None:
+        shown["floor_comparison"] = dg.MetadataValue.md(look.previous.to_markdown())
+    return shown
+
+
+@dataclass(frozen=True, slots=True)
+class FloorSignal:
+    """What the sensors need of the latest daily report."""
+
+    outcome: FloorOutcome
+    reason: str
+    champion: str
+    to: str
+
+
+def latest_floor(instance: dg.DagsterInstance, spec: ModelSpec, now: datetime) -> FloorSignal | None:
+    """None if there is no report, none that says anything of a champion, or none of the last days."""
+    event = instance.get_latest_materialization_event(spec.key("performance_report"))
+    if event is None or event.asset_materialization is None:
+        return None
+    said = {name: value.value for name, value in event.asset_materialization.metadata.items()}
+    if "floor" not in said or parse_time(str(said["floor_until"])) < now - FORGOTTEN_AFTER:
+        return None
+    return FloorSignal(
+        FloorOutcome(str(said["floor"])), str(said["floor_reason"]), str(said["floor_champion"]), str(said["floor_to"])
+    )
+
+
+def reason_to_retrain(instance: dg.DagsterInstance, spec: ModelSpec, champion: str, now: datetime) -> str | None:
+    """Why the champion does too badly to stay, where nobody before it does better."""
+    signal = latest_floor(instance, spec, now)
+    asks = signal is not None and signal.champion == champion and signal.outcome is FloorOutcome.RETRAIN
+    return signal.reason if asks and signal is not None else None
+
+
+def macro_f1_floor_sensor(spec: ModelSpec) -> dg.SensorDefinition:
+    """The sensor `macro_f1_floor`."""
+    job_name = f"{spec.prefix}_rollback"
+
+    @dg.sensor(
+        name=f"{spec.prefix}_macro_f1_floor",
+        job_name=job_name,
+        minimum_interval_seconds=60,
+        default_status=dg.DefaultSensorStatus.RUNNING,
+        description="Starts the rollback job when the daily report finds the champion under the macro-F1 floor and "
+        "the one before it proven better on the same labels. Otherwise the retraining sensor acts on the report.",
+    )
+    def macro_f1_floor(context: dg.SensorEvaluationContext, platform: Platform) -> dg.RunRequest | dg.SkipReason:
+        now = platform.clock().now()
+        signal = latest_floor(context.instance, spec, now)
+        if signal is None:
+            return dg.SkipReason("no report of the last days says anything about the champion")
+        if signal.outcome is not FloorOutcome.ROLL_BACK:
+            return dg.SkipReason(f"{signal.outcome}: {signal.reason}")
+        champion = platform.stores(now).champion(spec.model)
+        if champion is None or champion.version != signal.champion:
+            return dg.SkipReason(f"{signal.champion} is no longer champion")
+        config = Rollback(reason=signal.reason, to=signal.to, bad=signal.champion, as_of=now.isoformat())
+        # Once more every hour until it is gone: naming the bad version, a second run changes nothing.
+        return dg.RunRequest(
+            run_key=f"floor-{signal.champion}-{now:%Y-%m-%d-%H}",
+            run_config=dg.RunConfig(ops={f"{spec.prefix}_withdrawal": config}),
+            tags={"mlops/trigger": "macro_f1_floor"},
+        )
+
+    return macro_f1_floor

@@ -1,0 +1,79 @@
+"""One look at the champion: its macro-F1, if need be beside the champion before it, and what is to be done."""
+
+import logging
+from collections import Counter
+from dataclasses import dataclass
+from datetime import datetime, timedelta
+
+from mlops_dagster.errors import MlopsError, StorageError
+from mlops_dagster.monitoring.policy import PerformancePolicy
+from mlops_dagster.predictions import SERVED, PredictionLog
+from mlops_dagster.registry import ModelRegistry
+from mlops_dagster.rollout.comparison import Comparison
+from mlops_dagster.rollout.floor import (
+    NOBODY,
+    FloorDecision,
+    MacroF1,
+    champion_since,
+    decide_floor,
+    macro_f1_of,
+    under_floor,
+)
+from mlops_dagster.rollout.policy import RolloutPolicy
+from mlops_dagster.rollout.same_rows import compare_on_log, spans
+from mlops_dagster.statistics import confusion_counts
+
+logger = logging.getLogger(__name__)
+
+
+@dataclass(frozen=True)
+class FloorLook:
+    """What was seen of a champion up to `until`, and what that means."""
+
+    champion: str
+    until: datetime
+    macro_f1: MacroF1
+    previous: Comparison | None
+    """The champion before it (as challenger) against it; made only where it is under the floor."""
+    decision: FloorDecision
+
+
+def look_at_floor(
+    registry: ModelRegistry,
+    log: PredictionLog,
+    model: str,
+    policy: PerformancePolicy,
+    rollout: RolloutPolicy,
+    *,
+    until: datetime,
+) -> FloorLook | None:
+    """Judge the champion by its answers up to `until`, a midnight; None without a champion.
+
+    Answers from before its promotion are not its own. The comparison is of whole days and of labels known by then, so
+    that tomorrow's rows are today's and more. Raises ModelNotFoundError, StorageError.
+    """
+    deployment, since = registry.deployment(model), champion_since(registry.history(model))
+    if deployment.champion is None or since is None:
+        return None
+    found = _macro_f1(log, model, deployment.champion, max(since, until - timedelta(days=policy.window_days)), until)
+    previous, otherwise = None, NOBODY
+    if under_floor(policy, found) and deployment.previous is not None:
+        champion, before = (registry.get(model, name) for name in (deployment.champion, deployment.previous))
+        try:
+            previous = compare_on_log(registry, log, champion, before, rollout, since=since, until=until)
+        except StorageError:  # the log or the store is away: the next run looks again
+            raise
+        except MlopsError as error:  # nobody goes back to such a one, and people must hear of it
+            logger.exception("%s %s cannot be compared with its champion", model, before.version)
+            otherwise = f"{before.version} cannot be compared with it: {error}"
+    decision = decide_floor(policy, found, previous, otherwise=otherwise)
+    return FloorLook(deployment.champion, until, found, previous, decision)
+
+
+def _macro_f1(log: PredictionLog, model: str, version: str, since: datetime, until: datetime) -> MacroF1:
+    confusion: Counter[tuple[str, str]] = Counter()
+    for start, end in spans(log, model, since, until):
+        rows = log.labelled(model, start, end, SERVED).select(["version", "label", "prediction"]).to_pylist()
+        answers = [row for row in rows if row["version"] == version and row["label"] and row["prediction"]]
+        confusion.update(confusion_counts([row["label"] for row in answers], [row["prediction"] for row in answers]))
+    return macro_f1_of(confusion)

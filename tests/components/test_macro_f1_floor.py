@@ -1,0 +1,139 @@
+"""A champion under its macro-F1 floor, from the daily report to the deployment, in real runs of Dagster."""
+
+from collections.abc import Iterator
+from datetime import timedelta
+from pathlib import Path
+from typing import cast
+
+import dagster as dg
+import pytest
+
+from mlops_dagster.components.monitoring import monitoring_defs
+from mlops_dagster.components.rollout import rollout_defs
+from mlops_dagster.components.spec import CardSpec, ModelSpec, TrainingSpec
+from mlops_dagster.components.training import training_defs
+from tests.components.at_a_time import DagsterAt
+from tests.two_versions import MODEL, days, estimator, house_at, register, serve
+
+SPEC = ModelSpec(
+    model=MODEL,
+    trainer="nobody.asks",
+    training=TrainingSpec(dataset="made up"),
+    card=CardSpec(intended_use="tests", failure_modes=("none",), contacts=("me",), fairness_attribute="carrier"),
+)
+NOON = days(6.5)
+THREE_DAYS = {
+    "dagster/asset_partition_range_start": "2013-03-04",
+    "dagster/asset_partition_range_end": "2013-03-06",
+}
+PARTS = (training_defs(SPEC), monitoring_defs(SPEC), rollout_defs(SPEC))
+
+
+class Floor(DagsterAt):
+    """The reports up to 6 March, made in one run as after an outage, and the sensors and the job that act on them."""
+
+    def report(self) -> dg.AssetCheckEvaluation:
+        (check,) = self.run("flights_performance", tags=THREE_DAYS).get_asset_check_evaluations()
+        return check
+
+    @property
+    def champion(self) -> str | None:
+        return house_at(self.home, NOON).registry.deployment(MODEL).champion
+
+
+@pytest.fixture
+def floor(tmp_path: Path) -> Iterator[Floor]:
+    """The champion 1.1.0, with a threshold of 1, since 3 March, and 1.0.0 with one of 0 before it; both trained before.
+
+    On 2 March the world was one in which 1.1.0 is better, which proves nothing: it was not champion then.
+    """
+    register(tmp_path, "1.0.0", estimator(0), trained_until=days(0.5), at=days(1), champion=True)
+    register(tmp_path, "1.1.0", estimator(1), trained_until=days(0.5), at=days(2), champion=True)
+    serve(tmp_path, days(1), 400, truth=1)
+    with dg.DagsterInstance.ephemeral() as instance:
+        yield Floor(tmp_path, instance, NOON, *PARTS)
+
+
+def served(home: Path, truth: float, flipped: float = 0.0) -> None:
+    for day in (2, 3, 4, 5):
+        serve(home, days(day), 200, version="1.1.0", answers=1, truth=truth, flipped=flipped)
+
+
+def shown(check: dg.AssetCheckEvaluation) -> dict[str, object]:
+    return {name: value.value for name, value in check.metadata.items()}
+
+
+def test_it_goes_back_if_the_one_before_does_better(floor: Floor) -> None:
+    served(floor.home, truth=0)
+    check = floor.report()
+    assert (check.passed, check.severity) == (False, dg.AssetCheckSeverity.ERROR)
+    found = shown(check)
+    assert (found["floor"], found["floor_to"], found["macro_f1_rows"]) == ("roll_back", "1.0.0", 800)
+    assert (found["macro_f1_alert"], found["macro_f1_floor"], found["macro_f1_min_rows"]) == (0.87, 0.83, 200)
+    assert cast("float", found["macro_f1_low"]) < cast("float", found["macro_f1"]) < 0.83
+    assert "800 of the 800 served from 2013-03-03 00:00" in str(found["floor_comparison"])
+    assert "performance" not in str(floor.tick("flights_retraining"))
+
+    request = floor.tick("flights_macro_f1_floor")
+    assert isinstance(request, dg.RunRequest)
+    assert request.run_key == "floor-1.1.0-2013-03-07-12"
+    assert floor.run("flights_rollback", dict(request.run_config)).success
+    assert floor.champion == "1.0.0"
+    registry = house_at(floor.home, NOON).registry
+    assert "1.0.0 does better on the same labels: proven" in registry.history(MODEL)[-1].reason
+
+    assert floor.tick("flights_macro_f1_floor") == "1.1.0 is no longer champion"
+    # and 1.0.0 is not judged by what 1.1.0 has answered
+    assert shown(floor.report())["floor"] == "cannot_tell"
+    # a second run of the same is about 1.1.0, whoever is champion by now
+    register(floor.home, "1.2.0", estimator(0), trained_until=days(4), at=NOON, champion=True)
+    assert floor.run("flights_rollback", dict(request.run_config)).success
+    assert floor.champion == "1.2.0"
+
+
+def test_where_the_world_has_changed_it_retrains(floor: Floor) -> None:
+    served(floor.home, truth=0.5, flipped=0.3)  # both are as far from it
+    check = floor.report()
+    assert (check.passed, check.severity) == (False, dg.AssetCheckSeverity.ERROR)
+    assert shown(check)["floor"] == "retrain"
+    assert str(floor.tick("flights_macro_f1_floor")).startswith("retrain: macro-F1 0.")
+
+    request = floor.tick("flights_retraining")
+    assert isinstance(request, dg.RunRequest)
+    assert request.tags["mlops/trigger"] == "performance"
+    config = request.run_config["ops"]["flights__training_set"]["config"]
+    assert config["trigger"] == "performance"
+    assert "is under the floor of 0.83 (800 rows); 1.0.0 is not proven to do better" in config["reason"]
+    assert floor.champion == "1.1.0"
+    # nobody acts on a report that is days old
+    later = Floor(floor.home, floor.instance, NOON + timedelta(days=3), *PARTS)
+    assert "no report" in str(later.tick("flights_macro_f1_floor"))
+    assert "performance" not in str(later.tick("flights_retraining"))
+
+
+def test_a_champion_without_fault_or_labels_is_left_alone(floor: Floor) -> None:
+    check = floor.report()
+    assert (check.passed, shown(check)["floor"]) == (True, "cannot_tell")
+    served(floor.home, truth=1)
+    check = floor.report()
+    assert (check.passed, shown(check)["floor"]) == (True, "fine")
+    assert str(floor.tick("flights_macro_f1_floor")).startswith("fine: macro-F1 1.000")
+
+
+def test_between_alert_and_floor_somebody_is_told(floor: Floor) -> None:
+    served(floor.home, truth=1, flipped=0.12)
+    check = floor.report()
+    assert (check.passed, check.severity, shown(check)["floor"]) == (False, dg.AssetCheckSeverity.WARN, "alert")
+    assert "performance" not in str(floor.tick("flights_retraining"))
+
+
+def test_a_version_before_that_cannot_be_loaded_hides_nothing(floor: Floor) -> None:
+    """Its bytes are not what was stored: nobody goes back to it, and the alert says so."""
+    served(floor.home, truth=0)
+    digest = house_at(floor.home, NOON).registry.get(MODEL, "1.0.0").digest
+    (blob,) = [path for path in floor.home.rglob("*") if path.is_file() and digest in "".join(path.parts[-3:])]
+    blob.chmod(0o600)
+    blob.write_bytes(b"something else")
+    found = shown(floor.report())
+    assert found["floor"] == "retrain"
+    assert "1.0.0 cannot be compared with it" in str(found["floor_reason"])

@@ -1,0 +1,78 @@
+"""The macro-F1 floor: the whole table of cases."""
+
+from dataclasses import replace
+
+import pytest
+from pydantic import ValidationError
+
+from mlops_dagster.monitoring import PerformancePolicy
+from mlops_dagster.rollout.comparison import Comparison, Scores, Standing
+from mlops_dagster.rollout.floor import FloorOutcome, MacroF1, decide_floor, macro_f1_of
+from tests.rollout.test_comparison import TABLE, held
+
+SURE, UNSURE = (0.79, 0.82), (0.80, 0.84)
+
+
+def before(verdict: Standing, macro_f1: float) -> Comparison:
+    """The champion before, against one with a macro-F1 of 0.81."""
+    found = held(TABLE)
+    part = replace(
+        found.overall,
+        verdict=verdict,
+        reason="the proof",
+        champion=Scores(0.85, 0.85, 0.81, 0),
+        challenger=Scores(0.9, 0.9, macro_f1, 0),
+    )
+    return replace(found, overall=part)
+
+
+BETTER, SAME = before(Standing.SUPERIOR, 0.88), before(Standing.NOT_WORSE, 0.82)
+
+
+@pytest.mark.parametrize(
+    ("value", "rows", "interval", "previous", "outcome", "reason"),
+    [
+        (0.87, 900, (0.86, 0.88), None, FloorOutcome.FINE, "0.870 is not under 0.87 (900 rows)"),
+        (0.95, 199, (0.9, 0.99), None, FloorOutcome.CANNOT_TELL, "199 labelled rows, 200 are needed"),
+        (0.10, 199, (0.1, 0.2), BETTER, FloorOutcome.CANNOT_TELL, "199 labelled rows, 200 are needed"),
+        (None, 0, None, None, FloorOutcome.CANNOT_TELL, "0 labelled rows"),
+        (0.869, 900, (0.85, 0.89), None, FloorOutcome.ALERT, "0.869 is under 0.87"),
+        (0.83, 900, (0.81, 0.85), BETTER, FloorOutcome.ALERT, "0.830 is under 0.87"),
+        (0.81, 900, SURE, BETTER, FloorOutcome.ROLL_BACK, "1.1.0 does better on the same labels: the proof"),
+        (0.82, 900, UNSURE, BETTER, FloorOutcome.ROLL_BACK, "under the floor of 0.83 (900 rows)"),
+        (0.81, 900, SURE, SAME, FloorOutcome.RETRAIN, "not proven to do better on the same labels (macro-F1 0.820 to"),
+        (0.81, 900, SURE, None, FloorOutcome.RETRAIN, "there is nobody to go back to"),
+        (0.82, 900, UNSURE, SAME, FloorOutcome.ALERT, "may be chance"),
+        (0.82, 900, None, SAME, FloorOutcome.ALERT, "may be chance"),
+        # more often right, by always saying what is frequent
+        (0.81, 900, SURE, before(Standing.SUPERIOR, 0.80), FloorOutcome.RETRAIN, "macro-F1 0.800 to 0.810"),
+        # better by the look of it
+        (0.81, 900, SURE, before(Standing.CANNOT_TELL, 0.95), FloorOutcome.RETRAIN, "not proven"),
+    ],
+)
+def test_what_is_done_about_a_champion(
+    value: float | None,
+    rows: int,
+    interval: tuple[float, float] | None,
+    previous: Comparison | None,
+    outcome: FloorOutcome,
+    reason: str,
+) -> None:
+    found = decide_floor(PerformancePolicy(), MacroF1(rows, value, interval), previous)
+    assert found.outcome is outcome
+    assert reason in found.reason
+    assert found.to == ("1.1.0" if outcome is FloorOutcome.ROLL_BACK else "")
+    assert found.under_alert is (outcome not in (FloorOutcome.FINE, FloorOutcome.CANNOT_TELL))
+
+
+def test_macro_f1_of_counts() -> None:
+    assert macro_f1_of({}) == MacroF1(0)
+    found = macro_f1_of({("late", "late"): 90, ("late", "ok"): 10, ("ok", "ok"): 100})
+    assert (found.rows, found.value) == (200, pytest.approx((180 / 190 + 200 / 210) / 2))
+    assert found.interval is not None
+    assert found.interval[0] < 0.93 < 0.96 < found.interval[1]
+
+
+def test_a_floor_over_the_alert_is_refused() -> None:
+    with pytest.raises(ValidationError, match=r"floor \(0.9\) must be under alert \(0.87\)"):
+        PerformancePolicy(floor=0.9)
