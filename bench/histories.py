@@ -169,8 +169,9 @@ def rising_e(policy: RolloutPolicy, history: History) -> tuple[Ints, Floats]:
     raising = np.logical_or.reduce([limit_bad, loss, *(each & history.canary for each in firsts.values())])
     looks = np.flatnonzero(raising)
 
-    def relative(metric: BadEvent, theta: float) -> Floats:
-        rows = np.flatnonzero(firsts[metric])
+    def relative(metric: BadEvent, theta: float, forgiven: int = 0) -> Floats:
+        cold = firsts[metric] & history.canary & (history.weight == RAMP[0])
+        rows = np.flatnonzero(firsts[metric] & ~(cold & (np.cumsum(cold) <= forgiven)))
         share, is_canary = history.weight[rows], history.canary[rows]
         q0 = share * theta / (1 - share + share * theta)
         gained = np.where(is_canary, np.log(WORSE)[:, None], 0) - np.log1p(q0 * (WORSE[:, None] - 1))
@@ -188,7 +189,7 @@ def rising_e(policy: RolloutPolicy, history: History) -> tuple[Ints, Floats]:
 
     worse = [
         relative("error", policy.theta.error),
-        relative("slow", policy.theta.slow),
+        relative("slow", policy.theta.slow, policy.cold_start),
         pairs(np.ones_like(in_watch)) if policy.uses_pairs else relative("wrong", policy.theta.wrong),
         over_limit(np.ones_like(in_watch)),
         over_limit(in_watch),

@@ -72,6 +72,9 @@ class RolloutPolicy(BaseModel):
         description="share of slow answers that will do whatever the champion's is; never rolls back",
     )
     slow_ms: float = Field(default=200, gt=0, description="an answer that takes longer is slow")
+    cold_start: int = Field(
+        default=50, ge=0, description="so many slow answers of the canary, its first at the first step, never roll back"
+    )
 
     min_shadow_requests: int = Field(default=50, ge=1, description="requests scored in shadow before the first step")
     min_step_requests: int = Field(default=100, ge=1, description="requests the canary answered, at each step")
