@@ -3,7 +3,7 @@
 A history is all that a rollout's requests did: an hour of shadow, four steps of twelve hours, a day's watch after the
 promotion, some 200,000 requests. It goes on to its end whatever is seen in it.
 
-`highest_e` takes the same closed forms as `decide`, but as running sums: a `decide` for each of the events would take
+`rising_e` takes the same closed forms as `decide`, but as running sums: a `decide` for each of the events would take
 minutes for one history. `evidence` counts the same history plainly, for `decide`, so that both can be compared.
 """
 
@@ -14,7 +14,17 @@ import numpy as np
 import numpy.typing as npt
 from scipy.special import ndtri
 
-from mlops_dagster.rollout import EventCounts, Evidence, PairedCounts, RolloutPolicy, StepCounts
+from mlops_dagster.rollout import (
+    EventCounts,
+    Evidence,
+    Outcome,
+    PairedCounts,
+    Phase,
+    Rollout,
+    RolloutPolicy,
+    StepCounts,
+    decide,
+)
 from mlops_dagster.rollout.evidence import BadEvent
 from mlops_dagster.statistics.bad_event import WORSE
 from mlops_dagster.statistics.paired import FRACTIONS
@@ -78,6 +88,10 @@ class History(NamedTuple):
     latency: Floats
     """Of the answer, in milliseconds."""
 
+    def until(self, request: int) -> "History":
+        """That request is the last."""
+        return History._make(column[: request + 1] for column in self)
+
     @property
     def ramp(self) -> Bools:
         return (self.weight > 0) & (self.weight < 1)
@@ -87,10 +101,7 @@ class History(NamedTuple):
         """What the version that answered in the ramp did."""
         error = np.where(self.canary, self.challenger_error, self.champion_error)
         wrong = np.where(self.canary, self.challenger_wrong, self.champion_wrong) & ~error
-        return {
-            metric: each & self.ramp
-            for metric, each in zip(("error", "slow", "wrong"), (error, self.latency > SLOW_MS, wrong), strict=True)
-        }
+        return {"error": error & self.ramp, "slow": (self.latency > SLOW_MS) & self.ramp, "wrong": wrong & self.ramp}
 
     @property
     def firsts(self) -> dict[BadEvent, Bools]:
@@ -103,7 +114,7 @@ class History(NamedTuple):
         beside = self.ramp & ~self.canary
         roles = (self.weight == 0, beside, self.weight == 1)
         alone = [self._first_of_key(self.challenger_error & role) for role in roles]
-        return np.logical_or.reduce([*alone, self.firsts["error"] & self.canary])
+        return np.asarray(np.logical_or.reduce([*alone, self.firsts["error"] & self.canary]))
 
     @property
     def paired(self) -> Bools:
@@ -151,12 +162,6 @@ def simulate(world: World, challenger: Challenger, rng: np.random.Generator) -> 
     return History(minute, weight, canary, key, champion_error, challenger_error, win | both, loss | both, latency)
 
 
-def highest_e(policy: RolloutPolicy, history: History) -> float:
-    """The highest e-value for a rollback that any look sees: it is rolled back if that is 1 / alpha or more."""
-    looks, e = rising_e(policy, history)
-    return float(e.max()) if len(looks) else 1.0
-
-
 def rising_e(policy: RolloutPolicy, history: History) -> tuple[Ints, Floats]:
     """Requests after which the e-value for a rollback may have risen, and what it is then.
 
@@ -176,16 +181,16 @@ def rising_e(policy: RolloutPolicy, history: History) -> tuple[Ints, Floats]:
         q0 = share * theta / (1 - share + share * theta)
         gained = np.where(is_canary, np.log(WORSE)[:, None], 0) - np.log1p(q0 * (WORSE[:, None] - 1))
         gained = np.hstack([np.zeros((len(WORSE), 1)), np.cumsum(gained, axis=1)])
-        return _mixed(gained[:, np.searchsorted(rows, looks, side="right")])
+        return mixed(gained[:, np.searchsorted(rows, looks, side="right")])
 
     def over_limit(scored: Bools) -> Floats:
         bad, n = np.cumsum(limit_bad & scored)[looks], np.cumsum(scored)[looks]
         odds = ODDS_RATIOS[:, None]
-        return _mixed(bad * np.log(odds) - n * np.log1p(policy.max_error_rate * (odds - 1)))
+        return mixed(bad * np.log(odds) - n * np.log1p(policy.max_error_rate * (odds - 1)))
 
     def pairs(of: Bools) -> Floats:
-        losses, wins, n = (np.cumsum(each & of)[looks] for each in (loss, win, paired))
-        return paired_worse(losses, wins, n - losses - wins, policy.margin)
+        losses, wins, n = (np.cumsum(each & of, dtype=np.int64)[looks] for each in (loss, win, paired))
+        return paired_e(losses, wins, n - losses - wins, policy.margin)
 
     worse = [
         relative("error", policy.theta.error),
@@ -198,15 +203,15 @@ def rising_e(policy: RolloutPolicy, history: History) -> tuple[Ints, Floats]:
     return looks, np.mean(worse, axis=0)
 
 
-def paired_worse(losses: Ints, wins: Ints, ties: Ints, margin: float, *, not_worse: bool = False) -> Floats:
+def paired_e(losses: Ints, wins: Ints, ties: Ints, margin: float, *, not_worse: bool = False) -> Floats:
     """`paired_e_value` on arrays of counts."""
     nu = (-FRACTIONS / (1 - margin) if not_worse else FRACTIONS / (1 + margin)).reshape(-1, *[1] * losses.ndim)
-    return _mixed(
-        losses * np.log1p(nu * (1 - margin)) + ties * np.log1p(-nu * margin) + wins * np.log1p(-nu * (1 + margin))
-    )
+    of_loss, of_tie, of_win = np.log1p(nu * (1 - margin)), np.log1p(-nu * margin), np.log1p(-nu * (1 + margin))
+    return mixed(np.asarray(losses * of_loss + ties * of_tie + wins * of_win, dtype=np.float64))
 
 
-def _mixed(log_e: Floats) -> Floats:
+def mixed(log_e: Floats) -> Floats:
+    """The mean over the bets, which are the first axis."""
     with np.errstate(over="ignore"):
         return np.asarray(np.exp(np.logaddexp.reduce(log_e) - np.log(len(log_e))))
 
@@ -249,3 +254,31 @@ def evidence(history: History) -> Evidence:
         watch=beside(in_watch),
         watch_paired=pairs(in_watch),
     )
+
+
+def check_with_decide(
+    policy: RolloutPolicy, history: History, looks: Ints, e: Floats, rng: np.random.Generator, count: int = 25
+) -> int:
+    """`decide` on the plain counts at some of the looks comes to the same, or AssertionError; returns how many.
+
+    The highest one is among them. Each look is the only one so far: peaks are the caller's running maximum.
+    """
+    chosen = {*rng.integers(len(looks), size=count).tolist(), int(e.argmax())}
+    for look in chosen:
+        seen = evidence(history.until(int(looks[look])))
+        weight = float(history.weight[looks[look]])
+        phase = Phase.SHADOW if weight == 0 else Phase.WATCH if weight == 1 else Phase.CANARY
+        step = sum(each <= weight for each in RAMP)
+        began = (MIDNIGHT, MIDNIGHT, MIDNIGHT)
+        rollout = Rollout(1, "m", "1.0.0", "1.0.1", policy, phase, step, weight, *began, False, {}, epoch=1)
+        decision = decide(policy, rollout, seen, seen.through)
+        found = decision.test("rollback.worse").e_value
+        assert np.isclose(found, e[look], rtol=1e-9), f"E {e[look]} after request {looks[look]}, by decide {found}"
+        assert (decision.outcome is Outcome.ROLLBACK) == (e[look] >= 1 / policy.alpha), decision.reason
+    return len(chosen)
+
+
+def good_at_dawn(at: datetime) -> tuple[float, float]:
+    """Wins and losses: 3 points worse over the day, 5 better at 6 o'clock, 11 worse at 18; as much traffic at both."""
+    loses = 0.03 - 0.08 * np.sin(at.hour / 24 * 2 * np.pi)
+    return (0.12 - loses) / 2, (0.12 + loses) / 2

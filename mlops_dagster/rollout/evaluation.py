@@ -165,7 +165,7 @@ class _Look:
     ) -> TestResult:
         claim = f"rate of {metric} over {theta:g} times the champion's"
         e_value = bad_event_e_value(stages, theta=theta)
-        return self._result(f"{metric}.worse", claim, self._arms(metric) | left_out, e_value, sharing=self.sharing)
+        return self._result(f"{metric}.worse", claim, {**self._arms(metric), **left_out}, e_value, sharing=self.sharing)
 
     def _over_error_limit(self, name: str, claim: str, seen: EventCounts) -> TestResult:
         observed = {"scored_error": seen.bad_errors, "scored_requests": seen.requests}
