@@ -366,33 +366,46 @@ def test_a_broken_key_counts_once_against_the_canary_but_fully_against_its_pass(
 
 # What holds whatever is seen.
 
-counts = st.integers(0, 400)
+
+@st.composite
+def arms(draw: st.DrawFn, most: int, times: int = 1) -> EventCounts:
+    requests = draw(st.integers(90, 1000))
+    labelled, wrong = draw(st.integers(90, requests)), draw(st.integers(5, 8))
+    counts = requests, draw(st.integers(0, most)), draw(st.integers(0, most)), labelled, labelled * wrong // 100
+    return arm(*(times * count for count in counts))
 
 
 @st.composite
-def arms(draw: st.DrawFn) -> EventCounts:
-    requests = draw(st.integers(0, 3000))
-    errors, slow, labelled = (draw(st.integers(0, min(requests, 200))) for _ in range(3))
-    return arm(requests, errors, slow, labelled, draw(st.integers(0, labelled)))
+def pairs(draw: st.DrawFn, most: int) -> PairedCounts:
+    """`most` more losses than wins in a hundred, or the other way round."""
+    total, won = draw(st.integers(1000, 6000)), draw(st.integers(3, 6))
+    lost = max(won + draw(st.integers(-most, most)), 0)
+    return PairedCounts(total * won // 100, total * lost // 100, total - total * won // 100 - total * lost // 100)
 
 
 @st.composite
 def situations(draw: st.DrawFn) -> tuple[RolloutPolicy, Rollout, Evidence, datetime]:
-    now = draw(st.floats(0, 200))
-    step = draw(st.integers(0, LAST))
+    """In most of them all is quiet, else nearly every one would be a rollback; few are early, or short of evidence."""
+    now, step = draw(st.floats(60, 200)), draw(st.sampled_from([*range(LAST + 1), LAST, LAST]))
+    bad, lost = draw(st.sampled_from([(0, 2), (1, 2), (1, 4), (5, 4), (90, 6)]))
     watched = draw(st.booleans()) if step == LAST else False
-    since = PairedCounts(draw(counts), draw(counts), draw(st.integers(0, 4000))) if watched else PairedCounts()
+    since = draw(pairs(lost)) if watched else PairedCounts()
     seen = Evidence(
-        steps=tuple(StepCounts(weight, draw(arms()), draw(arms())) for weight in POLICY.steps[:step]),
-        paired=PairedCounts(draw(counts), draw(counts), draw(st.integers(0, 4000))) + since,
-        shadow=draw(arms()),
-        step_paired=PairedCounts(ties=draw(counts)),
+        steps=tuple(
+            StepCounts(weight, draw(arms(bad)), draw(arms(bad, round(1 / weight) - 1)))
+            for weight in POLICY.steps[:step]
+        ),
+        paired=draw(pairs(lost)) + since,
+        shadow=draw(arms(bad)),
+        step_paired=PairedCounts(ties=draw(st.integers(90, 300))),
         through=START + timedelta(hours=now),
-        watch=draw(arms()) if watched else EventCounts(),
+        watch=draw(arms(bad)) if watched else EventCounts(),
         watch_paired=since,
     )
-    peaks = draw(st.dictionaries(st.sampled_from(["rollback.worse", "paired.superior"]), st.floats(0, 40)))
-    at = rollout(step, draw(st.floats(0, 100)), now, paused=draw(st.booleans()), peaks=peaks)
+    peaks = draw(
+        st.sampled_from([{}, {}, {"rollback.worse": 19.0}, {"rollback.worse": 20.0}, {"paired.superior": 30.0}])
+    )
+    at = rollout(step, draw(st.floats(2, 30)), now, paused=draw(st.sampled_from([False] * 5 + [True])), peaks=peaks)
     if watched:
         at = replace(at, phase=Phase.WATCH, weight=1.0, promoted_at=at.step_at)
     return draw(st.sampled_from([POLICY, ARMS, ONLY_SUPERIOR])), at, seen, START + timedelta(hours=now)
