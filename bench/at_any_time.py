@@ -188,7 +188,7 @@ def _median_and_p90(values: Floats, digits: int = 1) -> str:
 
 
 CHALLENGERS: Final = (
-    # accuracy, loses, wins, margin, what is to be proven, and the median that DESIGN 6 has
+    # accuracy, loses, wins, margin, what is to be proven, and the median it was designed for
     (".93", 0.03, 0.03, 0.02, "not worse by 2 points", "1,050"),
     (".93", 0.10, 0.10, 0.02, "not worse by 2 points", "3,000"),
     (".91", 0.04, 0.02, 0.0, "worse", "950"),

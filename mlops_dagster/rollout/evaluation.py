@@ -21,7 +21,7 @@ that one's test, which happens with probability at most alpha, so no correction 
 as no worse either relative to the champion or under an absolute limit (where nothing ever fails there is nothing to
 compare); where neither holds both e-values are valid, and so is their average.
 
-A canary starts cold, and at a share of 1 % four slow answers in a row would be proof. So its first slow answers at the
+A canary starts cold, and at a share of 1 % three slow answers in a row would be proof. So its first slow answers at the
 first step (`cold_start`) are left out of the bets against it, though not of the proof that it is no slower.
 
 All of this takes one label's, or one request's, chances to be no worse than allowed given those before it. Where many
