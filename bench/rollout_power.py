@@ -7,11 +7,11 @@ on its own; where the flights of an hour share one cause, the same number of lab
 
 import argparse
 from collections import deque
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from dataclasses import replace
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
-from typing import Final, NamedTuple
+from typing import Final, NamedTuple, TypeAlias
 
 import numpy as np
 import numpy.typing as npt
@@ -52,6 +52,10 @@ CHALLENGERS: Final = {
 """Shares of the labels where only the challenger is right (it wins), and where only the champion is (it loses)."""
 
 
+OddsAt: TypeAlias = Callable[[datetime], tuple[float, float]]
+"""The shares of wins and losses among the labels of that hour's requests."""
+
+
 class End(NamedTuple):
     outcome: Outcome
     hours: float
@@ -62,8 +66,8 @@ class End(NamedTuple):
 class Traffic:
     """One rollout's evidence, growing by the hour; a pair counts in the hour its label arrives, as in the rollups."""
 
-    def __init__(self, wins: float, losses: float, rng: np.random.Generator) -> None:
-        self._odds, self._rng = (wins, losses, 1 - wins - losses), rng
+    def __init__(self, odds_at: OddsAt, rng: np.random.Generator, per_hour: float = REQUESTS_PER_HOUR) -> None:
+        self._odds_at, self._rng, self._per_hour = odds_at, rng, per_hour
         self._unlabelled = deque([0] * LABEL_LAG_HOURS)
         self._scored_too = 0
         self._answered: dict[float, npt.NDArray[np.int64]] = {}
@@ -72,12 +76,13 @@ class Traffic:
     def hour(self, rollout: Rollout, now: datetime) -> Evidence:
         """All evidence at `now`, after one more hour under the weight of `rollout`."""
         step, weight, share = rollout.step, rollout.weight, rollout.policy.paired_share
-        requests = self._rng.poisson(REQUESTS_PER_HOUR * (1 - np.cos(now.hour / 24 * 2 * np.pi)))
+        requests = self._rng.poisson(self._per_hour * (1 - np.cos(now.hour / 24 * 2 * np.pi)))
         canary = self._rng.binomial(requests, weight)
         scored_too = self._rng.binomial(requests - canary, share)
         self._scored_too += scored_too
         self._unlabelled.append(scored_too + self._rng.binomial(canary, share))
-        labels = self._rng.multinomial(self._unlabelled.popleft(), self._odds)
+        wins, losses = self._odds_at(now - timedelta(hours=LABEL_LAG_HOURS))
+        labels = self._rng.multinomial(self._unlabelled.popleft(), (wins, losses, 1 - wins - losses))
         self._pairs[step] = self._pairs.get(step, 0) + labels
         if weight:
             self._answered[weight] = self._answered.get(weight, 0) + np.array([canary, requests - canary])
@@ -111,10 +116,10 @@ VERBS: Final = {Outcome.PROMOTE: "promoted", Outcome.GIVE_UP: "given up", Outcom
 
 def rows(policy: RolloutPolicy, name: str, runs: int) -> Iterator[tuple[str, ...]]:
     """One for each outcome seen. Every challenger has the same seed, so that changing one leaves the others alone."""
-    (wins, losses), rng = CHALLENGERS[name], np.random.default_rng(SEED)
+    odds, rng = CHALLENGERS[name], np.random.default_rng(SEED)
     starts = [MIDNIGHT + timedelta(hours=hour) for hour in rng.integers(24, size=runs).tolist()]
-    ends = [roll_out(policy, Traffic(wins, losses, rng), start) for start in starts]
-    what = (name, f"{wins:.0%}", f"{losses:.0%}")
+    ends = [roll_out(policy, Traffic(lambda _: odds, rng), start) for start in starts]
+    what = (name, *(f"{share:.0%}" for share in odds))
     for outcome, verb in VERBS.items():
         if seen := [end for end in ends if end.outcome is outcome]:
             hours, labels = np.median([end.hours for end in seen]), np.median([end.labels for end in seen])

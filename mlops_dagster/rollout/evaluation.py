@@ -21,12 +21,16 @@ that one's test, which happens with probability at most alpha, so no correction 
 as no worse either relative to the champion or under an absolute limit (where nothing ever fails there is nothing to
 compare); where neither holds both e-values are valid, and so is their average.
 
+A canary starts cold, and at a share of 1 % three slow answers in a row would be proof. So its first slow answers at the
+first step (`cold_start`) are left out of the bets against it, though not of the proof that it is no slower.
+
 All of this takes one label's, or one request's, chances to be no worse than allowed given those before it. Where many
 share one cause (the flights of a stormy hour) the challenger must hold up in that hour too, not only on average.
 """
 
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
+from math import isclose
 
 from mlops_dagster.rollout.entities import TestResult
 from mlops_dagster.rollout.evidence import BadEvent, EventCounts, Evidence, PairedCounts
@@ -64,9 +68,9 @@ def evaluate(policy: RolloutPolicy, peaks: Mapping[str, float], evidence: Eviden
     """
     look = _Look(policy, peaks, evidence, forecast)
     worse = (
-        look.bad_events_worse("error", policy.theta.error),
-        look.bad_events_worse("slow", policy.theta.slow),
-        look.pairs_worse() if policy.uses_pairs else look.bad_events_worse("wrong", policy.theta.wrong),
+        look.errors_worse(),
+        look.slow_worse(),
+        look.pairs_worse() if policy.uses_pairs else look.wrong_worse(),
         look.over_error_limit(),
         look.over_error_limit_in_watch(),
         *([look.pairs_worse_in_watch()] if policy.uses_pairs else []),
@@ -99,10 +103,17 @@ class _Look:
         claim = "the challenger is worse than it may be: the average of all `worse` and `over_limit` tests"
         return self._result("rollback.worse", claim, parts, combine(list(parts.values())))
 
-    def bad_events_worse(self, metric: BadEvent, theta: float) -> TestResult:
-        e_value = bad_event_e_value(self._stages(metric), theta=theta)
-        claim = f"rate of {metric} over {theta:g} times the champion's"
-        return self._result(f"{metric}.worse", claim, self._arms(metric), e_value, sharing=self.sharing)
+    def errors_worse(self) -> TestResult:
+        return self._bad_events_worse("error", self.policy.theta.error, self._stages("error"), {})
+
+    def wrong_worse(self) -> TestResult:
+        return self._bad_events_worse("wrong", self.policy.theta.wrong, self._stages("wrong"), {})
+
+    def slow_worse(self) -> TestResult:
+        stages = self._stages("slow")
+        cold = [_cold(stage, self.policy) for stage in stages]
+        warm = [Stage(s.share, s.canary_bad - n, s.all_bad - n) for s, n in zip(stages, cold, strict=True)]
+        return self._bad_events_worse("slow", self.policy.theta.slow, warm, {"canary_cold": sum(cold)})
 
     def over_error_limit(self) -> TestResult:
         claim = f"error rate over {self.policy.max_error_rate:.2%}"
@@ -148,6 +159,13 @@ class _Look:
 
     def wrong_superior(self) -> TestResult:
         return self._wrong_promotes("wrong.superior", "wrong less often than the champion", 1.0)
+
+    def _bad_events_worse(
+        self, metric: BadEvent, theta: float, stages: list[Stage], left_out: Mapping[str, float]
+    ) -> TestResult:
+        claim = f"rate of {metric} over {theta:g} times the champion's"
+        e_value = bad_event_e_value(stages, theta=theta)
+        return self._result(f"{metric}.worse", claim, {**self._arms(metric), **left_out}, e_value, sharing=self.sharing)
 
     def _over_error_limit(self, name: str, claim: str, seen: EventCounts) -> TestResult:
         observed = {"scored_error": seen.bad_errors, "scored_requests": seen.requests}
@@ -228,6 +246,18 @@ class _Look:
             verdict="proven" if proven else "open",
             needed=None if proven else needed,
         )
+
+
+def _cold(stage: Stage, policy: RolloutPolicy) -> int:
+    """How many of the canary's slow answers are put down to its cold start: the first ones of the first step.
+
+    What is left is a bet that begins after them, and loses before what the champion's slow answers cost it: still no
+    more than a test martingale, whatever those first ones were.
+
+    >>> [_cold(Stage(share, 70, 200), RolloutPolicy()) for share in (0.01, 0.05)]
+    [50, 0]
+    """
+    return min(stage.canary_bad, policy.cold_start) if isclose(stage.share, policy.steps[0]) else 0
 
 
 def _as_dict(pairs: PairedCounts) -> dict[str, float]:

@@ -7,7 +7,8 @@ from typing import Annotated, Literal, Self
 from pydantic import BaseModel, ConfigDict, Field, model_validator
 
 Share = Annotated[float, Field(gt=0, lt=1)]
-Hours = Annotated[float, Field(ge=0)]
+Hours = Annotated[float, Field(ge=0, le=366 * 24)]
+"""A year at most: what takes longer is a mistake in the unit."""
 
 
 class Theta(BaseModel):
@@ -42,7 +43,7 @@ class RolloutPolicy(BaseModel):
     min_watch_hours: Hours = Field(
         default=48, description="least time as canary before all traffic: whole days, or the time of day decides"
     )
-    deadline_hours: float = Field(
+    deadline_hours: Hours = Field(
         default=168, gt=0, description="from the start; then it is proven not worse, or given up"
     )
     at_deadline: Literal["promote_if_not_worse", "give_up"] = Field(
@@ -72,6 +73,9 @@ class RolloutPolicy(BaseModel):
         description="share of slow answers that will do whatever the champion's is; never rolls back",
     )
     slow_ms: float = Field(default=200, gt=0, description="an answer that takes longer is slow")
+    cold_start: int = Field(
+        default=50, ge=0, description="so many slow answers of the canary, its first at the first step, never roll back"
+    )
 
     min_shadow_requests: int = Field(default=50, ge=1, description="requests scored in shadow before the first step")
     min_step_requests: int = Field(default=100, ge=1, description="requests the canary answered, at each step")

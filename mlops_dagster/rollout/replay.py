@@ -13,7 +13,15 @@ from mlops_dagster.rollout.entities import Decision, Outcome, Phase, Rollout
 from mlops_dagster.rollout.evidence import Evidence, PairedCounts
 from mlops_dagster.rollout.policy import RolloutPolicy
 
-_OF_THE_TESTS = {"theta", "margin", "max_error_rate", "max_slow_rate", "paired", "answer_influences_label"}
+_OF_THE_TESTS = {
+    "theta",
+    "cold_start",
+    "margin",
+    "max_error_rate",
+    "max_slow_rate",
+    "paired",
+    "answer_influences_label",
+}
 """What e-values depend on; alpha is only the limit they are held against."""
 _ENDS = (Outcome.PROMOTE, Outcome.ROLLBACK, Outcome.GIVE_UP)
 

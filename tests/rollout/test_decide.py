@@ -142,6 +142,27 @@ CASES = [
         "slower", Outcome.ROLLBACK, "most by slow.worse", evidence=evidence(canary=arm(slow=80), champion=arm(slow=8))
     ),
     Case(
+        "starts cold",
+        Outcome.ADVANCE,
+        "step 1 of 4",
+        rollout(1),
+        evidence(canary=arm(slow=40), champion=arm(99_000, slow=99), weight=0.01),
+    ),
+    Case(
+        "does not get warm",
+        Outcome.ROLLBACK,
+        "most by slow.worse",
+        rollout(1),
+        evidence(canary=arm(slow=80), champion=arm(99_000, slow=99), weight=0.01),
+    ),
+    Case(
+        "starts no second time",
+        Outcome.ROLLBACK,
+        "most by slow.worse",
+        rollout(2),
+        evidence(canary=arm(slow=40), champion=arm(19_000, slow=19), weight=0.05),
+    ),
+    Case(
         "as slow as twice the champion",
         Outcome.HOLD,
         "superior",
@@ -345,33 +366,46 @@ def test_a_broken_key_counts_once_against_the_canary_but_fully_against_its_pass(
 
 # What holds whatever is seen.
 
-counts = st.integers(0, 400)
+
+@st.composite
+def arms(draw: st.DrawFn, most: int, times: int = 1) -> EventCounts:
+    requests = draw(st.integers(90, 1000))
+    labelled, wrong = draw(st.integers(90, requests)), draw(st.integers(5, 8))
+    counts = requests, draw(st.integers(0, most)), draw(st.integers(0, most)), labelled, labelled * wrong // 100
+    return arm(*(times * count for count in counts))
 
 
 @st.composite
-def arms(draw: st.DrawFn) -> EventCounts:
-    requests = draw(st.integers(0, 3000))
-    errors, slow, labelled = (draw(st.integers(0, min(requests, 200))) for _ in range(3))
-    return arm(requests, errors, slow, labelled, draw(st.integers(0, labelled)))
+def pairs(draw: st.DrawFn, most: int) -> PairedCounts:
+    """`most` more losses than wins in a hundred, or the other way round."""
+    total, won = draw(st.integers(1000, 6000)), draw(st.integers(3, 6))
+    lost = max(won + draw(st.integers(-most, most)), 0)
+    return PairedCounts(total * won // 100, total * lost // 100, total - total * won // 100 - total * lost // 100)
 
 
 @st.composite
 def situations(draw: st.DrawFn) -> tuple[RolloutPolicy, Rollout, Evidence, datetime]:
-    now = draw(st.floats(0, 200))
-    step = draw(st.integers(0, LAST))
+    """In most of them all is quiet, else nearly every one would be a rollback; few are early, or short of evidence."""
+    now, step = draw(st.floats(60, 200)), draw(st.sampled_from([*range(LAST + 1), LAST, LAST]))
+    bad, lost = draw(st.sampled_from([(0, 2), (1, 2), (1, 4), (5, 4), (90, 6)]))
     watched = draw(st.booleans()) if step == LAST else False
-    since = PairedCounts(draw(counts), draw(counts), draw(st.integers(0, 4000))) if watched else PairedCounts()
+    since = draw(pairs(lost)) if watched else PairedCounts()
     seen = Evidence(
-        steps=tuple(StepCounts(weight, draw(arms()), draw(arms())) for weight in POLICY.steps[:step]),
-        paired=PairedCounts(draw(counts), draw(counts), draw(st.integers(0, 4000))) + since,
-        shadow=draw(arms()),
-        step_paired=PairedCounts(ties=draw(counts)),
+        steps=tuple(
+            StepCounts(weight, draw(arms(bad)), draw(arms(bad, round(1 / weight) - 1)))
+            for weight in POLICY.steps[:step]
+        ),
+        paired=draw(pairs(lost)) + since,
+        shadow=draw(arms(bad)),
+        step_paired=PairedCounts(ties=draw(st.integers(90, 300))),
         through=START + timedelta(hours=now),
-        watch=draw(arms()) if watched else EventCounts(),
+        watch=draw(arms(bad)) if watched else EventCounts(),
         watch_paired=since,
     )
-    peaks = draw(st.dictionaries(st.sampled_from(["rollback.worse", "paired.superior"]), st.floats(0, 40)))
-    at = rollout(step, draw(st.floats(0, 100)), now, paused=draw(st.booleans()), peaks=peaks)
+    peaks = draw(
+        st.sampled_from([{}, {}, {"rollback.worse": 19.0}, {"rollback.worse": 20.0}, {"paired.superior": 30.0}])
+    )
+    at = rollout(step, draw(st.floats(2, 30)), now, paused=draw(st.sampled_from([False] * 5 + [True])), peaks=peaks)
     if watched:
         at = replace(at, phase=Phase.WATCH, weight=1.0, promoted_at=at.step_at)
     return draw(st.sampled_from([POLICY, ARMS, ONLY_SUPERIOR])), at, seen, START + timedelta(hours=now)
@@ -396,6 +430,7 @@ def test_no_outcome_without_its_proof(situation: tuple[RolloutPolicy, Rollout, E
             assert not running.paused
             assert running.canary_at is not None
             assert now - running.canary_at >= policy.min_watch
+            assert has_its_minimum(policy, running, seen)
             late = now - running.started_at >= policy.deadline and policy.at_deadline == "promote_if_not_worse"
             assert all(test.p <= policy.alpha for test in not_worse) if late else superior.p <= policy.alpha
         case Outcome.ADVANCE if running.phase is Phase.WATCH:
@@ -406,22 +441,60 @@ def test_no_outcome_without_its_proof(situation: tuple[RolloutPolicy, Rollout, E
             assert running.step < LAST
             assert not running.paused
             assert now - running.step_at >= (policy.soak if running.step else policy.shadow)
+            assert has_its_minimum(policy, running, seen)
         case Outcome.GIVE_UP:
             assert running.phase is not Phase.WATCH
             assert now - running.started_at >= policy.deadline
 
 
+def has_its_minimum(policy: RolloutPolicy, running: Rollout, seen: Evidence) -> bool:
+    if running.phase is Phase.SHADOW:
+        return seen.shadow.requests >= policy.min_shadow_requests
+    answered = seen.canary_at(running.weight)
+    labels = seen.step_paired.total if policy.uses_pairs else answered.labelled
+    return answered.requests >= policy.min_step_requests and labels >= policy.min_step_paired
+
+
+RANK = [Outcome.ROLLBACK, Outcome.GIVE_UP, Outcome.HOLD, Outcome.ADVANCE, Outcome.PROMOTE]
+
+
 @given(situations(), st.integers(0, 500))
 @settings(max_examples=100, deadline=None)
 def test_more_losses_never_help(situation: tuple[RolloutPolicy, Rollout, Evidence, datetime], more: int) -> None:
-    _, running, seen, now = situation
-    rank = [Outcome.ROLLBACK, Outcome.GIVE_UP, Outcome.HOLD, Outcome.ADVANCE, Outcome.PROMOTE]
+    policy, running, seen, now = situation
     lost = PairedCounts(losses=more)
     worse = replace(seen, paired=seen.paired + lost)
     if running.phase is Phase.WATCH:
         worse = replace(worse, watch_paired=seen.watch_paired + lost)
-    before, after = decide(POLICY, running, seen, now), decide(POLICY, running, worse, now)
-    assert rank.index(after.outcome) <= rank.index(before.outcome)
+    before, after = decide(policy, running, seen, now), decide(policy, running, worse, now)
+    assert RANK.index(after.outcome) <= RANK.index(before.outcome)
+
+
+@given(situations(), st.sampled_from(["error", "slow", "wrong"]), st.floats(0, 1), st.integers(0, LAST + 1))
+@settings(max_examples=150, deadline=None)
+def test_a_challenger_that_does_worse_is_never_treated_better(
+    situation: tuple[RolloutPolicy, Rollout, Evidence, datetime], metric: str, turned: float, where: int
+) -> None:
+    """Some of what it answered well, at one of the steps, beside the champion or in its watch, it answers badly."""
+    policy, running, seen, now = situation
+
+    def worsened(counts: EventCounts) -> EventCounts:
+        bad = int(turned * (counts.chances(metric) - counts.all(metric)))  # type: ignore[arg-type]  # drawn from these
+        return counts + replace(EventCounts(), **dict.fromkeys((PLURAL[metric], f"bad_{PLURAL[metric]}"), bad))
+
+    if where < len(seen.steps):
+        step = seen.steps[where]
+        steps = (*seen.steps[:where], replace(step, canary=worsened(step.canary)), *seen.steps[where + 1 :])
+        worse = replace(seen, steps=steps)
+    elif where == LAST:
+        worse = replace(seen, shadow=worsened(seen.shadow))
+    else:
+        worse = replace(seen, watch=worsened(seen.watch))
+    before, after = decide(policy, running, seen, now), decide(policy, running, worse, now)
+    assert RANK.index(after.outcome) <= RANK.index(before.outcome)
+
+
+PLURAL = {"error": "errors", "slow": "slow", "wrong": "wrong"}
 
 
 @given(situations())

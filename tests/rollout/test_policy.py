@@ -11,6 +11,7 @@ def test_the_defaults_are_the_promises() -> None:
     assert policy.at_deadline == "promote_if_not_worse"
     assert policy.watch_hours == 24
     assert (policy.alpha, policy.margin, policy.max_error_rate) == (0.05, 0.02, 0.01)
+    assert policy.cold_start == 50
     assert (policy.theta.error, policy.theta.wrong, policy.theta.slow) == (1.2, 1.2, 2.0)
 
 
@@ -26,6 +27,10 @@ def test_the_defaults_are_the_promises() -> None:
         ({"soak_hours": 48, "shadow_hours": 1}, "193 hours at least, after the deadline of 168"),
         ({"min_watch_hours": 168}, "169 hours at least"),
         ({"watch_hours": -1}, "greater than or equal to 0"),
+        ({"watch_hours": float("inf")}, "less than or equal to 8784"),
+        ({"deadline_hours": 168 * 3600}, "less than or equal to 8784"),
+        ({"deadline_hours": 0, "shadow_hours": 0, "soak_hours": 0, "min_watch_hours": 0}, "greater than 0"),
+        ({"cold_start": -1}, "greater than or equal to 0"),
         ({"theta": {"error": 0.9}}, "greater than 1"),
         ({"alpha": 0}, "greater than 0"),
         ({"at_deadline": "promote"}, "'promote_if_not_worse' or 'give_up'"),
