@@ -16,9 +16,9 @@ def decide(policy: RolloutPolicy, rollout: Rollout, evidence: Evidence, now: dat
     In this order: proof that the challenger is bad rolls back, in any phase, paused or not. After its promotion nothing
     else can happen but the end of the watch, once its time is over, which is ADVANCE. At the deadline it is promoted if
     proven not worse in every respect (superior, if the policy asks for that), else given up. At the last step, watched
-    for long enough, proof that it is superior promotes. A step that has soaked and has its minimum of evidence
-    advances. Everything else holds, and says what is missing. Evidence that leans to worse without proving it never
-    advances nor promotes.
+    for long enough, proof that it is superior, and no worse in any other respect, promotes. A step that has soaked and
+    has its minimum of evidence advances. Everything else holds, and says what is missing. Evidence that leans to worse
+    without proving it never advances nor promotes.
 
     Pure: the same arguments give the same decision to the bit. Raises InvalidInputError if the rollout has ended.
     """
@@ -69,9 +69,9 @@ def _judge(
         return Outcome.HOLD, f"{_position(policy, rollout)}: {'; '.join(lacking)}"
     if not _at_last_step(policy, rollout):
         return Outcome.ADVANCE, f"{_position(policy, rollout)} is done; nothing leans to worse"
-    if _is_superior(tests):
+    if not _unproven_superior(tests):
         return Outcome.PROMOTE, f"proven superior: {_arithmetic(tests.superior)}"
-    return Outcome.HOLD, f"{_position(policy, rollout)}: {_wanted(policy, tests)} (deadline {deadline:%Y-%m-%d %H:%M})"
+    return Outcome.HOLD, f"{_position(policy, rollout)}: {_wanted(tests)} (deadline {deadline:%Y-%m-%d %H:%M})"
 
 
 def _judge_watch(policy: RolloutPolicy, rollout: Rollout, evidence: Evidence, now: datetime) -> tuple[Outcome, str]:
@@ -108,10 +108,17 @@ def _is_superior(tests: Tests) -> bool:
     return tests.superior.proven and tests.superior.e_value >= 1
 
 
-def _unproven_at_deadline(policy: RolloutPolicy, tests: Tests) -> list[str]:
-    if policy.at_deadline == "give_up":
-        return [] if _is_superior(tests) else [tests.superior.claim]
+def _unproven_superior(tests: Tests) -> list[str]:
+    """More often right is not enough: a promotion needs every metric."""
+    return [*([] if _is_superior(tests) else [tests.superior.claim]), *_unproven_not_worse(tests)]
+
+
+def _unproven_not_worse(tests: Tests) -> list[str]:
     return [test.claim for test in tests.not_worse if not test.proven]
+
+
+def _unproven_at_deadline(policy: RolloutPolicy, tests: Tests) -> list[str]:
+    return _unproven_superior(tests) if policy.at_deadline == "give_up" else _unproven_not_worse(tests)
 
 
 def _leaning(tests: Tests) -> list[str]:
@@ -136,10 +143,9 @@ def _more(count: int, of: str) -> list[str]:
     return [f"{count} more {of}"] if count > 0 else []
 
 
-def _wanted(policy: RolloutPolicy, tests: Tests) -> str:
-    superior = f"superior would take {tests.superior.needed or 'back what has been lost since it was proven'}"
-    if policy.at_deadline == "give_up":
-        return superior
+def _wanted(tests: Tests) -> str:
+    needed = tests.superior.needed or "back what has been lost since it was proven"
+    superior = "superior is proven" if _is_superior(tests) else f"superior would take {needed}"
     open_tests = [f"{test.name} {test.needed}" for test in tests.not_worse if not test.proven]
     not_worse = f"not worse would take {', '.join(open_tests)}" if open_tests else "not worse is proven"
     return f"{superior}; {not_worse}"

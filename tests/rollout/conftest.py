@@ -35,6 +35,7 @@ POLICY = RolloutPolicy(
     min_shadow_requests=10,
     min_step_requests=5,
     min_step_paired=20,
+    max_slow_rate=0.05,  # 1 % takes some 300 answers of the canary to prove
 )
 SCORES = {"accuracy": 0.95, "micro_f1": 0.95, "macro_f1": 0.9}
 CARD = ModelCard(
@@ -118,7 +119,7 @@ class World:
         self.serve(wins=2, losses=2, ties=96)
 
     def serve_better(self) -> None:
-        self.serve(wins=40, losses=5, ties=155)
+        self.serve(wins=80, losses=10, ties=310)
 
     def serve_worse(self) -> None:
         self.serve(wins=2, losses=60, ties=138)

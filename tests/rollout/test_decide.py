@@ -198,6 +198,12 @@ CASES = [
         "slow.worse leans",
         evidence=evidence((80, 30, 890), canary=arm(slow=35), champion=arm(slow=8)),
     ),
+    Case(
+        "superior, but its errors and slow answers are too few to judge",
+        Outcome.HOLD,
+        "superior is proven; not worse would take error.not_worse",
+        evidence=evidence((80, 30, 890), canary=arm(120), shadow=arm(20)),
+    ),
     Case("superior, but paused", Outcome.HOLD, "paused by hand", rollout(LAST, paused=True), evidence((80, 30, 890))),
     Case(
         "neither better nor worse yet",
@@ -432,7 +438,8 @@ def test_no_outcome_without_its_proof(situation: tuple[RolloutPolicy, Rollout, E
             assert now - running.canary_at >= policy.min_watch
             assert has_its_minimum(policy, running, seen)
             late = now - running.started_at >= policy.deadline and policy.at_deadline == "promote_if_not_worse"
-            assert all(test.p <= policy.alpha for test in not_worse) if late else superior.p <= policy.alpha
+            assert all(test.p <= policy.alpha for test in not_worse)
+            assert late or superior.p <= policy.alpha
         case Outcome.ADVANCE if running.phase is Phase.WATCH:
             assert not running.paused
             assert running.promoted_at is not None
