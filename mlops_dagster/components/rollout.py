@@ -4,7 +4,7 @@ from collections.abc import Mapping
 
 import dagster as dg
 
-from mlops_dagster.components.platform import AsOf, Platform
+from mlops_dagster.components.platform import Platform
 from mlops_dagster.components.rollout_sensors import Promotion, Rollback, limits_sensor, rollout_sensor
 from mlops_dagster.components.spec import ModelSpec
 from mlops_dagster.errors import InvalidInputError

@@ -23,6 +23,7 @@ EventKind = Literal[
     "rollback",
     "paused",
     "resumed",
+    "not_loaded",
 ]
 
 

@@ -81,8 +81,9 @@ class Controller:
 
     def look(self, rollout: Rollout) -> Decision:
         """What would be decided about a running rollout now; kept nowhere."""
-        now = self._clock.now()
-        return decide(rollout.policy, rollout, collect(self._rollups, rollout, now), now)
+        now, why = self._clock.now(), self._registry.why_not_loaded(rollout.model, _on_trial(rollout))
+        evidence = replace(collect(self._rollups, rollout, now), not_loaded=why or "")
+        return decide(rollout.policy, rollout, evidence, now)
 
     def enact(self, decision: Decision) -> Rollout:
         """Do what was decided, unless the deployment has changed since; then the next look will see. Idempotent.
@@ -280,8 +281,7 @@ class Controller:
 
     def _state(self, rollout: Rollout) -> tuple[Deployment, ModelVersion]:
         deployment = self._registry.deployment(rollout.model)
-        name = rollout.final if rollout.phase is Phase.WATCH else rollout.challenger
-        return deployment, self._registry.get(rollout.model, name)
+        return deployment, self._registry.get(rollout.model, _on_trial(rollout))
 
     def _followed(self, rollout: Rollout, deployment: Deployment, challenger: ModelVersion) -> Rollout:
         def changed(stored: Rollout) -> Rollout:
@@ -290,6 +290,11 @@ class Controller:
             return stored if seen.phase.ended and guest(deployment, seen) is not None else seen
 
         return self._rollouts.change(rollout.id, changed)
+
+
+def _on_trial(rollout: Rollout) -> str:
+    """The version that the rollout is about, as it is called now."""
+    return rollout.final if rollout.phase is Phase.WATCH else rollout.challenger
 
 
 def _outcome(before: Rollout, seen: Rollout) -> Outcome:
