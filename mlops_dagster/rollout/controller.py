@@ -168,11 +168,11 @@ class Controller:
         if deployment.champion is None:
             return None
         over = {rollout.challenger for rollout in self._rollouts.list(model)} | {deployment.champion}
-        versions = self._registry.list(model)
-        last_over = max(index for index, version in enumerate(versions) if version.version in over)
+        names = self._registry.names(model)
+        last_over = max(index for index, name in enumerate(names) if name in over)
         waiting = [
             version
-            for version in versions[last_over + 1 :]
+            for version in (self._registry.get(model, name) for name in names[last_over + 1 :])
             if version.stage in _STAGES and not version.rolled_back and deployment.canary in (None, version.version)
         ]
         return max(reversed(waiting), key=lambda version: _STAGES.index(version.stage), default=None)
