@@ -42,6 +42,10 @@ class Settings(BaseSettings):
     )
     host: str = Field(default="127.0.0.1", description="address the data plane listens on")
     port: int = Field(default=8080, ge=0, le=65535, description="port the data plane listens on; 0 picks a free one")
+    fuse: bool = Field(
+        default=True,
+        description="the data plane cuts off by itself what is proven bad; else that waits for the orchestrator",
+    )
     durability: Literal["process", "disk"] = Field(
         default="process", description="an answer survives the death of the process, or the loss of power too"
     )

@@ -14,6 +14,7 @@ from mlops_dagster.errors import InvalidInputError, MlopsError
 if TYPE_CHECKING:
     from pydantic import ValidationError
 
+    from mlops_dagster.registry import ModelRegistry
     from mlops_dagster.settings import Settings
     from mlops_dagster.wiring import House
 
@@ -56,6 +57,13 @@ def house() -> "House":
     from mlops_dagster.wiring import House
 
     return House(settings())
+
+
+def registry() -> "ModelRegistry":
+    """The registry alone: imported in half the time of all stores, for who is in a hurry."""
+    from mlops_dagster.registry import ModelRegistry
+
+    return ModelRegistry(settings=settings())
 
 
 def fields_of(error: "ValidationError") -> str:

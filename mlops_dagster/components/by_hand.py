@@ -51,6 +51,7 @@ def by_hand_defs(spec: ModelSpec) -> dg.Definitions:
     @dg.job(
         name=f"{spec.prefix}_rollout_by_hand",
         tags=EMERGENCY,
+        executor_def=dg.in_process_executor,
         description=f"Pause, resume, advance or abort the running rollout of {spec.model}.",
     )
     def rollout_by_hand() -> None:

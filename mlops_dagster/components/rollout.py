@@ -1,42 +1,23 @@
-"""Rollout: the sensor that decides, and the jobs that promote and roll back."""
+"""Rollout: the jobs that promote and roll back, and the record of what they did."""
 
 from collections.abc import Mapping
 
 import dagster as dg
 
-from mlops_dagster.components.platform import AsOf, Platform
+from mlops_dagster.components.platform import Platform
+from mlops_dagster.components.rollout_sensors import Promotion, Rollback, limits_sensor, rollout_sensor
 from mlops_dagster.components.spec import ModelSpec
 from mlops_dagster.errors import InvalidInputError
 from mlops_dagster.registry import Deployment, Stage
-from mlops_dagster.rollout import Decision, Outcome
-from mlops_dagster.rollout.approval import waits_for_approval
+from mlops_dagster.rollout import Decision
 from mlops_dagster.wiring import House
 
 EMERGENCY = {"dagster/priority": "100", "mlops/emergency": "true"}
-
-
-class Promotion(AsOf):
-    """Make `version` champion: because a decision of the rollout says so, or by hand."""
-
-    version: str
-    reason: str
-    decision: int = 0
-
-
-class Rollback(AsOf):
-    """Take the challenger out as decided; by hand, go back to the champion before, or `to` a version.
-
-    By hand, `bad` names the champion that is to go: a second run of the same then changes nothing.
-    """
-
-    reason: str
-    decision: int = 0
-    to: str = ""
-    bad: str = ""
+"""Ahead of all that waits. That something may run at all is for the limits in `dagster.yaml`."""
 
 
 def rollout_defs(spec: ModelSpec) -> dg.Definitions:
-    """The asset `deployment`, the jobs `promote` and `rollback`, and the sensor `rollout`."""
+    """The asset `deployment`, the jobs `promote` and `rollback`, and the sensors `limits` and `rollout`."""
     deployment = dg.AssetSpec(
         spec.key("deployment"),
         group_name="serving",
@@ -48,7 +29,9 @@ def rollout_defs(spec: ModelSpec) -> dg.Definitions:
     )
     promote, rollback = _promote_job(spec), _rollback_job(spec)
     return dg.Definitions(
-        assets=[deployment], jobs=[promote, rollback], sensors=[_rollout_sensor(spec, promote, rollback)]
+        assets=[deployment],
+        jobs=[promote, rollback],
+        sensors=[limits_sensor(spec, rollback), rollout_sensor(spec, promote, rollback)],
     )
 
 
@@ -92,6 +75,7 @@ def _rollback_job(spec: ModelSpec) -> dg.JobDefinition:
     @dg.job(
         name=f"{spec.prefix}_rollback",
         tags=EMERGENCY,
+        executor_def=dg.in_process_executor,  # whatever others run with: a process of its own takes seconds to start
         description=f"Take a bad version of {spec.model} out of the traffic.",
     )
     def rollback() -> None:
@@ -106,57 +90,6 @@ def _enact(house: House, spec: ModelSpec, decision_id: int) -> Decision:
         raise InvalidInputError(f"decision {decision_id} is about {decision.rollout.model}, run that model's job")
     house.controller(lambda _model: spec.rollout).enact(decision)
     return decision
-
-
-def _rollout_sensor(spec: ModelSpec, promote: dg.JobDefinition, rollback: dg.JobDefinition) -> dg.SensorDefinition:
-    @dg.sensor(
-        name=f"{spec.prefix}_rollout",
-        jobs=[promote, rollback],
-        minimum_interval_seconds=10,
-        default_status=dg.DefaultSensorStatus.RUNNING,
-        description="Looks at the evidence and decides: advance, hold, promote, roll back or give up. "
-        "Promotions and rollbacks are runs; smaller steps are done at once.",
-    )
-    def rollout(context: dg.SensorEvaluationContext, platform: Platform) -> dg.RunRequest | dg.SkipReason:
-        now = platform.clock().now()
-        house = platform.house(spec, now)
-        if house.champion(spec.model) is None:
-            return _first_promotion(spec, house, promote)
-        controller = house.controller(lambda _model: spec.rollout)
-        assessed = controller.assess(spec.model)
-        if assessed is None:
-            return dg.SkipReason("no challenger")
-        if assessed.outcome is Outcome.PROMOTE:
-            config = Promotion(
-                version=assessed.rollout.challenger,
-                reason=assessed.reason,
-                decision=assessed.id,
-                as_of=now.isoformat(),
-            )
-            return _request(promote, f"{spec.prefix}_promotion", config, f"decision-{assessed.id}")
-        if assessed.outcome is Outcome.ROLLBACK:
-            undo = Rollback(reason=assessed.reason, decision=assessed.id, as_of=now.isoformat())
-            return _request(rollback, f"{spec.prefix}_withdrawal", undo, f"decision-{assessed.id}")
-        controller.enact(assessed)
-        return dg.SkipReason(f"{assessed.outcome}: {assessed.reason}")
-
-    return rollout
-
-
-def _first_promotion(spec: ModelSpec, house: House, promote: dg.JobDefinition) -> dg.RunRequest | dg.SkipReason:
-    """Without a champion there is nothing to compare with: the newest version is promoted if the gates let it."""
-    versions = [version for version in house.versions(spec.model) if version.stage is Stage.REGISTERED]
-    if not versions:
-        return dg.SkipReason(f"no version of {spec.model} yet; the job {spec.prefix}_retrain makes one")
-    newest, reason = max(versions, key=lambda version: version.created_at), "the first version: no champion yet"
-    if waits_for_approval(house.registry, newest, reason):
-        return dg.SkipReason(f"{newest.version} waits for approval: {', '.join(spec.gates.approvers)}")
-    config = Promotion(version=newest.version, reason=reason, as_of=house.clock.now().isoformat())
-    return _request(promote, f"{spec.prefix}_promotion", config, f"first-{newest.version}-{newest.digest[:8]}")
-
-
-def _request(job: dg.JobDefinition, op: str, config: dg.Config, run_key: str) -> dg.RunRequest:
-    return dg.RunRequest(run_key=run_key, job_name=job.name, run_config=dg.RunConfig(ops={op: config}))
 
 
 def materialization(

@@ -27,6 +27,7 @@ EventKind = Literal[
     "guard",
     "held",
     "released",
+    "not_loaded",
 ]
 
 

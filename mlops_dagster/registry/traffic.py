@@ -4,6 +4,8 @@ from collections.abc import Mapping
 from dataclasses import replace
 from typing import Literal
 
+from sqlalchemy import Connection
+
 from mlops_dagster.clock import SystemClock
 from mlops_dagster.database import looking, reading, writing
 from mlops_dagster.errors import InvalidInputError, TransitionError
@@ -143,6 +145,17 @@ class Traffic(Promotion):
         with self._changing(version.model, reason) as ledger:
             ledger.note(done, version.version)
 
+    def note_not_loaded(self, model: str, version: str, *, why: str) -> None:
+        """Keep for good that the data plane tried again and again and cannot load a version; once a stage."""
+        with self._changing(model, why) as ledger:
+            if _why_not_loaded(ledger.connection, model, version) is None:
+                ledger.note("not_loaded", version)
+
+    def why_not_loaded(self, model: str, version: str) -> str | None:
+        """Why the data plane cannot load a version, as noted since that came to its stage; None if nothing was."""
+        with looking(self._engine) as connection:
+            return _why_not_loaded(connection, model, version)
+
     def acknowledge(self, model: str, process: str, epoch: int) -> None:
         """The worker `process` serves the deployment of `epoch` from now on; saying it again changes nothing."""
         with writing(self._engine) as connection:
@@ -152,3 +165,8 @@ class Traffic(Promotion):
         """When each process began to serve each epoch it served, oldest first: "in force since" is a fact."""
         with reading(self._engine) as connection:
             return sql.acknowledged(connection, model)
+
+
+def _why_not_loaded(connection: Connection, model: str, version: str) -> str | None:
+    last = sql.last_of_kinds(connection, model, ("not_loaded", "transition", "rollback"), version)
+    return last.reason if last is not None and last.kind == "not_loaded" else None

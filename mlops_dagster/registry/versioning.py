@@ -155,6 +155,11 @@ class Versioning(Session):
                 f"the lineage names the environment {digest}, which is not in the store; ask `code_lineage()` anew"
             )
 
+    def names(self, model: str) -> "list[str]":
+        """The versions of the model in order of registration, without what is kept of them; none of an unknown one."""
+        with looking(self._engine) as connection:
+            return sql.version_names(connection, model)
+
     def list(self, model: str) -> "list[ModelVersion]":
         """Every version of the model in order of registration; raises ModelNotFoundError."""
         with reading(self._engine) as connection:

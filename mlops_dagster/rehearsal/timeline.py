@@ -72,7 +72,7 @@ class Timeline:
             reports.start(hour.end)
         elif hour.requests or delivered:
             stage.flush()
-            # Of the sensors only this one looks at what may have changed since the last schedules.
+            # Of the sensors only this one, and `limits` whose deed it does too, looks at what may have changed.
             self.daemon.evaluate_sensor(f"{self.scenario.prefix}_rollout")
         stage.wait_until_in_force()
         self.on_hour(hour.end, self.registry.deployment(self.scenario.model))

@@ -64,12 +64,26 @@ class Controller:
         Where the fuse or a person has already ended it, the decision says so, with their reason.
         """
         rollout = self._rollouts.active(model) or self._start(model)
+        return None if rollout is None else self._look(rollout) or self.assess(model)
+
+    def check_limits(self, model: str) -> Decision | None:
+        """The recorded rollback of the running rollout, by the evidence or already done by the fuse or a person.
+
+        None, and nothing has been written, if there is none to make: it starts, advances and ends nothing else.
+        """
+        rollout = self._rollouts.active(model)
         if rollout is None:
             return None
-        deployment, challenger = self._state(rollout)
-        seen = follow(rollout, deployment, challenger)
-        look = self._notice if seen.phase.ended else self._judge
-        return look(seen, deployment, challenger) or self.assess(model)
+        seen = follow(rollout, *self._state(rollout))
+        bad = seen.phase is Phase.ROLLED_BACK if seen.phase.ended else self.look(seen).outcome is Outcome.ROLLBACK
+        decision = self._look(rollout) if bad else None
+        return decision if decision is not None and decision.outcome is Outcome.ROLLBACK else None
+
+    def look(self, rollout: Rollout) -> Decision:
+        """What would be decided about a running rollout now; kept nowhere."""
+        now, why = self._clock.now(), self._registry.why_not_loaded(rollout.model, _on_trial(rollout))
+        evidence = replace(collect(self._rollups, rollout, now), not_loaded=why or "")
+        return decide(rollout.policy, rollout, evidence, now)
 
     def enact(self, decision: Decision) -> Rollout:
         """Do what was decided, unless the deployment has changed since; then the next look will see. Idempotent.
@@ -103,7 +117,7 @@ class Controller:
         Raises RefusedError if the challenger is proven worse, or a gate is closed (the rollout goes on), and
         EpochConflictError if the rollout has gone on meanwhile.
         """
-        decided = self._decide(self._running(model))
+        decided = self.look(self._running(model))
         rollout = decided.rollout
         if decided.outcome is Outcome.ROLLBACK:
             raise RefusedError(f"{model} {rollout.challenger} goes no further, it is {decided.reason}")
@@ -114,7 +128,7 @@ class Controller:
 
     def abort(self, model: str, reason: str) -> Rollout:
         """Take the challenger out without calling it bad; the same version is not tried again."""
-        return self._by_hand(self._decide(self._running(model)), Outcome.GIVE_UP, reason)
+        return self._by_hand(self.look(self._running(model)), Outcome.GIVE_UP, reason)
 
     def _running(self, model: str) -> Rollout:
         rollout = self._rollouts.running(model)
@@ -154,11 +168,11 @@ class Controller:
         if deployment.champion is None:
             return None
         over = {rollout.challenger for rollout in self._rollouts.list(model)} | {deployment.champion}
-        versions = self._registry.list(model)
-        last_over = max(index for index, version in enumerate(versions) if version.version in over)
+        names = self._registry.names(model)
+        last_over = max(index for index, name in enumerate(names) if name in over)
         waiting = [
             version
-            for version in versions[last_over + 1 :]
+            for version in (self._registry.get(model, name) for name in names[last_over + 1 :])
             if version.stage in _STAGES and not version.rolled_back and deployment.canary in (None, version.version)
         ]
         return max(reversed(waiting), key=lambda version: _STAGES.index(version.stage), default=None)
@@ -168,7 +182,7 @@ class Controller:
         rollout = self._followed(seen, deployment, challenger)
         if rollout.phase.ended:
             return None
-        decision = self._decide(rollout)
+        decision = self.look(rollout)
         if decision.outcome is Outcome.PROMOTE and waits_for_approval(self._registry, challenger, decision.reason):
             reason = f"{decision.reason}; waits for approval"
             decision = replace(decision, outcome=Outcome.HOLD, reason=reason, origin="approval")
@@ -184,12 +198,15 @@ class Controller:
             self._followed(seen, deployment, challenger)
             return None
         return self._rollouts.record(
-            replace(self._decide(before), outcome=outcome, reason=seen.reason, origin="deployment")
+            replace(self.look(before), outcome=outcome, reason=seen.reason, origin="deployment")
         )
 
-    def _decide(self, rollout: Rollout) -> Decision:
-        now = self._clock.now()
-        return decide(rollout.policy, rollout, collect(self._rollups, rollout, now), now)
+    def _look(self, rollout: Rollout) -> Decision | None:
+        """The recorded decision; None if there is nothing to decide any more."""
+        deployment, challenger = self._state(rollout)
+        seen = follow(rollout, deployment, challenger)
+        decided = self._notice if seen.phase.ended else self._judge
+        return decided(seen, deployment, challenger)
 
     def _change_deployment(self, decision: Decision, *, paused: bool) -> None:
         rollout = decision.rollout
@@ -264,8 +281,7 @@ class Controller:
 
     def _state(self, rollout: Rollout) -> tuple[Deployment, ModelVersion]:
         deployment = self._registry.deployment(rollout.model)
-        name = rollout.final if rollout.phase is Phase.WATCH else rollout.challenger
-        return deployment, self._registry.get(rollout.model, name)
+        return deployment, self._registry.get(rollout.model, _on_trial(rollout))
 
     def _followed(self, rollout: Rollout, deployment: Deployment, challenger: ModelVersion) -> Rollout:
         def changed(stored: Rollout) -> Rollout:
@@ -274,6 +290,11 @@ class Controller:
             return stored if seen.phase.ended and guest(deployment, seen) is not None else seen
 
         return self._rollouts.change(rollout.id, changed)
+
+
+def _on_trial(rollout: Rollout) -> str:
+    """The version that the rollout is about, as it is called now."""
+    return rollout.final if rollout.phase is Phase.WATCH else rollout.challenger
 
 
 def _outcome(before: Rollout, seen: Rollout) -> Outcome:

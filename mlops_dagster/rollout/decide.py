@@ -13,7 +13,8 @@ from mlops_dagster.rollout.policy import RolloutPolicy
 def decide(policy: RolloutPolicy, rollout: Rollout, evidence: Evidence, now: datetime) -> Decision:
     """What is to become of a running rollout at `now`, with the arithmetic behind it.
 
-    In this order: proof that the challenger is bad rolls back, in any phase, paused or not. After its promotion nothing
+    In this order: proof that the challenger is bad, or that it cannot even be loaded, rolls back, in any phase, paused
+    or not. After its promotion nothing
     else can happen but the end of the watch, once its time is over, which is ADVANCE. At the deadline it is promoted if
     proven not worse in every respect (superior, if the policy asks for that), else given up. At the last step, watched
     for long enough, proof that it is superior, and no worse in any other respect, promotes. A step that has soaked and
@@ -51,6 +52,8 @@ def _judge(
 ) -> tuple[Outcome, str]:
     if tests.rollback.proven:
         return Outcome.ROLLBACK, f"proven worse: {_arithmetic(tests.rollback)}; most by {_loudest(tests)}"
+    if evidence.not_loaded:
+        return Outcome.ROLLBACK, f"not loadable: {evidence.not_loaded}"
     if rollout.paused:
         return Outcome.HOLD, "paused by hand"
     if rollout.phase is Phase.WATCH:

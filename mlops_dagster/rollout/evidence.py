@@ -105,6 +105,8 @@ class Evidence:
     """What the challenger answered since it was promoted."""
     watch_paired: PairedCounts = PairedCounts()
     """Of requests since it was promoted."""
+    not_loaded: str = ""
+    """Why the data plane cannot load the challenger, once it has tried for a minute; empty if that was not said."""
 
     @property
     def canary(self) -> EventCounts:

@@ -26,6 +26,7 @@ class Fuse:
     in the registry (`tell`, again and again until that is there). Every worker has one, and all read the same rollups:
     each comes to the verdict by itself, and the first one's withdrawal is the one that counts. The controller finds the
     change there and closes the rollout. A canary that was set by hand has no rollout, hence no policy, and no fuse.
+    With `MLOPS_FUSE=false` it judges nobody.
     """
 
     def __init__(
@@ -40,6 +41,8 @@ class Fuse:
 
     def check(self) -> None:
         """Judge everyone who answers on trial, on the rollups as they are. Asks no database that may be away."""
+        if not self._house.settings.fuse:
+            return
         for model in self._deployments.models():
             in_force = self._deployments.get(model)
             deployment, rollout = in_force.deployment, in_force.rollout

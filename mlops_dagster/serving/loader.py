@@ -4,10 +4,11 @@ import gc
 import logging
 import threading
 import time
+from collections import Counter
 from collections.abc import Collection
 from concurrent.futures import Future, ThreadPoolExecutor
 
-from mlops_dagster.errors import ModelFailedError, StorageError
+from mlops_dagster.errors import MlopsError, ModelFailedError, StorageError
 from mlops_dagster.registry import ModelVersion
 from mlops_dagster.serving.artifacts import Artifacts
 from mlops_dagster.serving.last_known import LastKnown
@@ -18,6 +19,7 @@ from mlops_dagster.wiring import House
 logger = logging.getLogger(__name__)
 
 RETRY_SECONDS = 5.0
+TRIES_TOLD = 12  # a minute of them: then it is no passing trouble, and the rollout, if there is one, ends
 Key = tuple[str, str]
 
 
@@ -33,6 +35,7 @@ class Loader:
         self._lock = threading.Lock()
         self._loads: dict[Key, Future[LoadedModel]] = {}
         self._failed_at: dict[Key, float] = {}
+        self._failures: Counter[Key] = Counter()
 
     def version(self, model: str, version: str) -> ModelVersion:
         """The registry's entry; while that is away, the last known one. Raises NotFoundError, StorageError."""
@@ -72,6 +75,7 @@ class Loader:
                 if self._loads[key].done():
                     del self._loads[key]
                     self._failed_at.pop(key, None)
+                    self._failures.pop(key, None)
                     self._telemetry.unloaded(*key)
                     dropped.append(key)
         for key in dropped:
@@ -89,12 +93,27 @@ class Loader:
             loaded = LoadedModel(version, entry.schema, self._artifacts.load(entry), entry.baseline)
             loaded.warm_up()
             self._last_known.note_version(entry)  # before it serves: the rollups find its bins there
-        except Exception:
+        except Exception as error:
             logger.exception("%s %s cannot be loaded; tried again in %g s", model, version, RETRY_SECONDS)
-            self._failed_at[model, version] = time.monotonic()
             self._telemetry.loaded(model, version, ready=False)
+            self._tell(model, version, error)
+            self._failed_at[model, version] = time.monotonic()
             raise
+        self._failures.pop((model, version), None)
         self._telemetry.loaded(model, version, ready=True)
         # A walk of Python's collector through all that is loaded takes 0.1 s, in which nobody is answered.
         gc.freeze()
         return loaded
+
+    def _tell(self, model: str, version: str, error: Exception) -> None:
+        """The registry is told of a version that fails again and again, not of a store or a disk that is away."""
+        if isinstance(error, StorageError):
+            return
+        self._failures[model, version] += 1
+        if self._failures[model, version] % TRIES_TOLD:
+            return
+        why = str(error) if isinstance(error, MlopsError) else f"{type(error).__name__}: {error}"
+        try:
+            self._house.registry.note_not_loaded(model, version, why=why)
+        except StorageError as away:
+            logger.error("the registry cannot be told that %s %s is not loadable: %s", model, version, away)

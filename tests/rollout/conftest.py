@@ -47,7 +47,7 @@ CARD = ModelCard(
     validation=Validation(suite="schema", expectations=3, rows=10, passed=True),
     contacts=("team",),
 )
-Fate = Literal["win", "loss", "tie", "error"]
+Fate = Literal["win", "loss", "tie", "error", "champion_error", "both_fail"]
 
 
 class World:
@@ -92,11 +92,14 @@ class World:
         losses: int = 0,
         ties: int = 0,
         errors: int = 0,
+        champion_errors: int = 0,
+        both_fail: int = 0,
         hours: float = 1.5,
         labelled: bool = True,
     ) -> None:
         """Requests with these fates of the challenger, their labels at once (or when told), then the time moves on."""
         fates: list[Fate] = ["win"] * wins + ["loss"] * losses + ["tie"] * ties + ["error"] * errors
+        fates += ["champion_error"] * champion_errors + ["both_fail"] * both_fail
         records = []
         for fate in fates:
             self._served += 1
@@ -140,7 +143,7 @@ class World:
         return [self._record(name, version, role, share, fate, old) for version, role, share in arms]
 
     def _record(self, name: str, version: str, role: Role, weight: float, fate: Fate, old: str) -> PredictionRecord:
-        failed = version != old and fate == "error"
+        failed = fate in (("champion_error", "both_fail") if version == old else ("error", "both_fail"))
         wrong = fate == ("win" if version == old else "loss")
         return PredictionRecord(
             prediction_id=name,

@@ -407,6 +407,7 @@ def situations(draw: st.DrawFn) -> tuple[RolloutPolicy, Rollout, Evidence, datet
         through=START + timedelta(hours=now),
         watch=draw(arms(bad)) if watched else EventCounts(),
         watch_paired=since,
+        not_loaded=draw(st.sampled_from(["", "", "", "no such module"])),
     )
     peaks = draw(
         st.sampled_from([{}, {}, {"rollback.worse": 19.0}, {"rollback.worse": 20.0}, {"paired.superior": 30.0}])
@@ -425,7 +426,7 @@ def test_no_outcome_without_its_proof(situation: tuple[RolloutPolicy, Rollout, E
     rolled_back = (
         max(decision.test("rollback.worse").e_value, running.peaks.get("rollback.worse", 0)) >= 1 / policy.alpha
     )
-    assert (decision.outcome is Outcome.ROLLBACK) == rolled_back
+    assert (decision.outcome is Outcome.ROLLBACK) == (rolled_back or seen.not_loaded != "")
 
     not_worse = [test for test in decision.tests if test.name.endswith(".not_worse")]
     superior = next(test for test in decision.tests if test.name.endswith(".superior"))
@@ -522,7 +523,7 @@ def test_a_stored_decision_decides_the_same_again(
 def test_what_was_stored_before_there_was_a_watch_can_be_read() -> None:
     decision = decide(POLICY, rollout(LAST), evidence(), hour(100))
     stored = json.loads(decision.to_json())
-    for part, names in {"evidence": ["watch", "watch_paired"], "rollout": ["promoted_at"]}.items():
+    for part, names in {"evidence": ["watch", "watch_paired", "not_loaded"], "rollout": ["promoted_at"]}.items():
         for name in names:
             del stored[part][name]
     del stored["rollout"]["policy"]["watch_hours"]

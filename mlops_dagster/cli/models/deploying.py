@@ -7,7 +7,7 @@ import typer
 from mlops_dagster.cli.arguments import Json, Model, Reason, Version
 from mlops_dagster.cli.completion import version_names
 from mlops_dagster.cli.output import print_json, say
-from mlops_dagster.cli.running import house
+from mlops_dagster.cli.running import registry as open_registry
 
 
 def promote(
@@ -20,7 +20,7 @@ def promote(
     json: Json = False,
 ) -> None:
     """Make a version champion: all traffic, at once, if every gate is open. Prefer a rollout."""
-    registry = house().registry
+    registry = open_registry()
     found, before = registry.get(model, version), registry.deployment(model)
     passed_by = [error.code for error in registry.check(found)] if force else []
     champion = registry.transition(found, "Production", reason=reason, force=force, expected_epoch=before.epoch)
@@ -36,7 +36,7 @@ def roll_back(
     json: Json = False,
 ) -> None:
     """Give the traffic back to the champion before, and end a running canary."""
-    registry = house().registry
+    registry = open_registry()
     bad = registry.deployment(model).champion
     # Naming the bad one: if somebody else is quicker, this changes nothing instead of going back one more.
     deployed = registry.rollback(model, reason=reason, to=to, bad=bad)

@@ -4,7 +4,7 @@ from collections.abc import Callable, Mapping
 
 import typer
 
-from mlops_dagster.cli.rollouts.by_hand import abort, advance, pause, resume
+from mlops_dagster.cli.rollouts.by_hand import abort, advance, pause, resume, tick
 from mlops_dagster.cli.rollouts.explaining import explain
 from mlops_dagster.cli.rollouts.listing import list_rollouts
 from mlops_dagster.cli.rollouts.replaying import replay
@@ -14,6 +14,7 @@ from mlops_dagster.cli.running import speaks
 _COMMANDS: Mapping[str, Callable[..., None]] = {
     "list": list_rollouts,
     "status": status,
+    "tick": tick,
     "explain": explain,
     "replay": replay,
     "pause": pause,

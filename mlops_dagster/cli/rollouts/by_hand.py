@@ -1,11 +1,12 @@
-"""`mlops rollouts pause`, `resume`, `advance` and `abort`: a person instead of the evidence."""
+"""`mlops rollouts pause`, `resume`, `advance` and `abort`, a person instead of the evidence; `tick`, that by hand."""
 
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, NoReturn
 
 from mlops_dagster.cli.arguments import Json, Model, Reason
 from mlops_dagster.cli.output import print_json, say
 from mlops_dagster.cli.rollouts.listing import place, rollout_document
 from mlops_dagster.cli.running import house
+from mlops_dagster.errors import RolloutNotFoundError
 
 if TYPE_CHECKING:
     from mlops_dagster.rollout import Controller, Rollout
@@ -34,11 +35,28 @@ def abort(model: Model, reason: Reason, json: Json = False) -> None:
     _tell(_controller().abort(model, reason), json)
 
 
-def _controller() -> "Controller":
-    from mlops_dagster.rollout import RolloutPolicy
+def tick(model: Model, json: Json = False) -> None:
+    """Look at the evidence now and do what it says, as the sensor does; starts no rollout."""
+    stores, controller = house(), _controller()
+    rollout = stores.rollouts.running(model)
+    decision = controller.tick(model)
+    after = stores.rollouts.get(rollout.id)
+    if json:
+        decided = None if decision is None else {"id": decision.id, "outcome": decision.outcome.value}
+        print_json({"decision": decided, "rollout": rollout_document(after)})
+        return
+    if decision is not None:
+        say(f"{decision.outcome}: {decision.reason}")
+    _tell(after, json)
 
-    # A running rollout carries its policy, and none is started here.
-    return house().controller(lambda _model: RolloutPolicy())
+
+def _controller() -> "Controller":
+    return house().controller(_no_policy)
+
+
+def _no_policy(model: str) -> NoReturn:
+    """A running rollout carries its policy; that of a new one is in the model's YAML."""
+    raise RolloutNotFoundError(f"no rollout of {model} is running; Dagster's sensor starts one")
 
 
 def _tell(rollout: "Rollout", json: bool) -> None:

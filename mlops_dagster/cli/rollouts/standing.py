@@ -15,7 +15,6 @@ if TYPE_CHECKING:
 
     from mlops_dagster.registry import Acknowledgement, Deployment
     from mlops_dagster.rollout import Decision, Rollout
-    from mlops_dagster.wiring import House
 
 
 def status(model: Model, json: Json = False) -> None:
@@ -31,7 +30,7 @@ def status(model: Model, json: Json = False) -> None:
     rollout = follow(found[-1], deployment, stores.registry.get(model, found[-1].challenger))
     now = stores.clock.now()
     last = stores.rollouts.last_decision(rollout.id)
-    look = None if rollout.phase.ended else _look(stores, rollout, now)
+    look = None if rollout.phase.ended else stores.controller(lambda _model: rollout.policy).look(rollout)
     workers = _latest(stores.registry.acknowledgements(model))
     if json:
         print_json(_document(rollout, deployment, workers, last, look))
@@ -48,13 +47,6 @@ def status(model: Model, json: Json = False) -> None:
             *([] if look is None else _now(rollout, look, now)),
         ]
     )
-
-
-def _look(stores: "House", rollout: "Rollout", now: "datetime") -> "Decision":
-    """What would be decided now: looked at, and not kept."""
-    from mlops_dagster.rollout import collect, decide
-
-    return decide(rollout.policy, rollout, collect(stores.rollups, rollout, now), now)
 
 
 def _now(rollout: "Rollout", look: "Decision", now: "datetime") -> list[tuple[str, str]]:

@@ -1,0 +1,148 @@
+"""What the two sensors ask for, on a real registry."""
+
+from collections.abc import Iterator, Mapping
+from pathlib import Path
+
+import dagster as dg
+import pytest
+
+from mlops_dagster.components.by_hand import by_hand_defs
+from mlops_dagster.components.platform import Platform
+from mlops_dagster.components.rollout import rollout_defs
+from mlops_dagster.components.spec import CardSpec, ModelSpec, TrainingSpec
+from mlops_dagster.registry import GatePolicy, ModelCard, ModelVersion, Stage
+from mlops_dagster.rollout import Phase, RolloutPolicy
+from mlops_dagster.wiring import House
+from tests.rollout.conftest import CARD
+
+SPEC = ModelSpec(
+    model="my-model",
+    trainer="nobody.trains",
+    training=TrainingSpec(dataset="made up"),
+    card=CardSpec(intended_use="tests", failure_modes=("none",), contacts=("me",), fairness_attribute="a"),
+    rollout=RolloutPolicy(steps=(0.1,)),
+)
+
+
+class Asked:
+    """One code location on one instance; sensors are asked by their names."""
+
+    def __init__(self, spec: ModelSpec, platform: Platform, instance: dg.DagsterInstance) -> None:
+        self._platform, self.instance = platform, instance
+        self.repository = dg.Definitions.merge(
+            rollout_defs(spec), dg.Definitions(resources={"platform": platform})
+        ).get_repository_def()
+
+    def tick(self, sensor: str) -> dg.RunRequest | str:
+        """The run that is asked for, or why none is."""
+        with dg.build_sensor_context(
+            self.instance, repository_def=self.repository, sensor_name=sensor, resources={"platform": self._platform}
+        ) as context:
+            asked = self.repository.get_sensor_def(sensor).evaluate_tick(context)
+        return asked.run_requests[0] if asked.run_requests else str(asked.skip_message)
+
+    def run(self, request: dg.RunRequest) -> None:
+        job = self.repository.get_job(str(request.job_name))
+        tags = {**request.tags, "dagster/run_key": str(request.run_key)}
+        assert job.execute_in_process(request.run_config, self.instance, tags=tags).success
+
+
+@pytest.fixture
+def platform(tmp_path: Path) -> Platform:
+    return Platform(home=str(tmp_path / "home"))
+
+
+@pytest.fixture
+def house(platform: Platform) -> House:
+    return platform.stores()
+
+
+@pytest.fixture
+def asked(platform: Platform, tmp_path: Path) -> Iterator[Asked]:
+    with dg.DagsterInstance.local_temp(str(tmp_path)) as instance:
+        yield Asked(SPEC, platform, instance)
+
+
+def register(house: House, version: str, card: ModelCard | None = None) -> ModelVersion:
+    path = Path(house.settings.home) / f"{version}.onnx"
+    path.write_text(version)
+    return house.registry.register(SPEC.model, path, version, card=card)
+
+
+def begin_rollout(house: House) -> None:
+    house.registry.transition(register(house, "1.0.0"), Stage.PRODUCTION, force=True, reason="a test")
+    register(house, "1.1.0")
+
+
+def config_of(request: dg.RunRequest | str) -> Mapping[str, object]:
+    assert isinstance(request, dg.RunRequest), request
+    ((_, op),) = request.run_config["ops"].items()
+    return {"job": request.job_name, "key": request.run_key, **op["config"]}
+
+
+def test_the_very_first_version_is_promoted_if_the_gates_let_it(asked: Asked, house: House) -> None:
+    assert "no version of my-model yet" in str(asked.tick("my_model_rollout"))
+    register(house, "0.9.0", CARD)
+    register(house, "1.0.0", CARD)
+    found = asked.tick("my_model_rollout")
+    assert config_of(found).items() >= {"job": "my_model_promote", "version": "1.0.0", "decision": 0}.items()
+    assert config_of(asked.tick("my_model_rollout"))["key"] == config_of(found)["key"], "which Dagster runs once"
+    assert "nothing is proven" in str(asked.tick("my_model_limits"))
+    assert isinstance(found, dg.RunRequest)
+    asked.run(found)
+    assert house.registry.deployment(SPEC.model).champion == "1.0.0"
+    assert asked.tick("my_model_rollout") == "no challenger"
+
+
+def test_the_very_first_version_waits_for_who_must_approve(asked: Asked, platform: Platform, house: House) -> None:
+    strict = Asked(SPEC.model_copy(update={"gates": GatePolicy(approvers=("grace",))}), platform, asked.instance)
+    register(house, "1.0.0", CARD)
+    assert strict.tick("my_model_rollout") == "1.0.0 waits for approval: grace"
+    assert house.registry.deployment(SPEC.model).champion is None
+
+
+def test_two_sensors_that_find_the_same_start_one_rollback(asked: Asked, house: House) -> None:
+    begin_rollout(house)
+    assert str(asked.tick("my_model_rollout")).startswith("hold: shadow")
+    assert "nothing is proven" in str(asked.tick("my_model_limits"))
+    house.registry.note_not_loaded(SPEC.model, "1.1.0", why="it is broken")
+    first = asked.tick("my_model_limits")
+    assert config_of(first).items() >= {"job": "my_model_rollback", "reason": "not loadable: it is broken"}.items()
+    assert config_of(asked.tick("my_model_rollout"))["key"] == config_of(first)["key"]
+    queued = {"dagster/run_key": str(config_of(first)["key"])}
+    assert isinstance(first, dg.RunRequest)
+    job = asked.repository.get_job("my_model_rollback")
+    run = asked.instance.create_run_for_job(job, run_config=dict(first.run_config), tags=queued)
+    for sensor in ("my_model_limits", "my_model_rollout"):
+        assert asked.tick(sensor) == "rollback under way: not loadable: it is broken"
+    asked.instance.delete_run(run.run_id)
+    asked.run(first)
+    assert house.rollouts.list(SPEC.model)[-1].phase is Phase.ROLLED_BACK
+    assert asked.tick("my_model_rollout") == "no challenger"
+
+
+def test_what_the_fuse_has_done_is_run_once_for_the_record(asked: Asked, house: House) -> None:
+    begin_rollout(house)
+    asked.tick("my_model_rollout")
+    house.registry.withdraw(house.registry.get(SPEC.model, "1.1.0"), reason="fuse: errors")
+    found = asked.tick("my_model_limits")
+    assert config_of(found).items() >= {"job": "my_model_rollback", "reason": "fuse: errors"}.items()
+    assert isinstance(found, dg.RunRequest)
+    asked.run(found)
+    (told,) = asked.instance.fetch_materializations(SPEC.key("deployment"), limit=5).records
+    assert told.asset_materialization is not None
+    assert told.asset_materialization.metadata["reason"].value == "fuse: errors"
+    assert "nothing is proven" in str(asked.tick("my_model_limits"))
+
+
+@pytest.mark.parametrize("name", ["my_model_rollback", "my_model_rollout_by_hand"])
+def test_the_emergency_path_is_kept_free(name: str) -> None:
+    """Ahead of all that waits, in a process that is there, in a pool that nothing else is in."""
+    jobs = [*(rollout_defs(SPEC).jobs or ()), *(by_hand_defs(SPEC).jobs or ())]
+    (job,) = [job for job in jobs if job.name == name]
+    assert isinstance(job, dg.JobDefinition)
+    assert job.tags["dagster/priority"] == "100"
+    assert job.executor_def is dg.in_process_executor
+    (op,) = job.nodes
+    assert isinstance(op.definition, dg.OpDefinition)
+    assert op.definition.pool == "my_model_emergency"

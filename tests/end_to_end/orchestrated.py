@@ -1,0 +1,131 @@
+"""A code location of its own for one model, under the real `dagster dev`."""
+
+import os
+import signal
+import socket
+import subprocess
+import sys
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
+from pathlib import Path
+
+import dagster as dg
+from dagster._core.scheduler.instigation import InstigatorTick, TickStatus
+
+from tests.serving.conftest import eventually
+
+ROOT = Path(__file__).parents[2]
+PROJECT = {
+    "dg.toml": 'directory_type = "project"\n[project]\nroot_module = "live"\n',
+    "live/__init__.py": "",
+    "live/definitions.py": (
+        "from pathlib import Path\n"
+        "import dagster as dg\n"
+        "@dg.definitions\n"
+        "def defs():\n"
+        "    return dg.load_from_defs_folder(path_within_project=Path(__file__).parent)\n"
+    ),
+    "live/defs/__init__.py": "",
+    "live/defs/resources.py": (
+        "import dagster as dg\n"
+        "from mlops_dagster.components import Platform\n"
+        "shared = dg.Definitions(resources={'platform': Platform()})\n"
+    ),
+    "live/defs/model/defs.yaml": """\
+type: mlops_dagster.components.ModelLifecycle
+attributes:
+  model: live
+  trainer: nobody.trains
+  training: {dataset: made up}
+  card: {intended_use: tests, failure_modes: [none], contacts: [me], fairness_attribute: carrier}
+  rollout: {steps: [0.2, 0.5], watch_hours: 0}
+  retraining: {on_drift: false, cadence: null}
+""",
+}
+
+
+class Orchestrator:
+    """What `dagster dev` has done so far, as its instance tells."""
+
+    def __init__(self, instance: dg.DagsterInstance) -> None:
+        self.instance = instance
+
+    def ticks(self, sensor: str) -> Sequence[InstigatorTick]:
+        """Those that have ended, the latest first."""
+        (state,) = [each for each in self.instance.all_instigator_state() if each.name == sensor] or [None]
+        if state is None:
+            return []
+        ticks = self.instance.get_ticks(state.instigator_origin_id, state.selector_id)
+        return [tick for tick in ticks if tick.status is not TickStatus.STARTED]
+
+    def runs(self, job: str) -> list[dg.RunRecord]:
+        """Those that have succeeded, the latest first."""
+        wanted = dg.RunsFilter(job_name=job, statuses=[dg.DagsterRunStatus.SUCCESS])
+        return list(self.instance.get_run_records(wanted))
+
+
+@contextmanager
+def dagster_dev(folder: Path, home: Path) -> Iterator[Orchestrator]:
+    """`dagster dev` over the stores in `home`, with the project's own dagster.yaml; it has looked at the model.
+
+    Its queue is full of what was there before: as many runs as schedules may start, that will never end.
+    """
+    for name, content in PROJECT.items():
+        path = folder / name
+        path.parent.mkdir(parents=True, exist_ok=True)
+        path.write_text(content)
+    dagster_home = folder / "dagster"
+    dagster_home.mkdir()
+    (dagster_home / "dagster.yaml").write_bytes((ROOT / "dagster.yaml").read_bytes())
+    environment = {
+        **os.environ,
+        "MLOPS_HOME": str(home),
+        "DAGSTER_HOME": str(dagster_home),
+        "PYTHONPATH": f"{folder}:{ROOT}",
+    }
+    with dg.DagsterInstance.from_config(str(dagster_home)) as instance:
+        for _ in range(4):
+            instance.create_run_for_job(
+                _endless, status=dg.DagsterRunStatus.STARTED, tags={"dagster/schedule_name": "hourly"}
+            )
+        with (folder / "dagster.log").open("wb") as log:
+            process = subprocess.Popen(
+                [Path(sys.executable).parent / "dagster", "dev", "-m", "live.definitions", "-p", str(_free_port())],
+                cwd=folder,
+                env=environment,
+                stdout=log,
+                stderr=log,
+                start_new_session=True,
+            )
+        orchestrator = Orchestrator(instance)
+
+        def looked() -> bool:
+            assert process.poll() is None, (folder / "dagster.log").read_text()[-3000:]
+            return bool(orchestrator.ticks("live_limits"))
+
+        try:
+            eventually(looked, seconds=90)
+            yield orchestrator
+        finally:
+            process.send_signal(signal.SIGTERM)
+            try:
+                process.wait(30)
+            finally:
+                _kill_the_rest(process.pid)
+
+
+@dg.job(name="nobody_waits_for_this")
+def _endless() -> None:
+    pass
+
+
+def _kill_the_rest(group: int) -> None:
+    try:
+        os.killpg(group, signal.SIGKILL)
+    except ProcessLookupError:
+        return
+
+
+def _free_port() -> int:
+    with socket.create_server(("127.0.0.1", 0)) as listener:
+        return int(listener.getsockname()[1])

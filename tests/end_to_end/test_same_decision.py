@@ -1,0 +1,212 @@
+"""One function decides: whoever looks at the same evidence comes to the same outcome, by the same tests to the bit."""
+
+import shutil
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass
+from datetime import timedelta
+from pathlib import Path
+
+import dagster as dg
+import pytest
+from typer.testing import CliRunner
+
+from mlops_dagster.cli import app
+from mlops_dagster.clock import ReplayedClock, SystemClock
+from mlops_dagster.components import Platform
+from mlops_dagster.components.rollout import rollout_defs
+from mlops_dagster.components.spec import CardSpec, ModelSpec, TrainingSpec
+from mlops_dagster.registry import Deployment, ModelCard, ModelVersion
+from mlops_dagster.rehearsal.daemon import Daemon
+from mlops_dagster.rehearsal.instance import dagster_instance
+from mlops_dagster.rollout import Decision, Outcome
+from mlops_dagster.rollout.replay import replay
+from mlops_dagster.serving.service import Service
+from mlops_dagster.settings import Settings
+from mlops_dagster.wiring import House
+from tests.rollout.conftest import CARD, MODEL, POLICY, World
+from tests.serving.conftest import SCHEMA
+from tests.serving.light import light_artifacts
+
+SPEC = ModelSpec(
+    model=MODEL,
+    trainer="nobody.trains",
+    training=TrainingSpec(dataset="made up"),
+    card=CardSpec(intended_use="tests", failure_modes=("none",), contacts=("me",), fairness_attribute="carrier"),
+    rollout=POLICY,
+)
+QUIET = {"loggers": {"console": {"config": {"log_level": "CRITICAL"}}}}
+
+
+class Servable(World):
+    """Its versions can be loaded: the fuse judges only who is in memory."""
+
+    def register(self, version: str, card: ModelCard | None = CARD) -> ModelVersion:
+        (path,) = {*light_artifacts(self.home, turns=len(version)).values()}
+        return self.registry.register(MODEL, path, version, schema=SCHEMA, card=card)
+
+
+@dataclass(frozen=True)
+class Found:
+    """What somebody's look has led to."""
+
+    outcome: Outcome
+    tests: object
+    """As the decision, and the event of what was done, keep them."""
+    deployment: tuple[object, ...]
+
+    @staticmethod
+    def of(decision: Decision, deployment: Deployment) -> "Found":
+        return Found(decision.outcome, decision.summary()["tests"], shown(deployment))
+
+
+def shown(deployment: Deployment) -> tuple[object, ...]:
+    return deployment.epoch, deployment.champion, deployment.canary, deployment.canary_weight, deployment.shadows
+
+
+def decided(house: House) -> Found:
+    """The last decision about the model, and what has come of it."""
+    last = house.rollouts.last_decision(house.rollouts.list(MODEL)[-1].id)
+    assert last is not None
+    assert not replay(last).differences
+    return Found.of(last, house.registry.deployment(MODEL))
+
+
+# Who looks. Each is given a home of its own with the same evidence in it.
+
+
+def controller(house: House, folder: Path) -> Found:
+    house.controller(lambda _model: POLICY).tick(MODEL)
+    return decided(house)
+
+
+def command_line(house: House, folder: Path) -> Found:
+    found = CliRunner().invoke(app, ["rollouts", "tick", MODEL])
+    assert found.exit_code == 0, found.output
+    return decided(house)
+
+
+def sensors_and_jobs(house: House, folder: Path) -> Found:
+    """As Dagster's daemon has them look, in whatever order, and runs what they ask for."""
+    repository = dg.Definitions.merge(rollout_defs(SPEC), resources()).get_repository_def()
+    with dg.DagsterInstance.local_temp(str(folder)) as instance:
+        for name in ("flights_limits", "flights_rollout"):
+            with dg.build_sensor_context(
+                instance=instance, repository_def=repository, sensor_name=name, resources={"platform": Platform()}
+            ) as context:
+                asked = repository.get_sensor_def(name).evaluate_tick(context)
+            for request in asked.run_requests or []:
+                assert request.job_name is not None
+                job = repository.get_job(request.job_name)
+                tags = {**request.tags, "dagster/run_key": str(request.run_key)}
+                assert job.execute_in_process({**request.run_config, **QUIET}, instance, tags=tags).success
+    return decided(house)
+
+
+def rehearsal(house: House, folder: Path) -> Found:
+    repository = dg.Definitions.merge(rollout_defs(SPEC), resources()).get_repository_def()
+    runs: list[dg.DagsterRun] = []
+    with dagster_instance(folder / "dagster") as instance:
+        daemon = Daemon(repository, instance, ReplayedClock(SystemClock().now()), runs.append)
+        daemon.evaluate_sensors()
+    assert all(run.is_success for run in runs)
+    return decided(house)
+
+
+def fuse(house: House, folder: Path) -> Found:
+    """It only ever rolls back: for everything else it lets the deployment be, and decides nothing."""
+    service = Service(house.settings, SystemClock())
+    try:
+        service.deployments.refresh()
+        service.deployments.wait_for_loads(20)
+        service.deployments.refresh()
+        service.fuse.check()
+        service.fuse.tell()
+    finally:
+        service.stop()
+    deployment, last = house.registry.deployment(MODEL), house.registry.history(MODEL)[-1]
+    if last.kind != "rollback":
+        return Found(Outcome.HOLD, None, shown(deployment))
+    assert last.actor == "data plane"
+    return Found(Outcome.ROLLBACK, last.evidence["tests"], shown(deployment))
+
+
+def resources() -> dg.Definitions:
+    return dg.Definitions(resources={"platform": Platform()})
+
+
+OBSERVERS: Mapping[str, Callable[[House, Path], Found]] = {
+    "command line": command_line,
+    "sensors and jobs": sensors_and_jobs,
+    "rehearsal": rehearsal,
+}
+
+
+def first_step(world: World) -> None:
+    world.register("1.1.0")
+    world.reach(1)
+
+
+def last_step(world: World) -> None:
+    world.register("1.1.0")
+    world.reach(2)
+
+
+def the_watch(world: World) -> None:
+    world.register("1.1.0")
+    world.promote()
+
+
+@dataclass(frozen=True)
+class Evidence:
+    """A rollout that was brought to some point, what it has seen there, and what is to become of it."""
+
+    reached: Callable[[World], None]
+    seen: Callable[[World], None]
+    outcome: Outcome
+
+
+EVIDENCE = {
+    "too little": Evidence(first_step, lambda world: world.serve(wins=1, ties=9), Outcome.HOLD),
+    "as good": Evidence(first_step, World.serve_equal, Outcome.ADVANCE),
+    "wrong": Evidence(first_step, World.serve_worse, Outcome.ROLLBACK),
+    "failing": Evidence(last_step, lambda world: world.serve(errors=40, ties=60), Outcome.ROLLBACK),
+    "better": Evidence(last_step, World.serve_better, Outcome.PROMOTE),
+    "wrong since the promotion": Evidence(the_watch, World.serve_worse, Outcome.ROLLBACK),
+}
+
+
+@pytest.mark.parametrize("name", EVIDENCE)
+def test_all_who_look_reach_the_same_decision(name: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    evidence = EVIDENCE[name]
+    origin = tmp_path / "origin"
+    origin.mkdir()
+    # So far back that all has happened by now, and no time of the policy ends within the test.
+    world = Servable(origin, SystemClock().now() - timedelta(hours=9))
+    world.champion()
+    evidence.reached(world)
+    world.later((SystemClock().now() - timedelta(minutes=90.5) - world.clock.now()) / timedelta(hours=1))
+    evidence.seen(world)
+    before = shown(world.deployment)
+    world.close()
+
+    def look(name: str, observe: Callable[[House, Path], Found]) -> Found:
+        home = tmp_path / name
+        shutil.copytree(origin, home)
+        monkeypatch.setenv("MLOPS_HOME", str(home))
+        house = House(Settings(), actor="test")
+        folder = tmp_path / f"{name} at work"
+        folder.mkdir()
+        try:
+            return observe(house, folder)
+        finally:
+            house.registry.close()
+            house.rollouts.close()
+            house.local_rollups.close()
+
+    expected = look("controller", controller)
+    assert expected.outcome is evidence.outcome
+    assert (expected.deployment == before) == (evidence.outcome is Outcome.HOLD)
+    for each, observe in OBSERVERS.items():
+        assert look(each, observe) == expected, each
+    cut = look("fuse", fuse)
+    assert cut == (expected if evidence.outcome is Outcome.ROLLBACK else Found(Outcome.HOLD, None, before))

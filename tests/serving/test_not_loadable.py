@@ -1,0 +1,144 @@
+"""A version that will not load: the champion answers, the registry hears of it once, and the rollout ends."""
+
+import logging
+from collections.abc import Callable
+from pathlib import Path
+
+import pytest
+
+from mlops_dagster.clock import SystemClock
+from mlops_dagster.registry import ModelVersion
+from mlops_dagster.rollout import Outcome, Phase, RolloutPolicy
+from mlops_dagster.serving import loader
+from mlops_dagster.serving.service import Service
+from mlops_dagster.settings import Settings
+from mlops_dagster.wiring import House
+from tests import weed
+from tests.proxy import Proxy
+from tests.serving.conftest import CARD, SCHEMA, Models, eventually
+from tests.serving.light import light_artifacts
+
+MODEL = "unloadable"
+
+
+def no_model(models: Models, folder: Path) -> ModelVersion:
+    path = folder / "model.onnx"
+    path.write_text("these are no bytes of a model")
+    return models.house.registry.register(MODEL, path, "1.1.0", schema=SCHEMA, card=CARD)
+
+
+def corrupt(models: Models, folder: Path) -> ModelVersion:
+    version = registered_anew(models, folder)
+    (stored,) = [path for path in Path(models.house.settings.storage).rglob(f"*{version.digest}") if path.is_file()]
+    stored.chmod(0o644)
+    stored.write_bytes(stored.read_bytes()[:-1] + b"?")
+    return version
+
+
+def asks_for_what_is_not_installed(models: Models, folder: Path) -> ModelVersion:
+    """Its one operator is of a library that this machine does not have."""
+    import onnx
+    from onnx import TensorProto, helper
+
+    delay = helper.make_tensor_value_info("delay", TensorProto.FLOAT, [None, 1])
+    found = helper.make_tensor_value_info("probabilities", TensorProto.FLOAT, [None, 2])
+    node = helper.make_node("Boost", ["delay"], ["probabilities"], domain="com.example.boosting")
+    graph = helper.make_graph([node], "boosted", [delay], [found])
+    domains = [helper.make_opsetid("", 17), helper.make_opsetid("com.example.boosting", 1)]
+    onnx.save(helper.make_model(graph, opset_imports=domains, ir_version=9), folder / "boosted.onnx")
+    return models.house.registry.register(MODEL, folder / "boosted.onnx", "1.1.0", schema=SCHEMA, card=CARD)
+
+
+def registered_anew(models: Models, folder: Path) -> ModelVersion:
+    """As good as the champion, and of other bytes."""
+    (path,) = {*light_artifacts(folder, turns=1).values()}
+    return models.house.registry.register(MODEL, path, "1.1.0", schema=SCHEMA, card=CARD)
+
+
+REASONS = {
+    corrupt: "holds other bytes",
+    no_model: "can be loaded neither as skops nor as ONNX",
+    asks_for_what_is_not_installed: "com.example.boosting",
+}
+
+
+def refreshed(services: list[Service]) -> None:
+    for service in services:
+        service.deployments.refresh()
+
+
+@pytest.mark.parametrize("spoilt", REASONS)
+def test_it_is_withdrawn_with_the_reason_while_the_champion_answers(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, spoilt: Callable[[Models, Path], ModelVersion]
+) -> None:
+    monkeypatch.setattr(loader, "RETRY_SECONDS", 0.0)
+    house = House(Settings(home=tmp_path / "home"), actor="test")
+    models = Models(house, light_artifacts(tmp_path))
+    models.champion(MODEL)
+    spoilt(models, tmp_path)
+    controller = house.controller(lambda _model: RolloutPolicy())
+    assert controller.tick(MODEL).outcome is Outcome.HOLD
+    services = [Service(house.settings, SystemClock()) for _ in range(2)]
+    try:
+
+        def told() -> str | None:
+            refreshed(services)
+            return house.registry.why_not_loaded(MODEL, "1.1.0")
+
+        why = eventually(told)
+        assert REASONS[spoilt] in why
+        for service in services:
+            in_force = service.deployments.get(MODEL)
+            assert (in_force.deployment.champion, in_force.deployment.shadows) == ("1.0.0", ())
+            assert in_force.unavailable is None
+        assert controller.check_limits(MODEL).outcome is Outcome.ROLLBACK
+        controller.tick(MODEL)
+        rollout = house.rollouts.list(MODEL)[-1]
+        assert (rollout.phase, rollout.reason) == (Phase.ROLLED_BACK, f"not loadable: {why}")
+        refreshed(services)
+        epoch = house.registry.deployment(MODEL).epoch
+        assert [seen.epoch for seen in house.registry.acknowledgements(MODEL)].count(epoch) == 2
+        events = [event for event in house.registry.history(MODEL) if event.kind == "not_loaded"]
+        assert [(event.version, event.actor, event.reason) for event in events] == [("1.1.0", "data plane", why)]
+    finally:
+        for service in services:
+            service.stop()
+        house.registry.close()
+
+
+def test_a_store_that_is_away_is_no_fault_of_the_version(
+    s3: str, s3_server: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
+) -> None:
+    monkeypatch.setattr(loader, "RETRY_SECONDS", 0.0)
+    settings = Settings(home=tmp_path / "home", storage_url=f"s3://{s3}/models")
+    house = House(settings, actor="test")
+    models = Models(house, light_artifacts(tmp_path))
+    models.champion(MODEL)
+    registered_anew(models, tmp_path)
+    house.controller(lambda _model: RolloutPolicy()).tick(MODEL)
+    host, port = s3_server.removeprefix("http://").split(":")
+    with Proxy((host, int(port))) as proxy:
+        for variable, value in weed.environment(proxy.url).items():
+            monkeypatch.setenv(variable, value)
+        service = Service(settings, SystemClock())
+        proxy.answer(503)
+        try:
+
+            def failed_often() -> bool:
+                refreshed([service])
+                failures = [line for line in caplog.records if "1.1.0 cannot be loaded" in line.getMessage()]
+                return len(failures) > loader.TRIES_TOLD
+
+            with caplog.at_level(logging.ERROR):
+                eventually(failed_often)
+            assert house.registry.why_not_loaded(MODEL, "1.1.0") is None
+            proxy.heal()
+
+            def in_force() -> bool:
+                refreshed([service])
+                return service.deployments.get(MODEL).deployment.shadows == ("1.1.0",)
+
+            eventually(in_force)
+        finally:
+            service.stop()
+            house.registry.close()
