@@ -4,6 +4,8 @@ Bins are fitted once per model schema and never change, so the counts of any two
 hours have the same shape: they add up and compare.
 """
 
+import math
+import sys
 from collections import Counter
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
@@ -22,6 +24,8 @@ Column: TypeAlias = npt.ArrayLike | Sequence[float | None] | Sequence[str | None
 
 MISSING: Final = 0
 """The cell of NaN and None, in every kind of bins."""
+
+_LARGEST: Final = int(sys.float_info.max)
 
 
 @dataclass(frozen=True, slots=True)
@@ -173,11 +177,32 @@ def bins_from_json(document: Mapping[str, object]) -> Bins:
 
 
 def as_numbers(values: Column) -> npt.NDArray[np.float64]:
-    """The values as a flat float64 array, None as NaN; raises InvalidInputError when they are not numbers."""
+    """The values as a flat float64 array, what is missing as NaN; raises InvalidInputError when they are not numbers.
+
+    Booleans are 0 and 1, arrays of dates (datetime64) the nanoseconds since 1970; an integer that no float64 can hold
+    is infinite.
+
+    >>> as_numbers([True, None, 7, -(10**400)]).tolist()
+    [1.0, nan, 7.0, -inf]
+    >>> as_numbers(np.array(["1970-01-01T00:00:01", "NaT"], dtype="datetime64[s]")).tolist()
+    [1000000000.0, nan]
+    """
     try:
+        kind = getattr(getattr(values, "dtype", None), "kind", None)
+        if kind is not None and kind in "mM":
+            times = np.asarray(values, dtype=f"{kind}8[ns]").reshape(-1)
+            return np.where(np.isnat(times), np.nan, times.astype(np.float64))
         return np.asarray(values, dtype=np.float64).reshape(-1)
+    except OverflowError:
+        return np.array([_as_number(value) for value in as_objects(values)], dtype=np.float64)
     except (TypeError, ValueError) as error:
         raise InvalidInputError(f"a numeric column holds something that is no number: {error}") from error
+
+
+def _as_number(value: object) -> object:
+    if isinstance(value, int) and abs(value) > _LARGEST:
+        return math.inf if value > 0 else -math.inf
+    return value
 
 
 def as_objects(values: Column) -> list[object]:
