@@ -10,6 +10,7 @@ import typer
 from mlops_dagster.cli.artifacts import artifacts
 from mlops_dagster.cli.audit import audit
 from mlops_dagster.cli.catalogue import catalogue
+from mlops_dagster.cli.drift import drift
 from mlops_dagster.cli.models import models
 from mlops_dagster.cli.output import hint, say
 from mlops_dagster.cli.predictions import predictions
@@ -34,6 +35,7 @@ _GROUPS = {
 }
 for name, group in _GROUPS.items():
     app.add_typer(group, name=name)
+app.command()(speaks(drift))
 
 
 @app.command()

@@ -190,6 +190,16 @@ class Rollups:
             total[feature] = total[feature] + added if feature in total else added
         return total
 
+    def versions(self, model: str, since: datetime, until: datetime) -> list[str]:
+        """The versions that the split answered with, of which features were counted in the window."""
+        query = (
+            _of_arms(cells, arms.c.version)
+            .where(_served(model, None), cells.c.hour.between(*_window(since, until, HOUR)))
+            .distinct()
+            .order_by(arms.c.version)
+        )
+        return [version for (version,) in self._rows(query)]
+
     def label_counts(self, model: str, since: datetime, until: datetime) -> dict[str, int]:
         """How often each label came, over what the split served in the window."""
         counts: Counter[str] = Counter()
