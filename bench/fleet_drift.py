@@ -30,8 +30,15 @@ from mlops_dagster.predictions.records import microseconds
 from mlops_dagster.predictions.rollup_addition import digest_of
 from mlops_dagster.predictions.rollup_tables import CELL_TYPE, arms, cells
 from mlops_dagster.predictions.tally import HOUR
-from mlops_dagster.registry import Baseline, EvaluationSlice, FairnessAudit, GatePolicy, ModelCard, Provenance, Stage
-from mlops_dagster.registry import Validation
+from mlops_dagster.registry import (
+    Baseline,
+    EvaluationSlice,
+    FairnessAudit,
+    ModelCard,
+    Provenance,
+    Stage,
+    Validation,
+)
 from mlops_dagster.settings import Settings
 from mlops_dagster.statistics import Bins, CategoricalBins, Histogram, NumericBins
 from mlops_dagster.wiring import House

@@ -20,8 +20,8 @@ from mlops_dagster.statistics import (
     benjamini_hochberg,
     coarsen,
     ks_from_counts,
-    psi_from_counts,
     psi_noise,
+    psi_of_groups,
     psi_pvalue,
 )
 
@@ -109,8 +109,11 @@ def drift(baseline: Baseline, counts: Mapping[str, Counts], policy: DriftPolicy)
     windows = {
         name: _window(name, reference, counts, baseline, policy) for name, reference in baseline.features.items()
     }
-    psis = {name: psi_from_counts(*window[:2], bins=policy.bins) for name, window in windows.items() if _filled(window)}
-    noise = _noise(windows, psis, policy)
+    groups = {
+        name: coarsen(window.reference, window.now, policy.bins) for name, window in windows.items() if _filled(window)
+    }
+    psis = {name: psi_of_groups(*counted) for name, counted in groups.items()}
+    noise = _noise(windows, {name: len(counted) for name, (counted, _) in groups.items()}, psis, policy)
     features = tuple(_feature(name, windows[name], psis.get(name), noise.get(name), policy) for name in windows)
     ks, ks_noise = _score_distance(_window("score", baseline.score, counts, baseline, policy), policy)
     elevated = ks is not None and ks_noise is not None and ks.statistic > max(policy.ks, ks_noise)
@@ -138,23 +141,19 @@ def _filled(window: Window) -> bool:
     return window.reference.total > 0 and window.now.total > 0
 
 
-def _noise(windows: Mapping[str, Window], psis: Mapping[str, float], policy: DriftPolicy) -> dict[str, float]:
+def _noise(
+    windows: Mapping[str, Window], groups: Mapping[str, int], psis: Mapping[str, float], policy: DriftPolicy
+) -> dict[str, float]:
     """The PSI that chance may reach, of each feature with enough rows.
 
     It is taken at the level that Benjamini-Hochberg grants, `alpha` times the share of rejected features,
     so a PSI is over its noise just when that procedure rejects the feature.
     """
     enough = [name for name in psis if windows[name].independent >= policy.min_rows]
-    sizes = {name: _sizes(windows[name], policy) for name in enough}
+    sizes = {name: (groups[name], windows[name].reference.total, windows[name].now.total) for name in enough}
     pvalues = [psi_pvalue(psis[name], *sizes[name], shared=windows[name].shared) for name in enough]
     level = policy.alpha * max(sum(benjamini_hochberg(pvalues, policy.alpha)), 1) / max(len(enough), 1)
     return {name: psi_noise(*sizes[name], alpha=level, shared=windows[name].shared) for name in enough}
-
-
-def _sizes(window: Window, policy: DriftPolicy) -> tuple[int, int, int]:
-    """Groups, and rows on both sides."""
-    groups = len(coarsen(window.reference, window.now, policy.bins)[0])
-    return groups, window.reference.total, window.now.total
 
 
 def _feature(name: str, window: Window, moved: float | None, noise: float | None, policy: DriftPolicy) -> FeatureDrift:

@@ -21,7 +21,7 @@ class TrailingDrift:
 def trailing_drift(
     registry: ModelRegistry, rollups: Rollups, model: str, until: datetime, policy: DriftPolicy
 ) -> TrailingDrift | None:
-    """The trailing window that ends at `until`, against the champion of that time; None without one that has a baseline.
+    """The trailing window that ends at `until`, against that time's champion; None without one that has a baseline.
 
     Raises StorageError, and InvalidInputError for counts in the bins of several schemas.
     """

@@ -26,7 +26,7 @@ from mlops_dagster.statistics.ks import KsResult, ks_from_counts, ks_two_sample
 from mlops_dagster.statistics.macro_f1 import macro_f1_interval
 from mlops_dagster.statistics.multiple import benjamini_hochberg
 from mlops_dagster.statistics.paired import paired_e_value
-from mlops_dagster.statistics.psi import coarsen, psi, psi_from_counts, psi_groups, psi_noise, psi_pvalue
+from mlops_dagster.statistics.psi import coarsen, psi, psi_from_counts, psi_groups, psi_noise, psi_of_groups, psi_pvalue
 from mlops_dagster.statistics.rate import rate_e_value
 
 __all__ = [
@@ -66,6 +66,7 @@ __all__ = [
     "psi_from_counts",
     "psi_groups",
     "psi_noise",
+    "psi_of_groups",
     "psi_pvalue",
     "rate_e_value",
     "wilson_interval",

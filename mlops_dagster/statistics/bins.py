@@ -85,14 +85,15 @@ class NumericBins:
             raise InvalidInputError(f"at least one cell is needed, got {cells}")
         numbers = as_numbers(values)
         numbers = np.sort(numbers[np.isfinite(numbers)])
-        distinct = np.unique(numbers)
+        first = np.concatenate([np.ones(min(len(numbers), 1), dtype=bool), numbers[1:] != numbers[:-1]])
+        distinct = numbers[first]
         if len(distinct) == 0:
             return cls(edges=())
         if len(distinct) == 1:
             return cls(edges=_strictly_increasing([distinct[0], np.nextafter(distinct[0], np.inf)]))
         if len(distinct) <= cells:
             return cls(edges=_strictly_increasing(_between(distinct[:-1], distinct[1:])))
-        quantiles = np.quantile(numbers, np.arange(1, cells) / cells)
+        quantiles = _quantiles(numbers, np.arange(1, cells) / cells)
         frequent = np.unique(quantiles[1:][np.diff(quantiles) == 0])
         following = np.minimum(np.searchsorted(distinct, frequent, side="right"), len(distinct) - 1)
         return cls(edges=_strictly_increasing(np.concatenate([quantiles, distinct[following]])))
@@ -229,6 +230,15 @@ def _between(lower: npt.NDArray[np.float64], upper: npt.NDArray[np.float64]) -> 
     """A number above each `lower` and not above its `upper`: halfway, where floats leave room."""
     halfway = lower / 2 + upper / 2
     return np.where((lower < halfway) & (halfway <= upper), halfway, upper)
+
+
+def _quantiles(ordered: npt.NDArray[np.float64], shares: npt.NDArray[np.float64]) -> npt.NDArray[np.float64]:
+    """`np.quantile` of what is sorted already: it would sort again."""
+    at = (len(ordered) - 1) * shares
+    below = np.floor(at).astype(np.intp)
+    lower, upper = ordered[below], ordered[np.minimum(below + 1, len(ordered) - 1)]
+    part = at - below
+    return lower * (1 - part) + upper * part  # the difference of two large numbers could be infinite
 
 
 def _strictly_increasing(edges: npt.ArrayLike) -> tuple[float, ...]:

@@ -58,7 +58,15 @@ def psi_from_counts(reference: Histogram, current: Histogram, *, bins: int = 10)
     >>> round(psi_from_counts(Histogram.of(fine, range(1000)), Histogram.of(fine, range(500, 1000))), 3)
     2.626
     """
-    before, after = coarsen(reference, current, bins)
+    return psi_of_groups(*coarsen(reference, current, bins))
+
+
+def psi_of_groups(before: Counts, after: Counts) -> float:
+    """The population stability index of two samples by how often each has each group: see `psi`.
+
+    >>> round(psi_of_groups(np.array([50, 50]), np.array([75, 25])), 4)
+    0.2747
+    """
     p = np.maximum(before, 0.5) / before.sum()
     q = np.maximum(after, 0.5) / after.sum()
     return float(np.sum((q - p) * np.log(q / p)))
