@@ -3,9 +3,12 @@
 from collections.abc import Mapping
 from dataclasses import dataclass
 
+import numpy as np
+
 from mlops_dagster.monitoring.policy import DriftPolicy, Verdict
 from mlops_dagster.registry.baseline import Baseline
 from mlops_dagster.statistics import (
+    Bins,
     CategoricalBins,
     ChiSquaredResult,
     DesignEffect,
@@ -48,7 +51,7 @@ def label_drift(baseline: Baseline, label_counts: Mapping[str, int], policy: Dri
     Source: J. N. K. Rao, A. J. Scott, Journal of the American Statistical Association 76, 1981.
     """
     reference = baseline.label
-    now = Histogram.of(reference.bins, [label for label, count in label_counts.items() for _ in range(count)])
+    now = histogram_of(reference.bins, label_counts)
     shared = policy.design_effect("label", baseline.design_effects)
     if reference.total == 0 or now.total / shared.rows < policy.min_rows:
         return LabelDriftReport(Verdict.CANNOT_TELL, now.total, None, None, {})
@@ -58,6 +61,17 @@ def label_drift(baseline: Baseline, label_counts: Mapping[str, int], policy: Dri
     if verdict is not Verdict.STABLE and test.pvalue >= policy.alpha:
         verdict = Verdict.CANNOT_TELL
     return LabelDriftReport(verdict, now.total, moved, test, _shares(reference, now))
+
+
+def histogram_of(bins: Bins, label_counts: Mapping[str, int]) -> Histogram:
+    """Labels that were counted by name.
+
+    >>> histogram_of(CategoricalBins(("on_time", "late")), {"late": 3, "lost": 1}).counts.tolist()
+    [0, 0, 3, 1]
+    """
+    cells = bins.index(list(label_counts)) if label_counts else np.zeros(0, dtype=np.intp)
+    counts = np.bincount(cells, weights=list(label_counts.values()), minlength=bins.size)
+    return Histogram(bins, counts.astype(np.int64))
 
 
 def _of_clusters(found: ChiSquaredResult, shared: DesignEffect) -> ChiSquaredResult:

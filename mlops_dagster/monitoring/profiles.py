@@ -46,7 +46,7 @@ def fit_bins(frame: "pd.DataFrame", schema: ModelSchema) -> dict[str, Bins]:
     return {
         feature.name: NumericBins.fit(frame[feature.name].to_numpy())
         if feature.kind == "numeric"
-        else CategoricalBins.fit(frame[feature.name].tolist())
+        else CategoricalBins.fit(frame[feature.name].to_numpy())
         for feature in schema.features
     }
 
@@ -56,7 +56,7 @@ def make_baseline(
     schema: ModelSchema,
     *,
     scores: npt.ArrayLike,
-    labels: Sequence[str],
+    labels: Sequence[str] | npt.NDArray[np.object_],
     bins: Mapping[str, Bins] | None = None,
     times: "pd.Series[pd.Timestamp] | None" = None,
     score_times: "pd.Series[pd.Timestamp] | None" = None,
@@ -69,7 +69,7 @@ def make_baseline(
     worth, by which drift is told from a grey day. Without them rows are taken to be independent.
     """
     bins = bins or fit_bins(frame, schema)
-    columns: dict[str, tuple[Bins, Column]] = {name: (bins[name], frame[name].tolist()) for name in schema.names}
+    columns: dict[str, tuple[Bins, Column]] = {name: (bins[name], frame[name].to_numpy()) for name in schema.names}
     label = CategoricalBins(schema.classes), labels
     effects: dict[str, DesignEffect] = {}
     if times is not None:

@@ -1,6 +1,7 @@
 """Any two: what is held against what, and where its counts come from. No row is read."""
 
 import re
+from collections import Counter
 from collections.abc import Mapping
 from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
@@ -9,11 +10,11 @@ import numpy as np
 
 from mlops_dagster.errors import InvalidInputError
 from mlops_dagster.monitoring.drift import DriftReport, drift
-from mlops_dagster.monitoring.label_drift import LabelDriftReport, label_drift
+from mlops_dagster.monitoring.label_drift import LabelDriftReport, histogram_of, label_drift
 from mlops_dagster.monitoring.policy import DriftPolicy
 from mlops_dagster.predictions import Rollups
 from mlops_dagster.registry import Baseline, ModelRegistry, ModelVersion
-from mlops_dagster.statistics import Bins, CategoricalBins, Counts, Histogram
+from mlops_dagster.statistics import CategoricalBins, Counts, Histogram
 
 TRAINING = "training"
 EVER = datetime(1970, 1, 1, tzinfo=UTC)
@@ -113,13 +114,15 @@ def count(registry: ModelRegistry, rollups: Rollups, model: str, side: Side) -> 
     counts = rollups.feature_counts(model, versions, side.since, side.until)
     if not any(each.any() for each in counts.values()):
         raise InvalidInputError(f"{model} has no counts of {side.text!r}{_trained(side)}")
-    confusion = rollups.confusion(model, side.version and version.version, side.since, side.until)
+    labels: Counter[str] = Counter()
+    for (label, _), n in rollups.confusion(model, side.version and version.version, side.since, side.until).items():
+        labels[label] += n
     return Counted(
         side,
         Baseline(
             features={name: _histogram(histogram, counts.get(name)) for name, histogram in baseline.features.items()},
             score=_histogram(baseline.score, counts.get("score")),
-            label=_labels(baseline.label.bins, confusion),
+            label=histogram_of(baseline.label.bins, labels),
             design_effects=baseline.design_effects,
         ),
     )
@@ -143,13 +146,6 @@ def _trained(side: Side) -> str:
 
 def _histogram(like: Histogram, counts: Counts | None) -> Histogram:
     return Histogram(like.bins, np.zeros(like.bins.size, dtype=np.int64) if counts is None else counts)
-
-
-def _labels(bins: Bins, confusion: Mapping[tuple[str, str], int]) -> Histogram:
-    labels = [label for label, _ in confusion]
-    cells = bins.index(labels) if labels else np.zeros(0, dtype=np.intp)
-    counts = np.bincount(cells, weights=list(confusion.values()), minlength=bins.size)
-    return Histogram(bins, counts.astype(np.int64))
 
 
 def between(reference: Counted, current: Counted, policy: DriftPolicy) -> Between:

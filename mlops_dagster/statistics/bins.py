@@ -25,6 +25,7 @@ Column: TypeAlias = npt.ArrayLike | Sequence[float | None] | Sequence[str | None
 MISSING: Final = 0
 """The cell of NaN and None, in every kind of bins."""
 
+_MANY: Final = 50_000
 _LARGEST: Final = int(sys.float_info.max)
 
 
@@ -130,7 +131,7 @@ class CategoricalBins:
 
     def count(self, values: Column) -> Counts:
         """How many of the values fall into each cell."""
-        times = Counter(as_objects(values))
+        times = _times(values)
         return np.bincount(self._cells(times), list(times.values()), minlength=self.size).astype(np.int64)
 
     def _cells(self, values: Iterable[object]) -> npt.NDArray[np.intp]:
@@ -147,7 +148,7 @@ class CategoricalBins:
         >>> CategoricalBins.fit(["b", "c", "a", "b", None, "c"], most=2).categories
         ('b', 'c')
         """
-        frequencies = Counter(value for value in as_objects(values) if isinstance(value, str))
+        frequencies = {value: times for value, times in _times(values).items() if isinstance(value, str)}
         by_frequency = sorted(frequencies, key=lambda category: (-frequencies[category], category))
         return cls(categories=tuple(sorted(by_frequency[:most])))
 
@@ -210,6 +211,17 @@ def as_objects(values: Column) -> list[object]:
     """The values as a flat list of Python objects."""
     objects: list[object] = np.asarray(values, dtype=object).reshape(-1).tolist()
     return objects
+
+
+def _times(values: Column) -> Mapping[object, int]:
+    """How often each value is there."""
+    objects = np.asarray(values, dtype=object).reshape(-1)
+    if len(objects) < _MANY:
+        return Counter(objects.tolist())
+    import pandas as pd  # whose hash table takes a quarter of the time, and whose import more than a second
+
+    found = pd.Series(objects).value_counts(dropna=False, sort=False)
+    return dict(zip(found.index.tolist(), found.tolist(), strict=True))
 
 
 def is_missing(value: object) -> bool:
