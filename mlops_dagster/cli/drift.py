@@ -20,6 +20,9 @@ def drift(
     model: Model,
     reference: Annotated[str, typer.Option(help=f"what is normal: {_SIDE}")],
     current: Annotated[str, typer.Option(help="what is held against it: likewise")],
+    rows: Annotated[
+        bool, typer.Option("--rows", help="count the log's rows of the current side in the bins of the reference")
+    ] = False,
     json: Json = False,
 ) -> None:
     """How far any two are apart, versions or times, from counts: no row is read.
@@ -27,15 +30,20 @@ def drift(
     A VERSION is all that it has served; VERSION@TIME is what it served then, VERSION@training what it was trained on. A
     TIME is what all versions served then, UTC: an hour (2013-03-01T10), a day (2013-03-01), or a range without its end
     (2013-03-01..2013-03-08). Limits are the defaults; "chance" is what two samples of one distribution reach.
+
+    What served under another schema was counted in other bins; --rows reads the log and counts it again.
     """
     from mlops_dagster.monitoring import DriftPolicy
-    from mlops_dagster.monitoring.sides import between, count, parse_side
+    from mlops_dagster.monitoring.sides import between, count, parse_side, recount
 
     stores = house()
     now = stores.clock.now()
-    before, after = (
-        count(stores.registry, stores.rollups, model, parse_side(text, now)) for text in (reference, current)
-    )
+    first, second = (parse_side(text, now) for text in (reference, current))
+    before = count(stores.registry, stores.rollups, model, first)
+    if rows and not second.training:
+        after = recount(stores.log, stores.rollups, model, second, before.counts)
+    else:
+        after = count(stores.registry, stores.rollups, model, second)
     found = between(before, after, DriftPolicy())
     if json:
         print_json(_document(model, found))

@@ -1,4 +1,4 @@
-"""Any two: what is held against what, and where its counts come from. No row is read."""
+"""Any two: what is held against what, and where its counts come from."""
 
 import re
 from collections import Counter
@@ -12,7 +12,8 @@ from mlops_dagster.errors import InvalidInputError
 from mlops_dagster.monitoring.drift import DriftReport, drift
 from mlops_dagster.monitoring.label_drift import LabelDriftReport, histogram_of, label_drift
 from mlops_dagster.monitoring.policy import DriftPolicy
-from mlops_dagster.predictions import Rollups
+from mlops_dagster.monitoring.recount import count_rows
+from mlops_dagster.predictions import PredictionLog, Rollups
 from mlops_dagster.registry import Baseline, ModelRegistry, ModelVersion
 from mlops_dagster.statistics import CategoricalBins, Counts, Histogram
 
@@ -114,18 +115,36 @@ def count(registry: ModelRegistry, rollups: Rollups, model: str, side: Side) -> 
     counts = rollups.feature_counts(model, versions, side.since, side.until)
     if not any(each.any() for each in counts.values()):
         raise InvalidInputError(f"{model} has no counts of {side.text!r}{_trained(side)}")
-    labels: Counter[str] = Counter()
-    for (label, _), n in rollups.confusion(model, side.version and version.version, side.since, side.until).items():
-        labels[label] += n
     return Counted(
         side,
         Baseline(
             features={name: _histogram(histogram, counts.get(name)) for name, histogram in baseline.features.items()},
             score=_histogram(baseline.score, counts.get("score")),
-            label=histogram_of(baseline.label.bins, labels),
+            label=histogram_of(baseline.label.bins, _labels(rollups, model, side)),
             design_effects=baseline.design_effects,
         ),
     )
+
+
+def recount(log: PredictionLog, rollups: Rollups, model: str, side: Side, like: Baseline) -> Counted:
+    """The counts of a side that served, from the rows of the log, in the bins of `like`.
+
+    Raises InvalidInputError when there are no rows, StorageError.
+    """
+    bins = {**{name: histogram.bins for name, histogram in like.features.items()}, "score": like.score.bins}
+    found = count_rows(log, model, side.since, side.until, bins, side.version)
+    if not any(each.any() for each in found.values()):
+        raise InvalidInputError(f"{model} has no rows of {side.text!r} in its log")
+    features = {name: Histogram(histogram.bins, found[name]) for name, histogram in like.features.items()}
+    labels = histogram_of(like.label.bins, _labels(rollups, model, side))
+    return Counted(side, Baseline(features, Histogram(like.score.bins, found["score"]), labels, like.design_effects))
+
+
+def _labels(rollups: Rollups, model: str, side: Side) -> Counter[str]:
+    labels: Counter[str] = Counter()
+    for (label, _), n in rollups.confusion(model, side.version, side.since, side.until).items():
+        labels[label] += n
+    return labels
 
 
 def _version(registry: ModelRegistry, rollups: Rollups, model: str, side: Side) -> ModelVersion:

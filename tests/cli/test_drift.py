@@ -9,6 +9,7 @@ import pandas as pd
 import pytest
 
 from mlops_dagster.monitoring import make_baseline
+from mlops_dagster.monitoring.recount import count_rows
 from mlops_dagster.predictions import PredictionRecord
 from mlops_dagster.registry import ModelRegistry
 from mlops_dagster.schema import Feature, ModelSchema
@@ -150,3 +151,47 @@ def test_versions_of_other_bins_have_nothing_in_common(counted: House, add, mlop
     assert found["left_out"] == {"amount": "counted in different bins"}  # the countries are the same
     assert list(found["features"]["psi"]) == ["country"]
     assert mlops("drift", "unknown", "--reference", "1.0.0", "--current", "1.0.0").exit_code == 1
+
+
+def test_rows_are_counted_again_in_the_bins_of_another_schema(counted: House, add, mlops) -> None:
+    """A new version is held against the traffic before it: from the log, since the rollups have other bins."""
+    other = make_baseline(frame(0, seed=9), SCHEMA, scores=np.full(500, 0.3), labels=["stays"] * 4000)
+    add("3.0.0", schema=SCHEMA, baseline=other)
+    counted.log.ship(counted.spool)
+
+    def compare(reference: str, current: str) -> dict[str, object]:
+        done = mlops("drift", "churn", "--reference", reference, "--current", current, "--rows", "--json")
+        assert (done.exit_code, done.stderr) == (0, "")
+        found: dict[str, object] = json.loads(done.stdout)
+        return found
+
+    found = compare("3.0.0@training", "2026-03-01..2026-03-03")
+    assert (found["left_out"], found["current"]["rows"], found["features"]["drifted"]) == ({}, 1800, ["amount"])
+    assert compare("3.0.0@training", "1.0.0@2026-03-01T10")["current"]["rows"] == 600
+    again, before = (
+        compare("1.0.0@training", "1.1.0"),
+        mlops("drift", "churn", "--reference", "1.0.0@training", "--current", "1.1.0", "--json"),
+    )
+    assert again["features"] == json.loads(before.stdout)["features"]
+    empty = mlops("drift", "churn", "--reference", "1.0.0@training", "--current", "2026-02-01", "--rows")
+    assert "no rows of '2026-02-01' in its log" in empty.stderr
+
+
+def test_a_recount_is_what_the_rollups_have(counted: House) -> None:
+    odd = [
+        a_record(1, prediction_id="a", model="churn", features={"amount": None, "country": "XX"}, score=0.9),
+        a_record(2, prediction_id="b", model="churn", features={"country": None}, status="failed", score=None),
+        a_record(3, prediction_id="c", model="churn", role="shadow"),
+    ]
+    counted.spool.append(odd)
+    baseline = counted.registry.get("churn", "1.0.0").baseline
+    bins = {**{name: each.bins for name, each in baseline.features.items()}, "score": baseline.score.bins}
+    counted.local_rollups.catch_up(counted.spool, lambda _model, _version: bins)
+    counted.log.ship(counted.spool)
+    since, until = datetime(2013, 1, 1, tzinfo=UTC), datetime(2027, 1, 1, tzinfo=UTC)
+    expected = counted.rollups.feature_counts("churn", None, since, until)
+    found = count_rows(counted.log, "churn", since, until, bins)
+    assert {name: each.tolist() for name, each in found.items()} == {
+        name: each.tolist() for name, each in expected.items()
+    }
+    assert found["amount"][0] == 2
