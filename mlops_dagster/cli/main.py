@@ -11,6 +11,7 @@ from mlops_dagster.cli.alerts import list_alerts
 from mlops_dagster.cli.artifacts import artifacts
 from mlops_dagster.cli.audit import audit
 from mlops_dagster.cli.catalogue import catalogue
+from mlops_dagster.cli.drift import drift
 from mlops_dagster.cli.models import models
 from mlops_dagster.cli.output import hint, say
 from mlops_dagster.cli.predictions import predictions
@@ -36,6 +37,7 @@ _GROUPS = {
 for name, group in _GROUPS.items():
     app.add_typer(group, name=name)
 app.command(name="alerts")(speaks(list_alerts))
+app.command()(speaks(drift))
 
 
 @app.command()

@@ -1,6 +1,6 @@
 """Monitoring: what was served each hour and how far it drifted, performance by day, labels by week."""
 
-from datetime import datetime, timedelta
+from datetime import datetime
 
 import dagster as dg
 from dagster._core.definitions.unresolved_asset_job_definition import UnresolvedAssetJobDefinition  # no public name
@@ -16,9 +16,10 @@ from mlops_dagster.components.partitions import daily, hourly, missing_range, we
 from mlops_dagster.components.platform import Platform
 from mlops_dagster.components.retraining import retraining_sensor
 from mlops_dagster.components.spec import ModelSpec
-from mlops_dagster.monitoring import ValidationResult, Verdict, drift, performance
+from mlops_dagster.monitoring import ValidationResult, Verdict, performance
 from mlops_dagster.monitoring import label_drift as label_drift_of
 from mlops_dagster.monitoring.batches import validate_hours
+from mlops_dagster.monitoring.trailing import trailing_drift
 from mlops_dagster.monitoring.whylogs_profiles import profile_hours
 from mlops_dagster.wiring import House
 
@@ -120,17 +121,16 @@ def _drift_report(spec: ModelSpec) -> dg.AssetsDefinition:
         verdicts: dict[Verdict, int] = {}
         profiles, told = _profiles(context, house, spec.model, hours[0][1], hours[-1][2])
         for key, start, end in hours:
-            champion = house.champion(spec.model, end)
+            found = trailing_drift(house.registry, house.rollups, spec.model, end, spec.drift)
             its_profiles = {"profiles": dg.MetadataValue.json(profiles.get(start, []))}
-            if champion is None or champion.baseline is None:
+            if found is None:
                 context.add_asset_metadata({**NO_CHAMPION, **its_profiles}, partition_key=key)
                 continue
-            counts = house.rollups.feature_counts(spec.model, None, end - timedelta(hours=spec.drift.window_hours), end)
-            report = drift(champion.baseline, counts, spec.drift)
+            report = found.drift
             verdicts[report.verdict] = verdicts.get(report.verdict, 0) + 1
             context.add_asset_metadata(
                 {
-                    "champion": champion.version,
+                    "champion": found.champion,
                     "report": dg.MetadataValue.md(report.to_markdown()),
                     **report.metadata(),
                     **its_profiles,

@@ -6,7 +6,7 @@ Everything here is computed from counts, so a verdict can be recomputed from wha
 from collections.abc import Mapping
 from dataclasses import dataclass
 from math import log, sqrt
-from typing import TypeAlias
+from typing import NamedTuple
 
 import numpy as np
 
@@ -14,19 +14,31 @@ from mlops_dagster.monitoring.policy import DriftPolicy, Verdict
 from mlops_dagster.registry.baseline import Baseline
 from mlops_dagster.statistics import (
     Counts,
+    DesignEffect,
     Histogram,
     KsResult,
     benjamini_hochberg,
     coarsen,
     ks_from_counts,
-    psi_from_counts,
     psi_noise,
+    psi_of_groups,
+    psi_pvalue,
 )
 
 _GRAVITY = (Verdict.STABLE, Verdict.CANNOT_TELL, Verdict.MONITOR, Verdict.RETRAIN)
 
-Window: TypeAlias = tuple[Histogram, Histogram]
-"""One feature in the baseline, and in the window that is judged."""
+
+class Window(NamedTuple):
+    """One feature in the baseline, and in the window that is judged; and what its rows are worth."""
+
+    reference: Histogram
+    now: Histogram
+    shared: DesignEffect
+
+    @property
+    def independent(self) -> float:
+        """How many independent observations the window's rows are."""
+        return self.now.total / self.shared.rows
 
 
 @dataclass(frozen=True, slots=True)
@@ -94,18 +106,23 @@ def drift(baseline: Baseline, counts: Mapping[str, Counts], policy: DriftPolicy)
 
     Raises InvalidInputError for counts in other bins.
     """
-    windows = {name: (reference, _now(reference, counts.get(name))) for name, reference in baseline.features.items()}
-    psis = {name: psi_from_counts(*window, bins=policy.bins) for name, window in windows.items() if _filled(window)}
-    noise = _noise(windows, psis, policy)
+    windows = {
+        name: _window(name, reference, counts, baseline, policy) for name, reference in baseline.features.items()
+    }
+    groups = {
+        name: coarsen(window.reference, window.now, policy.bins) for name, window in windows.items() if _filled(window)
+    }
+    psis = {name: psi_of_groups(*counted) for name, counted in groups.items()}
+    noise = _noise(windows, {name: len(counted) for name, (counted, _) in groups.items()}, psis, policy)
     features = tuple(_feature(name, windows[name], psis.get(name), noise.get(name), policy) for name in windows)
-    ks, ks_noise = _score_distance((baseline.score, _now(baseline.score, counts.get("score"))), policy)
+    ks, ks_noise = _score_distance(_window("score", baseline.score, counts, baseline, policy), policy)
     elevated = ks is not None and ks_noise is not None and ks.statistic > max(policy.ks, ks_noise)
     verdicts = [each.verdict for each in features if not each.advisory]
     if elevated:
         verdicts.append(Verdict.MONITOR)
     return DriftReport(
         verdict=max(verdicts, key=_GRAVITY.index, default=Verdict.CANNOT_TELL),
-        rows=max((now.total for _, now in windows.values()), default=0),
+        rows=max((window.now.total for window in windows.values()), default=0),
         features=features,
         ks=ks,
         ks_noise=ks_noise,
@@ -113,48 +130,36 @@ def drift(baseline: Baseline, counts: Mapping[str, Counts], policy: DriftPolicy)
     )
 
 
-def _now(reference: Histogram, counts: Counts | None) -> Histogram:
-    return Histogram(reference.bins, np.zeros(reference.bins.size, dtype=np.int64) if counts is None else counts)
+def _window(
+    name: str, reference: Histogram, counts: Mapping[str, Counts], baseline: Baseline, policy: DriftPolicy
+) -> Window:
+    now = Histogram(reference.bins, counts.get(name, np.zeros(reference.bins.size, dtype=np.int64)))
+    return Window(reference, now, policy.design_effect(name, baseline.design_effects))
 
 
 def _filled(window: Window) -> bool:
-    reference, now = window
-    return reference.total > 0 and now.total > 0
+    return window.reference.total > 0 and window.now.total > 0
 
 
-def _noise(windows: Mapping[str, Window], psis: Mapping[str, float], policy: DriftPolicy) -> dict[str, float]:
+def _noise(
+    windows: Mapping[str, Window], groups: Mapping[str, int], psis: Mapping[str, float], policy: DriftPolicy
+) -> dict[str, float]:
     """The PSI that chance may reach, of each feature with enough rows.
 
     It is taken at the level that Benjamini-Hochberg grants, `alpha` times the share of rejected features,
     so a PSI is over its noise just when that procedure rejects the feature.
     """
-    from scipy.special import chdtrc
-
-    enough = [name for name in psis if policy.independent(name, windows[name][1].total) >= policy.min_rows]
-    groups = {name: len(coarsen(*windows[name], policy.bins)[0]) for name in enough}
-    pvalues = [
-        float(chdtrc(groups[name] - 1, psis[name] / _spread(name, windows[name], policy))) if groups[name] > 1 else 1.0
-        for name in enough
-    ]
+    enough = [name for name in psis if windows[name].independent >= policy.min_rows]
+    sizes = {name: (groups[name], windows[name].reference.total, windows[name].now.total) for name in enough}
+    pvalues = [psi_pvalue(psis[name], *sizes[name], shared=windows[name].shared) for name in enough]
     level = policy.alpha * max(sum(benjamini_hochberg(pvalues, policy.alpha)), 1) / max(len(enough), 1)
-    return {
-        name: psi_noise(groups[name], windows[name][0].total, windows[name][1].total, alpha=level)
-        * policy.shared_by.get(name, 1.0)
-        for name in enough
-    }
-
-
-def _spread(name: str, window: Window, policy: DriftPolicy) -> float:
-    """1/n + 1/m in independent observations."""
-    reference, now = window
-    return policy.shared_by.get(name, 1.0) * (1 / reference.total + 1 / now.total)
+    return {name: psi_noise(*sizes[name], alpha=level, shared=windows[name].shared) for name in enough}
 
 
 def _feature(name: str, window: Window, moved: float | None, noise: float | None, policy: DriftPolicy) -> FeatureDrift:
     advisory = name in policy.advisory
     if moved is None or noise is None:
-        independent = policy.independent(name, window[1].total)
-        reason = f"{independent:.3g} independent rows, {policy.min_rows:g} are needed"
+        reason = f"{window.independent:.3g} independent rows, {policy.min_rows:g} are needed"
         return FeatureDrift(name, moved, noise, Verdict.CANNOT_TELL, advisory, reason)
     verdict = policy.against_limits(moved)
     if verdict is not Verdict.STABLE and moved <= noise:
@@ -170,7 +175,9 @@ def _score_distance(window: Window, policy: DriftPolicy) -> tuple[KsResult | Non
     """
     if not _filled(window):
         return None, None
-    return ks_from_counts(*window), sqrt(log(2 / policy.alpha) / 2 * _spread("score", window, policy))
+    reference, now, shared = window
+    spread = shared.rows * (1 / reference.total + 1 / now.total)
+    return ks_from_counts(reference, now), sqrt(log(2 / policy.alpha) / 2 * spread)
 
 
 def _rounded(value: float | None) -> float | None:

@@ -3,11 +3,15 @@
 from collections.abc import Mapping
 from dataclasses import dataclass
 
+import numpy as np
+
 from mlops_dagster.monitoring.policy import DriftPolicy, Verdict
 from mlops_dagster.registry.baseline import Baseline
 from mlops_dagster.statistics import (
+    Bins,
     CategoricalBins,
     ChiSquaredResult,
+    DesignEffect,
     Histogram,
     chi_squared_from_counts,
     psi_from_counts,
@@ -41,16 +45,17 @@ def label_drift(baseline: Baseline, label_counts: Mapping[str, int], policy: Dri
     """Chi-squared of a window's labels against the baseline's, and how far they moved.
 
     With many labels every difference is significant, so the PSI must be over a limit too; over a limit and not
-    significant is `cannot_tell`. Where labels come in clusters (`shared_by["label"]`), the statistic is divided
-    by that first: Rao and Scott's correction.
+    significant is `cannot_tell`. Where labels come in clusters, as the policy or the baseline's design effect says, the
+    statistic is corrected for that first, as Rao and Scott do.
 
     Source: J. N. K. Rao, A. J. Scott, Journal of the American Statistical Association 76, 1981.
     """
     reference = baseline.label
-    now = Histogram.of(reference.bins, [label for label, count in label_counts.items() for _ in range(count)])
-    if reference.total == 0 or policy.independent("label", now.total) < policy.min_rows:
+    now = histogram_of(reference.bins, label_counts)
+    shared = policy.design_effect("label", baseline.design_effects)
+    if reference.total == 0 or now.total / shared.rows < policy.min_rows:
         return LabelDriftReport(Verdict.CANNOT_TELL, now.total, None, None, {})
-    test = _of_clusters(chi_squared_from_counts(reference.counts, now.counts), policy.shared_by.get("label", 1.0))
+    test = _of_clusters(chi_squared_from_counts(reference.counts, now.counts), shared)
     moved = psi_from_counts(reference, now, bins=policy.bins)
     verdict = policy.against_limits(moved)
     if verdict is not Verdict.STABLE and test.pvalue >= policy.alpha:
@@ -58,13 +63,24 @@ def label_drift(baseline: Baseline, label_counts: Mapping[str, int], policy: Dri
     return LabelDriftReport(verdict, now.total, moved, test, _shares(reference, now))
 
 
-def _of_clusters(found: ChiSquaredResult, cluster: float) -> ChiSquaredResult:
+def histogram_of(bins: Bins, label_counts: Mapping[str, int]) -> Histogram:
+    """Labels that were counted by name.
+
+    >>> histogram_of(CategoricalBins(("on_time", "late")), {"late": 3, "lost": 1}).counts.tolist()
+    [0, 0, 3, 1]
+    """
+    cells = bins.index(list(label_counts)) if label_counts else np.zeros(0, dtype=np.intp)
+    counts = np.bincount(cells, weights=list(label_counts.values()), minlength=bins.size)
+    return Histogram(bins, counts.astype(np.int64))
+
+
+def _of_clusters(found: ChiSquaredResult, shared: DesignEffect) -> ChiSquaredResult:
     from scipy.special import chdtrc
 
     if found.dof == 0:
         return found
-    statistic = found.statistic / cluster
-    return ChiSquaredResult(statistic, found.dof, float(chdtrc(found.dof, statistic)))
+    statistic = found.statistic / shared.rows
+    return ChiSquaredResult(statistic, found.dof, float(chdtrc(found.dof * shared.freedom, statistic * shared.freedom)))
 
 
 def _shares(reference: Histogram, now: Histogram) -> dict[str, tuple[float, float]]:

@@ -1,9 +1,12 @@
 """When drift is drift: limits, windows, and how many rows are one observation."""
 
+from collections.abc import Mapping
 from enum import StrEnum
 from typing import Self
 
 from pydantic import BaseModel, ConfigDict, Field, model_validator
+
+from mlops_dagster.statistics import INDEPENDENT, DesignEffect
 
 
 class Verdict(StrEnum):
@@ -43,12 +46,11 @@ class PerformancePolicy(BaseModel):
 class DriftPolicy(BaseModel):
     """When drift is drift.
 
-    `shared_by` is for features whose rows are no independent observations: the mean number of rows that share
-    one value (all flights of a morning share its weather, all orders of a campaign its discount), or as much as
-    the rows vary together. Rows are divided by it before anything is said about noise - the design effect of
-    survey statistics (L. Kish, Survey Sampling, 1965). It can be estimated from the past: the mean PSI of windows
-    that were normal, times the rows of a window, over the number of PSI groups less one. "score" and "label" may
-    be named too.
+    Rows that share a cause (all flights of a morning its weather, all orders of a campaign its discount) are worth
+    fewer than they number: so many are one observation - the design effect of survey statistics (L. Kish, Survey
+    Sampling, 1965). It is estimated from the training set when a baseline is made, as the baseline's `design_effects`.
+    `shared_by` is for those who know better: the mean number of rows that share one value, of features, "score" and
+    "label".
 
     `advisory` features are reported and decide nothing: those that move with every season and hurt nobody.
 
@@ -68,7 +70,9 @@ class DriftPolicy(BaseModel):
     # The chi-squared behind the noise is too small for few rows: measured over 10 groups, chance exceeds it 1.4 to 1.9
     # times too often with 200 rows, 2 to 4 times with 100.
     min_rows: float = Field(default=200, ge=1, description="independent rows under which nothing is said")
-    shared_by: dict[str, float] = Field(default_factory=dict, description="rows per independent observation")
+    shared_by: dict[str, float] = Field(
+        default_factory=dict, description="rows per independent observation; else as estimated"
+    )
     advisory: tuple[str, ...] = Field(default=(), description="features that are reported and decide nothing")
 
     @model_validator(mode="after")
@@ -80,9 +84,11 @@ class DriftPolicy(BaseModel):
             raise ValueError(f"a value is shared by at least one row, got {too_small}")
         return self
 
-    def independent(self, name: str, rows: int) -> float:
-        """How many independent observations `rows` rows of a feature are."""
-        return rows / self.shared_by.get(name, 1.0)
+    def design_effect(self, name: str, estimated: Mapping[str, DesignEffect]) -> DesignEffect:
+        """What rows of a feature are worth: as the policy says, else as the baseline has it, else one each."""
+        if name in self.shared_by:
+            return DesignEffect(self.shared_by[name])
+        return estimated.get(name, INDEPENDENT)
 
     def against_limits(self, moved: float) -> Verdict:
         """What a PSI says when chance is no explanation of it.

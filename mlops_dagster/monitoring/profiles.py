@@ -3,17 +3,32 @@
 from collections.abc import Mapping, Sequence
 from typing import TYPE_CHECKING
 
+import numpy as np
 import numpy.typing as npt
 
 from mlops_dagster.registry.baseline import Baseline
 from mlops_dagster.schema import ModelSchema
-from mlops_dagster.statistics import Bins, CategoricalBins, Histogram, NumericBins
+from mlops_dagster.statistics import (
+    Bins,
+    CategoricalBins,
+    Column,
+    Counts,
+    DesignEffect,
+    Histogram,
+    NumericBins,
+    design_effect,
+    ks_design_effect,
+    psi_groups,
+)
 
 if TYPE_CHECKING:
     import pandas as pd
 
 SCORE_BINS = NumericBins(edges=tuple(step / 200 for step in range(1, 200)))
 """The bins of every score: probabilities, so the same for all models and versions."""
+
+
+_BLOCKS = 20  # fewer say little
 
 
 def fit_bins(frame: "pd.DataFrame", schema: ModelSchema) -> dict[str, Bins]:
@@ -31,7 +46,7 @@ def fit_bins(frame: "pd.DataFrame", schema: ModelSchema) -> dict[str, Bins]:
     return {
         feature.name: NumericBins.fit(frame[feature.name].to_numpy())
         if feature.kind == "numeric"
-        else CategoricalBins.fit(frame[feature.name].tolist())
+        else CategoricalBins.fit(frame[feature.name].to_numpy())
         for feature in schema.features
     }
 
@@ -41,17 +56,54 @@ def make_baseline(
     schema: ModelSchema,
     *,
     scores: npt.ArrayLike,
-    labels: Sequence[str],
+    labels: Sequence[str] | npt.NDArray[np.object_],
     bins: Mapping[str, Bins] | None = None,
+    times: "pd.Series[pd.Timestamp] | None" = None,
+    score_times: "pd.Series[pd.Timestamp] | None" = None,
 ) -> Baseline:
     """The counts of a training set: its features, and the scores and labels given beside it.
 
     `bins` are those of earlier versions with the same schema; without them they are fitted on `frame`.
     `scores` should come from rows that the scoring model was not fitted on: on its own rows it is too sure.
+    `times` say when each row was, and `score_times` when each score's: with them goes what rows that came together are
+    worth, by which drift is told from a grey day. Without them rows are taken to be independent.
     """
     bins = bins or fit_bins(frame, schema)
+    columns: dict[str, tuple[Bins, Column]] = {name: (bins[name], frame[name].to_numpy()) for name in schema.names}
+    label = CategoricalBins(schema.classes), labels
+    effects: dict[str, DesignEffect] = {}
+    if times is not None:
+        blocks = blocks_of(times)
+        for name, column in {**columns, "label": label}.items():
+            effects[name] = design_effect(_groups(*column), blocks)
+    if score_times is not None:
+        effects["score"] = ks_design_effect(_groups(SCORE_BINS, np.asarray(scores)), blocks_of(score_times))
     return Baseline(
-        features={name: Histogram.of(bins[name], frame[name].tolist()) for name in schema.names},
+        features={name: Histogram.of(*column) for name, column in columns.items()},
         score=Histogram.of(SCORE_BINS, scores),
-        label=Histogram.of(CategoricalBins(schema.classes), labels),
+        label=Histogram.of(*label),
+        design_effects=effects,
     )
+
+
+def blocks_of(times: "pd.Series[pd.Timestamp]") -> Counts:
+    """The block of each row: of a day, as a drift report's window; of a twentieth of the time if that is less.
+
+    Shorter blocks miss what lasts (a front passes in a day) and take for drift what comes back every day (each hour has
+    its own flights).
+
+    >>> import pandas as pd
+    >>> blocks_of(pd.Series(pd.date_range("2013-03-01", periods=60, freq="12h"))).tolist()[:5]
+    [0, 0, 1, 1, 2]
+    """
+    import pandas as pd
+
+    since = (times - times.min()).to_numpy(dtype="timedelta64[us]").astype(np.int64)
+    length = min(pd.Timedelta(days=1) // pd.Timedelta(microseconds=1), int(since.max(initial=0)) // _BLOCKS + 1)
+    return since // length
+
+
+def _groups(bins: Bins, values: Column) -> Counts:
+    """The group of the PSI that each row is in."""
+    cells = bins.index(values)
+    return psi_groups(Histogram(bins, np.bincount(cells, minlength=bins.size)))[cells]

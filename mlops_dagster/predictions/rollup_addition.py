@@ -139,7 +139,7 @@ def _add_cells(connection: Connection, add: Tally, ids: dict[ArmKey, int]) -> No
     }
     rows = []
     for (arm, hour, feature), (bins, counts) in add.cells.items():
-        key = (ids[arm], hour, feature, _digest_of(bins))
+        key = (ids[arm], hour, feature, digest_of(bins))
         if key in known:
             counts = counts + np.frombuffer(known[key], dtype=CELL_TYPE)
         rows.append((*key, counts.astype(CELL_TYPE).tobytes()))
@@ -147,7 +147,7 @@ def _add_cells(connection: Connection, add: Tally, ids: dict[ArmKey, int]) -> No
 
 
 @lru_cache(maxsize=4096)
-def _digest_of(bins: Bins) -> str:
+def digest_of(bins: Bins) -> str:
     return _digest(orjson.dumps(bins_to_json(bins)))
 
 

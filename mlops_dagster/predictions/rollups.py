@@ -1,6 +1,6 @@
 """Counts per minute and hour of everything that was served: what operations and decisions read."""
 
-from collections import Counter
+from collections import Counter, defaultdict
 from collections.abc import Sequence
 from dataclasses import dataclass
 from datetime import datetime
@@ -173,7 +173,7 @@ class Rollups:
 
         Raises InvalidInputError when the versions were counted in different bins.
         """
-        total: dict[str, Counts] = {}
+        found: defaultdict[str, list[bytes]] = defaultdict(list)
         bins_seen: dict[str, str] = {}
         query = (
             _of_arms(cells, cells.c.feature, cells.c.bins, cells.c.counts, arms.c.version)
@@ -186,9 +186,21 @@ class Rollups:
                     f"{feature!r} of {model} was counted in different bins by version {version} and another; "
                     "ask for the versions of one schema"
                 )
-            added = np.frombuffer(counts, dtype=CELL_TYPE).astype(np.int64)
-            total[feature] = total[feature] + added if feature in total else added
-        return total
+            found[feature].append(counts)
+        return {
+            feature: np.frombuffer(b"".join(hours), dtype=CELL_TYPE).reshape(len(hours), -1).sum(axis=0, dtype=np.int64)
+            for feature, hours in found.items()
+        }
+
+    def versions(self, model: str, since: datetime, until: datetime) -> list[str]:
+        """The versions that the split answered with, of which features were counted in the window."""
+        query = (
+            _of_arms(cells, arms.c.version)
+            .where(_served(model, None), cells.c.hour.between(*_window(since, until, HOUR)))
+            .distinct()
+            .order_by(arms.c.version)
+        )
+        return [version for (version,) in self._rows(query)]
 
     def label_counts(self, model: str, since: datetime, until: datetime) -> dict[str, int]:
         """How often each label came, over what the split served in the window."""

@@ -1,29 +1,38 @@
 """What the training data looked like: the reference that drift is measured against."""
 
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from functools import cached_property
 
 import orjson
 
 from mlops_dagster.errors import InvalidInputError
+from mlops_dagster.statistics.design_effect import DesignEffect
 from mlops_dagster.statistics.histograms import Histogram
 
 
 @dataclass(frozen=True)
 class Baseline:
-    """Counts of every feature, of the score and of the labels; all of one set of rows."""
+    """Counts of every feature, of the score and of the labels; all of one set of rows.
+
+    `design_effects` are of features, "score" and "label", as far as they were estimated; of all others rows are taken
+    to be independent.
+    """
 
     features: Mapping[str, Histogram]
     score: Histogram
     label: Histogram
+    design_effects: Mapping[str, DesignEffect] = field(default_factory=dict)
 
     def to_json(self) -> dict[str, object]:
-        return {
+        document: dict[str, object] = {
             "features": {name: histogram.to_json() for name, histogram in self.features.items()},
             "score": self.score.to_json(),
             "label": self.label.to_json(),
         }
+        if self.design_effects:
+            document["design_effects"] = {name: list(effect) for name, effect in self.design_effects.items()}
+        return document
 
     @classmethod
     def from_json(cls, data: Mapping[str, object]) -> "Baseline":
@@ -31,9 +40,26 @@ class Baseline:
         match data:
             case {"features": Mapping() as features, "score": Mapping() as score, "label": Mapping() as label}:
                 histograms = {name: Histogram.from_json(histogram) for name, histogram in features.items()}
-                return cls(histograms, Histogram.from_json(score), Histogram.from_json(label))
+                effects = _design_effects(data.get("design_effects", {}))
+                return cls(histograms, Histogram.from_json(score), Histogram.from_json(label), effects)
             case _:
                 raise InvalidInputError(f"not a baseline as to_json writes it: {data}")
+
+
+def _design_effects(data: object) -> dict[str, DesignEffect]:
+    match data:
+        case Mapping():
+            return {str(name): _design_effect(effect) for name, effect in data.items()}
+        case _:
+            raise InvalidInputError(f"not design effects as to_json writes them: {data}")
+
+
+def _design_effect(data: object) -> DesignEffect:
+    match data:
+        case [int() | float() as rows, int() | float() as freedom] if rows >= 1 and 0 < freedom <= 1:
+            return DesignEffect(float(rows), float(freedom))
+        case _:
+            raise InvalidInputError(f"a design effect is [rows, at least 1; freedom, over 0 and at most 1], not {data}")
 
 
 class StoredBaseline(Baseline):
@@ -63,9 +89,17 @@ class StoredBaseline(Baseline):
     def label(self) -> Histogram:
         return self._read.label
 
+    @property
+    def design_effects(self) -> Mapping[str, DesignEffect]:
+        return self._read.design_effects
+
     def __eq__(self, other: object) -> bool:
         if not isinstance(other, Baseline):
             return NotImplemented
-        return (self.features, self.score, self.label) == (other.features, other.score, other.label)
+        return _parts(self) == _parts(other)
 
     __hash__ = None  # type: ignore[assignment]  # as its histograms
+
+
+def _parts(baseline: Baseline) -> tuple[object, ...]:
+    return baseline.features, baseline.score, baseline.label, baseline.design_effects

@@ -90,7 +90,13 @@ def fit_candidate(
         fairness=fairness,
         provenance=_provenance(frame, dataset),
         baseline=make_baseline(
-            frame, schema, scores=scores_of(judge, probabilities, schema), labels=list(frame["label"]), bins=bins
+            frame,
+            schema,
+            scores=scores_of(judge, probabilities, schema),
+            labels=list(frame["label"]),
+            bins=bins,
+            times=frame["event_time"],
+            score_times=judged_on["event_time"],
         ),
     )
 

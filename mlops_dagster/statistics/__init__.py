@@ -19,16 +19,18 @@ from mlops_dagster.statistics.classification import (
     metrics_from_confusion,
     wilson_interval,
 )
+from mlops_dagster.statistics.design_effect import INDEPENDENT, DesignEffect, design_effect, ks_design_effect
 from mlops_dagster.statistics.e_values import Alternative, anytime_p, combine
 from mlops_dagster.statistics.histograms import Histogram
 from mlops_dagster.statistics.ks import KsResult, ks_from_counts, ks_two_sample
 from mlops_dagster.statistics.macro_f1 import macro_f1_interval
 from mlops_dagster.statistics.multiple import benjamini_hochberg
 from mlops_dagster.statistics.paired import paired_e_value
-from mlops_dagster.statistics.psi import coarsen, psi, psi_from_counts, psi_noise
+from mlops_dagster.statistics.psi import coarsen, psi, psi_from_counts, psi_groups, psi_noise, psi_of_groups, psi_pvalue
 from mlops_dagster.statistics.rate import rate_e_value
 
 __all__ = [
+    "INDEPENDENT",
     "Alternative",
     "Bins",
     "CategoricalBins",
@@ -37,6 +39,7 @@ __all__ = [
     "ClassificationMetrics",
     "Column",
     "Counts",
+    "DesignEffect",
     "Histogram",
     "KsResult",
     "NumericBins",
@@ -52,6 +55,8 @@ __all__ = [
     "coarsen",
     "combine",
     "confusion_counts",
+    "design_effect",
+    "ks_design_effect",
     "ks_from_counts",
     "ks_two_sample",
     "macro_f1_interval",
@@ -59,7 +64,10 @@ __all__ = [
     "paired_e_value",
     "psi",
     "psi_from_counts",
+    "psi_groups",
     "psi_noise",
+    "psi_of_groups",
+    "psi_pvalue",
     "rate_e_value",
     "wilson_interval",
 ]

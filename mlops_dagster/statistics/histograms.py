@@ -2,6 +2,7 @@
 
 from collections.abc import Mapping
 from dataclasses import dataclass
+from functools import cached_property
 from typing import Self
 
 import numpy as np
@@ -51,7 +52,7 @@ class Histogram:
         """The values, counted."""
         return cls(bins, bins.count(values))
 
-    @property
+    @cached_property
     def total(self) -> int:
         """How many values were counted, the missing included."""
         return int(self.counts.sum())

@@ -15,6 +15,7 @@ from mlops_dagster.statistics.bins import (
     as_objects,
     is_missing,
 )
+from mlops_dagster.statistics.design_effect import INDEPENDENT, DesignEffect
 from mlops_dagster.statistics.histograms import Histogram
 
 
@@ -57,7 +58,15 @@ def psi_from_counts(reference: Histogram, current: Histogram, *, bins: int = 10)
     >>> round(psi_from_counts(Histogram.of(fine, range(1000)), Histogram.of(fine, range(500, 1000))), 3)
     2.626
     """
-    before, after = coarsen(reference, current, bins)
+    return psi_of_groups(*coarsen(reference, current, bins))
+
+
+def psi_of_groups(before: Counts, after: Counts) -> float:
+    """The population stability index of two samples by how often each has each group: see `psi`.
+
+    >>> round(psi_of_groups(np.array([50, 50]), np.array([75, 25])), 4)
+    0.2747
+    """
     p = np.maximum(before, 0.5) / before.sum()
     q = np.maximum(after, 0.5) / after.sum()
     return float(np.sum((q - p) * np.log(q / p)))
@@ -84,20 +93,39 @@ def coarsen(reference: Histogram, current: Histogram, bins: int = 10) -> tuple[C
         raise InvalidInputError("histograms over different bins do not compare; count both over the same bins")
     if reference.total == 0 or current.total == 0:
         raise InvalidInputError(f"no values to compare: {reference.total} in the reference, {current.total} now")
-    groups = _groups(reference, bins)
+    groups = psi_groups(reference, bins)
     before = np.bincount(groups, weights=reference.counts).astype(np.int64)
     after = np.bincount(groups, weights=current.counts).astype(np.int64)
     seen = (before + after) > 0
     return before[seen], after[seen]
 
 
-def psi_noise(groups: int, n: int, m: int, *, alpha: float = 0.01) -> float:
+def psi_groups(reference: Histogram, bins: int = 10) -> Counts:
+    """The group that `coarsen` puts each cell into: 0 is the missing alone, the others are numbered in the order of the
+    cells, some numbers may be left out."""
+    cells = np.arange(reference.bins.size)
+    if isinstance(reference.bins, NumericBins):
+        line = reference.counts[MISSING + 1 :]
+        if len(line) > bins and line.sum() > 0:
+            middle = np.cumsum(line) - line / 2  # of the cell, in values of the reference
+            cells[MISSING + 1 :] = 1 + np.minimum(middle * bins / line.sum(), bins - 1).astype(np.int64)
+        return cells
+    known = reference.counts[MISSING + 1 : reference.bins.other]
+    if len(known) > bins:
+        rare = np.argsort(-known, kind="stable")[bins - 1 :] + MISSING + 1
+        cells[rare] = rare.min()
+    return cells
+
+
+def psi_noise(groups: int, n: int, m: int, *, alpha: float = 0.01, shared: DesignEffect = INDEPENDENT) -> float:
     """The PSI that two samples of one distribution, of n and m values, exceed with probability `alpha` only.
 
         quantile of chi-squared with (groups - 1) degrees of freedom, at 1 - alpha, times (1/n + 1/m)
 
     A PSI over its limit but below this is not a signal. The approximation is good once the groups hold ten or
-    more values each, and values are independent: flights of one hour share one weather, so their visibility is not.
+    more values each. Flights of one hour share one weather, so their visibilities are no independent values: `shared`
+    says what they are worth, and then it is the quantile with `shared.freedom` of the degrees of freedom, over that
+    share, and n / `shared.rows` and m / `shared.rows` values.
 
     Raises InvalidInputError unless groups, n and m are positive and 0 < alpha < 1.
 
@@ -116,23 +144,22 @@ def psi_noise(groups: int, n: int, m: int, *, alpha: float = 0.01) -> float:
         return 0.0
     from scipy.special import chdtri
 
-    return float(chdtri(groups - 1, alpha)) * (1 / n + 1 / m)
+    quantile = float(chdtri((groups - 1) * shared.freedom, alpha)) / shared.freedom
+    return quantile * shared.rows * (1 / n + 1 / m)
 
 
-def _groups(reference: Histogram, bins: int) -> Counts:
-    """The group of each cell; group 0 is the missing alone."""
-    cells = np.arange(reference.bins.size)
-    if isinstance(reference.bins, NumericBins):
-        line = reference.counts[MISSING + 1 :]
-        if len(line) > bins and line.sum() > 0:
-            middle = np.cumsum(line) - line / 2  # of the cell, in values of the reference
-            cells[MISSING + 1 :] = 1 + np.minimum(middle * bins / line.sum(), bins - 1).astype(np.int64)
-        return cells
-    known = reference.counts[MISSING + 1 : reference.bins.other]
-    if len(known) > bins:
-        rare = np.argsort(-known, kind="stable")[bins - 1 :] + MISSING + 1
-        cells[rare] = rare.min()
-    return cells
+def psi_pvalue(value: float, groups: int, n: int, m: int, *, shared: DesignEffect = INDEPENDENT) -> float:
+    """The inverse of `psi_noise`: how often chance alone has a PSI over `value`, from 0 to 1.
+
+    >>> round(psi_pvalue(psi_noise(10, 1000, 1000, alpha=0.03), 10, 1000, 1000), 6)
+    0.03
+    """
+    if groups == 1:
+        return 1.0
+    from scipy.special import chdtrc
+
+    statistic = value / (shared.rows * (1 / n + 1 / m))
+    return float(chdtrc((groups - 1) * shared.freedom, statistic * shared.freedom))
 
 
 def _kind(column: Column) -> Literal["numeric", "text"] | None:

@@ -76,6 +76,14 @@ def test_each_category_is_in_its_cell(training, values, most):
     assert bins.count(values).tolist() == expected
 
 
+@pytest.mark.parametrize("rows", [100, 60_000])  # counted in two ways
+def test_however_many_there_are(rows):
+    column = (["b", "a", None, float("nan"), pd.NA, 1, "c", "a", True, 1.0] * rows)[:rows]
+    bins = CategoricalBins.fit(column)
+    assert bins.categories == ("a", "b", "c")
+    assert bins.count(column).tolist() == [3 * rows // 10, rows // 5, rows // 10, rows // 10, 3 * rows // 10]
+
+
 def test_the_most_frequent_categories_are_kept():
     assert CategoricalBins.fit(["b"] * 3 + ["c"] * 2 + ["a"] * 2 + ["d"], most=2).categories == ("a", "b")
 

@@ -1,0 +1,94 @@
+"""`mlops drift`."""
+
+from collections.abc import Iterator
+from typing import TYPE_CHECKING, Annotated
+
+import typer
+from rich.text import Text
+
+from mlops_dagster.cli.arguments import Json, Model
+from mlops_dagster.cli.output import NONE, Cell, hint, print_json, right, say, table
+from mlops_dagster.cli.running import house
+
+if TYPE_CHECKING:
+    from mlops_dagster.monitoring.sides import Between, Counted
+
+_SIDE = "VERSION, TIME, VERSION@TIME or VERSION@training"
+
+
+def drift(
+    model: Model,
+    reference: Annotated[str, typer.Option(help=f"what is normal: {_SIDE}")],
+    current: Annotated[str, typer.Option(help="what is held against it: likewise")],
+    rows: Annotated[
+        bool, typer.Option("--rows", help="count the log's rows of the current side in the bins of the reference")
+    ] = False,
+    json: Json = False,
+) -> None:
+    """How far any two are apart, versions or times, from counts: no row is read.
+
+    A VERSION is all that it has served; VERSION@TIME is what it served then, VERSION@training what it was trained on. A
+    TIME is what all versions served then, UTC: an hour (2013-03-01T10), a day (2013-03-01), or a range without its end
+    (2013-03-01..2013-03-08). Limits are the defaults; "chance" is what two samples of one distribution reach.
+
+    What served under another schema was counted in other bins; --rows reads the log and counts it again.
+    """
+    from mlops_dagster.monitoring import DriftPolicy
+    from mlops_dagster.monitoring.sides import between, count, parse_side, recount
+
+    stores = house()
+    now = stores.clock.now()
+    first, second = (parse_side(text, now) for text in (reference, current))
+    before = count(stores.registry, stores.rollups, model, first)
+    if rows and not second.training:
+        after = recount(stores.log, stores.rollups, model, second, before.counts)
+    else:
+        after = count(stores.registry, stores.rollups, model, second)
+    found = between(before, after, DriftPolicy())
+    if json:
+        print_json(_document(model, found))
+        return
+    say(f"{model}: {_told(found.current)} against {_told(found.reference)}")
+    table(("", right("distance"), right("chance"), "verdict", ""), _rows(found))
+    for name, reason in sorted(found.left_out.items()):
+        hint(f"{name} is left out: {reason}")
+
+
+def _told(counted: "Counted") -> str:
+    return f"{counted.side.text} ({counted.rows:,} rows)"
+
+
+def _rows(found: "Between") -> Iterator[tuple[Cell, ...]]:
+    for each in sorted(found.features.features, key=lambda each: -(each.psi or 0)):
+        yield each.name, f"PSI {_number(each.psi)}", _number(each.noise), _verdict(each.verdict.value), each.reason
+    score, noise = found.features.ks, found.features.ks_noise
+    elevated = "elevated" if found.features.elevated else "not elevated"
+    yield "(score)", f"D {_number(score and score.statistic)}", _number(noise), _verdict(elevated), ""
+    labels = found.labels
+    pvalue = "" if labels.test is None else f"chi-squared p {labels.test.pvalue:.2g}"
+    yield "(label)", f"PSI {_number(labels.psi)}", NONE, _verdict(labels.verdict.value), pvalue
+
+
+def _verdict(text: str) -> Text:
+    return Text(text, style={"retrain": "red", "monitor": "yellow", "elevated": "yellow"}.get(text, ""))
+
+
+def _number(value: float | None) -> str:
+    return NONE if value is None else f"{value:.3f}"
+
+
+def _document(model: str, found: "Between") -> dict[str, object]:
+    return {
+        "model": model,
+        "reference": _side(found.reference),
+        "current": _side(found.current),
+        "features": found.features.metadata(),
+        "labels": found.labels.metadata(),
+        "left_out": found.left_out,
+    }
+
+
+def _side(counted: "Counted") -> dict[str, object]:
+    side = counted.side
+    times = {} if side.training else {"since": side.since, "until": side.until}
+    return {"side": side.text, "version": side.version, "rows": counted.rows, **times}

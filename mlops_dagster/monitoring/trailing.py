@@ -1,0 +1,36 @@
+"""The drift report of an hour: who was champion when it ended, and what the split served in the time before."""
+
+from dataclasses import dataclass
+from datetime import datetime, timedelta
+
+from mlops_dagster.errors import ModelNotFoundError
+from mlops_dagster.monitoring.drift import DriftReport, drift
+from mlops_dagster.monitoring.policy import DriftPolicy
+from mlops_dagster.predictions import Rollups
+from mlops_dagster.registry import ModelRegistry
+
+
+@dataclass(frozen=True, slots=True)
+class TrailingDrift:
+    """What was found, and against whose baseline."""
+
+    champion: str
+    drift: DriftReport
+
+
+def trailing_drift(
+    registry: ModelRegistry, rollups: Rollups, model: str, until: datetime, policy: DriftPolicy
+) -> TrailingDrift | None:
+    """The trailing window that ends at `until`, against that time's champion; None without one that has a baseline.
+
+    Raises StorageError, and InvalidInputError for counts in the bins of several schemas.
+    """
+    try:
+        champion = registry.as_of(model, until).champion
+    except ModelNotFoundError:  # of which nobody has registered a version yet
+        return None
+    baseline = None if champion is None else registry.get(model, champion).baseline
+    if champion is None or baseline is None:
+        return None
+    counts = rollups.feature_counts(model, None, until - timedelta(hours=policy.window_hours), until)
+    return TrailingDrift(champion, drift(baseline, counts, policy))

@@ -1,0 +1,197 @@
+"""`mlops drift`: any two, from counts alone."""
+
+import json
+from datetime import UTC, datetime, timedelta
+from pathlib import Path
+
+import numpy as np
+import pandas as pd
+import pytest
+
+from mlops_dagster.monitoring import make_baseline
+from mlops_dagster.monitoring.recount import count_rows
+from mlops_dagster.predictions import PredictionRecord
+from mlops_dagster.registry import ModelRegistry
+from mlops_dagster.schema import Feature, ModelSchema
+from mlops_dagster.statistics import Histogram, psi_from_counts
+from mlops_dagster.wiring import House
+from tests.predictions.conftest import a_record
+
+SCHEMA = ModelSchema(
+    features=(Feature(name="amount", kind="numeric"), Feature(name="country", kind="categorical")),
+    classes=("stays", "leaves"),
+)
+MARCH = datetime(2026, 3, 1, tzinfo=UTC)
+DAY = timedelta(days=1)
+
+
+def frame(mean: float, rows: int = 4000, seed: int = 0) -> pd.DataFrame:
+    rng = np.random.default_rng(seed)
+    return pd.DataFrame({"amount": rng.normal(mean, size=rows), "country": rng.choice(["FR", "DE"], rows)})
+
+
+def served(version: str, at: datetime, mean: float, score: float = 0.3, rows: int = 600) -> list[PredictionRecord]:
+    name = f"{version} {at}"
+    return [
+        a_record(
+            number,
+            prediction_id=f"{name} {number}",
+            model="churn",
+            version=version,
+            event_time=at + timedelta(seconds=number),
+            features={"amount": float(row.amount), "country": str(row.country)},
+            score=score,
+        )
+        for number, row in enumerate(frame(mean, rows, seed=number_of(name)).itertuples())
+    ]
+
+
+def number_of(name: str) -> int:
+    return sum(map(ord, name))
+
+
+@pytest.fixture
+def counted(registry: ModelRegistry, add) -> House:
+    """1.0.0 served on the first of March, at 10 and at 11; 1.1.0 on the second, larger amounts and scores."""
+    rows = frame(0)
+    baseline = make_baseline(rows, SCHEMA, scores=np.full(500, 0.3), labels=["stays"] * 3000 + ["leaves"] * 1000)
+    for version in ("1.0.0", "1.1.0", "1.2.0"):
+        add(version, schema=SCHEMA, baseline=baseline)
+    add("2.0.0")
+    house = House()
+    first = served("1.0.0", MARCH + timedelta(hours=10), 0)
+    house.spool.append([*first, *served("1.0.0", MARCH + timedelta(hours=11), 0)])
+    house.spool.append(served("1.1.0", MARCH + DAY, 2, score=0.8))
+    house.spool.feedback((row.prediction_id, "leaves" if n % 4 == 0 else "stays", MARCH) for n, row in enumerate(first))
+    bins = {**{name: each.bins for name, each in baseline.features.items()}, "score": baseline.score.bins}
+    house.local_rollups.catch_up(house.spool, lambda _model, _version: bins)
+    return house
+
+
+def test_two_versions_two_times_and_a_version_and_a_time(counted: House, mlops) -> None:
+    def compare(reference: str, current: str) -> dict[str, dict[str, object]]:
+        done = mlops("drift", "churn", "--reference", reference, "--current", current, "--json")
+        assert (done.exit_code, done.stderr) == (0, "")
+        return json.loads(done.stdout)
+
+    for reference, current in (
+        ("1.0.0", "1.1.0"),
+        ("2026-03-01", "2026-03-02"),
+        ("1.0.0@training", "2026-03-02T00"),
+        ("1.0.0@2026-03-01T10", "1.1.0@2026-03-01..2026-03-03"),
+    ):
+        found = compare(reference, current)
+        features = found["features"]
+        assert (features["drifted"], features["score_elevated"], features["ks"]) == (["amount"], True, 1.0)
+        assert (found["reference"]["side"], found["current"]["rows"], found["left_out"]) == (reference, 600, {})
+    for reference, current in (("2026-03-01T10", "2026-03-01T11"), ("1.1.0@training", "1.0.0")):
+        assert compare(reference, current)["features"]["verdict"] == "stable"
+    labels = compare("1.0.0@training", "2026-03-01")["labels"]
+    assert (labels["verdict"], labels["rows"], labels["shares"]) == (
+        "stable",
+        600,
+        {"stays": [0.75, 0.75], "leaves": [0.25, 0.25]},
+    )
+    assert compare("1.0.0", "1.1.0")["labels"]["verdict"] == "cannot_tell"  # nobody has labelled 1.1.0
+
+
+def test_the_numbers_are_those_of_the_rows(counted: House, mlops) -> None:
+    rows = [frame(0, 600, number_of(f"1.0.0 {MARCH + timedelta(hours=hour)}")) for hour in (10, 11)]
+    bins = counted.registry.get("churn", "1.0.0").baseline.features["amount"].bins
+    histograms = [Histogram.of(bins, each["amount"]) for each in rows]
+    done = mlops("drift", "churn", "--reference", "2026-03-01T10", "--current", "2026-03-01T11", "--json")
+    assert json.loads(done.stdout)["features"]["psi"]["amount"] == pytest.approx(psi_from_counts(*histograms), abs=1e-4)
+
+
+def test_for_people(counted: House, mlops) -> None:
+    shown = mlops("drift", "churn", "--reference", "1.0.0", "--current", "1.1.0").stdout
+    lines = [" ".join(line.split()) for line in shown.splitlines()]
+    assert lines[0] == "churn: 1.1.0 (600 rows) against 1.0.0 (1,200 rows)"
+    (amount,) = (line for line in lines if line.startswith("amount PSI"))
+    assert amount.endswith("retrain")
+    assert "(score) D 1.000 0.081 elevated" in lines  # sqrt(ln(2 / 0.01) / 2 * (1/1200 + 1/600))
+    assert "an hour (2013-03-01T10), a day" in " ".join(mlops("drift", "--help").stdout.split())
+
+
+def test_no_row_is_read(counted: House, mlops, monkeypatch: pytest.MonkeyPatch) -> None:
+    """There is no log here at all, and the spool is gone."""
+    Path(counted.settings.spool_path).unlink()
+    assert mlops("drift", "churn", "--reference", "1.0.0", "--current", "1.1.0").exit_code == 0
+    assert not list(counted.settings.home.glob("**/_delta_log"))
+
+
+@pytest.mark.parametrize(
+    ("side", "code", "message"),
+    [
+        ("9.9.9", "version_not_found", "9.9.9"),
+        ("not a version", "invalid_version", "not a version"),
+        ("1.2.0", "invalid_input", "churn has no counts of '1.2.0'; `1.2.0@training` is what it was trained on"),
+        ("1.0.0@2026-03-02", "invalid_input", "no counts of '1.0.0@2026-03-02'"),
+        ("2.0.0", "invalid_input", "2.0.0 has no baseline"),
+        ("2026-02-01", "invalid_input", "no counts of '2026-02-01'"),
+        ("2999-01-01", "invalid_input", "nothing was served in '2999-01-01' yet: it is 20"),
+        ("2026-03-01T10:30", "invalid_input", "'2026-03-01T10:30' is no time; write an hour"),
+        ("2026-02-30", "invalid_input", "'2026-02-30' is no time (day is out of range"),
+        ("2026-03-02..2026-03-01", "invalid_input", "ends before it begins"),
+        ("2026-03-01..", "invalid_input", "'' is no time"),
+        ("1.0.0@yesterday", "invalid_input", "'yesterday' is no time"),
+    ],
+)
+def test_what_cannot_be_compared_is_said(counted: House, mlops, side: str, code: str, message: str) -> None:
+    done = mlops("drift", "churn", "--reference", "1.0.0", "--current", side)
+    assert done.exit_code == 1
+    assert f"({code})" in done.stderr
+    assert message in done.stderr
+
+
+def test_versions_of_other_bins_have_nothing_in_common(counted: House, add, mlops) -> None:
+    other = make_baseline(frame(5, seed=9), SCHEMA, scores=np.full(500, 0.3), labels=["stays"] * 4000)
+    add("3.0.0", schema=SCHEMA, baseline=other)
+    found = json.loads(mlops("drift", "churn", "--reference", "3.0.0@training", "--current", "1.0.0", "--json").stdout)
+    assert found["left_out"] == {"amount": "counted in different bins"}  # the countries are the same
+    assert list(found["features"]["psi"]) == ["country"]
+    assert mlops("drift", "unknown", "--reference", "1.0.0", "--current", "1.0.0").exit_code == 1
+
+
+def test_rows_are_counted_again_in_the_bins_of_another_schema(counted: House, add, mlops) -> None:
+    """A new version is held against the traffic before it: from the log, since the rollups have other bins."""
+    other = make_baseline(frame(0, seed=9), SCHEMA, scores=np.full(500, 0.3), labels=["stays"] * 4000)
+    add("3.0.0", schema=SCHEMA, baseline=other)
+    counted.log.ship(counted.spool)
+
+    def compare(reference: str, current: str) -> dict[str, object]:
+        done = mlops("drift", "churn", "--reference", reference, "--current", current, "--rows", "--json")
+        assert (done.exit_code, done.stderr) == (0, "")
+        found: dict[str, object] = json.loads(done.stdout)
+        return found
+
+    found = compare("3.0.0@training", "2026-03-01..2026-03-03")
+    assert (found["left_out"], found["current"]["rows"], found["features"]["drifted"]) == ({}, 1800, ["amount"])
+    assert compare("3.0.0@training", "1.0.0@2026-03-01T10")["current"]["rows"] == 600
+    again, before = (
+        compare("1.0.0@training", "1.1.0"),
+        mlops("drift", "churn", "--reference", "1.0.0@training", "--current", "1.1.0", "--json"),
+    )
+    assert again["features"] == json.loads(before.stdout)["features"]
+    empty = mlops("drift", "churn", "--reference", "1.0.0@training", "--current", "2026-02-01", "--rows")
+    assert "no rows of '2026-02-01' in its log" in empty.stderr
+
+
+def test_a_recount_is_what_the_rollups_have(counted: House) -> None:
+    odd = [
+        a_record(1, prediction_id="a", model="churn", features={"amount": None, "country": "XX"}, score=0.9),
+        a_record(2, prediction_id="b", model="churn", features={"country": None}, status="failed", score=None),
+        a_record(3, prediction_id="c", model="churn", role="shadow"),
+    ]
+    counted.spool.append(odd)
+    baseline = counted.registry.get("churn", "1.0.0").baseline
+    bins = {**{name: each.bins for name, each in baseline.features.items()}, "score": baseline.score.bins}
+    counted.local_rollups.catch_up(counted.spool, lambda _model, _version: bins)
+    counted.log.ship(counted.spool)
+    since, until = datetime(2013, 1, 1, tzinfo=UTC), datetime(2027, 1, 1, tzinfo=UTC)
+    expected = counted.rollups.feature_counts("churn", None, since, until)
+    found = count_rows(counted.log, "churn", since, until, bins)
+    assert {name: each.tolist() for name, each in found.items()} == {
+        name: each.tolist() for name, each in expected.items()
+    }
+    assert found["amount"][0] == 2
