@@ -65,7 +65,7 @@ def play(home: Path, console: Console, *, keep: bool) -> int:
         stack.enter_context(only_settings(MLOPS_HOME=str(home), MLOPS_SINCE=f"{archive_began:%Y-%m-%d}"))
         console.print("Starting dagster dev and the data plane ...")
         dagster = stack.enter_context(dagster_dev(home))
-        address = stack.enter_context(data_plane(home))
+        address = stack.enter_context(data_plane(home, replayed=False))
         welcome(console, dagster)
         house = House(Settings(), actor="team:digits")
         watch = Watch(MODEL, house, dagster, console)
@@ -73,6 +73,7 @@ def play(home: Path, console: Console, *, keep: bool) -> int:
         watch.say(f"The first version: trained by the job digits_retrain on the first {FIRST_TRAINED_AFTER.days} days.")
         train(watch, "the model's first version", as_of=archive_began + FIRST_TRAINED_AFTER)
         watch.until(lambda: house.champion(MODEL) is not None, "the sensor promoted the first version", 90)
+        watch.until(lambda: in_force(house), "the data plane serves the first version", 60)
         with Load(MODEL, address, Stream()) as load:
             watch.load = load
             good_release(watch)
@@ -100,6 +101,12 @@ def welcome(console: Console, dagster: Dagster) -> None:
     )
 
 
+def in_force(house: House) -> bool:
+    """The data plane serves the latest deployment."""
+    epoch = house.registry.deployment(MODEL).epoch
+    return any(seen.epoch >= epoch for seen in house.registry.acknowledgements(MODEL))
+
+
 def good_release(watch: Watch) -> None:
     """A challenger that has seen all of the archive: shadow, 1, 5, 20, 50, 100 %."""
     house = watch.house
@@ -115,17 +122,20 @@ def bad_release(watch: Watch, load: Load) -> None:
     watch.say("The next release is a leaner pipeline, without the imputer; it waits for the end of the watch.")
     bad = release_without_imputer(house, MODEL).version
 
-    def ran(job: str) -> bool:
-        return any(run.is_success for run in watch.dagster.runs(job))
-
     def has_a_share(deployed: Deployment) -> bool:
         return deployed.canary == bad and deployed.canary_weight >= TROUBLE_AT_WEIGHT
 
     watch.until(lambda: has_a_share(house.registry.deployment(MODEL)), f"{bad} got {TROUBLE_AT_WEIGHT:.0%}", 300)
     load.blank_share(BLANK_SHARE)
-    watch.say(f"[bold]A new scanner leaves a corner blank on {BLANK_SHARE:.0%} of the sheets. {bad} cannot read them.[/bold]")
+    watch.say(
+        f"[bold]A new scanner leaves a corner blank on {BLANK_SHARE:.0%} of the sheets. {bad} cannot read them.[/bold]"
+    )
     watch.until(lambda: house.registry.get(MODEL, bad).rolled_back, f"{bad} lost its traffic", 120)
-    watch.until(lambda: ran(f"{MODEL}_rollback"), "the job digits_rollback put it on record", 120)
+    watch.until(
+        lambda: any(run.is_success for run in watch.dagster.runs(f"{MODEL}_rollback")),
+        "the job digits_rollback put it on record",
+        120,
+    )
     watch.until(lambda: house.rollouts.active(MODEL) is None, "the rollout was closed", 60)
 
 
@@ -133,10 +143,7 @@ def train(watch: Watch, reason: str, as_of: datetime | None = None) -> None:
     """Launch the job as a person would from the UI, and wait for its end."""
     config = {"trigger": "by hand", "reason": reason, **({} if as_of is None else {"as_of": as_of.isoformat()})}
     run_id = watch.dagster.launch(f"{MODEL}_retrain", {"ops": {f"{MODEL}__training_set": {"config": config}}})
-    runs = watch.dagster.runs
-    watch.until(lambda: runs(f"{MODEL}_retrain")[0].is_finished, f"the training run {run_id[:8]} ended", 180)
-    if not runs(f"{MODEL}_retrain")[0].is_success:
-        raise DidNotHappenError(f"the training run has failed: {watch.dagster.url}/runs/{run_id}")
+    watch.until(lambda: watch.dagster.has_run(run_id), f"the training run {run_id[:8]} ended", 180)
 
 
 if __name__ == "__main__":

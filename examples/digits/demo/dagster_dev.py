@@ -12,7 +12,7 @@ from pathlib import Path
 
 import dagster as dg
 import httpx
-from dagster_graphql import DagsterGraphQLClient
+from dagster_graphql import DagsterGraphQLClient, DagsterGraphQLClientError
 
 from mlops_dagster.errors import ServerError
 from mlops_dagster.rehearsal.instance import environment
@@ -45,10 +45,19 @@ class Dagster:
         """Of that job, or all; the newest first."""
         return self.instance.get_runs(None if job is None else dg.RunsFilter(job_name=job))
 
+    def has_run(self, run_id: str) -> bool:
+        """To its successful end."""
+        run = self.instance.get_run_by_id(run_id)
+        return run is not None and run.is_success
+
     def launch(self, job: str, run_config: Mapping[str, object]) -> str:
-        """Launch a run of `job`; returns its id."""
+        """Launch a run of `job`; returns its id. Raises ServerError if Dagster refuses it."""
         client = DagsterGraphQLClient("127.0.0.1", port_number=self.port)
-        return client.submit_job_execution(job, run_config=run_config, tags={"mlops/trigger": "demo"})
+        try:
+            return client.submit_job_execution(job, run_config=run_config)
+        except DagsterGraphQLClientError as error:
+            raise ServerError(f"dagster dev does not run {job}: {error.args}; see {self.log}") from error
+
 
 @contextmanager
 def dagster_dev(home: Path) -> Iterator[Dagster]:
@@ -60,10 +69,11 @@ def dagster_dev(home: Path) -> Iterator[Dagster]:
     folder.mkdir()
     shutil.copy(PROJECT.parents[1] / "dagster.yaml", folder)
     port = _free_port()
-    command = [sys.executable, "-m", "dagster", "dev", "-w", str(PROJECT / "workspace.yaml")]
+    command = [sys.executable, "-m", "dagster", "dev", "-w", "workspace.yaml"]
     with environment(DAGSTER_HOME=str(folder)), log.open("wb") as output:
         process = subprocess.Popen(  # our own command
             [*command, "-h", "127.0.0.1", "-p", str(port)],
+            cwd=PROJECT,
             stdin=subprocess.DEVNULL,
             stdout=output,
             stderr=subprocess.STDOUT,

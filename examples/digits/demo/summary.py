@@ -1,4 +1,4 @@
-"""What has happened, read back from the stores, from Dagster and from what the clients saw; and whether it should have."""
+"""What has happened, read back from the stores, from Dagster and from the clients; and whether it should have."""
 
 from collections import Counter
 from collections.abc import Sequence
@@ -47,7 +47,8 @@ class Summary:
         champion = house.registry.deployment(model).champion
         broken = {
             f"{champion} is champion, not {good.challenger}": champion != good.challenger,
-            f"{good.challenger} took the steps {_weights(good, events)}": _weights(good, events) != [*good.policy.steps],
+            f"{good.challenger} took the steps {_weights(good, events)}": _weights(good, events)
+            != [*good.policy.steps],
             f"{bad.challenger} ended as {bad.phase}": bad.phase is not Phase.ROLLED_BACK,
             f"of {load.requests} requests {found.answered} were answered and {found.logged} logged": not (
                 load.requests == found.answered == found.logged and found.complete
@@ -84,9 +85,7 @@ def _rollback(events: list[Event]) -> Event:
     return next(event for event in events if event.kind == "rollback")
 
 
-def _times(
-    rollout: Rollout, decisions: Sequence[Decision], events: list[Event], load: Load
-) -> list[tuple[str, str]]:
+def _times(rollout: Rollout, decisions: Sequence[Decision], events: list[Event], load: Load) -> list[tuple[str, str]]:
     """Of the bad release: from the first request that it failed on, by the clocks of one machine."""
     event, bad = _rollback(events), rollout.challenger
     decision = next(found for found in decisions if found.outcome is Outcome.ROLLBACK)

@@ -44,7 +44,8 @@ class Watch:
         self.console.print(f"[dim]{seconds // 60}:{seconds % 60:02}[/dim]  {text}", highlight=False, soft_wrap=True)
 
     def until(self, happened: Callable[[], bool], what: str, seconds: float) -> None:
-        """Look on until it has happened. Raises DidNotHappenError after `seconds`, ServerError if a server ends."""
+        """Look on until it has happened. Raises DidNotHappenError after `seconds` and if a run fails, ServerError if
+        a server ends."""
         deadline = time.monotonic() + seconds
         while True:
             done = happened()  # asked first: what led to it is then told before anything that follows it
@@ -57,6 +58,9 @@ class Watch:
 
     def _look(self) -> None:
         self.dagster.check()
+        for run in self.dagster.runs():
+            if run.is_failure:
+                raise DidNotHappenError(f"the run of {run.job_name} has failed: {self.dagster.url}/runs/{run.run_id}")
         if self.model in self.house.registry.models():
             for rollout in self.house.rollouts.list(self.model):
                 for decision in self.house.rollouts.decisions(rollout.id):

@@ -2,7 +2,7 @@
 
 from datetime import UTC, datetime, time, timedelta
 from functools import cache
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, TypeAlias
 
 import numpy as np
 import numpy.typing as npt
@@ -16,14 +16,14 @@ if TYPE_CHECKING:
     import pandas as pd
     from sklearn.pipeline import Pipeline
 
-    Images = npt.NDArray[np.float64]
-    """(images, 64), 0 (paper) to 16 (ink); NaN where the scanner saw nothing."""
-    Digits = npt.NDArray[np.str_]
+Images: TypeAlias = npt.NDArray[np.float64]
+"""(images, 64), 0 (paper) to 16 (ink); NaN where the scanner saw nothing."""
+Digits: TypeAlias = npt.NDArray[np.str_]
 
 SEED = 2024
 NOISE = 1.0
 LABELLED_EVERY = timedelta(minutes=48)  # 30 a day
-PALE, BOLD = 280, 340  # sums of ink; a third of the images lies under, between and over them
+MUCH_INK = 323  # half of the images have more, as the sum of their pixels
 
 PIXELS = tuple(f"pixel_{row}{column}" for row in range(8) for column in range(8))
 SCHEMA = ModelSchema(
@@ -53,7 +53,7 @@ def training_set(start: datetime, end: datetime) -> "pd.DataFrame":
     return frame.assign(
         label=digits[numbers % len(digits)],
         event_time=[begin + int(number) * LABELLED_EVERY for number in numbers],
-        ink=np.select([scans.sum(axis=1) < PALE, scans.sum(axis=1) < BOLD], ["pale", "medium"], "bold"),
+        ink=np.where(scans.sum(axis=1) < MUCH_INK, "pale", "bold"),
     )
 
 
@@ -67,25 +67,25 @@ def estimator() -> "Pipeline":
     return make_pipeline(paper, LogisticRegression(C=1e-3, tol=1e-2, max_iter=200))
 
 
-def archive() -> "tuple[Images, Digits]":
+def archive() -> tuple[Images, Digits]:
     """The half that is trained on."""
     images, digits = _shuffled()
     return images[::2], digits[::2]
 
 
-def unseen() -> "tuple[Images, Digits]":
+def unseen() -> tuple[Images, Digits]:
     """The half that nobody trains on: the traffic is made of it."""
     images, digits = _shuffled()
     return images[1::2], digits[1::2]
 
 
-def scanned(images: "Images", generator: np.random.Generator) -> "Images":
+def scanned(images: Images, generator: np.random.Generator) -> Images:
     """Each image as the scanner has it this time: other noise, whole numbers from 0 to 16."""
     return np.clip(np.rint(images + generator.normal(0, NOISE, images.shape)), 0, 16)
 
 
 @cache
-def _shuffled() -> "tuple[Images, Digits]":
+def _shuffled() -> tuple[Images, Digits]:
     from sklearn.datasets import load_digits
 
     images, digits = load_digits(return_X_y=True)
