@@ -43,6 +43,8 @@ class Load:
         self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
     ) -> None:
         self._ending.set()
+        if error is not None:
+            self._labels = Labels()  # nobody waits for them any more
         self._executor.shutdown()
         if error is None:
             self.check()

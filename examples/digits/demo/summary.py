@@ -8,7 +8,6 @@ from itertools import pairwise
 
 from rich.console import Console
 from rich.markup import escape
-from rich.table import Table
 
 from demo.dagster_dev import Dagster
 from demo.load import Load
@@ -58,10 +57,9 @@ class Summary:
         return cls(rows, [problem for problem, is_so in broken.items() if is_so])
 
     def show(self, console: Console) -> None:
-        table = Table(show_header=False, box=None, padding=(0, 2, 0, 0))
+        console.print("\n[bold]What happened[/bold]")
         for name, value in self.rows:
-            table.add_row(name, escape(value))
-        console.print("\n[bold]What happened[/bold]", table)
+            console.print(f"{name:36}  {escape(value)}", soft_wrap=True, highlight=False)
         for problem in self.problems:
             console.print(f"[red]not as it should be:[/red] {escape(problem)}", soft_wrap=True)
 

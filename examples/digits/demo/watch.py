@@ -38,6 +38,7 @@ class Watch:
     _told: Counter[str] = field(default_factory=Counter)
     _decision: int = 0
     _event: int = 0
+    _serving: str = ""
 
     def say(self, text: str) -> None:
         seconds = int(time.monotonic() - self._begun)
@@ -84,8 +85,9 @@ class Watch:
     def _tell_event(self, event: Event) -> None:
         if event.kind == "registered":
             self.say(f"[bold]{self.model} {event.version} is registered[/bold] by {event.actor}")
-        elif event.kind in CHANGES:
-            self.say(f"[bold]{_serving(event.deployment)}[/bold], by {event.actor}")
+        elif event.kind in CHANGES and (serving := _serving(event.deployment)) != self._serving:
+            self._serving = serving
+            self.say(f"[bold]{serving}[/bold], by {event.actor}")
 
     def _tell_traffic(self, load: Load) -> None:
         now = time.monotonic()
