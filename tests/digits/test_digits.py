@@ -22,7 +22,6 @@ from mlops_dagster.components import ModelSpec, Platform
 from mlops_dagster.predictions import audit
 from mlops_dagster.registry import Stage, to_html
 from mlops_dagster.rehearsal.server import data_plane
-from mlops_dagster.settings import Settings
 from mlops_dagster.wiring import House
 
 EXAMPLE = Path(__file__).parents[2] / "examples" / "digits"
@@ -44,6 +43,13 @@ json.dump({
     "sensors": sorted(sensor.name for sensor in repository.sensor_defs),
 }, open(sys.argv[2], "w"))
 """
+
+
+@pytest.fixture
+def house(home: Path) -> House:
+    """Of that home, where the registry knows the gates of the YAML file, as after a tick of the sensor."""
+    spec = ModelSpec.model_validate(yaml.safe_load((EXAMPLE / "digits/defs/model/defs.yaml").read_text())["attributes"])
+    return Platform(home=str(home)).house(spec)
 
 
 @pytest.fixture(scope="module")
@@ -68,11 +74,9 @@ def test_a_project_of_its_own_offers_what_the_platform_has_for_a_model(home: Pat
     assert {"digits_rollout", "digits_retraining"} <= set(found["sensors"])
 
 
-def test_its_first_version_passes_the_gates_with_ten_classes_and_an_attribute_that_is_no_feature(home: Path) -> None:
-    spec = ModelSpec.model_validate(yaml.safe_load((EXAMPLE / "digits/defs/model/defs.yaml").read_text())["attributes"])
-    registry = Platform(home=str(home)).house(spec).registry
-    (version,) = registry.list("digits")
-    assert registry.check(version) == ()
+def test_its_first_version_passes_the_gates_with_ten_classes_and_an_attribute_that_is_no_feature(house: House) -> None:
+    (version,) = house.registry.list("digits")
+    assert house.registry.check(version) == ()
     assert version.schema is not None
     assert version.card is not None
     assert version.schema.classes == tuple("0123456789")
@@ -83,8 +87,10 @@ def test_its_first_version_passes_the_gates_with_ten_classes_and_an_attribute_th
     assert len(to_html(version.card, baseline=version.baseline)) < 1_000_000
 
 
-def test_the_load_is_of_its_rate_and_every_request_of_it_is_answered_labelled_and_logged(home: Path) -> None:
-    house = House(Settings(home=home))
+def test_the_load_is_of_its_rate_and_every_request_of_it_is_answered_labelled_and_logged(
+    home: Path, house: House, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("demo.stream.LABEL_SECONDS", (0.2, 0.6))
     (version,) = house.registry.list("digits")
     house.registry.transition(version, Stage.PRODUCTION)
     seconds = 3
