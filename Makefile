@@ -5,7 +5,7 @@ BIN := $(VENV)/bin
 export DAGSTER_HOME ?= $(CURDIR)/.mlops/dagster
 export MLOPS_HOME ?= $(CURDIR)/.mlops
 
-.PHONY: install demo dev test check bench lock clean
+.PHONY: install demo demo-live dev test check bench lock clean
 .DEFAULT_GOAL := demo
 
 install: $(VENV)/.installed
@@ -22,6 +22,10 @@ $(VENV)/.installed: requirements.lock pyproject.toml
 
 demo: install
 	$(BIN)/mlops rehearse
+
+# A whole rollout in real time, about six minutes, to be watched in the Dagster UI; ARGS=--keep leaves that up.
+demo-live: install
+	$(BIN)/python examples/digits/live.py $(ARGS)
 
 dev: install $(DAGSTER_HOME)/dagster.yaml
 	$(BIN)/mlops dev

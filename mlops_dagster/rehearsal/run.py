@@ -43,7 +43,7 @@ def rehearse(scenario: Scenario | None = None, home: Path = DEFAULT_HOME, displa
     scenario = scenario or Scenario()
     display = display or Display(scenario)
     begun = time.monotonic()
-    with fresh_home(home) as home, _ending_on_sigterm(), _platform(scenario, home) as instance, display:
+    with fresh_home(home) as home, ending_on_sigterm(), _platform(scenario, home) as instance, display:
         house = House(Settings(), ReplayedClock(scenario.until))
         timeline = _timeline(scenario, house, instance, display)
         display.phase("Before the traffic: two versions are refused, the first good one is trained and promoted")
@@ -82,7 +82,7 @@ def _platform(scenario: Scenario, home: Path) -> Iterator[dg.DagsterInstance]:
 
 
 @contextmanager
-def _ending_on_sigterm() -> Iterator[None]:
+def ending_on_sigterm() -> Iterator[None]:
     """Let SIGTERM unwind the stack as Ctrl-C does, so that the data plane is stopped too."""
     if threading.current_thread() is not threading.main_thread():
         yield

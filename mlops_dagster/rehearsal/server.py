@@ -1,4 +1,4 @@
-"""The data plane of a rehearsal: the real one, in a process of its own."""
+"""The data plane of a rehearsal, or of a demonstration in real time: the real one, in a process of its own."""
 
 import json
 import os
@@ -22,9 +22,10 @@ class Address(NamedTuple):
 
 
 @contextmanager
-def data_plane(home: Path) -> Iterator[Address]:
+def data_plane(home: Path, *, replayed: bool = True) -> Iterator[Address]:
     """`mlops serve` on a free port; stopped at the end of the block, whatever happens in it.
 
+    `replayed` traffic says itself when it happened, and nothing has a time of its own.
     Raises ServerError, with the end of its log, if it does not come up.
     """
     log_path = home / "serve.log"
@@ -32,7 +33,7 @@ def data_plane(home: Path) -> Iterator[Address]:
         "MLOPS_HOME": str(home),
         "MLOPS_HOST": "127.0.0.1",
         "MLOPS_PORT": "0",
-        "MLOPS_ACCEPT_EVENT_TIME": "true",
+        "MLOPS_ACCEPT_EVENT_TIME": str(replayed).lower(),
         # Batches are small and the other core is ours: a second thread would only wait for the first.
         "OMP_NUM_THREADS": "1",
     }

@@ -1,0 +1,1 @@
+"""Handwritten digits, read by a model that mlops_dagster looks after."""
