@@ -115,7 +115,9 @@ def launch(environment: dict[str, str], rows: int) -> float:
         (run,) = instance.get_run_records(limit=1)
         logged = instance.all_logs(run.dagster_run.run_id, of_type=dg.DagsterEventType.ASSET_MATERIALIZATION)
     (report,) = [
-        its.metadata for entry in logged if (its := entry.asset_materialization) and its.asset_key.path[-1] == "drift_report"
+        its.metadata
+        for entry in logged
+        if (its := entry.asset_materialization) and its.asset_key.path[-1] == "drift_report"
     ]
     if rows and not isinstance(report["evidently"], dg.PathMetadataValue):
         raise RuntimeError(f"there is no report: {report['evidently'].value}")

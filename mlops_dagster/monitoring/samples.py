@@ -91,5 +91,7 @@ def _middles(bins: NumericBins | CategoricalBins) -> "npt.NDArray[np.float64] | 
     if isinstance(bins, CategoricalBins):
         return np.array([None, *bins.categories, "other"], dtype=np.object_)
     edges = np.asarray(bins.edges, dtype=np.float64)
-    outer = (edges[:1], edges[-1:]) if len(edges) else ([0.0], [])
-    return np.array([np.nan, *outer[0], *(edges[:-1] / 2 + edges[1:] / 2), *outer[1]], dtype=np.float64)
+    if len(edges) == 0:
+        return np.array([np.nan, 0.0])
+    # A cell begins with its lower edge: what is below the first edge is just below it.
+    return np.array([np.nan, np.nextafter(edges[0], -np.inf), *(edges[:-1] / 2 + edges[1:] / 2), edges[-1]])

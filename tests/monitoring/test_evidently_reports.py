@@ -216,9 +216,7 @@ def test_a_page_is_published_to_s3_as_what_a_browser_shows(
     assert exact_numbers(found["Body"].read().decode())["psi"] == report.metadata()["psi"]
 
 
-def test_no_rows_make_no_page(
-    log: PredictionLog, champion: ModelVersion, report: DriftReport, tmp_path: Path
-) -> None:
+def test_no_rows_make_no_page(log: PredictionLog, champion: ModelVersion, report: DriftReport, tmp_path: Path) -> None:
     april = MARCH + timedelta(days=31)
     files = LocalFiles(tmp_path / "reports")
     made = publish_report(log, champion, report, april, april + timedelta(days=1), POLICY, rows=ROWS, files=files)

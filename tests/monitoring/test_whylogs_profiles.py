@@ -171,6 +171,9 @@ def test_a_file_keeps_its_first_content(store: Files) -> None:
     assert store.add("m/1.0.0/2013-03-01T05.bin", b"second") == address
     assert store.add("m/1.0.1/2013-03-01T05.bin", b"third") != address
     assert store.read("m/1.0.0/2013-03-01T05.bin") == b"first"
+    assert store.has("m/1.0.0/2013-03-01T05.bin")
+    assert not store.has("m/1.0.0/2013-03-01T06.bin")
+    assert store.link("m/1.0.0/2013-03-01T05.bin").endswith("/profiles/m/1.0.0/2013-03-01T05.bin")
     with pytest.raises(ArtifactNotFoundError, match="2013-03-01T06"):
         store.read("m/1.0.0/2013-03-01T06.bin")
 
