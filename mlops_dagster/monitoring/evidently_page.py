@@ -1,4 +1,4 @@
-"""Evidently's figures of two frames as an HTML page. Imports Evidently, which takes seconds: import it where it is used.
+"""Evidently's figures of two frames, as an HTML page. Imports Evidently (seconds): import it where it is used.
 
 A page of Evidently's own is 4.3 MB, of which 3.5 MB are the program that draws it. Here the pages of a folder share
 that program as one file.
@@ -15,15 +15,15 @@ import numpy as np
 # Before Evidently is imported: parts of it (not those used here) report their use to its makers.
 os.environ.setdefault("DO_NOT_TRACK", "1")
 
-import evidently
+# Evidently has annotations and no py.typed.
+import evidently  # type: ignore[import-untyped]
 from evidently import DataDefinition, Dataset, Report
-from evidently.presets import DataDriftPreset
+from evidently.presets import DataDriftPreset  # type: ignore[import-untyped]
 
 if TYPE_CHECKING:
     import pandas as pd
 
-VERSION = evidently.__version__
-LIBRARY = f"evidently-{VERSION}.js"
+LIBRARY = f"evidently-{evidently.__version__}.js"
 """The name of the program that draws the figures of a page."""
 
 
@@ -56,7 +56,7 @@ def draw(
     )
     now, then = (Dataset.from_pandas(frame[drawn], data_definition=columns) for frame in (current, reference))
     preset = DataDriftPreset(method="psi", threshold=threshold, include_tests=False)
-    page = Report([preset]).run(now, then).get_html_str(as_iframe=False)
+    page: str = Report([preset]).run(now, then).get_html_str(as_iframe=False)
     page = page.replace(f"<script>{library().decode()}</script>", f'<script src="{escape(source)}"></script>')
     # What Evidently writes into a script is JSON, which may hold the end of a script: a client chose the categories.
     before, begin, rest = page.partition("<script>")

@@ -1,4 +1,4 @@
-"""The hourly drift report in real runs of Dagster: the whylogs profiles and the Evidently report that stand beside it."""
+"""The hourly drift report in real runs of Dagster: the whylogs profiles and the Evidently report beside it."""
 
 import json
 import re
