@@ -64,6 +64,11 @@ class Settings(BaseSettings):
     accept_event_time: bool = Field(
         default=False, description="requests may say when they happened; for replayed traffic, never for the public"
     )
+    report_rows: int = Field(
+        default=2_000,
+        ge=0,
+        description="rows that an Evidently report is drawn from; 0 draws none, which saves seconds",
+    )
     allow_unsafe_artifacts: bool = Field(default=False, description="register pickle and joblib files all the same")
 
     @property

@@ -16,11 +16,13 @@ from mlops_dagster.components.partitions import daily, hourly, missing_range, we
 from mlops_dagster.components.platform import Platform
 from mlops_dagster.components.retraining import retraining_sensor
 from mlops_dagster.components.spec import ModelSpec
-from mlops_dagster.monitoring import ValidationResult, Verdict, performance
+from mlops_dagster.monitoring import DriftReport, ValidationResult, Verdict, performance
 from mlops_dagster.monitoring import label_drift as label_drift_of
 from mlops_dagster.monitoring.batches import validate_hours
+from mlops_dagster.monitoring.evidently_reports import publish_report
 from mlops_dagster.monitoring.trailing import trailing_drift
 from mlops_dagster.monitoring.whylogs_profiles import profile_hours
+from mlops_dagster.registry import ModelVersion
 from mlops_dagster.wiring import House
 
 HOURLY = {"mlops/cadence": "hourly"}
@@ -106,14 +108,15 @@ def _drift_report(spec: ModelSpec) -> dg.AssetsDefinition:
         key=spec.key("drift_report"),
         deps=[spec.key("prediction_batch")],
         group_name="monitoring",
-        kinds={"python", "whylogs"},
+        kinds={"python", "whylogs", "evidently"},
         owners=list(spec.owners),
         tags=HOURLY,
         partitions_def=hourly(),
         backfill_policy=dg.BackfillPolicy.single_run(),
         check_specs=[within_limits],
         description="PSI of each feature and KS of the score, trailing 24 h against the champion's baseline. "
-        "A verdict of `retrain` starts the retraining job. Beside it, the hour's whylogs profile of every version.",
+        "A verdict of `retrain` starts the retraining job. Beside it, the hour's whylogs profile of every version, and "
+        "an Evidently report of the last hour of a run.",
     )
     def drift_report(context: dg.AssetExecutionContext, platform: Platform) -> dg.MaterializeResult:  # type: ignore[type-arg]  # Dagster refuses the parameter beside check_specs
         house = platform.stores()
@@ -128,12 +131,14 @@ def _drift_report(spec: ModelSpec) -> dg.AssetsDefinition:
                 continue
             report = found.drift
             verdicts[report.verdict] = verdicts.get(report.verdict, 0) + 1
+            its_page = _evidently(context, house, spec, found.champion, report, end) if end == hours[-1][2] else {}
             context.add_asset_metadata(
                 {
-                    "champion": found.champion,
+                    "champion": found.champion.version,
                     "report": dg.MetadataValue.md(report.to_markdown()),
                     **report.metadata(),
                     **its_profiles,
+                    **its_page,
                 },
                 partition_key=key,
             )
@@ -168,6 +173,31 @@ def _profiles(
         context.log.exception("the hours have no whylogs profiles; materialize them again to make up for it")
         return {}, f"not made: {error}"
     return found, f"{sum(map(len, found.values()))} files"
+
+
+def _evidently(
+    context: dg.AssetExecutionContext,
+    house: House,
+    spec: ModelSpec,
+    champion: ModelVersion,
+    report: DriftReport,
+    until: datetime,
+) -> dict[str, dg.MetadataValue]:
+    """The link to the Evidently report of a window, for people to look at: whatever becomes of it, drift is judged."""
+    if not house.settings.report_rows:
+        return {}
+    since = until - timedelta(hours=spec.drift.window_hours)
+    try:
+        link = publish_report(
+            house.log, champion, report, since, until, spec.drift, rows=house.settings.report_rows, files=house.reports
+        )
+    except Exception as error:
+        context.log.exception("the hour has no Evidently report; materialize it again to make up for it")
+        return {"evidently": dg.MetadataValue.text(f"not made: {error}")}
+    if link is None:
+        return {"evidently": dg.MetadataValue.text("not made: the log has no rows of the window")}
+    # A path is for copying: browsers follow no link from a page on a server to a file.
+    return {"evidently": dg.MetadataValue.url(link) if "://" in link else dg.MetadataValue.path(link)}
 
 
 def _performance_report(spec: ModelSpec) -> dg.AssetsDefinition:

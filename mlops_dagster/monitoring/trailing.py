@@ -7,14 +7,14 @@ from mlops_dagster.errors import ModelNotFoundError
 from mlops_dagster.monitoring.drift import DriftReport, drift
 from mlops_dagster.monitoring.policy import DriftPolicy
 from mlops_dagster.predictions import Rollups
-from mlops_dagster.registry import ModelRegistry
+from mlops_dagster.registry import ModelRegistry, ModelVersion
 
 
 @dataclass(frozen=True, slots=True)
 class TrailingDrift:
     """What was found, and against whose baseline."""
 
-    champion: str
+    champion: ModelVersion
     drift: DriftReport
 
 
@@ -26,11 +26,11 @@ def trailing_drift(
     Raises StorageError, and InvalidInputError for counts in the bins of several schemas.
     """
     try:
-        champion = registry.as_of(model, until).champion
+        name = registry.as_of(model, until).champion
     except ModelNotFoundError:  # of which nobody has registered a version yet
         return None
-    baseline = None if champion is None else registry.get(model, champion).baseline
-    if champion is None or baseline is None:
+    champion = None if name is None else registry.get(model, name)
+    if champion is None or champion.baseline is None:
         return None
     counts = rollups.feature_counts(model, None, until - timedelta(hours=policy.window_hours), until)
-    return TrailingDrift(champion, drift(baseline, counts, policy))
+    return TrailingDrift(champion, drift(champion.baseline, counts, policy))

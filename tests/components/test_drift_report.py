@@ -1,15 +1,23 @@
-"""The hourly drift report in real runs of Dagster: the whylogs profiles that stand beside it."""
+"""The hourly drift report in real runs of Dagster: the whylogs profiles and the Evidently report beside it."""
 
+import json
+import re
+from collections.abc import Mapping
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
 
 import dagster as dg
 import pytest
 
+from mlops_dagster.clock import ReplayedClock
 from mlops_dagster.components.monitoring import monitoring_defs
 from mlops_dagster.components.platform import Platform
 from mlops_dagster.components.spec import CardSpec, ModelSpec, TrainingSpec
 from mlops_dagster.predictions import PredictionLog, Spool
+from mlops_dagster.registry import Baseline, Stage
+from mlops_dagster.settings import Settings
+from mlops_dagster.statistics import CategoricalBins, Histogram, NumericBins
+from mlops_dagster.wiring import House
 from tests.predictions.conftest import a_record
 
 MARCH = datetime(2013, 3, 1, tzinfo=UTC)
@@ -30,8 +38,8 @@ def home(tmp_path: Path) -> Path:
     return tmp_path
 
 
-def drift_report(home: Path) -> tuple[dict[str, object], str]:
-    """Materialize three hours in one run: the profiles of each, and what the check says of them."""
+def drift_report(home: Path) -> tuple[dict[str, Mapping[str, dg.MetadataValue]], dg.AssetCheckEvaluation]:
+    """Materialize three hours in one run: what is said of each, and what the check says."""
     (asset,) = [its for its in monitoring_defs(SPEC).assets or () if its.key == SPEC.key("drift_report")]
     hours = [f"{MARCH + timedelta(hours=hour):%Y-%m-%d-%H:%M}" for hour in range(3)]
     tags = {"dagster/asset_partition_range_start": hours[0], "dagster/asset_partition_range_end": hours[-1]}
@@ -39,25 +47,78 @@ def drift_report(home: Path) -> tuple[dict[str, object], str]:
         resources = {"platform": Platform(home=str(home))}
         result = dg.materialize([asset], instance=instance, resources=resources, tags=tags)
     found = {
-        event.partition: event.metadata["profiles"].value
+        str(event.partition): event.metadata
         for event in result.asset_materializations_for_node("flights__drift_report")
     }
     (check,) = result.get_asset_check_evaluations()
-    return {hour: found[hour] for hour in hours}, str(check.metadata["profiles"].value)
+    return {hour: found[hour] for hour in hours}, check
 
 
 def test_each_hour_names_its_profiles(home: Path) -> None:
     folder = home / "artifacts" / "profiles" / "flights"
     first = [str(folder / version / "2013-03-01T00.bin") for version in ("1.0.0", "1.1.0")]
     third = [str(folder / "1.0.0" / "2013-03-01T02.bin")]
-    found, told = drift_report(home)
-    assert list(found.values()) == [first, [], third]
-    assert told == "3 files"
+    found, check = drift_report(home)
+    assert [hour["profiles"].value for hour in found.values()] == [first, [], third]
+    assert check.metadata["profiles"].value == "3 files"
     assert all(Path(address).stat().st_size > 0 for address in (*first, *third))
 
 
 def test_drift_is_judged_without_them(home: Path) -> None:
     (home / "artifacts").touch()
-    found, told = drift_report(home)
-    assert list(found.values()) == [[], [], []]
-    assert told.startswith("not made: cannot read or write")
+    found, check = drift_report(home)
+    assert [hour["profiles"].value for hour in found.values()] == [[], [], []]
+    assert str(check.metadata["profiles"].value).startswith("not made: cannot read or write")
+
+
+@pytest.fixture
+def judged(home: Path) -> Path:
+    """A champion who was trained on other carriers answers 300 requests in the third hour."""
+    house = House(Settings(home=home), ReplayedClock(MARCH - timedelta(days=1)), actor="test")
+    hours, carriers = NumericBins.fit(range(24)), CategoricalBins(("AA", "UA"))
+    baseline = Baseline(
+        {
+            "hour": Histogram.of(hours, [float(number % 24) for number in range(2400)]),
+            "carrier": Histogram.of(carriers, ["AA", "AA", "UA"] * 800),
+        },
+        Histogram.of(NumericBins((0.5,)), [0.25, 0.75] * 1200),
+        Histogram.of(CategoricalBins(("on_time", "late")), ["late"]),
+    )
+    (home / "model.onnx").write_text("weights")
+    version = house.registry.register("flights", home / "model.onnx", "1.0.0", baseline=baseline)
+    house.registry.transition(version, Stage.PRODUCTION, force=True, reason="test")
+    at = MARCH + timedelta(hours=2)
+    house.spool.append([a_record(number, prediction_id=f"x{number}", event_time=at) for number in range(300)])
+    bins = {"hour": hours, "carrier": carriers, "score": baseline.score.bins}
+    house.rollups.catch_up(house.spool, lambda _model, _version: bins)
+    house.log.ship(house.spool)
+    return home
+
+
+def test_the_last_hour_of_a_run_links_its_evidently_report(judged: Path) -> None:
+    *before, last = drift_report(judged)[0].values()
+    assert ["evidently" in hour for hour in before] == [False, False]
+    link = last["evidently"]
+    assert isinstance(link, dg.PathMetadataValue)
+    (page,) = (judged / "artifacts" / "reports" / "flights").iterdir()
+    assert link.value == str(page)
+    (exact,) = re.findall(r'id="exact-numbers">(.*?)</script>', page.read_text(), re.DOTALL)
+    numbers = json.loads(exact)
+    assert numbers["sample"]["of"] == 302  # and two in the hours before; what a shadow answered is not served
+    for name in ("psi", "psi_noise", "ks", "verdict", "rows", "drifted"):
+        assert numbers[name] == last[name].value, name
+    assert numbers["psi"]["carrier"] > 0.25
+
+
+def test_drift_is_judged_whatever_becomes_of_the_report(judged: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    (judged / "artifacts" / "reports").touch()
+    found, check = drift_report(judged)
+    *_, last = found.values()
+    assert str(last["evidently"].value).startswith("not made: cannot read or write")
+    assert (last["verdict"].value, last["drifted"].value) == ("retrain", ["carrier"])
+    assert not check.passed
+
+    monkeypatch.setenv("MLOPS_REPORT_ROWS", "0")
+    *_, last = drift_report(judged)[0].values()
+    assert "evidently" not in last
+    assert last["verdict"].value == "retrain"

@@ -1,0 +1,99 @@
+"""Evidently reports: what a window of served rows looks like beside the training set, for people to look at.
+
+A page shows a sample and says so. The numbers that decide are of all rows; they stand above its figures, and as JSON
+in its element `exact-numbers`. A page is written once and is never an input to a decision.
+"""
+
+import functools
+import hashlib
+from datetime import datetime
+from typing import TYPE_CHECKING
+
+import orjson
+
+from mlops_dagster.monitoring.drift import DriftReport
+from mlops_dagster.monitoring.files import Files
+from mlops_dagster.monitoring.policy import DriftPolicy
+from mlops_dagster.monitoring.samples import rows_like, sample_served
+from mlops_dagster.predictions import PredictionLog
+from mlops_dagster.registry import ModelVersion
+from mlops_dagster.statistics import CategoricalBins
+
+if TYPE_CHECKING:
+    from jinja2 import Template
+
+SEED = 0
+
+
+def publish_report(
+    log: PredictionLog,
+    champion: ModelVersion,
+    report: DriftReport,
+    since: datetime,
+    until: datetime,
+    policy: DriftPolicy,
+    *,
+    rows: int,
+    files: Files,
+) -> str | None:
+    """Draw at most `rows` of the rows served in [since, until) beside the champion's baseline, and publish the page.
+
+    `report` is of the same window, under `policy`. Returns what to open in a browser, or None when the log has no rows
+    of the window. Raises StorageError, and whatever Evidently raises for rows that it cannot draw.
+    """
+    baseline = champion.baseline
+    assert baseline is not None  # or there would be no report
+    names = tuple(baseline.features)
+    sample = sample_served(log, champion.model, names, since, until, most=rows, seed=SEED)
+    if sample.served == 0:
+        return None
+    # Only where there is something to draw: it takes seconds to import.
+    from mlops_dagster.monitoring import evidently_page
+
+    title = f"{champion.model}: drift, {since:%Y-%m-%d %H:%M} to {until:%Y-%m-%d %H:%M} UTC"
+    numbers = {
+        "model": champion.model,
+        "champion": champion.version,
+        "since": since,
+        "until": until,
+        "sample": {"rows": len(sample.rows), "of": sample.served, "seed": SEED, "reference_rows": rows},
+        **report.metadata(),
+    }
+    above = _template().render(
+        title=title,
+        numbers=numbers,
+        report=report,
+        by_psi=sorted(report.features, key=lambda each: -(each.psi or 0)),
+        evidently=evidently_page.LIBRARY,
+        # The end of a script must not stand in one.
+        json=orjson.dumps(numbers, option=orjson.OPT_INDENT_2).decode().replace("<", r"\u003c"),
+    )
+    page = evidently_page.draw(
+        sample.rows,
+        rows_like(baseline, sample.rows, rows=rows, seed=SEED),
+        categorical=tuple(name for name, its in baseline.features.items() if isinstance(its.bins, CategoricalBins)),
+        threshold=policy.monitor,
+        title=title,
+        above=above,
+        source=f"../{evidently_page.LIBRARY}",
+    ).encode()
+    if not files.has(evidently_page.LIBRARY):
+        files.add(evidently_page.LIBRARY, evidently_page.library())
+    # An hour that is materialized again has numbers of its own, and so a page.
+    name = f"{champion.model}/{until:%Y-%m-%dT%H}-{hashlib.sha256(page).hexdigest()[:8]}.html"
+    files.add(name, page)
+    return files.link(name)
+
+
+@functools.cache
+def _template() -> "Template":
+    from jinja2 import Environment, PackageLoader, StrictUndefined
+
+    environment = Environment(
+        loader=PackageLoader("mlops_dagster.monitoring", package_path=""),
+        autoescape=True,
+        undefined=StrictUndefined,
+        trim_blocks=True,
+        lstrip_blocks=True,
+    )
+    return environment.get_template("exact_numbers.html.jinja")
