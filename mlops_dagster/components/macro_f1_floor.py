@@ -8,7 +8,7 @@ import dagster as dg
 from mlops_dagster.clock import parse_time
 from mlops_dagster.components.comparisons import Metadata
 from mlops_dagster.components.platform import Platform
-from mlops_dagster.components.rollout import Rollback
+from mlops_dagster.components.rollout_sensors import Rollback
 from mlops_dagster.components.spec import ModelSpec
 from mlops_dagster.rollout.floor import FloorOutcome, under_floor
 from mlops_dagster.rollout.floor_look import FloorLook, look_at_floor

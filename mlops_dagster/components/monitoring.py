@@ -1,6 +1,6 @@
 """Monitoring: what was served each hour and how far it drifted, performance by day, labels by week."""
 
-from datetime import datetime
+from datetime import datetime, timedelta
 
 import dagster as dg
 from dagster._core.definitions.unresolved_asset_job_definition import UnresolvedAssetJobDefinition  # no public name
