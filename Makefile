@@ -52,10 +52,13 @@ check: install
 	$(BIN)/mypy
 	$(BIN)/lint-imports
 
-# What the flights example's rollout policy can prove on its traffic (docs/power.md), the registry beside MLflow, a
-# 5 GB artifact on S3; the data plane beside MLServer, over the bare model, its reactions, its rollups and its shipper.
+# What the flights example's rollout policy can prove on its traffic (docs/power.md), and rollouts looked at any time
+# (docs/at-any-time.md); the registry beside MLflow, a
+# 5 GB artifact on S3; the data plane beside MLServer, over the bare model, its reactions, its rollups and its shipper;
+# drift beside Evidently, of a fleet, of a hundred million rows, and an hourly run from launch to materialized.
 bench: install wrk
 	$(BIN)/python bench/rollout_power.py
+	$(BIN)/python bench/at_any_time.py
 	$(BIN)/python bench/registry_speed.py
 	$(BIN)/python bench/artifact_memory.py 5000
 	$(BIN)/python bench/serving_speed.py
@@ -63,6 +66,10 @@ bench: install wrk
 	$(BIN)/python bench/reaction_speed.py
 	$(BIN)/python bench/rollup_speed.py
 	$(BIN)/python bench/shipping_speed.py
+	$(BIN)/python bench/drift_speed.py
+	$(BIN)/python bench/fleet_drift.py
+	$(BIN)/python bench/recount_speed.py --rows 100000000
+	$(BIN)/python bench/hourly_run.py
 
 # Needs uv; --no-emit-index-url keeps addresses out of the file.
 lock:
