@@ -18,7 +18,7 @@ from mlops_dagster.settings import Settings
 if TYPE_CHECKING:
     from types_boto3_s3 import S3Client
 
-    from mlops_dagster.monitoring.profile_files import ProfileFiles
+    from mlops_dagster.monitoring.files import Files
 
 
 class House:
@@ -84,10 +84,16 @@ class House:
         return PredictionLog(self.settings.log)
 
     @cached_property
-    def profiles(self) -> "ProfileFiles":
-        from mlops_dagster.monitoring.profile_files import open_profile_files
+    def profiles(self) -> "Files":
+        from mlops_dagster.monitoring.files import open_files
 
-        return open_profile_files(self.settings.storage, self._s3)
+        return open_files(self.settings.storage, "profiles", self._s3)
+
+    @cached_property
+    def data_docs(self) -> "Files":
+        from mlops_dagster.monitoring.files import open_files
+
+        return open_files(self.settings.storage, "data_docs", self._s3)
 
     @cached_property
     def spool(self) -> Spool:

@@ -5,7 +5,7 @@ from typing import Annotated
 import dagster as dg
 from pydantic import BaseModel, ConfigDict, Field
 
-from mlops_dagster.monitoring import DriftPolicy
+from mlops_dagster.monitoring import DriftPolicy, ValidationPolicy
 from mlops_dagster.registry import GatePolicy
 from mlops_dagster.retraining.policy import RetrainingPolicy
 from mlops_dagster.rollout import RolloutPolicy
@@ -49,9 +49,11 @@ class ModelSpec(BaseModel):
     training: TrainingSpec
     card: CardSpec
     gates: GatePolicy = GatePolicy()
+    validation: ValidationPolicy = ValidationPolicy()
     drift: DriftPolicy = DriftPolicy()
     rollout: RolloutPolicy = RolloutPolicy()
     retraining: RetrainingPolicy = RetrainingPolicy()
+    batch_scores: bool = Field(default=False, description="days that `batch` of the trainer gives are scored as well")
 
     @property
     def prefix(self) -> str:

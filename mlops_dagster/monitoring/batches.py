@@ -1,10 +1,12 @@
 """The hours of served predictions, each held against the suite of the model."""
 
+from collections.abc import Mapping
 from datetime import datetime
 from pathlib import Path
 
-from mlops_dagster.monitoring.expectations import suite_for
+from mlops_dagster.monitoring.expectations import DEFAULTS, NOBODY_SHARES, ValidationPolicy
 from mlops_dagster.monitoring.quarantine import quarantine
+from mlops_dagster.monitoring.suites import suite_of
 from mlops_dagster.monitoring.validation import ValidationResult, validate_each
 from mlops_dagster.predictions import PredictionLog
 from mlops_dagster.predictions.records import SERVED
@@ -12,11 +14,19 @@ from mlops_dagster.registry import ModelVersion
 
 
 def validate_hours(
-    log: PredictionLog, champion: ModelVersion, home: Path, since: datetime, until: datetime
+    log: PredictionLog,
+    champion: ModelVersion,
+    home: Path,
+    since: datetime,
+    until: datetime,
+    *,
+    policy: ValidationPolicy = DEFAULTS,
+    shared_by: Mapping[str, float] = NOBODY_SHARES,
 ) -> dict[datetime, ValidationResult]:
     """Validate every hour of [since, until) that has rows; the rows of bad hours are set aside under `home`.
 
-    `champion` gives the suite. Versions of one schema share their bins, so its ranges hold for all of them.
+    `champion` gives the suite, unless the policy names a file of one. Versions of one schema share their bins, so its
+    ranges hold for all of them. Raises InvalidSuiteError.
     """
     if champion.schema is None:
         return {}
@@ -27,7 +37,7 @@ def validate_hours(
         hour.to_pydatetime(): batch[list(columns)].rename(columns=columns)
         for hour, batch in rows.groupby(hours, sort=True)
     }
-    found = validate_each(batches, suite_for(champion.schema, champion.baseline))
+    found = validate_each(batches, suite_of(champion.schema, champion.baseline, policy, shared_by))
     for hour, result in found.items():
         if not result.passed:
             quarantine(home, champion.model, hour, batches[hour], result)

@@ -2,23 +2,22 @@
 
 from typing import TYPE_CHECKING
 
-from mlops_dagster.monitoring.expectations import suite_for
-from mlops_dagster.monitoring.validation import validate
+from mlops_dagster.monitoring.validation import ValidationResult, validate
 from mlops_dagster.registry import Validation
-from mlops_dagster.schema import ModelSchema
 
 if TYPE_CHECKING:
     import pandas as pd
+    from great_expectations import ExpectationSuite
 
 
-def validate_training_set(frame: "pd.DataFrame", schema: ModelSchema) -> Validation:
-    """Hold labelled rows against the suite of their schema. No rows have not passed."""
-    suite = suite_for(schema, labelled=True)
-    found = validate(frame, suite)
-    return Validation(
+def validate_training_set(frame: "pd.DataFrame", suite: "ExpectationSuite") -> tuple[Validation, ValidationResult]:
+    """Hold labelled rows against what the suite asks of them. No rows have not passed."""
+    found = validate(frame, suite, "training_set")
+    told = Validation(
         suite=suite.name,
-        expectations=len(suite.expectations),
+        expectations=found.expectations,
         rows=found.rows,
         passed=found.passed,
         failures=found.failures,
     )
+    return told, found

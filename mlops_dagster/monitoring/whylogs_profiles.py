@@ -17,7 +17,7 @@ from typing import TYPE_CHECKING
 
 from mlops_dagster.clock import in_utc
 from mlops_dagster.errors import InvalidInputError
-from mlops_dagster.monitoring.profile_files import ProfileFiles
+from mlops_dagster.monitoring.files import Files
 from mlops_dagster.predictions import PredictionLog
 from mlops_dagster.predictions.records import Role
 
@@ -35,13 +35,13 @@ _SORTED_BY = ("event_time", "version")
 _PROFILED = ("prediction", "score", "latency_ms", "status")
 
 
-def profile_hour(log: PredictionLog, model: str, hour: datetime, files: ProfileFiles) -> list[str]:
+def profile_hour(log: PredictionLog, model: str, hour: datetime, files: Files) -> list[str]:
     """Profile the hour that begins at `hour`; returns the addresses of its files, one a version that has rows."""
     return profile_hours(log, model, hour, hour + _HOUR, files).get(in_utc(hour), [])
 
 
 def profile_hours(
-    log: PredictionLog, model: str, since: datetime, until: datetime, files: ProfileFiles
+    log: PredictionLog, model: str, since: datetime, until: datetime, files: Files
 ) -> dict[datetime, list[str]]:
     """Profile the whole hours of [since, until) that have rows; returns the addresses of the files by hour.
 

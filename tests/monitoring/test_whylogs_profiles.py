@@ -13,7 +13,7 @@ import pandas as pd
 import pytest
 
 from mlops_dagster.errors import ArtifactNotFoundError, InvalidInputError, StorageError
-from mlops_dagster.monitoring.profile_files import LocalProfileFiles, ProfileFiles, open_profile_files
+from mlops_dagster.monitoring.files import Files, LocalFiles, open_files
 from mlops_dagster.monitoring.whylogs_profiles import profile_hour, profile_hours
 from mlops_dagster.predictions import PredictionLog, PredictionRecord, Role, Spool
 from mlops_dagster.predictions import log as log_module
@@ -59,8 +59,8 @@ def log(tmp_path: Path) -> Callable[..., PredictionLog]:
 
 
 @pytest.fixture
-def files(tmp_path: Path) -> LocalProfileFiles:
-    return LocalProfileFiles(tmp_path / "profiles")
+def files(tmp_path: Path) -> LocalFiles:
+    return LocalFiles(tmp_path / "profiles")
 
 
 def summary(address: str) -> pd.DataFrame:
@@ -72,7 +72,7 @@ def summary(address: str) -> pd.DataFrame:
 
 
 def test_a_profile_says_what_whylogs_itself_says_of_the_rows(
-    log: Callable[..., PredictionLog], files: LocalProfileFiles, monkeypatch: pytest.MonkeyPatch
+    log: Callable[..., PredictionLog], files: LocalFiles, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     its = rows(500)
     (address,) = profile_hour(log(its), "flights", MARCH, files)
@@ -105,7 +105,7 @@ def test_a_profile_says_what_whylogs_itself_says_of_the_rows(
 
 
 def test_every_version_and_hour_has_its_own_and_they_add_up(
-    log: Callable[..., PredictionLog], files: LocalProfileFiles, monkeypatch: pytest.MonkeyPatch
+    log: Callable[..., PredictionLog], files: LocalFiles, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr(log_module, "_ROWS_AT_ONCE", 7)
     held = log(
@@ -137,7 +137,7 @@ def test_every_version_and_hour_has_its_own_and_they_add_up(
 
 
 def test_a_profile_is_written_once_and_late_rows_are_not_in_it(
-    log: Callable[..., PredictionLog], files: LocalProfileFiles
+    log: Callable[..., PredictionLog], files: LocalFiles
 ) -> None:
     (address,) = profile_hour(log(rows(40)), "flights", MARCH, files)
     written = Path(address).read_bytes()
@@ -150,7 +150,7 @@ def test_a_profile_is_written_once_and_late_rows_are_not_in_it(
 
 
 def test_no_rows_make_no_file_and_a_part_of_an_hour_is_refused(
-    log: Callable[..., PredictionLog], files: LocalProfileFiles
+    log: Callable[..., PredictionLog], files: LocalFiles
 ) -> None:
     assert profile_hour(log(rows(5, hour=3)), "flights", MARCH, files) == []
     with pytest.raises(InvalidInputError, match="2013-03-01T00:30:00"):
@@ -158,14 +158,14 @@ def test_no_rows_make_no_file_and_a_part_of_an_hour_is_refused(
 
 
 @pytest.fixture(params=["local", "s3"])
-def store(request: pytest.FixtureRequest, tmp_path: Path) -> ProfileFiles:
+def store(request: pytest.FixtureRequest, tmp_path: Path) -> Files:
     """Each implementation, as the settings of the artifacts open it."""
     if request.param == "local":
-        return open_profile_files(str(tmp_path))
-    return open_profile_files(f"s3://{request.getfixturevalue('s3')}/models")
+        return open_files(str(tmp_path), "profiles")
+    return open_files(f"s3://{request.getfixturevalue('s3')}/models", "profiles")
 
 
-def test_a_file_keeps_its_first_content(store: ProfileFiles) -> None:
+def test_a_file_keeps_its_first_content(store: Files) -> None:
     address = store.add("m/1.0.0/2013-03-01T05.bin", b"first")
     assert address.endswith("/profiles/m/1.0.0/2013-03-01T05.bin")
     assert store.add("m/1.0.0/2013-03-01T05.bin", b"second") == address
@@ -178,7 +178,7 @@ def test_a_file_keeps_its_first_content(store: ProfileFiles) -> None:
 def test_profiles_go_to_s3_and_are_read_back(log: Callable[..., PredictionLog], s3: str, s3_server: str) -> None:
     from whylogs.core.view.dataset_profile_view import DatasetProfileView
 
-    files = open_profile_files(f"s3://{s3}/models")
+    files = open_files(f"s3://{s3}/models", "profiles")
     (address,) = profile_hour(log(rows(40)), "flights", MARCH, files)
     assert address == f"s3://{s3}/models/profiles/flights/1.0.0/2013-03-01T00.bin"
     key = address.removeprefix(f"s3://{s3}/")
@@ -189,7 +189,7 @@ def test_profiles_go_to_s3_and_are_read_back(log: Callable[..., PredictionLog], 
 def test_a_store_that_cannot_be_written_is_a_storage_error(tmp_path: Path) -> None:
     (tmp_path / "profiles").touch()
     with pytest.raises(StorageError, match="profiles"):
-        LocalProfileFiles(tmp_path / "profiles").add("m/1.0.0/2013-03-01T05.bin", b"")
+        LocalFiles(tmp_path / "profiles").add("m/1.0.0/2013-03-01T05.bin", b"")
 
 
 def test_whylogs_phones_nobody() -> None:

@@ -1,9 +1,11 @@
-"""Where profiles are kept: files that are written once, each under a name that says what it is of."""
+"""Where profiles, reports and data docs are kept: files written once, each under a name that says what it is of."""
 
 import uuid
 from contextlib import suppress
+from mimetypes import guess_type
 from pathlib import Path
-from typing import TYPE_CHECKING, Protocol
+from typing import TYPE_CHECKING, Literal, Protocol
+from urllib.parse import quote
 
 from mlops_dagster.errors import ArtifactChangedError, ArtifactNotFoundError
 from mlops_dagster.registry.artifacts.disk import storage_errors
@@ -12,10 +14,8 @@ from mlops_dagster.registry.buckets import parse_s3_url, read_object, s3_client,
 if TYPE_CHECKING:
     from types_boto3_s3 import S3Client
 
-_FOLDER = "profiles"
 
-
-class ProfileFiles(Protocol):
+class Files(Protocol):
     """Immutable files by name, such as `flights/1.2.0/2013-03-01T05.bin`. Any number of processes may add at once."""
 
     def add(self, name: str, content: bytes) -> str:
@@ -25,16 +25,24 @@ class ProfileFiles(Protocol):
         """
         ...
 
+    def has(self, name: str) -> bool:
+        """Whether there is a file of this name; raises StorageError."""
+        ...
+
     def read(self, name: str) -> bytes:
         """The bytes; raises ArtifactNotFoundError, StorageError."""
         ...
 
+    def link(self, name: str) -> str:
+        """What a person opens in a browser: a path of this machine, or an https address."""
+        ...
 
-class LocalProfileFiles:
+
+class LocalFiles:
     """Read-only files in a folder.
 
     They are not synced one by one, which would take longer than making them: after a loss of power remove the newest
-    and profile their hours again.
+    and make them again, by materializing their hours.
     """
 
     def __init__(self, path: Path) -> None:
@@ -54,6 +62,9 @@ class LocalProfileFiles:
                 unfinished.unlink(missing_ok=True)
         return str(place)
 
+    def has(self, name: str) -> bool:
+        return (self._path / name).exists()
+
     def read(self, name: str) -> bytes:
         place = self._path / name
         if not place.exists():
@@ -61,8 +72,11 @@ class LocalProfileFiles:
         with storage_errors(place):
             return place.read_bytes()
 
+    def link(self, name: str) -> str:
+        return str((self._path / name).absolute())
 
-class S3ProfileFiles:
+
+class S3Files:
     """Objects in a bucket, below a prefix, each written on the condition that there is none."""
 
     def __init__(self, client: "S3Client", bucket: str, prefix: str) -> None:
@@ -74,16 +88,36 @@ class S3ProfileFiles:
         address = f"s3://{self._bucket}/{self._prefix}{name}"
         # ArtifactChangedError: the condition failed, it is there.
         with suppress(ArtifactChangedError), s3_errors(address):
-            self._client.put_object(Bucket=self._bucket, Key=self._prefix + name, Body=content, IfNoneMatch="*")
+            self._client.put_object(
+                Bucket=self._bucket,
+                Key=self._prefix + name,
+                Body=content,
+                # What a browser goes by: it shows a page, and saves what it is not told the type of.
+                ContentType=guess_type(name)[0] or "application/octet-stream",
+                IfNoneMatch="*",
+            )
         return address
+
+    def has(self, name: str) -> bool:
+        try:
+            with s3_errors(f"s3://{self._bucket}/{self._prefix}{name}"):
+                self._client.head_object(Bucket=self._bucket, Key=self._prefix + name)
+        except ArtifactNotFoundError:
+            return False
+        return True
 
     def read(self, name: str) -> bytes:
         return b"".join(read_object(self._client, self._bucket, self._prefix + name))
 
+    def link(self, name: str) -> str:
+        return f"{self._client.meta.endpoint_url}/{self._bucket}/{quote(self._prefix + name)}"
 
-def open_profile_files(storage: str, s3: "S3Client | None" = None) -> ProfileFiles:
-    """The profiles in a store of artifacts: a folder, or s3://bucket/prefix."""
+
+def open_files(
+    storage: str, folder: Literal["profiles", "reports", "data_docs"], s3: "S3Client | None" = None
+) -> Files:
+    """One of the folders beside the artifacts in their store: on disk, or at s3://bucket/prefix."""
     if storage.startswith("s3://"):
         bucket, prefix = parse_s3_url(storage)
-        return S3ProfileFiles(s3 or s3_client(), bucket, f"{prefix.strip('/')}/{_FOLDER}")
-    return LocalProfileFiles(Path(storage, _FOLDER))
+        return S3Files(s3 or s3_client(), bucket, f"{prefix.strip('/')}/{folder}")
+    return LocalFiles(Path(storage, folder))
