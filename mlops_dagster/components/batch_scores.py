@@ -1,5 +1,7 @@
 """Batch inference: batch_input -> batch_scores, by the day; a day that fails its suite is not scored."""
 
+from collections.abc import Mapping
+
 import dagster as dg
 
 from mlops_dagster.components.partitions import daily, windows
@@ -56,7 +58,7 @@ def _batch_input(spec: ModelSpec) -> dg.AssetsDefinition:
         home = house.settings.home
         champion = house.champion(spec.model, end)
         schema = load_trainer(spec.trainer).SCHEMA if champion is None or champion.schema is None else champion.schema
-        suite = suite_of(schema, champion and champion.baseline, spec.validation, spec.drift.shared_by)
+        suite = suite_of(schema, None if champion is None else champion.baseline, spec.validation, spec.drift.shared_by)
         files = BatchFiles(home, spec.model, start)
         files.forget()
         frame = load_batch_source(spec.trainer).batch(start, end)
@@ -67,7 +69,11 @@ def _batch_input(spec: ModelSpec) -> dg.AssetsDefinition:
             quarantine(home, spec.model, start, frame, found, what=_BATCH_INPUT)
         place = quarantine_of(home, spec.model, _BATCH_INPUT)
         tell(house.alerts, spec.model, _BATCH_INPUT, {start: found}, place=place, then="nothing is scored")
-        told = {"rows": found.rows, "validation": found.verdict, "failures": list(found.failures)}
+        told: Mapping[str, int | str | list[str]] = {
+            "rows": found.rows,
+            "validation": found.verdict,
+            "failures": list(found.failures),
+        }
         return dg.MaterializeResult(
             metadata={**told, **data_docs(context, house, f"{spec.model}/{_BATCH_INPUT}/{start:%Y-%m-%d}", found)},
             check_results=[

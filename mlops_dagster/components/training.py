@@ -9,8 +9,9 @@ import dagster as dg
 from mlops_dagster.components.platform import AsOf, Platform
 from mlops_dagster.components.spec import ModelSpec
 from mlops_dagster.components.validation import data_docs
-from mlops_dagster.monitoring import validate_training_set
+from mlops_dagster.monitoring import validate
 from mlops_dagster.monitoring.suites import suite_of
+from mlops_dagster.monitoring.training_data import on_card
 from mlops_dagster.registry import ModelCard
 from mlops_dagster.retraining.candidate import Candidate, fit_candidate, known_bins
 from mlops_dagster.retraining.trainer import TrainingSet, load_trainer
@@ -59,12 +60,12 @@ def _training_set(spec: ModelSpec) -> dg.AssetsDefinition:
         champion = house.champion(spec.model)
         known = champion is not None and champion.schema == trainer.SCHEMA
         suite = suite_of(trainer.SCHEMA, champion.baseline if champion and known else None, spec.validation)
-        validation, found = validate_training_set(frame, suite)
+        found = validate(frame, suite, "training_set")
         shares = frame["label"].value_counts(normalize=True)
         return dg.MaterializeResult(
             value=TrainingSet(
                 frame,
-                validation,
+                on_card(suite, found),
                 as_of=end,
                 trigger=config.trigger,
                 reason=config.reason,

@@ -33,7 +33,11 @@ def publish(files: Files, name: str, result: ValidationResult) -> str | None:
 
 def draw(found: "ExpectationSuiteValidationResult") -> str:
     """The page, as HTML."""
+    from great_expectations.core.util import convert_to_json_serializable
     from great_expectations.render.renderer.page_renderer import ValidationResultsPageRenderer
-    from great_expectations.render.view import DefaultJinjaPageView
+    from great_expectations.render.view.view import DefaultJinjaPageView
 
-    return str(DefaultJinjaPageView().render(ValidationResultsPageRenderer().render(found)))
+    for each in found.results:
+        each.result = convert_to_json_serializable(each.result)  # it cannot print the scalars of numpy 2
+    document = ValidationResultsPageRenderer().render(found)
+    return str(DefaultJinjaPageView().render(document))  # type: ignore[no-untyped-call]  # as Great Expectations has it

@@ -5,8 +5,9 @@ from collections.abc import Sequence
 from typing import TYPE_CHECKING
 
 import numpy as np
+import numpy.typing as npt
 
-from mlops_dagster.statistics import CategoricalBins, Histogram, NumericBins
+from mlops_dagster.statistics import Histogram, NumericBins
 
 if TYPE_CHECKING:
     from great_expectations.expectations.expectation import Expectation
@@ -42,7 +43,7 @@ def distribution(name: str, reference: Histogram, *, max_divergence: float, min_
         partition |= {"weights": inner, "tail_weights": [below, above]}
         return _expectation(name, partition, 0.0, len(counts), max_divergence, min_rows)
     *known, other = _shares(present)
-    if not isinstance(reference.bins, CategoricalBins) or len(known) < 2:
+    if len(known) < 2:
         return None
     # Great Expectations scales the known ones down by what it holds back for the unknown.
     partition = {"values": list(reference.bins.categories), "weights": [share / (1 - other) for share in known]}
@@ -66,7 +67,7 @@ def _expectation(
     )
 
 
-def _edges(bins: NumericBins, present: "np.ndarray[tuple[int], np.dtype[np.int64]]") -> Sequence[float]:
+def _edges(bins: NumericBins, present: npt.NDArray[np.int64]) -> Sequence[float]:
     """About ten groups of equal shares, and beyond the outermost fine edges two more; none for a constant."""
     edges = bins.edges
     if len(edges) < 2 or edges[-1] == math.nextafter(edges[0], math.inf):
@@ -76,7 +77,7 @@ def _edges(bins: NumericBins, present: "np.ndarray[tuple[int], np.dtype[np.int64
     return [edges[cell] for cell in sorted(chosen)]
 
 
-def _shares(counts: "np.ndarray[tuple[int], np.dtype[np.int64]]") -> list[float]:
+def _shares(counts: npt.NDArray[np.int64]) -> list[float]:
     """Shares that add up to 1. An empty cell counts as half a row: what was not seen is not impossible."""
     floored = np.maximum(counts, 0.5)
     return [float(share) for share in floored / floored.sum()]

@@ -74,7 +74,7 @@ def suite_for(
             min_rows = policy.min_rows * shared_by.get(feature.name, 1.0)
             spread = distribution(feature.name, reference, max_divergence=policy.max_divergence, min_rows=min_rows)
             expectations += [] if spread is None else [spread]
-    labels: Mapping[str, object] = {"batches": ["training_set"]}
+    labels = {"batches": ["training_set"]}
     expectations += [
         ExpectTableColumnsToMatchSet(column_set=["label"], exact_match=False, meta=labels),
         ExpectColumnValuesToNotBeNull(column="label", meta=labels),

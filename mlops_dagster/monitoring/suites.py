@@ -14,7 +14,6 @@ if TYPE_CHECKING:
     from great_expectations import ExpectationSuite
     from great_expectations.expectations.expectation import Expectation
 
-_NOT_OURS = ("ids", "id", "rendered_content")
 _KINDS = ("hour", "day", "training_set")
 
 
@@ -35,10 +34,11 @@ def suite_of(
 
 def suite_to_json(suite: "ExpectationSuite") -> str:
     """The suite as `read_suite` takes it."""
-    document = suite.to_json_dict()
-    expectations = [
-        {name: value for name, value in each.items() if name not in _NOT_OURS} for each in document["expectations"]
-    ]
+    expectations = []
+    for each in suite.expectations:
+        configuration = each.configuration
+        entry = {"type": configuration.type, "kwargs": dict(configuration.kwargs), "severity": configuration.severity}
+        expectations.append({**entry, "meta": configuration.meta} if configuration.meta else entry)
     return json.dumps({"name": suite.name, "expectations": expectations}, indent=2) + "\n"
 
 

@@ -2,22 +2,28 @@
 
 from typing import TYPE_CHECKING
 
+from mlops_dagster.monitoring.expectations import suite_for
 from mlops_dagster.monitoring.validation import ValidationResult, validate
 from mlops_dagster.registry import Validation
+from mlops_dagster.schema import ModelSchema
 
 if TYPE_CHECKING:
     import pandas as pd
     from great_expectations import ExpectationSuite
 
 
-def validate_training_set(frame: "pd.DataFrame", suite: "ExpectationSuite") -> tuple[Validation, ValidationResult]:
-    """Hold labelled rows against what the suite asks of them. No rows have not passed."""
-    found = validate(frame, suite, "training_set")
-    told = Validation(
+def validate_training_set(frame: "pd.DataFrame", schema: ModelSchema) -> Validation:
+    """Hold labelled rows against the suite of their schema. No rows have not passed."""
+    suite = suite_for(schema)
+    return on_card(suite, validate(frame, suite, "training_set"))
+
+
+def on_card(suite: "ExpectationSuite", found: ValidationResult) -> Validation:
+    """What `found` is on a card."""
+    return Validation(
         suite=suite.name,
         expectations=found.expectations,
         rows=found.rows,
         passed=found.passed,
         failures=found.failures,
     )
-    return told, found

@@ -58,19 +58,15 @@ def score_batch(files: BatchFiles, version: ModelVersion, estimator: Estimator) 
     schema = version.schema
     if schema is None:
         raise ModelFailedError(f"{version.model} {version.version} was registered without a schema and cannot score")
-    rows = 0
     files.scores.unlink(missing_ok=True)
     with pq.ParquetFile(files.rows) as source, _whole(files.scores) as unfinished:
         batches = source.iter_batches(batch_size=_ROWS_AT_ONCE)
         first = _scored(next(batches), version, schema, estimator)
         with pq.ParquetWriter(unfinished, first.schema) as target:
             target.write_table(first)
-            rows += first.num_rows
             for batch in batches:
-                scored = _scored(batch, version, schema, estimator)
-                target.write_table(scored)
-                rows += scored.num_rows
-    return rows
+                target.write_table(_scored(batch, version, schema, estimator))
+        return int(source.metadata.num_rows)
 
 
 def _scored(batch: "pa.RecordBatch", version: ModelVersion, schema: ModelSchema, estimator: Estimator) -> "pa.Table":
