@@ -27,17 +27,19 @@ def publish(files: Files, name: str, result: ValidationResult) -> str | None:
     digest = hashlib.sha256(json.dumps(found, sort_keys=True).encode()).hexdigest()
     place = f"{name}-{digest[:8]}.html"
     if not files.has(place):
-        files.add(place, draw(result.found).encode())
+        files.add(place, draw(result.found, name).encode())
     return files.link(place)
 
 
-def draw(found: "ExpectationSuiteValidationResult") -> str:
-    """The page, as HTML."""
-    from great_expectations.core.util import convert_to_json_serializable
+def draw(found: "ExpectationSuiteValidationResult", name: str) -> str:
+    """The page, as HTML; `name` stands at its top."""
     from great_expectations.render.renderer.page_renderer import ValidationResultsPageRenderer
     from great_expectations.render.view.view import DefaultJinjaPageView
+    from great_expectations.util import convert_to_json_serializable
 
+    found.meta["run_id"] = {"run_name": name, "run_time": ""}
     for each in found.results:
-        each.result = convert_to_json_serializable(each.result)  # it cannot print the scalars of numpy 2
+        # It cannot print the scalars of numpy 2, some of which are floats to it: those end as JSON at the latest.
+        each.result = json.loads(json.dumps(convert_to_json_serializable(each.result)))
     document = ValidationResultsPageRenderer().render(found)
     return str(DefaultJinjaPageView().render(document))  # type: ignore[no-untyped-call]  # as Great Expectations has it
