@@ -11,10 +11,20 @@ if TYPE_CHECKING:
 
 _SAID = {
     "expect_column_values_to_not_be_null": "missing",
-    "expect_column_values_to_be_between": "outside {min_value:g} to {max_value:g}",
+    "expect_column_values_to_be_between": "outside {min_value} to {max_value}",
     "expect_column_values_to_be_in_set": "none of the known ones",
     "expect_column_values_to_be_of_type": "not of type {type_}",
 }
+
+
+class _Told(dict[str, object]):
+    """Arguments as they are told; those that were left out are open ends."""
+
+    def __getitem__(self, key: str) -> object:
+        value = self.get(key)
+        if value is None:
+            return "any"
+        return f"{value:g}" if isinstance(value, float) else value
 
 
 def failures(found: "ExpectationSuiteValidationResult") -> tuple[str, ...]:
@@ -51,7 +61,7 @@ def _reason(result: "ExpectationValidationResult") -> str:
     allowed = 1 - mostly if isinstance(mostly, float) else 0.0
     return (
         f"{subject}: {observed['unexpected_count']} of {observed['element_count']} values are "
-        f"{_SAID[name].format(**arguments)}{such_as}; at most {allowed:.1%} may be"
+        f"{_SAID[name].format_map(_Told(arguments))}{such_as}; at most {allowed:.1%} may be"
     )
 
 
