@@ -33,6 +33,8 @@ def failures(found: "ExpectationSuiteValidationResult") -> tuple[str, ...]:
     absent = {column for result in failed for column in _absent(result)}
     reasons = [f"{column}: there is no such column" for column in sorted(absent)]
     others = [each for each in failed if _arguments(each).get("column") not in absent and not _absent(each)]
+    # What could not be evaluated follows from something else, mostly from a wrong type.
+    others.sort(key=lambda result: _raised(result.exception_info or {}) is not None)
     return tuple(reasons + [_reason(result) for result in others])
 
 
