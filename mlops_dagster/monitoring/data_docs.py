@@ -33,11 +33,12 @@ def publish(files: Files, name: str, result: ValidationResult) -> str | None:
 
 def draw(found: "ExpectationSuiteValidationResult", name: str) -> str:
     """The page, as HTML; `name` stands at its top."""
+    from great_expectations.core.run_identifier import RunIdentifier
     from great_expectations.render.renderer.page_renderer import ValidationResultsPageRenderer
     from great_expectations.render.view.view import DefaultJinjaPageView
     from great_expectations.util import convert_to_json_serializable
 
-    found.meta["run_id"] = {"run_name": name, "run_time": ""}
+    found.meta["run_id"] = RunIdentifier(run_name=name)
     for each in found.results:
         # It cannot print the scalars of numpy 2, some of which are floats to it: those end as JSON at the latest.
         each.result = json.loads(json.dumps(convert_to_json_serializable(each.result)))
