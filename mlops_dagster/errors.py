@@ -84,6 +84,12 @@ class InvalidPolicyError(InvalidInputError):
     code = "invalid_policy"
 
 
+class InvalidSuiteError(InvalidInputError):
+    """A suite of expectations, as people edited it, that cannot be used."""
+
+    code = "invalid_suite"
+
+
 class UnsafeArtifactError(InvalidInputError):
     """An artifact that would run code when loaded (pickle, joblib)."""
 

@@ -96,6 +96,12 @@ class House:
         return open_files(self.settings.storage, "reports", self._s3)
 
     @cached_property
+    def data_docs(self) -> "Files":
+        from mlops_dagster.monitoring.files import open_files
+
+        return open_files(self.settings.storage, "data_docs", self._s3)
+
+    @cached_property
     def spool(self) -> Spool:
         return Spool(self.settings.spool_path, durability=self.settings.durability)
 

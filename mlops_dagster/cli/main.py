@@ -18,6 +18,7 @@ from mlops_dagster.cli.predictions import predictions
 from mlops_dagster.cli.rollouts import rollouts
 from mlops_dagster.cli.running import settings, speaks
 from mlops_dagster.cli.tokens import tokens
+from mlops_dagster.cli.validation import validation
 
 app = typer.Typer(
     no_args_is_help=True,
@@ -29,6 +30,7 @@ _GROUPS = {
     "models": models,
     "rollouts": rollouts,
     "predictions": predictions,
+    "validation": validation,
     "artifacts": artifacts,
     "catalogue": catalogue,
     "audit": audit,

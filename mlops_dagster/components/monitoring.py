@@ -16,11 +16,14 @@ from mlops_dagster.components.partitions import daily, hourly, missing_range, we
 from mlops_dagster.components.platform import Platform
 from mlops_dagster.components.retraining import retraining_sensor
 from mlops_dagster.components.spec import ModelSpec
-from mlops_dagster.monitoring import DriftReport, ValidationResult, Verdict, performance
+from mlops_dagster.components.validation import data_docs
+from mlops_dagster.monitoring import DriftReport, ValidationResult, Verdict, enact_hold, performance, should_hold
 from mlops_dagster.monitoring import label_drift as label_drift_of
 from mlops_dagster.monitoring.batches import validate_hours
 from mlops_dagster.monitoring.evidently_reports import publish_report
+from mlops_dagster.monitoring.quarantine import quarantine_of
 from mlops_dagster.monitoring.trailing import trailing_drift
+from mlops_dagster.monitoring.validation_alerts import tell
 from mlops_dagster.monitoring.whylogs_profiles import profile_hours
 from mlops_dagster.registry import ModelVersion
 from mlops_dagster.wiring import House
@@ -73,11 +76,30 @@ def _prediction_batch(spec: ModelSpec) -> dg.AssetsDefinition:
         hours = windows(context)
         since, until = hours[0][1], hours[-1][2]
         champion = house.champion(spec.model, until)
-        found = {} if champion is None else validate_hours(house.log, champion, house.settings.home, since, until)
+        home = house.settings.home
+        found = (
+            {}
+            if champion is None
+            else validate_hours(
+                house.log, champion, home, since, until, policy=spec.validation, shared_by=spec.drift.shared_by
+            )
+        )
+        held = ""
+        if champion is not None:
+            decided = should_hold(spec.validation, found, platform.clock().now())
+            enact_hold(house.registry, spec.model, decided)
+            held = "online serving put on hold" if decided.action == "hold" else ""
+        tell(house.alerts, spec.model, "validation", found, place=quarantine_of(home, spec.model), then=held)
         for key, start, _end in hours:
             hour = found.get(start, ValidationResult(rows=0))
             context.add_asset_metadata(
-                {"rows": hour.rows, "validation": hour.verdict, "failures": list(hour.failures)}, partition_key=key
+                {
+                    "rows": hour.rows,
+                    "validation": hour.verdict,
+                    "failures": list(hour.failures),
+                    **data_docs(context, house, f"{spec.model}/prediction_batch/{start:%Y-%m-%dT%H}", hour),
+                },
+                partition_key=key,
             )
         bad = [key for key, start, _end in hours if start in found and not found[start].passed]
         return dg.MaterializeResult(

@@ -54,6 +54,7 @@ class ModelSpec(BaseModel):
     performance: PerformancePolicy = PerformancePolicy()
     rollout: RolloutPolicy = RolloutPolicy()
     retraining: RetrainingPolicy = RetrainingPolicy()
+    batch_scores: bool = Field(default=False, description="days that `batch` of the trainer gives are scored as well")
 
     @property
     def prefix(self) -> str:

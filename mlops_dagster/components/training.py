@@ -8,7 +8,10 @@ import dagster as dg
 
 from mlops_dagster.components.platform import AsOf, Platform
 from mlops_dagster.components.spec import ModelSpec
-from mlops_dagster.monitoring import validate_training_set
+from mlops_dagster.components.validation import data_docs
+from mlops_dagster.monitoring import validate
+from mlops_dagster.monitoring.suites import suite_of
+from mlops_dagster.monitoring.training_data import on_card
 from mlops_dagster.registry import ModelCard
 from mlops_dagster.retraining.candidate import Candidate, fit_candidate, known_bins
 from mlops_dagster.retraining.trainer import TrainingSet, load_trainer
@@ -47,15 +50,22 @@ def _training_set(spec: ModelSpec) -> dg.AssetsDefinition:
         pool=f"{spec.prefix}_training",
         description=f"Labelled rows of the last {spec.training.window_days} days; `candidate` is fitted on them.",
     )
-    def training_set(config: TrainingRun, platform: Platform) -> dg.MaterializeResult[TrainingSet]:
+    def training_set(
+        context: dg.AssetExecutionContext, config: TrainingRun, platform: Platform
+    ) -> dg.MaterializeResult[TrainingSet]:
         trainer = load_trainer(spec.trainer)
         end = config.time(platform)
+        house = platform.stores(end)
         frame = trainer.training_set(end - timedelta(days=spec.training.window_days), end)
+        champion = house.champion(spec.model)
+        known = champion is not None and champion.schema == trainer.SCHEMA
+        suite = suite_of(trainer.SCHEMA, champion.baseline if champion and known else None, spec.validation)
+        found = validate(frame, suite, "training_set")
         shares = frame["label"].value_counts(normalize=True)
         return dg.MaterializeResult(
             value=TrainingSet(
                 frame,
-                validate_training_set(frame, trainer.SCHEMA),
+                on_card(suite, found),
                 as_of=end,
                 trigger=config.trigger,
                 reason=config.reason,
@@ -67,6 +77,7 @@ def _training_set(spec: ModelSpec) -> dg.AssetsDefinition:
                 "trigger": config.trigger,
                 "reason": config.reason,
                 "label_shares": {str(label): round(share, 4) for label, share in shares.items()},
+                **data_docs(context, house, f"{spec.model}/training_set/{end:%Y-%m-%dT%H}", found),
             },
         )
 

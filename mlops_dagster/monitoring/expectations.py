@@ -1,14 +1,18 @@
 """The suite of expectations that a model's batches are held against."""
 
 import math
+from collections.abc import Mapping
+from pathlib import Path
+from types import MappingProxyType
 from typing import TYPE_CHECKING
 
 from pydantic import BaseModel, ConfigDict, Field, field_validator
 
+from mlops_dagster.monitoring.distribution import distribution
 from mlops_dagster.registry.baseline import Baseline
 from mlops_dagster.registry.protection import GuardMode, GuardPolicy
 from mlops_dagster.schema import Feature, ModelSchema
-from mlops_dagster.statistics import CategoricalBins, Histogram, NumericBins
+from mlops_dagster.statistics import INDEPENDENT, CategoricalBins, Histogram, NumericBins
 
 if TYPE_CHECKING:
     from great_expectations import ExpectationSuite
@@ -21,7 +25,11 @@ class ValidationPolicy(BaseModel):
     """What a batch may look like.
 
     A range is that of the baseline's bins (99 % of the training rows), widened on both sides by `stretch` times
-    its width: it finds other units and broken sensors, while drift is for the drift report.
+    its width: it finds other units and broken sensors, while drift is for the drift report. So does the limit on a
+    distribution: 0.5 nats are reached when the values of a day keep to six tenths of where they were (ln 2 is a half).
+
+    `suite` is a file that people edit, used instead of the suite derived from baseline and policy;
+    `mlops validation suite MODEL` writes the derived one to begin with.
     """
 
     model_config = ConfigDict(frozen=True, extra="forbid")
@@ -29,6 +37,11 @@ class ValidationPolicy(BaseModel):
     max_missing: float = Field(default=0.05, ge=0, le=1, description="share of rows that may lack a nullable feature")
     max_outside: float = Field(default=0.10, ge=0, le=1, description="share outside its range or known categories")
     stretch: float = Field(default=2.0, ge=0, description="how far a range is widened, in widths of it")
+    max_divergence: float = Field(
+        default=0.5, gt=0, description="how far the values of a day may be from the baseline's, in nats"
+    )
+    min_rows: float = Field(default=100, ge=1, description="independent rows under which a distribution is not judged")
+    suite: Path | None = Field(default=None, description="JSON of Great Expectations, beside this file")
     guard: GuardMode = Field(default="log", description="what the data plane does about rows that are unlike it")
     hold: bool = Field(default=False, description="a bad hour puts online serving on hold until a good one")
 
@@ -46,30 +59,42 @@ class ValidationPolicy(BaseModel):
 DEFAULTS = ValidationPolicy()
 
 
+NOBODY_SHARES: Mapping[str, float] = MappingProxyType({})
+
+
 def suite_for(
     schema: ModelSchema,
     baseline: Baseline | None = None,
     *,
-    labelled: bool = False,
     policy: ValidationPolicy = DEFAULTS,
+    shared_by: Mapping[str, float] = NOBODY_SHARES,
 ) -> "ExpectationSuite":
-    """The suite of a model: of its schema alone for a training set, with ranges and categories from a baseline.
+    """The suite of a model, derived: columns and types from its schema, the rest from a baseline, if there is one.
 
-    `labelled` asks for the column `label` too, with one of the schema's classes in every row.
+    What an expectation is for stands in its `meta`: the kinds of `batches` (all, if there is no such entry), and the
+    rows that a batch needs (`min_rows`). `shared_by` says how many rows of a feature are one observation, as in
+    `DriftPolicy`; where it does not, the baseline's own estimate does.
     """
     from great_expectations import ExpectationSuite
     from great_expectations.expectations.core.expect_column_values_to_be_in_set import ExpectColumnValuesToBeInSet
     from great_expectations.expectations.core.expect_column_values_to_not_be_null import ExpectColumnValuesToNotBeNull
     from great_expectations.expectations.core.expect_table_columns_to_match_set import ExpectTableColumnsToMatchSet
 
-    columns = [*schema.names, "label"] if labelled else list(schema.names)
-    expectations: list[Expectation] = [ExpectTableColumnsToMatchSet(column_set=columns, exact_match=False)]
+    expectations: list[Expectation] = [ExpectTableColumnsToMatchSet(column_set=list(schema.names), exact_match=False)]
     for feature in schema.features:
         reference = None if baseline is None else baseline.features.get(feature.name)
         expectations += _of_feature(feature, reference, policy)
-    if labelled:
-        expectations.append(ExpectColumnValuesToNotBeNull(column="label"))
-        expectations.append(ExpectColumnValuesToBeInSet(column="label", value_set=list(schema.classes)))
+        if baseline is not None and reference is not None:
+            estimated = baseline.design_effects.get(feature.name, INDEPENDENT).rows
+            rows = policy.min_rows * shared_by.get(feature.name, estimated)
+            spread = distribution(feature.name, reference, max_divergence=policy.max_divergence, min_rows=rows)
+            expectations += [] if spread is None else [spread]
+    labels = {"batches": ["training_set"]}
+    expectations += [
+        ExpectTableColumnsToMatchSet(column_set=["label"], exact_match=False, meta=labels),
+        ExpectColumnValuesToNotBeNull(column="label", meta=labels),
+        ExpectColumnValuesToBeInSet(column="label", value_set=list(schema.classes), meta=labels),
+    ]
     return ExpectationSuite(name=f"schema-{schema.digest[:12]}", expectations=expectations)
 
 

@@ -11,10 +11,20 @@ if TYPE_CHECKING:
 
 _SAID = {
     "expect_column_values_to_not_be_null": "missing",
-    "expect_column_values_to_be_between": "outside {min_value:g} to {max_value:g}",
+    "expect_column_values_to_be_between": "outside {min_value} to {max_value}",
     "expect_column_values_to_be_in_set": "none of the known ones",
     "expect_column_values_to_be_of_type": "not of type {type_}",
 }
+
+
+class _Told(dict[str, object]):
+    """Arguments as they are told; those that were left out are open ends."""
+
+    def __getitem__(self, key: str) -> object:
+        value = self.get(key)
+        if value is None:
+            return "any"
+        return f"{value:g}" if isinstance(value, float) else value
 
 
 def failures(found: "ExpectationSuiteValidationResult") -> tuple[str, ...]:
@@ -23,6 +33,8 @@ def failures(found: "ExpectationSuiteValidationResult") -> tuple[str, ...]:
     absent = {column for result in failed for column in _absent(result)}
     reasons = [f"{column}: there is no such column" for column in sorted(absent)]
     others = [each for each in failed if _arguments(each).get("column") not in absent and not _absent(each)]
+    # What could not be evaluated follows from something else, mostly from a wrong type.
+    others.sort(key=lambda result: _raised(result.exception_info or {}) is not None)
     return tuple(reasons + [_reason(result) for result in others])
 
 
@@ -39,6 +51,8 @@ def _reason(result: "ExpectationValidationResult") -> str:
     raised = _raised(result.exception_info or {})
     if raised is not None:
         return f"{subject}: {name} could not be evaluated: {raised}"
+    if name == "expect_column_kl_divergence_to_be_less_than":
+        return f"{subject}: {_distributed(observed, arguments.get('threshold'))}"
     if name not in _SAID:
         return f"{subject}: {name} failed: {observed}"
     if "unexpected_count" not in observed:
@@ -49,8 +63,39 @@ def _reason(result: "ExpectationValidationResult") -> str:
     allowed = 1 - mostly if isinstance(mostly, float) else 0.0
     return (
         f"{subject}: {observed['unexpected_count']} of {observed['element_count']} values are "
-        f"{_SAID[name].format(**arguments)}{such_as}; at most {allowed:.1%} may be"
+        f"{_SAID[name].format_map(_Told(arguments))}{such_as}; at most {allowed:.1%} may be"
     )
+
+
+def _distributed(observed: Mapping[str, object], limit: object) -> str:
+    """How far a distribution is off, and where most of it is now."""
+    value = observed.get("observed_value")
+    now, before = (_partition(observed, which) for which in ("observed_partition", "expected_partition"))
+    if not sum(now.values()) > 0:  # of no values at all the shares are NaN
+        return "has no values whose distribution could be compared"
+    distance = f"{value:.2f}" if isinstance(value, float) else "endlessly many"
+    where = max(now, key=lambda place: now[place] - before.get(place, 0.0))
+    return (
+        f"is distributed otherwise, {distance} nats from the baseline, at most {limit} may be: "
+        f"{now[where]:.0%} are {where}, where {before.get(where, 0.0):.0%} were"
+    )
+
+
+def _partition(observed: Mapping[str, object], which: str) -> dict[str, float]:
+    """Shares by place: a value, or from where to where on the line."""
+    match observed:
+        case {"details": {**details}} if which in details:
+            partition = details[which]
+        case _:
+            return {}
+    match partition:
+        case {"values": [*values], "weights": [*weights]}:
+            return {f"{value}": weight for value, weight in zip(values, weights, strict=True)}
+        case {"bins": [*bins], "weights": [*weights], "tail_weights": [below, above]}:
+            inner = {f"{low:g} to {high:g}": w for low, high, w in zip(bins, bins[1:], weights, strict=False)}
+            return {f"under {bins[0]:g}": below, **inner, f"over {bins[-1]:g}": above}
+        case _:
+            return {}
 
 
 def _arguments(result: "ExpectationValidationResult") -> dict[str, object]:

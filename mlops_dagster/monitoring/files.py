@@ -1,4 +1,4 @@
-"""Where profiles and reports are kept: files that are written once, each under a name that says what it is of."""
+"""Where profiles, reports and data docs are kept: files written once, each under a name that says what it is of."""
 
 import uuid
 from contextlib import suppress
@@ -113,7 +113,9 @@ class S3Files:
         return f"{self._client.meta.endpoint_url}/{self._bucket}/{quote(self._prefix + name)}"
 
 
-def open_files(storage: str, folder: Literal["profiles", "reports"], s3: "S3Client | None" = None) -> Files:
+def open_files(
+    storage: str, folder: Literal["profiles", "reports", "data_docs"], s3: "S3Client | None" = None
+) -> Files:
     """One of the folders beside the artifacts in their store: on disk, or at s3://bucket/prefix."""
     if storage.startswith("s3://"):
         bucket, prefix = parse_s3_url(storage)

@@ -12,13 +12,15 @@ if TYPE_CHECKING:
     import pandas as pd
 
 
-def quarantine(home: Path, model: str, hour: datetime, frame: "pd.DataFrame", result: ValidationResult) -> Path:
-    """Set the rows aside as `home/quarantine/<model>/<hour>.parquet`, the reasons beside them as `.json`.
+def quarantine(
+    home: Path, model: str, hour: datetime, frame: "pd.DataFrame", result: ValidationResult, *, what: str = ""
+) -> Path:
+    """Set the rows aside as `home/quarantine/<model>/<what>/<hour>.parquet`, the reasons beside them as `.json`.
 
     The same hour again replaces both. Returns the path of the rows.
     """
     hour = in_utc(hour)
-    folder = home / "quarantine" / model
+    folder = quarantine_of(home, model, what)
     folder.mkdir(parents=True, exist_ok=True)
     rows = folder / f"{hour:%Y-%m-%dT%H}.parquet"
     unfinished = rows.with_suffix(".part")
@@ -28,3 +30,8 @@ def quarantine(home: Path, model: str, hour: datetime, frame: "pd.DataFrame", re
     unfinished.write_text(json.dumps(reasons, indent=2))
     unfinished.replace(rows.with_suffix(".json"))
     return rows
+
+
+def quarantine_of(home: Path, model: str, what: str = "") -> Path:
+    """Where the rows of a model are set aside: those it was asked for, or `what` else."""
+    return home / "quarantine" / model / what

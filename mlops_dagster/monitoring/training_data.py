@@ -3,21 +3,26 @@
 from typing import TYPE_CHECKING
 
 from mlops_dagster.monitoring.expectations import suite_for
-from mlops_dagster.monitoring.validation import validate
+from mlops_dagster.monitoring.validation import ValidationResult, validate
 from mlops_dagster.registry import Validation
 from mlops_dagster.schema import ModelSchema
 
 if TYPE_CHECKING:
     import pandas as pd
+    from great_expectations import ExpectationSuite
 
 
 def validate_training_set(frame: "pd.DataFrame", schema: ModelSchema) -> Validation:
     """Hold labelled rows against the suite of their schema. No rows have not passed."""
-    suite = suite_for(schema, labelled=True)
-    found = validate(frame, suite)
+    suite = suite_for(schema)
+    return on_card(suite, validate(frame, suite, "training_set"))
+
+
+def on_card(suite: "ExpectationSuite", found: ValidationResult) -> Validation:
+    """What `found` is on a card."""
     return Validation(
         suite=suite.name,
-        expectations=len(suite.expectations),
+        expectations=found.expectations,
         rows=found.rows,
         passed=found.passed,
         failures=found.failures,

@@ -5,6 +5,7 @@ from __future__ import annotations
 import importlib
 from dataclasses import dataclass
 from datetime import datetime
+from types import ModuleType
 from typing import TYPE_CHECKING, Protocol, cast
 
 from mlops_dagster.errors import InvalidInputError
@@ -31,7 +32,10 @@ class Estimator(Protocol):
 
 
 class Trainer(Protocol):
-    """A module with these names is a trainer; `defs/flights_delay/flights.py` is one."""
+    """A module with these names is a trainer; `defs/flights_delay/flights.py` is one.
+
+    One that is to score batches (`batch_scores` in defs.yaml) has another: see `BatchSource`.
+    """
 
     SCHEMA: ModelSchema
 
@@ -44,6 +48,17 @@ class Trainer(Protocol):
 
     def estimator(self) -> Estimator:
         """A new, unfitted scikit-learn classifier that takes a frame with the schema's columns."""
+        ...
+
+
+class BatchSource(Protocol):
+    """Where the rows come from that a champion is to score by the day, asked for online or not."""
+
+    def batch(self, start: datetime, end: datetime) -> pd.DataFrame:
+        """The rows of [start, end), in order of time: the schema's features (float64 or str), and `event_time` (UTC).
+
+        Further columns, such as an id, are kept beside the scores.
+        """
         ...
 
 
@@ -60,13 +75,22 @@ class TrainingSet:
 
 def load_trainer(module_name: str) -> Trainer:
     """The trainer module of that dotted name; raises InvalidInputError saying what it lacks."""
+    return cast("Trainer", _module(module_name, "SCHEMA", "training_set", "estimator"))
+
+
+def load_batch_source(module_name: str) -> BatchSource:
+    """The same module as the source of batches; raises InvalidInputError if it is none."""
+    return cast("BatchSource", _module(module_name, "batch"))
+
+
+def _module(module_name: str, *names: str) -> ModuleType:
     try:
         module = importlib.import_module(module_name)
     except ModuleNotFoundError as error:
         raise InvalidInputError(
             f"no module {module_name!r} ({error}); `trainer` in defs.yaml names a Python module by its dotted path"
         ) from error
-    missing = [name for name in ("SCHEMA", "training_set", "estimator") if not hasattr(module, name)]
+    missing = [name for name in names if not hasattr(module, name)]
     if missing:
         raise InvalidInputError(f"the trainer {module_name!r} lacks {', '.join(missing)}; see retraining/trainer.py")
-    return cast("Trainer", module)
+    return module

@@ -114,6 +114,28 @@ def test_the_card_holds_what_was_checked_and_counted(
     assert metadata["micro_f1_interval"] == list(card.overall.intervals["micro_f1"])
 
 
+def test_a_training_set_is_held_against_the_champion_it_may_follow(
+    tmp_path: Path, trainer: ModuleType, instance: dg.DagsterInstance, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Of the first one only the schema is known; other units in the next are not fitted on. Drift is."""
+    first, platform = train(tmp_path, instance)
+    (materialization,) = first.asset_materializations_for_node("made_up__training_set")
+    page = Path(str(materialization.metadata["data_docs"].value))
+    assert page.parent == tmp_path / "artifacts" / "data_docs" / "made-up" / "training_set"
+    assert "made-up/training_set/2013-03-01T00" in page.read_text()
+    house = platform.stores(END - timedelta(days=1))
+    house.registry.transition(house.versions("made-up")[0], "Production")
+
+    rows = training_set(END - timedelta(days=60), END)
+    monkeypatch.setattr(trainer, "training_set", lambda start, end: rows.assign(delay=rows["delay"] * 60))
+    seconds, _ = train(tmp_path, instance)
+    assert not seconds.success
+    (check,) = seconds.get_asset_check_evaluations()
+    assert "delay" in str(check.metadata["failures"].value)
+    monkeypatch.setattr(trainer, "training_set", lambda start, end: rows.assign(delay=rows["delay"] + 30))
+    assert train(tmp_path, instance)[0].success
+
+
 def test_rows_that_fail_the_suite_stop_the_run(
     tmp_path: Path, trainer: ModuleType, instance: dg.DagsterInstance, monkeypatch: pytest.MonkeyPatch
 ) -> None:

@@ -87,8 +87,8 @@ def command_line(house: House, folder: Path) -> Found:
 
 def sensors_and_jobs(house: House, folder: Path) -> Found:
     """As Dagster's daemon has them look, in whatever order, and runs what they ask for."""
-    repository = dg.Definitions.merge(rollout_defs(SPEC), resources()).get_repository_def()
     with dg.DagsterInstance.local_temp(str(folder)) as instance:
+        repository = dg.Definitions.merge(rollout_defs(SPEC), resources()).get_repository_def()
         for name in ("flights_limits", "flights_rollout"):
             with dg.build_sensor_context(
                 instance=instance, repository_def=repository, sensor_name=name, resources={"platform": Platform()}
@@ -103,9 +103,9 @@ def sensors_and_jobs(house: House, folder: Path) -> Found:
 
 
 def rehearsal(house: House, folder: Path) -> Found:
-    repository = dg.Definitions.merge(rollout_defs(SPEC), resources()).get_repository_def()
     runs: list[dg.DagsterRun] = []
     with dagster_instance(folder / "dagster") as instance:
+        repository = dg.Definitions.merge(rollout_defs(SPEC), resources()).get_repository_def()
         daemon = Daemon(repository, instance, ReplayedClock(SystemClock().now()), runs.append)
         daemon.evaluate_sensors()
     assert all(run.is_success for run in runs)

@@ -89,13 +89,14 @@ def test_a_bad_batch_fails_and_says_why(kind: str, reference: Baseline) -> None:
 
 
 def test_a_training_set_needs_no_baseline_but_labels() -> None:
-    suite = suite_for(SCHEMA, labelled=True)
+    suite = suite_for(SCHEMA)
     rows = flights(200, seed=3).assign(label="late")
-    assert validate(rows, suite).passed
-    assert not validate(rows.drop(columns="label"), suite).passed
-    assert not validate(rows.assign(label=[None, *["late"] * 199]), suite).passed
-    assert not validate(rows.assign(label="very_late"), suite).passed
-    assert not validate(rows.assign(temp=np.inf), suite).passed
+    assert validate(rows, suite, "training_set").passed
+    assert not validate(rows.drop(columns="label"), suite, "training_set").passed
+    assert not validate(rows.assign(label=[None, *["late"] * 199]), suite, "training_set").passed
+    assert not validate(rows.assign(label="very_late"), suite, "training_set").passed
+    assert not validate(rows.assign(temp=np.inf), suite, "training_set").passed
+    assert validate(rows.drop(columns="label"), suite).passed  # a batch has none
 
 
 def test_the_policy_sets_the_limits(reference: Baseline) -> None:

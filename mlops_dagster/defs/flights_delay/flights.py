@@ -87,6 +87,11 @@ def training_set(start: datetime, end: datetime) -> "pd.DataFrame":
     return known.drop(columns="known_at").reset_index(drop=True)
 
 
+def batch(start: datetime, end: datetime) -> "pd.DataFrame":
+    """The flights that departed in [start, end), as they are known then: features and event_time."""
+    return recorded_traffic(start, end).drop(columns=["label", "known_at"])
+
+
 def recorded_traffic(start: datetime, end: datetime) -> "pd.DataFrame":
     """The flights that departed in [start, end), in the columns of `load_flights`."""
     flights = load_flights()

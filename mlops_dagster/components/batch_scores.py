@@ -1,0 +1,123 @@
+"""Batch inference: batch_input -> batch_scores, by the day; a day that fails its suite is not scored."""
+
+from collections.abc import Mapping
+
+import dagster as dg
+
+from mlops_dagster.components.partitions import daily, windows
+from mlops_dagster.components.platform import Platform
+from mlops_dagster.components.spec import ModelSpec
+from mlops_dagster.components.validation import data_docs
+from mlops_dagster.monitoring import quarantine, validate
+from mlops_dagster.monitoring.quarantine import quarantine_of
+from mlops_dagster.monitoring.suites import suite_of
+from mlops_dagster.monitoring.validation_alerts import tell
+from mlops_dagster.retraining.batch_scores import BatchFiles, score_batch
+from mlops_dagster.retraining.trainer import load_batch_source, load_trainer
+
+# A run for each day: a failed check stops what follows in its run, and is to stop no other day.
+_ONE_DAY_A_RUN = dg.BackfillPolicy.multi_run(max_partitions_per_run=1)
+_BATCH_INPUT = "batch_input"
+
+
+def batch_scores_defs(spec: ModelSpec) -> dg.Definitions:
+    """Two assets of the group `serving`, the check between them, and the job over both.
+
+    There is no schedule: when the rows of a day are all there, only their owner knows.
+    """
+    score = dg.define_asset_job(
+        f"{spec.prefix}_batch_scores",
+        selection=dg.AssetSelection.assets(spec.key(_BATCH_INPUT), spec.key("batch_scores")),
+        description="Validate the rows of a day and, if they pass, score them.",
+    )
+    return dg.Definitions(assets=[_batch_input(spec), _batch_scores(spec)], jobs=[score])
+
+
+def _batch_input(spec: ModelSpec) -> dg.AssetsDefinition:
+    suite_passes = dg.AssetCheckSpec(
+        "suite_passes",
+        asset=spec.key(_BATCH_INPUT),
+        blocking=True,
+        description="Great Expectations: columns, types, null rates, ranges, categories, distributions. "
+        "A failure quarantines the rows, and nothing is scored.",
+    )
+
+    @dg.asset(
+        key=spec.key(_BATCH_INPUT),
+        group_name="serving",
+        kinds={"pandas", "greatexpectations"},
+        owners=list(spec.owners),
+        partitions_def=daily(),
+        backfill_policy=_ONE_DAY_A_RUN,
+        check_specs=[suite_passes],
+        description="The rows of a day that are to be scored, validated. `batch_scores` follows.",
+    )
+    def batch_input(context: dg.AssetExecutionContext, platform: Platform) -> dg.MaterializeResult:  # type: ignore[type-arg]  # Dagster refuses the parameter beside check_specs
+        ((_key, start, end),) = windows(context)
+        house = platform.stores()
+        home = house.settings.home
+        champion = house.champion(spec.model, end)
+        schema = load_trainer(spec.trainer).SCHEMA if champion is None or champion.schema is None else champion.schema
+        suite = suite_of(schema, None if champion is None else champion.baseline, spec.validation, spec.drift.shared_by)
+        files = BatchFiles(home, spec.model, start)
+        files.forget()
+        frame = load_batch_source(spec.trainer).batch(start, end)
+        found = validate(frame, suite, "day")
+        if found.passed:
+            files.keep(frame)
+        elif found.failures:
+            quarantine(home, spec.model, start, frame, found, what=_BATCH_INPUT)
+        place = quarantine_of(home, spec.model, _BATCH_INPUT)
+        tell(house.alerts, spec.model, _BATCH_INPUT, {start: found}, place=place, then="nothing is scored")
+        told: Mapping[str, int | str | list[str]] = {
+            "rows": found.rows,
+            "validation": found.verdict,
+            "failures": list(found.failures),
+        }
+        return dg.MaterializeResult(
+            metadata={**told, **data_docs(context, house, f"{spec.model}/{_BATCH_INPUT}/{start:%Y-%m-%d}", found)},
+            check_results=[
+                dg.AssetCheckResult(
+                    check_name=suite_passes.name,
+                    passed=found.passed,
+                    severity=dg.AssetCheckSeverity.ERROR,
+                    metadata=told,
+                )
+            ],
+        )
+
+    return batch_input
+
+
+def _batch_scores(spec: ModelSpec) -> dg.AssetsDefinition:
+    @dg.asset(
+        key=spec.key("batch_scores"),
+        deps=[spec.key(_BATCH_INPUT), spec.key("deployment")],
+        group_name="serving",
+        kinds={"parquet"},
+        owners=list(spec.owners),
+        partitions_def=daily(),
+        backfill_policy=_ONE_DAY_A_RUN,
+        description="Every row of a day with the prediction and score of that day's champion, its version and digest.",
+    )
+    def batch_scores(context: dg.AssetExecutionContext, platform: Platform) -> dg.MaterializeResult[None]:
+        ((_key, start, end),) = windows(context)
+        house = platform.stores()
+        files = BatchFiles(house.settings.home, spec.model, start)
+        champion = house.champion(spec.model, end)
+        if champion is None:
+            raise dg.Failure(f"{spec.model} had no champion on {start:%Y-%m-%d}: there is nothing to score with")
+        # Whoever materializes this asset alone meets the gate as well: rows are there only once they have passed.
+        if not files.rows.exists():
+            raise dg.Failure(f"no rows of {start:%Y-%m-%d} passed their validation; materialize {_BATCH_INPUT} first")
+        rows = score_batch(files, champion, house.registry.load(champion))
+        return dg.MaterializeResult(
+            metadata={
+                "rows": rows,
+                "version": champion.version,
+                "digest": champion.digest,
+                "scores": dg.MetadataValue.path(str(files.scores.absolute())),
+            }
+        )
+
+    return batch_scores

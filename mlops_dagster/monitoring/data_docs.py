@@ -1,0 +1,46 @@
+"""Data docs: the page that Great Expectations draws of one validation.
+
+Its site builder keeps every validation in its context and copies 4 MB of pictures; one page takes 0.1 s. Pages are
+linked from what was validated, which is the index to them. Their styles come from the network, as it has them.
+"""
+
+import hashlib
+import json
+from typing import TYPE_CHECKING
+
+from mlops_dagster.monitoring.files import Files
+from mlops_dagster.monitoring.validation import ValidationResult
+
+if TYPE_CHECKING:
+    from great_expectations.core.expectation_validation_result import ExpectationSuiteValidationResult
+
+
+def publish(files: Files, name: str, result: ValidationResult) -> str | None:
+    """Keep the page of a validation as `<name>-<digest of what was found>.html`; returns the link to it.
+
+    The same finding has one page. None if there was nothing to validate, or it broke: then there is nothing to draw.
+    Raises StorageError.
+    """
+    if result.found is None:
+        return None
+    found = [each.to_json_dict() for each in result.found.results]
+    digest = hashlib.sha256(json.dumps(found, sort_keys=True).encode()).hexdigest()
+    place = f"{name}-{digest[:8]}.html"
+    if not files.has(place):
+        files.add(place, draw(result.found, name).encode())
+    return files.link(place)
+
+
+def draw(found: "ExpectationSuiteValidationResult", name: str) -> str:
+    """The page, as HTML; `name` stands at its top."""
+    from great_expectations.core.run_identifier import RunIdentifier
+    from great_expectations.render.renderer.page_renderer import ValidationResultsPageRenderer
+    from great_expectations.render.view.view import DefaultJinjaPageView
+    from great_expectations.util import convert_to_json_serializable
+
+    found.meta["run_id"] = RunIdentifier(run_name=name)
+    for each in found.results:
+        # It cannot print the scalars of numpy 2, some of which are floats to it: those end as JSON at the latest.
+        each.result = json.loads(json.dumps(convert_to_json_serializable(each.result)))
+    document = ValidationResultsPageRenderer().render(found)
+    return str(DefaultJinjaPageView().render(document))  # type: ignore[no-untyped-call]  # as Great Expectations has it

@@ -1,0 +1,113 @@
+"""Suites as JSON, in Great Expectations' own format: written to be edited by people, and read again."""
+
+import json
+from collections.abc import Mapping
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from mlops_dagster.errors import InvalidSuiteError
+from mlops_dagster.monitoring.expectations import NOBODY_SHARES, ValidationPolicy, suite_for
+from mlops_dagster.registry.baseline import Baseline
+from mlops_dagster.schema import ModelSchema
+
+if TYPE_CHECKING:
+    from great_expectations import ExpectationSuite
+    from great_expectations.expectations.expectation import Expectation
+
+_KINDS = ("hour", "day", "training_set")
+
+
+def suite_of(
+    schema: ModelSchema,
+    baseline: Baseline | None,
+    policy: ValidationPolicy,
+    shared_by: Mapping[str, float] = NOBODY_SHARES,
+) -> "ExpectationSuite":
+    """The suite of the policy's file, if it names one, as it stands there; else the derived one.
+
+    Raises InvalidSuiteError.
+    """
+    if policy.suite is None:
+        return suite_for(schema, baseline, policy=policy, shared_by=shared_by)
+    return read_suite(policy.suite, schema)
+
+
+def suite_to_json(suite: "ExpectationSuite") -> str:
+    """The suite as `read_suite` takes it."""
+    expectations = []
+    for each in suite.expectations:
+        configuration = each.configuration
+        entry = {"type": configuration.type, "kwargs": dict(configuration.kwargs), "severity": configuration.severity}
+        expectations.append({**entry, "meta": configuration.meta} if configuration.meta else entry)
+    return json.dumps({"name": suite.name, "expectations": expectations}, indent=2) + "\n"
+
+
+def check_suite_file(path: Path) -> list[dict[str, object]]:
+    """The expectations of the file, as they stand there; raises InvalidSuiteError for what is no suite at all.
+
+    It is quick: whether Great Expectations knows them says `read_suite`.
+    """
+    try:
+        document = json.loads(path.read_text(encoding="utf-8"))
+    except OSError as error:
+        raise InvalidSuiteError(f"cannot read the suite {str(path)!r} ({error.strerror})") from error
+    except ValueError as error:
+        raise InvalidSuiteError(f"the suite {str(path)!r} is no JSON: {error}") from error
+    match document:
+        case {"name": str(), "expectations": [_, *_] as expectations}:
+            return [_entry(path, number, each) for number, each in enumerate(expectations, 1)]
+        case _:
+            raise InvalidSuiteError(
+                f"the suite {str(path)!r} needs a `name` and one or more `expectations`; "
+                "`mlops validation suite MODEL` writes one"
+            )
+
+
+def read_suite(path: Path, schema: ModelSchema) -> "ExpectationSuite":
+    """The suite in the file; raises InvalidSuiteError for an unknown expectation, argument or column."""
+    from great_expectations import ExpectationSuite
+
+    entries = check_suite_file(path)
+    expectations = [_expectation(path, number, entry, schema) for number, entry in enumerate(entries, 1)]
+    return ExpectationSuite(name=json.loads(path.read_text(encoding="utf-8"))["name"], expectations=expectations)
+
+
+def _entry(path: Path, number: int, entry: object) -> dict[str, object]:
+    match entry:
+        case {"type": str() as kind, "kwargs": dict() as arguments, **others}:
+            meta = others.get("meta") or {}
+        case _:
+            raise InvalidSuiteError(f"{path}: expectation {number} needs a `type` and `kwargs`, got {entry!r:.200}")
+    if not isinstance(meta, dict):
+        raise InvalidSuiteError(f"{path}: the `meta` of expectation {number} ({kind}) is no object")
+    batches, min_rows = meta.get("batches", []), meta.get("min_rows", 0)
+    if not isinstance(batches, list) or not set(batches) <= set(_KINDS):
+        raise InvalidSuiteError(
+            f"{path}: `batches` of expectation {number} ({kind}) is {batches!r}; a list of {_KINDS}"
+        )
+    if not isinstance(min_rows, int | float):
+        raise InvalidSuiteError(f"{path}: `min_rows` of expectation {number} ({kind}) is {min_rows!r}, no number")
+    return {"type": kind, "kwargs": arguments, "meta": meta, **{k: v for k, v in others.items() if k == "severity"}}
+
+
+def _expectation(path: Path, number: int, entry: dict[str, object], schema: ModelSchema) -> "Expectation":
+    import great_expectations.expectations.core  # noqa: F401  # registers them
+    from great_expectations.expectations.expectation_configuration import ExpectationConfiguration
+
+    where = f"{path}: expectation {number} ({entry['type']})"
+    try:
+        found = ExpectationConfiguration(**entry).to_domain_obj()  # type: ignore[arg-type]  # checked by `_entry`
+    except Exception as error:  # of whatever kind Great Expectations chooses
+        raise InvalidSuiteError(f"{where} is not as Great Expectations has it: {error}") from error
+    known = {*schema.names, "label"}
+    for column in _columns(found):
+        if column not in known:
+            raise InvalidSuiteError(f"{where} asks for the column {column!r}; there are {', '.join(sorted(known))}")
+    return found
+
+
+def _columns(expectation: "Expectation") -> list[str]:
+    arguments = expectation.configuration.kwargs
+    named = [arguments[name] for name in ("column", "column_A", "column_B") if name in arguments]
+    several = [arguments[name] or () for name in ("column_set", "column_list") if name in arguments]
+    return [str(column) for column in (*named, *(column for columns in several for column in columns))]

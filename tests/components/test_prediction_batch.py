@@ -1,0 +1,164 @@
+"""Hours of served predictions in real runs of Dagster: what is validated, set aside, told, and shown."""
+
+import json
+from collections.abc import Iterable
+from datetime import timedelta
+from pathlib import Path
+
+import dagster as dg
+import numpy as np
+import pytest
+
+from mlops_dagster.alerting import Severity
+from mlops_dagster.clock import ReplayedClock
+from mlops_dagster.components.monitoring import monitoring_defs
+from mlops_dagster.components.platform import Platform
+from mlops_dagster.components.spec import CardSpec, ModelSpec, TrainingSpec
+from mlops_dagster.errors import InvalidSuiteError
+from mlops_dagster.monitoring import ValidationPolicy, make_baseline
+from mlops_dagster.predictions import Spool
+from mlops_dagster.registry import Stage
+from mlops_dagster.settings import Settings
+from mlops_dagster.wiring import House
+from tests.monitoring.test_validation import SCHEMA, flights
+from tests.predictions.conftest import MARCH, a_record
+from tests.serving.conftest import CARD
+
+SPEC = ModelSpec(
+    model="flights",
+    trainer="nobody.asks",
+    training=TrainingSpec(dataset="made up"),
+    card=CardSpec(intended_use="tests", failure_modes=("none",), contacts=("me",), fairness_attribute="a"),
+)
+EARLIER = MARCH - timedelta(days=1)
+
+
+@pytest.fixture
+def house(tmp_path: Path) -> House:
+    """A champion since the day before, whose bytes nobody loads here."""
+    house = House(Settings(home=tmp_path / "home"), ReplayedClock(EARLIER), actor="test")
+    artifact = tmp_path / "model.onnx"
+    artifact.write_text("bytes")
+    baseline = make_baseline(flights(5000, seed=0), SCHEMA, scores=np.full(5000, 0.5), labels=["late"] * 5000)
+    version = house.registry.register("flights", artifact, "1.0.0", card=CARD, baseline=baseline, schema=SCHEMA)
+    house.registry.transition(version, Stage.PRODUCTION)
+    return house
+
+
+def serve(house: House, hour: int, *, temp: float | None = 40.0) -> None:
+    """Answer 37 rows in the hour of that number."""
+    rows = flights(37, seed=hour).assign(temp=temp).to_dict("records")
+    spool = Spool(house.settings.spool_path)
+    spool.append(
+        [
+            a_record(
+                60 * hour + minute,
+                prediction_id=f"{hour}-{minute}-{temp}",
+                features={"delay": row["delay"], "temp": temp, "origin": row["origin"]},
+            )
+            for minute, row in enumerate(rows)
+        ]
+    )
+    house.log.ship(spool)
+
+
+def materialize(
+    house: House, hours: Iterable[int], spec: ModelSpec = SPEC
+) -> tuple[dict[int, dict[str, object]], dict[str, object]]:
+    """Materialize a range of hours in one run: the metadata of each, and of the check."""
+    (asset,) = [its for its in monitoring_defs(spec).assets or () if its.key == spec.key("prediction_batch")]
+    keys = {hour: f"{MARCH + timedelta(hours=hour):%Y-%m-%d-%H:%M}" for hour in hours}
+    first, *_, last = [*keys.values(), *keys.values()]
+    tags = {"dagster/asset_partition_range_start": first, "dagster/asset_partition_range_end": last}
+    home = house.settings.home
+    with dg.DagsterInstance.ephemeral() as instance:
+        result = dg.materialize([asset], instance=instance, resources={"platform": Platform(home=str(home))}, tags=tags)
+    events = {each.partition: each.metadata for each in result.asset_materializations_for_node(asset.op.name)}
+    (check,) = result.get_asset_check_evaluations()
+    told = {hour: {name: value.value for name, value in events[key].items()} for hour, key in keys.items()}
+    return told, {"passed": check.passed, **{name: value.value for name, value in check.metadata.items()}}
+
+
+def test_bad_hours_of_a_range_are_set_aside_and_one_alert_tells_of_them(house: House) -> None:
+    for hour in range(4):
+        serve(house, hour, temp=None if hour in (1, 3) else 40.0)
+    told, check = materialize(house, range(5))
+    assert [told[hour]["validation"] for hour in range(5)] == ["passed", "failed", "passed", "failed", "cannot_tell"]
+    assert (check["passed"], check["quarantined_hours"]) == (False, ["2013-03-01-01:00", "2013-03-01-03:00"])
+    folder = house.settings.home / "quarantine" / "flights"
+    assert sorted(file.stem for file in folder.glob("*.parquet")) == ["2013-03-01T01", "2013-03-01T03"]
+
+    (alert,) = house.alerts.list("flights")
+    reason = "temp: 37 of 37 values are missing; at most 5.0% may be"
+    assert (alert.rule, alert.severity, alert.times) == ("validation", Severity.CRITICAL, 1)
+    assert alert.summary == (
+        f"2 of 4 batches failed their validation: 2013-03-01 01:00 UTC ({reason}), 2013-03-01 03:00 UTC ({reason})"
+    )
+    assert alert.done == f"74 rows quarantined at {folder}"
+    assert alert.evidence["batches"] == {
+        f"2013-03-01T0{hour}:00:00+00:00": {"rows": 37, "failures": [reason]} for hour in (1, 3)
+    }
+
+
+def test_the_next_good_hour_resolves_it_and_no_earlier_one(house: House) -> None:
+    for hour in range(4):
+        serve(house, hour, temp=None if hour == 1 else 40.0)
+    materialize(house, [1])
+    materialize(house, [0])  # looked at again: it says nothing of what came later
+    materialize(house, [4])  # nobody asked
+    assert len(house.alerts.list("flights")) == 1
+    materialize(house, [2])
+    (alert,) = house.alerts.list("flights", resolved=True)
+    assert alert.resolution == "2013-03-01 02:00 UTC passed, with 37 rows"
+    materialize(house, [1])  # an old bad hour, found again, opens one that the next good hour closes
+    assert [alert.open for alert in house.alerts.list("flights", resolved=True)] == [False, True]
+    materialize(house, [2, 3])
+    assert house.alerts.list("flights") == []
+
+
+def test_the_page_of_each_validation_is_published_and_linked(house: House) -> None:
+    for hour in range(3):
+        serve(house, hour, temp=None if hour == 1 else 40.0)
+    told, _check = materialize(house, range(4))
+    pages = {hour: Path(str(told[hour]["data_docs"])) for hour in range(3)}
+    assert "data_docs" not in told[3]
+    folder = house.settings.home.absolute() / "artifacts" / "data_docs" / "flights" / "prediction_batch"
+    assert all(page.parent == folder for page in pages.values())
+    bad, good = pages[1].read_text(), pages[2].read_text()
+    assert "flights/prediction_batch/2013-03-01T01" in bad
+    assert "37 unexpected values found" in bad
+    assert "100% unexpected" in bad or "0% not null" in bad
+    assert "111 total rows" in good or "37 unexpected values found" in good  # with all rows of the run
+    before = sorted(folder.iterdir())
+    materialize(house, range(4))
+    assert sorted(folder.iterdir()) == before  # the same finding has one page
+
+
+def test_without_a_place_for_pages_it_is_validated_all_the_same(house: House) -> None:
+    serve(house, 0, temp=None)
+    docs = house.settings.home / "artifacts" / "data_docs"
+    docs.parent.mkdir(parents=True, exist_ok=True)
+    docs.touch()
+    told, check = materialize(house, [0])
+    assert check["passed"] is False
+    assert str(told[0]["data_docs"]).startswith("not made: cannot read or write")
+    assert len(house.alerts.list("flights")) == 1
+
+
+def test_the_suite_in_the_repository_is_what_hours_are_held_against(house: House, tmp_path: Path) -> None:
+    serve(house, 0, temp=None)
+    file = tmp_path / "suite.json"
+    present = {"type": "expect_column_values_to_not_be_null", "kwargs": {"column": "temp", "mostly": 0.0}}
+    file.write_text(json.dumps({"name": "lenient", "expectations": [present]}))
+    spec = SPEC.model_copy(update={"validation": ValidationPolicy(suite=file)})
+    assert materialize(house, [0], spec)[0][0]["validation"] == "passed"
+    file.write_text(json.dumps({"name": "strict", "expectations": [{**present, "kwargs": {"column": "tmep"}}]}))
+    with pytest.raises(InvalidSuiteError, match="'tmep'"):
+        materialize(house, [0], spec)
+    assert materialize(house, [0])[0][0]["validation"] == "failed"
+
+
+def test_the_limits_are_those_of_the_policy(house: House) -> None:
+    serve(house, 0, temp=None)
+    spec = SPEC.model_copy(update={"validation": ValidationPolicy(max_missing=1.0)})
+    assert materialize(house, [0], spec)[0][0]["validation"] == "passed"

@@ -1,0 +1,171 @@
+"""Suites as people edit them: JSON of Great Expectations, used as it stands or refused with the reason."""
+
+import json
+import os
+import subprocess
+import sys
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pandas as pd
+import pytest
+
+from mlops_dagster.errors import InvalidSuiteError
+from mlops_dagster.monitoring import ValidationPolicy, make_baseline, suite_for, validate, validate_each
+from mlops_dagster.monitoring.suites import check_suite_file, read_suite, suite_of, suite_to_json
+from tests.monitoring.test_validation import BAD, SCHEMA, flights
+
+Document = dict[str, Any]
+
+
+@pytest.fixture(scope="module")
+def derived() -> str:
+    baseline = make_baseline(flights(5000, seed=0), SCHEMA, scores=np.full(5000, 0.5), labels=["late"] * 5000)
+    return suite_to_json(suite_for(SCHEMA, baseline))
+
+
+@pytest.fixture
+def edited(tmp_path: Path, derived: str) -> Callable[[Callable[[Document], None]], Path]:
+    def edit(change: Callable[[Document], None]) -> Path:
+        document = json.loads(derived)
+        change(document)
+        file = tmp_path / "suite.json"
+        file.write_text(json.dumps(document))
+        return file
+
+    return edit
+
+
+def test_a_derived_suite_read_again_is_the_same(tmp_path: Path, derived: str) -> None:
+    file = tmp_path / "suite.json"
+    file.write_text(derived)
+    again = read_suite(file, SCHEMA)
+    assert suite_to_json(again) == derived
+    for kind in BAD:
+        batch = BAD[kind][0](flights(937, seed=2))
+        assert validate(batch, again, "day").failures, kind
+    assert validate(flights(937, seed=1), again, "day").passed
+
+
+def test_the_file_is_used_instead_of_the_derived_suite(edited: Callable[..., Path]) -> None:
+    def only_a_rule_of_its_own(document: Document) -> None:
+        document["expectations"] = [
+            {"type": "expect_column_values_to_be_between", "kwargs": {"column": "delay", "max_value": 30}}
+        ]
+
+    file = edited(only_a_rule_of_its_own)
+    suite = suite_of(SCHEMA, None, ValidationPolicy(suite=file))
+    assert validate(flights(37, seed=1).assign(delay=20.0, temp="hot"), suite).passed
+    (reason,) = validate(flights(37, seed=1).assign(delay=31.0), suite).failures
+    assert reason == "delay: 37 of 37 values are outside any to 30 (such as 31.0); at most 0.0% may be"
+    assert len(suite_of(SCHEMA, None, ValidationPolicy()).expectations) > 1
+
+
+def test_what_is_said_of_a_whole_batch_is_asked_of_each(edited: Callable[..., Path]) -> None:
+    """All hours together have the right mean; each by itself has not."""
+
+    def a_mean(document: Document) -> None:
+        mean = {"column": "delay", "min_value": -5, "max_value": 5}
+        document["expectations"].append(
+            {"type": "expect_column_mean_to_be_between", "kwargs": mean, "meta": {"min_rows": 30}}
+        )
+
+    suite = read_suite(edited(a_mean), SCHEMA)
+    frame = flights(37, seed=1)
+    batches = {
+        "low": frame.assign(delay=-20.0), "high": frame.assign(delay=20.0), "right": frame.assign(delay=0.0),
+        "few": frame[:20].assign(delay=20.0),
+    }  # fmt: skip
+    found = validate_each(batches, suite)
+    assert found == {key: validate(batch, suite) for key, batch in batches.items()}
+    assert [key for key, each in found.items() if not each.passed] == ["low", "high"]
+
+
+def replaced(**entry: object) -> Callable[[Document], None]:
+    return lambda document: document["expectations"][1].update(entry)
+
+
+WRONG: dict[str, tuple[Callable[[Document], None], str]] = {
+    "no name": (lambda document: document.pop("name"), "needs a `name`"),
+    "nothing expected": (lambda document: document["expectations"].clear(), "one or more `expectations`"),
+    "no arguments": (lambda document: document["expectations"][1].pop("kwargs"), "expectation 2 needs a `type`"),
+    "unknown kind of batch": (replaced(meta={"batches": ["month"]}), r"`batches` of expectation 2 .*month"),
+    "rows in words": (replaced(meta={"min_rows": "many"}), r"`min_rows` of expectation 2 .*'many'"),
+    "unknown expectation": (replaced(type="expect_wonders"), r"expectation 2 \(expect_wonders\).*not found"),
+    "unknown argument": (replaced(kwargs={"column": "temp", "tipe": 1}), "expectation 2 .*tipe"),
+    "wrong value": (
+        replaced(type="expect_column_values_to_be_between", kwargs={"column": "temp", "mostly": "most"}),
+        "expectation 2 .*mostly",
+    ),
+    "unknown column": (
+        replaced(type="expect_column_values_to_not_be_null", kwargs={"column": "tmep"}),
+        r"expectation 2 .*'tmep'; there are delay, label, origin, temp",
+    ),
+}
+
+
+@pytest.mark.parametrize("kind", WRONG)
+def test_a_wrong_suite_is_refused_with_the_reason(kind: str, edited: Callable[..., Path]) -> None:
+    change, reason = WRONG[kind]
+    file = edited(change)
+    with pytest.raises(InvalidSuiteError, match=f"(?s)suite.json.*{reason}"):
+        read_suite(file, SCHEMA)
+
+
+def test_a_file_that_is_no_json_or_not_there_is_refused(tmp_path: Path) -> None:
+    file = tmp_path / "suite.json"
+    with pytest.raises(InvalidSuiteError, match="No such file"):
+        check_suite_file(file)
+    file.write_text('{"name": "x", ')
+    with pytest.raises(InvalidSuiteError, match="no JSON: Expecting property name"):
+        check_suite_file(file)
+
+
+def test_a_suite_that_is_none_stops_the_code_location_and_nothing_slow_is_imported(tmp_path: Path) -> None:
+    """Beside its YAML; the good one is loaded by the same program."""
+    project = tmp_path / "mine"
+    model = project / "defs" / "model"
+    model.mkdir(parents=True)
+    (tmp_path / "dg.toml").write_text('directory_type = "project"\n[project]\nroot_module = "mine"\n')
+    for folder in (project, project / "defs"):
+        (folder / "__init__.py").touch()
+    (model / "defs.yaml").write_text(
+        "type: mlops_dagster.components.ModelLifecycle\n"
+        "attributes:\n  model: my-model\n  trainer: my.trainer\n  training: {dataset: mine}\n"
+        "  card: {intended_use: x, failure_modes: [y], contacts: [z], fairness_attribute: w}\n"
+        "  validation: {suite: suite.json}\n"
+    )
+    good = '{"name": "mine", "expectations": [{"type": "expect_wonders", "kwargs": {}}]}'
+    program = (
+        "import dagster as dg, pathlib, sys\n"
+        "suite = pathlib.Path('mine/defs/model/suite.json')\n"
+        f"suite.write_text({good!r})\n"
+        "load = lambda: dg.load_from_defs_folder(path_within_project=pathlib.Path('mine'))\n"
+        "load()\n"
+        "print('great_expectations' in sys.modules)\n"
+        "suite.write_text('[]')\n"
+        "load()\n"
+    )
+    found = subprocess.run(
+        [sys.executable, "-c", program],
+        cwd=tmp_path,
+        env={**os.environ, "PYTHONPATH": os.pathsep.join([str(tmp_path), *sys.path])},
+        capture_output=True,
+        text=True,
+        check=False,
+    )
+    assert found.stdout.strip() == "False", found.stderr
+    assert found.returncode != 0
+    assert "suite.json' needs a `name` and one or more `expectations`" in found.stderr
+
+
+def test_a_frame_of_the_log_has_no_label(derived: str, tmp_path: Path) -> None:
+    """What is asked of labels is for training sets, in a file too."""
+    file = tmp_path / "suite.json"
+    file.write_text(derived)
+    suite = read_suite(file, SCHEMA)
+    batch: pd.DataFrame = flights(37, seed=1)
+    assert validate(batch, suite).passed
+    assert validate(batch, suite, "training_set").failures == ("label: there is no such column",)

@@ -1,0 +1,73 @@
+"""A row scored in a batch gets the answer that the data plane gives."""
+
+from datetime import UTC, datetime
+from pathlib import Path
+
+import numpy as np
+import pandas as pd
+import pytest
+
+from mlops_dagster.errors import InvalidInputError, ModelFailedError
+from mlops_dagster.retraining import batch_scores
+from mlops_dagster.retraining.batch_scores import BatchFiles, score_batch
+from tests.serving.conftest import CARRIERS, Models, Server
+
+DAY = datetime(2026, 1, 1, tzinfo=UTC)
+
+
+def rows(number: int) -> pd.DataFrame:
+    generator = np.random.default_rng(5)
+    delay = np.where(generator.random(number) < 0.1, np.nan, generator.normal(15, 10, number))
+    return pd.DataFrame(
+        {
+            "flight": [f"F{each}" for each in range(number)],
+            "delay": delay,
+            "distance": generator.normal(900, 100, number),
+            "carrier": generator.choice(CARRIERS, number),
+            "event_time": pd.date_range(DAY, periods=number, freq="s"),
+        }
+    )
+
+
+def test_a_batch_has_the_numbers_of_the_endpoint(
+    models: Models, server: Server, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    champion = models.champion("batches")
+    frame = rows(250)
+    monkeypatch.setattr(batch_scores, "_ROWS_AT_ONCE", 100)
+    files = BatchFiles(tmp_path, "batches", DAY)
+    files.keep(frame)
+    assert score_batch(files, champion, models.house.registry.load(champion)) == 250
+    scored = pd.read_parquet(files.scores)
+
+    server.wait_ready("batches")
+    inputs = [
+        {"name": name, "shape": [250], "datatype": kind, "data": frame[name].replace({np.nan: None}).tolist()}
+        for name, kind in (("delay", "FP64"), ("distance", "FP64"), ("carrier", "BYTES"))
+    ]
+    outputs = {
+        each["name"]: each["data"]
+        for each in server.post("/v2/models/batches/infer", {"inputs": inputs}).json()["outputs"]
+    }
+    assert scored["prediction"].tolist() == outputs["label"]
+    np.testing.assert_allclose(scored["score"], outputs["score"], rtol=0, atol=1e-12)
+    assert set(scored["prediction"]) == {"late", "on_time"}
+
+    pd.testing.assert_frame_equal(scored[list(frame.columns)], frame)  # the rest of a row is kept, its time too
+    assert set(scored["version"]) == {"1.0.0"}
+    assert set(scored["digest"]) == {champion.digest}
+
+
+def test_what_cannot_be_scored_leaves_no_scores(models: Models, tmp_path: Path) -> None:
+    champion = models.champion("unscored")
+    files = BatchFiles(tmp_path, "unscored", DAY)
+    estimator = models.house.registry.load(champion)
+    files.keep(rows(10))
+    score_batch(files, champion, estimator)
+    files.keep(rows(10).assign(carrier="XX"))
+    assert not files.scores.exists()  # those of other rows
+    with pytest.raises(ModelFailedError, match="version 1.0.0 raised ValueError: Found unknown categories"):
+        score_batch(files, champion, estimator)
+    assert [each.name for each in files.rows.parent.iterdir()] == ["2026-01-01.input.parquet"]
+    with pytest.raises(InvalidInputError, match="columns called score"):
+        files.keep(rows(10).assign(score=1.0))
