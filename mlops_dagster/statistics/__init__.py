@@ -25,8 +25,9 @@ from mlops_dagster.statistics.ks import KsResult, ks_from_counts, ks_two_sample
 from mlops_dagster.statistics.macro_f1 import macro_f1_interval
 from mlops_dagster.statistics.multiple import benjamini_hochberg
 from mlops_dagster.statistics.paired import paired_e_value
-from mlops_dagster.statistics.psi import coarsen, psi, psi_from_counts, psi_noise
+from mlops_dagster.statistics.psi import coarsen, psi, psi_from_counts, psi_groups, psi_noise
 from mlops_dagster.statistics.rate import rate_e_value
+from mlops_dagster.statistics.rate_change import RateChange, rate_change_e_value, rate_upper_bound
 
 __all__ = [
     "Alternative",
@@ -40,6 +41,7 @@ __all__ = [
     "Histogram",
     "KsResult",
     "NumericBins",
+    "RateChange",
     "Stage",
     "anytime_p",
     "bad_event_e_value",
@@ -59,7 +61,10 @@ __all__ = [
     "paired_e_value",
     "psi",
     "psi_from_counts",
+    "psi_groups",
     "psi_noise",
+    "rate_change_e_value",
     "rate_e_value",
+    "rate_upper_bound",
     "wilson_interval",
 ]

@@ -84,11 +84,28 @@ def coarsen(reference: Histogram, current: Histogram, bins: int = 10) -> tuple[C
         raise InvalidInputError("histograms over different bins do not compare; count both over the same bins")
     if reference.total == 0 or current.total == 0:
         raise InvalidInputError(f"no values to compare: {reference.total} in the reference, {current.total} now")
-    groups = _groups(reference, bins)
+    groups = psi_groups(reference, bins)
     before = np.bincount(groups, weights=reference.counts).astype(np.int64)
     after = np.bincount(groups, weights=current.counts).astype(np.int64)
     seen = (before + after) > 0
     return before[seen], after[seen]
+
+
+def psi_groups(reference: Histogram, bins: int = 10) -> Counts:
+    """The group that `coarsen` puts each cell into: 0 is the missing alone, the others are numbered in the order of the
+    cells, some numbers may be left out."""
+    cells = np.arange(reference.bins.size)
+    if isinstance(reference.bins, NumericBins):
+        line = reference.counts[MISSING + 1 :]
+        if len(line) > bins and line.sum() > 0:
+            middle = np.cumsum(line) - line / 2  # of the cell, in values of the reference
+            cells[MISSING + 1 :] = 1 + np.minimum(middle * bins / line.sum(), bins - 1).astype(np.int64)
+        return cells
+    known = reference.counts[MISSING + 1 : reference.bins.other]
+    if len(known) > bins:
+        rare = np.argsort(-known, kind="stable")[bins - 1 :] + MISSING + 1
+        cells[rare] = rare.min()
+    return cells
 
 
 def psi_noise(groups: int, n: int, m: int, *, alpha: float = 0.01) -> float:
@@ -117,22 +134,6 @@ def psi_noise(groups: int, n: int, m: int, *, alpha: float = 0.01) -> float:
     from scipy.special import chdtri
 
     return float(chdtri(groups - 1, alpha)) * (1 / n + 1 / m)
-
-
-def _groups(reference: Histogram, bins: int) -> Counts:
-    """The group of each cell; group 0 is the missing alone."""
-    cells = np.arange(reference.bins.size)
-    if isinstance(reference.bins, NumericBins):
-        line = reference.counts[MISSING + 1 :]
-        if len(line) > bins and line.sum() > 0:
-            middle = np.cumsum(line) - line / 2  # of the cell, in values of the reference
-            cells[MISSING + 1 :] = 1 + np.minimum(middle * bins / line.sum(), bins - 1).astype(np.int64)
-        return cells
-    known = reference.counts[MISSING + 1 : reference.bins.other]
-    if len(known) > bins:
-        rare = np.argsort(-known, kind="stable")[bins - 1 :] + MISSING + 1
-        cells[rare] = rare.min()
-    return cells
 
 
 def _kind(column: Column) -> Literal["numeric", "text"] | None:
