@@ -116,9 +116,6 @@ def test_label_debt_is_told_by_number_and_age() -> None:
     found = parsed(telemetry.exposition().decode())
     assert value(found, "label_debt", model="m") == 0
     assert value(found, "label_debt_age_seconds", model="m", of="oldest") == 0
-        0,
-        0,
-    )
 
 
 def test_promtool_finds_no_fault_with_any_metric_there_is() -> None:
