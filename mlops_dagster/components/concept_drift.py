@@ -9,6 +9,7 @@ from mlops_dagster.clock import parse_time
 from mlops_dagster.components.comparisons import Metadata
 from mlops_dagster.components.spec import ModelSpec
 from mlops_dagster.monitoring import ConceptReport, ConceptVerdict, DayOfAnswers, concept_drift, drift, harm_of
+from mlops_dagster.monitoring.concept import FeatureHarm
 from mlops_dagster.registry import ModelVersion
 from mlops_dagster.registry.cards import OVERALL
 from mlops_dagster.retraining.policy import ConceptSignal
@@ -58,7 +59,7 @@ def look_at_concept(
     first = since.date()
     known = {**_earlier(instance, spec, champion.version, first, min(judged)), **judged}
     days = {day: answers for day, answers in known.items() if first <= day and answers.version == champion.version}
-    harm = ()
+    harm: tuple[FeatureHarm, ...] = ()
     if champion.baseline is not None:
         start = max(since, until - timedelta(days=spec.performance.window_days))
         counts = house.rollups.feature_counts(spec.model, [champion.version], start, until)
@@ -69,7 +70,7 @@ def look_at_concept(
     return concept_drift(champion.version, evaluation, days, spec.concept, harm)
 
 
-def concept_metadata(report: ConceptReport | None, until: datetime) -> Metadata:
+def concept_metadata(report: ConceptReport | None, until: datetime) -> dict[str, object]:
     """Of the report: the numbers, which the retraining sensor reads, and the table for people."""
     if report is None:
         return {}

@@ -15,6 +15,7 @@ from mlops_dagster.components.monitoring import monitoring_defs
 from mlops_dagster.components.rollout import rollout_defs
 from mlops_dagster.components.spec import CardSpec, ModelSpec, TrainingSpec
 from mlops_dagster.components.training import training_defs
+from mlops_dagster.monitoring import PerformancePolicy
 from mlops_dagster.registry import Stage
 from mlops_dagster.retraining.policy import RetrainingPolicy
 from tests.components.at_a_time import DagsterAt, PlatformAt
@@ -25,6 +26,7 @@ SPEC = ModelSpec(
     trainer="failing_trainer",
     training=TrainingSpec(dataset="made up", window_days=4, evaluation_days=1),
     card=CardSpec(intended_use="tests", failure_modes=("none",), contacts=("me",), fairness_attribute="carrier"),
+    performance=PerformancePolicy(floor=0.1, alert=0.2),
     retraining=RetrainingPolicy(cadence=None, cooldown_days=0, retries=2, retry_minutes=0),
 )
 PARTS = (training_defs(SPEC), monitoring_defs(SPEC), rollout_defs(SPEC))
@@ -51,8 +53,8 @@ def home(tmp_path: Path) -> Path:
 
 
 @pytest.fixture
-def instance() -> Iterator[dg.DagsterInstance]:
-    with dg.DagsterInstance.ephemeral() as instance:
+def instance(tmp_path_factory: pytest.TempPathFactory) -> Iterator[dg.DagsterInstance]:
+    with dg.DagsterInstance.local_temp(str(tmp_path_factory.mktemp("dagster"))) as instance:
         yield instance
 
 
@@ -85,9 +87,7 @@ def test_a_champion_proven_worse_is_retrained_with_the_numbers_on_the_run(
     assert "| overall |" in str(said["concept_report"])
     assert (said["label_debt"], said["label_debt_answers"]) == (0, 1200)
 
-    policy = SPEC.model_copy(update={"performance": SPEC.performance.model_copy(update={"floor": 0.1, "alert": 0.2})})
-    parts = (training_defs(policy), monitoring_defs(policy), rollout_defs(policy))
-    request = DagsterAt(home, instance, NOON, *parts).tick("flights_retraining")
+    request = dagster.tick("flights_retraining")
     assert isinstance(request, dg.RunRequest)
     tags = request.tags
     assert (tags["mlops/trigger"], tags["mlops/name"], tags["mlops/rows"]) == ("concept_drift", "overall", "1200")
@@ -95,7 +95,7 @@ def test_a_champion_proven_worse_is_retrained_with_the_numbers_on_the_run(
     config = request.run_config["ops"]["flights__training_set"]["config"]
     assert config["numbers"]["evaluated_wrong"] == "100"
     # what was said days ago, or of another champion, starts nothing
-    assert "no drift" in str(DagsterAt(home, instance, NOON + timedelta(days=3), *parts).tick("flights_retraining"))
+    assert "no drift" in str(DagsterAt(home, instance, NOON + timedelta(days=3), *PARTS).tick("flights_retraining"))
 
 
 def test_a_report_whose_labels_change_is_made_again_with_all_that_follow(
@@ -110,14 +110,12 @@ def test_a_report_whose_labels_change_is_made_again_with_all_that_follow(
     def asked() -> dg.RunRequest | str:
         schedule = dagster._repository.get_schedule_def("flights_performance_schedule")
         platform = PlatformAt(home=str(home), now=NOON.isoformat())
-        built = dg.build_schedule_context(
+        with dg.build_schedule_context(
             instance=instance,
             scheduled_execution_time=NOON,
             repository_def=dagster._repository,
             resources={"platform": platform},
-        )
-        built._instance = instance  # type: ignore[assignment]  # one that has no files has no reference either
-        with built as context:
+        ) as context:
             ticked = schedule.evaluate_tick(context)
         return next(iter(ticked.run_requests or ()), None) or str(ticked.skip_message)
 
@@ -213,8 +211,8 @@ def test_a_retraining_that_fails_is_tried_again_told_and_over_with_the_next_succ
 
 
 def test_no_second_retraining_while_one_waits_or_runs(home: Path, instance: dg.DagsterInstance) -> None:
-    monthly = SPEC.model_copy(update={"retraining": RetrainingPolicy(cadence="weekly")})
-    parts = (training_defs(monthly), monitoring_defs(monthly), rollout_defs(monthly))
+    weekly = SPEC.model_copy(update={"retraining": RetrainingPolicy(cadence="weekly")})
+    parts = (training_defs(weekly), monitoring_defs(weekly), rollout_defs(weekly))
     dagster = DagsterAt(home, instance, NOON, *parts)
     assert isinstance(dagster.tick("flights_retraining"), dg.RunRequest)
     run = instance.create_run_for_job(dagster._repository.get_job("flights_retrain"))
