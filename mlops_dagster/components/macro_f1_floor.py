@@ -1,10 +1,11 @@
 """The macro-F1 floor in Dagster: the check beside the daily report, and the sensor that starts a rollback."""
 
-from dataclasses import dataclass
+from dataclasses import asdict, dataclass
 from datetime import datetime, timedelta
 
 import dagster as dg
 
+from mlops_dagster.alerting import Severity
 from mlops_dagster.clock import parse_time
 from mlops_dagster.components.comparisons import Metadata
 from mlops_dagster.components.platform import Platform
@@ -34,12 +35,30 @@ def hold_to_floor(house: House, spec: ModelSpec, until: datetime, log: dg.Dagste
     if house.champion(spec.model) is None:
         return None
     look = look_at_floor(house.registry, house.log, spec.model, spec.performance, spec.rollout, until=until)
-    if look is not None and look.decision.under_alert:
-        # ALERT GOES HERE: house.alerts.report(spec.model, rule="macro_f1", severity="critical" if
-        # under_floor(spec.performance, look.macro_f1) else "warning", summary=look.decision.reason,
-        # done=look.decision.outcome.value, evidence=floor_metadata(spec, look)).
-        log.warning(f"{spec.model} {look.champion}: {look.decision.reason}")
+    if look is not None:
+        _tell(house, spec, look, log)
     return look
+
+
+def _tell(house: House, spec: ModelSpec, look: FloorLook, log: dg.DagsterLogManager) -> None:
+    """The alert `macro_f1`: opened, brought up to date, or over; where nothing can be told it stays as it is."""
+    decision = look.decision
+    if decision.outcome is FloorOutcome.FINE:
+        house.alerts.resolve(spec.model, CHECK, f"{look.champion}: {decision.reason}")
+    elif decision.under_alert:
+        log.warning(f"{spec.model} {look.champion}: {decision.reason}")
+        done = {
+            FloorOutcome.ROLL_BACK: f"a rollback to {decision.to} is started",
+            FloorOutcome.RETRAIN: "a retraining is started as soon as cool-down, budget and rollout allow",
+        }
+        house.alerts.report(
+            spec.model,
+            CHECK,
+            Severity.CRITICAL if under_floor(spec.performance, look.macro_f1) else Severity.WARNING,
+            f"{look.champion}: {decision.reason}",
+            done=done.get(decision.outcome, ""),
+            evidence=asdict(look.macro_f1),
+        )
 
 
 def macro_f1_check(spec: ModelSpec, look: FloorLook | None) -> dg.AssetCheckResult:

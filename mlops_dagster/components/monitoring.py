@@ -1,10 +1,20 @@
 """Monitoring: what was served each hour and how far it drifted, performance by day, labels by week."""
 
-from datetime import datetime, timedelta
+from collections.abc import Callable
+from datetime import date, datetime, timedelta
 
 import dagster as dg
 from dagster._core.definitions.unresolved_asset_job_definition import UnresolvedAssetJobDefinition  # no public name
 
+from mlops_dagster.components.concept_drift import (
+    ANSWERS,
+    card_slices,
+    changed_days,
+    concept_check,
+    concept_check_spec,
+    concept_metadata,
+    look_at_concept,
+)
 from mlops_dagster.components.macro_f1_floor import (
     floor_metadata,
     hold_to_floor,
@@ -12,12 +22,21 @@ from mlops_dagster.components.macro_f1_floor import (
     macro_f1_check_spec,
     macro_f1_floor_sensor,
 )
-from mlops_dagster.components.partitions import daily, hourly, missing_range, weekly, windows
+from mlops_dagster.components.partitions import LONGEST_CATCH_UP, daily, hourly, missing_range, weekly, windows
 from mlops_dagster.components.platform import Platform
 from mlops_dagster.components.retraining import retraining_sensor
 from mlops_dagster.components.spec import ModelSpec
 from mlops_dagster.components.validation import data_docs
-from mlops_dagster.monitoring import DriftReport, ValidationResult, Verdict, enact_hold, performance, should_hold
+from mlops_dagster.monitoring import (
+    DayOfAnswers,
+    DriftReport,
+    ValidationResult,
+    Verdict,
+    day_of_answers,
+    enact_hold,
+    performance,
+    should_hold,
+)
 from mlops_dagster.monitoring import label_drift as label_drift_of
 from mlops_dagster.monitoring.batches import validate_hours
 from mlops_dagster.monitoring.evidently_reports import publish_report
@@ -30,6 +49,9 @@ from mlops_dagster.wiring import House
 
 HOURLY = {"mlops/cadence": "hourly"}
 """The tag by which the fleet's hourly job finds the assets of all models."""
+
+LABEL_DEBT_DAYS = timedelta(days=30)
+"""What has no label after so long is taken never to get one."""
 
 NO_CHAMPION = {"verdict": Verdict.CANNOT_TELL.value, "reason": "no champion"}
 
@@ -45,7 +67,7 @@ def monitoring_defs(spec: ModelSpec) -> dg.Definitions:
         jobs=[performance, label_drift],
         schedules=[
             # Noon: by then the labels of the day before are in.
-            _schedule(spec, performance.name, "performance_report", daily(), "0 12 * * *"),
+            _schedule(spec, performance.name, "performance_report", daily(), "0 12 * * *", changed_days),
             _schedule(spec, label_drift.name, "label_drift", weekly(), "0 13 * * 1"),
         ],
         sensors=[retraining_sensor(spec), macro_f1_floor_sensor(spec)],
@@ -231,22 +253,55 @@ def _performance_report(spec: ModelSpec) -> dg.AssetsDefinition:
         owners=list(spec.owners),
         partitions_def=daily(),
         backfill_policy=dg.BackfillPolicy.single_run(),
-        check_specs=[macro_f1_check_spec(spec)],
+        check_specs=[macro_f1_check_spec(spec), concept_check_spec(spec)],
         description="Accuracy, F1, latency and error rate of every version, from the logged predictions of a day "
-        "and the labels known by now. The latest day holds the champion to its macro-F1 floor.",
+        "and the labels known by now; made again when more of them come. The latest day holds the champion to its "
+        "macro-F1 floor and to its own evaluation.",
     )
     def performance_report(context: dg.AssetExecutionContext, platform: Platform) -> dg.MaterializeResult:  # type: ignore[type-arg]  # Dagster refuses the parameter beside check_specs
         house = platform.stores()
         days = windows(context)
-        latest = days[-1][0]
-        look = hold_to_floor(house, spec, days[-1][2], context.log)
+        latest, until = days[-1][0], days[-1][2]
+        look = hold_to_floor(house, spec, until, context.log)
+        champion = house.champion(spec.model)
+        slices = card_slices(champion)
+        counted = house.log.label_counts(
+            spec.model, days[0][1]
+        )  # before the rows: what comes meanwhile shows next time
+        said: dict[str, dict[str, object]] = {}
+        answers: dict[date, DayOfAnswers] = {}
         for key, start, end in days:
-            report = performance(house.log.labelled(spec.model, start, end))
-            held = floor_metadata(spec, look) if key == latest else {}
-            context.add_asset_metadata({**report.metadata(), **held}, partition_key=key)
-        return dg.MaterializeResult(check_results=[macro_f1_check(spec, look)])
+            rows = house.log.labelled(spec.model, start, end)
+            said[key] = {**performance(rows, slices).metadata(), "labels_counted": counted.get(start.date(), 0)}
+            if champion is not None:
+                answers[start.date()] = day_of_answers(
+                    rows, champion.version, slices=slices, baseline=champion.baseline, bins=spec.drift.bins
+                )
+                said[key][ANSWERS] = answers[start.date()].metadata()
+        concept = None if champion is None else look_at_concept(house, spec, champion, context.instance, answers, until)
+        said[latest] |= {
+            **floor_metadata(spec, look),
+            **concept_metadata(concept, until),
+            **_label_debt(house, spec, until),
+        }
+        for key, metadata in said.items():
+            context.add_asset_metadata(metadata, partition_key=key)
+        return dg.MaterializeResult(check_results=[macro_f1_check(spec, look), concept_check(concept)])
 
     return performance_report
+
+
+def _label_debt(house: House, spec: ModelSpec, until: datetime) -> dict[str, object]:
+    """How many answers still await their label, and for how long."""
+    debt = house.rollups.label_debt(spec.model, until - LABEL_DEBT_DAYS, until)
+    ages = {"oldest": debt.oldest_at, "median": debt.median_at}
+    return {
+        "label_debt": debt.awaiting,
+        "label_debt_answers": debt.answers,
+        **{
+            f"label_debt_{name}_hours": (until - at) / timedelta(hours=1) for name, at in ages.items() if at is not None
+        },
+    }
 
 
 def _label_drift(spec: ModelSpec) -> dg.AssetsDefinition:
@@ -283,18 +338,33 @@ def _job(spec: ModelSpec, name: str, asset: str, description: str) -> Unresolved
 
 
 def _schedule(
-    spec: ModelSpec, job_name: str, asset: str, partitions: dg.TimeWindowPartitionsDefinition, cron: str
+    spec: ModelSpec,
+    job_name: str,
+    asset: str,
+    partitions: dg.TimeWindowPartitionsDefinition,
+    cron: str,
+    changed: Callable[[House, ModelSpec, dg.DagsterInstance, datetime], set[str]] | None = None,
 ) -> dg.ScheduleDefinition:
+    """`changed` names the partitions whose data are no longer what they were when they were materialized."""
+
     @dg.schedule(
         cron,
         name=f"{job_name}_schedule",
         job_name=job_name,
         execution_timezone="UTC",
         default_status=dg.DefaultScheduleStatus.RUNNING,
-        description="Requests whatever is missing, in one run.",
+        description="Requests whatever is missing"
+        + (" or whose labels have changed since" if changed is not None else "")
+        + ", in one run.",
     )
     def schedule(context: dg.ScheduleEvaluationContext, platform: Platform) -> dg.RunRequest | dg.SkipReason:
-        first = platform.stores().rollups.first_at(spec.model)
-        return missing_range(context, [spec.key(asset)], partitions, first=first, job_name=job_name)
+        house = platform.stores()
+        first = house.rollups.first_at(spec.model)
+        again: set[str] = set()
+        if first is not None and changed is not None:
+            again = changed(
+                house, spec, context.instance, max(first, context.scheduled_execution_time - LONGEST_CATCH_UP)
+            )
+        return missing_range(context, [spec.key(asset)], partitions, first=first, job_name=job_name, again=again)
 
     return schedule

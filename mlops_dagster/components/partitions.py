@@ -1,6 +1,6 @@
 """Hours, days and weeks, shared by all models so that one run can cover a fleet; and catching up over them."""
 
-from collections.abc import Iterable
+from collections.abc import Collection, Iterable
 from datetime import datetime, timedelta
 from functools import cache
 
@@ -53,9 +53,11 @@ def missing_range(
     *,
     first: datetime | None,
     job_name: str,
+    again: Collection[str] = (),
 ) -> dg.RunRequest | dg.SkipReason:
     """One run over all complete partitions since `first` that any of the assets lacks, holes included.
 
+    Those named in `again` are made once more, with all that follow: the last report is always of the last partition.
     `first` is the time of the earliest prediction; without one there is nothing to look at.
     """
     now = context.scheduled_execution_time
@@ -63,13 +65,12 @@ def missing_range(
         return dg.SkipReason("no predictions yet")
     wanted = _complete(partitions, max(first, now - LONGEST_CATCH_UP), now)
     present = set.intersection(*(context.instance.get_materialized_partitions(key) for key in keys))
-    missing = [key for key in wanted if key not in present]
+    missing = [key for key in wanted if key not in present or key in again]
     if not missing:
         return dg.SkipReason("nothing is missing")
-    start, end = missing[0], missing[-1]
-    return dg.RunRequest(
-        run_key=f"{job_name}:{start}:{end}", job_name=job_name, tags={RANGE_START: start, RANGE_END: end}
-    )
+    start, end = missing[0], wanted[-1] if again else missing[-1]
+    run_key = f"{job_name}:{start}:{end}" + (f":{now:%Y-%m-%dT%H:%M}" if again else "")
+    return dg.RunRequest(run_key=run_key, job_name=job_name, tags={RANGE_START: start, RANGE_END: end})
 
 
 def _complete(partitions: dg.TimeWindowPartitionsDefinition, since: datetime, until: datetime) -> list[str]:

@@ -1,15 +1,16 @@
 """The sensor that starts a retraining: on drift, on bad performance, or on the cadence, whichever comes first."""
 
-from datetime import datetime
+import re
 
 import dagster as dg
+from dagster._core.storage.dagster_run import NOT_FINISHED_STATUSES  # no public name
 
+from mlops_dagster.components.concept_drift import latest_concept
 from mlops_dagster.components.macro_f1_floor import reason_to_retrain
 from mlops_dagster.components.platform import Platform
 from mlops_dagster.components.spec import ModelSpec
 from mlops_dagster.components.training import TrainingRun
-from mlops_dagster.retraining.policy import DriftSignal, should_retrain
-from mlops_dagster.wiring import House
+from mlops_dagster.retraining.policy import DriftSignal, Numbers, should_retrain
 
 
 def retraining_sensor(spec: ModelSpec) -> dg.SensorDefinition:
@@ -20,8 +21,9 @@ def retraining_sensor(spec: ModelSpec) -> dg.SensorDefinition:
         job_name=job_name,
         minimum_interval_seconds=60,
         default_status=dg.DefaultSensorStatus.RUNNING,
-        description="Starts the retraining job on drift or under the macro-F1 floor (with its cool-down), or on the "
-        "cadence. What comes out is only ever a challenger.",
+        description="Starts the retraining job on drift, on concept drift or under the macro-F1 floor (with its "
+        "cool-down), or on the cadence; within its budget, and never two at a time. "
+        "What comes out is only ever a challenger.",
     )
     def retraining(context: dg.SensorEvaluationContext, platform: Platform) -> dg.RunRequest | dg.SkipReason:
         now = platform.clock().now()
@@ -29,30 +31,41 @@ def retraining_sensor(spec: ModelSpec) -> dg.SensorDefinition:
         champion = house.champion(spec.model)
         if champion is None:
             return dg.SkipReason("no champion yet")
+        trained = [version.created_at for version in house.versions(spec.model) if "dagster_run" in version.lineage]
         found = should_retrain(
             spec.retraining,
             now=now,
-            last_retraining_at=_last_training_at(house, spec),
+            last_retraining_at=max(trained, default=None),
+            retrained_at=trained,
+            running=_is_running(context.instance, job_name),
             drift=_latest_drift(context.instance, spec),
             rollout_active=house.rollouts.active(spec.model) is not None,
             performance=reason_to_retrain(context.instance, spec, champion.version, now),
+            concept=latest_concept(context.instance, spec, champion.version, now),
         )
         if not found.retrain:
             return dg.SkipReason(found.reason)
-        config = TrainingRun(as_of=now.isoformat(), trigger=found.trigger or "", reason=found.reason)
+        config = TrainingRun(
+            as_of=now.isoformat(), trigger=found.trigger or "", reason=found.reason, numbers=dict(found.numbers)
+        )
         # One try a day: a training run that fails is not repeated at every tick.
         return dg.RunRequest(
             run_key=f"retrain-{now:%Y-%m-%d}",
             run_config=dg.RunConfig(ops={f"{spec.prefix}__training_set": config}),
-            tags={"mlops/trigger": found.trigger or ""},
+            tags={"mlops/trigger": found.trigger or "", "mlops/reason": found.reason, **_tags(found.numbers)},
         )
 
     return retraining
 
 
-def _last_training_at(house: House, spec: ModelSpec) -> datetime | None:
-    trained = [version.created_at for version in house.versions(spec.model) if "dagster_run" in version.lineage]
-    return max(trained, default=None)
+def _is_running(instance: dg.DagsterInstance, job_name: str) -> bool:
+    """One that waits for its turn runs as well."""
+    return instance.get_runs_count(dg.RunsFilter(job_name=job_name, statuses=NOT_FINISHED_STATUSES)) > 0
+
+
+def _tags(numbers: Numbers) -> dict[str, str]:
+    """The trigger's numbers as the run list shows them, under names that Dagster allows in tags."""
+    return {f"mlops/{re.sub(r'[^A-Za-z0-9_.-]', '_', name)[:50]}": value for name, value in numbers.items()}
 
 
 def _latest_drift(instance: dg.DagsterInstance, spec: ModelSpec) -> DriftSignal | None:

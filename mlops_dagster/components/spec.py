@@ -5,7 +5,7 @@ from typing import Annotated
 import dagster as dg
 from pydantic import BaseModel, ConfigDict, Field
 
-from mlops_dagster.monitoring import DriftPolicy, PerformancePolicy, ValidationPolicy
+from mlops_dagster.monitoring import ConceptPolicy, DriftPolicy, PerformancePolicy, ValidationPolicy
 from mlops_dagster.registry import GatePolicy
 from mlops_dagster.retraining.policy import RetrainingPolicy
 from mlops_dagster.rollout import RolloutPolicy
@@ -52,6 +52,7 @@ class ModelSpec(BaseModel):
     validation: ValidationPolicy = ValidationPolicy()
     drift: DriftPolicy = DriftPolicy()
     performance: PerformancePolicy = PerformancePolicy()
+    concept: ConceptPolicy = ConceptPolicy()
     rollout: RolloutPolicy = RolloutPolicy()
     retraining: RetrainingPolicy = RetrainingPolicy()
     batch_scores: bool = Field(default=False, description="days that `batch` of the trainer gives are scored as well")

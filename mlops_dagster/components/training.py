@@ -7,6 +7,7 @@ from pathlib import Path
 import dagster as dg
 
 from mlops_dagster.components.platform import AsOf, Platform
+from mlops_dagster.components.retraining_failures import check_failed, is_over, tried_again
 from mlops_dagster.components.spec import ModelSpec
 from mlops_dagster.components.validation import data_docs
 from mlops_dagster.monitoring import validate
@@ -22,6 +23,7 @@ class TrainingRun(AsOf):
 
     trigger: str = "by hand"
     reason: str = ""
+    numbers: dict[str, str] = {}  # noqa: RUF012  # Dagster copies it
 
 
 def training_defs(spec: ModelSpec) -> dg.Definitions:
@@ -53,14 +55,15 @@ def _training_set(spec: ModelSpec) -> dg.AssetsDefinition:
     def training_set(
         context: dg.AssetExecutionContext, config: TrainingRun, platform: Platform
     ) -> dg.MaterializeResult[TrainingSet]:
-        trainer = load_trainer(spec.trainer)
-        end = config.time(platform)
-        house = platform.stores(end)
-        frame = trainer.training_set(end - timedelta(days=spec.training.window_days), end)
-        champion = house.champion(spec.model)
-        known = champion is not None and champion.schema == trainer.SCHEMA
-        suite = suite_of(trainer.SCHEMA, champion.baseline if champion and known else None, spec.validation)
-        found = validate(frame, suite, "training_set")
+        with tried_again(context, platform, spec):
+            trainer = load_trainer(spec.trainer)
+            end = config.time(platform)
+            house = platform.stores(end)
+            frame = trainer.training_set(end - timedelta(days=spec.training.window_days), end)
+            champion = house.champion(spec.model)
+            known = champion is not None and champion.schema == trainer.SCHEMA
+            suite = suite_of(trainer.SCHEMA, champion.baseline if champion and known else None, spec.validation)
+            found = validate(frame, suite, "training_set")
         shares = frame["label"].value_counts(normalize=True)
         return dg.MaterializeResult(
             value=TrainingSet(
@@ -69,6 +72,7 @@ def _training_set(spec: ModelSpec) -> dg.AssetsDefinition:
                 as_of=end,
                 trigger=config.trigger,
                 reason=config.reason,
+                numbers=config.numbers,
             ),
             metadata={
                 "rows": len(frame),
@@ -76,6 +80,7 @@ def _training_set(spec: ModelSpec) -> dg.AssetsDefinition:
                 "window_days": spec.training.window_days,
                 "trigger": config.trigger,
                 "reason": config.reason,
+                "trigger_numbers": config.numbers,
                 "label_shares": {str(label): round(share, 4) for label, share in shares.items()},
                 **data_docs(context, house, f"{spec.model}/training_set/{end:%Y-%m-%dT%H}", found),
             },
@@ -91,8 +96,12 @@ def _suite_passes(spec: ModelSpec) -> dg.AssetChecksDefinition:
         blocking=True,
         description="Great Expectations: columns, types, null rates, ranges, labels. A failure stops the training run.",
     )
-    def suite_passes(training_set: TrainingSet) -> dg.AssetCheckResult:
+    def suite_passes(
+        context: dg.AssetCheckExecutionContext, platform: Platform, training_set: TrainingSet
+    ) -> dg.AssetCheckResult:
         found = training_set.validation
+        if not found.passed:
+            check_failed(platform, spec, context.run.run_id, found.failures)
         return dg.AssetCheckResult(
             passed=found.passed,
             severity=dg.AssetCheckSeverity.ERROR,
@@ -117,16 +126,17 @@ def _candidate(spec: ModelSpec) -> dg.AssetsDefinition:
     def candidate(
         context: dg.AssetExecutionContext, platform: Platform, training_set: TrainingSet
     ) -> dg.MaterializeResult[Candidate]:
-        trainer = load_trainer(spec.trainer)
-        house = platform.stores(training_set.as_of)
-        found = fit_candidate(
-            trainer,
-            training_set.frame,
-            dataset=spec.training.dataset,
-            evaluate_from=training_set.as_of - timedelta(days=spec.training.evaluation_days),
-            fairness_attributes=spec.card.fairness_attributes,
-            bins=known_bins(house.versions(spec.model), trainer.SCHEMA),
-        )
+        with tried_again(context, platform, spec):
+            trainer = load_trainer(spec.trainer)
+            house = platform.stores(training_set.as_of)
+            found = fit_candidate(
+                trainer,
+                training_set.frame,
+                dataset=spec.training.dataset,
+                evaluate_from=training_set.as_of - timedelta(days=spec.training.evaluation_days),
+                fairness_attributes=spec.card.fairness_attributes,
+                bins=known_bins(house.versions(spec.model), trainer.SCHEMA),
+            )
         return dg.MaterializeResult(
             value=found,
             metadata={
@@ -203,30 +213,33 @@ def _registered_version(spec: ModelSpec) -> dg.AssetsDefinition:
             "as_of": training_set.as_of.isoformat(),
             "trigger": training_set.trigger,
             "reason": training_set.reason,
+            **{f"trigger {name}": value for name, value in training_set.numbers.items()},
         }
-        house = platform.house(spec, training_set.as_of)
-        champion = house.champion(spec.model)
-        parent = champion or next(reversed(house.versions(spec.model)), None)
-        lineage = {
-            **origin,
-            **house.registry.code_lineage(),
-            "dagster_run": context.run.run_id,
-            "data": candidate.provenance.digest,
-            **({} if parent is None else {"parent": parent.version}),
-        }
-        with tempfile.TemporaryDirectory() as folder:
-            artifact = Path(folder) / "model.skops"
-            artifact.write_bytes(candidate.artifact)
-            version = house.registry.register(
-                spec.model,
-                artifact,
-                card=model_card,
-                baseline=candidate.baseline,
-                schema=candidate.schema,
-                metrics=candidate.metrics,
-                lineage=lineage,
-                description=f"Trained: {training_set.trigger}",
-            )
+        with tried_again(context, platform, spec):
+            house = platform.house(spec, training_set.as_of)
+            champion = house.champion(spec.model)
+            parent = champion or next(reversed(house.versions(spec.model)), None)
+            lineage = {
+                **origin,
+                **house.registry.code_lineage(),
+                "dagster_run": context.run.run_id,
+                "data": candidate.provenance.digest,
+                **({} if parent is None else {"parent": parent.version}),
+            }
+            with tempfile.TemporaryDirectory() as folder:
+                artifact = Path(folder) / "model.skops"
+                artifact.write_bytes(candidate.artifact)
+                version = house.registry.register(
+                    spec.model,
+                    artifact,
+                    card=model_card,
+                    baseline=candidate.baseline,
+                    schema=candidate.schema,
+                    metrics=candidate.metrics,
+                    lineage=lineage,
+                    description=f"Trained: {training_set.trigger}",
+                )
+        is_over(platform, spec, version.version)
         return dg.MaterializeResult(
             metadata={
                 "version": version.version,

@@ -1,11 +1,13 @@
 """What the served traffic looks like against the training data: profiles, drift, validation, performance."""
 
+from mlops_dagster.monitoring.answers import DayOfAnswers, day_of_answers
+from mlops_dagster.monitoring.concept import ConceptReport, ConceptVerdict, concept_drift, harm_of
 from mlops_dagster.monitoring.drift import DriftReport, FeatureDrift, drift
 from mlops_dagster.monitoring.expectations import ValidationPolicy, suite_for
 from mlops_dagster.monitoring.holding import HoldDecision, enact_hold, should_hold
 from mlops_dagster.monitoring.label_drift import LabelDriftReport, label_drift
 from mlops_dagster.monitoring.performance import Performance, PerformanceReport, performance
-from mlops_dagster.monitoring.policy import DriftPolicy, PerformancePolicy, Verdict
+from mlops_dagster.monitoring.policy import ConceptPolicy, DriftPolicy, PerformancePolicy, Verdict
 from mlops_dagster.monitoring.profiles import SCORE_BINS, fit_bins, make_baseline
 from mlops_dagster.monitoring.quarantine import quarantine
 from mlops_dagster.monitoring.training_data import validate_training_set
@@ -13,6 +15,10 @@ from mlops_dagster.monitoring.validation import ValidationResult, validate, vali
 
 __all__ = [
     "SCORE_BINS",
+    "ConceptPolicy",
+    "ConceptReport",
+    "ConceptVerdict",
+    "DayOfAnswers",
     "DriftPolicy",
     "DriftReport",
     "FeatureDrift",
@@ -24,9 +30,12 @@ __all__ = [
     "ValidationPolicy",
     "ValidationResult",
     "Verdict",
+    "concept_drift",
+    "day_of_answers",
     "drift",
     "enact_hold",
     "fit_bins",
+    "harm_of",
     "label_drift",
     "make_baseline",
     "performance",

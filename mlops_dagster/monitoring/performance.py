@@ -1,14 +1,30 @@
 """Performance: how right, how fast and how reliable each version was, from what was logged."""
 
+from collections.abc import Iterable
 from dataclasses import asdict, dataclass
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, TypeAlias
+
+from mlops_dagster.monitoring.answers import in_slices
 
 if TYPE_CHECKING:
     import pandas as pd
     import pyarrow as pa
 
 COLUMNS = ("version", "role", "status", "prediction", "label", "latency_ms")
-"""What `performance` needs of the log's labelled table."""
+"""What `performance` needs of the log's labelled table, beside the features that slices are of."""
+
+Interval: TypeAlias = tuple[float, float]
+"""With 95 % confidence, rows taken as independent."""
+
+
+@dataclass(frozen=True, slots=True)
+class SlicePerformance:
+    """A version in one role on a part of its labelled rows."""
+
+    name: str
+    labelled: int
+    accuracy: float
+    interval: Interval
 
 
 @dataclass(frozen=True, slots=True)
@@ -26,6 +42,11 @@ class Performance:
     p50_ms: float
     p95_ms: float
     p99_ms: float
+    accuracy_interval: Interval | None = None
+    """Wilson's; micro-F1 has the same, for with one label a row they are the same share."""
+    macro_f1_interval: Interval | None = None
+    slices: tuple[SlicePerformance, ...] = ()
+    """Those that have labelled rows."""
 
     @property
     def error_rate(self) -> float:
@@ -48,25 +69,32 @@ class PerformanceReport:
         }
 
 
-def performance(rows: "pa.Table") -> PerformanceReport:
+def performance(rows: "pa.Table", slices: Iterable[str] = ()) -> PerformanceReport:
     """The figures of each version in each role, from `PredictionLog.labelled`.
 
     Requests that reached no version are left out; a failed one is an error of its version and has no label.
+    `slices` are names as a card has them, "carrier=AA".
     """
-    frame = rows.select(list(COLUMNS)).to_pandas()
+    slices = tuple(slices)
+    sliced_by = {f"feature_{name.partition('=')[0]}" for name in slices}.intersection(rows.schema.names)
+    frame = rows.select([*COLUMNS, *sorted(sliced_by)]).to_pandas()
     reached = frame[frame["version"].fillna("") != ""]
     groups = reached.groupby(["version", "role"], sort=True)
     return PerformanceReport(
-        rows=len(reached), versions=tuple(_of_version(version, role, group) for (version, role), group in groups)
+        rows=len(reached),
+        versions=tuple(_of_version(version, role, group, slices) for (version, role), group in groups),
     )
 
 
-def _of_version(version: str, role: str, rows: "pd.DataFrame") -> Performance:
-    from mlops_dagster.statistics import classification_metrics
+def _of_version(version: str, role: str, rows: "pd.DataFrame", slices: Iterable[str]) -> Performance:
+    from mlops_dagster.statistics import confusion_counts, macro_f1_interval, metrics_from_confusion, wilson_interval
 
     judged = rows[rows["label"].notna() & rows["prediction"].notna()]
-    found = classification_metrics(judged["label"].to_list(), judged["prediction"].to_list()) if len(judged) else None
+    hit = (judged["label"] == judged["prediction"]).to_numpy()
+    confusion = confusion_counts(judged["label"].to_list(), judged["prediction"].to_list()) if len(judged) else None
+    found = None if confusion is None else metrics_from_confusion(confusion)
     p50, p95, p99 = rows["latency_ms"].quantile([0.50, 0.95, 0.99]).tolist()
+    parts = {name: hit[part] for name, part in in_slices(judged, slices) if part.any()}
     return Performance(
         version=version,
         role=role,
@@ -79,4 +107,10 @@ def _of_version(version: str, role: str, rows: "pd.DataFrame") -> Performance:
         p50_ms=p50,
         p95_ms=p95,
         p99_ms=p99,
+        accuracy_interval=None if confusion is None else wilson_interval(int(hit.sum()), len(hit)),
+        macro_f1_interval=None if confusion is None else macro_f1_interval(confusion),
+        slices=tuple(
+            SlicePerformance(name, len(its), float(its.mean()), wilson_interval(int(its.sum()), len(its)))
+            for name, its in parts.items()
+        ),
     )

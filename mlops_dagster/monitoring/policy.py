@@ -43,6 +43,28 @@ class PerformancePolicy(BaseModel):
         return self
 
 
+class ConceptPolicy(BaseModel):
+    """When a champion is proven to answer worse than it did when it was evaluated.
+
+    Its rate of wrong answers is held against the upper bound of the evaluation's plus `margin`: a rollout takes a loss
+    of two points for none, and this is the same loss. `alpha` is the probability of a false alarm over the champion's
+    whole life, all looks and slices together, the error of the evaluation included.
+
+    `shared_by` is how many rows are worth one: the errors of one storm are no independent ones. It can be estimated
+    from days that were normal: the variance of a day's number of wrong answers, over the one that chance would give it.
+
+    >>> ConceptPolicy(shared_by=12).alpha
+    0.05
+    """
+
+    model_config = ConfigDict(frozen=True, extra="forbid")
+
+    alpha: float = Field(default=0.05, gt=0, lt=1, description="false alarms over a champion's whole life, all looks")
+    margin: float = Field(default=0.02, ge=0, lt=1, description="loss of accuracy that is taken for none")
+    shared_by: float = Field(default=1.0, ge=1, description="rows per independent answer")
+    min_rows: float = Field(default=100, ge=1, description="independent rows under which nothing is said of a feature")
+
+
 class DriftPolicy(BaseModel):
     """When drift is drift.
 

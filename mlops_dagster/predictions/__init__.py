@@ -15,7 +15,7 @@ from mlops_dagster.predictions.records import (
     ShedRecord,
     Status,
 )
-from mlops_dagster.predictions.rollups import EventCounts, PairedCounts, Rollups, ShedCounts
+from mlops_dagster.predictions.rollups import EventCounts, LabelDebt, PairedCounts, Rollups, ShedCounts
 from mlops_dagster.predictions.spool import Consumer, Spool, SpoolDepth
 
 __all__ = [
@@ -28,6 +28,7 @@ __all__ = [
     "EventCounts",
     "FeedbackResult",
     "Hit",
+    "LabelDebt",
     "LabelRecord",
     "LatencySummary",
     "PairedCounts",

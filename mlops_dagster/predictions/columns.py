@@ -54,6 +54,7 @@ LABELS = pa.schema(
         ("correction", pa.bool_()),
         ("actor", pa.string()),
         ("number", pa.int64()),  # the order in which labels came
+        ("event_time", _TIME),  # of the prediction; null where an earlier release wrote the row
         ("date", pa.date32()),
     ]
 )

@@ -2,7 +2,7 @@
 
 import gc
 import threading
-from collections import defaultdict
+from collections import Counter, defaultdict
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from datetime import date, datetime, timedelta
@@ -172,6 +172,25 @@ class PredictionLog:
                 "SELECT count(DISTINCT prediction_id) FROM labels WHERE model = ?", [model]
             ).fetchone()
         return int(found[0]) if found else 0
+
+    def label_counts(self, model: str, since: datetime) -> dict[date, int]:
+        """How many labels the log has of the predictions of each day since then, every correction counted too.
+
+        A report of a day is out of date when this is no longer what it was. Only two columns are read.
+        """
+        import pyarrow as pa
+        import pyarrow.compute as pc
+        import pyarrow.dataset as pads
+
+        with self._label_rows(since=in_utc(since)) as labels:
+            if "event_time" not in labels.schema.names:  # of an earlier release
+                return {}
+            chosen = (pads.field("model") == model) & (pads.field("event_time") >= in_utc(since))
+            days: Counter[date] = Counter()
+            for batch in labels.to_batches(columns=["event_time"], filter=chosen):
+                found = pc.value_counts(pc.cast(pc.floor_temporal(batch["event_time"], unit="day"), pa.date32()))
+                days.update({each["values"]: each["counts"] for each in found.to_pylist()})
+        return dict(days)
 
     def models(self) -> list[str]:
         """Every model that has a table."""

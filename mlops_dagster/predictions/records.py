@@ -164,6 +164,7 @@ class LabelEntry(TypedDict):
     correction: bool
     actor: str | None
     arms: list[Arm]
+    event_time: NotRequired[int]  # of the prediction; earlier releases did not write it
 
 
 class ShedEntry(TypedDict):

@@ -5,6 +5,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from datetime import datetime
 from functools import cached_property
+from itertools import accumulate
 from typing import Any, TypeAlias
 
 import numpy as np
@@ -76,6 +77,17 @@ class ShedCounts:
     version: str
     role: Role
     rows: int
+
+
+@dataclass(frozen=True, slots=True)
+class LabelDebt:
+    """Answers of a window, and those of them whose label has not come. They are known by the minute."""
+
+    answers: int
+    awaiting: int
+    oldest_at: datetime | None
+    median_at: datetime | None
+    """Half of what is awaited is older. The oldest alone says little: some labels never come."""
 
 
 class Rollups:
@@ -208,6 +220,27 @@ class Rollups:
         for (label, _), n in self.confusion(model, None, since, until).items():
             counts[label] += n
         return dict(counts)
+
+    def label_debt(self, model: str, since: datetime, until: datetime) -> LabelDebt:
+        """What was answered by the split in the window and has no label yet."""
+        answered = func.sum(minutes.c.requests - minutes.c.errors)
+        query = (
+            _of_arms(minutes, minutes.c.minute, answered, answered - func.sum(minutes.c.labelled))
+            .where(_served(model, None), _within(minutes, since, until))
+            .group_by(minutes.c.minute)
+            .order_by(minutes.c.minute)
+        )
+        rows = self._rows(query)
+        waiting = [(from_microseconds(minute * MINUTE), n) for minute, _, n in rows if n > 0]
+        half = sum(n for _, n in waiting) / 2
+        reached = accumulate(n for _, n in waiting)
+        median = next((at for (at, _), so_far in zip(waiting, reached, strict=True) if so_far >= half), None)
+        oldest = waiting[0][0] if waiting else None
+        return LabelDebt(sum(n for _, n, _ in rows), sum(n for _, n in waiting), oldest, median)
+
+    def models(self) -> list[str]:
+        """Every model that was asked something."""
+        return [row[0] for row in self._rows(select(arms.c.model).distinct().order_by(arms.c.model))]
 
     def output_counts(self, model: str, version: str | None, since: datetime, until: datetime) -> dict[str, int]:
         """How often the split answered with each class in the window (version None: all)."""

@@ -161,6 +161,7 @@ class Spool:
                     "correction": found.label is not None,
                     "actor": actor,
                     "arms": arms,
+                    "event_time": found.arms[0]["event_time"],
                 }
                 connection.execute("INSERT INTO entries (body) VALUES (?)", (orjson.dumps(entry),))
                 awaited[prediction_id] = found._replace(label=label)

@@ -1,15 +1,17 @@
-"""When to retrain: on drift, on bad performance, or on a cadence, whichever comes first."""
+"""When to retrain: on drift of inputs or concept, on bad performance, or on a cadence, whichever comes first."""
 
 from calendar import monthrange
 from collections.abc import Iterator, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from datetime import datetime, timedelta
 from typing import Literal, TypeAlias
 
 from pydantic import BaseModel, ConfigDict, Field
 
 Cadence: TypeAlias = Literal["weekly", "monthly"]
-Trigger: TypeAlias = Literal["performance", "drift", "cadence"]
+Trigger: TypeAlias = Literal["performance", "concept_drift", "drift", "cadence"]
+
+BUDGET_PERIOD = timedelta(days=30)
 
 
 class RetrainingPolicy(BaseModel):
@@ -18,10 +20,18 @@ class RetrainingPolicy(BaseModel):
     model_config = ConfigDict(frozen=True, extra="forbid")
 
     on_drift: bool = Field(default=True, description="a drift verdict of `retrain` starts one")
+    on_concept_drift: bool = Field(default=True, description="a champion proven worse than its evaluation starts one")
     cooldown_days: float = Field(
         default=7, ge=0, description="least time from the last retraining to one on drift or performance"
     )
+    budget: int = Field(default=6, ge=1, description="most retrainings in 30 days, whatever asks for them")
+    retries: int = Field(default=2, ge=0, le=10, description="how often a step that failed is tried again")
+    retry_minutes: float = Field(default=5, ge=0, description="wait before the first of them; twice as long each time")
     cadence: Cadence | None = Field(default="monthly", description="retrain this often, drift or not")
+
+
+Numbers: TypeAlias = Mapping[str, str]
+"""What a trigger was measured at and held against, as the run shows it."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -30,26 +40,69 @@ class DriftSignal:
 
     verdict: str
     features: tuple[str, ...]
+    psi: Mapping[str, float] = field(default_factory=dict)
+    noise: Mapping[str, float] = field(default_factory=dict)
 
     @classmethod
     def from_metadata(cls, metadata: Mapping[str, object]) -> "DriftSignal":
         """From the metadata of a drift report; without a verdict in it, it cannot tell.
 
-        >>> DriftSignal.from_metadata({"verdict": "retrain", "drifted": ["temp"], "rows": 930})
-        DriftSignal(verdict='retrain', features=('temp',))
+        >>> DriftSignal.from_metadata({"verdict": "retrain", "drifted": ["temp"], "psi": {"temp": 0.4}}).psi
+        {'temp': 0.4}
         """
         drifted = metadata.get("drifted")
         names = drifted if isinstance(drifted, Sequence) and not isinstance(drifted, str) else ()
-        return cls(verdict=str(metadata.get("verdict", "cannot_tell")), features=tuple(str(name) for name in names))
+        features = tuple(str(name) for name in names)
+        return cls(
+            verdict=str(metadata.get("verdict", "cannot_tell")),
+            features=features,
+            psi=_numbers_of(metadata.get("psi"), features),
+            noise=_numbers_of(metadata.get("psi_noise"), features),
+        )
+
+    @property
+    def numbers(self) -> Numbers:
+        return {
+            "features": ", ".join(self.features),
+            **{f"psi {name}": f"{value:.4g}" for name, value in self.psi.items()},
+            **{f"noise {name}": f"{value:.4g}" for name, value in self.noise.items()},
+        }
+
+
+@dataclass(frozen=True, slots=True)
+class ConceptSignal:
+    """What retraining needs of the latest daily report: whether the champion is proven worse, and by what numbers."""
+
+    drifted: bool
+    reason: str
+    numbers: Numbers = field(default_factory=dict)
+
+    @classmethod
+    def from_metadata(cls, metadata: Mapping[str, object]) -> "ConceptSignal":
+        """From the metadata of a daily report; the numbers are of the first slice that drifted.
+
+        >>> ConceptSignal.from_metadata({"concept": "not_proven", "concept_reason": "0.10 wrong"})
+        ConceptSignal(drifted=False, reason='0.10 wrong', numbers={})
+        """
+        slices = metadata.get("concept_slices")
+        found = slices if isinstance(slices, Sequence) and not isinstance(slices, str) else ()
+        first = next((part for part in found if isinstance(part, Mapping) and part.get("drifted")), {})
+        names = ("name", "rows", "wrong", "evaluated_rows", "evaluated_wrong", "limit", "e_value", "needed", "since")
+        return cls(
+            drifted=metadata.get("concept") == "drifted",
+            reason=str(metadata.get("concept_reason", "")),
+            numbers={name: _text(first[name]) for name in names if name in first},
+        )
 
 
 @dataclass(frozen=True, slots=True)
 class RetrainDecision:
-    """Whether to retrain, what asked for it, and the reason either way."""
+    """Whether to retrain, what asked for it, the reason either way, and the numbers of the trigger."""
 
     retrain: bool
     trigger: Trigger | None
     reason: str
+    numbers: Numbers = field(default_factory=dict)
 
 
 def should_retrain(
@@ -60,11 +113,14 @@ def should_retrain(
     drift: DriftSignal | None,
     rollout_active: bool,
     performance: str | None = None,
+    concept: ConceptSignal | None = None,
+    running: bool = False,
+    retrained_at: Sequence[datetime] = (),
 ) -> RetrainDecision:
     """Whether to retrain now; `performance` says why the champion does too badly to stay, if it does.
 
-    A running rollout is finished first: its challenger may be the answer to the same drift. A model
-    that was never trained here is due at once.
+    A retraining that is `running`, or a rollout, is finished first: its challenger may be the answer to the same
+    drift. `retrained_at` are the retrainings that the budget counts. A model never trained here is due at once.
 
     >>> from datetime import UTC
     >>> march = datetime(2013, 3, 1, tzinfo=UTC)
@@ -72,19 +128,26 @@ def should_retrain(
     >>> should_retrain(
     ...     RetrainingPolicy(), now=march + timedelta(days=8), last_retraining_at=march, drift=signal,
     ...     rollout_active=False,
-    ... )
-    RetrainDecision(retrain=True, trigger='drift', reason='drift of dep_delay')
+    ... ).reason
+    'drift of dep_delay'
     """
+    if running:
+        return _not_now("a retraining is running")
     if rollout_active:
         return _not_now("a rollout is running; its outcome comes first")
+    spent = sorted(at for at in retrained_at if at > now - BUDGET_PERIOD)
+    if len(spent) >= policy.budget:
+        free = spent[-policy.budget] + BUDGET_PERIOD
+        return _not_now(f"{len(spent)} retrainings in 30 days, the budget is {policy.budget}; the next {free:%Y-%m-%d}")
     due = _due(policy.cadence, last_retraining_at, now)
     cooled = now if last_retraining_at is None else last_retraining_at + timedelta(days=policy.cooldown_days)
-    asked_for = list(_signals(policy, drift, performance))
+    asked_for = list(_signals(policy, drift, performance, concept))
     if asked_for and cooled <= now:
-        trigger, reason = asked_for[0]
-        return RetrainDecision(True, trigger, reason)
+        trigger, reason, numbers = asked_for[0]
+        return RetrainDecision(True, trigger, reason, numbers)
     if due is not None and due <= now:
-        return RetrainDecision(True, "cadence", f"the {policy.cadence} retraining was due on {due:%Y-%m-%d}")
+        reason = f"the {policy.cadence} retraining was due on {due:%Y-%m-%d}"
+        return RetrainDecision(True, "cadence", reason, {"cadence": str(policy.cadence), "due": f"{due:%Y-%m-%d}"})
     if asked_for:
         reason = asked_for[0][1]
         return _not_now(f"{reason}, but the last retraining is too fresh: not before {cooled:%Y-%m-%d %H:%M}")
@@ -94,13 +157,24 @@ def should_retrain(
 
 
 def _signals(
-    policy: RetrainingPolicy, drift: DriftSignal | None, performance: str | None
-) -> Iterator[tuple[Trigger, str]]:
+    policy: RetrainingPolicy, drift: DriftSignal | None, performance: str | None, concept: ConceptSignal | None
+) -> Iterator[tuple[Trigger, str, Numbers]]:
     """What asks for a retraining, and why; what is known of the answers comes before what is known of the inputs."""
     if performance is not None:
-        yield "performance", performance
+        yield "performance", performance, {}
+    if policy.on_concept_drift and concept is not None and concept.drifted:
+        yield "concept_drift", concept.reason, concept.numbers
     if policy.on_drift and drift is not None and drift.verdict == "retrain":
-        yield "drift", f"drift of {', '.join(drift.features)}"
+        yield "drift", f"drift of {', '.join(drift.features)}", drift.numbers
+
+
+def _numbers_of(values: object, names: Sequence[str]) -> dict[str, float]:
+    known = values if isinstance(values, Mapping) else {}
+    return {name: float(known[name]) for name in names if isinstance(known.get(name), int | float)}
+
+
+def _text(value: object) -> str:
+    return f"{value:.4g}" if isinstance(value, float) else str(value)
 
 
 def _not_now(reason: str) -> RetrainDecision:

@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 import importlib
-from dataclasses import dataclass
+from collections.abc import Mapping
+from dataclasses import dataclass, field
 from datetime import datetime
 from types import ModuleType
 from typing import TYPE_CHECKING, Protocol, cast
@@ -71,6 +72,8 @@ class TrainingSet:
     as_of: datetime
     trigger: str
     reason: str
+    numbers: Mapping[str, str] = field(default_factory=dict)
+    """What the trigger was measured at."""
 
 
 def load_trainer(module_name: str) -> Trainer:

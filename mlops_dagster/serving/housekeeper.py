@@ -22,6 +22,7 @@ ROLL_UP_SECONDS = 1.0
 SHIP_SECONDS = 5.0
 TIDY_SECONDS = 300.0
 MEASURE_SECONDS = 5.0
+LABEL_DEBT_SECONDS = 30.0
 NICER = 10  # answers come first: what is counted and shipped a little later is not lost
 
 
@@ -35,11 +36,18 @@ def work(leash: Leash, arguments: list[str]) -> None:
     if int(restarts):
         telemetry.restarted("housekeeper")
     housekeeping = Housekeeping(house, LastKnown(settings.last_known_path))
+
+    def tell_label_debts() -> None:
+        now = house.clock.now()
+        for model, debt in housekeeping.label_debts(now).items():
+            telemetry.awaiting_labels(model, debt, now)
+
     duties = [
         Repeating("rollups", ROLL_UP_SECONDS, housekeeping.roll_up, telemetry),
         Repeating("shared rollups", ROLL_UP_SECONDS, housekeeping.share, telemetry),
         Repeating("log", SHIP_SECONDS, housekeeping.ship, telemetry),
         Repeating("tidy", TIDY_SECONDS, house.log.tidy, telemetry),
+        Repeating("label debt", LABEL_DEBT_SECONDS, tell_label_debts, telemetry),
         Repeating("process", MEASURE_SECONDS, telemetry.measure, telemetry),
         Repeating("signs of life", BEAT_SECONDS, lambda: leash.beat("housekeeper"), telemetry),
     ]

@@ -1,12 +1,16 @@
 """From the spool to the rollups and the log, beside the requests."""
 
 from collections.abc import Mapping
+from datetime import datetime, timedelta
 
-from mlops_dagster.predictions import Consumer
+from mlops_dagster.predictions import Consumer, LabelDebt
 from mlops_dagster.rollout import RolloutPolicy
 from mlops_dagster.serving.last_known import LastKnown
 from mlops_dagster.statistics import Bins
 from mlops_dagster.wiring import House
+
+LABEL_DEBT_PERIOD = timedelta(days=30)
+"""What has no label after so long is taken never to get one."""
 
 
 class Housekeeping:
@@ -50,6 +54,11 @@ class Housekeeping:
         self.share()
         result["answered"] = sum(process.answered for process in self._house.spool.processes())
         return result
+
+    def label_debts(self, now: datetime) -> dict[str, LabelDebt]:
+        """What has been answered in the last 30 days and has no label, by model."""
+        rollups = self._house.rollups
+        return {model: rollups.label_debt(model, now - LABEL_DEBT_PERIOD, now) for model in rollups.models()}
 
     def _bins_of(self, model: str, version: str) -> Mapping[str, Bins] | None:
         """Of a version that a worker has loaded: it was noted before it served."""

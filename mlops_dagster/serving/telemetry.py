@@ -12,7 +12,7 @@ from datetime import datetime
 from prometheus_client import CollectorRegistry, Counter, Gauge, disable_created_metrics, generate_latest
 from prometheus_client.multiprocess import MultiProcessCollector
 
-from mlops_dagster.predictions import FeedbackResult, SpoolDepth
+from mlops_dagster.predictions import FeedbackResult, LabelDebt, SpoolDepth
 from mlops_dagster.serving.arms import ARM, ArmMetrics, ArmTelemetry
 from mlops_dagster.serving.guard import Violation
 from mlops_dagster.serving.process import ProcessMetrics, process_name, share_files
@@ -94,6 +94,20 @@ class Telemetry:
             "mlops_background_failures", "Failed rounds of background work", ("task",), registry=registry
         )
         self._traces_lost = Counter("mlops_traces_lost", "Sampled traces that could not be exported", registry=registry)
+        self._label_debt = Gauge(
+            "mlops_label_debt",
+            "Answers of the last 30 days whose label has not come",
+            ("model",),
+            registry=registry,
+            multiprocess_mode="mostrecent",
+        )
+        self._label_debt_age = Gauge(
+            "mlops_label_debt_age_seconds",
+            "Age of the oldest answer of the last 30 days whose label has not come, and of the median one",
+            ("model", "of"),
+            registry=registry,
+            multiprocess_mode="mostrecent",
+        )
         self._spool_entries = self._spool_gauge("entries", "Predictions and labels not yet in the log")
         self._spool_oldest = self._spool_gauge("oldest_seconds", "Age of the oldest entry that is not in the log")
         self._spool_bytes = self._spool_gauge("bytes", "Size of the spool's files")
@@ -170,6 +184,12 @@ class Telemetry:
         self._spool_oldest.set((now - depth.oldest).total_seconds() if depth.oldest is not None else 0)
         self._spool_bytes.set(depth.bytes)
         self._spool_free.set(depth.free_bytes)
+
+    def awaiting_labels(self, model: str, debt: LabelDebt, now: datetime) -> None:
+        """How many answers await their label, and for how long."""
+        self._label_debt.labels(model).set(debt.awaiting)
+        for of, at in (("oldest", debt.oldest_at), ("median", debt.median_at)):
+            self._label_debt_age.labels(model, of).set((now - at).total_seconds() if at is not None else 0)
 
     def measure(self) -> None:
         """Memory and CPU of this process; to be called every few seconds."""

@@ -28,6 +28,7 @@ from mlops_dagster.statistics.multiple import benjamini_hochberg
 from mlops_dagster.statistics.paired import paired_e_value
 from mlops_dagster.statistics.psi import coarsen, psi, psi_from_counts, psi_groups, psi_noise, psi_of_groups, psi_pvalue
 from mlops_dagster.statistics.rate import rate_e_value
+from mlops_dagster.statistics.rate_change import RateChange, rate_change_e_value, rate_upper_bound
 
 __all__ = [
     "INDEPENDENT",
@@ -43,6 +44,7 @@ __all__ = [
     "Histogram",
     "KsResult",
     "NumericBins",
+    "RateChange",
     "Stage",
     "anytime_p",
     "bad_event_e_value",
@@ -68,6 +70,8 @@ __all__ = [
     "psi_noise",
     "psi_of_groups",
     "psi_pvalue",
+    "rate_change_e_value",
     "rate_e_value",
+    "rate_upper_bound",
     "wilson_interval",
 ]

@@ -107,11 +107,13 @@ def metrics_from_confusion(confusion: Mapping[tuple[str, str], int]) -> Classifi
     return ClassificationMetrics(accuracy=accuracy, micro_f1=accuracy, macro_f1=macro_f1, per_class=per_class)
 
 
-def wilson_interval(successes: int, n: int, confidence: float = 0.95) -> tuple[float, float]:
+def wilson_interval(successes: float, n: float, confidence: float = 0.95) -> tuple[float, float]:
     """Between which shares the true one lies, after `successes` in `n` independent trials.
 
     Unlike the textbook interval it never leaves [0, 1] and is honest for 0 or n successes. After no trials it is
     (0, 1). It is for reports and for one look: a decision that is looked at again and again needs an e-value.
+
+    Both may be fractions: where some rows share a cause, divide by how many are worth one.
 
     Raises InvalidInputError unless 0 <= successes <= n and 0 < confidence < 1.
 

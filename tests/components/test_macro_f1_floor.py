@@ -33,8 +33,14 @@ class Floor(DagsterAt):
     """The reports up to 6 March, made in one run as after an outage, and the sensors and the job that act on them."""
 
     def report(self) -> dg.AssetCheckEvaluation:
-        (check,) = self.run("flights_performance", tags=THREE_DAYS).get_asset_check_evaluations()
-        return check
+        checks = self.run("flights_performance", tags=THREE_DAYS).get_asset_check_evaluations()
+        return next(check for check in checks if check.check_name == "macro_f1")
+
+    @property
+    def alert(self) -> tuple[str, str, str] | None:
+        """Severity, state and what was done, of the last alert of the floor."""
+        found = house_at(self.home, NOON).alerts.list(MODEL, resolved=True)
+        return (found[-1].severity.value, "open" if found[-1].open else "over", found[-1].done) if found else None
 
     @property
     def champion(self) -> str | None:
@@ -73,6 +79,7 @@ def test_it_goes_back_if_the_one_before_does_better(floor: Floor) -> None:
     assert cast("float", found["macro_f1_low"]) < cast("float", found["macro_f1"]) < 0.83
     assert "800 of the 800 served from 2013-03-03 00:00" in str(found["floor_comparison"])
     assert "performance" not in str(floor.tick("flights_retraining"))
+    assert floor.alert == ("critical", "open", "a rollback to 1.0.0 is started")
 
     request = floor.tick("flights_macro_f1_floor")
     assert isinstance(request, dg.RunRequest)
@@ -96,6 +103,9 @@ def test_where_the_world_has_changed_it_retrains(floor: Floor) -> None:
     check = floor.report()
     assert (check.passed, check.severity) == (False, dg.AssetCheckSeverity.ERROR)
     assert shown(check)["floor"] == "retrain"
+    assert floor.alert is not None
+    assert floor.alert[0] == "critical"
+    assert floor.alert[2].startswith("a retraining is started")
     assert str(floor.tick("flights_macro_f1_floor")).startswith("retrain: macro-F1 0.")
 
     request = floor.tick("flights_retraining")
@@ -124,6 +134,11 @@ def test_between_alert_and_floor_somebody_is_told(floor: Floor) -> None:
     served(floor.home, truth=1, flipped=0.12)
     check = floor.report()
     assert (check.passed, check.severity, shown(check)["floor"]) == (False, dg.AssetCheckSeverity.WARN, "alert")
+    assert floor.alert == ("warning", "open", "")
+    for day in (2, 3, 4, 5):  # and it recovers
+        serve(floor.home, days(day) + timedelta(hours=1), 1000, version="1.1.0", answers=1, truth=1, hours=20)
+    assert shown(floor.report())["floor"] == "fine"
+    assert floor.alert == ("warning", "over", "")
     assert "performance" not in str(floor.tick("flights_retraining"))
 
 

@@ -40,3 +40,27 @@ def test_without_labels_there_is_no_accuracy_and_without_rows_no_version() -> No
     (only,) = performance(table).versions
     assert (only.labelled, only.accuracy, only.macro_f1) == (0, None, None)
     assert performance(table.slice(0, 0)).versions == ()
+
+
+def test_slices_and_intervals_are_of_the_labelled_rows() -> None:
+    rows = pa.table(
+        {
+            "version": ["1.0.0"] * 12,
+            "role": ["champion"] * 12,
+            "status": ["ok"] * 12,
+            "prediction": ["late"] * 12,
+            "label": ["late"] * 9 + ["ok", "ok", None],
+            "latency_ms": [1.0] * 12,
+            "feature_carrier": ["AA"] * 8 + ["UA"] * 4,
+        }
+    )
+    (found,) = performance(rows, ["carrier=AA", "carrier=UA", "carrier=HA", "unheard=of"]).versions
+    assert [(part.name, part.labelled, part.accuracy) for part in found.slices] == [
+        ("carrier=AA", 8, 1.0),
+        ("carrier=UA", 3, 1 / 3),
+    ]
+    # Wilson's interval of 9 out of 11 and of 1 out of 3, by statsmodels' proportion_confint(method="wilson")
+    assert found.accuracy_interval == pytest.approx((0.5230, 0.9486), abs=1e-4)
+    assert found.slices[1].interval == pytest.approx((0.0615, 0.7923), abs=1e-4)
+    assert found.macro_f1_interval is not None
+    assert found.macro_f1_interval[0] < found.macro_f1 < found.macro_f1_interval[1]  # type: ignore[operator]

@@ -108,6 +108,12 @@ def test_the_latest_label_is_joined(spool, log, record, march):
         ("p2", None, None),
     ]
     assert log.count_labelled("flights") == 2
+    # by the day of the prediction, not of the label; every correction counts, for it may change a report
+    assert log.label_counts("flights", march) == {march.date(): 4}
+    spool.feedback([("p1", "on_time", march + days(9)), ("nobody", "late", march)])  # a duplicate and an unknown one
+    log.ship(spool)
+    assert log.label_counts("flights", march) == {march.date(): 4}
+    assert log.label_counts("flights", march + days(1)) == {}
 
 
 def test_get_finds_the_answer_among_all_models(spool, log, record):

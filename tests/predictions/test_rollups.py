@@ -15,6 +15,7 @@ from hypothesis import strategies as st
 from mlops_dagster.errors import InvalidInputError, StorageError
 from mlops_dagster.predictions import (
     EventCounts,
+    LabelDebt,
     PairedCounts,
     PredictionLog,
     Rollups,
@@ -165,6 +166,30 @@ def test_rejected_requests_and_corrections_are_no_evidence(spool, rollups, recor
     ]
     assert rollups.confusion("flights", None, march, march + days(1)) == {("late", "late"): 1}
     assert rollups.feature_counts("flights", None, march, march + days(1))["hour"].sum() == 1
+
+
+def test_label_debt_is_what_was_answered_and_has_no_label(spool, rollups, record, march):
+    spool.append([record(number) for number in (0, 10, 20)])
+    spool.append(
+        [
+            record(30, status="failed", prediction=None),  # will never have one
+            record(31, version="", role="none", status="rejected", features={}, prediction=None),
+            record(10, role="shadow", version="1.1.0"),  # beside an answer, none itself
+            record(40, version="1.1.0", role="canary"),
+        ]
+    )
+    rollups.catch_up(spool, with_bins)
+    minute = timedelta(minutes=1)
+    assert rollups.label_debt("flights", march, march + days(1)) == LabelDebt(4, 4, march, march + 10 * minute)
+    assert rollups.label_debt("flights", march + 15 * minute, march + days(1)).awaiting == 2
+    spool.feedback([("p0", "late", march), ("p40", "late", march), ("p0", "ok", march)])
+    rollups.catch_up(spool, with_bins)
+    debt = rollups.label_debt("flights", march, march + days(1))
+    assert debt == LabelDebt(4, 2, march + 10 * minute, march + 10 * minute)
+    spool.feedback([("p10", "late", march), ("p20", "late", march), ("p20", "late", march)])
+    rollups.catch_up(spool, with_bins)
+    assert rollups.label_debt("flights", march, march + days(1)) == LabelDebt(4, 0, None, None)
+    assert rollups.models() == ["flights"]
 
 
 def test_values_of_the_wrong_kind_count_as_missing(spool, rollups, record, march):

@@ -4,7 +4,7 @@ from datetime import UTC, datetime, timedelta
 
 import pytest
 
-from mlops_dagster.retraining.policy import DriftSignal, RetrainingPolicy, should_retrain
+from mlops_dagster.retraining.policy import ConceptSignal, DriftSignal, RetrainingPolicy, should_retrain
 
 LAST = datetime(2013, 1, 31, tzinfo=UTC)
 DRIFT = DriftSignal("retrain", ("temp", "hour"))
@@ -91,3 +91,52 @@ def test_a_report_without_a_verdict_to_retrain_is_no_signal(metadata: dict[str, 
     signal = DriftSignal.from_metadata(metadata)
     assert signal.verdict != "retrain"
     assert signal.features == ()
+
+
+WORSE = ConceptSignal(drifted=True, reason="0.150 of 900 wrong", numbers={"e_value": "120", "needed": "80"})
+
+
+@pytest.mark.parametrize(
+    ("changes", "policy", "trigger", "reason"),
+    [
+        ({"concept": WORSE}, {}, "concept_drift", "0.150 of 900 wrong"),
+        ({"concept": WORSE, "drift": DRIFT}, {}, "concept_drift", "0.150"),
+        ({"concept": WORSE, "performance": "macro-F1 is low"}, {}, "performance", "macro-F1"),
+        ({"concept": WORSE}, {"on_concept_drift": False}, None, "no drift"),
+        ({"concept": ConceptSignal(drifted=False, reason="fine")}, {}, None, "no drift"),
+        ({"drift": DRIFT, "running": True}, {}, None, "a retraining is running"),
+        # two in the last 30 days: what asks for it does not matter
+        ({"drift": DRIFT}, {"budget": 2}, None, "2 retrainings in 30 days, the budget is 2; the next 2013-02-21"),
+        ({"drift": CALM}, {"budget": 2, "cadence": "weekly"}, None, "the budget is 2"),
+        ({"drift": DRIFT}, {"budget": 3}, "drift", "drift"),
+    ],
+)
+def test_concept_drift_budget_and_one_at_a_time(
+    changes: dict[str, object], policy: dict[str, object], trigger: str | None, reason: str
+) -> None:
+    now = LAST + timedelta(days=8)
+    given: dict[str, object] = {"drift": CALM, "rollout_active": False} | changes
+    found = should_retrain(
+        RetrainingPolicy.model_validate(policy),
+        now=now,
+        last_retraining_at=LAST,
+        retrained_at=[now - timedelta(days=30), now - timedelta(days=17), LAST],
+        **given,  # type: ignore[arg-type]
+    )
+    assert found.trigger == trigger
+    assert reason in found.reason
+    assert found.numbers == (WORSE.numbers if trigger == "concept_drift" else found.numbers)
+
+
+def test_a_weekly_cadence_is_within_the_default_budget() -> None:
+    now = LAST + timedelta(days=70)
+    weekly = [now - timedelta(days=7 * number) for number in range(1, 10)]
+    found = should_retrain(
+        RetrainingPolicy(cadence="weekly"),
+        now=now,
+        last_retraining_at=weekly[0],
+        retrained_at=weekly,
+        drift=None,
+        rollout_active=False,
+    )
+    assert (found.trigger, found.numbers) == ("cadence", {"cadence": "weekly", "due": f"{now:%Y-%m-%d}"})

@@ -15,7 +15,7 @@ from hypothesis import strategies as st
 from prometheus_client import CollectorRegistry, Histogram, generate_latest
 from prometheus_client.parser import text_string_to_metric_families
 
-from mlops_dagster.predictions import FeedbackResult, Hit, SpoolDepth
+from mlops_dagster.predictions import FeedbackResult, Hit, LabelDebt, SpoolDepth
 from mlops_dagster.serving.arms import BatchHistogram
 from mlops_dagster.serving.guard import Violation
 from mlops_dagster.serving.process import forget
@@ -105,6 +105,19 @@ def test_the_depth_of_the_spool_tells_that_shipping_has_stopped() -> None:
     assert value(parsed(telemetry.exposition().decode()), "spool_oldest_seconds") == 0
 
 
+def test_label_debt_is_told_by_number_and_age() -> None:
+    telemetry = Telemetry()
+    telemetry.awaiting_labels("m", LabelDebt(10, 4, NOW - timedelta(hours=2), NOW - timedelta(minutes=1)), NOW)
+    found = parsed(telemetry.exposition().decode())
+    assert value(found, "label_debt", model="m") == 4
+    ages = [value(found, "label_debt_age_seconds", model="m", of=of) for of in ("oldest", "median")]
+    assert ages == [7200, 60]
+    telemetry.awaiting_labels("m", LabelDebt(10, 0, None, None), NOW)
+    found = parsed(telemetry.exposition().decode())
+    assert value(found, "label_debt", model="m") == 0
+    assert value(found, "label_debt_age_seconds", model="m", of="oldest") == 0
+
+
 def test_promtool_finds_no_fault_with_any_metric_there_is() -> None:
     telemetry = Telemetry("worker-0")
     telemetry.arm("m", "1.0.0", "champion").answered([0.003, 0.2], ["late"], ["model_failed"])
@@ -123,6 +136,7 @@ def test_promtool_finds_no_fault_with_any_metric_there_is() -> None:
     telemetry.failed("log")
     telemetry.traces_lost(1)
     telemetry.spooled(SpoolDepth(7, NOW, bytes=4096, free_bytes=10), NOW)
+    telemetry.awaiting_labels("m", LabelDebt(3, 1, NOW, NOW), NOW)
     exposition = telemetry.exposition()
     described = {line.split()[2] for line in exposition.decode().splitlines() if line.startswith("# HELP")}
     told = {

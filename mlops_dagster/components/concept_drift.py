@@ -1,0 +1,151 @@
+"""Concept drift in Dagster: the daily report's counts, the check beside it, and the reason to retrain."""
+
+from collections.abc import Mapping
+from datetime import UTC, date, datetime, time, timedelta
+
+import dagster as dg
+
+from mlops_dagster.clock import parse_time
+from mlops_dagster.components.comparisons import Metadata
+from mlops_dagster.components.spec import ModelSpec
+from mlops_dagster.monitoring import ConceptReport, ConceptVerdict, DayOfAnswers, concept_drift, drift, harm_of
+from mlops_dagster.monitoring.concept import FeatureHarm
+from mlops_dagster.registry import ModelVersion
+from mlops_dagster.registry.cards import OVERALL
+from mlops_dagster.retraining.policy import ConceptSignal
+from mlops_dagster.rollout.floor import champion_since
+from mlops_dagster.wiring import House
+
+CHECK = "concept_drift"
+ANSWERS = "answers"
+"""Under which a day's metadata has its `DayOfAnswers`."""
+
+FORGOTTEN_AFTER = timedelta(days=3)
+_AT_ONCE = 500
+
+
+def concept_check_spec(spec: ModelSpec) -> dg.AssetCheckSpec:
+    """The check `concept_drift` on the daily report."""
+    return dg.AssetCheckSpec(
+        CHECK,
+        asset=spec.key("performance_report"),
+        description="Wrong answers of the champion since its promotion, in each slice of its card, against its "
+        f"evaluation and {spec.concept.margin:.0%}: WARN when it is proven to do worse. A false alarm in its whole "
+        f"life has a probability of {spec.concept.alpha:g} at most.",
+    )
+
+
+def card_slices(champion: ModelVersion | None) -> list[str]:
+    """The slices of a version's card, but for the one of all rows."""
+    evaluation = champion.card.evaluation if champion is not None and champion.card is not None else ()
+    return [part.name for part in evaluation if part.name != OVERALL]
+
+
+def look_at_concept(
+    house: House,
+    spec: ModelSpec,
+    champion: ModelVersion,
+    instance: dg.DagsterInstance,
+    judged: Mapping[date, DayOfAnswers],
+    until: datetime,
+) -> ConceptReport | None:
+    """Hold the champion against its evaluation, by the days `judged` in this run and those of earlier reports.
+
+    None for who was no champion before `until`.
+    """
+    since = champion_since(house.registry.history(spec.model))
+    if since is None or since >= until:
+        return None
+    first = since.date()
+    known = {**_earlier(instance, spec, champion.version, first, min(judged)), **judged}
+    days = {day: answers for day, answers in known.items() if first <= day and answers.version == champion.version}
+    harm: tuple[FeatureHarm, ...] = ()
+    if champion.baseline is not None:
+        start = max(since, until - timedelta(days=spec.performance.window_days))
+        counts = house.rollups.feature_counts(spec.model, [champion.version], start, until)
+        window = [answers for day, answers in days.items() if day >= start.date()]
+        found = drift(champion.baseline, counts, spec.drift)
+        harm = harm_of(found.features, champion.baseline, window, spec.concept, spec.drift.bins)
+    evaluation = champion.card.evaluation if champion.card is not None else ()
+    return concept_drift(champion.version, evaluation, days, spec.concept, harm)
+
+
+def concept_metadata(report: ConceptReport | None, until: datetime) -> dict[str, object]:
+    """Of the report: the numbers, which the retraining sensor reads, and the table for people."""
+    if report is None:
+        return {}
+    return {
+        **report.metadata(),
+        "concept_until": until.isoformat(),
+        "concept_report": dg.MetadataValue.md(report.to_markdown()),
+    }
+
+
+def concept_check(report: ConceptReport | None) -> dg.AssetCheckResult:
+    """What was found, as the check; one that cannot tell passes and says so."""
+    if report is None:
+        return dg.AssetCheckResult(check_name=CHECK, passed=True, metadata={"concept": "cannot_tell"})
+    shown: Metadata = {"concept": report.verdict.value, "reason": report.reason}
+    if report.slices:
+        shown |= {"e_value": min(report.slices[0].e_value, 1e300), "e_needed": report.slices[0].needed}
+        shown |= {"wrong_rate": report.slices[0].rate or 0.0, "limit": report.slices[0].limit}
+    return dg.AssetCheckResult(
+        check_name=CHECK,
+        passed=report.verdict is not ConceptVerdict.DRIFTED,
+        severity=dg.AssetCheckSeverity.WARN,
+        metadata={**shown, "report": dg.MetadataValue.md(report.to_markdown())},
+    )
+
+
+def latest_concept(instance: dg.DagsterInstance, spec: ModelSpec, champion: str, now: datetime) -> ConceptSignal | None:
+    """What the latest daily report says of this champion; None if it is of another, or days old."""
+    event = instance.get_latest_materialization_event(spec.key("performance_report"))
+    if event is None or event.asset_materialization is None:
+        return None
+    said = {name: value.value for name, value in event.asset_materialization.metadata.items()}
+    if said.get("concept_champion") != champion or parse_time(str(said["concept_until"])) < now - FORGOTTEN_AFTER:
+        return None
+    return ConceptSignal.from_metadata(said)
+
+
+def _earlier(
+    instance: dg.DagsterInstance, spec: ModelSpec, version: str, first: date, before: date
+) -> dict[date, DayOfAnswers]:
+    """The days' counts as their latest reports have them."""
+    wanted = [(first + timedelta(days=n)).isoformat() for n in range((before - first).days)]
+    found: dict[date, DayOfAnswers] = {}
+    if not wanted:
+        return found
+    chosen = dg.AssetRecordsFilter(asset_key=spec.key("performance_report"), asset_partitions=wanted)
+    cursor, more = None, True
+    while more:
+        page = instance.fetch_materializations(chosen, limit=_AT_ONCE, cursor=cursor)
+        for record in page.records:  # the newest first
+            made = record.asset_materialization
+            if made is None or record.partition_key is None or ANSWERS not in made.metadata:
+                continue
+            answers = DayOfAnswers.from_metadata(made.metadata[ANSWERS].value)
+            if answers.version == version:
+                found.setdefault(date.fromisoformat(record.partition_key), answers)
+        cursor, more = page.cursor, page.has_more
+    return found
+
+
+def changed_days(house: House, spec: ModelSpec, instance: dg.DagsterInstance, since: datetime) -> set[str]:
+    """The days since then whose reports were made before some of their labels came, or were corrected."""
+    counts = house.log.label_counts(spec.model, datetime.combine(since.date(), time(), UTC))
+    if not counts:
+        return set()
+    chosen = dg.AssetRecordsFilter(
+        asset_key=spec.key("performance_report"), asset_partitions=sorted(day.isoformat() for day in counts)
+    )
+    reported: dict[str, object] = {}
+    cursor, more = None, True
+    while more:
+        page = instance.fetch_materializations(chosen, limit=_AT_ONCE, cursor=cursor)
+        for record in page.records:
+            if record.asset_materialization is not None and record.partition_key is not None:
+                said = record.asset_materialization.metadata.get("labels_counted")
+                reported.setdefault(record.partition_key, None if said is None else said.value)
+        cursor, more = page.cursor, page.has_more
+    return {day for day, counted in reported.items() if counted != counts[date.fromisoformat(day)]}

@@ -1,0 +1,119 @@
+"""What became of a champion's answers of one day: counts that add up, from which any longer window is judged."""
+
+from collections.abc import Iterable, Iterator, Mapping
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, NamedTuple
+
+import numpy as np
+import numpy.typing as npt
+
+from mlops_dagster.errors import InvalidInputError
+from mlops_dagster.registry.baseline import Baseline
+from mlops_dagster.statistics import Counts, psi_groups
+
+if TYPE_CHECKING:
+    import pandas as pd
+    import pyarrow as pa
+
+_OWN = ("version", "role", "prediction", "label")
+
+
+class Answers(NamedTuple):
+    """Labelled answers, and how many of them were wrong."""
+
+    rows: int
+    wrong: int
+
+    def __sub__(self, other: "Answers") -> "Answers":
+        return Answers(self.rows - other.rows, self.wrong - other.wrong)
+
+
+@dataclass(frozen=True, slots=True)
+class DayOfAnswers:
+    """All labelled answers of a version as champion, and parts of them."""
+
+    version: str
+    overall: Answers
+    slices: Mapping[str, Answers]
+    """By the slice's name, as in the card: "carrier=AA"."""
+    groups: Mapping[str, Mapping[int, Answers]]
+    """Of each feature, by the number of the group in which the PSI counts its values."""
+
+    def metadata(self) -> dict[str, object]:
+        """As JSON can hold it."""
+        return {
+            "version": self.version,
+            "overall": list(self.overall),
+            "slices": {name: list(part) for name, part in self.slices.items()},
+            "groups": {
+                name: {str(group): list(part) for group, part in its.items()} for name, its in self.groups.items()
+            },
+        }
+
+    @classmethod
+    def from_metadata(cls, data: object) -> "DayOfAnswers":
+        """The inverse of `metadata`; raises InvalidInputError for anything else."""
+        match data:
+            case {"version": str(version), "overall": overall, "slices": Mapping() as slices, "groups": Mapping() as g}:
+                return cls(
+                    version,
+                    _answers(overall),
+                    {str(name): _answers(part) for name, part in slices.items()},
+                    {str(name): {int(k): _answers(part) for k, part in its.items()} for name, its in g.items()},
+                )
+            case _:
+                raise InvalidInputError(f"this is no day of answers as `metadata` writes it: {data}")
+
+
+def day_of_answers(
+    rows: "pa.Table", version: str, *, slices: Iterable[str], baseline: Baseline | None, bins: int = 10
+) -> DayOfAnswers:
+    """Count the labelled answers of a version as champion, from `PredictionLog.labelled`.
+
+    What it answered as a canary is left out: it was promoted because that looked good. Groups are those of the
+    baseline, in at most `bins` on the line; without one there are none.
+    """
+    frame = judged(rows.select([name for name in rows.schema.names if name in _OWN or name.startswith("feature_")]))
+    frame = frame[(frame["version"] == version) & (frame["role"] == "champion")]
+    wrong = (frame["label"] != frame["prediction"]).to_numpy()
+    groups = {}
+    for name, reference in (baseline.features if baseline is not None else {}).items():
+        if f"feature_{name}" in frame:
+            cells = reference.bins.index(frame[f"feature_{name}"].to_numpy())
+            groups[name] = _by_group(psi_groups(reference, bins)[cells], wrong)
+    return DayOfAnswers(
+        version,
+        Answers(len(frame), int(wrong.sum())),
+        {name: Answers(int(part.sum()), int(wrong[part].sum())) for name, part in in_slices(frame, slices)},
+        groups,
+    )
+
+
+def judged(rows: "pa.Table") -> "pd.DataFrame":
+    """The rows that have a prediction and a label."""
+    import pyarrow.compute as pc
+
+    frame: pd.DataFrame = rows.filter(pc.and_(pc.is_valid(rows["label"]), pc.is_valid(rows["prediction"]))).to_pandas()
+    return frame
+
+
+def in_slices(frame: "pd.DataFrame", slices: Iterable[str]) -> Iterator[tuple[str, npt.NDArray[np.bool_]]]:
+    """Which rows are in which slice, of those slices ("feature=value") whose feature the rows have."""
+    for name in slices:
+        attribute, _, group = name.partition("=")
+        column = f"feature_{attribute}"
+        if column in frame:
+            yield name, (frame[column].astype(str) == group).to_numpy(dtype=np.bool_)
+
+
+def _by_group(groups: Counts, wrong: npt.NDArray[np.bool_]) -> dict[int, Answers]:
+    rows, bad = np.bincount(groups), np.bincount(groups, weights=wrong)
+    return {group: Answers(int(n), int(bad[group])) for group, n in enumerate(rows) if n}
+
+
+def _answers(data: object) -> Answers:
+    match data:
+        case [int(rows), int(wrong)] if 0 <= wrong <= rows:
+            return Answers(rows, wrong)
+        case _:
+            raise InvalidInputError(f"labelled answers are [rows, wrong], not {data}")

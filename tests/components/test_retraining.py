@@ -1,0 +1,221 @@
+"""The retraining sensor and job, and the daily report that they act on: real runs of Dagster, on real stores."""
+
+import sys
+from collections.abc import Iterator
+from datetime import datetime, timedelta
+from pathlib import Path
+from types import ModuleType
+
+import dagster as dg
+import numpy as np
+import pandas as pd
+import pytest
+
+from mlops_dagster.components.monitoring import monitoring_defs
+from mlops_dagster.components.rollout import rollout_defs
+from mlops_dagster.components.spec import CardSpec, ModelSpec, TrainingSpec
+from mlops_dagster.components.training import training_defs
+from mlops_dagster.monitoring import PerformancePolicy
+from mlops_dagster.registry import Stage
+from mlops_dagster.retraining.policy import RetrainingPolicy
+from tests.components.at_a_time import DagsterAt, PlatformAt
+from tests.two_versions import CARRIERS, MODEL, SCHEMA, days, estimator, house_at, register, serve
+
+SPEC = ModelSpec(
+    model=MODEL,
+    trainer="failing_trainer",
+    training=TrainingSpec(dataset="made up", window_days=4, evaluation_days=1),
+    card=CardSpec(intended_use="tests", failure_modes=("none",), contacts=("me",), fairness_attribute="carrier"),
+    performance=PerformancePolicy(floor=0.1, alert=0.2),
+    retraining=RetrainingPolicy(cadence=None, cooldown_days=0, retries=2, retry_minutes=0),
+)
+PARTS = (training_defs(SPEC), monitoring_defs(SPEC), rollout_defs(SPEC))
+NOON = days(6.5)
+
+
+def day_range(first: int, last: int) -> dict[str, str]:
+    return {
+        "dagster/asset_partition_range_start": f"2013-03-{first:02}",
+        "dagster/asset_partition_range_end": f"2013-03-{last:02}",
+    }
+
+
+@pytest.fixture
+def home(tmp_path: Path) -> Path:
+    """1.0.0 is champion since 3 March; its card says: 100 of 1,000 wrong."""
+    version = register(tmp_path, "1.0.0", estimator(0), trained_until=days(0.5), at=days(2))
+    assert version.card is not None
+    parts = tuple(part.model_copy(update={"rows": 1000}) for part in version.card.evaluation)
+    registry = house_at(tmp_path, days(2)).registry
+    version = registry.attach_card(version, version.card.model_copy(update={"evaluation": parts}))
+    registry.transition(version, Stage.PRODUCTION, force=True, reason="a test")
+    return tmp_path
+
+
+@pytest.fixture
+def instance(tmp_path_factory: pytest.TempPathFactory) -> Iterator[dg.DagsterInstance]:
+    with dg.DagsterInstance.local_temp(str(tmp_path_factory.mktemp("dagster"))) as instance:
+        yield instance
+
+
+def metadata_of(instance: dg.DagsterInstance, day: str) -> dict[str, object]:
+    chosen = dg.AssetRecordsFilter(asset_key=SPEC.key("performance_report"), asset_partitions=[day])
+    made = instance.fetch_materializations(chosen, limit=1).records[0].asset_materialization
+    assert made is not None
+    return {name: value.value for name, value in made.metadata.items()}
+
+
+def test_a_champion_proven_worse_is_retrained_with_the_numbers_on_the_run(
+    home: Path, instance: dg.DagsterInstance
+) -> None:
+    serve(home, days(2), 200, flipped=0.05)
+    serve(home, days(3), 200, flipped=0.05)
+    early = DagsterAt(home, instance, days(4.5), *PARTS)
+    checks = early.run("flights_performance", tags=day_range(3, 4)).get_asset_check_evaluations()
+    assert {check.check_name: check.passed for check in checks}["concept_drift"]
+    assert "no drift" in str(early.tick("flights_retraining"))
+
+    serve(home, days(4), 400, flipped=0.33)
+    serve(home, days(5), 400, flipped=0.33)
+    dagster = DagsterAt(home, instance, NOON, *PARTS)
+    checks = dagster.run("flights_performance", tags=day_range(5, 6)).get_asset_check_evaluations()
+    (check,) = [check for check in checks if check.check_name == "concept_drift"]
+    assert (check.passed, check.severity) == (False, dg.AssetCheckSeverity.WARN)
+    said = metadata_of(instance, "2013-03-06")
+    # the days of the first run are counted from its reports
+    assert "of 1,200 wrong, overall, since about 2013-03-05" in str(said["concept_reason"])
+    assert "| overall |" in str(said["concept_report"])
+    assert (said["label_debt"], said["label_debt_answers"]) == (0, 1200)
+
+    request = dagster.tick("flights_retraining")
+    assert isinstance(request, dg.RunRequest)
+    tags = request.tags
+    assert (tags["mlops/trigger"], tags["mlops/name"], tags["mlops/rows"]) == ("concept_drift", "overall", "1200")
+    assert float(tags["mlops/e_value"]) > float(tags["mlops/needed"]) == 80
+    config = request.run_config["ops"]["flights__training_set"]["config"]
+    assert config["numbers"]["evaluated_wrong"] == "100"
+    # what was said days ago, or of another champion, starts nothing
+    assert "no drift" in str(DagsterAt(home, instance, NOON + timedelta(days=3), *PARTS).tick("flights_retraining"))
+
+
+def test_a_report_whose_labels_change_is_made_again_with_all_that_follow(
+    home: Path, instance: dg.DagsterInstance
+) -> None:
+    """Labels late, duplicated, corrected, out of order and of nobody."""
+    for day in (2, 3, 4, 5):
+        serve(home, days(day), 50, labelled=day != 3)
+    dagster = DagsterAt(home, instance, NOON, *PARTS)
+    assert dagster.run("flights_performance", tags=day_range(3, 6)).success
+
+    def asked() -> dg.RunRequest | str:
+        schedule = dagster._repository.get_schedule_def("flights_performance_schedule")
+        platform = PlatformAt(home=str(home), now=NOON.isoformat())
+        with dg.build_schedule_context(
+            instance=instance,
+            scheduled_execution_time=NOON,
+            repository_def=dagster._repository,
+            resources={"platform": platform},
+        ) as context:
+            ticked = schedule.evaluate_tick(context)
+        return next(iter(ticked.run_requests or ()), None) or str(ticked.skip_message)
+
+    def come(*labels: tuple[str, str, datetime]) -> None:
+        house = house_at(home, NOON)
+        house.spool.feedback(labels)
+        house.rollups.catch_up(house.spool, lambda _model, _version: None)
+        house.log.ship(house.spool)
+
+    assert asked() == "nothing is missing"
+    come(("nobody", "late", NOON))  # of an unknown prediction
+    assert asked() == "nothing is missing"
+    (before,) = metadata_of(instance, "2013-03-04")["versions"]  # type: ignore[misc]
+    assert (before["labelled"], before["accuracy"], before["accuracy_interval"]) == (0, None, None)
+
+    name = f"{days(3):%m%d%H}-"
+    come(*((f"{name}{number}", "late", NOON) for number in reversed(range(30))))  # late, the last one first
+    request = asked()
+    assert isinstance(request, dg.RunRequest)
+    assert {key: request.tags[key] for key in day_range(4, 6)} == day_range(4, 6)
+    assert dagster.run("flights_performance", tags=dict(request.tags)).success
+    (late,) = metadata_of(instance, "2013-03-04")["versions"]  # type: ignore[misc]
+    assert late["labelled"] == 30
+    low, high = late["accuracy_interval"]
+    assert low < late["accuracy"] < high
+    assert [part["name"] for part in late["slices"]] == ["carrier=AA", "carrier=UA"]
+    assert asked() == "nothing is missing"
+
+    come(*((f"{name}{number}", "late", NOON) for number in range(30)))  # once more the same
+    assert asked() == "nothing is missing"
+    come(*((f"{name}{number}", "ok", NOON + timedelta(minutes=1)) for number in range(30)))  # corrected
+    request = asked()
+    assert isinstance(request, dg.RunRequest)
+    assert dagster.run("flights_performance", tags=dict(request.tags)).success
+    (corrected,) = metadata_of(instance, "2013-03-04")["versions"]  # type: ignore[misc]
+    assert corrected["accuracy"] == pytest.approx(1 - late["accuracy"])
+    assert metadata_of(instance, "2013-03-06")["label_debt"] == 20
+
+
+@pytest.fixture
+def trainer(monkeypatch: pytest.MonkeyPatch) -> ModuleType:
+    """Fails as often as its `failures` say."""
+    module = ModuleType("failing_trainer")
+
+    def training_set(start: datetime, end: datetime) -> pd.DataFrame:
+        if module.failures:
+            module.failures -= 1
+            raise ConnectionError("the warehouse is away")
+        x = np.random.default_rng(0).uniform(-2, 2, 800)
+        return pd.DataFrame(
+            {
+                "x": x,
+                "carrier": np.resize(CARRIERS, 800),
+                "label": np.where(x > 0, "late", "ok"),
+                "event_time": start + (end - start) / 800 * np.arange(800),
+            }
+        )
+
+    module.SCHEMA, module.failures = SCHEMA, 0
+    module.training_set, module.estimator = training_set, lambda: estimator(0)
+    monkeypatch.setitem(sys.modules, module.__name__, module)
+    return module
+
+
+def test_a_retraining_that_fails_is_tried_again_told_and_over_with_the_next_success(
+    home: Path, instance: dg.DagsterInstance, trainer: ModuleType
+) -> None:
+    dagster = DagsterAt(home, instance, NOON, *PARTS)
+
+    def alerts() -> list[tuple[str, str, int, bool]]:
+        found = house_at(home, NOON).alerts.list(MODEL, resolved=True)
+        return [(alert.severity.value, alert.done, alert.times, alert.open) for alert in found]
+
+    def retrain() -> bool:
+        job = dagster._repository.get_job("flights_retrain")
+        return job.execute_in_process(instance=instance, raise_on_error=False).success
+
+    trainer.failures = 2
+    before = house_at(home, NOON).registry.deployment(MODEL)
+    assert retrain()
+    assert alerts() == [("warning", "retry 2 of 2 in 0 minutes", 2, False)]
+    # only a challenger comes out of it
+    registry = house_at(home, NOON).registry
+    assert registry.deployment(MODEL) == before
+    assert registry.get(MODEL, "1.0.1").stage is Stage.REGISTERED
+
+    trainer.failures = 3
+    assert not retrain()
+    assert alerts()[1:] == [("critical", "", 3, True)]
+    assert "ConnectionError: the warehouse is away" in house_at(home, NOON).alerts.list(MODEL)[0].summary
+    assert retrain()
+    assert alerts()[1][3] is False
+
+
+def test_no_second_retraining_while_one_waits_or_runs(home: Path, instance: dg.DagsterInstance) -> None:
+    weekly = SPEC.model_copy(update={"retraining": RetrainingPolicy(cadence="weekly")})
+    parts = (training_defs(weekly), monitoring_defs(weekly), rollout_defs(weekly))
+    dagster = DagsterAt(home, instance, NOON, *parts)
+    assert isinstance(dagster.tick("flights_retraining"), dg.RunRequest)
+    run = instance.create_run_for_job(dagster._repository.get_job("flights_retrain"))
+    assert dagster.tick("flights_retraining") == "a retraining is running"
+    instance.report_run_canceled(run)
+    assert isinstance(dagster.tick("flights_retraining"), dg.RunRequest)
