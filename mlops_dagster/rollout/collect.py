@@ -62,10 +62,10 @@ def _recent(rollups: Rollups, rollout: Rollout, now: datetime, until: datetime) 
     age = (_minute(now) - began) // _MINUTE
     starts = sorted(age - back for back in (0, *(2**n for n in range(age.bit_length()))) if age > back)
     scored_as: list[tuple[str, Role]] = [
-        ("canary", rollout.challenger),
-        ("shadow", rollout.challenger),
-        ("paired", rollout.challenger),
-        ("champion", rollout.final),
+        (rollout.challenger, "canary"),
+        (rollout.challenger, "shadow"),
+        (rollout.challenger, "paired"),
+        (rollout.final, "champion"),
     ]
     counts = rollups.errors_since(rollout.model, scored_as, [began + start * _MINUTE for start in starts], until)
     return tuple(
