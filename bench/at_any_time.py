@@ -117,7 +117,7 @@ PER_SECOND: Final = 200
 CANARY: Final = 0.01
 BASE: Final = 0.005
 ALONE: Final = 1 / POLICY.alpha
-"""The e-value that proves, where one test has the alpha for itself; five share it in two arms, six with pairs."""
+"""The e-value that proves, where one test has the alpha for itself; four share it in two arms, five with pairs."""
 HORIZON_HOURS: Final = {2: 4.0, 3: 1.0, 5: 0.5}
 """By when nearly all is proven, and a few hours of events are much to draw."""
 
@@ -162,9 +162,9 @@ class _Events:
         return mixed(np.cumsum(gained, axis=1))
 
     def over_limit(self, bad: Bools, share: float) -> Floats:
-        """Of `share` of the requests, which come evenly."""
+        """Of `share` of the requests, which come evenly, from the start on, which has half of the bets."""
         bet, scored = ODDS_RATIOS[:, None], share * self.minute * 60 * PER_SECOND
-        return mixed(np.cumsum(bad) * np.log(bet) - scored * np.log1p(POLICY.max_error_rate * (bet - 1)))
+        return mixed(np.cumsum(bad) * np.log(bet) - scored * np.log1p(POLICY.max_error_rate * (bet - 1))) / 2
 
     def first(self, e: Floats, limit: float) -> float:
         return float(np.append(self.minute, np.inf)[np.append(e >= limit, True).argmax()])
@@ -174,12 +174,12 @@ def _until_errors(seen: _Events) -> tuple[float, float, float]:
     relative = seen.relative(POLICY.theta.error)
     two_arms = relative + seen.over_limit(seen.canary, CANARY)
     with_pairs = relative + seen.over_limit(seen.canary | seen.beside, 1)
-    return seen.first(seen.relative(1), ALONE), seen.first(two_arms, 5 * ALONE), seen.first(with_pairs, 6 * ALONE)
+    return seen.first(seen.relative(1), ALONE), seen.first(two_arms, 4 * ALONE), seen.first(with_pairs, 5 * ALONE)
 
 
 def _until_slow(seen: _Events) -> tuple[float, float, float]:
     relative = seen.relative(POLICY.theta.slow, POLICY.cold_start)
-    return seen.first(seen.relative(1), ALONE), seen.first(relative, 5 * ALONE), seen.first(relative, 6 * ALONE)
+    return seen.first(seen.relative(1), ALONE), seen.first(relative, 4 * ALONE), seen.first(relative, 5 * ALONE)
 
 
 def _median_and_p90(values: Floats, digits: int = 1) -> str:
@@ -211,7 +211,7 @@ def labels_to_proof(runs: int) -> Table:
     for accuracy, loses, wins, margin, what, reference in CHALLENGERS:
         rng, not_worse = np.random.default_rng(SEED), what.startswith("not")
         runs_of_labels = (_e_of_labels(rng, loses, wins, margin, not_worse=not_worse) for _ in range(runs))
-        found = np.array([[_first(e >= limit) for limit in (ALONE, 6 * ALONE)] for e in runs_of_labels]).T
+        found = np.array([[_first(e >= limit) for limit in (ALONE, 5 * ALONE)] for e in runs_of_labels]).T
         rolled_back = _median_and_p90(found[1], 0) if margin and not not_worse else ""
         table.add_row(
             *(accuracy, f"{loses:.1%}", f"{wins:.1%}", what, _median_and_p90(found[0], 0), rolled_back, reference)

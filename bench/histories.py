@@ -20,6 +20,7 @@ from mlops_dagster.rollout import (
     Outcome,
     PairedCounts,
     Phase,
+    RecentCounts,
     Rollout,
     RolloutPolicy,
     StepCounts,
@@ -165,13 +166,14 @@ def simulate(world: World, challenger: Challenger, rng: np.random.Generator) -> 
 def rising_e(policy: RolloutPolicy, history: History) -> tuple[Ints, Floats]:
     """Requests after which the e-value for a rollback may have risen, and what it is then.
 
-    It rises with what the challenger does badly and falls with everything else, so no look between two of these sees
-    more than the one before it.
+    It rises with what the challenger does badly, and may rise with a new minute, which is reckoned from others on. It
+    falls with everything else, so no look between two of these sees more than the one before it.
     """
     firsts, limit_bad, paired, in_watch = history.firsts, history.challenger_firsts, history.paired, history.weight == 1
     loss = paired & history.challenger_wrong & ~history.champion_wrong
     win = paired & history.champion_wrong & ~history.challenger_wrong
-    raising = np.logical_or.reduce([limit_bad, loss, *(each & history.canary for each in firsts.values())])
+    new_minute = np.diff(history.minute, prepend=-1) > 0
+    raising = np.logical_or.reduce([limit_bad, loss, new_minute, *(each & history.canary for each in firsts.values())])
     looks = np.flatnonzero(raising)
 
     def relative(metric: BadEvent, theta: float, forgiven: int = 0) -> Floats:
@@ -183,10 +185,21 @@ def rising_e(policy: RolloutPolicy, history: History) -> tuple[Ints, Floats]:
         gained = np.hstack([np.zeros((len(WORSE), 1)), np.cumsum(gained, axis=1)])
         return mixed(gained[:, np.searchsorted(rows, looks, side="right")])
 
-    def over_limit(scored: Bools) -> Floats:
-        bad, n = np.cumsum(limit_bad & scored)[looks], np.cumsum(scored)[looks]
-        odds = ODDS_RATIOS[:, None]
+    all_bad = np.append(0, np.cumsum(limit_bad))
+
+    def over_limit_since(first: Ints) -> Floats:
+        """Request; one for each look."""
+        bad, n, odds = all_bad[looks + 1] - all_bad[first], looks + 1 - first, ODDS_RATIOS[:, None]
         return mixed(bad * np.log(odds) - n * np.log1p(policy.max_error_rate * (odds - 1)))
+
+    def over_limit() -> Floats:
+        """Half on the whole, half on its minutes, of a week."""
+        e = over_limit_since(np.zeros_like(looks)) / 2
+        for back in BACK:
+            start = history.minute[looks] - back
+            late = over_limit_since(np.searchsorted(history.minute, start)) / (4 * 7 * 24 * 60)
+            e += np.where(start > 0, late, 0)
+        return np.asarray(e)
 
     def pairs(of: Bools) -> Floats:
         losses, wins, n = (np.cumsum(each & of, dtype=np.int64)[looks] for each in (loss, win, paired))
@@ -196,11 +209,14 @@ def rising_e(policy: RolloutPolicy, history: History) -> tuple[Ints, Floats]:
         relative("error", policy.theta.error),
         relative("slow", policy.theta.slow, policy.cold_start),
         pairs(np.ones_like(in_watch)) if policy.uses_pairs else relative("wrong", policy.theta.wrong),
-        over_limit(np.ones_like(in_watch)),
-        over_limit(in_watch),
+        over_limit(),
         *([pairs(in_watch)] if policy.uses_pairs else []),
     ]
     return looks, np.mean(worse, axis=0)
+
+
+BACK: Final = (0, *(2**n for n in range(13)))
+"""Minutes: what is looked at apart goes back by so many, and a history takes less than the last."""
 
 
 def paired_e(losses: Ints, wins: Ints, ties: Ints, margin: float, *, not_worse: bool = False) -> Floats:
@@ -219,7 +235,7 @@ def mixed(log_e: Floats) -> Floats:
 def evidence(history: History) -> Evidence:
     """The whole of a history as counts: what `decide` is given."""
     firsts, bad, paired, in_watch = history.firsts, history.bad, history.paired, history.weight == 1
-    own_wrong = history.challenger_wrong & ~history.challenger_error
+    own_wrong, now = history.challenger_wrong & ~history.challenger_error, int(history.minute[-1])
 
     def served(rows: Bools) -> EventCounts:
         wrong, first_wrong = bad["wrong"] & rows, firsts["wrong"] & rows
@@ -250,9 +266,15 @@ def evidence(history: History) -> Evidence:
         paired=pairs(paired),
         shadow=beside((history.weight == 0) | (history.ramp & ~history.canary)),
         step_paired=pairs(history.weight == history.weight[-1]),
-        through=MIDNIGHT + timedelta(minutes=int(history.minute[-1]) + 1),
+        through=MIDNIGHT + timedelta(minutes=now + 1),
         watch=beside(in_watch),
         watch_paired=pairs(in_watch),
+        recent=tuple(
+            RecentCounts(now - back, int(late.sum()), int((late & history.challenger_firsts).sum()))
+            for back in BACK
+            if now > back
+            for late in [history.minute >= now - back]
+        ),
     )
 
 

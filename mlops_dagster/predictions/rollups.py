@@ -1,15 +1,15 @@
 """Counts per minute and hour of everything that was served: what operations and decisions read."""
 
 from collections import Counter, defaultdict
-from collections.abc import Sequence
+from collections.abc import Collection, Sequence
 from dataclasses import dataclass
 from datetime import datetime
 from functools import cached_property
-from itertools import accumulate
+from itertools import accumulate, pairwise
 from typing import Any, TypeAlias
 
 import numpy as np
-from sqlalchemy import ColumnElement, Engine, Executable, Row, Select, Table, func, select
+from sqlalchemy import ColumnElement, Engine, Executable, Row, Select, Table, case, func, literal, select, tuple_
 
 from mlops_dagster.database import open_database, reading, writing
 from mlops_dagster.errors import InvalidInputError
@@ -58,6 +58,17 @@ class EventCounts:
     bad_errors: int
     bad_slow: int
     bad_wrong: int
+
+
+@dataclass(frozen=True, slots=True)
+class ErrorCounts:
+    """Requests, and of their errors the independent ones, as in `EventCounts`."""
+
+    requests: int = 0
+    bad_errors: int = 0
+
+    def __add__(self, other: "ErrorCounts") -> "ErrorCounts":
+        return ErrorCounts(self.requests + other.requests, self.bad_errors + other.bad_errors)
 
 
 @dataclass(frozen=True, slots=True)
@@ -134,6 +145,29 @@ class Rollups:
             .order_by(arms.c.version, arms.c.role, arms.c.weight)
         )
         return [EventCounts(*row) for row in self._rows(query)]
+
+    def errors_since(
+        self, model: str, of: Collection[tuple[str, Role]], starts: Sequence[datetime], until: datetime
+    ) -> list[ErrorCounts]:
+        """What these versions did in these roles from each of the starts on; the starts rise."""
+        if not starts:
+            return []
+        firsts = [microseconds(start) // MINUTE for start in starts]
+        # Each minute belongs to the last start before it. Most are old, so the old ones are asked for first.
+        spans = [(minutes.c.minute < after, number) for number, (_, after) in enumerate(pairwise(firsts))]
+        span = (case(*spans, else_=len(spans)) if spans else literal(0)).label("span")
+        query = (
+            _of_arms(minutes, span, func.sum(minutes.c.requests), func.sum(minutes.c.bad_errors))
+            .where(
+                arms.c.model == model,
+                tuple_(arms.c.version, arms.c.role).in_(list(of)),
+                _within(minutes, starts[0], until),
+            )
+            .group_by("span")
+        )
+        found = {row[0]: ErrorCounts(row[1], row[2]) for row in self._rows(query)}
+        newest_first = (found.get(number, ErrorCounts()) for number in reversed(range(len(starts))))
+        return list(accumulate(newest_first))[::-1]
 
     def paired(self, model: str, champion: str, challenger: str, since: datetime, until: datetime) -> PairedCounts:
         """The challenger against the champion on the same rows."""

@@ -4,7 +4,7 @@ from mlops_dagster.rollout.collect import collect
 from mlops_dagster.rollout.controller import Controller
 from mlops_dagster.rollout.decide import decide
 from mlops_dagster.rollout.entities import Decision, Outcome, Phase, Rollout, TestResult
-from mlops_dagster.rollout.evidence import EventCounts, Evidence, PairedCounts, StepCounts
+from mlops_dagster.rollout.evidence import EventCounts, Evidence, PairedCounts, RecentCounts, StepCounts
 from mlops_dagster.rollout.policy import RolloutPolicy, Theta
 from mlops_dagster.rollout.rollouts import RolloutStore
 
@@ -16,6 +16,7 @@ __all__ = [
     "Outcome",
     "PairedCounts",
     "Phase",
+    "RecentCounts",
     "Rollout",
     "RolloutPolicy",
     "RolloutStore",

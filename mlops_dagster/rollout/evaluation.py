@@ -1,20 +1,30 @@
 """Evidence into tests: which claims about the challenger are proven, and by what arithmetic.
 
-One alpha for the whole rollout, the watch after the promotion included. Each of the six "worse" e-values (errors, slow
-answers, accuracy, the absolute error limit; accuracy and the limit once more since the promotion) is a mixture of test
+One alpha for the whole rollout, the watch after the promotion included. Each of the five "worse" e-values (errors, slow
+answers, accuracy, the absolute error limit; accuracy once more since the promotion) is a mixture of test
 martingales or less while the challenger is no worse in that respect: it starts at 1 and its mean never rises, whenever
 and however often one looks. So does their average
 
-    E = (E_error + E_slow + E_accuracy + E_limit + E_accuracy_watch + E_limit_watch) / 6
+    E = (E_error + E_slow + E_accuracy + E_limit + E_accuracy_watch) / 5
 
 and by Ville's inequality a challenger that is no worse in any of them ever reaches E >= 1/alpha with probability at
-most alpha: all looks, steps and metrics together. The price is that one metric alone needs an e-value of 6/alpha.
-(Six separate tests at alpha/6 ask for the same, and give nothing for two metrics that point the same way.)
+most alpha: all looks, steps and metrics together. The price is that one metric alone needs an e-value of 5/alpha.
+(Five separate tests at alpha/5 ask for the same, and give nothing for two metrics that point the same way.)
 
-The two of the watch stay at 1 until the promotion, and bet on nothing but what comes after it. The others go on too,
+The one of the watch stays at 1 until the promotion, and bets on nothing but what comes after it. The others go on too,
 but a challenger was promoted because it did well, and their bets against it are all but lost by then: after 6,000
 pairs that were as good, one that is suddenly 10 points worse takes 2,800 more to prove on all pairs, and 300 on those
 since the promotion. Errors and slow answers relative to the champion's stay as they are then: only one arm answers.
+
+The error limit needs no such second test, since one that goes bad late is not to be saved by its past at any time.
+E_s bets on nothing but the requests from minute s of the rollout on (before that it is 1), and with weights w_s that
+are fixed beforehand and sum to 1
+
+    E_limit = sum_s w_s E_s,    w_0 = 1/2,    w_s = 1/4 / week, each minute of a second week half of that, and so on
+
+is one more mixture of test martingales. Of its minutes only those of `Evidence.recent` are looked at: E_s that are
+left out make E_limit smaller, so which they are may depend on anything. A late start costs a factor of 20,160 against
+an early one, 10 nats or some 240 requests of which 5 % fail; the past costs nothing any more (docs/decisions/0018).
 
 A promotion needs the proof of every metric, each at alpha: a challenger that is worse in one of them must get past
 that one's test, which happens with probability at most alpha, so no correction is due. Errors and slow answers count
@@ -37,6 +47,8 @@ from mlops_dagster.rollout.evidence import BadEvent, EventCounts, Evidence, Pair
 from mlops_dagster.rollout.forecast import about, growth_needed
 from mlops_dagster.rollout.policy import RolloutPolicy
 from mlops_dagster.statistics import Stage, anytime_p, bad_event_e_value, combine, paired_e_value, rate_e_value
+
+_WEEK = 7 * 24 * 60  # minutes; about as long as a rollout may take
 
 
 @dataclass(frozen=True)
@@ -72,7 +84,6 @@ def evaluate(policy: RolloutPolicy, peaks: Mapping[str, float], evidence: Eviden
         look.slow_worse(),
         look.pairs_worse() if policy.uses_pairs else look.wrong_worse(),
         look.over_error_limit(),
-        look.over_error_limit_in_watch(),
         *([look.pairs_worse_in_watch()] if policy.uses_pairs else []),
     )
     not_worse = (
@@ -96,7 +107,7 @@ class _Look:
     @property
     def sharing(self) -> int:
         """How many e-values share the alpha of a rollback. Without pairs nothing tells accuracy in the watch."""
-        return 6 if self.policy.uses_pairs else 5
+        return 5 if self.policy.uses_pairs else 4
 
     def any_worse(self, worse: tuple[TestResult, ...]) -> TestResult:
         parts = {test.name: test.e_value for test in worse}
@@ -116,12 +127,14 @@ class _Look:
         return self._bad_events_worse("slow", self.policy.theta.slow, warm, {"canary_cold": sum(cold)})
 
     def over_error_limit(self) -> TestResult:
-        claim = f"error rate over {self.policy.max_error_rate:.2%}"
-        return self._over_error_limit("error.over_limit", claim, self.evidence.challenger)
-
-    def over_error_limit_in_watch(self) -> TestResult:
-        claim = f"error rate over {self.policy.max_error_rate:.2%} since the promotion"
-        return self._over_error_limit("error.over_limit_in_watch", claim, self.evidence.watch)
+        limit, seen = self.policy.max_error_rate, self.evidence.challenger
+        since = [(1 / 2, 0, seen.bad_errors, seen.requests)]
+        since += [(_weight(late.minute), late.minute, late.bad_errors, late.requests) for late in self.evidence.recent]
+        parts = [(weight * rate_e_value(bad, n, limit=limit), minute, bad, n) for weight, minute, bad, n in since]
+        _, minute, bad, n = max(parts, key=lambda part: part[0])
+        observed = {"scored_error": bad, "scored_requests": n, "since_minute": minute}
+        claim = f"error rate over {limit:.2%}, since the start or lately"
+        return self._result("error.over_limit", claim, observed, sum(part[0] for part in parts), sharing=self.sharing)
 
     def pairs_worse(self) -> TestResult:
         claim = f"accuracy more than {self.policy.margin:g} under the champion's"
@@ -166,11 +179,6 @@ class _Look:
         claim = f"rate of {metric} over {theta:g} times the champion's"
         e_value = bad_event_e_value(stages, theta=theta)
         return self._result(f"{metric}.worse", claim, {**self._arms(metric), **left_out}, e_value, sharing=self.sharing)
-
-    def _over_error_limit(self, name: str, claim: str, seen: EventCounts) -> TestResult:
-        observed = {"scored_error": seen.bad_errors, "scored_requests": seen.requests}
-        e_value = rate_e_value(seen.bad_errors, seen.requests, limit=self.policy.max_error_rate)
-        return self._result(name, claim, observed, e_value, sharing=self.sharing)
 
     def _pairs_worse(self, name: str, claim: str, pairs: PairedCounts) -> TestResult:
         e_value = paired_e_value(pairs.wins, pairs.losses, pairs.ties, margin=self.policy.margin)
@@ -246,6 +254,16 @@ class _Look:
             verdict="proven" if proven else "open",
             needed=None if proven else needed,
         )
+
+
+def _weight(minute: int) -> float:
+    """Of the bets that begin with a minute of the rollout after its first; all of them together have 1/2.
+
+    >>> week = 7 * 24 * 60
+    >>> _weight(1) == _weight(week) == 0.25 / week, _weight(week + 1) == 0.125 / week
+    (True, True)
+    """
+    return 0.25 / _WEEK * 0.5 ** ((minute - 1) // _WEEK)
 
 
 def _cold(stage: Stage, policy: RolloutPolicy) -> int:

@@ -87,6 +87,16 @@ class PairedCounts:
 
 
 @dataclass(frozen=True, slots=True)
+class RecentCounts:
+    """Everything the challenger scored from one minute of the rollout on."""
+
+    minute: int
+    """Counted from the one in which the rollout began, which is 0; from 1 on."""
+    requests: int
+    bad_errors: int
+
+
+@dataclass(frozen=True, slots=True)
 class Evidence:
     """Everything known about a rollout at `through`."""
 
@@ -107,6 +117,9 @@ class Evidence:
     """Of requests since it was promoted."""
     not_loaded: str = ""
     """Why the data plane cannot load the challenger, once it has tried for a minute; empty if that was not said."""
+    recent: tuple[RecentCounts, ...] = ()
+    """The challenger's last minutes: since this minute began, and since 1, 2, 4, 8... minutes before, as far as the
+    rollout goes back. None in decisions from before they were counted."""
 
     @property
     def canary(self) -> EventCounts:

@@ -1,7 +1,6 @@
 """Cuts off a canary, or a new champion in its watch, as soon as it is proven bad, without waiting for anyone."""
 
 import logging
-from dataclasses import replace
 from datetime import UTC, datetime
 
 from mlops_dagster.clock import Clock
@@ -62,7 +61,7 @@ class Fuse:
     def _judge(self, rollout: Rollout, version: str) -> None:
         model, now = rollout.model, self._clock.now()
         # All there is: a clock that was set back must not hide what is stamped with the time before.
-        evidence = replace(collect(self._rollups, rollout, _ALWAYS), through=now)
+        evidence = collect(self._rollups, rollout, now, until=_ALWAYS)
         decision = decide(rollout.policy, rollout, evidence, now)
         if decision.outcome is Outcome.ROLLBACK:
             self._deployments.cut_off(model, version)

@@ -69,7 +69,7 @@ def test_a_promotion_that_turns_out_bad_is_rolled_back(world: World, name: str) 
 def test_one_that_fails_is_rolled_back_before_any_label(watched: World) -> None:
     watched.serve(errors=10, ties=40, hours=0.1, labelled=False)
     assert watched.tick() is Outcome.ROLLBACK
-    assert "most by error.over_limit_in_watch" in watched.rollout.reason
+    assert "most by error.over_limit" in watched.rollout.reason
 
 
 def test_a_paused_watch_does_not_end_but_rolls_back(watched: World) -> None:
