@@ -4,8 +4,9 @@ from enum import Enum
 
 import dagster as dg
 
+from mlops_dagster.components.deployed import materialization
 from mlops_dagster.components.platform import AsOf, Platform
-from mlops_dagster.components.rollout import EMERGENCY, materialization
+from mlops_dagster.components.rollout import EMERGENCY
 from mlops_dagster.components.spec import ModelSpec
 
 

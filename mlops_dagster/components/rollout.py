@@ -1,14 +1,13 @@
-"""Rollout: the jobs that promote and roll back, and the record of what they did."""
-
-from collections.abc import Mapping
+"""Rollout: the jobs that promote and roll back."""
 
 import dagster as dg
 
+from mlops_dagster.components.deployed import materialization
 from mlops_dagster.components.platform import Platform
 from mlops_dagster.components.rollout_sensors import Promotion, Rollback, limits_sensor, rollout_sensor
 from mlops_dagster.components.spec import ModelSpec
 from mlops_dagster.errors import InvalidInputError
-from mlops_dagster.registry import Deployment, Stage
+from mlops_dagster.registry import Stage
 from mlops_dagster.rollout import Decision
 from mlops_dagster.wiring import House
 
@@ -24,7 +23,7 @@ def rollout_defs(spec: ModelSpec) -> dg.Definitions:
         kinds={"registry"},
         owners=list(spec.owners),
         deps=[spec.key("registered_version")],
-        description="Who answers the requests. Materialized by each promotion, rollback and deed by hand, "
+        description="Who answers the requests. Materialized by each step, promotion, rollback and deed by hand, "
         "with reason and evidence.",
     )
     promote, rollback = _promote_job(spec), _rollback_job(spec)
@@ -90,37 +89,3 @@ def _enact(house: House, spec: ModelSpec, decision_id: int) -> Decision:
         raise InvalidInputError(f"decision {decision_id} is about {decision.rollout.model}, run that model's job")
     house.controller(lambda _model: spec.rollout).enact(decision)
     return decision
-
-
-def materialization(
-    spec: ModelSpec, action: str, reason: str, deployed: Deployment, decision: Decision | None = None
-) -> dg.AssetMaterialization:
-    """Of `deployment`: what was done, why, and who serves since."""
-    metadata: dict[str, dg.MetadataValue | str | int | float] = {
-        "action": action,
-        "reason": reason,
-        "champion": deployed.champion or "-",
-        "canary": deployed.canary or "-",
-        "epoch": deployed.epoch,
-        "on_hold": deployed.on_hold.reason if deployed.on_hold else "-",
-    }
-    if decision is not None:
-        metadata |= {
-            "challenger": decision.rollout.challenger,
-            "decided_at": decision.at.isoformat(),
-            "evidence": dg.MetadataValue.md(_tests_as_table(decision)),
-        }
-    return dg.AssetMaterialization(spec.key("deployment"), metadata=metadata)
-
-
-def _tests_as_table(decision: Decision) -> str:
-    lines = ["| test | observed | e-value | limit | verdict |", "|---|---|---|---|---|"]
-    lines += [
-        f"| {test.name} | {_counts(test.observed)} | {test.e_value:.4g} | {test.limit:.4g} | {test.verdict} |"
-        for test in decision.tests
-    ]
-    return "\n".join(lines)
-
-
-def _counts(observed: Mapping[str, float]) -> str:
-    return ", ".join(f"{name} {value:g}" for name, value in observed.items())

@@ -2,6 +2,7 @@
 
 import dagster as dg
 
+from mlops_dagster.components.deployed import materialization
 from mlops_dagster.components.platform import AsOf, Platform
 from mlops_dagster.components.spec import ModelSpec
 from mlops_dagster.registry import Stage
@@ -65,7 +66,9 @@ def rollout_sensor(spec: ModelSpec, promote: dg.JobDefinition, rollback: dg.JobD
         description="Looks at the evidence and decides: advance, hold, promote, roll back or give up. "
         "Promotions and rollbacks are runs; smaller steps are done at once.",
     )
-    def rollout(context: dg.SensorEvaluationContext, platform: Platform) -> dg.RunRequest | dg.SkipReason:
+    def rollout(
+        context: dg.SensorEvaluationContext, platform: Platform
+    ) -> dg.RunRequest | dg.SkipReason | dg.SensorResult:
         house = platform.house(spec, platform.clock().now())
         if house.champion(spec.model) is None:
             return _first_promotion(spec, house, promote)
@@ -78,7 +81,12 @@ def rollout_sensor(spec: ModelSpec, promote: dg.JobDefinition, rollback: dg.JobD
         if decision.outcome is Outcome.ROLLBACK:
             return _rollback(context, spec, rollback, decision)
         controller.enact(decision)
-        return dg.SkipReason(f"{decision.outcome}: {decision.reason}")
+        said = dg.SkipReason(f"{decision.outcome}: {decision.reason}")
+        if decision.outcome is Outcome.HOLD:
+            return said
+        deployed = house.registry.deployment(spec.model)
+        step = materialization(spec, decision.outcome.value, decision.reason, deployed, decision)
+        return dg.SensorResult(skip_reason=said, asset_events=[step])
 
     return rollout
 

@@ -62,6 +62,8 @@ class Daemon:
         with context:
             evaluated = sensor.evaluate_tick(context)
         self._cursors[name] = evaluated.cursor
+        for event in evaluated.asset_events:
+            self._instance.report_runless_asset_event(event)
         for request in evaluated.run_requests or []:
             self._request(request.job_name or sensor.job_name, request)
 

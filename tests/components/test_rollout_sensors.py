@@ -39,6 +39,8 @@ class Asked:
             self.instance, repository_def=self.repository, sensor_name=sensor, resources={"platform": self._platform}
         ) as context:
             asked = self.repository.get_sensor_def(sensor).evaluate_tick(context)
+        for event in asked.asset_events:
+            self.instance.report_runless_asset_event(event)
         return asked.run_requests[0] if asked.run_requests else str(asked.skip_message)
 
     def run(self, request: dg.RunRequest) -> None:
@@ -119,6 +121,26 @@ def test_two_sensors_that_find_the_same_start_one_rollback(asked: Asked, house: 
     asked.run(first)
     assert house.rollouts.list(SPEC.model)[-1].phase is Phase.ROLLED_BACK
     assert asked.tick("my_model_rollout") == "no challenger"
+
+
+def test_each_step_shows_on_the_deployment(platform: Platform, tmp_path: Path, house: House) -> None:
+    quick = RolloutPolicy(steps=(0.1,), shadow_hours=0, deadline_hours=1e-6, min_watch_hours=0, soak_hours=0)
+    with dg.DagsterInstance.local_temp(str(tmp_path)) as instance:
+        asked = Asked(SPEC.model_copy(update={"rollout": quick}), platform, instance)
+        begin_rollout(house)
+        assert str(asked.tick("my_model_rollout")).startswith("hold: shadow")
+        assert str(asked.tick("my_model_rollout")).startswith("give_up: at the deadline")
+        assert asked.tick("my_model_rollout") == "no challenger"
+        (told,) = instance.fetch_materializations(SPEC.key("deployment"), limit=5).records
+    assert told.asset_materialization is not None
+    shown = {name: value.value for name, value in told.asset_materialization.metadata.items()}
+    assert (shown["action"], shown["challenger"], shown["canary"], shown["canary_weight"]) == (
+        "give_up",
+        "1.1.0",
+        "-",
+        0.0,
+    )
+    assert "paired.superior" in str(shown["evidence"])
 
 
 def test_what_the_fuse_has_done_is_run_once_for_the_record(asked: Asked, house: House) -> None:

@@ -145,7 +145,8 @@ def test_the_report_survives_json_and_reaches_retraining() -> None:
     rng = np.random.default_rng(9)
     report = judge(normal_baseline(["x"], rng), {"x": rng.normal(2, size=500)}, DriftPolicy())
     stored = json.loads(json.dumps(report.metadata()))
-    assert DriftSignal.from_metadata(stored) == DriftSignal("retrain", ("x",))
+    signal = DriftSignal.from_metadata(stored)
+    assert (signal.verdict, signal.features, signal.psi) == ("retrain", ("x",), {"x": stored["psi"]["x"]})
     assert stored["psi"]["x"] == pytest.approx(report.features[0].psi, abs=1e-4)
     assert "| x |" in report.to_markdown()
 
