@@ -8,7 +8,7 @@ from collections import Counter
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from datetime import date, datetime
-from typing import NamedTuple
+from typing import Literal, NamedTuple
 
 import pyarrow as pa
 import pyarrow.dataset as pads
@@ -187,12 +187,23 @@ def deletable(at: TableAddress) -> Iterator[DeltaTable]:
 
     Who is killed meanwhile leaves it so: the audit says that an erasure did not finish, and the next one mends it.
     """
-    table = DeltaTable(at.uri, storage_options=at.options)
-    table.alter.set_table_properties({"delta.appendOnly": "false"})
+    table = _set_append_only(at, "false")
     try:
         yield table
     finally:
-        DeltaTable(at.uri, storage_options=at.options).alter.set_table_properties({"delta.appendOnly": "true"})
+        _set_append_only(at, "true")
+
+
+def _set_append_only(at: TableAddress, value: Literal["true", "false"]) -> DeltaTable:
+    """The table's newest snapshot, after the change. An append that brings a new column changes the same metadata."""
+    for _ in range(ATTEMPTS):
+        table = DeltaTable(at.uri, storage_options=at.options)
+        try:
+            table.alter.set_table_properties({"delta.appendOnly": value})
+        except CommitFailedError:
+            continue
+        return table
+    raise StorageError(f"{ATTEMPTS} changes of {at.uri} were overtaken by others; run the erasure again")
 
 
 def replace_day(table: DeltaTable, day: date, rows: pa.RecordBatchReader) -> bool:

@@ -1,5 +1,6 @@
 """Erasure: gone from every file, on record, and safe to repeat wherever it is killed."""
 
+import itertools
 import threading
 from datetime import date, timedelta
 from pathlib import Path
@@ -9,7 +10,7 @@ from deltalake import DeltaTable
 from deltalake.table import TableAlterer
 
 from mlops_dagster.errors import InvalidInputError, StorageError
-from mlops_dagster.predictions import Choice, Rollups, Spool, audit, erase, erasing
+from mlops_dagster.predictions import Choice, Rollups, Spool, audit, delta, erase, erasing
 from mlops_dagster.predictions.erasures import Erasures
 
 ADA, BOB = "key-of-ada", "key-of-bob"
@@ -168,6 +169,32 @@ def test_shippers_of_this_and_other_spools_go_on(spool, log, rollups, record, ma
         log.ship(its)
         assert audit(its, log, rollups.cursors()).gaps == ()
     assert set(keys(log, march)) == {BOB}
+
+
+@pytest.mark.parametrize("address", ["folder"], indirect=True)
+def test_an_append_that_brings_a_column_overtakes_it(spool, log, rollups, record, march, monkeypatch):
+    spool.append([record(0, key=ADA), record(1, key=BOB)])
+    count(rollups, spool)
+    log.ship(spool)
+
+    class Overtaken(DeltaTable):
+        others = iter(range(2, 5))
+
+        @property
+        def alter(self):
+            for number in itertools.islice(self.others, 1):
+                its = Spool(spool.path.with_name(f"other{number}.sqlite"))
+                its.append([record(number, process=f"other-{number}", key=BOB, features={f"new_{number}": 1.0})])
+                count(rollups, its)
+                type(log)(log.place.address).ship(its)
+            return super().alter
+
+    monkeypatch.setattr(delta, "DeltaTable", Overtaken)
+    assert run(log, spool, rollups, march, key=ADA).predictions == 1
+    assert next(Overtaken.others, None) is None
+    assert keys(log, march) == [BOB] * 4
+    with pytest.raises(Exception, match=r"[Aa]ppend"):
+        DeltaTable(log.place.table("predictions/flights").uri).delete()
 
 
 @pytest.mark.parametrize("address", ["folder"], indirect=True)
