@@ -1,6 +1,6 @@
 """Monitoring: what was served each hour and how far it drifted, performance by day, labels by week."""
 
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from datetime import date, datetime, timedelta
 
 import dagster as dg
@@ -106,12 +106,8 @@ def _prediction_batch(spec: ModelSpec) -> dg.AssetsDefinition:
                 house.log, champion, home, since, until, policy=spec.validation, shared_by=spec.drift.shared_by
             )
         )
-        held = ""
-        if champion is not None:
-            decided = should_hold(spec.validation, found, platform.clock().now())
-            enact_hold(house.registry, spec.model, decided)
-            held = "online serving put on hold" if decided.action == "hold" else ""
-        tell(house.alerts, spec.model, "validation", found, place=quarantine_of(home, spec.model), then=held)
+        done = _hold(house, spec, found, platform.clock().now()) if found else ""
+        tell(house.alerts, spec.model, "validation", found, place=quarantine_of(home, spec.model), then=done)
         for key, start, _end in hours:
             hour = found.get(start, ValidationResult(rows=0))
             context.add_asset_metadata(
@@ -141,6 +137,13 @@ def _prediction_batch(spec: ModelSpec) -> dg.AssetsDefinition:
         )
 
     return prediction_batch
+
+
+def _hold(house: House, spec: ModelSpec, found: Mapping[datetime, ValidationResult], now: datetime) -> str:
+    """Put online serving on hold, or lift that, as the policy says; what was done, for the alert."""
+    decided = should_hold(spec.validation, found, now)
+    enact_hold(house.registry, spec.model, decided)
+    return "online serving put on hold" if decided.action == "hold" else ""
 
 
 def _drift_report(spec: ModelSpec) -> dg.AssetsDefinition:

@@ -35,7 +35,6 @@ def retraining_sensor(spec: ModelSpec) -> dg.SensorDefinition:
         found = should_retrain(
             spec.retraining,
             now=now,
-            last_retraining_at=max(trained, default=None),
             retrained_at=trained,
             running=_is_running(context.instance, job_name),
             drift=_latest_drift(context.instance, spec),

@@ -49,7 +49,7 @@ def data_plane(home: Path, *, replayed: bool = True) -> Iterator[Address]:
     try:
         yield _wait_until_up(process, home / "serving.json", log_path)
     finally:
-        _stop(process)
+        stop(process)
 
 
 def _wait_until_up(process: "subprocess.Popen[bytes]", address_path: Path, log_path: Path) -> Address:
@@ -65,7 +65,8 @@ def _wait_until_up(process: "subprocess.Popen[bytes]", address_path: Path, log_p
     raise ServerError(f"the data plane {state} within {START_SECONDS} s; the end of {log_path}:\n{log}")
 
 
-def _stop(process: "subprocess.Popen[bytes]") -> None:
+def stop(process: "subprocess.Popen[bytes]") -> None:
+    """End a server of ours: politely, and after `STOP_SECONDS` by force."""
     process.terminate()
     try:
         process.wait(STOP_SECONDS)

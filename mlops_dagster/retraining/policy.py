@@ -109,24 +109,23 @@ def should_retrain(
     policy: RetrainingPolicy,
     *,
     now: datetime,
-    last_retraining_at: datetime | None,
+    retrained_at: Sequence[datetime],
     drift: DriftSignal | None,
     rollout_active: bool,
     performance: str | None = None,
     concept: ConceptSignal | None = None,
     running: bool = False,
-    retrained_at: Sequence[datetime] = (),
 ) -> RetrainDecision:
     """Whether to retrain now; `performance` says why the champion does too badly to stay, if it does.
 
     A retraining that is `running`, or a rollout, is finished first: its challenger may be the answer to the same
-    drift. `retrained_at` are the retrainings that the budget counts. A model never trained here is due at once.
+    drift. `retrained_at` are the retrainings so far. A model never trained here is due at once.
 
     >>> from datetime import UTC
     >>> march = datetime(2013, 3, 1, tzinfo=UTC)
     >>> signal = DriftSignal("retrain", ("dep_delay",))
     >>> should_retrain(
-    ...     RetrainingPolicy(), now=march + timedelta(days=8), last_retraining_at=march, drift=signal,
+    ...     RetrainingPolicy(), now=march + timedelta(days=8), retrained_at=[march], drift=signal,
     ...     rollout_active=False,
     ... ).reason
     'drift of dep_delay'
@@ -139,8 +138,9 @@ def should_retrain(
     if len(spent) >= policy.budget:
         free = spent[-policy.budget] + BUDGET_PERIOD
         return _not_now(f"{len(spent)} retrainings in 30 days, the budget is {policy.budget}; the next {free:%Y-%m-%d}")
-    due = _due(policy.cadence, last_retraining_at, now)
-    cooled = now if last_retraining_at is None else last_retraining_at + timedelta(days=policy.cooldown_days)
+    last = max(retrained_at, default=None)
+    due = _due(policy.cadence, last, now)
+    cooled = now if last is None else last + timedelta(days=policy.cooldown_days)
     asked_for = list(_signals(policy, drift, performance, concept))
     if asked_for and cooled <= now:
         trigger, reason, numbers = asked_for[0]

@@ -41,7 +41,7 @@ def test_whichever_comes_first(
     found = should_retrain(
         RetrainingPolicy.model_validate(policy),
         now=LAST + timedelta(days=days),
-        last_retraining_at=LAST,
+        retrained_at=[LAST],
         drift=drift,
         rollout_active=rollout,
     )
@@ -65,7 +65,7 @@ def test_a_champion_that_does_too_badly_is_a_reason(
     found = should_retrain(
         RetrainingPolicy(),
         now=LAST + timedelta(days=days),
-        last_retraining_at=LAST,
+        retrained_at=[LAST],
         drift=drift,
         rollout_active=rollout,
         performance="macro-F1 is low",
@@ -74,13 +74,13 @@ def test_a_champion_that_does_too_badly_is_a_reason(
 
 
 def test_a_model_never_trained_is_due() -> None:
-    found = should_retrain(RetrainingPolicy(), now=LAST, last_retraining_at=None, drift=None, rollout_active=False)
+    found = should_retrain(RetrainingPolicy(), now=LAST, retrained_at=[], drift=None, rollout_active=False)
     assert found.trigger == "cadence"
 
 
 def test_the_month_after_december_is_in_the_next_year() -> None:
     last = datetime(2013, 12, 15, tzinfo=UTC)
-    found = should_retrain(RetrainingPolicy(), now=last, last_retraining_at=last, drift=None, rollout_active=False)
+    found = should_retrain(RetrainingPolicy(), now=last, retrained_at=[last], drift=None, rollout_active=False)
     assert found.reason == "no drift; the monthly retraining is due on 2014-01-15"
 
 
@@ -119,7 +119,6 @@ def test_concept_drift_budget_and_one_at_a_time(
     found = should_retrain(
         RetrainingPolicy.model_validate(policy),
         now=now,
-        last_retraining_at=LAST,
         retrained_at=[now - timedelta(days=30), now - timedelta(days=17), LAST],
         **given,  # type: ignore[arg-type]
     )
@@ -134,7 +133,6 @@ def test_a_weekly_cadence_is_within_the_default_budget() -> None:
     found = should_retrain(
         RetrainingPolicy(cadence="weekly"),
         now=now,
-        last_retraining_at=weekly[0],
         retrained_at=weekly,
         drift=None,
         rollout_active=False,

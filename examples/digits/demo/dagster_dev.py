@@ -16,10 +16,10 @@ from dagster_graphql import DagsterGraphQLClient, DagsterGraphQLClientError
 
 from mlops_dagster.errors import ServerError
 from mlops_dagster.rehearsal.instance import environment
+from mlops_dagster.rehearsal.server import stop
 
 PROJECT = Path(__file__).parents[1]
 START_SECONDS = 120
-STOP_SECONDS = 30
 
 
 @dataclass(frozen=True)
@@ -85,7 +85,7 @@ def dagster_dev(home: Path) -> Iterator[Dagster]:
             _wait_until_up(found)
             yield found
     finally:
-        _stop(process)
+        stop(process)
 
 
 def _wait_until_up(dagster: Dagster) -> None:
@@ -97,15 +97,6 @@ def _wait_until_up(dagster: Dagster) -> None:
                 return
         time.sleep(0.5)
     raise ServerError(f"dagster dev is not up after {START_SECONDS} s; see {dagster.log}")
-
-
-def _stop(process: "subprocess.Popen[bytes]") -> None:
-    process.terminate()
-    try:
-        process.wait(STOP_SECONDS)
-    except subprocess.TimeoutExpired:
-        process.kill()
-        process.wait()
 
 
 def _free_port() -> int:
