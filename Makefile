@@ -53,9 +53,9 @@ check: install
 	$(BIN)/lint-imports
 
 # What the flights example's rollout policy can prove on its traffic (docs/power.md), and rollouts looked at any time
-# (docs/at-any-time.md); the registry beside MLflow, a
-# 5 GB artifact on S3; the data plane beside MLServer, over the bare model, its reactions, its rollups and its shipper;
-# drift beside Evidently, of a fleet, of a hundred million rows, and an hourly run from launch to materialized.
+# (docs/at-any-time.md); the registry beside MLflow, a 5 GB artifact on S3; the data plane beside MLServer, over the bare
+# model, its reactions, its rollups and its shipper; drift beside Evidently, of a fleet, of a hundred million rows, and an
+# hourly run from launch to materialized.
 bench: install wrk
 	$(BIN)/python bench/rollout_power.py
 	$(BIN)/python bench/at_any_time.py

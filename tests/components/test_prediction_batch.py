@@ -2,7 +2,7 @@
 
 import json
 from collections.abc import Iterable
-from datetime import timedelta
+from datetime import datetime, timedelta
 from pathlib import Path
 
 import dagster as dg
@@ -20,6 +20,7 @@ from mlops_dagster.predictions import Spool
 from mlops_dagster.registry import Stage
 from mlops_dagster.settings import Settings
 from mlops_dagster.wiring import House
+from tests.components.at_a_time import PlatformAt
 from tests.monitoring.test_validation import SCHEMA, flights
 from tests.predictions.conftest import MARCH, a_record
 from tests.serving.conftest import CARD
@@ -63,16 +64,17 @@ def serve(house: House, hour: int, *, temp: float | None = 40.0) -> None:
 
 
 def materialize(
-    house: House, hours: Iterable[int], spec: ModelSpec = SPEC
+    house: House, hours: Iterable[int], spec: ModelSpec = SPEC, *, at: datetime | None = None
 ) -> tuple[dict[int, dict[str, object]], dict[str, object]]:
     """Materialize a range of hours in one run: the metadata of each, and of the check."""
     (asset,) = [its for its in monitoring_defs(spec).assets or () if its.key == spec.key("prediction_batch")]
     keys = {hour: f"{MARCH + timedelta(hours=hour):%Y-%m-%d-%H:%M}" for hour in hours}
     first, *_, last = [*keys.values(), *keys.values()]
     tags = {"dagster/asset_partition_range_start": first, "dagster/asset_partition_range_end": last}
-    home = house.settings.home
+    home = str(house.settings.home)
+    platform = Platform(home=home) if at is None else PlatformAt(home=home, now=at.isoformat())
     with dg.DagsterInstance.ephemeral() as instance:
-        result = dg.materialize([asset], instance=instance, resources={"platform": Platform(home=str(home))}, tags=tags)
+        result = dg.materialize([asset], instance=instance, resources={"platform": platform}, tags=tags)
     events = {each.partition: each.metadata for each in result.asset_materializations_for_node(asset.op.name)}
     (check,) = result.get_asset_check_evaluations()
     told = {hour: {name: value.value for name, value in events[key].items()} for hour, key in keys.items()}
@@ -114,6 +116,28 @@ def test_the_next_good_hour_resolves_it_and_no_earlier_one(house: House) -> None
     assert [alert.open for alert in house.alerts.list("flights", resolved=True)] == [False, True]
     materialize(house, [2, 3])
     assert house.alerts.list("flights") == []
+
+
+def test_a_bad_hour_holds_online_serving_where_the_policy_says_so_and_a_good_one_lifts_it(house: House) -> None:
+    for hour in range(3):
+        serve(house, hour, temp=None if hour == 1 else 40.0)
+    spec = SPEC.model_copy(update={"validation": ValidationPolicy(hold=True)})
+
+    def held_after(hour: int, spec: ModelSpec) -> str | None:
+        materialize(house, [hour], spec, at=MARCH + timedelta(hours=hour + 1))
+        hold = house.registry.deployment("flights").on_hold
+        return hold and hold.reason
+
+    assert held_after(0, spec) is None
+    assert held_after(1, SPEC) is None  # the default policy sets aside, and holds nothing
+    reason = held_after(1, spec)
+    assert reason is not None
+    assert reason.startswith("validation: the hour 2013-03-01 01:00 UTC failed: temp: 37 of 37")
+    (alert,) = house.alerts.list("flights")
+    assert "online serving put on hold" in alert.done
+    assert held_after(2, spec) is None
+    materialize(house, [1], spec, at=MARCH + timedelta(hours=9))  # caught up on: it says nothing of now
+    assert house.registry.deployment("flights").on_hold is None
 
 
 def test_the_page_of_each_validation_is_published_and_linked(house: House) -> None:
