@@ -22,7 +22,15 @@ from mlops_dagster.components.macro_f1_floor import (
     macro_f1_check_spec,
     macro_f1_floor_sensor,
 )
-from mlops_dagster.components.partitions import LONGEST_CATCH_UP, daily, hourly, missing_range, weekly, windows
+from mlops_dagster.components.partitions import (
+    LONGEST_CATCH_UP,
+    daily,
+    due_every,
+    hourly,
+    missing_range,
+    weekly,
+    windows,
+)
 from mlops_dagster.components.platform import Platform
 from mlops_dagster.components.retraining import retraining_sensor
 from mlops_dagster.components.spec import ModelSpec
@@ -89,6 +97,7 @@ def _prediction_batch(spec: ModelSpec) -> dg.AssetsDefinition:
         owners=list(spec.owners),
         tags=HOURLY,
         partitions_def=hourly(),
+        freshness_policy=due_every(timedelta(hours=1)),
         backfill_policy=dg.BackfillPolicy.single_run(),
         check_specs=[suite_passes],
         description="The predictions of an hour, from the log. `drift_report` follows.",
@@ -159,6 +168,7 @@ def _drift_report(spec: ModelSpec) -> dg.AssetsDefinition:
         owners=list(spec.owners),
         tags=HOURLY,
         partitions_def=hourly(),
+        freshness_policy=due_every(timedelta(hours=1)),
         backfill_policy=dg.BackfillPolicy.single_run(),
         check_specs=[within_limits],
         description="PSI of each feature and KS of the score, trailing 24 h against the champion's baseline. "
@@ -255,6 +265,7 @@ def _performance_report(spec: ModelSpec) -> dg.AssetsDefinition:
         kinds={"duckdb"},
         owners=list(spec.owners),
         partitions_def=daily(),
+        freshness_policy=due_every(timedelta(days=1)),
         backfill_policy=dg.BackfillPolicy.single_run(),
         check_specs=[macro_f1_check_spec(spec), concept_check_spec(spec)],
         description="Accuracy, F1, latency and error rate of every version, from the logged predictions of a day "
@@ -315,6 +326,7 @@ def _label_drift(spec: ModelSpec) -> dg.AssetsDefinition:
         kinds={"python"},
         owners=list(spec.owners),
         partitions_def=weekly(),
+        freshness_policy=due_every(timedelta(weeks=1)),
         backfill_policy=dg.BackfillPolicy.single_run(),
         description="Chi-squared of the labels that became known in a week against the champion's baseline.",
     )

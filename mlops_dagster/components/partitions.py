@@ -33,6 +33,17 @@ def weekly() -> dg.WeeklyPartitionsDefinition:
     return dg.WeeklyPartitionsDefinition(start_date=first, end_date=end, day_offset=1)
 
 
+def due_every(period: timedelta) -> dg.FreshnessPolicy | None:
+    """Warns when one scheduled run is missing, fails when two are. None of recorded traffic: it ends.
+
+    >>> due_every(timedelta(hours=1)).fail_window.to_timedelta() == timedelta(hours=2.5)
+    True
+    """
+    if Settings().until is not None:
+        return None
+    return dg.FreshnessPolicy.time_window(fail_window=2.5 * period, warn_window=1.5 * period)
+
+
 def _days() -> tuple[str, str | None]:
     settings = Settings()
     return settings.since.isoformat(), None if settings.until is None else settings.until.isoformat()

@@ -4,10 +4,12 @@ import json
 import os
 import subprocess
 import sys
+from datetime import timedelta
 from pathlib import Path
 
 import dagster as dg
 import pytest
+from dagster._core.definitions.freshness import TimeWindowFreshnessPolicy  # no public name
 
 from mlops_dagster.definitions import defs
 
@@ -23,6 +25,7 @@ def described(definitions: dg.Definitions) -> dict[str, object]:
                 "kinds": sorted(spec.kinds),
                 "deps": sorted(dep.asset_key.to_user_string() for dep in spec.deps),
                 "partitions": type(spec.partitions_def).__name__ if spec.partitions_def else None,
+                "stale_after_hours": _stale_after(spec.freshness_policy),
             }
             for spec in sorted(definitions.resolve_all_asset_specs(), key=lambda spec: spec.key)
         },
@@ -36,6 +39,16 @@ def described(definitions: dg.Definitions) -> dict[str, object]:
             for s in sorted(repository.sensor_defs, key=lambda s: s.name)
         },
     }
+
+
+def _stale_after(policy: dg.FreshnessPolicy | None) -> list[float] | None:
+    """Hours without a materialization after which Dagster warns, and after which it fails."""
+    if policy is None:
+        return None
+    assert isinstance(policy, TimeWindowFreshnessPolicy)
+    assert policy.warn_window is not None
+    hour = timedelta(hours=1)
+    return [policy.warn_window.to_timedelta() / hour, policy.fail_window.to_timedelta() / hour]
 
 
 def test_definitions_are_as_promised() -> None:

@@ -6,7 +6,15 @@ from datetime import UTC, datetime, timedelta
 import dagster as dg
 import pytest
 
-from mlops_dagster.components.partitions import LONGEST_CATCH_UP, RANGE_END, RANGE_START, daily, hourly, missing_range
+from mlops_dagster.components.partitions import (
+    LONGEST_CATCH_UP,
+    RANGE_END,
+    RANGE_START,
+    daily,
+    due_every,
+    hourly,
+    missing_range,
+)
 
 KEYS = (dg.AssetKey(["m", "a"]), dg.AssetKey(["m", "b"]))
 FIRST = datetime(2013, 3, 2, 5, 30, tzinfo=UTC)
@@ -57,3 +65,9 @@ def test_a_day_is_asked_for_once_it_is_over(hour: int) -> None:
         context = dg.build_schedule_context(instance=instance, scheduled_execution_time=now)
         found = missing_range(context, KEYS, daily(), first=FIRST, job_name="job")
     assert bounds(found) == ("2013-03-02", "2013-03-03")
+
+
+def test_recorded_traffic_ends_and_nothing_of_it_is_due(monkeypatch: pytest.MonkeyPatch) -> None:
+    assert due_every(timedelta(days=1)) is not None
+    monkeypatch.setenv("MLOPS_UNTIL", "2013-04-01")
+    assert due_every(timedelta(days=1)) is None
