@@ -1,6 +1,8 @@
 """`dagster dev` for this project, in a process of its own, and runs launched in it as the UI launches them."""
 
+import os
 import shutil
+import signal
 import socket
 import subprocess
 import sys
@@ -86,6 +88,8 @@ def dagster_dev(home: Path) -> Iterator[Dagster]:
             yield found
     finally:
         stop(process)
+        with suppress(ProcessLookupError):  # whom a dagster dev that ended by force leaves behind
+            os.killpg(process.pid, signal.SIGKILL)
 
 
 def _wait_until_up(dagster: Dagster) -> None:
