@@ -8,6 +8,9 @@ import dagster as dg
 
 from mlops_dagster.settings import Settings
 
+HOURLY = {"mlops/cadence": "hourly"}
+"""The tag by which the fleet's hourly job finds the assets of all models."""
+
 LONGEST_CATCH_UP = timedelta(days=31)
 """One run covers at most this; a longer gap takes several ticks, or a backfill by hand."""
 

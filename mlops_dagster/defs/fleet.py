@@ -3,8 +3,7 @@
 import dagster as dg
 
 from mlops_dagster.components import Platform
-from mlops_dagster.components.monitoring import HOURLY
-from mlops_dagster.components.partitions import hourly, missing_range
+from mlops_dagster.components.partitions import HOURLY, hourly, missing_range
 
 ((_TAG, _VALUE),) = HOURLY.items()
 

@@ -1,0 +1,119 @@
+"""`drift_report`: how far each hour's trailing window has drifted, with profiles and a page for people to look at."""
+
+from datetime import datetime, timedelta
+
+import dagster as dg
+
+from mlops_dagster.components.partitions import HOURLY, due_every, hourly, windows
+from mlops_dagster.components.platform import Platform
+from mlops_dagster.components.spec import ModelSpec
+from mlops_dagster.monitoring import DriftReport, Verdict
+from mlops_dagster.monitoring.evidently_reports import publish_report
+from mlops_dagster.monitoring.trailing import trailing_drift
+from mlops_dagster.monitoring.whylogs_profiles import profile_hours
+from mlops_dagster.registry import ModelVersion
+from mlops_dagster.wiring import House
+
+NO_CHAMPION = {"verdict": Verdict.CANNOT_TELL.value, "reason": "no champion"}
+
+
+def drift_report_asset(spec: ModelSpec) -> dg.AssetsDefinition:
+    within_limits = dg.AssetCheckSpec(
+        "within_limits", asset=spec.key("drift_report"), description="No feature over its limit, no elevated score."
+    )
+
+    @dg.asset(
+        key=spec.key("drift_report"),
+        deps=[spec.key("prediction_batch")],
+        group_name="monitoring",
+        kinds={"python", "whylogs", "evidently"},
+        owners=list(spec.owners),
+        tags=HOURLY,
+        partitions_def=hourly(),
+        freshness_policy=due_every(timedelta(hours=1)),
+        backfill_policy=dg.BackfillPolicy.single_run(),
+        check_specs=[within_limits],
+        description="PSI of each feature and KS of the score, trailing 24 h against the champion's baseline. "
+        "A verdict of `retrain` starts the retraining job. Beside it, the hour's whylogs profile of every version, and "
+        "an Evidently report of the last hour of a run.",
+    )
+    def drift_report(context: dg.AssetExecutionContext, platform: Platform) -> dg.MaterializeResult:  # type: ignore[type-arg]  # Dagster refuses the parameter beside check_specs
+        house = platform.stores()
+        hours = windows(context)
+        verdicts: dict[Verdict, int] = {}
+        profiles, told = _profiles(context, house, spec.model, hours[0][1], hours[-1][2])
+        for key, start, end in hours:
+            found = trailing_drift(house.registry, house.rollups, spec.model, end, spec.drift)
+            its_profiles = {"profiles": dg.MetadataValue.json(profiles.get(start, []))}
+            if found is None:
+                context.add_asset_metadata({**NO_CHAMPION, **its_profiles}, partition_key=key)
+                continue
+            report = found.drift
+            verdicts[report.verdict] = verdicts.get(report.verdict, 0) + 1
+            its_page = _evidently(context, house, spec, found.champion, report, end) if end == hours[-1][2] else {}
+            context.add_asset_metadata(
+                {
+                    "champion": found.champion.version,
+                    "report": dg.MetadataValue.md(report.to_markdown()),
+                    **report.metadata(),
+                    **its_profiles,
+                    **its_page,
+                },
+                partition_key=key,
+            )
+        return dg.MaterializeResult(
+            check_results=[
+                dg.AssetCheckResult(
+                    check_name=within_limits.name,
+                    passed=Verdict.RETRAIN not in verdicts,
+                    severity=dg.AssetCheckSeverity.WARN,
+                    metadata={
+                        "hours": len(hours),
+                        **{f"hours_{verdict.value}": n for verdict, n in verdicts.items()},
+                        "profiles": told,
+                    },
+                )
+            ]
+        )
+
+    return drift_report
+
+
+def _profiles(
+    context: dg.AssetExecutionContext, house: House, model: str, since: datetime, until: datetime
+) -> tuple[dict[datetime, list[str]], str]:
+    """The whylogs profiles of each hour, and what is to be said of them all.
+
+    They are for people to look at: whatever becomes of them, drift is judged.
+    """
+    try:
+        found = profile_hours(house.log, model, since, until, house.profiles)
+    except Exception as error:
+        context.log.exception("the hours have no whylogs profiles; materialize them again to make up for it")
+        return {}, f"not made: {error}"
+    return found, f"{sum(map(len, found.values()))} files"
+
+
+def _evidently(
+    context: dg.AssetExecutionContext,
+    house: House,
+    spec: ModelSpec,
+    champion: ModelVersion,
+    report: DriftReport,
+    until: datetime,
+) -> dict[str, dg.MetadataValue]:
+    """The link to the Evidently report of a window, for people to look at: whatever becomes of it, drift is judged."""
+    if not house.settings.report_rows:
+        return {}
+    since = until - timedelta(hours=spec.drift.window_hours)
+    try:
+        link = publish_report(
+            house.log, champion, report, since, until, spec.drift, rows=house.settings.report_rows, files=house.reports
+        )
+    except Exception as error:
+        context.log.exception("the hour has no Evidently report; materialize it again to make up for it")
+        return {"evidently": dg.MetadataValue.text(f"not made: {error}")}
+    if link is None:
+        return {"evidently": dg.MetadataValue.text("not made: the log has no rows of the window")}
+    # A path is for copying: browsers follow no link from a page on a server to a file.
+    return {"evidently": dg.MetadataValue.url(link) if "://" in link else dg.MetadataValue.path(link)}

@@ -1,0 +1,37 @@
+"""`label_drift`: the labels that became known in a week, against the champion's baseline."""
+
+from datetime import timedelta
+
+import dagster as dg
+
+from mlops_dagster.components.drift_report import NO_CHAMPION
+from mlops_dagster.components.partitions import due_every, weekly, windows
+from mlops_dagster.components.platform import Platform
+from mlops_dagster.components.spec import ModelSpec
+from mlops_dagster.monitoring import label_drift as label_drift_of
+
+
+def label_drift_asset(spec: ModelSpec) -> dg.AssetsDefinition:
+    @dg.asset(
+        key=spec.key("label_drift"),
+        deps=[spec.key("prediction_batch")],
+        group_name="monitoring",
+        kinds={"python"},
+        owners=list(spec.owners),
+        partitions_def=weekly(),
+        freshness_policy=due_every(timedelta(weeks=1)),
+        backfill_policy=dg.BackfillPolicy.single_run(),
+        description="Chi-squared of the labels that became known in a week against the champion's baseline.",
+    )
+    def label_drift(context: dg.AssetExecutionContext, platform: Platform) -> dg.MaterializeResult[None]:
+        house = platform.stores()
+        for key, start, end in windows(context):
+            champion = house.champion(spec.model, end)
+            if champion is None or champion.baseline is None:
+                context.add_asset_metadata(NO_CHAMPION, partition_key=key)
+                continue
+            report = label_drift_of(champion.baseline, house.rollups.label_counts(spec.model, start, end), spec.drift)
+            context.add_asset_metadata({"champion": champion.version, **report.metadata()}, partition_key=key)
+        return dg.MaterializeResult()
+
+    return label_drift
