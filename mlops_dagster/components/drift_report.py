@@ -40,7 +40,8 @@ def drift_report_asset(spec: ModelSpec) -> dg.AssetsDefinition:
     def drift_report(context: dg.AssetExecutionContext, platform: Platform) -> dg.MaterializeResult:  # type: ignore[type-arg]  # Dagster refuses the parameter beside check_specs
         house = platform.stores()
         hours = windows(context)
-        verdicts: dict[Verdict, int] = {}
+        verdicts = dict.fromkeys(Verdict, 0)
+        latest: dict[str, float | None] = {}
         profiles, told = _profiles(context, house, spec.model, hours[0][1], hours[-1][2])
         for key, start, end in hours:
             found = trailing_drift(house.registry, house.rollups, spec.model, end, spec.drift)
@@ -49,7 +50,8 @@ def drift_report_asset(spec: ModelSpec) -> dg.AssetsDefinition:
                 context.add_asset_metadata({**NO_CHAMPION, **its_profiles}, partition_key=key)
                 continue
             report = found.drift
-            verdicts[report.verdict] = verdicts.get(report.verdict, 0) + 1
+            verdicts[report.verdict] += 1
+            latest = report.headline()
             its_page = _evidently(context, house, spec, found.champion, report, end) if end == hours[-1][2] else {}
             context.add_asset_metadata(
                 {
@@ -65,11 +67,12 @@ def drift_report_asset(spec: ModelSpec) -> dg.AssetsDefinition:
             check_results=[
                 dg.AssetCheckResult(
                     check_name=within_limits.name,
-                    passed=Verdict.RETRAIN not in verdicts,
+                    passed=verdicts[Verdict.RETRAIN] == 0,
                     severity=dg.AssetCheckSeverity.WARN,
                     metadata={
                         "hours": len(hours),
                         **{f"hours_{verdict.value}": n for verdict, n in verdicts.items()},
+                        **latest,
                         "profiles": told,
                     },
                 )

@@ -50,7 +50,9 @@ class FeatureDrift:
     noise: float | None  # None with too few rows
     verdict: Verdict
     advisory: bool
-    reason: str
+    independent_rows: float
+    """What the window's rows of it are worth: those that share a cause count together as one."""
+    reason: str = ""
 
 
 @dataclass(frozen=True, slots=True)
@@ -64,11 +66,28 @@ class DriftReport:
     ks_noise: float | None
     elevated: bool
     """The scores have moved by more than the policy's limit and by more than chance."""
+    policy: DriftPolicy
+    """What it was held against."""
 
     @property
     def drifted(self) -> tuple[str, ...]:
         """The features that ask for retraining."""
         return tuple(each.name for each in self.features if each.verdict is Verdict.RETRAIN and not each.advisory)
+
+    @property
+    def worst_psi(self) -> float | None:
+        """The largest PSI of a feature that is not advisory and has enough rows; None without one."""
+        told = (each.psi for each in self.features if not each.advisory and each.noise is not None)
+        return max((psi for psi in told if psi is not None), default=None)
+
+    def headline(self) -> dict[str, float | None]:
+        """The two numbers that decide, beside their limits: what is worth a plot over time."""
+        return {
+            "worst_psi": _rounded(self.worst_psi),
+            "psi_limit": self.policy.retrain,
+            "ks": _rounded(self.ks and self.ks.statistic),
+            "ks_limit": self.policy.ks,
+        }
 
     def metadata(self) -> dict[str, object]:
         """The numbers as JSON can hold them; `retraining.DriftSignal` reads them back."""
@@ -79,7 +98,8 @@ class DriftReport:
             "cannot_tell": [each.name for each in self.features if each.verdict is Verdict.CANNOT_TELL],
             "psi": {each.name: _rounded(each.psi) for each in self.features},
             "psi_noise": {each.name: _rounded(each.noise) for each in self.features},
-            "ks": _rounded(self.ks and self.ks.statistic),
+            "independent_rows": {each.name: round(each.independent_rows, 1) for each in self.features},
+            **self.headline(),
             "ks_noise": _rounded(self.ks_noise),
             "score_elevated": self.elevated,
         }
@@ -127,6 +147,7 @@ def drift(baseline: Baseline, counts: Mapping[str, Counts], policy: DriftPolicy)
         ks=ks,
         ks_noise=ks_noise,
         elevated=elevated,
+        policy=policy,
     )
 
 
@@ -157,14 +178,18 @@ def _noise(
 
 
 def _feature(name: str, window: Window, moved: float | None, noise: float | None, policy: DriftPolicy) -> FeatureDrift:
-    advisory = name in policy.advisory
+    verdict, reason = _judged(window, moved, noise, policy)
+    return FeatureDrift(name, moved, noise, verdict, name in policy.advisory, window.independent, reason)
+
+
+def _judged(window: Window, moved: float | None, noise: float | None, policy: DriftPolicy) -> tuple[Verdict, str]:
+    """The verdict, and what is to be said beside it."""
     if moved is None or noise is None:
-        reason = f"{window.independent:.3g} independent rows, {policy.min_rows:g} are needed"
-        return FeatureDrift(name, moved, noise, Verdict.CANNOT_TELL, advisory, reason)
+        return Verdict.CANNOT_TELL, f"{window.independent:.3g} independent rows, {policy.min_rows:g} are needed"
     verdict = policy.against_limits(moved)
     if verdict is not Verdict.STABLE and moved <= noise:
-        return FeatureDrift(name, moved, noise, Verdict.CANNOT_TELL, advisory, "over a limit, but within its noise")
-    return FeatureDrift(name, moved, noise, verdict, advisory, "")
+        return Verdict.CANNOT_TELL, "over a limit, but within its noise"
+    return verdict, ""
 
 
 def _score_distance(window: Window, policy: DriftPolicy) -> tuple[KsResult | None, float | None]:

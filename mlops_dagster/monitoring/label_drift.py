@@ -28,6 +28,8 @@ class LabelDriftReport:
     test: ChiSquaredResult | None
     shares: Mapping[str, tuple[float, float]]
     """Of each class: its share in the baseline, and now."""
+    policy: DriftPolicy
+    """What it was held against."""
 
     def metadata(self) -> dict[str, object]:
         """The numbers as JSON can hold them."""
@@ -37,6 +39,8 @@ class LabelDriftReport:
             "psi": None if self.psi is None else round(self.psi, 4),
             "chi_squared": None if self.test is None else round(self.test.statistic, 2),
             "pvalue": None if self.test is None else self.test.pvalue,
+            "psi_limit": self.policy.retrain,
+            "pvalue_limit": self.policy.alpha,
             "shares": {label: [round(then, 4), round(now, 4)] for label, (then, now) in self.shares.items()},
         }
 
@@ -54,13 +58,13 @@ def label_drift(baseline: Baseline, label_counts: Mapping[str, int], policy: Dri
     now = histogram_of(reference.bins, label_counts)
     shared = policy.design_effect("label", baseline.design_effects)
     if reference.total == 0 or now.total / shared.rows < policy.min_rows:
-        return LabelDriftReport(Verdict.CANNOT_TELL, now.total, None, None, {})
+        return LabelDriftReport(Verdict.CANNOT_TELL, now.total, None, None, {}, policy)
     test = _of_clusters(chi_squared_from_counts(reference.counts, now.counts), shared)
     moved = psi_from_counts(reference, now, bins=policy.bins)
     verdict = policy.against_limits(moved)
     if verdict is not Verdict.STABLE and test.pvalue >= policy.alpha:
         verdict = Verdict.CANNOT_TELL
-    return LabelDriftReport(verdict, now.total, moved, test, _shares(reference, now))
+    return LabelDriftReport(verdict, now.total, moved, test, _shares(reference, now), policy)
 
 
 def histogram_of(bins: Bins, label_counts: Mapping[str, int]) -> Histogram:

@@ -42,6 +42,8 @@ class DriftSignal:
     features: tuple[str, ...]
     psi: Mapping[str, float] = field(default_factory=dict)
     noise: Mapping[str, float] = field(default_factory=dict)
+    limit: float | None = None
+    """The PSI over which a feature asks for retraining."""
 
     @classmethod
     def from_metadata(cls, metadata: Mapping[str, object]) -> "DriftSignal":
@@ -52,18 +54,21 @@ class DriftSignal:
         """
         drifted = metadata.get("drifted")
         names = drifted if isinstance(drifted, Sequence) and not isinstance(drifted, str) else ()
+        limit = metadata.get("psi_limit")
         features = tuple(str(name) for name in names)
         return cls(
             verdict=str(metadata.get("verdict", "cannot_tell")),
             features=features,
             psi=_numbers_of(metadata.get("psi"), features),
             noise=_numbers_of(metadata.get("psi_noise"), features),
+            limit=limit if isinstance(limit, float) else None,
         )
 
     @property
     def numbers(self) -> Numbers:
         return {
             "features": ", ".join(self.features),
+            **({} if self.limit is None else {"psi limit": f"{self.limit:g}"}),
             **{f"psi {name}": f"{value:.4g}" for name, value in self.psi.items()},
             **{f"noise {name}": f"{value:.4g}" for name, value in self.noise.items()},
         }

@@ -13,6 +13,7 @@ from mlops_dagster.clock import ReplayedClock
 from mlops_dagster.components.monitoring import monitoring_defs
 from mlops_dagster.components.platform import Platform
 from mlops_dagster.components.spec import CardSpec, ModelSpec, TrainingSpec
+from mlops_dagster.monitoring import Verdict
 from mlops_dagster.predictions import PredictionLog, Spool
 from mlops_dagster.registry import Baseline, Stage
 from mlops_dagster.settings import Settings
@@ -117,6 +118,10 @@ def test_drift_is_judged_whatever_becomes_of_the_report(judged: Path, monkeypatc
     assert str(last["evidently"].value).startswith("not made: cannot read or write")
     assert (last["verdict"].value, last["drifted"].value) == ("retrain", ["carrier"])
     assert not check.passed
+    plotted = {name: check.metadata[name].value for name in ("worst_psi", "psi_limit", "ks_limit")}
+    assert plotted == {"worst_psi": max(last["psi"].value.values()), "psi_limit": 0.25, "ks_limit": 0.1}
+    by_verdict = {verdict: check.metadata[f"hours_{verdict}"].value for verdict in Verdict}
+    assert by_verdict == {"stable": 0, "cannot_tell": 2, "monitor": 0, "retrain": 1}  # a verdict nobody got is a zero
 
     monkeypatch.setenv("MLOPS_REPORT_ROWS", "0")
     *_, last = drift_report(judged)[0].values()
