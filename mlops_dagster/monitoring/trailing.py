@@ -23,7 +23,8 @@ def trailing_drift(
 ) -> TrailingDrift | None:
     """The trailing window that ends at `until`, against that time's champion; None without one that has a baseline.
 
-    Raises StorageError, and InvalidInputError for counts in the bins of several schemas.
+    What versions of another schema served in it, such as a canary's, does not compare and is left out.
+    Raises StorageError.
     """
     try:
         name = registry.as_of(model, until).champion
@@ -32,5 +33,7 @@ def trailing_drift(
     champion = None if name is None else registry.get(model, name)
     if champion is None or champion.baseline is None:
         return None
-    counts = rollups.feature_counts(model, None, until - timedelta(hours=policy.window_hours), until)
-    return TrailingDrift(champion, drift(champion.baseline, counts, policy))
+    baseline = champion.baseline
+    bins = {**{name: histogram.bins for name, histogram in baseline.features.items()}, "score": baseline.score.bins}
+    counts = rollups.feature_counts(model, None, until - timedelta(hours=policy.window_hours), until, bins)
+    return TrailingDrift(champion, drift(baseline, counts, policy))

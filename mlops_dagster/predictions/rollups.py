@@ -1,7 +1,7 @@
 """Counts per minute and hour of everything that was served: what operations and decisions read."""
 
 from collections import Counter, defaultdict
-from collections.abc import Collection, Sequence
+from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import datetime
 from functools import cached_property
@@ -15,7 +15,7 @@ from mlops_dagster.database import open_database, reading, writing
 from mlops_dagster.errors import InvalidInputError
 from mlops_dagster.predictions.latency import LatencySummary, summarize
 from mlops_dagster.predictions.records import SERVED, Role, from_microseconds, microseconds
-from mlops_dagster.predictions.rollup_addition import add_tally, cursor, forget_key, move_cursor
+from mlops_dagster.predictions.rollup_addition import add_tally, cursor, digest_of, forget_key, move_cursor
 from mlops_dagster.predictions.rollup_tables import (
     CELL_TYPE,
     TABLES,
@@ -31,7 +31,7 @@ from mlops_dagster.predictions.rollup_tables import (
 )
 from mlops_dagster.predictions.spool import Consumer, Spool
 from mlops_dagster.predictions.tally import HOUR, MINUTE, BinsOf, SlowMsOf, tally
-from mlops_dagster.statistics import Counts
+from mlops_dagster.statistics import Bins, Counts
 
 _Any: TypeAlias = tuple[Any, ...]  # what a row holds, the query says and no type
 
@@ -213,26 +213,33 @@ class Rollups:
         return None if first is None else from_microseconds(first * MINUTE)
 
     def feature_counts(
-        self, model: str, versions: Sequence[str] | None, since: datetime, until: datetime
+        self,
+        model: str,
+        versions: Sequence[str] | None,
+        since: datetime,
+        until: datetime,
+        bins: Mapping[str, Bins] | None = None,
     ) -> dict[str, Counts]:
         """Counts of every feature and of "score" in what the split served, added over versions (None: all).
 
-        Raises InvalidInputError when the versions were counted in different bins.
+        With `bins`, what versions of another schema served is left out: only what was counted in these. Without,
+        raises InvalidInputError when the versions were counted in different ones.
         """
         found: defaultdict[str, list[bytes]] = defaultdict(list)
-        bins_seen: dict[str, str] = {}
+        wanted = {} if bins is None else {feature: digest_of(its) for feature, its in bins.items()}
         query = (
             _of_arms(cells, cells.c.feature, cells.c.bins, cells.c.counts, arms.c.version)
             .where(_served(model, versions), cells.c.hour.between(*_window(since, until, HOUR)))
             .order_by(arms.c.version)
         )
-        for feature, bins, counts, version in self._rows(query):
-            if bins_seen.setdefault(feature, bins) != bins:
+        for feature, its, counts, version in self._rows(query):
+            if bins is None and wanted.setdefault(feature, its) != its:
                 raise InvalidInputError(
                     f"{feature!r} of {model} was counted in different bins by version {version} and another; "
                     "ask for the versions of one schema"
                 )
-            found[feature].append(counts)
+            if wanted.get(feature) == its:
+                found[feature].append(counts)
         return {
             feature: np.frombuffer(b"".join(hours), dtype=CELL_TYPE).reshape(len(hours), -1).sum(axis=0, dtype=np.int64)
             for feature, hours in found.items()

@@ -14,6 +14,7 @@ from mlops_dagster.components.monitoring import monitoring_defs
 from mlops_dagster.components.platform import Platform
 from mlops_dagster.components.spec import CardSpec, ModelSpec, TrainingSpec
 from mlops_dagster.monitoring import Verdict
+from mlops_dagster.monitoring.profiles import SCORE_BINS
 from mlops_dagster.predictions import PredictionLog, Spool
 from mlops_dagster.registry import Baseline, Stage
 from mlops_dagster.settings import Settings
@@ -127,3 +128,14 @@ def test_drift_is_judged_whatever_becomes_of_the_report(judged: Path, monkeypatc
     *_, last = drift_report(judged)[0].values()
     assert "evidently" not in last
     assert last["verdict"].value == "retrain"
+
+
+def test_what_a_canary_of_another_schema_serves_is_left_out(judged: Path) -> None:
+    house = House(Settings(home=judged), ReplayedClock(MARCH), actor="test")
+    at = MARCH + timedelta(hours=2)
+    house.spool.append(
+        [a_record(500 + n, prediction_id=f"y{n}", version="2.0.0", role="canary", event_time=at) for n in range(6)]
+    )
+    house.rollups.catch_up(house.spool, lambda _model, _version: {"hour": NumericBins((5.0,)), "altitude": SCORE_BINS})
+    *_, last = drift_report(judged)[0].values()
+    assert (last["verdict"].value, last["rows"].value) == ("retrain", 302)  # two in the hours before

@@ -206,6 +206,8 @@ def test_versions_in_different_bins_do_not_add_up(spool, rollups, record, march)
     assert rollups.feature_counts("flights", ["2.0.0"], march, march + days(1))["hour"].tolist() == [0, 1, 0, 0, 0]
     with pytest.raises(InvalidInputError, match=r"'hour' of flights was counted in different bins by version 2.0.0"):
         rollups.feature_counts("flights", None, march, march + days(1))
+    in_these = rollups.feature_counts("flights", None, march, march + days(1), BINS)
+    assert {feature: int(cells.sum()) for feature, cells in in_these.items()} == dict.fromkeys(BINS, 1)
 
 
 def test_shed_scorings_are_counted_and_are_no_requests(spool, rollups, record, march):
