@@ -56,6 +56,7 @@ def drift_report_asset(spec: ModelSpec) -> dg.AssetsDefinition:
                     "champion": found.champion.version,
                     "report": dg.MetadataValue.md(report.to_markdown()),
                     **report.metadata(),
+                    "psi_limit": spec.drift.retrain,
                     **its_profiles,
                     **its_page,
                 },

@@ -116,6 +116,7 @@ def test_drift_is_judged_whatever_becomes_of_the_report(judged: Path, monkeypatc
     *_, last = found.values()
     assert str(last["evidently"].value).startswith("not made: cannot read or write")
     assert (last["verdict"].value, last["drifted"].value) == ("retrain", ["carrier"])
+    assert last["psi_limit"].value == 0.25
     assert not check.passed
 
     monkeypatch.setenv("MLOPS_REPORT_ROWS", "0")
