@@ -100,4 +100,4 @@ def _what_ended_it(context: dg.RunFailureSensorContext) -> str:
     entries = context.instance.all_logs(context.dagster_run.run_id, of_type=dg.DagsterEventType.ENGINE_EVENT)
     noted = [entry.dagster_event.message or "" for entry in entries if entry.dagster_event]
     signals = [message for message in noted if "execution process" in message and "terminated" in message]
-    return signals[-1] if signals else context.failure_event.message or "nobody knows by what"
+    return signals[-1].partition(". ")[0] if signals else context.failure_event.message or "nobody knows by what"

@@ -87,6 +87,10 @@ def test_a_champion_proven_worse_is_retrained_with_the_numbers_on_the_run(
     assert "| overall |" in str(said["concept_report"])
     assert (said["label_debt"], said["label_debt_answers"]) == (0, 1200)
 
+    (alert,) = house_at(home, NOON).alerts.list(MODEL)
+    assert (alert.rule, alert.severity.value, alert.done) == ("concept_drift", "warning", "a retraining was asked for")
+    assert "of 1,200 wrong, overall" in alert.summary
+
     request = dagster.tick("flights_retraining")
     assert isinstance(request, dg.RunRequest)
     tags = request.tags
@@ -94,6 +98,11 @@ def test_a_champion_proven_worse_is_retrained_with_the_numbers_on_the_run(
     assert float(tags["mlops/e_value"]) > float(tags["mlops/needed"]) == 80
     config = request.run_config["ops"]["flights__training_set"]["config"]
     assert config["numbers"]["evaluated_wrong"] == "100"
+    # a new champion serves: no longer true
+    register(home, "2.0.0", estimator(0), trained_until=days(0.5), at=NOON, champion=True)
+    DagsterAt(home, instance, NOON, *PARTS).run("flights_performance", tags=day_range(6, 6))
+    (alert,) = house_at(home, NOON).alerts.list(MODEL, resolved=True)
+    assert (alert.open, alert.resolution) == (False, "2.0.0 serves now")
     # what was said days ago, or of another champion, starts nothing
     assert "no drift" in str(DagsterAt(home, instance, NOON + timedelta(days=3), *PARTS).tick("flights_retraining"))
 
