@@ -1,5 +1,6 @@
 """The retraining sensor and job, and the daily report that they act on: real runs of Dagster, on real stores."""
 
+import logging
 import sys
 from collections.abc import Iterator
 from datetime import datetime, timedelta
@@ -10,6 +11,8 @@ import dagster as dg
 import numpy as np
 import pandas as pd
 import pytest
+from dagster._core.events import DagsterEvent  # no public name
+from dagster._daemon.monitoring.run_monitoring import check_run_timeout
 
 from mlops_dagster.components.monitoring import monitoring_defs
 from mlops_dagster.components.rollout import rollout_defs
@@ -227,4 +230,21 @@ def test_no_second_retraining_while_one_waits_or_runs(home: Path, instance: dg.D
     run = instance.create_run_for_job(dagster._repository.get_job("flights_retrain"))
     assert dagster.tick("flights_retraining") == "a retraining is running"
     instance.report_run_canceled(run)
+    assert isinstance(dagster.tick("flights_retraining"), dg.RunRequest)
+
+
+def test_a_run_that_nobody_ends_blocks_no_retraining_for_ever(home: Path, instance: dg.DagsterInstance) -> None:
+    """Its code server is gone as well, so nobody tells of its end but Dagster's run monitoring."""
+    hasty = SPEC.model_copy(update={"retraining": RetrainingPolicy(cadence="weekly", max_hours=1e-3)})
+    parts = (training_defs(hasty), monitoring_defs(hasty), rollout_defs(hasty))
+    dagster = DagsterAt(home, instance, NOON, *parts)
+    job = dagster._repository.get_job("flights_retrain")
+    run = instance.create_run_for_job(job, tags=job.run_tags)
+    assert (run.tags["dagster/max_retries"], run.tags["dagster/max_runtime"]) == ("2", "4")
+    instance.report_dagster_event(DagsterEvent("PIPELINE_START", run.job_name), run.run_id)
+    assert dagster.tick("flights_retraining") == "a retraining is running"
+    (record,) = instance.get_run_records()
+    assert record.start_time is not None
+    long_ago = record._replace(start_time=record.start_time - 5)
+    check_run_timeout(instance, long_ago, logging.getLogger("test"), 0)
     assert isinstance(dagster.tick("flights_retraining"), dg.RunRequest)
