@@ -5,6 +5,7 @@ from datetime import UTC, date, datetime, time, timedelta
 
 import dagster as dg
 
+from mlops_dagster.alerting import Severity
 from mlops_dagster.clock import parse_time
 from mlops_dagster.components.comparisons import Metadata
 from mlops_dagster.components.spec import ModelSpec
@@ -79,6 +80,25 @@ def concept_metadata(report: ConceptReport | None, until: datetime) -> dict[str,
         "concept_until": until.isoformat(),
         "concept_report": dg.MetadataValue.md(report.to_markdown()),
     }
+
+
+def tell_of_concept(
+    house: House, spec: ModelSpec, champion: str, report: ConceptReport | None, *, under_floor: bool, then: str
+) -> None:
+    """The alert `concept_drift`: open while the champion is proven worse, over when it is not or another serves."""
+    if report is not None and report.verdict is ConceptVerdict.DRIFTED:
+        house.alerts.report(
+            spec.model,
+            CHECK,
+            Severity.CRITICAL if under_floor else Severity.WARNING,
+            f"{champion}: {report.reason}",
+            done=then,
+            evidence={"champion": champion, "slices": report.metadata()["concept_slices"]},
+        )
+    elif report is not None and report.verdict is ConceptVerdict.NOT_PROVEN:
+        house.alerts.resolve(spec.model, CHECK, f"{champion}: {report.reason}")
+    elif any(alert.rule == CHECK and alert.evidence["champion"] != champion for alert in house.alerts.list(spec.model)):
+        house.alerts.resolve(spec.model, CHECK, f"{champion} serves now")
 
 
 def concept_check(report: ConceptReport | None) -> dg.AssetCheckResult:

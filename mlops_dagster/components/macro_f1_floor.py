@@ -11,6 +11,7 @@ from mlops_dagster.components.comparisons import Metadata
 from mlops_dagster.components.platform import Platform
 from mlops_dagster.components.rollout_sensors import Rollback
 from mlops_dagster.components.spec import ModelSpec
+from mlops_dagster.retraining.policy import Numbers, PerformanceSignal
 from mlops_dagster.rollout.floor import FloorOutcome, under_floor
 from mlops_dagster.rollout.floor_look import FloorLook, look_at_floor
 from mlops_dagster.wiring import House
@@ -99,6 +100,16 @@ def floor_metadata(spec: ModelSpec, look: FloorLook | None) -> Metadata:
     return shown
 
 
+_NUMBERS = {
+    "macro_f1": "macro_f1",
+    "low": "macro_f1_low",
+    "high": "macro_f1_high",
+    "limit": "macro_f1_floor",
+    "rows": "macro_f1_rows",
+}
+"""What a retraining shows of the report, and under which name the report has it."""
+
+
 @dataclass(frozen=True, slots=True)
 class FloorSignal:
     """What the sensors need of the latest daily report."""
@@ -107,6 +118,7 @@ class FloorSignal:
     reason: str
     champion: str
     to: str
+    numbers: Numbers
 
 
 def latest_floor(instance: dg.DagsterInstance, spec: ModelSpec, now: datetime) -> FloorSignal | None:
@@ -118,15 +130,22 @@ def latest_floor(instance: dg.DagsterInstance, spec: ModelSpec, now: datetime) -
     if "floor" not in said or parse_time(str(said["floor_until"])) < now - FORGOTTEN_AFTER:
         return None
     return FloorSignal(
-        FloorOutcome(str(said["floor"])), str(said["floor_reason"]), str(said["floor_champion"]), str(said["floor_to"])
+        FloorOutcome(str(said["floor"])),
+        str(said["floor_reason"]),
+        str(said["floor_champion"]),
+        str(said["floor_to"]),
+        {shown: f"{said[name]:.4g}" for shown, name in _NUMBERS.items() if isinstance(said.get(name), int | float)},
     )
 
 
-def reason_to_retrain(instance: dg.DagsterInstance, spec: ModelSpec, champion: str, now: datetime) -> str | None:
+def reason_to_retrain(
+    instance: dg.DagsterInstance, spec: ModelSpec, champion: str, now: datetime
+) -> PerformanceSignal | None:
     """Why the champion does too badly to stay, where nobody before it does better."""
     signal = latest_floor(instance, spec, now)
-    asks = signal is not None and signal.champion == champion and signal.outcome is FloorOutcome.RETRAIN
-    return signal.reason if asks and signal is not None else None
+    if signal is None or signal.champion != champion or signal.outcome is not FloorOutcome.RETRAIN:
+        return None
+    return PerformanceSignal(signal.reason, signal.numbers)
 
 
 def macro_f1_floor_sensor(spec: ModelSpec) -> dg.SensorDefinition:

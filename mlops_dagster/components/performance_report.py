@@ -11,6 +11,7 @@ from mlops_dagster.components.concept_drift import (
     concept_check_spec,
     concept_metadata,
     look_at_concept,
+    tell_of_concept,
 )
 from mlops_dagster.components.macro_f1_floor import (
     floor_metadata,
@@ -20,8 +21,10 @@ from mlops_dagster.components.macro_f1_floor import (
 )
 from mlops_dagster.components.partitions import daily, due_every, windows
 from mlops_dagster.components.platform import Platform
+from mlops_dagster.components.retraining import what_follows
 from mlops_dagster.components.spec import ModelSpec
 from mlops_dagster.monitoring import DayOfAnswers, day_of_answers, performance
+from mlops_dagster.rollout.floor import under_floor
 from mlops_dagster.wiring import House
 
 LABEL_DEBT_DAYS = timedelta(days=30)
@@ -64,6 +67,16 @@ def performance_report_asset(spec: ModelSpec) -> dg.AssetsDefinition:
                 )
                 said[key][ANSWERS] = answers[start.date()].metadata()
         concept = None if champion is None else look_at_concept(house, spec, champion, context.instance, answers, until)
+        if champion is not None:
+            now = platform.clock().now()
+            tell_of_concept(
+                house,
+                spec,
+                champion.version,
+                concept,
+                under_floor=look is not None and under_floor(spec.performance, look.macro_f1),
+                then=what_follows(house, spec, champion.version, context.instance, now),
+            )
         said[latest] |= {
             **floor_metadata(spec, look),
             **concept_metadata(concept, until),

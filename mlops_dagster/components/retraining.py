@@ -1,6 +1,7 @@
 """The sensor that starts a retraining: on drift, on bad performance, or on the cadence, whichever comes first."""
 
 import re
+from datetime import datetime
 
 import dagster as dg
 from dagster._core.storage.dagster_run import NOT_FINISHED_STATUSES  # no public name
@@ -10,7 +11,8 @@ from mlops_dagster.components.macro_f1_floor import reason_to_retrain
 from mlops_dagster.components.platform import Platform
 from mlops_dagster.components.spec import ModelSpec
 from mlops_dagster.components.training import TrainingRun
-from mlops_dagster.retraining.policy import DriftSignal, Numbers, should_retrain
+from mlops_dagster.retraining.policy import ConceptSignal, DriftSignal, Numbers, RetrainDecision, should_retrain
+from mlops_dagster.wiring import House
 
 
 def retraining_sensor(spec: ModelSpec) -> dg.SensorDefinition:
@@ -31,17 +33,8 @@ def retraining_sensor(spec: ModelSpec) -> dg.SensorDefinition:
         champion = house.champion(spec.model)
         if champion is None:
             return dg.SkipReason("no champion yet")
-        trained = [version.created_at for version in house.versions(spec.model) if "dagster_run" in version.lineage]
-        found = should_retrain(
-            spec.retraining,
-            now=now,
-            retrained_at=trained,
-            running=_is_running(context.instance, job_name),
-            drift=_latest_drift(context.instance, spec),
-            rollout_active=house.rollouts.active(spec.model) is not None,
-            performance=reason_to_retrain(context.instance, spec, champion.version, now),
-            concept=latest_concept(context.instance, spec, champion.version, now),
-        )
+        concept = latest_concept(context.instance, spec, champion.version, now)
+        found = consider(house, spec, champion.version, context.instance, now, concept)
         if not found.retrain:
             return dg.SkipReason(found.reason)
         config = TrainingRun(
@@ -55,6 +48,35 @@ def retraining_sensor(spec: ModelSpec) -> dg.SensorDefinition:
         )
 
     return retraining
+
+
+def consider(
+    house: House,
+    spec: ModelSpec,
+    champion: str,
+    instance: dg.DagsterInstance,
+    now: datetime,
+    concept: ConceptSignal | None,
+) -> RetrainDecision:
+    """Whether to retrain now, by the latest reports, and what has been trained so far."""
+    return should_retrain(
+        spec.retraining,
+        now=now,
+        retrained_at=[each.created_at for each in house.versions(spec.model) if "dagster_run" in each.lineage],
+        running=_is_running(instance, f"{spec.prefix}_retrain"),
+        drift=_latest_drift(instance, spec),
+        rollout_active=house.rollouts.active(spec.model) is not None,
+        performance=reason_to_retrain(instance, spec, champion, now),
+        concept=concept,
+    )
+
+
+def what_follows(house: House, spec: ModelSpec, champion: str, instance: dg.DagsterInstance, now: datetime) -> str:
+    """Of proven concept drift, for the alert: that a retraining starts, or what it waits for."""
+    if not spec.retraining.on_concept_drift:
+        return ""
+    found = consider(house, spec, champion, instance, now, ConceptSignal(drifted=True, reason="concept drift"))
+    return "a retraining was asked for" if found.retrain else found.reason
 
 
 def _is_running(instance: dg.DagsterInstance, job_name: str) -> bool:

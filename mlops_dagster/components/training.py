@@ -7,7 +7,7 @@ from pathlib import Path
 import dagster as dg
 
 from mlops_dagster.components.platform import AsOf, Platform
-from mlops_dagster.components.retraining_failures import check_failed, is_over, tried_again
+from mlops_dagster.components.retraining_failures import check_failed, is_over, retraining_tags, tried_again
 from mlops_dagster.components.spec import ModelSpec
 from mlops_dagster.components.validation import data_docs
 from mlops_dagster.monitoring import validate
@@ -32,6 +32,8 @@ def training_defs(spec: ModelSpec) -> dg.Definitions:
         f"{spec.prefix}_retrain",
         selection=dg.AssetSelection.assets(*(spec.key(name) for name in TRAINING_ASSETS)),
         description="Fit, evaluate and register a challenger. It never touches traffic.",
+        tags=retraining_tags(spec),
+        executor_def=dg.in_process_executor,  # whatever others run with: what kills a step kills the run with it
     )
     return dg.Definitions(
         assets=[_training_set(spec), _candidate(spec), _model_card(spec), _registered_version(spec)],

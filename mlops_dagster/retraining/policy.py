@@ -25,8 +25,11 @@ class RetrainingPolicy(BaseModel):
         default=7, ge=0, description="least time from the last retraining to one on drift or performance"
     )
     budget: int = Field(default=6, ge=1, description="most retrainings in 30 days, whatever asks for them")
-    retries: int = Field(default=2, ge=0, le=10, description="how often a step that failed is tried again")
+    retries: int = Field(
+        default=2, ge=0, le=10, description="how often a step that failed, or a killed run, is tried again"
+    )
     retry_minutes: float = Field(default=5, ge=0, description="wait before the first of them; twice as long each time")
+    max_hours: float = Field(default=12, gt=0, description="a run that takes longer is ended and counts as killed")
     cadence: Cadence | None = Field(default="monthly", description="retrain this often, drift or not")
 
 
@@ -54,24 +57,31 @@ class DriftSignal:
         """
         drifted = metadata.get("drifted")
         names = drifted if isinstance(drifted, Sequence) and not isinstance(drifted, str) else ()
-        limit = metadata.get("psi_limit")
         features = tuple(str(name) for name in names)
         return cls(
             verdict=str(metadata.get("verdict", "cannot_tell")),
             features=features,
             psi=_numbers_of(metadata.get("psi"), features),
             noise=_numbers_of(metadata.get("psi_noise"), features),
-            limit=limit if isinstance(limit, float) else None,
+            limit=_numbers_of(metadata, ["psi_limit"]).get("psi_limit"),
         )
 
     @property
     def numbers(self) -> Numbers:
         return {
             "features": ", ".join(self.features),
-            **({} if self.limit is None else {"psi limit": f"{self.limit:g}"}),
+            **({} if self.limit is None else {"limit": f"{self.limit:.4g}"}),
             **{f"psi {name}": f"{value:.4g}" for name, value in self.psi.items()},
             **{f"noise {name}": f"{value:.4g}" for name, value in self.noise.items()},
         }
+
+
+@dataclass(frozen=True, slots=True)
+class PerformanceSignal:
+    """Why the champion does too badly to stay, and by what numbers."""
+
+    reason: str
+    numbers: Numbers = field(default_factory=dict)
 
 
 @dataclass(frozen=True, slots=True)
@@ -117,11 +127,11 @@ def should_retrain(
     retrained_at: Sequence[datetime],
     drift: DriftSignal | None,
     rollout_active: bool,
-    performance: str | None = None,
+    performance: PerformanceSignal | None = None,
     concept: ConceptSignal | None = None,
     running: bool = False,
 ) -> RetrainDecision:
-    """Whether to retrain now; `performance` says why the champion does too badly to stay, if it does.
+    """Whether to retrain now, by what asks for it: `performance`, `concept`, `drift`, the cadence.
 
     A retraining that is `running`, or a rollout, is finished first: its challenger may be the answer to the same
     drift. `retrained_at` are the retrainings so far. A model never trained here is due at once.
@@ -152,7 +162,8 @@ def should_retrain(
         return RetrainDecision(True, trigger, reason, numbers)
     if due is not None and due <= now:
         reason = f"the {policy.cadence} retraining was due on {due:%Y-%m-%d}"
-        return RetrainDecision(True, "cadence", reason, {"cadence": str(policy.cadence), "due": f"{due:%Y-%m-%d}"})
+        numbers = {"cadence": str(policy.cadence), "last": _day(last), "due": _day(due)}
+        return RetrainDecision(True, "cadence", reason, numbers)
     if asked_for:
         reason = asked_for[0][1]
         return _not_now(f"{reason}, but the last retraining is too fresh: not before {cooled:%Y-%m-%d %H:%M}")
@@ -162,11 +173,14 @@ def should_retrain(
 
 
 def _signals(
-    policy: RetrainingPolicy, drift: DriftSignal | None, performance: str | None, concept: ConceptSignal | None
+    policy: RetrainingPolicy,
+    drift: DriftSignal | None,
+    performance: PerformanceSignal | None,
+    concept: ConceptSignal | None,
 ) -> Iterator[tuple[Trigger, str, Numbers]]:
     """What asks for a retraining, and why; what is known of the answers comes before what is known of the inputs."""
     if performance is not None:
-        yield "performance", performance, {}
+        yield "performance", performance.reason, performance.numbers
     if policy.on_concept_drift and concept is not None and concept.drifted:
         yield "concept_drift", concept.reason, concept.numbers
     if policy.on_drift and drift is not None and drift.verdict == "retrain":
@@ -180,6 +194,10 @@ def _numbers_of(values: object, names: Sequence[str]) -> dict[str, float]:
 
 def _text(value: object) -> str:
     return f"{value:.4g}" if isinstance(value, float) else str(value)
+
+
+def _day(at: datetime | None) -> str:
+    return "never" if at is None else f"{at:%Y-%m-%d}"
 
 
 def _not_now(reason: str) -> RetrainDecision:

@@ -118,6 +118,7 @@ def test_drift_is_judged_whatever_becomes_of_the_report(judged: Path, monkeypatc
     *_, last = found.values()
     assert str(last["evidently"].value).startswith("not made: cannot read or write")
     assert (last["verdict"].value, last["drifted"].value) == ("retrain", ["carrier"])
+    assert last["psi_limit"].value == 0.25
     assert not check.passed
     plotted = {name: check.metadata[name].value for name in ("worst_psi", "psi_limit", "ks_limit")}
     assert plotted == {"worst_psi": max(last["psi"].value.values()), "psi_limit": 0.25, "ks_limit": 0.1}

@@ -111,6 +111,8 @@ def test_where_the_world_has_changed_it_retrains(floor: Floor) -> None:
     request = floor.tick("flights_retraining")
     assert isinstance(request, dg.RunRequest)
     assert request.tags["mlops/trigger"] == "performance"
+    assert (request.tags["mlops/limit"], request.tags["mlops/rows"]) == ("0.83", "800")
+    assert float(request.tags["mlops/low"]) < float(request.tags["mlops/macro_f1"]) < 0.83
     config = request.run_config["ops"]["flights__training_set"]["config"]
     assert config["trigger"] == "performance"
     assert "is under the floor of 0.83 (800 rows); 1.0.0 is not proven to do better" in config["reason"]

@@ -1,5 +1,6 @@
 """The retraining sensor and job, and the daily report that they act on: real runs of Dagster, on real stores."""
 
+import logging
 import sys
 from collections.abc import Iterator
 from datetime import datetime, timedelta
@@ -10,6 +11,8 @@ import dagster as dg
 import numpy as np
 import pandas as pd
 import pytest
+from dagster._core.events import DagsterEvent  # no public name
+from dagster._daemon.monitoring.run_monitoring import check_run_timeout
 
 from mlops_dagster.components.monitoring import monitoring_defs
 from mlops_dagster.components.rollout import rollout_defs
@@ -87,6 +90,10 @@ def test_a_champion_proven_worse_is_retrained_with_the_numbers_on_the_run(
     assert "| overall |" in str(said["concept_report"])
     assert (said["label_debt"], said["label_debt_answers"]) == (0, 1200)
 
+    (alert,) = house_at(home, NOON).alerts.list(MODEL)
+    assert (alert.rule, alert.severity.value, alert.done) == ("concept_drift", "warning", "a retraining was asked for")
+    assert "of 1,200 wrong, overall" in alert.summary
+
     request = dagster.tick("flights_retraining")
     assert isinstance(request, dg.RunRequest)
     tags = request.tags
@@ -94,6 +101,11 @@ def test_a_champion_proven_worse_is_retrained_with_the_numbers_on_the_run(
     assert float(tags["mlops/e_value"]) > float(tags["mlops/needed"]) == 80
     config = request.run_config["ops"]["flights__training_set"]["config"]
     assert config["numbers"]["evaluated_wrong"] == "100"
+    # a new champion serves: no longer true
+    register(home, "2.0.0", estimator(0), trained_until=days(0.5), at=NOON, champion=True)
+    DagsterAt(home, instance, NOON, *PARTS).run("flights_performance", tags=day_range(6, 6))
+    (alert,) = house_at(home, NOON).alerts.list(MODEL, resolved=True)
+    assert (alert.open, alert.resolution) == (False, "2.0.0 serves now")
     # what was said days ago, or of another champion, starts nothing
     assert "no drift" in str(DagsterAt(home, instance, NOON + timedelta(days=3), *PARTS).tick("flights_retraining"))
 
@@ -218,4 +230,21 @@ def test_no_second_retraining_while_one_waits_or_runs(home: Path, instance: dg.D
     run = instance.create_run_for_job(dagster._repository.get_job("flights_retrain"))
     assert dagster.tick("flights_retraining") == "a retraining is running"
     instance.report_run_canceled(run)
+    assert isinstance(dagster.tick("flights_retraining"), dg.RunRequest)
+
+
+def test_a_run_that_nobody_ends_blocks_no_retraining_for_ever(home: Path, instance: dg.DagsterInstance) -> None:
+    """Its code server is gone as well, so nobody tells of its end but Dagster's run monitoring."""
+    hasty = SPEC.model_copy(update={"retraining": RetrainingPolicy(cadence="weekly", max_hours=1e-3)})
+    parts = (training_defs(hasty), monitoring_defs(hasty), rollout_defs(hasty))
+    dagster = DagsterAt(home, instance, NOON, *parts)
+    job = dagster._repository.get_job("flights_retrain")
+    run = instance.create_run_for_job(job, tags=job.run_tags)
+    assert (run.tags["dagster/max_retries"], run.tags["dagster/max_runtime"]) == ("2", "4")
+    instance.report_dagster_event(DagsterEvent("PIPELINE_START", run.job_name), run.run_id)
+    assert dagster.tick("flights_retraining") == "a retraining is running"
+    (record,) = instance.get_run_records()
+    assert record.start_time is not None
+    long_ago = record._replace(start_time=record.start_time - 5)
+    check_run_timeout(instance, long_ago, logging.getLogger("test"), 0)
     assert isinstance(dagster.tick("flights_retraining"), dg.RunRequest)

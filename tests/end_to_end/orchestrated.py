@@ -5,7 +5,7 @@ import signal
 import socket
 import subprocess
 import sys
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager, suppress
 from pathlib import Path
 
@@ -65,12 +65,14 @@ class Orchestrator:
 
 
 @contextmanager
-def dagster_dev(folder: Path, home: Path) -> Iterator[Orchestrator]:
+def dagster_dev(folder: Path, home: Path, files: Mapping[str, str] | None = None) -> Iterator[Orchestrator]:
     """`dagster dev` over the stores in `home`, with the project's own dagster.yaml; it has looked at the model.
+
+    `files` stand beside those of the PROJECT, or in their place.
 
     Its queue is full of what was there before: as many runs as schedules may start, that will never end.
     """
-    for name, content in PROJECT.items():
+    for name, content in {**PROJECT, **(files or {})}.items():
         path = folder / name
         path.parent.mkdir(parents=True, exist_ok=True)
         path.write_text(content)

@@ -147,7 +147,7 @@ def test_the_report_survives_json_and_reaches_retraining() -> None:
     stored = json.loads(json.dumps(report.metadata()))
     signal = DriftSignal.from_metadata(stored)
     assert (signal.verdict, signal.features, signal.psi) == ("retrain", ("x",), {"x": stored["psi"]["x"]})
-    assert signal.numbers["psi limit"] == "0.25"
+    assert signal.numbers["limit"] == "0.25"
     assert stored["independent_rows"] == {"x": 500}
     assert stored["worst_psi"] == stored["psi"]["x"]
     assert stored["psi"]["x"] == pytest.approx(report.features[0].psi, abs=1e-4)

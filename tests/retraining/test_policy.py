@@ -4,13 +4,20 @@ from datetime import UTC, datetime, timedelta
 
 import pytest
 
-from mlops_dagster.retraining.policy import ConceptSignal, DriftSignal, RetrainingPolicy, should_retrain
+from mlops_dagster.retraining.policy import (
+    ConceptSignal,
+    DriftSignal,
+    PerformanceSignal,
+    RetrainingPolicy,
+    should_retrain,
+)
 
 LAST = datetime(2013, 1, 31, tzinfo=UTC)
 DRIFT = DriftSignal("retrain", ("temp", "hour"))
 CALM = DriftSignal("stable", ())
 NO_IDEA = DriftSignal("cannot_tell", ())
 WATCH = DriftSignal("monitor", ())
+POOR = PerformanceSignal("macro-F1 is low", {"macro_f1": "0.8", "limit": "0.83"})
 
 
 @pytest.mark.parametrize(
@@ -68,7 +75,7 @@ def test_a_champion_that_does_too_badly_is_a_reason(
         retrained_at=[LAST],
         drift=drift,
         rollout_active=rollout,
-        performance="macro-F1 is low",
+        performance=POOR,
     )
     assert (found.trigger, found.reason[: len(reason)]) == (trigger, reason)
 
@@ -101,7 +108,7 @@ WORSE = ConceptSignal(drifted=True, reason="0.150 of 900 wrong", numbers={"e_val
     [
         ({"concept": WORSE}, {}, "concept_drift", "0.150 of 900 wrong"),
         ({"concept": WORSE, "drift": DRIFT}, {}, "concept_drift", "0.150"),
-        ({"concept": WORSE, "performance": "macro-F1 is low"}, {}, "performance", "macro-F1"),
+        ({"concept": WORSE, "performance": POOR}, {}, "performance", "macro-F1"),
         ({"concept": WORSE}, {"on_concept_drift": False}, None, "no drift"),
         ({"concept": ConceptSignal(drifted=False, reason="fine")}, {}, None, "no drift"),
         ({"drift": DRIFT, "running": True}, {}, None, "a retraining is running"),
@@ -137,4 +144,19 @@ def test_a_weekly_cadence_is_within_the_default_budget() -> None:
         drift=None,
         rollout_active=False,
     )
-    assert (found.trigger, found.numbers) == ("cadence", {"cadence": "weekly", "due": f"{now:%Y-%m-%d}"})
+    assert (found.trigger, found.numbers) == (
+        "cadence",
+        {"cadence": "weekly", "last": f"{weekly[0]:%Y-%m-%d}", "due": f"{now:%Y-%m-%d}"},
+    )
+
+
+def test_every_trigger_shows_what_was_measured_and_its_limit() -> None:
+    stored = {"verdict": "retrain", "drifted": ["x"], "psi": {"x": 0.4}, "psi_noise": {"x": 0.03}, "psi_limit": 0.25}
+    given = {"now": LAST, "retrained_at": [], "rollout_active": False}
+    drift = DriftSignal.from_metadata(stored)
+    found = should_retrain(RetrainingPolicy(), drift=drift, **given)  # type: ignore[arg-type]
+    assert found.numbers == {"features": "x", "limit": "0.25", "psi x": "0.4", "noise x": "0.03"}
+    found = should_retrain(RetrainingPolicy(), drift=drift, performance=POOR, **given)  # type: ignore[arg-type]
+    assert found.numbers == {"macro_f1": "0.8", "limit": "0.83"}
+    found = should_retrain(RetrainingPolicy(), drift=None, **given)  # type: ignore[arg-type]
+    assert found.numbers == {"cadence": "monthly", "last": "never", "due": "2013-01-31"}
