@@ -3,7 +3,8 @@
 Both begin with two pandas frames (reference and current) and end with the PSI of nine numeric and two categorical
 features, Kolmogorov-Smirnov on the score and chi-squared on the label.
 
-- Evidently: a `Report` of `ValueDrift`s, one a column, as its presets make them;.
+- Evidently: a `Report` of `ValueDrift`s, one a column, as its presets make them.
+- ours, the functions on both samples: `psi`, `ks_two_sample`, `chi_squared` of two columns each, as a user calls them.
 - ours, from both samples: bins are fitted on the reference, both samples are counted, the report is made of the counts.
 - ours, as in production: the reference was counted when the version was trained, so the current sample is counted and
   the report is made. (In production the counts come from the rollups, and not even that is to do: `fleet_drift.py`.)
@@ -33,7 +34,17 @@ from mlops_dagster.monitoring import DriftPolicy, drift, label_drift, make_basel
 from mlops_dagster.monitoring.profiles import SCORE_BINS
 from mlops_dagster.registry import Baseline
 from mlops_dagster.schema import Feature, ModelSchema
-from mlops_dagster.statistics import CategoricalBins, Histogram, NumericBins, ks_two_sample, psi_from_counts
+from mlops_dagster.statistics import (
+    CategoricalBins,
+    ChiSquaredResult,
+    Histogram,
+    KsResult,
+    NumericBins,
+    chi_squared,
+    ks_two_sample,
+    psi,
+    psi_from_counts,
+)
 
 BLOCKS = 3
 NUMBERS = tuple(f"number_{column}" for column in range(9))
@@ -58,6 +69,7 @@ def main() -> None:
     calls: dict[str, Callable[[], object]] = {
         "Evidently": lambda: preset(sides),
         "Evidently, numbers only": lambda: theirs(sides),
+        "ours, the functions on both samples": lambda: functions(sides),
         "ours, from both samples": lambda: reported(counted(sides[0]), sides[1]),
         "ours, as in production": lambda: reported(baseline, sides[1]),
         "limit: to read the current sample": lambda: [sides[1][name].to_numpy().sum() for name in NUMBERS],
@@ -97,9 +109,16 @@ def counted(reference: pd.DataFrame) -> Baseline:
 def reported(baseline: Baseline, current: pd.DataFrame) -> tuple[object, object]:
     counts = {name: histogram.bins.count(current[name].to_numpy()) for name, histogram in baseline.features.items()}
     counts["score"] = SCORE_BINS.count(current["score"].to_numpy())
-    labels = current["label"].value_counts().to_dict()
+    labels = dict(zip(CLASSES, baseline.label.bins.count(current["label"].to_numpy())[1:-1].tolist(), strict=True))
     policy = DriftPolicy()
     return drift(baseline, counts, policy).metadata(), label_drift(baseline, labels, policy).metadata()
+
+
+def functions(sides: Sides) -> tuple[dict[str, float], KsResult, ChiSquaredResult]:
+    before, after = sides
+    features = {name: psi(before[name], after[name]) for name in (*NUMBERS, *WORDS)}
+    score, label = ks_two_sample(before["score"], after["score"]), chi_squared(before["label"], after["label"])
+    return features, score, label
 
 
 def theirs(sides: Sides) -> dict[str, float]:

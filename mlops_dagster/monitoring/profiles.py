@@ -43,10 +43,14 @@ def fit_bins(frame: "pd.DataFrame", schema: ModelSchema) -> dict[str, Bins]:
     >>> fit_bins(pd.DataFrame({"hour": [5.0, 6.0], "origin": ["JFK", "EWR"]}), schema)
     {'hour': NumericBins(edges=(5.5,)), 'origin': CategoricalBins(categories=('EWR', 'JFK'))}
     """
+    return {name: histogram.bins for name, histogram in _fitted(frame, schema).items()}
+
+
+def _fitted(frame: "pd.DataFrame", schema: ModelSchema) -> dict[str, Histogram]:
+    """The counts of each feature, in bins that are fitted on it."""
+    kinds: dict[str, type[Bins]] = {"numeric": NumericBins, "categorical": CategoricalBins}
     return {
-        feature.name: NumericBins.fit(frame[feature.name].to_numpy())
-        if feature.kind == "numeric"
-        else CategoricalBins.fit(frame[feature.name].to_numpy())
+        feature.name: Histogram(*kinds[feature.kind].fit_and_count(frame[feature.name].to_numpy()))
         for feature in schema.features
     }
 
@@ -68,22 +72,20 @@ def make_baseline(
     `times` say when each row was, and `score_times` when each score's: with them goes what rows that came together are
     worth, by which drift is told from a grey day. Without them rows are taken to be independent.
     """
-    bins = bins or fit_bins(frame, schema)
-    columns: dict[str, tuple[Bins, Column]] = {name: (bins[name], frame[name].to_numpy()) for name in schema.names}
-    label = CategoricalBins(schema.classes), labels
+    if bins:
+        features = {name: Histogram.of(bins[name], frame[name].to_numpy()) for name in schema.names}
+    else:
+        features = _fitted(frame, schema)
+    label = Histogram.of(CategoricalBins(schema.classes), labels)
     effects: dict[str, DesignEffect] = {}
     if times is not None:
         blocks = blocks_of(times)
-        for name, column in {**columns, "label": label}.items():
-            effects[name] = design_effect(_groups(*column), blocks)
+        for name, histogram in features.items():
+            effects[name] = design_effect(_groups(histogram.bins, frame[name].to_numpy()), blocks)
+        effects["label"] = design_effect(_groups(label.bins, labels), blocks)
     if score_times is not None:
         effects["score"] = ks_design_effect(_groups(SCORE_BINS, np.asarray(scores)), blocks_of(score_times))
-    return Baseline(
-        features={name: Histogram.of(*column) for name, column in columns.items()},
-        score=Histogram.of(SCORE_BINS, scores),
-        label=Histogram.of(*label),
-        design_effects=effects,
-    )
+    return Baseline(features, score=Histogram.of(SCORE_BINS, scores), label=label, design_effects=effects)
 
 
 def blocks_of(times: "pd.Series[pd.Timestamp]") -> Counts:

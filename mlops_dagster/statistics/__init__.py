@@ -1,15 +1,8 @@
 """Pure functions on samples and on mergeable counts, one test per file."""
 
 from mlops_dagster.statistics.bad_event import Stage, bad_event_e_value
-from mlops_dagster.statistics.bins import (
-    Bins,
-    CategoricalBins,
-    Column,
-    Counts,
-    NumericBins,
-    bins_from_json,
-    bins_to_json,
-)
+from mlops_dagster.statistics.bins import Bins, bins_from_json, bins_to_json
+from mlops_dagster.statistics.categorical_bins import CategoricalBins
 from mlops_dagster.statistics.chi_squared import ChiSquaredResult, chi_squared, chi_squared_from_counts
 from mlops_dagster.statistics.classification import (
     ClassificationMetrics,
@@ -19,12 +12,14 @@ from mlops_dagster.statistics.classification import (
     metrics_from_confusion,
     wilson_interval,
 )
+from mlops_dagster.statistics.columns import Column, Counts
 from mlops_dagster.statistics.design_effect import INDEPENDENT, DesignEffect, design_effect, ks_design_effect
 from mlops_dagster.statistics.e_values import Alternative, anytime_p, combine
 from mlops_dagster.statistics.histograms import Histogram
 from mlops_dagster.statistics.ks import KsResult, ks_from_counts, ks_two_sample
 from mlops_dagster.statistics.macro_f1 import macro_f1_interval
 from mlops_dagster.statistics.multiple import benjamini_hochberg
+from mlops_dagster.statistics.numeric_bins import NumericBins
 from mlops_dagster.statistics.paired import paired_e_value
 from mlops_dagster.statistics.psi import coarsen, psi, psi_from_counts, psi_groups, psi_noise, psi_of_groups, psi_pvalue
 from mlops_dagster.statistics.rate import rate_e_value

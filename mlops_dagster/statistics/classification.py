@@ -10,7 +10,7 @@ import numpy as np
 import numpy.typing as npt
 
 from mlops_dagster.errors import InvalidInputError
-from mlops_dagster.statistics.bins import is_missing
+from mlops_dagster.statistics.columns import is_missing
 
 
 @dataclass(frozen=True, slots=True)

@@ -8,17 +8,8 @@ from typing import Self
 import numpy as np
 
 from mlops_dagster.errors import InvalidInputError
-from mlops_dagster.statistics.bins import (
-    Bins,
-    CategoricalBins,
-    Column,
-    Counts,
-    NumericBins,
-    bins_from_json,
-    bins_to_json,
-)
-
-__all__ = ["Bins", "CategoricalBins", "Counts", "Histogram", "NumericBins", "bins_from_json", "bins_to_json"]
+from mlops_dagster.statistics.bins import Bins, bins_from_json, bins_to_json
+from mlops_dagster.statistics.columns import Column, Counts
 
 
 @dataclass(frozen=True, eq=False)
@@ -27,6 +18,7 @@ class Histogram:
 
     The counts are copied and read-only; there is one for each cell and none is negative.
 
+    >>> from mlops_dagster.statistics import NumericBins
     >>> bins = NumericBins(edges=(0.0, 10.0))
     >>> morning, evening = Histogram.of(bins, [1.0, 20.0]), Histogram.of(bins, [None])
     >>> (morning + evening).counts.tolist()

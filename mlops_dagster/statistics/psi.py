@@ -5,18 +5,11 @@ from typing import Literal
 import numpy as np
 
 from mlops_dagster.errors import InvalidInputError
-from mlops_dagster.statistics.bins import (
-    MISSING,
-    Bins,
-    CategoricalBins,
-    Column,
-    Counts,
-    NumericBins,
-    as_objects,
-    is_missing,
-)
+from mlops_dagster.statistics.categorical_bins import CategoricalBins
+from mlops_dagster.statistics.columns import MISSING, Column, Counts, is_missing
 from mlops_dagster.statistics.design_effect import INDEPENDENT, DesignEffect
 from mlops_dagster.statistics.histograms import Histogram
+from mlops_dagster.statistics.numeric_bins import NumericBins
 
 
 def psi(reference: Column, current: Column, *, bins: int = 10) -> float:
@@ -45,8 +38,10 @@ def psi(reference: Column, current: Column, *, bins: int = 10) -> float:
     kinds = {kind for kind in (_kind(reference), _kind(current)) if kind is not None}
     if len(kinds) == 2:
         raise InvalidInputError("the PSI compares numbers with numbers or strings with strings, not one with the other")
-    fitted: Bins = CategoricalBins.fit(reference) if "text" in kinds else NumericBins.fit(reference, cells=bins)
-    return psi_from_counts(Histogram.of(fitted, reference), Histogram.of(fitted, current), bins=bins)
+    text = "text" in kinds
+    fitted = CategoricalBins.fit_and_count(reference) if text else NumericBins.fit_and_count(reference, cells=bins)
+    before = Histogram(*fitted)
+    return psi_from_counts(before, Histogram.of(before.bins, current), bins=bins)
 
 
 def psi_from_counts(reference: Histogram, current: Histogram, *, bins: int = 10) -> float:
@@ -166,7 +161,8 @@ def _kind(column: Column) -> Literal["numeric", "text"] | None:
     """What the column holds; None when nothing but missing values."""
     if np.asarray(column).dtype.kind in "biuf":
         return "numeric"
-    present = [value for value in as_objects(column) if not is_missing(value)]
-    if not present:
+    objects = np.asarray(column, dtype=object).reshape(-1)
+    present = next((value for value in objects if not is_missing(value)), None)
+    if present is None:
         return None
-    return "text" if isinstance(present[0], str) else "numeric"
+    return "text" if isinstance(present, str) else "numeric"

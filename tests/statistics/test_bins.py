@@ -49,6 +49,11 @@ def test_fitted_cells_hold_equal_shares():
     assert counts[1:].tolist() == [500] * 200
 
 
+def test_one_value_more_than_cells_makes_no_more_cells():
+    assert len(NumericBins.fit(range(20), cells=20).edges) == 19
+    assert len(NumericBins.fit(range(21), cells=20).edges) == 19
+
+
 def test_a_frequent_value_has_a_cell_of_its_own():
     rain = np.concatenate([np.zeros(900), np.random.default_rng(2).exponential(size=1000)])
     bins = NumericBins.fit(rain, cells=20)
@@ -58,6 +63,8 @@ def test_a_frequent_value_has_a_cell_of_its_own():
 def test_a_constant_is_told_from_other_values():
     bins = NumericBins.fit([7.0] * 50)
     assert bins.count([6.9, 7.0, 7.0, 7.1]).tolist() == [0, 1, 2, 1]
+    largest = np.finfo(np.float64).max
+    assert NumericBins.fit([largest] * 3).count([1.0, largest, np.inf]).tolist() == [0, 1, 2]
 
 
 @given(words, words, st.integers(0, 6))

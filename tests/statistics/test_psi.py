@@ -58,6 +58,7 @@ def test_all_missing_compares_with_either_kind():
     assert psi([None] * 10, [1.0] * 10) > 1
     assert psi(["a"] * 10, [None] * 10) > 1
     assert psi([None] * 10, [None] * 10) == 0
+    assert psi([None, "a"], [float("nan"), "a"]) == 0
 
 
 @given(counts_of_four_cells, counts_of_four_cells)

@@ -9,7 +9,7 @@ from pydantic import Field
 
 from mlops_dagster.errors import InvalidInputError
 from mlops_dagster.registry.cards.parts import Metrics, NonNegative, Part, Share
-from mlops_dagster.statistics.bins import Column, as_objects, is_missing
+from mlops_dagster.statistics.columns import Column, as_objects, is_missing
 
 if TYPE_CHECKING:
     import pandas as pd

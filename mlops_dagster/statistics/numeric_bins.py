@@ -1,0 +1,133 @@
+"""Numeric bins: cells on the real line."""
+
+import math
+import sys
+from dataclasses import dataclass
+from typing import Final, Self, TypeAlias
+
+import numpy as np
+import numpy.typing as npt
+
+from mlops_dagster.errors import InvalidInputError
+from mlops_dagster.statistics.columns import MISSING, Column, Counts, as_numbers
+
+_Numbers: TypeAlias = npt.NDArray[np.float64]
+
+_BLOCK: Final = 65_536  # numbers that the processor's cache holds
+_FEW: Final = 32  # edges: to compare with each takes less time than to sort
+
+
+@dataclass(frozen=True, slots=True)
+class NumericBins:
+    """Cells on the real line: m edges make m + 1 of them, after cell 0 for the missing.
+
+    Cell i holds edges[i - 2] <= x < edges[i - 1]. What lies outside the edges, infinities too, is in the first or
+    the last cell on the line.
+
+    >>> bins = NumericBins(edges=(0.0, 10.0))
+    >>> bins.count([-5.0, 0.0, 9.9, 10.0, float("inf"), float("nan"), None]).tolist()
+    [2, 1, 2, 2]
+    """
+
+    edges: tuple[float, ...]
+
+    def __post_init__(self) -> None:
+        edges = np.asarray(self.edges, dtype=np.float64)
+        if not np.isfinite(edges).all() or (np.diff(edges) <= 0).any():
+            raise InvalidInputError(f"the edges of bins must be finite and increase, got {self.edges}")
+
+    @property
+    def size(self) -> int:
+        """The number of cells, the one of the missing included."""
+        return len(self.edges) + 2
+
+    def index(self, values: Column) -> npt.NDArray[np.intp]:
+        """The cell of each value."""
+        numbers = as_numbers(values)
+        cells = np.searchsorted(np.asarray(self.edges, dtype=np.float64), numbers, side="right") + 1
+        cells[np.isnan(numbers)] = MISSING
+        return cells
+
+    def count(self, values: Column) -> Counts:
+        """How many of the values fall into each cell."""
+        numbers = as_numbers(values)
+        edges = np.asarray(self.edges, dtype=np.float64)
+        below = np.zeros(len(edges), dtype=np.int64)
+        for start in range(0, len(numbers), _BLOCK):
+            below += _below(edges, np.ascontiguousarray(numbers[start : start + _BLOCK]))
+        return _counts(below, len(numbers), int(np.count_nonzero(np.isnan(numbers))))
+
+    @classmethod
+    def fit(cls, values: Column, cells: int = 200) -> Self:
+        """Bins that hold about equal shares of `values`, at most `cells` on the line.
+
+        With no more distinct values than cells, the edges lie halfway between them. A value so frequent that
+        it fills cells of its own (no rain, no delay) is told from the next larger one. A constant is told from
+        what is below and above it: three cells. With nothing but missing values there is one cell on the line.
+
+        >>> NumericBins.fit([1.0, 2.0, 2.0, 4.0]).edges
+        (1.5, 3.0)
+        >>> NumericBins.fit(range(1000), cells=4).edges
+        (249.75, 499.5, 749.25)
+        >>> NumericBins.fit([None, None]).size
+        2
+        """
+        return cls.fit_and_count(values, cells)[0]
+
+    @classmethod
+    def fit_and_count(cls, values: Column, cells: int = 200) -> tuple[Self, Counts]:
+        """`fit` and `count` of the same values, which are then sorted once.
+
+        >>> bins, counts = NumericBins.fit_and_count([1.0, 2.0, 2.0, 4.0, None])
+        >>> bins.edges, counts.tolist()
+        ((1.5, 3.0), [1, 1, 2, 1])
+        """
+        if cells < 1:
+            raise InvalidInputError(f"at least one cell is needed, got {cells}")
+        ordered = np.sort(as_numbers(values))
+        first, last, present = np.searchsorted(ordered, [np.nextafter(-np.inf, 0), np.inf, np.nan])
+        edges = np.unique(_edges(ordered[first:last], cells))
+        below = np.searchsorted(ordered, edges)
+        return cls(edges=tuple(edges.tolist())), _counts(below, len(ordered), len(ordered) - int(present))
+
+
+def _below(edges: _Numbers, block: _Numbers) -> npt.NDArray[np.intp]:
+    """How many numbers of a block are less than each edge. NaN is less than none."""
+    if len(edges) <= _FEW:
+        return np.array([np.count_nonzero(block < edge) for edge in edges], dtype=np.intp)
+    return np.searchsorted(np.sort(block), edges)  # ten times faster than to look each number up among the edges
+
+
+def _counts(below: npt.NDArray[np.integer], rows: int, missing: int) -> Counts:
+    """The count of each cell, from how many numbers are below each edge."""
+    return np.concatenate([[missing], np.diff(below, prepend=0, append=rows - missing)]).astype(np.int64)
+
+
+def _edges(ordered: _Numbers, cells: int) -> _Numbers:
+    """The edges of `fit` for finite numbers in their order; one may be there twice."""
+    rises = ordered[1:] != ordered[:-1]
+    if len(ordered) == 0:
+        return ordered
+    if not rises.any():
+        return np.array([ordered[0], min(math.nextafter(ordered[0], math.inf), sys.float_info.max)])
+    if np.count_nonzero(rises) < cells:
+        return _between(ordered[:-1][rises], ordered[1:][rises])
+    quantiles = _quantiles(ordered, np.arange(1, cells) / cells)
+    frequent = np.unique(quantiles[1:][np.diff(quantiles) == 0])
+    following = np.minimum(np.searchsorted(ordered, frequent, side="right"), len(ordered) - 1)
+    return np.concatenate([quantiles, ordered[following]])
+
+
+def _between(lower: _Numbers, upper: _Numbers) -> _Numbers:
+    """A number above each `lower` and not above its `upper`: halfway, where floats leave room."""
+    halfway = lower / 2 + upper / 2
+    return np.where((lower < halfway) & (halfway <= upper), halfway, upper)
+
+
+def _quantiles(ordered: _Numbers, shares: _Numbers) -> _Numbers:
+    """`np.quantile` of what is sorted already: it would sort again."""
+    at = (len(ordered) - 1) * shares
+    below = np.floor(at).astype(np.intp)
+    lower, upper = ordered[below], ordered[np.minimum(below + 1, len(ordered) - 1)]
+    part = at - below
+    return lower * (1 - part) + upper * part  # the difference of two large numbers could be infinite
