@@ -65,7 +65,7 @@ def look_at_concept(
         start = max(since, until - timedelta(days=spec.performance.window_days))
         counts = house.rollups.feature_counts(spec.model, [champion.version], start, until)
         window = [answers for day, answers in days.items() if day >= start.date()]
-        found = drift(champion.baseline, counts, spec.drift)
+        found = drift(champion.baseline, counts, spec.drift, hours=(until - start) / timedelta(hours=1))
         harm = harm_of(found.features, champion.baseline, window, spec.concept, spec.drift.bins)
     evaluation = champion.card.evaluation if champion.card is not None else ()
     return concept_drift(champion.version, evaluation, days, spec.concept, harm)

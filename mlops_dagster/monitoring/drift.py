@@ -25,6 +25,9 @@ from mlops_dagster.statistics import (
     psi_pvalue,
 )
 
+_CLUSTERED = 2.0
+"""Rows per independent one from which the days of a feature differ by more than by chance."""
+
 _GRAVITY = (Verdict.STABLE, Verdict.CANNOT_TELL, Verdict.MONITOR, Verdict.RETRAIN)
 
 
@@ -34,6 +37,8 @@ class Window(NamedTuple):
     reference: Histogram
     now: Histogram
     shared: DesignEffect
+    worst: float | None
+    """The PSI of the worst day of the training set; None if a window of this length is not to be held against days."""
 
     @property
     def independent(self) -> float:
@@ -116,8 +121,14 @@ class DriftReport:
         return "\n".join(lines)
 
 
-def drift(baseline: Baseline, counts: Mapping[str, Counts], policy: DriftPolicy) -> DriftReport:
+def drift(
+    baseline: Baseline, counts: Mapping[str, Counts], policy: DriftPolicy, *, hours: float | None = None
+) -> DriftReport:
     """Hold a window against the baseline; `counts` are of each feature and of "score", in the baseline's bins.
+
+    `hours` is how long the window is, as far as that is known. What rows are worth is then taken at its traffic. And
+    where they share causes, one of a day or less must have moved further than every day of the training set did: what
+    one grey day looks like is known from those. With that, few independent rows may be judged too, at a stricter level.
 
     A PSI over a limit says something only if it is over the noise as well: the value that two samples of one
     distribution exceed with probability `alpha`, after Benjamini and Hochberg's correction for looking at many
@@ -127,7 +138,7 @@ def drift(baseline: Baseline, counts: Mapping[str, Counts], policy: DriftPolicy)
     Raises InvalidInputError for counts in other bins.
     """
     windows = {
-        name: _window(name, reference, counts, baseline, policy) for name, reference in baseline.features.items()
+        name: _window(name, reference, counts, baseline, policy, hours) for name, reference in baseline.features.items()
     }
     groups = {
         name: coarsen(window.reference, window.now, policy.bins) for name, window in windows.items() if _filled(window)
@@ -135,7 +146,7 @@ def drift(baseline: Baseline, counts: Mapping[str, Counts], policy: DriftPolicy)
     psis = {name: psi_of_groups(*counted) for name, counted in groups.items()}
     noise = _noise(windows, {name: len(counted) for name, (counted, _) in groups.items()}, psis, policy)
     features = tuple(_feature(name, windows[name], psis.get(name), noise.get(name), policy) for name in windows)
-    ks, ks_noise = _score_distance(_window("score", baseline.score, counts, baseline, policy), policy)
+    ks, ks_noise = _score_distance(_window("score", baseline.score, counts, baseline, policy, hours), policy)
     elevated = ks is not None and ks_noise is not None and ks.statistic > max(policy.ks, ks_noise)
     verdicts = [each.verdict for each in features if not each.advisory]
     if elevated:
@@ -152,10 +163,19 @@ def drift(baseline: Baseline, counts: Mapping[str, Counts], policy: DriftPolicy)
 
 
 def _window(
-    name: str, reference: Histogram, counts: Mapping[str, Counts], baseline: Baseline, policy: DriftPolicy
+    name: str,
+    reference: Histogram,
+    counts: Mapping[str, Counts],
+    baseline: Baseline,
+    policy: DriftPolicy,
+    hours: float | None,
 ) -> Window:
     now = Histogram(reference.bins, counts.get(name, np.zeros(reference.bins.size, dtype=np.int64)))
-    return Window(reference, now, policy.design_effect(name, baseline.design_effects))
+    shared = policy.design_effect(name, baseline.design_effects)
+    if hours is None:
+        return Window(reference, now, shared, None)
+    shared = shared.at(now.total * 24 / hours)
+    return Window(reference, now, shared, shared.worst_psi if hours <= 24 and shared.rows >= _CLUSTERED else None)
 
 
 def _filled(window: Window) -> bool:
@@ -170,11 +190,25 @@ def _noise(
     It is taken at the level that Benjamini-Hochberg grants, `alpha` times the share of rejected features,
     so a PSI is over its noise just when that procedure rejects the feature.
     """
-    enough = [name for name in psis if windows[name].independent >= policy.min_rows]
+    enough = [name for name in psis if _enough(windows[name], policy)]
     sizes = {name: (groups[name], windows[name].reference.total, windows[name].now.total) for name in enough}
-    pvalues = [psi_pvalue(psis[name], *sizes[name], shared=windows[name].shared) for name in enough]
+    care = {name: min(windows[name].independent / policy.min_rows, 1.0) ** 2 for name in enough}
+    pvalues = [
+        min(psi_pvalue(psis[name], *sizes[name], shared=windows[name].shared) / care[name], 1.0) for name in enough
+    ]
     level = policy.alpha * max(sum(benjamini_hochberg(pvalues, policy.alpha)), 1) / max(len(enough), 1)
-    return {name: psi_noise(*sizes[name], alpha=level, shared=windows[name].shared) for name in enough}
+    return {name: psi_noise(*sizes[name], alpha=level * care[name], shared=windows[name].shared) for name in enough}
+
+
+def _enough(window: Window, policy: DriftPolicy) -> bool:
+    """Few independent rows may be judged where the days of the training set are known as well.
+
+    Then the level is that of `min_rows` times the square of what is there of them: the chi-squared behind the noise is
+    too small for few rows, and this makes up for it (`tests/monitoring/test_few_rows.py`).
+    """
+    return window.reference.total >= policy.min_rows and (
+        window.independent >= policy.min_rows or window.worst is not None
+    )
 
 
 def _feature(name: str, window: Window, moved: float | None, noise: float | None, policy: DriftPolicy) -> FeatureDrift:
@@ -185,10 +219,13 @@ def _feature(name: str, window: Window, moved: float | None, noise: float | None
 def _judged(window: Window, moved: float | None, noise: float | None, policy: DriftPolicy) -> tuple[Verdict, str]:
     """The verdict, and what is to be said beside it."""
     if moved is None or noise is None:
-        return Verdict.CANNOT_TELL, f"{window.independent:.3g} independent rows, {policy.min_rows:g} are needed"
+        few = min(window.independent, window.reference.total)
+        return Verdict.CANNOT_TELL, f"{few:.3g} independent rows, {policy.min_rows:g} are needed"
     verdict = policy.against_limits(moved)
     if verdict is not Verdict.STABLE and moved <= noise:
         return Verdict.CANNOT_TELL, "over a limit, but within its noise"
+    if verdict is not Verdict.STABLE and window.worst is not None and moved <= window.worst:
+        return Verdict.CANNOT_TELL, f"over a limit, but a day of the training set had {window.worst:.3f}"
     return verdict, ""
 
 
@@ -200,7 +237,7 @@ def _score_distance(window: Window, policy: DriftPolicy) -> tuple[KsResult | Non
     """
     if not _filled(window):
         return None, None
-    reference, now, shared = window
+    reference, now, shared, _ = window
     spread = shared.rows * (1 / reference.total + 1 / now.total)
     return ks_from_counts(reference, now), sqrt(log(2 / policy.alpha) / 2 * spread)
 

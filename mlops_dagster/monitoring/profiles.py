@@ -19,6 +19,7 @@ from mlops_dagster.statistics import (
     design_effect,
     ks_design_effect,
     psi_groups,
+    worst_block_psi,
 )
 
 if TYPE_CHECKING:
@@ -80,11 +81,16 @@ def make_baseline(
     effects: dict[str, DesignEffect] = {}
     if times is not None:
         blocks = blocks_of(times)
-        for name, histogram in features.items():
-            effects[name] = design_effect(_groups(histogram.bins, frame[name].to_numpy()), blocks)
-        effects["label"] = design_effect(_groups(label.bins, labels), blocks)
+        per_day = _per_day(times)
+        for name, groups in {
+            **{name: _groups(histogram.bins, frame[name].to_numpy()) for name, histogram in features.items()},
+            "label": _groups(label.bins, labels),
+        }.items():
+            worst = worst_block_psi(groups, blocks)
+            effects[name] = design_effect(groups, blocks)._replace(rows_per_day=per_day, worst_psi=worst)
     if score_times is not None:
-        effects["score"] = ks_design_effect(_groups(SCORE_BINS, np.asarray(scores)), blocks_of(score_times))
+        found = ks_design_effect(_groups(SCORE_BINS, np.asarray(scores)), blocks_of(score_times))
+        effects["score"] = found._replace(rows_per_day=_per_day(score_times))
     return Baseline(features, score=Histogram.of(SCORE_BINS, scores), label=label, design_effects=effects)
 
 
@@ -103,6 +109,12 @@ def blocks_of(times: "pd.Series[pd.Timestamp]") -> Counts:
     since = (times - times.min()).to_numpy(dtype="timedelta64[us]").astype(np.int64)
     length = min(pd.Timedelta(days=1) // pd.Timedelta(microseconds=1), int(since.max(initial=0)) // _BLOCKS + 1)
     return since // length
+
+
+def _per_day(times: "pd.Series[pd.Timestamp]") -> float | None:
+    """How many rows a day had; None of rows that all came within an hour."""
+    days = (times.max() - times.min()).total_seconds() / 86_400 if len(times) else 0.0
+    return len(times) / days if days > 1 / 24 else None
 
 
 def _groups(bins: Bins, values: Column) -> Counts:

@@ -183,13 +183,14 @@ def between(reference: Counted, current: Counted, policy: DriftPolicy) -> Betwee
             f"{reference.side.text!r} and {current.side.text!r} have no feature in common that is counted in the same "
             "bins; compare versions of one schema"
         )
+    hours = None if current.side.since == EVER else (current.side.until - current.side.since) / timedelta(hours=1)
     counts = {name: after.features[name].counts for name in alike}
     if before.score.bins == after.score.bins:
         counts["score"] = after.score.counts
     return Between(
         reference,
         current,
-        drift(Baseline(alike, before.score, before.label, before.design_effects), counts, policy),
+        drift(Baseline(alike, before.score, before.label, before.design_effects), counts, policy, hours=hours),
         label_drift(before, _by_name(after.label), policy),
         left_out,
     )

@@ -36,4 +36,4 @@ def trailing_drift(
     baseline = champion.baseline
     bins = {**{name: histogram.bins for name, histogram in baseline.features.items()}, "score": baseline.score.bins}
     counts = rollups.feature_counts(model, None, until - timedelta(hours=policy.window_hours), until, bins)
-    return TrailingDrift(champion, drift(baseline, counts, policy))
+    return TrailingDrift(champion, drift(baseline, counts, policy, hours=policy.window_hours))

@@ -58,8 +58,13 @@ def _design_effect(data: object) -> DesignEffect:
     match data:
         case [int() | float() as rows, int() | float() as freedom] if rows >= 1 and 0 < freedom <= 1:
             return DesignEffect(float(rows), float(freedom))
+        case [rows, freedom, int() | float() | None as per_day, int() | float() | None as worst]:
+            return _design_effect([rows, freedom])._replace(rows_per_day=per_day, worst_psi=worst)
         case _:
-            raise InvalidInputError(f"a design effect is [rows, at least 1; freedom, over 0 and at most 1], not {data}")
+            raise InvalidInputError(
+                "a design effect is [rows, at least 1; freedom, over 0 and at most 1; rows per day; worst PSI], the "
+                f"last two or none, not {data}"
+            )
 
 
 class StoredBaseline(Baseline):

@@ -13,7 +13,7 @@ from mlops_dagster.monitoring import DriftPolicy, DriftReport, Verdict, drift, l
 from mlops_dagster.monitoring.profiles import blocks_of
 from mlops_dagster.registry import Baseline
 from mlops_dagster.registry.baseline import StoredBaseline
-from mlops_dagster.statistics import DesignEffect
+from mlops_dagster.statistics import INDEPENDENT, DesignEffect
 
 MAY, JULY = datetime(2013, 5, 1, tzinfo=UTC), datetime(2013, 7, 1, tzinfo=UTC)
 DAY = timedelta(days=1)
@@ -77,10 +77,10 @@ def test_the_estimates_are_those_found_by_hand(baselines: tuple[Baseline, Baseli
 def test_the_policy_has_the_last_word(baselines: tuple[Baseline, Baseline]) -> None:
     policy = DriftPolicy(shared_by={"temp": 2})
     estimated = baselines[1].design_effects
-    assert policy.design_effect("temp", estimated) == (2, 1)
+    assert policy.design_effect("temp", estimated) == DesignEffect(2)
     assert policy.design_effect("visib", estimated) == estimated["visib"]
-    assert policy.design_effect("temp", {}) == (2, 1)
-    assert policy.design_effect("visib", {}) == (1, 1)
+    assert policy.design_effect("temp", {}) == DesignEffect(2)
+    assert policy.design_effect("visib", {}) == INDEPENDENT
 
 
 def test_a_baseline_keeps_them_and_older_ones_have_none(baselines: tuple[Baseline, Baseline]) -> None:
