@@ -6,9 +6,11 @@ from typing import TYPE_CHECKING
 import numpy as np
 import numpy.typing as npt
 
+from mlops_dagster.errors import InvalidInputError
 from mlops_dagster.registry.baseline import Baseline
-from mlops_dagster.schema import ModelSchema
+from mlops_dagster.schema import Feature, ModelSchema
 from mlops_dagster.statistics import (
+    MOST_CATEGORIES,
     Bins,
     CategoricalBins,
     Column,
@@ -25,8 +27,12 @@ from mlops_dagster.statistics import (
 if TYPE_CHECKING:
     import pandas as pd
 
-SCORE_BINS = NumericBins(edges=tuple(step / 200 for step in range(1, 200)))
-"""The bins of every score: probabilities, so the same for all models and versions."""
+_RARE = tuple(digit * 10.0**-zeros for zeros in (5, 4, 3) for digit in (1, 2, 5) if digit * 10.0**-zeros < 1 / 200)
+
+SCORE_BINS = NumericBins(
+    edges=(*_RARE, *(step / 200 for step in range(1, 200)), *(1 - share for share in reversed(_RARE)))
+)
+"""The bins of every score: probabilities, so the same for all models and versions; finer where rare events are."""
 
 
 _BLOCKS = 20  # fewer say little
@@ -35,7 +41,8 @@ _BLOCKS = 20  # fewer say little
 def fit_bins(frame: "pd.DataFrame", schema: ModelSchema) -> dict[str, Bins]:
     """Bins for each feature of the schema, fitted on the columns of `frame`.
 
-    Fit them once per schema and pass them on to later baselines: only counts in the same bins compare.
+    Fit them once per schema and pass them on to later baselines: only counts in the same bins compare. Raises
+    InvalidInputError for a numeric feature that is not, and for a categorical one that holds other than strings.
 
     >>> import pandas as pd
     >>> from mlops_dagster.schema import Feature
@@ -49,11 +56,19 @@ def fit_bins(frame: "pd.DataFrame", schema: ModelSchema) -> dict[str, Bins]:
 
 def _fitted(frame: "pd.DataFrame", schema: ModelSchema) -> dict[str, Histogram]:
     """The counts of each feature, in bins that are fitted on it."""
-    kinds: dict[str, type[Bins]] = {"numeric": NumericBins, "categorical": CategoricalBins}
-    return {
-        feature.name: Histogram(*kinds[feature.kind].fit_and_count(frame[feature.name].to_numpy()))
-        for feature in schema.features
-    }
+    return {feature.name: _fitted_to(feature, frame[feature.name].to_numpy()) for feature in schema.features}
+
+
+def _fitted_to(feature: Feature, values: Column) -> Histogram:
+    if feature.kind == "numeric":
+        return Histogram(*NumericBins.fit_and_count(values))
+    bins, counts = CategoricalBins.fit_and_count(values)
+    if counts[bins.other] and len(bins.categories) < MOST_CATEGORIES:  # what is not missing and no string
+        raise InvalidInputError(
+            f"the categorical feature {feature.name!r} holds {counts[bins.other]} values that are no strings; turn "
+            "them into strings, or declare the feature numeric"
+        )
+    return Histogram(bins, counts)
 
 
 def make_baseline(

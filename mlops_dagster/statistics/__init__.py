@@ -3,7 +3,7 @@
 from mlops_dagster.statistics.bad_event import Stage, bad_event_e_value
 from mlops_dagster.statistics.bins import Bins, bins_from_json, bins_to_json
 from mlops_dagster.statistics.block_psi import worst_block_psi
-from mlops_dagster.statistics.categorical_bins import CategoricalBins
+from mlops_dagster.statistics.categorical_bins import MOST_CATEGORIES, CategoricalBins
 from mlops_dagster.statistics.chi_squared import ChiSquaredResult, chi_squared, chi_squared_from_counts
 from mlops_dagster.statistics.classification import (
     ClassificationMetrics,
@@ -28,6 +28,7 @@ from mlops_dagster.statistics.rate_change import RateChange, rate_change_e_value
 
 __all__ = [
     "INDEPENDENT",
+    "MOST_CATEGORIES",
     "Alternative",
     "Bins",
     "CategoricalBins",

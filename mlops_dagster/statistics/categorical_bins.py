@@ -1,13 +1,16 @@
 """Categorical bins: a cell for each known category."""
 
 from dataclasses import dataclass
-from typing import Self
+from typing import Final, Self
 
 import numpy as np
 import numpy.typing as npt
 
 from mlops_dagster.errors import InvalidInputError
 from mlops_dagster.statistics.columns import MISSING, Column, Counts, as_objects, is_missing, tally
+
+MOST_CATEGORIES: Final = 200
+"""So many have a cell of their own, when bins are fitted."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -54,7 +57,7 @@ class CategoricalBins:
         return MISSING if is_missing(value) else self.other
 
     @classmethod
-    def fit(cls, values: Column, most: int = 200) -> Self:
+    def fit(cls, values: Column, most: int = MOST_CATEGORIES) -> Self:
         """The `most` most frequent categories, in alphabetical order; the rest counts as other.
 
         >>> CategoricalBins.fit(["b", "c", "a", "b", None, "c"], most=2).categories
@@ -63,7 +66,7 @@ class CategoricalBins:
         return cls.fit_and_count(values, most)[0]
 
     @classmethod
-    def fit_and_count(cls, values: Column, most: int = 200) -> tuple[Self, Counts]:
+    def fit_and_count(cls, values: Column, most: int = MOST_CATEGORIES) -> tuple[Self, Counts]:
         """`fit` and `count` of the same values, which are then gone through once.
 
         >>> bins, counts = CategoricalBins.fit_and_count(["b", "c", "a", "b", None, "c"], most=2)

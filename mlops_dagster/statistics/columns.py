@@ -32,14 +32,14 @@ def as_numbers(values: Column) -> npt.NDArray[np.float64]:
 
     >>> as_numbers([True, None, 7, -(10**400)]).tolist()
     [1.0, nan, 7.0, -inf]
-    >>> as_numbers(np.array(["1970-01-01T00:00:01", "NaT"], dtype="datetime64[s]")).tolist()
-    [1000000000.0, nan]
+    >>> as_numbers(np.array(["1970-01-01T00:00:01", "NaT", "9999-12-31"], dtype="datetime64[s]")).tolist()
+    [1000000000.0, nan, 2.534022144e+20]
     """
     try:
         kind = getattr(getattr(values, "dtype", None), "kind", None)
         if kind is not None and kind in "mM":
-            times = np.asarray(values, dtype=f"{kind}8[ns]").reshape(-1)
-            return np.where(np.isnat(times), np.nan, times.astype(np.float64))
+            times = np.asarray(values, dtype=f"{kind}8[us]").reshape(-1)  # in nanoseconds the year 9999 does not fit
+            return np.where(np.isnat(times), np.nan, times.astype(np.float64) * 1000)
         return np.asarray(values, dtype=np.float64).reshape(-1)
     except OverflowError:
         return np.array([_as_number(value) for value in as_objects(values)], dtype=np.float64)

@@ -22,9 +22,10 @@ def psi(reference: Column, current: Column, *, bins: int = 10) -> float:
     chance alone: compare with `psi_noise`.
 
     The groups are at most `bins` intervals between quantiles of the reference; of strings, the most frequent
-    `bins - 1` and the rest. Missing values are a group of their own, and so are strings that the reference does
-    not have. A group that only one sample has would make the PSI infinite: the other sample is then taken to have
-    half an observation in it. A group that neither has does not count.
+    `bins - 1` and the rest, within which nothing is seen. Missing values are a group of their own, and so are strings
+    that the reference does not have (or, of more than 200 in it, not among its 200 most frequent). A group that only
+    one sample has would make the PSI infinite: the other sample is then taken to have half an observation in it. A
+    group that neither has does not count.
 
     Raises InvalidInputError for an empty sample, and for numbers against strings.
 

@@ -3,14 +3,16 @@
 import json
 
 import numpy as np
+import pandas as pd
 import pytest
 from pydantic import ValidationError
 from scipy import stats
 
 from mlops_dagster.errors import InvalidInputError
-from mlops_dagster.monitoring import SCORE_BINS, DriftPolicy, DriftReport, Verdict, drift, label_drift
+from mlops_dagster.monitoring import SCORE_BINS, DriftPolicy, DriftReport, Verdict, drift, label_drift, make_baseline
 from mlops_dagster.registry.baseline import Baseline
 from mlops_dagster.retraining.policy import DriftSignal
+from mlops_dagster.schema import Feature, ModelSchema
 from mlops_dagster.statistics import CategoricalBins, Counts, Histogram, NumericBins
 
 LABELS = CategoricalBins(("on_time", "late"))
@@ -139,6 +141,26 @@ def test_scores_are_elevated_over_the_limit_and_the_noise_only() -> None:
     few = scored(moved[:60])  # a D like this is nothing for 60 rows
     assert few.ks is not None
     assert (few.ks.statistic > 0.1, few.elevated) == (True, False)
+
+
+def test_scores_of_rare_events_are_told_apart() -> None:
+    """A probability of one in two thousand that triples: the exact distance is 0.57."""
+    rng = np.random.default_rng(12)
+    before, after = rng.beta(5, 9995, size=20_000), rng.beta(15, 9985, size=2000)
+    feature = Histogram.of(NumericBins((0.0,)), [1.0] * 2000)
+    report = drift(
+        baseline({"x": feature}, before), {"x": feature.counts, "score": SCORE_BINS.count(after)}, DriftPolicy()
+    )
+    assert report.ks is not None
+    assert report.elevated
+    assert report.ks.statistic == pytest.approx(stats.ks_2samp(before, after).statistic, abs=0.1)
+
+
+@pytest.mark.parametrize("values", [[1, 2] * 50, [True, False] * 50, ["a", 1] * 50])
+def test_a_categorical_feature_that_holds_no_strings_is_refused(values: list[object]) -> None:
+    schema = ModelSchema(features=(Feature(name="plan", kind="categorical"),), classes=("no", "yes"))
+    with pytest.raises(InvalidInputError, match=r"'plan' holds \d+ values that are no strings; turn them into strings"):
+        make_baseline(pd.DataFrame({"plan": values}), schema, scores=[0.5], labels=["no"] * 100)
 
 
 def test_the_report_survives_json_and_reaches_retraining() -> None:
