@@ -59,12 +59,20 @@ def _reason(result: "ExpectationValidationResult") -> str:
         return f"{subject}: is of type {observed.get('observed_value')}, not {arguments.get('type_')}"
     examples = sorted({str(value) for value in observed.get("partial_unexpected_list", [])})[:3]
     such_as = f" (such as {', '.join(examples)})" if examples and _SAID[name] != "missing" else ""
-    mostly = arguments.get("mostly", 1.0)
-    allowed = 1 - mostly if isinstance(mostly, float) else 0.0
+    values = observed["element_count"] - observed.get("missing_count", 0)
     return (
-        f"{subject}: {observed['unexpected_count']} of {observed['element_count']} values are "
-        f"{_SAID[name].format_map(_Told(arguments))}{such_as}; at most {allowed:.1%} may be"
+        f"{subject}: {observed['unexpected_count']} of {values} values are "
+        f"{_SAID[name].format_map(_Told(arguments))}{such_as}; {_allowed(result, arguments)}"
     )
+
+
+def _allowed(result: "ExpectationValidationResult", arguments: Mapping[str, object]) -> str:
+    """What may be, as it was asked for; and how many that is by chance."""
+    config = result.expectation_config
+    meta = (config.meta if config else None) or {}
+    mostly = meta.get("mostly", arguments.get("mostly", 1.0))
+    allowed = f"at most {1 - mostly if isinstance(mostly, float) else 0.0:.1%} may be"
+    return f"{allowed}, by chance {meta['by_chance']}" if "by_chance" in meta else allowed
 
 
 def _distributed(observed: Mapping[str, object], limit: object) -> str:
