@@ -29,7 +29,7 @@ class ValidationPolicy(BaseModel):
     distribution: 0.5 nats are reached when the values of a day keep to six tenths of where they were (ln 2 is a half).
 
     A share of few rows is over its limit by chance: of 37 rows 9 may be missing where 5 % may, of 100,000 little more
-    than 5 %. `alpha` is how often chance fails one expectation of one batch that is at its limit; most are far under it.
+    than 5 %. `alpha` is how often chance fails an expectation of a batch, if its share is at the limit.
 
     `suite` is a file that people edit, used instead of the suite derived from baseline and policy;
     `mlops validation suite MODEL` writes the derived one to begin with.
