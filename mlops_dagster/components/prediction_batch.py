@@ -58,6 +58,7 @@ def prediction_batch_asset(spec: ModelSpec) -> dg.AssetsDefinition:
                     "rows": hour.rows,
                     "validation": hour.verdict,
                     "failures": list(hour.failures),
+                    "doubts": list(hour.doubts),
                     **data_docs(context, house, f"{spec.model}/prediction_batch/{start:%Y-%m-%dT%H}", hour),
                 },
                 partition_key=key,

@@ -40,15 +40,16 @@ def allowing_for_chance(expectation: "Expectation", frame: "pd.DataFrame", alpha
     values = _values(asked, frame)
     if _mostly(asked) >= 1 or values == 0:
         return expectation
-    most = most_unexpected(asked, frame, alpha)
+    shared_by = (asked.meta or {}).get("shared_by", 1.0)
+    most = most_by_chance(values, 1 - _mostly(asked), alpha=alpha, shared_by=shared_by)
     meta = {**(expectation.meta or {}), "mostly": _mostly(asked), "by_chance": most}
     return expectation.copy(update={"mostly": (values - most) / values, "meta": meta})
 
 
-def most_unexpected(asked: "ExpectationConfiguration", frame: "pd.DataFrame", alpha: float) -> int:
-    """How many values of this batch may be unexpected: those that chance explains at the share that was asked for."""
-    shared_by = (asked.meta or {}).get("shared_by", 1.0)
-    return most_by_chance(_values(asked, frame), 1 - _mostly(asked), alpha=alpha, shared_by=shared_by)
+def beyond_asked(asked: "ExpectationConfiguration", frame: "pd.DataFrame", unexpected: int) -> bool:
+    """Whether so many unexpected values of this batch are more than the share that was asked for, by chance or not."""
+    values = _values(asked, frame)
+    return (values - unexpected) / values < _mostly(asked)
 
 
 def _mostly(asked: "ExpectationConfiguration") -> float:

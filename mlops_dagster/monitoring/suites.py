@@ -81,7 +81,7 @@ def _entry(path: Path, number: int, entry: object) -> dict[str, object]:
         case _:
             raise InvalidSuiteError(f"{path}: expectation {number} needs a `type` and `kwargs`, got {entry!r:.200}")
     where = f"{path}: expectation {number} ({kind})"
-    if unknown := sorted(others.keys() - {"meta", "severity"} - _FOR_PEOPLE):
+    if unknown := sorted({str(name) for name in others} - {"meta", "severity"} - _FOR_PEOPLE):
         raise InvalidSuiteError(f"{where} has {unknown}; arguments such as `mostly` belong into its `kwargs`")
     if not isinstance(meta, dict):
         raise InvalidSuiteError(f"{where} has a `meta` that is no object")

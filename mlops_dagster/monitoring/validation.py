@@ -10,7 +10,7 @@ from collections.abc import Hashable, Mapping
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, TypeVar
 
-from mlops_dagster.monitoring.asked import Kind, allowing_for_chance, expectations_for, most_unexpected
+from mlops_dagster.monitoring.asked import Kind, allowing_for_chance, beyond_asked, expectations_for
 from mlops_dagster.monitoring.expectations import DEFAULTS
 
 if TYPE_CHECKING:
@@ -50,6 +50,8 @@ class ValidationResult:
     """How many were asked of it."""
     found: "ExpectationSuiteValidationResult | None" = field(default=None, compare=False, repr=False)
     """What data docs show. Batches that are clean share that of all they were validated with."""
+    doubts: tuple[str, ...] = ()
+    """Shares over what was asked for that so few rows have by chance. They fail nothing, and prove nothing is well."""
 
     @property
     def passed(self) -> bool:
@@ -70,14 +72,14 @@ def validate(
 
     Shares (`mostly` under 1) fail when more values are unexpected than chance explains, as `alpha` of the policy says.
     """
-    from mlops_dagster.monitoring.failures import failures
+    from mlops_dagster.monitoring.failures import doubts, failures
 
     asked = expectations_for(suite, kind, len(frame))
     if frame.empty:
         return ValidationResult(0, expectations=len(asked))
     try:
         found = _run(frame, _part(suite, asked, frame, alpha), {"result_format": "BASIC"})
-        return ValidationResult(len(frame), failures(found), len(asked), found)
+        return ValidationResult(len(frame), failures(found), len(asked), found, doubts(found))
     except Exception as error:  # whatever Great Expectations raises: a gate that broke is closed
         reason = f"the batch could not be validated: {type(error).__name__}: {error}"
         return ValidationResult(len(frame), (reason,), len(asked))
@@ -92,7 +94,7 @@ def validate_each(
 ) -> dict[Key, ValidationResult]:
     """`validate` of every batch, in a fraction of the time when most of them pass.
 
-    All rows are validated at once. A batch with no more unexpected values in there than it may have passes by itself
+    All rows are validated at once. A batch with no more unexpected values in there than were asked for passes by itself
     too; the others, and all of them if anything but single values failed, are validated one by one. So are batches
     of which more is asked than can be said row by row, such as a mean or a distribution.
     """
@@ -149,9 +151,7 @@ def _suspects(
         asked_for = result.expectation_config
         if asked_for is None or (not result.success and not unexpected):
             return set(keys), None
-        suspects.update(
-            key for key, count in unexpected.items() if count > most_unexpected(asked_for, batches[key], alpha)
-        )
+        suspects.update(key for key, count in unexpected.items() if beyond_asked(asked_for, batches[key], count))
     return suspects, _summary(found)
 
 

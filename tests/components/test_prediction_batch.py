@@ -47,9 +47,9 @@ def house(tmp_path: Path) -> House:
     return house
 
 
-def serve(house: House, hour: int, *, temp: float | None = 40.0, **changes: object) -> None:
+def serve(house: House, hour: int, *, temp: float | None = 40.0, number: int = 37, **changes: object) -> None:
     """Answer 37 rows in the hour of that number, or what `changes` make of them."""
-    rows = flights(37, seed=hour).assign(temp=temp).to_dict("records")
+    rows = flights(number, seed=hour).assign(temp=temp).to_dict("records")
     spool = Spool(house.settings.spool_path)
     spool.append(
         [
@@ -109,6 +109,12 @@ def test_the_next_good_hour_resolves_it_and_no_earlier_one(house: House) -> None
     materialize(house, [1])
     materialize(house, [0])  # looked at again: it says nothing of what came later
     materialize(house, [4])  # nobody asked
+    serve(house, 5, temp=None, number=3)
+    told, _check = materialize(house, [5])  # too few rows to say that all is well
+    assert (told[5]["validation"], told[5]["doubts"]) == (
+        "passed",
+        ["temp: 3 of 3 values are missing; at most 5.0% may be, by chance 3"],
+    )
     assert len(house.alerts.list("flights")) == 1
     materialize(house, [2])
     (alert,) = house.alerts.list("flights", resolved=True)
@@ -163,7 +169,7 @@ def test_what_a_canary_alone_refused_is_no_missing_value(house: House) -> None:
     refused = {"role": "canary", "version": "2.0.0", "status": "failed", "features": {}, "prediction": None}
     serve(house, 0, temp=1.0, score=None, error="canary 2.0.0 refuses it", **refused)
     assert materialize(house, [0])[0][0] | {"data_docs": ""} == {
-        "rows": 37, "validation": "passed", "failures": [], "data_docs": "",
+        "rows": 37, "validation": "passed", "failures": [], "doubts": [], "data_docs": "",
     }  # fmt: skip
 
 

@@ -111,7 +111,13 @@ def test_an_outlier_in_three_rows_is_chance_and_a_wrong_type_in_one_is_not(refer
     suite = suite_for(SCHEMA, reference)
     three = flights(3, seed=1)
     three.loc[0, "temp"] = 900.0
-    assert validate(three, suite).passed
+    found = validate(three, suite)
+    assert (found.passed, found.failures) == (True, ())
+    (doubt,) = found.doubts
+    assert doubt.startswith("temp: 1 of 3 values are outside")
+    assert doubt.endswith("(such as 900.0); at most 10.0% may be, by chance 3")
+    assert validate_each({0: three, 1: flights(3, seed=2)}, suite)[0] == found
+    assert validate(flights(37, seed=1), suite).doubts == ()
     one = flights(1, seed=1)
     assert validate(one.assign(temp=np.nan, origin="XXX"), suite).passed
     for kind in ("column gone", "numbers as text", "whole numbers", "text as numbers"):
@@ -194,7 +200,7 @@ def test_clean_hours_cost_one_evaluation_and_print_nothing(
 
     monkeypatch.setattr(validation, "_run", counted)
     batches = {hour: flights(37, seed=hour) for hour in range(48)}
-    batches[7].loc[:8, "temp"] = np.nan
+    batches[7].loc[0, "temp"] = np.nan
     batches[8].loc[:9, "temp"] = np.nan
     found = validate_each(batches, suite_for(SCHEMA, reference))
     assert [hour for hour, result in found.items() if not result.passed] == [8]
