@@ -62,7 +62,7 @@ def _batch_input(spec: ModelSpec) -> dg.AssetsDefinition:
         files = BatchFiles(home, spec.model, start)
         files.forget()
         frame = load_batch_source(spec.trainer).batch(start, end)
-        found = validate(frame, suite, "day")
+        found = validate(frame, suite, "day", alpha=spec.validation.alpha)
         if found.passed:
             files.keep(frame)
         elif found.failures:

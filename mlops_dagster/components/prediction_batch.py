@@ -34,7 +34,7 @@ def prediction_batch_asset(spec: ModelSpec) -> dg.AssetsDefinition:
         freshness_policy=due_every(timedelta(hours=1)),
         backfill_policy=dg.BackfillPolicy.single_run(),
         check_specs=[suite_passes],
-        description="The predictions of an hour, from the log. `drift_report` follows.",
+        description="The predictions of an hour, and what a hold refused, from the log. `drift_report` follows.",
     )
     def prediction_batch(context: dg.AssetExecutionContext, platform: Platform) -> dg.MaterializeResult:  # type: ignore[type-arg]  # Dagster refuses the parameter beside check_specs
         house = platform.stores()
@@ -58,6 +58,7 @@ def prediction_batch_asset(spec: ModelSpec) -> dg.AssetsDefinition:
                     "rows": hour.rows,
                     "validation": hour.verdict,
                     "failures": list(hour.failures),
+                    "doubts": list(hour.doubts),
                     **data_docs(context, house, f"{spec.model}/prediction_batch/{start:%Y-%m-%dT%H}", hour),
                 },
                 partition_key=key,
@@ -86,4 +87,6 @@ def _hold(house: House, spec: ModelSpec, found: Mapping[datetime, ValidationResu
     """Put online serving on hold, or lift that, as the policy says; what was done, for the alert."""
     decided = should_hold(spec.validation, found, now)
     enact_hold(house.registry, spec.model, decided)
-    return "online serving put on hold" if decided.action == "hold" else ""
+    if decided.action != "hold":
+        return ""
+    return f"online serving put on hold, until an hour passes or `mlops models release {spec.model} --reason ...`"

@@ -65,7 +65,7 @@ def _training_set(spec: ModelSpec) -> dg.AssetsDefinition:
             champion = house.champion(spec.model)
             known = champion is not None and champion.schema == trainer.SCHEMA
             suite = suite_of(trainer.SCHEMA, champion.baseline if champion and known else None, spec.validation)
-            found = validate(frame, suite, "training_set")
+            found = validate(frame, suite, "training_set", alpha=spec.validation.alpha)
         shares = frame["label"].value_counts(normalize=True)
         return dg.MaterializeResult(
             value=TrainingSet(

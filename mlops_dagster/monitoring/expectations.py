@@ -28,6 +28,9 @@ class ValidationPolicy(BaseModel):
     its width: it finds other units and broken sensors, while drift is for the drift report. So does the limit on a
     distribution: 0.5 nats are reached when the values of a day keep to six tenths of where they were (ln 2 is a half).
 
+    A share of few rows is over its limit by chance: of 37 rows 9 may be missing where 5 % may, of 100,000 little more
+    than 5 %. `alpha` is how often chance fails an expectation of a batch, if its share is at the limit.
+
     `suite` is a file that people edit, used instead of the suite derived from baseline and policy;
     `mlops validation suite MODEL` writes the derived one to begin with.
     """
@@ -40,6 +43,7 @@ class ValidationPolicy(BaseModel):
     max_divergence: float = Field(
         default=0.5, gt=0, description="how far the values of a day may be from the baseline's, in nats"
     )
+    alpha: float = Field(default=1e-5, gt=0, lt=1, description="how often chance may bring a share over its limit")
     min_rows: float = Field(default=100, ge=1, description="independent rows under which a distribution is not judged")
     suite: Path | None = Field(default=None, description="JSON of Great Expectations, beside this file")
     guard: GuardMode = Field(default="log", description="what the data plane does about rows that are unlike it")
@@ -71,9 +75,9 @@ def suite_for(
 ) -> "ExpectationSuite":
     """The suite of a model, derived: columns and types from its schema, the rest from a baseline, if there is one.
 
-    What an expectation is for stands in its `meta`: the kinds of `batches` (all, if there is no such entry), and the
-    rows that a batch needs (`min_rows`). `shared_by` says how many rows of a feature are one observation, as in
-    `DriftPolicy`; where it does not, the baseline's own estimate does.
+    What an expectation is for stands in its `meta`: the kinds of `batches` (all, if there is no such entry), the rows
+    that a batch needs (`min_rows`), and how many of them are one observation (`shared_by`). The argument of that name
+    says so by feature, as in `DriftPolicy`; where it does not, the baseline's own estimate does.
     """
     from great_expectations import ExpectationSuite
     from great_expectations.expectations.core.expect_column_values_to_be_in_set import ExpectColumnValuesToBeInSet
@@ -83,10 +87,11 @@ def suite_for(
     expectations: list[Expectation] = [ExpectTableColumnsToMatchSet(column_set=list(schema.names), exact_match=False)]
     for feature in schema.features:
         reference = None if baseline is None else baseline.features.get(feature.name)
-        expectations += _of_feature(feature, reference, policy)
-        if baseline is not None and reference is not None:
-            estimated = baseline.design_effects.get(feature.name, INDEPENDENT).rows
-            rows = policy.min_rows * shared_by.get(feature.name, estimated)
+        estimated = INDEPENDENT if baseline is None else baseline.design_effects.get(feature.name, INDEPENDENT)
+        alike = shared_by.get(feature.name, estimated.rows)
+        expectations += _of_feature(feature, reference, policy, alike)
+        if reference is not None:
+            rows = policy.min_rows * alike
             spread = distribution(feature.name, reference, max_divergence=policy.max_divergence, min_rows=rows)
             expectations += [] if spread is None else [spread]
     labels = {"batches": ["training_set"]}
@@ -98,7 +103,9 @@ def suite_for(
     return ExpectationSuite(name=f"schema-{schema.digest[:12]}", expectations=expectations)
 
 
-def _of_feature(feature: Feature, reference: Histogram | None, policy: ValidationPolicy) -> "list[Expectation]":
+def _of_feature(
+    feature: Feature, reference: Histogram | None, policy: ValidationPolicy, alike: float
+) -> "list[Expectation]":
     from great_expectations.expectations.core.expect_column_values_to_be_between import ExpectColumnValuesToBeBetween
     from great_expectations.expectations.core.expect_column_values_to_be_in_set import ExpectColumnValuesToBeInSet
     from great_expectations.expectations.core.expect_column_values_to_be_of_type import ExpectColumnValuesToBeOfType
@@ -106,20 +113,21 @@ def _of_feature(feature: Feature, reference: Histogram | None, policy: Validatio
 
     numeric = feature.kind == "numeric"
     present = 1 - policy.max_missing if feature.nullable else 1.0
+    meta = {"shared_by": alike} if alike > 1 else None
     expectations: list[Expectation] = [
         ExpectColumnValuesToBeOfType(column=feature.name, type_="float64" if numeric else "str"),
-        ExpectColumnValuesToNotBeNull(column=feature.name, mostly=present),
+        ExpectColumnValuesToNotBeNull(column=feature.name, mostly=present, meta=meta if present < 1 else None),
     ]
     inside = 1 - policy.max_outside
     bins = None if reference is None else reference.bins
     if numeric:
         low, high = usual_range(reference, policy.stretch)
         expectations.append(
-            ExpectColumnValuesToBeBetween(column=feature.name, min_value=low, max_value=high, mostly=inside)
+            ExpectColumnValuesToBeBetween(column=feature.name, min_value=low, max_value=high, mostly=inside, meta=meta)
         )
     elif isinstance(bins, CategoricalBins):
         expectations.append(
-            ExpectColumnValuesToBeInSet(column=feature.name, value_set=list(bins.categories), mostly=inside)
+            ExpectColumnValuesToBeInSet(column=feature.name, value_set=list(bins.categories), mostly=inside, meta=meta)
         )
     return expectations
 

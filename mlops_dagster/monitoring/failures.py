@@ -38,6 +38,16 @@ def failures(found: "ExpectationSuiteValidationResult") -> tuple[str, ...]:
     return tuple(reasons + [_reason(result) for result in others])
 
 
+def doubts(found: "ExpectationSuiteValidationResult") -> tuple[str, ...]:
+    """The shares that are over what was asked for, and passed because chance explains them."""
+    return tuple(_reason(result) for result in found.results if result.success and _is_doubtful(result))
+
+
+def _is_doubtful(result: "ExpectationValidationResult") -> bool:
+    values, unexpected = _values(result), result.result.get("unexpected_count") or 0
+    return values > 0 and (values - unexpected) / values < _mostly(result)
+
+
 def _absent(result: "ExpectationValidationResult") -> list[str]:
     """The columns that the expectation of a set of columns did not find."""
     details = result.result.get("details") or {}
@@ -54,17 +64,32 @@ def _reason(result: "ExpectationValidationResult") -> str:
     if name == "expect_column_kl_divergence_to_be_less_than":
         return f"{subject}: {_distributed(observed, arguments.get('threshold'))}"
     if name not in _SAID:
-        return f"{subject}: {name} failed: {observed}"
+        return f"{subject}: {name} {'is in doubt' if result.success else 'failed'}: {observed}"
     if "unexpected_count" not in observed:
         return f"{subject}: is of type {observed.get('observed_value')}, not {arguments.get('type_')}"
     examples = sorted({str(value) for value in observed.get("partial_unexpected_list", [])})[:3]
     such_as = f" (such as {', '.join(examples)})" if examples and _SAID[name] != "missing" else ""
-    mostly = arguments.get("mostly", 1.0)
-    allowed = 1 - mostly if isinstance(mostly, float) else 0.0
+    by_chance = _meta(result).get("by_chance")
     return (
-        f"{subject}: {observed['unexpected_count']} of {observed['element_count']} values are "
-        f"{_SAID[name].format_map(_Told(arguments))}{such_as}; at most {allowed:.1%} may be"
+        f"{subject}: {observed['unexpected_count']} of {_values(result)} values are "
+        f"{_SAID[name].format_map(_Told(arguments))}{such_as}; at most {1 - _mostly(result):.1%} may be"
+        + ("" if by_chance is None else f", by chance {by_chance}")
     )
+
+
+def _values(result: "ExpectationValidationResult") -> int:
+    """How many values the share is of: those that are there, unless it is of the missing ones."""
+    return int((result.result.get("element_count") or 0) - (result.result.get("missing_count") or 0))
+
+
+def _mostly(result: "ExpectationValidationResult") -> float:
+    """As it was asked for, before chance was allowed for."""
+    mostly = _meta(result).get("mostly", _arguments(result).get("mostly"))
+    return float(mostly) if isinstance(mostly, int | float) else 1.0
+
+
+def _meta(result: "ExpectationValidationResult") -> Mapping[str, object]:
+    return (result.expectation_config.meta if result.expectation_config else None) or {}
 
 
 def _distributed(observed: Mapping[str, object], limit: object) -> str:

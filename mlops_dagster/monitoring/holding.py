@@ -22,7 +22,8 @@ class HoldDecision(NamedTuple):
 def should_hold(policy: ValidationPolicy, results: Mapping[datetime, ValidationResult], now: datetime) -> HoldDecision:
     """What the newest validated hour asks for; `results` are by the beginning of the hour, in UTC.
 
-    An hour without rows is no evidence: it neither holds a model nor lifts its hold.
+    An hour without rows is no evidence: it neither holds a model nor lifts its hold. One whose shares are over their
+    limits, though by chance maybe, does not lift it either: three rows of which two are bad are no recovery.
 
     >>> from datetime import UTC
     >>> noon = datetime(2013, 3, 1, 12, tzinfo=UTC)
@@ -37,6 +38,8 @@ def should_hold(policy: ValidationPolicy, results: Mapping[datetime, ValidationR
         return HoldDecision("leave", f"no hour of the last {FRESH / timedelta(hours=1):g} h has rows")
     hour = max(told)
     which = f"the hour {hour:%Y-%m-%d %H:00} UTC"
+    if told[hour].doubts and told[hour].passed:
+        return HoldDecision("leave", f"validation: {which} is in doubt: {'; '.join(told[hour].doubts)}")
     if told[hour].passed:
         return HoldDecision("release", f"validation: {which} passed, with {told[hour].rows} rows")
     return HoldDecision("hold", f"validation: {which} failed: {'; '.join(told[hour].failures)}")

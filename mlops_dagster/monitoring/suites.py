@@ -15,6 +15,8 @@ if TYPE_CHECKING:
     from great_expectations.expectations.expectation import Expectation
 
 _KINDS = ("hour", "day", "training_set")
+_FOR_PEOPLE = {"id", "notes", "description", "expectation_context", "rendered_content"}
+"""What Great Expectations writes beside it, which decides nothing."""
 
 
 def suite_of(
@@ -78,15 +80,18 @@ def _entry(path: Path, number: int, entry: object) -> dict[str, object]:
             meta = others.get("meta") or {}
         case _:
             raise InvalidSuiteError(f"{path}: expectation {number} needs a `type` and `kwargs`, got {entry!r:.200}")
+    where = f"{path}: expectation {number} ({kind})"
+    if unknown := sorted({str(name) for name in others} - {"meta", "severity"} - _FOR_PEOPLE):
+        raise InvalidSuiteError(f"{where} has {unknown}; arguments such as `mostly` belong into its `kwargs`")
     if not isinstance(meta, dict):
-        raise InvalidSuiteError(f"{path}: the `meta` of expectation {number} ({kind}) is no object")
-    batches, min_rows = meta.get("batches", []), meta.get("min_rows", 0)
-    if not isinstance(batches, list) or not set(batches) <= set(_KINDS):
-        raise InvalidSuiteError(
-            f"{path}: `batches` of expectation {number} ({kind}) is {batches!r}; a list of {_KINDS}"
-        )
+        raise InvalidSuiteError(f"{where} has a `meta` that is no object")
+    batches, min_rows, shared_by = meta.get("batches", _KINDS), meta.get("min_rows", 0), meta.get("shared_by", 1)
+    if not isinstance(batches, list | tuple) or not batches or not all(each in _KINDS for each in batches):
+        raise InvalidSuiteError(f"{where} has {batches!r} for `batches`; a list of {_KINDS}")
     if not isinstance(min_rows, int | float):
-        raise InvalidSuiteError(f"{path}: `min_rows` of expectation {number} ({kind}) is {min_rows!r}, no number")
+        raise InvalidSuiteError(f"{where} has {min_rows!r} for `min_rows`, which is no number")
+    if not isinstance(shared_by, int | float) or not shared_by >= 1:
+        raise InvalidSuiteError(f"{where} has {shared_by!r} for `shared_by`; a number from 1 on")
     return {"type": kind, "kwargs": arguments, "meta": meta, **{k: v for k, v in others.items() if k == "severity"}}
 
 

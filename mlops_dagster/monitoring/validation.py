@@ -5,9 +5,13 @@ flights. So hours are validated together, and only those that hold something une
 """
 
 import functools
-from collections.abc import Collection, Hashable, Mapping
+from collections import Counter
+from collections.abc import Hashable, Mapping
 from dataclasses import dataclass, field
-from typing import TYPE_CHECKING, Literal, TypeVar
+from typing import TYPE_CHECKING, TypeVar
+
+from mlops_dagster.monitoring.asked import Kind, allowing_for_chance, beyond_asked, expectations_for
+from mlops_dagster.monitoring.expectations import DEFAULTS
 
 if TYPE_CHECKING:
     import pandas as pd
@@ -17,9 +21,6 @@ if TYPE_CHECKING:
     from great_expectations.expectations.expectation import Expectation
 
 Key = TypeVar("Key", bound=Hashable)
-
-Kind = Literal["hour", "day", "training_set"]
-"""What a batch is of: the rows served in an hour, those of a day to score, or labelled ones to train on."""
 
 _BATCH = "__batch__"
 _ROW_BY_ROW = {
@@ -49,6 +50,8 @@ class ValidationResult:
     """How many were asked of it."""
     found: "ExpectationSuiteValidationResult | None" = field(default=None, compare=False, repr=False)
     """What data docs show. Batches that are clean share that of all they were validated with."""
+    doubts: tuple[str, ...] = ()
+    """Shares over what was asked for that so few rows have by chance. They fail nothing, and prove nothing is well."""
 
     @property
     def passed(self) -> bool:
@@ -62,66 +65,70 @@ class ValidationResult:
         return "passed" if self.rows else "cannot_tell"
 
 
-def validate(frame: "pd.DataFrame", suite: "ExpectationSuite", kind: Kind = "hour") -> ValidationResult:
-    """Hold one batch against what the suite asks of its kind. What cannot be evaluated has failed, with the reason."""
-    from mlops_dagster.monitoring.failures import failures
+def validate(
+    frame: "pd.DataFrame", suite: "ExpectationSuite", kind: Kind = "hour", *, alpha: float = DEFAULTS.alpha
+) -> ValidationResult:
+    """Hold one batch against what the suite asks of its kind. What cannot be evaluated has failed, with the reason.
+
+    Shares (`mostly` under 1) fail when more values are unexpected than chance explains, as `alpha` of the policy says.
+    """
+    from mlops_dagster.monitoring.failures import doubts, failures
 
     asked = expectations_for(suite, kind, len(frame))
     if frame.empty:
         return ValidationResult(0, expectations=len(asked))
     try:
-        found = _run(frame, _part(suite, asked), {"result_format": "BASIC"})
-        return ValidationResult(len(frame), failures(found), len(asked), found)
+        found = _run(frame, _part(suite, asked, frame, alpha), {"result_format": "BASIC"})
+        return ValidationResult(len(frame), failures(found), len(asked), found, doubts(found))
     except Exception as error:  # whatever Great Expectations raises: a gate that broke is closed
         reason = f"the batch could not be validated: {type(error).__name__}: {error}"
         return ValidationResult(len(frame), (reason,), len(asked))
 
 
 def validate_each(
-    batches: "Mapping[Key, pd.DataFrame]", suite: "ExpectationSuite", kind: Kind = "hour"
+    batches: "Mapping[Key, pd.DataFrame]",
+    suite: "ExpectationSuite",
+    kind: Kind = "hour",
+    *,
+    alpha: float = DEFAULTS.alpha,
 ) -> dict[Key, ValidationResult]:
-    """`validate` of every batch, in a fraction of the time when most are clean.
+    """`validate` of every batch, in a fraction of the time when most of them pass.
 
-    All rows are validated at once. A batch without a single unexpected value in there passes by itself
+    All rows are validated at once. A batch with no more unexpected values in there than were asked for passes by itself
     too; the others, and all of them if anything but single values failed, are validated one by one. So are batches
     of which more is asked than can be said row by row, such as a mean or a distribution.
     """
     alone: set[Key] = set()
     together: dict[Key, pd.DataFrame] = {}
     for key, frame in batches.items():
-        if all(each.expectation_type in _ROW_BY_ROW for each in expectations_for(suite, kind, len(frame))):
+        if all(_row_by_row(each) for each in expectations_for(suite, kind, len(frame))):
             together[key] = frame
         else:
             alone.add(key)
-    suspects, found = _suspects({key: frame for key, frame in together.items() if not frame.empty}, suite, kind)
+    suspects, found = _suspects({key: frame for key, frame in together.items() if not frame.empty}, suite, kind, alpha)
     return {
-        key: validate(frame, suite, kind)
+        key: validate(frame, suite, kind, alpha=alpha)
         if key in alone | suspects or frame.empty
         else ValidationResult(len(frame), (), 0 if found is None else len(found.results), found)
         for key, frame in batches.items()
     }
 
 
-def expectations_for(suite: "ExpectationSuite", kind: Kind, rows: int) -> "list[Expectation]":
-    """What the suite asks of a batch of this kind and size: see `suite_for`."""
-    return [each for each in suite.expectations if _applies(each.meta or {}, kind, rows)]
+def _row_by_row(expectation: "Expectation") -> bool:
+    # Of how many rows a condition holds in each batch is not known.
+    return expectation.expectation_type in _ROW_BY_ROW and getattr(expectation, "row_condition", None) is None
 
 
-def _applies(meta: Mapping[str, object], kind: Kind, rows: int) -> bool:
-    kinds, min_rows = meta.get("batches"), meta.get("min_rows")
-    return not (
-        (isinstance(kinds, Collection) and kind not in kinds) or (isinstance(min_rows, int | float) and rows < min_rows)
-    )
-
-
-def _part(suite: "ExpectationSuite", asked: "list[Expectation]") -> "ExpectationSuite":
+def _part(
+    suite: "ExpectationSuite", asked: "list[Expectation]", frame: "pd.DataFrame", alpha: float
+) -> "ExpectationSuite":
     from great_expectations import ExpectationSuite
 
-    return ExpectationSuite(name=suite.name, expectations=asked)
+    return ExpectationSuite(name=suite.name, expectations=[allowing_for_chance(each, frame, alpha) for each in asked])
 
 
 def _suspects(
-    batches: "Mapping[Key, pd.DataFrame]", suite: "ExpectationSuite", kind: Kind
+    batches: "Mapping[Key, pd.DataFrame]", suite: "ExpectationSuite", kind: Kind, alpha: float
 ) -> "tuple[set[Key], ExpectationSuiteValidationResult | None]":
     """The batches that may fail by themselves, and what was found in all of them together."""
     import pandas as pd
@@ -134,17 +141,17 @@ def _suspects(
         frame = pd.concat(numbered, ignore_index=True)
         # Of the largest is asked most. A smaller one, suspected for more than is asked of it, passes by itself.
         asked = expectations_for(suite, kind, max(map(len, batches.values())))
-        found = _run(
-            frame, _part(suite, asked), {"result_format": "COMPLETE", "unexpected_index_column_names": [_BATCH]}
-        )
+        part = _part(suite, asked, frame, alpha)
+        found = _run(frame, part, {"result_format": "COMPLETE", "unexpected_index_column_names": [_BATCH]})
     except Exception:  # each batch will tell why by itself
         return set(keys), None
     suspects: set[Key] = set()
     for result in found.results:
-        unexpected = result.result.get("unexpected_index_list") or []
-        if not result.success and not unexpected:
+        unexpected = Counter(keys[row[_BATCH]] for row in result.result.get("unexpected_index_list") or [])
+        asked_for = result.expectation_config
+        if asked_for is None or (not result.success and not unexpected):
             return set(keys), None
-        suspects.update(keys[row[_BATCH]] for row in unexpected)
+        suspects.update(key for key, count in unexpected.items() if beyond_asked(asked_for, batches[key], count))
     return suspects, _summary(found)
 
 

@@ -15,7 +15,7 @@ _NAMED = 3
 def tell(
     alerts: Alerts, model: str, rule: str, found: Mapping[datetime, ValidationResult], *, place: Path, then: str = ""
 ) -> None:
-    """Report the batches that failed, by the time each begins; resolve it if the newest one with rows passed.
+    """Report the batches that failed, by the time each begins; resolve it if the newest with rows passed, no doubts.
 
     `place` is where their rows are, `then` what else was done about it. Batches that are older than the newest bad
     one that is known resolve nothing: they are caught up on, or looked at again.
@@ -41,7 +41,12 @@ def tell(
             },
         )
     newest = max(with_rows, default=None)
-    if newest is not None and newest not in bad and (known is None or newest > known):
+    if (
+        newest is not None
+        and with_rows[newest].passed
+        and not with_rows[newest].doubts
+        and (known is None or newest > known)
+    ):
         alerts.resolve(model, rule, f"{_at(newest)} passed, with {with_rows[newest].rows} rows")
 
 

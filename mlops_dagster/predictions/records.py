@@ -16,7 +16,8 @@ Role: TypeAlias = Literal["champion", "canary", "shadow", "paired", "named", "no
 """What the arm did: answered by the split (champion, canary), was scored off the response path (paired: the other arm
 of a canary; shadow), answered because it was asked for by name (named), or nothing answered (none: rejected)."""
 
-Status: TypeAlias = Literal["ok", "rejected", "failed"]
+Status: TypeAlias = Literal["ok", "rejected", "failed", "held"]
+"""Rejected for a mistake of the client's, failed by the model, or held: refused since the model was on hold."""
 
 SERVED: tuple[Role, ...] = ("champion", "canary")
 """Answered by the split: what drift, accuracy and the bad-event tests look at."""
@@ -33,7 +34,8 @@ class PredictionRecord(NamedTuple):
     """One row scored by one version (or refused, or failed).
 
     `prediction_id` names the row that the client sent; every arm that scored it carries the same id.
-    `features` holds what the model was given; of a rejected request they are empty and `raw` holds the request.
+    `features` holds what the model was given, or would have been but for its hold; of a request that could not be
+    read so far they are empty and `raw` holds the request.
     """
 
     prediction_id: str

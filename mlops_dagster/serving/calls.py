@@ -1,11 +1,11 @@
 """A request on its way, and the records that are kept of it."""
 
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from datetime import datetime
 from typing import NamedTuple, TypedDict
 
-from mlops_dagster.errors import MlopsError, ModelTimeoutError
+from mlops_dagster.errors import MlopsError, ModelTimeoutError, OnHoldError
 from mlops_dagster.predictions import PredictionRecord, Role
 from mlops_dagster.serving.deployments import InForce
 from mlops_dagster.serving.models import Columns, LoadedModel, Scores
@@ -56,7 +56,7 @@ class Scoring:
 
 @dataclass(frozen=True, slots=True)
 class Rejection:
-    """A request that no version was given: the client's mistake."""
+    """A request that no version was given: by the client's mistake, or since the model is on hold."""
 
     id: str
     model: str
@@ -68,6 +68,8 @@ class Rejection:
     error: MlopsError
     body: bytes
     trace: TraceContext
+    columns: Columns = field(default_factory=dict)
+    """What the champion would have been given, but for the hold."""
 
 
 class Outcome(NamedTuple):
@@ -186,27 +188,31 @@ def _ms(since: float, until: float) -> float:
     return round((until - since) * 1000, 4)
 
 
-def rejected(rejection: Rejection, process: str) -> PredictionRecord:
-    """The record of a request that was refused."""
-    return PredictionRecord(
-        prediction_id=rejection.id,
-        model=rejection.model,
-        version=rejection.version,
-        role="none",
-        weight=0.0,
-        epoch=0,
-        salt="",
-        key=rejection.key,
-        event_time=rejection.event_time,
-        received_at=rejection.received_at,
-        status="rejected",
-        error=str(rejection.error),
-        features={},
-        prediction=None,
-        score=None,
-        latency_ms=rejection.latency_ms,
-        process=process,
-        row=0,
-        trace_id=rejection.trace.trace_id,
-        raw=rejection.body[:RAW_BYTES].decode(errors="replace"),
-    )
+def rejected(rejection: Rejection, process: str) -> list[PredictionRecord]:
+    """The records of a request that was refused: one, or one for each row that was read."""
+    rows = max(map(len, rejection.columns.values()), default=1)
+    return [
+        PredictionRecord(
+            prediction_id=rejection.id if rows == 1 else f"{rejection.id}/{row}",
+            model=rejection.model,
+            version=rejection.version,
+            role="none",
+            weight=0.0,
+            epoch=0,
+            salt="",
+            key=rejection.key,
+            event_time=rejection.event_time,
+            received_at=rejection.received_at,
+            status="held" if isinstance(rejection.error, OnHoldError) else "rejected",
+            error=str(rejection.error),
+            features={name: values[row] for name, values in rejection.columns.items()},
+            prediction=None,
+            score=None,
+            latency_ms=rejection.latency_ms,
+            process=process,
+            row=row,
+            trace_id=rejection.trace.trace_id,
+            raw=None if rejection.columns else rejection.body[:RAW_BYTES].decode(errors="replace"),
+        )
+        for row in range(rows)
+    ]

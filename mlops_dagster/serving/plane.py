@@ -23,7 +23,7 @@ from mlops_dagster.serving.batching import Batcher
 from mlops_dagster.serving.calls import NO_COLUMNS, Call, Outcome, Rejection, Scoring, timed_out
 from mlops_dagster.serving.deployments import Deployments, InForce
 from mlops_dagster.serving.lanes import Lane
-from mlops_dagster.serving.models import LoadedModel, take_features
+from mlops_dagster.serving.models import Columns, LoadedModel, take_features
 from mlops_dagster.serving.protocol import Answer, Column, Headers, InferRequest, read_request
 from mlops_dagster.serving.router import Route, choose
 from mlops_dagster.serving.scoring import Scorer
@@ -58,16 +58,17 @@ class DataPlane:
     ) -> Answer:
         """The answer to an infer request, as soon as its record is durable.
 
-        Raises InvalidInputError and OnHoldError (recorded as rejected), ModelFailedError (recorded as failed),
+        Raises InvalidInputError (recorded as rejected), OnHoldError (as held), ModelFailedError (as failed),
         NotFoundError, StorageError.
         """
         started, received_at = time.perf_counter(), WALL.now()
         in_force = self._deployments.get(model)
-        request, event_time, route = None, self._house.clock.now(), None
+        request, event_time, route, unanswered = None, self._house.clock.now(), None, NO_COLUMNS
         try:
             request = read_request(body, headers, self._house.settings.max_rows)
             event_time = self._event_time(request)
             if in_force.on_hold is not None:
+                unanswered = _unanswered(in_force, request, version)
                 raise OnHoldError(in_force.on_hold)
             request_id = request.id or self._new_id()
             route, loaded = await self._route(in_force, request, request_id, version)
@@ -87,6 +88,7 @@ class DataPlane:
                     error=error,
                     body=body,
                     trace=trace,
+                    columns=unanswered,
                 )
             )
             raise
@@ -189,6 +191,20 @@ class DataPlane:
                 partial(self._telemetry.waiting, model, version.version),
             )
         return batcher
+
+
+def _unanswered(in_force: InForce, request: InferRequest, version: str | None) -> Columns:
+    """What the champion would have been given, were it not on hold: by these rows it is seen when that can end.
+
+    Nothing of requests that the split would not answer, and of those that the champion's schema refuses.
+    """
+    champion = in_force.versions.get(in_force.deployment.champion or "")
+    if champion is None or version or request.version or request.arm:
+        return NO_COLUMNS
+    try:
+        return take_features(champion.schema, request.named_columns(champion.schema))
+    except InvalidInputError:
+        return NO_COLUMNS
 
 
 def _scoring(in_force: InForce, route: Route, loaded: LoadedModel, inputs: Mapping[str, Column]) -> Scoring:

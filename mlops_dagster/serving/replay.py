@@ -45,7 +45,7 @@ def replay(house: "House", prediction_id: str, model: str | None = None) -> Repl
     VersionNotFoundError, CorruptedArtifactError, SignatureError, StorageError."""
     row = house.log.get(prediction_id, model)
     name, version = str(row["model"]), str(row["version"])
-    if row["status"] == "rejected":
+    if row["status"] in ("rejected", "held"):
         raise InvalidInputError(f"{prediction_id} was rejected ({row['error']}): no version scored it")
     entry = house.registry.get(name, version)
     if entry.schema is None:

@@ -50,7 +50,7 @@ class Scorer:
 
     def reject(self, rejections: Sequence[Rejection], _outcomes: Sequence[None]) -> list[None]:
         """Record requests that are refused."""
-        self._spool.append([rejected(rejection, self._process) for rejection in rejections])
+        self._spool.append([record for rejection in rejections for record in rejected(rejection, self._process)])
         for rejection in rejections:
             arm = self._telemetry.arm(rejection.model, rejection.version, "none")
             if rejection.trace.sampled:

@@ -25,6 +25,7 @@ from mlops_dagster.statistics.paired import paired_e_value
 from mlops_dagster.statistics.psi import coarsen, psi, psi_from_counts, psi_groups, psi_noise, psi_of_groups, psi_pvalue
 from mlops_dagster.statistics.rate import rate_e_value
 from mlops_dagster.statistics.rate_change import RateChange, rate_change_e_value, rate_upper_bound
+from mlops_dagster.statistics.share import most_by_chance
 
 __all__ = [
     "INDEPENDENT",
@@ -60,6 +61,7 @@ __all__ = [
     "ks_two_sample",
     "macro_f1_interval",
     "metrics_from_confusion",
+    "most_by_chance",
     "paired_e_value",
     "psi",
     "psi_from_counts",

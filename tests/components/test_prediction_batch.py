@@ -15,7 +15,8 @@ from mlops_dagster.components.monitoring import monitoring_defs
 from mlops_dagster.components.platform import Platform
 from mlops_dagster.components.spec import CardSpec, ModelSpec, TrainingSpec
 from mlops_dagster.errors import InvalidSuiteError
-from mlops_dagster.monitoring import ValidationPolicy, make_baseline
+from mlops_dagster.monitoring import ValidationPolicy, ValidationResult, make_baseline
+from mlops_dagster.monitoring.batches import validate_hours
 from mlops_dagster.predictions import Spool
 from mlops_dagster.registry import Stage
 from mlops_dagster.settings import Settings
@@ -46,16 +47,16 @@ def house(tmp_path: Path) -> House:
     return house
 
 
-def serve(house: House, hour: int, *, temp: float | None = 40.0) -> None:
-    """Answer 37 rows in the hour of that number."""
-    rows = flights(37, seed=hour).assign(temp=temp).to_dict("records")
+def serve(house: House, hour: int, *, temp: float | None = 40.0, number: int = 37, **changes: object) -> None:
+    """Answer 37 rows in the hour of that number, or what `changes` make of them."""
+    rows = flights(number, seed=hour).assign(temp=temp).to_dict("records")
     spool = Spool(house.settings.spool_path)
     spool.append(
         [
             a_record(
                 60 * hour + minute,
                 prediction_id=f"{hour}-{minute}-{temp}",
-                features={"delay": row["delay"], "temp": temp, "origin": row["origin"]},
+                **{"features": {"delay": row["delay"], "temp": temp, "origin": row["origin"]}, **changes},
             )
             for minute, row in enumerate(rows)
         ]
@@ -91,7 +92,7 @@ def test_bad_hours_of_a_range_are_set_aside_and_one_alert_tells_of_them(house: H
     assert sorted(file.stem for file in folder.glob("*.parquet")) == ["2013-03-01T01", "2013-03-01T03"]
 
     (alert,) = house.alerts.list("flights")
-    reason = "temp: 37 of 37 values are missing; at most 5.0% may be"
+    reason = "temp: 37 of 37 values are missing; at most 5.0% may be, by chance 9"
     assert (alert.rule, alert.severity, alert.times) == ("validation", Severity.CRITICAL, 1)
     assert alert.summary == (
         f"2 of 4 batches failed their validation: 2013-03-01 01:00 UTC ({reason}), 2013-03-01 03:00 UTC ({reason})"
@@ -108,6 +109,12 @@ def test_the_next_good_hour_resolves_it_and_no_earlier_one(house: House) -> None
     materialize(house, [1])
     materialize(house, [0])  # looked at again: it says nothing of what came later
     materialize(house, [4])  # nobody asked
+    serve(house, 5, temp=None, number=3)
+    told, _check = materialize(house, [5])  # too few rows to say that all is well
+    assert (told[5]["validation"], told[5]["doubts"]) == (
+        "passed",
+        ["temp: 3 of 3 values are missing; at most 5.0% may be, by chance 3"],
+    )
     assert len(house.alerts.list("flights")) == 1
     materialize(house, [2])
     (alert,) = house.alerts.list("flights", resolved=True)
@@ -138,6 +145,49 @@ def test_a_bad_hour_holds_online_serving_where_the_policy_says_so_and_a_good_one
     assert held_after(2, spec) is None
     materialize(house, [1], spec, at=MARCH + timedelta(hours=9))  # caught up on: it says nothing of now
     assert house.registry.deployment("flights").on_hold is None
+
+
+def test_what_a_hold_refused_tells_when_it_can_end(house: House) -> None:
+    """On hold nothing is answered; the inputs of who was refused are looked at all the same."""
+    serve(house, 0, temp=None)
+    for hour, temp in [(1, None), (3, 40.0)]:
+        serve(house, hour, temp=temp, role="none", version="", status="held", prediction=None, score=None)
+    serve(house, 2, role="none", version="", status="rejected", features={}, raw="{}", prediction=None, score=None)
+    spec = SPEC.model_copy(update={"validation": ValidationPolicy(hold=True)})
+    held = []
+    for hour in range(4):
+        told, _check = materialize(house, [hour], spec, at=MARCH + timedelta(hours=hour + 1))
+        held.append((told[hour]["validation"], house.registry.deployment("flights").on_hold is not None))
+    assert held == [("failed", True), ("failed", True), ("cannot_tell", True), ("passed", False)]
+    (alert,) = house.alerts.list("flights", resolved=True)
+    command = "`mlops models release flights --reason ...`"
+    assert alert.done.endswith(f"online serving put on hold, until an hour passes or {command}")
+
+
+def test_what_a_canary_alone_refused_is_no_missing_value(house: House) -> None:
+    serve(house, 0)
+    refused = {"role": "canary", "version": "2.0.0", "status": "failed", "features": {}, "prediction": None}
+    serve(house, 0, temp=1.0, score=None, error="canary 2.0.0 refuses it", **refused)
+    assert materialize(house, [0])[0][0] | {"data_docs": ""} == {
+        "rows": 37, "validation": "passed", "failures": [], "doubts": [], "data_docs": "",
+    }  # fmt: skip
+
+
+def test_hours_in_pieces_are_as_all_at_once(house: House) -> None:
+    for hour in range(30):
+        serve(house, hour, temp=None if hour in (3, 29) else 40.0)
+    champion = house.registry.get("flights", "1.0.0")
+    until = MARCH + timedelta(hours=29, minutes=20)
+
+    def found(together: int) -> dict[datetime, ValidationResult]:
+        home = house.settings.home / str(together)
+        return validate_hours(house.log, champion, home, MARCH, until, together=together)
+
+    whole = found(10_000)
+    assert [result.rows for result in whole.values()] == [37] * 29 + [20]
+    assert [hour.hour for hour, result in whole.items() if not result.passed] == [3, 5]
+    for together in (1, 100, 370):
+        assert found(together) == whole
 
 
 def test_the_page_of_each_validation_is_published_and_linked(house: House) -> None:

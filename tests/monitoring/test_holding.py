@@ -14,6 +14,7 @@ NOON = datetime(2013, 3, 1, 12, tzinfo=UTC)
 HOUR = timedelta(hours=1)
 HOLDS = ValidationPolicy(hold=True)
 GOOD, BAD, EMPTY = ValidationResult(37), ValidationResult(37, ("temp: 20 outside",)), ValidationResult(0)
+DOUBTFUL = ValidationResult(3, doubts=("temp: 2 of 3 outside",))
 
 
 @pytest.mark.parametrize(
@@ -22,6 +23,10 @@ GOOD, BAD, EMPTY = ValidationResult(37), ValidationResult(37, ("temp: 20 outside
         ({NOON: BAD}, "hold"),
         ({NOON: GOOD}, "release"),
         ({NOON: EMPTY}, "leave"),
+        ({NOON: DOUBTFUL}, "leave"),
+        ({NOON - HOUR: GOOD, NOON: DOUBTFUL}, "leave"),
+        ({NOON - HOUR: DOUBTFUL, NOON: BAD}, "hold"),
+        ({NOON - HOUR: DOUBTFUL, NOON: GOOD}, "release"),
         ({}, "leave"),
         ({NOON: GOOD, NOON - HOUR: BAD}, "release"),
         ({NOON - HOUR: GOOD, NOON: BAD}, "hold"),

@@ -15,6 +15,7 @@ import pytest
 from mlops_dagster.errors import InvalidSuiteError
 from mlops_dagster.monitoring import ValidationPolicy, make_baseline, suite_for, validate, validate_each
 from mlops_dagster.monitoring.suites import check_suite_file, read_suite, suite_of, suite_to_json
+from mlops_dagster.schema import ModelSchema
 from tests.monitoring.test_validation import BAD, SCHEMA, flights
 
 Document = dict[str, Any]
@@ -91,8 +92,12 @@ WRONG: dict[str, tuple[Callable[[Document], None], str]] = {
     "no name": (lambda document: document.pop("name"), "needs a `name`"),
     "nothing expected": (lambda document: document["expectations"].clear(), "one or more `expectations`"),
     "no arguments": (lambda document: document["expectations"][1].pop("kwargs"), "expectation 2 needs a `type`"),
-    "unknown kind of batch": (replaced(meta={"batches": ["month"]}), r"`batches` of expectation 2 .*month"),
-    "rows in words": (replaced(meta={"min_rows": "many"}), r"`min_rows` of expectation 2 .*'many'"),
+    "unknown kind of batch": (replaced(meta={"batches": ["month"]}), "expectation 2 .*'month'.*`batches`; a list"),
+    "a list of lists": (replaced(meta={"batches": [["hour"]]}), "expectation 2 .*'hour'.*`batches`; a list"),
+    "of no batch": (replaced(meta={"batches": []}), r"expectation 2 .*\[\] for `batches`; a list"),
+    "rows in words": (replaced(meta={"min_rows": "many"}), "expectation 2 .*'many' for `min_rows`"),
+    "no share of a row": (replaced(meta={"shared_by": 0.5}), "expectation 2 .*0.5 for `shared_by`; a number from 1 on"),
+    "an argument beside the others": (replaced(mostly=0.9), r"expectation 2 .*\['mostly'\]; arguments .*`kwargs`"),
     "unknown expectation": (replaced(type="expect_wonders"), r"expectation 2 \(expect_wonders\).*not found"),
     "unknown argument": (replaced(kwargs={"column": "temp", "tipe": 1}), "expectation 2 .*tipe"),
     "wrong value": (
@@ -159,6 +164,19 @@ def test_a_suite_that_is_none_stops_the_code_location_and_nothing_slow_is_import
     assert found.stdout.strip() == "False", found.stderr
     assert found.returncode != 0
     assert "suite.json' needs a `name` and one or more `expectations`" in found.stderr
+
+
+def test_what_great_expectations_writes_beside_it_is_read(edited: Callable[..., Path]) -> None:
+    by_the_library = {"id": "1-2", "notes": "by hand", "description": None, "rendered_content": []}
+    assert read_suite(edited(replaced(**by_the_library)), SCHEMA).expectations
+
+
+def test_a_suite_for_another_schema_is_refused(derived: str, tmp_path: Path) -> None:
+    file = tmp_path / "suite.json"
+    file.write_text(derived)
+    other = ModelSchema(features=SCHEMA.features[:1], classes=SCHEMA.classes)
+    with pytest.raises(InvalidSuiteError, match=r"suite.json: .* asks for the column 'temp'; there are delay, label"):
+        read_suite(file, other)
 
 
 def test_a_frame_of_the_log_has_no_label(derived: str, tmp_path: Path) -> None:

@@ -4,6 +4,7 @@ import json
 import re
 import sys
 from collections.abc import Callable
+from dataclasses import replace
 from datetime import UTC, datetime
 from pathlib import Path
 
@@ -26,7 +27,7 @@ from mlops_dagster.monitoring.expectations import usual_range
 from mlops_dagster.registry import GuardPolicy
 from mlops_dagster.registry.baseline import Baseline
 from mlops_dagster.schema import Feature, ModelSchema
-from mlops_dagster.statistics import Histogram, NumericBins
+from mlops_dagster.statistics import DesignEffect, Histogram, NumericBins, most_by_chance
 
 SCHEMA = ModelSchema(
     features=(
@@ -73,7 +74,7 @@ BAD: dict[str, tuple[Callable[[pd.DataFrame], pd.DataFrame], str]] = {
     "whole numbers": (lambda batch: batch.assign(delay=7), "delay: is of type int64, not float64"),
     "text as numbers": (lambda batch: batch.assign(origin=7.0), "origin: .*str"),
     "a hole": (lambda batch: batch.assign(delay=batch["delay"].shift()), "delay: 1 of 37 .*missing"),
-    "feed down": (lambda batch: batch.assign(temp=np.nan), "temp: 37 of 37 values are missing; at most 5.0% may be"),
+    "feed down": (lambda batch: batch.assign(temp=np.nan), "temp: 37 of 37 .*; at most 5.0% may be, by chance 9$"),
     "other units": (lambda batch: batch.assign(temp=batch["temp"] + 273.15), "temp: .*outside .* to .*such as"),
     "infinite": (lambda batch: batch.assign(temp=np.inf), "temp: 37 of 37 values are outside"),
     "unknown category": (lambda batch: batch.assign(origin="XXX"), r"origin: 37 of 37 .*known ones \(such as XXX\)"),
@@ -100,10 +101,63 @@ def test_a_training_set_needs_no_baseline_but_labels() -> None:
 
 
 def test_the_policy_sets_the_limits(reference: Baseline) -> None:
-    batch = flights(100, seed=4)
-    batch.loc[:3, "temp"] = np.nan
+    batch = flights(1000, seed=4)
+    batch.loc[:49, "temp"] = np.nan  # 5 %
     assert validate(batch, suite_for(SCHEMA, reference)).passed
     assert not validate(batch, suite_for(SCHEMA, reference, policy=ValidationPolicy(max_missing=0.02))).passed
+
+
+def test_an_outlier_in_three_rows_is_chance_and_a_wrong_type_in_one_is_not(reference: Baseline) -> None:
+    suite = suite_for(SCHEMA, reference)
+    three = flights(3, seed=1)
+    three.loc[0, "temp"] = 900.0
+    found = validate(three, suite)
+    assert (found.passed, found.failures) == (True, ())
+    (doubt,) = found.doubts
+    assert doubt.startswith("temp: 1 of 3 values are outside")
+    assert doubt.endswith("(such as 900.0); at most 10.0% may be, by chance 3")
+    assert validate_each({0: three, 1: flights(3, seed=2)}, suite)[0] == found
+    assert validate(flights(37, seed=1), suite).doubts == ()
+    one = flights(1, seed=1)
+    assert validate(one.assign(temp=np.nan, origin="XXX"), suite).passed
+    for kind in ("column gone", "numbers as text", "whole numbers", "text as numbers"):
+        assert not validate(BAD[kind][0](one), suite).passed, kind
+    assert not validate(one.assign(delay=np.nan), suite).passed, "what may never be missing"
+    assert not validate(flights(8, seed=1).assign(temp=np.nan), suite).passed, "eight times in a row"
+
+
+@pytest.mark.parametrize("missing", [0, 400, 963])
+def test_great_expectations_draws_the_line_where_chance_ends_among_the_values_that_are_there(
+    missing: int, reference: Baseline
+) -> None:
+    """Whatever the share of missing values may be."""
+    suite = suite_for(SCHEMA, reference, policy=ValidationPolicy(max_missing=1.0))
+    batch = flights(1000, seed=5)
+    batch.loc[batch.index[:missing], "temp"] = np.nan
+    most = most_by_chance(1000 - missing, 0.10, alpha=ValidationPolicy().alpha)
+    batch.loc[batch.index[-most:], "temp"] = 900.0
+    assert validate(batch, suite).passed
+    batch.loc[batch.index[-most - 1], "temp"] = 900.0
+    (failure,) = validate(batch, suite).failures
+    told = f"temp: {most + 1} of {1000 - missing} values are outside"
+    assert failure.startswith(told)
+    assert failure.endswith(f"at most 10.0% may be, by chance {most}")
+    assert validate_each({0: flights(1000, seed=6), 1: batch}, suite)[1].failures == (failure,)
+
+
+def test_rows_under_one_sky_are_worth_fewer(reference: Baseline) -> None:
+    """One of three weather stations is silent for an hour: one observation, in a third of the rows."""
+    batch = flights(37, seed=7)
+    batch.loc[batch["origin"] == "JFK", "temp"] = np.nan
+    assert 9 < batch["temp"].isna().sum() < 18
+    assert not validate(batch, suite_for(SCHEMA, reference)).passed
+    under_one_sky = suite_for(SCHEMA, reference, shared_by={"temp": 290.0})
+    assert validate(batch, under_one_sky).passed
+    assert validate_each({0: batch, 1: flights(37, seed=8)}, under_one_sky)[0].passed
+    assert validate(batch, suite_for(SCHEMA, replace(reference, design_effects={"temp": DesignEffect(290.0)}))).passed
+    assert not validate(batch.assign(temp=np.nan), under_one_sky).passed, "all three"
+    batch.loc[3, "delay"] = np.nan
+    assert not validate(batch, under_one_sky).passed, "what may never be missing"
 
 
 def test_a_gate_that_breaks_is_closed(reference: Baseline, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -122,8 +176,11 @@ def test_together_says_what_each_by_itself_says(reference: Baseline) -> None:
     other_shapes = ["column gone", "numbers as text", "whole numbers", "text as numbers"]
     of_one_shape = [kind for kind in BAD if kind not in other_shapes]
     batches |= {kind: BAD[kind][0](flights(37, seed=9)) for kind in of_one_shape}
+    for most in (9, 10):  # by chance, and one more
+        batches[f"{most} missing"] = flights(37, seed=most)
+        batches[f"{most} missing"].loc[: most - 1, "temp"] = np.nan
     expected = {key: validate(batch, suite) for key, batch in batches.items()}
-    assert [key for key, found in expected.items() if found.passed] == [1, 2, 3]
+    assert [key for key, found in expected.items() if found.passed] == [1, 2, 3, "9 missing"]
     assert validate_each(batches, suite) == expected
     for kind in other_shapes:
         odd = {0: flights(37, seed=1), 1: BAD[kind][0](flights(37, seed=9))}
@@ -144,9 +201,10 @@ def test_clean_hours_cost_one_evaluation_and_print_nothing(
     monkeypatch.setattr(validation, "_run", counted)
     batches = {hour: flights(37, seed=hour) for hour in range(48)}
     batches[7].loc[0, "temp"] = np.nan
+    batches[8].loc[:9, "temp"] = np.nan
     found = validate_each(batches, suite_for(SCHEMA, reference))
-    assert all(result.passed for result in found.values())
-    assert sizes == [48 * 37, 37]  # all together, and the hour with a missing value by itself
+    assert [hour for hour, result in found.items() if not result.passed] == [8]
+    assert sizes == [48 * 37, 37]  # all together, and the hour that lacks more than chance explains by itself
     assert capfd.readouterr() == ("", "")
 
 

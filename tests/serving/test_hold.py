@@ -52,10 +52,12 @@ def test_a_hold_is_in_force_at_once_and_outlives_a_promotion_a_restart_and_the_d
         answered = server.infer(MODEL, id="before").json()["id"]
         registry.hold(MODEL, "the weather station sends Celsius")
         assert seconds_until(lambda: status() == 503) < 0.5
-        refused = server.infer(MODEL, id="meanwhile")
+        refused = server.infer(MODEL, id="meanwhile", rows=2)
         assert refused.json() == {"error": WHY, "code": "on_hold"}
         assert server.post(f"{path}/versions/1.0.0/infer", {"inputs": []}).status_code == 400
-        assert server.infer(f"{MODEL}/versions/1.0.0").json()["code"] == "on_hold", "nor by name"
+        assert server.infer(f"{MODEL}/versions/1.0.0", id="by name").json()["code"] == "on_hold", "nor by name"
+        other = [{"name": "wings", "shape": [1], "datatype": "FP64", "data": [2.0]}]
+        assert server.post(f"{path}/infer", {"id": "of another kind", "inputs": other}).status_code == 503
         ready = server.client.get(f"{path}/ready")
         assert (ready.status_code, ready.json()["ready"], ready.json()["error"]) == (503, False, WHY)
         assert server.client.get("/v2/health/ready").status_code == 200, "the other models go on"
@@ -83,10 +85,18 @@ def test_a_hold_is_in_force_at_once_and_outlives_a_promotion_a_restart_and_the_d
         assert seconds_until(lambda: status() == 200) < 0.5
         assert server.infer(MODEL).json()["model_version"] == "2.0.0"
         server.flush()
-        rows = {row["prediction_id"]: row for row in log_rows(
-            models.house, MODEL, "prediction_id", "status", "role", "error", "raw")}  # fmt: skip
-        for name in ("meanwhile", "database away"):
-            assert (rows[name]["status"], rows[name]["role"], rows[name]["error"]) == ("rejected", "none", WHY)
-            assert '"delay"' in rows[name]["raw"]
+        rows = {
+            row["prediction_id"]: row
+            for row in log_rows(
+                models.house, MODEL, "prediction_id", "status", "role", "error", "raw", "row", "feature_delay"
+            )
+        }
+        for name in ("meanwhile/0", "meanwhile/1", "database away", "by name", "of another kind"):
+            assert (rows[name]["status"], rows[name]["role"], rows[name]["error"]) == ("held", "none", WHY)
+        for name in ("meanwhile/0", "meanwhile/1", "database away"):  # what it would have been given
+            assert (rows[name]["feature_delay"], rows[name]["raw"]) == (40.0, None)
+        assert rows["meanwhile/1"]["row"] == 1
+        assert '"delay"' in rows["by name"]["raw"]
+        assert '"wings"' in rows["of another kind"]["raw"]
     finally:
         server.stop(signal.SIGTERM)

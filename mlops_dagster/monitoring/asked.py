@@ -1,0 +1,65 @@
+"""What a suite asks of a batch: that depends on what the batch is of, and on how many rows it has."""
+
+from collections.abc import Collection, Mapping
+from typing import TYPE_CHECKING, Literal
+
+from mlops_dagster.statistics import most_by_chance
+
+if TYPE_CHECKING:
+    import pandas as pd
+    from great_expectations import ExpectationSuite
+    from great_expectations.expectations.expectation import Expectation
+    from great_expectations.expectations.expectation_configuration import ExpectationConfiguration
+
+Kind = Literal["hour", "day", "training_set"]
+"""What a batch is of: the rows served in an hour, those of a day to score, or labelled ones to train on."""
+
+_OF_ALL_ROWS = ("expect_column_values_to_not_be_null", "expect_column_values_to_be_null")
+"""The others are asked of the values that are there."""
+
+
+def expectations_for(suite: "ExpectationSuite", kind: Kind, rows: int) -> "list[Expectation]":
+    """What the suite asks of a batch of this kind and size: see `suite_for`."""
+    return [each for each in suite.expectations if _applies(each.meta or {}, kind, rows)]
+
+
+def _applies(meta: Mapping[str, object], kind: Kind, rows: int) -> bool:
+    kinds, min_rows = meta.get("batches"), meta.get("min_rows")
+    return not (
+        (isinstance(kinds, Collection) and kind not in kinds) or (isinstance(min_rows, int | float) and rows < min_rows)
+    )
+
+
+def allowing_for_chance(expectation: "Expectation", frame: "pd.DataFrame", alpha: float) -> "Expectation":
+    """The expectation with a `mostly` that this batch fails only if more values are unexpected than chance explains.
+
+    So Great Expectations and its data docs say the same as we. What was asked for stays in its `meta`, as `mostly`,
+    beside the number that chance explains, as `by_chance`. Without a share (`mostly` is 1) it is as it was.
+    """
+    asked = expectation.configuration
+    values = _values(asked, frame)
+    if _mostly(asked) >= 1 or values == 0:
+        return expectation
+    shared_by = (asked.meta or {}).get("shared_by", 1.0)
+    most = most_by_chance(values, 1 - _mostly(asked), alpha=alpha, shared_by=shared_by)
+    meta = {**(expectation.meta or {}), "mostly": _mostly(asked), "by_chance": most}
+    return expectation.copy(update={"mostly": (values - most) / values, "meta": meta})
+
+
+def beyond_asked(asked: "ExpectationConfiguration", frame: "pd.DataFrame", unexpected: int) -> bool:
+    """Whether so many unexpected values of this batch are more than the share that was asked for, by chance or not."""
+    values = _values(asked, frame)
+    return (values - unexpected) / values < _mostly(asked)
+
+
+def _mostly(asked: "ExpectationConfiguration") -> float:
+    mostly = (asked.meta or {}).get("mostly", asked.kwargs.get("mostly", 1.0))
+    return float(mostly) if isinstance(mostly, int | float) else 1.0
+
+
+def _values(asked: "ExpectationConfiguration", frame: "pd.DataFrame") -> int:
+    """How many values the share is of; all rows, where several columns are asked about."""
+    column = asked.kwargs.get("column")
+    if asked.type in _OF_ALL_ROWS or column not in frame:
+        return len(frame)
+    return int(frame[column].notna().sum())
