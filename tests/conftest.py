@@ -6,12 +6,20 @@ from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
+from dagster._core.storage.defs_state.base import set_defs_state_storage  # no public name
 from sqlalchemy import create_engine, make_url, text
 
 from tests import weed
 from tests.mlflow_server import MlflowServer
 
 _numbers = itertools.count()
+
+
+@pytest.fixture(autouse=True)
+def _no_instance_of_another_test() -> Iterator[None]:
+    """A run that failed in process may leave its instance as the current one, which is gone by the next test."""
+    with set_defs_state_storage(None):
+        yield
 
 
 @pytest.fixture(scope="session")
