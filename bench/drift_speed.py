@@ -109,7 +109,7 @@ def counted(reference: pd.DataFrame) -> Baseline:
 def reported(baseline: Baseline, current: pd.DataFrame) -> tuple[object, object]:
     counts = {name: histogram.bins.count(current[name].to_numpy()) for name, histogram in baseline.features.items()}
     counts["score"] = SCORE_BINS.count(current["score"].to_numpy())
-    labels = dict(zip(CLASSES, baseline.label.bins.count(current["label"].to_numpy())[1:-1].tolist(), strict=True))
+    labels = Histogram(baseline.label.bins, baseline.label.bins.count(current["label"].to_numpy()))
     policy = DriftPolicy()
     return drift(baseline, counts, policy).metadata(), label_drift(baseline, labels, policy).metadata()
 

@@ -3,7 +3,7 @@
 from collections.abc import Callable
 from datetime import datetime
 from functools import cached_property
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Literal
 
 from mlops_dagster.alerting import Alerts
 from mlops_dagster.clock import Clock, SystemClock
@@ -100,6 +100,22 @@ class House:
         from mlops_dagster.monitoring.files import open_files
 
         return open_files(self.settings.storage, "data_docs", self._s3)
+
+    @cached_property
+    def quarantine(self) -> "Files":
+        """Rows of batches that failed their validation."""
+        return self._rows("quarantine")
+
+    @cached_property
+    def batch_scores(self) -> "Files":
+        """Rows of days to be scored, and their scores."""
+        return self._rows("batch_scores")
+
+    def _rows(self, folder: Literal["quarantine", "batch_scores"]) -> "Files":
+        """Beside the artifacts where a setting says where those are, else in the home."""
+        from mlops_dagster.monitoring.files import open_files
+
+        return open_files(self.settings.storage_url or str(self.settings.home), folder, self._s3)
 
     @cached_property
     def spool(self) -> Spool:

@@ -7,16 +7,26 @@ import typer
 
 from mlops_dagster.cli.arguments import Json
 from mlops_dagster.cli.completion import model_names
-from mlops_dagster.cli.output import NONE, minute, print_json, right, table
+from mlops_dagster.cli.output import NONE, minute, print_json, right, say, table
 from mlops_dagster.cli.running import house
+from mlops_dagster.errors import NotFoundError
 
 
-def list_alerts(
+def alerts(
     model: Annotated[str | None, typer.Argument(help="only this model's", autocompletion=model_names)] = None,
     resolved: Annotated[bool, typer.Option("--all", help="those that are over, too")] = False,
+    resolve: Annotated[
+        str | None, typer.Option(metavar="RULE", help="close the model's open alert of this rule")
+    ] = None,
+    reason: Annotated[str | None, typer.Option(help="why it is over, with --resolve; it is kept for ever")] = None,
     json: Json = False,
 ) -> None:
-    """What is wrong now, and what was done about it."""
+    """What is wrong now, and what was done about it; with --resolve, say that something is over."""
+    if resolve is not None:
+        if model is None or not reason:
+            raise typer.BadParameter("name the model and give a --reason", param_hint="--resolve")
+        _resolve(model, resolve, reason)
+        return
     found = house().alerts.list(model, resolved=resolved)
     if json:
         print_json([asdict(each) for each in found])
@@ -36,3 +46,11 @@ def list_alerts(
             for each in found
         ],
     )
+
+
+def _resolve(model: str, rule: str, reason: str) -> None:
+    stores = house()
+    if stores.alerts.resolve(model, rule, f"{reason} ({stores.actor}, by hand)") is None:
+        rules = [each.rule for each in stores.alerts.list(model)]
+        raise NotFoundError(f"{model!r} has no open alert of the rule {rule!r}; open are {rules}")
+    say(f"{rule} of {model} is resolved; it opens again if it is seen again")

@@ -11,7 +11,8 @@ from mlops_dagster.cli.output import NONE, Cell, hint, print_json, right, say, t
 from mlops_dagster.cli.running import house
 
 if TYPE_CHECKING:
-    from mlops_dagster.monitoring.sides import Between, Counted
+    from mlops_dagster.monitoring.between import Between
+    from mlops_dagster.monitoring.counted import Counted
 
 _SIDE = "VERSION, TIME, VERSION@TIME or VERSION@training"
 
@@ -29,27 +30,32 @@ def drift(
 
     A VERSION is all that it has served; VERSION@TIME is what it served then, VERSION@training what it was trained on. A
     TIME is what all versions served then, UTC: an hour (2013-03-01T10), a day (2013-03-01), or a range without its end
-    (2013-03-01..2013-03-08). Limits are the defaults; "chance" is what two samples of one distribution reach.
+    (2013-03-01..2013-03-08). Limits are those of the model's defs.yaml, or the defaults; "chance" is what two
+    samples of one distribution reach.
 
     What served under another schema was counted in other bins; --rows reads the log and counts it again.
     """
-    from mlops_dagster.monitoring import DriftPolicy
-    from mlops_dagster.monitoring.sides import between, count, parse_side, recount
+    from mlops_dagster.cli.policies import drift_policy
+    from mlops_dagster.monitoring.between import between
+    from mlops_dagster.monitoring.counted import count, recount
+    from mlops_dagster.monitoring.sides import parse_side
 
     stores = house()
     now = stores.clock.now()
     first, second = (parse_side(text, now) for text in (reference, current))
     before = count(stores.registry, stores.rollups, model, first)
     if rows and not second.training:
-        after = recount(stores.log, stores.rollups, model, second, before.counts)
+        after = recount(stores.registry, stores.log, stores.rollups, model, second, before.counts)
     else:
         after = count(stores.registry, stores.rollups, model, second)
-    found = between(before, after, DriftPolicy())
+    held_to = drift_policy(model)
+    found = between(before, after, held_to.policy)
     if json:
-        print_json(_document(model, found))
+        print_json({**_document(model, found), "policy": {"from": held_to.origin, **held_to.policy.model_dump()}})
         return
     say(f"{model}: {_told(found.current)} against {_told(found.reference)}")
     table(("", right("distance"), right("chance"), "verdict", ""), _rows(found))
+    hint(f"PSI {held_to.policy.monitor:g} and {held_to.policy.retrain:g}, D {held_to.policy.ks:g}: {held_to.origin}")
     for name, reason in sorted(found.left_out.items()):
         hint(f"{name} is left out: {reason}")
 
@@ -60,13 +66,15 @@ def _told(counted: "Counted") -> str:
 
 def _rows(found: "Between") -> Iterator[tuple[Cell, ...]]:
     for each in sorted(found.features.features, key=lambda each: -(each.psi or 0)):
-        yield each.name, f"PSI {_number(each.psi)}", _number(each.noise), _verdict(each.verdict.value), each.reason
+        remarks = "; ".join(filter(None, ["advisory" if each.advisory else "", each.reason]))
+        yield each.name, f"PSI {_number(each.psi)}", _number(each.noise), _verdict(each.verdict.value), remarks
     score, noise = found.features.ks, found.features.ks_noise
     elevated = "elevated" if found.features.elevated else "not elevated"
     yield "(score)", f"D {_number(score and score.statistic)}", _number(noise), _verdict(elevated), ""
     labels = found.labels
     pvalue = "" if labels.test is None else f"chi-squared p {labels.test.pvalue:.2g}"
-    yield "(label)", f"PSI {_number(labels.psi)}", NONE, _verdict(labels.verdict.value), pvalue
+    remarks = "; ".join(filter(None, [pvalue, labels.reason]))
+    yield "(label)", f"PSI {_number(labels.psi)}", NONE, _verdict(labels.verdict.value), remarks
 
 
 def _verdict(text: str) -> Text:

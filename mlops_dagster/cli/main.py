@@ -7,7 +7,7 @@ from typing import Annotated
 
 import typer
 
-from mlops_dagster.cli.alerts import list_alerts
+from mlops_dagster.cli.alerts import alerts
 from mlops_dagster.cli.artifacts import artifacts
 from mlops_dagster.cli.audit import audit
 from mlops_dagster.cli.catalogue import catalogue
@@ -38,7 +38,7 @@ _GROUPS = {
 }
 for name, group in _GROUPS.items():
     app.add_typer(group, name=name)
-app.command(name="alerts")(speaks(list_alerts))
+app.command()(speaks(alerts))
 app.command()(speaks(drift))
 
 

@@ -79,7 +79,9 @@ def erase_predictions(
     id_: Annotated[list[str] | None, typer.Option("--id", help="this prediction; may be repeated")] = None,
     json: Json = False,
 ) -> None:
-    """Erase one person's rows from log, labels and spool, for good; that it was done stays on record.
+    """Erase one person's rows from log, labels, spool, quarantine and scored batches, for good.
+
+    That it was done stays on record. Rows of batches are found by `prediction_id` or `key`, if they have such a column.
 
     Run it again if it is interrupted, and once for every home that serves the model.
     """
@@ -104,17 +106,35 @@ def retain_predictions(
 
 
 def _erase(choice: "Choice", reason: str, *, json: bool) -> None:
+    from mlops_dagster.monitoring.copies import Copies
     from mlops_dagster.predictions import erase
 
     stores = house()
+    copies = Copies([stores.quarantine, stores.batch_scores])
     erased = erase(
-        stores.log, stores.spool, stores.all_rollups, choice, actor=stores.actor, reason=reason, at=stores.clock.now()
+        stores.log,
+        stores.spool,
+        stores.all_rollups,
+        choice,
+        actor=stores.actor,
+        reason=reason,
+        at=stores.clock.now(),
+        copies=copies.erase,
     )
     if json:
         print_json(asdict(erased))
     else:
-        say(f"erased {erased.predictions:,} predictions and {erased.labels:,} labels of {choice.model}")
-    if stores.settings.log_url is not None:
+        say(
+            f"erased {erased.predictions:,} predictions, {erased.labels:,} labels and {erased.copies:,} copies of rows "
+            f"(quarantine, scored batches) of {choice.model}"
+        )
+    if copies.unsearched:
+        which = ", ".join(copies.unsearched[:_SHOWN])
+        hint(
+            f"of {len(copies.unsearched)} files nobody knows whose rows they hold, without `prediction_id` and `key`; "
+            f"`mlops predictions retain` removes those of old days: {which}"
+        )
+    if stores.settings.log_url is not None or stores.settings.storage_url is not None:
         hint("a bucket that keeps old versions of objects keeps what was erased until its lifecycle rule removes them")
 
 

@@ -4,12 +4,13 @@ import sys
 from collections.abc import Callable
 from functools import wraps
 from io import TextIOWrapper
+from pathlib import Path
 from typing import TYPE_CHECKING, ParamSpec, TypeVar
 
 import typer
 
 from mlops_dagster.cli.output import complain
-from mlops_dagster.errors import InvalidInputError, MlopsError
+from mlops_dagster.errors import InvalidInputError, InvalidPolicyError, MlopsError
 
 if TYPE_CHECKING:
     from pydantic import ValidationError
@@ -70,3 +71,14 @@ def fields_of(error: "ValidationError") -> str:
     """The fields that are not as they should be, each with what is wrong, in one line."""
     found = error.errors(include_url=False, include_context=False)
     return "; ".join(": ".join(filter(None, (".".join(map(str, each["loc"])), each["msg"]))) for each in found)
+
+
+def attributes_of(file: Path) -> object:
+    """What a `defs.yaml` says under `attributes`, or all of a YAML without them; raises InvalidPolicyError."""
+    import yaml
+
+    try:
+        document = yaml.safe_load(file.read_text(encoding="utf-8"))
+    except (OSError, UnicodeDecodeError, yaml.YAMLError) as error:
+        raise InvalidPolicyError(f"{file} cannot be read as YAML: {' '.join(str(error).split())}") from error
+    return document["attributes"] if isinstance(document, dict) and "attributes" in document else document

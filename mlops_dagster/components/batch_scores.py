@@ -1,19 +1,21 @@
 """Batch inference: batch_input -> batch_scores, by the day; a day that fails its suite is not scored."""
 
 from collections.abc import Mapping
+from dataclasses import replace
 
 import dagster as dg
 
 from mlops_dagster.components.partitions import daily, windows
 from mlops_dagster.components.platform import Platform
 from mlops_dagster.components.spec import ModelSpec
-from mlops_dagster.components.validation import data_docs
-from mlops_dagster.monitoring import quarantine, validate
+from mlops_dagster.components.validation import data_docs, link_of
+from mlops_dagster.errors import InvalidInputError
+from mlops_dagster.monitoring import ValidationResult, quarantine, validate
 from mlops_dagster.monitoring.quarantine import quarantine_of
 from mlops_dagster.monitoring.suites import suite_of
 from mlops_dagster.monitoring.validation_alerts import tell
 from mlops_dagster.retraining.batch_scores import BatchFiles, score_batch
-from mlops_dagster.retraining.trainer import load_batch_source, load_trainer
+from mlops_dagster.retraining.trainer import load_trainer, read_batch
 
 # A run for each day: a failed check stops what follows in its run, and is to stop no other day.
 _ONE_DAY_A_RUN = dg.BackfillPolicy.multi_run(max_partitions_per_run=1)
@@ -55,24 +57,31 @@ def _batch_input(spec: ModelSpec) -> dg.AssetsDefinition:
     def batch_input(context: dg.AssetExecutionContext, platform: Platform) -> dg.MaterializeResult:  # type: ignore[type-arg]  # Dagster refuses the parameter beside check_specs
         ((_key, start, end),) = windows(context)
         house = platform.stores()
-        home = house.settings.home
         champion = house.champion(spec.model, end)
         schema = load_trainer(spec.trainer).SCHEMA if champion is None or champion.schema is None else champion.schema
-        suite = suite_of(schema, None if champion is None else champion.baseline, spec.validation, spec.drift.shared_by)
-        files = BatchFiles(home, spec.model, start)
+        baseline = None if champion is None else champion.baseline
+        files = BatchFiles(house.batch_scores, spec.model, start)
         files.forget()
-        frame = load_batch_source(spec.trainer).batch(start, end)
-        found = validate(frame, suite, "day", alpha=spec.validation.alpha)
-        if found.passed:
-            files.keep(frame)
-        elif found.failures:
-            quarantine(home, spec.model, start, frame, found, what=_BATCH_INPUT)
-        place = quarantine_of(home, spec.model, _BATCH_INPUT)
-        tell(house.alerts, spec.model, _BATCH_INPUT, {start: found}, place=place, then="nothing is scored")
+        found = ValidationResult(0)
+        try:
+            frame = read_batch(spec.trainer, start, end)
+            found = ValidationResult(len(frame))
+            suite = suite_of(schema, baseline, spec.validation, spec.drift.shared_by)
+            found = validate(frame, suite, "day", alpha=spec.validation.alpha)
+            if found.passed:
+                files.keep(frame)
+        except InvalidInputError as error:
+            context.log.exception("the rows cannot be scored")
+            found = replace(found, failures=(error.message,))
+        if found.rows and not found.passed:
+            quarantine(house.quarantine, spec.model, start, frame, found, what=_BATCH_INPUT)
+        place = quarantine_of(house.quarantine, spec.model, _BATCH_INPUT)
+        tell(house.alerts, spec.model, _BATCH_INPUT, {start: found}, place=place, then="nothing is scored", each=True)
         told: Mapping[str, int | str | list[str]] = {
             "rows": found.rows,
             "validation": found.verdict,
             "failures": list(found.failures),
+            "doubts": list(found.doubts),
         }
         return dg.MaterializeResult(
             metadata={**told, **data_docs(context, house, f"{spec.model}/{_BATCH_INPUT}/{start:%Y-%m-%d}", found)},
@@ -103,20 +112,23 @@ def _batch_scores(spec: ModelSpec) -> dg.AssetsDefinition:
     def batch_scores(context: dg.AssetExecutionContext, platform: Platform) -> dg.MaterializeResult[None]:
         ((_key, start, end),) = windows(context)
         house = platform.stores()
-        files = BatchFiles(house.settings.home, spec.model, start)
+        files = BatchFiles(house.batch_scores, spec.model, start)
         champion = house.champion(spec.model, end)
         if champion is None:
             raise dg.Failure(f"{spec.model} had no champion on {start:%Y-%m-%d}: there is nothing to score with")
         # Whoever materializes this asset alone meets the gate as well: rows are there only once they have passed.
-        if not files.rows.exists():
+        if not files.has_rows():
             raise dg.Failure(f"no rows of {start:%Y-%m-%d} passed their validation; materialize {_BATCH_INPUT} first")
-        rows = score_batch(files, champion, house.registry.load(champion))
+        scored = score_batch(files, champion, house.registry.load(champion))
+        if scored.unscored:
+            context.log.warning("%d rows have an infinite number, and no prediction", scored.unscored)
         return dg.MaterializeResult(
             metadata={
-                "rows": rows,
+                "rows": scored.rows,
+                "unscored": scored.unscored,
                 "version": champion.version,
                 "digest": champion.digest,
-                "scores": dg.MetadataValue.path(str(files.scores.absolute())),
+                "scores": link_of(files.link),
             }
         )
 

@@ -6,14 +6,22 @@ from datetime import UTC, date, datetime, time, timedelta
 import dagster as dg
 
 from mlops_dagster.alerting import Severity
-from mlops_dagster.clock import parse_time
 from mlops_dagster.components.comparisons import Metadata
+from mlops_dagster.components.latest_report import latest_report
+from mlops_dagster.components.partitions import daily
 from mlops_dagster.components.spec import ModelSpec
-from mlops_dagster.monitoring import ConceptReport, ConceptVerdict, DayOfAnswers, concept_drift, drift, harm_of
-from mlops_dagster.monitoring.concept import FeatureHarm
+from mlops_dagster.monitoring import (
+    ConceptReport,
+    ConceptVerdict,
+    DayOfAnswers,
+    FeatureHarm,
+    concept_drift,
+    drift,
+    harm_of,
+)
 from mlops_dagster.registry import ModelVersion
 from mlops_dagster.registry.cards import OVERALL
-from mlops_dagster.retraining.policy import ConceptSignal
+from mlops_dagster.retraining.signals import ConceptSignal
 from mlops_dagster.rollout.floor import champion_since
 from mlops_dagster.wiring import House
 
@@ -21,7 +29,6 @@ CHECK = "concept_drift"
 ANSWERS = "answers"
 """Under which a day's metadata has its `DayOfAnswers`."""
 
-FORGOTTEN_AFTER = timedelta(days=3)
 _AT_ONCE = 500
 
 
@@ -32,7 +39,7 @@ def concept_check_spec(spec: ModelSpec) -> dg.AssetCheckSpec:
         asset=spec.key("performance_report"),
         description="Wrong answers of the champion since its promotion, in each slice of its card, against its "
         f"evaluation and {spec.concept.margin:.0%}: WARN when it is proven to do worse. A false alarm in its whole "
-        f"life has a probability of {spec.concept.alpha:g} at most.",
+        f"life has a probability of {spec.concept.alpha:g} at most, as long as days are independent of each other.",
     )
 
 
@@ -68,7 +75,8 @@ def look_at_concept(
         found = drift(champion.baseline, counts, spec.drift, hours=(until - start) / timedelta(hours=1))
         harm = harm_of(found.features, champion.baseline, window, spec.concept, spec.drift.bins)
     evaluation = champion.card.evaluation if champion.card is not None else ()
-    return concept_drift(champion.version, evaluation, days, spec.concept, harm)
+    effects = champion.baseline.design_effects if champion.baseline is not None else {}
+    return concept_drift(champion.version, evaluation, days, spec.concept, effects, harm)
 
 
 def concept_metadata(report: ConceptReport | None, until: datetime) -> dict[str, object]:
@@ -119,11 +127,8 @@ def concept_check(report: ConceptReport | None) -> dg.AssetCheckResult:
 
 def latest_concept(instance: dg.DagsterInstance, spec: ModelSpec, champion: str, now: datetime) -> ConceptSignal | None:
     """What the latest daily report says of this champion; None if it is of another, or days old."""
-    event = instance.get_latest_materialization_event(spec.key("performance_report"))
-    if event is None or event.asset_materialization is None:
-        return None
-    said = {name: value.value for name, value in event.asset_materialization.metadata.items()}
-    if said.get("concept_champion") != champion or parse_time(str(said["concept_until"])) < now - FORGOTTEN_AFTER:
+    said = latest_report(instance, spec.key("performance_report"), daily(), now)
+    if said is None or said.get("concept_champion") != champion:
         return None
     return ConceptSignal.from_metadata(said)
 

@@ -1,11 +1,13 @@
 """`drift_report`: how far each hour's trailing window has drifted, with profiles and a page for people to look at."""
 
+from collections.abc import Sequence
 from datetime import datetime, timedelta
 
 import dagster as dg
 
 from mlops_dagster.components.partitions import HOURLY, due_every, hourly, windows
 from mlops_dagster.components.platform import Platform
+from mlops_dagster.components.prediction_batch import failed_hours
 from mlops_dagster.components.spec import ModelSpec
 from mlops_dagster.monitoring import DriftReport, Verdict
 from mlops_dagster.monitoring.evidently_reports import publish_report
@@ -34,7 +36,8 @@ def drift_report_asset(spec: ModelSpec) -> dg.AssetsDefinition:
         backfill_policy=dg.BackfillPolicy.single_run(),
         check_specs=[within_limits],
         description="PSI of each feature and KS of the score, trailing 24 h against the champion's baseline. "
-        "A verdict of `retrain` starts the retraining job. Beside it, the hour's whylogs profile of every version, and "
+        "A verdict of `retrain` starts the retraining job; there is none while an hour of the window failed its "
+        "validation. Beside it, the hour's whylogs profile of every version, and "
         "an Evidently report of the last hour of a run.",
     )
     def drift_report(context: dg.AssetExecutionContext, platform: Platform) -> dg.MaterializeResult:  # type: ignore[type-arg]  # Dagster refuses the parameter beside check_specs
@@ -42,6 +45,8 @@ def drift_report_asset(spec: ModelSpec) -> dg.AssetsDefinition:
         hours = windows(context)
         verdicts = dict.fromkeys(Verdict, 0)
         latest: dict[str, float | None] = {}
+        window = timedelta(hours=spec.drift.window_hours)
+        failed = failed_hours(context.instance, spec, hours[0][2] - window, hours[-1][2])
         profiles, told = _profiles(context, house, spec.model, hours[0][1], hours[-1][2])
         for key, start, end in hours:
             found = trailing_drift(house.registry, house.rollups, spec.model, end, spec.drift)
@@ -50,7 +55,9 @@ def drift_report_asset(spec: ModelSpec) -> dg.AssetsDefinition:
                 context.add_asset_metadata({**NO_CHAMPION, **its_profiles}, partition_key=key)
                 continue
             report = found.drift
-            verdicts[report.verdict] += 1
+            bad = [hour for hour in failed if end - window <= hour < end]
+            withheld = _withheld(report, bad)
+            verdicts[Verdict.CANNOT_TELL if withheld else report.verdict] += 1
             latest = report.headline()
             its_page = _evidently(context, house, spec, found.champion, report, end) if end == hours[-1][2] else {}
             context.add_asset_metadata(
@@ -58,6 +65,8 @@ def drift_report_asset(spec: ModelSpec) -> dg.AssetsDefinition:
                     "champion": found.champion.version,
                     "report": dg.MetadataValue.md(report.to_markdown()),
                     **report.metadata(),
+                    "failed_hours": [f"{hour:%Y-%m-%dT%H:%MZ}" for hour in bad],
+                    **withheld,
                     **its_profiles,
                     **its_page,
                 },
@@ -80,6 +89,17 @@ def drift_report_asset(spec: ModelSpec) -> dg.AssetsDefinition:
         )
 
     return drift_report
+
+
+def _withheld(report: DriftReport, failed: Sequence[datetime]) -> dict[str, object]:
+    """Instead of `retrain`, when some of the window failed its validation: broken data are no news of the world."""
+    if report.verdict is not Verdict.RETRAIN or not failed:
+        return {}
+    return {
+        "verdict": Verdict.CANNOT_TELL.value,
+        "reason": f"{len(failed)} hours of the window failed their validation, "
+        f"the last {failed[-1]:%Y-%m-%d %H:%M} UTC",
+    }
 
 
 def _profiles(
@@ -111,7 +131,7 @@ def _evidently(
     since = until - timedelta(hours=spec.drift.window_hours)
     try:
         link = publish_report(
-            house.log, champion, report, since, until, spec.drift, rows=house.settings.report_rows, files=house.reports
+            house.log, champion, report, since, until, rows=house.settings.report_rows, files=house.reports
         )
     except Exception as error:
         context.log.exception("the hour has no Evidently report; materialize it again to make up for it")

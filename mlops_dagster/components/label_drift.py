@@ -9,6 +9,7 @@ from mlops_dagster.components.partitions import due_every, weekly, windows
 from mlops_dagster.components.platform import Platform
 from mlops_dagster.components.spec import ModelSpec
 from mlops_dagster.monitoring import label_drift as label_drift_of
+from mlops_dagster.monitoring.label_drift import histogram_of
 
 
 def label_drift_asset(spec: ModelSpec) -> dg.AssetsDefinition:
@@ -30,7 +31,9 @@ def label_drift_asset(spec: ModelSpec) -> dg.AssetsDefinition:
             if champion is None or champion.baseline is None:
                 context.add_asset_metadata(NO_CHAMPION, partition_key=key)
                 continue
-            report = label_drift_of(champion.baseline, house.rollups.label_counts(spec.model, start, end), spec.drift)
+            labels = histogram_of(champion.baseline.label.bins, house.rollups.label_counts(spec.model, start, end))
+            hours = (end - start) / timedelta(hours=1)
+            report = label_drift_of(champion.baseline, labels, spec.drift, hours=hours)
             context.add_asset_metadata({"champion": champion.version, **report.metadata()}, partition_key=key)
         return dg.MaterializeResult()
 

@@ -1,24 +1,23 @@
 """The macro-F1 floor in Dagster: the check beside the daily report, and the sensor that starts a rollback."""
 
 from dataclasses import asdict, dataclass
-from datetime import datetime, timedelta
+from datetime import datetime
 
 import dagster as dg
 
 from mlops_dagster.alerting import Severity
-from mlops_dagster.clock import parse_time
 from mlops_dagster.components.comparisons import Metadata
+from mlops_dagster.components.latest_report import latest_report
+from mlops_dagster.components.partitions import daily
 from mlops_dagster.components.platform import Platform
 from mlops_dagster.components.rollout_sensors import Rollback
 from mlops_dagster.components.spec import ModelSpec
-from mlops_dagster.retraining.policy import Numbers, PerformanceSignal
+from mlops_dagster.retraining.signals import Numbers, PerformanceSignal
 from mlops_dagster.rollout.floor import FloorOutcome, under_floor
 from mlops_dagster.rollout.floor_look import FloorLook, look_at_floor
 from mlops_dagster.wiring import House
 
 CHECK = "macro_f1"
-FORGOTTEN_AFTER = timedelta(days=3)
-"""What an older report says about the champion is no reason to do anything now."""
 
 
 def macro_f1_check_spec(spec: ModelSpec) -> dg.AssetCheckSpec:
@@ -31,18 +30,17 @@ def macro_f1_check_spec(spec: ModelSpec) -> dg.AssetCheckSpec:
     )
 
 
-def hold_to_floor(house: House, spec: ModelSpec, until: datetime, log: dg.DagsterLogManager) -> FloorLook | None:
-    """Look at the champion as of now, and tell somebody if it does too badly."""
+def hold_to_floor(house: House, spec: ModelSpec, until: datetime) -> FloorLook | None:
+    """Look at the champion as of now, by the answers until then."""
     if house.champion(spec.model) is None:
         return None
-    look = look_at_floor(house.registry, house.log, spec.model, spec.performance, spec.rollout, until=until)
-    if look is not None:
-        _tell(house, spec, look, log)
-    return look
+    return look_at_floor(house.registry, house.log, spec.model, spec.performance, spec.rollout, until=until)
 
 
-def _tell(house: House, spec: ModelSpec, look: FloorLook, log: dg.DagsterLogManager) -> None:
+def tell_of_floor(house: House, spec: ModelSpec, look: FloorLook | None, log: dg.DagsterLogManager) -> None:
     """The alert `macro_f1`: opened, brought up to date, or over; where nothing can be told it stays as it is."""
+    if look is None:
+        return
     decision = look.decision
     if decision.outcome is FloorOutcome.FINE:
         house.alerts.resolve(spec.model, CHECK, f"{look.champion}: {decision.reason}")
@@ -123,11 +121,8 @@ class FloorSignal:
 
 def latest_floor(instance: dg.DagsterInstance, spec: ModelSpec, now: datetime) -> FloorSignal | None:
     """None if there is no report, none that says anything of a champion, or none of the last days."""
-    event = instance.get_latest_materialization_event(spec.key("performance_report"))
-    if event is None or event.asset_materialization is None:
-        return None
-    said = {name: value.value for name, value in event.asset_materialization.metadata.items()}
-    if "floor" not in said or parse_time(str(said["floor_until"])) < now - FORGOTTEN_AFTER:
+    said = latest_report(instance, spec.key("performance_report"), daily(), now)
+    if said is None or "floor" not in said:
         return None
     return FloorSignal(
         FloorOutcome(str(said["floor"])),

@@ -6,11 +6,12 @@ from datetime import datetime
 import dagster as dg
 from dagster._core.definitions.unresolved_asset_job_definition import UnresolvedAssetJobDefinition  # no public name
 
+from mlops_dagster.components.catching_up import LONGEST_CATCH_UP, catch_up
 from mlops_dagster.components.concept_drift import changed_days
 from mlops_dagster.components.drift_report import drift_report_asset
 from mlops_dagster.components.label_drift import label_drift_asset
 from mlops_dagster.components.macro_f1_floor import macro_f1_floor_sensor
-from mlops_dagster.components.partitions import LONGEST_CATCH_UP, daily, missing_range, weekly
+from mlops_dagster.components.partitions import daily, weekly
 from mlops_dagster.components.performance_report import performance_report_asset
 from mlops_dagster.components.platform import Platform
 from mlops_dagster.components.prediction_batch import prediction_batch_asset
@@ -68,9 +69,9 @@ def _schedule(
         default_status=dg.DefaultScheduleStatus.RUNNING,
         description="Requests whatever is missing"
         + (" or whose labels have changed since" if changed is not None else "")
-        + ", in one run.",
+        + ", in one run if it can be.",
     )
-    def schedule(context: dg.ScheduleEvaluationContext, platform: Platform) -> dg.RunRequest | dg.SkipReason:
+    def schedule(context: dg.ScheduleEvaluationContext, platform: Platform) -> list[dg.RunRequest] | dg.SkipReason:
         house = platform.stores()
         first = house.rollups.first_at(spec.model)
         again: set[str] = set()
@@ -78,6 +79,6 @@ def _schedule(
             again = changed(
                 house, spec, context.instance, max(first, context.scheduled_execution_time - LONGEST_CATCH_UP)
             )
-        return missing_range(context, [spec.key(asset)], partitions, first=first, job_name=job_name, again=again)
+        return catch_up(context, {spec.key(asset): first}, partitions, job_name=job_name, again=again)
 
     return schedule

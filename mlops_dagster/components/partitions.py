@@ -1,6 +1,5 @@
-"""Hours, days and weeks, shared by all models so that one run can cover a fleet; and catching up over them."""
+"""Hours, days and weeks, shared by all models so that one run can cover a fleet."""
 
-from collections.abc import Collection, Iterable
 from datetime import datetime, timedelta
 from functools import cache
 
@@ -10,9 +9,6 @@ from mlops_dagster.settings import Settings
 
 HOURLY = {"mlops/cadence": "hourly"}
 """The tag by which the fleet's hourly job finds the assets of all models."""
-
-LONGEST_CATCH_UP = timedelta(days=31)
-"""One run covers at most this; a longer gap takes several ticks, or a backfill by hand."""
 
 RANGE_START, RANGE_END = "dagster/asset_partition_range_start", "dagster/asset_partition_range_end"
 
@@ -60,36 +56,18 @@ def windows(context: dg.AssetExecutionContext) -> list[tuple[str, datetime, date
     return [(key, window.start, window.end) for key, window in found]
 
 
-def missing_range(
-    context: dg.ScheduleEvaluationContext,
-    keys: Iterable[dg.AssetKey],
-    partitions: dg.TimeWindowPartitionsDefinition,
-    *,
-    first: datetime | None,
-    job_name: str,
-    again: Collection[str] = (),
-) -> dg.RunRequest | dg.SkipReason:
-    """One run over all complete partitions since `first` that any of the assets lacks, holes included.
+def complete(partitions: dg.TimeWindowPartitionsDefinition, since: datetime, until: datetime) -> list[str]:
+    """Partitions that hold some of the time after `since` and are over by `until`, of those that are defined.
 
-    Those named in `again` are made once more, with all that follow: the last report is always of the last partition.
-    `first` is the time of the earliest prediction; without one there is nothing to look at.
+    >>> from datetime import UTC
+    >>> days = dg.DailyPartitionsDefinition(start_date="2013-03-01", end_date="2013-03-03")
+    >>> complete(days, datetime(2013, 2, 1, tzinfo=UTC), datetime(2013, 4, 1, tzinfo=UTC))
+    ['2013-03-01', '2013-03-02']
     """
-    now = context.scheduled_execution_time
-    if first is None:
-        return dg.SkipReason("no predictions yet")
-    wanted = _complete(partitions, max(first, now - LONGEST_CATCH_UP), now)
-    present = set.intersection(*(context.instance.get_materialized_partitions(key) for key in keys))
-    missing = [key for key in wanted if key not in present or key in again]
-    if not missing:
-        return dg.SkipReason("nothing is missing")
-    start, end = missing[0], wanted[-1] if again else missing[-1]
-    run_key = f"{job_name}:{start}:{end}" + (f":{now:%Y-%m-%dT%H:%M}" if again else "")
-    return dg.RunRequest(run_key=run_key, job_name=job_name, tags={RANGE_START: start, RANGE_END: end})
-
-
-def _complete(partitions: dg.TimeWindowPartitionsDefinition, since: datetime, until: datetime) -> list[str]:
-    """Partitions that hold some of the time after `since` and are over by `until`."""
     longest = timedelta(days=7)
-    keys = partitions.get_partition_keys_in_time_window(dg.TimeWindow(since - longest, until))
+    begin, end = max(since - longest, partitions.start), min(until, partitions.end or until)
+    if begin >= end:
+        return []
+    keys = partitions.get_partition_keys_in_time_window(dg.TimeWindow(begin, end))
     ends = {key: partitions.time_window_for_partition_key(key).end for key in keys}
     return [key for key in keys if since < ends[key] <= until]

@@ -13,11 +13,13 @@ from mlops_dagster.components.concept_drift import (
     look_at_concept,
     tell_of_concept,
 )
+from mlops_dagster.components.latest_report import is_newest
 from mlops_dagster.components.macro_f1_floor import (
     floor_metadata,
     hold_to_floor,
     macro_f1_check,
     macro_f1_check_spec,
+    tell_of_floor,
 )
 from mlops_dagster.components.partitions import daily, due_every, windows
 from mlops_dagster.components.platform import Platform
@@ -50,7 +52,7 @@ def performance_report_asset(spec: ModelSpec) -> dg.AssetsDefinition:
         house = platform.stores()
         days = windows(context)
         latest, until = days[-1][0], days[-1][2]
-        look = hold_to_floor(house, spec, until, context.log)
+        look = hold_to_floor(house, spec, until)
         champion = house.champion(spec.model)
         slices = card_slices(champion)
         counted = house.log.label_counts(
@@ -67,7 +69,8 @@ def performance_report_asset(spec: ModelSpec) -> dg.AssetsDefinition:
                 )
                 said[key][ANSWERS] = answers[start.date()].metadata()
         concept = None if champion is None else look_at_concept(house, spec, champion, context.instance, answers, until)
-        if champion is not None:
+        if champion is not None and is_newest(context.instance, context.asset_key, latest):
+            tell_of_floor(house, spec, look, context.log)
             now = platform.clock().now()
             tell_of_concept(
                 house,

@@ -1,19 +1,26 @@
 """`prediction_batch`: what was served each hour, validated hour by hour."""
 
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from datetime import datetime, timedelta
+from itertools import groupby
 
 import dagster as dg
 
-from mlops_dagster.components.partitions import HOURLY, due_every, hourly, windows
+from mlops_dagster.components.partitions import HOURLY, complete, due_every, hourly, windows
 from mlops_dagster.components.platform import Platform
 from mlops_dagster.components.spec import ModelSpec
-from mlops_dagster.components.validation import data_docs
+from mlops_dagster.components.validation import pages_of_hours, suite_in_use
 from mlops_dagster.monitoring import ValidationResult, enact_hold, should_hold
 from mlops_dagster.monitoring.batches import validate_hours
 from mlops_dagster.monitoring.quarantine import quarantine_of
 from mlops_dagster.monitoring.validation_alerts import tell
+from mlops_dagster.registry import ModelVersion
 from mlops_dagster.wiring import House
+
+FAILED = "failed"
+"""What an hour whose rows were set aside says of its `validation`."""
+
+_AT_ONCE = 1_000
 
 
 def prediction_batch_asset(spec: ModelSpec) -> dg.AssetsDefinition:
@@ -39,18 +46,22 @@ def prediction_batch_asset(spec: ModelSpec) -> dg.AssetsDefinition:
     def prediction_batch(context: dg.AssetExecutionContext, platform: Platform) -> dg.MaterializeResult:  # type: ignore[type-arg]  # Dagster refuses the parameter beside check_specs
         house = platform.stores()
         hours = windows(context)
-        since, until = hours[0][1], hours[-1][2]
-        champion = house.champion(spec.model, until)
-        home = house.settings.home
-        found = (
-            {}
-            if champion is None
-            else validate_hours(
-                house.log, champion, home, since, until, policy=spec.validation, shared_by=spec.drift.shared_by
-            )
-        )
+        found: dict[datetime, ValidationResult] = {}
+        for champion, since, until in _reigns(house, spec.model, hours):
+            with suite_in_use(house, spec):
+                found |= validate_hours(
+                    house.log,
+                    champion,
+                    house.quarantine,
+                    since,
+                    until,
+                    policy=spec.validation,
+                    shared_by=spec.drift.shared_by,
+                )
         done = _hold(house, spec, found, platform.clock().now()) if found else ""
-        tell(house.alerts, spec.model, "validation", found, place=quarantine_of(home, spec.model), then=done)
+        place = quarantine_of(house.quarantine, spec.model)
+        tell(house.alerts, spec.model, "validation", found, place=place, then=done)
+        pages = pages_of_hours(context, house, spec.model, found)
         for key, start, _end in hours:
             hour = found.get(start, ValidationResult(rows=0))
             context.add_asset_metadata(
@@ -59,11 +70,11 @@ def prediction_batch_asset(spec: ModelSpec) -> dg.AssetsDefinition:
                     "validation": hour.verdict,
                     "failures": list(hour.failures),
                     "doubts": list(hour.doubts),
-                    **data_docs(context, house, f"{spec.model}/prediction_batch/{start:%Y-%m-%dT%H}", hour),
+                    **pages.get(start, {}),
                 },
                 partition_key=key,
             )
-        bad = [key for key, start, _end in hours if start in found and not found[start].passed]
+        bad = [key for key, start, _end in hours if start in found and found[start].failures]
         return dg.MaterializeResult(
             check_results=[
                 dg.AssetCheckResult(
@@ -83,6 +94,18 @@ def prediction_batch_asset(spec: ModelSpec) -> dg.AssetsDefinition:
     return prediction_batch
 
 
+def _reigns(
+    house: House, model: str, hours: Sequence[tuple[str, datetime, datetime]]
+) -> Iterator[tuple[ModelVersion, datetime, datetime]]:
+    """Who was champion at the end of which hours, where there was one: many hours are validated at once."""
+    champions = [(house.champion(model, end), start, end) for _key, start, end in hours]
+    for _version, reign in groupby(champions, key=lambda each: each[0] and each[0].version):
+        its = list(reign)
+        champion, since, _end = its[0]
+        if champion is not None:
+            yield champion, since, its[-1][2]
+
+
 def _hold(house: House, spec: ModelSpec, found: Mapping[datetime, ValidationResult], now: datetime) -> str:
     """Put online serving on hold, or lift that, as the policy says; what was done, for the alert."""
     decided = should_hold(spec.validation, found, now)
@@ -90,3 +113,21 @@ def _hold(house: House, spec: ModelSpec, found: Mapping[datetime, ValidationResu
     if decided.action != "hold":
         return ""
     return f"online serving put on hold, until an hour passes or `mlops models release {spec.model} --reason ...`"
+
+
+def failed_hours(instance: dg.DagsterInstance, spec: ModelSpec, since: datetime, until: datetime) -> list[datetime]:
+    """The hours in [since, until) whose rows were set aside, by their latest validation, in order."""
+    wanted = complete(hourly(), since, until)
+    if not wanted:
+        return []
+    chosen = dg.AssetRecordsFilter(asset_key=spec.key("prediction_batch"), asset_partitions=wanted)
+    latest: dict[str, object] = {}
+    cursor, more = None, True
+    while more:
+        page = instance.fetch_materializations(chosen, limit=_AT_ONCE, cursor=cursor)
+        for record in page.records:  # the newest first
+            if record.asset_materialization is not None and record.partition_key is not None:
+                said = record.asset_materialization.metadata.get("validation")
+                latest.setdefault(record.partition_key, None if said is None else said.value)
+        cursor, more = page.cursor, page.has_more
+    return [hourly().time_window_for_partition_key(key).start for key in wanted if latest.get(key) == FAILED]

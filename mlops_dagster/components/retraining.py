@@ -7,11 +7,15 @@ import dagster as dg
 from dagster._core.storage.dagster_run import NOT_FINISHED_STATUSES  # no public name
 
 from mlops_dagster.components.concept_drift import latest_concept
+from mlops_dagster.components.latest_report import latest_report
 from mlops_dagster.components.macro_f1_floor import reason_to_retrain
+from mlops_dagster.components.partitions import hourly
 from mlops_dagster.components.platform import Platform
+from mlops_dagster.components.retraining_failures import failed_at
 from mlops_dagster.components.spec import ModelSpec
 from mlops_dagster.components.training import TrainingRun
-from mlops_dagster.retraining.policy import ConceptSignal, DriftSignal, Numbers, RetrainDecision, should_retrain
+from mlops_dagster.retraining.policy import RetrainDecision, should_retrain
+from mlops_dagster.retraining.signals import ConceptSignal, DriftSignal, Numbers
 from mlops_dagster.wiring import House
 
 
@@ -63,8 +67,9 @@ def consider(
         spec.retraining,
         now=now,
         retrained_at=[each.created_at for each in house.versions(spec.model) if "dagster_run" in each.lineage],
+        failed_at=failed_at(instance, spec),
         running=_is_running(instance, f"{spec.prefix}_retrain"),
-        drift=_latest_drift(instance, spec),
+        drift=_latest_drift(instance, spec, champion, now),
         rollout_active=house.rollouts.active(spec.model) is not None,
         performance=reason_to_retrain(instance, spec, champion, now),
         concept=concept,
@@ -89,9 +94,7 @@ def _tags(numbers: Numbers) -> dict[str, str]:
     return {f"mlops/{re.sub(r'[^A-Za-z0-9_.-]', '_', name)[:50]}": value for name, value in numbers.items()}
 
 
-def _latest_drift(instance: dg.DagsterInstance, spec: ModelSpec) -> DriftSignal | None:
-    event = instance.get_latest_materialization_event(spec.key("drift_report"))
-    if event is None or event.asset_materialization is None:
-        return None
-    metadata = event.asset_materialization.metadata
-    return DriftSignal.from_metadata({name: value.value for name, value in metadata.items()})
+def _latest_drift(instance: dg.DagsterInstance, spec: ModelSpec, champion: str, now: datetime) -> DriftSignal | None:
+    """What the newest hour's report says of this champion; None if it is of another, or days old."""
+    said = latest_report(instance, spec.key("drift_report"), hourly(), now)
+    return None if said is None or said.get("champion") != champion else DriftSignal.from_metadata(said)

@@ -7,17 +7,23 @@ by Dagster's daemon, from the step that it was at, with the same tags and config
 
 from collections.abc import Iterator
 from contextlib import contextmanager
+from datetime import datetime
 
 import dagster as dg
 from dagster._core.events import JobFailureData, RunFailureReason  # no public names
 
-from mlops_dagster.alerting import Severity
+from mlops_dagster.alerting import Alert, Severity
+from mlops_dagster.clock import in_utc, parse_time
 from mlops_dagster.components.platform import Platform
 from mlops_dagster.components.spec import ModelSpec
 
 RULE = "retraining_failed"
 RETRAINS = "mlops/retrains"
 """The tag of a retraining run with the name of its model."""
+
+_FAILED = dg.DagsterRunStatus.FAILURE
+_RUNS = 1000
+"""So many of the newest runs are looked at: more than a budget is for."""
 
 
 def retraining_tags(spec: ModelSpec) -> dict[str, str]:
@@ -73,26 +79,63 @@ def check_failed(platform: Platform, spec: ModelSpec, run_id: str, failures: tup
     )
 
 
-def run_died(context: dg.RunFailureSensorContext, platform: Platform) -> None:
-    """Tell of a retraining run that was ended from outside; one that failed by itself has told already."""
+def run_failed(context: dg.RunFailureSensorContext, platform: Platform) -> None:
+    """Tell of a retraining run that failed, unless it has told of its end itself: it was killed, or it failed where
+    nobody was looking."""
     run, failure = context.dagster_run, context.failure_event.event_specific_data
-    by_itself = isinstance(failure, JobFailureData) and failure.failure_reason is RunFailureReason.STEP_FAILURE
-    if RETRAINS not in run.tags or by_itself:
+    if RETRAINS not in run.tags:
         return
     model, again = run.tags[RETRAINS], run.tags.get("dagster/will_retry") == "true"
     tried, retries = int(run.tags.get("dagster/retry_number", 0)), run.tags["dagster/max_retries"]
     alerts = platform.stores().alerts
+    if any(_tells_the_end(alert, run.run_id) for alert in alerts.list(model, resolved=True)):
+        return
+    by_itself = isinstance(failure, JobFailureData) and failure.failure_reason is RunFailureReason.STEP_FAILURE
     alerts.report(
         model,
         RULE,
         Severity.WARNING if again else Severity.CRITICAL,
-        f"the run was ended from outside: {_what_ended_it(context)}",
+        _what_raised(context) if by_itself else f"the run was ended from outside: {_what_ended_it(context)}",
         done=f"launched again, {tried + 1} of {retries}" if again else "",
         evidence={"run": run.run_id, "retries": tried},
     )
     (latest,) = context.instance.get_runs(dg.RunsFilter(job_name=run.job_name), limit=1)
     if latest.is_success:
         alerts.resolve(model, RULE, f"run {latest.run_id} succeeded")
+
+
+def failed_at(instance: dg.DagsterInstance, spec: ModelSpec) -> list[datetime]:
+    """The times of retrainings that came to nothing; one that was launched again and then succeeded is none."""
+    chosen = dg.RunsFilter(job_name=f"{spec.prefix}_retrain", statuses=[_FAILED, dg.DagsterRunStatus.SUCCESS])
+    by_root: dict[str, list[dg.RunRecord]] = {}
+    for record in instance.get_run_records(chosen, limit=_RUNS):
+        run = record.dagster_run
+        by_root.setdefault(run.root_run_id or run.run_id, []).append(record)
+    lost = [records[-1] for records in by_root.values() if all(its.dagster_run.status is _FAILED for its in records)]
+    return [_asked_at(record, spec) for record in lost]
+
+
+def _asked_at(record: dg.RunRecord, spec: ModelSpec) -> datetime:
+    """The time at which the run trained: that of its configuration, or else when it was launched."""
+    match record.dagster_run.run_config:
+        case {"ops": {**ops}}:
+            match ops.get(f"{spec.prefix}__training_set"):
+                case {"config": {"as_of": str(as_of)}} if as_of:
+                    return parse_time(as_of)
+    return in_utc(record.create_timestamp)
+
+
+def _tells_the_end(alert: Alert, run_id: str) -> bool:
+    return alert.rule == RULE and alert.severity is Severity.CRITICAL and alert.evidence.get("run") == run_id
+
+
+def _what_raised(context: dg.RunFailureSensorContext) -> str:
+    """The step that failed first, and what it raised."""
+    for event in context.get_step_failure_events():
+        error = event.step_failure_data.error
+        if error is not None:
+            return f"{event.step_key}: {(error.cause or error).message.strip()}"
+    return context.failure_event.message or "nobody knows why"
 
 
 def _what_ended_it(context: dg.RunFailureSensorContext) -> str:

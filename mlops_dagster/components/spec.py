@@ -11,6 +11,15 @@ from mlops_dagster.retraining.policy import RetrainingPolicy
 from mlops_dagster.rollout import RolloutPolicy
 
 
+def prefix_of(model: str) -> str:
+    """A model's name as Dagster allows it in keys.
+
+    >>> prefix_of("flights-delay")
+    'flights_delay'
+    """
+    return model.replace("-", "_")
+
+
 class TrainingSpec(BaseModel):
     """Which rows a candidate is fitted and judged on."""
 
@@ -59,12 +68,8 @@ class ModelSpec(BaseModel):
 
     @property
     def prefix(self) -> str:
-        """The model's name as Dagster allows it in keys.
-
-        >>> ModelSpec.model_construct(model="flights-delay").prefix
-        'flights_delay'
-        """
-        return self.model.replace("-", "_")
+        """What the keys of this model's assets begin with."""
+        return prefix_of(self.model)
 
     def key(self, asset: str) -> dg.AssetKey:
         """The key of one of this model's assets."""

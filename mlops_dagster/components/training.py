@@ -1,13 +1,12 @@
 """Training: training_set -> candidate -> model_card -> registered_version, in one run."""
 
-import tempfile
 from datetime import timedelta
-from pathlib import Path
 
 import dagster as dg
 
 from mlops_dagster.components.platform import AsOf, Platform
-from mlops_dagster.components.retraining_failures import check_failed, is_over, retraining_tags, tried_again
+from mlops_dagster.components.registered_version import registered_version_asset
+from mlops_dagster.components.retraining_failures import check_failed, retraining_tags, tried_again
 from mlops_dagster.components.spec import ModelSpec
 from mlops_dagster.components.validation import data_docs
 from mlops_dagster.monitoring import validate
@@ -15,7 +14,7 @@ from mlops_dagster.monitoring.suites import suite_of
 from mlops_dagster.monitoring.training_data import on_card
 from mlops_dagster.registry import ModelCard
 from mlops_dagster.retraining.candidate import Candidate, fit_candidate, known_bins
-from mlops_dagster.retraining.trainer import TrainingSet, load_trainer
+from mlops_dagster.retraining.trainer import TrainingSet, load_trainer, read_training_set
 
 
 class TrainingRun(AsOf):
@@ -36,7 +35,7 @@ def training_defs(spec: ModelSpec) -> dg.Definitions:
         executor_def=dg.in_process_executor,  # whatever others run with: what kills a step kills the run with it
     )
     return dg.Definitions(
-        assets=[_training_set(spec), _candidate(spec), _model_card(spec), _registered_version(spec)],
+        assets=[_training_set(spec), _candidate(spec), _model_card(spec), registered_version_asset(spec)],
         asset_checks=[_suite_passes(spec)],
         jobs=[trained],
     )
@@ -61,12 +60,13 @@ def _training_set(spec: ModelSpec) -> dg.AssetsDefinition:
             trainer = load_trainer(spec.trainer)
             end = config.time(platform)
             house = platform.stores(end)
-            frame = trainer.training_set(end - timedelta(days=spec.training.window_days), end)
+            frame = read_training_set(spec.trainer, end - timedelta(days=spec.training.window_days), end)
             champion = house.champion(spec.model)
             known = champion is not None and champion.schema == trainer.SCHEMA
             suite = suite_of(trainer.SCHEMA, champion.baseline if champion and known else None, spec.validation)
             found = validate(frame, suite, "training_set", alpha=spec.validation.alpha)
-        shares = frame["label"].value_counts(normalize=True)
+        # A set without labels fails its suite, which says so.
+        shares = dict(frame["label"].value_counts(normalize=True)) if "label" in frame else {}
         return dg.MaterializeResult(
             value=TrainingSet(
                 frame,
@@ -188,72 +188,3 @@ def _model_card(spec: ModelSpec) -> dg.AssetsDefinition:
         )
 
     return model_card
-
-
-def _registered_version(spec: ModelSpec) -> dg.AssetsDefinition:
-    @dg.asset(
-        key=spec.key("registered_version"),
-        ins={
-            "training_set": dg.AssetIn(key=spec.key("training_set")),
-            "candidate": dg.AssetIn(key=spec.key("candidate")),
-            "model_card": dg.AssetIn(key=spec.key("model_card")),
-        },
-        group_name="training",
-        kinds={"registry"},
-        owners=list(spec.owners),
-        description="The candidate under its SHA-256 and the next version number, and the code, environment and run "
-        "it comes from. A champion exists already? Then it is a challenger: the rollout sensor takes it from here.",
-    )
-    def registered_version(
-        context: dg.AssetExecutionContext,
-        platform: Platform,
-        training_set: TrainingSet,
-        candidate: Candidate,
-        model_card: ModelCard,
-    ) -> dg.MaterializeResult[None]:
-        origin = {
-            "as_of": training_set.as_of.isoformat(),
-            "trigger": training_set.trigger,
-            "reason": training_set.reason,
-            **{f"trigger {name}": value for name, value in training_set.numbers.items()},
-        }
-        with tried_again(context, platform, spec):
-            house = platform.house(spec, training_set.as_of)
-            champion = house.champion(spec.model)
-            parent = champion or next(reversed(house.versions(spec.model)), None)
-            lineage = {
-                **origin,
-                **house.registry.code_lineage(),
-                "dagster_run": context.run.run_id,
-                "data": candidate.provenance.digest,
-                **({} if parent is None else {"parent": parent.version}),
-            }
-            with tempfile.TemporaryDirectory() as folder:
-                artifact = Path(folder) / "model.skops"
-                artifact.write_bytes(candidate.artifact)
-                version = house.registry.register(
-                    spec.model,
-                    artifact,
-                    card=model_card,
-                    baseline=candidate.baseline,
-                    schema=candidate.schema,
-                    metrics=candidate.metrics,
-                    lineage=lineage,
-                    description=f"Trained: {training_set.trigger}",
-                )
-        is_over(platform, spec, version.version)
-        return dg.MaterializeResult(
-            metadata={
-                "version": version.version,
-                "digest": version.digest,
-                "stage": version.stage.value,
-                "champion": "none yet" if champion is None else champion.version,
-                "run": dg.MetadataValue.dagster_run(context.run.run_id),
-                "lineage": dg.MetadataValue.json(dict(version.lineage)),
-                "signed": version.signature is not None,
-                **version.metrics,
-                **origin,
-            }
-        )
-
-    return registered_version

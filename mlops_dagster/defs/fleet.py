@@ -3,7 +3,9 @@
 import dagster as dg
 
 from mlops_dagster.components import Platform
-from mlops_dagster.components.partitions import HOURLY, hourly, missing_range
+from mlops_dagster.components.catching_up import catch_up
+from mlops_dagster.components.partitions import HOURLY, hourly
+from mlops_dagster.components.spec import prefix_of
 
 ((_TAG, _VALUE),) = HOURLY.items()
 
@@ -21,14 +23,14 @@ hourly_monitoring = dg.define_asset_job(
     job_name="hourly_monitoring",
     execution_timezone="UTC",
     default_status=dg.DefaultScheduleStatus.RUNNING,
-    description="Requests whatever hours are missing, in one run.",
+    description="Requests the hours that are missing, of the models that lack them: the newest in one run, then older.",
 )
 def hourly_monitoring_schedule(
     context: dg.ScheduleEvaluationContext, platform: Platform
-) -> dg.RunRequest | dg.SkipReason:
+) -> list[dg.RunRequest] | dg.SkipReason:
     assert context.repository_def is not None
     job = context.repository_def.get_job("hourly_monitoring")
-    keys = sorted(job.asset_layer.executable_asset_keys, key=str)
     house = platform.stores()
-    firsts = [first for model in house.registry.models() if (first := house.rollups.first_at(model))]
-    return missing_range(context, keys, hourly(), first=min(firsts, default=None), job_name="hourly_monitoring")
+    firsts = {prefix_of(model): house.rollups.first_at(model) for model in house.registry.models()}
+    since = {key: firsts.get(key.path[0]) for key in job.asset_layer.executable_asset_keys}
+    return catch_up(context, since, hourly(), job_name="hourly_monitoring")

@@ -1,9 +1,9 @@
-"""Telling of retraining runs that were killed, of all models: they cannot tell themselves."""
+"""Telling of retraining runs that failed and could not tell themselves, of all models: most were killed."""
 
 import dagster as dg
 
 from mlops_dagster.components import Platform
-from mlops_dagster.components.retraining_failures import run_died
+from mlops_dagster.components.retraining_failures import run_failed
 
 
 @dg.run_failure_sensor(
@@ -11,7 +11,8 @@ from mlops_dagster.components.retraining_failures import run_died
     minimum_interval_seconds=30,
     default_status=dg.DefaultSensorStatus.RUNNING,
     description="Opens the alert `retraining_failed` for a retraining run whose process was killed (out of memory, a "
-    "machine that went away) or hung. The daemon launches it again, as often as the model's `retries` say.",
+    "machine that went away) or hung, or that failed without telling so itself. The daemon launches one that was "
+    "killed again, as often as the model's `retries` say.",
 )
 def retraining_killed(context: dg.RunFailureSensorContext, platform: Platform) -> None:
-    run_died(context, platform)
+    run_failed(context, platform)

@@ -1,9 +1,13 @@
 """What the served traffic looks like against the training data: profiles, drift, validation, performance."""
 
 from mlops_dagster.monitoring.answers import DayOfAnswers, day_of_answers
-from mlops_dagster.monitoring.concept import ConceptReport, ConceptVerdict, concept_drift, harm_of
-from mlops_dagster.monitoring.drift import DriftReport, FeatureDrift, drift
+from mlops_dagster.monitoring.concept import concept_drift
+from mlops_dagster.monitoring.concept_report import ConceptReport, ConceptVerdict
+from mlops_dagster.monitoring.drift import drift
+from mlops_dagster.monitoring.drift_report import DriftReport, FeatureDrift
+from mlops_dagster.monitoring.evaluated import with_evaluation
 from mlops_dagster.monitoring.expectations import ValidationPolicy, suite_for
+from mlops_dagster.monitoring.harm import FeatureHarm, Harm, harm_of
 from mlops_dagster.monitoring.holding import HoldDecision, enact_hold, should_hold
 from mlops_dagster.monitoring.label_drift import LabelDriftReport, label_drift
 from mlops_dagster.monitoring.performance import Performance, PerformanceReport, performance
@@ -22,6 +26,8 @@ __all__ = [
     "DriftPolicy",
     "DriftReport",
     "FeatureDrift",
+    "FeatureHarm",
+    "Harm",
     "HoldDecision",
     "LabelDriftReport",
     "Performance",
@@ -45,4 +51,5 @@ __all__ = [
     "validate",
     "validate_each",
     "validate_training_set",
+    "with_evaluation",
 ]

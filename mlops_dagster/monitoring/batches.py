@@ -4,11 +4,11 @@ import functools
 from collections import Counter
 from collections.abc import Iterator, Mapping
 from datetime import datetime, timedelta
-from pathlib import Path
 from typing import TYPE_CHECKING
 
 from mlops_dagster.clock import in_utc
 from mlops_dagster.monitoring.expectations import DEFAULTS, NOBODY_SHARES, ValidationPolicy
+from mlops_dagster.monitoring.files import Files
 from mlops_dagster.monitoring.quarantine import quarantine
 from mlops_dagster.monitoring.suites import suite_of
 from mlops_dagster.monitoring.validation import ValidationResult, validate_each
@@ -23,13 +23,14 @@ if TYPE_CHECKING:
 
 _HOUR = timedelta(hours=1)
 _ROWS_TOGETHER = 100_000
+_WHO = ["prediction_id", "event_time", "version"]
 _ASKED: tuple[Role, ...] = (*SERVED, "none")
 
 
 def validate_hours(
     log: PredictionLog,
     champion: ModelVersion,
-    home: Path,
+    bad: Files,
     since: datetime,
     until: datetime,
     *,
@@ -37,25 +38,30 @@ def validate_hours(
     shared_by: Mapping[str, float] = NOBODY_SHARES,
     together: int = _ROWS_TOGETHER,
 ) -> dict[datetime, ValidationResult]:
-    """Validate every hour of [since, until) that has rows; the rows of bad hours are set aside under `home`.
+    """Validate every hour of [since, until) that has rows; the rows of bad hours are set aside in `bad`.
 
     Rows are what the split answered, and what it would have but for a hold: so the hour in which the world is right
-    again lifts it. In memory are at most `together` rows at once, or those of one hour.
+    again lifts it. Beside the features, those set aside have their `prediction_id`, `event_time` and the `version` that
+    answered. In memory are at most `together` rows at once, or those of one hour.
 
     `champion` gives the suite, unless the policy names a file of one. Versions of one schema share their bins, so its
     ranges hold for all of them. Raises InvalidSuiteError.
     """
+    import pandas as pd
+
     if champion.schema is None:
         return {}
     suite = suite_of(champion.schema, champion.baseline, policy, shared_by)
     found: dict[datetime, ValidationResult] = {}
     for first, last in _stretches(_rows_by_hour(log, champion.model, since, until), together):
         end = min(last + _HOUR, in_utc(until))
-        batches = _read(log, champion.model, champion.schema, max(first, in_utc(since)), end)
+        who, batches = _read(log, champion.model, champion.schema, max(first, in_utc(since)), end)
         results = validate_each(batches, suite, alpha=policy.alpha)
         for hour, result in results.items():
-            if not result.passed:
-                quarantine(home, champion.model, hour, batches[hour], result)
+            if result.failures:
+                of_whom = who.take(batches[hour].index.to_numpy()).to_pandas().set_index(batches[hour].index)
+                rows = pd.concat([of_whom, batches[hour]], axis="columns")
+                quarantine(bad, champion.model, hour, rows, result)
         found |= results
     return found
 
@@ -90,18 +96,21 @@ def _stretches(rows: Mapping[datetime, int], together: int) -> Iterator[tuple[da
 
 def _read(
     log: PredictionLog, model: str, schema: ModelSchema, since: datetime, until: datetime
-) -> "dict[datetime, pd.DataFrame]":
-    """The rows of each hour that has any, as the suite is asked of them."""
+) -> "tuple[pa.Table, dict[datetime, pd.DataFrame]]":
+    """Whose rows they are, and those of each hour that has any, as the suite is asked of them.
+
+    The index of a row of the frames is its number in the table.
+    """
     import pyarrow.compute as pc
 
     columns = [column for feature in schema.features for column in _columns(feature)]
-    rows = log.read(model, since, until, ["event_time", "status", *columns], _ASKED)
+    rows = log.read(model, since, until, [*_WHO, "status", *columns], _ASKED)
     # What was rejected, and what a canary's own schema refused, was given no features.
     given = functools.reduce(pc.or_, (pc.is_valid(rows[column]) for column in columns))
     rows = rows.filter(pc.or_(pc.equal(rows["status"], "ok"), given))
     hours = rows["event_time"].to_pandas().dt.floor("h")
     batches = _frame(rows, schema).groupby(hours, sort=True)
-    return {hour.to_pydatetime(): batch for hour, batch in batches}
+    return rows.select(_WHO), {hour.to_pydatetime(): batch for hour, batch in batches}
 
 
 def _columns(feature: Feature) -> tuple[str, str]:

@@ -15,14 +15,17 @@ if TYPE_CHECKING:
     from great_expectations.core.expectation_validation_result import ExpectationSuiteValidationResult
 
 
-def publish(files: Files, name: str, result: ValidationResult) -> str | None:
+def publish(files: Files, name: str, result: ValidationResult, *, replace: bool = False) -> str | None:
     """Keep the page of a validation as `<name>-<digest of what was found>.html`; returns the link to it.
 
-    The same finding has one page. None if there was nothing to validate, or it broke: then there is nothing to draw.
-    Raises StorageError.
+    The same finding has one page. With `replace` it is `<name>.html`, in place of what was there. None if there was
+    nothing to validate, or it broke: then there is nothing to draw. Raises StorageError.
     """
     if result.found is None:
         return None
+    if replace:
+        files.put(f"{name}.html", draw(result.found, name).encode())
+        return files.link(f"{name}.html")
     found = [each.to_json_dict() for each in result.found.results]
     digest = hashlib.sha256(json.dumps(found, sort_keys=True).encode()).hexdigest()
     place = f"{name}-{digest[:8]}.html"

@@ -22,9 +22,37 @@ from evidently.presets import DataDriftPreset  # type: ignore[import-untyped]
 
 if TYPE_CHECKING:
     import pandas as pd
+    from evidently.core.report import Context  # type: ignore[import-untyped]
+    from evidently.legacy.model.widget import BaseWidgetInfo  # type: ignore[import-untyped]
 
 LIBRARY = f"evidently-{evidently.__version__}.js"
 """The name of the program that draws the figures of a page."""
+
+_NO_FIGURES = """<html>
+<head>
+<title>{title}</title>
+<meta charset="utf-8">
+</head>
+<body>
+{above}
+<p>There are no figures: no column has values both in the sample and in the training set.</p>
+</body>
+</html>
+"""
+
+
+class _Distributions(DataDriftPreset):  # type: ignore[misc]  # Evidently has no types
+    """The table of Evidently's preset, without its verdicts."""
+
+    def render(
+        self, context: "Context", child_widgets: "list[tuple[str | None, list[BaseWidgetInfo]]] | None" = None
+    ) -> "list[BaseWidgetInfo]":
+        *_, table = super().render(context, child_widgets)
+        table.title = "The sample beside the training set"
+        table.params["columns"] = [each for each in table.params["columns"] if each["field"] != "data_drift"]
+        for row in table.params["data"]:
+            row.pop("data_drift", None)
+        return [table]
 
 
 @functools.cache
@@ -38,25 +66,26 @@ def draw(
     reference: "pd.DataFrame",
     *,
     categorical: tuple[str, ...],
-    threshold: float,
     title: str,
     above: str,
     source: str,
 ) -> str:
     """The page: `above` (HTML) over the distributions of the columns that both frames have values in.
 
-    Each column is called drifted when its PSI is over `threshold`. `source` is the address of `LIBRARY`, as seen from
-    the page. Whatever texts the frames hold are shown, not obeyed.
+    Evidently's own words on what has drifted are left out: they are of a sample, and those above are not. `source` is
+    the address of `LIBRARY`, as seen from the page. Whatever texts the frames hold are shown, not obeyed. Without such
+    a column the page says so.
     """
     current, reference = _finite(current), _finite(reference)
     drawn = [name for name in current.columns if current[name].notna().any() and reference[name].notna().any()]
+    if not drawn:
+        return _NO_FIGURES.format(title=escape(title), above=above)
     columns = DataDefinition(
         numerical_columns=[name for name in drawn if name not in categorical],
         categorical_columns=[name for name in drawn if name in categorical],
     )
     now, then = (Dataset.from_pandas(frame[drawn], data_definition=columns) for frame in (current, reference))
-    preset = DataDriftPreset(method="psi", threshold=threshold, include_tests=False)
-    page: str = Report([preset]).run(now, then).get_html_str(as_iframe=False)
+    page: str = Report([_Distributions(method="psi", include_tests=False)]).run(now, then).get_html_str(as_iframe=False)
     page = page.replace(f"<script>{library().decode()}</script>", f'<script src="{escape(source)}"></script>')
     # What Evidently writes into a script is JSON, which may hold the end of a script: a client chose the categories.
     before, begin, rest = page.partition("<script>")

@@ -11,9 +11,8 @@ from typing import TYPE_CHECKING
 
 import orjson
 
-from mlops_dagster.monitoring.drift import DriftReport
+from mlops_dagster.monitoring.drift_report import DriftReport
 from mlops_dagster.monitoring.files import Files
-from mlops_dagster.monitoring.policy import DriftPolicy
 from mlops_dagster.monitoring.samples import rows_like, sample_served
 from mlops_dagster.predictions import PredictionLog
 from mlops_dagster.registry import ModelVersion
@@ -31,14 +30,13 @@ def publish_report(
     report: DriftReport,
     since: datetime,
     until: datetime,
-    policy: DriftPolicy,
     *,
     rows: int,
     files: Files,
 ) -> str | None:
     """Draw at most `rows` of the rows served in [since, until) beside the champion's baseline, and publish the page.
 
-    `report` is of the same window, under `policy`. Returns what to open in a browser, or None when the log has no rows
+    `report` is of the same window. Returns what to open in a browser, or None when the log has no rows
     of the window. Raises StorageError, and whatever Evidently raises for rows that it cannot draw.
     """
     baseline = champion.baseline
@@ -72,7 +70,6 @@ def publish_report(
         sample.rows,
         rows_like(baseline, sample.rows, rows=rows, seed=SEED),
         categorical=tuple(name for name, its in baseline.features.items() if isinstance(its.bins, CategoricalBins)),
-        threshold=policy.monitor,
         title=title,
         above=above,
         source=f"../{evidently_page.LIBRARY}",

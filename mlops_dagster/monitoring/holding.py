@@ -22,8 +22,9 @@ class HoldDecision(NamedTuple):
 def should_hold(policy: ValidationPolicy, results: Mapping[datetime, ValidationResult], now: datetime) -> HoldDecision:
     """What the newest validated hour asks for; `results` are by the beginning of the hour, in UTC.
 
-    An hour without rows is no evidence: it neither holds a model nor lifts its hold. One whose shares are over their
-    limits, though by chance maybe, does not lift it either: three rows of which two are bad are no recovery.
+    An hour without rows, or of which nothing is asked, is no evidence: it neither holds a model nor lifts its hold.
+    One whose shares are over their limits, though by chance maybe, does not lift it either: three rows of which two
+    are bad are no recovery.
 
     >>> from datetime import UTC
     >>> noon = datetime(2013, 3, 1, 12, tzinfo=UTC)
@@ -33,9 +34,9 @@ def should_hold(policy: ValidationPolicy, results: Mapping[datetime, ValidationR
     """
     if not policy.hold:
         return HoldDecision("leave", "validation holds nothing, by its policy")
-    told = {hour: result for hour, result in results.items() if result.rows and now - hour <= FRESH}
+    told = {hour: its for hour, its in results.items() if (its.passed or its.failures) and now - hour <= FRESH}
     if not told:
-        return HoldDecision("leave", f"no hour of the last {FRESH / timedelta(hours=1):g} h has rows")
+        return HoldDecision("leave", f"no hour of the last {FRESH / timedelta(hours=1):g} h has rows to judge")
     hour = max(told)
     which = f"the hour {hour:%Y-%m-%d %H:00} UTC"
     if told[hour].doubts and told[hour].passed:

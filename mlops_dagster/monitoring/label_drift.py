@@ -30,11 +30,13 @@ class LabelDriftReport:
     """Of each class: its share in the baseline, and now."""
     policy: DriftPolicy
     """What it was held against."""
+    reason: str = ""
 
     def metadata(self) -> dict[str, object]:
         """The numbers as JSON can hold them."""
         return {
             "verdict": self.verdict.value,
+            "reason": self.reason,
             "rows": self.rows,
             "psi": None if self.psi is None else round(self.psi, 4),
             "chi_squared": None if self.test is None else round(self.test.statistic, 2),
@@ -45,26 +47,32 @@ class LabelDriftReport:
         }
 
 
-def label_drift(baseline: Baseline, label_counts: Mapping[str, int], policy: DriftPolicy) -> LabelDriftReport:
-    """Chi-squared of a window's labels against the baseline's, and how far they moved.
+def label_drift(
+    baseline: Baseline, now: Histogram, policy: DriftPolicy, *, hours: float | None = None
+) -> LabelDriftReport:
+    """Chi-squared of the labels of so many hours against the baseline's, and how far they moved.
 
     With many labels every difference is significant, so the PSI must be over a limit too; over a limit and not
     significant is `cannot_tell`. Where labels come in clusters, as the policy or the baseline's design effect says, the
-    statistic is corrected for that first, as Rao and Scott do.
+    statistic is corrected for that first, as Rao and Scott do; the baseline's is scaled to the window's traffic, if its
+    `hours` are known.
 
     Source: J. N. K. Rao, A. J. Scott, Journal of the American Statistical Association 76, 1981.
     """
     reference = baseline.label
-    now = histogram_of(reference.bins, label_counts)
     shared = policy.design_effect("label", baseline.design_effects)
+    if hours is not None:
+        shared = shared.at(now.total * 24 / hours)
     if reference.total == 0 or now.total / shared.rows < policy.min_rows:
-        return LabelDriftReport(Verdict.CANNOT_TELL, now.total, None, None, {}, policy)
+        few = min(now.total / shared.rows, reference.total)
+        reason = f"{few:.3g} independent labels, {policy.min_rows:g} are needed"
+        return LabelDriftReport(Verdict.CANNOT_TELL, now.total, None, None, {}, policy, reason)
     test = _of_clusters(chi_squared_from_counts(reference.counts, now.counts), shared)
     moved = psi_from_counts(reference, now, bins=policy.bins)
-    verdict = policy.against_limits(moved)
+    verdict, reason = policy.against_limits(moved), ""
     if verdict is not Verdict.STABLE and test.pvalue >= policy.alpha:
-        verdict = Verdict.CANNOT_TELL
-    return LabelDriftReport(verdict, now.total, moved, test, _shares(reference, now), policy)
+        verdict, reason = Verdict.CANNOT_TELL, "over a limit, but by chance alone it may be as well"
+    return LabelDriftReport(verdict, now.total, moved, test, _shares(reference, now), policy, reason)
 
 
 def histogram_of(bins: Bins, label_counts: Mapping[str, int]) -> Histogram:

@@ -6,6 +6,7 @@ from typing import Self
 
 from pydantic import BaseModel, ConfigDict, Field, model_validator
 
+from mlops_dagster.registry.cards import OVERALL
 from mlops_dagster.statistics import INDEPENDENT, DesignEffect
 
 
@@ -48,10 +49,13 @@ class ConceptPolicy(BaseModel):
 
     Its rate of wrong answers is held against the upper bound of the evaluation's plus `margin`: a rollout takes a loss
     of two points for none, and this is the same loss. `alpha` is the probability of a false alarm over the champion's
-    whole life, all looks and slices together, the error of the evaluation included.
+    whole life, with a look at the end of each day, all slices together, the error of the evaluation included. It takes
+    days to be independent of one another while nothing changes (docs/decisions/0023-a-day-is-one-observation.md).
 
-    `shared_by` is how many rows are worth one: the errors of one storm are no independent ones. It can be estimated
-    from days that were normal: the variance of a day's number of wrong answers, over the one that chance would give it.
+    `shared_by` is how many answers of a day are worth one: the errors of one storm are no independent ones. Left out,
+    it is what the days of the evaluation showed, which the baseline of the version keeps, and grows with the traffic;
+    without such days nothing is said. It is for those who know better, from more days that were normal: the variance of
+    a day's number of wrong answers, over the one that chance would give it.
 
     >>> ConceptPolicy(shared_by=12).alpha
     0.05
@@ -61,8 +65,23 @@ class ConceptPolicy(BaseModel):
 
     alpha: float = Field(default=0.05, gt=0, lt=1, description="false alarms over a champion's whole life, all looks")
     margin: float = Field(default=0.02, ge=0, lt=1, description="loss of accuracy that is taken for none")
-    shared_by: float = Field(default=1.0, ge=1, description="rows per independent answer")
+    shared_by: float | None = Field(
+        default=None, ge=1, description="answers of a day that are worth one; else as the baseline has it"
+    )
     min_rows: float = Field(default=100, ge=1, description="independent rows under which nothing is said of a feature")
+
+    def design_effect(self, part: str, estimated: Mapping[str, DesignEffect]) -> DesignEffect | None:
+        """What wrong answers of a day are worth, in a slice or "overall"; None where nobody knows.
+
+        >>> ConceptPolicy(shared_by=12).design_effect("overall", {}).rows
+        12.0
+        """
+        return DesignEffect(self.shared_by) if self.shared_by is not None else estimated.get(wrong_answers(part))
+
+
+def wrong_answers(part: str) -> str:
+    """The name of a slice's wrong answers among the design effects of a baseline: overall they are "wrong"."""
+    return "wrong" if part == OVERALL else f"wrong {part}"
 
 
 class DriftPolicy(BaseModel):
@@ -83,7 +102,6 @@ class DriftPolicy(BaseModel):
     model_config = ConfigDict(frozen=True, extra="forbid")
 
     window_hours: int = Field(default=24, ge=1, description="how far back a report looks")
-    label_window_days: int = Field(default=7, ge=1, description="how far back a label report looks")
     monitor: float = Field(default=0.10, gt=0, description="PSI from which a feature is watched")
     retrain: float = Field(default=0.25, gt=0, description="PSI over which it asks for retraining")
     ks: float = Field(default=0.10, gt=0, lt=1, description="distance D over which the scores are elevated")

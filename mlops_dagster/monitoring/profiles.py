@@ -14,7 +14,6 @@ from mlops_dagster.statistics import (
     Bins,
     CategoricalBins,
     Column,
-    Counts,
     DesignEffect,
     Histogram,
     NumericBins,
@@ -36,6 +35,8 @@ SCORE_BINS = NumericBins(
 
 
 _BLOCKS = 20  # fewer say little
+
+_BLIND = 0.1  # of the values in one cell: as many as a group of the PSI has, within which nothing is seen anyway
 
 
 def fit_bins(frame: "pd.DataFrame", schema: ModelSchema) -> dict[str, Bins]:
@@ -71,6 +72,16 @@ def _fitted_to(feature: Feature, values: Column) -> Histogram:
     return Histogram(bins, counts)
 
 
+def _counted(feature: Feature, values: Column, bins: Bins) -> Histogram:
+    """In these bins; in new ones if in these a large part of the values is not told apart, and in new ones it is."""
+    blind = bins.blind_share(values)
+    if blind > _BLIND:
+        fitted = _fitted_to(feature, values)
+        if fitted.bins.blind_share(values) < blind / 2:
+            return fitted
+    return Histogram.of(bins, values)
+
+
 def make_baseline(
     frame: "pd.DataFrame",
     schema: ModelSchema,
@@ -83,13 +94,18 @@ def make_baseline(
 ) -> Baseline:
     """The counts of a training set: its features, and the scores and labels given beside it.
 
-    `bins` are those of earlier versions with the same schema; without them they are fitted on `frame`.
+    `bins` are those of earlier versions with the same schema, so that counts compare; without them they are fitted on
+    `frame`. A feature that has left them is fitted anew: where more than a tenth of its rows share a cell (all above
+    the largest price of the first training set, all categories that are new since), the next drift would not be seen.
     `scores` should come from rows that the scoring model was not fitted on: on its own rows it is too sure.
     `times` say when each row was, and `score_times` when each score's: with them goes what rows that came together are
     worth, by which drift is told from a grey day. Without them rows are taken to be independent.
     """
     if bins:
-        features = {name: Histogram.of(bins[name], frame[name].to_numpy()) for name in schema.names}
+        features = {
+            feature.name: _counted(feature, frame[feature.name].to_numpy(), bins[feature.name])
+            for feature in schema.features
+        }
     else:
         features = _fitted(frame, schema)
     label = Histogram.of(CategoricalBins(schema.classes), labels)
@@ -109,7 +125,7 @@ def make_baseline(
     return Baseline(features, score=Histogram.of(SCORE_BINS, scores), label=label, design_effects=effects)
 
 
-def blocks_of(times: "pd.Series[pd.Timestamp]") -> Counts:
+def blocks_of(times: "pd.Series[pd.Timestamp]") -> npt.NDArray[np.int64]:
     """The block of each row: of a day, as a drift report's window; of a twentieth of the time if that is less.
 
     Shorter blocks miss what lasts (a front passes in a day) and take for drift what comes back every day (each hour has
@@ -132,7 +148,7 @@ def _per_day(times: "pd.Series[pd.Timestamp]") -> float | None:
     return len(times) / days if days > 1 / 24 else None
 
 
-def _groups(bins: Bins, values: Column) -> Counts:
+def _groups(bins: Bins, values: Column) -> npt.NDArray[np.intp]:
     """The group of the PSI that each row is in."""
     cells = bins.index(values)
     return psi_groups(Histogram(bins, np.bincount(cells, minlength=bins.size)))[cells]

@@ -2,10 +2,12 @@
 
 import json
 from datetime import datetime
-from pathlib import Path
 from typing import TYPE_CHECKING
 
 from mlops_dagster.clock import in_utc
+from mlops_dagster.errors import InvalidInputError
+from mlops_dagster.monitoring.files import Files
+from mlops_dagster.monitoring.rows import as_parquet, as_text
 from mlops_dagster.monitoring.validation import ValidationResult
 
 if TYPE_CHECKING:
@@ -13,25 +15,35 @@ if TYPE_CHECKING:
 
 
 def quarantine(
-    home: Path, model: str, hour: datetime, frame: "pd.DataFrame", result: ValidationResult, *, what: str = ""
-) -> Path:
-    """Set the rows aside as `home/quarantine/<model>/<what>/<hour>.parquet`, the reasons beside them as `.json`.
+    files: Files, model: str, hour: datetime, frame: "pd.DataFrame", result: ValidationResult, *, what: str = ""
+) -> str:
+    """Set the rows aside as `<model>/<what>/<hour>.parquet`, the reasons beside them as `.json`.
 
-    The same hour again replaces both. Returns the path of the rows.
+    The same hour again replaces both. What Arrow cannot store is there as text, as Python writes the values, and the
+    reasons say so. Returns the address of the rows. Raises StorageError.
     """
     hour = in_utc(hour)
-    folder = quarantine_of(home, model, what)
-    folder.mkdir(parents=True, exist_ok=True)
-    rows = folder / f"{hour:%Y-%m-%dT%H}.parquet"
-    unfinished = rows.with_suffix(".part")
-    frame.to_parquet(unfinished, index=False)
-    unfinished.replace(rows)
-    reasons = {"model": model, "hour": hour.isoformat(), "rows": result.rows, "failures": result.failures}
-    unfinished.write_text(json.dumps(reasons, indent=2))
-    unfinished.replace(rows.with_suffix(".json"))
+    name = f"{_folder(model, what)}/{hour:%Y-%m-%dT%H}"
+    try:
+        content, remark = as_parquet(frame), {}
+    except InvalidInputError as error:
+        content, remark = as_parquet(as_text(frame)), {"as_text": error.message}
+    reasons = {
+        "model": model,
+        "hour": hour.isoformat(),
+        "rows": result.rows,
+        "failures": result.failures,
+        **remark,
+    }
+    rows = files.put(f"{name}.parquet", content)
+    files.put(f"{name}.json", json.dumps(reasons, indent=2).encode())
     return rows
 
 
-def quarantine_of(home: Path, model: str, what: str = "") -> Path:
+def quarantine_of(files: Files, model: str, what: str = "") -> str:
     """Where the rows of a model are set aside: those it was asked for, or `what` else."""
-    return home / "quarantine" / model / what
+    return files.address(_folder(model, what))
+
+
+def _folder(model: str, what: str) -> str:
+    return f"{model}/{what}" if what else model

@@ -12,7 +12,7 @@ import numpy as np
 
 from mlops_dagster.predictions import PredictionLog
 from mlops_dagster.predictions.records import SERVED
-from mlops_dagster.statistics import Bins, CategoricalBins, Counts, NumericBins
+from mlops_dagster.statistics import Bins, Counts, NumericBins
 
 if TYPE_CHECKING:
     import pyarrow as pa
@@ -28,41 +28,34 @@ def count_rows(
 ) -> dict[str, Counts]:
     """How often what the split served in [since, until) has each cell, of each feature of `bins`, and "score".
 
-    As the rollups count: a value of the wrong kind is missing, and a failed request has features and no score.
-    Raises StorageError and CorruptedError.
+    As the rollups count: a failed request has features and no score. A feature that the log has no column of, or one
+    of another kind, is left out: nobody has said that its values are missing. Raises StorageError and CorruptedError.
     """
     import pyarrow.compute as pc
 
     columns = {"score" if name == "score" else f"feature_{name}": name for name in bins}
     wanted = {*columns, *(["version"] if version is not None else []), *(["status"] if "score" in bins else [])}
-    counts = {name: np.zeros(its.size, dtype=np.int64) for name, its in bins.items()}
+    counts: dict[str, Counts] = {}
     for batch in log.batches(model, since, until, SERVED, wanted.__contains__):
         rows = batch if version is None else batch.filter(pc.equal(batch["version"], version))
         for column, name in columns.items():
-            if column == "score":
-                counts[name] += _count(bins[name], rows["score"].filter(pc.equal(rows["status"], "ok")))
-            elif column in rows.schema.names:
-                counts[name] += _count(bins[name], rows[column])
-            else:
-                counts[name][0] += rows.num_rows
+            if column not in rows.schema.names or not _fits(bins[name], rows[column].type):
+                continue
+            values = rows[column].filter(pc.equal(rows["status"], "ok")) if column == "score" else rows[column]
+            counts.setdefault(name, np.zeros(bins[name].size, dtype=np.int64))
+            counts[name] += _count(bins[name], values)
     return counts
 
 
-def _count(bins: Bins, column: "pa.Array") -> Counts:
+def _fits(bins: Bins, kind: "pa.DataType") -> bool:
     import pyarrow as pa
 
-    match bins:
-        case NumericBins() if pa.types.is_floating(column.type):
-            return bins.count(column.to_numpy(zero_copy_only=False))
-        case CategoricalBins() if pa.types.is_string(column.type):
-            return _count_words(bins, column)
-        case _:
-            counts = np.zeros(bins.size, dtype=np.int64)
-            counts[0] = len(column)
-            return counts
+    return bool(pa.types.is_floating(kind) if isinstance(bins, NumericBins) else pa.types.is_string(kind))
 
 
-def _count_words(bins: CategoricalBins, column: "pa.Array") -> Counts:
+def _count(bins: Bins, column: "pa.Array") -> Counts:
+    if isinstance(bins, NumericBins):
+        return bins.count(column.to_numpy(zero_copy_only=False))
     words = column.value_counts()
     times = words.field("counts").to_numpy()
     found = np.bincount(bins.index(words.field("values").to_pylist()), weights=times, minlength=bins.size)

@@ -1,9 +1,11 @@
 """Suites as JSON, in Great Expectations' own format: written to be edited by people, and read again."""
 
+import functools
+import importlib.util
 import json
 from collections.abc import Mapping
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any, TypeGuard
 
 from mlops_dagster.errors import InvalidSuiteError
 from mlops_dagster.monitoring.expectations import NOBODY_SHARES, ValidationPolicy, suite_for
@@ -15,6 +17,8 @@ if TYPE_CHECKING:
     from great_expectations.expectations.expectation import Expectation
 
 _KINDS = ("hour", "day", "training_set")
+_META = ("batches", "min_rows", "shared_by")
+_DOCUMENT = {"name", "expectations", "id", "meta", "notes", "suite_parameters"}
 _FOR_PEOPLE = {"id", "notes", "description", "expectation_context", "rendered_content"}
 """What Great Expectations writes beside it, which decides nothing."""
 
@@ -47,7 +51,7 @@ def suite_to_json(suite: "ExpectationSuite") -> str:
 def check_suite_file(path: Path) -> list[dict[str, object]]:
     """The expectations of the file, as they stand there; raises InvalidSuiteError for what is no suite at all.
 
-    It is quick: whether Great Expectations knows them says `read_suite`.
+    It is quick: whether their arguments and columns are right says `read_suite`.
     """
     try:
         document = json.loads(path.read_text(encoding="utf-8"))
@@ -56,7 +60,9 @@ def check_suite_file(path: Path) -> list[dict[str, object]]:
     except ValueError as error:
         raise InvalidSuiteError(f"the suite {str(path)!r} is no JSON: {error}") from error
     match document:
-        case {"name": str(), "expectations": [_, *_] as expectations}:
+        case {"name": str(), "expectations": [_, *_] as expectations, **others}:
+            if unknown := sorted({str(name) for name in others} - _DOCUMENT):
+                raise InvalidSuiteError(f"the suite {str(path)!r} has {unknown}; it may have {sorted(_DOCUMENT)}")
             return [_entry(path, number, each) for number, each in enumerate(expectations, 1)]
         case _:
             raise InvalidSuiteError(
@@ -82,16 +88,26 @@ def _entry(path: Path, number: int, entry: object) -> dict[str, object]:
             raise InvalidSuiteError(f"{path}: expectation {number} needs a `type` and `kwargs`, got {entry!r:.200}")
     where = f"{path}: expectation {number} ({kind})"
     if unknown := sorted({str(name) for name in others} - {"meta", "severity"} - _FOR_PEOPLE):
-        raise InvalidSuiteError(f"{where} has {unknown}; arguments such as `mostly` belong into its `kwargs`")
+        raise InvalidSuiteError(
+            f"{where} has {unknown}; an expectation has a `type`, `kwargs` with arguments such as `mostly`, "
+            "and may have `meta` and `severity`"
+        )
+    if not (_expectations() / f"{kind}.py").is_file():
+        raise InvalidSuiteError(f"{where} is not found in Great Expectations; mind the spelling")
     if not isinstance(meta, dict):
         raise InvalidSuiteError(f"{where} has a `meta` that is no object")
+    if unknown := sorted({str(name) for name in meta} - set(_META)):
+        raise InvalidSuiteError(f"{where} has {unknown} in its `meta`; it may have {list(_META)}")
     batches, min_rows, shared_by = meta.get("batches", _KINDS), meta.get("min_rows", 0), meta.get("shared_by", 1)
     if not isinstance(batches, list | tuple) or not batches or not all(each in _KINDS for each in batches):
         raise InvalidSuiteError(f"{where} has {batches!r} for `batches`; a list of {_KINDS}")
-    if not isinstance(min_rows, int | float):
-        raise InvalidSuiteError(f"{where} has {min_rows!r} for `min_rows`, which is no number")
-    if not isinstance(shared_by, int | float) or not shared_by >= 1:
+    if not _is_number(min_rows) or not min_rows >= 0:
+        raise InvalidSuiteError(f"{where} has {min_rows!r} for `min_rows`; a number from 0 on")
+    if not _is_number(shared_by) or not shared_by >= 1:
         raise InvalidSuiteError(f"{where} has {shared_by!r} for `shared_by`; a number from 1 on")
+    if "label" in _columns(arguments) and list(batches) != ["training_set"]:
+        only = '"meta": {"batches": ["training_set"]}'
+        raise InvalidSuiteError(f"{where} asks for `label`, which only training sets have: give it {only}")
     return {"type": kind, "kwargs": arguments, "meta": meta, **{k: v for k, v in others.items() if k == "severity"}}
 
 
@@ -105,14 +121,27 @@ def _expectation(path: Path, number: int, entry: dict[str, object], schema: Mode
     except Exception as error:  # of whatever kind Great Expectations chooses
         raise InvalidSuiteError(f"{where} is not as Great Expectations has it: {error}") from error
     known = {*schema.names, "label"}
-    for column in _columns(found):
+    for column in _columns(found.configuration.kwargs):
         if column not in known:
             raise InvalidSuiteError(f"{where} asks for the column {column!r}; there are {', '.join(sorted(known))}")
     return found
 
 
-def _columns(expectation: "Expectation") -> list[str]:
-    arguments = expectation.configuration.kwargs
+@functools.cache
+def _expectations() -> Path:
+    """Where Great Expectations has each of its expectations, in a file of its name; found without importing it."""
+    found = importlib.util.find_spec("great_expectations")
+    assert found is not None  # a dependency
+    assert found.origin is not None  # the file of a package
+    return Path(found.origin).parent / "expectations" / "core"
+
+
+def _is_number(value: object) -> TypeGuard[float]:
+    return isinstance(value, int | float) and not isinstance(value, bool)
+
+
+def _columns(arguments: Mapping[str, Any]) -> list[str]:
     named = [arguments[name] for name in ("column", "column_A", "column_B") if name in arguments]
-    several = [arguments[name] or () for name in ("column_set", "column_list") if name in arguments]
+    sets = (arguments.get(name) for name in ("column_set", "column_list"))
+    several = [columns for columns in sets if isinstance(columns, list | tuple | set)]
     return [str(column) for column in (*named, *(column for columns in several for column in columns))]

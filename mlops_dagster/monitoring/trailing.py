@@ -4,8 +4,10 @@ from dataclasses import dataclass
 from datetime import datetime, timedelta
 
 from mlops_dagster.errors import ModelNotFoundError
-from mlops_dagster.monitoring.drift import DriftReport, drift
-from mlops_dagster.monitoring.policy import DriftPolicy
+from mlops_dagster.monitoring.coverage import HISTORY, coverage
+from mlops_dagster.monitoring.drift import drift
+from mlops_dagster.monitoring.drift_report import DriftReport
+from mlops_dagster.monitoring.policy import DriftPolicy, Verdict
 from mlops_dagster.predictions import Rollups
 from mlops_dagster.registry import ModelRegistry, ModelVersion
 
@@ -35,5 +37,11 @@ def trailing_drift(
         return None
     baseline = champion.baseline
     bins = {**{name: histogram.bins for name, histogram in baseline.features.items()}, "score": baseline.score.bins}
-    counts = rollups.feature_counts(model, None, until - timedelta(hours=policy.window_hours), until, bins)
-    return TrailingDrift(champion, drift(baseline, counts, policy, hours=policy.window_hours))
+    since = until - timedelta(hours=policy.window_hours)
+    counts = rollups.feature_counts(model, None, since, until, bins)
+    found = drift(baseline, counts, policy, hours=policy.window_hours)
+    if found.verdict in (Verdict.MONITOR, Verdict.RETRAIN):  # only then are the hours of a week looked up
+        hours = rollups.rows_by_hour(model, since - HISTORY, until, bins)
+        covered = {name: coverage(counted, rows, since, until) for name, (counted, rows) in hours.items()}
+        found = drift(baseline, counts, policy, hours=policy.window_hours, coverage=covered)
+    return TrailingDrift(champion, found)

@@ -26,4 +26,5 @@ def on_card(suite: "ExpectationSuite", found: ValidationResult) -> Validation:
         rows=found.rows,
         passed=found.passed,
         failures=found.failures,
+        doubts=found.doubts,
     )

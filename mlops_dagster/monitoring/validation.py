@@ -12,6 +12,7 @@ from typing import TYPE_CHECKING, TypeVar
 
 from mlops_dagster.monitoring.asked import Kind, allowing_for_chance, beyond_asked, expectations_for
 from mlops_dagster.monitoring.expectations import DEFAULTS
+from mlops_dagster.monitoring.odd_frames import names_given_twice, others_than_numbers, with_exact_numbers
 
 if TYPE_CHECKING:
     import pandas as pd
@@ -42,12 +43,12 @@ _ROW_BY_ROW = {
 
 @dataclass(frozen=True, slots=True)
 class ValidationResult:
-    """What a suite found. A batch without rows has neither passed nor failed."""
+    """What a suite found. An hour without rows, or of which nothing is asked, has neither passed nor failed."""
 
     rows: int
     failures: tuple[str, ...] = ()
     expectations: int = field(default=0, compare=False)
-    """How many were asked of it."""
+    """How many were asked of it: without any, nothing is known."""
     found: "ExpectationSuiteValidationResult | None" = field(default=None, compare=False, repr=False)
     """What data docs show. Batches that are clean share that of all they were validated with."""
     doubts: tuple[str, ...] = ()
@@ -55,14 +56,15 @@ class ValidationResult:
 
     @property
     def passed(self) -> bool:
-        return self.rows > 0 and not self.failures
+        return self.rows > 0 and self.expectations > 0 and not self.failures
 
     @property
     def verdict(self) -> str:
         """One of "passed", "failed" and "cannot_tell"."""
-        if self.failures:
-            return "failed"
-        return "passed" if self.rows else "cannot_tell"
+        if self.passed:
+            return "passed"
+        nothing_asked = self.rows > 0 and self.expectations == 0
+        return "failed" if self.failures and not nothing_asked else "cannot_tell"
 
 
 def validate(
@@ -71,13 +73,21 @@ def validate(
     """Hold one batch against what the suite asks of its kind. What cannot be evaluated has failed, with the reason.
 
     Shares (`mostly` under 1) fail when more values are unexpected than chance explains, as `alpha` of the policy says.
+    An hour may be one in which nobody asked; a day to score or a training set without rows has failed. So has one of
+    which the suite asks nothing: only of an hour that is nobody's business.
     """
     from mlops_dagster.monitoring.failures import doubts, failures
 
     asked = expectations_for(suite, kind, len(frame))
-    if frame.empty:
-        return ValidationResult(0, expectations=len(asked))
+    if len(frame) == 0:
+        return ValidationResult(0, () if kind == "hour" else ("there are no rows",), len(asked))
+    if not asked:
+        reason = f"the suite {suite.name} asks nothing of a {kind} of {len(frame)} rows"
+        return ValidationResult(len(frame), () if kind == "hour" else (reason,))
+    if reasons := names_given_twice(frame) or others_than_numbers(frame, asked):
+        return ValidationResult(len(frame), reasons, len(asked))
     try:
+        frame = with_exact_numbers(frame, asked)
         found = _run(frame, _part(suite, asked, frame, alpha), {"result_format": "BASIC"})
         return ValidationResult(len(frame), failures(found), len(asked), found, doubts(found))
     except Exception as error:  # whatever Great Expectations raises: a gate that broke is closed
@@ -101,7 +111,8 @@ def validate_each(
     alone: set[Key] = set()
     together: dict[Key, pd.DataFrame] = {}
     for key, frame in batches.items():
-        if all(_row_by_row(each) for each in expectations_for(suite, kind, len(frame))):
+        asked = expectations_for(suite, kind, len(frame))
+        if asked and all(map(_row_by_row, asked)):
             together[key] = frame
         else:
             alone.add(key)
@@ -109,7 +120,7 @@ def validate_each(
     return {
         key: validate(frame, suite, kind, alpha=alpha)
         if key in alone | suspects or frame.empty
-        else ValidationResult(len(frame), (), 0 if found is None else len(found.results), found)
+        else ValidationResult(len(frame), (), len(expectations_for(suite, kind, len(frame))), found)
         for key, frame in batches.items()
     }
 

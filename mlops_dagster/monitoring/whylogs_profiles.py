@@ -35,11 +35,6 @@ _SORTED_BY = ("event_time", "version")
 _PROFILED = ("prediction", "score", "latency_ms", "status")
 
 
-def profile_hour(log: PredictionLog, model: str, hour: datetime, files: Files) -> list[str]:
-    """Profile the hour that begins at `hour`; returns the addresses of its files, one a version that has rows."""
-    return profile_hours(log, model, hour, hour + _HOUR, files).get(in_utc(hour), [])
-
-
 def profile_hours(
     log: PredictionLog, model: str, since: datetime, until: datetime, files: Files
 ) -> dict[datetime, list[str]]:

@@ -8,23 +8,25 @@ from typing import NamedTuple
 import orjson
 
 from mlops_dagster.predictions.entries import Entry
-from mlops_dagster.predictions.records import Arm, PredictionEntry
+from mlops_dagster.predictions.records import Arm, LabelEntry, PredictionEntry
 from mlops_dagster.predictions.sqlite import SqliteFile
 
 _SCHEMA = """
 CREATE TABLE IF NOT EXISTS awaiting (
     prediction_id TEXT PRIMARY KEY, model TEXT NOT NULL, arms TEXT NOT NULL, label TEXT
 ) WITHOUT ROWID;
+CREATE TABLE IF NOT EXISTS labelled (prediction_id TEXT PRIMARY KEY, at INTEGER NOT NULL) WITHOUT ROWID;
 CREATE TABLE IF NOT EXISTS cursors (spool TEXT PRIMARY KEY, number INTEGER NOT NULL) WITHOUT ROWID
 """
 
 
 class Awaited(NamedTuple):
-    """A prediction with the arms that scored it, and its label if it has one."""
+    """A prediction with the arms that scored it, and the label that holds: of those there are, the last to be known."""
 
     model: str
     arms: list[Arm]
     label: str | None
+    labelled_at: int  # microseconds, when it became known; 0 without one, and where an earlier release noted it
 
 
 class Awaiting:
@@ -49,11 +51,7 @@ class Awaiting:
                 if entry.is_shed:
                     continue
                 if entry.sequence is None:
-                    label = entry.label()
-                    connection.execute(
-                        "UPDATE awaiting SET label = ? WHERE prediction_id = ?",
-                        (label["label"], label["prediction_id"]),
-                    )
+                    _add_label(connection, entry.label())
                 else:
                     _add_prediction(connection, entry.prediction())
             connection.execute("REPLACE INTO cursors VALUES (?, ?)", (spool_id, new[-1].number))
@@ -71,7 +69,9 @@ class Awaiting:
     def forget(self, prediction_ids: Iterable[str]) -> None:
         """Know nothing of these predictions any more."""
         with self._file.writing() as connection:
-            connection.executemany("DELETE FROM awaiting WHERE prediction_id = ?", ((each,) for each in prediction_ids))
+            for prediction_id in prediction_ids:
+                connection.execute("DELETE FROM awaiting WHERE prediction_id = ?", (prediction_id,))
+                connection.execute("DELETE FROM labelled WHERE prediction_id = ?", (prediction_id,))
         self._file.checkpoint()
 
     def close(self) -> None:
@@ -101,14 +101,28 @@ def _add_prediction(connection: Connection, prediction: PredictionEntry) -> None
     )
 
 
+def _add_label(connection: Connection, label: LabelEntry) -> None:
+    found = connection.execute(
+        "INSERT INTO labelled SELECT prediction_id, ? FROM awaiting WHERE prediction_id = ? "
+        "ON CONFLICT DO UPDATE SET at = excluded.at WHERE excluded.at >= at",
+        (label["at"], label["prediction_id"]),
+    )
+    if found.rowcount:  # none that is known for longer, or of an erased prediction
+        connection.execute(
+            "UPDATE awaiting SET label = ? WHERE prediction_id = ?", (label["label"], label["prediction_id"])
+        )
+
+
 def _found(connection: Connection, prediction_ids: Iterable[str]) -> Iterator[tuple[str, Awaited]]:
     for prediction_id in prediction_ids:
         row = connection.execute(
-            "SELECT model, arms, label FROM awaiting WHERE prediction_id = ?", (prediction_id,)
+            "SELECT model, arms, label, coalesce(at, 0) FROM awaiting LEFT JOIN labelled USING (prediction_id) "
+            "WHERE prediction_id = ?",
+            (prediction_id,),
         ).fetchone()
         if row is not None:
-            model, arms, label = row
-            yield prediction_id, Awaited(model, [orjson.loads(line) for line in arms.split("\n") if line], label)
+            model, arms, label, at = row
+            yield prediction_id, Awaited(model, [orjson.loads(line) for line in arms.split("\n") if line], label, at)
 
 
 def _cursor(connection: Connection, spool_id: str) -> int:

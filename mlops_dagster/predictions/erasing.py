@@ -1,4 +1,5 @@
-"""Erasure: take one person's rows, or those of old days, out of log, labels and spool; audited, and safe to repeat."""
+"""Erasure: take one person's rows, or those of old days, out of log, labels, spool and copies; audited, and safe to
+repeat."""
 
 import time
 import uuid
@@ -6,7 +7,7 @@ from collections import Counter, defaultdict
 from collections.abc import Callable, Collection, Mapping, Sequence
 from dataclasses import dataclass, replace
 from datetime import date, datetime
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, TypeAlias
 
 from mlops_dagster.errors import InvalidInputError, StorageError
 from mlops_dagster.predictions.erasures import Chosen, Erasure, Held, gather, note
@@ -60,10 +61,16 @@ class Choice:
 
 @dataclass(frozen=True, slots=True)
 class Erased:
-    """How many rows an erasure took out of the log: predictions (every scoring of them) and labels."""
+    """How many rows an erasure took out of the log, predictions (every scoring of them) and labels, and elsewhere."""
 
     predictions: int
     labels: int
+    copies: int = 0
+    """Rows that were taken out of files beside the log."""
+
+
+EraseCopies: TypeAlias = Callable[[Choice, Sequence[str]], int]
+"""What takes rows out of files beside the log."""
 
 
 def erase(
@@ -75,8 +82,12 @@ def erase(
     actor: str,
     reason: str,
     at: datetime,
+    copies: EraseCopies | None = None,
 ) -> Erased:
     """Erase what was recorded before this call, and the files of the log that held it; counts in the rollups stay.
+
+    `copies` are told the choice and the ids of its predictions, none for those of days, and say how many rows they let
+    go of.
 
     Safe to repeat after a crash: the numbers of the rows are noted first, and the predictions, which tell the ids of
     all else, go last. Nothing is shipped from this spool meanwhile; the shippers of other spools go on. Raises
@@ -98,6 +109,7 @@ def erase(
         if choice.key is not None:
             for counts in rollups:
                 counts.forget_key(choice.model, choice.key)
+        copied = 0 if copies is None else copies(choice, ids)
         labels = 0
 
         def note_and_take_labels(held: Mapping[str, Held]) -> None:
@@ -110,7 +122,7 @@ def erase(
         for erased_from in (table_at, labels_at):
             delta.remove_erased_files(erased_from)
         note(log, replace(begun, step="done", rows=predictions), {})
-    return Erased(predictions, labels)
+    return Erased(predictions, labels, copied)
 
 
 def _empty(log: PredictionLog, spool: Spool) -> None:

@@ -120,6 +120,7 @@ class PredictionLog:
                 batch_size=_ROWS_AT_ONCE,
                 batch_readahead=1,
                 fragment_readahead=1,
+                use_threads=False,  # they would queue up to a gigabyte of rows ahead of whoever is slower
             ):
                 if batch.num_rows > 0:
                     yield batch

@@ -245,6 +245,25 @@ class Rollups:
             for feature, hours in found.items()
         }
 
+    def rows_by_hour(
+        self, model: str, since: datetime, until: datetime, bins: Mapping[str, Bins]
+    ) -> dict[str, tuple[dict[datetime, int], dict[datetime, int]]]:
+        """Of each of these features: the rows of every hour that were counted in these bins, and in any."""
+        wanted = {feature: digest_of(its) for feature, its in bins.items()}
+        found: dict[str, tuple[Counter[datetime], Counter[datetime]]] = {
+            feature: (Counter(), Counter()) for feature in bins
+        }
+        query = _of_arms(cells, cells.c.feature, cells.c.bins, cells.c.hour, cells.c.counts).where(
+            _served(model, None), cells.c.hour.between(*_window(since, until, HOUR))
+        )
+        for feature, its, hour, counts in self._rows(query):
+            if feature in found:
+                rows, at = int(np.frombuffer(counts, dtype=CELL_TYPE).sum()), from_microseconds(hour * HOUR)
+                found[feature][1][at] += rows
+                if wanted[feature] == its:
+                    found[feature][0][at] += rows
+        return {feature: (dict(counted), dict(rows)) for feature, (counted, rows) in found.items()}
+
     def versions(self, model: str, since: datetime, until: datetime) -> list[str]:
         """The versions that the split answered with, of which features were counted in the window."""
         query = (

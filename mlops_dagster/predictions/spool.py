@@ -122,19 +122,27 @@ class Spool:
         return mine.last_number
 
     def feedback(
-        self, labels: Iterable[tuple[str, str, datetime]], *, model: str | None = None, actor: str | None = None
+        self,
+        labels: Iterable[tuple[str, str, datetime | None]],
+        *,
+        model: str | None = None,
+        actor: str | None = None,
+        now: datetime | None = None,
     ) -> FeedbackResult:
-        """Record labels as (prediction id, label, when it became known); they are durable on return.
+        """Record labels as (prediction id, label, when it became known: None is `now`); they are durable on return.
 
-        The first label of a prediction is evidence for every arm that has scored it by now. The same label
-        again changes nothing, another one is a correction: logged, never evidence. With `model`, predictions of
-        others are unknown.
+        The label that became known last holds, in whatever order they come; none is known before its prediction, nor
+        after it is received. The first to come is evidence for every arm that has scored the prediction by now,
+        another one is a correction: logged, never evidence. The one that holds, sent again, changes nothing; with a
+        later time it is logged, for it overrules what became known in between. With `model`, predictions of others
+        are unknown.
         """
         accepted = corrections = 0
         unknown: list[str] = []
         labels = list(labels)
         hits: Counter[Hit] = Counter()
-        received_at = microseconds(self._clock.now())
+        received = self._clock.now()
+        received_at, unsaid = microseconds(received), microseconds(now or received)
         self.index()
         with self._file.writing() as connection:
             self._index()  # what came meanwhile; nothing comes now
@@ -145,9 +153,12 @@ class Spool:
                     unknown.append(prediction_id)
                     continue
                 accepted += 1
-                if label == found.label:
+                predicted_at = found.arms[0]["event_time"]
+                known_at = max(unsaid if at is None else min(microseconds(at), received_at), predicted_at)
+                if label == found.label and (at is None or known_at <= found.labelled_at):
                     continue
-                corrections += found.label is not None
+                correction = found.label not in (None, label)
+                corrections += correction
                 arms = [] if found.label is not None else found.arms
                 hits.update(
                     Hit(found.model, arm["version"], arm["role"], label, arm["prediction"] == label) for arm in arms
@@ -156,15 +167,16 @@ class Spool:
                     "prediction_id": prediction_id,
                     "model": found.model,
                     "label": label,
-                    "at": microseconds(at),
+                    "at": known_at,
                     "received_at": received_at,
-                    "correction": found.label is not None,
+                    "correction": correction,
                     "actor": actor,
                     "arms": arms,
-                    "event_time": found.arms[0]["event_time"],
+                    "event_time": predicted_at,
                 }
                 connection.execute("INSERT INTO entries (body) VALUES (?)", (orjson.dumps(entry),))
-                awaited[prediction_id] = found._replace(label=label)
+                if known_at >= found.labelled_at:
+                    awaited[prediction_id] = found._replace(label=label, labelled_at=known_at)
         return FeedbackResult(accepted, corrections, unknown, hits)
 
     def check_writable(self) -> None:

@@ -3,6 +3,7 @@
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from functools import cached_property
+from typing import NamedTuple
 
 import orjson
 
@@ -11,18 +12,27 @@ from mlops_dagster.statistics.design_effect import DesignEffect
 from mlops_dagster.statistics.histograms import Histogram
 
 
+class Evaluated(NamedTuple):
+    """Of each cell of a feature's bins: the rows a version was evaluated on, and how many of them it got wrong."""
+
+    rows: tuple[int, ...]
+    wrong: tuple[int, ...]
+
+
 @dataclass(frozen=True)
 class Baseline:
     """Counts of every feature, of the score and of the labels; all of one set of rows.
 
     `design_effects` are of features, "score" and "label", as far as they were estimated; of all others rows are taken
-    to be independent.
+    to be independent. Those of wrong answers are "wrong", and "wrong carrier=AA" in a slice: of them nothing is taken
+    for granted. `evaluated` is by feature, and empty where the evaluation is not known.
     """
 
     features: Mapping[str, Histogram]
     score: Histogram
     label: Histogram
     design_effects: Mapping[str, DesignEffect] = field(default_factory=dict)
+    evaluated: Mapping[str, Evaluated] = field(default_factory=dict)
 
     def to_json(self) -> dict[str, object]:
         document: dict[str, object] = {
@@ -32,6 +42,8 @@ class Baseline:
         }
         if self.design_effects:
             document["design_effects"] = {name: list(effect) for name, effect in self.design_effects.items()}
+        if self.evaluated:
+            document["evaluated"] = {name: [list(part) for part in parts] for name, parts in self.evaluated.items()}
         return document
 
     @classmethod
@@ -41,7 +53,8 @@ class Baseline:
             case {"features": Mapping() as features, "score": Mapping() as score, "label": Mapping() as label}:
                 histograms = {name: Histogram.from_json(histogram) for name, histogram in features.items()}
                 effects = _design_effects(data.get("design_effects", {}))
-                return cls(histograms, Histogram.from_json(score), Histogram.from_json(label), effects)
+                evaluated = _evaluated(data.get("evaluated", {}), histograms)
+                return cls(histograms, Histogram.from_json(score), Histogram.from_json(label), effects, evaluated)
             case _:
                 raise InvalidInputError(f"not a baseline as to_json writes it: {data}")
 
@@ -65,6 +78,27 @@ def _design_effect(data: object) -> DesignEffect:
                 "a design effect is [rows, at least 1; freedom, over 0 and at most 1; rows per day; worst PSI], the "
                 f"last two or none, not {data}"
             )
+
+
+def _evaluated(data: object, features: Mapping[str, Histogram]) -> dict[str, Evaluated]:
+    match data:
+        case Mapping():
+            return {str(name): _cells(str(name), cells, features) for name, cells in data.items()}
+        case _:
+            raise InvalidInputError(f"not an evaluation as to_json writes it: {data}")
+
+
+def _cells(name: str, data: object, features: Mapping[str, Histogram]) -> Evaluated:
+    size = features[name].bins.size if name in features else 0
+    match data:
+        case [[*rows], [*wrong]] if len(rows) == len(wrong) == size:
+            cells = [(n, k) for n, k in zip(rows, wrong, strict=True) if isinstance(n, int) and isinstance(k, int)]
+            if len(cells) == size and all(0 <= k <= n for n, k in cells):
+                return Evaluated(tuple(n for n, _ in cells), tuple(k for _, k in cells))
+    raise InvalidInputError(
+        f"the evaluation of a feature is its rows and the wrong ones of them, in each of its cells ({name!r} has "
+        f"{size}), not {data}"
+    )
 
 
 class StoredBaseline(Baseline):
@@ -98,6 +132,10 @@ class StoredBaseline(Baseline):
     def design_effects(self) -> Mapping[str, DesignEffect]:
         return self._read.design_effects
 
+    @property
+    def evaluated(self) -> Mapping[str, Evaluated]:
+        return self._read.evaluated
+
     def __eq__(self, other: object) -> bool:
         if not isinstance(other, Baseline):
             return NotImplemented
@@ -107,4 +145,4 @@ class StoredBaseline(Baseline):
 
 
 def _parts(baseline: Baseline) -> tuple[object, ...]:
-    return baseline.features, baseline.score, baseline.label, baseline.design_effects
+    return baseline.features, baseline.score, baseline.label, baseline.design_effects, baseline.evaluated

@@ -1,6 +1,6 @@
 """What Dagster's daemon does, at times of our choosing: evaluate schedules and sensors, run what they request."""
 
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from datetime import UTC, datetime
 from threading import Lock
 from typing import cast
@@ -87,14 +87,21 @@ class Daemon:
             for request in evaluated.run_requests or []:
                 self._request(request.job_name or schedule.job_name, request)
 
-    def run(self, job_name: str, run_config: Mapping[str, object], tags: Mapping[str, str]) -> dg.DagsterRun:
-        """Run a job as if somebody had launched it."""
+    def run(
+        self,
+        job_name: str,
+        run_config: Mapping[str, object],
+        tags: Mapping[str, str],
+        asset_selection: Sequence[dg.AssetKey] | None = None,
+    ) -> dg.DagsterRun:
+        """Run a job, or some assets of it, as if somebody had launched it."""
         job = self._repository.get_job(job_name)
         with self._one_run:
             result = job.execute_in_process(
                 run_config={**run_config, **QUIET},
                 instance=self._instance,
                 resources=self._resources,
+                asset_selection=asset_selection,
                 tags={**tags, REPOSITORY_TAG: f"{self._repository.name}@{CODE_LOCATION}"},
                 raise_on_error=False,
             )
@@ -109,7 +116,7 @@ class Daemon:
             tags[RUN_KEY_TAG] = request.run_key
             if self._instance.get_runs_count(dg.RunsFilter(job_name=job_name, tags={RUN_KEY_TAG: request.run_key})):
                 return
-        self.run(job_name, request.run_config, tags)
+        self.run(job_name, request.run_config, tags, request.asset_selection)
 
 
 def _last_tick(schedule: dg.ScheduleDefinition, now: datetime) -> datetime:

@@ -1,13 +1,14 @@
 """Scores of a batch of rows, by one version, in files beside each other: what came in, and what was answered."""
 
-from collections.abc import Iterator
-from contextlib import contextmanager
+import io
+import itertools
 from datetime import datetime
-from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, NamedTuple
 
 from mlops_dagster.clock import in_utc
 from mlops_dagster.errors import InvalidInputError, ModelFailedError
+from mlops_dagster.monitoring.files import Files
+from mlops_dagster.monitoring.rows import as_parquet
 from mlops_dagster.registry import ModelVersion
 from mlops_dagster.registry.estimators import Estimator
 from mlops_dagster.schema import ModelSchema
@@ -23,70 +24,112 @@ _ROWS_AT_ONCE = 10_000
 
 
 class BatchFiles:
-    """The batches of one model in a home, one for each day."""
+    """The batches of one model, one for each day."""
 
-    def __init__(self, home: Path, model: str, day: datetime) -> None:
-        folder = home / "batch_scores" / model
-        folder.mkdir(parents=True, exist_ok=True)
-        self.rows = folder / f"{in_utc(day):%Y-%m-%d}.input.parquet"
-        """What is to be scored: there once it has passed its validation."""
-        self.scores = folder / f"{in_utc(day):%Y-%m-%d}.parquet"
+    def __init__(self, files: Files, model: str, day: datetime) -> None:
+        self._files = files
+        self._rows = f"{model}/{in_utc(day):%Y-%m-%d}.input.parquet"
+        self._scores = f"{model}/{in_utc(day):%Y-%m-%d}.parquet"
+
+    def has_rows(self) -> bool:
+        """Whether there is something to be scored: there is once it has passed its validation."""
+        return self._files.has(self._rows)
+
+    @property
+    def link(self) -> str:
+        """Where the scores are, for people."""
+        return self._files.link(self._scores)
 
     def keep(self, frame: "pd.DataFrame") -> None:
-        """The rows to be scored; scores of earlier ones are gone. Raises InvalidInputError for a column of ours."""
+        """The rows to be scored; scores of earlier ones are gone.
+
+        Raises InvalidInputError for a column of ours, and for what Arrow cannot store, and StorageError.
+        """
         taken = sorted(set(ADDED) & set(frame.columns))
         if taken:
             raise InvalidInputError(f"the batch has columns called {', '.join(taken)}: those are added to it")
         self.forget()
-        with _whole(self.rows) as unfinished:
-            frame.to_parquet(unfinished, index=False, row_group_size=_ROWS_AT_ONCE)
+        self._files.put(self._rows, as_parquet(frame, row_group_size=_ROWS_AT_ONCE))
+
+    def read(self) -> bytes:
+        """The rows to be scored, as Parquet; raises ArtifactNotFoundError, StorageError."""
+        return self._files.read(self._rows)
+
+    def score(self, scored: bytes) -> None:
+        """Keep the scores, in place of others; raises StorageError."""
+        self._files.put(self._scores, scored)
+
+    def forget_scores(self) -> None:
+        """Let go of them; raises StorageError."""
+        self._files.remove(self._scores)
 
     def forget(self) -> None:
-        """Neither rows nor scores."""
-        self.rows.unlink(missing_ok=True)
-        self.scores.unlink(missing_ok=True)
+        """Neither rows nor scores; raises StorageError."""
+        self._files.remove(self._rows)
+        self.forget_scores()
 
 
-def score_batch(files: BatchFiles, version: ModelVersion, estimator: Estimator) -> int:
-    """Score the rows of `files.rows` into `files.scores`, some thousands at a time; returns how many they are.
+class Scored(NamedTuple):
+    """How many rows a day has, and how many of them got no prediction."""
+
+    rows: int
+    unscored: int
+
+
+def score_batch(files: BatchFiles, version: ModelVersion, estimator: Estimator) -> Scored:
+    """Score the rows of a day, some thousands at a time.
 
     A row has all columns it came with, and `prediction`, `score`, `version` and `digest`. Its score is that of the data
-    plane. Scored again, the file is replaced. Raises ModelFailedError, and then there is no file of scores.
+    plane. One with an infinite number, which estimators refuse together with all rows beside it, has a null prediction
+    and score. Scored again, the file is replaced. In memory are both files, compressed as they are.
+
+    Raises ModelFailedError, and then there is no file of scores, and StorageError.
     """
+    import pyarrow as pa
     import pyarrow.parquet as pq
 
     schema = version.schema
     if schema is None:
         raise ModelFailedError(f"{version.model} {version.version} was registered without a schema and cannot score")
-    files.scores.unlink(missing_ok=True)
-    with pq.ParquetFile(files.rows) as source, _whole(files.scores) as unfinished:
+    files.forget_scores()
+    written = io.BytesIO()
+    with pq.ParquetFile(pa.BufferReader(files.read())) as source:
         batches = source.iter_batches(batch_size=_ROWS_AT_ONCE)
         first = _scored(next(batches), version, schema, estimator)
-        with pq.ParquetWriter(unfinished, first.schema) as target:
-            target.write_table(first)
-            for batch in batches:
-                target.write_table(_scored(batch, version, schema, estimator))
-        return int(source.metadata.num_rows)
+        with pq.ParquetWriter(written, first.schema) as target:
+            unscored = 0
+            for table in itertools.chain([first], (_scored(batch, version, schema, estimator) for batch in batches)):
+                target.write_table(table)
+                unscored += table["prediction"].null_count
+        files.score(written.getvalue())
+        return Scored(int(source.metadata.num_rows), unscored)
 
 
 def _scored(batch: "pa.RecordBatch", version: ModelVersion, schema: ModelSchema, estimator: Estimator) -> "pa.Table":
     import numpy as np
     import pyarrow as pa
 
+    frame = _frame(batch, schema)
+    numeric = [feature.name for feature in schema.features if feature.kind == "numeric"]
+    sound = ~np.isinf(frame[numeric].to_numpy(dtype=np.float64)).any(axis=1)
+    rows = int(sound.sum())
+    probabilities = np.empty((0, len(schema.classes)))
     try:
-        probabilities = np.asarray(estimator.predict_proba(_frame(batch, schema)), dtype=np.float64)
+        if rows:
+            probabilities = np.asarray(estimator.predict_proba(frame[sound]), dtype=np.float64)
     except Exception as error:
         raise ModelFailedError(f"version {version.version} raised {type(error).__name__}: {error}") from error
-    if probabilities.shape != (batch.num_rows, len(schema.classes)) or not np.isfinite(probabilities).all():
+    if probabilities.shape != (rows, len(schema.classes)) or not np.isfinite(probabilities).all():
         raise ModelFailedError(
-            f"version {version.version} returned {probabilities.shape} probabilities for {batch.num_rows} rows "
+            f"version {version.version} returned {probabilities.shape} probabilities for {rows} rows "
             f"of {len(schema.classes)} classes, or not all of them finite"
         )
     classes = [str(label) for label in estimator.classes_]
     score = probabilities[:, classes.index(schema.classes[-1])] if len(classes) == 2 else probabilities.max(axis=1)
+    place = pa.array(np.where(sound, np.cumsum(sound) - 1, -1), mask=~sound)
     added = (
-        pa.array([classes[index] for index in probabilities.argmax(axis=1)], pa.string()),
-        pa.array(score),
+        pa.array([classes[index] for index in probabilities.argmax(axis=1)], pa.string()).take(place),
+        pa.array(score, pa.float64()).take(place),
         pa.array([version.version] * batch.num_rows),
         pa.array([version.digest] * batch.num_rows),
     )
@@ -109,14 +152,3 @@ def _frame(batch: "pa.RecordBatch", schema: ModelSchema) -> "pd.DataFrame":
             for feature in schema.features
         }
     )
-
-
-@contextmanager
-def _whole(place: Path) -> Iterator[Path]:
-    """A file to write to, which gets its name when it is complete."""
-    unfinished = place.with_suffix(".part")
-    try:
-        yield unfinished
-        unfinished.replace(place)
-    finally:
-        unfinished.unlink(missing_ok=True)

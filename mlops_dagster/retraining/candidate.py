@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import hashlib
 import tempfile
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import datetime
 from pathlib import Path
@@ -66,9 +66,10 @@ def fit_candidate(
     """Fit on the rows before `evaluate_from`, evaluate on the others, then refit on all.
 
     `bins` are those of earlier versions with the same schema, so that counts stay comparable; without
-    them they are made from `frame`. Raises TrainingDataError when there is too little to fit or judge.
+    them, and for features that have left them, they are made from `frame`. Raises TrainingDataError when there is too
+    little to fit or judge.
     """
-    from mlops_dagster.monitoring import make_baseline
+    from mlops_dagster.monitoring import make_baseline, with_evaluation
 
     schema = trainer.SCHEMA
     columns = list(schema.names)
@@ -81,6 +82,15 @@ def fit_candidate(
     predicted = judge.classes_[probabilities.argmax(axis=1)]
     evaluation, fairness = _judge(judged_on, predicted, fairness_attributes, schema)
 
+    baseline = make_baseline(
+        frame,
+        schema,
+        scores=scores_of(judge, probabilities, schema),
+        labels=list(frame["label"]),
+        bins=bins,
+        times=frame["event_time"],
+        score_times=judged_on["event_time"],
+    )
     final = trainer.estimator().fit(frame[columns], frame["label"])
     return Candidate(
         artifact=_dump(final),
@@ -89,21 +99,18 @@ def fit_candidate(
         evaluation=evaluation,
         fairness=fairness,
         provenance=_provenance(frame, dataset),
-        baseline=make_baseline(
-            frame,
-            schema,
-            scores=scores_of(judge, probabilities, schema),
-            labels=list(frame["label"]),
-            bins=bins,
-            times=frame["event_time"],
-            score_times=judged_on["event_time"],
+        baseline=with_evaluation(
+            baseline,
+            judged_on,
+            predicted != judged_on["label"].to_numpy(),
+            dict(_slices(judged_on, fairness_attributes)),
         ),
     )
 
 
 def known_bins(versions: Sequence[ModelVersion], schema: ModelSchema) -> dict[str, Bins] | None:
-    """The bins that versions with this schema count by, or None if there is no such version."""
-    for version in versions:
+    """The bins that the newest version with this schema counts by, or None; `versions` are in order of registration."""
+    for version in reversed(versions):
         if version.baseline is not None and version.schema is not None and version.schema.digest == schema.digest:
             return {name: histogram.bins for name, histogram in version.baseline.features.items()}
     return None
@@ -141,13 +148,21 @@ def _judge(
     """
     true = judged_on["label"].to_numpy()
     positive = schema.classes[-1] if len(schema.classes) == 2 else None
-    slices = [evaluate("overall", true, predicted)]
-    audits = []
+    parts = [evaluate(name, true[rows], predicted[rows]) for name, rows in _slices(judged_on, attributes)]
+    audits = tuple(
+        audit_fairness(true, predicted, judged_on[attribute], attribute=attribute, positive=positive)
+        for attribute in attributes
+    )
+    return (evaluate("overall", true, predicted), *parts), audits
+
+
+def _slices(rows: pd.DataFrame, attributes: Sequence[str]) -> Iterator[tuple[str, npt.NDArray[np.int64]]]:
+    """The name and the rows' positions of each group of each attribute."""
+    import numpy as np
+
     for attribute in attributes:
-        audits.append(audit_fairness(true, predicted, judged_on[attribute], attribute=attribute, positive=positive))
-        for group, rows in judged_on.groupby(attribute, sort=True).indices.items():
-            slices.append(evaluate(f"{attribute}={group}", true[rows], predicted[rows]))
-    return tuple(slices), tuple(audits)
+        for group, its in rows.groupby(attribute, sort=True).indices.items():
+            yield f"{attribute}={group}", np.asarray(its)
 
 
 def _provenance(frame: pd.DataFrame, dataset: str) -> Provenance:

@@ -1,12 +1,14 @@
 """When to retrain: on drift of inputs or concept, on bad performance, or on a cadence, whichever comes first."""
 
 from calendar import monthrange
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, field
 from datetime import datetime, timedelta
 from typing import Literal, TypeAlias
 
 from pydantic import BaseModel, ConfigDict, Field
+
+from mlops_dagster.retraining.signals import ConceptSignal, DriftSignal, Numbers, PerformanceSignal
 
 Cadence: TypeAlias = Literal["weekly", "monthly"]
 Trigger: TypeAlias = Literal["performance", "concept_drift", "drift", "cadence"]
@@ -24,90 +26,15 @@ class RetrainingPolicy(BaseModel):
     cooldown_days: float = Field(
         default=7, ge=0, description="least time from the last retraining to one on drift or performance"
     )
-    budget: int = Field(default=6, ge=1, description="most retrainings in 30 days, whatever asks for them")
+    budget: int = Field(
+        default=6, ge=1, description="most retrainings in 30 days, whatever asks for them; failed ones count"
+    )
     retries: int = Field(
         default=2, ge=0, le=10, description="how often a step that failed, or a killed run, is tried again"
     )
     retry_minutes: float = Field(default=5, ge=0, description="wait before the first of them; twice as long each time")
     max_hours: float = Field(default=12, gt=0, description="a run that takes longer is ended and counts as killed")
     cadence: Cadence | None = Field(default="monthly", description="retrain this often, drift or not")
-
-
-Numbers: TypeAlias = Mapping[str, str]
-"""What a trigger was measured at and held against, as the run shows it."""
-
-
-@dataclass(frozen=True, slots=True)
-class DriftSignal:
-    """What retraining needs of the latest drift report."""
-
-    verdict: str
-    features: tuple[str, ...]
-    psi: Mapping[str, float] = field(default_factory=dict)
-    noise: Mapping[str, float] = field(default_factory=dict)
-    limit: float | None = None
-    """The PSI over which a feature asks for retraining."""
-
-    @classmethod
-    def from_metadata(cls, metadata: Mapping[str, object]) -> "DriftSignal":
-        """From the metadata of a drift report; without a verdict in it, it cannot tell.
-
-        >>> DriftSignal.from_metadata({"verdict": "retrain", "drifted": ["temp"], "psi": {"temp": 0.4}}).psi
-        {'temp': 0.4}
-        """
-        drifted = metadata.get("drifted")
-        names = drifted if isinstance(drifted, Sequence) and not isinstance(drifted, str) else ()
-        features = tuple(str(name) for name in names)
-        return cls(
-            verdict=str(metadata.get("verdict", "cannot_tell")),
-            features=features,
-            psi=_numbers_of(metadata.get("psi"), features),
-            noise=_numbers_of(metadata.get("psi_noise"), features),
-            limit=_numbers_of(metadata, ["psi_limit"]).get("psi_limit"),
-        )
-
-    @property
-    def numbers(self) -> Numbers:
-        return {
-            "features": ", ".join(self.features),
-            **({} if self.limit is None else {"limit": f"{self.limit:.4g}"}),
-            **{f"psi {name}": f"{value:.4g}" for name, value in self.psi.items()},
-            **{f"noise {name}": f"{value:.4g}" for name, value in self.noise.items()},
-        }
-
-
-@dataclass(frozen=True, slots=True)
-class PerformanceSignal:
-    """Why the champion does too badly to stay, and by what numbers."""
-
-    reason: str
-    numbers: Numbers = field(default_factory=dict)
-
-
-@dataclass(frozen=True, slots=True)
-class ConceptSignal:
-    """What retraining needs of the latest daily report: whether the champion is proven worse, and by what numbers."""
-
-    drifted: bool
-    reason: str
-    numbers: Numbers = field(default_factory=dict)
-
-    @classmethod
-    def from_metadata(cls, metadata: Mapping[str, object]) -> "ConceptSignal":
-        """From the metadata of a daily report; the numbers are of the first slice that drifted.
-
-        >>> ConceptSignal.from_metadata({"concept": "not_proven", "concept_reason": "0.10 wrong"})
-        ConceptSignal(drifted=False, reason='0.10 wrong', numbers={})
-        """
-        slices = metadata.get("concept_slices")
-        found = slices if isinstance(slices, Sequence) and not isinstance(slices, str) else ()
-        first = next((part for part in found if isinstance(part, Mapping) and part.get("drifted")), {})
-        names = ("name", "rows", "wrong", "evaluated_rows", "evaluated_wrong", "limit", "e_value", "needed", "since")
-        return cls(
-            drifted=metadata.get("concept") == "drifted",
-            reason=str(metadata.get("concept_reason", "")),
-            numbers={name: _text(first[name]) for name in names if name in first},
-        )
 
 
 @dataclass(frozen=True, slots=True)
@@ -130,11 +57,13 @@ def should_retrain(
     performance: PerformanceSignal | None = None,
     concept: ConceptSignal | None = None,
     running: bool = False,
+    failed_at: Sequence[datetime] = (),
 ) -> RetrainDecision:
     """Whether to retrain now, by what asks for it: `performance`, `concept`, `drift`, the cadence.
 
     A retraining that is `running`, or a rollout, is finished first: its challenger may be the answer to the same
-    drift. `retrained_at` are the retrainings so far. A model never trained here is due at once.
+    drift. `retrained_at` are the retrainings so far. A model never trained here is due at once. Those that came to
+    nothing, `failed_at`, cost as much and count against the budget; they answer nothing, so no cool-down follows them.
 
     >>> from datetime import UTC
     >>> march = datetime(2013, 3, 1, tzinfo=UTC)
@@ -149,10 +78,12 @@ def should_retrain(
         return _not_now("a retraining is running")
     if rollout_active:
         return _not_now("a rollout is running; its outcome comes first")
-    spent = sorted(at for at in retrained_at if at > now - BUDGET_PERIOD)
+    spent = sorted(at for at in (*retrained_at, *failed_at) if at > now - BUDGET_PERIOD)
     if len(spent) >= policy.budget:
         free = spent[-policy.budget] + BUDGET_PERIOD
-        return _not_now(f"{len(spent)} retrainings in 30 days, the budget is {policy.budget}; the next {free:%Y-%m-%d}")
+        failed = sum(at in spent for at in failed_at)
+        all_of_them = f"{len(spent)} retrainings in 30 days" + (f", {failed} of which failed" if failed else "")
+        return _not_now(f"{all_of_them}, the budget is {policy.budget}; the next {free:%Y-%m-%d}")
     last = max(retrained_at, default=None)
     due = _due(policy.cadence, last, now)
     cooled = now if last is None else last + timedelta(days=policy.cooldown_days)
@@ -185,15 +116,6 @@ def _signals(
         yield "concept_drift", concept.reason, concept.numbers
     if policy.on_drift and drift is not None and drift.verdict == "retrain":
         yield "drift", f"drift of {', '.join(drift.features)}", drift.numbers
-
-
-def _numbers_of(values: object, names: Sequence[str]) -> dict[str, float]:
-    known = values if isinstance(values, Mapping) else {}
-    return {name: float(known[name]) for name in names if isinstance(known.get(name), int | float)}
-
-
-def _text(value: object) -> str:
-    return f"{value:.4g}" if isinstance(value, float) else str(value)
 
 
 def _day(at: datetime | None) -> str:

@@ -9,7 +9,7 @@ from datetime import datetime
 from types import ModuleType
 from typing import TYPE_CHECKING, Protocol, cast
 
-from mlops_dagster.errors import InvalidInputError
+from mlops_dagster.errors import InvalidInputError, TrainingDataError
 from mlops_dagster.registry import Validation
 from mlops_dagster.schema import ModelSchema
 
@@ -58,7 +58,8 @@ class BatchSource(Protocol):
     def batch(self, start: datetime, end: datetime) -> pd.DataFrame:
         """The rows of [start, end), in order of time: the schema's features (float64 or str), and `event_time` (UTC).
 
-        Further columns, such as an id, are kept beside the scores.
+        Further columns, such as an id, are kept beside the scores. By `prediction_id` and `key`, if they are among
+        them, an erasure finds the rows of a person.
         """
         ...
 
@@ -74,6 +75,36 @@ class TrainingSet:
     reason: str
     numbers: Mapping[str, str] = field(default_factory=dict)
     """What the trigger was measured at."""
+
+
+def read_batch(module_name: str, start: datetime, end: datetime) -> pd.DataFrame:
+    """What `batch` of that module gives; raises InvalidInputError for whatever it raises, and for no DataFrame."""
+    import pandas as pd
+
+    source = load_batch_source(module_name)
+    try:
+        found: object = source.batch(start, end)
+    except Exception as error:
+        raise InvalidInputError(f"`batch` of {module_name} raised {type(error).__name__}: {error}") from error
+    if not isinstance(found, pd.DataFrame):
+        raise InvalidInputError(f"`batch` of {module_name} gave a {type(found).__name__}, not a DataFrame")
+    return found
+
+
+def read_training_set(module_name: str, start: datetime, end: datetime) -> pd.DataFrame:
+    """What `training_set` of that module gives; raises TrainingDataError for what is no DataFrame with times.
+
+    What the rows are, and their labels, is for their suite to say. What the module raises is its own.
+    """
+    import pandas as pd
+
+    found: object = load_trainer(module_name).training_set(start, end)
+    if not isinstance(found, pd.DataFrame):
+        raise TrainingDataError(f"`training_set` of {module_name} gave a {type(found).__name__}, not a DataFrame")
+    times = found["event_time"].dtype if "event_time" in found else "no such column"
+    if len(found) and not isinstance(times, pd.DatetimeTZDtype):
+        raise TrainingDataError(f"`training_set` of {module_name}: `event_time` is {times}, not times in UTC")
+    return found
 
 
 def load_trainer(module_name: str) -> Trainer:

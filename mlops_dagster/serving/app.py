@@ -156,6 +156,8 @@ def _label(entry: Json) -> tuple[str, str, datetime | None]:
         raise InvalidInputError(
             f"each label needs a `prediction_id` and a `label`, may have a time `at`, all strings; got {shown(entry)}"
         )
+    if not label.strip():
+        raise InvalidInputError(f"a label that is not known yet is not sent; got {shown(entry)}")
     return prediction_id, label, None if at is None else read_time(at)
 
 

@@ -11,10 +11,13 @@ logger = logging.getLogger(__name__)
 
 
 class Repeating:
-    """Calls `work` every `seconds` in a thread of its own, and again after it failed."""
+    """Calls `work` every `seconds` in a thread of its own, and again after it failed; `at_once`, when it starts too."""
 
-    def __init__(self, name: str, seconds: float, work: Callable[[], object], telemetry: Telemetry) -> None:
+    def __init__(
+        self, name: str, seconds: float, work: Callable[[], object], telemetry: Telemetry, *, at_once: bool = False
+    ) -> None:
         self._name, self._seconds, self._work, self._telemetry = name, seconds, work, telemetry
+        self._at_once = at_once
         self._stopping = threading.Event()
         self._thread = threading.Thread(target=self._run, name=name, daemon=True)
         self._failures = 0
@@ -29,14 +32,19 @@ class Repeating:
             self._thread.join()
 
     def _run(self) -> None:
+        if self._at_once:
+            self._round()
         while not self._stopping.wait(self._seconds):
-            try:
-                self._work()
-            except Exception as error:
-                # A database or disk that is away comes back: the data plane goes on serving what it knows.
-                self._failed(error)
-            else:
-                self._worked()
+            self._round()
+
+    def _round(self) -> None:
+        try:
+            self._work()
+        except Exception as error:
+            # A database or disk that is away comes back: the data plane goes on serving what it knows.
+            self._failed(error)
+        else:
+            self._worked()
 
     def _failed(self, error: Exception) -> None:
         """Every failure counts; the first of a row is told, in a second the next comes."""

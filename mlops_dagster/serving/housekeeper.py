@@ -47,7 +47,8 @@ def work(leash: Leash, arguments: list[str]) -> None:
         Repeating("shared rollups", ROLL_UP_SECONDS, housekeeping.share, telemetry),
         Repeating("log", SHIP_SECONDS, housekeeping.ship, telemetry),
         Repeating("tidy", TIDY_SECONDS, house.log.tidy, telemetry),
-        Repeating("label debt", LABEL_DEBT_SECONDS, tell_label_debts, telemetry),
+        # At once: a restart leaves no gap in it.
+        Repeating("label debt", LABEL_DEBT_SECONDS, tell_label_debts, telemetry, at_once=True),
         Repeating("process", MEASURE_SECONDS, telemetry.measure, telemetry),
         Repeating("signs of life", BEAT_SECONDS, lambda: leash.beat("housekeeper"), telemetry),
     ]

@@ -120,8 +120,11 @@ class DataPlane:
         Raises NotFoundError.
         """
         in_force = self._deployments.get(model)
-        timed = [(prediction_id, label, self._at(at)) for prediction_id, label, at in labels]
-        result = await asyncio.to_thread(self._house.spool.feedback, timed, model=model, actor=actor)
+        for _, _, at in labels:
+            self._at(at)
+        result = await asyncio.to_thread(
+            self._house.spool.feedback, labels, model=model, actor=actor, now=self._at(None)
+        )
         self._telemetry.labelled(model, result, in_force.classes)
         return result
 

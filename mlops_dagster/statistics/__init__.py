@@ -14,9 +14,16 @@ from mlops_dagster.statistics.classification import (
     wilson_interval,
 )
 from mlops_dagster.statistics.columns import Column, Counts
-from mlops_dagster.statistics.design_effect import INDEPENDENT, DesignEffect, design_effect, ks_design_effect
+from mlops_dagster.statistics.design_effect import (
+    INDEPENDENT,
+    DesignEffect,
+    design_effect,
+    ks_design_effect,
+    rate_design_effect,
+)
 from mlops_dagster.statistics.e_values import Alternative, anytime_p, combine
 from mlops_dagster.statistics.histograms import Histogram
+from mlops_dagster.statistics.kitagawa import Estimate, RateParts, Sample, gained, rate_parts
 from mlops_dagster.statistics.ks import KsResult, ks_from_counts, ks_two_sample
 from mlops_dagster.statistics.macro_f1 import macro_f1_interval
 from mlops_dagster.statistics.multiple import benjamini_hochberg
@@ -39,10 +46,13 @@ __all__ = [
     "Column",
     "Counts",
     "DesignEffect",
+    "Estimate",
     "Histogram",
     "KsResult",
     "NumericBins",
     "RateChange",
+    "RateParts",
+    "Sample",
     "Stage",
     "anytime_p",
     "bad_event_e_value",
@@ -56,6 +66,7 @@ __all__ = [
     "combine",
     "confusion_counts",
     "design_effect",
+    "gained",
     "ks_design_effect",
     "ks_from_counts",
     "ks_two_sample",
@@ -70,7 +81,9 @@ __all__ = [
     "psi_of_groups",
     "psi_pvalue",
     "rate_change_e_value",
+    "rate_design_effect",
     "rate_e_value",
+    "rate_parts",
     "rate_upper_bound",
     "wilson_interval",
     "worst_block_psi",

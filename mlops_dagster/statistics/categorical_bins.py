@@ -46,6 +46,15 @@ class CategoricalBins:
         """How many of the values fall into each cell."""
         return self._counts(*tally(values))
 
+    def blind_share(self, values: Column) -> float:
+        """The share of the values, 0 to 1, in categories that have no cell: what moves among them is not seen.
+
+        >>> CategoricalBins(categories=("EWR", "JFK")).blind_share(["JFK", "LGA", "BOS", None])
+        0.5
+        """
+        counts = self.count(values)
+        return float(counts[self.other] / max(counts.sum(), 1))
+
     def _counts(self, distinct: list[object], times: list[int]) -> Counts:
         return np.bincount(self._cells(distinct), times, minlength=self.size).astype(np.int64)
 

@@ -57,6 +57,28 @@ class NumericBins:
             below += _below(edges, np.ascontiguousarray(numbers[start : start + _BLOCK]))
         return _counts(below, len(numbers), int(np.count_nonzero(np.isnan(numbers))))
 
+    def blind_share(self, values: Column) -> float:
+        """The largest share of the values, 0 to 1, that are unequal in one cell: what moves there is not seen.
+
+        Repeats of one value are known to be it, so the most frequent of a cell does not count.
+
+        >>> NumericBins(edges=(0.0, 1.0)).blind_share([0.0, 0.0, 5.0, 6.0, 7.0])
+        0.4
+        """
+        numbers = as_numbers(values)
+        ordered = np.sort(numbers[~np.isnan(numbers)])
+        ends = np.concatenate([[0], np.searchsorted(ordered, self.edges), [len(ordered)]])
+        sizes = np.diff(ends)
+        blind = 0
+        for cell in np.argsort(-sizes):
+            if sizes[cell] <= blind:
+                break
+            held = ordered[ends[cell] : ends[cell + 1]]
+            changes = np.flatnonzero(held[1:] != held[:-1]) + 1
+            repeats = np.diff(changes, prepend=0, append=len(held)).max()
+            blind = max(blind, int(sizes[cell] - repeats))
+        return blind / max(len(numbers), 1)
+
     @classmethod
     def fit(cls, values: Column, cells: int = 200) -> Self:
         """Bins that hold about equal shares of `values`, at most `cells` on the line.

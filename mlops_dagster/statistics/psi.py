@@ -3,6 +3,7 @@
 from typing import Literal
 
 import numpy as np
+import numpy.typing as npt
 
 from mlops_dagster.errors import InvalidInputError
 from mlops_dagster.statistics.categorical_bins import CategoricalBins
@@ -22,10 +23,10 @@ def psi(reference: Column, current: Column, *, bins: int = 10) -> float:
     chance alone: compare with `psi_noise`.
 
     The groups are at most `bins` intervals between quantiles of the reference; of strings, the most frequent
-    `bins - 1` and the rest, within which nothing is seen. Missing values are a group of their own, and so are strings
-    that the reference does not have (or, of more than 200 in it, not among its 200 most frequent). A group that only
-    one sample has would make the PSI infinite: the other sample is then taken to have half an observation in it. A
-    group that neither has does not count.
+    `bins - 1`, and the rest as intervals of the alphabet: see `coarsen`. Missing values are a group of their own, and
+    so are strings that the reference does not have (or, of more than 200 in it, not among its 200 most frequent). A
+    group that only one sample has would make the PSI infinite: the other sample is then taken to have half an
+    observation in it. A group that neither has does not count.
 
     Raises InvalidInputError for an empty sample, and for numbers against strings.
 
@@ -71,12 +72,20 @@ def psi_of_groups(before: Counts, after: Counts) -> float:
 def coarsen(reference: Histogram, current: Histogram, bins: int = 10) -> tuple[Counts, Counts]:
     """The counts of both in the groups that the PSI compares: first the missing, then in the order of the cells.
 
-    Neighbouring cells on the line are merged until each group holds about 1 / `bins` of the reference; of
-    categories, the most frequent `bins - 1` stay and the rest is one group, while a category that has no cell
-    stays by itself at the end. No more cells than `bins` are not merged. Groups that are empty in both are
-    left out, so the length is the number of groups for `psi_noise`.
+    Neighbouring cells on the line are merged until each group holds about 1 / `bins` of the reference. Of
+    categories, the most frequent `bins - 1` stay, and of the rest, as on a line, the neighbours in the alphabet are
+    merged until each group holds about 1 / `bins`; those without a cell are a group at the end. No more cells than
+    `bins` are not merged. Groups that are empty in both are left out, so the length is the number of groups for
+    `psi_noise`.
+
+    What a small reference chose is in it more often by chance than it will be later. So frequent are the categories
+    that are so in both together. And where the cells are the categories of the reference itself, others come even if
+    nothing changes, with about the share that those seen once have in it (Good): of the new ones so many, at most, are
+    taken to have been in the reference. What moves between categories that are merged is not seen.
 
     Raises InvalidInputError for histograms over different bins, and for one without any count.
+
+    Source: I. J. Good, The population frequencies of species, Biometrika 40, 1953.
 
     >>> fine = NumericBins(edges=(1.0, 2.0, 3.0))
     >>> reference, current = Histogram.of(fine, [0, 1, 2, 3]), Histogram.of(fine, [3, 3, 3, None])
@@ -89,28 +98,56 @@ def coarsen(reference: Histogram, current: Histogram, bins: int = 10) -> tuple[C
         raise InvalidInputError("histograms over different bins do not compare; count both over the same bins")
     if reference.total == 0 or current.total == 0:
         raise InvalidInputError(f"no values to compare: {reference.total} in the reference, {current.total} now")
-    groups = psi_groups(reference, bins)
-    before = np.bincount(groups, weights=reference.counts).astype(np.int64)
+    groups = psi_groups(reference if isinstance(reference.bins, NumericBins) else reference + current, bins)
+    before = np.rint(np.bincount(groups, weights=_expected(reference, current))).astype(np.int64)
     after = np.bincount(groups, weights=current.counts).astype(np.int64)
     seen = (before + after) > 0
     return before[seen], after[seen]
 
 
-def psi_groups(reference: Histogram, bins: int = 10) -> Counts:
+def psi_groups(frequencies: Histogram, bins: int = 10) -> npt.NDArray[np.intp]:
     """The group that `coarsen` puts each cell into: 0 is the missing alone, the others are numbered in the order of the
     cells, some numbers may be left out."""
-    cells = np.arange(reference.bins.size)
-    if isinstance(reference.bins, NumericBins):
-        line = reference.counts[MISSING + 1 :]
-        if len(line) > bins and line.sum() > 0:
-            middle = np.cumsum(line) - line / 2  # of the cell, in values of the reference
-            cells[MISSING + 1 :] = 1 + np.minimum(middle * bins / line.sum(), bins - 1).astype(np.int64)
+    cells = np.arange(frequencies.bins.size)
+    if isinstance(frequencies.bins, NumericBins):
+        line = frequencies.counts[MISSING + 1 :]
+        if len(line) > bins:
+            cells[MISSING + 1 :] = MISSING + 1 + _in_parts(line, bins)
         return cells
-    known = reference.counts[MISSING + 1 : reference.bins.other]
+    known = frequencies.counts[MISSING + 1 : frequencies.bins.other]
     if len(known) > bins:
-        rare = np.argsort(-known, kind="stable")[bins - 1 :] + MISSING + 1
-        cells[rare] = rare.min()
+        rare = np.sort(np.argsort(-known, kind="stable")[bins - 1 :])
+        parts = _in_parts(known[rare], max(round(known[rare].sum() * bins / max(known.sum(), 1)), 1))
+        first = np.searchsorted(parts, parts)  # of those in its part
+        cells[rare + MISSING + 1] = rare[first] + MISSING + 1
     return cells
+
+
+def _expected(reference: Histogram, current: Histogram) -> npt.NDArray[np.float64]:
+    """The reference's counts, where the cells are its own categories less what they have by having been seen.
+
+    With as many categories seen once as `once`, others have a share of `once` / n: these are taken evenly from all
+    categories, at most as many as there are new ones now.
+    """
+    counts = reference.counts.astype(np.float64)
+    if isinstance(reference.bins, NumericBins):
+        return counts
+    known = counts[MISSING + 1 : reference.bins.other]
+    once = np.count_nonzero(known == 1)
+    if once == 0 or not known.all():  # not by these rows were the categories chosen
+        return counts
+    new = current.counts[reference.bins.other] / current.total - counts[reference.bins.other] / reference.total
+    moved = min(once, max(new, 0.0) * reference.total)
+    known -= moved / len(known)
+    counts[reference.bins.other] += moved
+    return counts
+
+
+def _in_parts(line: Counts, parts: int) -> npt.NDArray[np.intp]:
+    """The part, from 0, of each of some neighbours, when they are merged into parts of about equal counts."""
+    middle = np.cumsum(line) - line / 2
+    part: npt.NDArray[np.intp] = np.minimum(middle * parts / max(line.sum(), 1), parts - 1).astype(np.intp)
+    return part
 
 
 def psi_noise(groups: int, n: int, m: int, *, alpha: float = 0.01, shared: DesignEffect = INDEPENDENT) -> float:

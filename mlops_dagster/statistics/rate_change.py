@@ -1,12 +1,18 @@
 """A rate that may rise over a limit on some day that nobody knows beforehand."""
 
 from collections.abc import Sequence
-from typing import NamedTuple
+from typing import Final, NamedTuple
 
 import numpy as np
 
 from mlops_dagster.errors import InvalidInputError
-from mlops_dagster.statistics.rate import ODDS_RATIOS
+from mlops_dagster.statistics.design_effect import INDEPENDENT, DesignEffect
+
+BETS: Final = np.array([1 / 3, 1.0, 3.0])
+"""The smaller, the more is bet on rates far over the limit."""
+
+FARTHEST: Final = 3.0
+"""Standard deviations as which any rate farther over the limit counts: no block is worth more than a factor of 10."""
 
 
 class RateChange(NamedTuple):
@@ -16,48 +22,60 @@ class RateChange(NamedTuple):
     since: int | None
 
 
-def rate_change_e_value(blocks: Sequence[tuple[int, int]], *, limit: float, shared: float = 1.0) -> RateChange:
+def rate_change_e_value(
+    blocks: Sequence[tuple[int, int]], *, limit: float, shared: DesignEffect = INDEPENDENT
+) -> RateChange:
     """Evidence that bad events have become more frequent than `limit`, from (bad, trials) of each block (day) in order.
 
-    With E_s the mixture of `rate_e_value` over the blocks from s to the last of T,
+    A block is one observation, however many trials it has: trials of a day share causes, and how they do so is not
+    assumed. Of its rate x only this is: while nothing is wrong, its mean is at most the limit, whatever went before,
+    and its variance at most that of independent trials times the design effect `shared` at that many of them,
+    v = limit (1 - limit) effect / trials. With z = (x - limit) / sqrt(v), cut off at 3, each block is worth
+
+        e = mean over bets a of  max(a + z, 0)^2 / (a^2 + 1)
+
+    whose expectation is at most (a^2 + 2 a E z + E z^2) / (a^2 + 1) <= 1. The cut makes it smaller, and a single storm,
+    however bad, no proof. With E_s the product of a bet over the blocks from s to the last of T, in the mean over bets,
 
         E = sum over s of E_s / (s (s + 1)) + 1 / (T + 1)
 
     The weights of all possible beginnings, those to come too, add up to 1, and what has not begun is worth 1. So E is
-    an e-value at any time, in the middle of a block too, and months that were good do not hide that last week was bad:
-    a change in block s costs a factor of s (s + 1), as many rows as two or three doublings of the odds.
+    an e-value after any block, and months that were good do not hide that last week was bad: a change in block s costs
+    a factor of s (s + 1), some days more. Blocks without trials count for nothing.
 
-    `shared` is for trials that share a cause (the flights of one storm): each ratio is taken to the power 1 / shared.
-    If at most so many share one, and causes are independent, E is still an e-value, whatever the trials of one cause
-    have to do with each other: by Hoelder's inequality the expectation of the product is at most the product of
-    expectations to that power, which is 1.
+    Raises InvalidInputError unless 0 <= bad <= trials and 0 < limit < 1.
 
-    Raises InvalidInputError unless 0 <= bad <= trials, 0 < limit < 1 and shared >= 1.
-
-    >>> good, bad = [(10, 100)] * 30, [(20, 100)] * 6
+    >>> good, bad = [(10, 100)] * 30, [(25, 100)] * 6
     >>> rate_change_e_value(good, limit=0.1).e_value < 1
     True
     >>> found = rate_change_e_value(good + bad, limit=0.1)
-    >>> found.e_value > 1000, found.since
+    >>> found.e_value > 100, found.since
     (True, 30)
+    >>> rate_change_e_value(good + bad, limit=0.1, shared=DesignEffect(10.0)).e_value < 10
+    True
     >>> rate_change_e_value([], limit=0.1)
     RateChange(e_value=1.0, since=None)
 
     Source: the mixture over change points is that of Shin, Ramdas and Rinaldo, "E-detectors", arXiv 2203.03532, with
-    weights that add up to 1, so that it bounds the probability of a false alarm and not only its frequency.
+    weights that add up to 1, so that it bounds the probability of a false alarm and not only its frequency. The bet is
+    the parabola by which Cantelli's inequality is proven. Measured: docs/decisions/0023-a-day-is-one-observation.md.
     """
     counts = np.array(blocks, dtype=np.int64).reshape(-1, 2)
     bad, trials = counts[:, 0], counts[:, 1]
-    if (bad < 0).any() or (bad > trials).any() or not 0 < limit < 1 or shared < 1:
+    if (bad < 0).any() or (bad > trials).any() or not 0 < limit < 1:
         raise InvalidInputError(
-            f"bad events of trials, a limit between 0 and 1, and a cause shared by 1 or more trials make a test; "
-            f"got {list(blocks)}, {limit} and {shared}"
+            f"bad events of trials and a limit between 0 and 1 make a test; got {list(blocks)} and {limit}"
         )
     if not trials.sum():
         return RateChange(1.0, None)
-    steps = np.outer(bad, np.log(ODDS_RATIOS)) - np.outer(trials, np.log1p(limit * (ODDS_RATIOS - 1)))
-    log_e = np.cumsum(steps[::-1] / shared, axis=0)[::-1]  # (beginning, bet)
-    begun = np.logaddexp.reduce(log_e, axis=1) - np.log(len(ODDS_RATIOS))
+    effect = np.array([shared.at(float(n)).rows if n else 1.0 for n in trials])
+    most = min(limit, 0.5)  # where p (1 - p) is largest, of rates up to the limit
+    z = (bad - limit * trials) / np.sqrt(most * (1 - most) * effect * np.maximum(trials, 1))
+    with np.errstate(divide="ignore"):
+        steps = 2 * np.log(np.maximum(BETS + np.minimum(z, FARTHEST)[:, None], 0)) - np.log1p(BETS**2)
+    steps[trials == 0] = 0
+    log_e = np.cumsum(steps[::-1], axis=0)[::-1]  # (beginning, bet)
+    begun = np.logaddexp.reduce(log_e, axis=1) - np.log(len(BETS))
     s = np.arange(1, len(counts) + 1)
     weighed = begun - np.log(s * (s + 1))
     with np.errstate(over="ignore"):

@@ -22,3 +22,16 @@ def test_open_alerts_are_listed_and_those_that_are_over_on_demand(fleet: ModelRe
         ("macro_f1", ""),
         ("validation", "the next hour passed"),
     ]
+
+
+def test_a_person_resolves_an_alert_and_says_why(fleet: ModelRegistry, mlops: Mlops) -> None:
+    alerts = House(Settings(), ReplayedClock(START)).alerts
+    alerts.report("churn", "validation", Severity.CRITICAL, "2 of 3 batches failed their validation")
+    wrong = mlops("alerts", "churn", "--resolve", "validatoin", "--reason", "the source is gone for good")
+    assert (wrong.exit_code, "open are ['validation']" in wrong.stderr) == (1, True)
+    for incomplete in (["churn", "--resolve", "validation"], ["--resolve", "validation", "--reason", "x"]):
+        assert mlops("alerts", *incomplete).exit_code == 2
+    assert len(alerts.list("churn")) == 1
+    assert mlops("alerts", "churn", "--resolve", "validation", "--reason", "the source is gone for good").exit_code == 0
+    (alert,) = alerts.list("churn", resolved=True)
+    assert (alert.open, alert.resolution) == (False, "the source is gone for good (ada, by hand)")

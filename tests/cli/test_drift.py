@@ -8,6 +8,7 @@ import numpy as np
 import pandas as pd
 import pytest
 
+from mlops_dagster.cli import policies
 from mlops_dagster.monitoring import make_baseline
 from mlops_dagster.monitoring.recount import count_rows
 from mlops_dagster.predictions import PredictionRecord
@@ -195,3 +196,59 @@ def test_a_recount_is_what_the_rollups_have(counted: House) -> None:
         name: each.tolist() for name, each in expected.items()
     }
     assert found["amount"][0] == 2
+
+
+def test_what_was_not_there_then_is_left_out_of_a_recount_and_is_not_missing(counted: House, add, mlops) -> None:
+    """2.1.0 has a feature more, and calls the country by a number; 1.0.0, before it, had neither."""
+    rows = frame(0).assign(country=1.0, age=np.arange(4000.0))
+    kinds = {"amount": "numeric", "country": "numeric", "age": "numeric"}
+    features = tuple(Feature(name=name, kind=kind) for name, kind in kinds.items())
+    schema = ModelSchema(features=features, classes=("stays", "leaves"))
+    add("2.1.0", schema=schema, baseline=make_baseline(rows, schema, scores=[0.3] * 500, labels=["stays"] * 4000))
+    counted.log.ship(counted.spool)
+    asked = ("drift", "churn", "--reference", "2.1.0@training", "--rows", "--json", "--current")
+    by_time = {"age": "the log has no values of it, or of another kind"}
+    reasons = {
+        "country": "it is numeric in the reference, and was categorical then",
+        "age": "no version of that time had it",
+    }
+    found = json.loads(mlops(*asked, "1.0.0").stdout)
+    assert (found["left_out"], list(found["features"]["psi"])) == (reasons, ["amount"])
+    # By then somebody had registered what could have had them: the log says that nothing did.
+    found = json.loads(mlops(*asked, "2026-03-01").stdout)
+    assert found["left_out"] == {**by_time, "country": by_time["age"]}
+    late = a_record(1, prediction_id="late", model="churn", version="2.1.0", features={"amount": 0.0, "age": 3.0})
+    counted.spool.append([late])
+    counted.log.ship(counted.spool)
+    assert json.loads(mlops(*asked, "1.0.0").stdout)["left_out"] == reasons  # the log has an age now, of another time
+
+
+def test_the_policy_is_that_of_the_models_yaml(
+    counted: House, mlops, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    asked = ("drift", "churn", "--reference", "1.0.0", "--current", "1.1.0")
+    found = json.loads(mlops(*asked, "--json").stdout)
+    assert (found["policy"]["from"], found["policy"]["retrain"]) == ("the defaults", 0.25)
+    assert found["features"]["verdicts"] == {"amount": "retrain", "country": "stable"}
+
+    monkeypatch.setattr(policies, "DEFS", tmp_path / "defs")
+    place = tmp_path / "defs" / "churn"
+    place.mkdir(parents=True)
+    text = "type: mlops_dagster.components.ModelLifecycle\nattributes:\n  model: {}\n  drift: {}\n"
+    other = text.format("other", "{retrain: 99}")
+    (place / "defs.yaml").write_text(
+        f"{other}---\n{text.format('churn', '{advisory: [amount], ks: 0.99, min_rows: 50}')}"
+    )
+    found = json.loads(mlops(*asked, "--json").stdout)
+    assert (found["policy"]["from"], found["policy"]["min_rows"]) == ("defs/churn/defs.yaml", 50)
+    assert (found["features"]["advisory"], found["features"]["drifted"]) == (["amount"], [])
+    assert "PSI 0.1 and 0.25, D 0.99: defs/churn/defs.yaml" in mlops(*asked).output
+
+    (place / "defs.yaml").write_text(text.format("churn", "{retrian: 1}"))
+    refused = mlops(*asked)
+    assert (refused.exit_code, "retrian" in refused.stderr) == (1, True)
+
+
+def test_what_dagster_loads_is_what_is_read() -> None:
+    found = policies.drift_policy("flights-delay")
+    assert (found.origin, found.policy.advisory[0]) == ("defs/flights_delay/defs.yaml", "temp")

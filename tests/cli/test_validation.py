@@ -3,7 +3,7 @@
 from collections.abc import Callable
 from pathlib import Path
 
-from mlops_dagster.monitoring import suite_for
+from mlops_dagster.monitoring import ValidationPolicy, suite_for
 from mlops_dagster.monitoring.suites import read_suite, suite_to_json
 from mlops_dagster.registry import Baseline, ModelRegistry, ModelVersion
 from mlops_dagster.schema import Feature, ModelSchema
@@ -29,3 +29,35 @@ def test_the_suite_of_the_champion_is_written_to_be_read_again(
     derived = suite_to_json(suite_for(SCHEMA, baseline))
     assert file.read_text() == derived == mlops("validation", "suite", "churn").stdout
     assert suite_to_json(read_suite(file, SCHEMA)) == derived
+
+
+def test_with_its_yaml_the_suite_in_force_is_written_and_refused_as_it_would_be(
+    registry: ModelRegistry,
+    add: Callable[..., ModelVersion],
+    make_baseline: Callable[..., Baseline],
+    mlops: Mlops,
+    tmp_path: Path,
+) -> None:
+    baseline = make_baseline(60, 40)
+    registry.transition(add("1.0.0", schema=SCHEMA, baseline=baseline), "Production", reason="first")
+    yaml = tmp_path / "defs.yaml"
+    attributes = "attributes:\n  model: churn\n  validation: {max_outside: 0.3}\n  drift: {shared_by: {country: 7}}\n"
+    yaml.write_text(attributes)
+    found = mlops("validation", "suite", "churn", "--policy", yaml).stdout
+    limits = ValidationPolicy(max_outside=0.3)
+    assert found == suite_to_json(suite_for(SCHEMA, baseline, policy=limits, shared_by={"country": 7.0}))
+    assert (found.count('"mostly": 0.7'), found.count('"shared_by": 7.0')) == (1, 2)
+    assert "limits are the defaults" in mlops("validation", "suite", "churn").stderr
+
+    yaml.write_text(attributes.replace("max_outside: 0.3", "suite: mine.json"))
+    exists = '{"name": "mine", "expectations": [{"type": "expect_column_to_exist", "kwargs": {"column": "country"}}]}'
+    (tmp_path / "mine.json").write_text(exists)
+    assert '"name": "mine"' in mlops("validation", "suite", "churn", "--policy", yaml).stdout
+    (tmp_path / "mine.json").write_text(exists.replace("country", "county"))
+    refused = mlops("validation", "suite", "churn", "--policy", yaml)
+    assert (refused.exit_code, "asks for the column 'county'" in refused.stderr) == (1, True)
+    yaml.write_text(attributes.replace("max_outside", "max_outsid"))
+    refused = mlops("validation", "suite", "churn", "--policy", yaml)
+    assert (refused.exit_code, "max_outsid: Extra inputs" in refused.stderr) == (1, True)
+    yaml.write_text("validation: {max_outside: 0.3}\n")
+    assert "no defs.yaml" in mlops("validation", "suite", "churn", "--policy", yaml).stderr

@@ -77,11 +77,11 @@ def test_drift_is_judged_without_them(home: Path) -> None:
 def judged(home: Path) -> Path:
     """A champion who was trained on other carriers answers 300 requests in the third hour."""
     house = House(Settings(home=home), ReplayedClock(MARCH - timedelta(days=1)), actor="test")
-    hours, carriers = NumericBins.fit(range(24)), CategoricalBins(("AA", "UA"))
+    hours, carriers = NumericBins.fit(range(24)), CategoricalBins(("DL", "WN"))
     baseline = Baseline(
         {
             "hour": Histogram.of(hours, [float(number % 24) for number in range(2400)]),
-            "carrier": Histogram.of(carriers, ["AA", "AA", "UA"] * 800),
+            "carrier": Histogram.of(carriers, ["DL", "DL", "WN"] * 800),
         },
         Histogram.of(NumericBins((0.5,)), [0.25, 0.75] * 1200),
         Histogram.of(CategoricalBins(("on_time", "late")), ["late"]),
@@ -129,6 +129,40 @@ def test_drift_is_judged_whatever_becomes_of_the_report(judged: Path, monkeypatc
     *_, last = drift_report(judged)[0].values()
     assert "evidently" not in last
     assert last["verdict"].value == "retrain"
+
+
+def test_broken_data_ask_for_no_retraining(judged: Path) -> None:
+    """Until they have left the window, or have passed when they were validated again."""
+
+    def validated(hour: datetime, verdict: str) -> None:
+        with dg.DagsterInstance.local_temp(str(judged)) as instance:
+            instance.report_runless_asset_event(
+                dg.AssetMaterialization(
+                    SPEC.key("prediction_batch"), partition=f"{hour:%Y-%m-%d-%H:%M}", metadata={"validation": verdict}
+                )
+            )
+
+    def said() -> tuple[object, object, object]:
+        found, check = drift_report(judged)
+        last = list(found.values())[-1]
+        reason = last.get("reason")
+        assert last["drifted"].value == ["carrier"]  # the numbers are there whatever follows from them
+        return last["verdict"].value, reason and reason.value, check.passed
+
+    validated(MARCH + timedelta(hours=3), "failed")  # of the hour after
+    assert said() == ("retrain", None, False)
+    validated(MARCH, "failed")
+    validated(MARCH + timedelta(hours=1), "failed")
+    why = "2 hours of the window failed their validation, the last 2013-03-01 01:00 UTC"
+    assert said() == ("cannot_tell", why, True)
+    assert [hour["failed_hours"].value for hour in drift_report(judged)[0].values()] == [
+        ["2013-03-01T00:00Z"],
+        ["2013-03-01T00:00Z", "2013-03-01T01:00Z"],
+        ["2013-03-01T00:00Z", "2013-03-01T01:00Z"],
+    ]
+    validated(MARCH + timedelta(hours=1), "passed")
+    validated(MARCH, "passed")
+    assert said() == ("retrain", None, False)
 
 
 def test_what_a_canary_of_another_schema_serves_is_left_out(judged: Path) -> None:

@@ -1,12 +1,15 @@
 """Hours of served predictions in real runs of Dagster: what is validated, set aside, told, and shown."""
 
+import io
 import json
+import re
 from collections.abc import Iterable
 from datetime import datetime, timedelta
 from pathlib import Path
 
 import dagster as dg
 import numpy as np
+import pandas as pd
 import pytest
 
 from mlops_dagster.alerting import Severity
@@ -37,6 +40,10 @@ EARLIER = MARCH - timedelta(days=1)
 
 @pytest.fixture
 def house(tmp_path: Path) -> House:
+    return with_champion(tmp_path)
+
+
+def with_champion(tmp_path: Path) -> House:
     """A champion since the day before, whose bytes nobody loads here."""
     house = House(Settings(home=tmp_path / "home"), ReplayedClock(EARLIER), actor="test")
     artifact = tmp_path / "model.onnx"
@@ -90,6 +97,15 @@ def test_bad_hours_of_a_range_are_set_aside_and_one_alert_tells_of_them(house: H
     assert (check["passed"], check["quarantined_hours"]) == (False, ["2013-03-01-01:00", "2013-03-01-03:00"])
     folder = house.settings.home / "quarantine" / "flights"
     assert sorted(file.stem for file in folder.glob("*.parquet")) == ["2013-03-01T01", "2013-03-01T03"]
+    rows = pd.read_parquet(folder / "2013-03-01T03.parquet")
+    assert list(rows.columns) == ["prediction_id", "event_time", "version", "delay", "temp", "origin"]
+    logged = house.log.read("flights", MARCH, MARCH + timedelta(days=1), ["prediction_id", "feature_delay"]).to_pylist()
+    delays = {row["prediction_id"]: row["feature_delay"] for row in logged}
+    assert len(rows) == 37
+    for row in rows.to_dict("records"):
+        minute = int(row["prediction_id"].split("-")[1])
+        assert row["event_time"] == MARCH + timedelta(hours=3, minutes=minute)
+        assert (row["version"], row["delay"]) == ("1.0.0", delays[row["prediction_id"]])
 
     (alert,) = house.alerts.list("flights")
     reason = "temp: 37 of 37 values are missing; at most 5.0% may be, by chance 9"
@@ -122,6 +138,21 @@ def test_the_next_good_hour_resolves_it_and_no_earlier_one(house: House) -> None
     materialize(house, [1])  # an old bad hour, found again, opens one that the next good hour closes
     assert [alert.open for alert in house.alerts.list("flights", resolved=True)] == [False, True]
     materialize(house, [2, 3])
+    assert house.alerts.list("flights") == []
+
+
+def test_the_same_hour_resolves_it_too_and_what_is_seen_again_forgets_nothing(house: House) -> None:
+    for hour in range(3):
+        serve(house, hour, temp=40.0 if hour == 0 else None)
+    for hour in (2, 1):
+        materialize(house, [hour])
+    (alert,) = house.alerts.list("flights")
+    assert (alert.times, alert.done[:19]) == (2, "74 rows quarantined")
+    assert [time[11:13] for time in alert.evidence["batches"]] == ["01", "02"]  # type: ignore[attr-defined]
+    lenient = SPEC.model_copy(update={"validation": ValidationPolicy(max_missing=1.0)})
+    materialize(house, [1], lenient)
+    assert len(house.alerts.list("flights")) == 1
+    materialize(house, [2], lenient)
     assert house.alerts.list("flights") == []
 
 
@@ -180,14 +211,31 @@ def test_hours_in_pieces_are_as_all_at_once(house: House) -> None:
     until = MARCH + timedelta(hours=29, minutes=20)
 
     def found(together: int) -> dict[datetime, ValidationResult]:
-        home = house.settings.home / str(together)
-        return validate_hours(house.log, champion, home, MARCH, until, together=together)
+        return validate_hours(house.log, champion, house.quarantine, MARCH, until, together=together)
 
     whole = found(10_000)
     assert [result.rows for result in whole.values()] == [37] * 29 + [20]
     assert [hour.hour for hour, result in whole.items() if not result.passed] == [3, 5]
     for together in (1, 100, 370):
         assert found(together) == whole
+
+
+def test_each_hour_is_held_against_the_champion_it_had(house: House) -> None:
+    """Before two o'clock one that was trained in the cold, from then on one trained in the heat."""
+    later = House(house.settings, ReplayedClock(MARCH + timedelta(hours=1, minutes=30)), actor="test")
+    rows = flights(5000, seed=0)
+    rows["temp"] += 1000.0
+    artifact = house.settings.home / "hot.onnx"
+    artifact.write_text("other bytes")
+    baseline = make_baseline(rows, SCHEMA, scores=np.full(5000, 0.5), labels=["late"] * 5000)
+    version = later.registry.register("flights", artifact, "2.0.0", card=CARD, baseline=baseline, schema=SCHEMA)
+    later.registry.transition(version, Stage.PRODUCTION)
+    for hour, temp in enumerate([40.0, 1040.0, 1040.0, 40.0]):
+        serve(house, hour, temp=temp)
+    told, _check = materialize(house, range(4))
+    assert [told[hour]["validation"] for hour in range(4)] == ["passed", "passed", "passed", "failed"]
+    (alert,) = house.alerts.list("flights")
+    assert list(alert.evidence["batches"]) == ["2013-03-01T03:00:00+00:00"]
 
 
 def test_the_page_of_each_validation_is_published_and_linked(house: House) -> None:
@@ -200,12 +248,25 @@ def test_the_page_of_each_validation_is_published_and_linked(house: House) -> No
     assert all(page.parent == folder for page in pages.values())
     bad, good = pages[1].read_text(), pages[2].read_text()
     assert "flights/prediction_batch/2013-03-01T01" in bad
+    assert pages[0] == pages[2]
+    assert pages[2].name == "2013-03-01-clean.html"
     assert "37 unexpected values found" in bad
     assert "100% unexpected" in bad or "0% not null" in bad
     assert "111 total rows" in good or "37 unexpected values found" in good  # with all rows of the run
     before = sorted(folder.iterdir())
     materialize(house, range(4))
     assert sorted(folder.iterdir()) == before  # the same finding has one page
+
+
+def test_pages_grow_with_what_is_wrong_and_not_by_the_hour(house: House) -> None:
+    """Two days, hour by hour as they come: one page of each day, and one of the bad hour."""
+    bad = 30
+    for hour in range(0, 48, 6):
+        serve(house, hour, temp=None if hour == bad else 40.0)
+        materialize(house, [hour])
+    clean, later, of_the_bad = (name.rpartition("/")[2] for name in house.data_docs.names("flights"))
+    assert (clean, later) == ("2013-03-01-clean.html", "2013-03-02-clean.html")
+    assert re.fullmatch("2013-03-02T06-[0-9a-f]{8}.html", of_the_bad)
 
 
 def test_without_a_place_for_pages_it_is_validated_all_the_same(house: House) -> None:
@@ -227,12 +288,77 @@ def test_the_suite_in_the_repository_is_what_hours_are_held_against(house: House
     spec = SPEC.model_copy(update={"validation": ValidationPolicy(suite=file)})
     assert materialize(house, [0], spec)[0][0]["validation"] == "passed"
     file.write_text(json.dumps({"name": "strict", "expectations": [{**present, "kwargs": {"column": "tmep"}}]}))
-    with pytest.raises(InvalidSuiteError, match="'tmep'"):
-        materialize(house, [0], spec)
+    for _ in range(2):
+        with pytest.raises(InvalidSuiteError, match="'tmep'"):
+            materialize(house, [0], spec)
+    (alert,) = house.alerts.list("flights")
+    assert (alert.rule, alert.severity, alert.times) == ("suite", Severity.CRITICAL, 2)
+    assert "asks for the column 'tmep'" in alert.summary
+    file.write_text(json.dumps({"name": "lenient", "expectations": [present]}))
+    materialize(house, [0], spec)
+    assert house.alerts.list("flights") == []
     assert materialize(house, [0])[0][0]["validation"] == "failed"
+
+
+def test_an_hour_of_which_nothing_is_asked_says_nothing(house: House, tmp_path: Path) -> None:
+    serve(house, 0, temp=None)
+    file = tmp_path / "suite.json"
+    of_days = {
+        "type": "expect_column_values_to_not_be_null",
+        "kwargs": {"column": "temp"},
+        "meta": {"batches": ["day"]},
+    }
+    file.write_text(json.dumps({"name": "of days", "expectations": [of_days]}))
+    spec = SPEC.model_copy(update={"validation": ValidationPolicy(suite=file, hold=True)})
+    materialize(house, [0], at=MARCH + timedelta(hours=1))
+    house.registry.hold("flights", "a test", automatic=True)
+    told, _check = materialize(house, [0], spec, at=MARCH + timedelta(hours=1))
+    assert told[0]["validation"] == "cannot_tell"
+    assert house.registry.deployment("flights").on_hold is not None
+    (alert,) = house.alerts.list("flights")  # of the suite that asked
+    assert alert.open
+
+
+def test_with_a_bucket_in_the_settings_bad_rows_and_pages_are_there(
+    tmp_path: Path, s3: str, s3_server: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("MLOPS_STORAGE_URL", f"s3://{s3}/models")
+    house = with_champion(tmp_path)
+    serve(house, 0, temp=None)
+    told, _check = materialize(house, [0])
+    place = f"s3://{s3}/models/quarantine/flights"
+    assert house.alerts.list("flights")[0].done == f"37 rows quarantined at {place}"
+    assert house.quarantine.names("flights") == ["flights/2013-03-01T00.json", "flights/2013-03-01T00.parquet"]
+    rows = pd.read_parquet(io.BytesIO(house.quarantine.read("flights/2013-03-01T00.parquet")))
+    assert rows["prediction_id"].nunique() == 37
+    assert str(told[0]["data_docs"]).startswith(f"{s3_server}/{s3}/models/data_docs/flights/prediction_batch/")
+    assert not (house.settings.home / "quarantine").exists()
 
 
 def test_the_limits_are_those_of_the_policy(house: House) -> None:
     serve(house, 0, temp=None)
     spec = SPEC.model_copy(update={"validation": ValidationPolicy(max_missing=1.0)})
     assert materialize(house, [0], spec)[0][0]["validation"] == "passed"
+
+
+def test_in_one_run_drift_learns_which_hours_are_broken(house: House, monkeypatch: pytest.MonkeyPatch) -> None:
+    """A sensor that shows 500 degrees for some hours: far from the baseline, and no reason to train on."""
+    monkeypatch.setenv("MLOPS_REPORT_ROWS", "0")
+    baseline = house.registry.get("flights", "1.0.0").baseline
+    assert baseline is not None
+    bins = {**{name: its.bins for name, its in baseline.features.items()}, "score": baseline.score.bins}
+    house.rollups.catch_up(house.spool, lambda _model, _version: bins)
+    for hour in range(24):
+        serve(house, hour, temp=500.0 if 19 <= hour < 23 else 40.0, number=60)
+        house.rollups.catch_up(house.spool, lambda _model, _version: bins)
+    keys = {SPEC.key("prediction_batch"), SPEC.key("drift_report")}
+    assets = [asset for asset in monitoring_defs(SPEC).assets or () if asset.key in keys]
+    hours = [f"2013-03-01-{hour:02}:00" for hour in range(19, 24)]
+    tags = {"dagster/asset_partition_range_start": hours[0], "dagster/asset_partition_range_end": hours[-1]}
+    with dg.DagsterInstance.ephemeral() as instance:
+        resources = {"platform": Platform(home=str(house.settings.home))}
+        result = dg.materialize(assets, instance=instance, resources=resources, tags=tags)
+    last = result.asset_materializations_for_node("flights__drift_report")[-1].metadata
+    assert (last["rows"].value, last["verdict"].value) == (24 * 60, "cannot_tell")
+    assert "temp" in last["drifted"].value
+    assert last["failed_hours"].value == [f"2013-03-01T{hour:02}:00Z" for hour in range(19, 23)]

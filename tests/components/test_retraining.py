@@ -2,7 +2,7 @@
 
 import logging
 import sys
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from datetime import datetime, timedelta
 from pathlib import Path
 from types import ModuleType
@@ -15,10 +15,12 @@ from dagster._core.events import DagsterEvent  # no public name
 from dagster._daemon.monitoring.run_monitoring import check_run_timeout
 
 from mlops_dagster.components.monitoring import monitoring_defs
+from mlops_dagster.components.retraining_failures import failed_at
 from mlops_dagster.components.rollout import rollout_defs
 from mlops_dagster.components.spec import CardSpec, ModelSpec, TrainingSpec
 from mlops_dagster.components.training import training_defs
-from mlops_dagster.monitoring import PerformancePolicy
+from mlops_dagster.defs.retraining import retraining_killed
+from mlops_dagster.monitoring import ConceptPolicy, PerformancePolicy
 from mlops_dagster.registry import Stage
 from mlops_dagster.retraining.policy import RetrainingPolicy
 from tests.components.at_a_time import DagsterAt, PlatformAt
@@ -30,6 +32,7 @@ SPEC = ModelSpec(
     training=TrainingSpec(dataset="made up", window_days=4, evaluation_days=1),
     card=CardSpec(intended_use="tests", failure_modes=("none",), contacts=("me",), fairness_attribute="carrier"),
     performance=PerformancePolicy(floor=0.1, alert=0.2),
+    concept=ConceptPolicy(shared_by=2),
     retraining=RetrainingPolicy(cadence=None, cooldown_days=0, retries=2, retry_minutes=0),
 )
 PARTS = (training_defs(SPEC), monitoring_defs(SPEC), rollout_defs(SPEC))
@@ -71,22 +74,21 @@ def metadata_of(instance: dg.DagsterInstance, day: str) -> dict[str, object]:
 def test_a_champion_proven_worse_is_retrained_with_the_numbers_on_the_run(
     home: Path, instance: dg.DagsterInstance
 ) -> None:
-    serve(home, days(2), 200, flipped=0.05)
-    serve(home, days(3), 200, flipped=0.05)
-    early = DagsterAt(home, instance, days(4.5), *PARTS)
-    checks = early.run("flights_performance", tags=day_range(3, 4)).get_asset_check_evaluations()
+    serve(home, days(2), 300, flipped=0.05)
+    early = DagsterAt(home, instance, days(3.5), *PARTS)
+    checks = early.run("flights_performance", tags=day_range(3, 3)).get_asset_check_evaluations()
     assert {check.check_name: check.passed for check in checks}["concept_drift"]
     assert "no drift" in str(early.tick("flights_retraining"))
 
-    serve(home, days(4), 400, flipped=0.33)
-    serve(home, days(5), 400, flipped=0.33)
+    for bad in (3, 4, 5):
+        serve(home, days(bad), 300, flipped=0.4)
     dagster = DagsterAt(home, instance, NOON, *PARTS)
-    checks = dagster.run("flights_performance", tags=day_range(5, 6)).get_asset_check_evaluations()
+    checks = dagster.run("flights_performance", tags=day_range(4, 6)).get_asset_check_evaluations()
     (check,) = [check for check in checks if check.check_name == "concept_drift"]
     assert (check.passed, check.severity) == (False, dg.AssetCheckSeverity.WARN)
     said = metadata_of(instance, "2013-03-06")
     # the days of the first run are counted from its reports
-    assert "of 1,200 wrong, overall, since about 2013-03-05" in str(said["concept_reason"])
+    assert "of 1,200 wrong, overall, since about 2013-03-04" in str(said["concept_reason"])
     assert "| overall |" in str(said["concept_report"])
     assert (said["label_debt"], said["label_debt_answers"]) == (0, 1200)
 
@@ -167,6 +169,47 @@ def test_a_report_whose_labels_change_is_made_again_with_all_that_follow(
     assert metadata_of(instance, "2013-03-06")["label_debt"] == 20
 
 
+def drifted(home: Path, instance: dg.DagsterInstance, hour: datetime, version: str, verdict: str) -> None:
+    """The hour's report, made now."""
+    instance.report_runless_asset_event(
+        dg.AssetMaterialization(
+            SPEC.key("drift_report"),
+            partition=f"{hour:%Y-%m-%d-%H:%M}",
+            metadata={"champion": version, "verdict": verdict, "drifted": ["x"], "psi": {"x": 0.4}},
+        )
+    )
+
+
+def test_only_the_newest_hour_of_this_champion_starts_a_retraining(home: Path, instance: dg.DagsterInstance) -> None:
+    dagster = DagsterAt(home, instance, NOON, *PARTS)
+    hour = timedelta(hours=1)
+    drifted(home, instance, NOON - hour, "1.0.0", "retrain")
+    request = dagster.tick("flights_retraining")
+    assert isinstance(request, dg.RunRequest)
+    assert (request.tags["mlops/trigger"], request.tags["mlops/psi_x"]) == ("drift", "0.4")
+    assert DagsterAt(home, instance, NOON + timedelta(days=3), *PARTS).tick("flights_retraining") == "no drift"
+    drifted(home, instance, NOON - hour, "1.0.0", "fine")
+    drifted(home, instance, NOON - 9 * hour, "1.0.0", "retrain")  # an old hour, made again by hand
+    assert dagster.tick("flights_retraining") == "no drift"
+    drifted(home, instance, NOON - hour, "0.9.0", "retrain")  # of who was champion before
+    assert dagster.tick("flights_retraining") == "no drift"
+
+
+def test_an_old_day_made_again_tells_nobody(home: Path, instance: dg.DagsterInstance) -> None:
+    """The alert of the newest day stays what it is, though the champion did well on the old one."""
+    serve(home, days(2), 300, flipped=0.05)
+    for bad in (3, 4, 5):
+        serve(home, days(bad), 300, flipped=0.4)
+    dagster = DagsterAt(home, instance, NOON, *PARTS)
+    dagster.run("flights_performance", tags=day_range(3, 6))
+    (alert,) = house_at(home, NOON).alerts.list(MODEL)
+    assert alert.rule == "concept_drift"
+    assert isinstance(dagster.tick("flights_retraining"), dg.RunRequest)
+    assert dagster.run("flights_performance", tags=day_range(3, 3)).success
+    assert house_at(home, NOON).alerts.list(MODEL) == [alert]
+    assert isinstance(dagster.tick("flights_retraining"), dg.RunRequest)
+
+
 @pytest.fixture
 def trainer(monkeypatch: pytest.MonkeyPatch) -> ModuleType:
     """Fails as often as its `failures` say."""
@@ -220,6 +263,106 @@ def test_a_retraining_that_fails_is_tried_again_told_and_over_with_the_next_succ
     assert "ConnectionError: the warehouse is away" in house_at(home, NOON).alerts.list(MODEL)[0].summary
     assert retrain()
     assert alerts()[1][3] is False
+
+
+class Ends:
+    """Leaves the process, as the library of a team may."""
+
+    def fit(self, *_rows: object) -> None:
+        raise SystemExit(1)
+
+
+WRONG: dict[str, tuple[Callable[[pd.DataFrame], object], Callable[[], object], str]] = {
+    "no labels": (
+        lambda rows: rows.drop(columns="label"),
+        lambda: estimator(0),
+        "training_set fails its suite: label: there is no such column",
+    ),
+    "no rows": (lambda rows: rows[:0], lambda: estimator(0), "training_set fails its suite: there are no rows"),
+    "no frame": (
+        lambda _rows: None,
+        lambda: estimator(0),
+        "training_set: TrainingDataError: `training_set` of failing_trainer gave a NoneType, not a DataFrame",
+    ),
+    "no times": (
+        lambda rows: rows.drop(columns="event_time"),
+        lambda: estimator(0),
+        "training_set: TrainingDataError: `training_set` of failing_trainer: `event_time` is no such column, not times",
+    ),
+    "times of nowhere": (
+        lambda rows: rows.assign(event_time=rows["event_time"].dt.tz_localize(None)),
+        lambda: estimator(0),
+        "training_set: TrainingDataError: `training_set` of failing_trainer: `event_time` is datetime64[ns], not times",
+    ),
+    "an end that is no exception": (lambda rows: rows, Ends, "flights__candidate: SystemExit: 1"),
+}
+
+
+@pytest.mark.parametrize("kind", WRONG)
+def test_whatever_ends_a_retraining_somebody_is_told_once_and_why(
+    kind: str, home: Path, instance: dg.DagsterInstance, trainer: ModuleType, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    spoil, made, reason = WRONG[kind]
+    good = trainer.training_set
+    monkeypatch.setattr(trainer, "training_set", lambda start, end: spoil(good(start, end)))
+    monkeypatch.setattr(trainer, "estimator", made)
+    job = DagsterAt(home, instance, NOON, *PARTS)._repository.get_job("flights_retrain")
+    result = job.execute_in_process(instance=instance, raise_on_error=False)
+    assert not result.success
+    for _ in range(2):  # nobody is told twice
+        see_failure(home, instance, result)
+    (alert,) = house_at(home, NOON).alerts.list(MODEL)
+    assert (alert.rule, alert.severity.value, alert.evidence["run"]) == ("retraining_failed", "critical", result.run_id)
+    assert alert.summary.startswith(reason)
+    assert alert.times == (3 if "Error" in reason else 1)
+
+
+def see_failure(home: Path, instance: dg.DagsterInstance, result: dg.ExecuteInProcessResult) -> None:
+    """What the sensor over failed runs does about one."""
+    (event,) = [its for its in result.all_events if its.event_type is dg.DagsterEventType.PIPELINE_FAILURE]
+    context = dg.build_run_status_sensor_context(
+        sensor_name=retraining_killed.name,
+        dagster_instance=instance,
+        dagster_run=result.dagster_run,
+        dagster_event=event,
+        resources={"platform": PlatformAt(home=str(home), now=NOON.isoformat())},
+    )
+    with context:
+        retraining_killed(context.for_run_failure())
+
+
+def test_retrainings_that_fail_are_paid_from_the_budget(
+    home: Path, instance: dg.DagsterInstance, trainer: ModuleType
+) -> None:
+    thrifty = SPEC.model_copy(update={"retraining": RetrainingPolicy(cadence="weekly", budget=2, retries=0)})
+    parts = (training_defs(thrifty), monitoring_defs(thrifty), rollout_defs(thrifty))
+    for days_later in (0, 1):
+        dagster = DagsterAt(home, instance, NOON + timedelta(days=days_later), *parts)
+        request = dagster.tick("flights_retraining")
+        assert isinstance(request, dg.RunRequest)
+        trainer.failures = 1
+        job = dagster._repository.get_job("flights_retrain")
+        config = dict(request.run_config)
+        assert not job.execute_in_process(config, instance=instance, raise_on_error=False).success
+    dagster = DagsterAt(home, instance, NOON + timedelta(days=2), *parts)
+    said = "2 retrainings in 30 days, 2 of which failed, the budget is 2; the next 2013-04-06"
+    assert dagster.tick("flights_retraining") == said
+    later = DagsterAt(home, instance, NOON + timedelta(days=30, hours=1), *parts)
+    assert isinstance(later.tick("flights_retraining"), dg.RunRequest)
+
+
+def test_a_killed_retraining_that_came_again_is_one_in_the_budget(home: Path, instance: dg.DagsterInstance) -> None:
+    job = DagsterAt(home, instance, NOON, *PARTS)._repository.get_job("flights_retrain")
+    config = {"ops": {"flights__training_set": {"config": {"as_of": NOON.isoformat()}}}}
+    killed = instance.create_run_for_job(job, run_config=config)
+    instance.report_run_failed(killed)
+    assert failed_at(instance, SPEC) == [NOON]
+    again = instance.create_run_for_job(job, run_config=config, root_run_id=killed.run_id, parent_run_id=killed.run_id)
+    instance.report_run_failed(again)
+    assert failed_at(instance, SPEC) == [NOON]
+    last = instance.create_run_for_job(job, run_config=config, root_run_id=killed.run_id, parent_run_id=again.run_id)
+    instance.report_dagster_event(DagsterEvent("PIPELINE_SUCCESS", last.job_name), last.run_id)
+    assert failed_at(instance, SPEC) == []
 
 
 def test_no_second_retraining_while_one_waits_or_runs(home: Path, instance: dg.DagsterInstance) -> None:

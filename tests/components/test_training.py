@@ -100,6 +100,13 @@ def test_the_card_holds_what_was_checked_and_counted(
     held_out = training_set(END - timedelta(days=60), END)["event_time"] >= END - timedelta(days=14)
     assert isinstance(card.overall, EvaluationSlice)
     assert card.overall.rows == held_out.sum()
+    assert version.baseline is not None
+    assert {"wrong", "wrong carrier=AA", "wrong origin=JFK"} <= version.baseline.design_effects.keys()
+    assert {name: sum(cells.rows) for name, cells in version.baseline.evaluated.items()} == dict.fromkeys(
+        ("delay", "carrier", "origin"), card.overall.rows
+    )
+    wrong = sum(n for true, row in card.overall.counts.items() for predicted, n in row.items() if predicted != true)
+    assert sum(version.baseline.evaluated["carrier"].wrong) == wrong
     carrier, origin = card.fairness
     assert (carrier.attribute, carrier.positive, origin.attribute) == ("carrier", "late", "origin")
     assert carrier.left_out["accuracy"] == ("HA",)
@@ -134,6 +141,26 @@ def test_a_training_set_is_held_against_the_champion_it_may_follow(
     assert "delay" in str(check.metadata["failures"].value)
     monkeypatch.setattr(trainer, "training_set", lambda start, end: rows.assign(delay=rows["delay"] + 30))
     assert train(tmp_path, instance)[0].success
+
+
+def test_what_is_in_doubt_stands_on_the_card(
+    tmp_path: Path, trainer: ModuleType, instance: dg.DagsterInstance, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """A share over its limit that chance explains: 44 of 800 where 40 may be missing."""
+    rows = training_set(END - timedelta(days=60), END)
+    rows.loc[rows.index[::19], "carrier"] = None
+    rows.loc[rows.index[1], "carrier"] = None
+    monkeypatch.setattr(trainer, "training_set", lambda start, end: rows)
+    encode = make_column_transformer((OneHotEncoder(handle_unknown="ignore"), ["carrier"]))
+    monkeypatch.setattr(trainer, "estimator", lambda: make_pipeline(encode, LogisticRegression()))
+    result, platform = train(tmp_path, instance)
+    assert result.success
+    card = platform.stores().versions("made-up")[0].card
+    assert card is not None
+    assert card.validation is not None
+    (doubt,) = card.validation.doubts
+    assert doubt.startswith("carrier: 44 of 800 values are missing; at most 5.0% may be, by chance ")
+    assert f"In doubt: {doubt}" in " ".join(card.to_markdown().split())
 
 
 def test_rows_that_fail_the_suite_stop_the_run(

@@ -1,6 +1,7 @@
 """A drift report tells a shift from chance, and says so when it cannot."""
 
 import json
+from dataclasses import replace
 
 import numpy as np
 import pandas as pd
@@ -10,10 +11,11 @@ from scipy import stats
 
 from mlops_dagster.errors import InvalidInputError
 from mlops_dagster.monitoring import SCORE_BINS, DriftPolicy, DriftReport, Verdict, drift, label_drift, make_baseline
+from mlops_dagster.monitoring.label_drift import histogram_of
 from mlops_dagster.registry.baseline import Baseline
-from mlops_dagster.retraining.policy import DriftSignal
+from mlops_dagster.retraining.signals import DriftSignal
 from mlops_dagster.schema import Feature, ModelSchema
-from mlops_dagster.statistics import CategoricalBins, Counts, Histogram, NumericBins
+from mlops_dagster.statistics import CategoricalBins, Counts, DesignEffect, Histogram, NumericBins
 
 LABELS = CategoricalBins(("on_time", "late"))
 DECILES = NumericBins(tuple(stats.norm.ppf(np.arange(1, 10) / 10)))
@@ -180,26 +182,125 @@ def test_labels_need_significance_and_size() -> None:
     reference = normal_baseline(["x"], np.random.default_rng(0))
     policy = DriftPolicy()
 
-    doubled = label_drift(reference, {"late": 400, "on_time": 600}, policy)
+    doubled = label_drift(reference, histogram_of(reference.label.bins, {"late": 400, "on_time": 600}), policy)
     contingency = stats.chi2_contingency([[8000, 2000], [600, 400]], correction=False)
     assert doubled.test is not None
     assert doubled.test.statistic == pytest.approx(contingency.statistic)
     assert doubled.test.pvalue == pytest.approx(contingency.pvalue)
     assert (doubled.verdict, doubled.shares["late"]) == (Verdict.MONITOR, (0.2, 0.4))
 
-    significant_but_small = label_drift(reference, {"late": 2500, "on_time": 7500}, policy)
+    significant_but_small = label_drift(
+        reference, histogram_of(reference.label.bins, {"late": 2500, "on_time": 7500}), policy
+    )
     assert significant_but_small.test is not None
     assert significant_but_small.test.pvalue < 1e-6
     assert significant_but_small.verdict is Verdict.STABLE
 
-    clustered = label_drift(reference, {"late": 400, "on_time": 600}, DriftPolicy(min_rows=50, shared_by={"label": 20}))
+    clustered = label_drift(
+        reference,
+        histogram_of(reference.label.bins, {"late": 400, "on_time": 600}),
+        DriftPolicy(min_rows=50, shared_by={"label": 20}),
+    )
     assert clustered.test is not None
     assert clustered.test.statistic == pytest.approx(contingency.statistic / 20)
     assert clustered.verdict is Verdict.MONITOR
-    few_days = label_drift(reference, {"late": 400, "on_time": 600}, DriftPolicy(min_rows=5, shared_by={"label": 100}))
+    few_days = label_drift(
+        reference,
+        histogram_of(reference.label.bins, {"late": 400, "on_time": 600}),
+        DriftPolicy(min_rows=5, shared_by={"label": 100}),
+    )
     assert (few_days.psi, few_days.verdict) == (doubled.psi, Verdict.CANNOT_TELL)
-    assert label_drift(reference, {"late": 3}, policy).verdict is Verdict.CANNOT_TELL
-    assert label_drift(reference, {"late": 1000}, policy).verdict is Verdict.RETRAIN
+    shared = replace(reference, design_effects={"label": DesignEffect(rows=3.0, rows_per_day=50.0)})
+    week = label_drift(shared, histogram_of(reference.label.bins, {"late": 400, "on_time": 600}), policy, hours=240)
+    assert week.test is not None
+    assert week.test.statistic == pytest.approx(contingency.statistic / 5)  # 100 rows a day: 1 + 2 * 100 / 50
+    assert few_days.metadata()["reason"] == "over a limit, but by chance alone it may be as well"
+    few = label_drift(reference, histogram_of(reference.label.bins, {"late": 3}), policy)
+    assert (few.verdict, few.reason) == (Verdict.CANNOT_TELL, "3 independent labels, 200 are needed")
+    assert label_drift(reference, histogram_of(reference.label.bins, {"late": 1000}), policy).verdict is Verdict.RETRAIN
+
+
+def test_advisory_features_make_the_others_neither_weaker_nor_stronger() -> None:
+    """Beside many that drift, Benjamini-Hochberg would judge the others at nearly twice the level; beside many that do
+    not, at a fraction of it."""
+    rng = np.random.default_rng(25)
+    names = [f"f{number}" for number in range(9)]
+    reference = normal_baseline(["amount", *names], rng)
+    policy = DriftPolicy(advisory=tuple(names))
+    amount = rng.normal(0.1, size=1000)
+    alone = judge(normal_baseline(["amount"], np.random.default_rng(25)), {"amount": amount}, DriftPolicy())
+    for shift in (0, 3):
+        rows = {"amount": amount, **{name: rng.normal(shift, size=1000) for name in names}}
+        found = judge(reference, rows, policy)
+        assert found.features[0].noise == alone.features[0].noise
+        assert judge(reference, rows, DriftPolicy()).features[0].noise != alone.features[0].noise
+        assert found.verdict is Verdict.STABLE
+        assert all((each.noise or 0) > 0 for each in found.features)
+
+
+@pytest.mark.parametrize(
+    ("share", "verdict", "said"),
+    [
+        (0.05, "stable", ""),
+        (0.3, "stable", "30% of the rows are in categories without a cell, among which nothing is seen"),
+        (0.9, "cannot_tell", "90% of the rows are in categories without a cell, among which nothing is seen"),
+    ],
+)
+def test_categories_that_are_not_told_apart_are_said(share: float, verdict: str, said: str) -> None:
+    other = int(1000 * share)
+    merchants = Histogram(CategoricalBins(("a", "b")), np.array([0, 1000 - other, 0, other]))
+    found = drift(baseline({"merchant": merchants}), {"merchant": merchants.counts}, DriftPolicy()).metadata()
+    assert found["verdicts"] == {"merchant": verdict}
+    assert found["reasons"] == ({"merchant": said} if said else {})
+
+
+NUMBER = ModelSchema(features=(Feature(name="x", kind="numeric"),), classes=("a", "b"))
+WORD = ModelSchema(features=(Feature(name="x", kind="categorical"),), classes=("a", "b"))
+
+
+def trained(values: np.ndarray, schema: ModelSchema, before: Baseline | None = None) -> Baseline:
+    bins = None if before is None else {"x": before.features["x"].bins}
+    frame = pd.DataFrame({"x": values})
+    return make_baseline(frame, schema, scores=[0.5] * len(values), labels=["a"] * len(values), bins=bins)
+
+
+@pytest.mark.parametrize(
+    ("schema", "drawn"),
+    [
+        (NUMBER, lambda rng, step: rng.normal(6 * step, size=5000)),
+        (NUMBER, lambda rng, step: rng.lognormal(2.5 * step, 0.5, size=5000)),
+        (NUMBER, lambda rng, step: rng.normal(-6 * step, size=5000)),
+        (WORD, lambda rng, step: rng.choice([f"{step}{n}" for n in range(8)], size=5000)),
+    ],
+)
+def test_what_drifts_again_after_retraining_is_seen(schema: ModelSchema, drawn) -> None:
+    rng = np.random.default_rng(20)
+    first = trained(drawn(rng, 0), schema)
+    second = trained(drawn(rng, 1), schema, first)
+    for reference, step in ((first, 1), (second, 2)):
+        assert judge(reference, {"x": drawn(rng, step)}, DriftPolicy()).verdict is Verdict.RETRAIN
+        assert judge(reference, {"x": drawn(rng, step - 1)}, DriftPolicy()).verdict is Verdict.STABLE
+
+
+@pytest.mark.parametrize(
+    "later",
+    [
+        np.random.default_rng(21).normal(0.8, size=5000),  # drift, but within its bins
+        np.full(5000, 90.0),  # one value is known to be it, wherever it is
+        np.full(5000, np.nan),
+    ],
+)
+def test_what_its_bins_tell_apart_keeps_them(later: np.ndarray) -> None:
+    first = trained(np.random.default_rng(22).normal(size=5000), NUMBER)
+    assert trained(later, NUMBER, first).features["x"].bins == first.features["x"].bins
+
+
+def test_more_categories_than_cells_change_no_bins() -> None:
+    """New ones would leave as much out."""
+    rng = np.random.default_rng(23)
+    first, later = (trained(rng.integers(2000, size=5000).astype(str).astype(object), WORD) for _ in range(2))
+    kept = trained(rng.integers(2000, size=5000).astype(str).astype(object), WORD, first)
+    assert kept.features["x"].bins == first.features["x"].bins != later.features["x"].bins
 
 
 def test_counts_in_other_bins_are_refused() -> None:

@@ -113,7 +113,7 @@ def page(
     tmp_path_factory: pytest.TempPathFactory,
 ) -> Path:
     files = LocalFiles(tmp_path_factory.mktemp("reports"))
-    link = publish_report(log, champion, report, *DAY, POLICY, rows=ROWS, files=files)
+    link = publish_report(log, champion, report, *DAY, rows=ROWS, files=files)
     assert link is not None
     return Path(link)
 
@@ -148,6 +148,26 @@ def test_evidently_draws_what_can_be_drawn(page: Path) -> None:
     (source,) = re.findall(r'<script src="(.*?)">', text)
     assert "window.drawDashboard=" in (page.parent / source).read_text()  # the program stands where the page seeks it
     assert len(text) < 1_000_000
+
+
+def test_evidently_says_nothing_about_drift(page: Path) -> None:
+    """Of a sample, and beside the exact numbers."""
+    text = page.read_text()
+    assert re.findall(r"(?i)is (?:not )?detected|not detected|data_drift", text) == []
+    assert "The sample beside the training set" in text
+
+
+def test_a_window_of_which_nothing_can_be_drawn_has_a_page_without_figures(
+    champion: ModelVersion, report: DriftReport, tmp_path: Path
+) -> None:
+    spool, log = Spool(tmp_path / "spool.sqlite"), PredictionLog(tmp_path / "log")
+    spool.append([a_record(n, features={"delay": None, "overflown": float("inf")}, score=None) for n in range(5)])
+    log.ship(spool)
+    link = publish_report(log, champion, report, *DAY, rows=ROWS, files=LocalFiles(tmp_path / "reports"))
+    assert link is not None
+    text = Path(link).read_text()
+    assert "There are no figures: no column has values" in text
+    assert exact_numbers(text)["psi"] == report.metadata()["psi"]
 
 
 def test_what_a_client_sent_is_shown_and_not_obeyed(page: Path) -> None:
@@ -202,7 +222,7 @@ def test_a_page_is_published_to_s3_as_what_a_browser_shows(
     log: PredictionLog, champion: ModelVersion, report: DriftReport, s3: str, s3_server: str
 ) -> None:
     files = open_files(f"s3://{s3}/models", "reports")
-    links = [publish_report(log, champion, report, *DAY, POLICY, rows=ROWS, files=files) for _ in range(2)]
+    links = [publish_report(log, champion, report, *DAY, rows=ROWS, files=files) for _ in range(2)]
     its = client(s3_server)
     kept = {entry["Key"]: entry["LastModified"] for entry in its.list_objects_v2(Bucket=s3)["Contents"]}
     pages = [key for key in kept if key.endswith(".html")]
@@ -219,6 +239,6 @@ def test_a_page_is_published_to_s3_as_what_a_browser_shows(
 def test_no_rows_make_no_page(log: PredictionLog, champion: ModelVersion, report: DriftReport, tmp_path: Path) -> None:
     april = MARCH + timedelta(days=31)
     files = LocalFiles(tmp_path / "reports")
-    made = publish_report(log, champion, report, april, april + timedelta(days=1), POLICY, rows=ROWS, files=files)
+    made = publish_report(log, champion, report, april, april + timedelta(days=1), rows=ROWS, files=files)
     assert made is None
     assert not (tmp_path / "reports").exists()

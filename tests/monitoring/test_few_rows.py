@@ -8,8 +8,7 @@ import numpy.typing as npt
 import pandas as pd
 import pytest
 
-from mlops_dagster.monitoring import DriftPolicy, Verdict, drift, make_baseline
-from mlops_dagster.monitoring.drift import FeatureDrift
+from mlops_dagster.monitoring import DriftPolicy, FeatureDrift, Verdict, drift, make_baseline
 from mlops_dagster.registry import Baseline
 from mlops_dagster.schema import Feature, ModelSchema
 from mlops_dagster.statistics import DesignEffect, psi_noise, psi_of_groups

@@ -10,6 +10,7 @@ import pytest
 from mlops_dagster.defs.flights_delay.flights import SCHEMA, recorded_traffic, training_set
 from mlops_dagster.errors import InvalidInputError
 from mlops_dagster.monitoring import DriftPolicy, DriftReport, Verdict, drift, label_drift, make_baseline
+from mlops_dagster.monitoring.label_drift import histogram_of
 from mlops_dagster.monitoring.profiles import blocks_of
 from mlops_dagster.registry import Baseline
 from mlops_dagster.registry.baseline import StoredBaseline
@@ -47,7 +48,7 @@ def test_normal_days_start_nothing(baselines: tuple[Baseline, Baseline]) -> None
     found = {name: [report(its, day).verdict for day in days()] for name, its in zip("pe", baselines, strict=True)}
     assert found["p"].count(Verdict.RETRAIN) == 61  # every single one of the days it was trained on
     assert found["e"].count(Verdict.RETRAIN) == 0
-    labels = {"on_time": 400, "late": 500}  # as on June 13; 23 % are late in all
+    labels = histogram_of(plain.label.bins, {"on_time": 400, "late": 500})  # as on June 13; 23 % are late in all
     assert label_drift(plain, labels, DriftPolicy(min_rows=1)).verdict is Verdict.RETRAIN
     assert label_drift(estimated, labels, DriftPolicy(min_rows=1)).verdict is Verdict.CANNOT_TELL
 

@@ -13,8 +13,9 @@ from mlops_dagster.registry import Hold, ModelRegistry
 NOON = datetime(2013, 3, 1, 12, tzinfo=UTC)
 HOUR = timedelta(hours=1)
 HOLDS = ValidationPolicy(hold=True)
-GOOD, BAD, EMPTY = ValidationResult(37), ValidationResult(37, ("temp: 20 outside",)), ValidationResult(0)
-DOUBTFUL = ValidationResult(3, doubts=("temp: 2 of 3 outside",))
+GOOD, BAD, EMPTY = ValidationResult(37, (), 9), ValidationResult(37, ("temp: 20 outside",), 9), ValidationResult(0)
+DOUBTFUL = ValidationResult(3, (), 9, doubts=("temp: 2 of 3 outside",))
+UNASKED = ValidationResult(37)
 
 
 @pytest.mark.parametrize(
@@ -31,6 +32,8 @@ DOUBTFUL = ValidationResult(3, doubts=("temp: 2 of 3 outside",))
         ({NOON: GOOD, NOON - HOUR: BAD}, "release"),
         ({NOON - HOUR: GOOD, NOON: BAD}, "hold"),
         ({NOON - HOUR: BAD, NOON: EMPTY}, "hold"),
+        ({NOON: UNASKED}, "leave"),
+        ({NOON - HOUR: BAD, NOON: UNASKED}, "hold"),
         ({NOON - 3 * HOUR: BAD}, "leave"),
         ({NOON - timedelta(days=30): BAD}, "leave"),
     ],

@@ -2,6 +2,7 @@
 
 import json
 import os
+import re
 import subprocess
 import sys
 from collections.abc import Callable
@@ -84,6 +85,27 @@ def test_what_is_said_of_a_whole_batch_is_asked_of_each(edited: Callable[..., Pa
     assert [key for key, each in found.items() if not each.passed] == ["low", "high"]
 
 
+def test_what_is_asked_of_nobody_is_passed_by_nobody(edited: Callable[..., Path]) -> None:
+    """By itself, and beside hours that have rows enough."""
+
+    def of_many_rows(document: Document) -> None:
+        document["expectations"] = [
+            {"type": "expect_column_values_to_not_be_null", "kwargs": {"column": "temp"}, "meta": {"min_rows": 100}}
+        ]
+
+    suite = read_suite(edited(of_many_rows), SCHEMA)
+    batches = {"few": flights(37, seed=1), "many": flights(150, seed=2), "more": flights(200, seed=3)}
+    found = validate_each(batches, suite)
+    assert {key: (each.verdict, each.passed, each.failures) for key, each in found.items()} == {
+        "few": ("cannot_tell", False, ()),
+        "many": ("passed", True, ()),
+        "more": ("passed", True, ()),
+    }
+    day = validate(batches["few"], suite, "day")
+    assert (day.verdict, day.passed) == ("cannot_tell", False)
+    assert re.fullmatch("the suite schema-[0-9a-f]{12} asks nothing of a day of 37 rows", day.failures[0])
+
+
 def replaced(**entry: object) -> Callable[[Document], None]:
     return lambda document: document["expectations"][1].update(entry)
 
@@ -96,8 +118,36 @@ WRONG: dict[str, tuple[Callable[[Document], None], str]] = {
     "a list of lists": (replaced(meta={"batches": [["hour"]]}), "expectation 2 .*'hour'.*`batches`; a list"),
     "of no batch": (replaced(meta={"batches": []}), r"expectation 2 .*\[\] for `batches`; a list"),
     "rows in words": (replaced(meta={"min_rows": "many"}), "expectation 2 .*'many' for `min_rows`"),
+    "rows that are true": (replaced(meta={"min_rows": True}), "expectation 2 .*True for `min_rows`; a number from 0"),
+    "fewer rows than none": (replaced(meta={"min_rows": -5}), "expectation 2 .*-5 for `min_rows`; a number from 0 on"),
+    "no number of rows": (replaced(meta={"min_rows": float("nan")}), "expectation 2 .*nan for `min_rows`"),
+    "misspelt rows": (
+        replaced(meta={"min_row": 100}),
+        r"expectation 2 .*\['min_row'\] in its `meta`; it may have \['batches', 'min_rows', 'shared_by'\]",
+    ),
+    "misspelt batches": (replaced(meta={"batch": ["day"]}), r"expectation 2 .*\['batch'\] in its `meta`; it may have"),
+    "misspelt meta": (replaced(metta={"batches": ["day"]}), r"expectation 2 .*\['metta'\]; an expectation has"),
+    "a key of nobody": (
+        lambda document: document.update(expectation=[]),
+        r"has \['expectation'\]; it may have \['expectations', 'id', 'meta', 'name'",
+    ),
+    "a label that no batch has": (
+        replaced(type="expect_column_values_to_not_be_null", kwargs={"column": "label"}),
+        r'expectation 2 .*`label`, which only training sets have: .*"batches": \["training_set"\]',
+    ),
+    "a label of days": (
+        replaced(
+            type="expect_compound_columns_to_be_unique",
+            kwargs={"column_list": ["delay", "label"]},
+            meta={"batches": ["day", "training_set"]},
+        ),
+        "expectation 2 .*`label`, which only training sets have",
+    ),
     "no share of a row": (replaced(meta={"shared_by": 0.5}), "expectation 2 .*0.5 for `shared_by`; a number from 1 on"),
-    "an argument beside the others": (replaced(mostly=0.9), r"expectation 2 .*\['mostly'\]; arguments .*`kwargs`"),
+    "an argument beside the others": (
+        replaced(mostly=0.9),
+        r"expectation 2 .*\['mostly'\]; .* `kwargs` with arguments",
+    ),
     "unknown expectation": (replaced(type="expect_wonders"), r"expectation 2 \(expect_wonders\).*not found"),
     "unknown argument": (replaced(kwargs={"column": "temp", "tipe": 1}), "expectation 2 .*tipe"),
     "wrong value": (
@@ -142,7 +192,8 @@ def test_a_suite_that_is_none_stops_the_code_location_and_nothing_slow_is_import
         "  card: {intended_use: x, failure_modes: [y], contacts: [z], fairness_attribute: w}\n"
         "  validation: {suite: suite.json}\n"
     )
-    good = '{"name": "mine", "expectations": [{"type": "expect_wonders", "kwargs": {}}]}'
+    good = '{"name": "mine", "expectations": [{"type": "expect_column_to_exist", "kwargs": {"column": "a"}}]}'
+    bad = good.replace("to_exist", "to_exsit")
     program = (
         "import dagster as dg, pathlib, sys\n"
         "suite = pathlib.Path('mine/defs/model/suite.json')\n"
@@ -150,7 +201,7 @@ def test_a_suite_that_is_none_stops_the_code_location_and_nothing_slow_is_import
         "load = lambda: dg.load_from_defs_folder(path_within_project=pathlib.Path('mine'))\n"
         "load()\n"
         "print('great_expectations' in sys.modules)\n"
-        "suite.write_text('[]')\n"
+        f"suite.write_text({bad!r})\n"
         "load()\n"
     )
     found = subprocess.run(
@@ -163,7 +214,7 @@ def test_a_suite_that_is_none_stops_the_code_location_and_nothing_slow_is_import
     )
     assert found.stdout.strip() == "False", found.stderr
     assert found.returncode != 0
-    assert "suite.json' needs a `name` and one or more `expectations`" in found.stderr
+    assert "suite.json: expectation 1 (expect_column_to_exsit) is not found in Great Expectations" in found.stderr
 
 
 def test_what_great_expectations_writes_beside_it_is_read(edited: Callable[..., Path]) -> None:

@@ -24,6 +24,7 @@ from mlops_dagster.monitoring import (
     validation,
 )
 from mlops_dagster.monitoring.expectations import usual_range
+from mlops_dagster.monitoring.files import open_files
 from mlops_dagster.registry import GuardPolicy
 from mlops_dagster.registry.baseline import Baseline
 from mlops_dagster.schema import Feature, ModelSchema
@@ -71,7 +72,7 @@ def test_no_rows_is_no_pass(reference: Baseline) -> None:
 BAD: dict[str, tuple[Callable[[pd.DataFrame], pd.DataFrame], str]] = {
     "column gone": (lambda batch: batch.drop(columns="temp"), "temp: there is no such column"),
     "numbers as text": (lambda batch: batch.assign(delay="12"), "delay: .*float64"),
-    "whole numbers": (lambda batch: batch.assign(delay=7), "delay: is of type int64, not float64"),
+    "whole numbers beyond floats": (lambda batch: batch.assign(delay=2**60), "delay: is of type int64, not float64"),
     "text as numbers": (lambda batch: batch.assign(origin=7.0), "origin: .*str"),
     "a hole": (lambda batch: batch.assign(delay=batch["delay"].shift()), "delay: 1 of 37 .*missing"),
     "feed down": (lambda batch: batch.assign(temp=np.nan), "temp: 37 of 37 .*; at most 5.0% may be, by chance 9$"),
@@ -120,7 +121,7 @@ def test_an_outlier_in_three_rows_is_chance_and_a_wrong_type_in_one_is_not(refer
     assert validate(flights(37, seed=1), suite).doubts == ()
     one = flights(1, seed=1)
     assert validate(one.assign(temp=np.nan, origin="XXX"), suite).passed
-    for kind in ("column gone", "numbers as text", "whole numbers", "text as numbers"):
+    for kind in ("column gone", "numbers as text", "whole numbers beyond floats", "text as numbers"):
         assert not validate(BAD[kind][0](one), suite).passed, kind
     assert not validate(one.assign(delay=np.nan), suite).passed, "what may never be missing"
     assert not validate(flights(8, seed=1).assign(temp=np.nan), suite).passed, "eight times in a row"
@@ -173,7 +174,7 @@ def test_a_gate_that_breaks_is_closed(reference: Baseline, monkeypatch: pytest.M
 def test_together_says_what_each_by_itself_says(reference: Baseline) -> None:
     suite = suite_for(SCHEMA, reference)
     batches: dict[object, pd.DataFrame] = {hour: flights(10 * hour, seed=hour) for hour in range(4)}
-    other_shapes = ["column gone", "numbers as text", "whole numbers", "text as numbers"]
+    other_shapes = ["column gone", "numbers as text", "whole numbers beyond floats", "text as numbers"]
     of_one_shape = [kind for kind in BAD if kind not in other_shapes]
     batches |= {kind: BAD[kind][0](flights(37, seed=9)) for kind in of_one_shape}
     for most in (9, 10):  # by chance, and one more
@@ -208,12 +209,26 @@ def test_clean_hours_cost_one_evaluation_and_print_nothing(
     assert capfd.readouterr() == ("", "")
 
 
+@pytest.mark.parametrize("kind", ["int64", "int8", "Int64"])
+def test_integers_that_are_exact_as_floats_are_numbers(kind: str, reference: Baseline) -> None:
+    suite = suite_for(SCHEMA, reference)
+    whole = flights(937, seed=2).assign(delay=lambda batch: batch["delay"].round().clip(-100, 100).astype(kind))
+    if kind == "Int64":
+        whole.loc[3, "delay"] = None
+    found = validate(whole, suite, "day")
+    as_floats = whole.assign(delay=whole["delay"].astype("float64"))
+    assert (found.failures, found.doubts) == (validate(as_floats, suite, "day").failures, ())
+    assert validate_each({1: whole[:400], 2: whole[400:]}, suite)[2].passed
+    too_large = flights(937, seed=2).assign(delay=np.full(937, 2**53, dtype=np.int64))
+    assert "delay: is of type int64, not float64" in validate(too_large, suite, "day").failures
+
+
 def test_quarantine_keeps_rows_and_reasons(tmp_path: Path, reference: Baseline) -> None:
     hour = datetime(2013, 3, 8, 14, tzinfo=UTC)
     batch = BAD["feed down"][0](flights(37, seed=8))
     found = validate(batch, suite_for(SCHEMA, reference))
     for _ in range(2):
-        path = quarantine(tmp_path, "flights-delay", hour, batch, found)
+        path = Path(quarantine(open_files(str(tmp_path), "quarantine"), "flights-delay", hour, batch, found))
     assert path == tmp_path / "quarantine" / "flights-delay" / "2013-03-08T14.parquet"
     pd.testing.assert_frame_equal(pd.read_parquet(path), batch)
     assert json.loads(path.with_suffix(".json").read_text())["failures"] == list(found.failures)

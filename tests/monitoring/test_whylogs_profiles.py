@@ -1,9 +1,12 @@
 """whylogs profiles held against whylogs' own, and the files they are kept in."""
 
+import html
 import json
 import os
+import re
 import subprocess
 import sys
+from collections import Counter
 from collections.abc import Callable
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
@@ -14,7 +17,7 @@ import pytest
 
 from mlops_dagster.errors import ArtifactNotFoundError, InvalidInputError, StorageError
 from mlops_dagster.monitoring.files import Files, LocalFiles, open_files
-from mlops_dagster.monitoring.whylogs_profiles import profile_hour, profile_hours
+from mlops_dagster.monitoring.whylogs_profiles import profile_hours
 from mlops_dagster.predictions import PredictionLog, PredictionRecord, Role, Spool
 from mlops_dagster.predictions import log as log_module
 from tests.predictions.conftest import a_record
@@ -22,6 +25,10 @@ from tests.weed import client
 
 MARCH = datetime(2013, 3, 1, tzinfo=UTC)
 HOUR = timedelta(hours=1)
+
+
+def profile_hour(log: PredictionLog, model: str, hour: datetime, files: Files) -> list[str]:
+    return profile_hours(log, model, hour, hour + HOUR, files).get(hour, [])
 
 
 def rows(count: int, hour: int = 0, version: str = "1.0.0", role: Role = "champion") -> list[PredictionRecord]:
@@ -104,6 +111,63 @@ def test_a_profile_says_what_whylogs_itself_says_of_the_rows(
     assert expected.loc["feature_carrier", "types/string"] == 454
 
 
+def test_two_profiles_are_compared_in_the_viewer_of_whylogs(
+    log: Callable[..., PredictionLog], files: LocalFiles
+) -> None:
+    """Its statistics are those of the rows; few enough for its sketches to be exact."""
+    first = rows(200)
+    second = [
+        row._replace(
+            features={"delay": plus_15(row.features["delay"]), "carrier": carrier},
+            event_time=row.event_time + HOUR,
+            version="1.1.0",
+        )
+        for row, carrier in zip(rows(200, version="1.1.0"), ["UA", "UA", "UA", "AA", "B6"] * 40, strict=True)
+    ]
+    found = profile_hours(log(first, second), "flights", MARCH, MARCH + 2 * HOUR, files)
+
+    import whylogs
+    from scipy.stats import chi2, ks_2samp
+    from whylogs.viz import NotebookProfileVisualizer
+    from whylogs.viz.drift.column_drift_algorithms import calculate_drift_scores
+
+    reference, target = (whylogs.read(address).view() for (address,) in found.values())
+    scores = calculate_drift_scores(target, reference, with_thresholds=True)
+    for column, feature in (("feature_delay", "delay"), ("score", None)):
+        values = [
+            [row.features[feature] if feature else row.score for row in side if not feature or row.features[feature]]
+            for side in (second, first)
+        ]
+        expected = ks_2samp(*values, method="asymp").statistic
+        assert scores[column]["statistic"] == pytest.approx(expected, abs=0.011), "it looks at 100 quantiles"
+    assert scores["feature_delay"]["pvalue"] < 1e-6
+    assert scores["score"]["pvalue"] == 1, "the same scores"
+    assert [scores[name]["drift_category"] for name in ("feature_delay", "score")] == ["DRIFT", "NO_DRIFT"]
+
+    was, now = (Counter(row.features["carrier"] for row in side if row.features["carrier"]) for side in (first, second))
+    moved = sum((now[name] - was[name]) ** 2 / was[name] for name in was)
+    assert scores["feature_carrier"]["statistic"] == pytest.approx(moved)
+    assert scores["feature_carrier"]["pvalue"] == pytest.approx(chi2.sf(moved, len(now) - 1))
+    assert scores["feature_carrier"]["pvalue"] < 1e-6
+    assert scores["prediction"]["pvalue"] == 1, "the same answers"
+
+    viewer = NotebookProfileVisualizer()
+    viewer.set_profiles(target_profile_view=target, reference_profile_view=reference)
+    report = html.unescape(viewer.summary_drift_report().data)
+    for column in scores:
+        assert f'"{column}": {{"histogram"' in report
+    assert str(float(scores["feature_delay"]["pvalue"])) in report
+    drawn = html.unescape(viewer.double_histogram("feature_delay").data)
+    largest = max(float(row.features["delay"] or 0) for row in first)
+    shown = sorted(float(found) for found in re.findall(r'"max": ([-\d.]+)', drawn))
+    assert shown == pytest.approx([largest, largest + 15])
+    assert '"UA"' in html.unescape(viewer.distribution_chart("feature_carrier").data)
+
+
+def plus_15(value: float | str | None) -> float | None:
+    return None if value is None else float(value) + 15
+
+
 def test_every_version_and_hour_has_its_own_and_they_add_up(
     log: Callable[..., PredictionLog], files: LocalFiles, monkeypatch: pytest.MonkeyPatch
 ) -> None:
@@ -176,6 +240,21 @@ def test_a_file_keeps_its_first_content(store: Files) -> None:
     assert store.link("m/1.0.0/2013-03-01T05.bin").endswith("/profiles/m/1.0.0/2013-03-01T05.bin")
     with pytest.raises(ArtifactNotFoundError, match="2013-03-01T06"):
         store.read("m/1.0.0/2013-03-01T06.bin")
+
+
+def test_a_file_is_replaced_listed_and_let_go_of(store: Files) -> None:
+    address = store.put("m/1.parquet", b"first")
+    assert address == store.address("m/1.parquet")
+    assert store.put("m/1.parquet", b"second") == address
+    store.put("m/below/2.json", b"{}")
+    store.put("mm/3.json", b"{}")
+    assert store.read("m/1.parquet") == b"second"
+    assert store.names("m") == ["m/1.parquet", "m/below/2.json"]
+    assert store.names("nobody") == []
+    for _ in range(2):
+        store.remove("m/1.parquet")
+    assert store.names("m") == ["m/below/2.json"]
+    assert not store.has("m/1.parquet")
 
 
 def test_profiles_go_to_s3_and_are_read_back(log: Callable[..., PredictionLog], s3: str, s3_server: str) -> None:

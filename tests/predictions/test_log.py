@@ -1,8 +1,9 @@
 import multiprocessing
 import threading
-from datetime import UTC, date, timedelta
+from datetime import UTC, date, datetime, timedelta
 from pathlib import Path
 
+import numpy as np
 import pytest
 from deltalake import DeltaTable
 
@@ -110,10 +111,51 @@ def test_the_latest_label_is_joined(spool, log, record, march):
     assert log.count_labelled("flights") == 2
     # by the day of the prediction, not of the label; every correction counts, for it may change a report
     assert log.label_counts("flights", march) == {march.date(): 4}
-    spool.feedback([("p1", "on_time", march + days(9)), ("nobody", "late", march)])  # a duplicate and an unknown one
+    again = [
+        ("p1", "on_time", march + days(2)),
+        ("p1", "on_time", None),
+        ("p1", "on_time", march),
+        ("nobody", "late", None),
+    ]
+    spool.feedback(again)
     log.ship(spool)
     assert log.label_counts("flights", march) == {march.date(): 4}
     assert log.label_counts("flights", march + days(1)) == {}
+
+
+@in_a_folder
+def test_the_order_in_which_labels_come_makes_no_difference(spool, log, record, march):
+    """Each prediction has labels of several times; the one that holds is that of the last, known again or corrected."""
+    generator = np.random.default_rng(6)
+    spool.append([record(number) for number in range(60)])
+    known = {f"p{number}": generator.choice(["late", "on_time"], 5).tolist() for number in range(60)}
+    sent = [(name, label, march + days(1 + day)) for name, labels in known.items() for day, label in enumerate(labels)]
+    generator.shuffle(sent)
+    for start in range(0, len(sent), 50):
+        spool.feedback(sent[start : start + 50])
+        if start == 100:
+            log.ship(spool)
+    log.ship(spool)
+    rows = log.labelled("flights", march, march + days(1))
+    assert dict(zip(ids(rows), rows["label"].to_pylist(), strict=True)) == {
+        name: its[-1] for name, its in known.items()
+    }
+
+
+@in_a_folder
+def test_a_label_is_known_neither_before_its_prediction_nor_after_it_came(spool, log, record, march):
+    """Else it would be looked for on another day, or no correction could ever hold."""
+    spool.append([record(0), record(1), record(2)])
+    spool.feedback([("p0", "late", march - days(400)), ("p1", "late", datetime.max.replace(tzinfo=UTC))])
+    spool.feedback([("p2", "late", None)], now=march + days(1))
+    log.ship(spool)
+    rows = log.labelled("flights", march, march + days(1)).to_pylist()
+    assert [row["label"] for row in rows] == ["late"] * 3
+    assert (rows[0]["labelled_at"], rows[2]["labelled_at"]) == (record(0).event_time, march + days(1))
+    assert march < rows[1]["labelled_at"] <= datetime.now(UTC)
+    spool.feedback([("p1", "on_time", None)])
+    log.ship(spool)
+    assert log.get("p1")["label"] == "on_time"
 
 
 def test_get_finds_the_answer_among_all_models(spool, log, record):

@@ -4,13 +4,8 @@ from datetime import UTC, datetime, timedelta
 
 import pytest
 
-from mlops_dagster.retraining.policy import (
-    ConceptSignal,
-    DriftSignal,
-    PerformanceSignal,
-    RetrainingPolicy,
-    should_retrain,
-)
+from mlops_dagster.retraining.policy import RetrainingPolicy, should_retrain
+from mlops_dagster.retraining.signals import ConceptSignal, DriftSignal, PerformanceSignal
 
 LAST = datetime(2013, 1, 31, tzinfo=UTC)
 DRIFT = DriftSignal("retrain", ("temp", "hour"))

@@ -8,6 +8,7 @@ import pandas as pd
 import pytest
 
 from mlops_dagster.errors import InvalidInputError, ModelFailedError
+from mlops_dagster.monitoring.files import open_files
 from mlops_dagster.retraining import batch_scores
 from mlops_dagster.retraining.batch_scores import BatchFiles, score_batch
 from tests.serving.conftest import CARRIERS, Models, Server
@@ -35,10 +36,10 @@ def test_a_batch_has_the_numbers_of_the_endpoint(
     champion = models.champion("batches")
     frame = rows(250)
     monkeypatch.setattr(batch_scores, "_ROWS_AT_ONCE", 100)
-    files = BatchFiles(tmp_path, "batches", DAY)
+    files = BatchFiles(open_files(str(tmp_path), "batch_scores"), "batches", DAY)
     files.keep(frame)
-    assert score_batch(files, champion, models.house.registry.load(champion)) == 250
-    scored = pd.read_parquet(files.scores)
+    assert score_batch(files, champion, models.house.registry.load(champion)) == (250, 0)
+    scored = pd.read_parquet(files.link)
 
     server.wait_ready("batches")
     inputs = [
@@ -58,16 +59,38 @@ def test_a_batch_has_the_numbers_of_the_endpoint(
     assert set(scored["digest"]) == {champion.digest}
 
 
+def test_a_row_with_an_infinite_number_has_no_prediction_and_takes_it_from_no_other(
+    models: Models, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    champion = models.champion("infinite")
+    estimator = models.house.registry.load(champion)
+    monkeypatch.setattr(batch_scores, "_ROWS_AT_ONCE", 5)
+    files = BatchFiles(open_files(str(tmp_path), "batch_scores"), "infinite", DAY)
+    files.keep(rows(25))
+    assert score_batch(files, champion, estimator) == (25, 0)
+    sound = pd.read_parquet(files.link)
+    odd = [0, 7, *range(10, 15), 24]  # first, last, and all of some thousands
+    frame = rows(25)
+    frame.loc[odd, "delay"] = [np.inf, -np.inf] * 4
+    files.keep(frame)
+    assert score_batch(files, champion, estimator) == (25, 8)
+    scored = pd.read_parquet(files.link)
+    assert list(scored.index[scored["prediction"].isna()]) == odd
+    assert list(scored.index[scored["score"].isna()]) == odd
+    pd.testing.assert_frame_equal(scored.drop(odd), sound.drop(odd))
+
+
 def test_what_cannot_be_scored_leaves_no_scores(models: Models, tmp_path: Path) -> None:
     champion = models.champion("unscored")
-    files = BatchFiles(tmp_path, "unscored", DAY)
+    store = open_files(str(tmp_path), "batch_scores")
+    files = BatchFiles(store, "unscored", DAY)
     estimator = models.house.registry.load(champion)
     files.keep(rows(10))
     score_batch(files, champion, estimator)
     files.keep(rows(10).assign(carrier="XX"))
-    assert not files.scores.exists()  # those of other rows
+    assert not Path(files.link).exists()  # those of other rows
     with pytest.raises(ModelFailedError, match="version 1.0.0 raised ValueError: Found unknown categories"):
         score_batch(files, champion, estimator)
-    assert [each.name for each in files.rows.parent.iterdir()] == ["2026-01-01.input.parquet"]
+    assert store.names("unscored") == ["unscored/2026-01-01.input.parquet"]
     with pytest.raises(InvalidInputError, match="columns called score"):
         files.keep(rows(10).assign(score=1.0))

@@ -261,8 +261,23 @@ def test_feedback_tells_the_unknown_from_the_known(server: Server, models: Model
     assert send((known, "late"), ("?", "late")).json() == {"accepted": 1, "corrections": 0, "unknown": ["?"]}
     assert send((known, "on_time")).json() == {"accepted": 1, "corrections": 1, "unknown": []}
     assert (send(("?", "late")).status_code, send(("?", "late")).json()["code"]) == (404, "prediction_not_found")
-    assert server.post(path, {"labels": [{"prediction_id": known}]}).status_code == 400
     assert server.post(path, {"labels": []}).json()["code"] == "invalid_input"
+    good = {"prediction_id": known, "label": "late"}
+    for bad in (
+        {"label": None},
+        {"label": 1},
+        {"label": " "},
+        {"prediction_id": 7},
+        {"at": "yesterday"},
+        {"at": 1.5e9},
+    ):
+        assert server.post(path, {"labels": [good, {**good, **bad}]}).status_code == 400, bad
+    assert server.post(path, {"labels": [{"prediction_id": known}]}).status_code == 400
+    assert send((known, "on_time")).json()["corrections"] == 0, "a body with a mistake in it changed nothing"
+    many = send(*((known, "late" if number % 2 == 0 else "on_time") for number in range(10_000))).json()
+    assert many == {"accepted": 10_000, "corrections": 10_000, "unknown": []}
+    server.flush()
+    assert models.house.log.get(known)["label"] == "on_time", "the last of those that came at once"
 
 
 def test_what_only_the_canary_refuses_is_the_canarys_failure(server: Server, models: Models) -> None:

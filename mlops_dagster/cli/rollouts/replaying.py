@@ -10,7 +10,7 @@ from mlops_dagster.cli.arguments import Json
 from mlops_dagster.cli.output import hint, minute, print_json, right, say, table
 from mlops_dagster.cli.rollouts.choosing import DecisionId, OfRollout, history
 from mlops_dagster.cli.rollouts.listing import place
-from mlops_dagster.cli.running import fields_of, house
+from mlops_dagster.cli.running import attributes_of, fields_of, house
 from mlops_dagster.errors import InvalidPolicyError
 
 if TYPE_CHECKING:
@@ -36,18 +36,13 @@ def replay(
 
 def read_policy(file: Path) -> "RolloutPolicy":
     """A rollout policy, bare or as a `defs.yaml` has it. Raises InvalidPolicyError."""
-    import yaml
     from pydantic import ValidationError
 
     from mlops_dagster.rollout import RolloutPolicy
 
-    try:
-        document = yaml.safe_load(file.read_text(encoding="utf-8"))
-    except (OSError, UnicodeDecodeError, yaml.YAMLError) as error:
-        raise InvalidPolicyError(f"{file} cannot be read as YAML: {' '.join(str(error).split())}") from error
-    for name in ("attributes", "rollout"):
-        if isinstance(document, dict) and name in document:
-            document = document[name]
+    document = attributes_of(file)
+    if isinstance(document, dict) and "rollout" in document:
+        document = document["rollout"]
     try:
         return RolloutPolicy.model_validate(document)
     except ValidationError as error:

@@ -29,6 +29,8 @@ class Validation(Part):
     rows: NonNegative
     passed: bool
     failures: tuple[str, ...] = ()
+    doubts: tuple[str, ...] = ()
+    """Over a limit, though by chance maybe: they fail nothing."""
 
     @model_validator(mode="after")
     def _passed_with_evidence(self) -> Self:

@@ -47,7 +47,7 @@ def _validation_lines(found: Validation | None) -> list[str]:
         return []
     verdict = "passed" if found.passed else "failed"
     held = f"Validated: {verdict}. {found.expectations} expectations of {found.suite} on {found.rows:,} rows."
-    return [held, *found.failures]
+    return [held, *found.failures, *(f"In doubt: {doubt}" for doubt in found.doubts)]
 
 
 def gap_lines(audit: FairnessAudit) -> list[str]:

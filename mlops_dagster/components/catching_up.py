@@ -1,0 +1,148 @@
+"""Catching up: which runs a schedule asks for, so that every asset gets every partition (decision 22).
+
+Each asset is asked only for what it lacks itself. The newest partitions come first, then old history, and last what
+has failed before, in ever shorter pieces. What a run is making, or will when its turn comes, is not asked for again.
+"""
+
+from bisect import bisect_left, bisect_right
+from collections import Counter
+from collections.abc import Collection, Iterable, Iterator, Mapping, Sequence
+from dataclasses import dataclass
+from datetime import datetime, timedelta
+from itertools import groupby, product
+
+import dagster as dg
+from dagster._core.storage.dagster_run import NOT_FINISHED_STATUSES  # no public name
+from dagster._core.storage.tags import PARTITION_NAME_TAG, PRIORITY_TAG
+
+from mlops_dagster.components.partitions import RANGE_END, RANGE_START, complete
+
+LONGEST_CATCH_UP = timedelta(days=31)
+"""The hours of so many days are the most that one run covers."""
+
+LONGEST_RUN = LONGEST_CATCH_UP // timedelta(hours=1)
+"""In partitions, whose number is what a run costs: the days of two years are one run as well."""
+
+REMEMBERED = 100
+"""So many failed runs are looked back at."""
+
+_ENDED_IN_VAIN = [dg.DagsterRunStatus.FAILURE, dg.DagsterRunStatus.CANCELED]
+
+
+@dataclass(frozen=True, slots=True)
+class Stretch:
+    """Partitions without a gap, from the first to the last, that the same assets lack."""
+
+    first: str
+    last: str
+    assets: frozenset[dg.AssetKey]
+    failures: int
+    """How often each of these assets has failed here."""
+
+
+def stretches(
+    partitions: Sequence[str],
+    lacking: Mapping[dg.AssetKey, Collection[str]],
+    failures: Mapping[tuple[dg.AssetKey, str], int],
+    longest: int = LONGEST_RUN,
+) -> list[Stretch]:
+    """What is to be run, in this order: with the newest partition, then never failed before failed, newer before older.
+
+    `partitions` are all there are, in order of time. A stretch has `longest` of them at most, and after each failure
+    half as many: one bad hour in a month is soon alone, and holds up no other hour. Assets that lack what they failed
+    at run apart from the others.
+
+    >>> a, b = dg.AssetKey("a"), dg.AssetKey("b")
+    >>> found = stretches(["1", "2", "3", "4"], {a: ["4"], b: ["1", "2", "3", "4"]}, failures={})
+    >>> [(each.first, each.last, len(each.assets)) for each in found]
+    [('4', '4', 2), ('1', '3', 1)]
+    """
+    alike: dict[tuple[int, bool], dict[str, set[dg.AssetKey]]] = {}
+    for asset, names in lacking.items():
+        failed = {name: failures.get((asset, name), 0) for name in names}
+        for name, times in failed.items():
+            alike.setdefault((times, any(failed.values())), {}).setdefault(name, set()).add(asset)
+    found = [
+        Stretch(piece[-1], piece[0], frozenset(assets), times)
+        for (times, _), lackers in sorted(alike.items())
+        for assets, newest_first in groupby(reversed(partitions), key=lambda name: lackers.get(name, set()))
+        if assets
+        for piece in _pieces(list(newest_first), max(longest >> times, 1))
+    ]
+    newest_first = sorted(found, key=lambda each: each.last, reverse=True)
+    return sorted(newest_first, key=lambda each: (each.last != partitions[-1], each.failures))
+
+
+def due(found: Sequence[Stretch], newest: str) -> list[Stretch]:
+    """What is new, and one piece of what is old: the queue stays short, and the next hour does not wait."""
+    new = [each for each in found if each.last == newest]
+    return [*new, *found[len(new) : len(new) + 1]]
+
+
+def catch_up(
+    context: dg.ScheduleEvaluationContext,
+    since: Mapping[dg.AssetKey, datetime | None],
+    partitions: dg.TimeWindowPartitionsDefinition,
+    *,
+    job_name: str,
+    again: Collection[str] = (),
+) -> list[dg.RunRequest] | dg.SkipReason:
+    """Runs over the newest complete partitions that assets lack, and over a piece of those they lacked before.
+
+    `since` is when the first prediction of each asset's model was; an asset without one is asked for nothing.
+    Partitions named in `again` are made once more, with all that follow: the last report is always of the last
+    partition.
+    """
+    now = context.scheduled_execution_time
+    firsts = {asset: first for asset, first in since.items() if first is not None}
+    if not firsts:
+        return dg.SkipReason("no predictions yet")
+    instance = context.instance
+    every = complete(partitions, min(firsts.values()), now)
+    ends = [partitions.time_window_for_partition_key(name).end for name in every]
+    unfinished = instance.get_runs(dg.RunsFilter(statuses=NOT_FINISHED_STATUSES))
+    in_vain = instance.get_runs(dg.RunsFilter(job_name=job_name, statuses=_ENDED_IN_VAIN), limit=REMEMBERED)
+    under_way = set(_tried(unfinished, job_name, firsts, every))
+    made_again = {name for name in every if name >= min(again)} if again else frozenset()
+    lacking = {}
+    for asset, first in firsts.items():
+        made = instance.get_materialized_partitions(asset)
+        lacking[asset] = [
+            name
+            for name in every[bisect_right(ends, first) :]
+            if (name not in made or name in made_again) and (asset, name) not in under_way
+        ]
+    found = stretches(every, lacking, Counter(_tried(in_vain, job_name, firsts, every)))
+    if not found:
+        return dg.SkipReason("nothing is missing that is not being made" if under_way else "nothing is missing")
+    asked = due(found, every[-1])
+    return [_request(job_name, now, number, each, each.last == every[-1]) for number, each in enumerate(asked)]
+
+
+def _request(job_name: str, now: datetime, number: int, stretch: Stretch, new: bool) -> dg.RunRequest:
+    return dg.RunRequest(
+        # Of this tick: the same range is asked for again once its run has failed.
+        run_key=f"{job_name}:{now:%Y-%m-%dT%H:%M}:{number}:{stretch.first}:{stretch.last}",
+        job_name=job_name,
+        asset_selection=sorted(stretch.assets),
+        tags={RANGE_START: stretch.first, RANGE_END: stretch.last, **({} if new else {PRIORITY_TAG: "-1"})},
+    )
+
+
+def _tried(
+    runs: Iterable[dg.DagsterRun], job_name: str, assets: Collection[dg.AssetKey], partitions: Sequence[str]
+) -> Iterator[tuple[dg.AssetKey, str]]:
+    """Each of the assets and partitions that the runs are for, whoever launched them."""
+    for run in runs:  # names of partitions sort by time
+        first = run.tags.get(RANGE_START, run.tags.get(PARTITION_NAME_TAG))
+        if first is None:
+            continue
+        last = run.tags.get(RANGE_END, first)
+        whole_job = assets if run.job_name == job_name else ()
+        chosen = whole_job if run.asset_selection is None else [key for key in run.asset_selection if key in assets]
+        names = partitions[bisect_left(partitions, first) : bisect_right(partitions, last)]
+        yield from product(chosen, names)
+
+
+def _pieces(names: Sequence[str], longest: int) -> Iterator[Sequence[str]]:
+    return (names[start : start + longest] for start in range(0, len(names), longest))

@@ -1,0 +1,92 @@
+"""What a drift report says: of each feature, of the score, and of the whole window; as numbers, and as a page."""
+
+from dataclasses import dataclass
+
+from mlops_dagster.monitoring.policy import DriftPolicy, Verdict
+from mlops_dagster.statistics import KsResult
+
+
+@dataclass(frozen=True, slots=True)
+class FeatureDrift:
+    """One feature: its PSI against the baseline, and the PSI that chance alone may reach."""
+
+    name: str
+    psi: float | None  # None without rows
+    noise: float | None  # None with too few rows
+    verdict: Verdict
+    advisory: bool
+    independent_rows: float
+    """What the window's rows of it are worth: those that share a cause count together as one."""
+    reason: str = ""
+
+
+@dataclass(frozen=True, slots=True)
+class DriftReport:
+    """All features and the score of a window. `verdict` is the gravest of those that are not advisory."""
+
+    verdict: Verdict
+    rows: int
+    features: tuple[FeatureDrift, ...]
+    ks: KsResult | None
+    ks_noise: float | None
+    elevated: bool
+    """The scores have moved by more than the policy's limit and by more than chance."""
+    policy: DriftPolicy
+    """What it was held against."""
+
+    @property
+    def drifted(self) -> tuple[str, ...]:
+        """The features that ask for retraining."""
+        return tuple(each.name for each in self.features if each.verdict is Verdict.RETRAIN and not each.advisory)
+
+    @property
+    def worst_psi(self) -> float | None:
+        """The largest PSI of a feature that is not advisory and has enough rows; None without one."""
+        told = (each.psi for each in self.features if not each.advisory and each.noise is not None)
+        return max((psi for psi in told if psi is not None), default=None)
+
+    def headline(self) -> dict[str, float | None]:
+        """The two numbers that decide, beside their limits: what is worth a plot over time."""
+        return {
+            "worst_psi": _rounded(self.worst_psi),
+            "psi_limit": self.policy.retrain,
+            "ks": _rounded(self.ks and self.ks.statistic),
+            "ks_limit": self.policy.ks,
+        }
+
+    def metadata(self) -> dict[str, object]:
+        """The numbers as JSON can hold them; `retraining.DriftSignal` reads them back."""
+        return {
+            "verdict": self.verdict.value,
+            "rows": self.rows,
+            "drifted": list(self.drifted),
+            "cannot_tell": [each.name for each in self.features if each.verdict is Verdict.CANNOT_TELL],
+            "verdicts": {each.name: each.verdict.value for each in self.features},
+            "reasons": {each.name: each.reason for each in self.features if each.reason},
+            "advisory": [each.name for each in self.features if each.advisory],
+            "psi": {each.name: _rounded(each.psi) for each in self.features},
+            "psi_noise": {each.name: _rounded(each.noise) for each in self.features},
+            "independent_rows": {each.name: round(each.independent_rows, 1) for each in self.features},
+            **self.headline(),
+            "ks_noise": _rounded(self.ks_noise),
+            "score_elevated": self.elevated,
+        }
+
+    def to_markdown(self) -> str:
+        """A table for people, the largest PSI first: each number beside what it is held against."""
+        lines = ["| feature | PSI | noise | verdict | |", "|---|---|---|---|---|"]
+        for each in sorted(self.features, key=lambda each: -(each.psi or 0)):
+            remarks = "; ".join(filter(None, ["advisory" if each.advisory else "", each.reason]))
+            lines.append(f"| {each.name} | {_text(each.psi)} | {_text(each.noise)} | {each.verdict} | {remarks} |")
+        distance = self.ks and self.ks.statistic
+        state = "elevated" if self.elevated else "not elevated"
+        lines.append(f"\n{self.rows} rows. Score: KS D {_text(distance)}, noise {_text(self.ks_noise)}, {state}.")
+        return "\n".join(lines)
+
+
+def _rounded(value: float | None) -> float | None:
+    return None if value is None else round(value, 4)
+
+
+def _text(value: float | None) -> str:
+    return "-" if value is None else f"{value:.3f}"

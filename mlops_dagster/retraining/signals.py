@@ -1,0 +1,90 @@
+"""What may ask for a retraining, each with the numbers it was measured at and held against."""
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
+from typing import TypeAlias
+
+Numbers: TypeAlias = Mapping[str, str]
+"""What a trigger was measured at and held against, as the run shows it."""
+
+
+@dataclass(frozen=True, slots=True)
+class DriftSignal:
+    """What retraining needs of the latest drift report."""
+
+    verdict: str
+    features: tuple[str, ...]
+    psi: Mapping[str, float] = field(default_factory=dict)
+    noise: Mapping[str, float] = field(default_factory=dict)
+    limit: float | None = None
+    """The PSI over which a feature asks for retraining."""
+
+    @classmethod
+    def from_metadata(cls, metadata: Mapping[str, object]) -> "DriftSignal":
+        """From the metadata of a drift report; without a verdict in it, it cannot tell.
+
+        >>> DriftSignal.from_metadata({"verdict": "retrain", "drifted": ["temp"], "psi": {"temp": 0.4}}).psi
+        {'temp': 0.4}
+        """
+        drifted = metadata.get("drifted")
+        names = drifted if isinstance(drifted, Sequence) and not isinstance(drifted, str) else ()
+        features = tuple(str(name) for name in names)
+        return cls(
+            verdict=str(metadata.get("verdict", "cannot_tell")),
+            features=features,
+            psi=_numbers_of(metadata.get("psi"), features),
+            noise=_numbers_of(metadata.get("psi_noise"), features),
+            limit=_numbers_of(metadata, ["psi_limit"]).get("psi_limit"),
+        )
+
+    @property
+    def numbers(self) -> Numbers:
+        return {
+            "features": ", ".join(self.features),
+            **({} if self.limit is None else {"limit": f"{self.limit:.4g}"}),
+            **{f"psi {name}": f"{value:.4g}" for name, value in self.psi.items()},
+            **{f"noise {name}": f"{value:.4g}" for name, value in self.noise.items()},
+        }
+
+
+@dataclass(frozen=True, slots=True)
+class PerformanceSignal:
+    """Why the champion does too badly to stay, and by what numbers."""
+
+    reason: str
+    numbers: Numbers = field(default_factory=dict)
+
+
+@dataclass(frozen=True, slots=True)
+class ConceptSignal:
+    """What retraining needs of the latest daily report: whether the champion is proven worse, and by what numbers."""
+
+    drifted: bool
+    reason: str
+    numbers: Numbers = field(default_factory=dict)
+
+    @classmethod
+    def from_metadata(cls, metadata: Mapping[str, object]) -> "ConceptSignal":
+        """From the metadata of a daily report; the numbers are of the first slice that drifted.
+
+        >>> ConceptSignal.from_metadata({"concept": "not_proven", "concept_reason": "0.10 wrong"})
+        ConceptSignal(drifted=False, reason='0.10 wrong', numbers={})
+        """
+        slices = metadata.get("concept_slices")
+        found = slices if isinstance(slices, Sequence) and not isinstance(slices, str) else ()
+        first = next((part for part in found if isinstance(part, Mapping) and part.get("drifted")), {})
+        names = ("name", "rows", "wrong", "evaluated_rows", "evaluated_wrong", "limit", "e_value", "needed", "since")
+        return cls(
+            drifted=metadata.get("concept") == "drifted",
+            reason=str(metadata.get("concept_reason", "")),
+            numbers={name: _text(first[name]) for name in names if name in first},
+        )
+
+
+def _numbers_of(values: object, names: Sequence[str]) -> dict[str, float]:
+    known = values if isinstance(values, Mapping) else {}
+    return {name: float(known[name]) for name in names if isinstance(known.get(name), int | float)}
+
+
+def _text(value: object) -> str:
+    return f"{value:.4g}" if isinstance(value, float) else str(value)

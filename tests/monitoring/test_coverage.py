@@ -1,0 +1,124 @@
+"""Hours in which nothing was served are no drift of the time of day."""
+
+from datetime import UTC, datetime, timedelta
+from pathlib import Path
+
+import numpy as np
+import pandas as pd
+import pytest
+
+from mlops_dagster.clock import ReplayedClock
+from mlops_dagster.monitoring import SCORE_BINS, DriftPolicy, make_baseline
+from mlops_dagster.monitoring.coverage import Coverage
+from mlops_dagster.monitoring.trailing import trailing_drift
+from mlops_dagster.predictions import PredictionRecord
+from mlops_dagster.registry import Baseline, EvaluationSlice, FairnessAudit, ModelCard, Provenance, Validation
+from mlops_dagster.schema import Feature, ModelSchema
+from mlops_dagster.settings import Settings
+from mlops_dagster.statistics import Bins, NumericBins
+from mlops_dagster.wiring import House
+from tests.predictions.conftest import a_record
+
+SCHEMA = ModelSchema(
+    features=(Feature(name="hour", kind="numeric"), Feature(name="amount", kind="numeric")), classes=("a", "b")
+)
+LIVE = datetime(2026, 3, 1, tzinfo=UTC)
+HOUR = timedelta(hours=1)
+HOURS = [LIVE + number * HOUR for number in range(200)]
+SCORES = {"micro_f1": 0.95, "macro_f1": 0.95, "accuracy": 0.95}
+CARD = ModelCard(
+    provenance=Provenance(dataset="d", digest="ab12", start=LIVE - timedelta(days=30), end=LIVE, rows=7200),
+    evaluation=(EvaluationSlice(name="overall", rows=500, metrics=SCORES),),
+    intended_use="a test",
+    failure_modes=("none",),
+    fairness=FairnessAudit(attribute="country", groups={"FR": {"accuracy": 0.9}}, max_gap=0.02),
+    validation=Validation(suite="schema", expectations=3, rows=10, passed=True),
+)
+
+
+def baseline() -> Baseline:
+    rng = np.random.default_rng(1)
+    frame = pd.DataFrame({"hour": np.tile(np.arange(24.0), 300), "amount": rng.normal(size=7200)})
+    return make_baseline(frame, SCHEMA, scores=np.full(500, 0.3), labels=["a"] * 7200)
+
+
+def served(hours: list[datetime], amount: float = 0.0) -> list[PredictionRecord]:
+    rng = np.random.default_rng(2)
+    return [
+        a_record(
+            number,
+            prediction_id=f"{at} {number}",
+            model="churn",
+            event_time=at + timedelta(seconds=number),
+            features={"hour": float(at.hour), "amount": float(rng.normal(amount))},
+            score=0.3,
+        )
+        for at in hours
+        for number in range(60)
+    ]
+
+
+@pytest.fixture
+def house(tmp_path: Path) -> House:
+    """`churn` has a champion whose baseline has whole days."""
+    house = House(Settings(home=tmp_path), ReplayedClock(LIVE - timedelta(days=1)))
+    artifact = tmp_path / "model.onnx"
+    artifact.write_text("weights")
+    version = house.registry.register("churn", artifact, "1.0.0", card=CARD, schema=SCHEMA, baseline=baseline())
+    house.registry.transition(version, "Production")
+    return house
+
+
+def count(house: House, rows: list[PredictionRecord], changed: dict[str, Bins] | None = None) -> None:
+    champion = house.registry.get("churn", "1.0.0")
+    assert champion.baseline is not None
+    bins = {name: its.bins for name, its in champion.baseline.features.items()} | {"score": SCORE_BINS}
+    house.spool.append(rows)
+    house.local_rollups.catch_up(house.spool, lambda _model, _version: bins | (changed or {}))
+
+
+def judged(house: House, until: datetime) -> dict[str, tuple[str, str]]:
+    found = trailing_drift(house.registry, house.rollups, "churn", until, DriftPolicy())
+    assert found is not None
+    return {each.name: (each.verdict.value, each.reason) for each in found.drift.features}
+
+
+def test_the_first_hours_are_no_drift_of_the_time_of_day(house: House) -> None:
+    count(house, served(HOURS[18:24]))
+    assert judged(house, HOURS[22])["hour"] == ("cannot_tell", "over a limit, but the window covers 4 of 24 hours")
+    count(house, served(HOURS[24:50]))
+    assert {verdict for verdict, _ in judged(house, HOURS[48]).values()} == {"stable"}
+
+
+def test_what_training_never_had_is_drift_from_the_first_hours(house: House) -> None:
+    count(house, served(HOURS[18:24], amount=9.0))
+    found = judged(house, HOURS[24])
+    assert (found["hour"][0], found["amount"][0]) == ("cannot_tell", "cannot_tell")  # the last cell has no end
+    champion = house.registry.get("churn", "1.0.0")
+    assert champion.baseline is not None
+    drawn = champion.baseline.features["amount"].counts
+    whole = Coverage(6, 24, 0.25)
+    assert not whole.explains(drawn, champion.baseline.features["amount"].bins.count(np.full(300, 9.0)))
+    assert not Coverage(6, 24, 0.0).explains(np.array([0, 500, 0]), np.array([0, 0, 360]))
+
+
+def test_an_outage_is_not_and_a_shift_beside_it_is(house: House) -> None:
+    count(house, served(HOURS[:168]))
+    count(house, served(HOURS[168:180], amount=3.0))
+    found = judged(house, HOURS[186])  # there is nothing of the last six hours
+    assert found["hour"] == ("cannot_tell", "over a limit, but the window covers 18 of 24 hours")
+    assert found["amount"] == ("retrain", "")
+
+
+def test_office_hours_are_whole_days(house: House) -> None:
+    """They differ from the whole days of training, and that is said."""
+    count(house, served([at for at in HOURS if 9 <= at.hour < 17]))
+    assert judged(house, HOURS[192])["hour"] == ("retrain", "")
+
+
+def test_of_a_feature_in_new_bins_only_what_is_counted_in_them(house: House) -> None:
+    count(house, served(HOURS[:186]), changed={"hour": NumericBins((1.0, 2.0))})
+    count(house, served(HOURS[186:192]))
+    found = judged(house, HOURS[192])
+    assert found["hour"] == ("cannot_tell", "over a limit, but the window covers 6 of 24 hours")
+    assert found["amount"][0] == "stable"

@@ -1,0 +1,95 @@
+"""A rate that rises on an unknown day: by hand, and its expectation however the trials of a day go together."""
+
+import numpy as np
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+from scipy import stats
+
+from mlops_dagster.errors import InvalidInputError
+from mlops_dagster.statistics import DesignEffect, rate_change_e_value, rate_design_effect, rate_upper_bound
+
+TRIALS = 12
+
+
+def test_by_hand() -> None:
+    # 0.15 is 5/3 standard deviations of 0.03 over the limit: bets of 1/3, 1 and 3 are worth 3.6, 32/9 and 98/45
+    first = (3.6 + 32 / 9 + 98 / 45) / 3
+    assert rate_change_e_value([(15, 100)], limit=0.1).e_value == pytest.approx(first / 2 + 1 / 2)
+    # the second day, 0.10, is at the limit: 0.1, 0.5 and 0.9
+    both = (0.36 + 16 / 9 + 88.2 / 45) / 3
+    second = (0.1 + 0.5 + 0.9) / 3
+    found = rate_change_e_value([(15, 100), (10, 100)], limit=0.1)
+    assert found.e_value == pytest.approx(both / 2 + second / 6 + 1 / 3)
+    assert found.since == 0
+    # farther than three standard deviations counts as three; a day without trials for nothing
+    assert rate_change_e_value([(99, 100)], limit=0.1).e_value == pytest.approx((10 + 8 + 3.6) / 3 / 2 + 1 / 2)
+    assert rate_change_e_value([(15, 100), (0, 0)], limit=0.1).e_value == pytest.approx(first / 2 + 1 / 6 + 1 / 3)
+    # four rows are one: 5/6 standard deviations; and as many share a cause at twice the rows as the estimate says
+    shared = np.mean([(7 / 6) ** 2 / (10 / 9), (11 / 6) ** 2 / 2, (23 / 6) ** 2 / 10]) / 2 + 1 / 2
+    assert rate_change_e_value([(15, 100)], limit=0.1, shared=DesignEffect(4.0)).e_value == pytest.approx(shared)
+    half = DesignEffect(2.5, rows_per_day=50.0)
+    assert rate_change_e_value([(15, 100)], limit=0.1, shared=half).e_value == pytest.approx(shared)
+
+
+@given(st.lists(st.integers(0, 1000), min_size=TRIALS + 1, max_size=TRIALS + 1).filter(any), st.floats(0, 0.3))
+@settings(max_examples=150, deadline=None)
+def test_however_the_trials_of_a_day_go_together_its_expectation_is_one_at_most(
+    weights: list[int], better: float
+) -> None:
+    """Any distribution of the bad events of a day: rare storms, all or nothing, a timetable."""
+    share = np.array(weights) / sum(weights)
+    bad = np.arange(TRIALS + 1)
+    mean = float(share @ bad) / TRIALS
+    limit = min(max(mean + better, 0.01), 0.99)
+    most = min(limit, 0.5)
+    variance = float(share @ (bad / TRIALS - mean) ** 2)
+    shared = DesignEffect(max(variance / (most * (1 - most) / TRIALS), 1.0))
+    seen = [int(k) for k in bad[share > 0]]
+    first = {k: rate_change_e_value([(k, TRIALS)], limit=limit, shared=shared).e_value for k in seen}
+    assert sum(share[k] * first[k] for k in seen) <= 1 + 1e-9
+    for k in seen[:2]:  # after any first day it is expected to fall
+        then = (rate_change_e_value([(k, TRIALS), (j, TRIALS)], limit=limit, shared=shared).e_value for j in seen)
+        assert sum(share[j] * e for j, e in zip(seen, then, strict=True)) <= first[k] + 1e-9
+
+
+def test_how_much_days_share_is_not_guessed_too_low() -> None:
+    """The bound is over the true correlation nine times in ten, of beta-binomial days; of alike ones it is small."""
+    rng = np.random.default_rng(1)
+    for correlation, days, rows in ((0.03, 14, 300), (0.1, 6, 100), (0.01, 30, 1000)):
+        spread = 1 / correlation - 1
+        found = []
+        for _ in range(300):
+            wrong = rng.binomial(rows, rng.beta(0.1 * spread, 0.9 * spread, size=days))
+            effect = rate_design_effect([(int(k), rows) for k in wrong])
+            assert effect is not None
+            found.append(effect.rows)
+        true = 1 + (rows - 1) * correlation
+        assert np.mean(np.array(found) >= true) > 0.82  # the days' rates are skewed, so a little under 0.9
+        assert np.median(found) < 5 * true
+
+
+def test_the_design_effect_of_a_rate_by_hand() -> None:
+    # F is 0 here: less than chance, so counted as 1; F_0.1 of 1 and 198 degrees of freedom
+    alike = rate_design_effect([(10, 100), (10, 100), (0, 0)])
+    ratio = 1 / stats.f.ppf(0.1, 1, 198)
+    assert alike is not None
+    assert alike.rows == pytest.approx(1 + 99 * (ratio - 1) / (ratio + 99))
+    assert alike.rows_per_day == pytest.approx(100)
+    # two between them, from twice 100 times 0.1 squared; and 9 and 21 of 198 within
+    unlike = rate_design_effect([(10, 100), (30, 100)])
+    ratio = 2 / (30 / 198) / stats.f.ppf(0.1, 1, 198)
+    assert unlike is not None
+    assert unlike.rows == pytest.approx(1 + 99 * (ratio - 1) / (ratio + 99))
+    assert rate_design_effect([(0, 100), (100, 100)]) == DesignEffect(100.0, rows_per_day=100.0)
+    for nothing in ([], [(3, 100)], [(0, 1), (1, 1)]):
+        assert rate_design_effect(nothing) is None
+    with pytest.raises(InvalidInputError):
+        rate_design_effect([(3, 2), (1, 2)])
+
+
+def test_what_makes_no_test_is_refused() -> None:
+    assert rate_upper_bound(3, 3, alpha=0.1) == 1.0
+    for blocks, limit in (([(3, 2)], 0.1), ([(-1, 2)], 0.1), ([(1, 2)], 0.0), ([(1, 2)], 1.0)):
+        with pytest.raises(InvalidInputError):
+            rate_change_e_value(blocks, limit=limit)
