@@ -8,6 +8,7 @@ from typing import cast
 import dagster as dg
 from dagster._core.storage.tags import RUN_KEY_TAG
 from dagster._utils.schedules import reverse_cron_string_iterator
+from dagster_shared.record import copy
 
 from mlops_dagster.clock import ReplayedClock
 from mlops_dagster.components import Platform
@@ -23,21 +24,23 @@ CODE_LOCATION = "mlops_dagster"
 
 
 class Daemon:
-    """Evaluates the definitions of `repository` at the time of `clock`.
+    """Evaluates the definitions at the time of `clock`.
 
     Runs are executed at once, in this process, on `instance`; a run key is run only once, as with Dagster's daemon.
     """
 
     def __init__(
         self,
-        repository: dg.RepositoryDefinition,
+        definitions: dg.Definitions,
         instance: dg.DagsterInstance,
         clock: ReplayedClock,
         on_run: Callable[[dg.DagsterRun], None],
     ) -> None:
-        self._repository = repository
-        self._instance = instance
         self._resources: Mapping[str, object] = {"platform": _platform_at(clock)}
+        # Here, not run by run: Dagster overrides no resource of a run over a part of a job.
+        replayed = copy(definitions, resources={**(definitions.resources or {}), **self._resources})
+        self._repository = replayed.get_repository_def()
+        self._instance = instance
         self._on_run = on_run
         # Dagster configures logging for each run: two that begin and log at the same time wait for each other.
         self._one_run = Lock()
@@ -100,7 +103,6 @@ class Daemon:
             result = job.execute_in_process(
                 run_config={**run_config, **QUIET},
                 instance=self._instance,
-                resources=self._resources,
                 asset_selection=asset_selection,
                 tags={**tags, REPOSITORY_TAG: f"{self._repository.name}@{CODE_LOCATION}"},
                 raise_on_error=False,

@@ -67,8 +67,7 @@ def _timeline(scenario: Scenario, house: House, instance: dg.DagsterInstance, di
     team = Team(house.settings, scenario.model, load_trainer(scenario.trainer))
     with warnings.catch_warnings():
         warnings.simplefilter("ignore", dg.BetaWarning)  # what we use of it is said where it is used
-        repository = defs().get_repository_def()
-    daemon = Daemon(repository, instance, clock, display.run)
+        daemon = Daemon(defs(), instance, clock, display.run)
     return Timeline(scenario, clock, daemon, team, house.registry, display.hour)
 
 

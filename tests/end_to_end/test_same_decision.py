@@ -105,8 +105,8 @@ def sensors_and_jobs(house: House, folder: Path) -> Found:
 def rehearsal(house: House, folder: Path) -> Found:
     runs: list[dg.DagsterRun] = []
     with dagster_instance(folder / "dagster") as instance:
-        repository = dg.Definitions.merge(rollout_defs(SPEC), resources()).get_repository_def()
-        daemon = Daemon(repository, instance, ReplayedClock(SystemClock().now()), runs.append)
+        definitions = dg.Definitions.merge(rollout_defs(SPEC), resources())
+        daemon = Daemon(definitions, instance, ReplayedClock(SystemClock().now()), runs.append)
         daemon.evaluate_sensors()
     assert all(run.is_success for run in runs)
     return decided(house)

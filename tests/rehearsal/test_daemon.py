@@ -33,6 +33,21 @@ def request(time: datetime, run_key: str) -> dg.RunRequest:
     return dg.RunRequest(run_key=run_key, run_config=dg.RunConfig(ops={"tell": Told(time=time.isoformat())}))
 
 
+@dg.asset
+def stamped(platform: Platform) -> dg.MaterializeResult:  # type: ignore[type-arg]  # it has no value
+    return dg.MaterializeResult(metadata={"at": platform.clock().now().isoformat()})
+
+
+@dg.asset
+def not_asked_for() -> None:
+    raise AssertionError("it was not asked for")
+
+
+@dg.schedule(cron_schedule="0 6 * * *", target=["stamped", "not_asked_for"], execution_timezone="UTC")
+def a_part_at_six(context: dg.ScheduleEvaluationContext) -> dg.RunRequest:
+    return dg.RunRequest(asset_selection=[dg.AssetKey("stamped")])
+
+
 @dg.sensor(job=telling)
 def every_two_hours(context: dg.SensorEvaluationContext, platform: Platform) -> dg.RunRequest:
     now = platform.clock().now()
@@ -57,7 +72,7 @@ def times(instance: dg.DagsterInstance) -> list[str]:
 
 def daemon(instance: dg.DagsterInstance, clock: ReplayedClock, ended: list[dg.DagsterRun], **parts: object) -> Daemon:
     definitions = dg.Definitions(jobs=[telling], resources={"platform": Platform()}, **parts)  # type: ignore[arg-type]  # sensors or schedules
-    return Daemon(definitions.get_repository_def(), instance, clock, ended.append)
+    return Daemon(definitions, instance, clock, ended.append)
 
 
 def test_a_sensor_sees_the_simulated_time_and_a_run_key_runs_once(instance: dg.DagsterInstance) -> None:
@@ -83,3 +98,16 @@ def test_a_schedule_runs_its_latest_tick_once(instance: dg.DagsterInstance) -> N
         clock.advance_to(START + timedelta(hours=hour))
         watched.evaluate_schedules(clock.now())
     assert times(instance) == ["01T06:00", "02T06:00", "04T06:00"]
+
+
+def test_a_part_of_a_job_runs_alone_and_at_the_simulated_time(instance: dg.DagsterInstance) -> None:
+    clock, ended = ReplayedClock(START + timedelta(hours=6)), list[dg.DagsterRun]()
+    daemon(instance, clock, ended, assets=[stamped, not_asked_for], schedules=[a_part_at_six]).evaluate_schedules(
+        clock.now()
+    )
+    (run,) = ended
+    assert run.is_success
+    assert run.asset_selection == {dg.AssetKey("stamped")}
+    made = instance.get_latest_materialization_event(dg.AssetKey("stamped"))
+    assert made is not None and made.asset_materialization is not None
+    assert made.asset_materialization.metadata["at"].value == clock.now().isoformat()
