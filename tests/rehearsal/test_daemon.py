@@ -109,5 +109,6 @@ def test_a_part_of_a_job_runs_alone_and_at_the_simulated_time(instance: dg.Dagst
     assert run.is_success
     assert run.asset_selection == {dg.AssetKey("stamped")}
     made = instance.get_latest_materialization_event(dg.AssetKey("stamped"))
-    assert made is not None and made.asset_materialization is not None
+    assert made is not None
+    assert made.asset_materialization is not None
     assert made.asset_materialization.metadata["at"].value == clock.now().isoformat()
