@@ -5,6 +5,7 @@ from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
 
 from mlops_dagster.errors import InvalidInputError
+from mlops_dagster.registry.versions import parse_version
 
 TRAINING = "training"
 EVER = datetime(1970, 1, 1, tzinfo=UTC)
@@ -27,23 +28,24 @@ class Side:
 def parse_side(text: str, now: datetime) -> Side:
     """A version, a time, `VERSION@TIME` or `VERSION@training`; a version alone is all that it served until now.
 
-    Raises InvalidInputError for a time that is malformed or still to come.
+    Raises InvalidInputError for a time that is malformed, empty or still to come; InvalidVersionError.
 
-    >>> side = parse_side("2.4.1@2013-03-01T10", datetime(2013, 3, 2, tzinfo=UTC))
+    >>> side = parse_side("v2.4.1@2013-03-01T10", datetime(2013, 3, 2, tzinfo=UTC))
     >>> side.version, side.since.hour, side.until.hour
     ('2.4.1', 10, 11)
     """
-    version, at, when = text.rpartition("@")
-    if at and when == TRAINING:
-        return Side(text, version, EVER, now, training=True)
+    name, at, when = text.rpartition("@")
     if not at and not re.match(r"\d{4}-", text):
-        return Side(text, text, EVER, now)
+        return Side(text, str(parse_version(text)), EVER, now)
+    version = str(parse_version(name)) if name else None
+    if when == TRAINING and version:
+        return Side(text, version, EVER, now, training=True)
     since, until = _window(when)
     if since >= until:
-        raise InvalidInputError(f"the time {when!r} ends before it begins; {_HOW}")
+        raise InvalidInputError(f"the time {when!r} is empty, or ends before it begins; {_HOW}")
     if since > now:
         raise InvalidInputError(f"nothing was served in {when!r} yet: it is {now:%Y-%m-%dT%H:%M} UTC")
-    return Side(text, version or None, since, until)
+    return Side(text, version, since, until)
 
 
 def _window(text: str) -> tuple[datetime, datetime]:
