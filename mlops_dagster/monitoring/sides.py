@@ -50,17 +50,17 @@ def parse_side(text: str, now: datetime) -> Side:
 
 def _window(text: str) -> tuple[datetime, datetime]:
     first, between, last = text.partition("..")
-    since, length = _start(first)
-    return (since, _start(last)[0]) if between else (since, since + length)
+    since, until = _hour_or_day(first)
+    return (since, _hour_or_day(last)[0]) if between else (since, until)
 
 
-def _start(text: str) -> tuple[datetime, timedelta]:
+def _hour_or_day(text: str) -> tuple[datetime, datetime]:
     found = _TIME.fullmatch(text)
     if found is None:
         raise InvalidInputError(f"{text!r} is no time; {_HOW}")
     day, hour = found.groups()
     try:
         since = datetime.fromisoformat(f"{day}T{hour or '00'}:00:00+00:00")
-    except ValueError as error:
+        return since, since + (timedelta(days=1) if hour is None else timedelta(hours=1))
+    except (ValueError, OverflowError) as error:
         raise InvalidInputError(f"{text!r} is no time ({error}); {_HOW}") from error
-    return since, timedelta(days=1) if hour is None else timedelta(hours=1)
