@@ -55,6 +55,31 @@ def test_a_number_on_an_edge_is_in_the_cell_above(edges):
     assert bins.count(values).tolist() == np.bincount(bins.index(values), minlength=bins.size).tolist()
 
 
+RNG = np.random.default_rng(9)
+LARGEST = np.finfo(np.float64).max
+
+
+@pytest.mark.parametrize(
+    "drawn",
+    [
+        RNG.normal(1e9, 1e-3, size=70_000),
+        RNG.normal(size=70_000).round(2),  # each is an edge
+        RNG.standard_cauchy(70_000),  # nearly all are in a step with an edge
+        RNG.choice([-LARGEST, LARGEST], 70_000) * RNG.random(70_000),  # wider than any float
+        RNG.integers(0, 300, 70_000) * 5e-324,  # as near as floats are
+    ],
+)
+@pytest.mark.filterwarnings("error")
+def test_numbers_are_counted_to_the_last_bit(drawn):
+    bins = NumericBins.fit(drawn)
+    outside = [nan, np.inf, -np.inf, LARGEST, -LARGEST, 0.0]
+    edges = np.repeat(bins.edges, 3)
+    edges[::3], edges[2::3] = np.nextafter(edges[::3], -np.inf), np.nextafter(edges[2::3], np.inf)
+    values = np.concatenate([drawn, outside, edges])
+    assert len(bins.edges) > 100
+    assert bins.count(values).tolist() == np.bincount(bins.index(values), minlength=bins.size).tolist()
+
+
 @few_examples
 @given(numbers, numbers)
 def test_psi_of_numbers_is_that_of_each_looked_up(before, after):
