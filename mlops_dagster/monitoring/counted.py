@@ -1,7 +1,7 @@
 """The counts of a side: from baselines and rollups, or once more from the rows of the log."""
 
 from collections import Counter
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field
 
 import numpy as np
@@ -32,27 +32,25 @@ class Counted:
 def count(registry: ModelRegistry, rollups: Rollups, model: str, side: Side) -> Counted:
     """The counts of a side, from baselines and rollups.
 
-    Raises ModelNotFoundError and VersionNotFoundError; InvalidInputError when nothing was counted, or in bins of
-    several schemas.
+    Features that the versions of a time counted in different bins are left out. Raises ModelNotFoundError and
+    VersionNotFoundError; InvalidInputError when nothing was counted.
     """
-    version = _version(registry, rollups, model, side)
-    baseline = version.baseline
-    if baseline is None:
-        raise InvalidInputError(f"{model} {version.version} has no baseline, so nothing is counted of it")
+    baselines = _baselines(registry, rollups, model, side)
     if side.training:
-        return Counted(side, baseline)
-    versions = None if side.version is None else [version.version]
-    counts = rollups.feature_counts(model, versions, side.since, side.until)
+        return Counted(side, baselines[0])
+    counts = rollups.feature_counts(model, side.version and [side.version], side.since, side.until)
     if not any(each.any() for each in counts.values()):
         raise InvalidInputError(f"{model} has no counts of {side.text!r}{_trained(side)}")
+    known = {name: histogram for each in baselines for name, histogram in each.features.items()}
     return Counted(
         side,
         Baseline(
-            features={name: _histogram(histogram, counts.get(name)) for name, histogram in baseline.features.items()},
-            score=_histogram(baseline.score, counts.get("score")),
-            label=histogram_of(baseline.label.bins, _labels(rollups, model, side)),
-            design_effects=baseline.design_effects,
+            features={name: Histogram(its.bins, counts[name]) for name, its in known.items() if name in counts},
+            score=_histogram(baselines[0].score, counts.get("score")),
+            label=histogram_of(baselines[0].label.bins, _labels(rollups, model, side)),
+            design_effects={name: effect for each in baselines for name, effect in each.design_effects.items()},
         ),
+        dict.fromkeys(known.keys() - counts.keys(), f"counted in different bins during {side.text}"),
     )
 
 
@@ -61,13 +59,17 @@ def recount(
 ) -> Counted:
     """The counts of a side that served, from the rows of the log, in the bins of `like`.
 
-    Features that no version of that time had, or had as another kind, are left out. Raises InvalidInputError when there
-    are no rows, StorageError.
+    Of a feature, rows of versions that did not have it, or had it as another kind, are not counted: it is not missing
+    there. One without any row is left out. Raises InvalidInputError when there are no rows, StorageError.
     """
-    left_out = _unknown_then(registry, model, side, like)
+    versions = registry.list(model) if side.version is None else [registry.get(model, side.version)]
+    lacking = {name: _lacking(versions, name, histogram) for name, histogram in like.features.items()}
+    left_out = {name: _why(its, like.features[name]) for name, its in lacking.items() if len(its) == len(versions)}
     bins = {name: histogram.bins for name, histogram in like.features.items() if name not in left_out}
-    found = count_rows(log, model, side.since, side.until, {**bins, "score": like.score.bins}, side.version)
-    if not any(each.any() for each in found.values()):
+    asked = {**bins, "score": like.score.bins}
+    counts = count_rows(log, model, side.since, side.until, asked, side.version, lacking)
+    found = {name: each for name, each in counts.items() if each.any()}
+    if not found:
         raise InvalidInputError(f"{model} has no rows of {side.text!r} in its log")
     left_out |= dict.fromkeys(bins.keys() - found.keys(), "the log has no values of it, or of another kind")
     features = {name: Histogram(its, found[name]) for name, its in bins.items() if name in found}
@@ -76,28 +78,22 @@ def recount(
     return Counted(side, Baseline(features, score, labels, like.design_effects), left_out)
 
 
-def _unknown_then(registry: ModelRegistry, model: str, side: Side, like: Baseline) -> dict[str, str]:
-    """What the schema of the side's version, or of any that there was by then, did not have; nothing is without one."""
-    if side.version is not None:
-        versions = [registry.get(model, side.version)]
-    else:
-        versions = [version for version in registry.list(model) if version.created_at < side.until]
-    kinds = {name: set[str]() for name in like.features}
-    for version in versions:
-        if version.schema is None:
-            return {}
-        for feature in version.schema.features:
-            kinds.setdefault(feature.name, set()).add(feature.kind)
-    if not versions:
-        return {}
-    left_out = {}
-    for name, histogram in like.features.items():
-        kind = "numeric" if isinstance(histogram.bins, NumericBins) else "categorical"
-        if not kinds[name]:
-            left_out[name] = "no version of that time had it"
-        elif kind not in kinds[name]:
-            left_out[name] = f"it is {kind} in the reference, and was {kinds[name].pop()} then"
-    return left_out
+def _lacking(versions: Iterable[ModelVersion], name: str, histogram: Histogram) -> dict[str, str | None]:
+    """The versions whose schema does not have the feature as this kind, and as what else they have it, if at all."""
+    schemas = {version.version: version.schema for version in versions if version.schema is not None}
+    kinds = {version: its.feature(name).kind if name in its.names else None for version, its in schemas.items()}
+    return {version: kind for version, kind in kinds.items() if kind != _kind(histogram)}
+
+
+def _why(lacking: Mapping[str, str | None], histogram: Histogram) -> str:
+    kind = next(filter(None, lacking.values()), None)
+    if kind is None:
+        return "no version of that time had it"
+    return f"it is {_kind(histogram)} in the reference, and was {kind} then"
+
+
+def _kind(histogram: Histogram) -> str:
+    return "numeric" if isinstance(histogram.bins, NumericBins) else "categorical"
 
 
 def _labels(rollups: Rollups, model: str, side: Side) -> Counter[str]:
@@ -107,16 +103,18 @@ def _labels(rollups: Rollups, model: str, side: Side) -> Counter[str]:
     return labels
 
 
-def _version(registry: ModelRegistry, rollups: Rollups, model: str, side: Side) -> ModelVersion:
-    """The version whose bins hold: of all that served in a time, one that has a baseline; the others have the same."""
+def _baselines(registry: ModelRegistry, rollups: Rollups, model: str, side: Side) -> list[Baseline]:
+    """The baseline of the version; of a time, those of all that served then and have one."""
     if side.version is not None:
-        return registry.get(model, side.version)
-    versions = {version.version: version for version in registry.list(model)}
-    served = [versions[name] for name in rollups.versions(model, side.since, side.until) if name in versions]
-    counted = [version for version in served if version.baseline is not None]
-    if not counted:
-        raise InvalidInputError(f"{model} has no counts of {side.text!r}{_trained(side)}")
-    return counted[0]
+        baseline = registry.get(model, side.version).baseline
+        if baseline is None:
+            raise InvalidInputError(f"{model} {side.version} has no baseline, so nothing is counted of it")
+        return [baseline]
+    served = set(rollups.versions(model, side.since, side.until))
+    found = [each.baseline for each in registry.list(model) if each.version in served and each.baseline is not None]
+    if not found:
+        raise InvalidInputError(f"{model} has no counts of {side.text!r}")
+    return found
 
 
 def _trained(side: Side) -> str:

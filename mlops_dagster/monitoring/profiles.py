@@ -50,7 +50,7 @@ def fit_bins(frame: "pd.DataFrame", schema: ModelSchema) -> dict[str, Bins]:
     >>> features = (Feature(name="hour", kind="numeric"), Feature(name="origin", kind="categorical"))
     >>> schema = ModelSchema(features=features, classes=("on_time", "late"))
     >>> fit_bins(pd.DataFrame({"hour": [5.0, 6.0], "origin": ["JFK", "EWR"]}), schema)
-    {'hour': NumericBins(edges=(5.5,)), 'origin': CategoricalBins(categories=('EWR', 'JFK'))}
+    {'hour': NumericBins(edges=(4.5, 5.5, 6.5)), 'origin': CategoricalBins(categories=('EWR', 'JFK'))}
     """
     return {name: histogram.bins for name, histogram in _fitted(frame, schema).items()}
 

@@ -5,6 +5,7 @@ from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
 
 from mlops_dagster.errors import InvalidInputError
+from mlops_dagster.registry.versions import parse_version
 
 TRAINING = "training"
 EVER = datetime(1970, 1, 1, tzinfo=UTC)
@@ -27,38 +28,39 @@ class Side:
 def parse_side(text: str, now: datetime) -> Side:
     """A version, a time, `VERSION@TIME` or `VERSION@training`; a version alone is all that it served until now.
 
-    Raises InvalidInputError for a time that is malformed or still to come.
+    Raises InvalidInputError for a time that is malformed, empty or still to come; InvalidVersionError.
 
-    >>> side = parse_side("2.4.1@2013-03-01T10", datetime(2013, 3, 2, tzinfo=UTC))
+    >>> side = parse_side("v2.4.1@2013-03-01T10", datetime(2013, 3, 2, tzinfo=UTC))
     >>> side.version, side.since.hour, side.until.hour
     ('2.4.1', 10, 11)
     """
-    version, at, when = text.rpartition("@")
-    if at and when == TRAINING:
-        return Side(text, version, EVER, now, training=True)
+    name, at, when = text.rpartition("@")
     if not at and not re.match(r"\d{4}-", text):
-        return Side(text, text, EVER, now)
+        return Side(text, str(parse_version(text)), EVER, now)
+    version = str(parse_version(name)) if name else None
+    if when == TRAINING and version:
+        return Side(text, version, EVER, now, training=True)
     since, until = _window(when)
     if since >= until:
-        raise InvalidInputError(f"the time {when!r} ends before it begins; {_HOW}")
+        raise InvalidInputError(f"the time {when!r} is empty, or ends before it begins; {_HOW}")
     if since > now:
         raise InvalidInputError(f"nothing was served in {when!r} yet: it is {now:%Y-%m-%dT%H:%M} UTC")
-    return Side(text, version or None, since, until)
+    return Side(text, version, since, until)
 
 
 def _window(text: str) -> tuple[datetime, datetime]:
     first, between, last = text.partition("..")
-    since, length = _start(first)
-    return (since, _start(last)[0]) if between else (since, since + length)
+    since, until = _hour_or_day(first)
+    return (since, _hour_or_day(last)[0]) if between else (since, until)
 
 
-def _start(text: str) -> tuple[datetime, timedelta]:
+def _hour_or_day(text: str) -> tuple[datetime, datetime]:
     found = _TIME.fullmatch(text)
     if found is None:
         raise InvalidInputError(f"{text!r} is no time; {_HOW}")
     day, hour = found.groups()
     try:
         since = datetime.fromisoformat(f"{day}T{hour or '00'}:00:00+00:00")
-    except ValueError as error:
+        return since, since + (timedelta(days=1) if hour is None else timedelta(hours=1))
+    except (ValueError, OverflowError) as error:
         raise InvalidInputError(f"{text!r} is no time ({error}); {_HOW}") from error
-    return since, timedelta(days=1) if hour is None else timedelta(hours=1)

@@ -12,7 +12,6 @@ import numpy as np
 from sqlalchemy import ColumnElement, Engine, Executable, Row, Select, Table, case, func, literal, select, tuple_
 
 from mlops_dagster.database import open_database, reading, writing
-from mlops_dagster.errors import InvalidInputError
 from mlops_dagster.predictions.latency import LatencySummary, summarize
 from mlops_dagster.predictions.records import SERVED, Role, from_microseconds, microseconds
 from mlops_dagster.predictions.rollup_addition import add_tally, cursor, digest_of, forget_key, move_cursor
@@ -222,27 +221,24 @@ class Rollups:
     ) -> dict[str, Counts]:
         """Counts of every feature and of "score" in what the split served, added over versions (None: all).
 
-        With `bins`, what versions of another schema served is left out: only what was counted in these. Without,
-        raises InvalidInputError when the versions were counted in different ones.
+        With `bins`, what versions of another schema served is left out: only what was counted in these. Without, a
+        feature that the versions counted in different ones is left out: its counts do not add up.
         """
         found: defaultdict[str, list[bytes]] = defaultdict(list)
         wanted = {} if bins is None else {feature: digest_of(its) for feature, its in bins.items()}
-        query = (
-            _of_arms(cells, cells.c.feature, cells.c.bins, cells.c.counts, arms.c.version)
-            .where(_served(model, versions), cells.c.hour.between(*_window(since, until, HOUR)))
-            .order_by(arms.c.version)
+        mixed = set()
+        query = _of_arms(cells, cells.c.feature, cells.c.bins, cells.c.counts).where(
+            _served(model, versions), cells.c.hour.between(*_window(since, until, HOUR))
         )
-        for feature, its, counts, version in self._rows(query):
+        for feature, its, counts in self._rows(query):
             if bins is None and wanted.setdefault(feature, its) != its:
-                raise InvalidInputError(
-                    f"{feature!r} of {model} was counted in different bins by version {version} and another; "
-                    "ask for the versions of one schema"
-                )
+                mixed.add(feature)
             if wanted.get(feature) == its:
                 found[feature].append(counts)
         return {
             feature: np.frombuffer(b"".join(hours), dtype=CELL_TYPE).reshape(len(hours), -1).sum(axis=0, dtype=np.int64)
             for feature, hours in found.items()
+            if feature not in mixed
         }
 
     def rows_by_hour(

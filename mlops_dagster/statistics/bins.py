@@ -1,7 +1,8 @@
 """Bins: how the values of one column are told apart when they are counted.
 
 Bins are fitted once per model schema and kept by later versions, so the counts of any two versions and any two hours
-have the same shape: they add up and compare. A feature that has left its bins gets new ones (docs/decisions/0025).
+have the same shape: they add up and compare. A feature that has left its bins gets new ones (docs/decisions/0025 and
+0028).
 """
 
 from collections.abc import Mapping

@@ -8,7 +8,7 @@ import numpy as np
 import numpy.typing as npt
 
 from mlops_dagster.errors import InvalidInputError
-from mlops_dagster.statistics.columns import tally
+from mlops_dagster.statistics.columns import is_missing, tally
 
 
 class ChiSquaredResult(NamedTuple):
@@ -25,11 +25,11 @@ def chi_squared(reference_labels: Iterable[Hashable], current_labels: Iterable[H
         X2 = sum over both samples and all labels of (observed - expected)^2 / expected
         dof = number of labels - 1
 
-    None is a label like others. There is no continuity correction. A label seen by neither does not exist; with
-    one label in all there is nothing to tell apart: statistic 0, p-value 1. Expected counts below five make the
-    p-value rough.
+    The missing (None, NaN, NaT, pandas.NA) are one label like others. There is no continuity correction. A label seen
+    by neither does not exist; with one label in all there is nothing to tell apart: statistic 0, p-value 1. Expected
+    counts below five make the p-value rough.
 
-    Raises InvalidInputError for an empty sample.
+    Raises InvalidInputError for an empty sample, and for labels that cannot be told apart (lists, rows of an array).
 
     >>> result = chi_squared(["late"] * 10 + ["on_time"] * 20, ["late"] * 20 + ["on_time"] * 10)
     >>> round(result.statistic, 4), result.dof, round(result.pvalue, 4)
@@ -69,9 +69,20 @@ def chi_squared_from_counts(reference_counts: npt.ArrayLike, current_counts: npt
 
 
 def _times(labels: Iterable[Hashable]) -> Counter[Hashable]:
-    """How often each label is there, as a Counter says; of an array of strings it is found in less time."""
-    if getattr(getattr(labels, "dtype", None), "kind", None) == "O":
-        distinct, times = tally(np.asarray(labels, dtype=object))
-        if all(label is None or isinstance(label, str) for label in distinct):
-            return Counter(dict(zip(distinct, times, strict=True)))
-    return Counter(labels)
+    """How often each label is there, the missing as None."""
+    times: Counter[Hashable] = Counter()
+    for label, n in _distinct(labels):
+        times[None if is_missing(label) else label] += n
+    return times
+
+
+def _distinct(labels: Iterable[Hashable]) -> Iterable[tuple[Hashable, int]]:
+    """The labels as a Counter tells them apart; those of an array of strings are found in less time."""
+    try:
+        if getattr(getattr(labels, "dtype", None), "kind", None) == "O":
+            distinct, times = tally(np.asarray(labels, dtype=object))
+            if all(is_missing(label) or isinstance(label, str) for label in distinct):
+                return zip(distinct, times, strict=True)
+        return Counter(labels).items()
+    except TypeError as error:
+        raise InvalidInputError(f"labels are a list of hashable values, one for each row: {error}") from error

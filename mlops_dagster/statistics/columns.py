@@ -4,7 +4,8 @@ import math
 import sys
 from collections import Counter
 from collections.abc import Sequence
-from typing import Final, TypeAlias
+from datetime import UTC, date, datetime
+from typing import Any, Final, TypeAlias
 
 import numpy as np
 import numpy.typing as npt
@@ -25,10 +26,12 @@ _LARGEST: Final = int(sys.float_info.max)
 
 
 def as_numbers(values: Column) -> npt.NDArray[np.float64]:
-    """The values as a flat float64 array, what is missing as NaN; raises InvalidInputError when they are not numbers.
+    """The values as a flat float64 array, what is missing as NaN.
 
-    Booleans are 0 and 1, arrays of dates (datetime64) the nanoseconds since 1970; an integer that no float64 can hold
-    is infinite.
+    Booleans are 0 and 1; dates and times the nanoseconds since 1970 UTC, those without a zone taken for UTC; an integer
+    that no float64 can hold is infinite, and a text that reads as a number is that number.
+
+    Raises InvalidInputError for anything else, and for an array that is no single column.
 
     >>> as_numbers([True, None, 7, -(10**400)]).tolist()
     [1.0, nan, 7.0, -inf]
@@ -36,27 +39,40 @@ def as_numbers(values: Column) -> npt.NDArray[np.float64]:
     [1000000000.0, nan, 2.534022144e+20]
     """
     try:
-        kind = getattr(getattr(values, "dtype", None), "kind", None)
-        if kind is not None and kind in "mM":
-            times = np.asarray(values, dtype=f"{kind}8[us]").reshape(-1)  # in nanoseconds the year 9999 does not fit
+        column: Any = values if hasattr(getattr(values, "dtype", None), "kind") else np.asarray(values)
+        if column.dtype.kind in "mM":
+            times = _flat(np.asarray(column, dtype=f"{column.dtype.kind}8[us]"))  # in nanoseconds 9999 does not fit
             return np.where(np.isnat(times), np.nan, times.astype(np.float64) * 1000)
-        return np.asarray(values, dtype=np.float64).reshape(-1)
-    except OverflowError:
+        return _flat(np.asarray(column, dtype=np.float64))
+    except (OverflowError, TypeError, ValueError):  # numpy takes neither dates nor pandas.NA for numbers
         return np.array([_as_number(value) for value in as_objects(values)], dtype=np.float64)
-    except (TypeError, ValueError) as error:
-        raise InvalidInputError(f"a numeric column holds something that is no number: {error}") from error
 
 
-def _as_number(value: object) -> object:
+def _as_number(value: Any) -> float:
+    if is_missing(value):
+        return math.nan
+    if isinstance(value, datetime) and value.tzinfo is not None:
+        value = value.astimezone(UTC).replace(tzinfo=None)
+    if isinstance(value, date | np.datetime64):
+        return float(np.asarray(value, dtype="datetime64[us]").astype(np.int64)) * 1000
     if isinstance(value, int) and abs(value) > _LARGEST:
         return math.inf if value > 0 else -math.inf
-    return value
+    try:
+        return float(value)
+    except (TypeError, ValueError) as error:
+        raise InvalidInputError(f"a numeric column holds {value!r}, which is no number") from error
 
 
 def as_objects(values: Column) -> list[object]:
-    """The values as a flat list of Python objects."""
-    objects: list[object] = np.asarray(values, dtype=object).reshape(-1).tolist()
+    """The values as a flat list of Python objects; raises InvalidInputError for an array that is no single column."""
+    objects: list[object] = _flat(np.asarray(values, dtype=object)).tolist()
     return objects
+
+
+def _flat(values: npt.NDArray[Any]) -> npt.NDArray[Any]:
+    if values.ndim == 1 or (values.ndim == 2 and values.shape[1] == 1):
+        return values.reshape(-1)
+    raise InvalidInputError(f"a column is a list of values, one for each row, not an array of shape {values.shape}")
 
 
 def is_missing(value: object) -> bool:
@@ -79,7 +95,7 @@ def tally(values: Column) -> tuple[list[object], list[int]]:
     >>> tally(["b", "a", "b", None])
     (['b', 'a', None], [2, 1, 1])
     """
-    objects = np.asarray(values, dtype=object).reshape(-1)
+    objects = _flat(np.asarray(values, dtype=object))
     if len(objects) < _MANY:
         times = Counter(objects.tolist())
         return list(times), list(times.values())

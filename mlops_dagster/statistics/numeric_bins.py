@@ -9,12 +9,12 @@ import numpy as np
 import numpy.typing as npt
 
 from mlops_dagster.errors import InvalidInputError
+from mlops_dagster.statistics.below import count_below
 from mlops_dagster.statistics.columns import MISSING, Column, Counts, as_numbers
 
 _Numbers: TypeAlias = npt.NDArray[np.float64]
 
-_BLOCK: Final = 65_536  # numbers that the processor's cache holds
-_FEW: Final = 32  # edges: to compare with each takes less time than to sort
+_LARGEST: Final = sys.float_info.max
 
 
 @dataclass(frozen=True, slots=True)
@@ -33,7 +33,7 @@ class NumericBins:
 
     def __post_init__(self) -> None:
         edges = np.asarray(self.edges, dtype=np.float64)
-        if not np.isfinite(edges).all() or (np.diff(edges) <= 0).any():
+        if not np.isfinite(edges).all() or (edges[1:] <= edges[:-1]).any():
             raise InvalidInputError(f"the edges of bins must be finite and increase, got {self.edges}")
 
     @property
@@ -51,19 +51,21 @@ class NumericBins:
     def count(self, values: Column) -> Counts:
         """How many of the values fall into each cell."""
         numbers = as_numbers(values)
-        edges = np.asarray(self.edges, dtype=np.float64)
-        below = np.zeros(len(edges), dtype=np.int64)
-        for start in range(0, len(numbers), _BLOCK):
-            below += _below(edges, np.ascontiguousarray(numbers[start : start + _BLOCK]))
-        return _counts(below, len(numbers), int(np.count_nonzero(np.isnan(numbers))))
+        absent = np.isnan(numbers)
+        missing = int(np.count_nonzero(absent))
+        below = count_below(np.asarray(self.edges, dtype=np.float64), numbers[~absent] if missing else numbers)
+        return _counts(below, len(numbers), missing)
 
     def blind_share(self, values: Column) -> float:
         """The largest share of the values, 0 to 1, that are unequal in one cell: what moves there is not seen.
 
-        Repeats of one value are known to be it, so the most frequent of a cell does not count.
+        Repeats of one value are known to be it, so the most frequent of a cell does not count; but in the outermost,
+        which have no end, it does.
 
-        >>> NumericBins(edges=(0.0, 1.0)).blind_share([0.0, 0.0, 5.0, 6.0, 7.0])
+        >>> NumericBins(edges=(0.0, 1.0, 9.0)).blind_share([0.0, 0.0, 5.0, 6.0, 7.0])
         0.4
+        >>> NumericBins(edges=(0.0, 1.0)).blind_share([0.0, 0.0, 5.0, 5.0, 5.0])
+        0.6
         """
         numbers = as_numbers(values)
         ordered = np.sort(numbers[~np.isnan(numbers)])
@@ -75,7 +77,7 @@ class NumericBins:
                 break
             held = ordered[ends[cell] : ends[cell + 1]]
             changes = np.flatnonzero(held[1:] != held[:-1]) + 1
-            repeats = np.diff(changes, prepend=0, append=len(held)).max()
+            repeats = np.diff(changes, prepend=0, append=len(held)).max() if 0 < cell < len(sizes) - 1 else 0
             blind = max(blind, int(sizes[cell] - repeats))
         return blind / max(len(numbers), 1)
 
@@ -83,12 +85,13 @@ class NumericBins:
     def fit(cls, values: Column, cells: int = 200) -> Self:
         """Bins that hold about equal shares of `values`, at most `cells` on the line.
 
-        With no more distinct values than cells, the edges lie halfway between them. A value so frequent that
-        it fills cells of its own (no rain, no delay) is told from the next larger one. A constant is told from
-        what is below and above it: three cells. With nothing but missing values there is one cell on the line.
+        With no more distinct values than cells, each has its own, with the edges halfway between them, and two more
+        are for what is below and above them all: a flag that was 0 or 1 and is 5 now has not been seen. A value so
+        frequent that it fills cells of its own (no rain, no delay, as far as one sees) is told from what is larger.
+        Infinities are outside, whatever their number. With nothing but missing values there is one cell on the line.
 
         >>> NumericBins.fit([1.0, 2.0, 2.0, 4.0]).edges
-        (1.5, 3.0)
+        (0.5, 1.5, 3.0, 5.0)
         >>> NumericBins.fit(range(1000), cells=4).edges
         (249.75, 499.5, 749.25)
         >>> NumericBins.fit([None, None]).size
@@ -102,22 +105,17 @@ class NumericBins:
 
         >>> bins, counts = NumericBins.fit_and_count([1.0, 2.0, 2.0, 4.0, None])
         >>> bins.edges, counts.tolist()
-        ((1.5, 3.0), [1, 1, 2, 1])
+        ((0.5, 1.5, 3.0, 5.0), [1, 0, 1, 2, 1, 0])
         """
         if cells < 1:
             raise InvalidInputError(f"at least one cell is needed, got {cells}")
         ordered = np.sort(as_numbers(values))
         first, last, present = np.searchsorted(ordered, [np.nextafter(-np.inf, 0), np.inf, np.nan])
         edges = np.unique(_edges(ordered[first:last], cells))
+        if first == last and present:  # nothing but infinities
+            edges = np.array([-_LARGEST, _LARGEST])
         below = np.searchsorted(ordered, edges)
         return cls(edges=tuple(edges.tolist())), _counts(below, len(ordered), len(ordered) - int(present))
-
-
-def _below(edges: _Numbers, block: _Numbers) -> npt.NDArray[np.intp]:
-    """How many numbers of a block are less than each edge. NaN is less than none."""
-    if len(edges) <= _FEW:
-        return np.array([np.count_nonzero(block < edge) for edge in edges], dtype=np.intp)
-    return np.searchsorted(np.sort(block), edges)  # ten times faster than to look each number up among the edges
 
 
 def _counts(below: npt.NDArray[np.integer], rows: int, missing: int) -> Counts:
@@ -130,14 +128,23 @@ def _edges(ordered: _Numbers, cells: int) -> _Numbers:
     rises = ordered[1:] != ordered[:-1]
     if len(ordered) == 0:
         return ordered
-    if not rises.any():
-        return np.array([ordered[0], min(math.nextafter(ordered[0], math.inf), sys.float_info.max)])
     if np.count_nonzero(rises) < cells:
-        return _between(ordered[:-1][rises], ordered[1:][rises])
+        return _around(ordered[np.append(True, rises)])
     quantiles = _quantiles(ordered, np.arange(1, cells) / cells)
     frequent = np.unique(quantiles[1:][np.diff(quantiles) == 0])
-    following = np.minimum(np.searchsorted(ordered, frequent, side="right"), len(ordered) - 1)
-    return np.concatenate([quantiles, ordered[following]])
+    beyond = min(math.nextafter(ordered[-1], math.inf), _LARGEST)
+    following = np.append(ordered, beyond)[np.searchsorted(ordered, frequent, side="right")]
+    return np.concatenate([quantiles, following])
+
+
+def _around(distinct: _Numbers) -> _Numbers:
+    """Edges that give a cell to each of some numbers in their order, and one to what is on either side of them."""
+    first, second = distinct[:2][[0, -1]].tolist()
+    last_but_one, last = distinct[-2:][[0, -1]].tolist()
+    below = first - (second / 2 - first / 2)
+    above = max(last + (last / 2 - last_but_one / 2), math.nextafter(last, math.inf))
+    between = _between(distinct[:-1], distinct[1:])
+    return np.concatenate([[max(below, -_LARGEST)], between, [min(above, _LARGEST)]])
 
 
 def _between(lower: _Numbers, upper: _Numbers) -> _Numbers:

@@ -7,7 +7,7 @@ import numpy.typing as npt
 
 from mlops_dagster.errors import InvalidInputError
 from mlops_dagster.statistics.categorical_bins import CategoricalBins
-from mlops_dagster.statistics.columns import MISSING, Column, Counts, is_missing
+from mlops_dagster.statistics.columns import MISSING, Column, Counts, as_objects, is_missing
 from mlops_dagster.statistics.design_effect import INDEPENDENT, DesignEffect
 from mlops_dagster.statistics.histograms import Histogram
 from mlops_dagster.statistics.numeric_bins import NumericBins
@@ -24,9 +24,10 @@ def psi(reference: Column, current: Column, *, bins: int = 10) -> float:
 
     The groups are at most `bins` intervals between quantiles of the reference; of strings, the most frequent
     `bins - 1`, and the rest as intervals of the alphabet: see `coarsen`. Missing values are a group of their own, and
-    so are strings that the reference does not have (or, of more than 200 in it, not among its 200 most frequent). A
-    group that only one sample has would make the PSI infinite: the other sample is then taken to have half an
-    observation in it. A group that neither has does not count.
+    so are strings that the reference does not have (or, of more than 200 in it, not among its 200 most frequent). Of
+    no more than `bins` different numbers, what is below and what is above them all are two groups more. A group that
+    only one sample has would make the PSI infinite: the other sample is then taken to have half an observation in it.
+    A group that neither has does not count.
 
     Raises InvalidInputError for an empty sample, and for numbers against strings.
 
@@ -74,9 +75,9 @@ def coarsen(reference: Histogram, current: Histogram, bins: int = 10) -> tuple[C
 
     Neighbouring cells on the line are merged until each group holds about 1 / `bins` of the reference. Of
     categories, the most frequent `bins - 1` stay, and of the rest, as on a line, the neighbours in the alphabet are
-    merged until each group holds about 1 / `bins`; those without a cell are a group at the end. No more cells than
-    `bins` are not merged. Groups that are empty in both are left out, so the length is the number of groups for
-    `psi_noise`.
+    merged until each group holds about 1 / `bins`; those without a cell are a group at the end. Where no more cells
+    than `bins` have anything of the reference, none are merged. Groups that are empty in both are left out, so the
+    length is the number of groups for `psi_noise`.
 
     What a small reference chose is in it more often by chance than it will be later. So frequent are the categories
     that are so in both together. And where the cells are the categories of the reference itself, others come even if
@@ -111,7 +112,7 @@ def psi_groups(frequencies: Histogram, bins: int = 10) -> npt.NDArray[np.intp]:
     cells = np.arange(frequencies.bins.size)
     if isinstance(frequencies.bins, NumericBins):
         line = frequencies.counts[MISSING + 1 :]
-        if len(line) > bins:
+        if np.count_nonzero(line) > bins:
             cells[MISSING + 1 :] = MISSING + 1 + _in_parts(line, bins)
         return cells
     known = frequencies.counts[MISSING + 1 : frequencies.bins.other]
@@ -197,10 +198,9 @@ def psi_pvalue(value: float, groups: int, n: int, m: int, *, shared: DesignEffec
 
 def _kind(column: Column) -> Literal["numeric", "text"] | None:
     """What the column holds; None when nothing but missing values."""
-    if np.asarray(column).dtype.kind in "biuf":
+    if getattr(getattr(column, "dtype", None), "kind", "O") in "biufmM":
         return "numeric"
-    objects = np.asarray(column, dtype=object).reshape(-1)
-    present = next((value for value in objects if not is_missing(value)), None)
+    present = next((value for value in as_objects(column) if not is_missing(value)), None)
     if present is None:
         return None
     return "text" if isinstance(present, str) else "numeric"

@@ -5,7 +5,7 @@ import pytest
 
 from mlops_dagster.cli.models.comparison import SchemaChange, compare
 from mlops_dagster.registry import Baseline, EvaluationSlice, ModelRegistry
-from mlops_dagster.statistics import CategoricalBins, Histogram
+from mlops_dagster.statistics import CategoricalBins, DesignEffect, Histogram
 
 
 @pytest.fixture
@@ -42,6 +42,15 @@ def test_drift_is_the_psi_between_the_baselines(pair: ModelRegistry) -> None:
     assert shifts[0].psi == pytest.approx(0.25 * log(3))  # 0.25 ln 1.5 - 0.25 ln 0.5
     assert shifts[0].noise == pytest.approx(6.6349 * (1 / 100 + 1 / 100), rel=1e-4)  # chi-squared, 1 degree, 0.99
     assert (shifts[1].psi, shifts[2].psi) == (0, 0)
+
+
+def test_chance_knows_that_rows_share_causes(add) -> None:
+    still = Histogram(CategoricalBins(("a", "b")), [0, 50, 50, 0])
+    shared = {"wind": DesignEffect(rows=10), "score": DesignEffect(rows=4)}
+    versions = [add(name, baseline=Baseline({"wind": still}, still, still, shared)) for name in ("1.0.0", "1.1.0")]
+    noise = {each.name: each.noise for each in compare(*versions).shifts}
+    assert noise["(label)"] == pytest.approx(6.6349 / 50, rel=1e-4)
+    assert (noise["wind"], noise["(score)"]) == pytest.approx((10 * noise["(label)"], 4 * noise["(label)"]))
 
 
 def test_what_cannot_be_compared_says_why(add) -> None:

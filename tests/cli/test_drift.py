@@ -133,7 +133,9 @@ def test_no_row_is_read(counted: House, mlops, monkeypatch: pytest.MonkeyPatch) 
         ("2999-01-01", "invalid_input", "nothing was served in '2999-01-01' yet: it is 20"),
         ("2026-03-01T10:30", "invalid_input", "'2026-03-01T10:30' is no time; write an hour"),
         ("2026-02-30", "invalid_input", "'2026-02-30' is no time (day is out of range"),
+        ("9999-12-31", "invalid_input", "'9999-12-31' is no time (date value out of range)"),
         ("2026-03-02..2026-03-01", "invalid_input", "ends before it begins"),
+        ("2026-03-01T10..2026-03-01T10", "invalid_input", "is empty"),
         ("2026-03-01..", "invalid_input", "'' is no time"),
         ("1.0.0@yesterday", "invalid_input", "'yesterday' is no time"),
     ],
@@ -152,6 +154,51 @@ def test_versions_of_other_bins_have_nothing_in_common(counted: House, add, mlop
     assert found["left_out"] == {"amount": "counted in different bins"}  # the countries are the same
     assert list(found["features"]["psi"]) == ["country"]
     assert mlops("drift", "unknown", "--reference", "1.0.0", "--current", "1.0.0").exit_code == 1
+
+
+def test_a_time_in_which_a_schema_changed_is_compared_in_what_adds_up(counted: House, add, mlops) -> None:
+    """3.0.0 has other bins for the amount, no country and an age; nobody is missing a country for that."""
+    features = tuple(Feature(name=name, kind="numeric") for name in ("amount", "age"))
+    schema = ModelSchema(features=features, classes=SCHEMA.classes)
+    rows = frame(0, seed=9).assign(age=np.arange(4000.0))
+    other = make_baseline(rows, schema, scores=np.full(500, 0.3), labels=["stays"] * 4000)
+    add("3.0.0", schema=schema, baseline=other)
+    late = [
+        row._replace(features={"amount": row.features["amount"], "age": 30.0})
+        for row in served("3.0.0", MARCH + timedelta(hours=12), 0)
+    ]
+    counted.spool.append(late)
+    bins = {**{name: each.bins for name, each in other.features.items()}, "score": other.score.bins}
+    counted.local_rollups.catch_up(counted.spool, lambda _model, _version: bins)
+    counted.log.ship(counted.spool)
+
+    def compare(reference: str, *more: str) -> dict[str, object]:
+        done = mlops("drift", "churn", "--reference", reference, "--current", "2026-03-01", "--json", *more)
+        assert (done.exit_code, done.stderr) == (0, "")
+        found: dict[str, object] = json.loads(done.stdout)
+        return found
+
+    why = "counted in different bins during 2026-03-01"
+    found = compare("1.0.0@training")
+    assert found["left_out"] == {"amount": why, "age": "only one side has it"}
+    assert found["features"]["verdicts"] == {"country": "stable"}
+    assert compare("3.0.0@training")["left_out"] == {"amount": why, "country": "only one side has it"}
+    again = compare("1.0.0@training", "--rows")
+    assert (again["left_out"], again["current"]["rows"]) == ({}, 1800)
+    assert again["features"]["verdicts"] == {"amount": "stable", "country": "stable"}
+
+
+def test_a_leading_v_is_accepted(counted: House, mlops) -> None:
+    counted.log.ship(counted.spool)
+    for more in ((), ("--rows",)):
+        found = [
+            json.loads(
+                mlops("drift", "churn", "--reference", f"{v}1.1.0", "--current", f"{v}1.0.0", "--json", *more).stdout
+            )
+            for v in ("v", "")
+        ]
+        assert found[0]["labels"] == found[1]["labels"]
+        assert (found[0]["features"], found[0]["current"]["version"]) == (found[1]["features"], "1.0.0")
 
 
 def test_rows_are_counted_again_in_the_bins_of_another_schema(counted: House, add, mlops) -> None:

@@ -270,6 +270,7 @@ def trained(values: np.ndarray, schema: ModelSchema, before: Baseline | None = N
         (NUMBER, lambda rng, step: rng.normal(6 * step, size=5000)),
         (NUMBER, lambda rng, step: rng.lognormal(2.5 * step, 0.5, size=5000)),
         (NUMBER, lambda rng, step: rng.normal(-6 * step, size=5000)),
+        (NUMBER, lambda rng, step: np.where(rng.random(5000) < 0.3, 5.0**step, 0.0)),  # a flag
         (WORD, lambda rng, step: rng.choice([f"{step}{n}" for n in range(8)], size=5000)),
     ],
 )
@@ -286,7 +287,7 @@ def test_what_drifts_again_after_retraining_is_seen(schema: ModelSchema, drawn) 
     "later",
     [
         np.random.default_rng(21).normal(0.8, size=5000),  # drift, but within its bins
-        np.full(5000, 90.0),  # one value is known to be it, wherever it is
+        np.full(5000, 0.7),  # one value is known to be it, in a cell that has two ends
         np.full(5000, np.nan),
     ],
 )

@@ -28,6 +28,7 @@ def shapes() -> dict[str, tuple[pd.Series, pd.Series]]:
         "booleans": ([True] * 300 + [False] * 100, [True] * 50 + [False] * 30),
         "strings": (list("aaaab") * 2000, list("aaabb") * 4),
         "new category": (list("aaaab") * 20, list("aaabc") * 20),
+        "new number": ([0.0, 1.0] * 50, [0.0] * 50 + [1.0] * 30 + [5.0] * 20),
         "dates": (pd.date_range("2013-01-01", periods=300), pd.date_range("2013-03-01", periods=200)),
     }
     return {name: (pd.Series(before), pd.Series(after)) for name, (before, after) in pairs.items()}

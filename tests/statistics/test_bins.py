@@ -36,9 +36,11 @@ def test_each_number_is_in_the_cell_whose_edges_enclose_it(training, values, cel
 def test_fitted_edges_are_as_many_as_asked_and_tell_few_values_apart(training, cells):
     bins = NumericBins.fit(training, cells=cells)
     finite = {value for value in training if value is not None and np.isfinite(value)}
-    assert len(bins.edges) <= max(cells - 1, 2)
     if len(finite) <= cells:
+        assert len(bins.edges) <= max(len(finite) + 1, 2)
         assert len(set(bins.index(sorted(finite)).tolist())) == len(finite)
+    else:
+        assert len(bins.edges) <= cells - 1
 
 
 def test_fitted_cells_hold_equal_shares():
@@ -50,7 +52,7 @@ def test_fitted_cells_hold_equal_shares():
 
 
 def test_one_value_more_than_cells_makes_no_more_cells():
-    assert len(NumericBins.fit(range(20), cells=20).edges) == 19
+    assert len(NumericBins.fit(range(20), cells=20).edges) == 19 + 2  # and one on either side
     assert len(NumericBins.fit(range(21), cells=20).edges) == 19
 
 
@@ -60,11 +62,25 @@ def test_a_frequent_value_has_a_cell_of_its_own():
     assert bins.count(rain)[bins.index([0.0])[0]] == 900
 
 
+def test_a_cap_is_told_from_what_is_above_it():
+    seen = np.concatenate([np.full(900, 10.0), np.random.default_rng(2).uniform(0, 10, 1000)])
+    bins = NumericBins.fit(seen)
+    assert bins.index([10.0])[0] < bins.index([10.1])[0] == bins.size - 1
+    assert bins.count(seen)[-1] == 0
+
+
 def test_a_constant_is_told_from_other_values():
     bins = NumericBins.fit([7.0] * 50)
     assert bins.count([6.9, 7.0, 7.0, 7.1]).tolist() == [0, 1, 2, 1]
     largest = np.finfo(np.float64).max
     assert NumericBins.fit([largest] * 3).count([1.0, largest, np.inf]).tolist() == [0, 1, 2]
+
+
+def test_few_values_are_told_from_what_is_beyond_them():
+    bins = NumericBins.fit([1.0, 3.0, 3.0, 11.0])
+    assert bins.count([-np.inf, -0.1, 0.0, 1.9, 3.0, 14.9, 15.0, np.inf]).tolist() == [0, 2, 2, 1, 1, 2]
+    nothing_finite = NumericBins.fit([np.inf, -np.inf])
+    assert nothing_finite.count([-np.inf, -1e308, 1e308, np.inf, np.inf]).tolist() == [0, 1, 2, 2]
 
 
 @given(words, words, st.integers(0, 6))

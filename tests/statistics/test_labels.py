@@ -40,6 +40,8 @@ def test_chi_squared_of_labels():
     assert chi_squared(["a"] * 3, ["a"] * 9) == ChiSquaredResult(0.0, 0, 1.0)
     with pytest.raises(InvalidInputError, match="both sides need labels"):
         chi_squared([], ["a"])
+    with pytest.raises(InvalidInputError, match="unhashable type: 'list'"):
+        chi_squared([["a"]], ["a"])
     with pytest.raises(InvalidInputError, match="count for each label"):
         chi_squared_from_counts([1, 2], [1, 2, 3])
 

@@ -21,6 +21,7 @@ from mlops_dagster.statistics import (
     psi,
     psi_from_counts,
 )
+from mlops_dagster.statistics.columns import is_missing
 
 few_examples = settings(max_examples=50)
 nan = float("nan")
@@ -54,6 +55,31 @@ def test_a_number_on_an_edge_is_in_the_cell_above(edges):
     assert bins.count(values).tolist() == np.bincount(bins.index(values), minlength=bins.size).tolist()
 
 
+RNG = np.random.default_rng(9)
+LARGEST = np.finfo(np.float64).max
+
+
+@pytest.mark.parametrize(
+    "drawn",
+    [
+        RNG.normal(1e9, 1e-3, size=70_000),
+        RNG.normal(size=70_000).round(2),  # each is an edge
+        RNG.standard_cauchy(70_000),  # nearly all are in a step with an edge
+        RNG.choice([-LARGEST, LARGEST], 70_000) * RNG.random(70_000),  # wider than any float
+        RNG.integers(0, 300, 70_000) * 5e-324,  # as near as floats are
+    ],
+)
+@pytest.mark.filterwarnings("error")
+def test_numbers_are_counted_to_the_last_bit(drawn):
+    bins = NumericBins.fit(drawn)
+    outside = [nan, np.inf, -np.inf, LARGEST, -LARGEST, 0.0]
+    edges = np.repeat(bins.edges, 3)
+    edges[::3], edges[2::3] = np.nextafter(edges[::3], -np.inf), np.nextafter(edges[2::3], np.inf)
+    values = np.concatenate([drawn, outside, edges])
+    assert len(bins.edges) > 100
+    assert bins.count(values).tolist() == np.bincount(bins.index(values), minlength=bins.size).tolist()
+
+
 @few_examples
 @given(numbers, numbers)
 def test_psi_of_numbers_is_that_of_each_looked_up(before, after):
@@ -82,7 +108,7 @@ def test_categories_are_counted_as_if_each_were_looked_up(values, most):
 @example([2**53, 2**53 + 1, 0.5], [True, None])
 def test_chi_squared_is_that_of_a_counter(before, after):
     reference, current = column([*before, "a"], 60_000), column([*after, "a"], 60_001)
-    plain = Counter(reference.tolist()), Counter(current.tolist())
+    plain = [Counter(None if is_missing(label) else label for label in side.tolist()) for side in (reference, current)]
     labels = list(plain[0] | plain[1])
     expected = chi_squared_from_counts(*([times[label] for label in labels] for times in plain))
     assert chi_squared(reference, current) == expected

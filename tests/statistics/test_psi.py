@@ -55,6 +55,22 @@ def test_unseen_categories_are_a_group():
     assert psi(["a"] * 100, ["a"] * 80 + ["b", "c"] * 10) == pytest.approx(expected)
 
 
+@pytest.mark.parametrize("beyond", [5, -3, np.inf, -np.inf])
+def test_numbers_beyond_a_few_are_a_group(beyond):
+    expected = (0.2 - 0.005) * log(0.2 / 0.005) + (0.3 - 0.5) * log(0.3 / 0.5)
+    before, after = [0, 1] * 50, [0] * 50 + [1] * 30 + [beyond] * 20
+    assert psi(before, after) == pytest.approx(expected)
+    fine = NumericBins.fit(before)
+    assert psi_from_counts(Histogram.of(fine, before), Histogram.of(fine, after)) == pytest.approx(expected)
+
+
+def test_ten_numbers_keep_a_group_each_and_two_for_what_is_beyond():
+    before, after = [*range(10)] * 10, [-1, *range(10), 10] * 10
+    assert [
+        len(each) for each in coarsen(*(Histogram.of(NumericBins.fit(before), each) for each in (before, after)))
+    ] == [12, 12]
+
+
 def test_all_missing_compares_with_either_kind():
     assert psi([None] * 10, [1.0] * 10) > 1
     assert psi(["a"] * 10, [None] * 10) > 1

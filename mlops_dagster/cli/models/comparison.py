@@ -7,7 +7,7 @@ from typing import TypeAlias
 from mlops_dagster.registry import Baseline, EvaluationSlice, ModelVersion
 from mlops_dagster.registry.cards import OVERALL
 from mlops_dagster.schema import ModelSchema
-from mlops_dagster.statistics import Histogram, coarsen, psi_from_counts, psi_noise
+from mlops_dagster.statistics import INDEPENDENT, DesignEffect, Histogram, coarsen, psi_from_counts, psi_noise
 
 Interval: TypeAlias = tuple[float, float]
 
@@ -49,7 +49,7 @@ class Shift:
     name: str
     psi: float | None
     noise: float | None
-    """The PSI that two samples of one distribution exceed in one of a hundred cases."""
+    """The PSI that two samples of one distribution exceed in one of a hundred cases; what rows share is counted in."""
     reason: str
     """Why there is no PSI."""
 
@@ -128,7 +128,11 @@ def _schema(first: ModelSchema, second: ModelSchema) -> SchemaChange:
 
 def _shifts(first: Baseline, second: Baseline) -> tuple[Shift, ...]:
     before, after = _histograms(first), _histograms(second)
-    shifts = [_shift(name, before.get(name), after.get(name)) for name in dict.fromkeys([*before, *after])]
+    shared = {f"({name})" if name in ("score", "label") else name: each for name, each in first.design_effects.items()}
+    shifts = [
+        _shift(name, before.get(name), after.get(name), shared.get(name, INDEPENDENT))
+        for name in dict.fromkeys([*before, *after])
+    ]
     return tuple(sorted(shifts, key=lambda shift: (shift.psi is None, -(shift.psi or 0))))
 
 
@@ -136,7 +140,7 @@ def _histograms(baseline: Baseline) -> Mapping[str, Histogram]:
     return {**baseline.features, "(score)": baseline.score, "(label)": baseline.label}
 
 
-def _shift(name: str, before: Histogram | None, after: Histogram | None) -> Shift:
+def _shift(name: str, before: Histogram | None, after: Histogram | None, shared: DesignEffect) -> Shift:
     if before is None or after is None:
         return Shift(name, None, None, "only in the first" if after is None else "only in the second")
     if before.bins != after.bins:
@@ -144,4 +148,5 @@ def _shift(name: str, before: Histogram | None, after: Histogram | None) -> Shif
     if before.total == 0 or after.total == 0:
         return Shift(name, None, None, "nothing was counted")
     groups = len(coarsen(before, after)[0])
-    return Shift(name, psi_from_counts(before, after), psi_noise(groups, before.total, after.total), "")
+    noise = psi_noise(groups, before.total, after.total, shared=shared)
+    return Shift(name, psi_from_counts(before, after), noise, "")
