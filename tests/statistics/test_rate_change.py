@@ -34,8 +34,8 @@ def test_by_hand() -> None:
 
 def test_what_lasts_by_hand() -> None:
     # Four rows are one, and half of what a day shares lasts: of a variance of 0.0036 the noise is 0.0009, so 0.06 over
-    # the limit, one standard deviation, is taken for 0.045 that the day shared. 0.0225 are expected of the next day, and
-    # unsure is a quarter of what was left unsure, three quarters of what is new, and the noise.
+    # the limit, one standard deviation, is taken for 0.045 that the day shared. 0.0225 of it are expected of the next
+    # day, and unsure is a quarter of what was left unsure, three quarters of what is new, and the noise.
     lasting = DesignEffect(4.0, lasting=0.5)
     second = -0.0225 / (0.0027 * 0.25 * 0.25 + 0.0027 * 0.75 + 0.0009) ** 0.5
     bets = np.array([1 / 3, 1, 3])
