@@ -53,6 +53,26 @@ def lasting(correlation: float, from_day_to_day: float) -> Rates:
     return rates
 
 
+def weekends(more: float) -> Rates:
+    def rates(_: np.random.Generator, mean: float, shape: tuple[int, int]) -> Floats:
+        return np.broadcast_to(mean * (1 + np.where(np.arange(shape[1]) % 7 < 5, -more * 2 / 7, more * 5 / 7)), shape)
+
+    return rates
+
+
+def spells(share: float, rate: float, length: float) -> Rates:
+    """Storms of several days, that are known of only if one came while it was evaluated."""
+
+    def rates(rng: np.random.Generator, mean: float, shape: tuple[int, int]) -> Floats:
+        chance, storm = rng.random(shape), np.empty(shape, dtype=np.bool_)
+        storm[:, 0] = chance[:, 0] < share
+        for day in range(1, shape[1]):
+            storm[:, day] = chance[:, day] < np.where(storm[:, day - 1], 1 - 1 / length, share / (1 - share) / length)
+        return np.where(storm, rate, (mean - share * rate) / (1 - share))
+
+    return rates
+
+
 WORLDS: dict[str, Rates] = {
     "independent rows": lambda _, mean, shape: np.full(shape, mean),
     "correlation 0.01": beta(0.01),
@@ -62,7 +82,25 @@ WORLDS: dict[str, Rates] = {
     "storms: 1 % of days, 60 % wrong": storms(0.01, 0.6),
     "lasting: 0.03, next day 0.5": lasting(0.03, 0.5),
     "lasting: 0.03, next day 0.8": lasting(0.03, 0.8),
+    "weekends half as bad again": weekends(0.5),
+    "spells: 10 % of days, 25 % wrong": spells(0.1, 0.25, 4),
 }
+
+
+def surprises(over: Floats, limits: Floats, rows: int, effects: list[DesignEffect]) -> Floats:
+    """As in `rate_change_e_value`, of all lives: what is over the limit and what the days before let one expect."""
+    lasts = np.array([shared.lasting for shared in effects])
+    most = np.minimum(limits, 0.5)
+    noise = most * (1 - most) / rows
+    own = noise * (np.array([shared.rows for shared in effects]) - 1)
+    found = np.empty_like(over)
+    expected, unsure = np.zeros_like(own), own
+    for day in range(over.shape[1]):
+        expected, unsure = lasts * expected, lasts**2 * unsure + (1 - lasts**2) * own
+        news, variance = over[:, day] - expected, unsure + noise
+        found[:, day] = news / np.sqrt(variance)
+        expected, unsure = expected + news * unsure / variance, unsure * noise / variance
+    return found
 
 
 def alarms(
@@ -72,15 +110,13 @@ def alarms(
     days = sum(length for _, length in means)
     evaluated = rng.binomial(rows, rates(rng, EVALUATED, (lives, evaluated_days)))
     wrong = np.concatenate([rng.binomial(rows, rates(rng, mean, (lives, length))) for mean, length in means], axis=1)
-    limits, effects = np.empty(lives), np.empty(lives)
-    for life in range(lives):
-        shared = rate_design_effect([(int(k), rows) for k in evaluated[life]])
-        effects[life] = rows if shared is None else shared.rows
-        total = int(evaluated[life].sum())
-        bound = rate_upper_bound(total, rows * evaluated_days, alpha=POLICY.alpha / 4, shared=effects[life])
+    effects = [rate_design_effect([(int(k), rows) for k in its]) or DesignEffect(rows) for its in evaluated]
+    limits = np.empty(lives)
+    for life, (its, shared) in enumerate(zip(evaluated, effects, strict=True)):
+        total, trials = int(its.sum()), rows * evaluated_days
+        bound = rate_upper_bound(total, trials, alpha=POLICY.alpha / 4, shared=shared.of_many_blocks)
         limits[life] = min(bound + POLICY.margin, 1 - 1e-9)
-    most = np.minimum(limits, 0.5)
-    z = (wrong / rows - limits[:, None]) / np.sqrt(most * (1 - most) * effects / rows)[:, None]
+    z = surprises(wrong / rows - limits[:, None], limits, rows, effects)
     worth = np.maximum(BETS + np.minimum(z, FARTHEST)[..., None], 0) ** 2 / (1 + BETS**2)
     begun, first = np.zeros((lives, len(BETS))), np.full(lives, np.inf)
     e_value = np.ones(lives)
@@ -88,8 +124,8 @@ def alarms(
         begun = np.minimum(worth[:, day - 1] * (begun + 1 / (day * (day + 1))), 1e200)
         e_value = begun.mean(axis=1) + 1 / (day + 1)
         first = np.where(e_value >= 4 / POLICY.alpha, np.minimum(first, day), first)
-    blocks, shared = [(int(k), rows) for k in wrong[0]], DesignEffect(effects[0])
-    exact = rate_change_e_value(blocks, limit=limits[0], shared=shared).e_value
+    blocks = [(int(k), rows) for k in wrong[0]]
+    exact = rate_change_e_value(blocks, limit=limits[0], shared=effects[0]).e_value
     assert np.isclose(min(exact, 1e100), min(e_value[0], 1e100), rtol=1e-6), (exact, e_value[0])
     return float(np.isfinite(first).mean()), float(np.median(first)) - sum(length for _, length in means[:-1])
 

@@ -55,6 +55,8 @@ def performance_report_asset(spec: ModelSpec) -> dg.AssetsDefinition:
         look = hold_to_floor(house, spec, until)
         champion = house.champion(spec.model)
         slices = card_slices(champion)
+        versions = [] if champion is None else house.registry.list(spec.model)
+        classes = {each.version: each.schema.classes for each in versions if each.schema is not None}
         counted = house.log.label_counts(
             spec.model, days[0][1]
         )  # before the rows: what comes meanwhile shows next time
@@ -62,7 +64,10 @@ def performance_report_asset(spec: ModelSpec) -> dg.AssetsDefinition:
         answers: dict[date, DayOfAnswers] = {}
         for key, start, end in days:
             rows = house.log.labelled(spec.model, start, end)
-            said[key] = {**performance(rows, slices).metadata(), "labels_counted": counted.get(start.date(), 0)}
+            said[key] = {
+                **performance(rows, slices, classes).metadata(),
+                "labels_counted": counted.get(start.date(), 0),
+            }
             if champion is not None:
                 answers[start.date()] = day_of_answers(
                     rows, champion.version, slices=slices, baseline=champion.baseline, bins=spec.drift.bins

@@ -5,12 +5,12 @@ many days one looks: an e-value over the days since its promotion (`rate_change_
 itself an estimate, from the held-out rows of its card. Half of alpha is spent on that: the limit is the rate under
 which the true one lies with that much certainty, plus the margin. The other half is spent on the e-value. Overall has
 half of each, the slices share the other half (Bonferroni). So a champion that answers as it did, or worse by less than
-the margin, is accused with probability alpha at most, in its whole life: as long as days are independent of each other.
-What was measured, and where it does not hold, is in docs/decisions/0023-a-day-is-one-observation.md.
+the margin, is accused with probability alpha at most, in its whole life: as far as days are what its evaluation showed.
+What was measured, and where it does not hold, is in docs/decisions/0030-what-lasts-is-no-news.md.
 
-A day is one observation, however many answers it has: those of one day share causes (its storm, its broken feed). How
-much they do is what the design effect of the version's wrong answers says, by day, overall and in each slice: from its
-evaluation, kept in the baseline, or as the policy has it. A slice of which that is not known is not tested.
+A day is one observation, however many answers it has: those of one day share causes (its storm, its broken feed), and
+causes last. How much is what the design effect of the version's wrong answers says, by day, overall and in each slice:
+from its evaluation, kept in the baseline, or as the policy has it. A slice of which that is not known is not tested.
 
 Labels that come late or are corrected change the counts of their day: the proof is then of what the labels say now.
 """
@@ -70,7 +70,7 @@ def _test(
     shared: DesignEffect,
 ) -> SliceTest:
     wrong = round((1 - part.metrics["accuracy"]) * part.rows)
-    limit = rate_upper_bound(wrong, part.rows, alpha=alpha / 2, shared=shared.rows) + margin
+    limit = rate_upper_bound(wrong, part.rows, alpha=alpha / 2, shared=shared.of_many_blocks) + margin
     total = Answers(sum(day.rows for day in answered), sum(day.wrong for day in answered))
     e_value, since = 1.0, None
     if limit < 1:

@@ -1,6 +1,6 @@
 """Performance: how right, how fast and how reliable each version was, from what was logged."""
 
-from collections.abc import Iterable
+from collections.abc import Collection, Iterable, Mapping
 from dataclasses import asdict, dataclass
 from typing import TYPE_CHECKING, TypeAlias
 
@@ -69,11 +69,13 @@ class PerformanceReport:
         }
 
 
-def performance(rows: "pa.Table", slices: Iterable[str] = ()) -> PerformanceReport:
+def performance(
+    rows: "pa.Table", slices: Iterable[str] = (), classes: Mapping[str, Collection[str]] | None = None
+) -> PerformanceReport:
     """The figures of each version in each role, from `PredictionLog.labelled`.
 
     Requests that reached no version are left out; a failed one is an error of its version and has no label.
-    `slices` are names as a card has them, "carrier=AA".
+    `slices` are names as a card has them, "carrier=AA"; `classes` are those of each version, of which its macro-F1 is.
     """
     slices = tuple(slices)
     sliced_by = {f"feature_{name.partition('=')[0]}" for name in slices}.intersection(rows.schema.names)
@@ -82,17 +84,21 @@ def performance(rows: "pa.Table", slices: Iterable[str] = ()) -> PerformanceRepo
     groups = reached.groupby(["version", "role"], sort=True)
     return PerformanceReport(
         rows=len(reached),
-        versions=tuple(_of_version(version, role, group, slices) for (version, role), group in groups),
+        versions=tuple(
+            _of_version(version, role, group, slices, (classes or {}).get(version)) for (version, role), group in groups
+        ),
     )
 
 
-def _of_version(version: str, role: str, rows: "pd.DataFrame", slices: Iterable[str]) -> Performance:
+def _of_version(
+    version: str, role: str, rows: "pd.DataFrame", slices: Iterable[str], classes: Collection[str] | None
+) -> Performance:
     from mlops_dagster.statistics import confusion_counts, macro_f1_interval, metrics_from_confusion, wilson_interval
 
     judged = rows[rows["label"].notna() & rows["prediction"].notna()]
     hit = (judged["label"] == judged["prediction"]).to_numpy()
     confusion = confusion_counts(judged["label"].to_list(), judged["prediction"].to_list()) if len(judged) else None
-    found = None if confusion is None else metrics_from_confusion(confusion)
+    found = None if confusion is None else metrics_from_confusion(confusion, classes)
     p50, p95, p99 = rows["latency_ms"].quantile([0.50, 0.95, 0.99]).tolist()
     parts = {name: hit[part] for name, part in in_slices(judged, slices) if part.any()}
     return Performance(
@@ -108,7 +114,7 @@ def _of_version(version: str, role: str, rows: "pd.DataFrame", slices: Iterable[
         p95_ms=p95,
         p99_ms=p99,
         accuracy_interval=None if confusion is None else wilson_interval(int(hit.sum()), len(hit)),
-        macro_f1_interval=None if confusion is None else macro_f1_interval(confusion),
+        macro_f1_interval=None if confusion is None else macro_f1_interval(confusion, classes=classes),
         slices=tuple(
             SlicePerformance(name, len(its), float(its.mean()), wilson_interval(int(its.sum()), len(its)))
             for name, its in parts.items()

@@ -50,12 +50,12 @@ class ConceptPolicy(BaseModel):
     Its rate of wrong answers is held against the upper bound of the evaluation's plus `margin`: a rollout takes a loss
     of two points for none, and this is the same loss. `alpha` is the probability of a false alarm over the champion's
     whole life, with a look at the end of each day, all slices together, the error of the evaluation included. It takes
-    days to be independent of one another while nothing changes (docs/decisions/0023-a-day-is-one-observation.md).
+    days to go together as those of the evaluation did (docs/decisions/0030-what-lasts-is-no-news.md).
 
     `shared_by` is how many answers of a day are worth one: the errors of one storm are no independent ones. Left out,
     it is what the days of the evaluation showed, which the baseline of the version keeps, and grows with the traffic;
     without such days nothing is said. It is for those who know better, from more days that were normal: the variance of
-    a day's number of wrong answers, over the one that chance would give it.
+    a day's number of wrong answers, over the one that chance would give it. Days are then taken for independent.
 
     >>> ConceptPolicy(shared_by=12).alpha
     0.05

@@ -103,14 +103,15 @@ class ShedRecord:
 class FeedbackResult:
     """What became of a batch of labels.
 
-    `accepted` and `unknown` make up the batch; `corrections` are among the accepted. `hits` counts what is evidence:
-    one for every arm that a first label finds.
+    `accepted` and `unknown` make up the batch; `corrections`, and those that are `repeated`, are among the accepted.
+    `hits` counts what is evidence: one for every arm that a first label finds.
     """
 
     accepted: int
     corrections: int
     unknown: list[str]
     hits: Mapping[Hit, int] = field(default_factory=dict)
+    repeated: int = 0
 
 
 class Arm(TypedDict):

@@ -137,7 +137,7 @@ class Spool:
         later time it is logged, for it overrules what became known in between. With `model`, predictions of others
         are unknown.
         """
-        accepted = corrections = 0
+        accepted = corrections = repeated = 0
         unknown: list[str] = []
         labels = list(labels)
         hits: Counter[Hit] = Counter()
@@ -153,6 +153,7 @@ class Spool:
                     unknown.append(prediction_id)
                     continue
                 accepted += 1
+                repeated += label == found.label
                 predicted_at = found.arms[0]["event_time"]
                 known_at = max(unsaid if at is None else min(microseconds(at), received_at), predicted_at)
                 if label == found.label and (at is None or known_at <= found.labelled_at):
@@ -177,7 +178,7 @@ class Spool:
                 connection.execute("INSERT INTO entries (body) VALUES (?)", (orjson.dumps(entry),))
                 if known_at >= found.labelled_at:
                     awaited[prediction_id] = found._replace(label=label, labelled_at=known_at)
-        return FeedbackResult(accepted, corrections, unknown, hits)
+        return FeedbackResult(accepted, corrections, unknown, hits, repeated)
 
     def check_writable(self) -> None:
         """Write something that says nothing; raises StorageError where a prediction could not be recorded."""

@@ -73,10 +73,12 @@ def _design_effect(data: object) -> DesignEffect:
             return DesignEffect(float(rows), float(freedom))
         case [rows, freedom, int() | float() | None as per_day, int() | float() | None as worst]:
             return _design_effect([rows, freedom])._replace(rows_per_day=per_day, worst_psi=worst)
+        case [*others, int() | float() as lasting] if len(others) == 4 and 0 <= lasting < 1:
+            return _design_effect(others)._replace(lasting=float(lasting))
         case _:
             raise InvalidInputError(
-                "a design effect is [rows, at least 1; freedom, over 0 and at most 1; rows per day; worst PSI], the "
-                f"last two or none, not {data}"
+                "a design effect is [rows, at least 1; freedom, over 0 and at most 1; rows per day; worst PSI; "
+                f"lasting, 0 or more and under 1], or the first two or four of these, not {data}"
             )
 
 

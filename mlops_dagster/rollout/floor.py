@@ -14,7 +14,7 @@ a new version rests on the estimate alone, so it needs the whole 95 % interval u
 at most once in forty times, and the price of an error is one challenger too many.
 """
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import datetime
 from enum import StrEnum
@@ -92,12 +92,13 @@ def decide_floor(
     return FloorDecision(FloorOutcome.RETRAIN, f"{measured}; {refuge}")
 
 
-def macro_f1_of(confusion: Mapping[tuple[str, str], int]) -> MacroF1:
-    """From how often each (true, predicted) pair occurred."""
+def macro_f1_of(confusion: Mapping[tuple[str, str], int], classes: Collection[str] | None = None) -> MacroF1:
+    """From how often each (true, predicted) pair occurred; the mean is over the `classes` of the model."""
     rows = sum(confusion.values())
-    return (
-        MacroF1(rows, metrics_from_confusion(confusion).macro_f1, macro_f1_interval(confusion)) if rows else MacroF1(0)
-    )
+    if not rows:
+        return MacroF1(0)
+    found = metrics_from_confusion(confusion, classes)
+    return MacroF1(rows, found.macro_f1, macro_f1_interval(confusion, classes=classes))
 
 
 def champion_since(history: Sequence[Event]) -> datetime | None:

@@ -8,7 +8,7 @@ from datetime import datetime, timedelta
 from mlops_dagster.errors import MlopsError, StorageError
 from mlops_dagster.monitoring.policy import PerformancePolicy
 from mlops_dagster.predictions import SERVED, PredictionLog
-from mlops_dagster.registry import ModelRegistry
+from mlops_dagster.registry import ModelRegistry, ModelVersion
 from mlops_dagster.rollout.comparison import Comparison
 from mlops_dagster.rollout.floor import (
     NOBODY,
@@ -55,10 +55,11 @@ def look_at_floor(
     deployment, since = registry.deployment(model), champion_since(registry.history(model))
     if deployment.champion is None or since is None:
         return None
-    found = _macro_f1(log, model, deployment.champion, max(since, until - timedelta(days=policy.window_days)), until)
+    champion = registry.get(model, deployment.champion)
+    found = _macro_f1(log, champion, max(since, until - timedelta(days=policy.window_days)), until)
     previous, otherwise = None, NOBODY
     if under_floor(policy, found) and deployment.previous is not None:
-        champion, before = (registry.get(model, name) for name in (deployment.champion, deployment.previous))
+        before = registry.get(model, deployment.previous)
         try:
             previous = compare_on_log(registry, log, champion, before, rollout, since=since, until=until)
         except StorageError:  # the log or the store is away: the next run looks again
@@ -70,10 +71,10 @@ def look_at_floor(
     return FloorLook(deployment.champion, until, found, previous, decision)
 
 
-def _macro_f1(log: PredictionLog, model: str, version: str, since: datetime, until: datetime) -> MacroF1:
+def _macro_f1(log: PredictionLog, champion: ModelVersion, since: datetime, until: datetime) -> MacroF1:
     confusion: Counter[tuple[str, str]] = Counter()
-    for start, end in spans(log, model, since, until):
-        rows = log.labelled(model, start, end, SERVED).select(["version", "label", "prediction"]).to_pylist()
-        answers = [row for row in rows if row["version"] == version and row["label"] and row["prediction"]]
+    for start, end in spans(log, champion.model, since, until):
+        rows = log.labelled(champion.model, start, end, SERVED).select(["version", "label", "prediction"]).to_pylist()
+        answers = [row for row in rows if row["version"] == champion.version and row["label"] and row["prediction"]]
         confusion.update(confusion_counts([row["label"] for row in answers], [row["prediction"] for row in answers]))
-    return macro_f1_of(confusion)
+    return macro_f1_of(confusion, champion.schema.classes if champion.schema is not None else None)

@@ -137,8 +137,9 @@ class Telemetry:
     def labelled(self, model: str, result: FeedbackResult, classes: Collection[str]) -> None:
         """A batch of labels that came; `classes` are those of the model."""
         for outcome, count in (
-            ("first", result.accepted - result.corrections),
+            ("first", result.accepted - result.corrections - result.repeated),
             ("correction", result.corrections),
+            ("repeated", result.repeated),
             ("unknown", len(result.unknown)),
         ):
             self._labels.labels(model, outcome).inc(count)

@@ -1,7 +1,7 @@
 """How good a classifier is: accuracy, F1, and how sure one can be of a share."""
 
 from collections import Counter
-from collections.abc import Mapping
+from collections.abc import Collection, Mapping
 from dataclasses import dataclass
 from math import sqrt
 from statistics import NormalDist
@@ -31,7 +31,7 @@ class ClassificationMetrics:
     """Shares between 0 and 1. With one label a row, micro-F1 is the accuracy.
 
     `macro_f1` is the plain mean of F1 over the classes that were true or predicted at least once, so that a rare
-    class weighs as much as a frequent one.
+    class weighs as much as a frequent one; over those of the model alone, where these are known.
     """
 
     accuracy: float
@@ -74,13 +74,21 @@ def confusion_counts(y_true: npt.ArrayLike, y_pred: npt.ArrayLike) -> dict[tuple
     return dict(confusion)
 
 
-def metrics_from_confusion(confusion: Mapping[tuple[str, str], int]) -> ClassificationMetrics:
+def metrics_from_confusion(
+    confusion: Mapping[tuple[str, str], int], classes: Collection[str] | None = None
+) -> ClassificationMetrics:
     """The metrics from how often each (true, predicted) pair occurred. Confusion counts of hours add up.
+
+    `classes` are those of the model. A truth that is none of them is a wrong answer as any other, but has no F1 of its
+    own, which could only be 0: one misspelt label in ten thousand would take a third off the macro-F1 of two classes.
 
     Raises InvalidInputError when there is no row at all, or a negative count.
 
     >>> metrics_from_confusion({("late", "late"): 9, ("late", "on_time"): 1}).accuracy
     0.9
+    >>> seen = {("late", "late"): 9, ("on_time", "on_time"): 9, ("Late", "late"): 1}
+    >>> [round(metrics_from_confusion(seen, classes).macro_f1, 3) for classes in (None, ("late", "on_time"))]
+    [0.649, 0.974]
     """
     total = sum(confusion.values())
     if total == 0 or min(confusion.values()) < 0:
@@ -103,7 +111,8 @@ def metrics_from_confusion(confusion: Mapping[tuple[str, str], int]) -> Classifi
         for label in sorted(label for label, count in (true + predicted).items() if count)
     }
     accuracy = hits.total() / total
-    macro_f1 = sum(scores.f1 for scores in per_class.values()) / len(per_class)
+    known = [scores.f1 for label, scores in per_class.items() if classes is None or label in classes]
+    macro_f1 = sum(known) / len(known) if known else 0.0
     return ClassificationMetrics(accuracy=accuracy, micro_f1=accuracy, macro_f1=macro_f1, per_class=per_class)
 
 

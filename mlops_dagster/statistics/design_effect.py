@@ -15,13 +15,15 @@ class DesignEffect(NamedTuple):
     `rows` rows (1 or more) count as one. `freedom`, over 0 and at most 1, is the share that is left of the degrees of
     freedom of a test: 1 when rows repeat one another, less when all groups move together (a storm delays every flight).
     `rows_per_day` is the traffic it was estimated on, and `worst_psi` the largest PSI of one of its blocks against all
-    of them; None where that is not known.
+    of them; None where that is not known. `lasting`, from 0 to 0.9, is the correlation of what a block shares with what
+    the block after it does: a cause that lasts. 0 takes blocks for independent.
     """
 
     rows: float = 1.0
     freedom: float = 1.0
     rows_per_day: float | None = None
     worst_psi: float | None = None
+    lasting: float = 0.0
 
     def at(self, rows_per_day: float) -> "DesignEffect":
         """The same causes at another traffic: twice the rows that share one make it a little less than twice as large.
@@ -37,6 +39,19 @@ class DesignEffect(NamedTuple):
             return self
         rows = 1 + (self.rows - 1) * rows_per_day / self.rows_per_day
         return self._replace(rows=rows, rows_per_day=rows_per_day)
+
+    @property
+    def of_many_blocks(self) -> float:
+        """How many rows are worth one in a mean over many blocks: more than in one of them, if the cause lasts.
+
+            1 + (rows - 1) (1 + lasting) / (1 - lasting), from the variance of a mean of an autoregression
+
+        >>> DesignEffect(rows=3.0, lasting=0.5).of_many_blocks
+        7.0
+
+        Source: G. E. P. Box, G. M. Jenkins, Time Series Analysis, 1970, 2.1 and 3.2.
+        """
+        return 1 + (self.rows - 1) * (1 + self.lasting) / (1 - self.lasting)
 
 
 INDEPENDENT: Final = DesignEffect()
@@ -91,7 +106,7 @@ def ks_design_effect(groups: npt.ArrayLike, blocks: npt.ArrayLike) -> DesignEffe
 
 
 def rate_design_effect(blocks: Sequence[tuple[int, int]]) -> DesignEffect | None:
-    """The design effect of bad events, from (bad, trials) of each block (day): as large as it may be, not as it seems.
+    """The design effect of bad events, from (bad, trials) of each block (day) in order: as large as it may be.
 
     The correlation of two trials of one block is taken at its upper bound of 90 % confidence: from a few blocks it is
     only roughly known, and what is held against it is to be right in spite of that. With F the variance between blocks
@@ -100,15 +115,21 @@ def rate_design_effect(blocks: Sequence[tuple[int, int]]) -> DesignEffect | None
 
         correlation = (F / F_0.1 - 1) / (F / F_0.1 + m - 1),  rows = 1 + (m - 1) correlation
 
+    `lasting` is the correlation r of the rates of successive blocks: the sample's, and its bias, (1 + 4 r) / blocks.
+    Blocks that resemble those before them show less of how blocks may differ: F_0.1 is of as few of them as are
+    independent, blocks (1 - r) / (1 + r).
+
     None with fewer than two blocks that have trials, or a single trial in each, which say nothing.
     Raises InvalidInputError unless 0 <= bad <= trials.
 
     >>> alike, storm = [(10, 100), (12, 100)] * 10, [(10, 100), (12, 100)] * 9 + [(10, 100), (80, 100)]
     >>> round(rate_design_effect(alike).rows, 1), round(rate_design_effect(storm).rows)
     (1.6, 28)
+    >>> round(rate_design_effect([(10, 100)] * 10 + [(20, 100)] * 10).lasting, 1)
+    0.9
 
-    Source: S. R. Searle, Linear Models, 1971, chapter 9 (the interval); A. Donner, International Statistical Review 54,
-    1986 (its use for events).
+    Sources: S. R. Searle, Linear Models, 1971, chapter 9 (the interval); A. Donner, International Statistical Review
+    54, 1986 (its use for events); F. H. C. Marriott, J. A. Pope, Biometrika 41, 1954 (the bias).
     """
     counts = np.array(blocks, dtype=np.float64).reshape(-1, 2)
     bad, trials = counts[counts[:, 1] > 0].T
@@ -122,11 +143,22 @@ def rate_design_effect(blocks: Sequence[tuple[int, int]]) -> DesignEffect | None
     between = float(np.sum(trials * (bad / trials - bad.sum() / n) ** 2)) / (c - 1)
     within = float(np.sum(bad * (1 - bad / trials))) / (n - c)
     size = max(float(n - np.sum(trials**2) / n) / (c - 1), 1.0)
+    lasting = _lasting(bad / trials)
     if within == 0 and between > 0:  # each block is all good or all bad
-        return DesignEffect(rows=size, rows_per_day=size)
-    ratio = max(between / within if within else 1.0, 1.0) / float(fdtri(c - 1, n - c, 0.1))
+        return DesignEffect(rows=size, rows_per_day=size, lasting=lasting)
+    independent = c * (1 - lasting) / (1 + lasting)
+    ratio = max(between / within if within else 1.0, 1.0) / float(fdtri(max(independent - 1, 0.5), n - c, 0.1))
     correlation = max(ratio - 1, 0.0) / (ratio + size - 1)
-    return DesignEffect(rows=1.0 + (size - 1) * correlation, rows_per_day=size)
+    return DesignEffect(rows=1.0 + (size - 1) * correlation, rows_per_day=size, lasting=lasting)
+
+
+def _lasting(rates: npt.NDArray[np.float64]) -> float:
+    """How much of what a block has of its own the next one has too."""
+    own = rates - rates.mean()
+    if not own.any():
+        return 0.0
+    seen = float(own[1:] @ own[:-1] / (own @ own))
+    return min(max(seen + (1 + 4 * max(seen, 0.0)) / len(rates), 0.0), 0.9)
 
 
 def _by_block(groups: npt.ArrayLike, blocks: npt.ArrayLike) -> tuple[npt.NDArray[np.float64], npt.NDArray[np.float64]]:

@@ -1,6 +1,6 @@
 """How sure one can be of a macro-F1."""
 
-from collections.abc import Mapping
+from collections.abc import Collection, Mapping
 
 import numpy as np
 import numpy.typing as npt
@@ -12,13 +12,19 @@ DRAWS = 1000
 SEED = 0
 
 
-def macro_f1_interval(confusion: Mapping[tuple[str, str], int], confidence: float = 0.95) -> tuple[float, float] | None:
+def macro_f1_interval(
+    confusion: Mapping[tuple[str, str], int],
+    confidence: float = 0.95,
+    *,
+    classes: Collection[str] | None = None,
+) -> tuple[float, float] | None:
     """Between which values the macro-F1 lies that produced these counts of (true, predicted) pairs.
 
     With K classes seen, the shares of the K * K pairs are Dirichlet(count + 1 / K^2): what the counts say, and one
     more row spread over all pairs, so that no error seen is not taken for no error possible. The interval holds the
     middle `confidence` of the macro-F1 of 1,000 draws, and the macro-F1 of the counts themselves; it lies in [0, 1].
-    The draws are seeded: equal counts, equal interval. None when only one class was seen: the others are unknown.
+    The draws are seeded: equal counts, equal interval. None when only one class was seen: the others are unknown. The
+    mean is over the `classes` of the model, where these are known, as that of `metrics_from_confusion`.
 
     Raises InvalidInputError for no row, a negative count, or a confidence outside (0, 1).
 
@@ -34,24 +40,23 @@ def macro_f1_interval(confusion: Mapping[tuple[str, str], int], confidence: floa
     """
     if not 0 < confidence < 1:
         raise InvalidInputError(f"a confidence lies between 0 and 1, got {confidence}")
-    found = metrics_from_confusion(confusion)
+    found = metrics_from_confusion(confusion, classes)
     place = {label: number for number, label in enumerate(found.per_class)}
-    classes = len(place)
-    if classes < 2:
+    known = [number for label, number in place.items() if classes is None or label in classes]
+    if len(known) < 2:
         return None
-    weights = np.full((classes, classes), 1 / classes**2)
+    weights = np.full((len(place), len(place)), 1 / len(place) ** 2)
     for (truth, prediction), count in confusion.items():
         if count:
             weights[place[truth], place[prediction]] += count
-    draws = np.random.default_rng(SEED).standard_gamma(weights, size=(DRAWS, classes, classes))
-    scores = _macro_f1(draws)
+    draws = np.random.default_rng(SEED).standard_gamma(weights, size=(DRAWS, *weights.shape))
+    scores = _f1(draws)[:, known].mean(axis=1)
     low, high = np.quantile(scores, [(1 - confidence) / 2, (1 + confidence) / 2])
     return min(float(low), found.macro_f1), max(float(high), found.macro_f1)
 
 
-def _macro_f1(shares: npt.NDArray[np.float64]) -> npt.NDArray[np.float64]:
-    """Of tables (n, true, predicted) of shares, which need not add up to 1: F1 does not depend on the total."""
+def _f1(shares: npt.NDArray[np.float64]) -> npt.NDArray[np.float64]:
+    """Of each class (n, class), from tables (n, true, predicted) of shares, which need not add up to 1."""
     hits = np.diagonal(shares, axis1=1, axis2=2)
     f1: npt.NDArray[np.float64] = 2 * hits / (shares.sum(axis=2) + shares.sum(axis=1))
-    means: npt.NDArray[np.float64] = f1.mean(axis=1)
-    return means
+    return f1

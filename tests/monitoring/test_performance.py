@@ -34,6 +34,19 @@ def test_each_version_in_each_role_has_its_figures() -> None:
     assert report.metadata()["labelled"] == 15
 
 
+def test_a_label_that_is_no_class_of_the_version_is_a_wrong_answer_and_no_class() -> None:
+    truths = ["late"] * 49 + ["on_time"] * 49 + ["Late"] * 2
+    columns = {"version": ["1"] * 100, "role": ["champion"] * 100, "status": ["ok"] * 100, "latency_ms": [1.0] * 100}
+    answers = ["late"] * 49 + ["on_time"] * 49 + ["late"] * 2
+    table = pa.table({**columns, "prediction": answers, "label": truths})
+    (found,) = performance(table, classes={"1": ("late", "on_time")}).versions
+    assert (found.accuracy, found.macro_f1) == (0.98, pytest.approx((98 / 100 + 1) / 2))
+    assert found.macro_f1_interval is not None
+    assert found.macro_f1_interval[0] > 0.9
+    (unknown,) = performance(table).versions
+    assert unknown.macro_f1 == pytest.approx((98 / 100 + 1 + 0) / 3)
+
+
 def test_without_labels_there_is_no_accuracy_and_without_rows_no_version() -> None:
     columns = {"version": ["1"], "role": ["champion"], "status": ["ok"], "prediction": ["late"], "latency_ms": [1.0]}
     table = pa.table({**columns, "label": pa.nulls(1, pa.string())})

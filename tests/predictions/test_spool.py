@@ -135,7 +135,7 @@ def test_feedback_reaches_every_arm_that_scored_by_then(spool, record, march):
     }
     assert result == FeedbackResult(accepted=1, corrections=0, unknown=["p1", "nowhere"], hits=hits)
     spool.append([record(0, role="shadow", version="1.3.0", weight=0.0)])  # too late to be evidence
-    assert spool.feedback([("p0", "on_time", march)]) == FeedbackResult(1, 0, [])
+    assert spool.feedback([("p0", "on_time", march)]) == FeedbackResult(1, 0, [], repeated=1)
     assert spool.feedback([("p0", "late", march), ("p2", "late", march)]) == FeedbackResult(
         2, 1, [], {Hit("flights", "1.0.0", "champion", "late", correct=True): 1}
     )

@@ -71,6 +71,12 @@ def test_macro_f1_of_counts() -> None:
     assert (found.rows, found.value) == (200, pytest.approx((180 / 190 + 200 / 210) / 2))
     assert found.interval is not None
     assert found.interval[0] < 0.93 < 0.96 < found.interval[1]
+    # scikit-learn's f1_score(average="macro", labels=["late", "ok"]) of the same and a truth that is no class
+    misspelt = {("late", "late"): 90, ("late", "ok"): 10, ("ok", "ok"): 100, ("Late", "late"): 2}
+    found = macro_f1_of(misspelt, ("late", "ok"))
+    assert (found.rows, found.value) == (202, pytest.approx((180 / 192 + 200 / 210) / 2))
+    assert found.interval is not None
+    assert found.interval[0] > 0.9
 
 
 def test_a_floor_over_the_alert_is_refused() -> None:

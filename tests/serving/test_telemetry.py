@@ -86,13 +86,13 @@ def test_labels_are_counted_by_arm_class_and_hit_and_nobody_invents_a_class() ->
         Hit("m", "1.0.0", "champion", "<script>", correct=False): 4,
         Hit("m", "1.0.0", "champion", "robert", correct=False): 1,
     }
-    telemetry.labelled("m", FeedbackResult(9, 1, ["?"], hits), {"late", "on_time"})
+    telemetry.labelled("m", FeedbackResult(9, 1, ["?"], hits, repeated=2), {"late", "on_time"})
     found = parsed(telemetry.exposition().decode())
     assert value(found, "labelled_total", **ARM, label="late", correct="true") == 2
     assert value(found, "labelled_total", **ARM, label="late", correct="false") == 1
     assert value(found, "labelled_total", **ARM, label="other", correct="false") == 5
-    outcomes = [value(found, "labels_total", model="m", outcome=name) for name in ("first", "correction", "unknown")]
-    assert outcomes == [8, 1, 1]
+    outcomes = ("first", "correction", "repeated", "unknown")
+    assert [value(found, "labels_total", model="m", outcome=name) for name in outcomes] == [6, 1, 2, 1]
 
 
 def test_the_depth_of_the_spool_tells_that_shipping_has_stopped() -> None:

@@ -32,6 +32,52 @@ def test_by_hand() -> None:
     assert rate_change_e_value([(15, 100)], limit=0.1, shared=half).e_value == pytest.approx(shared)
 
 
+def test_what_lasts_by_hand() -> None:
+    # Four rows are one, and half of what a day shares lasts: of a variance of 0.0036 the noise is 0.0009, so 0.06 over
+    # the limit, one standard deviation, is taken for 0.045 that the day shared. 0.0225 of it are expected of the next
+    # day, and unsure is a quarter of what was left unsure, three quarters of what is new, and the noise.
+    lasting = DesignEffect(4.0, lasting=0.5)
+    second = -0.0225 / (0.0027 * 0.25 * 0.25 + 0.0027 * 0.75 + 0.0009) ** 0.5
+    bets = np.array([1 / 3, 1, 3])
+    days = [np.maximum(bets + z, 0) ** 2 / (1 + bets**2) for z in (1.0, second)]
+    found = rate_change_e_value([(16, 100), (10, 100)], limit=0.1, shared=lasting)
+    assert found.e_value == pytest.approx(np.mean(days[0] * days[1]) / 2 + np.mean(days[1]) / 6 + 1 / 3)
+    # the first day has none before it; one without trials says nothing of the next
+    alone = rate_change_e_value([(16, 100)], limit=0.1, shared=lasting).e_value
+    assert alone == pytest.approx(np.mean(days[0]) / 2 + 1 / 2)
+    later = rate_change_e_value([(16, 100), (0, 0), (10, 100)], limit=0.1, shared=lasting).e_value
+    assert later == pytest.approx(np.mean(days[0] * days[1]) / 2 + np.mean(days[1]) * (1 / 6 + 1 / 12) + 1 / 4)
+    # deviations that follow one another multiply to 4 - 3 of 8, and a sample of eight shows (1 + 4 / 8) / 8 too little
+    twice = rate_design_effect([(10, 100), (10, 100), (20, 100), (20, 100)] * 2)
+    assert twice is not None
+    assert twice.lasting == pytest.approx(1 / 8 + 1.5 / 8)
+    ratio = 2 / 7 / (100 / 792) / stats.f.ppf(0.1, 8 * (1 - 5 / 16) / (1 + 5 / 16) - 1, 792)
+    assert twice.rows == pytest.approx(1 + 99 * (ratio - 1) / (ratio + 99))
+
+
+@pytest.mark.parametrize(("from_day_to_day", "share"), [(0.0, 0.03), (0.5, 0.05), (0.8, 0.05)])
+def test_bad_weather_that_lasts_is_seldom_a_loss(from_day_to_day: float, share: float) -> None:
+    """Champions evaluated on four weeks, and a year at the margin: two wrong answers of a day correlate by 0.03."""
+    rng = np.random.default_rng(8)
+    rows, days, lives = 1000, 28, 100
+    weather = rng.normal(size=(lives, days + 365))
+    for day in range(1, days + 365):
+        fresh = (1 - from_day_to_day**2) ** 0.5 * weather[:, day]
+        weather[:, day] = from_day_to_day * weather[:, day - 1] + fresh
+    mean = np.where(np.arange(days + 365) < days, 0.10, 0.12)
+    spread = 1 / 0.03 - 1
+    wrong = rng.binomial(rows, stats.beta.ppf(stats.norm.cdf(weather), mean * spread, (1 - mean) * spread))
+    accused = 0
+    for life in wrong:
+        blocks = [(int(k), rows) for k in life]
+        shared = rate_design_effect(blocks[:days])
+        assert shared is not None
+        limit = rate_upper_bound(int(life[:days].sum()), rows * days, alpha=0.0125, shared=shared.of_many_blocks) + 0.02
+        looks = (blocks[days:until] for until in range(days + 5, days + 366, 10))
+        accused += any(rate_change_e_value(seen, limit=limit, shared=shared).e_value >= 80 for seen in looks)
+    assert accused <= share * lives
+
+
 @given(st.lists(st.integers(0, 1000), min_size=TRIALS + 1, max_size=TRIALS + 1).filter(any), st.floats(0, 0.3))
 @settings(max_examples=150, deadline=None)
 def test_however_the_trials_of_a_day_go_together_its_expectation_is_one_at_most(
