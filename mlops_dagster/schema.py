@@ -6,6 +6,9 @@ from typing import Literal, Self
 
 from pydantic import BaseModel, ConfigDict, model_validator
 
+_TAKEN = {"event_time", "label", "score", "wrong"}
+"""What stands beside the features under these names: in training sets, among counts, among design effects."""
+
 
 class Feature(BaseModel):
     """One input column: float64 numbers, or strings. Null is NaN or None."""
@@ -19,6 +22,8 @@ class Feature(BaseModel):
 
 class ModelSchema(BaseModel):
     """The features, in the order the estimator takes them, and the classes it tells apart.
+
+    No feature can have the name of what stands beside features: `event_time`, `label`, `score`, `wrong`.
 
     The score of a prediction is the probability of the last class when there are two (late flights,
     fraud, churn: the class one asks about), else of the predicted class.
@@ -34,10 +39,12 @@ class ModelSchema(BaseModel):
     classes: tuple[str, ...]
 
     @model_validator(mode="after")
-    def _names_differ(self) -> Self:
+    def _names_are_its_own(self) -> Self:
         names = self.names
         if len(set(names)) != len(names):
             raise ValueError(f"two features have the same name among {names}")
+        if taken := sorted(_TAKEN & set(names)):
+            raise ValueError(f"no feature can be called {' or '.join(taken)}: that is beside the features; rename it")
         if len(self.classes) < 2 or len(set(self.classes)) != len(self.classes):
             raise ValueError(f"a classifier needs two or more different classes, got {self.classes}")
         return self

@@ -54,10 +54,9 @@ def drift_report_asset(spec: ModelSpec) -> dg.AssetsDefinition:
             if found is None:
                 context.add_asset_metadata({**NO_CHAMPION, **its_profiles}, partition_key=key)
                 continue
-            report = found.drift
             bad = [hour for hour in failed if end - window <= hour < end]
-            withheld = _withheld(report, bad)
-            verdicts[Verdict.CANNOT_TELL if withheld else report.verdict] += 1
+            report = _of_sound_hours(found.drift, bad)
+            verdicts[report.verdict] += 1
             latest = report.headline()
             its_page = _evidently(context, house, spec, found.champion, report, end) if end == hours[-1][2] else {}
             context.add_asset_metadata(
@@ -66,7 +65,6 @@ def drift_report_asset(spec: ModelSpec) -> dg.AssetsDefinition:
                     "report": dg.MetadataValue.md(report.to_markdown()),
                     **report.metadata(),
                     "failed_hours": [f"{hour:%Y-%m-%dT%H:%MZ}" for hour in bad],
-                    **withheld,
                     **its_profiles,
                     **its_page,
                 },
@@ -91,15 +89,12 @@ def drift_report_asset(spec: ModelSpec) -> dg.AssetsDefinition:
     return drift_report
 
 
-def _withheld(report: DriftReport, failed: Sequence[datetime]) -> dict[str, object]:
-    """Instead of `retrain`, when some of the window failed its validation: broken data are no news of the world."""
+def _of_sound_hours(report: DriftReport, failed: Sequence[datetime]) -> DriftReport:
+    """Not `retrain`, when some of the window failed its validation: broken data are no news of the world."""
     if report.verdict is not Verdict.RETRAIN or not failed:
-        return {}
-    return {
-        "verdict": Verdict.CANNOT_TELL.value,
-        "reason": f"{len(failed)} hours of the window failed their validation, "
-        f"the last {failed[-1]:%Y-%m-%d %H:%M} UTC",
-    }
+        return report
+    hours = f"{len(failed)} hours of the window failed their validation"
+    return report.withheld(f"{hours}, the last {failed[-1]:%Y-%m-%d %H:%M} UTC")
 
 
 def _profiles(

@@ -1,18 +1,29 @@
 """Data docs: the page that Great Expectations draws of one validation.
 
 Its site builder keeps every validation in its context and copies 4 MB of pictures; one page takes 0.1 s. Pages are
-linked from what was validated, which is the index to them. Their styles come from the network, as it has them.
+linked from what was validated, which is the index to them. Their styles come from the network, as it has them; without
+one what passed is told from what failed by a word.
 """
 
+import copy
 import hashlib
 import json
-from typing import TYPE_CHECKING
+import re
+from html import escape
+from typing import TYPE_CHECKING, Any
 
 from mlops_dagster.monitoring.files import Files
 from mlops_dagster.monitoring.validation import ValidationResult
 
 if TYPE_CHECKING:
     from great_expectations.core.expectation_validation_result import ExpectationSuiteValidationResult
+
+_INTO_THE_SITE = re.compile(r'<a\s+href="\.\./[^"]*"')
+_WITHOUT_NETWORK = """<style>
+  .fa-check-circle:before { content: "passed"; font-style: normal }
+  .fa-times:before { content: "failed"; font-style: normal }
+</style>"""
+"""Font Awesome, which comes later in the page, says otherwise of both, if it comes."""
 
 
 def publish(files: Files, name: str, result: ValidationResult, *, replace: bool = False) -> str | None:
@@ -35,15 +46,33 @@ def publish(files: Files, name: str, result: ValidationResult, *, replace: bool 
 
 
 def draw(found: "ExpectationSuiteValidationResult", name: str) -> str:
-    """The page, as HTML; `name` stands at its top."""
+    """The page, as HTML; `name` stands at its top. Whatever texts a batch holds are shown, not obeyed."""
     from great_expectations.core.run_identifier import RunIdentifier
     from great_expectations.render.renderer.page_renderer import ValidationResultsPageRenderer
     from great_expectations.render.view.view import DefaultJinjaPageView
     from great_expectations.util import convert_to_json_serializable
 
-    found.meta["run_id"] = RunIdentifier(run_name=name)
-    for each in found.results:
+    shown = copy.deepcopy(found)
+    shown.meta["run_id"] = RunIdentifier(run_name=name)
+    for each in shown.results:
         # It cannot print the scalars of numpy 2, some of which are floats to it: those end as JSON at the latest.
-        each.result = json.loads(json.dumps(convert_to_json_serializable(each.result)))
-    document = ValidationResultsPageRenderer().render(found)
-    return str(DefaultJinjaPageView().render(document))  # type: ignore[no-untyped-call]  # as Great Expectations has it
+        each.result = _escaped(json.loads(json.dumps(convert_to_json_serializable(each.result))))
+        asked = each.expectation_config.kwargs if each.expectation_config else {}
+        if "partition_object" in asked:
+            asked["partition_object"] = _escaped(asked["partition_object"])
+    document = ValidationResultsPageRenderer().render(shown)
+    page = str(DefaultJinjaPageView().render(document))  # type: ignore[no-untyped-call]  # as Great Expectations has it
+    return _INTO_THE_SITE.sub("<a", page).replace("<head>", f"<head>\n{_WITHOUT_NETWORK}", 1)
+
+
+def _escaped(value: Any) -> Any:
+    """Every text in it as HTML. Great Expectations does so with what was asked for, unless it draws a figure of it."""
+    match value:
+        case str():
+            return escape(value)
+        case dict():
+            return {_escaped(key): _escaped(each) for key, each in value.items()}
+        case list() | tuple():
+            return [_escaped(each) for each in value]
+        case _:
+            return value

@@ -1,6 +1,6 @@
 """What a drift report says: of each feature, of the score, and of the whole window; as numbers, and as a page."""
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 from mlops_dagster.monitoring.policy import DriftPolicy, Verdict
 from mlops_dagster.statistics import KsResult
@@ -33,6 +33,12 @@ class DriftReport:
     """The scores have moved by more than the policy's limit and by more than chance."""
     policy: DriftPolicy
     """What it was held against."""
+    reason: str = ""
+    """Why the verdict is not that of the features."""
+
+    def withheld(self, reason: str) -> "DriftReport":
+        """The same numbers, of which nothing is to follow."""
+        return replace(self, verdict=Verdict.CANNOT_TELL, reason=reason)
 
     @property
     def drifted(self) -> tuple[str, ...]:
@@ -58,6 +64,7 @@ class DriftReport:
         """The numbers as JSON can hold them; `retraining.DriftSignal` reads them back."""
         return {
             "verdict": self.verdict.value,
+            **({"reason": self.reason} if self.reason else {}),
             "rows": self.rows,
             "drifted": list(self.drifted),
             "cannot_tell": [each.name for each in self.features if each.verdict is Verdict.CANNOT_TELL],

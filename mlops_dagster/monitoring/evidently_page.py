@@ -35,7 +35,7 @@ _NO_FIGURES = """<html>
 </head>
 <body>
 {above}
-<p>There are no figures: no column has values both in the sample and in the training set.</p>
+<p>There are no figures: no column can be drawn.</p>
 </body>
 </html>
 """
@@ -70,21 +70,21 @@ def draw(
     above: str,
     source: str,
 ) -> str:
-    """The page: `above` (HTML) over the distributions of the columns that both frames have values in.
+    """The page: `above` (HTML) over the distributions of the columns, but for those that are `undrawn`.
 
     Evidently's own words on what has drifted are left out: they are of a sample, and those above are not. `source` is
-    the address of `LIBRARY`, as seen from the page. Whatever texts the frames hold are shown, not obeyed. Without such
-    a column the page says so.
+    the address of `LIBRARY`, as seen from the page. Whatever texts the frames hold are shown, not obeyed. Without a
+    column that can be drawn the page says so.
     """
-    current, reference = _finite(current), _finite(reference)
-    drawn = [name for name in current.columns if current[name].notna().any() and reference[name].notna().any()]
+    left_out = undrawn(current, reference, categorical=categorical)
+    drawn = [name for name in current.columns if name not in left_out]
     if not drawn:
         return _NO_FIGURES.format(title=escape(title), above=above)
     columns = DataDefinition(
         numerical_columns=[name for name in drawn if name not in categorical],
         categorical_columns=[name for name in drawn if name in categorical],
     )
-    now, then = (Dataset.from_pandas(frame[drawn], data_definition=columns) for frame in (current, reference))
+    now, then = (Dataset.from_pandas(_finite(frame[drawn]), data_definition=columns) for frame in (current, reference))
     page: str = Report([_Distributions(method="psi", include_tests=False)]).run(now, then).get_html_str(as_iframe=False)
     page = page.replace(f"<script>{library().decode()}</script>", f'<script src="{escape(source)}"></script>')
     # What Evidently writes into a script is JSON, which may hold the end of a script: a client chose the categories.
@@ -93,6 +93,28 @@ def draw(
     page = before + begin + data.replace("<", r"\u003c") + end + after
     page = page.replace("<head>", f"<head>\n<title>{escape(title)}</title>", 1)
     return page.replace("<body>", f"<body>\n{above}", 1)
+
+
+def undrawn(current: "pd.DataFrame", reference: "pd.DataFrame", *, categorical: tuple[str, ...]) -> tuple[str, ...]:
+    """The columns in which one frame has no value, or numbers that no histogram holds: 1e300 alone, 0.3 and 0.1 + 0.2.
+
+    Of one of them Evidently would raise, and none of the others had a figure.
+    """
+    current, reference = _finite(current), _finite(reference)
+    pairs = {name: (current[name].dropna(), reference[name].dropna()) for name in current.columns}
+    return tuple(
+        str(name)
+        for name, (now, then) in pairs.items()
+        if now.empty or then.empty or (name not in categorical and not all(map(_has_histogram, (now, then))))
+    )
+
+
+def _has_histogram(values: "pd.Series[float]") -> bool:
+    try:
+        np.histogram(values)
+    except ValueError:  # the range overflows, or cells would have no width
+        return False
+    return True
 
 
 def _finite(frame: "pd.DataFrame") -> "pd.DataFrame":

@@ -57,19 +57,22 @@ def publish_report(
         "sample": {"rows": len(sample.rows), "of": sample.served, "seed": SEED, "reference_rows": rows},
         **report.metadata(),
     }
+    reference = rows_like(baseline, sample.rows, rows=rows, seed=SEED)
+    categorical = tuple(name for name, its in baseline.features.items() if isinstance(its.bins, CategoricalBins))
     above = _template().render(
         title=title,
         numbers=numbers,
         report=report,
         by_psi=sorted(report.features, key=lambda each: -(each.psi or 0)),
+        undrawn=evidently_page.undrawn(sample.rows, reference, categorical=categorical),
         evidently=evidently_page.LIBRARY,
         # The end of a script must not stand in one.
         json=orjson.dumps(numbers, option=orjson.OPT_INDENT_2).decode().replace("<", r"\u003c"),
     )
     page = evidently_page.draw(
         sample.rows,
-        rows_like(baseline, sample.rows, rows=rows, seed=SEED),
-        categorical=tuple(name for name, its in baseline.features.items() if isinstance(its.bins, CategoricalBins)),
+        reference,
+        categorical=categorical,
         title=title,
         above=above,
         source=f"../{evidently_page.LIBRARY}",

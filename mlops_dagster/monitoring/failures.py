@@ -16,6 +16,9 @@ _SAID = {
     "expect_column_values_to_be_of_type": "not of type {type_}",
 }
 
+_NOT_ASKED = {"batch_id", "column", "mostly"}
+_SHOWN = 10
+
 
 class _Told(dict[str, object]):
     """Arguments as they are told; those that were left out are open ends."""
@@ -28,8 +31,8 @@ class _Told(dict[str, object]):
 
 
 def failures(found: "ExpectationSuiteValidationResult") -> tuple[str, ...]:
-    """The reasons of all that failed; of a column that is not there, only that."""
-    failed = [result for result in found.results if not result.success]
+    """The reasons of all that failed, but for what was asked as a warning; of a column that is not there, only that."""
+    failed = [result for result in found.results if not result.success and not _warns(result)]
     absent = {column for result in failed for column in _absent(result)}
     reasons = [f"{column}: there is no such column" for column in sorted(absent)]
     others = [each for each in failed if _arguments(each).get("column") not in absent and not _absent(each)]
@@ -39,8 +42,15 @@ def failures(found: "ExpectationSuiteValidationResult") -> tuple[str, ...]:
 
 
 def doubts(found: "ExpectationSuiteValidationResult") -> tuple[str, ...]:
-    """The shares that are over what was asked for, and passed because chance explains them."""
-    return tuple(_reason(result) for result in found.results if result.success and _is_doubtful(result))
+    """The shares that are over what was asked for and passed because chance explains them, and failed warnings."""
+    return tuple(
+        _reason(result) for result in found.results if (_is_doubtful(result) if result.success else _warns(result))
+    )
+
+
+def _warns(result: "ExpectationValidationResult") -> bool:
+    """Whether it was asked with a `severity` of "warning" or "info"."""
+    return result.expectation_config is not None and result.expectation_config.severity != "critical"
 
 
 def _is_doubtful(result: "ExpectationValidationResult") -> bool:
@@ -49,9 +59,14 @@ def _is_doubtful(result: "ExpectationValidationResult") -> bool:
 
 
 def _absent(result: "ExpectationValidationResult") -> list[str]:
-    """The columns that the expectation of a set of columns did not find."""
-    details = result.result.get("details") or {}
-    return list(details.get("mismatched", {}).get("missing", []))
+    """The columns that the expectation of a set of columns, or of one, did not find."""
+    match result.result:
+        case {"details": {"mismatched": {"missing": [*columns]}}}:
+            return columns
+        case {} if result.expectation_config and result.expectation_config.type == "expect_column_to_exist":
+            return [str(_arguments(result)["column"])]
+        case _:
+            return []
 
 
 def _reason(result: "ExpectationValidationResult") -> str:
@@ -63,18 +78,40 @@ def _reason(result: "ExpectationValidationResult") -> str:
         return f"{subject}: {name} could not be evaluated: {raised}"
     if name == "expect_column_kl_divergence_to_be_less_than":
         return f"{subject}: {_distributed(observed, arguments.get('threshold'))}"
-    if name not in _SAID:
-        return f"{subject}: {name} {'is in doubt' if result.success else 'failed'}: {observed}"
-    if "unexpected_count" not in observed:
+    of_type = name == "expect_column_values_to_be_of_type"
+    if of_type and "unexpected_count" not in observed:
         return f"{subject}: is of type {observed.get('observed_value')}, not {arguments.get('type_')}"
-    examples = sorted({str(value) for value in observed.get("partial_unexpected_list", [])})[:3]
-    such_as = f" (such as {', '.join(examples)})" if examples and _SAID[name] != "missing" else ""
+    if "element_count" not in observed:
+        return f"{subject}: {_in_words(name, arguments)} failed, found: {_observed(observed)}"
+    said = _SAID[name].format_map(_Told(arguments)) if name in _SAID else f"not as {_in_words(name, arguments)} has it"
+    # 20 and '20' look the same otherwise.
+    shown = (lambda value: f"{type(value).__name__} {value}") if of_type else str
+    examples = sorted({shown(value) for value in observed.get("partial_unexpected_list", [])})[:3]
+    such_as = f" (such as {', '.join(examples)})" if examples and said != "missing" else ""
     by_chance = _meta(result).get("by_chance")
     return (
         f"{subject}: {observed['unexpected_count']} of {_values(result)} values are "
-        f"{_SAID[name].format_map(_Told(arguments))}{such_as}; at most {1 - _mostly(result):.1%} may be"
+        f"{said}{such_as}; at most {1 - _mostly(result):.1%} may be"
         + ("" if by_chance is None else f", by chance {by_chance}")
     )
+
+
+def _in_words(name: str, arguments: Mapping[str, object]) -> str:
+    """The expectation with what was asked for, beside its column and the share."""
+    asked = [f"{key} {value!r}" for key, value in arguments.items() if key not in _NOT_ASKED and value is not None]
+    return f"{name} ({', '.join(asked)})" if asked else name
+
+
+def _observed(observed: Mapping[str, object]) -> str:
+    """Some of the unexpected values, or else what was observed."""
+    match observed:
+        case {"partial_unexpected_list": [_, *_] as several} | {"observed_value": [_, *_] as several}:
+            more = f" and {len(several) - _SHOWN} more" if len(several) > _SHOWN else ""
+            return ", ".join(map(str, several[:_SHOWN])) + more
+        case {"observed_value": float() as number}:
+            return f"{number:g}"
+        case _:
+            return str(observed.get("observed_value"))
 
 
 def _values(result: "ExpectationValidationResult") -> int:

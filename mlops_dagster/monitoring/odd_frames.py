@@ -28,7 +28,7 @@ def others_than_numbers(frame: "pd.DataFrame", asked: "Collection[Expectation]")
     ("delay: 1 of 2 values are no numbers (such as 'n/a')",)
     """
     reasons = []
-    for name in _numeric(frame, asked):
+    for name in numbers_asked(frame, asked):
         if frame[name].dtype == object:
             values = frame[name].dropna().tolist()
             others = [value for value in values if not isinstance(value, Real)]
@@ -38,31 +38,40 @@ def others_than_numbers(frame: "pd.DataFrame", asked: "Collection[Expectation]")
     return tuple(reasons)
 
 
-def with_exact_numbers(frame: "pd.DataFrame", asked: "Collection[Expectation]") -> "pd.DataFrame":
-    """The batch with integers as float64, where that is what a column is asked to be and all of them are the same then.
+def with_exact_numbers(frame: "pd.DataFrame", names: Collection[str]) -> "pd.DataFrame":
+    """The batch with these columns as float64, where they are numbers and all of them are the same then.
 
-    So they are to an estimator, and a source whose numbers have no fraction today is not broken. From 2**53 on they
-    are not, and stay as they are.
+    So they are to an estimator, and a source whose numbers have no fraction today, or fewer digits, is not broken.
+    Integers from 2**53 on are not the same, and stay as they are.
 
     >>> import pandas as pd
-    >>> from great_expectations.expectations.core import ExpectColumnValuesToBeOfType
-    >>> asked = [ExpectColumnValuesToBeOfType(column=name, type_="float64") for name in ("small", "large")]
-    >>> with_exact_numbers(pd.DataFrame({"small": [1], "large": [2**60]}), asked).dtypes.astype(str).to_dict()
-    {'small': 'float64', 'large': 'int64'}
+    >>> frame = pd.DataFrame({"small": [1], "large": [2**60]}).assign(short=pd.Series([0.5], dtype="float32"))
+    >>> with_exact_numbers(frame, frame.columns).dtypes.astype(str).to_dict()
+    {'small': 'float64', 'large': 'int64', 'short': 'float64'}
     """
     import numpy as np
-    import pandas as pd
 
+    once = frame.columns[~frame.columns.duplicated(keep=False)]
     exact = {
         name: frame[name].to_numpy(dtype=np.float64, na_value=np.nan)
-        for name in _numeric(frame, asked)
-        if pd.api.types.is_integer_dtype(frame[name].dtype)
-        and frame[name].dropna().between(-_EXACT, _EXACT, inclusive="neither").all()
+        for name in sorted(set(names) & set(once))
+        if _is_exact(frame[name])
     }
     return frame.assign(**exact) if exact else frame
 
 
-def _numeric(frame: "pd.DataFrame", asked: "Collection[Expectation]") -> list[str]:
+def _is_exact(values: "pd.Series[float]") -> bool:
+    import numpy as np
+    import pandas as pd
+
+    if pd.api.types.is_float_dtype(values.dtype):
+        return values.dtype not in (np.float64, np.longdouble)
+    return pd.api.types.is_integer_dtype(values.dtype) and bool(
+        values.dropna().between(-_EXACT, _EXACT, inclusive="neither").all()
+    )
+
+
+def numbers_asked(frame: "pd.DataFrame", asked: "Collection[Expectation]") -> list[str]:
     """The columns that are there and asked to be float64."""
     of_type = (each.configuration for each in asked if each.expectation_type == "expect_column_values_to_be_of_type")
     return sorted({each.kwargs["column"] for each in of_type if each.kwargs["type_"] == "float64"} & set(frame.columns))

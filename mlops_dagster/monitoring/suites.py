@@ -19,6 +19,11 @@ if TYPE_CHECKING:
 _KINDS = ("hour", "day", "training_set")
 _META = ("batches", "min_rows", "shared_by")
 _DOCUMENT = {"name", "expectations", "id", "meta", "notes", "suite_parameters"}
+_OF_DATABASES = {
+    "expect_query_results_to_match_comparison",
+    "expect_table_row_count_to_equal_other_table",
+    "unexpected_rows_expectation",
+}
 _FOR_PEOPLE = {"id", "notes", "description", "expectation_context", "rendered_content"}
 """What Great Expectations writes beside it, which decides nothing."""
 
@@ -94,6 +99,10 @@ def _entry(path: Path, number: int, entry: object) -> dict[str, object]:
         )
     if not (_expectations() / f"{kind}.py").is_file():
         raise InvalidSuiteError(f"{where} is not found in Great Expectations; mind the spelling")
+    if kind in _OF_DATABASES:
+        raise InvalidSuiteError(f"{where} asks a database, and a batch is none")
+    if parameters := sorted(name for name, value in arguments.items() if _is_parameter(value)):
+        raise InvalidSuiteError(f"{where} has a $PARAMETER for {parameters}, and nobody gives it; write the value")
     if not isinstance(meta, dict):
         raise InvalidSuiteError(f"{where} has a `meta` that is no object")
     if unknown := sorted({str(name) for name in meta} - set(_META)):
@@ -134,6 +143,10 @@ def _expectations() -> Path:
     assert found is not None  # a dependency
     assert found.origin is not None  # the file of a package
     return Path(found.origin).parent / "expectations" / "core"
+
+
+def _is_parameter(value: object) -> bool:
+    return isinstance(value, dict) and "$PARAMETER" in value
 
 
 def _is_number(value: object) -> TypeGuard[float]:

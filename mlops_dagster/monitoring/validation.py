@@ -12,7 +12,12 @@ from typing import TYPE_CHECKING, TypeVar
 
 from mlops_dagster.monitoring.asked import Kind, allowing_for_chance, beyond_asked, expectations_for
 from mlops_dagster.monitoring.expectations import DEFAULTS
-from mlops_dagster.monitoring.odd_frames import names_given_twice, others_than_numbers, with_exact_numbers
+from mlops_dagster.monitoring.odd_frames import (
+    names_given_twice,
+    numbers_asked,
+    others_than_numbers,
+    with_exact_numbers,
+)
 
 if TYPE_CHECKING:
     import pandas as pd
@@ -87,7 +92,7 @@ def validate(
     if reasons := names_given_twice(frame) or others_than_numbers(frame, asked):
         return ValidationResult(len(frame), reasons, len(asked))
     try:
-        frame = with_exact_numbers(frame, asked)
+        frame = with_exact_numbers(frame, numbers_asked(frame, asked))
         found = _run(frame, _part(suite, asked, frame, alpha), {"result_format": "BASIC"})
         return ValidationResult(len(frame), failures(found), len(asked), found, doubts(found))
     except Exception as error:  # whatever Great Expectations raises: a gate that broke is closed

@@ -92,19 +92,23 @@ def read_batch(module_name: str, start: datetime, end: datetime) -> pd.DataFrame
 
 
 def read_training_set(module_name: str, start: datetime, end: datetime) -> pd.DataFrame:
-    """What `training_set` of that module gives; raises TrainingDataError for what is no DataFrame with times.
+    """What `training_set` of that module gives, numbers as float64 where that is exact, as the data plane has them.
 
-    What the rows are, and their labels, is for their suite to say. What the module raises is its own.
+    What the rows are, and their labels, is for their suite to say. What the module raises is its own. Raises
+    TrainingDataError for what is no DataFrame with times.
     """
     import pandas as pd
 
-    found: object = load_trainer(module_name).training_set(start, end)
+    from mlops_dagster.monitoring.odd_frames import with_exact_numbers
+
+    trainer = load_trainer(module_name)
+    found: object = trainer.training_set(start, end)
     if not isinstance(found, pd.DataFrame):
         raise TrainingDataError(f"`training_set` of {module_name} gave a {type(found).__name__}, not a DataFrame")
     times = found["event_time"].dtype if "event_time" in found else "no such column"
     if len(found) and not isinstance(times, pd.DatetimeTZDtype):
         raise TrainingDataError(f"`training_set` of {module_name}: `event_time` is {times}, not times in UTC")
-    return found
+    return with_exact_numbers(found, [each.name for each in trainer.SCHEMA.features if each.kind == "numeric"])
 
 
 def load_trainer(module_name: str) -> Trainer:

@@ -19,6 +19,7 @@ from mlops_dagster.components import Platform
 from mlops_dagster.components.spec import CardSpec, ModelSpec, TrainingSpec
 from mlops_dagster.components.training import training_defs
 from mlops_dagster.registry import EvaluationSlice
+from mlops_dagster.retraining.trainer import read_training_set
 from mlops_dagster.schema import Feature, ModelSchema
 
 END = datetime(2013, 3, 1, tzinfo=UTC)
@@ -161,6 +162,18 @@ def test_what_is_in_doubt_stands_on_the_card(
     (doubt,) = card.validation.doubts
     assert doubt.startswith("carrier: 44 of 800 values are missing; at most 5.0% may be, by chance ")
     assert f"In doubt: {doubt}" in " ".join(card.to_markdown().split())
+
+
+@pytest.mark.parametrize("kind", ["Int64", "Float64", "float32"])
+def test_an_estimator_is_fitted_on_numbers_as_it_will_be_asked_with_them(
+    kind: str, trainer: ModuleType, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Of a nullable column scikit-learn would say that `pandas.NA` is no number."""
+    rows = training_set(END - timedelta(days=60), END).assign(delay=lambda frame: frame["delay"].round().astype(kind))
+    rows.loc[3, "delay"] = None
+    monkeypatch.setattr(trainer, "training_set", lambda start, end: rows)
+    delay = read_training_set("made_up_trainer", END - timedelta(days=60), END)["delay"]
+    assert (delay.dtype, int(delay.isna().sum())) == (np.float64, 1)
 
 
 def test_rows_that_fail_the_suite_stop_the_run(

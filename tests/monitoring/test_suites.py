@@ -106,6 +106,64 @@ def test_what_is_asked_of_nobody_is_passed_by_nobody(edited: Callable[..., Path]
     assert re.fullmatch("the suite schema-[0-9a-f]{12} asks nothing of a day of 37 rows", day.failures[0])
 
 
+def test_a_failed_warning_is_a_doubt(edited: Callable[..., Path]) -> None:
+    """By itself and among other hours: it fails nothing, and does not prove that all is well."""
+    file = edited(
+        lambda document: document.update(
+            expectations=[
+                {
+                    "type": "expect_column_values_to_match_regex",
+                    "kwargs": {"column": "origin", "regex": "^[A-Z]{3}$"},
+                    "severity": severity,
+                }
+                for severity in ("warning", "info")
+            ]
+        )
+    )
+    suite = read_suite(file, SCHEMA)
+    hours = {"bad": flights(37, seed=1).assign(origin="jfk"), "good": flights(37, seed=2), "fine": flights(37, seed=3)}
+    found = validate_each(hours, suite)
+    assert found == {key: validate(hour, suite) for key, hour in hours.items()}
+    asked = "expect_column_values_to_match_regex (regex '^[A-Z]{3}$')"
+    told = f"origin: 37 of 37 values are not as {asked} has it (such as jfk)"
+    assert found["bad"].passed
+    assert [each.partition(";")[0] for each in found["bad"].doubts] == [told, told]
+    assert found["good"].doubts == ()
+
+
+REASONS: dict[str, tuple[Document, str]] = {
+    "expect_column_mean_to_be_between": (
+        {"column": "delay", "min_value": 900}, "delay: .* (min_value 900.0) failed, found: 20"
+    ),
+    "expect_table_row_count_to_be_between": ({"min_value": 99}, "the batch: .* (min_value 99) failed, found: 37"),
+    "expect_column_distinct_values_to_be_in_set": (
+        {"column": "origin", "value_set": ["JFK"]}, "origin: .* (value_set ['JFK']) failed, found: EWR"
+    ),
+    "expect_table_columns_to_match_ordered_list": (
+        {"column_list": ["temp"]}, "the batch: .* (column_list ['temp']) failed, found: delay, temp, origin"
+    ),
+    "expect_column_pair_values_a_to_be_greater_than_b": (
+        {"column_A": "delay", "column_B": "temp", "mostly": 0.9},
+        "the batch: 37 of 37 values are not as .* (column_A 'delay', column_B 'temp') has it",
+    ),
+    "expect_column_to_exist": ({"column": "temp"}, "temp: there is no such column"),
+}  # fmt: skip
+
+
+@pytest.mark.parametrize("kind", REASONS)
+def test_whatever_is_asked_a_reason_is_one_line_with_what_was_asked_and_found(
+    kind: str, edited: Callable[..., Path]
+) -> None:
+    arguments, reason = REASONS[kind]
+    suite = read_suite(
+        edited(lambda document: document.update(expectations=[{"type": kind, "kwargs": arguments}])), SCHEMA
+    )
+    batch = flights(37, seed=1).assign(delay=20.0, temp=50.0, origin="EWR")
+    (told,) = validate(batch.drop(columns="temp") if "exist" in kind else batch, suite).failures
+    assert re.match(".*".join(map(re.escape, reason.split(".*"))), told), told
+    assert len(told) < 250
+
+
 def replaced(**entry: object) -> Callable[[Document], None]:
     return lambda document: document["expectations"][1].update(entry)
 
@@ -149,6 +207,17 @@ WRONG: dict[str, tuple[Callable[[Document], None], str]] = {
         r"expectation 2 .*\['mostly'\]; .* `kwargs` with arguments",
     ),
     "unknown expectation": (replaced(type="expect_wonders"), r"expectation 2 \(expect_wonders\).*not found"),
+    "of a database": (
+        replaced(type="unexpected_rows_expectation", kwargs={"unexpected_rows_query": "SELECT 1 FROM {batch}"}),
+        "expectation 2 .*asks a database",
+    ),
+    "a value to come": (
+        replaced(
+            type="expect_column_values_to_be_between", kwargs={"column": "temp", "min_value": {"$PARAMETER": "low"}}
+        ),
+        r"expectation 2 .*\$PARAMETER for \['min_value'\]",
+    ),
+    "an unknown severity": (replaced(severity="grave"), "expectation 2 .*Invalid severity 'grave'"),
     "unknown argument": (replaced(kwargs={"column": "temp", "tipe": 1}), "expectation 2 .*tipe"),
     "wrong value": (
         replaced(type="expect_column_values_to_be_between", kwargs={"column": "temp", "mostly": "most"}),

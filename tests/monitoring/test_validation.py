@@ -209,11 +209,11 @@ def test_clean_hours_cost_one_evaluation_and_print_nothing(
     assert capfd.readouterr() == ("", "")
 
 
-@pytest.mark.parametrize("kind", ["int64", "int8", "Int64"])
-def test_integers_that_are_exact_as_floats_are_numbers(kind: str, reference: Baseline) -> None:
+@pytest.mark.parametrize("kind", ["int64", "int8", "Int64", "float32", "Float64"])
+def test_numbers_that_are_exact_as_float64_are_numbers(kind: str, reference: Baseline) -> None:
     suite = suite_for(SCHEMA, reference)
     whole = flights(937, seed=2).assign(delay=lambda batch: batch["delay"].round().clip(-100, 100).astype(kind))
-    if kind == "Int64":
+    if kind in ("Int64", "Float64"):
         whole.loc[3, "delay"] = None
     found = validate(whole, suite, "day")
     as_floats = whole.assign(delay=whole["delay"].astype("float64"))
