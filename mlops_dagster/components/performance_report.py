@@ -62,7 +62,12 @@ def performance_report_asset(spec: ModelSpec) -> dg.AssetsDefinition:
         answers: dict[date, DayOfAnswers] = {}
         for key, start, end in days:
             rows = house.log.labelled(spec.model, start, end)
-            said[key] = {**performance(rows, slices).metadata(), "labels_counted": counted.get(start.date(), 0)}
+            report = performance(rows, slices)
+            said[key] = {
+                "report": dg.MetadataValue.md(report.to_markdown()),
+                **report.metadata(),
+                "labels_counted": counted.get(start.date(), 0),
+            }
             if champion is not None:
                 answers[start.date()] = day_of_answers(
                     rows, champion.version, slices=slices, baseline=champion.baseline, bins=spec.drift.bins

@@ -60,13 +60,44 @@ class PerformanceReport:
     rows: int
     versions: tuple[Performance, ...]
 
+    def headline(self) -> dict[str, float]:
+        """What is worth a plot over time: of who answered most as champion. What is not known is left out."""
+        champions = [each for each in self.versions if each.role == "champion"]
+        if not champions:
+            return {}
+        its = max(champions, key=lambda each: each.requests)
+        accuracy = {} if its.accuracy is None else {"accuracy": its.accuracy}
+        latency = {"p50_ms": its.p50_ms, "p95_ms": its.p95_ms, "p99_ms": its.p99_ms}
+        return {**accuracy, "error_rate": its.error_rate, **latency, "requests": its.requests}
+
     def metadata(self) -> dict[str, object]:
         """The numbers as JSON can hold them."""
         return {
+            **self.headline(),
             "rows": self.rows,
             "labelled": sum(each.labelled for each in self.versions),
             "versions": [asdict(each) | {"error_rate": each.error_rate} for each in self.versions],
         }
+
+    def to_markdown(self) -> str:
+        """A table for people, with 95 % intervals; slices of a version below it."""
+        lines = [
+            "| version | role | requests | labelled | accuracy | macro-F1 | errors | P50 | P95 | P99 ms |",
+            "|---|---|---|---|---|---|---|---|---|---|",
+        ]
+        for each in self.versions:
+            accuracy = _between(each.accuracy, each.accuracy_interval)
+            macro_f1 = _between(each.macro_f1, each.macro_f1_interval)
+            latency = " | ".join(f"{value:.1f}" for value in (each.p50_ms, each.p95_ms, each.p99_ms))
+            lines.append(
+                f"| {each.version} | {each.role} | {each.requests} | {each.labelled} | {accuracy} | {macro_f1} "
+                f"| {each.error_rate:.2%} | {latency} |"
+            )
+            lines += [
+                f"| | {part.name} | | {part.labelled} | {_between(part.accuracy, part.interval)} | | | | | |"
+                for part in each.slices
+            ]
+        return "\n".join(lines)
 
 
 def performance(rows: "pa.Table", slices: Iterable[str] = ()) -> PerformanceReport:
@@ -114,3 +145,9 @@ def _of_version(version: str, role: str, rows: "pd.DataFrame", slices: Iterable[
             for name, its in parts.items()
         ),
     )
+
+
+def _between(value: float | None, interval: Interval | None) -> str:
+    if value is None or interval is None:
+        return "-"
+    return f"{value:.3f} ({interval[0]:.3f} to {interval[1]:.3f})"
