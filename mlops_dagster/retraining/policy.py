@@ -119,7 +119,7 @@ def _signals(
     if policy.on_concept_drift and concept is not None and concept.drifted:
         yield "concept_drift", concept.reason, concept.numbers
     if policy.on_drift and drift is not None and drift.verdict == "retrain":
-        yield "drift", f"drift of {', '.join(drift.features)}", drift.numbers
+        yield "drift", drift.reason, drift.numbers
 
 
 def _day(at: datetime | None) -> str:
