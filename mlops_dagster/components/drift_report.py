@@ -91,7 +91,7 @@ def drift_report_asset(spec: ModelSpec) -> dg.AssetsDefinition:
                         "hours": len(hours),
                         **{f"hours_{verdict.value}": n for verdict, n in verdicts.items()},
                         "hours_elevated": elevated,
-                        "drifted": sorted(drifted),
+                        "drifted": ", ".join(sorted(drifted)) or "none",
                         **latest,
                         "profiles": told,
                     },

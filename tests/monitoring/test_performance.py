@@ -40,8 +40,8 @@ def test_each_version_in_each_role_has_its_figures() -> None:
         "p99_ms": champion.p99_ms,
         "requests": 10,
     }
-    assert "| 1.0.0 | champion | 10 | 8 | 0.750 (0.409 to 0.929) |" in report.to_markdown()
-    assert "| 10.00% | 10.0 | 233.5 | 366.7 |" in report.to_markdown()
+    assert "| 1.0.0 | champion | 8 | 0.750 (0.409–0.929) |" in report.to_markdown()
+    assert "| 1.0.0 | champion | 10 | 10.00% | 10.0 | 233.5 | 366.7 |" in report.to_markdown()
 
 
 def test_without_labels_there_is_no_accuracy_and_without_rows_no_version() -> None:
@@ -50,7 +50,7 @@ def test_without_labels_there_is_no_accuracy_and_without_rows_no_version() -> No
     (only,) = performance(table).versions
     assert (only.labelled, only.accuracy, only.macro_f1) == (0, None, None)
     assert "accuracy" not in performance(table).headline()
-    assert "| 1 | champion | 1 | 0 | - | - |" in performance(table).to_markdown()
+    assert "| 1 | champion | 0 | - | - |" in performance(table).to_markdown()
     nothing = performance(table.slice(0, 0))
     assert (nothing.versions, nothing.headline()) == ((), {})
 
@@ -75,6 +75,6 @@ def test_slices_and_intervals_are_of_the_labelled_rows() -> None:
     # Wilson's interval of 9 out of 11 and of 1 out of 3, by statsmodels' proportion_confint(method="wilson")
     assert found.accuracy_interval == pytest.approx((0.5230, 0.9486), abs=1e-4)
     assert found.slices[1].interval == pytest.approx((0.0615, 0.7923), abs=1e-4)
-    assert "| | carrier=UA | | 3 | 0.333 (0.061 to 0.792) |" in performance(rows, ["carrier=UA"]).to_markdown()
+    assert "| | carrier=UA | 3 | 0.333 (0.061–0.792) | |" in performance(rows, ["carrier=UA"]).to_markdown()
     assert found.macro_f1_interval is not None
     assert found.macro_f1_interval[0] < found.macro_f1 < found.macro_f1_interval[1]  # type: ignore[operator]
