@@ -15,7 +15,7 @@ import dagster as dg
 from dagster._core.storage.dagster_run import NOT_FINISHED_STATUSES  # no public name
 from dagster._core.storage.tags import PARTITION_NAME_TAG, PRIORITY_TAG
 
-from mlops_dagster.components.partitions import RANGE_END, RANGE_START, complete
+from mlops_dagster.components.partitions import RANGE_END, RANGE_START, complete, over_by
 
 LONGEST_CATCH_UP = timedelta(days=31)
 """The hours of so many days are the most that one run covers."""
@@ -99,7 +99,6 @@ def catch_up(
         return dg.SkipReason("no predictions yet")
     instance = context.instance
     every = complete(partitions, min(firsts.values()), now)
-    ends = [partitions.time_window_for_partition_key(name).end for name in every]
     unfinished = instance.get_runs(dg.RunsFilter(statuses=NOT_FINISHED_STATUSES))
     in_vain = instance.get_runs(dg.RunsFilter(job_name=job_name, statuses=_ENDED_IN_VAIN), limit=REMEMBERED)
     under_way = set(_tried(unfinished, job_name, firsts, every))
@@ -109,7 +108,7 @@ def catch_up(
         made = instance.get_materialized_partitions(asset)
         lacking[asset] = [
             name
-            for name in every[bisect_right(ends, first) :]
+            for name in every[over_by(partitions, every, first) :]
             if (name not in made or name in made_again) and (asset, name) not in under_way
         ]
     found = stretches(every, lacking, Counter(_tried(in_vain, job_name, firsts, every)))

@@ -21,7 +21,10 @@ NO_CHAMPION = {"verdict": Verdict.CANNOT_TELL.value, "reason": "no champion"}
 
 def drift_report_asset(spec: ModelSpec) -> dg.AssetsDefinition:
     within_limits = dg.AssetCheckSpec(
-        "within_limits", asset=spec.key("drift_report"), description="No feature over its limit, no elevated score."
+        "within_limits",
+        asset=spec.key("drift_report"),
+        description=f"WARN when an hour of the run has a feature, not an advisory one, with a PSI over "
+        f"{spec.drift.retrain:g}, or scores at a distance D over {spec.drift.ks:g}; either more than chance explains.",
     )
 
     @dg.asset(
@@ -35,7 +38,8 @@ def drift_report_asset(spec: ModelSpec) -> dg.AssetsDefinition:
         freshness_policy=due_every(timedelta(hours=1)),
         backfill_policy=dg.BackfillPolicy.single_run(),
         check_specs=[within_limits],
-        description="PSI of each feature and KS of the score, trailing 24 h against the champion's baseline. "
+        description=f"PSI of each feature and KS of the score, trailing {spec.drift.window_hours:g} h against the "
+        "champion's baseline. "
         "A verdict of `retrain` starts the retraining job; there is none while an hour of the window failed its "
         "validation. Beside it, the hour's whylogs profile of every version, and "
         "an Evidently report of the last hour of a run.",
@@ -44,6 +48,8 @@ def drift_report_asset(spec: ModelSpec) -> dg.AssetsDefinition:
         house = platform.stores()
         hours = windows(context)
         verdicts = dict.fromkeys(Verdict, 0)
+        drifted: set[str] = set()
+        elevated = 0
         latest: dict[str, float | None] = {}
         window = timedelta(hours=spec.drift.window_hours)
         failed = failed_hours(context.instance, spec, hours[0][2] - window, hours[-1][2])
@@ -58,6 +64,9 @@ def drift_report_asset(spec: ModelSpec) -> dg.AssetsDefinition:
             report = _of_sound_hours(found.drift, bad)
             verdicts[report.verdict] += 1
             latest = report.headline()
+            if not bad:
+                drifted |= {*report.drifted}
+                elevated += report.elevated
             its_page = _evidently(context, house, spec, found.champion, report, end) if end == hours[-1][2] else {}
             context.add_asset_metadata(
                 {
@@ -74,11 +83,13 @@ def drift_report_asset(spec: ModelSpec) -> dg.AssetsDefinition:
             check_results=[
                 dg.AssetCheckResult(
                     check_name=within_limits.name,
-                    passed=verdicts[Verdict.RETRAIN] == 0,
+                    passed=verdicts[Verdict.RETRAIN] == elevated == 0,
                     severity=dg.AssetCheckSeverity.WARN,
                     metadata={
                         "hours": len(hours),
                         **{f"hours_{verdict.value}": n for verdict, n in verdicts.items()},
+                        "hours_elevated": elevated,
+                        "drifted": ", ".join(sorted(drifted)) or "none",
                         **latest,
                         "profiles": told,
                     },

@@ -14,6 +14,7 @@ from mlops_dagster.components.rollout import rollout_defs
 from mlops_dagster.components.spec import ModelSpec
 from mlops_dagster.components.training import training_defs
 from mlops_dagster.monitoring.suites import check_suite_file
+from mlops_dagster.retraining.trainer import check_trainer
 
 
 class ModelLifecycle(dg.Component):
@@ -32,6 +33,7 @@ class ModelLifecycle(dg.Component):
             raise dg.DagsterInvalidDefinitionError(
                 f"{context.path} has no attributes; `model` and `trainer` are needed"
             )
+        check_trainer(attributes.trainer)
         return cls(_with_suite(attributes, context.path))
 
     def build_defs(self, context: dg.ComponentLoadContext) -> dg.Definitions:

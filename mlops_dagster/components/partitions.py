@@ -1,5 +1,7 @@
 """Hours, days and weeks, shared by all models so that one run can cover a fleet."""
 
+from bisect import bisect_right
+from collections.abc import Sequence
 from datetime import datetime, timedelta
 from functools import cache
 
@@ -69,5 +71,9 @@ def complete(partitions: dg.TimeWindowPartitionsDefinition, since: datetime, unt
     if begin >= end:
         return []
     keys = partitions.get_partition_keys_in_time_window(dg.TimeWindow(begin, end))
-    ends = {key: partitions.time_window_for_partition_key(key).end for key in keys}
-    return [key for key in keys if since < ends[key] <= until]
+    return list(keys[over_by(partitions, keys, since) : over_by(partitions, keys, until)])
+
+
+def over_by(partitions: dg.TimeWindowPartitionsDefinition, keys: Sequence[str], time: datetime) -> int:
+    """How many of the partitions, which are in order, had ended by then. Looks at a few: each costs 40 us."""
+    return bisect_right(keys, time, key=lambda key: partitions.time_window_for_partition_key(key).end)

@@ -64,8 +64,10 @@ def performance_report_asset(spec: ModelSpec) -> dg.AssetsDefinition:
         answers: dict[date, DayOfAnswers] = {}
         for key, start, end in days:
             rows = house.log.labelled(spec.model, start, end)
+            report = performance(rows, slices, classes)
             said[key] = {
-                **performance(rows, slices, classes).metadata(),
+                "report": dg.MetadataValue.md(report.to_markdown()),
+                **report.metadata(),
                 "labels_counted": counted.get(start.date(), 0),
             }
             if champion is not None:

@@ -68,7 +68,7 @@ def consider(
         now=now,
         retrained_at=[each.created_at for each in house.versions(spec.model) if "dagster_run" in each.lineage],
         failed_at=failed_at(instance, spec),
-        running=_is_running(instance, f"{spec.prefix}_retrain"),
+        running=_is_running(instance, spec),
         drift=_latest_drift(instance, spec, champion, now),
         rollout_active=house.rollouts.active(spec.model) is not None,
         performance=reason_to_retrain(instance, spec, champion, now),
@@ -84,9 +84,11 @@ def what_follows(house: House, spec: ModelSpec, champion: str, instance: dg.Dags
     return "a retraining was asked for" if found.retrain else found.reason
 
 
-def _is_running(instance: dg.DagsterInstance, job_name: str) -> bool:
-    """One that waits for its turn runs as well."""
-    return instance.get_runs_count(dg.RunsFilter(job_name=job_name, statuses=NOT_FINISHED_STATUSES)) > 0
+def _is_running(instance: dg.DagsterInstance, spec: ModelSpec) -> bool:
+    """By its job or, from the asset graph, in a run of no name. One that waits for its turn runs as well."""
+    job_name, made = f"{spec.prefix}_retrain", spec.key("registered_version")
+    unfinished = instance.get_runs(dg.RunsFilter(statuses=NOT_FINISHED_STATUSES))
+    return any(run.job_name == job_name or made in (run.asset_selection or ()) for run in unfinished)
 
 
 def _tags(numbers: Numbers) -> dict[str, str]:

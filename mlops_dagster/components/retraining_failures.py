@@ -16,6 +16,7 @@ from mlops_dagster.alerting import Alert, Severity
 from mlops_dagster.clock import in_utc, parse_time
 from mlops_dagster.components.platform import Platform
 from mlops_dagster.components.spec import ModelSpec
+from mlops_dagster.errors import InvalidInputError
 
 RULE = "retraining_failed"
 RETRAINS = "mlops/retrains"
@@ -48,7 +49,8 @@ def tried_again(context: dg.AssetExecutionContext, platform: Platform, spec: Mod
     try:
         yield
     except Exception as error:
-        again = tried < policy.retries
+        # What the model's own code or configuration lacks, it lacks the next time as well.
+        again = tried < policy.retries and not isinstance(error, InvalidInputError)
         minutes = policy.retry_minutes * 2**tried
         platform.stores().alerts.report(
             spec.model,

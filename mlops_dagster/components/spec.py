@@ -1,14 +1,22 @@
 """What a team writes in `defs.yaml` for its model."""
 
-from typing import Annotated
+from typing import Annotated, Self, TypeAlias
 
 import dagster as dg
-from pydantic import BaseModel, ConfigDict, Field
+from pydantic import BaseModel, ConfigDict, Field, model_validator
 
 from mlops_dagster.monitoring import ConceptPolicy, DriftPolicy, PerformancePolicy, ValidationPolicy
 from mlops_dagster.registry import GatePolicy
 from mlops_dagster.retraining.policy import RetrainingPolicy
 from mlops_dagster.rollout import RolloutPolicy
+
+Text: TypeAlias = Annotated[str, Field(pattern=r"\S")]
+"""Something that is said: without it no version of the model would ever pass the gates."""
+
+Owner: TypeAlias = Annotated[str, Field(pattern=r"^(team:.+|[^@\s]+@[^@\s]+\.[^@\s]+)$")]
+"""As Dagster has them."""
+
+Module: TypeAlias = Annotated[str, Field(pattern=r"^[^\W\d]\w*(\.[^\W\d]\w*)*$")]
 
 
 def prefix_of(model: str) -> str:
@@ -26,8 +34,17 @@ class TrainingSpec(BaseModel):
     model_config = ConfigDict(frozen=True, extra="forbid")
 
     dataset: str = Field(description="what the rows are, for the model card")
-    window_days: int = Field(default=60, ge=1, description="how far back the training set reaches")
+    window_days: int = Field(default=60, ge=2, le=36_500, description="how far back the training set reaches")
     evaluation_days: int = Field(default=14, ge=1, description="the last days of it, held out to judge the candidate")
+
+    @model_validator(mode="after")
+    def _some_days_are_left_to_fit_on(self) -> Self:
+        if self.evaluation_days >= self.window_days:
+            raise ValueError(
+                f"evaluation_days ({self.evaluation_days}) must be under window_days ({self.window_days}): "
+                "the rows before them are fitted on"
+            )
+        return self
 
 
 class CardSpec(BaseModel):
@@ -35,10 +52,12 @@ class CardSpec(BaseModel):
 
     model_config = ConfigDict(frozen=True, extra="forbid")
 
-    intended_use: str
-    failure_modes: tuple[str, ...]
-    contacts: tuple[str, ...]
-    fairness_attribute: str | tuple[str, ...] = Field(description="the feature whose groups are compared, or several")
+    intended_use: Text
+    failure_modes: tuple[Text, ...] = Field(min_length=1)
+    contacts: tuple[Text, ...]
+    fairness_attribute: Text | tuple[Text, ...] = Field(
+        min_length=1, description="the column of the training set whose groups are compared, or several"
+    )
     fairness_note: str = Field(default="", description="what the groups mean and what gap is acceptable")
 
     @property
@@ -53,8 +72,8 @@ class ModelSpec(BaseModel):
     model_config = ConfigDict(frozen=True, extra="forbid")
 
     model: Annotated[str, Field(pattern=r"^[a-z][a-z0-9]*(-[a-z0-9]+)*$", description="name in registry and URLs")]
-    trainer: str = Field(description="dotted path of the module with SCHEMA, training_set and estimator")
-    owners: tuple[str, ...] = Field(default=(), description="e-mail addresses or team:names")
+    trainer: Module = Field(description="dotted path of the module with SCHEMA, training_set and estimator")
+    owners: tuple[Owner, ...] = Field(default=(), description="e-mail addresses or team:names")
     training: TrainingSpec
     card: CardSpec
     gates: GatePolicy = GatePolicy()

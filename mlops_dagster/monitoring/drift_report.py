@@ -75,6 +75,7 @@ class DriftReport:
             "psi_noise": {each.name: _rounded(each.noise) for each in self.features},
             "independent_rows": {each.name: round(each.independent_rows, 1) for each in self.features},
             **self.headline(),
+            "psi_monitor": self.policy.monitor,
             "ks_noise": _rounded(self.ks_noise),
             "score_elevated": self.elevated,
         }

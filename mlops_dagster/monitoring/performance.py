@@ -60,13 +60,40 @@ class PerformanceReport:
     rows: int
     versions: tuple[Performance, ...]
 
+    def headline(self) -> dict[str, float]:
+        """What is worth a plot over time: of who answered most as champion. What is not known is left out."""
+        champions = [each for each in self.versions if each.role == "champion"]
+        if not champions:
+            return {}
+        its = max(champions, key=lambda each: each.requests)
+        accuracy = {} if its.accuracy is None else {"accuracy": its.accuracy}
+        latency = {"p50_ms": its.p50_ms, "p95_ms": its.p95_ms, "p99_ms": its.p99_ms}
+        return {**accuracy, "error_rate": its.error_rate, **latency, "requests": its.requests}
+
     def metadata(self) -> dict[str, object]:
         """The numbers as JSON can hold them."""
         return {
+            **self.headline(),
             "rows": self.rows,
             "labelled": sum(each.labelled for each in self.versions),
             "versions": [asdict(each) | {"error_rate": each.error_rate} for each in self.versions],
         }
+
+    def to_markdown(self) -> str:
+        """Two tables for people: how right each version was, with 95 % intervals, and how quick and reliable."""
+        right = ["| version | role | labelled | accuracy | macro-F1 |", "|---|---|---|---|---|"]
+        quick = ["| version | role | requests | failed | P50 ms | P95 | P99 |", "|---|---|---|---|---|---|---|"]
+        for each in self.versions:
+            who = f"| {each.version} | {each.role}"
+            accuracy = _between(each.accuracy, each.accuracy_interval)
+            right.append(f"{who} | {each.labelled} | {accuracy} | {_between(each.macro_f1, each.macro_f1_interval)} |")
+            right += [
+                f"| | {part.name} | {part.labelled} | {_between(part.accuracy, part.interval)} | |"
+                for part in each.slices
+            ]
+            latency = " | ".join(f"{value:.1f}" for value in (each.p50_ms, each.p95_ms, each.p99_ms))
+            quick.append(f"{who} | {each.requests} | {each.error_rate:.2%} | {latency} |")
+        return "\n".join([*right, "", *quick])
 
 
 def performance(
@@ -120,3 +147,9 @@ def _of_version(
             for name, its in parts.items()
         ),
     )
+
+
+def _between(value: float | None, interval: Interval | None) -> str:
+    if value is None or interval is None:
+        return "-"
+    return f"{value:.3f} ({interval[0]:.3f}–{interval[1]:.3f})"

@@ -76,6 +76,7 @@ def fit_candidate(
     held_out = frame["event_time"] >= evaluate_from
     fitted_on, judged_on = frame[~held_out], frame[held_out]
     _require_rows(fitted_on, judged_on, evaluate_from)
+    _require_columns(frame, fairness_attributes)
 
     judge = trainer.estimator().fit(fitted_on[columns], fitted_on["label"])
     probabilities = judge.predict_proba(judged_on[columns])
@@ -136,6 +137,14 @@ def _require_rows(fitted_on: pd.DataFrame, judged_on: pd.DataFrame, evaluate_fro
         raise TrainingDataError(
             f"{len(fitted_on)} rows to fit on and {len(judged_on)} to evaluate on from {evaluate_from:%Y-%m-%d}, "
             f"at least 1 and {MIN_EVALUATION_ROWS} are needed; widen `training.window_days` or wait for labels"
+        )
+
+
+def _require_columns(frame: pd.DataFrame, fairness_attributes: Sequence[str]) -> None:
+    missing = [name for name in fairness_attributes if name not in frame]
+    if missing:
+        raise TrainingDataError(
+            f"`card.fairness_attribute` names {', '.join(missing)}; the training set has {', '.join(frame.columns)}"
         )
 
 

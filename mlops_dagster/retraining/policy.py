@@ -24,7 +24,7 @@ class RetrainingPolicy(BaseModel):
     on_drift: bool = Field(default=True, description="a drift verdict of `retrain` starts one")
     on_concept_drift: bool = Field(default=True, description="a champion proven worse than its evaluation starts one")
     cooldown_days: float = Field(
-        default=7, ge=0, description="least time from the last retraining to one on drift or performance"
+        default=7, ge=0, le=36_500, description="least time from the last retraining to one on drift or performance"
     )
     budget: int = Field(
         default=6, ge=1, description="most retrainings in 30 days, whatever asks for them; failed ones count"
@@ -32,8 +32,12 @@ class RetrainingPolicy(BaseModel):
     retries: int = Field(
         default=2, ge=0, le=10, description="how often a step that failed, or a killed run, is tried again"
     )
-    retry_minutes: float = Field(default=5, ge=0, description="wait before the first of them; twice as long each time")
-    max_hours: float = Field(default=12, gt=0, description="a run that takes longer is ended and counts as killed")
+    retry_minutes: float = Field(
+        default=5, ge=0, le=1440, description="wait before the first of them; twice as long each time"
+    )
+    max_hours: float = Field(
+        default=12, gt=0, le=8760, description="a run that takes longer is ended and counts as killed"
+    )
     cadence: Cadence | None = Field(default="monthly", description="retrain this often, drift or not")
 
 
@@ -115,7 +119,7 @@ def _signals(
     if policy.on_concept_drift and concept is not None and concept.drifted:
         yield "concept_drift", concept.reason, concept.numbers
     if policy.on_drift and drift is not None and drift.verdict == "retrain":
-        yield "drift", f"drift of {', '.join(drift.features)}", drift.numbers
+        yield "drift", drift.reason, drift.numbers
 
 
 def _day(at: datetime | None) -> str:

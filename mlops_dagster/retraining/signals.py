@@ -7,6 +7,9 @@ from typing import TypeAlias
 Numbers: TypeAlias = Mapping[str, str]
 """What a trigger was measured at and held against, as the run shows it."""
 
+SHOWN = 5
+"""So many drifted features a run names, with their numbers; the report has them all."""
+
 
 @dataclass(frozen=True, slots=True)
 class DriftSignal:
@@ -38,12 +41,22 @@ class DriftSignal:
         )
 
     @property
+    def gravest(self) -> tuple[str, ...]:
+        """The few features that have drifted most: a run has no room for those of a hundred columns."""
+        return tuple(sorted(self.features, key=lambda name: -self.psi.get(name, 0.0))[:SHOWN])
+
+    @property
+    def reason(self) -> str:
+        more = len(self.features) - SHOWN
+        return f"drift of {', '.join(self.gravest)}" + (f" and {more} more" if more > 0 else "")
+
+    @property
     def numbers(self) -> Numbers:
         return {
-            "features": ", ".join(self.features),
+            "drifted features": str(len(self.features)),
             **({} if self.limit is None else {"limit": f"{self.limit:.4g}"}),
-            **{f"psi {name}": f"{value:.4g}" for name, value in self.psi.items()},
-            **{f"noise {name}": f"{value:.4g}" for name, value in self.noise.items()},
+            **{f"psi {name}": f"{self.psi[name]:.4g}" for name in self.gravest if name in self.psi},
+            **{f"noise {name}": f"{self.noise[name]:.4g}" for name in self.gravest if name in self.noise},
         }
 
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import importlib
+import importlib.util
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from datetime import datetime
@@ -111,6 +112,16 @@ def read_training_set(module_name: str, start: datetime, end: datetime) -> pd.Da
     return with_exact_numbers(found, [each.name for each in trainer.SCHEMA.features if each.kind == "numeric"])
 
 
+def check_trainer(module_name: str) -> None:
+    """Raises InvalidInputError if there is no module of that dotted name. It is looked for, not run: it may be slow."""
+    try:
+        found = importlib.util.find_spec(module_name)
+    except ImportError as error:
+        raise _no_module(module_name, error) from error
+    if found is None:
+        raise _no_module(module_name)
+
+
 def load_trainer(module_name: str) -> Trainer:
     """The trainer module of that dotted name; raises InvalidInputError saying what it lacks."""
     return cast("Trainer", _module(module_name, "SCHEMA", "training_set", "estimator"))
@@ -125,10 +136,15 @@ def _module(module_name: str, *names: str) -> ModuleType:
     try:
         module = importlib.import_module(module_name)
     except ModuleNotFoundError as error:
-        raise InvalidInputError(
-            f"no module {module_name!r} ({error}); `trainer` in defs.yaml names a Python module by its dotted path"
-        ) from error
+        raise _no_module(module_name, error) from error
     missing = [name for name in names if not hasattr(module, name)]
     if missing:
         raise InvalidInputError(f"the trainer {module_name!r} lacks {', '.join(missing)}; see retraining/trainer.py")
     return module
+
+
+def _no_module(module_name: str, error: ImportError | None = None) -> InvalidInputError:
+    why = "" if error is None else f" ({error})"
+    return InvalidInputError(
+        f"no module {module_name!r}{why}; `trainer` in defs.yaml names a Python module by its dotted path"
+    )

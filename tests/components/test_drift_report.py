@@ -11,7 +11,7 @@ from mlops_dagster.clock import ReplayedClock
 from mlops_dagster.components.monitoring import monitoring_defs
 from mlops_dagster.components.platform import Platform
 from mlops_dagster.components.spec import CardSpec, ModelSpec, TrainingSpec
-from mlops_dagster.monitoring import Verdict
+from mlops_dagster.monitoring import DriftPolicy, Verdict
 from mlops_dagster.monitoring.profiles import SCORE_BINS
 from mlops_dagster.predictions import PredictionLog, Spool
 from mlops_dagster.registry import Baseline, Stage
@@ -39,9 +39,11 @@ def home(tmp_path: Path) -> Path:
     return tmp_path
 
 
-def drift_report(home: Path) -> tuple[dict[str, Mapping[str, dg.MetadataValue]], dg.AssetCheckEvaluation]:
+def drift_report(
+    home: Path, spec: ModelSpec = SPEC
+) -> tuple[dict[str, Mapping[str, dg.MetadataValue]], dg.AssetCheckEvaluation]:
     """Materialize three hours in one run: what is said of each, and what the check says."""
-    (asset,) = [its for its in monitoring_defs(SPEC).assets or () if its.key == SPEC.key("drift_report")]
+    (asset,) = [its for its in monitoring_defs(spec).assets or () if its.key == spec.key("drift_report")]
     hours = [f"{MARCH + timedelta(hours=hour):%Y-%m-%d-%H:%M}" for hour in range(3)]
     tags = {"dagster/asset_partition_range_start": hours[0], "dagster/asset_partition_range_end": hours[-1]}
     with dg.DagsterInstance.local_temp(str(home)) as instance:
@@ -120,6 +122,7 @@ def test_drift_is_judged_whatever_becomes_of_the_report(judged: Path, monkeypatc
     assert not check.passed
     plotted = {name: check.metadata[name].value for name in ("worst_psi", "psi_limit", "ks_limit")}
     assert plotted == {"worst_psi": max(last["psi"].value.values()), "psi_limit": 0.25, "ks_limit": 0.1}
+    assert (check.metadata["drifted"].value, check.metadata["hours_elevated"].value) == ("carrier", 0)
     by_verdict = {verdict: check.metadata[f"hours_{verdict}"].value for verdict in Verdict}
     assert by_verdict == {"stable": 0, "cannot_tell": 2, "monitor": 0, "retrain": 1}  # a verdict nobody got is a zero
 
@@ -127,6 +130,27 @@ def test_drift_is_judged_whatever_becomes_of_the_report(judged: Path, monkeypatc
     *_, last = drift_report(judged)[0].values()
     assert "evidently" not in last
     assert last["verdict"].value == "retrain"
+
+
+def test_a_score_that_has_moved_alone_is_beyond_the_limits(judged: Path) -> None:
+    """Though it starts no retraining."""
+    house = House(Settings(home=judged), ReplayedClock(MARCH), actor="test")
+    ends, apart = (
+        MARCH + timedelta(hours=2.5),
+        timedelta(minutes=2),
+    )  # a window with missing hours cannot tell
+    house.spool.append([a_record(n, prediction_id=f"z{n}", event_time=ends - n * apart) for n in range(720)])
+    champion = house.champion("flights")
+    assert champion is not None
+    assert champion.baseline is not None
+    bins = {name: its.bins for name, its in {**champion.baseline.features, "score": champion.baseline.score}.items()}
+    house.rollups.catch_up(house.spool, lambda _model, _version: bins)
+    spec = SPEC.model_copy(update={"drift": DriftPolicy(advisory=("carrier", "hour"))})
+    found, check = drift_report(judged, spec)
+    *_, last = found.values()
+    assert (last["drifted"].value, last["score_elevated"].value) == ([], True)
+    assert not check.passed
+    assert (check.metadata["drifted"].value, check.metadata["hours_elevated"].value) == ("none", 2)
 
 
 def test_broken_data_ask_for_no_retraining(judged: Path) -> None:

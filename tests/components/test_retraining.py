@@ -374,6 +374,12 @@ def test_no_second_retraining_while_one_waits_or_runs(home: Path, instance: dg.D
     assert dagster.tick("flights_retraining") == "a retraining is running"
     instance.report_run_canceled(run)
     assert isinstance(dagster.tick("flights_retraining"), dg.RunRequest)
+    for made, waits in (("prediction_batch", False), ("registered_version", True)):  # from the asset graph, by hand
+        chosen = {SPEC.key(made)}
+        job = dagster._repository.get_implicit_job_def_for_assets(list(chosen))
+        assert job is not None
+        instance.create_run_for_job(job, asset_selection=frozenset(chosen))
+        assert (dagster.tick("flights_retraining") == "a retraining is running") is waits
 
 
 def test_a_run_that_nobody_ends_blocks_no_retraining_for_ever(home: Path, instance: dg.DagsterInstance) -> None:

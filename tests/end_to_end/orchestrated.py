@@ -35,7 +35,7 @@ PROJECT = {
 type: mlops_dagster.components.ModelLifecycle
 attributes:
   model: live
-  trainer: nobody.trains
+  trainer: live.definitions
   training: {dataset: made up}
   card: {intended_use: tests, failure_modes: [none], contacts: [me], fairness_attribute: carrier}
   rollout: {steps: [0.2, 0.5], watch_hours: 0}

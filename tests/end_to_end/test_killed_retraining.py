@@ -54,7 +54,7 @@ def estimator():
     encode = make_column_transformer((OneHotEncoder(handle_unknown="ignore"), ["carrier"]), remainder="passthrough")
     return make_pipeline(encode, LogisticRegression(max_iter=1000))
 """,
-    DEFS: PROJECT[DEFS].replace("nobody.trains", "live.trainer").replace("cadence: null", "cadence: weekly"),
+    DEFS: PROJECT[DEFS].replace("live.definitions", "live.trainer").replace("cadence: null", "cadence: weekly"),
 }
 
 

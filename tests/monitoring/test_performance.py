@@ -32,6 +32,16 @@ def test_each_version_in_each_role_has_its_figures() -> None:
     assert (canary.role, canary.accuracy, paired.role, paired.accuracy) == ("canary", 1.0, "paired", 1.0)
     assert report.rows == 17
     assert report.metadata()["labelled"] == 15
+    assert report.headline() == {
+        "accuracy": 0.75,
+        "error_rate": 0.1,
+        "p50_ms": 10.0,
+        "p95_ms": pytest.approx(30 + 0.55 * 370),
+        "p99_ms": champion.p99_ms,
+        "requests": 10,
+    }
+    assert "| 1.0.0 | champion | 8 | 0.750 (0.409–0.929) |" in report.to_markdown()
+    assert "| 1.0.0 | champion | 10 | 10.00% | 10.0 | 233.5 | 366.7 |" in report.to_markdown()
 
 
 def test_a_label_that_is_no_class_of_the_version_is_a_wrong_answer_and_no_class() -> None:
@@ -52,7 +62,10 @@ def test_without_labels_there_is_no_accuracy_and_without_rows_no_version() -> No
     table = pa.table({**columns, "label": pa.nulls(1, pa.string())})
     (only,) = performance(table).versions
     assert (only.labelled, only.accuracy, only.macro_f1) == (0, None, None)
-    assert performance(table.slice(0, 0)).versions == ()
+    assert "accuracy" not in performance(table).headline()
+    assert "| 1 | champion | 0 | - | - |" in performance(table).to_markdown()
+    nothing = performance(table.slice(0, 0))
+    assert (nothing.versions, nothing.headline()) == ((), {})
 
 
 def test_slices_and_intervals_are_of_the_labelled_rows() -> None:
@@ -75,5 +88,6 @@ def test_slices_and_intervals_are_of_the_labelled_rows() -> None:
     # Wilson's interval of 9 out of 11 and of 1 out of 3, by statsmodels' proportion_confint(method="wilson")
     assert found.accuracy_interval == pytest.approx((0.5230, 0.9486), abs=1e-4)
     assert found.slices[1].interval == pytest.approx((0.0615, 0.7923), abs=1e-4)
+    assert "| | carrier=UA | 3 | 0.333 (0.061–0.792) | |" in performance(rows, ["carrier=UA"]).to_markdown()
     assert found.macro_f1_interval is not None
     assert found.macro_f1_interval[0] < found.macro_f1 < found.macro_f1_interval[1]  # type: ignore[operator]

@@ -257,7 +257,7 @@ def test_a_suite_that_is_none_stops_the_code_location_and_nothing_slow_is_import
         (folder / "__init__.py").touch()
     (model / "defs.yaml").write_text(
         "type: mlops_dagster.components.ModelLifecycle\n"
-        "attributes:\n  model: my-model\n  trainer: my.trainer\n  training: {dataset: mine}\n"
+        "attributes:\n  model: my-model\n  trainer: json\n  training: {dataset: mine}\n"
         "  card: {intended_use: x, failure_modes: [y], contacts: [z], fairness_attribute: w}\n"
         "  validation: {suite: suite.json}\n"
     )

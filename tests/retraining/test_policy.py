@@ -150,8 +150,20 @@ def test_every_trigger_shows_what_was_measured_and_its_limit() -> None:
     given = {"now": LAST, "retrained_at": [], "rollout_active": False}
     drift = DriftSignal.from_metadata(stored)
     found = should_retrain(RetrainingPolicy(), drift=drift, **given)  # type: ignore[arg-type]
-    assert found.numbers == {"features": "x", "limit": "0.25", "psi x": "0.4", "noise x": "0.03"}
+    assert found.numbers == {"drifted features": "1", "limit": "0.25", "psi x": "0.4", "noise x": "0.03"}
     found = should_retrain(RetrainingPolicy(), drift=drift, performance=POOR, **given)  # type: ignore[arg-type]
     assert found.numbers == {"macro_f1": "0.8", "limit": "0.83"}
     found = should_retrain(RetrainingPolicy(), drift=None, **given)  # type: ignore[arg-type]
     assert found.numbers == {"cadence": "monthly", "last": "never", "due": "2013-01-31"}
+
+
+def test_of_many_drifted_features_a_run_names_the_gravest() -> None:
+    names = [f"pixel_{number}" for number in range(64)]
+    psi = {name: 0.3 + number / 100 for number, name in enumerate(names)}
+    stored = {"verdict": "retrain", "drifted": names, "psi": psi, "psi_noise": dict.fromkeys(names, 0.1)}
+    drift = DriftSignal.from_metadata(stored)
+    found = should_retrain(RetrainingPolicy(), now=LAST, retrained_at=[], rollout_active=False, drift=drift)
+    assert found.reason == "drift of pixel_63, pixel_62, pixel_61, pixel_60, pixel_59 and 59 more"
+    assert found.numbers["drifted features"] == "64"
+    assert found.numbers["psi pixel_63"] == "0.93"
+    assert len(found.numbers) == 11

@@ -1,0 +1,54 @@
+"""What a `defs.yaml` may say: what could only fail later, at a retraining or before a gate, is refused with its key."""
+
+from pathlib import Path
+from types import SimpleNamespace
+from typing import cast
+
+import dagster as dg
+import pytest
+from pydantic import ValidationError
+
+from mlops_dagster.components import ModelLifecycle, ModelSpec
+from mlops_dagster.errors import InvalidInputError
+
+GOOD = {
+    "model": "my-model",
+    "trainer": "json",
+    "owners": ["team:mine", "me@example.org"],
+    "training": {"dataset": "mine", "window_days": 15},
+    "card": {"intended_use": "x", "failure_modes": ["y"], "contacts": ["z"], "fairness_attribute": "w"},
+}
+
+
+@pytest.mark.parametrize(
+    ("place", "value"),
+    [
+        ("training.evaluation_days", 15),  # nothing is left to fit on
+        ("training.window_days", 10**9),  # before the year 1
+        ("card.intended_use", " "),
+        ("card.failure_modes", []),
+        ("card.fairness_attribute", []),
+        ("owners", ["mine"]),
+        ("owners", ["me@example"]),
+        ("trainer", "my/trainer.py"),
+        ("retraining.cooldown_days", float("inf")),
+        ("retraining.max_hours", float("inf")),
+        ("retraining.retry_minutes", float("nan")),
+        ("retraining.cadence", "daily"),
+    ],
+)
+def test_what_could_only_fail_later_is_refused_with_its_key(place: str, value: object) -> None:
+    ModelSpec.model_validate(GOOD)
+    *parents, key = place.split(".")
+    inner = {**GOOD.get(parents[0], {}), key: value} if parents else value  # type: ignore[dict-item]
+    with pytest.raises(ValidationError) as refused:
+        ModelSpec.model_validate(GOOD | {place.partition(".")[0]: inner})
+    assert key in str(refused.value)
+
+
+@pytest.mark.parametrize("name", ["json.nowhere", "nowhere.trainer", "nowhere"])
+def test_a_trainer_that_is_nowhere_is_refused_when_the_yaml_is_loaded(name: str, tmp_path: Path) -> None:
+    context = cast("dg.ComponentLoadContext", SimpleNamespace(path=tmp_path))
+    ModelLifecycle.load(ModelSpec.model_validate(GOOD), context)
+    with pytest.raises(InvalidInputError, match=f"no module '{name}'.*`trainer` in defs.yaml"):
+        ModelLifecycle.load(ModelSpec.model_validate(GOOD | {"trainer": name}), context)
