@@ -73,10 +73,12 @@ def _design_effect(data: object) -> DesignEffect:
             return DesignEffect(float(rows), float(freedom))
         case [rows, freedom, int() | float() | None as per_day, int() | float() | None as worst]:
             return _design_effect([rows, freedom])._replace(rows_per_day=per_day, worst_psi=worst)
+        case [rows, freedom, per_day, worst, int() | float() | None as worst_hour]:
+            return _design_effect([rows, freedom, per_day, worst])._replace(worst_hour_psi=worst_hour)
         case _:
             raise InvalidInputError(
-                "a design effect is [rows, at least 1; freedom, over 0 and at most 1; rows per day; worst PSI], the "
-                f"last two or none, not {data}"
+                "a design effect is [rows, at least 1; freedom, over 0 and at most 1; rows per day; worst PSI of a "
+                f"day; and of an hour], the first two, four or all of these, not {data}"
             )
 
 
