@@ -74,23 +74,25 @@ def asked_as_warnings(of_a_day: "Expectation", worst_hour: float | None) -> "lis
 def is_close(asked: "Expectation", frame: "pd.DataFrame") -> bool:
     """Whether a batch keeps to a distribution that it is asked for, with a tenth of the limit to spare.
 
-    It is for what need not be evaluated one by one, which takes Great Expectations 0.05 s: of any doubt, and for what
+    It is for what need not be evaluated one by one, which takes Great Expectations 0.05 s: in any doubt, and for what
     is no such expectation, it is False.
     """
     arguments = asked.configuration.kwargs
-    column, partition = arguments.get("column"), arguments.get("partition_object")
-    if asked.expectation_type != KL or column not in frame or partition is None:
+    column = arguments.get("column")
+    if asked.expectation_type != KL or column not in frame or arguments.get("internal_weight_holdout"):
         return False
-    values = frame[column].dropna()
-    match partition:
+    values, others = frame[column].dropna(), arguments.get("tail_weight_holdout") or 0.0
+    match arguments.get("partition_object"):
         case {"values": [*known], "weights": [*weights]}:
-            others = arguments.get("tail_weight_holdout") or 0.0
             expected = np.array([*(weight * (1 - others) for weight in weights), others])
             counts = values.value_counts().reindex(known, fill_value=0).to_numpy()
             found = np.array([*counts, len(values) - counts.sum()])
-        case {"bins": [*edges], "weights": [*weights], "tail_weights": [below, above]} if values.dtype == np.float64:
+        case {"bins": [*edges], "weights": [*weights], "tail_weights": [below, above]} if (
+            values.dtype == np.float64 and not others
+        ):
             expected = np.array([below, *weights, above])
-            found = np.histogram(values, [-np.inf, *edges, np.inf])[0]
+            inner, _ = np.histogram(values, edges)
+            found = np.array([(values < edges[0]).sum(), *inner, (values > edges[-1]).sum()])
         case _:
             return False
     there = found > 0

@@ -10,15 +10,10 @@ from collections.abc import Hashable, Mapping
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, TypeVar
 
+from mlops_dagster.monitoring import odd_frames
 from mlops_dagster.monitoring.asked import Kind, allowing_for_chance, beyond_asked, expectations_for
 from mlops_dagster.monitoring.distribution import is_close
 from mlops_dagster.monitoring.expectations import DEFAULTS
-from mlops_dagster.monitoring.odd_frames import (
-    names_given_twice,
-    numbers_asked,
-    others_than_numbers,
-    with_exact_numbers,
-)
 
 if TYPE_CHECKING:
     import pandas as pd
@@ -90,10 +85,10 @@ def validate(
     if not asked:
         reason = f"the suite {suite.name} asks nothing of a {kind} of {len(frame)} rows"
         return ValidationResult(len(frame), () if kind == "hour" else (reason,))
-    if reasons := names_given_twice(frame) or others_than_numbers(frame, asked):
+    if reasons := odd_frames.names_given_twice(frame) or odd_frames.others_than_numbers(frame, asked):
         return ValidationResult(len(frame), reasons, len(asked))
     try:
-        frame = with_exact_numbers(frame, numbers_asked(frame, asked))
+        frame = odd_frames.with_exact_numbers(frame, odd_frames.numbers_asked(frame, asked))
         found = _run(frame, _part(suite, asked, frame, alpha), {"result_format": "BASIC"})
         return ValidationResult(len(frame), failures(found), len(asked), found, doubts(found))
     except Exception as error:  # whatever Great Expectations raises: a gate that broke is closed
