@@ -62,8 +62,8 @@ def _training_set(spec: ModelSpec) -> dg.AssetsDefinition:
             house = platform.stores(end)
             frame = read_training_set(spec.trainer, end - timedelta(days=spec.training.window_days), end)
             champion = house.champion(spec.model)
-            known = champion is not None and champion.schema == trainer.SCHEMA
-            suite = suite_of(trainer.SCHEMA, champion.baseline if champion and known else None, spec.validation)
+            baseline = champion.baseline if champion is not None and champion.schema == trainer.SCHEMA else None
+            suite = suite_of(trainer.SCHEMA, baseline, spec.validation, spec.drift.shared_by)
             found = validate(frame, suite, "training_set", alpha=spec.validation.alpha)
         # A set without labels fails its suite, which says so.
         shares = dict(frame["label"].value_counts(normalize=True)) if "label" in frame else {}

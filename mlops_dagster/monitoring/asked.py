@@ -34,11 +34,12 @@ def allowing_for_chance(expectation: "Expectation", frame: "pd.DataFrame", alpha
     """The expectation with a `mostly` that this batch fails only if more values are unexpected than chance explains.
 
     So Great Expectations and its data docs say the same as we. What was asked for stays in its `meta`, as `mostly`,
-    beside the number that chance explains, as `by_chance`. Without a share (`mostly` is 1) it is as it was.
+    beside the number that chance explains, as `by_chance`. Without a share (`mostly` is 1) it is as it was; so it is
+    with a `row_condition`: of how many rows that holds is not known here.
     """
     asked = expectation.configuration
     values = _values(asked, frame)
-    if _mostly(asked) >= 1 or values == 0:
+    if _mostly(asked) >= 1 or values == 0 or asked.kwargs.get("row_condition") is not None:
         return expectation
     shared_by = (asked.meta or {}).get("shared_by", 1.0)
     most = most_by_chance(values, 1 - _mostly(asked), alpha=alpha, shared_by=shared_by)

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING
 
 from pydantic import BaseModel, ConfigDict, Field, field_validator
 
-from mlops_dagster.monitoring.distribution import distribution
+from mlops_dagster.monitoring.distribution import asked_as_warnings, distribution
 from mlops_dagster.registry.baseline import Baseline
 from mlops_dagster.registry.protection import GuardMode, GuardPolicy
 from mlops_dagster.schema import Feature, ModelSchema
@@ -27,6 +27,8 @@ class ValidationPolicy(BaseModel):
     A range is that of the baseline's bins (99 % of the training rows), widened on both sides by `stretch` times
     its width: it finds other units and broken sensors, while drift is for the drift report. So does the limit on a
     distribution: 0.5 nats are reached when the values of a day keep to six tenths of where they were (ln 2 is a half).
+    A day that is to be scored fails over it; a training set, and an hour that is farther than any of training was, are
+    in doubt.
 
     A share of few rows is over its limit by chance: of 37 rows 9 may be missing where 5 % may, of 100,000 little more
     than 5 %. `alpha` is how often chance fails an expectation of a batch, if its share is at the limit.
@@ -93,7 +95,8 @@ def suite_for(
         if reference is not None:
             rows = policy.min_rows * alike
             spread = distribution(feature.name, reference, max_divergence=policy.max_divergence, min_rows=rows)
-            expectations += [] if spread is None else [spread]
+            if spread is not None:
+                expectations += [spread, *asked_as_warnings(spread, estimated.worst_hour_psi)]
     labels = {"batches": ["training_set"]}
     expectations += [
         ExpectTableColumnsToMatchSet(column_set=["label"], exact_match=False, meta=labels),

@@ -3,6 +3,8 @@
 from collections.abc import Mapping
 from typing import TYPE_CHECKING
 
+from mlops_dagster.monitoring.distribution import KL
+
 if TYPE_CHECKING:
     from great_expectations.core.expectation_validation_result import (
         ExpectationSuiteValidationResult,
@@ -76,8 +78,8 @@ def _reason(result: "ExpectationValidationResult") -> str:
     raised = _raised(result.exception_info or {})
     if raised is not None:
         return f"{subject}: {name} could not be evaluated: {raised}"
-    if name == "expect_column_kl_divergence_to_be_less_than":
-        return f"{subject}: {_distributed(observed, arguments.get('threshold'))}"
+    if name == KL:
+        return f"{subject}: {_distributed(observed, _Told(arguments)['threshold'])}"
     of_type = name == "expect_column_values_to_be_of_type"
     if of_type and "unexpected_count" not in observed:
         return f"{subject}: is of type {observed.get('observed_value')}, not {arguments.get('type_')}"

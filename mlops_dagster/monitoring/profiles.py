@@ -36,6 +36,8 @@ SCORE_BINS = NumericBins(
 
 _BLOCKS = 20  # fewer say little
 
+_ROWS_OF_AN_HOUR = 20  # chance alone takes fewer so far that no shift is farther
+
 _BLIND = 0.1  # of the values in one cell: as many as a group of the PSI has, within which nothing is seen anyway
 
 
@@ -101,6 +103,8 @@ def make_baseline(
     `times` say when each row was, and `score_times` when each score's: with them goes what rows that came together are
     worth, by which drift is told from a grey day. Without them rows are taken to be independent.
     """
+    import pandas as pd
+
     if bins:
         features = {
             feature.name: _counted(feature, frame[feature.name].to_numpy(), bins[feature.name])
@@ -112,13 +116,18 @@ def make_baseline(
     effects: dict[str, DesignEffect] = {}
     if times is not None:
         blocks = blocks_of(times)
+        hours, _ = pd.factorize(times.dt.floor("h"))
         per_day = _per_day(times)
         for name, groups in {
             **{name: _groups(histogram.bins, frame[name].to_numpy()) for name, histogram in features.items()},
             "label": _groups(label.bins, labels),
         }.items():
             worst = worst_block_psi(groups, blocks)
-            effects[name] = design_effect(groups, blocks)._replace(rows_per_day=per_day, worst_psi=worst)
+            effects[name] = design_effect(groups, blocks)._replace(
+                rows_per_day=per_day,
+                worst_psi=worst,
+                worst_hour_psi=worst_block_psi(groups, hours, fewest_rows=_ROWS_OF_AN_HOUR),
+            )
     if score_times is not None:
         found = ks_design_effect(_groups(SCORE_BINS, np.asarray(scores)), blocks_of(score_times))
         effects["score"] = found._replace(rows_per_day=_per_day(score_times))

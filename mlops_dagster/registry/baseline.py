@@ -6,6 +6,7 @@ from functools import cached_property
 from typing import NamedTuple
 
 import orjson
+from pydantic import TypeAdapter, ValidationError
 
 from mlops_dagster.errors import InvalidInputError
 from mlops_dagster.statistics.design_effect import DesignEffect
@@ -41,7 +42,7 @@ class Baseline:
             "label": self.label.to_json(),
         }
         if self.design_effects:
-            document["design_effects"] = {name: list(effect) for name, effect in self.design_effects.items()}
+            document["design_effects"] = {name: effect._asdict() for name, effect in self.design_effects.items()}
         if self.evaluated:
             document["evaluated"] = {name: [list(part) for part in parts] for name, parts in self.evaluated.items()}
         return document
@@ -68,18 +69,17 @@ def _design_effects(data: object) -> dict[str, DesignEffect]:
 
 
 def _design_effect(data: object) -> DesignEffect:
-    match data:
-        case [int() | float() as rows, int() | float() as freedom] if rows >= 1 and 0 < freedom <= 1:
-            return DesignEffect(float(rows), float(freedom))
-        case [rows, freedom, int() | float() | None as per_day, int() | float() | None as worst]:
-            return _design_effect([rows, freedom])._replace(rows_per_day=per_day, worst_psi=worst)
-        case [*others, int() | float() as lasting] if len(others) == 4 and 0 <= lasting < 1:
-            return _design_effect(others)._replace(lasting=float(lasting))
-        case _:
-            raise InvalidInputError(
-                "a design effect is [rows, at least 1; freedom, over 0 and at most 1; rows per day; worst PSI; "
-                f"lasting, 0 or more and under 1], or the first two or four of these, not {data}"
-            )
+    """By the names of its fields; baselines of before have the first two or four of them, in their order."""
+    try:
+        found = TypeAdapter(DesignEffect).validate_python(data)
+    except ValidationError as error:
+        raise InvalidInputError(f"not a design effect as to_json writes it: {data} ({error})") from error
+    if not (found.rows >= 1 and 0 < found.freedom <= 1 and 0 <= found.lasting < 1):
+        raise InvalidInputError(
+            "of a design effect, rows are at least 1, freedom is over 0 and at most 1, lasting at least 0 and under 1; "
+            f"not {data}"
+        )
+    return found
 
 
 def _evaluated(data: object, features: Mapping[str, Histogram]) -> dict[str, Evaluated]:

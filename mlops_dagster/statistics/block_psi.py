@@ -12,11 +12,13 @@ FEWEST_ROWS: Final = 200
 """Smaller blocks differ by chance more than by what their rows share."""
 
 
-def worst_block_psi(groups: npt.NDArray[np.int64], blocks: npt.NDArray[np.int64]) -> float | None:
+def worst_block_psi(
+    groups: npt.NDArray[np.int64], blocks: npt.NDArray[np.int64], *, fewest_rows: int = FEWEST_ROWS
+) -> float | None:
     """The largest PSI of one block against all rows, from the group and the block of each row, both numbered from 0.
 
     A later block that is like these is worst of all with probability 1 / (blocks + 1), whatever their distribution:
-    rare storms are among them, which no chi-squared knows. None with fewer than 20 blocks of 200 rows or more.
+    rare storms are among them, which no chi-squared knows. None with fewer than 20 blocks of `fewest_rows` or more.
 
     >>> day = np.repeat(np.arange(30), 1000)
     >>> storm = (day == 7).astype(np.int64)
@@ -28,7 +30,7 @@ def worst_block_psi(groups: npt.NDArray[np.int64], blocks: npt.NDArray[np.int64]
     shape = int(blocks.max(initial=-1)) + 1, int(groups.max(initial=-1)) + 1
     counts = np.bincount(blocks * shape[1] + groups, minlength=shape[0] * shape[1]).reshape(shape)
     counts = counts[:, counts.any(axis=0)]
-    large = counts[counts.sum(axis=1) >= FEWEST_ROWS]
+    large = counts[counts.sum(axis=1) >= fewest_rows]
     if len(large) < FEWEST_BLOCKS:
         return None
     return max(psi_of_groups(counts.sum(axis=0), block) for block in large)

@@ -15,14 +15,16 @@ class DesignEffect(NamedTuple):
     `rows` rows (1 or more) count as one. `freedom`, over 0 and at most 1, is the share that is left of the degrees of
     freedom of a test: 1 when rows repeat one another, less when all groups move together (a storm delays every flight).
     `rows_per_day` is the traffic it was estimated on, and `worst_psi` the largest PSI of one of its blocks against all
-    of them; None where that is not known. `lasting`, from 0 to 0.9, is the correlation of what a block shares with what
-    the block after it does: a cause that lasts. 0 takes blocks for independent.
+    of them; `worst_hour_psi` is that of an hour. None where that is not known. `lasting`, from 0 to 0.9, is the
+    correlation of what a block shares with what the block after it does: a cause that lasts. 0 takes blocks for
+    independent.
     """
 
     rows: float = 1.0
     freedom: float = 1.0
     rows_per_day: float | None = None
     worst_psi: float | None = None
+    worst_hour_psi: float | None = None
     lasting: float = 0.0
 
     def at(self, rows_per_day: float) -> "DesignEffect":

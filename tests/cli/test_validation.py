@@ -25,7 +25,7 @@ def test_the_suite_of_the_champion_is_written_to_be_read_again(
     file = tmp_path / "suite.json"
     result = mlops("validation", "suite", "churn", "--output", file)
     assert result.exit_code == 0
-    assert f"8 expectations of churn 1.0.0 in {file}" in result.stdout
+    assert f"9 expectations of churn 1.0.0 in {file}" in result.stdout
     derived = suite_to_json(suite_for(SCHEMA, baseline))
     assert file.read_text() == derived == mlops("validation", "suite", "churn").stdout
     assert suite_to_json(read_suite(file, SCHEMA)) == derived

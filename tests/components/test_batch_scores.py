@@ -168,7 +168,7 @@ def mixed(column: str, value: object) -> pd.DataFrame:
 
 ODD: dict[str, tuple[object, str, int]] = {
     "a word among numbers": (mixed("delay", "n/a"), "delay: 1 of 300 values are no numbers (such as 'n/a')", 300),
-    "a number among words": (mixed("origin", 7), "origin: 1 of 300 values are not of type str (such as 7)", 300),
+    "a number among words": (mixed("origin", 7), "origin: 1 of 300 values are not of type str (such as int 7)", 300),
     "a further column of two types": (mixed("id", 7), "Arrow cannot store the rows: Conversion failed for", 300),
     "two columns of one name": (
         pd.concat([flights(300, seed=2), flights(300, seed=2)[["delay"]]], axis=1),

@@ -1,4 +1,4 @@
-"""The expectation of a distribution: the divergence it measures, when it is judged, and that chance never fails it."""
+"""The expectation of a distribution: what it measures, whom it fails and warns, and that chance does neither."""
 
 import numpy as np
 import pandas as pd
@@ -6,8 +6,8 @@ import pytest
 from great_expectations import ExpectationSuite
 from scipy.stats import chi2, entropy
 
-from mlops_dagster.monitoring import ValidationPolicy, suite_for, validate
-from mlops_dagster.monitoring.distribution import distribution
+from mlops_dagster.monitoring import ValidationPolicy, suite_for, validate, validate_each
+from mlops_dagster.monitoring.distribution import distribution, is_close
 from mlops_dagster.monitoring.validation import _run
 from mlops_dagster.statistics import CategoricalBins, Histogram, NumericBins
 from tests.monitoring.test_validation import SCHEMA, flights, make_baseline
@@ -39,7 +39,7 @@ def test_what_never_moved_has_none(values: list[float | None]) -> None:
     assert distribution("x", reference, max_divergence=0.5, min_rows=1) is None
 
 
-def test_it_is_asked_of_days_with_enough_rows_only() -> None:
+def test_it_fails_days_with_enough_rows_only() -> None:
     stuck = flights(1000, seed=4).assign(delay=9.0)
     baseline = make_baseline(flights(5000, seed=0), SCHEMA, scores=[0.5] * 5000, labels=["late"] * 5000)
     suite = suite_for(SCHEMA, baseline, shared_by={"delay": 7.0})
@@ -49,10 +49,69 @@ def test_it_is_asked_of_days_with_enough_rows_only() -> None:
         "100% are 4.4171 to 9.44694, where 10% were"
     )
     assert validate(stuck[:699], suite, "day").passed  # of 7 rows one counts, and 100 are needed
-    assert validate(stuck, suite, "hour").passed  # all rows of an hour have that hour
-    assert validate(stuck.assign(label="late"), suite, "training_set").passed  # drift is why it is made
+    hour = validate(stuck, suite, "hour")
+    assert (hour.passed, hour.doubts) == (True, ())  # how far hours are from each other nobody knows
+    training_set = validate(stuck.assign(label="late"), suite, "training_set")
+    assert (training_set.passed, training_set.doubts) == (True, (reason,))  # drift is why it is made
     lenient = suite_for(SCHEMA, baseline, policy=ValidationPolicy(max_divergence=2.5))
     assert validate(stuck, lenient, "day").passed
+
+
+def a_month(rows_an_hour: int, seed: int) -> pd.DataFrame:
+    """Flights whose delays come and go with the hour of the day, and whose temperature all flights of an hour share."""
+    rows = 30 * 24 * rows_an_hour
+    hour = np.arange(rows) // rows_an_hour
+    sky = np.random.default_rng(seed).normal(50, 15, 30 * 24)
+    return flights(rows, seed).assign(
+        delay=lambda frame: frame["delay"] + 15 * np.sin(hour * np.pi / 12),
+        temp=sky[hour],
+        event_time=pd.Timestamp("2013-03-01", tz="UTC") + pd.to_timedelta(hour, unit="h"),
+    )
+
+
+def test_an_hour_is_in_doubt_when_it_is_farther_than_any_of_training() -> None:
+    """As far as one of them it may be; and it costs nothing where all is well."""
+    learnt = a_month(rows_an_hour=30, seed=0)
+    baseline = make_baseline(
+        learnt, SCHEMA, scores=[0.5] * len(learnt), labels=["late"] * len(learnt), times=learnt["event_time"]
+    )
+    suite = suite_for(SCHEMA, baseline)
+    served = a_month(rows_an_hour=200, seed=1)
+    hours = {hour: frame.drop(columns="event_time") for hour, frame in served.groupby("event_time")}
+    usual = dict(list(hours.items())[:72])
+    assert {(each.passed, each.doubts) for each in validate_each(usual, suite).values()} == {(True, ())}
+    first, *_ = usual
+    mirrored, stuck = (usual[first].assign(delay=delay) for delay in (100 - usual[first]["delay"], 9.0))
+    found = validate_each({**usual, "mirrored": mirrored, "stuck": stuck}, suite)
+    assert found["stuck"] == validate(stuck, suite)
+    assert all(found[hour].passed for hour in ("mirrored", "stuck")), "whether it is drift is for the drift report"
+    in_doubt = {hour: its.doubts[0].partition(",")[0] for hour, its in found.items() if its.doubts}
+    assert in_doubt == dict.fromkeys(("mirrored", "stuck"), "delay: is distributed otherwise")
+
+
+def test_what_is_close_needs_no_great_expectations() -> None:
+    generator = np.random.default_rng(5)
+    numbers = Histogram.of(NumericBins.fit(drawn := generator.normal(size=5000)), drawn)
+    texts = Histogram.of(
+        CategoricalBins.fit(names := generator.choice(["a", "b", "c"], 5000, p=[0.7, 0.2, 0.1])), names
+    )
+    batches: list[tuple[Histogram, list[float | str | None]]] = [
+        (numbers, generator.normal(1.5, 1, 300).tolist()),
+        (numbers, [*generator.normal(1, 2, 300), None, np.inf, -np.inf]),
+        (texts, [*generator.choice(["a", "b", "c"], 300, p=[0.1, 0.2, 0.7]), None]),
+        (texts, generator.choice(["a", "b", "new"], 300, p=[0.7, 0.2, 0.1]).tolist()),
+    ]
+    for reference, values in batches:
+        far = divergence(reference, values)
+        assert far is not None
+        frame = pd.DataFrame({"x": values})
+        for limit, close in ((far / 0.9 * 1.001, True), (far / 0.9 * 0.999, False)):
+            asked = distribution("x", reference, max_divergence=limit, min_rows=1)
+            assert asked is not None
+            assert is_close(asked, frame) is close
+            assert not is_close(asked, frame[:0])
+            assert not is_close(asked, frame.rename(columns={"x": "y"}))
+    assert not is_close(distribution("x", numbers, max_divergence=9, min_rows=1), pd.DataFrame({"x": ["1.0", "2.0"]}))  # type: ignore[arg-type]  # not None
 
 
 @pytest.mark.parametrize("groups", [2, 12, 200])

@@ -131,6 +131,22 @@ def test_a_failed_warning_is_a_doubt(edited: Callable[..., Path]) -> None:
     assert found["good"].doubts == ()
 
 
+def test_under_a_condition_a_share_is_as_it_stands(edited: Callable[..., Path]) -> None:
+    """As the library exports one: it is asked of 30 rows, not of 300 as what chance explains would be."""
+    under = {"column": {"name": "origin"}, "operator": "==", "parameter": "LGA", "type": "comparison"}
+    asked = {"column": "delay", "max_value": 0, "mostly": 0.9, "row_condition": under}
+    expectation = {"type": "expect_column_values_to_be_between", "kwargs": asked}
+    suite = read_suite(edited(lambda document: document.update(expectations=[expectation])), SCHEMA)
+    batch = flights(300, seed=1).assign(delay=-1.0, origin="JFK")
+    batch.loc[:29, "origin"] = "LGA"
+    batch.loc[:2, "delay"] = 1.0
+    assert validate(batch, suite).passed
+    batch.loc[:3, "delay"] = 1.0
+    assert validate(batch, suite).failures == (
+        "delay: 4 of 30 values are outside any to 0 (such as 1.0); at most 10.0% may be",
+    )
+
+
 REASONS: dict[str, tuple[Document, str]] = {
     "expect_column_mean_to_be_between": (
         {"column": "delay", "min_value": 900}, "delay: .* (min_value 900.0) failed, found: 20"
