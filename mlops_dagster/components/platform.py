@@ -9,7 +9,7 @@ import dagster as dg
 
 from mlops_dagster.clock import Clock, ReplayedClock, SystemClock, parse_time
 from mlops_dagster.components.spec import ModelSpec
-from mlops_dagster.errors import ModelNotFoundError
+from mlops_dagster.errors import InvalidInputError, ModelNotFoundError
 from mlops_dagster.settings import Settings
 from mlops_dagster.wiring import House
 
@@ -57,5 +57,10 @@ class AsOf(dg.Config):
     as_of: str = ""
 
     def time(self, platform: Platform) -> datetime:
-        """The time to act at: `as_of`, or now."""
-        return parse_time(self.as_of) if self.as_of else platform.clock().now()
+        """The time to act at: `as_of`, or now. Raises InvalidInputError for one that is no time with a zone."""
+        if not self.as_of:
+            return platform.clock().now()
+        try:
+            return parse_time(self.as_of)
+        except ValueError as error:
+            raise InvalidInputError(f"as_of is {self.as_of!r}: {error}") from error

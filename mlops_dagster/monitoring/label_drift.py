@@ -43,7 +43,9 @@ class LabelDriftReport:
             "pvalue": None if self.test is None else self.test.pvalue,
             "psi_limit": self.policy.retrain,
             "pvalue_limit": self.policy.alpha,
-            "shares": {label: [round(then, 4), round(now, 4)] for label, (then, now) in self.shares.items()},
+            "shares": {
+                label: {"baseline": round(then, 4), "now": round(now, 4)} for label, (then, now) in self.shares.items()
+            },
         }
 
 

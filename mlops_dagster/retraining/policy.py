@@ -68,6 +68,7 @@ def should_retrain(
     A retraining that is `running`, or a rollout, is finished first: its challenger may be the answer to the same
     drift. `retrained_at` are the retrainings so far. A model never trained here is due at once. Those that came to
     nothing, `failed_at`, cost as much and count against the budget; they answer nothing, so no cool-down follows them.
+    Times more than a day ahead are of a clock that was wrong, or of a wrong `as_of`, and hold nothing up.
 
     >>> from datetime import UTC
     >>> march = datetime(2013, 3, 1, tzinfo=UTC)
@@ -82,13 +83,15 @@ def should_retrain(
         return _not_now("a retraining is running")
     if rollout_active:
         return _not_now("a rollout is running; its outcome comes first")
-    spent = sorted(at for at in (*retrained_at, *failed_at) if at > now - BUDGET_PERIOD)
+    latest = now + timedelta(days=1)
+    succeeded = [at for at in retrained_at if at <= latest]
+    spent = sorted(at for at in (*succeeded, *failed_at) if now - BUDGET_PERIOD < at <= latest)
     if len(spent) >= policy.budget:
         free = spent[-policy.budget] + BUDGET_PERIOD
         failed = sum(at in spent for at in failed_at)
         all_of_them = f"{len(spent)} retrainings in 30 days" + (f", {failed} of which failed" if failed else "")
         return _not_now(f"{all_of_them}, the budget is {policy.budget}; the next {free:%Y-%m-%d}")
-    last = max(retrained_at, default=None)
+    last = max(succeeded, default=None)
     due = _due(policy.cadence, last, now)
     cooled = now if last is None else last + timedelta(days=policy.cooldown_days)
     asked_for = list(_signals(policy, drift, performance, concept))

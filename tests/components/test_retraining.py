@@ -317,6 +317,19 @@ def test_whatever_ends_a_retraining_somebody_is_told_once_and_why(
     assert alert.times == (3 if "Error" in reason else 1)
 
 
+def test_what_no_retry_would_better_is_not_tried_again(
+    home: Path, instance: dg.DagsterInstance, trainer: ModuleType
+) -> None:
+    job = DagsterAt(home, instance, NOON, *PARTS)._repository.get_job("flights_retrain")
+    config = {"ops": {"flights__training_set": {"config": {"as_of": "2013-03-07T12:00"}}}}
+    assert not job.execute_in_process(config, instance=instance, raise_on_error=False).success
+    del trainer.estimator
+    assert not job.execute_in_process(instance=instance, raise_on_error=False).success
+    (alert,) = house_at(home, NOON).alerts.list(MODEL)
+    assert (alert.severity.value, alert.times, alert.evidence["retries"]) == ("critical", 2, 0)
+    assert "the trainer 'failing_trainer' lacks estimator" in alert.summary
+
+
 def see_failure(home: Path, instance: dg.DagsterInstance, result: dg.ExecuteInProcessResult) -> None:
     """What the sensor over failed runs does about one."""
     (event,) = [its for its in result.all_events if its.event_type is dg.DagsterEventType.PIPELINE_FAILURE]

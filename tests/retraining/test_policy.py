@@ -80,6 +80,30 @@ def test_a_model_never_trained_is_due() -> None:
     assert found.trigger == "cadence"
 
 
+def test_a_clock_that_was_years_ahead_holds_nothing_up() -> None:
+    ahead = LAST + timedelta(days=3650)
+    given = {"retrained_at": [LAST, ahead], "failed_at": [ahead] * 9, "rollout_active": False}
+    found = should_retrain(RetrainingPolicy(), now=LAST + timedelta(days=8), drift=DRIFT, **given)  # type: ignore[arg-type]
+    assert found.trigger == "drift"
+    found = should_retrain(RetrainingPolicy(), now=LAST - timedelta(hours=1), drift=DRIFT, **given)  # type: ignore[arg-type]
+    assert "too fresh: not before 2013-02-07 00:00" in found.reason  # another machine's, an hour ahead
+
+
+@pytest.mark.parametrize(
+    ("last", "due"),
+    [
+        ("2013-01-31", "2013-02-28"),
+        ("2016-01-31", "2016-02-29"),
+        ("2013-03-31", "2013-04-30"),
+        ("2013-12-31", "2014-01-31"),
+    ],
+)
+def test_a_month_after_its_last_day_is_the_last_day_of_the_next(last: str, due: str) -> None:
+    at = datetime.fromisoformat(f"{last}T23:59:59+00:00")
+    found = should_retrain(RetrainingPolicy(), now=at, retrained_at=[at], drift=None, rollout_active=False)
+    assert found.reason == f"no drift; the monthly retraining is due on {due}"
+
+
 def test_the_month_after_december_is_in_the_next_year() -> None:
     last = datetime(2013, 12, 15, tzinfo=UTC)
     found = should_retrain(RetrainingPolicy(), now=last, retrained_at=[last], drift=None, rollout_active=False)
