@@ -7,8 +7,8 @@ import dagster as dg
 
 from mlops_dagster.alerting import Severity
 from mlops_dagster.components.comparisons import Metadata
-from mlops_dagster.components.latest_report import latest_report
 from mlops_dagster.components.partitions import daily
+from mlops_dagster.components.reports import latest_report, reports
 from mlops_dagster.components.spec import ModelSpec
 from mlops_dagster.monitoring import (
     ConceptReport,
@@ -28,8 +28,6 @@ from mlops_dagster.wiring import House
 CHECK = "concept_drift"
 ANSWERS = "answers"
 """Under which a day's metadata has its `DayOfAnswers`."""
-
-_AT_ONCE = 500
 
 
 def concept_check_spec(spec: ModelSpec) -> dg.AssetCheckSpec:
@@ -139,38 +137,19 @@ def _earlier(
     """The days' counts as their latest reports have them."""
     wanted = [(first + timedelta(days=n)).isoformat() for n in range((before - first).days)]
     found: dict[date, DayOfAnswers] = {}
-    if not wanted:
-        return found
-    chosen = dg.AssetRecordsFilter(asset_key=spec.key("performance_report"), asset_partitions=wanted)
-    cursor, more = None, True
-    while more:
-        page = instance.fetch_materializations(chosen, limit=_AT_ONCE, cursor=cursor)
-        for record in page.records:  # the newest first
-            made = record.asset_materialization
-            if made is None or record.partition_key is None or ANSWERS not in made.metadata:
-                continue
-            answers = DayOfAnswers.from_metadata(made.metadata[ANSWERS].value)
+    for day, said in reports(instance, spec.key("performance_report"), wanted):
+        if ANSWERS in said:
+            answers = DayOfAnswers.from_metadata(said[ANSWERS])
             if answers.version == version:
-                found.setdefault(date.fromisoformat(record.partition_key), answers)
-        cursor, more = page.cursor, page.has_more
+                found.setdefault(date.fromisoformat(day), answers)
     return found
 
 
 def changed_days(house: House, spec: ModelSpec, instance: dg.DagsterInstance, since: datetime) -> set[str]:
     """The days since then whose reports were made before some of their labels came, or were corrected."""
     counts = house.log.label_counts(spec.model, datetime.combine(since.date(), time(), UTC))
-    if not counts:
-        return set()
-    chosen = dg.AssetRecordsFilter(
-        asset_key=spec.key("performance_report"), asset_partitions=sorted(day.isoformat() for day in counts)
-    )
-    reported: dict[str, object] = {}
-    cursor, more = None, True
-    while more:
-        page = instance.fetch_materializations(chosen, limit=_AT_ONCE, cursor=cursor)
-        for record in page.records:
-            if record.asset_materialization is not None and record.partition_key is not None:
-                said = record.asset_materialization.metadata.get("labels_counted")
-                reported.setdefault(record.partition_key, None if said is None else said.value)
-        cursor, more = page.cursor, page.has_more
-    return {day for day, counted in reported.items() if counted != counts[date.fromisoformat(day)]}
+    days = sorted(day.isoformat() for day in counts)
+    counted: dict[str, object] = {}
+    for day, said in reports(instance, spec.key("performance_report"), days):
+        counted.setdefault(day, said.get("labels_counted"))
+    return {day for day, then in counted.items() if then != counts[date.fromisoformat(day)]}

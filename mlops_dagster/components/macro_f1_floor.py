@@ -7,9 +7,9 @@ import dagster as dg
 
 from mlops_dagster.alerting import Severity
 from mlops_dagster.components.comparisons import Metadata
-from mlops_dagster.components.latest_report import latest_report
 from mlops_dagster.components.partitions import daily
 from mlops_dagster.components.platform import Platform
+from mlops_dagster.components.reports import latest_report
 from mlops_dagster.components.rollout_sensors import Rollback
 from mlops_dagster.components.spec import ModelSpec
 from mlops_dagster.retraining.signals import Numbers, PerformanceSignal

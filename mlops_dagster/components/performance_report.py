@@ -13,7 +13,6 @@ from mlops_dagster.components.concept_drift import (
     look_at_concept,
     tell_of_concept,
 )
-from mlops_dagster.components.latest_report import is_newest
 from mlops_dagster.components.macro_f1_floor import (
     floor_metadata,
     hold_to_floor,
@@ -23,6 +22,7 @@ from mlops_dagster.components.macro_f1_floor import (
 )
 from mlops_dagster.components.partitions import daily, due_every, windows
 from mlops_dagster.components.platform import Platform
+from mlops_dagster.components.reports import is_newest
 from mlops_dagster.components.retraining import what_follows
 from mlops_dagster.components.spec import ModelSpec
 from mlops_dagster.monitoring import DayOfAnswers, day_of_answers, performance

@@ -8,6 +8,7 @@ import dagster as dg
 
 from mlops_dagster.components.partitions import HOURLY, complete, due_every, hourly, windows
 from mlops_dagster.components.platform import Platform
+from mlops_dagster.components.reports import reports
 from mlops_dagster.components.spec import ModelSpec
 from mlops_dagster.components.validation import pages_of_hours, suite_in_use
 from mlops_dagster.monitoring import ValidationResult, enact_hold, should_hold
@@ -19,8 +20,6 @@ from mlops_dagster.wiring import House
 
 FAILED = "failed"
 """What an hour whose rows were set aside says of its `validation`."""
-
-_AT_ONCE = 1_000
 
 
 def prediction_batch_asset(spec: ModelSpec) -> dg.AssetsDefinition:
@@ -118,16 +117,7 @@ def _hold(house: House, spec: ModelSpec, found: Mapping[datetime, ValidationResu
 def failed_hours(instance: dg.DagsterInstance, spec: ModelSpec, since: datetime, until: datetime) -> list[datetime]:
     """The hours in [since, until) whose rows were set aside, by their latest validation, in order."""
     wanted = complete(hourly(), since, until)
-    if not wanted:
-        return []
-    chosen = dg.AssetRecordsFilter(asset_key=spec.key("prediction_batch"), asset_partitions=wanted)
     latest: dict[str, object] = {}
-    cursor, more = None, True
-    while more:
-        page = instance.fetch_materializations(chosen, limit=_AT_ONCE, cursor=cursor)
-        for record in page.records:  # the newest first
-            if record.asset_materialization is not None and record.partition_key is not None:
-                said = record.asset_materialization.metadata.get("validation")
-                latest.setdefault(record.partition_key, None if said is None else said.value)
-        cursor, more = page.cursor, page.has_more
+    for key, said in reports(instance, spec.key("prediction_batch"), wanted):
+        latest.setdefault(key, said.get("validation"))
     return [hourly().time_window_for_partition_key(key).start for key in wanted if latest.get(key) == FAILED]

@@ -7,10 +7,10 @@ import dagster as dg
 from dagster._core.storage.dagster_run import NOT_FINISHED_STATUSES  # no public name
 
 from mlops_dagster.components.concept_drift import latest_concept
-from mlops_dagster.components.latest_report import latest_report
 from mlops_dagster.components.macro_f1_floor import reason_to_retrain
 from mlops_dagster.components.partitions import hourly
 from mlops_dagster.components.platform import Platform
+from mlops_dagster.components.reports import latest_report
 from mlops_dagster.components.retraining_failures import failed_at
 from mlops_dagster.components.spec import ModelSpec
 from mlops_dagster.components.training import TrainingRun
