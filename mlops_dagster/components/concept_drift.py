@@ -1,6 +1,6 @@
 """Concept drift in Dagster: the daily report's counts, the check beside it, and the reason to retrain."""
 
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from datetime import UTC, date, datetime, time, timedelta
 
 import dagster as dg
@@ -139,38 +139,34 @@ def _earlier(
     """The days' counts as their latest reports have them."""
     wanted = [(first + timedelta(days=n)).isoformat() for n in range((before - first).days)]
     found: dict[date, DayOfAnswers] = {}
-    if not wanted:
-        return found
-    chosen = dg.AssetRecordsFilter(asset_key=spec.key("performance_report"), asset_partitions=wanted)
-    cursor, more = None, True
-    while more:
-        page = instance.fetch_materializations(chosen, limit=_AT_ONCE, cursor=cursor)
-        for record in page.records:  # the newest first
-            made = record.asset_materialization
-            if made is None or record.partition_key is None or ANSWERS not in made.metadata:
-                continue
-            answers = DayOfAnswers.from_metadata(made.metadata[ANSWERS].value)
+    for day, said in _reports(instance, spec, wanted):
+        if ANSWERS in said:
+            answers = DayOfAnswers.from_metadata(said[ANSWERS].value)
             if answers.version == version:
-                found.setdefault(date.fromisoformat(record.partition_key), answers)
-        cursor, more = page.cursor, page.has_more
+                found.setdefault(date.fromisoformat(day), answers)
     return found
 
 
 def changed_days(house: House, spec: ModelSpec, instance: dg.DagsterInstance, since: datetime) -> set[str]:
     """The days since then whose reports were made before some of their labels came, or were corrected."""
     counts = house.log.label_counts(spec.model, datetime.combine(since.date(), time(), UTC))
-    if not counts:
-        return set()
-    chosen = dg.AssetRecordsFilter(
-        asset_key=spec.key("performance_report"), asset_partitions=sorted(day.isoformat() for day in counts)
-    )
     reported: dict[str, object] = {}
+    for day, said in _reports(instance, spec, sorted(day.isoformat() for day in counts)):
+        reported.setdefault(day, said["labels_counted"].value if "labels_counted" in said else None)
+    return {day for day, counted in reported.items() if counted != counts[date.fromisoformat(day)]}
+
+
+def _reports(
+    instance: dg.DagsterInstance, spec: ModelSpec, days: Sequence[str]
+) -> Iterator[tuple[str, Mapping[str, dg.MetadataValue]]]:
+    """Every report that was made of these days, with its metadata, the newest first."""
+    if not days:
+        return
+    chosen = dg.AssetRecordsFilter(asset_key=spec.key("performance_report"), asset_partitions=days)
     cursor, more = None, True
     while more:
         page = instance.fetch_materializations(chosen, limit=_AT_ONCE, cursor=cursor)
         for record in page.records:
             if record.asset_materialization is not None and record.partition_key is not None:
-                said = record.asset_materialization.metadata.get("labels_counted")
-                reported.setdefault(record.partition_key, None if said is None else said.value)
+                yield record.partition_key, record.asset_materialization.metadata
         cursor, more = page.cursor, page.has_more
-    return {day for day, counted in reported.items() if counted != counts[date.fromisoformat(day)]}
