@@ -17,7 +17,7 @@ import numpy as np
 
 from mlops_dagster.monitoring.answers import Answers, DayOfAnswers
 from mlops_dagster.monitoring.drift_report import FeatureDrift
-from mlops_dagster.monitoring.policy import ConceptPolicy, Verdict
+from mlops_dagster.monitoring.policy import ConceptPolicy, Verdict, beside
 from mlops_dagster.registry.baseline import Baseline
 from mlops_dagster.registry.cards import OVERALL
 from mlops_dagster.statistics import INDEPENDENT, Counts, Estimate, Sample, gained, psi_groups, rate_parts
@@ -92,12 +92,16 @@ def _harm(
         return FeatureHarm(drift.name, psi, 0.0, *sides, None, None, None, None, None, Harm.CANNOT_TELL)
     mix = baseline.design_effects.get(drift.name, INDEPENDENT)
     per_day = float(now[0].sum()) / len(days)
-    before = Sample(then[0].tolist(), then[1].tolist(), wrong.rows, mix.at(wrong.rows_per_day or per_day).rows)
-    after = Sample(now[0].tolist(), now[1].tolist(), wrong.at(per_day).rows, mix.at(per_day).rows)
+    of_group = baseline.design_effects.get(beside(drift.name), wrong)
+    both = ((then, wrong.rows_per_day or per_day), (now, per_day))
+    before, after = (
+        Sample(rows.tolist(), bad.tolist(), wrong.at(day).rows, mix.at(day).rows, of_group.at(day).rows)
+        for (rows, bad), day in both
+    )
     more = gained(before, after)
     moved = float(now[0, more].sum() / now[0].sum() - then[0, more].sum() / then[0].sum())
     sides = (_all(now[:, more]), _all(now[:, ~more]), _all(then[:, more]), _all(then[:, ~more]))
-    if min(sum(each.rows) / each.shared for each in (before, after)) < policy.min_rows:
+    if min(rows.sum() / of_group.at(day).rows for (rows, _), day in both) < policy.min_rows:
         return FeatureHarm(drift.name, psi, moved, *sides, None, None, None, None, None, Harm.CANNOT_TELL)
     found = rate_parts(before, after, confidence=confidence)
     none = min(found.shift.high, found.change.high) < policy.margin

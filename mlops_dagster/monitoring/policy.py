@@ -84,6 +84,11 @@ def wrong_answers(part: str) -> str:
     return "wrong" if part == OVERALL else f"wrong {part}"
 
 
+def beside(feature: str) -> str:
+    """The name of what wrong answers of a feature's groups share beside one another, among the design effects."""
+    return f"wrong beside {feature}"
+
+
 class DriftPolicy(BaseModel):
     """When drift is drift.
 

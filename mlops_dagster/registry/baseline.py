@@ -25,8 +25,9 @@ class Baseline:
     """Counts of every feature, of the score and of the labels; all of one set of rows.
 
     `design_effects` are of features, "score" and "label", as far as they were estimated; of all others rows are taken
-    to be independent. Those of wrong answers are "wrong", and "wrong carrier=AA" in a slice: of them nothing is taken
-    for granted. `evaluated` is by feature, and empty where the evaluation is not known.
+    to be independent. Those of wrong answers are "wrong", "wrong carrier=AA" in a slice, and "wrong beside carrier" of
+    its groups beside one another: of them nothing is taken for granted. `evaluated` is by feature, and empty where the
+    evaluation is not known.
     """
 
     features: Mapping[str, Histogram]

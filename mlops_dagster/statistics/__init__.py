@@ -17,6 +17,7 @@ from mlops_dagster.statistics.columns import Column, Counts
 from mlops_dagster.statistics.design_effect import (
     INDEPENDENT,
     DesignEffect,
+    beside_design_effect,
     design_effect,
     ks_design_effect,
     rate_design_effect,
@@ -57,6 +58,7 @@ __all__ = [
     "anytime_p",
     "bad_event_e_value",
     "benjamini_hochberg",
+    "beside_design_effect",
     "bins_from_json",
     "bins_to_json",
     "chi_squared",

@@ -154,6 +154,41 @@ def rate_design_effect(blocks: Sequence[tuple[int, int]]) -> DesignEffect | None
     return DesignEffect(rows=1.0 + (size - 1) * correlation, rows_per_day=size, lasting=lasting)
 
 
+def beside_design_effect(bad: npt.ArrayLike, trials: npt.ArrayLike) -> DesignEffect | None:
+    """The design effect of how bad groups are beside one another: bad events and trials of each (block, group).
+
+    A block may be worse than others in all its groups alike, which this leaves out. With p_k the rate of group k, and
+    d_b what block b is over these on average, it is the variance left over that of chance, at its upper bound of 90 %:
+
+        rows = sum of (bad - trials (p_k + d_b))^2 / (trials p_k (1 - p_k)) / chi_0.1
+
+    where chi_0.1 is what chi-squared of (blocks - 1) (groups - 1) degrees exceeds with probability 0.9; 1 at least.
+    None with fewer than two blocks, or than two groups that are neither always nor never bad.
+
+    >>> storm = np.array([[10, 20]] * 9 + [[40, 50]])
+    >>> round(beside_design_effect(storm, np.full((10, 2), 100)).rows, 1)
+    1.0
+    >>> round(beside_design_effect(storm * [1, 0] + [0, 20], np.full((10, 2), 100)).rows, 1)
+    7.3
+
+    Source: P. McCullagh, J. A. Nelder, Generalized Linear Models, 1989, 4.5 (the factor of overdispersion).
+    """
+    k, n = np.asarray(bad, dtype=np.float64), np.asarray(trials, dtype=np.float64)
+    mixed = (k.sum(axis=0) > 0) & (k.sum(axis=0) < n.sum(axis=0))
+    k, n = k[:, mixed], n[:, mixed]
+    k, n = k[n.sum(axis=1) > 0], n[n.sum(axis=1) > 0]
+    if min(n.shape) < 2:
+        return None
+    from scipy.special import chdtri
+
+    p = k.sum(axis=0) / n.sum(axis=0)
+    over = (k.sum(axis=1) - n @ p) / n.sum(axis=1)
+    left = (k - n * (p + over[:, None])) ** 2 / np.maximum(n * p * (1 - p), 1e-300)
+    freedom = max(int(np.count_nonzero(n)) - len(n) - len(p) + 1, 1)
+    rows = float(left[n > 0].sum()) / float(chdtri(freedom, 0.9))
+    return DesignEffect(rows=max(rows, 1.0), rows_per_day=float(n.sum() / len(n)))
+
+
 def _lasting(rates: npt.NDArray[np.float64]) -> float:
     """How much of what a block has of its own the next one has too."""
     own = rates - rates.mean()

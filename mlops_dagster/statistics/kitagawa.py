@@ -31,13 +31,15 @@ class RateParts(NamedTuple):
 class Sample(NamedTuple):
     """Of each group how many rows came, and how many of them were bad; and what rows are worth.
 
-    So many rows are one of how bad they are, and so many are one of which groups come.
+    So many rows are one of how bad all are (`shared`), so many of how bad those of a group are beside the others of
+    their day (`shared_beside`; None takes groups for independent), and so many of which groups come (`shared_mix`).
     """
 
     rows: Sequence[int]
     bad: Sequence[int]
     shared: float = 1.0
     shared_mix: float = 1.0
+    shared_beside: float | None = None
 
 
 def rate_parts(before: Sample, after: Sample, *, confidence: float = 0.95) -> RateParts:
@@ -51,7 +53,8 @@ def rate_parts(before: Sample, after: Sample, *, confidence: float = 0.95) -> Ra
     `shift` is the mix, and what of the rate is of the groups that have `gained` beyond what the others lost per row: if
     all became as much worse, it was not the shift; if the others became better, they count as unchanged.
 
-    Rows are independent after division by what they share; the intervals are of the delta method, with one bad and one
+    Rows are independent after division by what they share; what the rows of a day share beyond what those of a group
+    share beside the others makes all groups alike worse. The intervals are of the delta method, with one bad and one
     good row more in each group. Raises InvalidInputError unless 0 <= bad <= rows in as many groups on both sides, with
     rows on both and 1 or more that share a cause.
 
@@ -62,7 +65,7 @@ def rate_parts(before: Sample, after: Sample, *, confidence: float = 0.95) -> Ra
     Source: E. M. Kitagawa, Journal of the American Statistical Association 50, 1955.
     """
     n, w, m, v = (np.array(part, dtype=np.float64) for part in (before.rows, before.bad, after.rows, after.bad))
-    worth = (before.shared, before.shared_mix, after.shared, after.shared_mix)
+    worth = [each for side in (before, after) for each in side[2:] if each is not None]
     same = len({part.shape for part in (n, w, m, v)}) == 1
     if not same or (w < 0).any() or (w > n).any() or (v < 0).any() or (v > m).any() or min(worth) < 1:
         raise InvalidInputError(f"bad rows of the rows of the same groups are to be compared, got {before} and {after}")
@@ -146,6 +149,8 @@ def _variance(rows: Values, bad: Values, by_share: Values, by_rate: Values, of: 
     share = rows / total
     mean = share @ by_share
     of_mix = share @ (by_share - mean) ** 2 / total * of.shared_mix
-    rate = (bad + 1) / (rows + 2)
-    of_rates = np.sum(np.where(rows > 0, by_rate**2 * rate * (1 - rate) / np.maximum(rows, 1), 0)) * of.shared
-    return float(of_mix + of_rates)
+    beside = of.shared if of.shared_beside is None else of.shared_beside
+    rate, of_all = (bad + 1) / (rows + 2), (bad.sum() + 1) / (total + 2)
+    of_rates = np.sum(np.where(rows > 0, by_rate**2 * rate * (1 - rate) / np.maximum(rows, 1), 0)) * beside
+    in_common = by_rate.sum() ** 2 * of_all * (1 - of_all) / total * max(of.shared - beside, 0)
+    return float(of_mix + of_rates + in_common)

@@ -1,6 +1,7 @@
 """One grey day is not read as drift: on the recorded flights, without a word in the policy."""
 
 import json
+from dataclasses import replace
 from datetime import UTC, datetime, timedelta
 
 import numpy as np
@@ -92,7 +93,9 @@ def test_a_baseline_keeps_them_and_older_ones_have_none(baselines: tuple[Baselin
         assert Baseline.from_json(json.loads(text)) == baseline == StoredBaseline(text)
         assert StoredBaseline(text).design_effects == baseline.design_effects
     assert StoredBaseline(json.dumps(estimated.to_json())) != plain
-    for wrong in ([0.5, 1], [2, 0], [2], {"rows": 2}):
+    lasting = replace(plain, design_effects={"wrong": DesignEffect(2.0, rows_per_day=100.0, lasting=0.5)})
+    assert Baseline.from_json(json.loads(json.dumps(lasting.to_json()))) == lasting
+    for wrong in ([0.5, 1], [2, 0], [2], {"rows": 2}, [2, 1, None, None, 1.0], [2, 1, None, None, -0.1]):
         with pytest.raises(InvalidInputError, match="design effect"):
             Baseline.from_json({**plain.to_json(), "design_effects": {"temp": wrong}})
     with pytest.raises(InvalidInputError, match="design effects"):

@@ -35,6 +35,11 @@ def test_by_hand() -> None:
     # four rows that are one: intervals twice as wide
     wide = rate_parts(Sample(*before[:2], 4.0, 4.0), Sample(*after[:2], 4.0, 4.0))
     assert wide.change.high - wide.change.low == pytest.approx(4 * half)
+    # what four rows of a day share in all groups alike makes the change less sure, and the shift not
+    days = rate_parts(*(Sample(*side[:2], 4.0, 1.0, 1.0) for side in (before, after)))
+    alike = 3 * (121 / 1002 * 881 / 1002 + 211 / 1002 * 791 / 1002) / 1000
+    assert (days.change.high - days.change.value) ** 2 == pytest.approx(half**2 + stats.norm.ppf(0.975) ** 2 * alike)
+    assert days.shift == pytest.approx(rate_parts(before, after).shift)
     # where others became better, what gained is not charged with it
     assert values(before, Sample([500, 500], [20, 100]))[3] == pytest.approx(-0.3 * 0.07 + 0.3 * 0.2)
 
