@@ -195,6 +195,27 @@ def test_only_the_newest_hour_of_this_champion_starts_a_retraining(home: Path, i
     assert dagster.tick("flights_retraining") == "no drift"
 
 
+def test_of_all_reports_a_sensor_reads_the_newest_alone(
+    home: Path, instance: dg.DagsterInstance, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Those of a model of hundreds of features are large, and it looks every minute."""
+    for hours in range(1, 40):
+        drifted(home, instance, NOON - timedelta(hours=hours), "1.0.0", "stable")
+    drifted(home, instance, NOON - timedelta(hours=1), "1.0.0", "retrain")  # made again
+    read: list[int] = []
+    fetch = instance.fetch_materializations
+
+    def counted(chosen: dg.AssetRecordsFilter, limit: int, cursor: str | None) -> dg.EventRecordsResult:
+        found = fetch(chosen, limit=limit, cursor=cursor)
+        read.append(len(found.records))
+        return found
+
+    monkeypatch.setattr(instance, "fetch_materializations", counted)
+    request = DagsterAt(home, instance, NOON, *PARTS).tick("flights_retraining")
+    assert isinstance(request, dg.RunRequest)
+    assert read == [2]  # of the newest hour, which was made twice
+
+
 def test_an_old_day_made_again_tells_nobody(home: Path, instance: dg.DagsterInstance) -> None:
     """The alert of the newest day stays what it is, though the champion did well on the old one."""
     serve(home, days(2), 300, flipped=0.05)

