@@ -58,6 +58,7 @@ def _training_set(spec: ModelSpec) -> dg.AssetsDefinition:
     ) -> dg.MaterializeResult[TrainingSet]:
         with tried_again(context, platform, spec):
             trainer = load_trainer(spec.trainer)
+            spec.drift.check_names(trainer.SCHEMA.names)
             end = config.time(platform)
             house = platform.stores(end)
             frame = read_training_set(spec.trainer, end - timedelta(days=spec.training.window_days), end)
@@ -146,7 +147,7 @@ def _candidate(spec: ModelSpec) -> dg.AssetsDefinition:
                 "gate_micro_f1": spec.gates.min_micro_f1,
                 "digest": found.digest,
                 "evaluated_rows": found.evaluation[0].rows,
-                "run": context.run_id,
+                "run": context.run.run_id,
             },
         )
 

@@ -65,12 +65,9 @@ def drift(
         _feature(name, window, moved.get(name), noise.get(name), policy) for name, window in windows.items()
     )
     ks, ks_noise = _score_distance(score, policy)
-    elevated = (
-        ks is not None
-        and ks_noise is not None
-        and ks.statistic > max(policy.ks, ks_noise)
-        and not score.coverage.explains_distance(ks.statistic)
-    )
+    far = ks is not None and ks_noise is not None and ks.statistic > max(policy.ks, ks_noise)
+    explained = ks is not None and score.coverage.explains_distance(ks.statistic)
+    elevated = far and not explained
     verdicts = [each.verdict for each in features if not each.advisory]
     if elevated:
         verdicts.append(Verdict.MONITOR)
@@ -81,6 +78,7 @@ def drift(
         ks=ks,
         ks_noise=ks_noise,
         elevated=elevated,
+        score_reason=f"over its limit, but {score.coverage}" if far and explained else "",
         policy=policy,
     )
 

@@ -31,6 +31,8 @@ class DriftReport:
     ks_noise: float | None
     elevated: bool
     """The scores have moved by more than the policy's limit and by more than chance."""
+    score_reason: str
+    """Why scores that are over the limit are not elevated."""
     policy: DriftPolicy
     """What it was held against."""
     reason: str = ""
@@ -78,6 +80,7 @@ class DriftReport:
             "psi_monitor": self.policy.monitor,
             "ks_noise": _rounded(self.ks_noise),
             "score_elevated": self.elevated,
+            "score_reason": self.score_reason,
         }
 
     def to_markdown(self) -> str:
@@ -87,7 +90,7 @@ class DriftReport:
             remarks = "; ".join(filter(None, ["advisory" if each.advisory else "", each.reason]))
             lines.append(f"| {each.name} | {_text(each.psi)} | {_text(each.noise)} | {each.verdict} | {remarks} |")
         distance = self.ks and self.ks.statistic
-        state = "elevated" if self.elevated else "not elevated"
+        state = "elevated" if self.elevated else ": ".join(filter(None, ["not elevated", self.score_reason]))
         lines.append(f"\n{self.rows} rows. Score: KS D {_text(distance)}, noise {_text(self.ks_noise)}, {state}.")
         return "\n".join(lines)
 

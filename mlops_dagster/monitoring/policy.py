@@ -1,11 +1,12 @@
 """When drift is drift: limits, windows, and how many rows are one observation."""
 
-from collections.abc import Mapping
+from collections.abc import Collection, Mapping
 from enum import StrEnum
 from typing import Self
 
 from pydantic import BaseModel, ConfigDict, Field, model_validator
 
+from mlops_dagster.errors import InvalidInputError
 from mlops_dagster.registry.cards import OVERALL
 from mlops_dagster.statistics import INDEPENDENT, DesignEffect
 
@@ -128,6 +129,20 @@ class DriftPolicy(BaseModel):
         if too_small:
             raise ValueError(f"a value is shared by at least one row, got {too_small}")
         return self
+
+    def check_names(self, features: Collection[str]) -> None:
+        """Raise InvalidInputError for a name that is none of the model's features: it would say nothing, of nothing.
+
+        >>> DriftPolicy(advisory=("temprature",)).check_names(["temperature"])
+        Traceback (most recent call last):
+            ...
+        mlops_dagster.errors.InvalidInputError: drift.advisory names 'temprature', and the features are: temperature
+        """
+        known = {*features, "score", "label"}
+        for key, names in (("advisory", self.advisory), ("shared_by", self.shared_by)):
+            for name in names:
+                if name not in known:
+                    raise InvalidInputError(f"drift.{key} names {name!r}, and the features are: {', '.join(features)}")
 
     def design_effect(self, name: str, estimated: Mapping[str, DesignEffect]) -> DesignEffect:
         """What rows of a feature are worth: as the policy says, else as the baseline has it, else one each."""

@@ -15,9 +15,11 @@ from sklearn.linear_model import LogisticRegression
 from sklearn.pipeline import Pipeline, make_pipeline
 from sklearn.preprocessing import OneHotEncoder
 
+from mlops_dagster.alerting import Severity
 from mlops_dagster.components import Platform
 from mlops_dagster.components.spec import CardSpec, ModelSpec, TrainingSpec
 from mlops_dagster.components.training import training_defs
+from mlops_dagster.monitoring import DriftPolicy
 from mlops_dagster.registry import EvaluationSlice
 from mlops_dagster.retraining.trainer import read_training_set
 from mlops_dagster.schema import Feature, ModelSchema
@@ -64,7 +66,9 @@ def instance() -> Iterator[dg.DagsterInstance]:
         yield instance
 
 
-def train(home: Path, instance: dg.DagsterInstance) -> tuple[dg.ExecuteInProcessResult, Platform]:
+def train(
+    home: Path, instance: dg.DagsterInstance, drift: DriftPolicy | None = None
+) -> tuple[dg.ExecuteInProcessResult, Platform]:
     spec = ModelSpec(
         model="made-up",
         trainer="made_up_trainer",
@@ -76,6 +80,7 @@ def train(home: Path, instance: dg.DagsterInstance) -> tuple[dg.ExecuteInProcess
             fairness_attribute=("carrier", "origin"),
             fairness_note="Small carriers cannot be judged.",
         ),
+        drift=drift or DriftPolicy(),
     )
     platform = Platform(home=str(home))
     job = dg.Definitions.merge(training_defs(spec), dg.Definitions(resources={"platform": platform})).resolve_job_def(
@@ -174,6 +179,17 @@ def test_an_estimator_is_fitted_on_numbers_as_it_will_be_asked_with_them(
     monkeypatch.setattr(trainer, "training_set", lambda start, end: rows)
     delay = read_training_set("made_up_trainer", END - timedelta(days=60), END)["delay"]
     assert (delay.dtype, int(delay.isna().sum())) == (np.float64, 1)
+
+
+@pytest.mark.parametrize("drift", [DriftPolicy(advisory=("dalay",)), DriftPolicy(shared_by={"dalay": 20})])
+def test_a_policy_of_a_feature_that_there_is_not_is_told_once(
+    drift: DriftPolicy, tmp_path: Path, trainer: ModuleType, instance: dg.DagsterInstance
+) -> None:
+    result, platform = train(tmp_path, instance, drift)
+    assert not result.success
+    (alert,) = platform.stores().alerts.list("made-up")
+    assert alert.severity is Severity.CRITICAL  # no retry would better it
+    assert "names 'dalay', and the features are: delay, carrier" in alert.summary
 
 
 def test_rows_that_fail_the_suite_stop_the_run(

@@ -11,6 +11,7 @@ from scipy import stats
 
 from mlops_dagster.errors import InvalidInputError
 from mlops_dagster.monitoring import SCORE_BINS, DriftPolicy, DriftReport, Verdict, drift, label_drift, make_baseline
+from mlops_dagster.monitoring.coverage import WHOLE, Coverage
 from mlops_dagster.monitoring.label_drift import histogram_of
 from mlops_dagster.registry.baseline import Baseline
 from mlops_dagster.retraining.signals import DriftSignal
@@ -143,6 +144,20 @@ def test_scores_are_elevated_over_the_limit_and_the_noise_only() -> None:
     few = scored(moved[:60])  # a D like this is nothing for 60 rows
     assert few.ks is not None
     assert (few.ks.statistic > 0.1, few.elevated) == (True, False)
+
+
+def test_scores_that_missing_hours_explain_are_not_elevated_and_the_page_says_why() -> None:
+    rng = np.random.default_rng(7)
+    feature = Histogram(NumericBins((0.0,)), np.array([0, 500, 500]))
+    reference = baseline({"x": feature}, rng.beta(2, 8, size=20_000))
+    counts = {"x": feature.counts, "score": SCORE_BINS.count(rng.beta(2.6, 7.4, size=3000))}
+    whole, partly = (
+        drift(reference, counts, DriftPolicy(), hours=24, coverage={"score": covered})
+        for covered in (WHOLE, Coverage(18, 24, 0.75))
+    )
+    assert (whole.elevated, whole.score_reason) == (True, "")
+    assert not partly.elevated
+    assert "not elevated: over its limit, but the window covers 18 of 24 hours" in partly.to_markdown()
 
 
 def test_scores_of_rare_events_are_told_apart() -> None:
