@@ -91,7 +91,7 @@ def test_two_versions_two_times_and_a_version_and_a_time(counted: House, mlops) 
     assert (labels["verdict"], labels["rows"], labels["shares"]) == (
         "stable",
         600,
-        {"stays": [0.75, 0.75], "leaves": [0.25, 0.25]},
+        {name: {"baseline": share, "now": share} for name, share in (("stays", 0.75), ("leaves", 0.25))},
     )
     assert compare("1.0.0", "1.1.0")["labels"]["verdict"] == "cannot_tell"  # nobody has labelled 1.1.0
 

@@ -111,7 +111,7 @@ def dagster_dev(folder: Path, home: Path, files: Mapping[str, str] | None = None
         finally:
             process.send_signal(signal.SIGTERM)
             with suppress(subprocess.TimeoutExpired):  # how long Dagster takes to end is not what is tested here
-                process.wait(30)
+                process.wait(5)
             _kill_the_rest(process.pid)
             process.wait()
 

@@ -188,6 +188,9 @@ def test_all_who_look_reach_the_same_decision(name: str, tmp_path: Path, monkeyp
     evidence.seen(world)
     before = shown(world.deployment)
     world.close()
+    # All look at the same time: what has failed for so many minutes is other evidence a minute later.
+    now = SystemClock().now()
+    monkeypatch.setattr(SystemClock, "now", lambda clock: now)
 
     def look(name: str, observe: Callable[[House, Path], Found]) -> Found:
         home = tmp_path / name

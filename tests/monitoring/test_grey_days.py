@@ -95,7 +95,10 @@ def test_a_baseline_keeps_them_and_older_ones_have_none(baselines: tuple[Baselin
     assert StoredBaseline(json.dumps(estimated.to_json())) != plain
     lasting = replace(plain, design_effects={"wrong": DesignEffect(2.0, rows_per_day=100.0, lasting=0.5)})
     assert Baseline.from_json(json.loads(json.dumps(lasting.to_json()))) == lasting
-    for wrong in ([0.5, 1], [2, 0], [2], {"rows": 2}, [2, 1, None, None, 1.0], [2, 1, None, None, -0.1]):
+    assert Baseline.from_json({**plain.to_json(), "design_effects": {"temp": [2, 0.5]}}).design_effects == {
+        "temp": DesignEffect(2.0, 0.5)  # as it was written before its fields had names
+    }
+    for wrong in ([0.5, 1], [2, 0], {"row": 2}, {"rows": "many"}, {"rows": 2, "lasting": 1.0}, {"lasting": -0.1}, "2"):
         with pytest.raises(InvalidInputError, match="design effect"):
             Baseline.from_json({**plain.to_json(), "design_effects": {"temp": wrong}})
     with pytest.raises(InvalidInputError, match="design effects"):
