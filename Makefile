@@ -35,7 +35,7 @@ $(DAGSTER_HOME)/dagster.yaml: dagster.yaml
 	@cp dagster.yaml $@
 
 test: install promtool
-	$(BIN)/pytest -q -n 2 --dist loadfile
+	$(BIN)/pytest -q -n 3 --dist loadfile --no-loadscope-reorder  # a third waits for servers; the longest files not last
 
 # Of Debian, for one test each: what they need and no wheel has.
 .PHONY: promtool wrk
