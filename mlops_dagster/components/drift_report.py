@@ -47,10 +47,8 @@ def drift_report_asset(spec: ModelSpec) -> dg.AssetsDefinition:
     def drift_report(context: dg.AssetExecutionContext, platform: Platform) -> dg.MaterializeResult:  # type: ignore[type-arg]  # Dagster refuses the parameter beside check_specs
         house = platform.stores()
         hours = windows(context)
-        verdicts = dict.fromkeys(Verdict, 0)
-        drifted: set[str] = set()
-        elevated = 0
-        latest: dict[str, float | None] = {}
+        judged: list[DriftReport] = []
+        sound: list[DriftReport] = []
         window = timedelta(hours=spec.drift.window_hours)
         failed = failed_hours(context.instance, spec, hours[0][2] - window, hours[-1][2])
         profiles, told = _profiles(context, house, spec.model, hours[0][1], hours[-1][2])
@@ -62,11 +60,9 @@ def drift_report_asset(spec: ModelSpec) -> dg.AssetsDefinition:
                 continue
             bad = [hour for hour in failed if end - window <= hour < end]
             report = _of_sound_hours(found.drift, bad)
-            verdicts[report.verdict] += 1
-            latest = report.headline()
+            judged.append(report)
             if not bad:
-                drifted |= {*report.drifted}
-                elevated += report.elevated
+                sound.append(report)
             its_page = _evidently(context, house, spec, found.champion, report, end) if end == hours[-1][2] else {}
             context.add_asset_metadata(
                 {
@@ -79,25 +75,30 @@ def drift_report_asset(spec: ModelSpec) -> dg.AssetsDefinition:
                 },
                 partition_key=key,
             )
+        numbers = {"hours": len(hours), **_in_short(judged, sound), "profiles": told}
         return dg.MaterializeResult(
             check_results=[
                 dg.AssetCheckResult(
                     check_name=within_limits.name,
-                    passed=verdicts[Verdict.RETRAIN] == elevated == 0,
+                    passed=not any(report.verdict is Verdict.RETRAIN or report.elevated for report in sound),
                     severity=dg.AssetCheckSeverity.WARN,
-                    metadata={
-                        "hours": len(hours),
-                        **{f"hours_{verdict.value}": n for verdict, n in verdicts.items()},
-                        "hours_elevated": elevated,
-                        "drifted": ", ".join(sorted(drifted)) or "none",
-                        **latest,
-                        "profiles": told,
-                    },
+                    metadata=numbers,
                 )
             ]
         )
 
     return drift_report
+
+
+def _in_short(judged: Sequence[DriftReport], sound: Sequence[DriftReport]) -> dict[str, str | float | None]:
+    """Of the hours of a run: the verdicts, what drifted in windows without a failed hour, the numbers of the last."""
+    drifted = {name for report in sound for name in report.drifted}
+    return {
+        **{f"hours_{verdict.value}": sum(report.verdict is verdict for report in judged) for verdict in Verdict},
+        "hours_elevated": sum(report.elevated for report in sound),
+        "drifted": ", ".join(sorted(drifted)) or "none",
+        **(judged[-1].headline() if judged else {}),
+    }
 
 
 def _of_sound_hours(report: DriftReport, failed: Sequence[datetime]) -> DriftReport:
