@@ -85,7 +85,7 @@ class DriftReport:
 
     def to_markdown(self) -> str:
         """A table for people, the largest PSI first: each number beside what it is held against."""
-        lines = ["| feature | PSI | noise | verdict | |", "|---|---|---|---|---|"]
+        lines = ["| feature | PSI | noise | verdict | why |", "|---|---|---|---|---|"]
         for each in sorted(self.features, key=lambda each: -(each.psi or 0)):
             remarks = "; ".join(filter(None, ["advisory" if each.advisory else "", each.reason]))
             lines.append(f"| {each.name} | {_text(each.psi)} | {_text(each.noise)} | {each.verdict} | {remarks} |")
