@@ -10,7 +10,7 @@ import hashlib
 import json
 import re
 from html import escape
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 from mlops_dagster.monitoring.files import Files
 from mlops_dagster.monitoring.validation import ValidationResult
@@ -56,7 +56,8 @@ def draw(found: "ExpectationSuiteValidationResult", name: str) -> str:
     shown.meta["run_id"] = RunIdentifier(run_name=name)
     for each in shown.results:
         # It cannot print the scalars of numpy 2, some of which are floats to it: those end as JSON at the latest.
-        each.result = _escaped(json.loads(json.dumps(convert_to_json_serializable(each.result))))
+        plain = json.loads(json.dumps(convert_to_json_serializable(each.result)))
+        each.result = {name: _escaped(value) for name, value in plain.items()}
         asked = each.expectation_config.kwargs if each.expectation_config else {}
         if "partition_object" in asked:
             asked["partition_object"] = _escaped(asked["partition_object"])
@@ -65,7 +66,7 @@ def draw(found: "ExpectationSuiteValidationResult", name: str) -> str:
     return _INTO_THE_SITE.sub("<a", page).replace("<head>", f"<head>\n{_WITHOUT_NETWORK}", 1)
 
 
-def _escaped(value: Any) -> Any:
+def _escaped(value: object) -> object:
     """Every text in it as HTML. Great Expectations does so with what was asked for, unless it draws a figure of it."""
     match value:
         case str():

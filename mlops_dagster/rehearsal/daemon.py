@@ -8,7 +8,7 @@ from typing import cast
 import dagster as dg
 from dagster._core.storage.tags import RUN_KEY_TAG
 from dagster._utils.schedules import reverse_cron_string_iterator
-from dagster_shared.record import copy
+from dagster_shared.record import copy  # no public name
 
 from mlops_dagster.clock import ReplayedClock
 from mlops_dagster.components import Platform

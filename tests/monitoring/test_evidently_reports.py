@@ -5,6 +5,7 @@ import os
 import re
 import sys
 from collections.abc import Iterator
+from dataclasses import replace
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
 from typing import Any
@@ -168,10 +169,12 @@ def test_a_window_of_which_nothing_can_be_drawn_has_a_page_without_figures(
     spool, log = Spool(tmp_path / "spool.sqlite"), PredictionLog(tmp_path / "log")
     spool.append([a_record(n, features={"delay": None, "overflown": float("inf")}, score=None) for n in range(5)])
     log.ship(spool)
-    link = publish_report(log, champion, report, *DAY, rows=ROWS, files=LocalFiles(tmp_path / "reports"))
+    partly = replace(report, elevated=False, score_reason="over its limit, but the window covers 18 of 24 hours")
+    link = publish_report(log, champion, partly, *DAY, rows=ROWS, files=LocalFiles(tmp_path / "reports"))
     assert link is not None
     text = Path(link).read_text()
     assert "There are no figures: no column can be drawn." in text
+    assert "not elevated: over its limit, but the window covers 18 of 24 hours." in text
     assert exact_numbers(text)["psi"] == report.metadata()["psi"]
 
 
