@@ -2,12 +2,15 @@
 
 import hashlib
 from functools import cached_property
-from typing import Literal, Self
+from typing import Final, Literal, Self
 
-from pydantic import BaseModel, ConfigDict, model_validator
+from pydantic import BaseModel, ConfigDict, ValidationInfo, model_validator
 
 _TAKEN = {"event_time", "label", "score", "wrong"}
 """What stands beside the features under these names: in training sets, among counts, among design effects."""
+
+STORED: Final = {"stored": True}
+"""The context of schemas that were registered before such names were refused: they stay readable."""
 
 
 class Feature(BaseModel):
@@ -39,11 +42,11 @@ class ModelSchema(BaseModel):
     classes: tuple[str, ...]
 
     @model_validator(mode="after")
-    def _names_are_its_own(self) -> Self:
+    def _names_are_its_own(self, info: ValidationInfo) -> Self:
         names = self.names
         if len(set(names)) != len(names):
             raise ValueError(f"two features have the same name among {names}")
-        if taken := sorted(_TAKEN & set(names)):
+        if info.context is not STORED and (taken := sorted(_TAKEN & set(names))):
             raise ValueError(f"no feature can be called {' or '.join(taken)}: that is beside the features; rename it")
         if len(self.classes) < 2 or len(set(self.classes)) != len(self.classes):
             raise ValueError(f"a classifier needs two or more different classes, got {self.classes}")

@@ -1,8 +1,11 @@
 """Schemas: what no feature can be called."""
 
+from pathlib import Path
+
 import pytest
 from pydantic import ValidationError
 
+from mlops_dagster.registry import ModelRegistry
 from mlops_dagster.schema import Feature, ModelSchema
 
 
@@ -11,3 +14,14 @@ def test_a_feature_takes_the_name_of_nothing_beside_it(name: str) -> None:
     """Its counts would be taken for those of the score, its values for the labels."""
     with pytest.raises(ValidationError, match=f"no feature can be called {name}"):
         ModelSchema(features=(Feature(name=name, kind="numeric"),), classes=("fine", "fraud"))
+
+
+def test_a_version_registered_before_that_can_be_read_with_its_neighbours(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("MLOPS_HOME", str(tmp_path / "home"))
+    artifact = tmp_path / "model.onnx"
+    artifact.write_text("weights")
+    before = ModelSchema.model_construct(features=(Feature(name="score", kind="numeric"),), classes=("fine", "fraud"))
+    ModelRegistry().register("cards", artifact, "1.0.0", schema=before)
+    assert [version.schema for version in ModelRegistry().list("cards")] == [before]

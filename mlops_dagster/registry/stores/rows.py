@@ -15,7 +15,7 @@ from mlops_dagster.registry.cards import ModelCard
 from mlops_dagster.registry.entities import Deployment, Event, ModelVersion
 from mlops_dagster.registry.protection import GuardPolicy, Hold
 from mlops_dagster.registry.stages import Stage
-from mlops_dagster.schema import ModelSchema
+from mlops_dagster.schema import STORED, ModelSchema
 
 Record = Mapping[str, Any]  # a row as SQLAlchemy gives it: column names to whatever the column holds
 
@@ -77,7 +77,7 @@ def version_of(row: Record) -> ModelVersion:
 _baseline = functools.lru_cache(maxsize=256)(StoredBaseline)
 _card = functools.lru_cache(maxsize=1024)(ModelCard.model_validate_json)
 _guard = functools.lru_cache(maxsize=256)(GuardPolicy.model_validate_json)
-_schema = functools.lru_cache(maxsize=256)(ModelSchema.model_validate_json)
+_schema = functools.lru_cache(maxsize=256)(functools.partial(ModelSchema.model_validate_json, context=STORED))
 
 _CHANGES = frozenset({"id", "stage", "rolled_back", "reason", "card"})
 _CAME_LATER = frozenset({"signature"})  # rows from before were fingerprinted without
