@@ -86,6 +86,7 @@ def a_record(number: int, of: int, features: dict[str, float | str | None]) -> P
     at = END - timedelta(days=1) + number * timedelta(days=1) / of
     return PredictionRecord(
         prediction_id=f"p{number}",
+        request=f"p{number}",
         model=MODEL,
         version="1.0.0",
         role="champion",

@@ -87,6 +87,7 @@ def arms(model: str, row: int, at: datetime) -> Iterator[PredictionRecord]:
         failed = row % 200 == 0 and version == "1.1.0"
         yield PredictionRecord(
             prediction_id=f"{model}-{row}",
+            request=f"{model}-{row}",
             model=model,
             version=version,
             role=role,

@@ -83,7 +83,8 @@ def encode(number: int) -> bytes:
     features: dict[str, float | str | None] = {f"number_{each}": chance.gauss(0, 10) for each in range(9)}
     features |= {"carrier": chance.choice(["UA", "AA", "DL"]), "origin": chance.choice(["EWR", "JFK", "LGA"])}
     record = PredictionRecord(
-        prediction_id="@id", model=MODEL, version="1.0.0", role="champion", weight=0.95, epoch=3, salt="salt",
+        prediction_id="@id", request="@id", model=MODEL, version="1.0.0", role="champion", weight=0.95, epoch=3,
+        salt="salt",
         key=f"N{chance.randrange(5000)}", event_time=START, received_at=START, status="ok", error=None,
         features=features, prediction="late", score=chance.random(), latency_ms=chance.random() * 10,
         process="@process", row=0, preprocess_ms=1.0, inference_ms=1.5, postprocess_ms=0.1,

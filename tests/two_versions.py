@@ -106,7 +106,8 @@ def serve(
         name = f"{start:%m%d%H}-{number}"
         records.append(
             PredictionRecord(
-                prediction_id=name, model=MODEL, version=version, role=role, weight=1.0, epoch=1, salt="", key=None,
+                prediction_id=name, request=name, model=MODEL, version=version, role=role, weight=1.0, epoch=1,
+                salt="", key=None,
                 event_time=at, received_at=at, status="ok", error=None,
                 features={"x": float(x), "carrier": carriers[number % len(carriers)]},
                 prediction="late" if x > answers else "ok", score=0.5, latency_ms=1.0, process="test", row=0,

@@ -17,6 +17,7 @@ from mlops_dagster.predictions.records import (
 )
 from mlops_dagster.predictions.rollups import EventCounts, LabelDebt, PairedCounts, Rollups, ShedCounts
 from mlops_dagster.predictions.spool import Consumer, Spool, SpoolDepth
+from mlops_dagster.predictions.units import speaking_row, unit_of
 
 __all__ = [
     "ANSWERED",
@@ -44,4 +45,6 @@ __all__ = [
     "Status",
     "audit",
     "erase",
+    "speaking_row",
+    "unit_of",
 ]

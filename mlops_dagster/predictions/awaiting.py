@@ -82,6 +82,8 @@ def _add_prediction(connection: Connection, prediction: PredictionEntry) -> None
     if prediction["prediction"] is None:
         return
     arm: Arm = {
+        "request": prediction["request"],
+        "unit": prediction["unit"],
         "version": prediction["version"],
         "role": prediction["role"],
         "weight": prediction["weight"],

@@ -33,12 +33,14 @@ _MICROSECOND = timedelta(microseconds=1)
 class PredictionRecord(NamedTuple):
     """One row scored by one version (or refused, or failed).
 
-    `prediction_id` names the row that the client sent; every arm that scored it carries the same id.
+    `prediction_id` names the row that the client sent; every arm that scored it carries the same id. Clients choose ids
+    and repeat them, so `request` names the request itself: it is unique, and the same for all its rows and arms.
     `features` holds what the model was given, or would have been but for its hold; of a request that could not be
     read so far they are empty and `raw` holds the request.
     """
 
     prediction_id: str
+    request: str
     model: str
     version: str  # "" when no version was reached
     role: Role
@@ -62,6 +64,8 @@ class PredictionRecord(NamedTuple):
     inference_ms: float | None = None  # the estimator, with its whole batch
     postprocess_ms: float | None = None
     trace_id: str | None = None  # 32 hexadecimal digits, of W3C Trace Context
+    unit: str = ""  # what the row's label is evidence of (see `units`); "" if of nothing
+    answered: Status | None = None  # of a row scored off the response path: what became of the answer itself
 
 
 @dataclass(frozen=True, slots=True)
@@ -117,6 +121,8 @@ class FeedbackResult:
 class Arm(TypedDict):
     """A scored arm that awaits the label of its prediction. Times are microseconds since 1970."""
 
+    request: str
+    unit: str
     version: str
     role: Role
     weight: float
@@ -130,6 +136,7 @@ class PredictionEntry(TypedDict):
     """A PredictionRecord in the spool."""
 
     prediction_id: str
+    request: str
     model: str
     version: str
     role: Role
@@ -153,6 +160,8 @@ class PredictionEntry(TypedDict):
     inference_ms: float | None
     postprocess_ms: float | None
     trace_id: str | None
+    unit: str
+    answered: Status | None
     infinite: NotRequired[dict[str, int]]  # features that are infinite, with their sign: JSON has them as null
 
 
@@ -201,6 +210,7 @@ def encode_prediction(record: PredictionRecord) -> bytes:
         raise InvalidNameError(f"{record.model!r} cannot be a model's name: use letters, digits, '.', '_' and '-'")
     entry: PredictionEntry = {
         "prediction_id": record.prediction_id,
+        "request": record.request,
         "model": record.model,
         "version": record.version,
         "role": record.role,
@@ -224,6 +234,8 @@ def encode_prediction(record: PredictionRecord) -> bytes:
         "inference_ms": record.inference_ms,
         "postprocess_ms": record.postprocess_ms,
         "trace_id": record.trace_id,
+        "unit": record.unit,
+        "answered": record.answered,
     }
     values = record.features.values()
     if inf in values or -inf in values:

@@ -3,10 +3,11 @@
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from datetime import datetime
+from functools import cached_property
 from typing import NamedTuple, TypedDict
 
 from mlops_dagster.errors import MlopsError, ModelTimeoutError, OnHoldError
-from mlops_dagster.predictions import PredictionRecord, Role
+from mlops_dagster.predictions import PredictionRecord, Role, Status, speaking_row, unit_of
 from mlops_dagster.serving.deployments import InForce
 from mlops_dagster.serving.models import Columns, LoadedModel, Scores
 from mlops_dagster.serving.protocol import Column, InferRequest
@@ -19,11 +20,13 @@ NO_COLUMNS: Columns = {}
 RAW_BYTES = 64 * 1024
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(frozen=True)
 class Call:
     """One request and the version that is to answer it."""
 
     id: str
+    name: str
+    """Unique among all requests, whatever `id` its client chose."""
     in_force: InForce
     request: InferRequest
     inputs: Mapping[str, Column]
@@ -33,6 +36,20 @@ class Call:
     """`time.perf_counter()` at its receipt."""
     trace: TraceContext
     scoring: "Scoring"
+
+    @cached_property
+    def speaker(self) -> int:
+        """The row that is evidence for its request; -1 while no versions are compared."""
+        deployment = self.in_force.deployment
+        if deployment.canary is None and not deployment.shadows:
+            return -1
+        return speaking_row(self.name, self.request.rows)
+
+    @cached_property
+    def unit(self) -> str:
+        """What that row is evidence of."""
+        columns = {name: column.values for name, column in self.inputs.items()}
+        return unit_of(self.request.routing_key, columns, self.speaker, self.event_time)
 
     @property
     def prediction_ids(self) -> list[str]:
@@ -52,6 +69,8 @@ class Scoring:
     columns: Columns
     refusal: MlopsError | None = None
     """The version's own schema refuses what another version accepts: its failure, not the client's."""
+    answered: Status | None = None
+    """Off the response path: what became of the answer itself."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -59,6 +78,7 @@ class Rejection:
     """A request that no version was given: by the client's mistake, or since the model is on hold."""
 
     id: str
+    name: str
     model: str
     version: str
     key: str | None
@@ -102,6 +122,7 @@ def scored(
     return [
         PredictionRecord(
             prediction_id=prediction_id,
+            request=call.name,
             model=deployment.model,
             version=scoring.version.version,
             role=scoring.role,
@@ -120,6 +141,8 @@ def scored(
             process=process,
             row=row,
             trace_id=call.trace.trace_id,
+            unit=call.unit if row == call.speaker and scoring.role not in ("named", "none") else "",
+            answered=scoring.answered,
             **phases,
         )
         for row, prediction_id in enumerate(call.prediction_ids)
@@ -194,6 +217,7 @@ def rejected(rejection: Rejection, process: str) -> list[PredictionRecord]:
     return [
         PredictionRecord(
             prediction_id=rejection.id if rows == 1 else f"{rejection.id}/{row}",
+            request=rejection.name,
             model=rejection.model,
             version=rejection.version,
             role="none",

@@ -61,7 +61,7 @@ class DataPlane:
         Raises InvalidInputError (recorded as rejected), OnHoldError (as held), ModelFailedError (as failed),
         NotFoundError, StorageError.
         """
-        started, received_at = time.perf_counter(), WALL.now()
+        started, received_at, name = time.perf_counter(), WALL.now(), self._new_id()
         in_force = self._deployments.get(model)
         request, event_time, route, unanswered = None, self._house.clock.now(), None, NO_COLUMNS
         try:
@@ -70,15 +70,15 @@ class DataPlane:
             if in_force.on_hold is not None:
                 unanswered = _unanswered(in_force, request, version)
                 raise OnHoldError(in_force.on_hold)
-            request_id = request.id or self._new_id()
-            route, loaded = await self._route(in_force, request, request_id, version)
+            route, loaded = await self._route(in_force, request, name, version)
             inputs = request.named_columns(loaded.schema)
             scoring = _scoring(in_force, route, loaded, inputs)
             self._guard(in_force, route, loaded, inputs)
         except (InvalidInputError, OnHoldError) as error:
             await self._rejections.submit(
                 Rejection(
-                    id=(request and request.id) or self._new_id(),
+                    id=(request and request.id) or name,
+                    name=name,
                     model=model,
                     version=route.version if route else "",
                     key=request.routing_key if request else None,
@@ -92,14 +92,18 @@ class DataPlane:
                 )
             )
             raise
-        call = Call(request_id, in_force, request, inputs, event_time, received_at, started, trace, scoring)
+        call = Call(
+            request.id or name, name, in_force, request, inputs, event_time, received_at, started, trace, scoring
+        )
         return await self._batcher(model, loaded).submit(call)
 
     async def refuse(self, model: str, error: InvalidInputError, trace: TraceContext) -> None:
         """Record an infer request whose body could not be read. Raises ModelNotFoundError, StorageError."""
         self._deployments.get(model)
+        name = self._new_id()
         rejection = Rejection(
-            id=self._new_id(),
+            id=name,
+            name=name,
             model=model,
             version="",
             key=None,
@@ -147,7 +151,7 @@ class DataPlane:
         return f"{self._process}-{next(self._ids):08x}"  # of one width: their order is that of their making
 
     async def _route(
-        self, in_force: InForce, request: InferRequest, request_id: str, version: str | None
+        self, in_force: InForce, request: InferRequest, name: str, version: str | None
     ) -> tuple[Route, LoadedModel]:
         deployment = in_force.deployment
         named = version or request.version
@@ -160,7 +164,7 @@ class DataPlane:
             return Route(loaded.version, "named", 1.0), loaded
         if in_force.unavailable is not None:
             raise StorageError(in_force.unavailable)
-        route = choose(deployment, request.routing_key or request_id)
+        route = choose(deployment, request.routing_key or name)
         return route, in_force.versions[route.version]
 
     def _guard(self, in_force: InForce, route: Route, loaded: LoadedModel, inputs: Mapping[str, Column]) -> None:

@@ -5,7 +5,7 @@ from collections import defaultdict
 from collections.abc import Sequence
 
 from mlops_dagster.errors import MlopsError
-from mlops_dagster.predictions import Spool
+from mlops_dagster.predictions import Spool, Status
 from mlops_dagster.serving.batching import score_together
 from mlops_dagster.serving.calls import Call, Outcome, Rejection, Scoring, rejected, scored, traced, traced_rejection
 from mlops_dagster.serving.models import Scores
@@ -40,7 +40,7 @@ class Scorer:
                 for record in scored(call, call.scoring, outcome, self._process, answered_at=now)
             ]
         )
-        self.off_path.offer(calls)
+        self.off_path.offer([(call, _status(outcome)) for call, outcome in zip(calls, outcomes, strict=True)])
         for call, outcome in zip(calls, outcomes, strict=True):
             if call.trace.sampled:
                 self._tracing.record(traced(call, outcome, now, len(calls)))
@@ -84,6 +84,10 @@ class Scorer:
                 [label for result in results if isinstance(result, Scores) for label in result.labels],
                 [result.code for result in results if isinstance(result, MlopsError)],
             )
+
+
+def _status(outcome: Outcome) -> Status:
+    return "failed" if isinstance(outcome.result, MlopsError) else "ok"
 
 
 def _answer(call: Call, outcome: Outcome) -> Answer | MlopsError:

@@ -14,6 +14,7 @@ def a_record(number: int, **changes: Any) -> PredictionRecord:
     """The flight of minute `number` after 1 March 2013, answered by champion 1.0.0 unless changed."""
     values: dict[str, Any] = {
         "prediction_id": f"p{number}",
+        "request": f"r{number}",
         "model": "flights",
         "version": "1.0.0",
         "role": "champion",

@@ -27,6 +27,7 @@ def test_what_was_appended_is_there_after_reopening(tmp_path, record):
     ]
     assert entries[0].prediction() == {
         "prediction_id": "p0",
+        "request": "r0",
         "model": "flights",
         "version": "1.0.0",
         "role": "champion",
@@ -50,6 +51,8 @@ def test_what_was_appended_is_there_after_reopening(tmp_path, record):
         "inference_ms": None,
         "postprocess_ms": None,
         "trace_id": None,
+        "unit": "",
+        "answered": None,
     }
     assert [tuple(count) for count in spool.processes()] == [("process-1", 3, 3), ("process-2", 1, 1)]
 

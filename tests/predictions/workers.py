@@ -12,7 +12,8 @@ START = datetime(2013, 3, 1, tzinfo=UTC)
 
 def record(prediction_id: str, number: int, process: str, role: str) -> PredictionRecord:
     return PredictionRecord(
-        prediction_id=prediction_id, model="flights", version="1.0.0" if role == "champion" else "1.1.0", role=role,
+        prediction_id=prediction_id, request=prediction_id, model="flights",
+        version="1.0.0" if role == "champion" else "1.1.0", role=role,
         weight=0.9 if role == "champion" else 0.1, epoch=1, salt="salt", key=None, received_at=START,
         event_time=START + timedelta(minutes=number % 5000), status="ok", error=None, features={"hour": 6.0},
         prediction="late", score=0.5, latency_ms=5.0, process=process, row=0,

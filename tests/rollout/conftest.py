@@ -147,6 +147,7 @@ class World:
         wrong = fate == ("win" if version == old else "loss")
         return PredictionRecord(
             prediction_id=name,
+            request=name,
             model=MODEL,
             version=version,
             role=role,

@@ -87,7 +87,8 @@ def answer(service: Service, requests: int, at: datetime, *, canary_fails: bool,
         roles = {"champion": "1.1.0", "shadow": "1.0.0"}
     service.house.spool.append([
         PredictionRecord(
-            prediction_id=f"{at:%H%M}-{role}-{number}", model=MODEL, version=version,
+            prediction_id=f"{at:%H%M}-{role}-{number}", request=f"{at:%H%M}-{role}-{number}", model=MODEL,
+            version=version,
             role=role, weight=0.5, epoch=1, salt="salt", key=None, event_time=at, received_at=at,
             status="failed" if canary_fails and version == "1.1.0" else "ok", error=None, features={},
             prediction=None, score=None, latency_ms=1.0, process="test", row=0,

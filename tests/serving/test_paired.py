@@ -53,17 +53,27 @@ def call(number: int, role: str = "champion", policy: RolloutPolicy | None = Non
     inputs = {"a": Column("FP64", [1.0])}
     scoring = Scoring(VERSIONS["1.0.0"], role, 0.8, {"a": [1.0]})  # type: ignore[arg-type]  # one of the roles
     return Call(
-        f"call {number}", in_force, InferRequest(None, 1, inputs), inputs, NOW, NOW, time.perf_counter(), TRACE, scoring
+        f"call {number}",
+        f"worker-{number}",
+        in_force,
+        InferRequest(None, 1, inputs),
+        inputs,
+        NOW,
+        NOW,
+        time.perf_counter(),
+        TRACE,
+        scoring,
     )
 
 
 def test_every_shadow_and_the_other_arm_score_unless_the_version_was_named() -> None:
-    shadow, pair = others(call(1))
+    shadow, pair = others(call(1), "failed")
     assert (shadow.version.version, shadow.role, shadow.weight) == ("1.2.0", "shadow", 0.2)
     assert (pair.version.version, pair.role, pair.weight) == ("1.1.0", "paired", 0.2)
+    assert (shadow.answered, pair.answered) == ("failed", "failed")
     assert isinstance(pair.refusal, InvalidFeaturesError), "its own schema refuses the request: its failure"
-    assert others(call(1, role="named")) == []
-    assert [scoring.version.version for scoring in others(call(1, role="canary"))] == ["1.2.0", "1.0.0"]
+    assert others(call(1, role="named"), "ok") == []
+    assert [scoring.version.version for scoring in others(call(1, role="canary"), "ok")] == ["1.2.0", "1.0.0"]
 
 
 @pytest.mark.parametrize(
@@ -76,7 +86,7 @@ def test_every_shadow_and_the_other_arm_score_unless_the_version_was_named() -> 
     ],
 )
 def test_the_policy_of_the_rollout_says_which_share_is_paired(policy: RolloutPolicy | None, share: float) -> None:
-    roles = [scoring.role for number in range(2_000) for scoring in others(call(number, policy=policy))]
+    roles = [scoring.role for number in range(2_000) for scoring in others(call(number, policy=policy), "ok")]
     assert roles.count("shadow") == 2_000
     assert roles.count("paired") == pytest.approx(2_000 * share, abs=100)
 
@@ -92,7 +102,7 @@ def test_what_does_not_fit_is_left_out_and_counted_and_the_rest_is_drained() -> 
     telemetry = Telemetry()
     shed: list[ShedRecord] = []
     off_path = OffPath(score, lambda tasks, _: scored.extend(tasks), shed.extend, telemetry, patience=30, limit=6)
-    off_path.offer([call(number) for number in range(5)])
+    off_path.offer([(call(number), "ok") for number in range(5)])
     go_on.set()
     off_path.drain()
     assert sorted((its.id, scoring.role) for its, scoring in scored) == [
@@ -124,7 +134,7 @@ def test_a_version_that_hangs_has_failed_and_the_others_go_on() -> None:
 
     off_path = OffPath(score, settle, lambda _: None, Telemetry(), patience=0.1)
     for number in range(2):
-        off_path.offer([call(number)])
+        off_path.offer([(call(number), "ok")])
         off_path.drain()
     assert sorted(settled) == [("1.1.0", True), ("1.1.0", True), ("1.2.0", False), ("1.2.0", False)]
     go_on.set()

@@ -18,7 +18,8 @@ DELAYS = [5.0, 40.0, None, math.nan, math.inf, -math.inf]
 
 def a_record(number: int, **changes: object) -> PredictionRecord:
     values: dict[str, object] = {
-        "prediction_id": f"p{number}", "model": MODEL, "version": "1.0.0", "role": "champion", "weight": 1.0,
+        "prediction_id": f"p{number}", "request": f"p{number}", "model": MODEL, "version": "1.0.0",
+        "role": "champion", "weight": 1.0,
         "epoch": 1, "salt": "", "key": None, "event_time": NOW, "received_at": NOW, "status": "ok", "error": None,
         "features": {}, "prediction": None, "score": None, "latency_ms": 1.0, "process": "p", "row": 0,
     }  # fmt: skip

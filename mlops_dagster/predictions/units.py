@@ -1,0 +1,51 @@
+"""Units of evidence: rows that are independent of one another, chosen before any of their labels is known.
+
+Rows of one request share their fate, and so do requests of one routing key, and repetitions of one input by a client
+that gives no key. Of each such group one row speaks. Which one is settled when it is scored, by the request alone:
+no label, however late or from whomever, has a say in which rows are evidence.
+"""
+
+from collections.abc import Mapping, Sequence
+from datetime import UTC, datetime
+from hashlib import blake2b
+
+import orjson
+
+Value = float | str | None
+
+
+def speaking_row(request: str, rows: int) -> int:
+    """Return the position of the row that speaks for a request of `rows` rows: each with the same chance.
+
+    So the chance that a request counts as wrong is its share of wrong rows.
+
+    >>> speaking_row("worker-1-0000002a", 1), 0 <= speaking_row("worker-1-0000002a", 50) < 50
+    (0, True)
+    """
+    return 0 if rows == 1 else int.from_bytes(blake2b(request.encode(), digest_size=8).digest(), "big") % rows
+
+
+def unit_of(key: str | None, inputs: Mapping[str, Sequence[Value]], row: int, at: datetime) -> str:
+    """Return the unit of a row: its routing key; without one its inputs on that day (UTC), as 16 hexadecimal digits.
+
+    >>> noon = datetime(2013, 3, 1, 12, tzinfo=UTC)
+    >>> unit_of("ada", {"hour": [7.0]}, 0, noon) == unit_of("ada", {"hour": [8.0]}, 0, noon)
+    True
+    >>> unit_of(None, {"hour": [7.0]}, 0, noon) == unit_of(None, {"hour": [8.0]}, 0, noon)
+    False
+    """
+    if key is not None:
+        return key_unit(key)
+    values = {name: column[row] for name, column in inputs.items()}
+    text = orjson.dumps(values, option=orjson.OPT_SORT_KEYS | orjson.OPT_SERIALIZE_NUMPY)
+    return _digest(at.astimezone(UTC).date().isoformat().encode() + text)
+
+
+def key_unit(key: str) -> str:
+    """Return the unit of a routing key."""
+    return _digest(b"key " + key.encode())
+
+
+def _digest(content: bytes) -> str:
+    """Return 16 hexadecimal digits: keys and inputs may be of any length, and say who somebody is."""
+    return blake2b(content, digest_size=8).hexdigest()
