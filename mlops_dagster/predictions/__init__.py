@@ -1,12 +1,15 @@
 """The prediction log: a durable spool, rollups, Delta Lake tables, labels that come late, and an audit of it all."""
 
 from mlops_dagster.predictions.audit import AuditReport, ProcessAudit, audit
+from mlops_dagster.predictions.compared import COHORT, Cohort, Pair, arm_cohorts
+from mlops_dagster.predictions.counts import BadEvent, BothScored, EventCounts, PairedCounts
 from mlops_dagster.predictions.erasing import Choice, Erased, erase
 from mlops_dagster.predictions.latency import LatencySummary
 from mlops_dagster.predictions.log import PredictionLog
 from mlops_dagster.predictions.records import (
     ANSWERED,
     SERVED,
+    Answered,
     FeedbackResult,
     Hit,
     LabelRecord,
@@ -15,15 +18,21 @@ from mlops_dagster.predictions.records import (
     ShedRecord,
     Status,
 )
-from mlops_dagster.predictions.rollups import EventCounts, LabelDebt, PairedCounts, Rollups, ShedCounts
+from mlops_dagster.predictions.rollups import ArmEvents, LabelDebt, Rollups, ShedCounts
 from mlops_dagster.predictions.spool import Consumer, Spool, SpoolDepth
 from mlops_dagster.predictions.units import speaking_row, unit_of
 
 __all__ = [
     "ANSWERED",
+    "COHORT",
     "SERVED",
+    "Answered",
+    "ArmEvents",
     "AuditReport",
+    "BadEvent",
+    "BothScored",
     "Choice",
+    "Cohort",
     "Consumer",
     "Erased",
     "EventCounts",
@@ -32,6 +41,7 @@ __all__ = [
     "LabelDebt",
     "LabelRecord",
     "LatencySummary",
+    "Pair",
     "PairedCounts",
     "PredictionLog",
     "PredictionRecord",
@@ -43,6 +53,7 @@ __all__ = [
     "Spool",
     "SpoolDepth",
     "Status",
+    "arm_cohorts",
     "audit",
     "erase",
     "speaking_row",

@@ -30,6 +30,14 @@ _EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
 _MICROSECOND = timedelta(microseconds=1)
 
 
+class Answered(NamedTuple):
+    """Which version answered a request, as what, and what became of its answer."""
+
+    version: str
+    role: Role
+    status: Status
+
+
 class PredictionRecord(NamedTuple):
     """One row scored by one version (or refused, or failed).
 
@@ -65,7 +73,7 @@ class PredictionRecord(NamedTuple):
     postprocess_ms: float | None = None
     trace_id: str | None = None  # 32 hexadecimal digits, of W3C Trace Context
     unit: str = ""  # what the row's label is evidence of (see `units`); "" if of nothing
-    answered: Status | None = None  # of a row scored off the response path: what became of the answer itself
+    beside: Answered | None = None  # of a row scored off the response path: the answer it is compared with
 
 
 @dataclass(frozen=True, slots=True)
@@ -132,6 +140,14 @@ class Arm(TypedDict):
     event_time: int
 
 
+class AnsweredEntry(TypedDict):
+    """An Answered in the spool."""
+
+    version: str
+    role: Role
+    status: Status
+
+
 class PredictionEntry(TypedDict):
     """A PredictionRecord in the spool."""
 
@@ -161,7 +177,7 @@ class PredictionEntry(TypedDict):
     postprocess_ms: float | None
     trace_id: str | None
     unit: str
-    answered: Status | None
+    beside: AnsweredEntry | None
     infinite: NotRequired[dict[str, int]]  # features that are infinite, with their sign: JSON has them as null
 
 
@@ -235,7 +251,7 @@ def encode_prediction(record: PredictionRecord) -> bytes:
         "postprocess_ms": record.postprocess_ms,
         "trace_id": record.trace_id,
         "unit": record.unit,
-        "answered": record.answered,
+        "beside": None if record.beside is None else _answered(record.beside),
     }
     values = record.features.values()
     if inf in values or -inf in values:
@@ -247,6 +263,10 @@ def encode_prediction(record: PredictionRecord) -> bytes:
         return orjson.dumps(entry, option=orjson.OPT_SERIALIZE_NUMPY)
     except TypeError as error:
         raise InvalidInputError(f"prediction {record.prediction_id!r} cannot be recorded: {error}") from error
+
+
+def _answered(beside: Answered) -> AnsweredEntry:
+    return {"version": beside.version, "role": beside.role, "status": beside.status}
 
 
 def encode_shed(record: ShedRecord) -> bytes:

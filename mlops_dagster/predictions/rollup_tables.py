@@ -32,8 +32,9 @@ minutes = Table(
     TABLES,
     Column("arm", Integer, primary_key=True),
     Column("minute", BigInteger, primary_key=True),
-    *(Column(name, Integer) for name in ("requests", "errors", "slow", "labelled", "wrong")),
-    *(Column(name, Integer) for name in ("bad_errors", "bad_slow", "bad_wrong")),
+    *(Column(name, Integer) for name in ("requests", "errors", "slow", "bad_errors", "bad_slow")),
+    *(Column(name, Integer) for name in ("rows", "failed_rows", "labelled", "wrong")),
+    *(Column(name, Integer) for name in ("units", "unit_labels", "bad_wrong")),
     Column("first_error_at", BigInteger),
     sqlite_with_rowid=False,
 )
@@ -92,24 +93,43 @@ bad_keys = Table(
     "bad_keys",
     TABLES,
     Column("model", String, primary_key=True),
-    Column("salt", String, primary_key=True),
-    Column("arms", String, primary_key=True),
-    Column("metric", String, primary_key=True),
+    Column("scope", String, primary_key=True),
+    Column("event", String, primary_key=True),
     Column("key", String, primary_key=True),
     sqlite_with_rowid=False,
 )
 
-paired = Table(
-    "paired",
+units = Table(
+    "units",
+    TABLES,
+    Column("model", String, primary_key=True),
+    Column("scope", String, primary_key=True),
+    Column("unit", String, primary_key=True),
+    Column("request", String, nullable=False),
+    Column("minute", BigInteger, nullable=False),
+    sqlite_with_rowid=False,
+)
+
+pairs = Table(
+    "pairs",
     TABLES,
     Column("model", String, primary_key=True),
     Column("champion", String, primary_key=True),
     Column("challenger", String, primary_key=True),
-    Column("weight", Double, primary_key=True),
     Column("minute", BigInteger, primary_key=True),
-    Column("wins", Integer),
-    Column("losses", Integer),
-    Column("ties", Integer),
+    *(Column(name, Integer) for name in ("requests", "challenger_failed", "champion_failed", "both_failed", "units")),
+    sqlite_with_rowid=False,
+)
+
+outcomes = Table(
+    "outcomes",
+    TABLES,
+    Column("model", String, primary_key=True),
+    Column("champion", String, primary_key=True),
+    Column("challenger", String, primary_key=True),
+    Column("minute", BigInteger, primary_key=True),
+    Column("label", String, primary_key=True),
+    *(Column(name, Integer) for name in ("wins", "losses", "ties")),
     Column("first_loss_at", BigInteger),
     sqlite_with_rowid=False,
 )

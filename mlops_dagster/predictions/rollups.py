@@ -1,17 +1,19 @@
 """Counts per minute and hour of everything that was served: what operations and decisions read."""
 
+import operator
 from collections import Counter, defaultdict
-from collections.abc import Collection, Mapping, Sequence
-from dataclasses import dataclass
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, fields
 from datetime import datetime
 from functools import cached_property
-from itertools import accumulate, pairwise
-from typing import Any, TypeAlias
+from itertools import accumulate
+from typing import Any, NamedTuple, TypeAlias, TypeVar
 
 import numpy as np
-from sqlalchemy import ColumnElement, Engine, Executable, Row, Select, Table, case, func, literal, select, tuple_
+from sqlalchemy import ColumnElement, Engine, Executable, Row, Select, Table, case, func, literal, select
 
 from mlops_dagster.database import open_database, reading, writing
+from mlops_dagster.predictions.counts import BothScored, EventCounts, PairedCounts
 from mlops_dagster.predictions.latency import LatencySummary, summarize
 from mlops_dagster.predictions.records import SERVED, Role, from_microseconds, microseconds
 from mlops_dagster.predictions.rollup_addition import add_tally, cursor, digest_of, forget_key, move_cursor
@@ -24,8 +26,8 @@ from mlops_dagster.predictions.rollup_tables import (
     cursors,
     latencies,
     minutes,
+    outcomes,
     outputs,
-    paired,
     shed,
 )
 from mlops_dagster.predictions.spool import Consumer, Spool
@@ -33,51 +35,19 @@ from mlops_dagster.predictions.tally import HOUR, MINUTE, BinsOf, SlowMsOf, tall
 from mlops_dagster.statistics import Bins, Counts
 
 _Any: TypeAlias = tuple[Any, ...]  # what a row holds, the query says and no type
+_Sum = TypeVar("_Sum", EventCounts, PairedCounts, BothScored)
 
 _ENTRIES_AT_ONCE = 10_000  # the traffic of some seconds, and some 10 MB
 DEFAULT_SLOW_MS = 200.0
 
 
-@dataclass(frozen=True, slots=True)
-class EventCounts:
-    """Events of one version in one role at one weight.
-
-    `bad_errors`, `bad_slow` and `bad_wrong` leave out all but the first of each routing key in a rollout: the
-    independent events that e-values need. `errors`, `slow` and `wrong` are all of them.
-    """
+class ArmEvents(NamedTuple):
+    """What one version did in one role at one weight."""
 
     version: str
     role: Role
     weight: float
-    requests: int
-    errors: int
-    slow: int
-    labelled: int
-    wrong: int
-    bad_errors: int
-    bad_slow: int
-    bad_wrong: int
-
-
-@dataclass(frozen=True, slots=True)
-class ErrorCounts:
-    """Requests, and of their errors the independent ones, as in `EventCounts`."""
-
-    requests: int = 0
-    bad_errors: int = 0
-
-    def __add__(self, other: "ErrorCounts") -> "ErrorCounts":
-        return ErrorCounts(self.requests + other.requests, self.bad_errors + other.bad_errors)
-
-
-@dataclass(frozen=True, slots=True)
-class PairedCounts:
-    """Labelled rows that both versions scored. A win is the challenger right and the champion wrong."""
-
-    wins: int
-    losses: int
-    ties: int
-    first_loss_at: datetime | None = None
+    counts: EventCounts
 
 
 @dataclass(frozen=True, slots=True)
@@ -107,7 +77,7 @@ class Rollups:
     the counts of different spools add up. `consumer` is the name under which a spool notes what was taken over.
     The database is opened when it is first used, so it may be away before; then every method raises StorageError.
 
-    Windows are [since, until) in event time (of pairs: in the time the label became known), widened to whole minutes,
+    Windows are [since, until) in event time, widened to whole minutes,
     for feature counts to whole hours.
     """
 
@@ -132,66 +102,37 @@ class Rollups:
             if len(entries) < _ENTRIES_AT_ONCE:
                 return number
 
-    def events(self, model: str, since: datetime, until: datetime) -> list[EventCounts]:
+    def events(self, model: str, since: datetime, until: datetime) -> list[ArmEvents]:
         """What happened, per version, role and weight."""
-        names = ("requests", "errors", "slow", "labelled", "wrong", "bad_errors", "bad_slow", "bad_wrong")
-        query = (
-            _of_arms(
-                minutes, arms.c.version, arms.c.role, arms.c.weight, *(func.sum(minutes.c[name]) for name in names)
-            )
-            .where(arms.c.model == model, _within(minutes, since, until))
-            .group_by(arms.c.id)
-            .order_by(arms.c.version, arms.c.role, arms.c.weight)
-        )
-        return [EventCounts(*row) for row in self._rows(query)]
+        return self.events_since(model, [since], until)[0]
 
-    def errors_since(
-        self, model: str, of: Collection[tuple[str, Role]], starts: Sequence[datetime], until: datetime
-    ) -> list[ErrorCounts]:
-        """What these versions did in these roles from each of the starts on; the starts rise."""
-        if not starts:
-            return []
-        firsts = [microseconds(start) // MINUTE for start in starts]
-        # Each minute belongs to the last start before it. Most are old, so the old ones are asked for first.
-        spans = [(minutes.c.minute < after, number) for number, (_, after) in enumerate(pairwise(firsts))]
-        span = (case(*spans, else_=len(spans)) if spans else literal(0)).label("span")
+    def events_since(self, model: str, starts: Sequence[datetime], until: datetime) -> list[list[ArmEvents]]:
+        """What happened from each of the starts on; the starts rise, and there is one at least."""
+        names = [each.name for each in fields(EventCounts)]
+        span = span_of(minutes, starts)
         query = (
-            _of_arms(minutes, span, func.sum(minutes.c.requests), func.sum(minutes.c.bad_errors))
-            .where(
-                arms.c.model == model,
-                tuple_(arms.c.version, arms.c.role).in_(list(of)),
-                _within(minutes, starts[0], until),
-            )
-            .group_by("span")
+            _of_arms(minutes, span, arms.c.version, arms.c.role, arms.c.weight, *(sum_of(minutes, n) for n in names))
+            .where(arms.c.model == model, within(minutes, starts[0], until))
+            .group_by("span", arms.c.id)
         )
-        found = {row[0]: ErrorCounts(row[1], row[2]) for row in self._rows(query)}
-        newest_first = (found.get(number, ErrorCounts()) for number in reversed(range(len(starts))))
-        return list(accumulate(newest_first))[::-1]
-
-    def paired(self, model: str, champion: str, challenger: str, since: datetime, until: datetime) -> PairedCounts:
-        """The challenger against the champion on the same rows."""
-        table = paired.c
-        query = select(
-            *(func.coalesce(func.sum(each), 0) for each in (table.wins, table.losses, table.ties)),
-            func.min(table.first_loss_at),
-        ).where(
-            table.model == model,
-            table.champion == champion,
-            table.challenger == challenger,
-            _within(paired, since, until),
-        )
-        wins, losses, ties, first = self._rows(query)[0]
-        return PairedCounts(wins, losses, ties, None if first is None else from_microseconds(first))
+        found: defaultdict[tuple[str, Role, float], dict[int, EventCounts]] = defaultdict(dict)
+        for number, version, role, weight, *counts in self.rows(query):
+            found[version, role, weight][number] = EventCounts(*counts)
+        since = {arm: added_up(spans, len(starts), EventCounts()) for arm, spans in sorted(found.items())}
+        return [
+            [ArmEvents(*arm, counts[number]) for arm, counts in since.items() if counts[number].rows]
+            for number in range(len(starts))
+        ]
 
     def shed(self, model: str, since: datetime, until: datetime) -> list[ShedCounts]:
         """Scorings that were left out under overload, per version and role: how much evidence is missing."""
         query = (
             _of_arms(shed, arms.c.version, arms.c.role, func.sum(shed.c.n))
-            .where(arms.c.model == model, _within(shed, since, until))
+            .where(arms.c.model == model, within(shed, since, until))
             .group_by(arms.c.version, arms.c.role)
             .order_by(arms.c.version, arms.c.role)
         )
-        return [ShedCounts(*row) for row in self._rows(query)]
+        return [ShedCounts(*row) for row in self.rows(query)]
 
     def first_bad_at(self, model: str, version: str, since: datetime) -> datetime | None:
         """The first failed request of a version, or the first label that made it lose to the champion."""
@@ -199,16 +140,16 @@ class Rollups:
         errors = _of_arms(minutes, func.min(minutes.c.first_error_at)).where(
             arms.c.model == model, arms.c.version == version, minutes.c.minute >= minute
         )
-        losses = select(func.min(paired.c.first_loss_at)).where(
-            paired.c.model == model, paired.c.challenger == version, paired.c.minute >= minute
+        losses = select(func.min(outcomes.c.first_loss_at)).where(
+            outcomes.c.model == model, outcomes.c.challenger == version, outcomes.c.minute >= minute
         )
-        firsts = [first for (first,) in self._rows(errors.union_all(losses)) if first is not None]
+        firsts = [first for (first,) in self.rows(errors.union_all(losses)) if first is not None]
         return from_microseconds(min(firsts)) if firsts else None
 
     def first_at(self, model: str) -> datetime | None:
         """The minute of the first request to a model; None if there was none."""
         query = _of_arms(minutes, func.min(minutes.c.minute)).where(arms.c.model == model)
-        first = self._rows(query)[0][0]
+        first = self.rows(query)[0][0]
         return None if first is None else from_microseconds(first * MINUTE)
 
     def feature_counts(
@@ -230,7 +171,7 @@ class Rollups:
         query = _of_arms(cells, cells.c.feature, cells.c.bins, cells.c.counts).where(
             _served(model, versions), cells.c.hour.between(*_window(since, until, HOUR))
         )
-        for feature, its, counts in self._rows(query):
+        for feature, its, counts in self.rows(query):
             if bins is None and wanted.setdefault(feature, its) != its:
                 mixed.add(feature)
             if wanted.get(feature) == its:
@@ -252,7 +193,7 @@ class Rollups:
         query = _of_arms(cells, cells.c.feature, cells.c.bins, cells.c.hour, cells.c.counts).where(
             _served(model, None), cells.c.hour.between(*_window(since, until, HOUR))
         )
-        for feature, its, hour, counts in self._rows(query):
+        for feature, its, hour, counts in self.rows(query):
             if feature in found:
                 rows, at = int(np.frombuffer(counts, dtype=CELL_TYPE).sum()), from_microseconds(hour * HOUR)
                 found[feature][1][at] += rows
@@ -268,7 +209,7 @@ class Rollups:
             .distinct()
             .order_by(arms.c.version)
         )
-        return [version for (version,) in self._rows(query)]
+        return [version for (version,) in self.rows(query)]
 
     def label_counts(self, model: str, since: datetime, until: datetime) -> dict[str, int]:
         """How often each label came, over what the split served in the window."""
@@ -279,14 +220,14 @@ class Rollups:
 
     def label_debt(self, model: str, since: datetime, until: datetime) -> LabelDebt:
         """What was answered by the split in the window and has no label yet."""
-        answered = func.sum(minutes.c.requests - minutes.c.errors)
+        answered = func.sum(minutes.c.rows - minutes.c.failed_rows)
         query = (
             _of_arms(minutes, minutes.c.minute, answered, answered - func.sum(minutes.c.labelled))
-            .where(_served(model, None), _within(minutes, since, until))
+            .where(_served(model, None), within(minutes, since, until))
             .group_by(minutes.c.minute)
             .order_by(minutes.c.minute)
         )
-        rows = self._rows(query)
+        rows = self.rows(query)
         waiting = [(from_microseconds(minute * MINUTE), n) for minute, _, n in rows if n > 0]
         half = sum(n for _, n in waiting) / 2
         reached = accumulate(n for _, n in waiting)
@@ -296,13 +237,13 @@ class Rollups:
 
     def models(self) -> list[str]:
         """Every model that was asked something."""
-        return [row[0] for row in self._rows(select(arms.c.model).distinct().order_by(arms.c.model))]
+        return [row[0] for row in self.rows(select(arms.c.model).distinct().order_by(arms.c.model))]
 
     def output_counts(self, model: str, version: str | None, since: datetime, until: datetime) -> dict[str, int]:
         """How often the split answered with each class in the window (version None: all)."""
         table = outputs.c
         query = _summed(outputs, [table.prediction], model, version, since, until).order_by(table.prediction)
-        return {row[0]: row[1] for row in self._rows(query)}
+        return {row[0]: row[1] for row in self.rows(query)}
 
     def confusion(
         self, model: str, version: str | None, since: datetime, until: datetime
@@ -310,16 +251,16 @@ class Rollups:
         """(label, prediction) -> count, of what the split served in the window and has a label (version None: all)."""
         keys = [confusion.c.label, confusion.c.prediction]
         query = _summed(confusion, keys, model, version, since, until).order_by(*keys)
-        return {(label, prediction): n for label, prediction, n in self._rows(query)}
+        return {(label, prediction): n for label, prediction, n in self.rows(query)}
 
     def latency(self, model: str, version: str | None, since: datetime, until: datetime) -> LatencySummary | None:
         """Latency of what the split served (version None: all); None if nothing was."""
         query = _summed(latencies, [latencies.c.bucket], model, version, since, until)
-        return summarize({row[0]: row[1] for row in self._rows(query)})
+        return summarize({row[0]: row[1] for row in self.rows(query)})
 
     def cursors(self) -> dict[str, int]:
         """How far which spool was rolled up, by the spool's id: a spool that is lost stays known here."""
-        return {row[0]: row[1] for row in self._rows(select(cursors.c.spool, cursors.c.number))}
+        return {row[0]: row[1] for row in self.rows(select(cursors.c.spool, cursors.c.number))}
 
     def forget_key(self, model: str, key: str) -> None:
         """Remove a routing key; what was counted of it stays counted."""
@@ -339,7 +280,8 @@ class Rollups:
         with reading(self._database) as connection:
             return cursor(connection, spool.id)
 
-    def _rows(self, query: Executable) -> Sequence[Row[*_Any]]:
+    def rows(self, query: Executable) -> Sequence[Row[*_Any]]:
+        """What a query of the tables finds."""
         with reading(self._database) as connection:
             return connection.execute(query).all()
 
@@ -354,7 +296,7 @@ def _summed(
     """The counts `n` by these keys, of what the split served."""
     return (
         _of_arms(table, *keys, func.sum(table.c.n))
-        .where(_served(model, None if version is None else [version]), _within(table, since, until))
+        .where(_served(model, None if version is None else [version]), within(table, since, until))
         .group_by(*keys)
     )
 
@@ -364,8 +306,27 @@ def _served(model: str, versions: Sequence[str] | None) -> ColumnElement[bool]:
     return served if versions is None else served & arms.c.version.in_(versions)
 
 
-def _within(table: Table, since: datetime, until: datetime) -> ColumnElement[bool]:
+def within(table: Table, since: datetime, until: datetime) -> ColumnElement[bool]:
+    """The rows of `table` whose minute [since, until) touches."""
     return table.c.minute.between(*_window(since, until, MINUTE))
+
+
+def sum_of(table: Table, name: str) -> ColumnElement[int]:
+    """The sum of a column, 0 of no rows."""
+    return func.coalesce(func.sum(table.c[name]), 0)
+
+
+def span_of(table: Table, starts: Sequence[datetime]) -> ColumnElement[int]:
+    """The number of the last start before a row, called `span`. Most rows are old, so the old ones come first."""
+    firsts = [microseconds(start) // MINUTE for start in starts]
+    spans = [(table.c.minute < after, number) for number, after in enumerate(firsts[1:])]
+    return (case(*spans, else_=len(spans)) if spans else literal(0)).label("span")
+
+
+def added_up(spans: Mapping[int, _Sum], count: int, nothing: _Sum) -> list[_Sum]:
+    """From each of `count` starts on: the sum of its span and all that follow."""
+    newest_first = (spans.get(number, nothing) for number in reversed(range(count)))
+    return list(accumulate(newest_first, operator.add))[::-1]
 
 
 def _window(since: datetime, until: datetime, unit: int) -> tuple[int, int]:

@@ -18,8 +18,6 @@ BinsOf: TypeAlias = Callable[[str, str], Mapping[str, Bins] | None]
 SlowMsOf: TypeAlias = Callable[[str], float]
 """From how many milliseconds on a request to a model is slow."""
 
-Metric: TypeAlias = Literal["error", "slow", "wrong"]
-
 _LONGEST_NAME = 200
 
 MINUTE = 60_000_000  # microseconds
@@ -33,22 +31,52 @@ class ArmKey(NamedTuple):
     weight: float
 
 
-class PairKey(NamedTuple):
-    model: str
-    champion: str
-    challenger: str
-    weight: float
-    minute: int  # of the label
-
-
-class BadEvent(NamedTuple):
-    """One that counts as evidence only if its routing key had none like it before in this rollout (salt)."""
+class ArmMinute(NamedTuple):
+    """One arm in one minute of event time."""
 
     arm: ArmKey
     minute: int
-    metric: Metric
-    salt: str
+
+
+class PairMinute(NamedTuple):
+    """Two versions that scored the same requests, in one minute of event time."""
+
+    model: str
+    champion: str
+    challenger: str
+    minute: int
+
+    @property
+    def scope(self) -> str:
+        """Among which a unit has one row that speaks for it."""
+        return f"{self.champion} {self.challenger}"
+
+
+class FirstOfKey(NamedTuple):
+    """A bad event that counts, as `field` of `at`, only if its routing key had none like it before in `scope`."""
+
+    at: ArmMinute | PairMinute
+    field: str
+    scope: str
     key: str
+
+
+class UnitScored(NamedTuple):
+    """A row that was predicted and speaks for its unit, unless a row of another request did so before in `scope`."""
+
+    at: ArmMinute | PairMinute
+    scope: str
+    unit: str
+    request: str
+
+
+class UnitLabel(NamedTuple):
+    """The label of such a row; it counts only if that row does. `win`, `loss` and `tie` are of pairs."""
+
+    scored: UnitScored
+    outcome: Literal["right", "wrong", "win", "loss", "tie"]
+    label: str
+    at: int  # microseconds
 
 
 class CellKey(NamedTuple):
@@ -58,20 +86,39 @@ class CellKey(NamedTuple):
 
 
 @dataclass(slots=True)
-class MinuteCounts:
+class ArmCounts:
+    """`EventCounts` to be added, and when the first request failed."""
+
     requests: int = 0
     errors: int = 0
     slow: int = 0
-    labelled: int = 0
-    wrong: int = 0
     bad_errors: int = 0
     bad_slow: int = 0
+    rows: int = 0
+    failed_rows: int = 0
+    labelled: int = 0
+    wrong: int = 0
+    units: int = 0
+    unit_labels: int = 0
     bad_wrong: int = 0
     first_error_at: int | None = None  # microseconds
 
 
 @dataclass(slots=True)
-class PairMinute:
+class PairCounts:
+    """`BothScored` to be added, and the units that both versions predicted."""
+
+    requests: int = 0
+    challenger_failed: int = 0
+    champion_failed: int = 0
+    both_failed: int = 0
+    units: int = 0
+
+
+@dataclass(slots=True)
+class Outcomes:
+    """`PairedCounts` to be added, and when the label of the first loss became known."""
+
     wins: int = 0
     losses: int = 0
     ties: int = 0
@@ -80,20 +127,28 @@ class PairMinute:
 
 @dataclass(slots=True)
 class Tally:
-    """Counts by event time; pairs by the time of the label."""
+    """Counts by event time. What counts once for a key or a unit is decided where all of them are known."""
 
-    minutes: defaultdict[tuple[ArmKey, int], MinuteCounts] = field(default_factory=lambda: defaultdict(MinuteCounts))
-    pairs: defaultdict[PairKey, PairMinute] = field(default_factory=lambda: defaultdict(PairMinute))
+    minutes: defaultdict[ArmMinute, ArmCounts] = field(default_factory=lambda: defaultdict(ArmCounts))
+    pairs: defaultdict[PairMinute, PairCounts] = field(default_factory=lambda: defaultdict(PairCounts))
+    outcomes: defaultdict[tuple[PairMinute, str], Outcomes] = field(default_factory=lambda: defaultdict(Outcomes))
     latencies: Counter[tuple[ArmKey, int, int]] = field(default_factory=Counter)
     outputs: Counter[tuple[ArmKey, int, str]] = field(default_factory=Counter)
     confusion: Counter[tuple[ArmKey, int, str, str]] = field(default_factory=Counter)
     shed: Counter[tuple[ArmKey, int]] = field(default_factory=Counter)
-    bad_events: list[BadEvent] = field(default_factory=list)
+    first_of_key: list[FirstOfKey] = field(default_factory=list)
+    units: list[UnitScored] = field(default_factory=list)
+    unit_labels: list[UnitLabel] = field(default_factory=list)
     cells: dict[CellKey, tuple[Bins, Counts]] = field(default_factory=dict)
 
     def arms(self) -> set[ArmKey]:
-        """Everything that was counted by arm has an entry here."""
+        """Return every arm that something was counted of."""
         return {arm for arm, _ in (*self.minutes, *self.shed)}
+
+    def count(self, at: ArmMinute | PairMinute, name: str) -> None:
+        """Count one more of the field `name`."""
+        counts = self.minutes[at] if isinstance(at, ArmMinute) else self.pairs[at]
+        setattr(counts, name, getattr(counts, name) + 1)
 
 
 def tally(entries: Sequence[Entry], bins_of: BinsOf, slow_ms_of: SlowMsOf) -> Tally:
@@ -112,8 +167,10 @@ def tally(entries: Sequence[Entry], bins_of: BinsOf, slow_ms_of: SlowMsOf) -> Ta
             if arm not in by_arm:
                 by_arm[arm] = _Rows(bins_of(arm.model, arm.version) if arm.role in SERVED else None)
             by_arm[arm].add(prediction)
-            if prediction["status"] == "failed" or prediction["latency_ms"] > slow_ms(arm.model):
-                _add_bad(result, arm, prediction, slow_ms(arm.model))
+            if prediction["row"] == 0:
+                _add_request(result, arm, prediction, slow_ms(arm.model))
+            if prediction["unit"]:
+                _add_unit(result, arm, prediction)
     for arm, rows in by_arm.items():
         _add_rows(result, arm, rows)
     return result
@@ -126,19 +183,24 @@ class _Rows:
         self.minutes: list[int] = []
         self.latencies: list[float] = []
         self.outputs: list[str | None] = []
+        self.failed: list[int] = []
         self.served = Served(bins) if bins else None
 
     def add(self, prediction: PredictionEntry) -> None:
         self.minutes.append(prediction["event_time"] // MINUTE)
         self.latencies.append(prediction["latency_ms"])
         self.outputs.append(prediction["prediction"])
+        if prediction["status"] == "failed":
+            self.failed.append(prediction["event_time"] // MINUTE)
         if self.served is not None and prediction["status"] != "rejected":
             self.served.add(prediction, prediction["event_time"] // HOUR)
 
 
 def _add_rows(result: Tally, arm: ArmKey, rows: _Rows) -> None:
-    for minute, requests in Counter(rows.minutes).items():
-        result.minutes[arm, minute].requests += requests
+    for minute, n in Counter(rows.minutes).items():
+        result.minutes[ArmMinute(arm, minute)].rows += n
+    for minute, n in Counter(rows.failed).items():
+        result.minutes[ArmMinute(arm, minute)].failed_rows += n
     for (minute, bucket), n in Counter(zip(rows.minutes, buckets(rows.latencies), strict=True)).items():
         result.latencies[arm, minute, bucket] += n
     for (minute, output), n in Counter(zip(rows.minutes, rows.outputs, strict=True)).items():
@@ -149,17 +211,78 @@ def _add_rows(result: Tally, arm: ArmKey, rows: _Rows) -> None:
             result.cells[CellKey(arm, hour, column)] = (bins, counts)
 
 
-def _add_bad(result: Tally, arm: ArmKey, prediction: PredictionEntry, slow_ms: float) -> None:
-    at = prediction["event_time"]
-    minute = at // MINUTE
-    counts = result.minutes[arm, minute]
+def _add_request(result: Tally, arm: ArmKey, prediction: PredictionEntry, slow_ms: float) -> None:
+    """Count a request, whose first row this is: all its rows share its fate and its latency."""
+    at = ArmMinute(arm, prediction["event_time"] // MINUTE)
+    counts = result.minutes[at]
+    counts.requests += 1
     if prediction["status"] == "failed":
         counts.errors += 1
-        counts.first_error_at = min(at, counts.first_error_at or at)
-        counts.bad_errors += _is_first(result, arm, minute, "error", prediction["salt"], prediction["key"])
+        counts.first_error_at = min(prediction["event_time"], counts.first_error_at or prediction["event_time"])
+        _add_first(result, FirstOfKey(at, "bad_errors", _scope(arm, prediction["salt"]), ""), prediction["key"])
     if prediction["latency_ms"] > slow_ms:
         counts.slow += 1
-        counts.bad_slow += _is_first(result, arm, minute, "slow", prediction["salt"], prediction["key"])
+        _add_first(result, FirstOfKey(at, "bad_slow", _scope(arm, prediction["salt"]), ""), prediction["key"])
+    if (pair := _pair(prediction)) is not None:
+        _add_both(result, pair, prediction)
+
+
+def _add_both(result: Tally, pair: PairMinute, prediction: PredictionEntry) -> None:
+    """Count a request that two versions scored, and who failed on it."""
+    result.pairs[pair].requests += 1
+    beside = prediction["beside"]
+    status = {prediction["version"]: prediction["status"]}
+    if beside is not None:
+        status[beside["version"]] = beside["status"]
+    match status[pair.champion] == "failed", status[pair.challenger] == "failed":
+        case False, False:
+            return
+        case True, True:
+            name = "both_failed"
+        case True, _:
+            name = "champion_failed"
+        case _:
+            name = "challenger_failed"
+    _add_first(result, FirstOfKey(pair, name, f"{prediction['salt']} {pair.scope}", ""), prediction["key"])
+
+
+def _add_unit(result: Tally, arm: ArmKey, prediction: PredictionEntry) -> None:
+    """A row that was predicted speaks for its unit: among the answers of both arms, and in each pair."""
+    minute, status = prediction["event_time"] // MINUTE, prediction["status"]
+    if status == "ok" and arm.role in SERVED and arm.weight < 1:
+        scored = UnitScored(ArmMinute(arm, minute), prediction["salt"], prediction["unit"], prediction["request"])
+        result.units.append(scored)
+    beside, pair = prediction["beside"], _pair(prediction)
+    if pair is not None and beside is not None and status == beside["status"] == "ok":
+        result.units.append(UnitScored(pair, pair.scope, prediction["unit"], prediction["request"]))
+
+
+def _pair(prediction: PredictionEntry) -> PairMinute | None:
+    """Return who is compared by a row scored off the response path; a shadow is compared with the champion only."""
+    beside = prediction["beside"]
+    if beside is None:
+        return None
+    minute, model, version = prediction["event_time"] // MINUTE, prediction["model"], prediction["version"]
+    match prediction["role"], beside["role"]:
+        case (("paired" | "shadow"), "champion"):
+            return PairMinute(model, beside["version"], version, minute)
+        case "paired", "canary":
+            return PairMinute(model, version, beside["version"], minute)
+        case _:
+            return None
+
+
+def _scope(arm: ArmKey, salt: str) -> str:
+    """Champion and canary share their keys in a rollout; the rows of other roles are compared among themselves."""
+    return f"{salt} served" if arm.role in SERVED else f"{salt} {arm.role} {arm.version}"
+
+
+def _add_first(result: Tally, event: FirstOfKey, key: str | None) -> None:
+    """Without a key the request is the unit, and counts; with one, the store knows whether it is the first."""
+    if key is None:
+        result.count(event.at, event.field)
+    else:
+        result.first_of_key.append(event._replace(key=key))
 
 
 def _name(text: str) -> str:
@@ -171,60 +294,48 @@ def _name(text: str) -> str:
     return text[:_LONGEST_NAME].replace("\0", "\ufffd")
 
 
-def _is_first(result: Tally, arm: ArmKey, minute: int, metric: Metric, salt: str, key: str | None) -> bool:
-    """Without a key the request is the unit, and first of its kind; with one, the store knows."""
-    if key is None:
-        return True
-    result.bad_events.append(BadEvent(arm, minute, metric, salt, key))
-    return False
-
-
 def _add_shed(result: Tally, shed: ShedEntry) -> None:
     arm = ArmKey(shed["model"], shed["version"], shed["role"], shed["weight"])
     result.shed[arm, shed["event_time"] // MINUTE] += shed["shed"]
 
 
 def _add_label(result: Tally, label: LabelEntry) -> None:
-    truth = label["label"]
+    truth, model = label["label"], label["model"]
     for arm in label["arms"]:
-        key = ArmKey(label["model"], arm["version"], arm["role"], arm["weight"])
-        minute = arm["event_time"] // MINUTE
-        counts = result.minutes[key, minute]
+        at = ArmMinute(ArmKey(model, arm["version"], arm["role"], arm["weight"]), arm["event_time"] // MINUTE)
+        counts, right = result.minutes[at], arm["prediction"] == truth
         counts.labelled += 1
-        result.confusion[key, minute, _name(truth), _name(arm["prediction"])] += 1
-        if arm["prediction"] != truth:
-            counts.wrong += 1
-            counts.bad_wrong += _is_first(result, key, minute, "wrong", arm["salt"], arm["key"])
+        counts.wrong += not right
+        result.confusion[at.arm, at.minute, _name(truth), _name(arm["prediction"])] += 1
+        if arm["unit"] and arm["role"] in SERVED and arm["weight"] < 1:
+            scored = UnitScored(at, arm["salt"], arm["unit"], arm["request"])
+            result.unit_labels.append(UnitLabel(scored, "right" if right else "wrong", _name(truth), label["at"]))
     champion, challengers = sides(label["arms"])
-    if champion is None:
+    if champion is None or not champion["unit"]:
         return
     for challenger in challengers:
-        pair = PairKey(
-            label["model"], champion["version"], challenger["version"], challenger["weight"], label["at"] // MINUTE
-        )
-        _add_pair(result.pairs[pair], champion["prediction"] == truth, challenger["prediction"] == truth, label["at"])
+        pair = PairMinute(model, champion["version"], challenger["version"], champion["event_time"] // MINUTE)
+        scored = UnitScored(pair, pair.scope, champion["unit"], champion["request"])
+        outcome = _outcome(champion["prediction"] == truth, challenger["prediction"] == truth)
+        result.unit_labels.append(UnitLabel(scored, outcome, _name(truth), label["at"]))
 
 
 def sides(arms: Sequence[Arm]) -> tuple[Arm | None, list[Arm]]:
     """The champion of one prediction, and those compared with it.
 
-    Where the canary answered, the paired row is the champion's; where the champion answered, the canary's.
-    A row asked for by name is compared with nothing, nor is one that the arm in charge failed to answer: then it is
-    not known whose the paired row is.
+    Where the canary answered, the paired row is the champion's; where the champion answered, the canary's. A shadow is
+    compared with the champion that answered. A row asked for by name is compared with nothing, nor is one that the arm
+    in charge failed to answer: then it is not known whose the paired row is.
     """
     by_role = {arm["role"]: arm for arm in arms}
     shadows = [arm for arm in arms if arm["role"] == "shadow"]
     paired = by_role.get("paired")
     if canary := by_role.get("canary"):
-        return paired, [canary, *shadows]
+        return paired, [canary]
     return by_role.get("champion"), [paired, *shadows] if paired else shadows
 
 
-def _add_pair(pair: PairMinute, champion_right: bool, challenger_right: bool, at: int) -> None:
+def _outcome(champion_right: bool, challenger_right: bool) -> Literal["win", "loss", "tie"]:
     if champion_right == challenger_right:
-        pair.ties += 1
-    elif challenger_right:
-        pair.wins += 1
-    else:
-        pair.losses += 1
-        pair.first_loss_at = min(at, pair.first_loss_at or at)
+        return "tie"
+    return "win" if challenger_right else "loss"

@@ -71,7 +71,7 @@ def _requests(scenario: Scenario, house: House) -> int:
     """What the split has answered, as the rollups count it."""
     day = timedelta(days=1)  # around midnight
     events = house.rollups.events(scenario.model, scenario.start - day, scenario.until + day)
-    return sum(counts.requests for counts in events if counts.role in SERVED)
+    return sum(each.counts.requests for each in events if each.role in SERVED)
 
 
 def _versions(scenario: Scenario, house: House) -> list[VersionSummary]:

@@ -1,15 +1,138 @@
 """What the rollups hold about a rollout."""
 
-from collections import defaultdict
+from collections import Counter, defaultdict
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, field
 from datetime import UTC, datetime, timedelta
 
-from mlops_dagster import predictions
-from mlops_dagster.predictions import Role, Rollups
+from mlops_dagster.predictions import (
+    ArmEvents,
+    BothScored,
+    Cohort,
+    EventCounts,
+    Pair,
+    PairedCounts,
+    Role,
+    Rollups,
+    arm_cohorts,
+)
+from mlops_dagster.rollout.cohorts import complete_until
 from mlops_dagster.rollout.entities import Rollout
-from mlops_dagster.rollout.evidence import EventCounts, Evidence, PairedCounts, RecentCounts, StepCounts
+from mlops_dagster.rollout.evidence import ByClass, EventsSince, Evidence, Labels, LabelsSince, StepCounts, total
 
 _MINUTE = timedelta(minutes=1)
+
+
+def collect(rollups: Rollups, rollout: Rollout, now: datetime, *, until: datetime | None = None) -> Evidence:
+    """Return all evidence of a rollout from its start up to `now`, or `until` where even the clock is not relied on.
+
+    A row belongs to the step whose canary weight was in force when it was routed, wherever the rollout is by now.
+    After the promotion challenger and champion have changed their roles; what they are called here has not changed.
+    Other versions, versions asked for by name and rejected requests are no evidence.
+    """
+    until = now if until is None else until
+    began = _minute(rollout.started_at)
+    late = [began + minute * _MINUTE for minute in _late_starts(rollout, now)]
+    events = rollups.events_since(rollout.model, [began, *late], until)
+    both = _both_scored(rollups, rollout, [began, *late], until)
+    return Evidence(
+        through=now,
+        since=tuple(
+            EventsSince((start - began) // _MINUTE, _steps(rollout, arms), scored)
+            for start, arms, scored in zip([began, *late], events, both, strict=True)
+        ),
+        shadow=_counts(events[0], rollout.challenger, "shadow", "paired"),
+        champion_beside=_counts(events[0], rollout.champion, "shadow", "paired"),
+        watch=_counts(events[0], rollout.final, "champion"),
+        labels=_labels(rollups, rollout, now, until),
+    )
+
+
+def _labels(rollups: Rollups, rollout: Rollout, now: datetime, until: datetime) -> Labels:
+    policy, began = rollout.policy, _minute(rollout.started_at)
+    before = until if policy.label_hours is None else now - policy.label_delay
+    cohorts = _cohorts(rollups, rollout, began, until)
+    complete = before if policy.labels == "complaints" else complete_until(cohorts, policy.min_label_share, before)
+    known = [cohort for arm in cohorts for cohort in arm.values()]
+    units, labelled = sum(cohort.units for cohort in known), sum(cohort.labelled for cohort in known)
+    if complete is None or complete <= began:
+        return Labels(units, labelled)
+    late = [began + minute * _MINUTE for minute in _late_starts(rollout, min(complete - _MINUTE, now))]
+    starts, step_at = [began, *late], max(_minute(rollout.step_at), began)
+    outcomes = _outcomes(rollups, rollout, starts, complete)
+    events = rollups.events_since(rollout.model, starts, complete)
+    promoted_at = rollout.promoted_at
+    return Labels(
+        units=units,
+        labelled=labelled,
+        complete_until=complete,
+        since=tuple(
+            LabelsSince((start - began) // _MINUTE, by_class, _steps(rollout, arms))
+            for start, by_class, arms in zip(starts, outcomes, events, strict=True)
+        ),
+        step=total(_outcomes(rollups, rollout, [step_at], complete)[0]).total if step_at < complete else 0,
+        watch=None if promoted_at is None else _watched(rollups, rollout, [_minute(promoted_at)], complete)[0],
+        days=tuple(_trial(rollout).outcomes_by_day(rollups, began, complete)),
+    )
+
+
+def _late_starts(rollout: Rollout, now: datetime) -> list[int]:
+    """Return the minutes, from 1 on, that are 0, 1, 2, 4, 8... minutes before `now`.
+
+    Of any stretch that ends now, one of these begins in it and covers at least half of its minutes.
+    """
+    age = (_minute(now) - _minute(rollout.started_at)) // _MINUTE
+    return sorted(age - back for back in (0, *(2**n for n in range(max(age, 0).bit_length()))) if age > back)
+
+
+def _trial(rollout: Rollout) -> Pair:
+    return Pair(rollout.model, rollout.champion, rollout.challenger)
+
+
+def _watch(rollout: Rollout) -> Pair:
+    """After the promotion the old champion is the one compared with the new."""
+    return Pair(rollout.model, rollout.final, rollout.champion)
+
+
+def _both_scored(rollups: Rollups, rollout: Rollout, starts: Sequence[datetime], until: datetime) -> list[BothScored]:
+    trial = _trial(rollout).both_scored(rollups, starts, until)
+    watch = _watch(rollout).both_scored(rollups, starts, until)
+    return [before + after.swapped for before, after in zip(trial, watch, strict=True)]
+
+
+def _outcomes(rollups: Rollups, rollout: Rollout, starts: Sequence[datetime], until: datetime) -> list[ByClass]:
+    trial = _trial(rollout).outcomes(rollups, starts, until)
+    watch = _watched(rollups, rollout, starts, until)
+    return [_added(before, after) for before, after in zip(trial, watch, strict=True)]
+
+
+def _watched(rollups: Rollups, rollout: Rollout, starts: Sequence[datetime], until: datetime) -> list[ByClass]:
+    found = _watch(rollout).outcomes(rollups, starts, until)
+    return [{label: counts.swapped for label, counts in by_class.items()} for by_class in found]
+
+
+def _added(one: ByClass, other: ByClass) -> ByClass:
+    nothing = PairedCounts()
+    return {label: one.get(label, nothing) + other.get(label, nothing) for label in sorted({*one, *other})}
+
+
+def _cohorts(rollups: Rollups, rollout: Rollout, since: datetime, until: datetime) -> list[dict[datetime, Cohort]]:
+    """Of the pairs before the promotion and after it; without pairs, of the answers of each arm."""
+    if rollout.policy.uses_pairs:
+        pairs: Counter[datetime] = Counter()
+        labels: Counter[datetime] = Counter()
+        for pair in (_trial(rollout), _watch(rollout)):
+            for begin, cohort in pair.cohorts(rollups, since, until).items():
+                pairs[begin] += cohort.units
+                labels[begin] += cohort.labelled
+        return [{begin: Cohort(units, labels[begin]) for begin, units in pairs.items()}]
+    versions = (rollout.champion, rollout.challenger)
+    return [arm_cohorts(rollups, rollout.model, version, since, until) for version in versions]
+
+
+def _minute(at: datetime) -> datetime:
+    """That it falls into, as the rollups count."""
+    return at.astimezone(UTC).replace(second=0, microsecond=0)
 
 
 @dataclass
@@ -18,64 +141,16 @@ class _Arms:
     champion: EventCounts = field(default_factory=EventCounts)
 
 
-def collect(rollups: Rollups, rollout: Rollout, now: datetime, *, until: datetime | None = None) -> Evidence:
-    """All evidence of a rollout from its start up to `now`, or `until` where even the clock is not to be relied on.
-
-    A row belongs to the step whose canary weight was in force when it was routed, wherever the rollout is by now.
-    After the promotion challenger and champion have changed their roles; what they are called here has not changed.
-    Other versions, versions asked for by name and rejected requests are no evidence.
-    """
+def _steps(rollout: Rollout, events: Iterable[ArmEvents]) -> tuple[StepCounts, ...]:
+    """Both arms by the canary's share of the traffic."""
     arms: defaultdict[float, _Arms] = defaultdict(_Arms)
-    shadow, champion_beside, watch = EventCounts(), EventCounts(), EventCounts()
-    until = now if until is None else until
-    for row in rollups.events(rollout.model, rollout.started_at, until):
-        match (row.role, row.version):
+    for each in events:
+        match (each.role, each.version):
             case ("canary", rollout.challenger):
-                arms[_share(row.weight)].canary += _counts(row)
+                arms[_share(each.weight)].canary += each.counts
             case ("champion", rollout.champion):
-                arms[_share(1 - row.weight)].champion += _counts(row)
-            case ("shadow" | "paired", rollout.challenger):
-                shadow += _counts(row)
-            case ("shadow" | "paired", rollout.champion):
-                champion_beside += _counts(row)
-            case ("champion", rollout.final):
-                watch += _counts(row)
-    trial, watched = _pairs(rollups, rollout, rollout.started_at, until)
-    return Evidence(
-        steps=tuple(
-            StepCounts(share, arms[share].canary, arms[share].champion) for share in sorted(arms) if 0 < share < 1
-        ),
-        paired=trial + watched,
-        shadow=shadow,
-        step_paired=sum(_pairs(rollups, rollout, rollout.step_at, until), PairedCounts()),
-        through=now,
-        champion_beside=champion_beside,
-        watch=watch,
-        watch_paired=watched,
-        recent=_recent(rollups, rollout, now, until),
-    )
-
-
-def _recent(rollups: Rollups, rollout: Rollout, now: datetime, until: datetime) -> tuple[RecentCounts, ...]:
-    """Of any stretch that ends now, one of these begins in it and covers at least half of its minutes."""
-    began = _minute(rollout.started_at)
-    age = (_minute(now) - began) // _MINUTE
-    starts = sorted(age - back for back in (0, *(2**n for n in range(age.bit_length()))) if age > back)
-    scored_as: list[tuple[str, Role]] = [
-        (rollout.challenger, "canary"),
-        (rollout.challenger, "shadow"),
-        (rollout.challenger, "paired"),
-        (rollout.final, "champion"),
-    ]
-    counts = rollups.errors_since(rollout.model, scored_as, [began + start * _MINUTE for start in starts], until)
-    return tuple(
-        RecentCounts(start, seen.requests, seen.bad_errors) for start, seen in zip(starts, counts, strict=True)
-    )
-
-
-def _minute(at: datetime) -> datetime:
-    """That it falls into, as the rollups count."""
-    return at.astimezone(UTC).replace(second=0, microsecond=0)
+                arms[_share(1 - each.weight)].champion += each.counts
+    return tuple(StepCounts(share, arms[share].canary, arms[share].champion) for share in sorted(arms) if 0 < share < 1)
 
 
 def _share(weight: float) -> float:
@@ -83,24 +158,6 @@ def _share(weight: float) -> float:
     return round(weight, 9)
 
 
-def _counts(row: predictions.EventCounts) -> EventCounts:
-    return EventCounts(
-        requests=row.requests,
-        errors=row.errors,
-        slow=row.slow,
-        labelled=row.labelled,
-        wrong=row.wrong,
-        bad_errors=row.bad_errors,
-        bad_slow=row.bad_slow,
-        bad_wrong=row.bad_wrong,
-    )
-
-
-def _pairs(rollups: Rollups, rollout: Rollout, since: datetime, until: datetime) -> tuple[PairedCounts, PairedCounts]:
-    """Of requests before the promotion, and after it: there the old champion is the one compared with the new."""
-
-    def of(champion: str, challenger: str) -> PairedCounts:
-        pairs = rollups.paired(rollout.model, champion, challenger, since, until)
-        return PairedCounts(pairs.wins, pairs.losses, pairs.ties)
-
-    return of(rollout.champion, rollout.challenger), of(rollout.final, rollout.champion).swapped
+def _counts(events: Iterable[ArmEvents], version: str, *roles: Role) -> EventCounts:
+    """Add up what a version did in these roles, at whatever weight."""
+    return sum((each.counts for each in events if each.version == version and each.role in roles), EventCounts())

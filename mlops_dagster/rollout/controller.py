@@ -11,7 +11,7 @@ from mlops_dagster.errors import (
     RefusedError,
 )
 from mlops_dagster.predictions import Rollups
-from mlops_dagster.registry import Deployment, ModelRegistry, ModelVersion, Stage
+from mlops_dagster.registry import PAIRED, Deployment, ModelRegistry, ModelVersion, Stage
 from mlops_dagster.rollout.approval import waits_for_approval
 from mlops_dagster.rollout.collect import collect
 from mlops_dagster.rollout.decide import decide
@@ -20,6 +20,7 @@ from mlops_dagster.rollout.following import follow, guest, is_in
 from mlops_dagster.rollout.policy import RolloutPolicy
 from mlops_dagster.rollout.rollouts import RolloutStore
 from mlops_dagster.rollout.taking_out import take_out
+from mlops_dagster.statistics import DesignEffect
 
 _OUTCOME = {
     Phase.PROMOTED: Outcome.PROMOTE,
@@ -158,7 +159,14 @@ class Controller:
                     challenger, Stage.SHADOW, reason="its rollout begins", expected_epoch=deployment.epoch
                 )
             return self._rollouts.start(
-                model, deployment.champion, challenger.version, policy, epoch=deployment.epoch, at=now
+                model,
+                deployment.champion,
+                challenger.version,
+                policy,
+                epoch=deployment.epoch,
+                at=now,
+                shared=_shared(challenger),
+                classes=_classes(challenger),
             )
         except (EpochConflictError, AlreadyRunningError):
             return self._rollouts.active(model)
@@ -290,6 +298,21 @@ class Controller:
             return stored if seen.phase.ended and guest(deployment, seen) is not None else seen
 
         return self._rollouts.change(rollout.id, changed)
+
+
+def _shared(challenger: ModelVersion) -> DesignEffect | None:
+    """Return how many rows of a day count as one, as its evaluation beside the champion showed; None without one."""
+    return None if challenger.baseline is None else challenger.baseline.design_effects.get(PAIRED)
+
+
+def _classes(challenger: ModelVersion) -> dict[str, float]:
+    """Return the shares of its classes among the labels that it was trained on; empty if they are not known."""
+    if challenger.baseline is None or challenger.schema is None:
+        return {}
+    label, classes = challenger.baseline.label, challenger.schema.classes
+    cells = label.bins.index(list(classes)).tolist()
+    known = sum(int(label.counts[cell]) for cell in cells)
+    return {name: int(label.counts[cell]) / known for name, cell in zip(classes, cells, strict=True)} if known else {}
 
 
 def _on_trial(rollout: Rollout) -> str:

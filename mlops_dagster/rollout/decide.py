@@ -6,7 +6,7 @@ from datetime import datetime
 from mlops_dagster.errors import InvalidInputError
 from mlops_dagster.rollout.entities import Decision, Outcome, Phase, Rollout, TestResult
 from mlops_dagster.rollout.evaluation import Tests, evaluate
-from mlops_dagster.rollout.evidence import Evidence
+from mlops_dagster.rollout.evidence import Evidence, total
 from mlops_dagster.rollout.policy import RolloutPolicy
 
 
@@ -25,7 +25,7 @@ def decide(policy: RolloutPolicy, rollout: Rollout, evidence: Evidence, now: dat
     """
     if rollout.phase.ended:
         raise InvalidInputError(f"rollout {rollout.id} has ended ({rollout.phase}); there is nothing to decide")
-    tests = evaluate(policy, rollout.peaks, evidence, forecast=_at_last_step(policy, rollout))
+    tests = evaluate(policy, rollout, evidence, forecast=_at_last_step(policy, rollout))
     outcome, reason = _judge(policy, rollout, evidence, tests, now)
     return Decision(
         outcome=outcome,
@@ -59,7 +59,10 @@ def _judge(
     if rollout.phase is Phase.WATCH:
         return _judge_watch(policy, rollout, evidence, now)
 
-    lacking = [*_lacking(policy, rollout, evidence, now), *_leaning(tests)]
+    if refusal := _blind_to_a_class(policy, rollout):
+        return Outcome.GIVE_UP, refusal
+    inconclusive = [] if tests.inconclusive is None else [tests.inconclusive]
+    lacking = [*_lacking(policy, rollout, evidence, now), *inconclusive, *_leaning(tests)]
     deadline = rollout.started_at + policy.deadline
     if now >= deadline:
         short = [] if _at_last_step(policy, rollout) else [f"got no further than {_position(policy, rollout)}"]
@@ -78,7 +81,7 @@ def _judge(
 
 
 def _judge_watch(policy: RolloutPolicy, rollout: Rollout, evidence: Evidence, now: datetime) -> tuple[Outcome, str]:
-    pairs, requests = evidence.watch_paired.total, evidence.watch.requests
+    pairs, requests = total(evidence.labels.watch or {}).total, evidence.watch.requests
     seen = f"nothing is proven against it in {requests} requests and {pairs} paired labels since the promotion"
     if watching := _until((rollout.promoted_at or rollout.step_at) + policy.watch, now, "watch"):
         return Outcome.HOLD, f"{watching[0]}: {seen}"
@@ -92,18 +95,41 @@ def _lacking(policy: RolloutPolicy, rollout: Rollout, evidence: Evidence, now: d
         return [*_until(rollout.step_at + policy.shadow, now, "shadow"), *_more(missing, "requests scored in shadow")]
     canary = evidence.canary_at(rollout.weight)
     labels, of = (
-        (evidence.step_paired.total, "paired labels")
+        (evidence.labels.step, "paired labels")
         if policy.uses_pairs
-        else (canary.labelled, "labels of the canary's answers")
+        else (evidence.labels.canary.unit_labels, "labels of the canary's answers")
     )
     lacking = [
         *_until(rollout.step_at + policy.soak, now, "soak"),
         *_more(policy.min_step_requests - canary.requests, "requests to the canary"),
         *_more(policy.min_step_paired - labels, of),
+        *(_incomplete(policy, evidence) if labels < policy.min_step_paired else []),
     ]
     if _at_last_step(policy, rollout):
         lacking += _until((rollout.canary_at or rollout.step_at) + policy.min_watch, now, "least watch")
     return lacking
+
+
+def _incomplete(policy: RolloutPolicy, evidence: Evidence) -> list[str]:
+    """What has come of the labels says nothing of what has not, so they count once nearly all are there."""
+    share, needed = evidence.labels.share, policy.min_label_share
+    if policy.labels == "complaints" or share is None or share >= needed:
+        return []
+    return [f"labels of {share:.0%} are known, {needed:.0%} are needed"]
+
+
+def _blind_to_a_class(policy: RolloutPolicy, rollout: Rollout) -> str | None:
+    """A margin that is worth more than a class lets the challenger lose all of that class."""
+    shares = {name: share for name, share in rollout.classes.items() if share > 0}
+    if policy.loss != "accuracy" or not policy.uses_pairs or not shares:
+        return None
+    name, share = min(shares.items(), key=lambda item: item[1])
+    if share > policy.margin:
+        return None
+    return (
+        f"class {name} is {share:.2%} of the labels, so a version that always misses it loses {share:.4f} of accuracy, "
+        f"which the margin of {policy.margin:g} allows; use `loss: balanced`, or a margin under {share:.2g}"
+    )
 
 
 def _is_superior(tests: Tests) -> bool:

@@ -12,6 +12,7 @@ from pydantic import ConfigDict, TypeAdapter
 from mlops_dagster.registry.versions import final_of
 from mlops_dagster.rollout.evidence import Evidence
 from mlops_dagster.rollout.policy import RolloutPolicy
+from mlops_dagster.statistics import DesignEffect
 
 # An e-value may be infinite; JSON has no word for that.
 _JSON = ConfigDict(ser_json_inf_nan="strings")
@@ -68,6 +69,10 @@ class Rollout:
     reason: str = ""
     """Why it ended."""
     promoted_at: datetime | None = None
+    shared: DesignEffect | None = None
+    """How many rows of a day count as one where the two are compared, as the challenger's evaluation shows it."""
+    classes: Mapping[str, float] = field(default_factory=dict)
+    """The shares of the classes among the labels that the challenger was trained on; empty if they are not known."""
 
     @property
     def final(self) -> str:
@@ -97,7 +102,8 @@ class TestResult:
     limit: float
     p: float
     """Anytime p-value: of the highest e-value so far."""
-    verdict: Literal["proven", "open"]
+    verdict: Literal["proven", "open", "inconclusive"]
+    """Inconclusive: evidence of this kind cannot be had as things are; `needed` says what is missing."""
     needed: str | None = None
     """What more it would take, if things go on as they did; None where nothing is missing or nobody waits for it."""
 

@@ -1,59 +1,19 @@
 """What is seen of a rollout: counts that add up, and nothing else."""
 
 import math
+from collections.abc import Mapping
 from dataclasses import dataclass
 from datetime import datetime
-from typing import Literal, TypeAlias
+from typing import Final
 
-BadEvent: TypeAlias = Literal["error", "slow", "wrong"]
-"""A failed request, a slow answer, a wrong prediction."""
+from mlops_dagster.predictions import BothScored, EventCounts, PairedCounts
 
+NO_EVENTS: Final = EventCounts()
+NO_PAIRS: Final = PairedCounts()
+NONE_SCORED: Final = BothScored()
 
-@dataclass(frozen=True, slots=True)
-class EventCounts:
-    """What one arm did.
-
-    Bad events come in one unit per routing key too: of a key's bad events of one kind in a rollout only the first is
-    in `bad_*`, else a single broken key would be taken for many independent failures.
-    """
-
-    requests: int = 0
-    errors: int = 0
-    slow: int = 0
-    labelled: int = 0
-    wrong: int = 0
-    bad_errors: int = 0
-    bad_slow: int = 0
-    bad_wrong: int = 0
-
-    def all(self, metric: BadEvent) -> int:
-        """Every bad event of that kind."""
-        return {"error": self.errors, "slow": self.slow, "wrong": self.wrong}[metric]
-
-    def bad(self, metric: BadEvent) -> int:
-        """The independent ones among them."""
-        return {"error": self.bad_errors, "slow": self.bad_slow, "wrong": self.bad_wrong}[metric]
-
-    def chances(self, metric: BadEvent) -> int:
-        """How many there could have been."""
-        return self.labelled if metric == "wrong" else self.requests
-
-    @property
-    def unlabelled(self) -> int:
-        """Answers whose label has not come, or never will."""
-        return max(self.requests - self.errors - self.labelled, 0)
-
-    def __add__(self, other: "EventCounts") -> "EventCounts":
-        return EventCounts(
-            self.requests + other.requests,
-            self.errors + other.errors,
-            self.slow + other.slow,
-            self.labelled + other.labelled,
-            self.wrong + other.wrong,
-            self.bad_errors + other.bad_errors,
-            self.bad_slow + other.bad_slow,
-            self.bad_wrong + other.bad_wrong,
-        )
+ByClass = Mapping[str, PairedCounts]
+"""Wins, losses and ties of the challenger by true class."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -66,81 +26,120 @@ class StepCounts:
 
 
 @dataclass(frozen=True, slots=True)
-class PairedCounts:
-    """Requests that both versions scored and whose label is known, seen from the challenger."""
+class EventsSince:
+    """Failures and slow answers from a minute of the rollout on."""
 
-    wins: int = 0
-    losses: int = 0
-    ties: int = 0
-
-    @property
-    def total(self) -> int:
-        return self.wins + self.losses + self.ties
+    minute: int
+    """Counted from the one in which the rollout began, which is 0."""
+    steps: tuple[StepCounts, ...]
+    both: BothScored
+    """Requests that both versions scored, whoever answered."""
 
     @property
-    def swapped(self) -> "PairedCounts":
-        """Seen from the other version."""
-        return PairedCounts(self.losses, self.wins, self.ties)
+    def canary(self) -> EventCounts:
+        """What the challenger answered as canary."""
+        return sum((step.canary for step in self.steps), NO_EVENTS)
 
-    def __add__(self, other: "PairedCounts") -> "PairedCounts":
-        return PairedCounts(self.wins + other.wins, self.losses + other.losses, self.ties + other.ties)
+    @property
+    def champion(self) -> EventCounts:
+        """What the champion answered meanwhile."""
+        return sum((step.champion for step in self.steps), NO_EVENTS)
 
 
 @dataclass(frozen=True, slots=True)
-class RecentCounts:
-    """Everything the challenger scored from one minute of the rollout on."""
+class LabelsSince:
+    """What labels say of predictions from a minute of the rollout on, as far as they are complete."""
 
     minute: int
-    """Counted from the one in which the rollout began, which is 0; from 1 on."""
-    requests: int
-    bad_errors: int
+    outcomes: ByClass
+    steps: tuple[StepCounts, ...] = ()
+
+
+@dataclass(frozen=True, slots=True)
+class Labels:
+    """What labels say, of predictions from a time whose labels are complete to the policy's share, in both arms.
+
+    Where labels have come of some predictions only, which ones may depend on the class, the outcome or the arm.
+    """
+
+    units: int = 0
+    """Independent predictions of the rollout: those that both versions made, or that either arm answered."""
+    labelled: int = 0
+    """Of these, with a label; those that do not count yet among them."""
+    complete_until: datetime | None = None
+    """The labels of predictions made before are complete; None if there is no such time."""
+    since: tuple[LabelsSince, ...] = (LabelsSince(0, {}),)
+    """The first is the whole of the rollout."""
+    step: int = 0
+    """Complete pairs since the present step began."""
+    watch: ByClass | None = None
+    """Since the promotion: the new champion beside the old one."""
+    days: tuple[PairedCounts, ...] = ()
+    """Of each day (UTC) in order."""
+
+    @property
+    def share(self) -> float | None:
+        """The share of predictions whose label is known; None before the first prediction."""
+        return self.labelled / self.units if self.units else None
+
+    @property
+    def paired(self) -> PairedCounts:
+        """All complete pairs, those of the watch among them."""
+        return total(self.since[0].outcomes)
+
+    @property
+    def canary(self) -> EventCounts:
+        """Complete answers of the challenger as canary."""
+        return sum((step.canary for step in self.since[0].steps), NO_EVENTS)
 
 
 @dataclass(frozen=True, slots=True)
 class Evidence:
     """Everything known about a rollout at `through`."""
 
-    steps: tuple[StepCounts, ...]
-    paired: PairedCounts
-    """All of them, those of the watch among them."""
-    shadow: EventCounts
-    """What the challenger scored off the response path: in shadow, and for pairs since."""
-    step_paired: PairedCounts
-    """Since the present step began."""
     through: datetime
-    champion_beside: EventCounts = EventCounts()
-    """What the champion scored off the response path, for pairs where the challenger answered. None in decisions from
-    before it was counted."""
-    watch: EventCounts = EventCounts()
+    since: tuple[EventsSince, ...] = (EventsSince(0, (), NONE_SCORED),)
+    """From the start of the rollout on; and from 0, 1, 2, 4, 8... minutes before now on, as far as it goes back."""
+    shadow: EventCounts = NO_EVENTS
+    """What the challenger scored off the response path: in shadow, and for pairs since."""
+    champion_beside: EventCounts = NO_EVENTS
+    """What the champion scored off the response path, for pairs where the challenger answered."""
+    watch: EventCounts = NO_EVENTS
     """What the challenger answered since it was promoted."""
-    watch_paired: PairedCounts = PairedCounts()
-    """Of requests since it was promoted."""
+    labels: Labels = Labels()
     not_loaded: str = ""
     """Why the data plane cannot load the challenger, once it has tried for a minute; empty if that was not said."""
-    recent: tuple[RecentCounts, ...] = ()
-    """The challenger's last minutes: since this minute began, and since 1, 2, 4, 8... minutes before, as far as the
-    rollout goes back. None in decisions from before they were counted."""
+
+    @property
+    def steps(self) -> tuple[StepCounts, ...]:
+        """Both arms at each weight."""
+        return self.since[0].steps
 
     @property
     def canary(self) -> EventCounts:
         """What the challenger answered as canary."""
-        return sum((step.canary for step in self.steps), EventCounts())
+        return self.since[0].canary
 
     @property
     def champion(self) -> EventCounts:
         """What the champion answered meanwhile."""
-        return sum((step.champion for step in self.steps), EventCounts())
+        return self.since[0].champion
 
     def canary_at(self, weight: float) -> EventCounts:
         """What the challenger answered while its share was `weight`."""
-        return next((step.canary for step in self.steps if math.isclose(step.weight, weight)), EventCounts())
+        return next((step.canary for step in self.steps if math.isclose(step.weight, weight)), NO_EVENTS)
 
     @property
     def pairs_without_label(self) -> int:
-        """Pairs that prove nothing yet: each has one side that was scored off the response path."""
+        """Rows that prove nothing yet: each has one side that was scored off the response path."""
         return self.shadow.unlabelled + self.champion_beside.unlabelled
 
     @property
     def challenger(self) -> EventCounts:
         """Everything the challenger scored."""
         return self.canary + self.shadow + self.watch
+
+
+def total(outcomes: ByClass) -> PairedCounts:
+    """Wins, losses and ties of all classes."""
+    return sum(outcomes.values(), NO_PAIRS)

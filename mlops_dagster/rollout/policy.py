@@ -1,10 +1,14 @@
 """What a rollout must show before it takes more traffic, and what ends it."""
 
+from collections.abc import Mapping
 from datetime import timedelta
 from itertools import pairwise
 from typing import Annotated, Literal, Self
 
 from pydantic import BaseModel, ConfigDict, Field, model_validator
+
+_RARE = 5
+"""A class rarer than so many margins could lose a fifth of its accuracy unseen."""
 
 Share = Annotated[float, Field(gt=0, lt=1)]
 Hours = Annotated[float, Field(ge=0, le=366 * 24)]
@@ -60,11 +64,37 @@ class RolloutPolicy(BaseModel):
     answer_influences_label: bool = Field(
         default=False, description="the answer given changes what happens then, so pairs prove nothing and are not used"
     )
+    labels: Literal["all", "late", "complaints"] = Field(
+        default="all",
+        description="how labels come: of all answers, soon; of all, `label_hours` later; only where somebody complains "
+        "of a wrong answer",
+    )
+    label_hours: Hours | None = Field(
+        default=None, gt=0, description="late: by when the labels of an answer are there; answers older than that count"
+    )
+    min_label_share: float = Field(
+        default=0.95,
+        gt=0.5,
+        le=1,
+        description="share of the answers of a time whose label must be known before any of them is evidence",
+    )
+    rows_per_observation: float | None = Field(
+        default=None,
+        ge=1,
+        le=1e6,
+        description="so many rows that share a day's causes count as one where accuracy is compared; estimated when a "
+        "version is trained, this is for one that was not judged over days, or to be more careful",
+    )
+    loss: Literal["auto", "accuracy", "balanced"] = Field(
+        default="auto",
+        description="what is compared: accuracy, or the mean of the classes' accuracies (balanced, which macro-F1 asks "
+        "for). auto: balanced where a class is rarer than five margins",
+    )
     margin: float = Field(
         default=0.02,
         gt=0,
         lt=1,
-        description="accuracy that a challenger may lose and still count as no worse",
+        description="of that, so much a challenger may lose and still count as no worse",
     )
     theta: Theta = Theta()
     max_error_rate: Share = Field(default=0.01, description="error rate that rolls back whatever the champion's is")
@@ -102,10 +132,46 @@ class RolloutPolicy(BaseModel):
             )
         return self
 
+    @model_validator(mode="after")
+    def _labels_can_prove_something(self) -> Self:
+        if (self.labels == "late") != (self.label_hours is not None):
+            raise ValueError(
+                "label_hours says how late labels come, which goes with `labels: late` and no other; "
+                f"got labels: {self.labels} and label_hours: {self.label_hours}"
+            )
+        if self.label_hours is not None and self.shadow_hours + self.label_hours >= self.deadline_hours:
+            raise ValueError(
+                f"after {self.shadow_hours:g} hours of shadow, labels that come {self.label_hours:g} hours late are "
+                f"not there before the deadline of {self.deadline_hours:g} hours, so nothing could be proven; raise "
+                "deadline_hours"
+            )
+        if self.labels == "complaints" and self.paired:
+            raise ValueError(
+                "people complain of the answer they were given, so who is wrong beside it stays unknown and pairs "
+                "prove nothing; with `labels: complaints` set paired: false"
+            )
+        if self.loss == "balanced" and not self.uses_pairs:
+            raise ValueError(
+                "a balanced loss is compared on requests that both versions scored; it needs paired: true, and answers "
+                "that do not influence the label"
+            )
+        return self
+
     @property
     def uses_pairs(self) -> bool:
         """Accuracy is compared on pairs; otherwise between the two arms."""
         return self.paired and not self.answer_influences_label
+
+    @property
+    def label_delay(self) -> timedelta:
+        """Answers younger than that are not judged by their labels."""
+        return timedelta(hours=self.label_hours or 0)
+
+    def compares_classes(self, classes: Mapping[str, float]) -> bool:
+        """Whether the loss is balanced, given the shares of the classes among the labels."""
+        shares = [share for share in classes.values() if share > 0]
+        rare = bool(shares) and min(shares) < _RARE * self.margin
+        return self.loss == "balanced" or (self.loss == "auto" and rare)
 
     @property
     def shadow(self) -> timedelta:

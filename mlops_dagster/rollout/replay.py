@@ -10,13 +10,15 @@ from datetime import datetime
 
 from mlops_dagster.rollout.decide import decide, highest
 from mlops_dagster.rollout.entities import Decision, Outcome, Phase, Rollout
-from mlops_dagster.rollout.evidence import Evidence, PairedCounts
+from mlops_dagster.rollout.evidence import Evidence
 from mlops_dagster.rollout.policy import RolloutPolicy
 
 _OF_THE_TESTS = {
     "theta",
     "cold_start",
+    "loss",
     "margin",
+    "rows_per_observation",
     "max_error_rate",
     "max_slow_rate",
     "paired",
@@ -114,6 +116,8 @@ def untold(policy: RolloutPolicy, other: RolloutPolicy) -> tuple[str, ...]:
     told = []
     if policy.steps != other.steps:
         told.append(f"the traffic went at {_shares(policy)}, never at {_shares(other)}")
+    if _maturity(policy) != _maturity(other):
+        told.append("labels counted as complete at other times")
     if policy.slow_ms != other.slow_ms:
         told.append(f"answers over {policy.slow_ms:g} ms were counted as slow, not over {other.slow_ms:g} ms")
     if other.uses_pairs and (policy.paired_share if policy.uses_pairs else 0) != other.paired_share:
@@ -131,13 +135,13 @@ class _Way:
     step: int
     canary_at: datetime | None
     step_at: datetime
-    before: PairedCounts
-    """All pairs when this step began."""
+    before: int
+    """All complete pairs when this step began."""
 
     @staticmethod
     def of(stored: Decision) -> "_Way":
         rollout = stored.rollout
-        before = _less(stored.evidence.paired, stored.evidence.step_paired)
+        before = stored.evidence.labels.paired.total - stored.evidence.labels.step
         return _Way(rollout.phase, rollout.step, rollout.canary_at, rollout.step_at, before)
 
     def at(self, stored: Decision) -> Rollout:
@@ -145,11 +149,12 @@ class _Way:
         return replace(stored.rollout, phase=self.phase, step=self.step, canary_at=self.canary_at, step_at=self.step_at)
 
     def seen(self, evidence: Evidence) -> Evidence:
-        return replace(evidence, step_paired=_less(evidence.paired, self.before))
+        labels = evidence.labels
+        return replace(evidence, labels=replace(labels, step=labels.paired.total - self.before))
 
     def advanced(self, stored: Decision) -> "_Way":
         at = stored.at
-        return _Way(Phase.CANARY, self.step + 1, self.canary_at or at, at, stored.evidence.paired)
+        return _Way(Phase.CANARY, self.step + 1, self.canary_at or at, at, stored.evidence.labels.paired.total)
 
 
 def _statistics(policy: RolloutPolicy) -> Mapping[str, object]:
@@ -163,12 +168,12 @@ def _not_by_evidence(stored: Decision, imagined: Decision) -> bool:
     return stored.origin != "evidence"
 
 
-def _less(all_pairs: PairedCounts, before: PairedCounts) -> PairedCounts:
-    return PairedCounts(all_pairs.wins - before.wins, all_pairs.losses - before.losses, all_pairs.ties - before.ties)
-
-
 def _bits(decision: Decision) -> str:
     return replace(decision, id=0, recorded_at=None).to_json()
+
+
+def _maturity(policy: RolloutPolicy) -> tuple[object, ...]:
+    return policy.labels, policy.label_hours, policy.min_label_share
 
 
 def _shares(policy: RolloutPolicy) -> str:

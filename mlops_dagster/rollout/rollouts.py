@@ -1,7 +1,7 @@
 """Rollouts and their decisions, in the database of the registry."""
 
 import re
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import replace
 from datetime import datetime, timedelta
 from typing import Any
@@ -30,6 +30,7 @@ from mlops_dagster.errors import AlreadyRunningError, RolloutNotFoundError
 from mlops_dagster.rollout.decide import highest
 from mlops_dagster.rollout.entities import Decision, Outcome, Phase, Rollout
 from mlops_dagster.rollout.policy import RolloutPolicy
+from mlops_dagster.statistics import DesignEffect
 
 REPEAT_AFTER = timedelta(seconds=60)
 """The same decision is not handed out anew before this: the run that enacts it takes some 15 s to start."""
@@ -78,7 +79,16 @@ class RolloutStore:
         migrate(self._engine)
 
     def start(
-        self, model: str, champion: str, challenger: str, policy: RolloutPolicy, epoch: int, at: datetime
+        self,
+        model: str,
+        champion: str,
+        challenger: str,
+        policy: RolloutPolicy,
+        epoch: int,
+        at: datetime,
+        *,
+        shared: DesignEffect | None = None,
+        classes: Mapping[str, float] | None = None,
     ) -> Rollout:
         """A new rollout, in shadow. Raises AlreadyRunningError if the model has a running one."""
         rollout = Rollout(
@@ -96,6 +106,8 @@ class RolloutStore:
             paused=False,
             peaks={},
             epoch=epoch,
+            shared=shared,
+            classes=classes or {},
         )
         try:
             with writing(self._engine) as connection:

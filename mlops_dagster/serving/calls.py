@@ -7,7 +7,7 @@ from functools import cached_property
 from typing import NamedTuple, TypedDict
 
 from mlops_dagster.errors import MlopsError, ModelTimeoutError, OnHoldError
-from mlops_dagster.predictions import PredictionRecord, Role, Status, speaking_row, unit_of
+from mlops_dagster.predictions import Answered, PredictionRecord, Role, speaking_row, unit_of
 from mlops_dagster.serving.deployments import InForce
 from mlops_dagster.serving.models import Columns, LoadedModel, Scores
 from mlops_dagster.serving.protocol import Column, InferRequest
@@ -69,8 +69,8 @@ class Scoring:
     columns: Columns
     refusal: MlopsError | None = None
     """The version's own schema refuses what another version accepts: its failure, not the client's."""
-    answered: Status | None = None
-    """Off the response path: what became of the answer itself."""
+    beside: Answered | None = None
+    """Off the response path: the answer that this is compared with."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -142,7 +142,7 @@ def scored(
             row=row,
             trace_id=call.trace.trace_id,
             unit=call.unit if row == call.speaker and scoring.role not in ("named", "none") else "",
-            answered=scoring.answered,
+            beside=scoring.beside,
             **phases,
         )
         for row, prediction_id in enumerate(call.prediction_ids)

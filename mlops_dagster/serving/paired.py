@@ -8,7 +8,7 @@ from datetime import datetime
 from weakref import WeakKeyDictionary
 
 from mlops_dagster.errors import InvalidFeaturesError, MlopsError
-from mlops_dagster.predictions import Role, ShedRecord, Status
+from mlops_dagster.predictions import Answered, Role, ShedRecord
 from mlops_dagster.serving.calls import NO_COLUMNS, Call, Outcome, Scoring, timed_out
 from mlops_dagster.serving.lanes import Lane
 from mlops_dagster.serving.models import LoadedModel, take_features
@@ -56,9 +56,9 @@ class OffPath:
         self._thread = threading.Thread(target=self._run, name="off-path", daemon=True)
         self._thread.start()
 
-    def offer(self, answered: Sequence[tuple[Call, Status]]) -> None:
-        """Queue what other versions are to score of calls that were answered, each with what became of its answer."""
-        tasks = [(call, scoring) for call, status in answered for scoring in others(call, status)]
+    def offer(self, answered: Sequence[tuple[Call, Answered]]) -> None:
+        """Queue what other versions are to score of calls that were answered, each with its answer."""
+        tasks = [(call, scoring) for call, beside in answered for scoring in others(call, beside)]
         if not tasks:
             return
         with self._changed:
@@ -148,7 +148,7 @@ class OffPath:
                 self._left_out.update(left_out)
 
 
-def others(call: Call, answered: Status) -> list[Scoring]:
+def others(call: Call, beside: Answered) -> list[Scoring]:
     """The scorings of a call beside its answer: the other arm (for the share that is paired) and every shadow.
 
     A request for a version by name is left out of all comparisons.
@@ -157,16 +157,16 @@ def others(call: Call, answered: Status) -> list[Scoring]:
     if call.scoring.role not in ("champion", "canary"):
         return []
     weight = deployment.canary_weight
-    scorings = [_scoring(call, versions[name], "shadow", weight, answered) for name in deployment.shadows]
+    scorings = [_scoring(call, versions[name], "shadow", weight, beside) for name in deployment.shadows]
     if deployment.canary is not None and position("paired", call.name) < call.in_force.paired_share:
         other = deployment.champion if call.scoring.role == "canary" else deployment.canary
         if other is not None:
-            scorings.append(_scoring(call, versions[other], "paired", weight, answered))
+            scorings.append(_scoring(call, versions[other], "paired", weight, beside))
     return scorings
 
 
-def _scoring(call: Call, version: LoadedModel, role: Role, weight: float, answered: Status) -> Scoring:
+def _scoring(call: Call, version: LoadedModel, role: Role, weight: float, beside: Answered) -> Scoring:
     try:
-        return Scoring(version, role, weight, take_features(version.schema, call.inputs), answered=answered)
+        return Scoring(version, role, weight, take_features(version.schema, call.inputs), beside=beside)
     except InvalidFeaturesError as error:
-        return Scoring(version, role, weight, NO_COLUMNS, refusal=error, answered=answered)
+        return Scoring(version, role, weight, NO_COLUMNS, refusal=error, beside=beside)

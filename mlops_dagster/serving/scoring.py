@@ -5,7 +5,7 @@ from collections import defaultdict
 from collections.abc import Sequence
 
 from mlops_dagster.errors import MlopsError
-from mlops_dagster.predictions import Spool, Status
+from mlops_dagster.predictions import Answered, Spool, Status
 from mlops_dagster.serving.batching import score_together
 from mlops_dagster.serving.calls import Call, Outcome, Rejection, Scoring, rejected, scored, traced, traced_rejection
 from mlops_dagster.serving.models import Scores
@@ -40,7 +40,7 @@ class Scorer:
                 for record in scored(call, call.scoring, outcome, self._process, answered_at=now)
             ]
         )
-        self.off_path.offer([(call, _status(outcome)) for call, outcome in zip(calls, outcomes, strict=True)])
+        self.off_path.offer([(call, _answered(call, outcome)) for call, outcome in zip(calls, outcomes, strict=True)])
         for call, outcome in zip(calls, outcomes, strict=True):
             if call.trace.sampled:
                 self._tracing.record(traced(call, outcome, now, len(calls)))
@@ -86,8 +86,9 @@ class Scorer:
             )
 
 
-def _status(outcome: Outcome) -> Status:
-    return "failed" if isinstance(outcome.result, MlopsError) else "ok"
+def _answered(call: Call, outcome: Outcome) -> Answered:
+    status: Status = "failed" if isinstance(outcome.result, MlopsError) else "ok"
+    return Answered(call.scoring.version.version, call.scoring.role, status)
 
 
 def _answer(call: Call, outcome: Outcome) -> Answer | MlopsError:

@@ -22,7 +22,9 @@ from mlops_dagster.statistics.design_effect import (
     ks_design_effect,
     rate_design_effect,
 )
+from mlops_dagster.statistics.difference import days_differ, difference_e_value
 from mlops_dagster.statistics.e_values import Alternative, anytime_p, combine
+from mlops_dagster.statistics.excess import FailuresSince, excess_failure_e_value
 from mlops_dagster.statistics.histograms import Histogram
 from mlops_dagster.statistics.kitagawa import Estimate, RateParts, Sample, gained, rate_parts
 from mlops_dagster.statistics.ks import KsResult, ks_from_counts, ks_two_sample
@@ -48,6 +50,7 @@ __all__ = [
     "Counts",
     "DesignEffect",
     "Estimate",
+    "FailuresSince",
     "Histogram",
     "KsResult",
     "NumericBins",
@@ -67,7 +70,10 @@ __all__ = [
     "coarsen",
     "combine",
     "confusion_counts",
+    "days_differ",
     "design_effect",
+    "difference_e_value",
+    "excess_failure_e_value",
     "gained",
     "ks_design_effect",
     "ks_from_counts",

@@ -28,7 +28,13 @@ class Stage(NamedTuple):
     all_bad: int
 
 
-def bad_event_e_value(stages: Iterable[Stage], *, theta: float = 1.0, alternative: Alternative = "worse") -> float:
+def bad_event_e_value(
+    stages: Iterable[Stage],
+    *,
+    theta: float = 1.0,
+    alternative: Alternative = "worse",
+    rows_per_observation: float = 1.0,
+) -> float:
     """Evidence from bad events (failed, slow, wrong) that the canary is worse, or not worse, than the champion.
 
     Given that an event is bad, it is the canary's with probability q0 when the canary fails theta times as
@@ -41,9 +47,10 @@ def bad_event_e_value(stages: Iterable[Stage], *, theta: float = 1.0, alternativ
     "worse": lambda > 1, against "it fails at most theta times as often". "not_worse": lambda < 1, against "it
     fails at least theta times as often"; theta = 1 + margin. E is 1 without events and has no upper bound (inf).
 
-    Events must be independent: with sticky keys count the first bad event of a key only.
+    Events must be independent: with sticky keys count the first bad event of a key only. Where those of one day share
+    causes, `rows_per_observation` of them count as one: each bet is taken to the power of its inverse.
 
-    Raises InvalidInputError for a share outside [0, 1], theta <= 0, and impossible counts.
+    Raises InvalidInputError for a share outside [0, 1], theta <= 0, under 1 row an observation, and impossible counts.
 
     >>> harmless = Stage(share=0.01, canary_bad=2, all_bad=208)
     >>> bad_event_e_value([harmless]) < 1 < 20 < bad_event_e_value([harmless, Stage(0.05, canary_bad=20, all_bad=120)])
@@ -53,6 +60,8 @@ def bad_event_e_value(stages: Iterable[Stage], *, theta: float = 1.0, alternativ
 
     Source: Lindon & Malek, arXiv 2011.03567; Johari et al., KDD 2017 (mixtures).
     """
+    if not rows_per_observation >= 1:
+        raise InvalidInputError(f"an observation is worth 1 row or more, got {rows_per_observation}")
     if not theta > 0:
         raise InvalidInputError(f"theta is how often the canary may fail, relative to the champion; got {theta}")
     lambdas = WORSE if alternative == "worse" else NOT_WORSE
@@ -64,4 +73,4 @@ def bad_event_e_value(stages: Iterable[Stage], *, theta: float = 1.0, alternativ
             raise InvalidInputError(f"{canary_bad} of {all_bad} bad events came from an arm whose share was 0")
         q0 = share * theta / (1 - share + share * theta)
         log_e += canary_bad * np.log(lambdas) - all_bad * np.log1p(q0 * (lambdas - 1))
-    return mixture(log_e)
+    return mixture(log_e / rows_per_observation)

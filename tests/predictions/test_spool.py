@@ -52,7 +52,7 @@ def test_what_was_appended_is_there_after_reopening(tmp_path, record):
         "postprocess_ms": None,
         "trace_id": None,
         "unit": "",
-        "answered": None,
+        "beside": None,
     }
     assert [tuple(count) for count in spool.processes()] == [("process-1", 3, 3), ("process-2", 1, 1)]
 

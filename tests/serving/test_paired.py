@@ -11,7 +11,7 @@ import pandas as pd
 import pytest
 
 from mlops_dagster.errors import InvalidFeaturesError, ModelTimeoutError
-from mlops_dagster.predictions import ShedRecord
+from mlops_dagster.predictions import Answered, ShedRecord
 from mlops_dagster.registry import Deployment
 from mlops_dagster.rollout import Phase, Rollout, RolloutPolicy
 from mlops_dagster.schema import Feature, ModelSchema
@@ -41,6 +41,7 @@ VERSIONS = {
     "1.2.0": LoadedModel("1.2.0", SCHEMA, Never()),
 }
 TRACE = TraceContext("0" * 31 + "1", "0" * 15 + "1", None, sampled=False)
+ANSWERED, FAILED = Answered("1.0.0", "champion", "ok"), Answered("1.0.0", "champion", "failed")
 DEPLOYMENT = Deployment("m", 3, "1.0.0", "1.1.0", 0.2, ("1.2.0",), "salt", None, NOW)
 
 
@@ -67,13 +68,13 @@ def call(number: int, role: str = "champion", policy: RolloutPolicy | None = Non
 
 
 def test_every_shadow_and_the_other_arm_score_unless_the_version_was_named() -> None:
-    shadow, pair = others(call(1), "failed")
+    shadow, pair = others(call(1), FAILED)
     assert (shadow.version.version, shadow.role, shadow.weight) == ("1.2.0", "shadow", 0.2)
     assert (pair.version.version, pair.role, pair.weight) == ("1.1.0", "paired", 0.2)
-    assert (shadow.answered, pair.answered) == ("failed", "failed")
+    assert shadow.beside == pair.beside == FAILED
     assert isinstance(pair.refusal, InvalidFeaturesError), "its own schema refuses the request: its failure"
-    assert others(call(1, role="named"), "ok") == []
-    assert [scoring.version.version for scoring in others(call(1, role="canary"), "ok")] == ["1.2.0", "1.0.0"]
+    assert others(call(1, role="named"), ANSWERED) == []
+    assert [scoring.version.version for scoring in others(call(1, role="canary"), ANSWERED)] == ["1.2.0", "1.0.0"]
 
 
 @pytest.mark.parametrize(
@@ -86,7 +87,7 @@ def test_every_shadow_and_the_other_arm_score_unless_the_version_was_named() -> 
     ],
 )
 def test_the_policy_of_the_rollout_says_which_share_is_paired(policy: RolloutPolicy | None, share: float) -> None:
-    roles = [scoring.role for number in range(2_000) for scoring in others(call(number, policy=policy), "ok")]
+    roles = [scoring.role for number in range(2_000) for scoring in others(call(number, policy=policy), ANSWERED)]
     assert roles.count("shadow") == 2_000
     assert roles.count("paired") == pytest.approx(2_000 * share, abs=100)
 
@@ -102,7 +103,7 @@ def test_what_does_not_fit_is_left_out_and_counted_and_the_rest_is_drained() -> 
     telemetry = Telemetry()
     shed: list[ShedRecord] = []
     off_path = OffPath(score, lambda tasks, _: scored.extend(tasks), shed.extend, telemetry, patience=30, limit=6)
-    off_path.offer([(call(number), "ok") for number in range(5)])
+    off_path.offer([(call(number), ANSWERED) for number in range(5)])
     go_on.set()
     off_path.drain()
     assert sorted((its.id, scoring.role) for its, scoring in scored) == [
@@ -134,7 +135,7 @@ def test_a_version_that_hangs_has_failed_and_the_others_go_on() -> None:
 
     off_path = OffPath(score, settle, lambda _: None, Telemetry(), patience=0.1)
     for number in range(2):
-        off_path.offer([(call(number), "ok")])
+        off_path.offer([(call(number), ANSWERED)])
         off_path.drain()
     assert sorted(settled) == [("1.1.0", True), ("1.1.0", True), ("1.2.0", False), ("1.2.0", False)]
     go_on.set()

@@ -78,7 +78,7 @@ class Watch:
 
     def _tell_decision(self, decision: Decision) -> None:
         colour = COLOURS.get(decision.outcome, "dim")
-        pairs = decision.evidence.paired
+        pairs = decision.evidence.labels.paired
         counts = f" (paired labels: {pairs.wins} won, {pairs.losses} lost, {pairs.ties} tied)" if pairs.total else ""
         self.say(f"  [{colour}]{decision.outcome.value:8}[/{colour}] {_plain(decision.reason)}[dim]{counts}[/dim]")
 

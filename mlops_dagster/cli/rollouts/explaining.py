@@ -11,7 +11,8 @@ from mlops_dagster.cli.rollouts.listing import place
 from mlops_dagster.cli.running import house
 
 if TYPE_CHECKING:
-    from mlops_dagster.rollout import Decision, EventCounts, Evidence, RolloutPolicy
+    from mlops_dagster.predictions import EventCounts
+    from mlops_dagster.rollout import Decision, Evidence, Labels, RolloutPolicy
 
 BY = {
     "evidence": "the evidence",
@@ -60,7 +61,7 @@ def still_needed(decision: "Decision") -> Mapping[str, str]:
     """By test, what it would take to prove what is open, if things go on as they did; for what may promote."""
     from mlops_dagster.rollout.evaluation import evaluate
 
-    tests = evaluate(decision.rollout.policy, decision.rollout.peaks, decision.evidence, forecast=True)
+    tests = evaluate(decision.rollout.policy, decision.rollout, decision.evidence, forecast=True)
     return {test.name: test.needed for test in tests.all if test.needed is not None}
 
 
@@ -68,6 +69,15 @@ def label_debt(policy: "RolloutPolicy", evidence: "Evidence") -> Mapping[str, in
     """Answers and pairs without a label: some labels are late, some never come. Pairs only where they count."""
     pairs = {"pairs": evidence.pairs_without_label} if policy.uses_pairs else {}
     return {"canary": evidence.canary.unlabelled, "champion": evidence.champion.unlabelled, **pairs}
+
+
+def labels_in_words(labels: "Labels") -> str:
+    """How many pairs count, and up to when labels are complete."""
+    if labels.share is None:
+        return "no prediction yet"
+    pairs = f"{labels.paired.total:,} complete pairs, of them {labels.step:,} at this step"
+    until = f", complete until {minute(labels.complete_until)}" if labels.complete_until is not None else ""
+    return f"{pairs}; {labels.share:.0%} of the labels are known{until}"
 
 
 def debt_in_words(debt: Mapping[str, int]) -> str:
@@ -84,7 +94,7 @@ def _summary(found: "Decision") -> list[tuple[str, str]]:
         ("model", f"{rollout.model} {rollout.challenger} against {rollout.champion}"),
         ("stood at", f"{place(rollout)}, since {minute(rollout.step_at)}"),
         ("deadline", minute(rollout.started_at + rollout.policy.deadline)),
-        ("paired labels", f"{evidence.paired.total:,}, of them {evidence.step_paired.total:,} at this step"),
+        ("labels", labels_in_words(evidence.labels)),
         ("without label", debt_in_words(label_debt(rollout.policy, evidence))),
     ]
 

@@ -5,7 +5,7 @@ from typing import TYPE_CHECKING
 
 from mlops_dagster.cli.arguments import Json, Model
 from mlops_dagster.cli.output import NONE, facts, minute, print_json
-from mlops_dagster.cli.rollouts.explaining import debt_in_words, label_debt, still_needed
+from mlops_dagster.cli.rollouts.explaining import debt_in_words, label_debt, labels_in_words, still_needed
 from mlops_dagster.cli.rollouts.listing import place, rollout_document
 from mlops_dagster.cli.running import house
 from mlops_dagster.errors import RolloutNotFoundError
@@ -55,7 +55,7 @@ def _now(rollout: "Rollout", look: "Decision", now: "datetime") -> list[tuple[st
     return [
         ("now", f"{look.outcome}: {look.reason}"),
         *((f"  {test}", needed) for test, needed in still_needed(look).items()),
-        ("paired labels", f"{evidence.paired.total:,}, of them {evidence.step_paired.total:,} at this step"),
+        ("labels", labels_in_words(evidence.labels)),
         ("without label", debt_in_words(label_debt(rollout.policy, evidence))),
         ("time in step", _hours(now - rollout.step_at)),
         ("deadline", f"{minute(deadline)}, {f'in {_hours(deadline - now)}' if now < deadline else 'passed'}"),
@@ -108,8 +108,10 @@ def _document(
             "outcome": look.outcome.value,
             "reason": look.reason,
             "needed": still_needed(look),
-            "paired_labels": look.evidence.paired.total,
-            "paired_labels_at_step": look.evidence.step_paired.total,
+            "paired_labels": look.evidence.labels.paired.total,
+            "paired_labels_at_step": look.evidence.labels.step,
+            "labels_known": look.evidence.labels.share,
+            "labels_complete_until": look.evidence.labels.complete_until,
             "without_label": label_debt(rollout.policy, look.evidence),
         },
     }

@@ -1,0 +1,171 @@
+"""Tests of failed and slow requests.
+
+A canary starts cold, and at a share of 1 % three slow answers in a row would be proof. So its first slow answers at the
+first step (`cold_start`) are left out of the bets against it, though not of the proof that it is no slower.
+"""
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from math import isclose
+
+from mlops_dagster.predictions import BadEvent, EventCounts
+from mlops_dagster.rollout.entities import TestResult
+from mlops_dagster.rollout.evidence import EventsSince, StepCounts
+from mlops_dagster.rollout.look import Look, since_start_or_later
+from mlops_dagster.statistics import (
+    FailuresSince,
+    Stage,
+    bad_event_e_value,
+    combine,
+    excess_failure_e_value,
+    rate_e_value,
+)
+
+
+@dataclass(frozen=True)
+class EventTests:
+    """Builds the tests of one look."""
+
+    look: Look
+
+    def errors_worse(self) -> TestResult:
+        theta = self.look.policy.theta.error
+        e_value = bad_event_e_value(_stages(self.look.evidence.steps, "error"), theta=theta)
+        claim = f"rate of error over {theta:g} times the champion's"
+        return self.look.result("error.worse", claim, self._arms("error"), e_value, sharing=self.look.sharing)
+
+    def slow_worse(self) -> TestResult:
+        policy, (whole, *later) = self.look.policy, self.look.evidence.since
+        cold = self._cold(whole)
+        forgiven = min(cold, policy.cold_start)
+
+        def e_value_since(since: EventsSince) -> float:
+            # The forgiven ones are the first: of those since then, as many as had not come before.
+            still = max(forgiven - (cold - self._cold(since)), 0)
+            return bad_event_e_value(self._warm(since, still), theta=policy.theta.slow)
+
+        e_value = since_start_or_later(e_value_since(whole), ((each.minute, e_value_since(each)) for each in later))
+        claim = f"rate of slow over {policy.theta.slow:g} times the champion's, since the start or lately"
+        observed = {**self._arms("slow"), "canary_cold": forgiven}
+        return self.look.result("slow.worse", claim, observed, e_value, sharing=self.look.sharing)
+
+    def over_error_limit(self) -> TestResult:
+        """Over the limit, and not as good as the champion: failures that both share are the requests'.
+
+        Either claim has an e-value of its own; their smaller one is an e-value while one of them is false.
+        """
+        limit, (whole, *later) = self.look.policy.max_error_rate, self.look.evidence.since
+        over = since_start_or_later(
+            self._over(whole, limit), ((each.minute, self._over(each, limit)) for each in later)
+        )
+        alone = excess_failure_e_value(
+            [self._failures(each) for each in (whole, *later)],
+            requests=whole.both.requests if self._only_pairs else 0,
+            alone=whole.both.challenger_failed if self._only_pairs else 0,
+        )
+        both = whole.both
+        observed: dict[str, float] = {
+            "scored_by_both": both.requests,
+            "challenger_failed": both.challenger_failed,
+            "champion_failed": both.champion_failed,
+            "both_failed": both.both_failed,
+            "e_over_limit": over,
+            "e_not_as_good": alone,
+        }
+        if not self.look.policy.uses_pairs:
+            observed |= self._arms("error")
+        claim = f"error rate over {limit:.2%} and over the champion's at the same time, since the start or lately"
+        e_value = min(over, alone)
+        return self.look.result("error.over_limit", claim, observed, e_value, sharing=self.look.sharing)
+
+    def champion_over_limit(self) -> TestResult:
+        """Told, not acted upon: a champion that breaks its limit is no reason to take out its challenger."""
+        limit, (whole, *later) = self.look.policy.max_error_rate, self.look.evidence.since
+
+        def e_value_since(since: EventsSince) -> float:
+            both, arm = since.both, since.champion
+            bad, n = both.champion_failed + both.both_failed, both.requests
+            if not self.look.policy.uses_pairs:
+                bad, n = bad + arm.bad_errors, n + arm.requests
+            return rate_e_value(min(bad, n), n, limit=limit)
+
+        e_value = since_start_or_later(e_value_since(whole), ((each.minute, e_value_since(each)) for each in later))
+        observed = {
+            "champion_failed": whole.both.champion_failed + whole.both.both_failed,
+            "scored_by_both": whole.both.requests,
+        }
+        return self.look.result("champion.over_limit", f"the champion's error rate over {limit:.2%}", observed, e_value)
+
+    def not_worse(self, metric: BadEvent, theta: float, enough: float, seen: EventCounts) -> TestResult:
+        """Relative to the champion, or absolutely: `enough` is a rate that will do, held against `seen`."""
+        events = {"error": seen.errors, "slow": seen.slow, "wrong": seen.wrong}[metric]
+
+        def e_value_at(factor: float) -> float:
+            good, n = round(factor * (seen.requests - events)), round(factor * seen.requests)
+            stages = _stages(self.look.evidence.steps, metric, factor)
+            relative = bad_event_e_value(stages, theta=theta, alternative="not_worse")
+            # "bad at most in 1 %" is "good in more than 99 %": the same test, seen from the other side.
+            return combine([relative, rate_e_value(good, n, limit=1 - enough)])
+
+        claim = f"rate of {metric} at most {theta:g} times the champion's, or at most {enough:.2%}"
+        observed = self._arms(metric) | {f"scored_{metric}": events, "scored_requests": seen.requests}
+        needed = self.look.needed(e_value_at, seen.requests, "requests")
+        return self.look.result(f"{metric}.not_worse", claim, observed, e_value_at(1), needed=needed)
+
+    @property
+    def _only_pairs(self) -> bool:
+        return self.look.policy.uses_pairs
+
+    def _over(self, since: EventsSince, limit: float) -> float:
+        """Of requests that both scored, a failure that both share is none of the challenger's."""
+        bad, n = since.both.challenger_failed, since.both.requests
+        if not self._only_pairs:
+            bad, n = bad + since.canary.bad_errors, n + since.canary.requests
+        return rate_e_value(min(bad, n), n, limit=limit)
+
+    def _failures(self, since: EventsSince) -> FailuresSince:
+        whole, count = self._discordant(self.look.evidence.since[0]), self._discordant(since)
+        stages = [Stage(0.5, since.both.challenger_failed, since.both.discordant)]
+        if not self._only_pairs:
+            stages += _stages(since.steps, "error")
+        return FailuresSince(whole - count, stages)
+
+    def _discordant(self, since: EventsSince) -> int:
+        arms = 0 if self._only_pairs else since.canary.bad_errors + since.champion.bad_errors
+        return since.both.discordant + arms
+
+    def _cold(self, since: EventsSince) -> int:
+        """Return the canary's slow answers at the first step."""
+        first = self.look.policy.steps[0]
+        return sum(step.canary.bad_slow for step in since.steps if isclose(step.weight, first))
+
+    def _warm(self, since: EventsSince, forgiven: int) -> list[Stage]:
+        first = self.look.policy.steps[0]
+        return [
+            Stage(s.share, s.canary_bad - forgiven, s.all_bad - forgiven) if isclose(s.share, first) else s
+            for s in _stages(since.steps, "slow")
+        ]
+
+    def _arms(self, metric: BadEvent) -> dict[str, float]:
+        return arms(self.look.evidence.canary, self.look.evidence.champion, metric)
+
+
+def arms(canary: EventCounts, champion: EventCounts, metric: BadEvent) -> dict[str, float]:
+    """Return the independent bad events of both arms, and how many there could have been."""
+    return {
+        f"canary_{metric}": canary.bad(metric),
+        "canary": canary.chances(metric),
+        f"champion_{metric}": champion.bad(metric),
+        "champion": champion.chances(metric),
+    }
+
+
+def _stages(steps: Sequence[StepCounts], metric: BadEvent, factor: float = 1.0) -> list[Stage]:
+    return [
+        Stage(
+            share=step.weight,
+            canary_bad=round(factor * step.canary.bad(metric)),
+            all_bad=round(factor * (step.canary.bad(metric) + step.champion.bad(metric))),
+        )
+        for step in steps
+    ]

@@ -1,0 +1,83 @@
+"""One look at a rollout: its policy and evidence, and test results with their arithmetic."""
+
+from collections.abc import Callable, Iterable, Mapping
+from dataclasses import dataclass
+from typing import Literal
+
+from mlops_dagster.rollout.entities import Rollout, TestResult
+from mlops_dagster.rollout.evidence import Evidence
+from mlops_dagster.rollout.forecast import about, growth_needed
+from mlops_dagster.rollout.policy import RolloutPolicy
+from mlops_dagster.statistics import anytime_p
+
+_WEEK = 7 * 24 * 60  # minutes; about as long as a rollout may take
+
+
+@dataclass(frozen=True)
+class Look:
+    """Policy, rollout and evidence of one moment; with `forecast` open tests say what more they would take."""
+
+    policy: RolloutPolicy
+    rollout: Rollout
+    evidence: Evidence
+    forecast: bool = False
+
+    @property
+    def sharing(self) -> int:
+        """How many e-values share the alpha of a rollback. Without pairs nothing tells accuracy in the watch."""
+        return 5 if self.policy.uses_pairs else 4
+
+    def result(
+        self,
+        name: str,
+        claim: str,
+        observed: Mapping[str, float],
+        e_value: float,
+        *,
+        sharing: int = 1,
+        needed: str | None = None,
+        missing: str | None = None,
+    ) -> TestResult:
+        """Return the result of a test: proven once its e-value, now or before, has reached `sharing` / alpha.
+
+        Where evidence of this kind is `missing`, it is inconclusive, and its e-value is that of no evidence.
+        """
+        limit = sharing / self.policy.alpha
+        if missing is not None:
+            return TestResult(name, claim, observed, 1.0, limit, 1.0, "inconclusive", missing)
+        peak = max(e_value, self.rollout.peaks.get(name, 0.0))
+        proven = peak >= limit
+        verdict: Literal["proven", "open"] = "proven" if proven else "open"
+        needed = None if proven else needed
+        return TestResult(name, claim, observed, e_value, limit, anytime_p(peak), verdict, needed)
+
+    def needed(self, e_value_at: Callable[[float], float], count: int, of: str) -> str | None:
+        """Say how many more `of` a proof takes; `e_value_at(factor)` is the e-value of `factor` times all counts."""
+        if not self.forecast:
+            return None
+        if not count:
+            return f"the first {of}"
+        growth = growth_needed(e_value_at, 1 / self.policy.alpha)
+        more = f"about {about((growth - 1) * count)} more {of}" if growth else None
+        return more or f"a change: more {of} like these prove nothing"
+
+
+def since_start_or_later(whole: float, later: Iterable[tuple[int, float]]) -> float:
+    """Mix e-values that bet from the start of a rollout on with those that begin to bet in a later minute.
+
+    E = 1/2 E_0 + sum over s of w_s E_s, with w_s = 1/4 / week for each minute s of the first week after the first, half
+    of that for each of the second, and so on. The weights are fixed beforehand and add up to 1, so E is an e-value too,
+    and what goes bad late is not saved by its past. E_s that are left out make E smaller, so which they are may depend
+    on anything. A late start costs a factor of 20,160 against an early one (docs/decisions/0018).
+    """
+    return whole / 2 + sum(_weight(minute) * e_value for minute, e_value in later)
+
+
+def _weight(minute: int) -> float:
+    """Return the weight of the bets that begin with a minute of the rollout after its first; together they have 1/2.
+
+    >>> week = 7 * 24 * 60
+    >>> _weight(1) == _weight(week) == 0.25 / week, _weight(week + 1) == 0.125 / week
+    (True, True)
+    """
+    return 0.25 / _WEEK * 0.5 ** ((minute - 1) // _WEEK)
