@@ -14,13 +14,13 @@ from mlops_dagster.statistics.classification import (
     wilson_interval,
 )
 from mlops_dagster.statistics.columns import Column, Counts
+from mlops_dagster.statistics.day_effects import difference_design_effect, rate_design_effect
 from mlops_dagster.statistics.design_effect import (
     INDEPENDENT,
     DesignEffect,
     beside_design_effect,
     design_effect,
     ks_design_effect,
-    rate_design_effect,
 )
 from mlops_dagster.statistics.e_values import Alternative, anytime_p, combine
 from mlops_dagster.statistics.histograms import Histogram
@@ -68,6 +68,7 @@ __all__ = [
     "combine",
     "confusion_counts",
     "design_effect",
+    "difference_design_effect",
     "gained",
     "ks_design_effect",
     "ks_from_counts",
