@@ -6,7 +6,7 @@ from typing import Final, Literal, Self
 
 from pydantic import BaseModel, ConfigDict, ValidationInfo, model_validator
 
-_TAKEN = {"event_time", "label", "score", "wrong"}
+_TAKEN = {"event_time", "label", "paired", "score", "wrong"}
 """What stands beside the features under these names: in training sets, among counts, among design effects."""
 
 STORED: Final = {"stored": True}
@@ -26,7 +26,8 @@ class Feature(BaseModel):
 class ModelSchema(BaseModel):
     """The features, in the order the estimator takes them, and the classes it tells apart.
 
-    No feature can have the name of what stands beside features: `event_time`, `label`, `score`, `wrong`.
+    No feature can have the name of what stands beside features: `event_time`, `label`, `paired`, `score`,
+    `wrong`.
 
     The score of a prediction is the probability of the last class when there are two (late flights,
     fraud, churn: the class one asks about), else of the predicted class.

@@ -9,7 +9,7 @@ from mlops_dagster.registry import ModelRegistry
 from mlops_dagster.schema import Feature, ModelSchema
 
 
-@pytest.mark.parametrize("name", ["event_time", "label", "score", "wrong"])
+@pytest.mark.parametrize("name", ["event_time", "label", "paired", "score", "wrong"])
 def test_a_feature_takes_the_name_of_nothing_beside_it(name: str) -> None:
     """Its counts would be taken for those of the score, its values for the labels."""
     with pytest.raises(ValidationError, match=f"no feature can be called {name}"):

@@ -12,7 +12,8 @@ from mlops_dagster.components.validation import data_docs
 from mlops_dagster.monitoring import validate
 from mlops_dagster.monitoring.suites import suite_of
 from mlops_dagster.monitoring.training_data import on_card
-from mlops_dagster.registry import ModelCard
+from mlops_dagster.registry import PAIRED, ModelCard
+from mlops_dagster.retraining.beside_champion import PresentChampion
 from mlops_dagster.retraining.candidate import Candidate, fit_candidate, known_bins
 from mlops_dagster.retraining.trainer import TrainingSet, load_trainer, read_training_set
 
@@ -139,7 +140,11 @@ def _candidate(spec: ModelSpec) -> dg.AssetsDefinition:
                 evaluate_from=training_set.as_of - timedelta(days=spec.training.evaluation_days),
                 fairness_attributes=spec.card.fairness_attributes,
                 bins=known_bins(house.versions(spec.model), trainer.SCHEMA),
+                champion=PresentChampion.of(house.champion(spec.model), house.registry),
             )
+            effect = found.baseline.design_effects.get(PAIRED)
+            if found.shared_days and effect is None:
+                context.log.warning("%s", found.shared_days)
         return dg.MaterializeResult(
             value=found,
             metadata={
@@ -147,6 +152,8 @@ def _candidate(spec: ModelSpec) -> dg.AssetsDefinition:
                 "gate_micro_f1": spec.gates.min_micro_f1,
                 "digest": found.digest,
                 "evaluated_rows": found.evaluation[0].rows,
+                "beside_champion": found.shared_days or "There is no champion yet to be compared with.",
+                **({} if effect is None else {"rows_per_observation": effect.of_many_blocks}),
                 "run": context.run.run_id,
             },
         )
@@ -176,6 +183,7 @@ def _model_card(spec: ModelSpec) -> dg.AssetsDefinition:
             failure_modes=spec.card.failure_modes,
             contacts=spec.card.contacts,
             validation=training_set.validation,
+            shared_days=candidate.shared_days,
         )
         return dg.MaterializeResult(
             value=card,

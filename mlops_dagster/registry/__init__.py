@@ -1,7 +1,7 @@
 """Versions of models, who serves them, and how that came about."""
 
 from mlops_dagster.registry.artifacts import ContentStore, LocalBlobs
-from mlops_dagster.registry.baseline import Baseline
+from mlops_dagster.registry.baseline import PAIRED, Baseline
 from mlops_dagster.registry.cards import (
     EvaluationSlice,
     FairnessAudit,
@@ -20,6 +20,7 @@ from mlops_dagster.registry.stages import ALLOWED, Stage
 
 __all__ = [
     "ALLOWED",
+    "PAIRED",
     "Acknowledgement",
     "AuditHead",
     "Baseline",

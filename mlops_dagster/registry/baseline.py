@@ -3,7 +3,7 @@
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from functools import cached_property
-from typing import NamedTuple
+from typing import Final, NamedTuple
 
 import orjson
 from pydantic import TypeAdapter, ValidationError
@@ -11,6 +11,9 @@ from pydantic import TypeAdapter, ValidationError
 from mlops_dagster.errors import InvalidInputError
 from mlops_dagster.statistics.design_effect import DesignEffect
 from mlops_dagster.statistics.histograms import Histogram
+
+PAIRED: Final = "paired"
+"""The name, among the design effects, of the daily difference between a version and the champion of its time."""
 
 
 class Evaluated(NamedTuple):
@@ -26,8 +29,8 @@ class Baseline:
 
     `design_effects` are of features, "score" and "label", as far as they were estimated; of all others rows are taken
     to be independent. Those of wrong answers are "wrong", "wrong carrier=AA" in a slice, and "wrong beside carrier" of
-    its groups beside one another: of them nothing is taken for granted. `evaluated` is by feature, and empty where the
-    evaluation is not known.
+    its groups beside one another; that of the difference to the champion on the same rows is "paired". Of these nothing
+    is taken for granted. `evaluated` is by feature, and empty where the evaluation is not known.
     """
 
     features: Mapping[str, Histogram]

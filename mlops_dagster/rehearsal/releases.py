@@ -12,6 +12,7 @@ from mlops_dagster.clock import ReplayedClock
 from mlops_dagster.monitoring import validate_training_set
 from mlops_dagster.registry import ModelCard, ModelVersion
 from mlops_dagster.rehearsal.scenario import BadRelease
+from mlops_dagster.retraining.beside_champion import PresentChampion
 from mlops_dagster.retraining.candidate import Candidate, fit_candidate, known_bins
 from mlops_dagster.retraining.trainer import Estimator, Trainer
 from mlops_dagster.schema import ModelSchema
@@ -63,13 +64,15 @@ class Team:
         return self.trainer.training_set(at - TRAINED_ON, at)
 
     def _candidate(self, trainer: Trainer, rows: pd.DataFrame, at: datetime) -> Candidate:
+        house = self._house(at)
         return fit_candidate(
             trainer,
             rows,
             dataset="the team's extract",
             evaluate_from=at - JUDGED_ON,
             fairness_attributes=(ATTRIBUTE,),
-            bins=known_bins(self._house(at).versions(self.model), trainer.SCHEMA),
+            bins=known_bins(house.versions(self.model), trainer.SCHEMA),
+            champion=PresentChampion.of(house.champion(self.model), house.registry),
         )
 
     def _register(self, candidate: Candidate, card: ModelCard | None, at: datetime, description: str) -> ModelVersion:
@@ -118,4 +121,5 @@ def _card(candidate: Candidate, rows: pd.DataFrame) -> ModelCard:
         failure_modes=("As the version before.",),
         contacts=("team:mlops",),
         validation=validate_training_set(rows, candidate.schema),
+        shared_days=candidate.shared_days,
     )

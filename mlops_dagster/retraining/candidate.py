@@ -5,13 +5,14 @@ from __future__ import annotations
 import hashlib
 import tempfile
 from collections.abc import Iterator, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from datetime import datetime
 from pathlib import Path
 from typing import TYPE_CHECKING
 
 from mlops_dagster.errors import TrainingDataError
 from mlops_dagster.registry import (
+    PAIRED,
     Baseline,
     EvaluationSlice,
     FairnessAudit,
@@ -21,6 +22,8 @@ from mlops_dagster.registry import (
     estimators,
     evaluate,
 )
+from mlops_dagster.registry.cards import OVERALL
+from mlops_dagster.retraining.beside_champion import PresentChampion, beside_champion
 from mlops_dagster.retraining.trainer import Estimator, Trainer
 from mlops_dagster.schema import ModelSchema
 from mlops_dagster.statistics import Bins
@@ -47,6 +50,8 @@ class Candidate:
     fairness: tuple[FairnessAudit, ...]
     provenance: Provenance
     baseline: Baseline
+    shared_days: str = ""
+    """What days that share causes make of a comparison with the champion, in plain words; empty without a champion."""
 
     @property
     def digest(self) -> str:
@@ -62,14 +67,19 @@ def fit_candidate(
     evaluate_from: datetime,
     fairness_attributes: Sequence[str],
     bins: Mapping[str, Bins] | None = None,
+    champion: PresentChampion | None = None,
 ) -> Candidate:
     """Fit on the rows before `evaluate_from`, evaluate on the others, then refit on all.
+
+    The present `champion` scores the others too: how days differ in the difference is the baseline's effect "paired",
+    which says how many rows a rollout takes for one. Without it, or where it cannot score them, there is none.
 
     `bins` are those of earlier versions with the same schema, so that counts stay comparable; without
     them, and for features that have left them, they are made from `frame`. Raises TrainingDataError when there is too
     little to fit or judge.
     """
     from mlops_dagster.monitoring import make_baseline, with_evaluation
+    from mlops_dagster.monitoring.policy import wrong_answers
 
     schema = trainer.SCHEMA
     columns = list(schema.names)
@@ -92,6 +102,11 @@ def fit_candidate(
         times=frame["event_time"],
         score_times=judged_on["event_time"],
     )
+    wrong = predicted != judged_on["label"].to_numpy()
+    baseline = with_evaluation(baseline, judged_on, wrong, dict(_slices(judged_on, fairness_attributes)))
+    beside = beside_champion(champion, judged_on, wrong, baseline.design_effects.get(wrong_answers(OVERALL)))
+    if beside.effect is not None:
+        baseline = replace(baseline, design_effects={**baseline.design_effects, PAIRED: beside.effect})
     final = trainer.estimator().fit(frame[columns], frame["label"])
     return Candidate(
         artifact=_dump(final),
@@ -100,12 +115,8 @@ def fit_candidate(
         evaluation=evaluation,
         fairness=fairness,
         provenance=_provenance(frame, dataset),
-        baseline=with_evaluation(
-            baseline,
-            judged_on,
-            predicted != judged_on["label"].to_numpy(),
-            dict(_slices(judged_on, fairness_attributes)),
-        ),
+        baseline=baseline,
+        shared_days=beside.sentence,
     )
 
 

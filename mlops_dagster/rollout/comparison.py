@@ -15,8 +15,8 @@ from datetime import datetime
 from enum import StrEnum
 from typing import TypeAlias
 
-from mlops_dagster.rollout.entities import TestResult
 from mlops_dagster.predictions import PairedCounts
+from mlops_dagster.rollout.entities import TestResult
 from mlops_dagster.rollout.policy import RolloutPolicy
 from mlops_dagster.statistics import anytime_p, metrics_from_confusion, paired_e_value
 

@@ -14,13 +14,13 @@ from mlops_dagster.statistics.classification import (
     wilson_interval,
 )
 from mlops_dagster.statistics.columns import Column, Counts
+from mlops_dagster.statistics.day_effects import difference_design_effect, rate_design_effect
 from mlops_dagster.statistics.design_effect import (
     INDEPENDENT,
     DesignEffect,
     beside_design_effect,
     design_effect,
     ks_design_effect,
-    rate_design_effect,
 )
 from mlops_dagster.statistics.difference import days_differ, difference_e_value
 from mlops_dagster.statistics.e_values import Alternative, anytime_p, combine
@@ -72,6 +72,7 @@ __all__ = [
     "confusion_counts",
     "days_differ",
     "design_effect",
+    "difference_design_effect",
     "difference_e_value",
     "excess_failure_e_value",
     "gained",

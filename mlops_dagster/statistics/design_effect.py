@@ -1,6 +1,5 @@
 """Design effect: how many rows are worth one, where rows that came together share a cause."""
 
-from collections.abc import Sequence
 from typing import Final, NamedTuple
 
 import numpy as np
@@ -107,53 +106,6 @@ def ks_design_effect(groups: npt.ArrayLike, blocks: npt.ArrayLike) -> DesignEffe
     return DesignEffect(rows=max(4 * float(np.max(np.sum(below**2, axis=0))), 1.0))
 
 
-def rate_design_effect(blocks: Sequence[tuple[int, int]]) -> DesignEffect | None:
-    """The design effect of bad events, from (bad, trials) of each block (day) in order: as large as it may be.
-
-    The correlation of two trials of one block is taken at its upper bound of 90 % confidence: from a few blocks it is
-    only roughly known, and what is held against it is to be right in spite of that. With F the variance between blocks
-    over that within (of an analysis of variance, 1 where there is less than chance would have, or no bad event), F_0.1
-    what F exceeds with probability 0.9 when nothing is shared, and m the trials of a block,
-
-        correlation = (F / F_0.1 - 1) / (F / F_0.1 + m - 1),  rows = 1 + (m - 1) correlation
-
-    `lasting` is the correlation r of the rates of successive blocks: the sample's, and its bias, (1 + 4 r) / blocks.
-    Blocks that resemble those before them show less of how blocks may differ: F_0.1 is of as few of them as are
-    independent, blocks (1 - r) / (1 + r).
-
-    None with fewer than two blocks that have trials, or a single trial in each, which say nothing.
-    Raises InvalidInputError unless 0 <= bad <= trials.
-
-    >>> alike, storm = [(10, 100), (12, 100)] * 10, [(10, 100), (12, 100)] * 9 + [(10, 100), (80, 100)]
-    >>> round(rate_design_effect(alike).rows, 1), round(rate_design_effect(storm).rows)
-    (1.6, 28)
-    >>> round(rate_design_effect([(10, 100)] * 10 + [(20, 100)] * 10).lasting, 1)
-    0.9
-
-    Sources: S. R. Searle, Linear Models, 1971, chapter 9 (the interval); A. Donner, International Statistical Review
-    54, 1986 (its use for events); F. H. C. Marriott, J. A. Pope, Biometrika 41, 1954 (the bias).
-    """
-    counts = np.array(blocks, dtype=np.float64).reshape(-1, 2)
-    bad, trials = counts[counts[:, 1] > 0].T
-    if (bad < 0).any() or (bad > trials).any() or (counts < 0).any():
-        raise InvalidInputError(f"a block has bad events of at least as many trials, got {list(blocks)}")
-    n, c = trials.sum(), len(trials)
-    if c < 2 or n <= c:
-        return None
-    from scipy.special import fdtri
-
-    between = float(np.sum(trials * (bad / trials - bad.sum() / n) ** 2)) / (c - 1)
-    within = float(np.sum(bad * (1 - bad / trials))) / (n - c)
-    size = max(float(n - np.sum(trials**2) / n) / (c - 1), 1.0)
-    lasting = _lasting(bad / trials)
-    if within == 0 and between > 0:  # each block is all good or all bad
-        return DesignEffect(rows=size, rows_per_day=size, lasting=lasting)
-    independent = c * (1 - lasting) / (1 + lasting)
-    ratio = max(between / within if within else 1.0, 1.0) / float(fdtri(max(independent - 1, 0.5), n - c, 0.1))
-    correlation = max(ratio - 1, 0.0) / (ratio + size - 1)
-    return DesignEffect(rows=1.0 + (size - 1) * correlation, rows_per_day=size, lasting=lasting)
-
-
 def beside_design_effect(bad: npt.ArrayLike, trials: npt.ArrayLike) -> DesignEffect | None:
     """The design effect of how bad groups are beside one another: bad events and trials of each (block, group).
 
@@ -187,15 +139,6 @@ def beside_design_effect(bad: npt.ArrayLike, trials: npt.ArrayLike) -> DesignEff
     freedom = max(int(np.count_nonzero(n)) - len(n) - len(p) + 1, 1)
     rows = float(left[n > 0].sum()) / float(chdtri(freedom, 0.9))
     return DesignEffect(rows=max(rows, 1.0), rows_per_day=float(n.sum() / len(n)))
-
-
-def _lasting(rates: npt.NDArray[np.float64]) -> float:
-    """How much of what a block has of its own the next one has too."""
-    own = rates - rates.mean()
-    if not own.any():
-        return 0.0
-    seen = float(own[1:] @ own[:-1] / (own @ own))
-    return min(max(seen + (1 + 4 * max(seen, 0.0)) / len(rates), 0.0), 0.9)
 
 
 def _by_block(groups: npt.ArrayLike, blocks: npt.ArrayLike) -> tuple[npt.NDArray[np.float64], npt.NDArray[np.float64]]:

@@ -1,5 +1,6 @@
 """Accuracy of two versions that scored the same requests."""
 
+from math import inf
 from typing import Final
 
 import numpy as np
@@ -17,7 +18,15 @@ they disagree on 11 %). When they disagree on 20 %, the first takes 3,100 labels
 """
 
 
-def paired_e_value(wins: int, losses: int, ties: int, *, margin: float, alternative: Alternative = "worse") -> float:
+def paired_e_value(
+    wins: float,
+    losses: float,
+    ties: float,
+    *,
+    margin: float,
+    alternative: Alternative = "worse",
+    rows_per_observation: float = 1.0,
+) -> float:
     """Evidence that the challenger is worse, or not worse, than the champion by `margin` of accuracy.
 
     On each label that both versions predicted, D = 1[champion right] - 1[challenger right]: 1 for a loss of the
@@ -32,19 +41,29 @@ def paired_e_value(wins: int, losses: int, ties: int, *, margin: float, alternat
 
     A label enters once, when it matures; a correction does not change a bet that was made.
 
-    Raises InvalidInputError for negative counts and a margin outside (-1, 1).
+    Labels that share a cause prove less than they number. With r `rows_per_observation` the counts are divided by it,
+    so that each factor is its r-th root. Where rows are independent E stays an e-value, a smaller one: by Jensen the
+    mean of a root is at most the root of the mean, which is 1. Where r is their design effect
+    (`difference_design_effect`), log E is distributed like that of 1/r as many independent rows, and E is an e-value
+    approximately: as far as sums over days are normal. docs/shared-days.md has what was measured.
+
+    Raises InvalidInputError for counts that are negative or no numbers, a margin outside (-1, 1) and r under 1.
 
     >>> paired_e_value(0, 0, 0, margin=0.02)
     1.0
     >>> paired_e_value(30, 32, 938, margin=0.02, alternative="not_worse") > 1
     True
+    >>> many = paired_e_value(300, 320, 9380, margin=0.02, alternative="not_worse", rows_per_observation=10)
+    >>> round(many / paired_e_value(30, 32, 938, margin=0.02, alternative="not_worse"), 9)
+    1.0
 
     Source: Waudby-Smith & Ramdas, arXiv 2010.09686 (betting); Johari et al., KDD 2017 (mixtures).
     """
-    if min(wins, losses, ties) < 0 or not -1 < margin < 1:
+    if not (min(wins, losses, ties) >= 0 and wins + losses + ties < inf and -1 < margin < 1):
         raise InvalidInputError(f"{wins} wins, {losses} losses and {ties} ties with a margin of {margin} make no test")
+    if not 1 <= rows_per_observation < inf:
+        raise InvalidInputError(f"an observation is of one row or more, not of {rows_per_observation}")
     # the stake of a bet is what its worst label takes: a win for "worse", a loss for "not_worse"
     nu = FRACTIONS / (1 + margin) if alternative == "worse" else -FRACTIONS / (1 - margin)
-    return mixture(
-        losses * np.log1p(nu * (1 - margin)) + ties * np.log1p(-nu * margin) + wins * np.log1p(-nu * (1 + margin))
-    )
+    factors = losses * np.log1p(nu * (1 - margin)) + ties * np.log1p(-nu * margin) + wins * np.log1p(-nu * (1 + margin))
+    return mixture(factors / rows_per_observation)

@@ -20,7 +20,7 @@ from mlops_dagster.components import Platform
 from mlops_dagster.components.spec import CardSpec, ModelSpec, TrainingSpec
 from mlops_dagster.components.training import training_defs
 from mlops_dagster.monitoring import DriftPolicy
-from mlops_dagster.registry import EvaluationSlice
+from mlops_dagster.registry import PAIRED, EvaluationSlice
 from mlops_dagster.retraining.trainer import read_training_set
 from mlops_dagster.schema import Feature, ModelSchema
 
@@ -205,3 +205,31 @@ def test_rows_that_fail_the_suite_stop_the_run(
     assert isinstance(failures, list)
     assert "label" in failures[0]
     assert platform.stores().versions("made-up") == []
+
+
+def test_a_candidate_is_judged_beside_the_champion_and_says_what_its_rows_are_worth(
+    tmp_path: Path, trainer: ModuleType, instance: dg.DagsterInstance
+) -> None:
+    """The first has no champion beside it; the second has; the third's cannot be loaded, and that stops nothing."""
+    first, platform = train(tmp_path, instance)
+    house = platform.stores(END - timedelta(days=1))
+    house.registry.transition(house.versions("made-up")[0], "Production")
+    second, _ = train(tmp_path, instance)
+    for lost in (tmp_path / "artifacts").rglob(f"*{house.versions('made-up')[0].digest}*"):
+        lost.unlink()
+    third, _ = train(tmp_path, instance)
+
+    versions = house.versions("made-up")
+    assert [result.success for result in (first, second, third)] == [True] * 3
+    paired = [version.baseline.design_effects.get(PAIRED) for version in versions if version.baseline]
+    assert [effect is not None for effect in paired] == [False, True, False]
+    cards = [version.card.shared_days for version in versions if version.card]
+    assert cards[0] == ""
+    assert cards[1].endswith("rows count as one observation when compared with the champion (1.0.0; from 14 days).")
+    assert "is not known: the champion 1.0.0 cannot score the evaluated rows: " in cards[2]
+    shown = [
+        materialization.metadata["beside_champion"].value
+        for result in (first, second, third)
+        for materialization in result.asset_materializations_for_node("made_up__candidate")
+    ]
+    assert shown == ["There is no champion yet to be compared with.", *cards[1:]]

@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING
 from digits.trainer import SCHEMA, estimator, training_set
 from mlops_dagster.monitoring import validate_training_set
 from mlops_dagster.registry import ModelCard, ModelVersion
+from mlops_dagster.retraining.beside_champion import PresentChampion
 from mlops_dagster.retraining.candidate import fit_candidate, known_bins
 from mlops_dagster.wiring import House
 
@@ -44,6 +45,7 @@ def release_without_imputer(house: House, model: str) -> ModelVersion:
         evaluate_from=now - JUDGED_ON,
         fairness_attributes=("ink",),
         bins=known_bins(house.versions(model), SCHEMA),
+        champion=PresentChampion.of(house.champion(model), house.registry),
     )
     card = ModelCard(
         provenance=candidate.provenance,
@@ -53,6 +55,7 @@ def release_without_imputer(house: House, model: str) -> ModelVersion:
         failure_modes=("As the version before.",),
         contacts=("team:digits",),
         validation=validate_training_set(rows, SCHEMA),
+        shared_days=candidate.shared_days,
     )
     with tempfile.TemporaryDirectory() as folder:
         artifact = Path(folder) / "model.skops"

@@ -32,6 +32,8 @@ class ModelCard(Part):
     """One for each attribute; a single one is taken too."""
     contacts: tuple[str, ...] = ()
     validation: Validation | None = None
+    shared_days: str = ""
+    """What days that share causes make of a comparison with the champion, in one sentence; empty without a champion."""
 
     @property
     def overall(self) -> EvaluationSlice | None:

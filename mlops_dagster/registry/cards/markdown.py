@@ -46,7 +46,7 @@ def escape(text: str) -> str:
 def _evaluation(card: ModelCard) -> str:
     confusion = [] if card.overall is None else confusion_table(card.overall)
     tables = (_table("slice", slice_table(card.evaluation)), _table("true, by predicted", confusion))
-    return "\n\n".join(filter(None, tables))
+    return "\n\n".join(filter(None, (*tables, escape(card.shared_days))))
 
 
 def _fairness(audit: FairnessAudit) -> str:

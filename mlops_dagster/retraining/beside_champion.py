@@ -1,0 +1,117 @@
+"""The present champion beside a candidate, on the rows that the candidate is judged on: how much these rows prove."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+from typing import TYPE_CHECKING, NamedTuple
+
+import numpy as np
+
+from mlops_dagster.errors import MlopsError, ModelFailedError
+from mlops_dagster.registry import ModelRegistry, ModelVersion
+from mlops_dagster.registry.estimators import Estimator
+from mlops_dagster.schema import ModelSchema
+from mlops_dagster.statistics import DesignEffect, difference_design_effect
+
+if TYPE_CHECKING:
+    import numpy.typing as npt
+    import pandas as pd
+
+ENOUGH_DAYS = 7
+"""With fewer, how days differ in the difference is known too roughly: how they differ in wrong answers is asked too."""
+
+
+class PresentChampion(NamedTuple):
+    """The version that a candidate is to replace; its estimator is loaded when it is asked."""
+
+    version: str
+    schema: ModelSchema | None
+    load: Callable[[], Estimator]
+
+    @classmethod
+    def of(cls, version: ModelVersion | None, registry: ModelRegistry) -> PresentChampion | None:
+        """The champion as the registry has it; None before there is one."""
+        return None if version is None else cls(version.version, version.schema, lambda: registry.load(version))
+
+
+class Beside(NamedTuple):
+    """How much rows prove that both versions scored."""
+
+    effect: DesignEffect | None
+    """Of the daily difference; None where it is not known."""
+    sentence: str
+    """In plain words, for the card; empty where there is no champion."""
+
+
+def beside_champion(
+    champion: PresentChampion | None,
+    rows: pd.DataFrame,
+    wrong: npt.NDArray[np.bool_],
+    of_wrong: DesignEffect | None,
+) -> Beside:
+    """The design effect of the daily difference between candidate and champion; `wrong` says where the candidate is.
+
+    `rows` have the features, `label` and `event_time`. The champion was perhaps fitted on some of them, and is then too
+    good there: that moves the mean of the difference, which is not asked here, and hardly how days differ in it. With
+    under `ENOUGH_DAYS` days the larger of it and the effect of wrong answers, `of_wrong`, is taken. A champion that
+    cannot be loaded, or cannot score such rows, leaves the effect unknown and is no error.
+    """
+    if champion is None:
+        return Beside(None, "")
+    try:
+        scored, its_wrong = _wrong_of(champion, rows)
+    except Exception as error:  # of whatever kind: it is the champion's failure, and not the candidate's
+        why = f"the champion {champion.version} cannot score the evaluated rows: {_said(error)}"
+        return Beside(None, _unknown(why))
+    blocks = _by_day(rows["event_time"][scored], wrong[scored].astype(np.int64) - its_wrong)
+    effect = difference_design_effect(blocks)
+    if effect is None:
+        return Beside(None, _unknown("fewer than two days were evaluated, or a row a day"))
+    days = f"{len(blocks)} days"
+    if len(blocks) < ENOUGH_DAYS and of_wrong is not None and of_wrong.of_many_blocks > effect.of_many_blocks:
+        effect, days = of_wrong, f"wrong answers, as {days} are few"
+    return Beside(
+        effect,
+        f"Days share causes: {effect.of_many_blocks:,.1f} rows count as one observation when compared with the "
+        f"champion ({champion.version}; from {days}).",
+    )
+
+
+def _wrong_of(champion: PresentChampion, rows: pd.DataFrame) -> tuple[npt.NDArray[np.bool_], npt.NDArray[np.int64]]:
+    """Which rows its schema accepts, and where it is wrong (1) among them; raises whatever it raises."""
+    schema = champion.schema
+    if schema is None:
+        raise ModelFailedError("it was registered without a schema")
+    lacking = [name for name in schema.names if name not in rows]
+    if lacking:
+        raise ModelFailedError(f"it takes {', '.join(lacking)}, and they have no such column")
+    required = [feature.name for feature in schema.features if not feature.nullable]
+    scored = rows[required].notna().all(axis=1).to_numpy()
+    asked = rows[scored]
+    if asked.empty:
+        raise ModelFailedError(f"none of them has all of {', '.join(required)}")
+    estimator = champion.load()
+    classes = np.array([str(label) for label in estimator.classes_], dtype=np.object_)
+    probabilities = np.asarray(estimator.predict_proba(asked[list(schema.names)]), dtype=np.float64)
+    if probabilities.shape != (len(asked), len(classes)) or not np.isfinite(probabilities).all():
+        raise ModelFailedError(
+            f"it gave probabilities of shape {probabilities.shape} for {len(asked)} rows of {len(classes)} classes, or "
+            "not all of them finite"
+        )
+    its_wrong: npt.NDArray[np.bool_] = classes[probabilities.argmax(axis=1)] != asked["label"].to_numpy()
+    return scored, its_wrong.astype(np.int64)
+
+
+def _by_day(times: pd.Series[pd.Timestamp], difference: npt.NDArray[np.int64]) -> Sequence[tuple[int, int, int]]:
+    """Wins, losses and ties of each day in UTC, in order; a difference of 1 is a loss, -1 a win."""
+    day = np.unique(times.dt.floor("D").to_numpy(), return_inverse=True)[1]
+    wins, losses, ties = (np.bincount(day[difference == each], minlength=day.max() + 1) for each in (-1, 1, 0))
+    return list(zip(wins.tolist(), losses.tolist(), ties.tolist(), strict=True))
+
+
+def _unknown(why: str) -> str:
+    return f"How many rows count as one observation when compared with the champion is not known: {why}."
+
+
+def _said(error: Exception) -> str:
+    return error.message if isinstance(error, MlopsError) else f"{type(error).__name__}: {error}"
