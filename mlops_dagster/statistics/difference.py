@@ -70,7 +70,7 @@ def days_differ(days: Sequence[tuple[int, int, int]], *, rows_per_observation: f
     >>> days_differ([(10, 12, 900), (15, 9, 880), (8, 14, 910)], rows_per_observation=1.0) is None
     True
     >>> round(days_differ([(90, 2, 800), (2, 95, 800), (80, 5, 810)], rows_per_observation=1.0))
-    11
+    24
     """
     counts = np.array([day for day in days if sum(day)], dtype=np.float64).reshape(-1, 3)
     rows = counts.sum(axis=1)

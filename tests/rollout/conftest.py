@@ -8,7 +8,7 @@ from typing import Literal
 import pytest
 
 from mlops_dagster.clock import ReplayedClock
-from mlops_dagster.predictions import PredictionRecord, Role, Rollups, Spool
+from mlops_dagster.predictions import Answered, PredictionRecord, Role, Rollups, Spool
 from mlops_dagster.registry import (
     Deployment,
     EvaluationSlice,
@@ -35,6 +35,7 @@ POLICY = RolloutPolicy(
     min_shadow_requests=10,
     min_step_requests=5,
     min_step_paired=20,
+    rows_per_observation=1,
     max_slow_rate=0.05,  # 1 % takes some 300 answers of the canary to prove
 )
 SCORES = {"accuracy": 0.95, "micro_f1": 0.95, "macro_f1": 0.9}
@@ -140,7 +141,9 @@ class World:
             arms = [(deployment.champion, "champion", 1 - weight), (canary, "paired", weight)]
         arms += [(shadow, "shadow", weight) for shadow in deployment.shadows]
         old = deployment.previous if deployment.previous in deployment.shadows else deployment.champion
-        return [self._record(name, version, role, share, fate, old) for version, role, share in arms]
+        records = [self._record(name, version, role, share, fate, old) for version, role, share in arms]
+        answer = Answered(records[0].version, records[0].role, records[0].status)
+        return [records[0], *(record._replace(beside=answer) for record in records[1:])]
 
     def _record(self, name: str, version: str, role: Role, weight: float, fate: Fate, old: str) -> PredictionRecord:
         failed = fate in (("champion_error", "both_fail") if version == old else ("error", "both_fail"))
@@ -165,6 +168,7 @@ class World:
             latency_ms=5.0,
             process="test",
             row=0,
+            unit=name,
         )
 
     def tick(self) -> Outcome | None:

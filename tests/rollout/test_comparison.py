@@ -4,7 +4,8 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from mlops_dagster.rollout import PairedCounts, RolloutPolicy
+from mlops_dagster.predictions import PairedCounts
+from mlops_dagster.rollout import RolloutPolicy
 from mlops_dagster.rollout.comparison import Comparison, Sample, Scores, Standing, Tally, compare
 from tests.two_versions import days
 
