@@ -11,12 +11,14 @@ of K classes becomes d K p_rarest on that scale.
 
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
+from datetime import timedelta
 from functools import cached_property
 
 from mlops_dagster.rollout.entities import TestResult
 from mlops_dagster.rollout.event_tests import arms
 from mlops_dagster.rollout.evidence import NO_EVENTS, ByClass, LabelsSince, total
 from mlops_dagster.rollout.look import Look, since_start_or_later
+from mlops_dagster.rollout.shared_causes import UNKNOWN, rows_per_observation
 from mlops_dagster.statistics import Alternative, Stage, bad_event_e_value, days_differ, difference_e_value
 
 _DOUBT = 2.0
@@ -73,10 +75,7 @@ class AccuracyTests:
                 "pairs (paired: true), or set `loss: accuracy`"
             )
         if self.rows_per_observation is None:
-            return (
-                f"how many rows of a day count as one is unknown: {rollout.challenger} was not judged beside a "
-                "champion over days; train it here, or state `rollout.rows_per_observation`"
-            )
+            return UNKNOWN.format(version=rollout.challenger)
         days = [(day.wins, day.losses, day.ties) for day in labels.days]
         shown = days_differ(days, rows_per_observation=_DOUBT * self.rows_per_observation)
         if policy.uses_pairs and shown is not None:
@@ -89,12 +88,9 @@ class AccuracyTests:
     @cached_property
     def rows_per_observation(self) -> float | None:
         """The larger of what the policy says and what the evaluation shows, at the traffic of the rollout."""
-        stated, shared = self.look.policy.rows_per_observation, self.look.rollout.shared
-        if shared is None:
-            return stated
-        labels, rollout = self.look.evidence.labels, self.look.rollout
-        days = max((self.look.evidence.through - rollout.started_at).total_seconds() / 86_400, 1.0)
-        return max(stated or 1.0, shared.at(labels.units / days).of_many_blocks)
+        evidence, rollout = self.look.evidence, self.look.rollout
+        days = max((evidence.through - rollout.started_at) / timedelta(days=1), 1.0)
+        return rows_per_observation(self.look.policy, [rollout.shared], evidence.labels.units / days)
 
     @property
     def _what(self) -> str:

@@ -82,19 +82,19 @@ class EventTests:
         """Told, not acted upon: a champion that breaks its limit is no reason to take out its challenger."""
         limit, (whole, *later) = self.look.policy.max_error_rate, self.look.evidence.since
 
+        def counts(since: EventsSince) -> tuple[int, int]:
+            bad, n = since.both.champion_failed + since.both.both_failed, since.both.requests
+            if not self._only_pairs:
+                bad, n = bad + since.champion.bad_errors, n + since.champion.requests
+            return min(bad, n), n
+
         def e_value_since(since: EventsSince) -> float:
-            both, arm = since.both, since.champion
-            bad, n = both.champion_failed + both.both_failed, both.requests
-            if not self.look.policy.uses_pairs:
-                bad, n = bad + arm.bad_errors, n + arm.requests
-            return rate_e_value(min(bad, n), n, limit=limit)
+            return rate_e_value(*counts(since), limit=limit)
 
         e_value = since_start_or_later(e_value_since(whole), ((each.minute, e_value_since(each)) for each in later))
-        observed = {
-            "champion_failed": whole.both.champion_failed + whole.both.both_failed,
-            "scored_by_both": whole.both.requests,
-        }
-        return self.look.result("champion.over_limit", f"the champion's error rate over {limit:.2%}", observed, e_value)
+        observed = dict(zip(("champion_failed", "requests"), counts(whole), strict=True))
+        claim = f"the champion's error rate over {limit:.2%}, since the start or lately"
+        return self.look.result("champion.over_limit", claim, observed, e_value)
 
     def not_worse(self, metric: BadEvent, theta: float, enough: float, seen: EventCounts) -> TestResult:
         """Relative to the champion, or absolutely: `enough` is a rate that will do, held against `seen`."""

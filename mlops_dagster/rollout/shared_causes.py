@@ -1,0 +1,33 @@
+"""How many rows count as one observation where two versions are compared, since rows of one day share causes."""
+
+from collections.abc import Iterable
+
+from mlops_dagster.registry import PAIRED, ModelVersion
+from mlops_dagster.rollout.policy import RolloutPolicy
+from mlops_dagster.statistics import DesignEffect
+
+UNKNOWN = (
+    "how many rows of a day count as one is unknown, since {version} was not judged beside a champion over days; train "
+    "it here, or state `rollout.rows_per_observation`"
+)
+"""Why nothing is concluded without that number."""
+
+
+def shared_causes(version: ModelVersion) -> DesignEffect | None:
+    """Return the design effect of its difference to the champion, as its evaluation by days showed; None if unknown."""
+    return None if version.baseline is None else version.baseline.design_effects.get(PAIRED)
+
+
+def rows_per_observation(
+    policy: RolloutPolicy, shared: Iterable[DesignEffect | None], rows_per_day: float
+) -> float | None:
+    """Return the largest of what the policy states and what evaluations show at this traffic; None if none says it.
+
+    >>> rows_per_observation(RolloutPolicy(rows_per_observation=3), [None, DesignEffect(rows=5.0)], 1_000)
+    5.0
+    >>> rows_per_observation(RolloutPolicy(), [None], 1_000) is None
+    True
+    """
+    known = [each.at(rows_per_day).of_many_blocks for each in shared if each is not None]
+    stated = [] if policy.rows_per_observation is None else [policy.rows_per_observation]
+    return max(known + stated, default=None)
