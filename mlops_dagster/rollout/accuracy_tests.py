@@ -87,7 +87,7 @@ class AccuracyTests:
 
     @cached_property
     def rows_per_observation(self) -> float | None:
-        """The larger of what the policy says and what the evaluation shows, at the traffic of the rollout."""
+        """What the policy states, or the evaluation shows at the traffic of the rollout."""
         evidence, rollout = self.look.evidence, self.look.rollout
         days = max((evidence.through - rollout.started_at) / timedelta(days=1), 1.0)
         return rows_per_observation(self.look.policy, [rollout.shared], evidence.labels.units / days)

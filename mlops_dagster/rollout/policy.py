@@ -83,7 +83,8 @@ class RolloutPolicy(BaseModel):
         ge=1,
         le=1e6,
         description="so many rows that share a day's causes count as one where accuracy is compared; estimated when a "
-        "version is trained, this is for one that was not judged over days, or to be more careful",
+        "version is trained and judged over days. To be stated for one that was not, or where more is known: 1 says "
+        "that rows are independent",
     )
     loss: Literal["auto", "accuracy", "balanced"] = Field(
         default="auto",

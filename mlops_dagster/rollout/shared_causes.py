@@ -21,13 +21,13 @@ def shared_causes(version: ModelVersion) -> DesignEffect | None:
 def rows_per_observation(
     policy: RolloutPolicy, shared: Iterable[DesignEffect | None], rows_per_day: float
 ) -> float | None:
-    """Return the largest of what the policy states and what evaluations show at this traffic; None if none says it.
+    """Return what the policy states; else the most that an evaluation shows, at this traffic; None if none does.
 
     >>> rows_per_observation(RolloutPolicy(rows_per_observation=3), [None, DesignEffect(rows=5.0)], 1_000)
-    5.0
+    3.0
     >>> rows_per_observation(RolloutPolicy(), [None], 1_000) is None
     True
     """
-    known = [each.at(rows_per_day).of_many_blocks for each in shared if each is not None]
-    stated = [] if policy.rows_per_observation is None else [policy.rows_per_observation]
-    return max(known + stated, default=None)
+    if policy.rows_per_observation is not None:
+        return policy.rows_per_observation
+    return max((each.at(rows_per_day).of_many_blocks for each in shared if each is not None), default=None)
