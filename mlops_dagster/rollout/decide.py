@@ -94,11 +94,7 @@ def _lacking(policy: RolloutPolicy, rollout: Rollout, evidence: Evidence, now: d
         missing = policy.min_shadow_requests - evidence.shadow.requests
         return [*_until(rollout.step_at + policy.shadow, now, "shadow"), *_more(missing, "requests scored in shadow")]
     canary = evidence.canary_at(rollout.weight)
-    labels, of = (
-        (evidence.labels.step, "paired labels")
-        if policy.uses_pairs
-        else (evidence.labels.canary.unit_labels, "labels of the canary's answers")
-    )
+    labels, of = _labels(policy, evidence)
     lacking = [
         *_until(rollout.step_at + policy.soak, now, "soak"),
         *_more(policy.min_step_requests - canary.requests, "requests to the canary"),
@@ -108,6 +104,15 @@ def _lacking(policy: RolloutPolicy, rollout: Rollout, evidence: Evidence, now: d
     if _at_last_step(policy, rollout):
         lacking += _until((rollout.canary_at or rollout.step_at) + policy.min_watch, now, "least watch")
     return lacking
+
+
+def _labels(policy: RolloutPolicy, evidence: Evidence) -> tuple[int, str]:
+    """How much labels have said. Where only complaints come, the answers nobody complains of say something too."""
+    if policy.uses_pairs:
+        return evidence.labels.step, "paired labels"
+    if policy.labels == "complaints":
+        return evidence.labels.canary.units, "answers of the canary that somebody might complain of"
+    return evidence.labels.canary.unit_labels, "labels of the canary's answers"
 
 
 def _incomplete(policy: RolloutPolicy, evidence: Evidence) -> list[str]:
