@@ -60,15 +60,16 @@ def _labels(rollups: Rollups, rollout: Rollout, now: datetime, until: datetime) 
     late = [began + minute * _MINUTE for minute in _late_starts(rollout, min(complete - _MINUTE, now))]
     starts, step_at = [began, *late], max(_minute(rollout.step_at), began)
     outcomes = _outcomes(rollups, rollout, starts, complete)
-    events = rollups.events_since(rollout.model, starts, complete)
+    # Pairs say it all where they are used, and the arms are many rows to add up.
+    arms = [[]] * len(starts) if policy.uses_pairs else rollups.events_since(rollout.model, starts, complete)
     promoted_at = rollout.promoted_at
     return Labels(
         units=units,
         labelled=labelled,
         complete_until=complete,
         since=tuple(
-            LabelsSince((start - began) // _MINUTE, by_class, _steps(rollout, arms))
-            for start, by_class, arms in zip(starts, outcomes, events, strict=True)
+            LabelsSince((start - began) // _MINUTE, by_class, _steps(rollout, events))
+            for start, by_class, events in zip(starts, outcomes, arms, strict=True)
         ),
         step=total(_outcomes(rollups, rollout, [step_at], complete)[0]).total if step_at < complete else 0,
         watch=None if promoted_at is None else _watched(rollups, rollout, [_minute(promoted_at)], complete)[0],
@@ -96,12 +97,16 @@ def _watch(rollout: Rollout) -> Pair:
 
 def _both_scored(rollups: Rollups, rollout: Rollout, starts: Sequence[datetime], until: datetime) -> list[BothScored]:
     trial = _trial(rollout).both_scored(rollups, starts, until)
+    if rollout.promoted_at is None:
+        return trial
     watch = _watch(rollout).both_scored(rollups, starts, until)
     return [before + after.swapped for before, after in zip(trial, watch, strict=True)]
 
 
 def _outcomes(rollups: Rollups, rollout: Rollout, starts: Sequence[datetime], until: datetime) -> list[ByClass]:
     trial = _trial(rollout).outcomes(rollups, starts, until)
+    if rollout.promoted_at is None:
+        return trial
     watch = _watched(rollups, rollout, starts, until)
     return [_added(before, after) for before, after in zip(trial, watch, strict=True)]
 
@@ -121,7 +126,7 @@ def _cohorts(rollups: Rollups, rollout: Rollout, since: datetime, until: datetim
     if rollout.policy.uses_pairs:
         pairs: Counter[datetime] = Counter()
         labels: Counter[datetime] = Counter()
-        for pair in (_trial(rollout), _watch(rollout)):
+        for pair in (_trial(rollout), *([] if rollout.promoted_at is None else [_watch(rollout)])):
             for begin, cohort in pair.cohorts(rollups, since, until).items():
                 pairs[begin] += cohort.units
                 labels[begin] += cohort.labelled
