@@ -17,10 +17,10 @@ def are_probabilities(scores: npt.NDArray[np.float64]) -> npt.NDArray[np.bool_]:
     >>> are_probabilities(np.array([[0.3, 0.7], [-2.0, 3.0], [0.9, 0.8], [np.nan, 1.0]])).tolist()
     [True, False, False, False]
     """
-    with np.errstate(invalid="ignore"):
-        sums_to_one: npt.NDArray[np.bool_] = np.abs(scores.sum(axis=1) - 1) <= SUM_TOLERANCE  # false of NaN
-        above_zero: npt.NDArray[np.bool_] = scores.min(axis=1) >= -_BELOW_ZERO
-    return sums_to_one & above_zero
+    sound: npt.NDArray[np.bool_] = np.abs(scores.sum(axis=1) - 1) <= SUM_TOLERANCE  # false of NaN
+    if scores.size and not scores.min() >= -_BELOW_ZERO:
+        sound &= scores.min(axis=1) >= -_BELOW_ZERO
+    return sound
 
 
 def not_probabilities(version: str, row: int, scores: Sequence[float]) -> str:

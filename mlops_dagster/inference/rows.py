@@ -53,7 +53,11 @@ def features_frame(schema: ModelSchema, columns: Columns, null: Null = NULL) -> 
 
 def features_matrix(schema: ModelSchema, columns: Columns) -> npt.NDArray[np.float64]:
     """Return the rows of a schema that has numeric features only, float64 of shape (rows, features)."""
-    return np.array([_numbers(columns[name]) for name in schema.names]).T
+    lists = [columns[name] for name in schema.names]
+    try:
+        return np.array(cast("Column", lists), dtype=np.float64).T
+    except (TypeError, ValueError):
+        return np.array([_numbers(values) for values in lists]).T
 
 
 def _column(feature: Feature, values: Values, null: Null) -> Array:

@@ -174,8 +174,11 @@ class Scorer:
         found = self._proba(inputs)
         if found.ndim != 2 or found.shape[1] < 2 or len(found) != len(inputs):
             return None, found
-        best = np.partition(found, -2, axis=1)
-        close = best[:, -1] - best[:, -2] < _TIE
+        if found.shape[1] == 2:
+            close = np.abs(found[:, 0] - found[:, 1]) < _TIE
+        else:
+            best = np.partition(found, -2, axis=1)
+            close = best[:, -1] - best[:, -2] < _TIE
         if not close.any():
             return None, found
         labels = np.asarray(self._estimator.classes_).astype(np.object_)[found.argmax(axis=1)]
