@@ -27,7 +27,7 @@ from sklearn.ensemble import HistGradientBoostingClassifier
 from sklearn.impute import SimpleImputer
 from sklearn.linear_model import LogisticRegression
 from sklearn.model_selection import FixedThresholdClassifier, TunedThresholdClassifierCV
-from sklearn.naive_bayes import GaussianNB
+from sklearn.naive_bayes import CategoricalNB, GaussianNB
 from sklearn.pipeline import Pipeline, make_pipeline
 from sklearn.preprocessing import MinMaxScaler, OneHotEncoder, OrdinalEncoder, TargetEncoder
 from sklearn.svm import SVC
@@ -107,7 +107,7 @@ def fitted() -> Mapping[str, tuple[Pipeline, ModelSchema]]:
     with warnings.catch_warnings():
         warnings.simplefilter("ignore")
         for name, unfitted, schema in _models():
-            frame = rows(400, 1)
+            frame = rows(200, 1)
             with suppress(ValueError, TypeError, IndexError):
                 model = clone(unfitted).fit(features_frame(schema, frame), labels(frame, schema))
                 if hasattr(model, "predict_proba"):
@@ -153,7 +153,7 @@ def _encoders() -> dict[str, object]:
     of_texts = (
         one_hot,
         OneHotEncoder(handle_unknown="error"),
-        OneHotEncoder(handle_unknown="infrequent_if_exist", min_frequency=60),
+        OneHotEncoder(handle_unknown="infrequent_if_exist", min_frequency=45),
         OrdinalEncoder(handle_unknown="use_encoded_value", unknown_value=-1, encoded_missing_value=-2),
         make_pipeline(SimpleImputer(strategy="constant", fill_value="none"), one_hot),
         make_pipeline(SimpleImputer(strategy="most_frequent"), one_hot),
@@ -173,6 +173,7 @@ def _classifiers() -> dict[str, object]:
         "FixedThresholdClassifier": FixedThresholdClassifier(line, threshold=0.1, pos_label="late"),
         "TunedThresholdClassifierCV": TunedThresholdClassifierCV(line),
         "CalibratedClassifierCV": CalibratedClassifierCV(line),
+        "CategoricalNB": CategoricalNB(min_categories=2),
         "SVC": SVC(probability=True, random_state=0),
     }
     for name, each in all_estimators(type_filter="classifier"):

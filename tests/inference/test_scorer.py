@@ -1,5 +1,6 @@
 """One definition of label, score and probabilities: the estimator's own, whatever made it."""
 
+from collections.abc import Iterator
 from pathlib import Path
 
 import numpy as np
@@ -13,6 +14,7 @@ from sklearn.linear_model import LogisticRegression
 from sklearn.model_selection import FixedThresholdClassifier
 from sklearn.pipeline import make_pipeline
 from sklearn.preprocessing import OneHotEncoder
+from threadpoolctl import threadpool_limits
 
 from mlops_dagster.errors import ModelFailedError
 from mlops_dagster.inference import Scorer, features_frame
@@ -27,7 +29,14 @@ from tests.inference import cases
 from tests.inference.cases import BINARY, NUMBERS, THREE, Margins, fitted, labels, registrable, rows, threshold_onnx
 
 pytestmark = pytest.mark.filterwarnings("ignore")
-FEW = settings(max_examples=4, deadline=None, phases=[Phase.generate], suppress_health_check=list(HealthCheck))
+FEW = settings(max_examples=2, deadline=None, phases=[Phase.generate], suppress_health_check=list(HealthCheck))
+
+
+@pytest.fixture(autouse=True)
+def one_thread() -> Iterator[None]:
+    """Threads of OpenMP wait for one another, for long where other tests use the cores."""
+    with threadpool_limits(1):
+        yield
 
 
 def answer_of(estimator: object, row: pd.DataFrame) -> tuple[str, dict[str, float]] | None:
@@ -110,15 +119,16 @@ def test_only_exact_classes_are_known() -> None:
 
 
 def test_a_threshold_is_the_estimators_own() -> None:
-    """Golden: late from a probability of 0.1 on. By the most probable class, most of the late were missed."""
-    frame = rows(4000, 11).fillna({"delay": 0.0})
-    truth = labels(frame, NUMBERS)
-    threshold = FixedThresholdClassifier(LogisticRegression(C=0.0005), threshold=0.1, pos_label="late")
-    scored = Scorer("1.0.0", NUMBERS, threshold.fit(frame[["delay", "distance"]], truth)).score(frame)
-    late = truth == "late"
+    """Golden: late from a probability of 0.1 on. By the most probable class, four of five late ones were missed."""
+    generator = np.random.default_rng(11)
+    delay = generator.normal(0, 1, 4000)
+    frame = pd.DataFrame({"delay": delay, "distance": generator.uniform(0, 1, 4000)})
+    late = delay + generator.normal(0, 1, 4000) > 2
+    threshold = FixedThresholdClassifier(LogisticRegression(), threshold=0.1, pos_label="late")
+    scored = Scorer("1.0.0", NUMBERS, threshold.fit(frame, np.where(late, "late", "ok"))).score(frame)
     recall = np.mean(np.array(scored.labels)[late] == "late")
     by_argmax = np.mean(scored.probabilities[late, 1] > 0.5)
-    assert (round(float(recall), 3), round(float(by_argmax), 3)) == (1.0, 0.314)
+    assert (round(float(recall), 3), round(float(by_argmax), 3)) == (0.717, 0.168)
     assert [label == "late" for label in scored.labels] == (scored.scores >= 0.1).tolist()
 
 
