@@ -6,12 +6,12 @@ from datetime import datetime, timedelta
 from typing import TYPE_CHECKING
 
 from mlops_dagster.clock import in_utc, parse_time
+from mlops_dagster.inference import Rescorer, column_of
 from mlops_dagster.predictions import SERVED, PredictionLog
 from mlops_dagster.registry import ModelRegistry, ModelVersion
 from mlops_dagster.registry.cards import OVERALL
 from mlops_dagster.rollout.comparison import Comparison, Sample, Tally, compare
 from mlops_dagster.rollout.policy import RolloutPolicy
-from mlops_dagster.rollout.rescoring import Rescorer, column_of
 from mlops_dagster.rollout.shared_causes import rows_per_observation, shared_causes
 from mlops_dagster.schema import Feature
 
