@@ -60,7 +60,7 @@ def _judge(
         return _judge_watch(policy, rollout, evidence, now)
 
     lacking = [*_lacking(policy, rollout, evidence, now), *_leaning(tests)]
-    deadline = rollout.started_at + policy.deadline
+    deadline = rollout.started_at + policy.deadline + rollout.time_paused(now)
     if now >= deadline:
         short = [] if _at_last_step(policy, rollout) else [f"got no further than {_position(policy, rollout)}"]
         missing = [*short, *lacking, *(f"{claim} is not proven" for claim in _unproven_at_deadline(policy, tests))]
