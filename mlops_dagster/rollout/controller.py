@@ -102,13 +102,13 @@ class Controller:
 
     def pause(self, model: str, reason: str) -> Rollout:
         """Stop where it is: it still rolls back on proof, but never advances."""
-        rollout = self._rollouts.pause(model)
+        rollout = self._rollouts.pause(model, self._clock.now())
         self._registry.note(self._state(rollout)[1], "paused", reason=reason)
         return rollout
 
     def resume(self, model: str, reason: str) -> Rollout:
-        """Let a paused rollout go on."""
-        rollout = self._rollouts.resume(model)
+        """Let a paused rollout go on; its deadline has moved by the time it was paused."""
+        rollout = self._rollouts.resume(model, self._clock.now())
         self._registry.note(self._state(rollout)[1], "resumed", reason=reason)
         return rollout
 

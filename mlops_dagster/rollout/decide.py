@@ -63,7 +63,7 @@ def _judge(
         return Outcome.GIVE_UP, refusal
     inconclusive = [] if tests.inconclusive is None else [tests.inconclusive]
     lacking = [*_lacking(policy, rollout, evidence, now), *inconclusive, *_leaning(tests)]
-    deadline = rollout.started_at + policy.deadline
+    deadline = rollout.started_at + policy.deadline + rollout.time_paused(now)
     if now >= deadline:
         short = [] if _at_last_step(policy, rollout) else [f"got no further than {_position(policy, rollout)}"]
         missing = [*short, *lacking, *(f"{claim} is not proven" for claim in _unproven_at_deadline(policy, tests))]

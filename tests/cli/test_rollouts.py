@@ -120,6 +120,15 @@ def test_status_says_where_it_stands(rollout: int, fleet: ModelRegistry, mlops: 
     assert (document["last_decision"]["id"], document["now"]["outcome"]) == (2, "give_up")
 
 
+def test_status_shows_the_deadline_as_a_pause_has_moved_it(rollout: int, mlops: Mlops) -> None:
+    rollouts = House(Settings()).rollouts
+    rollouts.pause("churn", START + timedelta(hours=4))
+    rollouts.resume("churn", START + timedelta(hours=28))
+    found = lines(mlops("rollouts", "status", "churn").stdout)
+    assert "deadline 2026-01-09 01:00, passed" in found
+    assert json.loads(mlops("rollouts", "status", "churn", "--json").stdout)["deadline"] == "2026-01-09T01:00:00Z"
+
+
 def test_a_person_takes_over(rollout: int, fleet: ModelRegistry, mlops: Mlops) -> None:
     assert mlops("rollouts", "pause", "churn", "--reason", "a [holiday]").stdout == (
         "churn 1.2.0: canary, step 2 of 4, 5 %, paused\n"

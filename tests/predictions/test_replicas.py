@@ -64,7 +64,7 @@ def test_dealt_over_replicas_and_folded_in_any_order_the_counts_are_the_same(tmp
             for number, step in enumerate(steps)
             if isinstance(step, dict)
         ]
-        serve(spool, requests)
+        serve(spool, model, requests)
         waiting = iter(requests)
         for fold, between in itertools.groupby(steps, lambda step: isinstance(step, tuple)):
             if fold:
@@ -73,18 +73,21 @@ def test_dealt_over_replicas_and_folded_in_any_order_the_counts_are_the_same(tmp
             else:
                 served = [next(waiting) for _ in between]
                 for replica in range(REPLICAS):
-                    serve(spools[replica], [request for request in served if request["replica"] == replica])
+                    serve(spools[replica], model, [request for request in served if request["replica"] == replica])
         for replica in last_order:
             shared.catch_up(spools[replica], bins_of)
         alone.catch_up(spool, bins_of)
         assert seen(shared, model, march) == seen(alone, model, march)
 
-    def serve(into: Spool, requests: list[dict]) -> None:
+    def serve(into: Spool, model: str, requests: list[dict]) -> None:
         into.append([arm for each in requests for arm in arms(record(0), each)])
         into.feedback(
-            (each["id"], each["label"], each["at"] + timedelta(minutes=each["labelled_after"]))
-            for each in requests
-            if each["label"]
+            (
+                (each["id"], each["label"], each["at"] + timedelta(minutes=each["labelled_after"]))
+                for each in requests
+                if each["label"]
+            ),
+            model=model,
         )
         into.shed(
             ShedRecord(each["model"], "1.2.0", "shadow", 0.1, each["at"], each["shed"])

@@ -68,7 +68,7 @@ def test_one_prediction_from_request_to_label(spool, rollups, record, march):
             record(61, key="N1", role="shadow", version="1.2.0", weight=0.1),
         ]
     )
-    spool.feedback([("p61", "on_time", march + timedelta(hours=3))])
+    spool.feedback([("p61", "on_time", march + timedelta(hours=3))], model="flights")
     assert rollups.catch_up(spool, with_bins) == 4
 
     assert rollups.events("flights", march, march + days(1)) == [
@@ -110,7 +110,9 @@ def test_where_the_canary_answered_the_paired_row_is_the_champion(spool, rollups
             record(2, role="shadow", version="1.0.0"),
         ]
     )
-    spool.feedback([("p0", "on_time", march + days(2)), ("p1", "late", march + days(1)), ("p2", "late", march)])
+    spool.feedback(
+        [("p0", "on_time", march + days(2)), ("p1", "late", march + days(1)), ("p2", "late", march)], model="flights"
+    )
     rollups.catch_up(spool, no_bins)
     assert rollups.paired("flights", "1.0.0", "1.1.0", march, march + days(3)) == PairedCounts(1, 1, 0, march + days(2))
     assert rollups.paired("flights", "1.1.0", "1.0.0", march, march + days(3)) == PairedCounts(0, 0, 0)
@@ -142,7 +144,7 @@ def test_first_bad_at_is_the_earliest_error_or_loss(spool, rollups, record, marc
     canary = {"role": "canary", "version": "1.1.0", "weight": 0.1}
     spool.append([record(0, **canary), record(0, role="paired", prediction="on_time"), record(1, **canary)])
     spool.append([record(9, **canary, status="failed", prediction=None)])
-    spool.feedback([("p0", "on_time", march + days(1)), ("p1", "on_time", march)])
+    spool.feedback([("p0", "on_time", march + days(1)), ("p1", "on_time", march)], model="flights")
     rollups.catch_up(spool, no_bins)
     assert rollups.first_bad_at("flights", "1.1.0", march) == march + timedelta(minutes=9)
     assert rollups.first_bad_at("flights", "1.1.0", march + timedelta(minutes=10)) == march + days(1)
@@ -157,8 +159,8 @@ def test_first_bad_at_is_the_earliest_error_or_loss(spool, rollups, record, marc
 
 def test_rejected_requests_and_corrections_are_no_evidence(spool, rollups, record, march):
     spool.append([record(0), record(1, version="", role="none", status="rejected", features={}, prediction=None)])
-    spool.feedback([("p0", "late", march)])
-    spool.feedback([("p0", "on_time", march)])
+    spool.feedback([("p0", "late", march)], model="flights")
+    spool.feedback([("p0", "on_time", march)], model="flights")
     rollups.catch_up(spool, with_bins)
     assert rollups.events("flights", march, march + days(1)) == [
         EventCounts("", "none", 1.0, 1, 0, 0, 0, 0, 0, 0, 0),
@@ -182,11 +184,11 @@ def test_label_debt_is_what_was_answered_and_has_no_label(spool, rollups, record
     minute = timedelta(minutes=1)
     assert rollups.label_debt("flights", march, march + days(1)) == LabelDebt(4, 4, march, march + 10 * minute)
     assert rollups.label_debt("flights", march + 15 * minute, march + days(1)).awaiting == 2
-    spool.feedback([("p0", "late", march), ("p40", "late", march), ("p0", "ok", march)])
+    spool.feedback([("p0", "late", march), ("p40", "late", march), ("p0", "ok", march)], model="flights")
     rollups.catch_up(spool, with_bins)
     debt = rollups.label_debt("flights", march, march + days(1))
     assert debt == LabelDebt(4, 2, march + 10 * minute, march + 10 * minute)
-    spool.feedback([("p10", "late", march), ("p20", "late", march), ("p20", "late", march)])
+    spool.feedback([("p10", "late", march), ("p20", "late", march), ("p20", "late", march)], model="flights")
     rollups.catch_up(spool, with_bins)
     assert rollups.label_debt("flights", march, march + days(1)) == LabelDebt(4, 0, None, None)
     assert rollups.models() == ["flights"]
@@ -238,7 +240,7 @@ def test_what_clients_write_stops_no_round(spool, rollups, record, march):
     failed = {"status": "failed", "prediction": None}
     spool.append([record(number, key=key, **failed) for number, key in enumerate([*keys, *keys])])
     spool.append([record(number + 10) for number in range(2)])
-    spool.feedback([("p10", "la\0te", march), ("p11", "\u2603" * 10_000, march)])
+    spool.feedback([("p10", "la\0te", march), ("p11", "\u2603" * 10_000, march)], model="flights")
     spool.append([record(0, prediction_id="the last minute", event_time=datetime.max.replace(tzinfo=UTC))])
     rollups.catch_up(spool, no_bins)
     (events,) = rollups.events("flights", march, march + days(1))
@@ -276,7 +278,7 @@ def test_rollups_of_an_earlier_release_are_gone_on_with(spool, tmp_path, record,
     with closing(sqlite3.connect(path)) as connection:
         connection.executescript(BEFORE_SQLALCHEMY.read_text().replace("SPOOL", spool.id))
     spool.append([record(0, latency_ms=250.0), record(1)])
-    spool.feedback([("p0", "late", march)])
+    spool.feedback([("p0", "late", march)], model="flights")
     rollups = Rollups(f"sqlite:///{path}")
     rollups.catch_up(spool, with_bins)
     # The first of them was counted by that release.
@@ -366,8 +368,9 @@ def test_rollups_agree_with_a_naive_account(spool, rollups, record, march):
                     _account_request(account, arm)
             elif step[0] < len(arms_of):
                 number, label, minute = step
-                spool.feedback([(f"{model}-{number}", label, march + timedelta(minutes=minute))])
-                if number not in labelled:
+                spool.feedback([(f"{model}-{number}", label, march + timedelta(minutes=minute))], model=model)
+                answer, *_ = arms_of[number]  # without one there is nothing that the label could be of
+                if number not in labelled and answer["prediction"] is not None:
                     labelled.add(number)
                     _account_label(account, arms_of[number], label)
         rollups.catch_up(spool, with_bins)

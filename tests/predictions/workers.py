@@ -32,7 +32,7 @@ def append(folder: Path, process: str, round_: str) -> None:
         ids = [f"{round_}-{number}-{row}" for row in range(10)]
         spool.append([record(each, number, process, role) for each in ids for role in ("champion", "paired")])
         say("predicted", *ids)
-        spool.feedback([(each, "on_time", START) for each in ids[:3]])
+        spool.feedback([(each, "on_time", START) for each in ids[:3]], model="flights")
         say("labelled", *ids[:3])
 
 

@@ -115,7 +115,7 @@ class World:
 
     def label(self) -> None:
         """The labels of all that have none."""
-        self.spool.feedback([(name, "late", self.clock.now()) for name in self._unlabelled])
+        self.spool.feedback([(name, "late", self.clock.now()) for name in self._unlabelled], model=MODEL)
         self._unlabelled.clear()
         self.rollups.catch_up(self.spool, lambda _model, _version: None)
 

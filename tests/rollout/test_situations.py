@@ -100,14 +100,16 @@ def test_where_everything_fails_the_canary_goes_too(world: World) -> None:
 # A pause
 
 
-def test_a_pause_stops_no_clock(world: World) -> None:
-    """What comes back after the deadline has not proven itself in time, and is given up at the next look."""
+def test_a_pause_past_the_deadline_ends_nothing(world: World) -> None:
+    """Time paused is not time watched: the deadline has moved by the holiday, and holds then as it ever did."""
     world.register("1.1.0")
     world.reach(1)
     world.controller.pause(world.model, "a long holiday")
     world.later(11)
     assert (world.tick(), world.rollout.phase) == (Outcome.HOLD, Phase.CANARY)
     world.controller.resume(world.model, "back")
+    assert (world.tick(), world.rollout.phase) == (Outcome.HOLD, Phase.CANARY)
+    world.later(10)
     assert world.tick() is Outcome.GIVE_UP
     assert world.rollout.reason.startswith("at the deadline")
     assert world.deployment.canary is None

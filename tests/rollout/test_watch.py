@@ -73,7 +73,7 @@ def test_one_that_fails_is_rolled_back_before_any_label(watched: World) -> None:
 
 
 def test_a_paused_watch_does_not_end_but_rolls_back(watched: World) -> None:
-    watched.rollouts.pause(watched.model)
+    watched.rollouts.pause(watched.model, watched.clock.now())
     watched.serve_equal()
     watched.serve_equal()
     assert (watched.tick(), watched.deployment.shadows) == (Outcome.HOLD, ("1.0.0",))

@@ -18,7 +18,7 @@ def pause(model: Model, reason: Reason, json: Json = False) -> None:
 
 
 def resume(model: Model, reason: Reason, json: Json = False) -> None:
-    """Let a paused rollout go on."""
+    """Let a paused rollout go on; its deadline has moved by the time it was paused."""
     _tell(_controller().resume(model, reason), json)
 
 

@@ -93,7 +93,7 @@ def _summary(found: "Decision") -> list[tuple[str, str]]:
         ("at", minute(found.at)),
         ("model", f"{rollout.model} {rollout.challenger} against {rollout.champion}"),
         ("stood at", f"{place(rollout)}, since {minute(rollout.step_at)}"),
-        ("deadline", minute(rollout.started_at + rollout.policy.deadline)),
+        ("deadline", minute(rollout.deadline(found.at))),
         ("labels", labels_in_words(evidence.labels)),
         ("without label", debt_in_words(label_debt(rollout.policy, evidence))),
     ]
