@@ -12,7 +12,7 @@ from mlops_dagster.statistics.design_effect import DesignEffect
 _RATE_CONFIDENCE: Final = 0.9
 _DIFFERENCE_CONFIDENCE: Final = 0.8
 """Measured in docs/shared-days.md, on days in random order: false claims are just at 5 % with 75 % and under it with
-80 %, of 7, 14 and 28 days alike; 90 % would take a fifth to half as many labels more."""
+80 %, of 7, 14 and 28 days alike; 90 % would take 15 to 45 % more labels."""
 
 
 def rate_design_effect(blocks: Sequence[tuple[int, int]]) -> DesignEffect | None:
