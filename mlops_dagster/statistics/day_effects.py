@@ -10,9 +10,13 @@ from mlops_dagster.errors import InvalidInputError
 from mlops_dagster.statistics.design_effect import DesignEffect
 
 _RATE_CONFIDENCE: Final = 0.9
+_RATE_LASTING: Final = 0.9
 _DIFFERENCE_CONFIDENCE: Final = 0.8
 """Measured in docs/shared-days.md, on days in random order: false claims are just at 5 % with 75 % and under it with
 80 %, of 7, 14 and 28 days alike; 90 % would take 15 to 45 % more labels."""
+_DIFFERENCE_LASTING: Final = 0.5
+"""The largest correlation of successive days that is believed: the most that the weather of the flights has. A week
+that looks as if it had more has it by chance, and would make hundreds of rows one; there are as few false claims."""
 
 
 def rate_design_effect(blocks: Sequence[tuple[int, int]]) -> DesignEffect | None:
@@ -45,7 +49,7 @@ def rate_design_effect(blocks: Sequence[tuple[int, int]]) -> DesignEffect | None
     bad, trials = counts[counts[:, 1] > 0].T
     if (bad < 0).any() or (bad > trials).any() or (counts < 0).any():
         raise InvalidInputError(f"a block has bad events of at least as many trials, got {list(blocks)}")
-    return _of_means(trials, bad, bad, _RATE_CONFIDENCE)
+    return _of_means(trials, bad, bad, _RATE_CONFIDENCE, _RATE_LASTING)
 
 
 def difference_design_effect(
@@ -59,6 +63,7 @@ def difference_design_effect(
 
     - F is of an analysis of variance of D, whose variance within a day with n rows, w wins and l losses is
       w + l - (l - w)^2 / n over n.
+    - `lasting` is at most 0.5: one or two weeks cannot tell more of it from chance.
     - The bound is of 80 % `confidence`. `paired_e_value` with `rows_per_observation` then keeps its promise with days
       enough and with a week of them, at the least price in labels; docs/shared-days.md has the table.
 
@@ -76,7 +81,7 @@ def difference_design_effect(
     if (counts < 0).any():
         raise InvalidInputError(f"a block has wins, losses and ties, none of them negative, got {list(blocks)}")
     wins, losses, ties = counts[counts.sum(axis=1) > 0].T
-    return _of_means(wins + losses + ties, losses - wins, losses + wins, confidence)
+    return _of_means(wins + losses + ties, losses - wins, losses + wins, confidence, _DIFFERENCE_LASTING)
 
 
 def _of_means(
@@ -84,6 +89,7 @@ def _of_means(
     sums: npt.NDArray[np.float64],
     squares: npt.NDArray[np.float64],
     confidence: float,
+    most_lasting: float,
 ) -> DesignEffect | None:
     """The design effect of a mean, at its upper bound, from the rows, their sum and that of their squares by block."""
     n, c = float(rows.sum()), len(rows)
@@ -95,7 +101,7 @@ def _of_means(
     between = float(np.sum(rows * (means - sums.sum() / n) ** 2)) / (c - 1)
     within = float(np.sum(squares - sums * means)) / (n - c)
     size = max(float(n - np.sum(rows**2) / n) / (c - 1), 1.0)
-    lasting = _lasting(means)
+    lasting = min(_lasting(means), most_lasting)
     if within == 0 and between > 0:  # all rows of a block are alike
         return DesignEffect(rows=size, rows_per_day=size, lasting=lasting)
     independent = c * (1 - lasting) / (1 + lasting)
@@ -111,4 +117,4 @@ def _lasting(means: npt.NDArray[np.float64]) -> float:
     if not own.any():
         return 0.0
     seen = float(own[1:] @ own[:-1] / (own @ own))
-    return min(max(seen + (1 + 4 * max(seen, 0.0)) / len(means), 0.0), 0.9)
+    return max(seen + (1 + 4 * max(seen, 0.0)) / len(means), 0.0)
