@@ -62,6 +62,7 @@ cards = st.builds(
     failure_modes=st.lists(texts, max_size=2).map(tuple),
     fairness=st.lists(audits, max_size=2).map(tuple),
     contacts=st.lists(texts, max_size=2).map(tuple),
+    shared_days=texts,
     validation=st.none()
     | st.builds(Validation, suite=texts, expectations=st.just(2), rows=st.just(9), passed=st.booleans()),
 )
@@ -125,7 +126,7 @@ OF_A_PLOT = {"figure", "figcaption", "svg", "defs", "g", "path", "use", "text", 
 @example("---", "+ no list")
 def test_any_text_is_shown_as_it_is(one: str, other: str) -> None:
     audit = FairnessAudit(attribute=one, groups={}, max_gap=0, note=other)
-    card = ModelCard(intended_use=one, failure_modes=(other, one), fairness=(audit,), contacts=(one,))
+    card = ModelCard(intended_use=one, failure_modes=(other, one), fairness=(audit,), contacts=(one,), shared_days=one)
     shown = [text for text in (printable(one), printable(other)) if text]
     page = _Page(to_html(card, title=other))
     assert page.tags <= OF_A_PAGE
@@ -150,6 +151,7 @@ def _full(text: str) -> tuple[ModelCard, Baseline]:
         failure_modes=(text,),
         fairness=(audit_fairness(true, predicted, groups, attribute=text, positive="ok"),),
         contacts=(text,),
+        shared_days=text,
         validation=Validation(suite=text, expectations=3, rows=120, passed=False, failures=(text,)),
     )
     numeric = Histogram.of(NumericBins((0.0, 1.0, 5.0)), [0.5, 3.0, 7.0, None])
