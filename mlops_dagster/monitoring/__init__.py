@@ -1,6 +1,7 @@
 """What the served traffic looks like against the training data: profiles, drift, validation, performance."""
 
 from mlops_dagster.monitoring.answers import DayOfAnswers, day_of_answers
+from mlops_dagster.monitoring.collapse import Collapse, CollapseVerdict, collapse
 from mlops_dagster.monitoring.concept import concept_drift
 from mlops_dagster.monitoring.concept_report import ConceptReport, ConceptVerdict
 from mlops_dagster.monitoring.drift import drift
@@ -19,6 +20,8 @@ from mlops_dagster.monitoring.validation import ValidationResult, validate, vali
 
 __all__ = [
     "SCORE_BINS",
+    "Collapse",
+    "CollapseVerdict",
     "ConceptPolicy",
     "ConceptReport",
     "ConceptVerdict",
@@ -36,6 +39,7 @@ __all__ = [
     "ValidationPolicy",
     "ValidationResult",
     "Verdict",
+    "collapse",
     "concept_drift",
     "day_of_answers",
     "drift",

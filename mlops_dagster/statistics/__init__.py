@@ -3,6 +3,7 @@
 from mlops_dagster.statistics.bad_event import Stage, bad_event_e_value
 from mlops_dagster.statistics.bins import Bins, bins_from_json, bins_to_json
 from mlops_dagster.statistics.block_psi import worst_block_psi
+from mlops_dagster.statistics.block_rate import BlockRate, block_rate
 from mlops_dagster.statistics.categorical_bins import MOST_CATEGORIES, CategoricalBins
 from mlops_dagster.statistics.chi_squared import ChiSquaredResult, chi_squared, chi_squared_from_counts
 from mlops_dagster.statistics.classification import (
@@ -40,6 +41,7 @@ __all__ = [
     "MOST_CATEGORIES",
     "Alternative",
     "Bins",
+    "BlockRate",
     "CategoricalBins",
     "ChiSquaredResult",
     "ClassScores",
@@ -61,6 +63,7 @@ __all__ = [
     "beside_design_effect",
     "bins_from_json",
     "bins_to_json",
+    "block_rate",
     "chi_squared",
     "chi_squared_from_counts",
     "classification_metrics",
