@@ -37,8 +37,8 @@ def concept_check_spec(spec: ModelSpec) -> dg.AssetCheckSpec:
         asset=spec.key("performance_report"),
         description="Wrong answers of the champion since its promotion, in each slice of its card, against its "
         f"evaluation and {spec.concept.margin:.0%}: WARN when it is proven to do worse. A false alarm in its whole "
-        f"life has a probability of {spec.concept.alpha:g} at most, as far as days are what the evaluation showed. ERROR "
-        "when a fifth of its accuracy is lost for two days.",
+        f"life has a probability of {spec.concept.alpha:g} at most, as far as days are what the evaluation showed. "
+        "ERROR when a fifth of its accuracy is lost for two days.",
     )
 
 

@@ -14,6 +14,7 @@ from mlops_dagster.monitoring.label_drift import LabelDriftReport, label_drift
 from mlops_dagster.monitoring.performance import Performance, PerformanceReport, performance
 from mlops_dagster.monitoring.policy import ConceptPolicy, DriftPolicy, PerformancePolicy, Verdict
 from mlops_dagster.monitoring.profiles import SCORE_BINS, fit_bins, make_baseline
+from mlops_dagster.monitoring.provable import provable
 from mlops_dagster.monitoring.quarantine import quarantine
 from mlops_dagster.monitoring.training_data import validate_training_set
 from mlops_dagster.monitoring.validation import ValidationResult, validate, validate_each
@@ -49,6 +50,7 @@ __all__ = [
     "label_drift",
     "make_baseline",
     "performance",
+    "provable",
     "quarantine",
     "should_hold",
     "suite_for",

@@ -7,10 +7,10 @@ days, one after the other, and little of the evaluation: the accuracy and, as fa
 - It is no chance: the accuracy of both is under 0.9 of the card's, and under the lower bound of the card's, with 99 %
   certainty. What rows share is seen from how blocks of four hours differ. A storm leaves hours that are good, and its
   hours differ, so it proves little; a champion that has collapsed is bad all day.
-- No known day was like it: on both days the errors are farther over the card's rate, by a quarter, than on the worst
-  day of the evaluation, and of those since the promotion that are over a week old.
+- No known day was like it: on both, the errors are a quarter farther over the card's rate than on the worst day of the
+  evaluation, and of those since the promotion that are over a week old.
 
-It is no e-value and spends no alpha: how often it is wrong is measured, in docs/decisions/0035-a-collapse-is-told-of.md.
+It is no e-value and spends no alpha. How often it is wrong is measured: docs/decisions/0035-a-collapse-is-told-of.md.
 """
 
 from collections.abc import Mapping, Sequence
@@ -112,7 +112,7 @@ def collapse(
     card = Card.of(evaluation)
     dates = [day for day in sorted(days) if days[day].overall.rows >= FEWEST_ROWS]
     if len(dates) < 2:
-        why = f"{len(dates)} of its days has {FEWEST_ROWS} labelled answers or more, and two are needed"
+        why = f"two days of {FEWEST_ROWS} labelled answers or more are needed, and it has had {len(dates)}"
         return Collapse(CollapseVerdict.INCONCLUSIVE, why, evaluated=card.accuracy)
     healthy = [Answers(rows, wrong) for wrong, rows in known if rows >= FEWEST_ROWS]
     told: int | None = None
@@ -136,13 +136,25 @@ def collapse(
     )  # fmt: skip
 
 
+def unlike_any(card: Card, known: Sequence[tuple[int, int]]) -> float:
+    """The rate of wrong answers over which a day is like none of those known, (wrong, rows).
+
+    >>> round(unlike_any(Card(0.9, 0.88), [(12, 100), (18, 100)]), 3)
+    0.2
+    """
+    worst = max((wrong / rows for wrong, rows in known if rows >= FEWEST_ROWS), default=0.0)
+    return 1 - card.accuracy + UNLIKE * max(worst - (1 - card.accuracy), 0.0)
+
+
 def _pair(card: Card, known: Sequence[Answers], days: Mapping[date, DayOfAnswers], two: Sequence[date]) -> Collapse:
     """Judge two days, one after the other."""
     answers = [days[day].overall for day in two]
     accuracy, rows = _accuracy(*answers), sum(day.rows for day in answers)
 
     def found(verdict: CollapseVerdict, why: str) -> Collapse:
-        said = f"accuracy {accuracy:.3f} of {rows:,} on {two[0]} and {two[1]}, {card.accuracy:.3f} when evaluated: {why}"
+        said = (
+            f"accuracy {accuracy:.3f} of {rows:,} on {two[0]} and {two[1]}, {card.accuracy:.3f} when evaluated: {why}"
+        )
         return Collapse(verdict, said, accuracy, rows, card.accuracy)
 
     lost = LEFT * card.accuracy
@@ -152,12 +164,13 @@ def _pair(card: Card, known: Sequence[Answers], days: Mapping[date, DayOfAnswers
     bounds = 1 - 2 * both.rate + both.upper(SURE), *(1 - 2 * part.rate + part.upper(SURE_OF_A_DAY) for part in each)
     if max(bounds) >= card.healthy:
         return found(CollapseVerdict.INCONCLUSIVE, _why_unproven(card, days, two))
-    worst = max((day.wrong / day.rows for day in known), default=0.0)
-    unlike = 1 - card.accuracy + UNLIKE * max(worst - (1 - card.accuracy), 0.0)
+    unlike = unlike_any(card, [(day.wrong, day.rows) for day in known])
     if min(part.rate for part in each) <= unlike:
-        why = f"a fifth is lost, but {worst:.3f} were wrong on another day too"
+        why = f"a fifth is lost, but only over {unlike:.3f} wrong are two days unlike those known"
         return found(CollapseVerdict.INCONCLUSIVE, why)
-    return found(CollapseVerdict.COLLAPSED, f"a fifth is lost, and less than {card.healthy:.3f} left with 99 % certainty")
+    return found(
+        CollapseVerdict.COLLAPSED, f"a fifth is lost, and less than {card.healthy:.3f} left with 99 % certainty"
+    )
 
 
 def _why_unproven(card: Card, days: Mapping[date, DayOfAnswers], two: Sequence[date]) -> str:

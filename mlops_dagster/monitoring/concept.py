@@ -45,8 +45,9 @@ def concept_drift(
 ) -> ConceptReport:
     """Hold the answers of the champion, by day since its promotion, against the evaluation on its card.
 
-    `effects` are the design effects of its baseline, and so are `evaluated_days`, (wrong, rows). A slice without a row, in the evaluation or since, or of whose
-    wrong answers no design effect is known, is not tested, and costs the others nothing.
+    `effects` are the design effects of its baseline, and so are `evaluated_days`, (wrong, rows). A slice without a row,
+    in the evaluation or since, or of whose wrong answers no design effect is known, is not tested, and costs the others
+    nothing.
     """
     answered = {name: [_part(days[day], name) for day in sorted(days)] for name in {part.name for part in evaluation}}
     tested = [part for part in evaluation if part.rows and "accuracy" in part.metrics and _rows(answered[part.name])]

@@ -73,7 +73,9 @@ class ConceptReport:
         if not self.drifted:
             first = self.slices[0]
             if first.limit >= 1:
-                return f"nothing can be proven of {first.name}: {_rate(first.wrong, first.rows)} wrong, and the limit is 1"
+                return (
+                    f"nothing can be proven of {first.name}: {_rate(first.wrong, first.rows)} wrong, and the limit is 1"
+                )
             return f"{_rate(first.wrong, first.rows)} wrong, {first.name}, is not proven over {first.limit:.3f}"
         return self.drift_reason
 

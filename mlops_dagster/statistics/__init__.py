@@ -27,16 +27,18 @@ from mlops_dagster.statistics.e_values import Alternative, anytime_p, combine
 from mlops_dagster.statistics.histograms import Histogram
 from mlops_dagster.statistics.kitagawa import Estimate, RateParts, Sample, gained, rate_parts
 from mlops_dagster.statistics.ks import KsResult, ks_from_counts, ks_two_sample
-from mlops_dagster.statistics.macro_f1 import macro_f1_interval
+from mlops_dagster.statistics.macro_f1 import macro_f1_interval, macro_f1_under
 from mlops_dagster.statistics.multiple import benjamini_hochberg
 from mlops_dagster.statistics.numeric_bins import NumericBins
 from mlops_dagster.statistics.paired import paired_e_value
 from mlops_dagster.statistics.psi import coarsen, psi, psi_from_counts, psi_groups, psi_noise, psi_of_groups, psi_pvalue
 from mlops_dagster.statistics.rate import rate_e_value
 from mlops_dagster.statistics.rate_change import RateChange, rate_change_e_value, rate_upper_bound
+from mlops_dagster.statistics.rate_change_time import HORIZON, days_to_proof
 from mlops_dagster.statistics.share import most_by_chance
 
 __all__ = [
+    "HORIZON",
     "INDEPENDENT",
     "MOST_CATEGORIES",
     "Alternative",
@@ -70,12 +72,14 @@ __all__ = [
     "coarsen",
     "combine",
     "confusion_counts",
+    "days_to_proof",
     "design_effect",
     "gained",
     "ks_design_effect",
     "ks_from_counts",
     "ks_two_sample",
     "macro_f1_interval",
+    "macro_f1_under",
     "metrics_from_confusion",
     "most_by_chance",
     "paired_e_value",
