@@ -100,7 +100,7 @@ def test_two_weeks_prove_three_days_of_twice_the_errors() -> None:
     [
         (1, 900, "Concept drift: nothing, for the evaluation is of one day, and nobody knows how days differ."),
         (5, 24, "Concept drift: nothing, with 5 days of evaluation, 24 answers a day, "),
-        (2, 30, "Concept drift: nothing, with 2 days of evaluation: no rate of wrong answers is over the limit of 1."),
+        (3, 20, "Concept drift: nothing, with 3 days of evaluation: no rate of wrong answers is over the limit of 1."),
     ],
 )
 def test_after_a_short_window_the_card_says_that_nothing_can_be_proven(days: int, rows: int, said: str) -> None:
