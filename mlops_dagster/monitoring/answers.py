@@ -1,7 +1,7 @@
 """What became of a champion's answers of one day: counts that add up, from which any longer window is judged."""
 
 from collections.abc import Iterable, Iterator, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, NamedTuple
 
 import numpy as np
@@ -36,6 +36,8 @@ class DayOfAnswers:
     """By the slice's name, as in the card: "carrier=AA"."""
     groups: Mapping[str, Mapping[int, Answers]]
     """Of each feature, by the number of the group in which the PSI counts its values."""
+    hours: Mapping[int, Answers] = field(default_factory=dict)
+    """By the hour of the day in UTC; empty where that is not known."""
 
     def metadata(self) -> dict[str, object]:
         """As JSON can hold it."""
@@ -46,18 +48,26 @@ class DayOfAnswers:
             "groups": {
                 name: {str(group): list(part) for group, part in its.items()} for name, its in self.groups.items()
             },
+            "hours": {str(hour): list(part) for hour, part in self.hours.items()},
         }
 
     @classmethod
     def from_metadata(cls, data: object) -> "DayOfAnswers":
         """The inverse of `metadata`; raises InvalidInputError for anything else."""
         match data:
-            case {"version": str(version), "overall": overall, "slices": Mapping() as slices, "groups": Mapping() as g}:
+            case {
+                "version": str(version),
+                "overall": overall,
+                "slices": Mapping() as slices,
+                "groups": Mapping() as g,
+                "hours": Mapping() as hours,
+            }:
                 return cls(
                     version,
                     _answers(overall),
                     {str(name): _answers(part) for name, part in slices.items()},
                     {str(name): {int(k): _answers(part) for k, part in its.items()} for name, its in g.items()},
+                    {int(hour): _answers(part) for hour, part in hours.items()},
                 )
             case _:
                 raise InvalidInputError(f"this is no day of answers as `metadata` writes it: {data}")
@@ -87,6 +97,7 @@ def day_of_answers(
         Answers(its.num_rows, int(wrong.sum())),
         {name: Answers(int(part.sum()), int(wrong[part].sum())) for name, part in in_slices(its, slices)},
         groups,
+        _by_group(pc.hour(its["event_time"]).to_numpy(), wrong) if "event_time" in its.column_names else {},
     )
 
 
