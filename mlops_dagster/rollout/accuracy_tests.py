@@ -40,7 +40,7 @@ class AccuracyTests:
             e_value_since = self._wrong_worse_since
         e_value = 1.0
         if self.missing is None:
-            e_value = since_start_or_later(e_value_since(whole), ((each.minute, e_value_since(each)) for each in later))
+            e_value = since_start_or_later(e_value_since(whole), [(each.minute, e_value_since(each)) for each in later])
         return self._result(name, f"{claim}, since the start or lately", e_value, sharing=self.look.sharing)
 
     def worse_in_watch(self) -> TestResult:

@@ -38,7 +38,13 @@ def collect(rollups: Rollups, rollout: Rollout, now: datetime, *, until: datetim
     return Evidence(
         through=now,
         since=tuple(
-            EventsSince((start - began) // _MINUTE, _steps(rollout, arms), scored)
+            EventsSince(
+                minute=(start - began) // _MINUTE,
+                steps=_steps(rollout, arms),
+                both=scored,
+                challenger=_scored(rollout, arms, challenger=True),
+                incumbent=_scored(rollout, arms, challenger=False),
+            )
             for start, arms, scored in zip([began, *late], events, both, strict=True)
         ),
         shadow=_counts(events[0], rollout.challenger, "shadow", "paired"),
@@ -161,6 +167,16 @@ def _steps(rollout: Rollout, events: Iterable[ArmEvents]) -> tuple[StepCounts, .
 def _share(weight: float) -> float:
     """Without the noise of 1 - (1 - weight), so that both arms meet in one step."""
     return round(weight, 9)
+
+
+def _scored(rollout: Rollout, events: Iterable[ArmEvents], *, challenger: bool) -> EventCounts:
+    """Add up what one of the two scored while both did: a champion alone is no comparison."""
+    events = list(events)
+    if challenger:
+        return _counts(events, rollout.challenger, "canary", "shadow", "paired") + _counts(
+            events, rollout.final, "champion"
+        )
+    return _counts(events, rollout.champion, "champion", "shadow", "paired")
 
 
 def _counts(events: Iterable[ArmEvents], version: str, *roles: Role) -> EventCounts:

@@ -6,14 +6,13 @@ first step (`cold_start`) are left out of the bets against it, though not of the
 
 from collections.abc import Sequence
 from dataclasses import dataclass
-from math import isclose
+from math import inf, isclose
 
 from mlops_dagster.predictions import BadEvent, EventCounts
 from mlops_dagster.rollout.entities import TestResult
 from mlops_dagster.rollout.evidence import EventsSince, StepCounts
-from mlops_dagster.rollout.look import Look, since_start_or_later
+from mlops_dagster.rollout.look import Look, since_start_or_later, weight_of
 from mlops_dagster.statistics import (
-    FailuresSince,
     Stage,
     bad_event_e_value,
     combine,
@@ -44,25 +43,23 @@ class EventTests:
             still = max(forgiven - (cold - self._cold(since)), 0)
             return bad_event_e_value(self._warm(since, still), theta=policy.theta.slow)
 
-        e_value = since_start_or_later(e_value_since(whole), ((each.minute, e_value_since(each)) for each in later))
+        e_value = since_start_or_later(e_value_since(whole), [(each.minute, e_value_since(each)) for each in later])
         claim = f"rate of slow over {policy.theta.slow:g} times the champion's, since the start or lately"
         observed = {**self._arms("slow"), "canary_cold": forgiven}
         return self.look.result("slow.worse", claim, observed, e_value, sharing=self.look.sharing)
 
     def over_error_limit(self) -> TestResult:
-        """Over the limit, and not as good as the champion: failures that both share are the requests'.
+        """Over the limit, and not as good as the champion in the stretch of time that says so the loudest.
 
-        Either claim has an e-value of its own; their smaller one is an e-value while one of them is false.
+        Each claim has an e-value. A challenger within the limit is protected by the first, one that is as good as its
+        champion by the second, which is held against 1 / alpha. Where both are over the limit for long, the whole
+        rollout is that stretch; a few short outages are a few stretches (docs/decisions/0039 has what was simulated).
         """
         limit, (whole, *later) = self.look.policy.max_error_rate, self.look.evidence.since
-        over = since_start_or_later(
-            self._over(whole, limit), ((each.minute, self._over(each, limit)) for each in later)
-        )
-        alone = excess_failure_e_value(
-            [self._failures(each) for each in (whole, *later)],
-            requests=whole.both.requests if self._only_pairs else 0,
-            alone=whole.both.challenger_failed if self._only_pairs else 0,
-        )
+        of_each = [self._over(each, limit) for each in (whole, *later)]
+        over = since_start_or_later(of_each[0], list(zip((each.minute for each in later), of_each[1:], strict=True)))
+        loudest = max(zip((whole, *later), of_each, strict=True), key=lambda each: weight_of(each[0].minute) * each[1])
+        alone = self._not_as_good(loudest[0])
         both = whole.both
         observed: dict[str, float] = {
             "scored_by_both": both.requests,
@@ -71,11 +68,12 @@ class EventTests:
             "both_failed": both.both_failed,
             "e_over_limit": over,
             "e_not_as_good": alone,
+            "since_minute": loudest[0].minute,
         }
         if not self.look.policy.uses_pairs:
             observed |= self._arms("error")
         claim = f"error rate over {limit:.2%} and over the champion's at the same time, since the start or lately"
-        e_value = min(over, alone)
+        e_value = min(over, self.look.sharing * alone)
         return self.look.result("error.over_limit", claim, observed, e_value, sharing=self.look.sharing)
 
     def champion_over_limit(self) -> TestResult:
@@ -91,7 +89,7 @@ class EventTests:
         def e_value_since(since: EventsSince) -> float:
             return rate_e_value(*counts(since), limit=limit)
 
-        e_value = since_start_or_later(e_value_since(whole), ((each.minute, e_value_since(each)) for each in later))
+        e_value = since_start_or_later(e_value_since(whole), [(each.minute, e_value_since(each)) for each in later])
         observed = dict(zip(("champion_failed", "requests"), counts(whole), strict=True))
         claim = f"the champion's error rate over {limit:.2%}, since the start or lately"
         return self.look.result("champion.over_limit", claim, observed, e_value)
@@ -123,16 +121,19 @@ class EventTests:
             bad, n = bad + since.canary.bad_errors, n + since.canary.requests
         return rate_e_value(min(bad, n), n, limit=limit)
 
-    def _failures(self, since: EventsSince) -> FailuresSince:
-        whole, count = self._discordant(self.look.evidence.since[0]), self._discordant(since)
-        stages = [Stage(0.5, since.both.challenger_failed, since.both.discordant)]
+    def _not_as_good(self, since: EventsSince) -> float:
+        """Without a champion beside the challenger there is nobody that it could be as good as."""
+        if since.challenger.requests and not since.incumbent.requests:
+            return inf
+        arms_apart = [] if self._only_pairs else _stages(since.steps, "error")
+        challenger, champion = since.challenger, since.incumbent
         if not self._only_pairs:
-            stages += _stages(since.steps, "error")
-        return FailuresSince(whole - count, stages)
-
-    def _discordant(self, since: EventsSince) -> int:
-        arms = 0 if self._only_pairs else since.canary.bad_errors + since.champion.bad_errors
-        return since.both.discordant + arms
+            challenger, champion = challenger - since.canary, champion - since.champion
+        scored, failed = challenger.requests + champion.requests, challenger.bad_errors + champion.bad_errors
+        together = Stage(challenger.requests / scored, challenger.bad_errors, failed) if scored else None
+        stages = [stage for stage in (*arms_apart, together) if stage is not None and 0 < stage.share < 1]
+        always = since.both.requests if since.both.challenger_failed == since.both.requests else None
+        return excess_failure_e_value(stages, always=None if champion.errors else always)
 
     def _cold(self, since: EventsSince) -> int:
         """Return the canary's slow answers at the first step."""

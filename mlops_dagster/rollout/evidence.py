@@ -34,6 +34,10 @@ class EventsSince:
     steps: tuple[StepCounts, ...]
     both: BothScored
     """Requests that both versions scored, whoever answered."""
+    challenger: EventCounts = NO_EVENTS
+    """Everything that the challenger scored, in whatever role."""
+    incumbent: EventCounts = NO_EVENTS
+    """Everything that the champion scored, in whatever role; after the promotion the old one."""
 
     @property
     def canary(self) -> EventCounts:

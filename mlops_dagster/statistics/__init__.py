@@ -25,7 +25,7 @@ from mlops_dagster.statistics.design_effect import (
 )
 from mlops_dagster.statistics.difference import days_differ, difference_e_value
 from mlops_dagster.statistics.e_values import Alternative, anytime_p, combine
-from mlops_dagster.statistics.excess import FailuresSince, excess_failure_e_value
+from mlops_dagster.statistics.excess import excess_failure_e_value
 from mlops_dagster.statistics.histograms import Histogram
 from mlops_dagster.statistics.kitagawa import Estimate, RateParts, Sample, gained, rate_parts
 from mlops_dagster.statistics.ks import KsResult, ks_from_counts, ks_two_sample
@@ -54,7 +54,6 @@ __all__ = [
     "Counts",
     "DesignEffect",
     "Estimate",
-    "FailuresSince",
     "Histogram",
     "KsResult",
     "NumericBins",
