@@ -14,6 +14,7 @@ from mlops_dagster.schema import Feature
 from mlops_dagster.statistics import Bins, NumericBins
 
 if TYPE_CHECKING:
+    import numpy.typing as npt
     import pyarrow as pa
 
 Value: TypeAlias = float | str | None
@@ -56,20 +57,23 @@ def column_of(rows: "pa.Table | pa.RecordBatch", feature: Feature) -> Array:
     return values
 
 
-def text_column(rows: "pa.Table", name: str) -> list[str | None] | None:
+def text_column(rows: "pa.Table", name: str) -> "npt.NDArray[np.object_] | None":
     """Return the values of a feature of either kind as texts, as the slices of a card name them; None if never logged.
 
     >>> import pyarrow as pa
-    >>> text_column(pa.table({"feature_gate": [7.0, None], "feature_gate__text": [None, "B4"]}), "gate")
-    ['7.0', 'B4']
+    >>> text_column(pa.table({"feature_gate": [7.0, None, None], "feature_gate__text": [None, "B4", None]}), "gate")
+    array(['7.0', 'B4', None], dtype=object)
     """
-    texts: list[str | None] | None = None
-    for kind in ("numeric", "categorical"):
-        found = arrow_column(rows, Feature(name=name, kind=kind))
-        if found is not None:
-            values = [None if value is None else str(value) for value in found.to_pylist()]
-            texts = values if texts is None else [a if a is not None else b for a, b in zip(texts, values, strict=True)]
-    return texts
+    numbers = arrow_column(rows, Feature(name=name, kind="numeric"))
+    texts = arrow_column(rows, Feature(name=name, kind="categorical"))
+    if numbers is None and texts is None:
+        return None
+    found = np.full(rows.num_rows, None, dtype=np.object_) if texts is None else texts.to_numpy().copy()
+    if numbers is not None:
+        values = numbers.to_numpy()
+        known = ~np.isnan(values)
+        found[known] = [str(value) for value in values[known].tolist()]
+    return found
 
 
 def logged_value(row: Mapping[str, object], feature: Feature) -> Value:

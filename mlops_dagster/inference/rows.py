@@ -37,8 +37,8 @@ class Columns(Protocol):
 def features_frame(schema: ModelSchema, columns: Columns, null: Null = NULL) -> "pd.DataFrame":
     """Return the rows with one column per feature, in the order of the schema: float64, or object with `null`.
 
-    Estimators are fitted on such frames and asked with such frames. Raises InvalidInputError for a value of a numeric
-    feature that is no number.
+    Estimators are fitted on such frames and asked with such frames. A frame's index is kept, for estimators that hold
+    rows against labels by it. Raises InvalidInputError for a value of a numeric feature that is no number.
 
     >>> from mlops_dagster.schema import Feature, ModelSchema
     >>> features = (Feature(name="hour", kind="numeric"), Feature(name="carrier", kind="categorical"))
@@ -48,7 +48,8 @@ def features_frame(schema: ModelSchema, columns: Columns, null: Null = NULL) -> 
     """
     import pandas as pd
 
-    return pd.DataFrame({feature.name: _column(feature, columns[feature.name], null) for feature in schema.features})
+    arrays = {feature.name: _column(feature, columns[feature.name], null) for feature in schema.features}
+    return pd.DataFrame(arrays, index=getattr(columns, "index", None))
 
 
 def features_matrix(schema: ModelSchema, columns: Columns) -> npt.NDArray[np.float64]:

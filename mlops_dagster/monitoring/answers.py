@@ -103,13 +103,13 @@ def day_of_answers(
 
 def in_slices(rows: "pa.Table", slices: Iterable[str]) -> Iterator[tuple[str, npt.NDArray[np.bool_]]]:
     """Yield which rows are in which slice, of those slices ("feature=value") whose feature the rows have."""
-    texts: dict[str, list[str | None] | None] = {}
+    texts: dict[str, npt.NDArray[np.object_] | None] = {}
     for name in slices:
         attribute, _, group = name.partition("=")
         if attribute not in texts:
             texts[attribute] = text_column(rows, attribute)
         if (values := texts[attribute]) is not None:
-            yield name, np.array([value == group for value in values], dtype=np.bool_)
+            yield name, np.asarray(values == group, dtype=np.bool_)
 
 
 def _by_group(groups: Counts, wrong: npt.NDArray[np.bool_]) -> dict[int, Answers]:
