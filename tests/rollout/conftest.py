@@ -172,6 +172,7 @@ class World:
             arms = [(canary, "canary", weight), (deployment.champion, "paired", weight)]
         else:
             arms = [(deployment.champion, "champion", 1 - weight), (canary, "paired", weight)]
+        arms = [arm for arm in arms if arm[1] != "paired" or self.policy.uses_pairs]
         arms += [(shadow, "shadow", weight) for shadow in deployment.shadows]
         old = deployment.previous if deployment.previous in deployment.shadows else deployment.champion
         records = [self._record(name, version, role, share, fate, old) for version, role, share in arms]

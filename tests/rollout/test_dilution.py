@@ -149,6 +149,6 @@ def test_late_starts_of_labels_end_where_labels_are_complete(world: World) -> No
     assert complete < world.clock.now() - timedelta(hours=6)
     end = (complete - world.rollout.started_at) // timedelta(minutes=1) - 1
     back = {end - each.minute: sum(of.total for of in each.outcomes.values()) for each in found.since}
-    assert list(back)[1:] == [64, 32, 16, 8, 4, 2, 1][-len(back) + 1 :]
+    assert list(back)[1:] == [64, 32, 16, 8, 4, 2, 1, 0][-len(back) + 1 :]
     assert [back[minutes] for minutes in (8, 16)] == [0, 100]
     assert back[max(back)] == found.paired.total

@@ -5,8 +5,8 @@ from pathlib import Path
 
 import pytest
 
-from mlops_dagster.registry import ModelVersion, Provenance
 from mlops_dagster.predictions import PairedCounts
+from mlops_dagster.registry import ModelVersion, Provenance
 from mlops_dagster.rollout import RolloutPolicy
 from mlops_dagster.rollout.comparison import Comparison, Standing
 from mlops_dagster.rollout.same_rows import ROWS_A_DAY, compare_on_log, trained_until
