@@ -99,6 +99,8 @@ def _addition(table: Table, mark: str) -> str:
 def _merged(table: str, name: str) -> str:
     if table == cells.name:  # added up already: no database knows how
         return f"excluded.{name}"
+    if table == units.name:  # whoever speaks for a unit goes on to
+        return f"{table}.{name}"
     if not name.startswith("first_"):
         return f"{table}.{name} + excluded.{name}"
     # SQLite and PostgreSQL have no function in common for the lesser of two, one of which may be NULL.

@@ -71,7 +71,11 @@ CASES = [
     # shadow
     Case("shadow soaks", Outcome.HOLD, "shadow until 2026-03-01 01:00", a_rollout(0), hours=0.5),
     Case(
-        "shadow needs requests", Outcome.HOLD, "9 more requests scored in shadow", a_rollout(0), evidence(shadow=arm(41))
+        "shadow needs requests",
+        Outcome.HOLD,
+        "9 more requests scored in shadow",
+        a_rollout(0),
+        evidence(shadow=arm(41)),
     ),
     Case("shadow is done", Outcome.ADVANCE, "shadow is done", a_rollout(0)),
     Case("nothing seen is no pass", Outcome.HOLD, "50 more", a_rollout(0), evidence((0, 0, 0), shadow=arm(0))),
@@ -154,7 +158,9 @@ CASES = [
         Outcome.HOLD,
         "superior would take",
         evidence=evidence(
-            canary=arm(errors=40), champion=arm(errors=40), both=BothScored(2000, challenger_failed=40, champion_failed=40)
+            canary=arm(errors=40),
+            champion=arm(errors=40),
+            both=BothScored(2000, challenger_failed=40, champion_failed=40),
         ),
     ),
     Case(
@@ -173,7 +179,9 @@ CASES = [
         evidence=evidence((80, 30, 890)),
         hours=40,
     ),
-    Case("superior, not at the last step", Outcome.ADVANCE, "step 3", a_rollout(3), evidence((80, 30, 890), weight=0.2)),
+    Case(
+        "superior, not at the last step", Outcome.ADVANCE, "step 3", a_rollout(3), evidence((80, 30, 890), weight=0.2)
+    ),
     Case("was superior once", Outcome.HOLD, "superior would take", a_rollout(LAST, peaks={"paired.superior": 50.0})),
     Case(
         "superior, but slow",

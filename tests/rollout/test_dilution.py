@@ -7,8 +7,9 @@ import numpy as np
 import pytest
 
 from mlops_dagster.predictions import BothScored, PairedCounts
-from mlops_dagster.rollout import EventsSince, Evidence, Labels, LabelsSince, StepCounts, collect
-from mlops_dagster.rollout.evaluation import Tests, evaluate
+from mlops_dagster.rollout import EventsSince, Evidence, Labels, LabelsSince, StepCounts, collect, evaluation
+from mlops_dagster.rollout.event_tests import EventTests
+from mlops_dagster.rollout.look import Look
 from mlops_dagster.statistics import bad_event_e_value, difference_e_value, rate_e_value
 from tests.rollout_evidence import CLASS, INDEPENDENT, START, a_rollout, arm, labels_of, late_starts
 
@@ -18,8 +19,8 @@ POLICY = INDEPENDENT
 SHADOW = a_rollout(0)
 
 
-def tests_of(seen: Evidence) -> Tests:
-    return evaluate(POLICY, SHADOW, seen)
+def judged(seen: Evidence) -> evaluation.Tests:
+    return evaluation.evaluate(POLICY, SHADOW, seen)
 
 
 def seen(requests: list[int], errors: list[int]) -> Evidence:
@@ -43,7 +44,7 @@ def test_what_fails_late_is_proven_soon(good_hours: int, per_second: int, at_mos
                 requests, errors = [*requests, 30 * per_second if second == 0 and good_hours else 0], [*errors, 0]
             requests[-1] += per_second
             errors[-1] += int(rng.binomial(per_second, 0.05))
-            if tests_of(seen(requests, errors)).rollback.proven:
+            if judged(seen(requests, errors)).rollback.proven:
                 seconds.append(second + 1)
                 break
     assert (len(seconds), max(seconds) <= at_most) == (10, True), seconds
@@ -59,7 +60,7 @@ def test_one_exactly_at_the_limit_reaches_the_limit_of_its_test_in_at_most_alpha
         errors = rng.binomial(requests, POLICY.max_error_rate)
         n, bad = (np.append(0, np.cumsum(each)) for each in (requests, errors))
         reached += any(
-            tests_of(counted(n, bad, second)).worse[3].e_value >= 1 / POLICY.alpha
+            EventTests(Look(POLICY, SHADOW, counted(n, bad, second))).over_error_limit().e_value >= 1 / POLICY.alpha
             for second in range(7, minutes * 60, 20)
         )
     assert reached <= POLICY.alpha * rollouts
@@ -75,7 +76,7 @@ def test_the_weights_are_those_of_the_mixture() -> None:
     """By hand: half on the start, and a quarter of a week on minute 1."""
     one = seen([0, 400], [0, 40])
     expected = rate_e_value(40, 400, limit=0.01) * (1 / 2 + 1 / 4 / 10_080)
-    result = tests_of(one).worse[3]
+    result = judged(one).worse[3]
     assert (one.since[1].minute, result.observed["e_over_limit"]) == (1, pytest.approx(expected))
     assert result.e_value == min(result.observed["e_over_limit"], result.observed["e_not_as_good"])
 
@@ -97,7 +98,7 @@ def test_slow_answers_and_accuracy_bet_from_later_minutes_too() -> None:
             (LabelsSince(0, {CLASS: won + lost}), LabelsSince(500, {CLASS: lost})),
         ),
     )
-    found = {test.name: test.e_value for test in tests_of(seen).worse}
+    found = {test.name: test.e_value for test in judged(seen).worse}
     start, minute = 1 / 2, 1 / 4 / 10_080
     slow = [bad_event_e_value([(weight, 20, 20 + of)], theta=2) for of in (100, 0)]  # type: ignore[list-item]
     assert found["slow.worse"] == pytest.approx(start * slow[0] + minute * slow[1])
@@ -113,7 +114,7 @@ def test_of_cold_answers_the_first_are_forgiven_and_not_the_latest() -> None:
     lately = StepCounts(first, arm(100, slow=20), arm(9_900))
     seen = Evidence(START, (EventsSince(0, (whole,), BothScored()), EventsSince(100, (lately,), BothScored())))
     expected = bad_event_e_value([(first, 10, 10)], theta=2) * (1 / 2 + 1 / 4 / 10_080)  # type: ignore[list-item]
-    (slow,) = (test for test in tests_of(seen).worse if test.name == "slow.worse")
+    (slow,) = (test for test in judged(seen).worse if test.name == "slow.worse")
     assert (slow.e_value, slow.observed["canary_cold"]) == (pytest.approx(expected), 50)
 
 
@@ -146,10 +147,8 @@ def test_late_starts_of_labels_end_where_labels_are_complete(world: World) -> No
     complete = found.complete_until
     assert complete is not None
     assert complete < world.clock.now() - timedelta(hours=6)
-    end = (complete - world.rollout.started_at) // timedelta(minutes=1)
-    assert [end - each.minute for each in found.since[1:]] == [64, 32, 16, 8, 4, 2, 1][-len(found.since) + 1 :] or True
-    last = {end - each.minute: sum((of.total for of in each.outcomes.values()), 0) for each in found.since}
-    assert last[max(last)] == found.paired.total
-    assert {minutes: n for minutes, n in last.items() if 10 <= minutes < 60} == dict.fromkeys(
-        (minutes for minutes in last if 10 <= minutes < 60), 100
-    )
+    end = (complete - world.rollout.started_at) // timedelta(minutes=1) - 1
+    back = {end - each.minute: sum(of.total for of in each.outcomes.values()) for each in found.since}
+    assert list(back)[1:] == [64, 32, 16, 8, 4, 2, 1, 0][-len(back) + 1 :]
+    assert [back[minutes] for minutes in (8, 16)] == [0, 100]
+    assert back[max(back)] == found.paired.total
