@@ -52,14 +52,15 @@ class EventTests:
         """Over the limit, and not as good as the champion in the stretch of time that says so the loudest.
 
         Each claim has an e-value. A challenger within the limit is protected by the first, one that is as good as its
-        champion by the second, which is held against 1 / alpha. Where both are over the limit for long, the whole
-        rollout is that stretch; a few short outages are a few stretches (docs/decisions/0039 has what was simulated).
+        champion by the second. Where both are over the limit for long, that stretch is the whole rollout, there is one
+        of it, and its second e-value is held against 1 / alpha. Outages are a few short stretches, each of which is held
+        against the limit of the others (docs/decisions/0039 has what was simulated).
         """
         limit, (whole, *later) = self.look.policy.max_error_rate, self.look.evidence.since
         of_each = [self._over(each, limit) for each in (whole, *later)]
         over = since_start_or_later(of_each[0], list(zip((each.minute for each in later), of_each[1:], strict=True)))
         loudest = max(zip((whole, *later), of_each, strict=True), key=lambda each: weight_of(each[0].minute) * each[1])
-        alone = self._not_as_good(loudest[0])
+        alone = self._not_as_good(loudest[0]) * (self.look.sharing if loudest[0] is whole else 1)
         both = whole.both
         observed: dict[str, float] = {
             "scored_by_both": both.requests,
@@ -73,7 +74,7 @@ class EventTests:
         if not self.look.policy.uses_pairs:
             observed |= self._arms("error")
         claim = f"error rate over {limit:.2%} and over the champion's at the same time, since the start or lately"
-        e_value = min(over, self.look.sharing * alone)
+        e_value = min(over, alone)
         return self.look.result("error.over_limit", claim, observed, e_value, sharing=self.look.sharing)
 
     def champion_over_limit(self) -> TestResult:
@@ -125,15 +126,14 @@ class EventTests:
         """Without a champion beside the challenger there is nobody that it could be as good as."""
         if since.challenger.requests and not since.incumbent.requests:
             return inf
-        arms_apart = [] if self._only_pairs else _stages(since.steps, "error")
-        challenger, champion = since.challenger, since.incumbent
-        if not self._only_pairs:
-            challenger, champion = challenger - since.canary, champion - since.champion
-        scored, failed = challenger.requests + champion.requests, challenger.bad_errors + champion.bad_errors
-        together = Stage(challenger.requests / scored, challenger.bad_errors, failed) if scored else None
-        stages = [stage for stage in (*arms_apart, together) if stage is not None and 0 < stage.share < 1]
+        both, arms_apart = since.both, [] if self._only_pairs else _stages(since.steps, "error")
+        # At the edge of an outage the champion has failed half a second before the challenger is asked the same: what
+        # it failed on and nobody else has scored yet speaks for the challenger.
+        alone = since.incumbent.bad_errors - (0 if self._only_pairs else since.champion.bad_errors)
+        champion_failed = max(alone - both.both_failed, both.champion_failed)
+        together = Stage(0.5, both.challenger_failed, both.challenger_failed + champion_failed)
         always = since.both.requests if since.both.challenger_failed == since.both.requests else None
-        return excess_failure_e_value(stages, always=None if champion.errors else always)
+        return excess_failure_e_value([*arms_apart, together], always=None if champion_failed else always)
 
     def _cold(self, since: EventsSince) -> int:
         """Return the canary's slow answers at the first step."""

@@ -209,7 +209,7 @@ def test_first_bad_at_is_the_earliest_error_or_loss(spool, rollups, record, marc
     beside = {"role": "paired", "prediction": "on_time", "beside": Answered("1.1.0", "canary", "ok"), "unit": "20"}
     spool.append([record(20, **canary, unit="20"), record(20, **beside), record(1, **canary)])
     spool.append([record(9, **canary, status="failed", prediction=None)])
-    spool.feedback([("p20", "on_time", march + days(1)), ("p1", "on_time", march)])
+    spool.feedback([("p20", "on_time", march + days(1)), ("p1", "on_time", march)], model="flights")
     rollups.catch_up(spool, no_bins)
     assert rollups.first_bad_at("flights", "1.1.0", march) == march + timedelta(minutes=9)
     assert rollups.first_bad_at("flights", "1.1.0", march + timedelta(minutes=10)) == march + days(1)

@@ -180,7 +180,7 @@ def test_what_is_counted_agrees_with_a_plain_account(tmp_path, record, march, ro
             elif step[0] < len(served) and step[1] < served[step[0]]["rows"] and step[:2] not in labelled:
                 request, row = served[step[0]], step[1]
                 name = prediction_id(request["name"], row, request["rows"])
-                result = spools[request["spool"]].feedback([(name, step[2], None)])
+                result = spools[request["spool"]].feedback([(name, step[2], None)], model="flights")
                 if result.accepted:
                     labelled.add(step[:2])
                     label = {"kind": "label", "label": step[2], "row": row, "scorings": list(request["done"])}
@@ -212,7 +212,7 @@ def test_what_is_counted_does_not_depend_on_how_it_is_dealt_and_folded(tmp_path,
             for spool in (spools[request["spool"]], spools[SPOOLS]):
                 spool.append(rows)
                 ids = {row.prediction_id for row in rows if row.prediction is not None}
-                spool.feedback([(name, "late", None) for name in sorted(ids)])
+                spool.feedback([(name, "late", None) for name in sorted(ids)], model="flights")
             for folded in folds[number : number + 1]:
                 rollups[1].catch_up(spools[folded], lambda *_: None)
         rollups[0].catch_up(spools[SPOOLS], lambda *_: None)
