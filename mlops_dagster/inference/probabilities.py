@@ -31,5 +31,5 @@ def not_probabilities(version: str, row: int, scores: Sequence[float]) -> str:
     return (
         f"version {version} gave row {row} the scores [{some}], which are no probabilities (none under 0, about 1 in "
         "sum): they look like margins, logits or votes; register the model with its softmax or sigmoid at the end "
-        "(XGBoost: objective multi:softprob or binary:logistic, without output_margin), or calibrated"
+        "(XGBoost: objective multi:softprob or binary:logistic, without output_margin)"
     )
