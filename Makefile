@@ -60,6 +60,7 @@ bench: install wrk
 	$(BIN)/python bench/rollout_power.py
 	$(BIN)/python bench/at_any_time.py
 	$(BIN)/python bench/concept_days.py
+	$(BIN)/python bench/collapse_days.py
 	$(BIN)/python bench/registry_speed.py
 	$(BIN)/python bench/artifact_memory.py 5000
 	$(BIN)/python bench/serving_speed.py
