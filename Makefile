@@ -61,6 +61,7 @@ bench: install wrk
 	$(BIN)/python bench/at_any_time.py
 	$(BIN)/python bench/shared_days.py
 	$(BIN)/python bench/concept_days.py
+	$(BIN)/python bench/collapse_days.py
 	$(BIN)/python bench/registry_speed.py
 	$(BIN)/python bench/artifact_memory.py 5000
 	$(BIN)/python bench/serving_speed.py

@@ -13,6 +13,7 @@ days, one after the other, and little of the evaluation: the accuracy and, as fa
 It is no e-value and spends no alpha. How often it is wrong is measured: docs/decisions/0035-a-collapse-is-told-of.md.
 """
 
+from collections import Counter
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from datetime import date
@@ -20,24 +21,14 @@ from enum import StrEnum
 from typing import Final
 
 from mlops_dagster.monitoring.answers import Answers, DayOfAnswers
+from mlops_dagster.monitoring.card_accuracy import BLOCK_HOURS, FEWEST_ROWS, LEFT, SURE, CardAccuracy, unlike_any
 from mlops_dagster.registry.cards import EvaluationSlice
-from mlops_dagster.statistics import BlockRate, block_rate, wilson_interval
+from mlops_dagster.statistics import BlockRate, block_rate
 
-LEFT: Final = 0.8
-"""The share of its accuracy that a champion which has collapsed has left, at most."""
-HEALTHY: Final = 0.9
-"""The share of it that a healthy one has, more or less, at least."""
-UNLIKE: Final = 1.25
-"""So much farther over the card's rate of errors than the worst day known a day is unlike any."""
-SURE: Final = 0.01
-"""How often chance may take the accuracy of two days under what is healthy."""
 SURE_OF_A_DAY: Final = 0.1
-"""The same, of each of them."""
+"""How often chance may take the accuracy of one of the two days under what is healthy."""
 NOISE: Final = 2.5
 """Standard errors by which a day that has lost a fifth may look better than that."""
-BLOCK_HOURS: Final = 4
-FEWEST_ROWS: Final = 30
-"""A day of fewer labelled answers is looked at by nobody."""
 DAYS_UNTIL_KNOWN: Final = 7
 
 
@@ -70,35 +61,6 @@ class Collapse:
         }
 
 
-@dataclass(frozen=True, slots=True)
-class Card:
-    """What a card says of the accuracy: its value, and the lower bound of 99 % of what it may be."""
-
-    accuracy: float
-    low: float
-
-    @classmethod
-    def of(cls, evaluation: EvaluationSlice) -> "Card":
-        right = round(evaluation.metrics["accuracy"] * evaluation.rows)
-        return cls(right / evaluation.rows, wilson_interval(right, evaluation.rows, 1 - 2 * SURE)[0])
-
-    @property
-    def healthy(self) -> float:
-        """The accuracy that a collapsed champion is proven to be under."""
-        return min(HEALTHY * self.accuracy, self.low)
-
-    @property
-    def needed(self) -> int | None:
-        """Labelled answers a day with which a loss of exactly a fifth is mostly told; None if no number is enough."""
-        from scipy.special import stdtrit
-
-        lost = LEFT * self.accuracy
-        if self.healthy <= lost:
-            return None
-        errors = float(stdtrit(2 * (24 // BLOCK_HOURS) - 1, 1 - SURE)) + 1.5
-        return max(round(errors**2 * lost * (1 - lost) / (self.healthy - lost) ** 2 / 2 + 0.5), FEWEST_ROWS)
-
-
 def collapse(
     evaluation: EvaluationSlice | None, known: Sequence[tuple[int, int]], days: Mapping[date, DayOfAnswers]
 ) -> Collapse:
@@ -109,7 +71,7 @@ def collapse(
     """
     if evaluation is None or not evaluation.rows or "accuracy" not in evaluation.metrics:
         return Collapse(CollapseVerdict.INCONCLUSIVE, "the card does not say how accurate the champion was")
-    card = Card.of(evaluation)
+    card = CardAccuracy.of(evaluation)
     dates = [day for day in sorted(days) if days[day].overall.rows >= FEWEST_ROWS]
     if len(dates) < 2:
         why = f"two days of {FEWEST_ROWS} labelled answers or more are needed, and it has had {len(dates)}"
@@ -136,17 +98,9 @@ def collapse(
     )  # fmt: skip
 
 
-def unlike_any(card: Card, known: Sequence[tuple[int, int]]) -> float:
-    """The rate of wrong answers over which a day is like none of those known, (wrong, rows).
-
-    >>> round(unlike_any(Card(0.9, 0.88), [(12, 100), (18, 100)]), 3)
-    0.2
-    """
-    worst = max((wrong / rows for wrong, rows in known if rows >= FEWEST_ROWS), default=0.0)
-    return 1 - card.accuracy + UNLIKE * max(worst - (1 - card.accuracy), 0.0)
-
-
-def _pair(card: Card, known: Sequence[Answers], days: Mapping[date, DayOfAnswers], two: Sequence[date]) -> Collapse:
+def _pair(
+    card: CardAccuracy, known: Sequence[Answers], days: Mapping[date, DayOfAnswers], two: Sequence[date]
+) -> Collapse:
     """Judge two days, one after the other."""
     answers = [days[day].overall for day in two]
     accuracy, rows = _accuracy(*answers), sum(day.rows for day in answers)
@@ -158,14 +112,13 @@ def _pair(card: Card, known: Sequence[Answers], days: Mapping[date, DayOfAnswers
         return Collapse(verdict, said, accuracy, rows, card.accuracy)
 
     lost = LEFT * card.accuracy
-    each, both = [_rate(known, days[day]) for day in two], _rate(known, *(days[day] for day in two))
-    if any(1 - part.rate > lost + NOISE * part.error for part in (*each, both)):
+    each, both = [_right(known, days[day]) for day in two], _right(known, *(days[day] for day in two))
+    if any(right.rate > lost + NOISE * right.error for right in (*each, both)):
         return found(CollapseVerdict.HOLDS, "no fifth is lost on both")
-    bounds = 1 - 2 * both.rate + both.upper(SURE), *(1 - 2 * part.rate + part.upper(SURE_OF_A_DAY) for part in each)
-    if max(bounds) >= card.healthy:
+    if max(both.upper(SURE), *(right.upper(SURE_OF_A_DAY) for right in each)) >= card.healthy:
         return found(CollapseVerdict.INCONCLUSIVE, _why_unproven(card, days, two))
     unlike = unlike_any(card, [(day.wrong, day.rows) for day in known])
-    if min(part.rate for part in each) <= unlike:
+    if min(1 - right.rate for right in each) <= unlike:
         why = f"a fifth is lost, but only over {unlike:.3f} wrong are two days unlike those known"
         return found(CollapseVerdict.INCONCLUSIVE, why)
     return found(
@@ -173,7 +126,7 @@ def _pair(card: Card, known: Sequence[Answers], days: Mapping[date, DayOfAnswers
     )
 
 
-def _why_unproven(card: Card, days: Mapping[date, DayOfAnswers], two: Sequence[date]) -> str:
+def _why_unproven(card: CardAccuracy, days: Mapping[date, DayOfAnswers], two: Sequence[date]) -> str:
     if card.needed is None:
         return "no loss of a fifth can be proven, with so few evaluated rows"
     few = next((day for day in reversed(two) if days[day].overall.rows < card.needed), None)
@@ -182,26 +135,26 @@ def _why_unproven(card: Card, days: Mapping[date, DayOfAnswers], two: Sequence[d
     return f"a fifth may be lost, or {card.healthy:.3f} be left, for the hours of these days differ"
 
 
-def _rate(known: Sequence[Answers], *days: DayOfAnswers) -> BlockRate:
-    """The rate of wrong answers. Where the hours of a day say nothing, how known days differ does."""
+def _right(known: Sequence[Answers], *days: DayOfAnswers) -> BlockRate:
+    """The accuracy, by blocks of hours. Where the hours of a day say nothing, how known days differ does."""
     blocks = [its for day in days for its in _blocks(day)]
     found = block_rate(blocks)
     if len(blocks) > len(days) or len(known) < 2:
         return found
-    of_days = block_rate([(day.wrong, day.rows) for day in known])
+    of_days = block_rate([(day.rows - day.wrong, day.rows) for day in known])
     error = of_days.error * (sum(day.rows for day in known) / sum(rows for _, rows in blocks)) ** 0.5
     return found._replace(error=max(found.error, error), freedom=of_days.freedom)
 
 
 def _blocks(day: DayOfAnswers) -> list[tuple[int, int]]:
-    """(wrong, rows) of each four hours; of the whole day where the hours are not known."""
+    """(right, rows) of each four hours; of the whole day where the hours are not known."""
     if not day.hours:
-        return [(day.overall.wrong, day.overall.rows)]
-    found = dict.fromkeys((hour // BLOCK_HOURS for hour in day.hours), (0, 0))
+        return [(day.overall.rows - day.overall.wrong, day.overall.rows)]
+    right, rows = Counter[int](), Counter[int]()
     for hour, its in day.hours.items():
-        wrong, rows = found[hour // BLOCK_HOURS]
-        found[hour // BLOCK_HOURS] = wrong + its.wrong, rows + its.rows
-    return list(found.values())
+        right[hour // BLOCK_HOURS] += its.rows - its.wrong
+        rows[hour // BLOCK_HOURS] += its.rows
+    return [(right[block], rows[block]) for block in rows]
 
 
 def _accuracy(*days: Answers) -> float:

@@ -4,7 +4,7 @@ from collections import Counter
 from collections.abc import Mapping
 from math import ceil
 
-from mlops_dagster.monitoring.collapse import LEFT
+from mlops_dagster.monitoring.card_accuracy import LEFT
 from mlops_dagster.monitoring.policy import PerformancePolicy
 from mlops_dagster.registry.cards import EvaluationSlice, ProvableFloor
 from mlops_dagster.statistics import DesignEffect, macro_f1_interval, macro_f1_under, metrics_from_confusion

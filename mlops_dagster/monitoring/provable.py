@@ -7,7 +7,7 @@ of the rule of a collapse.
 
 from collections.abc import Mapping, Sequence
 
-from mlops_dagster.monitoring.collapse import LEFT, Card, unlike_any
+from mlops_dagster.monitoring.card_accuracy import LEFT, CardAccuracy, unlike_any
 from mlops_dagster.monitoring.concept import alpha_of, limit_of
 from mlops_dagster.monitoring.floor_forecast import floor_forecast, floor_line
 from mlops_dagster.monitoring.policy import ConceptPolicy, PerformancePolicy
@@ -32,7 +32,7 @@ def provable(
     rows = _rows_per_day(evaluated_days, shared)
     drift = _drift(evaluation, overall, effects, evaluated_days, concept, rows)
     floor = floor_forecast(overall, performance, rows, shared)
-    card = Card.of(overall) if overall is not None and "accuracy" in overall.metrics else None
+    card = CardAccuracy.of(overall) if overall is not None and "accuracy" in overall.metrics else None
     lines = [_drift_line(drift, card), *_slices_line(drift, evaluation), _collapse_line(card, evaluated_days, rows)]
     return Provable(
         lines=(*lines, floor_line(floor, performance, rows)),
@@ -87,7 +87,7 @@ def _is_mute(part: EvaluationSlice, effects: Mapping[str, DesignEffect], policy:
     return limit >= min(2 * (1 - part.metrics["accuracy"]), 1.0)
 
 
-def _drift_line(found: ProvableDrift, card: Card | None) -> str:
+def _drift_line(found: ProvableDrift, card: CardAccuracy | None) -> str:
     days = "an unknown number of days" if found.evaluated_days is None else _days(found.evaluated_days)
     if card is None:
         return "Concept drift: nothing, for the card does not say how accurate the version was."
@@ -125,7 +125,7 @@ def _slices_line(found: ProvableDrift, evaluation: Sequence[EvaluationSlice]) ->
     return [f"Concept drift in slices: of {len(found.mute_slices)} of {slices} not even twice the errors: {named}."]
 
 
-def _collapse_line(card: Card | None, days: Sequence[tuple[int, int]], rows: float | None) -> str:
+def _collapse_line(card: CardAccuracy | None, days: Sequence[tuple[int, int]], rows: float | None) -> str:
     loss = "A loss of a fifth of the accuracy"
     if card is None:
         return f"{loss}: nothing, for the card does not say how accurate the version was."

@@ -6,9 +6,12 @@ import pytest
 from mlops_dagster.errors import InvalidInputError
 from mlops_dagster.monitoring import ConceptPolicy, PerformancePolicy, provable
 from mlops_dagster.monitoring.concept import alpha_of, limit_of
+from mlops_dagster.registry import Baseline
 from mlops_dagster.registry.cards import OVERALL, EvaluationSlice, ModelCard, Provable, evaluate, to_html
 from mlops_dagster.statistics import (
+    CategoricalBins,
     DesignEffect,
+    Histogram,
     days_to_proof,
     macro_f1_under,
     metrics_from_confusion,
@@ -157,3 +160,12 @@ def test_how_often_chance_is_under_a_floor_is_how_often_drawn_rows_are() -> None
     assert macro_f1_under(seen, 0.85, rows=300) == pytest.approx(np.mean(np.array(drawn) < 0.85), abs=0.06)
     with pytest.raises(InvalidInputError):
         macro_f1_under(seen, 0.85, rows=0)
+
+
+def test_the_days_of_an_evaluation_are_kept_and_nonsense_is_refused() -> None:
+    histogram = Histogram.of(CategoricalBins(("a", "b")), ["a", "b"])
+    baseline = Baseline({}, histogram, histogram, evaluated_days=((1, 10), (0, 3)))
+    assert Baseline.from_json(baseline.to_json()) == baseline
+    for wrong in ([[2, 1]], [[1]], [[-1, 3]], "days", [["1", 2]], [[True, 2]]):
+        with pytest.raises(InvalidInputError):
+            Baseline.from_json({**baseline.to_json(), "evaluated_days": wrong})

@@ -201,7 +201,8 @@ def test_the_same_card_is_the_same_page() -> None:
 
 def test_a_page_says_what_is_absent() -> None:
     page = _Page(to_html(ModelCard()))
-    assert page.texts.count("absent") == 7
+    assert page.texts.count("absent") == 6
+    assert "Not known: the card was not made by a retraining." in page.texts
     assert "incomplete: provenance, evaluation, intended_use, failure_modes, fairness" in page.texts
 
 

@@ -52,8 +52,8 @@ def _validation_lines(found: Validation | None) -> list[str]:
 
 
 def provable_lines(found: Provable | None) -> Sequence[str]:
-    """What can be proven, in sentences; none if nobody has computed that."""
-    return found.lines if found is not None else ()
+    """What can be proven, in sentences, or that nobody knows."""
+    return found.lines if found is not None else ("Not known: the card was not made by a retraining.",)
 
 
 def gap_lines(audit: FairnessAudit) -> list[str]:
