@@ -70,7 +70,14 @@ def test_one_prediction_from_request_to_label(spool, rollups, record, march):
         [
             record(61, key="N1", unit="u", weight=0.9, latency_ms=250.0),
             record(
-                61, key="N1", unit="u", role="paired", version="1.1.0", weight=0.1, prediction="on_time", beside=CHAMPION
+                61,
+                key="N1",
+                unit="u",
+                role="paired",
+                version="1.1.0",
+                weight=0.1,
+                prediction="on_time",
+                beside=CHAMPION,
             ),
             record(61, key="N1", unit="u", role="shadow", version="1.2.0", weight=0.1, beside=CHAMPION),
         ]

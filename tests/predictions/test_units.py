@@ -253,7 +253,9 @@ def scorings_of(request: dict) -> list[dict]:
     at = request["minute"]
     unit = ("key", request["key"]) if request["key"] else (request["x"] + speaker, at // 1440)
     scorings = []
-    for (role, version, weight), failed, right in zip([answered, *beside], request["failed"], request["right"], strict=False):
+    for (role, version, weight), failed, right in zip(
+        [answered, *beside], request["failed"], request["right"], strict=False
+    ):
         scorings.append(
             {
                 "kind": "scoring",
