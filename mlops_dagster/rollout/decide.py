@@ -97,7 +97,7 @@ def _lacking(policy: RolloutPolicy, rollout: Rollout, evidence: Evidence, now: d
     labels, of = (
         (evidence.labels.step, "paired labels")
         if policy.uses_pairs
-        else (evidence.labels.canary.unit_labels, "labels of the canary's answers")
+        else (evidence.labels.canary_at(rollout.weight).unit_labels, "labels of the canary's answers")
     )
     lacking = [
         *_until(rollout.step_at + policy.soak, now, "soak"),
