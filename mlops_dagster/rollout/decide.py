@@ -94,7 +94,7 @@ def _lacking(policy: RolloutPolicy, rollout: Rollout, evidence: Evidence, now: d
         missing = policy.min_shadow_requests - evidence.shadow.requests
         return [*_until(rollout.step_at + policy.shadow, now, "shadow"), *_more(missing, "requests scored in shadow")]
     canary = evidence.canary_at(rollout.weight)
-    labels, of = _labels(policy, evidence)
+    labels, of = _labels(policy, rollout, evidence)
     lacking = [
         *_until(rollout.step_at + policy.soak, now, "soak"),
         *_more(policy.min_step_requests - canary.requests, "requests to the canary"),
@@ -106,13 +106,14 @@ def _lacking(policy: RolloutPolicy, rollout: Rollout, evidence: Evidence, now: d
     return lacking
 
 
-def _labels(policy: RolloutPolicy, evidence: Evidence) -> tuple[int, str]:
+def _labels(policy: RolloutPolicy, rollout: Rollout, evidence: Evidence) -> tuple[int, str]:
     """How much labels have said. Where only complaints come, the answers nobody complains of say something too."""
     if policy.uses_pairs:
         return evidence.labels.step, "paired labels"
+    canary = evidence.labels.canary_at(rollout.weight)
     if policy.labels == "complaints":
-        return evidence.labels.canary.units, "answers of the canary that somebody might complain of"
-    return evidence.labels.canary.unit_labels, "labels of the canary's answers"
+        return canary.units, "answers of the canary that somebody might complain of"
+    return canary.unit_labels, "labels of the canary's answers"
 
 
 def _incomplete(policy: RolloutPolicy, evidence: Evidence) -> list[str]:

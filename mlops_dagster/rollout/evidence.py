@@ -96,6 +96,10 @@ class Labels:
         """Complete answers of the challenger as canary."""
         return sum((step.canary for step in self.since[0].steps), NO_EVENTS)
 
+    def canary_at(self, weight: float) -> EventCounts:
+        """Those while its share was `weight`."""
+        return _at(self.since[0].steps, weight)
+
 
 @dataclass(frozen=True, slots=True)
 class Evidence:
@@ -131,7 +135,7 @@ class Evidence:
 
     def canary_at(self, weight: float) -> EventCounts:
         """What the challenger answered while its share was `weight`."""
-        return next((step.canary for step in self.steps if math.isclose(step.weight, weight)), NO_EVENTS)
+        return _at(self.steps, weight)
 
     @property
     def pairs_without_label(self) -> int:
@@ -142,6 +146,10 @@ class Evidence:
     def challenger(self) -> EventCounts:
         """Everything the challenger scored."""
         return self.canary + self.shadow + self.watch
+
+
+def _at(steps: tuple[StepCounts, ...], weight: float) -> EventCounts:
+    return next((step.canary for step in steps if math.isclose(step.weight, weight)), NO_EVENTS)
 
 
 def total(outcomes: ByClass) -> PairedCounts:

@@ -87,7 +87,7 @@ class Account:
 
     def scored(self, scoring: dict) -> None:
         """One version's scoring of a request."""
-        request, at, role, version = (scoring[name] for name in ("request", "minute", "role", "version"))
+        at, role, version = (scoring[name] for name in ("minute", "role", "version"))
         arm, rows, key, salt = (version, role, scoring["weight"], at), scoring["rows"], scoring["key"], scoring["salt"]
         failed, answer = scoring["status"] == "failed", scoring["answer"]
         served = role in ("champion", "canary")
@@ -103,7 +103,7 @@ class Account:
             self.arms[*arm, "bad_slow"] += self.first(scope, "slow", key)
         if served and not failed:
             self.speak(("served", salt), scoring, (*arm, "units"))
-        if served or answer["role"] == "canary" != scoring["role"] and role == "shadow":
+        if served or (answer["role"] == "canary" and role == "shadow"):
             return
         pair = (CHAMPION, SHADOW if role == "shadow" else CANARY)
         bad = {version: failed, answer["version"]: answer["status"] == "failed"}
@@ -113,7 +113,6 @@ class Account:
             self.both[*pair, at, who] += self.first(salt, *pair, who, key)
         else:
             self.speak(pair, scoring, (*pair, at, "units"))
-        assert request
 
     def speak(self, scope: tuple, scoring: dict, where: tuple) -> None:
         if self.speakers.setdefault((scope, scoring["unit"]), scoring["request"]) == scoring["request"]:

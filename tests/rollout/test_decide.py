@@ -316,6 +316,19 @@ CASES = [
         evidence=evidence((0, 0, 0), canary=arm(labelled=900, wrong=150), champion=arm(labelled=900, wrong=50)),
         policy=ARMS,
     ),
+    Case(
+        "arms: labels of other steps do not count",
+        Outcome.HOLD,
+        "100 more labels of the canary's answers",
+        a_rollout(3, policy=ARMS),
+        replace(
+            evidence((0, 0, 0), weight=0.2),
+            labels=labels_of(
+                {}, [StepCounts(0.05, arm(labelled=900, wrong=90), arm(17_100, labelled=17_100, wrong=1710))]
+            ),
+        ),
+        policy=ARMS,
+    ),
     Case("arms: labels are needed", Outcome.HOLD, "100 more labels of the canary's answers", policy=ARMS),
 ]
 
@@ -463,7 +476,7 @@ def has_its_minimum(policy: RolloutPolicy, running: Rollout, seen: Evidence) -> 
     if running.phase is Phase.SHADOW:
         return seen.shadow.requests >= policy.min_shadow_requests
     answered = seen.canary_at(running.weight)
-    labels = seen.labels.step if policy.uses_pairs else seen.labels.canary.unit_labels
+    labels = seen.labels.step if policy.uses_pairs else seen.labels.canary_at(running.weight).unit_labels
     return answered.requests >= policy.min_step_requests and labels >= policy.min_step_paired
 
 

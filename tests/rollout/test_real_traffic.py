@@ -12,6 +12,8 @@ from mlops_dagster.rollout import (
     Decision,
     EventsSince,
     Evidence,
+    Labels,
+    LabelsSince,
     Outcome,
     RolloutPolicy,
     StepCounts,
@@ -287,3 +289,23 @@ def test_days_that_differ_by_more_than_reckoned_promote_nothing(rows: float, dou
     assert decision.outcome is Outcome.HOLD
     assert ("days of the rollout differ" in decision.reason) == doubtful
     assert (decision.test("paired.superior").verdict == "inconclusive") == doubtful
+
+
+@pytest.mark.parametrize("rows", [1.0, 20.0])
+def test_one_that_goes_bad_at_midnight_is_taken_out_though_its_days_differ(rows: float) -> None:
+    """10 points at 2 requests a second: by three in the morning, where an observation is one row."""
+    policy, an_hour = RolloutPolicy(rows_per_observation=rows), 7200
+
+    def by(hours: int) -> Decision:
+        day, night = PairedCounts(5184, 5184, 162_432), an_hour * hours
+        since = PairedCounts(night * 2 // 100, night * 12 // 100, night * 86 // 100)
+        labels = Labels(
+            since=(LabelsSince(0, {"late": day + since}), LabelsSince(1440, {"late": since})), days=(day, since)
+        )
+        at = a_rollout(3, policy=policy)
+        return decide(policy, at, replace(evidence(), labels=labels), hour(24 + hours))
+
+    first = next(hours for hours in range(1, 24) if by(hours).outcome is Outcome.ROLLBACK)
+    assert first <= (3 if rows == 1 else 12)
+    assert "most by paired.worse" in by(first).reason
+    assert by(first).test("paired.superior").verdict == "inconclusive"
