@@ -76,6 +76,11 @@ class AccuracyTests:
                 f"class {name} is {share:.2%} of the labels, and between two arms its loss is not seen; compare on "
                 "pairs (paired: true), or set `loss: accuracy`"
             )
+        if policy.loss == "balanced" and not self._weights:
+            return (
+                f"the shares of the classes are unknown: {rollout.challenger} was not trained here, and a balanced loss "
+                "cannot be compared; train it here, or set `loss: accuracy`"
+            )
         if self.rows_per_observation is None:
             return UNKNOWN.format(version=rollout.challenger)
         return None

@@ -238,6 +238,46 @@ def test_accuracy_with_a_margin_worth_a_class_is_given_up_with_the_arithmetic(
     )
 
 
+@pytest.mark.parametrize(
+    ("trained_on", "reason"),
+    [
+        (RARE, "class fraud is 0.00% of the labels here and was 1.00% where 1.0.1 was trained"),
+        ({"fine": 0.5, "fraud": 0.5}, "class fraud is 0.00% of the labels here and was 50.00% where"),
+    ],
+    ids=["its labels come later", "trained on as many of each"],
+)
+def test_a_class_whose_labels_have_not_come_promotes_nothing(trained_on: Mapping[str, float], reason: str) -> None:
+    """Nearly all labels are known, and the missing ones are those of the rare class."""
+    fine = {"fine": PairedCounts(wins=396, ties=39_204)}
+    at = a_rollout(LAST, classes=trained_on)
+    for hours, outcome in ((60, Outcome.HOLD), (168, Outcome.GIVE_UP)):
+        decision = decide(INDEPENDENT, at, replace(evidence(), labels=labels_of(fine, evidence().steps)), hour(hours))
+        assert decision.test("paired.not_worse").proven
+        assert (decision.outcome, reason in decision.reason) == (outcome, True), decision.reason
+
+
+@pytest.mark.parametrize(
+    ("trained_on", "reason"),
+    [
+        ({}, "class fraud is 1.00% of the labels here, all of which the margin of 0.02 allows to lose"),
+        ({"fine": 0.5, "fraud": 0.5}, "class fraud is 1.00% of the labels here and was 50.00% where 1.0.1 was trained"),
+    ],
+    ids=["shares unknown", "trained on as many of each"],
+)
+def test_a_class_that_is_rare_in_the_traffic_promotes_nothing(trained_on: Mapping[str, float], reason: str) -> None:
+    """Always "fine", of a version that knows nothing of how rare fraud is: by accuracy no worse."""
+    at, outcomes = a_rollout(LAST, classes=trained_on), stream(5000, found=-0.7, alarms=0.01)
+    decision = decide(INDEPENDENT, at, replace(evidence(), labels=labels_of(outcomes, evidence().steps)), hour(168))
+    assert decision.test("paired.not_worse").proven
+    assert (decision.outcome, reason in decision.reason) == (Outcome.GIVE_UP, True), decision.reason
+
+
+def test_a_balanced_loss_of_unknown_classes_is_not_compared_by_accuracy() -> None:
+    policy = RolloutPolicy(rows_per_observation=1, loss="balanced")
+    decision = decide(policy, a_rollout(LAST, policy=policy), evidence((80, 30, 890)), hour(60))
+    assert (decision.outcome, "the shares of the classes are unknown" in decision.reason) == (Outcome.HOLD, True)
+
+
 def test_between_two_arms_a_rare_class_is_not_seen() -> None:
     policy = RolloutPolicy(rows_per_observation=1, paired=False)
     decision = on_rare(stream(5000, -0.7, 0.01), policy, hours=60)
