@@ -165,7 +165,7 @@ class Controller:
                 policy,
                 epoch=deployment.epoch,
                 at=now,
-                shared=shared_causes(challenger),
+                shared=shared_causes(challenger, self._registry.list(model)),
                 classes=_classes(challenger),
             )
         except (EpochConflictError, AlreadyRunningError):

@@ -53,8 +53,8 @@ class EventTests:
 
         Each claim has an e-value. A challenger within the limit is protected by the first, one that is as good as its
         champion by the second. Where both are over the limit for long, that stretch is the whole rollout, there is one
-        of it, and its second e-value is held against 1 / alpha. Outages are a few short stretches, each of which is held
-        against the limit of the others (docs/decisions/0039 has what was simulated).
+        of it, and its second e-value is held against 1 / alpha. Outages are a few short stretches, and each is held
+        against the limit of the other metrics too (docs/decisions/0039 has what was simulated).
         """
         limit, (whole, *later) = self.look.policy.max_error_rate, self.look.evidence.since
         of_each = [self._over(each, limit) for each in (whole, *later)]
