@@ -146,15 +146,13 @@ def _unseen_class(policy: RolloutPolicy, rollout: Rollout, evidence: Evidence) -
     seen = {name: counts.total / pairs for name, counts in outcomes.items()}
     for name, share in rollout.classes.items():
         if share * pairs >= _FEW and (here := seen.get(name, 0.0)) < share / _FAR_LESS:
-            return [
-                f"class {name} is {here:.2%} of the labels here and was {share:.2%} where {rollout.challenger} was "
-                "trained, so what it loses there is not seen"
-            ]
+            reason = f"and was {share:.2%} where {rollout.challenger} was trained, so what it loses there is not seen"
+            return [f"class {name} is {here:.2%} of the labels here {reason}"]
     name, share = min(seen.items(), key=lambda item: item[1])
     if share <= policy.margin and not policy.compares_classes(rollout.classes):
+        reason = f"all of which the margin of {policy.margin:g} allows to lose; set a margin under {share:.2g}"
         return [
-            f"class {name} is {share:.2%} of the labels here, all of which the margin of {policy.margin:g} allows to "
-            f"lose; set a margin under {share:.2g}, or train it here, which tells the shares of its classes"
+            f"class {name} is {share:.2%} of the labels here, {reason}, or train it here, where classes are counted"
         ]
     return []
 
