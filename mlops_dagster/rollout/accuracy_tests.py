@@ -78,8 +78,8 @@ class AccuracyTests:
             )
         if policy.loss == "balanced" and not self._weights:
             return (
-                f"the shares of the classes are unknown: {rollout.challenger} was not trained here, and a balanced "
-                "loss cannot be compared; train it here, or set `loss: accuracy`"
+                f"the shares of the classes are unknown: {rollout.challenger} was not trained here, so no balanced "
+                "loss can be compared; train it here, or set `loss: accuracy`"
             )
         if self.rows_per_observation is None:
             return UNKNOWN.format(version=rollout.challenger)
