@@ -1,0 +1,277 @@
+"""Many rollouts at once, in which labels come late, of some only, or of days that share causes: in cohorts.
+
+Each look is that of `decide` on what is known by then, for all rollouts in one go; `states.py` turns it into outcomes.
+Nothing fails and nothing is slow in these worlds: only accuracy differs.
+"""
+
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass, field
+from functools import cached_property
+from typing import Final, NamedTuple
+
+import numpy as np
+
+from bench import e_values
+from bench.e_values import Bools, Floats, Ints, mixed, running, since_start_or_later
+from mlops_dagster.predictions.compared import COHORT_MINUTES
+from mlops_dagster.rollout import RolloutPolicy
+from mlops_dagster.statistics import DesignEffect
+
+DAY: Final = 24 * 60
+WIN, LOSS, BOTH_WRONG, BOTH_RIGHT = range(4)
+DOUBT: Final = 2.0
+
+
+class Drawn(NamedTuple):
+    """Predictions of one cohort, of all rollouts; the first axis are these, the second the classes."""
+
+    cells: Ints
+    """The third axis: the challenger wins, loses, both are wrong, both are right."""
+    delay: Floats
+    """In hours, until the labels of a class come."""
+
+
+Draw = Callable[[np.random.Generator, int, int], Drawn]
+"""From how many rollouts, and the cohort's number."""
+
+
+@dataclass(frozen=True)
+class World:
+    """What happens in it, and by what policy it is judged."""
+
+    draw: Draw
+    policy: RolloutPolicy
+    classes: tuple[str, ...] = ("",)
+    shares: Mapping[str, float] = field(default_factory=dict)
+    """Of the classes, as the challenger's training saw them."""
+    minutes: int = 60
+    """Of a cohort, and between looks."""
+    arm_delays: tuple[float, float] = (0.0, 0.0)
+    """Hours by which the labels of the canary's and of the champion's answers come later."""
+    complaints: float | None = None
+    """Labels come of this share of the wrong answers that were served, and of no other; None if they come of all."""
+    shared: Callable[[np.random.Generator], DesignEffect] | None = None
+    """As the evaluation of a rollout's challenger would have found it."""
+
+
+class Known(NamedTuple):
+    """All cohorts so far; the axes are rollouts, classes, cohorts."""
+
+    pairs: Ints
+    """The first axis: wins, losses and ties whose label comes."""
+    canary: Ints
+    """The first axis: answers in the ramp, those whose label comes, wrong ones of these."""
+    champion: Ints
+    weight: Floats
+    """Of rollouts and cohorts."""
+    units: Ints
+    """That both scored, of rollouts and cohorts."""
+    comes: Floats
+    """In cohorts from the start, when labels come."""
+
+
+def known_of(world: World, drawn: Drawn, weight: Floats, rng: np.random.Generator, cohort: int) -> Known:
+    """One cohort: who of the two answered, and whose label will be known."""
+    cells, share = drawn.cells, weight[:, None, None]
+    canary = np.where(share == 1, cells, rng.binomial(cells, np.where(share == 1, 0, share)))
+    champion = cells - canary
+    told, other_told = canary, champion
+    if world.complaints is not None:
+        told, other_told = (
+            rng.binomial(its * np.isin(np.arange(4), wrong), world.complaints)
+            for its, wrong in ((canary, (LOSS, BOTH_WRONG)), (champion, (WIN, BOTH_WRONG)))
+        )
+    both = told + other_told
+    in_ramp = (share > 0) & (share < 1)
+
+    def arm(its: Ints, its_told: Ints, own: int) -> Ints:
+        counts = (its.sum(axis=2), its_told.sum(axis=2), its_told[..., own] + its_told[..., BOTH_WRONG])
+        return np.stack(counts) * in_ramp[..., 0]
+
+    return Known(
+        pairs=np.stack([both[..., WIN], both[..., LOSS], both[..., BOTH_WRONG] + both[..., BOTH_RIGHT]]),
+        canary=arm(canary, told, LOSS),
+        champion=arm(champion, other_told, WIN),
+        weight=weight,
+        units=cells.sum(axis=(1, 2)),
+        comes=cohort + drawn.delay * 60 / world.minutes,
+    )
+
+
+class Cohorts:
+    """What grows with every look, and the e-values of it."""
+
+    def __init__(self, world: World, runs: int, rng: np.random.Generator) -> None:
+        self.world, self.policy, self.runs, self._rng = world, world.policy, runs, rng
+        self._all: list[Known] = []
+        effects = [world.shared(rng) if world.shared else DesignEffect() for _ in range(runs)]
+        self.shared = effects if world.shared else None
+        self._rows, self._rows_per_day, self._lasting = (
+            np.array([each[position] or 1.0 for each in effects]) for position in (0, 2, 5)
+        )
+
+    def grow(self, weight: Floats) -> None:
+        """Add a cohort under these weights of the challengers."""
+        number = len(self._all)
+        drawn = self.world.draw(self._rng, self.runs, number)
+        self._all.append(known_of(self.world, drawn, weight, self._rng, number))
+
+    def __len__(self) -> int:
+        return len(self._all)
+
+    def look(self) -> "Look":
+        """Look at the end of the last cohort."""
+        stacked = Known(*(np.stack(each, axis=-1) for each in zip(*self._all, strict=True)))
+        return Look(self, stacked, len(self._all))
+
+    def rows_per_observation(self, units: Ints, minutes: int) -> Floats:
+        """Of each rollout, at its traffic."""
+        stated = self.policy.rows_per_observation or 1.0
+        if self.shared is None:
+            return np.full(self.runs, stated)
+        per_day = units / max(minutes / DAY, 1.0)
+        rows = 1 + (self._rows - 1) * per_day / self._rows_per_day
+        return np.maximum(stated, 1 + (rows - 1) * (1 + self._lasting) / (1 - self._lasting))
+
+
+class Look:
+    """All rollouts at the end of a cohort."""
+
+    def __init__(self, of: Cohorts, known: Known, count: int) -> None:
+        self.of, self.policy, self.world, self.known, self.count = of, of.policy, of.world, known, count
+        self.minutes = of.world.minutes * count
+        arms = zip((known.canary, known.champion), of.world.arm_delays, strict=True)
+        if of.policy.uses_pairs:
+            self.units, its_labels = known.units, [known.pairs.sum(axis=0)]
+            arm_units, delays = [known.units], [0.0]
+        else:
+            (canary, late), (champion, later) = arms
+            arm_units, its_labels, delays = (
+                [canary[0].sum(1), champion[0].sum(1)],
+                [canary[1], champion[1]],
+                [late, later],
+            )
+            self.units = sum(arm_units, np.zeros_like(known.units))
+        hours = of.world.minutes / 60
+        self.here = [known.comes + delay / hours <= count for delay in delays]
+        labels = [(each * here).sum(axis=1) for each, here in zip(its_labels, self.here, strict=True)]
+        self.labelled = sum(labels, np.zeros_like(known.units))
+        self.complete = self._complete(arm_units, labels)
+        """How many cohorts are complete, of each rollout."""
+        self.counts = np.arange(count) < self.complete[:, None]
+        self.rows = of.rows_per_observation(self.units.sum(axis=1), self.minutes)
+
+    def _complete(self, units: Sequence[Ints], labels: Sequence[Ints]) -> Ints:
+        size, numbers = self.world.minutes, np.arange(self.count)
+        before = self.minutes - 60 * (self.policy.label_hours or 0)
+        if self.policy.labels == "complaints":
+            return np.full(self.of.runs, self.count)
+        ends = np.broadcast_to(size * numbers + COHORT_MINUTES <= before, units[0].shape)
+        ends = ends & (sum(units, np.zeros_like(units[0])) > 0)
+        for arm, label in zip(units, labels, strict=True):
+            sums, known = running(arm), running(label)
+            ends = ends & (sums[:, 1:] > 0)
+            for power in range(20):
+                first = -(-(size * numbers + COHORT_MINUTES - COHORT_MINUTES * 2**power) // size)
+                first = np.maximum(first, 0)
+                of, have = sums[:, 1:] - sums[:, first], known[:, 1:] - known[:, first]
+                ends = ends & (have >= self.policy.min_label_share * of)
+                if not first.any():
+                    break
+        return np.where(ends.any(axis=1), self.count - np.argmax(ends[:, ::-1], axis=1), 0)
+
+    @property
+    def age(self) -> Ints:
+        """The last minute whose labels are complete."""
+        if self.policy.labels == "complaints":
+            return self.complete * self.world.minutes - 1
+        return np.maximum((self.complete - 1) * self.world.minutes + COHORT_MINUTES - 1, 0)
+
+    def accuracy(self) -> tuple[Floats, Floats, Floats]:
+        """The e-values of worse, not worse and superior, or 1 where the days differ by more than was reckoned with."""
+        worse, not_worse, superior = (
+            self._worse(self._gains("worse")),
+            self._whole(self._gains("not_worse")),
+            self._whole(self._gains("superior")),
+        )
+        doubt = self.days_differ if self.policy.uses_pairs else np.zeros(self.of.runs, dtype=np.bool_)
+        return np.where(doubt, 1.0, worse), np.where(doubt, 1.0, not_worse), np.where(doubt, 1.0, superior)
+
+    def in_watch(self, since: Ints) -> Floats:
+        """The same of worse, of cohorts from `since` on."""
+        gains = self._gains("worse") * (np.arange(self.count) >= since[:, None])
+        return np.where(self.days_differ, 1.0, self._whole(gains))
+
+    def pairs_since(self, since: Ints) -> Ints:
+        """Complete pairs of the cohorts from `since` on."""
+        return np.asarray((self._pairs.sum(axis=(0, 2)) * (np.arange(self.count) >= since[:, None])).sum(axis=1))
+
+    @cached_property
+    def _pairs(self) -> Ints:
+        return self.known.pairs * self.here[0] * self.counts[:, None]
+
+    @cached_property
+    def arms(self) -> tuple[Ints, Ints]:
+        """Of the canary and the champion: answers with a label that is complete, and wrong ones; the axes as above."""
+        canary, champion = (
+            (arm[1:] * here * self.counts[:, None]).sum(axis=2)
+            for arm, here in zip((self.known.canary, self.known.champion), self.here, strict=True)
+        )
+        return canary, champion
+
+    def _gains(self, what: str) -> Floats:
+        """The axes: bets, rollouts, cohorts."""
+        if not self.policy.uses_pairs:
+            (_, canary), (_, champion) = self.arms
+            theta = 1.0 if what == "superior" else self.policy.theta.wrong
+            share = np.where((self.known.weight > 0) & (self.known.weight < 1), self.known.weight, 0.5)
+            return e_values.of_relative(canary, champion, share, theta, worse=what == "worse") / self.rows[:, None]
+        margin, sizes, shares = (
+            0.0 if what == "superior" else self.policy.margin,
+            np.ones(len(self.world.classes)),
+            self.world.shares,
+        )
+        if self.policy.compares_classes(shares):
+            sizes = min(shares.values()) / np.array([shares[name] for name in self.world.classes])
+            margin *= len(shares) * min(shares.values())
+        size = sizes[:, None]
+        gains = e_values.of_difference(*self._pairs, margin, worse=what == "worse", size=size)
+        return np.asarray(gains.sum(axis=2) / self.rows[:, None])
+
+    def _whole(self, gains: Floats) -> Floats:
+        return mixed(gains.sum(axis=-1))
+
+    def _worse(self, gains: Floats) -> Floats:
+        sums, runs = running(gains), np.arange(self.of.runs)
+
+        def since(start: Ints) -> Floats:
+            first = np.minimum(-(-start // self.world.minutes), self.count)
+            return mixed(sums[:, runs, -1] - sums[:, runs, first])
+
+        return since_start_or_later(since, self.age)
+
+    @property
+    def proofs(self) -> Ints:
+        """How many labels count: complete pairs, or those of the answers of both arms."""
+        if self.policy.uses_pairs:
+            return np.asarray(self._pairs.sum(axis=(0, 2, 3)))
+        return np.asarray(sum(arm[0].sum(axis=1) for arm in self.arms))
+
+    @cached_property
+    def days_differ(self) -> Bools:
+        """`days_differ` of all rollouts."""
+        from scipy.special import chdtri
+
+        day = np.arange(self.count) * self.world.minutes // DAY
+        wins, losses, ties = (
+            np.stack([each.sum(axis=1)[:, day == number].sum(axis=1) for number in range(day[-1] + 1)], axis=-1)
+            for each in self._pairs
+        )
+        n = (wins + losses + ties).astype(np.float64)
+        freedom, rows = (n > 0).sum(axis=1) - 1, n.sum(axis=1)
+        with np.errstate(divide="ignore", invalid="ignore"):
+            mean = (losses - wins).sum(axis=1) / rows
+            variance = (losses + wins).sum(axis=1) / rows - mean**2
+            moved = np.where(n > 0, n * ((losses - wins) / n - mean[:, None]) ** 2, 0).sum(axis=1)
+            least = moved / variance / chdtri(np.maximum(freedom, 1), 0.01)
+        return np.asarray((freedom > 0) & (variance > 0) & (least > DOUBT * self.rows))

@@ -1,0 +1,309 @@
+"""What becomes of many rollouts at once: the rules of `decide`, on e-values of all of them, and `decide` beside it."""
+
+from collections.abc import Callable
+from dataclasses import dataclass
+from datetime import datetime, timedelta
+from typing import Final
+
+import numpy as np
+
+from bench import e_values
+from bench.cohorts import DAY, Cohorts, Look, World
+from bench.e_values import Bools, Floats, Ints, mixed, running, since_start_or_later
+from bench.histories import MIDNIGHT
+from mlops_dagster.predictions import BothScored, EventCounts, PairedCounts
+from mlops_dagster.rollout import (
+    EventsSince,
+    Evidence,
+    Labels,
+    LabelsSince,
+    Outcome,
+    Phase,
+    Rollout,
+    RolloutPolicy,
+    StepCounts,
+    decide,
+)
+
+NEVER: Final = 10**6
+
+
+@dataclass
+class States:
+    """Of all rollouts; times are in cohorts since the start."""
+
+    policy: RolloutPolicy
+    runs: int
+
+    def __post_init__(self) -> None:
+        zeros = np.zeros(self.runs, dtype=np.int64)
+        self.step, self.step_at = zeros.copy(), zeros.copy()
+        self.canary_at, self.promoted_at = np.full(self.runs, NEVER), np.full(self.runs, NEVER)
+        self.ended_at = np.full(self.runs, NEVER)
+        self.first: dict[Outcome, Ints] = {}
+        for outcome in (Outcome.PROMOTE, Outcome.ROLLBACK, Outcome.GIVE_UP):
+            self.first[outcome] = np.full(self.runs, NEVER)
+        self.labels = zeros.copy()
+        """Complete ones at the outcome."""
+        self.superior = np.zeros(self.runs, dtype=np.bool_)
+        """Promoted as such."""
+        self.peaks: dict[str, Floats] = {}
+
+    @property
+    def running(self) -> Bools:
+        return self.ended_at == NEVER
+
+    @property
+    def in_watch(self) -> Bools:
+        return self.promoted_at < NEVER
+
+    @property
+    def weight(self) -> Floats:
+        ramp = np.array([0.0, *self.policy.steps])[self.step]
+        return np.where(self.in_watch, 1.0, ramp)
+
+    def peak(self, name: str, e: Floats) -> Floats:
+        self.peaks[name] = np.maximum(self.peaks.get(name, np.zeros(self.runs)), e)
+        return self.peaks[name]
+
+
+def roll_out(
+    world: World, runs: int, rng: np.random.Generator, checked: int = 0, seen: Callable[[Look], None] = lambda _: None
+) -> States:
+    """Roll out until all have ended; of the first `checked` rollouts `decide` must say the same at many looks."""
+    cohorts, states, policy = Cohorts(world, runs, rng), States(world.policy, runs), world.policy
+    last = (policy.deadline_hours + policy.watch_hours) * 60 / world.minutes
+    while states.running.any() and len(cohorts) <= last:
+        cohorts.grow(states.weight)
+        look = cohorts.look()
+        seen(look)
+        before = [_rollout(look, states, run) for run in range(checked)]
+        judged = judge(look, states)
+        for run, rollout in enumerate(before):
+            if rollout is not None and (look.count % 5 == 1 or judged.outcomes[run] is not Outcome.HOLD):
+                _check(look, rollout, run, judged)
+    return states
+
+
+@dataclass(frozen=True)
+class Judged:
+    """The outcome of one look at each rollout."""
+
+    outcomes: list[Outcome]
+    rollback_e: Floats
+
+
+def judge(look: Look, states: States) -> Judged:
+    """As `decide` does; changes the states."""
+    policy, now = look.policy, look.count
+    proof, hours = 1 / policy.alpha, look.world.minutes / 60
+    worse, not_worse, superior = look.accuracy()
+    events = _Events(look)
+    parts = [np.ones(look.of.runs), events.slow_worse, worse, events.over_limit]
+    if policy.uses_pairs:
+        parts.append(np.where(states.in_watch, look.in_watch(states.promoted_at), 1.0))
+    rollback = np.asarray(np.mean(parts, axis=0))
+    proven = states.peak("rollback.worse", rollback) >= proof
+    metric = "paired" if policy.uses_pairs else "wrong"
+    fine = states.peak(f"{metric}.not_worse", not_worse) >= proof
+    good_errors, good_slow = (
+        events.good(policy.max_error_rate, events.all),
+        events.good(policy.max_slow_rate, events.answered),
+    )
+    for name, e in (("error.not_worse", good_errors), ("slow.not_worse", good_slow)):
+        fine = fine & (states.peak(name, e) >= proof)
+    doubt = look.days_differ if policy.uses_pairs else np.zeros(look.of.runs, dtype=np.bool_)
+    better = (states.peak(f"{metric}.superior", superior) >= proof) & (superior >= 1) & fine & ~doubt
+
+    last, shadow = states.step == len(policy.steps), states.step == 0
+    labels = look.pairs_since(states.step_at) if policy.uses_pairs else look.arms[0][0].sum(axis=1)
+    here = look.known.weight == states.weight[:, None]
+    answers = (look.known.canary[0].sum(axis=1) * here).sum(axis=1)
+    lacking = np.where(
+        shadow,
+        ((now - states.step_at) * hours < policy.shadow_hours)
+        | (look.known.units.sum(axis=1) < policy.min_shadow_requests),
+        ((now - states.step_at) * hours < policy.soak_hours)
+        | (answers < policy.min_step_requests)
+        | (labels < policy.min_step_paired)
+        | last & ((now - states.canary_at) * hours < policy.min_watch_hours),
+    )
+    lacking = (
+        lacking | doubt | (worse > np.maximum(1.0, not_worse)) | (events.over_limit > np.maximum(1.0, good_errors))
+    )
+    late = np.full(look.of.runs, now * hours >= policy.deadline_hours)
+    trial, watch = states.running & ~states.in_watch & ~proven, states.running & states.in_watch & ~proven
+    enough = last & ~lacking
+    promote = trial & enough & (better | (late & fine))
+    give_up = trial & late & ~promote
+    advance = trial & ~late & ~lacking & ~last
+    over = watch & ((now - states.promoted_at) * hours >= policy.watch_hours)
+    rolled_back = states.running & proven
+    outcomes = [Outcome.HOLD] * look.of.runs
+    for which, outcome in (
+        (promote, Outcome.PROMOTE),
+        (give_up, Outcome.GIVE_UP),
+        (advance | over, Outcome.ADVANCE),
+        (rolled_back, Outcome.ROLLBACK),
+    ):
+        for run in np.flatnonzero(which):
+            outcomes[run] = outcome
+        if outcome in states.first:
+            states.first[outcome][which] = now
+    states.labels[promote | give_up | rolled_back] = look.proofs[promote | give_up | rolled_back]
+    states.superior |= promote & better
+    states.step[advance] += 1
+    states.step_at[advance | promote] = now
+    states.canary_at[advance & shadow] = now
+    states.promoted_at[promote] = now
+    states.ended_at[give_up | rolled_back | over] = now
+    return Judged(outcomes, rollback)
+
+
+class _Events:
+    """Of requests none of which fail or are slow."""
+
+    def __init__(self, look: Look) -> None:
+        self._look = look
+        known, policy = look.known, look.policy
+        ramp = known.canary[0].sum(axis=1)
+        in_watch = np.where(known.weight == 1, known.units, 0)
+        off_path = np.where((known.weight == 0) | policy.uses_pairs, known.units - ramp, 0) * (known.weight < 1)
+        self.all: Ints = (ramp + in_watch + off_path).sum(axis=1)
+        self.answered: Ints = (ramp + in_watch).sum(axis=1)
+        both = known.units if policy.uses_pairs else np.where((known.weight == 0) | (known.weight == 1), known.units, 0)
+        self._scored = both + (0 if policy.uses_pairs else ramp)
+        self._both = both
+
+    def good(self, enough: float, n: Ints) -> Floats:
+        """That bad ones are fewer: relative to the champion nothing is known, and all n are good."""
+        return (1 + mixed(e_values.of_rate(n, n, 1 - enough))) / 2
+
+    @property
+    def slow_worse(self) -> Floats:
+        ones = np.ones(self._look.of.runs)
+        return since_start_or_later(lambda _: ones, np.full(self._look.of.runs, self._look.minutes))
+
+    @property
+    def over_limit(self) -> Floats:
+        n, runs, size = self._scored, np.arange(self._look.of.runs), self._look.world.minutes
+        sums = running(e_values.of_rate(np.zeros_like(n), n, self._look.policy.max_error_rate))
+
+        def since(start: Ints) -> Floats:
+            first = np.minimum(-(-start // size), self._look.count)
+            return mixed(sums[:, runs, -1] - sums[:, runs, first])
+
+        over = since_start_or_later(since, np.full(len(runs), self._look.minutes))
+        requests = self._both.sum(axis=1) if self._look.policy.uses_pairs else np.zeros(len(runs))
+        alone = 0.81 + 0.1 * e_values.always(requests, np.zeros(len(runs)))
+        return np.minimum(over, alone)
+
+
+def _time(cohorts: int, world: World) -> datetime:
+    return MIDNIGHT + timedelta(minutes=int(cohorts) * world.minutes)
+
+
+def _rollout(look: Look, states: States, run: int) -> Rollout | None:
+    """As it is before the look; None once it has ended."""
+    if not states.running[run]:
+        return None
+    step, world = int(states.step[run]), look.world
+    watch = bool(states.in_watch[run])
+    return Rollout(
+        id=1,
+        model="m",
+        champion="1.0.0",
+        challenger="1.0.1",
+        policy=look.policy,
+        phase=Phase.WATCH if watch else Phase.CANARY if step else Phase.SHADOW,
+        step=step,
+        weight=float(states.weight[run]),
+        started_at=MIDNIGHT,
+        canary_at=_time(states.canary_at[run], world) if step else None,
+        step_at=_time(states.step_at[run], world),
+        paused=False,
+        peaks={name: float(peak[run]) for name, peak in states.peaks.items()},
+        epoch=1,
+        promoted_at=_time(states.promoted_at[run], world) if watch else None,
+        shared=look.of.shared[run] if look.of.shared else None,
+        classes=world.shares,
+    )
+
+
+def _check(look: Look, rollout: Rollout, run: int, judged: Judged) -> None:
+    now = _time(look.count, look.world)
+    decision = decide(rollout.policy, rollout, _evidence(look, rollout, run), now)
+    found, e = decision.test("rollback.worse").e_value, float(judged.rollback_e[run])
+    assert np.isclose(found, e, rtol=1e-9), f"E {e} at {now}, by decide {found}: {decision.reason}"
+    assert decision.outcome is judged.outcomes[run], f"{judged.outcomes[run]} at {now}, by decide: {decision.reason}"
+
+
+def _evidence(look: Look, rollout: Rollout, run: int) -> Evidence:
+    world, known, size = look.world, look.known, look.world.minutes
+    complete, age, pairs = int(look.complete[run]), int(look.age[run]), look.policy.uses_pairs
+
+    def starts(end: int) -> list[int]:
+        return [0, *(end - back for back in e_values.BACK if end > back)]
+
+    def first(minute: int) -> int:
+        return -(-minute // size)
+
+    def outcomes(since: int, until: int = NEVER) -> dict[str, PairedCounts]:
+        counts = (known.pairs * look.here[0] * look.counts[:, None])[:, run, :, since:until].sum(axis=2)
+        return {name: PairedCounts(*map(int, counts[:, number])) for number, name in enumerate(world.classes)}
+
+    def steps(since: int, *, labels: bool) -> tuple[StepCounts, ...]:
+        weights = known.weight[run, since:]
+        return tuple(
+            StepCounts(float(weight), *(arm(number, since, weights == weight, labels) for number in (0, 1)))
+            for weight in np.unique(weights)
+            if 0 < weight < 1
+        )
+
+    def arm(number: int, since: int, its: Bools, labels: bool) -> EventCounts:
+        of = (known.canary, known.champion)[number]
+        requests = int(of[0, run].sum(axis=0)[since:][its].sum())
+        if not labels or pairs:
+            return EventCounts(requests=requests)
+        told, wrong = ((of[1:, run] * look.here[number][run] * look.counts[run]).sum(axis=1)[:, since:][:, its]).sum(
+            axis=1
+        )
+        return EventCounts(requests=requests, units=requests, unit_labels=int(told), bad_wrong=int(wrong))
+
+    def both(since: int) -> BothScored:
+        scored = known.units if pairs else np.where((known.weight == 0) | (known.weight == 1), known.units, 0)
+        return BothScored(requests=int(scored[run, since:].sum()))
+
+    units, in_watch = known.units[run], known.weight[run] == 1
+    off_path = np.where((known.weight[run] == 0) | pairs, units - known.canary[0, run].sum(axis=0), 0) * ~in_watch
+    day = np.arange(look.count) * size // DAY
+    labels = Labels(int(look.units[run].sum()), int(look.labelled[run].sum()))
+    if complete:
+        labels = Labels(
+            units=labels.units,
+            labelled=labels.labelled,
+            complete_until=MIDNIGHT + timedelta(minutes=age + 1),
+            since=tuple(
+                LabelsSince(start, outcomes(first(start)) if pairs else {}, steps(first(start), labels=True))
+                for start in starts(age)
+            ),
+            step=int(
+                look.pairs_since(np.full(look.of.runs, (rollout.step_at - MIDNIGHT) // timedelta(minutes=size)))[run]
+            ),
+            watch=outcomes(int((rollout.promoted_at - MIDNIGHT) / timedelta(minutes=size)))
+            if rollout.promoted_at
+            else None,
+            days=tuple(
+                sum(outcomes(int(its[0]), int(its[-1]) + 1).values(), PairedCounts())
+                for its in (np.flatnonzero(day == number) for number in range(int(day[-1]) + 1))
+            ),
+        )
+    return Evidence(
+        through=_time(look.count, world),
+        since=tuple(
+            EventsSince(start, steps(first(start), labels=False), both(first(start))) for start in starts(look.minutes)
+        ),
+        shadow=EventCounts(requests=int(off_path.sum())),
+        watch=EventCounts(requests=int(units[in_watch].sum())),
+        labels=labels,
+    )
