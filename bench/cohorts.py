@@ -68,6 +68,8 @@ class Known(NamedTuple):
     """That both scored, of rollouts and cohorts."""
     comes: Floats
     """In cohorts from the start, when labels come."""
+    cells: Ints
+    """The first axis: the cells."""
 
 
 def known_of(world: World, drawn: Drawn, weight: Floats, rng: np.random.Generator, cohort: int) -> Known:
@@ -95,6 +97,7 @@ def known_of(world: World, drawn: Drawn, weight: Floats, rng: np.random.Generato
         weight=weight,
         units=cells.sum(axis=(1, 2)),
         comes=cohort + drawn.delay * 60 / world.minutes,
+        cells=np.moveaxis(cells, 2, 0),
     )
 
 
@@ -106,9 +109,10 @@ class Cohorts:
         self._all: list[Known] = []
         effects = [world.shared(rng) if world.shared else DesignEffect() for _ in range(runs)]
         self.shared = effects if world.shared else None
-        self._rows, self._rows_per_day, self._lasting = (
-            np.array([each[position] or 1.0 for each in effects]) for position in (0, 2, 5)
+        self._rows, self._lasting = (
+            np.array(each) for each in zip(*((it.rows, it.lasting) for it in effects), strict=True)
         )
+        self._rows_per_day = np.array([each.rows_per_day or np.nan for each in effects])
 
     def grow(self, weight: Floats) -> None:
         """Add a cohort under these weights of the challengers."""
@@ -130,7 +134,8 @@ class Cohorts:
         if self.shared is None:
             return np.full(self.runs, stated)
         per_day = units / max(minutes / DAY, 1.0)
-        rows = 1 + (self._rows - 1) * per_day / self._rows_per_day
+        at_another = 1 + (self._rows - 1) * per_day / self._rows_per_day
+        rows = np.where(np.isnan(self._rows_per_day), self._rows, at_another)
         return np.maximum(stated, 1 + (rows - 1) * (1 + self._lasting) / (1 - self._lasting))
 
 

@@ -6,7 +6,7 @@ this against `decide` itself.
 """
 
 from collections.abc import Callable
-from typing import Final, TypeAlias
+from typing import Final, NamedTuple, TypeAlias
 
 import numpy as np
 import numpy.typing as npt
@@ -81,25 +81,43 @@ def running(gained: Counts) -> Floats:
     return np.concatenate([first, np.cumsum(gained, axis=-1)], axis=-1)
 
 
-def excess(odds: Floats, all_in: Floats, challenger: Floats, champion: Floats, now: Ints, always: Floats) -> Floats:
-    """`excess_failure_e_value` at looks in the minutes `now`, from running sums; `always` is the last part of it."""
-    end, failures = now + 1, challenger + champion
+class Failures(NamedTuple):
+    """Running sums of failures of one version alone, over any pieces of time."""
 
-    def bets(start: Ints) -> Floats:
-        with np.errstate(over="ignore"):
-            some = np.exp(odds[:, end] - odds[:, start]).mean(axis=0)
-            everything = np.where(champion[end] == champion[start], np.exp(all_in[end] - all_in[start]), 0)
-        return np.asarray(some + everything) / 2
+    odds: Floats
+    all_in: Floats
+    challenger: Floats
+    champion: Floats
 
-    e, known = 0.9 * bets(np.zeros_like(now)), np.zeros(len(now))
-    for back in BACK:
-        start = np.maximum(now - back, 0)
-        before = failures[start]
-        new = before > known
-        if new.any():
-            e = e + np.where(new, 0.1 / np.maximum(before * (before + 1), 1) * bets(start), 0)
-            known = np.maximum(before, known)
-    return np.asarray(0.9 * e + 0.1 * always)
+    @classmethod
+    def of(cls, *stages: tuple[Counts, Counts, Counts | float]) -> "Failures":
+        """Of the challenger's and the champion's failures in each piece, and the challenger's share of them by chance."""
+        odds = [of_excess(*stage) for stage in stages]
+        all_in = [-challenger * np.log(share) for challenger, _, share in stages]
+        by_version = [sum(stage[version] for stage in stages) for version in (0, 1)]
+        return cls(*(running(np.asarray(each)) for each in (sum(odds), sum(all_in), *by_version)))
+
+    def e_value(self, end: Ints, first: Callable[[Ints], Ints], now: Ints, always: Floats) -> Floats:
+        """`excess_failure_e_value` at looks in the minutes `now`, which is before piece `end`.
+
+        `first` says with which piece a minute begins; `always` is the last part of the e-value.
+        """
+
+        def bets(start: Ints) -> Floats:
+            with np.errstate(over="ignore"):
+                some = np.exp(self.odds[:, end] - self.odds[:, start]).mean(axis=0)
+                everything = np.exp(self.all_in[end] - self.all_in[start])
+            return np.asarray(some + np.where(self.champion[end] == self.champion[start], everything, 0)) / 2
+
+        e, known = 0.9 * bets(np.zeros_like(end)), np.zeros(len(end))
+        for back in BACK:
+            start = first(np.maximum(now - back, 0))
+            before = self.challenger[start] + self.champion[start]
+            new = before > known
+            if new.any():
+                e = e + np.where(new, 0.1 / np.maximum(before * (before + 1), 1) * bets(start), 0)
+                known = np.maximum(before, known)
+        return np.asarray(0.9 * e + 0.1 * always)
 
 
 def always(requests: Counts, alone: Counts) -> Floats:

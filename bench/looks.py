@@ -104,17 +104,11 @@ def rollback_e(policy: RolloutPolicy, seen: Minutes, now: Ints) -> Floats:
     bad, n, in_arms = alone, requests, not policy.uses_pairs
     if in_arms:
         bad, n = alone + canary.bad_errors, n + canary.requests
-    odds = e_values.of_excess(alone, champion_alone, 0.5)
-    all_in = alone * np.log(2)
-    if in_arms:
-        odds = odds + e_values.of_excess(canary.bad_errors, champion.bad_errors, share)
-        all_in = all_in - canary.bad_errors * np.log(share)
-    challengers = alone + (canary.bad_errors if in_arms else 0)
-    champions = champion_alone + (champion.bad_errors if in_arms else 0)
-    sums = running(np.array([requests, alone]))[:, end] if not in_arms else np.zeros((2, len(now)))
-    excess = e_values.excess(
-        running(odds), running(all_in), running(challengers), running(champions), now, e_values.always(*sums)
+    failures = e_values.Failures.of(
+        (alone, champion_alone, 0.5), *([(canary.bad_errors, champion.bad_errors, share)] if in_arms else [])
     )
+    sums = running(np.array([requests, alone]))[:, end] if not in_arms else np.zeros((2, len(now)))
+    excess = failures.e_value(end, lambda minute: minute, now, e_values.always(*sums))
     pairs = e_values.of_difference(*seen.pairs, policy.margin)
     worse = [
         begun(relative(canary.bad_errors, champion.bad_errors, theta.error), zero),

@@ -1,6 +1,5 @@
 """What becomes of many rollouts at once: the rules of `decide`, on e-values of all of them, and `decide` beside it."""
 
-from collections.abc import Callable
 from dataclasses import dataclass
 from datetime import datetime, timedelta
 from typing import Final
@@ -8,7 +7,7 @@ from typing import Final
 import numpy as np
 
 from bench import e_values
-from bench.cohorts import DAY, Cohorts, Look, World
+from bench.cohorts import DAY, Cohorts, Known, Look, World
 from bench.e_values import Bools, Floats, Ints, mixed, running, since_start_or_later
 from bench.histories import MIDNIGHT
 from mlops_dagster.predictions import BothScored, EventCounts, PairedCounts
@@ -67,22 +66,22 @@ class States:
         return self.peaks[name]
 
 
-def roll_out(
-    world: World, runs: int, rng: np.random.Generator, checked: int = 0, seen: Callable[[Look], None] = lambda _: None
-) -> States:
-    """Roll out until all have ended; of the first `checked` rollouts `decide` must say the same at many looks."""
+def roll_out(world: World, runs: int, rng: np.random.Generator, checked: int = 0) -> tuple[States, Known]:
+    """Roll out to the deadline, or the end of the last watch; return what became of all, and what was to be known.
+
+    Of the first `checked` rollouts `decide` itself must say the same at many looks.
+    """
     cohorts, states, policy = Cohorts(world, runs, rng), States(world.policy, runs), world.policy
-    last = (policy.deadline_hours + policy.watch_hours) * 60 / world.minutes
-    while states.running.any() and len(cohorts) <= last:
+    deadline = policy.deadline_hours * 60 / world.minutes
+    while states.running.any() or len(cohorts) < deadline:
         cohorts.grow(states.weight)
         look = cohorts.look()
-        seen(look)
         before = [_rollout(look, states, run) for run in range(checked)]
         judged = judge(look, states)
         for run, rollout in enumerate(before):
             if rollout is not None and (look.count % 5 == 1 or judged.outcomes[run] is not Outcome.HOLD):
                 _check(look, rollout, run, judged)
-    return states
+    return states, look.known
 
 
 @dataclass(frozen=True)
