@@ -91,7 +91,7 @@ class Failures(NamedTuple):
 
     @classmethod
     def of(cls, *stages: tuple[Counts, Counts, Counts | float]) -> "Failures":
-        """Of the challenger's and the champion's failures in each piece, and the challenger's share of them by chance."""
+        """Of both versions' failures in each piece, and the challenger's share of them by chance."""
         odds = [of_excess(*stage) for stage in stages]
         all_in = [-challenger * np.log(share) for challenger, _, share in stages]
         by_version = [sum(stage[version] for stage in stages) for version in (0, 1)]

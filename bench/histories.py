@@ -90,8 +90,9 @@ class Requests(NamedTuple):
 class History:
     """The requests of a rollout, and which of them count."""
 
-    def __init__(self, requests: Requests) -> None:
-        self.of = requests
+    def __init__(self, requests: Requests, *, keys: bool, units: bool) -> None:
+        """Say whether requests share keys, and whether they share units: to look for the first of each takes long."""
+        self.of, self._keys, self._units = requests, requests.key if keys else None, requests.unit if units else None
         self.minute, self.weight, self.canary = requests.minute, requests.weight, requests.canary
         self.ramp = (requests.weight > 0) & (requests.weight < 1)
         self.in_watch = requests.weight == 1
@@ -107,27 +108,25 @@ class History:
     @cached_property
     def firsts(self) -> dict[BadEvent, Bools]:
         """Of these the first of each key, which is what counts."""
-        return {metric: _first(each, self.of.key) for metric, each in self.bad.items()}
+        return {metric: _first(each, self._keys) for metric, each in self.bad.items()}
 
     @cached_property
     def first_answered(self) -> Bools:
         """Answered in the ramp, and the first of its unit."""
-        return _first(self.ramp & ~self.bad["error"], self.of.unit)
+        return _first(self.ramp & ~self.bad["error"], self._units)
 
     @cached_property
     def first_failures(self) -> list[Bools]:
         """If both versions scored everything: the challenger alone failed, the champion alone, both; first of a key."""
         one, other = self.of.challenger_error, self.of.champion_error
         kinds = (one & ~other, other & ~one, one & other)
-        return [
-            _first(kind & ~self.in_watch, self.of.key) | _first(kind & self.in_watch, self.of.key) for kind in kinds
-        ]
+        return [_first(kind & ~self.in_watch, self._keys) | _first(kind & self.in_watch, self._keys) for kind in kinds]
 
     @cached_property
     def first_outcomes(self) -> list[Bools]:
         """If both scored everything: the challenger won, lost, neither; first of a unit."""
         both = ~self.of.champion_error & ~self.of.challenger_error
-        speaks = _first(both & ~self.in_watch, self.of.unit) | _first(both & self.in_watch, self.of.unit)
+        speaks = _first(both & ~self.in_watch, self._units) | _first(both & self.in_watch, self._units)
         win, loss = (
             self.of.champion_wrong & ~self.of.challenger_wrong,
             self.of.challenger_wrong & ~self.of.champion_wrong,
@@ -135,7 +134,9 @@ class History:
         return [speaks & win, speaks & loss, speaks & ~win & ~loss]
 
 
-def _first(event: Bools, of: Ints) -> Bools:
+def _first(event: Bools, of: Ints | None) -> Bools:
+    if of is None:
+        return event
     rows = np.flatnonzero(event)
     first = np.zeros_like(event)
     first[rows[np.unique(of[rows], return_index=True)[1]]] = True
@@ -188,7 +189,9 @@ def simulate(world: World, challenger: Challenger, rng: np.random.Generator) -> 
     return History(
         Requests(
             minute, weight, canary, key, unit, rows, champion_error, challenger_error, win | both, loss | both, latency
-        )
+        ),
+        keys=world.sticky,
+        units=world.sticky or world.busy,
     )
 
 

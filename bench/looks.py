@@ -120,6 +120,13 @@ def rollback_e(policy: RolloutPolicy, seen: Minutes, now: Ints) -> Floats:
     return np.asarray(np.mean(worse, axis=0))
 
 
+def champion_e(policy: RolloutPolicy, seen: Minutes, now: Ints) -> Floats:
+    """The e-value that the champion breaks its error limit, of which an alert comes; where pairs are used."""
+    requests, _, alone, both = seen.both
+    sums = running(e_values.of_rate(alone + both, requests, policy.max_error_rate))
+    return since_start_or_later(lambda start: mixed(sums[:, now + 1] - sums[:, start]), now)
+
+
 def evidence(seen: Minutes, now: int) -> Evidence:
     """The same, as `decide` is given it at the end of minute `now`."""
     starts = [0, *(now - back for back in e_values.BACK if now > back)]
