@@ -97,10 +97,11 @@ class Failures(NamedTuple):
         by_version = [sum(stage[version] for stage in stages) for version in (0, 1)]
         return cls(*(running(np.asarray(each)) for each in (sum(odds), sum(all_in), *by_version)))
 
-    def e_value(self, end: Ints, first: Callable[[Ints], Ints], now: Ints, always: Floats) -> Floats:
-        """`excess_failure_e_value` at looks in the minutes `now`, which is before piece `end`.
+    def e_value(self, end: Ints, first: Callable[[Ints], Ints], now: Ints, always: Callable[[Ints], Floats]) -> Floats:
+        """The e-value that the challenger is not as good, at looks in the minutes `now`, which are before piece `end`.
 
-        `first` says with which piece a minute begins; `always` is the last part of the e-value.
+        `first` says with which piece a minute begins; `always` is the part for requests from that piece on that the
+        challenger alone failed on.
         """
 
         def bets(start: Ints) -> Floats:
@@ -117,12 +118,20 @@ class Failures(NamedTuple):
             if new.any():
                 e = e + np.where(new, 0.1 / np.maximum(before * (before + 1), 1) * bets(start), 0)
                 known = np.maximum(before, known)
-        return np.asarray(0.9 * e + 0.1 * always)
+        by_failure = 0.9 * e + 0.1 * always(np.zeros_like(end))
+        by_minute = since_start_or_later(lambda start: 0.81 * bets(first(start)) + 0.1 * always(first(start)), now)
+        return np.asarray(0.7 * by_failure + 0.3 * by_minute)
 
 
-def always(requests: Counts, alone: Counts) -> Floats:
-    """The bet that the challenger fails on all, the champion on none."""
-    return np.where(alone == requests, 4.0 ** np.minimum(requests, 500), 0.0)
+def always(requests: Counts, alone: Counts, end: Ints) -> Callable[[Ints], Floats]:
+    """The bet that the challenger fails on all requests from some piece on, and the champion on none."""
+    scored, failed = running(np.asarray(requests)), running(np.asarray(alone))
+
+    def bet(start: Ints) -> Floats:
+        n = scored[end] - scored[start]
+        return np.where(failed[end] - failed[start] == n, 4.0 ** np.minimum(n, 500), 0.0)
+
+    return bet
 
 
 def _bets(bets: Floats, like: Counts) -> Floats:

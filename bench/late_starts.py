@@ -62,10 +62,8 @@ def errors_found(fault: Fault, rng: np.random.Generator) -> Found:
         sums = running(e_values.of_rate(failed, n, PAIRS.max_error_rate))
         return since_start_or_later(lambda start: mixed(sums[:, end] - sums[:, first(start)]), now)
 
-    requests, failed_alone = running(np.array([n, alone]))[:, end]
-    excess = e_values.Failures.of((alone, champion, 0.5)).e_value(
-        end, first, now, e_values.always(requests, failed_alone)
-    )
+    failures = e_values.Failures.of((alone, champion, 0.5))
+    excess = failures.e_value(end, first, now, e_values.always(n, alone, end))
     return Found(
         *(
             _first(seconds[looks - past], e >= PROOF)

@@ -107,8 +107,8 @@ def rollback_e(policy: RolloutPolicy, seen: Minutes, now: Ints) -> Floats:
     failures = e_values.Failures.of(
         (alone, champion_alone, 0.5), *([(canary.bad_errors, champion.bad_errors, share)] if in_arms else [])
     )
-    sums = running(np.array([requests, alone]))[:, end] if not in_arms else np.zeros((2, len(now)))
-    excess = failures.e_value(end, lambda minute: minute, now, e_values.always(*sums))
+    scored = (requests * 0, alone * 0) if in_arms else (requests, alone)
+    excess = failures.e_value(end, lambda minute: minute, now, e_values.always(*scored, end))
     pairs = e_values.of_difference(*seen.pairs, policy.margin)
     worse = [
         begun(relative(canary.bad_errors, champion.bad_errors, theta.error), zero),

@@ -62,8 +62,7 @@ class _Events:
         scored = share * np.diff(self.minute, prepend=0) * 60 * PER_SECOND
         over = mixed(np.cumsum(e_values.of_rate(bad * 1, scored, POLICY.max_error_rate), axis=1)) / 2
         failures, end = e_values.Failures.of((bad * 1, champion * 1, chance)), np.arange(len(bad)) + 1
-        none = np.zeros(len(bad))
-        return np.minimum(over, failures.e_value(end, lambda minute: minute * 0, none.astype(np.int64), none))
+        return np.minimum(over, failures.e_value(end, lambda minute: minute * 0, end * 0, lambda _: np.zeros(len(bad))))
 
     def first(self, e: Floats, limit: float) -> float:
         return float(np.append(self.minute, np.inf)[np.append(e >= limit, True).argmax()])

@@ -185,17 +185,22 @@ class _Events:
 
     @property
     def over_limit(self) -> Floats:
-        n, runs, size = self._scored, np.arange(self._look.of.runs), self._look.world.minutes
+        size, runs, pairs = self._look.world.minutes, np.arange(self._look.of.runs), self._look.policy.uses_pairs
+        n, now = self._scored, np.full(len(runs), self._look.minutes)
         sums = running(e_values.of_rate(np.zeros_like(n), n, self._look.policy.max_error_rate))
+        scored = running(self._both if pairs else np.zeros_like(n))
 
-        def since(start: Ints) -> Floats:
-            first = np.minimum(-(-start // size), self._look.count)
-            return mixed(sums[:, runs, -1] - sums[:, runs, first])
+        def first(start: Ints) -> Ints:
+            return np.minimum(-(-start // size), self._look.count)
 
-        over = since_start_or_later(since, np.full(len(runs), self._look.minutes))
-        requests = self._both.sum(axis=1) if self._look.policy.uses_pairs else np.zeros(len(runs))
-        alone = 0.81 + 0.1 * e_values.always(requests, np.zeros(len(runs)))
-        return np.minimum(over, alone)
+        def over(start: Ints) -> Floats:
+            return mixed(sums[:, runs, -1] - sums[:, runs, first(start)])
+
+        def alone(start: Ints) -> Floats:
+            return 0.81 + 0.1 * (scored[runs, -1] == scored[runs, first(start)])
+
+        excess = 0.7 * alone(np.zeros_like(now)) + 0.3 * since_start_or_later(alone, now)
+        return np.minimum(since_start_or_later(over, now), excess)
 
 
 def _time(cohorts: int, world: World) -> datetime:

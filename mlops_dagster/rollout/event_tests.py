@@ -21,6 +21,9 @@ from mlops_dagster.statistics import (
     rate_e_value,
 )
 
+_BY_MINUTE = 0.3
+"""The weight of the bets that begin with a minute, where failures of one version alone are counted."""
+
 
 @dataclass(frozen=True)
 class EventTests:
@@ -58,11 +61,7 @@ class EventTests:
         over = since_start_or_later(
             self._over(whole, limit), ((each.minute, self._over(each, limit)) for each in later)
         )
-        alone = excess_failure_e_value(
-            [self._failures(each) for each in (whole, *later)],
-            requests=whole.both.requests if self._only_pairs else 0,
-            alone=whole.both.challenger_failed if self._only_pairs else 0,
-        )
+        alone = self._not_as_good()
         both = whole.both
         observed: dict[str, float] = {
             "scored_by_both": both.requests,
@@ -122,6 +121,24 @@ class EventTests:
         if not self._only_pairs:
             bad, n = bad + since.canary.bad_errors, n + since.canary.requests
         return rate_e_value(min(bad, n), n, limit=limit)
+
+    def _not_as_good(self) -> float:
+        """Bets that begin with a failure, and others that begin with a minute; in no past are both of them dear.
+
+        A past without failures costs the former nothing, one with thousands nearly all; it is the other way round with
+        the latter, as far as they can be: a minute is one of 20,160.
+        """
+        whole, *later = self.look.evidence.since
+        by_failure = self._excess([self._failures(each) for each in (whole, *later)], whole)
+        by_minute = since_start_or_later(
+            self._excess([self._failures(whole)], whole),
+            ((each.minute, self._excess([self._failures(each)._replace(before=0)], each)) for each in later),
+        )
+        return (1 - _BY_MINUTE) * by_failure + _BY_MINUTE * by_minute
+
+    def _excess(self, failures: Sequence[FailuresSince], since: EventsSince) -> float:
+        requests, alone = (since.both.requests, since.both.challenger_failed) if self._only_pairs else (0, 0)
+        return excess_failure_e_value(failures, requests=requests, alone=alone)
 
     def _failures(self, since: EventsSince) -> FailuresSince:
         whole, count = self._discordant(self.look.evidence.since[0]), self._discordant(since)
