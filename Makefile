@@ -58,7 +58,7 @@ check: install
 # hourly run from launch to materialized.
 bench: install wrk
 	$(BIN)/python bench/rollout_power.py
-	$(BIN)/python bench/at_any_time.py
+	$(BIN)/python -m bench.at_any_time
 	$(BIN)/python bench/concept_days.py
 	$(BIN)/python bench/registry_speed.py
 	$(BIN)/python bench/artifact_memory.py 5000

@@ -9,7 +9,7 @@ import numpy as np
 from scipy.special import ndtr
 
 from bench import e_values
-from bench.cohorts import Drawn, World
+from bench.drawing import Drawn, World
 from bench.e_values import Bools, Floats, Ints, mixed, running, since_start_or_later
 from bench.histories import HOURS, MEDIAN_MS, RAMP, SLOW_MS, SPREAD
 from bench.label_worlds import PAIRS, cells

@@ -9,7 +9,7 @@ from typing import NamedTuple
 
 import numpy as np
 
-from bench.cohorts import BOTH_WRONG, LOSS, WIN, Known, World
+from bench.drawing import BOTH_WRONG, LOSS, WIN, Known, World
 from bench.e_values import Bools, Floats, Ints
 from bench.histories import HOURS, RAMP
 from bench.naive import LEAST_REQUESTS, SAMPLE, Z_LIMIT, mcnemar, two_proportions

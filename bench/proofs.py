@@ -104,9 +104,9 @@ def labels_to_proof(runs: int) -> Table:
     table = Table(
         *("challenger", "loses", "wins", "proven", "alone", "rolled back", "reference"),
         title="Paired labels to proof, where the champion's accuracy is .93: median and P90",
-        caption=f"""{runs} runs of {LABELS:,} labels, looked at every one; rows are independent (times as many where r rows
-share a day's causes). Alone: an E of 20, which is also what a promotion asks for. Rolled back: with
-one alpha for all metrics, the others' e-values taken as 0.""",
+        caption=f"""{runs} runs of {LABELS:,} labels, looked at every one; rows are independent (where r are worth one,
+r times as many). Alone: an E of 20, which is also what a promotion asks for. Rolled back:
+with one alpha for all metrics, the others' e-values taken as 0.""",
         caption_justify="left",
     )
     for accuracy, loses, wins, margin, what, reference in CHALLENGERS:
