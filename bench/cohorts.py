@@ -25,7 +25,8 @@ class Cohorts:
 
     def __init__(self, world: World, runs: int, rng: np.random.Generator) -> None:
         self.world, self.policy, self.runs, self._rng = world, world.policy, runs, rng
-        self._all: list[Known] = []
+        self._count, self._room = 0, 256
+        self._all: Known | None = None
         effects = [world.shared(rng) if world.shared else DesignEffect() for _ in range(runs)]
         self.shared = effects if world.shared else None
         self._rows, self._lasting = (
@@ -35,17 +36,24 @@ class Cohorts:
 
     def grow(self, weight: Floats) -> None:
         """Add a cohort under these weights of the challengers."""
-        number = len(self._all)
-        drawn = self.world.draw(self._rng, self.runs, number)
-        self._all.append(known_of(self.world, drawn, weight, self._rng, number))
+        drawn = self.world.draw(self._rng, self.runs, self._count)
+        new = known_of(self.world, drawn, weight, self._rng, self._count)
+        if self._all is None or self._count == self._room:
+            self._room *= 2
+            known, self._all = self._all, Known(*(np.zeros((*each.shape, self._room), each.dtype) for each in new))
+            if known is not None:
+                for grown, before in zip(self._all, known, strict=True):
+                    grown[..., : self._count] = before
+        for all_of_it, each in zip(self._all, new, strict=True):
+            all_of_it[..., self._count] = each
+        self._count += 1
 
     def __len__(self) -> int:
-        return len(self._all)
+        return self._count
 
     def look(self) -> "Look":
         """Look at the end of the last cohort."""
-        stacked = Known(*(np.stack(each, axis=-1) for each in zip(*self._all, strict=True)))
-        return Look(self, stacked, len(self._all))
+        return Look(self, Known(*(each[..., : self._count] for each in self._all or ())), self._count)
 
     def rows_per_observation(self, units: Ints, minutes: int) -> Floats:
         """Of each rollout, at its traffic."""

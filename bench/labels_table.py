@@ -57,10 +57,11 @@ def _outcomes(case: Case, runs: int) -> Iterator[str]:
     yield median_and_p90(hours, 0)
     yield median_and_p90(states.labels / 1000)
     for verdicts in peers(case.world, known, rng):
-        yield f"{_false(verdicts, false).mean():.0%}"
+        yield f"{false_ones(verdicts, false).mean():.0%}"
 
 
-def _false(verdicts: Verdicts, false: tuple[Outcome, ...]) -> Bools:
+def false_ones(verdicts: Verdicts, false: tuple[Outcome, ...]) -> Bools:
+    """Return which verdicts are."""
     nothing = np.zeros_like(verdicts.promoted)
     back = verdicts.rolled_back if Outcome.ROLLBACK in false else nothing
     return back | (verdicts.promoted if Outcome.PROMOTE in false else nothing)
