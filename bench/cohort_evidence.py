@@ -10,7 +10,8 @@ from bench.cohorts import DAY, Look
 from bench.drawing import World
 from bench.e_values import Bools
 from bench.histories import MIDNIGHT
-from mlops_dagster.predictions import BothScored, EventCounts, PairedCounts
+from mlops_dagster.predictions import BothScored, Cohort, EventCounts, PairedCounts
+from mlops_dagster.predictions.compared import COHORT_MINUTES
 from mlops_dagster.rollout import (
     EventsSince,
     Evidence,
@@ -21,6 +22,7 @@ from mlops_dagster.rollout import (
     StepCounts,
     decide,
 )
+from mlops_dagster.rollout.cohorts import complete_until
 
 if TYPE_CHECKING:
     from bench.states import Judged, States
@@ -58,10 +60,30 @@ def rollout_of(look: Look, states: "States", run: int) -> Rollout | None:
 
 def check(look: Look, rollout: Rollout, run: int, judged: "Judged") -> None:
     now = _time(look.count, look.world)
+    assert _complete_until(look, run, now) == look.complete[run], f"{look.complete[run]} cohorts complete at {now}"
     decision = decide(rollout.policy, rollout, _evidence(look, rollout, run), now)
     found, e = decision.test("rollback.worse").e_value, float(judged.rollback_e[run])
     assert np.isclose(found, e, rtol=1e-9), f"E {e} at {now}, by decide {found}: {decision.reason}"
     assert decision.outcome is judged.outcomes[run], f"{judged.outcomes[run]} at {now}, by decide: {decision.reason}"
+
+
+def _complete_until(look: Look, run: int, now: datetime) -> int:
+    """How many cohorts are complete, as the controller finds it."""
+    if look.policy.labels == "complaints":
+        return look.count
+    arms = [
+        {
+            _time(number, look.world): Cohort(int(its_units), int(its_labels))
+            for number, (its_units, its_labels) in enumerate(zip(units[run], labels[run], strict=True))
+            if its_units
+        }
+        for units, labels in look.of_arms
+    ]
+    until = complete_until(arms, look.policy.min_label_share, now - look.policy.label_delay)
+    if until is None:
+        return 0
+    last = until - timedelta(minutes=COHORT_MINUTES) - MIDNIGHT
+    return last // timedelta(minutes=look.world.minutes) + 1
 
 
 def _evidence(look: Look, rollout: Rollout, run: int) -> Evidence:

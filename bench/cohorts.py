@@ -88,6 +88,8 @@ class Look:
         self.here = [known.comes + delay / hours <= count for delay in delays]
         labels = [(each * here).sum(axis=1) for each, here in zip(its_labels, self.here, strict=True)]
         self.labelled = sum(labels, np.zeros_like(known.units))
+        self.of_arms = list(zip(arm_units, labels, strict=True))
+        """Of pairs, or of each arm: units and labels that have come."""
         self.complete = self._complete(arm_units, labels)
         """How many cohorts are complete, of each rollout."""
         self.counts = np.arange(count) < self.complete[:, None]
@@ -192,18 +194,4 @@ class Look:
     @cached_property
     def days_differ(self) -> Bools:
         """`days_differ` of all rollouts."""
-        from scipy.special import chdtri
-
-        day = np.arange(self.count) * self.world.minutes // DAY
-        wins, losses, ties = (
-            np.stack([each.sum(axis=1)[:, day == number].sum(axis=1) for number in range(day[-1] + 1)], axis=-1)
-            for each in self._pairs
-        )
-        n = (wins + losses + ties).astype(np.float64)
-        freedom, rows = (n > 0).sum(axis=1) - 1, n.sum(axis=1)
-        with np.errstate(divide="ignore", invalid="ignore"):
-            mean = (losses - wins).sum(axis=1) / rows
-            variance = (losses + wins).sum(axis=1) / rows - mean**2
-            moved = np.where(n > 0, n * ((losses - wins) / n - mean[:, None]) ** 2, 0).sum(axis=1)
-            least = moved / variance / chdtri(np.maximum(freedom, 1), 0.01)
-        return np.asarray((freedom > 0) & (variance > 0) & (least > DOUBT * self.rows))
+        return e_values.days_differ(self._pairs.sum(axis=2), self.world.minutes, DOUBT * self.rows)

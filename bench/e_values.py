@@ -10,6 +10,7 @@ from typing import Final, NamedTuple, TypeAlias
 
 import numpy as np
 import numpy.typing as npt
+from scipy.special import chdtri
 
 from mlops_dagster.statistics.bad_event import NOT_WORSE, WORSE
 from mlops_dagster.statistics.excess import ODDS
@@ -136,3 +137,17 @@ def always(requests: Counts, alone: Counts, end: Ints) -> Callable[[Ints], Float
 
 def _bets(bets: Floats, like: Counts) -> Floats:
     return bets.reshape(-1, *[1] * like.ndim)
+
+
+def days_differ(pairs: Counts, minutes: int, rows: Floats) -> Bools:
+    """`days_differ` of many rollouts, from wins, losses and ties; the other axes are rollouts, and cohorts of minutes."""
+    starts = np.arange(0, pairs.shape[-1], 24 * 60 // minutes)
+    wins, losses, ties = np.add.reduceat(pairs, starts, axis=-1)
+    n = (wins + losses + ties).astype(np.float64)
+    freedom, total = (n > 0).sum(axis=1) - 1, n.sum(axis=1)
+    with np.errstate(divide="ignore", invalid="ignore"):
+        mean = (losses - wins).sum(axis=1) / total
+        variance = (losses + wins).sum(axis=1) / total - mean**2
+        moved = np.where(n > 0, n * ((losses - wins) / n - mean[:, None]) ** 2, 0).sum(axis=1)
+        least = moved / variance / chdtri(np.maximum(freedom, 1), 0.01)
+    return np.asarray((freedom > 0) & (variance > 0) & (least > rows))

@@ -178,8 +178,7 @@ def simulate(world: World, challenger: Challenger, rng: np.random.Generator) -> 
     challenger_error = (rng.random(n) < rate * challenger.errors) | broken
     lost, won = (DISAGREEMENT + challenger.loses) / 2, (DISAGREEMENT - challenger.loses) / 2
     both_wrong = (WRONG_RATE - DISAGREEMENT / 2) * trouble
-    u = rng.random(n)
-    u = np.where(kind == 2, 0.0, u)
+    u = np.where(kind == 2, 0.0, rng.random(n))
     loss, win, both = u < lost, (u >= lost) & (u < lost + won), (u >= 1 - both_wrong) | broken
     tail = rng.random(n) / np.where(canary, challenger.slow, 1.0)  # so any tail is that much heavier
     latency = MEDIAN_MS * load * slower * np.exp(-SPREAD * ndtri(tail))

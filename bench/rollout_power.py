@@ -2,7 +2,7 @@
 
 Challengers of known quality are rolled out again and again, each hour one look by the real `decide`, until it
 promotes, gives up or rolls back. Nothing but accuracy differs: no request fails and none is slow. Each label is drawn
-on its own; where the flights of an hour share one cause, the same number of labels is worth less.
+on its own; where the flights of a day share a cause, and r are worth one, it takes r times as many.
 """
 
 import argparse
@@ -119,8 +119,7 @@ class Traffic:
 
 def late_starts(hours: Sequence[object]) -> list[int]:
     """The hours from which on there is evidence of its own: the first, and 1, 2, 4... before the end."""
-    later = sorted(len(hours) - 2**n for n in range(len(hours).bit_length()) if len(hours) > 2**n)
-    return [0, *later]
+    return [0, *sorted(len(hours) - 2**n for n in range(len(hours).bit_length()) if len(hours) > 2**n)]
 
 
 def _events(hours: Sequence[_Hour]) -> tuple[tuple[StepCounts, ...], BothScored]:
