@@ -6,13 +6,14 @@ from typing import Final
 import numpy as np
 from rich.table import Table
 
+from bench.cohort_evidence import NEVER
 from bench.e_values import Bools
 from bench.label_worlds import DAY_SPREAD, EVALUATED_DAYS, KNOWN_ROWS, PER_HOUR, Case
 from bench.naive import SAMPLE
 from bench.naive_labels import Verdicts, peers
 from bench.proofs import median_and_p90
 from bench.requests_table import CHECKED, SEED, share
-from bench.states import NEVER, roll_out
+from bench.states import roll_out
 from mlops_dagster.rollout import Outcome
 
 FALSE: Final = {

@@ -5,6 +5,7 @@ from datetime import timedelta
 import numpy as np
 import pytest
 
+from bench.cohort_evidence import NEVER
 from bench.e_values import Floats, Ints
 from bench.histories import COLD_ANSWERS, MIDNIGHT, Challenger, History, World, simulate
 from bench.label_worlds import CASES, Case
@@ -15,7 +16,6 @@ from bench.naive import alarms
 from bench.naive_labels import peers
 from bench.requests_table import WORLDS
 from bench.rollout_power import Traffic, good_at_dawn, roll_out
-from bench.states import NEVER
 from bench.states import roll_out as roll_out_all
 from mlops_dagster.rollout import Outcome, RolloutPolicy
 
