@@ -140,7 +140,7 @@ def _bets(bets: Floats, like: Counts) -> Floats:
 
 
 def days_differ(pairs: Counts, minutes: int, rows: Floats) -> Bools:
-    """`days_differ` of many rollouts; the axes are wins, losses, ties, then rollouts, then cohorts of so many minutes."""
+    """`days_differ` of many rollouts; the axes: wins, losses, ties; rollouts; cohorts of so many minutes."""
     starts = np.arange(0, pairs.shape[-1], 24 * 60 // minutes)
     wins, losses, ties = np.add.reduceat(pairs, starts, axis=-1)
     n = (wins + losses + ties).astype(np.float64)

@@ -119,6 +119,18 @@ def _rare(*, finds: bool) -> World:
     return World(draw, PAIRS, classes=("fine", "fraud"), shares={"fine": 0.99, "fraud": 0.01})
 
 
+class Swinging:
+    """As good over the day, so many points worse in the evening and better in the morning; labels after four hours."""
+
+    def __init__(self, points: float) -> None:
+        self._points = points
+
+    def __call__(self, rng: np.random.Generator, runs: int, hour: int) -> Drawn:
+        """Draw an hour."""
+        of = cells(self._points / 100 * np.sin(hour / 24 * 2 * np.pi), disagree=2 * DISAGREE)
+        return Drawn(rng.multinomial(rng.poisson(1000, (runs, 1)), of), np.full((runs, 1), 4.0))
+
+
 CASES: Final = (
     Case("independent rows", "as good", World(Even(PER_HOUR, (1.0, cells(0), (4.0, 4.0))), PAIRS)),
     *(Case(f"shared days, {name}", "2 points worse", world) for name, world in _shared(0.02).items()),
@@ -132,4 +144,8 @@ CASES: Final = (
     Case("complaints, labels: complaints", "4 points worse", _complaints(3000, 0.04, COMPLAINTS)),
     Case("rare class (1 %)", "never finds it", _rare(finds=False)),
     Case("rare class (1 %)", "as good", _rare(finds=True)),
+    *(
+        Case(f"evenings {points} points worse", "as good by day", World(Swinging(points), PAIRS))
+        for points in (2, 4, 6)
+    ),
 )

@@ -19,6 +19,7 @@ from mlops_dagster.rollout import Outcome
 FALSE: Final = {
     "as good": (Outcome.ROLLBACK,),
     "2 points worse": (Outcome.ROLLBACK, Outcome.PROMOTE),
+    "as good by day": (),
     "4 points worse": (Outcome.PROMOTE,),
     "never finds it": (Outcome.PROMOTE,),
 }
@@ -32,7 +33,8 @@ def labels(runs: int, cases: Sequence[Case]) -> Table:
         title="Outcomes where labels are late, few, rare or share a day's causes",
         caption=f"""{runs:,} rollouts of each, looked at every hour. ! (with intervals of 95 %): false, which is a
 rollback of one that is as good, or a promotion of one that is worse by more than the margin of 2 points;
-of one exactly at the margin it is both. Hours and labels: median and P90 at the outcome, whichever it is.
+of one exactly at the margin it is both, of one that is as good by the day but not by the hour neither.
+Hours and labels: median and P90 at the outcome, whichever it is.
 z (two arms, hourly), McNemar once (at {SAMPLE:,} pairs) and hourly: how often they are false.
 Shared days: {24 * PER_HOUR:,} pairs a day, which is better or worse for the challenger by {100 * DAY_SPREAD:.0f} points
 (standard deviation), so that r = {KNOWN_ROWS:.1f} rows are worth one; r is stated by the policy,

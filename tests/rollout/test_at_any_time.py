@@ -116,6 +116,8 @@ NOT_FALSE = {
     "by class, labels: all": Outcome.GIVE_UP,
     "by class, labels: late, 10 days": Outcome.ROLLBACK,
     "complaints, labels: all": Outcome.GIVE_UP,
+    "evenings 2 points worse": Outcome.PROMOTE,  # the margin is 2 points
+    "evenings 6 points worse": Outcome.ROLLBACK,  # each hour counts where there is much traffic
 }
 """Where nearly all rollouts end alike."""
 RUNS = 24
@@ -128,11 +130,11 @@ def test_outcomes_are_false_in_at_most_alpha_of_all_rollouts_however_labels_come
     states, known = roll_out_all(case.world, RUNS, rng, checked=1)
     ours = {outcome: int((at < NEVER).sum()) for outcome, at in states.first.items()}
     if case.name != "shared days, r = 1":  # rows that are taken for independent are not
-        assert max(ours[outcome] for outcome in false) <= max(case.world.policy.alpha * RUNS, 2)
+        assert max((ours[outcome] for outcome in false), default=0) <= max(case.world.policy.alpha * RUNS, 2)
     if case.name in NOT_FALSE:
         assert ours[NOT_FALSE[case.name]] >= 0.9 * RUNS
     others = max(false_ones(verdicts, false).mean() for verdicts in peers(case.world, known, rng))
-    assert others >= (0.05 if case.name == "independent rows" else 0.15)
+    assert not false or others >= (0.05 if case.name == "independent rows" else 0.15)
 
 
 def test_days_that_share_causes_make_many_claims_false_if_rows_are_taken_for_independent() -> None:
