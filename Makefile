@@ -58,8 +58,8 @@ check: install
 # beside Evidently, of a fleet, of a hundred million rows, and an hourly run from launch to materialized.
 bench: install wrk
 	$(BIN)/python bench/rollout_power.py
-	$(BIN)/python bench/at_any_time.py
 	$(BIN)/python bench/shared_days.py
+	$(BIN)/python -m bench.at_any_time
 	$(BIN)/python bench/concept_days.py
 	$(BIN)/python bench/collapse_days.py
 	$(BIN)/python bench/registry_speed.py

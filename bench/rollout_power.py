@@ -2,34 +2,36 @@
 
 Challengers of known quality are rolled out again and again, each hour one look by the real `decide`, until it
 promotes, gives up or rolls back. Nothing but accuracy differs: no request fails and none is slow. Each label is drawn
-on its own; where the flights of an hour share one cause, the same number of labels is worth less.
+on its own; where the flights of a day share a cause, and r are worth one, it takes r times as many.
 """
 
 import argparse
-from collections import deque
-from collections.abc import Callable, Iterator
+from collections import defaultdict
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import replace
-from datetime import UTC, datetime, timedelta
+from datetime import UTC, date, datetime, timedelta
 from pathlib import Path
 from typing import Final, NamedTuple, TypeAlias
 
 import numpy as np
-import numpy.typing as npt
 import yaml
 from rich.console import Console
 from rich.table import Table
 
+from mlops_dagster.predictions import BothScored, EventCounts, PairedCounts
 from mlops_dagster.rollout import (
-    EventCounts,
+    EventsSince,
     Evidence,
+    Labels,
+    LabelsSince,
     Outcome,
-    PairedCounts,
     Phase,
     Rollout,
     RolloutPolicy,
     StepCounts,
     decide,
 )
+from mlops_dagster.statistics.design_effect import INDEPENDENT
 
 DEFS: Final = Path(__file__).parents[1] / "mlops_dagster/defs/flights_delay/defs.yaml"
 REQUESTS_PER_HOUR: Final = 37
@@ -56,6 +58,12 @@ OddsAt: TypeAlias = Callable[[datetime], tuple[float, float]]
 """The shares of wins and losses among the labels of that hour's requests."""
 
 
+def good_at_dawn(at: datetime) -> tuple[float, float]:
+    """Wins and losses: 3 points worse over the day, 5 better at 6 o'clock, 11 worse at 18; as much traffic at both."""
+    loses = 0.03 - 0.08 * np.sin(at.hour / 24 * 2 * np.pi)
+    return (0.12 - loses) / 2, (0.12 + loses) / 2
+
+
 class End(NamedTuple):
     outcome: Outcome
     hours: float
@@ -63,43 +71,81 @@ class End(NamedTuple):
     """Of requests that both versions scored."""
 
 
+class _Hour(NamedTuple):
+    """What an hour adds."""
+
+    weight: float
+    step: int
+    canary: int
+    champion: int
+    both: int
+    """Requests that both versions scored."""
+    pairs: PairedCounts
+    """Of these, once their labels have come."""
+
+
 class Traffic:
-    """One rollout's evidence, growing by the hour; a pair counts in the hour its label arrives, as in the rollups."""
+    """One rollout's evidence, growing by the hour."""
 
     def __init__(self, odds_at: OddsAt, rng: np.random.Generator, per_hour: float = REQUESTS_PER_HOUR) -> None:
         self._odds_at, self._rng, self._per_hour = odds_at, rng, per_hour
-        self._unlabelled = deque([0] * LABEL_LAG_HOURS)
-        self._scored_too = 0
-        self._answered: dict[float, npt.NDArray[np.int64]] = {}
-        self._pairs: dict[int, npt.NDArray[np.int64]] = {}
+        self._hours: list[_Hour] = []
 
     def hour(self, rollout: Rollout, now: datetime) -> Evidence:
         """All evidence at `now`, after one more hour under the weight of `rollout`."""
-        step, weight, share = rollout.step, rollout.weight, rollout.policy.paired_share
-        requests = self._rng.poisson(self._per_hour * (1 - np.cos(now.hour / 24 * 2 * np.pi)))
-        canary = self._rng.binomial(requests, weight)
-        scored_too = self._rng.binomial(requests - canary, share)
-        self._scored_too += scored_too
-        self._unlabelled.append(scored_too + self._rng.binomial(canary, share))
-        wins, losses = self._odds_at(now - timedelta(hours=LABEL_LAG_HOURS))
-        labels = self._rng.multinomial(self._unlabelled.popleft(), (wins, losses, 1 - wins - losses))
-        self._pairs[step] = self._pairs.get(step, 0) + labels
-        if weight:
-            self._answered[weight] = self._answered.get(weight, 0) + np.array([canary, requests - canary])
+        rng, share = self._rng, rollout.policy.paired_share
+        requests = int(rng.poisson(self._per_hour * (1 - np.cos(now.hour / 24 * 2 * np.pi))))
+        canary = int(rng.binomial(requests, rollout.weight))
+        both = int(rng.binomial(requests, share))
+        wins, losses = self._odds_at(now)
+        pairs = PairedCounts(*rng.multinomial(both, (wins, losses, 1 - wins - losses)).tolist())
+        self._hours.append(_Hour(rollout.weight, rollout.step, canary, requests - canary, both, pairs))
+        labelled = self._hours[: max(len(self._hours) - LABEL_LAG_HOURS, 0)]
+        began = now - timedelta(hours=len(self._hours))
         return Evidence(
-            steps=tuple(StepCounts(at, *map(EventCounts, arms.tolist())) for at, arms in self._answered.items()),
-            paired=PairedCounts(*np.sum(list(self._pairs.values()), axis=0).tolist()),
-            shadow=EventCounts(int(self._scored_too)),
-            step_paired=PairedCounts(*self._pairs[step].tolist()),
             through=now,
+            since=tuple(EventsSince(60 * start, *_events(self._hours[start:])) for start in late_starts(self._hours)),
+            shadow=EventCounts(requests=sum(each.both for each in self._hours)),
+            labels=Labels(
+                units=sum(each.both for each in self._hours),
+                labelled=sum(each.both for each in labelled),
+                complete_until=began + timedelta(hours=len(labelled)),
+                since=tuple(LabelsSince(60 * start, _outcomes(labelled[start:])) for start in late_starts(labelled)),
+                step=sum(each.both for each in labelled if each.step == rollout.step),
+                days=_days(labelled, began),
+            ),
         )
+
+
+def late_starts(hours: Sequence[object]) -> list[int]:
+    """The hours from which on there is evidence of its own: the first, and 1, 2, 4... before the end."""
+    return [0, *sorted(len(hours) - 2**n for n in range(len(hours).bit_length()) if len(hours) > 2**n)]
+
+
+def _events(hours: Sequence[_Hour]) -> tuple[tuple[StepCounts, ...], BothScored]:
+    steps = tuple(
+        StepCounts(weight, *(EventCounts(requests=sum(arm)) for arm in zip(*its, strict=True)))
+        for weight in sorted({each.weight for each in hours if each.weight})
+        for its in [[(each.canary, each.champion) for each in hours if each.weight == weight]]
+    )
+    return steps, BothScored(requests=sum(each.both for each in hours))
+
+
+def _outcomes(hours: Sequence[_Hour]) -> dict[str, PairedCounts]:
+    return {"": sum((each.pairs for each in hours), PairedCounts())}
+
+
+def _days(hours: Sequence[_Hour], began: datetime) -> tuple[PairedCounts, ...]:
+    by_day: defaultdict[date, PairedCounts] = defaultdict(PairedCounts)
+    for number, each in enumerate(hours):
+        by_day[(began + timedelta(hours=number)).date()] += each.pairs
+    return tuple(by_day.values())
 
 
 def roll_out(policy: RolloutPolicy, traffic: Traffic, start: datetime) -> End:
     now = start
-    rollout = Rollout(
-        1, "flights-delay", "1.0.0", "1.0.1", policy, Phase.SHADOW, 0, 0.0, start, None, start, False, {}, epoch=1
-    )
+    versions, phase = ("flights-delay", "1.0.0", "1.0.1"), (Phase.SHADOW, 0, 0.0)
+    rollout = Rollout(1, *versions, policy, *phase, start, None, start, False, {}, epoch=1, shared=INDEPENDENT)
     while True:
         now += timedelta(hours=1)
         decision = decide(policy, rollout, traffic.hour(rollout, now), now)
@@ -107,7 +153,7 @@ def roll_out(policy: RolloutPolicy, traffic: Traffic, start: datetime) -> End:
             step, weight, canary_at = rollout.step + 1, policy.steps[rollout.step], rollout.canary_at or now
             rollout = replace(rollout, phase=Phase.CANARY, step=step, weight=weight, canary_at=canary_at, step_at=now)
         elif decision.outcome is not Outcome.HOLD:
-            return End(decision.outcome, (now - start) / timedelta(hours=1), decision.evidence.paired.total)
+            return End(decision.outcome, (now - start) / timedelta(hours=1), decision.evidence.labels.paired.total)
         rollout = replace(rollout, peaks=decision.peaks)
 
 

@@ -6,11 +6,13 @@ from datetime import UTC, datetime, timedelta
 
 import numpy as np
 
+from mlops_dagster.predictions import BothScored, EventCounts, PairedCounts
 from mlops_dagster.rollout import (
-    EventCounts,
+    EventsSince,
     Evidence,
+    Labels,
+    LabelsSince,
     Outcome,
-    PairedCounts,
     Phase,
     Rollout,
     RolloutPolicy,
@@ -19,8 +21,26 @@ from mlops_dagster.rollout import (
 )
 from mlops_dagster.rollout.evaluation import evaluate
 
-POLICY = RolloutPolicy(min_step_requests=1, soak_hours=12)
+POLICY = RolloutPolicy(min_step_requests=1, soak_hours=12, rows_per_observation=1)
 START = datetime(2013, 3, 1, tzinfo=UTC)
+
+
+RUNNING = Rollout(
+    id=1,
+    model="flights-delay",
+    champion="1.0.0",
+    challenger="1.0.1",
+    policy=POLICY,
+    phase=Phase.CANARY,
+    step=1,
+    weight=0.01,
+    started_at=START,
+    canary_at=START,
+    step_at=START,
+    paused=False,
+    peaks={},
+    epoch=1,
+)
 
 
 def harmless(rng: np.random.Generator) -> Iterator[Evidence]:
@@ -31,28 +51,40 @@ def harmless(rng: np.random.Generator) -> Iterator[Evidence]:
     """
     policy = POLICY
     steps = [StepCounts(weight, EventCounts(), EventCounts()) for weight in policy.steps]
-    pairs = PairedCounts()
-    for hour in range(5 * 24):
+    both, pairs, watched = BothScored(), PairedCounts(), PairedCounts()
+    for hour in range(7 * 24):
         rush = 1 + np.sin(hour / 24 * 2 * np.pi)
-        step = min(hour // 24, len(steps) - 1)
-        requests = rng.poisson(40 * rush)
-        canary = rng.binomial(requests, steps[step].weight)
-        steps[step] = StepCounts(
-            steps[step].weight,
-            steps[step].canary
-            + answered(rng, canary, 0.004 * rush * policy.theta.error, 0.01 * rush * policy.theta.slow),
-            steps[step].champion + answered(rng, requests - canary, 0.004 * rush, 0.01 * rush),
+        step, requests = hour // 24, rng.poisson(40 * rush)
+        if step < len(steps):
+            canary = rng.binomial(requests, steps[step].weight)
+            steps[step] = StepCounts(
+                steps[step].weight,
+                steps[step].canary
+                + answered(rng, canary, 0.004 * rush * policy.theta.error, 0.01 * rush * policy.theta.slow),
+                steps[step].champion + answered(rng, requests - canary, 0.004 * rush, 0.01 * rush),
+            )
+        failed, champion_failed = rng.binomial(requests, (0.004 * rush * policy.theta.error, 0.004 * rush))
+        both += BothScored(int(requests), int(failed), int(champion_failed))
+        new = paired(rng, PairedCounts(), requests, lost=0.04, won=0.02)
+        pairs += new
+        watched += new if hour >= 5 * 24 else PairedCounts()
+        yield Evidence(
+            through=START + timedelta(hours=hour + 1),
+            since=(EventsSince(0, tuple(steps), both),),
+            labels=labels_of(pairs, watched if hour >= 5 * 24 else None),
         )
-        pairs = paired(rng, pairs, requests, lost=0.04, won=0.02)
-        yield Evidence(tuple(steps), pairs, EventCounts(), pairs, START + timedelta(hours=hour + 1))
-    watch, since = EventCounts(), PairedCounts()
-    for hour in range(5 * 24, 7 * 24):
-        rush = 1 + np.sin(hour / 24 * 2 * np.pi)
-        requests = rng.poisson(40 * rush)
-        watch += answered(rng, requests, 0.004 * rush * policy.theta.error, 0.01 * rush * policy.theta.slow)
-        since = paired(rng, since, requests, lost=0.04, won=0.02)
-        at = START + timedelta(hours=hour + 1)
-        yield Evidence(tuple(steps), pairs + since, EventCounts(), since, at, watch=watch, watch_paired=since)
+
+
+def labels_of(pairs: PairedCounts, watched: PairedCounts | None = None) -> Labels:
+    """All of them known."""
+    return Labels(
+        units=pairs.total,
+        labelled=pairs.total,
+        complete_until=START + timedelta(days=7),
+        since=(LabelsSince(0, {"late": pairs}),),
+        step=pairs.total,
+        watch=None if watched is None else {"late": watched},
+    )
 
 
 def answered(rng: np.random.Generator, requests: int, error_rate: float, slow_rate: float) -> EventCounts:
@@ -69,7 +101,7 @@ def test_a_challenger_that_is_as_bad_as_it_may_be_is_rolled_back_at_most_in_alph
     rng = np.random.default_rng(5)
     rollouts = 60
     rolled_back = sum(
-        any(evaluate(POLICY, {}, seen).rollback.proven for seen in harmless(rng)) for _ in range(rollouts)
+        any(evaluate(POLICY, RUNNING, seen).rollback.proven for seen in harmless(rng)) for _ in range(rollouts)
     )
     assert rolled_back <= POLICY.alpha * rollouts
 
@@ -95,30 +127,14 @@ def labels_to_rollback(
     rng: np.random.Generator, *, lost: float, won: float, before: PairedCounts | None = None, at_once: int = 1
 ) -> int:
     """From the start of the rollout; where there are pairs from before, from the promotion."""
-    running = Rollout(
-        id=1,
-        model="flights-delay",
-        champion="1.0.0",
-        challenger="1.0.1",
-        policy=POLICY,
-        phase=Phase.CANARY,
-        step=1,
-        weight=0.01,
-        started_at=START,
-        canary_at=START,
-        step_at=START,
-        paused=False,
-        peaks={},
-        epoch=1,
-    )
+    running = RUNNING
     if before is not None:
         running = replace(running, phase=Phase.WATCH, weight=1.0, promoted_at=START)
     pairs = PairedCounts()
     while True:
         pairs = paired(rng, pairs, at_once, lost=lost, won=won)
-        seen = Evidence((), pairs, EventCounts(), pairs, START)
-        if before is not None:
-            seen = replace(seen, paired=before + pairs, watch_paired=pairs)
+        labels = labels_of(pairs) if before is None else labels_of(before + pairs, pairs)
+        seen = Evidence(START, labels=labels)
         decision = decide(POLICY, running, seen, START + timedelta(hours=1))
         if decision.outcome is Outcome.ROLLBACK:
             return pairs.total

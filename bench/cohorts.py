@@ -1,0 +1,197 @@
+"""Many rollouts at once, in which labels come late, of some only, or of days that share causes: in cohorts.
+
+Each look is that of `decide` on what is known by then, for all rollouts in one go; `states.py` turns it into outcomes.
+Nothing fails and nothing is slow in these worlds: only accuracy differs.
+"""
+
+from collections.abc import Sequence
+from functools import cached_property
+from typing import Final
+
+import numpy as np
+
+from bench import e_values
+from bench.drawing import Known, World, known_of
+from bench.e_values import Bools, Floats, Ints, mixed, running, since_start_or_later
+from mlops_dagster.predictions.compared import COHORT_MINUTES
+from mlops_dagster.statistics import DesignEffect
+
+DAY: Final = 24 * 60
+DOUBT: Final = 2.0
+
+
+class Cohorts:
+    """What grows with every look, and the e-values of it."""
+
+    def __init__(self, world: World, runs: int, rng: np.random.Generator) -> None:
+        self.world, self.policy, self.runs, self._rng = world, world.policy, runs, rng
+        self._count, self._room = 0, 256
+        self._all: Known | None = None
+        effects = [world.shared(rng) if world.shared else DesignEffect() for _ in range(runs)]
+        self.shared = effects if world.shared else None
+        self._rows, self._lasting = (
+            np.array(each) for each in zip(*((it.rows, it.lasting) for it in effects), strict=True)
+        )
+        self._rows_per_day = np.array([each.rows_per_day or np.nan for each in effects])
+
+    def grow(self, weight: Floats) -> None:
+        """Add a cohort under these weights of the challengers."""
+        drawn = self.world.draw(self._rng, self.runs, self._count)
+        new = known_of(self.world, drawn, weight, self._rng, self._count)
+        if self._all is None or self._count == self._room:
+            self._room *= 2
+            known, self._all = self._all, Known(*(np.zeros((*each.shape, self._room), each.dtype) for each in new))
+            if known is not None:
+                for grown, before in zip(self._all, known, strict=True):
+                    grown[..., : self._count] = before
+        for all_of_it, each in zip(self._all, new, strict=True):
+            all_of_it[..., self._count] = each
+        self._count += 1
+
+    def __len__(self) -> int:
+        return self._count
+
+    def look(self) -> "Look":
+        """Look at the end of the last cohort."""
+        return Look(self, Known(*(each[..., : self._count] for each in self._all or ())), self._count)
+
+    def rows_per_observation(self, units: Ints, minutes: int) -> Floats:
+        """Of each rollout, at its traffic."""
+        stated = self.policy.rows_per_observation or 1.0
+        if self.shared is None:
+            return np.full(self.runs, stated)
+        per_day = units / max(minutes / DAY, 1.0)
+        at_another = 1 + (self._rows - 1) * per_day / self._rows_per_day
+        rows = np.where(np.isnan(self._rows_per_day), self._rows, at_another)
+        return np.maximum(stated, 1 + (rows - 1) * (1 + self._lasting) / (1 - self._lasting))
+
+
+class Look:
+    """All rollouts at the end of a cohort."""
+
+    def __init__(self, of: Cohorts, known: Known, count: int) -> None:
+        self.of, self.policy, self.world, self.known, self.count = of, of.policy, of.world, known, count
+        self.minutes = of.world.minutes * count
+        arms = zip((known.canary, known.champion), of.world.arm_delays, strict=True)
+        if of.policy.uses_pairs:
+            self.units, its_labels = known.units, [known.pairs.sum(axis=0)]
+            arm_units, delays = [known.units], [0.0]
+        else:
+            (canary, late), (champion, later) = arms
+            arm_units, its_labels, delays = (
+                [canary[0].sum(1), champion[0].sum(1)],
+                [canary[1], champion[1]],
+                [late, later],
+            )
+            self.units = sum(arm_units, np.zeros_like(known.units))
+        hours = of.world.minutes / 60
+        self.here = [known.comes + delay / hours <= count for delay in delays]
+        labels = [(each * here).sum(axis=1) for each, here in zip(its_labels, self.here, strict=True)]
+        self.labelled = sum(labels, np.zeros_like(known.units))
+        self.of_arms = list(zip(arm_units, labels, strict=True))
+        """Of pairs, or of each arm: units and labels that have come."""
+        self.complete = self._complete(arm_units, labels)
+        """How many cohorts are complete, of each rollout."""
+        self.counts = np.arange(count) < self.complete[:, None]
+        self.rows = of.rows_per_observation(self.units.sum(axis=1), self.minutes)
+
+    def _complete(self, units: Sequence[Ints], labels: Sequence[Ints]) -> Ints:
+        size, numbers = self.world.minutes, np.arange(self.count)
+        before = self.minutes - 60 * (self.policy.label_hours or 0)
+        if self.policy.labels == "complaints":
+            return np.full(self.of.runs, self.count)
+        ends = np.broadcast_to(size * numbers + COHORT_MINUTES <= before, units[0].shape)
+        ends = ends & (sum(units, np.zeros_like(units[0])) > 0)
+        for arm, label in zip(units, labels, strict=True):
+            sums, known = running(arm), running(label)
+            ends = ends & (sums[:, 1:] > 0)
+            for power in range(20):
+                first = -(-(size * numbers + COHORT_MINUTES - COHORT_MINUTES * 2**power) // size)
+                first = np.maximum(first, 0)
+                of, have = sums[:, 1:] - sums[:, first], known[:, 1:] - known[:, first]
+                ends = ends & (have >= self.policy.min_label_share * of)
+                if not first.any():
+                    break
+        return np.where(ends.any(axis=1), self.count - np.argmax(ends[:, ::-1], axis=1), 0)
+
+    @property
+    def age(self) -> Ints:
+        """The last minute whose labels are complete."""
+        if self.policy.labels == "complaints":
+            return self.complete * self.world.minutes - 1
+        return np.maximum((self.complete - 1) * self.world.minutes + COHORT_MINUTES - 1, 0)
+
+    def accuracy(self) -> tuple[Floats, Floats, Floats]:
+        """The e-values of worse, not worse and superior, or 1 where the days differ by more than was reckoned with."""
+        worse, not_worse, superior = (
+            self._worse(self._gains("worse")),
+            self._whole(self._gains("not_worse")),
+            self._whole(self._gains("superior")),
+        )
+        doubt = self.days_differ if self.policy.uses_pairs else np.zeros(self.of.runs, dtype=np.bool_)
+        return np.where(doubt, 1.0, worse), np.where(doubt, 1.0, not_worse), np.where(doubt, 1.0, superior)
+
+    def in_watch(self, since: Ints) -> Floats:
+        """The same of worse, of cohorts from `since` on."""
+        gains = self._gains("worse") * (np.arange(self.count) >= since[:, None])
+        return np.where(self.days_differ, 1.0, self._whole(gains))
+
+    def pairs_since(self, since: Ints) -> Ints:
+        """Complete pairs of the cohorts from `since` on."""
+        return np.asarray((self._pairs.sum(axis=(0, 2)) * (np.arange(self.count) >= since[:, None])).sum(axis=1))
+
+    @cached_property
+    def _pairs(self) -> Ints:
+        return self.known.pairs * self.here[0] * self.counts[:, None]
+
+    @cached_property
+    def arms(self) -> tuple[Ints, Ints]:
+        """Of the canary and the champion: answers with a label that is complete, and wrong ones; the axes as above."""
+        canary, champion = (
+            (arm[1:] * here * self.counts[:, None]).sum(axis=2)
+            for arm, here in zip((self.known.canary, self.known.champion), self.here, strict=True)
+        )
+        return canary, champion
+
+    def _gains(self, what: str) -> Floats:
+        """The axes: bets, rollouts, cohorts."""
+        if not self.policy.uses_pairs:
+            (_, canary), (_, champion) = self.arms
+            theta = 1.0 if what == "superior" else self.policy.theta.wrong
+            share = np.where((self.known.weight > 0) & (self.known.weight < 1), self.known.weight, 0.5)
+            return e_values.of_relative(canary, champion, share, theta, worse=what == "worse") / self.rows[:, None]
+        margin, sizes, shares = (
+            0.0 if what == "superior" else self.policy.margin,
+            np.ones(len(self.world.classes)),
+            self.world.shares,
+        )
+        if self.policy.compares_classes(shares):
+            sizes = min(shares.values()) / np.array([shares[name] for name in self.world.classes])
+            margin *= len(shares) * min(shares.values())
+        size = sizes[:, None]
+        gains = e_values.of_difference(*self._pairs, margin, worse=what == "worse", size=size)
+        return np.asarray(gains.sum(axis=2) / self.rows[:, None])
+
+    def _whole(self, gains: Floats) -> Floats:
+        return mixed(gains.sum(axis=-1))
+
+    def _worse(self, gains: Floats) -> Floats:
+        sums, runs = running(gains), np.arange(self.of.runs)
+
+        def since(start: Ints) -> Floats:
+            first = np.minimum(-(-start // self.world.minutes), self.count)
+            return mixed(sums[:, runs, -1] - sums[:, runs, first])
+
+        return since_start_or_later(since, self.age)
+
+    @property
+    def proofs(self) -> Ints:
+        """How many labels count: complete pairs, or those of the answers of both arms."""
+        if self.policy.uses_pairs:
+            return np.asarray(self._pairs.sum(axis=(0, 2, 3)))
+        return np.asarray(sum(arm[0].sum(axis=1) for arm in self.arms))
+
+    @cached_property
+    def days_differ(self) -> Bools:
+        """`days_differ` of all rollouts."""
+        return e_values.days_differ(self._pairs.sum(axis=2), self.world.minutes, DOUBT * self.rows)

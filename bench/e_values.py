@@ -1,0 +1,153 @@
+"""The e-values of `decide` at many looks at once: the same closed forms, as sums of logarithms over the time.
+
+What a minute (or an hour) adds to the logarithm of a bet depends on nothing but its own counts. So with G its running
+sum, a bet that begins in minute s has won exp(G[now + 1] - G[s]) by now. `looks.py` and `cohorts.py` hold what comes of
+this against `decide` itself.
+"""
+
+from collections.abc import Callable
+from typing import Final, NamedTuple, TypeAlias
+
+import numpy as np
+import numpy.typing as npt
+from scipy.special import chdtri
+
+from mlops_dagster.statistics.bad_event import NOT_WORSE, WORSE
+from mlops_dagster.statistics.excess import ODDS
+from mlops_dagster.statistics.paired import FRACTIONS
+from mlops_dagster.statistics.rate import ODDS_RATIOS
+
+Floats: TypeAlias = npt.NDArray[np.float64]
+Ints: TypeAlias = npt.NDArray[np.int64]
+Bools: TypeAlias = npt.NDArray[np.bool_]
+Counts: TypeAlias = Floats | Ints
+
+BACK: Final = (*(2**n for n in reversed(range(16))), 0)
+"""Minutes before a look at which later bets begin, the earliest first."""
+WEEK: Final = 7 * 24 * 60
+
+
+def mixed(log_e: Floats) -> Floats:
+    """The mean over the bets, which are the first axis."""
+    with np.errstate(over="ignore"):
+        return np.asarray(np.exp(np.logaddexp.reduce(log_e) - np.log(len(log_e))))
+
+
+def weight(minute: Ints) -> Floats:
+    """Of the bets that begin in that minute; those that begin in the first have a half."""
+    return np.asarray(0.25 / WEEK * 0.5 ** ((minute - 1) // WEEK))
+
+
+def since_start_or_later(e_since: Callable[[Ints], Floats], now: Ints) -> Floats:
+    """`e_since(minutes)` are e-values at looks in the minutes `now` of bets that began in those minutes."""
+    e = e_since(np.zeros_like(now)) / 2
+    for back in BACK:
+        start = now - back
+        if (start > 0).any():
+            e = e + np.where(start > 0, weight(start) * e_since(np.maximum(start, 0)), 0)
+    return np.asarray(e)
+
+
+def of_relative(canary: Counts, champion: Counts, share: Floats, theta: float, *, worse: bool = True) -> Floats:
+    """What bad events of either arm add, with the canary's share of the traffic then."""
+    bet = _bets(WORSE if worse else NOT_WORSE, canary)
+    q0 = share * theta / (1 - share + share * theta)
+    return np.asarray(canary * np.log(bet) - (canary + champion) * np.log1p(q0 * (bet - 1)))
+
+
+def of_rate(bad: Counts, n: Counts, limit: float) -> Floats:
+    """What bad ones among n add."""
+    bet = _bets(ODDS_RATIOS, n)
+    return np.asarray(bad * np.log(bet) - n * np.log1p(limit * (bet - 1)))
+
+
+def of_difference(
+    wins: Counts, losses: Counts, ties: Counts, margin: float, *, worse: bool = True, size: Counts | float = 1.0
+) -> Floats:
+    """What labelled pairs add, where a win or a loss counts `size` (1 at most)."""
+    nu = _bets(FRACTIONS / (1 + margin) if worse else -FRACTIONS / (1 - margin), ties)
+    of_loss, of_tie, of_win = (np.log1p(nu * (sign * size - margin)) for sign in (1, 0, -1))
+    return np.asarray(losses * of_loss + ties * of_tie + wins * of_win)
+
+
+def of_excess(challenger: Counts, champion: Counts, share: Counts | float) -> Floats:
+    """What failures of one version alone add."""
+    bet = _bets(ODDS, challenger)
+    return np.asarray(challenger * np.log(bet) - (challenger + champion) * np.log1p(share * (bet - 1)))
+
+
+def running(gained: Counts) -> Floats:
+    """Sums before each time, and after the last: along the last axis."""
+    first = np.zeros((*gained.shape[:-1], 1))
+    return np.concatenate([first, np.cumsum(gained, axis=-1)], axis=-1)
+
+
+class Failures(NamedTuple):
+    """Running sums of failures of one version alone, over any pieces of time."""
+
+    odds: Floats
+    all_in: Floats
+    challenger: Floats
+    champion: Floats
+
+    @classmethod
+    def of(cls, *stages: tuple[Counts, Counts, Counts | float]) -> "Failures":
+        """Of both versions' failures in each piece, and the challenger's share of them by chance."""
+        odds = [of_excess(*stage) for stage in stages]
+        all_in = [-challenger * np.log(share) for challenger, _, share in stages]
+        by_version = [sum(stage[version] for stage in stages) for version in (0, 1)]
+        return cls(*(running(np.asarray(each)) for each in (sum(odds), sum(all_in), *by_version)))
+
+    def e_value(self, end: Ints, first: Callable[[Ints], Ints], now: Ints, always: Callable[[Ints], Floats]) -> Floats:
+        """The e-value that the challenger is not as good, at looks in the minutes `now`, which are before piece `end`.
+
+        `first` says with which piece a minute begins; `always` is the part for requests from that piece on that the
+        challenger alone failed on.
+        """
+
+        def bets(start: Ints) -> Floats:
+            with np.errstate(over="ignore"):
+                some = np.exp(self.odds[:, end] - self.odds[:, start]).mean(axis=0)
+                everything = np.exp(self.all_in[end] - self.all_in[start])
+            return np.asarray(some + np.where(self.champion[end] == self.champion[start], everything, 0)) / 2
+
+        e, known = 0.9 * bets(np.zeros_like(end)), np.zeros(len(end))
+        for back in BACK:
+            start = first(np.maximum(now - back, 0))
+            before = self.challenger[start] + self.champion[start]
+            new = before > known
+            if new.any():
+                e = e + np.where(new, 0.1 / np.maximum(before * (before + 1), 1) * bets(start), 0)
+                known = np.maximum(before, known)
+        by_failure = 0.9 * e + 0.1 * always(np.zeros_like(end))
+        by_minute = since_start_or_later(lambda start: 0.81 * bets(first(start)) + 0.1 * always(first(start)), now)
+        return np.asarray(0.7 * by_failure + 0.3 * by_minute)
+
+
+def always(requests: Counts, alone: Counts, end: Ints) -> Callable[[Ints], Floats]:
+    """The bet that the challenger fails on all requests from some piece on, and the champion on none."""
+    scored, failed = running(np.asarray(requests)), running(np.asarray(alone))
+
+    def bet(start: Ints) -> Floats:
+        n = scored[end] - scored[start]
+        return np.where(failed[end] - failed[start] == n, 4.0 ** np.minimum(n, 500), 0.0)
+
+    return bet
+
+
+def _bets(bets: Floats, like: Counts) -> Floats:
+    return bets.reshape(-1, *[1] * like.ndim)
+
+
+def days_differ(pairs: Counts, minutes: int, rows: Floats) -> Bools:
+    """`days_differ` of many rollouts; the axes: wins, losses, ties; rollouts; cohorts of so many minutes."""
+    starts = np.arange(0, pairs.shape[-1], 24 * 60 // minutes)
+    wins, losses, ties = np.add.reduceat(pairs, starts, axis=-1)
+    n = (wins + losses + ties).astype(np.float64)
+    freedom, total = (n > 0).sum(axis=1) - 1, n.sum(axis=1)
+    with np.errstate(divide="ignore", invalid="ignore"):
+        mean = (losses - wins).sum(axis=1) / total
+        variance = (losses + wins).sum(axis=1) / total - mean**2
+        moved = np.where(n > 0, n * ((losses - wins) / n - mean[:, None]) ** 2, 0).sum(axis=1)
+        least = moved / variance / chdtri(np.maximum(freedom, 1), 0.01)
+    return np.asarray((freedom > 0) & (variance > 0) & (least > rows))
