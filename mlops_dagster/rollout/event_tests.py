@@ -20,9 +20,6 @@ from mlops_dagster.statistics import (
     rate_e_value,
 )
 
-_BY_MINUTE = 0.3
-"""The weight of the bets that begin with a minute, where failures of one version alone are counted."""
-
 
 @dataclass(frozen=True)
 class EventTests:
