@@ -56,9 +56,10 @@ def collect(rollups: Rollups, rollout: Rollout, now: datetime, *, until: datetim
 
 def _labels(rollups: Rollups, rollout: Rollout, now: datetime, until: datetime) -> Labels:
     policy, began = rollout.policy, _minute(rollout.started_at)
-    before = until if policy.label_hours is None else now - policy.label_delay
+    before = None if policy.label_hours is None else now - policy.label_delay
     cohorts = _cohorts(rollups, rollout, began, until)
-    complete = before if policy.labels == "complaints" else complete_until(cohorts, policy.min_label_share, before)
+    complete = until if policy.labels == "complaints" else complete_until(cohorts, policy.min_label_share, before)
+    complete = None if complete is None else min(complete, until)
     known = [cohort for arm in cohorts for cohort in arm.values()]
     units, labelled = sum(cohort.units for cohort in known), sum(cohort.labelled for cohort in known)
     if complete is None or complete <= began:

@@ -43,10 +43,8 @@ def test_what_is_not_yet_known_is_not_counted(world: World) -> None:
     assert collect(world.rollups, world.rollout, began) == before
     soon = collect(world.rollups, world.rollout, began + timedelta(minutes=1))
     assert (soon.challenger.errors, soon.since[0].both.challenger_failed) == (10, 10)
-    assert soon.labels.paired == before.labels.paired, "its ten minutes are not over"
-    after = collect(world.rollups, world.rollout, began + timedelta(minutes=10))
-    assert after.labels.paired.total == before.labels.paired.total + 40  # a failed scoring makes no pair
-    assert after.labels.units == before.labels.units + 40
+    assert soon.labels.paired.total == before.labels.paired.total + 40  # a failed scoring makes no pair
+    assert soon.labels.units == before.labels.units + 40
 
 
 def test_what_waits_for_a_label_is_told(world: World) -> None:
