@@ -22,8 +22,8 @@ ENOUGH_DAYS = 7
 """With fewer, how days differ in the difference is known too roughly: how they differ in wrong answers is asked too."""
 
 
-MOST_LOST = 0.1
-"""A champion that is right so much less often than its card says is asked about rows unlike those it serves (other
+MOST_LOST = 0.05
+"""More than a season takes. A champion that loses so much is asked about rows unlike those it serves (other
 units, a broken feed): how the two differ there says nothing of how they will differ."""
 
 
