@@ -10,6 +10,7 @@ from typing import Any
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
+from sqlalchemy import text
 
 from mlops_dagster.predictions import (
     Answered,
@@ -373,3 +374,23 @@ def test_a_unit_is_a_key_whenever_and_whatever_it_asks_else_the_inputs_of_a_day(
     assert unit_of(None, {"hour": [1.0, 7.0], "to": ["NY", "LA"]}, 1, before) == unit_of(None, seven, 0, before)
     elsewhere = before.astimezone(tz=None)
     assert unit_of(None, seven, 0, elsewhere) == unit_of(None, seven, 0, before)
+
+
+def test_rows_that_speak_are_forgotten_after_two_months_and_looking_for_them_scans_nothing(
+    spool, rollups, record, march, database
+):
+    def ask(number: int, days: int) -> tuple[int, int]:
+        spool.append([record(number, role="canary", weight=0.1, unit="ada", event_time=march + timedelta(days=days))])
+        spool.append([record(number + 1, role="canary", weight=0.1, unit=f"u{number}", event_time=march)])
+        rollups.catch_up(spool, lambda *_: None)
+        kept = rollups.rows(text("SELECT count(*) FROM units"))[0][0]
+        (arm,) = rollups.events("flights", march, march + timedelta(days=99))
+        return kept, arm.counts.units
+
+    assert [ask(10, 0), ask(20, 59)] == [(2, 2), (3, 3)]
+    spool.append([record(30, role="canary", weight=0.1, unit="new", event_time=march + timedelta(days=61))])
+    rollups.catch_up(spool, lambda *_: None)
+    assert rollups.rows(text("SELECT unit FROM units"))[0][0] == "new"
+    if database.startswith("sqlite"):
+        plan = rollups.rows(text("EXPLAIN QUERY PLAN DELETE FROM units WHERE model = 'flights' AND minute < 5"))
+        assert "USING INDEX units_by_minute" in str(plan) or "USING COVERING INDEX units_by_minute" in str(plan)

@@ -10,6 +10,7 @@ import pytest
 from mlops_dagster.clock import ReplayedClock
 from mlops_dagster.predictions import Answered, PredictionRecord, Role, Rollups, Spool, speaking_row
 from mlops_dagster.registry import (
+    Baseline,
     Deployment,
     EvaluationSlice,
     FairnessAudit,
@@ -21,6 +22,7 @@ from mlops_dagster.registry import (
     Validation,
 )
 from mlops_dagster.rollout import Controller, Outcome, Rollout, RolloutPolicy, RolloutStore
+from mlops_dagster.schema import ModelSchema
 from mlops_dagster.settings import Settings
 
 START = datetime(2013, 3, 1, tzinfo=UTC)
@@ -76,10 +78,16 @@ class World:
         for part in (self.registry, self.rollouts, self.rollups, self.spool):
             part.close()
 
-    def register(self, version: str, card: ModelCard | None = CARD) -> ModelVersion:
+    def register(
+        self,
+        version: str,
+        card: ModelCard | None = CARD,
+        baseline: Baseline | None = None,
+        schema: ModelSchema | None = None,
+    ) -> ModelVersion:
         artifact = self.home / f"{version}.txt"
         artifact.write_text(version)
-        return self.registry.register(MODEL, artifact, version, card=card)
+        return self.registry.register(MODEL, artifact, version, card=card, baseline=baseline, schema=schema)
 
     def champion(self, version: str = "1.0.0") -> ModelVersion:
         return self.registry.transition(self.register(version), Stage.PRODUCTION)

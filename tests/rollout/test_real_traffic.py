@@ -8,6 +8,7 @@ import numpy as np
 import pytest
 
 from mlops_dagster.predictions import BothScored, PairedCounts
+from mlops_dagster.registry import PAIRED, Baseline
 from mlops_dagster.rollout import (
     Decision,
     EventsSince,
@@ -15,12 +16,14 @@ from mlops_dagster.rollout import (
     Labels,
     LabelsSince,
     Outcome,
+    Rollout,
     RolloutPolicy,
     StepCounts,
     collect,
     decide,
 )
-from mlops_dagster.statistics import DesignEffect
+from mlops_dagster.schema import Feature, ModelSchema
+from mlops_dagster.statistics import CategoricalBins, DesignEffect, Histogram
 from tests.rollout_evidence import INDEPENDENT, LAST, START, a_rollout, arm, evidence, hour, labels_of, late_starts
 
 World = Any  # conftest's; test modules cannot import it in importlib mode
@@ -349,3 +352,20 @@ def test_one_that_goes_bad_at_midnight_is_taken_out_though_its_days_differ(rows:
     assert first <= (3 if rows == 1 else 12)
     assert "most by paired.worse" in by(first).reason
     assert by(first).test("paired.superior").verdict == "inconclusive"
+
+
+def test_what_the_evaluation_showed_goes_with_the_rollout(world_of: WorldOf) -> None:
+    """Rows of a day that count as one, and how rare each class is; NULL labels are no class."""
+    rows = [*["fine"] * 297, *["fraud"] * 3, None, "never heard of"]
+    label = Histogram.of(CategoricalBins(("fine", "fraud")), rows)
+    effect = DesignEffect(rows=12.0, rows_per_day=300.0, lasting=0.1)
+    schema = ModelSchema(features=(Feature(name="x", kind="numeric"),), classes=("fraud", "fine"))
+    world = world_of(step=0, rows_per_observation=None)
+    world.controller.abort(world.model, "another one comes")
+    world.register("1.2.0", baseline=Baseline({"x": label}, label, label, {PAIRED: effect}), schema=schema)
+    world.tick()
+    assert (world.rollout.challenger, world.rollout.shared) == ("1.2.0", effect)
+    assert world.rollout.classes == {"fraud": 0.01, "fine": 0.99}
+    assert Rollout.from_json(world.rollout.to_json()) == world.rollout
+    first, *_ = world.rollouts.list(world.model)
+    assert (first.shared, first.classes) == (None, {})
