@@ -27,14 +27,14 @@ FALSE: Final = {
 
 
 def labels(runs: int, cases: Sequence[Case]) -> Table:
-    titles = ("rolled back", "promoted", "given up", "hours", "1,000 labels", "z", "once", "hourly")
+    titles = ("rolled back", "promoted", "as superior", "given up", "hours", "1,000 labels", "z", "once", "hourly")
     table = Table(
         *("the world", "challenger", *titles),
         title="Outcomes where labels are late, few, rare or share a day's causes",
         caption=f"""{runs:,} rollouts of each, looked at every hour. ! (with intervals of 95 %): false, which is a
-rollback of one that is as good, or a promotion of one that is worse by more than the margin of 2 points;
-of one exactly at the margin it is both, of one that is as good by the day but not by the hour neither.
-Hours and labels: median and P90 at the outcome, whichever it is.
+rollback of one that is as good, or its promotion as superior, or a promotion of one that is worse by more
+than the margin of 2 points; of one exactly at the margin a rollback and a promotion, of one that is as good by
+the day but not by the hour neither. Hours and labels: median and P90 at the outcome, whichever it is.
 z (two arms, hourly), McNemar once (at {SAMPLE:,} pairs) and hourly: how often they are false.
 Shared days: {24 * PER_HOUR:,} pairs a day, which is better or worse for the challenger by {100 * DAY_SPREAD:.0f} points
 (standard deviation), so that r = {KNOWN_ROWS:.1f} rows are worth one; r is stated by the policy,
@@ -55,6 +55,8 @@ def _outcomes(case: Case, runs: int) -> Iterator[str]:
     for outcome in (Outcome.ROLLBACK, Outcome.PROMOTE):
         count = int(ever[outcome].sum())
         yield f"! {share(count, runs)}" if outcome in false else f"{count / runs:.1%}"
+    superior = int(states.superior.sum())
+    yield f"! {share(superior, runs)}" if case.truth == "as good" else f"{superior / runs:.1%}"
     yield f"{ever[Outcome.GIVE_UP].mean():.1%}"
     hours = np.min(list(found.values()), axis=0) * case.world.minutes / 60
     yield median_and_p90(hours, 0)
