@@ -4,15 +4,11 @@ from collections.abc import Mapping
 from datetime import datetime
 
 from mlops_dagster.errors import InvalidInputError
+from mlops_dagster.rollout.classes import blind_to_a_class, unseen_class
 from mlops_dagster.rollout.entities import Decision, Outcome, Phase, Rollout, TestResult
 from mlops_dagster.rollout.evaluation import Tests, evaluate
 from mlops_dagster.rollout.evidence import Evidence, total
 from mlops_dagster.rollout.policy import RolloutPolicy
-
-_FAR_LESS = 3.0
-"""A class with so many times less of the labels than where the challenger was trained is not judged by them."""
-_FEW = 10
-"""Of fewer labels that were expected of a class, nothing can be said."""
 
 
 def decide(policy: RolloutPolicy, rollout: Rollout, evidence: Evidence, now: datetime) -> Decision:
@@ -64,7 +60,7 @@ def _judge(
     if rollout.phase is Phase.WATCH:
         return _judge_watch(policy, rollout, evidence, now)
 
-    if refusal := _blind_to_a_class(policy, rollout):
+    if refusal := blind_to_a_class(policy, rollout):
         return Outcome.GIVE_UP, refusal
     inconclusive = [] if tests.inconclusive is None else [tests.inconclusive]
     lacking = [*_lacking(policy, rollout, evidence, now), *inconclusive, *_leaning(tests)]
@@ -112,7 +108,7 @@ def _lacking(policy: RolloutPolicy, rollout: Rollout, evidence: Evidence, now: d
     ]
     if _at_last_step(policy, rollout):
         lacking += _until((rollout.canary_at or rollout.step_at) + policy.min_watch, now, "least watch")
-        lacking += _unseen_class(policy, rollout, evidence)
+        lacking += unseen_class(policy, rollout, evidence)
     return lacking
 
 
@@ -122,39 +118,6 @@ def _incomplete(policy: RolloutPolicy, evidence: Evidence) -> list[str]:
     if policy.labels == "complaints" or share is None or share >= needed:
         return []
     return [f"labels of {share:.0%} are known, {needed:.0%} are needed"]
-
-
-def _blind_to_a_class(policy: RolloutPolicy, rollout: Rollout) -> str | None:
-    """A margin that is worth more than a class lets the challenger lose all of that class."""
-    shares = {name: share for name, share in rollout.classes.items() if share > 0}
-    if policy.loss != "accuracy" or not policy.uses_pairs or not shares:
-        return None
-    name, share = min(shares.items(), key=lambda item: item[1])
-    if share > policy.margin:
-        return None
-    return (
-        f"class {name} is {share:.2%} of the labels, so a version that always misses it loses {share:.4f} of accuracy, "
-        f"which the margin of {policy.margin:g} allows; use `loss: balanced`, or a margin under {share:.2g}"
-    )
-
-
-def _unseen_class(policy: RolloutPolicy, rollout: Rollout, evidence: Evidence) -> list[str]:
-    """A class of which hardly any label has come may be lost unseen: it is rare here, or its labels come later."""
-    outcomes, pairs = evidence.labels.since[0].outcomes, evidence.labels.paired.total
-    if not policy.uses_pairs or not pairs:
-        return []
-    seen = {name: counts.total / pairs for name, counts in outcomes.items()}
-    for name, share in rollout.classes.items():
-        if share * pairs >= _FEW and (here := seen.get(name, 0.0)) < share / _FAR_LESS:
-            reason = f"and was {share:.2%} where {rollout.challenger} was trained, so what it loses there is not seen"
-            return [f"class {name} is {here:.2%} of the labels here {reason}"]
-    name, share = min(seen.items(), key=lambda item: item[1])
-    if share <= policy.margin and not policy.compares_classes(rollout.classes):
-        reason = f"all of which the margin of {policy.margin:g} allows to lose; set a margin under {share:.2g}"
-        return [
-            f"class {name} is {share:.2%} of the labels here, {reason}, or train it here, where classes are counted"
-        ]
-    return []
 
 
 def _is_superior(tests: Tests) -> bool:
