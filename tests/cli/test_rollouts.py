@@ -14,7 +14,7 @@ from mlops_dagster.settings import Settings
 from mlops_dagster.wiring import House
 from tests.cli.conftest import START, Mlops
 
-POLICY = RolloutPolicy(shadow_hours=0)
+POLICY = RolloutPolicy(shadow_hours=0, rows_per_observation=1)
 
 
 @pytest.fixture

@@ -1,4 +1,4 @@
-"""Failures that the champion does not share: an e-value by exact sums over all histories, and by simulation."""
+"""Failures of one version beside those of another: an e-value by exact sums over all histories, and by simulation."""
 
 import itertools
 
@@ -7,59 +7,39 @@ import pytest
 from scipy.stats import binom
 
 from mlops_dagster.errors import InvalidInputError
-from mlops_dagster.statistics import FailuresSince, Stage, excess_failure_e_value
+from mlops_dagster.statistics import Stage, excess_failure_e_value
 
 HALF = 0.5
 
 
-def since(history: list[bool]) -> list[FailuresSince]:
-    """Whose each failure was (True: the challenger's), from the first on and from each later one on."""
-    return [
-        FailuresSince(before, [Stage(HALF, sum(history[before:]), len(history) - before)])
-        for before in range(len(history))
-    ] or [FailuresSince(0, [])]
+def e_value(history: list[bool], always: int | None = None) -> float:
+    """Whose each failure was: True, the challenger's."""
+    return excess_failure_e_value([Stage(HALF, sum(history), len(history))], always=always)
 
 
 def test_one_failure_by_hand():
-    """Odds of 1.5, 3 and 10 at a share of 1/2, half of the weight all in; 0.9 of that from the first on."""
-    bets = ((1.5 / 1.25 + 3 / 2 + 10 / 5.5) / 3 + 2) / 2
-    assert excess_failure_e_value(since([True])) == pytest.approx(0.9 * 0.9 * bets + 0.1)
-    against = ((1 / 1.25 + 1 / 2 + 1 / 5.5) / 3 + 0) / 2
-    assert excess_failure_e_value(since([False])) == pytest.approx(0.9 * 0.9 * against + 0.1)
+    """All in 0.65, odds of 3 and 10 at a share of 1/2 with 0.125 each; the rest is lost."""
+    assert e_value([True]) == pytest.approx(0.65 * 2 + 0.125 * (3 / 2 + 10 / 5.5))
+    assert e_value([False]) == pytest.approx(0.125 * (1 / 2 + 1 / 5.5))
 
 
-def test_two_stages_and_a_later_start_by_hand():
-    """Five of twenty at a share of 20 %, then four of four at 50 %: the second bets begin after twenty."""
-    first, second = Stage(0.2, 5, 20), Stage(0.5, 4, 4)
-
-    def bets(stages: list[Stage]) -> float:
-        odds = [
-            np.prod([lam**bad / (1 - share + share * lam) ** every for share, bad, every in stages])
-            for lam in (1.5, 3.0, 10.0)
-        ]
-        all_in = np.prod([(1 / share) ** every if bad == every else 0.0 for share, bad, every in stages])
-        return float(np.mean(odds) + all_in) / 2
-
-    found = excess_failure_e_value([FailuresSince(0, [first, second]), FailuresSince(20, [second])])
-    assert found == pytest.approx(0.9 * (0.9 * bets([first, second]) + 0.1 / (20 * 21) * bets([second])) + 0.1)
-
-
-def test_all_requests_from_the_first_on_by_hand():
-    nothing = [FailuresSince(0, [])]
-    assert excess_failure_e_value(nothing, requests=3, alone=3) == pytest.approx(0.9 * 0.9 + 0.1 * 4**3)
-    assert excess_failure_e_value(nothing, requests=4, alone=3) == pytest.approx(0.9 * 0.9)
-    assert np.isfinite(excess_failure_e_value(nothing, requests=10**6, alone=10**6))
-
-
-def test_over_all_histories_of_failures_of_equals_the_mean_is_at_most_one_and_never_rises():
-    means = [
-        np.mean(
-            [excess_failure_e_value(since(list(history))) for history in itertools.product((True, False), repeat=n)]
-        )
-        for n in range(11)
+def test_two_stages_by_hand():
+    """Five of five at a share of 20 %, and four of ten at 50 %: somebody else failed too, so all in is lost."""
+    stages = [Stage(0.2, 5, 5), Stage(0.5, 4, 10)]
+    odds = [
+        np.prod([lam**bad / (1 - share + share * lam) ** every for share, bad, every in stages]) for lam in (3.0, 10.0)
     ]
-    assert max(means) <= 1 + 1e-12
-    assert means[0] == pytest.approx(0.91)
+    assert excess_failure_e_value(stages) == pytest.approx(0.125 * sum(odds))
+    all_in = 0.65 * 5.0**5
+    first = sum(0.125 * lam**5 / (0.8 + 0.2 * lam) ** 5 for lam in (3.0, 10.0))
+    assert excess_failure_e_value(stages[:1]) == pytest.approx(all_in + first)
+
+
+def test_all_requests_by_hand():
+    assert excess_failure_e_value([], always=3) == pytest.approx(0.65 + 0.25 + 0.1 * 4**3)
+    assert excess_failure_e_value([], always=0) == pytest.approx(1.0), "no evidence is worth 1"
+    assert excess_failure_e_value([]) == pytest.approx(0.9), "it has not failed on all"
+    assert np.isfinite(excess_failure_e_value([], always=10**6))
 
 
 @pytest.mark.parametrize("rate", [0.01, 0.3, 0.5, 0.9])
@@ -70,9 +50,8 @@ def test_over_all_histories_of_requests_the_mean_is_at_most_one(rate):
     mean = 0.0
     for history in itertools.product(chances, repeat=5):
         whose = [mine for mine, other in history if mine != other]
-        alone = sum(mine and not other for mine, other in history)
-        e_value = excess_failure_e_value(since(whose), requests=len(history), alone=alone)
-        mean += e_value * float(np.prod([chances[each] for each in history]))
+        always = len(history) if all(mine and not other for mine, other in history) else None
+        mean += e_value(whose, always) * float(np.prod([chances[each] for each in history]))
     assert mean <= 1 + 1e-12
 
 
@@ -92,43 +71,18 @@ def test_looked_at_after_each_failure_it_reaches_20_in_at_most_5_percent(world):
         down = rng.random(minutes) < outage
         failed = [down[:, None] | (rng.random((minutes, 10)) < times * rate[:, None]) for times in (mine, other)]
         challenger, champion = (each.ravel() for each in failed)
-        history: list[bool] = []
-        alone = 0
-        for number, (one, two) in enumerate(zip(challenger, champion, strict=True), 1):
-            alone += one and not two
-            if one == two:
-                continue
-            history.append(bool(one))
-            if not one:
-                continue
-            starts = [0, *(n for back in (1, 2, 4, 8, 16, 32, 64) if (n := len(history) - back) > 0)]
-            seen = [FailuresSince(n, [Stage(HALF, sum(history[n:]), len(history) - n)]) for n in starts]
-            if excess_failure_e_value(seen, requests=number, alone=int(alone)) >= 20:
-                reached += 1
-                break
+        whose = challenger[challenger != champion]
+        reached += any(e_value(whose[: n + 1].tolist()) >= 20 for n in np.flatnonzero(whose))
     assert reached <= binom.ppf(0.995, runs, 0.05)
 
 
-def test_a_challenger_that_begins_to_fail_is_found_whatever_was_shared_before():
-    """Eight of its own are enough for E of 100, and after 300 failures, as many of each, not quite thirty."""
-    fair = [True, False] * 150
-    clean, late = (
-        next(n for n in range(1, 60) if excess_failure_e_value(since(before + [True] * n)) > 100)
-        for before in ([], fair)
-    )
-    assert (clean <= 8, late < 30) == (True, True), (clean, late)
+def test_so_many_of_its_own_are_enough():
+    """Of a champion that never failed five for an E of 20 and eight for 100; four, if they are all there were."""
+    assert [next(n for n in range(20) if e_value([True] * n) >= limit) for limit in (20, 100)] == [5, 8]
+    assert next(n for n in range(20) if e_value([True] * n, always=n) >= 20) == 4
 
 
-@pytest.mark.parametrize(
-    ("seen", "counts"),
-    [
-        ([FailuresSince(0, [Stage(0.5, 3, 2)])], {}),
-        ([FailuresSince(0, [Stage(0.0, 1, 2)])], {}),
-        ([FailuresSince(0, [Stage(1.0, 1, 2)])], {}),
-        ([FailuresSince(0, [])], {"requests": 2, "alone": 3}),
-        ([FailuresSince(0, [])], {"requests": 2, "alone": -1}),
-    ],
-)
-def test_impossible_counts_are_refused(seen, counts):
+@pytest.mark.parametrize("stage", [Stage(0.0, 0, 1), Stage(1.0, 1, 1), Stage(0.5, 2, 1), Stage(0.5, -1, 1)])
+def test_what_is_impossible_is_refused(stage):
     with pytest.raises(InvalidInputError, match="impossible"):
-        excess_failure_e_value(seen, **counts)
+        excess_failure_e_value([stage])
