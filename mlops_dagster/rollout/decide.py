@@ -4,7 +4,6 @@ from collections.abc import Mapping
 from datetime import datetime
 
 from mlops_dagster.errors import InvalidInputError
-from mlops_dagster.rollout.classes import blind_to_a_class, unseen_class
 from mlops_dagster.rollout.entities import Decision, Outcome, Phase, Rollout, TestResult
 from mlops_dagster.rollout.evaluation import Tests, evaluate
 from mlops_dagster.rollout.evidence import Evidence, total
