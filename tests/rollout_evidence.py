@@ -42,6 +42,7 @@ def a_rollout(
         challenger="1.0.1",
         policy=policy,
         phase=Phase.CANARY if step else Phase.SHADOW,
+        rows=units,
         step=step,
         weight=policy.steps[step - 1] if step else 0.0,
         started_at=START,
@@ -91,6 +92,7 @@ def labels_of(
         labelled=units,
         complete_until=START,
         since=(LabelsSince(0, pairs, tuple(steps)),),
+        rows=units,
         step=step,
         watch=watch,
     )

@@ -198,7 +198,7 @@ def forget_key(connection: Connection, model: str, key: str) -> None:
     """Know nothing of a routing key any more."""
     unit = key_unit(key)
     connection.execute(bad_keys.delete().where((bad_keys.c.model == model) & (bad_keys.c.key == unit)))
-    connection.execute(units.delete().where((units.c.model == model) & (units.c.unit == unit)))
+    connection.execute(units.delete().where((units.c.model == model) & units.c.unit.like(f"%.{unit}")))
 
 
 def _add_cells(connection: Connection, add: Tally, ids: dict[ArmKey, int]) -> None:

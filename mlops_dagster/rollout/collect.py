@@ -18,7 +18,7 @@ from mlops_dagster.predictions import (
 )
 from mlops_dagster.rollout.cohorts import complete_until
 from mlops_dagster.rollout.entities import Rollout
-from mlops_dagster.rollout.evidence import ByClass, EventsSince, Evidence, Labels, LabelsSince, StepCounts, total
+from mlops_dagster.rollout.evidence import ByClass, EventsSince, Evidence, Labels, LabelsSince, StepCounts
 
 _MINUTE = timedelta(minutes=1)
 
@@ -69,6 +69,10 @@ def _labels(rollups: Rollups, rollout: Rollout, now: datetime, until: datetime) 
     outcomes = _outcomes(rollups, rollout, starts, complete)
     # Pairs say it all where they are used, and the arms are many rows to add up.
     arms = [[]] * len(starts) if policy.uses_pairs else rollups.events_since(rollout.model, starts, complete)
+    rows, at_step = (
+        _scored(rollout, events, challenger=True).labelled
+        for events in rollups.events_since(rollout.model, [began, step_at], complete)
+    )
     promoted_at = rollout.promoted_at
     return Labels(
         units=units,
@@ -78,7 +82,8 @@ def _labels(rollups: Rollups, rollout: Rollout, now: datetime, until: datetime) 
             LabelsSince((start - began) // _MINUTE, by_class, _steps(rollout, events))
             for start, by_class, events in zip(starts, outcomes, arms, strict=True)
         ),
-        step=total(_outcomes(rollups, rollout, [step_at], complete)[0]).total if step_at < complete else 0,
+        rows=rows,
+        step=at_step,
         watch=None if promoted_at is None else _watched(rollups, rollout, [_minute(promoted_at)], complete)[0],
         days=tuple(_trial(rollout).outcomes_by_day(rollups, began, complete)),
     )

@@ -74,8 +74,10 @@ class Labels:
     """The labels of predictions made before are complete; None if there is no such time."""
     since: tuple[LabelsSince, ...] = (LabelsSince(0, {}),)
     """The first is the whole of the rollout."""
+    rows: int = 0
+    """Rows that the challenger predicted and that have a label, those that speak for no unit among them."""
     step: int = 0
-    """Complete pairs since the present step began."""
+    """Of these, predicted since the present step began: a look at each step, whoever comes back."""
     watch: ByClass | None = None
     """Since the promotion: the new champion beside the old one."""
     days: tuple[PairedCounts, ...] = ()

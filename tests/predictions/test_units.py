@@ -294,7 +294,7 @@ def rows_of(record: Any, model: str, scoring: dict, march: datetime) -> list:
             request=scoring["request"],
             model=model,
             event_time=at,
-            unit=unit_of(scoring["key"], inputs, row, at) if row == scoring["speaker"] else "",
+            unit=unit_of(1, scoring["key"], inputs, row, at) if row == scoring["speaker"] else "",
             beside=None if answer is None else Answered(answer["version"], answer["role"], answer["status"]),
             prediction=None if failed else scoring["predictions"][row],
             score=None if failed else 0.9,
@@ -367,13 +367,15 @@ def test_the_row_that_speaks_is_chosen_by_the_request_alone_and_each_has_the_sam
 def test_a_unit_is_a_key_whenever_and_whatever_it_asks_else_the_inputs_of_a_day():
     before, after = datetime(2013, 3, 1, 23, 59, tzinfo=UTC), datetime(2013, 3, 2, 0, 1, tzinfo=UTC)
     seven, eight = {"hour": [7.0], "to": ["LA"]}, {"hour": [8.0], "to": ["LA"]}
-    assert unit_of("ada", seven, 0, before) == unit_of("ada", eight, 0, after) != unit_of("bob", seven, 0, before)
-    assert unit_of(None, seven, 0, before) == unit_of(None, dict(reversed(seven.items())), 0, before)
-    units = {unit_of(None, inputs, 0, at) for inputs in (seven, eight) for at in (before, after)}
-    assert len(units | {unit_of("", seven, 0, before)}) == 5
-    assert unit_of(None, {"hour": [1.0, 7.0], "to": ["NY", "LA"]}, 1, before) == unit_of(None, seven, 0, before)
+    assert (
+        unit_of(1, "ada", seven, 0, before) == unit_of(1, "ada", eight, 0, after) != unit_of(1, "bob", seven, 0, before)
+    )
+    assert unit_of(1, None, seven, 0, before) == unit_of(1, None, dict(reversed(seven.items())), 0, before)
+    units = {unit_of(1, None, inputs, 0, at) for inputs in (seven, eight) for at in (before, after)}
+    assert len(units | {unit_of(1, "", seven, 0, before)}) == 5
+    assert unit_of(1, None, {"hour": [1.0, 7.0], "to": ["NY", "LA"]}, 1, before) == unit_of(1, None, seven, 0, before)
     elsewhere = before.astimezone(tz=None)
-    assert unit_of(None, seven, 0, elsewhere) == unit_of(None, seven, 0, before)
+    assert unit_of(1, None, seven, 0, elsewhere) == unit_of(1, None, seven, 0, before)
 
 
 def test_rows_that_speak_are_forgotten_after_two_months_and_looking_for_them_scans_nothing(

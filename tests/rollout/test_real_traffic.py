@@ -309,9 +309,11 @@ def test_without_knowing_how_many_rows_count_as_one_nothing_is_concluded() -> No
 
 @pytest.mark.parametrize(
     ("stated", "shared", "counts_as_one"),
-    [(10.0, None, 10.0), (None, 30.0, 30.0), (5.0, 30.0, 30.0), (50.0, 30.0, 50.0)],
+    [(10.0, None, 10.0), (None, 30.0, 30.0), (5.0, 30.0, 5.0), (50.0, 30.0, 50.0)],
 )
-def test_the_larger_number_of_rows_counts(stated: float | None, shared: float | None, counts_as_one: float) -> None:
+def test_what_the_policy_states_wins_over_the_estimate(
+    stated: float | None, shared: float | None, counts_as_one: float
+) -> None:
     effect = None if shared is None else DesignEffect(rows=shared, rows_per_day=1000, lasting=0.0)
     policy = RolloutPolicy(rows_per_observation=stated)
     labels = labels_of({"late": PairedCounts(80, 30, 890)}, evidence().steps)

@@ -13,7 +13,7 @@ from mlops_dagster.rollout.same_rows import ROWS_A_DAY, compare_on_log, trained_
 from mlops_dagster.schema import Feature
 from tests.two_versions import MARCH, MODEL, SCHEMA, days, estimator, house_at, register, serve
 
-POLICY = RolloutPolicy(min_step_paired=50)
+POLICY = RolloutPolicy(min_step_paired=50, rows_per_observation=1)
 
 
 @pytest.fixture

@@ -110,7 +110,7 @@ def _document(
             "reason": look.reason,
             "needed": still_needed(look),
             "paired_labels": look.evidence.labels.paired.total,
-            "paired_labels_at_step": look.evidence.labels.step,
+            "labelled_rows_at_step": look.evidence.labels.step,
             "labels_known": look.evidence.labels.share,
             "labels_complete_until": look.evidence.labels.complete_until,
             "without_label": label_debt(rollout.policy, look.evidence),
