@@ -42,7 +42,6 @@ def a_rollout(
         challenger="1.0.1",
         policy=policy,
         phase=Phase.CANARY if step else Phase.SHADOW,
-        rows=units,
         step=step,
         weight=policy.steps[step - 1] if step else 0.0,
         started_at=START,

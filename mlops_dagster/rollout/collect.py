@@ -70,7 +70,7 @@ def _labels(rollups: Rollups, rollout: Rollout, now: datetime, until: datetime) 
     # Pairs say it all where they are used, and the arms are many rows to add up.
     arms = [[]] * len(starts) if policy.uses_pairs else rollups.events_since(rollout.model, starts, complete)
     rows, at_step = (
-        _scored(rollout, events, challenger=True).labelled
+        min(_scored(rollout, events, challenger=each).labelled for each in (True, False))
         for events in rollups.events_since(rollout.model, [began, step_at], complete)
     )
     promoted_at = rollout.promoted_at

@@ -75,7 +75,7 @@ class Labels:
     since: tuple[LabelsSince, ...] = (LabelsSince(0, {}),)
     """The first is the whole of the rollout."""
     rows: int = 0
-    """Rows that the challenger predicted and that have a label, those that speak for no unit among them."""
+    """Labelled rows that both predicted, those that speak for no unit among them."""
     step: int = 0
     """Of these, predicted since the present step began: a look at each step, whoever comes back."""
     watch: ByClass | None = None
