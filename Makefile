@@ -52,14 +52,16 @@ check: install
 	$(BIN)/mypy
 	$(BIN)/lint-imports
 
-# What the flights example's rollout policy can prove on its traffic (docs/power.md), and rollouts looked at any time
-# (docs/at-any-time.md); the registry beside MLflow, a 5 GB artifact on S3; the data plane beside MLServer, over the bare
-# model, its reactions, its rollups and its shipper; drift beside Evidently, of a fleet, of a hundred million rows, and an
-# hourly run from launch to materialized.
+# What the flights example's rollout policy can prove on its traffic (docs/power.md), rollouts looked at any time
+# (docs/at-any-time.md), and days whose rows share a cause (docs/shared-days.md); the registry beside MLflow, a 5 GB
+# artifact on S3; the data plane beside MLServer, over the bare model, its reactions, its rollups and its shipper; drift
+# beside Evidently, of a fleet, of a hundred million rows, and an hourly run from launch to materialized.
 bench: install wrk
 	$(BIN)/python bench/rollout_power.py
+	$(BIN)/python bench/shared_days.py
 	$(BIN)/python -m bench.at_any_time
 	$(BIN)/python bench/concept_days.py
+	$(BIN)/python bench/collapse_days.py
 	$(BIN)/python bench/registry_speed.py
 	$(BIN)/python bench/artifact_memory.py 5000
 	$(BIN)/python bench/serving_speed.py

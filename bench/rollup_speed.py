@@ -69,7 +69,9 @@ def fill(spool: Spool, model: str, first: int, gap: timedelta) -> None:
     rows = list(range(first, first + ROWS))
     for start in range(0, ROWS, 1000):
         spool.append([record for row in rows[start : start + 1000] for record in arms(model, row, START + row * gap)])
-    spool.feedback((f"{model}-{row}", "late" if row % 3 else "on_time", START + row * gap) for row in rows[::10])
+    spool.feedback(
+        ((f"{model}-{row}", "late" if row % 3 else "on_time", START + row * gap) for row in rows[::10]), model=model
+    )
 
 
 def arms(model: str, row: int, at: datetime) -> Iterator[PredictionRecord]:

@@ -74,6 +74,16 @@ class UnlikeTrainingError(InvalidFeaturesError):
     code = "unlike_training"
 
 
+class InvalidLabelsError(InvalidInputError):
+    """A batch of labels of which `refused` are no class of the model."""
+
+    code = "invalid_labels"
+
+    def __init__(self, message: str, refused: int) -> None:
+        super().__init__(message)
+        self.refused = refused
+
+
 class TooLargeError(InvalidInputError):
     """A request with a larger body than the data plane takes."""
 

@@ -117,6 +117,6 @@ def serve(
         labels.append((name, "late" if late else "ok", at + timedelta(minutes=1)))
     house.spool.append(records)
     if labelled:
-        house.spool.feedback(labels)
+        house.spool.feedback(labels, model=MODEL)
     house.rollups.catch_up(house.spool, lambda _model, _version: None)
     house.log.ship(house.spool)

@@ -28,6 +28,7 @@ def metadata_of(found: Comparison) -> Metadata:
         "ties": pairs.ties,
         "margin": found.margin,
         "alpha": found.alpha,
+        "rows_per_observation": found.rows_per_observation or "unknown",
         **_scores(found.overall),
         **_e_values(found.overall),
         "slices": _slices(found),

@@ -37,7 +37,8 @@ def concept_check_spec(spec: ModelSpec) -> dg.AssetCheckSpec:
         asset=spec.key("performance_report"),
         description="Wrong answers of the champion since its promotion, in each slice of its card, against its "
         f"evaluation and {spec.concept.margin:.0%}: WARN when it is proven to do worse. A false alarm in its whole "
-        f"life has a probability of {spec.concept.alpha:g} at most, as far as days are what the evaluation showed.",
+        f"life has a probability of {spec.concept.alpha:g} at most, as far as days are what the evaluation showed. "
+        "ERROR when a fifth of its accuracy is lost for two days.",
     )
 
 
@@ -74,7 +75,8 @@ def look_at_concept(
         harm = harm_of(found.features, champion.baseline, window, spec.concept, spec.drift.bins)
     evaluation = champion.card.evaluation if champion.card is not None else ()
     effects = champion.baseline.design_effects if champion.baseline is not None else {}
-    return concept_drift(champion.version, evaluation, days, spec.concept, effects, harm)
+    evaluated = champion.baseline.evaluated_days if champion.baseline is not None else ()
+    return concept_drift(champion.version, evaluation, days, spec.concept, effects, harm, evaluated_days=evaluated)
 
 
 def concept_metadata(report: ConceptReport | None, until: datetime) -> dict[str, object]:
@@ -92,12 +94,12 @@ def tell_of_concept(
     house: House, spec: ModelSpec, champion: str, report: ConceptReport | None, *, under_floor: bool, then: str
 ) -> None:
     """The alert `concept_drift`: open while the champion is proven worse, over when it is not or another serves."""
-    if report is not None and report.verdict is ConceptVerdict.DRIFTED:
+    if report is not None and report.drifted:
         house.alerts.report(
             spec.model,
             CHECK,
             Severity.CRITICAL if under_floor else Severity.WARNING,
-            f"{champion}: {report.reason}",
+            f"{champion}: {report.drift_reason}",
             done=then,
             evidence={"champion": champion, "slices": report.metadata()["concept_slices"]},
         )
@@ -111,14 +113,15 @@ def concept_check(report: ConceptReport | None) -> dg.AssetCheckResult:
     """What was found, as the check; one that cannot tell passes and says so."""
     if report is None:
         return dg.AssetCheckResult(check_name=CHECK, passed=True, metadata={"concept": "cannot_tell"})
+    collapsed = report.verdict is ConceptVerdict.COLLAPSED
     shown: Metadata = {"concept": report.verdict.value, "reason": report.reason}
     if report.slices:
         shown |= {"e_value": min(report.slices[0].e_value, 1e300), "e_needed": report.slices[0].needed}
         shown |= {"wrong_rate": report.slices[0].rate or 0.0, "limit": report.slices[0].limit}
     return dg.AssetCheckResult(
         check_name=CHECK,
-        passed=report.verdict is not ConceptVerdict.DRIFTED,
-        severity=dg.AssetCheckSeverity.WARN,
+        passed=not report.worse,
+        severity=dg.AssetCheckSeverity.ERROR if collapsed else dg.AssetCheckSeverity.WARN,
         metadata={**shown, "report": dg.MetadataValue.md(report.to_markdown())},
     )
 

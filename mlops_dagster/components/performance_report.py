@@ -4,6 +4,7 @@ from datetime import date, datetime, timedelta
 
 import dagster as dg
 
+from mlops_dagster.components.accuracy_collapse import tell_of_collapse
 from mlops_dagster.components.concept_drift import (
     ANSWERS,
     card_slices,
@@ -78,14 +79,15 @@ def performance_report_asset(spec: ModelSpec) -> dg.AssetsDefinition:
         concept = None if champion is None else look_at_concept(house, spec, champion, context.instance, answers, until)
         if champion is not None and is_newest(context.instance, context.asset_key, latest):
             tell_of_floor(house, spec, look, context.log)
-            now = platform.clock().now()
+            then = what_follows(house, spec, champion.version, context.instance, platform.clock().now())
+            tell_of_collapse(house, spec, champion.version, concept, then=then)
             tell_of_concept(
                 house,
                 spec,
                 champion.version,
                 concept,
                 under_floor=look is not None and under_floor(spec.performance, look.macro_f1),
-                then=what_follows(house, spec, champion.version, context.instance, now),
+                then=then,
             )
         said[latest] |= {
             **floor_metadata(spec, look),

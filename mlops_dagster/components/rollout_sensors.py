@@ -8,6 +8,7 @@ from mlops_dagster.components.spec import ModelSpec
 from mlops_dagster.registry import Stage
 from mlops_dagster.rollout import Decision, Outcome
 from mlops_dagster.rollout.approval import waits_for_approval
+from mlops_dagster.rollout.champion_limit import tell_champion_limit
 from mlops_dagster.wiring import House
 
 LIMITS_SECONDS = 10
@@ -74,6 +75,7 @@ def rollout_sensor(spec: ModelSpec, promote: dg.JobDefinition, rollback: dg.JobD
             return _first_promotion(spec, house, promote)
         controller = house.controller(lambda _model: spec.rollout)
         decision = controller.assess(spec.model)
+        tell_champion_limit(house.alerts, spec.model, decision)
         if decision is None:
             return dg.SkipReason("no challenger")
         if decision.outcome is Outcome.PROMOTE:

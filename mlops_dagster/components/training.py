@@ -9,7 +9,7 @@ from mlops_dagster.components.registered_version import registered_version_asset
 from mlops_dagster.components.retraining_failures import check_failed, retraining_tags, tried_again
 from mlops_dagster.components.spec import ModelSpec
 from mlops_dagster.components.validation import data_docs
-from mlops_dagster.monitoring import validate
+from mlops_dagster.monitoring import provable, validate
 from mlops_dagster.monitoring.suites import suite_of
 from mlops_dagster.monitoring.training_data import on_card
 from mlops_dagster.registry import PAIRED, ModelCard
@@ -184,12 +184,20 @@ def _model_card(spec: ModelSpec) -> dg.AssetsDefinition:
             contacts=spec.card.contacts,
             validation=training_set.validation,
             shared_days=candidate.shared_days,
+            provable=provable(
+                candidate.evaluation,
+                candidate.baseline.design_effects,
+                candidate.baseline.evaluated_days,
+                spec.concept,
+                spec.performance,
+            ),
         )
         return dg.MaterializeResult(
             value=card,
             metadata={
                 "card": dg.MetadataValue.md(card.to_markdown()),
                 "missing": list(card.missing()),
+                "can_prove": [] if card.provable is None else list(card.provable.lines),
                 "validation": training_set.validation.model_dump(mode="json"),
                 "fairness_gaps": {audit.attribute: audit.gaps for audit in card.fairness},
                 "micro_f1_interval": list(candidate.evaluation[0].intervals["micro_f1"]),

@@ -1,6 +1,7 @@
 """What the served traffic looks like against the training data: profiles, drift, validation, performance."""
 
 from mlops_dagster.monitoring.answers import DayOfAnswers, day_of_answers
+from mlops_dagster.monitoring.collapse import Collapse, CollapseVerdict, collapse
 from mlops_dagster.monitoring.concept import concept_drift
 from mlops_dagster.monitoring.concept_report import ConceptReport, ConceptVerdict
 from mlops_dagster.monitoring.drift import drift
@@ -13,12 +14,15 @@ from mlops_dagster.monitoring.label_drift import LabelDriftReport, label_drift
 from mlops_dagster.monitoring.performance import Performance, PerformanceReport, performance
 from mlops_dagster.monitoring.policy import ConceptPolicy, DriftPolicy, PerformancePolicy, Verdict
 from mlops_dagster.monitoring.profiles import SCORE_BINS, fit_bins, make_baseline
+from mlops_dagster.monitoring.provable import provable
 from mlops_dagster.monitoring.quarantine import quarantine
 from mlops_dagster.monitoring.training_data import validate_training_set
 from mlops_dagster.monitoring.validation import ValidationResult, validate, validate_each
 
 __all__ = [
     "SCORE_BINS",
+    "Collapse",
+    "CollapseVerdict",
     "ConceptPolicy",
     "ConceptReport",
     "ConceptVerdict",
@@ -36,6 +40,7 @@ __all__ = [
     "ValidationPolicy",
     "ValidationResult",
     "Verdict",
+    "collapse",
     "concept_drift",
     "day_of_answers",
     "drift",
@@ -45,6 +50,7 @@ __all__ = [
     "label_drift",
     "make_baseline",
     "performance",
+    "provable",
     "quarantine",
     "should_hold",
     "suite_for",

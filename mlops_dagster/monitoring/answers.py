@@ -1,21 +1,19 @@
 """What became of a champion's answers of one day: counts that add up, from which any longer window is judged."""
 
 from collections.abc import Iterable, Iterator, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, NamedTuple
 
 import numpy as np
 import numpy.typing as npt
 
 from mlops_dagster.errors import InvalidInputError
+from mlops_dagster.inference import arrow_column, column_of, feature_of, text_column
 from mlops_dagster.registry.baseline import Baseline
 from mlops_dagster.statistics import Counts, psi_groups
 
 if TYPE_CHECKING:
-    import pandas as pd
     import pyarrow as pa
-
-_OWN = ("version", "role", "prediction", "label")
 
 
 class Answers(NamedTuple):
@@ -38,6 +36,8 @@ class DayOfAnswers:
     """By the slice's name, as in the card: "carrier=AA"."""
     groups: Mapping[str, Mapping[int, Answers]]
     """Of each feature, by the number of the group in which the PSI counts its values."""
+    hours: Mapping[int, Answers] = field(default_factory=dict)
+    """By the hour of the day in UTC; empty where that is not known."""
 
     def metadata(self) -> dict[str, object]:
         """As JSON can hold it."""
@@ -48,18 +48,26 @@ class DayOfAnswers:
             "groups": {
                 name: {str(group): list(part) for group, part in its.items()} for name, its in self.groups.items()
             },
+            "hours": {str(hour): list(part) for hour, part in self.hours.items()},
         }
 
     @classmethod
     def from_metadata(cls, data: object) -> "DayOfAnswers":
         """The inverse of `metadata`; raises InvalidInputError for anything else."""
         match data:
-            case {"version": str(version), "overall": overall, "slices": Mapping() as slices, "groups": Mapping() as g}:
+            case {
+                "version": str(version),
+                "overall": overall,
+                "slices": Mapping() as slices,
+                "groups": Mapping() as g,
+                "hours": Mapping() as hours,
+            }:
                 return cls(
                     version,
                     _answers(overall),
                     {str(name): _answers(part) for name, part in slices.items()},
                     {str(name): {int(k): _answers(part) for k, part in its.items()} for name, its in g.items()},
+                    {int(hour): _answers(part) for hour, part in hours.items()},
                 )
             case _:
                 raise InvalidInputError(f"this is no day of answers as `metadata` writes it: {data}")
@@ -73,37 +81,35 @@ def day_of_answers(
     What it answered as a canary is left out: it was promoted because that looked good. Groups are those of the
     baseline, in at most `bins` on the line; without one there are none.
     """
-    frame = judged(rows.select([name for name in rows.schema.names if name in _OWN or name.startswith("feature_")]))
-    frame = frame[(frame["version"] == version) & (frame["role"] == "champion")]
-    wrong = (frame["label"] != frame["prediction"]).to_numpy()
+    import pyarrow.compute as pc
+
+    judged = rows.filter(pc.and_(pc.is_valid(rows["label"]), pc.is_valid(rows["prediction"])))
+    its = judged.filter(pc.and_(pc.equal(judged["version"], version), pc.equal(judged["role"], "champion")))
+    wrong = pc.not_equal(its["label"], its["prediction"]).to_numpy()
     groups = {}
     for name, reference in (baseline.features if baseline is not None else {}).items():
-        if f"feature_{name}" in frame:
-            cells = reference.bins.index(frame[f"feature_{name}"].to_numpy())
+        feature = feature_of(name, reference.bins)
+        if arrow_column(its, feature) is not None:
+            cells = reference.bins.index(column_of(its, feature))
             groups[name] = _by_group(psi_groups(reference, bins)[cells], wrong)
     return DayOfAnswers(
         version,
-        Answers(len(frame), int(wrong.sum())),
-        {name: Answers(int(part.sum()), int(wrong[part].sum())) for name, part in in_slices(frame, slices)},
+        Answers(its.num_rows, int(wrong.sum())),
+        {name: Answers(int(part.sum()), int(wrong[part].sum())) for name, part in in_slices(its, slices)},
         groups,
+        _by_group(pc.hour(its["event_time"]).to_numpy(), wrong) if "event_time" in its.column_names else {},
     )
 
 
-def judged(rows: "pa.Table") -> "pd.DataFrame":
-    """The rows that have a prediction and a label."""
-    import pyarrow.compute as pc
-
-    frame: pd.DataFrame = rows.filter(pc.and_(pc.is_valid(rows["label"]), pc.is_valid(rows["prediction"]))).to_pandas()
-    return frame
-
-
-def in_slices(frame: "pd.DataFrame", slices: Iterable[str]) -> Iterator[tuple[str, npt.NDArray[np.bool_]]]:
-    """Which rows are in which slice, of those slices ("feature=value") whose feature the rows have."""
+def in_slices(rows: "pa.Table", slices: Iterable[str]) -> Iterator[tuple[str, npt.NDArray[np.bool_]]]:
+    """Yield which rows are in which slice, of those slices ("feature=value") whose feature the rows have."""
+    texts: dict[str, npt.NDArray[np.object_] | None] = {}
     for name in slices:
         attribute, _, group = name.partition("=")
-        column = f"feature_{attribute}"
-        if column in frame:
-            yield name, (frame[column].astype(str) == group).to_numpy(dtype=np.bool_)
+        if attribute not in texts:
+            texts[attribute] = text_column(rows, attribute)
+        if (values := texts[attribute]) is not None:
+            yield name, np.asarray(values == group, dtype=np.bool_)
 
 
 def _by_group(groups: Counts, wrong: npt.NDArray[np.bool_]) -> dict[int, Answers]:

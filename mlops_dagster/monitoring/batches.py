@@ -7,6 +7,7 @@ from datetime import datetime, timedelta
 from typing import TYPE_CHECKING
 
 from mlops_dagster.clock import in_utc
+from mlops_dagster.inference import column_of, columns_of
 from mlops_dagster.monitoring.expectations import DEFAULTS, NOBODY_SHARES, ValidationPolicy
 from mlops_dagster.monitoring.files import Files
 from mlops_dagster.monitoring.quarantine import quarantine
@@ -15,7 +16,7 @@ from mlops_dagster.monitoring.validation import ValidationResult, validate_each
 from mlops_dagster.predictions import PredictionLog, Role
 from mlops_dagster.predictions.records import SERVED
 from mlops_dagster.registry import ModelVersion
-from mlops_dagster.schema import Feature, ModelSchema
+from mlops_dagster.schema import ModelSchema
 
 if TYPE_CHECKING:
     import pandas as pd
@@ -103,7 +104,7 @@ def _read(
     """
     import pyarrow.compute as pc
 
-    columns = [column for feature in schema.features for column in _columns(feature)]
+    columns = [column for feature in schema.features for column in columns_of(feature)]
     rows = log.read(model, since, until, [*_WHO, "status", *columns], _ASKED)
     # What was rejected, and what a canary's own schema refused, was given no features.
     given = functools.reduce(pc.or_, (pc.is_valid(rows[column]) for column in columns))
@@ -113,22 +114,8 @@ def _read(
     return rows.select(_WHO), {hour.to_pydatetime(): batch for hour, batch in batches}
 
 
-def _columns(feature: Feature) -> tuple[str, str]:
-    """Where the log has the values of this kind: the second, if it saw the other kind first under this name."""
-    suffix = "__number" if feature.kind == "numeric" else "__text"
-    return f"feature_{feature.name}", f"feature_{feature.name}{suffix}"
-
-
 def _frame(rows: "pa.Table", schema: ModelSchema) -> "pd.DataFrame":
     """One column for each feature, float64 or object. One that nobody ever sent is missing in every row."""
     import pandas as pd
-    import pyarrow as pa
-    import pyarrow.compute as pc
 
-    columns = {}
-    for feature in schema.features:
-        kind = pa.float64() if feature.kind == "numeric" else pa.string()
-        of_kind = [rows[name] for name in _columns(feature) if rows[name].type == kind]
-        values = pc.coalesce(*of_kind) if of_kind else pa.nulls(rows.num_rows, kind)
-        columns[feature.name] = values.to_pandas()
-    return pd.DataFrame(columns)
+    return pd.DataFrame({feature.name: column_of(rows, feature) for feature in schema.features})

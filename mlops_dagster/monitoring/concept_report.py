@@ -4,10 +4,12 @@ from dataclasses import asdict, dataclass
 from datetime import date
 from enum import StrEnum
 
+from mlops_dagster.monitoring.collapse import Collapse, CollapseVerdict
 from mlops_dagster.monitoring.harm import FeatureHarm
 
 
 class ConceptVerdict(StrEnum):
+    COLLAPSED = "collapsed"
     DRIFTED = "drifted"
     NOT_PROVEN = "not_proven"
     CANNOT_TELL = "cannot_tell"
@@ -47,6 +49,12 @@ class ConceptReport:
     verdict: ConceptVerdict
     slices: tuple[SliceTest, ...]
     features: tuple[FeatureHarm, ...]
+    collapse: Collapse
+
+    @property
+    def worse(self) -> bool:
+        """Whether the champion is found worse than its evaluation, by either rule."""
+        return self.verdict in (ConceptVerdict.COLLAPSED, ConceptVerdict.DRIFTED)
 
     @property
     def drifted(self) -> tuple[SliceTest, ...]:
@@ -55,6 +63,8 @@ class ConceptReport:
     @property
     def reason(self) -> str:
         """The verdict with its numbers, in a sentence."""
+        if self.verdict is ConceptVerdict.COLLAPSED:
+            return self.collapse.reason
         if self.verdict is ConceptVerdict.CANNOT_TELL:
             return (
                 "the card has no evaluation, no answer has a label yet, or nobody knows what the answers of a day are "
@@ -62,7 +72,18 @@ class ConceptReport:
             )
         if not self.drifted:
             first = self.slices[0]
+            if first.limit >= 1:
+                return (
+                    f"nothing can be proven of {first.name}: {_rate(first.wrong, first.rows)} wrong, and the limit is 1"
+                )
             return f"{_rate(first.wrong, first.rows)} wrong, {first.name}, is not proven over {first.limit:.3f}"
+        return self.drift_reason
+
+    @property
+    def drift_reason(self) -> str:
+        """Of what has drifted, the numbers of the first; empty where nothing has."""
+        if not self.drifted:
+            return ""
         worst = self.drifted[0]
         return (
             f"{_rate(worst.wrong, worst.rows)} wrong, {worst.name}, since about {worst.since}; evaluated at "
@@ -76,6 +97,9 @@ class ConceptReport:
             "concept": self.verdict.value,
             "concept_reason": self.reason,
             "concept_champion": self.champion,
+            "concept_collapse": self.collapse.verdict.value,
+            "concept_collapse_reason": self.collapse.reason,
+            "concept_collapse_numbers": self.collapse.numbers(),
             "concept_slices": [
                 asdict(each)
                 | {"since": each.since and each.since.isoformat(), "drifted": each.drifted}
@@ -99,6 +123,7 @@ class ConceptReport:
         lines = [
             f"**{self.verdict}**: {self.reason}",
             "",
+            *([] if self.verdict is ConceptVerdict.COLLAPSED else [self._collapse_line(), ""]),
             "| slice | wrong | evaluated | limit | e-value | needed | since |",
             "|---|---|---|---|---|---|---|",
         ]
@@ -121,6 +146,11 @@ class ConceptReport:
             cells = (f"{harm.psi:.3f}", f"{harm.moved:.0%}", *(_rate(side.wrong, side.rows) for side in sides), *parts)
             lines.append(f"| {harm.name} | {' | '.join(cells)} | {harm.verdict.replace('_', ' ')} |")
         return "\n".join(lines)
+
+    def _collapse_line(self) -> str:
+        """What the rule of a collapse says, where that is no collapse."""
+        held = self.collapse.verdict is CollapseVerdict.HOLDS
+        return f"Loss of a fifth of the accuracy: {'no' if held else 'cannot tell'}. {self.collapse.reason}"
 
 
 def _rate(wrong: int, rows: int) -> str:

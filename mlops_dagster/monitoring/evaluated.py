@@ -41,7 +41,12 @@ def with_evaluation(
         evaluated[name] = Evaluated(*(tuple(each.tolist()) for each in counted))
         shared[beside(name)] = _beside(psi_groups(histogram)[cells], day, wrong)
     effects = {name: effect for name, effect in shared.items() if effect is not None}
-    return replace(baseline, design_effects={**baseline.design_effects, **effects}, evaluated=evaluated)
+    return replace(
+        baseline,
+        design_effects={**baseline.design_effects, **effects},
+        evaluated=evaluated,
+        evaluated_days=tuple(_by_day(days, wrong)),
+    )
 
 
 def _by_day(days: npt.NDArray[np.datetime64], wrong: npt.NDArray[np.bool_]) -> Iterator[tuple[int, int]]:

@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING
 
 import orjson
 
+from mlops_dagster.inference import feature_of
 from mlops_dagster.monitoring.drift_report import DriftReport
 from mlops_dagster.monitoring.files import Files
 from mlops_dagster.monitoring.samples import rows_like, sample_served
@@ -41,8 +42,8 @@ def publish_report(
     """
     baseline = champion.baseline
     assert baseline is not None  # or there would be no report
-    names = tuple(baseline.features)
-    sample = sample_served(log, champion.model, names, since, until, most=rows, seed=SEED)
+    features = [feature_of(name, its.bins) for name, its in baseline.features.items()]
+    sample = sample_served(log, champion.model, features, since, until, most=rows, seed=SEED)
     if sample.served == 0:
         return None
     # Only where there is something to draw: it takes seconds to import.

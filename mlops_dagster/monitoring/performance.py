@@ -7,6 +7,8 @@ from typing import TYPE_CHECKING, TypeAlias
 from mlops_dagster.monitoring.answers import in_slices
 
 if TYPE_CHECKING:
+    import numpy as np
+    import numpy.typing as npt
     import pandas as pd
     import pyarrow as pa
 
@@ -104,22 +106,26 @@ def performance(
     Requests that reached no version are left out; a failed one is an error of its version and has no label.
     `slices` are names as a card has them, "carrier=AA"; `classes` are those of each version, of which its macro-F1 is.
     """
-    slices = tuple(slices)
-    sliced_by = {f"feature_{name.partition('=')[0]}" for name in slices}.intersection(rows.schema.names)
-    frame = rows.select([*COLUMNS, *sorted(sliced_by)]).to_pandas()
+    frame = rows.select(list(COLUMNS)).to_pandas()
+    parts = dict(in_slices(rows, slices))
     reached = frame[frame["version"].fillna("") != ""]
     groups = reached.groupby(["version", "role"], sort=True)
     return PerformanceReport(
         rows=len(reached),
         versions=tuple(
-            _of_version(version, role, group, slices, (classes or {}).get(version)) for (version, role), group in groups
+            _of_version(version, role, group, parts, (classes or {}).get(version)) for (version, role), group in groups
         ),
     )
 
 
 def _of_version(
-    version: str, role: str, rows: "pd.DataFrame", slices: Iterable[str], classes: Collection[str] | None
+    version: str,
+    role: str,
+    rows: "pd.DataFrame",
+    slices: "Mapping[str, npt.NDArray[np.bool_]]",
+    classes: Collection[str] | None,
 ) -> Performance:
+    """`slices` are masks of all rows of the window, which the index of `rows` counts."""
     from mlops_dagster.statistics import confusion_counts, macro_f1_interval, metrics_from_confusion, wilson_interval
 
     judged = rows[rows["label"].notna() & rows["prediction"].notna()]
@@ -127,7 +133,7 @@ def _of_version(
     confusion = confusion_counts(judged["label"].to_list(), judged["prediction"].to_list()) if len(judged) else None
     found = None if confusion is None else metrics_from_confusion(confusion, classes)
     p50, p95, p99 = rows["latency_ms"].quantile([0.50, 0.95, 0.99]).tolist()
-    parts = {name: hit[part] for name, part in in_slices(judged, slices) if part.any()}
+    parts = {name: hit[its] for name, part in slices.items() if (its := part[judged.index.to_numpy()]).any()}
     return Performance(
         version=version,
         role=role,

@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
+from mlops_dagster.inference import arrow_column, columns_of, feature_of
 from mlops_dagster.predictions import PredictionLog
 from mlops_dagster.predictions.records import SERVED
 from mlops_dagster.statistics import Bins, Counts, NumericBins
@@ -37,16 +38,18 @@ def count_rows(
     import pyarrow as pa
     import pyarrow.compute as pc
 
-    columns = {"score" if name == "score" else f"feature_{name}": name for name in bins}
+    features = {name: feature_of(name, its) for name, its in bins.items() if name != "score"}
+    columns = [column for feature in features.values() for column in columns_of(feature)]
     without = {name: pa.array(list(versions), pa.string()) for name, versions in lacking.items() if versions}
-    wanted = {*columns, *(["version"] if version or without else []), *(["status"] if "score" in bins else [])}
+    wanted = {*columns, *(["version"] if version or without else [])}
+    wanted |= {"status", "score"} if "score" in bins else set()
     counts: dict[str, Counts] = {}
     for batch in log.batches(model, since, until, SERVED, wanted.__contains__):
         rows = batch if version is None else batch.filter(pc.equal(batch["version"], version))
-        for column, name in columns.items():
-            if column not in rows.schema.names or not _fits(bins[name], rows[column].type):
+        for name in bins:
+            values = arrow_column(rows, features[name]) if name in features else _scores(rows)
+            if values is None:
                 continue
-            values = rows[column].filter(pc.equal(rows["status"], "ok")) if column == "score" else rows[column]
             if name in without:
                 values = values.filter(pc.invert(pc.is_in(rows["version"], without[name])))
             counts.setdefault(name, np.zeros(bins[name].size, dtype=np.int64))
@@ -54,10 +57,10 @@ def count_rows(
     return counts
 
 
-def _fits(bins: Bins, kind: "pa.DataType") -> bool:
-    import pyarrow as pa
+def _scores(rows: "pa.RecordBatch") -> "pa.Array":
+    import pyarrow.compute as pc
 
-    return bool(pa.types.is_floating(kind) if isinstance(bins, NumericBins) else pa.types.is_string(kind))
+    return rows["score"].filter(pc.equal(rows["status"], "ok"))
 
 
 def _count(bins: Bins, column: "pa.Array") -> Counts:

@@ -7,8 +7,10 @@ from typing import TYPE_CHECKING, NamedTuple
 import numpy as np
 import numpy.typing as npt
 
+from mlops_dagster.inference import column_of, columns_of
 from mlops_dagster.predictions import SERVED, PredictionLog
 from mlops_dagster.registry.baseline import Baseline
+from mlops_dagster.schema import Feature
 from mlops_dagster.statistics import CategoricalBins, Histogram, NumericBins
 
 if TYPE_CHECKING:
@@ -26,7 +28,14 @@ class Sample(NamedTuple):
 
 
 def sample_served(
-    log: PredictionLog, model: str, features: Sequence[str], since: datetime, until: datetime, *, most: int, seed: int
+    log: PredictionLog,
+    model: str,
+    features: Sequence[Feature],
+    since: datetime,
+    until: datetime,
+    *,
+    most: int,
+    seed: int,
 ) -> Sample:
     """At most `most` of the rows with since <= event_time < until, each as likely as any other.
 
@@ -35,20 +44,21 @@ def sample_served(
     """
     import pandas as pd
 
-    columns = {f"{_PREFIX}{name}": name for name in features} | {"score": "score"}
-    needed = {*columns, "prediction_id", "event_time"}
+    columns = {f"{_PREFIX}{each.name}": each.name for each in features} | {"score": "score"}
+    needed = {column for each in features for column in columns_of(each)} | {"score", "prediction_id", "event_time"}
     kept, served = pd.DataFrame(), 0
     for batch in log.batches(model, since, until, SERVED, needed.__contains__):
         hashes = pd.util.hash_array(batch["prediction_id"].to_numpy(zero_copy_only=False), hash_key=f"{seed:016d}")
         smallest = np.argsort(hashes, kind="stable")[:most]
-        drawn = batch.take(smallest.tolist()).to_pandas().assign(hash=hashes[smallest])
+        taken = batch.take(smallest.tolist())
+        values = {f"{_PREFIX}{each.name}": column_of(taken, each) for each in features}
+        drawn = taken.select(["event_time", "score"]).to_pandas().assign(**values, hash=hashes[smallest])
         kept = pd.concat([kept, drawn]).nsmallest(most, "hash") if served else drawn
         served += batch.num_rows
     if not served:
         return Sample(pd.DataFrame(columns=list(columns.values())), 0)
     in_time = kept.sort_values(["event_time", "hash"], ignore_index=True)
-    # A feature that no row has given a value is no column of the log.
-    return Sample(in_time.reindex(columns=list(columns)).rename(columns=columns), served)
+    return Sample(in_time[list(columns)].rename(columns=columns), served)
 
 
 def rows_like(baseline: Baseline, beside: "pd.DataFrame", *, rows: int, seed: int) -> "pd.DataFrame":

@@ -17,6 +17,7 @@ _TIME = pa.timestamp("us", tz="UTC")
 PREDICTIONS = pa.schema(
     [
         ("prediction_id", pa.string()),
+        ("request", pa.string()),  # unique, whatever ids its client repeats; the same for all its rows and arms
         ("version", pa.string()),
         ("role", pa.string()),
         ("weight", pa.float64()),
@@ -47,6 +48,7 @@ PREDICTIONS = pa.schema(
 LABELS = pa.schema(
     [
         ("prediction_id", pa.string()),
+        ("request", pa.string()),  # of the row that the label is of
         ("model", pa.string()),
         ("label", pa.string()),
         ("at", _TIME),

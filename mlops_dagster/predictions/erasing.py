@@ -4,7 +4,7 @@ repeat."""
 import time
 import uuid
 from collections import Counter, defaultdict
-from collections.abc import Callable, Collection, Mapping, Sequence
+from collections.abc import Callable, Collection, Iterable, Mapping, Sequence
 from dataclasses import dataclass, replace
 from datetime import date, datetime
 from typing import TYPE_CHECKING, TypeAlias
@@ -52,11 +52,15 @@ class Choice:
             return pads.field("key").is_valid() & (pads.field("key") == self.key)
         return pads.field("prediction_id").isin(list(self.ids)) if self.ids else pads.field("date") < self.before
 
-    def of_labels(self, ids: Sequence[str]) -> "pads.Expression":
+    def of_labels(self, rows: Iterable[tuple[str, str]]) -> "pads.Expression":
+        """Of `rows`, given as (id, request); others may have the same ids."""
         import pyarrow.dataset as pads
 
-        which = pads.field("prediction_id").isin(list(ids)) if self.before is None else pads.field("date") < self.before
-        return (pads.field("model") == self.model) & which
+        its = pads.field("model") == self.model
+        if self.before is not None:
+            return its & (pads.field("date") < self.before)
+        ids, requests = (sorted(set(each)) for each in zip(*rows, strict=True))
+        return its & pads.field("prediction_id").isin(ids) & pads.field("request").isin(requests)
 
 
 @dataclass(frozen=True, slots=True)
@@ -104,19 +108,19 @@ def erase(
         _empty(log, spool)
         if choice.model not in log.models():
             raise InvalidInputError(f"the log has no model {choice.model!r}; it has {log.models()}")
-        ids = _forget(log, spool, choice)
+        rows = _forget(log, spool, choice)
         _empty(log, spool)  # labels that came before their predictions were forgotten
         if choice.key is not None:
             for counts in rollups:
                 counts.forget_key(choice.model, choice.key)
-        copied = 0 if copies is None else copies(choice, ids)
+        copied = 0 if copies is None else copies(choice, sorted({prediction_id for prediction_id, _ in rows}))
         labels = 0
 
         def note_and_take_labels(held: Mapping[str, Held]) -> None:
             nonlocal labels
             note(log, begun, held)
-            if ids or choice.before is not None:
-                labels += _erase_rows(labels_at, choice.of_labels(ids))
+            if rows or choice.before is not None:
+                labels += _erase_rows(labels_at, choice.of_labels(rows))
 
         predictions = _erase_rows(table_at, choice.expression(), first=note_and_take_labels)
         for erased_from in (table_at, labels_at):
@@ -140,16 +144,16 @@ def _empty(log: PredictionLog, spool: Spool) -> None:
     spool.free()
 
 
-def _forget(log: PredictionLog, spool: Spool, choice: Choice) -> list[str]:
-    """Let the spool await no label of the rows; returns their ids, unless they are those of days, which are many."""
-    ids: set[str] = set()
+def _forget(log: PredictionLog, spool: Spool, choice: Choice) -> set[tuple[str, str]]:
+    """Let the spool await no label of the rows; returns each as (id, request), but those of days, which are many."""
+    forgotten: set[tuple[str, str]] = set()
     with log.prediction_rows(choice.model) as rows:
-        for batch in rows.to_batches(columns=["prediction_id"], filter=choice.expression()):
-            found = batch["prediction_id"].to_pylist()
-            spool.forget(found)
+        for batch in rows.to_batches(columns=["prediction_id", "request"], filter=choice.expression()):
+            found = list(zip(batch["prediction_id"].to_pylist(), batch["request"].to_pylist(), strict=True))
+            spool.forget(choice.model, found)
             if choice.before is None:
-                ids.update(found)
-    return sorted(ids)
+                forgotten.update(found)
+    return forgotten
 
 
 def _erase_rows(

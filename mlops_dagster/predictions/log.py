@@ -8,7 +8,7 @@ from contextlib import contextmanager
 from datetime import date, datetime, timedelta
 from functools import cached_property
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, NamedTuple
 
 from mlops_dagster.clock import in_utc
 from mlops_dagster.errors import InvalidInputError, PredictionNotFoundError, StorageError
@@ -31,15 +31,36 @@ _ROWS_AT_ONCE = 50_000
 _ORDER = ("event_time", "process", "sequence")
 LABELS_TABLE = "labels"
 
-# The label that holds is the one that became known last; of those, the one that came last.
+# A label is of the row whose request it names: other requests may have the same id. The label that holds is the one
+# that became known last; of those, the one that came last.
 _WITH_LABELS = """
 SELECT $model AS model, rows.*, label, labelled_at
 FROM rows LEFT JOIN (
-    SELECT prediction_id, label, "at" AS labelled_at FROM labels WHERE model = $model
-    QUALIFY row_number() OVER (PARTITION BY prediction_id ORDER BY "at" DESC, received_at DESC, number DESC) = 1
-) USING (prediction_id)
+    SELECT prediction_id, request, label, "at" AS labelled_at FROM labels WHERE model = $model
+    QUALIFY row_number() OVER (
+        PARTITION BY prediction_id, request ORDER BY "at" DESC, received_at DESC, number DESC
+    ) = 1
+) USING (prediction_id, request)
 ORDER BY event_time, process, sequence
 """
+
+
+class _Answer(NamedTuple):
+    """What tells which of the rows that share an id holds it."""
+
+    request: str
+    event_time: datetime
+    received_at: datetime
+    latency_ms: float
+    prediction: str | None
+    process: str
+    sequence: int
+
+    @property
+    def precedence(self) -> tuple[bool, datetime, str, int]:
+        """Less for who was answered earlier; who was not answered comes last."""
+        answered_at = self.received_at + timedelta(milliseconds=self.latency_ms)
+        return self.prediction is None, answered_at, self.process, self.sequence
 
 
 class PredictionLog:
@@ -126,31 +147,48 @@ class PredictionLog:
                     yield batch
 
     def labelled(self, model: str, since: datetime, until: datetime, roles: Sequence[Role] = ANSWERED) -> "pa.Table":
-        """`read`, with `model`, the latest `label` and its time (`labelled_at`): null where none has come."""
+        """`read`, with `model`, the latest `label` and its time (`labelled_at`): null where none has come.
+
+        Of rows that share an id the one that holds it has the label.
+        """
         rows = self.read(model, since, until, roles=roles)
         with self._label_rows(since=in_utc(since)) as labels:
             return _with_labels(model, rows, labels)
 
     def get(self, prediction_id: str, model: str | None = None) -> dict[str, object]:
-        """The answered row of a prediction, with the columns of `labelled`. Raises PredictionNotFoundError."""
-        import pyarrow.dataset as pads
+        """The answered row of a prediction, with the columns of `labelled`. Raises PredictionNotFoundError.
 
-        its = pads.field("prediction_id") == prediction_id
-        answer = its & pads.field("role").isin(ANSWERED)
+        Ids are per model: without `model` it is the first that has the id. Of rows that share one, it is the row that
+        holds it: that has a label, else that was answered first.
+        """
         for candidate in [model] if model is not None else self.models():
-            with self.prediction_rows(candidate) as dataset:
-                found = dataset.to_table(["event_time"], filter=answer)["event_time"]  # Arrow reads no other columns
-            if len(found) > 0:
-                at = found[0].as_py()
-                with self.prediction_rows(candidate, first=at.date(), last=at.date()) as dataset:
-                    rows = dataset.to_table(filter=answer & (pads.field("event_time") == found[0]))
-                with self._label_rows(since=at) as labels:
-                    row: dict[str, object] = _with_labels(candidate, rows, labels.to_table(filter=its)).to_pylist()[0]
+            if (row := self._holder(candidate, prediction_id)) is not None:
                 return row
         raise PredictionNotFoundError(
             f"no prediction {prediction_id!r} in the log at {self.place.address}; "
             "one made in the last seconds may not be there yet"
         )
+
+    def _holder(self, model: str, prediction_id: str) -> dict[str, object] | None:
+        """The row of the model that holds an id, with its label; None if it has no such id."""
+        import pyarrow.dataset as pads
+
+        its = pads.field("prediction_id") == prediction_id
+        answers = its & pads.field("role").isin(ANSWERED)
+        with self.prediction_rows(model) as dataset:
+            found = dataset.to_table(list(_Answer._fields), filter=answers).to_pylist()  # Arrow reads no other columns
+        if not found:
+            return None
+        rows = [_Answer(**row) for row in found]
+        with self._label_rows(since=min(row.event_time for row in rows)) as dataset:
+            labels = dataset.to_table(filter=its & (pads.field("model") == model))
+        labelled = set(labels["request"].to_pylist())
+        holder = min(rows, key=lambda row: (row.request not in labelled, *row.precedence))
+        day = holder.event_time.date()
+        with self.prediction_rows(model, first=day, last=day) as dataset:
+            its_row = dataset.to_table(filter=answers & (pads.field("request") == holder.request))
+        row: dict[str, object] = _with_labels(model, its_row, labels).to_pylist()[0]
+        return row
 
     def count(self, model: str, roles: Sequence[Role] = ANSWERED) -> int:
         """How many rows the log holds: by default, one for every row that a client sent."""
@@ -170,7 +208,7 @@ class PredictionLog:
         """How many predictions have a label."""
         with self._label_rows() as labels, _duckdb(labels) as connection:
             found = connection.execute(
-                "SELECT count(DISTINCT prediction_id) FROM labels WHERE model = ?", [model]
+                "SELECT count(DISTINCT (prediction_id, request)) FROM labels WHERE model = ?", [model]
             ).fetchone()
         return int(found[0]) if found else 0
 

@@ -185,6 +185,7 @@ class LabelEntry(TypedDict):
     """A LabelRecord in the spool, with the arms it is evidence for (none for a correction)."""
 
     prediction_id: str
+    request: str  # that holds the id: the label is of its row, and of no other's
     model: str
     label: str
     at: int

@@ -99,6 +99,8 @@ def _addition(table: Table, mark: str) -> str:
 def _merged(table: str, name: str) -> str:
     if table == cells.name:  # added up already: no database knows how
         return f"excluded.{name}"
+    if table == units.name:  # whoever speaks for a unit goes on to
+        return f"{table}.{name}"
     if not name.startswith("first_"):
         return f"{table}.{name} + excluded.{name}"
     # SQLite and PostgreSQL have no function in common for the lesser of two, one of which may be NULL.
@@ -196,7 +198,7 @@ def forget_key(connection: Connection, model: str, key: str) -> None:
     """Know nothing of a routing key any more."""
     unit = key_unit(key)
     connection.execute(bad_keys.delete().where((bad_keys.c.model == model) & (bad_keys.c.key == unit)))
-    connection.execute(units.delete().where((units.c.model == model) & (units.c.unit == unit)))
+    connection.execute(units.delete().where((units.c.model == model) & units.c.unit.like(f"%.{unit}")))
 
 
 def _add_cells(connection: Connection, add: Tally, ids: dict[ArmKey, int]) -> None:

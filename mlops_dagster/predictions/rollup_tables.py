@@ -4,7 +4,18 @@ They are made where they are missing, and none is ever changed: a new count gets
 """
 
 import numpy as np
-from sqlalchemy import BigInteger, Column, Double, Integer, LargeBinary, MetaData, String, Table, UniqueConstraint
+from sqlalchemy import (
+    BigInteger,
+    Column,
+    Double,
+    Index,
+    Integer,
+    LargeBinary,
+    MetaData,
+    String,
+    Table,
+    UniqueConstraint,
+)
 
 TABLES = MetaData()
 
@@ -107,6 +118,7 @@ units = Table(
     Column("unit", String, primary_key=True),
     Column("request", String, nullable=False),
     Column("minute", BigInteger, nullable=False),
+    Index("units_by_minute", "model", "minute"),  # old ones are looked for in each round
     sqlite_with_rowid=False,
 )
 

@@ -5,7 +5,7 @@ import threading
 import time
 import uuid
 from collections import Counter
-from collections.abc import Collection, Iterable, Sequence
+from collections.abc import Collection, Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import datetime
 from pathlib import Path
@@ -125,17 +125,17 @@ class Spool:
         self,
         labels: Iterable[tuple[str, str, datetime | None]],
         *,
-        model: str | None = None,
+        model: str,
         actor: str | None = None,
         now: datetime | None = None,
     ) -> FeedbackResult:
         """Record labels as (prediction id, label, when it became known: None is `now`); they are durable on return.
 
+        Ids are per model, and an id is that of one prediction: of the requests that repeat it, the first answered.
         The label that became known last holds, in whatever order they come; none is known before its prediction, nor
         after it is received. The first to come is evidence for every arm that has scored the prediction by now,
         another one is a correction: logged, never evidence. The one that holds, sent again, changes nothing; with a
-        later time it is logged, for it overrules what became known in between. With `model`, predictions of others
-        are unknown.
+        later time it is logged, for it overrules what became known in between.
         """
         accepted = corrections = repeated = 0
         unknown: list[str] = []
@@ -146,10 +146,10 @@ class Spool:
         self.index()
         with self._file.writing() as connection:
             self._index()  # what came meanwhile; nothing comes now
-            awaited = self._awaiting.find({prediction_id for prediction_id, _, _ in labels})
+            awaited = self._awaiting.find(model, {prediction_id for prediction_id, _, _ in labels})
             for prediction_id, label, at in labels:
                 found = awaited.get(prediction_id)
-                if found is None or (model is not None and found.model != model):
+                if found is None:
                     unknown.append(prediction_id)
                     continue
                 accepted += 1
@@ -161,12 +161,11 @@ class Spool:
                 correction = found.label not in (None, label)
                 corrections += correction
                 arms = [] if found.label is not None else found.arms
-                hits.update(
-                    Hit(found.model, arm["version"], arm["role"], label, arm["prediction"] == label) for arm in arms
-                )
+                hits.update(Hit(model, arm["version"], arm["role"], label, arm["prediction"] == label) for arm in arms)
                 entry: LabelEntry = {
                     "prediction_id": prediction_id,
-                    "model": found.model,
+                    "request": found.request,
+                    "model": model,
                     "label": label,
                     "at": known_at,
                     "received_at": received_at,
@@ -176,7 +175,7 @@ class Spool:
                     "event_time": predicted_at,
                 }
                 connection.execute("INSERT INTO entries (body) VALUES (?)", (orjson.dumps(entry),))
-                if known_at >= found.labelled_at:
+                if found.label is None or known_at >= found.labelled_at:
                     awaited[prediction_id] = found._replace(label=label, labelled_at=known_at)
         return FeedbackResult(accepted, corrections, unknown, hits, repeated)
 
@@ -284,10 +283,17 @@ class Spool:
             self._checkpointed_at = time.monotonic()
         return freed
 
-    def forget(self, prediction_ids: Iterable[str]) -> None:
-        """Await no label of these predictions any more: one that comes is of an unknown prediction."""
+    def repeated_ids(self) -> Mapping[str, int]:
+        """By model, how many predictions were indexed whose id an earlier request had taken."""
+        return self._awaiting.repeated()
+
+    def forget(self, model: str, predictions: Iterable[tuple[str, str]]) -> None:
+        """Await no label of these predictions of a model any more: one that comes is of an unknown prediction.
+
+        Each is given as (id, request): who repeated an id has nothing to do with the one who holds it.
+        """
         self.index()
-        self._awaiting.forget(prediction_ids)
+        self._awaiting.forget(model, predictions)
 
     def close(self) -> None:
         self._file.close()

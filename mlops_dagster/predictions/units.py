@@ -25,24 +25,33 @@ def speaking_row(request: str, rows: int) -> int:
     return 0 if rows == 1 else int.from_bytes(blake2b(request.encode(), digest_size=8).digest(), "big") % rows
 
 
-def unit_of(key: str | None, inputs: Mapping[str, Sequence[Value]], row: int, at: datetime) -> str:
-    """Return the unit of a row: its routing key; without one its inputs on that day (UTC), as 16 hexadecimal digits.
+def unit_of(rollout: int | None, key: str | None, inputs: Mapping[str, Sequence[Value]], row: int, at: datetime) -> str:
+    """Return the unit of a row in a rollout: its routing key; without one its inputs on that day (UTC).
+
+    Args:
+        rollout: the id of the running one; None while versions are compared by hand. A key speaks anew in each.
+        key: the routing key of the request.
+        inputs: columns of its values.
+        row: which of its rows.
+        at: when it was made.
 
     >>> noon = datetime(2013, 3, 1, 12, tzinfo=UTC)
-    >>> unit_of("ada", {"hour": [7.0]}, 0, noon) == unit_of("ada", {"hour": [8.0]}, 0, noon)
+    >>> unit_of(1, "ada", {"hour": [7.0]}, 0, noon) == unit_of(1, "ada", {"hour": [8.0]}, 0, noon)
     True
-    >>> unit_of(None, {"hour": [7.0]}, 0, noon) == unit_of(None, {"hour": [8.0]}, 0, noon)
+    >>> unit_of(1, None, {"hour": [7.0]}, 0, noon) == unit_of(1, None, {"hour": [8.0]}, 0, noon)
+    False
+    >>> unit_of(1, "ada", {}, 0, noon) == unit_of(2, "ada", {}, 0, noon)
     False
     """
     if key is not None:
-        return key_unit(key)
+        return f"{rollout or 0}.{key_unit(key)}"
     values = {name: column[row] for name, column in inputs.items()}
     text = orjson.dumps(values, option=orjson.OPT_SORT_KEYS | orjson.OPT_SERIALIZE_NUMPY)
-    return _digest(at.astimezone(UTC).date().isoformat().encode() + text)
+    return f"{rollout or 0}.{_digest(at.astimezone(UTC).date().isoformat().encode() + text)}"
 
 
 def key_unit(key: str) -> str:
-    """Return the unit of a routing key."""
+    """Return what stands for a routing key, in units and elsewhere."""
     return _digest(b"key " + key.encode())
 
 

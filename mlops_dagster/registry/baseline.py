@@ -30,7 +30,8 @@ class Baseline:
     `design_effects` are of features, "score" and "label", as far as they were estimated; of all others rows are taken
     to be independent. Those of wrong answers are "wrong", "wrong carrier=AA" in a slice, and "wrong beside carrier" of
     its groups beside one another; that of the difference to the champion on the same rows is "paired". Of these nothing
-    is taken for granted. `evaluated` is by feature, and empty where the evaluation is not known.
+    is taken for granted. `evaluated` is by feature, and empty where the evaluation is not known. `evaluated_days` are
+    (wrong, rows) of each of its days that had rows, in order.
     """
 
     features: Mapping[str, Histogram]
@@ -38,6 +39,7 @@ class Baseline:
     label: Histogram
     design_effects: Mapping[str, DesignEffect] = field(default_factory=dict)
     evaluated: Mapping[str, Evaluated] = field(default_factory=dict)
+    evaluated_days: tuple[tuple[int, int], ...] = ()
 
     def to_json(self) -> dict[str, object]:
         document: dict[str, object] = {
@@ -49,6 +51,8 @@ class Baseline:
             document["design_effects"] = {name: effect._asdict() for name, effect in self.design_effects.items()}
         if self.evaluated:
             document["evaluated"] = {name: [list(part) for part in parts] for name, parts in self.evaluated.items()}
+        if self.evaluated_days:
+            document["evaluated_days"] = [list(day) for day in self.evaluated_days]
         return document
 
     @classmethod
@@ -59,7 +63,8 @@ class Baseline:
                 histograms = {name: Histogram.from_json(histogram) for name, histogram in features.items()}
                 effects = _design_effects(data.get("design_effects", {}))
                 evaluated = _evaluated(data.get("evaluated", {}), histograms)
-                return cls(histograms, Histogram.from_json(score), Histogram.from_json(label), effects, evaluated)
+                days = _evaluated_days(data.get("evaluated_days", []))
+                return cls(histograms, Histogram.from_json(score), Histogram.from_json(label), effects, evaluated, days)
             case _:
                 raise InvalidInputError(f"not a baseline as to_json writes it: {data}")
 
@@ -107,6 +112,14 @@ def _cells(name: str, data: object, features: Mapping[str, Histogram]) -> Evalua
     )
 
 
+def _evaluated_days(data: object) -> tuple[tuple[int, int], ...]:
+    days = data if isinstance(data, list) else [data]
+    found = [(day[0], day[1]) for day in days if isinstance(day, list) and list(map(type, day)) == [int, int]]
+    if len(found) != len(days) or not all(0 <= wrong <= rows for wrong, rows in found):
+        raise InvalidInputError(f"a day of an evaluation is [wrong, rows], with as many rows at least; not {data}")
+    return tuple(found)
+
+
 class StoredBaseline(Baseline):
     """A baseline as it is kept, which is read when it is looked at: a list of versions looks at none.
 
@@ -142,6 +155,10 @@ class StoredBaseline(Baseline):
     def evaluated(self) -> Mapping[str, Evaluated]:
         return self._read.evaluated
 
+    @property
+    def evaluated_days(self) -> tuple[tuple[int, int], ...]:
+        return self._read.evaluated_days
+
     def __eq__(self, other: object) -> bool:
         if not isinstance(other, Baseline):
             return NotImplemented
@@ -151,4 +168,5 @@ class StoredBaseline(Baseline):
 
 
 def _parts(baseline: Baseline) -> tuple[object, ...]:
-    return baseline.features, baseline.score, baseline.label, baseline.design_effects, baseline.evaluated
+    effects, days = baseline.design_effects, baseline.evaluated_days
+    return baseline.features, baseline.score, baseline.label, effects, baseline.evaluated, days

@@ -7,11 +7,11 @@ from typing import TYPE_CHECKING, NamedTuple
 
 from mlops_dagster.clock import in_utc
 from mlops_dagster.errors import InvalidInputError, ModelFailedError
+from mlops_dagster.inference import Scorer
 from mlops_dagster.monitoring.files import Files
 from mlops_dagster.monitoring.rows import as_parquet
 from mlops_dagster.registry import ModelVersion
 from mlops_dagster.registry.estimators import Estimator
-from mlops_dagster.schema import ModelSchema
 
 if TYPE_CHECKING:
     import pandas as pd
@@ -79,57 +79,49 @@ class Scored(NamedTuple):
 def score_batch(files: BatchFiles, version: ModelVersion, estimator: Estimator) -> Scored:
     """Score the rows of a day, some thousands at a time.
 
-    A row has all columns it came with, and `prediction`, `score`, `version` and `digest`. Its score is that of the data
-    plane. One with an infinite number, which estimators refuse together with all rows beside it, has a null prediction
-    and score. Scored again, the file is replaced. In memory are both files, compressed as they are.
+    A row has all columns it came with, and `prediction`, `score`, `version` and `digest`: the answers are those of the
+    data plane. A row with an infinite number that the version refuses has a null prediction and score. Scored again,
+    the file is replaced. In memory are both files, compressed as they are.
 
     Raises ModelFailedError, and then there is no file of scores, and StorageError.
     """
     import pyarrow as pa
     import pyarrow.parquet as pq
 
-    schema = version.schema
-    if schema is None:
+    if version.schema is None:
         raise ModelFailedError(f"{version.model} {version.version} was registered without a schema and cannot score")
+    scorer = Scorer(version.version, version.schema, estimator)
     files.forget_scores()
     written = io.BytesIO()
     with pq.ParquetFile(pa.BufferReader(files.read())) as source:
         batches = source.iter_batches(batch_size=_ROWS_AT_ONCE)
-        first = _scored(next(batches), version, schema, estimator)
+        first = _scored(next(batches), scorer, version)
         with pq.ParquetWriter(written, first.schema) as target:
             unscored = 0
-            for table in itertools.chain([first], (_scored(batch, version, schema, estimator) for batch in batches)):
+            for table in itertools.chain([first], (_scored(batch, scorer, version) for batch in batches)):
                 target.write_table(table)
                 unscored += table["prediction"].null_count
         files.score(written.getvalue())
         return Scored(int(source.metadata.num_rows), unscored)
 
 
-def _scored(batch: "pa.RecordBatch", version: ModelVersion, schema: ModelSchema, estimator: Estimator) -> "pa.Table":
+def _scored(batch: "pa.RecordBatch", scorer: Scorer, version: ModelVersion) -> "pa.Table":
     import numpy as np
     import pyarrow as pa
 
-    frame = _frame(batch, schema)
-    numeric = [feature.name for feature in schema.features if feature.kind == "numeric"]
-    sound = ~np.isinf(frame[numeric].to_numpy(dtype=np.float64)).any(axis=1)
-    rows = int(sound.sum())
-    probabilities = np.empty((0, len(schema.classes)))
-    try:
-        if rows:
-            probabilities = np.asarray(estimator.predict_proba(frame[sound]), dtype=np.float64)
-    except Exception as error:
-        raise ModelFailedError(f"version {version.version} raised {type(error).__name__}: {error}") from error
-    if probabilities.shape != (rows, len(schema.classes)) or not np.isfinite(probabilities).all():
-        raise ModelFailedError(
-            f"version {version.version} returned {probabilities.shape} probabilities for {rows} rows "
-            f"of {len(schema.classes)} classes, or not all of them finite"
-        )
-    classes = [str(label) for label in estimator.classes_]
-    score = probabilities[:, classes.index(schema.classes[-1])] if len(classes) == 2 else probabilities.max(axis=1)
-    place = pa.array(np.where(sound, np.cumsum(sound) - 1, -1), mask=~sound)
+    frame = batch.select(list(scorer.schema.names)).to_pandas()
+    numeric = [feature.name for feature in scorer.schema.features if feature.kind == "numeric"]
+    infinite = np.isinf(frame[numeric].to_numpy(dtype=np.float64)).any(axis=1)
+    labels = np.full(len(frame), None, dtype=np.object_)
+    scores = np.full(len(frame), np.nan)
+    if not infinite.all():
+        sound = scorer.score(frame[~infinite])
+        labels[~infinite], scores[~infinite] = sound.labels, sound.scores
+    if infinite.any():
+        labels[infinite], scores[infinite] = scorer.score_each(frame[infinite])
     added = (
-        pa.array([classes[index] for index in probabilities.argmax(axis=1)], pa.string()).take(place),
-        pa.array(score, pa.float64()).take(place),
+        pa.array(labels, pa.string()),
+        pa.array(scores, pa.float64(), from_pandas=True),
         pa.array([version.version] * batch.num_rows),
         pa.array([version.digest] * batch.num_rows),
     )
@@ -137,18 +129,3 @@ def _scored(batch: "pa.RecordBatch", version: ModelVersion, schema: ModelSchema,
     for name, values in zip(ADDED, added, strict=True):
         table = table.append_column(name, values)
     return table
-
-
-def _frame(batch: "pa.RecordBatch", schema: ModelSchema) -> "pd.DataFrame":
-    """As estimators are fitted on it: float64 or object, missing ones NaN or None."""
-    import numpy as np
-    import pandas as pd
-
-    return pd.DataFrame(
-        {
-            feature.name: np.array(batch.column(feature.name).to_pylist(), dtype=np.float64)
-            if feature.kind == "numeric"
-            else np.array(batch.column(feature.name).to_pylist(), dtype=np.object_)
-            for feature in schema.features
-        }
-    )

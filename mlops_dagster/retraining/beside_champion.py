@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, NamedTuple
 import numpy as np
 
 from mlops_dagster.errors import MlopsError, ModelFailedError
+from mlops_dagster.inference import Scorer
 from mlops_dagster.registry import ModelRegistry, ModelVersion
 from mlops_dagster.registry.estimators import Estimator
 from mlops_dagster.schema import ModelSchema
@@ -21,17 +22,28 @@ ENOUGH_DAYS = 7
 """With fewer, how days differ in the difference is known too roughly: how they differ in wrong answers is asked too."""
 
 
+MOST_LOST = 0.05
+"""More than a season takes. A champion that loses so much is asked about rows unlike those it serves (other
+units, a broken feed): how the two differ there says nothing of how they will differ."""
+
+
 class PresentChampion(NamedTuple):
     """The version that a candidate is to replace; its estimator is loaded when it is asked."""
 
     version: str
     schema: ModelSchema | None
     load: Callable[[], Estimator]
+    accuracy: float | None = None
+    """As its card says; None if it does not."""
 
     @classmethod
     def of(cls, version: ModelVersion | None, registry: ModelRegistry) -> PresentChampion | None:
         """The champion as the registry has it; None before there is one."""
-        return None if version is None else cls(version.version, version.schema, lambda: registry.load(version))
+        if version is None:
+            return None
+        overall = None if version.card is None else version.card.overall
+        accuracy = None if overall is None else overall.metrics.get("accuracy")
+        return cls(version.version, version.schema, lambda: registry.load(version), accuracy)
 
 
 class Beside(NamedTuple):
@@ -63,6 +75,8 @@ def beside_champion(
     except Exception as error:  # of whatever kind: it is the champion's failure, and not the candidate's
         why = f"the champion {champion.version} cannot score the evaluated rows: {_said(error)}"
         return Beside(None, _unknown(why))
+    if (strange := _strange(champion, its_wrong)) is not None:
+        return Beside(None, _unknown(strange))
     blocks = _by_day(rows["event_time"][scored], wrong[scored].astype(np.int64) - its_wrong)
     effect = difference_design_effect(blocks)
     if effect is None:
@@ -90,16 +104,20 @@ def _wrong_of(champion: PresentChampion, rows: pd.DataFrame) -> tuple[npt.NDArra
     asked = rows[scored]
     if asked.empty:
         raise ModelFailedError(f"none of them has all of {', '.join(required)}")
-    estimator = champion.load()
-    classes = np.array([str(label) for label in estimator.classes_], dtype=np.object_)
-    probabilities = np.asarray(estimator.predict_proba(asked[list(schema.names)]), dtype=np.float64)
-    if probabilities.shape != (len(asked), len(classes)) or not np.isfinite(probabilities).all():
-        raise ModelFailedError(
-            f"it gave probabilities of shape {probabilities.shape} for {len(asked)} rows of {len(classes)} classes, or "
-            "not all of them finite"
-        )
-    its_wrong: npt.NDArray[np.bool_] = classes[probabilities.argmax(axis=1)] != asked["label"].to_numpy()
+    labels = np.array(Scorer(champion.version, schema, champion.load()).score(asked).labels, dtype=np.object_)
+    its_wrong: npt.NDArray[np.bool_] = labels != asked["label"].to_numpy()
     return scored, its_wrong.astype(np.int64)
+
+
+def _strange(champion: PresentChampion, its_wrong: npt.NDArray[np.int64]) -> str | None:
+    """Why these rows are unlike those that the champion serves; None if they are not."""
+    right = 1 - float(its_wrong.mean())
+    if champion.accuracy is None or right >= champion.accuracy - MOST_LOST:
+        return None
+    return (
+        f"the champion {champion.version} is right on {right:.3f} of the evaluated rows and on {champion.accuracy:.3f} "
+        "of those of its card, so they are unlike what it serves"
+    )
 
 
 def _by_day(times: pd.Series[pd.Timestamp], difference: npt.NDArray[np.int64]) -> Sequence[tuple[int, int, int]]:

@@ -11,6 +11,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from mlops_dagster.errors import TrainingDataError
+from mlops_dagster.inference import Scorer, features_frame
 from mlops_dagster.registry import (
     PAIRED,
     Baseline,
@@ -76,27 +77,28 @@ def fit_candidate(
 
     `bins` are those of earlier versions with the same schema, so that counts stay comparable; without
     them, and for features that have left them, they are made from `frame`. Raises TrainingDataError when there is too
-    little to fit or judge.
+    little to fit or judge, ModelFailedError for an estimator whose scores are no probabilities.
     """
+    import numpy as np
+
     from mlops_dagster.monitoring import make_baseline, with_evaluation
     from mlops_dagster.monitoring.policy import wrong_answers
 
     schema = trainer.SCHEMA
-    columns = list(schema.names)
     held_out = frame["event_time"] >= evaluate_from
     fitted_on, judged_on = frame[~held_out], frame[held_out]
     _require_rows(fitted_on, judged_on, evaluate_from)
     _require_columns(frame, fairness_attributes)
 
-    judge = trainer.estimator().fit(fitted_on[columns], fitted_on["label"])
-    probabilities = judge.predict_proba(judged_on[columns])
-    predicted = judge.classes_[probabilities.argmax(axis=1)]
+    judge = trainer.estimator().fit(features_frame(schema, fitted_on), fitted_on["label"])
+    answers = Scorer("in evaluation", schema, judge, some_classes=True).score(judged_on)
+    predicted = np.array(answers.labels, dtype=np.object_)
     evaluation, fairness = _judge(judged_on, predicted, fairness_attributes, schema)
 
     baseline = make_baseline(
         frame,
         schema,
-        scores=scores_of(judge, probabilities, schema),
+        scores=answers.scores,
         labels=list(frame["label"]),
         bins=bins,
         times=frame["event_time"],
@@ -107,7 +109,7 @@ def fit_candidate(
     beside = beside_champion(champion, judged_on, wrong, baseline.design_effects.get(wrong_answers(OVERALL)))
     if beside.effect is not None:
         baseline = replace(baseline, design_effects={**baseline.design_effects, PAIRED: beside.effect})
-    final = trainer.estimator().fit(frame[columns], frame["label"])
+    final = trainer.estimator().fit(features_frame(schema, frame), frame["label"])
     return Candidate(
         artifact=_dump(final),
         schema=schema,
@@ -126,16 +128,6 @@ def known_bins(versions: Sequence[ModelVersion], schema: ModelSchema) -> dict[st
         if version.baseline is not None and version.schema is not None and version.schema.digest == schema.digest:
             return {name: histogram.bins for name, histogram in version.baseline.features.items()}
     return None
-
-
-def scores_of(
-    estimator: Estimator, probabilities: npt.NDArray[np.float64], schema: ModelSchema
-) -> npt.NDArray[np.float64]:
-    """The score of each row as `ModelSchema` defines it; `probabilities` is (rows, classes), float64 in [0, 1]."""
-    if len(schema.classes) > 2:
-        highest: npt.NDArray[np.float64] = probabilities.max(axis=1)
-        return highest
-    return probabilities[:, list(estimator.classes_).index(schema.classes[-1])]
 
 
 def _dump(estimator: Estimator) -> bytes:
@@ -160,7 +152,7 @@ def _require_columns(frame: pd.DataFrame, fairness_attributes: Sequence[str]) ->
 
 
 def _judge(
-    judged_on: pd.DataFrame, predicted: npt.NDArray[np.str_], attributes: Sequence[str], schema: ModelSchema
+    judged_on: pd.DataFrame, predicted: npt.NDArray[np.object_], attributes: Sequence[str], schema: ModelSchema
 ) -> tuple[tuple[EvaluationSlice, ...], tuple[FairnessAudit, ...]]:
     """All rows (the slice "overall", first) and each group of each attribute; and the audit of each attribute.
 

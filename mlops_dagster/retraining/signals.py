@@ -70,7 +70,7 @@ class PerformanceSignal:
 
 @dataclass(frozen=True, slots=True)
 class ConceptSignal:
-    """What retraining needs of the latest daily report: whether the champion is proven worse, and by what numbers."""
+    """What retraining needs of the latest daily report: whether the champion is found worse, and by what numbers."""
 
     drifted: bool
     reason: str
@@ -78,11 +78,15 @@ class ConceptSignal:
 
     @classmethod
     def from_metadata(cls, metadata: Mapping[str, object]) -> "ConceptSignal":
-        """From the metadata of a daily report; the numbers are of the first slice that drifted.
+        """From the metadata of a daily report; the numbers are of a collapse, else of the first slice that drifted.
 
         >>> ConceptSignal.from_metadata({"concept": "not_proven", "concept_reason": "0.10 wrong"})
         ConceptSignal(drifted=False, reason='0.10 wrong', numbers={})
         """
+        collapse = metadata.get("concept_collapse_numbers")
+        if metadata.get("concept") == "collapsed" and isinstance(collapse, Mapping):
+            numbers = {str(name): _text(value) for name, value in collapse.items()}
+            return cls(True, str(metadata.get("concept_reason", "")), numbers)
         slices = metadata.get("concept_slices")
         found = slices if isinstance(slices, Sequence) and not isinstance(slices, str) else ()
         first = next((part for part in found if isinstance(part, Mapping) and part.get("drifted")), {})

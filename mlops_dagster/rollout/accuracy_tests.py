@@ -1,8 +1,9 @@
 """Tests of what the labels say: on requests that both versions predicted, or between the two arms.
 
 Predictions of one day share causes, so counts are divided by the rows that are worth one observation. That number is
-estimated where the challenger was evaluated, or stated by the policy; where it is not known, or where the days of the
-rollout itself differ by more, nothing is concluded either way.
+estimated where the challenger was evaluated, or stated by the policy; where it is not known, nothing is concluded
+either way. Where the days of the rollout itself differ by more, nothing promotes. A challenger may still be taken out:
+one that goes bad one night makes the days differ just so.
 
 The loss is that of the gate. Where a class is rarer than the margin allows, it is the mean of the classes' losses: a
 prediction of class c with share p_c counts as p_rarest / p_c of one of the rarest class, and the margin d on the mean
@@ -11,16 +12,18 @@ of K classes becomes d K p_rarest on that scale.
 
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
+from datetime import timedelta
 from functools import cached_property
 
 from mlops_dagster.rollout.entities import TestResult
 from mlops_dagster.rollout.event_tests import arms
 from mlops_dagster.rollout.evidence import NO_EVENTS, ByClass, LabelsSince, total
 from mlops_dagster.rollout.look import Look, since_start_or_later
+from mlops_dagster.rollout.shared_causes import UNKNOWN, rows_per_observation
 from mlops_dagster.statistics import Alternative, Stage, bad_event_e_value, days_differ, difference_e_value
 
 _DOUBT = 2.0
-"""Days of the rollout that surely differ by so many times more than was reckoned with leave nothing to conclude."""
+"""Days of the rollout that surely differ by so many times more than was reckoned with promote nothing."""
 
 
 @dataclass(frozen=True)
@@ -38,8 +41,9 @@ class AccuracyTests:
             e_value_since = self._wrong_worse_since
         e_value = 1.0
         if self.missing is None:
-            e_value = since_start_or_later(e_value_since(whole), ((each.minute, e_value_since(each)) for each in later))
-        return self._result(name, f"{claim}, since the start or lately", e_value, sharing=self.look.sharing)
+            e_value = since_start_or_later(e_value_since(whole), [(each.minute, e_value_since(each)) for each in later])
+        claim = f"{claim}, since the start or lately"
+        return self._result(name, claim, e_value, self.missing, sharing=self.look.sharing)
 
     def worse_in_watch(self) -> TestResult:
         policy, watch = self.look.policy, self.look.evidence.labels.watch or {}
@@ -64,37 +68,44 @@ class AccuracyTests:
 
     @cached_property
     def missing(self) -> str | None:
-        """What keeps labels from proving anything at all in this rollout; None if nothing does."""
-        policy, rollout, labels = self.look.policy, self.look.rollout, self.look.evidence.labels
+        """What keeps labels from proving anything in this rollout; None if nothing does."""
+        policy, rollout = self.look.policy, self.look.rollout
         if not policy.uses_pairs and policy.compares_classes(rollout.classes):
             name, share = min(rollout.classes.items(), key=lambda item: item[1])
             return (
                 f"class {name} is {share:.2%} of the labels, and between two arms its loss is not seen; compare on "
                 "pairs (paired: true), or set `loss: accuracy`"
             )
+        if policy.loss == "balanced" and not self._weights:
+            return (
+                f"the shares of the classes are unknown: {rollout.challenger} was not trained here, so no balanced "
+                "loss can be compared; train it here, or set `loss: accuracy`"
+            )
         if self.rows_per_observation is None:
-            return (
-                f"how many rows of a day count as one is unknown: {rollout.challenger} was not judged beside a "
-                "champion over days; train it here, or state `rollout.rows_per_observation`"
-            )
-        days = [(day.wins, day.losses, day.ties) for day in labels.days]
-        shown = days_differ(days, rows_per_observation=_DOUBT * self.rows_per_observation)
-        if policy.uses_pairs and shown is not None:
-            return (
-                f"the days of the rollout differ as if {shown:.3g} rows were one, reckoned was with "
-                f"{self.rows_per_observation:.3g}; state more `rollout.rows_per_observation`, or evaluate on more days"
-            )
+            return UNKNOWN.format(version=rollout.challenger)
         return None
 
     @cached_property
+    def doubt(self) -> str | None:
+        """What keeps labels from promoting; None if nothing does."""
+        if self.missing is not None or not self.look.policy.uses_pairs:
+            return self.missing
+        reckoned, by_day = self.rows_per_observation or 1.0, self.look.evidence.labels.days
+        days = [(day.wins, day.losses, day.ties) for day in by_day]
+        shown = days_differ(days, rows_per_observation=_DOUBT * reckoned)
+        if shown is None:
+            return None
+        return (
+            f"the days of the rollout differ as if {shown:.3g} rows were one, reckoned was with {reckoned:.3g}; state "
+            "more `rollout.rows_per_observation`, or evaluate on more days"
+        )
+
+    @cached_property
     def rows_per_observation(self) -> float | None:
-        """The larger of what the policy says and what the evaluation shows, at the traffic of the rollout."""
-        stated, shared = self.look.policy.rows_per_observation, self.look.rollout.shared
-        if shared is None:
-            return stated
-        labels, rollout = self.look.evidence.labels, self.look.rollout
-        days = max((self.look.evidence.through - rollout.started_at).total_seconds() / 86_400, 1.0)
-        return max(stated or 1.0, shared.at(labels.units / days).of_many_blocks)
+        """What the policy states, or the evaluation shows at the traffic of the rollout."""
+        evidence, rollout = self.look.evidence, self.look.rollout
+        days = max((evidence.through - rollout.started_at) / timedelta(days=1), 1.0)
+        return rows_per_observation(self.look.policy, [rollout.shared], evidence.labels.units / days)
 
     @property
     def _what(self) -> str:
@@ -147,17 +158,24 @@ class AccuracyTests:
             return self._wrong(whole, limit, "not_worse", factor)
 
         count, of = (labels.paired.total, "paired labels") if pairs else (labels.canary.unit_labels, _ANSWERS)
-        needed = None if self.missing is not None else self.look.needed(e_value_at, count, of)
-        return self._result(name, claim, 1.0 if self.missing is not None else e_value_at(1), needed=needed)
+        if self.doubt is not None:
+            return self._result(name, claim, 1.0, self.doubt)
+        return self._result(name, claim, e_value_at(1), None, needed=self.look.needed(e_value_at, count, of))
 
     def _result(
-        self, name: str, claim: str, e_value: float, *, sharing: int = 1, needed: str | None = None
+        self,
+        name: str,
+        claim: str,
+        e_value: float,
+        missing: str | None,
+        *,
+        sharing: int = 1,
+        needed: str | None = None,
     ) -> TestResult:
         labels = self.look.evidence.labels
         whole = labels.since[0]
         observed = _as_dict(whole.outcomes) if self.look.policy.uses_pairs else self._arms(whole)
         observed = {**observed, "rows_per_observation": self.rows_per_observation or 0.0}
-        missing = self.missing
         return self.look.result(name, claim, observed, e_value, sharing=sharing, needed=needed, missing=missing)
 
     def _arms(self, since: LabelsSince) -> dict[str, float]:

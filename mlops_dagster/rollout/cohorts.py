@@ -12,8 +12,10 @@ from itertools import accumulate
 from mlops_dagster.predictions import COHORT, Cohort
 
 
-def complete_until(arms: Sequence[Mapping[datetime, Cohort]], share: float, before: datetime) -> datetime | None:
-    """Return the latest time, at most `before`, up to which the labels of every arm are complete; None without one.
+def complete_until(
+    arms: Sequence[Mapping[datetime, Cohort]], share: float, before: datetime | None = None
+) -> datetime | None:
+    """Return the latest time up to which the labels of every arm are complete; None without one.
 
     They are, if at least `share` of the predictions have a label: of all, and of those of the last 10, 20, 40...
     minutes before that time. A few that never come do no harm; some hours of which only the quick ones have come do.
@@ -21,7 +23,7 @@ def complete_until(arms: Sequence[Mapping[datetime, Cohort]], share: float, befo
     Args:
         arms: for each arm the cohorts of its predictions, by the time at which their ten minutes begin.
         share: of the predictions, over 0 and at most 1.
-        before: predictions from then on are too young to be judged.
+        before: predictions from then on are too young to be judged; None if none is.
 
     >>> from datetime import UTC, timedelta
     >>> nine = datetime(2013, 3, 1, 9, tzinfo=UTC)
@@ -29,7 +31,9 @@ def complete_until(arms: Sequence[Mapping[datetime, Cohort]], share: float, befo
     >>> f"{complete_until([arm], 0.95, before=nine + timedelta(hours=1)):%H:%M}"
     '09:20'
     """
-    ends = sorted({begin + COHORT for arm in arms for begin in arm if begin + COHORT <= before}, reverse=True)
+    ends = sorted(
+        {begin + COHORT for arm in arms for begin in arm if before is None or begin + COHORT <= before}, reverse=True
+    )
     sums = [_Sums(arm) for arm in arms]
     return next((end for end in ends if all(arm.is_complete(end, share) for arm in sums)), None)
 

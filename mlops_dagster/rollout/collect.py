@@ -18,7 +18,7 @@ from mlops_dagster.predictions import (
 )
 from mlops_dagster.rollout.cohorts import complete_until
 from mlops_dagster.rollout.entities import Rollout
-from mlops_dagster.rollout.evidence import ByClass, EventsSince, Evidence, Labels, LabelsSince, StepCounts, total
+from mlops_dagster.rollout.evidence import ByClass, EventsSince, Evidence, Labels, LabelsSince, StepCounts
 
 _MINUTE = timedelta(minutes=1)
 
@@ -38,7 +38,13 @@ def collect(rollups: Rollups, rollout: Rollout, now: datetime, *, until: datetim
     return Evidence(
         through=now,
         since=tuple(
-            EventsSince((start - began) // _MINUTE, _steps(rollout, arms), scored)
+            EventsSince(
+                minute=(start - began) // _MINUTE,
+                steps=_steps(rollout, arms),
+                both=scored,
+                challenger=_scored(rollout, arms, challenger=True),
+                incumbent=_scored(rollout, arms, challenger=False),
+            )
             for start, arms, scored in zip([began, *late], events, both, strict=True)
         ),
         shadow=_counts(events[0], rollout.challenger, "shadow", "paired"),
@@ -50,9 +56,10 @@ def collect(rollups: Rollups, rollout: Rollout, now: datetime, *, until: datetim
 
 def _labels(rollups: Rollups, rollout: Rollout, now: datetime, until: datetime) -> Labels:
     policy, began = rollout.policy, _minute(rollout.started_at)
-    before = until if policy.label_hours is None else now - policy.label_delay
+    before = None if policy.label_hours is None else now - policy.label_delay
     cohorts = _cohorts(rollups, rollout, began, until)
-    complete = before if policy.labels == "complaints" else complete_until(cohorts, policy.min_label_share, before)
+    complete = until if policy.labels == "complaints" else complete_until(cohorts, policy.min_label_share, before)
+    complete = None if complete is None else min(complete, until)
     known = [cohort for arm in cohorts for cohort in arm.values()]
     units, labelled = sum(cohort.units for cohort in known), sum(cohort.labelled for cohort in known)
     if complete is None or complete <= began:
@@ -60,17 +67,23 @@ def _labels(rollups: Rollups, rollout: Rollout, now: datetime, until: datetime) 
     late = [began + minute * _MINUTE for minute in _late_starts(rollout, min(complete - _MINUTE, now))]
     starts, step_at = [began, *late], max(_minute(rollout.step_at), began)
     outcomes = _outcomes(rollups, rollout, starts, complete)
-    events = rollups.events_since(rollout.model, starts, complete)
+    # Pairs say it all where they are used, and the arms are many rows to add up.
+    arms = [[]] * len(starts) if policy.uses_pairs else rollups.events_since(rollout.model, starts, complete)
+    rows, at_step = (
+        _scored(rollout, events, challenger=True).labelled
+        for events in rollups.events_since(rollout.model, [began, step_at], complete)
+    )
     promoted_at = rollout.promoted_at
     return Labels(
         units=units,
         labelled=labelled,
         complete_until=complete,
         since=tuple(
-            LabelsSince((start - began) // _MINUTE, by_class, _steps(rollout, arms))
-            for start, by_class, arms in zip(starts, outcomes, events, strict=True)
+            LabelsSince((start - began) // _MINUTE, by_class, _steps(rollout, events))
+            for start, by_class, events in zip(starts, outcomes, arms, strict=True)
         ),
-        step=total(_outcomes(rollups, rollout, [step_at], complete)[0]).total if step_at < complete else 0,
+        rows=rows,
+        step=at_step,
         watch=None if promoted_at is None else _watched(rollups, rollout, [_minute(promoted_at)], complete)[0],
         days=tuple(_trial(rollout).outcomes_by_day(rollups, began, complete)),
     )
@@ -96,12 +109,16 @@ def _watch(rollout: Rollout) -> Pair:
 
 def _both_scored(rollups: Rollups, rollout: Rollout, starts: Sequence[datetime], until: datetime) -> list[BothScored]:
     trial = _trial(rollout).both_scored(rollups, starts, until)
+    if rollout.promoted_at is None:
+        return trial
     watch = _watch(rollout).both_scored(rollups, starts, until)
     return [before + after.swapped for before, after in zip(trial, watch, strict=True)]
 
 
 def _outcomes(rollups: Rollups, rollout: Rollout, starts: Sequence[datetime], until: datetime) -> list[ByClass]:
     trial = _trial(rollout).outcomes(rollups, starts, until)
+    if rollout.promoted_at is None:
+        return trial
     watch = _watched(rollups, rollout, starts, until)
     return [_added(before, after) for before, after in zip(trial, watch, strict=True)]
 
@@ -121,7 +138,7 @@ def _cohorts(rollups: Rollups, rollout: Rollout, since: datetime, until: datetim
     if rollout.policy.uses_pairs:
         pairs: Counter[datetime] = Counter()
         labels: Counter[datetime] = Counter()
-        for pair in (_trial(rollout), _watch(rollout)):
+        for pair in (_trial(rollout), *([] if rollout.promoted_at is None else [_watch(rollout)])):
             for begin, cohort in pair.cohorts(rollups, since, until).items():
                 pairs[begin] += cohort.units
                 labels[begin] += cohort.labelled
@@ -156,6 +173,16 @@ def _steps(rollout: Rollout, events: Iterable[ArmEvents]) -> tuple[StepCounts, .
 def _share(weight: float) -> float:
     """Without the noise of 1 - (1 - weight), so that both arms meet in one step."""
     return round(weight, 9)
+
+
+def _scored(rollout: Rollout, events: Iterable[ArmEvents], *, challenger: bool) -> EventCounts:
+    """Add up what one of the two scored while both did: a champion alone is no comparison."""
+    events = list(events)
+    if challenger:
+        return _counts(events, rollout.challenger, "canary", "shadow", "paired") + _counts(
+            events, rollout.final, "champion"
+        )
+    return _counts(events, rollout.champion, "champion", "shadow", "paired")
 
 
 def _counts(events: Iterable[ArmEvents], version: str, *roles: Role) -> EventCounts:

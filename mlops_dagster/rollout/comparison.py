@@ -18,7 +18,8 @@ from typing import TypeAlias
 from mlops_dagster.predictions import PairedCounts
 from mlops_dagster.rollout.entities import TestResult
 from mlops_dagster.rollout.policy import RolloutPolicy
-from mlops_dagster.statistics import anytime_p, metrics_from_confusion, paired_e_value
+from mlops_dagster.rollout.shared_causes import UNKNOWN
+from mlops_dagster.statistics import Alternative, anytime_p, metrics_from_confusion, paired_e_value
 
 Said: TypeAlias = tuple[str, str | None, str | None]
 """The truth of a row, what the champion says of it, and what the challenger says; None: it failed on that row."""
@@ -86,6 +87,8 @@ class Comparison:
     margin: float
     alpha: float
     min_rows: int
+    rows_per_observation: float | None
+    """So many rows count as one, since rows of one day share causes; None if that is not known."""
     overall: Part
     slices: tuple[Part, ...]
 
@@ -146,7 +149,14 @@ class Tally:
         return found
 
 
-def compare(champion: str, challenger: str, tally: Tally, sample: Sample, policy: RolloutPolicy) -> Comparison:
+def compare(
+    champion: str,
+    challenger: str,
+    tally: Tally,
+    sample: Sample,
+    policy: RolloutPolicy,
+    rows_per_observation: float | None,
+) -> Comparison:
     """Hold the challenger against the champion; pure. Margin, alpha and least rows are those of a rollout's step.
 
     Where the answer given influences the label, what one version answered proves nothing about the other, and it
@@ -160,14 +170,18 @@ def compare(champion: str, challenger: str, tally: Tally, sample: Sample, policy
         margin=policy.margin,
         alpha=policy.alpha,
         min_rows=policy.min_step_paired,
-        overall=_part("overall", tally.overall, policy, looked_at=1),
-        slices=tuple(_part(name, tally.of(name), policy, looked_at=len(tally.names)) for name in tally.names),
+        rows_per_observation=rows_per_observation,
+        overall=_part("overall", tally.overall, policy, rows_per_observation, looked_at=1),
+        slices=tuple(
+            _part(name, tally.of(name), policy, rows_per_observation, looked_at=len(tally.names))
+            for name in tally.names
+        ),
     )
 
 
-def _part(name: str, said: Counter[Said], policy: RolloutPolicy, *, looked_at: int) -> Part:
+def _part(name: str, said: Counter[Said], policy: RolloutPolicy, rows: float | None, *, looked_at: int) -> Part:
     pairs = _pairs(said)
-    tests = _tests(pairs, policy, looked_at)
+    tests = _tests(pairs, policy, rows, looked_at)
     verdict, reason = _verdict(pairs, tests, policy)
     return Part(name, pairs, _scores(said, 1), _scores(said, 2), tests, verdict, reason)
 
@@ -192,22 +206,21 @@ def _scores(said: Counter[Said], whose: int) -> Scores | None:
     return Scores(found.accuracy, found.micro_f1, sum(f1) / len(f1), failed)
 
 
-def _tests(pairs: PairedCounts, policy: RolloutPolicy, looked_at: int) -> tuple[TestResult, ...]:
-    counts = (pairs.wins, pairs.losses, pairs.ties)
+def _tests(pairs: PairedCounts, policy: RolloutPolicy, rows: float | None, looked_at: int) -> tuple[TestResult, ...]:
+    def e_value(margin: float, alternative: Alternative) -> float:
+        if rows is None:
+            return 1.0
+        counts = (pairs.wins, pairs.losses, pairs.ties)
+        return paired_e_value(*counts, margin=margin, alternative=alternative, rows_per_observation=rows)
+
     margin = policy.margin
     found = {
-        "paired.superior": ("accuracy over the champion's", paired_e_value(*counts, margin=0, alternative="not_worse")),
-        "paired.not_worse": (
-            f"accuracy at most {margin:g} under the champion's",
-            paired_e_value(*counts, margin=margin, alternative="not_worse"),
-        ),
-        "paired.worse": (
-            f"accuracy more than {margin:g} under the champion's",
-            paired_e_value(*counts, margin=margin, alternative="worse"),
-        ),
+        "paired.superior": ("accuracy over the champion's", e_value(0, "not_worse")),
+        "paired.not_worse": (f"accuracy at most {margin:g} under the champion's", e_value(margin, "not_worse")),
+        "paired.worse": (f"accuracy more than {margin:g} under the champion's", e_value(margin, "worse")),
     }
     limit = looked_at / policy.alpha
-    observed = {"wins": pairs.wins, "losses": pairs.losses, "ties": pairs.ties}
+    observed = {"wins": pairs.wins, "losses": pairs.losses, "ties": pairs.ties, "rows_per_observation": rows or 0.0}
     return tuple(
         TestResult(
             name=name,
@@ -216,7 +229,7 @@ def _tests(pairs: PairedCounts, policy: RolloutPolicy, looked_at: int) -> tuple[
             e_value=e_value,
             limit=limit,
             p=anytime_p(e_value),
-            verdict="proven" if e_value >= limit else "open",
+            verdict="inconclusive" if rows is None else "proven" if e_value >= limit else "open",
         )
         for name, (claim, e_value) in found.items()
     )
@@ -227,6 +240,8 @@ def _verdict(pairs: PairedCounts, tests: tuple[TestResult, ...], policy: Rollout
         return Standing.CANNOT_TELL, "the answer given influences the label, so one version's rows cannot judge another"
     if pairs.total < policy.min_step_paired:
         return Standing.CANNOT_TELL, f"{pairs.total} labelled rows, {policy.min_step_paired} are needed"
+    if tests[0].verdict == "inconclusive":
+        return Standing.CANNOT_TELL, UNKNOWN.format(version="the challenger")
     proven = {test.name: test for test in tests if test.proven}
     for name, standing in (
         ("paired.worse", Standing.WORSE),

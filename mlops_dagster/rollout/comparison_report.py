@@ -83,7 +83,11 @@ def rows_text(found: Comparison) -> str:
         lines.append(f"{sample.not_given:,} were served by a version that was not given every feature both ask for.")
     if sample.thinned_days:
         lines.append(f"On {sample.thinned_days} days with too many, the first minutes of each hour were taken.")
-    lines.append(f"Margin {found.margin:g}, alpha {found.alpha:g}, at least {found.min_rows} rows.")
+    rows = found.rows_per_observation
+    shared = "unknown" if rows is None else f"{rows:.3g}"
+    lines.append(
+        f"Margin {found.margin:g}, alpha {found.alpha:g}, at least {found.min_rows} rows; rows worth one: {shared}."
+    )
     return " ".join(lines)
 
 

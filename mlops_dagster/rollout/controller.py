@@ -11,7 +11,7 @@ from mlops_dagster.errors import (
     RefusedError,
 )
 from mlops_dagster.predictions import Rollups
-from mlops_dagster.registry import PAIRED, Deployment, ModelRegistry, ModelVersion, Stage
+from mlops_dagster.registry import Deployment, ModelRegistry, ModelVersion, Stage
 from mlops_dagster.rollout.approval import waits_for_approval
 from mlops_dagster.rollout.collect import collect
 from mlops_dagster.rollout.decide import decide
@@ -19,8 +19,8 @@ from mlops_dagster.rollout.entities import Decision, Outcome, Phase, Rollout
 from mlops_dagster.rollout.following import follow, guest, is_in
 from mlops_dagster.rollout.policy import RolloutPolicy
 from mlops_dagster.rollout.rollouts import RolloutStore
+from mlops_dagster.rollout.shared_causes import shared_causes
 from mlops_dagster.rollout.taking_out import take_out
-from mlops_dagster.statistics import DesignEffect
 
 _OUTCOME = {
     Phase.PROMOTED: Outcome.PROMOTE,
@@ -102,13 +102,13 @@ class Controller:
 
     def pause(self, model: str, reason: str) -> Rollout:
         """Stop where it is: it still rolls back on proof, but never advances."""
-        rollout = self._rollouts.pause(model)
+        rollout = self._rollouts.pause(model, self._clock.now())
         self._registry.note(self._state(rollout)[1], "paused", reason=reason)
         return rollout
 
     def resume(self, model: str, reason: str) -> Rollout:
-        """Let a paused rollout go on."""
-        rollout = self._rollouts.resume(model)
+        """Let a paused rollout go on; its deadline has moved by the time it was paused."""
+        rollout = self._rollouts.resume(model, self._clock.now())
         self._registry.note(self._state(rollout)[1], "resumed", reason=reason)
         return rollout
 
@@ -165,7 +165,7 @@ class Controller:
                 policy,
                 epoch=deployment.epoch,
                 at=now,
-                shared=_shared(challenger),
+                shared=shared_causes(challenger, self._registry.list(model)),
                 classes=_classes(challenger),
             )
         except (EpochConflictError, AlreadyRunningError):
@@ -298,11 +298,6 @@ class Controller:
             return stored if seen.phase.ended and guest(deployment, seen) is not None else seen
 
         return self._rollouts.change(rollout.id, changed)
-
-
-def _shared(challenger: ModelVersion) -> DesignEffect | None:
-    """Return how many rows of a day count as one, as its evaluation beside the champion showed; None without one."""
-    return None if challenger.baseline is None else challenger.baseline.design_effects.get(PAIRED)
 
 
 def _classes(challenger: ModelVersion) -> dict[str, float]:

@@ -8,6 +8,7 @@ from mlops_dagster.rollout.entities import Decision, Outcome, Phase, Rollout, Te
 from mlops_dagster.rollout.evaluation import Tests, evaluate
 from mlops_dagster.rollout.evidence import Evidence, total
 from mlops_dagster.rollout.policy import RolloutPolicy
+from mlops_dagster.rollout.rare_classes import blind_to_a_class, unseen_class
 
 
 def decide(policy: RolloutPolicy, rollout: Rollout, evidence: Evidence, now: datetime) -> Decision:
@@ -59,11 +60,11 @@ def _judge(
     if rollout.phase is Phase.WATCH:
         return _judge_watch(policy, rollout, evidence, now)
 
-    if refusal := _blind_to_a_class(policy, rollout):
+    if refusal := blind_to_a_class(policy, rollout):
         return Outcome.GIVE_UP, refusal
     inconclusive = [] if tests.inconclusive is None else [tests.inconclusive]
     lacking = [*_lacking(policy, rollout, evidence, now), *inconclusive, *_leaning(tests)]
-    deadline = rollout.started_at + policy.deadline
+    deadline = rollout.started_at + policy.deadline + rollout.time_paused(now)
     if now >= deadline:
         short = [] if _at_last_step(policy, rollout) else [f"got no further than {_position(policy, rollout)}"]
         missing = [*short, *lacking, *(f"{claim} is not proven" for claim in _unproven_at_deadline(policy, tests))]
@@ -94,11 +95,7 @@ def _lacking(policy: RolloutPolicy, rollout: Rollout, evidence: Evidence, now: d
         missing = policy.min_shadow_requests - evidence.shadow.requests
         return [*_until(rollout.step_at + policy.shadow, now, "shadow"), *_more(missing, "requests scored in shadow")]
     canary = evidence.canary_at(rollout.weight)
-    labels, of = (
-        (evidence.labels.step, "paired labels")
-        if policy.uses_pairs
-        else (evidence.labels.canary.unit_labels, "labels of the canary's answers")
-    )
+    labels, of = _labels(policy, rollout, evidence)
     lacking = [
         *_until(rollout.step_at + policy.soak, now, "soak"),
         *_more(policy.min_step_requests - canary.requests, "requests to the canary"),
@@ -107,7 +104,18 @@ def _lacking(policy: RolloutPolicy, rollout: Rollout, evidence: Evidence, now: d
     ]
     if _at_last_step(policy, rollout):
         lacking += _until((rollout.canary_at or rollout.step_at) + policy.min_watch, now, "least watch")
+        lacking += filter(None, [unseen_class(policy, rollout, evidence)])
     return lacking
+
+
+def _labels(policy: RolloutPolicy, rollout: Rollout, evidence: Evidence) -> tuple[int, str]:
+    """How much labels have said. Where only complaints come, the answers nobody complains of say something too."""
+    if policy.uses_pairs:
+        return evidence.labels.step, "paired labels"
+    canary = evidence.labels.canary_at(rollout.weight)
+    if policy.labels == "complaints":
+        return canary.units, "answers of the canary that somebody might complain of"
+    return canary.unit_labels, "labels of the canary's answers"
 
 
 def _incomplete(policy: RolloutPolicy, evidence: Evidence) -> list[str]:
@@ -116,20 +124,6 @@ def _incomplete(policy: RolloutPolicy, evidence: Evidence) -> list[str]:
     if policy.labels == "complaints" or share is None or share >= needed:
         return []
     return [f"labels of {share:.0%} are known, {needed:.0%} are needed"]
-
-
-def _blind_to_a_class(policy: RolloutPolicy, rollout: Rollout) -> str | None:
-    """A margin that is worth more than a class lets the challenger lose all of that class."""
-    shares = {name: share for name, share in rollout.classes.items() if share > 0}
-    if policy.loss != "accuracy" or not policy.uses_pairs or not shares:
-        return None
-    name, share = min(shares.items(), key=lambda item: item[1])
-    if share > policy.margin:
-        return None
-    return (
-        f"class {name} is {share:.2%} of the labels, so a version that always misses it loses {share:.4f} of accuracy, "
-        f"which the margin of {policy.margin:g} allows; use `loss: balanced`, or a margin under {share:.2g}"
-    )
 
 
 def _is_superior(tests: Tests) -> bool:

@@ -3,7 +3,7 @@
 import json
 from collections.abc import Mapping
 from dataclasses import dataclass, field
-from datetime import datetime
+from datetime import datetime, timedelta
 from enum import StrEnum
 from typing import ClassVar, Literal
 
@@ -73,6 +73,19 @@ class Rollout:
     """How many rows of a day count as one where the two are compared, as the challenger's evaluation shows it."""
     classes: Mapping[str, float] = field(default_factory=dict)
     """The shares of the classes among the labels that the challenger was trained on; empty if they are not known."""
+    paused_at: datetime | None = None
+    """When the pause began that lasts."""
+    paused_for: timedelta = timedelta()
+    """How long the pauses took that have ended."""
+
+    def time_paused(self, now: datetime) -> timedelta:
+        """All pauses together until `now`: time paused is not time watched, so it moves the deadline."""
+        lasting = timedelta() if self.paused_at is None else max(now - self.paused_at, timedelta())
+        return self.paused_for + lasting
+
+    def deadline(self, now: datetime) -> datetime:
+        """When it is promoted or given up at the latest, as far as that is known at `now`."""
+        return self.started_at + self.policy.deadline + self.time_paused(now)
 
     @property
     def final(self) -> str:

@@ -65,7 +65,7 @@ class Tests:
 
     @property
     def inconclusive(self) -> str | None:
-        """What keeps labels from proving anything in this rollout."""
+        """What keeps labels from promoting anything in this rollout."""
         return self.superior.needed if self.superior.verdict == "inconclusive" else None
 
 

@@ -6,23 +6,19 @@ first step (`cold_start`) are left out of the bets against it, though not of the
 
 from collections.abc import Sequence
 from dataclasses import dataclass
-from math import isclose
+from math import inf, isclose
 
 from mlops_dagster.predictions import BadEvent, EventCounts
 from mlops_dagster.rollout.entities import TestResult
 from mlops_dagster.rollout.evidence import EventsSince, StepCounts
-from mlops_dagster.rollout.look import Look, since_start_or_later
+from mlops_dagster.rollout.look import Look, since_start_or_later, weight_of
 from mlops_dagster.statistics import (
-    FailuresSince,
     Stage,
     bad_event_e_value,
     combine,
     excess_failure_e_value,
     rate_e_value,
 )
-
-_BY_MINUTE = 0.3
-"""The weight of the bets that begin with a minute, where failures of one version alone are counted."""
 
 
 @dataclass(frozen=True)
@@ -47,21 +43,24 @@ class EventTests:
             still = max(forgiven - (cold - self._cold(since)), 0)
             return bad_event_e_value(self._warm(since, still), theta=policy.theta.slow)
 
-        e_value = since_start_or_later(e_value_since(whole), ((each.minute, e_value_since(each)) for each in later))
+        e_value = since_start_or_later(e_value_since(whole), [(each.minute, e_value_since(each)) for each in later])
         claim = f"rate of slow over {policy.theta.slow:g} times the champion's, since the start or lately"
         observed = {**self._arms("slow"), "canary_cold": forgiven}
         return self.look.result("slow.worse", claim, observed, e_value, sharing=self.look.sharing)
 
     def over_error_limit(self) -> TestResult:
-        """Over the limit, and not as good as the champion: failures that both share are the requests'.
+        """Over the limit, and not as good as the champion in the stretch of time that says so the loudest.
 
-        Either claim has an e-value of its own; their smaller one is an e-value while one of them is false.
+        Each claim has an e-value. A challenger within the limit is protected by the first, one that is as good as its
+        champion by the second. Where both are over the limit for long, that stretch is the whole rollout, there is one
+        of it, and its second e-value is held against 1 / alpha. Outages are a few short stretches, and each is held
+        against the limit of the other metrics too (docs/decisions/0039 has what was simulated).
         """
         limit, (whole, *later) = self.look.policy.max_error_rate, self.look.evidence.since
-        over = since_start_or_later(
-            self._over(whole, limit), ((each.minute, self._over(each, limit)) for each in later)
-        )
-        alone = self._not_as_good()
+        of_each = [self._over(each, limit) for each in (whole, *later)]
+        over = since_start_or_later(of_each[0], list(zip((each.minute for each in later), of_each[1:], strict=True)))
+        loudest = max(zip((whole, *later), of_each, strict=True), key=lambda each: weight_of(each[0].minute) * each[1])
+        alone = self._not_as_good(loudest[0]) * (self.look.sharing if loudest[0] is whole else 1)
         both = whole.both
         observed: dict[str, float] = {
             "scored_by_both": both.requests,
@@ -70,6 +69,7 @@ class EventTests:
             "both_failed": both.both_failed,
             "e_over_limit": over,
             "e_not_as_good": alone,
+            "since_minute": loudest[0].minute,
         }
         if not self.look.policy.uses_pairs:
             observed |= self._arms("error")
@@ -81,19 +81,19 @@ class EventTests:
         """Told, not acted upon: a champion that breaks its limit is no reason to take out its challenger."""
         limit, (whole, *later) = self.look.policy.max_error_rate, self.look.evidence.since
 
-        def e_value_since(since: EventsSince) -> float:
-            both, arm = since.both, since.champion
-            bad, n = both.champion_failed + both.both_failed, both.requests
-            if not self.look.policy.uses_pairs:
-                bad, n = bad + arm.bad_errors, n + arm.requests
-            return rate_e_value(min(bad, n), n, limit=limit)
+        def counts(since: EventsSince) -> tuple[int, int]:
+            bad, n = since.both.champion_failed + since.both.both_failed, since.both.requests
+            if not self._only_pairs:
+                bad, n = bad + since.champion.bad_errors, n + since.champion.requests
+            return min(bad, n), n
 
-        e_value = since_start_or_later(e_value_since(whole), ((each.minute, e_value_since(each)) for each in later))
-        observed = {
-            "champion_failed": whole.both.champion_failed + whole.both.both_failed,
-            "scored_by_both": whole.both.requests,
-        }
-        return self.look.result("champion.over_limit", f"the champion's error rate over {limit:.2%}", observed, e_value)
+        def e_value_since(since: EventsSince) -> float:
+            return rate_e_value(*counts(since), limit=limit)
+
+        e_value = since_start_or_later(e_value_since(whole), [(each.minute, e_value_since(each)) for each in later])
+        observed = dict(zip(("champion_failed", "requests"), counts(whole), strict=True))
+        claim = f"the champion's error rate over {limit:.2%}, since the start or lately"
+        return self.look.result("champion.over_limit", claim, observed, e_value)
 
     def not_worse(self, metric: BadEvent, theta: float, enough: float, seen: EventCounts) -> TestResult:
         """Relative to the champion, or absolutely: `enough` is a rate that will do, held against `seen`."""
@@ -122,34 +122,18 @@ class EventTests:
             bad, n = bad + since.canary.bad_errors, n + since.canary.requests
         return rate_e_value(min(bad, n), n, limit=limit)
 
-    def _not_as_good(self) -> float:
-        """Bets that begin with a failure, and others that begin with a minute; in no past are both of them dear.
-
-        A past without failures costs the former nothing, one with thousands nearly all; it is the other way round with
-        the latter, as far as they can be: a minute is one of 20,160.
-        """
-        whole, *later = self.look.evidence.since
-        by_failure = self._excess([self._failures(each) for each in (whole, *later)], whole)
-        by_minute = since_start_or_later(
-            self._excess([self._failures(whole)], whole),
-            ((each.minute, self._excess([self._failures(each)._replace(before=0)], each)) for each in later),
-        )
-        return (1 - _BY_MINUTE) * by_failure + _BY_MINUTE * by_minute
-
-    def _excess(self, failures: Sequence[FailuresSince], since: EventsSince) -> float:
-        requests, alone = (since.both.requests, since.both.challenger_failed) if self._only_pairs else (0, 0)
-        return excess_failure_e_value(failures, requests=requests, alone=alone)
-
-    def _failures(self, since: EventsSince) -> FailuresSince:
-        whole, count = self._discordant(self.look.evidence.since[0]), self._discordant(since)
-        stages = [Stage(0.5, since.both.challenger_failed, since.both.discordant)]
-        if not self._only_pairs:
-            stages += _stages(since.steps, "error")
-        return FailuresSince(whole - count, stages)
-
-    def _discordant(self, since: EventsSince) -> int:
-        arms = 0 if self._only_pairs else since.canary.bad_errors + since.champion.bad_errors
-        return since.both.discordant + arms
+    def _not_as_good(self, since: EventsSince) -> float:
+        """Without a champion beside the challenger there is nobody that it could be as good as."""
+        if since.challenger.requests and not since.incumbent.requests:
+            return inf
+        both, arms_apart = since.both, [] if self._only_pairs else _stages(since.steps, "error")
+        # At the edge of an outage the champion has failed half a second before the challenger is asked the same: what
+        # it failed on and nobody else has scored yet speaks for the challenger.
+        alone = since.incumbent.bad_errors - (0 if self._only_pairs else since.champion.bad_errors)
+        champion_failed = max(alone - both.both_failed, both.champion_failed)
+        together = Stage(0.5, both.challenger_failed, both.challenger_failed + champion_failed)
+        always = since.both.requests if since.both.challenger_failed == since.both.requests else None
+        return excess_failure_e_value([*arms_apart, together], always=None if champion_failed else always)
 
     def _cold(self, since: EventsSince) -> int:
         """Return the canary's slow answers at the first step."""

@@ -34,6 +34,10 @@ class EventsSince:
     steps: tuple[StepCounts, ...]
     both: BothScored
     """Requests that both versions scored, whoever answered."""
+    challenger: EventCounts = NO_EVENTS
+    """Everything that the challenger scored, in whatever role."""
+    incumbent: EventCounts = NO_EVENTS
+    """Everything that the champion scored, in whatever role; after the promotion the old one."""
 
     @property
     def canary(self) -> EventCounts:
@@ -70,8 +74,10 @@ class Labels:
     """The labels of predictions made before are complete; None if there is no such time."""
     since: tuple[LabelsSince, ...] = (LabelsSince(0, {}),)
     """The first is the whole of the rollout."""
+    rows: int = 0
+    """Rows that the challenger predicted and that have a label, those that speak for no unit among them."""
     step: int = 0
-    """Complete pairs since the present step began."""
+    """Of these, predicted since the present step began: a look at each step, whoever comes back."""
     watch: ByClass | None = None
     """Since the promotion: the new champion beside the old one."""
     days: tuple[PairedCounts, ...] = ()
@@ -91,6 +97,10 @@ class Labels:
     def canary(self) -> EventCounts:
         """Complete answers of the challenger as canary."""
         return sum((step.canary for step in self.since[0].steps), NO_EVENTS)
+
+    def canary_at(self, weight: float) -> EventCounts:
+        """Those while its share was `weight`."""
+        return _at(self.since[0].steps, weight)
 
 
 @dataclass(frozen=True, slots=True)
@@ -127,7 +137,7 @@ class Evidence:
 
     def canary_at(self, weight: float) -> EventCounts:
         """What the challenger answered while its share was `weight`."""
-        return next((step.canary for step in self.steps if math.isclose(step.weight, weight)), NO_EVENTS)
+        return _at(self.steps, weight)
 
     @property
     def pairs_without_label(self) -> int:
@@ -138,6 +148,10 @@ class Evidence:
     def challenger(self) -> EventCounts:
         """Everything the challenger scored."""
         return self.canary + self.shadow + self.watch
+
+
+def _at(steps: tuple[StepCounts, ...], weight: float) -> EventCounts:
+    return next((step.canary for step in steps if math.isclose(step.weight, weight)), NO_EVENTS)
 
 
 def total(outcomes: ByClass) -> PairedCounts:

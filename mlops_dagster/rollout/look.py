@@ -1,6 +1,6 @@
 """One look at a rollout: its policy and evidence, and test results with their arithmetic."""
 
-from collections.abc import Callable, Iterable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Literal
 
@@ -62,22 +62,38 @@ class Look:
         return more or f"a change: more {of} like these prove nothing"
 
 
-def since_start_or_later(whole: float, later: Iterable[tuple[int, float]]) -> float:
+def since_start_or_later(whole: float, later: Sequence[tuple[int, float]]) -> float:
     """Mix e-values that bet from the start of a rollout on with those that begin to bet in a later minute.
 
     E = 1/2 E_0 + sum over s of w_s E_s, with w_s = 1/4 / week for each minute s of the first week after the first, half
-    of that for each of the second, and so on. The weights are fixed beforehand and add up to 1, so E is an e-value too,
-    and what goes bad late is not saved by its past. E_s that are left out make E smaller, so which they are may depend
-    on anything. A late start costs a factor of 20,160 against an early one (docs/decisions/0018).
+    of that for each of the second, and so on; a bet that has not begun is worth 1. The weights are fixed beforehand and
+    add up to 1, so E is an e-value too, and what goes bad late is not saved by its past. Bets that are left out make E
+    smaller, so which they are may depend on anything. A late start costs a factor of 20,160 against an early one
+    (docs/decisions/0018).
+
+    Args:
+        whole: E_0.
+        later: minutes s, rising, with E_s; the last is the present one.
     """
-    return whole / 2 + sum(_weight(minute) * e_value for minute, e_value in later)
+    now = later[-1][0] if later else 0
+    return whole / 2 + sum(weight_of(minute) * e_value for minute, e_value in later) + _not_begun(now)
 
 
-def _weight(minute: int) -> float:
-    """Return the weight of the bets that begin with a minute of the rollout after its first; together they have 1/2.
+def weight_of(minute: int) -> float:
+    """Return the weight of the bets that begin with a minute of the rollout, of which the first is 0.
 
     >>> week = 7 * 24 * 60
-    >>> _weight(1) == _weight(week) == 0.25 / week, _weight(week + 1) == 0.125 / week
-    (True, True)
+    >>> weight_of(0), weight_of(1) == weight_of(week) == 0.25 / week, weight_of(week + 1) == 0.125 / week
+    (0.5, True, True)
     """
-    return 0.25 / _WEEK * 0.5 ** ((minute - 1) // _WEEK)
+    return 0.5 if minute == 0 else 0.25 / _WEEK * 0.5 ** ((minute - 1) // _WEEK)
+
+
+def _not_begun(minute: int) -> float:
+    """Return the weight of all bets that begin after a minute.
+
+    >>> _not_begun(0), _not_begun(7 * 24 * 60), _not_begun(2 * 7 * 24 * 60)
+    (0.5, 0.25, 0.125)
+    """
+    weeks, rest = divmod(minute, _WEEK)
+    return 0.5 * 0.5**weeks - 0.25 / _WEEK * 0.5**weeks * rest

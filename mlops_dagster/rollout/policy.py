@@ -83,7 +83,8 @@ class RolloutPolicy(BaseModel):
         ge=1,
         le=1e6,
         description="so many rows that share a day's causes count as one where accuracy is compared; estimated when a "
-        "version is trained, this is for one that was not judged over days, or to be more careful",
+        "version is trained and judged over days. To be stated for one that was not, or where more is known: 1 says "
+        "that rows are independent",
     )
     loss: Literal["auto", "accuracy", "balanced"] = Field(
         default="auto",
@@ -139,11 +140,12 @@ class RolloutPolicy(BaseModel):
                 "label_hours says how late labels come, which goes with `labels: late` and no other; "
                 f"got labels: {self.labels} and label_hours: {self.label_hours}"
             )
-        if self.label_hours is not None and self.shadow_hours + self.label_hours >= self.deadline_hours:
+        least = self.shadow_hours + len(self.steps) * max(self.soak_hours, self.label_hours or 0)
+        if self.label_hours is not None and least >= self.deadline_hours:
             raise ValueError(
-                f"after {self.shadow_hours:g} hours of shadow, labels that come {self.label_hours:g} hours late are "
-                f"not there before the deadline of {self.deadline_hours:g} hours, so nothing could be proven; raise "
-                "deadline_hours"
+                f"each of {len(self.steps)} steps waits for labels of its own, so with labels that come "
+                f"{self.label_hours:g} hours late they take {least:g} hours with the shadow, and the deadline of "
+                f"{self.deadline_hours:g} hours comes first; raise deadline_hours or take fewer steps"
             )
         if self.labels == "complaints" and self.paired:
             raise ValueError(

@@ -136,12 +136,12 @@ class _Way:
     canary_at: datetime | None
     step_at: datetime
     before: int
-    """All complete pairs when this step began."""
+    """Labelled rows when this step began."""
 
     @staticmethod
     def of(stored: Decision) -> "_Way":
         rollout = stored.rollout
-        before = stored.evidence.labels.paired.total - stored.evidence.labels.step
+        before = stored.evidence.labels.rows - stored.evidence.labels.step
         return _Way(rollout.phase, rollout.step, rollout.canary_at, rollout.step_at, before)
 
     def at(self, stored: Decision) -> Rollout:
@@ -150,11 +150,11 @@ class _Way:
 
     def seen(self, evidence: Evidence) -> Evidence:
         labels = evidence.labels
-        return replace(evidence, labels=replace(labels, step=labels.paired.total - self.before))
+        return replace(evidence, labels=replace(labels, step=labels.rows - self.before))
 
     def advanced(self, stored: Decision) -> "_Way":
         at = stored.at
-        return _Way(Phase.CANARY, self.step + 1, self.canary_at or at, at, stored.evidence.labels.paired.total)
+        return _Way(Phase.CANARY, self.step + 1, self.canary_at or at, at, stored.evidence.labels.rows)
 
 
 def _statistics(policy: RolloutPolicy) -> Mapping[str, object]:

@@ -152,13 +152,19 @@ class RolloutStore:
                 _put(connection, after)
         return after
 
-    def pause(self, model: str) -> Rollout:
+    def pause(self, model: str, at: datetime) -> Rollout:
         """Stop the running rollout where it is. Raises RolloutNotFoundError if none runs."""
-        return self.change(self.running(model).id, lambda rollout: replace(rollout, paused=True))
+        return self.change(
+            self.running(model).id,
+            lambda rollout: replace(rollout, paused=True, paused_at=rollout.paused_at or in_utc(at)),
+        )
 
-    def resume(self, model: str) -> Rollout:
+    def resume(self, model: str, at: datetime) -> Rollout:
         """Let it go on. Raises RolloutNotFoundError if none runs."""
-        return self.change(self.running(model).id, lambda rollout: replace(rollout, paused=False))
+        return self.change(
+            self.running(model).id,
+            lambda rollout: replace(rollout, paused=False, paused_at=None, paused_for=rollout.time_paused(at)),
+        )
 
     def record(self, decision: Decision) -> Decision | None:
         """Keep a decision for good, with its id; its peaks become the rollout's in any case, in the same transaction.

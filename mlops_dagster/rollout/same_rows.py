@@ -6,12 +6,13 @@ from datetime import datetime, timedelta
 from typing import TYPE_CHECKING
 
 from mlops_dagster.clock import in_utc, parse_time
+from mlops_dagster.inference import Rescorer, column_of
 from mlops_dagster.predictions import SERVED, PredictionLog
 from mlops_dagster.registry import ModelRegistry, ModelVersion
 from mlops_dagster.registry.cards import OVERALL
 from mlops_dagster.rollout.comparison import Comparison, Sample, Tally, compare
 from mlops_dagster.rollout.policy import RolloutPolicy
-from mlops_dagster.rollout.rescoring import Rescorer, column_of
+from mlops_dagster.rollout.shared_causes import rows_per_observation, shared_causes
 from mlops_dagster.schema import Feature
 
 if TYPE_CHECKING:
@@ -63,7 +64,9 @@ def compare_on_log(
             not_given += labelled.num_rows - rows.num_rows
             tally.add(rows["label"].to_pylist(), old.labels(rows), new.labels(rows), _values(rows, tally, features))
     sample = Sample(since, until, served, thinned_days, unlabelled, not_given, tally.overall.total())
-    return compare(champion.version, challenger.version, tally, sample, policy)
+    shared, days = map(shared_causes, (champion, challenger)), max((until - since) / _DAY, 1.0)
+    rows_as_one = rows_per_observation(policy, shared, sample.compared / days)
+    return compare(champion.version, challenger.version, tally, sample, policy, rows_as_one)
 
 
 def trained_until(version: ModelVersion) -> datetime:

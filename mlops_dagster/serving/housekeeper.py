@@ -37,13 +37,18 @@ def work(leash: Leash, arguments: list[str]) -> None:
         telemetry.restarted("housekeeper")
     housekeeping = Housekeeping(house, LastKnown(settings.last_known_path))
 
+    def roll_up() -> None:
+        housekeeping.roll_up()
+        for model, predictions in housekeeping.newly_repeated_ids().items():
+            telemetry.repeated_ids(model, predictions)
+
     def tell_label_debts() -> None:
         now = house.clock.now()
         for model, debt in housekeeping.label_debts(now).items():
             telemetry.awaiting_labels(model, debt, now)
 
     duties = [
-        Repeating("rollups", ROLL_UP_SECONDS, housekeeping.roll_up, telemetry),
+        Repeating("rollups", ROLL_UP_SECONDS, roll_up, telemetry),
         Repeating("shared rollups", ROLL_UP_SECONDS, housekeeping.share, telemetry),
         Repeating("log", SHIP_SECONDS, housekeeping.ship, telemetry),
         Repeating("tidy", TIDY_SECONDS, house.log.tidy, telemetry),

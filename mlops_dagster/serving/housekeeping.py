@@ -23,6 +23,7 @@ class Housekeeping:
         self._rolled_up = -1
         shared: list[Consumer] = ["shared"] if house.shared_rollups else []
         house.spool.keep_for(["rolled_up", "shipped", *shared])
+        self._repeated_ids = house.spool.repeated_ids()
 
     def roll_up(self) -> int:
         """Index and count what is in the spool; returns the number of the last entry counted.
@@ -35,6 +36,11 @@ class Housekeeping:
             bins_of = _no_bins if self._house.shared_rollups else self._bins_of
             self._rolled_up = self._house.local_rollups.catch_up(spool, bins_of, slow_ms_of=self._slow_ms)
         return self._rolled_up
+
+    def newly_repeated_ids(self) -> dict[str, int]:
+        """By model, how many predictions repeated an id since the last call; of those that are indexed by now."""
+        before, self._repeated_ids = self._repeated_ids, self._house.spool.repeated_ids()
+        return {model: count - before.get(model, 0) for model, count in self._repeated_ids.items()}
 
     def share(self) -> None:
         """Add what is in the spool to the counts of all machines, where they share a database."""

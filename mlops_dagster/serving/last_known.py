@@ -75,6 +75,11 @@ class LastKnown:
             ).fetchone()
         return None if found is None else version_of(orjson.loads(found[0]))
 
+    def versions(self, model: str) -> list[str]:
+        """The names of the versions that were noted of a model."""
+        with self._file.reading() as connection:
+            return [name for (name,) in connection.execute("SELECT version FROM versions WHERE model = ?", (model,))]
+
     def close(self) -> None:
         self._file.close()
 

@@ -91,7 +91,7 @@ class Loader:
             if entry.schema is None:
                 raise ModelFailedError(f"{model} {version} was registered without a schema and cannot be served")
             loaded = LoadedModel(version, entry.schema, self._artifacts.load(entry), entry.baseline)
-            loaded.warm_up()
+            loaded.try_out()
             self._last_known.note_version(entry)  # before it serves: the rollups find its bins there
         except Exception as error:
             logger.exception("%s %s cannot be loaded; tried again in %g s", model, version, RETRY_SECONDS)

@@ -12,6 +12,7 @@ from mlops_dagster.clock import ReplayedClock, SystemClock
 from mlops_dagster.errors import (
     InvalidFeaturesError,
     InvalidInputError,
+    InvalidLabelsError,
     ModelFailedError,
     OnHoldError,
     StorageError,
@@ -21,6 +22,7 @@ from mlops_dagster.errors import (
 from mlops_dagster.predictions import FeedbackResult
 from mlops_dagster.serving.batching import Batcher
 from mlops_dagster.serving.calls import NO_COLUMNS, Call, Outcome, Rejection, Scoring, timed_out
+from mlops_dagster.serving.classes import KnownClasses, check_labels
 from mlops_dagster.serving.deployments import Deployments, InForce
 from mlops_dagster.serving.lanes import Lane
 from mlops_dagster.serving.models import Columns, LoadedModel, take_features
@@ -39,11 +41,18 @@ class DataPlane:
     """Answers requests. Its methods are called from one event loop."""
 
     def __init__(
-        self, process: str, house: House, deployments: Deployments, scorer: Scorer, telemetry: Telemetry
+        self,
+        process: str,
+        house: House,
+        deployments: Deployments,
+        classes: KnownClasses,
+        scorer: Scorer,
+        telemetry: Telemetry,
     ) -> None:
         self._process = process
         self._house = house
         self._deployments = deployments
+        self._classes = classes
         self._scorer = scorer
         self._telemetry = telemetry
         self._patience = house.settings.predict_timeout
@@ -121,9 +130,10 @@ class DataPlane:
     ) -> FeedbackResult:
         """Record labels as (prediction id, label, when it became known, or None for now), sent by `actor`.
 
-        Raises NotFoundError.
+        All of them or none. Raises NotFoundError, and InvalidLabelsError if one is no class of the model.
         """
         in_force = self._deployments.get(model)
+        await self._check_labels(in_force, [label for _, label, _ in labels])
         for _, _, at in labels:
             self._at(at)
         result = await asyncio.to_thread(
@@ -131,6 +141,18 @@ class DataPlane:
         )
         self._telemetry.labelled(model, result, in_force.classes)
         return result
+
+    async def _check_labels(self, in_force: InForce, labels: Sequence[str]) -> None:
+        if in_force.classes.issuperset(labels):
+            return
+        model = in_force.deployment.model
+        # Of a version that was asked for by name, or of a champion of before.
+        classes = in_force.classes | await asyncio.to_thread(self._classes.of, model)
+        try:
+            check_labels(model, labels, classes)
+        except InvalidLabelsError as error:
+            self._telemetry.labels_refused(model, error.refused)
+            raise
 
     def _event_time(self, request: InferRequest) -> datetime:
         if request.event_time is not None and not self._house.settings.accept_event_time:

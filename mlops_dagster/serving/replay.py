@@ -5,7 +5,7 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING, cast
 
 from mlops_dagster.errors import InvalidInputError, ModelFailedError
-from mlops_dagster.schema import Feature
+from mlops_dagster.inference import logged_value
 from mlops_dagster.serving.models import LoadedModel
 from mlops_dagster.serving.tensors import Value
 
@@ -62,16 +62,6 @@ def replay(house: "House", prediction_id: str, model: str | None = None) -> Repl
     )
     again = _answer(loaded, features)
     return Replay(prediction_id, name, version, features, logged, again, _same(logged, again))
-
-
-def logged_value(row: Mapping[str, object], feature: Feature) -> Value:
-    """What the model was given; the column depends on the kind that the log saw first under this name."""
-    kind, suffix = (float, "__number") if feature.kind == "numeric" else (str, "__text")
-    for column in (f"feature_{feature.name}", f"feature_{feature.name}{suffix}"):
-        value = row.get(column)
-        if isinstance(value, kind):
-            return cast("Value", value)
-    return None
 
 
 def _answer(loaded: LoadedModel, features: Mapping[str, Value]) -> Answer:

@@ -8,6 +8,7 @@ from datetime import UTC, datetime
 from mlops_dagster.clock import Clock, ReplayedClock, SystemClock
 from mlops_dagster.errors import MlopsError, StorageError
 from mlops_dagster.serving.background import Repeating
+from mlops_dagster.serving.classes import KnownClasses
 from mlops_dagster.serving.deployments import REFRESH_SECONDS, Deployments
 from mlops_dagster.serving.fuse import Fuse
 from mlops_dagster.serving.housekeeping import Housekeeping
@@ -50,7 +51,8 @@ class Service:
         self.deployments = Deployments(self.process, house, last_known, self.loader, self.telemetry)
         self.fuse = Fuse(house, house.local_rollups, self.deployments, clock, self.telemetry)
         self._scorer = Scorer(self.process, house.spool, self.telemetry, self.tracing, settings.predict_timeout)
-        self.plane = DataPlane(self.process, house, self.deployments, self._scorer, self.telemetry)
+        classes = KnownClasses(last_known)
+        self.plane = DataPlane(self.process, house, self.deployments, classes, self._scorer, self.telemetry)
         self._housekeeping = Housekeeping(house, last_known)
         self._work = [
             Repeating("deployments", REFRESH_SECONDS, self.deployments.refresh, self.telemetry),

@@ -54,6 +54,18 @@ class Telemetry:
         )
         self._shed = Counter("mlops_shed", "Scorings off the response path that were left out", ARM, registry=registry)
         self._labels = Counter("mlops_labels", "Labels received", ("model", "outcome"), registry=registry)
+        self._labels_refused = Counter(
+            "mlops_labels_refused",
+            "Labels that are no class of the model; nothing of their batch is recorded",
+            ("model",),
+            registry=registry,
+        )
+        self._repeated_ids = Counter(
+            "mlops_repeated_ids",
+            "Predictions whose id an earlier request of the model had taken: their labels go to that one",
+            ("model",),
+            registry=registry,
+        )
         self._labelled = Counter(
             "mlops_labelled",
             "Predictions whose label came, by the label and whether it was predicted",
@@ -148,13 +160,24 @@ class Telemetry:
             correct = "true" if hit.correct else "false"
             self._labelled.labels(hit.model, hit.version, hit.role, label, correct).inc(count)
 
+    def labels_refused(self, model: str, labels: int) -> None:
+        """Labels that are no class of the model."""
+        self._labels_refused.labels(model).inc(labels)
+
+    def repeated_ids(self, model: str, predictions: int) -> None:
+        """Predictions whose id an earlier request had taken."""
+        self._repeated_ids.labels(model).inc(predictions)
+
     def unlike_training(self, model: str, violations: Iterable[Violation]) -> None:
         """What the guard found in a request."""
         for feature, reason, rows, *_ in violations:
             self._unlike_training.labels(model, feature, reason).inc(rows)
 
     def in_force(self, model: str, epoch: int) -> None:
+        """An epoch came into force, perhaps the first of its model: what is counted of labels begins at 0."""
         self._epoch.labels(model).set(epoch)
+        self._labels_refused.labels(model)
+        self._repeated_ids.labels(model)
 
     def loaded(self, model: str, version: str, *, ready: bool) -> None:
         """A load of a version ended."""

@@ -3,6 +3,7 @@
 from mlops_dagster.statistics.bad_event import Stage, bad_event_e_value
 from mlops_dagster.statistics.bins import Bins, bins_from_json, bins_to_json
 from mlops_dagster.statistics.block_psi import worst_block_psi
+from mlops_dagster.statistics.block_rate import BlockRate, block_rate
 from mlops_dagster.statistics.categorical_bins import MOST_CATEGORIES, CategoricalBins
 from mlops_dagster.statistics.chi_squared import ChiSquaredResult, chi_squared, chi_squared_from_counts
 from mlops_dagster.statistics.classification import (
@@ -24,24 +25,27 @@ from mlops_dagster.statistics.design_effect import (
 )
 from mlops_dagster.statistics.difference import days_differ, difference_e_value
 from mlops_dagster.statistics.e_values import Alternative, anytime_p, combine
-from mlops_dagster.statistics.excess import FailuresSince, excess_failure_e_value
+from mlops_dagster.statistics.excess import excess_failure_e_value
 from mlops_dagster.statistics.histograms import Histogram
 from mlops_dagster.statistics.kitagawa import Estimate, RateParts, Sample, gained, rate_parts
 from mlops_dagster.statistics.ks import KsResult, ks_from_counts, ks_two_sample
-from mlops_dagster.statistics.macro_f1 import macro_f1_interval
+from mlops_dagster.statistics.macro_f1 import macro_f1_interval, macro_f1_under
 from mlops_dagster.statistics.multiple import benjamini_hochberg
 from mlops_dagster.statistics.numeric_bins import NumericBins
 from mlops_dagster.statistics.paired import paired_e_value
 from mlops_dagster.statistics.psi import coarsen, psi, psi_from_counts, psi_groups, psi_noise, psi_of_groups, psi_pvalue
 from mlops_dagster.statistics.rate import rate_e_value
 from mlops_dagster.statistics.rate_change import RateChange, rate_change_e_value, rate_upper_bound
+from mlops_dagster.statistics.rate_change_time import HORIZON, days_to_proof
 from mlops_dagster.statistics.share import most_by_chance
 
 __all__ = [
+    "HORIZON",
     "INDEPENDENT",
     "MOST_CATEGORIES",
     "Alternative",
     "Bins",
+    "BlockRate",
     "CategoricalBins",
     "ChiSquaredResult",
     "ClassScores",
@@ -50,7 +54,6 @@ __all__ = [
     "Counts",
     "DesignEffect",
     "Estimate",
-    "FailuresSince",
     "Histogram",
     "KsResult",
     "NumericBins",
@@ -64,6 +67,7 @@ __all__ = [
     "beside_design_effect",
     "bins_from_json",
     "bins_to_json",
+    "block_rate",
     "chi_squared",
     "chi_squared_from_counts",
     "classification_metrics",
@@ -71,6 +75,7 @@ __all__ = [
     "combine",
     "confusion_counts",
     "days_differ",
+    "days_to_proof",
     "design_effect",
     "difference_design_effect",
     "difference_e_value",
@@ -80,6 +85,7 @@ __all__ = [
     "ks_from_counts",
     "ks_two_sample",
     "macro_f1_interval",
+    "macro_f1_under",
     "metrics_from_confusion",
     "most_by_chance",
     "paired_e_value",

@@ -1,84 +1,57 @@
-"""Failures of one version that the other does not share."""
+"""Failures of one version beside those of another, in the same stretch of time."""
 
 from collections.abc import Sequence
-from typing import Final, NamedTuple
+from typing import Final
 
 import numpy as np
 
 from mlops_dagster.errors import InvalidInputError
 from mlops_dagster.statistics.bad_event import Stage
 
-ODDS: Final = np.array([1.5, 3.0, 10.0])
-"""Bets on how many times as often the challenger fails alone; together they have half of the weight.
-
-The other half bets that it fails and the champion never does: it doubles with each failure, and is lost with the first
-of the champion.
-"""
-_FROM_THE_FIRST: Final = 0.9
-"""The weight of the bets that begin with the first failure of either; those that begin later share the rest."""
+ODDS: Final = np.array([3.0, 10.0])
+"""Bets on how many times as often the challenger fails; together they have a quarter of the weight."""
+_ALL_IN: Final = 0.65
+"""The weight of the bet that no failure is the champion's: 1/share for each of the challenger's, and lost with the
+first of the champion. At a share of 1/2 five failures are worth 20."""
 _ALWAYS: Final = 0.1
-"""The weight of the bet that the challenger fails on every request from the first on, and the champion on none."""
+"""The weight of the bet that the challenger fails on every request and the champion on none. Four are worth 20."""
 
 
-class FailuresSince(NamedTuple):
-    """Failures from some time on, in stages of one canary share each; `before` is how many there were before that.
+def excess_failure_e_value(stages: Sequence[Stage], *, always: int | None = None) -> float:
+    """Return the evidence that the challenger fails more often than the champion in one stretch of time.
 
-    Requests that both versions scored are a stage with a share of 1/2: of failures of one of them alone.
-    """
+    While it is as good, a failure is the challenger's with the probability of its share rho of what both scored, at
+    whatever rate both fail in that minute: an outage of both says nothing, nor do requests that nobody could answer.
+    With c_s of t_s failures in stage s the challenger's,
 
-    before: int
-    stages: Sequence[Stage]
+        E = 0.65 prod (1 / rho_s)^c_s [all are the challenger's] + 0.125 sum over lambda of
+            prod lambda^c_s / (1 - rho_s + rho_s lambda)^t_s + 0.1 * 4^n [it failed on all n, the champion on none]
 
-
-def excess_failure_e_value(since: Sequence[FailuresSince], *, requests: int = 0, alone: int = 0) -> float:
-    """Return the evidence that the challenger fails more often than the champion, beginning at any time.
-
-    While it is as good, a failure is the challenger's with the probability of its share rho, at whatever rate both fail
-    in that minute: an outage of both says nothing, nor do requests that nobody could answer. With c_s of t_s failures
-    in stage s the challenger's, bets begin before each failure, the j-th with the weight v_j,
-
-        E = sum over j of v_j mean over lambda of product over s of lambda^c_s / (1 - rho_s + rho_s lambda)^t_s
-
-    v_0 = 0.9 and v_j = 0.1 / (j (j + 1)): a past without failures costs nothing, one with many costs their logarithm.
-    One part bets on requests that both scored: (1 / q)^n if the challenger alone failed on all n of them, where q = 1/4
-    is the largest chance of that while both fail alike and independently.
+    The last part bets on requests that both scored, where 1/4 is the largest chance that one of two fails and the other
+    does not while both fail alike and independently of each other.
 
     Args:
-        since: the first is the whole, the others what began later, with rising `before`; any of them may be left out.
-        requests: that both versions scored, from the first on.
-        alone: of these, how many the challenger alone failed on.
+        stages: of the stretch, each with one share rho, 0 < rho < 1.
+        always: n, if the challenger failed on all its requests and the champion on none; None if that is not so.
 
     Raises:
         InvalidInputError: for impossible counts.
 
-    >>> clean = [FailuresSince(0, [Stage(0.5, 8, 8)])]
-    >>> shared = [FailuresSince(0, [Stage(0.5, 8, 15)])]
-    >>> excess_failure_e_value(clean) > 100 > 1 > excess_failure_e_value(shared)
+    >>> alone, shared = [Stage(0.5, 5, 5)], [Stage(0.5, 5, 9)]
+    >>> excess_failure_e_value(alone) > 20 > 1 > excess_failure_e_value(shared)
     True
-    >>> excess_failure_e_value([FailuresSince(0, [Stage(0.5, 5, 5)])], requests=5, alone=5) > 100
+    >>> excess_failure_e_value([Stage(0.5, 4, 4)], always=4) > 20 > excess_failure_e_value([Stage(0.5, 4, 4)])
     True
 
-    Source: Lindon & Malek, arXiv 2011.03567 (conditioning on each bad event); Shin, Ramdas, Rinaldo, arXiv 2203.03532
-    (a mixture over beginnings).
+    Source: Lindon & Malek, arXiv 2011.03567 (conditioning on each bad event).
     """
-    if not 0 <= alone <= requests:
-        raise InvalidInputError(f"{alone} of {requests} requests is impossible")
-    first = {each.before: each for each in reversed(since)}
-    bets = sum(_weight(before) * _bets(each.stages) for before, each in first.items())
-    always = 4.0 ** min(requests, 500) if alone == requests else 0.0
-    return (1 - _ALWAYS) * bets + _ALWAYS * always
-
-
-def _weight(before: int) -> float:
-    return _FROM_THE_FIRST if before == 0 else (1 - _FROM_THE_FIRST) / (before * (before + 1))
-
-
-def _bets(stages: Sequence[Stage]) -> float:
-    log_e, log_all_in = np.zeros_like(ODDS), 0.0
+    log_e, all_in = np.zeros_like(ODDS), 0.0
     for share, challenger, failures in stages:
         if not 0 < share < 1 or not 0 <= challenger <= failures:
             raise InvalidInputError(f"{challenger} of {failures} failures at a share of {share} is impossible")
         log_e += challenger * np.log(ODDS) - failures * np.log1p(share * (ODDS - 1))
-        log_all_in += -failures * np.log(share) if challenger == failures else -np.inf
+        all_in += -failures * np.log(share) if challenger == failures else -np.inf
+    in_all = 0.0 if always is None else 4.0 ** min(always, 500)
     with np.errstate(over="ignore"):
-        return float(np.exp(log_e).mean() + np.exp(log_all_in)) / 2
+        odds = (1 - _ALL_IN - _ALWAYS) * float(np.exp(log_e).mean())
+        return _ALL_IN * float(np.exp(all_in)) + odds + _ALWAYS * in_all

@@ -60,3 +60,31 @@ def _f1(shares: npt.NDArray[np.float64]) -> npt.NDArray[np.float64]:
     hits = np.diagonal(shares, axis1=1, axis2=2)
     f1: npt.NDArray[np.float64] = 2 * hits / (shares.sum(axis=2) + shares.sum(axis=1))
     return f1
+
+
+def macro_f1_under(
+    confusion: Mapping[tuple[str, str], int], limit: float, *, rows: int, classes: Collection[str] | None = None
+) -> float:
+    """How often so many rows with the shares of `confusion` have a macro-F1 under `limit`, by chance alone.
+
+    Of 1,000 seeded draws; the mean is over the `classes` of the model, where these are known. Raises InvalidInputError
+    for counts without a row, or no `rows`.
+
+    >>> seen = {("late", "late"): 80, ("late", "ok"): 20, ("ok", "late"): 20, ("ok", "ok"): 280}
+    >>> [macro_f1_under(seen, 0.83, rows=rows) > 0.05 for rows in (200, 20_000)]
+    [True, False]
+    """
+    if rows < 1:
+        raise InvalidInputError(f"a macro-F1 is of one row at least, got {rows}")
+    found = metrics_from_confusion(confusion, classes)
+    place = {label: number for number, label in enumerate(found.per_class)}
+    known = [number for label, number in place.items() if classes is None or label in classes]
+    shares = np.zeros((len(place), len(place)))
+    for (truth, prediction), count in confusion.items():
+        if count:
+            shares[place[truth], place[prediction]] += count
+    drawn = np.random.default_rng(SEED).multinomial(rows, shares.ravel() / shares.sum(), size=DRAWS)
+    tables = drawn.reshape(DRAWS, *shares.shape).astype(np.float64)
+    with np.errstate(invalid="ignore"):
+        scores = np.nanmean(_f1(tables)[:, known], axis=1)  # classes that none of the rows is of have no F1
+    return float(np.mean(scores < limit))

@@ -63,7 +63,9 @@ def counted(registry: ModelRegistry, add) -> House:
     first = served("1.0.0", MARCH + timedelta(hours=10), 0)
     house.spool.append([*first, *served("1.0.0", MARCH + timedelta(hours=11), 0)])
     house.spool.append(served("1.1.0", MARCH + DAY, 2, score=0.8))
-    house.spool.feedback((row.prediction_id, "leaves" if n % 4 == 0 else "stays", MARCH) for n, row in enumerate(first))
+    house.spool.feedback(
+        ((row.prediction_id, "leaves" if n % 4 == 0 else "stays", MARCH) for n, row in enumerate(first)), model="churn"
+    )
     bins = {**{name: each.bins for name, each in baseline.features.items()}, "score": baseline.score.bins}
     house.local_rollups.catch_up(house.spool, lambda _model, _version: bins)
     return house

@@ -14,7 +14,7 @@ from mlops_dagster.settings import Settings
 from mlops_dagster.wiring import House
 from tests.cli.conftest import START, Mlops
 
-POLICY = RolloutPolicy(shadow_hours=0)
+POLICY = RolloutPolicy(shadow_hours=0, rows_per_observation=1)
 
 
 @pytest.fixture
@@ -118,6 +118,15 @@ def test_status_says_where_it_stands(rollout: int, fleet: ModelRegistry, mlops: 
     assert document["workers"] == {"worker-1": epoch, "worker-2": epoch - 1}
     assert (document["step"], document["deadline"]) == (2, "2026-01-08T01:00:00Z")
     assert (document["last_decision"]["id"], document["now"]["outcome"]) == (2, "give_up")
+
+
+def test_status_shows_the_deadline_as_a_pause_has_moved_it(rollout: int, mlops: Mlops) -> None:
+    rollouts = House(Settings()).rollouts
+    rollouts.pause("churn", START + timedelta(hours=4))
+    rollouts.resume("churn", START + timedelta(hours=28))
+    found = lines(mlops("rollouts", "status", "churn").stdout)
+    assert "deadline 2026-01-09 01:00, passed" in found
+    assert json.loads(mlops("rollouts", "status", "churn", "--json").stdout)["deadline"] == "2026-01-09T01:00:00Z"
 
 
 def test_a_person_takes_over(rollout: int, fleet: ModelRegistry, mlops: Mlops) -> None:

@@ -32,6 +32,7 @@ def test_show_tells_everything(fleet: ModelRegistry, mlops) -> None:
         "baseline": False,
         "card": False,
         "card_missing": ["provenance", "evaluation", "intended_use", "failure_modes", "fairness"],
+        "can_prove": [],
         "approvals": [],
     }
 
@@ -66,6 +67,7 @@ def test_show_for_people(registry: ModelRegistry, add, schemas, make_baseline, m
         "classes": "stays, leaves",
         "baseline": "present",
         "card": "complete",
+        "provable": "-",
     }
     gate, request = [" ".join(line.split()) for line in lines if "approval" in line]
     assert gate.startswith("gate approval: churn 1.0.0 may not enter production: bob must approve")

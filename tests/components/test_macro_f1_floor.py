@@ -132,7 +132,7 @@ def test_a_champion_without_fault_or_labels_is_left_alone(floor: Floor) -> None:
     assert str(floor.tick("flights_macro_f1_floor")).startswith("fine: macro-F1 1.000")
     # labels that are no class of the model are wrong answers, and no class that is always missed
     house = house_at(floor.home, NOON)
-    house.spool.feedback([(f"030300-{number}", "Late", None) for number in range(4)])
+    house.spool.feedback([(f"030300-{number}", "Late", None) for number in range(4)], model=MODEL)
     house.log.ship(house.spool)
     check = floor.report()
     assert (check.passed, shown(check)["floor"]) == (True, "fine")

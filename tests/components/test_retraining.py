@@ -135,7 +135,7 @@ def test_a_report_whose_labels_change_is_made_again_with_all_that_follow(
 
     def come(*labels: tuple[str, str, datetime]) -> None:
         house = house_at(home, NOON)
-        house.spool.feedback(labels)
+        house.spool.feedback(labels, model=MODEL)
         house.rollups.catch_up(house.spool, lambda _model, _version: None)
         house.log.ship(house.spool)
 

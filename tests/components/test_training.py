@@ -113,6 +113,11 @@ def test_the_card_holds_what_was_checked_and_counted(
     )
     wrong = sum(n for true, row in card.overall.counts.items() for predicted, n in row.items() if predicted != true)
     assert sum(version.baseline.evaluated["carrier"].wrong) == wrong
+    days = version.baseline.evaluated_days
+    assert (len(days), sum(bad for bad, _ in days), sum(rows for _, rows in days)) == (14, wrong, card.overall.rows)
+    assert card.provable is not None
+    assert card.provable.drift.evaluated_days == 14
+    assert "with 14 days of evaluation" in card.provable.lines[0]
     carrier, origin = card.fairness
     assert (carrier.attribute, carrier.positive, origin.attribute) == ("carrier", "late", "origin")
     assert carrier.left_out["accuracy"] == ("HA",)
@@ -122,6 +127,7 @@ def test_the_card_holds_what_was_checked_and_counted(
     metadata = {name: value.value for name, value in materialization.metadata.items()}
     assert metadata["card"] == card.to_markdown()
     assert metadata["missing"] == []
+    assert metadata["can_prove"] == list(card.provable.lines)
     assert metadata["validation"] == card.validation.model_dump(mode="json")
     assert metadata["fairness_gaps"] == {"carrier": carrier.gaps, "origin": origin.gaps}
     assert metadata["micro_f1_interval"] == list(card.overall.intervals["micro_f1"])

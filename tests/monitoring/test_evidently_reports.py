@@ -14,12 +14,14 @@ import numpy as np
 import pandas as pd
 import pytest
 
+from mlops_dagster.inference import feature_of
 from mlops_dagster.monitoring import SCORE_BINS, DriftPolicy, DriftReport, drift
 from mlops_dagster.monitoring.evidently_reports import publish_report
 from mlops_dagster.monitoring.files import LocalFiles, open_files
 from mlops_dagster.monitoring.samples import rows_like, sample_served
 from mlops_dagster.predictions import PredictionLog, PredictionRecord, Spool
 from mlops_dagster.registry import Baseline, ModelVersion, Stage
+from mlops_dagster.schema import Feature
 from mlops_dagster.statistics import CategoricalBins, Histogram, NumericBins
 from tests.predictions.conftest import a_record
 from tests.weed import client
@@ -196,14 +198,15 @@ def test_the_same_seed_draws_the_same_rows_whatever_their_order(log: PredictionL
         spool.append(served()[part][::-1])
         shuffled.ship(spool)
     names = ("delay", "carrier", "broken")
-    one, same = (sample_served(its, "flights", names, *DAY, most=100, seed=3) for its in (log, shuffled))
+    features = [Feature(name=name, kind="categorical" if name == "carrier" else "numeric") for name in names]
+    one, same = (sample_served(its, "flights", features, *DAY, most=100, seed=3) for its in (log, shuffled))
     pd.testing.assert_frame_equal(one.rows, same.rows)
     assert one.served == same.served == 1000
     assert list(one.rows.columns) == [*names, "score"]
-    other = sample_served(log, "flights", names, *DAY, most=100, seed=4)
+    other = sample_served(log, "flights", features, *DAY, most=100, seed=4)
     shared = len(set(one.rows["score"]) & set(other.rows["score"]))
     assert 2 <= shared <= 22  # of 100 drawn twice from 1,000, by chance: 10, give or take four times 3
-    assert len(sample_served(log, "flights", names, *DAY, most=5000, seed=3).rows) == 1000
+    assert len(sample_served(log, "flights", features, *DAY, most=5000, seed=3).rows) == 1000
 
 
 def test_each_row_is_as_likely_to_be_drawn(log: PredictionLog) -> None:
@@ -217,7 +220,8 @@ def test_each_row_is_as_likely_to_be_drawn(log: PredictionLog) -> None:
 
 def test_made_up_rows_have_the_counts_of_the_baseline(log: PredictionLog) -> None:
     baseline = trained()
-    beside = sample_served(log, "flights", tuple(baseline.features), *DAY, most=ROWS, seed=0).rows
+    features = [feature_of(name, its.bins) for name, its in baseline.features.items()]
+    beside = sample_served(log, "flights", features, *DAY, most=ROWS, seed=0).rows
     rows = rows_like(baseline, beside, rows=2000, seed=0)
     for name, its in {**baseline.features, "score": baseline.score}.items():
         counted = its.bins.count(rows[name].tolist())

@@ -128,3 +128,17 @@ def test_an_old_copy_of_the_spool(spool, log, rollups, shipped):
     with spool._file.writing() as connection:
         connection.execute("UPDATE sqlite_sequence SET seq = 2 WHERE name = 'entries'")
     assert "it is an old copy: it ends at 2, and up to 4 were" in audit(spool, log, rollups.cursors()).problems[0]
+
+
+def test_rows_that_share_an_id_are_told_apart(spool, log, record):
+    spool.append([record(number, prediction_id="1") for number in range(6)])
+    log.ship(spool)
+    spool.append([record(number, prediction_id="1") for number in range(6, 10)])
+    assert spool.feedback([("1", "late", None)], model="flights").accepted == 1
+    report = audit(spool, log)
+    assert (report.complete, report.answered, report.logged, report.spooled) == (True, 10, 6, 4)
+    with spool._file.writing() as connection:
+        connection.execute("DELETE FROM entries WHERE number = 8")
+    log.ship(spool)
+    report = audit(spool, log)
+    assert (report.complete, report.gaps, report.logged) == (False, (("process-1", 8, 8),), 9)

@@ -30,7 +30,7 @@ def filled(spool, log, rollups, record, march):
         at = number * 480  # three a day
         both = {"key": person, "features": features}
         spool.append([record(at, **both, status="failed"), record(at, role="shadow", **both)])
-        spool.feedback([(f"p{at}", "late", march + timedelta(minutes=at))])
+        spool.feedback([(f"p{at}", "late", march + timedelta(minutes=at))], model="flights")
         if number == 3:
             count(rollups, spool)
             log.ship(spool)
@@ -61,7 +61,7 @@ def test_a_person_is_gone_from_every_file_and_the_audit_says_complete(
     assert run(log, spool, rollups, march, key=ADA) == erasing.Erased(predictions=6, labels=3)
     assert keys(log, march) == [BOB] * 3
     assert log.count_labelled("flights") == 3
-    assert spool.feedback([("p0", "late", march)]).unknown == ["p0"]
+    assert spool.feedback([("p0", "late", march)], model="flights").unknown == ["p0"]
     assert rollups.events("flights", march, march + timedelta(days=9)) == before
     report = audit(spool, log, rollups.cursors())
     assert (report.complete, report.answered, report.logged, report.erased) == (True, 6, 3, 3)
@@ -227,3 +227,23 @@ def test_a_choice_is_one_thing_of_a_model_that_is_there(spool, log, rollups, mar
             Choice("flights", **wrong)
     with pytest.raises(InvalidInputError, match="the log has no model 'flights'"):
         run(log, spool, rollups, march, key=ADA)
+
+
+@pytest.mark.parametrize("address", ["folder"], indirect=True)
+def test_the_label_of_another_person_with_the_same_id_stays(spool, log, rollups, record, march):
+    spool.append([record(number, prediction_id="1", key=(BOB, ADA)[number % 2]) for number in range(4)])
+    spool.append([record(0, prediction_id="1", key=ADA, model="other")])
+    for model in ("flights", "other"):
+        spool.feedback([("1", "late", march)], model=model)
+    count(rollups, spool)
+    assert run(log, spool, rollups, march, key=ADA) == erasing.Erased(predictions=2, labels=0)
+    assert keys(log, march) == [BOB, BOB]
+    assert log.get("1", "flights")["label"] == "late"
+    assert spool.feedback([("1", "on_time", march)], model="flights").corrections == 1
+    count(rollups, spool)
+    assert run(log, spool, rollups, march, key=BOB) == erasing.Erased(predictions=2, labels=2)
+    assert spool.feedback([("1", "late", march)], model="flights").unknown == ["1"]
+    assert (log.count_labelled("flights"), log.count_labelled("other")) == (0, 1)
+    assert spool.feedback([("1", "late", march)], model="other").accepted == 1
+    report = audit(spool, log, rollups.cursors())
+    assert (report.complete, report.answered, report.logged, report.erased) == (True, 5, 1, 4)

@@ -9,7 +9,7 @@ from pathlib import Path
 
 from deltalake import DeltaTable
 
-from mlops_dagster.predictions import Rollups, Spool, audit
+from mlops_dagster.predictions import Pair, PairedCounts, Rollups, Spool, audit
 
 START = datetime(2013, 3, 1, tzinfo=UTC)
 DAYS = timedelta(days=10)
@@ -71,12 +71,17 @@ def test_kill_9_loses_nothing_and_counts_nothing_twice(tmp_path, log, address, p
     assert Counter(labels).most_common(1)[0][1] == 1
     assert acknowledged["labelled"] <= set(labels)
 
-    champion, challenger = rollups.events("flights", START, START + DAYS)
+    found = rollups.events("flights", START, START + DAYS)
+    champion, challenger = (each.counts for each in found)
     assert champion.requests == challenger.requests == len(answers)
     assert champion.wrong == challenger.wrong == len(labels)
-    assert rollups.paired("flights", "1.0.0", "1.1.0", START, START + DAYS).ties == len(labels)
-    assert shared.events("flights", START, START + DAYS) == [champion, challenger]
-    assert shared.paired("flights", "1.0.0", "1.1.0", START, START + DAYS).ties == len(labels)
+    pair = Pair("flights", "1.0.0", "1.1.0")
+    for each in (rollups, shared):
+        assert each.events("flights", START, START + DAYS) == found
+        (outcomes,) = pair.outcomes(each, [START], START + DAYS)
+        assert outcomes == {"on_time": PairedCounts(ties=len(labels))}
+        (both,) = pair.both_scored(each, [START], START + DAYS)
+        assert both.requests == sum(cohort.units for cohort in pair.cohorts(each, START, START + DAYS).values())
     shared.close()
     report = audit(spool, log)
     assert report.complete

@@ -41,6 +41,7 @@ def test_every_column_comes_back(spool, log, record, march):
     accepted, rejected = log.read("flights", march, march + days(1)).to_pylist()
     assert accepted == {
         "prediction_id": "p0",
+        "request": "r0",
         "version": "1.0.0",
         "role": "champion",
         "weight": 1.0,
@@ -97,10 +98,11 @@ def test_a_model_that_never_served_has_an_empty_log(log, march):
 
 def test_the_latest_label_is_joined(spool, log, record, march):
     spool.append([record(0), record(1), record(2), record(0, prediction_id="other", model="other")])
-    spool.feedback([("p0", "late", march + days(1)), ("p1", "late", march + days(1))])
+    spool.feedback([("p0", "late", march + days(1)), ("p1", "late", march + days(1))], model="flights")
     log.ship(spool)
-    spool.feedback([("p1", "on_time", march + days(2)), ("other", "on_time", march)])
-    spool.feedback([("p0", "on_time", march)])  # a correction that was known earlier does not hold
+    spool.feedback([("p1", "on_time", march + days(2))], model="flights")
+    spool.feedback([("other", "on_time", march)], model="other")
+    spool.feedback([("p0", "on_time", march)], model="flights")  # a correction that was known earlier does not hold
     log.ship(spool)
     table = log.labelled("flights", march, march + days(1))
     assert list(zip(ids(table), table["label"].to_pylist(), table["labelled_at"].to_pylist(), strict=True)) == [
@@ -117,7 +119,7 @@ def test_the_latest_label_is_joined(spool, log, record, march):
         ("p1", "on_time", march),
         ("nobody", "late", None),
     ]
-    spool.feedback(again)
+    spool.feedback(again, model="flights")
     log.ship(spool)
     assert log.label_counts("flights", march) == {march.date(): 4}
     assert log.label_counts("flights", march + days(1)) == {}
@@ -132,7 +134,7 @@ def test_the_order_in_which_labels_come_makes_no_difference(spool, log, record, 
     sent = [(name, label, march + days(1 + day)) for name, labels in known.items() for day, label in enumerate(labels)]
     generator.shuffle(sent)
     for start in range(0, len(sent), 50):
-        spool.feedback(sent[start : start + 50])
+        spool.feedback(sent[start : start + 50], model="flights")
         if start == 100:
             log.ship(spool)
     log.ship(spool)
@@ -146,21 +148,23 @@ def test_the_order_in_which_labels_come_makes_no_difference(spool, log, record, 
 def test_a_label_is_known_neither_before_its_prediction_nor_after_it_came(spool, log, record, march):
     """Else it would be looked for on another day, or no correction could ever hold."""
     spool.append([record(0), record(1), record(2)])
-    spool.feedback([("p0", "late", march - days(400)), ("p1", "late", datetime.max.replace(tzinfo=UTC))])
-    spool.feedback([("p2", "late", None)], now=march + days(1))
+    spool.feedback(
+        [("p0", "late", march - days(400)), ("p1", "late", datetime.max.replace(tzinfo=UTC))], model="flights"
+    )
+    spool.feedback([("p2", "late", None)], now=march + days(1), model="flights")
     log.ship(spool)
     rows = log.labelled("flights", march, march + days(1)).to_pylist()
     assert [row["label"] for row in rows] == ["late"] * 3
     assert (rows[0]["labelled_at"], rows[2]["labelled_at"]) == (record(0).event_time, march + days(1))
     assert march < rows[1]["labelled_at"] <= datetime.now(UTC)
-    spool.feedback([("p1", "on_time", None)])
+    spool.feedback([("p1", "on_time", None)], model="flights")
     log.ship(spool)
     assert log.get("p1")["label"] == "on_time"
 
 
 def test_get_finds_the_answer_among_all_models(spool, log, record):
     spool.append([record(0), record(0, role="shadow", version="1.1.0"), record(1, model="other")])
-    spool.feedback([("p0", "on_time", record(0).event_time)])
+    spool.feedback([("p0", "on_time", record(0).event_time)], model="flights")
     log.ship(spool)
     row = log.get("p0")
     assert (row["model"], row["role"], row["version"], row["label"]) == ("flights", "champion", "1.0.0", "on_time")
@@ -221,7 +225,7 @@ def test_a_crash_between_two_tables_appends_nothing_twice(spool, log, record, ma
         return appended
 
     spool.append([record(0), record(1, model="other"), record(2)])
-    spool.feedback([("p0", "late", march)])
+    spool.feedback([("p0", "late", march)], model="flights")
     with monkeypatch.context() as crash:
         crash.setattr(delta.Appender, "append_once", append_then_crash)
         with pytest.raises(KeyboardInterrupt):
@@ -295,3 +299,56 @@ def test_processes_and_threads_may_ship_at_once(spool, log, record):
     log.ship(spool)
     logged = table_of(log, "predictions/flights").to_pyarrow_table(columns=["sequence"])
     assert sorted(logged["sequence"].to_pylist()) == list(range(1, 1201))
+
+
+@in_a_folder
+def test_a_label_joins_its_own_row_and_no_other_of_the_same_id(spool, log, record, march):
+    """A retry, a row of another request, or a client that calls all of them the same."""
+    spool.append([record(0, prediction_id="1", status="failed", prediction=None)])
+    spool.append([record(number, prediction_id="1") for number in range(1, 5)])
+    spool.append([record(9, prediction_id="1", model="other")])
+    spool.feedback([("1", "on_time", march + days(1))], model="flights")
+    spool.feedback([("1", "late", march + days(2))], model="other")
+    log.ship(spool)
+    spool.feedback([("1", "late", march + days(3))], model="flights")
+    log.ship(spool)
+    rows = log.labelled("flights", march, march + days(1)).to_pylist()
+    assert {row["request"]: row["label"] for row in rows} == {
+        "r0": None, "r1": "late", "r2": None, "r3": None, "r4": None,
+    }  # fmt: skip
+    assert [log.count_labelled(model) for model in ("flights", "other")] == [1, 1]
+    assert log.label_counts("flights", march) == {march.date(): 2}
+
+
+@in_a_folder
+def test_labels_of_one_id_on_two_replicas_are_of_two_rows(spool, log, record, march, tmp_path):
+    for its, name, label in ((spool, "here", "late"), (Spool(tmp_path / "there.sqlite"), "there", "on_time")):
+        its.append([record(0, prediction_id="1", request=name, process=name)])
+        its.feedback([("1", label, None)], model="flights")
+        log.ship(its)
+    rows = log.labelled("flights", march, march + days(1)).to_pylist()
+    assert {row["request"]: row["label"] for row in rows} == {"here": "late", "there": "on_time"}
+    assert log.count_labelled("flights") == 2
+
+
+@in_a_folder
+def test_get_gives_the_row_that_holds_the_id(spool, log, record, march):
+    received = record(0).received_at
+    slow = {"request": "slow", "received_at": received - timedelta(seconds=1), "latency_ms": 5000.0}
+    rejected = {"request": "rejected", "role": "none", "status": "rejected", "prediction": None}
+    spool.append([record(0, **rejected)])
+    log.ship(spool)
+    assert log.get("p0")["request"] == "rejected", "there is no better one"
+    # it happened earlier, and was asked for earlier, and was answered later
+    spool.append([record(0), record(0, **slow, event_time=march - days(2)), record(0, request="third")])
+    log.ship(spool)
+    assert (log.get("p0")["request"], log.get("p0")["label"]) == ("r0", None)
+    spool.feedback([("p0", "on_time", None)], model="flights")
+    log.ship(spool)
+    assert (log.get("p0")["request"], log.get("p0")["label"]) == ("r0", "on_time")
+
+    other = Spool(spool.path.with_name("other.sqlite"))  # where the slow one was recorded first
+    other.append([record(1, **slow), record(1, request="late", process="process-2")])
+    other.feedback([("p1", "late", None)], model="flights")
+    log.ship(other)
+    assert (log.get("p1")["request"], log.get("p1")["label"]) == ("slow", "late"), "the one with the label"

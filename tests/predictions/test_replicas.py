@@ -11,7 +11,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from mlops_dagster.predictions import PredictionRecord, Rollups, ShedRecord, Spool, rollups
+from mlops_dagster.predictions import Answered, Pair, PredictionRecord, Rollups, ShedRecord, Spool, rollups
 from mlops_dagster.statistics import CategoricalBins, NumericBins
 
 REPLICAS = 3
@@ -64,7 +64,7 @@ def test_dealt_over_replicas_and_folded_in_any_order_the_counts_are_the_same(tmp
             for number, step in enumerate(steps)
             if isinstance(step, dict)
         ]
-        serve(spool, requests)
+        serve(spool, model, requests)
         waiting = iter(requests)
         for fold, between in itertools.groupby(steps, lambda step: isinstance(step, tuple)):
             if fold:
@@ -73,18 +73,21 @@ def test_dealt_over_replicas_and_folded_in_any_order_the_counts_are_the_same(tmp
             else:
                 served = [next(waiting) for _ in between]
                 for replica in range(REPLICAS):
-                    serve(spools[replica], [request for request in served if request["replica"] == replica])
+                    serve(spools[replica], model, [request for request in served if request["replica"] == replica])
         for replica in last_order:
             shared.catch_up(spools[replica], bins_of)
         alone.catch_up(spool, bins_of)
         assert seen(shared, model, march) == seen(alone, model, march)
 
-    def serve(into: Spool, requests: list[dict]) -> None:
+    def serve(into: Spool, model: str, requests: list[dict]) -> None:
         into.append([arm for each in requests for arm in arms(record(0), each)])
         into.feedback(
-            (each["id"], each["label"], each["at"] + timedelta(minutes=each["labelled_after"]))
-            for each in requests
-            if each["label"]
+            (
+                (each["id"], each["label"], each["at"] + timedelta(minutes=each["labelled_after"]))
+                for each in requests
+                if each["label"]
+            ),
+            model=model,
         )
         into.shed(
             ShedRecord(each["model"], "1.2.0", "shadow", 0.1, each["at"], each["shed"])
@@ -101,6 +104,8 @@ def arms(answer: PredictionRecord, step) -> list[PredictionRecord]:
     failed = step["fate"] in ("failed", "rejected")
     answer = answer._replace(
         prediction_id=step["id"],
+        request=step["id"],
+        unit=step["id"],  # which row speaks for a unit of several depends on the order of folding: test_units
         model=step["model"],
         event_time=step["at"],
         role="none" if step["fate"] == "rejected" else "canary" if canary else "champion",
@@ -116,10 +121,13 @@ def arms(answer: PredictionRecord, step) -> list[PredictionRecord]:
     if step["fate"] == "rejected":
         return [answer]
     others = {"paired": "1.0.0" if canary else "1.1.0", "shadow": "1.2.0"}
+    beside = Answered(answer.version, answer.role, answer.status)
     return [
         answer,
         *(
-            answer._replace(role=role, version=others[role], weight=0.1, status="ok", prediction="late", score=0.9)
+            answer._replace(
+                role=role, version=others[role], weight=0.1, status="ok", prediction="late", score=0.9, beside=beside
+            )
             for role in sorted(step["beside"])
         ),
     ]
@@ -131,9 +139,12 @@ def seen(rollups: Rollups, model: str, march: datetime) -> list[object]:
     part = (march + timedelta(minutes=40), march + timedelta(minutes=90))
     found: list[object] = [rollups.events(model, *everything), rollups.first_at(model)]
     # In which minute the first bad event of a key was depends on the order of folding.
-    found.append([replace(row, bad_errors=0, bad_slow=0, bad_wrong=0) for row in rollups.events(model, *part)])
+    found.append([replace(each.counts, bad_errors=0, bad_slow=0) for each in rollups.events(model, *part)])
     for window in (everything, part):
-        found += [rollups.paired(model, "1.0.0", challenger, *window) for challenger in ("1.1.0", "1.2.0")]
+        for pair in (Pair(model, "1.0.0", challenger) for challenger in ("1.1.0", "1.2.0")):
+            found += [pair.outcomes(rollups, [window[0]], window[1]), pair.cohorts(rollups, *window)]
+            (both,) = pair.both_scored(rollups, [window[0]], window[1])
+            found.append(both if window is everything else both.requests)
         found.append(rollups.shed(model, *window))
         found.append({name: cells.tolist() for name, cells in rollups.feature_counts(model, None, *window).items()})
         found += [rollups.confusion(model, None, *window), rollups.label_counts(model, *window)]
@@ -158,8 +169,8 @@ def test_those_who_fold_the_same_spools_at_once_count_nothing_twice(tmp_path, re
 
     with ThreadPoolExecutor(len(folders)) as pool:
         list(pool.map(fold, range(len(folders))))
-    (events,) = folders[0].events("flights", march, march + timedelta(days=1))
-    assert (events.requests, events.errors, events.bad_errors) == (800, 800, 50)
+    (arm,) = folders[0].events("flights", march, march + timedelta(days=1))
+    assert (arm.counts.requests, arm.counts.errors, arm.counts.bad_errors) == (800, 800, 50)
     hours = folders[0].feature_counts("flights", None, march, march + timedelta(days=1))["hour"]
     assert hours.sum() == 800
     for folder in folders:

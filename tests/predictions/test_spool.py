@@ -131,15 +131,17 @@ def test_feedback_reaches_every_arm_that_scored_by_then(spool, record, march):
     spool.append([record(1, status="failed", prediction=None)])
     spool.append([record(2)])
 
-    result = spool.feedback([("p0", "on_time", march), ("p1", "late", march), ("nowhere", "late", march)])
+    result = spool.feedback(
+        [("p0", "on_time", march), ("p1", "late", march), ("nowhere", "late", march)], model="flights"
+    )
     hits = {
         Hit("flights", "1.0.0", "champion", "on_time", correct=False): 1,
         Hit("flights", "1.1.0", "shadow", "on_time", correct=True): 1,
     }
     assert result == FeedbackResult(accepted=1, corrections=0, unknown=["p1", "nowhere"], hits=hits)
     spool.append([record(0, role="shadow", version="1.3.0", weight=0.0)])  # too late to be evidence
-    assert spool.feedback([("p0", "on_time", march)]) == FeedbackResult(1, 0, [], repeated=1)
-    assert spool.feedback([("p0", "late", march), ("p2", "late", march)]) == FeedbackResult(
+    assert spool.feedback([("p0", "on_time", march)], model="flights") == FeedbackResult(1, 0, [], repeated=1)
+    assert spool.feedback([("p0", "late", march), ("p2", "late", march)], model="flights") == FeedbackResult(
         2, 1, [], {Hit("flights", "1.0.0", "champion", "late", correct=True): 1}
     )
     assert spool.feedback([("p2", "late", march)], model="other") == FeedbackResult(0, 0, ["p2"])
@@ -160,14 +162,14 @@ def test_feedback_reaches_every_arm_that_scored_by_then(spool, record, march):
 def test_a_batch_of_labels_is_stored_whole_or_not_at_all(spool, record, march):
     spool.append([record(0), record(1)])
     with pytest.raises(ValueError, match="has no time zone"):
-        spool.feedback([("p0", "late", march), ("p1", "late", march.replace(tzinfo=None))])
+        spool.feedback([("p0", "late", march), ("p1", "late", march.replace(tzinfo=None))], model="flights")
     assert [entry.number for entry in spool.read(0)] == [1, 2]
-    assert spool.feedback([("p0", "on_time", march)]).accepted == 1
+    assert spool.feedback([("p0", "on_time", march)], model="flights").accepted == 1
 
 
 def test_arms_survive_every_character_json_leaves_as_it_is(spool, record, march):
     spool.append([record(0, key="a\u2028b\x85c\nd", prediction="spät")])
-    spool.feedback([("p0", "on_time", march)])
+    spool.feedback([("p0", "on_time", march)], model="flights")
     (arm,) = spool.read(1)[0].label()["arms"]
     assert (arm["key"], arm["prediction"]) == ("a\u2028b\x85c\nd", "spät")
 

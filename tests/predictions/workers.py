@@ -5,7 +5,7 @@ import sys
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
 
-from mlops_dagster.predictions import PredictionLog, PredictionRecord, Rollups, Spool
+from mlops_dagster.predictions import Answered, PredictionLog, PredictionRecord, Rollups, Spool
 
 START = datetime(2013, 3, 1, tzinfo=UTC)
 
@@ -17,6 +17,7 @@ def record(prediction_id: str, number: int, process: str, role: str) -> Predicti
         weight=0.9 if role == "champion" else 0.1, epoch=1, salt="salt", key=None, received_at=START,
         event_time=START + timedelta(minutes=number % 5000), status="ok", error=None, features={"hour": 6.0},
         prediction="late", score=0.5, latency_ms=5.0, process=process, row=0,
+        unit=prediction_id, beside=None if role == "champion" else Answered("1.0.0", "champion", "ok"),
     )  # fmt: skip
 
 
@@ -32,7 +33,7 @@ def append(folder: Path, process: str, round_: str) -> None:
         ids = [f"{round_}-{number}-{row}" for row in range(10)]
         spool.append([record(each, number, process, role) for each in ids for role in ("champion", "paired")])
         say("predicted", *ids)
-        spool.feedback([(each, "on_time", START) for each in ids[:3]])
+        spool.feedback([(each, "on_time", START) for each in ids[:3]], model="flights")
         say("labelled", *ids[:3])
 
 

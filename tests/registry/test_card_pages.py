@@ -20,6 +20,7 @@ from mlops_dagster.registry import (
     evaluate,
     to_html,
 )
+from mlops_dagster.registry.cards import Provable, ProvableDrift, ProvableFloor, ProvableLoss
 from mlops_dagster.registry.cards.densities import density
 from mlops_dagster.registry.cards.wording import printable
 from mlops_dagster.statistics import CategoricalBins, Histogram, NumericBins
@@ -62,8 +63,10 @@ cards = st.builds(
     failure_modes=st.lists(texts, max_size=2).map(tuple),
     fairness=st.lists(audits, max_size=2).map(tuple),
     contacts=st.lists(texts, max_size=2).map(tuple),
+    shared_days=texts,
     validation=st.none()
     | st.builds(Validation, suite=texts, expectations=st.just(2), rows=st.just(9), passed=st.booleans()),
+    provable=st.none() | texts.map(lambda text: _provable(text)),
 )
 
 
@@ -125,7 +128,7 @@ OF_A_PLOT = {"figure", "figcaption", "svg", "defs", "g", "path", "use", "text", 
 @example("---", "+ no list")
 def test_any_text_is_shown_as_it_is(one: str, other: str) -> None:
     audit = FairnessAudit(attribute=one, groups={}, max_gap=0, note=other)
-    card = ModelCard(intended_use=one, failure_modes=(other, one), fairness=(audit,), contacts=(one,))
+    card = ModelCard(intended_use=one, failure_modes=(other, one), fairness=(audit,), contacts=(one,), shared_days=one)
     shown = [text for text in (printable(one), printable(other)) if text]
     page = _Page(to_html(card, title=other))
     assert page.tags <= OF_A_PAGE
@@ -137,7 +140,21 @@ def test_any_text_is_shown_as_it_is(one: str, other: str) -> None:
     assert all(token.type in plain for line in lines for token in line)
     rendered = ["".join(token.content for token in line) for line in lines]
     assert all(rendered.count(text) >= 2 for text in shown)
-    assert re.findall("<(h.)", markdown.render(card.to_markdown())) == ["h2"] * 6
+    assert re.findall("<(h.)", markdown.render(card.to_markdown())) == ["h2"] * 7
+
+
+def _provable(text: str) -> Provable:
+    return Provable(
+        lines=(text, "Concept drift: nothing."),
+        drift=ProvableDrift(
+            evaluated_days=5,
+            rows_per_day=24.0,
+            limit=0.6,
+            losses=(ProvableLoss(name=text, wrong=0.4, days=None),),
+            mute_slices=(text,),
+        ),
+        floor=ProvableFloor(floor=0.8, macro_f1=0.9, days_to_rows=1, by_chance=0.0, days_to_tell=None),
+    )
 
 
 def _full(text: str) -> tuple[ModelCard, Baseline]:
@@ -150,7 +167,9 @@ def _full(text: str) -> tuple[ModelCard, Baseline]:
         failure_modes=(text,),
         fairness=(audit_fairness(true, predicted, groups, attribute=text, positive="ok"),),
         contacts=(text,),
+        shared_days=text,
         validation=Validation(suite=text, expectations=3, rows=120, passed=False, failures=(text,)),
+        provable=_provable(text),
     )
     numeric = Histogram.of(NumericBins((0.0, 1.0, 5.0)), [0.5, 3.0, 7.0, None])
     categories = Histogram.of(CategoricalBins((text, "b")), [text, "b", "c", None])
@@ -168,7 +187,8 @@ def test_a_page_with_plots_needs_nothing_from_anywhere_and_runs_nothing() -> Non
     )
     assert "http" not in html.replace("http-equiv", "")
     assert len(re.findall(r' id="([^"]+)"', html)) == len(set(re.findall(r' id="([^"]+)"', html)))
-    assert page.texts.count(printable(NASTY)) >= 6
+    assert page.texts.count(printable(NASTY)) >= 7
+    assert "Concept drift: nothing." in page.texts
     assert any(text.startswith("$x$ <script>alert(1)</scrip…") for text in page.texts)  # in a plot
 
 
@@ -182,6 +202,7 @@ def test_the_same_card_is_the_same_page() -> None:
 def test_a_page_says_what_is_absent() -> None:
     page = _Page(to_html(ModelCard()))
     assert page.texts.count("absent") == 6
+    assert "Not known: the card was not made by a retraining." in page.texts
     assert "incomplete: provenance, evaluation, intended_use, failure_modes, fairness" in page.texts
 
 

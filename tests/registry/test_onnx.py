@@ -191,3 +191,34 @@ def test_what_onnxruntime_cannot_run_is_refused(tmp_path: Path) -> None:
         estimators.load(write(model, tmp_path / "model.onnx"))
     with pytest.raises(InvalidInputError, match="neither as skops nor as ONNX"):
         estimators.load(write(onnx.ModelProto(), tmp_path / "model.onnx"))
+
+
+def test_the_label_is_that_of_the_models_own_output(tmp_path: Path) -> None:
+    """Of a graph whose label is not the most probable class: it says yes where x[1] is over 0, whatever the softmax."""
+    second = helper.make_tensor("second", TensorProto.INT64, [], [1])
+    zero = helper.make_tensor("zero", TensorProto.FLOAT, [], [0.0])
+    over = [
+        helper.make_node("Gather", ["x", "second"], ["value"], axis=1),
+        helper.make_node("Greater", ["value", "zero"], ["over"]),
+        helper.make_node("Cast", ["over"], ["label"], to=TensorProto.INT64),
+    ]
+    model = graph_of(SOFTMAX, *over, labels=TensorProto.INT64, initializers=[second, zero])
+    rows = pd.DataFrame({"a": [5.0, 5.0, -5.0], "b": [1.0, -1.0, -1.0]})  # the most probable: first, first, second
+    for classes, expected in (('["no", "yes"]', ["yes", "no", "no"]), ("[0, 1]", [1, 0, 0])):
+        helper.set_model_props(model, {"classes": classes})
+        loaded = estimators.load(write(model, tmp_path / "model.onnx"))
+        labels, probabilities = loaded.predict_with_proba(rows)  # type: ignore[attr-defined]
+        assert labels.tolist() == loaded.predict(rows).tolist() == expected  # type: ignore[attr-defined]
+        np.testing.assert_array_equal(probabilities, loaded.predict_proba(rows))
+    helper.set_model_props(model, {"classes": '["no", "yes"]'})
+    model.graph.output.append(helper.make_tensor_value_info("label_of_the_other", TensorProto.INT64, [None]))
+    model.graph.node.append(helper.make_node("Identity", ["label"], ["label_of_the_other"]))
+    with pytest.raises(InvalidInputError, match="label, label_of_the_other of the ONNX model may each be its label"):
+        estimators.load(write(model, tmp_path / "model.onnx"))
+
+
+def test_a_model_without_a_label_output_says_the_most_probable_class(tmp_path: Path) -> None:
+    model = graph_of(SOFTMAX)
+    helper.set_model_props(model, {"classes": '["no", "yes"]'})
+    loaded = estimators.load(write(model, tmp_path / "model.onnx"))
+    assert loaded.predict(pd.DataFrame({"a": [1.0, 0.0], "b": [0.0, 1.0]})).tolist() == ["no", "yes"]  # type: ignore[attr-defined]

@@ -8,8 +8,9 @@ from typing import Literal
 import pytest
 
 from mlops_dagster.clock import ReplayedClock
-from mlops_dagster.predictions import Answered, PredictionRecord, Role, Rollups, Spool
+from mlops_dagster.predictions import Answered, PredictionRecord, Role, Rollups, Spool, speaking_row
 from mlops_dagster.registry import (
+    Baseline,
     Deployment,
     EvaluationSlice,
     FairnessAudit,
@@ -21,6 +22,7 @@ from mlops_dagster.registry import (
     Validation,
 )
 from mlops_dagster.rollout import Controller, Outcome, Rollout, RolloutPolicy, RolloutStore
+from mlops_dagster.schema import ModelSchema
 from mlops_dagster.settings import Settings
 
 START = datetime(2013, 3, 1, tzinfo=UTC)
@@ -70,15 +72,22 @@ class World:
         self.controller = Controller(self.registry, self.rollouts, self.rollups, lambda _: policy, self.clock)
         self._served = 0
         self._unlabelled: list[str] = []
+        self.answered_by: dict[str, Role] = {}
 
     def close(self) -> None:
         for part in (self.registry, self.rollouts, self.rollups, self.spool):
             part.close()
 
-    def register(self, version: str, card: ModelCard | None = CARD) -> ModelVersion:
+    def register(
+        self,
+        version: str,
+        card: ModelCard | None = CARD,
+        baseline: Baseline | None = None,
+        schema: ModelSchema | None = None,
+    ) -> ModelVersion:
         artifact = self.home / f"{version}.txt"
         artifact.write_text(version)
-        return self.registry.register(MODEL, artifact, version, card=card)
+        return self.registry.register(MODEL, artifact, version, card=card, baseline=baseline, schema=schema)
 
     def champion(self, version: str = "1.0.0") -> ModelVersion:
         return self.registry.transition(self.register(version), Stage.PRODUCTION)
@@ -97,27 +106,59 @@ class World:
         both_fail: int = 0,
         hours: float = 1.5,
         labelled: bool = True,
+        truth: str = "late",
+        rows: int = 1,
+        key: str | None = None,
+        unit: str | None = None,
     ) -> None:
-        """Requests with these fates of the challenger, their labels at once (or when told), then the time moves on."""
+        """Requests with these fates of the challenger, their labels at once (or when told), then the time moves on.
+
+        `rows` is how many each has, all of one fate; `unit` what they are evidence of, if not of themselves.
+        """
         fates: list[Fate] = ["win"] * wins + ["loss"] * losses + ["tie"] * ties + ["error"] * errors
         fates += ["champion_error"] * champion_errors + ["both_fail"] * both_fail
         records = []
         for fate in fates:
             self._served += 1
-            name = f"p{self._served}-{self.clock.now():%d%H%M}"
-            records += self._answers(name, fate)
-            self._unlabelled.append(name)
+            name = f"{fate}.{truth}.{self._served}"
+            answers = [self._whole(answer, rows, key, unit, truth) for answer in self._answers(name, fate)]
+            records += [row for answer in answers for row in answer]
+            self.answered_by[name] = answers[0][0].role
+            self._unlabelled += [record.prediction_id for record in answers[0]]
         self.spool.append(records)
         if labelled:
             self.label()
         self.rollups.catch_up(self.spool, lambda _model, _version: None)
         self.later(hours)
 
-    def label(self) -> None:
-        """The labels of all that have none."""
-        self.spool.feedback([(name, "late", self.clock.now()) for name in self._unlabelled])
-        self._unlabelled.clear()
+    def label(self, where: Callable[[str, str, Role], bool] = lambda _fate, _truth, _role: True) -> None:
+        """The labels of all that have none, or of those that are `where(fate, truth, role that answered)`."""
+        now, known = self.clock.now(), {}
+        for row in self._unlabelled:
+            name = row.partition("/")[0]
+            fate, truth, _ = name.split(".")
+            if where(fate, truth, self.answered_by[name]):
+                known[row] = truth
+        self.spool.feedback([(row, truth, now) for row, truth in known.items()], model=MODEL)
+        self._unlabelled = [row for row in self._unlabelled if row not in known]
         self.rollups.catch_up(self.spool, lambda _model, _version: None)
+
+    def _whole(
+        self, first: PredictionRecord, rows: int, key: str | None, unit: str | None, truth: str
+    ) -> list[PredictionRecord]:
+        """All rows of an answer, one of which speaks for the request."""
+        speaker, other = speaking_row(first.request, rows), {"late": "on_time"}.get(truth, "late")
+        prediction = first.prediction and (truth if first.prediction == "late" else other)
+        return [
+            first._replace(
+                prediction_id=first.prediction_id if rows == 1 else f"{first.prediction_id}/{row}",
+                row=row,
+                key=key,
+                prediction=prediction,
+                unit=(unit or first.unit) if row == speaker else "",
+            )
+            for row in range(rows)
+        ]
 
     def serve_equal(self) -> None:
         self.serve(wins=2, losses=2, ties=96)
@@ -139,6 +180,7 @@ class World:
             arms = [(canary, "canary", weight), (deployment.champion, "paired", weight)]
         else:
             arms = [(deployment.champion, "champion", 1 - weight), (canary, "paired", weight)]
+        arms = [arm for arm in arms if arm[1] != "paired" or self.policy.uses_pairs]
         arms += [(shadow, "shadow", weight) for shadow in deployment.shadows]
         old = deployment.previous if deployment.previous in deployment.shadows else deployment.champion
         records = [self._record(name, version, role, share, fate, old) for version, role, share in arms]
@@ -220,3 +262,22 @@ def world(tmp_path: Path, database: str | None) -> Iterator[World]:
 def reopen() -> Callable[[Path, datetime], World]:
     """Open a home (a copy of one, or the same again) as another process would."""
     return World
+
+
+@pytest.fixture
+def world_of(tmp_path: Path) -> Iterator[Callable[..., World]]:
+    """Makes the world of a policy that differs in this, its newest version, 1.1.0, at a step."""
+    made: list[World] = []
+
+    def world_of(step: int = 1, **changes: object) -> World:
+        policy = RolloutPolicy.model_validate(POLICY.model_dump() | changes)
+        world = World(tmp_path, policy=policy)
+        made.append(world)
+        world.champion()
+        world.register("1.1.0")
+        world.reach(step)
+        return world
+
+    yield world_of
+    for world in made:
+        world.close()

@@ -5,7 +5,7 @@ from typing import Any
 import pytest
 
 from mlops_dagster.errors import EpochConflictError, IncompleteCardError, RefusedError, RolloutNotFoundError
-from mlops_dagster.predictions import EventCounts, Rollups
+from mlops_dagster.predictions import ArmEvents, Rollups
 from mlops_dagster.registry import ModelCard, Stage
 from mlops_dagster.rollout import Controller, Outcome, Phase
 
@@ -74,10 +74,10 @@ class Disturbed(Rollups):
 
     world: World
 
-    def events(self, *window: Any) -> list[EventCounts]:
+    def events_since(self, *window: Any) -> list[list[ArmEvents]]:
         epoch = self.world.deployment.epoch
         self.world.registry.set_canary_weight(self.world.model, 0.1, expected_epoch=epoch, reason="slower")
-        return super().events(*window)
+        return super().events_since(*window)
 
 
 def test_of_two_people_the_quicker_one_wins(world: World) -> None:

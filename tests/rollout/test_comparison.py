@@ -29,7 +29,7 @@ def held(rows: list[tuple[str, str | None, str | None, str]], **policy: object) 
     for part in (rows[:3], rows[3:]):  # in pieces
         truth, old, new, carrier = ([row[place] for row in part] for place in range(4))
         tally.add([str(each) for each in truth], old, new, {"carrier": carrier})
-    return compare("1.0.0", "1.1.0", tally, SAMPLE, RolloutPolicy.model_validate({"min_step_paired": 8, **policy}))
+    return compare("1.0.0", "1.1.0", tally, SAMPLE, RolloutPolicy.model_validate({"min_step_paired": 8, **policy}), 1.0)
 
 
 def test_the_numbers_are_those_counted_by_hand() -> None:

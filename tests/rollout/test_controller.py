@@ -2,6 +2,7 @@
 
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import replace
+from datetime import timedelta
 from pathlib import Path
 from typing import Any
 
@@ -89,14 +90,37 @@ def test_a_challenger_that_fails_is_withdrawn_before_any_label(world: World) -> 
 def test_a_paused_rollout_stands_still_but_rolls_back(world: World) -> None:
     world.register("1.1.0")
     world.reach(1)
-    world.rollouts.pause(world.model)
+    world.rollouts.pause(world.model, world.clock.now())
     world.serve_equal()
     assert (world.tick(), world.rollout.step) == (Outcome.HOLD, 1)
-    world.rollouts.resume(world.model)
+    world.rollouts.resume(world.model, world.clock.now())
     assert (world.tick(), world.rollout.step) == (Outcome.ADVANCE, 2)
-    world.rollouts.pause(world.model)
+    world.rollouts.pause(world.model, world.clock.now())
     world.serve_worse()
     assert world.tick() is Outcome.ROLLBACK
+
+
+def test_the_deadline_moves_by_the_time_paused(world: World) -> None:
+    """Time paused is not time watched: who comes back from a holiday finds the trial as it was left."""
+    world.register("1.1.0")
+    world.reach(1)
+    deadline = world.rollout.deadline(world.clock.now())
+    for hours in (20, 3):
+        world.controller.pause(world.model, "a holiday")
+        world.later(hours / 2)
+        world.controller.pause(world.model, "paused already")
+        world.later(hours / 2)
+        assert world.tick() is Outcome.HOLD
+        world.controller.resume(world.model, "back again")
+        world.controller.resume(world.model, "resumed already")
+        assert world.tick() is Outcome.HOLD, "not given up by the first look"
+    moved = world.rollout.deadline(world.clock.now())
+    assert moved - deadline == timedelta(hours=23)
+    world.later((moved - world.clock.now()) / timedelta(hours=1) - 0.01)
+    assert world.tick() is Outcome.HOLD
+    world.later(0.01)
+    assert world.tick() is Outcome.GIVE_UP
+    assert world.rollout.reason.startswith(f"at the deadline {moved:%Y-%m-%d %H:%M}")
 
 
 def test_a_pause_between_decision_and_deed_stops_the_deed(world: World) -> None:
@@ -105,7 +129,7 @@ def test_a_pause_between_decision_and_deed_stops_the_deed(world: World) -> None:
     world.serve_equal()
     decision = world.controller.assess(world.model)
     assert decision.outcome is Outcome.ADVANCE
-    world.rollouts.pause(world.model)
+    world.rollouts.pause(world.model, world.clock.now())
     assert world.controller.enact(decision).step == 1
     assert world.deployment.canary_weight == 0.2
 
@@ -208,7 +232,7 @@ def test_a_champion_that_was_rolled_back_takes_the_comparison_with_it(world: Wor
     world.register("1.2.0")
     world.reach(step)
     if paused:
-        world.rollouts.pause(world.model)
+        world.rollouts.pause(world.model, world.clock.now())
     world.registry.rollback(world.model, reason="the champion is broken")
     assert world.tick() is Outcome.GIVE_UP
     assert "the champion is 1.0.0 now" in world.rollout.reason or world.rollout.reason == "the champion is broken"

@@ -1,98 +1,58 @@
 """The decision as a function of its arguments: a table of situations, and what holds in all of them."""
 
-import json
 import re
 from dataclasses import dataclass, field, replace
-from datetime import UTC, datetime, timedelta
+from datetime import datetime, timedelta
 
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from mlops_dagster.errors import InvalidInputError
+from mlops_dagster.predictions import BothScored, EventCounts, PairedCounts
 from mlops_dagster.rollout import (
     Decision,
-    EventCounts,
+    EventsSince,
     Evidence,
     Outcome,
-    PairedCounts,
     Phase,
-    RecentCounts,
     Rollout,
     RolloutPolicy,
     StepCounts,
     decide,
 )
+from tests.rollout_evidence import (
+    CLASS,
+    INDEPENDENT,
+    LAST,
+    START,
+    a_rollout,
+    arm,
+    evidence,
+    hour,
+    labels_of,
+    pairs_of,
+)
 
-POLICY = RolloutPolicy()
-ARMS = RolloutPolicy(answer_influences_label=True)
-ONLY_SUPERIOR = RolloutPolicy(at_deadline="give_up")
-START = datetime(2026, 3, 1, tzinfo=UTC)
-LAST = len(POLICY.steps)
-
-
-def rollout(step: int = 0, hours_in_step: float = 100, now: float = 100, **changes: object) -> Rollout:
-    """A rollout at hour `now`, whose step (0: shadow) began `hours_in_step` before."""
-    step_at = START + timedelta(hours=max(now - hours_in_step, 0))
-    running = Rollout(
-        id=1,
-        model="m",
-        champion="1.0.0",
-        challenger="1.0.1",
-        policy=POLICY,
-        phase=Phase.CANARY if step else Phase.SHADOW,
-        step=step,
-        weight=POLICY.steps[step - 1] if step else 0.0,
-        started_at=START,
-        canary_at=START + timedelta(hours=1) if step else None,
-        step_at=step_at,
-        paused=False,
-        peaks={},
-        epoch=1,
-    )
-    return replace(running, **changes)  # type: ignore[arg-type]  # a table row names any of the fields
+POLICY = INDEPENDENT
+ARMS = RolloutPolicy(answer_influences_label=True, rows_per_observation=1)
+ONLY_SUPERIOR = RolloutPolicy(at_deadline="give_up", rows_per_observation=1)
 
 
-def arm(requests: int = 1000, errors: int = 0, slow: int = 0, labelled: int = 0, wrong: int = 0) -> EventCounts:
-    return EventCounts(requests, errors, slow, labelled, wrong, errors, slow, wrong)
-
-
-def evidence(
-    pairs: tuple[int, int, int] = (20, 20, 960),
-    canary: EventCounts | None = None,
-    champion: EventCounts | None = None,
-    shadow: EventCounts | None = None,
-    step_pairs: int = 500,
-    weight: float = POLICY.steps[-1],
-) -> Evidence:
-    """By default a step with plenty of everything and two versions that are equally good."""
-    return Evidence(
-        steps=(StepCounts(weight, arm() if canary is None else canary, arm() if champion is None else champion),),
-        paired=PairedCounts(*pairs),
-        shadow=arm() if shadow is None else shadow,
-        step_paired=PairedCounts(ties=step_pairs),
-        through=START,
-    )
-
-
-def hour(hours: float) -> datetime:
-    return START + timedelta(hours=hours)
-
-
-WATCHED = rollout(LAST, phase=Phase.WATCH, weight=1.0, step_at=hour(77), promoted_at=hour(77))
+WATCHED = a_rollout(LAST, phase=Phase.WATCH, weight=1.0, step_at=hour(77), promoted_at=hour(77))
 
 
 def in_watch(pairs: tuple[int, int, int], requests: int = 700, errors: int = 0) -> Evidence:
-    """After a trial of 6,000 pairs in which the two were as good."""
-    since = PairedCounts(*pairs)
-    trial = evidence((150, 150, 5700))
+    """After a trial of 6,000 pairs in which the two were as good; the old champion fails nowhere."""
+    trial, since = evidence((150, 150, 5700)), pairs_of(pairs)
+    (whole,) = trial.since
+    both = BothScored(requests, challenger_failed=errors)
+    labels = labels_of({CLASS: trial.labels.paired + PairedCounts(*pairs)}, whole.steps, step=500, watch=since)
     return replace(
         trial,
-        paired=trial.paired + since,
-        step_paired=since,
         watch=arm(requests, errors),
-        watch_paired=since,
-        recent=(RecentCounts(77 * 60, requests, errors),),
+        since=(replace(whole, both=whole.both + both), EventsSince(77 * 60, (), both)),
+        labels=labels,
     )
 
 
@@ -101,7 +61,7 @@ class Case:
     name: str
     outcome: Outcome
     reason: str
-    rollout: Rollout = field(default_factory=lambda: rollout(LAST))
+    rollout: Rollout = field(default_factory=lambda: a_rollout(LAST))
     evidence: Evidence = field(default_factory=evidence)
     hours: float = 100
     policy: RolloutPolicy = POLICY
@@ -109,35 +69,54 @@ class Case:
 
 CASES = [
     # shadow
-    Case("shadow soaks", Outcome.HOLD, "shadow until 2026-03-01 01:00", rollout(0), hours=0.5),
+    Case("shadow soaks", Outcome.HOLD, "shadow until 2026-03-01 01:00", a_rollout(0), hours=0.5),
     Case(
-        "shadow needs requests", Outcome.HOLD, "9 more requests scored in shadow", rollout(0), evidence(shadow=arm(41))
+        "shadow needs requests",
+        Outcome.HOLD,
+        "9 more requests scored in shadow",
+        a_rollout(0),
+        evidence(shadow=arm(41)),
     ),
-    Case("shadow is done", Outcome.ADVANCE, "shadow is done", rollout(0)),
-    Case("nothing seen is no pass", Outcome.HOLD, "50 more", rollout(0), evidence((0, 0, 0), shadow=arm(0))),
-    Case("shadow fails", Outcome.ROLLBACK, "error.over_limit", rollout(0), evidence(shadow=arm(100, errors=50)), 0.1),
-    Case("shadow at the deadline", Outcome.GIVE_UP, "got no further than shadow", rollout(0), hours=168),
+    Case("shadow is done", Outcome.ADVANCE, "shadow is done", a_rollout(0)),
+    Case("nothing seen is no pass", Outcome.HOLD, "50 more", a_rollout(0), evidence((0, 0, 0), shadow=arm(0))),
+    Case(
+        "shadow fails",
+        Outcome.ROLLBACK,
+        "error.over_limit",
+        a_rollout(0),
+        evidence(shadow=arm(100, errors=50), both=BothScored(100, challenger_failed=50)),
+        0.1,
+    ),
+    Case(
+        "shadow fails where the champion does",
+        Outcome.HOLD,
+        "shadow until",
+        a_rollout(0),
+        evidence(shadow=arm(100, errors=50), both=BothScored(100, both_failed=50)),
+        0.1,
+    ),
+    Case("shadow at the deadline", Outcome.GIVE_UP, "got no further than shadow", a_rollout(0), hours=168),
     # canary steps
-    Case("a step soaks", Outcome.HOLD, "soak until 2026-03-05 06:00", rollout(2, hours_in_step=2)),
-    Case("a step needs pairs", Outcome.HOLD, "60 more paired labels", rollout(LAST - 1), evidence(step_pairs=40)),
+    Case("a step soaks", Outcome.HOLD, "soak until 2026-03-05 06:00", a_rollout(2, hours_in_step=2)),
+    Case("a step needs pairs", Outcome.HOLD, "60 more paired labels", a_rollout(LAST - 1), evidence(step_pairs=40)),
     Case(
         "a step needs requests",
         Outcome.HOLD,
         "95 more requests to the canary",
-        rollout(1),
+        a_rollout(1),
         evidence(canary=arm(5), weight=0.01),
     ),
-    Case("other steps' requests do not count", Outcome.HOLD, "100 more requests", rollout(2), evidence(weight=0.01)),
-    Case("a step is done", Outcome.ADVANCE, "step 3 of 4 (0.2) is done", rollout(3), evidence(weight=0.2)),
+    Case("other steps' requests do not count", Outcome.HOLD, "100 more requests", a_rollout(2), evidence(weight=0.01)),
+    Case("a step is done", Outcome.ADVANCE, "step 3 of 4 (0.2) is done", a_rollout(3), evidence(weight=0.2)),
     Case(
         "worse but unproven",
         Outcome.HOLD,
         "paired.worse leans to worse",
-        rollout(3),
+        a_rollout(3),
         evidence((10, 50, 940), weight=0.2),
     ),
     # rollback
-    Case("proven less accurate", Outcome.ROLLBACK, "most by paired.worse", rollout(1), evidence((5, 60, 400)), 2),
+    Case("proven less accurate", Outcome.ROLLBACK, "most by paired.worse", a_rollout(1), evidence((5, 60, 400)), 2),
     Case(
         "fails more",
         Outcome.ROLLBACK,
@@ -151,21 +130,21 @@ CASES = [
         "starts cold",
         Outcome.ADVANCE,
         "step 1 of 4",
-        rollout(1),
+        a_rollout(1),
         evidence(canary=arm(slow=40), champion=arm(99_000, slow=99), weight=0.01),
     ),
     Case(
         "does not get warm",
         Outcome.ROLLBACK,
         "most by slow.worse",
-        rollout(1),
+        a_rollout(1),
         evidence(canary=arm(slow=80), champion=arm(99_000, slow=99), weight=0.01),
     ),
     Case(
         "starts no second time",
         Outcome.ROLLBACK,
         "most by slow.worse",
-        rollout(2),
+        a_rollout(2),
         evidence(canary=arm(slow=40), champion=arm(19_000, slow=19), weight=0.05),
     ),
     Case(
@@ -176,17 +155,21 @@ CASES = [
     ),
     Case(
         "over the limit, as the champion is",
-        Outcome.ROLLBACK,
-        "most by error.over_limit",
-        evidence=evidence(canary=arm(errors=40), champion=arm(errors=40)),
+        Outcome.HOLD,
+        "superior would take",
+        evidence=evidence(
+            canary=arm(errors=40),
+            champion=arm(errors=40),
+            both=BothScored(2000, challenger_failed=40, champion_failed=40),
+        ),
     ),
     Case(
         "bad news outranks the deadline", Outcome.ROLLBACK, "proven worse", evidence=evidence((5, 60, 400)), hours=400
     ),
     Case(
-        "pausing stops no rollback", Outcome.ROLLBACK, "proven worse", rollout(3, paused=True), evidence((5, 60, 400))
+        "pausing stops no rollback", Outcome.ROLLBACK, "proven worse", a_rollout(3, paused=True), evidence((5, 60, 400))
     ),
-    Case("proven before, quiet now", Outcome.ROLLBACK, "proven worse", rollout(3, peaks={"rollback.worse": 20.0})),
+    Case("proven before, quiet now", Outcome.ROLLBACK, "proven worse", a_rollout(3, peaks={"rollback.worse": 20.0})),
     # the last step
     Case("superior", Outcome.PROMOTE, "proven superior", evidence=evidence((80, 30, 890))),
     Case(
@@ -196,8 +179,10 @@ CASES = [
         evidence=evidence((80, 30, 890)),
         hours=40,
     ),
-    Case("superior, not at the last step", Outcome.ADVANCE, "step 3", rollout(3), evidence((80, 30, 890), weight=0.2)),
-    Case("was superior once", Outcome.HOLD, "superior would take", rollout(LAST, peaks={"paired.superior": 50.0})),
+    Case(
+        "superior, not at the last step", Outcome.ADVANCE, "step 3", a_rollout(3), evidence((80, 30, 890), weight=0.2)
+    ),
+    Case("was superior once", Outcome.HOLD, "superior would take", a_rollout(LAST, peaks={"paired.superior": 50.0})),
     Case(
         "superior, but slow",
         Outcome.HOLD,
@@ -210,7 +195,7 @@ CASES = [
         "superior is proven; not worse would take error.not_worse",
         evidence=evidence((80, 30, 890), canary=arm(120), shadow=arm(20)),
     ),
-    Case("superior, but paused", Outcome.HOLD, "paused by hand", rollout(LAST, paused=True), evidence((80, 30, 890))),
+    Case("superior, but paused", Outcome.HOLD, "paused by hand", a_rollout(LAST, paused=True), evidence((80, 30, 890))),
     Case(
         "neither better nor worse yet",
         Outcome.HOLD,
@@ -246,7 +231,7 @@ CASES = [
         "not at the last step in time",
         Outcome.GIVE_UP,
         "got no further than step 3 of 4",
-        rollout(3),
+        a_rollout(3),
         evidence((60, 60, 2880)),
         168,
     ),
@@ -270,11 +255,11 @@ CASES = [
         "was superior once, at the deadline",
         Outcome.GIVE_UP,
         "accuracy over the champion's is not proven",
-        rollout(LAST, peaks={"paired.superior": 50.0}),
+        a_rollout(LAST, peaks={"paired.superior": 50.0}),
         hours=168,
         policy=ONLY_SUPERIOR,
     ),
-    Case("paused at the deadline", Outcome.HOLD, "paused", rollout(LAST, paused=True), hours=500),
+    Case("paused at the deadline", Outcome.HOLD, "paused", a_rollout(LAST, paused=True), hours=500),
     # the watch
     Case("the watch goes on", Outcome.HOLD, "watch until 2026-03-05 05:00", WATCHED, hours=100),
     Case(
@@ -304,7 +289,7 @@ CASES = [
         "arms: fails since the promotion",
         Outcome.ROLLBACK,
         "most by error.over_limit",
-        WATCHED,
+        replace(WATCHED, policy=ARMS),
         in_watch((0, 0, 0), errors=35),
         policy=ARMS,
     ),
@@ -331,6 +316,19 @@ CASES = [
         evidence=evidence((0, 0, 0), canary=arm(labelled=900, wrong=150), champion=arm(labelled=900, wrong=50)),
         policy=ARMS,
     ),
+    Case(
+        "arms: labels of other steps do not count",
+        Outcome.HOLD,
+        "100 more labels of the canary's answers",
+        a_rollout(3, policy=ARMS),
+        replace(
+            evidence((0, 0, 0), weight=0.2),
+            labels=labels_of(
+                {}, [StepCounts(0.05, arm(labelled=900, wrong=90), arm(17_100, labelled=17_100, wrong=1710))]
+            ),
+        ),
+        policy=ARMS,
+    ),
     Case("arms: labels are needed", Outcome.HOLD, "100 more labels of the canary's answers", policy=ARMS),
 ]
 
@@ -343,13 +341,13 @@ def test_outcome(case: Case) -> None:
 
 def test_an_ended_rollout_is_not_decided_again() -> None:
     with pytest.raises(InvalidInputError, match="has ended"):
-        decide(POLICY, rollout(phase=Phase.PROMOTED), evidence(), START)
+        decide(POLICY, a_rollout(phase=Phase.PROMOTED), evidence(), START)
 
 
 def test_a_test_carries_its_arithmetic() -> None:
-    decision = decide(POLICY, rollout(LAST), evidence((5, 60, 400)), START + timedelta(hours=60))
+    decision = decide(POLICY, a_rollout(LAST), evidence((5, 60, 400)), START + timedelta(hours=60))
     worse, combined = decision.test("paired.worse"), decision.test("rollback.worse")
-    assert worse.observed == {"wins": 5, "losses": 60, "ties": 400}
+    assert worse.observed == {"wins": 5, "losses": 60, "ties": 400, "rows_per_observation": 1}
     assert worse.limit == 100  # five e-values share one alpha of 5 %
     assert combined.limit == 20
     assert combined.e_value == pytest.approx(sum(combined.observed.values()) / 5)
@@ -357,7 +355,7 @@ def test_a_test_carries_its_arithmetic() -> None:
 
 
 def test_what_is_still_needed_is_enough_if_things_go_on_as_they_did() -> None:
-    at, hours = rollout(LAST), timedelta(hours=100)
+    at, hours = a_rollout(LAST), timedelta(hours=100)
     needed = decide(POLICY, at, evidence((20, 20, 560)), START + hours).test("paired.not_worse").needed
     assert needed is not None
     number = re.fullmatch(r"about (\d+) more paired labels", needed)
@@ -371,7 +369,7 @@ def test_what_is_still_needed_is_enough_if_things_go_on_as_they_did() -> None:
 def test_a_broken_key_counts_once_against_the_canary_but_fully_against_its_pass() -> None:
     """One key that fails 500 times is one independent event, and an error rate of half all the same."""
     broken = EventCounts(requests=1000, errors=500, bad_errors=1)
-    decision = decide(POLICY, rollout(LAST), evidence((60, 60, 2880), canary=broken), START + timedelta(hours=168))
+    decision = decide(POLICY, a_rollout(LAST), evidence((60, 60, 2880), canary=broken), START + timedelta(hours=168))
     assert decision.outcome is Outcome.GIVE_UP
     assert not decision.test("error.not_worse").proven
 
@@ -388,11 +386,18 @@ def arms(draw: st.DrawFn, most: int, times: int = 1) -> EventCounts:
 
 
 @st.composite
-def pairs(draw: st.DrawFn, most: int) -> PairedCounts:
+def pairs(draw: st.DrawFn, most: int) -> tuple[int, int, int]:
     """`most` more losses than wins in a hundred, or the other way round."""
     total, won = draw(st.integers(1000, 6000)), draw(st.integers(3, 6))
     lost = max(won + draw(st.integers(-most, most)), 0)
-    return PairedCounts(total * won // 100, total * lost // 100, total - total * won // 100 - total * lost // 100)
+    return total * won // 100, total * lost // 100, total - total * won // 100 - total * lost // 100
+
+
+@st.composite
+def both(draw: st.DrawFn, most: int) -> BothScored:
+    """Failures that either did not share, and some that both did."""
+    alone = st.integers(0, most)
+    return BothScored(draw(st.integers(300, 5000)), draw(alone), draw(alone), draw(st.sampled_from([0, 0, 100])))
 
 
 @st.composite
@@ -401,27 +406,33 @@ def situations(draw: st.DrawFn) -> tuple[RolloutPolicy, Rollout, Evidence, datet
     now, step = draw(st.floats(60, 200)), draw(st.sampled_from([*range(LAST + 1), LAST, LAST]))
     bad, lost = draw(st.sampled_from([(0, 2), (1, 2), (1, 4), (5, 4), (90, 6)]))
     watched = draw(st.booleans()) if step == LAST else False
-    since = draw(pairs(lost)) if watched else PairedCounts()
+    trial, since = PairedCounts(*draw(pairs(lost))), PairedCounts(*draw(pairs(lost))) if watched else PairedCounts()
+    steps = tuple(
+        StepCounts(weight, draw(arms(bad)), draw(arms(bad, round(1 / weight) - 1))) for weight in POLICY.steps[:step]
+    )
+    scored, later = draw(both(bad)), draw(both(bad))
+    labels = labels_of(
+        {CLASS: trial + since},
+        steps,
+        step=draw(st.integers(90, 300)),
+        watch={CLASS: since} if watched else None,
+    )
     seen = Evidence(
-        steps=tuple(
-            StepCounts(weight, draw(arms(bad)), draw(arms(bad, round(1 / weight) - 1)))
-            for weight in POLICY.steps[:step]
-        ),
-        paired=draw(pairs(lost)) + since,
+        through=hour(now),
+        since=(EventsSince(0, steps, scored + later), EventsSince(draw(st.integers(1, 3000)), (), later)),
         shadow=draw(arms(bad)),
-        step_paired=PairedCounts(ties=draw(st.integers(90, 300))),
-        through=START + timedelta(hours=now),
         watch=draw(arms(bad)) if watched else EventCounts(),
-        watch_paired=since,
+        labels=replace(labels, units=round(labels.units / draw(st.sampled_from([1, 1, 0.9, 0.5])))),
         not_loaded=draw(st.sampled_from(["", "", "", "no such module"])),
     )
     peaks = draw(
         st.sampled_from([{}, {}, {"rollback.worse": 19.0}, {"rollback.worse": 20.0}, {"paired.superior": 30.0}])
     )
-    at = rollout(step, draw(st.floats(2, 30)), now, paused=draw(st.sampled_from([False] * 5 + [True])), peaks=peaks)
+    at = a_rollout(step, draw(st.floats(2, 30)), now, paused=draw(st.sampled_from([False] * 5 + [True])), peaks=peaks)
     if watched:
         at = replace(at, phase=Phase.WATCH, weight=1.0, promoted_at=at.step_at)
-    return draw(st.sampled_from([POLICY, ARMS, ONLY_SUPERIOR])), at, seen, START + timedelta(hours=now)
+    policy = draw(st.sampled_from([POLICY, ARMS, ONLY_SUPERIOR]))
+    return policy, replace(at, policy=policy), seen, hour(now)
 
 
 @given(situations())
@@ -465,7 +476,7 @@ def has_its_minimum(policy: RolloutPolicy, running: Rollout, seen: Evidence) -> 
     if running.phase is Phase.SHADOW:
         return seen.shadow.requests >= policy.min_shadow_requests
     answered = seen.canary_at(running.weight)
-    labels = seen.step_paired.total if policy.uses_pairs else answered.labelled
+    labels = seen.labels.step if policy.uses_pairs else seen.labels.canary_at(running.weight).unit_labels
     return answered.requests >= policy.min_step_requests and labels >= policy.min_step_paired
 
 
@@ -476,10 +487,11 @@ RANK = [Outcome.ROLLBACK, Outcome.GIVE_UP, Outcome.HOLD, Outcome.ADVANCE, Outcom
 @settings(max_examples=100, deadline=None)
 def test_more_losses_never_help(situation: tuple[RolloutPolicy, Rollout, Evidence, datetime], more: int) -> None:
     policy, running, seen, now = situation
-    lost = PairedCounts(losses=more)
-    worse = replace(seen, paired=seen.paired + lost)
-    if running.phase is Phase.WATCH:
-        worse = replace(worse, watch_paired=seen.watch_paired + lost)
+    lost, labels = PairedCounts(losses=more), seen.labels
+    (whole,) = labels.since
+    watch = None if labels.watch is None else {CLASS: labels.watch[CLASS] + lost}
+    since = (replace(whole, outcomes={CLASS: labels.paired + lost}),)
+    worse = replace(seen, labels=replace(labels, since=since, watch=watch))
     before, after = decide(policy, running, seen, now), decide(policy, running, worse, now)
     assert RANK.index(after.outcome) <= RANK.index(before.outcome)
 
@@ -493,18 +505,42 @@ def test_a_challenger_that_does_worse_is_never_treated_better(
     policy, running, seen, now = situation
 
     def worsened(counts: EventCounts) -> EventCounts:
-        bad = int(turned * (counts.chances(metric) - counts.all(metric)))  # type: ignore[arg-type]  # drawn from these
+        every = {"error": counts.errors, "slow": counts.slow, "wrong": counts.wrong}[metric]
+        bad = int(turned * (counts.chances(metric) - every))  # type: ignore[arg-type]  # drawn from these
         return counts + replace(EventCounts(), **dict.fromkeys((PLURAL[metric], f"bad_{PLURAL[metric]}"), bad))
 
-    if where < len(seen.steps):
-        step = seen.steps[where]
-        steps = (*seen.steps[:where], replace(step, canary=worsened(step.canary)), *seen.steps[where + 1 :])
-        worse = replace(seen, steps=steps)
+    def at_step(steps: tuple[StepCounts, ...]) -> tuple[StepCounts, ...]:
+        return tuple(
+            replace(step, canary=worsened(step.canary)) if number == where else step
+            for number, step in enumerate(steps)
+        )
+
+    whole, *later = seen.since
+    if where < len(whole.steps):
+        (labels,) = seen.labels.since
+        worse = replace(
+            seen,
+            since=(replace(whole, steps=at_step(whole.steps)), *later),
+            labels=replace(seen.labels, since=(replace(labels, steps=at_step(labels.steps)),)),
+        )
     elif where == LAST:
         worse = replace(seen, shadow=worsened(seen.shadow))
     else:
         worse = replace(seen, watch=worsened(seen.watch))
     before, after = decide(policy, running, seen, now), decide(policy, running, worse, now)
+    assert RANK.index(after.outcome) <= RANK.index(before.outcome)
+
+
+@given(situations(), st.integers(0, 300), st.booleans())
+@settings(max_examples=150, deadline=None)
+def test_failures_that_the_champion_does_not_share_never_help(
+    situation: tuple[RolloutPolicy, Rollout, Evidence, datetime], more: int, lately: bool
+) -> None:
+    policy, running, seen, now = situation
+    failed = BothScored(more, challenger_failed=more)
+    whole, later = seen.since
+    since = (replace(whole, both=whole.both + failed), replace(later, both=later.both + failed) if lately else later)
+    before, after = decide(policy, running, seen, now), decide(policy, running, replace(seen, since=since), now)
     assert RANK.index(after.outcome) <= RANK.index(before.outcome)
 
 
@@ -526,17 +562,7 @@ def test_a_stored_decision_decides_the_same_again(
     assert again.to_json() == stored
 
 
-def test_what_was_stored_before_there_was_a_watch_can_be_read() -> None:
-    decision = decide(POLICY, rollout(LAST), evidence(), hour(100))
-    stored = json.loads(decision.to_json())
-    for part, names in {"evidence": ["watch", "watch_paired", "not_loaded"], "rollout": ["promoted_at"]}.items():
-        for name in names:
-            del stored[part][name]
-    del stored["rollout"]["policy"]["watch_hours"]
-    assert Decision.from_json(json.dumps(stored)) == decision
-
-
 def test_an_infinite_e_value_survives_storage() -> None:
-    decision = decide(POLICY, rollout(LAST), evidence((0, 4000, 0)), START + timedelta(hours=2))
+    decision = decide(POLICY, a_rollout(LAST), evidence((0, 4000, 0)), START + timedelta(hours=2))
     assert decision.test("paired.worse").e_value == float("inf")
     assert Decision.from_json(decision.to_json()) == decision

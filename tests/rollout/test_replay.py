@@ -1,6 +1,5 @@
 """Decisions again: by the same policy to the same bit, by another one as far as history can tell."""
 
-import json
 from collections.abc import Sequence
 from dataclasses import replace
 from datetime import UTC, datetime, timedelta
@@ -9,12 +8,12 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
+from mlops_dagster.predictions import BothScored, EventCounts, PairedCounts
 from mlops_dagster.rollout import (
     Decision,
-    EventCounts,
+    EventsSince,
     Evidence,
     Outcome,
-    PairedCounts,
     Phase,
     Rollout,
     RolloutPolicy,
@@ -22,10 +21,17 @@ from mlops_dagster.rollout import (
     decide,
 )
 from mlops_dagster.rollout.replay import imagine, replay, untold
+from tests.rollout_evidence import labels_of
 
 START = datetime(2026, 3, 1, tzinfo=UTC)
 POLICY = RolloutPolicy(
-    steps=(0.2, 0.5), soak_hours=2, min_watch_hours=4, deadline_hours=20, min_step_requests=20, min_step_paired=50
+    steps=(0.2, 0.5),
+    soak_hours=2,
+    min_watch_hours=4,
+    deadline_hours=20,
+    min_step_requests=20,
+    min_step_paired=50,
+    rows_per_observation=1,
 )
 NEW = Rollout(
     id=1,
@@ -50,14 +56,13 @@ Hour = tuple[int, int, int, int]
 def lived(hours: Sequence[Hour], policy: RolloutPolicy = POLICY) -> list[Decision]:
     """A look after every hour of traffic, until the end; each decision is done at once, as the controller does it."""
     rollout, decisions = replace(NEW, policy=policy), []
-    paired = at_step = PairedCounts()
+    paired, at_step, both = PairedCounts(), 0, BothScored()
     shadow = EventCounts()
     steps: dict[float, StepCounts] = {}
     for hour, (wins, losses, ties, failed) in enumerate(hours):
         now, requests = START + timedelta(hours=hour + 1), wins + losses + ties
-        paired, at_step = (
-            PairedCounts(seen.wins + wins, seen.losses + losses, seen.ties + ties) for seen in (paired, at_step)
-        )
+        paired += PairedCounts(wins, losses, ties)
+        at_step += requests
         if rollout.phase is Phase.SHADOW:
             errors = min(failed, requests)
             shadow += EventCounts(requests, errors, bad_errors=errors)
@@ -68,12 +73,15 @@ def lived(hours: Sequence[Hour], policy: RolloutPolicy = POLICY) -> list[Decisio
             canary = before.canary + EventCounts(mine, errors, labelled=mine - errors, bad_errors=errors)
             champion = before.champion + EventCounts(requests - mine, labelled=requests - mine)
             steps[rollout.weight] = StepCounts(rollout.weight, canary, champion)
-        decision = decide(policy, rollout, Evidence(tuple(steps.values()), paired, shadow, at_step, now), now)
+        both += BothScored(requests, challenger_failed=errors)
+        since = (EventsSince(0, tuple(steps.values()), both),)
+        labels = labels_of({"late": paired} if paired.total else {}, tuple(steps.values()), step=at_step)
+        decision = decide(policy, rollout, Evidence(now, since, shadow, labels=labels), now)
         decision = replace(decision, id=len(decisions) + 1)
         decisions.append(decision)
         rollout = replace(rollout, peaks=decision.peaks)
         if decision.outcome is Outcome.ADVANCE:
-            at_step, step = PairedCounts(), rollout.step + 1
+            at_step, step = 0, rollout.step + 1
             rollout = replace(
                 rollout,
                 phase=Phase.CANARY,
@@ -132,16 +140,8 @@ def test_what_was_tampered_with_is_named() -> None:
     assert outcome == "outcome: promote stored, hold now"
     assert test.startswith("rollback.worse: ")
     assert "e_value=99.0" in test
-    evidence = replace(stored.evidence, paired=PairedCounts(ties=1))
+    evidence = replace(stored.evidence, labels=labels_of({"late": PairedCounts(ties=1)}))
     assert replay(replace(stored, evidence=evidence)).differences
-
-
-def test_a_decision_from_before_the_label_debt_was_counted_is_the_same() -> None:
-    stored = lived(EQUAL)[3]
-    body = json.loads(stored.to_json())
-    del body["evidence"]["champion_beside"], body["rollout"]["policy"]["at_deadline"]
-    old = Decision.from_json(json.dumps(body))
-    assert (old.evidence.champion_beside, replay(old).differences) == (EventCounts(), ())
 
 
 @pytest.mark.parametrize("origin", ["hand", "deployment"])
@@ -168,7 +168,7 @@ def test_the_pairs_of_a_step_are_counted_from_where_it_would_have_begun() -> Non
     looks = list(imagine(many, lived(EQUAL)))
     by_step: dict[int, list[int]] = {}
     for each in looks:
-        by_step.setdefault(each.imagined.rollout.step, []).append(each.imagined.evidence.step_paired.total)
+        by_step.setdefault(each.imagined.rollout.step, []).append(each.imagined.evidence.labels.step)
     assert by_step[1] == [100, 200, 300]
     assert by_step[2][:3] == [100, 200, 300]
 
@@ -184,9 +184,12 @@ def test_a_policy_with_a_tighter_alarm_ends_it_earlier() -> None:
 def test_what_history_cannot_tell_is_told() -> None:
     (always,) = untold(POLICY, POLICY)
     assert "the way which was taken" in always
-    other = RolloutPolicy(steps=(0.1,), slow_ms=50, paired_share=0.5, margin=0.01)
-    steps, slow, share, peaks, _ = untold(POLICY, other)
+    other = RolloutPolicy(
+        steps=(0.1,), slow_ms=50, paired_share=0.5, margin=0.01, min_label_share=0.9, rows_per_observation=1
+    )
+    steps, maturity, slow, share, peaks, _ = untold(POLICY, other)
     assert steps == "the traffic went at 20 % -> 50 %, never at 10 %"
+    assert maturity == "labels counted as complete at other times"
     assert slow == "answers over 200 ms were counted as slow, not over 50 ms"
     assert "scored by both" in share
     assert "a peak between two of them" in peaks

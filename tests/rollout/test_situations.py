@@ -87,27 +87,40 @@ def test_where_the_champion_answers_nothing_the_rollout_waits_and_a_person_decid
     assert world.tick() is Outcome.HOLD
 
 
-def test_where_everything_fails_the_canary_goes_too(world: World) -> None:
-    """More than 1 % failed is the promise, whoever else fails: a broken house is no time for a trial."""
+def test_what_both_fail_on_is_no_fault_of_the_challenger_and_the_champion_is_told_of(world: World) -> None:
+    """A broken house, or a request that nobody can answer, says nothing about which of the two is better."""
     world.register("1.1.0")
     world.reach(1)
     world.serve(both_fail=100, hours=0.1)
+    assert world.tick() is Outcome.HOLD
+    decision = world.rollouts.last_decision(world.rollout.id)
+    assert decision.test("champion.over_limit").proven
+    limit = decision.test("error.over_limit")
+    assert (limit.observed["both_failed"], limit.observed["challenger_failed"]) == (100, 0)
+    assert max(decision.test("error.worse").e_value, limit.e_value, decision.test("rollback.worse").e_value) < 1.5
+
+
+def test_what_it_alone_fails_on_during_an_outage_of_both_is_still_found(world: World) -> None:
+    world.register("1.1.0")
+    world.reach(1)
+    world.serve(both_fail=100, errors=12, ties=88, hours=0.1)
     assert world.tick() is Outcome.ROLLBACK
     assert "most by error.over_limit" in world.rollout.reason
-    assert world.rollouts.last_decision(world.rollout.id).test("error.worse").e_value < 1.5
 
 
 # A pause
 
 
-def test_a_pause_stops_no_clock(world: World) -> None:
-    """What comes back after the deadline has not proven itself in time, and is given up at the next look."""
+def test_a_pause_past_the_deadline_ends_nothing(world: World) -> None:
+    """Time paused is not time watched: the deadline has moved by the holiday, and holds then as it ever did."""
     world.register("1.1.0")
     world.reach(1)
     world.controller.pause(world.model, "a long holiday")
     world.later(11)
     assert (world.tick(), world.rollout.phase) == (Outcome.HOLD, Phase.CANARY)
     world.controller.resume(world.model, "back")
+    assert (world.tick(), world.rollout.phase) == (Outcome.HOLD, Phase.CANARY)
+    world.later(10)
     assert world.tick() is Outcome.GIVE_UP
     assert world.rollout.reason.startswith("at the deadline")
     assert world.deployment.canary is None

@@ -5,8 +5,9 @@ from typing import Any
 
 import pytest
 
+from mlops_dagster.predictions import BothScored, EventCounts, PairedCounts
 from mlops_dagster.registry import Stage
-from mlops_dagster.rollout import EventCounts, Outcome, PairedCounts, Phase, Rollout, collect
+from mlops_dagster.rollout import Outcome, Phase, Rollout, collect
 
 World = Any  # conftest's; test modules cannot import it in importlib mode
 
@@ -29,8 +30,10 @@ def test_the_old_champion_scores_what_the_new_one_answers(watched: World) -> Non
     seen = collect(watched.rollups, watched.rollout, watched.clock.now())
     assert (seen.watch.requests, seen.watch.errors, seen.challenger) == (46, 2, before.challenger + seen.watch)
     assert (seen.steps, seen.shadow) == (before.steps, before.shadow)
-    assert seen.watch_paired == seen.step_paired == PairedCounts(wins=3, losses=1, ties=40)
-    assert seen.paired == before.paired + seen.watch_paired
+    since = PairedCounts(wins=3, losses=1, ties=40)
+    assert (seen.labels.watch, seen.labels.step) == ({"late": since}, 44)
+    assert seen.labels.paired == before.labels.paired + since
+    assert seen.since[0].both == before.since[0].both + BothScored(46, challenger_failed=2)
 
 
 def test_labels_of_requests_from_before_the_promotion_still_count(world: World) -> None:
@@ -46,8 +49,8 @@ def test_labels_of_requests_from_before_the_promotion_still_count(world: World) 
     world.label()
     world.later(0.1)
     after = collect(world.rollups, world.rollout, world.clock.now())
-    assert after.paired == before.paired + PairedCounts(losses=7, ties=3)
-    assert (after.watch_paired, after.watch) == (PairedCounts(), EventCounts())
+    assert after.labels.paired == before.labels.paired + PairedCounts(losses=7, ties=3)
+    assert (after.labels.watch, after.watch) == ({}, EventCounts())
 
 
 @pytest.mark.parametrize("name", ["1.1.0", "1.1.0-rc.1"])
@@ -73,7 +76,7 @@ def test_one_that_fails_is_rolled_back_before_any_label(watched: World) -> None:
 
 
 def test_a_paused_watch_does_not_end_but_rolls_back(watched: World) -> None:
-    watched.rollouts.pause(watched.model)
+    watched.rollouts.pause(watched.model, watched.clock.now())
     watched.serve_equal()
     watched.serve_equal()
     assert (watched.tick(), watched.deployment.shadows) == (Outcome.HOLD, ("1.0.0",))

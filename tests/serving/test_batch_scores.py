@@ -4,11 +4,13 @@ from datetime import UTC, datetime
 from pathlib import Path
 
 import numpy as np
+import numpy.typing as npt
 import pandas as pd
 import pytest
 
 from mlops_dagster.errors import InvalidInputError, ModelFailedError
 from mlops_dagster.monitoring.files import open_files
+from mlops_dagster.registry.estimators import Estimator
 from mlops_dagster.retraining import batch_scores
 from mlops_dagster.retraining.batch_scores import BatchFiles, score_batch
 from tests.serving.conftest import CARRIERS, Models, Server
@@ -59,11 +61,39 @@ def test_a_batch_has_the_numbers_of_the_endpoint(
     assert set(scored["digest"]) == {champion.digest}
 
 
-def test_a_row_with_an_infinite_number_has_no_prediction_and_takes_it_from_no_other(
+class Finite:
+    """The estimator, as most of scikit-learn's are: it refuses all rows together with one that is infinite."""
+
+    def __init__(self, estimator: Estimator) -> None:
+        self.classes_ = estimator.classes_
+        self._estimator = estimator
+
+    def predict_proba(self, X: pd.DataFrame) -> npt.NDArray[np.float64]:  # noqa: N803  # scikit-learn's name
+        if np.isinf(X[["delay", "distance"]].to_numpy(np.float64)).any():
+            raise ValueError("Input X contains infinity")
+        return self._estimator.predict_proba(X)
+
+
+def test_a_row_with_an_infinite_number_has_the_answer_of_an_estimator_that_takes_it(
+    models: Models, tmp_path: Path
+) -> None:
+    champion = models.champion("infinities")
+    estimator = models.house.registry.load(champion)
+    files = BatchFiles(open_files(str(tmp_path), "batch_scores"), "infinities", DAY)
+    frame = rows(25)
+    frame.loc[[0, 7], "delay"] = [np.inf, -np.inf]
+    files.keep(frame)
+    assert score_batch(files, champion, estimator) == (25, 0)
+    scored = pd.read_parquet(files.link)
+    assert scored["prediction"].tolist() == estimator.predict(frame).tolist()  # type: ignore[attr-defined]
+    assert scored.loc[[0, 7], "prediction"].tolist() == ["late", "on_time"]
+
+
+def test_a_row_with_an_infinite_number_that_is_refused_has_no_prediction_and_takes_it_from_no_other(
     models: Models, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     champion = models.champion("infinite")
-    estimator = models.house.registry.load(champion)
+    estimator = Finite(models.house.registry.load(champion))
     monkeypatch.setattr(batch_scores, "_ROWS_AT_ONCE", 5)
     files = BatchFiles(open_files(str(tmp_path), "batch_scores"), "infinite", DAY)
     files.keep(rows(25))

@@ -10,7 +10,7 @@ from pathlib import Path
 import pytest
 
 from mlops_dagster.errors import StorageError
-from mlops_dagster.predictions import PredictionRecord, Role
+from mlops_dagster.predictions import Answered, PredictionRecord, Role
 from mlops_dagster.registry import Stage
 from mlops_dagster.rollout import Phase, RolloutPolicy
 from mlops_dagster.serving.artifacts import Artifacts
@@ -83,8 +83,10 @@ def workers(models: Models, clock: Stepped, number: int, database_url: str | Non
 def answer(service: Service, requests: int, at: datetime, *, canary_fails: bool, watched: bool = False) -> None:
     """As many of the canary as of the champion, recorded and counted; watched, as its successor and its shadow."""
     roles: dict[Role, str] = {"champion": "1.0.0", "canary": "1.1.0"}
+    beside: dict[Role, Answered] = {}
     if watched:
         roles = {"champion": "1.1.0", "shadow": "1.0.0"}
+        beside = {"shadow": Answered("1.1.0", "champion", "failed" if canary_fails else "ok")}
     service.house.spool.append([
         PredictionRecord(
             prediction_id=f"{at:%H%M}-{role}-{number}", request=f"{at:%H%M}-{role}-{number}", model=MODEL,
@@ -92,6 +94,7 @@ def answer(service: Service, requests: int, at: datetime, *, canary_fails: bool,
             role=role, weight=0.5, epoch=1, salt="salt", key=None, event_time=at, received_at=at,
             status="failed" if canary_fails and version == "1.1.0" else "ok", error=None, features={},
             prediction=None, score=None, latency_ms=1.0, process="test", row=0,
+            beside=beside.get(role),
         )
         for number in range(requests) for role, version in roles.items()
     ])  # fmt: skip

@@ -59,7 +59,9 @@ def served(models: Models, model: str) -> list[tuple[str, str, int, int]]:
     """Version, role, rows and errors of what is evidence."""
     now, hour = SystemClock().now(), timedelta(hours=1)
     found = models.house.rollups.events(model, now - hour, now + hour)
-    return [(each.version, each.role, each.requests, each.errors) for each in found if each.role in SERVED]
+    return [
+        (each.version, each.role, each.counts.rows, each.counts.failed_rows) for each in found if each.role in SERVED
+    ]
 
 
 BAD: Mapping[str, tuple[dict[str, list[Any]], str, str]] = {

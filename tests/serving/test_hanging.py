@@ -49,5 +49,6 @@ def test_a_batch_that_hangs_has_failed_and_the_next_is_answered(server: Server, 
     server.flush()
     now = SystemClock().now()
     (events,) = models.house.rollups.events("slow", now - HOUR, now + HOUR)
-    assert (events.requests, events.errors) == (2 * TOO_MANY + 2, 2 * TOO_MANY)
+    assert (events.counts.requests, events.counts.errors) == (4, 2)
+    assert (events.counts.rows, events.counts.failed_rows) == (2 * TOO_MANY + 2, 2 * TOO_MANY)
     assert MOST_STUCK > 2

@@ -18,6 +18,7 @@ from skl2onnx.common.data_types import FloatTensorType, StringTensorType
 from sklearn.pipeline import Pipeline
 
 from mlops_dagster.clock import SystemClock
+from mlops_dagster.predictions import BothScored, Pair, PairedCounts
 from mlops_dagster.registry import Stage
 from mlops_dagster.rollout import Phase, RolloutPolicy
 from tests.serving.conftest import (
@@ -205,7 +206,7 @@ def test_a_poisoned_row_fails_alone_and_counts_against_its_version(server: Serve
     server.flush()
     now = SystemClock().now()
     (events,) = models.house.rollups.events("poisoned", now - 60 * MINUTE, now + MINUTE)
-    assert (events.version, events.role, events.requests, events.errors) == ("1.0.0", "champion", 32, 1)
+    assert (events.version, events.role, events.counts.requests, events.counts.errors) == ("1.0.0", "champion", 32, 1)
     failed = [row for row in logged(models, "poisoned", "status", "feature_carrier") if row["status"] == "failed"]
     assert [row["feature_carrier"] for row in failed] == ["unheard of"]
 
@@ -246,8 +247,11 @@ def test_the_other_arm_and_the_shadows_score_every_request(server: Server, model
     assert server.post("/v1/models/paired/feedback", {"labels": late}).json()["accepted"] == 80
     server.flush()
     now = SystemClock().now()
-    pairs = models.house.rollups.paired("paired", "1.0.0", "1.1.0", now - 60 * MINUTE, now + MINUTE)
-    assert (pairs.wins, pairs.losses, pairs.ties) == (0, 80, 0)
+    pair, until = Pair("paired", "1.0.0", "1.1.0"), now + MINUTE
+    (outcomes,) = pair.outcomes(models.house.rollups, [now - 60 * MINUTE], until)
+    assert outcomes == {"late": PairedCounts(losses=40)}, "one of each key"
+    (both,) = pair.both_scored(models.house.rollups, [now - 60 * MINUTE], until)
+    assert both == BothScored(80)
 
 
 def test_feedback_tells_the_unknown_from_the_known(server: Server, models: Models) -> None:

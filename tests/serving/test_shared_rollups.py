@@ -46,8 +46,8 @@ def test_what_two_machines_count_adds_up(replicas: list[House], postgresql: str)
     now = SystemClock().now()
     window = (now - HOUR, now + HOUR)
     for requests, house in enumerate(replicas, start=1):
-        assert [row.requests for row in house.rollups.events(MODEL, *window)] == [3]
-        assert [row.requests for row in house.local_rollups.events(MODEL, *window)] == [requests]
+        assert [row.counts.requests for row in house.rollups.events(MODEL, *window)] == [3]
+        assert [row.counts.requests for row in house.local_rollups.events(MODEL, *window)] == [requests]
         assert house.rollups.feature_counts(MODEL, None, *window)["carrier"].sum() == 3
         assert house.local_rollups.feature_counts(MODEL, None, *window) == {}
         assert house.spool.read(0) == []

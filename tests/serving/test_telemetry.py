@@ -237,7 +237,8 @@ def test_promtool_finds_no_fault_with_what_the_server_tells(server: Server, mode
     assert server.post("/v2/models/told/infer", {"inputs": []}).status_code == 400
     ids = next(output["data"] for output in answer["outputs"] if output["name"] == "prediction_id")
     server.post("/v1/models/told/feedback", {"labels": [{"prediction_id": ids[0], "label": "late"}]})
-    server.post("/v1/models/told/feedback", {"labels": [{"prediction_id": ids[1], "label": "never heard of"}]})
+    unheard = {"labels": [{"prediction_id": ids[1], "label": "never heard of"}]}
+    assert server.post("/v1/models/told/feedback", unheard).status_code == 400
 
     metrics = server.client.get("/metrics").content
     assert lint(metrics) == ""
@@ -248,7 +249,8 @@ def test_promtool_finds_no_fault_with_what_the_server_tells(server: Server, mode
     assert value(found, "errors_total", **arm, code="model_failed") == 1
     assert value(found, "requests_total", **{**arm, "role": "none", "version": ""}, status="rejected") == 1
     assert value(found, "labelled_total", **arm, label="late", correct="true") == 1
-    assert value(found, "labelled_total", **arm, label="other", correct="false") == 1
+    assert value(found, "labels_refused_total", model="told") == 1
+    assert value(found, "labelled_total", **arm, label="other", correct="false") is None
     assert (value(found, "spool_free_bytes") or 0) > 1e6
     assert value(found, "version_ready", model="told", version="1.0.0") == 1
     assert (value(found, "process_resident_memory_bytes", process="worker-1") or 0) > 1e6

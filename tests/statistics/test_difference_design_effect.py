@@ -44,21 +44,21 @@ def test_it_is_the_analysis_of_variance_of_the_rows() -> None:
     found = difference_design_effect(blocks)
     assert found is not None
     assert found.lasting == 0
-    least = float(stats.f.ppf(0.25, 5, sum(map(sum, blocks)) - 6))
+    least = float(stats.f.ppf(0.2, 5, sum(map(sum, blocks)) - 6))
     assert found.rows == pytest.approx(by_hand(blocks, least), rel=1e-9)
-    assert found.rows == pytest.approx(13.085, abs=0.001)
+    assert found.rows == pytest.approx(14.656, abs=0.001)
     assert found.rows_per_day == pytest.approx(94.67, abs=0.01)  # (582 - 63234 / 582) / 5
 
 
 @pytest.mark.parametrize("correlation", [0.005, 0.02, 0.1])
-def test_known_ones_are_found_again_and_three_in_four_are_over(correlation: float) -> None:
+def test_known_ones_are_found_again_and_four_in_five_are_over(correlation: float) -> None:
     rng = np.random.default_rng(6)
     true = 1 + (ROWS - 1) * correlation
     many = [difference_design_effect(life.tolist()) for life in days_of(rng, correlation, (20, 2000))]
     assert np.mean([each.rows for each in many if each]) == pytest.approx(true, rel=0.06)
     few = [difference_design_effect(life.tolist()) for life in days_of(rng, correlation, (400, 14))]
     over = np.mean([each.rows > true for each in few if each])
-    assert 0.72 < over < 0.95  # more where days are far apart: a share of wins has its ends
+    assert 0.77 < over < 0.97  # more where days are far apart: a share of wins has its ends
 
 
 @given(st.lists(st.tuples(*[st.integers(0, 500)] * 3), max_size=12))
@@ -95,7 +95,8 @@ def test_what_lasts_takes_more_rows() -> None:
     assert found[0] is not None
     assert found[1] is not None
     assert found[0].of_many_blocks == found[0].rows
-    assert found[1].of_many_blocks > 5 * found[1].rows
+    assert found[1].lasting == 0.5  # as much as is believed
+    assert found[1].of_many_blocks == pytest.approx(1 + 3 * (found[1].rows - 1))
 
 
 def false_claims(days: Counts, evaluated: int, *, shared: bool) -> float:

@@ -80,8 +80,15 @@ def test_rates_expect_no_gain_under_the_limit(limit, inside, n):
 
 
 @settings(max_examples=40)
-@given(st.sampled_from([-0.05, 0.0, 0.02, 0.2]), st.sampled_from([0.3, 0.6]), ALTERNATIVES, st.sampled_from([0, 0.1]))
-def test_pairs_expect_no_gain_under_the_hypothesis(margin, disagreement, alternative, inside):
+@given(
+    st.sampled_from([-0.05, 0.0, 0.02, 0.2]),
+    st.sampled_from([0.3, 0.6]),
+    ALTERNATIVES,
+    st.sampled_from([0, 0.1]),
+    st.sampled_from([1, 1.5, 20]),
+)
+def test_pairs_expect_no_gain_under_the_hypothesis(margin, disagreement, alternative, inside, rows):
+    # `rows` of one row an observation only lose by it: the mean of a root is at most the root of the mean
     loss = margin - inside if alternative == "worse" else margin + inside  # accuracy the challenger really loses
     p, q = (disagreement + loss) / 2, (disagreement - loss) / 2  # of a loss, of a win
     n = 8
@@ -91,8 +98,17 @@ def test_pairs_expect_no_gain_under_the_hypothesis(margin, disagreement, alterna
             ties = n - losses - wins
             ways = factorial(n) / factorial(losses) / factorial(wins) / factorial(ties)
             probability = ways * p**losses * q**wins * (1 - p - q) ** ties
-            expectation += probability * paired_e_value(wins, losses, ties, margin=margin, alternative=alternative)
-    assert expectation == pytest.approx(1) if inside == 0 else expectation < 1
+            expectation += probability * paired_e_value(
+                wins, losses, ties, margin=margin, alternative=alternative, rows_per_observation=rows
+            )
+    assert expectation == pytest.approx(1) if (inside, rows) == (0, 1) else expectation < 1
+
+
+@given(*[st.integers(0, 10**4)] * 3, st.floats(1, 1000), ALTERNATIVES)
+def test_rows_per_observation_divide_the_counts(wins, losses, ties, rows, alternative):
+    divided = [count / rows for count in (wins, losses, ties)]
+    together = paired_e_value(wins, losses, ties, margin=0.02, alternative=alternative, rows_per_observation=rows)
+    assert together == pytest.approx(paired_e_value(*divided, margin=0.02, alternative=alternative), rel=1e-6)
 
 
 @given(st.integers(0, 10**6), st.integers(0, 10**6), st.integers(0, 10**6), ALTERNATIVES)
@@ -142,6 +158,10 @@ def test_anytime_p_and_mean():
         (lambda: rate_e_value(0, 0, limit=0), "no test"),
         (lambda: paired_e_value(-1, 0, 0, margin=0), "no test"),
         (lambda: paired_e_value(0, 0, 0, margin=1), "no test"),
+        (lambda: paired_e_value(0, float("nan"), 0, margin=0), "no test"),
+        (lambda: paired_e_value(inf, 0, 0, margin=0), "no test"),
+        (lambda: paired_e_value(1, 2, 3, margin=0, rows_per_observation=0.5), "one row or more, not of 0.5"),
+        (lambda: paired_e_value(1, 2, 3, margin=0, rows_per_observation=float("nan")), "one row or more"),
         (lambda: combine([]), "one or more"),
         (lambda: combine([float("nan")]), "one or more"),
         (lambda: anytime_p(float("nan")), "0 or more"),

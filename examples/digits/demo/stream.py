@@ -12,7 +12,8 @@ from digits.trainer import PIXELS, Images, scanned, unseen
 
 RATE = 50
 """Requests a second."""
-WRITERS = 5_000
+WRITERS = 1_000_000
+"""Of each writer one digit is evidence, so that none of them speaks for many."""
 LABEL_SECONDS = (2.0, 6.0)
 BLOCK = 500
 CORNER = [row * 8 + column for row in range(2) for column in range(2)]

@@ -104,6 +104,7 @@ def _document(
         "baseline": version.baseline is not None,
         "card": version.card is not None,
         "card_missing": _missing(version),
+        "can_prove": _can_prove(version),
         "gates": gate_documents(failures),
         "approvals": list(map(event_document, reviews)),
     }
@@ -134,6 +135,7 @@ def _facts(
         ("classes", ", ".join(version.schema.classes) if version.schema else NONE),
         ("baseline", "present" if version.baseline else NONE),
         ("card", _card(version)),
+        *(("provable", line) for line in _can_prove(version) or [NONE]),
     ]
     if deployment.on_hold is not None:
         lines.insert(4, ("on hold", Text(deployment.on_hold.reason, style="red")))
@@ -148,6 +150,12 @@ def _missing(version: "ModelVersion") -> tuple[str, ...]:
     from mlops_dagster.registry import ModelCard
 
     return (version.card or ModelCard()).missing()
+
+
+def _can_prove(version: "ModelVersion") -> list[str]:
+    """What the daily checks can prove of it, as its card says; nothing where it does not say."""
+    found = version.card.provable if version.card is not None else None
+    return [] if found is None else list(found.lines)
 
 
 def _card(version: "ModelVersion") -> str:

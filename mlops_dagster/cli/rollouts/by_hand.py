@@ -18,7 +18,7 @@ def pause(model: Model, reason: Reason, json: Json = False) -> None:
 
 
 def resume(model: Model, reason: Reason, json: Json = False) -> None:
-    """Let a paused rollout go on."""
+    """Let a paused rollout go on; its deadline has moved by the time it was paused."""
     _tell(_controller().resume(model, reason), json)
 
 
@@ -37,9 +37,12 @@ def abort(model: Model, reason: Reason, json: Json = False) -> None:
 
 def tick(model: Model, json: Json = False) -> None:
     """Look at the evidence now and do what it says, as the sensor does; starts no rollout."""
+    from mlops_dagster.rollout.champion_limit import tell_champion_limit
+
     stores, controller = house(), _controller()
     rollout = stores.rollouts.running(model)
     decision = controller.tick(model)
+    tell_champion_limit(stores.alerts, model, decision)
     after = stores.rollouts.get(rollout.id)
     if json:
         decided = None if decision is None else {"id": decision.id, "outcome": decision.outcome.value}

@@ -75,7 +75,7 @@ def labels_in_words(labels: "Labels") -> str:
     """How many pairs count, and up to when labels are complete."""
     if labels.share is None:
         return "no prediction yet"
-    pairs = f"{labels.paired.total:,} complete pairs, of them {labels.step:,} at this step"
+    pairs = f"{labels.paired.total:,} pairs of {labels.rows:,} labelled rows, {labels.step:,} of these at this step"
     until = f", complete until {minute(labels.complete_until)}" if labels.complete_until is not None else ""
     return f"{pairs}; {labels.share:.0%} of the labels are known{until}"
 
@@ -93,7 +93,7 @@ def _summary(found: "Decision") -> list[tuple[str, str]]:
         ("at", minute(found.at)),
         ("model", f"{rollout.model} {rollout.challenger} against {rollout.champion}"),
         ("stood at", f"{place(rollout)}, since {minute(rollout.step_at)}"),
-        ("deadline", minute(rollout.started_at + rollout.policy.deadline)),
+        ("deadline", minute(rollout.deadline(found.at))),
         ("labels", labels_in_words(evidence.labels)),
         ("without label", debt_in_words(label_debt(rollout.policy, evidence))),
     ]

@@ -33,7 +33,7 @@ def status(model: Model, json: Json = False) -> None:
     look = None if rollout.phase.ended else stores.controller(lambda _model: rollout.policy).look(rollout)
     workers = _latest(stores.registry.acknowledgements(model))
     if json:
-        print_json(_document(rollout, deployment, workers, last, look))
+        print_json(_document(rollout, deployment, workers, last, look, now))
         return
     facts(
         [
@@ -51,7 +51,7 @@ def status(model: Model, json: Json = False) -> None:
 
 def _now(rollout: "Rollout", look: "Decision", now: "datetime") -> list[tuple[str, str]]:
     evidence = look.evidence
-    deadline = rollout.started_at + rollout.policy.deadline
+    deadline = rollout.deadline(now)
     return [
         ("now", f"{look.outcome}: {look.reason}"),
         *((f"  {test}", needed) for test, needed in still_needed(look).items()),
@@ -90,13 +90,14 @@ def _document(
     workers: "Mapping[str, Acknowledgement]",
     last: "Decision | None",
     look: "Decision | None",
+    now: "datetime",
 ) -> dict[str, object]:
     return {
         **rollout_document(rollout),
         "step": rollout.step,
         "steps": rollout.policy.steps,
         "step_at": rollout.step_at,
-        "deadline": rollout.started_at + rollout.policy.deadline,
+        "deadline": rollout.deadline(rollout.ended_at or now),
         "epoch": deployment.epoch,
         "workers": {name: each.epoch for name, each in workers.items()},
         "last_decision": None
@@ -109,7 +110,7 @@ def _document(
             "reason": look.reason,
             "needed": still_needed(look),
             "paired_labels": look.evidence.labels.paired.total,
-            "paired_labels_at_step": look.evidence.labels.step,
+            "labelled_rows_at_step": look.evidence.labels.step,
             "labels_known": look.evidence.labels.share,
             "labels_complete_until": look.evidence.labels.complete_until,
             "without_label": label_debt(rollout.policy, look.evidence),

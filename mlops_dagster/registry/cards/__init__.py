@@ -8,6 +8,7 @@ from mlops_dagster.registry.cards.data import Provenance, Validation
 from mlops_dagster.registry.cards.evaluation import OVERALL, EvaluationSlice, evaluate
 from mlops_dagster.registry.cards.fairness import MIN_GROUP_ROWS, FairnessAudit, audit_fairness
 from mlops_dagster.registry.cards.html import to_html
+from mlops_dagster.registry.cards.provable import Provable, ProvableDrift, ProvableFloor, ProvableLoss
 
 __all__ = [
     "MIN_GROUP_ROWS",
@@ -15,6 +16,10 @@ __all__ = [
     "EvaluationSlice",
     "FairnessAudit",
     "ModelCard",
+    "Provable",
+    "ProvableDrift",
+    "ProvableFloor",
+    "ProvableLoss",
     "Provenance",
     "Validation",
     "audit_fairness",

@@ -8,6 +8,7 @@ from mlops_dagster.registry.cards.data import Provenance, Validation
 from mlops_dagster.registry.cards.evaluation import OVERALL, REQUIRED_METRICS, EvaluationSlice
 from mlops_dagster.registry.cards.fairness import FairnessAudit
 from mlops_dagster.registry.cards.parts import Part
+from mlops_dagster.registry.cards.provable import Provable
 
 
 def _several(audits: object) -> object:
@@ -34,6 +35,8 @@ class ModelCard(Part):
     validation: Validation | None = None
     shared_days: str = ""
     """What days that share causes make of a comparison with the champion, in one sentence; empty without a champion."""
+    provable: Provable | None = None
+    """What the daily checks can prove of it; None if nobody has computed that, which is no part that is missing."""
 
     @property
     def overall(self) -> EvaluationSlice | None:

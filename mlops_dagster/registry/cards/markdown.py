@@ -13,6 +13,7 @@ from mlops_dagster.registry.cards.wording import (
     gap_lines,
     group_table,
     printable,
+    provable_lines,
     slice_table,
 )
 
@@ -26,6 +27,7 @@ def to_markdown(card: ModelCard) -> str:
         "Intended use": escape(card.intended_use),
         "Training data": _bullets(data_lines(card.provenance, card.validation)),
         "Evaluation": _evaluation(card),
+        "What the daily checks can prove": _bullets(provable_lines(card.provable)),
         "Known failure modes": _bullets(card.failure_modes),
         "Fairness": "\n\n".join(_fairness(audit) for audit in card.fairness),
         "Contacts": _bullets(card.contacts),

@@ -8,6 +8,7 @@ from typing import TypeAlias
 from mlops_dagster.registry.cards.data import Provenance, Validation
 from mlops_dagster.registry.cards.evaluation import EvaluationSlice
 from mlops_dagster.registry.cards.fairness import ACCURACY, DEMOGRAPHIC_PARITY, EQUALIZED_ODDS, FairnessAudit
+from mlops_dagster.registry.cards.provable import Provable
 
 Table: TypeAlias = list[tuple[str, Mapping[str, str]]]
 """Lines, each with its name and its cells by column."""
@@ -48,6 +49,11 @@ def _validation_lines(found: Validation | None) -> list[str]:
     verdict = "passed" if found.passed else "failed"
     held = f"Validated: {verdict}. {found.expectations} expectations of {found.suite} on {found.rows:,} rows."
     return [held, *found.failures, *(f"In doubt: {doubt}" for doubt in found.doubts)]
+
+
+def provable_lines(found: Provable | None) -> Sequence[str]:
+    """What can be proven, in sentences, or that nobody knows."""
+    return found.lines if found is not None else ("Not known: the card was not made by a retraining.",)
 
 
 def gap_lines(audit: FairnessAudit) -> list[str]:

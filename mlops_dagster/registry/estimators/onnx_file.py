@@ -20,6 +20,7 @@ _NUMBERS = {
     "tensor(int64)": "int64",
     "tensor(bool)": "bool",
 }
+_LABELS = ("tensor(string)", "tensor(int64)", "tensor(int32)")
 _ZIPMAP = "seq(map("
 
 
@@ -36,7 +37,7 @@ class OnnxClassifier:
 
     The model has either one input per feature, named as its column and one wide, as skl2onnx makes them from a
     DataFrame, or one input of another name for all columns in their order. It gives its probabilities as a matrix
-    or as a ZipMap.
+    or as a ZipMap. Its label is its own label output; of a model without one, the class with the highest probability.
     """
 
     def __init__(self, session: "InferenceSession", model: "ModelProto") -> None:
@@ -45,8 +46,9 @@ class OnnxClassifier:
         self._session = session
         self._inputs: list[Port] = session.get_inputs()
         self._probabilities = _probabilities_of(session.get_outputs())
+        self._label = _label_of([one for one in session.get_outputs() if one is not self._probabilities])
         self.classes_: npt.NDArray[np.str_ | np.int64] = np.array(class_labels(model, self._probabilities.name))
-        width = 0 if self._is_zipmap else self._probabilities.shape[1]
+        width = 0 if self._probabilities.type.startswith(_ZIPMAP) else self._probabilities.shape[1]
         if isinstance(width, int) and width not in (0, len(self.classes_)):
             raise InvalidInputError(
                 f"the ONNX model names {len(self.classes_)} classes and has {width} probabilities for them; "
@@ -58,20 +60,48 @@ class OnnxClassifier:
 
         Raises InvalidInputError for columns that the model cannot take, ModelFailedError if it fails on them.
         """
-        import numpy as np
+        return self._matrix(self._run(X, [self._probabilities.name])[0])
 
-        feeds = self._feeds(X)
+    def predict(self, X: "pd.DataFrame") -> "npt.NDArray[np.generic]":  # noqa: N803  # scikit-learn's name
+        """The class of each row; raises what `predict_proba` raises."""
+        labels, probabilities = self.predict_with_proba(X)
+        return self.classes_[probabilities.argmax(axis=1)] if labels is None else labels
+
+    def predict_with_proba(
+        self,
+        X: "pd.DataFrame",  # noqa: N803  # scikit-learn's name
+    ) -> "tuple[npt.NDArray[np.generic] | None, npt.NDArray[np.float64]]":
+        """The class of each row, None without a label output, and its probabilities: the model runs once."""
+        if self._label is None:
+            return None, self.predict_proba(X)
+        labels, found = self._run(X, [self._label.name, self._probabilities.name])
+        return self._classes(labels), self._matrix(found)
+
+    def _run(self, frame: "pd.DataFrame", outputs: list[str]) -> "list[npt.NDArray[np.generic]]":
+        feeds = self._feeds(frame)
         try:
-            (found,) = self._session.run([self._probabilities.name], feeds)
+            found: list[npt.NDArray[np.generic]] = self._session.run(outputs, feeds)
         except Exception as error:  # onnxruntime's errors have no other base
             raise ModelFailedError(f"the ONNX model failed: {error}") from error
-        if self._is_zipmap:
-            found = [[row[label] for label in self.classes_.tolist()] for row in found]
+        return found
+
+    def _matrix(self, found: "npt.NDArray[np.generic] | list[dict[object, float]]") -> "npt.NDArray[np.float64]":
+        import numpy as np
+
+        if isinstance(found, list):  # of a ZipMap
+            found = np.array([[row[label] for label in self.classes_.tolist()] for row in found])
         return np.asarray(found, dtype=np.float64)
 
-    @property
-    def _is_zipmap(self) -> bool:
-        return self._probabilities.type.startswith(_ZIPMAP)
+    def _classes(self, found: "npt.NDArray[np.generic]") -> "npt.NDArray[np.generic]":
+        """The labels as classes: numbers of a model whose classes are texts are places among them."""
+        labels = found.ravel()
+        if labels.dtype.kind not in "iu" or self.classes_.dtype.kind in "iu":
+            return labels
+        if len(labels) and not (labels.min() >= 0 and labels.max() < len(self.classes_)):
+            some = labels.tolist()[:5]
+            raise ModelFailedError(f"the ONNX model gave labels that are not 0 to {len(self.classes_) - 1}: {some}")
+        named: npt.NDArray[np.generic] = self.classes_[labels.astype("int64")]
+        return named
 
     def _feeds(self, frame: "pd.DataFrame") -> "dict[str, npt.NDArray[np.generic]]":
         if len(self._inputs) == 1 and self._inputs[0].name not in frame.columns:
@@ -121,6 +151,18 @@ def _probabilities_of(outputs: list[Port]) -> Port:
             f"the ONNX model must have one output with probabilities [rows, classes], and has {has}"
         )
     return found[0]
+
+
+def _label_of(others: list[Port]) -> Port | None:
+    """The output with the class of each row, if there is one beside the probabilities."""
+    found = [one for one in others if one.type in _LABELS and len(one.shape) in (1, 2) and one.shape[1:] in ([], [1])]
+    named = [one for one in found if "label" in one.name.lower()]
+    if len(found) > 1 and len(named) != 1:
+        raise InvalidInputError(
+            f"the outputs {', '.join(one.name for one in found)} of the ONNX model may each be its label; call one of "
+            "them `label`"
+        )
+    return next(iter(named or found), None)
 
 
 def _tensor(wanted: Port, frame: "pd.DataFrame") -> "npt.NDArray[np.generic]":

@@ -17,6 +17,21 @@ TRUSTED = (
     "functools.partial",  # ... through a partial: the function in it must be trusted too
     "builtins.object",  # dtype_include=object
     "numpy.dtype",  # dtype of an encoder
+    # TunedThresholdClassifierCV keeps how its threshold was tuned; its `predict` reads the positive class there, and
+    # no more. The metrics are functions of labels, which nothing calls once the estimator is fitted.
+    "sklearn.metrics._scorer._CurveScorer",
+    "sklearn.metrics._scorer._Scorer",
+    "sklearn.utils._metadata_requests.MetadataRequest",
+    "sklearn.utils._metadata_requests.MethodMetadataRequest",
+    "sklearn.metrics._classification.accuracy_score",
+    "sklearn.metrics._classification.balanced_accuracy_score",
+    "sklearn.metrics._classification.cohen_kappa_score",
+    "sklearn.metrics._classification.f1_score",
+    "sklearn.metrics._classification.fbeta_score",
+    "sklearn.metrics._classification.jaccard_score",
+    "sklearn.metrics._classification.matthews_corrcoef",
+    "sklearn.metrics._classification.precision_score",
+    "sklearn.metrics._classification.recall_score",
 )
 
 

@@ -105,7 +105,9 @@ def _feedback() -> dict[str, Json]:
     return {
         "operationId": "feedback",
         "summary": "Late ground truth",
-        "description": "The first label of a prediction is evidence; another one is a correction, kept beside it.",
+        "description": "The first label of a prediction is evidence; another one is a correction, kept beside it. Ids "
+        "are per model; one that was repeated is that of the first answer. A label that is no class of the model is "
+        "refused, with code `invalid_labels`, and all of its batch with it.",
         "parameters": _path(path),
         "requestBody": {"required": True, "content": _json("Feedback")},
         "responses": {

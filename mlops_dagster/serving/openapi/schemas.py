@@ -107,7 +107,7 @@ def schemas() -> dict[str, Json]:
         "Label": json_object(
             ["prediction_id", "label"],
             prediction_id=TEXT,
-            label=TEXT,
+            label={**TEXT, "description": "a class of the model"},
             at={"type": ["string", "null"], "format": "date-time", "description": "when it became known; else now"},
         ),
         "FeedbackResult": json_object(

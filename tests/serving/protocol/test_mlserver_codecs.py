@@ -120,8 +120,8 @@ def test_texts_that_are_missing(ready: Server) -> None:
         numbers = [NumpyCodec.encode_input(name, np.ones(2)) for name in ("delay", "distance")]
         request = InferenceRequest(inputs=[*numbers, carrier])
         answer = ready.client.post(f"/v2/models/{MODEL}/infer", content=request.model_dump_json())
-        # Null reached the estimator, which knows no such category.
+        # Null reached the estimator, as the NaN that it would have been fitted with, which it does not know.
         assert (answer.status_code, answer.json()["code"]) == (500, "model_failed")
-        assert "None" in answer.json()["error"]
+        assert "unknown categories [nan]" in answer.json()["error"]
     with pytest.raises(TypeError, match="isnan"):
         PandasCodec.encode_request(pd.DataFrame({"carrier": texts}))

@@ -1,0 +1,148 @@
+"""The label, score and probabilities of rows, as a version gives them."""
+
+from typing import NamedTuple, TypeAlias
+
+import numpy as np
+import numpy.typing as npt
+
+from mlops_dagster.errors import ModelFailedError
+from mlops_dagster.inference.asking import Inputs, answers_alike_to_a_matrix, way_to_ask
+from mlops_dagster.inference.probabilities import are_probabilities, not_probabilities
+from mlops_dagster.inference.rows import Columns, features_frame, features_matrix
+from mlops_dagster.inference.structure import null_of
+from mlops_dagster.inference.trial import trial_columns
+from mlops_dagster.registry import Baseline
+from mlops_dagster.registry.estimators import Estimator
+from mlops_dagster.schema import ModelSchema
+
+_Numbers: TypeAlias = npt.NDArray[np.float64]
+
+
+class Answers(NamedTuple):
+    """One label and one score per row, and probabilities (rows, classes) in the order of the schema."""
+
+    labels: list[str]
+    scores: _Numbers
+    probabilities: _Numbers
+
+
+class Answered(NamedTuple):
+    """As `Answers`, for rows of which some may have failed: their label is None, their score NaN."""
+
+    labels: list[str | None]
+    scores: _Numbers
+
+
+class Scorer:
+    """A version in memory, asked in one way by everything that scores rows.
+
+    The label of a row is the estimator's own `predict`. The score is that of `ModelSchema`: of two classes the
+    probability of the last, else of the label. Raises ModelFailedError for an estimator that gives no probabilities or
+    has other classes than its schema. With `some_classes`, it may lack classes: they get the probability 0.
+    """
+
+    def __init__(self, version: str, schema: ModelSchema, estimator: Estimator, *, some_classes: bool = False) -> None:
+        if not hasattr(estimator, "predict_proba"):
+            raise ModelFailedError(
+                f"version {version} has no predict_proba ({type(estimator).__name__}); register a classifier that "
+                "gives probabilities"
+            )
+        classes = [str(label) for label in np.asarray(estimator.classes_).tolist()]
+        odd = set(classes) - set(schema.classes) if some_classes else set(classes) ^ set(schema.classes)
+        if odd or len(set(classes)) != len(classes):
+            raise ModelFailedError(f"version {version} tells {classes} apart, its schema {schema.classes}")
+        self.version = version
+        self.schema = schema
+        self._places = np.array([schema.classes.index(name) for name in classes])
+        self._in_order = self._places.tolist() == list(range(len(schema.classes)))
+        self._index = {name: place for place, name in enumerate(schema.classes)}
+        self._null = null_of(estimator)
+        self._ask = way_to_ask(estimator)
+        self._takes_matrix = answers_alike_to_a_matrix(self._ask, estimator, schema)
+
+    def score(self, columns: Columns) -> Answers:
+        """Score all rows, given as values by feature; raises ModelFailedError if one of them fails."""
+        inputs = self._inputs(columns)
+        places, probabilities, sound = self._run(inputs)
+        if not sound.all():
+            raise self._unsound(probabilities, places, int(np.argmin(sound)))
+        return Answers(self._names(places), self._scores(places, probabilities), probabilities)
+
+    def score_each(self, columns: Columns) -> Answered:
+        """Score all rows, of which some may fail: of rows that fail together, halves are tried."""
+        inputs = self._inputs(columns)
+        labels: list[str | None] = []
+        scores = [np.empty(0)]
+        for places, probabilities, sound in self._run_halves(inputs):
+            labels += [name if good else None for name, good in zip(self._names(places), sound.tolist(), strict=True)]
+            scores.append(np.where(sound, self._scores(places, probabilities), np.nan))
+        return Answered(labels, np.concatenate(scores))
+
+    def try_out(self, baseline: Baseline | None) -> None:
+        """Score made-up rows, drawn from the bins of `baseline` where it has them; raises ModelFailedError.
+
+        The error says which scores are no probabilities. Rows that the estimator refuses prove nothing about it.
+        """
+        for places, probabilities, sound in self._run_halves(self._inputs(trial_columns(self.schema, baseline))):
+            answered = ~np.isnan(probabilities).all(axis=1)
+            if not sound[answered].all():
+                raise self._unsound(probabilities, places, int(np.argmin(sound | ~answered)))
+
+    def _inputs(self, columns: Columns) -> Inputs:
+        if self._takes_matrix:
+            return features_matrix(self.schema, columns)
+        return features_frame(self.schema, columns, self._null)
+
+    def _run(self, inputs: Inputs) -> tuple[npt.NDArray[np.intp], _Numbers, npt.NDArray[np.bool_]]:
+        """Return the place of each row's label in the schema, -1 for no class; its probabilities; if both are sound."""
+        try:
+            said, raw = self._ask(inputs)
+        except Exception as error:
+            raise ModelFailedError(f"version {self.version} raised {type(error).__name__}: {error}") from error
+        rows, classes = len(inputs), len(self._places)
+        if raw.shape != (rows, classes) or (said is not None and said.size != rows):
+            raise ModelFailedError(
+                f"version {self.version} returned {raw.shape} probabilities for {rows} rows of {classes} classes"
+                + ("" if said is None else f", and {said.size} labels")
+            )
+        probabilities = self._in_schema(raw)
+        sound = are_probabilities(probabilities)
+        if said is None:
+            return self._places[raw.argmax(axis=1)], probabilities, sound
+        places = np.array([self._index.get(str(label), -1) for label in said.ravel().tolist()], dtype=np.intp)
+        return places, probabilities, sound & (places >= 0)
+
+    def _run_halves(self, inputs: Inputs) -> list[tuple[npt.NDArray[np.intp], _Numbers, npt.NDArray[np.bool_]]]:
+        """As `_run`, in pieces; a row that the estimator refuses by itself has no probabilities."""
+        if not len(inputs):
+            return []
+        try:
+            return [self._run(inputs)]
+        except ModelFailedError:
+            if len(inputs) == 1:
+                none = np.full((1, len(self.schema.classes)), np.nan)
+                return [(np.array([0], dtype=np.intp), none, np.array([False]))]
+            middle = len(inputs) // 2
+            return self._run_halves(inputs[:middle]) + self._run_halves(inputs[middle:])
+
+    def _in_schema(self, raw: _Numbers) -> _Numbers:
+        if self._in_order:
+            return raw
+        probabilities = np.zeros((len(raw), len(self.schema.classes)))
+        probabilities[:, self._places] = raw
+        return probabilities
+
+    def _names(self, places: npt.NDArray[np.intp]) -> list[str]:
+        return [self.schema.classes[place] for place in places.tolist()]
+
+    def _scores(self, places: npt.NDArray[np.intp], probabilities: _Numbers) -> _Numbers:
+        if len(self.schema.classes) == 2:
+            return probabilities[:, -1]
+        return probabilities[np.arange(len(places)), places]
+
+    def _unsound(self, probabilities: _Numbers, places: npt.NDArray[np.intp], row: int) -> ModelFailedError:
+        if places[row] < 0:
+            return ModelFailedError(
+                f"version {self.version} gave row {row} a label that is none of its classes {self.schema.classes}"
+            )
+        return ModelFailedError(not_probabilities(self.version, row, probabilities[row].tolist()))

@@ -1,0 +1,38 @@
+"""Alerts of a champion that breaks its error limit: no challenger is taken out for failures that both share."""
+
+from mlops_dagster.alerting import Alerts, Severity
+from mlops_dagster.rollout.entities import Decision, Phase, TestResult
+
+RULE = "champion_error_limit"
+
+
+def tell_champion_limit(alerts: Alerts, model: str, decision: Decision | None) -> None:
+    """Open an alert while the champion is proven over its error limit, and resolve it once nothing speaks for that.
+
+    `decision` is the last look at the running rollout. Without one, and in the watch of a new champion, it is not
+    measured here.
+    """
+    if decision is None or decision.rollout.phase is Phase.WATCH:
+        if any(alert.rule == RULE for alert in alerts.list(model)):
+            alerts.resolve(model, RULE, "no rollout is running, so the champion's errors are not measured here")
+        return
+    test = decision.test("champion.over_limit")
+    if test.e_value >= test.limit:
+        alerts.report(
+            model, RULE, Severity.CRITICAL, _summary(decision, test), done=_done(decision), evidence=dict(test.observed)
+        )
+    elif test.e_value < 1 and any(alert.rule == RULE for alert in alerts.list(model)):
+        alerts.resolve(model, RULE, "the champion is not over its error limit any more, in all and lately")
+
+
+def _summary(decision: Decision, test: TestResult) -> str:
+    rollout = decision.rollout
+    failed, requests = (int(test.observed[name]) for name in ("champion_failed", "requests"))
+    return (
+        f"champion {rollout.champion} breaks its error limit of {rollout.policy.max_error_rate:.2%}: {failed:,} of "
+        f"{requests:,} requests since {rollout.started_at:%Y-%m-%d %H:%M} failed"
+    )
+
+
+def _done(decision: Decision) -> str:
+    return f"nothing: challenger {decision.rollout.challenger} is not taken out for failures that both share"
