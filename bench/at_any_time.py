@@ -77,7 +77,7 @@ def main() -> None:
     parser.add_argument("--runs", type=int, default=500, help="rollouts of each world; some tables take fewer")
     parser.add_argument("--world", default="", help="only worlds and tables with this in their name")
     options = parser.parse_args()
-    console = Console(width=170)
+    console = Console(width=180)
     for table in tables(options.runs, options.world):
         console.print(table)
 

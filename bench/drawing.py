@@ -20,7 +20,7 @@ class Drawn(NamedTuple):
     cells: Ints
     """The third axis: the challenger wins, loses, both are wrong, both are right."""
     delay: Floats
-    """In hours, until the labels of a class come."""
+    """In hours after the cohort, until the labels of a class come."""
 
 
 Draw = Callable[[np.random.Generator, int, int], Drawn]
@@ -59,7 +59,7 @@ class Known(NamedTuple):
     units: Ints
     """That both scored, of rollouts and cohorts."""
     comes: Floats
-    """In cohorts from the start, when labels come."""
+    """In cohorts from the start, when all labels of a class have come."""
     cells: Ints
     """The first axis: the cells."""
 
@@ -88,6 +88,6 @@ def known_of(world: World, drawn: Drawn, weight: Floats, rng: np.random.Generato
         champion=arm(champion, other_told, WIN),
         weight=weight,
         units=cells.sum(axis=(1, 2)),
-        comes=cohort + drawn.delay * 60 / world.minutes,
+        comes=cohort + 1 + drawn.delay * 60 / world.minutes,
         cells=np.moveaxis(cells, 2, 0),
     )

@@ -89,7 +89,7 @@ def _shared(loses: float) -> dict[str, World]:
     days = SharedDays(loses)
     return {
         "r known": World(days, PAIRS.model_copy(update={"rows_per_observation": KNOWN_ROWS})),
-        f"r of {EVALUATED_DAYS} days before": World(days, ESTIMATED, shared=days.evaluated),
+        f"r of {EVALUATED_DAYS} days": World(days, ESTIMATED, shared=days.evaluated),
         "r = 1": World(days, PAIRS),
     }
 

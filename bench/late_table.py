@@ -41,9 +41,10 @@ def late_others(runs: int) -> Table:
     table = Table(
         *("the fault", "it begins", "hours to a rollback"),
         title="Hours until other faults are proven: median and P90",
-        caption=f"""{runs} runs of each, of the whole decision. Accuracy: -10 points at 2 requests/s,
-each a pair, labels an hour late, a look every ten minutes. Latency: three times as long at 0.2
-requests/s, a look a minute.""",
+        caption=f"""{runs} runs of each, of the whole decision.
+Accuracy: 2 requests/s, each a pair; labels an hour late;
+a look every ten minutes. Latency: 0.2 requests/s; a look
+a minute.""",
         caption_justify="left",
     )
     for hour in (4, HOUR):
