@@ -98,7 +98,8 @@ def _evidence(look: Look, rollout: Rollout, run: int) -> Evidence:
 
     def outcomes(since: int, until: int = NEVER) -> dict[str, PairedCounts]:
         counts = (known.pairs * look.here[0] * look.counts[:, None])[:, run, :, since:until].sum(axis=2)
-        return {name: PairedCounts(*map(int, counts[:, number])) for number, name in enumerate(world.classes)}
+        named = {name: PairedCounts(*map(int, counts[:, number])) for number, name in enumerate(world.classes)}
+        return {name: its for name, its in named.items() if its.total}
 
     def steps(since: int, *, labels: bool) -> tuple[StepCounts, ...]:
         weights = known.weight[run, since:]

@@ -57,13 +57,13 @@ class Cohorts:
 
     def rows_per_observation(self, units: Ints, minutes: int) -> Floats:
         """Of each rollout, at its traffic."""
-        stated = self.policy.rows_per_observation or 1.0
-        if self.shared is None:
-            return np.full(self.runs, stated)
+        stated = self.policy.rows_per_observation
+        if stated is not None or self.shared is None:
+            return np.full(self.runs, stated or 1.0)
         per_day = units / max(minutes / DAY, 1.0)
         at_another = 1 + (self._rows - 1) * per_day / self._rows_per_day
         rows = np.where(np.isnan(self._rows_per_day), self._rows, at_another)
-        return np.maximum(stated, 1 + (rows - 1) * (1 + self._lasting) / (1 - self._lasting))
+        return np.asarray(1 + (rows - 1) * (1 + self._lasting) / (1 - self._lasting))
 
 
 class Look:
@@ -122,19 +122,25 @@ class Look:
         return np.maximum((self.complete - 1) * self.world.minutes + COHORT_MINUTES - 1, 0)
 
     def accuracy(self) -> tuple[Floats, Floats, Floats]:
-        """The e-values of worse, not worse and superior, or 1 where the days differ by more than was reckoned with."""
+        """The e-values of worse, not worse and superior; the latter are 1 in doubt."""
         worse, not_worse, superior = (
             self._worse(self._gains("worse")),
             self._whole(self._gains("not_worse")),
             self._whole(self._gains("superior")),
         )
-        doubt = self.days_differ if self.policy.uses_pairs else np.zeros(self.of.runs, dtype=np.bool_)
-        return np.where(doubt, 1.0, worse), np.where(doubt, 1.0, not_worse), np.where(doubt, 1.0, superior)
+        doubt = self.doubt
+        return worse, np.where(doubt, 1.0, not_worse), np.where(doubt, 1.0, superior)
+
+    @cached_property
+    def doubt(self) -> Bools:
+        """Whether the days of the rollout differ by more than was reckoned with, which promotes nothing."""
+        none = np.zeros(self.of.runs, dtype=np.bool_)
+        return self.days_differ if self.policy.uses_pairs else none
 
     def in_watch(self, since: Ints) -> Floats:
         """The same of worse, of cohorts from `since` on."""
         gains = self._gains("worse") * (np.arange(self.count) >= since[:, None])
-        return np.where(self.days_differ, 1.0, self._whole(gains))
+        return self._whole(gains)
 
     def pairs_since(self, since: Ints) -> Ints:
         """Complete pairs of the cohorts from `since` on."""
@@ -190,6 +196,19 @@ class Look:
         if self.policy.uses_pairs:
             return np.asarray(self._pairs.sum(axis=(0, 2, 3)))
         return np.asarray(sum(arm[0].sum(axis=1) for arm in self.arms))
+
+    def unseen_class(self) -> Bools:
+        """`unseen_class` of all rollouts."""
+        by_class, names = self._pairs.sum(axis=(0, 3)), self.world.classes
+        pairs, shares = by_class.sum(axis=1), self.world.shares
+        if not self.policy.uses_pairs:
+            return np.zeros(self.of.runs, dtype=np.bool_)
+        seen = by_class / np.maximum(pairs, 1)[:, None]
+        expected = np.array([shares.get(name, 0.0) for name in names])
+        unseen = ((expected * pairs[:, None] >= 10) & (seen < expected / 3)).any(axis=1)
+        if not self.policy.compares_classes(shares):
+            unseen |= np.where(by_class > 0, seen, 1.0).min(axis=1) <= self.policy.margin
+        return np.asarray(unseen & (pairs > 0))
 
     @cached_property
     def days_differ(self) -> Bools:

@@ -40,12 +40,23 @@ def weight(minute: Ints) -> Floats:
 
 def since_start_or_later(e_since: Callable[[Ints], Floats], now: Ints) -> Floats:
     """`e_since(minutes)` are e-values at looks in the minutes `now` of bets that began in those minutes."""
-    e = e_since(np.zeros_like(now)) / 2
+    weeks, rest = np.divmod(now, WEEK)
+    e = e_since(np.zeros_like(now)) / 2 + 0.5**weeks * (0.5 - 0.25 / WEEK * rest)
     for back in BACK:
         start = now - back
         if (start > 0).any():
             e = e + np.where(start > 0, weight(start) * e_since(np.maximum(start, 0)), 0)
     return np.asarray(e)
+
+
+def loudest(e_since: Callable[[Ints], Floats], now: Ints) -> Ints:
+    """The minute in which the bet began that has the most of these, with its weight; 0 is the start."""
+    best, most = np.zeros_like(now), e_since(np.zeros_like(now)) / 2
+    for back in BACK:
+        start = np.maximum(now - back, 0)
+        e = np.where(start > 0, weight(start) * e_since(start), -1)
+        best, most = np.where(e > most, start, best), np.maximum(e, most)
+    return np.asarray(best)
 
 
 def of_relative(canary: Counts, champion: Counts, share: Floats, theta: float, *, worse: bool = True) -> Floats:
@@ -87,52 +98,31 @@ class Failures(NamedTuple):
 
     odds: Floats
     all_in: Floats
-    challenger: Floats
+    apart: Floats
+    """Of the champion in any stage."""
+    scored: Floats
+    """By both."""
+    alone: Floats
+    """Of these, the challenger's failures, and the champion's."""
     champion: Floats
 
     @classmethod
-    def of(cls, *stages: tuple[Counts, Counts, Counts | float]) -> "Failures":
-        """Of both versions' failures in each piece, and the challenger's share of them by chance."""
-        odds = [of_excess(*stage) for stage in stages]
-        all_in = [-challenger * np.log(share) for challenger, _, share in stages]
-        by_version = [sum(stage[version] for stage in stages) for version in (0, 1)]
-        return cls(*(running(np.asarray(each)) for each in (sum(odds), sum(all_in), *by_version)))
+    def of(cls, scored: Counts, alone: Counts, champion: Counts, *arms: tuple[Counts, Counts, Floats]) -> "Failures":
+        """Of requests that both scored, and of arms: failures of the canary and the champion, the canary's share."""
+        stages: list[tuple[Counts, Counts, Counts | float]] = [(alone, champion, 0.5), *arms]
+        odds = sum(of_excess(*stage) for stage in stages)
+        all_in = sum(-challenger * np.log(share) for challenger, _, share in stages)
+        apart = sum(stage[1] for stage in stages)
+        return cls(*(running(np.asarray(each)) for each in (odds, all_in, apart, scored, alone, champion)))
 
-    def e_value(self, end: Ints, first: Callable[[Ints], Ints], now: Ints, always: Callable[[Ints], Floats]) -> Floats:
-        """The e-value that the challenger is not as good, at looks in the minutes `now`, which are before piece `end`.
-
-        `first` says with which piece a minute begins; `always` is the part for requests from that piece on that the
-        challenger alone failed on.
-        """
-
-        def bets(start: Ints) -> Floats:
-            with np.errstate(over="ignore"):
-                some = np.exp(self.odds[:, end] - self.odds[:, start]).mean(axis=0)
-                everything = np.exp(self.all_in[end] - self.all_in[start])
-            return np.asarray(some + np.where(self.champion[end] == self.champion[start], everything, 0)) / 2
-
-        e, known = 0.9 * bets(np.zeros_like(end)), np.zeros(len(end))
-        for back in BACK:
-            start = first(np.maximum(now - back, 0))
-            before = self.challenger[start] + self.champion[start]
-            new = before > known
-            if new.any():
-                e = e + np.where(new, 0.1 / np.maximum(before * (before + 1), 1) * bets(start), 0)
-                known = np.maximum(before, known)
-        by_failure = 0.9 * e + 0.1 * always(np.zeros_like(end))
-        by_minute = since_start_or_later(lambda start: 0.81 * bets(first(start)) + 0.1 * always(first(start)), now)
-        return np.asarray(0.7 * by_failure + 0.3 * by_minute)
-
-
-def always(requests: Counts, alone: Counts, end: Ints) -> Callable[[Ints], Floats]:
-    """The bet that the challenger fails on all requests from some piece on, and the champion on none."""
-    scored, failed = running(np.asarray(requests)), running(np.asarray(alone))
-
-    def bet(start: Ints) -> Floats:
-        n = scored[end] - scored[start]
-        return np.where(failed[end] - failed[start] == n, 4.0 ** np.minimum(n, 500), 0.0)
-
-    return bet
+    def since(self, start: Ints, end: Ints) -> Floats:
+        """`excess_failure_e_value` of the pieces from `start` on and before `end`."""
+        apart, n, alone, champion = (sums[end] - sums[start] for sums in self[2:])
+        always = np.where((alone == n) & (champion == 0), 4.0 ** np.minimum(n, 500), 0)
+        with np.errstate(over="ignore"):
+            all_in = np.where(apart == 0, np.exp(self.all_in[end] - self.all_in[start]), 0)
+            odds = np.exp(self.odds[:, end] - self.odds[:, start]).mean(axis=0)
+        return np.asarray(0.65 * all_in + 0.25 * odds + 0.1 * always)
 
 
 def _bets(bets: Floats, like: Counts) -> Floats:

@@ -49,8 +49,8 @@ class World(NamedTuple):
     """A request has one of these numbers of rows, which share its fate."""
     errors: float = ERROR_RATE
     """The champion's."""
-    outage: bool = False
-    """Nine of ten requests fail for three minutes of the ramp, whoever answers."""
+    outages: int = 0
+    """So many times of three minutes in the ramp in which nine of ten requests fail, whoever answers."""
     unknown: bool = False
     """For six hours one client sends a category once a second that neither version knows."""
     busy: bool = False
@@ -172,7 +172,7 @@ def simulate(world: World, challenger: Challenger, rng: np.random.Generator) -> 
     rows = rng.choice(np.array(world.rows), n) if len(world.rows) > 1 else np.full(n, world.rows[0])
 
     rate = np.minimum(world.errors * trouble, 1)
-    if world.outage:
+    for _ in range(world.outages):
         rate = np.where(np.isin(minute, _in_ramp(rng, OUTAGE_MINUTES)), 0.9, rate)
     champion_error = (rng.random(n) < rate) | broken
     challenger_error = (rng.random(n) < rate * challenger.errors) | broken

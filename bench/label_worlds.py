@@ -22,9 +22,9 @@ EVALUATED_DAYS: Final = 14
 
 PAIRS: Final = RolloutPolicy(soak_hours=12, min_step_requests=1, rows_per_observation=1)
 ARMS: Final = PAIRS.model_copy(update={"paired": False})
-COMPLAINTS: Final = RolloutPolicy.model_validate(ARMS.model_dump() | {"labels": "complaints", "min_step_paired": 10})
+COMPLAINTS: Final = RolloutPolicy.model_validate(ARMS.model_dump() | {"labels": "complaints"})
 LATE: Final = RolloutPolicy.model_validate(
-    PAIRS.model_dump() | {"labels": "late", "label_hours": 240, "deadline_hours": 21 * 24}
+    PAIRS.model_dump() | {"labels": "late", "label_hours": 240, "deadline_hours": 21 * 24, "steps": (0.05, 0.5)}
 )
 ESTIMATED: Final = RolloutPolicy.model_validate(PAIRS.model_dump() | {"rows_per_observation": None})
 

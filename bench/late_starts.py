@@ -3,6 +3,7 @@
 The rule before took out a challenger that was over the error limit, whatever its champion did on the same requests.
 """
 
+from collections.abc import Callable
 from typing import Final, NamedTuple
 
 import numpy as np
@@ -58,18 +59,15 @@ def errors_found(fault: Fault, rng: np.random.Generator) -> Found:
     def first(minute: Ints) -> Ints:
         return np.searchsorted(minute_of, minute)
 
-    def over_limit(failed: Ints) -> Floats:
+    def over_since(failed: Ints) -> Callable[[Ints], Floats]:
         sums = running(e_values.of_rate(failed, n, PAIRS.max_error_rate))
-        return since_start_or_later(lambda start: mixed(sums[:, end] - sums[:, first(start)]), now)
+        return lambda start: mixed(sums[:, end] - sums[:, first(start)])
 
-    failures = e_values.Failures.of((alone, champion, 0.5))
-    excess = failures.e_value(end, first, now, e_values.always(n, alone, end))
-    return Found(
-        *(
-            _first(seconds[looks - past], e >= PROOF)
-            for e in (over_limit(alone + both), np.minimum(over_limit(alone), excess))
-        )
-    )
+    before = since_start_or_later(over_since(alone + both), now)
+    start = e_values.loudest(over_since(alone), now)
+    not_as_good = e_values.Failures.of(n, alone, champion).since(first(start), end) * np.where(start == 0, 5, 1)
+    e = np.minimum(since_start_or_later(over_since(alone), now), not_as_good)
+    return Found(*(_first(seconds[looks - past], each >= PROOF) for each in (before, e)))
 
 
 def slow_found(per_second: float, times: float, rng: np.random.Generator) -> float:

@@ -1,5 +1,6 @@
 """A history of requests as counts by the minute, and the e-value for a rollback at each of many looks at it."""
 
+from dataclasses import replace
 from datetime import UTC, datetime, timedelta
 from typing import Final, NamedTuple
 
@@ -99,22 +100,28 @@ def rollback_e(policy: RolloutPolicy, seen: Minutes, now: Ints) -> Floats:
     canary, champion, theta = seen.canary, seen.champion, policy.theta
     cold = np.where(np.isclose(seen.weight, policy.steps[0]), canary.bad_slow, 0)
     forgiven = np.diff(np.minimum(running(cold), policy.cold_start)).astype(np.int64)
-    _, alone, champion_alone, _ = seen.both
-    requests = seen.both[0]
+    requests, alone, champion_alone, _ = seen.both
     bad, n, in_arms = alone, requests, not policy.uses_pairs
     if in_arms:
         bad, n = alone + canary.bad_errors, n + canary.requests
-    failures = e_values.Failures.of(
-        (alone, champion_alone, 0.5), *([(canary.bad_errors, champion.bad_errors, share)] if in_arms else [])
-    )
-    scored = (requests * 0, alone * 0) if in_arms else (requests, alone)
-    excess = failures.e_value(end, lambda minute: minute, now, e_values.always(*scored, end))
+    over = running(e_values.of_rate(bad, n, policy.max_error_rate))
+
+    def over_since(start: Ints) -> Floats:
+        return mixed(over[:, end] - over[:, start])
+
+    start = e_values.loudest(over_since, now)
+    arms = [(canary.bad_errors, champion.bad_errors, share)] if in_arms else []
+    not_as_good = e_values.Failures.of(requests, alone, champion_alone, *arms).since(start, end)
+    if in_arms:
+        own, others = running(n), running(requests + champion.requests)
+        not_as_good = np.where((own[end] > own[start]) & (others[end] == others[start]), np.inf, not_as_good)
+    not_as_good = not_as_good * np.where(start == 0, 4 if in_arms else 5, 1)
     pairs = e_values.of_difference(*seen.pairs, policy.margin)
     worse = [
         begun(relative(canary.bad_errors, champion.bad_errors, theta.error), zero),
         late(relative(canary.bad_slow - forgiven, champion.bad_slow, theta.slow)),
         late(pairs) if policy.uses_pairs else late(relative(canary.bad_wrong, champion.bad_wrong, theta.wrong)),
-        np.minimum(late(e_values.of_rate(bad, n, policy.max_error_rate)), excess),
+        np.minimum(since_start_or_later(over_since, now), not_as_good),
         *([begun(pairs * seen.in_watch, zero)] if policy.uses_pairs else []),
     ]
     return np.asarray(np.mean(worse, axis=0))
@@ -149,7 +156,7 @@ def evidence(seen: Minutes, now: int) -> Evidence:
     everything, scored = np.ones_like(seen.in_watch), both(0).requests
     return Evidence(
         through=MIDNIGHT + timedelta(minutes=now, seconds=59),
-        since=tuple(EventsSince(start, steps(start), both(start)) for start in starts),
+        since=tuple(_events_since(start, steps(start), both(start)) for start in starts),
         shadow=EventCounts(requests=scored),
         watch=EventCounts(requests=int(seen.both[0, : now + 1][seen.in_watch[: now + 1]].sum())),
         labels=Labels(
@@ -161,6 +168,17 @@ def evidence(seen: Minutes, now: int) -> Evidence:
             watch=pairs(0, seen.in_watch) if seen.in_watch[now] else None,
         ),
     )
+
+
+def _events_since(start: int, steps: tuple[StepCounts, ...], both: BothScored) -> EventsSince:
+    seen = EventsSince(start, steps, both)
+    challenger, champion = (
+        EventCounts(requests=both.requests, bad_errors=failed + both.both_failed)
+        for failed in (both.challenger_failed, both.champion_failed)
+    )
+    if both.requests < seen.canary.requests + seen.champion.requests:  # two arms, each by itself
+        challenger, champion = challenger + seen.canary, champion + seen.champion
+    return replace(seen, challenger=challenger, incumbent=champion)
 
 
 def _counts(arm: Arm, start: int, now: int, its: Bools) -> EventCounts:

@@ -61,8 +61,10 @@ class _Events:
         """Of `share` of the requests, which come evenly; of the bets those that begin with the rollout."""
         scored = share * np.diff(self.minute, prepend=0) * 60 * PER_SECOND
         over = mixed(np.cumsum(e_values.of_rate(bad * 1, scored, POLICY.max_error_rate), axis=1)) / 2
-        failures, end = e_values.Failures.of((bad * 1, champion * 1, chance)), np.arange(len(bad)) + 1
-        return np.minimum(over, failures.e_value(end, lambda minute: minute * 0, end * 0, lambda _: np.zeros(len(bad))))
+        end, start = np.arange(len(bad)) + 1, np.zeros(len(bad), dtype=np.int64)
+        apart = (bad * 1, champion * 1, np.full(len(bad), chance))
+        sharing = 5 if chance == 0.5 else 4  # with pairs one e-value more shares the alpha
+        return np.minimum(over, sharing * e_values.Failures.of(start + 1, start, start, apart).since(start, end))
 
     def first(self, e: Floats, limit: float) -> float:
         return float(np.append(self.minute, np.inf)[np.append(e >= limit, True).argmax()])

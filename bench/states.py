@@ -96,13 +96,16 @@ def judge(look: Look, states: States) -> Judged:
     )
     for name, e in (("error.not_worse", good_errors), ("slow.not_worse", good_slow)):
         fine = fine & (states.peak(name, e) >= proof)
-    doubt = look.days_differ if policy.uses_pairs else np.zeros(look.of.runs, dtype=np.bool_)
+    doubt = look.doubt
     better = (states.peak(f"{metric}.superior", superior) >= proof) & (superior >= 1) & fine & ~doubt
 
     last, shadow = states.step == len(policy.steps), states.step == 0
-    labels = look.pairs_since(states.step_at) if policy.uses_pairs else look.arms[0][0].sum(axis=1)
     here = look.known.weight == states.weight[:, None]
     answers = (look.known.canary[0].sum(axis=1) * here).sum(axis=1)
+    if policy.uses_pairs:
+        labels = look.pairs_since(states.step_at)
+    else:
+        labels = answers if policy.labels == "complaints" else (look.arms[0][0] * here).sum(axis=1)
     lacking = np.where(
         shadow,
         ((now - states.step_at) * hours < policy.shadow_hours)
@@ -110,7 +113,8 @@ def judge(look: Look, states: States) -> Judged:
         ((now - states.step_at) * hours < policy.soak_hours)
         | (answers < policy.min_step_requests)
         | (labels < policy.min_step_paired)
-        | last & ((now - states.canary_at) * hours < policy.min_watch_hours),
+        | last & ((now - states.canary_at) * hours < policy.min_watch_hours)
+        | last & look.unseen_class(),
     )
     lacking = (
         lacking | doubt | (worse > np.maximum(1.0, not_worse)) | (events.over_limit > np.maximum(1.0, good_errors))
@@ -157,7 +161,6 @@ class _Events:
         self.answered: Ints = (ramp + in_watch).sum(axis=1)
         both = known.units if policy.uses_pairs else np.where((known.weight == 0) | (known.weight == 1), known.units, 0)
         self._scored = both + (0 if policy.uses_pairs else ramp)
-        self._both = both
 
     def good(self, enough: float, n: Ints) -> Floats:
         """That bad ones are fewer: relative to the champion nothing is known, and all n are good."""
@@ -170,19 +173,12 @@ class _Events:
 
     @property
     def over_limit(self) -> Floats:
-        size, runs, pairs = self._look.world.minutes, np.arange(self._look.of.runs), self._look.policy.uses_pairs
-        n, now = self._scored, np.full(len(runs), self._look.minutes)
+        """The claim to be over the limit; that it is not as good has a larger e-value, without failures of anybody."""
+        size, runs, n = self._look.world.minutes, np.arange(self._look.of.runs), self._scored
         sums = running(e_values.of_rate(np.zeros_like(n), n, self._look.policy.max_error_rate))
-        scored = running(self._both if pairs else np.zeros_like(n))
-
-        def first(start: Ints) -> Ints:
-            return np.minimum(-(-start // size), self._look.count)
 
         def over(start: Ints) -> Floats:
-            return mixed(sums[:, runs, -1] - sums[:, runs, first(start)])
+            first = np.minimum(-(-start // size), self._look.count)
+            return mixed(sums[:, runs, -1] - sums[:, runs, first])
 
-        def alone(start: Ints) -> Floats:
-            return 0.81 + 0.1 * (scored[runs, -1] == scored[runs, first(start)])
-
-        excess = 0.7 * alone(np.zeros_like(now)) + 0.3 * since_start_or_later(alone, now)
-        return np.minimum(since_start_or_later(over, now), excess)
+        return since_start_or_later(over, np.full(len(runs), self._look.minutes))

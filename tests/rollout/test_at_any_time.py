@@ -86,6 +86,7 @@ def test_one_that_is_3_points_worse_is_not_promoted_for_its_good_time_of_day(pol
     [
         ("requests of 1, 10, 50, 200 rows", "mcnemar_hourly", False),
         ("an outage of 3 minutes", "z_errors", True),
+        ("20 outages of 3 minutes", "z_errors", True),
         ("champion 5 %, challenger 2 %", "z_any", True),
         ("both fail on 1.3 %", "z_errors", True),
         ("an unknown category", "z_any", True),
@@ -148,13 +149,13 @@ def test_days_that_share_causes_make_many_claims_false_if_rows_are_taken_for_ind
     assert max(known, estimated) <= 3 < 12 <= ignored
 
 
-@pytest.mark.parametrize(("hour", "base", "slower"), [(1, 0.0, 1.2), (HOUR, 0.0, 1.2), (HOUR, 0.004, 4.0)])
-def test_a_fault_is_found_about_as_fast_as_by_the_limit_alone(hour: int, base: float, slower: float) -> None:
+@pytest.mark.parametrize(("hour", "base"), [(1, 0.0), (HOUR, 0.0), (HOUR, 0.004)])
+def test_a_fault_is_found_about_as_fast_as_by_the_limit_alone(hour: int, base: float) -> None:
     for rate, per_second in ((0.05, 2), (0.5, 0.2), (1.0, 20)):
         rng = np.random.default_rng(19)
         found = np.array([errors_found(Fault(rate, per_second, hour, base), rng) for _ in range(12)])
         before, now = np.median(found, axis=0)
-        assert now <= slower * before < np.inf
+        assert now <= 1.2 * before < np.inf
 
 
 def test_accuracy_and_latency_that_go_bad_in_hour_40_are_found_within_hours() -> None:
