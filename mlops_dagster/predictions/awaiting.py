@@ -1,4 +1,4 @@
-"""Which arms have scored a prediction: what its label, when it comes, is evidence for."""
+"""Which arms have scored a prediction: what its first label is evidence for, those that score after it included."""
 
 from collections import Counter
 from collections.abc import Iterable, Iterator, Mapping
@@ -9,17 +9,21 @@ from typing import NamedTuple
 import orjson
 
 from mlops_dagster.predictions.entries import Entry
-from mlops_dagster.predictions.records import ANSWERED, Arm, LabelEntry, PredictionEntry
+from mlops_dagster.predictions.records import ANSWERED, Arm, LabelEntry, LateEntry, PredictionEntry
 from mlops_dagster.predictions.sqlite import SqliteFile
 
 _SCHEMA = """
 CREATE TABLE IF NOT EXISTS awaiting (
     model TEXT NOT NULL, prediction_id TEXT NOT NULL, request TEXT NOT NULL, arms TEXT NOT NULL,
     label TEXT, labelled_at INTEGER NOT NULL DEFAULT 0,
+    first_label TEXT, first_at INTEGER,
     PRIMARY KEY (model, prediction_id)
 ) WITHOUT ROWID;
 CREATE TABLE IF NOT EXISTS repeated (model TEXT PRIMARY KEY, predictions INTEGER NOT NULL) WITHOUT ROWID;
-CREATE TABLE IF NOT EXISTS cursors (spool TEXT PRIMARY KEY, number INTEGER NOT NULL) WITHOUT ROWID
+CREATE TABLE IF NOT EXISTS cursors (spool TEXT PRIMARY KEY, number INTEGER NOT NULL) WITHOUT ROWID;
+CREATE TABLE IF NOT EXISTS late (
+    spool TEXT NOT NULL, number INTEGER NOT NULL, body BLOB NOT NULL, PRIMARY KEY (spool, number)
+) WITHOUT ROWID
 """
 
 # An id is held by the request it was answered to first. Rows of another request change nothing, however many come.
@@ -27,7 +31,17 @@ _CLAIM = """
 INSERT INTO awaiting (model, prediction_id, request, arms) VALUES (?, ?, ?, ?)
 ON CONFLICT DO UPDATE SET arms = arms || excluded.arms WHERE request = excluded.request
 """
-_JOIN = "UPDATE awaiting SET arms = arms || ? WHERE model = ? AND prediction_id = ? AND request = ?"
+_JOIN = """
+UPDATE awaiting SET arms = arms || ? WHERE model = ? AND prediction_id = ? AND request = ?
+RETURNING first_label, first_at, arms
+"""
+
+# Unless a label that is known for longer holds, or the prediction was erased, its id perhaps used again.
+_LABEL = """
+UPDATE awaiting SET label = ?1, labelled_at = ?2,
+    first_label = coalesce(first_label, ?1), first_at = coalesce(first_at, ?2)
+WHERE model = ?3 AND prediction_id = ?4 AND request = ?5 AND (label IS NULL OR labelled_at <= ?2)
+"""
 
 
 class Awaited(NamedTuple):
@@ -49,6 +63,8 @@ class Awaiting:
 
     It is folded from the entries, each exactly once, the labels among them: whatever is in the spool can be found
     once `add` has seen it, and a crash leaves nothing that the next `add` does not mend.
+
+    An arm that scores after the first label has come is late: it is kept here until the spool has it as an entry.
     """
 
     def __init__(self, path: Path) -> None:
@@ -64,12 +80,14 @@ class Awaiting:
                 return
             repeated: Counter[str] = Counter()
             for entry in new:
-                if entry.is_shed:
-                    continue
-                if entry.sequence is None:
+                if entry.is_label:
                     _add_label(connection, entry.label())
-                elif _repeats(connection, prediction := entry.prediction()):
-                    repeated[prediction["model"]] += 1
+                elif entry.sequence is not None:
+                    prediction = entry.prediction()
+                    if _repeats(connection, prediction):
+                        repeated[prediction["model"]] += 1
+                    if late := _joins_late(connection, prediction):
+                        connection.execute("INSERT INTO late VALUES (?, ?, ?)", (spool_id, entry.number, orjson.dumps(late)))
             connection.executemany(
                 "INSERT INTO repeated VALUES (?, ?) "
                 "ON CONFLICT DO UPDATE SET predictions = predictions + excluded.predictions",
@@ -81,6 +99,17 @@ class Awaiting:
         """The number of the last entry that was folded; 0 before the first."""
         with self._file.reading() as connection:
             return _cursor(connection, spool_id)
+
+    def late(self, spool_id: str) -> list[tuple[int, bytes]]:
+        """The late arms that are still to be counted, each as a LateEntry, with the number of the entry that it was."""
+        with self._file.reading() as connection:
+            query = "SELECT number, body FROM late WHERE spool = ? ORDER BY number"
+            return list(connection.execute(query, (spool_id,)))
+
+    def late_is_kept(self, spool_id: str, number: int) -> None:
+        """Let go of the late arms up to `number`: the spool has them."""
+        with self._file.writing() as connection:
+            connection.execute("DELETE FROM late WHERE spool = ? AND number <= ?", (spool_id, number))
 
     def find(self, model: str, prediction_ids: Iterable[str]) -> dict[str, Awaited]:
         """Those of the model's predictions that are known, by their id."""
@@ -106,19 +135,30 @@ class Awaiting:
 
 
 def _repeats(connection: Connection, prediction: PredictionEntry) -> bool:
-    """Fold a prediction; returns whether it was answered under an id that is another request's.
+    """Fold an answer; returns whether its id is another request's.
 
-    What was scored beside an answer comes after it. A request whose answer failed holds no id: its client knows no
-    prediction of ours, and may ask again under the same id.
+    A request whose answer failed holds no id: its client knows no prediction of ours, and may ask again under the
+    same id.
     """
-    if prediction["prediction"] is None:
+    if prediction["role"] not in ANSWERED or prediction["prediction"] is None:
         return False
-    model, prediction_id, request = prediction["model"], prediction["prediction_id"], prediction["request"]
     arm = _line(prediction, prediction["prediction"])
-    if prediction["role"] in ANSWERED:
-        return connection.execute(_CLAIM, (model, prediction_id, request, arm)).rowcount == 0
-    connection.execute(_JOIN, (arm, model, prediction_id, request))
-    return False
+    its = (prediction["model"], prediction["prediction_id"], prediction["request"])
+    return connection.execute(_CLAIM, (*its, arm)).rowcount == 0
+
+
+def _joins_late(connection: Connection, prediction: PredictionEntry) -> LateEntry | None:
+    """Fold what was scored beside an answer, which comes after it; returns it if the first label came before."""
+    if prediction["role"] in ANSWERED or prediction["prediction"] is None:
+        return None
+    arm = _line(prediction, prediction["prediction"])
+    its = (prediction["model"], prediction["prediction_id"], prediction["request"])
+    joined = connection.execute(_JOIN, (arm, *its)).fetchone()
+    if joined is None or joined[0] is None:
+        return None
+    first_label, first_at, lines = joined
+    *beside, late = _arms(lines)
+    return {"late": late, "beside": beside, "model": prediction["model"], "label": first_label, "at": first_at}
 
 
 def _line(prediction: PredictionEntry, predicted: str) -> str:
@@ -138,11 +178,8 @@ def _line(prediction: PredictionEntry, predicted: str) -> str:
 
 
 def _add_label(connection: Connection, label: LabelEntry) -> None:
-    """Unless one that is known for longer holds, or the prediction was erased, its id perhaps used again."""
     connection.execute(
-        "UPDATE awaiting SET label = ?, labelled_at = ? "
-        "WHERE model = ? AND prediction_id = ? AND request = ? AND (label IS NULL OR labelled_at <= ?)",
-        (label["label"], label["at"], label["model"], label["prediction_id"], label["request"], label["at"]),
+        _LABEL, (label["label"], label["at"], label["model"], label["prediction_id"], label["request"])
     )
 
 
@@ -154,7 +191,11 @@ def _found(connection: Connection, model: str, prediction_ids: Iterable[str]) ->
         ).fetchone()
         if row is not None:
             request, arms, label, at = row
-            yield prediction_id, Awaited(request, [orjson.loads(line) for line in arms.split("\n") if line], label, at)
+            yield prediction_id, Awaited(request, _arms(arms), label, at)
+
+
+def _arms(lines: str) -> list[Arm]:
+    return [orjson.loads(line) for line in lines.split("\n") if line]
 
 
 def _cursor(connection: Connection, spool_id: str) -> int:

@@ -4,13 +4,17 @@ from typing import NamedTuple
 
 import orjson
 
-from mlops_dagster.predictions.records import LabelEntry, PredictionEntry, ShedEntry
+from mlops_dagster.predictions.records import LabelEntry, LateEntry, PredictionEntry, ShedEntry
 
 _SHED = b'{"shed":'
+_LATE = b'{"late":'
+
+COUNTS = (_SHED, _LATE)
+"""With one of these begin the bodies of what is counted by the rollups and is no row of the log; all of one length."""
 
 
 class Entry(NamedTuple):
-    """One line of the spool. `sequence` numbers the predictions of a process; labels and shed rows have none."""
+    """One line of the spool. `sequence` numbers the predictions of a process; labels and counts have none."""
 
     number: int
     sequence: int | None
@@ -20,12 +24,24 @@ class Entry(NamedTuple):
     def is_shed(self) -> bool:
         return self.sequence is None and self.body.startswith(_SHED)
 
+    @property
+    def is_late(self) -> bool:
+        return self.sequence is None and self.body.startswith(_LATE)
+
+    @property
+    def is_label(self) -> bool:
+        return self.sequence is None and not self.body.startswith(COUNTS)
+
     def prediction(self) -> PredictionEntry:
         entry: PredictionEntry = orjson.loads(self.body)
         return entry
 
     def label(self) -> LabelEntry:
         entry: LabelEntry = orjson.loads(self.body)
+        return entry
+
+    def late(self) -> LateEntry:
+        entry: LateEntry = orjson.loads(self.body)
         return entry
 
     def shed(self) -> ShedEntry:

@@ -15,7 +15,7 @@ from mlops_dagster.errors import InvalidInputError, PredictionNotFoundError, Sto
 from mlops_dagster.predictions.entries import Entry
 from mlops_dagster.predictions.locking import shipping_lock
 from mlops_dagster.predictions.place import Place
-from mlops_dagster.predictions.records import ANSWERED, LabelEntry, PredictionEntry, Role
+from mlops_dagster.predictions.records import ANSWERED, PredictionEntry, Role
 from mlops_dagster.predictions.spool import Spool
 
 if TYPE_CHECKING:
@@ -264,6 +264,7 @@ class PredictionLog:
     def take_over(self, spool: Spool) -> int:
         """`ship`, for who holds the lock of the spool."""
         appended = 0
+        spool.index()  # late arms that it finds go with the rest: an erasure must leave none behind
         while True:
             with _uncollected():
                 entries = spool.read(spool.marked("shipped"), _ENTRIES_AT_ONCE)
@@ -279,13 +280,13 @@ class PredictionLog:
 
     def _append(self, spool_id: str, entries: Sequence[Entry]) -> int:
         predictions: defaultdict[str, list[tuple[Entry, PredictionEntry]]] = defaultdict(list)
-        labels: list[tuple[Entry, LabelEntry]] = []
+        labels: list[Entry] = []
         with _uncollected():
             for entry in entries:
                 if entry.is_shed:
                     continue  # a count, for the rollups
                 if entry.sequence is None:
-                    labels.append((entry, entry.label()))
+                    labels.append(entry)
                 else:
                     prediction = entry.prediction()
                     predictions[prediction["model"]].append((entry, prediction))
@@ -306,14 +307,16 @@ class PredictionLog:
         at = self.place.table(predictions_table(model))
         return self._appender.append_once(at, columns.PREDICTIONS, spool_id, rows[-1][0].number, new_rows)
 
-    def _append_labels(self, spool_id: str, rows: Sequence[tuple[Entry, LabelEntry]]) -> int:
+    def _append_labels(self, spool_id: str, entries: Sequence[Entry]) -> int:
+        """Late arms are counts and give no row, but the table has seen them then: nothing of them stays in the spool."""
         from mlops_dagster.predictions import columns, delta
 
         def new_rows(_table: "DeltaTable", after: int) -> "delta.Batch":
-            return delta.Batch(columns.label_table([(e.number, row) for e, row in rows if e.number > after]), {})
+            new = [(entry.number, entry.label()) for entry in entries if entry.number > after and entry.is_label]
+            return delta.Batch(columns.label_table(new), {})
 
         at = self.place.table(LABELS_TABLE)
-        return self._appender.append_once(at, columns.LABELS, spool_id, rows[-1][0].number, new_rows)
+        return self._appender.append_once(at, columns.LABELS, spool_id, entries[-1].number, new_rows)
 
     @contextmanager
     def _label_rows(self, *, since: datetime | None = None) -> "Iterator[pads.Dataset]":

@@ -196,6 +196,19 @@ class LabelEntry(TypedDict):
     event_time: NotRequired[int]  # of the prediction; earlier releases did not write it
 
 
+class LateEntry(TypedDict):
+    """An arm that scored a prediction after its first label came, as evidence of which it is still counted.
+
+    `late` comes first: that tells it from a label. It is a count for the rollups; the log has both rows already.
+    """
+
+    late: Arm
+    beside: list[Arm]  # the arms that are counted already: for pairs with the late one
+    model: str
+    label: str
+    at: int
+
+
 class ShedEntry(TypedDict):
     """A ShedRecord in the spool. `shed` is the number of rows and comes first: that tells it from a label."""
 

@@ -87,6 +87,7 @@ class Rollups:
 
     def catch_up(self, spool: Spool, bins_of: BinsOf, *, slow_ms_of: SlowMsOf = lambda _model: DEFAULT_SLOW_MS) -> int:
         """Add all that is in the spool; returns the number of the last entry rolled up. Several processes may try."""
+        spool.index()  # and with it labels that came before the arms they are evidence for
         while True:
             seen = self._cursor(spool)
             # What another process has added and freed meanwhile is missing here, but then it has moved the cursor too.

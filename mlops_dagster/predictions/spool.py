@@ -16,7 +16,7 @@ import orjson
 
 from mlops_dagster.clock import Clock, SystemClock
 from mlops_dagster.predictions.awaiting import Awaiting
-from mlops_dagster.predictions.entries import Entry
+from mlops_dagster.predictions.entries import COUNTS, Entry
 from mlops_dagster.predictions.records import (
     ANSWERED,
     FeedbackResult,
@@ -41,7 +41,14 @@ CREATE TABLE IF NOT EXISTS processes (
 ) WITHOUT ROWID;
 CREATE TABLE IF NOT EXISTS marks (name TEXT PRIMARY KEY, number INTEGER NOT NULL) WITHOUT ROWID;
 INSERT OR IGNORE INTO marks VALUES ('indexed', 0), ('rolled_up', 0), ('shipped', 0);
-CREATE TABLE IF NOT EXISTS identity (id TEXT NOT NULL)
+CREATE TABLE IF NOT EXISTS identity (id TEXT NOT NULL);
+CREATE TABLE IF NOT EXISTS late (one INTEGER PRIMARY KEY CHECK (one = 1), number INTEGER NOT NULL);
+INSERT OR IGNORE INTO late VALUES (1, 0)
+"""
+
+_FIRST_FOR_LOG = """
+SELECT body FROM entries WHERE number > ? AND (sequence IS NOT NULL OR substr(body, 1, ?) NOT IN (?, ?))
+ORDER BY number LIMIT 1
 """
 
 # A checkpoint of the write-ahead log syncs it to disk, and then again in the append that begins it anew: some tens of
@@ -133,9 +140,9 @@ class Spool:
 
         Ids are per model, and an id is that of one prediction: of the requests that repeat it, the first answered.
         The label that became known last holds, in whatever order they come; none is known before its prediction, nor
-        after it is received. The first to come is evidence for every arm that has scored the prediction by now,
-        another one is a correction: logged, never evidence. The one that holds, sent again, changes nothing; with a
-        later time it is logged, for it overrules what became known in between.
+        after it is received. The first to come is evidence for every arm that has scored the prediction by now (for
+        one that does later, see `index`), another one is a correction: logged, never evidence. The one that holds, sent
+        again, changes nothing; with a later time it is logged, for it overrules what became known in between.
         """
         accepted = corrections = repeated = 0
         unknown: list[str] = []
@@ -194,13 +201,31 @@ class Spool:
             )
 
     def index(self) -> None:
-        """Note which arms await a label, of everything that is in the spool by now. `feedback` does so itself."""
-        self.mark("indexed", self._index())
+        """Note which arms await a label, of everything that is in the spool by now. `feedback` does so itself.
+
+        For an arm that scored a prediction after its first label came, an entry follows by which the rollups count that
+        label for it, and for its pair with the arm that answered: exactly once, whoever is killed at whichever line.
+        """
+        number = self._index()
+        self._append_late()
+        self.mark("indexed", number)
 
     def _index(self) -> int:
         while entries := self.read(number := self._awaiting.cursor(self.id), _INDEX_AT_ONCE):
             self._awaiting.add(self.id, entries)
         return number
+
+    def _append_late(self) -> None:
+        """Make entries of the late arms that the index has found: in one transaction with the number of the last."""
+        if not (found := self._awaiting.late(self.id)):
+            return
+        last, _ = found[-1]
+        with self._file.writing() as connection:
+            known = connection.execute("SELECT number FROM late").fetchone()[0]
+            new = [(body,) for number, body in found if number > known]
+            connection.executemany("INSERT INTO entries (body) VALUES (?)", new)
+            connection.execute("UPDATE late SET number = max(number, ?)", (last,))
+        self._awaiting.late_is_kept(self.id, last)
 
     def read(self, after: int, limit: int = 10_000) -> list[Entry]:
         """The entries that follow number `after`, in order."""
@@ -249,10 +274,11 @@ class Spool:
     def depth(self) -> SpoolDepth:
         """What is not in the log yet, and the room there is. Raises StorageError."""
         path, shipped = self._file.path, self.marked("shipped")
-        first = self.read(shipped, limit=1)
+        with self._file.reading() as connection:
+            first = connection.execute(_FIRST_FOR_LOG, (shipped, len(COUNTS[0]), *COUNTS)).fetchone()
         return SpoolDepth(
             entries=self.last_number() - shipped,
-            oldest=from_microseconds(orjson.loads(first[0].body)["received_at"]) if first else None,
+            oldest=from_microseconds(orjson.loads(first[0])["received_at"]) if first else None,
             bytes=sum(file.stat().st_size for file in path.parent.glob(f"{path.name}*")),
             free_bytes=shutil.disk_usage(path.parent).free,
         )

@@ -9,7 +9,7 @@ from typing import Literal, NamedTuple, TypeAlias
 from mlops_dagster.predictions.cells import Served
 from mlops_dagster.predictions.entries import Entry
 from mlops_dagster.predictions.latency import buckets
-from mlops_dagster.predictions.records import SERVED, Arm, LabelEntry, PredictionEntry, Role, ShedEntry
+from mlops_dagster.predictions.records import SERVED, Arm, PredictionEntry, Role, ShedEntry
 from mlops_dagster.statistics import Bins, Counts
 
 BinsOf: TypeAlias = Callable[[str, str], Mapping[str, Bins] | None]
@@ -159,8 +159,12 @@ def tally(entries: Sequence[Entry], bins_of: BinsOf, slow_ms_of: SlowMsOf) -> Ta
     for entry in entries:
         if entry.is_shed:
             _add_shed(result, entry.shed())
+        elif entry.is_late:
+            late = entry.late()
+            _add_label(result, _Known(late["model"], late["label"], late["at"]), [late["late"]], late["beside"])
         elif entry.sequence is None:
-            _add_label(result, entry.label())
+            label = entry.label()
+            _add_label(result, _Known(label["model"], label["label"], label["at"]), label["arms"])
         else:
             prediction = entry.prediction()
             arm = ArmKey(prediction["model"], prediction["version"], prediction["role"], prediction["weight"])
@@ -299,9 +303,18 @@ def _add_shed(result: Tally, shed: ShedEntry) -> None:
     result.shed[arm, shed["event_time"] // MINUTE] += shed["shed"]
 
 
-def _add_label(result: Tally, label: LabelEntry) -> None:
-    truth, model = label["label"], label["model"]
-    for arm in label["arms"]:
+class _Known(NamedTuple):
+    """The first label of a prediction."""
+
+    model: str
+    label: str
+    at: int  # microseconds
+
+
+def _add_label(result: Tally, known: _Known, arms: Sequence[Arm], beside: Sequence[Arm] = ()) -> None:
+    """Count a label for these arms, and for the pairs they make with one another and with those counted before."""
+    model, truth = known.model, known.label
+    for arm in arms:
         at = ArmMinute(ArmKey(model, arm["version"], arm["role"], arm["weight"]), arm["event_time"] // MINUTE)
         counts, right = result.minutes[at], arm["prediction"] == truth
         counts.labelled += 1
@@ -309,15 +322,17 @@ def _add_label(result: Tally, label: LabelEntry) -> None:
         result.confusion[at.arm, at.minute, _name(truth), _name(arm["prediction"])] += 1
         if arm["unit"] and arm["role"] in SERVED and arm["weight"] < 1:
             scored = UnitScored(at, arm["salt"], arm["unit"], arm["request"])
-            result.unit_labels.append(UnitLabel(scored, "right" if right else "wrong", _name(truth), label["at"]))
-    champion, challengers = sides(label["arms"])
+            result.unit_labels.append(UnitLabel(scored, "right" if right else "wrong", _name(truth), known.at))
+    champion, challengers = sides([*beside, *arms])
     if champion is None or not champion["unit"]:
         return
     for challenger in challengers:
+        if champion not in arms and challenger not in arms:
+            continue
         pair = PairMinute(model, champion["version"], challenger["version"], champion["event_time"] // MINUTE)
         scored = UnitScored(pair, pair.scope, champion["unit"], champion["request"])
         outcome = _outcome(champion["prediction"] == truth, challenger["prediction"] == truth)
-        result.unit_labels.append(UnitLabel(scored, outcome, _name(truth), label["at"]))
+        result.unit_labels.append(UnitLabel(scored, outcome, _name(truth), known.at))
 
 
 def sides(arms: Sequence[Arm]) -> tuple[Arm | None, list[Arm]]:

@@ -32,7 +32,6 @@ class Housekeeping:
         """
         spool = self._house.spool
         if spool.last_number() > self._rolled_up:
-            spool.index()
             bins_of = _no_bins if self._house.shared_rollups else self._bins_of
             self._rolled_up = self._house.local_rollups.catch_up(spool, bins_of, slow_ms_of=self._slow_ms)
         return self._rolled_up

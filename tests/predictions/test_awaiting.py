@@ -9,7 +9,7 @@ from datetime import datetime
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from mlops_dagster.predictions import FeedbackResult, Hit, PredictionRecord, Spool
+from mlops_dagster.predictions import Answered, FeedbackResult, Hit, PredictionRecord, Spool
 from mlops_dagster.predictions.records import LabelEntry
 
 Make = Callable[..., PredictionRecord]
@@ -17,7 +17,7 @@ Make = Callable[..., PredictionRecord]
 
 def arms_of(spool: Spool, after: int = 0) -> list[list[tuple[str, str]]]:
     """For every label of the spool, the arms it is evidence for: (request, version)."""
-    labels = [entry.label() for entry in spool.read(after) if entry.sequence is None]
+    labels = [entry.label() for entry in spool.read(after) if entry.is_label]
     return [[(arm["request"], arm["version"]) for arm in label["arms"]] for label in labels]
 
 
@@ -67,7 +67,7 @@ def test_an_id_is_held_by_the_first_that_is_answered_and_a_label_is_evidence_for
 ) -> None:
     shadow = {"role": "shadow", "version": "1.2.0", "weight": 0.0}
     failed = {"status": "failed", "prediction": None}
-    spool.append([record(0, **failed), record(0, **shadow, answered="failed")])  # its client asks again
+    spool.append([record(0, **failed), record(0, **shadow, beside=Answered("1.0.0", "champion", "failed"))])  # its client asks again
     spool.append([record(0, request="again")])
     spool.append([record(0, request="and again"), record(0, **shadow, request="and again")])
     spool.append([record(0, **shadow, request="again")])
@@ -130,7 +130,7 @@ def test_the_first_label_is_evidence_for_exactly_the_arms_of_one_request(spool: 
     @settings(max_examples=150, deadline=None)
     @given(st.lists(Step, max_size=30))
     def holds(steps: list[tuple]) -> None:
-        example, names = next(examples), itertools.count()
+        example, names, begin = next(examples), itertools.count(), spool.last_number()
         account = Account()
         for step in steps:
             match step:
@@ -149,6 +149,7 @@ def test_the_first_label_is_evidence_for_exactly_the_arms_of_one_request(spool: 
                     spool.append([row])
                     account.score(row)
                 case ("label", model, name, label):
+                    spool.index()  # and late arms that it finds become entries now
                     before = spool.last_number()
                     result = spool.feedback([(name, label, None)], model=f"{model}{example}")
                     new = [entry.label() for entry in spool.read(before)]
@@ -156,6 +157,11 @@ def test_the_first_label_is_evidence_for_exactly_the_arms_of_one_request(spool: 
                 case ("index",):
                     spool.index()
         spool.index()
+        late = [entry.late() for entry in spool.read(begin, 100_000) if entry.is_late]
+        found = [(each["model"], each["label"], each["late"]["request"]) for each in late]
+        assert found == [each[:3] for each in account.late]
+        sides = [([arm["version"] for arm in each["beside"]], each["late"]["version"]) for each in late]
+        assert sides == [each[3:] for each in account.late]
         repeated = {model: count for model, count in spool.repeated_ids().items() if model[1:] == str(example)}
         assert repeated == account.repeated
 
@@ -172,6 +178,9 @@ class Account:
         self._holder: dict[tuple[str, str], str] = {}
         self._arms: defaultdict[tuple[str, str, str], list[str]] = defaultdict(list)
         self._labels: dict[tuple[str, str], str] = {}
+        self._first: dict[tuple[str, str], str] = {}
+        self.late: list[tuple[str, str, str, list[str], str]] = []
+        """Model, first label, request, the arms before and the late one."""
 
     def ask(self, others: list[PredictionRecord], *, failed: bool) -> None:
         self.beside += others
@@ -183,7 +192,11 @@ class Account:
         self.repeated = +self.repeated  # without the zeros
 
     def score(self, row: PredictionRecord) -> None:
-        self._arms[row.model, row.prediction_id, row.request].append(row.version)
+        arms = self._arms[row.model, row.prediction_id, row.request]
+        its = row.model, row.prediction_id
+        if its in self._first and self._holder[its] == row.request:
+            self.late.append((row.model, self._first[its], row.request, list(arms), row.version))
+        arms.append(row.version)
 
     def label(self, model: str, name: str, label: str, result: FeedbackResult, new: list[LabelEntry]) -> None:
         holder, before = self._holder.get((model, name)), self._labels.get((model, name))
@@ -194,6 +207,7 @@ class Account:
             assert result.repeated == 1
             return
         (entry,) = new
+        self._first.setdefault((model, name), label)
         self._labels[model, name] = label
         assert (entry["model"], entry["prediction_id"], entry["request"]) == (model, name, holder)
         arms = [(arm["request"], arm["version"]) for arm in entry["arms"]]

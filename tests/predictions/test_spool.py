@@ -6,7 +6,8 @@ import orjson
 import pytest
 
 from mlops_dagster.errors import CorruptedError, InvalidInputError, InvalidNameError, StorageError
-from mlops_dagster.predictions import FeedbackResult, Hit, Spool
+from mlops_dagster.predictions import FeedbackResult, Hit, ShedRecord, Spool
+from mlops_dagster.predictions.records import microseconds
 
 
 def test_what_was_appended_is_there_after_reopening(tmp_path, record):
@@ -125,7 +126,7 @@ def test_what_cannot_be_recorded_is_refused_before_anything_is_written(spool, re
     assert spool.read(0) == []
 
 
-def test_feedback_reaches_every_arm_that_scored_by_then(spool, record, march):
+def test_feedback_reaches_every_arm_that_scored_by_then_and_those_that_do_later(spool, record, march):
     spool.append([record(0), record(0, role="shadow", version="1.1.0", weight=0.0, prediction="on_time")])
     spool.append([record(0, role="shadow", version="1.2.0", weight=0.0, prediction=None, status="failed")])
     spool.append([record(1, status="failed", prediction=None)])
@@ -139,14 +140,17 @@ def test_feedback_reaches_every_arm_that_scored_by_then(spool, record, march):
         Hit("flights", "1.1.0", "shadow", "on_time", correct=True): 1,
     }
     assert result == FeedbackResult(accepted=1, corrections=0, unknown=["p1", "nowhere"], hits=hits)
-    spool.append([record(0, role="shadow", version="1.3.0", weight=0.0)])  # too late to be evidence
+    spool.append([record(0, role="shadow", version="1.3.0", weight=0.0)])  # of it the rollups count the first label
     assert spool.feedback([("p0", "on_time", march)], model="flights") == FeedbackResult(1, 0, [], repeated=1)
     assert spool.feedback([("p0", "late", march), ("p2", "late", march)], model="flights") == FeedbackResult(
         2, 1, [], {Hit("flights", "1.0.0", "champion", "late", correct=True): 1}
     )
     assert spool.feedback([("p2", "late", march)], model="other") == FeedbackResult(0, 0, ["p2"])
 
-    labels = [entry.label() for entry in spool.read(0) if entry.sequence is None]
+    (late,) = [entry.late() for entry in spool.read(0) if entry.is_late]
+    assert (late["late"]["version"], [arm["version"] for arm in late["beside"]]) == ("1.3.0", ["1.0.0", "1.1.0"])
+    assert (late["model"], late["label"], late["at"]) == ("flights", "on_time", microseconds(march))
+    labels = [entry.label() for entry in spool.read(0) if entry.is_label]
     assert [(label["prediction_id"], label["label"], label["correction"]) for label in labels] == [
         ("p0", "on_time", False),
         ("p0", "late", True),
@@ -200,6 +204,22 @@ def test_depth_is_what_the_log_has_not_taken_over_and_since_when(tmp_path, recor
     assert depth[:2] == (0, None)
     assert depth.bytes >= (tmp_path / "spool.sqlite").stat().st_size
     assert depth.free_bytes > 0
+
+
+def test_counts_for_the_rollups_have_no_age_in_the_log(spool, record, march):
+    spool.append([record(0)])
+    spool.feedback([("p0", "late", march)], model="flights")
+    spool.append([record(0, role="shadow", version="1.1.0", weight=0.0)])
+    spool.shed([ShedRecord("flights", "1.1.0", "shadow", 0.0, march, rows=3)])
+    spool.index()
+    assert [(each.is_label, each.is_late, each.is_shed) for each in spool.read(3)] == [
+        (False, False, True),
+        (False, True, False),
+    ]
+    spool.mark("shipped", 3)
+    assert spool.depth()[:2] == (2, None)
+    spool.append([record(1)])
+    assert spool.depth()[:2] == (3, record(1).received_at)
 
 
 def test_damage_is_named(tmp_path, record):
