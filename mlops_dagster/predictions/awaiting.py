@@ -87,7 +87,9 @@ class Awaiting:
                     if _repeats(connection, prediction):
                         repeated[prediction["model"]] += 1
                     if late := _joins_late(connection, prediction):
-                        connection.execute("INSERT INTO late VALUES (?, ?, ?)", (spool_id, entry.number, orjson.dumps(late)))
+                        connection.execute(
+                            "INSERT INTO late VALUES (?, ?, ?)", (spool_id, entry.number, orjson.dumps(late))
+                        )
             connection.executemany(
                 "INSERT INTO repeated VALUES (?, ?) "
                 "ON CONFLICT DO UPDATE SET predictions = predictions + excluded.predictions",
@@ -178,9 +180,7 @@ def _line(prediction: PredictionEntry, predicted: str) -> str:
 
 
 def _add_label(connection: Connection, label: LabelEntry) -> None:
-    connection.execute(
-        _LABEL, (label["label"], label["at"], label["model"], label["prediction_id"], label["request"])
-    )
+    connection.execute(_LABEL, (label["label"], label["at"], label["model"], label["prediction_id"], label["request"]))
 
 
 def _found(connection: Connection, model: str, prediction_ids: Iterable[str]) -> Iterator[tuple[str, Awaited]]:

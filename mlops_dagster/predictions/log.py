@@ -308,7 +308,7 @@ class PredictionLog:
         return self._appender.append_once(at, columns.PREDICTIONS, spool_id, rows[-1][0].number, new_rows)
 
     def _append_labels(self, spool_id: str, entries: Sequence[Entry]) -> int:
-        """Late arms are counts and give no row, but the table has seen them then: nothing of them stays in the spool."""
+        """Late arms are counts and give no row, but the table notes that it was given them: none stays in the spool."""
         from mlops_dagster.predictions import columns, delta
 
         def new_rows(_table: "DeltaTable", after: int) -> "delta.Batch":

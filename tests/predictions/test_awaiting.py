@@ -5,10 +5,13 @@ from collections import Counter, defaultdict
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from datetime import datetime
+from functools import partial
 
+import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
+from mlops_dagster.errors import CorruptedError
 from mlops_dagster.predictions import Answered, FeedbackResult, Hit, PredictionRecord, Spool
 from mlops_dagster.predictions.records import LabelEntry
 
@@ -67,7 +70,9 @@ def test_an_id_is_held_by_the_first_that_is_answered_and_a_label_is_evidence_for
 ) -> None:
     shadow = {"role": "shadow", "version": "1.2.0", "weight": 0.0}
     failed = {"status": "failed", "prediction": None}
-    spool.append([record(0, **failed), record(0, **shadow, beside=Answered("1.0.0", "champion", "failed"))])  # its client asks again
+    spool.append(
+        [record(0, **failed), record(0, **shadow, beside=Answered("1.0.0", "champion", "failed"))]
+    )  # its client asks again
     spool.append([record(0, request="again")])
     spool.append([record(0, request="and again"), record(0, **shadow, request="and again")])
     spool.append([record(0, **shadow, request="again")])
@@ -111,6 +116,49 @@ def test_what_is_forgotten_is_of_one_model_and_one_request(spool: Spool, record:
     spool.append([record(0, request="a new one")])
     assert spool.feedback([("p0", "on_time", None)], model="flights").corrections == 0
     assert arms_of(spool)[-1] == [("a new one", "1.0.0")]
+
+
+@pytest.mark.parametrize("where", ["before its transaction", "within", "after it", "feedback that is refused"])
+def test_a_late_arm_becomes_an_entry_once_wherever_the_process_dies(
+    spool: Spool, record: Make, march: datetime, monkeypatch: pytest.MonkeyPatch, where: str
+) -> None:
+    def die(*_arguments: object) -> None:
+        raise KeyboardInterrupt
+
+    spool.append([record(0)])
+    spool.feedback([("p0", "late", None)], model="flights")
+    spool.append([record(0, role="paired", version="1.1.0")])
+    broken = "CREATE TRIGGER broken BEFORE UPDATE ON late BEGIN SELECT RAISE(ABORT, 'broken'); END"
+    doing = spool.index
+    with monkeypatch.context() as patch:
+        match where:
+            case "before its transaction":
+                patch.setattr(spool, "_append_late", die)
+            case "within":
+                spool._file._writer.execute(broken)
+            case "after it":
+                patch.setattr(spool._awaiting, "late_is_kept", die)
+            case _:
+                patch.setattr(spool, "index", lambda: None)  # as if the row had come right after it
+                doing = partial(spool.feedback, [("p0", "late", march.replace(tzinfo=None))], model="flights")
+        with pytest.raises((KeyboardInterrupt, CorruptedError, ValueError)):
+            doing()
+    spool._file._writer.execute("DROP TRIGGER IF EXISTS broken")
+    spool.close()
+    again = Spool(spool.path)
+    for _ in range(2):
+        again.index()
+    (late,) = [entry.late() for entry in again.read(0) if entry.is_late]
+    assert (late["late"]["version"], [arm["version"] for arm in late["beside"]]) == ("1.1.0", ["1.0.0"])
+    assert again._awaiting.late(again.id) == []
+
+
+def test_a_late_arm_of_another_request_with_the_same_id_is_none(spool: Spool, record: Make) -> None:
+    spool.append([record(0)])
+    spool.feedback([("p0", "late", None)], model="flights")
+    spool.append([record(0, request="again"), record(0, role="paired", version="1.1.0", request="again")])
+    spool.index()
+    assert not any(entry.is_late for entry in spool.read(0))
 
 
 Model = st.sampled_from(["m", "n"])

@@ -213,6 +213,22 @@ def test_what_is_not_counted_yet_makes_it_wait(spool, log, rollups, record, marc
 
 
 @pytest.mark.parametrize("address", ["folder"], indirect=True)
+def test_arms_that_scored_after_the_label_leave_the_spool_too(spool, log, rollups, record, march, tmp_path):
+    spool.append([record(0, key=ADA), record(1, key=BOB)])
+    spool.feedback([("p0", "late", march)], model="flights")
+    log.ship(spool)
+    spool.append([record(0, key=ADA, role="shadow", version="1.1.0")])
+    count(rollups, spool)
+    assert any(entry.is_late and ADA.encode() in entry.body for entry in spool.read(0))
+    assert run(log, spool, rollups, march, key=ADA) == erasing.Erased(predictions=2, labels=1)
+    assert spool.read(0) == []
+    spool.append([record(0, key=ADA, role="shadow", version="1.2.0")])
+    spool.index()
+    assert not any(entry.is_late for entry in spool.read(0))
+    assert audit(spool, log, rollups.cursors()).complete
+
+
+@pytest.mark.parametrize("address", ["folder"], indirect=True)
 def test_rows_without_a_key_stay(spool, log, rollups, record, march):
     spool.append([record(0, key=ADA), record(1, key=None)])
     count(rollups, spool)

@@ -8,7 +8,7 @@ import pytest
 from deltalake import DeltaTable
 
 from mlops_dagster.errors import InvalidInputError, PredictionNotFoundError, StorageError
-from mlops_dagster.predictions import PredictionLog, Rollups, Spool
+from mlops_dagster.predictions import PredictionLog, Rollups, Spool, audit
 
 in_a_folder = pytest.mark.parametrize("address", ["folder"], indirect=True)
 """For what no other place can change."""
@@ -264,6 +264,27 @@ def test_shipped_entries_wait_for_the_rollups(spool, log, record, tmp_path):
     Rollups(f"sqlite:///{tmp_path}/rollups.sqlite").catch_up(spool, lambda *_: None)
     assert log.ship(spool) == 0
     assert spool.read(0) == []
+
+
+@in_a_folder
+def test_late_arms_give_no_row_and_do_not_stay_in_the_spool(spool, log, record, march, tmp_path):
+    rollups = Rollups(f"sqlite:///{tmp_path}/rollups.sqlite")
+    spool.append([record(0)])
+    spool.feedback([("p0", "late", march)], model="flights")
+    assert log.ship(spool) == 2
+    spool.append([record(0, role="shadow", version="1.1.0")])
+    assert log.ship(spool) == 1
+    rollups.catch_up(spool, lambda *_: None)
+    assert audit(spool, log, rollups.cursors()).complete
+    assert [entry.is_late for entry in spool.read(spool.marked("shipped"))] == []
+    assert log.ship(spool) == 0
+    assert spool.read(0) == []
+    assert table_of(log, "labels").to_pyarrow_table().num_rows == log.count_labelled("flights") == 1
+    assert [(arm.role, arm.counts.labelled) for arm in rollups.events("flights", march, march + days(1))] == [
+        ("champion", 1),
+        ("shadow", 1),
+    ]
+    assert audit(spool, log, rollups.cursors()).complete
 
 
 def test_a_log_that_cannot_be_written_keeps_the_spool(spool, tmp_path, record):

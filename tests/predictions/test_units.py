@@ -40,7 +40,7 @@ Request = st.fixed_dictionaries(
         "salt": st.sampled_from(["salt", "salt", "pepper"]),
         "canary": st.booleans(),
         "beside": st.sets(st.sampled_from(["paired", "shadow"])),
-        "late": st.booleans(),  # scored beside the answer only after the labels that came meanwhile
+        "late": st.booleans(),  # scored beside the answer only when all labels have come
         "failed": st.tuples(*[st.sampled_from([False, False, True])] * 3),
         "slow": st.booleans(),
         "right": st.tuples(*[st.integers(0, 3)] * 3),  # every so many rows; 0: none
@@ -120,9 +120,11 @@ class Account:
             (self.arms if scope[0] == "served" else self.cohorts)[where] += 1
 
     def label(self, item: dict) -> None:
-        truth, row = item["label"], item["row"]
+        truth, row, new = item["label"], item["row"], item["new"]
         known = {each["role"]: each for each in item["scorings"] if each["status"] == "ok"}
         for role, scoring in known.items():
+            if scoring not in new:
+                continue
             arm = (scoring["version"], role, scoring["weight"], scoring["minute"])
             wrong = scoring["predictions"][row] != truth
             self.arms[*arm, "labelled"] += 1
@@ -133,7 +135,9 @@ class Account:
         for pair in PAIRS:
             sides = [each for version in pair for each in known.values() if each["version"] == version]
             answered = "canary" in known or "champion" in known
-            if len(sides) < 2 or not answered or ("canary" in known and pair[1] == SHADOW):
+            if len(sides) < 2 or not any(side in new for side in sides):
+                continue
+            if not answered or ("canary" in known and pair[1] == SHADOW):
                 continue
             if self.speaks(pair, sides[0], row):
                 right = [side["predictions"][row] == truth for side in sides]
@@ -171,7 +175,7 @@ def test_what_is_counted_agrees_with_a_plain_account(tmp_path, record, march, ro
             if isinstance(step, int):
                 fold(step)
             elif isinstance(step, dict):
-                request = {**step, "name": f"{model}-{len(served)}", "done": []}
+                request = {**step, "name": f"{model}-{len(served)}", "done": [], "labels": []}
                 answer, *beside = scorings_of(request)
                 append(request, [answer] if step["late"] else [answer, *beside])
                 if step["late"] and beside:
@@ -184,9 +188,13 @@ def test_what_is_counted_agrees_with_a_plain_account(tmp_path, record, march, ro
                 if result.accepted:
                     labelled.add(step[:2])
                     label = {"kind": "label", "label": step[2], "row": row, "scorings": list(request["done"])}
-                    waiting[request["spool"]].append(label)
+                    waiting[request["spool"]].append({**label, "new": label["scorings"]})
+                    request["labels"].append(label)
         for request, beside in late:
             append(request, beside)
+            # Rows that none of them answered hold no label: then there was none to be accepted.
+            for label in request["labels"]:
+                waiting[request["spool"]].append({**label, "scorings": request["done"], "new": beside})
         for number in order:
             fold(number)
         compare(rollups, model, march, account)
@@ -224,6 +232,71 @@ def test_what_is_counted_does_not_depend_on_how_it_is_dealt_and_folded(tmp_path,
     agree()
     for each in rollups:
         each.close()
+
+
+Doing = st.sampled_from(["paired", "shadow", "label", "correct", "label", "index", "fold"])
+
+
+def test_labels_count_the_same_before_between_and_after_what_is_scored_beside_the_answer(
+    tmp_path, record, march, rollups
+):
+    """Once as they come, in any order, indexed and folded in between, and once with all labels last."""
+    spools = [Spool(tmp_path / f"spool-{number}.sqlite") for number in range(2)]
+    models = (f"model-{number}" for number in itertools.count())
+
+    @settings(max_examples=60, deadline=None)
+    @given(st.lists(Request, min_size=1, max_size=6), st.lists(st.tuples(Doing, st.integers(0, 5)), max_size=30))
+    def agree(requests: list[dict], doings: list[tuple[str, int]]) -> None:
+        model, until = next(models), march + timedelta(days=9)
+        names = [f"{model}-as-it-comes", f"{model}-labels-last"]
+        requests = [{**each, "name": f"{model}-{number}"} for number, each in enumerate(requests)]
+        beside: dict[tuple[int, str], dict] = {}
+        labelled: set[int] = set()
+
+        def score(scoring: dict) -> None:
+            for spool, name in zip(spools, names, strict=True):
+                spool.append(rows_of(record, name, scoring, march))
+
+        def tell(which: int, number: int, label: str) -> None:
+            rows, request = requests[number]["rows"], requests[number]["name"]
+            sent = [(prediction_id(request, row, rows), label, None) for row in range(rows)]
+            spools[which].feedback(sent, model=names[which])
+
+        for number, request in enumerate(requests):
+            answer, *others = scorings_of(request)
+            score(answer)
+            beside |= {(number, each["role"]): each for each in others}
+        for doing, number in [*doings, *(key[::-1] for key in beside)]:
+            match doing:
+                case "index":
+                    spools[0].index()
+                case "fold":
+                    rollups.catch_up(spools[0], lambda *_: None)
+                case "paired" | "shadow" if (number, doing) in beside:
+                    score(beside.pop((number, doing)))
+                case "label" if number < len(requests):
+                    labelled.add(number)
+                    tell(0, number, "late")
+                case "correct" if number in labelled:
+                    tell(0, number, "on_time")
+        for number in labelled:
+            tell(1, number, "late")
+        for spool in spools:
+            rollups.catch_up(spool, lambda *_: None)
+        one, other = (whole(rollups, name, march, until) for name in names)
+        assert one == other
+
+    agree()
+
+
+def whole(rollups: Rollups, model: str, since: datetime, until: datetime) -> list[object]:
+    """All that is counted of arms and pairs."""
+    found: list[object] = [rollups.events(model, since, until), rollups.confusion(model, None, since, until)]
+    for pair in PAIRS:
+        its = Pair(model, *pair)
+        found += [its.outcomes(rollups, [since], until), its.both_scored(rollups, [since], until)]
+        found.append(its.cohorts(rollups, since, until))
+    return found
 
 
 def sums(rollups: Rollups, model: str, since: datetime, until: datetime) -> list[object]:

@@ -10,6 +10,7 @@ from typing import Any
 import pytest
 
 from mlops_dagster.clock import SystemClock
+from mlops_dagster.predictions import Pair
 from mlops_dagster.registry import Stage
 from mlops_dagster.rollout import Decision, Outcome, Phase, RolloutPolicy
 from tests.serving.conftest import SCHEMA, WIDER, Models, Server, eventually
@@ -96,6 +97,19 @@ def test_many_labels_of_one_request_are_one(trial: Trial) -> None:
     assert trial.tell({f"{first}/{row}": "late" for row in range(50)})["accepted"] == 50
     labels = trial.look().evidence.labels
     assert (labels.units, labels.labelled, labels.paired.total) == (1, 1, 1)
+
+
+def test_labels_that_come_at_once_are_of_both_versions(trial: Trial) -> None:
+    """Before the other version has scored the row, which takes half a second."""
+    for number in range(10):
+        (name,) = trial.ask_each([40.0 + number])
+        assert trial.tell({name: "late"})["accepted"] == 1
+    labels = trial.look().evidence.labels
+    assert (labels.units, labels.labelled, labels.paired.total) == (10, 10, 10)
+    pair = Pair(trial.model, "1.0.0", "1.1.0")
+    now = SystemClock().now()
+    cohorts = pair.cohorts(trial.models.house.rollups, now - 10 * MINUTE, now + MINUTE).values()
+    assert sum(each.units for each in cohorts) == sum(each.labelled for each in cohorts) == 10
 
 
 @pytest.mark.parametrize("trial", [(SCHEMA, 30.0)], indirect=True)
