@@ -13,8 +13,8 @@ import numpy.typing as npt
 from scipy.special import chdtri
 
 from mlops_dagster.statistics.bad_event import NOT_WORSE, WORSE
+from mlops_dagster.statistics.difference import FRACTIONS
 from mlops_dagster.statistics.excess import ODDS
-from mlops_dagster.statistics.paired import FRACTIONS
 from mlops_dagster.statistics.rate import ODDS_RATIOS
 
 Floats: TypeAlias = npt.NDArray[np.float64]

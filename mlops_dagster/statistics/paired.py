@@ -1,21 +1,10 @@
 """Accuracy of two versions that scored the same requests."""
 
 from math import inf
-from typing import Final
-
-import numpy as np
 
 from mlops_dagster.errors import InvalidInputError
-from mlops_dagster.statistics.e_values import Alternative, mixture
-
-FRACTIONS: Final = np.array([0.05, 0.1, 0.2, 0.35, 0.6])
-"""The bets, of equal weight: |nu| as a fraction of the largest one at which no factor can be negative.
-
-The best nu is about (mean of D - d) / (variance of D): small where the two often disagree, large where one always
-loses. Champion 0.93, the two disagreeing on 6 %, margin 0.02, alpha 0.05: a challenger at 0.93 is proven not worse
-after a median of 950 labels, one at 0.91 worse (margin 0) after 920, one at 0.88 worse by over 0.02 after 400 (700 if
-they disagree on 11 %). When they disagree on 20 %, the first takes 3,100 labels.
-"""
+from mlops_dagster.statistics.difference import difference_e_value
+from mlops_dagster.statistics.e_values import Alternative
 
 
 def paired_e_value(
@@ -59,11 +48,7 @@ def paired_e_value(
 
     Source: Waudby-Smith & Ramdas, arXiv 2010.09686 (betting); Johari et al., KDD 2017 (mixtures).
     """
-    if not (min(wins, losses, ties) >= 0 and wins + losses + ties < inf and -1 < margin < 1):
-        raise InvalidInputError(f"{wins} wins, {losses} losses and {ties} ties with a margin of {margin} make no test")
-    if not 1 <= rows_per_observation < inf:
-        raise InvalidInputError(f"an observation is of one row or more, not of {rows_per_observation}")
-    # the stake of a bet is what its worst label takes: a win for "worse", a loss for "not_worse"
-    nu = FRACTIONS / (1 + margin) if alternative == "worse" else -FRACTIONS / (1 - margin)
-    factors = losses * np.log1p(nu * (1 - margin)) + ties * np.log1p(-nu * margin) + wins * np.log1p(-nu * (1 + margin))
-    return mixture(factors / rows_per_observation)
+    if not (min(wins, losses, ties) >= 0 and wins + losses + ties < inf):
+        raise InvalidInputError(f"{wins} wins, {losses} losses and {ties} ties make no test")
+    cells = [(-1.0, wins), (1.0, losses), (0.0, ties)]
+    return difference_e_value(cells, margin=margin, alternative=alternative, rows_per_observation=rows_per_observation)

@@ -13,7 +13,7 @@ from scipy.stats import binom
 
 from mlops_dagster.statistics import Stage, bad_event_e_value, paired_e_value, rate_e_value
 from mlops_dagster.statistics.bad_event import NOT_WORSE, WORSE
-from mlops_dagster.statistics.paired import FRACTIONS
+from mlops_dagster.statistics.difference import FRACTIONS
 from mlops_dagster.statistics.rate import ODDS_RATIOS
 
 ALPHA = 0.05
