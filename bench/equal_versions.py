@@ -79,8 +79,8 @@ def equal_versions(runs: int) -> Table:
         caption=f"""{runs} rollouts of {DAYS} days each, a look every minute; both versions score every
 request and fail independently of each other, at the same rate but for one line.
 An E of {PROOF:.0f}, the others' taken as 0; no more than {PAIRS.alpha:.0%} may be rolled back (intervals of
-95 % in brackets). Outages last {OUTAGE_MINUTES} minutes, and between them 0.4 % fail; in shared ones
-both versions fail on every request.""",
+95 % in brackets). Outages last {OUTAGE_MINUTES} minutes, and between them 0.4 % fail; in
+shared ones both versions fail on every request.""",
         caption_justify="left",
     )
     for name, world in WORLDS.items():
