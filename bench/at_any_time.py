@@ -15,6 +15,7 @@ import numpy as np
 from rich.console import Console
 from rich.table import Table
 
+from bench.equal_versions import equal_versions
 from bench.histories import MIDNIGHT
 from bench.label_worlds import CASES
 from bench.labels_table import labels
@@ -51,6 +52,7 @@ def time_of_day(runs: int) -> Table:
 
 
 OTHERS: Final[dict[str, Callable[[int], Table]]] = {
+    "equal versions": equal_versions,
     "late errors": late_errors,
     "late accuracy and latency": late_others,
     "time of day": time_of_day,

@@ -4,13 +4,13 @@ Each look is that of `decide` on what is known by then, for all rollouts in one 
 Nothing fails and nothing is slow in these worlds: only accuracy differs.
 """
 
-from collections.abc import Sequence
 from functools import cached_property
 from typing import Final
 
 import numpy as np
 
 from bench import e_values
+from bench.complete import complete_cohorts
 from bench.drawing import Known, World, known_of
 from bench.e_values import Bools, Floats, Ints, mixed, running, since_start_or_later
 from mlops_dagster.predictions.compared import COHORT_MINUTES
@@ -90,29 +90,10 @@ class Look:
         self.labelled = sum(labels, np.zeros_like(known.units))
         self.of_arms = list(zip(arm_units, labels, strict=True))
         """Of pairs, or of each arm: units and labels that have come."""
-        self.complete = self._complete(arm_units, labels)
+        self.complete = complete_cohorts(of.policy, of.world.minutes, arm_units, labels)
         """How many cohorts are complete, of each rollout."""
         self.counts = np.arange(count) < self.complete[:, None]
         self.rows = of.rows_per_observation(self.units.sum(axis=1), self.minutes)
-
-    def _complete(self, units: Sequence[Ints], labels: Sequence[Ints]) -> Ints:
-        size, numbers = self.world.minutes, np.arange(self.count)
-        before = self.minutes - 60 * (self.policy.label_hours or 0)
-        if self.policy.labels == "complaints":
-            return np.full(self.of.runs, self.count)
-        ends = np.broadcast_to(size * numbers + COHORT_MINUTES <= before, units[0].shape)
-        ends = ends & (sum(units, np.zeros_like(units[0])) > 0)
-        for arm, label in zip(units, labels, strict=True):
-            sums, known = running(arm), running(label)
-            ends = ends & (sums[:, 1:] > 0)
-            for power in range(20):
-                first = -(-(size * numbers + COHORT_MINUTES - COHORT_MINUTES * 2**power) // size)
-                first = np.maximum(first, 0)
-                of, have = sums[:, 1:] - sums[:, first], known[:, 1:] - known[:, first]
-                ends = ends & (have >= self.policy.min_label_share * of)
-                if not first.any():
-                    break
-        return np.where(ends.any(axis=1), self.count - np.argmax(ends[:, ::-1], axis=1), 0)
 
     @property
     def age(self) -> Ints:

@@ -40,23 +40,20 @@ def weight(minute: Ints) -> Floats:
 
 def since_start_or_later(e_since: Callable[[Ints], Floats], now: Ints) -> Floats:
     """`e_since(minutes)` are e-values at looks in the minutes `now` of bets that began in those minutes."""
+    return mixture_and_loudest(e_since, now)[0]
+
+
+def mixture_and_loudest(e_since: Callable[[Ints], Floats], now: Ints) -> tuple[Floats, Ints]:
+    """The same, and the minute in which the bet began that has the most of it; 0 is the start."""
     weeks, rest = np.divmod(now, WEEK)
-    e = e_since(np.zeros_like(now)) / 2 + 0.5**weeks * (0.5 - 0.25 / WEEK * rest)
-    for back in BACK:
-        start = now - back
-        if (start > 0).any():
-            e = e + np.where(start > 0, weight(start) * e_since(np.maximum(start, 0)), 0)
-    return np.asarray(e)
-
-
-def loudest(e_since: Callable[[Ints], Floats], now: Ints) -> Ints:
-    """The minute in which the bet began that has the most of these, with its weight; 0 is the start."""
     best, most = np.zeros_like(now), e_since(np.zeros_like(now)) / 2
+    e = most + 0.5**weeks * (0.5 - 0.25 / WEEK * rest)
     for back in BACK:
         start = np.maximum(now - back, 0)
-        e = np.where(start > 0, weight(start) * e_since(start), -1)
-        best, most = np.where(e > most, start, best), np.maximum(e, most)
-    return np.asarray(best)
+        if start.any():
+            its = np.where(start > 0, weight(start) * e_since(start), 0)
+            best, most, e = np.where(its > most, start, best), np.maximum(its, most), e + its
+    return np.asarray(e), np.asarray(best)
 
 
 def of_relative(canary: Counts, champion: Counts, share: Floats, theta: float, *, worse: bool = True) -> Floats:

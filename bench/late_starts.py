@@ -64,9 +64,9 @@ def errors_found(fault: Fault, rng: np.random.Generator) -> Found:
         return lambda start: mixed(sums[:, end] - sums[:, first(start)])
 
     before = since_start_or_later(over_since(alone + both), now)
-    start = e_values.loudest(over_since(alone), now)
+    over_limit, start = e_values.mixture_and_loudest(over_since(alone), now)
     not_as_good = e_values.Failures.of(n, alone, champion).since(first(start), end) * np.where(start == 0, 5, 1)
-    e = np.minimum(since_start_or_later(over_since(alone), now), not_as_good)
+    e = np.minimum(over_limit, not_as_good)
     return Found(*(_first(seconds[looks - past], each >= PROOF) for each in (before, e)))
 
 

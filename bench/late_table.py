@@ -25,7 +25,7 @@ it fails more often than its champion on the same requests. Ratio: of the median
         caption_justify="left",
     )
     for base in (0.0, 0.004):
-        for hour, when in ((1, "with the canary"), (HOUR, f"in hour {HOUR}")):
+        for hour, when in ((0, "with the rollout"), (1, "with the canary"), (HOUR, f"in hour {HOUR}")):
             for rate in (0.05, 0.5, 1.0):
                 for per_second in (0.2, 2.0, 20.0):
                     rng = np.random.default_rng(SEED)

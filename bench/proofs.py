@@ -60,7 +60,7 @@ class _Events:
     def over_limit(self, bad: Bools, champion: Bools, share: float, chance: float) -> Floats:
         """Of `share` of the requests, which come evenly; of the bets those that begin with the rollout."""
         scored = share * np.diff(self.minute, prepend=0) * 60 * PER_SECOND
-        over = mixed(np.cumsum(e_values.of_rate(bad * 1, scored, POLICY.max_error_rate), axis=1)) / 2
+        over = _or_later(mixed(np.cumsum(e_values.of_rate(bad * 1, scored, POLICY.max_error_rate), axis=1)))
         end, start = np.arange(len(bad)) + 1, np.zeros(len(bad), dtype=np.int64)
         apart = (bad * 1, champion * 1, np.full(len(bad), chance))
         sharing = 5 if chance == 0.5 else 4  # with pairs one e-value more shares the alpha
@@ -79,8 +79,13 @@ def _until_errors(seen: _Events) -> tuple[float, float, float]:
 
 
 def _until_slow(seen: _Events) -> tuple[float, float, float]:
-    relative = seen.relative(POLICY.theta.slow, POLICY.cold_start)
+    relative = _or_later(seen.relative(POLICY.theta.slow, POLICY.cold_start))
     return seen.first(seen.relative(1), ALONE), seen.first(relative, 4 * ALONE), seen.first(relative, 5 * ALONE)
+
+
+def _or_later(e: Floats) -> Floats:
+    """Half of the weight is that of bets that begin later, nearly all of which have not yet begun."""
+    return (e + 1) / 2
 
 
 def median_and_p90(values: Floats, digits: int = 1) -> str:

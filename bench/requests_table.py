@@ -9,7 +9,8 @@ from scipy.stats import binomtest
 
 from bench.histories import Challenger, World, simulate
 from bench.label_worlds import ARMS, PAIRS
-from bench.looks import by_minute, champion_e, check_with_decide, rollback_e
+from bench.look_evidence import check_with_decide
+from bench.looks import by_minute, champion_e, rollback_e
 from bench.naive import LOOK_MINUTES, SAMPLE, alarms
 
 SEED: Final = 5
