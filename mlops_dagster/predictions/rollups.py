@@ -14,9 +14,11 @@ from sqlalchemy import ColumnElement, Engine, Executable, Row, Select, Table, ca
 
 from mlops_dagster.database import open_database, reading, writing
 from mlops_dagster.predictions.counts import BothScored, EventCounts, PairedCounts
+from mlops_dagster.predictions.fold import BinsOf, SlowMsOf, tally
 from mlops_dagster.predictions.latency import LatencySummary, summarize
 from mlops_dagster.predictions.records import SERVED, Role, from_microseconds, microseconds
-from mlops_dagster.predictions.rollup_addition import add_tally, cursor, digest_of, forget_key, move_cursor
+from mlops_dagster.predictions.rollup_addition import add_tally, cursor, digest_of, move_cursor
+from mlops_dagster.predictions.rollup_firsts import forget_key
 from mlops_dagster.predictions.rollup_tables import (
     CELL_TYPE,
     TABLES,
@@ -31,7 +33,7 @@ from mlops_dagster.predictions.rollup_tables import (
     shed,
 )
 from mlops_dagster.predictions.spool import Consumer, Spool
-from mlops_dagster.predictions.tally import HOUR, MINUTE, BinsOf, SlowMsOf, tally
+from mlops_dagster.predictions.tally import HOUR, MINUTE
 from mlops_dagster.statistics import Bins, Counts
 
 _Any: TypeAlias = tuple[Any, ...]  # what a row holds, the query says and no type

@@ -64,7 +64,8 @@ def compare_on_log(
             not_given += labelled.num_rows - rows.num_rows
             tally.add(rows["label"].to_pylist(), old.labels(rows), new.labels(rows), _values(rows, tally, features))
     sample = Sample(since, until, served, thinned_days, unlabelled, not_given, tally.overall.total())
-    shared, days = map(shared_causes, (champion, challenger)), max((until - since) / _DAY, 1.0)
+    others, days = registry.list(champion.model), max((until - since) / _DAY, 1.0)
+    shared = [shared_causes(version, others) for version in (champion, challenger)]
     rows_as_one = rows_per_observation(policy, shared, sample.compared / days)
     return compare(champion.version, challenger.version, tally, sample, policy, rows_as_one)
 

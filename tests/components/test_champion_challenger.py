@@ -9,6 +9,7 @@ import pytest
 from mlops_dagster.components.champion_challenger import champion_challenger_defs
 from mlops_dagster.components.spec import CardSpec, ModelSpec, TrainingSpec
 from mlops_dagster.registry import Deployment
+from mlops_dagster.rollout import RolloutPolicy
 from tests.components.at_a_time import DagsterAt
 from tests.two_versions import MODEL, days, estimator, house_at, register, serve
 
@@ -17,6 +18,7 @@ SPEC = ModelSpec(
     trainer="nobody.asks",
     training=TrainingSpec(dataset="made up"),
     card=CardSpec(intended_use="tests", failure_modes=("none",), contacts=("me",), fairness_attribute="carrier"),
+    rollout=RolloutPolicy(rows_per_observation=1),
 )
 NOON = days(5.5)
 JOB = "flights_champion_challenger"

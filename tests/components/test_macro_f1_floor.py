@@ -12,6 +12,7 @@ from mlops_dagster.components.monitoring import monitoring_defs
 from mlops_dagster.components.rollout import rollout_defs
 from mlops_dagster.components.spec import CardSpec, ModelSpec, TrainingSpec
 from mlops_dagster.components.training import training_defs
+from mlops_dagster.rollout import RolloutPolicy
 from tests.components.at_a_time import DagsterAt
 from tests.two_versions import MODEL, days, estimator, house_at, register, serve
 
@@ -20,6 +21,7 @@ SPEC = ModelSpec(
     trainer="nobody.asks",
     training=TrainingSpec(dataset="made up"),
     card=CardSpec(intended_use="tests", failure_modes=("none",), contacts=("me",), fairness_attribute="carrier"),
+    rollout=RolloutPolicy(rows_per_observation=1),
 )
 NOON = days(6.5)
 THREE_DAYS = {

@@ -64,7 +64,8 @@ def log(tmp_path: Path) -> PredictionLog:
         spool.append(records)
         wrong = {"B4", 7.0}
         spool.feedback(
-            [(each.prediction_id, "late" if each.features["gate"] in wrong else "ok", at) for each in records]
+            [(each.prediction_id, "late" if each.features["gate"] in wrong else "ok", at) for each in records],
+            model=records[0].model,
         )
     log.ship(spool)
     return log

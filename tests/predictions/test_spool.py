@@ -147,7 +147,11 @@ def test_feedback_reaches_every_arm_that_scored_by_then_and_those_that_do_later(
     )
     assert spool.feedback([("p2", "late", march)], model="other") == FeedbackResult(0, 0, ["p2"])
 
-    (late,) = [entry.late() for entry in spool.read(0) if entry.is_late]
+    spool.append([record(0, role="shadow", version="1.4.0", weight=0.0)])  # the correction is no evidence
+    spool.index()
+    late, later = [entry.late() for entry in spool.read(0) if entry.is_late]
+    assert (later["late"]["version"], later["label"], later["at"]) == ("1.4.0", "on_time", microseconds(march))
+    assert [arm["version"] for arm in later["beside"]] == ["1.0.0", "1.1.0", "1.3.0"]
     assert (late["late"]["version"], [arm["version"] for arm in late["beside"]]) == ("1.3.0", ["1.0.0", "1.1.0"])
     assert (late["model"], late["label"], late["at"]) == ("flights", "on_time", microseconds(march))
     labels = [entry.label() for entry in spool.read(0) if entry.is_label]

@@ -91,7 +91,9 @@ def test_one_id_for_all_requests_is_counted_and_has_one_label(server: Server, mo
     eventually(lambda: told(server, "repeated_ids_total", model=MODEL) == 2)
     assert told(server, "repeated_ids_total", model=OTHER) == 0
     counts = {model: models.house.rollups.events(model, *DAYS) for model in (MODEL, OTHER)}
-    assert [(row.requests, row.labelled, row.wrong) for rows in counts.values() for row in rows] == [
+    assert [
+        (its.requests, its.labelled, its.wrong) for rows in counts.values() for its in (row.counts for row in rows)
+    ] == [
         (3, 1, 0),
         (1, 1, 0),
     ]

@@ -1,0 +1,108 @@
+"""What counts once: a key's first bad event, and the row that speaks for a unit with its label."""
+
+from collections import defaultdict
+from collections.abc import Collection
+from hashlib import blake2b
+from typing import Final
+
+from sqlalchemy import Connection, select
+
+from mlops_dagster.predictions.rollup_tables import bad_keys, units
+from mlops_dagster.predictions.rollup_upsert import upsert
+from mlops_dagster.predictions.tally import ArmMinute, FirstOfKey, Tally, UnitLabel, UnitScored
+from mlops_dagster.predictions.units import key_unit
+
+_KEPT_MINUTES: Final = 60 * 24 * 60
+"""Rows that speak for a unit are kept so long: a rollout and the labels that come late for it take less."""
+
+
+def count_firsts(connection: Connection, add: Tally) -> None:
+    """Count what counts once, for a routing key or a unit, and has not been counted yet."""
+    _count_first_of_each_key(connection, add)
+    _count_units(connection, add)
+    _count_labels(connection, add)
+
+
+def _count_first_of_each_key(connection: Connection, add: Tally) -> None:
+    groups: defaultdict[tuple[str, str, str], dict[str, FirstOfKey]] = defaultdict(dict)
+    for event in add.first_of_key:
+        groups[_model(event), event.scope, event.field].setdefault(key_unit(event.key), event)
+    for group, events in groups.items():
+        its = dict(zip(("model", "scope", "event"), group, strict=True))
+        known = set(connection.scalars(select(bad_keys.c.key).filter_by(**its).where(bad_keys.c.key.in_(events))))
+        if new := [key for key in events if key not in known]:
+            connection.execute(bad_keys.insert(), [{**its, "key": key} for key in new])
+        for key in new:
+            add.count(events[key].at, events[key].field)
+
+
+def _count_units(connection: Connection, add: Tally) -> None:
+    """The first row to be predicted of a unit speaks for it from then on."""
+    groups: defaultdict[tuple[str, str], dict[str, UnitScored]] = defaultdict(dict)
+    for scored in add.units:
+        groups[_model(scored), scored.scope].setdefault(scored.unit, scored)
+    for (model, scope), first in groups.items():
+        if not (known := _speakers(connection, model, scope, first)):
+            _forget_old_units(connection, model, min(scored.at.minute for scored in first.values()))
+        new = [scored for unit, scored in first.items() if unit not in known]
+        rows = ((model, scope, each.unit, _digest(each.request), each.at.minute) for each in new)
+        upsert(connection, units, rows)
+        for scored in new:
+            add.count(scored.at, "units")
+
+
+def _count_labels(connection: Connection, add: Tally) -> None:
+    """A label counts if its row speaks for its unit."""
+    groups: defaultdict[tuple[str, str], list[UnitLabel]] = defaultdict(list)
+    for label in add.unit_labels:
+        groups[_model(label.scored), label.scored.scope].append(label)
+    for (model, scope), labels in groups.items():
+        speakers = _speakers(connection, model, scope, {label.scored.unit for label in labels})
+        for label in labels:
+            if speakers.get(label.scored.unit) == _digest(label.scored.request):
+                _count_label(add, label)
+
+
+def _count_label(add: Tally, label: UnitLabel) -> None:
+    at = label.scored.at
+    if isinstance(at, ArmMinute):
+        add.count(at, "unit_labels")
+        if label.outcome == "wrong":
+            add.count(at, "bad_wrong")
+        return
+    counts = add.outcomes[at, label.label]
+    match label.outcome:
+        case "win":
+            counts.wins += 1
+        case "loss":
+            counts.losses += 1
+            counts.first_loss_at = min(label.at, counts.first_loss_at or label.at)
+        case _:
+            counts.ties += 1
+
+
+def _speakers(connection: Connection, model: str, scope: str, wanted: Collection[str]) -> dict[str, str]:
+    """Which request speaks for each of these units, by the digest of its name."""
+    its = (units.c.model == model) & (units.c.scope == scope) & units.c.unit.in_(wanted)
+    return {row.unit: row.request for row in connection.execute(select(units.c.unit, units.c.request).where(its))}
+
+
+def _forget_old_units(connection: Connection, model: str, minute: int) -> None:
+    old = (units.c.model == model) & (units.c.minute < minute - _KEPT_MINUTES)
+    connection.execute(units.delete().where(old))
+
+
+def _model(event: FirstOfKey | UnitScored) -> str:
+    return event.at.arm.model if isinstance(event.at, ArmMinute) else event.at.model
+
+
+def forget_key(connection: Connection, model: str, key: str) -> None:
+    """Know nothing of a routing key any more."""
+    unit = key_unit(key)
+    connection.execute(bad_keys.delete().where((bad_keys.c.model == model) & (bad_keys.c.key == unit)))
+    connection.execute(units.delete().where((units.c.model == model) & units.c.unit.like(f"%.{unit}")))
+
+
+def _digest(request: str) -> str:
+    """Return what stands for the name of a request, which may be of any length."""
+    return blake2b(request.encode(), digest_size=8).hexdigest()
