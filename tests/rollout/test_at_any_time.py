@@ -162,12 +162,13 @@ def test_a_fault_is_found_about_as_fast_as_by_the_limit_alone(hour: int, base: f
 
 @pytest.mark.parametrize("name", ["both 0.4%", "both 5.0%", "50 outages, 50% fail", "5 shared outages"])
 def test_of_two_versions_that_fail_alike_the_error_limit_takes_hardly_one_out(name: str) -> None:
-    """`decide` finds the same e-value at some looks, the highest among them."""
+    """`decide` finds the same e-value at some looks, the highest among them, and where the challenger fails alone."""
     rng, world = np.random.default_rng(21), equal_versions.WORLDS[name]
     seen = equal_versions.simulate(world, 0.2, rng)
     now = np.arange(len(seen.weight))
     e = over_limit_e(PAIRS, seen, now)
-    for minute in {0, 1, int(e.argmax()), *rng.integers(len(now), size=6).tolist()}:
+    alone = np.flatnonzero(seen.both[1] >= 3)[:10]
+    for minute in {0, 1, *np.argsort(e)[-5:].tolist(), *alone.tolist(), *rng.integers(len(now), size=6).tolist()}:
         assert decision_at(PAIRS, seen, minute).test("error.over_limit").e_value == pytest.approx(e[minute], rel=1e-9)
     assert sum(equal_versions.rolled_back(world, per_second, 10, rng) for per_second in (0.2, 2, 20)) <= 1
 
