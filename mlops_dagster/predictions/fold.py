@@ -16,6 +16,7 @@ from mlops_dagster.predictions.tally import (
     ArmMinute,
     CellKey,
     FirstOfKey,
+    FirstOfMinute,
     PairMinute,
     Tally,
     UnitLabel,
@@ -113,33 +114,33 @@ def _add_request(result: Tally, arm: ArmKey, prediction: PredictionEntry, slow_m
 
 
 def _add_both(result: Tally, pair: PairMinute, prediction: PredictionEntry) -> None:
-    """Count a request that two versions scored, and who failed on it."""
-    result.pairs[pair].requests += 1
+    """Count a request that two versions scored, and who failed on it: of one key one a minute, chosen by its time."""
     beside = prediction["beside"]
     status = {prediction["version"]: prediction["status"]}
     if beside is not None:
         status[beside["version"]] = beside["status"]
-    match status[pair.champion] == "failed", status[pair.challenger] == "failed":
-        case False, False:
-            return
-        case True, True:
-            name = "both_failed"
-        case True, _:
-            name = "champion_failed"
-        case _:
-            name = "challenger_failed"
-    _add_first(result, FirstOfKey(pair, name, f"{prediction['salt']} {pair.scope}", ""), prediction["key"])
+    names = {
+        (False, False): (),
+        (True, True): ("both_failed",),
+        (True, False): ("champion_failed",),
+        (False, True): ("challenger_failed",),
+    }[status[pair.champion] == "failed", status[pair.challenger] == "failed"]
+    if prediction["key"] is not None:
+        result.first_of_minute.append(FirstOfMinute(pair, ("requests", *names), prediction["key"]))
+        return
+    for name in ("requests", *names):
+        result.count(pair, name)
 
 
 def _add_unit(result: Tally, arm: ArmKey, prediction: PredictionEntry) -> None:
-    """A row that was predicted speaks for its unit: among the answers of both arms, and in each pair."""
-    minute, status = prediction["event_time"] // MINUTE, prediction["status"]
-    if status == "ok" and arm.role in SERVED and arm.weight < 1:
-        scored = UnitScored(ArmMinute(arm, minute), prediction["salt"], prediction["unit"], prediction["request"])
-        result.units.append(scored)
+    """The first row of a unit that was answered speaks for it, in its arm and in each pair."""
+    minute, ok = prediction["event_time"] // MINUTE, prediction["status"] == "ok"
+    scored = UnitScored(ArmMinute(arm, minute), prediction["unit"], prediction["request"])
+    if ok and arm.role in SERVED:
+        result.answered_units.append(scored)
     beside, pair = prediction["beside"], _pair(prediction)
-    if pair is not None and beside is not None and status == beside["status"] == "ok":
-        result.units.append(UnitScored(pair, pair.scope, prediction["unit"], prediction["request"]))
+    if ok and pair is not None and beside is not None and beside["status"] == "ok":
+        result.paired_units.append(scored._replace(at=pair))
 
 
 def _pair(prediction: PredictionEntry) -> PairMinute | None:
@@ -202,7 +203,7 @@ def _add_label(result: Tally, known: _Known, arms: Sequence[Arm], beside: Sequen
         counts.wrong += not right
         result.confusion[at.arm, at.minute, _name(truth), _name(arm["prediction"])] += 1
         if arm["unit"] and arm["role"] in SERVED and arm["weight"] < 1:
-            scored = UnitScored(at, arm["salt"], arm["unit"], arm["request"])
+            scored = UnitScored(at, arm["unit"], arm["request"])
             result.unit_labels.append(UnitLabel(scored, "right" if right else "wrong", _name(truth), known.at))
     champion, challengers = sides([*beside, *arms])
     if champion is None or not champion["unit"]:
@@ -211,7 +212,7 @@ def _add_label(result: Tally, known: _Known, arms: Sequence[Arm], beside: Sequen
         if champion not in arms and challenger not in arms:
             continue
         pair = PairMinute(model, champion["version"], challenger["version"], champion["event_time"] // MINUTE)
-        scored = UnitScored(pair, pair.scope, champion["unit"], champion["request"])
+        scored = UnitScored(pair, champion["unit"], champion["request"])
         outcome = _outcome(champion["prediction"] == truth, challenger["prediction"] == truth)
         result.unit_labels.append(UnitLabel(scored, outcome, _name(truth), known.at))
 

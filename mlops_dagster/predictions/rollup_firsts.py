@@ -1,24 +1,35 @@
 """What counts once: a key's first bad event, and the row that speaks for a unit with its label."""
 
 from collections import defaultdict
-from collections.abc import Collection
+from collections.abc import Collection, Sequence
 from hashlib import blake2b
 from typing import Final
 
 from sqlalchemy import Connection, select
 
-from mlops_dagster.predictions.rollup_tables import bad_keys, units
+from mlops_dagster.predictions.rollup_tables import bad_keys, key_minutes, units
 from mlops_dagster.predictions.rollup_upsert import upsert
-from mlops_dagster.predictions.tally import ArmMinute, FirstOfKey, Tally, UnitLabel, UnitScored
+from mlops_dagster.predictions.tally import (
+    ArmMinute,
+    FirstOfKey,
+    FirstOfMinute,
+    PairMinute,
+    Tally,
+    UnitLabel,
+    UnitScored,
+)
 from mlops_dagster.predictions.units import key_unit
 
 _KEPT_MINUTES: Final = 60 * 24 * 60
 """Rows that speak for a unit are kept so long: a rollout and the labels that come late for it take less."""
+_KEY_MINUTES: Final = 24 * 60
+"""Keys of a minute are kept so long: entries of one spool come in order, of several within hours."""
 
 
 def count_firsts(connection: Connection, add: Tally) -> None:
     """Count what counts once, for a routing key or a unit, and has not been counted yet."""
     _count_first_of_each_key(connection, add)
+    _count_first_of_each_minute(connection, add)
     _count_units(connection, add)
     _count_labels(connection, add)
 
@@ -26,7 +37,7 @@ def count_firsts(connection: Connection, add: Tally) -> None:
 def _count_first_of_each_key(connection: Connection, add: Tally) -> None:
     groups: defaultdict[tuple[str, str, str], dict[str, FirstOfKey]] = defaultdict(dict)
     for event in add.first_of_key:
-        groups[_model(event), event.scope, event.field].setdefault(key_unit(event.key), event)
+        groups[event.at.arm.model, event.scope, event.field].setdefault(key_unit(event.key), event)
     for group, events in groups.items():
         its = dict(zip(("model", "scope", "event"), group, strict=True))
         known = set(connection.scalars(select(bad_keys.c.key).filter_by(**its).where(bad_keys.c.key.in_(events))))
@@ -36,31 +47,63 @@ def _count_first_of_each_key(connection: Connection, add: Tally) -> None:
             add.count(events[key].at, events[key].field)
 
 
+def _count_first_of_each_minute(connection: Connection, add: Tally) -> None:
+    """Of the requests of one key the first of a minute counts, whether anybody failed on it or not."""
+    groups: defaultdict[PairMinute, dict[str, FirstOfMinute]] = defaultdict(dict)
+    for request in add.first_of_minute:
+        groups[request.at].setdefault(key_unit(request.key), request)
+    table = key_minutes.c
+    for at, requests in groups.items():
+        its = at._asdict()
+        found = select(table.key).filter_by(**its).where(table.key.in_(requests))
+        known = set(connection.scalars(found))
+        if new := [key for key in requests if key not in known]:
+            connection.execute(key_minutes.insert(), [{**its, "key": key} for key in new])
+        for key in new:
+            for name in requests[key].fields:
+                add.count(at, name)
+    if groups:
+        newest = max(at.minute for at in groups)
+        old = table.model.in_({at.model for at in groups}) & (table.minute < newest - _KEY_MINUTES)
+        connection.execute(key_minutes.delete().where(old))
+
+
 def _count_units(connection: Connection, add: Tally) -> None:
-    """The first row to be predicted of a unit speaks for it from then on."""
-    groups: defaultdict[tuple[str, str], dict[str, UnitScored]] = defaultdict(dict)
-    for scored in add.units:
-        groups[_model(scored), scored.scope].setdefault(scored.unit, scored)
-    for (model, scope), first in groups.items():
-        if not (known := _speakers(connection, model, scope, first)):
+    """The first row to be answered of a unit speaks for it from then on."""
+    groups: defaultdict[str, dict[str, UnitScored]] = defaultdict(dict)
+    for scored in add.answered_units:
+        groups[_model(scored)].setdefault(scored.unit, scored)
+    for model, first in groups.items():
+        if not (known := _speakers(connection, model, first)):
             _forget_old_units(connection, model, min(scored.at.minute for scored in first.values()))
         new = [scored for unit, scored in first.items() if unit not in known]
-        rows = ((model, scope, each.unit, _digest(each.request), each.at.minute) for each in new)
-        upsert(connection, units, rows)
+        upsert(connection, units, ((model, each.unit, _digest(each.request), each.at.minute) for each in new))
         for scored in new:
-            add.count(scored.at, "units")
+            if isinstance(scored.at, ArmMinute) and scored.at.arm.weight < 1:
+                add.count(scored.at, "units")
+    for scored in _speaking(connection, add.paired_units):
+        add.count(scored.at, "units")
 
 
 def _count_labels(connection: Connection, add: Tally) -> None:
     """A label counts if its row speaks for its unit."""
-    groups: defaultdict[tuple[str, str], list[UnitLabel]] = defaultdict(list)
+    speaking = {*_speaking(connection, [label.scored for label in add.unit_labels])}
     for label in add.unit_labels:
-        groups[_model(label.scored), label.scored.scope].append(label)
-    for (model, scope), labels in groups.items():
-        speakers = _speakers(connection, model, scope, {label.scored.unit for label in labels})
-        for label in labels:
-            if speakers.get(label.scored.unit) == _digest(label.scored.request):
-                _count_label(add, label)
+        if label.scored in speaking:
+            _count_label(add, label)
+
+
+def _speaking(connection: Connection, rows: Sequence[UnitScored]) -> list[UnitScored]:
+    """Those of the rows that speak for their units."""
+    wanted: defaultdict[str, set[str]] = defaultdict(set)
+    for row in rows:
+        wanted[_model(row)].add(row.unit)
+    speakers = {
+        (model, unit): request
+        for model, its in wanted.items()
+        for unit, request in _speakers(connection, model, its).items()
+    }
+    return [row for row in rows if speakers.get((_model(row), row.unit)) == _digest(row.request)]
 
 
 def _count_label(add: Tally, label: UnitLabel) -> None:
@@ -81,9 +124,9 @@ def _count_label(add: Tally, label: UnitLabel) -> None:
             counts.ties += 1
 
 
-def _speakers(connection: Connection, model: str, scope: str, wanted: Collection[str]) -> dict[str, str]:
+def _speakers(connection: Connection, model: str, wanted: Collection[str]) -> dict[str, str]:
     """Which request speaks for each of these units, by the digest of its name."""
-    its = (units.c.model == model) & (units.c.scope == scope) & units.c.unit.in_(wanted)
+    its = (units.c.model == model) & units.c.unit.in_(wanted)
     return {row.unit: row.request for row in connection.execute(select(units.c.unit, units.c.request).where(its))}
 
 
@@ -92,13 +135,14 @@ def _forget_old_units(connection: Connection, model: str, minute: int) -> None:
     connection.execute(units.delete().where(old))
 
 
-def _model(event: FirstOfKey | UnitScored) -> str:
-    return event.at.arm.model if isinstance(event.at, ArmMinute) else event.at.model
+def _model(row: UnitScored) -> str:
+    return row.at.arm.model if isinstance(row.at, ArmMinute) else row.at.model
 
 
 def forget_key(connection: Connection, model: str, key: str) -> None:
     """Know nothing of a routing key any more."""
     unit = key_unit(key)
+    connection.execute(key_minutes.delete().where((key_minutes.c.model == model) & (key_minutes.c.key == unit)))
     connection.execute(bad_keys.delete().where((bad_keys.c.model == model) & (bad_keys.c.key == unit)))
     connection.execute(units.delete().where((units.c.model == model) & units.c.unit.like(f"%.{unit}")))
 

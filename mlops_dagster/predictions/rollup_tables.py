@@ -110,11 +110,21 @@ bad_keys = Table(
     sqlite_with_rowid=False,
 )
 
+key_minutes = Table(
+    "key_minutes",
+    TABLES,
+    Column("model", String, primary_key=True),
+    Column("champion", String, primary_key=True),
+    Column("challenger", String, primary_key=True),
+    Column("minute", BigInteger, primary_key=True),
+    Column("key", String, primary_key=True),
+    sqlite_with_rowid=False,
+)
+
 units = Table(
     "units",
     TABLES,
     Column("model", String, primary_key=True),
-    Column("scope", String, primary_key=True),
     Column("unit", String, primary_key=True),
     Column("request", String, nullable=False),
     Column("minute", BigInteger, nullable=False),

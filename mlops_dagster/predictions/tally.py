@@ -33,26 +33,28 @@ class PairMinute(NamedTuple):
     challenger: str
     minute: int
 
-    @property
-    def scope(self) -> str:
-        """Among which a unit has one row that speaks for it."""
-        return f"{self.champion} {self.challenger}"
-
 
 class FirstOfKey(NamedTuple):
     """A bad event that counts, as `field` of `at`, only if its routing key had none like it before in `scope`."""
 
-    at: ArmMinute | PairMinute
+    at: ArmMinute
     field: str
     scope: str
     key: str
 
 
+class FirstOfMinute(NamedTuple):
+    """A request that both versions scored; it counts, as all `fields`, if it is its key's first of that minute."""
+
+    at: PairMinute
+    fields: tuple[str, ...]
+    key: str
+
+
 class UnitScored(NamedTuple):
-    """A row that was predicted and speaks for its unit, unless a row of another request did so before in `scope`."""
+    """A row that was predicted and speaks for its unit, unless a row of another request was answered before."""
 
     at: ArmMinute | PairMinute
-    scope: str
     unit: str
     request: str
 
@@ -124,7 +126,9 @@ class Tally:
     confusion: Counter[tuple[ArmKey, int, str, str]] = field(default_factory=Counter)
     shed: Counter[tuple[ArmKey, int]] = field(default_factory=Counter)
     first_of_key: list[FirstOfKey] = field(default_factory=list)
-    units: list[UnitScored] = field(default_factory=list)
+    first_of_minute: list[FirstOfMinute] = field(default_factory=list)
+    answered_units: list[UnitScored] = field(default_factory=list)
+    paired_units: list[UnitScored] = field(default_factory=list)
     unit_labels: list[UnitLabel] = field(default_factory=list)
     cells: dict[CellKey, tuple[Bins, Counts]] = field(default_factory=dict)
 

@@ -25,29 +25,33 @@ def speaking_row(request: str, rows: int) -> int:
     return 0 if rows == 1 else int.from_bytes(blake2b(request.encode(), digest_size=8).digest(), "big") % rows
 
 
-def unit_of(rollout: int | None, key: str | None, inputs: Mapping[str, Sequence[Value]], row: int, at: datetime) -> str:
-    """Return the unit of a row in a rollout: its routing key; without one its inputs on that day (UTC).
+def unit_of(trial: str, key: str | None, inputs: Mapping[str, Sequence[Value]], row: int, at: datetime) -> str:
+    """Return the unit of a row in a trial: on one day (UTC) its routing key; without one its inputs.
+
+    A key speaks once a day and not once for all: else what goes bad late would never be seen by users who come back.
 
     Args:
-        rollout: the id of the running one; None while versions are compared by hand. A key speaks anew in each.
+        trial: what it is evidence of, a rollout or its watch; empty while versions are compared by hand.
         key: the routing key of the request.
         inputs: columns of its values.
         row: which of its rows.
         at: when it was made.
 
     >>> noon = datetime(2013, 3, 1, 12, tzinfo=UTC)
-    >>> unit_of(1, "ada", {"hour": [7.0]}, 0, noon) == unit_of(1, "ada", {"hour": [8.0]}, 0, noon)
+    >>> unit_of("1", "ada", {"hour": [7.0]}, 0, noon) == unit_of("1", "ada", {"hour": [8.0]}, 0, noon)
     True
-    >>> unit_of(1, None, {"hour": [7.0]}, 0, noon) == unit_of(1, None, {"hour": [8.0]}, 0, noon)
+    >>> unit_of("1", None, {"hour": [7.0]}, 0, noon) == unit_of("1", None, {"hour": [8.0]}, 0, noon)
     False
-    >>> unit_of(1, "ada", {}, 0, noon) == unit_of(2, "ada", {}, 0, noon)
+    >>> unit_of("1", "ada", {}, 0, noon) == unit_of("2", "ada", {}, 0, noon)
     False
     """
-    if key is not None:
-        return f"{rollout or 0}.{key_unit(key)}"
+    which = key_unit(key) if key is not None else _inputs_unit(inputs, row)
+    return f"{trial}.{at.astimezone(UTC):%y%m%d}.{which}"
+
+
+def _inputs_unit(inputs: Mapping[str, Sequence[Value]], row: int) -> str:
     values = {name: column[row] for name, column in inputs.items()}
-    text = orjson.dumps(values, option=orjson.OPT_SORT_KEYS | orjson.OPT_SERIALIZE_NUMPY)
-    return f"{rollout or 0}.{_digest(at.astimezone(UTC).date().isoformat().encode() + text)}"
+    return _digest(orjson.dumps(values, option=orjson.OPT_SORT_KEYS | orjson.OPT_SERIALIZE_NUMPY))
 
 
 def key_unit(key: str) -> str:

@@ -49,8 +49,7 @@ class Call:
     def unit(self) -> str:
         """What that row is evidence of."""
         columns = {name: column.values for name, column in self.inputs.items()}
-        rollout = None if self.in_force.rollout is None else self.in_force.rollout.id
-        return unit_of(rollout, self.request.routing_key, columns, self.speaker, self.event_time)
+        return unit_of(self.in_force.trial, self.request.routing_key, columns, self.speaker, self.event_time)
 
     @property
     def prediction_ids(self) -> list[str]:

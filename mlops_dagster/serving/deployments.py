@@ -11,7 +11,7 @@ from functools import cached_property
 
 from mlops_dagster.errors import ModelNotFoundError, StorageError, VersionNotFoundError
 from mlops_dagster.registry import Deployment, Stage
-from mlops_dagster.rollout import Rollout, RolloutPolicy
+from mlops_dagster.rollout import Phase, Rollout, RolloutPolicy
 from mlops_dagster.schema import ModelSchema
 from mlops_dagster.serving.last_known import Known, LastKnown
 from mlops_dagster.serving.loader import Loader
@@ -51,6 +51,13 @@ class InForce:
     def policy(self) -> RolloutPolicy:
         """Of the running rollout. A canary that was set by hand has none: the defaults compare it on all requests."""
         return self.rollout.policy if self.rollout is not None else RolloutPolicy()
+
+    @cached_property
+    def trial(self) -> str:
+        """What labels are evidence of now: the running rollout, or the watch after it; empty without one."""
+        if self.rollout is None:
+            return ""
+        return f"{self.rollout.id}{'w' if self.rollout.phase is Phase.WATCH else ''}"
 
     @cached_property
     def on_hold(self) -> str | None:

@@ -192,15 +192,16 @@ def test_who_failed_is_counted_of_each_request_that_both_scored(spool, rollups, 
             *both(3, "failed", "failed"),
             *both(4, "ok", "ok"),
             *both(5, "ok", "failed", key="ada"),
-            *both(6, "ok", "failed", key="ada"),  # counted before
-            *both(7, "failed", "failed", key="ada"),  # once of each kind
+            *both(5, "failed", "failed", key="ada"),  # not her first of that minute
+            *both(6, "ok", "failed", key="ada"),
+            *both(7, "failed", "failed", key="ada"),
         ]
     )
     rollups.catch_up(spool, no_bins)
     pair = Pair("flights", "1.0.0", "1.1.0")
     minute = timedelta(minutes=1)
     found = pair.both_scored(rollups, [march, march + 3 * minute, march + 6 * minute], march + days(1))
-    assert found == [BothScored(8, 3, 1, 2), BothScored(5, 1, 0, 2), BothScored(2, 0, 0, 1)]
+    assert found == [BothScored(8, 4, 1, 2), BothScored(5, 2, 0, 2), BothScored(2, 1, 0, 1)]
 
 
 def test_first_bad_at_is_the_earliest_error_or_loss(spool, rollups, record, march):

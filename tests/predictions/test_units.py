@@ -102,22 +102,23 @@ class Account:
         if scoring["latency_ms"] > 200:
             self.arms[*arm, "slow"] += 1
             self.arms[*arm, "bad_slow"] += self.first(scope, "slow", key)
-        if served and not failed:
-            self.speak(("served", salt), scoring, (*arm, "units"))
+        if (
+            served
+            and not failed
+            and self.speakers.setdefault(scoring["unit"], scoring["request"]) == scoring["request"]
+        ):
+            self.arms[*arm, "units"] += 1
         if served or (answer["role"] == "canary" and role == "shadow"):
             return
         pair = (CHAMPION, SHADOW if role == "shadow" else CANARY)
         bad = {version: failed, answer["version"]: answer["status"] == "failed"}
-        self.both[*pair, at, "requests"] += 1
+        counts = self.first(*pair, at, "both", key)
+        self.both[*pair, at, "requests"] += counts
         if any(bad.values()):
             who = "both_failed" if all(bad.values()) else "champion_failed" if bad[CHAMPION] else "challenger_failed"
-            self.both[*pair, at, who] += self.first(salt, *pair, who, key)
-        else:
-            self.speak(pair, scoring, (*pair, at, "units"))
-
-    def speak(self, scope: tuple, scoring: dict, where: tuple) -> None:
-        if self.speakers.setdefault((scope, scoring["unit"]), scoring["request"]) == scoring["request"]:
-            (self.arms if scope[0] == "served" else self.cohorts)[where] += 1
+            self.both[*pair, at, who] += counts
+        elif self.speakers.get(scoring["unit"]) == scoring["request"]:
+            self.cohorts[*pair, at, "units"] += 1
 
     def label(self, item: dict) -> None:
         truth, row, new = item["label"], item["row"], item["new"]
@@ -129,7 +130,7 @@ class Account:
             wrong = scoring["predictions"][row] != truth
             self.arms[*arm, "labelled"] += 1
             self.arms[*arm, "wrong"] += wrong
-            if role in ("champion", "canary") and self.speaks(("served", scoring["salt"]), scoring, row):
+            if role in ("champion", "canary") and self.speaks(scoring, row):
                 self.arms[*arm, "unit_labels"] += 1
                 self.arms[*arm, "bad_wrong"] += wrong
         for pair in PAIRS:
@@ -139,13 +140,13 @@ class Account:
                 continue
             if not answered or ("canary" in known and pair[1] == SHADOW):
                 continue
-            if self.speaks(pair, sides[0], row):
+            if self.speaks(sides[0], row):
                 right = [side["predictions"][row] == truth for side in sides]
                 outcome = {(False, True): "wins", (True, False): "losses"}.get(tuple(right), "ties")
                 self.outcomes[*pair, sides[0]["minute"], truth, outcome] += 1
 
-    def speaks(self, scope: tuple, scoring: dict, row: int) -> bool:
-        return row == scoring["speaker"] and self.speakers[scope, scoring["unit"]] == scoring["request"]
+    def speaks(self, scoring: dict, row: int) -> bool:
+        return row == scoring["speaker"] and self.speakers[scoring["unit"]] == scoring["request"]
 
 
 def test_what_is_counted_agrees_with_a_plain_account(tmp_path, record, march, rollups):
@@ -324,7 +325,7 @@ def scorings_of(request: dict) -> list[dict]:
     beside = [(role, other[role], 0.25) for role in ("paired", "shadow") if role in request["beside"]]
     rows, speaker = request["rows"], speaking_row(request["name"], request["rows"])
     at = request["minute"]
-    unit = ("key", request["key"]) if request["key"] else (request["x"] + speaker, at // 1440)
+    unit = (("key", request["key"]) if request["key"] else request["x"] + speaker, at // 1440)
     scorings = []
     for (role, version, weight), failed, right in zip(
         [answered, *beside], request["failed"], request["right"], strict=False
@@ -367,7 +368,7 @@ def rows_of(record: Any, model: str, scoring: dict, march: datetime) -> list:
             request=scoring["request"],
             model=model,
             event_time=at,
-            unit=unit_of(1, scoring["key"], inputs, row, at) if row == scoring["speaker"] else "",
+            unit=unit_of("1", scoring["key"], inputs, row, at) if row == scoring["speaker"] else "",
             beside=None if answer is None else Answered(answer["version"], answer["role"], answer["status"]),
             prediction=None if failed else scoring["predictions"][row],
             score=None if failed else 0.9,
@@ -437,18 +438,20 @@ def test_the_row_that_speaks_is_chosen_by_the_request_alone_and_each_has_the_sam
     assert speaking_row("process-1-00000001", 5) == speaking_row("process-1-00000001", 5)
 
 
-def test_a_unit_is_a_key_whenever_and_whatever_it_asks_else_the_inputs_of_a_day():
+def test_a_unit_is_a_key_whatever_it_asks_or_else_the_inputs_and_of_one_day():
     before, after = datetime(2013, 3, 1, 23, 59, tzinfo=UTC), datetime(2013, 3, 2, 0, 1, tzinfo=UTC)
     seven, eight = {"hour": [7.0], "to": ["LA"]}, {"hour": [8.0], "to": ["LA"]}
-    assert (
-        unit_of(1, "ada", seven, 0, before) == unit_of(1, "ada", eight, 0, after) != unit_of(1, "bob", seven, 0, before)
-    )
-    assert unit_of(1, None, seven, 0, before) == unit_of(1, None, dict(reversed(seven.items())), 0, before)
-    units = {unit_of(1, None, inputs, 0, at) for inputs in (seven, eight) for at in (before, after)}
-    assert len(units | {unit_of(1, "", seven, 0, before)}) == 5
-    assert unit_of(1, None, {"hour": [1.0, 7.0], "to": ["NY", "LA"]}, 1, before) == unit_of(1, None, seven, 0, before)
+    ada = unit_of("1", "ada", seven, 0, before)
+    assert ada == unit_of("1", "ada", eight, 0, before)
+    others = [("1", "bob", before), ("2", "ada", before), ("1w", "ada", before), ("1", "ada", after)]
+    assert ada not in [unit_of(trial, key, seven, 0, at) for trial, key, at in others]
+    assert unit_of("1", None, seven, 0, before) == unit_of("1", None, dict(reversed(seven.items())), 0, before)
+    units = {unit_of("1", None, inputs, 0, at) for inputs in (seven, eight) for at in (before, after)}
+    assert len(units | {unit_of("1", "", seven, 0, before)}) == 5
+    two = {"hour": [1.0, 7.0], "to": ["NY", "LA"]}
+    assert unit_of("1", None, two, 1, before) == unit_of("1", None, seven, 0, before)
     elsewhere = before.astimezone(tz=None)
-    assert unit_of(1, None, seven, 0, elsewhere) == unit_of(1, None, seven, 0, before)
+    assert unit_of("1", None, seven, 0, elsewhere) == unit_of("1", None, seven, 0, before)
 
 
 def test_rows_that_speak_are_forgotten_after_two_months_and_looking_for_them_scans_nothing(

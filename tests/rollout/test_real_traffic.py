@@ -77,13 +77,22 @@ def test_what_one_client_repeats_600_times_counts_once(world_of: WorldOf, change
     assert world.tick() is Outcome.HOLD
 
 
-def test_what_one_key_fails_on_all_day_counts_once(world_of: WorldOf) -> None:
+def test_what_one_key_fails_on_counts_once_a_minute(world_of: WorldOf) -> None:
     world = world_of()
     before = seen(world).since[0].both
     world.serve(errors=300, key="ada", hours=0.5)
     both = seen(world).since[0].both - before
-    assert (both.requests, both.challenger_failed) == (300, 1)
+    assert (both.requests, both.challenger_failed) == (1, 1)
     assert world.tick() is Outcome.HOLD
+
+
+def test_a_challenger_that_fails_all_requests_of_a_few_keys_is_found_within_minutes(world_of: WorldOf) -> None:
+    world = world_of()
+    for _ in range(4):
+        for key in ("ada", "bob", "eve"):
+            world.serve(errors=20, key=key, hours=0)
+        world.later(1 / 60)
+    assert world.tick() is Outcome.ROLLBACK
 
 
 # Failures that the champion shares, or has more of
