@@ -19,6 +19,7 @@ from mlops_dagster.rollout.entities import TestResult
 from mlops_dagster.rollout.event_tests import arms
 from mlops_dagster.rollout.evidence import NO_EVENTS, ByClass, LabelsSince, total
 from mlops_dagster.rollout.look import Look, since_start_or_later
+from mlops_dagster.rollout.rare_classes import missing_class
 from mlops_dagster.rollout.shared_causes import UNKNOWN, rows_per_observation
 from mlops_dagster.statistics import Alternative, Stage, bad_event_e_value, days_differ, difference_e_value
 
@@ -83,7 +84,7 @@ class AccuracyTests:
             )
         if self.rows_per_observation is None:
             return UNKNOWN.format(version=rollout.challenger)
-        return None
+        return missing_class(policy, rollout, self.look.evidence)
 
     @cached_property
     def doubt(self) -> str | None:

@@ -58,7 +58,8 @@ def _labels(rollups: Rollups, rollout: Rollout, now: datetime, until: datetime) 
     policy, began = rollout.policy, _minute(rollout.started_at)
     before = None if policy.label_hours is None else now - policy.label_delay
     cohorts = _cohorts(rollups, rollout, began, until)
-    complete = until if policy.labels == "complaints" else complete_until(cohorts, policy.min_label_share, before)
+    some = policy.labels in ("sampled", "complaints")
+    complete = (before or until) if some else complete_until(cohorts, policy.min_label_share, before)
     complete = None if complete is None else min(complete, until)
     known = [cohort for arm in cohorts for cohort in arm.values()]
     units, labelled = sum(cohort.units for cohort in known), sum(cohort.labelled for cohort in known)

@@ -301,13 +301,19 @@ class Controller:
 
 
 def _classes(challenger: ModelVersion) -> dict[str, float]:
-    """Return the shares of its classes among the labels that it was trained on; empty if they are not known."""
-    if challenger.baseline is None or challenger.schema is None:
+    """Return the shares of its classes among the labels that it was trained on, 0 where they are not known."""
+    if challenger.schema is None:
         return {}
+    if challenger.baseline is None:
+        return dict.fromkeys(challenger.schema.classes, 0.0)
     label, classes = challenger.baseline.label, challenger.schema.classes
     cells = label.bins.index(list(classes)).tolist()
     known = sum(int(label.counts[cell]) for cell in cells)
-    return {name: int(label.counts[cell]) / known for name, cell in zip(classes, cells, strict=True)} if known else {}
+    return (
+        {name: int(label.counts[cell]) / known for name, cell in zip(classes, cells, strict=True)}
+        if known
+        else dict.fromkeys(classes, 0.0)
+    )
 
 
 def _on_trial(rollout: Rollout) -> str:

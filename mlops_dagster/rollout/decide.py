@@ -10,6 +10,9 @@ from mlops_dagster.rollout.evidence import Evidence, total
 from mlops_dagster.rollout.policy import RolloutPolicy
 from mlops_dagster.rollout.rare_classes import blind_to_a_class, unseen_class
 
+_MANY_AGAIN = 3
+"""With so many labelled rows for each that counts, it is said that the others were counted already."""
+
 
 def decide(policy: RolloutPolicy, rollout: Rollout, evidence: Evidence, now: datetime) -> Decision:
     """What is to become of a running rollout at `now`, with the arithmetic behind it.
@@ -69,6 +72,7 @@ def _judge(
         short = [] if _at_last_step(policy, rollout) else [f"got no further than {_position(policy, rollout)}"]
         missing = [*short, *lacking, *(f"{claim} is not proven" for claim in _unproven_at_deadline(policy, tests))]
         if missing:
+            missing += _repeated(evidence)
             return Outcome.GIVE_UP, f"at the deadline {deadline:%Y-%m-%d %H:%M}: {'; '.join(missing)}"
         if policy.at_deadline == "promote_if_not_worse":
             return Outcome.PROMOTE, f"at the deadline proven not worse: {_all_arithmetic(tests.not_worse)}"
@@ -121,9 +125,20 @@ def _labels(policy: RolloutPolicy, rollout: Rollout, evidence: Evidence) -> tupl
 def _incomplete(policy: RolloutPolicy, evidence: Evidence) -> list[str]:
     """What has come of the labels says nothing of what has not, so they count once nearly all are there."""
     share, needed = evidence.labels.share, policy.min_label_share
-    if policy.labels == "complaints" or share is None or share >= needed:
+    if policy.labels in ("sampled", "complaints") or share is None or share >= needed:
         return []
-    return [f"labels of {share:.0%} are known, {needed:.0%} are needed"]
+    how = (
+        "" if policy.labels == "late" else " (`labels` says whether they come late, of a sample, or as complaints only)"
+    )
+    return [f"labels of {share:.0%} are known, {needed:.0%} are needed{how}"]
+
+
+def _repeated(evidence: Evidence) -> list[str]:
+    """Most labels may be of those who come back, which is not seen from their number."""
+    pairs, rows = evidence.labels.paired.total, evidence.labels.rows
+    if rows < _MANY_AGAIN * max(pairs, 1):
+        return []
+    return [f"{rows - pairs:,} of {rows:,} labelled rows are of keys or inputs that had counted on that day"]
 
 
 def _is_superior(tests: Tests) -> bool:

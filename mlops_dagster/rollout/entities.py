@@ -72,7 +72,7 @@ class Rollout:
     shared: DesignEffect | None = None
     """How many rows of a day count as one where the two are compared, as the challenger's evaluation shows it."""
     classes: Mapping[str, float] = field(default_factory=dict)
-    """The shares of the classes among the labels that the challenger was trained on; empty if they are not known."""
+    """The shares of the classes among the labels that the challenger was trained on; 0 where they are not known."""
     paused_at: datetime | None = None
     """When the pause began that lasts."""
     paused_for: timedelta = timedelta()

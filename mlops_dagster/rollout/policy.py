@@ -64,13 +64,13 @@ class RolloutPolicy(BaseModel):
     answer_influences_label: bool = Field(
         default=False, description="the answer given changes what happens then, so pairs prove nothing and are not used"
     )
-    labels: Literal["all", "late", "complaints"] = Field(
+    labels: Literal["all", "late", "sampled", "complaints"] = Field(
         default="all",
-        description="how labels come: of all answers, soon; of all, `label_hours` later; only where somebody complains "
-        "of a wrong answer",
+        description="how labels come: of all answers, soon; of all, `label_hours` later; of answers drawn at random, "
+        "whatever they are, within `label_hours`; only where somebody complains of a wrong answer",
     )
     label_hours: Hours | None = Field(
-        default=None, gt=0, description="late: by when the labels of an answer are there; answers older than that count"
+        default=None, gt=0, description="late, sampled: by when labels are there; answers older than that count"
     )
     min_label_share: float = Field(
         default=0.95,
@@ -135,9 +135,9 @@ class RolloutPolicy(BaseModel):
 
     @model_validator(mode="after")
     def _labels_can_prove_something(self) -> Self:
-        if (self.labels == "late") != (self.label_hours is not None):
+        if (self.labels in ("late", "sampled")) != (self.label_hours is not None):
             raise ValueError(
-                "label_hours says how late labels come, which goes with `labels: late` and no other; "
+                "label_hours says how late labels come, which goes with `labels: late` or `sampled` and no other; "
                 f"got labels: {self.labels} and label_hours: {self.label_hours}"
             )
         least = self.shadow_hours + len(self.steps) * max(self.soak_hours, self.label_hours or 0)
@@ -169,10 +169,15 @@ class RolloutPolicy(BaseModel):
         """Answers younger than that are not judged by their labels."""
         return timedelta(hours=self.label_hours or 0)
 
+    @property
+    def rare_share(self) -> float:
+        """A class with a smaller share of the labels is rarer than the margin allows."""
+        return _RARE * self.margin
+
     def compares_classes(self, classes: Mapping[str, float]) -> bool:
         """Whether the loss is balanced, given the shares of the classes among the labels."""
         shares = [share for share in classes.values() if share > 0]
-        rare = bool(shares) and min(shares) < _RARE * self.margin
+        rare = bool(shares) and min(shares) < self.rare_share
         return self.loss == "balanced" or (self.loss == "auto" and rare)
 
     @property

@@ -3,7 +3,7 @@
 from typing import Final
 
 from mlops_dagster.rollout.entities import Rollout
-from mlops_dagster.rollout.evidence import Evidence
+from mlops_dagster.rollout.evidence import NO_PAIRS, Evidence
 from mlops_dagster.rollout.policy import RolloutPolicy
 
 _FAR_LESS: Final = 3.0
@@ -26,20 +26,51 @@ def blind_to_a_class(policy: RolloutPolicy, rollout: Rollout) -> str | None:
     )
 
 
+def missing_class(policy: RolloutPolicy, rollout: Rollout, evidence: Evidence) -> str | None:
+    """Say of which class next to no label has come where many were to be expected, so that nothing is known; or None.
+
+    Its labels come later than others, or it is hardly there. A balanced loss says nothing before each class has a few.
+    """
+    pairs = evidence.labels.paired.total
+    if not policy.uses_pairs or not pairs:
+        return None
+    balanced = policy.compares_classes(rollout.classes)
+    for name, share in rollout.classes.items():
+        count = evidence.labels.since[0].outcomes.get(name, NO_PAIRS).total
+        if count < _FEW and share > 0 and (balanced or share * pairs >= _FEW):
+            return (
+                f"class {name} has {count} labels of {pairs:,} so far and was {share:.2%} of them where "
+                f"{rollout.challenger} was trained; its losses and wins are not seen before it has {_FEW}"
+            )
+    return None
+
+
 def unseen_class(policy: RolloutPolicy, rollout: Rollout, evidence: Evidence) -> str | None:
-    """Say of which class hardly any label has come: it is rare here, or its labels come later; None if of none."""
+    """Say which class is so rare among the labels that its loss could not be seen; None if none is.
+
+    Of a version that was not trained here the shares of classes are not known (0), and its classes must be common.
+    """
     outcomes, pairs = evidence.labels.since[0].outcomes, evidence.labels.paired.total
     if not policy.uses_pairs or not pairs:
         return None
-    seen = {name: counts.total / pairs for name, counts in outcomes.items()}
+    seen = {name: outcomes.get(name, NO_PAIRS).total / pairs for name in {**rollout.classes, **outcomes}}
     for name, share in rollout.classes.items():
-        if share * pairs >= _FEW and (here := seen.get(name, 0.0)) < share / _FAR_LESS:
+        if share * pairs >= _FEW and seen[name] < share / _FAR_LESS:
             return (
-                f"class {name} is {here:.2%} of the labels here and was {share:.2%} where {rollout.challenger} was "
-                "trained, so what it loses there is not seen"
+                f"class {name} is {seen[name]:.2%} of the labels here and was {share:.2%} where {rollout.challenger} "
+                "was trained, so what it loses there is not seen"
             )
+    if policy.compares_classes(rollout.classes):
+        return None
     name, share = min(seen.items(), key=lambda item: item[1])
-    if share > policy.margin or policy.compares_classes(rollout.classes):
+    unknown = bool(rollout.classes) and not any(rollout.classes.values())
+    if unknown and policy.loss == "auto" and share < policy.rare_share:
+        return (
+            f"class {name} is {share:.2%} of the labels here, too rare for accuracy to show its loss, and "
+            f"{rollout.challenger} was not trained here, which would tell the shares of its classes for a balanced "
+            "loss; train it here, or set `loss: accuracy`"
+        )
+    if share > policy.margin:
         return None
     return (
         f"class {name} is {share:.2%} of the labels here, all of which the margin of {policy.margin:g} allows to lose; "

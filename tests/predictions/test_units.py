@@ -185,7 +185,7 @@ def test_what_is_counted_agrees_with_a_plain_account(tmp_path, record, march, ro
             elif step[0] < len(served) and step[1] < served[step[0]]["rows"] and step[:2] not in labelled:
                 request, row = served[step[0]], step[1]
                 name = prediction_id(request["name"], row, request["rows"])
-                result = spools[request["spool"]].feedback([(name, step[2], None)], model="flights")
+                result = spools[request["spool"]].feedback([(name, step[2], None)], model=model)
                 if result.accepted:
                     labelled.add(step[:2])
                     label = {"kind": "label", "label": step[2], "row": row, "scorings": list(request["done"])}
@@ -221,7 +221,7 @@ def test_what_is_counted_does_not_depend_on_how_it_is_dealt_and_folded(tmp_path,
             for spool in (spools[request["spool"]], spools[SPOOLS]):
                 spool.append(rows)
                 ids = {row.prediction_id for row in rows if row.prediction is not None}
-                spool.feedback([(name, "late", None) for name in sorted(ids)], model="flights")
+                spool.feedback([(name, "late", None) for name in sorted(ids)], model=model)
             for folded in folds[number : number + 1]:
                 rollups[1].catch_up(spools[folded], lambda *_: None)
         rollups[0].catch_up(spools[SPOOLS], lambda *_: None)
@@ -301,7 +301,10 @@ def whole(rollups: Rollups, model: str, since: datetime, until: datetime) -> lis
 
 
 def sums(rollups: Rollups, model: str, since: datetime, until: datetime) -> list[object]:
-    """What no order of folding changes: all counts of requests and rows, and how many units and keys there were."""
+    """What no order of folding changes: all counts of requests and rows, and how many units and keys there were.
+
+    Which row speaks, and which request is a key's first of a minute, is a matter of order where spools are several.
+    """
     arms = rollups.events(model, since, until)
     plain = ("requests", "errors", "slow", "rows", "failed_rows", "labelled", "wrong")
     once = ("bad_errors", "bad_slow", "units", "unit_labels")
@@ -309,11 +312,10 @@ def sums(rollups: Rollups, model: str, since: datetime, until: datetime) -> list
     served = sum((each.counts for each in arms if each.role in ("champion", "canary")), EventCounts())
     found.append([getattr(served, name) for name in once])
     for pair in PAIRS:
-        found += Pair(model, *pair).both_scored(rollups, [since], until)
+        found += [each.requests for each in Pair(model, *pair).both_scored(rollups, [since], until)]
         cohorts = Pair(model, *pair).cohorts(rollups, since, until).values()
         units, labelled = sum(each.units for each in cohorts), sum(each.labelled for each in cohorts)
         assert labelled <= units
-        found += [units, labelled]
     assert served.unit_labels <= served.units
     return found
 
