@@ -9,24 +9,23 @@ import pandas as pd
 import pytest
 from hypothesis import HealthCheck, Phase, given, settings
 from hypothesis import strategies as st
-from sklearn.compose import make_column_transformer
+from sklearn.dummy import DummyClassifier
 from sklearn.linear_model import LogisticRegression
 from sklearn.model_selection import FixedThresholdClassifier
 from sklearn.pipeline import make_pipeline
-from sklearn.preprocessing import OneHotEncoder
 from threadpoolctl import threadpool_limits
 
 from mlops_dagster.errors import ModelFailedError
 from mlops_dagster.inference import Scorer, features_frame
-from mlops_dagster.inference.structure import _ARGMAX, null_of, predicts_most_probable
-from mlops_dagster.inference.trial import trial_columns
+from mlops_dagster.inference.structure import _ARGMAX, predicts_most_probable
+from mlops_dagster.inference.trial import answers_that_differ, trial_columns
 from mlops_dagster.registry import Baseline, estimators
 from mlops_dagster.schema import Feature, ModelSchema
 from mlops_dagster.serving.batching import score_together
 from mlops_dagster.serving.models import LoadedModel
 from mlops_dagster.statistics import CategoricalBins, Histogram, NumericBins
 from tests.inference import cases
-from tests.inference.cases import BINARY, NUMBERS, THREE, Margins, fitted, labels, registrable, rows, threshold_onnx
+from tests.inference.cases import NUMBERS, THREE, Margins, fitted, labels, registrable, rows, threshold_onnx
 
 pytestmark = pytest.mark.filterwarnings("ignore")
 FEW = settings(max_examples=2, deadline=None, phases=[Phase.generate], suppress_health_check=list(HealthCheck))
@@ -132,22 +131,6 @@ def test_a_threshold_is_the_estimators_own() -> None:
     assert [label == "late" for label in scored.labels] == (scored.scores >= 0.1).tolist()
 
 
-def test_nulls_are_what_they_were_at_fitting() -> None:
-    """Whoever fitted it, with whichever null: the encoder remembers it."""
-    frame = rows(400, 2)
-    truth, missing = labels(frame, BINARY), frame["carrier"].isna()
-    for null in (None, np.nan):
-        fitted_on = frame.assign(carrier=frame["carrier"].where(~missing, null))
-        encode = make_column_transformer((OneHotEncoder(handle_unknown="ignore"), ["carrier"]))
-        model = make_pipeline(encode, LogisticRegression(C=100)).fit(fitted_on, truth)
-        assert (null_of(model) is None) is (null is None)
-        expected = model.predict(fitted_on).tolist()
-        assert set(np.array(expected)[missing]) == {"late"}
-        for given_as in (None, np.nan, pd.NA):
-            asked = frame.assign(carrier=frame["carrier"].where(~missing, given_as))
-            assert Scorer("1.0.0", BINARY, model).score(asked).labels == expected
-
-
 def test_scores_that_are_no_probabilities_are_refused_when_a_version_is_loaded(tmp_path: Path) -> None:
     (tmp_path / "model.onnx").write_bytes(threshold_onnx(0.0, logits=True).SerializeToString())
     for estimator in (Margins(), estimators.load(tmp_path / "model.onnx")):
@@ -155,6 +138,32 @@ def test_scores_that_are_no_probabilities_are_refused_when_a_version_is_loaded(t
             LoadedModel("1.0.0", NUMBERS, estimator).try_out()
         assert "no probabilities" in str(told.value)
         assert "with its softmax or sigmoid at the end" in str(told.value)
+
+
+@pytest.mark.parametrize("seed", [None, 0])
+@pytest.mark.parametrize("strategy", ["stratified", "uniform"])
+def test_an_estimator_that_answers_at_random_is_refused_when_a_version_is_loaded(
+    strategy: str, seed: int | None
+) -> None:
+    """With a seed of its own, it gives a row another answer at another place of a batch."""
+    frame = rows(200, 6)
+    drawn = DummyClassifier(strategy=strategy, random_state=seed).fit(
+        frame[["delay", "distance"]], labels(frame, NUMBERS)
+    )
+    with pytest.raises(ModelFailedError, match="answers the same row differently: row .* draws nothing"):
+        LoadedModel("1.0.0", NUMBERS, drawn).try_out()
+
+
+@pytest.mark.parametrize("name", cases.NAMES)
+def test_no_case_is_taken_for_one_that_answers_at_random(name: str) -> None:
+    LoadedModel("1.0.0", registrable()[name].schema, estimators.load(registrable()[name].file)).try_out()
+
+
+def test_answers_differ_by_more_than_rounding() -> None:
+    first = np.array([[0.5, 0.5], [0.5, 0.5], [0.1, 0.9], [np.nan, np.nan]])
+    again = np.array([[0.5, 0.5], [0.5 + 1e-7, 0.5 - 1e-7], [0.2, 0.8], [0.1, 0.9]])
+    found = answers_that_differ(np.array([0, 0, 1, 0]), np.array([1, 1, 1, 1]), first, again)
+    assert found.tolist() == [True, False, True, False]
 
 
 class Sometimes(Margins):
