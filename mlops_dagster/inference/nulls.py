@@ -29,7 +29,7 @@ def nulls_of(version: str, schema: ModelSchema, estimator: object) -> dict[str, 
     to encoders None and NaN are two categories. Raises ModelFailedError where steps want both for one feature.
     """
     search = _Search(schema.names)
-    search.walk(estimator, tuple(_Column(frozenset([name])) for name in schema.names))
+    search.walk(estimator, search.raw)
     wanted = search.wanted()
     found: dict[str, Null] = {}
     for feature in schema.features:
@@ -51,7 +51,7 @@ class _Search:
 
     def __init__(self, names: Sequence[str]) -> None:
         self._names = tuple(names)
-        self._raw = tuple(_Column(frozenset([name])) for name in names)
+        self.raw = tuple(_Column(frozenset([name])) for name in names)
         self._none: set[tuple[str, str]] = set()
         self._nan: set[tuple[str, str, int]] = set()
         self._let_none_pass: set[tuple[str, int]] = set()
@@ -93,7 +93,7 @@ class _Search:
     def _as_fitted(self, part: object, given: _Columns) -> _Columns:
         """Return the columns in the order in which the part was fitted on them; of another number, all may be any."""
         own = [str(name) for name in getattr(part, "feature_names_in_", ())]
-        if given == self._raw and own and set(own) <= set(self._names):
+        if given == self.raw and own and set(own) <= set(self._names):
             return tuple(given[self._names.index(name)] for name in own)
         return _so_many(given, getattr(part, "n_features_in_", len(given)))
 

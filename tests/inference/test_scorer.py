@@ -9,7 +9,6 @@ import pandas as pd
 import pytest
 from hypothesis import HealthCheck, Phase, given, settings
 from hypothesis import strategies as st
-from sklearn.dummy import DummyClassifier
 from sklearn.linear_model import LogisticRegression
 from sklearn.model_selection import FixedThresholdClassifier
 from sklearn.pipeline import make_pipeline
@@ -18,12 +17,9 @@ from threadpoolctl import threadpool_limits
 from mlops_dagster.errors import ModelFailedError
 from mlops_dagster.inference import Scorer, features_frame
 from mlops_dagster.inference.structure import _ARGMAX, predicts_most_probable
-from mlops_dagster.inference.trial import answers_that_differ, trial_columns
-from mlops_dagster.registry import Baseline, estimators
-from mlops_dagster.schema import Feature, ModelSchema
+from mlops_dagster.registry import estimators
 from mlops_dagster.serving.batching import score_together
 from mlops_dagster.serving.models import LoadedModel
-from mlops_dagster.statistics import CategoricalBins, Histogram, NumericBins
 from tests.inference import cases
 from tests.inference.cases import NUMBERS, THREE, Margins, fitted, labels, registrable, rows, threshold_onnx
 
@@ -140,32 +136,6 @@ def test_scores_that_are_no_probabilities_are_refused_when_a_version_is_loaded(t
         assert "with its softmax or sigmoid at the end" in str(told.value)
 
 
-@pytest.mark.parametrize("seed", [None, 0])
-@pytest.mark.parametrize("strategy", ["stratified", "uniform"])
-def test_an_estimator_that_answers_at_random_is_refused_when_a_version_is_loaded(
-    strategy: str, seed: int | None
-) -> None:
-    """With a seed of its own, it gives a row another answer at another place of a batch."""
-    frame = rows(200, 6)
-    drawn = DummyClassifier(strategy=strategy, random_state=seed).fit(
-        frame[["delay", "distance"]], labels(frame, NUMBERS)
-    )
-    with pytest.raises(ModelFailedError, match="answers the same row differently: row .* draws nothing"):
-        LoadedModel("1.0.0", NUMBERS, drawn).try_out()
-
-
-@pytest.mark.parametrize("name", cases.NAMES)
-def test_no_case_is_taken_for_one_that_answers_at_random(name: str) -> None:
-    LoadedModel("1.0.0", registrable()[name].schema, estimators.load(registrable()[name].file)).try_out()
-
-
-def test_answers_differ_by_more_than_rounding() -> None:
-    first = np.array([[0.5, 0.5], [0.5, 0.5], [0.1, 0.9], [np.nan, np.nan]])
-    again = np.array([[0.5, 0.5], [0.5 + 1e-7, 0.5 - 1e-7], [0.2, 0.8], [0.1, 0.9]])
-    found = answers_that_differ(np.array([0, 0, 1, 0]), np.array([1, 1, 1, 1]), first, again)
-    assert found.tolist() == [True, False, True, False]
-
-
 class Sometimes(Margins):
     """Probabilities, but for rows with a distance of 7: margins; of 8: a NaN; of 9: it raises."""
 
@@ -213,23 +183,3 @@ def test_an_estimator_that_lacks_a_class_can_be_judged_and_not_served() -> None:
     np.testing.assert_array_equal(found.scores, raw.max(axis=1))
     with pytest.raises(ModelFailedError, match="tells"):
         Scorer("1.0.0", wider, line)
-
-
-def test_a_version_is_tried_on_rows_like_its_training_data() -> None:
-    features = (*NUMBERS.features, Feature(name="carrier", kind="categorical", nullable=False))
-    schema = ModelSchema(features=features, classes=NUMBERS.classes)
-    baseline = Baseline(
-        {
-            "delay": Histogram.of(NumericBins.fit([3.0, 4.0, 5.0]), [3.0, 4.0, 5.0] * 9),
-            "carrier": Histogram.of(CategoricalBins(("AA",)), ["AA", "BB", None] * 9),
-        },
-        Histogram.of(NumericBins((0.5,)), [0.5]),
-        Histogram.of(CategoricalBins(("ok", "late")), ["ok"]),
-    )
-    found = trial_columns(schema, baseline)
-    assert set(found["delay"]) == {3.0, 4.0, 5.0}
-    assert found["distance"][0] == 0.0
-    assert len(set(found["distance"])) == 32
-    assert set(found["carrier"]) == {"AA"}
-    assert trial_columns(schema, None)["carrier"] == [""] * 32
-    assert found == trial_columns(schema, baseline)
