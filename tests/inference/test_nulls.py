@@ -62,7 +62,8 @@ def agree(model: ClassifierMixin, frame: pd.DataFrame) -> None:
 def test_imputers_of_either_null_are_each_given_theirs(tmp_path: Path) -> None:
     """Golden: with one null for all, 80 of 120 such rows got no answer: `Input contains NaN`. And as a file."""
     both = make_column_transformer(
-        (make_pipeline(filled(None), one_hot()), ["a"]), (make_pipeline(filled(np.nan), one_hot()), ["b"])
+        (make_pipeline(filled(None), filled(np.nan), one_hot()), ["a"]),
+        (make_pipeline(filled(np.nan), one_hot()), ["b"]),
     )
     frame = frame_with(None, np.nan)
     model = make_pipeline(both, line()).fit(frame, truth_of(frame))
