@@ -1,7 +1,8 @@
 """Rows as estimators take them: one column per feature, in one representation of null."""
 
 import math
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
+from types import MappingProxyType
 from typing import TYPE_CHECKING, Final, Protocol, TypeAlias, cast
 
 import numpy as np
@@ -22,6 +23,8 @@ NULL: Final[Null] = math.nan
 It is NaN because scikit-learn's encoders and imputers take NaN for missing, and None for a category like any other.
 """
 
+_ALL_NAN: Final[Mapping[str, Null]] = MappingProxyType({})
+
 Array: TypeAlias = npt.NDArray[np.float64] | npt.NDArray[np.object_]
 
 
@@ -34,10 +37,11 @@ class Columns(Protocol):
     def __getitem__(self, name: str, /) -> Values: ...
 
 
-def features_frame(schema: ModelSchema, columns: Columns, null: Null = NULL) -> "pd.DataFrame":
-    """Return the rows with one column per feature, in the order of the schema: float64, or object with `null`.
+def features_frame(schema: ModelSchema, columns: Columns, nulls: Mapping[str, Null] = _ALL_NAN) -> "pd.DataFrame":
+    """Return the rows with one column per feature, in the order of the schema: float64, or object with its null.
 
-    Estimators are fitted on such frames and asked with such frames. A frame's index is kept, for estimators that hold
+    The null of a categorical feature is the one in `nulls`, else NaN. Estimators are fitted on such frames and asked
+    with such frames. A frame's index is kept, for estimators that hold
     rows against labels by it. Raises InvalidInputError for a value of a numeric feature that is no number.
 
     >>> from mlops_dagster.schema import Feature, ModelSchema
@@ -48,7 +52,7 @@ def features_frame(schema: ModelSchema, columns: Columns, null: Null = NULL) -> 
     """
     import pandas as pd
 
-    arrays = {feature.name: _column(feature, columns[feature.name], null) for feature in schema.features}
+    arrays = {each.name: _column(each, columns[each.name], nulls.get(each.name, NULL)) for each in schema.features}
     return pd.DataFrame(arrays, index=getattr(columns, "index", None))
 
 

@@ -7,15 +7,16 @@ import numpy.typing as npt
 
 from mlops_dagster.errors import ModelFailedError
 from mlops_dagster.inference.asking import Inputs, answers_alike_to_a_matrix, way_to_ask
+from mlops_dagster.inference.nulls import nulls_of
 from mlops_dagster.inference.probabilities import are_probabilities, not_probabilities
 from mlops_dagster.inference.rows import Columns, features_frame, features_matrix
-from mlops_dagster.inference.structure import null_of
-from mlops_dagster.inference.trial import trial_columns
+from mlops_dagster.inference.trial import answers_that_differ, trial_columns
 from mlops_dagster.registry import Baseline
 from mlops_dagster.registry.estimators import Estimator
 from mlops_dagster.schema import ModelSchema
 
 _Numbers: TypeAlias = npt.NDArray[np.float64]
+_Run: TypeAlias = tuple[npt.NDArray[np.intp], _Numbers, npt.NDArray[np.bool_]]
 
 
 class Answers(NamedTuple):
@@ -56,7 +57,7 @@ class Scorer:
         self._places = np.array([schema.classes.index(name) for name in classes])
         self._in_order = self._places.tolist() == list(range(len(schema.classes)))
         self._index = {name: place for place, name in enumerate(schema.classes)}
-        self._null = null_of(estimator)
+        self._nulls = nulls_of(version, schema, estimator)
         self._ask = way_to_ask(estimator)
         self._takes_matrix = answers_alike_to_a_matrix(self._ask, estimator, schema)
 
@@ -81,19 +82,31 @@ class Scorer:
     def try_out(self, baseline: Baseline | None) -> None:
         """Score made-up rows, drawn from the bins of `baseline` where it has them; raises ModelFailedError.
 
-        The error says which scores are no probabilities. Rows that the estimator refuses prove nothing about it.
+        The error says which scores are no probabilities, or which row has another answer when it is asked again, at
+        another place among the rows. Rows that the estimator refuses prove nothing about it.
         """
-        for places, probabilities, sound in self._run_halves(self._inputs(trial_columns(self.schema, baseline))):
-            answered = ~np.isnan(probabilities).all(axis=1)
-            if not sound[answered].all():
-                raise self._unsound(probabilities, places, int(np.argmin(sound | ~answered)))
+        inputs = self._inputs(trial_columns(self.schema, baseline))
+        places, probabilities, sound = self._run_all(inputs)
+        answered = ~np.isnan(probabilities).all(axis=1)
+        if not sound[answered].all():
+            raise self._unsound(probabilities, places, int(np.argmin(sound | ~answered)))
+        places_again, again, _ = self._run_all(inputs[::-1])
+        places_again, again = places_again[::-1], again[::-1]
+        differ = answers_that_differ(places, places_again, probabilities, again)
+        if differ.any():
+            row = int(np.argmax(differ))
+            raise ModelFailedError(
+                f"version {self.version} answers the same row differently: row {row} got the scores "
+                f"{probabilities[row].tolist()} and the label {self._names(places)[row]!r}, then {again[row].tolist()} "
+                f"and {self._names(places_again)[row]!r}; register an estimator that draws nothing when it predicts"
+            )
 
     def _inputs(self, columns: Columns) -> Inputs:
         if self._takes_matrix:
             return features_matrix(self.schema, columns)
-        return features_frame(self.schema, columns, self._null)
+        return features_frame(self.schema, columns, self._nulls)
 
-    def _run(self, inputs: Inputs) -> tuple[npt.NDArray[np.intp], _Numbers, npt.NDArray[np.bool_]]:
+    def _run(self, inputs: Inputs) -> _Run:
         """Return the place of each row's label in the schema, -1 for no class; its probabilities; if both are sound."""
         try:
             said, raw = self._ask(inputs)
@@ -112,7 +125,12 @@ class Scorer:
         places = np.array([self._index.get(str(label), -1) for label in said.ravel().tolist()], dtype=np.intp)
         return places, probabilities, sound & (places >= 0)
 
-    def _run_halves(self, inputs: Inputs) -> list[tuple[npt.NDArray[np.intp], _Numbers, npt.NDArray[np.bool_]]]:
+    def _run_all(self, inputs: Inputs) -> _Run:
+        """As `_run`; a row that the estimator refuses by itself has no probabilities."""
+        places, probabilities, sound = zip(*self._run_halves(inputs), strict=True)
+        return np.concatenate(places), np.concatenate(probabilities), np.concatenate(sound)
+
+    def _run_halves(self, inputs: Inputs) -> list[_Run]:
         """As `_run`, in pieces; a row that the estimator refuses by itself has no probabilities."""
         if not len(inputs):
             return []

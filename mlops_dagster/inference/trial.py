@@ -1,9 +1,10 @@
 """Rows to try a version on before anybody is answered by it."""
 
 import math
-from typing import TypeAlias
+from typing import Final, TypeAlias
 
 import numpy as np
+import numpy.typing as npt
 
 from mlops_dagster.registry import Baseline
 from mlops_dagster.schema import Feature, ModelSchema
@@ -12,6 +13,9 @@ from mlops_dagster.statistics import CategoricalBins, Histogram, NumericBins
 _Values: TypeAlias = "list[float | str | None]"
 
 ROWS = 32
+
+_ROUNDING: Final = 1e-3
+"""Probabilities in float32 differ by less with the place of a row in a batch; those drawn at random by more."""
 
 
 def trial_columns(schema: ModelSchema, baseline: Baseline | None, rows: int = ROWS) -> dict[str, _Values]:
@@ -22,6 +26,22 @@ def trial_columns(schema: ModelSchema, baseline: Baseline | None, rows: int = RO
     generator = np.random.default_rng(0)
     references = {} if baseline is None else baseline.features
     return {feature.name: _drawn(feature, references.get(feature.name), rows, generator) for feature in schema.features}
+
+
+def answers_that_differ(
+    places: npt.NDArray[np.intp],
+    again: npt.NDArray[np.intp],
+    probabilities: npt.NDArray[np.float64],
+    probabilities_again: npt.NDArray[np.float64],
+) -> npt.NDArray[np.bool_]:
+    """Return which rows got two answers: other probabilities, or another label with the very same probabilities.
+
+    Threads add in any order, so probabilities may differ by rounding, and at a threshold the label with them. A row
+    that the estimator refused has NaN for its probabilities, and proves nothing.
+    """
+    apart = np.abs(probabilities - probabilities_again).max(axis=1)
+    differ: npt.NDArray[np.bool_] = (apart > _ROUNDING) | ((apart == 0) & (places != again))
+    return differ
 
 
 def _drawn(feature: Feature, reference: Histogram | None, rows: int, generator: np.random.Generator) -> _Values:

@@ -9,24 +9,19 @@ import pandas as pd
 import pytest
 from hypothesis import HealthCheck, Phase, given, settings
 from hypothesis import strategies as st
-from sklearn.compose import make_column_transformer
 from sklearn.linear_model import LogisticRegression
 from sklearn.model_selection import FixedThresholdClassifier
 from sklearn.pipeline import make_pipeline
-from sklearn.preprocessing import OneHotEncoder
 from threadpoolctl import threadpool_limits
 
 from mlops_dagster.errors import ModelFailedError
 from mlops_dagster.inference import Scorer, features_frame
-from mlops_dagster.inference.structure import _ARGMAX, null_of, predicts_most_probable
-from mlops_dagster.inference.trial import trial_columns
-from mlops_dagster.registry import Baseline, estimators
-from mlops_dagster.schema import Feature, ModelSchema
+from mlops_dagster.inference.structure import _ARGMAX, predicts_most_probable
+from mlops_dagster.registry import estimators
 from mlops_dagster.serving.batching import score_together
 from mlops_dagster.serving.models import LoadedModel
-from mlops_dagster.statistics import CategoricalBins, Histogram, NumericBins
 from tests.inference import cases
-from tests.inference.cases import BINARY, NUMBERS, THREE, Margins, fitted, labels, registrable, rows, threshold_onnx
+from tests.inference.cases import NUMBERS, THREE, Margins, fitted, labels, registrable, rows, threshold_onnx
 
 pytestmark = pytest.mark.filterwarnings("ignore")
 FEW = settings(max_examples=2, deadline=None, phases=[Phase.generate], suppress_health_check=list(HealthCheck))
@@ -132,22 +127,6 @@ def test_a_threshold_is_the_estimators_own() -> None:
     assert [label == "late" for label in scored.labels] == (scored.scores >= 0.1).tolist()
 
 
-def test_nulls_are_what_they_were_at_fitting() -> None:
-    """Whoever fitted it, with whichever null: the encoder remembers it."""
-    frame = rows(400, 2)
-    truth, missing = labels(frame, BINARY), frame["carrier"].isna()
-    for null in (None, np.nan):
-        fitted_on = frame.assign(carrier=frame["carrier"].where(~missing, null))
-        encode = make_column_transformer((OneHotEncoder(handle_unknown="ignore"), ["carrier"]))
-        model = make_pipeline(encode, LogisticRegression(C=100)).fit(fitted_on, truth)
-        assert (null_of(model) is None) is (null is None)
-        expected = model.predict(fitted_on).tolist()
-        assert set(np.array(expected)[missing]) == {"late"}
-        for given_as in (None, np.nan, pd.NA):
-            asked = frame.assign(carrier=frame["carrier"].where(~missing, given_as))
-            assert Scorer("1.0.0", BINARY, model).score(asked).labels == expected
-
-
 def test_scores_that_are_no_probabilities_are_refused_when_a_version_is_loaded(tmp_path: Path) -> None:
     (tmp_path / "model.onnx").write_bytes(threshold_onnx(0.0, logits=True).SerializeToString())
     for estimator in (Margins(), estimators.load(tmp_path / "model.onnx")):
@@ -204,23 +183,3 @@ def test_an_estimator_that_lacks_a_class_can_be_judged_and_not_served() -> None:
     np.testing.assert_array_equal(found.scores, raw.max(axis=1))
     with pytest.raises(ModelFailedError, match="tells"):
         Scorer("1.0.0", wider, line)
-
-
-def test_a_version_is_tried_on_rows_like_its_training_data() -> None:
-    features = (*NUMBERS.features, Feature(name="carrier", kind="categorical", nullable=False))
-    schema = ModelSchema(features=features, classes=NUMBERS.classes)
-    baseline = Baseline(
-        {
-            "delay": Histogram.of(NumericBins.fit([3.0, 4.0, 5.0]), [3.0, 4.0, 5.0] * 9),
-            "carrier": Histogram.of(CategoricalBins(("AA",)), ["AA", "BB", None] * 9),
-        },
-        Histogram.of(NumericBins((0.5,)), [0.5]),
-        Histogram.of(CategoricalBins(("ok", "late")), ["ok"]),
-    )
-    found = trial_columns(schema, baseline)
-    assert set(found["delay"]) == {3.0, 4.0, 5.0}
-    assert found["distance"][0] == 0.0
-    assert len(set(found["distance"])) == 32
-    assert set(found["carrier"]) == {"AA"}
-    assert trial_columns(schema, None)["carrier"] == [""] * 32
-    assert found == trial_columns(schema, baseline)
