@@ -11,19 +11,20 @@ RULE = "accuracy_collapse"
 def tell_of_collapse(house: House, spec: ModelSpec, champion: str, report: ConceptReport | None, *, then: str) -> None:
     """The alert `accuracy_collapse`: open while it lasts; where the latest days cannot tell it stays as it is.
 
-    `then` says what follows.
+    `then` says what follows from a proven one. From a suspected one, which is a warning, nothing does.
     """
-    if report is not None and report.collapse.verdict is CollapseVerdict.COLLAPSED:
-        found = report.collapse
+    verdict = None if report is None else report.collapse.verdict
+    if report is not None and verdict in (CollapseVerdict.COLLAPSED, CollapseVerdict.SUSPECTED):
+        proven = verdict is CollapseVerdict.COLLAPSED
         house.alerts.report(
             spec.model,
             RULE,
-            Severity.CRITICAL,
-            f"{champion}: {found.reason}",
-            done=then,
-            evidence={"champion": champion, **found.numbers()},
+            Severity.CRITICAL if proven else Severity.WARNING,
+            f"{champion}{'' if proven else ' may have lost a fifth of its accuracy'}: {report.collapse.reason}",
+            done=then if proven else "nothing: it may be these days alone",
+            evidence={"champion": champion, **report.collapse.numbers()},
         )
-    elif report is not None and report.collapse.verdict is CollapseVerdict.HOLDS:
+    elif report is not None and verdict is CollapseVerdict.HOLDS:
         house.alerts.resolve(spec.model, RULE, f"{champion}: {report.collapse.reason}")
     elif any(alert.rule == RULE and alert.evidence["champion"] != champion for alert in house.alerts.list(spec.model)):
         house.alerts.resolve(spec.model, RULE, f"{champion} serves now")

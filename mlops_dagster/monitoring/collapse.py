@@ -11,6 +11,9 @@ days, one after the other, and little of the evaluation: the accuracy and, as fa
   evaluation, and of those since the promotion that are over a week old.
 
 It is no e-value and spends no alpha. How often it is wrong is measured: docs/decisions/0035-a-collapse-is-told-of.md.
+
+Where not all of this holds, a collapse is suspected if neither day is healthy and both together have at most 0.85 of
+the card's accuracy. That is told as a warning, as the fact it is, and nothing follows from it: it may be these days.
 """
 
 from collections import Counter
@@ -30,10 +33,13 @@ SURE_OF_A_DAY: Final = 0.1
 NOISE: Final = 2.5
 """Standard errors by which a day that has lost a fifth may look better than that."""
 DAYS_UNTIL_KNOWN: Final = 7
+SUSPECTED_LEFT: Final = 0.85
+"""Of the card's accuracy: two days of at most this, neither of them healthy, are told of, proven a loss or not."""
 
 
 class CollapseVerdict(StrEnum):
     COLLAPSED = "collapsed"
+    SUSPECTED = "suspected"
     HOLDS = "holds"
     INCONCLUSIVE = "inconclusive"
 
@@ -111,19 +117,25 @@ def _pair(
         )
         return Collapse(verdict, said, accuracy, rows, card.accuracy)
 
+    suspected = CollapseVerdict.SUSPECTED if is_suspected(card, answers) else None
     lost = LEFT * card.accuracy
     each, both = [_right(known, days[day]) for day in two], _right(known, *(days[day] for day in two))
     if any(right.rate > lost + NOISE * right.error for right in (*each, both)):
-        return found(CollapseVerdict.HOLDS, "no fifth is lost on both")
+        return found(suspected or CollapseVerdict.HOLDS, "no fifth is lost on both")
     if max(both.upper(SURE), *(right.upper(SURE_OF_A_DAY) for right in each)) >= card.healthy:
-        return found(CollapseVerdict.INCONCLUSIVE, _why_unproven(card, days, two))
+        return found(suspected or CollapseVerdict.INCONCLUSIVE, _why_unproven(card, days, two))
     unlike = unlike_any(card, [(day.wrong, day.rows) for day in known])
     if min(1 - right.rate for right in each) <= unlike:
         why = f"a fifth is lost, but only over {unlike:.3f} wrong are two days unlike those known"
-        return found(CollapseVerdict.INCONCLUSIVE, why)
+        return found(suspected or CollapseVerdict.INCONCLUSIVE, why)
     return found(
         CollapseVerdict.COLLAPSED, f"a fifth is lost, and less than {card.healthy:.3f} left with 99 % certainty"
     )
+
+
+def is_suspected(card: CardAccuracy, two: Sequence[Answers]) -> bool:
+    """Whether neither day is healthy, and both have as little of the card's accuracy as is told of unproven."""
+    return max(_accuracy(day) for day in two) < card.healthy and _accuracy(*two) <= SUSPECTED_LEFT * card.accuracy
 
 
 def _why_unproven(card: CardAccuracy, days: Mapping[date, DayOfAnswers], two: Sequence[date]) -> str:

@@ -149,8 +149,9 @@ class ConceptReport:
 
     def _collapse_line(self) -> str:
         """What the rule of a collapse says, where that is no collapse."""
-        held = self.collapse.verdict is CollapseVerdict.HOLDS
-        return f"Loss of a fifth of the accuracy: {'no' if held else 'cannot tell'}. {self.collapse.reason}"
+        known = {CollapseVerdict.HOLDS: "no", CollapseVerdict.SUSPECTED: "suspected"}
+        said = known.get(self.collapse.verdict, "cannot tell")
+        return f"Loss of a fifth of the accuracy: {said}. {self.collapse.reason}"
 
 
 def _rate(wrong: int, rows: int) -> str:

@@ -98,3 +98,23 @@ def test_it_is_over_when_the_days_are_good_or_another_serves(
     (alert,) = house_at(home, days(5.5) + timedelta(hours=1)).alerts.list(MODEL, resolved=True)
     assert not alert.open
     assert alert.resolution.startswith("2.0.0 serves now" if newcomer else "1.0.0: accuracy")
+
+
+def test_a_loss_that_is_not_proven_is_a_warning_until_it_is(home: Path, instance: dg.DagsterInstance) -> None:
+    for day in (2, 3):
+        serve(home, days(day), 300, truth=1.0)  # a quarter is wrong, which of 300 a day is no proof
+    check = reported(home, instance, 3, 4)
+    assert check.passed
+    (alert,) = house_at(home, days(4.5)).alerts.list(MODEL)
+    assert (alert.rule, alert.severity.value, alert.done) == (
+        "accuracy_collapse",
+        "warning",
+        "nothing: it may be these days alone",
+    )
+    assert alert.summary.startswith("1.0.0 may have lost a fifth of its accuracy: accuracy 0.7")
+
+    for day in (4, 5):
+        serve(home, days(day), 300, truth=1.5)
+    reported(home, instance, 5, 6)
+    (alert,) = house_at(home, days(6.5)).alerts.list(MODEL)
+    assert (alert.severity.value, alert.evidence["since"]) == ("critical", "2013-03-04")

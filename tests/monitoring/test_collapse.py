@@ -119,24 +119,36 @@ def test_a_healthy_champion_is_hardly_ever_accused_in_a_year(world: str) -> None
 
 
 def test_a_storm_is_no_collapse_and_neither_is_one_bad_day() -> None:
-    """Two days of storms from noon on, a quarter wrong in all: the mornings are as they were."""
+    """Two days of storms from noon on, a quarter wrong in all: the mornings are as they were. It is suspected."""
     rows = [150] * 6
     storm = day([12, 14, 15, 60, 70, 65], rows)
-    assert collapse(card(900, 9000), [], by_date([storm, storm])).verdict is CollapseVerdict.INCONCLUSIVE
+    assert collapse(card(900, 9000), [], by_date([storm, storm])).verdict is CollapseVerdict.SUSPECTED
     bad, good = day([60] * 6, rows), day([15] * 6, rows)
     assert collapse(card(900, 9000), [], by_date([bad, good, bad])).verdict is CollapseVerdict.HOLDS
     assert collapse(card(900, 9000), [], by_date([bad, bad])).verdict is CollapseVerdict.COLLAPSED
+
+
+def test_two_days_short_of_the_proof_are_suspected_and_one_bad_day_is_not() -> None:
+    """At most 0.85 of 0.90 is 0.765, of both; and each under 0.81, which is healthy."""
+    for wrong, verdict in (
+        ([36, 36], CollapseVerdict.SUSPECTED),  # 0.760 each; a fifth lost is excluded
+        ([35, 35], CollapseVerdict.HOLDS),  # 0.767
+        ([28, 60], CollapseVerdict.HOLDS),  # 0.707 of both, but 0.813 on the first
+        ([29, 60], CollapseVerdict.SUSPECTED),
+    ):
+        its = [day([10 * each] * 6, [1500] * 6) for each in wrong]
+        assert collapse(card(900, 9000), [], by_date(its)).verdict is verdict, wrong
 
 
 def test_days_as_bad_as_one_that_is_known_are_none() -> None:
     bad = [day([50] * 6, [150] * 6)] * 2
     assert collapse(card(900, 9000), [(100, 900)] * 9 + [(90, 900)], by_date(bad)).verdict is CollapseVerdict.COLLAPSED
     found = collapse(card(900, 9000), [(100, 900)] * 9 + [(280, 900)], by_date(bad))
-    assert found.verdict is CollapseVerdict.INCONCLUSIVE
+    assert found.verdict is CollapseVerdict.SUSPECTED
     assert "unlike those known" in found.reason
     # of its own days only those of more than a week before count: a collapse does not excuse itself
     good = [day([15] * 6, [150] * 6)] * 10
-    assert collapse(card(900, 9000), [], by_date([*bad[:1], *good, *bad])).verdict is CollapseVerdict.INCONCLUSIVE
+    assert collapse(card(900, 9000), [], by_date([*bad[:1], *good, *bad])).verdict is CollapseVerdict.SUSPECTED
     assert collapse(card(900, 9000), [], by_date([*bad[:1], *good[:3], *bad])).verdict is CollapseVerdict.COLLAPSED
 
 
@@ -162,7 +174,7 @@ def test_too_little_is_inconclusive_and_says_of_what() -> None:
 
 def test_a_day_of_one_hour_is_judged_by_how_known_days_differ() -> None:
     once = [DayOfAnswers("1.0.0", Answers(900, 300), {}, {}, {12: Answers(900, 300)})] * 2
-    assert collapse(card(900, 9000), [], by_date(once)).verdict is CollapseVerdict.INCONCLUSIVE
+    assert collapse(card(900, 9000), [], by_date(once)).verdict is CollapseVerdict.SUSPECTED
     assert collapse(card(900, 9000), [(90, 900)] * 9, by_date(once)).verdict is CollapseVerdict.COLLAPSED
 
 
