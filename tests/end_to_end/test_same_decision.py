@@ -23,7 +23,7 @@ from mlops_dagster.rollout.replay import replay
 from mlops_dagster.serving.service import Service
 from mlops_dagster.settings import Settings
 from mlops_dagster.wiring import House
-from tests.rollout.conftest import CARD, MODEL, POLICY, World
+from tests.rollout.conftest import CARD, MODEL, POLICY, START, World
 from tests.serving.conftest import SCHEMA
 from tests.serving.light import light_artifacts
 
@@ -38,11 +38,15 @@ QUIET = {"loggers": {"console": {"config": {"log_level": "CRITICAL"}}}}
 
 
 class Servable(World):
-    """Its versions can be loaded: the fuse judges only who is in memory."""
+    """Its versions can be loaded, as the fuse asks. So they have classes, all of which need labels."""
 
     def register(self, version: str, card: ModelCard | None = CARD) -> ModelVersion:
         (path,) = {*light_artifacts(self.home, turns=len(version)).values()}
         return self.registry.register(MODEL, path, version, schema=SCHEMA, card=card)
+
+    def serve_better(self) -> None:
+        for truth in SCHEMA.classes:
+            self.serve(wins=40, losses=5, ties=155, truth=truth, hours=0.75)
 
 
 @dataclass(frozen=True)
@@ -141,17 +145,17 @@ OBSERVERS: Mapping[str, Callable[[House, Path], Found]] = {
 }
 
 
-def first_step(world: World) -> None:
+def first_step(world: Servable) -> None:
     world.register("1.1.0")
     world.reach(1)
 
 
-def last_step(world: World) -> None:
+def last_step(world: Servable) -> None:
     world.register("1.1.0")
     world.reach(2)
 
 
-def the_watch(world: World) -> None:
+def the_watch(world: Servable) -> None:
     world.register("1.1.0")
     world.promote()
 
@@ -160,8 +164,8 @@ def the_watch(world: World) -> None:
 class Evidence:
     """A rollout that was brought to some point, what it has seen there, and what is to become of it."""
 
-    reached: Callable[[World], None]
-    seen: Callable[[World], None]
+    reached: Callable[[Servable], None]
+    seen: Callable[[Servable], None]
     outcome: Outcome
 
 
@@ -170,7 +174,7 @@ EVIDENCE = {
     "as good": Evidence(first_step, World.serve_equal, Outcome.ADVANCE),
     "wrong": Evidence(first_step, World.serve_worse, Outcome.ROLLBACK),
     "failing": Evidence(last_step, lambda world: world.serve(errors=40, ties=60), Outcome.ROLLBACK),
-    "better": Evidence(last_step, World.serve_better, Outcome.PROMOTE),
+    "better": Evidence(last_step, Servable.serve_better, Outcome.PROMOTE),
     "wrong since the promotion": Evidence(the_watch, World.serve_worse, Outcome.ROLLBACK),
 }
 
@@ -180,17 +184,17 @@ def test_all_who_look_reach_the_same_decision(name: str, tmp_path: Path, monkeyp
     evidence = EVIDENCE[name]
     origin = tmp_path / "origin"
     origin.mkdir()
-    # So far back that all has happened by now, and no time of the policy ends within the test.
-    world = Servable(origin, SystemClock().now() - timedelta(hours=9))
+    # All look at the same time: what has failed for so many minutes is other evidence a minute later. It is of the day
+    # on which all has happened: with evidence that changes, as here, days would differ.
+    now = START + timedelta(hours=12)
+    monkeypatch.setattr(SystemClock, "now", lambda clock: now)
+    world = Servable(origin, now - timedelta(hours=9))
     world.champion()
     evidence.reached(world)
-    world.later((SystemClock().now() - timedelta(minutes=90.5) - world.clock.now()) / timedelta(hours=1))
+    world.later((now - timedelta(minutes=90.5) - world.clock.now()) / timedelta(hours=1))
     evidence.seen(world)
     before = shown(world.deployment)
     world.close()
-    # All look at the same time: what has failed for so many minutes is other evidence a minute later.
-    now = SystemClock().now()
-    monkeypatch.setattr(SystemClock, "now", lambda clock: now)
 
     def look(name: str, observe: Callable[[House, Path], Found]) -> Found:
         home = tmp_path / name
