@@ -2,7 +2,7 @@
 
 from mlops_dagster.alerting import Severity
 from mlops_dagster.components.spec import ModelSpec
-from mlops_dagster.monitoring import CollapseVerdict, ConceptReport
+from mlops_dagster.monitoring import CollapseVerdict, ConceptReport, ConceptVerdict
 from mlops_dagster.wiring import House
 
 RULE = "accuracy_collapse"
@@ -11,11 +11,13 @@ RULE = "accuracy_collapse"
 def tell_of_collapse(house: House, spec: ModelSpec, champion: str, report: ConceptReport | None, *, then: str) -> None:
     """The alert `accuracy_collapse`: open while it lasts; where the latest days cannot tell it stays as it is.
 
-    `then` says what follows from a proven one. From a suspected one, which is a warning, nothing does.
+    `then` says what follows from a proven one. From a suspected one, which is a warning, nothing does; it is left
+    unsaid where concept drift is proven, which says more.
     """
     verdict = None if report is None else report.collapse.verdict
-    if report is not None and verdict in (CollapseVerdict.COLLAPSED, CollapseVerdict.SUSPECTED):
-        proven = verdict is CollapseVerdict.COLLAPSED
+    proven = verdict is CollapseVerdict.COLLAPSED
+    suspected = verdict is CollapseVerdict.SUSPECTED
+    if report is not None and (proven or (suspected and report.verdict is not ConceptVerdict.DRIFTED)):
         house.alerts.report(
             spec.model,
             RULE,

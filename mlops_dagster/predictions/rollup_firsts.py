@@ -23,7 +23,7 @@ from mlops_dagster.predictions.units import key_unit
 _KEPT_MINUTES: Final = 60 * 24 * 60
 """Rows that speak for a unit are kept so long: a rollout and the labels that come late for it take less."""
 _KEY_MINUTES: Final = 24 * 60
-"""Keys of a minute are kept so long: entries of one spool come in order, of several within hours."""
+"""Keys of a minute are kept so long, for entries of several spools come within hours. Later ones count again."""
 
 
 def count_firsts(connection: Connection, add: Tally) -> None:
