@@ -121,7 +121,9 @@ def _pair(
     lost = LEFT * card.accuracy
     each, both = [_right(known, days[day]) for day in two], _right(known, *(days[day] for day in two))
     if any(right.rate > lost + NOISE * right.error for right in (*each, both)):
-        return found(suspected or CollapseVerdict.HOLDS, "no fifth is lost on both")
+        if suspected:
+            return found(suspected, "nearly a fifth is lost")
+        return found(CollapseVerdict.HOLDS, "a fifth is not lost on both days")
     if max(both.upper(SURE), *(right.upper(SURE_OF_A_DAY) for right in each)) >= card.healthy:
         return found(suspected or CollapseVerdict.INCONCLUSIVE, _why_unproven(card, days, two))
     unlike = unlike_any(card, [(day.wrong, day.rows) for day in known])
