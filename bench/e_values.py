@@ -115,11 +115,12 @@ class Failures(NamedTuple):
     def since(self, start: Ints, end: Ints) -> Floats:
         """`excess_failure_e_value` of the pieces from `start` on and before `end`."""
         apart, n, alone, champion = (sums[end] - sums[start] for sums in self[2:])
-        always = np.where((alone == n) & (champion == 0), 4.0 ** np.minimum(n, 500), 0)
+        often = alone * np.log(8 / 3) + (n - alone) * np.log(8 / 9)
         with np.errstate(over="ignore"):
             all_in = np.where(apart == 0, np.exp(self.all_in[end] - self.all_in[start]), 0)
             odds = np.exp(self.odds[:, end] - self.odds[:, start]).mean(axis=0)
-        return np.asarray(0.65 * all_in + 0.25 * odds + 0.1 * always)
+            pairs = np.where(champion == 0, np.exp(often), 0)
+        return np.asarray(0.625 * all_in + 0.075 * odds + 0.3 * pairs)
 
 
 def _bets(bets: Floats, like: Counts) -> Floats:

@@ -13,6 +13,7 @@ from mlops_dagster.rollout.entities import TestResult
 from mlops_dagster.rollout.evidence import EventsSince, StepCounts
 from mlops_dagster.rollout.look import Look, since_start_or_later, weight_of
 from mlops_dagster.statistics import (
+    Pairs,
     Stage,
     bad_event_e_value,
     combine,
@@ -132,8 +133,8 @@ class EventTests:
         alone = since.incumbent.bad_errors - (0 if self._only_pairs else since.champion.bad_errors)
         champion_failed = max(alone - both.both_failed, both.champion_failed)
         together = Stage(0.5, both.challenger_failed, both.challenger_failed + champion_failed)
-        always = since.both.requests if since.both.challenger_failed == since.both.requests else None
-        return excess_failure_e_value([*arms_apart, together], always=None if champion_failed else always)
+        pairs = None if champion_failed or both.both_failed else Pairs(both.requests, both.challenger_failed)
+        return excess_failure_e_value([*arms_apart, together], pairs=pairs)
 
     def _cold(self, since: EventsSince) -> int:
         """Return the canary's slow answers at the first step."""

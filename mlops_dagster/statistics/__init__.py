@@ -25,7 +25,7 @@ from mlops_dagster.statistics.design_effect import (
 )
 from mlops_dagster.statistics.difference import days_differ, difference_e_value
 from mlops_dagster.statistics.e_values import Alternative, anytime_p, combine
-from mlops_dagster.statistics.excess import excess_failure_e_value
+from mlops_dagster.statistics.excess import Pairs, excess_failure_e_value
 from mlops_dagster.statistics.histograms import Histogram
 from mlops_dagster.statistics.kitagawa import Estimate, RateParts, Sample, gained, rate_parts
 from mlops_dagster.statistics.ks import KsResult, ks_from_counts, ks_two_sample
@@ -57,6 +57,7 @@ __all__ = [
     "Histogram",
     "KsResult",
     "NumericBins",
+    "Pairs",
     "RateChange",
     "RateParts",
     "Sample",

@@ -3,24 +3,31 @@
 import itertools
 
 import numpy as np
+import numpy.typing as npt
 import pytest
 from scipy.stats import binom
 
 from mlops_dagster.errors import InvalidInputError
-from mlops_dagster.statistics import Stage, excess_failure_e_value
+from mlops_dagster.statistics import Pairs, Stage, excess_failure_e_value
 
 HALF = 0.5
 
 
-def e_value(history: list[bool], always: int | None = None) -> float:
+def e_value(history: list[bool], pairs: Pairs | None = None) -> float:
     """Whose each failure was: True, the challenger's."""
-    return excess_failure_e_value([Stage(HALF, sum(history), len(history))], always=always)
+    return excess_failure_e_value([Stage(HALF, sum(history), len(history))], pairs=pairs)
+
+
+def e_value_of(challenger: npt.NDArray[np.bool_], champion: npt.NDArray[np.bool_]) -> float:
+    """Who failed on each request; both were asked all of them."""
+    pairs = None if champion.any() else Pairs(len(challenger), int(challenger.sum()))
+    return e_value(challenger[challenger != champion].tolist(), pairs)
 
 
 def test_one_failure_by_hand():
-    """All in 0.65, odds of 3 and 10 at a share of 1/2 with 0.125 each; the rest is lost."""
-    assert e_value([True]) == pytest.approx(0.65 * 2 + 0.125 * (3 / 2 + 10 / 5.5))
-    assert e_value([False]) == pytest.approx(0.125 * (1 / 2 + 1 / 5.5))
+    """All in 0.625, odds of 3 and 10 at a share of 1/2 with 0.0375 each; the rest is lost."""
+    assert e_value([True]) == pytest.approx(0.625 * 2 + 0.0375 * (3 / 2 + 10 / 5.5))
+    assert e_value([False]) == pytest.approx(0.0375 * (1 / 2 + 1 / 5.5))
 
 
 def test_two_stages_by_hand():
@@ -29,29 +36,29 @@ def test_two_stages_by_hand():
     odds = [
         np.prod([lam**bad / (1 - share + share * lam) ** every for share, bad, every in stages]) for lam in (3.0, 10.0)
     ]
-    assert excess_failure_e_value(stages) == pytest.approx(0.125 * sum(odds))
-    all_in = 0.65 * 5.0**5
-    first = sum(0.125 * lam**5 / (0.8 + 0.2 * lam) ** 5 for lam in (3.0, 10.0))
+    assert excess_failure_e_value(stages) == pytest.approx(0.0375 * sum(odds))
+    all_in = 0.625 * 5.0**5
+    first = sum(0.0375 * lam**5 / (0.8 + 0.2 * lam) ** 5 for lam in (3.0, 10.0))
     assert excess_failure_e_value(stages[:1]) == pytest.approx(all_in + first)
 
 
-def test_all_requests_by_hand():
-    assert excess_failure_e_value([], always=3) == pytest.approx(0.65 + 0.25 + 0.1 * 4**3)
-    assert excess_failure_e_value([], always=0) == pytest.approx(1.0), "no evidence is worth 1"
-    assert excess_failure_e_value([]) == pytest.approx(0.9), "it has not failed on all"
-    assert np.isfinite(excess_failure_e_value([], always=10**6))
+def test_requests_of_both_by_hand():
+    assert excess_failure_e_value([], pairs=Pairs(3, 3)) == pytest.approx(0.625 + 0.075 + 0.3 * (8 / 3) ** 3)
+    assert excess_failure_e_value([], pairs=Pairs(2, 1)) == pytest.approx(0.625 + 0.075 + 0.3 * 8 / 3 * 8 / 9)
+    assert excess_failure_e_value([], pairs=Pairs(0, 0)) == pytest.approx(1.0), "no evidence is worth 1"
+    assert excess_failure_e_value([]) == pytest.approx(0.7), "the champion has failed"
+    assert excess_failure_e_value([], pairs=Pairs(10**6, 10**6)) == np.inf
 
 
-@pytest.mark.parametrize("rate", [0.01, 0.3, 0.5, 0.9])
-def test_over_all_histories_of_requests_the_mean_is_at_most_one(rate):
-    """Each fails by itself at the same rate; the part that bets on every request is in it."""
-    chances = {(True, True): rate**2, (True, False): rate * (1 - rate), (False, True): rate * (1 - rate)}
-    chances[False, False] = (1 - rate) ** 2
+@pytest.mark.parametrize("rate", [0.01, 0.25, 0.5, 0.9])
+@pytest.mark.parametrize("alike", [0.0, 0.5])
+def test_over_all_histories_of_requests_the_mean_is_at_most_one(rate, alike):
+    """Each fails by itself at the same rate, or (`alike`) as the other does; the bet on requests of both is in it."""
+    apart = (1 - alike) * rate * (1 - rate)
+    chances = {(True, True): rate - apart, (True, False): apart, (False, True): apart, (False, False): 1 - rate - apart}
     mean = 0.0
     for history in itertools.product(chances, repeat=5):
-        whose = [mine for mine, other in history if mine != other]
-        always = len(history) if all(mine and not other for mine, other in history) else None
-        mean += e_value(whose, always) * float(np.prod([chances[each] for each in history]))
+        mean += e_value_of(*np.array(history).T) * float(np.prod([chances[each] for each in history]))
     assert mean <= 1 + 1e-12
 
 
@@ -71,18 +78,24 @@ def test_looked_at_after_each_failure_it_reaches_20_in_at_most_5_percent(world):
         down = rng.random(minutes) < outage
         failed = [down[:, None] | (rng.random((minutes, 10)) < times * rate[:, None]) for times in (mine, other)]
         challenger, champion = (each.ravel() for each in failed)
-        whose = challenger[challenger != champion]
-        reached += any(e_value(whose[: n + 1].tolist()) >= 20 for n in np.flatnonzero(whose))
+        looks = np.flatnonzero(challenger & ~champion) + 1
+        reached += any(e_value_of(challenger[:n], champion[:n]) >= 20 for n in looks)
     assert reached <= binom.ppf(0.995, runs, 0.05)
 
 
 def test_so_many_of_its_own_are_enough():
-    """Of a champion that never failed five for an E of 20 and eight for 100; four, if they are all there were."""
+    """Of a champion that never failed five for an E of 20 and eight for 100; four, if few others were asked."""
     assert [next(n for n in range(20) if e_value([True] * n) >= limit) for limit in (20, 100)] == [5, 8]
-    assert next(n for n in range(20) if e_value([True] * n, always=n) >= 20) == 4
+    assert [n for n in range(4, 20) if e_value([True] * 4, Pairs(n, 4)) >= 20] == [4, 5, 6, 7, 8]
 
 
 @pytest.mark.parametrize("stage", [Stage(0.0, 0, 1), Stage(1.0, 1, 1), Stage(0.5, 2, 1), Stage(0.5, -1, 1)])
 def test_what_is_impossible_is_refused(stage):
     with pytest.raises(InvalidInputError, match="impossible"):
         excess_failure_e_value([stage])
+
+
+@pytest.mark.parametrize("pairs", [Pairs(1, 2), Pairs(1, -1)])
+def test_impossible_pairs_are_refused(pairs):
+    with pytest.raises(InvalidInputError, match="impossible"):
+        excess_failure_e_value([], pairs=pairs)
