@@ -94,33 +94,32 @@ class Failures(NamedTuple):
     """Running sums of failures of one version alone, over any pieces of time."""
 
     odds: Floats
-    all_in: Floats
-    apart: Floats
-    """Of the champion in any stage."""
     scored: Floats
     """By both."""
     alone: Floats
     """Of these, the challenger's failures, and the champion's."""
     champion: Floats
+    """Alone or with the challenger."""
 
     @classmethod
-    def of(cls, scored: Counts, alone: Counts, champion: Counts, *arms: tuple[Counts, Counts, Floats]) -> "Failures":
-        """Of requests that both scored, and of arms: failures of the canary and the champion, the canary's share."""
+    def of(cls, both: Counts, *arms: tuple[Counts, Counts, Floats]) -> "Failures":
+        """Of requests that both scored, and of arms: failures of the canary and the champion, the canary's share.
+
+        `both` are requests, failures of the challenger alone, of the champion alone, and of both.
+        """
+        scored, alone, champion, shared = both
         stages: list[tuple[Counts, Counts, Counts | float]] = [(alone, champion, 0.5), *arms]
         odds = sum(of_excess(*stage) for stage in stages)
-        all_in = sum(-challenger * np.log(share) for challenger, _, share in stages)
-        apart = sum(stage[1] for stage in stages)
-        return cls(*(running(np.asarray(each)) for each in (odds, all_in, apart, scored, alone, champion)))
+        return cls(*(running(np.asarray(each)) for each in (odds, scored, alone, champion + shared)))
 
     def since(self, start: Ints, end: Ints) -> Floats:
         """`excess_failure_e_value` of the pieces from `start` on and before `end`."""
-        apart, n, alone, champion = (sums[end] - sums[start] for sums in self[2:])
+        n, alone, champion = (sums[end] - sums[start] for sums in self[1:])
         often = alone * np.log(8 / 3) + (n - alone) * np.log(8 / 9)
         with np.errstate(over="ignore"):
-            all_in = np.where(apart == 0, np.exp(self.all_in[end] - self.all_in[start]), 0)
-            odds = np.exp(self.odds[:, end] - self.odds[:, start]).mean(axis=0)
+            odds = np.exp(self.odds[:, end] - self.odds[:, start])
             pairs = np.where(champion == 0, np.exp(often), 0)
-        return np.asarray(0.625 * all_in + 0.075 * odds + 0.3 * pairs)
+        return np.asarray(0.08 * odds[0] + 0.64 * odds[1] + 0.28 * pairs)
 
 
 def _bets(bets: Floats, like: Counts) -> Floats:

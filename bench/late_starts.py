@@ -51,7 +51,8 @@ def errors_found(fault: Fault, rng: np.random.Generator) -> Found:
     seconds = np.cumsum(rng.exponential(1 / fault.per_second, many))
     bad = rng.random(many) < 1 - (1 - fault.rate) * (1 - fault.base)
     also = rng.random(many) < fault.base
-    n, alone, champion, both = np.hstack([usual, [np.ones(many, dtype=int), bad & ~also, also & ~bad, bad & also]])
+    scored = np.hstack([usual, [np.ones(many, dtype=int), bad & ~also, also & ~bad, bad & also]])
+    n, alone, _, both = scored
     minute_of = np.append(np.arange(past), past + (seconds // 60).astype(np.int64))
     looks = past + np.flatnonzero(bad)
     now, end = minute_of[looks], looks + 1
@@ -65,7 +66,7 @@ def errors_found(fault: Fault, rng: np.random.Generator) -> Found:
 
     before = since_start_or_later(over_since(alone + both), now)
     over_limit, start = e_values.mixture_and_loudest(over_since(alone), now)
-    not_as_good = e_values.Failures.of(n, alone, champion).since(first(start), end) * np.where(start == 0, 5, 1)
+    not_as_good = e_values.Failures.of(scored).since(first(start), end) * np.where(start == 0, 5, 1)
     e = np.minimum(over_limit, not_as_good)
     return Found(*(_first(seconds[looks - past], each >= PROOF) for each in (before, e)))
 

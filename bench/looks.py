@@ -98,7 +98,7 @@ def rollback_e(policy: RolloutPolicy, seen: Minutes, now: Ints) -> Floats:
 def over_limit_e(policy: RolloutPolicy, seen: Minutes, now: Ints) -> Floats:
     """The e-value that the challenger is over the error limit and, in the loudest stretch, not as good."""
     end, canary, champion, in_arms = now + 1, seen.canary, seen.champion, not policy.uses_pairs
-    requests, alone, champion_alone, _ = seen.both
+    requests, alone, *_ = seen.both
     bad, n = alone, requests
     if in_arms:
         bad, n = alone + canary.bad_errors, n + canary.requests
@@ -110,7 +110,7 @@ def over_limit_e(policy: RolloutPolicy, seen: Minutes, now: Ints) -> Floats:
     over_limit, start = e_values.mixture_and_loudest(over_since, now)
     share = np.where((seen.weight > 0) & (seen.weight < 1), seen.weight, 0.5)
     arms = [(canary.bad_errors, champion.bad_errors, share)] if in_arms else []
-    not_as_good = e_values.Failures.of(requests, alone, champion_alone, *arms).since(start, end)
+    not_as_good = e_values.Failures.of(seen.both, *arms).since(start, end)
     if in_arms:
         own, others = running(n), running(requests + champion.requests)
         not_as_good = np.where((own[end] > own[start]) & (others[end] == others[start]), np.inf, not_as_good)

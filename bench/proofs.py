@@ -64,7 +64,8 @@ class _Events:
         end, start = np.arange(len(bad)) + 1, np.zeros(len(bad), dtype=np.int64)
         apart = (bad * 1, champion * 1, np.full(len(bad), chance))
         sharing = 5 if chance == 0.5 else 4  # with pairs one e-value more shares the alpha
-        return np.minimum(over, sharing * e_values.Failures.of(start + 1, start, start, apart).since(start, end))
+        both = np.stack([start + 1, start, start, start])
+        return np.minimum(over, sharing * e_values.Failures.of(both, apart).since(start, end))
 
     def first(self, e: Floats, limit: float) -> float:
         return float(np.append(self.minute, np.inf)[np.append(e >= limit, True).argmax()])

@@ -8,14 +8,13 @@ import numpy as np
 from mlops_dagster.errors import InvalidInputError
 from mlops_dagster.statistics.bad_event import Stage
 
-ODDS: Final = np.array([3.0, 10.0])
-"""Bets on how many times as often the challenger fails; together they have 0.075 of the weight."""
-_ALL_IN: Final = 0.625
-"""The weight of the bet that no failure is the champion's: 1/share for each of the challenger's, and lost with the
-first of the champion. At a share of 1/2 five failures are worth 20."""
-_OFTEN: Final = 0.3
-"""The weight of the bet that the challenger fails on every other request and the champion on none. With the bet above
-four failures are worth 20, if they are among the first eight requests."""
+ODDS: Final = np.array([10.0, 50.0])
+"""Bets on how many times as often the challenger fails."""
+_WEIGHTS: Final = np.array([0.08, 0.64])
+"""Of these bets. At a share of 1/2 five failures of the challenger and none of the champion are worth 20."""
+_OFTEN: Final = 0.28
+"""The weight of the bet that the challenger fails on every other request and the champion on none. With the bets above
+four failures are worth 20, if they are among the first seven requests."""
 
 
 class Pairs(NamedTuple):
@@ -33,8 +32,8 @@ def excess_failure_e_value(stages: Sequence[Stage], *, pairs: Pairs | None = Non
     whatever rate both fail in that minute: an outage of both says nothing, nor do requests that nobody could answer.
     With c_s of t_s failures in stage s the challenger's, and c of n requests,
 
-        E = 0.625 prod (1 / rho_s)^c_s [all are the challenger's] + 0.0375 sum over lambda of
-            prod lambda^c_s / (1 - rho_s + rho_s lambda)^t_s + 0.3 (8/3)^c (8/9)^(n - c) [the champion failed on none]
+        E = sum over lambda of w_lambda prod lambda^c_s / (1 - rho_s + rho_s lambda)^t_s
+            + 0.28 (8/3)^c (8/9)^(n - c) [the champion failed on none]
 
     The last part bets on requests that both scored. Where each fails with the probability p, not less often where the
     other does, the mean of one request's factor is at most 8/3 p (1 - p) + 8/9 (1 - p)^2 = 1 - (4 p - 1)^2 / 9 <= 1.
@@ -50,20 +49,18 @@ def excess_failure_e_value(stages: Sequence[Stage], *, pairs: Pairs | None = Non
     >>> excess_failure_e_value(alone) > 20 > 1 > excess_failure_e_value(shared)
     True
     >>> four = [Stage(0.5, 4, 4)]
-    >>> excess_failure_e_value(four, pairs=Pairs(8, failed=4)) > 20 > excess_failure_e_value(four, pairs=Pairs(9, 4))
+    >>> excess_failure_e_value(four, pairs=Pairs(7, failed=4)) > 20 > excess_failure_e_value(four, pairs=Pairs(8, 4))
     True
 
     Source: Lindon & Malek, arXiv 2011.03567 (conditioning on each bad event); Shafer, arXiv 1903.06991 (betting).
     """
-    log_e, all_in = np.zeros_like(ODDS), 0.0
+    log_e = np.zeros_like(ODDS)
     for share, challenger, failures in stages:
         if not 0 < share < 1 or not 0 <= challenger <= failures:
             raise InvalidInputError(f"{challenger} of {failures} failures at a share of {share} is impossible")
         log_e += challenger * np.log(ODDS) - failures * np.log1p(share * (ODDS - 1))
-        all_in += -failures * np.log(share) if challenger == failures else -np.inf
     with np.errstate(over="ignore"):
-        odds = (1 - _ALL_IN - _OFTEN) * float(np.exp(log_e).mean())
-        return _ALL_IN * float(np.exp(all_in)) + odds + _OFTEN * _often(pairs)
+        return float(_WEIGHTS @ np.exp(log_e)) + _OFTEN * _often(pairs)
 
 
 def _often(pairs: Pairs | None) -> float:
