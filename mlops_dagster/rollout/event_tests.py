@@ -7,6 +7,7 @@ first step (`cold_start`) are left out of the bets against it, though not of the
 from collections.abc import Sequence
 from dataclasses import dataclass
 from math import inf, isclose
+from typing import Final
 
 from mlops_dagster.predictions import BadEvent, EventCounts
 from mlops_dagster.rollout.entities import TestResult
@@ -20,6 +21,9 @@ from mlops_dagster.statistics import (
     excess_failure_e_value,
     rate_e_value,
 )
+
+_CHOSEN: Final = 0.5
+"""What an e-value is worth of a stretch that was chosen by what it shows."""
 
 
 @dataclass(frozen=True)
@@ -55,13 +59,13 @@ class EventTests:
         Each claim has an e-value. A challenger within the limit is protected by the first, one that is as good as its
         champion by the second. Where both are over the limit for long, that stretch is the whole rollout, there is one
         of it, and its second e-value is held against 1 / alpha. Outages are a few short stretches, and each is held
-        against the limit of the other metrics too (docs/decisions/0039 has what was simulated).
+        against twice the limit of the other metrics (docs/decisions/0039 has what was simulated).
         """
         limit, (whole, *later) = self.look.policy.max_error_rate, self.look.evidence.since
         of_each = [self._over(each, limit) for each in (whole, *later)]
         over = since_start_or_later(of_each[0], list(zip((each.minute for each in later), of_each[1:], strict=True)))
         loudest = max(zip((whole, *later), of_each, strict=True), key=lambda each: weight_of(each[0].minute) * each[1])
-        alone = self._not_as_good(loudest[0]) * (self.look.sharing if loudest[0] is whole else 1)
+        alone = self._not_as_good(loudest[0]) * (self.look.sharing if loudest[0] is whole else _CHOSEN)
         both = whole.both
         observed: dict[str, float] = {
             "scored_by_both": both.requests,
