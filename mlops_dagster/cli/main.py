@@ -61,7 +61,12 @@ def serve(
 def dev() -> None:
     """Run the Dagster UI, its daemon and the data plane; Ctrl-C ends all three."""
     from mlops_dagster.dev import run_together
+    from mlops_dagster.serving.home_lock import only_server
 
+    chosen = settings()
+    chosen.writable_home()
+    with only_server(chosen):
+        pass  # a second data plane on the home is refused before Dagster starts, which takes seconds
     sys.exit(run_together([["dagster", "dev", "-w", "workspace.yaml"], ["mlops", "serve"]]))
 
 

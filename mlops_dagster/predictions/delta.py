@@ -4,6 +4,7 @@ Here are only calls that let other threads run: `DeltaTable.is_deltatable`, `Que
 `DeltaStorageHandler` keep the interpreter's lock for as long as S3 hangs (measured with deltalake 1.6).
 """
 
+import uuid
 from collections import Counter
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
@@ -23,6 +24,8 @@ from mlops_dagster.predictions.place import TableAddress
 from mlops_dagster.predictions.records import Role
 
 ATTEMPTS = 20
+
+_FENCE = "mlops.fence"
 
 _FILE_BYTES = 64 << 20
 _WRITER = WriterProperties(compression="ZSTD", max_row_group_size=1 << 16)
@@ -164,9 +167,10 @@ def tidy(at: TableAddress) -> None:
     if table is None:
         return
     with storage_errors("tidy", at):
-        days = _crowded(table)
-        if not days:
+        if not _crowded(table):
             return
+        table = fenced(at)
+        days = _crowded(table)
         try:
             table.optimize.compact(
                 [("date", "in", days)],
@@ -187,23 +191,29 @@ def deletable(at: TableAddress) -> Iterator[DeltaTable]:
 
     Who is killed meanwhile leaves it so: the audit says that an erasure did not finish, and the next one mends it.
     """
-    table = _set_append_only(at, "false")
+    table = fenced(at, append_only="false")
     try:
         yield table
     finally:
-        _set_append_only(at, "true")
+        fenced(at)
 
 
-def _set_append_only(at: TableAddress, value: Literal["true", "false"]) -> DeltaTable:
-    """The table's newest snapshot, after the change. An append that brings a new column changes the same metadata."""
+def fenced(at: TableAddress, *, append_only: Literal["true", "false"] = "true") -> DeltaTable:
+    """The table's newest snapshot, for one change of its files: who works on an earlier one is refused from now on.
+
+    To delta-rs two compactions of one snapshot are no conflict, and both of them commit: every row is there twice. But
+    nobody commits over a change of the metadata. So each compaction begins with one, and of two the later counts.
+    """
     for _ in range(ATTEMPTS):
         table = DeltaTable(at.uri, storage_options=at.options)
         try:
-            table.alter.set_table_properties({"delta.appendOnly": value})
-        except CommitFailedError:
+            table.alter.set_table_properties(
+                {"delta.appendOnly": append_only, _FENCE: uuid.uuid4().hex}, raise_if_not_exists=False
+            )
+        except CommitFailedError:  # an append that brings a new column changes the metadata too
             continue
         return table
-    raise StorageError(f"{ATTEMPTS} changes of {at.uri} were overtaken by others; run the erasure again")
+    raise StorageError(f"{ATTEMPTS} changes of {at.uri} were overtaken by others; try again")
 
 
 def replace_day(table: DeltaTable, day: date, rows: pa.RecordBatchReader) -> bool:

@@ -13,6 +13,7 @@ from mlops_dagster.errors import InvalidInputError, StorageError
 from mlops_dagster.predictions.erasures import Chosen, Erasure, Held, gather, note
 from mlops_dagster.predictions.locking import shipping_lock
 from mlops_dagster.predictions.log import LABELS_TABLE, PredictionLog, predictions_table
+from mlops_dagster.predictions.maintenance import MAINTAINER_SECONDS, maintaining
 from mlops_dagster.predictions.rollups import Rollups
 from mlops_dagster.predictions.spool import Spool
 
@@ -95,7 +96,7 @@ def erase(
 
     Safe to repeat after a crash: the numbers of the rows are noted first, and the predictions, which tell the ids of
     all else, go last. Nothing is shipped from this spool meanwhile; the shippers of other spools go on. Raises
-    StorageError: run it again.
+    StorageError, and AlreadyRunningError while another process maintains the log: run it again.
 
     The labels of old days are those that became known before the date, and keys of old days stay in the rollups'
     index of bad events. A bucket that keeps old versions of objects keeps what was erased: its lifecycle decides.
@@ -104,7 +105,7 @@ def erase(
 
     table_at, labels_at = (log.place.table(name) for name in (predictions_table(choice.model), LABELS_TABLE))
     begun = Erasure(uuid.uuid4().hex, "begun", choice.model, at, actor, reason, choice.what, rows=0)
-    with shipping_lock(spool.path, alone=True):
+    with maintaining(log.place, wait_seconds=MAINTAINER_SECONDS), shipping_lock(spool.path, alone=True):
         _empty(log, spool)
         if choice.model not in log.models():
             raise InvalidInputError(f"the log has no model {choice.model!r}; it has {log.models()}")

@@ -4,16 +4,17 @@ import gc
 import threading
 from collections import Counter, defaultdict
 from collections.abc import Callable, Iterator, Sequence
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from datetime import date, datetime, timedelta
 from functools import cached_property
 from pathlib import Path
 from typing import TYPE_CHECKING, NamedTuple
 
 from mlops_dagster.clock import in_utc
-from mlops_dagster.errors import InvalidInputError, PredictionNotFoundError, StorageError
+from mlops_dagster.errors import AlreadyRunningError, InvalidInputError, PredictionNotFoundError, StorageError
 from mlops_dagster.predictions.entries import Entry
 from mlops_dagster.predictions.locking import shipping_lock
+from mlops_dagster.predictions.maintenance import maintaining
 from mlops_dagster.predictions.place import Place
 from mlops_dagster.predictions.records import ANSWERED, PredictionEntry, Role
 from mlops_dagster.predictions.spool import Spool
@@ -87,14 +88,15 @@ class PredictionLog:
             return self.take_over(spool)
 
     def tidy(self) -> None:
-        """Merge small files and remove old ones, of every table; to be called every few minutes, by one process.
+        """Merge small files and remove old ones, of every table; to be called every few minutes, by any process.
 
-        Raises StorageError. Time travel reaches a week back.
+        Nothing is done while another process maintains the log. Raises StorageError. Time travel reaches a week back.
         """
         from mlops_dagster.predictions import delta
 
-        for name in self._tables():
-            delta.tidy(self.place.table(name))
+        with suppress(AlreadyRunningError), maintaining(self.place):
+            for name in self._tables():
+                delta.tidy(self.place.table(name))
 
     def read(
         self,

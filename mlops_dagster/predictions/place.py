@@ -2,6 +2,7 @@
 
 from collections.abc import Iterator
 from contextlib import contextmanager
+from email.utils import parsedate_to_datetime
 from functools import cached_property
 from pathlib import Path
 from typing import TYPE_CHECKING, NamedTuple
@@ -19,12 +20,22 @@ TIMEOUT_SECONDS = 20
 RETRY_SECONDS = 30
 RETRIES = 2
 
+_OVERTAKEN = ("PreconditionFailed", "ConditionalRequestConflict", "NoSuchKey")
+
 
 class TableAddress(NamedTuple):
     """What deltalake needs to find a table."""
 
     uri: str
     options: dict[str, str] | None
+
+
+class Stored(NamedTuple):
+    """A small object of S3 as it is now."""
+
+    body: bytes
+    tag: str
+    age_seconds: float  # by the clock of S3
 
 
 class Place:
@@ -44,6 +55,42 @@ class Place:
             raise InvalidInputError(f"no log can be kept at {address!r}; use s3://bucket/prefix or a folder")
         self.address = str(address).rstrip("/")
         self._bucket, self._prefix = parts.netloc, parts.path.strip("/")
+
+    @property
+    def folder(self) -> Path | None:
+        """The folder that the log is in; None on S3."""
+        return None if self._on_s3 else Path(self.address)
+
+    def read(self, name: str) -> Stored | None:
+        """An object of S3 beside the tables; None if it is not there. Raises StorageError."""
+        with _s3_errors(self.address):
+            try:
+                found = self._client.get_object(Bucket=self._bucket, Key=self._key(name))
+            except self._client.exceptions.NoSuchKey:
+                return None
+            now = parsedate_to_datetime(found["ResponseMetadata"]["HTTPHeaders"]["date"])
+            return Stored(found["Body"].read(), found["ETag"], (now - found["LastModified"]).total_seconds())
+
+    def replace(self, name: str, body: bytes, *, expected: str | None) -> str | None:
+        """Write an object of S3, if it has the tag `expected` (None: if it is not there); returns its new tag.
+
+        None if somebody else wrote first. Raises StorageError.
+        """
+        from botocore.exceptions import ClientError
+
+        with _s3_errors(self.address):
+            key = self._key(name)
+            try:
+                if expected is None:
+                    return self._client.put_object(Bucket=self._bucket, Key=key, Body=body, IfNoneMatch="*")["ETag"]
+                return self._client.put_object(Bucket=self._bucket, Key=key, Body=body, IfMatch=expected)["ETag"]
+            except ClientError as error:
+                if error.response["Error"]["Code"] in _OVERTAKEN:
+                    return None
+                raise
+
+    def _key(self, name: str) -> str:
+        return f"{self._prefix}/{name}".lstrip("/")
 
     def table(self, name: str, *, options: bool = True) -> TableAddress:
         """The table, with credentials as they are now: those of a role change every hour."""

@@ -7,6 +7,7 @@ from contextlib import contextmanager
 from pathlib import Path
 
 from mlops_dagster.errors import AlreadyRunningError, InvalidInputError
+from mlops_dagster.serving import home_lock
 from mlops_dagster.settings import Settings
 
 LOCK = "rehearsal.lock"
@@ -17,15 +18,16 @@ LOCK = "rehearsal.lock"
 def fresh_home(home: Path) -> Iterator[Path]:
     """`home`, empty and ours until the end of the block.
 
-    Raises HomeNotWritableError, AlreadyRunningError if a rehearsal runs there, and InvalidInputError if it
-    holds what no rehearsal has made.
+    Raises HomeNotWritableError, AlreadyRunningError if a rehearsal or a server runs there, and InvalidInputError if
+    it holds what no rehearsal has made.
     """
     if home.is_dir() and any(home.iterdir()) and not (home / LOCK).exists():
         raise InvalidInputError(
             f"{str(home)!r} is not empty and was not made by a rehearsal, which begins by emptying its home; "
             "choose another folder with --home"
         )
-    Settings(home=home).writable_home()
+    settings = Settings(home=home)
+    settings.writable_home()
     with (home / LOCK).open("w") as lock:
         try:
             fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
@@ -33,11 +35,16 @@ def fresh_home(home: Path) -> Iterator[Path]:
             raise AlreadyRunningError(
                 f"a rehearsal runs in {str(home)!r}; wait for it, stop it, or choose another folder with --home"
             ) from error
-        for entry in home.iterdir():
-            if entry.name == LOCK:
-                continue
-            if entry.is_dir() and not entry.is_symlink():
-                shutil.rmtree(entry)
-            else:
-                entry.unlink()
+        with home_lock.only_server(settings):
+            _empty(home)
         yield home.absolute()
+
+
+def _empty(home: Path) -> None:
+    for entry in home.iterdir():
+        if entry.name in (LOCK, home_lock.LOCK):
+            continue
+        if entry.is_dir() and not entry.is_symlink():
+            shutil.rmtree(entry)
+        else:
+            entry.unlink()

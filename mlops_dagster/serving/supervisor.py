@@ -18,6 +18,7 @@ import orjson
 from mlops_dagster.errors import InvalidInputError, ServerError
 from mlops_dagster.serving.access import Access
 from mlops_dagster.serving.child import Child
+from mlops_dagster.serving.home_lock import only_server
 from mlops_dagster.serving.leash import Leash, log_to_stderr
 from mlops_dagster.serving.process import forget
 from mlops_dagster.settings import Settings
@@ -36,8 +37,8 @@ _ADDRESS_SECONDS = 5.0  # for the workers of a supervisor that was killed to let
 def run(settings: Settings) -> None:
     """Serve until SIGTERM or SIGINT, then finish what was begun; the address is in `MLOPS_HOME/serving.json` meanwhile.
 
-    Raises HomeNotWritableError, InvalidInputError, RefusedError where strangers could reach it, and ServerError for an
-    address that is taken or a worker that cannot start.
+    Raises HomeNotWritableError, InvalidInputError, RefusedError where strangers could reach it, AlreadyRunningError for
+    a home that is served already, and ServerError for an address that is taken or a worker that cannot start.
     """
     if settings.workers > 1 and settings.accept_event_time:
         raise InvalidInputError(
@@ -47,7 +48,11 @@ def run(settings: Settings) -> None:
     settings.writable_home()
     Access(settings)
     log_to_stderr()
-    with _listening(settings) as listener, tempfile.TemporaryDirectory(prefix="mlops-metrics-") as metrics:
+    with (
+        only_server(settings),
+        _listening(settings) as listener,
+        tempfile.TemporaryDirectory(prefix="mlops-metrics-") as metrics,
+    ):
         Supervisor(settings, listener, Path(metrics)).run()
 
 

@@ -17,7 +17,9 @@ WORKERS = Path(__file__).with_name("workers.py")
 
 
 def start(*arguments: str) -> subprocess.Popen[str]:
-    return subprocess.Popen([sys.executable, WORKERS, *arguments], stdout=subprocess.PIPE, text=True)
+    return subprocess.Popen(
+        [sys.executable, WORKERS, *arguments], stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True
+    )
 
 
 def until_killed(process: subprocess.Popen[str], lines: int, delay: float, heard: list[str]) -> None:

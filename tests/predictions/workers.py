@@ -1,11 +1,15 @@
-"""What the kill -9 test starts: `append FOLDER PROCESS ROUND` or `take FOLDER LOG DATABASE`. A line tells of each."""
+"""What the tests of `kill -9` start. A line tells of each step.
+
+`append FOLDER PROCESS ROUND`, `take FOLDER LOG DATABASE`, `write FOLDER PROCESS ROUND LOG`, `hold LOG`.
+"""
 
 import itertools
 import sys
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
 
-from mlops_dagster.predictions import Answered, PredictionLog, PredictionRecord, Rollups, Spool
+from mlops_dagster.predictions import Answered, PredictionLog, PredictionRecord, Rollups, Spool, delta, maintenance
+from mlops_dagster.predictions.maintenance import maintaining
 
 START = datetime(2013, 3, 1, tzinfo=UTC)
 
@@ -51,8 +55,33 @@ def take(folder: Path, address: str, shared_database: str | None = None) -> None
         log.tidy()
 
 
+def write(folder: Path, process: str, round_: str, address: str) -> None:
+    """Append, ship and tidy, without end."""
+    spool, log = Spool(folder / "spool.sqlite"), PredictionLog(address)
+    for number in itertools.count():
+        ids = [f"{process}-{round_}-{number}-{row}" for row in range(10)]
+        spool.append([record(each, number * 700, process, "champion") for each in ids])
+        log.ship(spool)
+        for name in log.models():
+            delta.tidy(log.place.table(f"predictions/{name}"))  # without a lease, as if it were broken
+        say("wrote", number)
+
+
+def hold(address: str) -> None:
+    """Maintain the log until there is something to read."""
+    maintenance.LEASE_SECONDS = 2.0
+    with maintaining(PredictionLog(address).place):
+        say("holding")
+        sys.stdin.readline()
+
+
 if __name__ == "__main__":
-    if sys.argv[1] == "append":
-        append(Path(sys.argv[2]), *sys.argv[3:])
-    else:
-        take(Path(sys.argv[2]), *sys.argv[3:])
+    match sys.argv[1:]:
+        case ["append", folder, *others]:
+            append(Path(folder), *others)
+        case ["take", folder, *others]:
+            take(Path(folder), *others)
+        case ["write", folder, *others]:
+            write(Path(folder), *others)
+        case ["hold", address]:
+            hold(address)

@@ -27,7 +27,7 @@ def test_the_remains_of_an_earlier_rehearsal_are_gone(tmp_path: Path) -> None:
     (tmp_path / "precious").write_text("mine")
     with fresh_home(home) as ours:
         assert ours.is_absolute()
-        assert [entry.name for entry in home.iterdir()] == ["rehearsal.lock"]
+        assert {entry.name for entry in home.iterdir()} == {"rehearsal.lock", "serving.lock"}
     assert (tmp_path / "precious").read_text() == "mine"
 
 

@@ -6,12 +6,16 @@ import socket
 import time
 from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
+from contextlib import nullcontext
 from pathlib import Path
 
 import pytest
+from typer.testing import CliRunner
 
-from mlops_dagster.errors import InvalidInputError, RefusedError, ServerError
+from mlops_dagster.cli import app
+from mlops_dagster.errors import AlreadyRunningError, InvalidInputError, RefusedError, ServerError
 from mlops_dagster.predictions import audit
+from mlops_dagster.rehearsal.home import LOCK, fresh_home
 from mlops_dagster.serving.supervisor import run
 from mlops_dagster.settings import Settings
 from mlops_dagster.wiring import House
@@ -68,6 +72,24 @@ def test_both_workers_share_the_connections_and_a_key_stays_in_its_arm(pair: Ser
     assert len(load.versions) == 50
     assert all(len(versions) == 1 for versions in load.versions.values()), "whichever worker answers"
     assert {"1.0.0", "1.1.0"} == set.union(*load.versions.values())
+
+
+@pytest.mark.parametrize("way", ["serve", "dev", "rehearse", "python -m mlops_dagster.serving"])
+def test_a_second_server_on_the_home_is_refused_at_once_with_the_first_ones_name(
+    pair: Server, models: Models, monkeypatch: pytest.MonkeyPatch, way: str
+) -> None:
+    home = models.house.settings.home
+    first = f"process {pair.process.pid} on {socket.gethostname()} at 127.0.0.1 port {pair.address['port']}"
+    if way in ("serve", "dev"):
+        monkeypatch.setenv("MLOPS_HOME", str(home))
+        monkeypatch.setattr("mlops_dagster.dev.run_together", lambda _: pytest.fail("Dagster was started"))
+        refused = CliRunner().invoke(app, [way])
+        assert (refused.exit_code, first in " ".join(refused.output.split())) == (1, True), refused.output
+        return
+    (home / LOCK).touch()  # as if a rehearsal had made the home
+    with pytest.raises(AlreadyRunningError, match=first), fresh_home(home) if way == "rehearse" else nullcontext():
+        run(models.house.settings)
+    assert pair.client.get("/v2/health/ready").status_code == 200
 
 
 def test_another_weight_is_acknowledged_by_every_worker(pair: Server, models: Models) -> None:
