@@ -30,7 +30,7 @@ def audit_predictions(json: Json = False) -> None:
     from mlops_dagster.predictions import audit as check
 
     stores = house()
-    report = check(stores.spool, stores.log, stores.rollups.cursors())
+    report = check(stores.spool, stores.log, stores.rollups)
     counts = {
         "answered": report.answered,
         "logged": report.logged,
@@ -40,7 +40,8 @@ def audit_predictions(json: Json = False) -> None:
         "twice": report.twice,
     }
     if json:
-        gaps = [{"process": process, "first": first, "last": last} for process, first, last in report.gaps]
+        names = ("process", "model", "first", "last")
+        gaps = [dict(zip(names, gap, strict=True)) for gap in report.gaps]
         print_json({**counts, "complete": report.complete, "missing": gaps, "problems": report.problems})
     else:
         table([right(name) for name in counts], [[f"{count:,}" for count in counts.values()]])
@@ -141,16 +142,16 @@ def _erase(choice: "Choice", reason: str, *, json: bool) -> None:
 def _explain(report: "AuditReport") -> None:
     if report.gaps:
         table(
-            ["missing of process", right("first"), right("last")],
-            [[process, str(first), str(last)] for process, first, last in report.gaps[:_SHOWN]],
+            ["missing of process", "model", right("first"), right("last")],
+            [[process, model, str(first), str(last)] for process, model, first, last in report.gaps[:_SHOWN]],
         )
     for problem in report.problems[:_SHOWN]:
         say(problem)
     more = max(len(report.gaps), len(report.problems)) - _SHOWN
     if more > 0:
         hint(f"and {more} more; --json has all")
-    if unknown := [process for process in report.processes if not process.in_spool]:
-        hint(f"{len(unknown)} processes are known by the log only: their spool is gone, what they answered last too")
+    if unknown := {process.process for process in report.processes if process.known_by == "log"}:
+        hint(f"{len(unknown)} processes are known by the log only: what they answered last is known to their own home")
 
 
 def _cells(answer: "Answer") -> list[str]:

@@ -1,34 +1,56 @@
 """Completeness: is everything that was answered in the log?
 
-Who knows the last number, if the newest records are lost? The spool's table of processes, which is written with each
-record. If the whole spool file is lost: the log's tables, which keep the last number they were given of each process,
-and the rollups, which keep how far they have counted which spool. What was lost with the spool before it was counted
-or shipped (a second or two) nobody knows any more; nor, of the labels' table, whether its newest rows were cut off.
+Who knows the last number, if the newest records are lost? The spool counts what each process recorded of each model, in
+the transaction that records it. Of a spool that is lost, or on another machine: its last heartbeat, which is kept with
+the rollups, and the log's tables, which keep the last number that they were given of each process. What a lost spool
+answered after its last heartbeat (a second or two) and did not ship nobody knows; nor, of the labels' table, whether
+its newest rows were cut off.
 """
 
 from collections import defaultdict
 from collections.abc import Mapping
 from dataclasses import dataclass
+from typing import TYPE_CHECKING, Literal, NamedTuple, TypeAlias
 
-from mlops_dagster.predictions.erasures import Erasures, Held, gather
-from mlops_dagster.predictions.log import PredictionLog, process_transaction
+from mlops_dagster.errors import AlreadyRunningError
+from mlops_dagster.predictions.erasures import Erasures, Held, Source
+from mlops_dagster.predictions.heartbeats import Heartbeat, home_of
+from mlops_dagster.predictions.log import PredictionLog
+from mlops_dagster.predictions.maintenance import maintaining
 from mlops_dagster.predictions.records import ANSWERED
+from mlops_dagster.predictions.rollups import Rollups
 from mlops_dagster.predictions.runs import Runs
 from mlops_dagster.predictions.spool import Spool
+
+if TYPE_CHECKING:
+    from mlops_dagster.predictions.logged import Logged
+
+KnownBy: TypeAlias = Literal["spool", "heartbeat", "log"]
+
+
+class Places(NamedTuple):
+    """How many records are in each place; what is in two of them, on its way or half erased, counts in the first."""
+
+    logged: int
+    spooled: int  # not in the log yet: here, or at a replica that was heard of just now
+    erased: int
 
 
 @dataclass(frozen=True, slots=True)
 class ProcessAudit:
-    """The records of one process, numbered from 1; `gaps` are first and last number of what is nowhere."""
+    """The records of one process and model, numbered from 1; `gaps` are first and last number of what is nowhere."""
 
     process: str
+    model: str
     recorded: int
-    logged: int
-    spooled: int  # not in the log yet
-    erased: int
+    answered: int
+    records: Places
+    answers: Places
+    """Those of the records that answered."""
     twice: int
     gaps: tuple[tuple[int, int], ...]
-    in_spool: bool  # the spool knows the process; of others `recorded` is what the log was given
+    known_by: KnownBy
+    """Who says how many there are; of those that the log alone knows, it is what the log was given."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -36,21 +58,33 @@ class AuditReport:
     """`answered` rows were acknowledged to clients; `logged` of them are in the log, `spooled` on their way there,
     `erased` taken out by an erasure that is on record.
 
-    Of processes that the spool does not know, those rows are taken for answered that the log was given.
+    Of processes that the log alone knows, those rows are taken for answered that it was given.
     """
 
     processes: tuple[ProcessAudit, ...]
-    answered: int
-    logged: int
-    spooled: int
-    erased: int
     problems: tuple[str, ...]
     """What is wrong beside gaps and doubles, in words."""
 
     @property
-    def gaps(self) -> tuple[tuple[str, int, int], ...]:
-        """(process, first, last) of every run of missing records."""
-        return tuple((audit.process, *gap) for audit in self.processes for gap in audit.gaps)
+    def answered(self) -> int:
+        return sum(audit.answered for audit in self.processes)
+
+    @property
+    def logged(self) -> int:
+        return sum(audit.answers.logged for audit in self.processes)
+
+    @property
+    def spooled(self) -> int:
+        return sum(audit.answers.spooled for audit in self.processes)
+
+    @property
+    def erased(self) -> int:
+        return sum(audit.answers.erased for audit in self.processes)
+
+    @property
+    def gaps(self) -> tuple[tuple[str, str, int, int], ...]:
+        """(process, model, first, last) of every run of missing records."""
+        return tuple((audit.process, audit.model, *gap) for audit in self.processes for gap in audit.gaps)
 
     @property
     def twice(self) -> int:
@@ -63,107 +97,161 @@ class AuditReport:
         return accounted and not self.gaps and not self.twice and not self.problems
 
 
-def audit(spool: Spool, log: PredictionLog, counted: Mapping[str, int] | None = None) -> AuditReport:
-    """Compare what each process recorded with what the log and the spool hold. Serving may go on meanwhile.
+def audit(spool: Spool, log: PredictionLog, rollups: Rollups | None = None) -> AuditReport:
+    """Compare what each process recorded with what the log and the spool hold.
 
-    `counted` is how far the rollups have which spool (`Rollups.cursors`). Memory is that of one batch of rows, and of
-    the gaps. Raises StorageError if the log cannot be read now.
+    Serving, shipping, compacting and erasing may go on meanwhile. `rollups` know of other spools. Memory is that of one
+    batch of rows, and of the gaps. Raises StorageError if something cannot be read now.
     """
-    # In this order: what is recorded later has higher numbers than were noted first, and what is shipped meanwhile
-    # is found in the log.
-    noted = {process.process: process for process in spool.processes()}
-    shipped, last_entry = spool.marked("shipped"), spool.last_number()
+    from mlops_dagster.predictions.logged import read_log
+
+    # The order of the reads makes every claim true. A row goes from the spool to the log, and is noted as erased before
+    # it leaves that: each place is read before the next, so a row that moves meanwhile is found in one of them. And of
+    # two numbers of which one never falls behind the other, that one is read last.
+    counted = rollups.cursors().get(spool.id, 0) if rollups is not None else 0
+    others = [each for each in rollups.heartbeats() if each.state.spool != spool.id] if rollups is not None else []
+    noted = {(count.model, count.process): count for count in spool.processes()}
+    heard = {(count.model, count.process): (count, each) for each in others for count in each.state.processes}
+    shipped = spool.marked("shipped")
     waiting = _waiting(spool, shipped)
+    logged = read_log(log, {*noted, *heard}, [spool.id, *(each.state.spool for each in others)])
     erasures = Erasures.read(log)
-    logged, problems = _logged(log)
-    known = sorted({*noted, *logged, *erasures.by_process})
-    reached = log.transactions([spool.id, *(counted or {}), *map(process_transaction, known)])
+    last_entry = spool.last_number()
 
-    audits = []
-    answered, answers = 0, {"logged": 0, "spooled": 0, "erased": 0}
-    for process in known:
-        in_spool = process in noted
-        recorded = (
-            noted[process].sequence
-            if in_spool
-            else max([reached.get(process_transaction(process), 0), *(last for _, last in logged[process].all)])
-        )
-        numbers = Runs.between(1, recorded)
-        places = {"logged": logged[process], "spooled": waiting[process], "erased": erasures.by_process[process]}
-        held, its_answers = {}, {}
-        for place, there in places.items():  # what is in two of them, on its way or half erased, counts in the first
-            held[place] = there.all & numbers
-            its_answers[place] = len(there.answers & numbers)
-            numbers = numbers - there.all
-            answers[place] += its_answers[place]
-        audits.append(
-            ProcessAudit(
-                process=process,
-                recorded=recorded,
-                logged=len(held["logged"]),
-                spooled=len(held["spooled"]),
-                erased=len(held["erased"]),
-                twice=logged[process].rows - len(logged[process].all),
-                gaps=tuple(numbers),
-                in_spool=in_spool,
-            )
-        )
-        answered += noted[process].answered if in_spool else sum(its_answers.values())
-    problems += _lost_tails(spool.id, shipped, last_entry, reached, counted or {})
-    problems += erasures.unfinished({process: held.all for process, held in logged.items()})
-    return AuditReport(tuple(audits), answered=answered, problems=tuple(problems), **answers)
+    home = home_of(spool)
+    audits, problems = [], list(logged.problems)
+    for source in sorted({*noted, *heard, *logged.held, *erasures.by_source}):
+        held = _Held(logged.held[source], waiting[source], erasures.by_source[source])
+        given = logged.given[source]
+        if source in noted:
+            audits.append(_account(source, held, noted[source].sequence, noted[source].answered, "spool"))
+        elif source in heard:
+            count, heartbeat = heard[source]
+            # It may have shipped more than it had then, and hold what it had not shipped then.
+            recorded = max(count.sequence, given, held.last_logged)
+            answered = count.answered + held.answers_between(count.sequence + 1, recorded)
+            waits = Runs.between(max(count.shipped, given) + 1, count.sequence)
+            alive = heartbeat.may_ship(home)
+            audits.append(_account(source, held, recorded, answered, "heartbeat", waits if alive else Runs()))
+            if not alive:
+                problems += _never_shipped(audits[-1], waits, heartbeat)
+        else:
+            recorded = max(given, held.last_logged)
+            audits.append(_account(source, held, recorded, held.answers_between(1, recorded), "log"))
+    problems += _lost_tails(shipped, logged.reached[spool.id], counted, last_entry)
+    problems += _lost_labels([each for each in others if not each.may_ship(home)], logged.reached)
+    problems += _unfinished_erasures(log, erasures, logged)
+    return AuditReport(tuple(audits), tuple(problems))
 
 
-def _waiting(spool: Spool, after: int) -> defaultdict[str, Held]:
+def _waiting(spool: Spool, after: int) -> defaultdict[Source, Held]:
     """What is not shipped yet."""
-    waiting: defaultdict[str, Held] = defaultdict(Held)
+    waiting: defaultdict[Source, Held] = defaultdict(Held)
     while entries := spool.read(after):
-        found: defaultdict[tuple[str, bool], list[int]] = defaultdict(list)
+        found: defaultdict[tuple[Source, bool], list[int]] = defaultdict(list)
         for entry in entries:
             if entry.sequence is not None:
                 prediction = entry.prediction()
-                found[prediction["process"], prediction["role"] in ANSWERED].append(entry.sequence)
-        for (process, is_answer), numbers in found.items():
-            waiting[process].add(numbers, is_answer=is_answer)
+                source = prediction["model"], prediction["process"]
+                found[source, prediction["role"] in ANSWERED].append(entry.sequence)
+        for (source, is_answer), numbers in found.items():
+            waiting[source].add(numbers, is_answer=is_answer)
         after = entries[-1].number
     return waiting
 
 
-def _logged(log: PredictionLog) -> tuple[defaultdict[str, Held], list[str]]:
-    """What the log holds, and the files that it should hold and does not."""
-    import pyarrow as pa
+class _Held(NamedTuple):
+    """The records of one process and model, by the place where they are."""
 
-    logged: defaultdict[str, Held] = defaultdict(Held)
-    problems = []
-    for model in log.models():
-        with log.prediction_rows(model) as dataset:
-            for file in dataset.get_fragments():
-                try:
-                    for batch in file.to_batches(columns=["process", "sequence", "role"]):
-                        gather(logged, batch)
-                except (FileNotFoundError, pa.ArrowInvalid) as error:
-                    reason = "gone" if isinstance(error, FileNotFoundError) else "damaged"
-                    problems.append(f"the file {file.path} of {model} is {reason}")
-    return logged, problems
+    logged: Held
+    waiting: Held
+    erased: Held
+
+    @property
+    def last_logged(self) -> int:
+        return max((last for _, last in self.logged.all), default=0)
+
+    def answers_between(self, first: int, last: int) -> int:
+        """Those that are in the log, or were."""
+        return len((self.logged.answers | self.erased.answers) & Runs.between(first, last))
 
 
-def _lost_tails(
-    spool_id: str, shipped: int, last_entry: int, reached: Mapping[str, int], counted: Mapping[str, int]
-) -> list[str]:
-    """Where one store knows of higher numbers of entries than another that must have them."""
-    in_log, rolled_up = reached.get(spool_id, 0), counted.get(spool_id, 0)
+def _account(
+    source: Source, held: _Held, recorded: int, answered: int, known_by: KnownBy, waits_elsewhere: Runs | None = None
+) -> ProcessAudit:
+    """Where the records up to a number are; `waits_elsewhere` are those that another replica may hold yet."""
+    left = Runs.between(1, recorded)
+    records, answers = [], []
+    for place in held:
+        records.append(len(place.all & left))
+        answers.append(len(place.answers & left))
+        left = left - place.all
+    coming = len(left & waits_elsewhere) if waits_elsewhere is not None else 0
+    logged, spooled, erased = answers
+    coming_answers = min(coming, max(answered - sum(answers), 0))
+    model, process = source
+    return ProcessAudit(
+        process=process,
+        model=model,
+        recorded=recorded,
+        answered=answered,
+        records=Places(records[0], records[1] + coming, records[2]),
+        answers=Places(logged, spooled + coming_answers, erased),
+        twice=held.logged.rows - len(held.logged.all),
+        gaps=tuple(left - waits_elsewhere if waits_elsewhere is not None else left),
+        known_by=known_by,
+    )
+
+
+def _never_shipped(audit: ProcessAudit, waited: Runs, heartbeat: Heartbeat) -> list[str]:
+    """What was lost with a spool, by number; `waited` is what it had not shipped when it was last heard of."""
+    lost = Runs.from_pairs(audit.gaps) & waited
+    if not len(lost):
+        return []
+    answers = min(len(lost), audit.answered - sum(audit.answers))
+    numbers = ", ".join(f"{first}-{last}" if last > first else str(first) for first, last in lost)
+    rows = f"{answers} of {audit.answered} answered rows of {audit.model}, numbers {numbers}"
+    return [f"replica {audit.process}: {rows}, were never shipped; its home {_told(heartbeat)}"]
+
+
+def _lost_labels(lost: list[Heartbeat], reached: Mapping[str, int]) -> list[str]:
+    return [
+        f"a spool had entries up to {each.state.number}, predictions and labels, and the log has them up to "
+        f"{reached[each.state.spool]} only; its home {_told(each)}"
+        for each in lost
+        if each.state.number > reached[each.state.spool]
+    ]
+
+
+def _told(heartbeat: Heartbeat) -> str:
+    return f"({heartbeat.state.home}) was last heard of at {heartbeat.at:%Y-%m-%d %H:%M:%S} UTC"
+
+
+def _lost_tails(shipped: int, in_log: int, counted: int, last_entry: int) -> list[str]:
+    """Where one store knows of higher numbers of this spool's entries than another that must have them."""
     problems = []
     if in_log < shipped:
         problems.append(f"the log's newest commits are gone: it was given entries up to {shipped}, and has {in_log}")
-    if last_entry < max(in_log, rolled_up):
+    if last_entry < max(in_log, counted):
         problems.append(
             f"the spool's newest entries are gone, or it is an old copy: it ends at {last_entry}, "
-            f"and up to {max(in_log, rolled_up)} were shipped or counted"
+            f"and up to {max(in_log, counted)} were shipped or counted"
         )
-    for lost_id, number in counted.items():
-        if lost_id != spool_id and number > reached.get(lost_id, 0):
-            problems.append(
-                f"a spool that is gone ({lost_id}) had entries up to {number}, and the log has them up to "
-                f"{reached.get(lost_id, 0)} only"
-            )
     return problems
+
+
+def _unfinished_erasures(log: PredictionLog, erasures: Erasures, logged: "Logged") -> list[str]:
+    """Those that died; whoever erases now holds the lease of the log until it is done."""
+    from mlops_dagster.predictions.logged import read_log
+
+    if not erasures.unfinished(_numbers(logged)):
+        return []
+    try:
+        with maintaining(log.place):
+            return Erasures.read(log).unfinished(_numbers(read_log(log, (), ())))
+    except AlreadyRunningError:
+        return []
+
+
+def _numbers(logged: "Logged") -> dict[Source, Runs]:
+    return {source: held.all for source, held in logged.held.items()}

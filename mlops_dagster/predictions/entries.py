@@ -6,15 +6,17 @@ import orjson
 
 from mlops_dagster.predictions.records import LabelEntry, LateEntry, PredictionEntry, ShedEntry
 
-_SHED = b'{"shed":'
+SHED = b'{"shed":'
+"""With this begins the body of a count of shed scorings, which is for the rollups only."""
+
 _LATE = b'{"late":'
 
-COUNTS = (_SHED, _LATE)
+COUNTS = (SHED, _LATE)
 """With one of these begin the bodies of what is counted by the rollups and is no row of the log; all of one length."""
 
 
 class Entry(NamedTuple):
-    """One line of the spool. `sequence` numbers the predictions of a process; labels and counts have none."""
+    """One line of the spool. `sequence` numbers what a process recorded of a model; labels and counts have none."""
 
     number: int
     sequence: int | None
@@ -22,7 +24,7 @@ class Entry(NamedTuple):
 
     @property
     def is_shed(self) -> bool:
-        return self.sequence is None and self.body.startswith(_SHED)
+        return self.sequence is None and self.body.startswith(SHED)
 
     @property
     def is_late(self) -> bool:

@@ -4,7 +4,7 @@ from collections import defaultdict
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from datetime import datetime
-from typing import TYPE_CHECKING, Literal
+from typing import TYPE_CHECKING, Literal, TypeAlias
 
 from mlops_dagster.errors import StorageError
 from mlops_dagster.predictions.records import ANSWERED
@@ -18,11 +18,13 @@ if TYPE_CHECKING:
 _TABLE = "erasures"
 
 Chosen = Literal["key", "ids", "days"]
+Source: TypeAlias = tuple[str, str]
+"""A model, and a process that answered for it: it numbers the rows from 1."""
 
 
 @dataclass(slots=True)
 class Held:
-    """Sequence numbers of one process that are in one place: of rows that answered, and of other scorings."""
+    """Sequence numbers of one process and model that are in one place: of rows that answered, and of other scorings."""
 
     answers: Runs = field(default_factory=Runs)
     others: Runs = field(default_factory=Runs)
@@ -76,7 +78,8 @@ class Erasures:
     steps: tuple[Erasure, ...]
     numbers: Mapping[str, Mapping[str, Runs]]
     """Of each erasure, by process."""
-    by_process: defaultdict[str, Held]
+    by_source: defaultdict[Source, Held]
+    """By (model, process)."""
 
     @classmethod
     def read(cls, log: "PredictionLog") -> "Erasures":
@@ -92,24 +95,25 @@ class Erasures:
             )
         steps: dict[tuple[str, str], Erasure] = {}
         numbers: defaultdict[str, defaultdict[str, Runs]] = defaultdict(lambda: defaultdict(Runs))
-        by_process: defaultdict[str, Held] = defaultdict(Held)
+        by_source: defaultdict[Source, Held] = defaultdict(Held)
         for row in rows:
             steps[row["erasure"], row["step"]] = Erasure(*(row[name] for name in Erasure.__slots__))
             if row["process"] is not None:
-                held = by_process[row["process"]]
+                held = by_source[row["model"], row["process"]]
                 answers, others = _runs(row["answers"]), _runs(row["others"])
                 held.answers |= answers
                 held.others |= others
                 numbers[row["erasure"]][row["process"]] |= answers | others
-        return cls(tuple(steps.values()), numbers, by_process)
+        return cls(tuple(steps.values()), numbers, by_source)
 
-    def unfinished(self, logged: Mapping[str, Runs]) -> list[str]:
-        """Erasures that were begun and neither done nor made up for by a later one, in words."""
+    def unfinished(self, logged: Mapping[Source, Runs]) -> list[str]:
+        """Erasures that were begun and neither done nor made up for by a later one, in words; some may be under way."""
         finished = {step.erasure for step in self.steps if step.step == "done"}
         last = {step.model: step.at for step in self.steps if step.step == "done"}
 
         def made_up_for(step: Erasure) -> bool:
-            left = (runs & logged.get(process, Runs()) for process, runs in self.numbers[step.erasure].items())
+            numbers = self.numbers[step.erasure]
+            left = (runs & logged.get((step.model, process), Runs()) for process, runs in numbers.items())
             return step.model in last and last[step.model] >= step.at and not any(map(len, left))
 
         return [

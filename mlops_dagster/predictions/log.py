@@ -3,7 +3,7 @@
 import gc
 import threading
 from collections import Counter, defaultdict
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager, suppress
 from datetime import date, datetime, timedelta
 from functools import cached_property
@@ -62,6 +62,13 @@ class _Answer(NamedTuple):
         """Less for who was answered earlier; who was not answered comes last."""
         answered_at = self.received_at + timedelta(milliseconds=self.latency_ms)
         return self.prediction is None, answered_at, self.process, self.sequence
+
+
+class _Appended(NamedTuple):
+    """What came of appending some entries of a spool."""
+
+    rows: int  # that this call appended
+    reached: Mapping[tuple[str, str], int]  # by (process, model): the last sequence that the log has now
 
 
 class PredictionLog:
@@ -237,18 +244,6 @@ class PredictionLog:
         """Every model that has a table."""
         return self.place.models()
 
-    def transactions(self, sources: Sequence[str]) -> dict[str, int]:
-        """The highest number that any table keeps of each source; sources that no table knows are left out."""
-        from mlops_dagster.predictions import delta
-
-        found: dict[str, int] = {}
-        for name in self._tables():
-            at = self.place.table(name)
-            if table := delta.open_table(at):
-                for source in sources:
-                    found[source] = max(found.get(source, 0), delta.reached(at, table, source))
-        return {source: number for source, number in found.items() if number}
-
     @contextmanager
     def prediction_rows(
         self, model: str, *, first: date | None = None, last: date | None = None
@@ -275,12 +270,13 @@ class PredictionLog:
                 entries.pop()
             if not entries:
                 break
-            appended += self._append(spool.id, entries)
-            spool.mark("shipped", entries[-1].number)
+            batch = self._append(spool.id, entries)
+            appended += batch.rows
+            spool.mark_shipped(entries[-1].number, batch.reached)
         spool.free()
         return appended
 
-    def _append(self, spool_id: str, entries: Sequence[Entry]) -> int:
+    def _append(self, spool_id: str, entries: Sequence[Entry]) -> _Appended:
         predictions: defaultdict[str, list[tuple[Entry, PredictionEntry]]] = defaultdict(list)
         labels: list[Entry] = []
         with _uncollected():
@@ -293,7 +289,11 @@ class PredictionLog:
                     prediction = entry.prediction()
                     predictions[prediction["model"]].append((entry, prediction))
         appended = sum(self._append_predictions(spool_id, model, rows) for model, rows in predictions.items())
-        return appended + (self._append_labels(spool_id, labels) if labels else 0)
+        appended += self._append_labels(spool_id, labels) if labels else 0
+        reached = {
+            (row["process"], model): entry.sequence or 0 for model, rows in predictions.items() for entry, row in rows
+        }
+        return _Appended(appended, reached)
 
     def _append_predictions(self, spool_id: str, model: str, rows: Sequence[tuple[Entry, PredictionEntry]]) -> int:
         from mlops_dagster.predictions import columns, delta
@@ -333,7 +333,7 @@ class PredictionLog:
 
 
 def process_transaction(process: str) -> str:
-    """The name under which a table keeps the last sequence number that it was given of a process."""
+    """The name under which a model's table keeps the last sequence number that it was given of a process."""
     return f"process {process}"
 
 

@@ -27,6 +27,26 @@ cursors = Table(
     sqlite_with_rowid=False,
 )
 
+heartbeats = Table(
+    "heartbeats",
+    TABLES,
+    Column("spool", String, primary_key=True),
+    Column("home", String, nullable=False),
+    Column("number", BigInteger, nullable=False),
+    Column("heard_at", BigInteger, nullable=False),
+    sqlite_with_rowid=False,
+)
+
+heartbeat_processes = Table(
+    "heartbeat_processes",
+    TABLES,
+    Column("spool", String, primary_key=True),
+    Column("process", String, primary_key=True),
+    Column("model", String, primary_key=True),
+    *(Column(name, BigInteger, nullable=False) for name in ("sequence", "answered", "shipped")),
+    sqlite_with_rowid=False,
+)
+
 arms = Table(
     "arms",
     TABLES,

@@ -13,8 +13,10 @@ import numpy as np
 from sqlalchemy import ColumnElement, Engine, Executable, Row, Select, Table, case, func, literal, select
 
 from mlops_dagster.database import open_database, reading, writing
+from mlops_dagster.predictions import heartbeats
 from mlops_dagster.predictions.counts import BothScored, EventCounts, PairedCounts
 from mlops_dagster.predictions.fold import BinsOf, SlowMsOf, tally
+from mlops_dagster.predictions.heartbeats import Heartbeat, Pulse
 from mlops_dagster.predictions.latency import LatencySummary, summarize
 from mlops_dagster.predictions.records import SERVED, Role, from_microseconds, microseconds
 from mlops_dagster.predictions.rollup_addition import add_tally, cursor, digest_of, move_cursor
@@ -85,22 +87,32 @@ class Rollups:
 
     def __init__(self, url: str, consumer: Consumer = "rolled_up") -> None:
         self._engine = open_database(url)
+        self._pulse = Pulse()
         self.consumer = consumer
 
     def catch_up(self, spool: Spool, bins_of: BinsOf, *, slow_ms_of: SlowMsOf = lambda _model: DEFAULT_SLOW_MS) -> int:
-        """Add all that is in the spool; returns the number of the last entry rolled up. Several processes may try."""
+        """Add all that is in the spool, and note how far it is; returns the number of the last entry rolled up.
+
+        Several processes may try.
+        """
         spool.index()  # and with it labels that came before the arms they are evidence for
         while True:
             seen = self._cursor(spool)
             # What another process has added and freed meanwhile is missing here, but then it has moved the cursor too.
             entries = spool.read(seen, _ENTRIES_AT_ONCE)
             number = entries[-1].number if entries else seen
-            if entries:
-                add = tally(entries, bins_of, slow_ms_of)
+            state = self._pulse.state_of(spool)
+            if entries or state is not None:
+                add = tally(entries, bins_of, slow_ms_of) if entries else None
                 with writing(self._database, "mlops_dagster rollups") as connection:
-                    if not move_cursor(connection, spool.id, seen, number):
-                        continue
-                    add_tally(connection, add)
+                    if add is not None:
+                        if not move_cursor(connection, spool.id, seen, number):
+                            continue
+                        add_tally(connection, add)
+                    if state is not None:
+                        self._pulse.tell(connection, state)
+                if state is not None:
+                    self._pulse.was_told(state)
             spool.mark(self.consumer, number)
             if len(entries) < _ENTRIES_AT_ONCE:
                 return number
@@ -262,8 +274,13 @@ class Rollups:
         return summarize({row[0]: row[1] for row in self.rows(query)})
 
     def cursors(self) -> dict[str, int]:
-        """How far which spool was rolled up, by the spool's id: a spool that is lost stays known here."""
+        """How far which spool was rolled up, by the spool's id."""
         return {row[0]: row[1] for row in self.rows(select(cursors.c.spool, cursors.c.number))}
+
+    def heartbeats(self) -> list[Heartbeat]:
+        """How far each spool was when it was last heard of: one that is lost stays known here."""
+        with reading(self._database) as connection:
+            return heartbeats.read(connection)
 
     def forget_key(self, model: str, key: str) -> None:
         """Remove a routing key; what was counted of it stays counted."""

@@ -16,7 +16,7 @@ import orjson
 
 from mlops_dagster.clock import Clock, SystemClock
 from mlops_dagster.predictions.awaiting import Awaiting
-from mlops_dagster.predictions.entries import COUNTS, Entry
+from mlops_dagster.predictions.entries import COUNTS, SHED, Entry
 from mlops_dagster.predictions.records import (
     ANSWERED,
     FeedbackResult,
@@ -37,7 +37,8 @@ CREATE TABLE IF NOT EXISTS entries (
     number INTEGER PRIMARY KEY AUTOINCREMENT, sequence INTEGER, body BLOB NOT NULL
 );
 CREATE TABLE IF NOT EXISTS processes (
-    process TEXT PRIMARY KEY, sequence INTEGER NOT NULL, answered INTEGER NOT NULL
+    process TEXT, model TEXT, sequence INTEGER NOT NULL, answered INTEGER NOT NULL, shipped INTEGER NOT NULL DEFAULT 0,
+    PRIMARY KEY (process, model)
 ) WITHOUT ROWID;
 CREATE TABLE IF NOT EXISTS marks (name TEXT PRIMARY KEY, number INTEGER NOT NULL) WITHOUT ROWID;
 INSERT OR IGNORE INTO marks VALUES ('indexed', 0), ('rolled_up', 0), ('shipped', 0);
@@ -49,6 +50,10 @@ INSERT OR IGNORE INTO late VALUES (1, 0)
 _FIRST_FOR_LOG = """
 SELECT body FROM entries WHERE number > ? AND (sequence IS NOT NULL OR substr(body, 1, ?) NOT IN (?, ?))
 ORDER BY number LIMIT 1
+"""
+
+_LAST_FOR_LOG = """
+SELECT number FROM entries WHERE sequence IS NOT NULL OR substr(body, 1, ?) != ? ORDER BY number DESC LIMIT 1
 """
 
 # A checkpoint of the write-ahead log syncs it to disk, and then again in the append that begins it anew: some tens of
@@ -66,11 +71,13 @@ Consumer: TypeAlias = Literal["indexed", "rolled_up", "shared", "shipped"]
 
 
 class ProcessCount(NamedTuple):
-    """What one process recorded: its last sequence number, and how many of the records were answers."""
+    """What one process recorded of one model, numbered from 1."""
 
     process: str
-    sequence: int
-    answered: int
+    model: str
+    sequence: int  # the last number
+    answered: int  # how many of the records were answers
+    shipped: int  # up to this number the log has them
 
 
 class SpoolDepth(NamedTuple):
@@ -241,10 +248,19 @@ class Spool:
             found = connection.execute("SELECT seq FROM sqlite_sequence WHERE name = 'entries'").fetchone()
             return int(found[0]) if found else 0
 
-    def processes(self) -> list[ProcessCount]:
-        """What each process recorded so far."""
+    def last_for_log(self) -> int:
+        """The number of the newest entry that goes to the log: none of shed scorings, which go to the rollups only."""
         with self._file.reading() as connection:
-            rows = connection.execute("SELECT process, sequence, answered FROM processes ORDER BY process")
+            shipped = connection.execute("SELECT number FROM marks WHERE name = 'shipped'").fetchone()[0]
+            last = connection.execute(_LAST_FOR_LOG, (len(SHED), SHED)).fetchone()
+            return max(int(shipped), int(last[0]) if last else 0)
+
+    def processes(self) -> list[ProcessCount]:
+        """What each process recorded so far, of each model."""
+        with self._file.reading() as connection:
+            rows = connection.execute(
+                "SELECT process, model, sequence, answered, shipped FROM processes ORDER BY process, model"
+            )
             return [ProcessCount(*row) for row in rows]
 
     def keep_for(self, consumers: Collection[Consumer]) -> None:
@@ -263,6 +279,15 @@ class Spool:
             connection.execute(
                 "INSERT INTO marks VALUES (?, ?) ON CONFLICT DO UPDATE SET number = max(number, excluded.number)",
                 (name, number),
+            )
+
+    def mark_shipped(self, number: int, reached: Mapping[tuple[str, str], int]) -> None:
+        """Note that the log has all entries up to `number`: by (process, model), the records up to these sequences."""
+        with self._file.writing() as connection:
+            connection.execute("UPDATE marks SET number = max(number, ?) WHERE name = 'shipped'", (number,))
+            connection.executemany(
+                "UPDATE processes SET shipped = max(shipped, ?) WHERE process = ? AND model = ?",
+                ((sequence, *source) for source, sequence in reached.items()),
             )
 
     def marked(self, name: Consumer) -> int:
@@ -359,19 +384,22 @@ def _write(connection: Connection, append: _Append) -> int:
 
 
 def _next_sequences(connection: Connection, records: Sequence[PredictionRecord]) -> list[int]:
-    """Numbers for the records, going on where each process stopped."""
-    taken = Counter(record.process for record in records)
-    answered = Counter(record.process for record in records if record.role in ANSWERED)
-    following: dict[str, int] = {}
-    for process, count in taken.items():
+    """Numbers for the records, going on where each process stopped with each model.
+
+    So the numbers of a table have no gap, and one snapshot of it tells which are missing.
+    """
+    taken = Counter((record.process, record.model) for record in records)
+    answered = Counter((record.process, record.model) for record in records if record.role in ANSWERED)
+    following: dict[tuple[str, str], int] = {}
+    for source, count in taken.items():
         last = connection.execute(
-            "INSERT INTO processes VALUES (?, ?, ?) ON CONFLICT DO UPDATE "
+            "INSERT INTO processes (process, model, sequence, answered) VALUES (?, ?, ?, ?) ON CONFLICT DO UPDATE "
             "SET sequence = sequence + excluded.sequence, answered = answered + excluded.answered RETURNING sequence",
-            (process, count, answered[process]),
+            (*source, count, answered[source]),
         ).fetchone()[0]
-        following[process] = last - count
+        following[source] = last - count
     sequences = []
     for record in records:
-        following[record.process] += 1
-        sequences.append(following[record.process])
+        following[record.process, record.model] += 1
+        sequences.append(following[record.process, record.model])
     return sequences

@@ -101,7 +101,7 @@ def test_the_load_is_of_its_rate_and_every_request_of_it_is_answered_labelled_an
         with Load("digits", address, Stream()) as load:
             time.sleep(seconds)
         served = time.monotonic() - begun
-        found = audit(house.spool, house.log, house.rollups.cursors())
+        found = audit(house.spool, house.log, house.rollups)
     assert seconds * RATE * 0.8 <= load.requests <= served * RATE
     assert load.answered_by == {"1.0.0": load.requests}
     assert (found.answered, found.logged, load.labelled) == (load.requests,) * 3

@@ -1,10 +1,12 @@
 import os
+import re
+import socket
 from pathlib import Path
 
 import pytest
 
 from mlops_dagster.errors import CorruptedError
-from mlops_dagster.predictions import Rollups, Spool, audit
+from mlops_dagster.predictions import Rollups, Spool, audit, heartbeats
 from tests.predictions.conftest import MARCH
 
 # On S3 the tests of kill -9 and of erasure ask the same questions.
@@ -28,9 +30,11 @@ def test_what_is_logged_and_what_waits_add_up(spool, log, record):
     report = audit(spool, log)
     assert report.complete
     assert (report.answered, report.logged, report.spooled) == (5, 3, 2)
-    first, second = report.processes
-    assert (first.process, first.recorded, first.logged, first.spooled) == ("process-1", 6, 3, 3)
-    assert (second.process, second.recorded, second.logged, second.spooled) == ("process-2", 1, 1, 0)
+    assert [(found.process, found.model, found.recorded, *found.records[:2]) for found in report.processes] == [
+        ("process-1", "flights", 5, 2, 3),
+        ("process-2", "flights", 1, 1, 0),
+        ("process-1", "other", 1, 1, 0),
+    ]
 
 
 def test_what_was_appended_but_not_yet_noted_as_shipped_counts_once(spool, log, record):
@@ -47,7 +51,11 @@ def test_lost_records_are_named_by_process_and_number(spool, log, record):
     log.ship(spool)
     report = audit(spool, log)
     assert not report.complete
-    assert report.gaps == (("process-1", 1, 1), ("process-1", 4, 5), ("process-1", 10, 10))
+    assert report.gaps == (
+        ("process-1", "flights", 1, 1),
+        ("process-1", "flights", 4, 5),
+        ("process-1", "flights", 10, 10),
+    )
     assert (report.answered, report.logged) == (10, 6)
 
 
@@ -66,7 +74,7 @@ def test_what_waits_and_is_lost_shows_at_the_tail(spool, log, record):
     with spool._file.writing() as connection:
         connection.execute("DELETE FROM entries WHERE number > 13")
     report = audit(spool, log)
-    assert (report.complete, report.gaps) == (False, (("process-1", 14, 15),))
+    assert (report.complete, report.gaps) == (False, (("process-1", "flights", 14, 15),))
 
 
 def newest(folder: Path, pattern: str) -> Path:
@@ -86,48 +94,87 @@ def shipped(spool, log, rollups, record) -> Path:
 class TestWhatIsLostOfTheLog:
     def test_the_newest_commit(self, spool, log, rollups, shipped):
         newest(shipped, "_delta_log/*.json").unlink()
-        report = audit(spool, log, rollups.cursors())
-        assert report.gaps == (("process-1", 3, 4),)
+        report = audit(spool, log, rollups)
+        assert report.gaps == (("process-1", "flights", 3, 4),)
         assert report.problems == ("the log's newest commits are gone: it was given entries up to 4, and has 2",)
 
     def test_a_file(self, spool, log, rollups, shipped):
         newest(shipped, "date=*/*.parquet").unlink()
-        report = audit(spool, log, rollups.cursors())
-        assert report.gaps == (("process-1", 3, 4),)
+        report = audit(spool, log, rollups)
+        assert report.gaps == (("process-1", "flights", 3, 4),)
         assert "of flights is gone" in report.problems[0]
         with pytest.raises(CorruptedError, match="is gone or damaged"):
             log.read("flights", MARCH, MARCH.replace(day=2))
 
     def test_a_file_that_is_cut(self, spool, log, rollups, shipped):
         os.truncate(newest(shipped, "date=*/*.parquet"), 1000)
-        report = audit(spool, log, rollups.cursors())
-        assert report.gaps == (("process-1", 3, 4),)
+        report = audit(spool, log, rollups)
+        assert report.gaps == (("process-1", "flights", 3, 4),)
         assert "of flights is damaged" in report.problems[0]
 
     def test_a_file_and_the_spool_too(self, log, shipped, tmp_path):
         newest(shipped, "date=*/*.parquet").unlink()
         report = audit(Spool(tmp_path / "another.sqlite"), log)
-        assert report.gaps == (("process-1", 3, 4),)  # the table knows what it was given
-        assert not report.processes[0].in_spool
+        assert report.gaps == (("process-1", "flights", 3, 4),)  # the table knows what it was given
+        assert report.processes[0].known_by == "log"
 
 
-def test_a_spool_that_is_gone(spool, log, rollups, shipped, record, tmp_path):
-    other = Spool(tmp_path / "another.sqlite")
-    report = audit(other, log, rollups.cursors())
-    assert (report.complete, report.answered, report.logged) == (True, 4, 4)  # all that was counted is in the log
-    spool.append([record(4)])
+def test_what_a_lost_spool_had_not_shipped_is_named_by_number(
+    spool, log, rollups, record, march, tmp_path, monkeypatch
+):
+    spool.append([record(number) for number in range(475)])
+    log.ship(spool)
+    spool.append([record(475, role="shadow"), *(record(number) for number in range(475, 480))])
+    spool.feedback([("p3", "late", march)], model="flights")
     rollups.catch_up(spool, lambda *_: None)
-    report = audit(other, log, rollups.cursors())
-    assert not report.complete
-    assert report.problems == (
-        f"a spool that is gone ({spool.id}) had entries up to 5, and the log has them up to 4 only",
+    other = Spool(tmp_path / "another.sqlite")
+    alive = audit(other, log, rollups)
+    assert (alive.complete, alive.answered, alive.logged, alive.spooled) == (True, 480, 475, 5)
+    monkeypatch.setattr(heartbeats, "ALIVE_SECONDS", -1)
+    lost = audit(other, log, rollups)
+    assert (lost.complete, lost.answered, lost.logged, lost.spooled) == (False, 480, 475, 0)
+    assert lost.gaps == (("process-1", "flights", 476, 481),)
+    told = rf"its home \({socket.gethostname()}:{spool.path}\) was last heard of at 20\d\d-\d\d-\d\d \d\d:\d\d:\d\d UTC"
+    rows, labels = lost.problems
+    numbers = "5 of 480 answered rows of flights, numbers 476-481"
+    assert re.fullmatch(f"replica process-1: {numbers}, were never shipped; {told}", rows)
+    assert re.fullmatch(
+        f"a spool had entries up to 482, predictions and labels, and the log .* 475 only; {told}", labels
     )
+    log.ship(spool)
+    assert audit(other, log, rollups).complete, "it came back"
+
+
+def test_a_spool_with_another_in_its_place_is_lost_at_once(log, rollups, record, tmp_path):
+    path = tmp_path / "home" / "spool.sqlite"
+    path.parent.mkdir()
+    first = Spool(path)
+    first.append([record(0)])
+    rollups.catch_up(first, lambda *_: None)
+    first.close()
+    for file in path.parent.iterdir():
+        file.unlink()
+    assert audit(Spool(path), log, rollups).gaps == (("process-1", "flights", 1, 1),)
+
+
+@pytest.mark.parametrize("injected", ["newest commit", "file", "file in the middle"])
+def test_what_the_log_loses_of_another_replica_is_found_while_that_lives(
+    spool, log, rollups, shipped, injected, tmp_path
+):
+    rollups.catch_up(spool, lambda *_: None)
+    if injected == "newest commit":
+        newest(shipped, "_delta_log/*.json").unlink()
+    else:
+        files = sorted(shipped.glob("date=*/*.parquet"), key=lambda file: file.stat().st_mtime_ns)
+        files[-1 if injected == "file" else 0].unlink()
+    report = audit(Spool(tmp_path / "another.sqlite"), log, rollups)
+    assert report.gaps == (("process-1", "flights", *((1, 2) if injected == "file in the middle" else (3, 4))),)
 
 
 def test_an_old_copy_of_the_spool(spool, log, rollups, shipped):
     with spool._file.writing() as connection:
         connection.execute("UPDATE sqlite_sequence SET seq = 2 WHERE name = 'entries'")
-    assert "it is an old copy: it ends at 2, and up to 4 were" in audit(spool, log, rollups.cursors()).problems[0]
+    assert "it is an old copy: it ends at 2, and up to 4 were" in audit(spool, log, rollups).problems[0]
 
 
 def test_rows_that_share_an_id_are_told_apart(spool, log, record):
@@ -141,4 +188,4 @@ def test_rows_that_share_an_id_are_told_apart(spool, log, record):
         connection.execute("DELETE FROM entries WHERE number = 8")
     log.ship(spool)
     report = audit(spool, log)
-    assert (report.complete, report.gaps, report.logged) == (False, (("process-1", 8, 8),), 9)
+    assert (report.complete, report.gaps, report.logged) == (False, (("process-1", "flights", 8, 8),), 9)

@@ -63,7 +63,7 @@ def test_a_person_is_gone_from_every_file_and_the_audit_says_complete(
     assert log.count_labelled("flights") == 3
     assert spool.feedback([("p0", "late", march)], model="flights").unknown == ["p0"]
     assert rollups.events("flights", march, march + timedelta(days=9)) == before
-    report = audit(spool, log, rollups.cursors())
+    report = audit(spool, log, rollups)
     assert (report.complete, report.answered, report.logged, report.erased) == (True, 6, 3, 3)
     begun, done = Erasures.read(log).steps
     assert (begun.step, done.step, done.rows, done.what) == ("begun", "done", 6, "key")
@@ -89,7 +89,7 @@ def test_ids_and_days(spool, log, rollups, filled, march):
     assert run(log, spool, rollups, march, ids=("p480", "never-there")) == erasing.Erased(2, 1)
     assert run(log, spool, rollups, march, before=date(2013, 3, 2)) == erasing.Erased(4, 2)
     assert keys(log, march) == [BOB, ADA, BOB]
-    report = audit(spool, log, rollups.cursors())
+    report = audit(spool, log, rollups)
     assert (report.complete, report.erased) == (True, 3)
 
 
@@ -119,14 +119,14 @@ def test_an_erasure_that_dies_is_picked_up_by_running_it_again(
         crash.setattr(owner, where, dies)
         with pytest.raises(KeyboardInterrupt):
             run(log, spool, rollups, march, key=ADA)
-    unfinished = audit(spool, log, rollups.cursors())
+    unfinished = audit(spool, log, rollups)
     noted = bool(Erasures.read(log).steps)
     assert not unfinished.gaps
     assert unfinished.complete != noted
     if noted:
         assert "did not finish: run it again" in unfinished.problems[0]
     run(log, spool, rollups, march + timedelta(hours=1), key=ADA)
-    report = audit(spool, log, rollups.cursors())
+    report = audit(spool, log, rollups)
     assert (report.complete, report.answered, report.logged, report.erased) == (True, 6, 3, 3)
     table = DeltaTable(log.place.table("predictions/flights").uri)
     with pytest.raises(Exception, match=r"[Aa]ppend"):
@@ -167,7 +167,7 @@ def test_shippers_of_this_and_other_spools_go_on(spool, log, rollups, record, ma
     assert erased.predictions == 50
     for its in (spool, other):
         log.ship(its)
-        assert audit(its, log, rollups.cursors()).gaps == ()
+        assert audit(its, log, rollups).gaps == ()
     assert set(keys(log, march)) == {BOB}
 
 
@@ -225,7 +225,7 @@ def test_arms_that_scored_after_the_label_leave_the_spool_too(spool, log, rollup
     spool.append([record(0, key=ADA, role="shadow", version="1.2.0")])
     spool.index()
     assert not any(entry.is_late for entry in spool.read(0))
-    assert audit(spool, log, rollups.cursors()).complete
+    assert audit(spool, log, rollups).complete
 
 
 @pytest.mark.parametrize("address", ["folder"], indirect=True)
@@ -261,5 +261,5 @@ def test_the_label_of_another_person_with_the_same_id_stays(spool, log, rollups,
     assert spool.feedback([("1", "late", march)], model="flights").unknown == ["1"]
     assert (log.count_labelled("flights"), log.count_labelled("other")) == (0, 1)
     assert spool.feedback([("1", "late", march)], model="other").accepted == 1
-    report = audit(spool, log, rollups.cursors())
+    report = audit(spool, log, rollups)
     assert (report.complete, report.answered, report.logged, report.erased) == (True, 5, 1, 4)

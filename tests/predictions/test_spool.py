@@ -55,7 +55,10 @@ def test_what_was_appended_is_there_after_reopening(tmp_path, record):
         "unit": "",
         "beside": None,
     }
-    assert [tuple(count) for count in spool.processes()] == [("process-1", 3, 3), ("process-2", 1, 1)]
+    assert [tuple(count) for count in spool.processes()] == [
+        ("process-1", "flights", 3, 3, 0),
+        ("process-2", "flights", 1, 1, 0),
+    ]
 
 
 def test_sequence_numbers_have_no_gap_when_threads_append_together(spool, record):

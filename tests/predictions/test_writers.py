@@ -67,7 +67,7 @@ def test_a_compaction_that_commits_late_doubles_and_loses_nothing(
     with suppress(StorageError):  # the files that it reads may have been erased
         delta.tidy(at)
     expected = in_pieces + {"erasure": -1}.get(meanwhile, meanwhile.startswith("append"))
-    report = audit(spool, log, rollups.cursors())
+    report = audit(spool, log, rollups)
     assert (log.count("flights"), report.twice, report.gaps, report.complete) == (expected, 0, (), True)
     delta.tidy(at)
     assert (log.count("flights"), len(table_of(log).file_uris())) == (expected, 2)

@@ -30,7 +30,7 @@ class Summary:
         events = house.registry.history(model)
         decisions = {rollout.id: house.rollouts.decisions(rollout.id) for rollout in (good, bad)}
         counts = Counter(decision.outcome.value for found in decisions.values() for decision in found)
-        found = audit(house.spool, house.log, house.rollups.cursors())
+        found = audit(house.spool, house.log, house.rollups)
         runs = dagster.runs()
         failed_runs = [run for run in runs if run.is_failure]
         rows = [
