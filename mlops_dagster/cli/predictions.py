@@ -106,6 +106,26 @@ def retain_predictions(
     _erase(Choice(model, before=before), reason or f"retention of {days} days", json=json)
 
 
+@predictions.command("repair")
+@speaks
+def repair_predictions(
+    dry_run: Annotated[bool, typer.Option("--dry-run", help="count what would go, and change nothing")] = False,
+    json: Json = False,
+) -> None:
+    """Leave one of each row that the log holds more than once (`audit` counts them as `twice`); safe to repeat."""
+    from mlops_dagster.predictions import find_doubled, repair
+
+    log = house().log
+    found = find_doubled(log) if dry_run else repair(log)
+    if json:
+        print_json({"dry_run": dry_run, "tables": [asdict(each) for each in found]})
+        return
+    columns: list[str | Column] = ["table", right("rows"), right("surplus"), right("days with surplus")]
+    table(columns, [[each.table, f"{each.rows:,}", f"{each.surplus:,}", f"{each.days:,}"] for each in found])
+    surplus = sum(each.surplus for each in found)
+    say(f"{'to be removed' if dry_run else 'removed'}: {surplus:,} rows")
+
+
 def _erase(choice: "Choice", reason: str, *, json: bool) -> None:
     from mlops_dagster.monitoring.copies import Copies
     from mlops_dagster.predictions import erase

@@ -18,6 +18,7 @@ from mlops_dagster.predictions.records import (
     ShedRecord,
     Status,
 )
+from mlops_dagster.predictions.repairing import Doubled, find_doubled, repair
 from mlops_dagster.predictions.rollups import ArmEvents, LabelDebt, Rollups, ShedCounts
 from mlops_dagster.predictions.spool import Consumer, Spool, SpoolDepth
 from mlops_dagster.predictions.units import speaking_row, unit_of
@@ -34,6 +35,7 @@ __all__ = [
     "Choice",
     "Cohort",
     "Consumer",
+    "Doubled",
     "Erased",
     "EventCounts",
     "FeedbackResult",
@@ -56,6 +58,8 @@ __all__ = [
     "arm_cohorts",
     "audit",
     "erase",
+    "find_doubled",
+    "repair",
     "speaking_row",
     "unit_of",
 ]

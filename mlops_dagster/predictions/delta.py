@@ -248,6 +248,11 @@ def _crowded(table: DeltaTable) -> list[str]:
     return sorted(day for day, count in small.items() if count >= (_SMALL_FILES if day == newest else 2))
 
 
+def days_of(table: DeltaTable) -> list[date]:
+    """The days of which the snapshot has rows, in order."""
+    return sorted(set(pa.table(table.get_add_actions(flatten=True))["partition.date"].to_pylist()))
+
+
 def rows_of(at: TableAddress, table: DeltaTable, days: Sequence[tuple[str, str, str]] = ()) -> pads.Dataset:
     """The rows of this snapshot.
 

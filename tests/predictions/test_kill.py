@@ -16,10 +16,8 @@ DAYS = timedelta(days=10)
 WORKERS = Path(__file__).with_name("workers.py")
 
 
-def start(*arguments: str) -> subprocess.Popen[str]:
-    return subprocess.Popen(
-        [sys.executable, WORKERS, *arguments], stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True
-    )
+def start(*arguments: str, stdin: int | None = None) -> subprocess.Popen[str]:
+    return subprocess.Popen([sys.executable, WORKERS, *arguments], stdin=stdin, stdout=subprocess.PIPE, text=True)
 
 
 def until_killed(process: subprocess.Popen[str], lines: int, delay: float, heard: list[str]) -> None:

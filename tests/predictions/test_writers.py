@@ -118,7 +118,7 @@ def kill_after(process: subprocess.Popen[str], lines: int, delay: float) -> None
 
 def test_one_maintainer_who_is_named_and_has_an_heir_when_it_dies(log, address, monkeypatch):
     monkeypatch.setattr(maintenance, "LEASE_SECONDS", 2.0)
-    holder = start("hold", address)
+    holder = start("hold", address, stdin=subprocess.PIPE)
     assert holder.stdout is not None
     assert holder.stdout.readline() == "holding\n"
     with pytest.raises(AlreadyRunningError, match=f"process {holder.pid} on "), maintaining(log.place):
@@ -135,7 +135,7 @@ def test_one_maintainer_who_is_named_and_has_an_heir_when_it_dies(log, address, 
 @pytest.mark.parametrize("address", ["S3"], indirect=True)
 def test_a_holder_that_comes_back_does_not_free_the_lease_of_its_heir(log, address, monkeypatch):
     monkeypatch.setattr(maintenance, "LEASE_SECONDS", 2.0)
-    holder = start("hold", address)
+    holder = start("hold", address, stdin=subprocess.PIPE)
     assert holder.stdout is not None
     assert holder.stdout.readline() == "holding\n"
     holder.send_signal(signal.SIGSTOP)
