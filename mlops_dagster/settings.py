@@ -52,6 +52,9 @@ class Settings(BaseSettings):
     predict_timeout: float = Field(
         default=10.0, gt=0, description="seconds after which a batch that a model is still scoring has failed"
     )
+    label_days: int = Field(
+        default=60, ge=1, description="days for which the label of a prediction is awaited; a later one is refused"
+    )
     max_body_bytes: int = Field(
         default=16 * 1024**2, gt=0, description="largest body of a request, as sent and uncompressed; else 413"
     )
@@ -90,6 +93,11 @@ class Settings(BaseSettings):
     def spool_path(self) -> Path:
         """Predictions and labels on their way to the log."""
         return self.home / "spool.sqlite"
+
+    @property
+    def label_outbox_path(self) -> Path:
+        """Labels that wait for the shared database to come back."""
+        return self.home / "spool.labels.sqlite"
 
     @property
     def tokens_path(self) -> Path:

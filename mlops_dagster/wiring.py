@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Literal
 
 from mlops_dagster.alerting import Alerts
 from mlops_dagster.clock import Clock, SystemClock
-from mlops_dagster.predictions import PredictionLog, Rollups, Spool
+from mlops_dagster.predictions import Feedback, LabelInbox, LabelOutbox, PredictionLog, Rollups, Spool
 from mlops_dagster.registry import ModelRegistry, ModelVersion
 from mlops_dagster.registry.session import os_user
 from mlops_dagster.rollout.controller import Controller
@@ -120,6 +120,13 @@ class House:
     @cached_property
     def spool(self) -> Spool:
         return Spool(self.settings.spool_path, durability=self.settings.durability)
+
+    @cached_property
+    def feedback(self) -> Feedback:
+        """What takes labels: those of other replicas' predictions too, where they share a database."""
+        settings, url = self.settings, self.settings.shared_rollups
+        outbox = LabelOutbox(settings.label_outbox_path, durability=settings.durability)
+        return Feedback(self.spool, None if url is None else LabelInbox(url), outbox, SystemClock())
 
     @property
     def all_rollups(self) -> list[Rollups]:

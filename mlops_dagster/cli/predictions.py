@@ -1,5 +1,6 @@
 """`mlops predictions`: the prediction log."""
 
+from collections.abc import Sequence
 from dataclasses import asdict
 from datetime import timedelta
 from typing import TYPE_CHECKING, Annotated
@@ -132,6 +133,11 @@ def _erase(choice: "Choice", reason: str, *, json: bool) -> None:
 
     stores = house()
     copies = Copies([stores.quarantine, stores.batch_scores])
+
+    def erase_copies(choice: "Choice", ids: Sequence[str]) -> int:
+        stores.feedback.forget(choice.model, ids)  # labels that wait for another replica
+        return copies.erase(choice, ids)
+
     erased = erase(
         stores.log,
         stores.spool,
@@ -140,7 +146,7 @@ def _erase(choice: "Choice", reason: str, *, json: bool) -> None:
         actor=stores.actor,
         reason=reason,
         at=stores.clock.now(),
-        copies=copies.erase,
+        copies=erase_copies,
     )
     if json:
         print_json(asdict(erased))

@@ -12,29 +12,31 @@ from typing import TYPE_CHECKING, Literal, TypeAlias, cast
 from sqlalchemy import Connection, Engine
 from sqlalchemy.exc import DBAPIError, IntegrityError
 
-from mlops_dagster.database.watchdog import Watchdog
+from mlops_dagster.database.watchdog import PATIENCE_SECONDS, Watchdog
 from mlops_dagster.errors import InvalidInputError, StorageError
 
 if TYPE_CHECKING:
     from psycopg import Connection as Connected
 
 _WATCHDOG = Watchdog()
-Work: TypeAlias = Literal["mlops_dagster", "mlops_dagster rollups"]
+Work: TypeAlias = Literal["mlops_dagster", "mlops_dagster rollups", "mlops_dagster labels"]
 """What is written, by one transaction at a time: no rollback waits for counts."""
 
 _BEGIN_LOCKED: dict[Work, str] = {
     "mlops_dagster": "BEGIN; SELECT pg_advisory_xact_lock(hashtext('mlops_dagster'))",
     "mlops_dagster rollups": "BEGIN; SELECT pg_advisory_xact_lock(hashtext('mlops_dagster rollups'))",
+    "mlops_dagster labels": "BEGIN; SELECT pg_advisory_xact_lock(hashtext('mlops_dagster labels'))",
 }
 
 
 @contextmanager
-def writing(engine: Engine, work: Work = "mlops_dagster") -> Iterator[Connection]:
+def writing(engine: Engine, work: Work = "mlops_dagster", patience: float = PATIENCE_SECONDS) -> Iterator[Connection]:
     """One write transaction: all of it is committed, or nothing.
 
-    Raises StorageError; and InvalidInputError for a text that the database cannot hold.
+    Raises StorageError, also if PostgreSQL says nothing for `patience` (seconds); and InvalidInputError for a text that
+    the database cannot hold.
     """
-    with _connected(engine) as connection:
+    with _connected(engine, patience) as connection:
         if engine.dialect.name == "sqlite":
             connection.exec_driver_sql("BEGIN IMMEDIATE")
         else:
@@ -57,24 +59,24 @@ def reading(engine: Engine) -> Iterator[Connection]:
 
 
 @contextmanager
-def looking(engine: Engine) -> Iterator[Connection]:
+def looking(engine: Engine, patience: float = PATIENCE_SECONDS) -> Iterator[Connection]:
     """For one statement, which needs no transaction around it: a third of the time of `reading` on PostgreSQL.
 
-    Raises StorageError.
+    Raises StorageError, also if PostgreSQL says nothing for `patience` (seconds).
     """
-    with _connected(engine) as connection:
+    with _connected(engine, patience) as connection:
         if engine.dialect.name != "sqlite":  # whose connections begin nothing by themselves as we open them
             connection.execution_options(isolation_level="AUTOCOMMIT")
         yield connection
 
 
 @contextmanager
-def _connected(engine: Engine) -> Iterator[Connection]:
+def _connected(engine: Engine, patience: float = PATIENCE_SECONDS) -> Iterator[Connection]:
     with _translated(engine), engine.connect() as connection:
         if engine.dialect.name == "sqlite":  # which waits for a lock only, and for 30 s at most
             yield connection
         else:
-            with _WATCHDOG.watching(cast("Connected", connection.connection.dbapi_connection).fileno()):
+            with _WATCHDOG.watching(cast("Connected", connection.connection.dbapi_connection).fileno(), patience):
                 yield connection
 
 

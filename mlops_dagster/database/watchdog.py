@@ -22,10 +22,10 @@ class Watchdog:
         self._thread: threading.Thread | None = None
 
     @contextmanager
-    def watching(self, descriptor: int) -> Iterator[None]:
-        """If the block takes too long, the socket `descriptor` is shut down, so that whoever reads from it goes on."""
+    def watching(self, descriptor: int, seconds: float = PATIENCE_SECONDS) -> Iterator[None]:
+        """Shut down the socket `descriptor` if the block takes longer, so that whoever reads from it goes on."""
         with self._lock:
-            self._deadlines[descriptor] = time.monotonic() + PATIENCE_SECONDS
+            self._deadlines[descriptor] = time.monotonic() + seconds
             if self._thread is None or not self._thread.is_alive():  # a forked process has none of its parent's
                 self._thread = threading.Thread(target=self._watch, name="database-watchdog", daemon=True)
                 self._thread.start()

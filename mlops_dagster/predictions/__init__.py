@@ -4,6 +4,9 @@ from mlops_dagster.predictions.audit import AuditReport, ProcessAudit, audit
 from mlops_dagster.predictions.compared import COHORT, Cohort, Pair, arm_cohorts
 from mlops_dagster.predictions.counts import BadEvent, BothScored, EventCounts, PairedCounts
 from mlops_dagster.predictions.erasing import Choice, Erased, erase
+from mlops_dagster.predictions.feedback import Feedback, Taken
+from mlops_dagster.predictions.label_inbox import LabelInbox
+from mlops_dagster.predictions.label_outbox import LabelOutbox
 from mlops_dagster.predictions.latency import LatencySummary
 from mlops_dagster.predictions.log import PredictionLog
 from mlops_dagster.predictions.records import (
@@ -38,9 +41,12 @@ __all__ = [
     "Doubled",
     "Erased",
     "EventCounts",
+    "Feedback",
     "FeedbackResult",
     "Hit",
     "LabelDebt",
+    "LabelInbox",
+    "LabelOutbox",
     "LabelRecord",
     "LatencySummary",
     "Pair",
@@ -55,6 +61,7 @@ __all__ = [
     "Spool",
     "SpoolDepth",
     "Status",
+    "Taken",
     "arm_cohorts",
     "audit",
     "erase",

@@ -2,6 +2,8 @@
 
 from collections import Counter
 from collections.abc import Iterable, Iterator, Mapping
+from hashlib import blake2b
+from itertools import takewhile
 from pathlib import Path
 from sqlite3 import Connection
 from typing import NamedTuple
@@ -14,11 +16,9 @@ from mlops_dagster.predictions.sqlite import SqliteFile
 
 _SCHEMA = """
 CREATE TABLE IF NOT EXISTS awaiting (
-    model TEXT NOT NULL, prediction_id TEXT NOT NULL, request TEXT NOT NULL, arms TEXT NOT NULL,
-    label TEXT, labelled_at INTEGER NOT NULL DEFAULT 0,
-    first_label TEXT, first_at INTEGER,
-    PRIMARY KEY (model, prediction_id)
-) WITHOUT ROWID;
+    number INTEGER PRIMARY KEY, digest BLOB NOT NULL UNIQUE, request TEXT, received_at INTEGER NOT NULL,
+    arms TEXT NOT NULL, label TEXT, labelled_at INTEGER NOT NULL DEFAULT 0, first_label TEXT, first_at INTEGER
+);
 CREATE TABLE IF NOT EXISTS repeated (model TEXT PRIMARY KEY, predictions INTEGER NOT NULL) WITHOUT ROWID;
 CREATE TABLE IF NOT EXISTS cursors (spool TEXT PRIMARY KEY, number INTEGER NOT NULL) WITHOUT ROWID;
 CREATE TABLE IF NOT EXISTS late (
@@ -26,22 +26,28 @@ CREATE TABLE IF NOT EXISTS late (
 ) WITHOUT ROWID
 """
 
+# There is a row for every answer, so what a row need not say it does not: model and id are a digest, a request that is
+# called like the id is null. Rows are numbered as they come: the old ones are the first, without an index of times.
+
 # An id is held by the request it was answered to first. Rows of another request change nothing, however many come.
 _CLAIM = """
-INSERT INTO awaiting (model, prediction_id, request, arms) VALUES (?, ?, ?, ?)
-ON CONFLICT DO UPDATE SET arms = arms || excluded.arms WHERE request = excluded.request
+INSERT INTO awaiting (digest, request, received_at, arms) VALUES (?, ?, ?, ?)
+ON CONFLICT (digest) DO UPDATE SET arms = arms || excluded.arms WHERE request IS excluded.request
 """
-_JOIN = """
-UPDATE awaiting SET arms = arms || ? WHERE model = ? AND prediction_id = ? AND request = ?
-RETURNING first_label, first_at, arms
+_ADOPT = """
+INSERT OR IGNORE INTO awaiting (digest, request, received_at, arms, label, labelled_at, first_label, first_at)
+VALUES (?, ?, ?, ?, ?, ?, ?, ?)
 """
+_JOIN = "UPDATE awaiting SET arms = arms || ? WHERE digest = ? AND request IS ? RETURNING first_label, first_at, arms"
 
 # Unless a label that is known for longer holds, or the prediction was erased, its id perhaps used again.
 _LABEL = """
 UPDATE awaiting SET label = ?1, labelled_at = ?2,
     first_label = coalesce(first_label, ?1), first_at = coalesce(first_at, ?2)
-WHERE model = ?3 AND prediction_id = ?4 AND request = ?5 AND (label IS NULL OR labelled_at <= ?2)
+WHERE digest = ?3 AND request IS ?4 AND (label IS NULL OR labelled_at <= ?2)
 """
+
+_PRUNED_AT_ONCE = 500  # a millisecond, for which a feedback may have to wait
 
 
 class Awaited(NamedTuple):
@@ -54,8 +60,18 @@ class Awaited(NamedTuple):
     labelled_at: int  # microseconds, when it became known; 0 without one
 
 
+class Adopted(NamedTuple):
+    """A prediction as the log has it, with the last of its labels."""
+
+    request: str
+    arms: list[Arm]
+    label: str | None
+    labelled_at: int  # microseconds; 0 without one
+    received_at: int
+
+
 class Awaiting:
-    """An index over everything a spool ever held, in a file of its own: making it holds up no answer.
+    """An index over what a spool held for as long as labels are awaited, in a file of its own: it holds up no answer.
 
     One prediction has one label. Clients choose ids, and some repeat them: the first request of a model that was
     answered under an id holds it, with the arms that scored this request. A row of any other request is no evidence
@@ -127,10 +143,35 @@ class Awaiting:
         """Know nothing of these predictions any more, each given as (id, request); the ids are free again."""
         with self._file.writing() as connection:
             connection.executemany(
-                "DELETE FROM awaiting WHERE model = ? AND prediction_id = ? AND request = ?",
-                ((model, *prediction) for prediction in predictions),
+                "DELETE FROM awaiting WHERE digest = ? AND request IS ?",
+                (_key(model, prediction_id, request) for prediction_id, request in predictions),
             )
         self._file.checkpoint()
+
+    def prune(self, before: int) -> int:
+        """Know nothing any more of the oldest predictions, received before that (microseconds); returns how many.
+
+        To be called again until it returns 0: between two calls others may write.
+        """
+        with self._file.writing() as connection:
+            first = connection.execute(
+                "SELECT number, received_at FROM awaiting ORDER BY number LIMIT ?", (_PRUNED_AT_ONCE,)
+            )
+            old = [number for number, _ in takewhile(lambda row: row[1] < before, first)]
+            if old:
+                connection.execute("DELETE FROM awaiting WHERE number <= ?", (old[-1],))
+        return len(old)
+
+    def adopt(self, model: str, found: Mapping[str, Adopted]) -> None:
+        """Know predictions that were answered elsewhere, by their ids; those whose ids are known here stay as they are.
+
+        The last label of each, if it has one, is the one that counted.
+        """
+        with self._file.writing() as connection:
+            for prediction_id, (request, arms, label, labelled_at, received_at) in found.items():
+                labelled = (label, labelled_at, label, None if label is None else labelled_at)
+                lines = "".join(map(_line, arms))
+                connection.execute(_ADOPT, (*_key(model, prediction_id, request), received_at, lines, *labelled))
 
     def close(self) -> None:
         self._file.close()
@@ -144,28 +185,28 @@ def _repeats(connection: Connection, prediction: PredictionEntry) -> bool:
     """
     if prediction["role"] not in ANSWERED or prediction["prediction"] is None:
         return False
-    arm = _line(prediction, prediction["prediction"])
-    its = (prediction["model"], prediction["prediction_id"], prediction["request"])
-    return connection.execute(_CLAIM, (*its, arm)).rowcount == 0
+    line = _line(_arm(prediction, prediction["prediction"]))
+    key = _key(prediction["model"], prediction["prediction_id"], prediction["request"])
+    return connection.execute(_CLAIM, (*key, prediction["received_at"], line)).rowcount == 0
 
 
 def _joins_late(connection: Connection, prediction: PredictionEntry) -> LateEntry | None:
     """Fold what was scored beside an answer, which comes after it; returns it if the first label came before."""
     if prediction["role"] in ANSWERED or prediction["prediction"] is None:
         return None
-    arm = _line(prediction, prediction["prediction"])
-    its = (prediction["model"], prediction["prediction_id"], prediction["request"])
-    joined = connection.execute(_JOIN, (arm, *its)).fetchone()
+    line = _line(_arm(prediction, prediction["prediction"]))
+    request = prediction["request"]
+    key = _key(prediction["model"], prediction["prediction_id"], request)
+    joined = connection.execute(_JOIN, (line, *key)).fetchone()
     if joined is None or joined[0] is None:
         return None
     first_label, first_at, lines = joined
-    *beside, late = _arms(lines)
+    *beside, late = _arms(request, lines)
     return {"late": late, "beside": beside, "model": prediction["model"], "label": first_label, "at": first_at}
 
 
-def _line(prediction: PredictionEntry, predicted: str) -> str:
-    """The arm as a line of JSON."""
-    arm: Arm = {
+def _arm(prediction: PredictionEntry, predicted: str) -> Arm:
+    return {
         "request": prediction["request"],
         "unit": prediction["unit"],
         "version": prediction["version"],
@@ -176,26 +217,56 @@ def _line(prediction: PredictionEntry, predicted: str) -> str:
         "prediction": predicted,
         "event_time": prediction["event_time"],
     }
-    return orjson.dumps(arm, option=orjson.OPT_APPEND_NEWLINE).decode()
+
+
+def _line(arm: Arm) -> str:
+    """An arm as a line of JSON, without names and without its request, which has a column: there is one per answer."""
+    _request, *values = arm.values()
+    return orjson.dumps(values, option=orjson.OPT_APPEND_NEWLINE).decode()
+
+
+def _arms(request: str, lines: str) -> list[Arm]:
+    arms = (orjson.loads(line) for line in lines.split("\n") if line)
+    return [
+        {
+            "request": request,
+            "unit": unit,
+            "version": version,
+            "role": role,
+            "weight": weight,
+            "salt": salt,
+            "key": key,
+            "prediction": prediction,
+            "event_time": event_time,
+        }
+        for unit, version, role, weight, salt, key, prediction, event_time in arms
+    ]
+
+
+def _key(model: str, prediction_id: str, request: str) -> tuple[bytes, str | None]:
+    return _digest(model, prediction_id), None if request == prediction_id else request
+
+
+def _digest(model: str, prediction_id: str) -> bytes:
+    """Ids that are made one after the other stay neighbours: at random places each would cost a page of the index."""
+    start, end = prediction_id[:-8], prediction_id[-8:]
+    return blake2b(f"{model} {start}".encode(), digest_size=12).digest() + end.encode()  # no model's name has a space
 
 
 def _add_label(connection: Connection, label: LabelEntry) -> None:
-    connection.execute(_LABEL, (label["label"], label["at"], label["model"], label["prediction_id"], label["request"]))
+    key = _key(label["model"], label["prediction_id"], label["request"])
+    connection.execute(_LABEL, (label["label"], label["at"], *key))
 
 
 def _found(connection: Connection, model: str, prediction_ids: Iterable[str]) -> Iterator[tuple[str, Awaited]]:
     for prediction_id in prediction_ids:
         row = connection.execute(
-            "SELECT request, arms, label, labelled_at FROM awaiting WHERE model = ? AND prediction_id = ?",
-            (model, prediction_id),
+            "SELECT coalesce(request, ?), arms, label, labelled_at FROM awaiting WHERE digest = ?",
+            (prediction_id, _digest(model, prediction_id)),
         ).fetchone()
         if row is not None:
             request, arms, label, at = row
-            yield prediction_id, Awaited(request, _arms(arms), label, at)
-
-
-def _arms(lines: str) -> list[Arm]:
-    return [orjson.loads(line) for line in lines.split("\n") if line]
+            yield prediction_id, Awaited(request, _arms(request, arms), label, at)
 
 
 def _cursor(connection: Connection, spool_id: str) -> int:

@@ -40,6 +40,7 @@ PREDICTIONS = pa.schema(
         ("inference_ms", pa.float64()),
         ("postprocess_ms", pa.float64()),
         ("trace_id", pa.string()),
+        ("unit", pa.string()),  # what the row's label is evidence of; "" if of nothing
         ("date", pa.date32()),
     ]
 )

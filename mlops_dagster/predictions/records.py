@@ -115,7 +115,8 @@ class ShedRecord:
 class FeedbackResult:
     """What became of a batch of labels.
 
-    `accepted` and `unknown` make up the batch; `corrections`, and those that are `repeated`, are among the accepted.
+    `accepted` and `unknown` make up the batch; `corrections`, those that are `repeated`, and those that are `pending`
+    (kept for the replica that answered) are among the accepted.
     `hits` counts what is evidence: one for every arm that a first label finds.
     """
 
@@ -124,6 +125,7 @@ class FeedbackResult:
     unknown: list[str]
     hits: Mapping[Hit, int] = field(default_factory=dict)
     repeated: int = 0
+    pending: int = 0
 
 
 class Arm(TypedDict):

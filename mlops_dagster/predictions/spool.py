@@ -15,13 +15,12 @@ from typing import Literal, NamedTuple, TypeAlias
 import orjson
 
 from mlops_dagster.clock import Clock, SystemClock
-from mlops_dagster.predictions.awaiting import Awaiting
+from mlops_dagster.predictions.awaiting import Adopted, Awaited, Awaiting
 from mlops_dagster.predictions.entries import COUNTS, SHED, Entry
+from mlops_dagster.predictions.labels import Batch, Label, join_labels
 from mlops_dagster.predictions.records import (
     ANSWERED,
     FeedbackResult,
-    Hit,
-    LabelEntry,
     PredictionRecord,
     ShedRecord,
     encode_prediction,
@@ -104,8 +103,8 @@ class Spool:
     """An ordered, durable queue of predictions and labels, in one SQLite file, for threads and processes.
 
     Entries are numbered in the order of their commits, so a reader that has seen number n has seen all before it.
-    They are freed once every consumer has them. What awaits a label is indexed for good, in `spool.awaiting.sqlite`
-    beside the file.
+    They are freed once every consumer has them. What awaits a label is indexed, until `prune`, in
+    `spool.awaiting.sqlite` beside the file.
     """
 
     def __init__(self, path: Path, durability: Durability = "process", *, clock: Clock | None = None) -> None:
@@ -137,61 +136,52 @@ class Spool:
 
     def feedback(
         self,
-        labels: Iterable[tuple[str, str, datetime | None]],
+        labels: Iterable[Label],
         *,
         model: str,
         actor: str | None = None,
         now: datetime | None = None,
+        received: datetime | None = None,
     ) -> FeedbackResult:
-        """Record labels as (prediction id, label, when it became known: None is `now`); they are durable on return.
+        """Record labels of predictions that are known here (see `join_labels`); they are durable on return.
 
         Ids are per model, and an id is that of one prediction: of the requests that repeat it, the first answered.
-        The label that became known last holds, in whatever order they come; none is known before its prediction, nor
-        after it is received. The first to come is evidence for every arm that has scored the prediction by now (for
-        one that does later, see `index`), another one is a correction: logged, never evidence. The one that holds, sent
-        again, changes nothing; with a later time it is logged, for it overrules what became known in between.
+
+        Args:
+            labels: as (prediction id, label, when it became known: None is `now`).
+            model: whose predictions they are of.
+            actor: who sent them.
+            now: the time of the caller's clock, else that of this machine.
+            received: when they came, if they came by another machine; else now.
         """
-        accepted = corrections = repeated = 0
-        unknown: list[str] = []
         labels = list(labels)
-        hits: Counter[Hit] = Counter()
-        received = self._clock.now()
-        received_at, unsaid = microseconds(received), microseconds(now or received)
+        received_at = microseconds(received or self._clock.now())
+        batch = Batch(model, actor, received_at, received_at if now is None else microseconds(now))
         self.index()
         with self._file.writing() as connection:
             self._index()  # what came meanwhile; nothing comes now
             awaited = self._awaiting.find(model, {prediction_id for prediction_id, _, _ in labels})
-            for prediction_id, label, at in labels:
-                found = awaited.get(prediction_id)
-                if found is None:
-                    unknown.append(prediction_id)
-                    continue
-                accepted += 1
-                repeated += label == found.label
-                predicted_at = found.arms[0]["event_time"]
-                known_at = max(unsaid if at is None else min(microseconds(at), received_at), predicted_at)
-                if label == found.label and (at is None or known_at <= found.labelled_at):
-                    continue
-                correction = found.label not in (None, label)
-                corrections += correction
-                arms = [] if found.label is not None else found.arms
-                hits.update(Hit(model, arm["version"], arm["role"], label, arm["prediction"] == label) for arm in arms)
-                entry: LabelEntry = {
-                    "prediction_id": prediction_id,
-                    "request": found.request,
-                    "model": model,
-                    "label": label,
-                    "at": known_at,
-                    "received_at": received_at,
-                    "correction": correction,
-                    "actor": actor,
-                    "arms": arms,
-                    "event_time": predicted_at,
-                }
-                connection.execute("INSERT INTO entries (body) VALUES (?)", (orjson.dumps(entry),))
-                if found.label is None or known_at >= found.labelled_at:
-                    awaited[prediction_id] = found._replace(label=label, labelled_at=known_at)
-        return FeedbackResult(accepted, corrections, unknown, hits, repeated)
+            entries, result = join_labels(batch, labels, awaited)
+            bodies = ((orjson.dumps(entry),) for entry in entries)
+            connection.executemany("INSERT INTO entries (body) VALUES (?)", bodies)
+        return result
+
+    def awaited(self, model: str, prediction_ids: Iterable[str]) -> dict[str, Awaited]:
+        """Return those of the model's predictions that are known here by now, by their id."""
+        self.index()
+        return self._awaiting.find(model, prediction_ids)
+
+    def adopt(self, model: str, found: Mapping[str, Adopted]) -> None:
+        """Await labels of predictions that were answered elsewhere, by their ids."""
+        self._awaiting.adopt(model, found)
+
+    def prune(self, before: datetime) -> int:
+        """Await labels no more of predictions that were received before then; returns how many."""
+        pruned = 0
+        while some := self._awaiting.prune(microseconds(before)):
+            pruned += some
+            time.sleep(_BREATH_SECONDS)
+        return pruned
 
     def check_writable(self) -> None:
         """Write something that says nothing; raises StorageError where a prediction could not be recorded."""

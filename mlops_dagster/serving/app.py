@@ -75,6 +75,7 @@ class Api:
     def __init__(self, service: Service, access: Access, settings: Settings) -> None:
         self._service = service
         self._access = access
+        self._label_days = settings.label_days
         self._max_bytes, self._max_labels = settings.max_body_bytes, settings.max_rows
 
     async def feedback(self, request: Request) -> Response:
@@ -83,8 +84,18 @@ class Api:
         labels = read_labels(read_object(body), self._max_labels)
         result = await self._service.plane.feedback(request.path_params["model"], labels, actor)
         if result.unknown and not result.accepted:
-            raise PredictionNotFoundError(f"no such predictions of this model: {shown(result.unknown)}")
-        return to_json({"accepted": result.accepted, "corrections": result.corrections, "unknown": result.unknown})
+            raise PredictionNotFoundError(
+                f"no such predictions of this model in the last {self._label_days} days (MLOPS_LABEL_DAYS): "
+                f"{shown(result.unknown)}"
+            )
+        return to_json(
+            {
+                "accepted": result.accepted,
+                "corrections": result.corrections,
+                "pending": result.pending,
+                "unknown": result.unknown,
+            }
+        )
 
     async def flush(self, request: Request) -> Response:
         """Wait until all that was answered so far is in the rollups; with {"log": true} in the log as well."""

@@ -22,6 +22,9 @@ ROLL_UP_SECONDS = 1.0
 SHIP_SECONDS = 5.0
 TIDY_SECONDS = 300.0
 MEASURE_SECONDS = 5.0
+LABEL_SECONDS = 1.0
+SETTLE_SECONDS = 60.0
+PRUNE_SECONDS = 60.0
 LABEL_DEBT_SECONDS = 30.0
 NICER = 10  # answers come first: what is counted and shipped a little later is not lost
 
@@ -35,7 +38,7 @@ def work(leash: Leash, arguments: list[str]) -> None:
     house, telemetry = House(settings, actor="data plane"), Telemetry(name)
     if int(restarts):
         telemetry.restarted("housekeeper")
-    housekeeping = Housekeeping(house, LastKnown(settings.last_known_path))
+    housekeeping = Housekeeping(house, LastKnown(settings.last_known_path), telemetry)
 
     def roll_up() -> None:
         housekeeping.roll_up()
@@ -51,6 +54,9 @@ def work(leash: Leash, arguments: list[str]) -> None:
         Repeating("rollups", ROLL_UP_SECONDS, roll_up, telemetry),
         Repeating("shared rollups", ROLL_UP_SECONDS, housekeeping.share, telemetry),
         Repeating("log", SHIP_SECONDS, housekeeping.ship, telemetry),
+        Repeating("labels", LABEL_SECONDS, housekeeping.exchange_labels, telemetry, at_once=True),
+        Repeating("labels of nobody", SETTLE_SECONDS, housekeeping.settle_labels, telemetry),
+        Repeating("label index", PRUNE_SECONDS, housekeeping.prune_labels, telemetry),
         Repeating("tidy", TIDY_SECONDS, house.log.tidy, telemetry),
         # At once: a restart leaves no gap in it.
         Repeating("label debt", LABEL_DEBT_SECONDS, tell_label_debts, telemetry, at_once=True),

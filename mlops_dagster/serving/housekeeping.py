@@ -1,11 +1,13 @@
 """From the spool to the rollups and the log, beside the requests."""
 
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from datetime import datetime, timedelta
 
-from mlops_dagster.predictions import Consumer, LabelDebt
+from mlops_dagster.predictions import Consumer, LabelDebt, Taken
 from mlops_dagster.rollout import RolloutPolicy
+from mlops_dagster.serving.classes import KnownClasses
 from mlops_dagster.serving.last_known import LastKnown
+from mlops_dagster.serving.telemetry import Telemetry
 from mlops_dagster.statistics import Bins
 from mlops_dagster.wiring import House
 
@@ -16,11 +18,14 @@ LABEL_DEBT_PERIOD = timedelta(days=30)
 class Housekeeping:
     """Rolls up and ships; every method may be called from any thread and process, also at the same time."""
 
-    def __init__(self, house: House, last_known: LastKnown) -> None:
+    def __init__(self, house: House, last_known: LastKnown, telemetry: Telemetry) -> None:
         self._house = house
+        self._telemetry = telemetry
+        self._classes = KnownClasses(last_known)
         self._last_known = last_known
         self._bins: dict[tuple[str, str], Mapping[str, Bins] | None] = {}
         self._rolled_up = -1
+        self._label_period = timedelta(days=house.settings.label_days)
         shared: list[Consumer] = ["shared"] if house.shared_rollups else []
         house.spool.keep_for(["rolled_up", "shipped", *shared])
         self._repeated_ids = house.spool.repeated_ids()
@@ -50,11 +55,34 @@ class Housekeeping:
         """Move what is in the spool to the log; returns the number of rows."""
         return self._house.log.ship(self._house.spool)
 
+    def exchange_labels(self) -> bool:
+        """Record labels of predictions of this machine that were sent to others; returns whether there were any."""
+        taken = self._house.feedback.exchange()
+        self._tell(taken)
+        return bool(taken)
+
+    def settle_labels(self) -> None:
+        """See to labels that no replica takes: find them in the log, or count them as of no prediction."""
+        found, unmatched = self._house.feedback.settle(self._house.log, self._label_period)
+        self._tell(found)
+        for model, labels in unmatched.items():
+            self._telemetry.labels_unmatched(model, labels)
+        self._telemetry.labels_waiting(self._house.feedback.waiting())
+
+    def prune_labels(self) -> int:
+        """Await labels no more of what was answered too long ago; returns how many predictions."""
+        return self._house.feedback.prune(self._label_period)
+
     def flush(self, *, log: bool) -> dict[str, int]:
         """Bring everything that is in the spool into the rollups (and the log)."""
         result = {"rolled_up": self.roll_up()}
         if log:
             self.ship()
+        if self.exchange_labels():
+            result["rolled_up"] = self.roll_up()
+            if log:
+                self.ship()
+        if log:
             result["logged"] = sum(self._house.log.count(model) for model in self._house.log.models())
         self.share()
         result["answered"] = sum(process.answered for process in self._house.spool.processes())
@@ -64,6 +92,10 @@ class Housekeeping:
         """What has been answered in the last 30 days and has no label, by model."""
         rollups = self._house.rollups
         return {model: rollups.label_debt(model, now - LABEL_DEBT_PERIOD, now) for model in rollups.models()}
+
+    def _tell(self, labels: Iterable[Taken]) -> None:
+        for taken in labels:
+            self._telemetry.labelled(taken.model, taken.result, self._classes.of(taken.model))
 
     def _bins_of(self, model: str, version: str) -> Mapping[str, Bins] | None:
         """Of a version that a worker has loaded: it was noted before it served."""

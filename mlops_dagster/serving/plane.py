@@ -137,7 +137,7 @@ class DataPlane:
         for _, _, at in labels:
             self._at(at)
         result = await asyncio.to_thread(
-            self._house.spool.feedback, labels, model=model, actor=actor, now=self._at(None)
+            self._house.feedback.take, labels, model=model, actor=actor, now=self._at(None)
         )
         self._telemetry.labelled(model, result, in_force.classes)
         return result

@@ -3,6 +3,7 @@
 import logging
 import socket
 import uuid
+from collections.abc import Callable
 from datetime import UTC, datetime
 
 from mlops_dagster.clock import Clock, ReplayedClock, SystemClock
@@ -53,7 +54,7 @@ class Service:
         self._scorer = Scorer(self.process, house.spool, self.telemetry, self.tracing, settings.predict_timeout)
         classes = KnownClasses(last_known)
         self.plane = DataPlane(self.process, house, self.deployments, classes, self._scorer, self.telemetry)
-        self._housekeeping = Housekeeping(house, last_known)
+        self._housekeeping = Housekeeping(house, last_known, self.telemetry)
         self._work = [
             Repeating("deployments", REFRESH_SECONDS, self.deployments.refresh, self.telemetry),
             Repeating("fuse", FUSE_SECONDS, self.fuse.check, self.telemetry),
@@ -63,6 +64,7 @@ class Service:
 
     def start(self) -> None:
         """Return when every version that has a role is in memory, or cannot be loaded: only then requests may come."""
+        self._try("the labels of its answers reach it later", self.house.feedback.look)
         self._refresh()
         if self.deployments.wait_for_loads(WARM_SECONDS):
             self._refresh()
@@ -71,10 +73,13 @@ class Service:
             work.start()
 
     def _refresh(self) -> None:
+        self._try("what was known of the registry last is served", self.deployments.refresh)
+
+    def _try(self, otherwise: str, ask: Callable[[], object]) -> None:
         try:
-            self.deployments.refresh()
+            ask()
         except StorageError as error:
-            logger.warning("the registry is away, what was known of it last is served: %s", error)
+            logger.warning("the database is away, %s: %s", otherwise, error)
 
     def flush(self, *, log: bool) -> dict[str, int]:
         """Bring all answers and labels there are so far into the rollups (and the log), and let the fuse look.
@@ -115,6 +120,7 @@ class Service:
         self.house.spool.close()
         for rollups in {self.house.local_rollups, self.house.rollups}:
             rollups.close()
+        self.house.feedback.close()
         self.last_known.close()
 
 

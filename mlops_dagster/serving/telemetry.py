@@ -6,7 +6,7 @@ folder, and every process that shares it answers for all: counters add up and ou
 """
 
 import threading
-from collections.abc import Collection, Iterable
+from collections.abc import Collection, Iterable, Mapping
 from datetime import datetime
 
 from prometheus_client import CollectorRegistry, Counter, Gauge, disable_created_metrics, generate_latest
@@ -59,6 +59,14 @@ class Telemetry:
             "Labels that are no class of the model; nothing of their batch is recorded",
             ("model",),
             registry=registry,
+        )
+        self._waited: set[str] = set()
+        self._labels_waiting = Gauge(
+            "mlops_labels_waiting",
+            "Labels that wait for the replica that answered",
+            ("model",),
+            registry=registry,
+            multiprocess_mode="mostrecent",
         )
         self._repeated_ids = Counter(
             "mlops_repeated_ids",
@@ -149,9 +157,10 @@ class Telemetry:
     def labelled(self, model: str, result: FeedbackResult, classes: Collection[str]) -> None:
         """A batch of labels that came; `classes` are those of the model."""
         for outcome, count in (
-            ("first", result.accepted - result.corrections - result.repeated),
+            ("first", result.accepted - result.corrections - result.repeated - result.pending),
             ("correction", result.corrections),
             ("repeated", result.repeated),
+            ("pending", result.pending),
             ("unknown", len(result.unknown)),
         ):
             self._labels.labels(model, outcome).inc(count)
@@ -159,6 +168,16 @@ class Telemetry:
             label = hit.label if hit.label in classes else OTHER
             correct = "true" if hit.correct else "false"
             self._labelled.labels(hit.model, hit.version, hit.role, label, correct).inc(count)
+
+    def labels_waiting(self, waiting: Mapping[str, int]) -> None:
+        """How many labels wait for the replica that answered, by model."""
+        self._waited.update(waiting)
+        for model in self._waited:
+            self._labels_waiting.labels(model).set(waiting.get(model, 0))
+
+    def labels_unmatched(self, model: str, labels: int) -> None:
+        """Labels of ids under which no replica answered."""
+        self._labels.labels(model, "unmatched").inc(labels)
 
     def labels_refused(self, model: str, labels: int) -> None:
         """Labels that are no class of the model."""

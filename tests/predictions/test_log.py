@@ -32,7 +32,7 @@ def test_every_column_comes_back(spool, log, record, march):
         [
             record(0, features={"temp": 41.5, "carrier": "UA", "precip": None}, key="N1", row=3,
                    probabilities=[0.25, 0.75], preprocess_ms=1.0, inference_ms=3.0, postprocess_ms=0.5,
-                   trace_id="0af7651916cd43dd8448eb211c80319c"),
+                   trace_id="0af7651916cd43dd8448eb211c80319c", unit="p0's"),
             record(1, role="none", version="", status="rejected", error="no feature 'temp'", features={},
                    prediction=None, score=None, raw='{"inputs": []}'),
         ]
@@ -64,6 +64,7 @@ def test_every_column_comes_back(spool, log, record, march):
         "inference_ms": 3.0,
         "postprocess_ms": 0.5,
         "trace_id": "0af7651916cd43dd8448eb211c80319c",
+        "unit": "p0's",
         "date": date(2013, 3, 1),
         "feature_temp": 41.5,
         "feature_carrier": "UA",

@@ -76,7 +76,8 @@ def test_a_batch_with_a_label_that_is_no_class_is_refused_whole_and_by_name(serv
     assert told(server, "labels_total", model=MODEL, outcome="first") is None
 
     server.flush()
-    assert feedback(server, ("p0", "on_time")) == (200, {"accepted": 1, "corrections": 0, "unknown": []}), "the first"
+    only = {"accepted": 1, "corrections": 0, "pending": 0, "unknown": []}
+    assert feedback(server, ("p0", "on_time")) == (200, only), "the first"
     assert told(server, "labelled_total", model=MODEL, version="1.0.0", role="champion", label="on_time",
                 correct="false") == 1  # fmt: skip
 
@@ -85,7 +86,8 @@ def test_one_id_for_all_requests_is_counted_and_has_one_label(server: Server, mo
     for delay in (40.0, 0.0, 0.0):
         assert server.infer(MODEL, id="1", delay=delay).status_code == 200
     assert server.infer(OTHER, id="1", delay=0.0).status_code == 200
-    assert feedback(server, ("1", "late"), ("1", "late"))[1] == {"accepted": 2, "corrections": 0, "unknown": []}
+    both = {"accepted": 2, "corrections": 0, "pending": 0, "unknown": []}
+    assert feedback(server, ("1", "late"), ("1", "late"))[1] == both
     assert feedback(server, ("1", "on_time"), model=OTHER)[1]["accepted"] == 1
     server.flush()
     eventually(lambda: told(server, "repeated_ids_total", model=MODEL) == 2)

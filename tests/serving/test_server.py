@@ -264,7 +264,7 @@ def test_feedback_tells_the_unknown_from_the_known(server: Server, models: Model
         return server.post(path, {"labels": [{"prediction_id": name, "label": label} for name, label in labels]})
 
     assert send((known, "late"), ("?", "late")).json() == {"accepted": 1, "corrections": 0, "unknown": ["?"]}
-    assert send((known, "on_time")).json() == {"accepted": 1, "corrections": 1, "unknown": []}
+    assert send((known, "on_time")).json() == {"accepted": 1, "corrections": 1, "pending": 0, "unknown": []}
     assert (send(("?", "late")).status_code, send(("?", "late")).json()["code"]) == (404, "prediction_not_found")
     assert server.post(path, {"labels": []}).json()["code"] == "invalid_input"
     good = {"prediction_id": known, "label": "late"}
@@ -280,7 +280,7 @@ def test_feedback_tells_the_unknown_from_the_known(server: Server, models: Model
     assert server.post(path, {"labels": [{"prediction_id": known}]}).status_code == 400
     assert send((known, "on_time")).json()["corrections"] == 0, "a body with a mistake in it changed nothing"
     many = send(*((known, "late" if number % 2 == 0 else "on_time") for number in range(10_000))).json()
-    assert many == {"accepted": 10_000, "corrections": 10_000, "unknown": []}
+    assert many == {"accepted": 10_000, "corrections": 10_000, "pending": 0, "unknown": []}
     server.flush()
     assert models.house.log.get(known)["label"] == "on_time", "the last of those that came at once"
 

@@ -143,7 +143,7 @@ def test_one_id_for_all_requests_is_one_prediction(trial: Trial) -> None:
     roles = [trial.server.infer(trial.model, delay=delay, id="1").json()["parameters"]["role"] for delay in delays]
     assert {"champion", "canary"} == set(roles)
     trial.look()
-    assert trial.tell({"1": "late"}) == {"accepted": 1, "corrections": 0, "unknown": []}
+    assert trial.tell({"1": "late"}) == {"accepted": 1, "corrections": 0, "pending": 0, "unknown": []}
     found = trial.look().evidence.labels
     assert (found.units, found.labelled) == (60, 1)
 

@@ -111,9 +111,10 @@ def schemas() -> dict[str, Json]:
             at={"type": ["string", "null"], "format": "date-time", "description": "when it became known; else now"},
         ),
         "FeedbackResult": json_object(
-            ["accepted", "corrections", "unknown"],
+            ["accepted", "corrections", "pending", "unknown"],
             accepted={"type": "integer"},
             corrections={"type": "integer"},
+            pending={"type": "integer", "description": "of those accepted: kept for the replica that answered"},
             unknown={"type": "array", "items": TEXT},
         ),
         "Flush": json_object([], log={"type": "boolean"}),
