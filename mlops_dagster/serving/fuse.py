@@ -22,24 +22,37 @@ class Fuse:
     """The emergency half of the rollout controller, with the same `decide`: it only ever rolls back.
 
     First here and now (`check`): the champion answers for a canary, the old champion for a new one in its watch. Then
-    in the registry (`tell`, again and again until that is there). Every worker has one, and all read the same rollups:
-    each comes to the verdict by itself, and the first one's withdrawal is the one that counts. The controller finds the
-    change there and closes the rollout. A canary that was set by hand has no rollout, hence no policy, and no fuse.
+    in the registry (`tell`, again and again until that is there). Every worker has one, and all of a machine read the
+    same rollups: each comes to the verdict by itself, and the first one's withdrawal is the one that counts. Where
+    machines share a database, each is also judged on the counts of all (`check_shared`): with the traffic dealt to k of
+    them, their own counts alone would prove it k times later. The controller finds the change and closes the rollout.
+    A canary that was set by hand has no rollout, hence no policy, and no fuse.
     With `MLOPS_FUSE=false` it judges nobody.
     """
 
-    def __init__(
-        self, house: House, rollups: Rollups, deployments: Deployments, clock: Clock, telemetry: Telemetry
-    ) -> None:
+    def __init__(self, house: House, deployments: Deployments, clock: Clock, telemetry: Telemetry) -> None:
         self._house = house
-        self._rollups = rollups
         self._deployments = deployments
         self._clock = clock
         self._telemetry = telemetry
         self._withdrawals: dict[tuple[str, str], Decision] = {}
 
     def check(self) -> None:
-        """Judge everyone who answers on trial, on the rollups as they are. Asks no database that may be away."""
+        """Judge everyone who answers on trial, on the counts of this machine. Asks no database that may be away."""
+        self._check(self._house.local_rollups)
+
+    def check_shared(self) -> None:
+        """Judge them on the counts of all machines. Raises StorageError while the database is away."""
+        if (shared := self._house.shared_rollups) is not None:
+            self._check(shared)
+
+    def tell(self) -> None:
+        """Take out in the registry what was cut off here. Raises StorageError while it is away; then call again."""
+        for (model, version), decision in list(self._withdrawals.items()):
+            self._withdraw(model, version, decision)
+            self._withdrawals.pop((model, version), None)
+
+    def _check(self, rollups: Rollups) -> None:
         if not self._house.settings.fuse:
             return
         for model in self._deployments.models():
@@ -48,20 +61,14 @@ class Fuse:
             if rollout is None:
                 continue
             if deployment.canary == rollout.challenger:
-                self._judge(rollout, rollout.challenger)
+                self._judge(rollups, rollout, rollout.challenger)
             elif is_watched(deployment, rollout):
-                self._judge(rollout, rollout.final)
+                self._judge(rollups, rollout, rollout.final)
 
-    def tell(self) -> None:
-        """Take out in the registry what was cut off here. Raises StorageError while it is away; then call again."""
-        for (model, version), decision in list(self._withdrawals.items()):
-            self._withdraw(model, version, decision)
-            del self._withdrawals[model, version]
-
-    def _judge(self, rollout: Rollout, version: str) -> None:
+    def _judge(self, rollups: Rollups, rollout: Rollout, version: str) -> None:
         model, now = rollout.model, self._clock.now()
         # All there is: a clock that was set back must not hide what is stamped with the time before.
-        evidence = collect(self._rollups, rollout, now, until=_ALWAYS)
+        evidence = collect(rollups, rollout, now, until=_ALWAYS)
         decision = decide(rollout.policy, rollout, evidence, now)
         if decision.outcome is Outcome.ROLLBACK:
             self._deployments.cut_off(model, version)

@@ -25,6 +25,7 @@ from mlops_dagster.wiring import House
 logger = logging.getLogger(__name__)
 
 FUSE_SECONDS = 0.5
+SHARED_FUSE_SECONDS = 1.0
 TELL_SECONDS = 1.0
 MEASURE_SECONDS = 5.0
 WARM_SECONDS = 60.0
@@ -50,7 +51,7 @@ class Service:
         self.last_known = last_known = LastKnown(settings.last_known_path)
         self.loader = Loader(house, last_known, self.telemetry)
         self.deployments = Deployments(self.process, house, last_known, self.loader, self.telemetry)
-        self.fuse = Fuse(house, house.local_rollups, self.deployments, clock, self.telemetry)
+        self.fuse = Fuse(house, self.deployments, clock, self.telemetry)
         self._scorer = Scorer(self.process, house.spool, self.telemetry, self.tracing, settings.predict_timeout)
         classes = KnownClasses(last_known)
         self.plane = DataPlane(self.process, house, self.deployments, classes, self._scorer, self.telemetry)
@@ -58,6 +59,8 @@ class Service:
         self._work = [
             Repeating("deployments", REFRESH_SECONDS, self.deployments.refresh, self.telemetry),
             Repeating("fuse", FUSE_SECONDS, self.fuse.check, self.telemetry),
+            # In a thread of its own: a database that hangs holds up no verdict on the counts of this machine.
+            Repeating("shared fuse", SHARED_FUSE_SECONDS, self.fuse.check_shared, self.telemetry),
             Repeating("withdrawals", TELL_SECONDS, self.fuse.tell, self.telemetry),
             Repeating("process", MEASURE_SECONDS, self.telemetry.measure, self.telemetry),
         ]
@@ -90,6 +93,7 @@ class Service:
         self._scorer.off_path.drain()
         result = self._housekeeping.flush(log=log)
         self.fuse.check()
+        self.fuse.check_shared()
         return result
 
     def not_ready(self) -> dict[str, str]:

@@ -124,6 +124,50 @@ def test_every_worker_cuts_off_by_itself_and_the_registry_hears_of_it_once(
         assert canaries(services) == [None, None]
 
 
+def test_what_k_replicas_see_together_is_proven_as_soon_as_one_would_have(
+    postgresql: str, tmp_path: Path, models: Models
+) -> None:
+    """Each of them alone has too little; together they have what is proof for one."""
+    clock = Stepped(NOW + HOUR)
+    rollout(models)
+    with workers(models, clock, 1) as (alone,):
+        needed = next(failures for failures in range(1, 60) if _cut_off_after(alone, clock, failures))
+
+    replicas = 3
+    homes = [tmp_path / f"replica-{number}" for number in range(replicas)]
+    houses = [House(Settings(home=home, database_url=postgresql), actor="test") for home in homes]
+    rollout(Models(houses[0], light_artifacts(tmp_path)))
+    for home in homes[1:]:
+        (home / "artifacts").symlink_to(homes[0] / "artifacts")
+    with ExitStack() as stack:
+        services = [
+            service
+            for house in houses
+            for service in stack.enter_context(workers(Models(house, models.artifacts), clock, 1))
+        ]
+        for service in services:
+            for _ in range(-(-needed // replicas)):
+                answer(service, 1, clock.now(), canary_fails=True)
+        for service in services:
+            service.fuse.check()
+        assert canaries(services[:-1]) == ["1.1.0"] * (replicas - 1), "what each has seen itself is no proof"
+        for service in services:
+            service.fuse.check_shared()
+        assert canaries(services) == [None] * replicas
+        for service in services:
+            service.fuse.tell()
+        kinds = [event.kind for event in houses[0].registry.history(MODEL)]
+        assert kinds.count("rollback") == 1
+    for house in houses:
+        house.registry.close()
+
+
+def _cut_off_after(service: Service, clock: Stepped, failures: int) -> bool:
+    """One failure more, and whether it was the one that proves it."""
+    answer(service, 1, clock.now() + timedelta(seconds=failures), canary_fails=True)
+    return canaries([service]) == [None]
+
+
 def in_force(services: list[Service]) -> list[tuple[str | None, tuple[str, ...]]]:
     deployments = [service.deployments.get(MODEL).deployment for service in services]
     return [(deployment.champion, deployment.shadows) for deployment in deployments]
