@@ -10,6 +10,7 @@ from pathlib import Path
 from sqlalchemy import URL, make_url
 
 from mlops_dagster.errors import InvalidInputError, StorageError
+from mlops_dagster.private import write_privately
 
 _SQLITE = b"SQLite format 3\0"
 _PASSING = (".tmp-", ".probe-")  # half-written files
@@ -40,6 +41,7 @@ def back_up(home: Path, target: Path, database_url: str | None = None) -> int:
     if target.exists() or target.resolve().is_relative_to(home.resolve()):
         raise InvalidInputError(f"{str(target)!r} exists or lies in the home itself; name a new folder elsewhere")
     copied = 0
+    write_privately()
     try:
         for kind in (_is_anchor, _is_spool, _is_database, _is_transaction, _is_other):
             for file in _files(home):

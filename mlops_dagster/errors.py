@@ -18,12 +18,31 @@ class MlopsError(Exception):
 
     code: ClassVar[str] = "mlops_error"
 
+    def __init__(self, *args: object, told: str | None = None) -> None:
+        super().__init__(*args)
+        self._told = told
+
     @property
     def message(self) -> str:
+        """For whoever asked: it may hold what they sent."""
         return str(self.args[0]) if self.args else self.code
+
+    @property
+    def told(self) -> str:
+        """For everybody else, in alerts, events and logs: without a value of any row."""
+        return self.message if self._told is None else self._told
 
     def __str__(self) -> str:
         return self.message
+
+
+def told(error: BaseException) -> str:
+    """Return what may be told of an error in alerts, events and logs: the text of a foreign one may quote a row.
+
+    >>> told(ValueError("could not convert string to float: 'Ada'"))
+    'ValueError'
+    """
+    return error.told if isinstance(error, MlopsError) else type(error).__name__
 
 
 class NotFoundError(MlopsError, LookupError):

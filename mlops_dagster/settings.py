@@ -10,6 +10,7 @@ from pydantic import Field
 from pydantic_settings import BaseSettings, SettingsConfigDict
 
 from mlops_dagster.errors import HomeNotWritableError
+from mlops_dagster.private import tighten, write_privately
 
 
 class Settings(BaseSettings):
@@ -124,13 +125,20 @@ class Settings(BaseSettings):
         """The Delta Lake tables: a folder, or an S3 URL."""
         return self.log_url or str(self.home / "log")
 
-    def writable_home(self) -> Path:
-        """The home, made if needed; raises HomeNotWritableError if nothing can be written there."""
+    def writable_home(self, *, alone: bool = True) -> Path:
+        """The home, made if needed, and closed to other users, as is all that this process writes from now on.
+
+        Unless it is `alone`, what others keep in the same folder is left as it is, and the folder itself.
+
+        Raises HomeNotWritableError if nothing can be written there.
+        """
         probe = self.home / f".probe-{os.getpid()}-{threading.get_ident()}"
+        write_privately()
         try:
             self.home.mkdir(parents=True, exist_ok=True)
             probe.touch()
             probe.unlink()
+            tighten(self.home, alone=alone)
         except OSError as error:
             raise HomeNotWritableError(
                 f"cannot write to MLOPS_HOME {str(self.home)!r} ({error.strerror}); "

@@ -9,6 +9,7 @@ from sqlalchemy import Column, Index, Integer, MetaData, Row, String, Table, Tex
 from mlops_dagster.alerting.alert import Alert, Severity
 from mlops_dagster.clock import Clock, parse_time
 from mlops_dagster.database import migrate, open_database, reading, writing
+from mlops_dagster.texts import plain
 
 TABLES = MetaData()
 _alerts = Table(
@@ -60,8 +61,8 @@ class Alerts:
         now = self._clock.now().isoformat()
         told = {
             "severity": severity.value,
-            "summary": summary,
-            "done": done,
+            "summary": plain(summary),
+            "done": plain(done),
             "evidence": json.dumps(evidence or {}, sort_keys=True),
             "last_seen_at": now,
         }
@@ -83,7 +84,7 @@ class Alerts:
         over = (
             update(_alerts)
             .where(_alerts.c.model == model, _alerts.c.rule == rule, _IS_OPEN)
-            .values(resolved_at=self._clock.now().isoformat(), resolution=resolution)
+            .values(resolved_at=self._clock.now().isoformat(), resolution=plain(resolution))
             .returning(_alerts)
         )
         with writing(self._engine) as connection:

@@ -9,7 +9,7 @@ from mlops_dagster.components.partitions import daily, windows
 from mlops_dagster.components.platform import Platform
 from mlops_dagster.components.spec import ModelSpec
 from mlops_dagster.components.validation import data_docs, link_of
-from mlops_dagster.errors import InvalidInputError
+from mlops_dagster.errors import InvalidInputError, ModelFailedError
 from mlops_dagster.monitoring import ValidationResult, quarantine, validate
 from mlops_dagster.monitoring.quarantine import quarantine_of
 from mlops_dagster.monitoring.suites import suite_of
@@ -71,8 +71,8 @@ def _batch_input(spec: ModelSpec) -> dg.AssetsDefinition:
             if found.passed:
                 files.keep(frame)
         except InvalidInputError as error:
-            context.log.exception("the rows cannot be scored")
-            found = replace(found, failures=(error.message,))
+            context.log.error(f"the rows cannot be scored: {error.told}")
+            found = replace(found, failures=(error.told,))
         if found.rows and not found.passed:
             quarantine(house.quarantine, spec.model, start, frame, found, what=_BATCH_INPUT)
         place = quarantine_of(house.quarantine, spec.model, _BATCH_INPUT)
@@ -119,7 +119,10 @@ def _batch_scores(spec: ModelSpec) -> dg.AssetsDefinition:
         # Whoever materializes this asset alone meets the gate as well: rows are there only once they have passed.
         if not files.has_rows():
             raise dg.Failure(f"no rows of {start:%Y-%m-%d} passed their validation; materialize {_BATCH_INPUT} first")
-        scored = score_batch(files, champion, house.registry.load(champion))
+        try:
+            scored = score_batch(files, champion, house.registry.load(champion))
+        except ModelFailedError as error:
+            raise dg.Failure(error.told) from None  # whose cause may quote a row
         if scored.unscored:
             context.log.warning("%d rows have an infinite number, and no prediction", scored.unscored)
         return dg.MaterializeResult(

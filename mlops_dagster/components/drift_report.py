@@ -9,6 +9,7 @@ from mlops_dagster.components.partitions import HOURLY, due_every, hourly, windo
 from mlops_dagster.components.platform import Platform
 from mlops_dagster.components.prediction_batch import failed_hours
 from mlops_dagster.components.spec import ModelSpec
+from mlops_dagster.errors import told
 from mlops_dagster.monitoring import DriftReport, Verdict
 from mlops_dagster.monitoring.evidently_reports import publish_report
 from mlops_dagster.monitoring.trailing import trailing_drift
@@ -51,7 +52,7 @@ def drift_report_asset(spec: ModelSpec) -> dg.AssetsDefinition:
         sound: list[DriftReport] = []
         window = timedelta(hours=spec.drift.window_hours)
         failed = failed_hours(context.instance, spec, hours[0][2] - window, hours[-1][2])
-        profiles, told = _profiles(context, house, spec.model, hours[0][1], hours[-1][2])
+        profiles, made = _profiles(context, house, spec.model, hours[0][1], hours[-1][2])
         for key, start, end in hours:
             found = trailing_drift(house.registry, house.rollups, spec.model, end, spec.drift)
             its_profiles = {"profiles": dg.MetadataValue.json(profiles.get(start, []))}
@@ -75,7 +76,7 @@ def drift_report_asset(spec: ModelSpec) -> dg.AssetsDefinition:
                 },
                 partition_key=key,
             )
-        numbers = {"hours": len(hours), **_in_short(judged, sound), "profiles": told}
+        numbers = {"hours": len(hours), **_in_short(judged, sound), "profiles": made}
         return dg.MaterializeResult(
             check_results=[
                 dg.AssetCheckResult(
@@ -119,8 +120,8 @@ def _profiles(
     try:
         found = profile_hours(house.log, model, since, until, house.profiles)
     except Exception as error:
-        context.log.exception("the hours have no whylogs profiles; materialize them again to make up for it")
-        return {}, f"not made: {error}"
+        context.log.error(f"the hours have no whylogs profiles ({told(error)}); materialize them again")
+        return {}, f"not made: {told(error)}"
     return found, f"{sum(map(len, found.values()))} files"
 
 
@@ -141,8 +142,8 @@ def _evidently(
             house.log, champion, report, since, until, rows=house.settings.report_rows, files=house.reports
         )
     except Exception as error:
-        context.log.exception("the hour has no Evidently report; materialize it again to make up for it")
-        return {"evidently": dg.MetadataValue.text(f"not made: {error}")}
+        context.log.error(f"the hour has no Evidently report ({told(error)}); materialize it again")
+        return {"evidently": dg.MetadataValue.text(f"not made: {told(error)}")}
     if link is None:
         return {"evidently": dg.MetadataValue.text("not made: the log has no rows of the window")}
     # A path is for copying: browsers follow no link from a page on a server to a file.

@@ -16,7 +16,7 @@ from mlops_dagster.alerting import Alert, Severity
 from mlops_dagster.clock import in_utc, parse_time
 from mlops_dagster.components.platform import Platform
 from mlops_dagster.components.spec import ModelSpec
-from mlops_dagster.errors import InvalidInputError
+from mlops_dagster.errors import InvalidInputError, told
 
 RULE = "retraining_failed"
 RETRAINS = "mlops/retrains"
@@ -56,7 +56,7 @@ def tried_again(context: dg.AssetExecutionContext, platform: Platform, spec: Mod
             spec.model,
             RULE,
             Severity.WARNING if again else Severity.CRITICAL,
-            f"{context.asset_key.path[-1]}: {type(error).__name__}: {error}",
+            f"{context.asset_key.path[-1]}: {told(error)}",
             done=f"retry {tried + 1} of {policy.retries} in {minutes:g} minutes" if again else "",
             evidence={"run": context.run.run_id, "retries": tried},
         )

@@ -8,7 +8,7 @@ import dagster as dg
 
 from mlops_dagster.alerting import Severity
 from mlops_dagster.components.spec import ModelSpec
-from mlops_dagster.errors import InvalidSuiteError
+from mlops_dagster.errors import InvalidSuiteError, told
 from mlops_dagster.monitoring import ValidationResult
 from mlops_dagster.monitoring.data_docs import publish
 from mlops_dagster.wiring import House
@@ -21,8 +21,8 @@ def data_docs(
     try:
         link = publish(house.data_docs, name, result, replace=replace)
     except Exception as error:
-        context.log.exception("the validation has no page; materialize it again to make up for it")
-        return {"data_docs": dg.MetadataValue.text(f"not made: {error}")}
+        context.log.error(f"the validation has no page ({told(error)}); materialize it again to make up for it")
+        return {"data_docs": dg.MetadataValue.text(f"not made: {told(error)}")}
     if link is None:
         return {}
     return {"data_docs": link_of(link)}

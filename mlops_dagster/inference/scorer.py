@@ -111,7 +111,8 @@ class Scorer:
         try:
             said, raw = self._ask(inputs)
         except Exception as error:
-            raise ModelFailedError(f"version {self.version} raised {type(error).__name__}: {error}") from error
+            raised = f"version {self.version} raised {type(error).__name__}"
+            raise ModelFailedError(f"{raised}: {error}", told=raised) from error
         rows, classes = len(inputs), len(self._places)
         if raw.shape != (rows, classes) or (said is not None and said.size != rows):
             raise ModelFailedError(

@@ -38,7 +38,7 @@ def publish(files: Files, name: str, result: ValidationResult, *, replace: bool 
         files.put(f"{name}.html", draw(result.found, name).encode())
         return files.link(f"{name}.html")
     found = [each.to_json_dict() for each in result.found.results]
-    digest = hashlib.sha256(json.dumps(found, sort_keys=True).encode()).hexdigest()
+    digest = hashlib.sha256(json.dumps(found, sort_keys=True, default=str).encode()).hexdigest()
     place = f"{name}-{digest[:8]}.html"
     if not files.has(place):
         files.add(place, draw(result.found, name).encode())

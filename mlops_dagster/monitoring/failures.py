@@ -19,7 +19,6 @@ _SAID = {
 }
 
 _NOT_ASKED = {"batch_id", "column", "mostly"}
-_SHOWN = 10
 
 
 class _Told(dict[str, object]):
@@ -86,14 +85,12 @@ def _reason(result: "ExpectationValidationResult") -> str:
     if "element_count" not in observed:
         return f"{subject}: {_in_words(name, arguments)} failed, found: {_observed(observed)}"
     said = _SAID[name].format_map(_Told(arguments)) if name in _SAID else f"not as {_in_words(name, arguments)} has it"
-    # 20 and '20' look the same otherwise.
-    shown = (lambda value: f"{type(value).__name__} {value}") if of_type else str
-    examples = sorted({shown(value) for value in observed.get("partial_unexpected_list", [])})[:3]
-    such_as = f" (such as {', '.join(examples)})" if examples and said != "missing" else ""
+    types = observed.get("unexpected_types")
+    but = f" but {', '.join(types)}" if types else ""
     by_chance = _meta(result).get("by_chance")
     return (
         f"{subject}: {observed['unexpected_count']} of {_values(result)} values are "
-        f"{said}{such_as}; at most {1 - _mostly(result):.1%} may be"
+        f"{said}{but}; at most {1 - _mostly(result):.1%} may be"
         + ("" if by_chance is None else f", by chance {by_chance}")
     )
 
@@ -105,15 +102,10 @@ def _in_words(name: str, arguments: Mapping[str, object]) -> str:
 
 
 def _observed(observed: Mapping[str, object]) -> str:
-    """Some of the unexpected values, or else what was observed."""
-    match observed:
-        case {"partial_unexpected_list": [_, *_] as several} | {"observed_value": [_, *_] as several}:
-            more = f" and {len(several) - _SHOWN} more" if len(several) > _SHOWN else ""
-            return ", ".join(map(str, several[:_SHOWN])) + more
-        case {"observed_value": float() as number}:
-            return f"{number:g}"
-        case _:
-            return str(observed.get("observed_value"))
+    value = observed.get("observed_value")
+    if isinstance(value, float):
+        return f"{value:g}"
+    return "another value" if value in (None, {}) else str(value)
 
 
 def _values(result: "ExpectationValidationResult") -> int:
@@ -167,8 +159,5 @@ def _arguments(result: "ExpectationValidationResult") -> dict[str, object]:
 
 
 def _raised(info: Mapping[str, object]) -> str | None:
-    """The message of what was raised, if anything was: the report is flat, or one for each metric."""
-    for each in (info, *info.values()):
-        if isinstance(each, Mapping) and each.get("raised_exception"):
-            return str(each.get("exception_message"))
-    return None
+    """The class of what was raised, if anything was."""
+    return str(info["exception_message"]) if info.get("raised_exception") else None

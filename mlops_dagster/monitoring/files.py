@@ -74,7 +74,7 @@ class LocalFiles:
             place.parent.mkdir(parents=True, exist_ok=True)
             try:
                 unfinished.write_bytes(content)
-                unfinished.chmod(0o444)
+                unfinished.chmod(0o400)
                 with suppress(FileExistsError):
                     place.hardlink_to(unfinished)
             finally:

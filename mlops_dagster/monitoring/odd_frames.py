@@ -25,7 +25,7 @@ def others_than_numbers(frame: "pd.DataFrame", asked: "Collection[Expectation]")
     >>> from great_expectations.expectations.core import ExpectColumnValuesToBeOfType
     >>> asked = [ExpectColumnValuesToBeOfType(column="delay", type_="float64")]
     >>> others_than_numbers(pd.DataFrame({"delay": [1.0, None, "n/a"]}), asked)
-    ("delay: 1 of 2 values are no numbers (such as 'n/a')",)
+    ('delay: 1 of 2 values are no numbers but str',)
     """
     reasons = []
     for name in numbers_asked(frame, asked):
@@ -33,8 +33,8 @@ def others_than_numbers(frame: "pd.DataFrame", asked: "Collection[Expectation]")
             values = frame[name].dropna().tolist()
             others = [value for value in values if not isinstance(value, Real)]
             if 0 < len(others) < len(values):
-                such_as = ", ".join(sorted({repr(value) for value in others})[:3])
-                reasons.append(f"{name}: {len(others)} of {len(values)} values are no numbers (such as {such_as})")
+                types = ", ".join(sorted({type(value).__name__ for value in others}))
+                reasons.append(f"{name}: {len(others)} of {len(values)} values are no numbers but {types}")
     return tuple(reasons)
 
 

@@ -20,8 +20,10 @@ def as_parquet(frame: "pd.DataFrame", *, row_group_size: int | None = None) -> b
     try:
         frame.to_parquet(written, index=False, row_group_size=row_group_size)
     except (ValueError, TypeError, OverflowError, pa.ArrowException) as error:
-        why = "; ".join(str(each) for each in reversed(error.args))
-        raise InvalidInputError(f"Arrow cannot store the rows: {why}") from error
+        # Pandas adds which column it is to what Arrow says, and that quotes a value of it.
+        which = next((each for each in map(str, error.args) if each.startswith("Conversion failed for column ")), "")
+        why = which or f"{type(error).__name__}: a column has values of several types, or two have one name"
+        raise InvalidInputError(f"Arrow cannot store the rows: {why}") from None
     return written.getvalue()
 
 

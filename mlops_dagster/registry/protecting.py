@@ -7,6 +7,7 @@ from mlops_dagster.registry.deployments import guard, lift, put_on_hold
 from mlops_dagster.registry.entities import Deployment
 from mlops_dagster.registry.protection import GuardPolicy, Hold
 from mlops_dagster.registry.traffic import Traffic
+from mlops_dagster.texts import plain
 
 
 class Protection(Traffic):
@@ -38,11 +39,11 @@ class Protection(Traffic):
         An `automatic` hold is lifted by an automatic release as well; a person's takes its place.
         Raises ModelNotFoundError, and InvalidInputError without a reason.
         """
-        if not reason.strip():
+        if not plain(reason):
             raise InvalidInputError(f"a hold of {model} needs a reason: everybody who asks is told it")
         with self._changing(model, reason, evidence) as ledger:
             before = ledger.deployment()
-            return ledger.amend("held", before, put_on_hold(before, Hold(reason, automatic)))
+            return ledger.amend("held", before, put_on_hold(before, Hold(ledger.reason, automatic)))
 
     def release(
         self,

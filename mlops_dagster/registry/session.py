@@ -20,6 +20,7 @@ from mlops_dagster.registry.locations import locate, public_address
 from mlops_dagster.registry.stores import sql
 from mlops_dagster.registry.stores.event_log import EventLog
 from mlops_dagster.settings import Settings
+from mlops_dagster.texts import plain
 
 if TYPE_CHECKING:
     from types_boto3_s3 import S3Client
@@ -85,7 +86,7 @@ class Session:
         """One transaction of changes to `model`; once they are made, the head of the chain is noted outside."""
         with writing(self._engine) as connection:
             log = EventLog(connection)
-            yield Ledger(connection, log, model, self._actor, self._clock.now(), reason, evidence)
+            yield Ledger(connection, log, model, self._actor, self._clock.now(), plain(reason), evidence)
         self._anchors.note(log.last, log.hash)
         if self._tells_catalogue:
             self._try_to_deliver()
@@ -111,7 +112,8 @@ class Session:
         database = make_url(self._place.database)
         if database.drivername == "sqlite":
             home = Path(str(database.database)).parent
-            self._settings.model_copy(update={"home": home}).writable_home()
+            alone = home == self._settings.home
+            self._settings.model_copy(update={"home": home}).writable_home(alone=alone)
 
 
 def _name(database: str) -> str:

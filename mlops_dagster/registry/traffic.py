@@ -15,6 +15,7 @@ from mlops_dagster.registry.promotion import Promotion
 from mlops_dagster.registry.stages import Stage
 from mlops_dagster.registry.stores import sql
 from mlops_dagster.registry.versions import final_of, parse_version
+from mlops_dagster.texts import plain
 
 
 class Traffic(Promotion):
@@ -57,7 +58,7 @@ class Traffic(Promotion):
         Raises EpochConflictError if somebody was quicker (never tried again), TransitionError, and what `check` finds.
         """
         to = Stage.parse(stage)
-        if force and (to is not Stage.PRODUCTION or not reason.strip()):
+        if force and (to is not Stage.PRODUCTION or not plain(reason)):
             raise InvalidInputError("force is for entering production past its gates, and needs a reason")
         if watched and to is not Stage.PRODUCTION:
             raise InvalidInputError(f"only a new champion is watched by the old one, not a version that enters {to}")

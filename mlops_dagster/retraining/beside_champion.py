@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, NamedTuple
 
 import numpy as np
 
-from mlops_dagster.errors import MlopsError, ModelFailedError
+from mlops_dagster.errors import ModelFailedError, told
 from mlops_dagster.inference import Scorer
 from mlops_dagster.registry import ModelRegistry, ModelVersion
 from mlops_dagster.registry.estimators import Estimator
@@ -73,7 +73,7 @@ def beside_champion(
     try:
         scored, its_wrong = _wrong_of(champion, rows)
     except Exception as error:  # of whatever kind: it is the champion's failure, and not the candidate's
-        why = f"the champion {champion.version} cannot score the evaluated rows: {_said(error)}"
+        why = f"the champion {champion.version} cannot score the evaluated rows: {told(error)}"
         return Beside(None, _unknown(why))
     if (strange := _strange(champion, its_wrong)) is not None:
         return Beside(None, _unknown(strange))
@@ -129,7 +129,3 @@ def _by_day(times: pd.Series[pd.Timestamp], difference: npt.NDArray[np.int64]) -
 
 def _unknown(why: str) -> str:
     return f"How many rows count as one observation when compared with the champion is not known: {why}."
-
-
-def _said(error: Exception) -> str:
-    return error.message if isinstance(error, MlopsError) else f"{type(error).__name__}: {error}"

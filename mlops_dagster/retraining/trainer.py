@@ -86,7 +86,8 @@ def read_batch(module_name: str, start: datetime, end: datetime) -> pd.DataFrame
     try:
         found: object = source.batch(start, end)
     except Exception as error:
-        raise InvalidInputError(f"`batch` of {module_name} raised {type(error).__name__}: {error}") from error
+        raised = f"`batch` of {module_name} raised {type(error).__name__}"
+        raise InvalidInputError(f"{raised}: {error}", told=raised) from error
     if not isinstance(found, pd.DataFrame):
         raise InvalidInputError(f"`batch` of {module_name} gave a {type(found).__name__}, not a DataFrame")
     return found

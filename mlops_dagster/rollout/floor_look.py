@@ -65,8 +65,8 @@ def look_at_floor(
         except StorageError:  # the log or the store is away: the next run looks again
             raise
         except MlopsError as error:  # nobody goes back to such a one, and people must hear of it
-            logger.exception("%s %s cannot be compared with its champion", model, before.version)
-            otherwise = f"{before.version} cannot be compared with it: {error}"
+            otherwise = f"{before.version} cannot be compared with it: {error.told}"
+            logger.error("%s: %s", model, otherwise)
     decision = decide_floor(policy, found, previous, otherwise=otherwise)
     return FloorLook(deployment.champion, until, found, previous, decision)
 

@@ -113,8 +113,8 @@ class OffPath:
         def settle(outcomes: Sequence[Outcome]) -> None:
             try:
                 self._settle(tasks, outcomes)
-            except MlopsError:
-                logger.exception("%d scorings off the response path are lost", len(tasks))
+            except MlopsError as error:
+                logger.error("%d scorings off the response path are lost: %s", len(tasks), error.told)
                 self._shed(tasks)
             finally:
                 ended.set()

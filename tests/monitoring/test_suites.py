@@ -61,7 +61,7 @@ def test_the_file_is_used_instead_of_the_derived_suite(edited: Callable[..., Pat
     suite = suite_of(SCHEMA, None, ValidationPolicy(suite=file))
     assert validate(flights(37, seed=1).assign(delay=20.0, temp="hot"), suite).passed
     (reason,) = validate(flights(37, seed=1).assign(delay=31.0), suite).failures
-    assert reason == "delay: 37 of 37 values are outside any to 30 (such as 31.0); at most 0.0% may be"
+    assert reason == "delay: 37 of 37 values are outside any to 30; at most 0.0% may be"
     assert len(suite_of(SCHEMA, None, ValidationPolicy()).expectations) > 1
 
 
@@ -125,7 +125,7 @@ def test_a_failed_warning_is_a_doubt(edited: Callable[..., Path]) -> None:
     found = validate_each(hours, suite)
     assert found == {key: validate(hour, suite) for key, hour in hours.items()}
     asked = "expect_column_values_to_match_regex (regex '^[A-Z]{3}$')"
-    told = f"origin: 37 of 37 values are not as {asked} has it (such as jfk)"
+    told = f"origin: 37 of 37 values are not as {asked} has it"
     assert found["bad"].passed
     assert [each.partition(";")[0] for each in found["bad"].doubts] == [told, told]
     assert found["good"].doubts == ()
@@ -142,9 +142,7 @@ def test_under_a_condition_a_share_is_as_it_stands(edited: Callable[..., Path]) 
     batch.loc[:2, "delay"] = 1.0
     assert validate(batch, suite).passed
     batch.loc[:3, "delay"] = 1.0
-    assert validate(batch, suite).failures == (
-        "delay: 4 of 30 values are outside any to 0 (such as 1.0); at most 10.0% may be",
-    )
+    assert validate(batch, suite).failures == ("delay: 4 of 30 values are outside any to 0; at most 10.0% may be",)
 
 
 REASONS: dict[str, tuple[Document, str]] = {
@@ -153,10 +151,11 @@ REASONS: dict[str, tuple[Document, str]] = {
     ),
     "expect_table_row_count_to_be_between": ({"min_value": 99}, "the batch: .* (min_value 99) failed, found: 37"),
     "expect_column_distinct_values_to_be_in_set": (
-        {"column": "origin", "value_set": ["JFK"]}, "origin: .* (value_set ['JFK']) failed, found: EWR"
+        {"column": "origin", "value_set": ["JFK"]}, "origin: .* (value_set ['JFK']) failed, found: another value"
     ),
     "expect_table_columns_to_match_ordered_list": (
-        {"column_list": ["temp"]}, "the batch: .* (column_list ['temp']) failed, found: delay, temp, origin"
+        {"column_list": ["temp"]},
+        "the batch: .* (column_list ['temp']) failed, found: 2 of 3 are values that the suite does not name",
     ),
     "expect_column_pair_values_a_to_be_greater_than_b": (
         {"column_A": "delay", "column_B": "temp", "mostly": 0.9},

@@ -76,9 +76,9 @@ BAD: dict[str, tuple[Callable[[pd.DataFrame], pd.DataFrame], str]] = {
     "text as numbers": (lambda batch: batch.assign(origin=7.0), "origin: .*str"),
     "a hole": (lambda batch: batch.assign(delay=batch["delay"].shift()), "delay: 1 of 37 .*missing"),
     "feed down": (lambda batch: batch.assign(temp=np.nan), "temp: 37 of 37 .*; at most 5.0% may be, by chance 9$"),
-    "other units": (lambda batch: batch.assign(temp=batch["temp"] + 273.15), "temp: .*outside .* to .*such as"),
+    "other units": (lambda batch: batch.assign(temp=batch["temp"] + 273.15), "temp: 37 .*outside .* to [-0-9.]+;"),
     "infinite": (lambda batch: batch.assign(temp=np.inf), "temp: 37 of 37 values are outside"),
-    "unknown category": (lambda batch: batch.assign(origin="XXX"), r"origin: 37 of 37 .*known ones \(such as XXX\)"),
+    "unknown category": (lambda batch: batch.assign(origin="XXX"), "origin: 37 of 37 .*known ones;"),
 }  # fmt: skip
 
 
@@ -116,7 +116,7 @@ def test_an_outlier_in_three_rows_is_chance_and_a_wrong_type_in_one_is_not(refer
     assert (found.passed, found.failures) == (True, ())
     (doubt,) = found.doubts
     assert doubt.startswith("temp: 1 of 3 values are outside")
-    assert doubt.endswith("(such as 900.0); at most 10.0% may be, by chance 3")
+    assert doubt.endswith("; at most 10.0% may be, by chance 3")
     assert validate_each({0: three, 1: flights(3, seed=2)}, suite)[0] == found
     assert validate(flights(37, seed=1), suite).doubts == ()
     one = flights(1, seed=1)
@@ -163,12 +163,12 @@ def test_rows_under_one_sky_are_worth_fewer(reference: Baseline) -> None:
 
 def test_a_gate_that_breaks_is_closed(reference: Baseline, monkeypatch: pytest.MonkeyPatch) -> None:
     def broken(*_: object) -> None:
-        raise RuntimeError("no engine")
+        raise RuntimeError("no engine for Ada")
 
     monkeypatch.setattr(validation, "_run", broken)
     suite, batches = suite_for(SCHEMA, reference), {hour: flights(37, seed=hour) for hour in range(3)}
     for found in [validate(batches[0], suite), *validate_each(batches, suite).values()]:
-        assert found.failures == ("the batch could not be validated: RuntimeError: no engine",)
+        assert found.failures == ("the batch could not be validated: RuntimeError",)
 
 
 def test_together_says_what_each_by_itself_says(reference: Baseline) -> None:

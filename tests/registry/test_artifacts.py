@@ -127,7 +127,7 @@ def test_a_folder_keeps_a_file_read_only_and_where_it_is(tmp_path: Path) -> None
     local = LocalPlace(tmp_path / "store")
     place = Path(local.address(local.blobs.add(tmp_path / "a")))
     before = place.stat()
-    assert before.st_mode & 0o777 == 0o444
+    assert before.st_mode & 0o777 == 0o400
     local.blobs.add(tmp_path / "a")
     assert place.stat().st_ino == before.st_ino
 

@@ -1,10 +1,17 @@
+import os
 from pathlib import Path
 
 import pytest
 
+from mlops_dagster.alerting import Severity
+from mlops_dagster.backup import back_up
 from mlops_dagster.errors import HomeNotWritableError
 from mlops_dagster.registry import ModelRegistry
+from mlops_dagster.serving.last_known import LastKnown
+from mlops_dagster.serving.tokens import Scope, TokenFile
 from mlops_dagster.settings import Settings
+from mlops_dagster.wiring import House
+from tests.predictions.conftest import a_record
 
 
 def test_a_home_that_cannot_be_written_is_refused_at_once(tmp_path: Path) -> None:
@@ -41,3 +48,60 @@ def test_every_write_names_its_actor(tmp_path: Path, monkeypatch) -> None:
     registry = ModelRegistry(settings=Settings(home=tmp_path), actor="token:ci")
     registry.transition(registry.get("flights", "1.0.0"), "Shadow")
     assert [event.actor for event in registry.history("flights")] == ["ada", "token:ci"]
+
+
+def open_to_others(home: Path) -> dict[str, str]:
+    """What others than its owner may do anything with."""
+    every = [home, *home.rglob("*")]
+    return {str(path): oct(path.stat().st_mode) for path in every if path.stat().st_mode & 0o077}
+
+
+def a_life(home: Path, card, artifact: Path) -> None:
+    """Everything that writes into a home, in a process that lets others read what it makes."""
+    house = House(Settings(home=home))
+    house.registry.register("flights", artifact, card=card)
+    house.spool.append([a_record(0, key="ada")])
+    assert house.spool.feedback([("p0", "late", None)], model="flights").accepted == 1
+    house.rollups.catch_up(house.spool, lambda *_: None)
+    house.log.ship(house.spool)
+    house.log.tidy()
+    house.alerts.report("flights", "validation", Severity.CRITICAL, "bad")
+    house.quarantine.put("flights/2013-03-01T00.parquet", b"rows")
+    house.profiles.add("flights/1.0.0/2013-03-01T00.bin", b"a profile")
+    TokenFile(house.settings.tokens_path).create("ci", [Scope.INFER], at=house.clock.now(), by="ada")
+    LastKnown(house.settings.last_known_path).close()
+
+
+@pytest.mark.parametrize("umask", [0o000, 0o022, 0o027])
+def test_a_home_is_closed_to_others_whatever_the_umask(tmp_path: Path, card, umask: int) -> None:
+    (tmp_path / "model.onnx").write_text("weights")
+    before = os.umask(umask)
+    try:
+        a_life(tmp_path / "home", card, tmp_path / "model.onnx")
+        os.umask(umask)
+        back_up(tmp_path / "home", tmp_path / "copy")
+    finally:
+        os.umask(before)
+    assert len(list((tmp_path / "home").rglob("*"))) > 30
+    assert open_to_others(tmp_path / "home") == {}
+    assert open_to_others(tmp_path / "copy") == {}
+
+
+def test_a_home_that_was_open_is_closed_and_said_so(tmp_path: Path, card, caplog: pytest.LogCaptureFixture) -> None:
+    (tmp_path / "model.onnx").write_text("weights")
+    home = tmp_path / "home"
+    a_life(home, card, tmp_path / "model.onnx")
+    for path in (home, *home.rglob("*")):
+        path.chmod(0o755 if path.is_dir() else 0o644)
+    House(Settings(home=home))
+    assert open_to_others(home) == {}
+    assert "were open to other users; now they are not" in caplog.text
+
+
+def test_a_folder_that_a_registry_shares_with_others_stays_theirs(tmp_path: Path) -> None:
+    theirs = tmp_path / "theirs.txt"
+    theirs.write_text("a friend's")
+    theirs.chmod(0o644)
+    tmp_path.chmod(0o755)
+    ModelRegistry(f"sqlite:///{tmp_path}/models.sqlite")
+    assert list(open_to_others(tmp_path)) == [str(tmp_path), str(theirs)]

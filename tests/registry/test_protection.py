@@ -105,3 +105,16 @@ def test_a_hold_always_gets_through_and_a_promotion_of_before_does_not(registry:
     assert deployed.epoch == epoch + promoted + 1
     assert held.result() == epoch + promoted + 1
     registry.audit()
+
+
+def test_no_reason_is_refused_by_a_database_or_grows_without_end(registry: ModelRegistry, add) -> None:
+    """PostgreSQL keeps no NUL, UTF-8 no half of a pair: a hold that fails for its reason would open the gate."""
+    add("1.0.0")
+    held = registry.hold("flights", "\0such as\nAda\x1b[31m\ud800" + "x" * 100_000, automatic=True)
+    assert held.on_hold is not None
+    assert held.on_hold.reason.startswith("such as Ada [31m xxx")
+    assert len(held.on_hold.reason) == 2_000
+    assert registry.history("flights")[-1].reason == held.on_hold.reason
+    with pytest.raises(InvalidInputError, match="needs a reason"):
+        registry.hold("flights", "\0\x1b")
+    registry.audit()

@@ -99,7 +99,7 @@ OTHER = ModelSchema(features=(Feature(name="y", kind="numeric"),), classes=("ok"
     [
         (champion(schema=None), "it was registered without a schema"),
         (champion(schema=OTHER), "it takes y, and they have no such column"),
-        (champion(Raises()), "ValueError: Input X contains infinity"),
+        (champion(Raises()), "version 1.4.0 raised ValueError"),
         (champion(Odd()), "not all of them finite"),
         (PresentChampion("1.4.0", SCHEMA, lost), "no artifact 12ab; restore a backup"),
     ],

@@ -62,7 +62,7 @@ class LocalBlobs:
             self._verify(key, _copy(place, None))
         else:
             place.parent.mkdir(parents=True, exist_ok=True)
-            copy.chmod(0o444)
+            copy.chmod(0o400)
             copy.rename(place)
         # After the rename, so that the journal of the file system keeps bytes, name and folders by one sync: each takes
         # longer than all the rest. Whoever finds the content there may be quicker than who put it, and syncs as well.
