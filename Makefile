@@ -5,7 +5,7 @@ BIN := $(VENV)/bin
 export DAGSTER_HOME ?= $(CURDIR)/.mlops/dagster
 export MLOPS_HOME ?= $(CURDIR)/.mlops
 
-.PHONY: install demo demo-live dev test check bench lock clean
+.PHONY: install demo demo-live dev test check bench soak lock clean
 .DEFAULT_GOAL := demo
 
 install: $(VENV)/.installed
@@ -73,6 +73,11 @@ bench: install wrk
 	$(BIN)/python bench/fleet_drift.py
 	$(BIN)/python bench/recount_speed.py --rows 100000000
 	$(BIN)/python bench/hourly_run.py
+
+# Every attack of soak/ for an hour in all: broken files and settings, kill -9 under traffic, and what else is there;
+# a table of what was tried, how often, and the faults. ARGS="--only kills --minutes 5" for one of them.
+soak: install
+	$(BIN)/python -m soak $(ARGS)
 
 # Needs uv; --no-emit-index-url keeps addresses out of the file.
 lock:

@@ -85,4 +85,4 @@ def s3(s3_server: str, monkeypatch: pytest.MonkeyPatch) -> str:
 
 
 def pytest_addoption(parser: pytest.Parser) -> None:
-    parser.addoption("--kills", type=int, default=8, help="rounds of kill -9 on the data plane; more to soak it")
+    parser.addoption("--kills", type=int, default=8, help="rounds of kill -9 on the data plane")

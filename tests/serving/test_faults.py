@@ -18,6 +18,7 @@ from mlops_dagster.settings import Settings
 from mlops_dagster.wiring import House
 from tests.proxy import Proxy
 from tests.serving.conftest import NOW, WIDER, Models, Server, behind, eventually, logged_ids
+from tests.serving.killing import kill_anyone
 from tests.serving.light import light_artifacts
 from tests.serving.load import load_on
 from tests.serving.test_supervisor import children
@@ -33,49 +34,11 @@ def models(tmp_path_factory: pytest.TempPathFactory) -> Models:
     return Models(House(Settings(home=folder / "home"), actor="test"), light_artifacts(folder))
 
 
-def recorded(models: Models) -> set[str]:
-    """The ids of every prediction in the log or, if it is not there yet, in the spool."""
-    house = models.house
-    after = house.spool.marked("shipped")
-    spooled = [entry.prediction()["prediction_id"] for entry in house.spool.read(after, 10**6) if entry.sequence]
-    in_log = logged_ids(house, MODEL)
-    return {*spooled, *in_log}
-
-
 def test_kill_9_of_anyone_at_any_moment_loses_no_answer(
     models: Models, start_server: Start, pytestconfig: pytest.Config
 ) -> None:
-    victims = ["worker"] * 4 + ["housekeeper"] * 3 + ["supervisor"]
-    rounds, seed = pytestconfig.getoption("--kills"), random.randrange(10**6)  # noqa: S311  # not for secrets
-    chance = random.Random(seed)  # noqa: S311
-    models.champion(MODEL)
-    models.canary(MODEL, "1.1.0", 0.5)
-    server = start_server(MLOPS_WORKERS="2")
-    port = server.address["port"]
-    server.wait_in_force(models.house, MODEL)
-    with load_on(MODEL, lambda: port, callers=4, pause=0.01) as load:
-        for round_ in range(rounds):
-            load.wait_for(30)
-            time.sleep(chance.uniform(0, 0.2))
-            if round_ % len(victims) == 0:
-                chance.shuffle(victims)
-            kind = victims[round_ % len(victims)]
-            told = f"seed {seed}, round {round_}: {kind}"
-            if kind == "supervisor":
-                server.stop(signal.SIGKILL)
-                server = start_server(MLOPS_WORKERS="2", MLOPS_PORT=str(port))
-            else:
-                os.kill(chance.choice(eventually(lambda: children(server, kind))), signal.SIGKILL)  # noqa: B023
-            known = set(load.answered)
-            report = audit(models.house.spool, models.house.log)
-            assert report.complete, told
-            assert known <= recorded(models), told
-        load.wait_for(30)
-    assert server.stop(signal.SIGTERM) == 0
-    assert load.answered <= recorded(models)
-    assert not load.refused
-    report = audit(models.house.spool, models.house.log)
-    assert (report.complete, report.spooled) == (True, 0)
+    rounds, seed = pytestconfig.getoption("--kills"), random.randrange(10**6)  # noqa: S311 - not for secrets
+    kill_anyone(models, MODEL, start_server, range(rounds), seed)
 
 
 @pytest.fixture
