@@ -34,9 +34,14 @@ _CLAIM = """
 INSERT INTO awaiting (digest, request, received_at, arms) VALUES (?, ?, ?, ?)
 ON CONFLICT (digest) DO UPDATE SET arms = arms || excluded.arms WHERE request IS excluded.request
 """
+# A request here that has no label gives its id to one elsewhere that has: an id has one holder.
 _ADOPT = """
-INSERT OR IGNORE INTO awaiting (digest, request, received_at, arms, label, labelled_at, first_label, first_at)
+INSERT INTO awaiting (digest, request, received_at, arms, label, labelled_at, first_label, first_at)
 VALUES (?, ?, ?, ?, ?, ?, ?, ?)
+ON CONFLICT (digest) DO UPDATE SET request = excluded.request, received_at = excluded.received_at,
+    arms = excluded.arms, label = excluded.label, labelled_at = excluded.labelled_at,
+    first_label = excluded.first_label, first_at = excluded.first_at
+WHERE awaiting.label IS NULL AND excluded.label IS NOT NULL
 """
 _JOIN = "UPDATE awaiting SET arms = arms || ? WHERE digest = ? AND request IS ? RETURNING first_label, first_at, arms"
 
@@ -163,9 +168,9 @@ class Awaiting:
         return len(old)
 
     def adopt(self, model: str, found: Mapping[str, Adopted]) -> None:
-        """Know predictions that were answered elsewhere, by their ids; those whose ids are known here stay as they are.
+        """Know predictions that were answered elsewhere, by their ids, as if they had been answered here.
 
-        The last label of each, if it has one, is the one that counted.
+        Of those whose ids are known here, only what has a label there and none here.
         """
         with self._file.writing() as connection:
             for prediction_id, (request, arms, label, labelled_at, received_at) in found.items():

@@ -245,10 +245,12 @@ def test_labels_of_a_replica_that_is_gone_for_good_are_joined_through_the_log(
 ) -> None:
     *left, gone = replicas
     shadow = {"role": "shadow", "version": "1.2.0", "beside": Answered("1.0.0", "champion", "ok")}
-    gone.spool.append([record(number, unit=f"u{number}") for number in range(3)])
+    gone.spool.append([record(number, unit=f"u{number}") for number in range(4)])
+    for replica in replicas:
+        replica.spool.append([record(3, request=f"again at {replica.spool.id}", unit="u3")])  # retries
     gone.spool.append([record(0, unit="u0", **shadow), record(1, request="again", unit="u1")])
     if labelled:
-        gone.feedback.take([("p0", "on_time", None)], model="flights")
+        gone.feedback.take([("p0", "on_time", None), ("p3", "late", None)], model="flights")
     log.ship(gone.spool)
     clock.time += timedelta(days=45)
     sent = [("p0", "late", None), ("p1", "late", None), ("?", "late", None)]
@@ -262,9 +264,13 @@ def test_labels_of_a_replica_that_is_gone_for_good_are_joined_through_the_log(
     assert arms == {"p0": [] if labelled else [("1.0.0", "u0"), ("1.2.0", "u0")], "p1": [("1.0.0", "u1")]}
     assert (entries["p1"]["request"], entries["p0"]["correction"]) == ("r1", labelled)
 
-    assert left[1].feedback.take([("p0", "late", None)], model="flights").accepted == 1
+    for name in ("p0", "p3"):
+        assert left[1].feedback.take([(name, "late", None)], model="flights").accepted == 1
     exchange(left)
-    assert sum(len(replica.entries()) for replica in left) == 2, "the same once more changes nothing"
+    first_settling(left, log)
+    exchange(left)
+    evidence = [entry["prediction_id"] for replica in left for entry in replica.entries() if entry["arms"]]
+    assert sorted(evidence) == (["p1"] if labelled else ["p0", "p1", "p3"]), "the same once more changes nothing"
     for replica in left:
         log.ship(replica.spool)
     label = {row["prediction_id"]: row["label"] for row in log.labelled("flights", march, march + KEEP).to_pylist()}

@@ -1,86 +1,15 @@
-"""Data planes on one PostgreSQL behind a load balancer that knows nothing of ids: each label finds its answer."""
+"""Labels behind a load balancer, through real data planes: each finds the replica that answered."""
 
-import itertools
 import signal
 from collections import Counter
 from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
-from datetime import UTC, datetime, timedelta
 from pathlib import Path
 
 import pytest
 
-from mlops_dagster.settings import Settings
-from mlops_dagster.wiring import House
-from tests.serving.conftest import Models, Server, eventually
-from tests.serving.light import light_artifacts
+from tests.serving.replicas import MODEL, REPLICAS, Replicas, label
 from tests.serving.test_telemetry import parsed, value
-
-MODEL = "dealt"
-REPLICAS = 3
-DAY = timedelta(days=1)
-
-
-class Replicas:
-    """Data planes, each with a home of its own, and a client that asks one after the other."""
-
-    def __init__(self, folder: Path, url: str) -> None:
-        self._environment = {"MLOPS_DATABASE_URL": url, "MLOPS_LOG_URL": str(folder / "log")}
-        self.houses = [
-            House(Settings(home=folder / name, database_url=url, log_url=str(folder / "log")), actor="test")
-            for name in ("a", "b", "c")
-        ]
-        Models(self.houses[0], light_artifacts(folder)).champion(MODEL)
-        for house in self.houses[1:]:
-            (house.settings.home / "artifacts").symlink_to(folder / "a" / "artifacts")
-        self.servers = [self._start(house) for house in self.houses]
-        self._next = itertools.cycle(range(REPLICAS))
-
-    def _start(self, house: House) -> Server:
-        server = Server(house.settings.home, **self._environment)
-        server.wait_in_force(house, MODEL)
-        return server
-
-    def kill(self, number: int) -> None:
-        self.servers[number].stop(signal.SIGKILL)
-
-    def restart(self, number: int) -> None:
-        self.servers[number] = self._start(self.houses[number])
-
-    def deal(self) -> Server:
-        """The next one that answers, as a balancer with health checks would choose it."""
-        return next(
-            server for server in (self.servers[number] for number in self._next) if server.process.poll() is None
-        )
-
-    def label(self, *labels: tuple[str, str]) -> dict[str, object]:
-        return label(self.deal(), *labels)
-
-    def counted(self) -> Counter[str]:
-        """Of all replicas: labels as the shared rollups and the log have them."""
-        now = datetime.now(UTC)
-        events = self.houses[0].rollups.events(MODEL, now - DAY, now + DAY)
-        log = self.houses[0].log
-        return Counter(
-            labelled=sum(each.counts.labelled for each in events),
-            wrong=sum(each.counts.wrong for each in events),
-            logged=log.count_labelled(MODEL),
-        )
-
-    def stop(self) -> list[int]:
-        codes = [server.stop() for server in self.servers]
-        for house in self.houses:
-            house.registry.close()
-            house.rollups.close()
-        return codes
-
-
-def label(server: Server, *labels: tuple[str, str]) -> dict[str, object]:
-    content = {"labels": [{"prediction_id": name, "label": label} for name, label in labels]}
-    answer = server.post(f"/v1/models/{MODEL}/feedback", content)
-    assert answer.status_code == 200, answer.text
-    found: dict[str, object] = answer.json()
-    return found
 
 
 @pytest.fixture
@@ -112,18 +41,10 @@ def test_labels_sent_round_robin_are_counted_once_also_when_a_replica_is_killed_
     replicas.label(("nobody", "late"))
     replicas.restart(1)
 
-    def all_labels() -> bool:
-        for server in replicas.servers:
-            server.flush()
-        return replicas.counted()["labelled"] >= 26
-
-    eventually(all_labels)
-    for server in replicas.servers:
-        server.flush()
-    assert replicas.counted() == Counter(labelled=26, wrong=13, logged=26)
-    waiting = [
+    assert replicas.settled(26) == Counter(labelled=26, wrong=13, logged=26)
+    first = [
         value(parsed(server.client.get("/metrics").text), "labels_total", model=MODEL, outcome="first")
         for server in replicas.servers
     ]
-    assert sum(each or 0 for each in waiting) <= 26
+    assert sum(each or 0 for each in first) <= 26
     assert replicas.stop() == [0, 0, 0]
