@@ -3,7 +3,7 @@
 import sqlite3
 import time
 from functools import partial
-from typing import cast
+from typing import TYPE_CHECKING, cast
 
 from sqlalchemy import URL, Dialect, Engine, create_engine, event, make_url
 from sqlalchemy.engine.interfaces import DBAPIConnection
@@ -11,9 +11,14 @@ from sqlalchemy.exc import ArgumentError, DisconnectionError
 from sqlalchemy.pool import ConnectionPoolEntry, PoolProxiedConnection
 
 from mlops_dagster.database.wal import LOCK_TIMEOUT_SECONDS, use_wal
+from mlops_dagster.database.watchdog import WATCHDOG
 from mlops_dagster.errors import InvalidInputError
 
+if TYPE_CHECKING:
+    from psycopg import Connection as Connected
+
 _IDLE_SECONDS = 1.0
+_PING_SECONDS = 5.0
 _USED_AT = "mlops_used_at"
 
 # A server that is gone shows within seconds; a statement of ours that takes longer than a minute is stuck.
@@ -95,6 +100,7 @@ def _ping_if_idle(
     if time.monotonic() - entry.info.get(_USED_AT, time.monotonic()) < _IDLE_SECONDS:
         return
     try:
-        dialect.do_ping(connection)
+        with WATCHDOG.watching(cast("Connected", connection).fileno(), _PING_SECONDS):
+            dialect.do_ping(connection)
     except dialect.loaded_dbapi.Error as error:
         raise DisconnectionError from error  # the pool connects anew

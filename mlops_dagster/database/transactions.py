@@ -12,13 +12,12 @@ from typing import TYPE_CHECKING, Literal, TypeAlias, cast
 from sqlalchemy import Connection, Engine
 from sqlalchemy.exc import DBAPIError, IntegrityError
 
-from mlops_dagster.database.watchdog import PATIENCE_SECONDS, Watchdog
+from mlops_dagster.database.watchdog import WATCHDOG
 from mlops_dagster.errors import InvalidInputError, StorageError
 
 if TYPE_CHECKING:
     from psycopg import Connection as Connected
 
-_WATCHDOG = Watchdog()
 Work: TypeAlias = Literal["mlops_dagster", "mlops_dagster rollups", "mlops_dagster labels"]
 """What is written, by one transaction at a time: no rollback waits for counts."""
 
@@ -30,7 +29,7 @@ _BEGIN_LOCKED: dict[Work, str] = {
 
 
 @contextmanager
-def writing(engine: Engine, work: Work = "mlops_dagster", patience: float = PATIENCE_SECONDS) -> Iterator[Connection]:
+def writing(engine: Engine, work: Work = "mlops_dagster", patience: float | None = None) -> Iterator[Connection]:
     """One write transaction: all of it is committed, or nothing.
 
     Raises StorageError, also if PostgreSQL says nothing for `patience` (seconds); and InvalidInputError for a text that
@@ -59,7 +58,7 @@ def reading(engine: Engine) -> Iterator[Connection]:
 
 
 @contextmanager
-def looking(engine: Engine, patience: float = PATIENCE_SECONDS) -> Iterator[Connection]:
+def looking(engine: Engine, patience: float | None = None) -> Iterator[Connection]:
     """For one statement, which needs no transaction around it: a third of the time of `reading` on PostgreSQL.
 
     Raises StorageError, also if PostgreSQL says nothing for `patience` (seconds).
@@ -71,12 +70,12 @@ def looking(engine: Engine, patience: float = PATIENCE_SECONDS) -> Iterator[Conn
 
 
 @contextmanager
-def _connected(engine: Engine, patience: float = PATIENCE_SECONDS) -> Iterator[Connection]:
+def _connected(engine: Engine, patience: float | None = None) -> Iterator[Connection]:
     with _translated(engine), engine.connect() as connection:
         if engine.dialect.name == "sqlite":  # which waits for a lock only, and for 30 s at most
             yield connection
         else:
-            with _WATCHDOG.watching(cast("Connected", connection.connection.dbapi_connection).fileno(), patience):
+            with WATCHDOG.watching(cast("Connected", connection.connection.dbapi_connection).fileno(), patience):
                 yield connection
 
 

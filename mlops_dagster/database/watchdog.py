@@ -22,10 +22,13 @@ class Watchdog:
         self._thread: threading.Thread | None = None
 
     @contextmanager
-    def watching(self, descriptor: int, seconds: float = PATIENCE_SECONDS) -> Iterator[None]:
-        """Shut down the socket `descriptor` if the block takes longer, so that whoever reads from it goes on."""
+    def watching(self, descriptor: int, seconds: float | None = None) -> Iterator[None]:
+        """Shut down the socket `descriptor` if the block takes longer, so that whoever reads from it goes on.
+
+        Without `seconds`, longer than `PATIENCE_SECONDS`.
+        """
         with self._lock:
-            self._deadlines[descriptor] = time.monotonic() + seconds
+            self._deadlines[descriptor] = time.monotonic() + (PATIENCE_SECONDS if seconds is None else seconds)
             if self._thread is None or not self._thread.is_alive():  # a forked process has none of its parent's
                 self._thread = threading.Thread(target=self._watch, name="database-watchdog", daemon=True)
                 self._thread.start()
@@ -43,3 +46,6 @@ class Watchdog:
                 for descriptor in late:
                     with socket.socket(fileno=os.dup(descriptor)) as connection, suppress(OSError):  # it is cut already
                         connection.shutdown(socket.SHUT_RDWR)
+
+
+WATCHDOG = Watchdog()

@@ -1,11 +1,12 @@
 """A database that goes away at any moment: a clear error, and all of a change or nothing of it."""
 
+import time
 from pathlib import Path
 
 import pytest
 from sqlalchemy import make_url
 
-from mlops_dagster.database import watchdog
+from mlops_dagster.database import engines, watchdog
 from mlops_dagster.errors import StorageError
 from mlops_dagster.registry import ModelCard, ModelRegistry
 from tests.proxy import Proxy
@@ -112,4 +113,24 @@ def test_a_server_that_hangs_is_left_after_a_while(
         proxy.heal()
         registry.transition(registry.get("flights", "1.0.0"), "Production")
         registry.audit()
+        registry.close()
+
+
+def test_a_server_that_hangs_while_nobody_asks_is_left_by_the_next_who_does(
+    proxy: Proxy, postgresql: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """A connection that was idle is tried first: that takes no longer than anything else."""
+    monkeypatch.setenv("MLOPS_HOME", str(tmp_path))
+    monkeypatch.setattr(engines, "_PING_SECONDS", 0.5)
+    with proxy:
+        registry = behind(proxy, postgresql)
+        assert registry.models() == []
+        proxy.hang()
+        monkeypatch.setattr(engines, "_IDLE_SECONDS", 0.0)
+        began = time.monotonic()
+        with pytest.raises(StorageError, match="cannot be used"):
+            registry.models()
+        assert time.monotonic() - began < 20
+        proxy.heal()
+        assert registry.models() == []
         registry.close()
