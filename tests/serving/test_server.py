@@ -263,7 +263,12 @@ def test_feedback_tells_the_unknown_from_the_known(server: Server, models: Model
     def send(*labels: tuple[str, str]) -> Any:
         return server.post(path, {"labels": [{"prediction_id": name, "label": label} for name, label in labels]})
 
-    assert send((known, "late"), ("?", "late")).json() == {"accepted": 1, "corrections": 0, "unknown": ["?"]}
+    assert send((known, "late"), ("?", "late")).json() == {
+        "accepted": 1,
+        "corrections": 0,
+        "pending": 0,
+        "unknown": ["?"],
+    }
     assert send((known, "on_time")).json() == {"accepted": 1, "corrections": 1, "pending": 0, "unknown": []}
     assert (send(("?", "late")).status_code, send(("?", "late")).json()["code"]) == (404, "prediction_not_found")
     assert server.post(path, {"labels": []}).json()["code"] == "invalid_input"
