@@ -69,7 +69,7 @@ def requests(port: int, bodies: Sequence[bytes], seconds: int) -> list[float]:
 
     Waits in `select`, which is exact to microseconds where event loops count in milliseconds.
     """
-    path = f"POST /v2/models/{MODEL}/infer HTTP/1.1\r\nHost: bench\r\nContent-Type: application/json\r\n"
+    path = f"POST /v2/models/{MODEL}/infer HTTP/1.1\r\nHost: localhost\r\nContent-Type: application/json\r\n"
     ready = cycle([f"{path}Content-Length: {len(body)}\r\n\r\n".encode() + body for body in bodies])
     idle: list[socket.socket] = []
     due_of: dict[socket.socket, float] = {}

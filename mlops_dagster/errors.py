@@ -109,6 +109,24 @@ class TooLargeError(InvalidInputError):
     code = "too_large"
 
 
+class HeadTooLargeError(TooLargeError):
+    """A request whose head (line and headers) has more bytes or headers than the data plane takes."""
+
+    code = "head_too_large"
+
+
+class TooSlowError(InvalidInputError):
+    """A request of which not all arrived within the time there is for it."""
+
+    code = "too_slow"
+
+
+class UnsupportedContentError(InvalidInputError):
+    """A body of a type that the data plane does not take."""
+
+    code = "unsupported_content"
+
+
 class InvalidPolicyError(InvalidInputError):
     code = "invalid_policy"
 
@@ -147,6 +165,18 @@ class ForbiddenError(MlopsError, PermissionError):
     """A token that is not for this."""
 
     code = "forbidden"
+
+
+class ForeignRequestError(ForbiddenError):
+    """A request that the web page of somebody else may have made a browser send."""
+
+    code = "foreign_request"
+
+
+class OverloadedError(MlopsError):
+    """The data plane has no room now for one more caller, or for the rest of a body."""
+
+    code = "overloaded"
 
 
 class IncompleteCardError(RefusedError, ValueError):

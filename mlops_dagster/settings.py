@@ -60,6 +60,36 @@ class Settings(BaseSettings):
         default=16 * 1024**2, gt=0, description="largest body of a request, as sent and uncompressed; else 413"
     )
     max_rows: int = Field(default=10_000, gt=0, description="most rows of an infer request, and labels of a feedback")
+    head_seconds: float = Field(
+        default=10.0,
+        gt=0,
+        allow_inf_nan=False,
+        description="time for the head of a request to arrive, from its first byte on; else 408",
+    )
+    body_seconds: float = Field(
+        default=30.0,
+        gt=0,
+        allow_inf_nan=False,
+        description="time for the body of a request to arrive, else 408; and for an answer to be taken",
+    )
+    idle_seconds: float = Field(
+        default=620.0,
+        gt=0,
+        allow_inf_nan=False,
+        description="how long a connection without a request is kept; to be longer than the proxies before it keep one",
+    )
+    max_connections: int = Field(
+        default=4096, gt=0, description="most connections of a worker; fewer where the limit of descriptors says so"
+    )
+    max_unfinished_bytes: int = Field(
+        default=256 * 1024**2,
+        gt=0,
+        description="most bytes of bodies that have not arrived whole, and of answers that are not taken, in a worker",
+    )
+    allowed_hosts: str = Field(
+        default="",
+        description="names, parted by commas, that callers without tokens know the data plane by, beside its address",
+    )
     allow_anonymous: bool = Field(
         default=False, description="serve without tokens on any address; else without tokens on loopback only"
     )

@@ -25,6 +25,7 @@ ATTEMPTS = 3
 _CHUNK = 1 << 20
 
 _ABSENT = frozenset({"NoSuchKey", "404"})  # a HEAD has no body that could name the reason
+_MAYBE_ABSENT = frozenset({"AccessDenied", "403"})
 _REFUSED = frozenset({"AccessDenied", "403", "InvalidAccessKeyId", "SignatureDoesNotMatch", "ExpiredToken"})
 
 
@@ -127,6 +128,11 @@ def _translated(place: str, error: "ClientError") -> MlopsError:
         return ArtifactChangedError(f"{place} was changed by somebody else meanwhile; try again when it is finished")
     if code == "NoSuchBucket":
         return StorageError(f"the bucket of {place} does not exist; create it, or name another")
+    if code in _MAYBE_ABSENT and error.operation_name in ("HeadObject", "GetObject"):
+        return StorageError(
+            f"S3 refuses the access to {place} ({error}): these credentials may not read it, or it is not there and "
+            "they lack s3:ListBucket, without which S3 does not say so; grant s3:ListBucket and s3:GetObject"
+        )
     if code in _REFUSED:
         return StorageError(f"S3 refuses the access to {place} ({error}); check the credentials and their policy")
     return StorageError(f"{place} cannot be read or written: {error}; try again when S3 is well")

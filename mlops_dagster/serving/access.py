@@ -32,6 +32,10 @@ class Access:
                 "set MLOPS_ALLOW_ANONYMOUS=true only where nobody else is on the network"
             )
 
+    def needs_tokens(self) -> bool:
+        """Whether nobody is let in without a token, as the file was found last."""
+        return self._tokens is not None or not self._open
+
     def check(self, headers: Headers, scope: Scope | None = None) -> str | None:
         """The name of the token that a request brings, or None where none is needed; without a scope any token will do.
 
@@ -39,7 +43,7 @@ class Access:
         """
         if time.monotonic() - self._looked_at > LOOK_SECONDS:
             self._look()
-        if self._tokens is None and self._open:
+        if not self.needs_tokens():
             return None
         token = self._token(headers.get(b"authorization"))
         if scope is not None and scope not in token.scopes:

@@ -16,6 +16,7 @@ from mlops_dagster.clock import Clock
 from mlops_dagster.errors import InvalidInputError, MlopsError, PredictionNotFoundError
 from mlops_dagster.serving.access import Access
 from mlops_dagster.serving.bodies import read_body
+from mlops_dagster.serving.browsers import OwnPagesOnly
 from mlops_dagster.serving.inference import Ahead, Inference
 from mlops_dagster.serving.metadata import describe_model, describe_server
 from mlops_dagster.serving.openapi import document
@@ -62,9 +63,10 @@ def create_app(settings: Settings, clock: Clock | None = None, name: str | None 
             Route("/openapi.json", api.openapi),
         ],
         lifespan=lifespan,
-        middleware=[Middleware(Ahead, inference)],
+        middleware=[Middleware(OwnPagesOnly, access, settings), Middleware(Ahead, inference)],
         exception_handlers={MlopsError: on_error, HTTPException: on_http_error},
     )
+    app.router.redirect_slashes = False  # it would lead to http:// behind a proxy that speaks TLS
     app.state.service = service
     return app
 

@@ -9,7 +9,9 @@ from mlops_dagster.serving.options import Headers
 from mlops_dagster.serving.tensors import shown
 
 # How zlib is told what is before the compressed data.
-_CONTAINERS = {b"gzip": 16 + zlib.MAX_WBITS, b"deflate": zlib.MAX_WBITS}
+_CONTAINERS = {"gzip": 16 + zlib.MAX_WBITS, "x-gzip": 16 + zlib.MAX_WBITS, "deflate": zlib.MAX_WBITS}
+_PIECE = 64 * 1024
+_MOST_MEMBERS = 1_000  # of a gzip stream: each costs the same, even if there is nothing in it
 
 
 async def read_body(headers: Headers, receive: Receive, limit: int) -> bytes:
@@ -32,20 +34,32 @@ async def read_body(headers: Headers, receive: Receive, limit: int) -> bytes:
         if size > limit:
             raise TooLargeError(f"the body has more than the {limit} bytes that this server takes")
         more = message.get("more_body", False)
-    body, encoding = b"".join(parts), headers.get(b"content-encoding", b"identity")
-    return body if encoding == b"identity" else _uncompressed(body, encoding, limit)
+    encoding = headers.get(b"content-encoding", b"identity").decode("latin-1").strip().lower()
+    return b"".join(parts) if encoding in ("identity", "") else _uncompressed(b"".join(parts), encoding, limit)
 
 
-def _uncompressed(body: bytes, encoding: bytes, limit: int) -> bytes:
+def _uncompressed(body: bytes, encoding: str, limit: int) -> bytes:
     if encoding not in _CONTAINERS:
         raise InvalidInputError(f"Content-Encoding {shown(encoding)} is not supported; use gzip, deflate, or none")
+    parts: list[bytes] = []
+    room, members = limit + 1, 1
     decompressor = zlib.decompressobj(_CONTAINERS[encoding])
     try:
-        plain = decompressor.decompress(body, limit + 1)
+        for begin in range(0, len(body), _PIECE):
+            rest = body[begin : begin + _PIECE]
+            while rest and room:
+                if decompressor.eof:
+                    if encoding == "deflate" or members == _MOST_MEMBERS:
+                        raise InvalidInputError(f"after {members} {encoding} streams the body goes on; send one")
+                    decompressor = zlib.decompressobj(_CONTAINERS[encoding])
+                    members += 1
+                parts.append(decompressor.decompress(rest, room))
+                room -= len(parts[-1])
+                rest = decompressor.unused_data
     except zlib.error as error:
-        raise InvalidInputError(f"the body is not {encoding.decode()}: {error}") from error
-    if len(plain) > limit:
+        raise InvalidInputError(f"the body is not {encoding}: {error}") from error
+    if not room:
         raise TooLargeError(f"the body, uncompressed, has more than the {limit} bytes that this server takes")
-    if not decompressor.eof or decompressor.unused_data:
-        raise InvalidInputError(f"the body is not one whole {encoding.decode()} stream")
-    return plain
+    if not decompressor.eof:
+        raise InvalidInputError(f"the body is not one whole {encoding} stream")
+    return b"".join(parts)

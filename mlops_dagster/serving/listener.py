@@ -5,6 +5,8 @@ import logging
 import socket
 from collections.abc import Callable, Sized
 
+from mlops_dagster.serving.door import FrontDoor
+
 logger = logging.getLogger(__name__)
 
 # A process that has more connections than another waits longer before it takes one more, so that the other comes
@@ -13,7 +15,8 @@ logger = logging.getLogger(__name__)
 _PAUSE_SECONDS = 0.0005
 _LONGEST_PAUSE = 0.005
 _OPEN_FOR_ONE_MORE = 16  # who has many takes several at a time: the pause is no limit to how many come in a second
-_PAUSE_WITHOUT_DESCRIPTORS = 1.0
+_PAUSE_WHEN_FULL = 0.01
+_PAUSE_WITHOUT_DESCRIPTORS = 0.1
 
 
 class FairListener:
@@ -23,9 +26,16 @@ class FairListener:
     """
 
     def __init__(
-        self, listener: socket.socket, open_connections: Sized, protocol: Callable[[], asyncio.Protocol], *, alone: bool
+        self,
+        listener: socket.socket,
+        door: FrontDoor,
+        open_connections: Sized,
+        protocol: Callable[[], asyncio.Protocol],
+        *,
+        alone: bool,
     ) -> None:
         self._listener = listener
+        self._door = door
         self._open = open_connections
         self._protocol = protocol
         self._alone = alone
@@ -53,13 +63,20 @@ class FairListener:
     def _take(self) -> None:
         if self._closed:
             return
+        at_once = 1 + self._number // _OPEN_FOR_ONE_MORE
         try:
-            for _ in range(1 + self._number // _OPEN_FOR_ONE_MORE):
+            for _ in range(at_once):
+                if not self._door.has_place(self._number):  # all have a request under way: one that ends makes place
+                    self._loop.call_later(_PAUSE_WHEN_FULL, self._take)
+                    return
                 self._accept()
+                self._door.make_place(self._number)
         except (BlockingIOError, InterruptedError, ConnectionAbortedError):
             pass  # there are no more, another process was quicker, or the client has gone
-        except OSError:
-            logger.exception("no connection can be accepted now")
+        except OSError as error:
+            logger.error("no connection can be accepted now: %s", error.strerror)  # the reason says it all
+            for _ in range(at_once):
+                self._door.drop_one()
             self._loop.call_later(_PAUSE_WITHOUT_DESCRIPTORS, self._take)
             return
         self._loop.add_reader(self._listener, self._knock)

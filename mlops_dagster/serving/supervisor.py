@@ -18,6 +18,7 @@ import orjson
 from mlops_dagster.errors import InvalidInputError, ServerError
 from mlops_dagster.serving.access import Access
 from mlops_dagster.serving.child import Child
+from mlops_dagster.serving.door import raise_descriptor_limit
 from mlops_dagster.serving.home_lock import only_server
 from mlops_dagster.serving.leash import Leash, log_to_stderr
 from mlops_dagster.serving.process import forget
@@ -47,10 +48,11 @@ def run(settings: Settings) -> None:
         )
     settings.writable_home()
     Access(settings)
+    raise_descriptor_limit()
     log_to_stderr()
     with (
         only_server(settings),
-        _listening(settings) as listener,
+        listening(settings) as listener,
         tempfile.TemporaryDirectory(prefix="mlops-metrics-") as metrics,
     ):
         Supervisor(settings, listener, Path(metrics)).run()
@@ -166,8 +168,11 @@ def _wait_for(children: list[Child], seconds: float) -> None:
 
 
 @contextmanager
-def _listening(settings: Settings) -> Iterator[socket.socket]:
-    """The socket that all workers accept on. Connections wait in its queue until the first worker is there."""
+def listening(settings: Settings) -> Iterator[socket.socket]:
+    """The socket that all workers accept on. Connections wait in its queue until the first worker is there.
+
+    On `::` it takes connections over IPv4 too. Raises ServerError.
+    """
     with _bind(settings) as listener:
         listener.setblocking(False)
         yield listener
@@ -178,7 +183,12 @@ def _bind(settings: Settings) -> socket.socket:
     deadline = time.monotonic() + _ADDRESS_SECONDS
     while True:
         try:
-            return socket.create_server((settings.host, settings.port), family=family, backlog=_BACKLOG)
+            return socket.create_server(
+                (settings.host, settings.port),
+                family=family,
+                backlog=_BACKLOG,
+                dualstack_ipv6=settings.host == "::" and socket.has_dualstack_ipv6(),
+            )
         except OSError as error:
             if error.errno == errno.EADDRINUSE and time.monotonic() < deadline:
                 time.sleep(_LOOK_SECONDS)

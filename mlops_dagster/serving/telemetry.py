@@ -128,6 +128,15 @@ class Telemetry:
             registry=registry,
             multiprocess_mode="mostrecent",
         )
+        self._connections = Gauge(
+            "mlops_connections", "Open connections", registry=registry, multiprocess_mode="livesum"
+        )
+        self._dropped = Counter(
+            "mlops_connections_dropped",
+            "Connections ended at the front door: full, late (head, body or idle), memory, malformed",
+            ("reason",),
+            registry=registry,
+        )
         self._spool_entries = self._spool_gauge("entries", "Predictions and labels not yet in the log")
         self._spool_oldest = self._spool_gauge("oldest_seconds", "Age of the oldest entry that is not in the log")
         self._spool_bytes = self._spool_gauge("bytes", "Size of the spool's files")
@@ -220,6 +229,14 @@ class Telemetry:
 
     def traces_lost(self, traces: int) -> None:
         self._traces_lost.inc(traces)
+
+    def connected(self, connections: int) -> None:
+        """How many connections are open."""
+        self._connections.set(connections)
+
+    def dropped(self, reason: str) -> None:
+        """The front door has ended a connection."""
+        self._dropped.labels(reason).inc()
 
     def spooled(self, depth: SpoolDepth, now: datetime) -> None:
         """How far the log is behind the spool."""

@@ -11,9 +11,11 @@ import sys
 import uvicorn
 
 from mlops_dagster.serving.app import create_app
+from mlops_dagster.serving.connection import Connection
+from mlops_dagster.serving.door import SWEEP_SECONDS, FrontDoor, Limits
 from mlops_dagster.serving.leash import BEAT_SECONDS, Leash, child_main
 from mlops_dagster.serving.listener import FairListener
-from mlops_dagster.serving.whole_answers import WholeAnswers
+from mlops_dagster.serving.telemetry import Telemetry
 from mlops_dagster.settings import Settings
 
 # Scoring, logging and answering take turns at the interpreter, and let go of it a hundred times a batch (each tree,
@@ -37,7 +39,7 @@ def work(leash: Leash, arguments: list[str]) -> None:
     config = uvicorn.Config(
         app,
         loop="uvloop",
-        http=WholeAnswers,
+        http=Connection,
         ws="none",
         access_log=False,
         log_config=None,
@@ -48,7 +50,15 @@ def work(leash: Leash, arguments: list[str]) -> None:
     # uvicorn raises the signal again when it is done: by then it has done what the signal asks for.
     for number in (signal.SIGTERM, signal.SIGINT):
         signal.signal(number, lambda *_: None)
-    worker = Worker(config, socket.socket(fileno=descriptor), leash, service.process, alone=workers == 1)
+    worker = Worker(
+        config,
+        socket.socket(fileno=descriptor),
+        Limits.of(settings),
+        leash,
+        service.process,
+        service.telemetry,
+        alone=workers == 1,
+    )
     leash.when_let_go(worker.let_go)
     worker.run()
 
@@ -57,30 +67,41 @@ class Worker(uvicorn.Server):
     """Shares its socket with the other workers, gives signs of life, and ends when the supervisor lets go."""
 
     def __init__(
-        self, config: uvicorn.Config, listener: socket.socket, leash: Leash, process: str, *, alone: bool
+        self,
+        config: uvicorn.Config,
+        listener: socket.socket,
+        limits: Limits,
+        leash: Leash,
+        process: str,
+        telemetry: Telemetry,
+        *,
+        alone: bool,
     ) -> None:
         super().__init__(config)
         self._socket = listener
+        self._limits = limits
         self._leash = leash
         self._process = process
+        self._telemetry = telemetry
         self._alone = alone
         self._listener: FairListener | None = None
 
     async def startup(self, sockets: list[socket.socket] | None = None) -> None:  # noqa: ARG002  # its own is used
         await super().startup(sockets=[])
-        self._listener = FairListener(self._socket, self.server_state.connections, self._protocol, alone=self._alone)
+        loop, connections = asyncio.get_running_loop(), self.server_state.connections
+        door = FrontDoor(self._limits, loop.time, self._telemetry.dropped)
+
+        def protocol() -> Connection:
+            return Connection(self.config, self.server_state, self.lifespan.state, door)
+
+        self._listener = FairListener(self._socket, door, connections, protocol, alone=self._alone)
         self._beat()
+        self._watch(door)
 
     async def shutdown(self, sockets: list[socket.socket] | None = None) -> None:
         if self._listener is not None:
             await self._listener.close()
         await super().shutdown(sockets)
-
-    def _protocol(self) -> asyncio.Protocol:
-        protocol: asyncio.Protocol = self.config.http_protocol_class(  # type: ignore[call-arg]  # as uvicorn does
-            config=self.config, server_state=self.server_state, app_state=self.lifespan.state
-        )
-        return protocol
 
     def let_go(self) -> None:
         """End; at once, if it has not answered anything yet."""
@@ -92,6 +113,11 @@ class Worker(uvicorn.Server):
         """From the event loop: where that stands still, nobody is answered."""
         self._leash.beat(self._process)
         asyncio.get_running_loop().call_later(BEAT_SECONDS, self._beat)
+
+    def _watch(self, door: FrontDoor) -> None:
+        door.sweep()
+        self._telemetry.connected(len(self.server_state.connections))
+        asyncio.get_running_loop().call_later(SWEEP_SECONDS, self._watch, door)
 
 
 if __name__ == "__main__":

@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING
 
 import pytest
 from botocore.exceptions import ClientError
+from botocore.stub import Stubber
 
 from mlops_dagster.errors import ArtifactChangedError, CorruptedArtifactError, InvalidInputError, StorageError
 from mlops_dagster.registry import ContentStore
@@ -308,3 +309,20 @@ def test_a_configuration_that_lacks_something_is_said(s3: str, monkeypatch: pyte
     monkeypatch.setenv("AWS_ENDPOINT_URL_S3", "no address")
     with pytest.raises(InvalidInputError, match="boto3 cannot be used as it is configured"):
         open_store(f"s3://{s3}", anchors="mlops")
+
+
+def test_what_is_refused_for_want_of_a_right_to_list_says_so(client: "S3Client", s3: str, tmp_path: Path) -> None:
+    """As S3 answers for an object that is not there, where a policy grants s3:GetObject and s3:PutObject only."""
+    file = tmp_path / "small"
+    file.write_bytes(b"bytes")
+    blobs = S3Blobs(client, s3)
+    with Stubber(client) as stubber:
+        for operation, code in (("head_object", "403"), ("head_object", "403"), ("get_object", "AccessDenied")):
+            stubber.add_client_error(operation, code, http_status_code=403)
+        for act in (
+            lambda: blobs.add(file),
+            lambda: blobs.has("0" * 64),
+            lambda: blobs.copy("0" * 64, tmp_path / "copy"),
+        ):
+            with pytest.raises(StorageError, match="they lack s3:ListBucket"):
+                act()

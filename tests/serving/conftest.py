@@ -2,6 +2,7 @@
 
 import json
 import os
+import resource
 import signal
 import subprocess
 import sys
@@ -9,6 +10,7 @@ import time
 from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass
 from datetime import UTC, datetime
+from functools import partial
 from pathlib import Path
 from typing import Any, TypeVar
 
@@ -137,7 +139,7 @@ def proxy(postgresql_server: str) -> Iterator[Proxy]:
 class Server:
     """A data plane in a process of its own."""
 
-    def __init__(self, home: Path, **environment: str) -> None:
+    def __init__(self, home: Path, *, descriptors: int | None = None, **environment: str) -> None:
         (home / "serving.json").unlink(missing_ok=True)
         self.home = home
         self.log = home / "server.log"
@@ -147,6 +149,7 @@ class Server:
                 env={**os.environ, "MLOPS_HOME": str(home), "MLOPS_PORT": "0", **environment},
                 stdout=log,
                 stderr=log,
+                preexec_fn=partial(_limit_descriptors, descriptors) if descriptors else None,
             )
         self.address = eventually(self.read_address)
         self.client = httpx.Client(base_url=f"http://127.0.0.1:{self.address['port']}", timeout=30)
@@ -185,6 +188,10 @@ class Server:
         code = self.process.wait(60)
         self.client.close()
         return code
+
+
+def _limit_descriptors(number: int) -> None:
+    resource.setrlimit(resource.RLIMIT_NOFILE, (number, number))
 
 
 def acknowledged(house: House, model: str) -> set[tuple[str, int]]:
@@ -245,8 +252,8 @@ def start_server(models: Models) -> Iterator[Callable[..., Server]]:
     """Starts data planes; ends at the end what a failed test has left running."""
     servers: list[Server] = []
 
-    def start(**environment: str) -> Server:
-        servers.append(Server(models.house.settings.home, **environment))
+    def start(*, descriptors: int | None = None, **environment: str) -> Server:
+        servers.append(Server(models.house.settings.home, descriptors=descriptors, **environment))
         return servers[-1]
 
     yield start

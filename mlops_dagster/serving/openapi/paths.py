@@ -10,13 +10,18 @@ from mlops_dagster.serving.tokens import Scope
 ERRORS = {
     400: "The request is not as it must be; the error says what is wrong. Recorded as rejected.",
     401: "A token is needed, or the one that was sent is not known.",
-    403: "The token is not for this.",
+    403: "The token is not for this; or the page of somebody else may have sent it (headers Host and Origin).",
     404: "There is no such model, version or prediction.",
+    408: "Not all of the request has arrived in time (MLOPS_HEAD_SECONDS, MLOPS_BODY_SECONDS).",
     409: "A promise of the platform forbids it, such as a signature that is not trusted.",
     413: "The body is larger than MLOPS_MAX_BODY_BYTES.",
+    415: "The body is neither JSON nor binary tensors.",
+    431: "The head has more than 32 KiB, or more than 100 headers.",
     500: "The version failed on this request. Recorded as failed.",
-    503: "A store, or the version, cannot be used now, or the model is on hold; try again.",
+    503: "A store, or the version, cannot be used now, the model is on hold, or too many call at once; try again.",
 }
+ANY = (400, 403, 408, 431, 503)
+"""What every request may be answered with, before it is known what it asks."""
 
 
 @cache
@@ -34,7 +39,7 @@ def document() -> dict[str, Json]:
         "paths": {
             **{f"{path}/infer": {"post": _infer(path)} for path in (model, one)},
             **{
-                path: {"get": _get("Metadata of a model", "ModelMetadata", 400, 401, 404, 503, path=path)}
+                path: {"get": _get("Metadata of a model", "ModelMetadata", 401, 404, path=path)}
                 for path in (model, one)
             },
             **{f"{path}/ready": {"get": _ready(path)} for path in (model, one)},
@@ -95,7 +100,7 @@ def _infer(path: str) -> dict[str, Json]:
                 },
             },
         },
-        "responses": {"200": answer, **_errors(400, 401, 403, 404, 409, 413, 500, 503)},
+        "responses": {"200": answer, **_errors(401, 404, 409, 413, 415, 500)},
         "security": [{"token": [Scope.INFER]}],
     }
 
@@ -112,7 +117,7 @@ def _feedback() -> dict[str, Json]:
         "requestBody": {"required": True, "content": _json("Feedback")},
         "responses": {
             "200": _answer("What became of the labels.", "FeedbackResult"),
-            **_errors(400, 401, 403, 404, 413, 503),
+            **_errors(401, 404, 413, 415),
         },
         "security": [{"token": [Scope.FEEDBACK]}],
     }
@@ -123,7 +128,7 @@ def _flush() -> dict[str, Json]:
         "operationId": "flush",
         "summary": "Bring all that was answered so far into the rollups, and into the log if asked to",
         "requestBody": {"required": False, "content": _json("Flush")},
-        "responses": {"200": _answer("Done.", "Flushed"), **_errors(400, 401, 403, 413, 503)},
+        "responses": {"200": _answer("Done.", "Flushed"), **_errors(401, 413, 415)},
         "security": [{"token": [Scope.ADMIN]}],
     }
 
@@ -141,7 +146,6 @@ def _ready(path: str) -> dict[str, Json]:
     described = _get(
         "Whether a model (its champion) or a version is in memory, and not on hold",
         "ModelReady",
-        400,
         404,
         is_open=True,
         path=f"{path}/ready",
@@ -181,7 +185,7 @@ def _answer(description: str, schema: str | None) -> dict[str, Json]:
 
 
 def _errors(*statuses: int) -> dict[str, Json]:
-    answers = {str(status): _answer(ERRORS[status], "Error") for status in statuses}
+    answers = {str(status): _answer(ERRORS[status], "Error") for status in sorted({*ANY, *statuses})}
     if "401" in answers:
         answers["401"]["headers"] = {"WWW-Authenticate": {"schema": TEXT, "required": True}}
     return answers

@@ -69,7 +69,21 @@ BAD = {
     "bomb": (gzip.compress(b" " * 10**8), {"content-encoding": "gzip"}, 413, "uncompressed, has more than"),
     "not gzip": (GOOD, {"content-encoding": "gzip"}, 400, "the body is not gzip"),
     "cut gzip": (gzip.compress(GOOD)[:-9], {"content-encoding": "gzip"}, 400, "not one whole gzip stream"),
-    "two streams": (zlib.compress(GOOD) * 2, {"content-encoding": "deflate"}, 400, "not one whole deflate stream"),
+    "two streams": (zlib.compress(GOOD) * 2, {"content-encoding": "deflate"}, 400, "after 1 deflate streams"),
+    "data after gzip": (gzip.compress(GOOD) + GOOD, {"content-encoding": "gzip"}, 400, "the body is not gzip"),
+    "gzip of countless streams": (
+        gzip.compress(b"") * 1_001,
+        {"content-encoding": "gzip"},
+        400,
+        "after 1000 gzip streams",
+    ),
+    "a bomb in its second stream": (
+        gzip.compress(GOOD) + gzip.compress(b" " * 10**8),
+        {"content-encoding": "x-gzip"},
+        413,
+        "uncompressed, has more than",
+    ),
+    "gzip twice": (gzip.compress(gzip.compress(GOOD)), {"content-encoding": "gzip, gzip"}, 400, "is not supported"),
     "brotli": (GOOD, {"content-encoding": "br"}, 400, "is not supported; use gzip, deflate"),
     "JSON longer than the body": (GOOD, {"inference-header-content-length": "9999"}, 400, "9999 bytes of a body"),
     "JSON of negative length": (GOOD, {"inference-header-content-length": "-5"}, 400, "no number of bytes"),
@@ -119,14 +133,33 @@ def test_a_body_of_unknown_length_is_read_no_further_than_the_limit(ready: Serve
 
 def test_an_announced_length_is_refused_before_the_body_comes(ready: Server) -> None:
     with socket.create_connection(("127.0.0.1", ready.address["port"]), timeout=10) as connection:
-        connection.sendall(f"POST {PATH} HTTP/1.1\r\nHost: x\r\nContent-Length: {10**15}\r\n\r\n".encode())
+        connection.sendall(f"POST {PATH} HTTP/1.1\r\nHost: localhost\r\nContent-Length: {10**15}\r\n\r\n".encode())
         assert b" 413 " in connection.recv(65_536).splitlines()[0]
+
+
+@pytest.mark.parametrize("encoding", ["gzip", "GZIP", "x-gzip", "X-Gzip"])
+def test_gzip_is_read_however_it_is_called_and_in_however_many_streams(ready: Server, encoding: str) -> None:
+    half = len(GOOD) // 2
+    noise = b" " * 200_000  # more than is unpacked at once
+    for body in (gzip.compress(GOOD), b"".join(map(gzip.compress, (GOOD[:half], b"", noise, GOOD[half:])))):
+        answer = ready.client.post(PATH, content=body, headers={"content-encoding": encoding})
+        assert answer.status_code == 200, answer.text
+
+
+@pytest.mark.parametrize("path", ["/v2/", "/v2/health/live/", f"{PATH}/", f"/v2/models/{MODEL}/", "/v1/flush/"])
+def test_nobody_is_sent_elsewhere(ready: Server, path: str) -> None:
+    """Behind a proxy that speaks TLS it would be to http://."""
+    for answer in (ready.client.get(path), ready.client.post(path, json={})):
+        assert (answer.status_code, answer.json()["code"]) == (404, "not_found")
+        assert "location" not in answer.headers
 
 
 def test_a_caller_that_hangs_up_is_on_record(ready: Server, models: Models) -> None:
     before = len(rejected(ready, models))
     with socket.create_connection(("127.0.0.1", ready.address["port"]), timeout=10) as connection:
-        connection.sendall(f"POST {PATH} HTTP/1.1\r\nHost: x\r\nContent-Length: 1000\r\n\r\n".encode() + b" " * 10)
+        connection.sendall(
+            f"POST {PATH} HTTP/1.1\r\nHost: localhost\r\nContent-Length: 1000\r\n\r\n".encode() + b" " * 10
+        )
     rows = eventually(lambda: rejected(ready, models)[before:])
     assert [row["error"] for row in rows] == ["the connection was closed after 10 bytes of the body"]
     assert ready.infer(MODEL).status_code == 200
