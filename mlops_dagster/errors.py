@@ -241,6 +241,12 @@ class CorruptedArtifactError(CorruptedError):
     code = "corrupted_artifact"
 
 
+class CountsLostError(CorruptedError):
+    """The rollups have not all that they were given: their file was lost, or is an older copy."""
+
+    code = "counts_lost"
+
+
 class AuditError(CorruptedError):
     """The event chain was changed, reordered or cut."""
 

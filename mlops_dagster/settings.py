@@ -113,7 +113,12 @@ class Settings(BaseSettings):
     @property
     def local_rollups(self) -> str:
         """Counts per minute of this machine, in a file of their own: they are written every second."""
-        return f"sqlite:///{self.home / 'rollups.sqlite'}"
+        return f"sqlite:///{self.local_rollups_path}"
+
+    @property
+    def local_rollups_path(self) -> Path:
+        """The file of the counts: what is lost of it is counted again from the log."""
+        return self.home / "rollups.sqlite"
 
     @property
     def shared_rollups(self) -> str | None:

@@ -1,7 +1,7 @@
 """`mlops predictions`: the prediction log."""
 
 from collections.abc import Sequence
-from dataclasses import asdict
+from dataclasses import asdict, replace
 from datetime import timedelta
 from typing import TYPE_CHECKING, Annotated
 
@@ -23,6 +23,11 @@ ModelOption = Annotated[str, typer.Option("--model", help="name of the model", a
 
 _SHOWN = 20
 
+_COUNTS_LOST = (
+    "the counts that decisions read are lost, or an older copy of them: `mlops serve` counts them again from the log, "
+    "and so does `mlops predictions recount`; until that is done, evidence is missing"
+)
+
 
 @predictions.command("audit")
 @speaks
@@ -32,6 +37,8 @@ def audit_predictions(json: Json = False) -> None:
 
     stores = house()
     report = check(stores.spool, stores.log, stores.rollups)
+    if any(rollups.is_behind(stores.spool) for rollups in stores.all_rollups):
+        report = replace(report, problems=(*report.problems, _COUNTS_LOST))
     counts = {
         "answered": report.answered,
         "logged": report.logged,
@@ -49,6 +56,28 @@ def audit_predictions(json: Json = False) -> None:
         _explain(report)
     if not report.complete:
         raise typer.Exit(1)
+
+
+@predictions.command("recount")
+@speaks
+def recount_predictions(json: Json = False) -> None:
+    """Count everything in the log again, for drift, rollouts and metrics that look wrong; `mlops serve` may run.
+
+    Counts that are lost are counted again by `mlops serve` itself. Erased rows are gone, and are not counted again.
+    """
+    from mlops_dagster.database import set_aside_if_damaged
+    from mlops_dagster.serving.housekeeping import Housekeeping
+    from mlops_dagster.serving.last_known import LastKnown
+    from mlops_dagster.serving.telemetry import Telemetry
+
+    stores = house()
+    set_aside_if_damaged(stores.settings.local_rollups_path)
+    last_known = LastKnown(stores.settings.last_known_path)
+    found = Housekeeping(stores, last_known, Telemetry("recount")).recount()
+    if json:
+        print_json({"predictions": found.predictions, "labels": found.labels})
+    else:
+        say(f"counted {found.predictions:,} predictions and {found.labels:,} labels again")
 
 
 @predictions.command("replay")

@@ -1,8 +1,19 @@
 """The database of every store that people and decisions rely on: SQLite, or PostgreSQL."""
 
+from mlops_dagster.database.damage import set_aside_if_damaged, tell_of_dropped
 from mlops_dagster.database.engines import open_database
 from mlops_dagster.database.migrate import migrate
 from mlops_dagster.database.transactions import looking, reading, writing
 from mlops_dagster.database.wal import LOCK_TIMEOUT_SECONDS, use_wal
 
-__all__ = ["LOCK_TIMEOUT_SECONDS", "looking", "migrate", "open_database", "reading", "use_wal", "writing"]
+__all__ = [
+    "LOCK_TIMEOUT_SECONDS",
+    "looking",
+    "migrate",
+    "open_database",
+    "reading",
+    "set_aside_if_damaged",
+    "tell_of_dropped",
+    "use_wal",
+    "writing",
+]

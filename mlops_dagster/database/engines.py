@@ -3,6 +3,7 @@
 import sqlite3
 import time
 from functools import partial
+from pathlib import Path
 from typing import TYPE_CHECKING, cast
 
 from sqlalchemy import URL, Dialect, Engine, create_engine, event, make_url
@@ -10,6 +11,7 @@ from sqlalchemy.engine.interfaces import DBAPIConnection
 from sqlalchemy.exc import ArgumentError, DisconnectionError
 from sqlalchemy.pool import ConnectionPoolEntry, PoolProxiedConnection
 
+from mlops_dagster.database.damage import tell_of_dropped
 from mlops_dagster.database.wal import LOCK_TIMEOUT_SECONDS, use_wal
 from mlops_dagster.database.watchdog import WATCHDOG
 from mlops_dagster.errors import InvalidInputError
@@ -64,6 +66,7 @@ def _hidden(url: str, parsed: URL) -> str:
 
 
 def _open_sqlite(url: URL) -> Engine:
+    tell_of_dropped(Path(url.database or ""))
     engine = create_engine(url, connect_args={"timeout": LOCK_TIMEOUT_SECONDS, "check_same_thread": False})
     event.listen(engine, "connect", _configure_sqlite)
     return engine

@@ -21,6 +21,7 @@ from mlops_dagster.predictions.records import (
     ShedRecord,
     Status,
 )
+from mlops_dagster.predictions.recounting import Recounted, recount
 from mlops_dagster.predictions.repairing import Doubled, find_doubled, repair
 from mlops_dagster.predictions.rollups import ArmEvents, LabelDebt, Rollups, ShedCounts
 from mlops_dagster.predictions.spool import Consumer, Spool, SpoolDepth
@@ -54,6 +55,7 @@ __all__ = [
     "PredictionLog",
     "PredictionRecord",
     "ProcessAudit",
+    "Recounted",
     "Role",
     "Rollups",
     "ShedCounts",
@@ -66,6 +68,7 @@ __all__ = [
     "audit",
     "erase",
     "find_doubled",
+    "recount",
     "repair",
     "speaking_row",
     "unit_of",

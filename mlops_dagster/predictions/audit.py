@@ -140,6 +140,7 @@ def audit(spool: Spool, log: PredictionLog, rollups: Rollups | None = None) -> A
             audits.append(_account(source, held, recorded, held.answers_between(1, recorded), "log"))
     problems += _lost_tails(shipped, logged.reached[spool.id], counted, last_entry)
     problems += _lost_labels([each for each in others if not each.may_ship(home)], logged.reached)
+    problems += [f"{loss}; what of that is not in the log is gone" for loss in spool.losses()]
     problems += _unfinished_erasures(log, erasures, logged)
     return AuditReport(tuple(audits), tuple(problems))
 

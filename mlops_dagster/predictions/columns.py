@@ -41,6 +41,8 @@ PREDICTIONS = pa.schema(
         ("postprocess_ms", pa.float64()),
         ("trace_id", pa.string()),
         ("unit", pa.string()),  # what the row's label is evidence of; "" if of nothing
+        ("beside", pa.struct([("version", pa.string()), ("role", pa.string()), ("status", pa.string())])),
+        ("number", pa.int64()),  # the order in which rows were recorded
         ("date", pa.date32()),
     ]
 )
@@ -80,11 +82,15 @@ ERASURES = pa.schema(
 )
 
 
-def prediction_table(rows: Sequence[tuple[int, PredictionEntry]], features: Mapping[str, pa.DataType]) -> pa.Table:
-    """Predictions with their sequence numbers; `features` are the feature columns that the log has already."""
-    entries = [entry for _, entry in rows]
+def prediction_table(rows: Sequence[tuple[int, int, PredictionEntry]], features: Mapping[str, pa.DataType]) -> pa.Table:
+    """Predictions with their numbers in the spool and of their process.
+
+    `features` are the feature columns that the log has already.
+    """
+    entries = [entry for _, _, entry in rows]
     own: dict[str, Sequence[object]] = {
-        "sequence": [sequence for sequence, _ in rows],
+        "number": [number for number, _, _ in rows],
+        "sequence": [sequence for _, sequence, _ in rows],
         "date": _dates(entry["event_time"] for entry in entries),
     }
     table = pa.table(

@@ -9,6 +9,7 @@ from collections import Counter
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from datetime import date, datetime
+from pathlib import Path
 from typing import Literal, NamedTuple
 
 import pyarrow as pa
@@ -18,8 +19,9 @@ from deltalake import CommitProperties, DeltaTable, Transaction, WriterPropertie
 from deltalake.exceptions import CommitFailedError, DeltaError, TableNotFoundError
 
 from mlops_dagster.clock import in_utc
+from mlops_dagster.durable import sync_folders
 from mlops_dagster.errors import CorruptedError, MlopsError, StorageError
-from mlops_dagster.predictions import place
+from mlops_dagster.predictions import commits, place
 from mlops_dagster.predictions.place import TableAddress
 from mlops_dagster.predictions.records import Role
 
@@ -46,16 +48,24 @@ class Appender:
         self._tables: dict[str, tuple[TableAddress, DeltaTable]] = {}
 
     def append_once(
-        self, at: TableAddress, schema: pa.Schema, source: str, upto: int, new_rows: Callable[[DeltaTable, int], Batch]
+        self,
+        at: TableAddress,
+        schema: pa.Schema,
+        source: str,
+        numbers: range,
+        new_rows: Callable[[DeltaTable, int], Batch],
     ) -> int:
-        """Append a source's rows up to its number `upto`, unless the table has them; returns how many were appended.
+        """Append a source's rows of these numbers, unless the table has them; returns how many were appended.
+
+        On return they are durable, whoever appended them. What comes before them is taken to be so.
 
         The number up to which a source was appended is committed with its rows, as an application transaction. It is
         read and written on one snapshot: when somebody else appends from the source meanwhile, the commit is refused,
         and we look again. `new_rows(table, after)` gives the rows that follow number `after`.
         """
+        upto = numbers[-1]
         for _ in range(ATTEMPTS):
-            table = self._newest(at, schema)
+            table = self._newest(at, schema, source, numbers[0] - 1)
             after = reached(at, table, source)
             if after >= upto:
                 return 0
@@ -66,20 +76,30 @@ class Appender:
             f"{ATTEMPTS} appends to {at.uri} were overtaken by others; nothing is lost, it will be tried again"
         )
 
-    def _newest(self, at: TableAddress, schema: pa.Schema) -> DeltaTable:
+    def _newest(self, at: TableAddress, schema: pa.Schema, source: str, confirmed: int) -> DeltaTable:
         opened_at, table = self._tables.pop(at.uri, (None, None))
         if table is None or opened_at != at:  # other credentials need another handle
-            table = open_or_create(at, schema)
+            with storage_errors("open", at):
+                if at.options is None:
+                    commits.mend(Path(at.uri), source, confirmed)
+                table = open_or_create(at, schema)
+                make_durable(at, table)
         else:
             with storage_errors("open", at):
+                known = table.version()
                 table.update_incremental()
+                make_durable(at, table, known)
         self._tables[at.uri] = at, table
         return table
 
 
 def append(at: TableAddress, table: DeltaTable, rows: pa.Table, reached: Mapping[str, int]) -> bool:
-    """Append to this snapshot; False if somebody else has appended from the same sources since. Raises StorageError."""
+    """Append to this snapshot, durably; False if somebody else has appended from the same sources since.
+
+    Raises StorageError.
+    """
     transactions = [Transaction(name, number) for name, number in reached.items()]
+    known = table.version()
     with storage_errors("append to", at):
         try:
             write_deltalake(
@@ -91,7 +111,19 @@ def append(at: TableAddress, table: DeltaTable, rows: pa.Table, reached: Mapping
             )
         except CommitFailedError:
             return False
+        make_durable(at, table, known)
     return True
+
+
+def make_durable(at: TableAddress, table: DeltaTable, after: int | None = None) -> None:
+    """Have what follows version `after` survive a loss of power; None is all that no checkpoint tells."""
+    if at.options is not None:
+        return  # S3 has it for good
+    folder = Path(at.uri)
+    if after is None:
+        after = commits.History.read(folder).checkpoint
+        sync_folders(folder)
+    commits.make_durable(folder, after, table.version())
 
 
 def reached(at: TableAddress, table: DeltaTable, source: str) -> int:
@@ -181,6 +213,7 @@ def tidy(at: TableAddress) -> None:
         except CommitFailedError:
             return
         table.create_checkpoint()
+        make_durable(at, table)
         if table.vacuum(full=True, dry_run=True):
             table.vacuum(full=True, dry_run=False)
 
@@ -234,6 +267,7 @@ def remove_erased_files(at: TableAddress) -> None:
     if table is None:
         return
     with storage_errors("remove files of", at):
+        make_durable(at, table)  # else a loss of power leaves versions whose files are gone
         # Files that are in no version belong to an append that is under way now, or was killed: an hour tells.
         table.vacuum(retention_hours=0, enforce_retention_duration=False, dry_run=False)
         table.vacuum(retention_hours=1, enforce_retention_duration=False, dry_run=False, full=True)
@@ -312,6 +346,11 @@ def storage_errors(verb: str, at: TableAddress) -> Iterator[None]:
             "else `mlops predictions audit` names what is lost"
         ) from error
     except (DeltaError, OSError) as error:
+        if at.options is None and (found := commits.damage(Path(at.uri))) is not None:
+            raise CorruptedError(
+                f"cannot {verb} the log at {at.uri}: {found}; `mlops serve` mends it where that loses nothing when it "
+                "ships to it next, and else says how to go on"
+            ) from error
         raise StorageError(
             f"cannot {verb} the log at {at.uri}: {_line(error)}; nothing is lost, it will be tried again"
         ) from error

@@ -161,7 +161,7 @@ class PredictionLog:
         Of rows that share an id the one that holds it has the label.
         """
         rows = self.read(model, since, until, roles=roles)
-        with self._label_rows(since=in_utc(since)) as labels:
+        with self.label_rows(since=in_utc(since)) as labels:
             return _with_labels(model, rows, labels)
 
     def get(self, prediction_id: str, model: str | None = None) -> dict[str, object]:
@@ -189,7 +189,7 @@ class PredictionLog:
         if not found:
             return None
         rows = [_Answer(**row) for row in found]
-        with self._label_rows(since=min(row.event_time for row in rows)) as dataset:
+        with self.label_rows(since=min(row.event_time for row in rows)) as dataset:
             labels = dataset.to_table(filter=its & (pads.field("model") == model))
         labelled = set(labels["request"].to_pylist())
         holder = min(rows, key=lambda row: (row.request not in labelled, *row.precedence))
@@ -215,7 +215,7 @@ class PredictionLog:
 
     def count_labelled(self, model: str) -> int:
         """How many predictions have a label."""
-        with self._label_rows() as labels, _duckdb(labels) as connection:
+        with self.label_rows() as labels, _duckdb(labels) as connection:
             found = connection.execute(
                 "SELECT count(DISTINCT (prediction_id, request)) FROM labels WHERE model = ?", [model]
             ).fetchone()
@@ -230,7 +230,7 @@ class PredictionLog:
         import pyarrow.compute as pc
         import pyarrow.dataset as pads
 
-        with self._label_rows(since=in_utc(since)) as labels:
+        with self.label_rows(since=in_utc(since)) as labels:
             if "event_time" not in labels.schema.names:  # of an earlier release
                 return {}
             chosen = (pads.field("model") == model) & (pads.field("event_time") >= in_utc(since))
@@ -300,14 +300,15 @@ class PredictionLog:
 
         def new_rows(table: "DeltaTable", after: int) -> "delta.Batch":
             with _uncollected():
-                new = [(entry.sequence or 0, row) for entry, row in rows if entry.number > after]
+                new = [(entry.number, entry.sequence or 0, row) for entry, row in rows if entry.number > after]
                 # Beside the spool's own number: an audit without the spool knows the last number of each process.
-                reached = {row["process"]: sequence for sequence, row in new}
+                reached = {row["process"]: sequence for _, sequence, row in new}
                 found = columns.prediction_table(new, delta.feature_types(table))
             return delta.Batch(found, {process_transaction(name): number for name, number in reached.items()})
 
         at = self.place.table(predictions_table(model))
-        return self._appender.append_once(at, columns.PREDICTIONS, spool_id, rows[-1][0].number, new_rows)
+        numbers = range(rows[0][0].number, rows[-1][0].number + 1)
+        return self._appender.append_once(at, columns.PREDICTIONS, spool_id, numbers, new_rows)
 
     def _append_labels(self, spool_id: str, entries: Sequence[Entry]) -> int:
         """Late arms are counts and give no row, but the table notes that it was given them: none stays in the spool."""
@@ -318,10 +319,11 @@ class PredictionLog:
             return delta.Batch(columns.label_table(new), {})
 
         at = self.place.table(LABELS_TABLE)
-        return self._appender.append_once(at, columns.LABELS, spool_id, entries[-1].number, new_rows)
+        numbers = range(entries[0].number, entries[-1].number + 1)
+        return self._appender.append_once(at, columns.LABELS, spool_id, numbers, new_rows)
 
     @contextmanager
-    def _label_rows(self, *, since: datetime | None = None) -> "Iterator[pads.Dataset]":
+    def label_rows(self, *, since: datetime | None = None) -> "Iterator[pads.Dataset]":
         """Labels of predictions that were made since then."""
         from mlops_dagster.predictions import columns, delta
 

@@ -47,6 +47,11 @@ def move_cursor(connection: Connection, spool: str, seen: int, number: int) -> b
     return True
 
 
+def knows(connection: Connection, spool: str) -> bool:
+    """Whether anything was ever added of a spool."""
+    return connection.scalar(select(cursors.c.spool).where(cursors.c.spool == spool)) is not None
+
+
 def cursor(connection: Connection, spool: str) -> int:
     """The last entry of a spool that was added; 0 of a new one."""
     return connection.scalar(select(cursors.c.number).where(cursors.c.spool == spool)) or 0

@@ -47,6 +47,9 @@ heartbeat_processes = Table(
     sqlite_with_rowid=False,
 )
 
+HEARTBEATS = (heartbeats, heartbeat_processes)
+"""What spools said of themselves: no counts, and of one that is gone nobody says it again."""
+
 arms = Table(
     "arms",
     TABLES,

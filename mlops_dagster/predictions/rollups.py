@@ -2,7 +2,7 @@
 
 import operator
 from collections import Counter, defaultdict
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, fields
 from datetime import datetime
 from functools import cached_property
@@ -13,16 +13,18 @@ import numpy as np
 from sqlalchemy import ColumnElement, Engine, Executable, Row, Select, Table, case, func, literal, select
 
 from mlops_dagster.database import open_database, reading, writing
+from mlops_dagster.errors import CountsLostError
 from mlops_dagster.predictions import heartbeats
 from mlops_dagster.predictions.counts import BothScored, EventCounts, PairedCounts
 from mlops_dagster.predictions.fold import BinsOf, SlowMsOf, tally
 from mlops_dagster.predictions.heartbeats import Heartbeat, Pulse
 from mlops_dagster.predictions.latency import LatencySummary, summarize
 from mlops_dagster.predictions.records import SERVED, Role, from_microseconds, microseconds
-from mlops_dagster.predictions.rollup_addition import add_tally, cursor, digest_of, move_cursor
+from mlops_dagster.predictions.rollup_addition import add_tally, cursor, digest_of, knows, move_cursor
 from mlops_dagster.predictions.rollup_firsts import forget_key
 from mlops_dagster.predictions.rollup_tables import (
     CELL_TYPE,
+    HEARTBEATS,
     TABLES,
     arms,
     cells,
@@ -35,7 +37,7 @@ from mlops_dagster.predictions.rollup_tables import (
     shed,
 )
 from mlops_dagster.predictions.spool import Consumer, Spool
-from mlops_dagster.predictions.tally import HOUR, MINUTE
+from mlops_dagster.predictions.tally import HOUR, MINUTE, Tally
 from mlops_dagster.statistics import Bins, Counts
 
 _Any: TypeAlias = tuple[Any, ...]  # what a row holds, the query says and no type
@@ -93,9 +95,14 @@ class Rollups:
     def catch_up(self, spool: Spool, bins_of: BinsOf, *, slow_ms_of: SlowMsOf = lambda _model: DEFAULT_SLOW_MS) -> int:
         """Add all that is in the spool, and note how far it is; returns the number of the last entry rolled up.
 
-        Several processes may try.
+        Several processes may try. Raises CountsLostError where counts are missing that the spool has let go of.
         """
         spool.index()  # and with it labels that came before the arms they are evidence for
+        if self.is_behind(spool):
+            raise CountsLostError(
+                "the counts that decisions read are lost, or an older copy of them was restored; `mlops serve` counts "
+                "them again from the log, and so does `mlops predictions recount`"
+            )
         while True:
             seen = self._cursor(spool)
             # What another process has added and freed meanwhile is missing here, but then it has moved the cursor too.
@@ -116,6 +123,25 @@ class Rollups:
             spool.mark(self.consumer, number)
             if len(entries) < _ENTRIES_AT_ONCE:
                 return number
+
+    def is_behind(self, spool: Spool) -> bool:
+        """Whether counts are missing of what the spool knows to be counted here, and may have let go of."""
+        taken_over = spool.marked(self.consumer)  # first: the cursor moves before the mark
+        return taken_over > self._cursor(spool)
+
+    def begin_anew(self, spool: Spool, number: int, tallies: Iterable[Tally]) -> None:
+        """Have the spool's entries up to `number` counted as these tallies say: all of it at once, or nothing.
+
+        Where there are counts of this spool all counts go, for they cannot be told apart; those of other spools are
+        then missing, and whoever ships from them finds that.
+        """
+        with writing(self._database, "mlops_dagster rollups") as connection:
+            if knows(connection, spool.id):
+                for table in (each for each in TABLES.sorted_tables if each not in HEARTBEATS):
+                    connection.execute(table.delete())
+            for add in tallies:
+                add_tally(connection, add)
+            connection.execute(cursors.insert().values(spool=spool.id, number=number))
 
     def events(self, model: str, since: datetime, until: datetime) -> list[ArmEvents]:
         """What happened, per version, role and weight."""

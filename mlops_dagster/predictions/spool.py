@@ -18,6 +18,7 @@ from mlops_dagster.clock import Clock, SystemClock
 from mlops_dagster.predictions.awaiting import Adopted, Awaited, Awaiting
 from mlops_dagster.predictions.entries import COUNTS, SHED, Entry
 from mlops_dagster.predictions.labels import Batch, Label, join_labels
+from mlops_dagster.predictions.losses import Loss, losses, note_loss
 from mlops_dagster.predictions.records import (
     ANSWERED,
     FeedbackResult,
@@ -42,6 +43,9 @@ CREATE TABLE IF NOT EXISTS processes (
 CREATE TABLE IF NOT EXISTS marks (name TEXT PRIMARY KEY, number INTEGER NOT NULL) WITHOUT ROWID;
 INSERT OR IGNORE INTO marks VALUES ('indexed', 0), ('rolled_up', 0), ('shipped', 0);
 CREATE TABLE IF NOT EXISTS identity (id TEXT NOT NULL);
+CREATE TABLE IF NOT EXISTS losses (
+    first INTEGER NOT NULL, last INTEGER NOT NULL, transactions INTEGER NOT NULL, at INTEGER NOT NULL
+);
 CREATE TABLE IF NOT EXISTS late (one INTEGER PRIMARY KEY CHECK (one = 1), number INTEGER NOT NULL);
 INSERT OR IGNORE INTO late VALUES (1, 0)
 """
@@ -86,6 +90,7 @@ class SpoolDepth(NamedTuple):
     oldest: datetime | None  # when the first of them came; None if there is none
     bytes: int  # of the spool's files
     free_bytes: int  # on their disk
+    lost: int = 0  # entries, at least, that were lost with the file since it was made
 
 
 @dataclass(slots=True)
@@ -118,6 +123,7 @@ class Spool:
         self._waiting_lock = threading.Lock()
         self._turn = threading.Lock()
         self.id = self._identity()
+        self.go_on_after(self._awaiting.cursor(self.id), self._file.dropped)
 
     def append(self, records: Sequence[PredictionRecord]) -> int:
         """Record predictions; they are durable on return. Returns the number of the last entry.
@@ -238,6 +244,21 @@ class Spool:
             found = connection.execute("SELECT seq FROM sqlite_sequence WHERE name = 'entries'").fetchone()
             return int(found[0]) if found else 0
 
+    def go_on_after(self, number: int, dropped: int = 0) -> None:
+        """Give entries to come numbers beyond `number`, up to which somebody has seen this spool.
+
+        Where the spool ends before, or its file has `dropped` transactions, entries are lost: that is kept for ever.
+        Without this, whoever has seen their numbers would take the entries to come for known, and leave them out too.
+        """
+        if number > self.last_number() or dropped:
+            with self._file.writing() as connection:
+                note_loss(connection, self.path, number, dropped, microseconds(self._clock.now()))
+
+    def losses(self) -> list[Loss]:
+        """The entries that were lost with the file, or a part of it, oldest first."""
+        with self._file.reading() as connection:
+            return losses(connection)
+
     def last_for_log(self) -> int:
         """The number of the newest entry that goes to the log: none of shed scorings, which go to the rollups only."""
         with self._file.reading() as connection:
@@ -290,12 +311,14 @@ class Spool:
         """What is not in the log yet, and the room there is. Raises StorageError."""
         path, shipped = self._file.path, self.marked("shipped")
         with self._file.reading() as connection:
+            lost = sum(loss.entries for loss in losses(connection))
             first = connection.execute(_FIRST_FOR_LOG, (shipped, len(COUNTS[0]), *COUNTS)).fetchone()
         return SpoolDepth(
             entries=self.last_number() - shipped,
             oldest=from_microseconds(orjson.loads(first[0])["received_at"]) if first else None,
             bytes=sum(file.stat().st_size for file in path.parent.glob(f"{path.name}*")),
             free_bytes=shutil.disk_usage(path.parent).free,
+            lost=lost,
         )
 
     def taken_over(self) -> int:

@@ -7,7 +7,7 @@ from contextlib import contextmanager
 from pathlib import Path
 from typing import Literal, TypeAlias
 
-from mlops_dagster.database import LOCK_TIMEOUT_SECONDS, use_wal
+from mlops_dagster.database import LOCK_TIMEOUT_SECONDS, tell_of_dropped, use_wal
 from mlops_dagster.errors import CorruptedError, StorageError
 
 Durability: TypeAlias = Literal["process", "disk"]
@@ -41,6 +41,8 @@ class SqliteFile:
         self._writer_lock = threading.Lock()
         self._reader_lock = threading.Lock()
         with self._translated():
+            self.dropped = tell_of_dropped(path)
+            """How many transactions were lost with a damaged write-ahead log when the file was opened."""
             self._writer = self._connect()
             self._writer.executescript(f"BEGIN IMMEDIATE; {schema}; COMMIT")
             self._reader = self._connect()

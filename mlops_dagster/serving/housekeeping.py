@@ -3,7 +3,9 @@
 from collections.abc import Iterable, Mapping
 from datetime import datetime, timedelta
 
-from mlops_dagster.predictions import Consumer, LabelDebt, Taken
+from mlops_dagster.errors import CountsLostError
+from mlops_dagster.predictions import Consumer, LabelDebt, Recounted, Rollups, Taken, recount
+from mlops_dagster.predictions.fold import BinsOf
 from mlops_dagster.rollout import RolloutPolicy
 from mlops_dagster.serving.classes import KnownClasses
 from mlops_dagster.serving.last_known import LastKnown
@@ -33,12 +35,11 @@ class Housekeeping:
     def roll_up(self) -> int:
         """Index and count what is in the spool; returns the number of the last entry counted.
 
-        Features are counted where they are read: in the database, where there is one.
+        Features are counted where they are read: in the database, where there is one. Counts that were lost are counted
+        again from the log first.
         """
-        spool = self._house.spool
-        if spool.last_number() > self._rolled_up:
-            bins_of = _no_bins if self._house.shared_rollups else self._bins_of
-            self._rolled_up = self._house.local_rollups.catch_up(spool, bins_of, slow_ms_of=self._slow_ms)
+        if self._house.spool.last_number() > self._rolled_up:
+            self._rolled_up = self._catch_up(self._house.local_rollups)
         return self._rolled_up
 
     def newly_repeated_ids(self) -> dict[str, int]:
@@ -49,7 +50,38 @@ class Housekeeping:
     def share(self) -> None:
         """Add what is in the spool to the counts of all machines, where they share a database."""
         if shared := self._house.shared_rollups:
-            shared.catch_up(self._house.spool, self._bins_of, slow_ms_of=self._slow_ms)
+            self._catch_up(shared)
+
+    def recount(self) -> Recounted:
+        """Count all that this home gave to the log again, whether counts are missing or not; returns how much."""
+        found = Recounted(0, 0)
+        for rollups in self._house.all_rollups:
+            found = self._recount(rollups, only_if_lost=False)
+            self._catch_up(rollups)
+        return found
+
+    def _catch_up(self, rollups: Rollups) -> int:
+        spool = self._house.spool
+        try:
+            return rollups.catch_up(spool, self._bins_for(rollups), slow_ms_of=self._slow_ms)
+        except CountsLostError:
+            self._recount(rollups, only_if_lost=True)
+            return rollups.catch_up(spool, self._bins_for(rollups), slow_ms_of=self._slow_ms)
+
+    def _recount(self, rollups: Rollups, *, only_if_lost: bool) -> Recounted:
+        house = self._house
+        return recount(
+            rollups,
+            house.spool,
+            house.log,
+            self._bins_for(rollups),
+            self._slow_ms,
+            shared_log=house.settings.log_url is not None,
+            only_if_lost=only_if_lost,
+        )
+
+    def _bins_for(self, rollups: Rollups) -> BinsOf:
+        return self._bins_of if rollups is self._house.rollups else _no_bins
 
     def ship(self) -> int:
         """Move what is in the spool to the log; returns the number of rows."""

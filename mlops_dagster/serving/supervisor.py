@@ -15,6 +15,7 @@ from pathlib import Path
 
 import orjson
 
+from mlops_dagster.database import set_aside_if_damaged
 from mlops_dagster.errors import InvalidInputError, ServerError
 from mlops_dagster.serving.access import Access
 from mlops_dagster.serving.child import Child
@@ -55,6 +56,7 @@ def run(settings: Settings) -> None:
         listening(settings) as listener,
         tempfile.TemporaryDirectory(prefix="mlops-metrics-") as metrics,
     ):
+        set_aside_if_damaged(settings.local_rollups_path)
         Supervisor(settings, listener, Path(metrics)).run()
 
 

@@ -139,6 +139,7 @@ class Telemetry:
         )
         self._spool_entries = self._spool_gauge("entries", "Predictions and labels not yet in the log")
         self._spool_oldest = self._spool_gauge("oldest_seconds", "Age of the oldest entry that is not in the log")
+        self._spool_lost = self._spool_gauge("lost", "Entries that were lost with the spool's file, or a part of it")
         self._spool_bytes = self._spool_gauge("bytes", "Size of the spool's files")
         self._spool_free = self._spool_gauge("free_bytes", "Room on the disk of the spool: without it nothing answers")
 
@@ -242,6 +243,7 @@ class Telemetry:
         """How far the log is behind the spool."""
         self._spool_entries.set(depth.entries)
         self._spool_oldest.set((now - depth.oldest).total_seconds() if depth.oldest is not None else 0)
+        self._spool_lost.set(depth.lost)
         self._spool_bytes.set(depth.bytes)
         self._spool_free.set(depth.free_bytes)
 

@@ -35,7 +35,7 @@ texts = st.one_of(st.none(), st.text("xé7", max_size=3))
 )
 def test_a_value_is_read_as_it_was_given(values: list[float | str | None], log_has: dict[str, pa.DataType]) -> None:
     entries = [orjson.loads(encode_prediction(a_record(0, features={"gate": each}))) for each in values]
-    table = columns.prediction_table(list(enumerate(entries)), log_has)
+    table = columns.prediction_table([(number, number, entry) for number, entry in enumerate(entries)], log_has)
     for feature, kind in ((NUMBER, float), (TEXT, str)):
         expected = [each if isinstance(each, kind) else None for each in values]
         found = column_of(table, feature)

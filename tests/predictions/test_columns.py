@@ -19,7 +19,9 @@ existing = st.dictionaries(st.sampled_from(["feature_a", "feature_b"]), st.sampl
 @given(rows, existing)
 def test_every_value_is_in_the_one_column_of_its_kind(features, log_has):
     entries = [orjson.loads(encode_prediction(a_record(0, features=each))) for each in features]
-    table = columns.prediction_table(list(enumerate(entries)), log_has).to_pydict()
+    table = columns.prediction_table(
+        [(number, number, entry) for number, entry in enumerate(entries)], log_has
+    ).to_pydict()
     for name in "abc":
         for row, sent in enumerate(features):
             value = sent.get(name)

@@ -13,11 +13,12 @@ from mlops_dagster.predictions import Pair, PairedCounts, Rollups, Spool, audit
 
 START = datetime(2013, 3, 1, tzinfo=UTC)
 DAYS = timedelta(days=10)
-WORKERS = Path(__file__).with_name("workers.py")
+ROOT = Path(__file__).parents[2]
 
 
 def start(*arguments: str, stdin: int | None = None) -> subprocess.Popen[str]:
-    return subprocess.Popen([sys.executable, WORKERS, *arguments], stdin=stdin, stdout=subprocess.PIPE, text=True)
+    command = [sys.executable, "-m", "tests.predictions.workers", *arguments]
+    return subprocess.Popen(command, cwd=ROOT, stdin=stdin, stdout=subprocess.PIPE, text=True)
 
 
 def until_killed(process: subprocess.Popen[str], lines: int, delay: float, heard: list[str]) -> None:

@@ -8,7 +8,7 @@ import pytest
 from deltalake import DeltaTable
 
 from mlops_dagster.errors import InvalidInputError, PredictionNotFoundError, StorageError
-from mlops_dagster.predictions import PredictionLog, Rollups, Spool, audit
+from mlops_dagster.predictions import Answered, PredictionLog, Rollups, Spool, audit
 
 in_a_folder = pytest.mark.parametrize("address", ["folder"], indirect=True)
 """For what no other place can change."""
@@ -32,7 +32,8 @@ def test_every_column_comes_back(spool, log, record, march):
         [
             record(0, features={"temp": 41.5, "carrier": "UA", "precip": None}, key="N1", row=3,
                    probabilities=[0.25, 0.75], preprocess_ms=1.0, inference_ms=3.0, postprocess_ms=0.5,
-                   trace_id="0af7651916cd43dd8448eb211c80319c", unit="p0's"),
+                   trace_id="0af7651916cd43dd8448eb211c80319c", unit="p0's",
+                   beside=Answered("1.1.0", "canary", "ok")),
             record(1, role="none", version="", status="rejected", error="no feature 'temp'", features={},
                    prediction=None, score=None, raw='{"inputs": []}'),
         ]
@@ -55,6 +56,8 @@ def test_every_column_comes_back(spool, log, record, march):
         "prediction": "late",
         "score": 0.75,
         "latency_ms": 5.0,
+        "beside": {"version": "1.1.0", "role": "canary", "status": "ok"},
+        "number": 1,
         "process": "process-1",
         "sequence": 1,
         "row": 3,

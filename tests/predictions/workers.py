@@ -1,15 +1,18 @@
-"""What the tests of `kill -9` start. A line tells of each step.
+"""What the tests of `kill -9` and of a loss of power start. A line tells of each step, once it is durable.
 
-`append FOLDER PROCESS ROUND`, `take FOLDER LOG DATABASE`, `write FOLDER PROCESS ROUND LOG`, `hold LOG`.
+`append FOLDER PROCESS ROUND PAUSE`, `take FOLDER LOG DATABASE`, `write FOLDER PROCESS ROUND LOG`, `hold LOG`.
 """
 
 import itertools
 import sys
+import time
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
 
 from mlops_dagster.predictions import Answered, PredictionLog, PredictionRecord, Rollups, Spool, delta, maintenance
 from mlops_dagster.predictions.maintenance import maintaining
+from mlops_dagster.settings import Settings
+from tests.predictions.disks import keep_what_is_synced
 
 START = datetime(2013, 3, 1, tzinfo=UTC)
 
@@ -30,20 +33,21 @@ def say(*words: object) -> None:
     sys.stdout.flush()
 
 
-def append(folder: Path, process: str, round_: str) -> None:
+def append(folder: Path, process: str, round_: str, pause: str = "0") -> None:
     """Append predictions with their paired rows, label some, and print what has been acknowledged."""
-    spool = Spool(folder / "spool.sqlite")
+    spool = Spool(folder / "spool.sqlite", Settings().durability)
     for number in itertools.count():
         ids = [f"{round_}-{number}-{row}" for row in range(10)]
         spool.append([record(each, number, process, role) for each in ids for role in ("champion", "paired")])
         say("predicted", *ids)
         spool.feedback([(each, "on_time", START) for each in ids[:3]], model="flights")
         say("labelled", *ids[:3])
+        time.sleep(float(pause))
 
 
 def take(folder: Path, address: str, shared_database: str | None = None) -> None:
     """Roll up, here and (if there is a database) for all machines, ship and tidy, without end."""
-    spool, log = Spool(folder / "spool.sqlite"), PredictionLog(address)
+    spool, log = Spool(folder / "spool.sqlite", Settings().durability), PredictionLog(address)
     every = {"rolled_up": Rollups(f"sqlite:///{folder}/rollups.sqlite")}
     if shared_database is not None:
         every["shared"] = Rollups(shared_database, consumer="shared")
@@ -76,6 +80,7 @@ def hold(address: str) -> None:
 
 
 if __name__ == "__main__":
+    keep_what_is_synced()
     match sys.argv[1:]:
         case ["append", folder, *others]:
             append(Path(folder), *others)

@@ -1,0 +1,204 @@
+"""Counts that were lost are counted again from the log, as the spool once gave them."""
+
+import logging
+import tempfile
+from collections.abc import Collection, Iterator, Mapping
+from contextlib import contextmanager
+from datetime import UTC, date, datetime, time
+from typing import TYPE_CHECKING, NamedTuple
+
+import orjson
+
+from mlops_dagster.errors import StorageError
+from mlops_dagster.predictions.entries import Entry
+from mlops_dagster.predictions.fold import BinsOf, SlowMsOf, tally
+from mlops_dagster.predictions.locking import shipping_lock
+from mlops_dagster.predictions.log import PredictionLog
+from mlops_dagster.predictions.rollups import Rollups
+from mlops_dagster.predictions.spool import Spool
+from mlops_dagster.predictions.tally import Tally
+
+if TYPE_CHECKING:
+    import duckdb
+    import pyarrow as pa
+    import pyarrow.dataset as pads
+
+logger = logging.getLogger(__name__)
+
+_ROWS_AT_ONCE = 10_000
+_FEATURE = "feature_"
+_SUFFIXES = ("__text", "__number")
+_TIMES = ("event_time", "received_at")
+
+_ROWS = "SELECT * FROM rows WHERE ($own IS NULL OR list_contains($own, process)) ORDER BY number"
+
+# Of a prediction the first label that came is evidence, for every arm.
+_LABELS = """
+WITH first AS (
+    SELECT prediction_id, request, label, "at", number FROM labels
+    WHERE model = $model AND event_time >= $start AND event_time < $start + INTERVAL 1 DAY
+    QUALIFY row_number() OVER (PARTITION BY prediction_id, request ORDER BY received_at, number) = 1
+)
+SELECT first.label, epoch_us(first."at") AS at, first.number, list({
+    'request': rows.request, 'unit': rows.unit, 'version': rows.version, 'role': rows.role, 'weight': rows.weight,
+    'salt': rows.salt, 'key': rows.key, 'prediction': rows.prediction, 'event_time': epoch_us(rows.event_time)
+} ORDER BY rows.number) AS arms
+FROM rows JOIN first USING (prediction_id, request)
+WHERE rows.prediction IS NOT NULL AND ($own IS NULL OR list_contains($own, rows.process))
+GROUP BY prediction_id, request, first.label, first."at", first.number
+ORDER BY first.number
+"""
+
+
+class Recounted(NamedTuple):
+    """What was counted again."""
+
+    predictions: int
+    labels: int
+
+
+def recount(
+    rollups: Rollups,
+    spool: Spool,
+    log: PredictionLog,
+    bins_of: BinsOf,
+    slow_ms_of: SlowMsOf,
+    *,
+    shared_log: bool,
+    only_if_lost: bool,
+) -> Recounted:
+    """Have in the rollups what this spool has ever given to the log, each row once.
+
+    All of it is there at once, when it is done: whoever reads meanwhile finds nothing, which is no evidence. What is
+    still in the spool is counted by `catch_up` afterwards, as usual. Nothing is shipped until it is done, so that
+    nothing leaves the spool uncounted. In a `shared_log` the rows of other spools are left to them.
+
+    Erased rows are gone, and what was left out under overload never was in the log: neither is counted again. Raises
+    StorageError, CorruptedError: the rollups are as they were.
+    """
+    with shipping_lock(spool.path, alone=True):
+        if only_if_lost and not rollups.is_behind(spool):
+            return Recounted(0, 0)  # another process was quicker
+        logger.warning("the counts that decisions read are counted again from the log")
+        log.take_over(spool)
+        upto = spool.marked("shipped")
+        spool.index()
+        counting = _Counting(log, _counted_later(spool, upto), _own(spool) if shared_log else None, bins_of, slow_ms_of)
+        rollups.begin_anew(spool, upto, counting.tallies())
+    logger.warning("%d predictions and %d labels were counted again from the log", *counting.counted)
+    return counting.counted
+
+
+def _own(spool: Spool) -> set[str]:
+    return {process.process for process in spool.processes()}
+
+
+def _counted_later(spool: Spool, after: int) -> set[tuple[str, str, str]]:
+    """The arms whose first label is counted by an entry that is still in the spool."""
+    found: set[tuple[str, str, str]] = set()
+    while entries := spool.read(after, _ROWS_AT_ONCE):
+        for entry in entries:
+            if entry.is_late:
+                arm = entry.late()["late"]
+                found.add((arm["request"], arm["version"], arm["role"]))
+        after = entries[-1].number
+    return found
+
+
+class _Counting:
+    def __init__(
+        self,
+        log: PredictionLog,
+        later: Collection[tuple[str, str, str]],
+        own: Collection[str] | None,
+        bins_of: BinsOf,
+        slow_ms_of: SlowMsOf,
+    ) -> None:
+        self._log = log
+        self._later = later
+        self._own = own
+        self._bins_of = bins_of
+        self._slow_ms_of = slow_ms_of
+        self.counted = Recounted(0, 0)
+
+    def tallies(self) -> Iterator[Tally]:
+        """Day by day: the label of a row counts while it is known who speaks for its unit."""
+        for model in self._log.models():
+            with self._log.prediction_rows(model) as every:
+                days = sorted(_days(every))
+            for day in days:
+                yield from self._day(model, day)
+
+    def _day(self, model: str, day: date) -> Iterator[Tally]:
+        start = datetime.combine(day, time(), UTC)
+        with (
+            self._log.prediction_rows(model, first=day, last=day) as rows,
+            self._log.label_rows(since=start) as labels,
+            _queries(rows, labels) as connection,
+        ):
+            own: dict[str, object] = {"own": None if self._own is None else sorted(self._own)}
+            for batch in connection.sql(_ROWS, params=own).to_arrow_reader(_ROWS_AT_ONCE):
+                yield self._tally(list(_predictions(model, batch)))
+                self.counted = Recounted(self.counted.predictions + batch.num_rows, self.counted.labels)
+            its = own | {"model": model, "start": start}
+            for batch in connection.sql(_LABELS, params=its).to_arrow_reader(_ROWS_AT_ONCE):
+                entries = [self._label(model, row) for row in batch.to_pylist()]
+                yield self._tally(entries)
+                self.counted = Recounted(self.counted.predictions, self.counted.labels + len(entries))
+
+    def _tally(self, entries: list[Entry]) -> Tally:
+        return tally(entries, self._bins_of, self._slow_ms_of)
+
+    def _label(self, model: str, row: Mapping[str, object]) -> Entry:
+        arms = [arm for arm in row["arms"] if (arm["request"], arm["version"], arm["role"]) not in self._later]  # type: ignore[attr-defined]  # the query says so
+        body = orjson.dumps({"model": model, "label": row["label"], "at": row["at"], "arms": arms})
+        return Entry(int(str(row["number"])), None, body)
+
+
+def _days(rows: "pads.Dataset") -> set[date]:
+    import pyarrow.compute as pc
+
+    days: set[date] = set()
+    for batch in rows.to_batches(columns=["date"]):
+        days.update(pc.unique(batch["date"]).to_pylist())
+    return days
+
+
+def _predictions(model: str, batch: "pa.RecordBatch") -> Iterator[Entry]:
+    """The entries that gave these rows."""
+    import pyarrow as pa
+
+    features = _features(batch.schema)
+    names = [name for name in batch.schema.names if name not in features and name != "date"]
+    columns = [(batch[name].cast(pa.int64()) if name in _TIMES else batch[name]).to_pylist() for name in names]
+    values = [(name, batch[column].to_pylist()) for column, name in features.items()]
+    for place, row in enumerate(zip(*columns, strict=True)):
+        entry = dict(zip(names, row, strict=True)) | {"model": model}
+        entry["features"] = {name: its[place] for name, its in values if its[place] is not None}
+        yield Entry(entry["number"], entry["sequence"], orjson.dumps(entry))
+
+
+def _features(schema: "pa.Schema") -> dict[str, str]:
+    """Feature columns, and the feature of each: where the log saw a feature change its kind, it has two."""
+    found = {}
+    for column in schema.names:
+        if column.startswith(_FEATURE):
+            base = next((column.removesuffix(suffix) for suffix in _SUFFIXES if column.endswith(suffix)), column)
+            second = base in schema.names and schema.field(base).type != schema.field(column).type
+            found[column] = (base if second else column).removeprefix(_FEATURE)
+    return found
+
+
+@contextmanager
+def _queries(rows: "pads.Dataset", labels: "pads.Dataset") -> Iterator["duckdb.DuckDBPyConnection"]:
+    """A connection that sorts on disk what does not fit into memory."""
+    import duckdb
+
+    with tempfile.TemporaryDirectory(prefix="mlops-recount-") as folder, duckdb.connect() as connection:
+        connection.execute(f"SET TimeZone = 'UTC'; SET temp_directory = '{folder}'")
+        connection.register("rows", rows)
+        connection.register("labels", labels)
+        try:
+            yield connection
+        except duckdb.Error as error:
+            raise StorageError(f"the log cannot be read, so nothing is counted again: {error}; try again") from error

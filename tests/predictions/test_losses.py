@@ -1,0 +1,99 @@
+"""A spool that has lost its newest entries says so, and loses nothing more."""
+
+import logging
+import os
+import shutil
+from pathlib import Path
+
+import pytest
+
+from mlops_dagster.database import open_database, reading, writing
+from mlops_dagster.database.damage import dropped_transactions
+from mlops_dagster.predictions import Rollups, Spool, audit
+
+pytestmark = pytest.mark.parametrize("address", ["folder"], indirect=True)
+
+
+def killed(home: Path, copy: Path) -> Path:
+    """The files of a home as a process that is killed leaves them."""
+    shutil.copytree(home, copy)
+    for shared in copy.glob("*-shm"):
+        shared.unlink()
+    return copy
+
+
+def damage(file: Path, at: float) -> None:
+    """Flip a bit at this share of a file."""
+    with file.open("r+b") as opened:
+        opened.seek(int(file.stat().st_size * at))
+        byte = opened.read(1)[0]
+        opened.seek(-1, os.SEEK_CUR)
+        opened.write(bytes([byte ^ 1]))
+
+
+@pytest.mark.parametrize("at", [0.3, 0.0])
+def test_entries_dropped_with_a_damaged_log_of_sqlite_are_told_and_their_numbers_never_used_again(
+    spool, log, record, tmp_path, caplog, at
+):
+    for number in range(40):
+        spool.append([record(number)])
+    Rollups(f"sqlite:///{tmp_path}/rollups.sqlite").catch_up(spool, lambda *_: None)
+    home = killed(tmp_path, tmp_path.with_name(f"{tmp_path.name}-killed"))
+    assert dropped_transactions(home / "spool.sqlite-wal") == 0
+    if at == 0.0:  # the database has nothing but what is in its write-ahead log, so another one is made in its place
+        spool._file._reader.execute("PRAGMA wal_checkpoint(TRUNCATE)").fetchall()
+        spool.append([record(40)])
+        spool.index()
+        shutil.rmtree(home)
+        killed(tmp_path, home)
+    damage(home / "spool.sqlite-wal", at)
+    with caplog.at_level(logging.ERROR):
+        damaged = Spool(home / "spool.sqlite")
+    (loss,) = damaged.losses()
+    kept = len(damaged.read(0))
+    assert (loss.first, loss.last) == (kept + 1, 41 if at == 0.0 else 40)
+    assert loss.transactions >= loss.entries
+    assert f"lost entries {loss.first} to {loss.last}" in caplog.text
+    assert damaged.depth().lost == loss.entries
+    assert damaged.append([record(100, process="process-2")]) == loss.last + 1
+    log.ship(damaged)
+    report = audit(damaged, log)
+    assert log.count("flights") == kept + 1  # the new answer has not been taken for one that was shipped
+    assert not report.complete
+    assert str(loss) in report.problems[0]
+    again = Spool(home / "spool.sqlite")
+    assert again.losses() == [loss]
+    assert len(again.losses()) == 1
+
+
+def test_an_older_state_of_the_spool_is_told(spool, log, record, tmp_path, caplog):
+    """As power that fails leaves it, where answers need not survive that."""
+    spool.append([record(0), record(1)])
+    home = killed(tmp_path, tmp_path.with_name(f"{tmp_path.name}-killed"))
+    spool.append([record(2), record(3)])
+    spool.index()
+    log.ship(spool)
+    shutil.copy(tmp_path / "spool.awaiting.sqlite-wal", home)
+    older = Spool(home / "spool.sqlite")
+    (loss,) = older.losses()
+    assert (loss.first, loss.last, loss.transactions) == (3, 4, 0)
+    older.append([record(4, process="process-2")])
+    log.ship(older)
+    assert log.count("flights") == 5  # two of which only the log has
+
+
+def test_transactions_dropped_of_any_database_are_told(tmp_path, caplog, address):
+    database = open_database(f"sqlite:///{tmp_path}/mlops.sqlite")
+    for statement in ["CREATE TABLE t (a)", *["INSERT INTO t VALUES (randomblob(4000))"] * 20]:
+        with writing(database) as connection:
+            connection.exec_driver_sql(statement)
+    home = killed(tmp_path, tmp_path.with_name(f"{tmp_path.name}-killed"))
+    damage(home / "mlops.sqlite-wal", 0.5)
+    with caplog.at_level(logging.ERROR):
+        damaged = open_database(f"sqlite:///{home}/mlops.sqlite")
+    with reading(damaged) as connection:
+        kept = connection.exec_driver_sql("SELECT count(*) FROM t").scalar_one()
+    assert f"is damaged: {20 - kept} transactions" in caplog.text
+    caplog.clear()
+    open_database(f"sqlite:///{home}/mlops.sqlite")
+    assert not caplog.text
