@@ -237,6 +237,12 @@ class CorruptedError(MlopsError):
     code = "corrupted"
 
 
+class UnreadableError(CorruptedError):
+    """One row of a store cannot be read; the others can."""
+
+    code = "unreadable"
+
+
 class CorruptedArtifactError(CorruptedError):
     code = "corrupted_artifact"
 

@@ -4,7 +4,9 @@ import hashlib
 from functools import cached_property
 from typing import Final, Literal, Self
 
-from pydantic import BaseModel, ConfigDict, ValidationInfo, model_validator
+from pydantic import ValidationInfo, model_validator
+
+from mlops_dagster.strict import StrictModel
 
 _TAKEN = {"event_time", "label", "paired", "score", "wrong"}
 """What stands beside the features under these names: in training sets, among counts, among design effects."""
@@ -13,17 +15,15 @@ STORED: Final = {"stored": True}
 """The context of schemas that were registered before such names were refused: they stay readable."""
 
 
-class Feature(BaseModel):
+class Feature(StrictModel):
     """One input column: float64 numbers, or strings. Null is NaN or None."""
-
-    model_config = ConfigDict(frozen=True, extra="forbid")
 
     name: str
     kind: Literal["numeric", "categorical"]
     nullable: bool = True
 
 
-class ModelSchema(BaseModel):
+class ModelSchema(StrictModel):
     """The features, in the order the estimator takes them, and the classes it tells apart.
 
     No feature can have the name of what stands beside features: `event_time`, `label`, `paired`, `score`,
@@ -36,8 +36,6 @@ class ModelSchema(BaseModel):
     >>> schema.feature("hour").kind
     'numeric'
     """
-
-    model_config = ConfigDict(frozen=True, extra="forbid")
 
     features: tuple[Feature, ...]
     classes: tuple[str, ...]

@@ -6,11 +6,12 @@ from datetime import date
 from pathlib import Path
 from typing import Literal
 
-from pydantic import Field
+from pydantic import Field, field_validator
 from pydantic_settings import BaseSettings, SettingsConfigDict
 
 from mlops_dagster.errors import HomeNotWritableError
 from mlops_dagster.private import tighten, write_privately
+from mlops_dagster.strict import exact_integers
 
 
 class Settings(BaseSettings):
@@ -20,7 +21,9 @@ class Settings(BaseSettings):
     'sqlite:////tmp/x/mlops.sqlite'
     """
 
-    model_config = SettingsConfigDict(env_prefix="MLOPS_", frozen=True)
+    model_config = SettingsConfigDict(env_prefix="MLOPS_", frozen=True, allow_inf_nan=False)
+
+    _exact = field_validator("*")(exact_integers)
 
     home: Path = Field(default=Path(".mlops"), description="holds everything of the embedded default")
     database_url: str | None = Field(
@@ -36,10 +39,16 @@ class Settings(BaseSettings):
     trusted_key: Path | None = Field(default=None, description="public key (PEM) that what is loaded must be signed by")
     workers: int = Field(default=1, ge=1, le=64, description="processes of the data plane that answer requests")
     hang_seconds: float = Field(
-        default=30.0, gt=0, description="a process of the data plane that gives no sign of life for so long is replaced"
+        default=30.0,
+        gt=0,
+        le=86_400,
+        description="a process of the data plane that gives no sign of life for so long is replaced",
     )
     drain_seconds: float = Field(
-        default=20.0, ge=0, description="how long the data plane, asked to end, waits for the requests under way"
+        default=20.0,
+        ge=0,
+        le=86_400,
+        description="how long the data plane, asked to end, waits for the requests under way",
     )
     host: str = Field(default="127.0.0.1", description="address the data plane listens on")
     port: int = Field(default=8080, ge=0, le=65535, description="port the data plane listens on; 0 picks a free one")
@@ -51,31 +60,39 @@ class Settings(BaseSettings):
         default="process", description="an answer survives the death of the process, or the loss of power too"
     )
     predict_timeout: float = Field(
-        default=10.0, gt=0, description="seconds after which a batch that a model is still scoring has failed"
+        default=10.0,
+        gt=0,
+        le=86_400,
+        description="seconds after which a batch that a model is still scoring has failed",
     )
     label_days: int = Field(
         default=60, ge=1, description="days for which the label of a prediction is awaited; a later one is refused"
     )
     max_body_bytes: int = Field(
-        default=16 * 1024**2, gt=0, description="largest body of a request, as sent and uncompressed; else 413"
+        default=16 * 1024**2,
+        gt=0,
+        le=2**40,
+        description="largest body of a request, as sent and uncompressed; else 413",
     )
-    max_rows: int = Field(default=10_000, gt=0, description="most rows of an infer request, and labels of a feedback")
+    max_rows: int = Field(
+        default=10_000, gt=0, le=10**9, description="most rows of an infer request, and labels of a feedback"
+    )
     head_seconds: float = Field(
         default=10.0,
         gt=0,
-        allow_inf_nan=False,
+        le=86_400,
         description="time for the head of a request to arrive, from its first byte on; else 408",
     )
     body_seconds: float = Field(
         default=30.0,
         gt=0,
-        allow_inf_nan=False,
+        le=86_400,
         description="time for the body of a request to arrive, else 408; and for an answer to be taken",
     )
     idle_seconds: float = Field(
         default=620.0,
         gt=0,
-        allow_inf_nan=False,
+        le=86_400,
         description="how long a connection without a request is kept; to be longer than the proxies before it keep one",
     )
     max_connections: int = Field(
@@ -101,6 +118,7 @@ class Settings(BaseSettings):
     report_rows: int = Field(
         default=2_000,
         ge=0,
+        le=10**9,
         description="rows that an Evidently report is drawn from; 0 draws none, which saves seconds",
     )
     allow_unsafe_artifacts: bool = Field(default=False, description="register pickle and joblib files all the same")

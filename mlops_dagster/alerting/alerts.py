@@ -9,6 +9,8 @@ from sqlalchemy import Column, Index, Integer, MetaData, Row, String, Table, Tex
 from mlops_dagster.alerting.alert import Alert, Severity
 from mlops_dagster.clock import Clock, parse_time
 from mlops_dagster.database import migrate, open_database, reading, writing
+from mlops_dagster.readable import readable, reading_row
+from mlops_dagster.strict_json import json_text
 from mlops_dagster.texts import plain
 
 TABLES = MetaData()
@@ -63,7 +65,7 @@ class Alerts:
             "severity": severity.value,
             "summary": plain(summary),
             "done": plain(done),
-            "evidence": json.dumps(evidence or {}, sort_keys=True),
+            "evidence": json_text(evidence or {}),
             "last_seen_at": now,
         }
         with writing(self._engine) as connection:
@@ -92,13 +94,13 @@ class Alerts:
         return None if row is None else _alert(row)
 
     def list(self, model: str | None = None, *, resolved: bool = False) -> Sequence[Alert]:
-        """The open ones, oldest first; with `resolved` those that are over, too."""
+        """The open ones that can be read, oldest first; with `resolved` those that are over, too."""
         query = select(_alerts).order_by(_alerts.c.id)
         if model is not None:
             query = query.where(_alerts.c.model == model)
         with reading(self._engine) as connection:
             rows = connection.execute(query if resolved else query.where(_IS_OPEN))
-            return [_alert(row) for row in rows]
+            return readable(rows, _alert)
 
     def close(self) -> None:
         """Let go of the database."""
@@ -106,17 +108,18 @@ class Alerts:
 
 
 def _alert(row: Row[*tuple[Any, ...]]) -> Alert:
-    return Alert(
-        id=row.id,
-        model=row.model,
-        rule=row.rule,
-        severity=Severity(row.severity),
-        summary=row.summary,
-        done=row.done,
-        evidence=json.loads(row.evidence),
-        opened_at=parse_time(row.opened_at),
-        last_seen_at=parse_time(row.last_seen_at),
-        times=row.times,
-        resolved_at=None if row.resolved_at is None else parse_time(row.resolved_at),
-        resolution=row.resolution,
-    )
+    with reading_row(f"the alert {row.id} ({row.rule} of {row.model})", "it is written anew when it is seen again"):
+        return Alert(
+            id=row.id,
+            model=row.model,
+            rule=row.rule,
+            severity=Severity(row.severity),
+            summary=row.summary,
+            done=row.done,
+            evidence=json.loads(row.evidence),
+            opened_at=parse_time(row.opened_at),
+            last_seen_at=parse_time(row.last_seen_at),
+            times=row.times,
+            resolved_at=None if row.resolved_at is None else parse_time(row.resolved_at),
+            resolution=row.resolution,
+        )

@@ -3,8 +3,9 @@
 from pathlib import Path
 from typing import TYPE_CHECKING, Final, NamedTuple
 
-from mlops_dagster.cli.running import fields_of
+from mlops_dagster.cli.documents import read_yaml
 from mlops_dagster.errors import InvalidInputError
+from mlops_dagster.readable import fields_of
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -43,11 +44,6 @@ def drift_policy(model: str, folder: Path | None = None) -> InForce:
 
 
 def _attributes(path: Path) -> "Iterator[dict[str, object]]":
-    import yaml
-
-    try:
-        for document in yaml.safe_load_all(path.read_text(encoding="utf-8")):
-            if isinstance(document, dict) and isinstance(document.get("attributes"), dict):
-                yield document["attributes"]
-    except (OSError, UnicodeDecodeError, yaml.YAMLError) as error:
-        raise InvalidInputError(f"{path} cannot be read as YAML: {' '.join(str(error).split())}") from error
+    for document in read_yaml(path):
+        if isinstance(document, dict) and isinstance(document.get("attributes"), dict):
+            yield document["attributes"]

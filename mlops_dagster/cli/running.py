@@ -9,12 +9,11 @@ from typing import TYPE_CHECKING, ParamSpec, TypeVar
 
 import typer
 
+from mlops_dagster.cli.documents import read_yaml
 from mlops_dagster.cli.output import complain
 from mlops_dagster.errors import InvalidInputError, InvalidPolicyError, MlopsError
 
 if TYPE_CHECKING:
-    from pydantic import ValidationError
-
     from mlops_dagster.registry import ModelRegistry
     from mlops_dagster.settings import Settings
     from mlops_dagster.wiring import House
@@ -45,6 +44,7 @@ def settings() -> "Settings":
     """The settings of the environment; raises InvalidInputError."""
     from pydantic import ValidationError
 
+    from mlops_dagster.readable import fields_of
     from mlops_dagster.settings import Settings
 
     try:
@@ -67,18 +67,7 @@ def registry() -> "ModelRegistry":
     return ModelRegistry(settings=settings())
 
 
-def fields_of(error: "ValidationError") -> str:
-    """The fields that are not as they should be, each with what is wrong, in one line."""
-    found = error.errors(include_url=False, include_context=False)
-    return "; ".join(": ".join(filter(None, (".".join(map(str, each["loc"])), each["msg"]))) for each in found)
-
-
 def attributes_of(file: Path) -> object:
     """What a `defs.yaml` says under `attributes`, or all of a YAML without them; raises InvalidPolicyError."""
-    import yaml
-
-    try:
-        document = yaml.safe_load(file.read_text(encoding="utf-8"))
-    except (OSError, UnicodeDecodeError, yaml.YAMLError) as error:
-        raise InvalidPolicyError(f"{file} cannot be read as YAML: {' '.join(str(error).split())}") from error
+    document = next(iter(read_yaml(file, InvalidPolicyError)), None)
     return document["attributes"] if isinstance(document, dict) and "attributes" in document else document

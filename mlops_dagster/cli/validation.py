@@ -8,8 +8,9 @@ import typer
 
 from mlops_dagster.cli.arguments import Model
 from mlops_dagster.cli.output import hint, say, write_text
-from mlops_dagster.cli.running import attributes_of, fields_of, house, speaks
+from mlops_dagster.cli.running import attributes_of, house, speaks
 from mlops_dagster.errors import InvalidPolicyError, ModelNotFoundError
+from mlops_dagster.readable import fields_of
 
 if TYPE_CHECKING:
     from mlops_dagster.monitoring import ValidationPolicy

@@ -9,11 +9,11 @@ from mlops_dagster.components.partitions import daily, windows
 from mlops_dagster.components.platform import Platform
 from mlops_dagster.components.spec import ModelSpec
 from mlops_dagster.components.validation import data_docs, link_of
-from mlops_dagster.errors import InvalidInputError, ModelFailedError
+from mlops_dagster.errors import InvalidInputError, InvalidSuiteError, ModelFailedError
 from mlops_dagster.monitoring import ValidationResult, quarantine, validate
 from mlops_dagster.monitoring.quarantine import quarantine_of
 from mlops_dagster.monitoring.suites import suite_of
-from mlops_dagster.monitoring.validation_alerts import tell
+from mlops_dagster.monitoring.validation_alerts import tell, tell_errors
 from mlops_dagster.retraining.batch_scores import BatchFiles, score_batch
 from mlops_dagster.retraining.trainer import load_trainer, read_batch
 
@@ -70,18 +70,23 @@ def _batch_input(spec: ModelSpec) -> dg.AssetsDefinition:
             found = validate(frame, suite, "day", alpha=spec.validation.alpha)
             if found.passed:
                 files.keep(frame)
+        except InvalidSuiteError as error:
+            context.log.exception("the rows cannot be validated")
+            found = replace(found, errors=(error.message,))
         except InvalidInputError as error:
             context.log.error(f"the rows cannot be scored: {error.told}")
             found = replace(found, failures=(error.told,))
-        if found.rows and not found.passed:
+        if found.rows and found.failures:
             quarantine(house.quarantine, spec.model, start, frame, found, what=_BATCH_INPUT)
         place = quarantine_of(house.quarantine, spec.model, _BATCH_INPUT)
         tell(house.alerts, spec.model, _BATCH_INPUT, {start: found}, place=place, then="nothing is scored", each=True)
+        tell_errors(house.alerts, spec.model, _BATCH_INPUT, {start: found})
         told: Mapping[str, int | str | list[str]] = {
             "rows": found.rows,
             "validation": found.verdict,
             "failures": list(found.failures),
             "doubts": list(found.doubts),
+            "errors": list(found.errors),
         }
         return dg.MaterializeResult(
             metadata={**told, **data_docs(context, house, f"{spec.model}/{_BATCH_INPUT}/{start:%Y-%m-%d}", found)},

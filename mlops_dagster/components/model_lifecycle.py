@@ -9,11 +9,11 @@ from pydantic import BaseModel
 from mlops_dagster.components.batch_scores import batch_scores_defs
 from mlops_dagster.components.by_hand import by_hand_defs
 from mlops_dagster.components.champion_challenger import champion_challenger_defs
+from mlops_dagster.components.checked_suites import check_suite
 from mlops_dagster.components.monitoring import monitoring_defs
 from mlops_dagster.components.rollout import rollout_defs
 from mlops_dagster.components.spec import ModelSpec
 from mlops_dagster.components.training import training_defs
-from mlops_dagster.monitoring.suites import check_suite_file
 from mlops_dagster.retraining.trainer import check_trainer
 
 
@@ -48,9 +48,9 @@ class ModelLifecycle(dg.Component):
 
 
 def _with_suite(spec: ModelSpec, folder: Path) -> ModelSpec:
-    """The suite's file is named as it is called beside the YAML; raises InvalidSuiteError if it is no suite."""
+    """The suite's file is named as it is called beside the YAML; raises InvalidSuiteError if it can never be used."""
     if spec.validation.suite is None:
         return spec
     file = folder.absolute() / spec.validation.suite
-    check_suite_file(file)
+    check_suite(file, spec.trainer)
     return spec.model_copy(update={"validation": spec.validation.model_copy(update={"suite": file})})

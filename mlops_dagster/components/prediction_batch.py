@@ -14,7 +14,7 @@ from mlops_dagster.components.validation import pages_of_hours, suite_in_use
 from mlops_dagster.monitoring import ValidationResult, enact_hold, should_hold
 from mlops_dagster.monitoring.batches import validate_hours
 from mlops_dagster.monitoring.quarantine import quarantine_of
-from mlops_dagster.monitoring.validation_alerts import tell
+from mlops_dagster.monitoring.validation_alerts import tell, tell_errors
 from mlops_dagster.registry import ModelVersion
 from mlops_dagster.wiring import House
 
@@ -60,6 +60,7 @@ def prediction_batch_asset(spec: ModelSpec) -> dg.AssetsDefinition:
         done = _hold(house, spec, found, platform.clock().now()) if found else ""
         place = quarantine_of(house.quarantine, spec.model)
         tell(house.alerts, spec.model, "validation", found, place=place, then=done)
+        tell_errors(house.alerts, spec.model, "validation", found)
         pages = pages_of_hours(context, house, spec.model, found)
         for key, start, _end in hours:
             hour = found.get(start, ValidationResult(rows=0))
@@ -69,22 +70,25 @@ def prediction_batch_asset(spec: ModelSpec) -> dg.AssetsDefinition:
                     "validation": hour.verdict,
                     "failures": list(hour.failures),
                     "doubts": list(hour.doubts),
+                    "errors": list(hour.errors),
                     **pages.get(start, {}),
                 },
                 partition_key=key,
             )
         bad = [key for key, start, _end in hours if start in found and found[start].failures]
+        blind = [key for key, start, _end in hours if start in found and found[start].errors]
         return dg.MaterializeResult(
             check_results=[
                 dg.AssetCheckResult(
                     check_name=suite_passes.name,
-                    passed=not bad,
+                    passed=not bad and not blind,
                     severity=dg.AssetCheckSeverity.WARN,
                     metadata={
                         "hours": len(hours),
                         "hours_without_rows": len(hours) - len(found),
                         "rows": sum(hour.rows for hour in found.values()),
                         "quarantined_hours": bad,
+                        "hours_with_errors": blind,
                     },
                 )
             ]

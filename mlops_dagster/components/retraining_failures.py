@@ -17,6 +17,7 @@ from mlops_dagster.clock import in_utc, parse_time
 from mlops_dagster.components.platform import Platform
 from mlops_dagster.components.spec import ModelSpec
 from mlops_dagster.errors import InvalidInputError, told
+from mlops_dagster.registry import Validation
 
 RULE = "retraining_failed"
 RETRAINS = "mlops/retrains"
@@ -70,13 +71,14 @@ def is_over(platform: Platform, spec: ModelSpec, version: str) -> None:
     platform.stores().alerts.resolve(spec.model, RULE, f"{version} was trained")
 
 
-def check_failed(platform: Platform, spec: ModelSpec, run_id: str, failures: tuple[str, ...]) -> None:
-    """Rows that fail their suite stop the run, and no retry would better them."""
+def check_failed(platform: Platform, spec: ModelSpec, run_id: str, found: Validation) -> None:
+    """Rows that fail their suite stop the run, as does a suite that cannot be evaluated; no retry would better them."""
+    what = "fails its suite" if found.failures else "cannot be validated"
     platform.stores().alerts.report(
         spec.model,
         RULE,
         Severity.CRITICAL,
-        f"training_set fails its suite: {'; '.join(failures)}",
+        f"training_set {what}: {'; '.join(found.failures or found.errors)}",
         evidence={"run": run_id},
     )
 

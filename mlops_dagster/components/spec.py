@@ -3,12 +3,13 @@
 from typing import Annotated, Self, TypeAlias
 
 import dagster as dg
-from pydantic import BaseModel, ConfigDict, Field, model_validator
+from pydantic import Field, model_validator
 
 from mlops_dagster.monitoring import ConceptPolicy, DriftPolicy, PerformancePolicy, ValidationPolicy
 from mlops_dagster.registry import GatePolicy
 from mlops_dagster.retraining.policy import RetrainingPolicy
 from mlops_dagster.rollout import RolloutPolicy
+from mlops_dagster.strict import StrictModel
 
 Text: TypeAlias = Annotated[str, Field(pattern=r"\S")]
 """Something that is said: without it no version of the model would ever pass the gates."""
@@ -28,10 +29,8 @@ def prefix_of(model: str) -> str:
     return model.replace("-", "_")
 
 
-class TrainingSpec(BaseModel):
+class TrainingSpec(StrictModel):
     """Which rows a candidate is fitted and judged on."""
-
-    model_config = ConfigDict(frozen=True, extra="forbid")
 
     dataset: str = Field(description="what the rows are, for the model card")
     window_days: int = Field(default=60, ge=2, le=36_500, description="how far back the training set reaches")
@@ -47,10 +46,8 @@ class TrainingSpec(BaseModel):
         return self
 
 
-class CardSpec(BaseModel):
+class CardSpec(StrictModel):
     """The parts of a model card that only people know."""
-
-    model_config = ConfigDict(frozen=True, extra="forbid")
 
     intended_use: Text
     failure_modes: tuple[Text, ...] = Field(min_length=1)
@@ -66,10 +63,8 @@ class CardSpec(BaseModel):
         return (self.fairness_attribute,) if isinstance(self.fairness_attribute, str) else self.fairness_attribute
 
 
-class ModelSpec(BaseModel):
+class ModelSpec(StrictModel):
     """One model: where its code is, and the policies that govern its life."""
-
-    model_config = ConfigDict(frozen=True, extra="forbid")
 
     model: Annotated[str, Field(pattern=r"^[a-z][a-z0-9]*(-[a-z0-9]+)*$", description="name in registry and URLs")]
     trainer: Module = Field(description="dotted path of the module with SCHEMA, training_set and estimator")

@@ -105,7 +105,7 @@ def _suite_passes(spec: ModelSpec) -> dg.AssetChecksDefinition:
     ) -> dg.AssetCheckResult:
         found = training_set.validation
         if not found.passed:
-            check_failed(platform, spec, context.run.run_id, found.failures)
+            check_failed(platform, spec, context.run.run_id, found)
         return dg.AssetCheckResult(
             passed=found.passed,
             severity=dg.AssetCheckSeverity.ERROR,

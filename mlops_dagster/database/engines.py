@@ -50,7 +50,7 @@ def parse_url(url: str) -> URL:
     """The URL of a database that we can use; raises InvalidInputError."""
     try:
         parsed = make_url(url)
-    except ArgumentError:
+    except (ArgumentError, ValueError):  # the second for a port that is no number
         parsed = URL.create("unknown")
     sqlite = parsed.drivername == "sqlite" and parsed.database not in (None, "", ":memory:") and not parsed.query
     if not sqlite and parsed.drivername not in ("postgresql", "postgresql+psycopg"):
@@ -83,10 +83,13 @@ def _configure_sqlite(connection: DBAPIConnection, _entry: ConnectionPoolEntry) 
 def _open_postgresql(url: URL) -> Engine:
     own = url.query.get("options", "")
     options = " ".join([_POSTGRESQL_OPTIONS, *([own] if isinstance(own, str) else own)])
-    engine = create_engine(
-        url.set(drivername="postgresql+psycopg").difference_update_query(["options"]),
-        connect_args={**_POSTGRESQL_ARGUMENTS, "options": options},
-    )
+    try:
+        engine = create_engine(
+            url.set(drivername="postgresql+psycopg").difference_update_query(["options"]),
+            connect_args={**_POSTGRESQL_ARGUMENTS, "options": options},
+        )
+    except (ArgumentError, TypeError, ValueError) as error:
+        raise InvalidInputError(f"the options of the database URL cannot be used: {error}; leave them out") from error
     event.listen(engine, "checkin", _remember_use)
     event.listen(engine, "checkout", partial(_ping_if_idle, engine.dialect))
     return engine

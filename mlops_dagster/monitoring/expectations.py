@@ -6,13 +6,14 @@ from pathlib import Path
 from types import MappingProxyType
 from typing import TYPE_CHECKING
 
-from pydantic import BaseModel, ConfigDict, Field, field_validator
+from pydantic import Field, field_validator
 
 from mlops_dagster.monitoring.distribution import asked_as_warnings, distribution
 from mlops_dagster.registry.baseline import Baseline
 from mlops_dagster.registry.protection import GuardMode, GuardPolicy
 from mlops_dagster.schema import Feature, ModelSchema
 from mlops_dagster.statistics import INDEPENDENT, CategoricalBins, Histogram, NumericBins
+from mlops_dagster.strict import StrictModel
 
 if TYPE_CHECKING:
     from great_expectations import ExpectationSuite
@@ -21,7 +22,7 @@ if TYPE_CHECKING:
 _FINITE = 1.7976931348623157e308  # the largest float64: outside are the infinities
 
 
-class ValidationPolicy(BaseModel):
+class ValidationPolicy(StrictModel):
     """What a batch may look like.
 
     A range is that of the baseline's bins (99 % of the training rows), widened on both sides by `stretch` times
@@ -36,8 +37,6 @@ class ValidationPolicy(BaseModel):
     `suite` is a file that people edit, used instead of the suite derived from baseline and policy;
     `mlops validation suite MODEL` writes the derived one to begin with.
     """
-
-    model_config = ConfigDict(frozen=True, extra="forbid")
 
     max_missing: float = Field(default=0.05, ge=0, le=1, description="share of rows that may lack a nullable feature")
     max_outside: float = Field(default=0.10, ge=0, le=1, description="share outside its range or known categories")

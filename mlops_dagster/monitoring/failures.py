@@ -33,19 +33,32 @@ class _Told(dict[str, object]):
 
 def failures(found: "ExpectationSuiteValidationResult") -> tuple[str, ...]:
     """The reasons of all that failed, but for what was asked as a warning; of a column that is not there, only that."""
+    absent, others = _failed(found)
+    reasons = [f"{column}: there is no such column" for column in sorted(absent)]
+    return tuple(reasons + [reason_of(result) for result in others if not could_not_be_evaluated(result)])
+
+
+def errors(found: "ExpectationSuiteValidationResult") -> tuple[str, ...]:
+    """What could not be evaluated, and why; nothing of a column that is not there."""
+    return tuple(reason_of(result) for result in _failed(found)[1] if could_not_be_evaluated(result))
+
+
+def could_not_be_evaluated(result: "ExpectationValidationResult") -> bool:
+    """Whether evaluating it raised something: that says nothing of the rows."""
+    return _raised(result.exception_info or {}) is not None
+
+
+def _failed(found: "ExpectationSuiteValidationResult") -> "tuple[set[str], list[ExpectationValidationResult]]":
+    """The columns that are not there, and the results of the others that are no success; without warnings."""
     failed = [result for result in found.results if not result.success and not _warns(result)]
     absent = {column for result in failed for column in _absent(result)}
-    reasons = [f"{column}: there is no such column" for column in sorted(absent)]
-    others = [each for each in failed if _arguments(each).get("column") not in absent and not _absent(each)]
-    # What could not be evaluated follows from something else, mostly from a wrong type.
-    others.sort(key=lambda result: _raised(result.exception_info or {}) is not None)
-    return tuple(reasons + [_reason(result) for result in others])
+    return absent, [each for each in failed if _arguments(each).get("column") not in absent and not _absent(each)]
 
 
 def doubts(found: "ExpectationSuiteValidationResult") -> tuple[str, ...]:
     """The shares that are over what was asked for and passed because chance explains them, and failed warnings."""
     return tuple(
-        _reason(result) for result in found.results if (_is_doubtful(result) if result.success else _warns(result))
+        reason_of(result) for result in found.results if (_is_doubtful(result) if result.success else _warns(result))
     )
 
 
@@ -70,7 +83,8 @@ def _absent(result: "ExpectationValidationResult") -> list[str]:
             return []
 
 
-def _reason(result: "ExpectationValidationResult") -> str:
+def reason_of(result: "ExpectationValidationResult") -> str:
+    """What was found, and what was asked for, in one line."""
     name = result.expectation_config.type if result.expectation_config else "an expectation"
     arguments, observed = _arguments(result), result.result
     subject = arguments.get("column", "the batch")

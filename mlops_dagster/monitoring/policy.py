@@ -4,11 +4,12 @@ from collections.abc import Collection, Mapping
 from enum import StrEnum
 from typing import Self
 
-from pydantic import BaseModel, ConfigDict, Field, model_validator
+from pydantic import Field, model_validator
 
 from mlops_dagster.errors import InvalidInputError
 from mlops_dagster.registry.cards import OVERALL
 from mlops_dagster.statistics import INDEPENDENT, DesignEffect
+from mlops_dagster.strict import StrictModel
 
 
 class Verdict(StrEnum):
@@ -20,7 +21,7 @@ class Verdict(StrEnum):
     RETRAIN = "retrain"
 
 
-class PerformancePolicy(BaseModel):
+class PerformancePolicy(StrictModel):
     """How well a champion must do on matured labels.
 
     Macro-F1 is of the last `window_days`, so that one stormy day does not decide. Under `alert` somebody is told.
@@ -31,11 +32,9 @@ class PerformancePolicy(BaseModel):
     7
     """
 
-    model_config = ConfigDict(frozen=True, extra="forbid")
-
     alert: float = Field(default=0.87, gt=0, lt=1, description="macro-F1 under which somebody is told")
     floor: float = Field(default=0.83, gt=0, lt=1, description="macro-F1 under which something is done")
-    window_days: int = Field(default=7, ge=1, description="days of labels that macro-F1 is of")
+    window_days: int = Field(default=7, ge=1, le=3660, description="days of labels that macro-F1 is of")
     min_rows: int = Field(default=200, ge=1, description="labelled rows under which nothing is said")
 
     @model_validator(mode="after")
@@ -45,7 +44,7 @@ class PerformancePolicy(BaseModel):
         return self
 
 
-class ConceptPolicy(BaseModel):
+class ConceptPolicy(StrictModel):
     """When a champion is proven to answer worse than it did when it was evaluated.
 
     Its rate of wrong answers is held against the upper bound of the evaluation's plus `margin`: a rollout takes a loss
@@ -62,12 +61,10 @@ class ConceptPolicy(BaseModel):
     0.05
     """
 
-    model_config = ConfigDict(frozen=True, extra="forbid")
-
     alpha: float = Field(default=0.05, gt=0, lt=1, description="false alarms over a champion's whole life, all looks")
     margin: float = Field(default=0.02, ge=0, lt=1, description="loss of accuracy that is taken for none")
     shared_by: float | None = Field(
-        default=None, ge=1, description="answers of a day that are worth one; else as the baseline has it"
+        default=None, ge=1, le=1e6, description="answers of a day that are worth one; else as the baseline has it"
     )
     min_rows: float = Field(default=100, ge=1, description="independent rows under which nothing is said of a feature")
 
@@ -90,7 +87,7 @@ def beside(feature: str) -> str:
     return f"wrong beside {feature}"
 
 
-class DriftPolicy(BaseModel):
+class DriftPolicy(StrictModel):
     """When drift is drift.
 
     Rows that share a cause (all flights of a morning its weather, all orders of a campaign its discount) are worth
@@ -105,14 +102,12 @@ class DriftPolicy(BaseModel):
     0.25
     """
 
-    model_config = ConfigDict(frozen=True, extra="forbid")
-
-    window_hours: int = Field(default=24, ge=1, description="how far back a report looks")
+    window_hours: int = Field(default=24, ge=1, le=366 * 24, description="how far back a report looks")
     monitor: float = Field(default=0.10, gt=0, description="PSI from which a feature is watched")
     retrain: float = Field(default=0.25, gt=0, description="PSI over which it asks for retraining")
     ks: float = Field(default=0.10, gt=0, lt=1, description="distance D over which the scores are elevated")
     alpha: float = Field(default=0.01, gt=0, lt=1, description="how often chance alone may look like drift")
-    bins: int = Field(default=10, ge=2, description="groups of the PSI")
+    bins: int = Field(default=10, ge=2, le=1000, description="groups of the PSI")
     # The chi-squared behind the noise is too small for few rows: measured over 10 groups, chance exceeds it 1.4 to 1.9
     # times too often with 200 rows, 2 to 4 times with 100.
     min_rows: float = Field(default=200, ge=1, description="independent rows under which nothing is said")

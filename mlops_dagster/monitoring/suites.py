@@ -3,11 +3,13 @@
 import functools
 import importlib.util
 import json
+import math
 from collections.abc import Mapping
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, TypeGuard
+from typing import TYPE_CHECKING, Any, NoReturn, TypeGuard
 
 from mlops_dagster.errors import InvalidSuiteError
+from mlops_dagster.monitoring.evaluable import check_evaluable
 from mlops_dagster.monitoring.expectations import NOBODY_SHARES, ValidationPolicy, suite_for
 from mlops_dagster.registry.baseline import Baseline
 from mlops_dagster.schema import ModelSchema
@@ -59,10 +61,10 @@ def check_suite_file(path: Path) -> list[dict[str, object]]:
     It is quick: whether their arguments and columns are right says `read_suite`.
     """
     try:
-        document = json.loads(path.read_text(encoding="utf-8"))
+        document = json.loads(path.read_text(encoding="utf-8"), parse_constant=_no_number, parse_float=_finite)
     except OSError as error:
         raise InvalidSuiteError(f"cannot read the suite {str(path)!r} ({error.strerror})") from error
-    except ValueError as error:
+    except (ValueError, RecursionError) as error:
         raise InvalidSuiteError(f"the suite {str(path)!r} is no JSON: {error}") from error
     match document:
         case {"name": str(), "expectations": [_, *_] as expectations, **others}:
@@ -77,12 +79,26 @@ def check_suite_file(path: Path) -> list[dict[str, object]]:
 
 
 def read_suite(path: Path, schema: ModelSchema) -> "ExpectationSuite":
-    """The suite in the file; raises InvalidSuiteError for an unknown expectation, argument or column."""
+    """The suite in the file; raises InvalidSuiteError for an unknown expectation, argument or column.
+
+    And for an expectation that can never be evaluated: each is evaluated once, on rows made up from the schema.
+    """
     from great_expectations import ExpectationSuite
 
     entries = check_suite_file(path)
     expectations = [_expectation(path, number, entry, schema) for number, entry in enumerate(entries, 1)]
-    return ExpectationSuite(name=json.loads(path.read_text(encoding="utf-8"))["name"], expectations=expectations)
+    suite = ExpectationSuite(name=json.loads(path.read_text(encoding="utf-8"))["name"], expectations=expectations)
+    check_evaluable(suite, schema, f"the suite {str(path)!r}")
+    return suite
+
+
+def _no_number(name: str) -> NoReturn:
+    raise ValueError(f"{name} is no number of JSON; leave out a limit that is none")
+
+
+def _finite(text: str) -> float:
+    number = float(text)
+    return number if math.isfinite(number) else _no_number(text)
 
 
 def _entry(path: Path, number: int, entry: object) -> dict[str, object]:

@@ -27,4 +27,5 @@ def on_card(suite: "ExpectationSuite", found: ValidationResult) -> Validation:
         passed=found.passed,
         failures=found.failures,
         doubts=found.doubts,
+        errors=found.errors,
     )

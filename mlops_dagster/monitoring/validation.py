@@ -8,6 +8,7 @@ import functools
 from collections import Counter
 from collections.abc import Hashable, Mapping
 from dataclasses import dataclass, field
+from types import MappingProxyType
 from typing import TYPE_CHECKING, TypeVar
 
 from mlops_dagster.monitoring import odd_frames
@@ -26,6 +27,7 @@ if TYPE_CHECKING:
 Key = TypeVar("Key", bound=Hashable)
 
 _BATCH = "__batch__"
+_BASIC: Mapping[str, object] = MappingProxyType({"result_format": "BASIC"})
 _ROW_BY_ROW = {
     "expect_table_columns_to_match_set",
     "expect_column_to_exist",
@@ -45,7 +47,10 @@ _ROW_BY_ROW = {
 
 @dataclass(frozen=True, slots=True)
 class ValidationResult:
-    """What a suite found. An hour without rows, or of which nothing is asked, has neither passed nor failed."""
+    """What a suite found. An hour without rows, or of which nothing is asked, has neither passed nor failed.
+
+    Nor has a batch of which something could not be evaluated, while nothing is proven against it: that is an error.
+    """
 
     rows: int
     failures: tuple[str, ...] = ()
@@ -55,30 +60,34 @@ class ValidationResult:
     """What data docs show. Batches that are clean share that of all they were validated with."""
     doubts: tuple[str, ...] = ()
     """Shares over what was asked for that so few rows have by chance. They fail nothing, and prove nothing is well."""
+    errors: tuple[str, ...] = ()
+    """What could not be evaluated, and why: neither good nor bad."""
 
     @property
     def passed(self) -> bool:
-        return self.rows > 0 and self.expectations > 0 and not self.failures
+        return self.rows > 0 and self.expectations > 0 and not self.failures and not self.errors
 
     @property
     def verdict(self) -> str:
-        """One of "passed", "failed" and "cannot_tell"."""
+        """One of "passed", "failed", "error" and "cannot_tell"."""
         if self.passed:
             return "passed"
         nothing_asked = self.rows > 0 and self.expectations == 0
-        return "failed" if self.failures and not nothing_asked else "cannot_tell"
+        if self.failures and not nothing_asked:
+            return "failed"
+        return "error" if self.errors else "cannot_tell"
 
 
 def validate(
     frame: "pd.DataFrame", suite: "ExpectationSuite", kind: Kind = "hour", *, alpha: float = DEFAULTS.alpha
 ) -> ValidationResult:
-    """Hold one batch against what the suite asks of its kind. What cannot be evaluated has failed, with the reason.
+    """Hold one batch against what the suite asks of its kind. What cannot be evaluated is an error, with the reason.
 
     Shares (`mostly` under 1) fail when more values are unexpected than chance explains, as `alpha` of the policy says.
     An hour may be one in which nobody asked; a day to score or a training set without rows has failed. So has one of
     which the suite asks nothing: only of an hour that is nobody's business.
     """
-    from mlops_dagster.monitoring.failures import doubts, failures
+    from mlops_dagster.monitoring.failures import doubts, errors, failures
 
     asked = expectations_for(suite, kind, len(frame))
     if len(frame) == 0:
@@ -90,11 +99,11 @@ def validate(
         return ValidationResult(len(frame), reasons, len(asked))
     try:
         frame = odd_frames.with_exact_numbers(frame, odd_frames.numbers_asked(frame, asked))
-        found = without_values(_run(frame, _part(suite, asked, frame, alpha), {"result_format": "BASIC"}))
-        return ValidationResult(len(frame), failures(found), len(asked), found, doubts(found))
+        found = without_values(run(frame, _part(suite, asked, frame, alpha)))
+        return ValidationResult(len(frame), failures(found), len(asked), found, doubts(found), errors(found))
     except Exception as error:  # whatever Great Expectations raises: a gate that broke is closed
         reason = f"the batch could not be validated: {type(error).__name__}"  # whose text may tell of a row
-        return ValidationResult(len(frame), (reason,), len(asked))
+        return ValidationResult(len(frame), expectations=len(asked), errors=(reason,))
 
 
 def validate_each(
@@ -155,7 +164,7 @@ def _suspects(
         # Of the largest is asked most. A smaller one, suspected for more than is asked of it, passes by itself.
         asked = expectations_for(suite, kind, max(map(len, batches.values())))
         part = _part(suite, asked, frame, alpha)
-        found = _run(frame, part, {"result_format": "COMPLETE", "unexpected_index_column_names": [_BATCH]})
+        found = run(frame, part, {"result_format": "COMPLETE", "unexpected_index_column_names": [_BATCH]})
     except Exception:  # each batch will tell why by itself
         return set(keys), None
     suspects: set[Key] = set()
@@ -168,11 +177,12 @@ def _suspects(
     return suspects, without_values(found)
 
 
-def _run(
-    frame: "pd.DataFrame", suite: "ExpectationSuite", result_format: dict[str, object]
+def run(
+    frame: "pd.DataFrame", suite: "ExpectationSuite", result_format: Mapping[str, object] = _BASIC
 ) -> "ExpectationSuiteValidationResult":
+    """What Great Expectations says of the frame; what it raises is its own."""
     batch = _batches().get_batch({"dataframe": frame})
-    return batch.validate(suite, result_format=result_format)
+    return batch.validate(suite, result_format=dict(result_format))
 
 
 @functools.cache

@@ -74,6 +74,26 @@ def tell(
         alerts.resolve(model, rule, f"{_at(newest)} passed, with {told[newest].rows} rows")
 
 
+def tell_errors(alerts: Alerts, model: str, rule: str, found: Mapping[datetime, ValidationResult]) -> None:
+    """Report the batches that could not be validated, in an alert beside that of `rule`; nothing was done about them.
+
+    The next batch that can be validated resolves it. One that failed proves its rows bad, whatever else it lacks.
+    """
+    blind = {time: its for time, its in sorted(found.items()) if its.verdict == "error"}
+    if blind:
+        first = next(iter(blind.values())).errors[0]
+        alerts.report(
+            model,
+            f"{rule}_error",
+            Severity.WARNING,
+            f"{len(blind)} of {len(found)} batches could not be validated, nothing is known of them: {first}",
+            done="nothing: no rows are set aside, no hold; mend the suite and materialize them again",
+            evidence={"batches": {time.isoformat(): list(its.errors) for time, its in blind.items()}},
+        )
+    elif any(its.passed or its.failures for its in found.values()):
+        alerts.resolve(model, f"{rule}_error", "a batch was validated")
+
+
 def _known(alert: Alert | None) -> dict[datetime, _Bad]:
     """The bad batches that the open alert tells of."""
     if alert is None:

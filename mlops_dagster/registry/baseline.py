@@ -1,5 +1,6 @@
 """What the training data looked like: the reference that drift is measured against."""
 
+import math
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from functools import cached_property
@@ -9,6 +10,7 @@ import orjson
 from pydantic import TypeAdapter, ValidationError
 
 from mlops_dagster.errors import InvalidInputError
+from mlops_dagster.readable import reading_row
 from mlops_dagster.statistics.design_effect import DesignEffect
 from mlops_dagster.statistics.histograms import Histogram
 
@@ -83,10 +85,11 @@ def _design_effect(data: object) -> DesignEffect:
         found = TypeAdapter(DesignEffect).validate_python(data)
     except ValidationError as error:
         raise InvalidInputError(f"not a design effect as to_json writes it: {data} ({error})") from error
-    if not (found.rows >= 1 and 0 < found.freedom <= 1 and 0 <= found.lasting < 1):
+    numbers = [number for number in found if number is not None]
+    if not (all(map(math.isfinite, numbers)) and found.rows >= 1 and 0 < found.freedom <= 1 and 0 <= found.lasting < 1):
         raise InvalidInputError(
-            "of a design effect, rows are at least 1, freedom is over 0 and at most 1, lasting at least 0 and under 1; "
-            f"not {data}"
+            "a design effect is finite, of at least 1 row, with a freedom over 0 and at most 1, lasting at least 0 and "
+            f"under 1; not {data}"
         )
     return found
 
@@ -123,17 +126,20 @@ def _evaluated_days(data: object) -> tuple[tuple[int, int], ...]:
 class StoredBaseline(Baseline):
     """A baseline as it is kept, which is read when it is looked at: a list of versions looks at none.
 
-    It equals the one that was kept. What it finds is wrong with the text, InvalidInputError says then.
+    It equals the one that was kept. What it finds is wrong with the text, UnreadableError says then, with the version.
     """
 
     _text: str
+    _version: str
 
-    def __init__(self, text: str) -> None:
+    def __init__(self, text: str, version: str) -> None:
         object.__setattr__(self, "_text", text)
+        object.__setattr__(self, "_version", version)
 
     @cached_property
     def _read(self) -> Baseline:
-        return Baseline.from_json(orjson.loads(self._text))
+        with reading_row(f"the baseline of {self._version}"):
+            return Baseline.from_json(orjson.loads(self._text))
 
     @property
     def features(self) -> Mapping[str, Histogram]:

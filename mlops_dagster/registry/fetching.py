@@ -1,8 +1,11 @@
 """Verified copies of artifacts: from the store alone, so also while the database is away."""
 
 import tempfile
+from collections.abc import Iterator
+from contextlib import contextmanager
 from pathlib import Path
 
+from mlops_dagster.errors import ArtifactNotFoundError, CorruptedArtifactError
 from mlops_dagster.registry import estimators, signing
 from mlops_dagster.registry.artifacts import ContentStore
 from mlops_dagster.registry.entities import ModelVersion
@@ -15,9 +18,19 @@ def fetch(content: ContentStore, version: ModelVersion, destination: Path, trust
     Raises CorruptedArtifactError, ArtifactNotFoundError, SignatureError and InvalidInputError, and leaves nothing
     there.
     """
-    if trusted_key is not None:
-        signing.verify(content, version, trusted_key)
-    return content.fetch(version.digest, destination)
+    with _naming(version):
+        if trusted_key is not None:
+            signing.verify(content, version, trusted_key)
+        return content.fetch(version.digest, destination)
+
+
+@contextmanager
+def _naming(version: ModelVersion) -> Iterator[None]:
+    """Name the version in errors of the store, which knows digests only."""
+    try:
+        yield
+    except (CorruptedArtifactError, ArtifactNotFoundError) as error:
+        raise type(error)(f"{version.model} {version.version} cannot be fetched: {error.message}") from error
 
 
 def load(content: ContentStore, version: ModelVersion, trusted_key: Path | None) -> Estimator:

@@ -13,7 +13,8 @@ from mlops_dagster.registry.entities import Deployment, EventKind, ModelVersion
 from mlops_dagster.registry.stages import Stage
 from mlops_dagster.registry.stores import sql
 from mlops_dagster.registry.stores.event_log import EventLog
-from mlops_dagster.registry.stores.rows import deployment_row, fingerprint, json_text, time_text, version_row
+from mlops_dagster.registry.stores.rows import deployment_row, fingerprint, time_text, version_row
+from mlops_dagster.strict_json import json_text
 
 
 @dataclass(frozen=True)

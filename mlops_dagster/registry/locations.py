@@ -45,12 +45,12 @@ def locate(uri: str | None, settings: Settings) -> Place:
 
 def mlflow_address(uri: str) -> str:
     """The address of a server: mlflow://host[:port], or http(s):// as it is. Raises InvalidInputError."""
-    parts = urlsplit(uri)
     try:
-        port = parts.port
+        parts = urlsplit(uri)
+        port, named = parts.port, bool(parts.hostname)
     except ValueError:
-        port = -1
-    if parts.scheme not in ("mlflow", "http", "https") or not parts.hostname or port == -1:
+        named = False
+    if not named or parts.scheme not in ("mlflow", "http", "https"):
         raise InvalidInputError(f"{uri!r} names no MLflow server; write mlflow://host or mlflow://host:port")
     if parts.scheme != "mlflow":
         return uri.rstrip("/")

@@ -2,7 +2,7 @@
 
 from typing import Annotated
 
-from pydantic import BaseModel, ConfigDict, Field
+from pydantic import Field
 
 from mlops_dagster.errors import (
     ApprovalError,
@@ -14,12 +14,11 @@ from mlops_dagster.errors import (
 )
 from mlops_dagster.registry.cards import ModelCard
 from mlops_dagster.registry.entities import Event, ModelVersion
+from mlops_dagster.strict import StrictModel
 
 
-class GatePolicy(BaseModel):
+class GatePolicy(StrictModel):
     """The gates of one model: limits on the "overall" slice of the card, and what else production asks for."""
-
-    model_config = ConfigDict(frozen=True, extra="forbid")
 
     min_micro_f1: Annotated[float, Field(ge=0, le=1)] = 0.91
     approvers: tuple[str, ...] = ()
@@ -69,6 +68,11 @@ def _validation_gate(name: str, card: ModelCard) -> RefusedError | None:
         return ValidationGateError(
             f"{name}: its card does not say what validated the training data; "
             "run a suite over it and put the result on the card as `validation`"
+        )
+    if found.errors and not found.failures:
+        return ValidationGateError(
+            f"{name}: the suite {found.suite} could not be evaluated on its training data ({'; '.join(found.errors)}); "
+            "mend the suite, not the data, and train again"
         )
     return ValidationGateError(
         f"{name}: its training data failed the suite {found.suite} ({'; '.join(found.failures) or 'no rows'}); "

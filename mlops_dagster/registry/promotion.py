@@ -1,11 +1,13 @@
 """What stands before production: the gates of a model, and the people who approve."""
 
+from contextlib import suppress
 from typing import Literal
 
 from sqlalchemy import Connection
 
 from mlops_dagster.database import looking, reading
-from mlops_dagster.errors import ApprovalError, RefusedError, SignatureError
+from mlops_dagster.errors import ApprovalError, RefusedError, SignatureError, UnreadableError
+from mlops_dagster.readable import reading_row
 from mlops_dagster.registry import signing
 from mlops_dagster.registry.entities import Event, ModelVersion
 from mlops_dagster.registry.ledger import Ledger
@@ -24,8 +26,9 @@ class Promotion(Session):
 
     def set_gates(self, model: str, policy: GatePolicy, *, reason: str = "") -> None:
         """Give the model gates of its own; the same ones again change nothing. Raises ModelNotFoundError."""
-        if self.gates(model) == policy:
-            return
+        with suppress(UnreadableError):  # these take the place of what cannot be read
+            if self.gates(model) == policy:
+                return
         with self._changing(model, reason) as ledger:
             ledger.note("gates", None, {"gates": policy.model_dump(mode="json")})
 
@@ -93,4 +96,7 @@ class Promotion(Session):
 
 def _gates(connection: Connection, model: str) -> GatePolicy:
     event = sql.last_of_kinds(connection, model, ("gates",))
-    return GatePolicy() if event is None else GatePolicy.model_validate(event.evidence["gates"])
+    if event is None:
+        return GatePolicy()
+    with reading_row(f"the gates of {model} (event {event.id})", "set them again, or restore a backup of the database"):
+        return GatePolicy.model_validate(event.evidence["gates"])

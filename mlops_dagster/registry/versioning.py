@@ -1,12 +1,18 @@
 """Versions: bytes under a name that never change, with all that is known about them."""
 
+import math
 import tempfile
 from collections.abc import Mapping
 from dataclasses import replace
 from pathlib import Path
 
 from mlops_dagster.database import looking, reading
-from mlops_dagster.errors import ArtifactChangedError, ArtifactNotFoundError, IncompleteCardError
+from mlops_dagster.errors import (
+    ArtifactChangedError,
+    ArtifactNotFoundError,
+    IncompleteCardError,
+    InvalidInputError,
+)
 from mlops_dagster.registry import fetching, signing
 from mlops_dagster.registry.baseline import Baseline
 from mlops_dagster.registry.cards import ModelCard
@@ -65,7 +71,7 @@ class Versioning(Session):
             schema=schema,
             card=card,
             baseline=baseline,
-            metrics=dict(metrics or {}),
+            metrics=_finite(metrics or {}),
             tags=dict(tags or {}),
             lineage={**origin, **(lineage or {})},
             description=description,
@@ -165,3 +171,15 @@ class Versioning(Session):
         with reading(self._engine) as connection:
             sql.read_deployment(connection, model)
             return sql.model_versions(connection, model)
+
+
+def _finite(metrics: Mapping[str, float]) -> dict[str, float]:
+    """The metrics, each a number that JSON and every reader can hold; raises InvalidInputError."""
+    try:
+        found = {name: float(value) for name, value in metrics.items()}
+    except (TypeError, ValueError, OverflowError) as error:
+        raise InvalidInputError(f"metrics are numbers by name: {error}") from error
+    for name, value in found.items():
+        if not math.isfinite(value):
+            raise InvalidInputError(f"the metric {name!r} is {value}; give a finite number, or leave it out")
+    return found

@@ -6,9 +6,10 @@ from dataclasses import dataclass, field
 from datetime import datetime, timedelta
 from typing import Literal, TypeAlias
 
-from pydantic import BaseModel, ConfigDict, Field
+from pydantic import Field
 
 from mlops_dagster.retraining.signals import ConceptSignal, DriftSignal, Numbers, PerformanceSignal
+from mlops_dagster.strict import StrictModel
 
 Cadence: TypeAlias = Literal["weekly", "monthly"]
 Trigger: TypeAlias = Literal["performance", "concept_drift", "drift", "cadence"]
@@ -16,10 +17,8 @@ Trigger: TypeAlias = Literal["performance", "concept_drift", "drift", "cadence"]
 BUDGET_PERIOD = timedelta(days=30)
 
 
-class RetrainingPolicy(BaseModel):
+class RetrainingPolicy(StrictModel):
     """What starts a retraining; what comes out of one is only ever a challenger."""
-
-    model_config = ConfigDict(frozen=True, extra="forbid")
 
     on_drift: bool = Field(default=True, description="a drift verdict of `retrain` starts one")
     on_concept_drift: bool = Field(default=True, description="a champion proven worse than its evaluation starts one")

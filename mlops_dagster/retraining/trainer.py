@@ -110,7 +110,23 @@ def read_training_set(module_name: str, start: datetime, end: datetime) -> pd.Da
     times = found["event_time"].dtype if "event_time" in found else "no such column"
     if len(found) and not isinstance(times, pd.DatetimeTZDtype):
         raise TrainingDataError(f"`training_set` of {module_name}: `event_time` is {times}, not times in UTC")
-    return with_exact_numbers(found, [each.name for each in trainer.SCHEMA.features if each.kind == "numeric"])
+    numeric = [each.name for each in trainer.SCHEMA.features if each.kind == "numeric"]
+    frame = with_exact_numbers(found, numeric)
+    _refuse_infinite(module_name, frame, [name for name in numeric if name in frame])
+    return frame
+
+
+def _refuse_infinite(module_name: str, frame: pd.DataFrame, numeric: list[str]) -> None:
+    """An estimator either refuses them, fits on them in silence, or has edges of bins that no baseline can keep."""
+    import numpy as np
+
+    for name in numeric:
+        values = frame[name]
+        if values.dtype == np.float64 and (infinite := int(np.isinf(values.to_numpy()).sum())):
+            raise TrainingDataError(
+                f"`training_set` of {module_name}: {infinite} of {len(frame)} values of {name!r} are infinite; give "
+                "null where a number is not known, or leave the rows out"
+            )
 
 
 def check_trainer(module_name: str) -> None:

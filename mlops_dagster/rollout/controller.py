@@ -131,6 +131,14 @@ class Controller:
         """Take the challenger out without calling it bad; the same version is not tried again."""
         return self._by_hand(self.look(self._running(model)), Outcome.GIVE_UP, reason)
 
+    def discard(self, model: str, reason: str) -> str | None:
+        """Abort a rollout that cannot be read: take out who gets requests for its sake, and return the challenger."""
+        challenger = self._rollouts.discard(model)
+        deployment = self._registry.deployment(model)
+        if challenger is not None and is_in(deployment, challenger):
+            self._registry.transition(self._registry.get(model, challenger), Stage.REGISTERED, reason=reason)
+        return challenger
+
     def _running(self, model: str) -> Rollout:
         rollout = self._rollouts.running(model)
         rollout = self._followed(rollout, *self._state(rollout))
@@ -175,7 +183,7 @@ class Controller:
         """The newest version newer than the champion and all that had a rollout; those passed over never get one."""
         if deployment.champion is None:
             return None
-        over = {rollout.challenger for rollout in self._rollouts.list(model)} | {deployment.champion}
+        over = {*self._rollouts.challengers(model), deployment.champion}
         names = self._registry.names(model)
         last_over = max(index for index, name in enumerate(names) if name in over)
         waiting = [

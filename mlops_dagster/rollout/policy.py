@@ -5,7 +5,9 @@ from datetime import timedelta
 from itertools import pairwise
 from typing import Annotated, Literal, Self
 
-from pydantic import BaseModel, ConfigDict, Field, model_validator
+from pydantic import Field, model_validator
+
+from mlops_dagster.strict import StrictModel
 
 _RARE = 5
 """A class rarer than so many margins could lose a fifth of its accuracy unseen."""
@@ -15,17 +17,15 @@ Hours = Annotated[float, Field(ge=0, le=366 * 24)]
 """A year at most: what takes longer is a mistake in the unit."""
 
 
-class Theta(BaseModel):
+class Theta(StrictModel):
     """How many times the champion's rate of a bad event the challenger may have."""
 
-    model_config = ConfigDict(frozen=True, extra="forbid")
-
-    error: float = Field(default=1.2, gt=1)
-    wrong: float = Field(default=1.2, gt=1)
-    slow: float = Field(default=2.0, gt=1, description="higher than the others: a canary starts cold")
+    error: float = Field(default=1.2, gt=1, le=1000)
+    wrong: float = Field(default=1.2, gt=1, le=1000)
+    slow: float = Field(default=2.0, gt=1, le=1000, description="higher than the others: a canary starts cold")
 
 
-class RolloutPolicy(BaseModel):
+class RolloutPolicy(StrictModel):
     """One model's rollout; the defaults are the promises of the platform.
 
     >>> RolloutPolicy(steps=(0.1, 0.5), soak_hours=12).uses_pairs
@@ -36,8 +36,6 @@ class RolloutPolicy(BaseModel):
     pydantic_core._pydantic_core.ValidationError: 1 validation error for RolloutPolicy
       Value error, steps must rise, got 0.5 before 0.1 ...
     """
-
-    model_config = ConfigDict(frozen=True, extra="forbid")
 
     steps: tuple[Share, ...] = Field(
         default=(0.01, 0.05, 0.2, 0.5), min_length=1, description="shares of the traffic; promotion is the step to all"

@@ -1,35 +1,22 @@
 """Rollouts and their decisions, in the database of the registry."""
 
 import re
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Collection, Mapping, Sequence
 from dataclasses import replace
 from datetime import datetime, timedelta
 from typing import Any
 
-from sqlalchemy import (
-    Column,
-    Connection,
-    ForeignKey,
-    Index,
-    Integer,
-    MetaData,
-    Row,
-    Select,
-    String,
-    Table,
-    Text,
-    insert,
-    select,
-    update,
-)
+from sqlalchemy import Connection, Select, insert, select, update
 from sqlalchemy.exc import IntegrityError
 
-from mlops_dagster.clock import SystemClock, in_utc, parse_time
+from mlops_dagster.clock import SystemClock, in_utc
 from mlops_dagster.database import migrate, open_database, reading, writing
 from mlops_dagster.errors import AlreadyRunningError, RolloutNotFoundError
+from mlops_dagster.readable import readable
 from mlops_dagster.rollout.decide import highest
 from mlops_dagster.rollout.entities import Decision, Outcome, Phase, Rollout
 from mlops_dagster.rollout.policy import RolloutPolicy
+from mlops_dagster.rollout.rows import RUNNING, columns_of, decision_of, decisions, rollout_of, rollouts
 from mlops_dagster.statistics import DesignEffect
 
 REPEAT_AFTER = timedelta(seconds=60)
@@ -38,37 +25,8 @@ REPEAT_AFTER = timedelta(seconds=60)
 HOLD_AGAIN_AFTER = timedelta(hours=1)
 """A hold is not kept before this if it only says what the one before said, with other numbers."""
 
+
 _NUMBER = re.compile(r"\d[\d.:e+-]*")
-
-TABLES = MetaData()
-_RUNNING = [phase.value for phase in Phase if not phase.ended]
-
-# The whole entity is in `body`; the other columns are what is searched by, and what the database itself must keep true.
-_rollouts = Table(
-    "rollouts",
-    TABLES,
-    Column("id", Integer, primary_key=True),
-    Column("model", String, nullable=False),
-    Column("challenger", String, nullable=False),
-    Column("phase", String, nullable=False),
-    Column("body", Text, nullable=False),
-)
-Index(
-    "one_running_rollout_per_model",
-    _rollouts.c.model,
-    unique=True,
-    sqlite_where=_rollouts.c.phase.in_(_RUNNING),
-    postgresql_where=_rollouts.c.phase.in_(_RUNNING),
-)
-_decisions = Table(
-    "decisions",
-    TABLES,
-    Column("id", Integer, primary_key=True),
-    Column("rollout_id", ForeignKey("rollouts.id"), nullable=False, index=True),
-    Column("outcome", String, nullable=False),
-    Column("recorded_at", String, nullable=False),
-    Column("body", Text, nullable=False),
-)
 
 
 class RolloutStore:
@@ -111,7 +69,7 @@ class RolloutStore:
         )
         try:
             with writing(self._engine) as connection:
-                row = connection.execute(insert(_rollouts).values(**_columns(rollout)).returning(_rollouts.c.id)).one()
+                row = connection.execute(insert(rollouts).values(**columns_of(rollout)).returning(rollouts.c.id)).one()
         except IntegrityError as error:
             raise AlreadyRunningError(
                 f"{model} has a running rollout, so {challenger} has to wait for its end; "
@@ -125,14 +83,15 @@ class RolloutStore:
             return _get(connection, rollout_id)
 
     def list(self, model: str | None = None) -> Sequence[Rollout]:
-        """Oldest first; of all models if none is named."""
-        query = select(_rollouts).order_by(_rollouts.c.id)
-        return self._read_rollouts(query if model is None else query.where(_rollouts.c.model == model))
+        """Those that can be read, oldest first; of all models if none is named."""
+        query = select(rollouts).order_by(rollouts.c.id)
+        return self._read_rollouts(query if model is None else query.where(rollouts.c.model == model))
 
     def active(self, model: str) -> Rollout | None:
-        """The running rollout of `model`."""
-        running = select(_rollouts).where(_rollouts.c.model == model, _rollouts.c.phase.in_(_RUNNING))
-        return next(iter(self._read_rollouts(running)), None)
+        """The running rollout of `model`; raises UnreadableError for one that nobody can judge."""
+        with reading(self._engine) as connection:
+            row = connection.execute(_running(model)).one_or_none()
+        return None if row is None else rollout_of(row)
 
     def running(self, model: str) -> Rollout:
         """The same; raises RolloutNotFoundError if there is none."""
@@ -142,6 +101,20 @@ class RolloutStore:
                 f"no rollout of {model} is running; `mlops rollouts list {model}` shows the past"
             )
         return rollout
+
+    def challengers(self, model: str) -> Collection[str]:
+        """The versions that have or had a rollout, be it one that cannot be read."""
+        with reading(self._engine) as connection:
+            return set(connection.scalars(select(rollouts.c.challenger).where(rollouts.c.model == model)))
+
+    def discard(self, model: str) -> str | None:
+        """End a running rollout that cannot be read, and return its challenger; None if there is none."""
+        with writing(self._engine) as connection:
+            row = connection.execute(_running(model)).one_or_none()
+            if row is None:
+                return None
+            connection.execute(update(rollouts).where(rollouts.c.id == row.id).values(phase=Phase.GIVEN_UP.value))
+        return str(row.challenger)
 
     def change(self, rollout_id: int, changed: Callable[[Rollout], Rollout]) -> Rollout:
         """Replace the stored rollout by what `changed` makes of it, so that no one's change is overwritten unseen."""
@@ -185,28 +158,29 @@ class RolloutStore:
             if last is not None and _holds_on(decision, last):
                 return decision
             row = connection.execute(
-                insert(_decisions)
+                insert(decisions)
                 .values(
                     rollout_id=rollout.id,
                     outcome=decision.outcome.value,
                     recorded_at=recorded_at.isoformat(),
                     body=decision.to_json(),
                 )
-                .returning(_decisions.c.id)
+                .returning(decisions.c.id)
             ).one()
         return replace(decision, id=row.id, recorded_at=recorded_at)
 
     def decision(self, decision_id: int) -> Decision:
-        """Raises RolloutNotFoundError."""
-        found = self._read_decisions(select(_decisions).where(_decisions.c.id == decision_id))
-        if not found:
+        """Raises RolloutNotFoundError and UnreadableError."""
+        with reading(self._engine) as connection:
+            row = connection.execute(select(decisions).where(decisions.c.id == decision_id)).one_or_none()
+        if row is None:
             raise RolloutNotFoundError(f"no decision {decision_id}; `mlops rollouts list` shows the rollouts")
-        return found[0]
+        return decision_of(row)
 
     def decisions(self, rollout_id: int) -> Sequence[Decision]:
-        """Of one rollout, oldest first."""
+        """Of one rollout, those that can be read, oldest first."""
         return self._read_decisions(
-            select(_decisions).where(_decisions.c.rollout_id == rollout_id).order_by(_decisions.c.id)
+            select(decisions).where(decisions.c.rollout_id == rollout_id).order_by(decisions.c.id)
         )
 
     def last_decision(self, rollout_id: int) -> Decision | None:
@@ -220,24 +194,29 @@ class RolloutStore:
 
     def _read_rollouts(self, query: Select[*tuple[Any, ...]]) -> Sequence[Rollout]:
         with reading(self._engine) as connection:
-            return [_rollout(row) for row in connection.execute(query)]
+            return readable(connection.execute(query), rollout_of)
 
     def _read_decisions(self, query: Select[*tuple[Any, ...]]) -> Sequence[Decision]:
         with reading(self._engine) as connection:
-            return [_decision(row) for row in connection.execute(query)]
+            return readable(connection.execute(query), decision_of)
+
+
+def _running(model: str) -> Select[*tuple[Any, ...]]:
+    return select(rollouts).where(rollouts.c.model == model, rollouts.c.phase.in_(RUNNING))
 
 
 def _get(connection: Connection, rollout_id: int) -> Rollout:
-    row = connection.execute(select(_rollouts).where(_rollouts.c.id == rollout_id)).one_or_none()
+    row = connection.execute(select(rollouts).where(rollouts.c.id == rollout_id)).one_or_none()
     if row is None:
         raise RolloutNotFoundError(f"no rollout {rollout_id}; `mlops rollouts list` shows what there is")
-    return _rollout(row)
+    return rollout_of(row)
 
 
 def _last_decision(connection: Connection, rollout_id: int) -> Decision | None:
-    of_rollout = select(_decisions).where(_decisions.c.rollout_id == rollout_id)
-    row = connection.execute(of_rollout.order_by(_decisions.c.id.desc()).limit(1)).one_or_none()
-    return None if row is None else _decision(row)
+    """The newest; None if there is none, or if it cannot be read."""
+    of_rollout = select(decisions).where(decisions.c.rollout_id == rollout_id)
+    newest = connection.execute(of_rollout.order_by(decisions.c.id.desc()).limit(1))
+    return next(iter(readable(newest, decision_of)), None)
 
 
 def _repeats(decision: Decision, last: Decision) -> bool:
@@ -266,22 +245,4 @@ def _words(decision: Decision) -> tuple[object, ...]:
 
 
 def _put(connection: Connection, rollout: Rollout) -> None:
-    connection.execute(update(_rollouts).where(_rollouts.c.id == rollout.id).values(**_columns(rollout)))
-
-
-def _columns(rollout: Rollout) -> dict[str, str]:
-    return {
-        "model": rollout.model,
-        "challenger": rollout.challenger,
-        "phase": rollout.phase.value,
-        "body": rollout.to_json(),
-    }
-
-
-def _rollout(row: Row[*tuple[Any, ...]]) -> Rollout:
-    # The body was written before the database gave the id.
-    return replace(Rollout.from_json(row.body), id=row.id)
-
-
-def _decision(row: Row[*tuple[Any, ...]]) -> Decision:
-    return replace(Decision.from_json(row.body), id=row.id, recorded_at=parse_time(row.recorded_at))
+    connection.execute(update(rollouts).where(rollouts.c.id == rollout.id).values(**columns_of(rollout)))

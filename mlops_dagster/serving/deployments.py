@@ -9,7 +9,7 @@ from concurrent.futures import wait
 from dataclasses import dataclass, replace
 from functools import cached_property
 
-from mlops_dagster.errors import ModelNotFoundError, StorageError, VersionNotFoundError
+from mlops_dagster.errors import ModelNotFoundError, StorageError, UnreadableError, VersionNotFoundError
 from mlops_dagster.registry import Deployment, Stage
 from mlops_dagster.rollout import Phase, Rollout, RolloutPolicy
 from mlops_dagster.schema import ModelSchema
@@ -88,6 +88,7 @@ class Deployments:
         self._cut_off: set[tuple[str, str]] = set()
         self._changing = threading.Lock()
         self._named: dict[str, deque[str]] = {}
+        self._unreadable: dict[str, str] = {}
 
     def get(self, model: str) -> InForce:
         """The deployment in force; raises ModelNotFoundError."""
@@ -165,11 +166,19 @@ class Deployments:
         """Re-read every deployment, put in force what is in memory, and acknowledge what is wholly in force.
 
         While the registry is away the last known deployments go on, and what is loaded meanwhile comes into force:
-        that done, StorageError is raised.
+        that done, StorageError is raised. So does the last known one of a model whose rows cannot be read, while all
+        others are brought up to date: that done, UnreadableError is raised.
         """
+        unreadable: UnreadableError | None = None
         try:
             for model in self._house.registry.models():
-                known = self._read(model)
+                try:
+                    known = self._read(model)
+                except UnreadableError as error:
+                    unreadable = error
+                    if model in self._known:
+                        self._put_in_force(self._known[model])
+                    continue
                 if self._put_in_force(known):
                     self._acknowledge(known.deployment)
             self._unread = None
@@ -178,10 +187,12 @@ class Deployments:
             for known in self._known.values():
                 self._put_in_force(known)
             raise
+        if unreadable is not None:
+            raise unreadable
 
     def _read(self, model: str) -> Known:
         deployment = self._house.registry.deployment(model)
-        rollout = self._house.rollouts.active(model) if deployment.canary or deployment.shadows else None
+        rollout = self._rollout(deployment) if deployment.canary or deployment.shadows else None
         known = Known(deployment, rollout)
         if known != self._known.get(model):
             self._known[model] = known
@@ -190,6 +201,19 @@ class Deployments:
             except StorageError:  # a full disk must not keep a rollback from coming into force
                 logger.exception("the deployment of %s is in force, and would not be known after a restart", model)
         return known
+
+    def _rollout(self, deployment: Deployment) -> Rollout | None:
+        """The running rollout, as it was last known if it cannot be read: a rollback comes into force all the same."""
+        model = deployment.model
+        try:
+            found = self._house.rollouts.active(model)
+            self._unreadable.pop(model, None)
+        except UnreadableError as error:
+            if self._unreadable.get(model) != str(error):
+                self._unreadable[model] = str(error)
+                logger.error("the fuse goes by the rollout as it was before: %s", error)
+            found = self._known[model].rollout if model in self._known else None
+        return found
 
     def _put_in_force(self, known: Known) -> bool:
         """As far as it is in memory; returns whether that is all of it."""

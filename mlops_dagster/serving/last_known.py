@@ -10,6 +10,7 @@ from typing import NamedTuple
 import orjson
 
 from mlops_dagster.predictions.sqlite import SqliteFile
+from mlops_dagster.readable import readable, reading_row
 from mlops_dagster.registry import Deployment, ModelVersion
 from mlops_dagster.registry.stores.rows import deployment_of, deployment_row, version_of, version_row
 from mlops_dagster.rollout import Rollout
@@ -32,7 +33,10 @@ class Known(NamedTuple):
 
 
 class LastKnown:
-    """For any number of threads and processes. Every method raises StorageError and CorruptedError."""
+    """For any number of threads and processes. Every method raises StorageError and CorruptedError.
+
+    A note that cannot be read is logged, and is as if nobody had written it: the registry is asked, and it is replaced.
+    """
 
     def __init__(self, path: Path) -> None:
         self._file = SqliteFile(path, _SCHEMA)
@@ -54,12 +58,13 @@ class LastKnown:
             found = connection.execute(
                 "SELECT deployment, rollout FROM deployments WHERE model = ?", (model,)
             ).fetchone()
-        return None if found is None else _known(*found)
+        return None if found is None else next(iter(readable([(model, *found)], _known)), None)
 
     def deployments(self) -> list[Known]:
         """What was noted last of every model."""
         with self._file.reading() as connection:
-            return [_known(*row) for row in connection.execute("SELECT deployment, rollout FROM deployments")]
+            rows = connection.execute("SELECT model, deployment, rollout FROM deployments").fetchall()
+        return readable(rows, _known)
 
     def note_version(self, version: ModelVersion) -> None:
         """Keep a version as it is now."""
@@ -73,7 +78,7 @@ class LastKnown:
             found = connection.execute(
                 "SELECT body FROM versions WHERE model = ? AND version = ?", (model, version)
             ).fetchone()
-        return None if found is None else version_of(orjson.loads(found[0]))
+        return None if found is None else next(iter(readable([(model, version, *found)], _version)), None)
 
     def versions(self, model: str) -> list[str]:
         """The names of the versions that were noted of a model."""
@@ -84,5 +89,13 @@ class LastKnown:
         self._file.close()
 
 
-def _known(deployment: str, rollout: str | None) -> Known:
-    return Known(deployment_of(orjson.loads(deployment)), None if rollout is None else Rollout.from_json(rollout))
+def _known(row: tuple[str, str, str | None]) -> Known:
+    model, deployment, rollout = row
+    with reading_row(f"what was noted last of {model}", "it is noted anew once the registry is read"):
+        return Known(deployment_of(orjson.loads(deployment)), None if rollout is None else Rollout.from_json(rollout))
+
+
+def _version(row: tuple[str, str, str]) -> ModelVersion:
+    model, version, body = row
+    with reading_row(f"what was noted last of {model} {version}", "it is noted anew once it is loaded"):
+        return version_of(orjson.loads(body))

@@ -7,7 +7,7 @@ from collections.abc import Callable
 from datetime import UTC, datetime
 
 from mlops_dagster.clock import Clock, ReplayedClock, SystemClock
-from mlops_dagster.errors import MlopsError, StorageError
+from mlops_dagster.errors import MlopsError, StorageError, UnreadableError
 from mlops_dagster.serving.background import Repeating
 from mlops_dagster.serving.classes import KnownClasses
 from mlops_dagster.serving.deployments import REFRESH_SECONDS, Deployments
@@ -83,6 +83,8 @@ class Service:
             ask()
         except StorageError as error:
             logger.warning("the database is away, %s: %s", otherwise, error)
+        except UnreadableError as error:
+            logger.error("%s: %s", otherwise, error)
 
     def flush(self, *, log: bool) -> dict[str, int]:
         """Bring all answers and labels there are so far into the rollups (and the log), and let the fuse look.

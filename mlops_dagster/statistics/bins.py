@@ -31,7 +31,7 @@ def bins_to_json(bins: Bins) -> dict[str, object]:
 def bins_from_json(document: Mapping[str, object]) -> Bins:
     """The inverse of `bins_to_json`; raises InvalidInputError for anything else."""
     match document:
-        case {"kind": "numeric", "edges": [*edges]}:
+        case {"kind": "numeric", "edges": [*edges]} if all(type(edge) in (int, float) for edge in edges):
             return NumericBins(edges=tuple(np.asarray(edges, dtype=np.float64).tolist()))
         case {"kind": "categorical", "categories": [*categories]}:
             return CategoricalBins(categories=tuple(str(category) for category in categories))

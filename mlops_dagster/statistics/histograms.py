@@ -69,7 +69,9 @@ class Histogram:
     def from_json(cls, document: Mapping[str, object]) -> Self:
         """The inverse of `to_json`; raises InvalidInputError for anything else."""
         match document:
-            case {"bins": Mapping() as bins, "counts": [*counts]}:
-                return cls(bins_from_json(bins), np.asarray(counts, dtype=np.int64))
-            case _:
-                raise InvalidInputError(f"this is no histogram as to_json writes it: {document}")
+            case {"bins": Mapping() as bins, "counts": [*counts]} if all(type(count) is int for count in counts):
+                try:
+                    return cls(bins_from_json(bins), np.asarray(counts, dtype=np.int64))
+                except OverflowError:
+                    pass
+        raise InvalidInputError(f"this is no histogram as to_json writes it: {document!r:.300}")

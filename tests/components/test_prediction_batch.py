@@ -89,6 +89,32 @@ def materialize(
     return told, {"passed": check.passed, **{name: value.value for name, value in check.metadata.items()}}
 
 
+def test_an_hour_that_cannot_be_validated_is_an_error_that_holds_and_sets_aside_nothing(
+    house: House, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    holds = SPEC.model_copy(update={"validation": ValidationPolicy(hold=True)})
+    serve(house, 0, temp=40.0)
+    serve(house, 1, temp=40.0)
+    now = MARCH + timedelta(hours=2)
+    with monkeypatch.context() as broken:
+        broken.setattr("mlops_dagster.monitoring.validation.run", lambda *_: 1 / 0)
+        told, check = materialize(house, range(2), holds, at=now)
+    reason = "the batch could not be validated: ZeroDivisionError"
+    assert [told[hour]["validation"] for hour in range(2)] == ["error", "error"]
+    assert [told[hour]["errors"] for hour in range(2)] == [[reason]] * 2
+    assert (check["passed"], check["quarantined_hours"]) == (False, [])
+    assert check["hours_with_errors"] == ["2013-03-01-00:00", "2013-03-01-01:00"]
+    assert not (house.settings.home / "quarantine").exists()
+    assert house.registry.deployment("flights").on_hold is None
+    (alert,) = house.alerts.list("flights")
+    assert (alert.rule, alert.severity) == ("validation_error", Severity.WARNING)
+    assert alert.summary == f"2 of 2 batches could not be validated, nothing is known of them: {reason}"
+
+    _, check = materialize(house, range(2), holds, at=now)
+    assert check["passed"]
+    assert house.alerts.list("flights") == []
+
+
 def test_bad_hours_of_a_range_are_set_aside_and_one_alert_tells_of_them(house: House) -> None:
     for hour in range(4):
         serve(house, hour, temp=None if hour in (1, 3) else 40.0)

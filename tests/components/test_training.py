@@ -19,6 +19,7 @@ from mlops_dagster.alerting import Severity
 from mlops_dagster.components import Platform
 from mlops_dagster.components.spec import CardSpec, ModelSpec, TrainingSpec
 from mlops_dagster.components.training import training_defs
+from mlops_dagster.errors import TrainingDataError
 from mlops_dagster.monitoring import DriftPolicy
 from mlops_dagster.registry import PAIRED, EvaluationSlice
 from mlops_dagster.retraining.trainer import read_training_set
@@ -185,6 +186,18 @@ def test_an_estimator_is_fitted_on_numbers_as_it_will_be_asked_with_them(
     monkeypatch.setattr(trainer, "training_set", lambda start, end: rows)
     delay = read_training_set("made_up_trainer", END - timedelta(days=60), END)["delay"]
     assert (delay.dtype, int(delay.isna().sum())) == (np.float64, 1)
+
+
+@pytest.mark.parametrize("kind", ["float64", "float32", "Float64"])
+@pytest.mark.parametrize("infinity", [np.inf, -np.inf])
+def test_infinite_values_are_refused_with_their_column_and_number(
+    infinity: float, kind: str, trainer: ModuleType, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    rows = training_set(END - timedelta(days=60), END)
+    rows.loc[:2, "delay"] = infinity
+    monkeypatch.setattr(trainer, "training_set", lambda start, end: rows.astype({"delay": kind}))
+    with pytest.raises(TrainingDataError, match=r"made_up_trainer: 3 of 800 values of 'delay' are infinite; give null"):
+        read_training_set("made_up_trainer", END - timedelta(days=60), END)
 
 
 @pytest.mark.parametrize("drift", [DriftPolicy(advisory=("dalay",)), DriftPolicy(shared_by={"dalay": 20})])

@@ -8,7 +8,7 @@ from scipy.stats import chi2, entropy
 
 from mlops_dagster.monitoring import ValidationPolicy, suite_for, validate, validate_each
 from mlops_dagster.monitoring.distribution import distribution, is_close
-from mlops_dagster.monitoring.validation import _run
+from mlops_dagster.monitoring.validation import run
 from mlops_dagster.statistics import CategoricalBins, Histogram, NumericBins
 from tests.monitoring.test_validation import SCHEMA, flights, make_baseline
 
@@ -18,7 +18,7 @@ def divergence(reference: Histogram, values: object) -> float | None:
     expected = distribution("x", reference, max_divergence=0.5, min_rows=100)
     assert expected is not None
     frame = pd.DataFrame({"x": values})
-    (found,) = _run(frame, ExpectationSuite(name="x", expectations=[expected]), {"result_format": "BASIC"}).results
+    (found,) = run(frame, ExpectationSuite(name="x", expectations=[expected])).results
     assert not found.exception_info["raised_exception"]
     return found.result["observed_value"]
 

@@ -193,7 +193,7 @@ WRONG: dict[str, tuple[Callable[[Document], None], str]] = {
     "rows in words": (replaced(meta={"min_rows": "many"}), "expectation 2 .*'many' for `min_rows`"),
     "rows that are true": (replaced(meta={"min_rows": True}), "expectation 2 .*True for `min_rows`; a number from 0"),
     "fewer rows than none": (replaced(meta={"min_rows": -5}), "expectation 2 .*-5 for `min_rows`; a number from 0 on"),
-    "no number of rows": (replaced(meta={"min_rows": float("nan")}), "expectation 2 .*nan for `min_rows`"),
+    "no number of rows": (replaced(meta={"min_rows": float("nan")}), "no JSON: NaN is no number"),
     "misspelt rows": (
         replaced(meta={"min_row": 100}),
         r"expectation 2 .*\['min_row'\] in its `meta`; it may have \['batches', 'min_rows', 'shared_by'\]",
@@ -262,43 +262,127 @@ def test_a_file_that_is_no_json_or_not_there_is_refused(tmp_path: Path) -> None:
         check_suite_file(file)
 
 
-def test_a_suite_that_is_none_stops_the_code_location_and_nothing_slow_is_imported(tmp_path: Path) -> None:
-    """Beside its YAML; the good one is loaded by the same program."""
+def test_a_suite_that_can_never_be_used_stops_the_code_location(tmp_path: Path) -> None:
+    """Beside its YAML. A good one is evaluated once: the next process to load it imports nothing slow for it."""
     project = tmp_path / "mine"
     model = project / "defs" / "model"
     model.mkdir(parents=True)
     (tmp_path / "dg.toml").write_text('directory_type = "project"\n[project]\nroot_module = "mine"\n')
     for folder in (project, project / "defs"):
         (folder / "__init__.py").touch()
+    (project / "trainer.py").write_text(
+        "from mlops_dagster.schema import Feature, ModelSchema\n"
+        "SCHEMA = ModelSchema(features=(Feature(name='a', kind='categorical'),), classes=('x', 'y'))\n"
+        "training_set = estimator = None\n"
+    )
     (model / "defs.yaml").write_text(
         "type: mlops_dagster.components.ModelLifecycle\n"
-        "attributes:\n  model: my-model\n  trainer: json\n  training: {dataset: mine}\n"
+        "attributes:\n  model: my-model\n  trainer: mine.trainer\n  training: {dataset: mine}\n"
         "  card: {intended_use: x, failure_modes: [y], contacts: [z], fairness_attribute: w}\n"
         "  validation: {suite: suite.json}\n"
     )
-    good = '{"name": "mine", "expectations": [{"type": "expect_column_to_exist", "kwargs": {"column": "a"}}]}'
-    bad = good.replace("to_exist", "to_exsit")
+    of_a = {"type": "expect_column_values_to_match_regex", "kwargs": {"column": "a", "regex": "x"}}
+    good = json.dumps({"name": "mine", "expectations": [of_a]})
+    misspelt, no_pattern = good.replace("to_match", "to_mach"), good.replace('"x"', '"("')
     program = (
-        "import dagster as dg, pathlib, sys\n"
-        "suite = pathlib.Path('mine/defs/model/suite.json')\n"
-        f"suite.write_text({good!r})\n"
+        "import dagster as dg, pathlib, sys, traceback\n"
         "load = lambda: dg.load_from_defs_folder(path_within_project=pathlib.Path('mine'))\n"
-        "load()\n"
-        "print('great_expectations' in sys.modules)\n"
-        f"suite.write_text({bad!r})\n"
-        "load()\n"
+        "for text in sys.argv[1:]:\n"
+        "    pathlib.Path('mine/defs/model/suite.json').write_text(text)\n"
+        "    try:\n"
+        "        load()\n"
+        "        print('loaded', 'great_expectations' in sys.modules)\n"
+        "    except Exception:\n"
+        "        print(traceback.format_exc())\n"
     )
-    found = subprocess.run(
-        [sys.executable, "-c", program],
-        cwd=tmp_path,
-        env={**os.environ, "PYTHONPATH": os.pathsep.join([str(tmp_path), *sys.path])},
-        capture_output=True,
-        text=True,
-        check=False,
+
+    def load(*suites: str) -> str:
+        return subprocess.run(
+            [sys.executable, "-c", program, *suites],
+            cwd=tmp_path,
+            env={**os.environ, "PYTHONPATH": os.pathsep.join([str(tmp_path), *sys.path])},
+            stdout=subprocess.PIPE,
+            text=True,
+            check=True,
+        ).stdout
+
+    said = load(misspelt, no_pattern, good)
+    assert "suite.json: expectation 1 (expect_column_values_to_mach_regex) is not found in Great Expectations" in said
+    assert (
+        "can never be evaluated, whatever the rows: expectation 1 (expect_column_values_to_match_regex): missing )"
+        in said
     )
-    assert found.stdout.strip() == "False", found.stderr
-    assert found.returncode != 0
-    assert "suite.json: expectation 1 (expect_column_to_exsit) is not found in Great Expectations" in found.stderr
+    assert said.splitlines()[-1] == "loaded True"
+    assert load(good) == "loaded False\n"
+
+
+NEVER: dict[str, tuple[str, dict[str, Any]]] = {
+    "no pattern": ("expect_column_values_to_match_regex", {"column": "origin", "regex": "("}),
+    "one of no patterns": ("expect_column_values_to_match_regex_list", {"column": "origin", "regex_list": ["a", "["]}),
+    "minimum over maximum": ("expect_column_values_to_be_between", {"column": "delay", "min_value": 2, "max_value": 1}),
+    "of a mean": ("expect_column_mean_to_be_between", {"column": "delay", "min_value": 2, "max_value": 1}),
+    "of lengths": ("expect_column_value_lengths_to_be_between", {"column": "origin", "min_value": 2, "max_value": 1}),
+    "of a quantile": (
+        "expect_column_quantile_values_to_be_between",
+        {"column": "delay", "quantile_ranges": {"quantiles": [0.5], "value_ranges": [[2, 1]]}},
+    ),
+    "not of pandas": ("expect_column_values_to_match_like_pattern", {"column": "origin", "like_pattern": "A%"}),
+    "a mean of words": ("expect_column_mean_to_be_between", {"column": "origin", "max_value": 1}),
+    "words as numbers": ("expect_column_values_to_be_between", {"column": "origin", "min_value": 1}),
+    "numbers in words": ("expect_column_values_to_be_in_set", {"column": "origin", "value_set": [1, 2]}),
+    "words in numbers": ("expect_column_values_to_not_be_in_set", {"column": "delay", "value_set": ["a"]}),
+    "no type": ("expect_column_values_to_be_of_type", {"column": "delay", "type_": "nonsense"}),
+    "two kinds": ("expect_column_pair_values_a_to_be_greater_than_b", {"column_A": "delay", "column_B": "origin"}),
+    "no condition": (
+        "expect_column_values_to_not_be_null",
+        {"column": "delay", "row_condition": "origin==", "condition_parser": "pandas"},
+    ),
+}
+
+
+@pytest.mark.parametrize("kind", NEVER)
+def test_what_can_never_be_evaluated_is_refused_by_name_before_any_batch(kind: str, tmp_path: Path) -> None:
+    expectation, arguments = NEVER[kind]
+    file = tmp_path / "suite.json"
+    sound = {"type": "expect_column_to_exist", "kwargs": {"column": "delay"}}
+    file.write_text(json.dumps({"name": "x", "expectations": [sound, {"type": expectation, "kwargs": arguments}]}))
+    with pytest.raises(InvalidSuiteError, match=rf"can never be evaluated.*: expectation 2 \({expectation}\): "):
+        read_suite(file, SCHEMA)
+
+
+def test_what_no_made_up_row_meets_is_no_error(tmp_path: Path) -> None:
+    """A condition that holds for none of them; a range, categories and a format that they are not of."""
+    rare = {"row_condition": "origin=='rare'", "condition_parser": "pandas"}
+    asked = [
+        ("expect_column_mean_to_be_between", {"column": "delay", "min_value": 1, "max_value": 2, **rare}),
+        ("expect_column_quantile_values_to_be_between",
+         {"column": "delay", "quantile_ranges": {"quantiles": [0.5], "value_ranges": [[1, 2]]}, **rare}),
+        ("expect_column_values_to_be_between", {"column": "delay", "min_value": 1e6, "max_value": 1e7}),
+        ("expect_column_values_to_be_in_set", {"column": "origin", "value_set": ["nobody"]}),
+        ("expect_column_values_to_match_json_schema", {"column": "origin", "json_schema": {"type": "object"}}),
+        ("expect_column_values_to_be_dateutil_parseable", {"column": "origin"}),
+    ]  # fmt: skip
+    file = tmp_path / "suite.json"
+    file.write_text(json.dumps({"name": "x", "expectations": [{"type": t, "kwargs": k} for t, k in asked]}))
+    assert len(read_suite(file, SCHEMA).expectations) == len(asked)
+
+
+def test_an_expectation_that_breaks_on_a_batch_is_an_error_and_a_proven_failure_stays_one() -> None:
+    """A condition on a column that the rows lack: of the rest it says nothing."""
+    from great_expectations import ExpectationSuite
+    from great_expectations.expectations.core import ExpectColumnValuesToBeBetween, ExpectColumnValuesToMatchRegex
+
+    broken = ExpectColumnValuesToMatchRegex(column="origin", regex="(")
+    low = ExpectColumnValuesToBeBetween(column="delay", max_value=0)
+    batch: pd.DataFrame = flights(37, seed=1).assign(delay=20.0)
+    blind = validate(batch, ExpectationSuite(name="x", expectations=[broken]))
+    assert (blind.verdict, blind.failures, len(blind.errors)) == ("error", (), 1)
+    both = validate(batch, ExpectationSuite(name="x", expectations=[broken, low]))
+    assert (both.verdict, both.passed, len(both.failures), len(both.errors)) == ("failed", False, 1, 1)
+    assert validate_each({1: batch, 2: batch}, ExpectationSuite(name="x", expectations=[broken])) == {
+        1: blind,
+        2: blind,
+    }
 
 
 def test_what_great_expectations_writes_beside_it_is_read(edited: Callable[..., Path]) -> None:

@@ -165,10 +165,11 @@ def test_a_gate_that_breaks_is_closed(reference: Baseline, monkeypatch: pytest.M
     def broken(*_: object) -> None:
         raise RuntimeError("no engine for Ada")
 
-    monkeypatch.setattr(validation, "_run", broken)
+    monkeypatch.setattr(validation, "run", broken)
     suite, batches = suite_for(SCHEMA, reference), {hour: flights(37, seed=hour) for hour in range(3)}
     for found in [validate(batches[0], suite), *validate_each(batches, suite).values()]:
-        assert found.failures == ("the batch could not be validated: RuntimeError",)
+        assert found.errors == ("the batch could not be validated: RuntimeError",)
+        assert (found.verdict, found.passed, found.failures) == ("error", False, ())
 
 
 def test_together_says_what_each_by_itself_says(reference: Baseline) -> None:
@@ -193,13 +194,13 @@ def test_together_says_what_each_by_itself_says(reference: Baseline) -> None:
 def test_clean_hours_cost_one_evaluation_and_print_nothing(
     reference: Baseline, monkeypatch: pytest.MonkeyPatch, capfd: pytest.CaptureFixture[str]
 ) -> None:
-    evaluate, sizes = validation._run, []
+    evaluate, sizes = validation.run, []
 
     def counted(frame: pd.DataFrame, *rest: object) -> object:
         sizes.append(len(frame))
         return evaluate(frame, *rest)  # type: ignore[arg-type]  # passed on as it came
 
-    monkeypatch.setattr(validation, "_run", counted)
+    monkeypatch.setattr(validation, "run", counted)
     batches = {hour: flights(37, seed=hour) for hour in range(48)}
     batches[7].loc[0, "temp"] = np.nan
     batches[8].loc[:9, "temp"] = np.nan

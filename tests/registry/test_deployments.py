@@ -45,7 +45,7 @@ def test_a_version_goes_from_shadow_to_champion(registry: ModelRegistry, add) ->
     ]
     assert [event.reason for event in last] == ["superior", "replaced by 1.1.0: superior"]
     assert {(event.epoch, event.deployment) for event in last} == {(done.epoch, done)}
-    assert last[0].evidence == {"e_value": float("inf")}
+    assert last[0].evidence == {"e_value": "Infinity"}
     registry.audit()
 
 

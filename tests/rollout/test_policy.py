@@ -29,7 +29,7 @@ def test_the_defaults_are_the_promises() -> None:
         ({"soak_hours": 48, "shadow_hours": 1}, "193 hours at least, after the deadline of 168"),
         ({"min_watch_hours": 168}, "169 hours at least"),
         ({"watch_hours": -1}, "greater than or equal to 0"),
-        ({"watch_hours": float("inf")}, "less than or equal to 8784"),
+        ({"watch_hours": float("inf")}, "finite number"),
         ({"deadline_hours": 168 * 3600}, "less than or equal to 8784"),
         ({"deadline_hours": 0, "shadow_hours": 0, "soak_hours": 0, "min_watch_hours": 0}, "greater than 0"),
         ({"cold_start": -1}, "greater than or equal to 0"),
@@ -50,7 +50,7 @@ def test_the_defaults_are_the_promises() -> None:
         ({"min_label_share": 0.5}, "greater than 0.5"),
         ({"min_label_share": 1.01}, "less than or equal to 1"),
         ({"rows_per_observation": 0.9}, "greater than or equal to 1"),
-        ({"rows_per_observation": float("inf")}, "less than or equal to 1000000"),
+        ({"rows_per_observation": float("inf")}, "finite number"),
     ],
 )
 def test_a_contradiction_is_refused_with_its_reason(contradiction: dict[str, object], reason: str) -> None:

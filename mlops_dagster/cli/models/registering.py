@@ -6,9 +6,11 @@ from typing import TYPE_CHECKING, Annotated
 import typer
 
 from mlops_dagster.cli.arguments import Json, Model, numbers, pairs
+from mlops_dagster.cli.documents import read_yaml
 from mlops_dagster.cli.output import hint, print_json, say, upload_bar
-from mlops_dagster.cli.running import fields_of, settings
+from mlops_dagster.cli.running import settings
 from mlops_dagster.errors import InvalidInputError, NotFoundError
+from mlops_dagster.readable import fields_of
 
 if TYPE_CHECKING:
     from mlops_dagster.registry import ModelCard, ModelRegistry
@@ -52,20 +54,18 @@ def register(
 
 def read_card(path: Path) -> "ModelCard":
     """The card in a JSON or YAML file; raises InvalidInputError naming the fields that are wrong."""
-    import yaml
     from pydantic import ValidationError
 
     from mlops_dagster.registry import ModelCard
 
     try:
-        text = path.read_text(encoding="utf-8")
         if path.suffix == ".json":
-            return ModelCard.model_validate_json(text)
-        return ModelCard.model_validate(yaml.safe_load(text))
+            return ModelCard.model_validate_json(path.read_bytes())
+        return ModelCard.model_validate(next(iter(read_yaml(path)), None))
     except ValidationError as error:
         raise InvalidInputError(f"{path} is no model card: {fields_of(error)}; mend that") from error
-    except (OSError, UnicodeDecodeError, yaml.YAMLError) as error:
-        raise InvalidInputError(f"{path} cannot be read as JSON or YAML: {' '.join(str(error).split())}") from error
+    except OSError as error:
+        raise InvalidInputError(f"cannot read {str(path)!r} ({error.strerror})") from error
 
 
 def _exists(registry: "ModelRegistry", model: str, version: str) -> bool:

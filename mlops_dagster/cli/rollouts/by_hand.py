@@ -3,10 +3,10 @@
 from typing import TYPE_CHECKING, NoReturn
 
 from mlops_dagster.cli.arguments import Json, Model, Reason
-from mlops_dagster.cli.output import print_json, say
+from mlops_dagster.cli.output import hint, print_json, say
 from mlops_dagster.cli.rollouts.listing import place, rollout_document
 from mlops_dagster.cli.running import house
-from mlops_dagster.errors import RolloutNotFoundError
+from mlops_dagster.errors import RolloutNotFoundError, UnreadableError
 
 if TYPE_CHECKING:
     from mlops_dagster.rollout import Controller, Rollout
@@ -31,8 +31,12 @@ def advance(model: Model, reason: Reason, json: Json = False) -> None:
 
 
 def abort(model: Model, reason: Reason, json: Json = False) -> None:
-    """Take the challenger out, without calling it bad."""
-    _tell(_controller().abort(model, reason), json)
+    """Take the challenger out, without calling it bad; of a rollout that cannot be read, too."""
+    try:
+        _tell(_controller().abort(model, reason), json)
+    except UnreadableError:
+        challenger = _controller().discard(model, reason)
+        hint(f"the rollout of {model} {challenger} could not be read; it has ended, and the version is out")
 
 
 def tick(model: Model, json: Json = False) -> None:

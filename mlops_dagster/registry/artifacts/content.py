@@ -15,6 +15,7 @@ from mlops_dagster.errors import (
 )
 from mlops_dagster.registry.artifacts.blobs import Blobs, StoredBlob
 from mlops_dagster.registry.artifacts.disk import storage_errors
+from mlops_dagster.registry.artifacts.keys import sha256_in
 from mlops_dagster.registry.artifacts.unsafe import refuse_unsafe
 
 # A folder's manifest has a key of its own, so that a file with the same bytes stays a file.
@@ -120,16 +121,33 @@ def _files_in(folder: Path) -> dict[str, Path]:
 def _read_manifest(digest: str, manifest: Path) -> dict[str, str]:
     """The bytes are as they were stored; what they say is checked all the same, others may write to the store."""
     try:
-        files: dict[str, str] = json.loads(manifest.read_bytes())["files"]
-    except (ValueError, KeyError, TypeError) as error:
+        document: object = json.loads(manifest.read_bytes())
+    except (ValueError, RecursionError) as error:
         raise CorruptedArtifactError(f"{digest} is no manifest of a folder ({error})") from error
-    for name in files:
-        path = PurePosixPath(name)
-        if path.is_absolute() or ".." in path.parts or not path.parts:
-            raise CorruptedArtifactError(
-                f"the manifest {digest} names {name!r}, which lies outside of its folder; nothing was copied"
-            )
-    return files
+    match document:
+        case {"files": {**files}} if files:
+            return {str(name): _digest_of(digest, str(name), file) for name, file in files.items()}
+        case _:
+            raise CorruptedArtifactError(f"{digest} is no manifest of a folder (it names no files)")
+
+
+def _digest_of(digest: str, name: str, file: object) -> str:
+    """The digest that a manifest gives for a file; raises CorruptedArtifactError for a name or digest that is none."""
+    path = PurePosixPath(name)
+    if path.is_absolute() or ".." in path.parts or not path.parts:
+        raise CorruptedArtifactError(
+            f"the manifest {digest} names {name!r:.200}, which lies outside of its folder; nothing was copied"
+        )
+    try:
+        if "\0" in name or not isinstance(file, str):
+            raise InvalidInputError("a NUL, or no text")
+        name.encode()
+        sha256_in(file)
+    except (InvalidInputError, UnicodeEncodeError) as error:
+        raise CorruptedArtifactError(
+            f"the manifest {digest} has no file name with a digest of this store in {name!r:.200}; nothing was copied"
+        ) from error
+    return file
 
 
 @contextmanager

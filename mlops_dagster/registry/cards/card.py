@@ -7,8 +7,8 @@ from pydantic import BeforeValidator
 from mlops_dagster.registry.cards.data import Provenance, Validation
 from mlops_dagster.registry.cards.evaluation import OVERALL, REQUIRED_METRICS, EvaluationSlice
 from mlops_dagster.registry.cards.fairness import FairnessAudit
-from mlops_dagster.registry.cards.parts import Part
 from mlops_dagster.registry.cards.provable import Provable
+from mlops_dagster.strict import StrictModel
 
 
 def _several(audits: object) -> object:
@@ -18,7 +18,7 @@ def _several(audits: object) -> object:
     return (audits,) if isinstance(audits, FairnessAudit | dict) else audits
 
 
-class ModelCard(Part):
+class ModelCard(StrictModel):
     """Every part may come later; production asks that none is `missing()`.
 
     >>> ModelCard(intended_use="Ranks flights for the desk.", failure_modes=("storms",)).missing()

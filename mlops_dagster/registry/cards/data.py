@@ -4,10 +4,11 @@ from typing import Self
 
 from pydantic import AwareDatetime, model_validator
 
-from mlops_dagster.registry.cards.parts import NonNegative, Part
+from mlops_dagster.registry.cards.parts import NonNegative
+from mlops_dagster.strict import StrictModel
 
 
-class Provenance(Part):
+class Provenance(StrictModel):
     """The training data."""
 
     dataset: str
@@ -17,7 +18,7 @@ class Provenance(Part):
     rows: NonNegative
 
 
-class Validation(Part):
+class Validation(StrictModel):
     """What held the training data against expectations, and what it found.
 
     >>> Validation(suite="schema-12ab", expectations=34, rows=40407, passed=True).failures
@@ -31,12 +32,15 @@ class Validation(Part):
     failures: tuple[str, ...] = ()
     doubts: tuple[str, ...] = ()
     """Over a limit, though by chance maybe: they fail nothing."""
+    errors: tuple[str, ...] = ()
+    """What could not be evaluated: it fails nothing, and nothing has passed."""
 
     @model_validator(mode="after")
     def _passed_with_evidence(self) -> Self:
-        if self.passed and (self.failures or not self.rows or not self.expectations):
+        if self.passed and (self.failures or self.errors or not self.rows or not self.expectations):
             raise ValueError(
-                f"a suite of {self.expectations} expectations with {len(self.failures)} failures on {self.rows} rows "
+                f"a suite of {self.expectations} expectations with {len(self.failures)} failures and "
+                f"{len(self.errors)} errors on {self.rows} rows "
                 "has not passed; say passed=False"
             )
         return self

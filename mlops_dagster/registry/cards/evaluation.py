@@ -4,10 +4,11 @@ from collections import defaultdict
 from typing import Annotated, Self
 
 import numpy.typing as npt
-from pydantic import AfterValidator, Field, FiniteFloat, model_validator
+from pydantic import AfterValidator, Field, model_validator
 
-from mlops_dagster.registry.cards.parts import Metrics, NonNegative, Part
+from mlops_dagster.registry.cards.parts import Metrics, NonNegative
 from mlops_dagster.statistics import confusion_counts, macro_f1_interval, metrics_from_confusion, wilson_interval
+from mlops_dagster.strict import StrictModel
 
 OVERALL = "overall"
 REQUIRED_METRICS = ("micro_f1", "macro_f1", "accuracy")
@@ -20,10 +21,10 @@ def _ordered(interval: tuple[float, float]) -> tuple[float, float]:
     return interval
 
 
-Interval = Annotated[tuple[FiniteFloat, FiniteFloat], AfterValidator(_ordered)]
+Interval = Annotated[tuple[float, float], AfterValidator(_ordered)]
 
 
-class EvaluationSlice(Part):
+class EvaluationSlice(StrictModel):
     """Scores on a part of the held-out rows; the part "overall" is all of them."""
 
     name: str

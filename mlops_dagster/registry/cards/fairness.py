@@ -8,8 +8,9 @@ from typing import TYPE_CHECKING
 from pydantic import Field
 
 from mlops_dagster.errors import InvalidInputError
-from mlops_dagster.registry.cards.parts import Metrics, NonNegative, Part, Share
+from mlops_dagster.registry.cards.parts import Metrics, NonNegative, Share
 from mlops_dagster.statistics.columns import Column, as_objects, is_missing
+from mlops_dagster.strict import StrictModel
 
 if TYPE_CHECKING:
     import pandas as pd
@@ -24,7 +25,7 @@ EQUALIZED_ODDS = "equalized_odds_difference"
 SELECTED, RIGHTLY, WRONGLY = "selection_rate", "true_positive_rate", "false_positive_rate"
 
 
-class FairnessAudit(Part):
+class FairnessAudit(StrictModel):
     """The groups of one attribute beside each other.
 
     A gap is the highest value of a metric in any group less the lowest, 0 to 1. Groups with too few rows take no

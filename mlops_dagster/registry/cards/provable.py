@@ -1,11 +1,10 @@
 """What the daily checks will be able to prove of a version, computed when it was evaluated."""
 
-from pydantic import FiniteFloat
+from mlops_dagster.registry.cards.parts import NonNegative, Share
+from mlops_dagster.strict import StrictModel
 
-from mlops_dagster.registry.cards.parts import NonNegative, Part, Share
 
-
-class ProvableLoss(Part):
+class ProvableLoss(StrictModel):
     """One loss, and after how many days of it the test of concept drift proves it, in the median."""
 
     name: str
@@ -16,20 +15,20 @@ class ProvableLoss(Part):
     """None if not within the days that were looked at, or never."""
 
 
-class ProvableDrift(Part):
+class ProvableDrift(StrictModel):
     """Of the test of concept drift, over all rows together."""
 
     evaluated_days: NonNegative | None
     """None where nobody knows how many there were."""
-    rows_per_day: FiniteFloat | None
-    limit: FiniteFloat | None
+    rows_per_day: float | None
+    limit: float | None
     """The rate of wrong answers over which a loss is one; None where the test has none."""
     losses: tuple[ProvableLoss, ...] = ()
     mute_slices: tuple[str, ...] = ()
     """Slices of which not even twice the errors are over the limit."""
 
 
-class ProvableFloor(Part):
+class ProvableFloor(StrictModel):
     """Of the macro-F1 floor."""
 
     floor: Share
@@ -43,7 +42,7 @@ class ProvableFloor(Part):
     """Days of a loss of a fifth of the accuracy until the whole interval is under the floor."""
 
 
-class Provable(Part):
+class Provable(StrictModel):
     """What can be proven, in plain sentences and in numbers."""
 
     lines: tuple[str, ...]

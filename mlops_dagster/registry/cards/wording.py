@@ -48,7 +48,8 @@ def _validation_lines(found: Validation | None) -> list[str]:
         return []
     verdict = "passed" if found.passed else "failed"
     held = f"Validated: {verdict}. {found.expectations} expectations of {found.suite} on {found.rows:,} rows."
-    return [held, *found.failures, *(f"In doubt: {doubt}" for doubt in found.doubts)]
+    doubts = (f"In doubt: {doubt}" for doubt in found.doubts)
+    return [held, *found.failures, *(f"Error: {error}" for error in found.errors), *doubts]
 
 
 def provable_lines(found: Provable | None) -> Sequence[str]:

@@ -4,16 +4,19 @@ Nothing more is written when something changes, and nothing is lost while a serv
 told is the present state of what the events name, not the events: so telling it again, or out of order, does no harm.
 """
 
+import logging
 from collections.abc import Mapping, Sequence
 
 from sqlalchemy import Engine
 
 from mlops_dagster.database import reading, writing
-from mlops_dagster.errors import ServerError
+from mlops_dagster.errors import ServerError, UnreadableError
 from mlops_dagster.registry.catalogue.entry import entry_of
 from mlops_dagster.registry.catalogue.mlflow import MlflowServer
 from mlops_dagster.registry.locations import public_address
 from mlops_dagster.registry.stores import sql
+
+logger = logging.getLogger(__name__)
 
 _BATCH = 100
 """Events between two advances of the cursor, so that a long backlog gets shorter even if time runs out."""
@@ -53,6 +56,8 @@ def _show_all(engine: Engine, server: MlflowServer, storage: str, events: Sequen
         except ServerError:
             # MLflow refuses one of two that make the same alias or tag at once. Looking again finds it made.
             _show(engine, server, storage, model, versions)
+        except UnreadableError as error:
+            logger.error("MLflow is told no more of %s until its next event: %s", model, error)
 
 
 def _by_model(events: Sequence[sql.EventKey]) -> Mapping[str, list[str]]:

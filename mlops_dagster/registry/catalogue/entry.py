@@ -7,7 +7,7 @@ from typing import NamedTuple
 
 from mlops_dagster.registry.artifacts.keys import sha256_in
 from mlops_dagster.registry.entities import ModelVersion
-from mlops_dagster.registry.stores.rows import json_text
+from mlops_dagster.strict_json import json_text
 
 VERSION, DIGEST = "mlops.version", "mlops.digest"
 """The tags that an entry is found by."""

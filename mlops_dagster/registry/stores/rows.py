@@ -9,13 +9,16 @@ from datetime import datetime
 from typing import Any
 
 from mlops_dagster.clock import in_utc, parse_time
-from mlops_dagster.errors import InvalidInputError
+from mlops_dagster.readable import reading_row
 from mlops_dagster.registry.baseline import StoredBaseline
 from mlops_dagster.registry.cards import ModelCard
 from mlops_dagster.registry.entities import Deployment, Event, ModelVersion
 from mlops_dagster.registry.protection import GuardPolicy, Hold
 from mlops_dagster.registry.stages import Stage
 from mlops_dagster.schema import STORED, ModelSchema
+from mlops_dagster.strict_json import json_text
+
+_RESTORE = "`mlops audit verify` says whether the database was changed behind the registry; restore it from a backup"
 
 Record = Mapping[str, Any]  # a row as SQLAlchemy gives it: column names to whatever the column holds
 
@@ -23,14 +26,6 @@ Record = Mapping[str, Any]  # a row as SQLAlchemy gives it: column names to what
 def time_text(time: datetime) -> str:
     """UTC with microseconds, so that texts sort as the times do."""
     return in_utc(time).isoformat(timespec="microseconds")
-
-
-def json_text(value: object) -> str:
-    """Canonical JSON; raises InvalidInputError. Infinity is kept: an e-value may be infinite."""
-    try:
-        return json.dumps(value, sort_keys=True, ensure_ascii=True)
-    except (TypeError, ValueError) as error:
-        raise InvalidInputError(f"cannot be kept as JSON ({error}): {value!r}") from error
 
 
 def version_row(version: ModelVersion) -> dict[str, object]:
@@ -54,23 +49,26 @@ def version_row(version: ModelVersion) -> dict[str, object]:
 
 
 def version_of(row: Record) -> ModelVersion:
-    return ModelVersion(
-        model=row["model"],
-        version=row["version"],
-        digest=row["digest"],
-        stage=Stage(row["stage"]),
-        created_at=parse_time(row["created_at"]),
-        schema=row["schema"] and _schema(row["schema"]),
-        card=row["card"] and _card(row["card"]),
-        baseline=row["baseline"] and _baseline(row["baseline"]),
-        metrics=json.loads(row["metrics"]),
-        tags=json.loads(row["tags"]),
-        lineage=json.loads(row["lineage"]),
-        description=row["description"],
-        rolled_back=row["rolled_back"],
-        reason=row["reason"],
-        signature=row["signature"],
-    )
+    """The version of a row; raises UnreadableError. Its baseline is read when it is looked at, and raises the same."""
+    name = f"{row['model']} {row['version']}"
+    with reading_row(f"the version {name}", _RESTORE):
+        return ModelVersion(
+            model=row["model"],
+            version=row["version"],
+            digest=row["digest"],
+            stage=Stage(row["stage"]),
+            created_at=parse_time(row["created_at"]),
+            schema=row["schema"] and _schema(row["schema"]),
+            card=row["card"] and _card(row["card"]),
+            baseline=row["baseline"] and _baseline(row["baseline"], name),
+            metrics=json.loads(row["metrics"]),
+            tags=json.loads(row["tags"]),
+            lineage=json.loads(row["lineage"]),
+            description=row["description"],
+            rolled_back=row["rolled_back"],
+            reason=row["reason"],
+            signature=row["signature"],
+        )
 
 
 # The largest parts of a row; the same texts come again and again.
@@ -108,27 +106,31 @@ def deployment_row(deployment: Deployment) -> dict[str, object]:
 
 
 def deployment_of(row: Record) -> Deployment:
+    """The deployment of a row; raises UnreadableError."""
     guard, on_hold = row.get("guard"), row.get("on_hold")  # what was written before there were any has none
-    return Deployment(
-        **{
-            **row,
-            "shadows": tuple(json.loads(row["shadows"])),
-            "updated_at": parse_time(row["updated_at"]),
-            "guard": GuardPolicy() if guard is None else _guard(guard),
-            "on_hold": None if on_hold is None else Hold(**json.loads(on_hold)),
-        }
-    )
+    with reading_row(f"the deployment of {row['model']}", _RESTORE):
+        return Deployment(
+            **{
+                **row,
+                "shadows": tuple(json.loads(row["shadows"])),
+                "updated_at": parse_time(row["updated_at"]),
+                "guard": GuardPolicy() if guard is None else _guard(guard),
+                "on_hold": None if on_hold is None else Hold(**json.loads(on_hold)),
+            }
+        )
 
 
 def event_of(row: Record) -> Event:
-    return Event(
-        **{
-            **row,
-            "from_stage": row["from_stage"] and Stage(row["from_stage"]),
-            "to_stage": row["to_stage"] and Stage(row["to_stage"]),
-            "evidence": json.loads(row["evidence"]),
-            "at": parse_time(row["at"]),
-            "recorded_at": parse_time(row["recorded_at"]),
-            "deployment": deployment_of(json.loads(row["deployment"])),
-        }
-    )
+    """The event of a row; raises UnreadableError."""
+    with reading_row(f"the event {row['id']} of {row['model']}", _RESTORE):
+        return Event(
+            **{
+                **row,
+                "from_stage": row["from_stage"] and Stage(row["from_stage"]),
+                "to_stage": row["to_stage"] and Stage(row["to_stage"]),
+                "evidence": json.loads(row["evidence"]),
+                "at": parse_time(row["at"]),
+                "recorded_at": parse_time(row["recorded_at"]),
+                "deployment": deployment_of(json.loads(row["deployment"])),
+            }
+        )

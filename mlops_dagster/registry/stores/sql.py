@@ -9,6 +9,7 @@ from sqlalchemy import Connection, delete, insert, select
 
 from mlops_dagster.clock import parse_time
 from mlops_dagster.errors import ModelNotFoundError, VersionNotFoundError
+from mlops_dagster.readable import readable, reading_row
 from mlops_dagster.registry.chain import GENESIS
 from mlops_dagster.registry.entities import Acknowledgement, Deployment, Event, EventKind, ModelVersion
 from mlops_dagster.registry.lineage import digests_of
@@ -19,11 +20,11 @@ from mlops_dagster.registry.stores.rows import (
     deployment_of,
     deployment_row,
     event_of,
-    json_text,
     time_text,
     version_of,
 )
 from mlops_dagster.registry.stores.tables import acknowledgements, catalogues, cleanings, deployments, events, versions
+from mlops_dagster.strict_json import json_text
 
 
 class EventKey(NamedTuple):
@@ -39,10 +40,10 @@ def model_names(connection: Connection) -> list[str]:
 
 
 def model_versions(connection: Connection, model: str) -> list[ModelVersion]:
-    """Every version in order of registration."""
+    """Every version that can be read, in order of registration."""
     rows = connection.execute(queries.VERSIONS, {"of_model": model})
     names = tuple(rows.keys())
-    return [version_of(dict(zip(names, row, strict=True))) for row in rows]
+    return readable((dict(zip(names, row, strict=True)) for row in rows), version_of)
 
 
 def version_names(connection: Connection, model: str) -> list[str]:
@@ -89,9 +90,12 @@ def find_champion(connection: Connection, model: str) -> ModelVersion | None:
 
 
 def named_digests(connection: Connection) -> set[str]:
-    """Every digest that some version needs, whatever its stage."""
-    rows = connection.execute(select(versions.c.digest, versions.c.lineage).distinct())
-    return {digest for row in rows for digest in digests_of(row.digest, json.loads(row.lineage))}
+    """Every digest that some version needs, whatever its stage; raises UnreadableError, so that none is missing."""
+    found: set[str] = set()
+    for row in connection.execute(select(versions.c.digest, versions.c.lineage).distinct()):
+        with reading_row(f"the lineage of the version with the digest {row.digest}"):
+            found |= set(digests_of(row.digest, json.loads(row.lineage)))
+    return found
 
 
 def insert_version(connection: Connection, row: Record) -> None:
@@ -138,9 +142,9 @@ def save_deployment(connection: Connection, entry: Deployment) -> None:
 
 
 def history(connection: Connection, model: str) -> list[Event]:
-    """Every event of the model, oldest first."""
+    """Every event of the model that can be read, oldest first."""
     rows = connection.execute(select(events).where(events.c.model == model).order_by(events.c.id))
-    return [event_of(row._asdict()) for row in rows]
+    return readable(rows, lambda row: event_of(row._asdict()))
 
 
 def last_event(connection: Connection, model: str, until: datetime) -> Event | None:

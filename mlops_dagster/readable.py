@@ -1,0 +1,56 @@
+"""Rows of a store, each read by itself: one that cannot be read is an error with its name, and hides no other."""
+
+import logging
+from collections.abc import Callable, Iterable, Iterator
+from contextlib import contextmanager
+from typing import TYPE_CHECKING, TypeVar
+
+from mlops_dagster.errors import UnreadableError
+
+if TYPE_CHECKING:
+    from pydantic import ValidationError
+
+Row = TypeVar("Row")
+Entity = TypeVar("Entity")
+
+logger = logging.getLogger(__name__)
+
+
+@contextmanager
+def reading_row(name: str, remedy: str = "restore it from a backup of the database") -> Iterator[None]:
+    """Raise UnreadableError in place of whatever reading a stored row raises; `remedy` says what to do about it."""
+    try:
+        yield
+    except UnreadableError:
+        raise
+    except (ValueError, TypeError, LookupError, AttributeError, RecursionError) as error:
+        from pydantic import ValidationError
+
+        reason = fields_of(error) if isinstance(error, ValidationError) else f"{type(error).__name__}: {error}"
+        raise UnreadableError(f"{name} cannot be read ({reason:.300}), all others can; {remedy}") from error
+
+
+def readable(rows: Iterable[Row], read: Callable[[Row], Entity]) -> list[Entity]:
+    """Return what `read` makes of each row; one for which it raises UnreadableError is left out, and logged."""
+    found = []
+    for row in rows:
+        try:
+            found.append(read(row))
+        except UnreadableError as error:
+            logger.error("%s", error)
+    return found
+
+
+def fields_of(error: "ValidationError") -> str:
+    """The fields that are not as they should be, each with what is wrong, in one line, without the values.
+
+    >>> from pydantic import ValidationError
+    >>> from mlops_dagster.schema import Feature
+    >>> try:
+    ...     Feature(name="hour", kind="date")
+    ... except ValidationError as error:
+    ...     fields_of(error)
+    "kind: Input should be 'numeric' or 'categorical'"
+    """
+    found = error.errors(include_url=False, include_context=False, include_input=False)
+    return "; ".join(": ".join(filter(None, (".".join(map(str, each["loc"])), each["msg"]))) for each in found)

@@ -1,0 +1,176 @@
+"""One row that cannot be read never stops the others from being read, whatever store and column it is in."""
+
+import logging
+import shutil
+import sqlite3
+from collections.abc import Callable, Iterator
+from dataclasses import replace
+from datetime import UTC, datetime
+from pathlib import Path
+from typing import Any
+
+import pytest
+from typer.testing import CliRunner
+
+from mlops_dagster.alerting import Severity
+from mlops_dagster.cli import app
+from mlops_dagster.clock import SystemClock
+from mlops_dagster.errors import UnreadableError
+from mlops_dagster.registry import GatePolicy, ModelCard, Stage
+from mlops_dagster.rollout import Phase, RolloutPolicy
+from mlops_dagster.serving.service import Service
+from mlops_dagster.settings import Settings
+from mlops_dagster.wiring import House
+from tests.serving.conftest import CARD, Models
+from tests.serving.light import light_artifacts
+
+NOW = datetime(2026, 1, 1, tzinfo=UTC)
+MODELS = ("bad", "good")
+POISON = '{"theta": {"error": 1.2, "wrong": 1.2, "slow": null}'
+
+ROWS: dict[str, tuple[str, str, str, Callable[[House], Any]]] = {
+    # Where it is spoilt, with what, and a look at everything beside it.
+    "schema": ("versions", "schema", '{"features": [], "classes": ["one"]}', lambda h: h.registry.list("bad")),
+    "card": ("versions", "card", '{"evaluation": [{"name": "overall", "rows": 1, "metrics": {"accuracy": null}}]}',
+             lambda h: h.registry.list("bad")),
+    "metrics": ("versions", "metrics", "{NaN", lambda h: h.registry.list("bad")),
+    "lineage": ("versions", "lineage", "[" * 100_000, lambda h: h.registry.list("bad")),
+    "stage": ("versions", "stage", "Nowhere", lambda h: h.registry.list("bad")),
+    "created_at": ("versions", "created_at", "2026-13-01", lambda h: h.registry.list("bad")),
+    "event": ("events", "evidence", "{", lambda h: h.registry.history("bad")),
+    "event's deployment": ("events", "deployment", "{}", lambda h: h.registry.history("bad")),
+    "alert": ("alerts", "evidence", "{", lambda h: h.alerts.list()),
+    "alert's severity": ("alerts", "severity", "grave", lambda h: h.alerts.list()),
+    "rollout": ("rollouts", "body", POISON, lambda h: h.rollouts.list()),
+    "rollout's bytes": ("rollouts", "body", "\x00", lambda h: h.rollouts.list()),
+    "decision": ("decisions", "body", "{}", lambda h: h.rollouts.decisions(1)),
+}  # fmt: skip
+
+
+@pytest.fixture(scope="module")
+def sound(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """Two models, each with a champion, a canary on its way, a decision about it, and an open alert."""
+    folder = tmp_path_factory.mktemp("sound")
+    house = House(Settings(home=folder / "home"), actor="test")
+    models = Models(house, light_artifacts(folder))
+    for name in MODELS:
+        champion = models.champion(name)
+        house.registry.transition(models.register(name, "1.1.0"), Stage.CANARY, weight=0.1)
+        epoch = house.registry.deployment(name).epoch
+        rollout = house.rollouts.start(name, champion.version, "1.1.0", RolloutPolicy(), epoch, NOW)
+        house.rollouts.change(rollout.id, lambda seen: replace(seen, phase=Phase.CANARY, step=1, weight=0.1))
+        house.rollouts.record(house.controller(lambda _: RolloutPolicy()).look(house.rollouts.running(name)))
+        house.alerts.report(name, "errors", Severity.WARNING, "1 %")
+    close(house)
+    return folder / "home"
+
+
+def close(house: House) -> None:
+    for store in (house.registry, house.rollouts, house.alerts, house.local_rollups):
+        store.close()
+
+
+@pytest.fixture
+def house(sound: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[House]:
+    """A copy of that home, to be spoilt."""
+    monkeypatch.setenv("MLOPS_HOME", str(shutil.copytree(sound, tmp_path / "home")))
+    house = House(Settings(), actor="test")
+    yield house
+    close(house)
+
+
+def spoil(house: House, table: str, column: str, value: str) -> None:
+    """Change the newest row of the model `bad` behind the registry."""
+    with sqlite3.connect(house.settings.home / "mlops.sqlite") as connection:
+        for (trigger,) in connection.execute("SELECT name FROM sqlite_master WHERE type = 'trigger'").fetchall():
+            connection.execute(f"DROP TRIGGER {trigger}")
+        of_bad = "rollout_id = 1" if table == "decisions" else "model = 'bad'"
+        key = "model" if table == "deployments" else "id"
+        newest = f"{key} = (SELECT max({key}) FROM {table} WHERE {of_bad})"  # noqa: S608 - the test's own words
+        assert connection.execute(f"UPDATE {table} SET {column} = ? WHERE {newest}", (value,)).rowcount == 1  # noqa: S608
+    connection.close()
+
+
+@pytest.mark.parametrize("kind", ROWS)
+def test_a_list_goes_on_without_the_row_and_names_it(kind: str, house: House, caplog: pytest.LogCaptureFixture) -> None:
+    table, column, value, look = ROWS[kind]
+    before = look(house)
+    spoil(house, table, column, value)
+    assert len(look(house)) == len(before) - 1
+    (said,) = [record.getMessage() for record in caplog.records if record.levelno == logging.ERROR]
+    assert "cannot be read (" in said
+    assert "all others can; " in said
+    assert "bad" in said or table == "decisions"
+    for command in ("models list", "models list good", "alerts", "rollouts list", "models history good"):
+        done = CliRunner().invoke(app, command.split())
+        assert done.exit_code == 0, (command, done.output)
+        assert "good" in done.stdout or command.endswith("good"), (command, done.output)
+    assert house.registry.champion("good") is not None
+    controller = house.controller(lambda _: RolloutPolicy())
+    assert controller.assess("good") is not None
+
+
+@pytest.mark.parametrize(
+    ("table", "column", "value", "look", "named"),
+    [
+        ("versions", "card", "{", lambda h: h.registry.get("bad", "1.1.0"), "the version bad 1.1.0"),
+        ("versions", "baseline", "{", lambda h: h.registry.get("bad", "1.1.0").baseline.label, "the baseline of bad"),
+        ("versions", "lineage", "{", lambda h: h.registry.orphans(), "the lineage of the version with the"),
+        ("deployments", "guard", '{"stretch": null}', lambda h: h.registry.deployment("bad"), "the deployment of bad"),
+        ("rollouts", "body", POISON, lambda h: h.rollouts.running("bad"), r"the rollout 1 of bad \(1.1.0\)"),
+        ("decisions", "body", "[]", lambda h: h.rollouts.decision(1), "the decision 1 of rollout 1"),
+    ],
+)  # fmt: skip
+def test_one_row_that_is_asked_for_is_an_error_with_its_name(
+    table: str, column: str, value: str, look: Callable[[House], object], named: str, house: House
+) -> None:
+    spoil(house, table, column, value)
+    with pytest.raises(UnreadableError, match=f"{named}.* cannot be read"):
+        look(house)
+
+
+def test_a_rollout_that_cannot_be_read_is_judged_by_nobody_and_can_be_aborted(house: House) -> None:
+    spoil(house, "rollouts", "body", POISON)
+    controller = house.controller(lambda _: RolloutPolicy())
+    with pytest.raises(UnreadableError, match="`mlops rollouts abort bad"):
+        controller.assess("bad")
+    assert house.registry.deployment("bad").canary == "1.1.0"
+    done = CliRunner().invoke(app, ["rollouts", "abort", "bad", "--reason", "cannot be read"])
+    assert (done.exit_code, house.registry.deployment("bad").canary) == (0, None)
+    assert controller.assess("bad") is None, "nor is the same version tried again"
+
+
+def test_gates_that_cannot_be_read_are_closed_until_they_are_set_again(house: House) -> None:
+    house.registry.set_gates("bad", GatePolicy(min_micro_f1=0.5))
+    spoil(house, "events", "evidence", '{"gates": {"min_micro_f1": null}}')
+    version = house.registry.get("bad", "1.1.0")
+    with pytest.raises(UnreadableError, match=r"the gates of bad \(event \d+\).*min_micro_f1"):
+        house.registry.transition(version, Stage.PRODUCTION)
+    house.registry.set_gates("bad", GatePolicy(min_micro_f1=0.5))
+    assert house.registry.transition(version, Stage.PRODUCTION).stage is Stage.PRODUCTION
+
+
+def test_one_model_whose_rows_cannot_be_read_holds_up_no_other_and_no_rollback(house: House) -> None:
+    service = Service(house.settings, SystemClock())
+    service.start()
+    try:
+        refresh = service.deployments.refresh
+        spoil(house, "rollouts", "body", POISON)
+        house.registry.withdraw(house.registry.get("bad", "1.1.0"), reason="worse")
+        refresh()
+        assert service.deployments.get("bad").deployment.canary is None, "a rollback comes into force"
+        spoil(house, "deployments", "guard", '{"stretch": null}')
+        house.registry.withdraw(house.registry.get("good", "1.1.0"), reason="worse")
+        with pytest.raises(UnreadableError, match="the deployment of bad"):
+            refresh()
+        assert service.deployments.get("good").deployment.canary is None
+        assert service.deployments.get("bad").deployment.champion == "1.0.0", "the last known one goes on"
+        service.last_known._file._writer.execute("UPDATE deployments SET deployment = '{' WHERE model = 'bad'")
+        assert [known.deployment.model for known in service.last_known.deployments()] == ["good"]
+    finally:
+        service.stop()
+
+
+def test_a_card_is_readable_as_it_was_written() -> None:
+    """The rule for numbers refuses no card that it lets anybody write."""
+    assert ModelCard.model_validate_json(CARD.model_dump_json()) == CARD
