@@ -15,7 +15,7 @@ from typer.testing import CliRunner
 from mlops_dagster.alerting import Severity
 from mlops_dagster.cli import app
 from mlops_dagster.clock import SystemClock
-from mlops_dagster.errors import UnreadableError
+from mlops_dagster.errors import ArtifactNotFoundError, CorruptedArtifactError, UnreadableError
 from mlops_dagster.registry import GatePolicy, ModelCard, Stage
 from mlops_dagster.rollout import Phase, RolloutPolicy
 from mlops_dagster.serving.service import Service
@@ -169,6 +169,18 @@ def test_one_model_whose_rows_cannot_be_read_holds_up_no_other_and_no_rollback(h
         assert [known.deployment.model for known in service.last_known.deployments()] == ["good"]
     finally:
         service.stop()
+
+
+def test_an_artifact_that_is_damaged_or_gone_names_its_version(house: House, tmp_path: Path) -> None:
+    version = house.registry.get("bad", "1.1.0")
+    (stored,) = [path for path in Path(house.settings.storage).rglob(version.digest) if path.is_file()]
+    stored.chmod(0o644)
+    stored.write_bytes(b"other bytes")
+    with pytest.raises(CorruptedArtifactError, match=r"bad 1\.1\.0 cannot be fetched: .*holds other bytes"):
+        house.registry.fetch(version, tmp_path / "copy")
+    stored.unlink()
+    with pytest.raises(ArtifactNotFoundError, match=r"bad 1\.1\.0 cannot be fetched: "):
+        house.registry.load(version)
 
 
 def test_a_card_is_readable_as_it_was_written() -> None:
