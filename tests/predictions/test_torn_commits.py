@@ -82,7 +82,7 @@ def test_an_older_version_that_is_torn_is_named_with_the_way_out(spool, log, rec
     opened = PredictionLog(log.place.address)
     assert opened.ship(spool) == waiting
     assert opened.count("flights") == 3
-    assert audit(spool, opened).gaps == (("process-1", 1, 4),)
+    assert audit(spool, opened).gaps == (("process-1", "flights", 1, 4),)
 
 
 def test_rows_that_are_torn_before_a_later_version_are_not_let_go_of(spool, log, record, unconfirmed, tmp_path):
