@@ -9,6 +9,7 @@ from typing import Literal
 from pydantic import Field, field_validator
 from pydantic_settings import BaseSettings, SettingsConfigDict
 
+from mlops_dagster.durable import sync_folders
 from mlops_dagster.errors import HomeNotWritableError
 from mlops_dagster.private import tighten, write_privately
 from mlops_dagster.strict import exact_integers
@@ -188,7 +189,9 @@ class Settings(BaseSettings):
         probe = self.home / f".probe-{os.getpid()}-{threading.get_ident()}"
         write_privately()
         try:
-            self.home.mkdir(parents=True, exist_ok=True)
+            if not self.home.is_dir():
+                self.home.mkdir(parents=True, exist_ok=True)
+                sync_folders(self.home)
             probe.touch()
             probe.unlink()
             tighten(self.home, alone=alone)

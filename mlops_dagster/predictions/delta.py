@@ -29,6 +29,8 @@ ATTEMPTS = 20
 
 _FENCE = "mlops.fence"
 
+_RECENT = 100  # versions: eight minutes of shipping, and what is older than one the kernel has written by itself
+
 _FILE_BYTES = 64 << 20
 _WRITER = WriterProperties(compression="ZSTD", max_row_group_size=1 << 16)
 _SMALL_FILES = 32
@@ -116,12 +118,12 @@ def append(at: TableAddress, table: DeltaTable, rows: pa.Table, reached: Mapping
 
 
 def make_durable(at: TableAddress, table: DeltaTable, after: int | None = None) -> None:
-    """Have what follows version `after` survive a loss of power; None is all that no checkpoint tells."""
+    """Have what follows version `after` survive a loss of power; None is all that is not on disk for long anyway."""
     if at.options is not None:
         return  # S3 has it for good
     folder = Path(at.uri)
     if after is None:
-        after = commits.History.read(folder).checkpoint
+        after = max(table.version() - _RECENT, -1)
         sync_folders(folder)
     commits.make_durable(folder, after, table.version())
 

@@ -15,6 +15,7 @@ from functools import cache
 from pathlib import Path
 from typing import TYPE_CHECKING
 
+from mlops_dagster.durable import sync
 from mlops_dagster.errors import ConflictError, CorruptedError, InvalidInputError, NotFoundError, StorageError
 
 if TYPE_CHECKING:
@@ -126,6 +127,7 @@ class TokenFile:
             file.flush()
             os.fsync(file.fileno())
         unfinished.replace(self._path)
+        sync(self._path.parent)  # what was revoked stays so
 
 
 def find(tokens: Sequence[Token], secret: str) -> Token | None:

@@ -12,7 +12,7 @@ import shutil
 import struct
 import subprocess
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from pathlib import Path
 from typing import Protocol
 
@@ -32,11 +32,14 @@ class Disk(Protocol):
 
 
 @contextmanager
-def a_disk(folder: Path) -> Iterator[Disk]:
+def a_disk(folder: Path, *, real: bool = True) -> Iterator[Disk]:
+    """A real one, if that is wanted and can be had."""
     folder.mkdir()
-    try:
-        loop = LoopDisk(folder)
-    except (OSError, subprocess.CalledProcessError):  # not root, or no loop devices
+    loop = None
+    if real:
+        with suppress(OSError, subprocess.CalledProcessError):  # not root, or no loop devices
+            loop = LoopDisk(folder)
+    if loop is None:
         yield SyncedFolder(folder)
         return
     try:
@@ -76,7 +79,7 @@ class SyncedFolder:
     def __init__(self, folder: Path) -> None:
         self.path, self._kept = folder / "disk", folder / "kept"
         self.environment = {_KEPT: str(self._kept)}
-        self.path.mkdir()
+        self.path.mkdir(exist_ok=True)
         self._kept.mkdir()
 
     def cut(self) -> None:
