@@ -13,7 +13,7 @@ from mlops_dagster.errors import InvalidInputError, StorageError
 from mlops_dagster.private import write_privately
 
 _SQLITE = b"SQLite format 3\0"
-_PASSING = (".tmp-", ".probe-")  # half-written files
+_PASSING = (".tmp-", ".probe-", ".unsettled-")  # half-written files, and what is of a running process
 _BESIDE_SQLITE = ("-wal", "-shm", "-journal")  # part of the database file's own copy
 
 _ENTRIES_AHEAD = 1_000_000_000  # more than come while a backup is taken

@@ -57,6 +57,7 @@ def work(leash: Leash, arguments: list[str]) -> None:
         Repeating("labels", LABEL_SECONDS, housekeeping.exchange_labels, telemetry, at_once=True),
         Repeating("labels of nobody", SETTLE_SECONDS, housekeeping.settle_labels, telemetry),
         Repeating("label index", PRUNE_SECONDS, housekeeping.prune_labels, telemetry),
+        Repeating("left behind", SETTLE_SECONDS, housekeeping.shed_of_the_dead, telemetry, at_once=True),
         Repeating("tidy", TIDY_SECONDS, house.log.tidy, telemetry),
         # At once: a restart leaves no gap in it.
         Repeating("label debt", LABEL_DEBT_SECONDS, tell_label_debts, telemetry, at_once=True),

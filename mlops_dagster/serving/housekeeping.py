@@ -10,6 +10,7 @@ from mlops_dagster.rollout import RolloutPolicy
 from mlops_dagster.serving.classes import KnownClasses
 from mlops_dagster.serving.last_known import LastKnown
 from mlops_dagster.serving.telemetry import Telemetry
+from mlops_dagster.serving.unsettled import shed_of_the_dead
 from mlops_dagster.statistics import Bins
 from mlops_dagster.wiring import House
 
@@ -82,6 +83,10 @@ class Housekeeping:
 
     def _bins_for(self, rollups: Rollups) -> BinsOf:
         return self._bins_of if rollups is self._house.rollups else _no_bins
+
+    def shed_of_the_dead(self) -> None:
+        """Record as left out what workers had waiting off the response path that were killed."""
+        shed_of_the_dead(self._house.settings.home, self._house.spool)
 
     def ship(self) -> int:
         """Move what is in the spool to the log; returns the number of rows."""

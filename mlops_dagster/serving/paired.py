@@ -4,7 +4,6 @@ import logging
 import threading
 from collections import Counter, defaultdict, deque
 from collections.abc import Callable, Sequence
-from datetime import datetime
 from weakref import WeakKeyDictionary
 
 from mlops_dagster.errors import InvalidFeaturesError, MlopsError
@@ -14,6 +13,7 @@ from mlops_dagster.serving.lanes import Lane
 from mlops_dagster.serving.models import LoadedModel, take_features
 from mlops_dagster.serving.router import position
 from mlops_dagster.serving.telemetry import Telemetry
+from mlops_dagster.serving.unsettled import Arm
 
 logger = logging.getLogger(__name__)
 
@@ -30,6 +30,7 @@ class OffPath:
     """A bounded queue and one thread that works through it; what does not fit is left out, and counted.
 
     `score` and `settle` are of one version at a time; `shed` records how many rows were left out, of which arm.
+    `waiting` is told how many rows wait now (1), of which arm, or wait no more (-1): scored, or recorded as left out.
     """
 
     def __init__(
@@ -40,11 +41,13 @@ class OffPath:
         telemetry: Telemetry,
         patience: float,
         limit: int = MAX_WAITING,
+        waiting: Callable[[Counter[Arm], int], None] = lambda *_: None,
     ) -> None:
         self._score = score
         self._settle = settle
         self._record_shed = shed
-        self._left_out: Counter[tuple[str, str, Role, float, datetime]] = Counter()
+        self._note_waiting = waiting
+        self._left_out: Counter[Arm] = Counter()
         self._telemetry = telemetry
         self._patience = patience
         self._limit = limit
@@ -65,8 +68,11 @@ class OffPath:
             room = self._limit - len(self._tasks)
             self._tasks.extend(tasks[:room])
             self._offered += len(tasks[:room])
+            self._note_waiting(_rows(tasks), 1)
             self._changed.notify_all()
         self._shed(tasks[room:])
+        with self._changed:
+            self._note_waiting(_rows(tasks[room:]), -1)
 
     def drain(self) -> None:
         """Return once all that was offered before the call is done."""
@@ -101,6 +107,7 @@ class OffPath:
             self._tell_what_was_left_out()
             with self._changed:
                 self._done += len(batch)
+                self._note_waiting(_rows(batch), -1)
                 self._changed.notify_all()
 
     def _work(self, version: LoadedModel, tasks: list[Task]) -> None:
@@ -130,10 +137,10 @@ class OffPath:
 
     def _shed(self, tasks: Sequence[Task]) -> None:
         for call, its in tasks:
-            model, minute = call.in_force.deployment.model, call.event_time.replace(second=0, microsecond=0)
-            self._telemetry.shed(model, its.version.version, its.role, 1)
-            with self._changed:
-                self._left_out[model, its.version.version, its.role, its.weight, minute] += call.request.rows
+            self._telemetry.shed(call.in_force.deployment.model, its.version.version, its.role, 1)
+        with self._changed:
+            self._left_out.update(rows := _rows(tasks))
+            self._note_waiting(rows, 1)
 
     def _tell_what_was_left_out(self) -> None:
         with self._changed:
@@ -146,6 +153,17 @@ class OffPath:
             logger.exception("what was left out off the response path is recorded later")
             with self._changed:
                 self._left_out.update(left_out)
+        else:
+            with self._changed:
+                self._note_waiting(left_out, -1)
+
+
+def _rows(tasks: Sequence[Task]) -> Counter[Arm]:
+    rows: Counter[Arm] = Counter()
+    for call, its in tasks:
+        minute = call.event_time.replace(second=0, microsecond=0)
+        rows[call.in_force.deployment.model, its.version.version, its.role, its.weight, minute] += call.request.rows
+    return rows
 
 
 def others(call: Call, beside: Answered) -> list[Scoring]:

@@ -13,6 +13,7 @@ from mlops_dagster.serving.paired import OffPath, Task
 from mlops_dagster.serving.protocol import Answer, encode
 from mlops_dagster.serving.telemetry import Telemetry
 from mlops_dagster.serving.tracing import Tracing
+from mlops_dagster.serving.unsettled import Unsettled
 
 
 class Scorer:
@@ -23,7 +24,15 @@ class Scorer:
         self._spool = spool
         self._telemetry = telemetry
         self._tracing = tracing
-        self.off_path = OffPath(self.score_tasks, self.settle_tasks, spool.shed, telemetry, patience)
+        self._unsettled = Unsettled(spool.path.parent, process)
+        self.off_path = OffPath(
+            self.score_tasks, self.settle_tasks, spool.shed, telemetry, patience, waiting=self._unsettled.change
+        )
+
+    def close(self) -> None:
+        """Finish what waits off the response path."""
+        self.off_path.close()
+        self._unsettled.close()
 
     def score(self, calls: Sequence[Call]) -> list[Outcome]:
         """Score calls that one version answers."""

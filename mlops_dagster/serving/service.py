@@ -120,7 +120,7 @@ class Service:
         """To be called when no request is left. What is in the spool then is for the housekeeper."""
         for work in self._work:
             work.stop()
-        self._scorer.off_path.close()
+        self._scorer.close()
         self.tracing.close()
         self.loader.close()
         self.house.spool.close()

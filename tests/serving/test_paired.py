@@ -2,6 +2,7 @@
 
 import threading
 import time
+from collections import Counter
 from collections.abc import Sequence
 from datetime import UTC, datetime
 
@@ -22,6 +23,7 @@ from mlops_dagster.serving.paired import OffPath, Task, others
 from mlops_dagster.serving.protocol import Column, InferRequest
 from mlops_dagster.serving.telemetry import Telemetry
 from mlops_dagster.serving.tracing import TraceContext
+from mlops_dagster.serving.unsettled import Arm
 
 NOW = datetime(2026, 1, 1, tzinfo=UTC)
 SCHEMA = ModelSchema(features=(Feature(name="a", kind="numeric"),), classes=("no", "yes"))
@@ -102,7 +104,18 @@ def test_what_does_not_fit_is_left_out_and_counted_and_the_rest_is_drained() -> 
 
     telemetry = Telemetry()
     shed: list[ShedRecord] = []
-    off_path = OffPath(score, lambda tasks, _: scored.extend(tasks), shed.extend, telemetry, patience=30, limit=6)
+    waiting: Counter[Arm] = Counter()
+    most = 0
+
+    def note(rows: Counter[Arm], sign: int) -> None:
+        nonlocal most
+        for arm, count in rows.items():
+            waiting[arm] += sign * count
+        most = max(most, waiting.total())
+
+    off_path = OffPath(
+        score, lambda tasks, _: scored.extend(tasks), shed.extend, telemetry, patience=30, limit=6, waiting=note
+    )
     off_path.offer([(call(number), ANSWERED) for number in range(5)])
     go_on.set()
     off_path.drain()
@@ -113,6 +126,8 @@ def test_what_does_not_fit_is_left_out_and_counted_and_the_rest_is_drained() -> 
         line = f'mlops_shed_total{{model="m",role="{role}",version="{version}"}} 2.0'
         assert line in telemetry.exposition().decode()
     minute = NOW.replace(second=0, microsecond=0)
+    assert most >= 10
+    assert waiting.total() == 0
     assert sorted(shed, key=lambda record: record.role) == [
         ShedRecord("m", "1.1.0", "paired", 0.2, minute, rows=2),
         ShedRecord("m", "1.2.0", "shadow", 0.2, minute, rows=2),
