@@ -297,3 +297,8 @@ class ServerError(MlopsError, RuntimeError):
     """A server that this process started or talks to did not do its part."""
 
     code = "server"
+
+
+def is_panic(error: BaseException) -> bool:
+    """Whether a library in Rust broke off: that is no Exception, and its class cannot be imported."""
+    return type(error).__module__ == "pyo3_runtime"

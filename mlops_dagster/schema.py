@@ -6,13 +6,11 @@ from typing import Final, Literal, Self
 
 from pydantic import ValidationInfo, model_validator
 
+from mlops_dagster.names import check_class_name, check_feature_name, look_of
 from mlops_dagster.strict import StrictModel
 
-_TAKEN = {"event_time", "label", "paired", "score", "wrong"}
-"""What stands beside the features under these names: in training sets, among counts, among design effects."""
-
 STORED: Final = {"stored": True}
-"""The context of schemas that were registered before such names were refused: they stay readable."""
+"""The context of schemas that were registered before a name was refused: they stay readable."""
 
 
 class Feature(StrictModel):
@@ -26,8 +24,7 @@ class Feature(StrictModel):
 class ModelSchema(StrictModel):
     """The features, in the order the estimator takes them, and the classes it tells apart.
 
-    No feature can have the name of what stands beside features: `event_time`, `label`, `paired`, `score`,
-    `wrong`.
+    Their names keep the rules of `names`. Features may differ in case only, not in what nobody sees.
 
     The score of a prediction is the probability of the last class when there are two (late flights,
     fraud, churn: the class one asks about), else of the predicted class.
@@ -42,11 +39,13 @@ class ModelSchema(StrictModel):
 
     @model_validator(mode="after")
     def _names_are_its_own(self, info: ValidationInfo) -> Self:
-        names = self.names
-        if len(set(names)) != len(names):
-            raise ValueError(f"two features have the same name among {names}")
-        if info.context is not STORED and (taken := sorted(_TAKEN & set(names))):
-            raise ValueError(f"no feature can be called {' or '.join(taken)}: that is beside the features; rename it")
+        if len({look_of(name) for name in self.names}) != len(self.names):
+            raise ValueError(f"two features have the same name, or one that looks the same, among {self.names}")
+        if info.context is not STORED:
+            for name in self.names:
+                check_feature_name(name)
+            for name in self.classes:
+                check_class_name(name)
         if len(self.classes) < 2 or len(set(self.classes)) != len(self.classes):
             raise ValueError(f"a classifier needs two or more different classes, got {self.classes}")
         return self

@@ -1,6 +1,7 @@
 """The only reader of the environment: `MLOPS_*` variables, with their defaults."""
 
 import os
+import re
 import threading
 from datetime import date
 from pathlib import Path
@@ -13,6 +14,8 @@ from mlops_dagster.durable import sync_folders
 from mlops_dagster.errors import HomeNotWritableError
 from mlops_dagster.private import tighten, write_privately
 from mlops_dagster.strict import exact_integers
+
+_SCHEME = re.compile(r"(s3|file|https?|gs|abfss?|azure|mlflow):/", re.IGNORECASE)
 
 
 class Settings(BaseSettings):
@@ -184,8 +187,13 @@ class Settings(BaseSettings):
 
         Unless it is `alone`, what others keep in the same folder is left as it is, and the folder itself.
 
-        Raises HomeNotWritableError if nothing can be written there.
+        Raises HomeNotWritableError if nothing can be written there, or it is a URL.
         """
+        if _SCHEME.match(str(self.home)):
+            raise HomeNotWritableError(
+                f"MLOPS_HOME {str(self.home)!r} is a URL, not a folder; what goes to S3 is for MLOPS_STORAGE_URL and "
+                "MLOPS_LOG_URL"
+            )
         probe = self.home / f".probe-{os.getpid()}-{threading.get_ident()}"
         write_privately()
         try:
@@ -195,9 +203,9 @@ class Settings(BaseSettings):
             probe.touch()
             probe.unlink()
             tighten(self.home, alone=alone)
-        except OSError as error:
+        except (OSError, ValueError) as error:  # ValueError: no path has such characters
             raise HomeNotWritableError(
-                f"cannot write to MLOPS_HOME {str(self.home)!r} ({error.strerror}); "
+                f"cannot write to MLOPS_HOME {str(self.home)!r} ({getattr(error, 'strerror', error)}); "
                 "make it writable or set MLOPS_HOME to another folder"
             ) from error
         return self.home

@@ -5,6 +5,7 @@ from datetime import datetime
 from functools import cached_property
 from typing import TYPE_CHECKING, Literal
 
+from mlops_dagster.addresses import check_log_address
 from mlops_dagster.alerting import Alerts
 from mlops_dagster.clock import Clock, SystemClock
 from mlops_dagster.predictions import Feedback, LabelInbox, LabelOutbox, PredictionLog, Rollups, Spool
@@ -24,7 +25,7 @@ if TYPE_CHECKING:
 class House:
     """Everything that lives in one `MLOPS_HOME`; each part is opened when it is first asked for.
 
-    Raises HomeNotWritableError at once, rather than at the first write.
+    Raises HomeNotWritableError, and InvalidInputError where no log can be, at once, rather than at the first write.
     """
 
     def __init__(
@@ -39,6 +40,7 @@ class House:
         self.clock = clock or SystemClock()
         self.actor = actor or os_user()
         self._s3 = s3
+        check_log_address(self.settings.log)
         self.settings.writable_home()
 
     @cached_property

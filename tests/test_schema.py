@@ -1,5 +1,6 @@
 """Schemas: what no feature can be called."""
 
+import unicodedata
 from pathlib import Path
 
 import pytest
@@ -14,6 +15,19 @@ def test_a_feature_takes_the_name_of_nothing_beside_it(name: str) -> None:
     """Its counts would be taken for those of the score, its values for the labels."""
     with pytest.raises(ValidationError, match=f"no feature can be called {name}"):
         ModelSchema(features=(Feature(name=name, kind="numeric"),), classes=("fine", "fraud"))
+
+
+@pytest.mark.parametrize(("one", "other"), [("a", "a"), ("gate", "ｇate"), ("\N{KELVIN SIGN}", "K")])
+def test_two_features_of_one_look_are_refused(one: str, other: str) -> None:
+    features = tuple(Feature(name=unicodedata.normalize("NFC", name), kind="numeric") for name in (one, other))
+    with pytest.raises(ValidationError, match="looks the same"):
+        ModelSchema(features=features, classes=("fine", "fraud"))
+
+
+@pytest.mark.parametrize("name", ["", " ", "a\nb", "\0", "\ud800"])
+def test_a_class_that_no_label_can_name_is_refused(name: str) -> None:
+    with pytest.raises(ValidationError, match="cannot name a class"):
+        ModelSchema(features=(Feature(name="a", kind="numeric"),), classes=("fine", name))
 
 
 def test_a_version_registered_before_that_can_be_read_with_its_neighbours(

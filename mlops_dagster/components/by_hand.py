@@ -30,7 +30,7 @@ def by_hand_defs(spec: ModelSpec) -> dg.Definitions:
     """The job `rollout_by_hand`."""
 
     @dg.op(
-        name=f"{spec.prefix}_by_hand",
+        name=f"{spec.prefix}_manual_action",  # no name of ours ends as another one: `shop-rollout` is a model as well
         pool=f"{spec.prefix}_emergency",
         description="pause: never advances, still rolls back on proof. resume: goes on. advance: the next step at "
         "once, at the last one the promotion; gates hold. abort: the challenger goes, without being called bad.",

@@ -5,7 +5,7 @@ from datetime import datetime, timedelta
 
 import dagster as dg
 
-from mlops_dagster.components.partitions import HOURLY, due_every, hourly, windows
+from mlops_dagster.components.partitions import HOURLY, MODEL, due_every, hourly, windows
 from mlops_dagster.components.platform import Platform
 from mlops_dagster.components.prediction_batch import failed_hours
 from mlops_dagster.components.spec import ModelSpec
@@ -35,6 +35,7 @@ def drift_report_asset(spec: ModelSpec) -> dg.AssetsDefinition:
         kinds={"python", "whylogs", "evidently"},
         owners=list(spec.owners),
         tags=HOURLY,
+        metadata={MODEL: spec.model},
         partitions_def=hourly(),
         freshness_policy=due_every(timedelta(hours=1)),
         backfill_policy=dg.BackfillPolicy.single_run(),

@@ -11,9 +11,11 @@ from mlops_dagster.components.by_hand import by_hand_defs
 from mlops_dagster.components.champion_challenger import champion_challenger_defs
 from mlops_dagster.components.checked_suites import check_suite
 from mlops_dagster.components.monitoring import monitoring_defs
+from mlops_dagster.components.refused import refused_defs
 from mlops_dagster.components.rollout import rollout_defs
 from mlops_dagster.components.spec import ModelSpec
 from mlops_dagster.components.training import training_defs
+from mlops_dagster.names import fold_model
 from mlops_dagster.retraining.trainer import check_trainer
 
 
@@ -37,14 +39,26 @@ class ModelLifecycle(dg.Component):
         return cls(_with_suite(attributes, context.path))
 
     def build_defs(self, context: dg.ComponentLoadContext) -> dg.Definitions:
-        return dg.Definitions.merge(
-            training_defs(self.spec),
-            rollout_defs(self.spec),
-            by_hand_defs(self.spec),
-            champion_challenger_defs(self.spec),
-            monitoring_defs(self.spec),
-            *([batch_scores_defs(self.spec)] if self.spec.batch_scores else []),
-        )
+        holder = self._holder_of_its_name(context)
+        return lifecycle_defs(self.spec) if holder is self else refused_defs(self.spec, holder.spec.model, context.path)
+
+    def _holder_of_its_name(self, context: dg.ComponentLoadContext) -> "ModelLifecycle":
+        """The first model in the project that has this name, to Dagster: two would keep the location from loading."""
+        its = fold_model(self.spec.model)
+        every = context.component_tree.get_all_components(ModelLifecycle)
+        return next((each for each in every if fold_model(each.spec.model) == its), self)
+
+
+def lifecycle_defs(spec: ModelSpec) -> dg.Definitions:
+    """All that a model has."""
+    return dg.Definitions.merge(
+        training_defs(spec),
+        rollout_defs(spec),
+        by_hand_defs(spec),
+        champion_challenger_defs(spec),
+        monitoring_defs(spec),
+        *([batch_scores_defs(spec)] if spec.batch_scores else []),
+    )
 
 
 def _with_suite(spec: ModelSpec, folder: Path) -> ModelSpec:

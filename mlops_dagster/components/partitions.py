@@ -12,6 +12,9 @@ from mlops_dagster.settings import Settings
 HOURLY = {"mlops/cadence": "hourly"}
 """The tag by which the fleet's hourly job finds the assets of all models."""
 
+MODEL = "mlops/model"
+"""The metadata by which it finds whose they are: a key has the model's name as Dagster allows it."""
+
 RANGE_START, RANGE_END = "dagster/asset_partition_range_start", "dagster/asset_partition_range_end"
 
 

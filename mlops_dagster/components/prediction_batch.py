@@ -6,7 +6,7 @@ from itertools import groupby
 
 import dagster as dg
 
-from mlops_dagster.components.partitions import HOURLY, complete, due_every, hourly, windows
+from mlops_dagster.components.partitions import HOURLY, MODEL, complete, due_every, hourly, windows
 from mlops_dagster.components.platform import Platform
 from mlops_dagster.components.reports import reports
 from mlops_dagster.components.spec import ModelSpec
@@ -36,6 +36,7 @@ def prediction_batch_asset(spec: ModelSpec) -> dg.AssetsDefinition:
         kinds={"deltalake", "greatexpectations"},
         owners=list(spec.owners),
         tags=HOURLY,
+        metadata={MODEL: spec.model},
         partitions_def=hourly(),
         freshness_policy=due_every(timedelta(hours=1)),
         backfill_policy=dg.BackfillPolicy.single_run(),

@@ -3,9 +3,10 @@
 from typing import Annotated, Self, TypeAlias
 
 import dagster as dg
-from pydantic import Field, model_validator
+from pydantic import AfterValidator, Field, model_validator
 
 from mlops_dagster.monitoring import ConceptPolicy, DriftPolicy, PerformancePolicy, ValidationPolicy
+from mlops_dagster.names import MODEL_PATTERN, check_model_name
 from mlops_dagster.registry import GatePolicy
 from mlops_dagster.retraining.policy import RetrainingPolicy
 from mlops_dagster.rollout import RolloutPolicy
@@ -18,6 +19,9 @@ Owner: TypeAlias = Annotated[str, Field(pattern=r"^(team:.+|[^@\s]+@[^@\s]+\.[^@
 """As Dagster has them."""
 
 Module: TypeAlias = Annotated[str, Field(pattern=r"^[^\W\d]\w*(\.[^\W\d]\w*)*$")]
+
+
+_Checked = AfterValidator(check_model_name)
 
 
 def prefix_of(model: str) -> str:
@@ -66,7 +70,7 @@ class CardSpec(StrictModel):
 class ModelSpec(StrictModel):
     """One model: where its code is, and the policies that govern its life."""
 
-    model: Annotated[str, Field(pattern=r"^[a-z][a-z0-9]*(-[a-z0-9]+)*$", description="name in registry and URLs")]
+    model: Annotated[str, Field(pattern=f"^{MODEL_PATTERN}$", description="name in registry and URLs"), _Checked]
     trainer: Module = Field(description="dotted path of the module with SCHEMA, training_set and estimator")
     owners: tuple[Owner, ...] = Field(default=(), description="e-mail addresses or team:names")
     training: TrainingSpec

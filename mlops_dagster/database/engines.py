@@ -1,5 +1,6 @@
 """SQLite and PostgreSQL as every store of this project opens them."""
 
+import re
 import sqlite3
 import time
 from functools import partial
@@ -11,6 +12,7 @@ from sqlalchemy.engine.interfaces import DBAPIConnection
 from sqlalchemy.exc import ArgumentError, DisconnectionError
 from sqlalchemy.pool import ConnectionPoolEntry, PoolProxiedConnection
 
+from mlops_dagster.addresses import SQLITE
 from mlops_dagster.database.damage import tell_of_dropped
 from mlops_dagster.database.wal import LOCK_TIMEOUT_SECONDS, use_wal
 from mlops_dagster.database.watchdog import WATCHDOG
@@ -18,6 +20,9 @@ from mlops_dagster.errors import InvalidInputError
 
 if TYPE_CHECKING:
     from psycopg import Connection as Connected
+
+_OPTIONS = re.compile(r"\?[^/=]*=[^/]*$")
+"""Somebody means `?mode=ro`, and no file of that name."""
 
 _IDLE_SECONDS = 1.0
 _PING_SECONDS = 5.0
@@ -47,13 +52,15 @@ def open_database(url: str) -> Engine:
 
 
 def parse_url(url: str) -> URL:
-    """The URL of a database that we can use; raises InvalidInputError."""
+    """The URL of a database that we can use; raises InvalidInputError. The path of SQLite's file stands as it is."""
+    path = url.removeprefix(SQLITE)
+    if path not in (url, "", ":memory:") and not _OPTIONS.search(path):
+        return URL.create("sqlite", database=path)
     try:
         parsed = make_url(url)
     except (ArgumentError, ValueError):  # the second for a port that is no number
         parsed = URL.create("unknown")
-    sqlite = parsed.drivername == "sqlite" and parsed.database not in (None, "", ":memory:") and not parsed.query
-    if not sqlite and parsed.drivername not in ("postgresql", "postgresql+psycopg"):
+    if parsed.drivername not in ("postgresql", "postgresql+psycopg"):
         raise InvalidInputError(
             f"no registry can be kept at {_hidden(url, parsed)!r}; use sqlite:///path or "
             "postgresql://user@host/database, or nothing for MLOPS_HOME"

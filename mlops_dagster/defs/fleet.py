@@ -4,7 +4,7 @@ import dagster as dg
 
 from mlops_dagster.components import Platform
 from mlops_dagster.components.catching_up import catch_up
-from mlops_dagster.components.partitions import HOURLY, hourly
+from mlops_dagster.components.partitions import HOURLY, MODEL, hourly
 from mlops_dagster.components.spec import prefix_of
 
 ((_TAG, _VALUE),) = HOURLY.items()
@@ -31,6 +31,13 @@ def hourly_monitoring_schedule(
     assert context.repository_def is not None
     job = context.repository_def.get_job("hourly_monitoring")
     house = platform.stores()
-    firsts = {prefix_of(model): house.rollups.first_at(model) for model in house.registry.models()}
-    since = {key: firsts.get(key.path[0]) for key in job.asset_layer.executable_asset_keys}
+    assets = job.asset_layer
+    # An asset of a team's own, with the tag, is of the registered model that its key begins with.
+    registered = {prefix_of(model): model for model in house.registry.models()}
+    models: dict[dg.AssetKey, str] = {
+        key: assets.get(key).metadata.get(MODEL) or registered.get(key.path[0], "")
+        for key in assets.executable_asset_keys
+    }
+    firsts = {model: house.rollups.first_at(model) for model in set(models.values())}
+    since = {key: firsts[model] for key, model in models.items()}
     return catch_up(context, since, hourly(), job_name="hourly_monitoring")

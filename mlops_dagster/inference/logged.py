@@ -1,7 +1,7 @@
 """Features in the log: which column has the values of a feature, by its kind.
 
-A column of the log keeps its type for good. The kind that the log saw first under a name has the column `feature_x`;
-values of the other kind are in `feature_x__text` or `feature_x__number`.
+A column of the log keeps its type for good, and two that differ in case are one to Delta. What the log saw first under
+a name has the column `feature_x`; values of the other kind, or of `X`, have another one of `names.log_columns`.
 """
 
 from collections.abc import Mapping
@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING, TypeAlias, cast
 import numpy as np
 
 from mlops_dagster.inference.rows import Array
+from mlops_dagster.names import NUMBER, TEXT, log_columns
 from mlops_dagster.schema import Feature
 from mlops_dagster.statistics import Bins, NumericBins
 
@@ -25,14 +26,13 @@ def feature_of(name: str, bins: Bins) -> Feature:
     return Feature(name=name, kind="numeric" if isinstance(bins, NumericBins) else "categorical")
 
 
-def columns_of(feature: Feature) -> tuple[str, str]:
-    """Return the columns that may have the values of `feature`: the second if the log saw the other kind first.
+def columns_of(feature: Feature) -> tuple[str, str, str]:
+    """Return the columns that may have the values of `feature`: those of its kind are in the first that there is.
 
-    >>> columns_of(Feature(name="gate", kind="categorical"))
+    >>> columns_of(Feature(name="gate", kind="categorical"))[:2]
     ('feature_gate', 'feature_gate__text')
     """
-    suffix = "__number" if feature.kind == "numeric" else "__text"
-    return f"feature_{feature.name}", f"feature_{feature.name}{suffix}"
+    return log_columns(feature.name, NUMBER if feature.kind == "numeric" else TEXT)
 
 
 def arrow_column(rows: "pa.Table | pa.RecordBatch", feature: Feature) -> "pa.ChunkedArray | pa.Array | None":

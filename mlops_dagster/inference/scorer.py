@@ -5,7 +5,7 @@ from typing import NamedTuple, TypeAlias
 import numpy as np
 import numpy.typing as npt
 
-from mlops_dagster.errors import ModelFailedError
+from mlops_dagster.errors import ModelFailedError, is_panic
 from mlops_dagster.inference.asking import Inputs, answers_alike_to_a_matrix, way_to_ask
 from mlops_dagster.inference.nulls import nulls_of
 from mlops_dagster.inference.probabilities import are_probabilities, not_probabilities
@@ -110,7 +110,9 @@ class Scorer:
         """Return the place of each row's label in the schema, -1 for no class; its probabilities; if both are sound."""
         try:
             said, raw = self._ask(inputs)
-        except Exception as error:
+        except BaseException as error:
+            if not isinstance(error, Exception) and not is_panic(error):
+                raise
             raised = f"version {self.version} raised {type(error).__name__}"
             raise ModelFailedError(f"{raised}: {error}", told=raised) from error
         rows, classes = len(inputs), len(self._places)

@@ -7,9 +7,10 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Literal, Protocol, TypedDict
 from urllib.parse import quote
 
+from mlops_dagster.addresses import is_s3, parse_s3_url
 from mlops_dagster.errors import ArtifactChangedError, ArtifactNotFoundError
 from mlops_dagster.registry.artifacts.disk import storage_errors
-from mlops_dagster.registry.buckets import list_objects, parse_s3_url, read_object, s3_client, s3_errors
+from mlops_dagster.registry.buckets import list_objects, read_object, s3_client, s3_errors
 
 if TYPE_CHECKING:
     from types_boto3_s3 import S3Client
@@ -185,7 +186,7 @@ def open_files(
     s3: "S3Client | None" = None,
 ) -> Files:
     """One of the folders of a store: on disk, or at s3://bucket/prefix."""
-    if storage.startswith("s3://"):
+    if is_s3(storage):
         bucket, prefix = parse_s3_url(storage)
         return S3Files(s3 or s3_client(), bucket, f"{prefix.strip('/')}/{folder}")
     return LocalFiles(Path(storage, folder))

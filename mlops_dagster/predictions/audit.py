@@ -8,11 +8,12 @@ its newest rows were cut off.
 """
 
 from collections import defaultdict
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Literal, NamedTuple, TypeAlias
 
 from mlops_dagster.errors import AlreadyRunningError
+from mlops_dagster.predictions.entries import Entry
 from mlops_dagster.predictions.erasures import Erasures, Held, Source
 from mlops_dagster.predictions.heartbeats import Heartbeat, home_of
 from mlops_dagster.predictions.log import PredictionLog
@@ -112,7 +113,7 @@ def audit(spool: Spool, log: PredictionLog, rollups: Rollups | None = None) -> A
     others = [each for each in rollups.heartbeats() if each.state.spool != spool.id] if rollups is not None else []
     noted = {(count.model, count.process): count for count in spool.processes()}
     heard = {(count.model, count.process): (count, each) for each in others for count in each.state.processes}
-    shipped = spool.marked("shipped")
+    shipped, held_back = spool.marked("shipped"), spool.held.last_number()
     waiting = _waiting(spool, shipped)
     logged = read_log(log, {*noted, *heard}, [spool.id, *(each.state.spool for each in others)])
     erasures = Erasures.read(log)
@@ -138,7 +139,8 @@ def audit(spool: Spool, log: PredictionLog, rollups: Rollups | None = None) -> A
         else:
             recorded = max(given, held.last_logged)
             audits.append(_account(source, held, recorded, held.answers_between(1, recorded), "log"))
-    problems += _lost_tails(shipped, logged.reached[spool.id], counted, last_entry)
+    # What is held back is not in the log, and no sign of a loss.
+    problems += _lost_tails(shipped, max(logged.reached[spool.id], held_back), counted, last_entry)
     problems += _lost_labels([each for each in others if not each.may_ship(home)], logged.reached)
     problems += [f"{loss}; what of that is not in the log is gone" for loss in spool.losses()]
     problems += _unfinished_erasures(log, erasures, logged)
@@ -148,7 +150,7 @@ def audit(spool: Spool, log: PredictionLog, rollups: Rollups | None = None) -> A
 def _waiting(spool: Spool, after: int) -> defaultdict[Source, Held]:
     """What is not shipped yet."""
     waiting: defaultdict[Source, Held] = defaultdict(Held)
-    while entries := spool.read(after):
+    for entries in _not_in_log(spool, after):
         found: defaultdict[tuple[Source, bool], list[int]] = defaultdict(list)
         for entry in entries:
             if entry.sequence is not None:
@@ -157,8 +159,19 @@ def _waiting(spool: Spool, after: int) -> defaultdict[Source, Held]:
                 found[source, prediction["role"] in ANSWERED].append(entry.sequence)
         for (source, is_answer), numbers in found.items():
             waiting[source].add(numbers, is_answer=is_answer)
-        after = entries[-1].number
     return waiting
+
+
+def _not_in_log(spool: Spool, after: int) -> Iterator[Sequence[Entry]]:
+    """What was not shipped, and then what is held back: an entry may go from there to here meanwhile."""
+    while entries := spool.read(after):
+        yield entries
+        after = entries[-1].number
+    for table in spool.held.reasons():
+        after = 0
+        while entries := spool.held.read(table, after):
+            yield entries
+            after = entries[-1].number
 
 
 class _Held(NamedTuple):

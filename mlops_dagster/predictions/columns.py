@@ -7,6 +7,8 @@ from math import inf
 
 import pyarrow as pa
 
+from mlops_dagster.errors import InvalidInputError
+from mlops_dagster.names import NUMBER, TEXT, fold_feature, log_columns
 from mlops_dagster.predictions.records import LabelEntry, PredictionEntry
 
 _DAY = 86_400_000_000  # microseconds
@@ -118,25 +120,31 @@ def label_table(rows: Sequence[tuple[int, LabelEntry]]) -> pa.Table:
 
 
 def _feature_columns(entries: Sequence[PredictionEntry], existing: Mapping[str, pa.DataType]) -> dict[str, pa.Array]:
-    """One column per feature and kind of value.
+    """One column per feature and kind of value, so that no prediction is refused by its own log.
 
-    A column of the log keeps its type for good. Where a later schema gives a feature the other kind, its values go to
-    `feature_<name>__text` or `feature_<name>__number`, so that no prediction is refused by its own log.
+    A column of the log keeps its type for good, and to Delta two that differ in case are one. So values go to the first
+    column of `log_columns` that is theirs, or that nobody has in any spelling.
     """
     columns: dict[str, pa.Array] = {}
     rows = [_features(entry) for entry in entries]
+    types = dict(existing)
+    spelled = {fold_feature(column): column for column in existing}
 
-    def add(name: str, column: pa.Array, suffix: str) -> None:
-        in_log = existing.get(name) or (columns[name].type if name in columns else column.type)
-        columns[name if in_log == column.type else name + suffix] = column
+    def add(name: str, values: pa.Array, suffix: str) -> None:
+        for column in log_columns(name, suffix):
+            holder = spelled.setdefault(fold_feature(column), column)
+            if holder == column and types.setdefault(column, values.type) == values.type:
+                columns[column] = values
+                return
+        raise InvalidInputError(f"the log has no column for the feature {name!r}, whose digest is another one's name")
 
     for name in dict.fromkeys(chain.from_iterable(rows)):
         values = [row.get(name) for row in rows]
         kinds = set(map(type, values)) - {type(None)}
         if kinds - {str}:
-            add(f"feature_{name}", pa.array(values if kinds == {float} else _numbers(values), pa.float64()), "__number")
+            add(name, pa.array(values if kinds == {float} else _numbers(values), pa.float64()), NUMBER)
         if str in kinds:
-            add(f"feature_{name}", pa.array(values if kinds == {str} else _texts(values), pa.string()), "__text")
+            add(name, pa.array(values if kinds == {str} else _texts(values), pa.string()), TEXT)
     return columns
 
 

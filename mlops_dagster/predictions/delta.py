@@ -20,7 +20,7 @@ from deltalake.exceptions import CommitFailedError, DeltaError, TableNotFoundErr
 
 from mlops_dagster.clock import in_utc
 from mlops_dagster.durable import sync_folders
-from mlops_dagster.errors import CorruptedError, MlopsError, StorageError
+from mlops_dagster.errors import CorruptedError, MlopsError, StorageError, is_panic
 from mlops_dagster.predictions import commits, place
 from mlops_dagster.predictions.place import TableAddress
 from mlops_dagster.predictions.records import Role
@@ -297,9 +297,9 @@ def rows_of(at: TableAddress, table: DeltaTable, days: Sequence[tuple[str, str, 
     """
     filesystem: fs.FileSystem
     if at.options is None:
-        filesystem = fs.SubTreeFileSystem(at.uri, fs.LocalFileSystem())
+        filesystem = fs.SubTreeFileSystem(at.path, fs.LocalFileSystem())
     else:
-        filesystem = fs.SubTreeFileSystem(at.uri.removeprefix("s3://"), _s3(at.options))
+        filesystem = fs.SubTreeFileSystem(at.path, _s3(at.options))
     return table.to_pyarrow_dataset(file_pruning_predicate=list(days) or None, filesystem=filesystem)
 
 
@@ -356,7 +356,14 @@ def storage_errors(verb: str, at: TableAddress) -> Iterator[None]:
         raise StorageError(
             f"cannot {verb} the log at {at.uri}: {_line(error)}; nothing is lost, it will be tried again"
         ) from error
+    except BaseException as error:
+        if not is_panic(error):
+            raise
+        raise StorageError(
+            f"cannot {verb} the log at {at.uri}: the Delta library broke off ({_line(error)}); nothing is lost, it "
+            "will be tried again"
+        ) from error
 
 
-def _line(error: Exception) -> str:
+def _line(error: BaseException) -> str:
     return " ".join(str(error).replace("\x1b[31m↳\x1b[0m", "").split())

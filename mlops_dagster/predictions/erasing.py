@@ -107,6 +107,12 @@ def erase(
     begun = Erasure(uuid.uuid4().hex, "begun", choice.model, at, actor, reason, choice.what, rows=0)
     with maintaining(log.place, wait_seconds=MAINTAINER_SECONDS), shipping_lock(spool.path, alone=True):
         _empty(log, spool)
+        for table, why in spool.held.reasons().items():
+            if table in (predictions_table(choice.model), LABELS_TABLE):
+                raise StorageError(
+                    f"entries of {table} are held back in {spool.path}, for the log does not take them ({why}); "
+                    "mend that, and run the erasure again"
+                )
         if choice.model not in log.models():
             raise InvalidInputError(f"the log has no model {choice.model!r}; it has {log.models()}")
         rows = _forget(log, spool, choice)

@@ -1,18 +1,28 @@
 """The prediction log: append-only Delta Lake tables that any engine reads."""
 
 import gc
+import logging
 import threading
+import time
 from collections import Counter, defaultdict
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager, suppress
 from datetime import date, datetime, timedelta
 from functools import cached_property
 from pathlib import Path
-from typing import TYPE_CHECKING, NamedTuple
+from typing import TYPE_CHECKING, NamedTuple, TypeAlias
 
 from mlops_dagster.clock import in_utc
-from mlops_dagster.errors import AlreadyRunningError, InvalidInputError, PredictionNotFoundError, StorageError
+from mlops_dagster.errors import (
+    AlreadyRunningError,
+    CorruptedError,
+    InvalidInputError,
+    MlopsError,
+    PredictionNotFoundError,
+    StorageError,
+)
 from mlops_dagster.predictions.entries import Entry
+from mlops_dagster.predictions.held import Aside
 from mlops_dagster.predictions.locking import shipping_lock
 from mlops_dagster.predictions.maintenance import maintaining
 from mlops_dagster.predictions.place import Place
@@ -27,7 +37,13 @@ if TYPE_CHECKING:
 
     from mlops_dagster.predictions.delta import Appender
 
+logger = logging.getLogger(__name__)
+
+_Row: TypeAlias = tuple[Entry, PredictionEntry | None]
+"""An entry, parsed if it is a prediction."""
+
 _ENTRIES_AT_ONCE = 20_000
+_STEP_SECONDS, _TRY_AGAIN_SECONDS = 10.0, 60.0
 _ROWS_AT_ONCE = 50_000
 _ORDER = ("event_time", "process", "sequence")
 LABELS_TABLE = "labels"
@@ -77,6 +93,8 @@ class PredictionLog:
     def __init__(self, address: str | Path) -> None:
         self.place = Place(address)
         self._shipping = threading.Lock()
+        self._refusals: Counter[str] = Counter()  # of tables, in a row
+        self._try_at: dict[str, float] = {}  # by the table that entries are held back for, on `time.monotonic()`
 
     @cached_property
     def _appender(self) -> "Appender":
@@ -88,6 +106,7 @@ class PredictionLog:
         """Append what the spool holds, each entry exactly once, and free what every other consumer has too.
 
         Returns how many entries (predictions and labels) this call appended. Several processes may ship at once.
+        What one table does not take is held back (`spool.held`) and tried again; all others go on.
         Raises StorageError when the log cannot be written now, within some minutes even if S3 says nothing: all is
         kept, and the next call goes on.
         """
@@ -97,13 +116,20 @@ class PredictionLog:
     def tidy(self) -> None:
         """Merge small files and remove old ones, of every table; to be called every few minutes, by any process.
 
-        Nothing is done while another process maintains the log. Raises StorageError. Time travel reaches a week back.
+        Nothing is done while another process maintains the log. Raises StorageError, once all the others are tidy. Time
+        travel reaches a week back.
         """
         from mlops_dagster.predictions import delta
 
         with suppress(AlreadyRunningError), maintaining(self.place):
+            failures = []
             for name in self._tables():
-                delta.tidy(self.place.table(name))
+                try:
+                    delta.tidy(self.place.table(name))
+                except MlopsError as error:
+                    failures.append(error)
+            if failures:
+                raise failures[0]
 
     def read(
         self,
@@ -260,53 +286,101 @@ class PredictionLog:
 
     def take_over(self, spool: Spool) -> int:
         """`ship`, for who holds the lock of the spool."""
-        appended = 0
         spool.index()  # late arms that it finds go with the rest: an erasure must leave none behind
+        appended = self._append_held(spool)
         while True:
             with _uncollected():
-                entries = spool.read(spool.marked("shipped"), _ENTRIES_AT_ONCE)
+                entries, held = spool.next_for_log(_ENTRIES_AT_ONCE)
             # Counts of shed scorings go to no table; those at the end wait there, for what the log knows is the mark.
             while entries and entries[-1].is_shed:
                 entries.pop()
             if not entries:
                 break
-            batch = self._append(spool.id, entries)
-            appended += batch.rows
-            spool.mark_shipped(entries[-1].number, batch.reached)
+            appended += self._append_or_hold(spool, entries, held)
         spool.free()
         return appended
 
-    def _append(self, spool_id: str, entries: Sequence[Entry]) -> _Appended:
-        predictions: defaultdict[str, list[tuple[Entry, PredictionEntry]]] = defaultdict(list)
-        labels: list[Entry] = []
-        with _uncollected():
-            for entry in entries:
-                if entry.is_shed:
-                    continue  # a count, for the rollups
-                if entry.sequence is None:
-                    labels.append(entry)
-                else:
-                    prediction = entry.prediction()
-                    predictions[prediction["model"]].append((entry, prediction))
-        appended = sum(self._append_predictions(spool_id, model, rows) for model, rows in predictions.items())
-        appended += self._append_labels(spool_id, labels) if labels else 0
-        reached = {
-            (row["process"], model): entry.sequence or 0 for model, rows in predictions.items() for entry, row in rows
-        }
-        return _Appended(appended, reached)
+    def _append_or_hold(self, spool: Spool, entries: Sequence[Entry], held: Mapping[str, str]) -> int:
+        """Append to each table that takes its entries; those of others are kept out of the way, until it does.
 
-    def _append_predictions(self, spool_id: str, model: str, rows: Sequence[tuple[Entry, PredictionEntry]]) -> int:
+        Raises StorageError where the log cannot be written at all: then nothing is moved.
+        """
+        appended, aside, reached = 0, {}, {}
+        for table, rows in _by_table(entries).items():
+            reason = held.get(table)
+            if reason is None:
+                try:
+                    appended += self._append_to(table, spool.id, rows)
+                    reached.update(_reached(rows))
+                    continue
+                except MlopsError as error:
+                    if not self.place.is_writable():
+                        raise
+                    reason = error.told
+                    self._refused(table, reason)
+            aside[table] = Aside([entry for entry, _ in rows], reason)
+        spool.mark_shipped(entries[-1].number, reached, aside)
+        return appended
+
+    def _append_held(self, spool: Spool) -> int:
+        """Try the tables that entries are held back for, each now and then."""
+        appended = 0
+        for table in spool.held.reasons():
+            if time.monotonic() < self._try_at.get(table, 0.0):
+                continue
+            try:
+                while entries := spool.held.read(table, limit=_ENTRIES_AT_ONCE):
+                    batch = self._append(spool.id, entries)
+                    appended += batch.rows
+                    spool.mark_shipped(0, batch.reached)
+                    spool.held.release(table, entries[-1].number)
+            except MlopsError as error:
+                self._refused(table, error.told)
+            else:
+                del self._refusals[table]
+                logger.warning("%s takes its entries again; all that were held back are in the log", table)
+        return appended
+
+    def _refused(self, table: str, reason: str) -> None:
+        self._refusals[table] += 1
+        self._try_at[table] = time.monotonic() + min((self._refusals[table] - 1) * _STEP_SECONDS, _TRY_AGAIN_SECONDS)
+        logger.error("%s of the log takes no entries; they are kept, and the other tables go on: %s", table, reason)
+
+    def _append(self, spool_id: str, entries: Sequence[Entry]) -> _Appended:
+        tables = _by_table(entries)
+        appended = sum(self._append_to(table, spool_id, rows) for table, rows in tables.items())
+        return _Appended(
+            appended, {source: last for rows in tables.values() for source, last in _reached(rows).items()}
+        )
+
+    def _append_to(self, table: str, spool_id: str, rows: "Sequence[_Row]") -> int:
+        try:
+            if table == LABELS_TABLE:
+                return self._append_labels(spool_id, [entry for entry, _ in rows])
+            return self._append_predictions(table, spool_id, rows)
+        except MlopsError:
+            raise
+        except Exception as error:
+            # Neither its text nor its trace is told: they may have somebody's values.
+            kind = type(error).__name__
+            raise CorruptedError(f"entries for {table} of the log cannot be made rows ({kind})") from error
+
+    def _append_predictions(self, name: str, spool_id: str, rows: "Sequence[_Row]") -> int:
         from mlops_dagster.predictions import columns, delta
 
         def new_rows(table: "DeltaTable", after: int) -> "delta.Batch":
             with _uncollected():
-                new = [(entry.number, entry.sequence or 0, row) for entry, row in rows if entry.number > after]
+                new = [
+                    (entry.number, entry.sequence or 0, row)
+                    for entry, row in rows
+                    if row is not None and entry.number > after
+                ]
                 # Beside the spool's own number: an audit without the spool knows the last number of each process.
                 reached = {row["process"]: sequence for _, sequence, row in new}
                 found = columns.prediction_table(new, delta.feature_types(table))
             return delta.Batch(found, {process_transaction(name): number for name, number in reached.items()})
 
-        at = self.place.table(predictions_table(model))
+        at = self.place.table(name)
         numbers = range(rows[0][0].number, rows[-1][0].number + 1)
         return self._appender.append_once(at, columns.PREDICTIONS, spool_id, numbers, new_rows)
 
@@ -332,6 +406,26 @@ class PredictionLog:
         at = self.place.table(LABELS_TABLE)
         with delta.storage_errors("read", at):
             yield delta.dataset(at, columns.LABELS, first=first)
+
+
+def _by_table(entries: Sequence[Entry]) -> "Mapping[str, Sequence[_Row]]":
+    """The entries by the table of the log that they go to; counts of shed scorings are for the rollups only."""
+    tables: defaultdict[str, list[_Row]] = defaultdict(list)
+    with _uncollected():
+        for entry in entries:
+            if entry.is_shed:
+                continue
+            if entry.sequence is None:
+                tables[LABELS_TABLE].append((entry, None))
+            else:
+                prediction = entry.prediction()
+                tables[predictions_table(prediction["model"])].append((entry, prediction))
+    return tables
+
+
+def _reached(rows: "Sequence[_Row]") -> dict[tuple[str, str], int]:
+    """The last sequence of each process and model."""
+    return {(row["process"], row["model"]): entry.sequence or 0 for entry, row in rows if row is not None}
 
 
 def process_transaction(process: str) -> str:

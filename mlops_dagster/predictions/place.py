@@ -1,14 +1,17 @@
 """Where the log is: a folder, or a prefix in a bucket of S3."""
 
+import tempfile
+import uuid
 from collections.abc import Iterator
 from contextlib import contextmanager
 from email.utils import parsedate_to_datetime
 from functools import cached_property
 from pathlib import Path
 from typing import TYPE_CHECKING, NamedTuple
-from urllib.parse import urlsplit
+from urllib.parse import quote
 
-from mlops_dagster.errors import InvalidInputError, StorageError
+from mlops_dagster.addresses import check_log_address, is_s3, parse_s3_url
+from mlops_dagster.errors import StorageError
 
 if TYPE_CHECKING:
     from boto3.session import Session
@@ -24,10 +27,13 @@ _OVERTAKEN = ("PreconditionFailed", "ConditionalRequestConflict", "NoSuchKey")
 
 
 class TableAddress(NamedTuple):
-    """What deltalake needs to find a table."""
+    """What deltalake and Arrow need to find a table."""
 
     uri: str
+    """For deltalake: an absolute path, or an S3 URL, in which the key is escaped."""
     options: dict[str, str] | None
+    path: str
+    """For Arrow, as it is written: an absolute path, or bucket/key."""
 
 
 class Stored(NamedTuple):
@@ -41,20 +47,19 @@ class Stored(NamedTuple):
 class Place:
     """`predictions/<model>`, `labels` and `erasures` below a folder or s3://bucket/prefix.
 
-    S3 is found, and believed, as boto3 does: `AWS_*`, its files, the role of the machine. Raises InvalidInputError
-    for another kind of URL.
+    Paths and prefixes stand as they are written. S3 is found, and believed, as boto3 does: `AWS_*`, its files, the role
+    of the machine. Raises InvalidInputError for another kind of URL, and for a place that no Delta table can be at.
 
     >>> Place("s3://logs/mlops/").table("labels", options=False).uri
     's3://logs/mlops/labels'
     """
 
     def __init__(self, address: str | Path) -> None:
-        parts = urlsplit(str(address))
-        self._on_s3 = parts.scheme == "s3"
-        if "://" in str(address) and not (self._on_s3 and parts.netloc):
-            raise InvalidInputError(f"no log can be kept at {address!r}; use s3://bucket/prefix or a folder")
-        self.address = str(address).rstrip("/")
-        self._bucket, self._prefix = parts.netloc, parts.path.strip("/")
+        self.address = check_log_address(str(address)).rstrip("/")
+        self._on_s3 = is_s3(self.address)
+        if self._on_s3:
+            self._bucket, prefix = parse_s3_url(self.address)
+            self._prefix = prefix.strip("/")
 
     @property
     def folder(self) -> Path | None:
@@ -94,7 +99,13 @@ class Place:
 
     def table(self, name: str, *, options: bool = True) -> TableAddress:
         """The table, with credentials as they are now: those of a role change every hour."""
-        return TableAddress(f"{self.address}/{name}", self._options() if options and self._on_s3 else None)
+        if not self._on_s3:
+            path = str(Path(self.address, name).absolute())
+            return TableAddress(path, None, path)
+        key = f"{self._prefix}/{name}".lstrip("/")
+        return TableAddress(
+            f"s3://{self._bucket}/{quote(key)}", self._options() if options else None, f"{self._bucket}/{key}"
+        )
 
     def models(self) -> list[str]:
         """Every model that has a table; raises StorageError."""
@@ -107,6 +118,22 @@ class Place:
             )
             found = [entry["Prefix"] for page in pages for entry in page.get("CommonPrefixes", ())]
         return sorted(prefix.removeprefix(below).rstrip("/") for prefix in found)
+
+    def is_writable(self) -> bool:
+        """Whether anything can be written there now: something that says nothing is, and taken away."""
+        try:
+            if self._on_s3:
+                key = f"{self._prefix}/.writable-{uuid.uuid4().hex}".lstrip("/")
+                with _s3_errors(self.address):
+                    self._client.put_object(Bucket=self._bucket, Key=key, Body=b"")
+                    self._client.delete_object(Bucket=self._bucket, Key=key)
+            else:
+                Path(self.address).mkdir(parents=True, exist_ok=True)
+                with tempfile.NamedTemporaryFile(dir=self.address, prefix=".writable-") as probe:
+                    probe.write(bytes(4096))
+        except OSError:  # StorageError is one
+            return False
+        return True
 
     def _options(self) -> dict[str, str]:
         with _s3_errors(self.address):

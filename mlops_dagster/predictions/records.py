@@ -1,6 +1,5 @@
 """What is kept of a prediction and of its label, and the JSON in which both wait in the spool."""
 
-import re
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from datetime import UTC, datetime, timedelta
@@ -10,7 +9,8 @@ from typing import Literal, NamedTuple, NotRequired, TypeAlias, TypedDict
 import orjson
 
 from mlops_dagster.clock import in_utc
-from mlops_dagster.errors import InvalidInputError, InvalidNameError
+from mlops_dagster.errors import InvalidInputError
+from mlops_dagster.names import check_model_name
 
 Role: TypeAlias = Literal["champion", "canary", "shadow", "paired", "named", "none"]
 """What the arm did: answered by the split (champion, canary), was scored off the response path (paired: the other arm
@@ -25,7 +25,6 @@ SERVED: tuple[Role, ...] = ("champion", "canary")
 ANSWERED: tuple[Role, ...] = ("champion", "canary", "named", "none")
 """One of these for every row that a client sent; the other roles are additional scorings of the same row."""
 
-_MODEL_NAME = re.compile(r"[A-Za-z0-9][A-Za-z0-9._-]*")
 _EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
 _MICROSECOND = timedelta(microseconds=1)
 
@@ -237,9 +236,9 @@ def from_microseconds(value: int) -> datetime:
 
 
 def encode_prediction(record: PredictionRecord) -> bytes:
-    """JSON of a PredictionEntry; NaN becomes null. Raises InvalidInputError for what JSON cannot hold."""
-    if not _MODEL_NAME.fullmatch(record.model):
-        raise InvalidNameError(f"{record.model!r} cannot be a model's name: use letters, digits, '.', '_' and '-'")
+    """JSON of a PredictionEntry; NaN becomes null. Raises InvalidNameError, and InvalidInputError for what JSON
+    cannot hold."""
+    check_model_name(record.model)
     entry: PredictionEntry = {
         "prediction_id": record.prediction_id,
         "request": record.request,

@@ -17,6 +17,7 @@ import orjson
 from mlops_dagster.clock import Clock, SystemClock
 from mlops_dagster.predictions.awaiting import Adopted, Awaited, Awaiting
 from mlops_dagster.predictions.entries import COUNTS, SHED, Entry
+from mlops_dagster.predictions.held import SCHEMA, Aside, Held, reasons
 from mlops_dagster.predictions.labels import Batch, Label, join_labels
 from mlops_dagster.predictions.losses import Loss, losses, note_loss
 from mlops_dagster.predictions.records import (
@@ -114,8 +115,9 @@ class Spool:
 
     def __init__(self, path: Path, durability: Durability = "process", *, clock: Clock | None = None) -> None:
         self.path = path
-        self._file = SqliteFile(path, _SCHEMA, durability, _CHECKPOINT_PAGES)
+        self._file = SqliteFile(path, f"{_SCHEMA}; {SCHEMA}", durability, _CHECKPOINT_PAGES)
         self._file.check()
+        self.held = Held(self._file)
         self._awaiting = Awaiting(path.with_suffix(".awaiting.sqlite"))
         self._clock = clock or SystemClock()  # for `received_at` only
         self._waiting: list[_Append] = []
@@ -238,6 +240,16 @@ class Spool:
             )
             return [Entry(*row) for row in rows]
 
+    def next_for_log(self, limit: int) -> tuple[list[Entry], dict[str, str]]:
+        """The next entries for the log, and the tables that earlier ones are held back for; both of one moment."""
+        with self._file.reading() as connection:
+            rows = connection.execute(
+                "SELECT number, sequence, body FROM entries "
+                "WHERE number > (SELECT number FROM marks WHERE name = 'shipped') ORDER BY number LIMIT ?",
+                (limit,),
+            )
+            return [Entry(*row) for row in rows], reasons(connection)
+
     def last_number(self) -> int:
         """The number of the newest entry there ever was; 0 before the first."""
         with self._file.reading() as connection:
@@ -292,9 +304,16 @@ class Spool:
                 (name, number),
             )
 
-    def mark_shipped(self, number: int, reached: Mapping[tuple[str, str], int]) -> None:
-        """Note that the log has all entries up to `number`: by (process, model), the records up to these sequences."""
+    def mark_shipped(
+        self, number: int, reached: Mapping[tuple[str, str], int], aside: Mapping[str, Aside] | None = None
+    ) -> None:
+        """Note that the log has all entries up to `number`: by (process, model), the records up to these sequences.
+
+        But for those that are put `aside`, by the table that does not take them.
+        """
         with self._file.writing() as connection:
+            for table, its in (aside or {}).items():
+                self.held.add(connection, table, its)
             connection.execute("UPDATE marks SET number = max(number, ?) WHERE name = 'shipped'", (number,))
             connection.executemany(
                 "UPDATE processes SET shipped = max(shipped, ?) WHERE process = ? AND model = ?",
@@ -313,9 +332,13 @@ class Spool:
         with self._file.reading() as connection:
             lost = sum(loss.entries for loss in losses(connection))
             first = connection.execute(_FIRST_FOR_LOG, (shipped, len(COUNTS[0]), *COUNTS)).fetchone()
+        held = self.held.tables()
+        times = [table.oldest for table in held]
+        if first:
+            times.append(from_microseconds(orjson.loads(first[0])["received_at"]))
         return SpoolDepth(
-            entries=self.last_number() - shipped,
-            oldest=from_microseconds(orjson.loads(first[0])["received_at"]) if first else None,
+            entries=self.last_number() - shipped + sum(table.entries for table in held),
+            oldest=min(times, default=None),
             bytes=sum(file.stat().st_size for file in path.parent.glob(f"{path.name}*")),
             free_bytes=shutil.disk_usage(path.parent).free,
             lost=lost,

@@ -1,8 +1,8 @@
-"""S3, or a server that speaks like it: addresses, the client, and what it says as an error of ours."""
+"""S3, or a server that speaks like it: the client, and what it says as an error of ours."""
 
 from collections.abc import Iterator
 from contextlib import closing, contextmanager
-from typing import TYPE_CHECKING, NamedTuple
+from typing import TYPE_CHECKING
 
 from mlops_dagster.errors import (
     ArtifactChangedError,
@@ -27,26 +27,6 @@ _CHUNK = 1 << 20
 _ABSENT = frozenset({"NoSuchKey", "404"})  # a HEAD has no body that could name the reason
 _MAYBE_ABSENT = frozenset({"AccessDenied", "403"})
 _REFUSED = frozenset({"AccessDenied", "403", "InvalidAccessKeyId", "SignatureDoesNotMatch", "ExpiredToken"})
-
-
-class S3Address(NamedTuple):
-    """A bucket, and a key or the beginning of keys in it."""
-
-    bucket: str
-    key: str
-
-
-def parse_s3_url(url: str) -> S3Address:
-    """The parts of s3://bucket/key, the key as it stands, for S3 knows no escapes; raises InvalidInputError.
-
-    >>> parse_s3_url("s3://models/classifier/v2.4.1")
-    S3Address(bucket='models', key='classifier/v2.4.1')
-    """
-    scheme, _, rest = url.partition("://")
-    bucket, _, key = rest.partition("/")
-    if scheme.lower() != "s3" or not bucket:
-        raise InvalidInputError(f"{url!r} names no bucket; write s3://bucket/key")
-    return S3Address(bucket, key)
 
 
 def s3_client() -> "S3Client":

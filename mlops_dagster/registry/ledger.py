@@ -7,7 +7,8 @@ from datetime import datetime
 from sqlalchemy import Connection
 
 from mlops_dagster.clock import SystemClock
-from mlops_dagster.errors import EpochConflictError, VersionExistsError
+from mlops_dagster.errors import EpochConflictError, InvalidNameError, VersionExistsError
+from mlops_dagster.names import fold_model
 from mlops_dagster.registry.deployments import Change, Move, empty, settle
 from mlops_dagster.registry.entities import Deployment, EventKind, ModelVersion
 from mlops_dagster.registry.stages import Stage
@@ -40,9 +41,13 @@ class Ledger:
         return found
 
     def register(self, version: ModelVersion) -> ModelVersion:
-        """`version`, or the same one as it is there; raises VersionExistsError if that has other bytes."""
+        """`version`, or the same one as it is there; raises VersionExistsError if that has other bytes.
+
+        Raises InvalidNameError for a name that some store takes for another one that is there.
+        """
         existing = sql.find_version(self.connection, self.model, version.version)
         if existing is None:
+            self._check_names(version.version)
             self._register(version)
             return version
         if existing.digest != version.digest:
@@ -105,6 +110,20 @@ class Ledger:
         row = version_row(version)
         sql.insert_version(self.connection, row)
         self._event("registered", version.version, None, Stage.REGISTERED, deployment, fingerprint(row))
+
+    def _check_names(self, version: str) -> None:
+        for model in sql.model_names(self.connection):
+            if model != self.model and fold_model(model) == fold_model(self.model):
+                raise InvalidNameError(
+                    f"{self.model!r} is one name with {model!r}, which is registered, to Dagster or to a file system "
+                    "without case; choose one that differs in more than case, '-' and '_'"
+                )
+        for other in sql.version_names(self.connection, self.model):
+            if other.lower() == version.lower():
+                raise InvalidNameError(
+                    f"{self.model} {version} differs from {other}, which is registered, in case only; "
+                    "choose another version"
+                )
 
     def _settled(self, before: Deployment, after: Deployment) -> Deployment:
         champions = sql.champions(self.connection, self.model)

@@ -9,10 +9,9 @@ from contextlib import contextmanager
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from sqlalchemy import make_url
-
 from mlops_dagster.clock import Clock, SystemClock
 from mlops_dagster.database import looking, migrate, open_database, reading, writing
+from mlops_dagster.database.engines import parse_url
 from mlops_dagster.errors import InvalidInputError, MlopsError
 from mlops_dagster.registry.artifacts import ContentStore, Progress, open_store
 from mlops_dagster.registry.ledger import Ledger
@@ -109,7 +108,7 @@ class Session:
 
     def _make_folders(self) -> None:
         """Raise HomeNotWritableError rather than fail at the first write."""
-        database = make_url(self._place.database)
+        database = parse_url(self._place.database)
         if database.drivername == "sqlite":
             home = Path(str(database.database)).parent
             alone = home == self._settings.home
@@ -118,7 +117,7 @@ class Session:
 
 def _name(database: str) -> str:
     """What tells the anchors of this database from those of others in the same store."""
-    return Path(str(make_url(database).database)).stem
+    return Path(str(parse_url(database).database)).stem
 
 
 def os_user() -> str:

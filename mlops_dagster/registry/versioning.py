@@ -13,6 +13,7 @@ from mlops_dagster.errors import (
     IncompleteCardError,
     InvalidInputError,
 )
+from mlops_dagster.names import check_model_name
 from mlops_dagster.registry import fetching, signing
 from mlops_dagster.registry.baseline import Baseline
 from mlops_dagster.registry.cards import ModelCard
@@ -28,7 +29,7 @@ from mlops_dagster.registry.session import Session
 from mlops_dagster.registry.sources import open_source, pin
 from mlops_dagster.registry.stages import Stage
 from mlops_dagster.registry.stores import sql
-from mlops_dagster.registry.versions import check_name, next_patch, parse_version
+from mlops_dagster.registry.versions import next_patch, parse_version
 from mlops_dagster.schema import ModelSchema
 
 _TRIES = 3
@@ -59,7 +60,7 @@ class Versioning(Session):
         Raises InvalidNameError, InvalidVersionError, ArtifactNotFoundError, ArtifactChangedError, UnsafeArtifactError,
         InvalidInputError, StorageError and ServerError; then there is no new version.
         """
-        check_name(model_name)
+        check_model_name(model_name)
         named = None if version is None else str(parse_version(version))
         artifact, origin = pin(artifact_uri, self._place.catalogue)
         entry = ModelVersion(

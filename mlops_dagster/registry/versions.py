@@ -1,24 +1,10 @@
-"""Names of models and semantic versions (https://semver.org), as the registry accepts them."""
-
-import re
+"""Semantic versions (https://semver.org), as the registry accepts them."""
 
 from semver import Version
 
-from mlops_dagster.errors import InvalidNameError, InvalidVersionError
-
-# What is safe alike as a folder, in a URL, as a metric label and in a Dagster key.
-_NAME = re.compile(r"[A-Za-z0-9][A-Za-z0-9_-]{0,99}")
+from mlops_dagster.errors import InvalidVersionError
 
 FIRST = Version(1, 0, 0)
-
-
-def check_name(model: str) -> str:
-    """`model` itself; raises InvalidNameError unless it is letters, digits, `-` and `_`, at most 100."""
-    if not _NAME.fullmatch(model):
-        raise InvalidNameError(
-            f"{model!r} cannot name a model; use up to 100 ASCII letters, digits, '-' and '_', a letter or digit first"
-        )
-    return model
 
 
 def parse_version(text: str) -> Version:

@@ -114,9 +114,15 @@ class Api:
         return to_json({"live": True})
 
     async def ready(self, _request: Request) -> Response:
-        """Ready when every model that has a champion can answer, and what it answers can be recorded."""
+        """Ready when every model that has a champion can answer, and what it answers can be recorded.
+
+        With `warnings` of what fails beside the answers, if anything does.
+        """
         reasons = await asyncio.to_thread(self._service.not_ready)
-        return to_json({"ready": not reasons, "reasons": reasons}, 503 if reasons else 200)
+        content: dict[str, Json] = {"ready": not reasons, "reasons": reasons}
+        if warnings := await asyncio.to_thread(self._service.warnings):
+            content["warnings"] = warnings
+        return to_json(content, 503 if reasons else 200)
 
     async def model(self, request: Request) -> Response:
         self._access.check(headers_of(request))

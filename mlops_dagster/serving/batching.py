@@ -80,16 +80,16 @@ class Batcher(Generic[Job, Outcome, Result]):
     def _scored(self, jobs: list[Job]) -> Sequence[Outcome] | Exception:
         try:
             return self._score(jobs)
-        except Exception as error:
-            return error
+        except BaseException as error:
+            return _as_exception(error)
 
     def _settled(self, jobs: list[Job], outcomes: Sequence[Outcome] | Exception) -> Sequence[Result | Exception]:
         if isinstance(outcomes, Exception):
             return [outcomes] * len(jobs)
         try:
             return self._settle(jobs, outcomes)
-        except Exception as error:
-            return [error] * len(jobs)
+        except BaseException as error:
+            return [_as_exception(error)] * len(jobs)
 
     def _finish(
         self, futures: list[asyncio.Future[Result]], started: float, results: Sequence[Result | Exception]
@@ -106,6 +106,11 @@ class Batcher(Generic[Job, Outcome, Result]):
                 future.set_exception(result)
             else:
                 future.set_result(result)
+
+
+def _as_exception(error: BaseException) -> Exception:
+    """The error, for whoever waits: what is no Exception would end the lane, and nobody would be answered."""
+    return error if isinstance(error, Exception) else ModelFailedError(f"the batch broke off: {type(error).__name__}")
 
 
 def score_together(model: LoadedModel, requests: Sequence[Columns]) -> list[Scores | ModelFailedError]:

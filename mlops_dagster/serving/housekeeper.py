@@ -7,7 +7,7 @@ import logging
 import os
 import signal
 
-from mlops_dagster.errors import MlopsError
+from mlops_dagster.errors import is_panic
 from mlops_dagster.serving.background import Repeating
 from mlops_dagster.serving.housekeeping import Housekeeping
 from mlops_dagster.serving.last_known import LastKnown
@@ -59,6 +59,7 @@ def work(leash: Leash, arguments: list[str]) -> None:
         Repeating("label index", PRUNE_SECONDS, housekeeping.prune_labels, telemetry),
         Repeating("left behind", SETTLE_SECONDS, housekeeping.shed_of_the_dead, telemetry, at_once=True),
         Repeating("tidy", TIDY_SECONDS, house.log.tidy, telemetry),
+        Repeating("log alerts", LABEL_DEBT_SECONDS, housekeeping.tell_held, telemetry),
         # At once: a restart leaves no gap in it.
         Repeating("label debt", LABEL_DEBT_SECONDS, tell_label_debts, telemetry, at_once=True),
         Repeating("process", MEASURE_SECONDS, telemetry.measure, telemetry),
@@ -79,7 +80,9 @@ def work(leash: Leash, arguments: list[str]) -> None:
 def _take_what_is_left(housekeeping: Housekeeping) -> None:
     try:
         housekeeping.flush(log=True)
-    except MlopsError as error:
+    except BaseException as error:  # a panic too; the duties go on, and whoever comes next
+        if not isinstance(error, Exception) and not is_panic(error):
+            raise
         logger.error("the last predictions stay in the spool, and are shipped later: %s", error)
 
 

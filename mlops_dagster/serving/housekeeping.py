@@ -3,6 +3,7 @@
 from collections.abc import Iterable, Mapping
 from datetime import datetime, timedelta
 
+from mlops_dagster.alerting import Severity
 from mlops_dagster.errors import CountsLostError
 from mlops_dagster.predictions import Consumer, LabelDebt, Recounted, Rollups, Taken, recount
 from mlops_dagster.predictions.fold import BinsOf
@@ -16,6 +17,10 @@ from mlops_dagster.wiring import House
 
 LABEL_DEBT_PERIOD = timedelta(days=30)
 """What has no label after so long is taken never to get one."""
+
+
+HELD_RULE = "log_held"
+"""Of the alert that a table of the log does not take what is to be written to it."""
 
 
 class Housekeeping:
@@ -91,6 +96,24 @@ class Housekeeping:
     def ship(self) -> int:
         """Move what is in the spool to the log; returns the number of rows."""
         return self._house.log.ship(self._house.spool)
+
+    def tell_held(self) -> None:
+        """Open an alert for each model whose log does not take its entries, and resolve those that are over."""
+        alerts, spool = self._house.alerts, self._house.spool
+        held = {table.table.rpartition("/")[2]: table for table in spool.held.tables()}
+        for model, table in held.items():
+            alerts.report(
+                model,
+                HELD_RULE,
+                Severity.WARNING,
+                f"the log's table {table.table} does not take its entries: {table.entries} are kept in the spool, the "
+                f"first of {table.oldest:%Y-%m-%d %H:%M} UTC; {table.reason}",
+                done="all other tables go on; it is tried again every minute",
+                evidence={"spool": spool.id, "entries": table.entries},
+            )
+        for alert in alerts.list():
+            if alert.rule == HELD_RULE and alert.evidence.get("spool") == spool.id and alert.model not in held:
+                alerts.resolve(alert.model, HELD_RULE, "the log has taken all entries that were kept")
 
     def exchange_labels(self) -> bool:
         """Record labels of predictions of this machine that were sent to others; returns whether there were any."""

@@ -1,5 +1,6 @@
 """Threads for work that may hang: who waits for it gives up, and what comes next goes on."""
 
+import logging
 import threading
 import weakref
 from collections.abc import Callable
@@ -10,6 +11,8 @@ from threadpoolctl import threadpool_limits  # type: ignore[import-untyped]  # i
 
 Outcome = TypeVar("Outcome")
 Work = Callable[[], None]
+
+logger = logging.getLogger(__name__)
 
 MOST_STUCK = 3  # a thread that hangs cannot be ended: with so many of them, nothing more is tried
 
@@ -66,5 +69,8 @@ def _run(works: "SimpleQueue[Work | None]") -> None:
     # OpenMP's threads spin while they wait for each other: twice the CPU for no time gained on such small batches.
     threadpool_limits(1)
     while (work := works.get()) is not None:
-        work()
+        try:
+            work()
+        except BaseException:  # a thread that ends would leave all that waits in it
+            logger.exception("work in a lane raised, as none may")
         del work  # it holds the lane, which nobody else may hold any more

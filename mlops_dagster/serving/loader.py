@@ -93,7 +93,7 @@ class Loader:
             loaded = LoadedModel(version, entry.schema, self._artifacts.load(entry), entry.baseline)
             loaded.try_out()
             self._last_known.note_version(entry)  # before it serves: the rollups find its bins there
-        except Exception as error:
+        except BaseException as error:  # a panic too: it is tried again, and told
             logger.exception("%s %s cannot be loaded; tried again in %g s", model, version, RETRY_SECONDS)
             self._telemetry.loaded(model, version, ready=False)
             self._tell(model, version, error)
@@ -105,7 +105,7 @@ class Loader:
         gc.freeze()
         return loaded
 
-    def _tell(self, model: str, version: str, error: Exception) -> None:
+    def _tell(self, model: str, version: str, error: BaseException) -> None:
         """The registry is told of a version that fails again and again, not of a store or a disk that is away."""
         if isinstance(error, StorageError):
             return

@@ -6,6 +6,7 @@ from typing import TypeAlias, TypedDict
 
 from mlops_dagster.clock import parse_time
 from mlops_dagster.errors import InvalidInputError
+from mlops_dagster.names import is_plain
 from mlops_dagster.serving.inputs import check_parameters
 from mlops_dagster.serving.tensors import Json, shown
 
@@ -72,11 +73,13 @@ def json_length_of(headers: Headers) -> int | None:
 
 
 def optional_text(content: Mapping[str, Json], name: str) -> str | None:
-    """A string of usual length, or None; raises InvalidInputError."""
+    """A string of usual length without control characters, or None; raises InvalidInputError."""
     value = content.get(name)
-    if value is None or (type(value) is str and len(value) <= MAX_TEXT):
+    if value is None or (type(value) is str and len(value) <= MAX_TEXT and is_plain(value)):
         return value
-    raise InvalidInputError(f"`{name}` must be a string of up to {MAX_TEXT} characters, got {shown(value)}")
+    raise InvalidInputError(
+        f"`{name}` must be a string of up to {MAX_TEXT} characters, no control character among them, got {shown(value)}"
+    )
 
 
 def read_time(text: str) -> datetime:

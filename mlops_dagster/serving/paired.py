@@ -102,13 +102,18 @@ class OffPath:
             by_version: defaultdict[LoadedModel, list[Task]] = defaultdict(list)
             for task in batch:
                 by_version[task[1].version].append(task)
-            for version, tasks in by_version.items():
-                self._work(version, tasks)
-            self._tell_what_was_left_out()
-            with self._changed:
-                self._done += len(batch)
-                self._note_waiting(_rows(batch), -1)
-                self._changed.notify_all()
+            try:
+                for version, tasks in by_version.items():
+                    self._work(version, tasks)
+                self._tell_what_was_left_out()
+            except BaseException as error:  # a thread that ends would leave all that comes after, and who waits for it
+                self._telemetry.failed("off path")
+                logger.error("scorings off the response path are lost: %s", type(error).__name__)
+            finally:
+                with self._changed:
+                    self._done += len(batch)
+                    self._note_waiting(_rows(batch), -1)
+                    self._changed.notify_all()
 
     def _work(self, version: LoadedModel, tasks: list[Task]) -> None:
         """Have a version score its tasks, in its lane; one that hangs keeps the others waiting for `patience` only."""
@@ -122,6 +127,10 @@ class OffPath:
                 self._settle(tasks, outcomes)
             except MlopsError as error:
                 logger.error("%d scorings off the response path are lost: %s", len(tasks), error.told)
+                self._shed(tasks)
+            except BaseException as error:
+                self._telemetry.failed("off path")
+                logger.error("%d scorings off the response path are lost: %s", len(tasks), type(error).__name__)
                 self._shed(tasks)
             finally:
                 ended.set()

@@ -4,7 +4,7 @@ import logging
 import socket
 import uuid
 from collections.abc import Callable
-from datetime import UTC, datetime
+from datetime import UTC, datetime, timedelta
 
 from mlops_dagster.clock import Clock, ReplayedClock, SystemClock
 from mlops_dagster.errors import MlopsError, StorageError, UnreadableError
@@ -30,6 +30,9 @@ TELL_SECONDS = 1.0
 MEASURE_SECONDS = 5.0
 WARM_SECONDS = 60.0
 """Who takes longer to load is left out at first."""
+
+LOG_BEHIND = timedelta(minutes=2)
+"""A log that is further behind the spool is not just slow."""
 
 WALL = SystemClock()
 
@@ -107,10 +110,24 @@ class Service:
             reasons["spool"] = str(error)
         return reasons
 
+    def warnings(self) -> dict[str, str]:
+        """What does not work beside the answers, by the part: it stops nobody now, and somebody must look at it."""
+        found = {work.name: f"fails ({work.trouble})" for work in self._work if work.trouble is not None}
+        try:
+            oldest, held = self.house.spool.depth().oldest, self.house.spool.held.tables()
+        except MlopsError:
+            return found  # `not_ready` says so
+        for table in held:
+            found[table.table] = f"the log does not take its {table.entries} entries; they are kept in the spool"
+        if oldest is not None and not held and (age := WALL.now() - oldest) > LOG_BEHIND:
+            found["log"] = f"it is {age // timedelta(minutes=1)} minutes behind; nothing is lost, the spool keeps it"
+        return found
+
     def metrics(self) -> bytes:
         """The text format of Prometheus. The spool is looked at now: who ships may be the one that hangs."""
         try:
             self.telemetry.spooled(self.house.spool.depth(), WALL.now())
+            self.telemetry.held({table.table: table.entries for table in self.house.spool.held.tables()})
         except MlopsError:
             self.telemetry.failed("spool depth")
             logger.exception("the depth of the spool is not known now")

@@ -15,6 +15,7 @@ from pathlib import Path
 
 import orjson
 
+from mlops_dagster.addresses import check_log_address
 from mlops_dagster.database import set_aside_if_damaged
 from mlops_dagster.errors import InvalidInputError, ServerError
 from mlops_dagster.serving.access import Access
@@ -47,6 +48,7 @@ def run(settings: Settings) -> None:
             f"MLOPS_ACCEPT_EVENT_TIME needs one worker, not {settings.workers}: the clock that the requests set is "
             "a worker's own; set MLOPS_WORKERS=1"
         )
+    check_log_address(settings.log)
     settings.writable_home()
     Access(settings)
     raise_descriptor_limit()

@@ -141,6 +141,14 @@ class Telemetry:
         self._spool_oldest = self._spool_gauge("oldest_seconds", "Age of the oldest entry that is not in the log")
         self._spool_lost = self._spool_gauge("lost", "Entries that were lost with the spool's file, or a part of it")
         self._spool_bytes = self._spool_gauge("bytes", "Size of the spool's files")
+        self._held_tables: set[str] = set()
+        self._held = Gauge(
+            "mlops_log_held_entries",
+            "Entries kept in the spool because their table of the log does not take them",
+            ("table",),
+            registry=registry,
+            multiprocess_mode="mostrecent",
+        )
         self._spool_free = self._spool_gauge("free_bytes", "Room on the disk of the spool: without it nothing answers")
 
     def arm(self, model: str, version: str, role: str) -> ArmTelemetry:
@@ -246,6 +254,12 @@ class Telemetry:
         self._spool_lost.set(depth.lost)
         self._spool_bytes.set(depth.bytes)
         self._spool_free.set(depth.free_bytes)
+
+    def held(self, entries: Mapping[str, int]) -> None:
+        """Entries that are held back, by the table of the log that does not take them."""
+        self._held_tables |= entries.keys()
+        for table in self._held_tables:
+            self._held.labels(table).set(entries.get(table, 0))
 
     def awaiting_labels(self, model: str, debt: LabelDebt, now: datetime) -> None:
         """How many answers await their label, and for how long."""

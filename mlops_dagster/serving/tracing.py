@@ -145,7 +145,7 @@ class Tracing:
     def _export(self, spans: "Spans", batch: list[Traced]) -> None:
         try:
             exported = spans.export(batch)
-        except Exception:
+        except BaseException:  # a thread that ends would export nothing more
             logger.exception("a batch of traces could not be exported")
             exported = False
         if not exported:

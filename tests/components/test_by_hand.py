@@ -54,10 +54,10 @@ def do(platform: Platform) -> Do:
 
     def do(action: str, reason: str) -> dict[str, object]:
         config = {
-            "ops": {"my_model_by_hand": {"config": {"action": action, "reason": reason, "as_of": AT.isoformat()}}}
+            "ops": {"my_model_manual_action": {"config": {"action": action, "reason": reason, "as_of": AT.isoformat()}}}
         }
         result = job.execute_in_process(config, resources={"platform": platform})
-        (found,) = result.asset_materializations_for_node("my_model_by_hand")
+        (found,) = result.asset_materializations_for_node("my_model_manual_action")
         assert found.asset_key == SPEC.key("deployment")
         return {name: value.value for name, value in found.metadata.items()}
 

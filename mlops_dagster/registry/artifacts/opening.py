@@ -3,11 +3,12 @@
 from pathlib import Path
 from typing import TYPE_CHECKING
 
+from mlops_dagster.addresses import is_s3, parse_s3_url
 from mlops_dagster.errors import InvalidInputError
 from mlops_dagster.registry.artifacts.blobs import Anchors, Blobs
 from mlops_dagster.registry.artifacts.local import LocalAnchors, LocalBlobs
 from mlops_dagster.registry.artifacts.s3 import Progress, S3Anchors, S3Blobs
-from mlops_dagster.registry.buckets import parse_s3_url, s3_client
+from mlops_dagster.registry.buckets import s3_client
 
 if TYPE_CHECKING:
     from types_boto3_s3 import S3Client
@@ -20,7 +21,7 @@ def open_store(
 
     Raises InvalidInputError for another kind of URL.
     """
-    if storage.startswith("s3://"):
+    if is_s3(storage):
         bucket, prefix = parse_s3_url(storage)
         client = s3 or s3_client()
         blobs = S3Blobs(client, bucket, prefix, progress=progress)

@@ -5,6 +5,7 @@ import posixpath
 import re
 from typing import NamedTuple
 
+from mlops_dagster.addresses import is_s3
 from mlops_dagster.registry.artifacts.keys import sha256_in
 from mlops_dagster.registry.entities import ModelVersion
 from mlops_dagster.strict_json import json_text
@@ -52,7 +53,7 @@ def source_of(digest: str, storage: str) -> str:
     >>> source_of("folder-" + "ab" * 32, "s3://bucket/models/")[:46]
     's3://bucket/models/sha256/ab/ab/folder-abababa'
     """
-    root = storage.rstrip("/") if storage.startswith("s3://") else "mlops:"
+    root = storage.rstrip("/") if is_s3(storage) else "mlops:"
     sha256 = sha256_in(digest)
     return f"{root}/sha256/{sha256[:2]}/{sha256[2:4]}/{digest}"
 

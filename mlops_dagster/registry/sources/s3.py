@@ -3,9 +3,10 @@
 from pathlib import Path, PurePosixPath
 from typing import TYPE_CHECKING
 
+from mlops_dagster.addresses import parse_s3_url
 from mlops_dagster.errors import ArtifactChangedError, ArtifactNotFoundError, InvalidInputError
 from mlops_dagster.registry.artifacts.disk import storage_errors
-from mlops_dagster.registry.buckets import list_objects, parse_s3_url, read_object, s3_client, s3_errors
+from mlops_dagster.registry.buckets import list_objects, read_object, s3_client, s3_errors
 
 if TYPE_CHECKING:
     from types_boto3_s3 import S3Client

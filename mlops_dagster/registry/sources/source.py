@@ -58,4 +58,8 @@ def _local(uri: str) -> Path:
     parts = urlsplit(uri)
     if parts.netloc not in ("", "localhost"):
         raise InvalidInputError(f"{uri!r} is on another machine; register a path on this one")
+    if parts.query or parts.fragment:
+        raise InvalidInputError(
+            f"{uri!r} has a '?' or '#' as it stands; write %3F and %23, or the path without file://"
+        )
     return Path(url2pathname(parts.path))

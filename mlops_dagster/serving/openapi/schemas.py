@@ -95,6 +95,11 @@ def schemas() -> dict[str, Json]:
                 "additionalProperties": TEXT,
                 "description": "what is in the way: a model or a part, and why",
             },
+            warnings={
+                "type": "object",
+                "additionalProperties": TEXT,
+                "description": "what fails beside the answers: a part, and how; absent if nothing does",
+            },
         ),
         "ModelReady": json_object(
             ["name", "version", "ready"],

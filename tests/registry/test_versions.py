@@ -2,43 +2,9 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from mlops_dagster.errors import InvalidInputError, InvalidNameError, InvalidVersionError
+from mlops_dagster.errors import InvalidInputError, InvalidVersionError
 from mlops_dagster.registry import Stage
-from mlops_dagster.registry.versions import check_name, final_of, next_patch, parse_version
-
-
-@pytest.mark.parametrize(
-    "name",
-    [
-        "",
-        ".",
-        "..",
-        "../x",
-        "a/b",
-        "a\\b",
-        "a b",
-        "a.b",
-        "a\n",
-        "a\0",
-        "-a",
-        "_a",
-        "ä",
-        "ａ",
-        "модель",
-        "a" * 101,
-        "a:b",
-        "%2e",
-    ],
-)
-def test_names_that_are_no_safe_folder_url_or_label_are_refused(name: str) -> None:
-    with pytest.raises(InvalidNameError, match="cannot name a model") as error:
-        check_name(name)
-    assert error.value.code == "invalid_name"
-
-
-@pytest.mark.parametrize("name", ["a", "classifier-prod", "flights_delay", "7seas", "X" * 100])
-def test_plain_names_pass(name: str) -> None:
-    assert check_name(name) == name
+from mlops_dagster.registry.versions import final_of, next_patch, parse_version
 
 
 @pytest.mark.parametrize(

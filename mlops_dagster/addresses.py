@@ -1,0 +1,59 @@
+"""How a place is written: a folder, s3://bucket/prefix, or sqlite:///path. One reader of each, and paths stand as they
+are: no part of them is an escape, a query or a fragment."""
+
+import re
+from typing import Final, NamedTuple
+
+from mlops_dagster.errors import InvalidInputError
+
+SQLITE: Final = "sqlite:///"
+
+# What the Delta library (1.6) reads otherwise than it is written: it decodes a path twice, and takes \ for /.
+_ESCAPE: Final = re.compile(r"%[0-9A-Fa-f]{2}|[\\\x00-\x1f\x7f\ud800-\udfff]")
+_ON_DISK: Final = re.compile(r"[\[\]^|]")
+"""It makes the name of a host of a local path, and these may be in none: it panics."""
+
+
+class S3Address(NamedTuple):
+    """A bucket, and a key or the beginning of keys in it."""
+
+    bucket: str
+    key: str
+
+
+def is_s3(address: str) -> bool:
+    """Whether this is an S3 URL.
+
+    >>> is_s3("S3://models/a"), is_s3("models/s3")
+    (True, False)
+    """
+    return address[:5].lower() == "s3://"
+
+
+def parse_s3_url(url: str) -> S3Address:
+    """The parts of s3://bucket/key, the key as it stands, for S3 knows no escapes; raises InvalidInputError.
+
+    >>> parse_s3_url("s3://models/classifier/v2.4.1#a?b%20c")
+    S3Address(bucket='models', key='classifier/v2.4.1#a?b%20c')
+    """
+    bucket, _, key = url[5:].partition("/")
+    if not is_s3(url) or not bucket:
+        raise InvalidInputError(f"{url!r} names no bucket; write s3://bucket/key")
+    return S3Address(bucket, key)
+
+
+def check_log_address(address: str) -> str:
+    """Return `address`, a folder or s3://bucket/prefix; raise InvalidInputError where no Delta table can be kept.
+
+    >>> check_log_address("/data/größe #1?/100%")
+    '/data/größe #1?/100%'
+    """
+    if "://" in address and not (is_s3(address) and address[5:].partition("/")[0]):
+        raise InvalidInputError(f"no log can be kept at {address!r}; use s3://bucket/prefix or a folder")
+    found = _ESCAPE.search(address) or (None if is_s3(address) else _ON_DISK.search(address))
+    if found is not None:
+        raise InvalidInputError(
+            f"no log can be kept at {address!r}: the Delta library would read {found[0]!r} in it as something else; "
+            "rename that folder or prefix, or set MLOPS_LOG_URL to another one"
+        )
+    return address

@@ -1,0 +1,114 @@
+"""A code location loads whatever its models are called, and what is wrong with one name is that model's trouble."""
+
+import os
+import subprocess
+import sys
+from datetime import UTC, datetime, timedelta
+from pathlib import Path
+
+import dagster as dg
+
+from mlops_dagster.components import ModelSpec, Platform
+from mlops_dagster.components.model_lifecycle import lifecycle_defs
+from mlops_dagster.components.partitions import hourly
+from mlops_dagster.definitions import defs
+from mlops_dagster.defs.fleet import hourly_monitoring, hourly_monitoring_schedule
+from mlops_dagster.wiring import House
+from tests.components.at_a_time import PlatformAt
+from tests.components.test_spec import GOOD
+from tests.predictions.conftest import a_record
+
+BATCHES = {"batch_scores": True}
+SHARED = dg.Definitions(resources={"platform": Platform()})
+AT = datetime(2013, 3, 2, 0, 5, tzinfo=UTC)
+
+
+def spec_of(model: str) -> ModelSpec:
+    return ModelSpec.model_validate(GOOD | BATCHES | {"model": model})
+
+
+def names_of(definitions: dg.Definitions) -> set[str]:
+    """All names by which Dagster tells jobs, ops, schedules and sensors apart."""
+    repository = dg.Definitions.merge(definitions, SHARED).get_repository_def()
+    jobs = repository.get_all_jobs()
+    ops = {node.name for job in jobs for node in job.all_node_defs}
+    return ops | {each.name for each in (*jobs, *repository.schedule_defs, *repository.sensor_defs)}
+
+
+def test_a_model_may_be_called_like_something_of_ours_or_of_another_model() -> None:
+    models = ("shop", "shop-rollout", "Shop-2", "hourly", "hourly-monitoring", "mlflow-catalogue", "labels", "x" * 100)
+    dg.Definitions.validate_loadable(dg.Definitions.merge(defs(), *(lifecycle_defs(spec_of(each)) for each in models)))
+
+
+def test_no_name_of_ours_ends_as_another_one() -> None:
+    """Then no two models can share one, whatever they are called: what makes that so, beside the doubled separator."""
+    found = {name.removeprefix("shop_") for name in names_of(lifecycle_defs(spec_of("shop"))) if "__" not in name}
+    assert len(found) > 12
+    shared = {(one, other) for one in found for other in found if one.endswith(f"_{other}")}
+    assert shared == set()
+
+
+def test_each_model_is_monitored_whatever_others_the_registry_has(tmp_path: Path) -> None:
+    """`card-fraud` is asked for by its own name, registered or not, and so never for hours of `card_fraud`."""
+    platform = PlatformAt(home=str(tmp_path), now=AT.isoformat())
+    house: House = platform.stores()
+    for model, hour in (("card-fraud", 3), ("card_fraud", 20)):
+        house.spool.append([a_record(60 * hour, model=model)])
+    house.rollups.catch_up(house.spool, lambda _model, _version: None)
+    shared = dg.Definitions(
+        jobs=[hourly_monitoring],
+        schedules=[hourly_monitoring_schedule],
+        resources={"platform": platform},
+        executor=dg.in_process_executor,
+    )
+    repository = dg.Definitions.merge(lifecycle_defs(spec_of("card-fraud")), shared).get_repository_def()
+    with (
+        dg.instance_for_test() as instance,
+        dg.build_schedule_context(
+            instance=instance, scheduled_execution_time=AT, repository_def=repository, resources={"platform": platform}
+        ) as context,
+    ):
+        ticked = repository.get_schedule_def("hourly_monitoring_schedule").evaluate_tick(context)
+    asked = [request.tags["dagster/asset_partition_range_start"] for request in ticked.run_requests or ()]
+    assert min(asked) == "2013-03-01-03:00"
+    assert hourly().get_partition_key_for_timestamp((AT - timedelta(hours=1)).timestamp()) in {
+        request.tags["dagster/asset_partition_range_end"] for request in ticked.run_requests or ()
+    }
+
+
+def test_of_two_models_of_one_name_the_second_says_so_and_all_others_load(tmp_path: Path) -> None:
+    project = tmp_path / "mine"
+    (tmp_path / "dg.toml").write_text('directory_type = "project"\n[project]\nroot_module = "mine"\n')
+    for folder, model in (("a", "shop"), ("b", "shop"), ("c", "card-fraud"), ("d", "Card_Fraud"), ("e", "third")):
+        (project / "defs" / folder).mkdir(parents=True)
+        (project / "defs" / folder / "defs.yaml").write_text(
+            f"type: mlops_dagster.components.ModelLifecycle\nattributes:\n  model: {model}\n  trainer: json\n"
+            "  training: {dataset: mine}\n"
+            "  card: {intended_use: x, failure_modes: [y], contacts: [z], fairness_attribute: w}\n"
+        )
+    for folder in (project, project / "defs"):
+        (folder / "__init__.py").touch()
+    program = (
+        "import dagster as dg, pathlib\n"
+        "defs = dg.load_from_defs_folder(path_within_project=pathlib.Path('mine'))\n"
+        "merged = dg.Definitions.merge(defs, dg.Definitions(resources={'platform': object()}))\n"
+        "repository = merged.get_repository_def()\n"
+        "print(*sorted(job.name for job in repository.get_all_jobs() if job.name.endswith('_retrain')))\n"
+        "for sensor in (each for each in repository.sensor_defs if '__refused_' in each.name):\n"
+        "    try:\n        sensor.evaluate_tick(dg.build_sensor_context())\n"
+        "    except Exception as error:\n        print(error.__cause__ or error)\n"
+    )
+    found = subprocess.run(
+        [sys.executable, "-c", program],
+        cwd=tmp_path,
+        env={**os.environ, "PYTHONPATH": str(tmp_path), "MLOPS_HOME": str(tmp_path / "home")},
+        capture_output=True,
+        text=True,
+        check=False,
+    )
+    assert found.returncode == 0, found.stderr
+    jobs, *messages = found.stdout.splitlines()
+    assert jobs.split() == ["card_fraud_retrain", "shop_retrain", "third_retrain"]
+    told = " ".join(messages)
+    assert "the model 'shop' is not there" in told
+    assert "the model 'Card_Fraud' is not there, for 'card-fraud' of another folder" in told
