@@ -166,29 +166,32 @@ class Deployments:
         """Re-read every deployment, put in force what is in memory, and acknowledge what is wholly in force.
 
         While the registry is away the last known deployments go on, and what is loaded meanwhile comes into force:
-        that done, StorageError is raised. So does the last known one of a model whose rows cannot be read, while all
-        others are brought up to date: that done, UnreadableError is raised.
+        that done, StorageError is raised. What cannot be read of one model leaves the last known one in force: it is
+        raised once all others are up to date.
         """
-        unreadable: UnreadableError | None = None
+        failures: list[Exception] = []
         try:
             for model in self._house.registry.models():
                 try:
                     known = self._read(model)
+                    if self._put_in_force(known):
+                        self._acknowledge(known.deployment)
                 except UnreadableError as error:
-                    unreadable = error
+                    failures.append(error)
                     if model in self._known:
                         self._put_in_force(self._known[model])
-                    continue
-                if self._put_in_force(known):
-                    self._acknowledge(known.deployment)
+                except StorageError:
+                    raise
+                except Exception as error:
+                    failures.append(error)
             self._unread = None
         except StorageError as error:
             self._unread = f"the registry cannot be read: {error}"
             for known in self._known.values():
                 self._put_in_force(known)
             raise
-        if unreadable is not None:
-            raise unreadable
+        if failures:
+            raise failures[0]
 
     def _read(self, model: str) -> Known:
         deployment = self._house.registry.deployment(model)

@@ -1,0 +1,74 @@
+"""What is wrong with one model is told, and stops no other."""
+
+from pathlib import Path
+
+import pytest
+
+from mlops_dagster.errors import CorruptedError, InvalidInputError
+from mlops_dagster.registry.registry import ModelRegistry
+from mlops_dagster.serving.deployments import Deployments
+from mlops_dagster.serving.housekeeping import HELD_RULE
+from mlops_dagster.serving.last_known import LastKnown
+from mlops_dagster.serving.loader import Loader
+from mlops_dagster.serving.options import optional_text
+from mlops_dagster.serving.service import Service
+from mlops_dagster.serving.telemetry import Telemetry
+from mlops_dagster.settings import Settings
+from mlops_dagster.wiring import House
+from tests.predictions.conftest import a_record
+
+
+def test_a_deployment_that_cannot_be_read_keeps_no_other_from_coming_into_force(tmp_path: Path, monkeypatch) -> None:
+    house = House(Settings(home=tmp_path / "home"), actor="test")
+    (tmp_path / "model.onnx").write_text("weights")
+    for model in ("a-broken", "sound"):
+        house.registry.register(model, tmp_path / "model.onnx")
+    read = ModelRegistry.deployment
+
+    def breaks(registry: ModelRegistry, model: str):
+        if model == "a-broken":
+            raise CorruptedError("its row cannot be read")
+        return read(registry, model)
+
+    monkeypatch.setattr(ModelRegistry, "deployment", breaks)
+    last_known, telemetry = LastKnown(house.settings.last_known_path), Telemetry("test")
+    deployments = Deployments("test", house, last_known, Loader(house, last_known, telemetry), telemetry)
+    with pytest.raises(CorruptedError, match="its row"):
+        deployments.refresh()
+    assert deployments.models() == ["sound"]
+
+
+def test_a_log_that_takes_nothing_is_told_by_ready_metrics_and_an_alert(tmp_path: Path) -> None:
+    settings = Settings(home=tmp_path / "home")
+    service = Service(settings, House(settings).clock)
+    house, housekeeping = service.house, service._housekeeping
+    house.spool.append([a_record(0, model="poison"), a_record(0)])
+    assert "minutes behind; nothing is lost" in service.warnings()["log"]
+    folder = settings.home / "log" / "predictions" / "poison"
+    folder.parent.mkdir(parents=True)
+    folder.write_text("a file")
+    housekeeping.ship()
+    housekeeping.tell_held()
+    housekeeping.tell_held()
+    (alert,) = house.alerts.list()
+    assert (alert.model, alert.rule, alert.times) == ("poison", HELD_RULE, 2)
+    assert "predictions/poison" in alert.summary
+    assert service.warnings() == {
+        "predictions/poison": "the log does not take its 1 entries; they are kept in the spool"
+    }
+    assert service.not_ready() == {}
+    assert b'mlops_log_held_entries{table="predictions/poison"} 1.0' in service.metrics()
+    folder.unlink()
+    housekeeping.ship()
+    housekeeping.tell_held()
+    assert house.alerts.list() == []
+    assert b'mlops_log_held_entries{table="predictions/poison"} 0.0' in service.metrics()
+    assert service.warnings() == {}
+
+
+@pytest.mark.parametrize("text", ["a\0", "a\n", "\x7f", "\x85", "x" * 513])
+def test_an_id_that_some_store_refuses_is_refused_at_the_door(text: str) -> None:
+    with pytest.raises(InvalidInputError, match="control character"):
+        optional_text({"id": text}, "id")
+    for good in ("order 7", "é", "\u200b", "a/0", "%20", ""):
+        assert optional_text({"id": good}, "id") == good
