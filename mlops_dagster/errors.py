@@ -293,6 +293,16 @@ class ModelTimeoutError(ModelFailedError):
     code = "model_timeout"
 
 
+class TrialFailedError(ModelFailedError):
+    """A version did not pass its trial, or killed `deaths` workers since: it is neither registered nor loaded."""
+
+    code = "trial_failed"
+
+    def __init__(self, message: str, deaths: int = 0) -> None:
+        super().__init__(message)
+        self.deaths = deaths
+
+
 class ServerError(MlopsError, RuntimeError):
     """A server that this process started or talks to did not do its part."""
 

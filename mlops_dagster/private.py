@@ -12,7 +12,7 @@ PRIVATE = 0o077
 """The permission bits that nobody but the owner has."""
 
 # The entries of a home. Others may lie beside them where somebody chose a folder that has more in it.
-_OURS = ("*.sqlite*", "tokens.*", "serving.json", "artifacts", "log", "quarantine", "batch_scores")
+_OURS = ("*.sqlite*", "tokens.*", "serving.json", "artifacts", "log", "quarantine", "batch_scores", "trials")
 
 
 def write_privately() -> None:

@@ -72,6 +72,12 @@ class Settings(BaseSettings):
     label_days: int = Field(
         default=60, ge=1, description="days for which the label of a prediction is awaited; a later one is refused"
     )
+    trial_seconds: float = Field(
+        default=60.0, gt=0, description="how long a version may take to be loaded and tried before it serves"
+    )
+    trial_memory_mb: int = Field(
+        default=2048, gt=0, description="most memory, in MB, that a version may need to be loaded and tried"
+    )
     max_body_bytes: int = Field(
         default=16 * 1024**2,
         gt=0,
@@ -166,6 +172,11 @@ class Settings(BaseSettings):
     def last_known_path(self) -> Path:
         """What the registry said last: for data planes that start while its database is away."""
         return self.home / "last_known.sqlite"
+
+    @property
+    def trials_path(self) -> Path:
+        """What is known of the versions that were tried on this machine."""
+        return self.home / "trials"
 
     @property
     def address_path(self) -> Path:

@@ -8,6 +8,7 @@ from pydantic import ValidationError
 
 from mlops_dagster.registry import ModelRegistry
 from mlops_dagster.schema import Feature, ModelSchema
+from tests.servable import constant
 
 
 @pytest.mark.parametrize("name", ["event_time", "label", "paired", "score", "wrong"])
@@ -34,8 +35,6 @@ def test_a_version_registered_before_that_can_be_read_with_its_neighbours(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setenv("MLOPS_HOME", str(tmp_path / "home"))
-    artifact = tmp_path / "model.onnx"
-    artifact.write_text("weights")
     before = ModelSchema.model_construct(features=(Feature(name="score", kind="numeric"),), classes=("fine", "fraud"))
-    ModelRegistry().register("cards", artifact, "1.0.0", schema=before)
+    ModelRegistry().register("cards", constant(before), "1.0.0", schema=before)
     assert [version.schema for version in ModelRegistry().list("cards")] == [before]

@@ -16,7 +16,7 @@ from mlops_dagster.alerting import Alert, Severity
 from mlops_dagster.clock import in_utc, parse_time
 from mlops_dagster.components.platform import Platform
 from mlops_dagster.components.spec import ModelSpec
-from mlops_dagster.errors import InvalidInputError, told
+from mlops_dagster.errors import InvalidInputError, TrialFailedError, told
 from mlops_dagster.registry import Validation
 
 RULE = "retraining_failed"
@@ -50,8 +50,8 @@ def tried_again(context: dg.AssetExecutionContext, platform: Platform, spec: Mod
     try:
         yield
     except Exception as error:
-        # What the model's own code or configuration lacks, it lacks the next time as well.
-        again = tried < policy.retries and not isinstance(error, InvalidInputError)
+        # What the model's own code, configuration or file lacks, it lacks the next time as well.
+        again = tried < policy.retries and not isinstance(error, InvalidInputError | TrialFailedError)
         minutes = policy.retry_minutes * 2**tried
         platform.stores().alerts.report(
             spec.model,

@@ -1,22 +1,24 @@
 """The label, score and probabilities of rows, as a version gives them."""
 
-from typing import NamedTuple, TypeAlias
+from collections.abc import Callable
+from typing import NamedTuple, TypeAlias, cast
 
 import numpy as np
 import numpy.typing as npt
 
-from mlops_dagster.errors import ModelFailedError, is_panic
+from mlops_dagster.errors import InvalidInputError, ModelFailedError
 from mlops_dagster.inference.asking import Inputs, answers_alike_to_a_matrix, way_to_ask
 from mlops_dagster.inference.nulls import nulls_of
 from mlops_dagster.inference.probabilities import are_probabilities, not_probabilities
 from mlops_dagster.inference.rows import Columns, features_frame, features_matrix
-from mlops_dagster.inference.trial import answers_that_differ, trial_columns
+from mlops_dagster.inference.trial import ALONE, answers_that_differ, trial_columns
 from mlops_dagster.registry import Baseline
 from mlops_dagster.registry.estimators import Estimator
 from mlops_dagster.schema import ModelSchema
 
 _Numbers: TypeAlias = npt.NDArray[np.float64]
-_Run: TypeAlias = tuple[npt.NDArray[np.intp], _Numbers, npt.NDArray[np.bool_]]
+_Places: TypeAlias = npt.NDArray[np.intp]
+_Run: TypeAlias = tuple[_Places, _Numbers, npt.NDArray[np.bool_]]
 
 
 class Answers(NamedTuple):
@@ -52,6 +54,7 @@ class Scorer:
         odd = set(classes) - set(schema.classes) if some_classes else set(classes) ^ set(schema.classes)
         if odd or len(set(classes)) != len(classes):
             raise ModelFailedError(f"version {version} tells {classes} apart, its schema {schema.classes}")
+        _check_schema(version, schema, estimator)
         self.version = version
         self.schema = schema
         self._places = np.array([schema.classes.index(name) for name in classes])
@@ -82,24 +85,52 @@ class Scorer:
     def try_out(self, baseline: Baseline | None) -> None:
         """Score made-up rows, drawn from the bins of `baseline` where it has them; raises ModelFailedError.
 
-        The error says which scores are no probabilities, or which row has another answer when it is asked again, at
-        another place among the rows. Rows that the estimator refuses prove nothing about it.
+        The error says which scores are no probabilities; that no row is answered; that rows are not answered alone, or
+        together; or which row has another answer when it is asked again, among others or alone. Of rows that the
+        estimator refuses only all together prove something about it, and if the baseline has every feature.
         """
         inputs = self._inputs(trial_columns(self.schema, baseline))
         places, probabilities, sound = self._run_all(inputs)
         answered = ~np.isnan(probabilities).all(axis=1)
         if not sound[answered].all():
             raise self._unsound(probabilities, places, int(np.argmin(sound | ~answered)))
-        places_again, again, _ = self._run_all(inputs[::-1])
-        places_again, again = places_again[::-1], again[::-1]
+        if not answered.any():
+            if baseline is not None and baseline.features.keys() >= set(self.schema.names):
+                why = self._why_failed(inputs[:1])
+                raise ModelFailedError(f"version {self.version} answers no row that is like its training data: {why}")
+            return
+        inputs = cast("Inputs", inputs[answered])
+        places, probabilities = places[answered], probabilities[answered]
+        self._check_again(inputs[::-1], places[::-1], probabilities[::-1], "draws nothing when it predicts")
+        for row in range(min(ALONE, len(inputs))):
+            alone = slice(row, row + 1)
+            self._check_again(inputs[alone], places[alone], probabilities[alone], "scores each row by itself")
+
+    def _check_again(self, inputs: Inputs, places: _Places, probabilities: _Numbers, wanted: str) -> None:
+        """Score rows again as one batch; raises ModelFailedError if that fails, or if a row has another answer."""
+        try:
+            places_again, again, _ = self._run(inputs)
+        except ModelFailedError as error:
+            raise ModelFailedError(
+                f"{error}, for {len(inputs)} rows at once that it answers in other batches; register an estimator that "
+                "takes any number of rows"
+            ) from error
         differ = answers_that_differ(places, places_again, probabilities, again)
         if differ.any():
             row = int(np.argmax(differ))
             raise ModelFailedError(
                 f"version {self.version} answers the same row differently: row {row} got the scores "
-                f"{probabilities[row].tolist()} and the label {self._names(places)[row]!r}, then {again[row].tolist()} "
-                f"and {self._names(places_again)[row]!r}; register an estimator that draws nothing when it predicts"
+                f"{probabilities[row].tolist()} and the label {self._names(places)[row]!r}, then, in a batch "
+                f"of {len(inputs)}, {again[row].tolist()} and {self._names(places_again)[row]!r}; register one "
+                f"that {wanted}"
             )
+
+    def _why_failed(self, row: Inputs) -> ModelFailedError:
+        try:
+            places, probabilities, _ = self._run(row)
+        except ModelFailedError as error:
+            return error
+        return self._unsound(probabilities, places, 0)
 
     def _inputs(self, columns: Columns) -> Inputs:
         if self._takes_matrix:
@@ -110,9 +141,9 @@ class Scorer:
         """Return the place of each row's label in the schema, -1 for no class; its probabilities; if both are sound."""
         try:
             said, raw = self._ask(inputs)
-        except BaseException as error:
-            if not isinstance(error, Exception) and not is_panic(error):
-                raise
+        except KeyboardInterrupt:
+            raise
+        except BaseException as error:  # SystemExit and the panics of Rust would end the thread, and answer nobody
             raised = f"version {self.version} raised {type(error).__name__}"
             raise ModelFailedError(f"{raised}: {error}", told=raised) from error
         rows, classes = len(inputs), len(self._places)
@@ -167,3 +198,14 @@ class Scorer:
                 f"version {self.version} gave row {row} a label that is none of its classes {self.schema.classes}"
             )
         return ModelFailedError(not_probabilities(self.version, row, probabilities[row].tolist()))
+
+
+def _check_schema(version: str, schema: ModelSchema, estimator: Estimator) -> None:
+    """Raise ModelFailedError if the estimator knows by itself that rows of this schema cannot be given to it."""
+    check: Callable[[ModelSchema], None] | None = getattr(estimator, "check_schema", None)
+    if check is None:
+        return
+    try:
+        check(schema)
+    except InvalidInputError as error:
+        raise ModelFailedError(f"version {version} cannot take the rows of its schema: {error}") from error

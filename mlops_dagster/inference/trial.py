@@ -13,6 +13,8 @@ from mlops_dagster.statistics import CategoricalBins, Histogram, NumericBins
 _Values: TypeAlias = "list[float | str | None]"
 
 ROWS = 32
+ALONE: Final = 4
+"""So many of them are scored alone as well."""
 
 _ROUNDING: Final = 1e-3
 """Probabilities in float32 differ by less with the place of a row in a batch; those drawn at random by more."""

@@ -10,6 +10,7 @@ from mlops_dagster.registry import estimators, signing
 from mlops_dagster.registry.artifacts import ContentStore
 from mlops_dagster.registry.entities import ModelVersion
 from mlops_dagster.registry.estimators import Estimator
+from mlops_dagster.trial import Subject, Trials
 
 
 def fetch(content: ContentStore, version: ModelVersion, destination: Path, trusted_key: Path | None) -> Path:
@@ -37,3 +38,21 @@ def load(content: ContentStore, version: ModelVersion, trusted_key: Path | None)
     """The estimator, from verified bytes; raises UnsafeArtifactError, and what `fetch` raises."""
     with tempfile.TemporaryDirectory() as folder:
         return estimators.load(fetch(content, version, Path(folder, "model"), trusted_key))
+
+
+def subject(version: ModelVersion) -> Subject | None:
+    """What a trial of the version is about; None if it has no schema, and so cannot be served."""
+    if version.schema is None:
+        return None
+    baseline = None if version.baseline is None else version.baseline.to_json()
+    return Subject(version.model, version.version, version.digest, version.schema, baseline)
+
+
+def prove(content: ContentStore, trials: Trials, version: ModelVersion) -> None:
+    """Try a version that can be served, by the bytes that are kept.
+
+    Raises TrialFailedError, ServerError if the trial cannot be made, and what `fetch` raises.
+    """
+    tried = subject(version)
+    if tried is not None:
+        trials.prove(tried, lambda destination: content.fetch(version.digest, destination))

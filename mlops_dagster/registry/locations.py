@@ -20,6 +20,8 @@ class Place(NamedTuple):
     """A folder, or s3://bucket/prefix."""
     catalogue: str | None
     """Address (http://) of the MLflow server that shows every version as well."""
+    trials: Path
+    """Folder of this machine that remembers the trials of versions."""
 
 
 def locate(uri: str | None, settings: Settings) -> Place:
@@ -28,19 +30,19 @@ def locate(uri: str | None, settings: Settings) -> Place:
     A SQLite file has its artifacts beside it, unless the settings name a store.
     Raises InvalidInputError for a URI that is not supported.
 
-    >>> locate("mlflow://prod-server", Settings(home=Path("home")))
-    Place(database='sqlite:///home/mlops.sqlite', storage='home/artifacts', catalogue='http://prod-server:5000')
+    >>> locate("mlflow://prod-server", Settings(home=Path("home"))).catalogue
+    'http://prod-server:5000'
     """
     catalogue = settings.mlflow_url and mlflow_address(settings.mlflow_url)
     if uri is None:
-        return Place(settings.database, settings.storage, catalogue)
+        return Place(settings.database, settings.storage, catalogue, settings.trials_path)
     if uri.startswith("mlflow:"):
-        return Place(settings.database, settings.storage, mlflow_address(uri))
+        return Place(settings.database, settings.storage, mlflow_address(uri), settings.trials_path)
     database = parse_url(uri)
-    storage = settings.storage
-    if database.drivername == "sqlite" and settings.storage_url is None:
-        storage = str(Path(str(database.database)).parent / "artifacts")
-    return Place(uri, storage, catalogue)
+    if database.drivername != "sqlite":
+        return Place(uri, settings.storage, catalogue, settings.trials_path)
+    beside = Path(str(database.database)).parent
+    return Place(uri, settings.storage_url or str(beside / "artifacts"), catalogue, beside / "trials")
 
 
 def mlflow_address(uri: str) -> str:

@@ -20,6 +20,7 @@ from mlops_dagster.registry.stores import sql
 from mlops_dagster.registry.stores.event_log import EventLog
 from mlops_dagster.settings import Settings
 from mlops_dagster.texts import plain
+from mlops_dagster.trial import Trials
 
 if TYPE_CHECKING:
     from types_boto3_s3 import S3Client
@@ -53,6 +54,7 @@ class Session:
             self._place.storage, anchors=_name(self._place.database), s3=s3, progress=progress
         )
         self._content = ContentStore(blobs, allow_unsafe=self._settings.allow_unsafe_artifacts)
+        self._trials = Trials(self._settings, self._place.trials)
         self._engine = open_database(self._place.database)
         weakref.finalize(self, self._engine.dispose)  # who forgets `close` leaves no connection behind
         self._clock = clock or SystemClock()

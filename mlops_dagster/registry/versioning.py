@@ -56,9 +56,11 @@ class Versioning(Session):
 
         The artifact is a local path, an s3:// URL, `runs:/` or `models:/` of MLflow, or a fitted estimator.
         It is signed if the settings have a signing key.
+        One with a `schema` can be served, and proves itself first: a trial process loads it and scores made-up rows,
+        drawn from the `baseline` if there is one.
         A version that is there with the same bytes is returned as it is; with others, VersionExistsError is raised.
         Raises InvalidNameError, InvalidVersionError, ArtifactNotFoundError, ArtifactChangedError, UnsafeArtifactError,
-        InvalidInputError, StorageError and ServerError; then there is no new version.
+        TrialFailedError, InvalidInputError, StorageError and ServerError; then there is no new version.
         """
         check_model_name(model_name)
         named = None if version is None else str(parse_version(version))
@@ -81,6 +83,7 @@ class Versioning(Session):
         with open_source(artifact, self._place.catalogue, self._s3) as path:
             for _ in range(_TRIES):
                 kept = self._keep(path, entry)
+                fetching.prove(self._content, self._trials, replace(kept, version=named or self._next(model_name)))
                 with self._changing(model_name) as ledger:
                     cleaning = sql.last_cleaning(ledger.connection)
                     if cleaning == self._cleaning:
@@ -154,6 +157,11 @@ class Versioning(Session):
         digest, key = self._content.put(path), self._settings.signing_key
         signature = None if key is None else signing.sign(self._content, digest, entry.model, key)
         return replace(entry, digest=digest, signature=signature)
+
+    def _next(self, model: str) -> str:
+        """The version that would come next now, as errors call what has no number yet."""
+        with looking(self._engine) as connection:
+            return next_patch(sql.version_names(connection, model))
 
     def _require_environment(self, entry: ModelVersion) -> None:
         digest = environment_digest(entry.lineage)

@@ -4,6 +4,7 @@ import asyncio
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 from datetime import datetime
+from pathlib import Path
 
 from starlette.applications import Starlette
 from starlette.exceptions import HTTPException
@@ -13,7 +14,13 @@ from starlette.responses import Response
 from starlette.routing import Route
 
 from mlops_dagster.clock import Clock
-from mlops_dagster.errors import InvalidInputError, MlopsError, PredictionNotFoundError
+from mlops_dagster.errors import (
+    ForbiddenError,
+    InvalidInputError,
+    MlopsError,
+    PredictionNotFoundError,
+    UnauthenticatedError,
+)
 from mlops_dagster.serving.access import Access
 from mlops_dagster.serving.bodies import read_body
 from mlops_dagster.serving.browsers import OwnPagesOnly
@@ -29,13 +36,15 @@ from mlops_dagster.serving.tokens import Scope
 from mlops_dagster.settings import Settings
 
 
-def create_app(settings: Settings, clock: Clock | None = None, name: str | None = None) -> Starlette:
+def create_app(
+    settings: Settings, clock: Clock | None = None, name: str | None = None, marks: Path | None = None
+) -> Starlette:
     """The data plane over the stores in `settings.home`; they are opened here, and served once the app starts up.
 
     Raises HomeNotWritableError, and RefusedError where strangers could reach it and need no token.
     """
     access = Access(settings)
-    service = Service(settings, clock or clock_for(settings), name)
+    service = Service(settings, clock or clock_for(settings), name, marks)
 
     @asynccontextmanager
     async def lifespan(_app: Starlette) -> AsyncIterator[None]:
@@ -135,9 +144,19 @@ class Api:
 
     async def model_ready(self, request: Request) -> Response:
         path = request.path_params
-        name, error = await asyncio.to_thread(self._service.deployments.readiness, path["model"], path.get("version"))
+        name, error = await self._service.deployments.readiness(
+            path["model"], path.get("version"), may_load=self._may_infer(request)
+        )
+        error = error or await asyncio.to_thread(self._service.cannot_record)
         content: dict[str, Json] = {"name": path["model"], "version": name, "ready": error is None}
         return to_json(content if error is None else {**content, "error": error}, 200 if error is None else 503)
+
+    def _may_infer(self, request: Request) -> bool:
+        try:
+            self._access.check(headers_of(request), Scope.INFER)
+        except (UnauthenticatedError, ForbiddenError):
+            return False
+        return True
 
     async def metrics(self, request: Request) -> Response:
         self._access.check(headers_of(request))

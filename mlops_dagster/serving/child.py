@@ -33,13 +33,15 @@ class Child:
         self._started_at = self._heard_at = 0.0
         self._due_at: float | None = None
         self._pause = 0.0
+        self.killed = False
+        """By `kill`, since it was started last."""
 
     @property
     def pid(self) -> int | None:
         return self._popen.pid if self._popen is not None else None
 
     def start(self) -> None:
-        self.process, self._due_at = None, None
+        self.process, self._due_at, self.killed = None, None, False
         self._started_at = time.monotonic()
         self._popen = subprocess.Popen(  # noqa: S603  # our own program
             [*self._command, str(self.restarts)],
@@ -62,6 +64,10 @@ class Child:
         """It lived, and has given no sign of that for so long."""
         return self.process is not None and self.ended() is None and time.monotonic() - self._heard_at > seconds
 
+    def died_just_now(self) -> bool:
+        """It has ended, and `restart_if_due` was not called for that yet."""
+        return self.ended() is not None and self._due_at is None
+
     def restart_if_due(self, code: int) -> None:
         """Start it again: soon after its first death, later and later if it dies at once each time."""
         now = time.monotonic()
@@ -79,10 +85,11 @@ class Child:
             self.start()
 
     def kill(self, reason: str) -> None:
-        """End it at once; first it tells, in its log, what each of its threads is doing."""
+        """End it at once; first it tells what each of its threads is doing."""
         if self._popen is None or self.ended() is not None:
             return
         logger.error("%s (process %d) is killed: %s", self.name, self._popen.pid, reason)
+        self.killed = True
         self._popen.send_signal(signal.SIGABRT)
         if not self.wait(_LAST_WORDS_SECONDS):
             self._popen.kill()

@@ -9,7 +9,14 @@ from concurrent.futures import wait
 from dataclasses import dataclass, replace
 from functools import cached_property
 
-from mlops_dagster.errors import ModelNotFoundError, StorageError, UnreadableError, VersionNotFoundError
+from mlops_dagster.errors import (
+    MlopsError,
+    ModelNotFoundError,
+    NotFoundError,
+    StorageError,
+    UnreadableError,
+    VersionNotFoundError,
+)
 from mlops_dagster.registry import Deployment, Stage
 from mlops_dagster.rollout import Phase, Rollout, RolloutPolicy
 from mlops_dagster.schema import ModelSchema
@@ -131,19 +138,26 @@ class Deployments:
             return {"*": self._unread}
         return {model: reason for model, now in sorted(self._in_force.items()) if (reason := now.unavailable)}
 
-    def readiness(self, model: str, version: str | None) -> tuple[str | None, str | None]:
-        """The version that is asked about (None: the champion), and why it is not ready. Raises NotFoundError."""
+    async def readiness(self, model: str, version: str | None, *, may_load: bool) -> tuple[str | None, str | None]:
+        """The version that is asked about (None: the champion), and why a request would not be answered by it.
+
+        One that is in memory for nobody is loaded, as a request would have it, if the caller may. Raises NotFoundError.
+        """
         in_force = self.get(model)
-        name = version or in_force.deployment.champion
         if in_force.on_hold is not None:
-            return name, in_force.on_hold
-        if name is None:
-            return None, in_force.unavailable or f"model {model!r} has no champion"
-        if name in in_force.versions:
-            return name, None
-        self._loader.version(model, name)
-        error = self._loader.error(model, name)
-        return name, str(error) if error is not None else f"version {name} is not in memory"
+            return version or in_force.deployment.champion, in_force.on_hold
+        if version is None:
+            name = in_force.deployment.champion
+            return name, in_force.unavailable if name else in_force.unavailable or f"model {model!r} has no champion"
+        found = await asyncio.to_thread(self._loader.version, model, version)
+        if not may_load and self._loader.loaded(model, found.version) is None:
+            return found.version, f"version {found.version} is not in memory; the first request loads it"
+        try:
+            return (await self.named(model, version)).version, None
+        except NotFoundError:
+            raise
+        except MlopsError as error:
+            return found.version, error.message
 
     def described(self, model: str, version: str | None) -> tuple[list[str], ModelSchema]:
         """The versions there are (or the one asked for), and what it (or the champion) takes. Raises NotFoundError."""
@@ -171,7 +185,10 @@ class Deployments:
         """
         failures: list[Exception] = []
         try:
-            for model in self._house.registry.models():
+            models = self._house.registry.models()
+            if not self._in_force:
+                self._load_champions(models)
+            for model in models:
                 try:
                     known = self._read(model)
                     if self._put_in_force(known):
@@ -192,6 +209,12 @@ class Deployments:
             raise
         if failures:
             raise failures[0]
+
+    def _load_champions(self, models: Collection[str]) -> None:
+        """At the start: no champion waits for the trial of another model's challenger."""
+        for deployment in map(self._house.registry.deployment, models):
+            if deployment.champion is not None:
+                self._loader.load(deployment.model, deployment.champion)
 
     def _read(self, model: str) -> Known:
         deployment = self._house.registry.deployment(model)
@@ -223,7 +246,7 @@ class Deployments:
         wanted, model = known.deployment, known.deployment.model
         current = self._in_force.get(model)
         champion_now = current.deployment.champion if current is not None else None
-        names = _roles(wanted) | ({champion_now} if champion_now is not None else set())
+        names = {name: None for name in (*_roles(wanted), champion_now) if name is not None}
         versions = {name: loaded for name in names if (loaded := self._loader.ready(model, name)) is not None}
         with self._changing:
             deployment = without(reachable(wanted, versions, champion_now), self._cut_off)
@@ -246,10 +269,10 @@ class Deployments:
         return f"the champion {wanted.champion} of {wanted.model} cannot answer yet: {why}"
 
 
-def _roles(deployment: Deployment) -> set[str]:
-    """Whom to keep in memory: who serves, and the champion to go back to."""
-    roles = (deployment.champion, deployment.canary, *deployment.shadows, deployment.previous)
-    return {name for name in roles if name is not None}
+def _roles(deployment: Deployment) -> list[str]:
+    """Whom to keep in memory, in the order of their loads: who answers, who is to go back to, and who is on trial."""
+    roles = (deployment.champion, deployment.previous, deployment.canary, *deployment.shadows)
+    return [name for name in roles if name is not None]
 
 
 def reachable(wanted: Deployment, loaded: Collection[str], champion_now: str | None) -> Deployment:

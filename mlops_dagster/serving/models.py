@@ -1,7 +1,9 @@
 """A version in memory: its schema, its estimator, and one call that scores rows."""
 
 from collections.abc import Mapping, Sequence
+from contextlib import AbstractContextManager, nullcontext
 from dataclasses import dataclass
+from typing import Final
 
 from mlops_dagster.errors import InvalidFeaturesError
 from mlops_dagster.inference import Scorer
@@ -14,6 +16,8 @@ from mlops_dagster.serving.tensors import Value
 
 Columns = Mapping[str, Sequence[Value]]
 
+_NO_MARK: Final = nullcontext()
+
 
 @dataclass(frozen=True, slots=True)
 class Scores:
@@ -25,14 +29,20 @@ class Scores:
 
 
 class LoadedModel:
-    """A version that is in memory and ready to score.
+    """A version that is in memory and ready to score, inside its `mark`: whoever sees the process die knows at what.
 
     Raises ModelFailedError for an estimator that gives no probabilities or knows other classes than its schema.
     """
 
     def __init__(
-        self, version: str, schema: ModelSchema, estimator: Estimator, baseline: Baseline | None = None
+        self,
+        version: str,
+        schema: ModelSchema,
+        estimator: Estimator,
+        baseline: Baseline | None = None,
+        mark: AbstractContextManager[object] = _NO_MARK,
     ) -> None:
+        self._mark = mark
         self._scorer = Scorer(version, schema, estimator)
         self.version = version
         self.schema = schema
@@ -47,7 +57,8 @@ class LoadedModel:
 
     def predict(self, columns: Columns) -> Scores:
         """Score rows given as one list per feature; raises ModelFailedError whatever the estimator does."""
-        answers = self._scorer.score(columns)
+        with self._mark:
+            answers = self._scorer.score(columns)
         return Scores(answers.labels, answers.scores.tolist(), answers.probabilities.tolist())
 
     def try_out(self) -> None:

@@ -5,9 +5,11 @@ import socket
 import uuid
 from collections.abc import Callable
 from datetime import UTC, datetime, timedelta
+from pathlib import Path
 
 from mlops_dagster.clock import Clock, ReplayedClock, SystemClock
 from mlops_dagster.errors import MlopsError, StorageError, UnreadableError
+from mlops_dagster.serving.at_work import Marks
 from mlops_dagster.serving.background import Repeating
 from mlops_dagster.serving.classes import KnownClasses
 from mlops_dagster.serving.deployments import REFRESH_SECONDS, Deployments
@@ -43,16 +45,17 @@ EARLIEST = datetime(1970, 1, 1, tzinfo=UTC)
 class Service:
     """What a worker is made of: `start` begins the work beside the requests, `stop` ends it with nothing lost.
 
-    `name` is what its metrics call it. Raises HomeNotWritableError.
+    `name` is what its metrics call it; by the file `marks` its supervisor knows what it was at when it dies.
+    Raises HomeNotWritableError.
     """
 
-    def __init__(self, settings: Settings, clock: Clock, name: str | None = None) -> None:
+    def __init__(self, settings: Settings, clock: Clock, name: str | None = None, marks: Path | None = None) -> None:
         self.process = f"{socket.gethostname()}-{uuid.uuid4().hex[:12]}"
         self.telemetry = Telemetry(name)
         self.tracing = Tracing(self.process, self.telemetry)
         self.house = house = House(settings, clock, actor="data plane")
         self.last_known = last_known = LastKnown(settings.last_known_path)
-        self.loader = Loader(house, last_known, self.telemetry)
+        self.loader = Loader(house, last_known, self.telemetry, Marks(marks))
         self.deployments = Deployments(self.process, house, last_known, self.loader, self.telemetry)
         self.fuse = Fuse(house, self.deployments, clock, self.telemetry)
         self._scorer = Scorer(self.process, house.spool, self.telemetry, self.tracing, settings.predict_timeout)
@@ -104,11 +107,17 @@ class Service:
     def not_ready(self) -> dict[str, str]:
         """Why requests cannot be answered, by the model or the part that is in the way; empty when they can."""
         reasons = self.deployments.unavailable()
+        if (error := self.cannot_record()) is not None:
+            reasons["spool"] = error
+        return reasons
+
+    def cannot_record(self) -> str | None:
+        """Why no answer can be recorded, so that none is given; None if it can."""
         try:
             self.house.spool.check_writable()
         except StorageError as error:
-            reasons["spool"] = str(error)
-        return reasons
+            return error.message
+        return None
 
     def warnings(self) -> dict[str, str]:
         """What does not work beside the answers, by the part: it stops nobody now, and somebody must look at it."""

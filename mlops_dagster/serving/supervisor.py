@@ -22,6 +22,7 @@ from mlops_dagster.serving.access import Access
 from mlops_dagster.serving.child import Child
 from mlops_dagster.serving.door import raise_descriptor_limit
 from mlops_dagster.serving.home_lock import only_server
+from mlops_dagster.serving.inquest import Inquest
 from mlops_dagster.serving.leash import Leash, log_to_stderr
 from mlops_dagster.serving.process import forget
 from mlops_dagster.settings import Settings
@@ -78,8 +79,10 @@ class Supervisor:
         os.set_blocking(self._told, False)  # a process must never wait for its supervisor
         count = str(settings.workers)
         fileno = listener.fileno()
+        self._inquest = Inquest(metrics, settings.trials_path)
+        given = [str(metrics), str(fileno), count]
         self._workers = [
-            self._child(f"worker-{n}", "worker", Leash(work[0], self._told), [str(fileno), count], [fileno])
+            self._child(f"worker-{n}", "worker", Leash(work[0], self._told), given, [fileno])
             for n in range(1, settings.workers + 1)
         ]
         self._housekeeper = self._child("housekeeper", "housekeeper", Leash(keep[0], self._told), [], [])
@@ -131,8 +134,10 @@ class Supervisor:
             if code is None:
                 continue
             forget(self._metrics, child.name)
-            if not self._announced and child is not self._housekeeper:
-                raise ServerError(f"{child.name} ended with code {code} before it served; its last words tell why")
+            if child is not self._housekeeper and child.died_just_now():
+                known = self._inquest.hold(child.name, code, hung=child.killed)
+                if not self._announced and not known:
+                    raise ServerError(f"{child.name} ended with code {code} before it served; its last words tell why")
             child.restart_if_due(code)
         processes = [child.process for child in self._workers if child.process is not None]
         if processes != self._announced and len(processes) == len(self._workers):

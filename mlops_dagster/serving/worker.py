@@ -1,16 +1,19 @@
 """A process that answers: `python -m mlops_dagster.serving.worker`, started by the supervisor."""
 
 import asyncio
+import faulthandler
 import gc
 import math
 import os
 import signal
 import socket
 import sys
+from pathlib import Path
 
 import uvicorn
 
 from mlops_dagster.serving.app import create_app
+from mlops_dagster.serving.at_work import traces
 from mlops_dagster.serving.connection import Connection
 from mlops_dagster.serving.door import SWEEP_SECONDS, FrontDoor, Limits
 from mlops_dagster.serving.leash import BEAT_SECONDS, Leash, child_main
@@ -27,12 +30,14 @@ COLLECT_AFTER = (20_000, 20, 50)
 
 def work(leash: Leash, arguments: list[str]) -> None:
     """Answer until the supervisor lets go, or SIGTERM; then finish what was begun."""
-    name, *numbers = arguments
+    name, folder, *numbers = arguments
     descriptor, workers, restarts = map(int, numbers)
     sys.setswitchinterval(SWITCH_SECONDS)
     gc.set_threshold(*COLLECT_AFTER)
     settings = Settings()
-    app = create_app(settings, name=name)
+    dump, marks = traces(Path(folder), name)
+    faulthandler.enable(dump.open("w"))  # for the supervisor, who looks up which thread crashed
+    app = create_app(settings, name=name, marks=marks)
     service = app.state.service
     if restarts:
         service.telemetry.restarted("worker")

@@ -27,6 +27,7 @@ from mlops_dagster.wiring import House
 from tests.components.at_a_time import PlatformAt
 from tests.monitoring.test_validation import SCHEMA, flights
 from tests.predictions.conftest import MARCH, a_record
+from tests.servable import constant
 from tests.serving.conftest import CARD
 
 SPEC = ModelSpec(
@@ -44,12 +45,10 @@ def house(tmp_path: Path) -> House:
 
 
 def with_champion(tmp_path: Path) -> House:
-    """A champion since the day before, whose bytes nobody loads here."""
+    """A champion since the day before."""
     house = House(Settings(home=tmp_path / "home"), ReplayedClock(EARLIER), actor="test")
-    artifact = tmp_path / "model.onnx"
-    artifact.write_text("bytes")
     baseline = make_baseline(flights(5000, seed=0), SCHEMA, scores=np.full(5000, 0.5), labels=["late"] * 5000)
-    version = house.registry.register("flights", artifact, "1.0.0", card=CARD, baseline=baseline, schema=SCHEMA)
+    version = house.registry.register("flights", constant(SCHEMA), "1.0.0", card=CARD, baseline=baseline, schema=SCHEMA)
     house.registry.transition(version, Stage.PRODUCTION)
     return house
 
@@ -251,10 +250,8 @@ def test_each_hour_is_held_against_the_champion_it_had(house: House) -> None:
     later = House(house.settings, ReplayedClock(MARCH + timedelta(hours=1, minutes=30)), actor="test")
     rows = flights(5000, seed=0)
     rows["temp"] += 1000.0
-    artifact = house.settings.home / "hot.onnx"
-    artifact.write_text("other bytes")
     baseline = make_baseline(rows, SCHEMA, scores=np.full(5000, 0.5), labels=["late"] * 5000)
-    version = later.registry.register("flights", artifact, "2.0.0", card=CARD, baseline=baseline, schema=SCHEMA)
+    version = later.registry.register("flights", constant(SCHEMA), "2.0.0", card=CARD, baseline=baseline, schema=SCHEMA)
     later.registry.transition(version, Stage.PRODUCTION)
     for hour, temp in enumerate([40.0, 1040.0, 1040.0, 40.0]):
         serve(house, hour, temp=temp)

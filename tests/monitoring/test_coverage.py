@@ -18,6 +18,7 @@ from mlops_dagster.settings import Settings
 from mlops_dagster.statistics import Bins, NumericBins
 from mlops_dagster.wiring import House
 from tests.predictions.conftest import a_record
+from tests.servable import constant
 
 SCHEMA = ModelSchema(
     features=(Feature(name="hour", kind="numeric"), Feature(name="amount", kind="numeric")), classes=("a", "b")
@@ -62,9 +63,7 @@ def served(hours: list[datetime], amount: float = 0.0) -> list[PredictionRecord]
 def house(tmp_path: Path) -> House:
     """`churn` has a champion whose baseline has whole days."""
     house = House(Settings(home=tmp_path), ReplayedClock(LIVE - timedelta(days=1)))
-    artifact = tmp_path / "model.onnx"
-    artifact.write_text("weights")
-    version = house.registry.register("churn", artifact, "1.0.0", card=CARD, schema=SCHEMA, baseline=baseline())
+    version = house.registry.register("churn", constant(SCHEMA), "1.0.0", card=CARD, schema=SCHEMA, baseline=baseline())
     house.registry.transition(version, "Production")
     return house
 

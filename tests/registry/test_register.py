@@ -18,23 +18,26 @@ from mlops_dagster.errors import (
     VersionNotFoundError,
 )
 from mlops_dagster.registry import Baseline, ModelCard, ModelRegistry, Stage
+from mlops_dagster.registry.estimators import save
 from mlops_dagster.schema import Feature, ModelSchema
 from mlops_dagster.statistics import CategoricalBins, Histogram, NumericBins
+from tests.servable import constant
 
 
 def test_a_version_comes_back_with_everything(registry: ModelRegistry, tmp_path: Path, card: ModelCard, clock) -> None:
-    (tmp_path / "model.onnx").write_bytes(b"weights")
+    schema = ModelSchema(features=(Feature(name="hour", kind="numeric"),), classes=("on_time", "late"))
+    artifact = save(constant(schema), tmp_path / "model.skops")
     hour = Histogram.of(NumericBins(edges=(6.0, 12.0)), [1.0, 7.0, None])
     label = Histogram.of(CategoricalBins(categories=("on_time", "late")), ["late", None])
     version = registry.register(
         model_name="flights",
-        artifact_uri=(tmp_path / "model.onnx").as_uri(),
+        artifact_uri=artifact.as_uri(),
         version="v2.4.1",
         tags={"env": "prod"},
         description="Hotfix: +0.6% acc",
         card=card,
         baseline=Baseline({"hour": hour}, hour, label),
-        schema=ModelSchema(features=(Feature(name="hour", kind="numeric"),), classes=("on_time", "late")),
+        schema=schema,
         metrics={"accuracy": 0.93},
         lineage={"dagster_run": "1234"},
     )
@@ -42,7 +45,7 @@ def test_a_version_comes_back_with_everything(registry: ModelRegistry, tmp_path:
     assert (version.version, version.stage, version.created_at) == ("2.4.1", Stage.REGISTERED, clock.now())
     assert version.baseline is not None
     assert version.baseline.features["hour"].counts.tolist() == [1, 1, 1, 0]
-    assert registry.fetch(version, tmp_path / "copy").read_bytes() == b"weights"
+    assert registry.fetch(version, tmp_path / "copy").read_bytes() == artifact.read_bytes()
     (event,) = registry.history("flights")
     assert (event.kind, event.version, event.actor, event.evidence["digest"]) == (
         "registered",

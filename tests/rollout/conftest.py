@@ -24,6 +24,7 @@ from mlops_dagster.registry import (
 from mlops_dagster.rollout import Controller, Outcome, Rollout, RolloutPolicy, RolloutStore
 from mlops_dagster.schema import ModelSchema
 from mlops_dagster.settings import Settings
+from tests.servable import constant
 
 START = datetime(2013, 3, 1, tzinfo=UTC)
 MODEL = "flights"
@@ -87,7 +88,14 @@ class World:
     ) -> ModelVersion:
         artifact = self.home / f"{version}.txt"
         artifact.write_text(version)
-        return self.registry.register(MODEL, artifact, version, card=card, baseline=baseline, schema=schema)
+        return self.registry.register(
+            MODEL,
+            artifact if schema is None else constant(schema),
+            version,
+            card=card,
+            baseline=baseline,
+            schema=schema,
+        )
 
     def champion(self, version: str = "1.0.0") -> ModelVersion:
         return self.registry.transition(self.register(version), Stage.PRODUCTION)

@@ -39,6 +39,7 @@ from mlops_dagster.settings import Settings
 from mlops_dagster.statistics import CategoricalBins, Histogram, NumericBins
 from mlops_dagster.wiring import House
 from tests.proxy import Proxy
+from tests.servable import tried_before
 
 Found = TypeVar("Found")
 
@@ -109,9 +110,10 @@ class Models:
         self, model: str, version: str, *, schema: ModelSchema = SCHEMA, threshold: float = 15.0
     ) -> ModelVersion:
         estimator = self.artifacts[schema.digest, threshold]
-        return self.house.registry.register(
-            model, estimator, version, schema=schema, card=CARD, baseline=make_baseline(schema)
-        )
+        with tried_before():
+            return self.house.registry.register(
+                model, estimator, version, schema=schema, card=CARD, baseline=make_baseline(schema)
+            )
 
     def champion(self, model: str, version: str = "1.0.0") -> ModelVersion:
         return self.house.registry.transition(self.register(model, version), Stage.PRODUCTION)

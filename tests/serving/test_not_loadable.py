@@ -1,4 +1,7 @@
-"""A version that will not load: the champion answers, the registry hears of it once, and the rollout ends."""
+"""A version that will not load: the champion answers, the registry hears of it once, and the rollout ends.
+
+Where the registry was told of it, on another machine, it worked.
+"""
 
 import logging
 from collections.abc import Callable
@@ -15,8 +18,10 @@ from mlops_dagster.settings import Settings
 from mlops_dagster.wiring import House
 from tests import weed
 from tests.proxy import Proxy
+from tests.servable import elsewhere
 from tests.serving.conftest import CARD, SCHEMA, Models, eventually
 from tests.serving.light import light_artifacts
+from tests.trial.broken import bad_tree
 
 MODEL = "unloadable"
 
@@ -24,7 +29,12 @@ MODEL = "unloadable"
 def no_model(models: Models, folder: Path) -> ModelVersion:
     path = folder / "model.onnx"
     path.write_text("these are no bytes of a model")
-    return models.house.registry.register(MODEL, path, "1.1.0", schema=SCHEMA, card=CARD)
+    return registered_elsewhere(models, path)
+
+
+def registered_elsewhere(models: Models, path: Path) -> ModelVersion:
+    with elsewhere():
+        return models.house.registry.register(MODEL, path, "1.1.0", schema=SCHEMA, card=CARD)
 
 
 def corrupt(models: Models, folder: Path) -> ModelVersion:
@@ -46,7 +56,7 @@ def asks_for_what_is_not_installed(models: Models, folder: Path) -> ModelVersion
     graph = helper.make_graph([node], "boosted", [delay], [found])
     domains = [helper.make_opsetid("", 17), helper.make_opsetid("com.example.boosting", 1)]
     onnx.save(helper.make_model(graph, opset_imports=domains, ir_version=9), folder / "boosted.onnx")
-    return models.house.registry.register(MODEL, folder / "boosted.onnx", "1.1.0", schema=SCHEMA, card=CARD)
+    return registered_elsewhere(models, folder / "boosted.onnx")
 
 
 def registered_anew(models: Models, folder: Path) -> ModelVersion:
@@ -55,7 +65,12 @@ def registered_anew(models: Models, folder: Path) -> ModelVersion:
     return models.house.registry.register(MODEL, path, "1.1.0", schema=SCHEMA, card=CARD)
 
 
+def kills_whoever_asks_it(models: Models, folder: Path) -> ModelVersion:
+    return registered_elsewhere(models, bad_tree(folder / "model.skops"))
+
+
 REASONS = {
+    kills_whoever_asks_it: "crashed with SIGSEGV while scoring one row",
     corrupt: "holds other bytes",
     no_model: "can be loaded neither as skops nor as ONNX",
     asks_for_what_is_not_installed: "com.example.boosting",
@@ -83,23 +98,39 @@ def test_it_is_withdrawn_with_the_reason_while_the_champion_answers(
 
         def told() -> str | None:
             refreshed(services)
-            return house.registry.why_not_loaded(MODEL, "1.1.0")
+            found = house.registry.get(MODEL, "1.1.0")
+            return found.reason.removeprefix("not loadable: ") if found.rolled_back else None
 
-        why = eventually(told)
+        def champion_answers_alone() -> bool:
+            refreshed(services)
+            seen = [service.deployments.get(MODEL) for service in services]
+            return [(now.deployment.champion, now.deployment.shadows, now.unavailable) for now in seen] == [
+                ("1.0.0", (), None)
+            ] * 2
+
+        tried = spoilt is not corrupt
+        why = eventually(
+            told if tried else lambda: refreshed(services) or house.registry.why_not_loaded(MODEL, "1.1.0")
+        )
         assert REASONS[spoilt] in why
-        for service in services:
-            in_force = service.deployments.get(MODEL)
-            assert (in_force.deployment.champion, in_force.deployment.shadows) == ("1.0.0", ())
-            assert in_force.unavailable is None
-        assert controller.check_limits(MODEL).outcome is Outcome.ROLLBACK
+        eventually(champion_answers_alone)
+        decision = eventually(lambda: controller.check_limits(MODEL))
+        assert decision.outcome is Outcome.ROLLBACK
         controller.tick(MODEL)
         rollout = house.rollouts.list(MODEL)[-1]
         assert (rollout.phase, rollout.reason) == (Phase.ROLLED_BACK, f"not loadable: {why}")
         refreshed(services)
         epoch = house.registry.deployment(MODEL).epoch
         assert [seen.epoch for seen in house.registry.acknowledgements(MODEL)].count(epoch) == 2
-        events = [event for event in house.registry.history(MODEL) if event.kind == "not_loaded"]
-        assert [(event.version, event.actor, event.reason) for event in events] == [("1.1.0", "data plane", why)]
+        shown = [(alert.rule, alert.severity, alert.evidence) for alert in house.alerts.list(MODEL)]
+        assert shown == ([("version_refused", "warning", {"version": "1.1.0"})] if tried else [])
+        history = house.registry.history(MODEL)
+        if tried:
+            (event,) = [event for event in history if event.kind in ("not_loaded", "rollback")]
+            assert (event.version, event.actor, event.reason) == ("1.1.0", "data plane", f"not loadable: {why}")
+        else:
+            (event,) = [event for event in history if event.kind == "not_loaded"]
+            assert (event.version, event.actor, event.reason) == ("1.1.0", "data plane", why)
     finally:
         for service in services:
             service.stop()

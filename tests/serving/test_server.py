@@ -159,6 +159,28 @@ def test_a_named_version_bypasses_the_split_and_is_no_evidence(server: Server, m
     assert {row["role"] for row in logged(models, "named", "role")} == {"named"}
 
 
+def test_ready_says_what_a_request_gets_for_every_version_that_answers(server: Server, models: Models) -> None:
+    """By whatever spelling, and also one that only answers when it is asked for by name."""
+    models.champion("named")
+    models.register("named", "1.1.0", threshold=20.0)
+    old = models.register("named", "1.2.0")
+    models.house.registry.transition(old, Stage.DEPRECATED)
+    server.wait_in_force(models.house, "named")
+    for version, answers in (
+        ("1.0.0", "1.0.0"),
+        ("v1.0.0", "1.0.0"),
+        ("1.1.0", "1.1.0"),
+        ("v1.1.0", "1.1.0"),
+        ("1.2.0", None),
+        ("9.9.9", None),
+        ("one", None),
+    ):
+        ready = server.client.get(f"/v2/models/named/versions/{version}/ready")
+        found = server.post(f"/v2/models/named/versions/{version}/infer", request())
+        assert (ready.status_code == 200) == (found.status_code == 200) == (answers is not None), (version, ready.text)
+        assert ready.json().get("version") == found.json().get("model_version") == answers
+
+
 def test_a_deprecated_version_is_kept_and_not_loaded(server: Server, models: Models) -> None:
     models.champion("ageing")
     old = models.register("ageing", "1.1.0")

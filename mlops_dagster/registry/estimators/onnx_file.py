@@ -1,10 +1,12 @@
 """Classifiers in ONNX files, run by onnxruntime: whatever trained them, they answer as scikit-learn's do."""
 
 from pathlib import Path
-from typing import TYPE_CHECKING, Protocol, cast
+from typing import TYPE_CHECKING
 
 from mlops_dagster.errors import InvalidInputError, ModelFailedError
 from mlops_dagster.registry.estimators.onnx_classes import class_labels
+from mlops_dagster.registry.estimators.onnx_inputs import Port, check_inputs, feeds
+from mlops_dagster.schema import ModelSchema
 
 if TYPE_CHECKING:
     import numpy as np
@@ -13,23 +15,8 @@ if TYPE_CHECKING:
     from onnx import ModelProto
     from onnxruntime import InferenceSession  # type: ignore[import-untyped]  # it ships no types
 
-_NUMBERS = {
-    "tensor(float)": "float32",
-    "tensor(double)": "float64",
-    "tensor(int32)": "int32",
-    "tensor(int64)": "int64",
-    "tensor(bool)": "bool",
-}
 _LABELS = ("tensor(string)", "tensor(int64)", "tensor(int32)")
 _ZIPMAP = "seq(map("
-
-
-class Port(Protocol):
-    """An input or output, as onnxruntime describes it."""
-
-    name: str
-    type: str
-    shape: list[int | str | None]
 
 
 class OnnxClassifier:
@@ -55,6 +42,10 @@ class OnnxClassifier:
                 "export it again, with the classes in the order of the probabilities"
             )
 
+    def check_schema(self, schema: ModelSchema) -> None:
+        """Raise InvalidInputError if rows of `schema`, one or many, cannot be fed to the inputs of the model."""
+        check_inputs(self._inputs, schema)
+
     def predict_proba(self, X: "pd.DataFrame") -> "npt.NDArray[np.float64]":  # noqa: N803  # scikit-learn's name
         """One row of probabilities per row, in the order of `classes_`.
 
@@ -78,9 +69,9 @@ class OnnxClassifier:
         return self._classes(labels), self._matrix(found)
 
     def _run(self, frame: "pd.DataFrame", outputs: list[str]) -> "list[npt.NDArray[np.generic]]":
-        feeds = self._feeds(frame)
+        given = feeds(self._inputs, frame)
         try:
-            found: list[npt.NDArray[np.generic]] = self._session.run(outputs, feeds)
+            found: list[npt.NDArray[np.generic]] = self._session.run(outputs, given)
         except Exception as error:  # onnxruntime's errors have no other base
             raise ModelFailedError(f"the ONNX model failed: {error}") from error
         return found
@@ -102,14 +93,6 @@ class OnnxClassifier:
             raise ModelFailedError(f"the ONNX model gave labels that are not 0 to {len(self.classes_) - 1}: {some}")
         named: npt.NDArray[np.generic] = self.classes_[labels.astype("int64")]
         return named
-
-    def _feeds(self, frame: "pd.DataFrame") -> "dict[str, npt.NDArray[np.generic]]":
-        if len(self._inputs) == 1 and self._inputs[0].name not in frame.columns:
-            return {self._inputs[0].name: _tensor(self._inputs[0], frame)}
-        absent = [one.name for one in self._inputs if one.name not in frame.columns]
-        if absent:
-            raise InvalidInputError(f"the ONNX model asks for {', '.join(absent)}, which is no column of the rows")
-        return {one.name: _tensor(one, frame[[one.name]]) for one in self._inputs}
 
 
 def load_onnx(file: Path) -> OnnxClassifier:
@@ -163,40 +146,3 @@ def _label_of(others: list[Port]) -> Port | None:
             "them `label`"
         )
     return next(iter(named or found), None)
-
-
-def _tensor(wanted: Port, frame: "pd.DataFrame") -> "npt.NDArray[np.generic]":
-    values = _texts(wanted, frame) if wanted.type == "tensor(string)" else _numbers(wanted, frame)
-    return values.ravel() if len(wanted.shape) == 1 else values
-
-
-def _texts(wanted: Port, frame: "pd.DataFrame") -> "npt.NDArray[np.generic]":
-    import numpy as np
-
-    values = frame.to_numpy(dtype=np.object_)
-    odd = [value for value in values.flat if not isinstance(value, str)]
-    if odd:
-        raise InvalidInputError(f"input {wanted.name} is text, and {odd[0]!r} is none; ONNX has no null for texts")
-    return cast("npt.NDArray[np.generic]", values)
-
-
-def _numbers(wanted: Port, frame: "pd.DataFrame") -> "npt.NDArray[np.generic]":
-    import numpy as np
-
-    if wanted.type not in _NUMBERS:
-        raise InvalidInputError(
-            f"input {wanted.name} of the ONNX model is {wanted.type}; only text and numbers are fed"
-        )
-    try:
-        values = frame.to_numpy(dtype=np.float64)
-    except (TypeError, ValueError) as error:
-        raise InvalidInputError(f"input {wanted.name} of the ONNX model is {wanted.type}: {error}") from error
-    if wanted.type in ("tensor(float)", "tensor(double)"):
-        return values.astype(_NUMBERS[wanted.type])
-    with np.errstate(invalid="ignore"):
-        whole = values.astype(_NUMBERS[wanted.type])
-    if not np.array_equal(whole, values):
-        raise InvalidInputError(
-            f"input {wanted.name} is {wanted.type}, and its values are not; null has no place in it"
-        )
-    return cast("npt.NDArray[np.generic]", whole)

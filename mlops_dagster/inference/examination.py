@@ -1,0 +1,143 @@
+"""What a version has to show in its trial: `python -m mlops_dagster.inference.examination` is the warm process.
+
+It is loaded, and scores rows like those of its training data: one, many, as many as the server scores at once, again
+and again; then rows that its schema allows and that it may never have seen. What is bound to fail for everybody, or
+grows without end, is refused; what fails for some rows only is noted.
+"""
+
+import resource
+import time
+from collections.abc import Mapping
+from importlib import import_module
+from pathlib import Path
+from typing import Final, cast
+
+from mlops_dagster.errors import MlopsError, ModelFailedError
+from mlops_dagster.inference.rows import Columns
+from mlops_dagster.inference.scorer import Scorer
+from mlops_dagster.inference.trial import ROWS, trial_columns
+from mlops_dagster.registry import Baseline, estimators
+from mlops_dagster.schema import STORED, ModelSchema
+from mlops_dagster.trial.report import Report, Verdict
+from mlops_dagster.trial.warm import Job, Tell, serve
+
+BATCH: Final = 512
+"""As many as the server scores at once."""
+TIMES: Final = 10
+GROWTH_BYTES: Final = 64 * 2**20
+"""More than what is allocated once and used again: over so many batches it is memory that is never given back."""
+MOST_FEATURES: Final = 100
+"""The features of which null and an unseen category are tried."""
+UNSEEN: Final = "a category that was never seen"
+
+PRELOADED: Final = (
+    "pandas",
+    "skops.io",
+    "sklearn.calibration",
+    "sklearn.compose",
+    "sklearn.ensemble",
+    "sklearn.impute",
+    "sklearn.linear_model",
+    "sklearn.pipeline",
+    "sklearn.preprocessing",
+)
+"""Imported before a child needs them. onnxruntime begins a thread, and is left to the children that need it."""
+
+
+def examine(job: Job, tell: Tell) -> Report:
+    """Try the artifact that `job` names; raises MemoryError, and dies of whatever the artifact dies of."""
+    try:
+        return Report(Verdict.PASSED, notes=tuple(_notes(job, tell)))
+    except MemoryError:
+        raise
+    except MlopsError as error:
+        return Report(Verdict.REFUSED, error.message)
+    except ImportError as error:
+        reason = f"it needs the module {error.name or error}, which is not installed here; install it, or do without"
+        return Report(Verdict.REFUSED, reason)
+    except BaseException as error:  # of libraries that read files nobody may have made with them; their panics too
+        return Report(Verdict.REFUSED, f"it cannot be loaded ({type(error).__name__}: {error}); save it anew")
+
+
+def _notes(job: Job, tell: Tell) -> list[str]:
+    schema = ModelSchema.model_validate(job["schema"], context=STORED)
+    baseline = None if job["baseline"] is None else Baseline.from_json(cast("Mapping[str, object]", job["baseline"]))
+    tell("loading it")
+    estimator = estimators.load(Path(str(job["path"])))
+    tell("asking which classes it tells apart")
+    scorer = Scorer(str(job["version"]), schema, estimator)
+    limits = cast("Mapping[str, float]", job["limits"])
+    _one_row(scorer, schema, baseline, tell, limits["row_seconds"])
+    tell(f"scoring {ROWS} rows like its training data")
+    scorer.try_out(baseline)
+    rows = trial_columns(schema, baseline, BATCH)
+    tell(f"scoring {BATCH} rows at once")
+    failure = _failure(scorer, rows)
+    if failure is None:
+        _check_growth(scorer, trial_columns(schema, baseline), tell)
+    notes = [] if failure is None else [f"fails on some of {BATCH} made-up rows like its training data: {failure}"]
+    return notes + _odd_rows(scorer, schema, baseline, tell)
+
+
+def _one_row(scorer: Scorer, schema: ModelSchema, baseline: Baseline | None, tell: Tell, most_seconds: float) -> None:
+    tell("scoring one row like its training data")
+    row = trial_columns(schema, baseline, 1)
+    seconds = []
+    for _ in range(3):
+        started = time.monotonic()
+        _failure(scorer, row)
+        seconds.append(time.monotonic() - started)
+        if seconds[-1] < most_seconds:
+            return
+    raise ModelFailedError(
+        f"it takes {min(seconds):.1f} s for one row, and a request is given up after {most_seconds:g} s; make it "
+        "faster, or set MLOPS_PREDICT_TIMEOUT"
+    )
+
+
+def _check_growth(scorer: Scorer, rows: Columns, tell: Tell) -> None:
+    _failure(scorer, rows)
+    before = _resident_bytes()
+    for turn in range(1, TIMES + 1):
+        tell(f"scoring {ROWS} rows, time {turn} of {TIMES}")
+        _failure(scorer, rows)
+    grown = _resident_bytes() - before
+    if grown > GROWTH_BYTES:
+        raise ModelFailedError(
+            f"it keeps {grown // TIMES >> 10} kB of memory for each {ROWS} rows that it scores, for ever; register an "
+            "estimator that keeps nothing when it predicts"
+        )
+
+
+def _odd_rows(scorer: Scorer, schema: ModelSchema, baseline: Baseline | None, tell: Tell) -> list[str]:
+    """Return which rows that the schema allows are failed requests."""
+    row = trial_columns(schema, baseline, 1)
+    notes = []
+    for feature in schema.features[:MOST_FEATURES]:
+        if feature.nullable:
+            tell(f"scoring a row with null for {feature.name!r}")
+            if _failure(scorer, {**row, feature.name: [None]}):
+                notes.append(f"fails on null for {feature.name!r}, which its schema allows")
+        if feature.kind == "categorical":
+            tell(f"scoring a row with {UNSEEN} for {feature.name!r}")
+            if _failure(scorer, {**row, feature.name: [UNSEEN]}):
+                notes.append(f"fails on {UNSEEN} for {feature.name!r}")
+    return notes
+
+
+def _failure(scorer: Scorer, columns: Columns) -> ModelFailedError | None:
+    try:
+        scorer.score(columns)
+    except ModelFailedError as error:
+        return error
+    return None
+
+
+def _resident_bytes() -> int:
+    return int(Path("/proc/self/statm").read_text().split()[1]) * resource.getpagesize()
+
+
+if __name__ == "__main__":
+    for module in PRELOADED:
+        import_module(module)
+    serve(examine)

@@ -1,0 +1,69 @@
+"""The subject of a trial: the bytes of a version, and the rows and classes that it says it takes and gives."""
+
+import hashlib
+import platform
+from collections.abc import Mapping
+from dataclasses import dataclass
+from functools import cache
+from importlib import metadata
+from pathlib import Path
+from typing import Final
+
+import orjson
+
+from mlops_dagster.schema import ModelSchema
+
+_LIBRARIES: Final = ("mlops-dagster", "numpy", "onnx", "onnxruntime", "pandas", "scikit-learn", "scipy", "skops")
+
+
+@dataclass(frozen=True, slots=True)
+class Limits:
+    """What a trial may take, and how long a version may take for one row."""
+
+    seconds: float
+    memory_bytes: int
+    row_seconds: float
+
+
+@dataclass(frozen=True, slots=True)
+class Subject:
+    """A version that can be served; `baseline` is as `Baseline.to_json` writes it."""
+
+    model: str
+    version: str
+    digest: str
+    schema: ModelSchema
+    baseline: Mapping[str, object] | None
+
+    def key(self, limits: Limits) -> str:
+        """Return the name of the trial: another one for other bytes, rows, limits, libraries or another processor."""
+        baseline = orjson.dumps(self.baseline, option=orjson.OPT_SORT_KEYS).decode()
+        parts = (self.digest, self.schema.digest, baseline, repr(limits), environment())
+        return hashlib.sha256("\n".join(parts).encode()).hexdigest()
+
+    def job(self, path: Path, limits: Limits) -> bytes:
+        """Return the line that tells a trial process to try the artifact at `path`."""
+        return orjson.dumps(
+            {
+                "path": str(path.absolute()),
+                "version": self.version,
+                "schema": self.schema.model_dump(mode="json"),
+                "baseline": self.baseline,
+                "limits": limits,
+            }
+        )
+
+
+@cache
+def environment() -> str:
+    """Return what a version may run differently on: Python, the libraries, the processor."""
+    versions = (f"{name}=={metadata.version(name)}" for name in _LIBRARIES)
+    return " ".join((platform.python_version(), platform.machine(), _processor(), *versions))
+
+
+def _processor() -> str:
+    try:
+        lines = Path("/proc/cpuinfo").read_text().splitlines()
+    except OSError:  # not Linux
+        return platform.processor()
+    return next((line for line in lines if line.startswith("model name")), "")
