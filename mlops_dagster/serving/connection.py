@@ -1,7 +1,6 @@
 """One connection of HTTP/1.1: no more is read of it than the front door allows."""
 
 import asyncio
-from enum import Enum
 from typing import TYPE_CHECKING, Any, cast
 
 import httptools
@@ -22,12 +21,7 @@ MAX_PIPELINED = 16
 """Requests that are sent before the answer to the one before them."""
 
 _PIECE = 16 * 1024  # so much is parsed before it is looked at what there is by then
-
-
-class _Reading(Enum):
-    NOTHING = 0
-    HEAD = 1
-    BODY = 2
+_NOTHING, _HEAD, _BODY = range(3)  # what of a message is being read
 
 
 class Connection(HttpToolsProtocol):
@@ -44,7 +38,7 @@ class Connection(HttpToolsProtocol):
         self.queue: Queue | None = None
         self.held = 0
         self._door = door
-        self._reading = _Reading.NOTHING
+        self._reading = _NOTHING
         self._deaf = self._is_lost = False
         self._has_asked = False
         # Of the message that is being read, and what came between messages.
@@ -87,7 +81,7 @@ class Connection(HttpToolsProtocol):
     def drop(self, error: MlopsError, *, at_once: bool = False) -> None:
         """End for a reason of the door's: whoever has sent a part of a request gets `error` as its answer."""
         is_stuck = self._deaf or self.flow.write_paused or self.transport.is_closing()
-        is_owed = self._reading is not _Reading.NOTHING and not self._answering_early()
+        is_owed = self._reading != _NOTHING and not self._answering_early()
         self._deaf = True
         self._door.place(self, None)
         if is_stuck:
@@ -104,7 +98,7 @@ class Connection(HttpToolsProtocol):
     def on_message_begin(self) -> None:
         if len(self.pipeline) >= MAX_PIPELINED:
             raise InvalidInputError(f"more than {MAX_PIPELINED} requests wait for their answers; read those first")
-        self._reading = _Reading.HEAD
+        self._reading = _HEAD
         super().on_message_begin()
 
     def on_headers_complete(self) -> None:
@@ -118,7 +112,7 @@ class Connection(HttpToolsProtocol):
             self._take_host_of_target()
         super().on_headers_complete()
         self._has_asked = True
-        self._reading = _Reading.BODY
+        self._reading = _BODY
         self.headers = []  # trailers are not the headers that the request was let in with
 
     def on_body(self, body: bytes) -> None:
@@ -126,7 +120,7 @@ class Connection(HttpToolsProtocol):
         super().on_body(body)
 
     def on_message_complete(self) -> None:
-        self._reading = _Reading.NOTHING
+        self._reading = _NOTHING
         self._fed = self._body = 0
         super().on_message_complete()
 
@@ -157,7 +151,7 @@ class Connection(HttpToolsProtocol):
             data = rest
         # Chunk sizes, extensions and trailers are not counted by anybody else.
         if self._fed > MAX_HEAD_BYTES + 2 * self._body:
-            in_body = self._reading is _Reading.BODY
+            in_body = self._reading == _BODY
             self._refuse(InvalidInputError("the chunks are larger than their data") if in_body else _too_large())
 
     def _take_host_of_target(self) -> None:
@@ -171,7 +165,7 @@ class Connection(HttpToolsProtocol):
         """Read no more. Requests that came whole before this are answered first."""
         self._deaf = True
         self._door.refused()
-        if self._running() and self._reading is not _Reading.BODY:
+        if self._running() and self._reading != _BODY:
             self.cycle.keep_alive = False
         elif self._answering_early():
             self.transport.close()
@@ -193,7 +187,7 @@ class Connection(HttpToolsProtocol):
 
     def _answering_early(self) -> bool:
         """The answer to what is being read has begun, or that to a request before it has not."""
-        return self._reading is _Reading.BODY and (self.cycle.response_started or bool(self.pipeline))
+        return self._reading == _BODY and (self.cycle.response_started or bool(self.pipeline))
 
     def _settle(self) -> None:
         """Wait in the queue of what is awaited now."""
@@ -206,11 +200,11 @@ class Connection(HttpToolsProtocol):
             door.place(self, None)
         elif self._deaf:
             door.place(self, None if running else door.heads)
-        elif self._reading is _Reading.BODY:
+        elif self._reading == _BODY:
             door.place(self, door.transfers, self._body if running else 0)
         elif running:
             door.place(self, None)
-        elif self._reading is _Reading.HEAD:
+        elif self._reading == _HEAD:
             door.place(self, door.heads)
         else:
             door.place(self, door.idle if self._has_asked else door.silent)

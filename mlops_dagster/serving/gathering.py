@@ -14,6 +14,7 @@ class Gathering:
         self._transport = transport
         self._loop = loop
         self._parts: list[bytes] = []
+        self.is_closing = transport.is_closing  # asked several times a request: quicker than by __getattr__
 
     def write(self, data: bytes) -> None:
         if not self._parts:
