@@ -39,6 +39,7 @@ class Connection(HttpToolsProtocol):
         self.held = 0
         self._door = door
         self._reading = _NOTHING
+        self._is_offer = False
         self._deaf = self._is_lost = False
         self._has_asked = False
         # Of the message that is being read, and what came between messages.
@@ -108,6 +109,11 @@ class Connection(HttpToolsProtocol):
             size = len(self.url) + sum(len(name) + len(value) + 4 for name, value in self.headers)
             if size > MAX_HEAD_BYTES:
                 raise _too_large()
+        if self.parser.get_method() == b"CONNECT":
+            raise InvalidInputError("this is no proxy: CONNECT is not served")
+        self._is_offer = self.parser.should_upgrade()
+        if self._is_offer:
+            return
         if not self.url.startswith(b"/"):
             self._take_host_of_target()
         super().on_headers_complete()
@@ -120,6 +126,8 @@ class Connection(HttpToolsProtocol):
         super().on_body(body)
 
     def on_message_complete(self) -> None:
+        if self._is_offer:
+            return
         self._reading = _NOTHING
         self._fed = self._body = 0
         super().on_message_complete()
@@ -142,17 +150,37 @@ class Connection(HttpToolsProtocol):
             rest = b""
             try:
                 self.parser.feed_data(data)
-            except httptools.HttpParserUpgrade as upgrade:  # another protocol is offered, and not taken up
-                rest = data[upgrade.args[0] :]
-            except httptools.HttpParserError as error:
+            except httptools.HttpParserUpgrade as upgrade:
+                rest = self._head_without_offer() + data[upgrade.args[0] :]
+                self.parser = httptools.HttpRequestParser(self)  # the old one is done, if nothing was to follow
+                self.parser.set_dangerous_leniencies(lenient_data_after_close=True)  # as uvicorn's own
+            except httptools.HttpParserCallbackError as error:
                 cause = error.__context__
-                self._refuse(cause if isinstance(cause, MlopsError) else InvalidInputError(f"not HTTP/1.1: {error}"))
+                unread = InvalidInputError("the target of the request cannot be read; send a path")
+                self._refuse(cause if isinstance(cause, MlopsError) else unread)
+                return
+            except httptools.HttpParserError as error:
+                self._refuse(InvalidInputError(f"not HTTP/1.1: {error}"))
                 return
             data = rest
         # Chunk sizes, extensions and trailers are not counted by anybody else.
         if self._fed > MAX_HEAD_BYTES + 2 * self._body:
             in_body = self._reading == _BODY
             self._refuse(InvalidInputError("the chunks are larger than their data") if in_body else _too_large())
+
+    def _head_without_offer(self) -> bytes:
+        """The head again, but for the offer to go on in another protocol (WebSocket, h2c of Java's clients).
+
+        None is taken up, and the parser reads no body of a request that bears one.
+        """
+        lines = [b"%b %b HTTP/%b" % (self.parser.get_method(), self.url, self.parser.get_http_version().encode())]
+        for name, value in self.headers:
+            if name == b"connection":
+                tokens = [token.strip() for token in value.lower().split(b",")]
+                lines.append(b"connection: " + b", ".join(token for token in tokens if token != b"upgrade"))
+            elif name != b"upgrade":
+                lines.append(b"%b: %b" % (name, value))
+        return b"\r\n".join([*lines, b"\r\n"])
 
     def _take_host_of_target(self) -> None:
         """The target is an absolute URL: its host, and not that of the header, is the one that is asked (RFC 9112)."""

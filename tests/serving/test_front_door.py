@@ -100,6 +100,19 @@ def test_what_is_within_the_limits_is_answered(usual: Server) -> None:
         assert b"HTTP/1.1 200 OK\r\n" in ask(usual.address["port"], data), data[:200]
 
 
+def test_a_body_is_read_of_a_request_that_offers_another_protocol(usual: Server) -> None:
+    """As Java's own client does with every first request; what follows it on the connection is read too."""
+    offer = b"Connection: Upgrade, HTTP2-Settings\r\nUpgrade: h2c\r\nHTTP2-Settings: AAEAAEAAAAIAAAAA\r\n"
+    wrong = b'{"log": "x"}'
+    for body in (
+        b"Content-Length: 12\r\n\r\n" + wrong,
+        b"Transfer-Encoding: chunked\r\n\r\nc\r\n%b\r\n0\r\n\r\n" % wrong,
+    ):
+        answer = ask(usual.address["port"], POST + offer + body + GET + b"Connection: close\r\n\r\n")
+        assert b"`log` must be true or false" in answer
+        assert answer.endswith(b'{"live":true}')
+
+
 def test_requests_before_a_broken_one_are_answered_first(usual: Server) -> None:
     answer = ask(usual.address["port"], POST + b"Content-Length: 0\r\n\r\n" + b"nonsense\r\n\r\n")
     assert answer.startswith(b"HTTP/1.1 200 OK\r\n")
