@@ -56,6 +56,7 @@ def test_a_log_that_takes_nothing_is_told_by_ready_metrics_and_an_alert(tmp_path
     assert service.warnings() == {
         "predictions/poison": "the log does not take its 1 entries; they are kept in the spool"
     }
+    service.deployments.refresh()
     assert service.not_ready() == {}
     assert b'mlops_log_held_entries{table="predictions/poison"} 1.0' in service.metrics()
     folder.unlink()
