@@ -9,6 +9,7 @@ from concurrent.futures import ThreadPoolExecutor
 from contextlib import nullcontext
 from pathlib import Path
 
+import httpx
 import pytest
 from typer.testing import CliRunner
 
@@ -90,6 +91,17 @@ def test_a_second_server_on_the_home_is_refused_at_once_with_the_first_ones_name
     with pytest.raises(AlreadyRunningError, match=first), fresh_home(home) if way == "rehearse" else nullcontext():
         run(models.house.settings)
     assert pair.client.get("/v2/health/ready").status_code == 200
+
+
+def test_a_label_reaches_the_answer_whichever_worker_takes_it(pair: Server) -> None:
+    """Workers share one spool: what one answered every other knows."""
+    ids = [pair.infer(MODEL).json()["id"] for _ in range(4)]
+    content = {"labels": [{"prediction_id": name, "label": "late"} for name in ids]}
+    url, said = f"http://127.0.0.1:{pair.address['port']}/v1/models/{MODEL}/feedback", []
+    for _ in range(12):  # each on a connection of its own, which the kernel deals to either worker
+        answer = httpx.post(url, json=content)
+        said.append((answer.status_code, answer.json()["accepted"], answer.json()["unknown"]))
+    assert said == [(200, 4, [])] * 12
 
 
 def test_another_weight_is_acknowledged_by_every_worker(pair: Server, models: Models) -> None:
