@@ -153,7 +153,11 @@ class Server:
                 stderr=log,
                 preexec_fn=partial(_limit_descriptors, descriptors) if descriptors else None,
             )
-        self.address = eventually(self.read_address)
+        try:
+            self.address = eventually(self.read_address)
+        except BaseException:
+            self.process.kill()
+            raise
         self.client = httpx.Client(base_url=f"http://127.0.0.1:{self.address['port']}", timeout=30)
 
     def read_address(self) -> dict[str, Any] | None:

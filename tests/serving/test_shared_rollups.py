@@ -1,5 +1,11 @@
-"""With a PostgreSQL database the counts that decisions read are there, and the fuse has its own."""
+"""With a PostgreSQL database the counts that decisions read are there, and the fuse has its own.
 
+So is what each machine had answered when it was last heard of.
+"""
+
+import os
+import shutil
+import signal
 from collections.abc import Iterator, Mapping
 from datetime import timedelta
 from pathlib import Path
@@ -8,9 +14,13 @@ import pytest
 from sklearn.pipeline import Pipeline
 
 from mlops_dagster.clock import SystemClock
+from mlops_dagster.predictions import audit, heartbeats
+from mlops_dagster.predictions.locking import shipping_lock
 from mlops_dagster.settings import Settings
 from mlops_dagster.wiring import House
-from tests.serving.conftest import Models, Server
+from tests.serving.conftest import Models, Server, eventually
+from tests.serving.load import load_on
+from tests.serving.test_supervisor import children
 
 HOUR = timedelta(hours=1)
 MODEL = "shared"
@@ -22,7 +32,8 @@ def replicas(
 ) -> Iterator[list[House]]:
     """Two machines' homes; artifacts are in one store."""
     homes = [tmp_path / name for name in ("a", "b")]
-    houses = [House(Settings(home=home, database_url=postgresql), actor="test") for home in homes]
+    stores = {"database_url": postgresql, "log_url": str(tmp_path / "log")}
+    houses = [House(Settings(home=home, **stores), actor="test") for home in homes]
     Models(houses[0], estimators).champion(MODEL)
     (homes[1] / "artifacts").symlink_to(homes[0] / "artifacts")
     yield houses
@@ -31,8 +42,13 @@ def replicas(
         house.rollups.close()
 
 
+def start(replicas: list[House], postgresql: str) -> list[Server]:
+    log = str(replicas[0].settings.log_url)
+    return [Server(house.settings.home, MLOPS_DATABASE_URL=postgresql, MLOPS_LOG_URL=log) for house in replicas]
+
+
 def test_what_two_machines_count_adds_up(replicas: list[House], postgresql: str) -> None:
-    servers = [Server(house.settings.home, MLOPS_DATABASE_URL=postgresql) for house in replicas]
+    servers = start(replicas, postgresql)
     try:
         for requests, (server, house) in enumerate(zip(servers, replicas, strict=True), start=1):
             server.wait_in_force(house, MODEL)
@@ -51,3 +67,43 @@ def test_what_two_machines_count_adds_up(replicas: list[House], postgresql: str)
         assert house.rollups.feature_counts(MODEL, None, *window)["carrier"].sum() == 3
         assert house.local_rollups.feature_counts(MODEL, None, *window) == {}
         assert house.spool.read(0) == []
+
+
+def test_an_audit_of_two_machines_is_never_wrong_and_names_what_one_had_not_shipped_when_it_was_lost(
+    replicas: list[House], postgresql: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    kept, lost = replicas
+    servers = start(replicas, postgresql)
+    try:
+        for server, house in zip(servers, replicas, strict=True):
+            server.wait_in_force(house, MODEL)
+        with load_on(MODEL, lambda: servers[0].address["port"]), load_on(MODEL, lambda: servers[1].address["port"]):
+            for house in [*replicas] * 10:  # while both answer, count and ship
+                report = audit(house.spool, house.log, house.rollups)
+                assert (report.complete, report.problems) == (True, ()), report
+        before = servers[1].flush()["answered"]
+        with shipping_lock(lost.settings.spool_path, alone=True):
+            for _ in range(5):
+                assert servers[1].infer(MODEL).status_code == 200
+            (worker,) = servers[1].address["processes"]
+            eventually(lambda: last_heard(kept, worker) == before + 5)
+            servers[1].process.send_signal(signal.SIGSTOP)  # so that it starts nobody again
+            for child in children(servers[1]):
+                os.kill(child, signal.SIGKILL)
+            servers[1].stop(signal.SIGKILL)
+        lost.spool.close()
+        shutil.rmtree(lost.settings.home)
+        assert audit(kept.spool, kept.log, kept.rollups).complete, "it was heard of a second ago"
+        monkeypatch.setattr(heartbeats, "ALIVE_SECONDS", 0.2)
+        report = eventually(lambda: not (found := audit(kept.spool, kept.log, kept.rollups)).complete and found)
+        assert report.gaps == ((worker, MODEL, before + 1, before + 5),)
+        rows = f"5 of {before + 5} answered rows of {MODEL}, numbers {before + 1}-{before + 5}"
+        assert f"replica {worker}: {rows}, were never shipped; its home" in report.problems[0]
+    finally:
+        for server in servers:
+            server.stop(signal.SIGKILL)
+
+
+def last_heard(house: House, process: str) -> int:
+    found = (count for each in house.rollups.heartbeats() for count in each.state.processes)
+    return max(count.sequence for count in found if count.process == process)
