@@ -205,6 +205,8 @@ def _explain(report: "AuditReport") -> None:
     more = max(len(report.gaps), len(report.problems)) - _SHOWN
     if more > 0:
         hint(f"and {more} more; --json has all")
+    if report.twice:
+        hint("`mlops predictions repair` leaves one of each row that is there twice; --dry-run counts them")
     if unknown := {process.process for process in report.processes if process.known_by == "log"}:
         hint(f"{len(unknown)} processes are known by the log only: what they answered last is known to their own home")
 

@@ -1,11 +1,14 @@
 """A log that two compactions have doubled: one of each row stays, wherever the repair is killed."""
 
+import json
 from datetime import timedelta
 
 import pytest
 from deltalake import DeltaTable
 from deltalake.table import TableAlterer
+from typer.testing import CliRunner
 
+from mlops_dagster.cli import app
 from mlops_dagster.predictions import Doubled, PredictionLog, Rollups, audit, delta, find_doubled, repair
 
 DAYS = 3
@@ -60,6 +63,16 @@ def test_the_counts_are_told_first_and_then_one_of_each_stays(spool, log, rollup
         assert delta.open_table(log.place.table(name)).metadata().configuration["delta.appendOnly"] == "true"
     log.tidy()
     assert contents(log, march) == before
+
+
+@pytest.mark.parametrize("address", ["folder"], indirect=True)
+def test_the_command_counts_or_repairs(before, tmp_path, monkeypatch):
+    monkeypatch.setenv("MLOPS_HOME", str(tmp_path))
+    for options, surplus in ((["--dry-run"], 36), (["--dry-run"], 36), ([], 36), ([], 0)):
+        result = CliRunner().invoke(app, ["predictions", "repair", "--json", *options])
+        found = json.loads(result.stdout)
+        assert (result.exit_code, found["dry_run"]) == (0, bool(options))
+        assert sum(table["surplus"] for table in found["tables"]) == surplus
 
 
 @pytest.mark.parametrize("address", ["folder"], indirect=True)
