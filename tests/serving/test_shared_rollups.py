@@ -8,6 +8,7 @@ import shutil
 import signal
 from collections.abc import Iterator, Mapping
 from datetime import timedelta
+from functools import partial
 from pathlib import Path
 
 import pytest
@@ -77,8 +78,9 @@ def test_an_audit_of_two_machines_is_never_wrong_and_names_what_one_had_not_ship
     try:
         for server, house in zip(servers, replicas, strict=True):
             server.wait_in_force(house, MODEL)
-        with load_on(MODEL, lambda: servers[0].address["port"]), load_on(MODEL, lambda: servers[1].address["port"]):
-            for house in [*replicas] * 10:  # while both answer, count and ship
+        calls = [load_on(MODEL, partial(int, server.address["port"]), callers=2, pause=0.01) for server in servers]
+        with calls[0], calls[1]:
+            for house in [*replicas] * 4:  # while both answer, count and ship
                 report = audit(house.spool, house.log, house.rollups)
                 assert (report.complete, report.problems) == (True, ()), report
         before = servers[1].flush()["answered"]
