@@ -5,6 +5,7 @@ import re
 from typing import Final, NamedTuple
 
 from mlops_dagster.errors import InvalidInputError
+from mlops_dagster.urls import holds_secrets, shown_url
 
 SQLITE: Final = "sqlite:///"
 
@@ -38,7 +39,11 @@ def parse_s3_url(url: str) -> S3Address:
     """
     bucket, _, key = url[5:].partition("/")
     if not is_s3(url) or not bucket:
-        raise InvalidInputError(f"{url!r} names no bucket; write s3://bucket/key")
+        raise InvalidInputError(f"{shown_url(url)!r} names no bucket; write s3://bucket/key")
+    if holds_secrets(url):
+        raise InvalidInputError(
+            f"{shown_url(url)!r} holds a key; give S3's keys as boto3 reads them: AWS_* or its files"
+        )
     return S3Address(bucket, key)
 
 
@@ -49,11 +54,11 @@ def check_log_address(address: str) -> str:
     '/data/größe #1?/100%'
     """
     if "://" in address and not (is_s3(address) and address[5:].partition("/")[0]):
-        raise InvalidInputError(f"no log can be kept at {address!r}; use s3://bucket/prefix or a folder")
+        raise InvalidInputError(f"no log can be kept at {shown_url(address)!r}; use s3://bucket/prefix or a folder")
     found = _ESCAPE.search(address) or (None if is_s3(address) else _ON_DISK.search(address))
     if found is not None:
         raise InvalidInputError(
-            f"no log can be kept at {address!r}: the Delta library would read {found[0]!r} in it as something else; "
-            "rename that folder or prefix, or set MLOPS_LOG_URL to another one"
+            f"no log can be kept at {shown_url(address)!r}: the Delta library would read {found[0]!r} in it as "
+            "something else; rename that folder or prefix, or set MLOPS_LOG_URL to another one"
         )
     return address

@@ -4,11 +4,13 @@ import os
 import shutil
 import sqlite3
 import subprocess
+import tempfile
 from contextlib import closing
 from pathlib import Path
 
-from sqlalchemy import URL, make_url
+from sqlalchemy import URL
 
+from mlops_dagster.database.engines import parse_url
 from mlops_dagster.errors import InvalidInputError, StorageError
 from mlops_dagster.private import write_privately
 
@@ -17,6 +19,8 @@ _PASSING = (".tmp-", ".probe-", ".unsettled-")  # half-written files, and what i
 _BESIDE_SQLITE = ("-wal", "-shm", "-journal")  # part of the database file's own copy
 
 _ENTRIES_AHEAD = 1_000_000_000  # more than come while a backup is taken
+
+_SERVICE = "mlops"
 
 DUMP = "postgresql.dump"
 """The name of the dump of PostgreSQL in a backup; `pg_restore --no-owner --dbname=URL` reads it."""
@@ -61,12 +65,14 @@ def back_up(home: Path, target: Path, database_url: str | None = None) -> int:
 
 
 def _dump(database_url: str, file: Path) -> None:
-    url = make_url(database_url).set(drivername="postgresql")
     file.parent.mkdir(parents=True, exist_ok=True)
-    command = ("pg_dump", "--format=custom", f"--file={file}", f"--dbname={_without_password(url)}")
-    password = {} if url.password is None else {"PGPASSWORD": url.password}  # not for everybody who lists processes
+    command = ("pg_dump", "--format=custom", f"--file={file}", f"--dbname=service={_SERVICE}")
     try:
-        subprocess.run(command, check=True, capture_output=True, text=True, env=os.environ | password)  # noqa: S603
+        with tempfile.NamedTemporaryFile("w", prefix="mlops-pg-service-") as service:  # for its owner only
+            service.write(_as_service(parse_url(database_url)))
+            service.flush()
+            environment = os.environ | {"PGSERVICEFILE": service.name}
+            subprocess.run(command, check=True, capture_output=True, text=True, env=environment)  # noqa: S603
     except FileNotFoundError as error:
         raise StorageError("pg_dump is not installed; install the client programs of PostgreSQL") from error
     except subprocess.CalledProcessError as error:
@@ -75,8 +81,17 @@ def _dump(database_url: str, file: Path) -> None:
         ) from error
 
 
-def _without_password(url: URL) -> str:
-    return url._replace(password=None).render_as_string(hide_password=False)
+def _as_service(url: URL) -> str:
+    """The database as a service of libpq, in a file: arguments and environments of processes are read by others.
+
+    Raises InvalidInputError for what no such file can hold.
+    """
+    known = {"host": url.host, "port": url.port, "user": url.username, "password": url.password, "dbname": url.database}
+    options = {name: value if isinstance(value, str) else ",".join(value) for name, value in url.query.items()}
+    parameters = {name: str(value) for name, value in {**known, **options}.items() if value is not None}
+    if broken := [name for name, value in parameters.items() if "\n" in value]:
+        raise InvalidInputError(f"MLOPS_DATABASE_URL has a line break in {', '.join(broken)}")
+    return "\n".join([f"[{_SERVICE}]", *(f"{name}={value}" for name, value in parameters.items()), ""])
 
 
 def _files(home: Path) -> list[Path]:

@@ -6,6 +6,8 @@ CLI, HTTP answers and tests use. A message says what was wrong, with what value,
 
 from typing import ClassVar
 
+from mlops_dagster.urls import without_secrets
+
 
 class MlopsError(Exception):
     """Root of the tree.
@@ -19,7 +21,7 @@ class MlopsError(Exception):
     code: ClassVar[str] = "mlops_error"
 
     def __init__(self, *args: object, told: str | None = None) -> None:
-        super().__init__(*args)
+        super().__init__(*(without_secrets(each) if isinstance(each, str) else each for each in args))
         self._told = told
 
     @property

@@ -32,12 +32,17 @@ class Settings(BaseSettings):
     home: Path = Field(default=Path(".mlops"), description="holds everything of the embedded default")
     database_url: str | None = Field(
         default=None,
+        repr=False,  # it may hold a password
         description="postgresql://user@host/database for registry, rollouts and rollups; else files in the home",
     )
-    storage_url: str | None = Field(default=None, description="s3://bucket/prefix for artifacts; else the home")
-    log_url: str | None = Field(default=None, description="s3://bucket/prefix for the prediction log; else the home")
+    storage_url: str | None = Field(
+        default=None, repr=False, description="s3://bucket/prefix for artifacts; else the home"
+    )
+    log_url: str | None = Field(
+        default=None, repr=False, description="s3://bucket/prefix for the prediction log; else the home"
+    )
     mlflow_url: str | None = Field(
-        default=None, description="mlflow://host:port, a server that shows every version as well"
+        default=None, repr=False, description="mlflow://host:port, a server that shows every version as well"
     )
     signing_key: Path | None = Field(default=None, description="private key (PEM) that signs what is registered")
     trusted_key: Path | None = Field(default=None, description="public key (PEM) that what is loaded must be signed by")

@@ -1,8 +1,8 @@
 """`mlops predictions`: the prediction log."""
 
-from collections.abc import Sequence
 from dataclasses import asdict, replace
 from datetime import timedelta
+from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
 
 import typer
@@ -12,9 +12,10 @@ from mlops_dagster.cli.arguments import Json, Reason
 from mlops_dagster.cli.completion import model_names
 from mlops_dagster.cli.output import NONE, hint, number, print_json, right, say, table
 from mlops_dagster.cli.running import house, speaks
+from mlops_dagster.errors import InvalidInputError
 
 if TYPE_CHECKING:
-    from mlops_dagster.predictions import AuditReport, Choice
+    from mlops_dagster.predictions import AuditReport, Choice, Found
     from mlops_dagster.serving.replay import Answer
 
 predictions = typer.Typer(no_args_is_help=True, help="The prediction log.")
@@ -106,19 +107,23 @@ def replay_prediction(
 def erase_predictions(
     model: ModelOption,
     reason: Reason,
-    key: Annotated[str | None, typer.Option(help="everything of this routing key")] = None,
+    key: Annotated[list[str] | None, typer.Option(help="everything of this routing key; may be repeated")] = None,
+    keys: Annotated[Path | None, typer.Option(help="a file of routing keys, one a line", exists=True)] = None,
     id_: Annotated[list[str] | None, typer.Option("--id", help="this prediction; may be repeated")] = None,
     json: Json = False,
 ) -> None:
-    """Erase one person's rows from log, labels, spool, quarantine and scored batches, for good.
+    """Erase the rows of some people from log, labels, spool, quarantine and scored batches, for good.
 
     That it was done stays on record. Rows of batches are found by `prediction_id` or `key`, if they have such a column.
+    Every day that a row is in is written anew: erase many people at once, and name them in a file, for a command line
+    is for everybody to read.
 
     Run it again if it is interrupted, and once for every home that serves the model.
     """
     from mlops_dagster.predictions import Choice
 
-    _erase(Choice(model, key=key, ids=tuple(id_ or ())), reason, json=json)
+    named = [*(key or ()), *(_lines(keys) if keys is not None else ())]
+    _erase(Choice(model, keys=tuple(named), ids=tuple(id_ or ())), reason, json=json)
 
 
 @predictions.command("retain")
@@ -161,11 +166,11 @@ def _erase(choice: "Choice", reason: str, *, json: bool) -> None:
     from mlops_dagster.predictions import erase
 
     stores = house()
-    copies = Copies([stores.quarantine, stores.batch_scores])
+    copies = Copies([stores.quarantine, stores.batch_scores], drawn=[stores.profiles, stores.reports])
 
-    def erase_copies(choice: "Choice", ids: Sequence[str]) -> int:
-        stores.feedback.forget(choice.model, ids)  # labels that wait for another replica
-        return copies.erase(choice, ids)
+    def erase_copies(choice: "Choice", found: "Found") -> int:
+        stores.feedback.forget(choice.model, found.ids)  # labels that wait for another replica
+        return copies.erase(choice, found)
 
     erased = erase(
         stores.log,
@@ -178,7 +183,7 @@ def _erase(choice: "Choice", reason: str, *, json: bool) -> None:
         copies=erase_copies,
     )
     if json:
-        print_json(asdict(erased))
+        print_json({**asdict(erased), "drawn": len(copies.removed), "unsearched": copies.unsearched})
     else:
         say(
             f"erased {erased.predictions:,} predictions, {erased.labels:,} labels and {erased.copies:,} copies of rows "
@@ -190,8 +195,21 @@ def _erase(choice: "Choice", reason: str, *, json: bool) -> None:
             f"of {len(copies.unsearched)} files nobody knows whose rows they hold, without `prediction_id` and `key`; "
             f"`mlops predictions retain` removes those of old days: {which}"
         )
+    if copies.removed:
+        hint(
+            f"{len(copies.removed)} profiles and pages that were drawn from these rows are removed too; materialize "
+            "`drift_report` of their hours to draw them anew"
+        )
+    hint("backups, and dumps of PostgreSQL, keep what was erased until they are removed; after a restore erase again")
     if stores.settings.log_url is not None or stores.settings.storage_url is not None:
         hint("a bucket that keeps old versions of objects keeps what was erased until its lifecycle rule removes them")
+
+
+def _lines(file: Path) -> list[str]:
+    try:
+        return [line for line in file.read_text(encoding="utf-8").splitlines() if line]
+    except (OSError, UnicodeDecodeError) as error:
+        raise InvalidInputError(f"the keys in {str(file)!r} cannot be read: {type(error).__name__}") from error
 
 
 def _explain(report: "AuditReport") -> None:

@@ -17,6 +17,7 @@ from mlops_dagster.database.damage import tell_of_dropped
 from mlops_dagster.database.wal import LOCK_TIMEOUT_SECONDS, use_wal
 from mlops_dagster.database.watchdog import WATCHDOG
 from mlops_dagster.errors import InvalidInputError
+from mlops_dagster.urls import SHOWN_OPTIONS, shown_url
 
 if TYPE_CHECKING:
     from psycopg import Connection as Connected
@@ -62,19 +63,18 @@ def parse_url(url: str) -> URL:
         parsed = URL.create("unknown")
     if parsed.drivername not in ("postgresql", "postgresql+psycopg"):
         raise InvalidInputError(
-            f"no registry can be kept at {_hidden(url, parsed)!r}; use sqlite:///path or "
+            f"no registry can be kept at {shown_url(url)!r}; use sqlite:///path or "
             "postgresql://user@host/database, or nothing for MLOPS_HOME"
-        )
+        ) from None  # SQLAlchemy quotes what it could not read
+    if "@" in (parsed.host or ""):
+        raise InvalidInputError(f"the password in {shown_url(url)!r} has an @ that is not written as %40")
     return parsed
-
-
-def _hidden(url: str, parsed: URL) -> str:
-    return url if parsed.drivername == "unknown" else parsed.render_as_string(hide_password=True)
 
 
 def _open_sqlite(url: URL) -> Engine:
     tell_of_dropped(Path(url.database or ""))
-    engine = create_engine(url, connect_args={"timeout": LOCK_TIMEOUT_SECONDS, "check_same_thread": False})
+    arguments = {"timeout": LOCK_TIMEOUT_SECONDS, "check_same_thread": False}
+    engine = create_engine(url, hide_parameters=True, connect_args=arguments)
     event.listen(engine, "connect", _configure_sqlite)
     return engine
 
@@ -83,23 +83,36 @@ def _configure_sqlite(connection: DBAPIConnection, _entry: ConnectionPoolEntry) 
     # The driver must not open transactions by itself: `writing` says when and of which kind.
     connection.isolation_level = None
     use_wal(cast("sqlite3.Connection", connection))
-    for pragma in ("synchronous=FULL", "foreign_keys=ON"):
+    for pragma in ("synchronous=FULL", "foreign_keys=ON", "secure_delete=ON"):
         connection.cursor().execute(f"PRAGMA {pragma}")
 
 
 def _open_postgresql(url: URL) -> Engine:
-    own = url.query.get("options", "")
-    options = " ".join([_POSTGRESQL_OPTIONS, *([own] if isinstance(own, str) else own)])
+    # What may be secret goes beside the URL, which SQLAlchemy shows in its errors.
+    secret = {name: " ".join(_values(value)) for name, value in url.query.items() if name not in SHOWN_OPTIONS}
+    if url.password is not None:
+        secret["password"] = str(url.password)
     try:
         engine = create_engine(
-            url.set(drivername="postgresql+psycopg").difference_update_query(["options"]),
-            connect_args={**_POSTGRESQL_ARGUMENTS, "options": options},
+            url.set(drivername="postgresql+psycopg")._replace(password=None).difference_update_query([*secret]),
+            connect_args={
+                **_POSTGRESQL_ARGUMENTS,
+                **secret,
+                "options": f"{_POSTGRESQL_OPTIONS} {secret.get('options', '')}".strip(),
+            },
+            hide_parameters=True,
         )
-    except (ArgumentError, TypeError, ValueError) as error:
-        raise InvalidInputError(f"the options of the database URL cannot be used: {error}; leave them out") from error
+    except (ArgumentError, TypeError, ValueError):
+        raise InvalidInputError(
+            f"the options of {shown_url(url.render_as_string(hide_password=True))!r} cannot be used; leave them out"
+        ) from None  # SQLAlchemy quotes what it could not read
     event.listen(engine, "checkin", _remember_use)
     event.listen(engine, "checkout", partial(_ping_if_idle, engine.dialect))
     return engine
+
+
+def _values(value: str | tuple[str, ...]) -> tuple[str, ...]:
+    return (value,) if isinstance(value, str) else value
 
 
 def _remember_use(_connection: DBAPIConnection | None, entry: ConnectionPoolEntry) -> None:

@@ -5,6 +5,7 @@ their lock (8 writers lost 700 of 800 writes). On PostgreSQL it is an advisory l
 The chain of events needs that order anyway: each hash covers the one before.
 """
 
+import sqlite3
 from collections.abc import Iterator
 from contextlib import contextmanager
 from typing import TYPE_CHECKING, Literal, TypeAlias, cast
@@ -12,6 +13,7 @@ from typing import TYPE_CHECKING, Literal, TypeAlias, cast
 from sqlalchemy import Connection, Engine
 from sqlalchemy.exc import DBAPIError, IntegrityError
 
+from mlops_dagster.database.wal import purge
 from mlops_dagster.database.watchdog import WATCHDOG
 from mlops_dagster.errors import InvalidInputError, StorageError
 
@@ -67,6 +69,23 @@ def looking(engine: Engine, patience: float | None = None) -> Iterator[Connectio
         if engine.dialect.name != "sqlite":  # whose connections begin nothing by themselves as we open them
             connection.execution_options(isolation_level="AUTOCOMMIT")
         yield connection
+
+
+def purge_database(engine: Engine) -> None:
+    """Leave no byte of what was deleted in a SQLite database; PostgreSQL's autovacuum sees to its own.
+
+    Raises StorageError.
+    """
+    if engine.dialect.name != "sqlite":
+        return
+    with looking(engine) as connection:
+        driver = cast("sqlite3.Connection", connection.connection.dbapi_connection)
+        try:
+            purge(driver)
+        except sqlite3.OperationalError as error:
+            raise StorageError(
+                f"{engine.url.database} keeps what was erased: {error}; run the erasure again"
+            ) from error
 
 
 @contextmanager

@@ -5,6 +5,8 @@ import time
 
 LOCK_TIMEOUT_SECONDS = 30
 
+_PURGE_SECONDS = 60.0
+
 _PRIMARY = 0xFF  # of an extended code
 
 
@@ -23,3 +25,18 @@ def use_wal(connection: sqlite3.Connection) -> None:
             if error.sqlite_errorcode & _PRIMARY != sqlite3.SQLITE_BUSY or time.monotonic() > deadline:
                 raise
             time.sleep(0.01)
+
+
+def purge(connection: sqlite3.Connection) -> None:
+    """Leave no byte of what was deleted in the database file or its write-ahead log.
+
+    `secure_delete` overwrites a deleted row, but no copy of it that stayed in a page when rows moved to another one.
+    So the file is written anew: about 1 s per 300 MB, in which nobody else writes to it. Raises
+    sqlite3.OperationalError if others read or write for a minute without a break.
+    """
+    deadline = time.monotonic() + _PURGE_SECONDS
+    connection.execute("VACUUM")
+    while connection.execute("PRAGMA wal_checkpoint(TRUNCATE)").fetchone()[0]:
+        if time.monotonic() > deadline:
+            raise sqlite3.OperationalError("its write-ahead log is read without a break")
+        time.sleep(0.01)

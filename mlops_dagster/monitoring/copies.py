@@ -1,40 +1,52 @@
-"""Copies of rows beside the log, in quarantine and as scored days: what an erasure takes out of them."""
+"""Copies of rows beside the log, and what was drawn from them: what an erasure takes out of them, or removes."""
 
 import io
+import re
 from collections.abc import Sequence
 from dataclasses import dataclass, field
-from datetime import date
+from datetime import UTC, date, datetime, timedelta
 from pathlib import PurePosixPath
 from typing import TYPE_CHECKING
 
 from mlops_dagster.monitoring.files import Files
-from mlops_dagster.predictions import Choice
+from mlops_dagster.predictions import Choice, Found
 
 if TYPE_CHECKING:
     import pyarrow as pa
 
 _ID, _KEY = "prediction_id", "key"
+_HOUR = re.compile(r"\d{4}-\d\d-\d\dT\d\d")
+_ONE_HOUR = timedelta(hours=1)
 
 
 @dataclass(slots=True)
 class Copies:
-    """The Parquet files of a model, one for an hour or a day, in some folders.
+    """The Parquet files of a model, one for an hour or a day, and files drawn from its rows, in some folders.
 
-    A row is one of those chosen if its `prediction_id` is one of theirs, or its `key` is that of the choice; of old
-    days, whole files are.
+    A row is one of those chosen if its `prediction_id` is one of theirs, or its `key` is one of the choice; of old
+    days, whole files are. What was `drawn` (profiles and pages that show a sample, each named by its hour, or by the
+    first and the last of its window) is removed with any row of its hours: it can be drawn anew.
     """
 
     folders: Sequence[Files]
+    drawn: Sequence[Files] = ()
     unsearched: list[str] = field(default_factory=list)
     """Where the rows of files are that have neither column, so that nobody knows whose they are."""
+    removed: list[str] = field(default_factory=list)
+    """Where what was drawn was."""
 
-    def erase(self, choice: Choice, ids: Sequence[str]) -> int:
-        """Take the rows of the choice, whose predictions have `ids`, out of every file; returns how many there were.
+    def erase(self, choice: Choice, found: Found) -> int:
+        """Take the rows of the choice, whose predictions were `found`, out of every file; returns how many there were.
 
         Safe to repeat. Raises StorageError.
         """
+        for files in self.drawn:
+            for name in files.names(choice.model):
+                if _shows(name, choice, found):
+                    files.remove(name)
+                    self.removed.append(files.address(name))
         return sum(
-            self._erase_from(files, name, choice, ids)
+            self._erase_from(files, name, choice, found.ids)
             for files in self.folders
             for name in files.names(choice.model)
             if name.endswith(".parquet")
@@ -69,13 +81,26 @@ def _chosen(rows: "pa.Table", choice: Choice, ids: Sequence[str]) -> "pa.Chunked
     import pyarrow as pa
     import pyarrow.compute as pc
 
-    wanted = {_ID: [*(choice.ids or ids)], _KEY: [] if choice.key is None else [choice.key]}
+    wanted = {_ID: [*(choice.ids or ids)], _KEY: [*choice.keys]}
     chosen = pa.chunked_array([pa.repeat(pa.scalar(value=False), rows.num_rows)])
     for column, values in wanted.items():
         if column in rows.column_names:
             text = pa.array([*values, *map(repr, values)], pa.string())
             chosen = pc.or_(chosen, pc.is_in(rows[column].cast(pa.string()), value_set=text))
     return chosen
+
+
+def _shows(name: str, choice: Choice, found: Found) -> bool:
+    """Whether a file was drawn from a row of the choice. One whose name tells no hour may be."""
+    hours = [
+        datetime.fromisoformat(f"{each}:00").replace(tzinfo=UTC) for each in _HOUR.findall(PurePosixPath(name).name)
+    ]
+    if not hours:
+        return True
+    first, end = hours[0], max(hours[-1], hours[0] + _ONE_HOUR)
+    if choice.before is not None:
+        return first.date() < choice.before
+    return any(first <= hour < end for hour in found.hours)
 
 
 def _day(name: str) -> date:

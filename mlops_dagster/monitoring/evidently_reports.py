@@ -81,7 +81,7 @@ def publish_report(
     if not files.has(evidently_page.LIBRARY):
         files.add(evidently_page.LIBRARY, evidently_page.library())
     # An hour that is materialized again has numbers of its own, and so a page.
-    name = f"{champion.model}/{until:%Y-%m-%dT%H}-{hashlib.sha256(page).hexdigest()[:8]}.html"
+    name = f"{champion.model}/{since:%Y-%m-%dT%H}_{until:%Y-%m-%dT%H}-{hashlib.sha256(page).hexdigest()[:8]}.html"
     files.add(name, page)
     return files.link(name)
 

@@ -3,7 +3,7 @@
 from mlops_dagster.predictions.audit import AuditReport, ProcessAudit, audit
 from mlops_dagster.predictions.compared import COHORT, Cohort, Pair, arm_cohorts
 from mlops_dagster.predictions.counts import BadEvent, BothScored, EventCounts, PairedCounts
-from mlops_dagster.predictions.erasing import Choice, Erased, erase
+from mlops_dagster.predictions.erasing import Choice, Erased, Found, erase
 from mlops_dagster.predictions.feedback import Feedback, Taken
 from mlops_dagster.predictions.label_inbox import LabelInbox
 from mlops_dagster.predictions.label_outbox import LabelOutbox
@@ -44,6 +44,7 @@ __all__ = [
     "EventCounts",
     "Feedback",
     "FeedbackResult",
+    "Found",
     "Hit",
     "LabelDebt",
     "LabelInbox",

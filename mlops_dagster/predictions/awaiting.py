@@ -151,7 +151,10 @@ class Awaiting:
                 "DELETE FROM awaiting WHERE digest = ? AND request IS ?",
                 (_key(model, prediction_id, request) for prediction_id, request in predictions),
             )
-        self._file.checkpoint()
+
+    def purge(self) -> None:
+        """Leave no byte of what was forgotten."""
+        self._file.purge()
 
     def prune(self, before: int) -> int:
         """Know nothing any more of the oldest predictions, received before that (microseconds); returns how many.

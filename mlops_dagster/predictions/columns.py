@@ -74,7 +74,7 @@ ERASURES = pa.schema(
         ("at", _TIME),
         ("actor", pa.string()),
         ("reason", pa.string()),
-        ("what", pa.string()),  # key, ids, or days: how the rows were chosen, never which key or id
+        ("what", pa.string()),  # keys, ids, or days: how the rows were chosen, never which key or id
         ("rows", pa.int64()),
         ("process", pa.string()),
         ("answers", pa.list_(pa.int64())),  # first and last sequence number of each run, of rows that answered

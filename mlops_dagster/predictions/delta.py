@@ -171,8 +171,9 @@ def _create(at: TableAddress, schema: pa.Schema) -> DeltaTable:
     )
 
 
-INDEXED = ("prediction_id", "event_time", "received_at", "at", "process", "sequence", "number")
-"""Columns by which files are skipped. Nothing of a person is in them: the table's history keeps what they held."""
+INDEXED = ("event_time", "received_at", "at", "process", "sequence", "number")
+"""Columns by which files are skipped. Nothing of a person is in them, as in ids, which clients choose: the table's
+history keeps what they held."""
 
 
 def dataset(
@@ -263,8 +264,11 @@ def replace_day(table: DeltaTable, day: date, rows: pa.RecordBatchReader) -> boo
     return True
 
 
-def remove_erased_files(at: TableAddress) -> None:
-    """Remove all files that the newest version does not need; the table cannot be read as it was before."""
+def remove_erased_files(at: TableAddress, *, alone: bool) -> None:
+    """Remove all files that the newest version does not need; the table cannot be read as it was before.
+
+    Where nobody else may be appending (`alone`), that is also what a killed append has left in the last hour.
+    """
     table = open_table(at)
     if table is None:
         return
@@ -272,7 +276,8 @@ def remove_erased_files(at: TableAddress) -> None:
         make_durable(at, table)  # else a loss of power leaves versions whose files are gone
         # Files that are in no version belong to an append that is under way now, or was killed: an hour tells.
         table.vacuum(retention_hours=0, enforce_retention_duration=False, dry_run=False)
-        table.vacuum(retention_hours=1, enforce_retention_duration=False, dry_run=False, full=True)
+        hours = 0 if alone else 1
+        table.vacuum(retention_hours=hours, enforce_retention_duration=False, dry_run=False, full=True)
 
 
 def _crowded(table: DeltaTable) -> list[str]:

@@ -1,13 +1,14 @@
-"""Erasure: take one person's rows, or those of old days, out of log, labels, spool and copies; audited, and safe to
+"""Erasure: take the rows of some people, or of old days, out of log, labels, spool and copies; audited, and safe to
 repeat."""
 
 import time
 import uuid
 from collections import Counter, defaultdict
-from collections.abc import Callable, Collection, Iterable, Mapping, Sequence
+from collections.abc import Callable, Collection, Iterable, Mapping
 from dataclasses import dataclass, replace
 from datetime import date, datetime
-from typing import TYPE_CHECKING, TypeAlias
+from pathlib import Path
+from typing import TYPE_CHECKING, NamedTuple, TypeAlias
 
 from mlops_dagster.errors import InvalidInputError, StorageError
 from mlops_dagster.predictions.erasures import Chosen, Erasure, Held, gather, note
@@ -26,31 +27,36 @@ ROLLUP_SECONDS = 30.0
 """How long an erasure waits for the rollups to count what is still in the spool."""
 
 _POLL_SECONDS = 0.1
+_A_NAME = 4
+"""Characters. A shorter key is part of other words."""
 
 
 @dataclass(frozen=True, slots=True)
 class Choice:
-    """Rows of one model: of a routing key, of prediction ids, or of the days before a date. One of the three."""
+    """Rows of one model: of routing keys, of prediction ids, or of the days before a date. One of the three.
+
+    Every day that a row is in is written anew, so many people in one erasure cost hardly more than one.
+    """
 
     model: str
-    key: str | None = None
+    keys: tuple[str, ...] = ()
     ids: tuple[str, ...] = ()
     before: date | None = None
 
     def __post_init__(self) -> None:
-        if [self.key is not None, bool(self.ids), self.before is not None].count(True) != 1:
-            raise InvalidInputError("say what to erase: a key, prediction ids, or the days before a date; one of them")
+        if [bool(self.keys), bool(self.ids), self.before is not None].count(True) != 1:
+            raise InvalidInputError("say what to erase: keys, prediction ids, or the days before a date; one of them")
 
     @property
     def what(self) -> Chosen:
-        return "key" if self.key is not None else "ids" if self.ids else "days"
+        return "keys" if self.keys else "ids" if self.ids else "days"
 
     def expression(self) -> "pads.Expression":
         """True or false of every row, never null: its opposite is what stays."""
         import pyarrow.dataset as pads
 
-        if self.key is not None:
-            return pads.field("key").is_valid() & (pads.field("key") == self.key)
+        if self.keys:
+            return pads.field("key").is_valid() & pads.field("key").isin(list(self.keys))
         return pads.field("prediction_id").isin(list(self.ids)) if self.ids else pads.field("date") < self.before
 
     def of_labels(self, rows: Iterable[tuple[str, str]]) -> "pads.Expression":
@@ -74,7 +80,20 @@ class Erased:
     """Rows that were taken out of files beside the log."""
 
 
-EraseCopies: TypeAlias = Callable[[Choice, Sequence[str]], int]
+class Found(NamedTuple):
+    """The predictions of a choice, none for those of days: they are many."""
+
+    rows: frozenset[tuple[str, str]]
+    """Each as (id, request)."""
+    hours: frozenset[datetime]
+    """In which they were made, by their beginning."""
+
+    @property
+    def ids(self) -> list[str]:
+        return sorted({prediction_id for prediction_id, _ in self.rows})
+
+
+EraseCopies: TypeAlias = Callable[[Choice, Found], int]
 """What takes rows out of files beside the log."""
 
 
@@ -91,12 +110,13 @@ def erase(
 ) -> Erased:
     """Erase what was recorded before this call, and the files of the log that held it; counts in the rollups stay.
 
-    `copies` are told the choice and the ids of its predictions, none for those of days, and say how many rows they let
-    go of.
+    `copies` are told the choice and what was found of it, and say how many rows they let go of. Spool, index and
+    rollups are written anew, so that no byte stays in them (`purge`).
 
     Safe to repeat after a crash: the numbers of the rows are noted first, and the predictions, which tell the ids of
     all else, go last. Nothing is shipped from this spool meanwhile; the shippers of other spools go on. Raises
-    StorageError, and AlreadyRunningError while another process maintains the log: run it again.
+    StorageError, and AlreadyRunningError while another process maintains the log: run it again; and InvalidInputError
+    for a reason that names a key or an id: it is kept for ever.
 
     The labels of old days are those that became known before the date, and keys of old days stay in the rollups'
     index of bad events. A bucket that keeps old versions of objects keeps what was erased: its lifecycle decides.
@@ -104,6 +124,8 @@ def erase(
     from mlops_dagster.predictions import delta
 
     table_at, labels_at = (log.place.table(name) for name in (predictions_table(choice.model), LABELS_TABLE))
+    if any(len(name) >= _A_NAME and name in reason for name in (*choice.keys, *choice.ids)):
+        raise InvalidInputError("the reason names whom it erases, and is kept for ever; name a ticket instead")
     begun = Erasure(uuid.uuid4().hex, "begun", choice.model, at, actor, reason, choice.what, rows=0)
     with maintaining(log.place, wait_seconds=MAINTAINER_SECONDS), shipping_lock(spool.path, alone=True):
         _empty(log, spool)
@@ -115,23 +137,26 @@ def erase(
                 )
         if choice.model not in log.models():
             raise InvalidInputError(f"the log has no model {choice.model!r}; it has {log.models()}")
-        rows = _forget(log, spool, choice)
+        found = _forget(log, spool, choice)
         _empty(log, spool)  # labels that came before their predictions were forgotten
-        if choice.key is not None:
+        if choice.keys:
             for counts in rollups:
-                counts.forget_key(choice.model, choice.key)
-        copied = 0 if copies is None else copies(choice, sorted({prediction_id for prediction_id, _ in rows}))
+                counts.forget_keys(choice.model, choice.keys)
+        copied = 0 if copies is None else copies(choice, found)
         labels = 0
 
         def note_and_take_labels(held: Mapping[str, Held]) -> None:
             nonlocal labels
             note(log, begun, held)
-            if rows or choice.before is not None:
-                labels += _erase_rows(labels_at, choice.of_labels(rows))
+            if found.rows or choice.before is not None:
+                labels += _erase_rows(labels_at, choice.of_labels(found.rows))
 
         predictions = _erase_rows(table_at, choice.expression(), first=note_and_take_labels)
+        # In the home of this spool, whose shippers wait, nobody else appends.
+        alone = Path(log.place.address).parent == spool.path.parent
         for erased_from in (table_at, labels_at):
-            delta.remove_erased_files(erased_from)
+            delta.remove_erased_files(erased_from, alone=alone)
+        spool.purge()
         note(log, replace(begun, step="done", rows=predictions), {})
     return Erased(predictions, labels, copied)
 
@@ -151,16 +176,20 @@ def _empty(log: PredictionLog, spool: Spool) -> None:
     spool.free()
 
 
-def _forget(log: PredictionLog, spool: Spool, choice: Choice) -> set[tuple[str, str]]:
-    """Let the spool await no label of the rows; returns each as (id, request), but those of days, which are many."""
+def _forget(log: PredictionLog, spool: Spool, choice: Choice) -> Found:
+    """Let the spool await no label of the rows; returns them, but those of days."""
+    import pyarrow.compute as pc
+
     forgotten: set[tuple[str, str]] = set()
+    hours: set[datetime] = set()
     with log.prediction_rows(choice.model) as rows:
-        for batch in rows.to_batches(columns=["prediction_id", "request"], filter=choice.expression()):
+        for batch in rows.to_batches(columns=["prediction_id", "request", "event_time"], filter=choice.expression()):
             found = list(zip(batch["prediction_id"].to_pylist(), batch["request"].to_pylist(), strict=True))
             spool.forget(choice.model, found)
             if choice.before is None:
                 forgotten.update(found)
-    return forgotten
+                hours.update(pc.unique(pc.floor_temporal(batch["event_time"], unit="hour")).to_pylist())
+    return Found(frozenset(forgotten), frozenset(hours))
 
 
 def _erase_rows(

@@ -17,7 +17,7 @@ if TYPE_CHECKING:
 
 _TABLE = "erasures"
 
-Chosen = Literal["key", "ids", "days"]
+Chosen = Literal["keys", "ids", "days"]
 Source: TypeAlias = tuple[str, str]
 """A model, and a process that answered for it: it numbers the rows from 1."""
 

@@ -42,8 +42,9 @@ class PredictionRecord(NamedTuple):
 
     `prediction_id` names the row that the client sent; every arm that scored it carries the same id. Clients choose ids
     and repeat them, so `request` names the request itself: it is unique, and the same for all its rows and arms.
-    `features` holds what the model was given, or would have been but for its hold; of a request that could not be
-    read so far they are empty and `raw` holds the request.
+    `features` holds what the model was given, or would have been but for its hold; of a request that was read and
+    refused they are empty and `raw` holds the request. Of one that could not be read nothing is kept but the code of
+    the error: nobody knows whose it is, so no erasure would find it.
     """
 
     prediction_id: str

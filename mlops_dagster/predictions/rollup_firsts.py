@@ -5,7 +5,7 @@ from collections.abc import Collection, Sequence
 from hashlib import blake2b
 from typing import Final
 
-from sqlalchemy import Connection, select
+from sqlalchemy import Connection, func, select
 
 from mlops_dagster.predictions.rollup_tables import bad_keys, key_minutes, units
 from mlops_dagster.predictions.rollup_upsert import upsert
@@ -24,6 +24,8 @@ _KEPT_MINUTES: Final = 60 * 24 * 60
 """Rows that speak for a unit are kept so long: a rollout and the labels that come late for it take less."""
 _KEY_MINUTES: Final = 24 * 60
 """Keys of a minute are kept so long, for entries of several spools come within hours. Later ones count again."""
+_AT_ONCE: Final = 10_000
+"""Keys in one statement: SQLite takes up to 32,766 parameters."""
 
 
 def count_firsts(connection: Connection, add: Tally) -> None:
@@ -139,12 +141,14 @@ def _model(row: UnitScored) -> str:
     return row.at.arm.model if isinstance(row.at, ArmMinute) else row.at.model
 
 
-def forget_key(connection: Connection, model: str, key: str) -> None:
-    """Know nothing of a routing key any more."""
-    unit = key_unit(key)
-    connection.execute(key_minutes.delete().where((key_minutes.c.model == model) & (key_minutes.c.key == unit)))
-    connection.execute(bad_keys.delete().where((bad_keys.c.model == model) & (bad_keys.c.key == unit)))
-    connection.execute(units.delete().where((units.c.model == model) & units.c.unit.like(f"%.{unit}")))
+def forget_keys(connection: Connection, model: str, keys: Collection[str]) -> None:
+    """Know nothing of these routing keys any more."""
+    everything = sorted(map(key_unit, keys))
+    key_of_unit = func.substr(units.c.unit, func.length(units.c.unit) - len(everything[0]) + 1)
+    for its in (everything[start : start + _AT_ONCE] for start in range(0, len(everything), _AT_ONCE)):
+        connection.execute(key_minutes.delete().where((key_minutes.c.model == model) & key_minutes.c.key.in_(its)))
+        connection.execute(bad_keys.delete().where((bad_keys.c.model == model) & bad_keys.c.key.in_(its)))
+        connection.execute(units.delete().where((units.c.model == model) & key_of_unit.in_(its)))
 
 
 def _digest(request: str) -> str:

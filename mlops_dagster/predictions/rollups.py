@@ -2,7 +2,7 @@
 
 import operator
 from collections import Counter, defaultdict
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Collection, Iterable, Mapping, Sequence
 from dataclasses import dataclass, fields
 from datetime import datetime
 from functools import cached_property
@@ -12,7 +12,7 @@ from typing import Any, NamedTuple, TypeAlias, TypeVar
 import numpy as np
 from sqlalchemy import ColumnElement, Engine, Executable, Row, Select, Table, case, func, literal, select
 
-from mlops_dagster.database import open_database, reading, writing
+from mlops_dagster.database import open_database, purge_database, reading, writing
 from mlops_dagster.errors import CountsLostError
 from mlops_dagster.predictions import heartbeats
 from mlops_dagster.predictions.counts import BothScored, EventCounts, PairedCounts
@@ -21,7 +21,7 @@ from mlops_dagster.predictions.heartbeats import Heartbeat, Pulse
 from mlops_dagster.predictions.latency import LatencySummary, summarize
 from mlops_dagster.predictions.records import SERVED, Role, from_microseconds, microseconds
 from mlops_dagster.predictions.rollup_addition import add_tally, cursor, digest_of, knows, move_cursor
-from mlops_dagster.predictions.rollup_firsts import forget_key
+from mlops_dagster.predictions.rollup_firsts import forget_keys
 from mlops_dagster.predictions.rollup_tables import (
     CELL_TYPE,
     HEARTBEATS,
@@ -308,10 +308,11 @@ class Rollups:
         with reading(self._database) as connection:
             return heartbeats.read(connection)
 
-    def forget_key(self, model: str, key: str) -> None:
-        """Remove a routing key; what was counted of it stays counted."""
+    def forget_keys(self, model: str, keys: Collection[str]) -> None:
+        """Remove routing keys; what was counted of them stays counted. Raises StorageError."""
         with writing(self._database, "mlops_dagster rollups") as connection:
-            forget_key(connection, model, key)
+            forget_keys(connection, model, keys)
+        purge_database(self._database)
 
     def close(self) -> None:
         self._engine.dispose()

@@ -382,6 +382,11 @@ class Spool:
         self.index()
         self._awaiting.forget(model, predictions)
 
+    def purge(self) -> None:
+        """Leave no byte of what was freed or forgotten, in any file."""
+        self._file.purge()
+        self._awaiting.purge()
+
     def close(self) -> None:
         self._file.close()
         self._awaiting.close()

@@ -7,7 +7,7 @@ from contextlib import contextmanager
 from pathlib import Path
 from typing import Literal, TypeAlias
 
-from mlops_dagster.database import LOCK_TIMEOUT_SECONDS, tell_of_dropped, use_wal
+from mlops_dagster.database import LOCK_TIMEOUT_SECONDS, purge, tell_of_dropped, use_wal
 from mlops_dagster.errors import CorruptedError, StorageError
 
 Durability: TypeAlias = Literal["process", "disk"]
@@ -36,7 +36,7 @@ class SqliteFile:
         self._pragmas = (
             f"synchronous={_SYNCHRONOUS[durability]}",
             f"wal_autocheckpoint={checkpoint_pages}",
-            "secure_delete=ON",  # what is deleted is overwritten: erased means gone
+            "secure_delete=ON",  # most of what is deleted is overwritten at once, the rest by `purge`
         )
         self._writer_lock = threading.Lock()
         self._reader_lock = threading.Lock()
@@ -81,6 +81,11 @@ class SqliteFile:
         """Move the write-ahead log into the database file, without making anyone wait."""
         with self._reader_lock, self._translated():
             self._reader.execute("PRAGMA wal_checkpoint(PASSIVE)").fetchall()
+
+    def purge(self) -> None:
+        """Leave no byte of what was deleted, in the file or beside it; writers wait (see `database.purge`)."""
+        with self._writer_lock, self._translated():
+            purge(self._writer)
 
     def close(self) -> None:
         with self._writer_lock, self._reader_lock:

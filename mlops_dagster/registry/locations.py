@@ -7,6 +7,7 @@ from urllib.parse import urlsplit
 from mlops_dagster.database.engines import parse_url
 from mlops_dagster.errors import InvalidInputError
 from mlops_dagster.settings import Settings
+from mlops_dagster.urls import shown_url
 
 MLFLOW_PORT = 5000
 
@@ -53,17 +54,17 @@ def mlflow_address(uri: str) -> str:
     except ValueError:
         named = False
     if not named or parts.scheme not in ("mlflow", "http", "https"):
-        raise InvalidInputError(f"{uri!r} names no MLflow server; write mlflow://host or mlflow://host:port")
+        raise InvalidInputError(f"{shown_url(uri)!r} names no MLflow server; write mlflow://host or mlflow://host:port")
     if parts.scheme != "mlflow":
         return uri.rstrip("/")
     return f"http://{parts.netloc}" if port else f"http://{parts.netloc}:{MLFLOW_PORT}"
 
 
 def public_address(address: str) -> str:
-    """Without user and password.
+    """Without user, password and options: the name of a server, in messages and in the database.
 
     >>> public_address("http://ada:secret@mlflow.example:5000")
     'http://mlflow.example:5000'
     """
     parts = urlsplit(address)
-    return parts._replace(netloc=parts.netloc.rpartition("@")[2]).geturl()
+    return parts._replace(netloc=parts.netloc.rpartition("@")[2], query="", fragment="").geturl()

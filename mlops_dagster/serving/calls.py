@@ -87,6 +87,8 @@ class Rejection:
     latency_ms: float
     error: MlopsError
     body: bytes
+    was_read: bool
+    """So far that its id and routing key are known; else nobody could find whose it is, and its body is not kept."""
     trace: TraceContext
     columns: Columns = field(default_factory=dict)
     """What the champion would have been given, but for the hold."""
@@ -228,7 +230,7 @@ def rejected(rejection: Rejection, process: str) -> list[PredictionRecord]:
             event_time=rejection.event_time,
             received_at=rejection.received_at,
             status="held" if isinstance(rejection.error, OnHoldError) else "rejected",
-            error=str(rejection.error),
+            error=str(rejection.error) if rejection.was_read else rejection.error.code,
             features={name: values[row] for name, values in rejection.columns.items()},
             prediction=None,
             score=None,
@@ -236,7 +238,9 @@ def rejected(rejection: Rejection, process: str) -> list[PredictionRecord]:
             process=process,
             row=row,
             trace_id=rejection.trace.trace_id,
-            raw=None if rejection.columns else rejection.body[:RAW_BYTES].decode(errors="replace"),
+            raw=rejection.body[:RAW_BYTES].decode(errors="replace")
+            if rejection.was_read and not rejection.columns
+            else None,
         )
         for row in range(rows)
     ]

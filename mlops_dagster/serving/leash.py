@@ -12,6 +12,7 @@ from typing import NoReturn
 import orjson
 
 from mlops_dagster.errors import MlopsError
+from mlops_dagster.urls import without_secrets
 
 logger = logging.getLogger(__name__)
 
@@ -52,9 +53,18 @@ class Leash:
         threading.Thread(target=watch, name="leash", daemon=True).start()
 
 
+class _WithoutSecrets(logging.Formatter):
+    """Lines and tracebacks without passwords: those of other libraries may quote a URL."""
+
+    def format(self, record: logging.LogRecord) -> str:
+        return without_secrets(super().format(record))
+
+
 def log_to_stderr() -> None:
     """Every process of the data plane says its lines in the same way."""
-    logging.basicConfig(level=logging.INFO, format="%(asctime)s %(levelname)s %(process)d %(name)s: %(message)s")
+    handler = logging.StreamHandler()
+    handler.setFormatter(_WithoutSecrets("%(asctime)s %(levelname)s %(process)d %(name)s: %(message)s"))
+    logging.basicConfig(level=logging.INFO, handlers=[handler])
 
 
 def child_main(work: Callable[[Leash, list[str]], None]) -> NoReturn:

@@ -96,6 +96,7 @@ class DataPlane:
                     latency_ms=(time.perf_counter() - started) * 1000,
                     error=error,
                     body=body,
+                    was_read=request is not None,
                     trace=trace,
                     columns=unanswered,
                 )
@@ -121,6 +122,7 @@ class DataPlane:
             latency_ms=0.0,
             error=error,
             body=b"",
+            was_read=False,
             trace=trace,
         )
         await self._rejections.submit(rejection)

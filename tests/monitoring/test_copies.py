@@ -72,7 +72,7 @@ def test_a_person_is_gone_from_quarantine_and_scored_days_and_others_stay(house:
     quarantine(house.quarantine, "flights", MARCH, mixed, FAILED, what="batch_input")
     of_nobody = quarantine(house.quarantine, "flights", MARCH, day[["delay"]], FAILED, what="elsewhere")
 
-    assert run(house, key="ada") == (Erased(predictions=40, labels=0, copies=40 + 2 + 3 + 1), [of_nobody])
+    assert run(house, keys=("ada",)) == (Erased(predictions=40, labels=0, copies=40 + 2 + 3 + 1), [of_nobody])
     for hour in ("2013-03-01T00", "2013-03-02T00"):
         left = rows(house.quarantine, f"flights/{hour}.parquet")
         assert sorted({int(name[1:]) % 2 for name in left["prediction_id"]}) == [1]
@@ -81,7 +81,7 @@ def test_a_person_is_gone_from_quarantine_and_scored_days_and_others_stay(house:
     assert list(rows(house.batch_scores, "flights/2013-03-01.input.parquet")["key"]) == ["bob"]
     assert list(rows(house.quarantine, "flights/batch_input/2013-03-01T00.parquet")["prediction_id"]) == ["'p3'"]
     assert len(rows(house.batch_scores, "another/2013-03-01.input.parquet")) == 3
-    assert run(house, key="ada")[0] == Erased(predictions=0, labels=0, copies=0)
+    assert run(house, keys=("ada",))[0] == Erased(predictions=0, labels=0, copies=0)
 
 
 @pytest.mark.parametrize("house", ["local"], indirect=True)

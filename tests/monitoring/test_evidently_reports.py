@@ -239,7 +239,7 @@ def test_a_page_is_published_to_s3_as_what_a_browser_shows(
     kept = {entry["Key"]: entry["LastModified"] for entry in its.list_objects_v2(Bucket=s3)["Contents"]}
     pages = [key for key in kept if key.endswith(".html")]
     assert {f"{s3_server}/{s3}/{key}" for key in pages} == set(links)
-    assert all(key.startswith("models/reports/flights/2013-03-02T00-") for key in pages)
+    assert all(key.startswith("models/reports/flights/2013-03-01T00_2013-03-02T00-") for key in pages)
     (program,) = kept.keys() - set(pages)
     assert program.startswith("models/reports/evidently-")
     assert its.head_object(Bucket=s3, Key=program)["ContentType"] == "text/javascript"

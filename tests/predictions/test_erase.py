@@ -58,7 +58,7 @@ def test_a_person_is_gone_from_every_file_and_the_audit_says_complete(
 ):
     before = rollups.events("flights", march, march + timedelta(days=9))
     log.tidy()  # old files hold the person too
-    assert run(log, spool, rollups, march, key=ADA) == erasing.Erased(predictions=6, labels=3)
+    assert run(log, spool, rollups, march, keys=(ADA,)) == erasing.Erased(predictions=6, labels=3)
     assert keys(log, march) == [BOB] * 3
     assert log.count_labelled("flights") == 3
     assert spool.feedback([("p0", "late", march)], model="flights").unknown == ["p0"]
@@ -66,9 +66,9 @@ def test_a_person_is_gone_from_every_file_and_the_audit_says_complete(
     report = audit(spool, log, rollups)
     assert (report.complete, report.answered, report.logged, report.erased) == (True, 6, 3, 3)
     begun, done = Erasures.read(log).steps
-    assert (begun.step, done.step, done.rows, done.what) == ("begun", "done", 6, "key")
+    assert (begun.step, done.step, done.rows, done.what) == ("begun", "done", 6, "keys")
     assert (done.actor, done.reason, done.at, done.model) == ("eve", "asked for", march, "flights")
-    assert run(log, spool, rollups, march, key=ADA) == erasing.Erased(0, 0)
+    assert run(log, spool, rollups, march, keys=(ADA,)) == erasing.Erased(0, 0)
 
     spool.close()
     rollups.close()
@@ -93,7 +93,7 @@ def test_ids_and_days(spool, log, rollups, filled, march):
     assert (report.complete, report.erased) == (True, 3)
 
 
-CRASHES = ["note", "forget", "forget_key", "replace_day", "remove_erased_files", "set_table_properties"]
+CRASHES = ["note", "forget", "forget_keys", "replace_day", "remove_erased_files", "set_table_properties"]
 
 
 @pytest.mark.parametrize("address", ["folder"], indirect=True)
@@ -105,7 +105,7 @@ def test_an_erasure_that_dies_is_picked_up_by_running_it_again(
     from mlops_dagster.predictions import delta
 
     owner = {
-        "note": erasing, "forget": spool, "forget_key": rollups, "replace_day": delta, "remove_erased_files": delta,
+        "note": erasing, "forget": spool, "forget_keys": rollups, "replace_day": delta, "remove_erased_files": delta,
         "set_table_properties": TableAlterer,
     }[where]  # fmt: skip
     real = getattr(owner, where)
@@ -118,14 +118,14 @@ def test_an_erasure_that_dies_is_picked_up_by_running_it_again(
     with monkeypatch.context() as crash:
         crash.setattr(owner, where, dies)
         with pytest.raises(KeyboardInterrupt):
-            run(log, spool, rollups, march, key=ADA)
+            run(log, spool, rollups, march, keys=(ADA,))
     unfinished = audit(spool, log, rollups)
     noted = bool(Erasures.read(log).steps)
     assert not unfinished.gaps
     assert unfinished.complete != noted
     if noted:
         assert "did not finish: run it again" in unfinished.problems[0]
-    run(log, spool, rollups, march + timedelta(hours=1), key=ADA)
+    run(log, spool, rollups, march + timedelta(hours=1), keys=(ADA,))
     report = audit(spool, log, rollups)
     assert (report.complete, report.answered, report.logged, report.erased) == (True, 6, 3, 3)
     table = DeltaTable(log.place.table("predictions/flights").uri)
@@ -159,7 +159,7 @@ def test_shippers_of_this_and_other_spools_go_on(spool, log, rollups, record, ma
     for shipper in shippers:
         shipper.start()
     try:
-        erased = run(log, spool, rollups, march, key=ADA)
+        erased = run(log, spool, rollups, march, keys=(ADA,))
     finally:
         done.set()
         for shipper in shippers:
@@ -190,7 +190,7 @@ def test_an_append_that_brings_a_column_overtakes_it(spool, log, rollups, record
             return super().alter
 
     monkeypatch.setattr(delta, "DeltaTable", Overtaken)
-    assert run(log, spool, rollups, march, key=ADA).predictions == 1
+    assert run(log, spool, rollups, march, keys=(ADA,)).predictions == 1
     assert next(Overtaken.others, None) is None
     assert keys(log, march) == [BOB] * 4
     with pytest.raises(Exception, match=r"[Aa]ppend"):
@@ -203,12 +203,12 @@ def test_what_is_not_counted_yet_makes_it_wait(spool, log, rollups, record, marc
     spool.append([record(0, key=ADA)])
     log.ship(spool)
     with pytest.raises(StorageError, match="the rollups have not counted"):
-        run(log, spool, rollups, march, key=ADA)
+        run(log, spool, rollups, march, keys=(ADA,))
     assert keys(log, march) == [ADA]
     timer = threading.Timer(0.1, count, args=(rollups, spool))
     monkeypatch.setattr(erasing, "ROLLUP_SECONDS", 20)
     timer.start()
-    assert run(log, spool, rollups, march, key=ADA).predictions == 1
+    assert run(log, spool, rollups, march, keys=(ADA,)).predictions == 1
     timer.join()
 
 
@@ -220,7 +220,7 @@ def test_arms_that_scored_after_the_label_leave_the_spool_too(spool, log, rollup
     spool.append([record(0, key=ADA, role="shadow", version="1.1.0")])
     count(rollups, spool)
     assert any(entry.is_late and ADA.encode() in entry.body for entry in spool.read(0))
-    assert run(log, spool, rollups, march, key=ADA) == erasing.Erased(predictions=2, labels=1)
+    assert run(log, spool, rollups, march, keys=(ADA,)) == erasing.Erased(predictions=2, labels=1)
     assert spool.read(0) == []
     spool.append([record(0, key=ADA, role="shadow", version="1.2.0")])
     spool.index()
@@ -232,17 +232,17 @@ def test_arms_that_scored_after_the_label_leave_the_spool_too(spool, log, rollup
 def test_rows_without_a_key_stay(spool, log, rollups, record, march):
     spool.append([record(0, key=ADA), record(1, key=None)])
     count(rollups, spool)
-    assert run(log, spool, rollups, march, key=ADA).predictions == 1
+    assert run(log, spool, rollups, march, keys=(ADA,)).predictions == 1
     assert keys(log, march) == [None]
 
 
 @pytest.mark.parametrize("address", ["folder"], indirect=True)
 def test_a_choice_is_one_thing_of_a_model_that_is_there(spool, log, rollups, march):
-    for wrong in ({}, {"key": ADA, "ids": ("p0",)}):
+    for wrong in ({}, {"keys": (ADA,), "ids": ("p0",)}):
         with pytest.raises(InvalidInputError, match="one of them"):
             Choice("flights", **wrong)
     with pytest.raises(InvalidInputError, match="the log has no model 'flights'"):
-        run(log, spool, rollups, march, key=ADA)
+        run(log, spool, rollups, march, keys=(ADA,))
 
 
 @pytest.mark.parametrize("address", ["folder"], indirect=True)
@@ -252,12 +252,12 @@ def test_the_label_of_another_person_with_the_same_id_stays(spool, log, rollups,
     for model in ("flights", "other"):
         spool.feedback([("1", "late", march)], model=model)
     count(rollups, spool)
-    assert run(log, spool, rollups, march, key=ADA) == erasing.Erased(predictions=2, labels=0)
+    assert run(log, spool, rollups, march, keys=(ADA,)) == erasing.Erased(predictions=2, labels=0)
     assert keys(log, march) == [BOB, BOB]
     assert log.get("1", "flights")["label"] == "late"
     assert spool.feedback([("1", "on_time", march)], model="flights").corrections == 1
     count(rollups, spool)
-    assert run(log, spool, rollups, march, key=BOB) == erasing.Erased(predictions=2, labels=2)
+    assert run(log, spool, rollups, march, keys=(BOB,)) == erasing.Erased(predictions=2, labels=2)
     assert spool.feedback([("1", "late", march)], model="flights").unknown == ["1"]
     assert (log.count_labelled("flights"), log.count_labelled("other")) == (0, 1)
     assert spool.feedback([("1", "late", march)], model="other").accepted == 1

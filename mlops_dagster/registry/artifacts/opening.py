@@ -9,6 +9,7 @@ from mlops_dagster.registry.artifacts.blobs import Anchors, Blobs
 from mlops_dagster.registry.artifacts.local import LocalAnchors, LocalBlobs
 from mlops_dagster.registry.artifacts.s3 import Progress, S3Anchors, S3Blobs
 from mlops_dagster.registry.buckets import s3_client
+from mlops_dagster.urls import shown_url
 
 if TYPE_CHECKING:
     from types_boto3_s3 import S3Client
@@ -27,5 +28,7 @@ def open_store(
         blobs = S3Blobs(client, bucket, prefix, progress=progress)
         return blobs, S3Anchors(client, bucket, f"{prefix.strip('/')}/anchors/{anchors}")
     if "://" in storage:
-        raise InvalidInputError(f"no artifacts can be kept at {storage!r}; use s3://bucket/prefix or a folder")
+        raise InvalidInputError(
+            f"no artifacts can be kept at {shown_url(storage)!r}; use s3://bucket/prefix or a folder"
+        )
     return LocalBlobs(Path(storage)), LocalAnchors(Path(storage, "anchors", anchors))

@@ -31,7 +31,10 @@ class MlflowServer:
     def __init__(self, address: str, seconds: float | None = None) -> None:
         self.name = public_address(address)
         self._deadline = None if seconds is None else time.monotonic() + seconds
-        self._client = httpx.Client(base_url=f"{address}/api/2.0/mlflow/")
+        user, password = httpx.URL(address).username, httpx.URL(address).password
+        # Beside the address, which httpx logs.
+        auth = httpx.BasicAuth(user, password) if user or password else None
+        self._client = httpx.Client(base_url=f"{self.name.rstrip('/')}/api/2.0/mlflow/", auth=auth)
 
     def __enter__(self) -> "MlflowServer":
         return self

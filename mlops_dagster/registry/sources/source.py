@@ -15,6 +15,7 @@ from mlops_dagster.registry import estimators
 from mlops_dagster.registry.estimators import Estimator
 from mlops_dagster.registry.sources import mlflow as mlflow_source
 from mlops_dagster.registry.sources import s3 as s3_source
+from mlops_dagster.urls import shown_url
 
 if TYPE_CHECKING:
     from types_boto3_s3 import S3Client
@@ -49,17 +50,17 @@ def open_source(
                 yield mlflow_source.download(uri, catalogue, Path(folder))
         case _:
             raise InvalidInputError(
-                f"cannot read an artifact from {uri!r}; register a local path, a file:// or s3:// URL, runs:/ or "
-                "models:/ of MLflow, or an estimator object"
+                f"cannot read an artifact from {shown_url(uri)!r}; register a local path, a file:// or s3:// URL, "
+                "runs:/ or models:/ of MLflow, or an estimator object"
             )
 
 
 def _local(uri: str) -> Path:
     parts = urlsplit(uri)
     if parts.netloc not in ("", "localhost"):
-        raise InvalidInputError(f"{uri!r} is on another machine; register a path on this one")
+        raise InvalidInputError(f"{shown_url(uri)!r} is on another machine; register a path on this one")
     if parts.query or parts.fragment:
         raise InvalidInputError(
-            f"{uri!r} has a '?' or '#' as it stands; write %3F and %23, or the path without file://"
+            f"{shown_url(uri)!r} has a '?' or '#' as it stands; write %3F and %23, or the path without file://"
         )
     return Path(url2pathname(parts.path))
