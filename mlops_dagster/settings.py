@@ -169,6 +169,11 @@ class Settings(BaseSettings):
         return self.home / "spool.labels.sqlite"
 
     @property
+    def asked_erasures_path(self) -> Path:
+        """Who is to be erased, until that is done."""
+        return self.home / "asked_erasures.sqlite"
+
+    @property
     def tokens_path(self) -> Path:
         """Who may ask the data plane for what; once it is there, nobody may without a token."""
         return self.home / "tokens.json"

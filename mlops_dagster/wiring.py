@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Literal
 from mlops_dagster.addresses import check_log_address
 from mlops_dagster.alerting import Alerts
 from mlops_dagster.clock import Clock, SystemClock
-from mlops_dagster.predictions import Feedback, LabelInbox, LabelOutbox, PredictionLog, Rollups, Spool
+from mlops_dagster.predictions import AskedErasures, Feedback, LabelInbox, LabelOutbox, PredictionLog, Rollups, Spool
 from mlops_dagster.registry import ModelRegistry, ModelVersion
 from mlops_dagster.registry.session import os_user
 from mlops_dagster.rollout.controller import Controller
@@ -129,6 +129,10 @@ class House:
         settings, url = self.settings, self.settings.shared_rollups
         outbox = LabelOutbox(settings.label_outbox_path, durability=settings.durability)
         return Feedback(self.spool, None if url is None else LabelInbox(url), outbox, SystemClock())
+
+    @cached_property
+    def asked_erasures(self) -> AskedErasures:
+        return AskedErasures(self.settings.asked_erasures_path)
 
     @property
     def all_rollups(self) -> list[Rollups]:

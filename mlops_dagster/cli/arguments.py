@@ -9,6 +9,7 @@ import typer
 from mlops_dagster.cli.completion import model_names, version_names
 
 Model = Annotated[str, typer.Argument(help="name of the model, e.g. flights-delay", autocompletion=model_names)]
+ModelOption = Annotated[str, typer.Option("--model", help="name of the model", autocompletion=model_names)]
 Version = Annotated[str, typer.Argument(help="semantic version, e.g. 2.4.1", autocompletion=version_names)]
 Reason = Annotated[str, typer.Option(help="why; it is kept for ever")]
 Json = Annotated[bool, typer.Option("--json", help="one JSON document instead")]

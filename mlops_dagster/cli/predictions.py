@@ -1,26 +1,21 @@
 """`mlops predictions`: the prediction log."""
 
 from dataclasses import asdict, replace
-from datetime import timedelta
-from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
 
 import typer
 from rich.table import Column
 
-from mlops_dagster.cli.arguments import Json, Reason
-from mlops_dagster.cli.completion import model_names
+from mlops_dagster.cli.arguments import Json
+from mlops_dagster.cli.erasing import erase_predictions, list_erasures, retain_predictions
 from mlops_dagster.cli.output import NONE, hint, number, print_json, right, say, table
 from mlops_dagster.cli.running import house, speaks
-from mlops_dagster.errors import InvalidInputError
 
 if TYPE_CHECKING:
-    from mlops_dagster.predictions import AuditReport, Choice, Found
+    from mlops_dagster.predictions import AuditReport
     from mlops_dagster.serving.replay import Answer
 
 predictions = typer.Typer(no_args_is_help=True, help="The prediction log.")
-
-ModelOption = Annotated[str, typer.Option("--model", help="name of the model", autocompletion=model_names)]
 
 _SHOWN = 20
 
@@ -102,43 +97,9 @@ def replay_prediction(
         raise typer.Exit(1)
 
 
-@predictions.command("erase")
-@speaks
-def erase_predictions(
-    model: ModelOption,
-    reason: Reason,
-    key: Annotated[list[str] | None, typer.Option(help="everything of this routing key; may be repeated")] = None,
-    keys: Annotated[Path | None, typer.Option(help="a file of routing keys, one a line", exists=True)] = None,
-    id_: Annotated[list[str] | None, typer.Option("--id", help="this prediction; may be repeated")] = None,
-    json: Json = False,
-) -> None:
-    """Erase the rows of some people from log, labels, spool, quarantine and scored batches, for good.
-
-    That it was done stays on record. Rows of batches are found by `prediction_id` or `key`, if they have such a column.
-    Every day that a row is in is written anew: erase many people at once, and name them in a file, for a command line
-    is for everybody to read.
-
-    Run it again if it is interrupted, and once for every home that serves the model.
-    """
-    from mlops_dagster.predictions import Choice
-
-    named = [*(key or ()), *(_lines(keys) if keys is not None else ())]
-    _erase(Choice(model, keys=tuple(named), ids=tuple(id_ or ())), reason, json=json)
-
-
-@predictions.command("retain")
-@speaks
-def retain_predictions(
-    model: ModelOption,
-    days: Annotated[int, typer.Option(min=1, help="whole days, UTC, before today that are kept")],
-    reason: Annotated[str | None, typer.Option(help="why; it is kept for ever")] = None,
-    json: Json = False,
-) -> None:
-    """Erase what is older than some days, as `erase` does."""
-    from mlops_dagster.predictions import Choice
-
-    before = house().clock.now().date() - timedelta(days=days)
-    _erase(Choice(model, before=before), reason or f"retention of {days} days", json=json)
+predictions.command("erase")(speaks(erase_predictions))
+predictions.command("retain")(speaks(retain_predictions))
+predictions.command("erasures")(speaks(list_erasures))
 
 
 @predictions.command("repair")
@@ -159,57 +120,6 @@ def repair_predictions(
     table(columns, [[each.table, f"{each.rows:,}", f"{each.surplus:,}", f"{each.days:,}"] for each in found])
     surplus = sum(each.surplus for each in found)
     say(f"{'to be removed' if dry_run else 'removed'}: {surplus:,} rows")
-
-
-def _erase(choice: "Choice", reason: str, *, json: bool) -> None:
-    from mlops_dagster.monitoring.copies import Copies
-    from mlops_dagster.predictions import erase
-
-    stores = house()
-    copies = Copies([stores.quarantine, stores.batch_scores], drawn=[stores.profiles, stores.reports])
-
-    def erase_copies(choice: "Choice", found: "Found") -> int:
-        stores.feedback.forget(choice.model, found.ids)  # labels that wait for another replica
-        return copies.erase(choice, found)
-
-    erased = erase(
-        stores.log,
-        stores.spool,
-        stores.all_rollups,
-        choice,
-        actor=stores.actor,
-        reason=reason,
-        at=stores.clock.now(),
-        copies=erase_copies,
-    )
-    if json:
-        print_json({**asdict(erased), "drawn": len(copies.removed), "unsearched": copies.unsearched})
-    else:
-        say(
-            f"erased {erased.predictions:,} predictions, {erased.labels:,} labels and {erased.copies:,} copies of rows "
-            f"(quarantine, scored batches) of {choice.model}"
-        )
-    if copies.unsearched:
-        which = ", ".join(copies.unsearched[:_SHOWN])
-        hint(
-            f"of {len(copies.unsearched)} files nobody knows whose rows they hold, without `prediction_id` and `key`; "
-            f"`mlops predictions retain` removes those of old days: {which}"
-        )
-    if copies.removed:
-        hint(
-            f"{len(copies.removed)} profiles and pages that were drawn from these rows are removed too; materialize "
-            "`drift_report` of their hours to draw them anew"
-        )
-    hint("backups, and dumps of PostgreSQL, keep what was erased until they are removed; after a restore erase again")
-    if stores.settings.log_url is not None or stores.settings.storage_url is not None:
-        hint("a bucket that keeps old versions of objects keeps what was erased until its lifecycle rule removes them")
-
-
-def _lines(file: Path) -> list[str]:
-    try:
-        return [line for line in file.read_text(encoding="utf-8").splitlines() if line]
-    except (OSError, UnicodeDecodeError) as error:
-        raise InvalidInputError(f"the keys in {str(file)!r} cannot be read: {type(error).__name__}") from error
 
 
 def _explain(report: "AuditReport") -> None:

@@ -81,7 +81,7 @@ def _chosen(rows: "pa.Table", choice: Choice, ids: Sequence[str]) -> "pa.Chunked
     import pyarrow as pa
     import pyarrow.compute as pc
 
-    wanted = {_ID: [*(choice.ids or ids)], _KEY: [*choice.keys]}
+    wanted = {_ID: [*choice.ids, *ids], _KEY: [*choice.keys]}
     chosen = pa.chunked_array([pa.repeat(pa.scalar(value=False), rows.num_rows)])
     for column, values in wanted.items():
         if column in rows.column_names:

@@ -1,9 +1,10 @@
 """The prediction log: a durable spool, rollups, Delta Lake tables, labels that come late, and an audit of it all."""
 
+from mlops_dagster.predictions.asked import Asked, AskedErasures
 from mlops_dagster.predictions.audit import AuditReport, ProcessAudit, audit
 from mlops_dagster.predictions.compared import COHORT, Cohort, Pair, arm_cohorts
 from mlops_dagster.predictions.counts import BadEvent, BothScored, EventCounts, PairedCounts
-from mlops_dagster.predictions.erasing import Choice, Erased, Found, erase
+from mlops_dagster.predictions.erasing import Choice, Erased, Found, check_reason, erase
 from mlops_dagster.predictions.feedback import Feedback, Taken
 from mlops_dagster.predictions.label_inbox import LabelInbox
 from mlops_dagster.predictions.label_outbox import LabelOutbox
@@ -33,6 +34,8 @@ __all__ = [
     "SERVED",
     "Answered",
     "ArmEvents",
+    "Asked",
+    "AskedErasures",
     "AuditReport",
     "BadEvent",
     "BothScored",
@@ -67,6 +70,7 @@ __all__ = [
     "Taken",
     "arm_cohorts",
     "audit",
+    "check_reason",
     "erase",
     "find_doubled",
     "recount",

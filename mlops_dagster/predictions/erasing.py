@@ -33,7 +33,7 @@ _A_NAME = 4
 
 @dataclass(frozen=True, slots=True)
 class Choice:
-    """Rows of one model: of routing keys, of prediction ids, or of the days before a date. One of the three.
+    """Rows of one model: of routing keys and prediction ids, or of the days before a date.
 
     Every day that a row is in is written anew, so many people in one erasure cost hardly more than one.
     """
@@ -44,20 +44,25 @@ class Choice:
     before: date | None = None
 
     def __post_init__(self) -> None:
-        if [bool(self.keys), bool(self.ids), self.before is not None].count(True) != 1:
-            raise InvalidInputError("say what to erase: keys, prediction ids, or the days before a date; one of them")
+        if bool(self.keys or self.ids) == (self.before is not None):
+            raise InvalidInputError(
+                "say what to erase: keys and prediction ids, or the days before a date; one of them"
+            )
 
     @property
     def what(self) -> Chosen:
-        return "keys" if self.keys else "ids" if self.ids else "days"
+        return "days" if self.before is not None else "keys" if self.keys else "ids"
 
     def expression(self) -> "pads.Expression":
         """True or false of every row, never null: its opposite is what stays."""
+        import pyarrow as pa
         import pyarrow.dataset as pads
 
-        if self.keys:
-            return pads.field("key").is_valid() & pads.field("key").isin(list(self.keys))
-        return pads.field("prediction_id").isin(list(self.ids)) if self.ids else pads.field("date") < self.before
+        if self.before is not None:
+            return pads.field("date") < self.before
+        keys, ids = (pa.array(names, pa.string()) for names in (self.keys, self.ids))
+        of_keys = pads.field("key").is_valid() & pads.field("key").isin(keys)
+        return of_keys | pads.field("prediction_id").isin(ids)
 
     def of_labels(self, rows: Iterable[tuple[str, str]]) -> "pads.Expression":
         """Of `rows`, given as (id, request); others may have the same ids."""
@@ -124,8 +129,7 @@ def erase(
     from mlops_dagster.predictions import delta
 
     table_at, labels_at = (log.place.table(name) for name in (predictions_table(choice.model), LABELS_TABLE))
-    if any(len(name) >= _A_NAME and name in reason for name in (*choice.keys, *choice.ids)):
-        raise InvalidInputError("the reason names whom it erases, and is kept for ever; name a ticket instead")
+    check_reason(reason, (*choice.keys, *choice.ids))
     begun = Erasure(uuid.uuid4().hex, "begun", choice.model, at, actor, reason, choice.what, rows=0)
     with maintaining(log.place, wait_seconds=MAINTAINER_SECONDS), shipping_lock(spool.path, alone=True):
         _empty(log, spool)
@@ -159,6 +163,12 @@ def erase(
         spool.purge()
         note(log, replace(begun, step="done", rows=predictions), {})
     return Erased(predictions, labels, copied)
+
+
+def check_reason(reason: str, names: Iterable[str]) -> None:
+    """Raise InvalidInputError for a reason that has one of the names in it: it is kept for ever."""
+    if any(len(name) >= _A_NAME and name in reason for name in names):
+        raise InvalidInputError("the reason names whom it erases, and is kept for ever; name a ticket instead")
 
 
 def _empty(log: PredictionLog, spool: Spool) -> None:

@@ -1,11 +1,13 @@
 """Erasure reaches the rows that lie beside the log, wherever they lie: of a person, of ids, of old days."""
 
 import io
-from datetime import date, timedelta
+import json
+from datetime import UTC, date, datetime, timedelta
 from pathlib import Path
 
 import pandas as pd
 import pytest
+from click.testing import Result
 from typer.testing import CliRunner
 
 from mlops_dagster.cli import app
@@ -13,7 +15,8 @@ from mlops_dagster.monitoring import ValidationResult, quarantine
 from mlops_dagster.monitoring.batches import validate_hours
 from mlops_dagster.monitoring.copies import Copies
 from mlops_dagster.monitoring.files import Files
-from mlops_dagster.predictions import Choice, Erased, erase
+from mlops_dagster.predictions import Choice, Erased, Found, erase
+from mlops_dagster.predictions.erasures import Erasures
 from mlops_dagster.retraining.batch_scores import BatchFiles
 from mlops_dagster.wiring import House
 from tests.components.test_prediction_batch import with_champion
@@ -107,3 +110,54 @@ def test_ids_and_days_take_their_rows_and_files(house: House) -> None:
     assert house.batch_scores.names("flights") == []
     assert house.quarantine.names("flights") == ["flights/2013-03-02T00.json", "flights/2013-03-02T00.parquet"]
     assert len(rows(house.quarantine, "flights/2013-03-02T00.parquet")) == 39
+
+
+@pytest.mark.parametrize("house", ["local"], indirect=True)
+def test_those_that_wait_are_erased_in_one_pass_and_forgotten(house: House, monkeypatch: pytest.MonkeyPatch) -> None:
+    home = house.settings.home
+    monkeypatch.setenv("MLOPS_HOME", str(home))
+
+    def mlops(*arguments: str) -> Result:
+        return CliRunner().invoke(app, ["predictions", *arguments])
+
+    erase_later = ("erase", "--model", "flights", "--reason", "ticket 12", "--later")
+    assert mlops(*erase_later, "--key", "ada").exit_code == 0
+    assert mlops(*erase_later, "--id", "p1", "--id", "p1441").exit_code == 0
+    assert mlops(*erase_later, "--model", "another", "--key", "ada").exit_code == 1
+    (waiting,) = json.loads(mlops("erasures", "--json").stdout)
+    assert (waiting["model"], waiting["waiting"]) == ("flights", 3)
+    assert timedelta(days=29) < datetime.fromisoformat(waiting["due"]) - datetime.now(UTC) <= timedelta(days=30)
+    assert house.log.count("flights") == 80
+
+    erased = mlops("erase", "--model", "flights", "--json")
+    assert json.loads(erased.stdout)["predictions"] == 40 + 2
+    assert mlops("erasures").stdout == "no erasure waits\n"
+    assert [step.what for step in Erasures.read(house.log).steps] == ["keys", "keys"], "one pass"
+    files = [file for file in home.rglob("asked_erasures.sqlite*") if b"p1441" in file.read_bytes()]
+    assert files == []
+    assert mlops("erase", "--model", "flights").stdout == "no erasure waits\n"
+
+
+@pytest.mark.parametrize("house", ["local"], indirect=True)
+def test_what_was_drawn_from_a_row_goes_with_it_and_other_hours_stay(house: House) -> None:
+    names = {
+        "profiles": [
+            "flights/1.0.0/2013-03-01T00.bin",
+            "flights/1.0.0/2013-03-01T01.bin",
+            "another/1.0.0/2013-03-01T00.bin",
+        ],
+        "reports": ["flights/2013-02-28T02_2013-03-01T02-a.html", "flights/2013-03-01T01_2013-03-02T00-b.html"],
+    }
+    for folder, its in names.items():
+        for name in its:
+            getattr(house, folder).add(name, b"drawn")
+    copies = Copies([house.quarantine], drawn=[house.profiles, house.reports])
+    hour = Found(frozenset(), frozenset({MARCH}))
+    copies.erase(Choice("flights", keys=("ada",)), hour)
+    assert [name.rpartition("/")[2] for name in copies.removed] == [
+        "2013-03-01T00.bin",
+        "2013-02-28T02_2013-03-01T02-a.html",
+    ]
+    copies.erase(Choice("flights", before=date(2013, 3, 2)), Found(frozenset(), frozenset()))
+    assert house.profiles.names("flights") == house.reports.names("flights") == []
+    assert house.profiles.names("another") == ["another/1.0.0/2013-03-01T00.bin"]
