@@ -39,12 +39,12 @@ def answer_until_the_power_fails(disk: Disk, round_: int, durability: Durability
     with start("take", home, f"{home}/log") as taking:
         assert taking.stdout is not None
         _until_shipped(taking.stdout, 0)
-        with start("append", home, f"process-{round_}", str(round_), "0.05") as appending:
+        with start("append", home, f"process-{round_}", str(round_), "0.2") as appending:
             assert appending.stdout is not None
             lines: list[str] = []
             reader = threading.Thread(target=lines.extend, args=(appending.stdout,))
             reader.start()
-            _until_shipped(taking.stdout, 2)
+            _until_shipped(taking.stdout, 1)
             disk.cut()
             taking.kill()
             appending.kill()
