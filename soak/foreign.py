@@ -11,7 +11,7 @@ from hypothesis import HealthCheck, given, seed, settings
 
 from tests.foreign.targets import TARGETS, Target
 
-EXAMPLES = 200
+EXAMPLES = 50
 """Of one target before the next has its turn."""
 
 
