@@ -264,10 +264,11 @@ def replace_day(table: DeltaTable, day: date, rows: pa.RecordBatchReader) -> boo
     return True
 
 
-def remove_erased_files(at: TableAddress, *, alone: bool) -> None:
+def remove_erased_files(at: TableAddress) -> None:
     """Remove all files that the newest version does not need; the table cannot be read as it was before.
 
-    Where nobody else may be appending (`alone`), that is also what a killed append has left in the last hour.
+    What an append that was killed within the last hour has left goes with `tidy`, within a week: it cannot be told from
+    one that is under way.
     """
     table = open_table(at)
     if table is None:
@@ -276,8 +277,7 @@ def remove_erased_files(at: TableAddress, *, alone: bool) -> None:
         make_durable(at, table)  # else a loss of power leaves versions whose files are gone
         # Files that are in no version belong to an append that is under way now, or was killed: an hour tells.
         table.vacuum(retention_hours=0, enforce_retention_duration=False, dry_run=False)
-        hours = 0 if alone else 1
-        table.vacuum(retention_hours=hours, enforce_retention_duration=False, dry_run=False, full=True)
+        table.vacuum(retention_hours=1, enforce_retention_duration=False, dry_run=False, full=True)
 
 
 def _crowded(table: DeltaTable) -> list[str]:

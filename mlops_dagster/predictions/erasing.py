@@ -7,7 +7,6 @@ from collections import Counter, defaultdict
 from collections.abc import Callable, Collection, Iterable, Mapping
 from dataclasses import dataclass, replace
 from datetime import date, datetime
-from pathlib import Path
 from typing import TYPE_CHECKING, NamedTuple, TypeAlias
 
 from mlops_dagster.errors import InvalidInputError, StorageError
@@ -156,10 +155,8 @@ def erase(
                 labels += _erase_rows(labels_at, choice.of_labels(found.rows))
 
         predictions = _erase_rows(table_at, choice.expression(), first=note_and_take_labels)
-        # In the home of this spool, whose shippers wait, nobody else appends.
-        alone = Path(log.place.address).parent == spool.path.parent
         for erased_from in (table_at, labels_at):
-            delta.remove_erased_files(erased_from, alone=alone)
+            delta.remove_erased_files(erased_from)
         spool.purge()
         note(log, replace(begun, step="done", rows=predictions), {})
     return Erased(predictions, labels, copied)

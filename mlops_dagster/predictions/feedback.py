@@ -116,6 +116,7 @@ class Feedback:
 
     def forget(self, model: str, prediction_ids: Sequence[str]) -> None:
         """Remove labels that wait for these predictions. Raises StorageError."""
+        self._outbox.forget(model, prediction_ids)
         if self._inbox is not None:
             self._inbox.forget(model, prediction_ids)
 

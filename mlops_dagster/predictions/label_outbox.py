@@ -1,6 +1,6 @@
 """Labels that were accepted while the shared database was away, in a file of this machine."""
 
-from collections.abc import Iterable
+from collections.abc import Collection, Iterable
 from pathlib import Path
 
 from mlops_dagster.predictions.label_inbox import SentLabel, Waiting
@@ -34,6 +34,15 @@ class LabelOutbox:
         """Let go of the labels up to this number."""
         with self._file.writing() as connection:
             connection.execute("DELETE FROM labels WHERE number <= ?", (upto,))
+
+    def forget(self, model: str, prediction_ids: Collection[str]) -> None:
+        """Remove the labels of these predictions, and every byte of those that were let go of."""
+        ids = set(prediction_ids)
+        with self._file.writing() as connection:
+            kept = [(number, SentLabel.decoded(body)) for number, body in connection.execute("SELECT * FROM labels")]
+            theirs = [(number,) for number, sent in kept if sent.batch.model == model and sent.prediction_id in ids]
+            connection.executemany("DELETE FROM labels WHERE number = ?", theirs)
+        self._file.purge()
 
     def close(self) -> None:
         self._file.close()

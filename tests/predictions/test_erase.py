@@ -238,7 +238,7 @@ def test_rows_without_a_key_stay(spool, log, rollups, record, march):
 
 @pytest.mark.parametrize("address", ["folder"], indirect=True)
 def test_a_choice_is_one_thing_of_a_model_that_is_there(spool, log, rollups, march):
-    for wrong in ({}, {"keys": (ADA,), "ids": ("p0",)}):
+    for wrong in ({}, {"keys": (ADA,), "before": date(2013, 3, 2)}):
         with pytest.raises(InvalidInputError, match="one of them"):
             Choice("flights", **wrong)
     with pytest.raises(InvalidInputError, match="the log has no model 'flights'"):

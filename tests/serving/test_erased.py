@@ -127,4 +127,4 @@ def test_no_byte_of_the_home_knows_who_was_erased(house: House, server: Server, 
     assert json.loads(erased.stdout)["predictions"] == 12 + 12 + 3
     assert who_knows(home, *THEIRS) == []
     assert who_knows(home, b"of-bob-7")
-    assert audit(house.spool, house.log, house.rollups.cursors()).complete
+    assert audit(house.spool, house.log, house.rollups).complete
