@@ -114,7 +114,7 @@ def over_limit_e(policy: RolloutPolicy, seen: Minutes, now: Ints) -> Floats:
     if in_arms:
         own, others = running(n), running(requests + champion.requests)
         not_as_good = np.where((own[end] > own[start]) & (others[end] == others[start]), np.inf, not_as_good)
-    not_as_good = not_as_good * np.where(start == 0, 4 if in_arms else 5, 0.5)
+    not_as_good = not_as_good * np.where(start == 0, 4 if in_arms else 5, 0.25)
     return np.minimum(over_limit, not_as_good)
 
 

@@ -22,7 +22,7 @@ from mlops_dagster.statistics import (
     rate_e_value,
 )
 
-_CHOSEN: Final = 0.5
+_CHOSEN: Final = 0.25
 """What an e-value is worth of a stretch that was chosen by what it shows."""
 
 
@@ -59,7 +59,7 @@ class EventTests:
         Each claim has an e-value. A challenger within the limit is protected by the first, one that is as good as its
         champion by the second. Where both are over the limit for long, that stretch is the whole rollout, there is one
         of it, and its second e-value is held against 1 / alpha. Outages are a few short stretches, and each is held
-        against twice the limit of the other metrics (docs/decisions/0039 has what was simulated).
+        against four times the limit of the other metrics (docs/decisions/0039 has what was simulated).
         """
         limit, (whole, *later) = self.look.policy.max_error_rate, self.look.evidence.since
         of_each = [self._over(each, limit) for each in (whole, *later)]

@@ -25,6 +25,7 @@ from mlops_dagster.registry import (
 from mlops_dagster.schema import Feature, ModelSchema
 from mlops_dagster.settings import Settings
 from mlops_dagster.statistics import CategoricalBins, Histogram
+from tests.servable import elsewhere
 
 START = datetime(2026, 1, 1, tzinfo=UTC)
 MLOPS = Path(sys.executable).parent / "mlops"
@@ -111,7 +112,8 @@ def add(registry: ModelRegistry, tmp_path: Path, make_card: Callable[..., ModelC
     def add(version: str, card: ModelCard | None = None, **more: object) -> ModelVersion:
         artifact = tmp_path / "model.onnx"
         artifact.write_text(version)
-        return registry.register("churn", artifact, version, card=card or make_card(), **more)
+        with elsewhere():
+            return registry.register("churn", artifact, version, card=card or make_card(), **more)
 
     return add
 

@@ -53,7 +53,7 @@ def test_history_tells_every_change_in_one_line(fleet: ModelRegistry, mlops) -> 
     assert "2026-01-01 00:00 transition 1.1.0 Production ada so [red]good[/red]" in [
         " ".join(line.split()) for line in lines
     ]
-    assert any(line.rstrip().endswith(r"it was\nnot") for line in lines)
+    assert any(line.rstrip().endswith("it was not") for line in lines)
 
 
 def test_history_of_a_version(fleet: ModelRegistry, mlops) -> None:
@@ -61,7 +61,7 @@ def test_history_of_a_version(fleet: ModelRegistry, mlops) -> None:
     assert [(event["kind"], event["to_stage"], event["reason"]) for event in found] == [
         ("registered", "Registered", ""),
         ("transition", "Production", "so [red]good[/red]"),
-        ("rollback", "Deprecated", "it was\nnot"),
+        ("rollback", "Deprecated", "it was not"),
     ]
     assert set(found[0]) == {
         *("id", "at", "recorded_at", "kind", "model", "version", "from_stage", "to_stage"),

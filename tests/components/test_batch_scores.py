@@ -239,7 +239,7 @@ def test_a_suite_that_cannot_be_used_blocks_the_day_and_says_why(
     assert not score(house, 2, *BOTH, spec=spec).success
     (alert,) = house.alerts.list("flights")
     assert "asks for the column 'tmep'" in alert.summary
-    assert alert.done.startswith("300 rows quarantined")
+    assert alert.done.startswith("nothing: no rows are set aside")
     file.write_text('{"name": "x", "expectations": [{"type": "expect_column_to_exist", "kwargs": {"column": "temp"}}]}')
     assert score(house, 2, *BOTH, spec=spec).success
     of_hours = {"type": "expect_column_to_exist", "kwargs": {"column": "temp"}, "meta": {"batches": ["hour"]}}
