@@ -32,13 +32,15 @@ def tighten(home: Path, *, alone: bool) -> None:
     alone = alone and not home.stat().st_mode & stat.S_ISVTX  # nobody closes /tmp
     tightened, failed = 0, []
     for path in _entries(home, alone=alone):
-        mode = stat.S_IMODE(path.stat().st_mode)
-        if mode & PRIVATE:
-            try:
+        try:
+            mode = stat.S_IMODE(path.stat().st_mode)
+            if mode & PRIVATE:
                 path.chmod(mode & ~PRIVATE)
                 tightened += 1
-            except OSError as error:
-                failed.append(f"{path} ({error.strerror})")
+        except FileNotFoundError:  # such as a log of SQLite's that another process is done with
+            continue
+        except OSError as error:
+            failed.append(f"{path} ({error.strerror})")
     if tightened:
         logger.warning("%d files and folders of %s were open to other users; now they are not", tightened, home)
     if failed:

@@ -3,6 +3,7 @@ from pathlib import Path
 
 import pytest
 
+from mlops_dagster import private
 from mlops_dagster.alerting import Severity
 from mlops_dagster.backup import back_up
 from mlops_dagster.errors import HomeNotWritableError
@@ -105,3 +106,12 @@ def test_a_folder_that_a_registry_shares_with_others_stays_theirs(tmp_path: Path
     tmp_path.chmod(0o755)
     ModelRegistry(f"sqlite:///{tmp_path}/models.sqlite")
     assert list(open_to_others(tmp_path)) == [str(tmp_path), str(theirs)]
+
+
+def test_a_file_that_is_gone_before_it_is_closed_is_no_fault(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """SQLite removes its logs at any time."""
+    left = tmp_path / "mlops.sqlite"
+    left.touch(mode=0o644)
+    monkeypatch.setattr(private, "_entries", lambda *_, **__: [tmp_path / "mlops.sqlite-wal", left])
+    private.tighten(tmp_path, alone=True)
+    assert not left.stat().st_mode & private.PRIVATE
