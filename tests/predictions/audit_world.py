@@ -101,7 +101,7 @@ class World:
         spool, model = self.chance.choice(self.spools), self.chance.choice(MODELS)
         if model in self.log.models():
             self.rollups.catch_up(spool, lambda *_: None)
-            choice = Choice(model, key=f"key {self.chance.randint(0, 3)}")
+            choice = Choice(model, keys=(f"key {self.chance.randint(0, 3)}",))
             # It may find that another one maintains the log, or late arms that nobody has counted.
             with suppress(AlreadyRunningError, StorageError):
                 erase(self.log, spool, [self.rollups], choice, actor="eve", reason="asked for", at=START)

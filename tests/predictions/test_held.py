@@ -91,7 +91,13 @@ def test_a_log_that_is_broken_holds_up_no_other(break_log, spool: Spool, tmp_pat
     assert (spool.depth().entries, spool.depth().oldest) == (7, MARCH + 5000 * DAY)
     with pytest.raises(StorageError, match="held back"):
         erase(
-            PredictionLog(tmp_path / "log"), spool, [], Choice("poison", key="N1"), actor="me", reason="asked", at=MARCH
+            PredictionLog(tmp_path / "log"),
+            spool,
+            [],
+            Choice("poison", keys=("N1",)),
+            actor="me",
+            reason="asked",
+            at=MARCH,
         )
     mend()
     found = audit(spool, log)

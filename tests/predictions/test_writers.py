@@ -55,7 +55,7 @@ def test_a_compaction_that_commits_late_doubles_and_loses_nothing(
         if meanwhile == "compaction":
             delta.tidy(at)
         elif meanwhile == "erasure":
-            erase(log, spool, [rollups], Choice("flights", key="ada"), actor="eve", reason="asked for", at=march)
+            erase(log, spool, [rollups], Choice("flights", keys=("ada",)), actor="eve", reason="asked for", at=march)
         else:
             features = {"new": 1.0} if meanwhile == "append of a new column" else {"hour": 3.0}
             spool.append([record(9, key="bob", features=features)])
