@@ -6,10 +6,12 @@ import threading
 from collections import deque
 from collections.abc import Collection, Mapping
 from concurrent.futures import wait
+from contextlib import suppress
 from dataclasses import dataclass, replace
 from functools import cached_property
 
 from mlops_dagster.errors import (
+    CorruptedError,
     MlopsError,
     ModelNotFoundError,
     NotFoundError,
@@ -212,9 +214,11 @@ class Deployments:
 
     def _load_champions(self, models: Collection[str]) -> None:
         """At the start: no champion waits for the trial of another model's challenger."""
-        for deployment in map(self._house.registry.deployment, models):
-            if deployment.champion is not None:
-                self._loader.load(deployment.model, deployment.champion)
+        for model in models:
+            with suppress(CorruptedError):  # it is told below, when this one's turn comes
+                deployment = self._house.registry.deployment(model)
+                if deployment.champion is not None:
+                    self._loader.load(model, deployment.champion)
 
     def _read(self, model: str) -> Known:
         deployment = self._house.registry.deployment(model)

@@ -57,7 +57,7 @@ times = st.datetimes(timezones=st.just(UTC))
 cards = st.builds(
     ModelCard,
     provenance=st.none()
-    | st.builds(Provenance, dataset=texts, digest=texts, start=times, end=times, rows=st.integers(0, 2**62)),
+    | st.builds(Provenance, dataset=texts, digest=texts, start=times, end=times, rows=st.integers(0, 2**53)),
     evaluation=st.lists(slices, max_size=2).map(tuple),
     intended_use=texts,
     failure_modes=st.lists(texts, max_size=2).map(tuple),

@@ -83,7 +83,9 @@ def test_without_its_database_it_serves_what_was_known_last_and_the_fuse_still_t
             load.wait_for(100)
         assert set(failed) == {(500, "model_failed")}, "nothing but the canary ever failed"
         assert load.refused == failed, "no worker asks it any more"
-        assert server.client.get("/v2/health/ready").json() == {"ready": True, "reasons": {}}
+        ready = server.client.get("/v2/health/ready").json()
+        assert (ready["ready"], ready["reasons"]) == (True, {})
+        assert ready["warnings"]["deployments"] == "fails (storage)"
         server.flush()
         rows = logged_ids(house, MODEL)
         assert load.answered <= set(rows)

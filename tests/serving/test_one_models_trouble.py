@@ -6,6 +6,7 @@ import pytest
 
 from mlops_dagster.errors import CorruptedError, InvalidInputError
 from mlops_dagster.registry.registry import ModelRegistry
+from mlops_dagster.serving.at_work import Marks
 from mlops_dagster.serving.deployments import Deployments
 from mlops_dagster.serving.housekeeping import HELD_RULE
 from mlops_dagster.serving.last_known import LastKnown
@@ -32,7 +33,8 @@ def test_a_deployment_that_cannot_be_read_keeps_no_other_from_coming_into_force(
 
     monkeypatch.setattr(ModelRegistry, "deployment", breaks)
     last_known, telemetry = LastKnown(house.settings.last_known_path), Telemetry("test")
-    deployments = Deployments("test", house, last_known, Loader(house, last_known, telemetry), telemetry)
+    loader = Loader(house, last_known, telemetry, Marks(None))
+    deployments = Deployments("test", house, last_known, loader, telemetry)
     with pytest.raises(CorruptedError, match="its row"):
         deployments.refresh()
     assert deployments.models() == ["sound"]

@@ -138,6 +138,7 @@ def test_promtool_finds_no_fault_with_any_metric_there_is() -> None:
     telemetry.spooled(SpoolDepth(7, NOW, bytes=4096, free_bytes=10), NOW)
     telemetry.awaiting_labels("m", LabelDebt(3, 1, NOW, NOW), NOW)
     telemetry.labels_waiting({"m": 2})
+    telemetry.held({"predictions/m": 2})
     telemetry.connected(3)
     telemetry.dropped("full")
     exposition = telemetry.exposition()
