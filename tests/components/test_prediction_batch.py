@@ -225,7 +225,7 @@ def test_what_a_canary_alone_refused_is_no_missing_value(house: House) -> None:
     refused = {"role": "canary", "version": "2.0.0", "status": "failed", "features": {}, "prediction": None}
     serve(house, 0, temp=1.0, score=None, error="canary 2.0.0 refuses it", **refused)
     assert materialize(house, [0])[0][0] | {"data_docs": ""} == {
-        "rows": 37, "validation": "passed", "failures": [], "doubts": [], "data_docs": "",
+        "rows": 37, "validation": "passed", "failures": [], "doubts": [], "errors": [], "data_docs": "",
     }  # fmt: skip
 
 

@@ -14,6 +14,7 @@ from mlops_dagster.retraining.candidate import Candidate
 from mlops_dagster.retraining.trainer import TrainingSet
 from mlops_dagster.schema import Feature, ModelSchema
 from mlops_dagster.statistics import CategoricalBins, Histogram
+from tests.servable import elsewhere
 
 AT = datetime(2026, 1, 1, tzinfo=UTC)
 SPEC = ModelSpec(
@@ -61,7 +62,7 @@ def train(home: Path, content: bytes) -> tuple[str, dict[str, dg.MetadataValue]]
     defs = training_defs(SPEC)
     (registered,) = [asset for asset in defs.assets or () if asset.key == SPEC.key("registered_version")]
     resources = {"platform": Platform(home=str(home)), "io_manager": dg.mem_io_manager}
-    with dg.DagsterInstance.local_temp(str(home)) as instance:
+    with dg.DagsterInstance.local_temp(str(home)) as instance, elsewhere():  # the bytes are no model
         result = dg.materialize([registered, *map(given, upstream)], instance=instance, resources=resources)
         (found,) = result.asset_materializations_for_node("my_model__registered_version")
         assert instance.has_run(found.metadata["run"].value)

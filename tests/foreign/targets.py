@@ -14,6 +14,7 @@ from hypothesis import strategies as st
 from sqlalchemy import text
 from typer.testing import CliRunner
 
+from mlops_dagster.addresses import parse_s3_url
 from mlops_dagster.cli import app
 from mlops_dagster.cli.documents import read_yaml
 from mlops_dagster.cli.models.registering import read_card
@@ -25,7 +26,6 @@ from mlops_dagster.errors import MlopsError
 from mlops_dagster.monitoring.suites import check_suite_file
 from mlops_dagster.registry import Baseline, ContentStore, LocalBlobs, Stage
 from mlops_dagster.registry.artifacts import FOLDER, open_store
-from mlops_dagster.registry.buckets import parse_s3_url
 from mlops_dagster.registry.locations import locate, mlflow_address
 from mlops_dagster.registry.versions import check_name, parse_version
 from mlops_dagster.serving.tokens import TokenFile

@@ -90,9 +90,9 @@ def test_a_baseline_keeps_them_and_older_ones_have_none(baselines: tuple[Baselin
     assert "design_effects" not in plain.to_json()
     for baseline in baselines:
         text = json.dumps(baseline.to_json())
-        assert Baseline.from_json(json.loads(text)) == baseline == StoredBaseline(text)
-        assert StoredBaseline(text).design_effects == baseline.design_effects
-    assert StoredBaseline(json.dumps(estimated.to_json())) != plain
+        assert Baseline.from_json(json.loads(text)) == baseline == StoredBaseline(text, "flights 1.0.0")
+        assert StoredBaseline(text, "flights 1.0.0").design_effects == baseline.design_effects
+    assert StoredBaseline(json.dumps(estimated.to_json()), "flights 1.0.0") != plain
     lasting = replace(plain, design_effects={"wrong": DesignEffect(2.0, rows_per_day=100.0, lasting=0.5)})
     assert Baseline.from_json(json.loads(json.dumps(lasting.to_json()))) == lasting
     assert Baseline.from_json({**plain.to_json(), "design_effects": {"temp": [2, 0.5]}}).design_effects == {

@@ -227,7 +227,7 @@ def test_what_the_evaluation_adds_to_a_baseline() -> None:
     assert (rows, bad) == ([1, 2, 3], [1, 1, 1])
 
     text = orjson.dumps(full.to_json()).decode()
-    assert Baseline.from_json(orjson.loads(text)) == full == StoredBaseline(text)
+    assert Baseline.from_json(orjson.loads(text)) == full == StoredBaseline(text, "flights 1.0.0")
     assert full != plain == Baseline.from_json(plain.to_json()), "stored before there was this"
     for no_counts in ([1], {"x": [[1], [2]]}, {"x": [[1, 2, 3]]}, {"y": [[1], [1]]}, {"x": [[2.5, 1, 1, 1]] * 2}):
         with pytest.raises(InvalidInputError, match="evaluation"):
