@@ -24,10 +24,11 @@ from mlops_dagster.cli.running import settings
 from mlops_dagster.database import open_database, reading
 from mlops_dagster.errors import MlopsError
 from mlops_dagster.monitoring.suites import check_suite_file
+from mlops_dagster.names import check_class_name, check_feature_name, check_model_name
 from mlops_dagster.registry import Baseline, ContentStore, LocalBlobs, Stage
 from mlops_dagster.registry.artifacts import FOLDER, open_store
 from mlops_dagster.registry.locations import locate, mlflow_address
-from mlops_dagster.registry.versions import check_name, parse_version
+from mlops_dagster.registry.versions import parse_version
 from mlops_dagster.serving.tokens import TokenFile
 from mlops_dagster.settings import Settings
 
@@ -190,7 +191,9 @@ TARGETS: dict[str, Target] = {
     "stores": _address(lambda url: open_store(url, anchors="x")),
     "stages": _address(Stage.parse),
     "versions": _address(parse_version),
-    "names": _address(check_name),
+    "names of models": _address(check_model_name),
+    "names of features": _address(check_feature_name),
+    "names of classes": _address(check_class_name),
     "settings": Target(
         st.dictionaries(
             st.sampled_from(sorted(set(Settings.model_fields) - {"home"})),
