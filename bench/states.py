@@ -160,6 +160,7 @@ class _Events:
         self.all: Ints = (ramp + in_watch + off_path).sum(axis=1)
         self.answered: Ints = (ramp + in_watch).sum(axis=1)
         both = known.units if policy.uses_pairs else np.where((known.weight == 0) | (known.weight == 1), known.units, 0)
+        self._both = both
         self._scored = both + (0 if policy.uses_pairs else ramp)
 
     def good(self, enough: float, n: Ints) -> Floats:
@@ -173,7 +174,7 @@ class _Events:
 
     @property
     def over_limit(self) -> Floats:
-        """The claim to be over the limit; that it is not as good has a larger e-value, without failures of anybody."""
+        """Over the limit, and in the loudest stretch not as good: without failures of anybody, of its bets' weights."""
         size, runs, n = self._look.world.minutes, np.arange(self._look.of.runs), self._scored
         sums = running(e_values.of_rate(np.zeros_like(n), n, self._look.policy.max_error_rate))
 
@@ -181,4 +182,9 @@ class _Events:
             first = np.minimum(-(-start // size), self._look.count)
             return mixed(sums[:, runs, -1] - sums[:, runs, first])
 
-        return since_start_or_later(over, np.full(len(runs), self._look.minutes))
+        over_limit, start = e_values.mixture_and_loudest(over, np.full(len(runs), self._look.minutes))
+        scored = running(self._both)
+        pairs = scored[runs, -1] - scored[runs, np.minimum(-(-start // size), self._look.count)]
+        sharing = 5 if self._look.policy.uses_pairs else 4
+        not_as_good = (0.72 + 0.28 * (8 / 9) ** pairs) * np.where(start == 0, sharing, 0.25)
+        return np.minimum(over_limit, not_as_good)
