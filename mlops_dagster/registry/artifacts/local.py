@@ -32,7 +32,7 @@ class LocalBlobs:
             copy = self._path / f".tmp-{uuid.uuid4().hex}"
             try:
                 key = prefix + _copy(file, copy)
-                self._keep(copy, key)
+                self._keep_or_tell(copy, key)
             finally:
                 copy.unlink(missing_ok=True)
         return key
@@ -54,6 +54,14 @@ class LocalBlobs:
     def remove(self, key: str) -> None:
         with storage_errors(self._path):
             self._place(key).unlink(missing_ok=True)
+
+    def _keep_or_tell(self, copy: Path, key: str) -> None:
+        try:
+            self._keep(copy, key)
+        except FileNotFoundError as error:
+            raise ArtifactChangedError(
+                f"{str(self._place(key))!r} was removed, as an orphan, while it was stored; register it again"
+            ) from error
 
     def _keep(self, copy: Path, key: str) -> None:
         """Move a finished copy to its place, unless its content is there already."""
