@@ -37,13 +37,10 @@ def columns_of(feature: Feature) -> tuple[str, str, str]:
 
 def arrow_column(rows: "pa.Table | pa.RecordBatch", feature: Feature) -> "pa.ChunkedArray | pa.Array | None":
     """Return the values of `feature` in rows of the log, null where not given; None if there is no such column."""
-    import pyarrow as pa
+    from mlops_dagster.predictions.columns import feature_column
 
-    kind = pa.float64() if feature.kind == "numeric" else pa.string()
-    for name in columns_of(feature):
-        if name in rows.schema.names and rows.schema.field(name).type == kind:
-            return rows[name]
-    return None
+    name = feature_column(rows.schema, feature.name, numeric=feature.kind == "numeric")
+    return None if name is None else rows[name]
 
 
 def column_of(rows: "pa.Table | pa.RecordBatch", feature: Feature) -> Array:

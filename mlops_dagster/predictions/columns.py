@@ -148,6 +148,13 @@ def _feature_columns(entries: Sequence[PredictionEntry], existing: Mapping[str, 
     return columns
 
 
+def feature_column(rows: pa.Schema, feature: str, *, numeric: bool) -> str | None:
+    """Return the column where `prediction_table` puts a feature's values of one kind; None if there are none."""
+    suffix, kind = (NUMBER, pa.float64()) if numeric else (TEXT, pa.string())
+    columns = (name for name in log_columns(feature, suffix) if name in rows.names)
+    return next((name for name in columns if rows.field(name).type == kind), None)
+
+
 def _features(entry: PredictionEntry) -> dict[str, float | str | None]:
     """With the infinities, which JSON has as null."""
     infinite = entry.get("infinite")

@@ -5,6 +5,7 @@ import tempfile
 from collections.abc import Collection, Iterator, Mapping
 from contextlib import contextmanager
 from datetime import UTC, date, datetime, time
+from functools import cache
 from typing import TYPE_CHECKING, NamedTuple
 
 import orjson
@@ -17,6 +18,7 @@ from mlops_dagster.predictions.log import PredictionLog
 from mlops_dagster.predictions.rollups import Rollups
 from mlops_dagster.predictions.spool import Spool
 from mlops_dagster.predictions.tally import Tally
+from mlops_dagster.statistics import Bins, NumericBins
 
 if TYPE_CHECKING:
     import duckdb
@@ -26,8 +28,6 @@ if TYPE_CHECKING:
 logger = logging.getLogger(__name__)
 
 _ROWS_AT_ONCE = 10_000
-_FEATURE = "feature_"
-_SUFFIXES = ("__text", "__number")
 _TIMES = ("event_time", "received_at")
 
 _ROWS = "SELECT * FROM rows WHERE ($own IS NULL OR list_contains($own, process)) ORDER BY number"
@@ -74,13 +74,19 @@ def recount(
     nothing leaves the spool uncounted. In a `shared_log` the rows of other spools are left to them.
 
     Erased rows are gone, and what was left out under overload never was in the log: neither is counted again. Raises
-    StorageError, CorruptedError: the rollups are as they were.
+    StorageError, also while a table of the log does not take its entries, and CorruptedError: the rollups are as they
+    were.
     """
     with shipping_lock(spool.path, alone=True):
         if only_if_lost and not rollups.is_behind(spool):
             return Recounted(0, 0)  # another process was quicker
         logger.warning("the counts that decisions read are counted again from the log")
         log.take_over(spool)
+        if held := spool.held.tables():
+            raise StorageError(
+                f"{held[0].entries} entries are held back, as {held[0].table} of the log does not take them "
+                f"({held[0].reason}), so they would be missing from the counts; mend that, and count again"
+            )
         upto = spool.marked("shipped")
         spool.index()
         counting = _Counting(log, _counted_later(spool, upto), _own(spool) if shared_log else None, bins_of, slow_ms_of)
@@ -138,7 +144,7 @@ class _Counting:
         ):
             own: dict[str, object] = {"own": None if self._own is None else sorted(self._own)}
             for batch in connection.sql(_ROWS, params=own).to_arrow_reader(_ROWS_AT_ONCE):
-                yield self._tally(list(_predictions(model, batch)))
+                yield self._tally(list(_predictions(model, batch, self._bins_of)))
                 self.counted = Recounted(self.counted.predictions + batch.num_rows, self.counted.labels)
             its = own | {"model": model, "start": start}
             for batch in connection.sql(_LABELS, params=its).to_arrow_reader(_ROWS_AT_ONCE):
@@ -164,29 +170,29 @@ def _days(rows: "pads.Dataset") -> set[date]:
     return days
 
 
-def _predictions(model: str, batch: "pa.RecordBatch") -> Iterator[Entry]:
-    """The entries that gave these rows."""
+def _predictions(model: str, batch: "pa.RecordBatch", bins_of: BinsOf) -> Iterator[Entry]:
+    """The entries that gave these rows, with those features that are counted."""
     import pyarrow as pa
 
-    features = _features(batch.schema)
-    names = [name for name in batch.schema.names if name not in features and name != "date"]
+    from mlops_dagster.predictions.columns import PREDICTIONS
+
+    names = [name for name in PREDICTIONS.names if name != "date"]
     columns = [(batch[name].cast(pa.int64()) if name in _TIMES else batch[name]).to_pylist() for name in names]
-    values = [(name, batch[column].to_pylist()) for column, name in features.items()]
+    features_of = cache(lambda version: _features(batch, bins_of(model, version) or {}))
     for place, row in enumerate(zip(*columns, strict=True)):
         entry = dict(zip(names, row, strict=True)) | {"model": model}
-        entry["features"] = {name: its[place] for name, its in values if its[place] is not None}
+        entry["features"] = {name: values[place] for name, values in features_of(entry["version"]).items()}
         yield Entry(entry["number"], entry["sequence"], orjson.dumps(entry))
 
 
-def _features(schema: "pa.Schema") -> dict[str, str]:
-    """Feature columns, and the feature of each: where the log saw a feature change its kind, it has two."""
-    found = {}
-    for column in schema.names:
-        if column.startswith(_FEATURE):
-            base = next((column.removesuffix(suffix) for suffix in _SUFFIXES if column.endswith(suffix)), column)
-            second = base in schema.names and schema.field(base).type != schema.field(column).type
-            found[column] = (base if second else column).removeprefix(_FEATURE)
-    return found
+def _features(batch: "pa.RecordBatch", bins: Mapping[str, Bins]) -> dict[str, list[object]]:
+    """The values of the features that have bins. Those of another kind than the bins count as missing anyway."""
+    from mlops_dagster.predictions.columns import feature_column
+
+    found = {
+        name: feature_column(batch.schema, name, numeric=isinstance(its, NumericBins)) for name, its in bins.items()
+    }
+    return {name: batch[column].to_pylist() for name, column in found.items() if column is not None}
 
 
 @contextmanager

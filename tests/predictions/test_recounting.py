@@ -6,21 +6,33 @@ from datetime import timedelta
 import pytest
 from sqlalchemy import select
 
-from mlops_dagster.errors import CountsLostError
+from mlops_dagster.errors import CorruptedError, CountsLostError, StorageError
 from mlops_dagster.predictions import Answered, PredictionRecord, Rollups, recount
 from mlops_dagster.predictions.rollup_tables import HEARTBEATS, TABLES, arms
 from mlops_dagster.predictions.units import unit_of
 from mlops_dagster.statistics import CategoricalBins, NumericBins
 from tests.predictions.conftest import MARCH, a_record
 
-BINS = {"hour": NumericBins((6.0, 12.0)), "carrier": CategoricalBins(("AA", "UA")), "score": NumericBins((0.5,))}
+BINS = {
+    "hour": NumericBins((6.0, 12.0)),
+    "carrier": CategoricalBins(("AA", "UA")),
+    "Hour": CategoricalBins(("am", "pm")),
+    "HOUR": CategoricalBins(("day", "night")),
+    "score": NumericBins((0.5,)),
+}
+"""Three of them are one name to the log, which has a column for each."""
 
 
 def a_request(chance: random.Random, number: int) -> list[PredictionRecord]:
     """What a canary rollout records of one request: the answer, and what the other arm said, now or later."""
     canary, key = chance.random() < 0.3, chance.choice([None, "ada", "bob", "cyd"])
     at = MARCH + timedelta(minutes=45 * number)
-    features = {"hour": chance.choice([float(number % 24), None]), "carrier": chance.choice(["UA", "AA", None])}
+    features = {
+        "hour": chance.choice([float(number % 24), None]),
+        "carrier": chance.choice(["UA", "AA", None, 7.0]),
+        "Hour": chance.choice(["am", "pm"]),
+        "HOUR": chance.choice(["day", "night", None]),
+    }
     role, other = ("canary", "1.0.0") if canary else ("champion", "1.1.0")
     version = "1.1.0" if canary else "1.0.0"
     unit = unit_of("salt", key, {name: [value] for name, value in features.items()}, 0, at)
@@ -113,3 +125,19 @@ def test_lost_counts_are_counted_again_as_they_were(spool, log, counts, lost):
     recount(counts, spool, log, **again, only_if_lost=False)
     catch_up()
     assert len(everything(counts)["minutes"]) >= len(before["minutes"])
+
+
+@pytest.mark.parametrize("address", ["folder"], indirect=True)
+@pytest.mark.parametrize("counts", ["rolled_up"], indirect=True)
+def test_nothing_is_counted_again_without_what_the_log_does_not_take(spool, log, counts, monkeypatch):
+    """It would be missing for good: it is neither in the log, nor after what the log has."""
+    spool.keep_for([counts.consumer, "shipped"])
+    spool.append([a_record(0)])
+    counts.catch_up(spool, lambda *_: BINS)
+    again = {"bins_of": lambda *_: BINS, "slow_ms_of": lambda _: 200.0, "shared_log": False, "only_if_lost": False}
+    with monkeypatch.context() as broken:
+        broken.setattr(log, "_append_predictions", lambda *_: (_ for _ in ()).throw(CorruptedError("it is torn")))
+        with pytest.raises(StorageError, match=r"1 entries are held back, as predictions/flights .*\(it is torn\)"):
+            recount(counts, spool, log, **again)
+    log.ship(spool)
+    assert recount(counts, spool, log, **again) == (1, 0)
