@@ -6,12 +6,10 @@ import threading
 from collections import deque
 from collections.abc import Collection, Mapping
 from concurrent.futures import wait
-from contextlib import suppress
 from dataclasses import dataclass, replace
 from functools import cached_property
 
 from mlops_dagster.errors import (
-    CorruptedError,
     MlopsError,
     ModelNotFoundError,
     NotFoundError,
@@ -22,6 +20,7 @@ from mlops_dagster.errors import (
 from mlops_dagster.registry import Deployment, Stage
 from mlops_dagster.rollout import Phase, Rollout, RolloutPolicy
 from mlops_dagster.schema import ModelSchema
+from mlops_dagster.serving.isolation import for_each
 from mlops_dagster.serving.last_known import Known, LastKnown
 from mlops_dagster.serving.loader import Loader
 from mlops_dagster.serving.models import LoadedModel
@@ -185,24 +184,11 @@ class Deployments:
         that done, StorageError is raised. What cannot be read of one model leaves the last known one in force: it is
         raised once all others are up to date.
         """
-        failures: list[Exception] = []
         try:
             models = self._house.registry.models()
-            if not self._in_force:
-                self._load_champions(models)
-            for model in models:
-                try:
-                    known = self._read(model)
-                    if self._put_in_force(known):
-                        self._acknowledge(known.deployment)
-                except UnreadableError as error:
-                    failures.append(error)
-                    if model in self._known:
-                        self._put_in_force(self._known[model])
-                except StorageError:
-                    raise
-                except Exception as error:
-                    failures.append(error)
+            # At the start no champion waits for the trial of another model's challenger.
+            failures = [] if self._in_force else for_each(models, self._load_champion)
+            failures += for_each(models, self._bring_up_to_date)
             self._unread = None
         except StorageError as error:
             self._unread = f"the registry cannot be read: {error}"
@@ -212,13 +198,20 @@ class Deployments:
         if failures:
             raise failures[0]
 
-    def _load_champions(self, models: Collection[str]) -> None:
-        """At the start: no champion waits for the trial of another model's challenger."""
-        for model in models:
-            with suppress(CorruptedError):  # it is told below, when this one's turn comes
-                deployment = self._house.registry.deployment(model)
-                if deployment.champion is not None:
-                    self._loader.load(model, deployment.champion)
+    def _load_champion(self, model: str) -> None:
+        deployment = self._house.registry.deployment(model)
+        if deployment.champion is not None:
+            self._loader.load(model, deployment.champion)
+
+    def _bring_up_to_date(self, model: str) -> None:
+        try:
+            known = self._read(model)
+        except UnreadableError:
+            if model in self._known:
+                self._put_in_force(self._known[model])
+            raise
+        if self._put_in_force(known):
+            self._acknowledge(known.deployment)
 
     def _read(self, model: str) -> Known:
         deployment = self._house.registry.deployment(model)

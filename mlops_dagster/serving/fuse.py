@@ -2,6 +2,7 @@
 
 import logging
 from datetime import UTC, datetime
+from functools import partial
 
 from mlops_dagster.clock import Clock
 from mlops_dagster.errors import RefusedError
@@ -10,6 +11,7 @@ from mlops_dagster.rollout import Decision, Outcome, Rollout, collect, decide
 from mlops_dagster.rollout.following import is_watched
 from mlops_dagster.rollout.taking_out import take_out
 from mlops_dagster.serving.deployments import Deployments
+from mlops_dagster.serving.isolation import for_each
 from mlops_dagster.serving.telemetry import Telemetry
 from mlops_dagster.wiring import House
 
@@ -47,23 +49,34 @@ class Fuse:
             self._check(shared)
 
     def tell(self) -> None:
-        """Take out in the registry what was cut off here. Raises StorageError while it is away; then call again."""
-        for (model, version), decision in list(self._withdrawals.items()):
-            self._withdraw(model, version, decision)
-            self._withdrawals.pop((model, version), None)
+        """Take out in the registry what was cut off here. Raises StorageError while it is away; then call again.
+
+        What fails for one model is raised when all others are taken out, and tried again with the next call.
+        """
+
+        def take_out_in_registry(cut_off: tuple[str, str]) -> None:
+            self._withdraw(*cut_off, self._withdrawals[cut_off])
+            self._withdrawals.pop(cut_off, None)
+
+        if failures := for_each(list(self._withdrawals), take_out_in_registry):
+            raise failures[0]
 
     def _check(self, rollups: Rollups) -> None:
+        """Whoever cannot be judged keeps no other from it: the first error is raised in the end."""
         if not self._house.settings.fuse:
             return
-        for model in self._deployments.models():
-            in_force = self._deployments.get(model)
-            deployment, rollout = in_force.deployment, in_force.rollout
-            if rollout is None:
-                continue
-            if deployment.canary == rollout.challenger:
-                self._judge(rollups, rollout, rollout.challenger)
-            elif is_watched(deployment, rollout):
-                self._judge(rollups, rollout, rollout.final)
+        if failures := for_each(self._deployments.models(), partial(self._judge_model, rollups)):
+            raise failures[0]
+
+    def _judge_model(self, rollups: Rollups, model: str) -> None:
+        in_force = self._deployments.get(model)
+        deployment, rollout = in_force.deployment, in_force.rollout
+        if rollout is None:
+            return
+        if deployment.canary == rollout.challenger:
+            self._judge(rollups, rollout, rollout.challenger)
+        elif is_watched(deployment, rollout):
+            self._judge(rollups, rollout, rollout.final)
 
     def _judge(self, rollups: Rollups, rollout: Rollout, version: str) -> None:
         model, now = rollout.model, self._clock.now()

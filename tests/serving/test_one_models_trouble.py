@@ -1,6 +1,7 @@
 """What is wrong with one model is told, and stops no other."""
 
 from pathlib import Path
+from types import SimpleNamespace
 
 import pytest
 
@@ -8,6 +9,7 @@ from mlops_dagster.errors import CorruptedError, InvalidInputError
 from mlops_dagster.registry.registry import ModelRegistry
 from mlops_dagster.serving.at_work import Marks
 from mlops_dagster.serving.deployments import Deployments
+from mlops_dagster.serving.fuse import Fuse
 from mlops_dagster.serving.housekeeping import HELD_RULE
 from mlops_dagster.serving.last_known import LastKnown
 from mlops_dagster.serving.loader import Loader
@@ -38,6 +40,30 @@ def test_a_deployment_that_cannot_be_read_keeps_no_other_from_coming_into_force(
     with pytest.raises(CorruptedError, match="its row"):
         deployments.refresh()
     assert deployments.models() == ["sound"]
+
+
+@pytest.mark.parametrize("work", ["check", "tell"])
+def test_one_that_cannot_be_judged_or_taken_out_keeps_no_other_in_traffic(
+    tmp_path: Path, monkeypatch, work: str
+) -> None:
+    house = House(Settings(home=tmp_path / "home"), actor="test")
+    deployments = SimpleNamespace(models=lambda: ["a-broken", "sound"])
+    fuse = Fuse(house, deployments, house.clock, Telemetry("test"))
+    fuse._withdrawals = {("a-broken", "1.1.0"): "worse", ("sound", "2.0.0"): "worse"}
+    done: list[str] = []
+
+    def breaks(_fuse: Fuse, *arguments: object) -> None:
+        model = next(each for each in arguments if each in ("a-broken", "sound"))
+        if model == "a-broken":
+            raise CorruptedError("its counts cannot be read")
+        done.append(model)
+
+    monkeypatch.setattr(Fuse, "_judge_model", breaks)
+    monkeypatch.setattr(Fuse, "_withdraw", breaks)
+    with pytest.raises(CorruptedError, match="its counts"):
+        getattr(fuse, work)()
+    assert done == ["sound"]
+    assert ("a-broken", "1.1.0") in fuse._withdrawals, "it is tried again"
 
 
 def test_a_log_that_takes_nothing_is_told_by_ready_metrics_and_an_alert(tmp_path: Path) -> None:

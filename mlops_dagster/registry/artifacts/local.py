@@ -10,6 +10,7 @@ from datetime import UTC, datetime
 from pathlib import Path
 from typing import BinaryIO
 
+from mlops_dagster.durable import sync
 from mlops_dagster.errors import ArtifactChangedError, ArtifactNotFoundError, CorruptedArtifactError
 from mlops_dagster.registry.artifacts.blobs import StoredBlob
 from mlops_dagster.registry.artifacts.disk import storage_errors
@@ -74,7 +75,7 @@ class LocalBlobs:
             copy.rename(place)
         # After the rename, so that the journal of the file system keeps bytes, name and folders by one sync: each takes
         # longer than all the rest. Whoever finds the content there may be quicker than who put it, and syncs as well.
-        _sync(place)
+        sync(place)
 
     def _existing(self, key: str) -> Path:
         place = self._place(key)
@@ -136,12 +137,3 @@ def _copy(source: Path, target: Path | None) -> str:
 def _chunks(reader: BinaryIO) -> Iterator[bytes]:
     while chunk := reader.read(_CHUNK):
         yield chunk
-
-
-def _sync(path: Path) -> None:
-    """Make the bytes of a file, or the names in a folder, survive a loss of power."""
-    descriptor = os.open(path, os.O_RDONLY)
-    try:
-        os.fsync(descriptor)
-    finally:
-        os.close(descriptor)
