@@ -14,7 +14,7 @@ from scipy.special import chdtri
 
 from mlops_dagster.statistics.bad_event import NOT_WORSE, WORSE
 from mlops_dagster.statistics.difference import FRACTIONS
-from mlops_dagster.statistics.excess import ODDS
+from mlops_dagster.statistics.excess import ODDS, OFTEN, WEIGHTS
 from mlops_dagster.statistics.rate import ODDS_RATIOS
 
 Floats: TypeAlias = npt.NDArray[np.float64]
@@ -119,7 +119,7 @@ class Failures(NamedTuple):
         with np.errstate(over="ignore"):
             odds = np.exp(self.odds[:, end] - self.odds[:, start])
             pairs = np.where(champion == 0, np.exp(often), 0)
-        return np.asarray(0.08 * odds[0] + 0.64 * odds[1] + 0.28 * pairs)
+        return np.asarray(np.tensordot(WEIGHTS, odds, 1) + OFTEN * pairs)
 
 
 def _bets(bets: Floats, like: Counts) -> Floats:

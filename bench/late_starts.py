@@ -17,6 +17,7 @@ from bench.label_worlds import PAIRS, cells
 from bench.looks import Arm, Minutes, rollback_e
 from bench.states import roll_out
 from mlops_dagster.rollout import Outcome, RolloutPolicy
+from mlops_dagster.rollout.event_tests import CHOSEN
 
 HOUR: Final = 40
 PROOF: Final = 5 / PAIRS.alpha
@@ -66,7 +67,7 @@ def errors_found(fault: Fault, rng: np.random.Generator) -> Found:
 
     before = since_start_or_later(over_since(alone + both), now)
     over_limit, start = e_values.mixture_and_loudest(over_since(alone), now)
-    not_as_good = e_values.Failures.of(scored).since(first(start), end) * np.where(start == 0, 5, 0.25)
+    not_as_good = e_values.Failures.of(scored).since(first(start), end) * np.where(start == 0, 5, CHOSEN)
     e = np.minimum(over_limit, not_as_good)
     return Found(*(_first(seconds[looks - past], each >= PROOF) for each in (before, e)))
 

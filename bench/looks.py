@@ -8,6 +8,7 @@ from bench import e_values
 from bench.e_values import Bools, Floats, Ints, mixed, running, since_start_or_later
 from bench.histories import History
 from mlops_dagster.rollout import RolloutPolicy
+from mlops_dagster.rollout.event_tests import CHOSEN
 
 
 class Arm(NamedTuple):
@@ -114,7 +115,7 @@ def over_limit_e(policy: RolloutPolicy, seen: Minutes, now: Ints) -> Floats:
     if in_arms:
         own, others = running(n), running(requests + champion.requests)
         not_as_good = np.where((own[end] > own[start]) & (others[end] == others[start]), np.inf, not_as_good)
-    not_as_good = not_as_good * np.where(start == 0, 4 if in_arms else 5, 0.25)
+    not_as_good = not_as_good * np.where(start == 0, 4 if in_arms else 5, CHOSEN)
     return np.minimum(over_limit, not_as_good)
 
 

@@ -10,6 +10,8 @@ from bench.cohorts import Cohorts, Look
 from bench.drawing import Known, World
 from bench.e_values import Bools, Floats, Ints, mixed, running, since_start_or_later
 from mlops_dagster.rollout import Outcome, RolloutPolicy
+from mlops_dagster.rollout.event_tests import CHOSEN
+from mlops_dagster.statistics.excess import OFTEN, WEIGHTS
 
 
 @dataclass
@@ -186,5 +188,5 @@ class _Events:
         scored = running(self._both)
         pairs = scored[runs, -1] - scored[runs, np.minimum(-(-start // size), self._look.count)]
         sharing = 5 if self._look.policy.uses_pairs else 4
-        not_as_good = (0.72 + 0.28 * (8 / 9) ** pairs) * np.where(start == 0, sharing, 0.25)
+        not_as_good = (WEIGHTS.sum() + OFTEN * (8 / 9) ** pairs) * np.where(start == 0, sharing, CHOSEN)
         return np.minimum(over_limit, not_as_good)

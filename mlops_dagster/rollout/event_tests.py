@@ -22,7 +22,7 @@ from mlops_dagster.statistics import (
     rate_e_value,
 )
 
-_CHOSEN: Final = 0.25
+CHOSEN: Final = 0.25
 """What an e-value is worth of a stretch that was chosen by what it shows."""
 
 
@@ -65,7 +65,7 @@ class EventTests:
         of_each = [self._over(each, limit) for each in (whole, *later)]
         over = since_start_or_later(of_each[0], list(zip((each.minute for each in later), of_each[1:], strict=True)))
         loudest = max(zip((whole, *later), of_each, strict=True), key=lambda each: weight_of(each[0].minute) * each[1])
-        alone = self._not_as_good(loudest[0]) * (self.look.sharing if loudest[0] is whole else _CHOSEN)
+        alone = self._not_as_good(loudest[0]) * (self.look.sharing if loudest[0] is whole else CHOSEN)
         both = whole.both
         observed: dict[str, float] = {
             "scored_by_both": both.requests,

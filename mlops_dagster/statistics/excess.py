@@ -10,9 +10,9 @@ from mlops_dagster.statistics.bad_event import Stage
 
 ODDS: Final = np.array([10.0, 50.0])
 """Bets on how many times as often the challenger fails."""
-_WEIGHTS: Final = np.array([0.08, 0.64])
+WEIGHTS: Final = np.array([0.08, 0.64])
 """Of these bets. At a share of 1/2 five failures of the challenger and none of the champion are worth 20."""
-_OFTEN: Final = 0.28
+OFTEN: Final = 0.28
 """The weight of the bet that the challenger fails on every other request and the champion on none. With the bets above
 four failures are worth 20, if they are among the first seven requests."""
 
@@ -60,7 +60,7 @@ def excess_failure_e_value(stages: Sequence[Stage], *, pairs: Pairs | None = Non
             raise InvalidInputError(f"{challenger} of {failures} failures at a share of {share} is impossible")
         log_e += challenger * np.log(ODDS) - failures * np.log1p(share * (ODDS - 1))
     with np.errstate(over="ignore"):
-        return float(_WEIGHTS @ np.exp(log_e)) + _OFTEN * _often(pairs)
+        return float(WEIGHTS @ np.exp(log_e)) + OFTEN * _often(pairs)
 
 
 def _often(pairs: Pairs | None) -> float:
