@@ -19,6 +19,7 @@ from statistics import median
 from deltalake import DeltaTable
 
 from mlops_dagster.predictions import PredictionLog, PredictionRecord, Spool, audit
+from mlops_dagster.predictions.entries import rows_of
 from mlops_dagster.predictions.records import encode_prediction
 
 START = datetime(2026, 1, 1, tzinfo=UTC)
@@ -97,17 +98,21 @@ def fill(spool: Spool, templates: list[bytes], first: int, count: int, step: tim
     """As the data plane would, but by SQL, and as if rolled up already."""
     at = str(int(START.timestamp() * 1e6)).encode()
 
-    def rows() -> Iterator[tuple[int, bytes]]:
+    def rows() -> Iterator[tuple[int, bytes, int]]:
         for number in range(first, first + count):
             time_ = str(int((START + step * number).timestamp() * 1e6)).encode()
             body = templates[number % _TEMPLATES].replace(at, time_).replace(b"@id", identity(number).encode())
-            yield number // 3 + 1, body.replace(b"@process", PROCESSES[number % 3].encode())
+            ((body, checksum),) = rows_of([body.replace(b"@process", PROCESSES[number % 3].encode())])
+            yield number // 3 + 1, body, checksum
 
     with sqlite3.connect(spool.path) as connection:
-        connection.executemany("INSERT INTO entries (sequence, body) VALUES (?, ?)", rows())
+        connection.executemany("INSERT INTO entries (sequence, body, checksum) VALUES (?, ?, ?)", rows())
         for each, process in enumerate(PROCESSES):
             recorded = (first + count - each + 2) // 3
-            connection.execute("REPLACE INTO processes VALUES (?, ?, ?)", (process, recorded, recorded))
+            connection.execute(
+                "REPLACE INTO processes (process, model, sequence, answered) VALUES (?, ?, ?, ?)",
+                (process, MODEL, recorded, recorded),
+            )
     connection.close()
     spool.mark("rolled_up", first + count)
 

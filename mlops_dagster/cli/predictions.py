@@ -71,9 +71,13 @@ def recount_predictions(json: Json = False) -> None:
     last_known = LastKnown(stores.settings.last_known_path)
     found = Housekeeping(stores, last_known, Telemetry("recount")).recount()
     if json:
-        print_json({"predictions": found.predictions, "labels": found.labels})
+        print_json({"predictions": found.predictions, "labels": found.labels, "left_out": dict(found.left_out)})
     else:
         say(f"counted {found.predictions:,} predictions and {found.labels:,} labels again")
+        for model, reason in found.left_out.items():
+            say(f"nothing of {model}: {reason}; mend that, and count again")
+    if found.left_out:
+        raise typer.Exit(1)
 
 
 @predictions.command("replay")

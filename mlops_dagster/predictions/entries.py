@@ -1,6 +1,8 @@
 """One line of the spool."""
 
+from collections.abc import Iterable
 from typing import NamedTuple
+from zlib import crc32
 
 import orjson
 
@@ -49,3 +51,8 @@ class Entry(NamedTuple):
     def shed(self) -> ShedEntry:
         entry: ShedEntry = orjson.loads(self.body)
         return entry
+
+
+def rows_of(bodies: Iterable[bytes]) -> list[tuple[bytes, int]]:
+    """Bodies as they are written: with their checksums, since the pages of SQLite have none."""
+    return [(body, crc32(body)) for body in bodies]

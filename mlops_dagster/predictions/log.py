@@ -437,6 +437,11 @@ def predictions_table(model: str) -> str:
     return f"predictions/{model}"
 
 
+def model_of(table: str) -> str:
+    """The model of a table of predictions."""
+    return table.removeprefix(predictions_table(""))
+
+
 def _with_labels(model: str, rows: "pa.Table", labels: "pads.Dataset | pa.Table") -> "pa.Table":
     with _duckdb(labels) as connection:
         connection.register("rows", rows)

@@ -1,22 +1,26 @@
-"""Entries of the spool that were lost with its file: on record for ever, by number."""
+"""Entries of the spool that were lost with its file, or in it: on record for ever, by number."""
 
 import logging
 from datetime import datetime
 from pathlib import Path
 from sqlite3 import Connection
-from typing import NamedTuple
+from typing import Literal, NamedTuple, TypeAlias
 
 from mlops_dagster.predictions.records import from_microseconds
 
 logger = logging.getLogger(__name__)
 
+Cause: TypeAlias = Literal["older file", "damaged log", "damaged entry"]
+"""The file is an older one, SQLite dropped transactions, or the bytes of an entry are not those that were written."""
+
 
 class Loss(NamedTuple):
-    """Entries `first` to `last`, at least: none is known where `last` is less. They were in so many transactions."""
+    """Entries `first` to `last`, at least: none is known where `last` is less."""
 
     first: int
     last: int
-    transactions: int  # that SQLite dropped with a damaged write-ahead log; 0 where the file is an older state
+    cause: Cause
+    transactions: int  # that SQLite dropped, with a damaged write-ahead log
     at: datetime  # when it was found
 
     @property
@@ -26,12 +30,12 @@ class Loss(NamedTuple):
 
     def __str__(self) -> str:
         which = f"entries {self.first} to {self.last}" if self.entries else f"entries after {self.first - 1}"
-        how = (
-            f"{self.transactions} transactions of its damaged write-ahead log"
-            if self.transactions
-            else "a loss of power, or by an older copy of it"
-        )
-        return f"the spool lost {which}, with {how}, as was found at {self.at:%Y-%m-%d %H:%M} UTC"
+        how = {
+            "older file": "with a loss of power, or by an older copy of it",
+            "damaged log": f"with {self.transactions} transactions of its damaged write-ahead log",
+            "damaged entry": "whose bytes on the disk are not those that were written",
+        }[self.cause]
+        return f"the spool lost {which}, {how}, as was found at {self.at:%Y-%m-%d %H:%M} UTC"
 
 
 def note_loss(connection: Connection, spool: Path, number: int, dropped: int, at: int) -> None:
@@ -43,16 +47,32 @@ def note_loss(connection: Connection, spool: Path, number: int, dropped: int, at
     last = int(found[0]) if found else 0
     if number <= last and not dropped:
         return
-    loss = Loss(last + 1, max(number, last), dropped, from_microseconds(at))
-    connection.execute("INSERT INTO losses VALUES (?, ?, ?, ?)", (loss.first, loss.last, loss.transactions, at))
+    loss = Loss(last + 1, max(number, last), "damaged log" if dropped else "older file", dropped, from_microseconds(at))
+    _note(connection, loss, spool, at)
     if found is None:
         connection.execute("INSERT INTO sqlite_sequence VALUES ('entries', ?)", (loss.last,))
     else:
         connection.execute("UPDATE sqlite_sequence SET seq = ? WHERE name = 'entries'", (loss.last,))
+
+
+def give_up(connection: Connection, spool: Path, number: int, at: int) -> None:
+    """Remove an entry that nobody can read any more, note that, and log an error.
+
+    Nothing is done if another process has done so already. Its bytes are not kept: no erasure could find a person in
+    them.
+    """
+    if connection.execute("DELETE FROM entries WHERE number = ?", (number,)).rowcount:
+        _note(connection, Loss(number, number, "damaged entry", 0, from_microseconds(at)), spool, at)
+
+
+def _note(connection: Connection, loss: Loss, spool: Path, at: int) -> None:
+    connection.execute("INSERT INTO losses VALUES (?, ?, ?, ?, ?)", (*loss[:-1], at))
     logger.error("%s (%s): what of that is not in the log is gone; `mlops predictions audit` counts it", loss, spool)
 
 
 def losses(connection: Connection) -> list[Loss]:
     """Everything that was noted, oldest first."""
-    rows = connection.execute("SELECT first, last, transactions, at FROM losses ORDER BY at, first")
-    return [Loss(first, last, transactions, from_microseconds(at)) for first, last, transactions, at in rows]
+    rows = connection.execute("SELECT first, last, cause, transactions, at FROM losses ORDER BY at, first")
+    return [
+        Loss(first, last, cause, transactions, from_microseconds(at)) for first, last, cause, transactions, at in rows
+    ]

@@ -2,19 +2,21 @@
 
 import logging
 import tempfile
-from collections.abc import Collection, Iterator, Mapping
+from collections import Counter, defaultdict
+from collections.abc import Collection, Iterable, Iterator, Mapping
 from contextlib import contextmanager
 from datetime import UTC, date, datetime, time
 from functools import cache
+from types import MappingProxyType
 from typing import TYPE_CHECKING, NamedTuple
 
 import orjson
 
-from mlops_dagster.errors import StorageError
+from mlops_dagster.errors import CorruptedError, StorageError
 from mlops_dagster.predictions.entries import Entry
 from mlops_dagster.predictions.fold import BinsOf, SlowMsOf, tally
 from mlops_dagster.predictions.locking import shipping_lock
-from mlops_dagster.predictions.log import PredictionLog
+from mlops_dagster.predictions.log import LABELS_TABLE, PredictionLog, model_of
 from mlops_dagster.predictions.rollups import Rollups
 from mlops_dagster.predictions.spool import Spool
 from mlops_dagster.predictions.tally import Tally
@@ -55,6 +57,8 @@ class Recounted(NamedTuple):
 
     predictions: int
     labels: int
+    left_out: Mapping[str, str] = MappingProxyType({})
+    """The models of which nothing was, each with the reason: their counts are missing until all is counted again."""
 
 
 def recount(
@@ -73,26 +77,40 @@ def recount(
     still in the spool is counted by `catch_up` afterwards, as usual. Nothing is shipped until it is done, so that
     nothing leaves the spool uncounted. In a `shared_log` the rows of other spools are left to them.
 
-    Erased rows are gone, and what was left out under overload never was in the log: neither is counted again. Raises
-    StorageError, also while a table of the log does not take its entries, and CorruptedError: the rollups are as they
-    were.
+    Erased rows are gone, and what was left out under overload never was in the log: neither is counted again. A model
+    whose table cannot be read, or does not take its entries, is left out. Raises StorageError, and CorruptedError, for
+    what all models share: then the rollups are as they were.
     """
     with shipping_lock(spool.path, alone=True):
         if only_if_lost and not rollups.is_behind(spool):
             return Recounted(0, 0)  # another process was quicker
         logger.warning("the counts that decisions read are counted again from the log")
         log.take_over(spool)
-        if held := spool.held.tables():
-            raise StorageError(
-                f"{held[0].entries} entries are held back, as {held[0].table} of the log does not take them "
-                f"({held[0].reason}), so they would be missing from the counts; mend that, and count again"
-            )
+        left_out = _held_back(spool)
+        with log.label_rows():  # which all models need
+            pass
         upto = spool.marked("shipped")
         spool.index()
         counting = _Counting(log, _counted_later(spool, upto), _own(spool) if shared_log else None, bins_of, slow_ms_of)
-        rollups.begin_anew(spool, upto, counting.tallies())
-    logger.warning("%d predictions and %d labels were counted again from the log", *counting.counted)
-    return counting.counted
+        models = [model for model in log.models() if model not in left_out]
+        left_out |= rollups.begin_anew(spool, upto, {model: counting.tallies(model) for model in models})
+    found = counting.counted(model for model in models if model not in left_out)
+    logger.warning("%d predictions and %d labels were counted again from the log", found.predictions, found.labels)
+    for model, reason in left_out.items():
+        logger.error("of %s nothing was counted again, so its decisions lack evidence: %s", model, reason)
+    return found._replace(left_out=left_out)
+
+
+def _held_back(spool: Spool) -> dict[str, str]:
+    """The models that the log has not all of, each with the reason. Raises StorageError where it has not all labels."""
+    held = {
+        table.table: f"{table.entries} entries are held back, as {table.table} of the log does not take them "
+        f"({table.reason})"
+        for table in spool.held.tables()
+    }
+    if reason := held.pop(LABELS_TABLE, None):
+        raise StorageError(f"{reason}, so they would be missing from the counts; mend that, and count again")
+    return {model_of(table): reason for table, reason in held.items()}
 
 
 def _own(spool: Spool) -> set[str]:
@@ -125,18 +143,31 @@ class _Counting:
         self._own = own
         self._bins_of = bins_of
         self._slow_ms_of = slow_ms_of
-        self.counted = Recounted(0, 0)
+        self._counted: defaultdict[str, Counter[str]] = defaultdict(Counter)
 
-    def tallies(self) -> Iterator[Tally]:
-        """Day by day: the label of a row counts while it is known who speaks for its unit."""
-        for model in self._log.models():
+    def counted(self, models: Iterable[str]) -> Recounted:
+        """What there was of these models."""
+        total = sum((self._counted[model] for model in models), Counter[str]())
+        return Recounted(total["predictions"], total["labels"])
+
+    def tallies(self, model: str) -> Iterator[Tally]:
+        """Day by day: the label of a row counts while it is known who speaks for its unit.
+
+        Raises CorruptedError where only this model's table cannot be read, StorageError where nothing can be now.
+        """
+        try:
             with self._log.prediction_rows(model) as every:
                 days = sorted(_days(every))
             for day in days:
                 yield from self._day(model, day)
+        except StorageError as error:
+            if not self._log.place.is_writable():
+                raise
+            raise CorruptedError(error.message, told=error.told) from error
 
     def _day(self, model: str, day: date) -> Iterator[Tally]:
         start = datetime.combine(day, time(), UTC)
+        counted = self._counted[model]
         with (
             self._log.prediction_rows(model, first=day, last=day) as rows,
             self._log.label_rows(since=start) as labels,
@@ -145,12 +176,12 @@ class _Counting:
             own: dict[str, object] = {"own": None if self._own is None else sorted(self._own)}
             for batch in connection.sql(_ROWS, params=own).to_arrow_reader(_ROWS_AT_ONCE):
                 yield self._tally(list(_predictions(model, batch, self._bins_of)))
-                self.counted = Recounted(self.counted.predictions + batch.num_rows, self.counted.labels)
+                counted["predictions"] += batch.num_rows
             its = own | {"model": model, "start": start}
             for batch in connection.sql(_LABELS, params=its).to_arrow_reader(_ROWS_AT_ONCE):
                 entries = [self._label(model, row) for row in batch.to_pylist()]
                 yield self._tally(entries)
-                self.counted = Recounted(self.counted.predictions, self.counted.labels + len(entries))
+                counted["labels"] += len(entries)
 
     def _tally(self, entries: list[Entry]) -> Tally:
         return tally(entries, self._bins_of, self._slow_ms_of)

@@ -13,7 +13,7 @@ import numpy as np
 from sqlalchemy import ColumnElement, Engine, Executable, Row, Select, Table, case, func, literal, select
 
 from mlops_dagster.database import open_database, purge_database, reading, writing
-from mlops_dagster.errors import CountsLostError
+from mlops_dagster.errors import CorruptedError, CountsLostError
 from mlops_dagster.predictions import heartbeats
 from mlops_dagster.predictions.counts import BothScored, EventCounts, PairedCounts
 from mlops_dagster.predictions.fold import BinsOf, SlowMsOf, tally
@@ -129,19 +129,27 @@ class Rollups:
         taken_over = spool.marked(self.consumer)  # first: the cursor moves before the mark
         return taken_over > self._cursor(spool)
 
-    def begin_anew(self, spool: Spool, number: int, tallies: Iterable[Tally]) -> None:
+    def begin_anew(self, spool: Spool, number: int, by_model: Mapping[str, Iterable[Tally]]) -> dict[str, str]:
         """Have the spool's entries up to `number` counted as these tallies say: all of it at once, or nothing.
 
-        Where there are counts of this spool all counts go, for they cannot be told apart; those of other spools are
-        then missing, and whoever ships from them finds that.
+        A model whose tallies raise CorruptedError has no counts then; returns these, each with the reason. Where there
+        are counts of this spool all counts go, for they cannot be told apart; those of other spools are then missing,
+        and whoever ships from them finds that.
         """
+        unreadable = {}
         with writing(self._database, "mlops_dagster rollups") as connection:
             if knows(connection, spool.id):
                 for table in (each for each in TABLES.sorted_tables if each not in HEARTBEATS):
                     connection.execute(table.delete())
-            for add in tallies:
-                add_tally(connection, add)
+            for model, tallies in by_model.items():
+                try:
+                    with connection.begin_nested():
+                        for add in tallies:
+                            add_tally(connection, add)
+                except CorruptedError as error:
+                    unreadable[model] = error.told
             connection.execute(cursors.insert().values(spool=spool.id, number=number))
+        return unreadable
 
     def events(self, model: str, since: datetime, until: datetime) -> list[ArmEvents]:
         """What happened, per version, role and weight."""

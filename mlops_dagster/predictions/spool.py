@@ -11,15 +11,16 @@ from datetime import datetime
 from pathlib import Path
 from sqlite3 import Connection
 from typing import Literal, NamedTuple, TypeAlias
+from zlib import crc32
 
 import orjson
 
 from mlops_dagster.clock import Clock, SystemClock
 from mlops_dagster.predictions.awaiting import Adopted, Awaited, Awaiting
-from mlops_dagster.predictions.entries import COUNTS, SHED, Entry
+from mlops_dagster.predictions.entries import COUNTS, SHED, Entry, rows_of
 from mlops_dagster.predictions.held import SCHEMA, Aside, Held, reasons
 from mlops_dagster.predictions.labels import Batch, Label, join_labels
-from mlops_dagster.predictions.losses import Loss, losses, note_loss
+from mlops_dagster.predictions.losses import Loss, give_up, losses, note_loss
 from mlops_dagster.predictions.records import (
     ANSWERED,
     FeedbackResult,
@@ -35,7 +36,7 @@ from mlops_dagster.predictions.sqlite import Durability, SqliteFile
 # AUTOINCREMENT: the numbers are cursors of the rollups and the log, so a freed one must not come again.
 _SCHEMA = """
 CREATE TABLE IF NOT EXISTS entries (
-    number INTEGER PRIMARY KEY AUTOINCREMENT, sequence INTEGER, body BLOB NOT NULL
+    number INTEGER PRIMARY KEY AUTOINCREMENT, sequence INTEGER, body BLOB NOT NULL, checksum INTEGER NOT NULL
 );
 CREATE TABLE IF NOT EXISTS processes (
     process TEXT, model TEXT, sequence INTEGER NOT NULL, answered INTEGER NOT NULL, shipped INTEGER NOT NULL DEFAULT 0,
@@ -45,14 +46,18 @@ CREATE TABLE IF NOT EXISTS marks (name TEXT PRIMARY KEY, number INTEGER NOT NULL
 INSERT OR IGNORE INTO marks VALUES ('indexed', 0), ('rolled_up', 0), ('shipped', 0);
 CREATE TABLE IF NOT EXISTS identity (id TEXT NOT NULL);
 CREATE TABLE IF NOT EXISTS losses (
-    first INTEGER NOT NULL, last INTEGER NOT NULL, transactions INTEGER NOT NULL, at INTEGER NOT NULL
+    first INTEGER NOT NULL, last INTEGER NOT NULL, cause TEXT NOT NULL, transactions INTEGER NOT NULL,
+    at INTEGER NOT NULL
 );
 CREATE TABLE IF NOT EXISTS late (one INTEGER PRIMARY KEY CHECK (one = 1), number INTEGER NOT NULL);
 INSERT OR IGNORE INTO late VALUES (1, 0)
 """
 
+_INSERT = "INSERT INTO entries (body, checksum) VALUES (?, ?)"
+
 _FIRST_FOR_LOG = """
-SELECT body FROM entries WHERE number > ? AND (sequence IS NOT NULL OR substr(body, 1, ?) NOT IN (?, ?))
+SELECT number, sequence, body, checksum FROM entries
+WHERE number > ? AND (sequence IS NOT NULL OR substr(body, 1, ?) NOT IN (?, ?))
 ORDER BY number LIMIT 1
 """
 
@@ -170,8 +175,7 @@ class Spool:
             self._index()  # what came meanwhile; nothing comes now
             awaited = self._awaiting.find(model, {prediction_id for prediction_id, _, _ in labels})
             entries, result = join_labels(batch, labels, awaited)
-            bodies = ((orjson.dumps(entry),) for entry in entries)
-            connection.executemany("INSERT INTO entries (body) VALUES (?)", bodies)
+            connection.executemany(_INSERT, rows_of(orjson.dumps(entry) for entry in entries))
         return result
 
     def awaited(self, model: str, prediction_ids: Iterable[str]) -> dict[str, Awaited]:
@@ -201,9 +205,7 @@ class Spool:
     def shed(self, records: Iterable[ShedRecord]) -> None:
         """Record scorings that were left out; durable on return."""
         with self._file.writing() as connection:
-            connection.executemany(
-                "INSERT INTO entries (body) VALUES (?)", ((encode_shed(record),) for record in records)
-            )
+            connection.executemany(_INSERT, rows_of(encode_shed(record) for record in records))
 
     def index(self) -> None:
         """Note which arms await a label, of everything that is in the spool by now. `feedback` does so itself.
@@ -227,8 +229,7 @@ class Spool:
         last, _ = found[-1]
         with self._file.writing() as connection:
             known = connection.execute("SELECT number FROM late").fetchone()[0]
-            new = [(body,) for number, body in found if number > known]
-            connection.executemany("INSERT INTO entries (body) VALUES (?)", new)
+            connection.executemany(_INSERT, rows_of(body for number, body in found if number > known))
             connection.execute("UPDATE late SET number = max(number, ?)", (last,))
         self._awaiting.late_is_kept(self.id, last)
 
@@ -236,19 +237,33 @@ class Spool:
         """The entries that follow number `after`, in order."""
         with self._file.reading() as connection:
             rows = connection.execute(
-                "SELECT number, sequence, body FROM entries WHERE number > ? ORDER BY number LIMIT ?", (after, limit)
-            )
-            return [Entry(*row) for row in rows]
+                "SELECT number, sequence, body, checksum FROM entries WHERE number > ? ORDER BY number LIMIT ?",
+                (after, limit),
+            ).fetchall()
+        return self._sound(rows)
 
     def next_for_log(self, limit: int) -> tuple[list[Entry], dict[str, str]]:
         """The next entries for the log, and the tables that earlier ones are held back for; both of one moment."""
         with self._file.reading() as connection:
             rows = connection.execute(
-                "SELECT number, sequence, body FROM entries "
+                "SELECT number, sequence, body, checksum FROM entries "
                 "WHERE number > (SELECT number FROM marks WHERE name = 'shipped') ORDER BY number LIMIT ?",
                 (limit,),
-            )
-            return [Entry(*row) for row in rows], reasons(connection)
+            ).fetchall()
+            held = reasons(connection)
+        return self._sound(rows), held
+
+    def _sound(self, rows: Sequence[tuple[int, int | None, bytes, int]]) -> list[Entry]:
+        """The rows as entries, without those that are damaged: these are given up, so that they stop nobody."""
+        entries = [
+            Entry(number, sequence, body) for number, sequence, body, checksum in rows if crc32(body) == checksum
+        ]
+        if len(entries) < len(rows):
+            sound = {entry.number for entry in entries}
+            with self._file.writing() as connection:
+                for number in (row[0] for row in rows if row[0] not in sound):
+                    give_up(connection, self.path, number, microseconds(self._clock.now()))
+        return entries
 
     def last_number(self) -> int:
         """The number of the newest entry there ever was; 0 before the first."""
@@ -331,11 +346,10 @@ class Spool:
         path, shipped = self._file.path, self.marked("shipped")
         with self._file.reading() as connection:
             lost = sum(loss.entries for loss in losses(connection))
-            first = connection.execute(_FIRST_FOR_LOG, (shipped, len(COUNTS[0]), *COUNTS)).fetchone()
+            first = connection.execute(_FIRST_FOR_LOG, (shipped, len(COUNTS[0]), *COUNTS)).fetchall()
         held = self.held.tables()
         times = [table.oldest for table in held]
-        if first:
-            times.append(from_microseconds(orjson.loads(first[0])["received_at"]))
+        times += [from_microseconds(orjson.loads(entry.body)["received_at"]) for entry in self._sound(first)]
         return SpoolDepth(
             entries=self.last_number() - shipped + sum(table.entries for table in held),
             oldest=min(times, default=None),
@@ -415,11 +429,13 @@ class Spool:
 
 def _write(connection: Connection, append: _Append) -> int:
     last = 0
-    lines = list(zip(_next_sequences(connection, append.records), append.bodies, strict=True))
+    sequences = _next_sequences(connection, append.records)
+    lines = [(sequence, *row) for sequence, row in zip(sequences, rows_of(append.bodies), strict=True)]
     for start in range(0, len(lines), _ROWS_AT_ONCE):
         rows = lines[start : start + _ROWS_AT_ONCE]
         # One statement for many rows: between two of them other threads want the interpreter.
-        statement = f"INSERT INTO entries (sequence, body) VALUES (?, ?){', (?, ?)' * (len(rows) - 1)}"  # noqa: S608  # placeholders only
+        places = ", ".join(["(?, ?, ?)"] * len(rows))
+        statement = f"INSERT INTO entries (sequence, body, checksum) VALUES {places}"  # noqa: S608  # placeholders only
         last = connection.execute(statement, [value for row in rows for value in row]).lastrowid or 0
     return last
 

@@ -7,6 +7,7 @@ from mlops_dagster.alerting import Severity
 from mlops_dagster.errors import CountsLostError
 from mlops_dagster.predictions import Consumer, LabelDebt, Recounted, Rollups, Taken, recount
 from mlops_dagster.predictions.fold import BinsOf
+from mlops_dagster.predictions.held import HeldTable
 from mlops_dagster.rollout import RolloutPolicy
 from mlops_dagster.serving.classes import KnownClasses
 from mlops_dagster.serving.last_known import LastKnown
@@ -21,6 +22,9 @@ LABEL_DEBT_PERIOD = timedelta(days=30)
 
 HELD_RULE = "log_held"
 """Of the alert that a table of the log does not take what is to be written to it."""
+
+UNCOUNTED_RULE = "counts_missing"
+"""Of the alert that lost counts of a model could not be counted again from the log."""
 
 
 class Housekeeping:
@@ -76,7 +80,7 @@ class Housekeeping:
 
     def _recount(self, rollups: Rollups, *, only_if_lost: bool) -> Recounted:
         house = self._house
-        return recount(
+        found = recount(
             rollups,
             house.spool,
             house.log,
@@ -85,6 +89,26 @@ class Housekeeping:
             shared_log=house.settings.log_url is not None,
             only_if_lost=only_if_lost,
         )
+        self._tell_uncounted(found.left_out)
+        return found
+
+    def _tell_uncounted(self, left_out: Mapping[str, str]) -> None:
+        """Open an alert for each model of which nothing was counted again, and resolve those that are over."""
+        alerts, spool = self._house.alerts, self._house.spool
+        held = self._held()
+        for model, reason in left_out.items():
+            alerts.report(
+                model,
+                UNCOUNTED_RULE,
+                Severity.WARNING,
+                f"the counts that decisions read were lost, and those of {model} cannot be counted again: {reason}",
+                done="the other models are counted; what lacks evidence decides nothing",
+                evidence={"spool": spool.id, "held": model in held},
+            )
+        for alert in alerts.list():
+            its = alert.rule == UNCOUNTED_RULE and alert.evidence.get("spool") == spool.id
+            if its and alert.model not in left_out:
+                alerts.resolve(alert.model, UNCOUNTED_RULE, "all that the log has was counted again")
 
     def _bins_for(self, rollups: Rollups) -> BinsOf:
         return self._bins_of if rollups is self._house.rollups else _no_bins
@@ -98,9 +122,12 @@ class Housekeeping:
         return self._house.log.ship(self._house.spool)
 
     def tell_held(self) -> None:
-        """Open an alert for each model whose log does not take its entries, and resolve those that are over."""
+        """Open an alert for each model whose log does not take its entries, and resolve those that are over.
+
+        What was not counted again because of that is counted once it is over.
+        """
         alerts, spool = self._house.alerts, self._house.spool
-        held = {table.table.rpartition("/")[2]: table for table in spool.held.tables()}
+        held = self._held()
         for model, table in held.items():
             alerts.report(
                 model,
@@ -111,9 +138,16 @@ class Housekeeping:
                 done="all other tables go on; it is tried again every minute",
                 evidence={"spool": spool.id, "entries": table.entries},
             )
-        for alert in alerts.list():
-            if alert.rule == HELD_RULE and alert.evidence.get("spool") == spool.id and alert.model not in held:
+        over = [alert for alert in alerts.list() if alert.evidence.get("spool") == spool.id and alert.model not in held]
+        for alert in over:
+            if alert.rule == HELD_RULE:
                 alerts.resolve(alert.model, HELD_RULE, "the log has taken all entries that were kept")
+        if any(alert.rule == UNCOUNTED_RULE and alert.evidence.get("held") for alert in over):
+            self.recount()
+
+    def _held(self) -> dict[str, HeldTable]:
+        """What waits for the log, by model; labels by the name of their table."""
+        return {table.table.rpartition("/")[2]: table for table in self._house.spool.held.tables()}
 
     def exchange_labels(self) -> bool:
         """Record labels of predictions of this machine that were sent to others; returns whether there were any."""

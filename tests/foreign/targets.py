@@ -1,5 +1,6 @@
 """What strangers hand in, made up at random: each target takes it, and raises nothing but errors of ours."""
 
+import contextlib
 import hashlib
 import json
 import os
@@ -46,7 +47,8 @@ class Target:
         """`taken`, or the code of our error, which has a message; any other exception is a fault, and is raised."""
         refusal: MlopsError | None = None
         try:
-            self.run(value, folder)
+            with contextlib.chdir(folder):  # some make files, at relative paths too
+                self.run(value, folder)
         except MlopsError as error:
             refusal = error
         assert refusal is None or refusal.message.strip(), f"{type(refusal).__name__} without a message"

@@ -3,6 +3,7 @@
 import logging
 import os
 import shutil
+import sqlite3
 from pathlib import Path
 
 import pytest
@@ -76,10 +77,39 @@ def test_an_older_state_of_the_spool_is_told(spool, log, record, tmp_path, caplo
     shutil.copy(tmp_path / "spool.awaiting.sqlite-wal", home)
     older = Spool(home / "spool.sqlite")
     (loss,) = older.losses()
-    assert (loss.first, loss.last, loss.transactions) == (3, 4, 0)
+    assert (loss.first, loss.last, loss.cause) == (3, 4, "older file")
     older.append([record(4, process="process-2")])
     log.ship(older)
     assert log.count("flights") == 5  # two of which only the log has
+
+
+@pytest.mark.parametrize("reader", ["index", "rollups", "log", "depth"])
+def test_an_entry_whose_bytes_are_damaged_is_told_and_stops_nobody(spool, log, record, tmp_path, caplog, reader):
+    """Whoever meets it first: a bit of its body flips before the index reads it, or after."""
+    rollups = Rollups(f"sqlite:///{tmp_path}/rollups.sqlite")
+    spool.append([record(1, model="other"), record(0)])
+    if reader != "index":
+        spool.index()
+    with sqlite3.connect(spool.path) as connection:  # what a page holds, SQLite does not check
+        connection.execute("UPDATE entries SET body = CAST(replace(body, 'p1', 'p3') AS BLOB) WHERE number = 1")
+    spool.append([record(2), record(3, model="other")])
+    with caplog.at_level(logging.ERROR):
+        {
+            "index": spool.index,
+            "rollups": lambda: rollups.catch_up(spool, lambda *_: None),
+            "log": lambda: log.ship(spool),
+            "depth": spool.depth,
+        }[reader]()
+    (loss,) = spool.losses()
+    assert (loss.first, loss.last, loss.cause) == (1, 1, "damaged entry")
+    assert caplog.text.count("lost entries 1 to 1, whose bytes on the disk") == 1
+    assert rollups.catch_up(spool, lambda *_: None) == 4
+    log.ship(spool)
+    assert (log.count("flights"), log.count("other")) == (2, 1)
+    report = audit(spool, log, rollups)
+    assert [gap[1:] for gap in report.gaps] == [("other", 1, 1)]
+    assert str(loss) in report.problems[0]
+    assert spool.depth().lost == 1
 
 
 def test_transactions_dropped_of_any_database_are_told(tmp_path, caplog, address):

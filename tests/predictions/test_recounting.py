@@ -1,6 +1,7 @@
 """Counts that were lost are counted again from the log: as they were, and nothing twice."""
 
 import random
+import shutil
 from datetime import timedelta
 
 import pytest
@@ -120,7 +121,7 @@ def test_lost_counts_are_counted_again_as_they_were(spool, log, counts, lost):
     after = everything(counts)
     for name, rows in before.items():
         assert after[name] == rows, name
-    assert recount(counts, spool, log, **again, only_if_lost=True) == (0, 0)
+    assert recount(counts, spool, log, **again, only_if_lost=True) == (0, 0, {})
     spool.append(a_request(chance, 400))
     recount(counts, spool, log, **again, only_if_lost=False)
     catch_up()
@@ -128,16 +129,64 @@ def test_lost_counts_are_counted_again_as_they_were(spool, log, counts, lost):
 
 
 @pytest.mark.parametrize("address", ["folder"], indirect=True)
-@pytest.mark.parametrize("counts", ["rolled_up"], indirect=True)
-def test_nothing_is_counted_again_without_what_the_log_does_not_take(spool, log, counts, monkeypatch):
-    """It would be missing for good: it is neither in the log, nor after what the log has."""
+@pytest.mark.parametrize("counts", ["rolled_up", "shared"], indirect=True)
+@pytest.mark.parametrize("trouble", ["held back", "a file is damaged", "no folder"])
+def test_a_model_whose_log_is_not_whole_is_left_out_and_all_others_are_counted(
+    spool, log, counts, monkeypatch, tmp_path, trouble
+):
+    """Its counts would lack something for good, so there are none, until all is counted again."""
     spool.keep_for([counts.consumer, "shipped"])
-    spool.append([a_record(0)])
+    spool.append([a_record(0), a_record(1, model="other")])
+    spool.feedback([("p0", "late", None)], model="flights")
     counts.catch_up(spool, lambda *_: BINS)
     again = {"bins_of": lambda *_: BINS, "slow_ms_of": lambda _: 200.0, "shared_log": False, "only_if_lost": False}
     with monkeypatch.context() as broken:
-        broken.setattr(log, "_append_predictions", lambda *_: (_ for _ in ()).throw(CorruptedError("it is torn")))
-        with pytest.raises(StorageError, match=r"1 entries are held back, as predictions/flights .*\(it is torn\)"):
-            recount(counts, spool, log, **again)
+        if trouble == "held back":
+            torn = lambda _log, table, *rest: (_ for _ in ()).throw(CorruptedError("it is torn"))  # noqa: E731
+            real = type(log)._append_predictions
+            broken.setattr(
+                type(log),
+                "_append_predictions",
+                lambda its, table, *rest: (torn if "flights" in table else real)(its, table, *rest),
+            )
+        else:
+            log.ship(spool)
+            folder = tmp_path / "log" / "predictions" / "flights"
+            away = shutil.copytree(folder, tmp_path / "away")
+            if trouble == "no folder":
+                shutil.rmtree(folder / "_delta_log")
+                (folder / "_delta_log").write_text("a file")
+            else:
+                next(folder.rglob("*.parquet")).write_bytes(b"PAR1")
+        found = recount(counts, spool, log, **again)
+        assert (found.predictions, found.labels) == (1, 0)
+        assert list(found.left_out) == ["flights"]
+        assert counts.models() == ["other"]
+    if trouble != "held back":
+        shutil.rmtree(folder)
+        away.rename(folder)
     log.ship(spool)
-    assert recount(counts, spool, log, **again) == (1, 0)
+    assert recount(counts, spool, log, **again) == (2, 1, {})
+    assert counts.models() == ["flights", "other"]
+
+
+@pytest.mark.parametrize("address", ["folder"], indirect=True)
+@pytest.mark.parametrize("counts", ["rolled_up"], indirect=True)
+def test_nothing_is_counted_again_while_nothing_can_be_read(spool, log, counts, monkeypatch):
+    """Counts of nothing would pass for counts: it is tried again instead."""
+    spool.append([a_record(0)])
+    log.ship(spool)
+    counts.catch_up(spool, lambda *_: BINS)
+    again = {"bins_of": lambda *_: BINS, "slow_ms_of": lambda _: 200.0, "shared_log": False, "only_if_lost": False}
+    with monkeypatch.context() as away:
+        away.setattr(type(log.place), "is_writable", lambda _: False)
+        away.setattr(log, "prediction_rows", lambda *_, **__: (_ for _ in ()).throw(StorageError("it is away")))
+        with pytest.raises(StorageError, match="it is away"):
+            recount(counts, spool, log, **again)
+    assert counts.models() == ["flights"]
+    with monkeypatch.context() as broken:
+        broken.setattr(log, "_append_labels", lambda *_: (_ for _ in ()).throw(CorruptedError("it is torn")))
+        spool.feedback([("p0", "late", None)], model="flights")
+        with pytest.raises(StorageError, match=r"1 entries are held back, as labels .*\(it is torn\)"):
+            recount(counts, spool, log, **again)
+    assert counts.models() == ["flights"]

@@ -10,7 +10,7 @@ from mlops_dagster.registry.registry import ModelRegistry
 from mlops_dagster.serving.at_work import Marks
 from mlops_dagster.serving.deployments import Deployments
 from mlops_dagster.serving.fuse import Fuse
-from mlops_dagster.serving.housekeeping import HELD_RULE
+from mlops_dagster.serving.housekeeping import HELD_RULE, UNCOUNTED_RULE
 from mlops_dagster.serving.last_known import LastKnown
 from mlops_dagster.serving.loader import Loader
 from mlops_dagster.serving.options import optional_text
@@ -93,6 +93,26 @@ def test_a_log_that_takes_nothing_is_told_by_ready_metrics_and_an_alert(tmp_path
     assert house.alerts.list() == []
     assert b'mlops_log_held_entries{table="predictions/poison"} 0.0' in service.metrics()
     assert service.warnings() == {}
+
+
+def test_counts_that_a_model_lacks_are_told_and_counted_once_its_log_takes_all(tmp_path: Path) -> None:
+    settings = Settings(home=tmp_path / "home")
+    service = Service(settings, House(settings).clock)
+    house, housekeeping = service.house, service._housekeeping
+    housekeeping.roll_up()
+    house.spool.append([a_record(0, model="poison"), a_record(0)])
+    folder = settings.home / "log" / "predictions" / "poison"
+    folder.parent.mkdir(parents=True)
+    folder.write_text("a file")
+    assert housekeeping.recount().left_out.keys() == {"poison"}
+    housekeeping.tell_held()
+    assert {alert.rule for alert in house.alerts.list()} == {HELD_RULE, UNCOUNTED_RULE}
+    assert house.local_rollups.models() == ["flights"]
+    folder.unlink()
+    housekeeping.ship()
+    housekeeping.tell_held()
+    assert house.alerts.list() == []
+    assert house.local_rollups.models() == ["flights", "poison"]
 
 
 @pytest.mark.parametrize("text", ["a\0", "a\n", "\x7f", "\x85", "x" * 513])
