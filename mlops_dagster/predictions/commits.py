@@ -39,7 +39,12 @@ class Commit(NamedTuple):
     def added(self) -> Mapping[Path, int]:
         """The files that it added to the table, with their sizes."""
         adds = (action["add"] for action in self.actions or () if "add" in action)
-        return {self.file.parent.parent / unquote(add["path"]): add["size"] for add in adds}
+        return {self._table / unquote(add["path"]): add["size"] for add in adds}
+
+    def has_what_it_replaced(self) -> bool:
+        """Whether it put files in the place of others, all of which are there: merged ones, or a day without rows."""
+        removed = [action["remove"] for action in self.actions or () if "remove" in action]
+        return bool(removed) and all(_is_parquet(self._table / unquote(each["path"])) for each in removed)
 
     def reached(self, source: str) -> int:
         """The number up to which it brought the table the entries of `source`; 0 if it brought none."""
@@ -53,6 +58,10 @@ class Commit(NamedTuple):
     def lost(self) -> list[str]:
         """The names of files that it added and that are not whole."""
         return [file.name for file, size in self.added().items() if not _is_parquet(file, size)]
+
+    @property
+    def _table(self) -> Path:
+        return self.file.parent.parent
 
 
 class History(NamedTuple):
@@ -140,7 +149,9 @@ def damage(table: Path) -> str | None:
 
 
 def _is_torn(commit: Commit, source: str, confirmed: int) -> bool:
-    return commit.actions is None or (commit.reached(source) > confirmed and bool(commit.lost()))
+    """Whether a commit, if it is the newest, can go: its rows are still in the spool, or in the files it replaced."""
+    its_rows_are_kept = commit.reached(source) > confirmed or commit.has_what_it_replaced()
+    return commit.actions is None or (its_rows_are_kept and bool(commit.lost()))
 
 
 def _read(file: Path) -> Commit:

@@ -252,15 +252,17 @@ def fenced(at: TableAddress, *, append_only: Literal["true", "false"] = "true") 
     raise StorageError(f"{ATTEMPTS} changes of {at.uri} were overtaken by others; try again")
 
 
-def replace_day(table: DeltaTable, day: date, rows: pa.RecordBatchReader) -> bool:
-    """Have only these rows on a day; False if others changed the table since this snapshot.
+def replace_day(at: TableAddress, table: DeltaTable, day: date, rows: pa.RecordBatchReader) -> bool:
+    """Have only these rows on a day, durably; False if others changed the table since this snapshot.
 
     `DeltaTable.delete` is not for us: it leaves files whose strings pyarrow cannot filter (string views, 1.6).
     """
+    known = table.version()
     try:
         write_deltalake(table, rows, mode="overwrite", predicate=f"date = '{day}'", writer_properties=_WRITER)
     except CommitFailedError:
         return False
+    make_durable(at, table, known)
     return True
 
 

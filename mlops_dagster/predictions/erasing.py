@@ -222,7 +222,7 @@ def _erase_rows(
                 first(held)
             for day, count in days.items():
                 rest = delta.rows_of(at, table, [("date", "=", day.isoformat())])
-                if not delta.replace_day(table, day, rest.scanner(filter=~chosen).to_reader()):
+                if not delta.replace_day(at, table, day, rest.scanner(filter=~chosen).to_reader()):
                     break
                 erased += count
             else:

@@ -98,7 +98,7 @@ def _repair(at: "TableAddress", key: Sequence[str]) -> None:
                 if its.first.all():
                     continue
                 rest = pa.RecordBatchReader.from_batches(its.rows.schema, _first_rows(its))
-                if not delta.replace_day(table, day, rest):
+                if not delta.replace_day(at, table, day, rest):
                     break
             else:
                 return

@@ -10,8 +10,8 @@ import pytest
 from deltalake import DeltaTable
 
 from mlops_dagster.errors import CorruptedError
-from mlops_dagster.predictions import PredictionLog, Spool, audit
-from tests.predictions.conftest import MARCH
+from mlops_dagster.predictions import PredictionLog, Spool, audit, delta
+from tests.predictions.conftest import MARCH, a_record
 
 pytestmark = pytest.mark.parametrize("address", ["folder"], indirect=True)
 
@@ -63,6 +63,30 @@ def test_what_a_loss_of_power_tears_is_mended_and_shipped_again(spool, log, reco
     assert found == [f"p{number}" for number in range(7)]
     assert audit(spool, opened).complete
     assert ("is taken back" in caplog.text) == (which is not checkpoint and (which, damage) != (commit, "gone"))
+
+
+@pytest.mark.parametrize("damage", DAMAGES)
+@pytest.mark.parametrize("by", ["merged", "without rows"])
+def test_files_that_took_the_place_of_others_and_are_torn_give_it_back(spool, log, unconfirmed, damage, by, caplog):
+    """A loss of power between the commit of a merge or an erasure and its sync; the files before are still there."""
+    log.ship(spool)
+    table = DeltaTable(str(unconfirmed))
+    if by == "merged":
+        table.optimize.compact()
+    else:
+        at = log.place.table("predictions/flights")
+        with delta.deletable(at) as table:
+            day = MARCH.date()
+            delta.replace_day(at, table, day, delta.rows_of(at, table, [("date", "=", str(day))]).scanner().to_reader())
+        while '"add"' not in commit(unconfirmed).read_text():
+            commit(unconfirmed).unlink()  # the fence that follows: it was not synced either
+    DAMAGES[damage](rows(unconfirmed))
+    spool.append([a_record(6)])
+    opened = PredictionLog(log.place.address)
+    assert opened.ship(spool) == 1
+    assert opened.count("flights") == 7
+    assert audit(spool, opened).complete
+    assert "is taken back" in caplog.text
 
 
 def test_readers_name_a_torn_version(log, unconfirmed):
