@@ -21,7 +21,7 @@ $(VENV)/.installed: requirements.lock pyproject.toml
 	@touch $@
 
 demo: install
-	$(BIN)/mlops rehearse
+	$(BIN)/python examples/flights/rehearse_flights.py
 
 # A whole rollout in real time, about six minutes, to be watched in the Dagster UI; ARGS=--keep leaves that up.
 demo-live: install
@@ -56,6 +56,7 @@ check: install
 # (docs/at-any-time.md), and days whose rows share a cause (docs/shared-days.md); the registry beside MLflow, a 5 GB
 # artifact on S3; the data plane beside MLServer, over the bare model, its reactions, its rollups and its shipper; drift
 # beside Evidently, of a fleet, of a hundred million rows, and an hourly run from launch to materialized.
+bench: export PYTHONPATH := $(CURDIR)/examples/flights
 bench: install wrk
 	$(BIN)/python bench/rollout_power.py
 	$(BIN)/python bench/shared_days.py

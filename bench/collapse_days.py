@@ -125,7 +125,7 @@ def served_flights() -> Iterator[tuple[int, Life]]:
     """By months until the next version."""
     import pandas as pd
 
-    from mlops_dagster.defs.flights_delay import flights
+    from flights import trainer as flights
 
     known = flights.load_flights()
     known = known[known["label"].notna()]

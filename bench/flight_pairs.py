@@ -7,7 +7,7 @@ from typing import Any, Final, NamedTuple
 import numpy as np
 import numpy.typing as npt
 
-from mlops_dagster.defs.flights_delay import flights
+from flights import trainer as flights
 
 LOOKS: Final = 8
 """Looks a day, after as many flights each."""

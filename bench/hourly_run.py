@@ -27,8 +27,8 @@ from rich.table import Table
 from served import load_average
 from sklearn.dummy import DummyClassifier
 
+from flights.trainer import SCHEMA, recorded_traffic
 from mlops_dagster.clock import ReplayedClock
-from mlops_dagster.defs.flights_delay.flights import SCHEMA, recorded_traffic
 from mlops_dagster.monitoring import make_baseline
 from mlops_dagster.predictions import PredictionRecord
 from mlops_dagster.registry import Stage

@@ -33,7 +33,7 @@ from mlops_dagster.rollout import (
 )
 from mlops_dagster.statistics.design_effect import INDEPENDENT
 
-DEFS: Final = Path(__file__).parents[1] / "mlops_dagster/defs/flights_delay/defs.yaml"
+DEFS: Final = Path(__file__).parents[1] / "examples/flights/flights/defs/model/defs.yaml"
 REQUESTS_PER_HOUR: Final = 37
 """Mean over a day; the rate rises and falls as a sine, from none to twice as many."""
 LABEL_LAG_HOURS: Final = 4

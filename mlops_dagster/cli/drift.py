@@ -1,6 +1,7 @@
 """`mlops drift`."""
 
 from collections.abc import Iterator
+from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
 
 import typer
@@ -48,7 +49,7 @@ def drift(
         after = recount(stores.registry, stores.log, stores.rollups, model, second, before.counts)
     else:
         after = count(stores.registry, stores.rollups, model, second)
-    held_to = drift_policy(model)
+    held_to = drift_policy(model, Path())
     found = between(before, after, held_to.policy)
     if json:
         print_json({**_document(model, found), "policy": {"from": held_to.origin, **held_to.policy.model_dump()}})

@@ -1,7 +1,7 @@
 """The drift policy in force: what the model's `defs.yaml` says, which the assets of Dagster hold it to."""
 
 from pathlib import Path
-from typing import TYPE_CHECKING, Final, NamedTuple
+from typing import TYPE_CHECKING, NamedTuple
 
 from mlops_dagster.cli.documents import read_yaml
 from mlops_dagster.errors import InvalidInputError
@@ -12,8 +12,6 @@ if TYPE_CHECKING:
 
     from mlops_dagster.monitoring import DriftPolicy
 
-DEFS: Final = Path(__file__).parents[1] / "defs"
-
 
 class InForce(NamedTuple):
     """A policy, and where it was found."""
@@ -22,8 +20,8 @@ class InForce(NamedTuple):
     origin: str
 
 
-def drift_policy(model: str, folder: Path | None = None) -> InForce:
-    """The `drift` of the model in the `defs.yaml` files under `folder`, by default those that Dagster loads.
+def drift_policy(model: str, project: Path) -> InForce:
+    """The `drift` of the model in the `defs.yaml` files of the code locations that `project`'s workspace.yaml names.
 
     The defaults for a model that none of them has. Raises InvalidInputError for a file that cannot be read.
     """
@@ -31,16 +29,29 @@ def drift_policy(model: str, folder: Path | None = None) -> InForce:
 
     from mlops_dagster.monitoring import DriftPolicy
 
-    folder = DEFS if folder is None else folder
-    for path in sorted(folder.rglob("defs.yaml")):
+    for path in (found for folder in _packages(project) for found in sorted(folder.rglob("defs.yaml"))):
         for attributes in _attributes(path):
             if attributes.get("model") == model:
-                origin = path.relative_to(folder.parent).as_posix()
+                origin = path.relative_to(project).as_posix()
                 try:
                     return InForce(DriftPolicy.model_validate(attributes.get("drift") or {}), origin)
                 except ValidationError as error:
                     raise InvalidInputError(f"{origin} has no drift policy: {fields_of(error)}; mend that") from error
     return InForce(DriftPolicy(), "the defaults")
+
+
+def _packages(project: Path) -> "Iterator[Path]":
+    """The folders of the Python packages that hold the code locations."""
+    workspace = project / "workspace.yaml"
+    documents = read_yaml(workspace) if workspace.exists() else []
+    for document in documents:
+        entries = document.get("load_from") if isinstance(document, dict) else None
+        for entry in entries or []:
+            for kind, target in entry.items() if isinstance(entry, dict) else ():
+                given = target if isinstance(target, dict) else {kind.removeprefix("python_") + "_name": target}
+                name = given.get("module_name") or given.get("package_name")
+                if isinstance(name, str):
+                    yield project / str(given.get("working_directory") or "") / name.split(".")[0]
 
 
 def _attributes(path: Path) -> "Iterator[dict[str, object]]":

@@ -12,7 +12,6 @@ from mlops_dagster.components.spec import prefix_of
 hourly_monitoring = dg.define_asset_job(
     "hourly_monitoring",
     selection=dg.AssetSelection.tag(_TAG, _VALUE),
-    partitions_def=hourly(),
     description="What every model served in an hour, validated, and how far it drifted. Ranges of hours are one run.",
 )
 

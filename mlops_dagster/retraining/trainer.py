@@ -34,7 +34,7 @@ class Estimator(Protocol):
 
 
 class Trainer(Protocol):
-    """A module with these names is a trainer; `defs/flights_delay/flights.py` is one.
+    """A module with these names is a trainer; `examples/flights/flights/trainer.py` is one.
 
     One that is to score batches (`batch_scores` in defs.yaml) has another: see `BatchSource`.
     """

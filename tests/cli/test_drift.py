@@ -280,8 +280,9 @@ def test_the_policy_is_that_of_the_models_yaml(
     assert (found["policy"]["from"], found["policy"]["retrain"]) == ("the defaults", 0.25)
     assert found["features"]["verdicts"] == {"amount": "retrain", "country": "stable"}
 
-    monkeypatch.setattr(policies, "DEFS", tmp_path / "defs")
-    place = tmp_path / "defs" / "churn"
+    monkeypatch.chdir(tmp_path)
+    (tmp_path / "workspace.yaml").write_text("load_from: [{python_module: shop.definitions}]\n")
+    place = tmp_path / "shop" / "defs" / "churn"
     place.mkdir(parents=True)
     text = "type: mlops_dagster.components.ModelLifecycle\nattributes:\n  model: {}\n  drift: {}\n"
     other = text.format("other", "{retrain: 99}")
@@ -289,9 +290,9 @@ def test_the_policy_is_that_of_the_models_yaml(
         f"{other}---\n{text.format('churn', '{advisory: [amount], ks: 0.99, min_rows: 50}')}"
     )
     found = json.loads(mlops(*asked, "--json").stdout)
-    assert (found["policy"]["from"], found["policy"]["min_rows"]) == ("defs/churn/defs.yaml", 50)
+    assert (found["policy"]["from"], found["policy"]["min_rows"]) == ("shop/defs/churn/defs.yaml", 50)
     assert (found["features"]["advisory"], found["features"]["drifted"]) == (["amount"], [])
-    assert "PSI 0.1 and 0.25, D 0.99: defs/churn/defs.yaml" in mlops(*asked).output
+    assert "PSI 0.1 and 0.25, D 0.99: shop/defs/churn/defs.yaml" in mlops(*asked).output
 
     (place / "defs.yaml").write_text(text.format("churn", "{retrian: 1}"))
     refused = mlops(*asked)
@@ -299,5 +300,8 @@ def test_the_policy_is_that_of_the_models_yaml(
 
 
 def test_what_dagster_loads_is_what_is_read() -> None:
-    found = policies.drift_policy("flights-delay")
-    assert (found.origin, found.policy.advisory[0]) == ("defs/flights_delay/defs.yaml", "temp")
+    root = Path(__file__).parents[2]
+    found = policies.drift_policy("flights-delay", root)
+    origin = "examples/flights/flights/defs/model/defs.yaml"
+    assert (found.origin, found.policy.advisory[0]) == (origin, "temp")
+    assert policies.drift_policy("digits", root / "examples" / "digits").origin == "digits/defs/model/defs.yaml"

@@ -16,11 +16,11 @@ from sklearn.linear_model import LogisticRegression
 from sklearn.pipeline import make_pipeline
 from sklearn.preprocessing import OneHotEncoder
 
+from flights import trainer as flights_example
 from mlops_dagster.clock import ReplayedClock
 from mlops_dagster.components.batch_scores import batch_scores_defs
 from mlops_dagster.components.platform import Platform
 from mlops_dagster.components.spec import ModelSpec
-from mlops_dagster.defs.flights_delay import flights as flights_example
 from mlops_dagster.errors import InvalidInputError
 from mlops_dagster.monitoring import ValidationPolicy, make_baseline
 from mlops_dagster.registry import Stage

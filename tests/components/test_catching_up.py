@@ -276,11 +276,12 @@ def test_what_is_being_made_is_not_asked_for_again(fleet: Fleet, waiting: dg.Dag
 
 def test_a_range_by_hand_is_one_run_of_the_assets_as_they_are(tmp_path: Path) -> None:
     assets = [dg.AssetKey(["flights_delay", name]) for name in ("prediction_batch", "drift_report")]
-    command = [sys.executable, "-m", "dagster", "asset", "materialize", "-m", "mlops_dagster.definitions"]
+    command = [sys.executable, "-m", "dagster", "asset", "materialize", "-m", "flights.definitions"]
     command += ["--select", ",".join(key.to_user_string() for key in assets)]
     command += ["--partition-range", "2013-03-01-00:00...2013-03-01-04:00"]
     home = {"MLOPS_HOME": str(tmp_path / "home"), "DAGSTER_HOME": str(tmp_path)}
-    subprocess.run(command, env={**os.environ, **home}, capture_output=True, check=True)
+    example = Path(__file__).parents[2] / "examples" / "flights"
+    subprocess.run(command, cwd=example, env={**os.environ, **home}, capture_output=True, check=True)
     with dg.DagsterInstance.from_config(str(tmp_path)) as instance:
         (run,) = instance.get_runs()
         made = [instance.get_materialized_partitions(key) for key in assets]

@@ -11,9 +11,10 @@ import dagster as dg
 import pytest
 from dagster._core.definitions.freshness import TimeWindowFreshnessPolicy  # no public name
 
-from mlops_dagster.definitions import defs
+from flights.definitions import defs
 
 SNAPSHOT = Path(__file__).with_name("definitions.json")
+EXAMPLE = Path(__file__).parents[2] / "examples" / "flights"
 
 
 def described(definitions: dg.Definitions) -> dict[str, object]:
@@ -69,7 +70,7 @@ def test_loading_touches_nothing_and_imports_nothing_slow(tmp_path: Path) -> Non
     """A fresh process without secrets or network, whose home does not exist and is not made."""
     program = (
         "import sys, dagster as dg\n"
-        "from mlops_dagster.definitions import defs\n"
+        "from flights.definitions import defs\n"
         "dg.Definitions.validate_loadable(defs())\n"
         "slow = {'great_expectations', 'sklearn', 'pandas', 'scipy.stats', 'duckdb', 'deltalake', 'skops'}\n"
         "slow |= {'fairlearn', 'matplotlib', 'whylogs', 'evidently', 'jinja2', 'opentelemetry.sdk'}\n"
@@ -78,6 +79,7 @@ def test_loading_touches_nothing_and_imports_nothing_slow(tmp_path: Path) -> Non
     home = tmp_path / "home"
     found = subprocess.run(
         [sys.executable, "-c", program],
+        cwd=EXAMPLE,
         env={**os.environ, "MLOPS_HOME": str(home)},
         capture_output=True,
         text=True,

@@ -8,10 +8,10 @@ from pathlib import Path
 
 import dagster as dg
 
+from flights.definitions import defs
 from mlops_dagster.components import ModelSpec, Platform
 from mlops_dagster.components.model_lifecycle import lifecycle_defs
 from mlops_dagster.components.partitions import hourly
-from mlops_dagster.definitions import defs
 from mlops_dagster.defs.fleet import hourly_monitoring, hourly_monitoring_schedule
 from mlops_dagster.wiring import House
 from tests.components.at_a_time import PlatformAt

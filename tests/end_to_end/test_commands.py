@@ -15,6 +15,7 @@ from mlops_dagster.settings import Settings
 
 PROGRAMS = Path(sys.executable).parent
 ROOT = Path(__file__).parents[2]
+EXAMPLE = ROOT / "examples" / "flights"
 DRIFT = dg.AssetKey(["flights_delay", "drift_report"])
 HOUR = "2013-03-02-12:00"
 
@@ -27,9 +28,9 @@ def environment(tmp_path: Path) -> dict[str, str]:
     return {**os.environ, "MLOPS_HOME": str(tmp_path / "mlops"), "DAGSTER_HOME": str(dagster_home)}
 
 
-def run(environment: dict[str, str], program: str, *arguments: str) -> None:
+def run(environment: dict[str, str], program: str, *arguments: str, folder: Path = ROOT) -> None:
     found = subprocess.run(
-        [PROGRAMS / program, *arguments], cwd=ROOT, env=environment, capture_output=True, text=True, check=False
+        [PROGRAMS / program, *arguments], cwd=folder, env=environment, capture_output=True, text=True, check=False
     )
     assert found.returncode == 0, found.stdout[-2000:] + found.stderr[-2000:]
 
@@ -43,14 +44,14 @@ def test_an_hour_is_materialized_from_the_command_line(environment: dict[str, st
     run(
         environment,
         "dagster",
-        *("asset", "materialize", "-m", "mlops_dagster.definitions"),
+        *("asset", "materialize", "-m", "flights.definitions"),
         *("--select", "flights_delay/drift_report", "--partition", HOUR),
     )
     assert materialized(environment) == {HOUR}
 
 
 def test_an_hour_is_launched_with_dg(environment: dict[str, str]) -> None:
-    run(environment, "dg", "launch", "--assets", "flights_delay/drift_report", "--partition", HOUR)
+    run(environment, "dg", "launch", "--assets", "flights_delay/drift_report", "--partition", HOUR, folder=EXAMPLE)
     assert materialized(environment) == {HOUR}
 
 

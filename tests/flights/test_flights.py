@@ -10,7 +10,7 @@ from zoneinfo import ZoneInfo
 import pytest
 import skops.io
 
-from mlops_dagster.defs.flights_delay import flights
+from flights import trainer as flights
 from mlops_dagster.errors import TrainingDataError
 from mlops_dagster.statistics import classification_metrics
 

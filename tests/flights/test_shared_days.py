@@ -6,7 +6,7 @@ import numpy as np
 import numpy.typing as npt
 import pytest
 
-from mlops_dagster.defs.flights_delay import flights
+from flights import trainer as flights
 from mlops_dagster.statistics import difference_design_effect, paired_e_value
 
 REPLAYS, EVALUATED = 150, 14

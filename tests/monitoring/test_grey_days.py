@@ -8,7 +8,7 @@ import numpy as np
 import pandas as pd
 import pytest
 
-from mlops_dagster.defs.flights_delay.flights import SCHEMA, recorded_traffic, training_set
+from flights.trainer import SCHEMA, recorded_traffic, training_set
 from mlops_dagster.errors import InvalidInputError
 from mlops_dagster.monitoring import DriftPolicy, DriftReport, Verdict, drift, label_drift, make_baseline
 from mlops_dagster.monitoring.label_drift import histogram_of

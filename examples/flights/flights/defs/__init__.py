@@ -1,0 +1,1 @@
+"""What this code location offers: the model, and what all models share."""

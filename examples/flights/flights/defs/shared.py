@@ -1,0 +1,8 @@
+"""What mlops_dagster has for all models of a location: where the stores are, the hourly job, the MLflow catalogue,
+killed retrainings."""
+
+import dagster as dg
+
+from mlops_dagster.defs import catalogue, fleet, resources, retraining
+
+shared = dg.Definitions.merge(resources.shared, dg.load_definitions_from_modules([fleet, catalogue, retraining]))
