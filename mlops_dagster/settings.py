@@ -128,7 +128,7 @@ class Settings(BaseSettings):
     since: date = Field(default=date(2013, 3, 1), description="first day to report on: where partitions begin")
     until: date | None = Field(default=None, description="day after the last, for recorded traffic; else they go on")
     accept_event_time: bool = Field(
-        default=False, description="requests may say when they happened; for replayed traffic, never for the public"
+        default=False, description="every request says when it happened; for replayed traffic, never for the public"
     )
     report_rows: int = Field(
         default=2_000,

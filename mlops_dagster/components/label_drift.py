@@ -10,6 +10,7 @@ from mlops_dagster.components.platform import Platform
 from mlops_dagster.components.spec import ModelSpec
 from mlops_dagster.monitoring import label_drift as label_drift_of
 from mlops_dagster.monitoring.label_drift import histogram_of
+from mlops_dagster.monitoring.served_by import served_by
 
 
 def label_drift_asset(spec: ModelSpec) -> dg.AssetsDefinition:
@@ -27,7 +28,7 @@ def label_drift_asset(spec: ModelSpec) -> dg.AssetsDefinition:
     def label_drift(context: dg.AssetExecutionContext, platform: Platform) -> dg.MaterializeResult[None]:
         house = platform.stores()
         for key, start, end in windows(context):
-            champion = house.champion(spec.model, end)
+            champion = served_by(house.registry, house.rollups, spec.model, start, end)
             if champion is None or champion.baseline is None:
                 context.add_asset_metadata(NO_CHAMPION, partition_key=key)
                 continue

@@ -14,6 +14,7 @@ from mlops_dagster.components.validation import pages_of_hours, suite_in_use
 from mlops_dagster.monitoring import ValidationResult, enact_hold, should_hold
 from mlops_dagster.monitoring.batches import validate_hours
 from mlops_dagster.monitoring.quarantine import quarantine_of
+from mlops_dagster.monitoring.served_by import served_by
 from mlops_dagster.monitoring.validation_alerts import tell, tell_errors
 from mlops_dagster.registry import ModelVersion
 from mlops_dagster.wiring import House
@@ -101,8 +102,10 @@ def prediction_batch_asset(spec: ModelSpec) -> dg.AssetsDefinition:
 def _reigns(
     house: House, model: str, hours: Sequence[tuple[str, datetime, datetime]]
 ) -> Iterator[tuple[ModelVersion, datetime, datetime]]:
-    """Who was champion at the end of which hours, where there was one: many hours are validated at once."""
-    champions = [(house.champion(model, end), start, end) for _key, start, end in hours]
+    """Who served as champion in which hours, where there was one: many hours are validated at once."""
+    champions = [
+        (served_by(house.registry, house.rollups, model, start, end), start, end) for _key, start, end in hours
+    ]
     for _version, reign in groupby(champions, key=lambda each: each[0] and each[0].version):
         its = list(reign)
         champion, since, _end = its[0]

@@ -3,11 +3,11 @@
 from dataclasses import dataclass
 from datetime import datetime, timedelta
 
-from mlops_dagster.errors import ModelNotFoundError
 from mlops_dagster.monitoring.coverage import HISTORY, coverage
 from mlops_dagster.monitoring.drift import drift
 from mlops_dagster.monitoring.drift_report import DriftReport
 from mlops_dagster.monitoring.policy import DriftPolicy, Verdict
+from mlops_dagster.monitoring.served_by import served_by
 from mlops_dagster.predictions import Rollups
 from mlops_dagster.registry import ModelRegistry, ModelVersion
 
@@ -23,21 +23,17 @@ class TrailingDrift:
 def trailing_drift(
     registry: ModelRegistry, rollups: Rollups, model: str, until: datetime, policy: DriftPolicy
 ) -> TrailingDrift | None:
-    """The trailing window that ends at `until`, against that time's champion; None without one that has a baseline.
+    """The trailing window that ends at `until`, against who served as champion; None without one that has a baseline.
 
     What versions of another schema served in it, such as a canary's, does not compare and is left out.
     Raises StorageError.
     """
-    try:
-        name = registry.as_of(model, until).champion
-    except ModelNotFoundError:  # of which nobody has registered a version yet
-        return None
-    champion = None if name is None else registry.get(model, name)
+    since = until - timedelta(hours=policy.window_hours)
+    champion = served_by(registry, rollups, model, since, until)
     if champion is None or champion.baseline is None:
         return None
     baseline = champion.baseline
     bins = {**{name: histogram.bins for name, histogram in baseline.features.items()}, "score": baseline.score.bins}
-    since = until - timedelta(hours=policy.window_hours)
     counts = rollups.feature_counts(model, None, since, until, bins)
     found = drift(baseline, counts, policy, hours=policy.window_hours)
     if found.verdict in (Verdict.MONITOR, Verdict.RETRAIN):  # only then are the hours of a week looked up

@@ -159,6 +159,11 @@ class DataPlane:
     def _event_time(self, request: InferRequest) -> datetime:
         if request.event_time is not None and not self._house.settings.accept_event_time:
             raise InvalidInputError("`event_time` is for replayed traffic; MLOPS_ACCEPT_EVENT_TIME=true accepts it")
+        if request.event_time is None and self._house.settings.accept_event_time:
+            raise InvalidInputError(
+                "requests are replayed here (MLOPS_ACCEPT_EVENT_TIME=true), so each says when it happened: add the "
+                "parameter `event_time`, or run the server without that setting"
+            )
         return self._at(request.event_time)
 
     def _at(self, time: datetime | None) -> datetime:

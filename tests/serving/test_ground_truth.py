@@ -116,6 +116,14 @@ def judge(models: Models) -> Iterator[Judge]:
         judge.server.stop(signal.SIGKILL)
 
 
+def test_a_request_that_does_not_say_when_it_happened_is_refused_where_traffic_is_replayed(judge: Judge) -> None:
+    """It would be counted at the time of the last one that did, and a rollout would wait for ever."""
+    refused = judge.server.infer(MODEL)
+    assert refused.status_code == 400
+    assert "MLOPS_ACCEPT_EVENT_TIME" in refused.json()["error"]
+    assert "add the parameter `event_time`" in refused.json()["error"]
+
+
 def test_labels_late_twice_corrected_out_of_order_and_of_nobody_reach_the_report(judge: Judge) -> None:
     for number in range(10):  # 0 to 5 are answered "late"
         judge.ask(f"p{number}", number, 40.0 if number < 6 else 0.0, "AA" if number % 2 else "UA")
