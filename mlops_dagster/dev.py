@@ -1,10 +1,11 @@
 """Several long-running programs as one: they start together and end together."""
 
+import os
 import signal
 import subprocess
 import sys
 import time
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 from types import FrameType
 
@@ -13,8 +14,10 @@ from mlops_dagster.errors import ServerError
 GRACE_SECONDS = 15
 
 
-def run_together(commands: Sequence[Sequence[str]]) -> int:
+def run_together(commands: Sequence[Sequence[str]], variables: Mapping[str, str] | None = None) -> int:
     """Run the commands (programs of this environment) until one ends or a signal comes; then end them all.
+
+    `variables` are set in their environment.
 
     Returns the exit code of the first that failed, 0 when they were asked to stop.
     """
@@ -27,13 +30,15 @@ def run_together(commands: Sequence[Sequence[str]]) -> int:
             process.terminate()
 
     programs = Path(sys.executable).parent
+    environment = os.environ | (variables or {})
     processes: list[subprocess.Popen[bytes]] = []
     for name in (signal.SIGINT, signal.SIGTERM):
         signal.signal(name, stop)
     try:
         for program, *arguments in commands:
             # A session of their own: Ctrl-C reaches them through `stop`, once, and not from the terminal as well.
-            processes.append(subprocess.Popen([programs / program, *arguments], start_new_session=True))  # noqa: S603  # our own programs
+            command = [programs / program, *arguments]
+            processes.append(subprocess.Popen(command, env=environment, start_new_session=True))  # noqa: S603  # our own programs
         _wait_for_any(processes)
     finally:
         _end(processes)

@@ -16,7 +16,7 @@ from mlops_dagster.cli.models import models
 from mlops_dagster.cli.output import hint, say
 from mlops_dagster.cli.predictions import predictions
 from mlops_dagster.cli.rollouts import rollouts
-from mlops_dagster.cli.running import settings, speaks
+from mlops_dagster.cli.running import sections_of, settings, speaks
 from mlops_dagster.cli.tokens import tokens
 from mlops_dagster.cli.validation import validation
 
@@ -58,16 +58,22 @@ def serve(
 
 @app.command()
 @speaks
-def dev() -> None:
+def dev(
+    port: Annotated[int | None, typer.Option(help="of the data plane; else MLOPS_PORT", min=1, max=65535)] = None,
+    ui_port: Annotated[int, typer.Option(help="of the Dagster UI", min=1, max=65535)] = 3000,
+) -> None:
     """Run the Dagster UI, its daemon and the data plane; Ctrl-C ends all three."""
     from mlops_dagster.dev import run_together
     from mlops_dagster.serving.home_lock import only_server
 
     chosen = settings()
+    serving = chosen.port if port is None else port
     chosen.writable_home()
     with only_server(chosen):
         pass  # a second data plane on the home is refused before Dagster starts, which takes seconds
-    sys.exit(run_together([["dagster", "dev", "-w", "workspace.yaml"], ["mlops", "serve"]]))
+    hint(f"Dagster UI: http://127.0.0.1:{ui_port}; data plane: {f'port {serving}' if serving else 'a free port'}")
+    dagster = ["dagster", "dev", "-w", "workspace.yaml", "-p", str(ui_port)]
+    sys.exit(run_together([dagster, ["mlops", "serve"]], {"MLOPS_PORT": str(serving)}))
 
 
 @app.command()
@@ -89,14 +95,41 @@ def backup(target: Annotated[Path, typer.Argument(help="a new folder; it is a ho
 @app.command()
 @speaks
 def rehearse(
-    home: Annotated[Path, typer.Option(help="where it keeps everything; made anew")] = Path(".mlops/demo"),
-    start: Annotated[datetime, typer.Option(help="first day, UTC")] = datetime(2013, 3, 1),  # noqa: DTZ001  # typer makes naive ones
-    until: Annotated[datetime, typer.Option(help="day after the last, UTC")] = datetime(2013, 5, 11),  # noqa: DTZ001
+    model: Annotated[str, typer.Option(help="as its YAML calls it")],
+    requests: Annotated[Path, typer.Option(help="Parquet or CSV: features, event_time, and perhaps more")],
+    labels: Annotated[Path | None, typer.Option(help="Parquet or CSV: prediction_id, label, perhaps known_at")] = None,
+    policy: Annotated[
+        Path | None, typer.Option(help="YAML of other policies: the history is played again under them")
+    ] = None,
+    home: Annotated[Path, typer.Option(help="where it keeps everything; made anew")] = Path(".mlops/rehearsal"),
+    start: Annotated[
+        datetime | None, typer.Option(help="where the traffic begins, UTC; else the first request's day")
+    ] = None,
+    until: Annotated[datetime | None, typer.Option(help="where it ends, UTC; else after the last request")] = None,
 ) -> None:
-    """Rehearse the life of a model over the recorded NYC flights of 2013, with a simulated clock."""
+    """Play a model's own history through the real loop, with bad releases, on a simulated clock.
+
+    In the folder of a project: workspace.yaml names the code location that has the model. docs/rehearsal.md says which
+    columns the tables have.
+    """
     from datetime import UTC
 
-    from mlops_dagster.rehearsal import Scenario
+    from mlops_dagster.rehearsal import Scenario, compare
     from mlops_dagster.rehearsal import rehearse as run
+    from mlops_dagster.rehearsal.files import read_table
+    from mlops_dagster.rehearsal.project import find_model
+    from mlops_dagster.retraining.trainer import load_trainer
 
-    run(Scenario(start=start.replace(tzinfo=UTC), until=until.replace(tzinfo=UTC)), home)
+    other = None if policy is None else sections_of(policy)
+    schema = load_trainer(find_model(model, Path()).spec.trainer).SCHEMA
+    scenario = Scenario(
+        model=model,
+        requests=read_table(requests, schema),
+        labels=None if labels is None else read_table(labels, schema),
+        start=None if start is None else start.replace(tzinfo=UTC),
+        until=None if until is None else until.replace(tzinfo=UTC),
+    )
+    if other is None:
+        run(scenario, home)
+    else:
+        compare(scenario, other, home)

@@ -71,3 +71,11 @@ def attributes_of(file: Path) -> object:
     """What a `defs.yaml` says under `attributes`, or all of a YAML without them; raises InvalidPolicyError."""
     document = next(iter(read_yaml(file, InvalidPolicyError)), None)
     return document["attributes"] if isinstance(document, dict) and "attributes" in document else document
+
+
+def sections_of(file: Path) -> dict[str, object]:
+    """The sections of a `defs.yaml`, or of a YAML that has some of them; raises InvalidPolicyError."""
+    document = attributes_of(file)
+    if not isinstance(document, dict):
+        raise InvalidPolicyError(f"{file} has no sections; write some as in defs.yaml, such as `rollout:`")
+    return document

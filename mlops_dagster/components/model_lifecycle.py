@@ -36,7 +36,7 @@ class ModelLifecycle(dg.Component):
                 f"{context.path} has no attributes; `model` and `trainer` are needed"
             )
         check_trainer(attributes.trainer)
-        return cls(_with_suite(attributes, context.path))
+        return cls(with_suite(attributes, context.path))
 
     def build_defs(self, context: dg.ComponentLoadContext) -> dg.Definitions:
         holder = self._holder_of_its_name(context)
@@ -61,7 +61,7 @@ def lifecycle_defs(spec: ModelSpec) -> dg.Definitions:
     )
 
 
-def _with_suite(spec: ModelSpec, folder: Path) -> ModelSpec:
+def with_suite(spec: ModelSpec, folder: Path) -> ModelSpec:
     """The suite's file is named as it is called beside the YAML; raises InvalidSuiteError if it can never be used."""
     if spec.validation.suite is None:
         return spec

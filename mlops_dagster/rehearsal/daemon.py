@@ -19,8 +19,6 @@ QUIET = {"loggers": {"console": {"config": {"log_level": "CRITICAL"}}}}
 """The event log has it all; the terminal is for the rehearsal's own account."""
 
 REPOSITORY_TAG = ".dagster/repository"
-CODE_LOCATION = "mlops_dagster"
-"""As `workspace.yaml` names it: by this tag the UI lists the runs under their job."""
 
 
 class Daemon:
@@ -35,12 +33,15 @@ class Daemon:
         instance: dg.DagsterInstance,
         clock: ReplayedClock,
         on_run: Callable[[dg.DagsterRun], None],
+        code_location: str = "mlops_dagster",
     ) -> None:
         self._resources: Mapping[str, object] = {"platform": _platform_at(clock)}
         # Here, not run by run: Dagster overrides no resource of a run over a part of a job.
         replayed = copy(definitions, resources={**(definitions.resources or {}), **self._resources})
         self._repository = replayed.get_repository_def()
-        self._instance = instance
+        self.instance = instance
+        # As `workspace.yaml` names the location: by this tag the UI lists the runs under their job.
+        self._origin = f"{self._repository.name}@{code_location}"
         self._on_run = on_run
         # Dagster configures logging for each run: two that begin and log at the same time wait for each other.
         self._one_run = Lock()
@@ -56,7 +57,7 @@ class Daemon:
         """One tick of one sensor."""
         sensor = self._repository.get_sensor_def(name)
         context = dg.build_sensor_context(
-            instance=self._instance,
+            instance=self.instance,
             cursor=self._cursors.get(name),
             repository_def=self._repository,
             sensor_name=name,
@@ -66,7 +67,7 @@ class Daemon:
             evaluated = sensor.evaluate_tick(context)
         self._cursors[name] = evaluated.cursor
         for event in evaluated.asset_events:
-            self._instance.report_runless_asset_event(event)
+            self.instance.report_runless_asset_event(event)
         for request in evaluated.run_requests or []:
             self._request(request.job_name or sensor.job_name, request)
 
@@ -78,13 +79,13 @@ class Daemon:
                 continue
             self._last_ticks[schedule.name] = tick
             context = dg.build_schedule_context(
-                instance=self._instance,
+                instance=self.instance,
                 scheduled_execution_time=tick,
                 repository_def=self._repository,
                 resources=self._resources,
             )
             # Or else it opens the instance anew: half a second for each tick.
-            context._instance = self._instance  # type: ignore[assignment]  # inferred from its None
+            context._instance = self.instance  # type: ignore[assignment]  # inferred from its None
             with context:
                 evaluated = schedule.evaluate_tick(context)
             for request in evaluated.run_requests or []:
@@ -102,9 +103,9 @@ class Daemon:
         with self._one_run:
             result = job.execute_in_process(
                 run_config={**run_config, **QUIET},
-                instance=self._instance,
+                instance=self.instance,
                 asset_selection=asset_selection,
-                tags={**tags, REPOSITORY_TAG: f"{self._repository.name}@{CODE_LOCATION}"},
+                tags={**tags, REPOSITORY_TAG: self._origin},
                 raise_on_error=False,
             )
         self._on_run(result.dagster_run)
@@ -116,7 +117,7 @@ class Daemon:
         tags = dict(request.tags)
         if request.run_key is not None:
             tags[RUN_KEY_TAG] = request.run_key
-            if self._instance.get_runs_count(dg.RunsFilter(job_name=job_name, tags={RUN_KEY_TAG: request.run_key})):
+            if self.instance.get_runs_count(dg.RunsFilter(job_name=job_name, tags={RUN_KEY_TAG: request.run_key})):
                 return
         self.run(job_name, request.run_config, tags, request.asset_selection)
 

@@ -1,6 +1,7 @@
 """What a rehearsal shows: progress while it works, and the whole story at the end."""
 
 import re
+import sys
 from datetime import datetime
 from pathlib import Path
 from types import TracebackType
@@ -8,11 +9,12 @@ from typing import Self
 
 import dagster as dg
 from rich.console import Console
+from rich.markup import escape
 from rich.progress import BarColumn, MofNCompleteColumn, Progress, SpinnerColumn, TextColumn, TimeElapsedColumn
 from rich.table import Table
 
 from mlops_dagster.registry import Deployment
-from mlops_dagster.rehearsal.scenario import Scenario
+from mlops_dagster.rehearsal.plan import Plan
 from mlops_dagster.rehearsal.summary import RollbackSummary, Summary
 
 ROUTINE_JOBS = ("hourly_monitoring", "performance", "label_drift")
@@ -22,10 +24,9 @@ ROUTINE_JOBS = ("hourly_monitoring", "performance", "label_drift")
 class Display:
     """A progress bar over the simulated hours, with a line above it for everything that changes who serves."""
 
-    def __init__(self, scenario: Scenario, console: Console | None = None) -> None:
-        self._scenario = scenario
+    def __init__(self, plan: Plan, console: Console | None = None) -> None:
         self._console = console or Console()
-        self._time = scenario.start
+        self._time = plan.start
         self._deployed: tuple[object, ...] = ()
         self._progress = Progress(
             SpinnerColumn(),
@@ -70,24 +71,34 @@ class Display:
     def _line(self, text: str) -> None:
         self._console.print(f"[cyan]{self._time:%d %b %H:00}[/cyan]  {text}", highlight=False)
 
-    def show(self, summary: Summary, home: Path) -> None:
-        """The story, where its figures are, and how to look at it in the UI."""
-        for table in (_figures(summary), _versions(summary), _performance(summary)):
-            self._console.print(table)
+    def note(self, text: str) -> None:
+        """Something that a person should know of the history."""
+        self._console.print(f"[yellow]note[/yellow] {escape(text)}", soft_wrap=True, highlight=False)
+
+    def show(self, summary: Summary, home: Path, ui: str) -> None:
+        """The story, where its figures are, and the command that shows it in the Dagster UI."""
+        tables = (_figures(summary), _versions(summary), _bad_releases(summary), _performance(summary))
+        for table in tables:
+            if table.row_count:
+                self._console.print(table)
         for rollback in summary.rollbacks:
             self._console.print(_rollback(rollback))
         for refusal in summary.refused:
-            self._console.print(f"[bold]{refusal.version} was refused:[/bold] {refusal.error}", highlight=False)
+            self._console.print(f"[bold]{refusal.version} was refused:[/bold] {escape(refusal.error)}", highlight=False)
         self._console.print(f"\nFigures: {home / 'summary.json'}", soft_wrap=True)
         self._console.print("Everything that was done, in the Dagster UI (http://127.0.0.1:3000):")
-        self._console.print(f"  {ui_command(self._scenario, home)}", soft_wrap=True, highlight=False)
+        self._console.print(f"  {ui}", soft_wrap=True, highlight=False)
 
 
-def ui_command(scenario: Scenario, home: Path) -> str:
+def ui_command(plan: Plan, project: Path, home: Path) -> str:
     """The web server alone: the daemon would find schedules that are years overdue."""
-    since, until = scenario.reported
+    since, until = plan.reported
     days = f"MLOPS_SINCE={since} MLOPS_UNTIL={until}"
-    return f"DAGSTER_HOME={home / 'dagster'} MLOPS_HOME={home} {days} .venv/bin/dagster-webserver -w workspace.yaml"
+    there = "" if project.resolve() == Path.cwd() else f"cd {project} && "
+    program = Path(sys.executable).parent / "dagster-webserver"
+    if program.is_relative_to(project.resolve()):
+        program = program.relative_to(project.resolve())
+    return f"{there}DAGSTER_HOME={home / 'dagster'} MLOPS_HOME={home} {days} {program} -w workspace.yaml"
 
 
 def _serving(deployed: Deployment) -> str:
@@ -102,7 +113,14 @@ def _figures(summary: Summary) -> Table:
     table = Table(title=f"The life of {summary.model}", show_header=False)
     table.add_column(style="cyan")
     table.add_column()
-    rows = {
+    for name, value in figures(summary).items():
+        table.add_row(name, value)
+    return table
+
+
+def figures(summary: Summary) -> dict[str, str]:
+    """The numbers of a rehearsal by their names, as people read them."""
+    return {
         "requests, answered, logged": f"{summary.requests:,} / {summary.answered:,} / {summary.logged:,}",
         "labelled, never": f"{summary.labelled:,} / {summary.never_labelled:,}",
         "promotions": ", ".join(f"{each.version} ({_day(each.at)})" for each in summary.promotions),
@@ -115,8 +133,21 @@ def _figures(summary: Summary) -> Table:
         "Dagster runs": f"{summary.dagster_runs:,} ({summary.failed_runs} failed: the refused promotions among them)",
         "wall time": f"{summary.wall_seconds:.0f} s",
     }
-    for name, value in rows.items():
-        table.add_row(name, value)
+
+
+def _bad_releases(summary: Summary) -> Table:
+    title = "Bad releases of the rehearsal's making"
+    table = Table(
+        "version", "what is wrong with it", "would lose", "its own micro-F1", "what became of it", title=title
+    )
+    for each in summary.bad_releases:
+        table.add_row(
+            each.version or "-",
+            escape(each.what),
+            "-" if each.expected_loss is None else f"{each.expected_loss:.1%}",
+            "-" if each.micro_f1 is None else f"{each.micro_f1:.4f}",
+            escape(_without_arithmetic(each.fate)),
+        )
     return table
 
 
@@ -124,7 +155,7 @@ def _versions(summary: Summary) -> Table:
     table = Table("version", "stage", "micro-F1", "why", "digest", title="Versions")
     for each in summary.versions:
         score = "-" if each.micro_f1 is None else f"{each.micro_f1:.4f}"
-        table.add_row(each.version, each.final_stage, score, _without_arithmetic(each.why), each.digest[:12])
+        table.add_row(each.version, each.final_stage, score, escape(_without_arithmetic(each.why)), each.digest[:12])
     return table
 
 
@@ -156,7 +187,8 @@ def _rollback(each: RollbackSummary) -> str:
     proof = "-" if each.seconds_to_proof is None else f"{each.seconds_to_proof / 3600:.1f} h (simulated)"
     zero = "-" if each.seconds_to_zero_traffic is None else f"{each.seconds_to_zero_traffic:.2f} s (wall)"
     return (
-        f"[bold]{each.version} was rolled back[/bold] at {each.canary_weight:.0%}, by {each.by}: {each.reason}\n"
+        f"[bold]{each.version} was rolled back[/bold] at {each.canary_weight:.0%}, "
+        f"by {each.by}: {escape(each.reason)}\n"
         f"  first bad evidence to proof {proof}, proof to zero traffic {zero}"
     )
 

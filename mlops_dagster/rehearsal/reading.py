@@ -1,7 +1,7 @@
 """Reads the summary back: from registry, rollouts, rollups and log, and from the Dagster instance."""
 
 from collections import Counter
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from datetime import datetime, timedelta
 from typing import Any, cast
 
@@ -9,8 +9,10 @@ import dagster as dg
 
 from mlops_dagster.monitoring import Performance, performance
 from mlops_dagster.predictions import SERVED, audit
-from mlops_dagster.rehearsal.scenario import Scenario
+from mlops_dagster.rehearsal.bad_release import BadRelease
+from mlops_dagster.rehearsal.plan import Plan
 from mlops_dagster.rehearsal.summary import (
+    BadReleaseSummary,
     PromotionSummary,
     Refusal,
     Retraining,
@@ -26,36 +28,44 @@ PAGE = 10_000
 
 
 def read_summary(
-    scenario: Scenario, house: House, instance: dg.DagsterInstance, *, recorded: int, wall_seconds: float
+    plan: Plan,
+    house: House,
+    instance: dg.DagsterInstance,
+    *,
+    bad_releases: Sequence[tuple[BadRelease, str | None]],
+    recorded: int,
+    wall_seconds: float,
 ) -> Summary:
-    """Every figure but the two that are given comes from `house` or `instance`."""
-    model = scenario.model
+    """Every figure but those that are given comes from `house` or `instance`."""
+    model = plan.model
     runs = instance.get_runs()
     jobs = Counter(run.job_name for run in runs)
     found = audit(house.spool, house.log)
     labelled = house.log.count_labelled(model)
-    batches = _latest_by_partition(instance, _key(scenario, "prediction_batch"))
-    drift = _latest_by_partition(instance, _key(scenario, "drift_report"))
+    batches = _latest_by_partition(instance, _key(plan, "prediction_batch"))
+    drift = _latest_by_partition(instance, _key(plan, "drift_report"))
     return Summary(
         model=model,
+        notes=plan.notes,
         recorded=recorded,
-        requests=_requests(scenario, house),
+        requests=_requests(plan, house),
         answered=found.answered,
         logged=found.logged,
         labelled=labelled,
         never_labelled=found.logged - labelled,
-        versions=_versions(scenario, house),
-        refused=list(_refused(scenario, instance)),
-        promotions=list(_promotions(scenario, instance)),
-        rollbacks=[_rollback(scenario, house, instance, rollout) for rollout in _rolled_back(scenario, house)],
+        versions=_versions(plan, house),
+        bad_releases=[_bad_release(plan, house, bad, version) for bad, version in bad_releases],
+        refused=list(_refused(plan, instance)),
+        promotions=list(_promotions(plan, instance)),
+        rollbacks=[_rollback(plan, house, instance, rollout) for rollout in _rolled_back(plan, house)],
         prediction_batches=len(batches),
         quarantined_batches=sum(batch.get("failures", []) != [] for batch in batches.values()),
         drift_reports=len(drift),
         drift_verdicts=dict(Counter(str(report["verdict"]) for report in drift.values())),
-        label_checks=len(_latest_by_partition(instance, _key(scenario, "label_drift"))),
-        retrainings=_retrainings(scenario, house),
-        decisions=_decisions(scenario, house),
-        performance=_performance(scenario, house),
+        label_checks=len(_latest_by_partition(instance, _key(plan, "label_drift"))),
+        retrainings=_retrainings(plan, house),
+        decisions=_decisions(plan, house),
+        performance=_performance(plan, house),
         dagster_runs=jobs.total(),
         runs_by_job=dict(sorted(jobs.items())),
         failed_runs=sum(run.status is dg.DagsterRunStatus.FAILURE for run in runs),
@@ -63,83 +73,111 @@ def read_summary(
     )
 
 
-def _key(scenario: Scenario, asset: str) -> dg.AssetKey:
-    return dg.AssetKey([scenario.prefix, asset])
+def _key(plan: Plan, asset: str) -> dg.AssetKey:
+    return dg.AssetKey([plan.prefix, asset])
 
 
-def _requests(scenario: Scenario, house: House) -> int:
+def _requests(plan: Plan, house: House) -> int:
     """What the split has answered, as the rollups count it."""
     day = timedelta(days=1)  # around midnight
-    events = house.rollups.events(scenario.model, scenario.start - day, scenario.until + day)
+    events = house.rollups.events(plan.model, plan.start - day, plan.until + day)
     return sum(each.counts.requests for each in events if each.role in SERVED)
 
 
-def _versions(scenario: Scenario, house: House) -> list[VersionSummary]:
+def _versions(plan: Plan, house: House) -> list[VersionSummary]:
     return [
         VersionSummary(
             version.version, version.digest, version.stage.value, version.reason, version.metrics.get("micro_f1")
         )
-        for version in house.registry.list(scenario.model)
+        for version in house.registry.list(plan.model)
     ]
 
 
-def _refused(scenario: Scenario, instance: dg.DagsterInstance) -> Iterator[Refusal]:
+def _bad_release(plan: Plan, house: House, bad: BadRelease, version: str | None) -> BadReleaseSummary:
+    """What became of it; `version` is None if the history ended before it could be released."""
+    rollouts = (
+        [] if version is None else [each for each in house.rollouts.list(plan.model) if each.challenger == version]
+    )
+    if version is None:
+        fate = "not released: the rollout before it had not ended when the history did"
+    elif not rollouts:
+        fate = "registered, but no rollout began before the history ended"
+    elif (phase := rollouts[-1].phase).ended:
+        fate = f"{phase.value.replace('_', ' ')}: {rollouts[-1].reason}"
+    else:
+        fate = f"still {phase.value} at {rollouts[-1].weight:.0%} when the history ended"
+    found = None if version is None else house.registry.get(plan.model, version)
+    micro_f1 = None if found is None else found.metrics.get("micro_f1")
+    return BadReleaseSummary(bad.name, bad.expected_loss, version, micro_f1, fate)
+
+
+def _refused(plan: Plan, instance: dg.DagsterInstance) -> Iterator[Refusal]:
     """The promotion runs that failed, and with what."""
-    failed = dg.RunsFilter(job_name=f"{scenario.prefix}_promote", statuses=[dg.DagsterRunStatus.FAILURE])
+    failed = dg.RunsFilter(job_name=f"{plan.prefix}_promote", statuses=[dg.DagsterRunStatus.FAILURE])
     for run in reversed(instance.get_runs(failed)):
-        for entry in instance.all_logs(run.run_id, of_type=dg.DagsterEventType.STEP_FAILURE):
-            error = entry.get_dagster_event().step_failure_data.error
-            while error is not None and error.cause is not None:
-                error = error.cause
-            if error is not None:
-                yield Refusal(_promoted_version(scenario, run), error.message.strip(), run.run_id)
+        for error in _errors(instance, run):
+            yield Refusal(_promoted_version(plan, run), error, run.run_id)
 
 
-def _promoted_version(scenario: Scenario, run: dg.DagsterRun) -> str:
-    return _promotion_config(scenario, run)["version"]
+def last_failure(instance: dg.DagsterInstance, prefix: str) -> str | None:
+    """What the newest failed training or promotion of a model failed with; None if none did."""
+    for run in instance.get_runs(dg.RunsFilter(statuses=[dg.DagsterRunStatus.FAILURE])):
+        if run.job_name in (f"{prefix}_retrain", f"{prefix}_promote"):
+            return next(_errors(instance, run), None) or f"{run.job_name} ran into a blocking check"
+    return None
 
 
-def _promotion_config(scenario: Scenario, run: dg.DagsterRun) -> Mapping[str, str]:
+def _errors(instance: dg.DagsterInstance, run: dg.DagsterRun) -> Iterator[str]:
+    """The first causes of the failures of its steps."""
+    for entry in instance.all_logs(run.run_id, of_type=dg.DagsterEventType.STEP_FAILURE):
+        error = entry.get_dagster_event().step_failure_data.error
+        while error is not None and error.cause is not None:
+            error = error.cause
+        if error is not None:
+            yield error.message.strip()
+
+
+def _promoted_version(plan: Plan, run: dg.DagsterRun) -> str:
+    return _promotion_config(plan, run)["version"]
+
+
+def _promotion_config(plan: Plan, run: dg.DagsterRun) -> Mapping[str, str]:
     config = cast("Mapping[str, Any]", run.run_config)  # JSON: ops, then the op's name, then config
-    return cast("Mapping[str, str]", config["ops"][f"{scenario.prefix}_promotion"]["config"])
+    return cast("Mapping[str, str]", config["ops"][f"{plan.prefix}_promotion"]["config"])
 
 
-def _deployments(
-    scenario: Scenario, instance: dg.DagsterInstance, action: str
-) -> Iterator[tuple[str, dict[str, object]]]:
+def _deployments(plan: Plan, instance: dg.DagsterInstance, action: str) -> Iterator[tuple[str, dict[str, object]]]:
     """Run and metadata of every materialization of `deployment` by that action, oldest first."""
-    for record in _materializations(instance, _key(scenario, "deployment")):
+    for record in _materializations(instance, _key(plan, "deployment")):
         metadata = _metadata(record)
         if metadata["action"] == action:
             yield record.run_id, metadata
 
 
-def _promotions(scenario: Scenario, instance: dg.DagsterInstance) -> Iterator[PromotionSummary]:
-    for run_id, metadata in _deployments(scenario, instance, "promotion"):
+def _promotions(plan: Plan, instance: dg.DagsterInstance) -> Iterator[PromotionSummary]:
+    for run_id, metadata in _deployments(plan, instance, "promotion"):
         run = instance.get_run_by_id(run_id)
-        at = "" if run is None else _promotion_config(scenario, run)["as_of"]
+        at = "" if run is None else _promotion_config(plan, run)["as_of"]
         yield PromotionSummary(str(metadata["champion"]), at, str(metadata["reason"]), run_id)
 
 
-def _rolled_back(scenario: Scenario, house: House) -> list[Rollout]:
-    return [rollout for rollout in house.rollouts.list(scenario.model) if rollout.phase is Phase.ROLLED_BACK]
+def _rolled_back(plan: Plan, house: House) -> list[Rollout]:
+    return [rollout for rollout in house.rollouts.list(plan.model) if rollout.phase is Phase.ROLLED_BACK]
 
 
-def _rollback(scenario: Scenario, house: House, instance: dg.DagsterInstance, rollout: Rollout) -> RollbackSummary:
+def _rollback(plan: Plan, house: House, instance: dg.DagsterInstance, rollout: Rollout) -> RollbackSummary:
     decision = next(found for found in house.rollouts.decisions(rollout.id) if found.outcome is Outcome.ROLLBACK)
     names = (rollout.challenger, rollout.final)  # it may have been promoted before
-    history = house.registry.history(scenario.model)
+    history = house.registry.history(plan.model)
     event = next(event for event in history if event.kind == "rollback" and event.version in names)
     version = event.version or rollout.challenger
     # The fuse proves and acts in one; what is decided in a sensor is recorded before a run acts on it.
     proof = event if decision.origin == "deployment" else decision
-    acknowledged = house.registry.acknowledgements(scenario.model)
+    acknowledged = house.registry.acknowledgements(plan.model)
     out_of_traffic = min((seen.at for seen in acknowledged if seen.epoch >= event.epoch), default=None)
-    first_bad = house.rollups.first_bad_at(scenario.model, version, rollout.started_at)
+    first_bad = house.rollups.first_bad_at(plan.model, version, rollout.started_at)
     runs = [
-        run
-        for run, seen in _deployments(scenario, instance, "rollback")
-        if seen.get("challenger") == rollout.challenger
+        run for run, seen in _deployments(plan, instance, "rollback") if seen.get("challenger") == rollout.challenger
     ]
     return RollbackSummary(
         version=version,
@@ -178,21 +216,21 @@ def _metadata(record: dg.EventLogRecord) -> dict[str, object]:
     return {} if materialization is None else {name: value.value for name, value in materialization.metadata.items()}
 
 
-def _retrainings(scenario: Scenario, house: House) -> list[Retraining]:
+def _retrainings(plan: Plan, house: House) -> list[Retraining]:
     """The versions that the training job has registered after the first."""
     return [
         Retraining(version.version, origin["trigger"], origin["as_of"], origin["reason"])
-        for version in house.registry.list(scenario.model)
+        for version in house.registry.list(plan.model)
         if "dagster_run" in (origin := version.lineage) and origin["trigger"] != "first"
     ]
 
 
-def _decisions(scenario: Scenario, house: House) -> dict[str, int]:
-    rollouts = house.rollouts.list(scenario.model)
+def _decisions(plan: Plan, house: House) -> dict[str, int]:
+    rollouts = house.rollouts.list(plan.model)
     counts = Counter(decision.outcome for rollout in rollouts for decision in house.rollouts.decisions(rollout.id))
     return {outcome.value: counts[outcome] for outcome in Outcome}
 
 
-def _performance(scenario: Scenario, house: House) -> list[Performance]:
-    rows = house.log.labelled(scenario.model, scenario.start, scenario.until)
+def _performance(plan: Plan, house: House) -> list[Performance]:
+    rows = house.log.labelled(plan.model, plan.start, plan.until)
     return [found for found in performance(rows).versions if found.role in SERVED]

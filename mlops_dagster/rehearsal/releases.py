@@ -1,20 +1,23 @@
-"""Versions that a team's own CI registers through the SDK: two that are refused, and one that looks good and is not."""
+"""Versions that a team's own CI registers through the SDK: two that are refused, and some that only look good."""
 
 from __future__ import annotations
 
 import tempfile
+from collections.abc import Sequence
 from dataclasses import dataclass
 from datetime import datetime, timedelta
 from pathlib import Path
 from typing import TYPE_CHECKING
 
 from mlops_dagster.clock import ReplayedClock
+from mlops_dagster.components import ModelSpec
+from mlops_dagster.inference import Scorer, features_frame
 from mlops_dagster.monitoring import validate_training_set
 from mlops_dagster.registry import ModelCard, ModelVersion
-from mlops_dagster.rehearsal.scenario import BadRelease
+from mlops_dagster.rehearsal.bad_release import BadRelease, choose_bad_releases
 from mlops_dagster.retraining.beside_champion import PresentChampion
 from mlops_dagster.retraining.candidate import Candidate, fit_candidate, known_bins
-from mlops_dagster.retraining.trainer import Estimator, Trainer
+from mlops_dagster.retraining.trainer import Estimator, Trainer, read_training_set
 from mlops_dagster.schema import ModelSchema
 from mlops_dagster.settings import Settings
 from mlops_dagster.wiring import House
@@ -22,57 +25,72 @@ from mlops_dagster.wiring import House
 if TYPE_CHECKING:
     import pandas as pd
 
-TRAINED_ON = timedelta(days=45)
-JUDGED_ON = timedelta(days=14)
-ATTRIBUTE = "carrier"
-
 
 @dataclass(frozen=True)
 class Team:
-    """The people who build `model`, with a CI of their own."""
+    """The people who build the model of `spec`, with a CI of their own."""
 
     settings: Settings
-    model: str
+    spec: ModelSpec
     trainer: Trainer
+
+    def rows(self, at: datetime) -> pd.DataFrame:
+        """What the model's trainer has at that time to train on."""
+        return read_training_set(self.spec.trainer, at - timedelta(days=self.spec.training.window_days), at)
+
+    def bad_releases(self, at: datetime) -> tuple[BadRelease, ...]:
+        """Those that hurt this model most, by what a sound version says of the rows it would be judged on."""
+        rows, schema = self.rows(at), self.trainer.SCHEMA
+        held_out = rows["event_time"] >= self._judged_from(at)
+        fitted_on, judged_on = rows[~held_out], rows[held_out]
+        sound = self.trainer.estimator().fit(features_frame(schema, fitted_on), fitted_on["label"])
+        scorer = Scorer("of the rehearsal", schema, sound, some_classes=True)
+
+        def predict(frame: pd.DataFrame) -> Sequence[str]:
+            return scorer.score(frame).labels
+
+        return tuple(choose_bad_releases(schema, judged_on, predict))
 
     def release_without_card(self, at: datetime) -> ModelVersion:
         """A sound model that nobody has described."""
-        candidate = self._candidate(self.trainer, self._rows(at), at)
+        candidate = self._candidate(self.trainer, self.rows(at), at)
         return self._register(candidate, None, at, "quick fix, card to follow")
 
-    def release_under_gate(self, at: datetime) -> ModelVersion:
-        """A model that always says what is most frequent, honestly evaluated."""
+    def release_under_gate(self, at: datetime) -> ModelVersion | None:
+        """A model that always says what is rarest, honestly evaluated; None where the gate lets even that pass."""
         from sklearn.dummy import DummyClassifier
 
-        naive = _With(self.trainer.SCHEMA, self.trainer, DummyClassifier(strategy="most_frequent"))
-        rows = self._rows(at)
+        rows = self.rows(at)
+        rarest = rows["label"].value_counts().index[-1]
+        naive = _With(self.trainer.SCHEMA, self.trainer, DummyClassifier(strategy="constant", constant=rarest))
         candidate = self._candidate(naive, rows, at)
-        return self._register(candidate, _card(candidate, rows), at, "baseline of the majority class")
+        if candidate.metrics["micro_f1"] >= self.spec.gates.min_micro_f1:
+            return None
+        return self._register(candidate, self._card(candidate, rows), at, "baseline of the rarest class")
 
-    def release_in_other_units(self, bad: BadRelease) -> ModelVersion:
-        """A model fitted and judged on data in other units than the traffic: card and metrics look fine."""
-        rows = self._rows(bad.at)
-        rows[bad.feature] = rows[bad.feature] * bad.factor
-        candidate = self._candidate(self.trainer, rows, bad.at)
-        return self._register(candidate, _card(candidate, rows), bad.at, f"new pipeline for {bad.feature}")
+    def release(self, bad: BadRelease, at: datetime) -> ModelVersion:
+        """A model fitted and judged on data that is unlike the traffic: card and metrics say nothing of that."""
+        rows = bad.spoil(self.rows(at))
+        candidate = self._candidate(self.trainer, rows, at)
+        return self._register(candidate, self._card(candidate, rows), at, f"new pipeline: {bad.name}")
 
     def take_back(self, version: ModelVersion, at: datetime, reason: str) -> None:
         """What is refused does not stay on offer."""
         self._house(at).registry.transition(version, "Deprecated", reason=reason)
 
-    def _rows(self, at: datetime) -> pd.DataFrame:
-        return self.trainer.training_set(at - TRAINED_ON, at)
+    def _judged_from(self, at: datetime) -> datetime:
+        return at - timedelta(days=self.spec.training.evaluation_days)
 
     def _candidate(self, trainer: Trainer, rows: pd.DataFrame, at: datetime) -> Candidate:
-        house = self._house(at)
+        house, model = self._house(at), self.spec.model
         return fit_candidate(
             trainer,
             rows,
             dataset="the team's extract",
-            evaluate_from=at - JUDGED_ON,
-            fairness_attributes=(ATTRIBUTE,),
-            bins=known_bins(house.versions(self.model), trainer.SCHEMA),
-            champion=PresentChampion.of(house.champion(self.model), house.registry),
+            evaluate_from=self._judged_from(at),
+            fairness_attributes=self.spec.card.fairness_attributes,
+            bins=known_bins(house.versions(model), trainer.SCHEMA),
+            champion=PresentChampion.of(house.champion(model), house.registry),
         )
 
     def _register(self, candidate: Candidate, card: ModelCard | None, at: datetime, description: str) -> ModelVersion:
@@ -80,7 +98,7 @@ class Team:
             artifact = Path(folder) / "model.skops"
             artifact.write_bytes(candidate.artifact)
             return self._house(at).registry.register(
-                self.model,
+                self.spec.model,
                 artifact,
                 card=card,
                 baseline=candidate.baseline,
@@ -89,6 +107,18 @@ class Team:
                 lineage={"pipeline": "ci"},
                 description=description,
             )
+
+    def _card(self, candidate: Candidate, rows: pd.DataFrame) -> ModelCard:
+        return ModelCard(
+            provenance=candidate.provenance,
+            evaluation=candidate.evaluation,
+            fairness=candidate.fairness,
+            intended_use="As the version before.",
+            failure_modes=("As the version before.",),
+            contacts=self.spec.card.contacts,
+            validation=validate_training_set(rows, candidate.schema),
+            shared_days=candidate.shared_days,
+        )
 
     def _house(self, at: datetime) -> House:
         return House(self.settings, ReplayedClock(at), actor="ci")
@@ -110,16 +140,3 @@ class _With:
 
         copy: Estimator = clone(self.unfitted)
         return copy
-
-
-def _card(candidate: Candidate, rows: pd.DataFrame) -> ModelCard:
-    return ModelCard(
-        provenance=candidate.provenance,
-        evaluation=candidate.evaluation,
-        fairness=candidate.fairness,
-        intended_use="As the version before.",
-        failure_modes=("As the version before.",),
-        contacts=("team:mlops",),
-        validation=validate_training_set(rows, candidate.schema),
-        shared_days=candidate.shared_days,
-    )

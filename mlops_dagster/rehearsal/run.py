@@ -9,16 +9,22 @@ from contextlib import contextmanager
 from datetime import timedelta
 from pathlib import Path
 from types import FrameType
-from typing import cast
 
 import dagster as dg
 
 from mlops_dagster.clock import ReplayedClock
+from mlops_dagster.components import ModelSpec
+from mlops_dagster.components.model_lifecycle import lifecycle_defs
+from mlops_dagster.components.partitions import daily, hourly, weekly
 from mlops_dagster.rehearsal.client import Client
 from mlops_dagster.rehearsal.daemon import Daemon
-from mlops_dagster.rehearsal.display import Display
+from mlops_dagster.rehearsal.display import Display, ui_command
+from mlops_dagster.rehearsal.history import read_history
 from mlops_dagster.rehearsal.home import fresh_home
 from mlops_dagster.rehearsal.instance import dagster_instance, only_settings
+from mlops_dagster.rehearsal.plan import Plan, check_training_data, make_plan
+from mlops_dagster.rehearsal.policy import unattended, with_policy
+from mlops_dagster.rehearsal.project import find_model
 from mlops_dagster.rehearsal.reading import read_summary
 from mlops_dagster.rehearsal.releases import Team
 from mlops_dagster.rehearsal.scenario import Scenario
@@ -26,63 +32,102 @@ from mlops_dagster.rehearsal.server import data_plane
 from mlops_dagster.rehearsal.stage import Stage
 from mlops_dagster.rehearsal.summary import Summary
 from mlops_dagster.rehearsal.timeline import Timeline
-from mlops_dagster.rehearsal.traffic import Recorded, hours
 from mlops_dagster.retraining.trainer import load_trainer
 from mlops_dagster.settings import Settings
 from mlops_dagster.wiring import House
 
-DEFAULT_HOME = Path(".mlops/demo")
+DEFAULT_HOME = Path(".mlops/rehearsal")
 
 
-def rehearse(scenario: Scenario | None = None, home: Path = DEFAULT_HOME, display: Display | None = None) -> Summary:
+def rehearse(scenario: Scenario, home: Path = DEFAULT_HOME) -> Summary:
     """Play `scenario` in `home`, which is emptied first, and return what has happened; it is in `summary.json` too.
 
-    Raises HomeNotWritableError, AlreadyRunningError if a rehearsal runs in `home`, InvalidInputError if `home` holds
-    what no rehearsal has made, and ServerError if the data plane does not do its part.
+    Raises HomeNotWritableError, AlreadyRunningError if a rehearsal runs in `home`, InvalidInputError for a history or a
+    project that cannot be played and if `home` holds what no rehearsal has made, ModelNotFoundError, TrainingDataError
+    if the trainer has nothing from before the history, RefusedError if no version passes the gates, and ServerError if
+    the data plane does not do its part.
     """
-    scenario = scenario or Scenario()
-    display = display or Display(scenario)
     begun = time.monotonic()
-    with fresh_home(home) as home, ending_on_sigterm(), _platform(scenario, home) as instance, display:
-        house = House(Settings(), ReplayedClock(scenario.until))
-        timeline = _timeline(scenario, house, instance, display)
-        display.phase("Before the traffic: two versions are refused, the first good one is trained and promoted")
+    found = find_model(scenario.model, scenario.project)
+    spec = found.spec
+    if scenario.policy is not None:
+        spec = with_policy(spec, scenario.policy, scenario.project)
+    history = read_history(scenario.requests, scenario.labels, load_trainer(spec.trainer).SCHEMA)
+    plan = make_plan(scenario, unattended(spec), history)
+    display = Display(plan)
+    for note in plan.notes:
+        display.note(note)
+    with fresh_home(home) as home, ending_on_sigterm(), _platform(plan, home) as instance, display:
+        check_training_data(plan)
+        clock = ReplayedClock(plan.start - timedelta(days=1))
+        with warnings.catch_warnings():
+            warnings.simplefilter("ignore", dg.BetaWarning)  # what we use of it is said where it is used
+            daemon = Daemon(_definitions(plan.spec), instance, clock, display.run, found.location)
+        house, team = (
+            House(Settings(), ReplayedClock(plan.until)),
+            Team(Settings(), plan.spec, load_trainer(spec.trainer)),
+        )
+        bad_releases = scenario.bad_releases
+        if bad_releases is None:
+            bad_releases = team.bad_releases(plan.start)
+        timeline = Timeline(plan, clock, daemon, team, house, display.hour, bad_releases)
+        display.phase("Before the traffic: versions are refused, the first good one is trained and promoted")
         timeline.before_traffic()
-        traffic = list(hours(cast("Recorded", timeline.team.trainer), scenario.start, scenario.until))
+        traffic = plan.hours()
         recorded = sum(len(hour.requests) for hour in traffic)
-        display.phase(f"Serving {recorded:,} recorded requests over {scenario.days:.0f} days, each at its own time")
+        display.phase(f"Serving {recorded:,} recorded requests over {plan.days:.0f} days, each at its own time")
         display.traffic(len(traffic))
         with data_plane(home) as address, Client(*address) as client:
-            timeline.play(traffic, Stage(scenario.model, client, house.registry))
-        summary = read_summary(scenario, house, instance, recorded=recorded, wall_seconds=time.monotonic() - begun)
+            timeline.play(traffic, Stage(plan.model, client, house.registry))
+        summary = read_summary(
+            plan,
+            house,
+            instance,
+            bad_releases=timeline.all_bad_releases(),
+            recorded=recorded,
+            wall_seconds=time.monotonic() - begun,
+        )
         summary.write(home / "summary.json")
-    display.show(summary, home)
+    display.show(summary, home, ui_command(plan, scenario.project, home))
     return summary
 
 
-def _timeline(scenario: Scenario, house: House, instance: dg.DagsterInstance, display: Display) -> Timeline:
-    from mlops_dagster.definitions import defs  # reads the settings: after the environment is set
+def _definitions(spec: ModelSpec) -> dg.Definitions:
+    """All that the model and its fleet have, as in its code location; nothing of other models."""
+    from mlops_dagster.defs import fleet, resources, retraining
 
-    clock = ReplayedClock(scenario.start - timedelta(days=1))
-    team = Team(house.settings, scenario.model, load_trainer(scenario.trainer))
-    with warnings.catch_warnings():
-        warnings.simplefilter("ignore", dg.BetaWarning)  # what we use of it is said where it is used
-        daemon = Daemon(defs(), instance, clock, display.run)
-    return Timeline(scenario, clock, daemon, team, house.registry, display.hour)
+    shared = dg.Definitions(
+        jobs=[fleet.hourly_monitoring],
+        schedules=[fleet.hourly_monitoring_schedule],
+        sensors=[retraining.retraining_killed],
+    )
+    return dg.Definitions.merge(resources.shared, shared, lifecycle_defs(spec))
 
 
 @contextmanager
-def _platform(scenario: Scenario, home: Path) -> Iterator[dg.DagsterInstance]:
+def _platform(plan: Plan, home: Path) -> Iterator[dg.DagsterInstance]:
     """The settings by which everything finds this home and nothing else, and a Dagster instance in it."""
-    since, until = scenario.reported
+    since, until = plan.reported
     settings = only_settings(
         MLOPS_HOME=str(home),
         MLOPS_SINCE=since.isoformat(),
         MLOPS_UNTIL=until.isoformat(),
-        MLOPS_REPORT_ROWS="0",  # a second for each of seventy days
+        MLOPS_REPORT_ROWS="0",  # a second for each day
     )
-    with settings, dagster_instance(home / "dagster") as instance:
+    with settings, _partitions_of_the_settings(), dagster_instance(home / "dagster") as instance:
         yield instance
+
+
+@contextmanager
+def _partitions_of_the_settings() -> Iterator[None]:
+    """Let hours, days and weeks begin as the settings say now: the project was loaded with others."""
+    for each in (hourly, daily, weekly):
+        each.cache_clear()
+    try:
+        yield
+    finally:
+        for each in (hourly, daily, weekly):
+            each.cache_clear()
 
 
 @contextmanager

@@ -1,53 +1,48 @@
 """What a rehearsal plays."""
 
+from __future__ import annotations
+
+from collections.abc import Mapping
 from dataclasses import dataclass
-from datetime import UTC, date, datetime, timedelta
+from datetime import datetime
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from mlops_dagster.clock import in_utc
+from mlops_dagster.rehearsal.bad_release import BadRelease
+
+if TYPE_CHECKING:
+    import pandas as pd
 
 
-@dataclass(frozen=True)
-class BadRelease:
-    """A version whose training data had `feature` in other units than the traffic has (minutes taken for hours)."""
-
-    at: datetime
-    feature: str
-    factor: float
-
-
-@dataclass(frozen=True)
+@dataclass(frozen=True, eq=False)
 class Scenario:
-    """The recorded traffic of one model, and what goes wrong meanwhile.
+    """The history of one model, and what goes wrong meanwhile.
 
-    The first version is trained as of `start`. Traffic runs over [start, until); labels and whatever follows from
-    them are waited for after that.
-
-    >>> Scenario(until=datetime(2013, 3, 3, tzinfo=UTC), bad_release=None).days
-    2.0
+    The first version is trained as of `start`, by the model's own trainer. Traffic runs over [start, until); labels and
+    whatever follows from them are waited for after that.
     """
 
-    model: str = "flights-delay"
-    trainer: str = "mlops_dagster.defs.flights_delay.flights"
-    start: datetime = datetime(2013, 3, 1, tzinfo=UTC)
-    until: datetime = datetime(2013, 5, 11, tzinfo=UTC)
-    bad_release: BadRelease | None = BadRelease(datetime(2013, 4, 3, 12, tzinfo=UTC), "dep_delay", 1 / 60)
+    model: str
+    """As its YAML calls it."""
+    requests: pd.DataFrame
+    """One row a request; docs/rehearsal.md says which columns."""
+    labels: pd.DataFrame | None = None
+    """Labels by `prediction_id`, if they are not in `requests`."""
+    start: datetime | None = None
+    """A full hour; None for the beginning of the first request's day, UTC."""
+    until: datetime | None = None
+    """A full hour; None for the end of the last request's hour."""
+    bad_releases: tuple[BadRelease, ...] | None = None
+    """None for those that suit the schema and the data."""
+    project: Path = Path()
+    """The folder whose `workspace.yaml` names the code location that has the model."""
+    policy: Mapping[str, object] | None = None
+    """Sections of a `defs.yaml` (`rollout`, `drift`, ...) that replace those of the model's own."""
 
     def __post_init__(self) -> None:
         for name, time in (("start", self.start), ("until", self.until)):
-            if time.tzinfo is None or time.minute or time.second or time.microsecond:
+            if time is not None and (time.tzinfo is None or time.minute or time.second or time.microsecond):
                 raise ValueError(f"{name} must be a full hour with a time zone, not {time.isoformat()}")
-        if self.until <= self.start:
+        if self.start is not None and self.until is not None and in_utc(self.until) <= in_utc(self.start):
             raise ValueError(f"until ({self.until.isoformat()}) must come after start ({self.start.isoformat()})")
-
-    @property
-    def days(self) -> float:
-        return (self.until - self.start) / timedelta(days=1)
-
-    @property
-    def reported(self) -> tuple[date, date]:
-        """First day of the reports and the day after the last: the first and the last week are whole."""
-        first = self.start - timedelta(days=self.start.weekday())
-        return first.date(), (self.until + timedelta(days=7)).date()
-
-    @property
-    def prefix(self) -> str:
-        """The model's name as Dagster's keys and jobs have it."""
-        return self.model.replace("-", "_")

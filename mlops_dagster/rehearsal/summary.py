@@ -30,6 +30,19 @@ class Refusal:
 
 
 @dataclass(frozen=True)
+class BadReleaseSummary:
+    """A release that the rehearsal made bad, and what became of it."""
+
+    what: str
+    expected_loss: float | None
+    """Share of the answers that are right with sound rows and wrong with spoilt ones; None if not measured."""
+    version: str | None
+    micro_f1: float | None
+    """On its own evaluation rows, which are spoilt as well."""
+    fate: str
+
+
+@dataclass(frozen=True)
 class PromotionSummary:
     version: str
     at: str
@@ -70,6 +83,8 @@ class Summary:
     """`recorded` is the rows of the recorded traffic; everything else is read back from stores and instance."""
 
     model: str
+    notes: tuple[str, ...]
+    """What the history lacks."""
     recorded: int
     requests: int
     answered: int
@@ -77,6 +92,7 @@ class Summary:
     labelled: int
     never_labelled: int
     versions: list[VersionSummary]
+    bad_releases: list[BadReleaseSummary]
     refused: list[Refusal]
     promotions: list[PromotionSummary]
     rollbacks: list[RollbackSummary]

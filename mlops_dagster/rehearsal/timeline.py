@@ -2,19 +2,23 @@
 
 from collections.abc import Callable, Sequence
 from concurrent.futures import Future, ThreadPoolExecutor
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from datetime import datetime, timedelta
 from types import TracebackType
 from typing import Self
 
 from mlops_dagster.clock import ReplayedClock
-from mlops_dagster.registry import Deployment, ModelRegistry
+from mlops_dagster.errors import RefusedError
+from mlops_dagster.registry import Deployment
+from mlops_dagster.rehearsal.bad_release import BadRelease
 from mlops_dagster.rehearsal.daemon import Daemon
 from mlops_dagster.rehearsal.labels import Labels
+from mlops_dagster.rehearsal.plan import Plan
+from mlops_dagster.rehearsal.reading import last_failure
 from mlops_dagster.rehearsal.releases import Team
-from mlops_dagster.rehearsal.scenario import Scenario
 from mlops_dagster.rehearsal.stage import Stage
 from mlops_dagster.rehearsal.traffic import HOUR, Hour
+from mlops_dagster.wiring import House
 
 SCHEDULES_AT = 14
 """Hour of the day, UTC, at which schedules are evaluated: after those of noon, and a day of hours is one run."""
@@ -24,28 +28,40 @@ SCHEDULES_AT = 14
 class Timeline:
     """One rehearsal under way. `on_hour` is told the time and the deployment after each simulated hour."""
 
-    scenario: Scenario
+    plan: Plan
     clock: ReplayedClock
     daemon: Daemon
     team: Team
-    registry: ModelRegistry
+    house: House
     on_hour: Callable[[datetime, Deployment], None]
+    bad_releases: Sequence[BadRelease]
+    released: list[tuple[str, BadRelease]] = field(default_factory=list)
+    """The bad releases so far, with the versions that they are."""
 
     def before_traffic(self) -> None:
-        """Two releases are refused; then the first good version is trained and becomes champion."""
-        start, prefix = self.scenario.start, self.scenario.prefix
+        """Two releases are refused; then the first good version is trained and becomes champion.
+
+        Raises RefusedError if none does.
+        """
+        start, prefix = self.plan.start, self.plan.prefix
         for hours, release in ((2, self.team.release_without_card), (1, self.team.release_under_gate)):
             at = start - timedelta(hours=hours)
             self.clock.advance_to(at)
             version = release(at)
-            self.daemon.evaluate_sensors()
-            self.team.take_back(version, at, "refused by the platform")
+            if version is not None:
+                self.daemon.evaluate_sensors()
+                self.team.take_back(version, at, "refused by the platform")
         self.clock.advance_to(start)
         first = {"as_of": start.isoformat(), "trigger": "first", "reason": "the model's first version"}
         self.daemon.run(
             f"{prefix}_retrain", {"ops": {f"{prefix}__training_set": {"config": first}}}, {"mlops/trigger": "first"}
         )
         self.daemon.evaluate_sensors()
+        if self.house.champion(self.plan.model) is None:
+            raise RefusedError(
+                f"the first version of {self.plan.model} did not become champion: "
+                f"{last_failure(self.daemon.instance, prefix) or 'no run says why'}"
+            )
 
     def play(self, hours: Sequence[Hour], stage: Stage) -> None:
         """Serve the traffic, deliver the labels, and let the platform do what it does."""
@@ -60,6 +76,12 @@ class Timeline:
                 self._hour(Hour(end, []), stage, labels, reports)
                 end += HOUR
 
+    def all_bad_releases(self) -> list[tuple[BadRelease, str | None]]:
+        """The bad releases and the versions that they became; None for one that the history was too short for."""
+        versions: list[str | None] = [version for version, _ in self.released]
+        versions += [None] * (len(self.bad_releases) - len(versions))
+        return list(zip(self.bad_releases, versions, strict=True))
+
     def _hour(self, hour: Hour, stage: Stage, labels: Labels, reports: "Reports") -> None:
         for label in stage.send(hour.requests):
             labels.add(label)
@@ -73,14 +95,20 @@ class Timeline:
         elif hour.requests or delivered:
             stage.flush()
             # Of the sensors only this one, and `limits` whose deed it does too, looks at what may have changed.
-            self.daemon.evaluate_sensor(f"{self.scenario.prefix}_rollout")
+            self.daemon.evaluate_sensor(f"{self.plan.prefix}_rollout")
         stage.wait_until_in_force()
-        self.on_hour(hour.end, self.registry.deployment(self.scenario.model))
+        self.on_hour(hour.end, self.house.registry.deployment(self.plan.model))
 
     def _release_if_due(self, now: datetime) -> None:
-        bad = self.scenario.bad_release
-        if bad is not None and now <= bad.at < now + HOUR:
-            self.team.release_in_other_units(bad)
+        """The next bad release at its time, or later, when the rollout before it has ended."""
+        number = len(self.released)
+        if number == len(self.bad_releases):
+            return
+        bad = self.bad_releases[number]
+        start, length = self.plan.start, self.plan.until - self.plan.start
+        due = bad.at or start + (number + 1) / (len(self.bad_releases) + 1) * length
+        if now + HOUR > due and self.house.rollouts.active(self.plan.model) is None:
+            self.released.append((self.team.release(bad, max(now, due)).version, bad))
 
 
 class Reports:

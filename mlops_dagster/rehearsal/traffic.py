@@ -1,14 +1,15 @@
-"""Recorded rows as the requests they were: one each, hour by hour."""
+"""The requests of a history as they are sent: one for each row, hour by hour."""
 
 from __future__ import annotations
 
 from collections.abc import Iterator
 from dataclasses import dataclass
 from datetime import datetime, timedelta
-from typing import TYPE_CHECKING, NamedTuple, Protocol
+from typing import TYPE_CHECKING, NamedTuple
 
 import orjson
 
+from mlops_dagster.rehearsal.history import EVENT_TIME, ID, KEY, KNOWN_AT, LABEL, History
 from mlops_dagster.schema import ModelSchema
 
 if TYPE_CHECKING:
@@ -16,16 +17,6 @@ if TYPE_CHECKING:
 
 HOUR = timedelta(hours=1)
 DATATYPES = {"numeric": "FP64", "categorical": "BYTES"}
-
-
-class Recorded(Protocol):
-    """A trainer module that also has traffic to replay."""
-
-    SCHEMA: ModelSchema
-
-    def recorded_traffic(self, start: datetime, end: datetime) -> pd.DataFrame:
-        """Rows of [start, end) by `event_time`: the schema's features, `label` (None if never known), `known_at`."""
-        ...
 
 
 class Request(NamedTuple):
@@ -48,11 +39,11 @@ class Hour:
         return self.start + HOUR
 
 
-def hours(source: Recorded, start: datetime, until: datetime) -> list[Hour]:
+def hours(history: History, schema: ModelSchema, start: datetime, until: datetime) -> list[Hour]:
     """Every hour of [start, until), those without a request too."""
-    frame = source.recorded_traffic(start, until)
+    frame = history.between(start, until)
     found = [Hour(start + number * HOUR, []) for number in range(int((until - start) / HOUR))]
-    for event_time, request in zip(frame["event_time"], _requests(frame, source.SCHEMA), strict=True):
+    for event_time, request in zip(frame[EVENT_TIME], _requests(frame, schema), strict=True):
         found[int((event_time - start) / HOUR)].requests.append(request)
     return found
 
@@ -60,12 +51,15 @@ def hours(source: Recorded, start: datetime, until: datetime) -> list[Hour]:
 def _requests(frame: pd.DataFrame, schema: ModelSchema) -> Iterator[Request]:
     tensors = [(feature.name, DATATYPES[feature.kind]) for feature in schema.features]
     rows = zip(*(frame[name].tolist() for name in schema.names), strict=True)
-    outcomes = zip(frame["event_time"], frame["known_at"], frame["label"].tolist(), strict=True)
-    for values, (event_time, known_at, label) in zip(rows, outcomes, strict=True):
+    outcomes = zip(
+        frame[EVENT_TIME], frame[KNOWN_AT], *(frame[name].tolist() for name in (LABEL, ID, KEY)), strict=True
+    )
+    for values, (event_time, known_at, label, name, key) in zip(rows, outcomes, strict=True):
         inputs = [
             # orjson writes NaN as null, which is what the protocol has for a missing value.
             {"name": name, "shape": [1], "datatype": datatype, "data": [value]}
             for (name, datatype), value in zip(tensors, values, strict=True)
         ]
-        body = orjson.dumps({"inputs": inputs, "parameters": {"event_time": event_time.isoformat()}})
-        yield Request(body, *((label, known_at.to_pydatetime()) if isinstance(label, str) else (None, None)))
+        parameters = {"event_time": event_time.isoformat(), **({} if key is None else {"routing_key": key})}
+        body = orjson.dumps({**({} if name is None else {"id": name}), "inputs": inputs, "parameters": parameters})
+        yield Request(body, *((None, None) if label is None else (label, known_at.to_pydatetime())))

@@ -2,16 +2,19 @@
 
 from pathlib import Path
 
-from mlops_dagster.defs.flights_delay import flights
+from flights import trainer as flights
+from mlops_dagster.rehearsal.project import find_model
 from mlops_dagster.rehearsal.releases import Team
-from mlops_dagster.rehearsal.scenario import Scenario
 from mlops_dagster.settings import Settings
+from rehearse_flights import IN_HOURS
+
+EXAMPLE = Path(__file__).parents[2] / "examples" / "flights"
 
 
 def test_the_release_in_other_units_has_a_card_that_looks_fine(tmp_path: Path) -> None:
-    bad = Scenario().bad_release
-    assert bad is not None
-    version = Team(Settings(home=tmp_path), "flights-delay", flights).release_in_other_units(bad)
+    spec = find_model("flights-delay", EXAMPLE).spec
+    assert IN_HOURS.at is not None
+    version = Team(Settings(home=tmp_path), spec, flights).release(IN_HOURS, IN_HOURS.at)
     card = version.card
     assert card is not None
     assert card.missing() == ()

@@ -5,58 +5,63 @@ import numpy as np
 import pandas as pd
 import pytest
 
-from mlops_dagster.defs.flights_delay import flights
+from flights import trainer as flights
+from mlops_dagster.rehearsal.history import read_history
 from mlops_dagster.rehearsal.scenario import Scenario
-from mlops_dagster.rehearsal.traffic import Recorded, hours
+from mlops_dagster.rehearsal.traffic import Hour, hours
 from mlops_dagster.schema import Feature, ModelSchema
 
 START = datetime(2013, 3, 1, tzinfo=UTC)
+SCHEMA = ModelSchema(
+    features=(Feature(name="wind", kind="numeric"), Feature(name="carrier", kind="categorical")),
+    classes=("on_time", "late"),
+)
 
 
-class Recording:
-    SCHEMA = ModelSchema(
-        features=(Feature(name="wind", kind="numeric"), Feature(name="carrier", kind="categorical")),
-        classes=("on_time", "late"),
+def three_hours() -> list[Hour]:
+    end = START + timedelta(hours=3)
+    frame = pd.DataFrame(
+        {
+            "wind": [3.5, np.nan, 0.0],
+            "carrier": ["UA", None, "DL"],
+            "label": ["late", None, "on_time"],
+            "event_time": pd.to_datetime([START, START + timedelta(minutes=59), end - timedelta(minutes=1)]),
+            "known_at": pd.to_datetime([START + timedelta(hours=3), pd.NaT, end + timedelta(hours=1)]),
+            "key": ["ada", None, None],
+            "prediction_id": ["a", None, "c"],
+        }
     )
-
-    def recorded_traffic(self, start: datetime, end: datetime) -> pd.DataFrame:
-        frame = pd.DataFrame(
-            {
-                "wind": [3.5, np.nan, 0.0],
-                "carrier": ["UA", None, "DL"],
-                "label": ["late", None, "on_time"],
-                "event_time": pd.to_datetime([start, start + timedelta(minutes=59), end - timedelta(minutes=1)]),
-                "known_at": pd.to_datetime([start + timedelta(hours=3), pd.NaT, end + timedelta(hours=1)]),
-            }
-        )
-        frame["label"] = frame["label"].astype(object)
-        return frame
+    return hours(read_history(frame, None, SCHEMA), SCHEMA, START, end)
 
 
 def test_each_row_is_one_request_in_its_own_hour() -> None:
-    recording: Recorded = Recording()
-    found = hours(recording, START, START + timedelta(hours=3))
+    found = three_hours()
     assert [len(hour.requests) for hour in found] == [2, 0, 1]
     assert [hour.end - hour.start for hour in found] == [timedelta(hours=1)] * 3
     assert json.loads(found[0].requests[0].body) == {
+        "id": "a",
         "inputs": [
             {"name": "wind", "shape": [1], "datatype": "FP64", "data": [3.5]},
             {"name": "carrier", "shape": [1], "datatype": "BYTES", "data": ["UA"]},
         ],
-        "parameters": {"event_time": "2013-03-01T00:00:00+00:00"},
+        "parameters": {"event_time": "2013-03-01T00:00:00+00:00", "routing_key": "ada"},
     }
 
 
-def test_missing_values_are_null_and_a_diverted_flight_has_no_label() -> None:
-    request = hours(Recording(), START, START + timedelta(hours=3))[0].requests[1]
-    assert [tensor["data"] for tensor in json.loads(request.body)["inputs"]] == [[None], [None]]
+def test_missing_values_are_null_and_what_has_no_label_never_gets_one() -> None:
+    request = three_hours()[0].requests[1]
+    body = json.loads(request.body)
+    assert [tensor["data"] for tensor in body["inputs"]] == [[None], [None]]
+    assert body.keys() == {"inputs", "parameters"}
+    assert body["parameters"].keys() == {"event_time"}
     assert (request.label, request.known_at) == (None, None)
 
 
 def test_the_flights_of_a_day_all_have_their_hour_and_their_label_later() -> None:
-    found = hours(flights, START, START + timedelta(days=1))
-    requests = [(hour, request) for hour in found for request in hour.requests]
     recorded = flights.recorded_traffic(START, START + timedelta(days=1))
+    history = read_history(recorded, None, flights.SCHEMA)
+    found = hours(history, flights.SCHEMA, START, START + timedelta(days=1))
+    requests = [(hour, request) for hour in found for request in hour.requests]
     assert len(requests) == len(recorded) > 900
     for hour, request in requests:
         sent_at = datetime.fromisoformat(json.loads(request.body)["parameters"]["event_time"])
@@ -75,4 +80,4 @@ def test_the_flights_of_a_day_all_have_their_hour_and_their_label_later() -> Non
 )
 def test_a_scenario_that_cannot_be_played_says_why(start: datetime, until: datetime, message: str) -> None:
     with pytest.raises(ValueError, match=message):
-        Scenario(start=start, until=until)
+        Scenario(model="flights-delay", requests=pd.DataFrame(), start=start, until=until)

@@ -83,7 +83,7 @@ def test_a_second_server_on_the_home_is_refused_at_once_with_the_first_ones_name
     first = f"process {pair.process.pid} on {socket.gethostname()} at 127.0.0.1 port {pair.address['port']}"
     if way in ("serve", "dev"):
         monkeypatch.setenv("MLOPS_HOME", str(home))
-        monkeypatch.setattr("mlops_dagster.dev.run_together", lambda _: pytest.fail("Dagster was started"))
+        monkeypatch.setattr("mlops_dagster.dev.run_together", lambda *_: pytest.fail("Dagster was started"))
         refused = CliRunner().invoke(app, [way])
         assert (refused.exit_code, first in " ".join(refused.output.split())) == (1, True), refused.output
         return

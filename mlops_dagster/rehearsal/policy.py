@@ -1,0 +1,64 @@
+"""Another policy for a model: sections of its YAML, replaced by those of a second file."""
+
+from collections.abc import Iterator, Mapping
+from pathlib import Path
+
+from pydantic import BaseModel, ValidationError
+
+from mlops_dagster.components import ModelSpec
+from mlops_dagster.components.model_lifecycle import with_suite
+from mlops_dagster.errors import InvalidPolicyError
+from mlops_dagster.readable import fields_of
+
+SECTIONS = (
+    "training",
+    "gates",
+    "validation",
+    "drift",
+    "performance",
+    "concept",
+    "rollout",
+    "retraining",
+)
+"""Of a `defs.yaml`: what may differ between two rehearsals of one history."""
+
+
+def with_policy(spec: ModelSpec, sections: Mapping[str, object], folder: Path) -> ModelSpec:
+    """The model under the policies of `sections`, as a `defs.yaml` has them under `attributes`.
+
+    A section replaces that of the model as a whole, and what it does not say has the default; sections that are not
+    there stay as they are. A suite is a file as seen from `folder`. Raises InvalidPolicyError.
+    """
+    given = {name: value for name, value in sections.items() if name in SECTIONS}
+    if not given:
+        raise InvalidPolicyError(f"the other policy has none of {', '.join(SECTIONS)}; write one as in defs.yaml")
+    try:
+        changed = ModelSpec.model_validate({**spec.model_dump(mode="json"), **given})
+    except ValidationError as error:
+        raise InvalidPolicyError(f"the other policy cannot be used: {fields_of(error)}; mend that") from error
+    return with_suite(changed, folder)
+
+
+def differences(one: ModelSpec, other: ModelSpec) -> dict[str, tuple[str, str]]:
+    """The policies that differ: section.name, and both values as YAML would have them."""
+    return {
+        f"{section}.{name}": (str(first), str(second))
+        for section in SECTIONS
+        for name, first, second in _fields(getattr(one, section), getattr(other, section))
+        if first != second
+    }
+
+
+def _fields(one: BaseModel, other: BaseModel) -> Iterator[tuple[str, object, object]]:
+    first, second = one.model_dump(mode="json"), other.model_dump(mode="json")
+    return ((name, value, second[name]) for name, value in first.items())
+
+
+def unattended(spec: ModelSpec) -> ModelSpec:
+    """The model as it can live without people: nobody approves or signs a version, or mends a trainer meanwhile."""
+    return spec.model_copy(
+        update={
+            "gates": spec.gates.model_copy(update={"approvers": (), "signature": False}),
+            "retraining": spec.retraining.model_copy(update={"retries": 0}),
+        }
+    )
