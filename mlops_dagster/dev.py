@@ -14,7 +14,7 @@ from mlops_dagster.errors import ServerError
 GRACE_SECONDS = 15
 
 
-def run_together(commands: Sequence[Sequence[str]], variables: Mapping[str, str] | None = None) -> int:
+def run_together(commands: Sequence[Sequence[str]], variables: Mapping[str, str]) -> int:
     """Run the commands (programs of this environment) until one ends or a signal comes; then end them all.
 
     `variables` are set in their environment.
@@ -30,14 +30,14 @@ def run_together(commands: Sequence[Sequence[str]], variables: Mapping[str, str]
             process.terminate()
 
     programs = Path(sys.executable).parent
-    environment = os.environ | (variables or {})
+    environment = os.environ | variables
     processes: list[subprocess.Popen[bytes]] = []
     for name in (signal.SIGINT, signal.SIGTERM):
         signal.signal(name, stop)
     try:
         for program, *arguments in commands:
             # A session of their own: Ctrl-C reaches them through `stop`, once, and not from the terminal as well.
-            command = [programs / program, *arguments]
+            command = [str(programs / program), *arguments]
             processes.append(subprocess.Popen(command, env=environment, start_new_session=True))  # noqa: S603  # our own programs
         _wait_for_any(processes)
     finally:

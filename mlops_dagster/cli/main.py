@@ -60,20 +60,20 @@ def serve(
 @speaks
 def dev(
     port: Annotated[int | None, typer.Option(help="of the data plane; else MLOPS_PORT", min=1, max=65535)] = None,
-    ui_port: Annotated[int, typer.Option(help="of the Dagster UI", min=1, max=65535)] = 3000,
+    ui_port: Annotated[
+        int | None, typer.Option(help="of the Dagster UI; else 3000, or a free one", min=1, max=65535)
+    ] = None,
 ) -> None:
     """Run the Dagster UI, its daemon and the data plane; Ctrl-C ends all three."""
     from mlops_dagster.dev import run_together
     from mlops_dagster.serving.home_lock import only_server
 
     chosen = settings()
-    serving = chosen.port if port is None else port
     chosen.writable_home()
     with only_server(chosen):
         pass  # a second data plane on the home is refused before Dagster starts, which takes seconds
-    hint(f"Dagster UI: http://127.0.0.1:{ui_port}; data plane: {f'port {serving}' if serving else 'a free port'}")
-    dagster = ["dagster", "dev", "-w", "workspace.yaml", "-p", str(ui_port)]
-    sys.exit(run_together([dagster, ["mlops", "serve"]], {"MLOPS_PORT": str(serving)}))
+    dagster = ["dagster", "dev", "-w", "workspace.yaml", *(() if ui_port is None else ("-p", str(ui_port)))]
+    sys.exit(run_together([dagster, ["mlops", "serve"]], {} if port is None else {"MLOPS_PORT": str(port)}))
 
 
 @app.command()

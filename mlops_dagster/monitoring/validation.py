@@ -5,6 +5,7 @@ flights. So hours are validated together, and only those that hold something une
 """
 
 import functools
+import threading
 from collections import Counter
 from collections.abc import Hashable, Mapping
 from dataclasses import dataclass, field
@@ -25,6 +26,9 @@ if TYPE_CHECKING:
     from great_expectations.expectations.expectation import Expectation
 
 Key = TypeVar("Key", bound=Hashable)
+
+_ONE_BATCH = threading.Lock()
+"""Great Expectations keeps the rows with the data source: of two threads, one would validate the rows of the other."""
 
 _BATCH = "__batch__"
 _BASIC: Mapping[str, object] = MappingProxyType({"result_format": "BASIC"})
@@ -181,8 +185,9 @@ def run(
     frame: "pd.DataFrame", suite: "ExpectationSuite", result_format: Mapping[str, object] = _BASIC
 ) -> "ExpectationSuiteValidationResult":
     """What Great Expectations says of the frame; what it raises is its own."""
-    batch = _batches().get_batch({"dataframe": frame})
-    return batch.validate(suite, result_format=dict(result_format))
+    with _ONE_BATCH:
+        batch = _batches().get_batch({"dataframe": frame})
+        return batch.validate(suite, result_format=dict(result_format))
 
 
 @functools.cache

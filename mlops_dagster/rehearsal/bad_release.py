@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass, replace
 from datetime import datetime
-from typing import TYPE_CHECKING, Literal
+from typing import TYPE_CHECKING, Literal, NamedTuple, TypeAlias
 
 import numpy as np
 
@@ -14,7 +14,11 @@ from mlops_dagster.schema import ModelSchema
 if TYPE_CHECKING:
     import pandas as pd
 
+Predict: TypeAlias = "Callable[[pd.DataFrame], Sequence[str]]"
+Fit: TypeAlias = "Callable[[pd.DataFrame], Predict]"
+
 SEED = 2013
+TRIED = 3
 FACTORS = (100.0, 0.01)
 """As of euros and cents, or metres and centimetres: the training data has so many times the traffic's numbers."""
 HURTS = 0.05
@@ -35,7 +39,7 @@ class BadRelease:
     at: datetime | None = None
     """When it is released; None for a time of the rehearsal's choosing."""
     expected_loss: float | None = None
-    """Share of the answers that are right with sound rows and wrong with such ones; None if it was not measured."""
+    """What it is expected to lose of the share of right answers; None if that was not measured."""
 
     @property
     def name(self) -> str:
@@ -65,47 +69,57 @@ class BadRelease:
 
 
 def choose_bad_releases(
-    schema: ModelSchema, rows: pd.DataFrame, predict: Callable[[pd.DataFrame], Sequence[str]]
+    schema: ModelSchema, fitted_on: pd.DataFrame, judged_on: pd.DataFrame, fit: Fit
 ) -> Iterator[BadRelease]:
-    """The numbers whose units and the categories whose codes matter most to a sound model, and mixed labels.
+    """The number whose units, and the category whose codes, would do most harm unseen; and mixed labels.
+
+    That is what a model fitted on spoilt rows gets wrong of sound ones, beyond what its own evaluation on spoilt rows
+    shows. Fitting takes time, so it is done for those that matter most to a sound model.
 
     Args:
         schema: of the model.
-        rows: those that the sound model was judged on, with `label`.
-        predict: the sound model's labels of such rows.
+        fitted_on: sound rows with `label`.
+        judged_on: later ones.
+        fit: fits a model, and returns what gives its labels of rows.
     """
-    right = _share_right(rows, predict)
+    sound = fit(fitted_on)
+    right = _share_right(judged_on, sound)
 
-    def measured(release: BadRelease) -> BadRelease:
-        """A model of spoilt rows fares with sound ones as a sound model does with rows that are spoilt the other way.
+    def matters(release: BadRelease) -> float:
+        """How much a sound model loses on rows that are spoilt."""
+        return right - _share_right(release.spoil(judged_on), sound)
 
-        For codes that is another order of them, which hurts as much.
-        """
-        inverse = replace(release, factor=1 / release.factor)
-        return replace(release, expected_loss=right - _share_right(inverse.spoil(rows), predict))
+    def measured(release: BadRelease) -> _Measured:
+        spoilt = fit(release.spoil(fitted_on))
+        in_traffic = _share_right(judged_on, spoilt)
+        unseen = _share_right(release.spoil(judged_on), spoilt) - in_traffic
+        return _Measured(unseen, replace(release, expected_loss=max(right - in_traffic, 0.0)))
+
+    def worst(releases: Sequence[BadRelease]) -> _Measured:
+        return max((measured(each) for each in releases), key=lambda each: each.unseen)
 
     numeric = tuple(each.name for each in schema.features if each.kind == "numeric")
-    texts = [each.name for each in schema.features if each.kind == "categorical" and rows[each.name].nunique() > 1]
-    units = [measured(BadRelease("units", (name,), factor)) for name in numeric for factor in FACTORS]
-    codes = [measured(BadRelease("codes", (name,))) for name in texts]
+    texts = [each.name for each in schema.features if each.kind == "categorical" and judged_on[each.name].nunique() > 1]
+    units = [BadRelease("units", (name,), factor) for name in numeric for factor in FACTORS]
+    codes = [BadRelease("codes", (name,)) for name in texts]
     if units:
-        worst = max(units, key=_loss)
-        if _loss(worst) < HURTS and len(numeric) > 1:
-            worst = max((measured(BadRelease("units", numeric, factor)) for factor in FACTORS), key=_loss)
-        yield worst
+        found = worst(sorted(units, key=matters, reverse=True)[:TRIED])
+        if found.unseen < HURTS and len(numeric) > 1:
+            found = worst([BadRelease("units", numeric, factor) for factor in FACTORS])
+        yield found.release
     if codes:
-        yield max(codes, key=_loss)
-    shuffled = BadRelease("labels")
-    frequent = float(rows["label"].value_counts(normalize=True).iloc[0])
-    yield replace(shuffled, expected_loss=max(right - frequent, 0.0))
+        yield worst(sorted(codes, key=matters, reverse=True)[:TRIED]).release
+    yield measured(BadRelease("labels")).release
 
 
-def _share_right(rows: pd.DataFrame, predict: Callable[[pd.DataFrame], Sequence[str]]) -> float:
+class _Measured(NamedTuple):
+    unseen: float
+    """The share of right answers that its own evaluation promises and the traffic does not keep."""
+    release: BadRelease
+
+
+def _share_right(rows: pd.DataFrame, predict: Predict) -> float:
     return float(np.mean(np.asarray(predict(rows), dtype=object) == rows["label"].to_numpy(dtype=object)))
-
-
-def _loss(release: BadRelease) -> float:
-    return release.expected_loss or 0.0
 
 
 def _mixed(values: pd.Series[str]) -> dict[str, str]:

@@ -89,7 +89,8 @@ def times(table: str, frame: pd.DataFrame, name: str, *, complete: bool = False)
     missing = int(found.isna().sum())
     if complete and missing:
         raise InvalidInputError(f"{how} is missing in {missing} of {len(found)} rows; leave these rows out")
-    return found.astype("datetime64[ns, UTC]").dt.floor("us")  # as far as the log goes
+    exact: pd.Series[pd.Timestamp] = found.astype("datetime64[ns, UTC]").dt.floor("us")  # as far as the log goes
+    return exact
 
 
 def _parsed(how: str, column: pd.Series[str]) -> pd.Series[pd.Timestamp]:

@@ -8,7 +8,7 @@ from rich.console import Console
 from rich.markup import escape
 from rich.table import Table
 
-from mlops_dagster.rehearsal.display import figures
+from mlops_dagster.rehearsal.display import figures, in_short
 from mlops_dagster.rehearsal.policy import differences, with_policy
 from mlops_dagster.rehearsal.project import find_model
 from mlops_dagster.rehearsal.run import DEFAULT_HOME, rehearse
@@ -45,7 +45,7 @@ def _outcomes(first: Summary, second: Summary) -> Iterator[tuple[str, str, str]]
     for name, value in figures(first).items():
         yield name, value, others[name]
     for one, other in zip(first.bad_releases, second.bad_releases, strict=True):
-        yield one.what, _short(one.fate), _short(other.fate)
+        yield one.what, in_short(one.fate), in_short(other.fate)
 
 
 def _table(title: str, rows: Iterator[tuple[str, str, str]]) -> Table:
@@ -53,7 +53,3 @@ def _table(title: str, rows: Iterator[tuple[str, str, str]]) -> Table:
     for name, one, other in rows:
         table.add_row(escape(name), escape(one), escape(other), style=None if one == other else "bold")
     return table
-
-
-def _short(fate: str) -> str:
-    return fate.split(": ")[0] if len(fate) > 80 else fate

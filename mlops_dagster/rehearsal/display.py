@@ -146,7 +146,7 @@ def _bad_releases(summary: Summary) -> Table:
             escape(each.what),
             "-" if each.expected_loss is None else f"{each.expected_loss:.1%}",
             "-" if each.micro_f1 is None else f"{each.micro_f1:.4f}",
-            escape(_without_arithmetic(each.fate)),
+            escape(in_short(each.fate)),
         )
     return table
 
@@ -157,6 +157,15 @@ def _versions(summary: Summary) -> Table:
         score = "-" if each.micro_f1 is None else f"{each.micro_f1:.4f}"
         table.add_row(each.version, each.final_stage, score, escape(_without_arithmetic(each.why)), each.digest[:12])
     return table
+
+
+def in_short(fate: str) -> str:
+    """What became of a release, without what it still lacked; `summary.json` has that.
+
+    >>> in_short("given up: at the deadline 2026-04-04 09:15: got no further than shadow; 389 more requests")
+    'given up: at the deadline 2026-04-04 09:15: got no further than shadow'
+    """
+    return _without_arithmetic(fate).split("; ")[0]
 
 
 def _without_arithmetic(reason: str) -> str:

@@ -130,7 +130,7 @@ def _with_labels(
         raise InvalidInputError(f"none of the {strangers} labels has a {ID} of a request; are the files of one model?")
     notes = [f"{strangers:,} labels are of no request of this history and are left out"] if strangers else []
     merged = frame.merge(given, on=ID, how="left")
-    return merged.assign(label=merged[LABEL].astype(object).where(merged[LABEL].notna(), None)), notes
+    return merged.assign(label=texts("labels", merged, LABEL)), notes
 
 
 def _labelled(frame: pd.DataFrame, table: str, source: pd.DataFrame) -> pd.DataFrame:
@@ -172,10 +172,12 @@ def _disorder(frame: pd.DataFrame) -> Iterator[str]:
 
 
 def _gaps(frame: pd.DataFrame) -> Iterator[str]:
+    import pandas as pd
+
     gaps = frame[EVENT_TIME].diff()
     long = gaps[gaps > LONG_GAP]
     if len(long):
-        end, days = long.idxmax(), long.dt.total_seconds().max() / 86_400
+        end, days = long.idxmax(), pd.Timedelta(long.max()) / LONG_GAP
         yield (
             f"{len(long):,} gaps of more than a day without a request, the longest of {days:.1f} days "
             f"until {frame[EVENT_TIME][end]:%Y-%m-%d %H:%M} UTC"

@@ -13,6 +13,8 @@ from mlops_dagster.rehearsal.traffic import HOUR, Hour, hours
 from mlops_dagster.retraining.trainer import load_trainer, read_training_set
 
 DAY = timedelta(days=1)
+LOOKS_IN_A_ROLLOUT = 6
+"""Fewer hours than these hold no shadow and five steps, at one look an hour."""
 
 
 @dataclass(frozen=True, eq=False)
@@ -95,6 +97,11 @@ def _notes(plan: Plan) -> Iterator[str]:
         yield (
             f"the history has {plan.days:.1f} days, a training window {plan.spec.training.window_days}: every version "
             "is also trained on rows from before the history"
+        )
+    if policy.deadline_hours < LOOKS_IN_A_ROLLOUT:
+        yield (
+            f"`rollout.deadline_hours` is {policy.deadline_hours:g}, and a rehearsal looks once an hour: rollouts end "
+            f"before they begin; give one of {LOOKS_IN_A_ROLLOUT} h or more, with --policy"
         )
     least = policy.shadow_hours + max(policy.min_watch_hours, policy.soak_hours * len(policy.steps))
     if plan.days * 24 < least:

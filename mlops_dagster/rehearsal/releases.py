@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import tempfile
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from datetime import datetime, timedelta
 from pathlib import Path
@@ -39,17 +39,16 @@ class Team:
         return read_training_set(self.spec.trainer, at - timedelta(days=self.spec.training.window_days), at)
 
     def bad_releases(self, at: datetime) -> tuple[BadRelease, ...]:
-        """Those that hurt this model most, by what a sound version says of the rows it would be judged on."""
+        """Those that would harm this model most, by the rows that it could be fitted and judged on."""
         rows, schema = self.rows(at), self.trainer.SCHEMA
         held_out = rows["event_time"] >= self._judged_from(at)
-        fitted_on, judged_on = rows[~held_out], rows[held_out]
-        sound = self.trainer.estimator().fit(features_frame(schema, fitted_on), fitted_on["label"])
-        scorer = Scorer("of the rehearsal", schema, sound, some_classes=True)
 
-        def predict(frame: pd.DataFrame) -> Sequence[str]:
-            return scorer.score(frame).labels
+        def fit(frame: pd.DataFrame) -> Callable[[pd.DataFrame], Sequence[str]]:
+            fitted = self.trainer.estimator().fit(features_frame(schema, frame), frame["label"])
+            scorer = Scorer("of the rehearsal", schema, fitted, some_classes=True)
+            return lambda each: scorer.score(each).labels
 
-        return tuple(choose_bad_releases(schema, judged_on, predict))
+        return tuple(choose_bad_releases(schema, rows[~held_out], rows[held_out], fit))
 
     def release_without_card(self, at: datetime) -> ModelVersion:
         """A sound model that nobody has described."""

@@ -35,7 +35,7 @@ class BadReleaseSummary:
 
     what: str
     expected_loss: float | None
-    """Share of the answers that are right with sound rows and wrong with spoilt ones; None if not measured."""
+    """What it was expected to lose of the share of right answers; None if not measured."""
     version: str | None
     micro_f1: float | None
     """On its own evaluation rows, which are spoilt as well."""

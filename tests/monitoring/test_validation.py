@@ -4,6 +4,7 @@ import json
 import re
 import sys
 from collections.abc import Callable
+from concurrent.futures import ThreadPoolExecutor
 from dataclasses import replace
 from datetime import UTC, datetime
 from pathlib import Path
@@ -60,6 +61,15 @@ def reference() -> Baseline:
 def test_a_clean_batch_passes(reference: Baseline) -> None:
     found = validate(flights(37, seed=1), suite_for(SCHEMA, reference))
     assert (found.rows, found.passed, found.verdict, found.failures) == (37, True, "passed", ())
+
+
+def test_threads_validate_each_their_own_rows(reference: Baseline) -> None:
+    """In one process a training set may be validated beside the hours that were served."""
+    suite = suite_for(SCHEMA, reference)
+    good, bad = flights(37, seed=1), flights(37, seed=2).drop(columns="temp")
+    with ThreadPoolExecutor(2) as threads:
+        found = list(threads.map(lambda frame: validate(frame, suite), [good, bad] * 8))
+    assert [each.failures for each in found] == [(), ("temp: there is no such column",)] * 8
 
 
 def test_no_rows_is_no_pass(reference: Baseline) -> None:

@@ -17,7 +17,7 @@ from mlops_dagster.rehearsal.project import find_model
 from tests.rehearsal.twin import DAYS_OF_TRAINING, FIRST, MODEL, PACKAGE, payments, write_project
 
 START = FIRST + pd.Timedelta(days=DAYS_OF_TRAINING)
-DAYS, A_DAY = 1.25, 400
+DAYS, A_DAY = 14 / 24, 1000
 
 
 @dataclass(frozen=True)
@@ -69,7 +69,7 @@ def test_every_request_is_answered_logged_and_labelled(project: Project, played:
 def test_bad_releases_that_suit_the_table_look_good_and_are_rolled_back(played: tuple[str, Summary]) -> None:
     summary = played[1]
     assert [(each.what, each.fate.split(":")[0]) for each in summary.bad_releases] == [
-        ("age in other units (x 0.01)", "rolled back"),
+        ("amount in other units (x 0.01)", "rolled back"),
         ("country with its codes mixed up", "rolled back"),
         ("labels in random order", "rolled back"),
     ]
@@ -86,7 +86,7 @@ def test_it_ends_with_the_tables_of_the_demo_and_the_command_for_its_pages(playe
     for title in ("The life of", "Versions", "Bad releases of the rehearsal's making", "In the traffic"):
         assert title in said
     assert "dagster-webserver -w workspace.yaml" in said
-    assert "a training window 14" in said
+    assert "a training window 5" in said
 
 
 def test_the_same_history_is_played_under_another_policy_and_what_differs_is_said(
@@ -112,7 +112,7 @@ def test_the_same_history_is_played_under_another_policy_and_what_differs_is_sai
     lines = [[cell.strip() for cell in line.split("│")[1:-1]] for line in found.output.splitlines() if "│" in line]
     assert ["rollout.shadow_hours", "1.0", "36.0"] in lines
     assert ["requests, answered, logged", *[" / ".join([str(first.recorded)] * 3)] * 2] in lines
-    assert ["labels in random order", "rolled back", "not released"] in lines
+    assert any(line[0] == "labels in random order" and line[1].startswith("rolled back") for line in lines)
 
 
 def test_the_python_entry_takes_data_frames_and_refuses_what_cannot_be_played(project: Project) -> None:
@@ -121,7 +121,7 @@ def test_the_python_entry_takes_data_frames_and_refuses_what_cannot_be_played(pr
         ({"model": "nope"}, ModelNotFoundError, f"there is {MODEL}"),
         ({"project": project.folder / PACKAGE}, InvalidInputError, "there is no workspace.yaml in"),
         ({"requests": rows.drop(columns="age")}, InvalidInputError, "the columns ['age'] are missing"),
-        ({"start": START + pd.Timedelta(days=400)}, InvalidInputError, "no request from 2027-02-19"),
+        ({"start": START + pd.Timedelta(days=400)}, InvalidInputError, "no request from 2027-02-10"),
         ({"policy": {"rolout": {}}}, InvalidPolicyError, "none of training, gates"),
         ({"policy": {"rollout": {"steps": [2.0]}}}, InvalidPolicyError, "steps"),
     ):
@@ -135,8 +135,8 @@ def test_a_trainer_without_rows_from_before_the_history_is_told_with_the_way(pro
     rows = payments(DAYS_OF_TRAINING + 5, 50)
     with pytest.raises(TrainingDataError) as refused:
         rehearse(Scenario(model=MODEL, requests=rows), project.folder / "early")
-    assert "has no rows of 2025-12-18 00:00 to 2026-01-01 00:00 UTC" in str(refused.value)
-    assert "--start 2026-01-16" in str(refused.value)
+    assert "has no rows of 2025-12-27 00:00 to 2026-01-01 00:00 UTC" in str(refused.value)
+    assert "--start 2026-01-07" in str(refused.value)
 
 
 def test_a_section_of_another_policy_replaces_the_whole_section(project: Project) -> None:

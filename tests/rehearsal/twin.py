@@ -8,7 +8,7 @@ import pandas as pd
 MODEL = "twin-payments"
 PACKAGE = "twin_payments"
 FIRST = pd.Timestamp("2026-01-01", tz="UTC")
-DAYS_OF_TRAINING = 14
+DAYS_OF_TRAINING = 5
 
 POLICY = """\
 shadow_hours: 1
@@ -80,7 +80,7 @@ attributes:
   model: {MODEL}
   trainer: {PACKAGE}.trainer
   owners: ["team:payments"]
-  training: {{dataset: made-up payments, window_days: {DAYS_OF_TRAINING}, evaluation_days: 4}}
+  training: {{dataset: made-up payments, window_days: {DAYS_OF_TRAINING}, evaluation_days: 2}}
   card: {{intended_use: Tests., failure_modes: [None.], contacts: [me], fairness_attribute: country}}
   gates: {{min_micro_f1: 0.8}}
   retraining: {{on_drift: false, on_concept_drift: false, cadence: null}}
@@ -107,7 +107,7 @@ def payments(days: float, a_day: int, *, since: pd.Timestamp = FIRST, seed: int 
             "age": rng.normal(45, 12, rows).round(),
             "country": country,
             "label": np.where(fraud, "fraud", "fine"),
-            "known_at": times + pd.to_timedelta(rng.integers(10, 170, rows), unit="min"),
+            "known_at": times + pd.to_timedelta(rng.integers(5, 50, rows), unit="min"),
         }
     )
 

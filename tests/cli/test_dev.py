@@ -1,0 +1,39 @@
+"""`mlops dev` on ports of one's own."""
+
+from collections.abc import Mapping, Sequence
+from pathlib import Path
+
+import pytest
+from typer.testing import CliRunner
+
+from mlops_dagster.cli import app
+
+
+@pytest.mark.parametrize(
+    ("options", "dagster", "variables"),
+    [
+        ((), [], {}),
+        (("--port", "18080", "--ui-port", "13000"), ["-p", "13000"], {"MLOPS_PORT": "18080"}),
+    ],
+)
+def test_each_server_gets_its_port(
+    options: tuple[str, ...],
+    dagster: list[str],
+    variables: dict[str, str],
+    tmp_path: Path,
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    started: list[object] = []
+
+    def run(commands: Sequence[Sequence[str]], environment: Mapping[str, str]) -> int:
+        started.extend([*commands, environment])
+        return 0
+
+    monkeypatch.setenv("MLOPS_HOME", str(tmp_path))
+    monkeypatch.setattr("mlops_dagster.dev.run_together", run)
+    assert CliRunner().invoke(app, ["dev", *options]).exit_code == 0
+    assert started == [["dagster", "dev", "-w", "workspace.yaml", *dagster], ["mlops", "serve"], variables]
+
+
+def test_a_port_that_is_none_is_refused() -> None:
+    assert CliRunner().invoke(app, ["dev", "--ui-port", "99999"]).exit_code == 2
