@@ -177,7 +177,7 @@ def _gaps(frame: pd.DataFrame) -> Iterator[str]:
     gaps = frame[EVENT_TIME].diff()
     long = gaps[gaps > LONG_GAP]
     if len(long):
-        end, days = long.idxmax(), pd.Timedelta(long.max()) / LONG_GAP
+        end, days = long.idxmax(), pd.Timedelta(long.max()) / pd.Timedelta(LONG_GAP)
         yield (
             f"{len(long):,} gaps of more than a day without a request, the longest of {days:.1f} days "
             f"until {frame[EVENT_TIME][end]:%Y-%m-%d %H:%M} UTC"

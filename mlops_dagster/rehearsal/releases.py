@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import tempfile
+import warnings
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from datetime import datetime, timedelta
@@ -44,7 +45,9 @@ class Team:
         held_out = rows["event_time"] >= self._judged_from(at)
 
         def fit(frame: pd.DataFrame) -> Callable[[pd.DataFrame], Sequence[str]]:
-            fitted = self.trainer.estimator().fit(features_frame(schema, frame), frame["label"])
+            with warnings.catch_warnings():
+                warnings.simplefilter("ignore")  # of spoilt rows estimators complain, which is nobody's trouble here
+                fitted = self.trainer.estimator().fit(features_frame(schema, frame), frame["label"])
             scorer = Scorer("of the rehearsal", schema, fitted, some_classes=True)
             return lambda each: scorer.score(each).labels
 
