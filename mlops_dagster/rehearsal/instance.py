@@ -24,6 +24,13 @@ compute_logs:
 """
 
 
+OF_MODELS = frozenset(
+    f"MLOPS_{name}"
+    for name in ("TRUSTED_TYPES", "ALLOW_UNSAFE_ARTIFACTS", "TRIAL_SECONDS", "TRIAL_MEMORY_MB", "PREDICT_TIMEOUT")
+)
+"""Settings that say how model files are loaded and tried, and name no place: without them a model may not be taken."""
+
+
 @contextmanager
 def dagster_instance(folder: Path) -> Iterator[dg.DagsterInstance]:
     """A new instance in `folder`, which also becomes DAGSTER_HOME meanwhile."""
@@ -52,9 +59,10 @@ def environment(**variables: str) -> Iterator[None]:
 
 @contextmanager
 def only_settings(**settings: str) -> Iterator[None]:
-    """Exactly these `MLOPS_*` variables: a rehearsal must not reach the database or server that others rely on."""
+    """These `MLOPS_*` variables and those of `OF_MODELS`: a rehearsal must not reach what others rely on."""
     before = dict(os.environ)
-    _replace({name: value for name, value in before.items() if not name.startswith("MLOPS_")} | settings)
+    kept = {name: value for name, value in before.items() if not name.startswith("MLOPS_") or name in OF_MODELS}
+    _replace(kept | settings)
     try:
         yield
     finally:

@@ -1,6 +1,8 @@
 """One rehearsal, from an empty home to its summary."""
 
+import os
 import signal
+import sys
 import threading
 import time
 import warnings
@@ -21,7 +23,7 @@ from mlops_dagster.rehearsal.daemon import Daemon
 from mlops_dagster.rehearsal.display import Display, ui_command
 from mlops_dagster.rehearsal.history import read_history
 from mlops_dagster.rehearsal.home import fresh_home
-from mlops_dagster.rehearsal.instance import dagster_instance, only_settings
+from mlops_dagster.rehearsal.instance import dagster_instance, environment, only_settings
 from mlops_dagster.rehearsal.plan import Plan, check_training_data, make_plan
 from mlops_dagster.rehearsal.policy import unattended, with_policy
 from mlops_dagster.rehearsal.project import find_model
@@ -114,7 +116,9 @@ def _platform(plan: Plan, home: Path) -> Iterator[dg.DagsterInstance]:
         MLOPS_UNTIL=until.isoformat(),
         MLOPS_REPORT_ROWS="0",  # a second for each day
     )
-    with settings, _partitions_of_the_settings(), dagster_instance(home / "dagster") as instance:
+    # Trials and the data plane are processes of their own: they find the project's modules where this one does.
+    path = environment(PYTHONPATH=os.pathsep.join(filter(None, sys.path)))
+    with settings, path, _partitions_of_the_settings(), dagster_instance(home / "dagster") as instance:
         yield instance
 
 

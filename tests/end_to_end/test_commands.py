@@ -46,6 +46,7 @@ def test_an_hour_is_materialized_from_the_command_line(environment: dict[str, st
         "dagster",
         *("asset", "materialize", "-m", "flights.definitions"),
         *("--select", "flights_delay/drift_report", "--partition", HOUR),
+        folder=EXAMPLE,
     )
     assert materialized(environment) == {HOUR}
 

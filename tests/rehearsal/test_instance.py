@@ -77,8 +77,10 @@ def test_dagster_home_is_the_rehearsals_meanwhile(tmp_path: Path, monkeypatch: p
 def test_a_rehearsal_reaches_nothing_that_the_settings_name(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     for name in ("DATABASE_URL", "STORAGE_URL", "MLFLOW_URL"):
         monkeypatch.setenv(f"MLOPS_{name}", "of the company")
+    monkeypatch.setenv("MLOPS_TRIAL_SECONDS", "7")
     with only_settings(MLOPS_HOME=str(tmp_path)):
         settings = Settings()
+        assert settings.trial_seconds == 7, "what a model needs to be taken is as it is here"
         assert settings.home == tmp_path
         assert (settings.database_url, settings.storage_url, settings.mlflow_url) == (None, None, None)
     assert Settings().database_url == "of the company"
