@@ -71,18 +71,23 @@ def make_plan(scenario: Scenario, spec: ModelSpec, history: History) -> Plan:
 
 
 def check_training_data(plan: Plan) -> None:
-    """Raise TrainingDataError unless the trainer has rows from before the traffic: the first version needs them."""
-    window = f"{plan.trained_from:%Y-%m-%d %H:%M} to {plan.start:%Y-%m-%d %H:%M} UTC"
-    later = plan.history.first + plan.spec.training.window_days * DAY
+    """Raise TrainingDataError unless the trainer has rows from before the traffic that a first version is fitted on."""
+    training = plan.spec.training
+    fitted_until = plan.start - training.evaluation_days * DAY
+    later = plan.history.first + training.window_days * DAY
     way = "let `training_set` reach further back"
     if later < plan.until:
         way += f", or begin the traffic later: --start {later + DAY:%Y-%m-%d}"
-    lacks = f"{plan.spec.trainer} has no rows of {window} (`training.window_days` before the traffic begins)"
+    lacks = (
+        f"{plan.spec.trainer} has no rows of {plan.trained_from:%Y-%m-%d %H:%M} to {fitted_until:%Y-%m-%d %H:%M} UTC, "
+        f"which the first version is fitted on (the {training.window_days} days before the traffic, without the "
+        f"{training.evaluation_days} that it is judged on)"
+    )
     try:
-        rows = len(read_training_set(plan.spec.trainer, plan.trained_from, plan.start))
+        rows = read_training_set(plan.spec.trainer, plan.trained_from, plan.start)
     except TrainingDataError as error:
         raise TrainingDataError(f"{lacks}: {error}; {way}") from error
-    if not rows:
+    if rows.empty or not (rows["event_time"] < fitted_until).any():
         raise TrainingDataError(f"{lacks}; {way}")
 
 

@@ -69,12 +69,11 @@ def rehearse(scenario: Scenario, home: Path = DEFAULT_HOME) -> Summary:
             House(Settings(), ReplayedClock(plan.until)),
             Team(Settings(), plan.spec, load_trainer(spec.trainer)),
         )
-        bad_releases = scenario.bad_releases
-        if bad_releases is None:
-            bad_releases = team.bad_releases(plan.start)
-        timeline = Timeline(plan, clock, daemon, team, house, display.hour, bad_releases)
+        timeline = Timeline(plan, clock, daemon, team, house, display.hour)
         display.phase("Before the traffic: versions are refused, the first good one is trained and promoted")
         timeline.before_traffic()
+        chosen = scenario.bad_releases
+        timeline.bad_releases = team.bad_releases(plan.start) if chosen is None else chosen
         traffic = plan.hours()
         recorded = sum(len(hour.requests) for hour in traffic)
         display.phase(f"Serving {recorded:,} recorded requests over {plan.days:.0f} days, each at its own time")

@@ -34,7 +34,7 @@ class Timeline:
     team: Team
     house: House
     on_hour: Callable[[datetime, Deployment], None]
-    bad_releases: Sequence[BadRelease]
+    bad_releases: Sequence[BadRelease] = ()
     released: list[tuple[str, BadRelease]] = field(default_factory=list)
     """The bad releases so far, with the versions that they are."""
 

@@ -134,8 +134,11 @@ def test_the_python_entry_takes_data_frames_and_refuses_what_cannot_be_played(pr
 def test_a_trainer_without_rows_from_before_the_history_is_told_with_the_way(project: Project) -> None:
     rows = payments(DAYS_OF_TRAINING + 5, 50)
     with pytest.raises(TrainingDataError) as refused:
+        rehearse(Scenario(model=MODEL, requests=rows, start=FIRST + pd.Timedelta(days=2)), project.folder / "early")
+    assert "has no rows of 2025-12-29 00:00 to 2026-01-01 00:00 UTC" in str(refused.value), "only what it is judged on"
+    with pytest.raises(TrainingDataError) as refused:
         rehearse(Scenario(model=MODEL, requests=rows), project.folder / "early")
-    assert "has no rows of 2025-12-27 00:00 to 2026-01-01 00:00 UTC" in str(refused.value)
+    assert "has no rows of 2025-12-27 00:00 to 2025-12-30 00:00 UTC" in str(refused.value)
     assert "--start 2026-01-07" in str(refused.value)
 
 
