@@ -1,20 +1,26 @@
 """What a model takes and gives: named features of two kinds, and classes."""
 
 import hashlib
+from collections.abc import Iterable, Mapping, Set
 from functools import cached_property
 from typing import Final, Literal, Self
 
-from pydantic import ValidationInfo, model_validator
+from pydantic import ValidationInfo, field_validator, model_validator
 
 from mlops_dagster.names import check_class_name, check_feature_name, look_of
 from mlops_dagster.strict import StrictModel
+from mlops_dagster.values import text_of
 
 STORED: Final = {"stored": True}
 """The context of schemas that were registered before a name was refused: they stay readable."""
 
 
 class Feature(StrictModel):
-    """One input column: float64 numbers, or strings. Null is NaN or None."""
+    """One input column: numbers (float64, null is NaN) or categories (texts, null is None).
+
+    Booleans, integers and Decimals are numbers too; whole numbers and booleans are categories as well, by their text
+    (`values.text_of`).
+    """
 
     name: str
     kind: Literal["numeric", "categorical"]
@@ -24,7 +30,8 @@ class Feature(StrictModel):
 class ModelSchema(StrictModel):
     """The features, in the order the estimator takes them, and the classes it tells apart.
 
-    Their names keep the rules of `names`. Features may differ in case only, not in what nobody sees.
+    Their names keep the rules of `names`. Features may differ in case only, not in what nobody sees. Classes may be
+    given as texts, whole numbers or booleans, and are their text from then on: `classes=(0, 1)` means "0" and "1".
 
     The score of a prediction is the probability of the last class when there are two (late flights,
     fraud, churn: the class one asks about), else of the predicted class.
@@ -36,6 +43,15 @@ class ModelSchema(StrictModel):
 
     features: tuple[Feature, ...]
     classes: tuple[str, ...]
+
+    @field_validator("classes", mode="before")
+    @classmethod
+    def _classes_are_texts(cls, classes: object) -> object:
+        if isinstance(classes, str | Mapping | Set) or not isinstance(classes, Iterable):
+            raise ValueError(
+                f"classes are a tuple, in their order: the last of two is the one asked about; got {classes!r}"
+            )
+        return tuple(text_of(each) for each in classes)
 
     @model_validator(mode="after")
     def _names_are_its_own(self, info: ValidationInfo) -> Self:

@@ -18,6 +18,7 @@ from mlops_dagster.cli.predictions import predictions
 from mlops_dagster.cli.rollouts import rollouts
 from mlops_dagster.cli.running import sections_of, settings, speaks
 from mlops_dagster.cli.tokens import tokens
+from mlops_dagster.cli.trainer import trainer
 from mlops_dagster.cli.validation import validation
 
 app = typer.Typer(
@@ -30,6 +31,7 @@ _GROUPS = {
     "models": models,
     "rollouts": rollouts,
     "predictions": predictions,
+    "trainer": trainer,
     "validation": validation,
     "artifacts": artifacts,
     "catalogue": catalogue,

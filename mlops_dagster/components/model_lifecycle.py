@@ -9,6 +9,7 @@ from pydantic import BaseModel
 from mlops_dagster.components.batch_scores import batch_scores_defs
 from mlops_dagster.components.by_hand import by_hand_defs
 from mlops_dagster.components.champion_challenger import champion_challenger_defs
+from mlops_dagster.components.checked_models import check_model, is_check
 from mlops_dagster.components.checked_suites import check_suite
 from mlops_dagster.components.monitoring import monitoring_defs
 from mlops_dagster.components.refused import refused_defs
@@ -36,7 +37,10 @@ class ModelLifecycle(dg.Component):
                 f"{context.path} has no attributes; `model` and `trainer` are needed"
             )
         check_trainer(attributes.trainer)
-        return cls(with_suite(attributes, context.path))
+        spec = with_suite(attributes, context.path)
+        if is_check():
+            check_model(spec)
+        return cls(spec)
 
     def build_defs(self, context: dg.ComponentLoadContext) -> dg.Definitions:
         holder = self._holder_of_its_name(context)

@@ -5,6 +5,7 @@ by Dagster's daemon, from the step that it was at, with the same tags and config
 `dagster.yaml`.
 """
 
+import time
 from collections.abc import Iterator
 from contextlib import contextmanager
 from datetime import datetime
@@ -16,8 +17,9 @@ from mlops_dagster.alerting import Alert, Severity
 from mlops_dagster.clock import in_utc, parse_time
 from mlops_dagster.components.platform import Platform
 from mlops_dagster.components.spec import ModelSpec
-from mlops_dagster.errors import InvalidInputError, TrialFailedError, told
+from mlops_dagster.errors import told
 from mlops_dagster.registry import Validation
+from mlops_dagster.retraining.retries import may_pass
 
 RULE = "retraining_failed"
 RETRAINS = "mlops/retrains"
@@ -44,14 +46,14 @@ def retraining_tags(spec: ModelSpec) -> dict[str, str]:
 def tried_again(context: dg.AssetExecutionContext, platform: Platform, spec: ModelSpec) -> Iterator[None]:
     """Around a step of the retraining: a failure is a warning while retries are left, and then critical.
 
-    The wait doubles with each retry. After the last one the run fails; the sensor asks again the next day.
+    What waiting does not mend is critical at once. The wait doubles with each retry, and ends when the run is
+    terminated. After the last one the run fails; the sensor asks again the next day.
     """
     policy, tried = spec.retraining, context.retry_number
     try:
         yield
-    except Exception as error:
-        # What the model's own code, configuration or file lacks, it lacks the next time as well.
-        again = tried < policy.retries and not isinstance(error, InvalidInputError | TrialFailedError)
+    except Exception as error:  # not the end of the run, which is a BaseException to Dagster
+        again = tried < policy.retries and may_pass(error)
         minutes = policy.retry_minutes * 2**tried
         platform.stores().alerts.report(
             spec.model,
@@ -62,7 +64,8 @@ def tried_again(context: dg.AssetExecutionContext, platform: Platform, spec: Mod
             evidence={"run": context.run.run_id, "retries": tried},
         )
         if again:
-            raise dg.RetryRequested(max_retries=policy.retries, seconds_to_wait=minutes * 60) from error
+            time.sleep(minutes * 60)  # in the step, where Terminate interrupts; Dagster's own wait sleeps on
+            raise dg.RetryRequested(max_retries=policy.retries) from error
         raise
 
 

@@ -10,6 +10,7 @@ from mlops_dagster.names import MODEL_PATTERN, check_model_name
 from mlops_dagster.registry import GatePolicy
 from mlops_dagster.retraining.policy import RetrainingPolicy
 from mlops_dagster.rollout import RolloutPolicy
+from mlops_dagster.rollout.prospects import Traffic
 from mlops_dagster.strict import StrictModel
 
 Text: TypeAlias = Annotated[str, Field(pattern=r"\S")]
@@ -82,6 +83,9 @@ class ModelSpec(StrictModel):
     concept: ConceptPolicy = ConceptPolicy()
     rollout: RolloutPolicy = RolloutPolicy()
     retraining: RetrainingPolicy = RetrainingPolicy()
+    traffic: Traffic | None = Field(
+        default=None, description="what comes in; with it `dg check defs` says whether the rollout can prove anything"
+    )
     batch_scores: bool = Field(default=False, description="days that `batch` of the trainer gives are scored as well")
 
     @property

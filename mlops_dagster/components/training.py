@@ -143,8 +143,8 @@ def _candidate(spec: ModelSpec) -> dg.AssetsDefinition:
                 champion=PresentChampion.of(house.champion(spec.model), house.registry),
             )
             effect = found.baseline.design_effects.get(PAIRED)
-            if found.shared_days and effect is None:
-                context.log.warning("%s", found.shared_days)
+            for doubt in (*found.unjudged, *([found.shared_days] if found.shared_days and effect is None else [])):
+                context.log.warning("%s", doubt)
         return dg.MaterializeResult(
             value=found,
             metadata={
@@ -152,6 +152,7 @@ def _candidate(spec: ModelSpec) -> dg.AssetsDefinition:
                 "gate_micro_f1": spec.gates.min_micro_f1,
                 "digest": found.digest,
                 "evaluated_rows": found.evaluation[0].rows,
+                "unjudged": list(found.unjudged),
                 "beside_champion": found.shared_days or "There is no champion yet to be compared with.",
                 **({} if effect is None else {"rows_per_observation": effect.of_many_blocks}),
                 "run": context.run.run_id,

@@ -15,6 +15,7 @@ from mlops_dagster.inference.trial import ALONE, answers_that_differ, trial_colu
 from mlops_dagster.registry import Baseline
 from mlops_dagster.registry.estimators import Estimator
 from mlops_dagster.schema import ModelSchema
+from mlops_dagster.values import text_of
 
 _Numbers: TypeAlias = npt.NDArray[np.float64]
 _Places: TypeAlias = npt.NDArray[np.intp]
@@ -50,7 +51,7 @@ class Scorer:
                 f"version {version} has no predict_proba ({type(estimator).__name__}); register a classifier that "
                 "gives probabilities"
             )
-        classes = [str(label) for label in np.asarray(estimator.classes_).tolist()]
+        classes = _classes(version, estimator)
         odd = set(classes) - set(schema.classes) if some_classes else set(classes) ^ set(schema.classes)
         if odd or len(set(classes)) != len(classes):
             raise ModelFailedError(f"version {version} tells {classes} apart, its schema {schema.classes}")
@@ -156,8 +157,15 @@ class Scorer:
         sound = are_probabilities(probabilities)
         if said is None:
             return self._places[raw.argmax(axis=1)], probabilities, sound
-        places = np.array([self._index.get(str(label), -1) for label in said.ravel().tolist()], dtype=np.intp)
+        places = np.array([self._place(label) for label in said.ravel().tolist()], dtype=np.intp)
         return places, probabilities, sound & (places >= 0)
+
+    def _place(self, label: object) -> int:
+        """Return where the class is in the schema, -1 for none."""
+        try:
+            return self._index.get(label if type(label) is str else text_of(label), -1)
+        except InvalidInputError:
+            return -1
 
     def _run_all(self, inputs: Inputs) -> _Run:
         """As `_run`; a row that the estimator refuses by itself has no probabilities."""
@@ -198,6 +206,13 @@ class Scorer:
                 f"version {self.version} gave row {row} a label that is none of its classes {self.schema.classes}"
             )
         return ModelFailedError(not_probabilities(self.version, row, probabilities[row].tolist()))
+
+
+def _classes(version: str, estimator: Estimator) -> list[str]:
+    try:
+        return [text_of(label) for label in np.asarray(estimator.classes_).tolist()]
+    except InvalidInputError as error:
+        raise ModelFailedError(f"version {version} tells classes apart that are none: {error}") from error
 
 
 def _check_schema(version: str, schema: ModelSchema, estimator: Estimator) -> None:

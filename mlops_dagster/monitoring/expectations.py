@@ -4,7 +4,7 @@ import math
 from collections.abc import Mapping
 from pathlib import Path
 from types import MappingProxyType
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 from pydantic import Field, field_validator
 
@@ -13,6 +13,7 @@ from mlops_dagster.registry.baseline import Baseline
 from mlops_dagster.registry.protection import GuardMode, GuardPolicy
 from mlops_dagster.schema import Feature, ModelSchema
 from mlops_dagster.statistics import INDEPENDENT, CategoricalBins, Histogram, NumericBins
+from mlops_dagster.statistics.columns import MISSING
 from mlops_dagster.strict import StrictModel
 
 if TYPE_CHECKING:
@@ -31,6 +32,9 @@ class ValidationPolicy(StrictModel):
     A day that is to be scored fails over it; a training set, and an hour that is farther than any of training was, are
     in doubt.
 
+    A nullable feature may be missing as often as in the baseline, and in `max_missing` of the rows beyond that: what is
+    null in a third of all rows is no fault. A first training set shows how often that is.
+
     A share of few rows is over its limit by chance: of 37 rows 9 may be missing where 5 % may, of 100,000 little more
     than 5 %. `alpha` is how often chance fails an expectation of a batch, if its share is at the limit.
 
@@ -38,7 +42,12 @@ class ValidationPolicy(StrictModel):
     `mlops validation suite MODEL` writes the derived one to begin with.
     """
 
-    max_missing: float = Field(default=0.05, ge=0, le=1, description="share of rows that may lack a nullable feature")
+    max_missing: float = Field(
+        default=0.05,
+        ge=0,
+        le=1,
+        description="share of rows that may lack a nullable feature, beyond those of the baseline",
+    )
     max_outside: float = Field(default=0.10, ge=0, le=1, description="share outside its range or known categories")
     stretch: float = Field(default=2.0, ge=0, description="how far a range is widened, in widths of it")
     max_divergence: float = Field(
@@ -114,11 +123,10 @@ def _of_feature(
     from great_expectations.expectations.core.expect_column_values_to_not_be_null import ExpectColumnValuesToNotBeNull
 
     numeric = feature.kind == "numeric"
-    present = 1 - policy.max_missing if feature.nullable else 1.0
     meta = {"shared_by": alike} if alike > 1 else None
     expectations: list[Expectation] = [
         ExpectColumnValuesToBeOfType(column=feature.name, type_="float64" if numeric else "str"),
-        ExpectColumnValuesToNotBeNull(column=feature.name, mostly=present, meta=meta if present < 1 else None),
+        ExpectColumnValuesToNotBeNull(**_present(feature, reference, policy, meta)),
     ]
     inside = 1 - policy.max_outside
     bins = None if reference is None else reference.bins
@@ -132,6 +140,22 @@ def _of_feature(
             ExpectColumnValuesToBeInSet(column=feature.name, value_set=list(bins.categories), mostly=inside, meta=meta)
         )
     return expectations
+
+
+def _present(
+    feature: Feature, reference: Histogram | None, policy: ValidationPolicy, meta: Mapping[str, float] | None
+) -> dict[str, Any]:
+    """What is asked of the share of rows that have the feature: what the baseline had, less what the policy allows.
+
+    Of a first training set, from which the baseline comes, nothing is asked: how much is null is its own to show.
+    """
+    most = policy.max_missing if feature.nullable else 0.0
+    if feature.nullable and reference is not None and (rows := sum(reference.counts)):
+        most += reference.counts[MISSING] / rows
+    asked: dict[str, Any] = {"column": feature.name, "mostly": max(1 - most, 0.0)}
+    if feature.nullable and reference is None:
+        return {**asked, "meta": {**(meta or {}), "batches": ["hour", "day"]}}
+    return {**asked, "meta": meta if most > 0 else None}
 
 
 def usual_range(reference: Histogram | None, stretch: float) -> tuple[float, float]:

@@ -6,11 +6,11 @@ from typing import TYPE_CHECKING
 import numpy as np
 import numpy.typing as npt
 
-from mlops_dagster.errors import InvalidInputError
+from mlops_dagster.columns import texts
+from mlops_dagster.frames import values_of
 from mlops_dagster.registry.baseline import Baseline
 from mlops_dagster.schema import Feature, ModelSchema
 from mlops_dagster.statistics import (
-    MOST_CATEGORIES,
     Bins,
     CategoricalBins,
     Column,
@@ -45,7 +45,7 @@ def fit_bins(frame: "pd.DataFrame", schema: ModelSchema) -> dict[str, Bins]:
     """Bins for each feature of the schema, fitted on the columns of `frame`.
 
     Fit them once per schema and pass them on to later baselines: only counts in the same bins compare. Raises
-    InvalidInputError for a numeric feature that is not, and for a categorical one that holds other than strings.
+    InvalidInputError for a feature that is not what the schema says.
 
     >>> import pandas as pd
     >>> from mlops_dagster.schema import Feature
@@ -59,19 +59,13 @@ def fit_bins(frame: "pd.DataFrame", schema: ModelSchema) -> dict[str, Bins]:
 
 def _fitted(frame: "pd.DataFrame", schema: ModelSchema) -> dict[str, Histogram]:
     """The counts of each feature, in bins that are fitted on it."""
-    return {feature.name: _fitted_to(feature, frame[feature.name].to_numpy()) for feature in schema.features}
+    return {feature.name: _fitted_to(feature, values_of(frame, feature)) for feature in schema.features}
 
 
 def _fitted_to(feature: Feature, values: Column) -> Histogram:
     if feature.kind == "numeric":
         return Histogram(*NumericBins.fit_and_count(values))
-    bins, counts = CategoricalBins.fit_and_count(values)
-    if counts[bins.other] and len(bins.categories) < MOST_CATEGORIES:  # what is not missing and no string
-        raise InvalidInputError(
-            f"the categorical feature {feature.name!r} holds {counts[bins.other]} values that are no strings; turn "
-            "them into strings, or declare the feature numeric"
-        )
-    return Histogram(bins, counts)
+    return Histogram(*CategoricalBins.fit_and_count(values))
 
 
 def _counted(feature: Feature, values: Column, bins: Bins) -> Histogram:
@@ -89,7 +83,7 @@ def make_baseline(
     schema: ModelSchema,
     *,
     scores: npt.ArrayLike,
-    labels: Sequence[str] | npt.NDArray[np.object_],
+    labels: Sequence[str | int | bool] | npt.NDArray[np.object_],
     bins: Mapping[str, Bins] | None = None,
     times: "pd.Series[pd.Timestamp] | None" = None,
     score_times: "pd.Series[pd.Timestamp] | None" = None,
@@ -107,11 +101,12 @@ def make_baseline(
 
     if bins:
         features = {
-            feature.name: _counted(feature, frame[feature.name].to_numpy(), bins[feature.name])
+            feature.name: _counted(feature, values_of(frame, feature), bins[feature.name])
             for feature in schema.features
         }
     else:
         features = _fitted(frame, schema)
+    labels = texts(pd.Series(labels, name="label", dtype=object))
     label = Histogram.of(CategoricalBins(schema.classes), labels)
     effects: dict[str, DesignEffect] = {}
     if times is not None:
@@ -119,7 +114,7 @@ def make_baseline(
         hours, _ = pd.factorize(times.dt.floor("h"))
         per_day = _per_day(times)
         for name, groups in {
-            **{name: _groups(histogram.bins, frame[name].to_numpy()) for name, histogram in features.items()},
+            **{each.name: _groups(features[each.name].bins, values_of(frame, each)) for each in schema.features},
             "label": _groups(label.bins, labels),
         }.items():
             worst = worst_block_psi(groups, blocks)

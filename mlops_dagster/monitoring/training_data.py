@@ -2,6 +2,7 @@
 
 from typing import TYPE_CHECKING
 
+from mlops_dagster.frames import LABEL, as_far_as_possible
 from mlops_dagster.monitoring.expectations import suite_for
 from mlops_dagster.monitoring.validation import ValidationResult, validate
 from mlops_dagster.registry import Validation
@@ -15,6 +16,7 @@ if TYPE_CHECKING:
 def validate_training_set(frame: "pd.DataFrame", schema: ModelSchema) -> Validation:
     """Hold labelled rows against the suite of their schema. No rows have not passed."""
     suite = suite_for(schema)
+    frame = as_far_as_possible(frame, (), [LABEL])
     return on_card(suite, validate(frame, suite, "training_set"))
 
 

@@ -99,10 +99,12 @@ def validate(
     if not asked:
         reason = f"the suite {suite.name} asks nothing of a {kind} of {len(frame)} rows"
         return ValidationResult(len(frame), () if kind == "hour" else (reason,))
-    if reasons := odd_frames.names_given_twice(frame) or odd_frames.others_than_numbers(frame, asked):
+    if reasons := odd_frames.names_given_twice(frame):
+        return ValidationResult(len(frame), reasons, len(asked))
+    frame = odd_frames.as_asked(frame, asked)
+    if reasons := odd_frames.others_than_numbers(frame, asked):
         return ValidationResult(len(frame), reasons, len(asked))
     try:
-        frame = odd_frames.with_exact_numbers(frame, odd_frames.numbers_asked(frame, asked))
         found = without_values(run(frame, _part(suite, asked, frame, alpha)))
         return ValidationResult(len(frame), failures(found), len(asked), found, doubts(found), errors(found))
     except Exception as error:  # whatever Great Expectations raises: a gate that broke is closed

@@ -10,7 +10,6 @@ from datetime import datetime
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from mlops_dagster.errors import TrainingDataError
 from mlops_dagster.inference import Scorer, features_frame
 from mlops_dagster.registry import (
     PAIRED,
@@ -25,6 +24,7 @@ from mlops_dagster.registry import (
 )
 from mlops_dagster.registry.cards import OVERALL
 from mlops_dagster.retraining.beside_champion import PresentChampion, beside_champion
+from mlops_dagster.retraining.requirements import check_requirements, unjudged_classes
 from mlops_dagster.retraining.trainer import Estimator, Trainer
 from mlops_dagster.schema import ModelSchema
 from mlops_dagster.statistics import Bins
@@ -33,8 +33,6 @@ if TYPE_CHECKING:
     import numpy as np
     import numpy.typing as npt
     import pandas as pd
-
-MIN_EVALUATION_ROWS = 100
 
 
 @dataclass(frozen=True)
@@ -51,6 +49,8 @@ class Candidate:
     fairness: tuple[FairnessAudit, ...]
     provenance: Provenance
     baseline: Baseline
+    unjudged: tuple[str, ...] = ()
+    """What the evaluation says nothing of, a sentence each: classes that it had no rows of."""
     shared_days: str = ""
     """What days that share causes make of a comparison with the champion, in plain words; empty without a champion."""
 
@@ -77,7 +77,8 @@ def fit_candidate(
 
     `bins` are those of earlier versions with the same schema, so that counts stay comparable; without
     them, and for features that have left them, they are made from `frame`. Raises TrainingDataError when there is too
-    little to fit or judge, ModelFailedError for an estimator whose scores are no probabilities.
+    little to fit or judge, or a class or a second group is missing, ModelFailedError for an estimator whose scores are
+    no probabilities.
     """
     import numpy as np
 
@@ -87,8 +88,7 @@ def fit_candidate(
     schema = trainer.SCHEMA
     held_out = frame["event_time"] >= evaluate_from
     fitted_on, judged_on = frame[~held_out], frame[held_out]
-    _require_rows(fitted_on, judged_on, evaluate_from)
-    _require_columns(frame, fairness_attributes)
+    check_requirements(schema, fitted_on, judged_on, evaluate_from, fairness_attributes)
 
     judge = trainer.estimator().fit(features_frame(schema, fitted_on), fitted_on["label"])
     answers = Scorer("in evaluation", schema, judge, some_classes=True).score(judged_on)
@@ -118,6 +118,7 @@ def fit_candidate(
         fairness=fairness,
         provenance=_provenance(frame, dataset),
         baseline=baseline,
+        unjudged=unjudged_classes(schema, fitted_on, judged_on),
         shared_days=beside.sentence,
     )
 
@@ -133,22 +134,6 @@ def known_bins(versions: Sequence[ModelVersion], schema: ModelSchema) -> dict[st
 def _dump(estimator: Estimator) -> bytes:
     with tempfile.TemporaryDirectory() as folder:
         return estimators.save(estimator, Path(folder) / "model.skops").read_bytes()
-
-
-def _require_rows(fitted_on: pd.DataFrame, judged_on: pd.DataFrame, evaluate_from: datetime) -> None:
-    if fitted_on.empty or len(judged_on) < MIN_EVALUATION_ROWS:
-        raise TrainingDataError(
-            f"{len(fitted_on)} rows to fit on and {len(judged_on)} to evaluate on from {evaluate_from:%Y-%m-%d}, "
-            f"at least 1 and {MIN_EVALUATION_ROWS} are needed; widen `training.window_days` or wait for labels"
-        )
-
-
-def _require_columns(frame: pd.DataFrame, fairness_attributes: Sequence[str]) -> None:
-    missing = [name for name in fairness_attributes if name not in frame]
-    if missing:
-        raise TrainingDataError(
-            f"`card.fairness_attribute` names {', '.join(missing)}; the training set has {', '.join(frame.columns)}"
-        )
 
 
 def _judge(
@@ -173,7 +158,7 @@ def _slices(rows: pd.DataFrame, attributes: Sequence[str]) -> Iterator[tuple[str
     import numpy as np
 
     for attribute in attributes:
-        for group, its in rows.groupby(attribute, sort=True).indices.items():
+        for group, its in rows.groupby(attribute, sort=True, observed=True).indices.items():
             yield f"{attribute}={group}", np.asarray(its)
 
 

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import importlib
 import importlib.util
+import inspect
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from datetime import datetime
@@ -11,6 +12,8 @@ from types import ModuleType
 from typing import TYPE_CHECKING, Protocol, cast
 
 from mlops_dagster.errors import InvalidInputError, TrainingDataError
+from mlops_dagster.frames import LABEL, TIME, check_window, conform
+from mlops_dagster.readable import fields_of
 from mlops_dagster.registry import Validation
 from mlops_dagster.schema import ModelSchema
 
@@ -42,9 +45,10 @@ class Trainer(Protocol):
     SCHEMA: ModelSchema
 
     def training_set(self, start: datetime, end: datetime) -> pd.DataFrame:
-        """The labelled rows of [start, end) whose label was known by `end`, in order of time.
+        """The labelled rows of [start, end) whose label was known by `end`.
 
-        Columns: the schema's features (float64 or str), `label` (str, one of the classes), `event_time` (UTC).
+        Columns: the features of the schema; `label`, one of its classes; `event_time`, with a time zone. Numbers may
+        be of any type of pandas, Arrow or Decimal; classes and categories texts, whole numbers or booleans.
         """
         ...
 
@@ -57,7 +61,7 @@ class BatchSource(Protocol):
     """Where the rows come from that a champion is to score by the day, asked for online or not."""
 
     def batch(self, start: datetime, end: datetime) -> pd.DataFrame:
-        """The rows of [start, end), in order of time: the schema's features (float64 or str), and `event_time` (UTC).
+        """The rows of [start, end): the features of the schema as in a training set, and `event_time`.
 
         Further columns, such as an id, are kept beside the scores. By `prediction_id` and `key`, if they are among
         them, an erasure finds the rows of a person.
@@ -79,53 +83,62 @@ class TrainingSet:
 
 
 def read_batch(module_name: str, start: datetime, end: datetime) -> pd.DataFrame:
-    """What `batch` of that module gives; raises InvalidInputError for whatever it raises, and for no DataFrame."""
-    import pandas as pd
+    """The rows that `batch` of that module gives, in the types of the schema; further columns are as they came.
 
+    Raises InvalidInputError for whatever it raises, and for what is no frame with rows of [start, end) as `BatchSource`
+    has them.
+    """
     source = load_batch_source(module_name)
     try:
         found: object = source.batch(start, end)
     except Exception as error:
         raised = f"`batch` of {module_name} raised {type(error).__name__}"
         raise InvalidInputError(f"{raised}: {error}", told=raised) from error
-    if not isinstance(found, pd.DataFrame):
-        raise InvalidInputError(f"`batch` of {module_name} gave a {type(found).__name__}, not a DataFrame")
-    return found
+    try:
+        return _rows(found, load_trainer(module_name).SCHEMA, start, end, TIME)
+    except InvalidInputError as error:
+        where = f"`batch` of {module_name}"
+        raise InvalidInputError(f"{where}: {error.message}", told=f"{where}: {error.told}") from error
 
 
 def read_training_set(module_name: str, start: datetime, end: datetime) -> pd.DataFrame:
-    """What `training_set` of that module gives, numbers as float64 where that is exact, as the data plane has them.
+    """The rows that `training_set` of that module gives, in the types of the schema, by time; others are as they came.
 
-    What the rows are, and their labels, is for their suite to say. What the module raises is its own. Raises
-    TrainingDataError for what is no DataFrame with times.
+    What the values are is for their suite to say. What the module raises is its own. Raises TrainingDataError for what
+    is no frame with rows of [start, end) as `Trainer` has them, saying what to write instead.
     """
-    import pandas as pd
-
-    from mlops_dagster.monitoring.odd_frames import with_exact_numbers
-
     trainer = load_trainer(module_name)
     found: object = trainer.training_set(start, end)
+    try:
+        frame = _rows(found, trainer.SCHEMA, start, end, LABEL, TIME)
+        _refuse_infinite(frame, [each.name for each in trainer.SCHEMA.features if each.kind == "numeric"])
+    except InvalidInputError as error:
+        where = f"`training_set` of {module_name}"
+        raise TrainingDataError(f"{where}: {error.message}", told=f"{where}: {error.told}") from error
+    return frame.sort_values(TIME, kind="stable", ignore_index=True)
+
+
+def _rows(found: object, schema: ModelSchema, start: datetime, end: datetime, *beside: str) -> pd.DataFrame:
+    import pandas as pd
+
     if not isinstance(found, pd.DataFrame):
-        raise TrainingDataError(f"`training_set` of {module_name} gave a {type(found).__name__}, not a DataFrame")
-    times = found["event_time"].dtype if "event_time" in found else "no such column"
-    if len(found) and not isinstance(times, pd.DatetimeTZDtype):
-        raise TrainingDataError(f"`training_set` of {module_name}: `event_time` is {times}, not times in UTC")
-    numeric = [each.name for each in trainer.SCHEMA.features if each.kind == "numeric"]
-    frame = with_exact_numbers(found, numeric)
-    _refuse_infinite(module_name, frame, [name for name in numeric if name in frame])
+        kind = f"{type(found).__module__.partition('.')[0]}.{type(found).__qualname__}".removeprefix("builtins.")
+        way = "; give its `.to_pandas()`" if hasattr(found, "to_pandas") else ""
+        raise InvalidInputError(f"it gave a {kind}, not a DataFrame of pandas{way}")
+    frame = conform(found, schema, *beside)
+    check_window(frame, start, end)
     return frame
 
 
-def _refuse_infinite(module_name: str, frame: pd.DataFrame, numeric: list[str]) -> None:
+def _refuse_infinite(frame: pd.DataFrame, numeric: list[str]) -> None:
     """An estimator either refuses them, fits on them in silence, or has edges of bins that no baseline can keep."""
     import numpy as np
 
     for name in numeric:
-        values = frame[name]
-        if values.dtype == np.float64 and (infinite := int(np.isinf(values.to_numpy()).sum())):
-            raise TrainingDataError(
-                f"`training_set` of {module_name}: {infinite} of {len(frame)} values of {name!r} are infinite; give "
-                "null where a number is not known, or leave the rows out"
+        if infinite := int(np.isinf(frame[name].to_numpy()).sum()):
+            raise InvalidInputError(
+                f"{infinite} of {len(frame)} values of {name!r} are infinite; give null where a number is not known, "
+                "or leave the rows out"
             )
 
 
@@ -140,24 +153,67 @@ def check_trainer(module_name: str) -> None:
 
 
 def load_trainer(module_name: str) -> Trainer:
-    """The trainer module of that dotted name; raises InvalidInputError saying what it lacks."""
-    return cast("Trainer", _module(module_name, "SCHEMA", "training_set", "estimator"))
+    """The trainer module of that dotted name, held against its protocol; raises InvalidInputError for what it lacks."""
+    module = _module(module_name, SCHEMA=None, training_set=("start", "end"), estimator=())
+    if not isinstance(module.SCHEMA, ModelSchema):
+        raise InvalidInputError(
+            f"SCHEMA of the trainer {module_name!r} is a {type(module.SCHEMA).__name__}; write "
+            "SCHEMA = ModelSchema(features=(Feature(name=..., kind=...), ...), classes=(...))"
+        )
+    return cast("Trainer", module)
 
 
 def load_batch_source(module_name: str) -> BatchSource:
     """The same module as the source of batches; raises InvalidInputError if it is none."""
-    return cast("BatchSource", _module(module_name, "batch"))
+    return cast("BatchSource", _module(module_name, batch=("start", "end")))
 
 
-def _module(module_name: str, *names: str) -> ModuleType:
-    try:
-        module = importlib.import_module(module_name)
-    except ModuleNotFoundError as error:
-        raise _no_module(module_name, error) from error
-    missing = [name for name in names if not hasattr(module, name)]
+def _module(module_name: str, **wanted: tuple[str, ...] | None) -> ModuleType:
+    """The module, which has these names: functions that take such arguments, or any value (None)."""
+    module = _imported(module_name)
+    missing = [name for name in wanted if not hasattr(module, name)]
     if missing:
         raise InvalidInputError(f"the trainer {module_name!r} lacks {', '.join(missing)}; see retraining/trainer.py")
+    for name, arguments in wanted.items():
+        if arguments is not None and not _takes(getattr(module, name), arguments):
+            raise InvalidInputError(
+                f"{name} of the trainer {module_name!r} is no function that can be called as "
+                f"{name}({', '.join(arguments)}); write `def {name}({', '.join(arguments)}):`"
+            )
     return module
+
+
+def _imported(module_name: str) -> ModuleType:
+    from pydantic import ValidationError
+
+    try:
+        return importlib.import_module(module_name)
+    except ModuleNotFoundError as error:
+        if error.name is None or f"{module_name}.".startswith(f"{error.name}."):
+            raise _no_module(module_name, error) from error
+        raise InvalidInputError(
+            f"the trainer {module_name!r} imports {error.name!r}, which is not installed here; install it, or mend the "
+            "import"
+        ) from error
+    except InvalidInputError:
+        raise
+    except Exception as error:  # whatever its own lines raise
+        said = fields_of(error) if isinstance(error, ValidationError) else str(error)
+        raise InvalidInputError(
+            f"the trainer {module_name!r} cannot be imported: {type(error).__name__}: {said}"
+        ) from error
+
+
+def _takes(function: object, arguments: tuple[str, ...]) -> bool:
+    if not callable(function):
+        return False
+    try:
+        inspect.signature(function).bind(*arguments)
+    except TypeError:
+        return False
+    except ValueError:  # some functions of other languages do not say
+        return True
+    return True
 
 
 def _no_module(module_name: str, error: ImportError | None = None) -> InvalidInputError:

@@ -34,6 +34,7 @@ from mlops_dagster.serving.service import Service, clock_for
 from mlops_dagster.serving.tensors import Json, shown
 from mlops_dagster.serving.tokens import Scope
 from mlops_dagster.settings import Settings
+from mlops_dagster.values import text_of
 
 
 def create_app(
@@ -190,13 +191,14 @@ def read_labels(content: dict[str, Json], limit: int) -> list[tuple[str, str, da
 def _label(entry: Json) -> tuple[str, str, datetime | None]:
     fields = entry if isinstance(entry, dict) else {}
     prediction_id, label, at = fields.get("prediction_id"), fields.get("label"), fields.get("at")
-    if not isinstance(prediction_id, str) or not isinstance(label, str) or not (at is None or isinstance(at, str)):
+    if not isinstance(prediction_id, str) or "label" not in fields or not (at is None or isinstance(at, str)):
         raise InvalidInputError(
-            f"each label needs a `prediction_id` and a `label`, may have a time `at`, all strings; got {shown(entry)}"
+            "each label needs a `prediction_id`, a string, and a `label`, and may have a time `at`, a string; got "
+            f"{shown(entry)}"
         )
-    if not label.strip():
+    if label is None or (isinstance(label, str) and not label.strip()):
         raise InvalidInputError(f"a label that is not known yet is not sent; got {shown(entry)}")
-    return prediction_id, label, None if at is None else read_time(at)
+    return prediction_id, text_of(label), None if at is None else read_time(at)
 
 
 async def on_error(_request: Request, error: Exception) -> Response:

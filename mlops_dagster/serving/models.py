@@ -5,7 +5,7 @@ from contextlib import AbstractContextManager, nullcontext
 from dataclasses import dataclass
 from typing import Final
 
-from mlops_dagster.errors import InvalidFeaturesError
+from mlops_dagster.errors import InvalidFeaturesError, InvalidInputError
 from mlops_dagster.inference import Scorer
 from mlops_dagster.registry import Baseline, GuardPolicy
 from mlops_dagster.registry.estimators import Estimator
@@ -13,6 +13,7 @@ from mlops_dagster.schema import Feature, ModelSchema
 from mlops_dagster.serving.guard import Guard
 from mlops_dagster.serving.protocol import Column
 from mlops_dagster.serving.tensors import Value
+from mlops_dagster.values import text_of
 
 Columns = Mapping[str, Sequence[Value]]
 
@@ -80,9 +81,21 @@ def take_features(schema: ModelSchema, columns: Mapping[str, Column]) -> Columns
 def _checked(feature: Feature, column: Column | None) -> Sequence[Value]:
     if column is None:
         raise InvalidFeaturesError(f"feature {feature.name!r} is missing; send it, null where it is not known")
-    if (column.datatype == "BYTES") is not (feature.kind == "categorical"):
-        wanted = "BYTES" if feature.kind == "categorical" else "a number"
-        raise InvalidFeaturesError(f"feature {feature.name!r} is {feature.kind}: send {wanted}, not {column.datatype}")
-    if not feature.nullable and None in column.values:
+    values = column.values
+    if feature.kind == "categorical" and column.datatype != "BYTES":
+        values = _as_texts(feature, column)
+    elif feature.kind == "numeric" and column.datatype == "BYTES":
+        raise InvalidFeaturesError(f"feature {feature.name!r} is numeric: send a number, not BYTES")
+    if not feature.nullable and None in values:
         raise InvalidFeaturesError(f"feature {feature.name!r} must not be null")
-    return column.values
+    return values
+
+
+def _as_texts(feature: Feature, column: Column) -> list[Value]:
+    """The texts of whole numbers and booleans, as training has them."""
+    booleans = column.datatype == "BOOL"
+    try:
+        return [None if each is None else text_of(bool(each) if booleans else each) for each in column.values]
+    except InvalidInputError as error:
+        where = f"feature {feature.name!r} is categorical"
+        raise InvalidFeaturesError(f"{where}: {error.message}; send BYTES", told=f"{where}: {error.told}") from error

@@ -11,6 +11,7 @@ import numpy.typing as npt
 
 from mlops_dagster.errors import InvalidInputError
 from mlops_dagster.statistics.columns import is_missing
+from mlops_dagster.values import text_of
 
 
 @dataclass(frozen=True, slots=True)
@@ -41,9 +42,9 @@ class ClassificationMetrics:
 
 
 def classification_metrics(y_true: npt.ArrayLike, y_pred: npt.ArrayLike) -> ClassificationMetrics:
-    """The metrics of predictions held against the truth, row by row. Labels of any type are named by `str`.
+    """The metrics of predictions held against the truth, row by row. Labels are named by `text_of`.
 
-    Raises InvalidInputError for no rows, unequal lengths and missing labels.
+    Raises InvalidInputError for no rows, unequal lengths, missing labels, and fractions.
 
     >>> metrics = classification_metrics(["late", "late", "early", "early"], ["late", "early", "early", "early"])
     >>> metrics.accuracy, round(metrics.macro_f1, 4)
@@ -55,9 +56,9 @@ def classification_metrics(y_true: npt.ArrayLike, y_pred: npt.ArrayLike) -> Clas
 
 
 def confusion_counts(y_true: npt.ArrayLike, y_pred: npt.ArrayLike) -> dict[tuple[str, str], int]:
-    """How often each (true, predicted) pair occurs. Labels of any type are named by `str`.
+    """How often each (true, predicted) pair occurs. Labels are named by `text_of`.
 
-    Raises InvalidInputError for unequal lengths and missing labels.
+    Raises InvalidInputError for unequal lengths, missing labels, and fractions.
 
     >>> confusion_counts(["late", "late", "early"], ["late", "early", "early"])
     {('late', 'late'): 1, ('late', 'early'): 1, ('early', 'early'): 1}
@@ -70,7 +71,7 @@ def confusion_counts(y_true: npt.ArrayLike, y_pred: npt.ArrayLike) -> dict[tuple
         raise InvalidInputError("some labels are missing; leave out the rows that have no truth yet")
     confusion: Counter[tuple[str, str]] = Counter()
     for (truth, prediction), count in pairs.items():
-        confusion[str(truth), str(prediction)] += count
+        confusion[text_of(truth), text_of(prediction)] += count
     return dict(confusion)
 
 

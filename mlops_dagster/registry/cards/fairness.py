@@ -11,6 +11,7 @@ from mlops_dagster.errors import InvalidInputError
 from mlops_dagster.registry.cards.parts import Metrics, NonNegative, Share
 from mlops_dagster.statistics.columns import Column, as_objects, is_missing
 from mlops_dagster.strict import StrictModel
+from mlops_dagster.values import text_of
 
 if TYPE_CHECKING:
     import pandas as pd
@@ -58,7 +59,8 @@ def audit_fairness(
     positive: str | None = None,
     min_rows: int = MIN_GROUP_ROWS,
 ) -> FairnessAudit:
-    """Compare the groups that the rows belong to; true label, predicted label and group of each row, named by `str`.
+    """Compare the groups that the rows belong to; true label and predicted label of each row, named by
+    `text_of`, and its group, named by `str`.
 
     With `positive`, the class whose prediction matters to people, come the rates at which it is predicted
     (`selection_rate`), rightly (`true_positive_rate`) and wrongly (`false_positive_rate`), against all other
@@ -127,7 +129,7 @@ def _cells(y_true: Column, y_pred: Column, groups: Column) -> pd.DataFrame:
     for (true, predicted, group), count in Counter(zip(*columns.values(), strict=True)).items():
         if is_missing(true) or is_missing(predicted):
             raise InvalidInputError("some labels are missing; leave out the rows that have no truth yet")
-        found[str(true), str(predicted), MISSING_GROUP if is_missing(group) else str(group)] += count
+        found[text_of(true), text_of(predicted), MISSING_GROUP if is_missing(group) else str(group)] += count
     return pd.DataFrame([[*cell, count] for cell, count in sorted(found.items())], columns=[*columns, "rows"])
 
 

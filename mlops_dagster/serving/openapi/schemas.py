@@ -112,7 +112,10 @@ def schemas() -> dict[str, Json]:
         "Label": json_object(
             ["prediction_id", "label"],
             prediction_id=TEXT,
-            label={**TEXT, "description": "a class of the model"},
+            label={
+                "type": ["string", "number", "boolean"],
+                "description": "a class of the model; 1 is the class called 1, true the class called True",
+            },
             at={"type": ["string", "null"], "format": "date-time", "description": "when it became known; else now"},
         ),
         "FeedbackResult": json_object(

@@ -1,0 +1,94 @@
+"""A trainer tried in seconds: its rows held against its schema, and a candidate fitted on a few of them."""
+
+from __future__ import annotations
+
+import tempfile
+from collections.abc import Iterator, Sequence
+from datetime import datetime
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from mlops_dagster.errors import InvalidInputError, TrainingDataError
+from mlops_dagster.frames import LABEL, TIME
+from mlops_dagster.inference import Scorer
+from mlops_dagster.registry import estimators
+from mlops_dagster.retraining.candidate import fit_candidate
+from mlops_dagster.retraining.requirements import check_requirements
+from mlops_dagster.retraining.trainer import Trainer, load_trainer, read_training_set
+
+if TYPE_CHECKING:
+    import pandas as pd
+
+    from mlops_dagster.monitoring import ValidationPolicy
+
+_ROWS = 1000
+_ROWS_OF_A_CLASS = 100
+
+
+def check_estimator(module_name: str) -> Trainer:
+    """Return the trainer, whose `estimator` is called once; raises InvalidInputError if it makes no classifier."""
+    trainer = load_trainer(module_name)
+    try:
+        estimator: object = trainer.estimator()
+    except Exception as error:  # whatever the module raises
+        raised = f"`estimator` of {module_name} raised {type(error).__name__}: {error}"
+        raise InvalidInputError(f"{raised}; mend it") from error
+    lacking = [name for name in ("fit", "predict_proba") if not hasattr(estimator, name)]
+    if lacking:
+        raise InvalidInputError(
+            f"`estimator` of {module_name} gives a {type(estimator).__name__} without {' and '.join(lacking)}; "
+            "give a classifier with probabilities, such as CalibratedClassifierCV around it"
+        )
+    return trainer
+
+
+def dry_run(
+    module_name: str,
+    start: datetime,
+    end: datetime,
+    evaluate_from: datetime,
+    *,
+    fairness_attributes: Sequence[str],
+    validation: ValidationPolicy,
+) -> Iterator[str]:
+    """Yield a sentence for each step that went well; the first that does not raises its error, which says what to do.
+
+    Rows of [start, end) are read as for a training; a candidate is fitted on at most some thousand of those before
+    `evaluate_from`, of every class some, judged on as many of the others, written to a file, read and tried.
+    """
+    from mlops_dagster.monitoring.suites import suite_of
+    from mlops_dagster.monitoring.validation import validate
+
+    trainer = check_estimator(module_name)
+    schema = trainer.SCHEMA
+    yield f"{module_name}: {len(schema.features)} features, classes {', '.join(map(repr, schema.classes))}"
+    frame = read_training_set(module_name, start, end)
+    yield f"training_set: {len(frame)} rows of [{start:%Y-%m-%d}, {end:%Y-%m-%d}) in the types of the schema"
+    found = validate(frame, suite_of(schema, None, validation), "training_set", alpha=validation.alpha)
+    if not found.passed:
+        raise TrainingDataError(f"the rows fail their suite: {'; '.join((*found.failures, *found.errors))}")
+    yield f"suite: {found.expectations} expectations hold"
+    late = frame[TIME] >= evaluate_from
+    check_requirements(schema, frame[~late], frame[late], evaluate_from, fairness_attributes)
+    few = _some_of_each(frame, late)
+    candidate = fit_candidate(trainer, few, dataset="", evaluate_from=evaluate_from, fairness_attributes=())
+    scores = ", ".join(f"{name} {value:.3f}" for name, value in sorted(candidate.metrics.items()))
+    fitted = int((few[TIME] < evaluate_from).sum())
+    yield f"estimator: fitted on {fitted} rows, judged on {len(few) - fitted}: {scores}"
+    with tempfile.TemporaryDirectory() as folder:
+        file = Path(folder) / "model"
+        file.write_bytes(candidate.artifact)
+        Scorer("of the dry run", schema, estimators.load(file)).try_out(candidate.baseline)
+    yield f"artifact: {len(candidate.artifact):,} bytes, which answer rows like its training data"
+
+
+def _some_of_each(frame: pd.DataFrame, late: pd.Series[bool]) -> pd.DataFrame:
+    """Rows evenly spaced in time, of each class, before and after the evaluation begins."""
+    import numpy as np
+
+    most = max(_ROWS // frame[LABEL].nunique(), _ROWS_OF_A_CLASS)
+    kept = [
+        places[np.linspace(0, len(places) - 1, min(len(places), most)).astype(int)]
+        for places in frame.groupby([frame[LABEL], late], sort=False).indices.values()
+    ]
+    return frame.iloc[np.sort(np.concatenate(kept))].reset_index(drop=True)
