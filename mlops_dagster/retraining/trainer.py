@@ -199,9 +199,8 @@ def _imported(module_name: str) -> ModuleType:
         raise
     except Exception as error:  # whatever its own lines raise
         said = fields_of(error) if isinstance(error, ValidationError) else str(error)
-        raise InvalidInputError(
-            f"the trainer {module_name!r} cannot be imported: {type(error).__name__}: {said}"
-        ) from error
+        raised = f"the trainer {module_name!r} cannot be imported: {type(error).__name__}"
+        raise InvalidInputError(f"{raised}: {said}", told=raised) from error
 
 
 def _takes(function: object, arguments: tuple[str, ...]) -> bool:
