@@ -1,6 +1,8 @@
 """The retraining sensor and job, and the daily report that they act on: real runs of Dagster, on real stores."""
 
 import logging
+import os
+import signal
 import sys
 from collections.abc import Callable, Iterator
 from datetime import datetime, timedelta
@@ -14,6 +16,7 @@ import pytest
 from dagster._core.events import DagsterEvent  # no public name
 from dagster._daemon.monitoring.run_monitoring import check_run_timeout
 
+from mlops_dagster.components import retraining_failures
 from mlops_dagster.components.monitoring import monitoring_defs
 from mlops_dagster.components.retraining_failures import failed_at
 from mlops_dagster.components.rollout import rollout_defs
@@ -298,23 +301,23 @@ WRONG: dict[str, tuple[Callable[[pd.DataFrame], object], Callable[[], object], s
     "no labels": (
         lambda rows: rows.drop(columns="label"),
         lambda: estimator(0),
-        "training_set fails its suite: label: there is no such column",
+        "training_set: `training_set` of failing_trainer: there is no column 'label', but ",
     ),
     "no rows": (lambda rows: rows[:0], lambda: estimator(0), "training_set fails its suite: there are no rows"),
     "no frame": (
         lambda _rows: None,
         lambda: estimator(0),
-        "training_set: `training_set` of failing_trainer gave a NoneType, not a DataFrame",
+        "training_set: `training_set` of failing_trainer: it gave a NoneType, not a DataFrame",
     ),
     "no times": (
         lambda rows: rows.drop(columns="event_time"),
         lambda: estimator(0),
-        "training_set: `training_set` of failing_trainer: `event_time` is no such column, not times",
+        "training_set: `training_set` of failing_trainer: there is no column 'event_time', but ",
     ),
     "times of nowhere": (
         lambda rows: rows.assign(event_time=rows["event_time"].dt.tz_localize(None)),
         lambda: estimator(0),
-        "training_set: `training_set` of failing_trainer: `event_time` is datetime64[ns], not times",
+        "training_set: `training_set` of failing_trainer: 'event_time' has naive times, of no zone; write ",
     ),
     "an end that is no exception": (lambda rows: rows, Ends, "flights__candidate: SystemExit: 1"),
 }
@@ -336,7 +339,7 @@ def test_whatever_ends_a_retraining_somebody_is_told_once_and_why(
     (alert,) = house_at(home, NOON).alerts.list(MODEL)
     assert (alert.rule, alert.severity.value, alert.evidence["run"]) == ("retraining_failed", "critical", result.run_id)
     assert alert.summary.startswith(reason)
-    assert alert.times == (3 if reason.startswith("training_set: ") else 1)  # what a step raised is tried again
+    assert alert.times == 1  # the rows and the module are as wrong the next time
 
 
 def test_what_no_retry_would_better_is_not_tried_again(
@@ -350,6 +353,25 @@ def test_what_no_retry_would_better_is_not_tried_again(
     (alert,) = house_at(home, NOON).alerts.list(MODEL)
     assert (alert.severity.value, alert.times, alert.evidence["retries"]) == ("critical", 2, 0)
     assert "the trainer 'failing_trainer' lacks estimator" in alert.summary
+
+
+def test_terminating_a_run_ends_its_wait_for_a_retry(
+    home: Path, instance: dg.DagsterInstance, trainer: ModuleType, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    slow = SPEC.model_copy(update={"retraining": RetrainingPolicy(cadence=None, retries=2, retry_minutes=10)})
+    waits: list[float] = []
+
+    def terminated_while_waiting(seconds: float) -> None:
+        waits.append(seconds)
+        os.kill(os.getpid(), signal.SIGINT)  # as Dagster's Terminate sends it
+
+    monkeypatch.setattr(retraining_failures.time, "sleep", terminated_while_waiting)
+    trainer.failures = 1
+    dagster = DagsterAt(home, instance, NOON, training_defs(slow))
+    with pytest.raises(dg.DagsterExecutionInterruptedError):
+        dagster.run("flights_retrain")
+    (run,) = instance.get_runs()
+    assert (waits, run.status) == ([600], dg.DagsterRunStatus.CANCELED)
 
 
 def see_failure(home: Path, instance: dg.DagsterInstance, result: dg.ExecuteInProcessResult) -> None:

@@ -159,16 +159,19 @@ def test_a_training_set_is_held_against_the_champion_it_may_follow(
 def test_what_is_in_doubt_stands_on_the_card(
     tmp_path: Path, trainer: ModuleType, instance: dg.DagsterInstance, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    """A share over its limit that chance explains: 44 of 800 where 40 may be missing."""
+    """A share over its limit that chance explains: 44 of 800 where 40 may be missing, of the champion's none."""
+    _, platform = train(tmp_path, instance)
+    house = platform.stores(END - timedelta(days=1))
+    house.registry.transition(house.versions("made-up")[0], "Production")
     rows = training_set(END - timedelta(days=60), END)
     rows.loc[rows.index[::19], "carrier"] = None
     rows.loc[rows.index[1], "carrier"] = None
     monkeypatch.setattr(trainer, "training_set", lambda start, end: rows)
     encode = make_column_transformer((OneHotEncoder(handle_unknown="ignore"), ["carrier"]))
     monkeypatch.setattr(trainer, "estimator", lambda: make_pipeline(encode, LogisticRegression()))
-    result, platform = train(tmp_path, instance)
+    result, _ = train(tmp_path, instance)
     assert result.success
-    card = platform.stores().versions("made-up")[0].card
+    card = platform.stores().versions("made-up")[1].card
     assert card is not None
     assert card.validation is not None
     (doubt,) = card.validation.doubts

@@ -40,7 +40,7 @@ def test_a_class_has_one_name_everywhere(classes: Any, names: tuple[str, str]) -
     answers = Scorer("1.0.0", schema, LogisticRegression().fit(frame, labels)).score(frame)
     assert answers.labels == [*names] * 20
     assert evaluate("overall", labels, answers.labels).metrics["accuracy"] == 1.0
-    assert make_baseline(frame, schema, scores=answers.scores, labels=labels).label.counts == (0, 20, 20, 0)
+    assert make_baseline(frame, schema, scores=answers.scores, labels=labels).label.counts.tolist() == [0, 20, 20, 0]
     sent = [{"prediction_id": "a", "label": each} for each in np.asarray(classes).tolist()]
     assert [label for _, label, _ in read_labels({"labels": sent}, 10)] == [*names]
 

@@ -282,3 +282,27 @@ def test_a_range_is_as_wide_as_what_is_known_allows(values: list[float], expecte
     finite = (-sys.float_info.max, sys.float_info.max)
     reference = Histogram.of(NumericBins.fit(values), values)
     assert usual_range(reference, 2.0) == (expected or finite)
+
+
+def test_what_was_null_in_training_may_be_null_and_little_more() -> None:
+    """Golden: 30 % of the training rows lack `tip`, so 35 % may; none lacked `fare`, so 5 % may."""
+    schema = ModelSchema(
+        features=(Feature(name="tip", kind="numeric"), Feature(name="fare", kind="numeric")), classes=("a", "b")
+    )
+
+    def rows(tip: int, fare: int) -> pd.DataFrame:
+        values = np.arange(10_000.0)
+        return pd.DataFrame({"tip": values, "fare": values}).assign(
+            tip=lambda frame: frame["tip"].where(frame.index >= tip),
+            fare=lambda frame: frame["fare"].mask(frame.index < fare),
+        )
+
+    baseline = make_baseline(rows(3000, 0), schema, scores=[0.5], labels=["a"] * 10_000)
+    suite = suite_for(schema, baseline)
+    assert validate(rows(3400, 400), suite).failures == ()
+    first, second = validate(rows(4000, 1000), suite).failures
+    assert first.startswith("tip: 4000 of 10000 values are missing; at most 35.0% may be")
+    assert second.startswith("fare: 1000 of 10000 values are missing; at most 5.0% may be")
+    labelled = rows(9_000, 0).assign(label="a")
+    assert validate(labelled, suite_for(schema), "training_set").failures == ()  # which is where it is learnt
+    assert validate(rows(9_000, 0), suite_for(schema)).failures[0].startswith("tip: 9000 of 10000 values are missing")

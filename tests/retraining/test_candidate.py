@@ -23,7 +23,12 @@ from mlops_dagster.serving.models import LoadedModel
 from tests.two_versions import MARCH, SCHEMA
 
 ROWS = pd.DataFrame(
-    {"x": 0.0, "carrier": "AA", "label": "ok", "event_time": [MARCH + timedelta(hours=n) for n in range(200)]}
+    {
+        "x": 0.0,
+        "carrier": "AA",
+        "label": ["ok", "late"] * 100,
+        "event_time": [MARCH + timedelta(hours=n) for n in range(200)],
+    }
 )
 NEVER_FITS = cast("Trainer", SimpleNamespace(SCHEMA=SCHEMA))
 

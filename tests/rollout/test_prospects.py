@@ -7,6 +7,7 @@ from mlops_dagster.rollout import Outcome, RolloutPolicy
 from mlops_dagster.rollout.prospects import Traffic, check_can_promote, least_hours, prospects
 
 QUICK = RolloutPolicy(steps=(0.1, 0.5), min_watch_hours=12, soak_hours=6, deadline_hours=60)
+LATE = RolloutPolicy(deadline_hours=400, labels="late", label_hours=24)
 
 
 def test_labels_ten_days_late_under_a_deadline_of_seven_are_refused_with_the_arithmetic() -> None:
@@ -27,7 +28,7 @@ def test_labels_ten_days_late_under_a_deadline_of_seven_are_refused_with_the_ari
     [
         (QUICK, Traffic(requests_per_day=50), "each waits for 100 paired labels of its own"),
         (
-            RolloutPolicy(deadline_hours=400, labels="late", label_hours=24),
+            LATE,
             Traffic(requests_per_day=24_000, label_delay_hours=48),
             "come 48 hours late, and rollout.label_hours counts answers from 24 hours on",
         ),
@@ -39,10 +40,10 @@ def test_labels_ten_days_late_under_a_deadline_of_seven_are_refused_with_the_ari
     ],
 )
 def test_a_policy_that_never_promotes_is_refused(policy: RolloutPolicy, traffic: Traffic, says: str) -> None:
-    with pytest.raises(InvalidPolicyError, match=f"(?s)(no version would ever be promoted|labels) .*?{says}"):
+    with pytest.raises(InvalidPolicyError, match=says):
         check_can_promote(policy, traffic)
-    played = {each.outcome for each in prospects(policy, traffic)}
-    assert Outcome.PROMOTE not in played or policy.labels == "late"
+    if policy is not LATE:
+        assert Outcome.PROMOTE not in {each.outcome for each in prospects(policy, traffic)}
 
 
 @pytest.mark.parametrize("paired", [True, False])
@@ -54,16 +55,15 @@ def test_what_is_proven_is_what_the_real_decision_says(paired: bool) -> None:
     assert outcomes["always the same answers"] is Outcome.PROMOTE
     assert outcomes["10 points worse"] is Outcome.ROLLBACK
     assert outcomes["2 points worse"] is not Outcome.PROMOTE
-    assert min(each.hours for each in found.values() if each.outcome is Outcome.PROMOTE) >= least_hours(
-        policy, traffic
-    ).total
+    assert (
+        min(each.hours for each in found.values() if each.outcome is Outcome.PROMOTE)
+        >= least_hours(policy, traffic).total
+    )
 
 
 def test_the_least_time_is_never_more_than_a_rollout_takes() -> None:
     """So that nothing is refused for it that would have been promoted."""
-    for per_day in (700, 2_400, 90_000):
-        for delay in (0.0, 5.0):
-            traffic = Traffic(requests_per_day=per_day, label_delay_hours=delay)
-            (same, *_) = prospects(QUICK, traffic)
-            if same.outcome is Outcome.PROMOTE:
-                assert least_hours(QUICK, traffic).total <= same.hours
+    for traffic in (Traffic(requests_per_day=700), Traffic(requests_per_day=90_000, label_delay_hours=5)):
+        same, *_ = prospects(QUICK, traffic)
+        assert same.outcome is Outcome.PROMOTE
+        assert least_hours(QUICK, traffic).total <= same.hours

@@ -1,0 +1,79 @@
+"""`dg check defs` says what a first run would fail on; a code location that only loads imports no trainer."""
+
+import json
+import sys
+from collections.abc import Callable
+from pathlib import Path
+from types import SimpleNamespace
+from typing import Any, cast
+
+import dagster as dg
+import pytest
+
+from mlops_dagster.components import ModelLifecycle, ModelSpec
+from mlops_dagster.errors import InvalidInputError
+
+TRAINER = """
+from sklearn.linear_model import LogisticRegression
+from mlops_dagster.schema import Feature, ModelSchema
+SCHEMA = ModelSchema(features=(Feature(name="amount", kind="numeric"),), classes=(0, 1))
+def training_set(start, end): ...
+def estimator(): return LogisticRegression()
+"""
+SPEC: dict[str, Any] = {
+    "model": "my-model",
+    "training": {"dataset": "mine"},
+    "card": {"intended_use": "x", "failure_modes": ["y"], "contacts": ["z"], "fairness_attribute": "w"},
+    "traffic": {"requests_per_day": 24_000, "label_delay_hours": 4},
+}
+Load = Callable[..., ModelLifecycle]
+
+
+@pytest.fixture
+def load(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Load:
+    """Load a spec beside a trainer of that text, as `dg check defs` does, or else as the code location does."""
+    monkeypatch.syspath_prepend(str(tmp_path))
+    monkeypatch.setenv("MLOPS_HOME", str(tmp_path / "home"))
+    name = f"my_trainer_{tmp_path.name}"
+
+    def load(text: str = TRAINER, *, check: bool = True, **changes: object) -> ModelLifecycle:
+        monkeypatch.setenv("DAGSTER_IS_DEFS_VALIDATION_CLI", "1" if check else "")
+        (tmp_path / f"{name}.py").write_text(text)
+        sys.modules.pop(name, None)
+        spec = ModelSpec.model_validate({**SPEC, "trainer": name, **changes})
+        return ModelLifecycle.load(spec, cast("dg.ComponentLoadContext", SimpleNamespace(path=tmp_path)))
+
+    return load
+
+
+@pytest.mark.parametrize(
+    ("text", "changes", "says"),
+    [
+        (TRAINER.replace("(0, 1)", "(0.5, 1)"), {}, "ValidationError: classes: .*0.5 is a float"),
+        (TRAINER.replace("(start, end)", "()"), {}, r"write `def training_set\(start, end\):`"),
+        (TRAINER + "import no_such_package", {}, "imports 'no_such_package', which is not installed here"),
+        (TRAINER, {"batch_scores": True}, "lacks batch"),
+        (TRAINER, {"drift": {"advisory": ["amuont"]}}, "drift.advisory names 'amuont', and the features are: amount"),
+        (
+            TRAINER,
+            {"traffic": {"requests_per_day": 24_000, "label_delay_hours": 240}},
+            "the steps 240 .* 240 .* rollout.deadline_hours is 168; set it to more than",
+        ),
+    ],
+)
+def test_what_a_first_run_would_fail_on_is_said_by_the_check_and_does_not_keep_a_location_from_loading(
+    text: str, changes: dict[str, object], says: str, load: Load
+) -> None:
+    load(check=False, text=text, **changes)
+    with pytest.raises(InvalidInputError, match=f"(?s){says}"):
+        load(text, **changes)
+
+
+def test_a_sound_model_passes_with_a_suite_that_can_be_evaluated(load: Load, tmp_path: Path) -> None:
+    between = {"type": "expect_column_values_to_be_between", "kwargs": {"column": "amount", "min_value": 0}}
+    (tmp_path / "suite.json").write_text(json.dumps({"name": "mine", "expectations": [between]}))
+    assert load(validation={"suite": "suite.json"}).spec.traffic is not None
+    between["kwargs"] = {"column": "amount", "min_value": 9, "max_value": 0}
+    (tmp_path / "suite.json").write_text(json.dumps({"name": "mine", "expectations": [between]}))
+    with pytest.raises(InvalidInputError, match="the minimum 9 is over the maximum 0"):
+        load(validation={"suite": "suite.json"})
