@@ -4,11 +4,12 @@ from __future__ import annotations
 
 import tempfile
 from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
 from datetime import datetime
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from mlops_dagster.errors import InvalidInputError, TrainingDataError
+from mlops_dagster.errors import InvalidInputError, MlopsError, TrainingDataError
 from mlops_dagster.frames import LABEL, TIME
 from mlops_dagster.inference import Scorer
 from mlops_dagster.registry import estimators
@@ -28,11 +29,8 @@ _ROWS_OF_A_CLASS = 100
 def check_estimator(module_name: str) -> Trainer:
     """Return the trainer, whose `estimator` is called once; raises InvalidInputError if it makes no classifier."""
     trainer = load_trainer(module_name)
-    try:
+    with _own_errors(f"`estimator` of {module_name}"):
         estimator: object = trainer.estimator()
-    except Exception as error:  # whatever the module raises
-        raised = f"`estimator` of {module_name} raised {type(error).__name__}: {error}"
-        raise InvalidInputError(f"{raised}; mend it") from error
     lacking = [name for name in ("fit", "predict_proba") if not hasattr(estimator, name)]
     if lacking:
         raise InvalidInputError(
@@ -62,7 +60,8 @@ def dry_run(
     trainer = check_estimator(module_name)
     schema = trainer.SCHEMA
     yield f"{module_name}: {len(schema.features)} features, classes {', '.join(map(repr, schema.classes))}"
-    frame = read_training_set(module_name, start, end)
+    with _own_errors(f"`training_set` of {module_name}"):
+        frame = read_training_set(module_name, start, end)
     yield f"training_set: {len(frame)} rows of [{start:%Y-%m-%d}, {end:%Y-%m-%d}) in the types of the schema"
     found = validate(frame, suite_of(schema, None, validation), "training_set", alpha=validation.alpha)
     if not found.passed:
@@ -71,7 +70,8 @@ def dry_run(
     late = frame[TIME] >= evaluate_from
     check_requirements(schema, frame[~late], frame[late], evaluate_from, fairness_attributes)
     few = _some_of_each(frame, late)
-    candidate = fit_candidate(trainer, few, dataset="", evaluate_from=evaluate_from, fairness_attributes=())
+    with _own_errors(f"the estimator of {module_name}"):
+        candidate = fit_candidate(trainer, few, dataset="", evaluate_from=evaluate_from, fairness_attributes=())
     scores = ", ".join(f"{name} {value:.3f}" for name, value in sorted(candidate.metrics.items()))
     fitted = int((few[TIME] < evaluate_from).sum())
     yield f"estimator: fitted on {fitted} rows, judged on {len(few) - fitted}: {scores}"
@@ -80,6 +80,18 @@ def dry_run(
         file.write_bytes(candidate.artifact)
         Scorer("of the dry run", schema, estimators.load(file)).try_out(candidate.baseline)
     yield f"artifact: {len(candidate.artifact):,} bytes, which answer rows like its training data"
+
+
+@contextmanager
+def _own_errors(whose: str) -> Iterator[None]:
+    """Raise InvalidInputError for whatever a team's code raises."""
+    try:
+        yield
+    except MlopsError:
+        raise
+    except Exception as error:  # of whatever kind
+        raised = f"{whose} raised {type(error).__name__}"
+        raise InvalidInputError(f"{raised}: {error}", told=raised) from error
 
 
 def _some_of_each(frame: pd.DataFrame, late: pd.Series[bool]) -> pd.DataFrame:

@@ -13,7 +13,7 @@ from mlops_dagster.schema import Feature, ModelSchema
 SCHEMA = ModelSchema(features=(Feature(name="amount", kind="numeric"),), classes=(0, 1))
 def training_set(start, end):
     late = np.random.default_rng(0).random(3000) < 0.3
-    times = pd.date_range(start, end, 3000, inclusive="left", tz="UTC")
+    times = pd.date_range(start, end, 3001, inclusive="left", tz="UTC")
     frame = pd.DataFrame({"amount": late * 3 + np.arange(3000) % 5, "label": late, "event_time": times})
     return frame.assign(shop=["a", "b"] * 1500)
 def estimator(): return LogisticRegression()
