@@ -5,10 +5,10 @@ by Dagster's daemon, from the step that it was at, with the same tags and config
 `dagster.yaml`.
 """
 
-import time
 from collections.abc import Iterator
 from contextlib import contextmanager
 from datetime import datetime
+from time import sleep
 
 import dagster as dg
 from dagster._core.events import JobFailureData, RunFailureReason  # no public names
@@ -64,7 +64,7 @@ def tried_again(context: dg.AssetExecutionContext, platform: Platform, spec: Mod
             evidence={"run": context.run.run_id, "retries": tried},
         )
         if again:
-            time.sleep(minutes * 60)  # in the step, where Terminate interrupts; Dagster's own wait sleeps on
+            sleep(minutes * 60)  # in the step, where Terminate interrupts; Dagster's own wait sleeps on
             raise dg.RetryRequested(max_retries=policy.retries) from error
         raise
 

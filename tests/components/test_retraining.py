@@ -365,7 +365,7 @@ def test_terminating_a_run_ends_its_wait_for_a_retry(
         waits.append(seconds)
         os.kill(os.getpid(), signal.SIGINT)  # as Dagster's Terminate sends it
 
-    monkeypatch.setattr(retraining_failures.time, "sleep", terminated_while_waiting)
+    monkeypatch.setattr(retraining_failures, "sleep", terminated_while_waiting)
     trainer.failures = 1
     dagster = DagsterAt(home, instance, NOON, training_defs(slow))
     with pytest.raises(dg.DagsterExecutionInterruptedError):

@@ -273,7 +273,7 @@ def test_a_suite_that_can_never_be_used_stops_the_code_location(tmp_path: Path) 
     (project / "trainer.py").write_text(
         "from mlops_dagster.schema import Feature, ModelSchema\n"
         "SCHEMA = ModelSchema(features=(Feature(name='a', kind='categorical'),), classes=('x', 'y'))\n"
-        "training_set = estimator = None\n"
+        "def training_set(start, end): ...\ndef estimator(): ...\n"
     )
     (model / "defs.yaml").write_text(
         "type: mlops_dagster.components.ModelLifecycle\n"

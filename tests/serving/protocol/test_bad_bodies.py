@@ -182,5 +182,5 @@ def test_other_bodies_are_limited_too(ready: Server) -> None:
         "there are 10001 labels; this server takes up to 10000 at once",
     )
     deep = b'{"labels": [{"prediction_id": "x", "label": "y", "at": ' + b"[" * 900 + b"]" * 900 + b"}]}"
-    assert "all strings" in ready.client.post(feedback, content=deep).json()["error"]
+    assert "may have a time `at`, a string" in ready.client.post(feedback, content=deep).json()["error"]
     assert "`log` must be true or false" in ready.post("/v1/flush", {"log": "yes"}).json()["error"]
