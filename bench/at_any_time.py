@@ -22,8 +22,9 @@ from bench.labels_table import labels
 from bench.late_table import late_errors, late_others
 from bench.proofs import failures_found, labels_to_proof
 from bench.requests_table import SEED, WORLDS, harmless, share
-from bench.rollout_power import Traffic, good_at_dawn, roll_out
+from bench.rollout_power import Traffic, good_at_dawn
 from mlops_dagster.rollout import Outcome, RolloutPolicy
+from mlops_dagster.rollout.prospects import roll_out
 
 PER_HOUR_OF_DAY: Final = 1000
 POLICIES: Final = {
@@ -42,10 +43,12 @@ def time_of_day(runs: int) -> Table:
 {PER_HOUR_OF_DAY:,} labelled pairs an hour, four hours late.""",
         caption_justify="left",
     )
+    hour = timedelta(hours=1)
     for name, policy in POLICIES.items():
         rng = np.random.default_rng(SEED)
         starts = [MIDNIGHT + timedelta(hours=hour) for hour in range(24)] * runs
-        ends = [roll_out(policy, Traffic(good_at_dawn, rng, PER_HOUR_OF_DAY), start).outcome for start in starts]
+        worlds = [Traffic(good_at_dawn, rng, PER_HOUR_OF_DAY) for _ in starts]
+        ends = [roll_out(policy, world.hour, start, hour).outcome for world, start in zip(worlds, starts, strict=True)]
         outcomes = (Outcome.PROMOTE, Outcome.ROLLBACK, Outcome.GIVE_UP)
         table.add_row(name, *(share(ends.count(outcome), len(ends)) for outcome in outcomes))
     return table

@@ -8,7 +8,6 @@ on its own; where the flights of a day share a cause, and r are worth one, it ta
 import argparse
 from collections import defaultdict
 from collections.abc import Callable, Iterator, Sequence
-from dataclasses import replace
 from datetime import UTC, date, datetime, timedelta
 from pathlib import Path
 from typing import Final, NamedTuple, TypeAlias
@@ -25,13 +24,11 @@ from mlops_dagster.rollout import (
     Labels,
     LabelsSince,
     Outcome,
-    Phase,
     Rollout,
     RolloutPolicy,
     StepCounts,
-    decide,
 )
-from mlops_dagster.statistics.design_effect import INDEPENDENT
+from mlops_dagster.rollout.prospects import late_starts, roll_out
 
 DEFS: Final = Path(__file__).parents[1] / "examples/flights/flights/defs/model/defs.yaml"
 REQUESTS_PER_HOUR: Final = 37
@@ -62,13 +59,6 @@ def good_at_dawn(at: datetime) -> tuple[float, float]:
     """Wins and losses: 3 points worse over the day, 5 better at 6 o'clock, 11 worse at 18; as much traffic at both."""
     loses = 0.03 - 0.08 * np.sin(at.hour / 24 * 2 * np.pi)
     return (0.12 - loses) / 2, (0.12 + loses) / 2
-
-
-class End(NamedTuple):
-    outcome: Outcome
-    hours: float
-    labels: int
-    """Of requests that both versions scored."""
 
 
 class _Hour(NamedTuple):
@@ -117,11 +107,6 @@ class Traffic:
         )
 
 
-def late_starts(hours: Sequence[object]) -> list[int]:
-    """The hours from which on there is evidence of its own: the first, and 1, 2, 4... before the end."""
-    return [0, *sorted(len(hours) - 2**n for n in range(len(hours).bit_length()) if len(hours) > 2**n)]
-
-
 def _events(hours: Sequence[_Hour]) -> tuple[tuple[StepCounts, ...], BothScored]:
     steps = tuple(
         StepCounts(weight, *(EventCounts(requests=sum(arm)) for arm in zip(*its, strict=True)))
@@ -142,21 +127,6 @@ def _days(hours: Sequence[_Hour], began: datetime) -> tuple[PairedCounts, ...]:
     return tuple(by_day.values())
 
 
-def roll_out(policy: RolloutPolicy, traffic: Traffic, start: datetime) -> End:
-    now = start
-    versions, phase = ("flights-delay", "1.0.0", "1.0.1"), (Phase.SHADOW, 0, 0.0)
-    rollout = Rollout(1, *versions, policy, *phase, start, None, start, False, {}, epoch=1, shared=INDEPENDENT)
-    while True:
-        now += timedelta(hours=1)
-        decision = decide(policy, rollout, traffic.hour(rollout, now), now)
-        if decision.outcome is Outcome.ADVANCE:
-            step, weight, canary_at = rollout.step + 1, policy.steps[rollout.step], rollout.canary_at or now
-            rollout = replace(rollout, phase=Phase.CANARY, step=step, weight=weight, canary_at=canary_at, step_at=now)
-        elif decision.outcome is not Outcome.HOLD:
-            return End(decision.outcome, (now - start) / timedelta(hours=1), decision.evidence.labels.paired.total)
-        rollout = replace(rollout, peaks=decision.peaks)
-
-
 VERBS: Final = {Outcome.PROMOTE: "promoted", Outcome.GIVE_UP: "given up", Outcome.ROLLBACK: "rolled back"}
 
 
@@ -164,11 +134,11 @@ def rows(policy: RolloutPolicy, name: str, runs: int) -> Iterator[tuple[str, ...
     """One for each outcome seen. Every challenger has the same seed, so that changing one leaves the others alone."""
     odds, rng = CHALLENGERS[name], np.random.default_rng(SEED)
     starts = [MIDNIGHT + timedelta(hours=hour) for hour in rng.integers(24, size=runs).tolist()]
-    ends = [roll_out(policy, Traffic(lambda _: odds, rng), start) for start in starts]
+    ends = [roll_out(policy, Traffic(lambda _: odds, rng).hour, start, timedelta(hours=1)) for start in starts]
     what = (name, *(f"{share:.0%}" for share in odds))
     for outcome, verb in VERBS.items():
         if seen := [end for end in ends if end.outcome is outcome]:
-            hours, labels = np.median([end.hours for end in seen]), np.median([end.labels for end in seen])
+            hours, labels = np.median([end.hours for end in seen]), np.median([end.pairs for end in seen])
             yield *what, verb, str(len(seen)), f"{hours:.0f}", f"{labels:,.0f}"
             what = ("", "", "")
 

@@ -10,6 +10,8 @@ from datetime import datetime
 from pathlib import Path
 from typing import TYPE_CHECKING
 
+from mlops_dagster.errors import InvalidInputError, TrainingDataError
+from mlops_dagster.frames import LABEL, TIME, conform
 from mlops_dagster.inference import Scorer, features_frame
 from mlops_dagster.registry import (
     PAIRED,
@@ -86,6 +88,10 @@ def fit_candidate(
     from mlops_dagster.monitoring.policy import wrong_answers
 
     schema = trainer.SCHEMA
+    try:
+        frame = conform(frame, schema, LABEL, TIME)
+    except InvalidInputError as error:
+        raise TrainingDataError(f"the rows cannot be fitted on: {error.message}", told=error.told) from error
     held_out = frame["event_time"] >= evaluate_from
     fitted_on, judged_on = frame[~held_out], frame[held_out]
     check_requirements(schema, fitted_on, judged_on, evaluate_from, fairness_attributes)

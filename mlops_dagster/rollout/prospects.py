@@ -10,6 +10,7 @@ from collections.abc import Callable, Mapping, Sequence
 from dataclasses import replace
 from datetime import UTC, date, datetime, timedelta
 from math import ceil
+from types import MappingProxyType
 from typing import Final, NamedTuple
 
 from pydantic import Field
@@ -125,14 +126,20 @@ def least_hours(policy: RolloutPolicy, traffic: Traffic) -> LeastHours:
 
 
 def roll_out(
-    policy: RolloutPolicy, evidence_at: Callable[[Rollout, datetime], Evidence], start: datetime, tick: timedelta
+    policy: RolloutPolicy,
+    evidence_at: Callable[[Rollout, datetime], Evidence],
+    start: datetime,
+    tick: timedelta,
+    classes: Mapping[str, float] = MappingProxyType({}),
 ) -> Prospect:
-    """Return how a rollout ends that is looked at each `tick`; `evidence_at` gives all evidence there is by then."""
+    """Return how a rollout ends that is looked at each `tick`; `evidence_at` gives all evidence there is by then.
+
+    `classes` are the shares of the classes among the labels, if the evidence has them.
+    """
     now = start
-    shares = dict.fromkeys(_CLASSES, 1 / len(_CLASSES))
     rollout = Rollout(
         1, "model", "1.0.0", "1.0.1", policy, Phase.SHADOW, 0, 0.0, start, None, start, False, {}, epoch=1,
-        shared=INDEPENDENT, classes=shares,
+        shared=INDEPENDENT, classes=classes,
     )  # fmt: skip
     while True:
         now += tick
@@ -148,7 +155,9 @@ def roll_out(
 
 def _prospect(name: str, odds: tuple[float, float], policy: RolloutPolicy, traffic: Traffic) -> Prospect:
     tick = timedelta(hours=max(ceil(policy.deadline_hours / _TICKS), 1))
-    return roll_out(policy, _Expected(odds, policy, traffic, tick).evidence, _START, tick)._replace(challenger=name)
+    classes = dict.fromkeys(_CLASSES, 1 / len(_CLASSES))
+    expected = _Expected(odds, policy, traffic, tick)
+    return roll_out(policy, expected.evidence, _START, tick, classes)._replace(challenger=name)
 
 
 class _Tick(NamedTuple):

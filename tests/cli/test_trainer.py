@@ -54,4 +54,4 @@ def test_a_label_that_is_no_class_and_then_all_that_is_well(module: Path, mlops:
 
     late = mlops("trainer", "check", f"{module.stem}_b", "--per-day", "24000", "--label-delay-hours", "240")
     assert late.exit_code == 1
-    assert "the steps 240 + 240 + 240 + 240" in late.stderr
+    assert "the steps 240.1 + 240.1 + 240.1 + 240.1" in late.stderr

@@ -363,6 +363,7 @@ def test_terminating_a_run_ends_its_wait_for_a_retry(
 
     def terminated_while_waiting(seconds: float) -> None:
         waits.append(seconds)
+        instance.report_run_canceling(instance.get_runs()[0])
         os.kill(os.getpid(), signal.SIGINT)  # as Dagster's Terminate sends it
 
     monkeypatch.setattr(retraining_failures, "sleep", terminated_while_waiting)

@@ -17,9 +17,10 @@ from bench.looks import Minutes, by_minute, champion_e, over_limit_e, rollback_e
 from bench.naive import alarms
 from bench.naive_labels import peers
 from bench.requests_table import WORLDS
-from bench.rollout_power import Traffic, good_at_dawn, roll_out
+from bench.rollout_power import Traffic, good_at_dawn
 from bench.states import roll_out as roll_out_all
 from mlops_dagster.rollout import Outcome, RolloutPolicy
+from mlops_dagster.rollout.prospects import roll_out
 
 PAIRS = RolloutPolicy(soak_hours=12, rows_per_observation=1)
 ARMS = PAIRS.model_copy(update={"paired": False})
@@ -77,9 +78,12 @@ def test_without_the_allowance_for_a_cold_start_it_would_be_the_end() -> None:
 def test_one_that_is_3_points_worse_is_not_promoted_for_its_good_time_of_day(policy: RolloutPolicy) -> None:
     rng = np.random.default_rng(15)
     starts = [MIDNIGHT + timedelta(hours=hour) for hour in range(24)]
-    outcomes = [roll_out(policy, Traffic(good_at_dawn, rng, per_hour=1000), start).outcome for start in starts]
+    worlds = [Traffic(good_at_dawn, rng, per_hour=1000) for _ in starts]
+    hour = timedelta(hours=1)
+    outcomes = [roll_out(policy, world.hour, start, hour).outcome for world, start in zip(worlds, starts, strict=True)]
     assert Outcome.PROMOTE not in outcomes
-    always_good = roll_out(policy, Traffic(lambda _: good_at_dawn(MIDNIGHT + timedelta(hours=6)), rng, 1000), MIDNIGHT)
+    good = Traffic(lambda _: good_at_dawn(MIDNIGHT + timedelta(hours=6)), rng, 1000)
+    always_good = roll_out(policy, good.hour, MIDNIGHT, hour)
     assert always_good.outcome is Outcome.PROMOTE
 
 

@@ -63,7 +63,7 @@ def test_what_is_proven_is_what_the_real_decision_says(paired: bool) -> None:
 
 def test_the_least_time_is_never_more_than_a_rollout_takes() -> None:
     """So that nothing is refused for it that would have been promoted."""
-    for traffic in (Traffic(requests_per_day=700), Traffic(requests_per_day=90_000, label_delay_hours=5)):
+    for traffic in (Traffic(requests_per_day=1_500), Traffic(requests_per_day=90_000, label_delay_hours=5)):
         same, *_ = prospects(QUICK, traffic)
         assert same.outcome is Outcome.PROMOTE
         assert least_hours(QUICK, traffic).total <= same.hours
