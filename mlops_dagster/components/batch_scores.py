@@ -15,7 +15,7 @@ from mlops_dagster.monitoring.quarantine import quarantine_of
 from mlops_dagster.monitoring.suites import suite_of
 from mlops_dagster.monitoring.validation_alerts import tell, tell_errors
 from mlops_dagster.retraining.batch_scores import BatchFiles, score_batch
-from mlops_dagster.retraining.trainer import load_trainer, read_batch
+from mlops_dagster.retraining.trainer import batch_rows, load_trainer, read_batch
 
 # A run for each day: a failed check stops what follows in its run, and is to stop no other day.
 _ONE_DAY_A_RUN = dg.BackfillPolicy.multi_run(max_partitions_per_run=1)
@@ -69,7 +69,7 @@ def _batch_input(spec: ModelSpec) -> dg.AssetsDefinition:
             suite = suite_of(schema, baseline, spec.validation, spec.drift.shared_by)
             found = validate(frame, suite, "day", alpha=spec.validation.alpha)
             if found.passed:
-                files.keep(frame)
+                files.keep(batch_rows(frame, schema, start, end))
         except InvalidSuiteError as error:
             context.log.exception("the rows cannot be validated")
             found = replace(found, errors=(error.message,))

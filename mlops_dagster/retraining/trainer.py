@@ -83,22 +83,29 @@ class TrainingSet:
 
 
 def read_batch(module_name: str, start: datetime, end: datetime) -> pd.DataFrame:
-    """The rows that `batch` of that module gives, in the types of the schema; further columns are as they came.
-
-    Raises InvalidInputError for whatever it raises, and for what is no frame with rows of [start, end) as `BatchSource`
-    has them.
-    """
-    source = load_batch_source(module_name)
+    """What `batch` of that module gives; raises InvalidInputError for whatever it raises, and for no DataFrame."""
+    source, where = load_batch_source(module_name), f"`batch` of {module_name}"
     try:
         found: object = source.batch(start, end)
     except Exception as error:
-        raised = f"`batch` of {module_name} raised {type(error).__name__}"
+        raised = f"{where} raised {type(error).__name__}"
         raise InvalidInputError(f"{raised}: {error}", told=raised) from error
     try:
-        return _rows(found, load_trainer(module_name).SCHEMA, start, end, TIME)
+        return _frame(found)
     except InvalidInputError as error:
-        where = f"`batch` of {module_name}"
-        raise InvalidInputError(f"{where}: {error.message}", told=f"{where}: {error.told}") from error
+        raise InvalidInputError(f"{where}: {error}") from error
+
+
+def batch_rows(frame: pd.DataFrame, schema: ModelSchema, start: datetime, end: datetime) -> pd.DataFrame:
+    """The rows of a batch in the types of `schema`; further columns, such as an id, are as they came.
+
+    Raises InvalidInputError for values and times that cannot be, saying what to write instead.
+    """
+    if TIME not in frame:
+        return conform(frame, schema)
+    rows = conform(frame, schema, TIME)
+    check_window(rows, start, end)
+    return rows
 
 
 def read_training_set(module_name: str, start: datetime, end: datetime) -> pd.DataFrame:
@@ -107,27 +114,25 @@ def read_training_set(module_name: str, start: datetime, end: datetime) -> pd.Da
     What the values are is for their suite to say. What the module raises is its own. Raises TrainingDataError for what
     is no frame with rows of [start, end) as `Trainer` has them, saying what to write instead.
     """
-    trainer = load_trainer(module_name)
+    trainer, where = load_trainer(module_name), f"`training_set` of {module_name}"
     found: object = trainer.training_set(start, end)
     try:
-        frame = _rows(found, trainer.SCHEMA, start, end, LABEL, TIME)
+        frame = conform(_frame(found), trainer.SCHEMA, LABEL, TIME)
+        check_window(frame, start, end)
         _refuse_infinite(frame, [each.name for each in trainer.SCHEMA.features if each.kind == "numeric"])
     except InvalidInputError as error:
-        where = f"`training_set` of {module_name}"
         raise TrainingDataError(f"{where}: {error.message}", told=f"{where}: {error.told}") from error
     return frame.sort_values(TIME, kind="stable", ignore_index=True)
 
 
-def _rows(found: object, schema: ModelSchema, start: datetime, end: datetime, *beside: str) -> pd.DataFrame:
+def _frame(found: object) -> pd.DataFrame:
     import pandas as pd
 
-    if not isinstance(found, pd.DataFrame):
-        kind = f"{type(found).__module__.partition('.')[0]}.{type(found).__qualname__}".removeprefix("builtins.")
-        way = "; give its `.to_pandas()`" if hasattr(found, "to_pandas") else ""
-        raise InvalidInputError(f"it gave a {kind}, not a DataFrame of pandas{way}")
-    frame = conform(found, schema, *beside)
-    check_window(frame, start, end)
-    return frame
+    if isinstance(found, pd.DataFrame):
+        return found
+    kind = f"{type(found).__module__.partition('.')[0]}.{type(found).__qualname__}".removeprefix("builtins.")
+    way = "; give its `.to_pandas()`" if hasattr(found, "to_pandas") else ""
+    raise InvalidInputError(f"it gave a {kind}, not a DataFrame of pandas{way}")
 
 
 def _refuse_infinite(frame: pd.DataFrame, numeric: list[str]) -> None:

@@ -64,7 +64,8 @@ def days(monkeypatch: pytest.MonkeyPatch) -> dict[int, pd.DataFrame]:
             raise given
         return given
 
-    module.batch, module.SCHEMA, module.training_set, module.estimator = batch, SCHEMA, None, None
+    module.batch, module.SCHEMA, module.estimator = batch, SCHEMA, object
+    module.training_set = lambda start, end: None
     monkeypatch.setitem(sys.modules, module.__name__, module)
     return days
 
@@ -168,7 +169,7 @@ def mixed(column: str, value: object) -> pd.DataFrame:
 
 ODD: dict[str, tuple[object, str, int]] = {
     "a word among numbers": (mixed("delay", "n/a"), "delay: 1 of 300 values are no numbers but str", 300),
-    "a number among words": (mixed("origin", 7), "origin: 1 of 300 values are not of type str but int", 300),
+    "a fraction among words": (mixed("origin", 7.5), "origin: 1 of 300 values are not of type str but float", 300),
     "a further column of two types": (mixed("id", 7), "Arrow cannot store the rows: Conversion failed for", 300),
     "two columns of one name": (
         pd.concat([flights(300, seed=2), flights(300, seed=2)[["delay"]]], axis=1),
@@ -177,7 +178,7 @@ ODD: dict[str, tuple[object, str, int]] = {
     ),
     "a column of ours": (flights(300, seed=2).assign(score=0.5), "the batch has columns called score", 300),
     "no rows": (flights(0, seed=2), "there are no rows", 0),
-    "no frame": ([1, 2], "`batch` of made_up_batches gave a list, not a DataFrame", 0),
+    "no frame": ([1, 2], "`batch` of made_up_batches: it gave a list, not a DataFrame", 0),
     "a source that is down": (ConnectionError("away"), "`batch` of made_up_batches raised ConnectionError", 0),
 }
 
