@@ -14,7 +14,7 @@ import numpy as np
 import numpy.typing as npt
 
 from mlops_dagster.errors import InvalidInputError
-from mlops_dagster.values import EXACT, text_of
+from mlops_dagster.values import EXACT, shown, text_of
 
 if TYPE_CHECKING:
     import pandas as pd
@@ -151,7 +151,7 @@ def _too_large(values: Series, odd: Sequence[object]) -> InvalidInputError:
 def _odd(values: Series, odd: Sequence[object], what: str, way: str) -> InvalidInputError:
     kinds = ", ".join(sorted({type(value).__name__ for value in odd}))
     said = f"{len(odd)} of {len(values)} values of {values.name!r} are {what} ({kinds})"
-    return InvalidInputError(f"{said}, such as {odd[0]!r:.60}; {way}", told=f"{said}; {way}")
+    return InvalidInputError(f"{said}, such as {shown(odd[0])}; {way}", told=f"{said}; {way}")
 
 
 def _is_zoned(value: object) -> bool:

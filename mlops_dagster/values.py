@@ -4,6 +4,7 @@ Schemas, training sets, batches, requests, feedback, cards and the classes of es
 estimator, label 1.0 of a table and the 1 that a client sends are the same class. docs/decisions/0051 has the rule.
 """
 
+import reprlib
 from decimal import Decimal
 from numbers import Integral, Real
 from typing import Any, Final
@@ -39,4 +40,16 @@ def text_of(value: object) -> str:
             return str(int(float(plain)))
     rule = "a class, label or category is a text, a whole number or a boolean"
     kind = type(value).__name__
-    raise InvalidInputError(f"{value!r:.60} is a {kind}, and {rule}", told=f"a value is a {kind}, and {rule}")
+    raise InvalidInputError(f"{shown(value)} is a {kind}, and {rule}", told=f"a value is a {kind}, and {rule}")
+
+
+def shown(value: object) -> str:
+    """Return a value of somebody else's for a message to them: whatever its size and depth, it is short.
+
+    >>> shown("a" * 99), shown(10**9999)
+    ("'aaaaaaaaaaa...aaaaaaaaaaaa'", 'an int')
+    """
+    try:
+        return f"{reprlib.repr(value):.60}"
+    except ValueError:  # of an integer with thousands of digits
+        return f"an {type(value).__name__}"

@@ -74,7 +74,7 @@ def dry_run(
         candidate = fit_candidate(trainer, few, dataset="", evaluate_from=evaluate_from, fairness_attributes=())
     scores = ", ".join(f"{name} {value:.3f}" for name, value in sorted(candidate.metrics.items()))
     fitted = int((few[TIME] < evaluate_from).sum())
-    yield f"estimator: fitted on {fitted} rows, judged on {len(few) - fitted}: {scores}"
+    yield f"estimator: fitted on {fitted} rows, judged on {len(few) - fitted}, each class alike: {scores}"
     with tempfile.TemporaryDirectory() as folder:
         file = Path(folder) / "model"
         file.write_bytes(candidate.artifact)

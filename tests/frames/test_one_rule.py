@@ -1,5 +1,6 @@
 """A class is the same class in a schema, an estimator, a card, a request's feedback and a table."""
 
+import json
 from typing import Any
 
 import numpy as np
@@ -58,7 +59,7 @@ def test_an_estimator_of_fractions_is_refused_by_name() -> None:
         Scorer("1.0.0", ModelSchema(features=(X,), classes=("a", "b")), fitted)
 
 
-@pytest.mark.parametrize("label", [None, "", " ", 0.5, [1], {}])
+@pytest.mark.parametrize("label", [None, "", " ", 0.5, [1], {}, json.loads("[" * 900 + "]" * 900)])
 def test_feedback_that_names_no_class_is_refused(label: object) -> None:
     with pytest.raises(InvalidInputError, match="label"):
         read_labels({"labels": [{"prediction_id": "a", "label": label}]}, 10)
