@@ -5,6 +5,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING
 
 from mlops_dagster.errors import InvalidInputError
+from mlops_dagster.values import text_of
 
 if TYPE_CHECKING:
     import pandas as pd
@@ -58,15 +59,10 @@ def texts(table: str, frame: pd.DataFrame, name: str) -> pd.Series[str]:
 
 
 def _text(value: object) -> str | None:
-    import numpy as np
-
-    if isinstance(value, str):
-        return value
-    if isinstance(value, bool | np.bool_ | int | np.integer):
-        return str(value)
-    if isinstance(value, float | np.floating) and value.is_integer():
-        return str(int(value))
-    return None
+    try:
+        return text_of(value)
+    except InvalidInputError:
+        return None
 
 
 def times(table: str, frame: pd.DataFrame, name: str, *, complete: bool = False) -> pd.Series[pd.Timestamp]:
