@@ -93,6 +93,7 @@ class Team:
             fairness_attributes=self.spec.card.fairness_attributes,
             bins=known_bins(house.versions(model), trainer.SCHEMA),
             champion=PresentChampion.of(house.champion(model), house.registry),
+            own_types=self.settings.own_types,
         )
 
     def _register(self, candidate: Candidate, card: ModelCard | None, at: datetime, description: str) -> ModelVersion:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import importlib
 import importlib.util
+import os
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from datetime import datetime
@@ -34,7 +35,7 @@ class Estimator(Protocol):
 
 
 class Trainer(Protocol):
-    """A module with these names is a trainer; `examples/flights/flights/trainer.py` is one.
+    """A module with these names, and those of `EstimatorTrainer` or `FittingTrainer`, is a trainer.
 
     One that is to score batches (`batch_scores` in defs.yaml) has another: see `BatchSource`.
     """
@@ -48,8 +49,23 @@ class Trainer(Protocol):
         """
         ...
 
+
+class EstimatorTrainer(Trainer, Protocol):
+    """A trainer whose estimator is fitted for it; `examples/flights/flights/trainer.py` is one."""
+
     def estimator(self) -> Estimator:
-        """A new, unfitted scikit-learn classifier that takes a frame with the schema's columns."""
+        """Return a new, unfitted classifier that takes a frame with the schema's columns: see docs/estimators.md."""
+        ...
+
+
+class FittingTrainer(Trainer, Protocol):
+    """A trainer that fits by itself, and so may use any library that writes ONNX."""
+
+    def fit(self, features: pd.DataFrame, labels: pd.Series[str]) -> Estimator | str | os.PathLike[str]:
+        """Return a classifier fitted on these rows, or the path of a skops or ONNX file with it.
+
+        It is called once to be judged on later rows, then once more with all rows.
+        """
         ...
 
 
@@ -141,7 +157,10 @@ def check_trainer(module_name: str) -> None:
 
 def load_trainer(module_name: str) -> Trainer:
     """The trainer module of that dotted name; raises InvalidInputError saying what it lacks."""
-    return cast("Trainer", _module(module_name, "SCHEMA", "training_set", "estimator"))
+    module = _module(module_name, "SCHEMA", "training_set")
+    if not hasattr(module, "estimator") and not hasattr(module, "fit"):
+        raise InvalidInputError(f"the trainer {module_name!r} lacks estimator, or fit; see retraining/trainer.py")
+    return cast("Trainer", module)
 
 
 def load_batch_source(module_name: str) -> BatchSource:
