@@ -141,7 +141,7 @@ class Settings(BaseSettings):
     allow_unsafe_artifacts: bool = Field(default=False, description="register pickle and joblib files all the same")
     trusted_types: str = Field(
         default="",
-        description="own types that model files may hold, dotted names parted by commas: loading a file runs their code",
+        description="own types that model files may hold, dotted names parted by commas: loading runs their code",
     )
 
     @field_validator("trusted_types")

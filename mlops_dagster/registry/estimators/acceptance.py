@@ -54,7 +54,9 @@ def _check_kind(estimator: object) -> None:
             f"{estimator.__name__} is a class and no estimator; make one of it: {estimator.__name__}()"
         )
     if not hasattr(estimator, "fit") and not hasattr(estimator, "predict"):
-        raise InvalidInputError(f"a {name} is no estimator; give a fitted classifier, or a path or URL of its file")
+        raise InvalidInputError(
+            f"an object of type {name} is no estimator; give a fitted classifier, or a path or URL of its file"
+        )
     if _is_no_classifier(estimator):
         raise InvalidInputError(f"{name} is no classifier, and only classifiers are taken")
     if not _one_label_a_row(estimator):
