@@ -90,7 +90,9 @@ def _wrapped() -> dict[str, Any]:
             GradientBoostingClassifier(n_estimators=10)
         ),
         'KNeighborsClassifier(metric="manhattan")': KNeighborsClassifier(metric="manhattan", algorithm="ball_tree"),
-        "GaussianProcessClassifier(Matern() + WhiteKernel())": GaussianProcessClassifier(Matern() + WhiteKernel()),
+        "GaussianProcessClassifier(Matern() + WhiteKernel())": GaussianProcessClassifier(
+            Matern() + WhiteKernel(), optimizer=None
+        ),
         'MLPClassifier(solver="sgd")': MLPClassifier(solver="sgd", max_iter=50),
         "Pipeline(StandardScaler, QuantileTransformer, LogisticRegression)": make_pipeline(
             StandardScaler(), QuantileTransformer(n_quantiles=50), line

@@ -21,7 +21,7 @@ class Forgetful(Clip):
     """Clips, and keeps what it has learnt where no file has it."""
 
     def __getstate__(self) -> dict[str, object]:
-        return {**self.__dict__, "most_": self.most_ * 0}
+        return {name: value * 0 if name == "most_" else value for name, value in self.__dict__.items()}
 
 
 def root(values: pd.DataFrame) -> pd.DataFrame:
