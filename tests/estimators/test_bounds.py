@@ -7,6 +7,7 @@ from typing import Any
 import numpy as np
 import pytest
 from scipy import sparse
+from sklearn.base import clone
 from sklearn.ensemble import (
     BaggingClassifier,
     GradientBoostingClassifier,
@@ -89,7 +90,7 @@ def loaded(model: Any, file: Path) -> Any:
 @pytest.mark.parametrize("kind", BROKEN)
 def test_what_leads_out_of_its_arrays_is_not_loaded(kind: str, tmp_path: Path) -> None:
     model, change = BROKEN[kind]
-    fitted = model.fit(ROWS, LABELS)
+    fitted = clone(model).fit(ROWS, LABELS)  # a wrapper holds the unfitted one as well
     inside = make_pipeline(StandardScaler().fit(ROWS), fitted)
     loaded(inside, tmp_path / "sound")
     change(fitted)

@@ -73,7 +73,7 @@ def _written(name: str, dump: Callable[[], _T]) -> _T:
         if isinstance(error, MlopsError | OSError | MemoryError):
             raise
         raise InvalidInputError(
-            f"{name} cannot be kept: {error}; skops keeps what scikit-learn, NumPy, SciPy and plain classes are "
+            f"{name} cannot be kept ({error}); skops keeps what scikit-learn, NumPy, SciPy and plain classes are "
             "made of, and other models are registered as an ONNX file"
         ) from error
 

@@ -58,6 +58,7 @@ TRUSTED: Final = frozenset(
         "functools.partial",  # ... through a partial: the function in it must be trusted too
         "builtins.object",  # dtype_include=object
         "numpy.dtype",  # dtype of an encoder
+        "numpy.mean",  # FeatureAgglomeration
         # How parameters and thresholds were searched for. The metrics are functions of labels, which nothing calls
         # once the estimator is fitted; TunedThresholdClassifierCV reads the positive class of its scorer.
         "sklearn.metrics._scorer._CurveScorer",
