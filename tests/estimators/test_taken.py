@@ -70,7 +70,7 @@ def test_it_is_taken_and_answers_the_same_once_it_is_loaded(name: str, tmp_path:
 
 
 def test_transformers_are_taken() -> None:
-    """All of scikit-learn's that take such rows by default, but splines, whose bounds nothing checks, and Birch."""
+    """All of scikit-learn's that take such rows by default, but splines, whose bounds nothing checks, and clusters."""
     taken, refused = set(), set()
     frame = rows(60)
     with warnings.catch_warnings():
@@ -84,7 +84,7 @@ def test_transformers_are_taken() -> None:
                 (refused if untrusted_types(step) else taken).add(name)
             except InvalidInputError:  # skops cannot write it
                 refused.add(name)
-    assert refused == {"Birch", "SplineTransformer"}
+    assert refused == {"Birch", "BisectingKMeans", "SplineTransformer"}
     assert len(taken) > 45
 
 

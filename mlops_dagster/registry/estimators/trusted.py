@@ -47,7 +47,6 @@ TRUSTED: Final = frozenset(
         "sklearn.neural_network._stochastic_optimizers.SGDOptimizer",
         "sklearn.utils._bunch.Bunch",
         # Of its transformers.
-        "sklearn.cluster._bisect_k_means._BisectingTree",
         "sklearn.compose._column_transformer.make_column_selector",  # columns by dtype
         "sklearn.feature_selection._mutual_info.mutual_info_classif",
         "sklearn.feature_selection._univariate_selection.chi2",
