@@ -17,6 +17,8 @@ from mlops_dagster.strict import exact_integers
 
 _SCHEME = re.compile(r"(s3|file|https?|gs|abfss?|azure|mlflow):/", re.IGNORECASE)
 
+_TYPE = re.compile(r"[^\W\d]\w*(\.[^\W\d]\w*)+")
+
 
 class Settings(BaseSettings):
     """What an operator may set.
@@ -137,6 +139,23 @@ class Settings(BaseSettings):
         description="rows that an Evidently report is drawn from; 0 draws none, which saves seconds",
     )
     allow_unsafe_artifacts: bool = Field(default=False, description="register pickle and joblib files all the same")
+    trusted_types: str = Field(
+        default="",
+        description="own types that model files may hold, dotted names parted by commas: loading runs their code",
+    )
+
+    @field_validator("trusted_types")
+    @classmethod
+    def _names_types(cls, listed: str) -> str:
+        odd = [name for name in _listed(listed) if not _TYPE.fullmatch(name)]
+        if odd:
+            raise ValueError(f"{', '.join(odd)} is no dotted name of a type, such as ours.transformers.Clip")
+        return listed
+
+    @property
+    def own_types(self) -> tuple[str, ...]:
+        """Types of the operator's own that model files may hold, by their dotted names."""
+        return _listed(self.trusted_types)
 
     @property
     def database(self) -> str:
@@ -230,3 +249,7 @@ class Settings(BaseSettings):
                 "make it writable or set MLOPS_HOME to another folder"
             ) from error
         return self.home
+
+
+def _listed(text: str) -> tuple[str, ...]:
+    return tuple(filter(None, (part.strip() for part in text.split(","))))

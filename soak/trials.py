@@ -11,7 +11,7 @@ from mlops_dagster.registry import estimators
 from mlops_dagster.settings import Settings
 from mlops_dagster.wiring import House
 from tests.serving.conftest import CARD, SCHEMA, Server, make_baseline, make_estimator
-from tests.trial.broken import bad_tree, bomb
+from tests.trial.broken import bomb, crashing
 
 MODEL = "attacked"
 
@@ -66,7 +66,7 @@ def _broken(kind: str, sound: bytes, file: Path, chance: random.Random) -> Path:
         case "cut":
             file.write_bytes(sound[: chance.randrange(len(sound))])
         case "crashing":
-            bad_tree(file, from_delay=chance.uniform(-100, 40))
+            crashing(file, from_delay=chance.uniform(-100, 40))
         case _:
             bomb(file, 1 << 30)
     return file

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Annotated
 import typer
 
 from mlops_dagster.cli.output import hint, say
-from mlops_dagster.cli.running import attributes_of, speaks
+from mlops_dagster.cli.running import attributes_of, settings, speaks
 from mlops_dagster.errors import InvalidInputError, InvalidPolicyError
 from mlops_dagster.readable import fields_of
 
@@ -55,6 +55,7 @@ def check(
         end - timedelta(days=training.evaluation_days),
         fairness_attributes=() if spec is None else spec.card.fairness_attributes,
         validation=ValidationPolicy() if spec is None else spec.validation,
+        own_types=settings().own_types,
     )
     for step in steps:
         say(f"ok  {step}")

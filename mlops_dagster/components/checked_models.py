@@ -10,6 +10,7 @@ from mlops_dagster.monitoring.suites import read_suite
 from mlops_dagster.retraining.dry_run import check_estimator
 from mlops_dagster.retraining.trainer import load_batch_source
 from mlops_dagster.rollout.prospects import check_can_promote
+from mlops_dagster.settings import Settings
 
 
 def is_check() -> bool:
@@ -23,7 +24,7 @@ def check_model(spec: ModelSpec) -> None:
     The trainer is imported, held against its protocol and asked for its estimator; policies are held against its
     schema; a suite is evaluated; and the rollout is played on the traffic that is expected.
     """
-    trainer = check_estimator(spec.trainer)
+    trainer = check_estimator(spec.trainer, Settings().own_types)
     if spec.batch_scores:
         load_batch_source(spec.trainer)
     spec.drift.check_names(trainer.SCHEMA.names)

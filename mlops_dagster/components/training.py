@@ -141,6 +141,7 @@ def _candidate(spec: ModelSpec) -> dg.AssetsDefinition:
                 fairness_attributes=spec.card.fairness_attributes,
                 bins=known_bins(house.versions(spec.model), trainer.SCHEMA),
                 champion=PresentChampion.of(house.champion(spec.model), house.registry),
+                own_types=house.settings.own_types,
             )
             effect = found.baseline.design_effects.get(PAIRED)
             for doubt in (*found.unjudged, *([found.shared_days] if found.shared_days and effect is None else [])):

@@ -7,7 +7,7 @@ grows without end, is refused; what fails for some rows only is noted.
 
 import resource
 import time
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from importlib import import_module
 from pathlib import Path
 from typing import Final, cast
@@ -63,7 +63,7 @@ def _notes(job: Job, tell: Tell) -> list[str]:
     schema = ModelSchema.model_validate(job["schema"], context=STORED)
     baseline = None if job["baseline"] is None else Baseline.from_json(cast("Mapping[str, object]", job["baseline"]))
     tell("loading it")
-    estimator = estimators.load(Path(str(job["path"])))
+    estimator = estimators.load(Path(str(job["path"])), cast("Sequence[str]", job["own_types"]))
     tell("asking which classes it tells apart")
     scorer = Scorer(str(job["version"]), schema, estimator)
     limits = cast("Mapping[str, float]", job["limits"])

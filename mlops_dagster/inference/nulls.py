@@ -20,6 +20,8 @@ class _Column(NamedTuple):
 _Columns: TypeAlias = tuple[_Column, ...]
 _WITHOUT_NULLS: Final[_Columns] = (_Column(),)
 _IMPUTER: Final = "SimpleImputer"
+_WALKED: Final = ("sklearn.", "mlops_dagster.registry.estimators.")
+"""The modules of steps that are known to keep what is in them in their attributes."""
 
 
 def nulls_of(version: str, schema: ModelSchema, estimator: object) -> dict[str, Null]:
@@ -69,7 +71,7 @@ class _Search:
 
     def walk(self, part: object, given: _Columns) -> _Columns:
         """Note what the steps in `part` want of the columns given to it; return the columns it makes of them."""
-        if not type(part).__module__.startswith("sklearn."):
+        if not type(part).__module__.startswith(_WALKED):
             return given if part is None or part == "passthrough" else (_merged(given),)
         columns, its = self._as_fitted(part, given), getattr(part, "__dict__", {})
         match type(part).__name__:
@@ -157,7 +159,7 @@ class _Search:
         if isinstance(part, dict | list | tuple):
             for each in part.values() if isinstance(part, dict) else part:
                 self._once(each, columns)
-        elif type(part).__module__.startswith("sklearn."):
+        elif type(part).__module__.startswith(_WALKED):
             self.walk(part, columns)
 
 

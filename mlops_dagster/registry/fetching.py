@@ -1,7 +1,7 @@
 """Verified copies of artifacts: from the store alone, so also while the database is away."""
 
 import tempfile
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from pathlib import Path
 
@@ -34,10 +34,13 @@ def _naming(version: ModelVersion) -> Iterator[None]:
         raise type(error)(f"{version.model} {version.version} cannot be fetched: {error.message}") from error
 
 
-def load(content: ContentStore, version: ModelVersion, trusted_key: Path | None) -> Estimator:
-    """The estimator, from verified bytes; raises UnsafeArtifactError, and what `fetch` raises."""
+def load(content: ContentStore, version: ModelVersion, trusted_key: Path | None, own_types: Sequence[str]) -> Estimator:
+    """Return the estimator, from verified bytes, which may hold `own_types`.
+
+    Raises UnsafeArtifactError, and what `fetch` raises.
+    """
     with tempfile.TemporaryDirectory() as folder:
-        return estimators.load(fetch(content, version, Path(folder, "model"), trusted_key))
+        return estimators.load(fetch(content, version, Path(folder, "model"), trusted_key), own_types)
 
 
 def subject(version: ModelVersion) -> Subject | None:

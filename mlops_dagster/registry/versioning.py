@@ -80,7 +80,7 @@ class Versioning(Session):
             description=description,
         )
         self._require_environment(entry)
-        with open_source(artifact, self._place.catalogue, self._s3) as path:
+        with open_source(artifact, self._place.catalogue, self._s3, self._settings.own_types) as path:
             for _ in range(_TRIES):
                 kept = self._keep(path, entry)
                 fetching.prove(self._content, self._trials, replace(kept, version=named or self._next(model_name)))
@@ -124,7 +124,7 @@ class Versioning(Session):
 
     def load(self, version: ModelVersion) -> Estimator:
         """The estimator, from verified bytes; raises UnsafeArtifactError, and what `fetch` raises."""
-        return fetching.load(self._content, version, self._settings.trusted_key)
+        return fetching.load(self._content, version, self._settings.trusted_key, self._settings.own_types)
 
     def code_lineage(self, folder: str | Path = ".") -> dict[str, str]:
         """What this process is: `commit` and `dirty` of the code in `folder`, `python`, and `environment`.

@@ -8,11 +8,13 @@ FIRST = Version(1, 0, 0)
 
 
 def parse_version(text: str) -> Version:
-    """The version `text` stands for; a leading `v` is accepted. Raises InvalidVersionError.
+    """Return the version `text` stands for; a leading `v` is accepted. Raises InvalidVersionError.
 
     >>> str(parse_version("v2.4.1-rc.1"))
     '2.4.1-rc.1'
     """
+    if not isinstance(text, str):
+        raise InvalidVersionError(f"a version is a text such as '2.4.1', and {text!r} is a {type(text).__name__}")
     try:
         if not text.isascii() or len(text) > 100:
             raise ValueError
@@ -26,14 +28,14 @@ def parse_version(text: str) -> Version:
 
 
 def next_patch(taken: list[str]) -> str:
-    """The patch version after the highest of `taken`, or 1.0.0.
+    """Return the patch version after the highest of `taken`, or 1.0.0; after a pre-release it is its release.
 
-    >>> next_patch(["1.9.0", "1.10.0"])
-    '1.10.1'
+    >>> next_patch(["1.9.0", "1.10.0"]), next_patch(["3.0.4", "3.1.0-rc.1"])
+    ('1.10.1', '3.1.0')
     """
     if not taken:
         return str(FIRST)
-    return str(max(map(Version.parse, taken)).bump_patch())
+    return str(max(map(Version.parse, taken)).next_version("patch"))
 
 
 def final_of(text: str) -> str:

@@ -12,10 +12,11 @@ from typing import TYPE_CHECKING
 
 from mlops_dagster.clock import ReplayedClock
 from mlops_dagster.components import ModelSpec
-from mlops_dagster.inference import Scorer, features_frame
+from mlops_dagster.inference import Scorer
 from mlops_dagster.monitoring import validate_training_set
 from mlops_dagster.registry import ModelCard, ModelVersion
 from mlops_dagster.rehearsal.bad_release import BadRelease, choose_bad_releases
+from mlops_dagster.retraining import fitting
 from mlops_dagster.retraining.beside_champion import PresentChampion
 from mlops_dagster.retraining.candidate import Candidate, fit_candidate, known_bins
 from mlops_dagster.retraining.trainer import Estimator, Trainer, read_training_set
@@ -47,7 +48,7 @@ class Team:
         def fit(frame: pd.DataFrame) -> Callable[[pd.DataFrame], Sequence[str]]:
             with warnings.catch_warnings():
                 warnings.simplefilter("ignore")  # of spoilt rows estimators complain, which is nobody's trouble here
-                fitted = self.trainer.estimator().fit(features_frame(schema, frame), frame["label"])
+                fitted = fitting.fit(self.trainer, frame, self.settings.own_types).estimator
             scorer = Scorer("of the rehearsal", schema, fitted, some_classes=True)
             return lambda each: scorer.score(each).labels
 
@@ -93,6 +94,7 @@ class Team:
             fairness_attributes=self.spec.card.fairness_attributes,
             bins=known_bins(house.versions(model), trainer.SCHEMA),
             champion=PresentChampion.of(house.champion(model), house.registry),
+            own_types=self.settings.own_types,
         )
 
     def _register(self, candidate: Candidate, card: ModelCard | None, at: datetime, description: str) -> ModelVersion:

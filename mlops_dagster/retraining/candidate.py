@@ -3,16 +3,14 @@
 from __future__ import annotations
 
 import hashlib
-import tempfile
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Collection, Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
 from datetime import datetime
-from pathlib import Path
 from typing import TYPE_CHECKING
 
 from mlops_dagster.errors import InvalidInputError, TrainingDataError
 from mlops_dagster.frames import LABEL, TIME, conform
-from mlops_dagster.inference import Scorer, features_frame
+from mlops_dagster.inference import Scorer
 from mlops_dagster.registry import (
     PAIRED,
     Baseline,
@@ -21,13 +19,13 @@ from mlops_dagster.registry import (
     ModelVersion,
     Provenance,
     audit_fairness,
-    estimators,
     evaluate,
 )
 from mlops_dagster.registry.cards import OVERALL
 from mlops_dagster.retraining.beside_champion import PresentChampion, beside_champion
+from mlops_dagster.retraining.fitting import fit, saved
 from mlops_dagster.retraining.requirements import check_requirements, unjudged_classes
-from mlops_dagster.retraining.trainer import Estimator, Trainer
+from mlops_dagster.retraining.trainer import Trainer
 from mlops_dagster.schema import ModelSchema
 from mlops_dagster.statistics import Bins
 
@@ -71,6 +69,7 @@ def fit_candidate(
     fairness_attributes: Sequence[str],
     bins: Mapping[str, Bins] | None = None,
     champion: PresentChampion | None = None,
+    own_types: Collection[str] = (),
 ) -> Candidate:
     """Fit on the rows before `evaluate_from`, evaluate on the others, then refit on all.
 
@@ -79,8 +78,9 @@ def fit_candidate(
 
     `bins` are those of earlier versions with the same schema, so that counts stay comparable; without
     them, and for features that have left them, they are made from `frame`. Raises TrainingDataError when there is too
-    little to fit or judge, or a class or a second group is missing, ModelFailedError for an estimator whose scores are
-    no probabilities.
+    little to fit or judge, or a class or a second group is missing, InvalidInputError for an estimator that is not
+    taken, ModelFailedError for one whose scores are no probabilities. The model file may hold `own_types`, see
+    `Settings`.
     """
     import numpy as np
 
@@ -96,8 +96,8 @@ def fit_candidate(
     fitted_on, judged_on = frame[~held_out], frame[held_out]
     check_requirements(schema, fitted_on, judged_on, evaluate_from, fairness_attributes)
 
-    judge = trainer.estimator().fit(features_frame(schema, fitted_on), fitted_on["label"])
-    answers = Scorer("in evaluation", schema, judge, some_classes=True).score(judged_on)
+    judge = fit(trainer, fitted_on, own_types)
+    answers = Scorer("in evaluation", schema, judge.estimator, some_classes=True).score(judged_on)
     predicted = np.array(answers.labels, dtype=np.object_)
     evaluation, fairness = _judge(judged_on, predicted, fairness_attributes, schema)
 
@@ -115,9 +115,9 @@ def fit_candidate(
     beside = beside_champion(champion, judged_on, wrong, baseline.design_effects.get(wrong_answers(OVERALL)))
     if beside.effect is not None:
         baseline = replace(baseline, design_effects={**baseline.design_effects, PAIRED: beside.effect})
-    final = trainer.estimator().fit(features_frame(schema, frame), frame["label"])
+    final = fit(trainer, frame, own_types)
     return Candidate(
-        artifact=_dump(final),
+        artifact=saved(final, schema, judged_on, own_types),
         schema=schema,
         metrics=dict(evaluation[0].metrics),
         evaluation=evaluation,
@@ -135,11 +135,6 @@ def known_bins(versions: Sequence[ModelVersion], schema: ModelSchema) -> dict[st
         if version.baseline is not None and version.schema is not None and version.schema.digest == schema.digest:
             return {name: histogram.bins for name, histogram in version.baseline.features.items()}
     return None
-
-
-def _dump(estimator: Estimator) -> bytes:
-    with tempfile.TemporaryDirectory() as folder:
-        return estimators.save(estimator, Path(folder) / "model.skops").read_bytes()
 
 
 def _judge(

@@ -7,7 +7,7 @@ from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from datetime import datetime
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, cast
 
 from mlops_dagster.errors import InvalidInputError, MlopsError, TrainingDataError
 from mlops_dagster.frames import LABEL, TIME
@@ -15,7 +15,7 @@ from mlops_dagster.inference import Scorer
 from mlops_dagster.registry import estimators
 from mlops_dagster.retraining.candidate import fit_candidate
 from mlops_dagster.retraining.requirements import check_requirements
-from mlops_dagster.retraining.trainer import Trainer, load_trainer, read_training_set
+from mlops_dagster.retraining.trainer import EstimatorTrainer, Trainer, load_trainer, read_training_set
 
 if TYPE_CHECKING:
     import pandas as pd
@@ -26,17 +26,16 @@ _ROWS = 1000
 _ROWS_OF_A_CLASS = 100
 
 
-def check_estimator(module_name: str) -> Trainer:
-    """Return the trainer, whose `estimator` is called once; raises InvalidInputError if it makes no classifier."""
+def check_estimator(module_name: str, own_types: Sequence[str]) -> Trainer:
+    """Return the trainer, whose `estimator`, if it has one, is called once; what `fit` gives shows when it is called.
+
+    Raises InvalidInputError if `estimator` makes no classifier that would be taken, UnsafeArtifactError for its types.
+    """
     trainer = load_trainer(module_name)
-    with _own_errors(f"`estimator` of {module_name}"):
-        estimator: object = trainer.estimator()
-    lacking = [name for name in ("fit", "predict_proba") if not hasattr(estimator, name)]
-    if lacking:
-        raise InvalidInputError(
-            f"`estimator` of {module_name} gives a {type(estimator).__name__} without {' and '.join(lacking)}; "
-            "give a classifier with probabilities, such as CalibratedClassifierCV around it"
-        )
+    if not hasattr(trainer, "fit"):
+        with _own_errors(f"`estimator` of {module_name}"):
+            unfitted = cast("EstimatorTrainer", trainer).estimator()
+        estimators.check_unfitted(unfitted, own_types)
     return trainer
 
 
@@ -48,6 +47,7 @@ def dry_run(
     *,
     fairness_attributes: Sequence[str],
     validation: ValidationPolicy,
+    own_types: Sequence[str],
 ) -> Iterator[str]:
     """Yield a sentence for each step that went well; the first that does not raises its error, which says what to do.
 
@@ -57,7 +57,7 @@ def dry_run(
     from mlops_dagster.monitoring.suites import suite_of
     from mlops_dagster.monitoring.validation import validate
 
-    trainer = check_estimator(module_name)
+    trainer = check_estimator(module_name, own_types)
     schema = trainer.SCHEMA
     yield f"{module_name}: {len(schema.features)} features, classes {', '.join(map(repr, schema.classes))}"
     with _own_errors(f"`training_set` of {module_name}"):
@@ -71,14 +71,16 @@ def dry_run(
     check_requirements(schema, frame[~late], frame[late], evaluate_from, fairness_attributes)
     few = _some_of_each(frame, late)
     with _own_errors(f"the estimator of {module_name}"):
-        candidate = fit_candidate(trainer, few, dataset="", evaluate_from=evaluate_from, fairness_attributes=())
+        candidate = fit_candidate(
+            trainer, few, dataset="", evaluate_from=evaluate_from, fairness_attributes=(), own_types=own_types
+        )
     scores = ", ".join(f"{name} {value:.3f}" for name, value in sorted(candidate.metrics.items()))
     fitted = int((few[TIME] < evaluate_from).sum())
     yield f"estimator: fitted on {fitted} rows, judged on {len(few) - fitted}, each class alike: {scores}"
     with tempfile.TemporaryDirectory() as folder:
         file = Path(folder) / "model"
         file.write_bytes(candidate.artifact)
-        Scorer("of the dry run", schema, estimators.load(file)).try_out(candidate.baseline)
+        Scorer("of the dry run", schema, estimators.load(file, own_types)).try_out(candidate.baseline)
     yield f"artifact: {len(candidate.artifact):,} bytes, which answer rows like its training data"
 
 

@@ -5,6 +5,7 @@ from __future__ import annotations
 import importlib
 import importlib.util
 import inspect
+import os
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from datetime import datetime
@@ -37,7 +38,7 @@ class Estimator(Protocol):
 
 
 class Trainer(Protocol):
-    """A module with these names is a trainer; `examples/flights/flights/trainer.py` is one.
+    """A module with these names, and those of `EstimatorTrainer` or `FittingTrainer`, is a trainer.
 
     One that is to score batches (`batch_scores` in defs.yaml) has another: see `BatchSource`.
     """
@@ -52,8 +53,23 @@ class Trainer(Protocol):
         """
         ...
 
+
+class EstimatorTrainer(Trainer, Protocol):
+    """A trainer whose estimator is fitted for it; `examples/flights/flights/trainer.py` is one."""
+
     def estimator(self) -> Estimator:
-        """A new, unfitted scikit-learn classifier that takes a frame with the schema's columns."""
+        """Return a new, unfitted classifier that takes a frame with the schema's columns: see docs/estimators.md."""
+        ...
+
+
+class FittingTrainer(Trainer, Protocol):
+    """A trainer that fits by itself, and so may use any library that writes ONNX."""
+
+    def fit(self, features: pd.DataFrame, labels: pd.Series[str]) -> Estimator | str | os.PathLike[str]:
+        """Return a classifier fitted on these rows, or the path of a skops or ONNX file with it.
+
+        It is called once to be judged on later rows, then once more with all rows.
+        """
         ...
 
 
@@ -159,12 +175,18 @@ def check_trainer(module_name: str) -> None:
 
 def load_trainer(module_name: str) -> Trainer:
     """The trainer module of that dotted name, held against its protocol; raises InvalidInputError for what it lacks."""
-    module = _module(module_name, SCHEMA=None, training_set=("start", "end"), estimator=())
+    module = _module(module_name, SCHEMA=None, training_set=("start", "end"))
     if not isinstance(module.SCHEMA, ModelSchema):
         raise InvalidInputError(
             f"SCHEMA of the trainer {module_name!r} is a {type(module.SCHEMA).__name__}; write "
             "SCHEMA = ModelSchema(features=(Feature(name=..., kind=...), ...), classes=(...))"
         )
+    if hasattr(module, "fit"):
+        _check_function(module, "fit", ("features", "labels"))
+    elif hasattr(module, "estimator"):
+        _check_function(module, "estimator", ())
+    else:
+        raise InvalidInputError(f"the trainer {module_name!r} lacks estimator, or fit; see retraining/trainer.py")
     return cast("Trainer", module)
 
 
@@ -180,12 +202,17 @@ def _module(module_name: str, **wanted: tuple[str, ...] | None) -> ModuleType:
     if missing:
         raise InvalidInputError(f"the trainer {module_name!r} lacks {', '.join(missing)}; see retraining/trainer.py")
     for name, arguments in wanted.items():
-        if arguments is not None and not _takes(getattr(module, name), arguments):
-            raise InvalidInputError(
-                f"{name} of the trainer {module_name!r} is no function that can be called as "
-                f"{name}({', '.join(arguments)}); write `def {name}({', '.join(arguments)}):`"
-            )
+        if arguments is not None:
+            _check_function(module, name, arguments)
     return module
+
+
+def _check_function(module: ModuleType, name: str, arguments: tuple[str, ...]) -> None:
+    if not _takes(getattr(module, name), arguments):
+        raise InvalidInputError(
+            f"{name} of the trainer {module.__name__!r} is no function that can be called as "
+            f"{name}({', '.join(arguments)}); write `def {name}({', '.join(arguments)}):`"
+        )
 
 
 def _imported(module_name: str) -> ModuleType:

@@ -7,7 +7,7 @@ import tempfile
 import threading
 import time
 from collections import Counter
-from collections.abc import Collection
+from collections.abc import Collection, Sequence
 from concurrent.futures import Future, ThreadPoolExecutor
 from pathlib import Path
 
@@ -133,7 +133,13 @@ class Loader:
             if report.deaths:
                 self._reporter.kills(entry, report.reason)
             with mark:
-                loaded = LoadedModel(entry.version, entry.schema, _read(entry, path), entry.baseline, mark)
+                loaded = LoadedModel(
+                    entry.version,
+                    entry.schema,
+                    _read(entry, path, self._house.settings.own_types),
+                    entry.baseline,
+                    mark,
+                )
                 loaded.try_out()
         return loaded
 
@@ -152,9 +158,9 @@ class Loader:
         return RETRY_SECONDS
 
 
-def _read(entry: ModelVersion, path: Path) -> estimators.Estimator:
+def _read(entry: ModelVersion, path: Path, own_types: Sequence[str]) -> estimators.Estimator:
     try:
-        return estimators.load(path)
+        return estimators.load(path, own_types)
     except MlopsError:
         raise
     except BaseException as error:  # of libraries that read a file; a trial has had it in another process

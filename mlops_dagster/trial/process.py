@@ -8,6 +8,7 @@ import sys
 import threading
 import time
 from functools import cache
+from pathlib import Path
 from typing import Final
 
 from mlops_dagster.errors import ServerError
@@ -78,7 +79,12 @@ class TrialProcess:
                 [sys.executable, "-m", self._module, str(self._nicer)],
                 stdin=subprocess.PIPE,
                 stdout=subprocess.PIPE,
-                env={**os.environ, **_ONE_THREAD},
+                # A version may hold types of modules that only this process has on its path.
+                env={
+                    **os.environ,
+                    **_ONE_THREAD,
+                    "PYTHONPATH": os.pathsep.join(path or str(Path.cwd()) for path in sys.path),
+                },
                 start_new_session=True,  # Ctrl-C is for the parent
             )
         except OSError as error:

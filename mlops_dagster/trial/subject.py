@@ -2,7 +2,7 @@
 
 import hashlib
 import platform
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from functools import cache
 from importlib import metadata
@@ -13,7 +13,10 @@ import orjson
 
 from mlops_dagster.schema import ModelSchema
 
-_LIBRARIES: Final = ("mlops-dagster", "numpy", "onnx", "onnxruntime", "pandas", "scikit-learn", "scipy", "skops")
+_LIBRARIES: Final = (
+    "catboost", "lightgbm", "mlops-dagster", "numpy", "onnx", "onnxruntime", "pandas", "scikit-learn", "scipy", "skops",
+    "xgboost", "xgboost-cpu",
+)  # fmt: skip
 
 
 @dataclass(frozen=True, slots=True)
@@ -35,14 +38,14 @@ class Subject:
     schema: ModelSchema
     baseline: Mapping[str, object] | None
 
-    def key(self, limits: Limits) -> str:
-        """Return the name of the trial: another one for other bytes, rows, limits, libraries or another processor."""
+    def key(self, limits: Limits, own_types: Sequence[str]) -> str:
+        """Return the name of the trial: another one for other bytes, rows, limits, types, libraries or processors."""
         baseline = orjson.dumps(self.baseline, option=orjson.OPT_SORT_KEYS).decode()
-        parts = (self.digest, self.schema.digest, baseline, repr(limits), environment())
+        parts = (self.digest, self.schema.digest, baseline, repr(limits), *own_types, environment())
         return hashlib.sha256("\n".join(parts).encode()).hexdigest()
 
-    def job(self, path: Path, limits: Limits) -> bytes:
-        """Return the line that tells a trial process to try the artifact at `path`."""
+    def job(self, path: Path, limits: Limits, own_types: Sequence[str]) -> bytes:
+        """Return the line that tells a trial process to try the artifact at `path`; it may hold `own_types`."""
         return orjson.dumps(
             {
                 "path": str(path.absolute()),
@@ -50,6 +53,7 @@ class Subject:
                 "schema": self.schema.model_dump(mode="json"),
                 "baseline": self.baseline,
                 "limits": limits,
+                "own_types": list(own_types),
             }
         )
 
@@ -57,8 +61,15 @@ class Subject:
 @cache
 def environment() -> str:
     """Return what a version may run differently on: Python, the libraries, the processor."""
-    versions = (f"{name}=={metadata.version(name)}" for name in _LIBRARIES)
+    versions = (f"{name}=={_version(name)}" for name in _LIBRARIES)
     return " ".join((platform.python_version(), platform.machine(), _processor(), *versions))
+
+
+def _version(library: str) -> str:
+    try:
+        return metadata.version(library)
+    except metadata.PackageNotFoundError:  # boosters are extras
+        return ""
 
 
 def _processor() -> str:

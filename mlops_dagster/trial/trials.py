@@ -27,6 +27,7 @@ class Trials:
     def __init__(self, settings: Settings, folder: Path, process: TrialProcess | None = None) -> None:
         self._folder = folder
         self._limits = Limits(settings.trial_seconds, settings.trial_memory_mb * 2**20, settings.predict_timeout)
+        self._own_types = settings.own_types
         self._process = process or shared_process()
 
     def prove(self, subject: Subject, bytes_at: Callable[[Path], Path], deaths_allowed: float = 0) -> Report:
@@ -64,7 +65,7 @@ class Trials:
     def _tried(self, subject: Subject, bytes_at: Callable[[Path], Path]) -> Report:
         with tempfile.TemporaryDirectory(prefix="mlops-trial-") as folder:
             path = bytes_at(Path(folder, "model"))
-            report = self._process.run(subject.job(path, self._limits), self._limits.seconds)
+            report = self._process.run(subject.job(path, self._limits, self._own_types), self._limits.seconds)
         logger.info(
             "trial of %s %s: %s in %.2f s with %d MB",
             subject.model, subject.version, report.verdict, report.seconds, report.memory_bytes >> 20,
@@ -76,7 +77,7 @@ class Trials:
 
     def file(self, subject: Subject) -> Path:
         """Where the trial of the version is remembered."""
-        return self._folder / f"{subject.key(self._limits)}.json"
+        return self._folder / f"{subject.key(self._limits, self._own_types)}.json"
 
     @contextmanager
     def _alone(self) -> Iterator[None]:

@@ -5,13 +5,17 @@ import io
 import zipfile
 from collections import Counter
 from datetime import UTC, datetime, timedelta
+from pathlib import Path
 from zoneinfo import ZoneInfo
 
+import numpy as np
 import pytest
 import skops.io
 
 from flights import trainer as flights
 from mlops_dagster.errors import TrainingDataError
+from mlops_dagster.inference import features_frame
+from mlops_dagster.registry import estimators
 from mlops_dagster.statistics import classification_metrics
 
 NEW_YORK = ZoneInfo("America/New_York")
@@ -73,6 +77,23 @@ def test_a_training_set_knows_no_more_than_was_known() -> None:
     assert len(rows) == len(traffic) - in_the_air.sum() - traffic["label"].isna().sum()
     with pytest.raises(TrainingDataError, match="2013"):
         flights.training_set(day(1) - timedelta(days=30), day(1))
+
+
+def test_the_classifier_converts_to_onnx_and_answers_the_same(tmp_path: Path) -> None:
+    """With nulls in the weather: protobuf 7 refuses what skl2onnx makes of a tree that has seen them."""
+    from skl2onnx import to_onnx
+    from skl2onnx.common.data_types import FloatTensorType, StringTensorType
+
+    rows = features_frame(flights.SCHEMA, flights.training_set(day(1), day(1, 15)))
+    labels = flights.training_set(day(1), day(1, 15))["label"]
+    assert rows["wind_speed"].isna().any()
+    model = flights.estimator().fit(rows, labels)
+    kinds = {"numeric": FloatTensorType([None, 1]), "categorical": StringTensorType([None, 1])}
+    columns = [(feature.name, kinds[feature.kind]) for feature in flights.SCHEMA.features]
+    (tmp_path / "model.onnx").write_bytes(to_onnx(model, initial_types=columns).SerializeToString())
+    converted = estimators.load(tmp_path / "model.onnx")
+    unseen = features_frame(flights.SCHEMA, flights.training_set(day(1, 15), day(1, 20)))
+    np.testing.assert_allclose(converted.predict_proba(unseen), model.predict_proba(unseen), atol=1e-5)
 
 
 def test_the_classifier_is_as_good_as_the_design_says_and_survives_skops() -> None:

@@ -290,6 +290,13 @@ def test_pickles_are_refused_by_name_and_by_content(
 
 
 @in_a_folder
+@pytest.mark.parametrize("name", ["x.pt.onnx", "model.pkl.dvc", "model.joblib.md", "pkl"])
+def test_what_only_has_a_pickle_in_its_name_is_taken(store: ContentStore, tmp_path: Path, name: str) -> None:
+    (tmp_path / name).write_bytes(b"anything")
+    assert store.fetch(store.put(tmp_path / name), tmp_path / "copy").read_bytes() == b"anything"
+
+
+@in_a_folder
 def test_archives_of_pickles_are_refused(store: ContentStore, tmp_path: Path) -> None:
     with zipfile.ZipFile(tmp_path / "torch.bin", "w") as archive:
         archive.writestr("archive/data.pkl", b"")

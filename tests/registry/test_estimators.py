@@ -67,11 +67,18 @@ class Foreign(BaseEstimator):
         raise AssertionError("code of an untrusted type was run")
 
 
-@pytest.mark.parametrize("foreign", [Foreign(), FunctionTransformer(func=np.savetxt), [Foreign]])
+@pytest.mark.parametrize(
+    "step",
+    [Foreign(), FunctionTransformer(func=np.savetxt, validate=False), [Foreign]],
+    ids=["type", "function", "class"],
+)
 def test_types_that_are_not_trusted_are_refused_when_saved_and_when_loaded(
-    registry: ModelRegistry, tmp_path: Path, foreign: object
+    registry: ModelRegistry, tmp_path: Path, step: object
 ) -> None:
     import skops.io
+
+    foreign = LogisticRegression().fit([[0.0], [1.0]], ["late", "on_time"])
+    foreign.note_ = step
 
     if skops.io.get_untrusted_types(data=skops.io.dumps(foreign)) == []:
         pytest.fail("skops trusts it: no test")

@@ -20,6 +20,17 @@ def test_other_texts_are_no_versions(text: str) -> None:
     assert error.value.code == "invalid_version"
 
 
+@pytest.mark.parametrize("number", [1.2, 1, b"1.2.3", None])
+def test_a_version_is_a_text(number: object) -> None:
+    with pytest.raises(InvalidVersionError, match="a version is a text such as '2.4.1', and .* is a "):
+        parse_version(number)  # type: ignore[arg-type]  # as people do
+
+
+def test_after_a_pre_release_comes_its_release() -> None:
+    assert next_patch(["3.0.4", "3.1.0-rc.1"]) == "3.1.0"
+    assert next_patch(["3.1.0-rc.1", "3.1.0"]) == "3.1.1"
+
+
 numbers = st.integers(min_value=0, max_value=10**6)
 releases = st.builds("{}.{}.{}".format, numbers, numbers, numbers)
 

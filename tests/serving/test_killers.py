@@ -11,7 +11,7 @@ from mlops_dagster.settings import Settings
 from mlops_dagster.wiring import House
 from tests.serving.conftest import CARD, SCHEMA, Models, Server, eventually, make_baseline
 from tests.serving.light import light_artifacts
-from tests.trial.broken import bad_tree
+from tests.trial.broken import crashing
 
 MODEL = "flights"
 FAR = 1e6
@@ -42,7 +42,7 @@ def run(models: Models) -> Iterator[Run]:
 
 
 def killer(models: Models, folder: Path, version: str) -> None:
-    file = bad_tree(folder / f"{version}.skops", from_delay=FAR / 2)
+    file = crashing(folder / f"{version}.skops", from_delay=FAR / 2)
     models.house.registry.register(MODEL, file, version, schema=SCHEMA, card=CARD, baseline=make_baseline(SCHEMA))
 
 
@@ -111,7 +111,7 @@ def test_a_champion_that_kills_workers_gives_way_to_the_last_one_that_did_not(
 def test_a_champion_without_another_is_kept(models: Models, run: Run, tmp_path: Path) -> None:
     """Its requests may be the reason, and other models have theirs; people are told."""
     house = models.house
-    file = bad_tree(tmp_path / "alone.skops", from_delay=FAR / 2)
+    file = crashing(tmp_path / "alone.skops", from_delay=FAR / 2)
     version = house.registry.register("alone", file, schema=SCHEMA, card=CARD, baseline=make_baseline(SCHEMA))
     house.registry.transition(version, Stage.PRODUCTION)
     server = run()

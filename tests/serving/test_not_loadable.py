@@ -21,7 +21,7 @@ from tests.proxy import Proxy
 from tests.servable import elsewhere
 from tests.serving.conftest import CARD, SCHEMA, Models, eventually
 from tests.serving.light import light_artifacts
-from tests.trial.broken import bad_tree
+from tests.trial.broken import crashing
 
 MODEL = "unloadable"
 
@@ -66,7 +66,7 @@ def registered_anew(models: Models, folder: Path) -> ModelVersion:
 
 
 def kills_whoever_asks_it(models: Models, folder: Path) -> ModelVersion:
-    return registered_elsewhere(models, bad_tree(folder / "model.skops"))
+    return registered_elsewhere(models, crashing(folder / "model.skops"))
 
 
 REASONS = {

@@ -1,25 +1,26 @@
 """Files that are accepted by whoever only reads them, and end the process that uses them."""
 
 import io
+import re
 import zipfile
 from pathlib import Path
 
 import numpy as np
 import pandas as pd
 import skops.io
+from lightgbm import Booster, LGBMClassifier
 from sklearn.compose import make_column_transformer
 from sklearn.ensemble import HistGradientBoostingClassifier
 from sklearn.pipeline import Pipeline, make_pipeline
 from sklearn.preprocessing import OrdinalEncoder
 
+from mlops_dagster.registry import estimators
+
 OUT_OF_RANGE = 2**30
 
 
-def bad_tree(file: Path, *, from_delay: float = -1e9) -> Path:
-    """A skops file of a classifier for delay, distance and carrier that crashes on rows with a longer delay.
-
-    Its first tree asks for the delay, and then for a node that is far beyond its array.
-    """
+def bad_tree(file: Path) -> Path:
+    """A skops file of a classifier whose first tree asks for a node that is far beyond its array."""
     generator = np.random.default_rng(0)
     frame = pd.DataFrame({"delay": generator.normal(10, 20, 300), "distance": 1.0, "carrier": "AA"})
     encode = make_column_transformer(
@@ -29,11 +30,25 @@ def bad_tree(file: Path, *, from_delay: float = -1e9) -> Path:
     fitted: Pipeline = make_pipeline(encode, trees).fit(frame, np.where(frame["delay"] > 15, "late", "on_time"))
     nodes = fitted[-1]._predictors[0][0].nodes
     assert not nodes[0]["is_leaf"]
-    assert nodes[0]["feature_idx"] == 1, "the delay, behind the carrier"
-    nodes["num_threshold"][0] = from_delay
     nodes["right"][0] = OUT_OF_RANGE
     skops.io.dump(fitted, file)
     return file
+
+
+def crashing(file: Path, *, from_delay: float = -1e9) -> Path:
+    """A file of a classifier for delay, distance and carrier that crashes on rows with a longer delay.
+
+    What its only tree says there is far beyond its array: LightGBM reads its text and does not look.
+    """
+    generator = np.random.default_rng(0)
+    frame = pd.DataFrame({"delay": generator.normal(10, 20, 300), "distance": 1.0, "carrier": "AA"})
+    pick = make_column_transformer(("passthrough", ["delay"]))
+    tree = LGBMClassifier(n_estimators=1, num_leaves=2, n_jobs=1, verbose=-1)
+    fitted: Pipeline = make_pipeline(pick, tree).fit(frame, np.where(frame["delay"] > 15, "late", "on_time"))
+    text = fitted[-1].booster_.model_to_string()
+    text = re.sub(r"\nthreshold=.*", f"\nthreshold={from_delay}", text)
+    fitted[-1]._Booster = Booster(model_str=text.replace("\nright_child=-2", f"\nright_child=-{OUT_OF_RANGE}"))
+    return estimators.save(fitted, file)
 
 
 def bomb(file: Path, bytes_unpacked: int) -> Path:

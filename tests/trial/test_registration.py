@@ -14,7 +14,7 @@ from mlops_dagster.registry import ModelRegistry
 from mlops_dagster.schema import Feature, ModelSchema
 from mlops_dagster.settings import Settings
 from tests.serving.conftest import CARD, SCHEMA, make_baseline
-from tests.trial.broken import bad_tree, bomb
+from tests.trial.broken import bad_tree, bomb, crashing
 
 NUMBERS = ModelSchema(features=SCHEMA.features[:2], classes=SCHEMA.classes)
 
@@ -31,9 +31,13 @@ def refused(registry: ModelRegistry, artifact: Path, match: str, schema: ModelSc
 
 
 def test_a_tree_that_leads_nowhere(registry: ModelRegistry, tmp_path: Path) -> None:
+    refused(registry, bad_tree(tmp_path / "model.skops"), "HistGradientBoostingClassifier in the file has a tree that")
+
+
+def test_a_version_that_crashes(registry: ModelRegistry, tmp_path: Path) -> None:
     refused(
         registry,
-        bad_tree(tmp_path / "model.skops"),
+        crashing(tmp_path / "model.skops"),
         "^flights 1.0.0 failed its trial: it crashed with SIGSEGV while scoring one row like its training data, .*"
         "make it anew with those that are installed here",
     )

@@ -13,6 +13,7 @@ from typing import IO
 from mlops_dagster.errors import UnsafeArtifactError
 
 _SUFFIXES = frozenset({".pkl", ".pickle", ".joblib", ".dill", ".cloudpickle", ".pt", ".pth"})
+_PACKED = frozenset({".bz2", ".gz", ".lz4", ".lzma", ".tar", ".tgz", ".xz", ".z", ".zip", ".zst"})
 
 # Every pickle since protocol 2 (2003) starts with the opcode PROTO; the older ones must be read to their end.
 _PROTO = 0x80
@@ -57,7 +58,11 @@ def _reason(path: Path, name: str) -> str | None:
 
 
 def _named_unsafe(name: str) -> bool:
-    return any(suffix.lower() in _SUFFIXES for suffix in PurePath(name).suffixes)
+    """Return whether the last suffix, but for those of packers, is a pickle's: not so of `x.pt.onnx`, `x.pkl.dvc`."""
+    suffixes = [suffix.lower() for suffix in PurePath(name).suffixes]
+    while suffixes and suffixes[-1] in _PACKED:
+        suffixes.pop()
+    return bool(suffixes) and suffixes[-1] in _SUFFIXES
 
 
 def _unsafe_member(path: Path) -> str | None:

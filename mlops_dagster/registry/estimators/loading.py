@@ -1,6 +1,7 @@
 """From an artifact to an estimator: which kind of file it is, its content says."""
 
 import zipfile
+from collections.abc import Collection
 from pathlib import Path
 
 from mlops_dagster.errors import InvalidInputError
@@ -11,14 +12,15 @@ from mlops_dagster.registry.estimators.skops_file import load_skops
 _SUFFIXES = frozenset({".skops", ".onnx"})
 
 
-def load(path: Path) -> Estimator:
-    """The estimator in a skops or ONNX file, or in the one `*.skops` or `*.onnx` of a folder.
+def load(path: Path, trusted: Collection[str] = ()) -> Estimator:
+    """Return the estimator in a skops or ONNX file, or in the one `*.skops` or `*.onnx` of a folder.
 
-    Raises UnsafeArtifactError if it holds types that are not trusted, InvalidInputError if it is no such file.
+    `trusted` are the operator's own types beyond `TRUSTED`. Raises UnsafeArtifactError if it holds types that are not
+    trusted, or leads out of its own arrays; InvalidInputError if it is no such file.
     """
     file = _model_file(path)
     # A file that is stored alone has lost its name. Files of skops are zip archives, and of ONNX never.
-    return load_skops(file) if zipfile.is_zipfile(file) else load_onnx(file)
+    return load_skops(file, trusted) if zipfile.is_zipfile(file) else load_onnx(file)
 
 
 def _model_file(path: Path) -> Path:

@@ -1,74 +1,81 @@
 """Estimators as files, by skops: unlike pickle, loading one runs only code that is on a list."""
 
-from collections.abc import Sequence
+from collections.abc import Callable, Collection, Sequence
 from pathlib import Path
-from typing import cast
+from typing import TypeVar, cast
 
-from mlops_dagster.errors import InvalidInputError, UnsafeArtifactError
+from mlops_dagster.errors import InvalidInputError, MlopsError, UnsafeArtifactError
+from mlops_dagster.registry.estimators.bounds import check_bounds
 from mlops_dagster.registry.estimators.estimator import Estimator
+from mlops_dagster.registry.estimators.trusted import TRUSTED, not_trusted, untrusted
 
-# What fitted pipelines of OrdinalEncoder, OneHotEncoder, ColumnTransformer, StandardScaler, LogisticRegression and
-# HistGradientBoostingClassifier hold beyond what skops itself trusts. Each only keeps data, or names
-# a function that is on one of the two lists; none runs anything when it is made.
-TRUSTED = (
-    "sklearn.ensemble._hist_gradient_boosting.predictor.TreePredictor",  # the trees: plain arrays
-    "sklearn.compose._column_transformer.make_column_selector",  # columns by dtype
-    "sklearn.utils.validation.check_array",  # HistGradientBoosting checks its categorical columns with it ...
-    "functools.partial",  # ... through a partial: the function in it must be trusted too
-    "builtins.object",  # dtype_include=object
-    "numpy.dtype",  # dtype of an encoder
-    # TunedThresholdClassifierCV keeps how its threshold was tuned; its `predict` reads the positive class there, and
-    # no more. The metrics are functions of labels, which nothing calls once the estimator is fitted.
-    "sklearn.metrics._scorer._CurveScorer",
-    "sklearn.metrics._scorer._Scorer",
-    "sklearn.utils._metadata_requests.MetadataRequest",
-    "sklearn.utils._metadata_requests.MethodMetadataRequest",
-    "sklearn.metrics._classification.accuracy_score",
-    "sklearn.metrics._classification.balanced_accuracy_score",
-    "sklearn.metrics._classification.cohen_kappa_score",
-    "sklearn.metrics._classification.f1_score",
-    "sklearn.metrics._classification.fbeta_score",
-    "sklearn.metrics._classification.jaccard_score",
-    "sklearn.metrics._classification.matthews_corrcoef",
-    "sklearn.metrics._classification.precision_score",
-    "sklearn.metrics._classification.recall_score",
-)
+_T = TypeVar("_T")
 
 
-def save(estimator: object, path: Path) -> Path:
-    """Write the estimator to `path` and return it; raises UnsafeArtifactError if `load` would refuse the file.
+def save(estimator: object, path: Path, trusted: Collection[str] = ()) -> Path:
+    """Write the estimator to `path` and return it; `trusted` are the operator's own types beyond `TRUSTED`.
 
     Two dumps of one estimator differ in their bytes: dump once, and register that file.
+    Raises UnsafeArtifactError if `load` would refuse the types in it, InvalidInputError if it cannot be written.
     """
+    from zipfile import ZIP_DEFLATED
+
     import skops.io
 
-    skops.io.dump(estimator, path)
-    try:
-        _check_types(path)
-    except UnsafeArtifactError:
+    name = type(estimator).__name__
+    _written(name, lambda: skops.io.dump(estimator, path, compression=ZIP_DEFLATED))
+    types = untrusted(_types_beyond_skops(path), trusted)
+    if types:
         path.unlink()
-        raise
+        raise UnsafeArtifactError(not_trusted(name, types))
     return path
 
 
-def load_skops(file: Path) -> Estimator:
-    """The estimator in a skops file.
+def untrusted_types(estimator: object, trusted: Collection[str] = ()) -> list[str]:
+    """Return the types in an estimator, fitted or not, that `save` would refuse; raises InvalidInputError likewise."""
+    import skops.io
 
-    Raises UnsafeArtifactError if it holds types that are not trusted, InvalidInputError if it is no skops file.
+    dumped = _written(type(estimator).__name__, lambda: skops.io.dumps(estimator))
+    return untrusted(skops.io.get_untrusted_types(data=dumped), trusted)
+
+
+def load_skops(file: Path, trusted: Collection[str] = ()) -> Estimator:
+    """Return the estimator in a skops file; `trusted` are the operator's own types beyond `TRUSTED`.
+
+    Raises UnsafeArtifactError if it holds types that are not trusted, or something that leads out of its own arrays;
+    InvalidInputError if it is no skops file, or cannot be loaded here.
     """
     import skops.io
 
-    _check_types(file)
-    return cast("Estimator", skops.io.load(file, trusted=TRUSTED))
+    types = untrusted(_types_beyond_skops(file), trusted)
+    if types:
+        raise UnsafeArtifactError(not_trusted(file.name, types))
+    try:
+        loaded = skops.io.load(file, trusted=[*TRUSTED, *trusted])
+        check_bounds(loaded)
+    except (MlopsError, MemoryError):
+        raise
+    except ImportError as error:
+        raise InvalidInputError(
+            f"{file.name} needs the module {error.name or error}, which is not installed here; install it"
+        ) from error
+    except Exception as error:  # of whatever library the estimator is
+        raise InvalidInputError(
+            f"{file.name} cannot be loaded ({type(error).__name__}: {error}); save it anew"
+        ) from error
+    return cast("Estimator", loaded)
 
 
-def _check_types(file: Path) -> None:
-    untrusted = sorted(set(_types_beyond_skops(file)) - set(TRUSTED))
-    if untrusted:
-        raise UnsafeArtifactError(
-            f"{file.name} holds types that are not trusted: {', '.join(untrusted)}; "
-            "use scikit-learn's own, or ask for them to be added to mlops_dagster.registry.estimators.TRUSTED"
-        )
+def _written(name: str, dump: Callable[[], _T]) -> _T:
+    try:
+        return dump()
+    except Exception as error:  # of whatever the estimator holds
+        if isinstance(error, MlopsError | OSError | MemoryError):
+            raise
+        raise InvalidInputError(
+            f"{name} cannot be kept ({error}); skops keeps what scikit-learn, NumPy, SciPy and plain classes are "
+            "made of, and other models are registered as an ONNX file"
+        ) from error
 
 
 def _types_beyond_skops(file: Path) -> Sequence[str]:

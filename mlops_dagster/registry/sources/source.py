@@ -3,7 +3,7 @@
 import os
 import re
 import tempfile
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -25,17 +25,24 @@ _SCHEME = re.compile(r"[A-Za-z][A-Za-z0-9+.-]*:/")
 
 @contextmanager
 def open_source(
-    artifact: str | os.PathLike[str] | Estimator, catalogue: str | None, s3: "S3Client | None"
+    artifact: str | os.PathLike[str] | Estimator,
+    catalogue: str | None,
+    s3: "S3Client | None",
+    own_types: Sequence[str],
 ) -> Iterator[Path]:
     """The artifact as a path that is good inside the `with`: itself if it is local, else a copy.
 
-    Raises ArtifactNotFoundError, StorageError, and InvalidInputError for a scheme that is not supported.
+    An estimator may hold `own_types` too. Raises ArtifactNotFoundError, StorageError, UnsafeArtifactError, and
+    InvalidInputError for a scheme that is not supported and for what is no fitted classifier.
     """
     if not isinstance(artifact, str | os.PathLike):
+        estimators.check_fitted(artifact)
         with tempfile.TemporaryDirectory() as folder:
-            yield estimators.save(artifact, Path(folder, "model.skops"))
+            yield estimators.save(artifact, Path(folder, "model.skops"), own_types)
         return
     uri = os.fspath(artifact)
+    if not uri:
+        raise InvalidInputError("the artifact is an empty path; give the path of a file or folder, '.' for this folder")
     if not _SCHEME.match(uri):
         yield Path(uri)
         return

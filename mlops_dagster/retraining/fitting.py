@@ -1,0 +1,93 @@
+"""A trainer's estimator, fitted: the object, and the bytes that are registered."""
+
+from __future__ import annotations
+
+import os
+import tempfile
+from collections.abc import Collection
+from pathlib import Path
+from typing import TYPE_CHECKING, NamedTuple, cast
+
+import numpy as np
+
+from mlops_dagster.errors import InvalidInputError, ModelFailedError
+from mlops_dagster.inference import Scorer, features_frame
+from mlops_dagster.registry import estimators
+from mlops_dagster.registry.estimators import Estimator
+from mlops_dagster.retraining.trainer import EstimatorTrainer, FittingTrainer, Trainer
+from mlops_dagster.schema import ModelSchema
+
+if TYPE_CHECKING:
+    import pandas as pd
+
+AGREES_TO: float = 1e-5
+"""How far the probabilities of an estimator that was saved and loaded may be from those of the fitted one."""
+_COMPARED_ROWS = 1000
+
+
+class Fitted(NamedTuple):
+    """A fitted estimator."""
+
+    estimator: Estimator
+    file: bytes | None
+    """As the trainer wrote it; None if the estimator is still to be saved."""
+
+
+def fit(trainer: Trainer, frame: pd.DataFrame, own_types: Collection[str]) -> Fitted:
+    """Fit on the rows of `frame`: the features, and `label`. Model files may hold `own_types`, see `Settings`.
+
+    Raises InvalidInputError and UnsafeArtifactError for an estimator or a file that is not taken, before it is fitted
+    where that can be told, and what the estimator's own `fit` raises.
+    """
+    rows, labels = features_frame(trainer.SCHEMA, frame), frame["label"]
+    if hasattr(trainer, "fit"):
+        found = cast("FittingTrainer", trainer).fit(rows, labels)
+    else:
+        unfitted = cast("EstimatorTrainer", trainer).estimator()
+        estimators.check_unfitted(unfitted, own_types)
+        found = estimators.for_classes_by_name(unfitted).fit(rows, labels)
+    if isinstance(found, str | os.PathLike):
+        content = _read(Path(found))
+        return Fitted(_loaded(content, own_types), content)
+    estimators.check_fitted(found)
+    return Fitted(found, None)
+
+
+def saved(fitted: Fitted, schema: ModelSchema, rows: pd.DataFrame, own_types: Collection[str]) -> bytes:
+    """Return the bytes to register; what is loaded from them answers `rows` as the fitted estimator does.
+
+    Raises UnsafeArtifactError and InvalidInputError for what cannot be saved, ModelFailedError for other answers.
+    """
+    if fitted.file is not None:
+        return fitted.file
+    with tempfile.TemporaryDirectory() as folder:
+        content = estimators.save(fitted.estimator, Path(folder, "model.skops"), own_types).read_bytes()
+    some = rows[:_COMPARED_ROWS]
+    before, after = (
+        Scorer(when, schema, each, some_classes=True).score(some)
+        for when, each in (("as fitted", fitted.estimator), ("as saved", _loaded(content, own_types)))
+    )
+    apart = float(np.abs(before.probabilities - after.probabilities).max(initial=0.0))
+    if apart > AGREES_TO or before.labels != after.labels:
+        raise ModelFailedError(
+            f"the estimator {type(fitted.estimator).__name__} answers otherwise once it is saved and loaded again (its "
+            f"probabilities differ by up to {apart:.2g}); keep all that its own types learn in attributes that they set"
+        )
+    return content
+
+
+def _loaded(content: bytes, own_types: Collection[str]) -> Estimator:
+    with tempfile.TemporaryDirectory() as folder:
+        file = Path(folder, "model")
+        file.write_bytes(content)
+        return estimators.load(file, own_types)
+
+
+def _read(file: Path) -> bytes:
+    try:
+        return file.read_bytes()
+    except OSError as error:
+        raise InvalidInputError(
+            f"`fit` of the trainer gave {str(file)!r}, which cannot be read ({error.strerror}); let it give the path "
+            "of one skops or ONNX file, or the fitted estimator"
+        ) from error
