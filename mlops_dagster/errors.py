@@ -133,6 +133,12 @@ class InvalidPolicyError(InvalidInputError):
     code = "invalid_policy"
 
 
+class InvalidDefinitionError(InvalidInputError):
+    """A `defs.yaml` of which no definitions can be made."""
+
+    code = "invalid_definition"
+
+
 class InvalidSuiteError(InvalidInputError):
     """A suite of expectations, as people edited it, that cannot be used."""
 

@@ -12,10 +12,10 @@ from mlops_dagster.components.champion_challenger import champion_challenger_def
 from mlops_dagster.components.checked_models import check_model, is_check
 from mlops_dagster.components.checked_suites import check_suite
 from mlops_dagster.components.monitoring import monitoring_defs
-from mlops_dagster.components.refused import refused_defs
 from mlops_dagster.components.rollout import rollout_defs
 from mlops_dagster.components.spec import ModelSpec
 from mlops_dagster.components.training import training_defs
+from mlops_dagster.errors import InvalidNameError
 from mlops_dagster.names import fold_model
 from mlops_dagster.retraining.trainer import check_trainer
 
@@ -25,6 +25,7 @@ class ModelLifecycle(dg.Component):
 
     def __init__(self, spec: ModelSpec) -> None:
         self.spec = spec
+        self.model = spec.model
 
     @classmethod
     def get_model_cls(cls) -> type[BaseModel]:
@@ -43,14 +44,20 @@ class ModelLifecycle(dg.Component):
         return cls(spec)
 
     def build_defs(self, context: dg.ComponentLoadContext) -> dg.Definitions:
+        """Raises InvalidNameError if another model of the project has this name to Dagster."""
         holder = self._holder_of_its_name(context)
-        return lifecycle_defs(self.spec) if holder is self else refused_defs(self.spec, holder.spec.model, context.path)
+        if holder is not self:
+            raise InvalidNameError(
+                f"`model`: {self.model!r} is {holder.model!r} of another folder to Dagster; give it a name that "
+                "differs in more than case, '-' and '_'"
+            )
+        return lifecycle_defs(self.spec)
 
     def _holder_of_its_name(self, context: dg.ComponentLoadContext) -> "ModelLifecycle":
         """The first model in the project that has this name, to Dagster: two would keep the location from loading."""
-        its = fold_model(self.spec.model)
+        its = fold_model(self.model)
         every = context.component_tree.get_all_components(ModelLifecycle)
-        return next((each for each in every if fold_model(each.spec.model) == its), self)
+        return next((each for each in every if fold_model(each.model) == its), self)
 
 
 def lifecycle_defs(spec: ModelSpec) -> dg.Definitions:
