@@ -187,6 +187,12 @@ class OverloadedError(MlopsError):
     code = "overloaded"
 
 
+class KnownBadError(RefusedError):
+    """A version with the bytes of one that was rolled back."""
+
+    code = "known_bad"
+
+
 class IncompleteCardError(RefusedError, ValueError):
     code = "incomplete_card"
 

@@ -19,13 +19,14 @@ def decide(policy: RolloutPolicy, rollout: Rollout, evidence: Evidence, now: dat
     """What is to become of a running rollout at `now`, with the arithmetic behind it.
 
     In this order: proof that the challenger is bad, or that it cannot even be loaded, rolls back, in any phase, paused
-    or not. After its promotion nothing else can happen but the end of the watch, which is ADVANCE: once its time is over
-    and it has seen something, or, having seen nothing, once as much time as a rollout may take has passed. At the
-    deadline it is promoted if proven not worse in every respect (superior, if the policy asks for that), else given up.
-    At the last step, watched for long enough, proof that it is superior, and no worse in any other respect, promotes. A
-    step that has soaked and has its minimum of evidence advances. Everything else holds, and says what is missing.
-    Evidence that leans to worse without proving it never advances nor promotes, nor does evidence of another time: where
-    the challenger has scored nothing for two hours it waits for traffic, at the deadline for a day, then it is given up.
+    or not. After its promotion nothing else can happen but the end of the watch, which is ADVANCE: once its time is
+    over and it has seen something, or, having seen too little, once as much time as a rollout may take has passed. At
+    the deadline it is promoted if proven not worse in every respect (superior, if the policy asks for that), else given
+    up. At the last step, watched for long enough, proof that it is superior, and no worse in any other respect,
+    promotes. A step that has soaked and has its minimum of evidence advances. Everything else holds, and says what is
+    missing. Evidence that leans to worse without proving it never advances nor promotes, nor does evidence of another
+    time: a challenger that has scored nothing for two hours waits for traffic, at the deadline for a day; then it is
+    given up.
 
     Pure: the same arguments give the same decision to the bit. Raises InvalidInputError if the rollout has ended.
     """
@@ -98,16 +99,22 @@ def _judge_watch(policy: RolloutPolicy, rollout: Rollout, evidence: Evidence, no
     promoted_at = rollout.promoted_at or rollout.step_at
     if watching := _until(promoted_at + policy.watch, now, "watch"):
         return Outcome.HOLD, f"{watching[0]}: {seen}"
-    missing = [
-        *_more(policy.min_step_requests - requests, "requests to the new champion"),
-        *(["the first paired label"] if policy.uses_pairs and not pairs else []),
-    ]
+    missing = missing_in_watch(policy, evidence)
     end = promoted_at + max(policy.watch, policy.deadline)
     if missing and now < end:
         return Outcome.HOLD, f"the watch goes on until {end:%Y-%m-%d %H:%M} for {' and '.join(missing)}: {seen}"
     if missing:
         return Outcome.ADVANCE, f"the watch ends inconclusive for want of {' and '.join(missing)}: {seen}"
     return Outcome.ADVANCE, f"the watch is over: {seen}"
+
+
+def missing_in_watch(policy: RolloutPolicy, evidence: Evidence) -> list[str]:
+    """Say what the watch has to see before its end is a success: no evidence is none."""
+    pairs = total(evidence.labels.watch or {}).total
+    return [
+        *_more(policy.min_step_requests - evidence.watch.requests, "requests to the new champion"),
+        *(["the first paired label"] if policy.uses_pairs and not pairs else []),
+    ]
 
 
 def _quiet(evidence: Evidence) -> str:

@@ -268,7 +268,9 @@ CASES = [
     # traffic that has stopped
     Case("no traffic, no step", Outcome.HOLD, "has scored nothing for 2 hours", a_rollout(3), quiet(), 100),
     Case("no traffic, no promotion", Outcome.HOLD, "nothing for 2 hours", evidence=quiet((90, 10, 900))),
-    Case("a night at the deadline", Outcome.HOLD, "nothing is missing, but the challenger", evidence=quiet(), hours=180),
+    Case(
+        "a night at the deadline", Outcome.HOLD, "nothing is missing, but the challenger", evidence=quiet(), hours=180
+    ),
     Case("a day past the deadline", Outcome.GIVE_UP, "a day after the deadline", evidence=quiet(), hours=192),
     Case("worse is worse", Outcome.ROLLBACK, "paired.worse", evidence=quiet((5, 60, 400))),
     # the watch

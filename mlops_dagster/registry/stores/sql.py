@@ -120,6 +120,12 @@ def rolled_back(connection: Connection, model: str) -> set[str]:
     return set(connection.scalars(queries.ROLLED_BACK, {"of_model": model}))
 
 
+def rolled_back_twin(connection: Connection, version: ModelVersion) -> str | None:
+    """The latest other version of the model that has the same bytes and was rolled back."""
+    key = {"of_model": version.model, "of_digest": version.digest, "but_version": version.version}
+    return connection.scalars(queries.ROLLED_BACK_TWINS, key).first()
+
+
 def read_deployment(connection: Connection, model: str) -> Deployment:
     """Raises ModelNotFoundError."""
     found = find_deployment(connection, model)
