@@ -26,9 +26,9 @@ class GatePolicy(StrictModel):
         Field(
             ge=0,
             le=1,
-            description="least micro-F1 on the held-out days. The default is for easy tasks; set it to what is still of "
-            "use: over the share of the commonest class, which takes no model, and under the interval that the first "
-            "cards give, so that chance closes no gate",
+            description="least micro-F1 on the held-out days. The default is for easy tasks; set what is still of use: "
+            "over the share of the commonest class, which takes no model, and under the interval that the first cards "
+            "give, so that chance closes no gate",
         ),
     ] = 0.91
     approvers: tuple[str, ...] = ()
