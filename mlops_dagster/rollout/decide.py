@@ -85,7 +85,7 @@ def _judge(
         if policy.at_deadline == "promote_if_not_worse":
             return Outcome.PROMOTE, f"at the deadline proven not worse: {_all_arithmetic(tests.not_worse)}"
     if lacking or quiet:
-        return Outcome.HOLD, f"{_position(policy, rollout)}: {'; '.join(filter(None, [*lacking, quiet]))}"
+        return Outcome.HOLD, f"{_position(policy, rollout)}: {'; '.join(lacking) or quiet}"
     if not _at_last_step(policy, rollout):
         return Outcome.ADVANCE, f"{_position(policy, rollout)} is done; nothing leans to worse"
     if not _unproven_superior(tests):

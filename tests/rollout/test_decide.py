@@ -56,9 +56,9 @@ def in_watch(pairs: tuple[int, int, int], requests: int = 700, errors: int = 0) 
     )
 
 
-def quiet(pairs: tuple[int, int, int] = (20, 20, 960)) -> Evidence:
+def quiet(pairs: tuple[int, int, int] = (20, 20, 960), weight: float = POLICY.steps[-1]) -> Evidence:
     """Plenty of everything, and nothing lately."""
-    return replace(evidence(pairs, weight=0.2), recent=arm(0), since=evidence(pairs).since)
+    return replace(evidence(pairs, weight=weight), recent=arm(0))
 
 
 @dataclass(frozen=True)
@@ -266,7 +266,13 @@ CASES = [
     ),
     Case("paused at the deadline", Outcome.HOLD, "paused", a_rollout(LAST, paused=True), hours=500),
     # traffic that has stopped
-    Case("no traffic, no step", Outcome.HOLD, "has scored nothing for 2 hours", a_rollout(3), quiet(), 100),
+    Case(
+        "no traffic, no step",
+        Outcome.HOLD,
+        "(0.2): the challenger has scored nothing for 2",
+        a_rollout(3),
+        quiet(weight=0.2),
+    ),
     Case("no traffic, no promotion", Outcome.HOLD, "nothing for 2 hours", evidence=quiet((90, 10, 900))),
     Case(
         "a night at the deadline", Outcome.HOLD, "nothing is missing, but the challenger", evidence=quiet(), hours=180
