@@ -66,6 +66,8 @@ class RefusedModel(ModelLifecycle):
 class _Tree(ComponentTree):
     """Dagster's tree of a project, where a YAML may fail to be read, to be loaded, or to give definitions."""
 
+    keeps_models_apart = True
+
     def _get_filesystem_decl(self) -> ComponentDecl[Any]:
         loc = ComponentPath.from_path(self.defs_module_path)
         known = self.state_tracker.get_cache_data(loc).component_decl

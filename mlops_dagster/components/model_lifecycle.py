@@ -1,5 +1,7 @@
 """One YAML file becomes the whole life of a model."""
 
+import logging
+from functools import cache
 from pathlib import Path
 from typing import Self
 
@@ -18,6 +20,8 @@ from mlops_dagster.components.training import training_defs
 from mlops_dagster.errors import InvalidNameError
 from mlops_dagster.names import fold_model
 from mlops_dagster.retraining.trainer import check_trainer
+
+logger = logging.getLogger(__name__)
 
 
 class ModelLifecycle(dg.Component):
@@ -45,6 +49,8 @@ class ModelLifecycle(dg.Component):
 
     def build_defs(self, context: dg.ComponentLoadContext) -> dg.Definitions:
         """Raises InvalidNameError if another model of the project has this name to Dagster."""
+        if not getattr(context.component_tree, "keeps_models_apart", False):
+            _warn_of_plain_loading()
         holder = self._holder_of_its_name(context)
         if holder is not self:
             raise InvalidNameError(
@@ -58,6 +64,14 @@ class ModelLifecycle(dg.Component):
         its = fold_model(self.model)
         every = context.component_tree.get_all_components(ModelLifecycle)
         return next((each for each in every if fold_model(each.model) == its), self)
+
+
+@cache
+def _warn_of_plain_loading() -> None:
+    logger.warning(
+        "this project is loaded by dagster.load_from_defs_folder, where one mistake in any model's YAML takes away all "
+        "models; load it by mlops_dagster.components.load_from_defs_folder"
+    )
 
 
 def lifecycle_defs(spec: ModelSpec) -> dg.Definitions:

@@ -1,5 +1,7 @@
 """Models that no definition names: nobody brings their rollouts on or watches them, so they are held and told of."""
 
+from contextlib import suppress
+
 from mlops_dagster.alerting import Alert, Alerts, Severity
 from mlops_dagster.errors import RolloutNotFoundError, UnreadableError
 from mlops_dagster.registry import Deployment, ModelRegistry
@@ -25,9 +27,10 @@ def was_orchestrated(registry: ModelRegistry, model: str) -> bool:
 
 def hold(registry: ModelRegistry, rollouts: RolloutStore, controller: Controller, alerts: Alerts, model: str) -> None:
     """Stop the running rollout of such a model where it is, and open an alert. Proof still takes a challenger out."""
-    decision = controller.check_limits(model)
-    if decision is not None:
-        controller.enact(decision)
+    with suppress(UnreadableError):  # nobody can judge it, but that it is there is told
+        decision = controller.check_limits(model)
+        if decision is not None:
+            controller.enact(decision)
     open_alert, rollout = _alert(alerts, model), _running(rollouts, model)
     held = None if open_alert is None else open_alert.evidence.get("held")
     if rollout is not None and not rollout.paused:

@@ -17,7 +17,7 @@ from mlops_dagster.defs.unnamed import models_without_definition
 from mlops_dagster.registry import Stage
 from mlops_dagster.rollout import Phase
 from mlops_dagster.wiring import House
-from tests.components.test_rollout_sensors import SPEC, begin_rollout, register
+from tests.components.test_rollout_sensors import SPEC, begin_rollout
 
 SENSOR = models_without_definition.name
 
@@ -118,8 +118,15 @@ def test_one_models_trouble_is_no_others(location: Location, house: House, caplo
     trained = house.registry.register("z-trained", path, "1.0.0", lineage={"dagster_run": "x"})
     house.registry.transition(trained, Stage.PRODUCTION, force=True, reason="a test")
     with house.rollouts._engine.begin() as connection:
-        connection.exec_driver_sql("UPDATE rollouts SET body = '{}'")
-    assert location.tick(named=False) == "without a definition: my-model, z-trained"
+        connection.exec_driver_sql("UPDATE deployments SET guard = '{' WHERE model = 'my-model'")
+    assert location.tick(named=False) == "without a definition: z-trained"
     assert "my-model, which no definition names, cannot be looked after" in caplog.text
     assert [alert.model for alert in house.alerts.list()] == ["z-trained"]
-    assert register(house, "1.2.0").version == "1.2.0"
+
+
+def test_one_whose_rollout_cannot_be_read_is_told_of(location: Location, house: House) -> None:
+    with house.rollouts._engine.begin() as connection:
+        connection.exec_driver_sql("UPDATE rollouts SET body = '{}'")
+    location.tick(named=False)
+    (alert,) = house.alerts.list()
+    assert (alert.rule, alert.evidence) == ("no_definition", {"held": None})
