@@ -47,17 +47,19 @@ def is_asked_for(registry: ModelRegistry, candidate: Candidate) -> bool:
 
 
 def tell_refused(alerts: Alerts, candidate: Candidate) -> bool:
-    """Open an alert that no version passes the gates, with those closed to this one; return whether it is new."""
+    """Open an alert that no version passes the gates, with those closed to this one; return whether that is news."""
     version = candidate.version
-    told = alerts.report(
+    evidence = {"version": version.version, "gates": [gate.code for gate in candidate.closed]}
+    known = any(alert.rule == RULE and alert.evidence == evidence for alert in alerts.list(version.model))
+    alerts.report(
         version.model,
         RULE,
         Severity.WARNING,
         "; ".join(gate.told for gate in candidate.closed),
         done="nothing is served: the newest version that passes becomes champion as soon as its gates are open",
-        evidence={"version": version.version, "gates": [gate.code for gate in candidate.closed]},
+        evidence=evidence,
     )
-    return told.times == 1
+    return not known
 
 
 def tell_chosen(alerts: Alerts, model: str, version: str) -> None:

@@ -196,6 +196,13 @@ def test_a_first_version_that_is_refused_is_told_and_tried_again_when_its_gate_h
     assert "`gates.min_micro_f1`" in alert.summary
     assert gates_shown(asked.instance) is False
 
+    register(house, "1.0.2")
+    assert "no version does without a complete model card" in str(asked.tick("my_model_rollout"))
+    (alert,) = house.alerts.list(SPEC.model)
+    assert alert.evidence["version"] == "1.0.2"
+    key = dg.AssetCheckKey(SPEC.key("registered_version"), "gates_open")
+    assert len(asked.instance.event_log_storage.get_asset_check_execution_history(key, limit=9)) == 2, "one for each"
+
     gates = GatePolicy(min_micro_f1=0.82)
     changed = Asked(SPEC.model_copy(update={"gates": gates}), platform, asked.instance)
     found = changed.tick("my_model_rollout")
