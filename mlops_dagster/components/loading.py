@@ -6,6 +6,7 @@ from pathlib import Path
 from typing import Any
 
 import dagster as dg
+from dagster._utils.warnings import suppress_dagster_warnings
 from dagster.components.core.component_tree import ComponentTree, ComponentTreeException  # no public names, all of them
 from dagster.components.core.context import ComponentDeclLoadContext
 from dagster.components.core.decl import (
@@ -33,6 +34,7 @@ from mlops_dagster.readable import fields_of
 _KEY = re.compile(r"`([\w.]+)`")
 
 
+@suppress_dagster_warnings
 def load_from_defs_folder(*, path_within_project: Path) -> dg.Definitions:
     """Load a project as `dagster.load_from_defs_folder` does, but each YAML by itself.
 

@@ -101,13 +101,18 @@ class Promotion(Session):
 
 
 def _known_bad(connection: Connection, version: ModelVersion) -> KnownBadError | None:
-    twin = sql.rolled_back_twin(connection, version)
-    if twin is None:
+    twins = [twin.version for twin in sql.rolled_back_twins(connection, version) if not _is_release(twin, version)]
+    if not twins:
         return None
     return KnownBadError(
-        f"{version.model} {version.version} has the bytes of {twin}, which was rolled back; register others, or, if "
-        f"that rollback was wrong, promote {twin} itself"
+        f"{version.model} {version.version} has the bytes of {twins[0]}, which was rolled back; register others, or, "
+        f"if that rollback was wrong, take {twins[0]} itself through Shadow into Production"
     )
+
+
+def _is_release(one: ModelVersion, other: ModelVersion) -> bool:
+    """Whether one of the two is the release that was made of the other, a pre-release: they are one version."""
+    return one.lineage.get("pre_release") == other.version or other.lineage.get("pre_release") == one.version
 
 
 def _gates(connection: Connection, model: str) -> GatePolicy:

@@ -16,7 +16,7 @@ STAGES = select(versions.c.version, versions.c.stage).where(
 VERSION_NAMES = select(versions.c.version).where(_OF_MODEL).order_by(versions.c.id)
 ROLLED_BACK = select(versions.c.version).where(_OF_MODEL, versions.c.rolled_back)
 ROLLED_BACK_TWINS = (
-    select(versions.c.version)
+    select(versions)
     .where(
         _OF_MODEL,
         versions.c.digest == bindparam("of_digest"),

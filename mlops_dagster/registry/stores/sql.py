@@ -120,10 +120,10 @@ def rolled_back(connection: Connection, model: str) -> set[str]:
     return set(connection.scalars(queries.ROLLED_BACK, {"of_model": model}))
 
 
-def rolled_back_twin(connection: Connection, version: ModelVersion) -> str | None:
-    """The latest other version of the model that has the same bytes and was rolled back."""
+def rolled_back_twins(connection: Connection, version: ModelVersion) -> list[ModelVersion]:
+    """The other versions of the model that have the same bytes and were rolled back, the latest first."""
     key = {"of_model": version.model, "of_digest": version.digest, "but_version": version.version}
-    return connection.scalars(queries.ROLLED_BACK_TWINS, key).first()
+    return [version_of(row._asdict()) for row in connection.execute(queries.ROLLED_BACK_TWINS, key)]
 
 
 def read_deployment(connection: Connection, model: str) -> Deployment:
