@@ -2,8 +2,9 @@
 
 import os
 import re
+from collections.abc import Callable
 from pathlib import Path
-from typing import Any
+from typing import Any, TypeVar
 
 import dagster as dg
 from dagster._utils.warnings import suppress_dagster_warnings
@@ -23,13 +24,15 @@ from dagster.components.core.defs_module import (
     ComponentPath,
     find_defs_or_component_yaml,
 )
+from dagster_shared.utils import safe_is_subclass
 from pydantic import ValidationError
 
-from mlops_dagster.components.model_lifecycle import ModelLifecycle
-from mlops_dagster.components.refused import refused_defs
+from mlops_dagster.components.refused import RefusedModel
 from mlops_dagster.documents import read_yaml
 from mlops_dagster.errors import InvalidDefinitionError, MlopsError
 from mlops_dagster.readable import fields_of
+
+Sought = TypeVar("Sought", bound=dg.Component)
 
 _KEY = re.compile(r"`([\w.]+)`")
 
@@ -51,18 +54,6 @@ def load_from_defs_folder(*, path_within_project: Path) -> dg.Definitions:
         if isinstance(error.__cause__, InvalidDefinitionError):
             raise error.__cause__ from error.__cause__.__cause__
         raise
-
-
-class RefusedModel(ModelLifecycle):
-    """A model without a spec that could be used."""
-
-    def __init__(self, model: str, where: str, why: str) -> None:
-        self.model = model
-        self._where = where
-        self._why = why
-
-    def build_defs(self, context: dg.ComponentLoadContext) -> dg.Definitions:
-        return refused_defs(self.model, self._where, self._why)
 
 
 class _Tree(ComponentTree):
@@ -100,6 +91,13 @@ class _Tree(ComponentTree):
             self.state_tracker.set_cache_data(resolved_loc, defs=defs)
             return defs
 
+    def get_all_components(self, of_type: type[Sought]) -> list[Sought]:
+        """Those that are there: of a refused one the declaration alone is of its type."""
+        declared = (
+            loc for loc, decl in self._component_decl_tree().items() if safe_is_subclass(decl.component_type, of_type)
+        )
+        return [each for each in map(self.load_component, declared) if isinstance(each, of_type)]
+
     def _yaml_at(self, loc: ComponentLoc) -> YamlDecl | YamlFileDecl | None:
         found = self._component_decl_tree().get(loc)
         return found if isinstance(found, YamlDecl | YamlFileDecl) else None
@@ -135,8 +133,15 @@ def _declared(context: ComponentDeclLoadContext) -> ComponentDecl[Any] | None:
     except (Exception, SystemExit) as error:
         refused = _refuse("", repr(context.component_loc), _reason(str(yaml), error), error)
         return ComponentLoaderDecl(
-            context=context, loc=ComponentPath.from_path(context.path), component_node_fn=lambda _context: refused
+            context=context, loc=ComponentPath.from_path(context.path), component_node_fn=_giving(refused)
         )
+
+
+def _giving(refused: RefusedModel) -> Callable[[ComponentDeclLoadContext], dg.Component]:
+    def give(context: ComponentDeclLoadContext) -> RefusedModel:  # Dagster reads the type
+        return refused
+
+    return give
 
 
 def _refused(decl: YamlDecl | YamlFileDecl, error: BaseException) -> RefusedModel:

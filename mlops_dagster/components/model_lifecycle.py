@@ -14,6 +14,7 @@ from mlops_dagster.components.champion_challenger import champion_challenger_def
 from mlops_dagster.components.checked_models import check_model, is_check
 from mlops_dagster.components.checked_suites import check_suite
 from mlops_dagster.components.monitoring import monitoring_defs
+from mlops_dagster.components.refused import RefusedModel
 from mlops_dagster.components.rollout import rollout_defs
 from mlops_dagster.components.spec import ModelSpec
 from mlops_dagster.components.training import training_defs
@@ -59,11 +60,15 @@ class ModelLifecycle(dg.Component):
             )
         return lifecycle_defs(self.spec)
 
-    def _holder_of_its_name(self, context: dg.ComponentLoadContext) -> "ModelLifecycle":
-        """The first model in the project that has this name, to Dagster: two would keep the location from loading."""
+    def _holder_of_its_name(self, context: dg.ComponentLoadContext) -> "ModelLifecycle | RefusedModel":
+        """The first model in the project that has this name, to Dagster: two would keep the location from loading.
+
+        One that was refused keeps its name: another would act on its rollouts.
+        """
         its = fold_model(self.model)
-        every = context.component_tree.get_all_components(ModelLifecycle)
-        return next((each for each in every if fold_model(each.model) == its), self)
+        every = context.component_tree.get_all_components(dg.Component)  # type: ignore[type-abstract]  # none is made
+        models = (each for each in every if isinstance(each, ModelLifecycle | RefusedModel))
+        return next((each for each in models if fold_model(each.model) == its), self)
 
 
 @cache

@@ -16,6 +16,21 @@ _MEANWHILE = (
 )
 
 
+class RefusedModel(dg.Component):
+    """What stands in the tree of components for a model without a spec that could be used.
+
+    `model` is its name, as far as that can be read; else empty. `where` is the YAML, and which document of it.
+    """
+
+    def __init__(self, model: str, where: str, why: str) -> None:
+        self.model = model
+        self._where = where
+        self._why = why
+
+    def build_defs(self, context: dg.ComponentLoadContext) -> dg.Definitions:
+        return refused_defs(self.model, self._where, self._why)
+
+
 def refused_defs(model: str, where: str, why: str) -> dg.Definitions:
     """Return a sensor whose ticks fail with the message.
 

@@ -9,7 +9,7 @@ from pathlib import Path
 import dagster as dg
 import pytest
 
-from mlops_dagster.components import load_from_defs_folder
+from mlops_dagster.components import ModelLifecycle, load_from_defs_folder
 from mlops_dagster.components import model_lifecycle as lifecycle
 from mlops_dagster.components.spec import ModelSpec
 from mlops_dagster.errors import InvalidDefinitionError, InvalidInputError
@@ -167,3 +167,11 @@ def test_what_loads_is_what_dagster_loads(projects: Projects) -> None:
     assert set(ours.asset_graph.get_all_asset_keys()) == set(theirs.asset_graph.get_all_asset_keys())
     assert {each.name for each in ours.sensor_defs} == {each.name for each in theirs.sensor_defs}
     assert ours.get_top_level_resources().keys() == theirs.get_top_level_resources().keys() == {"platform"}
+
+
+def test_only_models_with_a_spec_are_found_in_the_tree(projects: Projects) -> None:
+    """Whoever walks the tree of a location, as a rehearsal does, asks for their specs."""
+    defs = projects.make(a=yaml_of("a-good"), m=yaml_of("bad", "  rolout: {}\n"), n=yaml_of("bad", "  rollout: [\n"))
+    tree = load_from_defs_folder(path_within_project=defs.parent).component_tree
+    assert tree is not None
+    assert [each.spec.model for each in tree.get_all_components(ModelLifecycle)] == ["a-good"]
