@@ -294,7 +294,7 @@ def test_the_policy_is_that_of_the_models_yaml(
     assert (found["features"]["advisory"], found["features"]["drifted"]) == (["amount"], [])
     assert "PSI 0.1 and 0.25, D 0.99: shop/defs/churn/defs.yaml" in mlops(*asked).output
 
-    broken = tmp_path / "defs" / "another" / "defs.yaml"
+    broken = place.parent / "another" / "defs.yaml"
     broken.parent.mkdir()
     broken.write_text("attributes: {model: another, model: churn}")
     assert json.loads(mlops(*asked, "--json").stdout)["policy"]["min_rows"] == 50, "whatever others have written"
