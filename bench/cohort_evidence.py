@@ -153,6 +153,7 @@ def _evidence(look: Look, rollout: Rollout, run: int) -> Evidence:
             EventsSince(start, steps(first(start), labels=False), both(first(start))) for start in starts(look.minutes)
         ),
         shadow=EventCounts(requests=int(off_path.sum())),
+        recent=EventCounts(requests=1),  # its traffic never stops
         watch=EventCounts(requests=int(units[in_watch].sum())),
         labels=labels,
     )

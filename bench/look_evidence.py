@@ -51,6 +51,7 @@ def evidence(seen: Minutes, now: int) -> Evidence:
         through=MIDNIGHT + timedelta(minutes=now, seconds=59),
         since=tuple(_events_since(start, steps(start), both(start)) for start in starts),
         shadow=EventCounts(requests=scored),
+        recent=EventCounts(requests=1),  # its traffic never stops
         watch=EventCounts(requests=int(seen.both[0, : now + 1][seen.in_watch[: now + 1]].sum())),
         labels=Labels(
             units=scored,

@@ -96,6 +96,7 @@ class Traffic:
             through=now,
             since=tuple(EventsSince(60 * start, *_events(self._hours[start:])) for start in late_starts(self._hours)),
             shadow=EventCounts(requests=sum(each.both for each in self._hours)),
+            recent=EventCounts(requests=sum(each.both + each.canary for each in self._hours[-2:])),
             labels=Labels(
                 units=sum(each.both for each in self._hours),
                 labelled=sum(each.both for each in labelled),

@@ -133,6 +133,12 @@ class InvalidPolicyError(InvalidInputError):
     code = "invalid_policy"
 
 
+class InvalidDefinitionError(InvalidInputError):
+    """A `defs.yaml` of which no definitions can be made."""
+
+    code = "invalid_definition"
+
+
 class InvalidSuiteError(InvalidInputError):
     """A suite of expectations, as people edited it, that cannot be used."""
 
@@ -179,6 +185,12 @@ class OverloadedError(MlopsError):
     """The data plane has no room now for one more caller, or for the rest of a body."""
 
     code = "overloaded"
+
+
+class KnownBadError(RefusedError):
+    """A version with the bytes of one that was rolled back."""
+
+    code = "known_bad"
 
 
 class IncompleteCardError(RefusedError, ValueError):

@@ -113,6 +113,7 @@ def evidence(
         through=START,
         since=(EventsSince(0, steps, scored),),
         shadow=arm() if shadow is None else shadow,
+        recent=arm(1),
         labels=labels_of(pairs_of(pairs), steps, step=step_pairs),
     )
 

@@ -3,7 +3,7 @@
 from pathlib import Path
 from typing import TYPE_CHECKING, NamedTuple
 
-from mlops_dagster.cli.documents import read_yaml
+from mlops_dagster.documents import read_yaml
 from mlops_dagster.errors import InvalidInputError
 from mlops_dagster.readable import fields_of
 
@@ -23,20 +23,28 @@ class InForce(NamedTuple):
 def drift_policy(model: str, project: Path) -> InForce:
     """The `drift` of the model in the `defs.yaml` files of the code locations that `project`'s workspace.yaml names.
 
-    The defaults for a model that none of them has. Raises InvalidInputError for a file that cannot be read.
+    The defaults for a model that none of them has. Raises InvalidInputError for its file, and if it is in none but one
+    that cannot be read.
     """
     from pydantic import ValidationError
 
     from mlops_dagster.monitoring import DriftPolicy
 
+    unreadable = None
     for path in (found for folder in _packages(project) for found in sorted(folder.rglob("defs.yaml"))):
-        for attributes in _attributes(path):
-            if attributes.get("model") == model:
-                origin = path.relative_to(project).as_posix()
-                try:
-                    return InForce(DriftPolicy.model_validate(attributes.get("drift") or {}), origin)
-                except ValidationError as error:
-                    raise InvalidInputError(f"{origin} has no drift policy: {fields_of(error)}; mend that") from error
+        try:
+            attributes = next((each for each in _attributes(path) if each.get("model") == model), None)
+        except InvalidInputError as error:  # most likely another model's
+            unreadable = error
+            continue
+        if attributes is not None:
+            origin = path.relative_to(project).as_posix()
+            try:
+                return InForce(DriftPolicy.model_validate(attributes.get("drift") or {}), origin)
+            except ValidationError as error:
+                raise InvalidInputError(f"{origin} has no drift policy: {fields_of(error)}; mend that") from error
+    if unreadable is not None:
+        raise unreadable
     return InForce(DriftPolicy(), "the defaults")
 
 

@@ -9,8 +9,8 @@ from typing import TYPE_CHECKING, ParamSpec, TypeVar
 
 import typer
 
-from mlops_dagster.cli.documents import read_yaml
 from mlops_dagster.cli.output import complain
+from mlops_dagster.documents import read_yaml
 from mlops_dagster.errors import InvalidInputError, InvalidPolicyError, MlopsError
 
 if TYPE_CHECKING:

@@ -1,7 +1,8 @@
-"""Dagster components: what `type:` in a defs.yaml may name."""
+"""Dagster components: what `type:` in a defs.yaml may name, and the way to load a project of them."""
 
+from mlops_dagster.components.loading import load_from_defs_folder
 from mlops_dagster.components.model_lifecycle import ModelLifecycle
 from mlops_dagster.components.platform import Platform
 from mlops_dagster.components.spec import ModelSpec
 
-__all__ = ["ModelLifecycle", "ModelSpec", "Platform"]
+__all__ = ["ModelLifecycle", "ModelSpec", "Platform", "load_from_defs_folder"]

@@ -10,7 +10,7 @@ from mlops_dagster.components.comparisons import Metadata
 from mlops_dagster.components.partitions import daily
 from mlops_dagster.components.platform import Platform
 from mlops_dagster.components.reports import latest_report
-from mlops_dagster.components.rollout_sensors import Rollback
+from mlops_dagster.components.rollout_runs import Rollback
 from mlops_dagster.components.spec import ModelSpec
 from mlops_dagster.retraining.signals import Numbers, PerformanceSignal
 from mlops_dagster.rollout.floor import FloorOutcome, under_floor

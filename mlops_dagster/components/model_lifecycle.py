@@ -1,5 +1,7 @@
 """One YAML file becomes the whole life of a model."""
 
+import logging
+from functools import cache
 from pathlib import Path
 from typing import Self
 
@@ -12,12 +14,15 @@ from mlops_dagster.components.champion_challenger import champion_challenger_def
 from mlops_dagster.components.checked_models import check_model, is_check
 from mlops_dagster.components.checked_suites import check_suite
 from mlops_dagster.components.monitoring import monitoring_defs
-from mlops_dagster.components.refused import refused_defs
+from mlops_dagster.components.refused import RefusedModel
 from mlops_dagster.components.rollout import rollout_defs
 from mlops_dagster.components.spec import ModelSpec
 from mlops_dagster.components.training import training_defs
+from mlops_dagster.errors import InvalidNameError
 from mlops_dagster.names import fold_model
 from mlops_dagster.retraining.trainer import check_trainer
+
+logger = logging.getLogger(__name__)
 
 
 class ModelLifecycle(dg.Component):
@@ -25,6 +30,7 @@ class ModelLifecycle(dg.Component):
 
     def __init__(self, spec: ModelSpec) -> None:
         self.spec = spec
+        self.model = spec.model
 
     @classmethod
     def get_model_cls(cls) -> type[BaseModel]:
@@ -43,14 +49,34 @@ class ModelLifecycle(dg.Component):
         return cls(spec)
 
     def build_defs(self, context: dg.ComponentLoadContext) -> dg.Definitions:
+        """Raises InvalidNameError if another model of the project has this name to Dagster."""
+        if not getattr(context.component_tree, "keeps_models_apart", False):
+            _warn_of_plain_loading()
         holder = self._holder_of_its_name(context)
-        return lifecycle_defs(self.spec) if holder is self else refused_defs(self.spec, holder.spec.model, context.path)
+        if holder is not self:
+            raise InvalidNameError(
+                f"`model`: {self.model!r} is {holder.model!r} of another folder to Dagster; give it a name that "
+                "differs in more than case, '-' and '_'"
+            )
+        return lifecycle_defs(self.spec)
 
-    def _holder_of_its_name(self, context: dg.ComponentLoadContext) -> "ModelLifecycle":
-        """The first model in the project that has this name, to Dagster: two would keep the location from loading."""
-        its = fold_model(self.spec.model)
-        every = context.component_tree.get_all_components(ModelLifecycle)
-        return next((each for each in every if fold_model(each.spec.model) == its), self)
+    def _holder_of_its_name(self, context: dg.ComponentLoadContext) -> "ModelLifecycle | RefusedModel":
+        """The first model in the project that has this name, to Dagster: two would keep the location from loading.
+
+        One that was refused keeps its name: another would act on its rollouts.
+        """
+        its = fold_model(self.model)
+        every = context.component_tree.get_all_components(dg.Component)  # type: ignore[type-abstract]  # none is made
+        models = (each for each in every if isinstance(each, ModelLifecycle | RefusedModel))
+        return next((each for each in models if fold_model(each.model) == its), self)
+
+
+@cache
+def _warn_of_plain_loading() -> None:
+    logger.warning(
+        "this project is loaded by dagster.load_from_defs_folder, where one mistake in any model's YAML takes away all "
+        "models; load it by mlops_dagster.components.load_from_defs_folder"
+    )
 
 
 def lifecycle_defs(spec: ModelSpec) -> dg.Definitions:

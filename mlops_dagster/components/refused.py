@@ -1,33 +1,56 @@
-"""A model whose name another one has: it has nothing but a sensor that says so, and all others load."""
+"""A model whose definitions cannot be made: it has nothing but a sensor that says why, and all others load."""
 
 import hashlib
 import logging
-from pathlib import Path
+import re
 
 import dagster as dg
 
-from mlops_dagster.components.spec import ModelSpec
-from mlops_dagster.errors import InvalidNameError
+from mlops_dagster.errors import InvalidDefinitionError
 
 logger = logging.getLogger(__name__)
 
+_MEANWHILE = (
+    "; its definitions are not there until that is mended: the data plane serves as it did, and registry and rollouts "
+    "stay as they are, but nothing advances, promotes, monitors or retrains. `dg check defs` says whether it is sound"
+)
 
-def refused_defs(spec: ModelSpec, holder: str, place: Path) -> dg.Definitions:
-    """A sensor whose ticks fail with the message; `place` is where the YAML is."""
-    message = (
-        f"{place / 'defs.yaml'}: the model {spec.model!r} is not there, for {holder!r} of another folder has that name "
-        "to Dagster; give it a name that differs in more than case, '-' and '_'"
-    )
-    logger.error(message)
-    digest = hashlib.sha256(str(place).encode(errors="surrogateescape")).hexdigest()[:8]
+
+class RefusedModel(dg.Component):
+    """What stands in the tree of components for a model without a spec that could be used.
+
+    `model` is its name, as far as that can be read; else empty. `where` is the YAML, and which document of it.
+    """
+
+    def __init__(self, model: str, where: str, why: str) -> None:
+        self.model = model
+        self._where = where
+        self._why = why
+
+    def build_defs(self, context: dg.ComponentLoadContext) -> dg.Definitions:
+        return refused_defs(self.model, self._where, self._why)
+
+
+def refused_defs(model: str, where: str, why: str) -> dg.Definitions:
+    """Return a sensor whose ticks fail with the message.
+
+    Args:
+        model: its name, as far as that can be read; else empty.
+        where: the YAML, and which document of it.
+        why: what is wrong.
+    """
+    message = f"{why}{_MEANWHILE}"
+    logger.error("the model %r is not there: %s", model, message)
+    digest = hashlib.sha256(where.encode(errors="surrogateescape")).hexdigest()[:8]
 
     @dg.sensor(
-        name=f"{spec.prefix}__refused_{digest}",  # a name of nobody's: models have no doubled separator
+        # A name of nobody's: models have no doubled separator.
+        name=f"{re.sub(r'[^A-Za-z0-9_]', '_', model)[:60]}__refused_{digest}",
         minimum_interval_seconds=300,
         default_status=dg.DefaultSensorStatus.RUNNING,
         description=message,
     )
     def refused(context: dg.SensorEvaluationContext) -> None:
-        raise InvalidNameError(message)
+        raise InvalidDefinitionError(message)
 
     return dg.Definitions(sensors=[refused])

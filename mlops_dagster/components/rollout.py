@@ -4,7 +4,8 @@ import dagster as dg
 
 from mlops_dagster.components.deployed import materialization
 from mlops_dagster.components.platform import Platform
-from mlops_dagster.components.rollout_sensors import Promotion, Rollback, limits_sensor, rollout_sensor
+from mlops_dagster.components.rollout_runs import Promotion, Rollback
+from mlops_dagster.components.rollout_sensors import limits_sensor, rollout_sensor
 from mlops_dagster.components.spec import ModelSpec
 from mlops_dagster.errors import InvalidInputError
 from mlops_dagster.registry import Stage

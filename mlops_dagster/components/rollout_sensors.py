@@ -3,36 +3,18 @@
 import dagster as dg
 
 from mlops_dagster.components.deployed import materialization
-from mlops_dagster.components.platform import AsOf, Platform
+from mlops_dagster.components.first_champion import first_promotion
+from mlops_dagster.components.platform import Platform
+from mlops_dagster.components.rollout_runs import Promotion, Rollback, request
 from mlops_dagster.components.spec import ModelSpec
-from mlops_dagster.registry import Stage
 from mlops_dagster.rollout import Decision, Outcome
-from mlops_dagster.rollout.approval import waits_for_approval
 from mlops_dagster.rollout.champion_limit import tell_champion_limit
-from mlops_dagster.wiring import House
+from mlops_dagster.rollout.first_champion import tell_chosen
+from mlops_dagster.rollout.known_bad import tell_known_bad
+from mlops_dagster.rollout.watch_alert import tell_watch
 
 LIMITS_SECONDS = 10
 STEPS_SECONDS = 30
-
-
-class Promotion(AsOf):
-    """Make `version` champion: because a decision of the rollout says so, or by hand."""
-
-    version: str
-    reason: str
-    decision: int = 0
-
-
-class Rollback(AsOf):
-    """Take the challenger out as decided; by hand, go back to the champion before, or `to` a version.
-
-    By hand, `bad` names the champion that is to go: a second run of the same then changes nothing.
-    """
-
-    reason: str
-    decision: int = 0
-    to: str = ""
-    bad: str = ""
 
 
 def limits_sensor(spec: ModelSpec, rollback: dg.JobDefinition) -> dg.SensorDefinition:
@@ -71,11 +53,15 @@ def rollout_sensor(spec: ModelSpec, promote: dg.JobDefinition, rollback: dg.JobD
         context: dg.SensorEvaluationContext, platform: Platform
     ) -> dg.RunRequest | dg.SkipReason | dg.SensorResult:
         house = platform.house(spec, platform.clock().now())
-        if house.champion(spec.model) is None:
-            return _first_promotion(spec, house, promote)
+        champion = house.champion(spec.model)
+        if champion is None:
+            return first_promotion(spec, house, promote)
+        tell_chosen(house.alerts, spec.model, champion.version)
+        tell_known_bad(house.registry, house.alerts, spec.model)
         controller = house.controller(lambda _model: spec.rollout)
         decision = controller.assess(spec.model)
         tell_champion_limit(house.alerts, spec.model, decision)
+        tell_watch(house.alerts, spec.model, decision)
         if decision is None:
             return dg.SkipReason("no challenger")
         if decision.outcome is Outcome.PROMOTE:
@@ -93,18 +79,6 @@ def rollout_sensor(spec: ModelSpec, promote: dg.JobDefinition, rollback: dg.JobD
     return rollout
 
 
-def _first_promotion(spec: ModelSpec, house: House, promote: dg.JobDefinition) -> dg.RunRequest | dg.SkipReason:
-    """Without a champion there is nothing to compare with: the newest version is promoted if the gates let it."""
-    versions = [version for version in house.versions(spec.model) if version.stage is Stage.REGISTERED]
-    if not versions:
-        return dg.SkipReason(f"no version of {spec.model} yet; the job {spec.prefix}_retrain makes one")
-    newest, reason = max(versions, key=lambda version: version.created_at), "the first version: no champion yet"
-    if waits_for_approval(house.registry, newest, reason):
-        return dg.SkipReason(f"{newest.version} waits for approval: {', '.join(spec.gates.approvers)}")
-    config = Promotion(version=newest.version, reason=reason, as_of=house.clock.now().isoformat())
-    return _request(promote, f"{spec.prefix}_promotion", config, f"first-{newest.version}-{newest.digest[:8]}")
-
-
 def _promotion(spec: ModelSpec, job: dg.JobDefinition, decision: Decision) -> dg.RunRequest:
     config = Promotion(
         version=decision.rollout.challenger,
@@ -112,7 +86,7 @@ def _promotion(spec: ModelSpec, job: dg.JobDefinition, decision: Decision) -> dg
         decision=decision.id,
         as_of=decision.at.isoformat(),
     )
-    return _request(job, f"{spec.prefix}_promotion", config, _key(decision))
+    return request(job, f"{spec.prefix}_promotion", config, _key(decision))
 
 
 def _rollback(
@@ -123,12 +97,8 @@ def _rollback(
     if context.instance.get_runs_count(dg.RunsFilter(job_name=job.name, tags={"dagster/run_key": key})):
         return dg.SkipReason(f"{decision.outcome} under way: {decision.reason}")
     config = Rollback(reason=decision.reason, decision=decision.id, as_of=decision.at.isoformat())
-    return _request(job, f"{spec.prefix}_withdrawal", config, key)
+    return request(job, f"{spec.prefix}_withdrawal", config, key)
 
 
 def _key(decision: Decision) -> str:
     return f"decision-{decision.id}"
-
-
-def _request(job: dg.JobDefinition, op: str, config: dg.Config, run_key: str) -> dg.RunRequest:
-    return dg.RunRequest(run_key=run_key, job_name=job.name, run_config=dg.RunConfig(ops={op: config}))

@@ -4,6 +4,7 @@ from datetime import timedelta
 
 import dagster as dg
 
+from mlops_dagster.components.first_champion import gates_check
 from mlops_dagster.components.platform import AsOf, Platform
 from mlops_dagster.components.registered_version import registered_version_asset
 from mlops_dagster.components.retraining_failures import check_failed, retraining_tags, tried_again
@@ -27,7 +28,7 @@ class TrainingRun(AsOf):
 
 
 def training_defs(spec: ModelSpec) -> dg.Definitions:
-    """The assets of the group `training`, the check on the training set, and the job `retrain`."""
+    """The assets of the group `training`, the checks on the training set and the gates, and the job `retrain`."""
     trained = dg.define_asset_job(
         f"{spec.prefix}_retrain",
         selection=dg.AssetSelection.assets(*(spec.key(name) for name in TRAINING_ASSETS)),
@@ -37,7 +38,7 @@ def training_defs(spec: ModelSpec) -> dg.Definitions:
     )
     return dg.Definitions(
         assets=[_training_set(spec), _candidate(spec), _model_card(spec), registered_version_asset(spec)],
-        asset_checks=[_suite_passes(spec)],
+        asset_checks=[_suite_passes(spec), gates_check(spec)],
         jobs=[trained],
     )
 

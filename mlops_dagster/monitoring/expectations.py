@@ -4,9 +4,9 @@ import math
 from collections.abc import Mapping
 from pathlib import Path
 from types import MappingProxyType
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Annotated, Any
 
-from pydantic import Field, field_validator
+from pydantic import BeforeValidator, Field, WithJsonSchema
 
 from mlops_dagster.monitoring.distribution import asked_as_warnings, distribution
 from mlops_dagster.registry.baseline import Baseline
@@ -21,6 +21,10 @@ if TYPE_CHECKING:
     from great_expectations.expectations.expectation import Expectation
 
 _FINITE = 1.7976931348623157e308  # the largest float64: outside are the infinities
+
+
+def _off_is_a_word(value: object) -> object:
+    return "off" if value is False else value  # what YAML 1.1 makes of a bare `off`
 
 
 class ValidationPolicy(StrictModel):
@@ -56,13 +60,10 @@ class ValidationPolicy(StrictModel):
     alpha: float = Field(default=1e-5, gt=0, lt=1, description="how often chance may bring a share over its limit")
     min_rows: float = Field(default=100, ge=1, description="independent rows under which a distribution is not judged")
     suite: Path | None = Field(default=None, description="JSON of Great Expectations, beside this file")
-    guard: GuardMode = Field(default="log", description="what the data plane does about rows that are unlike it")
+    guard: Annotated[
+        GuardMode, BeforeValidator(_off_is_a_word), WithJsonSchema({"enum": ["off", "log", "reject", False]})
+    ] = Field(default="log", description="what the data plane does about rows that are unlike it")
     hold: bool = Field(default=False, description="a bad hour puts online serving on hold until a good one")
-
-    @field_validator("guard", mode="before")
-    @classmethod
-    def _off_is_a_word(cls, value: object) -> object:
-        return "off" if value is False else value  # what YAML 1.1 makes of a bare `off`
 
     @property
     def guard_policy(self) -> GuardPolicy:

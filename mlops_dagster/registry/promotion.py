@@ -6,7 +6,7 @@ from typing import Literal
 from sqlalchemy import Connection
 
 from mlops_dagster.database import looking, reading
-from mlops_dagster.errors import ApprovalError, RefusedError, SignatureError, UnreadableError
+from mlops_dagster.errors import ApprovalError, KnownBadError, RefusedError, SignatureError, UnreadableError
 from mlops_dagster.readable import reading_row
 from mlops_dagster.registry import signing
 from mlops_dagster.registry.entities import Event, ModelVersion
@@ -36,6 +36,11 @@ class Promotion(Session):
         """What keeps the version out of production, as it stands now; nothing if every gate is open."""
         with reading(self._engine) as connection:
             return self._failed(connection, sql.read_version(connection, version.model, version.version))
+
+    def known_bad(self, version: ModelVersion) -> KnownBadError | None:
+        """Why the version's bytes are known to be bad: another version that has them was rolled back; else None."""
+        with looking(self._engine) as connection:
+            return _known_bad(connection, version)
 
     def review(self, version: ModelVersion) -> Event | None:
         """What was last said about the version: asked, approved, rejected, or another card since; None if nothing."""
@@ -84,7 +89,8 @@ class Promotion(Session):
     def _failed(self, connection: Connection, version: ModelVersion) -> tuple[RefusedError, ...]:
         policy = _gates(connection, version.model)
         review = sql.last_review(connection, version.model, version.version) if policy.approvers else None
-        return failed_gates(version, policy, review, self._unsigned(version) if policy.signature else None)
+        unsigned = self._unsigned(version) if policy.signature else None
+        return failed_gates(version, policy, review, unsigned, _known_bad(connection, version))
 
     def _unsigned(self, version: ModelVersion) -> SignatureError | None:
         try:
@@ -92,6 +98,21 @@ class Promotion(Session):
         except SignatureError as error:
             return error
         return None
+
+
+def _known_bad(connection: Connection, version: ModelVersion) -> KnownBadError | None:
+    twins = [twin.version for twin in sql.rolled_back_twins(connection, version) if not _is_release(twin, version)]
+    if not twins:
+        return None
+    return KnownBadError(
+        f"{version.model} {version.version} has the bytes of {twins[0]}, which was rolled back; register others, or, "
+        f"if that rollback was wrong, take {twins[0]} itself through Shadow into Production"
+    )
+
+
+def _is_release(one: ModelVersion, other: ModelVersion) -> bool:
+    """Whether one of the two is the release that was made of the other, a pre-release: they are one version."""
+    return one.lineage.get("pre_release") == other.version or other.lineage.get("pre_release") == one.version
 
 
 def _gates(connection: Connection, model: str) -> GatePolicy:

@@ -130,7 +130,7 @@ def figures(summary: Summary) -> dict[str, str]:
         "hours validated, quarantined": f"{summary.prediction_batches:,} / {summary.quarantined_batches:,}",
         "drift reports": f"{summary.drift_reports:,} ({_counts(summary.drift_verdicts)})",
         "label checks": f"{summary.label_checks:,}",
-        "Dagster runs": f"{summary.dagster_runs:,} ({summary.failed_runs} failed: the refused promotions among them)",
+        "Dagster runs": f"{summary.dagster_runs:,} ({summary.failed_runs} failed)",
         "wall time": f"{summary.wall_seconds:.0f} s",
     }
 

@@ -6,7 +6,9 @@ from datetime import datetime, timedelta
 from typing import Any, cast
 
 import dagster as dg
+from dagster._core.storage.asset_check_execution_record import AssetCheckExecutionRecordStatus  # no public name
 
+from mlops_dagster.components.first_champion import CHECK as GATES_CHECK
 from mlops_dagster.monitoring import Performance, performance
 from mlops_dagster.predictions import SERVED, audit
 from mlops_dagster.rehearsal.bad_release import BadRelease
@@ -55,7 +57,7 @@ def read_summary(
         never_labelled=found.logged - labelled,
         versions=_versions(plan, house),
         bad_releases=[_bad_release(plan, house, bad, version) for bad, version in bad_releases],
-        refused=list(_refused(plan, instance)),
+        refused=[*_refused_by_gates(plan, instance), *_refused(plan, instance)],
         promotions=list(_promotions(plan, instance)),
         rollbacks=[_rollback(plan, house, instance, rollout) for rollout in _rolled_back(plan, house)],
         prediction_batches=len(batches),
@@ -109,6 +111,17 @@ def _bad_release(plan: Plan, house: House, bad: BadRelease, version: str | None)
     found = None if version is None else house.registry.get(plan.model, version)
     micro_f1 = None if found is None else found.metrics.get("micro_f1")
     return BadReleaseSummary(bad.name, bad.expected_loss, version, micro_f1, fate)
+
+
+def _refused_by_gates(plan: Plan, instance: dg.DagsterInstance) -> Iterator[Refusal]:
+    """The versions that passed no gates while there was no champion."""
+    key = dg.AssetCheckKey(_key(plan, "registered_version"), GATES_CHECK)
+    storage, failed = instance.event_log_storage, {AssetCheckExecutionRecordStatus.FAILED}
+    for record in reversed(storage.get_asset_check_execution_history(key, limit=PAGE, status=failed)):
+        assert record.event is not None
+        evaluation = record.event.get_dagster_event().asset_check_evaluation_data
+        version = str(evaluation.metadata["version"].value)
+        yield Refusal(version, evaluation.description or "", record.run_id)
 
 
 def _refused(plan: Plan, instance: dg.DagsterInstance) -> Iterator[Refusal]:

@@ -22,7 +22,7 @@ class VersionSummary:
 
 @dataclass(frozen=True)
 class Refusal:
-    """A promotion that was refused; `error` is the text that its run failed with."""
+    """A version that was refused; `error` says which gates were closed, or what its promotion failed with."""
 
     version: str
     error: str

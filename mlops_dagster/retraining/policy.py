@@ -4,9 +4,9 @@ from calendar import monthrange
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, field
 from datetime import datetime, timedelta
-from typing import Literal, TypeAlias
+from typing import Annotated, Literal, TypeAlias
 
-from pydantic import Field
+from pydantic import BeforeValidator, Field, WithJsonSchema
 
 from mlops_dagster.retraining.signals import ConceptSignal, DriftSignal, Numbers, PerformanceSignal
 from mlops_dagster.strict import StrictModel
@@ -15,6 +15,15 @@ Cadence: TypeAlias = Literal["weekly", "monthly"]
 Trigger: TypeAlias = Literal["performance", "concept_drift", "drift", "cadence"]
 
 BUDGET_PERIOD = timedelta(days=30)
+
+
+def _off_is_null(value: object) -> object:
+    """YAML reads `off` as false."""
+    if value is False:
+        return None
+    if value not in ("weekly", "monthly", None):
+        raise ValueError(f"give weekly, monthly, or null (or off) for no calendar; got {value!r}")
+    return value
 
 
 class RetrainingPolicy(StrictModel):
@@ -37,7 +46,9 @@ class RetrainingPolicy(StrictModel):
     max_hours: float = Field(
         default=12, gt=0, le=8760, description="a run that takes longer is ended and counts as killed"
     )
-    cadence: Cadence | None = Field(default="monthly", description="retrain this often, drift or not")
+    cadence: Annotated[
+        Cadence | None, BeforeValidator(_off_is_null), WithJsonSchema({"enum": ["weekly", "monthly", None, False]})
+    ] = Field(default="monthly", description="retrain this often, drift or not; null (or off): by no calendar")
 
 
 @dataclass(frozen=True, slots=True)

@@ -18,7 +18,7 @@ from mlops_dagster.predictions import (
 )
 from mlops_dagster.rollout.cohorts import complete_until
 from mlops_dagster.rollout.entities import Rollout
-from mlops_dagster.rollout.evidence import ByClass, EventsSince, Evidence, Labels, LabelsSince, StepCounts
+from mlops_dagster.rollout.evidence import RECENT, ByClass, EventsSince, Evidence, Labels, LabelsSince, StepCounts
 
 _MINUTE = timedelta(minutes=1)
 
@@ -34,6 +34,7 @@ def collect(rollups: Rollups, rollout: Rollout, now: datetime, *, until: datetim
     began = _minute(rollout.started_at)
     late = [began + minute * _MINUTE for minute in _late_starts(rollout, now)]
     events = rollups.events_since(rollout.model, [began, *late], until)
+    (recent,) = rollups.events_since(rollout.model, [max(began, _minute(now - RECENT))], until)
     both = _both_scored(rollups, rollout, [began, *late], until)
     return Evidence(
         through=now,
@@ -50,6 +51,7 @@ def collect(rollups: Rollups, rollout: Rollout, now: datetime, *, until: datetim
         shadow=_counts(events[0], rollout.challenger, "shadow", "paired"),
         champion_beside=_counts(events[0], rollout.champion, "shadow", "paired"),
         watch=_counts(events[0], rollout.final, "champion"),
+        recent=_scored(rollout, recent, challenger=True),
         labels=_labels(rollups, rollout, now, until),
     )
 

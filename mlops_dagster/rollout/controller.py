@@ -190,6 +190,7 @@ class Controller:
             version
             for version in (self._registry.get(model, name) for name in names[last_over + 1 :])
             if version.stage in _STAGES and not version.rolled_back and deployment.canary in (None, version.version)
+            if self._registry.known_bad(version) is None
         ]
         return max(reversed(waiting), key=lambda version: _STAGES.index(version.stage), default=None)
 

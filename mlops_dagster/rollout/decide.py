@@ -1,15 +1,16 @@
 """One function turns evidence into an outcome. Sensors, jobs, the fuse and the command line all call this one."""
 
 from collections.abc import Mapping
-from datetime import datetime
+from datetime import datetime, timedelta
 
 from mlops_dagster.errors import InvalidInputError
 from mlops_dagster.rollout.entities import Decision, Outcome, Phase, Rollout, TestResult
 from mlops_dagster.rollout.evaluation import Tests, evaluate
-from mlops_dagster.rollout.evidence import Evidence, total
+from mlops_dagster.rollout.evidence import RECENT, Evidence, total
 from mlops_dagster.rollout.policy import RolloutPolicy
 from mlops_dagster.rollout.rare_classes import blind_to_a_class, unseen_class
 
+_A_DAY, _AN_HOUR = timedelta(days=1), timedelta(hours=1)
 _MANY_AGAIN = 3
 """With so many labelled rows for each that counts, it is said that the others were counted already."""
 
@@ -18,12 +19,14 @@ def decide(policy: RolloutPolicy, rollout: Rollout, evidence: Evidence, now: dat
     """What is to become of a running rollout at `now`, with the arithmetic behind it.
 
     In this order: proof that the challenger is bad, or that it cannot even be loaded, rolls back, in any phase, paused
-    or not. After its promotion nothing
-    else can happen but the end of the watch, once its time is over, which is ADVANCE. At the deadline it is promoted if
-    proven not worse in every respect (superior, if the policy asks for that), else given up. At the last step, watched
-    for long enough, proof that it is superior, and no worse in any other respect, promotes. A step that has soaked and
-    has its minimum of evidence advances. Everything else holds, and says what is missing. Evidence that leans to worse
-    without proving it never advances nor promotes.
+    or not. After its promotion nothing else can happen but the end of the watch, which is ADVANCE: once its time is
+    over and it has seen something, or, having seen too little, once as much time as a rollout may take has passed. At
+    the deadline it is promoted if proven not worse in every respect (superior, if the policy asks for that), else given
+    up. At the last step, watched for long enough, proof that it is superior, and no worse in any other respect,
+    promotes. A step that has soaked and has its minimum of evidence advances. Everything else holds, and says what is
+    missing. Evidence that leans to worse without proving it never advances nor promotes, nor does evidence of another
+    time: a challenger that has scored nothing for two hours waits for traffic, at the deadline for a day; then it is
+    given up.
 
     Pure: the same arguments give the same decision to the bit. Raises InvalidInputError if the rollout has ended.
     """
@@ -67,6 +70,7 @@ def _judge(
         return Outcome.GIVE_UP, refusal
     inconclusive = [] if tests.inconclusive is None else [tests.inconclusive]
     lacking = [*_lacking(policy, rollout, evidence, now), *inconclusive, *_leaning(tests)]
+    quiet = _quiet(evidence)
     deadline = rollout.started_at + policy.deadline + rollout.time_paused(now)
     if now >= deadline:
         short = [] if _at_last_step(policy, rollout) else [f"got no further than {_position(policy, rollout)}"]
@@ -74,10 +78,14 @@ def _judge(
         if missing:
             missing += _repeated(evidence)
             return Outcome.GIVE_UP, f"at the deadline {deadline:%Y-%m-%d %H:%M}: {'; '.join(missing)}"
+        if quiet and now >= deadline + _A_DAY:
+            return Outcome.GIVE_UP, f"a day after the deadline {deadline:%Y-%m-%d %H:%M}: {quiet}"
+        if quiet:
+            return Outcome.HOLD, f"at the deadline {deadline:%Y-%m-%d %H:%M} nothing is missing, but {quiet}"
         if policy.at_deadline == "promote_if_not_worse":
             return Outcome.PROMOTE, f"at the deadline proven not worse: {_all_arithmetic(tests.not_worse)}"
-    if lacking:
-        return Outcome.HOLD, f"{_position(policy, rollout)}: {'; '.join(lacking)}"
+    if lacking or quiet:
+        return Outcome.HOLD, f"{_position(policy, rollout)}: {'; '.join(lacking) or quiet}"
     if not _at_last_step(policy, rollout):
         return Outcome.ADVANCE, f"{_position(policy, rollout)} is done; nothing leans to worse"
     if not _unproven_superior(tests):
@@ -88,9 +96,32 @@ def _judge(
 def _judge_watch(policy: RolloutPolicy, rollout: Rollout, evidence: Evidence, now: datetime) -> tuple[Outcome, str]:
     pairs, requests = total(evidence.labels.watch or {}).total, evidence.watch.requests
     seen = f"nothing is proven against it in {requests} requests and {pairs} paired labels since the promotion"
-    if watching := _until((rollout.promoted_at or rollout.step_at) + policy.watch, now, "watch"):
+    promoted_at = rollout.promoted_at or rollout.step_at
+    if watching := _until(promoted_at + policy.watch, now, "watch"):
         return Outcome.HOLD, f"{watching[0]}: {seen}"
+    missing = missing_in_watch(policy, evidence)
+    end = promoted_at + max(policy.watch, policy.deadline)
+    if missing and now < end:
+        return Outcome.HOLD, f"the watch goes on until {end:%Y-%m-%d %H:%M} for {' and '.join(missing)}: {seen}"
+    if missing:
+        return Outcome.ADVANCE, f"the watch ends inconclusive for want of {' and '.join(missing)}: {seen}"
     return Outcome.ADVANCE, f"the watch is over: {seen}"
+
+
+def missing_in_watch(policy: RolloutPolicy, evidence: Evidence) -> list[str]:
+    """Say what the watch has to see before its end is a success: no evidence is none."""
+    pairs = total(evidence.labels.watch or {}).total
+    return [
+        *_more(policy.min_step_requests - evidence.watch.requests, "requests to the new champion"),
+        *(["the first paired label"] if policy.uses_pairs and not pairs else []),
+    ]
+
+
+def _quiet(evidence: Evidence) -> str:
+    """Say that the evidence is of another time; empty if it is of now."""
+    if evidence.recent.requests:
+        return ""
+    return f"the challenger has scored nothing for {RECENT / _AN_HOUR:g} hours: its evidence is of another time"
 
 
 def _lacking(policy: RolloutPolicy, rollout: Rollout, evidence: Evidence, now: datetime) -> list[str]:

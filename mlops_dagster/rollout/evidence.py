@@ -3,10 +3,13 @@
 import math
 from collections.abc import Mapping
 from dataclasses import dataclass
-from datetime import datetime
+from datetime import datetime, timedelta
 from typing import Final
 
 from mlops_dagster.predictions import BothScored, EventCounts, PairedCounts
+
+RECENT: Final = timedelta(hours=2)
+"""Evidence is of now if the challenger has scored something within that."""
 
 NO_EVENTS: Final = EventCounts()
 NO_PAIRS: Final = PairedCounts()
@@ -116,6 +119,8 @@ class Evidence:
     """What the champion scored off the response path, for pairs where the challenger answered."""
     watch: EventCounts = NO_EVENTS
     """What the challenger answered since it was promoted."""
+    recent: EventCounts = NO_EVENTS
+    """What the challenger scored within the last two hours (`RECENT`), in whatever role."""
     labels: Labels = Labels()
     not_loaded: str = ""
     """Why the data plane cannot load the challenger, once it has tried for a minute; empty if that was not said."""

@@ -195,6 +195,7 @@ class _Expected:
                 for start in late_starts(ticks)
             ),
             shadow=scored,
+            recent=EventCounts(requests=1),  # its traffic never stops
             labels=Labels(
                 units=scored.requests,
                 labelled=sum(each.both for each in labelled),

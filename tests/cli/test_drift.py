@@ -294,6 +294,15 @@ def test_the_policy_is_that_of_the_models_yaml(
     assert (found["features"]["advisory"], found["features"]["drifted"]) == (["amount"], [])
     assert "PSI 0.1 and 0.25, D 0.99: shop/defs/churn/defs.yaml" in mlops(*asked).output
 
+    broken = place.parent / "another" / "defs.yaml"
+    broken.parent.mkdir()
+    broken.write_text("attributes: {model: another, model: churn}")
+    assert json.loads(mlops(*asked, "--json").stdout)["policy"]["min_rows"] == 50, "whatever others have written"
+
+    (place / "defs.yaml").write_text(text.format("not-churn", "{}"))
+    refused = mlops(*asked)
+    assert (refused.exit_code, "'model' stands on line 1 and again on line 1" in refused.stderr) == (1, True)
+
     (place / "defs.yaml").write_text(text.format("churn", "{retrian: 1}"))
     refused = mlops(*asked)
     assert (refused.exit_code, "retrian" in refused.stderr) == (1, True)

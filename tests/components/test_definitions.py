@@ -8,7 +8,6 @@ from datetime import timedelta
 from pathlib import Path
 
 import dagster as dg
-import pytest
 from dagster._core.definitions.freshness import TimeWindowFreshnessPolicy  # no public name
 
 from flights.definitions import defs
@@ -87,36 +86,3 @@ def test_loading_touches_nothing_and_imports_nothing_slow(tmp_path: Path) -> Non
     )
     assert found.stdout.strip() == "[]"
     assert not home.exists()
-
-
-@pytest.mark.parametrize(
-    ("change", "place"),
-    [("steps: [0.5, 0.1]", "steps"), ("unknown_option: 1", "unknown_option")],
-)
-def test_a_wrong_policy_is_refused_with_its_place_in_the_yaml(tmp_path: Path, change: str, place: str) -> None:
-    project = tmp_path / "wrong"
-    (project / "defs" / "model").mkdir(parents=True)
-    (tmp_path / "dg.toml").write_text('directory_type = "project"\n[project]\nroot_module = "wrong"\n')
-    for folder in (project, project / "defs"):
-        (folder / "__init__.py").touch()
-    (project / "defs" / "model" / "defs.yaml").write_text(
-        "type: mlops_dagster.components.ModelLifecycle\n"
-        "attributes:\n  model: my-model\n  trainer: my.trainer\n  training: {dataset: mine}\n"
-        "  card: {intended_use: x, failure_modes: [y], contacts: [z], fairness_attribute: w}\n"
-        f"  rollout: {{{change}}}\n"
-    )
-    found = subprocess.run(
-        [
-            sys.executable,
-            "-c",
-            "import dagster as dg, pathlib; dg.load_from_defs_folder(path_within_project=pathlib.Path('wrong'))",
-        ],
-        cwd=tmp_path,
-        env={**os.environ, "PYTHONPATH": str(tmp_path)},
-        capture_output=True,
-        text=True,
-        check=False,
-    )
-    assert found.returncode != 0
-    assert place in found.stderr
-    assert "defs.yaml:7" in found.stderr

@@ -1,8 +1,5 @@
 """A code location loads whatever its models are called, and what is wrong with one name is that model's trouble."""
 
-import os
-import subprocess
-import sys
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
 
@@ -74,41 +71,3 @@ def test_each_model_is_monitored_whatever_others_the_registry_has(tmp_path: Path
     assert hourly().get_partition_key_for_timestamp((AT - timedelta(hours=1)).timestamp()) in {
         request.tags["dagster/asset_partition_range_end"] for request in ticked.run_requests or ()
     }
-
-
-def test_of_two_models_of_one_name_the_second_says_so_and_all_others_load(tmp_path: Path) -> None:
-    project = tmp_path / "mine"
-    (tmp_path / "dg.toml").write_text('directory_type = "project"\n[project]\nroot_module = "mine"\n')
-    for folder, model in (("a", "shop"), ("b", "shop"), ("c", "card-fraud"), ("d", "Card_Fraud"), ("e", "third")):
-        (project / "defs" / folder).mkdir(parents=True)
-        (project / "defs" / folder / "defs.yaml").write_text(
-            f"type: mlops_dagster.components.ModelLifecycle\nattributes:\n  model: {model}\n  trainer: json\n"
-            "  training: {dataset: mine}\n"
-            "  card: {intended_use: x, failure_modes: [y], contacts: [z], fairness_attribute: w}\n"
-        )
-    for folder in (project, project / "defs"):
-        (folder / "__init__.py").touch()
-    program = (
-        "import dagster as dg, pathlib\n"
-        "defs = dg.load_from_defs_folder(path_within_project=pathlib.Path('mine'))\n"
-        "merged = dg.Definitions.merge(defs, dg.Definitions(resources={'platform': object()}))\n"
-        "repository = merged.get_repository_def()\n"
-        "print(*sorted(job.name for job in repository.get_all_jobs() if job.name.endswith('_retrain')))\n"
-        "for sensor in (each for each in repository.sensor_defs if '__refused_' in each.name):\n"
-        "    try:\n        sensor.evaluate_tick(dg.build_sensor_context())\n"
-        "    except Exception as error:\n        print(error.__cause__ or error)\n"
-    )
-    found = subprocess.run(
-        [sys.executable, "-c", program],
-        cwd=tmp_path,
-        env={**os.environ, "PYTHONPATH": str(tmp_path), "MLOPS_HOME": str(tmp_path / "home")},
-        capture_output=True,
-        text=True,
-        check=False,
-    )
-    assert found.returncode == 0, found.stderr
-    jobs, *messages = found.stdout.splitlines()
-    assert jobs.split() == ["card_fraud_retrain", "shop_retrain", "third_retrain"]
-    told = " ".join(messages)
-    assert "the model 'shop' is not there" in told
-    assert "the model 'Card_Fraud' is not there, for 'card-fraud' of another folder" in told

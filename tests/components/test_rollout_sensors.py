@@ -10,6 +10,7 @@ from mlops_dagster.components.by_hand import by_hand_defs
 from mlops_dagster.components.platform import Platform
 from mlops_dagster.components.rollout import rollout_defs
 from mlops_dagster.components.spec import CardSpec, ModelSpec, TrainingSpec
+from mlops_dagster.errors import KnownBadError
 from mlops_dagster.registry import GatePolicy, ModelCard, ModelVersion, Stage
 from mlops_dagster.rollout import Phase, RolloutPolicy
 from mlops_dagster.wiring import House
@@ -168,3 +169,75 @@ def test_the_emergency_path_is_kept_free(name: str) -> None:
     (op,) = job.nodes
     assert isinstance(op.definition, dg.OpDefinition)
     assert op.definition.pool == "my_model_emergency"
+
+
+def card_of(micro_f1: float) -> ModelCard:
+    overall = CARD.evaluation[0]
+    scored = overall.model_copy(update={"metrics": {**overall.metrics, "micro_f1": micro_f1}})
+    return CARD.model_copy(update={"evaluation": (scored,)})
+
+
+def gates_shown(instance: dg.DagsterInstance) -> bool | None:
+    """Whether the last evaluation of `gates_open` passed, as the UI shows it; None before there was one."""
+    key = dg.AssetCheckKey(SPEC.key("registered_version"), "gates_open")
+    records = instance.event_log_storage.get_asset_check_execution_history(key, limit=1)
+    return records[0].status.value == "SUCCEEDED" if records else None
+
+
+def test_a_first_version_that_is_refused_is_told_and_tried_again_when_its_gate_has_changed(
+    asked: Asked, platform: Platform, house: House
+) -> None:
+    register(house, "1.0.0", card_of(0.80))
+    register(house, "1.0.1", card_of(0.85))
+    for _ in range(2):
+        assert "micro-F1 >= 0.91, and its card says 0.8500" in str(asked.tick("my_model_rollout"))
+    (alert,) = house.alerts.list(SPEC.model)
+    assert (alert.rule, alert.times, alert.evidence["gates"]) == ("no_champion", 2, ["quality_gate"])
+    assert "`gates.min_micro_f1`" in alert.summary
+    assert gates_shown(asked.instance) is False
+
+    register(house, "1.0.2")
+    assert "no version does without a complete model card" in str(asked.tick("my_model_rollout"))
+    (alert,) = house.alerts.list(SPEC.model)
+    assert alert.evidence["version"] == "1.0.2"
+    key = dg.AssetCheckKey(SPEC.key("registered_version"), "gates_open")
+    assert len(asked.instance.event_log_storage.get_asset_check_execution_history(key, limit=9)) == 2, "one for each"
+
+    gates = GatePolicy(min_micro_f1=0.82)
+    changed = Asked(SPEC.model_copy(update={"gates": gates}), platform, asked.instance)
+    found = changed.tick("my_model_rollout")
+    assert config_of(found)["version"] == "1.0.1"
+    assert gates_shown(asked.instance) is True
+    assert house.alerts.list(SPEC.model) == []
+    assert isinstance(found, dg.RunRequest)
+    changed.run(found)
+    assert house.registry.deployment(SPEC.model).champion == "1.0.1"
+
+
+def test_an_older_version_that_passes_is_the_first_champion_if_the_newest_does_not(asked: Asked, house: House) -> None:
+    register(house, "1.0.0", CARD)
+    register(house, "1.0.1", card_of(0.5))
+    register(house, "1.0.2")
+    assert config_of(asked.tick("my_model_rollout"))["version"] == "1.0.0"
+
+
+def test_bytes_that_were_rolled_back_get_no_rollout_under_another_number(asked: Asked, house: House) -> None:
+    begin_rollout(house)
+    asked.tick("my_model_rollout")
+    bad = house.registry.get(SPEC.model, "1.1.0")
+    house.registry.withdraw(bad, reason="it is wrong")
+    found = asked.tick("my_model_limits")
+    assert isinstance(found, dg.RunRequest)
+    asked.run(found)
+    again = house.registry.register(SPEC.model, Path(house.settings.home) / "1.1.0.onnx", "1.1.1", card=CARD)
+    assert again.digest == bad.digest
+    assert asked.tick("my_model_rollout") == "no challenger"
+    (alert,) = house.alerts.list(SPEC.model)
+    assert (alert.rule, alert.done) == ("known_bad", "it gets no rollout")
+    assert "1.1.1 has the bytes of 1.1.0, which was rolled back" in alert.summary
+    with pytest.raises(KnownBadError):
+        house.registry.transition(again, Stage.PRODUCTION)
+    register(house, "1.2.0", CARD)
+    assert str(asked.tick("my_model_rollout")).startswith("hold: shadow")
+    assert house.alerts.list(SPEC.model) == []
+    assert house.rollouts.running(SPEC.model).challenger == "1.2.0"

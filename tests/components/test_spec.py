@@ -6,6 +6,8 @@ from typing import cast
 
 import dagster as dg
 import pytest
+import yaml
+from jsonschema import Draft202012Validator
 from pydantic import ValidationError
 
 from mlops_dagster.components import ModelLifecycle, ModelSpec
@@ -44,6 +46,17 @@ def test_what_could_only_fail_later_is_refused_with_its_key(place: str, value: o
     with pytest.raises(ValidationError) as refused:
         ModelSpec.model_validate(GOOD | {place.partition(".")[0]: inner})
     assert key in str(refused.value)
+
+
+def test_off_is_a_word_though_yaml_reads_it_as_false() -> None:
+    """The JSON schema, which `dg check yaml` goes by, knows that too."""
+    written = yaml.safe_load("{retraining: {cadence: off}, validation: {guard: off}}")
+    spec = ModelSpec.model_validate(GOOD | written)
+    assert (spec.retraining.cadence, spec.validation.guard) == (None, "off")
+    Draft202012Validator(ModelSpec.model_json_schema()).validate(GOOD | written)
+    assert ModelSpec.model_validate(GOOD | {"retraining": {"cadence": None}}).retraining.cadence is None
+    with pytest.raises(ValidationError, match=r"weekly, monthly, or null .* got True"):
+        ModelSpec.model_validate(GOOD | yaml.safe_load("retraining: {cadence: on}"))
 
 
 @pytest.mark.parametrize("name", ["json.nowhere", "nowhere.trainer", "nowhere"])

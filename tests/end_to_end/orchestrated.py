@@ -21,9 +21,10 @@ PROJECT = {
     "live/definitions.py": (
         "from pathlib import Path\n"
         "import dagster as dg\n"
+        "from mlops_dagster.components import load_from_defs_folder\n"
         "@dg.definitions\n"
         "def defs():\n"
-        "    return dg.load_from_defs_folder(path_within_project=Path(__file__).parent)\n"
+        "    return load_from_defs_folder(path_within_project=Path(__file__).parent)\n"
     ),
     "live/defs/__init__.py": "",
     "live/defs/resources.py": (

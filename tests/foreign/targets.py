@@ -17,12 +17,12 @@ from typer.testing import CliRunner
 
 from mlops_dagster.addresses import parse_s3_url
 from mlops_dagster.cli import app
-from mlops_dagster.cli.documents import read_yaml
 from mlops_dagster.cli.models.registering import read_card
 from mlops_dagster.cli.policies import drift_policy
 from mlops_dagster.cli.rollouts.replaying import read_policy
 from mlops_dagster.cli.running import settings
 from mlops_dagster.database import open_database, reading
+from mlops_dagster.documents import read_yaml
 from mlops_dagster.errors import MlopsError
 from mlops_dagster.monitoring.suites import check_suite_file
 from mlops_dagster.names import check_class_name, check_feature_name, check_model_name

@@ -239,8 +239,8 @@ class Lifecycle(RuleBasedStateMachine):
         type(self).runs += 1
         self.registry = ModelRegistry(f"sqlite:///{self.home}/{self.runs}/r.sqlite")
         artifact = self.home / "model.onnx"
-        artifact.write_text("weights")
         for name in VERSIONS:
+            artifact.write_text(f"weights of {name}")
             self.registry.register("flights", artifact, name, card=self.card)
         self.epochs = [0]
 

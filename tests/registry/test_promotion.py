@@ -1,11 +1,14 @@
 """What stands before production, and who may open it."""
 
+from pathlib import Path
+
 import pytest
 
 from mlops_dagster.errors import (
     ApprovalError,
     IncompleteCardError,
     InvalidInputError,
+    KnownBadError,
     ModelNotFoundError,
     QualityGateError,
     TransitionError,
@@ -48,6 +51,25 @@ def test_check_says_everything_that_is_missing(registry: ModelRegistry, add) -> 
     with pytest.raises(ApprovalError, match="grace or ada must approve it with its present card"):
         registry.transition(complete, "Production")
     assert registry.deployment("flights").champion is None
+
+
+def test_bytes_that_were_rolled_back_are_known_under_any_other_number(
+    registry: ModelRegistry, add, card: ModelCard, tmp_path: Path
+) -> None:
+    good, bad = add("1.0.0"), add("1.1.0-rc.1")
+    for version in (good, bad):
+        registry.transition(version, "Production")
+    registry.rollback("flights", reason="wrong units")
+    registry.fetch(bad, tmp_path / "once-more.onnx")
+    again = registry.register("flights", tmp_path / "once-more.onnx", "1.1.1", card=card)
+    release = registry.get("flights", "1.1.0")
+    assert [type(error) for error in registry.check(again)] == [KnownBadError]
+    with pytest.raises(KnownBadError, match=r"1\.1\.1 has the bytes of 1\.1\.0, which was rolled back"):
+        registry.transition(again, "Production")
+    assert registry.check(release) == registry.check(bad) == (), "who names it knows its history"
+    for stage in ("Shadow", "Production"):
+        registry.transition(registry.get("flights", "1.1.0"), stage, reason="the units were right")
+    assert registry.check(again) == ()
 
 
 @pytest.mark.parametrize(

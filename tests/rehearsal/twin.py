@@ -33,13 +33,14 @@ FILES = {
     f"{PACKAGE}/__init__.py": "",
     f"{PACKAGE}/defs/__init__.py": "",
     f"{PACKAGE}/definitions.py": (
-        "from pathlib import Path\nimport dagster as dg\n\n@dg.definitions\ndef defs():\n"
-        "    return dg.load_from_defs_folder(path_within_project=Path(__file__).parent)\n"
+        "from pathlib import Path\nimport dagster as dg\n"
+        "from mlops_dagster.components import load_from_defs_folder\n\n@dg.definitions\ndef defs():\n"
+        "    return load_from_defs_folder(path_within_project=Path(__file__).parent)\n"
     ),
     f"{PACKAGE}/defs/shared.py": (
-        "import dagster as dg\nfrom mlops_dagster.defs import catalogue, fleet, resources, retraining\n"
+        "import dagster as dg\nfrom mlops_dagster.defs import catalogue, fleet, resources, retraining, unnamed\n"
         "shared = dg.Definitions.merge(\n"
-        "    resources.shared, dg.load_definitions_from_modules([fleet, catalogue, retraining]))\n"
+        "    resources.shared, dg.load_definitions_from_modules([fleet, catalogue, retraining, unnamed]))\n"
     ),
     f"{PACKAGE}/trainer.py": """\
 from pathlib import Path

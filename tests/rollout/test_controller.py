@@ -54,6 +54,16 @@ def test_an_equal_challenger_is_promoted_at_the_deadline_and_not_before(world: W
     assert (world.clock.now() - world.rollout.started_at).total_seconds() >= 10 * 3600
 
 
+def test_nothing_is_promoted_while_traffic_has_stopped(world: World) -> None:
+    world.register("1.1.0")
+    world.reach(2)
+    world.serve(wins=80, losses=10, ties=310, hours=3)
+    assert world.tick() is Outcome.HOLD
+    assert "has scored nothing for 2 hours" in world.rollouts.last_decision(world.rollout.id).reason
+    world.serve(ties=1, hours=1.9)
+    assert world.tick() is Outcome.PROMOTE
+
+
 def test_one_that_stays_unproven_goes_back_without_a_stain(world: World) -> None:
     world.register("1.1.0")
     world.reach(1)

@@ -56,6 +56,11 @@ def in_watch(pairs: tuple[int, int, int], requests: int = 700, errors: int = 0) 
     )
 
 
+def quiet(pairs: tuple[int, int, int] = (20, 20, 960), weight: float = POLICY.steps[-1]) -> Evidence:
+    """Plenty of everything, and nothing lately."""
+    return replace(evidence(pairs, weight=weight), recent=arm(0))
+
+
 @dataclass(frozen=True)
 class Case:
     name: str
@@ -260,13 +265,57 @@ CASES = [
         policy=ONLY_SUPERIOR,
     ),
     Case("paused at the deadline", Outcome.HOLD, "paused", a_rollout(LAST, paused=True), hours=500),
+    # traffic that has stopped
+    Case(
+        "no traffic, no step",
+        Outcome.HOLD,
+        "(0.2): the challenger has scored nothing for 2",
+        a_rollout(3),
+        quiet(weight=0.2),
+    ),
+    Case("no traffic, no promotion", Outcome.HOLD, "nothing for 2 hours", evidence=quiet((90, 10, 900))),
+    Case(
+        "a night at the deadline", Outcome.HOLD, "nothing is missing, but the challenger", evidence=quiet(), hours=180
+    ),
+    Case("a day past the deadline", Outcome.GIVE_UP, "a day after the deadline", evidence=quiet(), hours=192),
+    Case("worse is worse", Outcome.ROLLBACK, "paired.worse", evidence=quiet((5, 60, 400))),
     # the watch
     Case("the watch goes on", Outcome.HOLD, "watch until 2026-03-05 05:00", WATCHED, hours=100),
     Case(
         "the watch is over", Outcome.ADVANCE, "in 700 requests and 90 paired labels", WATCHED, in_watch((1, 2, 87)), 101
     ),
     Case(
-        "nothing seen in the watch", Outcome.ADVANCE, "in 0 requests and 0 paired", WATCHED, in_watch((0, 0, 0), 0), 101
+        "nothing seen in the watch",
+        Outcome.HOLD,
+        "the watch goes on until 2026-03-11 05:00 for 100 more requests to the new champion and the first paired label",
+        WATCHED,
+        in_watch((0, 0, 0), 0),
+        101,
+    ),
+    Case(
+        "no label in the watch",
+        Outcome.HOLD,
+        "the watch goes on until 2026-03-11 05:00 for the first paired label: nothing is proven",
+        WATCHED,
+        in_watch((0, 0, 0)),
+        200,
+    ),
+    Case(
+        "nothing seen in a week",
+        Outcome.ADVANCE,
+        "the watch ends inconclusive for want of 100 more requests",
+        WATCHED,
+        in_watch((0, 0, 0), 0),
+        77 + 168,
+    ),
+    Case(
+        "no label is waited for where answers influence them",
+        Outcome.ADVANCE,
+        "the watch is over",
+        WATCHED,
+        in_watch((0, 0, 0)),
+        101,
+        ARMS,
     ),
     Case("paused in the watch", Outcome.HOLD, "paused", replace(WATCHED, paused=True), hours=200),
     Case(
@@ -422,6 +471,7 @@ def situations(draw: st.DrawFn) -> tuple[RolloutPolicy, Rollout, Evidence, datet
         since=(EventsSince(0, steps, scored + later), EventsSince(draw(st.integers(1, 3000)), (), later)),
         shadow=draw(arms(bad)),
         watch=draw(arms(bad)) if watched else EventCounts(),
+        recent=arm(draw(st.sampled_from([0, 1, 1, 1, 1]))),
         labels=replace(labels, units=round(labels.units / draw(st.sampled_from([1, 1, 0.9, 0.5])))),
         not_loaded=draw(st.sampled_from(["", "", "", "no such module"])),
     )
@@ -455,6 +505,7 @@ def test_no_outcome_without_its_proof(situation: tuple[RolloutPolicy, Rollout, E
             assert running.canary_at is not None
             assert now - running.canary_at >= policy.min_watch
             assert has_its_minimum(policy, running, seen)
+            assert seen.recent.requests
             late = now - running.started_at >= policy.deadline and policy.at_deadline == "promote_if_not_worse"
             assert all(test.p <= policy.alpha for test in not_worse)
             assert late or superior.p <= policy.alpha
@@ -462,10 +513,12 @@ def test_no_outcome_without_its_proof(situation: tuple[RolloutPolicy, Rollout, E
             assert not running.paused
             assert running.promoted_at is not None
             assert now - running.promoted_at >= policy.watch
+            assert seen.watch.requests or now - running.promoted_at >= policy.deadline
         case Outcome.ADVANCE:
             assert running.step < LAST
             assert not running.paused
             assert now - running.step_at >= (policy.soak if running.step else policy.shadow)
+            assert seen.recent.requests
             assert has_its_minimum(policy, running, seen)
         case Outcome.GIVE_UP:
             assert running.phase is not Phase.WATCH

@@ -76,7 +76,9 @@ def lived(hours: Sequence[Hour], policy: RolloutPolicy = POLICY) -> list[Decisio
         both += BothScored(requests, challenger_failed=errors)
         since = (EventsSince(0, tuple(steps.values()), both),)
         labels = labels_of({"late": paired} if paired.total else {}, tuple(steps.values()), step=at_step)
-        decision = decide(policy, rollout, Evidence(now, since, shadow, labels=labels), now)
+        decision = decide(
+            policy, rollout, Evidence(now, since, shadow, labels=labels, recent=EventCounts(requests)), now
+        )
         decision = replace(decision, id=len(decisions) + 1)
         decisions.append(decision)
         rollout = replace(rollout, peaks=decision.peaks)

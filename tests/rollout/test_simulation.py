@@ -71,6 +71,7 @@ def harmless(rng: np.random.Generator) -> Iterator[Evidence]:
         yield Evidence(
             through=START + timedelta(hours=hour + 1),
             since=(EventsSince(0, tuple(steps), both),),
+            recent=EventCounts(int(requests)),
             labels=labels_of(pairs, watched if hour >= 5 * 24 else None),
         )
 

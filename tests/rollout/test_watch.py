@@ -5,9 +5,11 @@ from typing import Any
 
 import pytest
 
+from mlops_dagster.alerting import Alerts
 from mlops_dagster.predictions import BothScored, EventCounts, PairedCounts
 from mlops_dagster.registry import Stage
-from mlops_dagster.rollout import Outcome, Phase, Rollout, collect
+from mlops_dagster.rollout import Decision, Outcome, Phase, Rollout, collect
+from mlops_dagster.rollout.watch_alert import tell_watch
 
 World = Any  # conftest's; test modules cannot import it in importlib mode
 
@@ -94,6 +96,40 @@ def test_without_watch_hours_the_promotion_is_the_end(world: World, tmp_path: Pa
     assert (other.rollout.phase, other.deployment.shadows) == (Phase.PROMOTED, ())
     assert (other.stage("1.0.0"), other.rollout.promoted_at) == (Stage.DEPRECATED, other.clock.now())
     other.close()
+
+
+def test_a_watch_that_saw_nothing_is_told_and_goes_on_as_long_as_a_rollout_may(watched: World) -> None:
+    alerts = Alerts(watched.settings.database, watched.clock)
+
+    def look() -> Decision:
+        decision: Decision = watched.controller.tick(watched.model)
+        tell_watch(alerts, watched.model, decision)
+        return decision
+
+    watched.later(1)
+    assert look().outcome is Outcome.HOLD
+    assert alerts.list() == []
+    watched.later(2)
+    assert "the watch goes on until" in look().reason
+    (alert,) = alerts.list()
+    assert (alert.rule, alert.done) == ("watch_inconclusive", "the old champion goes on as a shadow")
+    watched.serve(ties=4, hours=0.1)
+    assert "for 1 more requests to the new champion" in look().reason
+    watched.serve(ties=1, hours=0.1)
+    assert look().reason.startswith("the watch is over: nothing is proven against it in 5 requests and 5 paired labels")
+    assert (watched.rollout.phase, alerts.list()) == (Phase.PROMOTED, [])
+    alerts.close()
+
+
+def test_a_watch_without_any_evidence_ends_inconclusive(watched: World) -> None:
+    alerts = Alerts(watched.settings.database, watched.clock)
+    watched.later(10)
+    decision = watched.controller.tick(watched.model)
+    tell_watch(alerts, watched.model, decision)
+    assert decision.outcome is Outcome.ADVANCE
+    assert "ends inconclusive for want of 5 more requests to the new champion and the first paired" in decision.reason
+    assert [alert.done for alert in alerts.list()] == ["the watch has ended"]
+    alerts.close()
 
 
 def test_a_newer_version_waits_until_the_watch_is_over(watched: World) -> None:

@@ -6,9 +6,9 @@ from typing import TYPE_CHECKING, Annotated
 import typer
 
 from mlops_dagster.cli.arguments import Json, Model, numbers, pairs
-from mlops_dagster.cli.documents import read_yaml
 from mlops_dagster.cli.output import hint, print_json, say, upload_bar
 from mlops_dagster.cli.running import settings
+from mlops_dagster.documents import read_yaml
 from mlops_dagster.errors import InvalidInputError, NotFoundError
 from mlops_dagster.readable import fields_of
 

@@ -15,6 +15,16 @@ STAGES = select(versions.c.version, versions.c.stage).where(
 )
 VERSION_NAMES = select(versions.c.version).where(_OF_MODEL).order_by(versions.c.id)
 ROLLED_BACK = select(versions.c.version).where(_OF_MODEL, versions.c.rolled_back)
+ROLLED_BACK_TWINS = (
+    select(versions)
+    .where(
+        _OF_MODEL,
+        versions.c.digest == bindparam("of_digest"),
+        versions.c.version != bindparam("but_version"),
+        versions.c.rolled_back,
+    )
+    .order_by(versions.c.id.desc())
+)
 INSERT_VERSION = insert(versions)
 UPDATE_VERSION = update(versions).where(_OF_VERSION)
 

@@ -120,6 +120,12 @@ def rolled_back(connection: Connection, model: str) -> set[str]:
     return set(connection.scalars(queries.ROLLED_BACK, {"of_model": model}))
 
 
+def rolled_back_twins(connection: Connection, version: ModelVersion) -> list[ModelVersion]:
+    """The other versions of the model that have the same bytes and were rolled back, the latest first."""
+    key = {"of_model": version.model, "of_digest": version.digest, "but_version": version.version}
+    return [version_of(row._asdict()) for row in connection.execute(queries.ROLLED_BACK_TWINS, key)]
+
+
 def read_deployment(connection: Connection, model: str) -> Deployment:
     """Raises ModelNotFoundError."""
     found = find_deployment(connection, model)

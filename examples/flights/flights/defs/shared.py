@@ -1,8 +1,10 @@
 """What mlops_dagster has for all models of a location: where the stores are, the hourly job, the MLflow catalogue,
-killed retrainings."""
+killed retrainings, models without a definition."""
 
 import dagster as dg
 
-from mlops_dagster.defs import catalogue, fleet, resources, retraining
+from mlops_dagster.defs import catalogue, fleet, resources, retraining, unnamed
 
-shared = dg.Definitions.merge(resources.shared, dg.load_definitions_from_modules([fleet, catalogue, retraining]))
+shared = dg.Definitions.merge(
+    resources.shared, dg.load_definitions_from_modules([fleet, catalogue, retraining, unnamed])
+)

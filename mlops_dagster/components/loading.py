@@ -1,0 +1,176 @@
+"""Loading a code location so that no model's mistake keeps the others from being there."""
+
+import os
+import re
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any, TypeVar
+
+import dagster as dg
+from dagster._utils.warnings import suppress_dagster_warnings
+from dagster.components.core.component_tree import ComponentTree, ComponentTreeException  # no public names, all of them
+from dagster.components.core.context import ComponentDeclLoadContext
+from dagster.components.core.decl import (
+    ComponentDecl,
+    ComponentLoaderDecl,
+    DefsFolderDecl,
+    YamlDecl,
+    YamlFileDecl,
+    build_filesystem_component_decl_from_context,
+)
+from dagster.components.core.defs_module import (
+    EXPLICITLY_IGNORED_GLOB_PATTERNS,
+    ComponentLoc,
+    ComponentPath,
+    find_defs_or_component_yaml,
+)
+from dagster_shared.utils import safe_is_subclass
+from pydantic import ValidationError
+
+from mlops_dagster.components.refused import RefusedModel
+from mlops_dagster.documents import read_yaml
+from mlops_dagster.errors import InvalidDefinitionError, MlopsError
+from mlops_dagster.readable import fields_of
+
+Sought = TypeVar("Sought", bound=dg.Component)
+
+_KEY = re.compile(r"`([\w.]+)`")
+
+
+@suppress_dagster_warnings
+def load_from_defs_folder(*, path_within_project: Path) -> dg.Definitions:
+    """Load a project as `dagster.load_from_defs_folder` does, but each YAML by itself.
+
+    Where a YAML cannot be read or understood, or its definitions cannot be made, its model is refused: it has a sensor
+    whose ticks fail with the reason, and the rest of the location loads. Python files are everybody's: what they raise
+    is raised. `dg check defs` asks whether all is sound, so there whatever is wrong is raised.
+
+    Raises:
+        InvalidDefinitionError: under `dg check defs`, with file, line and reason.
+    """
+    try:
+        return _Tree.for_project(path_within_project).build_defs()
+    except ComponentTreeException as error:  # its text is the tree of all components
+        if isinstance(error.__cause__, InvalidDefinitionError):
+            raise error.__cause__ from error.__cause__.__cause__
+        raise
+
+
+class _Tree(ComponentTree):
+    """Dagster's tree of a project, where a YAML may fail to be read, to be loaded, or to give definitions."""
+
+    keeps_models_apart = True
+
+    def _get_filesystem_decl(self) -> ComponentDecl[Any]:
+        loc = ComponentPath.from_path(self.defs_module_path)
+        known = self.state_tracker.get_cache_data(loc).component_decl
+        if known is not None:
+            return known
+        found = _folder(self.decl_load_context.for_component_loc(loc))
+        self.state_tracker.set_cache_data(loc, component_decl=found)
+        return found
+
+    def _load_component_at_loc(self, resolved_loc: ComponentLoc) -> None:
+        try:
+            super()._load_component_at_loc(resolved_loc)
+        except (Exception, SystemExit) as error:  # a trainer may end its process
+            decl = self._yaml_at(resolved_loc)
+            if decl is None or isinstance(error, ComponentTreeException):  # a part of it has been told of
+                raise
+            refused = _refused(decl, error)
+            self.state_tracker.set_cache_data(resolved_loc, component=refused, component_decl=decl)
+
+    def _build_defs_inner(self, resolved_loc: ComponentLoc) -> dg.Definitions | None:
+        try:
+            return super()._build_defs_inner(resolved_loc)
+        except (Exception, SystemExit) as error:
+            decl = self._yaml_at(resolved_loc)
+            if decl is None or isinstance(error, ComponentTreeException):  # a part of it has been told of
+                raise
+            defs = _refused(decl, error).build_defs(self.load_context)
+            self.state_tracker.set_cache_data(resolved_loc, defs=defs)
+            return defs
+
+    def get_all_components(self, of_type: type[Sought]) -> list[Sought]:
+        """Those that are there: of a refused one the declaration alone is of its type."""
+        declared = (
+            loc for loc, decl in self._component_decl_tree().items() if safe_is_subclass(decl.component_type, of_type)
+        )
+        return [each for each in map(self.load_component, declared) if isinstance(each, of_type)]
+
+    def _yaml_at(self, loc: ComponentLoc) -> YamlDecl | YamlFileDecl | None:
+        found = self._component_decl_tree().get(loc)
+        return found if isinstance(found, YamlDecl | YamlFileDecl) else None
+
+
+def _folder(context: ComponentDeclLoadContext) -> DefsFolderDecl:
+    """Return what Dagster makes of a folder without a YAML of its own."""
+    children = {}
+    for path in sorted(context.path.iterdir()):
+        if any(path.relative_to(context.path).match(pattern) for pattern in EXPLICITLY_IGNORED_GLOB_PATTERNS):
+            continue
+        found = _declared(context.for_component_loc(ComponentPath.from_path(path)))
+        if found is not None:
+            children[path] = found
+    return DefsFolderDecl(
+        context=context,
+        loc=ComponentPath.from_path(context.path),
+        children=children,
+        source_tree=None,
+        component_file_model=None,
+    )
+
+
+def _declared(context: ComponentDeclLoadContext) -> ComponentDecl[Any] | None:
+    """Return what a file or folder declares; of a YAML that cannot be read, a model that says so."""
+    yaml = find_defs_or_component_yaml(context.path)
+    if yaml is None:
+        folder = _folder(context) if context.path.is_dir() else None
+        return build_filesystem_component_decl_from_context(context) if folder is None else folder
+    try:
+        read_yaml(yaml)  # Dagster's own reader takes the last of two equal keys
+        return build_filesystem_component_decl_from_context(context)
+    except (Exception, SystemExit) as error:
+        refused = _refuse("", repr(context.component_loc), _reason(str(yaml), error), error)
+        return ComponentLoaderDecl(
+            context=context, loc=ComponentPath.from_path(context.path), component_node_fn=_giving(refused)
+        )
+
+
+def _giving(refused: RefusedModel) -> Callable[[ComponentDeclLoadContext], dg.Component]:
+    def give(context: ComponentDeclLoadContext) -> RefusedModel:  # Dagster reads the type
+        return refused
+
+    return give
+
+
+def _refused(decl: YamlDecl | YamlFileDecl, error: BaseException) -> RefusedModel:
+    attributes: object = None
+    if isinstance(decl, YamlDecl) and decl.component_file_model is not None:
+        attributes = decl.component_file_model.attributes
+    model = attributes.get("model") if isinstance(attributes, dict) else None
+    return _refuse(str(model or ""), repr(decl.loc), _reason(_position(decl, error), error), error)
+
+
+def _refuse(model: str, where: str, why: str, error: BaseException) -> RefusedModel:
+    if "DAGSTER_IS_DEFS_VALIDATION_CLI" in os.environ:  # as Dagster says that somebody wants to know
+        raise InvalidDefinitionError(why) from error
+    return RefusedModel(model, where, why)
+
+
+def _position(decl: YamlDecl | YamlFileDecl, error: BaseException) -> str:
+    """Return `file:line` of the key that the error names in backquotes, else of the document."""
+    if isinstance(decl, YamlFileDecl):
+        return str(find_defs_or_component_yaml(decl.context.path))
+    assert decl.source_tree is not None
+    tree = decl.source_tree.source_position_tree
+    named = (tree.lookup(["attributes", *key.split(".")]) for key in _KEY.findall(str(error)))
+    return str(next(filter(None, named), tree.position))
+
+
+def _reason(position: str, error: BaseException) -> str:
+    if isinstance(error, ValidationError):
+        return fields_of(error)  # Dagster has written file and line into each of its places
+    if isinstance(error, MlopsError):
+        return error.message if position in error.message else f"{position}: {error.message}"
+    return f"{position}: {type(error).__name__}: {error}"

@@ -1,0 +1,17 @@
+"""Alerts of a version that gets no rollout, because its bytes were rolled back under another number."""
+
+from mlops_dagster.alerting import Alerts, Severity
+from mlops_dagster.registry import ModelRegistry, Stage
+
+RULE = "known_bad"
+
+
+def tell_known_bad(registry: ModelRegistry, alerts: Alerts, model: str) -> None:
+    """Open an alert while the newest version of a model is registered with such bytes; resolve it after that."""
+    newest = registry.get(model, registry.names(model)[-1])
+    bad = registry.known_bad(newest) if newest.stage is Stage.REGISTERED else None
+    if bad is not None:
+        evidence = {"version": newest.version, "digest": newest.digest}
+        alerts.report(model, RULE, Severity.WARNING, bad.told, done="it gets no rollout", evidence=evidence)
+    elif any(alert.rule == RULE for alert in alerts.list(model)):
+        alerts.resolve(model, RULE, f"the newest version is {newest.version} ({newest.stage})")

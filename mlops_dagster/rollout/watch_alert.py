@@ -1,0 +1,25 @@
+"""Alerts of a promotion whose watch has seen too little to say anything."""
+
+from mlops_dagster.alerting import Alerts, Severity
+from mlops_dagster.rollout.decide import missing_in_watch
+from mlops_dagster.rollout.entities import Decision, Outcome, Phase
+
+RULE = "watch_inconclusive"
+
+
+def tell_watch(alerts: Alerts, model: str, decision: Decision | None) -> None:
+    """Open an alert when a watch lasts over its time for want of evidence; resolve it once there is some.
+
+    One that ended so leaves it open until the next rollout, as nothing was seen of that champion.
+    """
+    if decision is None:
+        return
+    rollout = decision.rollout
+    missing = missing_in_watch(rollout.policy, decision.evidence) if rollout.phase is Phase.WATCH else []
+    is_due = rollout.promoted_at is not None and decision.at >= rollout.promoted_at + rollout.policy.watch
+    if missing and is_due and decision.outcome in (Outcome.HOLD, Outcome.ADVANCE):
+        done = "the old champion goes on as a shadow" if decision.outcome is Outcome.HOLD else "the watch has ended"
+        summary = f"the watch of {rollout.final} lacks {' and '.join(missing)}"
+        alerts.report(model, RULE, Severity.WARNING, summary, done=done, evidence={"rollout": rollout.id})
+    elif not missing and any(alert.rule == RULE for alert in alerts.list(model)):
+        alerts.resolve(model, RULE, f"the rollout of {rollout.challenger} has evidence, or is another one")
