@@ -1,6 +1,5 @@
 """Loading a code location so that no model's mistake keeps the others from being there."""
 
-import os
 import re
 from collections.abc import Callable
 from pathlib import Path
@@ -27,6 +26,7 @@ from dagster.components.core.defs_module import (
 from dagster_shared.utils import safe_is_subclass
 from pydantic import ValidationError
 
+from mlops_dagster.components.checked_models import is_check
 from mlops_dagster.components.refused import RefusedModel
 from mlops_dagster.documents import read_yaml
 from mlops_dagster.errors import InvalidDefinitionError, MlopsError
@@ -153,7 +153,7 @@ def _refused(decl: YamlDecl | YamlFileDecl, error: BaseException) -> RefusedMode
 
 
 def _refuse(model: str, where: str, why: str, error: BaseException) -> RefusedModel:
-    if "DAGSTER_IS_DEFS_VALIDATION_CLI" in os.environ:  # as Dagster says that somebody wants to know
+    if is_check():
         raise InvalidDefinitionError(why) from error
     return RefusedModel(model, where, why)
 
