@@ -5,6 +5,7 @@ by Dagster's daemon, from the step that it was at, with the same tags and config
 `dagster.yaml`.
 """
 
+import traceback
 from collections.abc import Iterator
 from contextlib import contextmanager
 from datetime import datetime
@@ -19,7 +20,7 @@ from mlops_dagster.components.platform import Platform
 from mlops_dagster.components.spec import ModelSpec
 from mlops_dagster.errors import told
 from mlops_dagster.registry import Validation
-from mlops_dagster.retraining.retries import may_pass
+from mlops_dagster.retraining.retries import chain_of, may_pass
 
 RULE = "retraining_failed"
 RETRAINS = "mlops/retrains"
@@ -47,7 +48,8 @@ def tried_again(context: dg.AssetExecutionContext, platform: Platform, spec: Mod
     """Around a step of the retraining: a failure is a warning while retries are left, and then critical.
 
     What waiting does not mend is critical at once. The wait doubles with each retry, and ends when the run is
-    terminated. After the last one the run fails; the sensor asks again the next day.
+    terminated. After the last one the run fails; the sensor asks again the next day. What Dagster keeps of the error is
+    where it was raised, not its text.
     """
     policy, tried = spec.retraining, context.retry_number
     try:
@@ -65,8 +67,17 @@ def tried_again(context: dg.AssetExecutionContext, platform: Platform, spec: Mod
         )
         if again:
             sleep(minutes * 60)  # in the step, where Terminate interrupts; Dagster's own wait sleeps on
-            raise dg.RetryRequested(max_retries=policy.retries) from error
-        raise
+            raise dg.RetryRequested(max_retries=policy.retries) from _without_values(error, spec)
+        raise _without_values(error, spec) from None
+
+
+def _without_values(error: Exception, spec: ModelSpec) -> dg.Failure:
+    """Return the error as Dagster may keep it for ever, and show it: its own text may quote a row."""
+    trace = [line for each in chain_of(error) for line in traceback.format_tb(each.__traceback__)]
+    said = told(error)
+    if said != str(error):
+        said = f"{said}; its text may quote rows, so it is not kept: `mlops trainer check {spec.trainer}` shows it"
+    return dg.Failure(said, {"raised_in": dg.MetadataValue.md(f"```\n{''.join(trace)}```")}, allow_retries=False)
 
 
 def is_over(platform: Platform, spec: ModelSpec, version: str) -> None:
@@ -141,7 +152,7 @@ def _what_raised(context: dg.RunFailureSensorContext) -> str:
     for event in context.get_step_failure_events():
         error = event.step_failure_data.error
         if error is not None:
-            return f"{event.step_key}: {(error.cause or error).message.strip()}"
+            return f"{event.step_key}: {(error.cause or error).cls_name}; the run says where"
     return context.failure_event.message or "nobody knows why"
 
 

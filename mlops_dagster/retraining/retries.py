@@ -38,12 +38,12 @@ def may_pass(error: BaseException) -> bool:
     >>> may_pass(ConnectionResetError()), may_pass(NameError("name 'pd' is not defined")), may_pass(RuntimeError())
     (True, False, True)
     """
-    if any(isinstance(each, _PASSES) for each in _chain(error)):
+    if any(isinstance(each, _PASSES) for each in chain_of(error)):
         return True
     return not isinstance(error, _OURS if isinstance(error, MlopsError) else _FOREIGN)
 
 
-def _chain(error: BaseException | None) -> Iterator[BaseException]:
+def chain_of(error: BaseException | None) -> Iterator[BaseException]:
     """Yield the error and what it came of, as a traceback shows them."""
     seen: set[int] = set()
     while error is not None and id(error) not in seen:
