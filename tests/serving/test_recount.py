@@ -63,5 +63,5 @@ def test_lost_rollups_come_back_at_the_next_start(tmp_path, monkeypatch, caplog,
     assert "counted again from the log" in caplog.text
     assert requests(house) == 30
     assert run("predictions", "audit")[0] == 0
-    assert run("predictions", "recount") == (0, {"predictions": 30, "labels": 0})
+    assert run("predictions", "recount") == (0, {"predictions": 30, "labels": 0, "left_out": {}})
     assert requests(House(settings)) == 30
