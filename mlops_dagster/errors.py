@@ -75,6 +75,12 @@ class InvalidInputError(MlopsError, ValueError):
     code = "invalid_input"
 
 
+class EventTimeError(InvalidInputError):
+    """An event that is to happen before the present of its registry, or in the future."""
+
+    code = "event_time"
+
+
 class InvalidNameError(InvalidInputError):
     code = "invalid_name"
 

@@ -5,7 +5,7 @@ from enum import Enum
 import dagster as dg
 
 from mlops_dagster.components.deployed import materialization
-from mlops_dagster.components.platform import AsOf, Platform
+from mlops_dagster.components.platform import Platform
 from mlops_dagster.components.rollout import EMERGENCY
 from mlops_dagster.components.spec import ModelSpec
 
@@ -19,7 +19,7 @@ class Action(Enum):
     abort = "abort"
 
 
-class ByHand(AsOf):
+class ByHand(dg.Config):
     """What is to become of the running rollout, and why; the reason is kept for ever."""
 
     action: Action
@@ -36,7 +36,7 @@ def by_hand_defs(spec: ModelSpec) -> dg.Definitions:
         "once, at the last one the promotion; gates hold. abort: the challenger goes, without being called bad.",
     )
     def by_hand(context: dg.OpExecutionContext, config: ByHand, platform: Platform) -> None:
-        house = platform.house(spec, config.time(platform))
+        house = platform.house(spec)
         controller = house.controller(lambda _model: spec.rollout)
         act = {
             Action.pause: controller.pause,

@@ -90,8 +90,7 @@ def catch_up(
     """Runs over the newest complete partitions that assets lack, and over a piece of those they lacked before.
 
     `since` is when the first prediction of each asset's model was; an asset without one is asked for nothing.
-    Partitions named in `again` are made once more, with all that follow: the last report is always of the last
-    partition.
+    Partitions named in `again` are made once more.
     """
     now = context.scheduled_execution_time
     firsts = {asset: first for asset, first in since.items() if first is not None}
@@ -102,19 +101,17 @@ def catch_up(
     unfinished = instance.get_runs(dg.RunsFilter(statuses=NOT_FINISHED_STATUSES))
     in_vain = instance.get_runs(dg.RunsFilter(job_name=job_name, statuses=_ENDED_IN_VAIN), limit=REMEMBERED)
     under_way = set(_tried(unfinished, job_name, firsts, every))
-    made_again = {name for name in every if name >= min(again)} if again else frozenset()
-    lacking = {}
+    lacking, changed = {}, {}
     for asset, first in firsts.items():
         made = instance.get_materialized_partitions(asset)
-        lacking[asset] = [
-            name
-            for name in every[over_by(partitions, every, first) :]
-            if (name not in made or name in made_again) and (asset, name) not in under_way
-        ]
-    found = stretches(every, lacking, Counter(_tried(in_vain, job_name, firsts, every)))
-    if not found:
+        its = [name for name in every[over_by(partitions, every, first) :] if (asset, name) not in under_way]
+        lacking[asset] = [name for name in its if name not in made]
+        changed[asset] = [name for name in its if name in made and name in again]
+    failures = Counter(_tried(in_vain, job_name, firsts, every))
+    found, once_more = (stretches(every, names, failures) for names in (lacking, changed))
+    if not found and not once_more:
         return dg.SkipReason("nothing is missing that is not being made" if under_way else "nothing is missing")
-    asked = due(found, every[-1])
+    asked = [*due(found, every[-1]), *once_more]
     return [_request(job_name, now, number, each, each.last == every[-1]) for number, each in enumerate(asked)]
 
 

@@ -40,7 +40,7 @@ def _champion_challenger(spec: ModelSpec) -> dg.AssetsDefinition:
     )
     def champion_challenger(config: Versions, platform: Platform) -> dg.MaterializeResult[None]:
         now = config.time(platform)
-        house = platform.stores(now)
+        house = platform.stores()
         champion, challenger = _versions(house, spec.model, config)
         if champion is None or challenger is None:
             reason = "no champion yet" if champion is None else "no version beside the champion"
@@ -74,7 +74,7 @@ def _sensor(spec: ModelSpec, job_name: str) -> dg.SensorDefinition:
     )
     def champion_challenger(context: dg.SensorEvaluationContext, platform: Platform) -> dg.RunRequest | dg.SkipReason:
         now = platform.clock().now()
-        house = platform.stores(now)
+        house = platform.stores()
         rollout = house.rollouts.active(spec.model)
         if rollout is None:
             return dg.SkipReason("no rollout is running")

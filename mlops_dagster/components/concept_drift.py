@@ -1,14 +1,14 @@
 """Concept drift in Dagster: the daily report's counts, the check beside it, and the reason to retrain."""
 
 from collections.abc import Mapping
-from datetime import UTC, date, datetime, time, timedelta
+from datetime import date, datetime, timedelta
 
 import dagster as dg
 
 from mlops_dagster.alerting import Severity
 from mlops_dagster.components.comparisons import Metadata
 from mlops_dagster.components.partitions import daily
-from mlops_dagster.components.reports import latest_report, reports
+from mlops_dagster.components.reports import latest_report
 from mlops_dagster.components.spec import ModelSpec
 from mlops_dagster.monitoring import (
     ConceptReport,
@@ -20,14 +20,12 @@ from mlops_dagster.monitoring import (
     harm_of,
 )
 from mlops_dagster.registry import ModelVersion
-from mlops_dagster.registry.cards import OVERALL
 from mlops_dagster.retraining.signals import ConceptSignal
 from mlops_dagster.rollout.floor import champion_since
+from mlops_dagster.rollout.matured import day_begins
 from mlops_dagster.wiring import House
 
 CHECK = "concept_drift"
-ANSWERS = "answers"
-"""Under which a day's metadata has its `DayOfAnswers`."""
 
 
 def concept_check_spec(spec: ModelSpec) -> dg.AssetCheckSpec:
@@ -42,37 +40,23 @@ def concept_check_spec(spec: ModelSpec) -> dg.AssetCheckSpec:
     )
 
 
-def card_slices(champion: ModelVersion | None) -> list[str]:
-    """The slices of a version's card, but for the one of all rows."""
-    evaluation = champion.card.evaluation if champion is not None and champion.card is not None else ()
-    return [part.name for part in evaluation if part.name != OVERALL]
-
-
 def look_at_concept(
-    house: House,
-    spec: ModelSpec,
-    champion: ModelVersion,
-    instance: dg.DagsterInstance,
-    judged: Mapping[date, DayOfAnswers],
-    until: datetime,
+    house: House, spec: ModelSpec, champion: ModelVersion, days: Mapping[date, DayOfAnswers], until: datetime
 ) -> ConceptReport | None:
-    """Hold the champion against its evaluation, by the days `judged` in this run and those of earlier reports.
+    """Hold the champion against its evaluation, by the days since its promotion whose labels are complete.
 
     None for who was no champion before `until`.
     """
     since = champion_since(house.registry.history(spec.model))
     if since is None or since >= until:
         return None
-    first = since.date()
-    known = {**_earlier(instance, spec, champion.version, first, min(judged)), **judged}
-    days = {day: answers for day, answers in known.items() if first <= day and answers.version == champion.version}
     harm: tuple[FeatureHarm, ...] = ()
-    if champion.baseline is not None:
-        start = max(since, until - timedelta(days=spec.performance.window_days))
-        counts = house.rollups.feature_counts(spec.model, [champion.version], start, until)
-        window = [answers for day, answers in days.items() if day >= start.date()]
-        found = drift(champion.baseline, counts, spec.drift, hours=(until - start) / timedelta(hours=1))
-        harm = harm_of(found.features, champion.baseline, window, spec.concept, spec.drift.bins)
+    if champion.baseline is not None and days:
+        window = sorted(days)[-spec.performance.window_days :]
+        start, end = max(since, day_begins(window[0])), day_begins(window[-1]) + timedelta(days=1)
+        counts = house.rollups.feature_counts(spec.model, [champion.version], start, end)
+        found = drift(champion.baseline, counts, spec.drift, hours=(end - start) / timedelta(hours=1))
+        harm = harm_of(found.features, champion.baseline, [days[day] for day in window], spec.concept, spec.drift.bins)
     evaluation = champion.card.evaluation if champion.card is not None else ()
     effects = champion.baseline.design_effects if champion.baseline is not None else {}
     evaluated = champion.baseline.evaluated_days if champion.baseline is not None else ()
@@ -132,27 +116,3 @@ def latest_concept(instance: dg.DagsterInstance, spec: ModelSpec, champion: str,
     if said is None or said.get("concept_champion") != champion:
         return None
     return ConceptSignal.from_metadata(said)
-
-
-def _earlier(
-    instance: dg.DagsterInstance, spec: ModelSpec, version: str, first: date, before: date
-) -> dict[date, DayOfAnswers]:
-    """The days' counts as their latest reports have them."""
-    wanted = [(first + timedelta(days=n)).isoformat() for n in range((before - first).days)]
-    found: dict[date, DayOfAnswers] = {}
-    for day, said in reports(instance, spec.key("performance_report"), wanted):
-        if ANSWERS in said:
-            answers = DayOfAnswers.from_metadata(said[ANSWERS])
-            if answers.version == version:
-                found.setdefault(date.fromisoformat(day), answers)
-    return found
-
-
-def changed_days(house: House, spec: ModelSpec, instance: dg.DagsterInstance, since: datetime) -> set[str]:
-    """The days since then whose reports were made before some of their labels came, or were corrected."""
-    counts = house.log.label_counts(spec.model, datetime.combine(since.date(), time(), UTC))
-    days = sorted(day.isoformat() for day in counts)
-    counted: dict[str, object] = {}
-    for day, said in reports(instance, spec.key("performance_report"), days):
-        counted.setdefault(day, said.get("labels_counted"))
-    return {day for day, then in counted.items() if then != counts[date.fromisoformat(day)]}

@@ -20,6 +20,7 @@ def materialization(
         "canary": deployed.canary or "-",
         "canary_weight": deployed.canary_weight,
         "epoch": deployed.epoch,
+        "at": deployed.updated_at.isoformat(),
         "on_hold": deployed.on_hold.reason if deployed.on_hold else "-",
     }
     if decision is not None:

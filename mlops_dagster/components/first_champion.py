@@ -57,7 +57,7 @@ def first_promotion(
         is_new = tell_refused(house.alerts, chosen)
         return dg.SensorResult(skip_reason=shown.description, asset_events=[shown] if is_new else [])
     tell_chosen(house.alerts, spec.model, version.version)
-    config = Promotion(version=version.version, reason=REASON, as_of=now.isoformat())
+    config = Promotion(version=version.version, reason=REASON)
     # A run that fails is asked for again within the hour.
     asked = request(promote, f"{spec.prefix}_promotion", config, f"first-{version.version}-{now:%Y-%m-%dT%H}")
     return dg.SensorResult(run_requests=[asked], asset_events=[shown])

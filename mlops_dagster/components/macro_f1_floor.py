@@ -1,7 +1,8 @@
 """The macro-F1 floor in Dagster: the check beside the daily report, and the sensor that starts a rollback."""
 
+from collections.abc import Collection
 from dataclasses import asdict, dataclass
-from datetime import datetime
+from datetime import date, datetime
 
 import dagster as dg
 
@@ -25,16 +26,18 @@ def macro_f1_check_spec(spec: ModelSpec) -> dg.AssetCheckSpec:
     return dg.AssetCheckSpec(
         CHECK,
         asset=spec.key("performance_report"),
-        description=f"Macro-F1 of the champion over {spec.performance.window_days} days: WARN under "
-        f"{spec.performance.alert:g}, ERROR under the floor of {spec.performance.floor:g}.",
+        description=f"Macro-F1 of the champion over the last {spec.performance.window_days} days whose labels are "
+        f"complete: WARN under {spec.performance.alert:g}, ERROR under the floor of {spec.performance.floor:g}.",
     )
 
 
-def hold_to_floor(house: House, spec: ModelSpec, until: datetime) -> FloorLook | None:
-    """Look at the champion as of now, by the answers until then."""
+def hold_to_floor(house: House, spec: ModelSpec, matured: Collection[date], until: datetime) -> FloorLook | None:
+    """Look at the champion as of now, by its answers of these days, of those before `until`."""
     if house.champion(spec.model) is None:
         return None
-    return look_at_floor(house.registry, house.log, spec.model, spec.performance, spec.rollout, until=until)
+    return look_at_floor(
+        house.registry, house.log, spec.model, spec.performance, spec.rollout, matured=matured, until=until
+    )
 
 
 def tell_of_floor(house: House, spec: ModelSpec, look: FloorLook | None, log: dg.DagsterLogManager) -> None:
@@ -84,6 +87,7 @@ def floor_metadata(spec: ModelSpec, look: FloorLook | None) -> Metadata:
         "floor_champion": look.champion,
         "floor_to": look.decision.to,
         "floor_until": look.until.isoformat(),
+        "floor_days": ", ".join(day.isoformat() for day in look.days),
         "macro_f1_rows": found.rows,
         "macro_f1_min_rows": spec.performance.min_rows,
         "macro_f1_alert": spec.performance.alert,
@@ -162,10 +166,10 @@ def macro_f1_floor_sensor(spec: ModelSpec) -> dg.SensorDefinition:
             return dg.SkipReason("no report of the last days says anything about the champion")
         if signal.outcome is not FloorOutcome.ROLL_BACK:
             return dg.SkipReason(f"{signal.outcome}: {signal.reason}")
-        champion = platform.stores(now).champion(spec.model)
+        champion = platform.stores().champion(spec.model)
         if champion is None or champion.version != signal.champion:
             return dg.SkipReason(f"{signal.champion} is no longer champion")
-        config = Rollback(reason=signal.reason, to=signal.to, bad=signal.champion, as_of=now.isoformat())
+        config = Rollback(reason=signal.reason, to=signal.to, bad=signal.champion)
         # Once more every hour until it is gone: naming the bad version, a second run changes nothing.
         return dg.RunRequest(
             run_key=f"floor-{signal.champion}-{now:%Y-%m-%d-%H}",

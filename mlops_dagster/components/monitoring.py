@@ -6,8 +6,8 @@ from datetime import datetime
 import dagster as dg
 from dagster._core.definitions.unresolved_asset_job_definition import UnresolvedAssetJobDefinition  # no public name
 
-from mlops_dagster.components.catching_up import LONGEST_CATCH_UP, catch_up
-from mlops_dagster.components.concept_drift import changed_days
+from mlops_dagster.components.catching_up import catch_up
+from mlops_dagster.components.days_of_answers import changed_days
 from mlops_dagster.components.drift_report import drift_report_asset
 from mlops_dagster.components.label_drift import label_drift_asset
 from mlops_dagster.components.macro_f1_floor import macro_f1_floor_sensor
@@ -76,9 +76,7 @@ def _schedule(
         first = house.rollups.first_at(spec.model)
         again: set[str] = set()
         if first is not None and changed is not None:
-            again = changed(
-                house, spec, context.instance, max(first, context.scheduled_execution_time - LONGEST_CATCH_UP)
-            )
+            again = changed(house, spec, context.instance, context.scheduled_execution_time)
         return catch_up(context, {spec.key(asset): first}, partitions, job_name=job_name, again=again)
 
     return schedule

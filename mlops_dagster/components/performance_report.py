@@ -1,18 +1,26 @@
 """`performance_report`: how right and how quick each version was, by day, and what follows for the champion."""
 
+from collections.abc import Sequence
 from datetime import date, datetime, timedelta
 
 import dagster as dg
 
 from mlops_dagster.components.accuracy_collapse import tell_of_collapse
 from mlops_dagster.components.concept_drift import (
-    ANSWERS,
-    card_slices,
     concept_check,
     concept_check_spec,
     concept_metadata,
     look_at_concept,
     tell_of_concept,
+)
+from mlops_dagster.components.days_of_answers import (
+    ANSWERS,
+    LABELS,
+    MADE_AT,
+    answers_of,
+    card_slices,
+    changed_days,
+    since_promotion,
 )
 from mlops_dagster.components.macro_f1_floor import (
     floor_metadata,
@@ -28,10 +36,8 @@ from mlops_dagster.components.retraining import what_follows
 from mlops_dagster.components.spec import ModelSpec
 from mlops_dagster.monitoring import DayOfAnswers, day_of_answers, performance
 from mlops_dagster.rollout.floor import under_floor
+from mlops_dagster.rollout.matured import matured_days
 from mlops_dagster.wiring import House
-
-LABEL_DEBT_DAYS = timedelta(days=30)
-"""What has no label after so long is taken never to get one."""
 
 
 def performance_report_asset(spec: ModelSpec) -> dg.AssetsDefinition:
@@ -53,14 +59,12 @@ def performance_report_asset(spec: ModelSpec) -> dg.AssetsDefinition:
         house = platform.stores()
         days = windows(context)
         latest, until = days[-1][0], days[-1][2]
-        look = hold_to_floor(house, spec, until)
+        now = platform.clock().now()
         champion = house.champion(spec.model)
         slices = card_slices(champion)
         versions = [] if champion is None else house.registry.list(spec.model)
         classes = {each.version: each.schema.classes for each in versions if each.schema is not None}
-        counted = house.log.label_counts(
-            spec.model, days[0][1]
-        )  # before the rows: what comes meanwhile shows next time
+        counted = house.log.label_counts(spec.model, days[0][1])  # before the rows: later labels show next time
         said: dict[str, dict[str, object]] = {}
         answers: dict[date, DayOfAnswers] = {}
         for key, start, end in days:
@@ -69,17 +73,27 @@ def performance_report_asset(spec: ModelSpec) -> dg.AssetsDefinition:
             said[key] = {
                 "report": dg.MetadataValue.md(report.to_markdown()),
                 **report.metadata(),
-                "labels_counted": counted.get(start.date(), 0),
+                LABELS: counted.get(start.date(), 0),
+                MADE_AT: now.isoformat(),
             }
             if champion is not None:
                 answers[start.date()] = day_of_answers(
                     rows, champion.version, slices=slices, baseline=champion.baseline, bins=spec.drift.bins
                 )
                 said[key][ANSWERS] = answers[start.date()].metadata()
-        concept = None if champion is None else look_at_concept(house, spec, champion, context.instance, answers, until)
-        if champion is not None and is_newest(context.instance, context.asset_key, latest):
+        newest = is_newest(context.instance, context.asset_key, latest)
+        days_of_champion = {} if champion is None else since_promotion(house, champion, until)
+        matured = matured_days(days_of_champion, spec.rollout, until)
+        look = hold_to_floor(house, spec, matured, until)
+        concept = None
+        if champion is not None:
+            # Runs that report on old days again may come after this one, which is the one that tells.
+            again = changed_days(house, spec, context.instance, now) if newest else ()
+            known = answers_of(house, spec, champion, context.instance, answers, again, matured)
+            concept = look_at_concept(house, spec, champion, known, until)
+        if champion is not None and newest:
             tell_of_floor(house, spec, look, context.log)
-            then = what_follows(house, spec, champion.version, context.instance, platform.clock().now())
+            then = what_follows(house, spec, champion.version, context.instance, now)
             tell_of_collapse(house, spec, champion.version, concept, then=then)
             tell_of_concept(
                 house,
@@ -92,6 +106,7 @@ def performance_report_asset(spec: ModelSpec) -> dg.AssetsDefinition:
         said[latest] |= {
             **floor_metadata(spec, look),
             **concept_metadata(concept, until),
+            **_maturity(spec, matured, len(days_of_champion)),
             **_label_debt(house, spec, until),
         }
         for key, metadata in said.items():
@@ -101,9 +116,19 @@ def performance_report_asset(spec: ModelSpec) -> dg.AssetsDefinition:
     return performance_report
 
 
+def _maturity(spec: ModelSpec, matured: Sequence[date], days: int) -> dict[str, object]:
+    """By which of the champion's days it is judged, and what the others lack."""
+    return {
+        "judged_days": len(matured),
+        "judged_until": matured[-1].isoformat() if matured else "none yet",
+        "unjudged_days": days - len(matured),
+        "labels_needed": spec.rollout.min_label_share,
+    }
+
+
 def _label_debt(house: House, spec: ModelSpec, until: datetime) -> dict[str, object]:
     """How many answers still await their label, and for how long."""
-    debt = house.rollups.label_debt(spec.model, until - LABEL_DEBT_DAYS, until)
+    debt = house.rollups.label_debt(spec.model, until - timedelta(days=house.settings.label_days), until)
     ages = {"oldest": debt.oldest_at, "median": debt.median_at}
     return {
         "label_debt": debt.awaiting,

@@ -7,9 +7,10 @@ from typing import TYPE_CHECKING, Protocol
 
 import dagster as dg
 
-from mlops_dagster.clock import Clock, ReplayedClock, SystemClock, parse_time
+from mlops_dagster.clock import Clock, SystemClock, parse_time
 from mlops_dagster.components.spec import ModelSpec
-from mlops_dagster.errors import InvalidInputError, ModelNotFoundError
+from mlops_dagster.errors import EventTimeError, InvalidInputError, ModelNotFoundError
+from mlops_dagster.registry import CLOCKS_DIFFER
 from mlops_dagster.settings import Settings
 from mlops_dagster.wiring import House
 
@@ -33,18 +34,17 @@ class Platform(dg.ConfigurableResource):  # type: ignore[type-arg]  # generic on
     s3: dg.ResourceDependency[GivesS3 | None] = None  # type: ignore[assignment]  # how Dagster says: none is fine
 
     def clock(self) -> Clock:
-        """What the time is for a sensor."""
+        """Return the clock of sensors and runs, by which all that they change is dated."""
         return SystemClock()
 
-    def stores(self, as_of: datetime | None = None) -> House:
-        """The stores, at the time `as_of` or, without one, now."""
+    def stores(self) -> House:
+        """Return the stores, on the platform's clock."""
         settings = Settings(home=Path(self.home)) if self.home else Settings()
-        clock = ReplayedClock(as_of) if as_of else self.clock()
-        return House(settings, clock, actor="dagster", s3=None if self.s3 is None else self.s3.get_client())
+        return House(settings, self.clock(), actor="dagster", s3=None if self.s3 is None else self.s3.get_client())
 
-    def house(self, spec: ModelSpec, as_of: datetime | None = None) -> House:
+    def house(self, spec: ModelSpec) -> House:
         """The stores, where the registry knows this model's gates and guard as its YAML has them now."""
-        house = self.stores(as_of)
+        house = self.stores()
         with suppress(ModelNotFoundError):  # it learns them when there is a version to hold against them
             house.registry.set_gates(spec.model, spec.gates, reason="as its YAML says")
             house.registry.set_guard(spec.model, spec.validation.guard_policy, reason="as its YAML says")
@@ -52,15 +52,22 @@ class Platform(dg.ConfigurableResource):  # type: ignore[type-arg]  # generic on
 
 
 class AsOf(dg.Config):
-    """Run configuration of whatever acts at a time."""
+    """Run configuration of whatever looks at the data as they were at a time. What it changes, it changes now."""
 
     as_of: str = ""
 
     def time(self, platform: Platform) -> datetime:
-        """The time to act at: `as_of`, or now. Raises InvalidInputError for one that is no time with a zone."""
+        """Return the time to look at: `as_of`, or now.
+
+        Raises InvalidInputError for one that is no time with a zone, and EventTimeError for one that is still to come.
+        """
+        now = platform.clock().now()
         if not self.as_of:
-            return platform.clock().now()
+            return now
         try:
-            return parse_time(self.as_of)
+            time = parse_time(self.as_of)
         except ValueError as error:
             raise InvalidInputError(f"as_of is {self.as_of!r}: {error}") from error
+        if time > now + CLOCKS_DIFFER:
+            raise EventTimeError(f"as_of is {self.as_of}, but it is {now.isoformat()}; correct it, or leave it out")
+        return time

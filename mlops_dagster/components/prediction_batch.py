@@ -8,7 +8,7 @@ import dagster as dg
 
 from mlops_dagster.components.partitions import HOURLY, MODEL, complete, due_every, hourly, windows
 from mlops_dagster.components.platform import Platform
-from mlops_dagster.components.reports import reports
+from mlops_dagster.components.reports import latest_reports
 from mlops_dagster.components.spec import ModelSpec
 from mlops_dagster.components.validation import pages_of_hours, suite_in_use
 from mlops_dagster.monitoring import ValidationResult, enact_hold, should_hold
@@ -125,7 +125,7 @@ def _hold(house: House, spec: ModelSpec, found: Mapping[datetime, ValidationResu
 def failed_hours(instance: dg.DagsterInstance, spec: ModelSpec, since: datetime, until: datetime) -> list[datetime]:
     """The hours in [since, until) whose rows were set aside, by their latest validation, in order."""
     wanted = complete(hourly(), since, until)
-    latest: dict[str, object] = {}
-    for key, said in reports(instance, spec.key("prediction_batch"), wanted):
-        latest.setdefault(key, said.get("validation"))
+    latest = {
+        key: said.get("validation") for key, said in latest_reports(instance, spec.key("prediction_batch"), wanted)
+    }
     return [hourly().time_window_for_partition_key(key).start for key in wanted if latest.get(key) == FAILED]

@@ -43,7 +43,7 @@ def registered_version_asset(spec: ModelSpec) -> dg.AssetsDefinition:
             **{f"trigger {name}": value for name, value in training_set.numbers.items()},
         }
         with tried_again(context, platform, spec):
-            house = platform.house(spec, training_set.as_of)
+            house = platform.house(spec)
             champion = house.champion(spec.model)
             lineage = {
                 **origin,

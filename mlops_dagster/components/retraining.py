@@ -6,6 +6,7 @@ from datetime import datetime
 import dagster as dg
 from dagster._core.storage.dagster_run import NOT_FINISHED_STATUSES  # no public name
 
+from mlops_dagster.clock import parse_time
 from mlops_dagster.components.concept_drift import latest_concept
 from mlops_dagster.components.macro_f1_floor import reason_to_retrain
 from mlops_dagster.components.partitions import hourly
@@ -14,6 +15,7 @@ from mlops_dagster.components.reports import latest_report
 from mlops_dagster.components.retraining_failures import failed_at
 from mlops_dagster.components.spec import ModelSpec
 from mlops_dagster.components.training import TrainingRun
+from mlops_dagster.registry import ModelVersion
 from mlops_dagster.retraining.policy import RetrainDecision, should_retrain
 from mlops_dagster.retraining.signals import ConceptSignal, DriftSignal, Numbers
 from mlops_dagster.wiring import House
@@ -33,7 +35,7 @@ def retraining_sensor(spec: ModelSpec) -> dg.SensorDefinition:
     )
     def retraining(context: dg.SensorEvaluationContext, platform: Platform) -> dg.RunRequest | dg.SkipReason:
         now = platform.clock().now()
-        house = platform.stores(now)
+        house = platform.stores()
         champion = house.champion(spec.model)
         if champion is None:
             return dg.SkipReason("no champion yet")
@@ -66,7 +68,7 @@ def consider(
     return should_retrain(
         spec.retraining,
         now=now,
-        retrained_at=[each.created_at for each in house.versions(spec.model) if "dagster_run" in each.lineage],
+        retrained_at=[_trained_at(each) for each in house.versions(spec.model) if "dagster_run" in each.lineage],
         failed_at=failed_at(instance, spec),
         running=_is_running(instance, spec),
         drift=_latest_drift(instance, spec, champion, now),
@@ -74,6 +76,12 @@ def consider(
         performance=reason_to_retrain(instance, spec, champion, now),
         concept=concept,
     )
+
+
+def _trained_at(version: ModelVersion) -> datetime:
+    """The time as of which it was trained: a training of last month made again today answers no drift of today."""
+    as_of = version.lineage.get("as_of")
+    return version.created_at if as_of is None else parse_time(as_of)
 
 
 def what_follows(house: House, spec: ModelSpec, champion: str, instance: dg.DagsterInstance, now: datetime) -> str:

@@ -40,7 +40,7 @@ def _promote_job(spec: ModelSpec) -> dg.JobDefinition:
         name=f"{spec.prefix}_promotion", description="Checks the gates, then changes the deployment by compare-and-set."
     )
     def promotion(context: dg.OpExecutionContext, config: Promotion, platform: Platform) -> None:
-        house = platform.house(spec, config.time(platform))
+        house = platform.house(spec)
         decision = _enact(house, spec, config.decision) if config.decision else None
         if decision is None:
             version = house.registry.get(spec.model, config.version)
@@ -65,7 +65,7 @@ def _rollback_job(spec: ModelSpec) -> dg.JobDefinition:
         description="Takes the traffic away; repeats until it is gone.",
     )
     def withdrawal(context: dg.OpExecutionContext, config: Rollback, platform: Platform) -> None:
-        house = platform.stores(config.time(platform))
+        house = platform.stores()
         decision = _enact(house, spec, config.decision) if config.decision else None
         if decision is None:
             house.registry.rollback(spec.model, reason=config.reason, to=config.to or None, bad=config.bad or None)

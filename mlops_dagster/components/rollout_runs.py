@@ -2,10 +2,8 @@
 
 import dagster as dg
 
-from mlops_dagster.components.platform import AsOf
 
-
-class Promotion(AsOf):
+class Promotion(dg.Config):
     """Make `version` champion: because a decision of the rollout says so, or by hand."""
 
     version: str
@@ -13,7 +11,7 @@ class Promotion(AsOf):
     decision: int = 0
 
 
-class Rollback(AsOf):
+class Rollback(dg.Config):
     """Take the challenger out as decided; by hand, go back to the champion before, or `to` a version.
 
     By hand, `bad` names the champion that is to go: a second run of the same then changes nothing.

@@ -29,7 +29,7 @@ def limits_sensor(spec: ModelSpec, rollback: dg.JobDefinition) -> dg.SensorDefin
         "cut it off. Does nothing else.",
     )
     def limits(context: dg.SensorEvaluationContext, platform: Platform) -> dg.RunRequest | dg.SkipReason:
-        controller = platform.stores(platform.clock().now()).controller(lambda _model: spec.rollout)
+        controller = platform.stores().controller(lambda _model: spec.rollout)
         decision = controller.check_limits(spec.model)
         if decision is None:
             return dg.SkipReason("nothing is proven against a challenger")
@@ -52,7 +52,7 @@ def rollout_sensor(spec: ModelSpec, promote: dg.JobDefinition, rollback: dg.JobD
     def rollout(
         context: dg.SensorEvaluationContext, platform: Platform
     ) -> dg.RunRequest | dg.SkipReason | dg.SensorResult:
-        house = platform.house(spec, platform.clock().now())
+        house = platform.house(spec)
         champion = house.champion(spec.model)
         if champion is None:
             return first_promotion(spec, house, promote)
@@ -80,12 +80,7 @@ def rollout_sensor(spec: ModelSpec, promote: dg.JobDefinition, rollback: dg.JobD
 
 
 def _promotion(spec: ModelSpec, job: dg.JobDefinition, decision: Decision) -> dg.RunRequest:
-    config = Promotion(
-        version=decision.rollout.challenger,
-        reason=decision.reason,
-        decision=decision.id,
-        as_of=decision.at.isoformat(),
-    )
+    config = Promotion(version=decision.rollout.challenger, reason=decision.reason, decision=decision.id)
     return request(job, f"{spec.prefix}_promotion", config, _key(decision))
 
 
@@ -96,7 +91,7 @@ def _rollback(
     # Dagster tells run keys apart by sensor, and two of ours may come upon the same decision.
     if context.instance.get_runs_count(dg.RunsFilter(job_name=job.name, tags={"dagster/run_key": key})):
         return dg.SkipReason(f"{decision.outcome} under way: {decision.reason}")
-    config = Rollback(reason=decision.reason, decision=decision.id, as_of=decision.at.isoformat())
+    config = Rollback(reason=decision.reason, decision=decision.id)
     return request(job, f"{spec.prefix}_withdrawal", config, key)
 
 

@@ -62,7 +62,7 @@ def _training_set(spec: ModelSpec) -> dg.AssetsDefinition:
             trainer = load_trainer(spec.trainer)
             spec.drift.check_names(trainer.SCHEMA.names)
             end = config.time(platform)
-            house = platform.stores(end)
+            house = platform.stores()
             frame = read_training_set(spec.trainer, end - timedelta(days=spec.training.window_days), end)
             champion = house.champion(spec.model)
             baseline = champion.baseline if champion is not None and champion.schema == trainer.SCHEMA else None
@@ -133,7 +133,7 @@ def _candidate(spec: ModelSpec) -> dg.AssetsDefinition:
     ) -> dg.MaterializeResult[Candidate]:
         with tried_again(context, platform, spec):
             trainer = load_trainer(spec.trainer)
-            house = platform.stores(training_set.as_of)
+            house = platform.stores()
             found = fit_candidate(
                 trainer,
                 training_set.frame,

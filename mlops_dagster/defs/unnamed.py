@@ -30,7 +30,7 @@ logger = logging.getLogger(__name__)
 )
 def models_without_definition(context: dg.SensorEvaluationContext, platform: Platform) -> dg.SkipReason:
     assert context.repository_def is not None
-    house = platform.stores(platform.clock().now())
+    house = platform.stores()
     registry, alerts = house.registry, house.alerts
     controller = house.controller(lambda _model: RolloutPolicy())  # it starts none
     elsewhere, unnamed = _looked_at(context.instance), []

@@ -24,9 +24,9 @@ class Verdict(StrEnum):
 class PerformancePolicy(StrictModel):
     """How well a champion must do on matured labels.
 
-    Macro-F1 is of the last `window_days`, so that one stormy day does not decide. Under `alert` somebody is told.
-    Under `floor` the champion goes back to the one before it, if that one is proven to do better on the same labels;
-    if the world has changed and it does not, a new version is trained.
+    Macro-F1 is of the last `window_days` whose labels are complete, so that one stormy day does not decide. Under
+    `alert` somebody is told. Under `floor` the champion goes back to the one before it, if that one is proven to do
+    better on the same labels; if the world has changed and it does not, a new version is trained.
 
     >>> PerformancePolicy(alert=0.8, floor=0.75).window_days
     7
@@ -34,7 +34,9 @@ class PerformancePolicy(StrictModel):
 
     alert: float = Field(default=0.87, gt=0, lt=1, description="macro-F1 under which somebody is told")
     floor: float = Field(default=0.83, gt=0, lt=1, description="macro-F1 under which something is done")
-    window_days: int = Field(default=7, ge=1, le=3660, description="days of labels that macro-F1 is of")
+    window_days: int = Field(
+        default=7, ge=1, le=3660, description="so many days, the last whose labels are complete, macro-F1 is of"
+    )
     min_rows: int = Field(default=200, ge=1, description="labelled rows under which nothing is said")
 
     @model_validator(mode="after")

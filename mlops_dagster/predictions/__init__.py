@@ -2,7 +2,7 @@
 
 from mlops_dagster.predictions.asked import Asked, AskedErasures
 from mlops_dagster.predictions.audit import AuditReport, ProcessAudit, audit
-from mlops_dagster.predictions.compared import COHORT, Cohort, Pair, arm_cohorts
+from mlops_dagster.predictions.compared import COHORT, Cohort, Pair, arm_cohorts, champion_days
 from mlops_dagster.predictions.counts import BadEvent, BothScored, EventCounts, PairedCounts
 from mlops_dagster.predictions.erasing import Choice, Erased, Found, check_reason, erase
 from mlops_dagster.predictions.feedback import Feedback, Taken
@@ -70,6 +70,7 @@ __all__ = [
     "Taken",
     "arm_cohorts",
     "audit",
+    "champion_days",
     "check_reason",
     "erase",
     "find_doubled",

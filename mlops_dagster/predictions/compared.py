@@ -3,7 +3,7 @@
 from collections import defaultdict
 from collections.abc import Mapping, Sequence
 from dataclasses import fields
-from datetime import datetime, timedelta
+from datetime import date, datetime, timedelta
 from typing import NamedTuple
 
 from sqlalchemy import ColumnElement, Table, func, select
@@ -15,12 +15,13 @@ from mlops_dagster.predictions.rollups import Rollups, added_up, span_of, sum_of
 from mlops_dagster.predictions.tally import MINUTE
 
 COHORT_MINUTES = 10
+MINUTES_A_DAY = 24 * 60
 COHORT = timedelta(minutes=COHORT_MINUTES)
 _DAY_MINUTES = 24 * 60
 
 
 class Cohort(NamedTuple):
-    """The units of some minutes of event time, and how many of them have a label."""
+    """The units of some minutes, or the rows of a day, of event time, and how many of them have a label."""
 
     units: int
     labelled: int
@@ -103,6 +104,22 @@ def arm_cohorts(rollups: Rollups, model: str, version: str, since: datetime, unt
         .group_by("cohort")
     )
     return {_time(row[0]): Cohort(int(row[1]), int(row[2])) for row in rollups.rows(query)}
+
+
+def champion_days(rollups: Rollups, model: str, version: str, since: datetime, until: datetime) -> dict[date, Cohort]:
+    """Return the rows that a version answered as champion, by their day in UTC, and how many have a label."""
+    day = (minutes.c.minute // MINUTES_A_DAY).label("day")
+    query = (
+        select(day, func.sum(minutes.c.rows - minutes.c.failed_rows), func.sum(minutes.c.labelled))
+        .join_from(arms, minutes, arms.c.id == minutes.c.arm)
+        .where(arms.c.model == model, arms.c.version == version, arms.c.role == "champion")
+        .where(within(minutes, since, until))
+        .group_by("day")
+    )
+    return {
+        from_microseconds(row[0] * MINUTES_A_DAY * MINUTE).date(): Cohort(int(row[1]), int(row[2]))
+        for row in rollups.rows(query)
+    }
 
 
 def _cohort(table: Table) -> ColumnElement[int]:

@@ -13,6 +13,7 @@ from mlops_dagster.registry.cards import (
     to_html,
 )
 from mlops_dagster.registry.entities import Acknowledgement, AuditHead, Deployment, Event, EventKind, ModelVersion
+from mlops_dagster.registry.event_time import CLOCKS_DIFFER
 from mlops_dagster.registry.policy import GatePolicy, failed_gates
 from mlops_dagster.registry.protection import GuardMode, GuardPolicy, Hold
 from mlops_dagster.registry.registry import ModelRegistry
@@ -20,6 +21,7 @@ from mlops_dagster.registry.stages import ALLOWED, Stage
 
 __all__ = [
     "ALLOWED",
+    "CLOCKS_DIFFER",
     "PAIRED",
     "Acknowledgement",
     "AuditHead",

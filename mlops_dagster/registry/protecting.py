@@ -41,7 +41,7 @@ class Protection(Traffic):
         """
         if not plain(reason):
             raise InvalidInputError(f"a hold of {model} needs a reason: everybody who asks is told it")
-        with self._changing(model, reason, evidence) as ledger:
+        with self._changing(model, reason, evidence, urgent=True) as ledger:
             before = ledger.deployment()
             return ledger.amend("held", before, put_on_hold(before, Hold(ledger.reason, automatic)))
 

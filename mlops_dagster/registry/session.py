@@ -14,6 +14,7 @@ from mlops_dagster.database import looking, migrate, open_database, reading, wri
 from mlops_dagster.database.engines import parse_url
 from mlops_dagster.errors import InvalidInputError, MlopsError
 from mlops_dagster.registry.artifacts import ContentStore, Progress, open_store
+from mlops_dagster.registry.event_time import event_time
 from mlops_dagster.registry.ledger import Ledger
 from mlops_dagster.registry.locations import locate, public_address
 from mlops_dagster.registry.stores import sql
@@ -83,11 +84,23 @@ class Session:
             return last - sql.catalogue_cursor(connection, public_address(self._place.catalogue))
 
     @contextmanager
-    def _changing(self, model: str, reason: str = "", evidence: Mapping[str, object] | None = None) -> Iterator[Ledger]:
-        """One transaction of changes to `model`; once they are made, the head of the chain is noted outside."""
+    def _changing(
+        self,
+        model: str,
+        reason: str = "",
+        evidence: Mapping[str, object] | None = None,
+        *,
+        urgent: bool = False,
+    ) -> Iterator[Ledger]:
+        """One transaction of changes to `model`; once they are made, the head of the chain is noted outside.
+
+        Raises EventTimeError where the clock is not of the present, unless the change is `urgent`.
+        """
         with writing(self._engine) as connection:
             log = EventLog(connection)
-            yield Ledger(connection, log, model, self._actor, self._clock.now(), plain(reason), evidence)
+            last = sql.last_times(connection, model)
+            at = event_time(self._clock.now(), SystemClock().now(), last, model=model, urgent=urgent)
+            yield Ledger(connection, log, model, self._actor, at, plain(reason), evidence)
         self._anchors.note(log.last, log.hash)
         if self._tells_catalogue:
             self._try_to_deliver()

@@ -102,7 +102,7 @@ class Traffic(Promotion):
 
         Raises TransitionError if it has become champion: that is for `rollback`.
         """
-        with self._changing(version.model, reason, evidence) as ledger:
+        with self._changing(version.model, reason, evidence, urgent=True) as ledger:
             before = ledger.deployment()
             stage = sql.read_stage(ledger.connection, version.model, version.version)
             if stage is Stage.DEPRECATED and version.version in sql.rolled_back(ledger.connection, version.model):
@@ -123,7 +123,7 @@ class Traffic(Promotion):
         A running canary goes back to Registered. Each call goes one further back; name the `bad` champion to make sure
         that two calls (two people, a retried job) roll it back once. Raises TransitionError if there is nowhere to go.
         """
-        with self._changing(model, reason, evidence) as ledger:
+        with self._changing(model, reason, evidence, urgent=True) as ledger:
             before = ledger.deployment()
             if bad is not None and before.champion != str(parse_version(bad)):
                 return before
@@ -148,7 +148,7 @@ class Traffic(Promotion):
 
     def note_not_loaded(self, model: str, version: str, *, why: str) -> None:
         """Keep for good that the data plane tried again and again and cannot load a version; once a stage."""
-        with self._changing(model, why) as ledger:
+        with self._changing(model, why, urgent=True) as ledger:
             if _why_not_loaded(ledger.connection, model, version) is None:
                 ledger.note("not_loaded", version)
 

@@ -88,7 +88,7 @@ class Versioning(Session):
                     cleaning = sql.last_cleaning(ledger.connection)
                     if cleaning == self._cleaning:
                         name = named or next_patch(sql.version_names(ledger.connection, model_name))
-                        return ledger.register(replace(kept, version=name))
+                        return ledger.register(replace(kept, version=name, created_at=ledger.at))
                 # Until now nothing named the bytes, so they may be among the orphans that were removed: once more.
                 self._cleaning = cleaning
         raise ArtifactChangedError(f"orphans are removed again and again while {model_name} is registered; wait")

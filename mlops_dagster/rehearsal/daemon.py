@@ -136,8 +136,7 @@ def _platform_at(clock: ReplayedClock) -> Platform:
         def clock(self) -> ReplayedClock:
             return clock
 
-        def stores(self, as_of: datetime | None = None) -> House:  # noqa: ARG002
-            # `as_of` is the time of the request, which is what the clock shows.
+        def stores(self) -> House:
             return house
 
     return ReplayedPlatform()

@@ -151,12 +151,8 @@ def _errors(instance: dg.DagsterInstance, run: dg.DagsterRun) -> Iterator[str]:
 
 
 def _promoted_version(plan: Plan, run: dg.DagsterRun) -> str:
-    return _promotion_config(plan, run)["version"]
-
-
-def _promotion_config(plan: Plan, run: dg.DagsterRun) -> Mapping[str, str]:
     config = cast("Mapping[str, Any]", run.run_config)  # JSON: ops, then the op's name, then config
-    return cast("Mapping[str, str]", config["ops"][f"{plan.prefix}_promotion"]["config"])
+    return str(config["ops"][f"{plan.prefix}_promotion"]["config"]["version"])
 
 
 def _deployments(plan: Plan, instance: dg.DagsterInstance, action: str) -> Iterator[tuple[str, dict[str, object]]]:
@@ -169,9 +165,7 @@ def _deployments(plan: Plan, instance: dg.DagsterInstance, action: str) -> Itera
 
 def _promotions(plan: Plan, instance: dg.DagsterInstance) -> Iterator[PromotionSummary]:
     for run_id, metadata in _deployments(plan, instance, "promotion"):
-        run = instance.get_run_by_id(run_id)
-        at = "" if run is None else _promotion_config(plan, run)["as_of"]
-        yield PromotionSummary(str(metadata["champion"]), at, str(metadata["reason"]), run_id)
+        yield PromotionSummary(str(metadata["champion"]), str(metadata["at"]), str(metadata["reason"]), run_id)
 
 
 def _rolled_back(plan: Plan, house: House) -> list[Rollout]:

@@ -34,14 +34,15 @@ def compare_on_log(
     *,
     until: datetime,
     since: datetime | None = None,
+    known_by: datetime | None = None,
     rows_a_day: int = ROWS_A_DAY,
 ) -> Comparison:
     """Score the labelled rows of [since, until) with both versions, from their verified artifacts, and compare.
 
     The window begins when the training data of both had ended, at the earliest: rows that one of them was fitted on
-    do not judge it. Rows are those served by the split, with the label known by `until`. Of a day with more than
-    `rows_a_day`, the first minutes of each hour are taken, by the traffic alone: so of whole days, the sample of a
-    longer window holds that of a shorter one. Slices are those of the challenger's card.
+    do not judge it. Rows are those served by the split, with the label known by `known_by`, else by `until`. Of a day
+    with more than `rows_a_day`, the first minutes of each hour are taken, by the traffic alone: so of whole days, the
+    sample of a longer window holds that of a shorter one. Slices are those of the challenger's card.
 
     Raises ModelFailedError for a version without a schema, what loading an artifact raises, and StorageError.
     """
@@ -58,7 +59,7 @@ def compare_on_log(
         served += count
         thinned_days += count > rows_a_day
         for piece in _pieces(log, champion.model, start, end, count, rows_a_day):
-            labelled = piece.filter(_known(piece, until))
+            labelled = piece.filter(_known(piece, known_by or until))
             rows = labelled.filter(given.to_all(labelled))
             unlabelled += piece.num_rows - labelled.num_rows
             not_given += labelled.num_rows - rows.num_rows

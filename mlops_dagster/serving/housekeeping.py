@@ -16,10 +16,6 @@ from mlops_dagster.serving.unsettled import shed_of_the_dead
 from mlops_dagster.statistics import Bins
 from mlops_dagster.wiring import House
 
-LABEL_DEBT_PERIOD = timedelta(days=30)
-"""What has no label after so long is taken never to get one."""
-
-
 HELD_RULE = "log_held"
 """Of the alert that a table of the log does not take what is to be written to it."""
 
@@ -183,9 +179,9 @@ class Housekeeping:
         return result
 
     def label_debts(self, now: datetime) -> dict[str, LabelDebt]:
-        """What has been answered in the last 30 days and has no label, by model."""
+        """Return what has no label of all whose label is still awaited, by model."""
         rollups = self._house.rollups
-        return {model: rollups.label_debt(model, now - LABEL_DEBT_PERIOD, now) for model in rollups.models()}
+        return {model: rollups.label_debt(model, now - self._label_period, now) for model in rollups.models()}
 
     def _tell(self, labels: Iterable[Taken]) -> None:
         for taken in labels:

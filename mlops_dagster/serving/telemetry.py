@@ -116,14 +116,14 @@ class Telemetry:
         self._traces_lost = Counter("mlops_traces_lost", "Sampled traces that could not be exported", registry=registry)
         self._label_debt = Gauge(
             "mlops_label_debt",
-            "Answers of the last 30 days whose label has not come",
+            "Answers of the last MLOPS_LABEL_DAYS days whose label has not come",
             ("model",),
             registry=registry,
             multiprocess_mode="mostrecent",
         )
         self._label_debt_age = Gauge(
             "mlops_label_debt_age_seconds",
-            "Age of the oldest answer of the last 30 days whose label has not come, and of the median one",
+            "Age of the oldest of these answers and of the median one",
             ("model", "of"),
             registry=registry,
             multiprocess_mode="mostrecent",

@@ -15,6 +15,7 @@ from mlops_dagster.monitoring import ValidationPolicy
 from mlops_dagster.registry import GuardPolicy, Stage
 from mlops_dagster.rollout import Phase, RolloutPolicy
 from mlops_dagster.wiring import House
+from tests.components.at_a_time import PlatformAt
 
 SPEC = ModelSpec(
     model="my-model",
@@ -30,8 +31,8 @@ Do = Callable[[str, str], dict[str, object]]
 @pytest.fixture
 def platform(tmp_path: Path) -> Platform:
     """A champion, and a challenger in shadow."""
-    platform = Platform(home=str(tmp_path))
-    house = platform.stores(AT)
+    platform = PlatformAt(home=str(tmp_path), now=AT.isoformat())
+    house = platform.stores()
     for version in ("1.0.0", "1.1.0"):
         (tmp_path / "model.onnx").write_text(version)
         house.registry.register(SPEC.model, tmp_path / "model.onnx", version)
@@ -43,7 +44,7 @@ def platform(tmp_path: Path) -> Platform:
 
 @pytest.fixture
 def house(platform: Platform) -> House:
-    return platform.stores(AT)
+    return platform.stores()
 
 
 @pytest.fixture
@@ -53,9 +54,7 @@ def do(platform: Platform) -> Do:
     assert isinstance(job, dg.JobDefinition)
 
     def do(action: str, reason: str) -> dict[str, object]:
-        config = {
-            "ops": {"my_model_manual_action": {"config": {"action": action, "reason": reason, "as_of": AT.isoformat()}}}
-        }
+        config = {"ops": {"my_model_manual_action": {"config": {"action": action, "reason": reason}}}}
         result = job.execute_in_process(config, resources={"platform": platform})
         (found,) = result.asset_materializations_for_node("my_model_manual_action")
         assert found.asset_key == SPEC.key("deployment")
@@ -100,7 +99,7 @@ def test_the_guard_of_the_yaml_reaches_the_deployment_and_a_hold_is_on_its_mater
     strict = SPEC.model_copy(update={"validation": ValidationPolicy(guard="reject", stretch=1.0)})
     epoch = house.registry.deployment(SPEC.model).epoch
     for _ in range(2):
-        platform.house(strict, AT)
+        platform.house(strict)
     deployed = house.registry.deployment(SPEC.model)
     assert (deployed.guard, deployed.epoch) == (GuardPolicy(mode="reject", stretch=1.0), epoch + 1)
     assert do("pause", "wait")["on_hold"] == "-"

@@ -71,7 +71,7 @@ def train(home: Path, content: bytes) -> tuple[str, dict[str, dg.MetadataValue]]
 
 def test_a_version_and_its_materialization_tell_where_it_comes_from(tmp_path: Path) -> None:
     first_run, first = train(tmp_path, b"one")
-    registry = Platform(home=str(tmp_path)).stores(AT).registry
+    registry = Platform(home=str(tmp_path)).stores().registry
     version = registry.get("my-model", "1.0.0")
     origin = {"as_of": AT.isoformat(), "trigger": "drift", "reason": "psi"}
     assert version.lineage.items() >= {**origin, "dagster_run": first_run, "data": "d1"}.items()

@@ -1,11 +1,13 @@
 """What the two sensors ask for, on a real registry."""
 
 from collections.abc import Iterator, Mapping
+from datetime import timedelta
 from pathlib import Path
 
 import dagster as dg
 import pytest
 
+from mlops_dagster.clock import SystemClock
 from mlops_dagster.components.by_hand import by_hand_defs
 from mlops_dagster.components.platform import Platform
 from mlops_dagster.components.rollout import rollout_defs
@@ -14,6 +16,7 @@ from mlops_dagster.errors import KnownBadError
 from mlops_dagster.registry import GatePolicy, ModelCard, ModelVersion, Stage
 from mlops_dagster.rollout import Phase, RolloutPolicy
 from mlops_dagster.wiring import House
+from tests.components.at_a_time import PlatformAt
 from tests.rollout.conftest import CARD
 
 SPEC = ModelSpec(
@@ -125,11 +128,13 @@ def test_two_sensors_that_find_the_same_start_one_rollback(asked: Asked, house: 
 
 
 def test_each_step_shows_on_the_deployment(platform: Platform, tmp_path: Path, house: House) -> None:
-    quick = RolloutPolicy(steps=(0.1,), shadow_hours=0, deadline_hours=1e-6, min_watch_hours=0, soak_hours=0)
+    quick = RolloutPolicy(steps=(0.1,), shadow_hours=0, deadline_hours=0.01, min_watch_hours=0, soak_hours=0)
     with dg.DagsterInstance.local_temp(str(tmp_path)) as instance:
-        asked = Asked(SPEC.model_copy(update={"rollout": quick}), platform, instance)
+        spec = SPEC.model_copy(update={"rollout": quick})
         begin_rollout(house)
-        assert str(asked.tick("my_model_rollout")).startswith("hold: shadow")
+        assert str(Asked(spec, platform, instance).tick("my_model_rollout")).startswith("hold: shadow")
+        in_a_minute = SystemClock().now() + timedelta(minutes=1)
+        asked = Asked(spec, PlatformAt(home=platform.home, now=in_a_minute.isoformat()), instance)
         assert str(asked.tick("my_model_rollout")).startswith("give_up: at the deadline")
         assert asked.tick("my_model_rollout") == "no challenger"
         (told,) = instance.fetch_materializations(SPEC.key("deployment"), limit=5).records

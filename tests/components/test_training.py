@@ -143,7 +143,7 @@ def test_a_training_set_is_held_against_the_champion_it_may_follow(
     page = Path(str(materialization.metadata["data_docs"].value))
     assert page.parent == tmp_path / "artifacts" / "data_docs" / "made-up" / "training_set"
     assert "made-up/training_set/2013-03-01T00" in page.read_text()
-    house = platform.stores(END - timedelta(days=1))
+    house = platform.stores()
     house.registry.transition(house.versions("made-up")[0], "Production")
 
     rows = training_set(END - timedelta(days=60), END)
@@ -234,7 +234,7 @@ def test_a_candidate_is_judged_beside_the_champion_and_says_what_its_rows_are_wo
 ) -> None:
     """The first has no champion beside it; the second has; the third's cannot be loaded, and that stops nothing."""
     first, platform = train(tmp_path, instance)
-    house = platform.stores(END - timedelta(days=1))
+    house = platform.stores()
     house.registry.transition(house.versions("made-up")[0], "Production")
     second, _ = train(tmp_path, instance)
     for lost in (tmp_path / "artifacts").rglob(f"*{house.versions('made-up')[0].digest}*"):

@@ -111,11 +111,13 @@ def test_rollbacks_always_get_through(registry: ModelRegistry, uri: str, add) ->
 
 KILLED = """
 import os, signal, sys
+from datetime import UTC, datetime
+from mlops_dagster.clock import ReplayedClock
 from mlops_dagster.registry import ModelRegistry
 from mlops_dagster.registry.artifacts import LocalAnchors
 from mlops_dagster.registry.stores.event_log import EventLog
 
-registry = ModelRegistry(sys.argv[1])
+registry = ModelRegistry(sys.argv[1], clock=ReplayedClock(datetime(2013, 3, 1, tzinfo=UTC)))
 append, calls = EventLog.append, []
 def die(*_): os.kill(os.getpid(), signal.SIGKILL)
 def die_at_the_second(*arguments):

@@ -4,6 +4,7 @@ from pathlib import Path
 
 import pytest
 
+from mlops_dagster.clock import ReplayedClock
 from mlops_dagster.errors import (
     ApprovalError,
     IncompleteCardError,
@@ -15,12 +16,13 @@ from mlops_dagster.errors import (
     ValidationGateError,
 )
 from mlops_dagster.registry import GatePolicy, ModelCard, ModelRegistry, Stage, Validation
+from tests.registry.conftest import START
 
 FOUR_EYES = GatePolicy(approvers=("grace", "ada"))
 
 
 def acting(uri: str, actor: str) -> ModelRegistry:
-    return ModelRegistry(uri, actor=actor)
+    return ModelRegistry(uri, clock=ReplayedClock(START), actor=actor)
 
 
 def test_gates_belong_to_the_model_and_have_a_history(registry: ModelRegistry, uri: str, add) -> None:

@@ -39,6 +39,12 @@ CHAMPION = (
 
 HEAD = select(events.c.id, events.c.hash).order_by(events.c.id.desc()).limit(1)
 INSERT_EVENT = insert(events)
+LAST_TIMES = (
+    select(events.c.at, events.c.recorded_at)
+    .where(events.c.model == bindparam("of_model"))
+    .order_by(events.c.id.desc())
+    .limit(1)
+)
 _LAST_EVENT = select(events).where(events.c.model == bindparam("of_model")).order_by(events.c.id.desc()).limit(1)
 LAST_EVENT_UNTIL = _LAST_EVENT.where(events.c.at <= bindparam("until"))
 LAST_OF_KINDS = _LAST_EVENT.where(events.c.kind.in_(bindparam("kinds", expanding=True)))

@@ -12,6 +12,7 @@ from mlops_dagster.errors import ModelNotFoundError, VersionNotFoundError
 from mlops_dagster.readable import readable, reading_row
 from mlops_dagster.registry.chain import GENESIS
 from mlops_dagster.registry.entities import Acknowledgement, Deployment, Event, EventKind, ModelVersion
+from mlops_dagster.registry.event_time import EventTimes
 from mlops_dagster.registry.lineage import digests_of
 from mlops_dagster.registry.stages import Stage
 from mlops_dagster.registry.stores import queries
@@ -156,6 +157,12 @@ def history(connection: Connection, model: str) -> list[Event]:
 def last_event(connection: Connection, model: str, until: datetime) -> Event | None:
     row = connection.execute(queries.LAST_EVENT_UNTIL, {"of_model": model, "until": time_text(until)}).first()
     return None if row is None else event_of(row._asdict())
+
+
+def last_times(connection: Connection, model: str) -> EventTimes | None:
+    """Return the times of the model's last event; None before there is one."""
+    row = connection.execute(queries.LAST_TIMES, {"of_model": model}).first()
+    return None if row is None else EventTimes(parse_time(row.at), parse_time(row.recorded_at))
 
 
 def last_of_kinds(
