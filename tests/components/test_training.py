@@ -161,7 +161,7 @@ def test_what_is_in_doubt_stands_on_the_card(
 ) -> None:
     """A share over its limit that chance explains: 44 of 800 where 40 may be missing, of the champion's none."""
     _, platform = train(tmp_path, instance)
-    house = platform.stores(END - timedelta(days=1))
+    house = platform.stores()
     house.registry.transition(house.versions("made-up")[0], "Production")
     rows = training_set(END - timedelta(days=60), END)
     rows.loc[rows.index[::19], "carrier"] = None
