@@ -86,7 +86,7 @@ class Project:
         )
         templates.filters["repr"] = repr
         templates.filters["quoted"] = lambda text: json.dumps(text, ensure_ascii=False)
-        policy = propose_policy(self.traffic)
+        policy = propose_policy(self.traffic, self.table.rows_per_observation)
         facts = {"project": self, "table": self.table, "policy": policy, "rollout": _changes(policy)}
         package = self.package
         return {

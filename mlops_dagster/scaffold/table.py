@@ -14,6 +14,7 @@ from mlops_dagster import columns
 from mlops_dagster.errors import InvalidInputError, InvalidNameError
 from mlops_dagster.names import check_feature_name
 from mlops_dagster.schema import Feature, ModelSchema
+from mlops_dagster.statistics import design_effect
 
 if TYPE_CHECKING:
     import pandas as pd
@@ -32,7 +33,7 @@ class Group:
 
     name: str
     split_at: float | None = None
-    """A number that splits a numeric feature in two; None for a categorical feature, whose groups are its categories."""
+    """A number that splits a numeric feature in two; None for a categorical one, whose groups are its categories."""
 
 
 @dataclass(frozen=True)
@@ -48,6 +49,8 @@ class Table:
     """From the first row to the last."""
     label_delay_hours: float | None
     """By when 95 % of the labels are known; None where the table does not say."""
+    rows_per_observation: float
+    """As many rows of a day count as one, by how the labels of its days differ."""
     group: Group
     typical: Mapping[str, float | str]
     """The median of each number and the commonest text of each category: a request that is of nobody."""
@@ -69,6 +72,7 @@ EXAMPLE: Final = Table(
     first_day=date(2026, 1, 1),
     days=60,
     label_delay_hours=24,
+    rows_per_observation=1,
     group=Group("country"),
     typical={"amount": 12.5, "country": "FR"},
 )
@@ -100,6 +104,7 @@ def describe(frame: pd.DataFrame, *, event_time: str, label: str) -> Table:
     if KNOWN_AT in frame:
         late = columns.times(frame[KNOWN_AT][labels.index]) - times[labels.index]
         known = float(late.quantile(_LABELLED).total_seconds() / 3600)
+    days = times[labels.index].dt.floor("D").to_numpy()
     span = times.max() - times.min()
     return Table(
         schema=ModelSchema(features=tuple(features), classes=tuple(_classes(shares))),
@@ -108,6 +113,7 @@ def describe(frame: pd.DataFrame, *, event_time: str, label: str) -> Table:
         first_day=times.min().date(),
         days=max(span.total_seconds() / 86_400, 1.0),
         label_delay_hours=None if known is None else ceil(max(known, 0.0) * 10) / 10,
+        rows_per_observation=round(design_effect(columns.texts(labels).astype(str), days).rows, 1),
         group=_group(frame, features),
         typical={each.name: _typical(frame[each.name], each) for each in features},
         left_out=left_out,
