@@ -2,6 +2,7 @@
 
 import json
 import re
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from datetime import date
 from pathlib import Path
@@ -10,8 +11,8 @@ from typing import Final
 from mlops_dagster.errors import InvalidInputError, InvalidNameError, StorageError
 from mlops_dagster.names import check_model_name
 from mlops_dagster.rollout.policy import RolloutPolicy
-from mlops_dagster.rollout.prospects import Traffic
 from mlops_dagster.rollout.proposal import propose_policy
+from mlops_dagster.rollout.prospects import Traffic
 from mlops_dagster.scaffold.table import Table
 
 _TEMPLATES: Final = Path(__file__).parent / "templates"
@@ -148,7 +149,7 @@ def _feedback(table: Table) -> str:
     return _one_a_line({}, "labels", [{"prediction_id": "first", "label": table.schema.classes[0]}])
 
 
-def _one_a_line(head: dict[str, str], name: str, rows: list[dict[str, object]]) -> str:
+def _one_a_line(head: Mapping[str, str], name: str, rows: Sequence[Mapping[str, object]]) -> str:
     lines = ",\n  ".join(json.dumps(row, ensure_ascii=False) for row in rows)
     begin = "".join(f"{json.dumps(key)}: {json.dumps(value)}, " for key, value in head.items())
     return f"{{{begin}{json.dumps(name)}: [\n  {lines}\n]}}\n"

@@ -86,6 +86,8 @@ def describe(frame: pd.DataFrame, *, event_time: str, label: str) -> Table:
     `known_at` (when a label was known) keep the meaning that they have in a rehearsal. Raises InvalidInputError, which
     names the column and says what to write.
     """
+    import pandas as pd
+
     for name, option in ((event_time, "--event-time"), (label, "--label")):
         if name not in frame:
             there = ", ".join(map(str, frame.columns))
@@ -103,7 +105,7 @@ def describe(frame: pd.DataFrame, *, event_time: str, label: str) -> Table:
     known = None
     if KNOWN_AT in frame:
         late = columns.times(frame[KNOWN_AT][labels.index]) - times[labels.index]
-        known = float(late.quantile(_LABELLED).total_seconds() / 3600)
+        known = pd.Timedelta(late.quantile(_LABELLED)) / pd.Timedelta(hours=1)
     days = times[labels.index].dt.floor("D").to_numpy()
     span = times.max() - times.min()
     return Table(
