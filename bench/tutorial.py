@@ -2,7 +2,7 @@
 
     python -m bench.tutorial [census cards stream]
 
-tests/tutorial runs some of it on a small table. Only `pip install` is left out, and the data plane's port is a free one.
+tests/tutorial runs some of it on a small table. `pip install` is left out, and the data plane's port is a free one.
 """
 
 import argparse
@@ -13,17 +13,19 @@ import socket
 import subprocess
 import sys
 import tempfile
+import time
 from collections.abc import Callable, Collection, Mapping
+from itertools import pairwise
 from pathlib import Path
 from types import MappingProxyType
 from typing import Any, Final, NamedTuple
 
 import numpy as np
+import numpy.typing as npt
 import pandas as pd
 
 ROOT: Final = Path(__file__).parents[1]
 DOCUMENT: Final = ROOT / "docs" / "tutorial.md"
-INSTALLED, TABLE = "From a table to a served model, and a bad release rolled back", "A table"
 PROJECT, CHAMPION, SERVED, REHEARSED = (
     "A project", "The first champion", "A prediction, and its label", "A bad release, rolled back",
 )  # fmt: skip
@@ -59,7 +61,7 @@ def play(folder: Path, table: pd.DataFrame, titles: Collection[str]) -> Played:
                 commands.replace("localhost:8080", f"localhost:{port}"),
                 f'echo "{title}|$(date +%s.%N)" >> {marks}',
             ]
-    marks.write_text(f"|{pd.Timestamp.now().timestamp()}\n")
+    marks.write_text(f"|{time.time()}\n")
     environment = {name: value for name, value in os.environ.items() if not name.startswith(("MLOPS_", "DAGSTER_"))}
     environment |= {
         "MLOPS_PORT": str(port),
@@ -67,13 +69,13 @@ def play(folder: Path, table: pd.DataFrame, titles: Collection[str]) -> Played:
         "PYTHONPATH": str(ROOT),
     }
     found = subprocess.run(
-        ["bash", "-c", "\n".join(lines)],
+        ["/bin/bash", "-c", "\n".join(lines)],
         cwd=folder, env=environment, stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True, check=False,
     )  # fmt: skip
     if found.returncode:
         raise RuntimeError(f"the commands ended with {found.returncode}:\n{found.stdout[-5000:]}")
     times = [line.split("|") for line in marks.read_text().splitlines()]
-    seconds = {title: float(end) - float(begin) for (_, begin), (title, end) in zip(times, times[1:], strict=False)}
+    seconds = {title: float(end) - float(begin) for (_, begin), (title, end) in pairwise(times)}
     summary = json.loads((folder / "income" / ".mlops" / "rehearsal" / "summary.json").read_text())
     return Played(found.stdout, seconds, summary)
 
@@ -141,13 +143,13 @@ def _times(rng: np.random.Generator, rows: int, days: float) -> pd.DatetimeIndex
     return pd.Timestamp.now("UTC") - pd.to_timedelta(ago, unit="s")
 
 
-def _share(odds: "np.typing.NDArray[np.float64]") -> "np.typing.NDArray[np.float64]":
+def _share(odds: npt.NDArray[np.float64]) -> npt.NDArray[np.float64]:
     return 1 / (1 + np.exp(-odds))
 
 
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
-    parser.add_argument("twins", nargs="*", choices=[*TWINS, []], help="else all of them")
+    parser.add_argument("twins", nargs="*", choices=[*TWINS], help="else all of them")
     for name in parser.parse_args().twins or TWINS:
         with tempfile.TemporaryDirectory(prefix="mlops-tutorial-") as folder:
             played = play(Path(folder), TWINS[name](), (PROJECT, CHAMPION, SERVED, REHEARSED))

@@ -46,10 +46,8 @@ def propose_policy(traffic: Traffic, rows_per_observation: float) -> RolloutPoli
 def _deadline_hours(policy: RolloutPolicy, traffic: Traffic) -> float:
     """Whole weeks that hold all steps, and the labels of a proof."""
     needed = least_hours(policy, traffic)
-    proof = (
-        traffic.label_delay_hours
-        + _LABELS_OF_A_PROOF * (policy.rows_per_observation or 1) / traffic.requests_per_day * 24
-    )
+    labels = _LABELS_OF_A_PROOF * (policy.rows_per_observation or 1)
+    proof = traffic.label_delay_hours + labels / traffic.requests_per_day * 24
     hours = next((168.0 * weeks for weeks in _WEEKS if 168 * weeks > max(needed.total, proof)), None)
     if hours is None:
         raise InvalidPolicyError(
