@@ -1,6 +1,8 @@
 """The files of a new project: those that Dagster wants, a trainer, and the life of its model."""
 
+import importlib.util
 import json
+import keyword
 import re
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
@@ -38,10 +40,16 @@ class Project:
 
     def __post_init__(self) -> None:
         check_model_name(self.name)
-        if not _MODULE.fullmatch(self.package):
+        if not _MODULE.fullmatch(self.package) or keyword.iskeyword(self.package):
             raise InvalidNameError(
                 f"{self.name!r} cannot name a project: its package would be {self.package!r}; begin with a letter, and "
                 "use small letters, digits and '-'"
+            )
+        known = importlib.util.find_spec(self.package)
+        if known is not None and known.has_location:
+            raise InvalidNameError(
+                f"{self.name!r} cannot name a project: there is a module {self.package!r} already, and imports would "
+                "find one or the other; choose another name"
             )
 
     @property
