@@ -9,10 +9,12 @@ from math import ceil
 from typing import TYPE_CHECKING, Any, Final, Literal
 
 import numpy as np
+from pydantic import ValidationError
 
 from mlops_dagster import columns
 from mlops_dagster.errors import InvalidInputError, InvalidNameError
 from mlops_dagster.names import check_feature_name
+from mlops_dagster.readable import fields_of
 from mlops_dagster.schema import Feature, ModelSchema
 from mlops_dagster.statistics import design_effect
 
@@ -109,7 +111,7 @@ def describe(frame: pd.DataFrame, *, event_time: str, label: str) -> Table:
     days = times[labels.index].dt.floor("D").to_numpy()
     span = times.max() - times.min()
     return Table(
-        schema=ModelSchema(features=tuple(features), classes=tuple(_classes(shares))),
+        schema=_schema(features, _classes(shares)),
         commonest_share=float(shares.iloc[0]),
         rows=len(frame),
         first_day=times.min().date(),
@@ -120,6 +122,13 @@ def describe(frame: pd.DataFrame, *, event_time: str, label: str) -> Table:
         typical={each.name: _typical(frame[each.name], each) for each in features},
         left_out=left_out,
     )
+
+
+def _schema(features: Sequence[Feature], classes: Sequence[str]) -> ModelSchema:
+    try:
+        return ModelSchema(features=tuple(features), classes=tuple(classes))
+    except ValidationError as error:
+        raise InvalidInputError(f"no model can be made of the table: {fields_of(error)}") from error
 
 
 def _classes(shares: pd.Series[float]) -> list[str]:
