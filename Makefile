@@ -27,12 +27,8 @@ demo: install
 demo-live: install
 	$(BIN)/python examples/digits/live.py $(ARGS)
 
-dev: install $(DAGSTER_HOME)/dagster.yaml
+dev: install
 	$(BIN)/mlops dev
-
-$(DAGSTER_HOME)/dagster.yaml: dagster.yaml
-	@mkdir -p $(DAGSTER_HOME)
-	@cp dagster.yaml $@
 
 test: install promtool
 	$(BIN)/pytest -q -n 3 --dist loadfile --no-loadscope-reorder  # a third waits for servers; the longest files not last

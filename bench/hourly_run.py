@@ -51,7 +51,7 @@ def main() -> None:
     with tempfile.TemporaryDirectory(prefix="mlops-bench-") as folder:
         dagster_home = Path(folder) / "dagster"
         dagster_home.mkdir()
-        shutil.copy(ROOT / "dagster.yaml", dagster_home)
+        shutil.copy(ROOT / "mlops_dagster" / "dagster.yaml", dagster_home)
         make_home(Path(folder) / "home", options.predictions)
         environment = {**os.environ, "MLOPS_HOME": f"{folder}/home", "DAGSTER_HOME": str(dagster_home)}
         for rows in (2_000, 0):

@@ -1,6 +1,7 @@
-"""Several long-running programs as one: they start together and end together."""
+"""Several long-running programs as one: they start together and end together. And where Dagster keeps its runs."""
 
 import os
+import shutil
 import signal
 import subprocess
 import sys
@@ -9,9 +10,28 @@ from collections.abc import Mapping, Sequence
 from pathlib import Path
 from types import FrameType
 
-from mlops_dagster.errors import ServerError
+from mlops_dagster.errors import HomeNotWritableError, ServerError
 
 GRACE_SECONDS = 15
+_INSTANCE = "dagster.yaml"
+
+
+def dagster_home(home: Path) -> Path:
+    """Return the folder of Dagster's instance, DAGSTER_HOME or one in `home`, with a `dagster.yaml`: its own, or ours.
+
+    Without it `dagster dev` forgets everything in the end, and nothing is kept free for rollbacks. Raises
+    HomeNotWritableError.
+    """
+    folder = Path(os.environ.get("DAGSTER_HOME") or home / "dagster").absolute()
+    try:
+        folder.mkdir(parents=True, exist_ok=True)
+        if not (folder / _INSTANCE).exists():
+            shutil.copyfile(Path(__file__).parent / _INSTANCE, folder / _INSTANCE)
+    except OSError as error:
+        raise HomeNotWritableError(
+            f"cannot write to DAGSTER_HOME {str(folder)!r} ({error.strerror}); make it writable or name another folder"
+        ) from error
+    return folder
 
 
 def run_together(commands: Sequence[Sequence[str]], variables: Mapping[str, str]) -> int:

@@ -13,6 +13,7 @@ from mlops_dagster.cli.audit import audit
 from mlops_dagster.cli.catalogue import catalogue
 from mlops_dagster.cli.drift import drift
 from mlops_dagster.cli.models import models
+from mlops_dagster.cli.new import new
 from mlops_dagster.cli.output import hint, say
 from mlops_dagster.cli.predictions import predictions
 from mlops_dagster.cli.rollouts import rollouts
@@ -40,6 +41,7 @@ _GROUPS = {
 }
 for name, group in _GROUPS.items():
     app.add_typer(group, name=name)
+app.command()(new)
 app.command()(speaks(alerts))
 app.command()(speaks(drift))
 
@@ -66,8 +68,11 @@ def dev(
         int | None, typer.Option(help="of the Dagster UI; else 3000, or a free one", min=1, max=65535)
     ] = None,
 ) -> None:
-    """Run the Dagster UI, its daemon and the data plane; Ctrl-C ends all three."""
-    from mlops_dagster.dev import run_together
+    """Run the Dagster UI, its daemon and the data plane; Ctrl-C ends all three.
+
+    Dagster's instance is in DAGSTER_HOME, or else in `dagster` of the home; one without dagster.yaml gets ours.
+    """
+    from mlops_dagster.dev import dagster_home, run_together
     from mlops_dagster.serving.home_lock import only_server
 
     chosen = settings()
@@ -75,7 +80,10 @@ def dev(
     with only_server(chosen):
         pass  # a second data plane on the home is refused before Dagster starts, which takes seconds
     dagster = ["dagster", "dev", "-w", "workspace.yaml", *(() if ui_port is None else ("-p", str(ui_port)))]
-    sys.exit(run_together([dagster, ["mlops", "serve"]], {} if port is None else {"MLOPS_PORT": str(port)}))
+    variables = {"DAGSTER_HOME": str(dagster_home(chosen.home))}
+    if port is not None:
+        variables["MLOPS_PORT"] = str(port)
+    sys.exit(run_together([dagster, ["mlops", "serve"]], variables))
 
 
 @app.command()

@@ -167,5 +167,6 @@ def _provenance(frame: pd.DataFrame, dataset: str) -> Provenance:
     import pandas as pd
 
     digest = hashlib.sha256(pd.util.hash_pandas_object(frame, index=False).to_numpy().tobytes()).hexdigest()
-    start, end = frame["event_time"].min().to_pydatetime(), frame["event_time"].max().to_pydatetime()
+    times = frame["event_time"]
+    start, end = (each.floor("us").to_pydatetime() for each in (times.min(), times.max()))
     return Provenance(dataset=dataset, digest=digest, start=start, end=end, rows=len(frame))

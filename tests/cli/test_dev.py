@@ -30,9 +30,12 @@ def test_each_server_gets_its_port(
         return 0
 
     monkeypatch.setenv("MLOPS_HOME", str(tmp_path))
+    monkeypatch.delenv("DAGSTER_HOME", raising=False)
     monkeypatch.setattr("mlops_dagster.dev.run_together", run)
     assert CliRunner().invoke(app, ["dev", *options]).exit_code == 0
-    assert started == [["dagster", "dev", "-w", "workspace.yaml", *dagster], ["mlops", "serve"], variables]
+    everywhere = {"DAGSTER_HOME": str(tmp_path / "dagster"), **variables}
+    assert started == [["dagster", "dev", "-w", "workspace.yaml", *dagster], ["mlops", "serve"], everywhere]
+    assert "max_concurrent_runs" in (tmp_path / "dagster" / "dagster.yaml").read_text()
 
 
 def test_a_port_that_is_none_is_refused() -> None:

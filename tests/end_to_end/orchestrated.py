@@ -79,7 +79,7 @@ def dagster_dev(folder: Path, home: Path, files: Mapping[str, str] | None = None
         path.write_text(content)
     dagster_home = folder / "dagster"
     dagster_home.mkdir()
-    (dagster_home / "dagster.yaml").write_bytes((ROOT / "dagster.yaml").read_bytes())
+    (dagster_home / "dagster.yaml").write_bytes((ROOT / "mlops_dagster" / "dagster.yaml").read_bytes())
     environment = {
         **os.environ,
         "MLOPS_HOME": str(home),

@@ -24,7 +24,7 @@ HOUR = "2013-03-02-12:00"
 def environment(tmp_path: Path) -> dict[str, str]:
     dagster_home = tmp_path / "dagster"
     dagster_home.mkdir()
-    (dagster_home / "dagster.yaml").write_bytes((ROOT / "dagster.yaml").read_bytes())
+    (dagster_home / "dagster.yaml").write_bytes((ROOT / "mlops_dagster" / "dagster.yaml").read_bytes())
     return {**os.environ, "MLOPS_HOME": str(tmp_path / "mlops"), "DAGSTER_HOME": str(dagster_home)}
 
 

@@ -1,7 +1,6 @@
 """`dagster dev` for this project, in a process of its own, and runs launched in it as the UI launches them."""
 
 import os
-import shutil
 import signal
 import socket
 import subprocess
@@ -16,6 +15,7 @@ import dagster as dg
 import httpx
 from dagster_graphql import DagsterGraphQLClient, DagsterGraphQLClientError
 
+from mlops_dagster.dev import dagster_home
 from mlops_dagster.errors import ServerError
 from mlops_dagster.rehearsal.instance import environment
 from mlops_dagster.rehearsal.server import stop
@@ -68,9 +68,9 @@ def dagster_dev(home: Path) -> Iterator[Dagster]:
     Raises ServerError if they do not come up.
     """
     folder, log = home / "dagster", home / "dagster.log"
-    folder.mkdir()
-    shutil.copy(PROJECT.parents[1] / "dagster.yaml", folder)
     port = _free_port()
+    with environment(DAGSTER_HOME=str(folder)):
+        dagster_home(home)
     command = [sys.executable, "-m", "dagster", "dev", "-w", "workspace.yaml"]
     with environment(DAGSTER_HOME=str(folder)), log.open("wb") as output:
         process = subprocess.Popen(  # our own command
