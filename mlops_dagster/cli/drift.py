@@ -69,9 +69,10 @@ def _rows(found: "Between") -> Iterator[tuple[Cell, ...]]:
     for each in sorted(found.features.features, key=lambda each: -(each.psi or 0)):
         remarks = "; ".join(filter(None, ["advisory" if each.advisory else "", each.reason]))
         yield each.name, f"PSI {_number(each.psi)}", _number(each.noise), _verdict(each.verdict.value), remarks
-    score, noise = found.features.ks, found.features.ks_noise
-    elevated = "elevated" if found.features.elevated else "not elevated"
-    yield "(score)", f"D {_number(score and score.statistic)}", _number(noise), _verdict(elevated), ""
+    score = found.features.score
+    remarks = "; ".join(filter(None, [f"PSI {_number(score.psi)}", score.reason]))
+    distance = f"D {_number(score.ks and score.ks.statistic)}"
+    yield "(score)", distance, _number(score.noise), _verdict(score.verdict.value), remarks
     labels = found.labels
     pvalue = "" if labels.test is None else f"chi-squared p {labels.test.pvalue:.2g}"
     remarks = "; ".join(filter(None, [pvalue, labels.reason]))
@@ -79,7 +80,7 @@ def _rows(found: "Between") -> Iterator[tuple[Cell, ...]]:
 
 
 def _verdict(text: str) -> Text:
-    return Text(text, style={"retrain": "red", "monitor": "yellow", "elevated": "yellow"}.get(text, ""))
+    return Text(text, style={"retrain": "red", "monitor": "yellow"}.get(text, ""))
 
 
 def _number(value: float | None) -> str:

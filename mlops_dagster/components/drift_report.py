@@ -82,7 +82,7 @@ def drift_report_asset(spec: ModelSpec) -> dg.AssetsDefinition:
             check_results=[
                 dg.AssetCheckResult(
                     check_name=within_limits.name,
-                    passed=not any(report.verdict is Verdict.RETRAIN or report.elevated for report in sound),
+                    passed=not any(report.verdict is Verdict.RETRAIN or report.score.elevated for report in sound),
                     severity=dg.AssetCheckSeverity.WARN,
                     metadata=numbers,
                 )
@@ -97,7 +97,7 @@ def _in_short(judged: Sequence[DriftReport], sound: Sequence[DriftReport]) -> di
     drifted = {name for report in sound for name in report.drifted}
     return {
         **{f"hours_{verdict.value}": sum(report.verdict is verdict for report in judged) for verdict in Verdict},
-        "hours_elevated": sum(report.elevated for report in sound),
+        "hours_elevated": sum(report.score.elevated for report in sound),
         "drifted": ", ".join(sorted(drifted)) or "none",
         **(judged[-1].headline() if judged else {}),
     }

@@ -5,6 +5,7 @@ from mlops_dagster.statistics.bins import Bins, bins_from_json, bins_to_json
 from mlops_dagster.statistics.block_psi import worst_block_psi
 from mlops_dagster.statistics.block_rate import BlockRate, block_rate
 from mlops_dagster.statistics.categorical_bins import MOST_CATEGORIES, CategoricalBins
+from mlops_dagster.statistics.change_point import ChangePoint, change_point
 from mlops_dagster.statistics.chi_squared import ChiSquaredResult, chi_squared, chi_squared_from_counts
 from mlops_dagster.statistics.classification import (
     ClassificationMetrics,
@@ -47,6 +48,7 @@ __all__ = [
     "Bins",
     "BlockRate",
     "CategoricalBins",
+    "ChangePoint",
     "ChiSquaredResult",
     "ClassScores",
     "ClassificationMetrics",
@@ -69,6 +71,7 @@ __all__ = [
     "bins_from_json",
     "bins_to_json",
     "block_rate",
+    "change_point",
     "chi_squared",
     "chi_squared_from_counts",
     "classification_metrics",
