@@ -40,6 +40,8 @@ def drift(
     from mlops_dagster.monitoring.between import between
     from mlops_dagster.monitoring.counted import count, recount
     from mlops_dagster.monitoring.sides import parse_side
+    from mlops_dagster.retraining.signals import DriftSignal
+    from mlops_dagster.retraining.weigh import weigh
 
     stores = house()
     now = stores.clock.now()
@@ -51,12 +53,15 @@ def drift(
         after = count(stores.registry, stores.rollups, model, second)
     held_to = drift_policy(model, Path())
     found = between(before, after, held_to.policy)
+    asks = weigh(DriftSignal.from_metadata(found.features.metadata()), {})
     if json:
-        print_json({**_document(model, found), "policy": {"from": held_to.origin, **held_to.policy.model_dump()}})
+        document = _document(model, found) | {"retraining": {"asks": asks.asks, "reason": asks.reason}}
+        print_json({**document, "policy": {"from": held_to.origin, **held_to.policy.model_dump()}})
         return
     say(f"{model}: {_told(found.current)} against {_told(found.reference)}")
     table(("", right("distance"), right("chance"), "verdict", ""), _rows(found))
     hint(f"PSI {held_to.policy.monitor:g} and {held_to.policy.retrain:g}, D {held_to.policy.ks:g}: {held_to.origin}")
+    say(f"{asks.sentence} Labels are not looked at here.")
     for name, reason in sorted(found.left_out.items()):
         hint(f"{name} is left out: {reason}")
 

@@ -1,6 +1,7 @@
 """`performance_report`: how right and how quick each version was, by day, and what follows for the champion."""
 
 from datetime import date, datetime, timedelta
+from typing import TYPE_CHECKING
 
 import dagster as dg
 
@@ -26,9 +27,19 @@ from mlops_dagster.components.platform import Platform
 from mlops_dagster.components.reports import is_newest
 from mlops_dagster.components.retraining import what_follows
 from mlops_dagster.components.spec import ModelSpec
-from mlops_dagster.monitoring import DayOfAnswers, day_of_answers, performance
+from mlops_dagster.monitoring import (
+    DayOfAnswers,
+    PerformanceReport,
+    day_of_answers,
+    estimated_performance,
+    performance,
+)
+from mlops_dagster.registry import Baseline
 from mlops_dagster.rollout.floor import under_floor
 from mlops_dagster.wiring import House
+
+if TYPE_CHECKING:
+    import pyarrow as pa
 
 LABEL_DEBT_DAYS = timedelta(days=30)
 """What has no label after so long is taken never to get one."""
@@ -76,6 +87,8 @@ def performance_report_asset(spec: ModelSpec) -> dg.AssetsDefinition:
                     rows, champion.version, slices=slices, baseline=champion.baseline, bins=spec.drift.bins
                 )
                 said[key][ANSWERS] = answers[start.date()].metadata()
+                if champion.baseline is not None:
+                    said[key] |= _estimated(rows, report, champion.version, champion.baseline, spec)
         concept = None if champion is None else look_at_concept(house, spec, champion, context.instance, answers, until)
         if champion is not None and is_newest(context.instance, context.asset_key, latest):
             tell_of_floor(house, spec, look, context.log)
@@ -99,6 +112,16 @@ def performance_report_asset(spec: ModelSpec) -> dg.AssetsDefinition:
         return dg.MaterializeResult(check_results=[macro_f1_check(spec, look), concept_check(concept)])
 
     return performance_report
+
+
+def _estimated(
+    rows: "pa.Table", report: PerformanceReport, champion: str, baseline: Baseline, spec: ModelSpec
+) -> dict[str, object]:
+    """The performance that the champion's scores let one expect, and the day's table with it."""
+    found = estimated_performance(rows, champion, baseline, spec.concept)
+    if found is None:
+        return {}
+    return {"report": dg.MetadataValue.md(f"{report.to_markdown()}\n\n{found.to_markdown()}"), **found.metadata()}
 
 
 def _label_debt(house: House, spec: ModelSpec, until: datetime) -> dict[str, object]:

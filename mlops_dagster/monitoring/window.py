@@ -8,6 +8,7 @@ import numpy as np
 from mlops_dagster.monitoring.coverage import WHOLE, Coverage
 from mlops_dagster.monitoring.policy import DriftPolicy
 from mlops_dagster.registry.baseline import Baseline
+from mlops_dagster.registry.regimes import Regimes
 from mlops_dagster.statistics import Counts, DesignEffect, Histogram, NumericBins
 
 _CLUSTERED = 2.0
@@ -82,20 +83,33 @@ def window_of(
     covered: Coverage = WHOLE,
 ) -> Window:
     """The window of one feature, of "score" or of "label"; raises InvalidInputError for counts in other bins."""
-    reference, effects, said, split = baseline.columns[name], baseline.design_effects, "", False
+    reference, effects = baseline.columns[name], baseline.design_effects
     now = Histogram(reference.bins, np.zeros(reference.bins.size, dtype=np.int64) if counted is None else counted)
-    if (regimes := baseline.regimes.get(name)) is not None:
-        of_newer = policy.design_effect(name, {name: regimes.effect})
-        said = f"its baseline {regimes}"
-        split = regimes.newer.total / of_newer.rows < policy.min_rows
-        if split:
-            said += f", which is too few: train on a window that begins {regimes.since:%Y-%m-%d} or later"
-        else:
-            reference, effects = regimes.newer, {name: regimes.effect}
-            said += ", which are the reference"
+    newer, said = newer_regime(name, baseline, policy)
+    if newer is not None:
+        reference, effects = newer.newer, {name: newer.effect}
     shared, worst = policy.design_effect(name, effects), None
     trained = reference.total / shared.rows
     if hours is not None:
         shared = shared.at(now.total * 24 / hours)
         worst = shared.worst_psi if hours <= 24 and shared.rows >= _CLUSTERED else None
-    return Window(reference, now, shared, worst, covered, trained, said, split)
+    return Window(reference, now, shared, worst, covered, trained, said, bool(said) and newer is None)
+
+
+def newer_regime(name: str, baseline: Baseline, policy: DriftPolicy) -> tuple[Regimes | None, str]:
+    """The regimes of a column whose newer one is the reference, and a sentence about it.
+
+    None, with a sentence, where the newer one has too few rows; without one, where the column is of one regime.
+    """
+    regimes = baseline.regimes.get(name)
+    if regimes is None:
+        return None, ""
+    said = f"its baseline {regimes}"
+    if regimes.newer.total / policy.design_effect(name, {name: regimes.effect}).rows >= policy.min_rows:
+        return regimes, f"{said}, which are the reference"
+    return None, f"{said}, which is too few to tell; train on a window that begins {regimes.since:%Y-%m-%d} or later"
+
+
+def regime_lines(baseline: Baseline, policy: DriftPolicy) -> tuple[str, ...]:
+    """A sentence for each column that changed within the training set, for the card."""
+    return tuple(f"{name}: {newer_regime(name, baseline, policy)[1]}" for name in baseline.regimes)

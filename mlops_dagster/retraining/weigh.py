@@ -19,6 +19,11 @@ class Weighed:
     asks: bool
     reason: str
 
+    @property
+    def sentence(self) -> str:
+        """For people, in reports."""
+        return f"Drift asks for {'a' if self.asks else 'no'} retraining: {self.reason}."
+
 
 _NO_REASON = {
     Verdict.STABLE: "no drift",

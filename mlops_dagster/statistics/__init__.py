@@ -27,6 +27,7 @@ from mlops_dagster.statistics.design_effect import (
 from mlops_dagster.statistics.difference import days_differ, difference_e_value
 from mlops_dagster.statistics.e_values import Alternative, anytime_p, combine
 from mlops_dagster.statistics.excess import Pairs, excess_failure_e_value
+from mlops_dagster.statistics.expected_performance import Expected, ExpectedPerformance, expected_performance
 from mlops_dagster.statistics.histograms import Histogram
 from mlops_dagster.statistics.kitagawa import Estimate, RateParts, Sample, gained, rate_parts
 from mlops_dagster.statistics.ks import KsResult, ks_from_counts, ks_two_sample
@@ -56,6 +57,8 @@ __all__ = [
     "Counts",
     "DesignEffect",
     "Estimate",
+    "Expected",
+    "ExpectedPerformance",
     "Histogram",
     "KsResult",
     "NumericBins",
@@ -84,6 +87,7 @@ __all__ = [
     "difference_design_effect",
     "difference_e_value",
     "excess_failure_e_value",
+    "expected_performance",
     "gained",
     "ks_design_effect",
     "ks_from_counts",
