@@ -46,7 +46,8 @@ def drift_report_asset(spec: ModelSpec) -> dg.AssetsDefinition:
         description=f"PSI of each feature and KS of the score, trailing {spec.drift.window_hours:g} h against the "
         "champion's baseline. "
         "Drift that moves the scores or comes with wrong answers asks for a retraining (`retraining` says why or why "
-        "not); none does while an hour of the window failed its validation. Beside it, the hour's whylogs profile of every version, and "
+        "not); none does while an hour of the window failed its validation. "
+        "Beside it, the hour's whylogs profile of every version, and "
         "an Evidently report of the last hour of a run.",
     )
     def drift_report(context: dg.AssetExecutionContext, platform: Platform) -> dg.MaterializeResult:  # type: ignore[type-arg]  # Dagster refuses the parameter beside check_specs

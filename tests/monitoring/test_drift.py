@@ -219,10 +219,10 @@ def test_labels_need_significance_and_size() -> None:
     clustered = label_drift(
         reference,
         histogram_of(reference.label.bins, {"late": 400, "on_time": 600}),
-        DriftPolicy(min_rows=50, shared_by={"label": 20}),
+        DriftPolicy(min_rows=50, shared_by={"label": 10}),
     )
     assert clustered.test is not None
-    assert clustered.test.statistic == pytest.approx(contingency.statistic / 20)
+    assert clustered.test.statistic == pytest.approx(contingency.statistic / 10)
     assert clustered.verdict is Verdict.MONITOR
     few_days = label_drift(
         reference,
