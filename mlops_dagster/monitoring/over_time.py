@@ -51,7 +51,7 @@ def over_time(
         return OverTime(measure(groups, times), None)
     newer = blocks >= found.block
     regimes = Regimes(
-        since=times[newer].min().to_pydatetime(),
+        since=times[newer].min().floor("us").to_pydatetime(),
         psi=found.psi,
         newer=Histogram(bins, np.bincount(cells[newer], minlength=bins.size)),
         effect=measure(groups[newer], times[newer]),

@@ -51,10 +51,10 @@ class Window(NamedTuple):
 
     def lacks(self, policy: DriftPolicy) -> str:
         """Why nothing can be told of it; empty where something can."""
+        if self.split and self.filled:
+            return self.regimes
         few = min(self.independent, self.trained)
-        if not self.filled or few < policy.min_rows:
-            return f"{few:.3g} independent rows, {policy.min_rows:g} are needed"
-        return self.regimes if self.split else ""
+        return f"{few:.3g} independent rows, {policy.min_rows:g} are needed" if few < policy.min_rows else ""
 
 
 def windows_of(
