@@ -40,6 +40,8 @@ def drift(
     from mlops_dagster.monitoring.between import between
     from mlops_dagster.monitoring.counted import count, recount
     from mlops_dagster.monitoring.sides import parse_side
+    from mlops_dagster.retraining.signals import DriftSignal
+    from mlops_dagster.retraining.weigh import weigh
 
     stores = house()
     now = stores.clock.now()
@@ -51,12 +53,15 @@ def drift(
         after = count(stores.registry, stores.rollups, model, second)
     held_to = drift_policy(model, Path())
     found = between(before, after, held_to.policy)
+    asks = weigh(DriftSignal.from_metadata(found.features.metadata()), {})
     if json:
-        print_json({**_document(model, found), "policy": {"from": held_to.origin, **held_to.policy.model_dump()}})
+        document = _document(model, found) | {"retraining": {"asks": asks.asks, "reason": asks.reason}}
+        print_json({**document, "policy": {"from": held_to.origin, **held_to.policy.model_dump()}})
         return
     say(f"{model}: {_told(found.current)} against {_told(found.reference)}")
     table(("", right("distance"), right("chance"), "verdict", ""), _rows(found))
     hint(f"PSI {held_to.policy.monitor:g} and {held_to.policy.retrain:g}, D {held_to.policy.ks:g}: {held_to.origin}")
+    say(f"{asks.sentence} Labels are not looked at here.")
     for name, reason in sorted(found.left_out.items()):
         hint(f"{name} is left out: {reason}")
 
@@ -69,9 +74,10 @@ def _rows(found: "Between") -> Iterator[tuple[Cell, ...]]:
     for each in sorted(found.features.features, key=lambda each: -(each.psi or 0)):
         remarks = "; ".join(filter(None, ["advisory" if each.advisory else "", each.reason]))
         yield each.name, f"PSI {_number(each.psi)}", _number(each.noise), _verdict(each.verdict.value), remarks
-    score, noise = found.features.ks, found.features.ks_noise
-    elevated = "elevated" if found.features.elevated else "not elevated"
-    yield "(score)", f"D {_number(score and score.statistic)}", _number(noise), _verdict(elevated), ""
+    score = found.features.score
+    remarks = "; ".join(filter(None, [f"PSI {_number(score.psi)}", score.reason]))
+    distance = f"D {_number(score.ks and score.ks.statistic)}"
+    yield "(score)", distance, _number(score.noise), _verdict(score.verdict.value), remarks
     labels = found.labels
     pvalue = "" if labels.test is None else f"chi-squared p {labels.test.pvalue:.2g}"
     remarks = "; ".join(filter(None, [pvalue, labels.reason]))
@@ -79,7 +85,7 @@ def _rows(found: "Between") -> Iterator[tuple[Cell, ...]]:
 
 
 def _verdict(text: str) -> Text:
-    return Text(text, style={"retrain": "red", "monitor": "yellow", "elevated": "yellow"}.get(text, ""))
+    return Text(text, style={"retrain": "red", "monitor": "yellow"}.get(text, ""))
 
 
 def _number(value: float | None) -> str:

@@ -1,10 +1,11 @@
 """`drift_report`: how far each hour's trailing window has drifted, with profiles and a page for people to look at."""
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from datetime import datetime, timedelta
 
 import dagster as dg
 
+from mlops_dagster.components.concept_drift import latest_concept
 from mlops_dagster.components.partitions import HOURLY, MODEL, due_every, hourly, windows
 from mlops_dagster.components.platform import Platform
 from mlops_dagster.components.prediction_batch import failed_hours
@@ -15,6 +16,8 @@ from mlops_dagster.monitoring.evidently_reports import publish_report
 from mlops_dagster.monitoring.trailing import trailing_drift
 from mlops_dagster.monitoring.whylogs_profiles import profile_hours
 from mlops_dagster.registry import ModelVersion
+from mlops_dagster.retraining.signals import DriftSignal
+from mlops_dagster.retraining.weigh import weigh
 from mlops_dagster.wiring import House
 
 NO_CHAMPION = {"verdict": Verdict.CANNOT_TELL.value, "reason": "no champion"}
@@ -42,8 +45,9 @@ def drift_report_asset(spec: ModelSpec) -> dg.AssetsDefinition:
         check_specs=[within_limits],
         description=f"PSI of each feature and KS of the score, trailing {spec.drift.window_hours:g} h against the "
         "champion's baseline. "
-        "A verdict of `retrain` starts the retraining job; there is none while an hour of the window failed its "
-        "validation. Beside it, the hour's whylogs profile of every version, and "
+        "Drift that moves the scores or comes with wrong answers asks for a retraining (`retraining` says why or why "
+        "not); none does while an hour of the window failed its validation. "
+        "Beside it, the hour's whylogs profile of every version, and "
         "an Evidently report of the last hour of a run.",
     )
     def drift_report(context: dg.AssetExecutionContext, platform: Platform) -> dg.MaterializeResult:  # type: ignore[type-arg]  # Dagster refuses the parameter beside check_specs
@@ -51,6 +55,7 @@ def drift_report_asset(spec: ModelSpec) -> dg.AssetsDefinition:
         hours = windows(context)
         judged: list[DriftReport] = []
         sound: list[DriftReport] = []
+        harm: dict[str, Mapping[str, str]] = {}
         window = timedelta(hours=spec.drift.window_hours)
         failed = failed_hours(context.instance, spec, hours[0][2] - window, hours[-1][2])
         profiles, made = _profiles(context, house, spec.model, hours[0][1], hours[-1][2])
@@ -65,12 +70,19 @@ def drift_report_asset(spec: ModelSpec) -> dg.AssetsDefinition:
             judged.append(report)
             if not bad:
                 sound.append(report)
+            version = found.champion.version
+            if version not in harm:
+                concept = latest_concept(context.instance, spec, version, hours[-1][2])
+                harm[version] = {} if concept is None else concept.harm
+            asks = weigh(DriftSignal.from_metadata(report.metadata()), harm[version])
             its_page = _evidently(context, house, spec, found.champion, report, end) if end == hours[-1][2] else {}
             context.add_asset_metadata(
                 {
-                    "champion": found.champion.version,
-                    "report": dg.MetadataValue.md(report.to_markdown()),
+                    "champion": version,
+                    "report": dg.MetadataValue.md(f"{report.to_markdown()}\n\n{asks.sentence}"),
                     **report.metadata(),
+                    "asks_for_retraining": asks.asks,
+                    "retraining": asks.reason,
                     "failed_hours": [f"{hour:%Y-%m-%dT%H:%MZ}" for hour in bad],
                     **its_profiles,
                     **its_page,
@@ -82,7 +94,7 @@ def drift_report_asset(spec: ModelSpec) -> dg.AssetsDefinition:
             check_results=[
                 dg.AssetCheckResult(
                     check_name=within_limits.name,
-                    passed=not any(report.verdict is Verdict.RETRAIN or report.elevated for report in sound),
+                    passed=not any(report.verdict is Verdict.RETRAIN or report.score.elevated for report in sound),
                     severity=dg.AssetCheckSeverity.WARN,
                     metadata=numbers,
                 )
@@ -97,7 +109,7 @@ def _in_short(judged: Sequence[DriftReport], sound: Sequence[DriftReport]) -> di
     drifted = {name for report in sound for name in report.drifted}
     return {
         **{f"hours_{verdict.value}": sum(report.verdict is verdict for report in judged) for verdict in Verdict},
-        "hours_elevated": sum(report.elevated for report in sound),
+        "hours_elevated": sum(report.score.elevated for report in sound),
         "drifted": ", ".join(sorted(drifted)) or "none",
         **(judged[-1].headline() if judged else {}),
     }

@@ -2,6 +2,7 @@
 
 from collections.abc import Sequence
 from datetime import date, datetime, timedelta
+from typing import TYPE_CHECKING
 
 import dagster as dg
 
@@ -34,10 +35,20 @@ from mlops_dagster.components.platform import Platform
 from mlops_dagster.components.reports import is_newest
 from mlops_dagster.components.retraining import what_follows
 from mlops_dagster.components.spec import ModelSpec
-from mlops_dagster.monitoring import DayOfAnswers, day_of_answers, performance
+from mlops_dagster.monitoring import (
+    DayOfAnswers,
+    PerformanceReport,
+    day_of_answers,
+    estimated_performance,
+    performance,
+)
+from mlops_dagster.registry import Baseline
 from mlops_dagster.rollout.floor import under_floor
 from mlops_dagster.rollout.matured import matured_days
 from mlops_dagster.wiring import House
+
+if TYPE_CHECKING:
+    import pyarrow as pa
 
 
 def performance_report_asset(spec: ModelSpec) -> dg.AssetsDefinition:
@@ -81,6 +92,8 @@ def performance_report_asset(spec: ModelSpec) -> dg.AssetsDefinition:
                     rows, champion.version, slices=slices, baseline=champion.baseline, bins=spec.drift.bins
                 )
                 said[key][ANSWERS] = answers[start.date()].metadata()
+                if champion.baseline is not None:
+                    said[key] |= _estimated(rows, report, champion.version, champion.baseline, spec)
         newest = is_newest(context.instance, context.asset_key, latest)
         days_of_champion = {} if champion is None else since_promotion(house, champion, until)
         matured = matured_days(days_of_champion, spec.rollout, until)
@@ -124,6 +137,16 @@ def _maturity(spec: ModelSpec, matured: Sequence[date], days: int) -> dict[str, 
         "unjudged_days": days - len(matured),
         "labels_needed": spec.rollout.min_label_share,
     }
+
+
+def _estimated(
+    rows: "pa.Table", report: PerformanceReport, champion: str, baseline: Baseline, spec: ModelSpec
+) -> dict[str, object]:
+    """The performance that the champion's scores let one expect, and the day's table with it."""
+    found = estimated_performance(rows, champion, baseline, spec.concept)
+    if found is None:
+        return {}
+    return {"report": dg.MetadataValue.md(f"{report.to_markdown()}\n\n{found.to_markdown()}"), **found.metadata()}
 
 
 def _label_debt(house: House, spec: ModelSpec, until: datetime) -> dict[str, object]:

@@ -10,7 +10,7 @@ from mlops_dagster.components.registered_version import registered_version_asset
 from mlops_dagster.components.retraining_failures import check_failed, retraining_tags, tried_again
 from mlops_dagster.components.spec import ModelSpec
 from mlops_dagster.components.validation import data_docs
-from mlops_dagster.monitoring import provable, validate
+from mlops_dagster.monitoring import provable, regime_lines, validate
 from mlops_dagster.monitoring.suites import suite_of
 from mlops_dagster.monitoring.training_data import on_card
 from mlops_dagster.registry import PAIRED, ModelCard
@@ -187,6 +187,7 @@ def _model_card(spec: ModelSpec) -> dg.AssetsDefinition:
             contacts=spec.card.contacts,
             validation=training_set.validation,
             shared_days=candidate.shared_days,
+            regimes=regime_lines(candidate.baseline, spec.drift),
             provable=provable(
                 candidate.evaluation,
                 candidate.baseline.design_effects,
@@ -200,6 +201,7 @@ def _model_card(spec: ModelSpec) -> dg.AssetsDefinition:
             metadata={
                 "card": dg.MetadataValue.md(card.to_markdown()),
                 "missing": list(card.missing()),
+                "regimes": list(card.regimes),
                 "can_prove": [] if card.provable is None else list(card.provable.lines),
                 "validation": training_set.validation.model_dump(mode="json"),
                 "fairness_gaps": {audit.attribute: audit.gaps for audit in card.fairness},

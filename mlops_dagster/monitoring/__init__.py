@@ -6,6 +6,7 @@ from mlops_dagster.monitoring.concept import concept_drift
 from mlops_dagster.monitoring.concept_report import ConceptReport, ConceptVerdict
 from mlops_dagster.monitoring.drift import drift
 from mlops_dagster.monitoring.drift_report import DriftReport, FeatureDrift
+from mlops_dagster.monitoring.estimated import EstimatedPerformance, calibrate, estimated_performance
 from mlops_dagster.monitoring.evaluated import with_evaluation
 from mlops_dagster.monitoring.expectations import ValidationPolicy, suite_for
 from mlops_dagster.monitoring.harm import FeatureHarm, Harm, harm_of
@@ -18,6 +19,7 @@ from mlops_dagster.monitoring.provable import provable
 from mlops_dagster.monitoring.quarantine import quarantine
 from mlops_dagster.monitoring.training_data import validate_training_set
 from mlops_dagster.monitoring.validation import ValidationResult, validate, validate_each
+from mlops_dagster.monitoring.window import regime_lines
 
 __all__ = [
     "SCORE_BINS",
@@ -29,6 +31,7 @@ __all__ = [
     "DayOfAnswers",
     "DriftPolicy",
     "DriftReport",
+    "EstimatedPerformance",
     "FeatureDrift",
     "FeatureHarm",
     "Harm",
@@ -40,11 +43,13 @@ __all__ = [
     "ValidationPolicy",
     "ValidationResult",
     "Verdict",
+    "calibrate",
     "collapse",
     "concept_drift",
     "day_of_answers",
     "drift",
     "enact_hold",
+    "estimated_performance",
     "fit_bins",
     "harm_of",
     "label_drift",
@@ -52,6 +57,7 @@ __all__ = [
     "performance",
     "provable",
     "quarantine",
+    "regime_lines",
     "should_hold",
     "suite_for",
     "validate",

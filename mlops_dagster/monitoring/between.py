@@ -48,10 +48,11 @@ def between(reference: Counted, current: Counted, policy: DriftPolicy) -> Betwee
     counts = {name: after.features[name].counts for name in alike}
     if before.score.bins == after.score.bins:
         counts["score"] = after.score.counts
+    held_against = Baseline(alike, before.score, before.label, before.design_effects, regimes=before.regimes)
     return Between(
         reference,
         current,
-        drift(Baseline(alike, before.score, before.label, before.design_effects), counts, policy, hours=hours),
+        drift(held_against, counts, policy, hours=hours),
         label_drift(before, _labels_in(before.label.bins, after.label), policy, hours=hours),
         left_out,
     )

@@ -21,18 +21,31 @@ class FeatureDrift:
 
 
 @dataclass(frozen=True, slots=True)
+class ScoreDrift:
+    """The scores against those of the evaluation: what a drift that matters moves, long before any label comes."""
+
+    ks: KsResult | None
+    """None without scores, as the other numbers."""
+    noise: float | None
+    """The distance D that chance alone may reach."""
+    psi: float | None
+    verdict: Verdict
+    reason: str = ""
+
+    @property
+    def elevated(self) -> bool:
+        """Whether they have moved by more than the policy's limit and by more than chance."""
+        return self.verdict in (Verdict.MONITOR, Verdict.RETRAIN)
+
+
+@dataclass(frozen=True, slots=True)
 class DriftReport:
     """All features and the score of a window. `verdict` is the gravest of those that are not advisory."""
 
     verdict: Verdict
     rows: int
     features: tuple[FeatureDrift, ...]
-    ks: KsResult | None
-    ks_noise: float | None
-    elevated: bool
-    """The scores have moved by more than the policy's limit and by more than chance."""
-    score_reason: str
-    """Why scores that are over the limit are not elevated."""
+    score: ScoreDrift
     policy: DriftPolicy
     """What it was held against."""
     reason: str = ""
@@ -58,7 +71,7 @@ class DriftReport:
         return {
             "worst_psi": _rounded(self.worst_psi),
             "psi_limit": self.policy.retrain,
-            "ks": _rounded(self.ks and self.ks.statistic),
+            "ks": _rounded(self.score.ks and self.score.ks.statistic),
             "ks_limit": self.policy.ks,
         }
 
@@ -78,9 +91,11 @@ class DriftReport:
             "independent_rows": {each.name: round(each.independent_rows, 1) for each in self.features},
             **self.headline(),
             "psi_monitor": self.policy.monitor,
-            "ks_noise": _rounded(self.ks_noise),
-            "score_elevated": self.elevated,
-            "score_reason": self.score_reason,
+            "ks_noise": _rounded(self.score.noise),
+            "score_psi": _rounded(self.score.psi),
+            "score_verdict": self.score.verdict.value,
+            "score_elevated": self.score.elevated,
+            "score_reason": self.score.reason,
         }
 
     def to_markdown(self) -> str:
@@ -89,9 +104,10 @@ class DriftReport:
         for each in sorted(self.features, key=lambda each: -(each.psi or 0)):
             remarks = "; ".join(filter(None, ["advisory" if each.advisory else "", each.reason]))
             lines.append(f"| {each.name} | {_text(each.psi)} | {_text(each.noise)} | {each.verdict} | {remarks} |")
-        distance = self.ks and self.ks.statistic
-        state = "elevated" if self.elevated else ": ".join(filter(None, ["not elevated", self.score_reason]))
-        lines.append(f"\n{self.rows} rows. Score: KS D {_text(distance)}, noise {_text(self.ks_noise)}, {state}.")
+        score, distance = self.score, self.score.ks and self.score.ks.statistic
+        state = ": ".join(filter(None, [str(score.verdict), score.reason]))
+        numbers = f"KS D {_text(distance)}, noise {_text(score.noise)}, PSI {_text(score.psi)}"
+        lines.append(f"\n{self.rows} rows. Score: {numbers}, {state}.")
         return "\n".join(lines)
 
 

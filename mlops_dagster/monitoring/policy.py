@@ -11,6 +11,8 @@ from mlops_dagster.registry.cards import OVERALL
 from mlops_dagster.statistics import INDEPENDENT, DesignEffect
 from mlops_dagster.strict import StrictModel
 
+_ROWS_OF_CHI_SQUARED = 200
+
 
 class Verdict(StrEnum):
     """What a drift report says, the mildest first; `CANNOT_TELL` is no permission."""
@@ -110,9 +112,8 @@ class DriftPolicy(StrictModel):
     ks: float = Field(default=0.10, gt=0, lt=1, description="distance D over which the scores are elevated")
     alpha: float = Field(default=0.01, gt=0, lt=1, description="how often chance alone may look like drift")
     bins: int = Field(default=10, ge=2, le=1000, description="groups of the PSI")
-    # The chi-squared behind the noise is too small for few rows: measured over 10 groups, chance exceeds it 1.4 to 1.9
-    # times too often with 200 rows, 2 to 4 times with 100.
-    min_rows: float = Field(default=200, ge=1, description="independent rows under which nothing is said")
+    # With so few, rows that all moved to one of ten groups (a PSI of 2.4) are just over the noise.
+    min_rows: float = Field(default=15, ge=1, description="independent rows under which nothing is said")
     shared_by: dict[str, float] = Field(
         default_factory=dict, description="rows per independent observation; else as estimated"
     )
@@ -146,6 +147,17 @@ class DriftPolicy(StrictModel):
         if name in self.shared_by:
             return DesignEffect(self.shared_by[name])
         return estimated.get(name, INDEPENDENT)
+
+    def level_of(self, independent: float) -> float:
+        """The share of `alpha` at which so many independent rows are tested: less under 200, by the square.
+
+        The chi-squared behind the noise is too small for few rows: measured over 10 groups, chance exceeds it 1.4 to
+        1.9 times too often with 200 rows, 2 to 4 times with 100. This makes up for it (tests/monitoring/test_few_rows).
+
+        >>> DriftPolicy().level_of(100), DriftPolicy().level_of(900)
+        (0.25, 1.0)
+        """
+        return min(independent / _ROWS_OF_CHI_SQUARED, 1.0) ** 2
 
     def against_limits(self, moved: float) -> Verdict:
         """What a PSI says when chance is no explanation of it.

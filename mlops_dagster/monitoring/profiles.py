@@ -8,19 +8,15 @@ import numpy.typing as npt
 
 from mlops_dagster.columns import texts
 from mlops_dagster.frames import values_of
+from mlops_dagster.monitoring.over_time import OverTime, over_time
 from mlops_dagster.registry.baseline import Baseline
 from mlops_dagster.schema import Feature, ModelSchema
 from mlops_dagster.statistics import (
     Bins,
     CategoricalBins,
     Column,
-    DesignEffect,
     Histogram,
     NumericBins,
-    design_effect,
-    ks_design_effect,
-    psi_groups,
-    worst_block_psi,
 )
 
 if TYPE_CHECKING:
@@ -33,10 +29,6 @@ SCORE_BINS = NumericBins(
 )
 """The bins of every score: probabilities, so the same for all models and versions; finer where rare events are."""
 
-
-_BLOCKS = 20  # fewer say little
-
-_ROWS_OF_AN_HOUR = 20  # chance alone takes fewer so far that no shift is farther
 
 _BLIND = 0.1  # of the values in one cell: as many as a group of the PSI has, within which nothing is seen anyway
 
@@ -95,7 +87,8 @@ def make_baseline(
     the largest price of the first training set, all categories that are new since), the next drift would not be seen.
     `scores` should come from rows that the scoring model was not fitted on: on its own rows it is too sure.
     `times` say when each row was, and `score_times` when each score's: with them goes what rows that came together are
-    worth, by which drift is told from a grey day. Without them rows are taken to be independent.
+    worth, by which drift is told from a grey day, and which columns changed meanwhile (`Baseline.regimes`). Without
+    them rows are taken to be independent.
     """
     import pandas as pd
 
@@ -108,51 +101,19 @@ def make_baseline(
         features = _fitted(frame, schema)
     labels = texts(pd.Series(labels, name="label", dtype=object))
     label = Histogram.of(CategoricalBins(schema.classes), labels)
-    effects: dict[str, DesignEffect] = {}
+    score = Histogram.of(SCORE_BINS, scores)
+    found: dict[str, OverTime] = {}
+    alike = len(features) + 2  # with scores and labels
     if times is not None:
-        blocks = blocks_of(times)
-        hours, _ = pd.factorize(times.dt.floor("h"))
-        per_day = _per_day(times)
-        for name, groups in {
-            **{each.name: _groups(features[each.name].bins, values_of(frame, each)) for each in schema.features},
-            "label": _groups(label.bins, labels),
-        }.items():
-            worst = worst_block_psi(groups, blocks)
-            effects[name] = design_effect(groups, blocks)._replace(
-                rows_per_day=per_day,
-                worst_psi=worst,
-                worst_hour_psi=worst_block_psi(groups, hours, fewest_rows=_ROWS_OF_AN_HOUR),
-            )
+        columns = {each.name: (values_of(frame, each), features[each.name].bins) for each in schema.features}
+        for name, (values, its) in {**columns, "label": (labels, label.bins)}.items():
+            found[name] = over_time(values, its, times, columns=alike)
     if score_times is not None:
-        found = ks_design_effect(_groups(SCORE_BINS, np.asarray(scores)), blocks_of(score_times))
-        effects["score"] = found._replace(rows_per_day=_per_day(score_times))
-    return Baseline(features, score=Histogram.of(SCORE_BINS, scores), label=label, design_effects=effects)
-
-
-def blocks_of(times: "pd.Series[pd.Timestamp]") -> npt.NDArray[np.int64]:
-    """The block of each row: of a day, as a drift report's window; of a twentieth of the time if that is less.
-
-    Shorter blocks miss what lasts (a front passes in a day) and take for drift what comes back every day (each hour has
-    its own flights).
-
-    >>> import pandas as pd
-    >>> blocks_of(pd.Series(pd.date_range("2013-03-01", periods=60, freq="12h"))).tolist()[:5]
-    [0, 0, 1, 1, 2]
-    """
-    import pandas as pd
-
-    since = (times - times.min()).to_numpy(dtype="timedelta64[us]").astype(np.int64)
-    length = min(pd.Timedelta(days=1) // pd.Timedelta(microseconds=1), int(since.max(initial=0)) // _BLOCKS + 1)
-    return since // length
-
-
-def _per_day(times: "pd.Series[pd.Timestamp]") -> float | None:
-    """How many rows a day had; None of rows that all came within an hour."""
-    days = (times.max() - times.min()).total_seconds() / 86_400 if len(times) else 0.0
-    return len(times) / days if days > 1 / 24 else None
-
-
-def _groups(bins: Bins, values: Column) -> npt.NDArray[np.intp]:
-    """The group of the PSI that each row is in."""
-    cells = bins.index(values)
-    return psi_groups(Histogram(bins, np.bincount(cells, minlength=bins.size)))[cells]
+        found["score"] = over_time(np.asarray(scores), SCORE_BINS, score_times, is_score=True, columns=alike)
+    return Baseline(
+        features,
+        score,
+        label,
+        design_effects={name: each.effect for name, each in found.items()},
+        regimes={name: each.regimes for name, each in found.items() if each.regimes is not None},
+    )

@@ -1,16 +1,17 @@
 """What the training data looked like: the reference that drift is measured against."""
 
-import math
 from collections.abc import Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, fields, replace
 from functools import cached_property
 from typing import Final, NamedTuple
 
 import orjson
-from pydantic import TypeAdapter, ValidationError
 
 from mlops_dagster.errors import InvalidInputError
 from mlops_dagster.readable import reading_row
+from mlops_dagster.registry.calibration import Calibration
+from mlops_dagster.registry.design_effects import design_effects_of
+from mlops_dagster.registry.regimes import Regimes, regimes_of
 from mlops_dagster.statistics.design_effect import DesignEffect
 from mlops_dagster.statistics.histograms import Histogram
 
@@ -33,7 +34,9 @@ class Baseline:
     to be independent. Those of wrong answers are "wrong", "wrong carrier=AA" in a slice, and "wrong beside carrier" of
     its groups beside one another; that of the difference to the champion on the same rows is "paired". Of these nothing
     is taken for granted. `evaluated` is by feature, and empty where the evaluation is not known. `evaluated_days` are
-    (wrong, rows) of each of its days that had rows, in order.
+    (wrong, rows) of each of its days that had rows, in order. `regimes` are of features, "score" and "label" that
+    changed within the training set. `calibration` says how right answers of each score were in the evaluation, None
+    where that is not known.
     """
 
     features: Mapping[str, Histogram]
@@ -42,6 +45,13 @@ class Baseline:
     design_effects: Mapping[str, DesignEffect] = field(default_factory=dict)
     evaluated: Mapping[str, Evaluated] = field(default_factory=dict)
     evaluated_days: tuple[tuple[int, int], ...] = ()
+    regimes: Mapping[str, Regimes] = field(default_factory=dict)
+    calibration: Calibration | None = None
+
+    @property
+    def columns(self) -> dict[str, Histogram]:
+        """The counts of every feature, and those named "score" and "label"."""
+        return {**self.features, "score": self.score, "label": self.label}
 
     def to_json(self) -> dict[str, object]:
         document: dict[str, object] = {
@@ -55,6 +65,10 @@ class Baseline:
             document["evaluated"] = {name: [list(part) for part in parts] for name, parts in self.evaluated.items()}
         if self.evaluated_days:
             document["evaluated_days"] = [list(day) for day in self.evaluated_days]
+        if self.regimes:
+            document["regimes"] = {name: regimes.to_json() for name, regimes in self.regimes.items()}
+        if self.calibration is not None:
+            document["calibration"] = self.calibration.to_json()
         return document
 
     @classmethod
@@ -62,36 +76,22 @@ class Baseline:
         """The inverse of `to_json`; raises InvalidInputError."""
         match data:
             case {"features": Mapping() as features, "score": Mapping() as score, "label": Mapping() as label}:
-                histograms = {name: Histogram.from_json(histogram) for name, histogram in features.items()}
-                effects = _design_effects(data.get("design_effects", {}))
-                evaluated = _evaluated(data.get("evaluated", {}), histograms)
-                days = _evaluated_days(data.get("evaluated_days", []))
-                return cls(histograms, Histogram.from_json(score), Histogram.from_json(label), effects, evaluated, days)
+                plain = cls(
+                    features={name: Histogram.from_json(histogram) for name, histogram in features.items()},
+                    score=Histogram.from_json(score),
+                    label=Histogram.from_json(label),
+                    design_effects=design_effects_of(data.get("design_effects", {})),
+                    evaluated_days=_evaluated_days(data.get("evaluated_days", [])),
+                )
+                calibration = data.get("calibration")
+                return replace(
+                    plain,
+                    evaluated=_evaluated(data.get("evaluated", {}), plain.features),
+                    regimes=regimes_of(data.get("regimes", {}), plain.columns),
+                    calibration=None if calibration is None else Calibration.from_json(calibration),
+                )
             case _:
                 raise InvalidInputError(f"not a baseline as to_json writes it: {data}")
-
-
-def _design_effects(data: object) -> dict[str, DesignEffect]:
-    match data:
-        case Mapping():
-            return {str(name): _design_effect(effect) for name, effect in data.items()}
-        case _:
-            raise InvalidInputError(f"not design effects as to_json writes them: {data}")
-
-
-def _design_effect(data: object) -> DesignEffect:
-    """By the names of its fields; baselines of before have the first two or four of them, in their order."""
-    try:
-        found = TypeAdapter(DesignEffect).validate_python(data)
-    except ValidationError as error:
-        raise InvalidInputError(f"not a design effect as to_json writes it: {data} ({error})") from error
-    numbers = [number for number in found if number is not None]
-    if not (all(map(math.isfinite, numbers)) and found.rows >= 1 and 0 < found.freedom <= 1 and 0 <= found.lasting < 1):
-        raise InvalidInputError(
-            "a design effect is finite, of at least 1 row, with a freedom over 0 and at most 1, lasting at least 0 and "
-            f"under 1; not {data}"
-        )
-    return found
 
 
 def _evaluated(data: object, features: Mapping[str, Histogram]) -> dict[str, Evaluated]:
@@ -165,6 +165,14 @@ class StoredBaseline(Baseline):
     def evaluated_days(self) -> tuple[tuple[int, int], ...]:
         return self._read.evaluated_days
 
+    @property
+    def regimes(self) -> Mapping[str, Regimes]:
+        return self._read.regimes
+
+    @property
+    def calibration(self) -> Calibration | None:
+        return self._read.calibration
+
     def __eq__(self, other: object) -> bool:
         if not isinstance(other, Baseline):
             return NotImplemented
@@ -174,5 +182,4 @@ class StoredBaseline(Baseline):
 
 
 def _parts(baseline: Baseline) -> tuple[object, ...]:
-    effects, days = baseline.design_effects, baseline.evaluated_days
-    return baseline.features, baseline.score, baseline.label, effects, baseline.evaluated, days
+    return tuple(getattr(baseline, each.name) for each in fields(Baseline))

@@ -84,7 +84,7 @@ def fit_candidate(
     """
     import numpy as np
 
-    from mlops_dagster.monitoring import make_baseline, with_evaluation
+    from mlops_dagster.monitoring import calibrate, make_baseline, with_evaluation
     from mlops_dagster.monitoring.policy import wrong_answers
 
     schema = trainer.SCHEMA
@@ -112,6 +112,7 @@ def fit_candidate(
     )
     wrong = predicted != judged_on["label"].to_numpy()
     baseline = with_evaluation(baseline, judged_on, wrong, dict(_slices(judged_on, fairness_attributes)))
+    baseline = replace(baseline, calibration=calibrate(predicted, answers.scores, list(judged_on["label"])))
     beside = beside_champion(champion, judged_on, wrong, baseline.design_effects.get(wrong_answers(OVERALL)))
     if beside.effect is not None:
         baseline = replace(baseline, design_effects={**baseline.design_effects, PAIRED: beside.effect})

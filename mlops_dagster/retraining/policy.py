@@ -9,6 +9,7 @@ from typing import Annotated, Literal, TypeAlias
 from pydantic import BeforeValidator, Field, WithJsonSchema
 
 from mlops_dagster.retraining.signals import ConceptSignal, DriftSignal, Numbers, PerformanceSignal
+from mlops_dagster.retraining.weigh import Weighed, weigh
 from mlops_dagster.strict import StrictModel
 
 Cadence: TypeAlias = Literal["weekly", "monthly"]
@@ -29,7 +30,7 @@ def _off_is_null(value: object) -> object:
 class RetrainingPolicy(StrictModel):
     """What starts a retraining; what comes out of one is only ever a challenger."""
 
-    on_drift: bool = Field(default=True, description="a drift verdict of `retrain` starts one")
+    on_drift: bool = Field(default=True, description="drift of the scores, or drift that may cost answers, starts one")
     on_concept_drift: bool = Field(default=True, description="a champion proven worse than its evaluation starts one")
     cooldown_days: float = Field(
         default=7, ge=0, le=36_500, description="least time from the last retraining to one on drift or performance"
@@ -82,12 +83,12 @@ def should_retrain(
 
     >>> from datetime import UTC
     >>> march = datetime(2013, 3, 1, tzinfo=UTC)
-    >>> signal = DriftSignal("retrain", ("dep_delay",))
+    >>> signal = DriftSignal("retrain", ("dep_delay",), score="monitor", ks=0.2)
     >>> should_retrain(
     ...     RetrainingPolicy(), now=march + timedelta(days=8), retrained_at=[march], drift=signal,
     ...     rollout_active=False,
     ... ).reason
-    'drift of dep_delay'
+    'drift of dep_delay, which moves the scores (KS D 0.200)'
     """
     if running:
         return _not_now("a retraining is running")
@@ -104,7 +105,8 @@ def should_retrain(
     last = max(succeeded, default=None)
     due = _due(policy.cadence, last, now)
     cooled = now if last is None else last + timedelta(days=policy.cooldown_days)
-    asked_for = list(_signals(policy, drift, performance, concept))
+    weighed = _weighed(policy, drift, concept)
+    asked_for = list(_signals(policy, drift, weighed, performance, concept))
     if asked_for and cooled <= now:
         trigger, reason, numbers = asked_for[0]
         return RetrainDecision(True, trigger, reason, numbers)
@@ -115,14 +117,24 @@ def should_retrain(
     if asked_for:
         reason = asked_for[0][1]
         return _not_now(f"{reason}, but the last retraining is too fresh: not before {cooled:%Y-%m-%d %H:%M}")
-    return _not_now(
-        "no drift" if due is None else f"no drift; the {policy.cadence} retraining is due on {due:%Y-%m-%d}"
-    )
+    said = [weighed.reason] + ([concept.reason] if concept is not None and concept.reason else [])
+    said += [] if due is None else [f"the {policy.cadence} retraining is due on {due:%Y-%m-%d}"]
+    return _not_now("; ".join(said))
+
+
+def _weighed(policy: RetrainingPolicy, drift: DriftSignal | None, concept: ConceptSignal | None) -> Weighed:
+    """Whether drift asks for one, and why or why not."""
+    if not policy.on_drift:
+        return Weighed(False, "drift starts none by the policy")
+    if drift is None:
+        return Weighed(False, "no drift report of this champion in the last days")
+    return weigh(drift, {} if concept is None else concept.harm)
 
 
 def _signals(
     policy: RetrainingPolicy,
     drift: DriftSignal | None,
+    weighed: Weighed,
     performance: PerformanceSignal | None,
     concept: ConceptSignal | None,
 ) -> Iterator[tuple[Trigger, str, Numbers]]:
@@ -131,8 +143,8 @@ def _signals(
         yield "performance", performance.reason, performance.numbers
     if policy.on_concept_drift and concept is not None and concept.drifted:
         yield "concept_drift", concept.reason, concept.numbers
-    if policy.on_drift and drift is not None and drift.verdict == "retrain":
-        yield "drift", drift.reason, drift.numbers
+    if drift is not None and weighed.asks:
+        yield "drift", weighed.reason, drift.numbers
 
 
 def _day(at: datetime | None) -> str:

@@ -21,6 +21,12 @@ class DriftSignal:
     noise: Mapping[str, float] = field(default_factory=dict)
     limit: float | None = None
     """The PSI over which a feature asks for retraining."""
+    score: str = "cannot_tell"
+    """The verdict on the scores."""
+    ks: float | None = None
+    """The distance of the scores."""
+    why: str = ""
+    """Why the verdict is not that of the features."""
 
     @classmethod
     def from_metadata(cls, metadata: Mapping[str, object]) -> "DriftSignal":
@@ -38,6 +44,9 @@ class DriftSignal:
             psi=_numbers_of(metadata.get("psi"), features),
             noise=_numbers_of(metadata.get("psi_noise"), features),
             limit=_numbers_of(metadata, ["psi_limit"]).get("psi_limit"),
+            score=str(metadata.get("score_verdict", "cannot_tell")),
+            ks=_numbers_of(metadata, ["ks"]).get("ks"),
+            why=str(metadata.get("reason", "")),
         )
 
     @property
@@ -46,15 +55,22 @@ class DriftSignal:
         return tuple(sorted(self.features, key=lambda name: -self.psi.get(name, 0.0))[:SHOWN])
 
     @property
-    def reason(self) -> str:
+    def named(self) -> str:
+        """The gravest features, and how many more there are."""
         more = len(self.features) - SHOWN
-        return f"drift of {', '.join(self.gravest)}" + (f" and {more} more" if more > 0 else "")
+        return ", ".join(self.gravest) + (f" and {more} more" if more > 0 else "")
+
+    @property
+    def score_numbers(self) -> str:
+        """The distance of the scores, in parentheses; empty where it is not known."""
+        return "" if self.ks is None else f" (KS D {self.ks:.3f})"
 
     @property
     def numbers(self) -> Numbers:
         return {
             "drifted features": str(len(self.features)),
             **({} if self.limit is None else {"limit": f"{self.limit:.4g}"}),
+            **({} if self.ks is None else {"score": self.score, "ks score": f"{self.ks:.4g}"}),
             **{f"psi {name}": f"{self.psi[name]:.4g}" for name in self.gravest if name in self.psi},
             **{f"noise {name}": f"{self.noise[name]:.4g}" for name in self.gravest if name in self.noise},
         }
@@ -75,18 +91,21 @@ class ConceptSignal:
     drifted: bool
     reason: str
     numbers: Numbers = field(default_factory=dict)
+    harm: Mapping[str, str] = field(default_factory=dict)
+    """What each drifted feature has to do with wrong answers."""
 
     @classmethod
     def from_metadata(cls, metadata: Mapping[str, object]) -> "ConceptSignal":
         """From the metadata of a daily report; the numbers are of a collapse, else of the first slice that drifted.
 
         >>> ConceptSignal.from_metadata({"concept": "not_proven", "concept_reason": "0.10 wrong"})
-        ConceptSignal(drifted=False, reason='0.10 wrong', numbers={})
+        ConceptSignal(drifted=False, reason='0.10 wrong', numbers={}, harm={})
         """
+        harm = _harm_of(metadata.get("concept_features"))
         collapse = metadata.get("concept_collapse_numbers")
         if metadata.get("concept") == "collapsed" and isinstance(collapse, Mapping):
             numbers = {str(name): _text(value) for name, value in collapse.items()}
-            return cls(True, str(metadata.get("concept_reason", "")), numbers)
+            return cls(True, str(metadata.get("concept_reason", "")), numbers, harm)
         slices = metadata.get("concept_slices")
         found = slices if isinstance(slices, Sequence) and not isinstance(slices, str) else ()
         first = next((part for part in found if isinstance(part, Mapping) and part.get("drifted")), {})
@@ -95,7 +114,13 @@ class ConceptSignal:
             drifted=metadata.get("concept") == "drifted",
             reason=str(metadata.get("concept_reason", "")),
             numbers={name: _text(first[name]) for name in names if name in first},
+            harm=harm,
         )
+
+
+def _harm_of(features: object) -> dict[str, str]:
+    known = features if isinstance(features, Sequence) and not isinstance(features, str) else ()
+    return {str(each["name"]): str(each["verdict"]) for each in known if isinstance(each, Mapping) and "name" in each}
 
 
 def _numbers_of(values: object, names: Sequence[str]) -> dict[str, float]:

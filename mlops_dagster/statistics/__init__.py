@@ -5,6 +5,7 @@ from mlops_dagster.statistics.bins import Bins, bins_from_json, bins_to_json
 from mlops_dagster.statistics.block_psi import worst_block_psi
 from mlops_dagster.statistics.block_rate import BlockRate, block_rate
 from mlops_dagster.statistics.categorical_bins import MOST_CATEGORIES, CategoricalBins
+from mlops_dagster.statistics.change_point import ChangePoint, change_point
 from mlops_dagster.statistics.chi_squared import ChiSquaredResult, chi_squared, chi_squared_from_counts
 from mlops_dagster.statistics.classification import (
     ClassificationMetrics,
@@ -26,6 +27,7 @@ from mlops_dagster.statistics.design_effect import (
 from mlops_dagster.statistics.difference import days_differ, difference_e_value
 from mlops_dagster.statistics.e_values import Alternative, anytime_p, combine
 from mlops_dagster.statistics.excess import Pairs, excess_failure_e_value
+from mlops_dagster.statistics.expected_performance import Expected, ExpectedPerformance, expected_performance
 from mlops_dagster.statistics.histograms import Histogram
 from mlops_dagster.statistics.kitagawa import Estimate, RateParts, Sample, gained, rate_parts
 from mlops_dagster.statistics.ks import KsResult, ks_from_counts, ks_two_sample
@@ -47,6 +49,7 @@ __all__ = [
     "Bins",
     "BlockRate",
     "CategoricalBins",
+    "ChangePoint",
     "ChiSquaredResult",
     "ClassScores",
     "ClassificationMetrics",
@@ -54,6 +57,8 @@ __all__ = [
     "Counts",
     "DesignEffect",
     "Estimate",
+    "Expected",
+    "ExpectedPerformance",
     "Histogram",
     "KsResult",
     "NumericBins",
@@ -69,6 +74,7 @@ __all__ = [
     "bins_from_json",
     "bins_to_json",
     "block_rate",
+    "change_point",
     "chi_squared",
     "chi_squared_from_counts",
     "classification_metrics",
@@ -81,6 +87,7 @@ __all__ = [
     "difference_design_effect",
     "difference_e_value",
     "excess_failure_e_value",
+    "expected_performance",
     "gained",
     "ks_design_effect",
     "ks_from_counts",

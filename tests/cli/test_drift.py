@@ -112,7 +112,9 @@ def test_for_people(counted: House, mlops) -> None:
     assert lines[0] == "churn: 1.1.0 (600 rows) against 1.0.0 (1,200 rows)"
     (amount,) = (line for line in lines if line.startswith("amount PSI"))
     assert amount.endswith("retrain")
-    assert "(score) D 1.000 0.081 elevated" in lines  # sqrt(ln(2 / 0.01) / 2 * (1/1200 + 1/600))
+    assert "(score) D 1.000 0.081 retrain PSI 14.864" in lines  # sqrt(ln(2 / 0.01) / 2 * (1/1200 + 1/600))
+    asks = "Drift asks for a retraining: drift of the scores (KS D 1.000) and of amount. Labels are not looked at here."
+    assert asks in " ".join(lines)
     assert "an hour (2013-03-01T10), a day" in " ".join(mlops("drift", "--help").stdout.split())
 
 

@@ -119,6 +119,8 @@ def test_drift_is_judged_whatever_becomes_of_the_report(judged: Path, monkeypatc
     assert str(last["evidently"].value).startswith("not made: cannot read or write")
     assert (last["verdict"].value, last["drifted"].value) == ("retrain", ["carrier"])
     assert last["psi_limit"].value == 0.25
+    assert last["asks_for_retraining"].value is last["retraining"].value.endswith("cannot be told")
+    assert f"retraining: {last['retraining'].value}." in last["report"].value
     assert not check.passed
     plotted = {name: check.metadata[name].value for name in ("worst_psi", "psi_limit", "ks_limit")}
     assert plotted == {"worst_psi": max(last["psi"].value.values()), "psi_limit": 0.25, "ks_limit": 0.1}
@@ -133,7 +135,7 @@ def test_drift_is_judged_whatever_becomes_of_the_report(judged: Path, monkeypatc
 
 
 def test_a_score_that_has_moved_alone_is_beyond_the_limits(judged: Path) -> None:
-    """Though it starts no retraining."""
+    """And asks for a retraining."""
     house = House(Settings(home=judged), ReplayedClock(MARCH), actor="test")
     ends, apart = (
         MARCH + timedelta(hours=2.5),
@@ -149,6 +151,8 @@ def test_a_score_that_has_moved_alone_is_beyond_the_limits(judged: Path) -> None
     found, check = drift_report(judged, spec)
     *_, last = found.values()
     assert (last["drifted"].value, last["score_elevated"].value) == ([], True)
+    assert (last["score_verdict"].value, last["asks_for_retraining"].value) == ("retrain", True)
+    assert last["retraining"].value.startswith("drift of the scores (KS D ")
     assert not check.passed
     assert (check.metadata["drifted"].value, check.metadata["hours_elevated"].value) == ("none", 2)
 

@@ -5,6 +5,7 @@ import os
 import signal
 import sys
 from collections.abc import Callable, Iterator
+from dataclasses import replace
 from datetime import datetime, timedelta
 from pathlib import Path
 from types import ModuleType
@@ -23,7 +24,7 @@ from mlops_dagster.components.rollout import rollout_defs
 from mlops_dagster.components.spec import CardSpec, ModelSpec, TrainingSpec
 from mlops_dagster.components.training import training_defs
 from mlops_dagster.defs.retraining import retraining_killed
-from mlops_dagster.monitoring import ConceptPolicy, PerformancePolicy
+from mlops_dagster.monitoring import ConceptPolicy, PerformancePolicy, calibrate, make_baseline
 from mlops_dagster.registry import Stage
 from mlops_dagster.retraining.policy import RetrainingPolicy
 from tests.components.at_a_time import DagsterAt, PlatformAt
@@ -170,6 +171,28 @@ def test_a_report_whose_labels_change_is_made_again_and_no_other(home: Path, ins
     assert metadata_of(instance, "2013-03-04")["label_debt"] == 20
 
 
+def test_a_day_without_labels_has_an_estimate_from_scores(tmp_path: Path, instance: dg.DagsterInstance) -> None:
+    """Of the evaluation 90 % of the answers "late" were right and 80 % of those "ok"."""
+    said, late = ["late", "ok"] * 100, ["late"] * 180 + ["ok"] * 20
+    truths = [truth for pair in zip(late[::2], ["ok"] * 80 + ["late"] * 20, strict=True) for truth in pair]
+    frame = pd.DataFrame({"x": np.linspace(-2, 2, 200), "carrier": ["AA", "UA"] * 100})
+    plain = make_baseline(frame, SCHEMA, scores=[0.5] * 200, labels=truths)
+    baseline = replace(plain, calibration=calibrate(said, [0.5] * 200, truths))
+    registry = house_at(tmp_path, days(2)).registry
+    version = registry.register(MODEL, estimator(0), "1.0.0", schema=SCHEMA, baseline=baseline)
+    registry.transition(version, Stage.PRODUCTION, force=True, reason="a test")
+    serve(tmp_path, days(2), 300, labelled=False)
+    assert DagsterAt(tmp_path, instance, days(3.5), *PARTS).run("flights_performance", tags=day_range(3, 3)).success
+    found = metadata_of(instance, "2013-03-03")
+    assert found["estimated_rows"] == 300
+    assert found["estimated_accuracy"] == pytest.approx(0.85, abs=0.01)
+    assert found["estimated_accuracy_low"] < found["estimated_accuracy"] < found["estimated_accuracy_high"]  # type: ignore[operator]  # numbers
+    assert "without labels: accuracy 0.847 (" in str(found["report"])
+
+
+NO_REPORT = "no drift report of this champion in the last days"
+
+
 def drifted(home: Path, instance: dg.DagsterInstance, hour: datetime, version: str, verdict: str) -> None:
     """The hour's report, made now."""
     instance.report_runless_asset_event(
@@ -188,12 +211,12 @@ def test_only_the_newest_hour_of_this_champion_starts_a_retraining(home: Path, i
     request = dagster.tick("flights_retraining")
     assert isinstance(request, dg.RunRequest)
     assert (request.tags["mlops/trigger"], request.tags["mlops/psi_x"]) == ("drift", "0.4")
-    assert DagsterAt(home, instance, NOON + timedelta(days=3), *PARTS).tick("flights_retraining") == "no drift"
-    drifted(home, instance, NOON - hour, "1.0.0", "fine")
+    assert DagsterAt(home, instance, NOON + timedelta(days=3), *PARTS).tick("flights_retraining") == NO_REPORT
+    drifted(home, instance, NOON - hour, "1.0.0", "stable")
     drifted(home, instance, NOON - 9 * hour, "1.0.0", "retrain")  # an old hour, made again by hand
     assert dagster.tick("flights_retraining") == "no drift"
     drifted(home, instance, NOON - hour, "0.9.0", "retrain")  # of who was champion before
-    assert dagster.tick("flights_retraining") == "no drift"
+    assert dagster.tick("flights_retraining") == NO_REPORT
 
 
 def test_of_all_reports_a_sensor_reads_the_newest_alone(

@@ -15,7 +15,7 @@ import pandas as pd
 import pytest
 
 from mlops_dagster.inference import feature_of
-from mlops_dagster.monitoring import SCORE_BINS, DriftPolicy, DriftReport, drift
+from mlops_dagster.monitoring import SCORE_BINS, DriftPolicy, DriftReport, Verdict, drift
 from mlops_dagster.monitoring.evidently_reports import publish_report
 from mlops_dagster.monitoring.files import LocalFiles, open_files
 from mlops_dagster.monitoring.samples import rows_like, sample_served
@@ -171,12 +171,17 @@ def test_a_window_of_which_nothing_can_be_drawn_has_a_page_without_figures(
     spool, log = Spool(tmp_path / "spool.sqlite"), PredictionLog(tmp_path / "log")
     spool.append([a_record(n, features={"delay": None, "overflown": float("inf")}, score=None) for n in range(5)])
     log.ship(spool)
-    partly = replace(report, elevated=False, score_reason="over its limit, but the window covers 18 of 24 hours")
+    partly = replace(
+        report,
+        score=replace(
+            report.score, verdict=Verdict.CANNOT_TELL, reason="over its limit, but the window covers 18 of 24 hours"
+        ),
+    )
     link = publish_report(log, champion, partly, *DAY, rows=ROWS, files=LocalFiles(tmp_path / "reports"))
     assert link is not None
     text = Path(link).read_text()
     assert "There are no figures: no column can be drawn." in text
-    assert "not elevated: over its limit, but the window covers 18 of 24 hours." in text
+    assert "cannot_tell: over its limit, but the window covers 18 of 24 hours." in text
     assert exact_numbers(text)["psi"] == report.metadata()["psi"]
 
 

@@ -12,7 +12,7 @@ from flights.trainer import SCHEMA, recorded_traffic, training_set
 from mlops_dagster.errors import InvalidInputError
 from mlops_dagster.monitoring import DriftPolicy, DriftReport, Verdict, drift, label_drift, make_baseline
 from mlops_dagster.monitoring.label_drift import histogram_of
-from mlops_dagster.monitoring.profiles import blocks_of
+from mlops_dagster.monitoring.over_time import blocks_of
 from mlops_dagster.registry import Baseline
 from mlops_dagster.registry.baseline import StoredBaseline
 from mlops_dagster.statistics import INDEPENDENT, DesignEffect

@@ -79,6 +79,9 @@ def test_the_card_says_of_nulls_what_the_data_plane_answers(tmp_path: Path, null
     carriers = [each if isinstance(each, str) else None for each in frame["carrier"]]
     labels = served.predict({"x": frame["x"].tolist(), "carrier": carriers}).labels
     assert (found.metrics["accuracy"], np.mean(labels == frame["label"])) == (1.0, 1.0)
+    assert found.baseline.calibration is not None
+    brackets = [each for its in found.baseline.calibration.brackets.values() for each in its]
+    assert sum(each.rows for each in brackets) == 200  # each row that it was judged on
 
 
 def test_an_estimator_that_gives_margins_makes_no_candidate() -> None:

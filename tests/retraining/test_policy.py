@@ -23,10 +23,10 @@ POOR = PerformanceSignal("macro-F1 is low", {"macro_f1": "0.8", "limit": "0.83"}
         ({}, 6.9, DRIFT, False, None, "not before 2013-02-07 00:00"),
         ({}, 8, DRIFT, True, None, "a rollout is running"),
         ({}, 8, CALM, False, None, "no drift; the monthly retraining is due on 2013-02-28"),
-        ({}, 8, WATCH, False, None, "no drift"),
-        ({}, 8, NO_IDEA, False, None, "no drift"),
-        ({}, 8, None, False, None, "no drift"),
-        ({"on_drift": False}, 8, DRIFT, False, None, "no drift"),
+        ({}, 8, WATCH, False, None, "drift, but none over the limit for a retraining; the monthly"),
+        ({}, 8, NO_IDEA, False, None, "drift cannot be told; the monthly"),
+        ({}, 8, None, False, None, "no drift report of this champion in the last days; the monthly"),
+        ({"on_drift": False}, 8, DRIFT, False, None, "drift starts none by the policy; the monthly"),
         ({}, 28, CALM, False, "cadence", "monthly retraining was due on 2013-02-28"),
         ({}, 27.9, CALM, False, None, "2013-02-28"),
         ({}, 40, CALM, True, None, "a rollout is running"),
@@ -101,13 +101,15 @@ def test_a_clock_that_was_years_ahead_holds_nothing_up() -> None:
 def test_a_month_after_its_last_day_is_the_last_day_of_the_next(last: str, due: str) -> None:
     at = datetime.fromisoformat(f"{last}T23:59:59+00:00")
     found = should_retrain(RetrainingPolicy(), now=at, retrained_at=[at], drift=None, rollout_active=False)
-    assert found.reason == f"no drift; the monthly retraining is due on {due}"
+    assert found.reason == f"no drift report of this champion in the last days; the monthly retraining is due on {due}"
 
 
 def test_the_month_after_december_is_in_the_next_year() -> None:
     last = datetime(2013, 12, 15, tzinfo=UTC)
     found = should_retrain(RetrainingPolicy(), now=last, retrained_at=[last], drift=None, rollout_active=False)
-    assert found.reason == "no drift; the monthly retraining is due on 2014-01-15"
+    assert (
+        found.reason == "no drift report of this champion in the last days; the monthly retraining is due on 2014-01-15"
+    )
 
 
 @pytest.mark.parametrize(
@@ -187,7 +189,7 @@ def test_of_many_drifted_features_a_run_names_the_gravest() -> None:
     stored = {"verdict": "retrain", "drifted": names, "psi": psi, "psi_noise": dict.fromkeys(names, 0.1)}
     drift = DriftSignal.from_metadata(stored)
     found = should_retrain(RetrainingPolicy(), now=LAST, retrained_at=[], rollout_active=False, drift=drift)
-    assert found.reason == "drift of pixel_63, pixel_62, pixel_61, pixel_60, pixel_59 and 59 more"
+    assert found.reason.startswith("drift of pixel_63, pixel_62, pixel_61, pixel_60, pixel_59 and 59 more; whether")
     assert found.numbers["drifted features"] == "64"
     assert found.numbers["psi pixel_63"] == "0.93"
     assert len(found.numbers) == 11

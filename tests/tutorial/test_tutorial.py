@@ -16,7 +16,7 @@ def test_a_bad_release_of_a_model_made_by_the_commands_alone_is_rolled_back(tmp_
     assert summary["failed_runs"] == 0
     assert len(summary["promotions"]) == 1
     fates = {bad["what"]: bad["fate"].split(":")[0] for bad in summary["bad_releases"]}
-    assert list(fates.values())[0] == "rolled back", fates
+    assert next(iter(fates.values())) == "rolled back", fates
     assert summary["rollbacks"]
 
 

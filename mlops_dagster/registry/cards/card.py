@@ -35,6 +35,8 @@ class ModelCard(StrictModel):
     validation: Validation | None = None
     shared_days: str = ""
     """What days that share causes make of a comparison with the champion, in one sentence; empty without a champion."""
+    regimes: tuple[str, ...] = ()
+    """The columns that changed within the training set, and what drift makes of it, a sentence each."""
     provable: Provable | None = None
     """What the daily checks can prove of it; None if nobody has computed that, which is no part that is missing."""
 

@@ -25,7 +25,7 @@ def to_markdown(card: ModelCard) -> str:
     """A heading for each part, with "_absent_" under it where there is none."""
     sections = {
         "Intended use": escape(card.intended_use),
-        "Training data": _bullets(data_lines(card.provenance, card.validation)),
+        "Training data": _bullets((*data_lines(card.provenance, card.validation), *card.regimes)),
         "Evaluation": _evaluation(card),
         "What the daily checks can prove": _bullets(provable_lines(card.provable)),
         "Known failure modes": _bullets(card.failure_modes),

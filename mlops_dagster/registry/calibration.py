@@ -1,0 +1,70 @@
+"""Calibration: how often answers of each score were right when a version was evaluated, as counts."""
+
+import math
+from bisect import bisect_right
+from collections.abc import Mapping
+from dataclasses import dataclass
+
+from mlops_dagster.errors import InvalidInputError
+
+
+@dataclass(frozen=True, slots=True)
+class Bracket:
+    """The answers of one predicted class with scores in one interval, and which classes were true."""
+
+    above: float
+    """The lower end, which belongs to it; the first one of a class has none: -inf."""
+    truths: Mapping[str, int]
+
+    @property
+    def rows(self) -> int:
+        return sum(self.truths.values())
+
+
+@dataclass(frozen=True, slots=True)
+class Calibration:
+    """The brackets of each predicted class, in the order of their scores."""
+
+    brackets: Mapping[str, tuple[Bracket, ...]]
+
+    def place(self, predicted: str, score: float) -> int | None:
+        """The number of the bracket of an answer among those of its class; None for a class it does not know.
+
+        >>> late = (Bracket(-math.inf, {"late": 6, "ok": 4}), Bracket(0.8, {"late": 9, "ok": 1}))
+        >>> [Calibration({"late": late}).place("late", score) for score in (0.5, 0.8, 0.99)]
+        [0, 1, 1]
+        """
+        brackets = self.brackets.get(predicted)
+        return None if brackets is None else bisect_right([each.above for each in brackets], score) - 1
+
+    def to_json(self) -> dict[str, object]:
+        """By predicted class: [lower end or null, {true class: rows}] of each bracket."""
+        return {
+            predicted: [[None if math.isinf(each.above) else each.above, dict(each.truths)] for each in brackets]
+            for predicted, brackets in self.brackets.items()
+        }
+
+    @classmethod
+    def from_json(cls, data: object) -> "Calibration":
+        """The inverse of `to_json`; raises InvalidInputError."""
+        if isinstance(data, Mapping):
+            found = {str(predicted): _brackets(brackets) for predicted, brackets in data.items()}
+            if all(found.values()):
+                return cls(found)
+        raise InvalidInputError(f"this is no calibration as to_json writes it: {data!r:.300}")
+
+
+def _brackets(data: object) -> tuple[Bracket, ...]:
+    """The brackets of a class; none at all where one is out of order or has no counts."""
+    found: list[Bracket] = []
+    for each in data if isinstance(data, list) else []:
+        match each:
+            case [None | int() | float() as above, Mapping() as truths] if truths and all(
+                type(rows) is int and rows > 0 for rows in truths.values()
+            ):
+                lower = -math.inf if above is None else float(above)
+                if (not found) == math.isinf(lower) and (not found or lower > found[-1].above):
+                    found.append(Bracket(lower, {str(name): rows for name, rows in truths.items()}))
+                    continue
+        return ()
+    return tuple(found)

@@ -1,0 +1,70 @@
+"""Whether drift asks for a retraining: drift that moves the scores or the answers weighs more than drift that does not.
+
+A feature may move and nobody be the worse for it (a season, a new branch). What the model does with it shows in its
+scores at once, and in wrong answers when labels come. Evidence that is missing lets a drifted feature ask, as if there
+were none of either kind; that of labels counts for more than that of scores.
+"""
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+
+from mlops_dagster.monitoring import Harm, Verdict
+from mlops_dagster.retraining.signals import DriftSignal
+
+
+@dataclass(frozen=True, slots=True)
+class Weighed:
+    """Whether drift asks for a retraining, and why or why not."""
+
+    asks: bool
+    reason: str
+
+    @property
+    def sentence(self) -> str:
+        """For people, in reports."""
+        return f"Drift asks for {'a' if self.asks else 'no'} retraining: {self.reason}."
+
+
+_NO_REASON = {
+    Verdict.STABLE: "no drift",
+    Verdict.MONITOR: "drift, but none over the limit for a retraining",
+    Verdict.CANNOT_TELL: "drift cannot be told",
+}
+
+
+def weigh(drift: DriftSignal, harm: Mapping[str, str]) -> Weighed:
+    """Weigh the newest drift report by what its drift does to the scores and, by labels, to the answers.
+
+    `harm` is what each drifted feature has to do with wrong answers, a `Harm`, as far as that is known. In this order:
+
+    1. A report that does not say `retrain` asks for nothing.
+    2. Scores that say `retrain` ask.
+    3. A feature that says `retrain` and came with a loss asks.
+    4. If each of those features came with no loss, none asks.
+    5. If the scores are stable, none asks; if they moved, or cannot tell, they do.
+
+    >>> temp = DriftSignal("retrain", ("temp",), score="stable")
+    >>> weigh(temp, {})
+    Weighed(asks=False, reason='drift of temp, which moves neither the scores nor, as far as labels say, the answers')
+    >>> weigh(temp, {"temp": "came_with_loss"})
+    Weighed(asks=True, reason='drift of temp, of which temp came with wrong answers')
+    """
+    if drift.verdict != Verdict.RETRAIN:
+        known = drift.verdict in list(Verdict)
+        said = _NO_REASON[Verdict(drift.verdict) if known else Verdict.CANNOT_TELL]
+        return Weighed(False, f"{said}: {drift.why}" if drift.why else said)
+    if drift.score == Verdict.RETRAIN:
+        return Weighed(
+            True, f"drift of the scores{drift.score_numbers}" + (f" and of {drift.named}" if drift.features else "")
+        )
+    reason = f"drift of {drift.named}"
+    harmful = [name for name in drift.features if harm.get(name) == Harm.CAME_WITH_LOSS]
+    if harmful:
+        return Weighed(True, f"{reason}, of which {', '.join(harmful[:3])} came with wrong answers")
+    if drift.features and all(harm.get(name) == Harm.NO_LOSS for name in drift.features):
+        return Weighed(False, f"{reason}, but labels show no loss with it")
+    if drift.score == Verdict.STABLE:
+        return Weighed(False, f"{reason}, which moves neither the scores nor, as far as labels say, the answers")
+    if drift.score == Verdict.MONITOR:
+        return Weighed(True, f"{reason}, which moves the scores{drift.score_numbers}")
+    return Weighed(True, f"{reason}; whether it moves the scores cannot be told")

@@ -1,0 +1,78 @@
+"""Drift that moves scores or answers weighs more than drift that does not."""
+
+from dataclasses import replace
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from mlops_dagster.retraining.signals import ConceptSignal, DriftSignal
+from mlops_dagster.retraining.weigh import weigh
+
+SCORES = ("stable", "cannot_tell", "monitor", "retrain")
+"""By how much they ask for."""
+HARMS = ("no_loss", "cannot_tell", "came_with_loss")
+NAMES = st.lists(st.sampled_from("abcd"), unique=True, max_size=4)
+SIGNALS = st.builds(
+    DriftSignal, verdict=st.sampled_from(SCORES), features=NAMES.map(tuple), score=st.sampled_from(SCORES)
+)
+HARM = st.dictionaries(st.sampled_from("abcd"), st.sampled_from(HARMS))
+
+
+@pytest.mark.parametrize(
+    ("score", "harm", "asks", "reason"),
+    [
+        ("stable", {}, False, "moves neither the scores nor, as far as labels say, the answers"),
+        ("stable", {"a": "cannot_tell", "b": "no_loss"}, False, "moves neither"),
+        ("stable", {"a": "came_with_loss", "b": "no_loss"}, True, "of which a came with wrong answers"),
+        ("monitor", {}, True, "which moves the scores (KS D 0.170)"),
+        ("monitor", {"a": "no_loss", "b": "no_loss"}, False, "labels show no loss"),
+        ("monitor", {"a": "no_loss", "c": "no_loss"}, True, "moves the scores"),
+        ("cannot_tell", {}, True, "whether it moves the scores cannot be told"),
+        ("cannot_tell", {"a": "no_loss", "b": "no_loss"}, False, "labels show no loss"),
+        ("retrain", {"a": "no_loss", "b": "no_loss"}, True, "drift of the scores (KS D 0.170) and of a, b"),
+    ],
+)
+def test_the_rule(score: str, harm: dict[str, str], asks: bool, reason: str) -> None:
+    found = weigh(DriftSignal("retrain", ("a", "b"), score=score, ks=0.17), harm)
+    assert found.asks is asks
+    assert reason in found.reason
+
+
+@given(SIGNALS, HARM)
+def test_only_a_report_that_says_retrain_asks_and_every_answer_has_a_reason(
+    drift: DriftSignal, harm: dict[str, str]
+) -> None:
+    found = weigh(drift, harm)
+    assert found.reason
+    assert not found.asks or drift.verdict == "retrain"
+
+
+@given(SIGNALS, HARM, st.sampled_from(SCORES), st.sampled_from("abcd"))
+def test_worse_evidence_never_asks_for_less(drift: DriftSignal, harm: dict[str, str], score: str, name: str) -> None:
+    if not weigh(drift, harm).asks:
+        return
+    if SCORES.index(score) >= SCORES.index(drift.score):
+        assert weigh(replace(drift, score=score), harm).asks
+    assert weigh(drift, {**harm, name: "came_with_loss"}).asks
+
+
+@given(SIGNALS, HARM)
+def test_evidence_that_is_missing_lets_drift_ask(drift: DriftSignal, harm: dict[str, str]) -> None:
+    drift = replace(drift, verdict="retrain")
+    unknown = replace(drift, score="cannot_tell")
+    assert weigh(unknown, {}).asks
+    if drift.score != "stable" and weigh(drift, harm).asks:
+        assert weigh(drift, {}).asks
+
+
+def test_it_reads_the_reports() -> None:
+    said = {"verdict": "retrain", "drifted": ["a"], "score_verdict": "monitor", "ks": 0.2, "psi_limit": 0.25}
+    drift = DriftSignal.from_metadata(said)
+    assert (drift.score, drift.numbers["ks score"]) == ("monitor", "0.2")
+    features = [{"name": "a", "verdict": "no_loss", "psi": 0.4}, "?"]
+    concept = ConceptSignal.from_metadata({"concept": "not_proven", "concept_features": features})
+    assert concept.harm == {"a": "no_loss"}
+    assert not weigh(drift, concept.harm).asks
+    withheld = DriftSignal.from_metadata({**said, "verdict": "cannot_tell", "reason": "2 hours failed"})
+    assert weigh(withheld, {}).reason == "drift cannot be told: 2 hours failed"
