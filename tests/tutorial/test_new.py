@@ -94,7 +94,7 @@ def test_columns_of_other_names_and_odd_ones_are_taken_as_code(folder: Path) -> 
     assert callable(training_set)
     found = training_set(end - pd.Timedelta(days=3), end)
     assert {"label", "event_time", 'the "school"', "sex"} <= set(found)
-    assert len(found) == pytest.approx(150, abs=10)
+    assert len(found) == (rows["came at"] >= end - pd.Timedelta(days=3)).sum() > 100
 
 
 def test_without_a_table_there_is_all_that_dagster_wants_and_a_trainer_to_fill_in(folder: Path) -> None:
