@@ -66,7 +66,7 @@ def test_days_that_differ_make_rows_count_for_fewer() -> None:
         (lambda rows: rows.assign(label=None), "no row of the table has a 'label'"),
         (
             lambda rows: rows.assign(label=rows["label"] + 0.5),
-            "a class, label or category|neither texts, whole numbers",
+            "neither texts, whole numbers nor booleans",
         ),
         (lambda rows: rows.assign(label=1), "needs two or more different classes"),
         (lambda rows: rows[["event_time", "label"]], "no column of the table is a feature"),
@@ -76,7 +76,7 @@ def test_a_table_that_no_model_can_learn_from_is_refused(change: object, said: s
     assert callable(change)
     with pytest.raises(InvalidInputError) as refused:
         described(change(census(20)))
-    assert any(each in str(refused.value) for each in said.split("|"))
+    assert said in str(refused.value)
 
 
 def test_columns_of_other_names_and_odd_ones_are_taken_as_code(folder: Path) -> None:
