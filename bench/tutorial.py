@@ -102,7 +102,7 @@ def census(a_day: int = 800, days: float = 21, seed: int = 7) -> pd.DataFrame:
     )
 
 
-def cards(a_day: int = 2500, days: float = 30, seed: int = 7) -> pd.DataFrame:
+def cards(a_day: int = 6000, days: float = 10, seed: int = 7) -> pd.DataFrame:
     """Card payments: 30 floats that say nothing by their names, one in 25 a fraud, labels some hours late."""
     rng, rows = np.random.default_rng(seed), int(days * a_day)
     fraud = rng.random(rows) < 0.04
