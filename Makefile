@@ -31,7 +31,7 @@ dev: install
 	$(BIN)/mlops dev
 
 test: install promtool
-	$(BIN)/pytest -q -n 3 --dist loadfile --no-loadscope-reorder  # a third waits for servers; the longest files not last
+	OMP_NUM_THREADS=1 $(BIN)/pytest -q -n 3 --dist loadfile --no-loadscope-reorder  # a third waits for servers, threads of estimators would spin; the longest files not last
 
 # Of Debian, for one test each: what they need and no wheel has.
 .PHONY: promtool wrk
