@@ -313,7 +313,7 @@ def test_a_proven_challenger_waits_for_the_person_who_approves(world: World) -> 
     assert "waits for approval" in world.rollouts.decisions(world.rollout.id)[-1].reason
     kinds = [event.kind for event in world.registry.history(world.model)]
     assert kinds.count("approval_requested") == 1
-    grace = ModelRegistry(settings=world.settings, actor="grace")
+    grace = ModelRegistry(settings=world.settings, clock=world.clock, actor="grace")
     grace.approve(grace.get(world.model, "1.1.0"))
     world.serve_better()
     assert world.tick() is Outcome.PROMOTE
@@ -326,7 +326,7 @@ def test_a_challenger_that_was_rejected_is_given_up(world: World) -> None:
     world.reach(2)
     world.serve_better()
     world.tick()
-    grace = ModelRegistry(settings=world.settings, actor="grace")
+    grace = ModelRegistry(settings=world.settings, clock=world.clock, actor="grace")
     grace.reject(grace.get(world.model, "1.1.0"), reason="which groups?")
     world.serve_better()
     with pytest.raises(ApprovalError, match="grace rejected it"):
