@@ -38,7 +38,6 @@ from mlops_dagster.components.spec import ModelSpec
 from mlops_dagster.components.tables import in_order, table
 from mlops_dagster.monitoring import (
     DayOfAnswers,
-    PerformanceReport,
     day_of_answers,
     estimated_performance,
     performance,
@@ -96,7 +95,7 @@ def performance_report_asset(spec: ModelSpec) -> dg.AssetsDefinition:
                 )
                 said[key][ANSWERS] = answers[start.date()].metadata()
                 if champion.baseline is not None:
-                    said[key] |= _estimated(rows, report, champion.version, champion.baseline, spec)
+                    said[key] |= _estimated(rows, champion.version, champion.baseline, spec)
         newest = is_newest(context.instance, context.asset_key, latest)
         days_of_champion = {} if champion is None else since_promotion(house, champion, until)
         matured = matured_days(days_of_champion, spec.rollout, until)
@@ -144,10 +143,8 @@ def _maturity(spec: ModelSpec, matured: Sequence[date], days: int) -> dict[str, 
     }
 
 
-def _estimated(
-    rows: "pa.Table", report: PerformanceReport, champion: str, baseline: Baseline, spec: ModelSpec
-) -> dict[str, object]:
-    """The performance that the champion's scores let one expect, and the day's table with it."""
+def _estimated(rows: "pa.Table", champion: str, baseline: Baseline, spec: ModelSpec) -> dict[str, object]:
+    """The performance that the champion's scores let one expect."""
     found = estimated_performance(rows, champion, baseline, spec.concept)
     if found is None:
         return {}

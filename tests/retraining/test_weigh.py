@@ -74,5 +74,5 @@ def test_it_reads_the_reports() -> None:
     concept = ConceptSignal.from_metadata({"concept": "not_proven", "concept_features": features})
     assert concept.harm == {"a": "no_loss"}
     assert not weigh(drift, concept.harm).asks
-    withheld = DriftSignal.from_metadata({**said, "verdict": "cannot_tell", "reason": "2 hours failed"})
+    withheld = DriftSignal.from_metadata({**said, "verdict": "cannot_tell", "withheld": "2 hours failed"})
     assert weigh(withheld, {}).reason == "drift cannot be told: 2 hours failed"
