@@ -5,10 +5,10 @@ from dataclasses import replace
 
 import dagster as dg
 
-from mlops_dagster.components.partitions import daily, windows
+from mlops_dagster.components.partitions import STAGE, daily, windows
 from mlops_dagster.components.platform import Platform
 from mlops_dagster.components.spec import ModelSpec
-from mlops_dagster.components.validation import data_docs, link_of
+from mlops_dagster.components.validation import data_docs, link_of, outcome_of
 from mlops_dagster.errors import InvalidInputError, InvalidSuiteError, ModelFailedError
 from mlops_dagster.monitoring import ValidationResult, quarantine, validate
 from mlops_dagster.monitoring.quarantine import quarantine_of
@@ -46,7 +46,8 @@ def _batch_input(spec: ModelSpec) -> dg.AssetsDefinition:
 
     @dg.asset(
         key=spec.key(_BATCH_INPUT),
-        group_name="serving",
+        group_name=spec.prefix,
+        tags={STAGE: "serving"},
         kinds={"pandas", "greatexpectations"},
         owners=list(spec.owners),
         partitions_def=daily(),
@@ -95,6 +96,7 @@ def _batch_input(spec: ModelSpec) -> dg.AssetsDefinition:
                     check_name=suite_passes.name,
                     passed=found.passed,
                     severity=dg.AssetCheckSeverity.ERROR,
+                    description=outcome_of(found),
                     metadata=told,
                 )
             ],
@@ -107,7 +109,8 @@ def _batch_scores(spec: ModelSpec) -> dg.AssetsDefinition:
     @dg.asset(
         key=spec.key("batch_scores"),
         deps=[spec.key(_BATCH_INPUT), spec.key("deployment")],
-        group_name="serving",
+        group_name=spec.prefix,
+        tags={STAGE: "serving"},
         kinds={"parquet"},
         owners=list(spec.owners),
         partitions_def=daily(),

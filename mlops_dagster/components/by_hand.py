@@ -4,7 +4,7 @@ from enum import Enum
 
 import dagster as dg
 
-from mlops_dagster.components.deployed import materialization
+from mlops_dagster.components.deployed import materializations
 from mlops_dagster.components.platform import Platform
 from mlops_dagster.components.rollout import EMERGENCY
 from mlops_dagster.components.spec import ModelSpec
@@ -47,7 +47,8 @@ def by_hand_defs(spec: ModelSpec) -> dg.Definitions:
         rollout = act(spec.model, config.reason)
         context.log.info(f"rollout {rollout.id} of {rollout.challenger}: {rollout.phase}, step {rollout.step}")
         deployed = house.registry.deployment(spec.model)
-        context.log_event(materialization(spec, config.action.value, config.reason, deployed))
+        for event in materializations(context.instance, spec, config.action.value, config.reason, deployed):
+            context.log_event(event)
 
     @dg.job(
         name=f"{spec.prefix}_rollout_by_hand",

@@ -3,6 +3,7 @@
 import dagster as dg
 
 from mlops_dagster.components.comparisons import metadata_of
+from mlops_dagster.components.partitions import STAGE
 from mlops_dagster.components.platform import AsOf, Platform
 from mlops_dagster.components.spec import ModelSpec
 from mlops_dagster.registry import ModelVersion
@@ -32,7 +33,8 @@ def _champion_challenger(spec: ModelSpec) -> dg.AssetsDefinition:
     @dg.asset(
         key=spec.key("champion_challenger"),
         deps=[spec.key("registered_version"), spec.key("prediction_batch")],
-        group_name="rollout",
+        group_name=spec.prefix,
+        tags={STAGE: "rollout"},
         kinds={"python", "deltalake"},
         owners=list(spec.owners),
         description="Both versions on the labelled rows served since the training data of both ended: paired tests, "

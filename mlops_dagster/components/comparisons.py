@@ -3,6 +3,7 @@
 import dagster as dg
 
 from mlops_dagster.rollout.comparison import Comparison, Part
+from mlops_dagster.rollout.entities import TestResult
 
 Metadata = dict[str, dg.MetadataValue | str | int | float]
 
@@ -13,10 +14,10 @@ def metadata_of(found: Comparison) -> Metadata:
     return {
         "verdict": found.verdict.value,
         "reason": found.reason,
+        "slices": _slices(found),
         "champion": found.champion,
         "challenger": found.challenger,
         "rows": pairs.total,
-        "min_rows": found.min_rows,
         "since": sample.since.isoformat(),
         "until": sample.until.isoformat(),
         "served": sample.served,
@@ -26,12 +27,17 @@ def metadata_of(found: Comparison) -> Metadata:
         "wins": pairs.wins,
         "losses": pairs.losses,
         "ties": pairs.ties,
-        "margin": found.margin,
-        "alpha": found.alpha,
-        "rows_per_observation": found.rows_per_observation or "unknown",
         **_scores(found.overall),
         **_e_values(found.overall),
-        "slices": _slices(found),
+        "limits": dg.MetadataValue.json(
+            {
+                "min_rows": found.min_rows,
+                "margin": found.margin,
+                "alpha": found.alpha,
+                "rows_per_observation": found.rows_per_observation or "unknown",
+                **{f"e_{_short(test)}": test.limit for test in found.overall.tests},
+            }
+        ),
         "report": dg.MetadataValue.md(found.to_markdown()),
     }
 
@@ -50,12 +56,12 @@ def _scores(part: Part) -> Metadata:
 
 
 def _e_values(part: Part) -> Metadata:
-    """`e_superior` and `e_superior_limit`, and so on. An e-value may be infinite, which no plot shows."""
-    shown: Metadata = {}
-    for test in part.tests:
-        name = f"e_{test.name.split('.')[1]}"
-        shown |= {name: min(test.e_value, 1e300), f"{name}_limit": test.limit}
-    return shown
+    """`e_superior` and so on. An e-value may be infinite, which no plot shows."""
+    return {f"e_{_short(test)}": min(test.e_value, 1e300) for test in part.tests}
+
+
+def _short(test: TestResult) -> str:
+    return test.name.split(".")[1]
 
 
 def _slices(found: Comparison) -> dg.MetadataValue:

@@ -10,6 +10,7 @@ from mlops_dagster.components.comparisons import Metadata
 from mlops_dagster.components.partitions import daily
 from mlops_dagster.components.reports import latest_report
 from mlops_dagster.components.spec import ModelSpec
+from mlops_dagster.components.tables import table
 from mlops_dagster.monitoring import (
     ConceptReport,
     ConceptVerdict,
@@ -68,6 +69,9 @@ def concept_metadata(report: ConceptReport | None, until: datetime) -> dict[str,
     if report is None:
         return {}
     return {
+        "concept": report.verdict.value,
+        "concept_reason": report.reason,
+        "concept_table": table(report.table()),
         **report.metadata(),
         "concept_until": until.isoformat(),
         "concept_report": dg.MetadataValue.md(report.to_markdown()),
@@ -96,16 +100,21 @@ def tell_of_concept(
 def concept_check(report: ConceptReport | None) -> dg.AssetCheckResult:
     """What was found, as the check; one that cannot tell passes and says so."""
     if report is None:
-        return dg.AssetCheckResult(check_name=CHECK, passed=True, metadata={"concept": "cannot_tell"})
+        return dg.AssetCheckResult(
+            check_name=CHECK,
+            passed=True,
+            description="cannot tell: nobody was champion before the end of these days",
+            metadata={"concept": "cannot_tell"},
+        )
     collapsed = report.verdict is ConceptVerdict.COLLAPSED
-    shown: Metadata = {"concept": report.verdict.value, "reason": report.reason}
+    shown: Metadata = {"concept": report.verdict.value, "slices": table(report.table())}
     if report.slices:
-        shown |= {"e_value": min(report.slices[0].e_value, 1e300), "e_needed": report.slices[0].needed}
-        shown |= {"wrong_rate": report.slices[0].rate or 0.0, "limit": report.slices[0].limit}
+        shown |= {"e_value": min(report.slices[0].e_value, 1e300), "wrong_rate": report.slices[0].rate or 0.0}
     return dg.AssetCheckResult(
         check_name=CHECK,
         passed=not report.worse,
         severity=dg.AssetCheckSeverity.ERROR if collapsed else dg.AssetCheckSeverity.WARN,
+        description=f"{report.champion}: {report.reason}",
         metadata={**shown, "report": dg.MetadataValue.md(report.to_markdown())},
     )
 

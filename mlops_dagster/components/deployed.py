@@ -5,40 +5,63 @@ from collections.abc import Mapping
 import dagster as dg
 
 from mlops_dagster.components.spec import ModelSpec
+from mlops_dagster.components.tables import table
 from mlops_dagster.registry import Deployment
 from mlops_dagster.rollout import Decision
 
 
-def materialization(
-    spec: ModelSpec, action: str, reason: str, deployed: Deployment, decision: Decision | None = None
+def materializations(
+    instance: dg.DagsterInstance,
+    spec: ModelSpec,
+    action: str,
+    reason: str,
+    deployed: Deployment,
+    decision: Decision | None = None,
+) -> list[dg.AssetMaterialization]:
+    """Of `deployment`: what was done, why, and who serves since; none when the last one says just that.
+
+    A rollback is repeated until the traffic is gone: only the first of its runs is news.
+    """
+    now = _materialization(spec, action, reason, deployed, decision)
+    last = instance.get_latest_materialization_event(now.asset_key)
+    said = None if last is None else last.asset_materialization
+    return [] if said is not None and said.metadata == now.metadata else [now]
+
+
+def _materialization(
+    spec: ModelSpec, action: str, reason: str, deployed: Deployment, decision: Decision | None
 ) -> dg.AssetMaterialization:
-    """Of `deployment`: what was done, why, and who serves since."""
     metadata: dict[str, dg.MetadataValue | str | int | float] = {
         "action": action,
         "reason": reason,
+        **({} if decision is None else {"evidence": table(_tests(decision))}),
         "champion": deployed.champion or "-",
         "canary": deployed.canary or "-",
         "canary_weight": deployed.canary_weight,
         "epoch": deployed.epoch,
         "at": deployed.updated_at.isoformat(),
+        "version": dg.MetadataValue.asset(spec.key("registered_version")),
         "on_hold": deployed.on_hold.reason if deployed.on_hold else "-",
     }
     if decision is not None:
         metadata |= {
             "challenger": decision.rollout.challenger,
             "decided_at": decision.at.isoformat(),
-            "evidence": dg.MetadataValue.md(_tests_as_table(decision)),
         }
     return dg.AssetMaterialization(spec.key("deployment"), metadata=metadata)
 
 
-def _tests_as_table(decision: Decision) -> str:
-    lines = ["| test | observed | e-value | limit | verdict |", "|---|---|---|---|---|"]
-    lines += [
-        f"| {test.name} | {_counts(test.observed)} | {test.e_value:.4g} | {test.limit:.4g} | {test.verdict} |"
+def _tests(decision: Decision) -> list[dict[str, str | float]]:
+    return [
+        {
+            "test": test.name,
+            "observed": _counts(test.observed),
+            "e-value": min(test.e_value, 1e300),  # JSON has no infinity
+            "limit": test.limit,
+            "verdict": test.verdict,
+        }
         for test in decision.tests
     ]
-    return "\n".join(lines)
 
 
 def _counts(observed: Mapping[str, float]) -> str:

@@ -6,10 +6,11 @@ from datetime import datetime, timedelta
 import dagster as dg
 
 from mlops_dagster.components.concept_drift import latest_concept
-from mlops_dagster.components.partitions import HOURLY, MODEL, due_every, hourly, windows
+from mlops_dagster.components.partitions import HOURLY, MODEL, STAGE, due_every, hourly, windows
 from mlops_dagster.components.platform import Platform
 from mlops_dagster.components.prediction_batch import failed_hours
 from mlops_dagster.components.spec import ModelSpec
+from mlops_dagster.components.tables import in_order, table
 from mlops_dagster.errors import told
 from mlops_dagster.monitoring import DriftReport, Verdict
 from mlops_dagster.monitoring.evidently_reports import publish_report
@@ -21,6 +22,9 @@ from mlops_dagster.retraining.weigh import weigh
 from mlops_dagster.wiring import House
 
 NO_CHAMPION = {"verdict": Verdict.CANNOT_TELL.value, "reason": "no champion"}
+
+MOST_PLOTS = 12
+"""The features of a model with no more of them have a plot each; of more, only the worst PSI has."""
 
 
 def drift_report_asset(spec: ModelSpec) -> dg.AssetsDefinition:
@@ -34,10 +38,10 @@ def drift_report_asset(spec: ModelSpec) -> dg.AssetsDefinition:
     @dg.asset(
         key=spec.key("drift_report"),
         deps=[spec.key("prediction_batch")],
-        group_name="monitoring",
+        group_name=spec.prefix,
         kinds={"python", "whylogs", "evidently"},
         owners=list(spec.owners),
-        tags=HOURLY,
+        tags={**HOURLY, STAGE: "monitoring"},
         metadata={MODEL: spec.model},
         partitions_def=hourly(),
         freshness_policy=due_every(timedelta(hours=1)),
@@ -77,16 +81,19 @@ def drift_report_asset(spec: ModelSpec) -> dg.AssetsDefinition:
             asks = weigh(DriftSignal.from_metadata(report.metadata()), harm[version])
             its_page = _evidently(context, house, spec, found.champion, report, end) if end == hours[-1][2] else {}
             context.add_asset_metadata(
-                {
-                    "champion": version,
-                    "report": dg.MetadataValue.md(f"{report.to_markdown()}\n\n{asks.sentence}"),
-                    **report.metadata(),
-                    "asks_for_retraining": asks.asks,
-                    "retraining": asks.reason,
-                    "failed_hours": [f"{hour:%Y-%m-%dT%H:%MZ}" for hour in bad],
-                    **its_profiles,
-                    **its_page,
-                },
+                in_order(
+                    {
+                        **_first(report),
+                        "champion": version,
+                        **_plots(report),
+                        **its_page,
+                        **report.metadata(),
+                        "asks_for_retraining": asks.asks,
+                        "retraining": asks.reason,
+                        "failed_hours": [f"{hour:%Y-%m-%dT%H:%MZ}" for hour in bad],
+                        **its_profiles,
+                    }
+                ),
                 partition_key=key,
             )
         numbers = {"hours": len(hours), **_in_short(judged, sound), "profiles": made}
@@ -96,12 +103,35 @@ def drift_report_asset(spec: ModelSpec) -> dg.AssetsDefinition:
                     check_name=within_limits.name,
                     passed=not any(report.verdict is Verdict.RETRAIN or report.score.elevated for report in sound),
                     severity=dg.AssetCheckSeverity.WARN,
-                    metadata=numbers,
+                    description=_summary(judged, sound),
+                    metadata={**({"features": table(judged[-1].table())} if judged else {}), **numbers},
                 )
             ]
         )
 
     return drift_report
+
+
+def _first(report: DriftReport) -> dict[str, object]:
+    """What a person looks for first."""
+    return {"verdict": report.verdict.value, "reason": report.why, "features": table(report.table())}
+
+
+def _plots(report: DriftReport) -> dict[str, float]:
+    """A number for each feature, which Dagster plots over the hours, where there are few."""
+    if len(report.features) > MOST_PLOTS:
+        return {}
+    return {f"psi {each.name}": round(each.psi, 4) for each in report.features if each.psi is not None}
+
+
+def _summary(judged: Sequence[DriftReport], sound: Sequence[DriftReport]) -> str:
+    """Why the check passed or failed, in a sentence."""
+    over = [report for report in sound if report.verdict is Verdict.RETRAIN or report.score.elevated]
+    if over:
+        return f"{len(over)} of {len(judged)} hours are beyond the limits, the last because {over[-1].why}"
+    if not judged:
+        return "no hour had a champion with a baseline to be held against"
+    return f"none of {len(judged)} hours is beyond the limits; of the last one: {judged[-1].why}"
 
 
 def _in_short(judged: Sequence[DriftReport], sound: Sequence[DriftReport]) -> dict[str, str | float | None]:

@@ -1,13 +1,15 @@
 """`label_drift`: the labels that became known in a week, against the champion's baseline."""
 
+from collections.abc import Mapping
 from datetime import timedelta
 
 import dagster as dg
 
 from mlops_dagster.components.drift_report import NO_CHAMPION
-from mlops_dagster.components.partitions import due_every, weekly, windows
+from mlops_dagster.components.partitions import STAGE, due_every, weekly, windows
 from mlops_dagster.components.platform import Platform
 from mlops_dagster.components.spec import ModelSpec
+from mlops_dagster.components.tables import table
 from mlops_dagster.monitoring import label_drift as label_drift_of
 from mlops_dagster.monitoring.label_drift import histogram_of
 from mlops_dagster.monitoring.served_by import served_by
@@ -17,7 +19,8 @@ def label_drift_asset(spec: ModelSpec) -> dg.AssetsDefinition:
     @dg.asset(
         key=spec.key("label_drift"),
         deps=[spec.key("prediction_batch")],
-        group_name="monitoring",
+        group_name=spec.prefix,
+        tags={STAGE: "monitoring"},
         kinds={"python"},
         owners=list(spec.owners),
         partitions_def=weekly(),
@@ -35,7 +38,21 @@ def label_drift_asset(spec: ModelSpec) -> dg.AssetsDefinition:
             labels = histogram_of(champion.baseline.label.bins, house.rollups.label_counts(spec.model, start, end))
             hours = (end - start) / timedelta(hours=1)
             report = label_drift_of(champion.baseline, labels, spec.drift, hours=hours)
-            context.add_asset_metadata({"champion": champion.version, **report.metadata()}, partition_key=key)
+            context.add_asset_metadata(
+                {
+                    "verdict": report.verdict.value,
+                    "reason": report.reason,
+                    "classes": table(_most_moved(report.shares)),
+                    "champion": champion.version,
+                    **report.metadata(),
+                },
+                partition_key=key,
+            )
         return dg.MaterializeResult()
 
     return label_drift
+
+
+def _most_moved(shares: Mapping[str, tuple[float, float]]) -> list[dict[str, str | float]]:
+    rows = sorted(shares.items(), key=lambda item: -abs(item[1][1] - item[1][0]))
+    return [{"class": label, "share in the baseline": then, "share now": now} for label, (then, now) in rows]

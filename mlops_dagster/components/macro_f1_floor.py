@@ -1,6 +1,6 @@
 """The macro-F1 floor in Dagster: the check beside the daily report, and the sensor that starts a rollback."""
 
-from collections.abc import Collection
+from collections.abc import Collection, Mapping
 from dataclasses import asdict, dataclass
 from datetime import date, datetime
 
@@ -66,12 +66,18 @@ def tell_of_floor(house: House, spec: ModelSpec, look: FloorLook | None, log: dg
 def macro_f1_check(spec: ModelSpec, look: FloorLook | None) -> dg.AssetCheckResult:
     """What the look found, as the check; without enough labels it passes and says that it cannot tell."""
     if look is None:
-        return dg.AssetCheckResult(check_name=CHECK, passed=True, metadata={"floor": "cannot_tell", "rows": 0})
+        return dg.AssetCheckResult(
+            check_name=CHECK,
+            passed=True,
+            description="cannot tell: the model has no champion",
+            metadata={"floor": "cannot_tell", "rows": 0},
+        )
     below = under_floor(spec.performance, look.macro_f1)
     return dg.AssetCheckResult(
         check_name=CHECK,
         passed=not look.decision.under_alert,
         severity=dg.AssetCheckSeverity.ERROR if below else dg.AssetCheckSeverity.WARN,
+        description=f"{look.champion}: {look.decision.reason}",
         metadata=floor_metadata(spec, look),
     )
 
@@ -89,9 +95,13 @@ def floor_metadata(spec: ModelSpec, look: FloorLook | None) -> Metadata:
         "floor_until": look.until.isoformat(),
         "floor_days": ", ".join(day.isoformat() for day in look.days),
         "macro_f1_rows": found.rows,
-        "macro_f1_min_rows": spec.performance.min_rows,
-        "macro_f1_alert": spec.performance.alert,
-        "macro_f1_floor": spec.performance.floor,
+        "macro_f1_limits": dg.MetadataValue.json(
+            {
+                "min_rows": spec.performance.min_rows,
+                "alert": spec.performance.alert,
+                "floor": spec.performance.floor,
+            }
+        ),
     }
     if found.value is not None:
         shown["macro_f1"] = found.value
@@ -106,7 +116,6 @@ _NUMBERS = {
     "macro_f1": "macro_f1",
     "low": "macro_f1_low",
     "high": "macro_f1_high",
-    "limit": "macro_f1_floor",
     "rows": "macro_f1_rows",
 }
 """What a retraining shows of the report, and under which name the report has it."""
@@ -133,8 +142,15 @@ def latest_floor(instance: dg.DagsterInstance, spec: ModelSpec, now: datetime) -
         str(said["floor_reason"]),
         str(said["floor_champion"]),
         str(said["floor_to"]),
-        {shown: f"{said[name]:.4g}" for shown, name in _NUMBERS.items() if isinstance(said.get(name), int | float)},
+        _numbers(said),
     )
+
+
+def _numbers(said: Mapping[str, object]) -> Numbers:
+    limits = said["macro_f1_limits"]
+    assert isinstance(limits, Mapping)
+    known = {**{shown: said.get(name) for shown, name in _NUMBERS.items()}, "limit": limits["floor"]}
+    return {name: f"{value:.4g}" for name, value in known.items() if isinstance(value, int | float)}
 
 
 def reason_to_retrain(

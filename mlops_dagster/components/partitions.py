@@ -15,6 +15,9 @@ HOURLY = {"mlops/cadence": "hourly"}
 MODEL = "mlops/model"
 """The metadata by which it finds whose they are: a key has the model's name as Dagster allows it."""
 
+STAGE = "mlops/stage"
+"""The tag that tells the stages of a model's life apart; the group of its assets is the model's."""
+
 RANGE_START, RANGE_END = "dagster/asset_partition_range_start", "dagster/asset_partition_range_end"
 
 

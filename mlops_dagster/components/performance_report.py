@@ -30,14 +30,14 @@ from mlops_dagster.components.macro_f1_floor import (
     macro_f1_check_spec,
     tell_of_floor,
 )
-from mlops_dagster.components.partitions import daily, due_every, windows
+from mlops_dagster.components.partitions import STAGE, daily, due_every, windows
 from mlops_dagster.components.platform import Platform
 from mlops_dagster.components.reports import is_newest
 from mlops_dagster.components.retraining import what_follows
 from mlops_dagster.components.spec import ModelSpec
+from mlops_dagster.components.tables import in_order, table
 from mlops_dagster.monitoring import (
     DayOfAnswers,
-    PerformanceReport,
     day_of_answers,
     estimated_performance,
     performance,
@@ -55,7 +55,8 @@ def performance_report_asset(spec: ModelSpec) -> dg.AssetsDefinition:
     @dg.asset(
         key=spec.key("performance_report"),
         deps=[spec.key("prediction_batch")],
-        group_name="monitoring",
+        group_name=spec.prefix,
+        tags={STAGE: "monitoring"},
         kinds={"duckdb"},
         owners=list(spec.owners),
         partitions_def=daily(),
@@ -82,7 +83,8 @@ def performance_report_asset(spec: ModelSpec) -> dg.AssetsDefinition:
             rows = house.log.labelled(spec.model, start, end)
             report = performance(rows, slices, classes)
             said[key] = {
-                "report": dg.MetadataValue.md(report.to_markdown()),
+                "versions_table": table(report.table()),
+                "slices_table": table(report.slice_table()),
                 **report.metadata(),
                 LABELS: counted.get(start.date(), 0),
                 MADE_AT: now.isoformat(),
@@ -93,7 +95,7 @@ def performance_report_asset(spec: ModelSpec) -> dg.AssetsDefinition:
                 )
                 said[key][ANSWERS] = answers[start.date()].metadata()
                 if champion.baseline is not None:
-                    said[key] |= _estimated(rows, report, champion.version, champion.baseline, spec)
+                    said[key] |= _estimated(rows, champion.version, champion.baseline, spec)
         newest = is_newest(context.instance, context.asset_key, latest)
         days_of_champion = {} if champion is None else since_promotion(house, champion, until)
         matured = matured_days(days_of_champion, spec.rollout, until)
@@ -116,14 +118,16 @@ def performance_report_asset(spec: ModelSpec) -> dg.AssetsDefinition:
                 under_floor=look is not None and under_floor(spec.performance, look.macro_f1),
                 then=then,
             )
-        said[latest] |= {
+        # What is said of the champion first, then the day's tables and numbers.
+        said[latest] = {
             **floor_metadata(spec, look),
             **concept_metadata(concept, until),
             **_maturity(spec, matured, len(days_of_champion)),
+            **said[latest],
             **_label_debt(house, spec, until),
         }
         for key, metadata in said.items():
-            context.add_asset_metadata(metadata, partition_key=key)
+            context.add_asset_metadata(in_order(metadata), partition_key=key)
         return dg.MaterializeResult(check_results=[macro_f1_check(spec, look), concept_check(concept)])
 
     return performance_report
@@ -139,14 +143,12 @@ def _maturity(spec: ModelSpec, matured: Sequence[date], days: int) -> dict[str, 
     }
 
 
-def _estimated(
-    rows: "pa.Table", report: PerformanceReport, champion: str, baseline: Baseline, spec: ModelSpec
-) -> dict[str, object]:
-    """The performance that the champion's scores let one expect, and the day's table with it."""
+def _estimated(rows: "pa.Table", champion: str, baseline: Baseline, spec: ModelSpec) -> dict[str, object]:
+    """The performance that the champion's scores let one expect."""
     found = estimated_performance(rows, champion, baseline, spec.concept)
     if found is None:
         return {}
-    return {"report": dg.MetadataValue.md(f"{report.to_markdown()}\n\n{found.to_markdown()}"), **found.metadata()}
+    return {"estimate": dg.MetadataValue.md(found.to_markdown()), **found.metadata()}
 
 
 def _label_debt(house: House, spec: ModelSpec, until: datetime) -> dict[str, object]:

@@ -6,7 +6,7 @@ from itertools import groupby
 
 import dagster as dg
 
-from mlops_dagster.components.partitions import HOURLY, MODEL, complete, due_every, hourly, windows
+from mlops_dagster.components.partitions import HOURLY, MODEL, STAGE, complete, due_every, hourly, windows
 from mlops_dagster.components.platform import Platform
 from mlops_dagster.components.reports import latest_reports
 from mlops_dagster.components.spec import ModelSpec
@@ -33,10 +33,10 @@ def prediction_batch_asset(spec: ModelSpec) -> dg.AssetsDefinition:
     @dg.asset(
         key=spec.key("prediction_batch"),
         deps=[spec.key("deployment")],
-        group_name="serving",
+        group_name=spec.prefix,
         kinds={"deltalake", "greatexpectations"},
         owners=list(spec.owners),
-        tags=HOURLY,
+        tags={**HOURLY, STAGE: "serving"},
         metadata={MODEL: spec.model},
         partitions_def=hourly(),
         freshness_policy=due_every(timedelta(hours=1)),
@@ -85,6 +85,7 @@ def prediction_batch_asset(spec: ModelSpec) -> dg.AssetsDefinition:
                     check_name=suite_passes.name,
                     passed=not bad and not blind,
                     severity=dg.AssetCheckSeverity.WARN,
+                    description=_summary(found, len(hours)),
                     metadata={
                         "hours": len(hours),
                         "hours_without_rows": len(hours) - len(found),
@@ -97,6 +98,16 @@ def prediction_batch_asset(spec: ModelSpec) -> dg.AssetsDefinition:
         )
 
     return prediction_batch
+
+
+def _summary(found: Mapping[datetime, ValidationResult], hours: int) -> str:
+    """Why the check passed or failed, in a sentence: the newest hour that did not pass, and what it failed."""
+    bad = sorted(hour for hour, result in found.items() if result.failures or result.errors)
+    if not bad:
+        return f"{len(found)} of {hours} hours had rows, and all of them passed"
+    last = found[bad[-1]]
+    why = "; ".join([*last.failures, *last.errors][:3])
+    return f"{len(bad)} of {hours} hours did not pass, the last of {bad[-1]:%Y-%m-%d %H:%M} UTC: {why}"
 
 
 def _reigns(

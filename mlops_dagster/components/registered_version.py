@@ -6,6 +6,7 @@ from pathlib import Path
 
 import dagster as dg
 
+from mlops_dagster.components.partitions import STAGE
 from mlops_dagster.components.platform import Platform
 from mlops_dagster.components.retraining_failures import is_over, tried_again
 from mlops_dagster.components.spec import ModelSpec
@@ -23,7 +24,8 @@ def registered_version_asset(spec: ModelSpec) -> dg.AssetsDefinition:
             "candidate": dg.AssetIn(key=spec.key("candidate")),
             "model_card": dg.AssetIn(key=spec.key("model_card")),
         },
-        group_name="training",
+        group_name=spec.prefix,
+        tags={STAGE: "training"},
         kinds={"registry"},
         owners=list(spec.owners),
         description="The candidate under its SHA-256 and the next version number, and the code, environment and run "

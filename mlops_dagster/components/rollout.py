@@ -2,7 +2,8 @@
 
 import dagster as dg
 
-from mlops_dagster.components.deployed import materialization
+from mlops_dagster.components.deployed import materializations
+from mlops_dagster.components.partitions import STAGE
 from mlops_dagster.components.platform import Platform
 from mlops_dagster.components.rollout_runs import Promotion, Rollback
 from mlops_dagster.components.rollout_sensors import limits_sensor, rollout_sensor
@@ -20,7 +21,8 @@ def rollout_defs(spec: ModelSpec) -> dg.Definitions:
     """The asset `deployment`, the jobs `promote` and `rollback`, and the sensors `limits` and `rollout`."""
     deployment = dg.AssetSpec(
         spec.key("deployment"),
-        group_name="serving",
+        group_name=spec.prefix,
+        tags={STAGE: "serving"},
         kinds={"registry"},
         owners=list(spec.owners),
         deps=[spec.key("registered_version")],
@@ -46,7 +48,8 @@ def _promote_job(spec: ModelSpec) -> dg.JobDefinition:
             version = house.registry.get(spec.model, config.version)
             house.registry.transition(version, Stage.PRODUCTION, reason=config.reason)
         deployed = house.registry.deployment(spec.model)
-        context.log_event(materialization(spec, "promotion", config.reason, deployed, decision))
+        for event in materializations(context.instance, spec, "promotion", config.reason, deployed, decision):
+            context.log_event(event)
 
     @dg.job(
         name=f"{spec.prefix}_promote",
@@ -70,7 +73,8 @@ def _rollback_job(spec: ModelSpec) -> dg.JobDefinition:
         if decision is None:
             house.registry.rollback(spec.model, reason=config.reason, to=config.to or None, bad=config.bad or None)
         deployed = house.registry.deployment(spec.model)
-        context.log_event(materialization(spec, "rollback", config.reason, deployed, decision))
+        for event in materializations(context.instance, spec, "rollback", config.reason, deployed, decision):
+            context.log_event(event)
 
     @dg.job(
         name=f"{spec.prefix}_rollback",

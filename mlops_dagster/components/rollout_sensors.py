@@ -2,7 +2,7 @@
 
 import dagster as dg
 
-from mlops_dagster.components.deployed import materialization
+from mlops_dagster.components.deployed import materializations
 from mlops_dagster.components.first_champion import first_promotion
 from mlops_dagster.components.platform import Platform
 from mlops_dagster.components.rollout_runs import Promotion, Rollback, request
@@ -73,8 +73,8 @@ def rollout_sensor(spec: ModelSpec, promote: dg.JobDefinition, rollback: dg.JobD
         if decision.outcome is Outcome.HOLD:
             return said
         deployed = house.registry.deployment(spec.model)
-        step = materialization(spec, decision.outcome.value, decision.reason, deployed, decision)
-        return dg.SensorResult(skip_reason=said, asset_events=[step])
+        steps = materializations(context.instance, spec, decision.outcome.value, decision.reason, deployed, decision)
+        return dg.SensorResult(skip_reason=said, asset_events=steps)
 
     return rollout
 

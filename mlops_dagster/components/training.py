@@ -5,6 +5,7 @@ from datetime import timedelta
 import dagster as dg
 
 from mlops_dagster.components.first_champion import gates_check
+from mlops_dagster.components.partitions import STAGE
 from mlops_dagster.components.platform import AsOf, Platform
 from mlops_dagster.components.registered_version import registered_version_asset
 from mlops_dagster.components.retraining_failures import check_failed, retraining_tags, tried_again
@@ -49,7 +50,8 @@ TRAINING_ASSETS = ("training_set", "candidate", "model_card", "registered_versio
 def _training_set(spec: ModelSpec) -> dg.AssetsDefinition:
     @dg.asset(
         key=spec.key("training_set"),
-        group_name="training",
+        group_name=spec.prefix,
+        tags={STAGE: "training"},
         kinds={"pandas"},
         owners=list(spec.owners),
         pool=f"{spec.prefix}_training",
@@ -82,7 +84,7 @@ def _training_set(spec: ModelSpec) -> dg.AssetsDefinition:
             metadata={
                 "rows": len(frame),
                 "as_of": end.isoformat(),
-                "window_days": spec.training.window_days,
+                "window": f"{spec.training.window_days} days",
                 "trigger": config.trigger,
                 "reason": config.reason,
                 "trigger_numbers": config.numbers,
@@ -110,6 +112,8 @@ def _suite_passes(spec: ModelSpec) -> dg.AssetChecksDefinition:
         return dg.AssetCheckResult(
             passed=found.passed,
             severity=dg.AssetCheckSeverity.ERROR,
+            description="; ".join([*found.failures, *found.errors][:3])
+            or f"{found.rows:,} rows met all {found.expectations} expectations",
             metadata=found.model_dump(mode="json"),
         )
 
@@ -120,7 +124,8 @@ def _candidate(spec: ModelSpec) -> dg.AssetsDefinition:
     @dg.asset(
         key=spec.key("candidate"),
         ins={"training_set": dg.AssetIn(key=spec.key("training_set"))},
-        group_name="training",
+        group_name=spec.prefix,
+        tags={STAGE: "training"},
         kinds={"scikitlearn"},
         owners=list(spec.owners),
         description=(
@@ -151,7 +156,7 @@ def _candidate(spec: ModelSpec) -> dg.AssetsDefinition:
             value=found,
             metadata={
                 **found.metrics,
-                "gate_micro_f1": spec.gates.min_micro_f1,
+                "limits": {"micro_f1": spec.gates.min_micro_f1},
                 "digest": found.digest,
                 "evaluated_rows": found.evaluation[0].rows,
                 "unjudged": list(found.unjudged),
@@ -171,7 +176,8 @@ def _model_card(spec: ModelSpec) -> dg.AssetsDefinition:
             "training_set": dg.AssetIn(key=spec.key("training_set")),
             "candidate": dg.AssetIn(key=spec.key("candidate")),
         },
-        group_name="training",
+        group_name=spec.prefix,
+        tags={STAGE: "training"},
         kinds={"markdown"},
         owners=list(spec.owners),
         description="What the candidate was fitted on and what checked it, how it does in each slice, what it is for "

@@ -33,6 +33,12 @@ def link_of(place: str) -> dg.MetadataValue:
     return dg.MetadataValue.url(place) if "://" in place else dg.MetadataValue.path(place)
 
 
+def outcome_of(found: ValidationResult) -> str:
+    """The verdict of a validation in a sentence."""
+    wrong = [*found.failures, *found.errors]
+    return "; ".join(wrong[:3]) or f"{found.rows:,} rows: {found.verdict}"
+
+
 def pages_of_hours(
     context: dg.AssetExecutionContext, house: House, model: str, found: Mapping[datetime, ValidationResult]
 ) -> dict[datetime, dict[str, dg.MetadataValue]]:

@@ -118,6 +118,24 @@ class ConceptReport:
             ],
         }
 
+    def table(self) -> list[dict[str, str | float]]:
+        """A row for each slice, the one with the most evidence first."""
+        return [
+            {
+                "slice": each.name,
+                "wrong": _rate(each.wrong, each.rows),
+                "evaluated": _rate(each.evaluated_wrong, each.evaluated_rows),
+                "limit": round(each.limit, 3),
+                "e-value": min(each.e_value, 1e300),  # JSON has no infinity
+                "needed": each.needed,
+                "since": str(each.since) if each.drifted else "",
+            }
+            for each in self._by_evidence()
+        ]
+
+    def _by_evidence(self) -> list[SliceTest]:
+        return sorted(self.slices, key=lambda each: -each.e_value / each.needed)
+
     def to_markdown(self) -> str:
         """For people: the slices with the most evidence first, then what the drifted inputs have to do with it."""
         lines = [
@@ -130,7 +148,7 @@ class ConceptReport:
         lines += [
             f"| {each.name} | {_rate(each.wrong, each.rows)} | {_rate(each.evaluated_wrong, each.evaluated_rows)} "
             f"| {each.limit:.3f} | {each.e_value:.3g} | {each.needed:.3g} | {each.since if each.drifted else ''} |"
-            for each in sorted(self.slices, key=lambda each: -each.e_value / each.needed)
+            for each in self._by_evidence()
         ]
         if not self.features:
             return "\n".join([*lines, "", "No feature has drifted."])

@@ -66,21 +66,24 @@ class DriftReport:
         told = (each.psi for each in self.features if not each.advisory and each.noise is not None)
         return max((psi for psi in told if psi is not None), default=None)
 
-    def headline(self) -> dict[str, float | None]:
-        """The two numbers that decide, beside their limits: what is worth a plot over time."""
-        return {
-            "worst_psi": _rounded(self.worst_psi),
-            "psi_limit": self.policy.retrain,
-            "ks": _rounded(self.score.ks and self.score.ks.statistic),
-            "ks_limit": self.policy.ks,
-        }
+    @property
+    def why(self) -> str:
+        """The verdict with its numbers, in a sentence."""
+        return self.reason or f"{self._of_features()}; {self._of_scores()}"
+
+    def headline(self) -> dict[str, float]:
+        """The two numbers that decide: what is worth a plot over time. What is not known is left out."""
+        found = {"worst_psi": self.worst_psi, "ks": self.score.ks and self.score.ks.statistic}
+        return {name: round(value, 4) for name, value in found.items() if value is not None}
 
     def metadata(self) -> dict[str, object]:
         """The numbers as JSON can hold them; `retraining.DriftSignal` reads them back."""
         return {
             "verdict": self.verdict.value,
-            **({"reason": self.reason} if self.reason else {}),
+            "reason": self.why,
+            **({"withheld": self.reason} if self.reason else {}),
             "rows": self.rows,
+            **self.headline(),
             "drifted": list(self.drifted),
             "cannot_tell": [each.name for each in self.features if each.verdict is Verdict.CANNOT_TELL],
             "verdicts": {each.name: each.verdict.value for each in self.features},
@@ -89,8 +92,7 @@ class DriftReport:
             "psi": {each.name: _rounded(each.psi) for each in self.features},
             "psi_noise": {each.name: _rounded(each.noise) for each in self.features},
             "independent_rows": {each.name: round(each.independent_rows, 1) for each in self.features},
-            **self.headline(),
-            "psi_monitor": self.policy.monitor,
+            "limits": {"psi": self.policy.retrain, "psi_monitor": self.policy.monitor, "ks": self.policy.ks},
             "ks_noise": _rounded(self.score.noise),
             "score_psi": _rounded(self.score.psi),
             "score_verdict": self.score.verdict.value,
@@ -98,17 +100,45 @@ class DriftReport:
             "score_reason": self.score.reason,
         }
 
-    def to_markdown(self) -> str:
-        """A table for people, the largest PSI first: each number beside what it is held against."""
-        lines = ["| feature | PSI | noise | verdict | why |", "|---|---|---|---|---|"]
-        for each in sorted(self.features, key=lambda each: -(each.psi or 0)):
-            remarks = "; ".join(filter(None, ["advisory" if each.advisory else "", each.reason]))
-            lines.append(f"| {each.name} | {_text(each.psi)} | {_text(each.noise)} | {each.verdict} | {remarks} |")
-        score, distance = self.score, self.score.ks and self.score.ks.statistic
-        state = ": ".join(filter(None, [str(score.verdict), score.reason]))
-        numbers = f"KS D {_text(distance)}, noise {_text(score.noise)}, PSI {_text(score.psi)}"
-        lines.append(f"\n{self.rows} rows. Score: {numbers}, {state}.")
-        return "\n".join(lines)
+    def table(self) -> list[dict[str, str | float | None]]:
+        """A row for each feature, the largest PSI first: each number beside what it is held against."""
+        return [
+            {
+                "feature": each.name,
+                "PSI": _rounded(each.psi),
+                "noise": _rounded(each.noise),
+                "verdict": each.verdict.value,
+                "why": "; ".join(filter(None, ["advisory" if each.advisory else "", each.reason])),
+            }
+            for each in sorted(self.features, key=lambda each: -(each.psi or 0))
+        ]
+
+    def _of_features(self) -> str:
+        judged = [each for each in self.features if not each.advisory]
+        grave = [each for each in judged if each.verdict in (Verdict.RETRAIN, Verdict.MONITOR)]
+        if grave:
+            limit = self.policy.retrain if self.drifted else self.policy.monitor
+            worst = [each for each in grave if each.name in self.drifted] or grave
+            shown = sorted(worst, key=lambda each: -(each.psi or 0))[:_SHOWN]
+            more = f" and {len(worst) - len(shown)} more" if len(worst) > len(shown) else ""
+            names = ", ".join(f"{each.name} has a PSI of {_text(each.psi)}" for each in shown)
+            return f"{names}{more}, over {limit:g}"
+        unknown = [each for each in judged if each.verdict is Verdict.CANNOT_TELL]
+        if unknown:
+            first = unknown[0]
+            return f"{len(unknown)} of {len(judged)} features cannot be told, such as {first.name}: {first.reason}"
+        return f"no PSI is over {self.policy.monitor:g}, the largest is {_text(self.worst_psi)}"
+
+    def _of_scores(self) -> str:
+        score = self.score
+        distance = f"the scores' distance D is {_text(score.ks and score.ks.statistic)}"
+        held = f"limit {self.policy.ks:g}, noise {_text(score.noise)}, PSI {_text(score.psi)}"
+        why = f": {score.reason}" if score.reason else ""
+        return f"{distance} ({held}), {score.verdict}{why}"
+
+
+_SHOWN = 3
+"""So many features a sentence names."""
 
 
 def _rounded(value: float | None) -> float | None:

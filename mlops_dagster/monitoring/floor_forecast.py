@@ -1,6 +1,5 @@
 """What the macro-F1 floor can tell of a version, by its evaluation."""
 
-from collections import Counter
 from collections.abc import Mapping
 from math import ceil
 
@@ -91,15 +90,20 @@ def _days_to_tell(confusion: Confusion, policy: PerformancePolicy, rows_per_day:
 def _with_loss(confusion: Confusion) -> dict[tuple[str, str], float]:
     """A fifth of the right answers of each class become wrong ones, as its wrong ones were, or evenly."""
     labels = sorted({label for pair in confusion for label in pair})
-    found: Counter[tuple[str, str]] = Counter()
+    seen: dict[str, dict[str, int]] = {}
+    for (truth, said), n in confusion.items():
+        if truth != said and n:
+            seen.setdefault(truth, {})[said] = n
+    found: dict[tuple[str, str], float] = {}
     for truth in labels:
-        others = [said for said in labels if said != truth]
-        wrong = {said: confusion.get((truth, said), 0) for said in others}
-        right, all_wrong = confusion.get((truth, truth), 0), sum(wrong.values())
-        moved = right * (1 - LEFT) if others else 0.0
-        exact = {said: n + moved * (n / all_wrong if all_wrong else 1 / len(others)) for said, n in wrong.items()}
-        found.update({(truth, truth): right - moved} | {(truth, said): n for said, n in exact.items()})
-    return {pair: float(n) for pair, n in found.items()}
+        # Of 1,000 classes a million pairs are possible: only those that were seen are counted.
+        evenly = {} if truth in seen else {said: 1 for said in labels if said != truth}
+        right, wrong = confusion.get((truth, truth), 0), seen.get(truth, {})
+        moved = right * (1 - LEFT) if wrong or evenly else 0.0
+        parts = wrong or evenly
+        found[truth, truth] = right - moved
+        found |= {(truth, said): wrong.get(said, 0) + moved * n / sum(parts.values()) for said, n in parts.items()}
+    return found
 
 
 def _days(number: int) -> str:

@@ -42,8 +42,7 @@ class LabelDriftReport:
             "psi": None if self.psi is None else round(self.psi, 4),
             "chi_squared": None if self.test is None else round(self.test.statistic, 2),
             "pvalue": None if self.test is None else self.test.pvalue,
-            "psi_limit": self.policy.retrain,
-            "pvalue_limit": self.policy.alpha,
+            "limits": {"psi": self.policy.retrain, "pvalue": self.policy.alpha},
             "shares": {
                 label: {"baseline": round(then, 4), "now": round(now, 4)} for label, (then, now) in self.shares.items()
             },

@@ -81,21 +81,37 @@ class PerformanceReport:
             "versions": [asdict(each) | {"error_rate": each.error_rate} for each in self.versions],
         }
 
-    def to_markdown(self) -> str:
-        """Two tables for people: how right each version was, with 95 % intervals, and how quick and reliable."""
-        right = ["| version | role | labelled | accuracy | macro-F1 |", "|---|---|---|---|---|"]
-        quick = ["| version | role | requests | failed | P50 ms | P95 | P99 |", "|---|---|---|---|---|---|---|"]
-        for each in self.versions:
-            who = f"| {each.version} | {each.role}"
-            accuracy = _between(each.accuracy, each.accuracy_interval)
-            right.append(f"{who} | {each.labelled} | {accuracy} | {_between(each.macro_f1, each.macro_f1_interval)} |")
-            right += [
-                f"| | {part.name} | {part.labelled} | {_between(part.accuracy, part.interval)} | |"
-                for part in each.slices
-            ]
-            latency = " | ".join(f"{value:.1f}" for value in (each.p50_ms, each.p95_ms, each.p99_ms))
-            quick.append(f"{who} | {each.requests} | {each.error_rate:.2%} | {latency} |")
-        return "\n".join([*right, "", *quick])
+    def table(self) -> list[dict[str, str | int | float]]:
+        """A row for each version in each role: how right it was, with 95 % intervals, how quick and how reliable."""
+        return [
+            {
+                "version": each.version,
+                "role": each.role,
+                "requests": each.requests,
+                "failed": f"{each.error_rate:.2%}",
+                "labelled": each.labelled,
+                "accuracy": _between(each.accuracy, each.accuracy_interval),
+                "macro-F1": _between(each.macro_f1, each.macro_f1_interval),
+                "P50 ms": round(each.p50_ms, 1),
+                "P95 ms": round(each.p95_ms, 1),
+                "P99 ms": round(each.p99_ms, 1),
+            }
+            for each in self.versions
+        ]
+
+    def slice_table(self) -> list[dict[str, str | int]]:
+        """A row for each slice of each version, those with the lowest accuracy first."""
+        parts = [(part, each) for each in self.versions for part in each.slices]
+        return [
+            {
+                "slice": part.name,
+                "version": each.version,
+                "role": each.role,
+                "labelled": part.labelled,
+                "accuracy": _between(part.accuracy, part.interval),
+            }
+            for part, each in sorted(parts, key=lambda pair: pair[0].accuracy)
+        ]
 
 
 def performance(

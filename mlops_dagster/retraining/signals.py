@@ -43,10 +43,10 @@ class DriftSignal:
             features=features,
             psi=_numbers_of(metadata.get("psi"), features),
             noise=_numbers_of(metadata.get("psi_noise"), features),
-            limit=_numbers_of(metadata, ["psi_limit"]).get("psi_limit"),
+            limit=_numbers_of(metadata.get("limits"), ["psi"]).get("psi"),
             score=str(metadata.get("score_verdict", "cannot_tell")),
             ks=_numbers_of(metadata, ["ks"]).get("ks"),
-            why=str(metadata.get("reason", "")),
+            why=str(metadata.get("withheld", "")),
         )
 
     @property

@@ -1,15 +1,21 @@
 """How sure one can be of a macro-F1."""
 
 from collections.abc import Collection, Mapping
+from dataclasses import dataclass
+from typing import Any
 
 import numpy as np
 import numpy.typing as npt
 
 from mlops_dagster.errors import InvalidInputError
-from mlops_dagster.statistics.classification import metrics_from_confusion
+from mlops_dagster.statistics.classification import ClassificationMetrics, metrics_from_confusion
 
 DRAWS = 1000
 SEED = 0
+_STICKS = 48
+"""What is left of a stick that was broken so often is less than a float can add to the rest: 2^-48 on average."""
+_FLOATS = 4_000_000
+"""So many are held at a time: 32 MB."""
 
 
 def macro_f1_interval(
@@ -41,25 +47,13 @@ def macro_f1_interval(
     if not 0 < confidence < 1:
         raise InvalidInputError(f"a confidence lies between 0 and 1, got {confidence}")
     found = metrics_from_confusion(confusion, classes)
-    place = {label: number for number, label in enumerate(found.per_class)}
-    known = [number for label, number in place.items() if classes is None or label in classes]
-    if len(known) < 2:
+    table = _Table.of(confusion, found, classes)
+    if len(table.known) < 2:
         return None
-    weights = np.full((len(place), len(place)), 1 / len(place) ** 2)
-    for (truth, prediction), count in confusion.items():
-        if count:
-            weights[place[truth], place[prediction]] += count
-    draws = np.random.default_rng(SEED).standard_gamma(weights, size=(DRAWS, *weights.shape))
-    scores = _f1(draws)[:, known].mean(axis=1)
+    rng = np.random.default_rng(SEED)
+    scores = np.concatenate([_posterior(table, size, rng)[:, table.known].mean(axis=1) for size in table.pieces()])
     low, high = np.quantile(scores, [(1 - confidence) / 2, (1 + confidence) / 2])
     return min(float(low), found.macro_f1), max(float(high), found.macro_f1)
-
-
-def _f1(shares: npt.NDArray[np.float64]) -> npt.NDArray[np.float64]:
-    """Of each class (n, class), from tables (n, true, predicted) of shares, which need not add up to 1."""
-    hits = np.diagonal(shares, axis1=1, axis2=2)
-    f1: npt.NDArray[np.float64] = 2 * hits / (shares.sum(axis=2) + shares.sum(axis=1))
-    return f1
 
 
 def macro_f1_under(
@@ -76,15 +70,69 @@ def macro_f1_under(
     """
     if rows < 1:
         raise InvalidInputError(f"a macro-F1 is of one row at least, got {rows}")
-    found = metrics_from_confusion(confusion, classes)
-    place = {label: number for number, label in enumerate(found.per_class)}
-    known = [number for label, number in place.items() if classes is None or label in classes]
-    shares = np.zeros((len(place), len(place)))
-    for (truth, prediction), count in confusion.items():
-        if count:
-            shares[place[truth], place[prediction]] += count
-    drawn = np.random.default_rng(SEED).multinomial(rows, shares.ravel() / shares.sum(), size=DRAWS)
-    tables = drawn.reshape(DRAWS, *shares.shape).astype(np.float64)
+    table = _Table.of(confusion, metrics_from_confusion(confusion, classes), classes)
+    rng, shares = np.random.default_rng(SEED), table.counts / table.counts.sum()
     with np.errstate(invalid="ignore"):
-        scores = np.nanmean(_f1(tables)[:, known], axis=1)  # classes that none of the rows is of have no F1
+        drawn = [_f1(*table.sums(rng.multinomial(rows, shares, size=size))) for size in table.pieces()]
+    scores = np.nanmean(np.concatenate(drawn)[:, table.known], axis=1)  # classes that no row is of have no F1
     return float(np.mean(scores < limit))
+
+
+@dataclass(frozen=True, slots=True)
+class _Table:
+    """The pairs that were counted, sparse: of 1,000 classes a million pairs are possible, and few are seen."""
+
+    classes: int
+    known: list[int]
+    """The classes whose mean the macro-F1 is."""
+    truth: npt.NDArray[np.intp]
+    said: npt.NDArray[np.intp]
+    counts: npt.NDArray[np.float64]
+
+    @classmethod
+    def of(
+        cls, confusion: Mapping[tuple[str, str], int], found: ClassificationMetrics, classes: Collection[str] | None
+    ) -> "_Table":
+        place = {label: number for number, label in enumerate(found.per_class)}
+        seen = [(place[truth], place[said], count) for (truth, said), count in confusion.items() if count]
+        truth, said, counts = (np.array(column) for column in zip(*seen, strict=True))
+        known = [number for label, number in place.items() if classes is None or label in classes]
+        return cls(len(place), known, truth, said, counts.astype(np.float64))
+
+    def pieces(self) -> list[int]:
+        """How many draws are made at a time, so that memory is bounded whatever the number of classes."""
+        size = max(_FLOATS // (2 * len(self.counts) + self.classes + 4 * _STICKS), 1)
+        return [min(size, DRAWS - start) for start in range(0, DRAWS, size)]
+
+    def sums(self, draws: npt.NDArray[Any]) -> tuple[npt.NDArray[np.float64], npt.NDArray[np.float64]]:
+        """Of each class, from draws (n, pair): what was right, and how often it was true plus how often predicted."""
+        hits = np.zeros((len(draws), self.classes))
+        right = self.truth == self.said
+        hits[:, self.truth[right]] = draws[:, right]
+        either = np.concatenate([self.truth, self.said])
+        order = np.argsort(either, kind="stable")
+        starts = np.searchsorted(either, np.arange(self.classes), sorter=order)  # each class was seen
+        return hits, np.add.reduceat(draws[:, order % len(self.truth)], starts, axis=1, dtype=np.float64)
+
+
+def _posterior(table: _Table, size: int, rng: np.random.Generator) -> npt.NDArray[np.float64]:
+    """The F1 of each class (size, class) in draws from the posterior.
+
+    Shares of a Dirichlet are independent gamma variables, up to a factor. A pair's is gamma(count) + gamma(1 / K^2),
+    and the second parts of all pairs are one exponential variable, broken as a Dirichlet process with a uniform base
+    is: the same distribution as K * K gamma variables, without a million of them.
+    Source: J. Sethuraman, "A constructive definition of Dirichlet priors", Statistica Sinica 4, 1994.
+    """
+    hits, sums = table.sums(rng.standard_gamma(table.counts, size=(size, len(table.counts))))
+    left = np.cumprod(rng.random((size, _STICKS)), axis=1)
+    sticks = -np.diff(left, axis=1, prepend=1.0) * rng.standard_exponential((size, 1))
+    truth, said = rng.integers(table.classes, size=(2, size, _STICKS))
+    draw = np.arange(size)[:, None]
+    np.add.at(hits, (draw, truth), np.where(truth == said, sticks, 0.0))
+    for side in (truth, said):
+        np.add.at(sums, (draw, side), sticks)
+    return _f1(hits, sums)
+
+
+def _f1(hits: npt.NDArray[np.float64], sums: npt.NDArray[np.float64]) -> npt.NDArray[np.float64]:
+    return 2 * hits / sums

@@ -2,6 +2,7 @@
 
 from collections.abc import Iterator
 from pathlib import Path
+from typing import cast
 
 import dagster as dg
 import pytest
@@ -64,8 +65,9 @@ def test_whatever_is_found_a_challenger_stays_one(
 
     assert (found["champion"], found["challenger"]) == ("1.0.0", "1.1.0")
     assert (found["rows"], found["served"]) == (799, 799)  # of 800 the first is the last that was trained on
-    assert [found[name] for name in ("min_rows", "margin", "alpha")] == [100, 0.02, 0.05]
-    assert {found[f"e_{claim}_limit"] for claim in ("superior", "not_worse", "worse")} == {20}
+    limits = cast("dict[str, float]", found["limits"])
+    assert [limits[name] for name in ("min_rows", "margin", "alpha")] == [100, 0.02, 0.05]
+    assert {limits[f"e_{claim}"] for claim in ("superior", "not_worse", "worse")} == {20}
     slices = found["slices"]
     assert isinstance(slices, dg.TableMetadataValue)
     assert [record.data["slice"] for record in slices.records] == ["carrier=AA", "carrier=UA"]

@@ -187,7 +187,7 @@ def test_a_day_without_labels_has_an_estimate_from_scores(tmp_path: Path, instan
     assert found["estimated_rows"] == 300
     assert found["estimated_accuracy"] == pytest.approx(0.85, abs=0.01)
     assert found["estimated_accuracy_low"] < found["estimated_accuracy"] < found["estimated_accuracy_high"]  # type: ignore[operator]  # numbers
-    assert "without labels: accuracy 0.847 (" in str(found["report"])
+    assert "without labels: accuracy 0.847 (" in str(found["estimate"])
 
 
 NO_REPORT = "no drift report of this champion in the last days"

@@ -157,6 +157,7 @@ def test_what_the_fuse_has_done_is_run_once_for_the_record(asked: Asked, house: 
     assert config_of(found).items() >= {"job": "my_model_rollback", "reason": "fuse: errors"}.items()
     assert isinstance(found, dg.RunRequest)
     asked.run(found)
+    asked.run(found)  # a second run finds nothing to do, and says nothing
     (told,) = asked.instance.fetch_materializations(SPEC.key("deployment"), limit=5).records
     assert told.asset_materialization is not None
     assert told.asset_materialization.metadata["reason"].value == "fuse: errors"

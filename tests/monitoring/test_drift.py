@@ -162,7 +162,7 @@ def test_scores_that_missing_hours_explain_are_not_elevated_and_the_page_says_wh
     )
     assert (whole.score.elevated, whole.score.reason) == (True, "")
     assert not partly.score.elevated
-    assert "cannot_tell: over its limit, but the window covers 18 of 24 hours" in partly.to_markdown()
+    assert "cannot_tell: over its limit, but the window covers 18 of 24 hours" in partly.why
 
 
 def test_scores_of_rare_events_are_told_apart() -> None:
@@ -195,7 +195,7 @@ def test_the_report_survives_json_and_reaches_retraining() -> None:
     assert stored["independent_rows"] == {"x": 500}
     assert stored["worst_psi"] == stored["psi"]["x"]
     assert stored["psi"]["x"] == pytest.approx(report.features[0].psi, abs=1e-4)
-    assert "| x |" in report.to_markdown()
+    assert [row["feature"] for row in report.table()] == ["x"]
 
 
 def test_labels_need_significance_and_size() -> None:

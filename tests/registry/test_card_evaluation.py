@@ -8,7 +8,7 @@ from pydantic import ValidationError
 from sklearn.metrics import accuracy_score, f1_score
 
 from mlops_dagster.errors import InvalidInputError
-from mlops_dagster.registry import EvaluationSlice, evaluate
+from mlops_dagster.registry import EvaluationSlice, ModelCard, evaluate, to_html
 from mlops_dagster.statistics import macro_f1_interval, metrics_from_confusion
 
 LABELS = ("late", "on_time", "lost")
@@ -73,3 +73,13 @@ def test_no_error_seen_is_not_no_error_possible() -> None:
 def test_what_cannot_be_is_refused(wrong: dict[str, object], message: str) -> None:
     with pytest.raises(ValidationError, match=message):
         EvaluationSlice.model_validate({"name": "overall", "rows": 3, "metrics": {}, **wrong})
+
+
+def test_a_card_of_a_thousand_classes_names_the_worst_and_stays_small():
+    truth = [f"c{number:03}" for number in range(1000)] * 3
+    said = [*truth[:2000], *(["c000"] * 500), *truth[2500:]]
+    card = ModelCard(evaluation=(evaluate("overall", [*truth, "c007"], [*said, "c009"]),))
+    for page in (card.to_markdown(), to_html(card)):
+        assert "true class, the worst 20 of 1,000" in page
+        assert "c009 (1), c000 (1)" in page or "c000 (1), c009 (1)" in page  # c007 has two errors: it is the first
+        assert len(page) < 20_000

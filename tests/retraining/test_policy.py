@@ -172,7 +172,13 @@ def test_a_weekly_cadence_is_within_the_default_budget() -> None:
 
 
 def test_every_trigger_shows_what_was_measured_and_its_limit() -> None:
-    stored = {"verdict": "retrain", "drifted": ["x"], "psi": {"x": 0.4}, "psi_noise": {"x": 0.03}, "psi_limit": 0.25}
+    stored = {
+        "verdict": "retrain",
+        "drifted": ["x"],
+        "psi": {"x": 0.4},
+        "psi_noise": {"x": 0.03},
+        "limits": {"psi": 0.25},
+    }
     given = {"now": LAST, "retrained_at": [], "rollout_active": False}
     drift = DriftSignal.from_metadata(stored)
     found = should_retrain(RetrainingPolicy(), drift=drift, **given)  # type: ignore[arg-type]

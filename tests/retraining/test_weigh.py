@@ -67,12 +67,12 @@ def test_evidence_that_is_missing_lets_drift_ask(drift: DriftSignal, harm: dict[
 
 
 def test_it_reads_the_reports() -> None:
-    said = {"verdict": "retrain", "drifted": ["a"], "score_verdict": "monitor", "ks": 0.2, "psi_limit": 0.25}
+    said = {"verdict": "retrain", "drifted": ["a"], "score_verdict": "monitor", "ks": 0.2, "limits": {"psi": 0.25}}
     drift = DriftSignal.from_metadata(said)
     assert (drift.score, drift.numbers["ks score"]) == ("monitor", "0.2")
     features = [{"name": "a", "verdict": "no_loss", "psi": 0.4}, "?"]
     concept = ConceptSignal.from_metadata({"concept": "not_proven", "concept_features": features})
     assert concept.harm == {"a": "no_loss"}
     assert not weigh(drift, concept.harm).asks
-    withheld = DriftSignal.from_metadata({**said, "verdict": "cannot_tell", "reason": "2 hours failed"})
+    withheld = DriftSignal.from_metadata({**said, "verdict": "cannot_tell", "withheld": "2 hours failed"})
     assert weigh(withheld, {}).reason == "drift cannot be told: 2 hours failed"

@@ -15,6 +15,8 @@ from mlops_dagster.registry.cards.wording import (
     printable,
     provable_lines,
     slice_table,
+    worst_classes,
+    worst_title,
 )
 
 _SIGNS = re.compile(r"[\\`*<\[\]&~]|(?<![^\W_])_|_(?![^\W_])")
@@ -46,8 +48,10 @@ def escape(text: str) -> str:
 
 
 def _evaluation(card: ModelCard) -> str:
-    confusion = [] if card.overall is None else confusion_table(card.overall)
-    tables = (_table("slice", slice_table(card.evaluation)), _table("true, by predicted", confusion))
+    tables = [_table("slice", slice_table(card.evaluation))]
+    if card.overall is not None:
+        tables.append(_table("true, by predicted", confusion_table(card.overall)))
+        tables.append(_table(worst_title(card.overall), worst_classes(card.overall)))
     return "\n\n".join(filter(None, (*tables, escape(card.shared_days))))
 
 

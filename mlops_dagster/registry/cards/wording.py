@@ -18,6 +18,9 @@ GAPS = {
     DEMOGRAPHIC_PARITY: "selection rate (demographic parity)",
     EQUALIZED_ODDS: "true or false positive rate (equalized odds)",
 }
+MOST_CLASSES = 30
+"""So many fit into a table or plot of each class against each."""
+_WORST = 20
 _NEVER_SHOWN = ("Cc", "Cn", "Co", "Cs")  # control, unassigned, private, surrogate
 
 
@@ -108,9 +111,41 @@ def group_table(audit: FairnessAudit) -> Table:
 
 
 def confusion_table(part: EvaluationSlice) -> Table:
-    """A line for each true class: how often each class was predicted."""
+    """A line for each true class: how often each class was predicted; empty for more than `MOST_CLASSES`."""
     names = labels(part)
+    if len(names) > MOST_CLASSES:
+        return []
     return [(truth, {said: f"{part.counts.get(truth, {}).get(said, 0):,}" for said in names}) for truth in names]
+
+
+def worst_classes(part: EvaluationSlice) -> Table:
+    """The 20 true classes with the most wrong answers, in place of a table nobody could read.
+
+    Empty where all classes fit into `confusion_table`.
+    """
+    if len(labels(part)) <= MOST_CLASSES:
+        return []
+    wrong = {
+        truth: {said: count for said, count in row.items() if said != truth and count}
+        for truth, row in part.counts.items()
+    }
+    worst = sorted(filter(wrong.get, wrong), key=lambda truth: (-sum(wrong[truth].values()), truth))[:_WORST]
+    return [(truth, _errors(part.counts[truth], wrong[truth])) for truth in worst]
+
+
+def _errors(row: Mapping[str, int], wrong: Mapping[str, int]) -> dict[str, str]:
+    rows, errors = sum(row.values()), sum(wrong.values())
+    often = sorted(wrong, key=lambda said: (-wrong[said], said))[:3]
+    return {
+        "rows": f"{rows:,}",
+        "wrong": f"{errors:,} ({errors / rows:.1%})",
+        "most often taken for": ", ".join(f"{said} ({wrong[said]:,})" for said in often),
+    }
+
+
+def worst_title(part: EvaluationSlice) -> str:
+    """What `worst_classes` shows, for the head of its first column."""
+    return f"true class, the worst {len(worst_classes(part))} of {len(labels(part)):,}"
 
 
 def columns(table: Table) -> list[str]:
