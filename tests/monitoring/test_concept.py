@@ -102,7 +102,7 @@ def test_without_the_design_effect_many_would_be_accused() -> None:
     runs, rates = 40, np.full(180, ERRORS + MARGIN)
     lives = [life(rng, rates, correlation=0.03, rows=5000) for _ in range(runs)]
     assert sum(first_alarm(each, every=15) is not None for each in lives) <= most_by_chance(runs)
-    assert sum(first_alarm(each, ConceptPolicy(shared_by=1), every=15) is not None for each in lives) > runs / 4
+    assert sum(first_alarm(each, ConceptPolicy(shared_by=1), every=6) is not None for each in lives) > runs / 4
 
 
 def test_one_storm_however_bad_is_no_loss() -> None:

@@ -151,7 +151,8 @@ def test_one_id_for_all_requests_is_one_prediction(trial: Trial) -> None:
 @pytest.mark.parametrize("trial", [(SCHEMA, 30.0)], indirect=True)
 def test_labels_of_complaints_alone_prove_nothing(trial: Trial) -> None:
     """Between the thresholds the truth is what was not answered, else it stays unknown: a loss here, a win there."""
-    delays = [CHAMPION_ONLY_LATE + number / 100 for number in range(40)] + [40.0 + number for number in range(40)]
+    # In turns, for a minute of which all labels are known is evidence.
+    delays = [delay for number in range(40) for delay in (CHAMPION_ONLY_LATE + number / 100, 40.0 + number)]
     answers = dict(zip(trial.ask_each(delays), delays, strict=True))
     trial.look()
     trial.tell({name: "late" for name, delay in answers.items() if delay < 30})
