@@ -70,8 +70,8 @@ def recount(
     *,
     shared_log: bool,
     only_if_lost: bool,
-) -> Recounted:
-    """Have in the rollups what this spool has ever given to the log, each row once.
+) -> Recounted | None:
+    """Have in the rollups what this spool has ever given to the log, each row once; None if nothing was lost.
 
     All of it is there at once, when it is done: whoever reads meanwhile finds nothing, which is no evidence. What is
     still in the spool is counted by `catch_up` afterwards, as usual. Nothing is shipped until it is done, so that
@@ -83,7 +83,7 @@ def recount(
     """
     with shipping_lock(spool.path, alone=True):
         if only_if_lost and not rollups.is_behind(spool):
-            return Recounted(0, 0)  # another process was quicker
+            return None  # another process was quicker
         logger.warning("the counts that decisions read are counted again from the log")
         log.take_over(spool)
         left_out = _held_back(spool)

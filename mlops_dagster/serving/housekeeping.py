@@ -62,7 +62,7 @@ class Housekeeping:
         """Count all that this home gave to the log again, whether counts are missing or not; returns how much."""
         found = Recounted(0, 0)
         for rollups in self._house.all_rollups:
-            found = self._recount(rollups, only_if_lost=False)
+            found = self._recount(rollups, only_if_lost=False) or found
             self._catch_up(rollups)
         return found
 
@@ -74,7 +74,7 @@ class Housekeeping:
             self._recount(rollups, only_if_lost=True)
             return rollups.catch_up(spool, self._bins_for(rollups), slow_ms_of=self._slow_ms)
 
-    def _recount(self, rollups: Rollups, *, only_if_lost: bool) -> Recounted:
+    def _recount(self, rollups: Rollups, *, only_if_lost: bool) -> Recounted | None:
         house = self._house
         found = recount(
             rollups,
@@ -85,7 +85,8 @@ class Housekeeping:
             shared_log=house.settings.log_url is not None,
             only_if_lost=only_if_lost,
         )
-        self._tell_uncounted(found.left_out)
+        if found is not None:
+            self._tell_uncounted(found.left_out)
         return found
 
     def _tell_uncounted(self, left_out: Mapping[str, str]) -> None:
