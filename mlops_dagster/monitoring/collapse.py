@@ -119,11 +119,12 @@ def _pair(
 
     suspected = CollapseVerdict.SUSPECTED if is_suspected(card, answers) else None
     lost = LEFT * card.accuracy
-    each, both = [_right(known, days[day]) for day in two], _right(known, *(days[day] for day in two))
-    if any(right.rate > lost + NOISE * right.error for right in (*each, both)):
+    looks = [(days[two[0]],), (days[two[1]],), tuple(days[day] for day in two)]
+    if any(right.rate > lost + NOISE * right.error for right in (_right(known, *look) for look in looks)):
         if suspected:
             return found(suspected, "nearly a fifth is lost")
         return found(CollapseVerdict.HOLDS, "a fifth is not lost on both days")
+    *each, both = [_right(known, *look) for look in looks]
     if max(both.upper(SURE), *(right.upper(SURE_OF_A_DAY) for right in each)) >= card.healthy:
         return found(suspected or CollapseVerdict.INCONCLUSIVE, _why_unproven(card, days, two))
     unlike = unlike_any(card, [(day.wrong, day.rows) for day in known])
