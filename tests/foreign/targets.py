@@ -2,16 +2,21 @@
 
 import contextlib
 import hashlib
+import io
 import json
 import os
+import zipfile
 from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 from unittest import mock
 
+import numpy as np
+import skops.io
 import typer
 from hypothesis import strategies as st
+from sklearn.dummy import DummyClassifier
 from sqlalchemy import text
 from typer.testing import CliRunner
 
@@ -28,6 +33,7 @@ from mlops_dagster.monitoring.suites import check_suite_file
 from mlops_dagster.names import check_class_name, check_feature_name, check_model_name
 from mlops_dagster.registry import Baseline, ContentStore, LocalBlobs, Stage
 from mlops_dagster.registry.artifacts import FOLDER, open_store
+from mlops_dagster.registry.estimators.skops_file import load_skops
 from mlops_dagster.registry.locations import locate, mlflow_address
 from mlops_dagster.registry.versions import parse_version
 from mlops_dagster.serving.tokens import TokenFile
@@ -102,6 +108,29 @@ def _artifact(content: bytes, folder: Path) -> None:
     ContentStore(LocalBlobs(folder / "store")).put(file)
 
 
+def _estimator(content: bytes, folder: Path) -> None:
+    """A file that begins as a sound one does is kept, and is an estimator or refused."""
+    _artifact(content, folder)
+    load_skops(folder / "model.skops")
+
+
+def _archive(packed: int) -> bytes:
+    """A skops file whose members are packed in one way."""
+    model = DummyClassifier(strategy="constant", constant=1).fit(np.zeros((40, 1)), np.arange(40) % 2)
+    whole, found = io.BytesIO(skops.io.dumps(model)), io.BytesIO()
+    with zipfile.ZipFile(whole) as members, zipfile.ZipFile(found, "w", packed) as archive:
+        for name in members.namelist():
+            archive.writestr(name, members.read(name))
+    return found.getvalue()
+
+
+def _damaged(sound: bytes, flips: list[tuple[float, int]], kept: float) -> bytes:
+    found = bytearray(sound)
+    for place, bit in flips:
+        found[int(place * len(found))] ^= 1 << bit
+    return bytes(found[: int(kept * len(found)) + 1])
+
+
 def _file(name: str, read: Callable[[Path], object]) -> Run:
     def run(content: bytes, folder: Path) -> None:
         (folder / name).write_bytes(content)
@@ -160,9 +189,17 @@ _HISTOGRAM = {"bins": {"kind": "numeric", "edges": [0]}, "counts": [1, 2, 3]}
 _OVERALL = {"name": "overall", "rows": 1, "metrics": {"accuracy": 1}}
 _EXPECTATION = {"type": "expect_column_to_exist", "kwargs": {"column": "a"}}
 
+_ARCHIVES = [
+    _archive(packed) for packed in (zipfile.ZIP_STORED, zipfile.ZIP_DEFLATED, zipfile.ZIP_BZIP2, zipfile.ZIP_LZMA)
+]
+_FLIPS = st.lists(st.tuples(st.floats(0, 1, exclude_max=True), st.integers(0, 7)), max_size=20)
+
 TARGETS: dict[str, Target] = {
     "manifests": Target(_like(files={"a": "0" * 64}) | _FILES.map(lambda files: _encoded({"files": files})), _manifest),
     "artifacts": Target(st.builds(bytes.__add__, st.sampled_from(_HEADS), _bytes), _artifact),
+    "damaged estimators": Target(
+        st.builds(_damaged, st.sampled_from(_ARCHIVES), _FLIPS, st.just(1.0) | st.floats(0, 1)), _estimator
+    ),
     "cards": Target(_like(evaluation=[_OVERALL], failure_modes=["x"], fairness=None), _file("card.json", read_card)),
     "cards in YAML": Target(_like(evaluation=[_OVERALL]) | _odd_text.map(_encoded), _file("card.yaml", read_card)),
     "policies": Target(

@@ -8,7 +8,7 @@ from hypothesis import HealthCheck, given, settings
 
 from tests.foreign.targets import TARGETS
 
-EXAMPLES = {"commands": 15}
+EXAMPLES = {"commands": 15, "damaged estimators": 150}
 
 
 @pytest.mark.parametrize("name", TARGETS)

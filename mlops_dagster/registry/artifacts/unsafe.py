@@ -4,6 +4,7 @@ import bz2
 import lzma
 import mmap
 import pickletools
+import struct
 import zipfile
 import zlib
 from collections.abc import Callable
@@ -30,6 +31,9 @@ _UNPACKERS: tuple[Callable[[bytes], bytes], ...] = (
     lambda packed: bz2.BZ2Decompressor().decompress(packed, 2),
     lambda packed: lzma.LZMADecompressor().decompress(packed, 2),
 )
+
+_DAMAGED = (zipfile.BadZipFile, zlib.error, lzma.LZMAError, EOFError, OSError, RuntimeError, ValueError, struct.error)
+"""What zipfile and its unpackers raise of damaged members, and of those that are encrypted or packed otherwise."""
 
 
 def refuse_unsafe(path: Path, name: str) -> None:
@@ -69,15 +73,19 @@ def _unsafe_member(path: Path) -> str | None:
     try:
         with zipfile.ZipFile(path) as archive:
             return next((name for name in archive.namelist() if _is_unsafe_member(archive, name)), None)
-    except zipfile.BadZipFile:
+    except (zipfile.BadZipFile, NotImplementedError, ValueError, struct.error):  # it is no archive that anybody opens
         return None
 
 
 def _is_unsafe_member(archive: zipfile.ZipFile, name: str) -> bool:
+    """Return whether a member is a pickle by name or content; nobody loads one that is damaged."""
     if not name.endswith(".npy"):
         return _named_unsafe(name)
-    with archive.open(name) as file:
-        return _holds_objects(file)
+    try:
+        with archive.open(name) as file:
+            return _holds_objects(file)
+    except _DAMAGED:
+        return False
 
 
 def _holds_objects(file: IO[bytes]) -> bool:

@@ -79,11 +79,13 @@ def _written(name: str, dump: Callable[[], _T]) -> _T:
 
 
 def _types_beyond_skops(file: Path) -> Sequence[str]:
-    from zipfile import BadZipFile
-
     import skops.io
 
     try:
         return cast("Sequence[str]", skops.io.get_untrusted_types(file=file))
-    except (BadZipFile, KeyError, ValueError) as error:
-        raise InvalidInputError(f"{file.name} is no skops file ({error}); `fetch` gives its bytes") from error
+    except MemoryError:
+        raise
+    except Exception as error:  # of zipfile, its unpackers and json, whatever the bytes are
+        raise InvalidInputError(
+            f"{file.name} is no skops file ({type(error).__name__}: {error}); `fetch` gives its bytes"
+        ) from error
