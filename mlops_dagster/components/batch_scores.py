@@ -1,14 +1,14 @@
 """Batch inference: batch_input -> batch_scores, by the day; a day that fails its suite is not scored."""
 
-from collections.abc import Mapping
 from dataclasses import replace
 
 import dagster as dg
 
+from mlops_dagster.components.links import back_to, link_of
 from mlops_dagster.components.partitions import STAGE, daily, windows
 from mlops_dagster.components.platform import Platform
 from mlops_dagster.components.spec import ModelSpec
-from mlops_dagster.components.validation import data_docs, link_of, outcome_of
+from mlops_dagster.components.validation import data_docs, metadata_of, outcome_of
 from mlops_dagster.errors import InvalidInputError, InvalidSuiteError, ModelFailedError
 from mlops_dagster.monitoring import ValidationResult, quarantine, validate
 from mlops_dagster.monitoring.quarantine import quarantine_of
@@ -56,7 +56,7 @@ def _batch_input(spec: ModelSpec) -> dg.AssetsDefinition:
         description="The rows of a day that are to be scored, validated. `batch_scores` follows.",
     )
     def batch_input(context: dg.AssetExecutionContext, platform: Platform) -> dg.MaterializeResult:  # type: ignore[type-arg]  # Dagster refuses the parameter beside check_specs
-        ((_key, start, end),) = windows(context)
+        ((key, start, end),) = windows(context)
         house = platform.stores()
         champion = house.champion(spec.model, end)
         schema = load_trainer(spec.trainer).SCHEMA if champion is None or champion.schema is None else champion.schema
@@ -82,21 +82,18 @@ def _batch_input(spec: ModelSpec) -> dg.AssetsDefinition:
         place = quarantine_of(house.quarantine, spec.model, _BATCH_INPUT)
         tell(house.alerts, spec.model, _BATCH_INPUT, {start: found}, place=place, then="nothing is scored", each=True)
         tell_errors(house.alerts, spec.model, _BATCH_INPUT, {start: found})
-        told: Mapping[str, int | str | list[str]] = {
-            "rows": found.rows,
-            "validation": found.verdict,
-            "failures": list(found.failures),
-            "doubts": list(found.doubts),
-            "errors": list(found.errors),
-        }
+        told = metadata_of(found)
+        name, source = f"{spec.model}/{_BATCH_INPUT}/{start:%Y-%m-%d}", back_to(house, spec, _BATCH_INPUT, key)
+        page = data_docs(context, house, name, found, source=source)
+        then = "" if found.passed else f"; nothing is scored{f', its rows are at {place}' if found.failures else ''}"
         return dg.MaterializeResult(
-            metadata={**told, **data_docs(context, house, f"{spec.model}/{_BATCH_INPUT}/{start:%Y-%m-%d}", found)},
+            metadata={**told, **page},
             check_results=[
                 dg.AssetCheckResult(
                     check_name=suite_passes.name,
                     passed=found.passed,
                     severity=dg.AssetCheckSeverity.ERROR,
-                    description=outcome_of(found),
+                    description=f"{key}: {outcome_of(found)}{then}",
                     metadata=told,
                 )
             ],

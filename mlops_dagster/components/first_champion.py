@@ -5,6 +5,7 @@ import dagster as dg
 from mlops_dagster.components.platform import Platform
 from mlops_dagster.components.rollout_runs import Promotion, request
 from mlops_dagster.components.spec import ModelSpec
+from mlops_dagster.components.tables import table
 from mlops_dagster.errors import ApprovalError, RefusedError
 from mlops_dagster.registry import ModelVersion
 from mlops_dagster.rollout.first_champion import (
@@ -71,5 +72,8 @@ def _evaluation(spec: ModelSpec, version: ModelVersion, closed: tuple[RefusedErr
         passed=all(isinstance(gate, ApprovalError) for gate in closed),
         severity=dg.AssetCheckSeverity.ERROR,
         description="; ".join(gate.told for gate in closed) or f"{version.version} passes every gate",
-        metadata={"version": version.version, "closed": [gate.code for gate in closed]},
+        metadata={
+            "version": version.version,
+            "closed": table([{"gate": gate.code, "why it is closed": gate.told} for gate in closed]),
+        },
     )
