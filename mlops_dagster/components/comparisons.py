@@ -14,7 +14,7 @@ def metadata_of(found: Comparison) -> Metadata:
     return in_order(
         {
             "verdict": found.verdict.value,
-            "reason": f"{found.reason}; it changes no deployment, only a rollout does",
+            "reason": found.reason,
             "challenger": found.challenger,
             "champion": found.champion,
             "which_rows": rows_text(found),

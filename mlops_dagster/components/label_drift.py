@@ -46,12 +46,11 @@ def label_drift_asset(spec: ModelSpec) -> dg.AssetsDefinition:
                     **not_the_newest(context, house, spec, weeks[-1][0]),
                     **in_order(
                         {
-                            "verdict": report.verdict.value,
+                            **report.metadata(),
                             "reason": report.why,
                             "champion": champion.version,
                             "classes": table(_most_moved(report.shares)),
                             "log": log_of(house, spec),
-                            **report.metadata(),
                         }
                     ),
                 },

@@ -48,7 +48,7 @@ class LabelDriftReport:
         """The numbers as JSON can hold them."""
         return {
             "verdict": self.verdict.value,
-            "reason": self.why,
+            "reason": self.reason,
             "rows": self.rows,
             "psi": None if self.psi is None else round(self.psi, 4),
             "chi_squared": None if self.test is None else round(self.test.statistic, 2),

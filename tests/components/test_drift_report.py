@@ -125,7 +125,10 @@ def test_drift_is_judged_whatever_becomes_of_the_report(judged: Path, monkeypatc
     assert kinds.index(dg.TableMetadataValue) < kinds.index(dg.FloatMetadataValue) < kinds.index(dg.JsonMetadataValue)
     assert str(last["reason"].value).startswith(f"carrier has a PSI of {last['psi carrier'].value:.3f}, over 0.25; ")
     assert [record.data["feature"] for record in last["features"].records] == ["carrier", "hour"]
-    assert check.description == f"1 of 3 hours are beyond the limits, the last because {last['reason'].value}"
+    assert check.description == (
+        "2013-03-01-00:00 to 2013-03-01-02:00: 1 of 3 hours are beyond the limits, the last is 2013-03-01-02:00: "
+        f"{last['reason'].value}; retraining: {last['retraining'].value}"
+    )
     for shown in (last, check.metadata):
         assert not {name for name in shown if "limit" in name and isinstance(shown[name].value, int | float)}
     assert not check.passed

@@ -24,6 +24,7 @@ def status(model: Model, json: Json = False) -> None:
 
     stores = house()
     dagster = stores.settings.dagster_url
+    page = asset_page(dagster, model, "deployment") if dagster else None
     deployment = stores.registry.deployment(model)
     found = stores.rollouts.list(model)
     if not found:
@@ -35,7 +36,7 @@ def status(model: Model, json: Json = False) -> None:
     look = None if rollout.phase.ended else stores.controller(lambda _model: rollout.policy).look(rollout)
     workers = _latest(stores.registry.acknowledgements(model))
     if json:
-        print_json(_document(rollout, deployment, workers, last, look, now))
+        print_json(_document(rollout, deployment, workers, last, look, now) | {"dagster": page})
         return
     facts(
         [
@@ -47,7 +48,7 @@ def status(model: Model, json: Json = False) -> None:
             ("decided last", "nothing yet" if last is None else f"{last.outcome}, {minute(last.at)}: {last.reason}"),
             *([("", f"mlops rollouts explain {last.id}")] if last is not None else []),
             *([] if look is None else _now(rollout, look, now)),
-            *([("Dagster", asset_page(dagster, model, "deployment"))] if dagster else []),
+            *([("Dagster", page)] if page else []),
         ]
     )
 
