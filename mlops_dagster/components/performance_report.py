@@ -33,7 +33,7 @@ from mlops_dagster.components.macro_f1_floor import (
 )
 from mlops_dagster.components.partitions import STAGE, daily, due_every, windows
 from mlops_dagster.components.platform import Platform
-from mlops_dagster.components.reports import as_it_stands, is_newest, not_the_newest
+from mlops_dagster.components.reports import as_it_stands, not_the_newest
 from mlops_dagster.components.retraining import what_follows
 from mlops_dagster.components.spec import ModelSpec
 from mlops_dagster.components.tables import Metadata, for_programs, in_order, table
@@ -98,7 +98,7 @@ def performance_report_asset(spec: ModelSpec) -> dg.AssetsDefinition:
                 said[key][ANSWERS] = answers[start.date()].metadata()
                 if champion.baseline is not None:
                     said[key] |= _estimated(rows, champion.version, champion.baseline, spec)
-        newest = is_newest(context.instance, context.asset_key, latest)
+        overtaken = not_the_newest(context, house, spec, latest)
         days_of_champion = {} if champion is None else since_promotion(house, champion, until)
         matured = matured_days(days_of_champion, spec.rollout, until)
         look = hold_to_floor(house, spec, matured, until)
@@ -106,10 +106,10 @@ def performance_report_asset(spec: ModelSpec) -> dg.AssetsDefinition:
         then = ""
         if champion is not None:
             # Runs that report on old days again may come after this one, which is the one that tells.
-            again = changed_days(house, spec, context.instance, now) if newest else ()
+            again = () if overtaken else changed_days(house, spec, context.instance, now)
             known = answers_of(house, spec, champion, context.instance, answers, again, matured)
             concept = look_at_concept(house, spec, champion, known, until)
-        if champion is not None and newest:
+        if champion is not None and not overtaken:
             tell_of_floor(house, spec, look, context.log)
             then = what_follows(house, spec, champion.version, context.instance, now)
             tell_of_collapse(house, spec, champion.version, concept, then=then)
@@ -129,7 +129,6 @@ def performance_report_asset(spec: ModelSpec) -> dg.AssetsDefinition:
             **said[latest],
             **_label_debt(house, spec, until),
         }
-        overtaken = not_the_newest(context, house, spec, latest)
         for key, metadata in said.items():
             context.add_asset_metadata({**overtaken, **in_order(metadata)}, partition_key=key)
         checks = [macro_f1_check(spec, look), concept_check(concept, then)]

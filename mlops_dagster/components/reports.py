@@ -47,16 +47,6 @@ def latest_report(
     return next((said for _, said in latest_reports(instance, key, [_newest(made)])), None) if made else None
 
 
-def is_newest(instance: dg.DagsterInstance, key: dg.AssetKey, partition: str) -> bool:
-    """Whether nothing later was made so far."""
-    return partition >= _newest(instance.get_materialized_partitions(key))
-
-
-def _newest(partitions: Collection[str]) -> str:
-    """Keys of hours and days sort by time."""
-    return max(partitions, default="")
-
-
 def not_the_newest(context: dg.AssetExecutionContext, house: House, spec: ModelSpec, last: str) -> Metadata:
     """Return what a report says first if a newer one has been made before it; `last` is the last partition of the run.
 
@@ -94,3 +84,8 @@ def as_it_stands(instance: dg.DagsterInstance, asset: dg.AssetKey, result: dg.As
         description=said.description,
         metadata=said.metadata,
     )
+
+
+def _newest(partitions: Collection[str]) -> str:
+    """Keys of hours and days sort by time."""
+    return max(partitions, default="")
