@@ -7,7 +7,9 @@ import dagster as dg
 from mlops_dagster.components.links import back_to, link_of
 from mlops_dagster.components.partitions import STAGE, daily, windows
 from mlops_dagster.components.platform import Platform
+from mlops_dagster.components.reports import not_the_newest
 from mlops_dagster.components.spec import ModelSpec
+from mlops_dagster.components.tables import Metadata, in_order
 from mlops_dagster.components.validation import data_docs, metadata_of, outcome_of
 from mlops_dagster.errors import InvalidInputError, InvalidSuiteError, ModelFailedError
 from mlops_dagster.monitoring import ValidationResult, quarantine, validate
@@ -85,9 +87,10 @@ def _batch_input(spec: ModelSpec) -> dg.AssetsDefinition:
         told = metadata_of(found)
         name, source = f"{spec.model}/{_BATCH_INPUT}/{start:%Y-%m-%d}", back_to(house, spec, _BATCH_INPUT, key)
         page = data_docs(context, house, name, found, source=source)
-        then = "" if found.passed else f"; nothing is scored{f', its rows are at {place}' if found.failures else ''}"
+        kept = f"; {found.rows:,} rows quarantined at {place}" if found.rows and found.failures else ""
+        then = "" if found.passed else f"{kept}; nothing is scored"
         return dg.MaterializeResult(
-            metadata={**told, **page},
+            metadata={**not_the_newest(context, house, spec, key), **in_order({**told, **page})},
             check_results=[
                 dg.AssetCheckResult(
                     check_name=suite_passes.name,
@@ -115,7 +118,7 @@ def _batch_scores(spec: ModelSpec) -> dg.AssetsDefinition:
         description="Every row of a day with the prediction and score of that day's champion, its version and digest.",
     )
     def batch_scores(context: dg.AssetExecutionContext, platform: Platform) -> dg.MaterializeResult[None]:
-        ((_key, start, end),) = windows(context)
+        ((key, start, end),) = windows(context)
         house = platform.stores()
         files = BatchFiles(house.batch_scores, spec.model, start)
         champion = house.champion(spec.model, end)
@@ -130,14 +133,14 @@ def _batch_scores(spec: ModelSpec) -> dg.AssetsDefinition:
             raise dg.Failure(error.told) from None  # whose cause may quote a row
         if scored.unscored:
             context.log.warning("%d rows have an infinite number, and no prediction", scored.unscored)
-        return dg.MaterializeResult(
-            metadata={
-                "rows": scored.rows,
-                "unscored": scored.unscored,
-                "version": champion.version,
-                "digest": champion.digest,
-                "scores": link_of(files.link),
-            }
-        )
+        said: Metadata = {
+            "version": champion.version,
+            "digest": champion.digest,
+            "rows": scored.rows,
+            "unscored": scored.unscored,
+            "scores": link_of(files.link),
+            "deployment": dg.MetadataValue.asset(spec.key("deployment")),
+        }
+        return dg.MaterializeResult(metadata={**not_the_newest(context, house, spec, key), **said})
 
     return batch_scores
