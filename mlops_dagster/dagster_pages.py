@@ -24,7 +24,7 @@ def run_page(ui: str, run_id: str) -> str:
 def asset_page(ui: str, model: str, asset: str, partition: str = "") -> str:
     """Return the address of one of a model's assets, or of one of its partitions.
 
-    `ui` is MLOPS_DAGSTER_URL; an empty one gives an address within the UI itself.
+    `ui` is MLOPS_DAGSTER_URL; its path alone gives an address for the UI's own pages.
 
     >>> asset_page("https://dagster.example.com", "flights-delay", "deployment")
     'https://dagster.example.com/assets/flights_delay/deployment'

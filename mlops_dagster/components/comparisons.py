@@ -52,10 +52,10 @@ def _versions(found: Comparison) -> list[dict[str, Cell]]:
 
 def _claim(test: TestResult) -> dict[str, Cell]:
     return {
-        "claim": test.claim,
+        "verdict": test.verdict,
         "e-value": _finite(test.e_value),
         "limit": test.limit,
-        "verdict": test.verdict,
+        "claim": test.claim,
     }
 
 
@@ -63,12 +63,12 @@ def _slice(part: Part) -> dict[str, Cell]:
     superior, _, worse = part.tests
     return {
         "slice": part.name,
+        "verdict": part.verdict.value,
         "rows": part.pairs.total,
         "challenger": None if part.challenger is None else part.challenger.accuracy,
         "champion": None if part.champion is None else part.champion.accuracy,
         "wins": part.pairs.wins,
         "losses": part.pairs.losses,
-        "verdict": part.verdict.value,
         "e superior": _finite(superior.e_value),
         "e worse": _finite(worse.e_value),
         "limit": worse.limit,

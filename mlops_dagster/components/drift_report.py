@@ -102,17 +102,16 @@ def drift_report_asset(spec: ModelSpec) -> dg.AssetsDefinition:
             context.add_asset_metadata({**overtaken, **said}, partition_key=key)
         over = [key for key, report in sound.items() if _is_over(report)]
         keys = [key for key, _start, _end in hours]
-        numbers = {"hours": len(hours), **_in_short(judged, sound.values()), "profiles": made}
+        numbers = {**_in_short(judged, sound.values()), "profiles": made}
         return dg.MaterializeResult(
             check_results=[
                 dg.AssetCheckResult(
                     check_name=within_limits.name,
                     passed=not over,
                     severity=dg.AssetCheckSeverity.WARN,
-                    description=_passed(keys, judged)
-                    if not over
-                    else f"{span(keys)}: {len(over)} of {len(judged)} hours are beyond the limits, the last is "
-                    f"{over[-1]}: {sound[over[-1]].why}; retraining: {retraining[over[-1]]}",
+                    description=_beyond(keys, len(judged), over, sound[over[-1]], retraining[over[-1]])
+                    if over
+                    else _within(keys, judged),
                     metadata={**({"features": table(judged[-1].table())} if judged else {}), **numbers},
                 )
             ]
@@ -137,19 +136,30 @@ def _is_over(report: DriftReport) -> bool:
     return report.verdict is Verdict.RETRAIN or report.score.elevated
 
 
-def _passed(hours: Sequence[str], judged: Sequence[DriftReport]) -> str:
+def _beyond(hours: Sequence[str], judged: int, over: Sequence[str], last: DriftReport, retraining: str) -> str:
+    """Why the check failed, in a sentence: the last hour beyond the limits, and what it asks for."""
+    which = (
+        "beyond the limits" if len(hours) == 1 else f"{len(over)} of {judged} hours beyond the limits, last {over[-1]}"
+    )
+    return f"{span(hours)}: {which}: {last.why}; retraining: {retraining}"
+
+
+def _within(hours: Sequence[str], judged: Sequence[DriftReport]) -> str:
     """Why the check passed, in a sentence."""
     if not judged:
-        return f"{span(hours)}: no hour had a champion with a baseline to be held against"
-    return f"{span(hours)}: none of {len(judged)} hours is beyond the limits; of the last one: {judged[-1].why}"
+        return f"{span(hours)}: no champion with a baseline to be held against"
+    which = "not beyond the limits" if len(hours) == 1 else f"no hour of {len(judged)} beyond the limits; the last one"
+    return f"{span(hours)}: {which}: {judged[-1].why}"
 
 
-def _in_short(judged: Sequence[DriftReport], sound: Collection[DriftReport]) -> dict[str, str | float | None]:
+def _in_short(
+    judged: Sequence[DriftReport], sound: Collection[DriftReport]
+) -> dict[str, dg.MetadataValue | str | float]:
     """Of the hours of a run: the verdicts, what drifted in windows without a failed hour, the numbers of the last."""
     drifted = {name for report in sound for name in report.drifted}
+    verdicts = {verdict.value: sum(report.verdict is verdict for report in judged) for verdict in Verdict}
     return {
-        **{f"hours_{verdict.value}": sum(report.verdict is verdict for report in judged) for verdict in Verdict},
-        "hours_elevated": sum(report.score.elevated for report in sound),
+        "hours": table([{**verdicts, "scores elevated": sum(report.score.elevated for report in sound)}]),
         "drifted": ", ".join(sorted(drifted)) or "none",
         **(judged[-1].headline() if judged else {}),
     }

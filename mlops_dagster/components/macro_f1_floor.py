@@ -114,9 +114,9 @@ def floor_metadata(spec: ModelSpec, look: FloorLook | None) -> Metadata:
         ),
     }
     if found.value is not None:
-        shown["macro_f1"] = found.value
+        shown["macro_f1"] = round(found.value, 4)
     if interval is not None:
-        shown |= {"macro_f1_low": interval[0], "macro_f1_high": interval[1]}
+        shown |= {"macro_f1_low": round(interval[0], 4), "macro_f1_high": round(interval[1], 4)}
     if look.previous is not None:
         shown["floor_comparison"] = dg.MetadataValue.md(look.previous.to_markdown())
     return shown

@@ -145,7 +145,7 @@ def _maturity(spec: ModelSpec, matured: Sequence[date], days: int) -> Metadata:
         "judged_until": matured[-1].isoformat() if matured else "none yet",
         "judged_days": len(matured),
         "unjudged_days": days - len(matured),
-        "labels_needed": spec.rollout.min_label_share,
+        **for_programs({"labels_needed": f"{spec.rollout.min_label_share:.0%} of a day"}),
     }
 
 

@@ -81,8 +81,6 @@ def prediction_batch_asset(spec: ModelSpec) -> dg.AssetsDefinition:
                     severity=dg.AssetCheckSeverity.WARN,
                     description=_summary(found, [key for key, _start, _end in hours], place, done),
                     metadata={
-                        "hours": len(hours),
-                        "hours_without_rows": len(hours) - len(found),
                         "rows": sum(hour.rows for hour in found.values()),
                         "quarantined_hours": table([{"hour": key} for key in reversed(bad)]),
                         "hours_with_errors": table([{"hour": key} for key in reversed(blind)]),
@@ -98,6 +96,8 @@ def _summary(found: Mapping[datetime, ValidationResult], hours: Sequence[str], p
     """Why the check passed or failed: the newest hour that did not pass, what it failed, and what was done about it."""
     bad = sorted(hour for hour, result in found.items() if result.failures or result.errors)
     if not bad:
+        if len(hours) == 1:
+            return f"{hours[0]}: {''.join(map(outcome_of, found.values())) or 'no rows'}"
         return f"{span(hours)}: {len(found)} of {len(hours)} hours had rows, and all of them passed"
     last = found[bad[-1]]
     rows = sum(found[hour].rows for hour in bad if found[hour].failures)

@@ -10,7 +10,7 @@ from mlops_dagster.components.partitions import STAGE
 from mlops_dagster.components.platform import Platform
 from mlops_dagster.components.retraining_failures import is_over, tried_again
 from mlops_dagster.components.spec import ModelSpec
-from mlops_dagster.components.tables import in_order, numbers_table
+from mlops_dagster.components.tables import in_order, numbers_of
 from mlops_dagster.registry import ModelCard, ModelVersion
 from mlops_dagster.retraining.candidate import Candidate
 from mlops_dagster.retraining.trainer import TrainingSet
@@ -68,7 +68,7 @@ def registered_version_asset(spec: ModelSpec) -> dg.AssetsDefinition:
                     "card_page": f"mlops models card {spec.model} {version.version} --html card.html",
                     "digest": version.digest,
                     "as_of": training_set.as_of.isoformat(),
-                    "trigger_numbers": numbers_table(training_set.numbers),
+                    **numbers_of(training_set.numbers),
                     **{name: round(value, 4) for name, value in version.metrics.items()},
                     "card": dg.MetadataValue.asset(spec.key("model_card")),
                     "deployment": dg.MetadataValue.asset(spec.key("deployment")),

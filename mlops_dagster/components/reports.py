@@ -2,6 +2,7 @@
 
 from collections.abc import Collection, Iterator, Mapping
 from datetime import datetime, timedelta
+from urllib.parse import urlsplit
 
 import dagster as dg
 from dagster._core.storage.asset_check_execution_record import AssetCheckExecutionRecordStatus  # no public name
@@ -57,10 +58,10 @@ def not_the_newest(context: dg.AssetExecutionContext, house: House, spec: ModelS
     newest = _newest(context.instance.get_materialized_partitions(key))
     if last >= newest:
         return {}
-    page = asset_page(house.settings.dagster_url or "", spec.model, key.path[-1], newest)
+    within = urlsplit(house.settings.dagster_url or "").path  # Dagster may be served below a path
     return {
         "not_the_newest": f"made late or again; the newest one is of {newest}",
-        "newest": dg.MetadataValue.url(page),
+        "newest": dg.MetadataValue.url(asset_page(within, spec.model, key.path[-1], newest)),
     }
 
 

@@ -27,9 +27,10 @@ def table(rows: Sequence[Mapping[str, Cell]]) -> dg.MetadataValue:
     return dg.MetadataValue.table(records, schema=dg.TableSchema([dg.TableColumn(name) for name in rows[0]]))
 
 
-def numbers_table(numbers: Mapping[str, str]) -> dg.MetadataValue:
-    """Numbers by name, a row for each."""
-    return table([{"number": name, "value": value} for name, value in numbers.items()])
+def numbers_of(trigger: Mapping[str, str]) -> Metadata:
+    """What a retraining was triggered by, a row for each number; nothing where it was none."""
+    rows = [{"number": name, "value": value} for name, value in trigger.items()]
+    return {"trigger_numbers": table(rows)} if rows else {}
 
 
 def in_order(metadata: Mapping[str, object]) -> Metadata:

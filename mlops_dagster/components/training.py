@@ -12,7 +12,7 @@ from mlops_dagster.components.platform import AsOf, Platform
 from mlops_dagster.components.registered_version import registered_version_asset
 from mlops_dagster.components.retraining_failures import check_failed, retraining_tags, tried_again
 from mlops_dagster.components.spec import ModelSpec
-from mlops_dagster.components.tables import in_order, numbers_table, table
+from mlops_dagster.components.tables import in_order, numbers_of, table
 from mlops_dagster.components.validation import data_docs, found_in, outcome_of
 from mlops_dagster.monitoring import provable, regime_lines, validate
 from mlops_dagster.monitoring.suites import suite_of
@@ -91,7 +91,7 @@ def _training_set(spec: ModelSpec) -> dg.AssetsDefinition:
                     "as_of": end.isoformat(),
                     "window": f"{spec.training.window_days} days",
                     "validation": outcome_of(found),
-                    "trigger_numbers": numbers_table(config.numbers),
+                    **numbers_of(config.numbers),
                     "classes": table([{"class": str(label), "share": share} for label, share in shares.items()]),
                     "rows": len(frame),
                     **data_docs(

@@ -21,7 +21,7 @@ from mlops_dagster.components.spec import CardSpec, ModelSpec, TrainingSpec
 from mlops_dagster.components.training import training_defs
 from mlops_dagster.errors import TrainingDataError
 from mlops_dagster.monitoring import DriftPolicy
-from mlops_dagster.registry import PAIRED, EvaluationSlice
+from mlops_dagster.registry import PAIRED, EvaluationSlice, GatePolicy
 from mlops_dagster.retraining.trainer import read_training_set
 from mlops_dagster.schema import Feature, ModelSchema
 from tests.components.at_a_time import cells
@@ -69,7 +69,7 @@ def instance() -> Iterator[dg.DagsterInstance]:
 
 
 def train(
-    home: Path, instance: dg.DagsterInstance, drift: DriftPolicy | None = None
+    home: Path, instance: dg.DagsterInstance, drift: DriftPolicy | None = None, gates: GatePolicy | None = None
 ) -> tuple[dg.ExecuteInProcessResult, Platform]:
     spec = ModelSpec(
         model="made-up",
@@ -83,6 +83,7 @@ def train(
             fairness_note="Small carriers cannot be judged.",
         ),
         drift=drift or DriftPolicy(),
+        gates=gates or GatePolicy(),
     )
     platform = Platform(home=str(home))
     job = dg.Definitions.merge(training_defs(spec), dg.Definitions(resources={"platform": platform})).resolve_job_def(
@@ -95,8 +96,11 @@ def train(
 def test_the_card_holds_what_was_checked_and_counted(
     tmp_path: Path, trainer: ModuleType, instance: dg.DagsterInstance
 ) -> None:
-    result, platform = train(tmp_path, instance)
+    result, platform = train(tmp_path, instance, gates=GatePolicy(min_micro_f1=0.999))
     assert result.success
+    gates = next(each for each in result.get_asset_check_evaluations() if each.check_name == "gates_open")
+    assert not gates.passed
+    assert "promises micro-F1 >= 0.999" in str(gates.description), "the first version is held against its own YAML"
     (version,) = platform.stores().versions("made-up")
     card = version.card
     assert card is not None
