@@ -14,8 +14,11 @@ from mlops_dagster.durable import sync_folders
 from mlops_dagster.errors import HomeNotWritableError
 from mlops_dagster.private import tighten, write_privately
 from mlops_dagster.strict import exact_integers
+from mlops_dagster.urls import shown_url
 
 _SCHEME = re.compile(r"(s3|file|https?|gs|abfss?|azure|mlflow):/", re.IGNORECASE)
+
+_PAGE = re.compile(r"https?://[^\s@/?#]+(/[^\s@?#]*)?", re.IGNORECASE)
 
 _TYPE = re.compile(r"[^\W\d]\w*(\.[^\W\d]\w*)+")
 
@@ -45,6 +48,10 @@ class Settings(BaseSettings):
     )
     mlflow_url: str | None = Field(
         default=None, repr=False, description="mlflow://host:port, a server that shows every version as well"
+    )
+    dagster_url: str | None = Field(
+        default=None,
+        description="where people open Dagster's UI, https://dagster.example.com: pages and commands link to it",
     )
     signing_key: Path | None = Field(default=None, description="private key (PEM) that signs what is registered")
     trusted_key: Path | None = Field(default=None, description="public key (PEM) that what is loaded must be signed by")
@@ -143,6 +150,16 @@ class Settings(BaseSettings):
         default="",
         description="own types that model files may hold, dotted names parted by commas: loading runs their code",
     )
+
+    @field_validator("dagster_url")
+    @classmethod
+    def _is_opened_in_browsers(cls, url: str | None) -> str | None:
+        if url is not None and not _PAGE.fullmatch(url):
+            raise ValueError(
+                f"{shown_url(url)!r} is no address that a browser opens without a password in it, such as "
+                "https://dagster.example.com"
+            )
+        return None if url is None else url.rstrip("/")
 
     @field_validator("trusted_types")
     @classmethod

@@ -83,6 +83,8 @@ def dev(
     variables = {"DAGSTER_HOME": str(dagster_home(chosen.home))}
     if port is not None:
         variables["MLOPS_PORT"] = str(port)
+    if ui_port is not None and chosen.dagster_url is None:
+        variables["MLOPS_DAGSTER_URL"] = f"http://127.0.0.1:{ui_port}"
     sys.exit(run_together([dagster, ["mlops", "serve"]], variables))
 
 

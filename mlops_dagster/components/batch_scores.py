@@ -1,14 +1,16 @@
 """Batch inference: batch_input -> batch_scores, by the day; a day that fails its suite is not scored."""
 
-from collections.abc import Mapping
 from dataclasses import replace
 
 import dagster as dg
 
+from mlops_dagster.components.links import back_to, link_of
 from mlops_dagster.components.partitions import STAGE, daily, windows
 from mlops_dagster.components.platform import Platform
+from mlops_dagster.components.reports import not_the_newest
 from mlops_dagster.components.spec import ModelSpec
-from mlops_dagster.components.validation import data_docs, link_of, outcome_of
+from mlops_dagster.components.tables import Metadata, in_order
+from mlops_dagster.components.validation import data_docs, metadata_of, outcome_of
 from mlops_dagster.errors import InvalidInputError, InvalidSuiteError, ModelFailedError
 from mlops_dagster.monitoring import ValidationResult, quarantine, validate
 from mlops_dagster.monitoring.quarantine import quarantine_of
@@ -56,7 +58,7 @@ def _batch_input(spec: ModelSpec) -> dg.AssetsDefinition:
         description="The rows of a day that are to be scored, validated. `batch_scores` follows.",
     )
     def batch_input(context: dg.AssetExecutionContext, platform: Platform) -> dg.MaterializeResult:  # type: ignore[type-arg]  # Dagster refuses the parameter beside check_specs
-        ((_key, start, end),) = windows(context)
+        ((key, start, end),) = windows(context)
         house = platform.stores()
         champion = house.champion(spec.model, end)
         schema = load_trainer(spec.trainer).SCHEMA if champion is None or champion.schema is None else champion.schema
@@ -82,21 +84,19 @@ def _batch_input(spec: ModelSpec) -> dg.AssetsDefinition:
         place = quarantine_of(house.quarantine, spec.model, _BATCH_INPUT)
         tell(house.alerts, spec.model, _BATCH_INPUT, {start: found}, place=place, then="nothing is scored", each=True)
         tell_errors(house.alerts, spec.model, _BATCH_INPUT, {start: found})
-        told: Mapping[str, int | str | list[str]] = {
-            "rows": found.rows,
-            "validation": found.verdict,
-            "failures": list(found.failures),
-            "doubts": list(found.doubts),
-            "errors": list(found.errors),
-        }
+        told = metadata_of(found)
+        name, source = f"{spec.model}/{_BATCH_INPUT}/{start:%Y-%m-%d}", back_to(house, spec, _BATCH_INPUT, key)
+        page = data_docs(context, house, name, found, source=source)
+        kept = f"; {found.rows:,} rows quarantined at {place}" if found.rows and found.failures else ""
+        then = "" if found.passed else f"{kept}; nothing is scored"
         return dg.MaterializeResult(
-            metadata={**told, **data_docs(context, house, f"{spec.model}/{_BATCH_INPUT}/{start:%Y-%m-%d}", found)},
+            metadata={**not_the_newest(context, house, spec, key), **in_order({**told, **page})},
             check_results=[
                 dg.AssetCheckResult(
                     check_name=suite_passes.name,
                     passed=found.passed,
                     severity=dg.AssetCheckSeverity.ERROR,
-                    description=outcome_of(found),
+                    description=f"{key}: {outcome_of(found)}{then}",
                     metadata=told,
                 )
             ],
@@ -118,7 +118,7 @@ def _batch_scores(spec: ModelSpec) -> dg.AssetsDefinition:
         description="Every row of a day with the prediction and score of that day's champion, its version and digest.",
     )
     def batch_scores(context: dg.AssetExecutionContext, platform: Platform) -> dg.MaterializeResult[None]:
-        ((_key, start, end),) = windows(context)
+        ((key, start, end),) = windows(context)
         house = platform.stores()
         files = BatchFiles(house.batch_scores, spec.model, start)
         champion = house.champion(spec.model, end)
@@ -133,14 +133,14 @@ def _batch_scores(spec: ModelSpec) -> dg.AssetsDefinition:
             raise dg.Failure(error.told) from None  # whose cause may quote a row
         if scored.unscored:
             context.log.warning("%d rows have an infinite number, and no prediction", scored.unscored)
-        return dg.MaterializeResult(
-            metadata={
-                "rows": scored.rows,
-                "unscored": scored.unscored,
-                "version": champion.version,
-                "digest": champion.digest,
-                "scores": link_of(files.link),
-            }
-        )
+        said: Metadata = {
+            "version": champion.version,
+            "digest": champion.digest,
+            "rows": scored.rows,
+            "unscored": scored.unscored,
+            "scores": link_of(files.link),
+            "deployment": dg.MetadataValue.asset(spec.key("deployment")),
+        }
+        return dg.MaterializeResult(metadata={**not_the_newest(context, house, spec, key), **said})
 
     return batch_scores

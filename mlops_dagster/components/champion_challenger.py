@@ -3,6 +3,7 @@
 import dagster as dg
 
 from mlops_dagster.components.comparisons import metadata_of
+from mlops_dagster.components.links import log_of
 from mlops_dagster.components.partitions import STAGE
 from mlops_dagster.components.platform import AsOf, Platform
 from mlops_dagster.components.spec import ModelSpec
@@ -48,7 +49,12 @@ def _champion_challenger(spec: ModelSpec) -> dg.AssetsDefinition:
             reason = "no champion yet" if champion is None else "no version beside the champion"
             return dg.MaterializeResult(metadata={"verdict": Standing.CANNOT_TELL.value, "reason": reason})
         found = compare_on_log(house.registry, house.log, champion, challenger, spec.rollout, until=now)
-        return dg.MaterializeResult(metadata=metadata_of(found))
+        links = {
+            "log": log_of(house, spec),
+            "deployment": dg.MetadataValue.asset(spec.key("deployment")),
+            "card": dg.MetadataValue.asset(spec.key("model_card")),
+        }
+        return dg.MaterializeResult(metadata={**metadata_of(found), **links})
 
     return champion_challenger
 

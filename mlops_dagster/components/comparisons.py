@@ -2,98 +2,88 @@
 
 import dagster as dg
 
+from mlops_dagster.components.tables import Cell, Metadata, in_order, table
 from mlops_dagster.rollout.comparison import Comparison, Part
+from mlops_dagster.rollout.comparison_report import rows_text
 from mlops_dagster.rollout.entities import TestResult
-
-Metadata = dict[str, dg.MetadataValue | str | int | float]
 
 
 def metadata_of(found: Comparison) -> Metadata:
-    """Verdict, scores, pairs, e-values with their limits, a table of the slices and the report."""
-    pairs, sample = found.overall.pairs, found.sample
+    """Verdict and reason, tables of versions, claims and slices, and the numbers that move from day to day."""
+    pairs = found.overall.pairs
+    return in_order(
+        {
+            "verdict": found.verdict.value,
+            "reason": found.reason,
+            "challenger": found.challenger,
+            "champion": found.champion,
+            "which_rows": rows_text(found),
+            "versions": table(_versions(found)),
+            "claims": table([_claim(test) for test in found.overall.tests]),
+            "slices": table([_slice(part) for part in found.slices]),
+            "rows": pairs.total,
+            "wins": pairs.wins,
+            "losses": pairs.losses,
+            **_accuracies(found.overall),
+            **{f"e_{_short(test)}": _finite(test.e_value) for test in found.overall.tests},
+            "limits": dg.MetadataValue.json({f"e_{_short(test)}": test.limit for test in found.overall.tests}),
+        }
+    )
+
+
+def _versions(found: Comparison) -> list[dict[str, Cell]]:
+    pairs = found.overall.pairs
+    both = (
+        (f"challenger {found.challenger}", found.overall.challenger, pairs.wins),
+        (f"champion {found.champion}", found.overall.champion, pairs.losses),
+    )
+    return [
+        {
+            "version": version,
+            "accuracy": scores.accuracy,
+            "macro-F1": scores.macro_f1,
+            "failed": scores.failed,
+            "right alone": alone,
+        }
+        for version, scores, alone in both
+        if scores is not None
+    ]
+
+
+def _claim(test: TestResult) -> dict[str, Cell]:
     return {
-        "verdict": found.verdict.value,
-        "reason": found.reason,
-        "slices": _slices(found),
-        "champion": found.champion,
-        "challenger": found.challenger,
-        "rows": pairs.total,
-        "since": sample.since.isoformat(),
-        "until": sample.until.isoformat(),
-        "served": sample.served,
-        "unlabelled": sample.unlabelled,
-        "not_given": sample.not_given,
-        "thinned_days": sample.thinned_days,
-        "wins": pairs.wins,
-        "losses": pairs.losses,
-        "ties": pairs.ties,
-        **_scores(found.overall),
-        **_e_values(found.overall),
-        "limits": dg.MetadataValue.json(
-            {
-                "min_rows": found.min_rows,
-                "margin": found.margin,
-                "alpha": found.alpha,
-                "rows_per_observation": found.rows_per_observation or "unknown",
-                **{f"e_{_short(test)}": test.limit for test in found.overall.tests},
-            }
-        ),
-        "report": dg.MetadataValue.md(found.to_markdown()),
+        "verdict": test.verdict,
+        "e-value": _finite(test.e_value),
+        "limit": test.limit,
+        "claim": test.claim,
     }
 
 
-def _scores(part: Part) -> Metadata:
-    shown: Metadata = {}
-    for whose, scores in (("champion", part.champion), ("challenger", part.challenger)):
-        if scores is not None:
-            shown |= {
-                f"{whose}_accuracy": scores.accuracy,
-                f"{whose}_micro_f1": scores.micro_f1,
-                f"{whose}_macro_f1": scores.macro_f1,
-                f"{whose}_failed": scores.failed,
-            }
-    return shown
+def _slice(part: Part) -> dict[str, Cell]:
+    superior, _, worse = part.tests
+    return {
+        "slice": part.name,
+        "verdict": part.verdict.value,
+        "rows": part.pairs.total,
+        "challenger": None if part.challenger is None else part.challenger.accuracy,
+        "champion": None if part.champion is None else part.champion.accuracy,
+        "wins": part.pairs.wins,
+        "losses": part.pairs.losses,
+        "e superior": _finite(superior.e_value),
+        "e worse": _finite(worse.e_value),
+        "limit": worse.limit,
+    }
 
 
-def _e_values(part: Part) -> Metadata:
-    """`e_superior` and so on. An e-value may be infinite, which no plot shows."""
-    return {f"e_{_short(test)}": min(test.e_value, 1e300) for test in part.tests}
+def _accuracies(part: Part) -> Metadata:
+    both = {"champion": part.champion, "challenger": part.challenger}
+    return {f"{whose}_accuracy": round(scores.accuracy, 4) for whose, scores in both.items() if scores is not None}
+
+
+def _finite(e_value: float) -> float:
+    """An e-value may be infinite, which neither a plot nor JSON can show."""
+    return min(e_value, 1e300)
 
 
 def _short(test: TestResult) -> str:
     return test.name.split(".")[1]
-
-
-def _slices(found: Comparison) -> dg.MetadataValue:
-    records = []
-    for part in found.slices:
-        superior, not_worse, worse = part.tests
-        records.append(
-            dg.TableRecord(
-                {
-                    "slice": part.name,
-                    "rows": part.pairs.total,
-                    "wins": part.pairs.wins,
-                    "losses": part.pairs.losses,
-                    "champion_accuracy": None if part.champion is None else part.champion.accuracy,
-                    "challenger_accuracy": None if part.challenger is None else part.challenger.accuracy,
-                    "e_superior": superior.e_value,
-                    "e_not_worse": not_worse.e_value,
-                    "e_worse": worse.e_value,
-                    "limit": worse.limit,
-                    "verdict": part.verdict.value,
-                }
-            )
-        )
-    return dg.MetadataValue.table(records, schema=_SCHEMA)
-
-
-_SCHEMA = dg.TableSchema(
-    [
-        dg.TableColumn("slice", "string"),
-        *(dg.TableColumn(name, "int") for name in ("rows", "wins", "losses")),
-        *(dg.TableColumn(name, "float") for name in ("champion_accuracy", "challenger_accuracy")),
-        *(dg.TableColumn(name, "float") for name in ("e_superior", "e_not_worse", "e_worse", "limit")),
-        dg.TableColumn("verdict", "string"),
-    ]
-)

@@ -6,11 +6,10 @@ from datetime import date, datetime, timedelta
 import dagster as dg
 
 from mlops_dagster.alerting import Severity
-from mlops_dagster.components.comparisons import Metadata
 from mlops_dagster.components.partitions import daily
 from mlops_dagster.components.reports import latest_report
 from mlops_dagster.components.spec import ModelSpec
-from mlops_dagster.components.tables import table
+from mlops_dagster.components.tables import Metadata, for_programs, table
 from mlops_dagster.monitoring import (
     ConceptReport,
     ConceptVerdict,
@@ -64,18 +63,34 @@ def look_at_concept(
     return concept_drift(champion.version, evaluation, days, spec.concept, effects, harm, evaluated_days=evaluated)
 
 
-def concept_metadata(report: ConceptReport | None, until: datetime) -> dict[str, object]:
+def concept_metadata(report: ConceptReport | None, until: datetime) -> Metadata:
     """Of the report: the numbers, which the retraining sensor reads, and the table for people."""
     if report is None:
         return {}
     return {
-        "concept": report.verdict.value,
-        "concept_reason": report.reason,
-        "concept_table": table(report.table()),
-        **report.metadata(),
-        "concept_until": until.isoformat(),
-        "concept_report": dg.MetadataValue.md(report.to_markdown()),
+        **_in_words(report),
+        **_tables(report),
+        **for_programs({**report.metadata(), "concept_until": until.isoformat()}),
     }
+
+
+def _in_words(report: ConceptReport) -> Metadata:
+    return {
+        "concept_drift": f"{_plain(report.verdict)}: {report.reason}",
+        "accuracy_collapse": f"{_plain(report.collapse.verdict)}: {report.collapse.reason}",
+    }
+
+
+def _tables(report: ConceptReport) -> Metadata:
+    """The slices and, where there are some, the drifted features with the loss that came with each."""
+    features = report.feature_table()
+    return {"slices_against_evaluation": table(report.table())} | (
+        {"drifted_features": table(features)} if features else {}
+    )
+
+
+def _plain(verdict: str) -> str:
+    return verdict.replace("_", " ")
 
 
 def tell_of_concept(
@@ -97,8 +112,8 @@ def tell_of_concept(
         house.alerts.resolve(spec.model, CHECK, f"{champion} serves now")
 
 
-def concept_check(report: ConceptReport | None) -> dg.AssetCheckResult:
-    """What was found, as the check; one that cannot tell passes and says so."""
+def concept_check(report: ConceptReport | None, then: str) -> dg.AssetCheckResult:
+    """What was found, as the check, with what follows from a loss; one that cannot tell passes and says so."""
     if report is None:
         return dg.AssetCheckResult(
             check_name=CHECK,
@@ -107,15 +122,15 @@ def concept_check(report: ConceptReport | None) -> dg.AssetCheckResult:
             metadata={"concept": "cannot_tell"},
         )
     collapsed = report.verdict is ConceptVerdict.COLLAPSED
-    shown: Metadata = {"concept": report.verdict.value, "slices": table(report.table())}
+    shown: Metadata = {"concept": report.verdict.value, **_in_words(report), **_tables(report)}
     if report.slices:
         shown |= {"e_value": min(report.slices[0].e_value, 1e300), "wrong_rate": report.slices[0].rate or 0.0}
     return dg.AssetCheckResult(
         check_name=CHECK,
         passed=not report.worse,
         severity=dg.AssetCheckSeverity.ERROR if collapsed else dg.AssetCheckSeverity.WARN,
-        description=f"{report.champion}: {report.reason}",
-        metadata={**shown, "report": dg.MetadataValue.md(report.to_markdown())},
+        description="; ".join(filter(None, [f"{report.champion}: {report.reason}", then if report.worse else ""])),
+        metadata=shown,
     )
 
 

@@ -5,7 +5,7 @@ from collections.abc import Mapping
 import dagster as dg
 
 from mlops_dagster.components.spec import ModelSpec
-from mlops_dagster.components.tables import table
+from mlops_dagster.components.tables import Metadata, in_order, table
 from mlops_dagster.registry import Deployment
 from mlops_dagster.rollout import Decision
 
@@ -31,34 +31,36 @@ def materializations(
 def _materialization(
     spec: ModelSpec, action: str, reason: str, deployed: Deployment, decision: Decision | None
 ) -> dg.AssetMaterialization:
-    metadata: dict[str, dg.MetadataValue | str | int | float] = {
+    metadata: Metadata = {
         "action": action,
         "reason": reason,
-        **({} if decision is None else {"evidence": table(_tests(decision))}),
         "champion": deployed.champion or "-",
         "canary": deployed.canary or "-",
+        "on_hold": deployed.on_hold.reason if deployed.on_hold else "-",
+        "at": deployed.updated_at.isoformat(),
         "canary_weight": deployed.canary_weight,
         "epoch": deployed.epoch,
-        "at": deployed.updated_at.isoformat(),
         "version": dg.MetadataValue.asset(spec.key("registered_version")),
-        "on_hold": deployed.on_hold.reason if deployed.on_hold else "-",
+        "comparison": dg.MetadataValue.asset(spec.key("champion_challenger")),
     }
     if decision is not None:
         metadata |= {
             "challenger": decision.rollout.challenger,
             "decided_at": decision.at.isoformat(),
+            "arithmetic": f"mlops rollouts explain {decision.id}",
+            "evidence": table(_tests(decision)),
         }
-    return dg.AssetMaterialization(spec.key("deployment"), metadata=metadata)
+    return dg.AssetMaterialization(spec.key("deployment"), metadata=in_order(metadata))
 
 
 def _tests(decision: Decision) -> list[dict[str, str | float]]:
     return [
         {
             "test": test.name,
-            "observed": _counts(test.observed),
             "e-value": min(test.e_value, 1e300),  # JSON has no infinity
             "limit": test.limit,
             "verdict": test.verdict,
+            "observed": _counts(test.observed),
         }
         for test in decision.tests
     ]

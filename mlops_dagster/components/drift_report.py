@@ -1,16 +1,18 @@
 """`drift_report`: how far each hour's trailing window has drifted, with profiles and a page for people to look at."""
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Collection, Mapping, Sequence
 from datetime import datetime, timedelta
 
 import dagster as dg
 
 from mlops_dagster.components.concept_drift import latest_concept
-from mlops_dagster.components.partitions import HOURLY, MODEL, STAGE, due_every, hourly, windows
+from mlops_dagster.components.links import back_to, link_of, log_of
+from mlops_dagster.components.partitions import HOURLY, MODEL, STAGE, due_every, hourly, span, windows
 from mlops_dagster.components.platform import Platform
 from mlops_dagster.components.prediction_batch import failed_hours
+from mlops_dagster.components.reports import not_the_newest
 from mlops_dagster.components.spec import ModelSpec
-from mlops_dagster.components.tables import in_order, table
+from mlops_dagster.components.tables import for_programs, in_order, table
 from mlops_dagster.errors import told
 from mlops_dagster.monitoring import DriftReport, Verdict
 from mlops_dagster.monitoring.evidently_reports import publish_report
@@ -58,52 +60,58 @@ def drift_report_asset(spec: ModelSpec) -> dg.AssetsDefinition:
         house = platform.stores()
         hours = windows(context)
         judged: list[DriftReport] = []
-        sound: list[DriftReport] = []
+        sound: dict[str, DriftReport] = {}
+        retraining: dict[str, str] = {}
         harm: dict[str, Mapping[str, str]] = {}
         window = timedelta(hours=spec.drift.window_hours)
         failed = failed_hours(context.instance, spec, hours[0][2] - window, hours[-1][2])
+        overtaken = not_the_newest(context, house, spec, hours[-1][0])
         profiles, made = _profiles(context, house, spec.model, hours[0][1], hours[-1][2])
         for key, start, end in hours:
             found = trailing_drift(house.registry, house.rollups, spec.model, end, spec.drift)
             its_profiles = {"profiles": dg.MetadataValue.json(profiles.get(start, []))}
             if found is None:
-                context.add_asset_metadata({**NO_CHAMPION, **its_profiles}, partition_key=key)
+                context.add_asset_metadata({**overtaken, **NO_CHAMPION, **its_profiles}, partition_key=key)
                 continue
             bad = [hour for hour in failed if end - window <= hour < end]
             report = _of_sound_hours(found.drift, bad)
             judged.append(report)
-            if not bad:
-                sound.append(report)
             version = found.champion.version
             if version not in harm:
                 concept = latest_concept(context.instance, spec, version, hours[-1][2])
                 harm[version] = {} if concept is None else concept.harm
             asks = weigh(DriftSignal.from_metadata(report.metadata()), harm[version])
-            its_page = _evidently(context, house, spec, found.champion, report, end) if end == hours[-1][2] else {}
-            context.add_asset_metadata(
-                in_order(
-                    {
-                        **_first(report),
-                        "champion": version,
-                        **_plots(report),
-                        **its_page,
-                        **report.metadata(),
-                        "asks_for_retraining": asks.asks,
-                        "retraining": asks.reason,
-                        "failed_hours": [f"{hour:%Y-%m-%dT%H:%MZ}" for hour in bad],
-                        **its_profiles,
-                    }
-                ),
-                partition_key=key,
+            if not bad:
+                sound[key], retraining[key] = report, asks.reason
+            its_page = _evidently(context, house, spec, found.champion, report, key, end) if key == hours[-1][0] else {}
+            said = in_order(
+                {
+                    **for_programs(report.metadata()),
+                    **_first(report),
+                    "champion": version,
+                    "retraining": asks.reason,
+                    **_plots(report),
+                    **its_page,
+                    "log": log_of(house, spec),
+                    "batch": dg.MetadataValue.asset(spec.key("prediction_batch")),
+                    "asks_for_retraining": asks.asks,
+                    "failed_hours": [f"{hour:%Y-%m-%dT%H:%MZ}" for hour in bad],
+                    **its_profiles,
+                }
             )
-        numbers = {"hours": len(hours), **_in_short(judged, sound), "profiles": made}
+            context.add_asset_metadata({**overtaken, **said}, partition_key=key)
+        over = [key for key, report in sound.items() if _is_over(report)]
+        keys = [key for key, _start, _end in hours]
+        numbers = {**_in_short(judged, sound.values()), "profiles": made}
         return dg.MaterializeResult(
             check_results=[
                 dg.AssetCheckResult(
                     check_name=within_limits.name,
-                    passed=not any(report.verdict is Verdict.RETRAIN or report.score.elevated for report in sound),
+                    passed=not over,
                     severity=dg.AssetCheckSeverity.WARN,
-                    description=_summary(judged, sound),
+                    description=_beyond(keys, len(judged), over, sound[over[-1]], retraining[over[-1]])
+                    if over
+                    else _within(keys, judged),
                     metadata={**({"features": table(judged[-1].table())} if judged else {}), **numbers},
                 )
             ]
@@ -124,22 +132,34 @@ def _plots(report: DriftReport) -> dict[str, float]:
     return {f"psi {each.name}": round(each.psi, 4) for each in report.features if each.psi is not None}
 
 
-def _summary(judged: Sequence[DriftReport], sound: Sequence[DriftReport]) -> str:
-    """Why the check passed or failed, in a sentence."""
-    over = [report for report in sound if report.verdict is Verdict.RETRAIN or report.score.elevated]
-    if over:
-        return f"{len(over)} of {len(judged)} hours are beyond the limits, the last because {over[-1].why}"
+def _is_over(report: DriftReport) -> bool:
+    return report.verdict is Verdict.RETRAIN or report.score.elevated
+
+
+def _beyond(hours: Sequence[str], judged: int, over: Sequence[str], last: DriftReport, retraining: str) -> str:
+    """Why the check failed, in a sentence: the last hour beyond the limits, and what it asks for."""
+    which = (
+        "beyond the limits" if len(hours) == 1 else f"{len(over)} of {judged} hours beyond the limits, last {over[-1]}"
+    )
+    return f"{span(hours)}: {which}: {last.why}; retraining: {retraining}"
+
+
+def _within(hours: Sequence[str], judged: Sequence[DriftReport]) -> str:
+    """Why the check passed, in a sentence."""
     if not judged:
-        return "no hour had a champion with a baseline to be held against"
-    return f"none of {len(judged)} hours is beyond the limits; of the last one: {judged[-1].why}"
+        return f"{span(hours)}: no champion with a baseline to be held against"
+    which = "not beyond the limits" if len(hours) == 1 else f"no hour of {len(judged)} beyond the limits; the last one"
+    return f"{span(hours)}: {which}: {judged[-1].why}"
 
 
-def _in_short(judged: Sequence[DriftReport], sound: Sequence[DriftReport]) -> dict[str, str | float | None]:
+def _in_short(
+    judged: Sequence[DriftReport], sound: Collection[DriftReport]
+) -> dict[str, dg.MetadataValue | str | float]:
     """Of the hours of a run: the verdicts, what drifted in windows without a failed hour, the numbers of the last."""
     drifted = {name for report in sound for name in report.drifted}
+    verdicts = {verdict.value: sum(report.verdict is verdict for report in judged) for verdict in Verdict}
     return {
-        **{f"hours_{verdict.value}": sum(report.verdict is verdict for report in judged) for verdict in Verdict},
-        "hours_elevated": sum(report.score.elevated for report in sound),
+        "hours": table([{**verdicts, "scores elevated": sum(report.score.elevated for report in sound)}]),
         "drifted": ", ".join(sorted(drifted)) or "none",
         **(judged[-1].headline() if judged else {}),
     }
@@ -174,20 +194,30 @@ def _evidently(
     spec: ModelSpec,
     champion: ModelVersion,
     report: DriftReport,
+    hour: str,
     until: datetime,
 ) -> dict[str, dg.MetadataValue]:
-    """The link to the Evidently report of a window, for people to look at: whatever becomes of it, drift is judged."""
+    """The link to the Evidently report of the window that ends with this hour.
+
+    It is for people to look at: whatever becomes of it, drift is judged.
+    """
     if not house.settings.report_rows:
         return {}
     since = until - timedelta(hours=spec.drift.window_hours)
     try:
         link = publish_report(
-            house.log, champion, report, since, until, rows=house.settings.report_rows, files=house.reports
+            house.log,
+            champion,
+            report,
+            since,
+            until,
+            rows=house.settings.report_rows,
+            files=house.reports,
+            source=back_to(house, spec, "drift_report", hour),
         )
     except Exception as error:
         context.log.error(f"the hour has no Evidently report ({told(error)}); materialize it again")
         return {"evidently": dg.MetadataValue.text(f"not made: {told(error)}")}
     if link is None:
         return {"evidently": dg.MetadataValue.text("not made: the log has no rows of the window")}
-    # A path is for copying: browsers follow no link from a page on a server to a file.
-    return {"evidently": dg.MetadataValue.url(link) if "://" in link else dg.MetadataValue.path(link)}
+    return {"evidently": link_of(link)}

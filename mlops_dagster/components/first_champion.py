@@ -5,6 +5,7 @@ import dagster as dg
 from mlops_dagster.components.platform import Platform
 from mlops_dagster.components.rollout_runs import Promotion, request
 from mlops_dagster.components.spec import ModelSpec
+from mlops_dagster.components.tables import table
 from mlops_dagster.errors import ApprovalError, RefusedError
 from mlops_dagster.registry import ModelVersion
 from mlops_dagster.rollout.first_champion import (
@@ -30,7 +31,7 @@ def gates_check(spec: ModelSpec) -> dg.AssetChecksDefinition:
         "either way; a first version that passes later, because a gate was changed, is promoted then by itself.",
     )
     def gates_open(context: dg.AssetCheckExecutionContext, platform: Platform) -> dg.AssetCheckResult:
-        registry = platform.stores().registry
+        registry = platform.house(spec).registry  # a first version is held against its YAML, not against the defaults
         versions = registry.list(spec.model)
         of_run = [each for each in versions if each.lineage.get("dagster_run") == context.run.run_id]
         version = (of_run or versions)[-1]
@@ -71,5 +72,8 @@ def _evaluation(spec: ModelSpec, version: ModelVersion, closed: tuple[RefusedErr
         passed=all(isinstance(gate, ApprovalError) for gate in closed),
         severity=dg.AssetCheckSeverity.ERROR,
         description="; ".join(gate.told for gate in closed) or f"{version.version} passes every gate",
-        metadata={"version": version.version, "closed": [gate.code for gate in closed]},
+        metadata={
+            "version": version.version,
+            "closed": table([{"gate": gate.code, "why it is closed": gate.told} for gate in closed]),
+        },
     )

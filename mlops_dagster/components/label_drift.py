@@ -6,10 +6,12 @@ from datetime import timedelta
 import dagster as dg
 
 from mlops_dagster.components.drift_report import NO_CHAMPION
+from mlops_dagster.components.links import log_of
 from mlops_dagster.components.partitions import STAGE, due_every, weekly, windows
 from mlops_dagster.components.platform import Platform
+from mlops_dagster.components.reports import not_the_newest
 from mlops_dagster.components.spec import ModelSpec
-from mlops_dagster.components.tables import table
+from mlops_dagster.components.tables import in_order, table
 from mlops_dagster.monitoring import label_drift as label_drift_of
 from mlops_dagster.monitoring.label_drift import histogram_of
 from mlops_dagster.monitoring.served_by import served_by
@@ -30,7 +32,8 @@ def label_drift_asset(spec: ModelSpec) -> dg.AssetsDefinition:
     )
     def label_drift(context: dg.AssetExecutionContext, platform: Platform) -> dg.MaterializeResult[None]:
         house = platform.stores()
-        for key, start, end in windows(context):
+        weeks = windows(context)
+        for key, start, end in weeks:
             champion = served_by(house.registry, house.rollups, spec.model, start, end)
             if champion is None or champion.baseline is None:
                 context.add_asset_metadata(NO_CHAMPION, partition_key=key)
@@ -40,11 +43,16 @@ def label_drift_asset(spec: ModelSpec) -> dg.AssetsDefinition:
             report = label_drift_of(champion.baseline, labels, spec.drift, hours=hours)
             context.add_asset_metadata(
                 {
-                    "verdict": report.verdict.value,
-                    "reason": report.reason,
-                    "classes": table(_most_moved(report.shares)),
-                    "champion": champion.version,
-                    **report.metadata(),
+                    **not_the_newest(context, house, spec, weeks[-1][0]),
+                    **in_order(
+                        {
+                            **report.metadata(),
+                            "reason": report.why,
+                            "champion": champion.version,
+                            "classes": table(_most_moved(report.shares)),
+                            "log": log_of(house, spec),
+                        }
+                    ),
                 },
                 partition_key=key,
             )

@@ -7,12 +7,12 @@ from datetime import date, datetime
 import dagster as dg
 
 from mlops_dagster.alerting import Severity
-from mlops_dagster.components.comparisons import Metadata
 from mlops_dagster.components.partitions import daily
 from mlops_dagster.components.platform import Platform
 from mlops_dagster.components.reports import latest_report
 from mlops_dagster.components.rollout_runs import Rollback
 from mlops_dagster.components.spec import ModelSpec
+from mlops_dagster.components.tables import Metadata, for_programs
 from mlops_dagster.retraining.signals import Numbers, PerformanceSignal
 from mlops_dagster.rollout.floor import FloorOutcome, under_floor
 from mlops_dagster.rollout.floor_look import FloorLook, look_at_floor
@@ -49,16 +49,12 @@ def tell_of_floor(house: House, spec: ModelSpec, look: FloorLook | None, log: dg
         house.alerts.resolve(spec.model, CHECK, f"{look.champion}: {decision.reason}")
     elif decision.under_alert:
         log.warning(f"{spec.model} {look.champion}: {decision.reason}")
-        done = {
-            FloorOutcome.ROLL_BACK: f"a rollback to {decision.to} is started",
-            FloorOutcome.RETRAIN: "a retraining is started as soon as cool-down, budget and rollout allow",
-        }
         house.alerts.report(
             spec.model,
             CHECK,
             Severity.CRITICAL if under_floor(spec.performance, look.macro_f1) else Severity.WARNING,
             f"{look.champion}: {decision.reason}",
-            done=done.get(decision.outcome, ""),
+            done=_done(look),
             evidence=asdict(look.macro_f1),
         )
 
@@ -77,9 +73,17 @@ def macro_f1_check(spec: ModelSpec, look: FloorLook | None) -> dg.AssetCheckResu
         check_name=CHECK,
         passed=not look.decision.under_alert,
         severity=dg.AssetCheckSeverity.ERROR if below else dg.AssetCheckSeverity.WARN,
-        description=f"{look.champion}: {look.decision.reason}",
+        description="; ".join(filter(None, [f"{look.champion}: {look.decision.reason}", _done(look)])),
         metadata=floor_metadata(spec, look),
     )
+
+
+def _done(look: FloorLook) -> str:
+    done = {
+        FloorOutcome.ROLL_BACK: f"a rollback to {look.decision.to} is started",
+        FloorOutcome.RETRAIN: "a retraining is started as soon as cool-down, budget and rollout allow",
+    }
+    return done.get(look.decision.outcome, "")
 
 
 def floor_metadata(spec: ModelSpec, look: FloorLook | None) -> Metadata:
@@ -87,13 +91,19 @@ def floor_metadata(spec: ModelSpec, look: FloorLook | None) -> Metadata:
     if look is None:
         return {}
     found, interval = look.macro_f1, look.macro_f1.interval
+    outcome = look.decision.outcome.value
     shown: Metadata = {
-        "floor": look.decision.outcome.value,
-        "floor_reason": look.decision.reason,
-        "floor_champion": look.champion,
-        "floor_to": look.decision.to,
-        "floor_until": look.until.isoformat(),
-        "floor_days": ", ".join(day.isoformat() for day in look.days),
+        "macro_f1_floor": f"{outcome.replace('_', ' ')}: {look.decision.reason}",
+        **for_programs(
+            {
+                "floor": outcome,
+                "floor_reason": look.decision.reason,
+                "floor_champion": look.champion,
+                "floor_to": look.decision.to,
+                "floor_until": look.until.isoformat(),
+                "floor_days": ", ".join(day.isoformat() for day in look.days),
+            }
+        ),
         "macro_f1_rows": found.rows,
         "macro_f1_limits": dg.MetadataValue.json(
             {
@@ -104,9 +114,9 @@ def floor_metadata(spec: ModelSpec, look: FloorLook | None) -> Metadata:
         ),
     }
     if found.value is not None:
-        shown["macro_f1"] = found.value
+        shown["macro_f1"] = round(found.value, 4)
     if interval is not None:
-        shown |= {"macro_f1_low": interval[0], "macro_f1_high": interval[1]}
+        shown |= {"macro_f1_low": round(interval[0], 4), "macro_f1_high": round(interval[1], 4)}
     if look.previous is not None:
         shown["floor_comparison"] = dg.MetadataValue.md(look.previous.to_markdown())
     return shown

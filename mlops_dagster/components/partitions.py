@@ -64,6 +64,15 @@ def windows(context: dg.AssetExecutionContext) -> list[tuple[str, datetime, date
     return [(key, window.start, window.end) for key, window in found]
 
 
+def span(keys: Sequence[str]) -> str:
+    """Name partitions without a gap, in order of time, by the first and the last.
+
+    >>> span(["2013-03-01-05:00"]), span(["2013-03-01", "2013-03-02", "2013-03-03"])
+    ('2013-03-01-05:00', '2013-03-01 to 2013-03-03')
+    """
+    return keys[0] if len(keys) == 1 else f"{keys[0]} to {keys[-1]}"
+
+
 def complete(partitions: dg.TimeWindowPartitionsDefinition, since: datetime, until: datetime) -> list[str]:
     """Partitions that hold some of the time after `since` and are over by `until`, of those that are defined.
 

@@ -23,6 +23,7 @@ from mlops_dagster.components.days_of_answers import (
     changed_days,
     since_promotion,
 )
+from mlops_dagster.components.links import log_of
 from mlops_dagster.components.macro_f1_floor import (
     floor_metadata,
     hold_to_floor,
@@ -32,10 +33,10 @@ from mlops_dagster.components.macro_f1_floor import (
 )
 from mlops_dagster.components.partitions import STAGE, daily, due_every, windows
 from mlops_dagster.components.platform import Platform
-from mlops_dagster.components.reports import is_newest
+from mlops_dagster.components.reports import as_it_stands, not_the_newest
 from mlops_dagster.components.retraining import what_follows
 from mlops_dagster.components.spec import ModelSpec
-from mlops_dagster.components.tables import in_order, table
+from mlops_dagster.components.tables import Metadata, for_programs, in_order, table
 from mlops_dagster.monitoring import (
     DayOfAnswers,
     day_of_answers,
@@ -77,7 +78,7 @@ def performance_report_asset(spec: ModelSpec) -> dg.AssetsDefinition:
         versions = [] if champion is None else house.registry.list(spec.model)
         classes = {each.version: each.schema.classes for each in versions if each.schema is not None}
         counted = house.log.label_counts(spec.model, days[0][1])  # before the rows: later labels show next time
-        said: dict[str, dict[str, object]] = {}
+        said: dict[str, Metadata] = {}
         answers: dict[date, DayOfAnswers] = {}
         for key, start, end in days:
             rows = house.log.labelled(spec.model, start, end)
@@ -87,7 +88,8 @@ def performance_report_asset(spec: ModelSpec) -> dg.AssetsDefinition:
                 "slices_table": table(report.slice_table()),
                 **report.metadata(),
                 LABELS: counted.get(start.date(), 0),
-                MADE_AT: now.isoformat(),
+                "log": log_of(house, spec),
+                **for_programs({MADE_AT: now.isoformat()}),
             }
             if champion is not None:
                 answers[start.date()] = day_of_answers(
@@ -96,17 +98,18 @@ def performance_report_asset(spec: ModelSpec) -> dg.AssetsDefinition:
                 said[key][ANSWERS] = answers[start.date()].metadata()
                 if champion.baseline is not None:
                     said[key] |= _estimated(rows, champion.version, champion.baseline, spec)
-        newest = is_newest(context.instance, context.asset_key, latest)
+        overtaken = not_the_newest(context, house, spec, latest)
         days_of_champion = {} if champion is None else since_promotion(house, champion, until)
         matured = matured_days(days_of_champion, spec.rollout, until)
         look = hold_to_floor(house, spec, matured, until)
         concept = None
+        then = ""
         if champion is not None:
             # Runs that report on old days again may come after this one, which is the one that tells.
-            again = changed_days(house, spec, context.instance, now) if newest else ()
+            again = () if overtaken else changed_days(house, spec, context.instance, now)
             known = answers_of(house, spec, champion, context.instance, answers, again, matured)
             concept = look_at_concept(house, spec, champion, known, until)
-        if champion is not None and newest:
+        if champion is not None and not overtaken:
             tell_of_floor(house, spec, look, context.log)
             then = what_follows(house, spec, champion.version, context.instance, now)
             tell_of_collapse(house, spec, champion.version, concept, then=then)
@@ -127,31 +130,34 @@ def performance_report_asset(spec: ModelSpec) -> dg.AssetsDefinition:
             **_label_debt(house, spec, until),
         }
         for key, metadata in said.items():
-            context.add_asset_metadata(in_order(metadata), partition_key=key)
-        return dg.MaterializeResult(check_results=[macro_f1_check(spec, look), concept_check(concept)])
+            context.add_asset_metadata({**overtaken, **in_order(metadata)}, partition_key=key)
+        checks = [macro_f1_check(spec, look), concept_check(concept, then)]
+        if overtaken:
+            checks = [as_it_stands(context.instance, context.asset_key, each) for each in checks]
+        return dg.MaterializeResult(check_results=checks)
 
     return performance_report
 
 
-def _maturity(spec: ModelSpec, matured: Sequence[date], days: int) -> dict[str, object]:
+def _maturity(spec: ModelSpec, matured: Sequence[date], days: int) -> Metadata:
     """By which of the champion's days it is judged, and what the others lack."""
     return {
-        "judged_days": len(matured),
         "judged_until": matured[-1].isoformat() if matured else "none yet",
+        "judged_days": len(matured),
         "unjudged_days": days - len(matured),
-        "labels_needed": spec.rollout.min_label_share,
+        **for_programs({"labels_needed": f"{spec.rollout.min_label_share:.0%} of a day"}),
     }
 
 
-def _estimated(rows: "pa.Table", champion: str, baseline: Baseline, spec: ModelSpec) -> dict[str, object]:
+def _estimated(rows: "pa.Table", champion: str, baseline: Baseline, spec: ModelSpec) -> Metadata:
     """The performance that the champion's scores let one expect."""
     found = estimated_performance(rows, champion, baseline, spec.concept)
     if found is None:
         return {}
-    return {"estimate": dg.MetadataValue.md(found.to_markdown()), **found.metadata()}
+    return {"estimate": found.in_words, **for_programs(found.metadata())}
 
 
-def _label_debt(house: House, spec: ModelSpec, until: datetime) -> dict[str, object]:
+def _label_debt(house: House, spec: ModelSpec, until: datetime) -> Metadata:
     """How many answers still await their label, and for how long."""
     debt = house.rollups.label_debt(spec.model, until - timedelta(days=house.settings.label_days), until)
     ages = {"oldest": debt.oldest_at, "median": debt.median_at}

@@ -6,11 +6,13 @@ from itertools import groupby
 
 import dagster as dg
 
-from mlops_dagster.components.partitions import HOURLY, MODEL, STAGE, complete, due_every, hourly, windows
+from mlops_dagster.components.links import log_of
+from mlops_dagster.components.partitions import HOURLY, MODEL, STAGE, complete, due_every, hourly, span, windows
 from mlops_dagster.components.platform import Platform
-from mlops_dagster.components.reports import latest_reports
+from mlops_dagster.components.reports import latest_reports, not_the_newest
 from mlops_dagster.components.spec import ModelSpec
-from mlops_dagster.components.validation import pages_of_hours, suite_in_use
+from mlops_dagster.components.tables import in_order, table
+from mlops_dagster.components.validation import metadata_of, outcome_of, pages_of_hours, suite_in_use
 from mlops_dagster.monitoring import ValidationResult, enact_hold, should_hold
 from mlops_dagster.monitoring.batches import validate_hours
 from mlops_dagster.monitoring.quarantine import quarantine_of
@@ -63,20 +65,12 @@ def prediction_batch_asset(spec: ModelSpec) -> dg.AssetsDefinition:
         place = quarantine_of(house.quarantine, spec.model)
         tell(house.alerts, spec.model, "validation", found, place=place, then=done)
         tell_errors(house.alerts, spec.model, "validation", found)
-        pages = pages_of_hours(context, house, spec.model, found)
+        pages = pages_of_hours(context, house, spec, found)
+        overtaken = not_the_newest(context, house, spec, hours[-1][0])
         for key, start, _end in hours:
             hour = found.get(start, ValidationResult(rows=0))
-            context.add_asset_metadata(
-                {
-                    "rows": hour.rows,
-                    "validation": hour.verdict,
-                    "failures": list(hour.failures),
-                    "doubts": list(hour.doubts),
-                    "errors": list(hour.errors),
-                    **pages.get(start, {}),
-                },
-                partition_key=key,
-            )
+            links = {**pages.get(start, {}), "log": log_of(house, spec)}
+            context.add_asset_metadata({**overtaken, **in_order({**metadata_of(hour), **links})}, partition_key=key)
         bad = [key for key, start, _end in hours if start in found and found[start].failures]
         blind = [key for key, start, _end in hours if start in found and found[start].errors]
         return dg.MaterializeResult(
@@ -85,13 +79,11 @@ def prediction_batch_asset(spec: ModelSpec) -> dg.AssetsDefinition:
                     check_name=suite_passes.name,
                     passed=not bad and not blind,
                     severity=dg.AssetCheckSeverity.WARN,
-                    description=_summary(found, len(hours)),
+                    description=_summary(found, [key for key, _start, _end in hours], place, done),
                     metadata={
-                        "hours": len(hours),
-                        "hours_without_rows": len(hours) - len(found),
                         "rows": sum(hour.rows for hour in found.values()),
-                        "quarantined_hours": bad,
-                        "hours_with_errors": blind,
+                        "quarantined_hours": table([{"hour": key} for key in reversed(bad)]),
+                        "hours_with_errors": table([{"hour": key} for key in reversed(blind)]),
                     },
                 )
             ]
@@ -100,14 +92,20 @@ def prediction_batch_asset(spec: ModelSpec) -> dg.AssetsDefinition:
     return prediction_batch
 
 
-def _summary(found: Mapping[datetime, ValidationResult], hours: int) -> str:
-    """Why the check passed or failed, in a sentence: the newest hour that did not pass, and what it failed."""
+def _summary(found: Mapping[datetime, ValidationResult], hours: Sequence[str], place: str, done: str) -> str:
+    """Why the check passed or failed: the newest hour that did not pass, what it failed, and what was done about it."""
     bad = sorted(hour for hour, result in found.items() if result.failures or result.errors)
     if not bad:
-        return f"{len(found)} of {hours} hours had rows, and all of them passed"
+        if len(hours) == 1:
+            return f"{hours[0]}: {''.join(map(outcome_of, found.values())) or 'no rows'}"
+        return f"{span(hours)}: {len(found)} of {len(hours)} hours had rows, and all of them passed"
     last = found[bad[-1]]
-    why = "; ".join([*last.failures, *last.errors][:3])
-    return f"{len(bad)} of {hours} hours did not pass, the last of {bad[-1]:%Y-%m-%d %H:%M} UTC: {why}"
+    rows = sum(found[hour].rows for hour in bad if found[hour].failures)
+    then = [f"{rows:,} rows quarantined at {place}" if rows else "nothing was set aside", done]
+    return (
+        f"{span(hours)}: {len(bad)} of {len(hours)} hours did not pass, the last of {bad[-1]:%Y-%m-%d %H:%M} UTC: "
+        f"{outcome_of(last)}; {'; '.join(filter(None, then))}"
+    )
 
 
 def _reigns(

@@ -10,6 +10,7 @@ from mlops_dagster.components.partitions import STAGE
 from mlops_dagster.components.platform import Platform
 from mlops_dagster.components.retraining_failures import is_over, tried_again
 from mlops_dagster.components.spec import ModelSpec
+from mlops_dagster.components.tables import in_order, numbers_of
 from mlops_dagster.registry import ModelCard, ModelVersion
 from mlops_dagster.retraining.candidate import Candidate
 from mlops_dagster.retraining.trainer import TrainingSet
@@ -57,17 +58,25 @@ def registered_version_asset(spec: ModelSpec) -> dg.AssetsDefinition:
             version = _register(house, spec.model, candidate, model_card, lineage, f"Trained: {training_set.trigger}")
         is_over(platform, spec, version.version)
         return dg.MaterializeResult(
-            metadata={
-                "version": version.version,
-                "digest": version.digest,
-                "stage": version.stage.value,
-                "champion": "none yet" if champion is None else champion.version,
-                "run": dg.MetadataValue.dagster_run(context.run.run_id),
-                "lineage": dg.MetadataValue.json(dict(version.lineage)),
-                "signed": version.signature is not None,
-                **version.metrics,
-                **origin,
-            }
+            metadata=in_order(
+                {
+                    "version": version.version,
+                    "trigger": training_set.trigger,
+                    "reason": training_set.reason,
+                    "champion": "none yet" if champion is None else champion.version,
+                    "stage": version.stage.value,
+                    "card_page": f"mlops models card {spec.model} {version.version} --html card.html",
+                    "digest": version.digest,
+                    "as_of": training_set.as_of.isoformat(),
+                    **numbers_of(training_set.numbers),
+                    **{name: round(value, 4) for name, value in version.metrics.items()},
+                    "card": dg.MetadataValue.asset(spec.key("model_card")),
+                    "deployment": dg.MetadataValue.asset(spec.key("deployment")),
+                    "run": dg.MetadataValue.dagster_run(context.run.run_id),
+                    "signed": version.signature is not None,
+                    "lineage": dg.MetadataValue.json(dict(version.lineage)),
+                }
+            )
         )
 
     return registered_version

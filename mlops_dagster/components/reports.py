@@ -1,16 +1,23 @@
-"""What reports said, for those that act on them: an old one that is made again is no news."""
+"""Reports as they were made before: for sensors that act on them, and for pages that show what was made last."""
 
 from collections.abc import Collection, Iterator, Mapping
 from datetime import datetime, timedelta
+from urllib.parse import urlsplit
 
 import dagster as dg
+from dagster._core.storage.asset_check_execution_record import AssetCheckExecutionRecordStatus  # no public name
 
 from mlops_dagster.components.partitions import complete
+from mlops_dagster.components.spec import ModelSpec
+from mlops_dagster.components.tables import Metadata
+from mlops_dagster.dagster_pages import asset_page
+from mlops_dagster.wiring import House
 
 FORGOTTEN_AFTER = timedelta(days=3)
 """What an older report says about the champion is no reason to do anything now."""
 
 _AT_ONCE = 500
+_EVALUATED = {AssetCheckExecutionRecordStatus.SUCCEEDED, AssetCheckExecutionRecordStatus.FAILED}
 _MADE = dg.DagsterEventType.ASSET_MATERIALIZATION
 
 
@@ -41,9 +48,43 @@ def latest_report(
     return next((said for _, said in latest_reports(instance, key, [_newest(made)])), None) if made else None
 
 
-def is_newest(instance: dg.DagsterInstance, key: dg.AssetKey, partition: str) -> bool:
-    """Whether nothing later was made so far."""
-    return partition >= _newest(instance.get_materialized_partitions(key))
+def not_the_newest(context: dg.AssetExecutionContext, house: House, spec: ModelSpec, last: str) -> Metadata:
+    """Return what a report says first if a newer one has been made before it; `last` is the last partition of the run.
+
+    Dagster's Overview of an asset shows what was made last: that is an old hour after catching up, an old day when
+    late labels came.
+    """
+    key = context.asset_key
+    newest = _newest(context.instance.get_materialized_partitions(key))
+    if last >= newest:
+        return {}
+    within = urlsplit(house.settings.dagster_url or "").path  # Dagster may be served below a path
+    return {
+        "not_the_newest": f"made late or again; the newest one is of {newest}",
+        "newest": dg.MetadataValue.url(asset_page(within, spec.model, key.path[-1], newest)),
+    }
+
+
+def as_it_stands(instance: dg.DagsterInstance, asset: dg.AssetKey, result: dg.AssetCheckResult) -> dg.AssetCheckResult:
+    """Return the latest result of this check once more, for a run over older partitions; `result` if there is none.
+
+    Dagster shows a check as it was evaluated last: made again, an old day would hide what the newest one found.
+    """
+    assert result.check_name is not None
+    latest = instance.event_log_storage.get_asset_check_execution_history(
+        dg.AssetCheckKey(asset, result.check_name), limit=1, status=_EVALUATED
+    )
+    event = latest[0].event if latest else None
+    if event is None:
+        return result
+    said = event.get_dagster_event().asset_check_evaluation_data
+    return dg.AssetCheckResult(
+        check_name=said.check_name,
+        passed=said.passed,
+        severity=said.severity,
+        description=said.description,
+        metadata=said.metadata,
+    )
 
 
 def _newest(partitions: Collection[str]) -> str:

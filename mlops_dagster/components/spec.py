@@ -5,6 +5,7 @@ from typing import Annotated, Self, TypeAlias
 import dagster as dg
 from pydantic import AfterValidator, Field, model_validator
 
+from mlops_dagster.dagster_pages import prefix_of
 from mlops_dagster.monitoring import ConceptPolicy, DriftPolicy, PerformancePolicy, ValidationPolicy
 from mlops_dagster.names import MODEL_PATTERN, check_model_name
 from mlops_dagster.registry import GatePolicy
@@ -23,15 +24,6 @@ Module: TypeAlias = Annotated[str, Field(pattern=r"^[^\W\d]\w*(\.[^\W\d]\w*)*$")
 
 
 _Checked = AfterValidator(check_model_name)
-
-
-def prefix_of(model: str) -> str:
-    """A model's name as Dagster allows it in keys.
-
-    >>> prefix_of("flights-delay")
-    'flights_delay'
-    """
-    return model.replace("-", "_")
 
 
 class TrainingSpec(StrictModel):

@@ -1,9 +1,12 @@
 """Metadata as Dagster's UI shows it: tables at once, Markdown and JSON of some length behind a click, in our order."""
 
 from collections.abc import Mapping, Sequence
-from typing import TypeAlias
+from typing import Any, TypeAlias
 
 import dagster as dg
+
+Metadata: TypeAlias = dict[str, Any]
+"""What an asset or a check says: Dagster has no public name for the values it takes."""
 
 Cell: TypeAlias = str | int | float | None
 
@@ -24,7 +27,13 @@ def table(rows: Sequence[Mapping[str, Cell]]) -> dg.MetadataValue:
     return dg.MetadataValue.table(records, schema=dg.TableSchema([dg.TableColumn(name) for name in rows[0]]))
 
 
-def in_order(metadata: Mapping[str, object]) -> dict[str, object]:
+def numbers_of(trigger: Mapping[str, str]) -> Metadata:
+    """What a retraining was triggered by, a row for each number; nothing where it was none."""
+    rows = [{"number": name, "value": value} for name, value in trigger.items()]
+    return {"trigger_numbers": table(rows)} if rows else {}
+
+
+def in_order(metadata: Mapping[str, object]) -> Metadata:
     """The same entries: texts first, then tables, numbers, links and pages, and last what programs read.
 
     >>> list(in_order({"psi": {"temp": 0.4}, "rows": 9, "reason": "temp has moved"}))
@@ -33,12 +42,27 @@ def in_order(metadata: Mapping[str, object]) -> dict[str, object]:
     return dict(sorted(metadata.items(), key=lambda entry: _rank(entry[1])))
 
 
+def for_programs(metadata: Mapping[str, object]) -> Metadata:
+    """The same entries, texts among them as JSON: sensors read them as before, and people find them last.
+
+    >>> for_programs({"floor": "fine", "macro_f1": 0.9})
+    {'floor': JsonMetadataValue(data='fine'), 'macro_f1': 0.9}
+    """
+    return {name: dg.MetadataValue.json(value) if isinstance(value, str) else value for name, value in metadata.items()}
+
+
 def _rank(value: object) -> int:
     ranks: list[type | tuple[type, ...]] = [
         (str, dg.TextMetadataValue),
         dg.TableMetadataValue,
         (int, float),
-        (dg.UrlMetadataValue, dg.PathMetadataValue, dg.DagsterAssetMetadataValue, dg.MarkdownMetadataValue),
+        (
+            dg.UrlMetadataValue,
+            dg.PathMetadataValue,
+            dg.DagsterAssetMetadataValue,
+            dg.DagsterRunMetadataValue,
+            dg.MarkdownMetadataValue,
+        ),
     ]
     return next((rank for rank, types in enumerate(ranks) if isinstance(value, types)), len(ranks))
 

@@ -1,16 +1,19 @@
 """Training: training_set -> candidate -> model_card -> registered_version, in one run."""
 
+from collections.abc import Iterable
 from datetime import timedelta
 
 import dagster as dg
 
 from mlops_dagster.components.first_champion import gates_check
+from mlops_dagster.components.links import back_to
 from mlops_dagster.components.partitions import STAGE
 from mlops_dagster.components.platform import AsOf, Platform
 from mlops_dagster.components.registered_version import registered_version_asset
 from mlops_dagster.components.retraining_failures import check_failed, retraining_tags, tried_again
 from mlops_dagster.components.spec import ModelSpec
-from mlops_dagster.components.validation import data_docs
+from mlops_dagster.components.tables import in_order, numbers_of, table
+from mlops_dagster.components.validation import data_docs, found_in, outcome_of
 from mlops_dagster.monitoring import provable, regime_lines, validate
 from mlops_dagster.monitoring.suites import suite_of
 from mlops_dagster.monitoring.training_data import on_card
@@ -81,16 +84,25 @@ def _training_set(spec: ModelSpec) -> dg.AssetsDefinition:
                 reason=config.reason,
                 numbers=config.numbers,
             ),
-            metadata={
-                "rows": len(frame),
-                "as_of": end.isoformat(),
-                "window": f"{spec.training.window_days} days",
-                "trigger": config.trigger,
-                "reason": config.reason,
-                "trigger_numbers": config.numbers,
-                "label_shares": {str(label): round(share, 4) for label, share in shares.items()},
-                **data_docs(context, house, f"{spec.model}/training_set/{end:%Y-%m-%dT%H}", found),
-            },
+            metadata=in_order(
+                {
+                    "trigger": config.trigger,
+                    "reason": config.reason,
+                    "as_of": end.isoformat(),
+                    "window": f"{spec.training.window_days} days",
+                    "validation": outcome_of(found),
+                    **numbers_of(config.numbers),
+                    "classes": table([{"class": str(label), "share": share} for label, share in shares.items()]),
+                    "rows": len(frame),
+                    **data_docs(
+                        context,
+                        house,
+                        f"{spec.model}/training_set/{end:%Y-%m-%dT%H}",
+                        found,
+                        source=back_to(house, spec, "training_set"),
+                    ),
+                }
+            ),
         )
 
     return training_set
@@ -112,9 +124,10 @@ def _suite_passes(spec: ModelSpec) -> dg.AssetChecksDefinition:
         return dg.AssetCheckResult(
             passed=found.passed,
             severity=dg.AssetCheckSeverity.ERROR,
-            description="; ".join([*found.failures, *found.errors][:3])
-            or f"{found.rows:,} rows met all {found.expectations} expectations",
-            metadata=found.model_dump(mode="json"),
+            description=f"{outcome_of(found)}; no version is trained on these {found.rows:,} rows"
+            if not found.passed
+            else f"{found.rows:,} rows met all {found.expectations} expectations",
+            metadata={**found_in(found), "expectations": found.expectations, "suite": found.suite},
         )
 
     return suite_passes
@@ -154,19 +167,27 @@ def _candidate(spec: ModelSpec) -> dg.AssetsDefinition:
                 context.log.warning("%s", doubt)
         return dg.MaterializeResult(
             value=found,
-            metadata={
-                **found.metrics,
-                "limits": {"micro_f1": spec.gates.min_micro_f1},
-                "digest": found.digest,
-                "evaluated_rows": found.evaluation[0].rows,
-                "unjudged": list(found.unjudged),
-                "beside_champion": found.shared_days or "There is no champion yet to be compared with.",
-                **({} if effect is None else {"rows_per_observation": effect.of_many_blocks}),
-                "run": context.run.run_id,
-            },
+            metadata=in_order(
+                {
+                    "evaluation": f"micro-F1 {found.metrics['micro_f1']:.4f} on {found.evaluation[0].rows:,} rows; "
+                    f"the gate asks for {spec.gates.min_micro_f1:g}",
+                    "beside_champion": found.shared_days or "There is no champion yet to be compared with.",
+                    **({"unjudged": table([{"doubt": doubt} for doubt in found.unjudged])} if found.unjudged else {}),
+                    **{name: round(value, 4) for name, value in found.metrics.items()},
+                    "evaluated_rows": found.evaluation[0].rows,
+                    **({} if effect is None else {"rows_per_observation": round(effect.of_many_blocks, 2)}),
+                    "card": dg.MetadataValue.asset(spec.key("model_card")),
+                    "digest": found.digest,
+                }
+            ),
         )
 
     return candidate
+
+
+def _listed(what: str, lines: Iterable[str]) -> dg.MetadataValue:
+    """Sentences one below the other."""
+    return table([{what: line} for line in lines])
 
 
 def _model_card(spec: ModelSpec) -> dg.AssetsDefinition:
@@ -205,13 +226,17 @@ def _model_card(spec: ModelSpec) -> dg.AssetsDefinition:
         return dg.MaterializeResult(
             value=card,
             metadata={
+                "state": f"incomplete: {', '.join(card.missing())}" if card.missing() else "complete",
                 "card": dg.MetadataValue.md(card.to_markdown()),
-                "missing": list(card.missing()),
-                "regimes": list(card.regimes),
-                "can_prove": [] if card.provable is None else list(card.provable.lines),
-                "validation": training_set.validation.model_dump(mode="json"),
-                "fairness_gaps": {audit.attribute: audit.gaps for audit in card.fairness},
-                "micro_f1_interval": list(candidate.evaluation[0].intervals["micro_f1"]),
+                "intended_use": card.intended_use,
+                "failure_modes": _listed("failure mode", card.failure_modes),
+                "can_prove": _listed(
+                    "what the daily checks can prove", () if card.provable is None else card.provable.lines
+                ),
+                **({"regimes": _listed("regime", card.regimes)} if card.regimes else {}),
+                "fairness_gaps": table([{"attribute": audit.attribute, **audit.gaps} for audit in card.fairness]),
+                "micro_f1_interval": " to ".join(f"{end:.4f}" for end in candidate.evaluation[0].intervals["micro_f1"]),
+                "version": dg.MetadataValue.asset(spec.key("registered_version")),
             },
         )
 

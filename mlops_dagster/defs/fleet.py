@@ -5,7 +5,7 @@ import dagster as dg
 from mlops_dagster.components import Platform
 from mlops_dagster.components.catching_up import catch_up
 from mlops_dagster.components.partitions import HOURLY, MODEL, hourly
-from mlops_dagster.components.spec import prefix_of
+from mlops_dagster.dagster_pages import prefix_of
 
 ((_TAG, _VALUE),) = HOURLY.items()
 

@@ -10,7 +10,7 @@ from dagster._core.scheduler.instigation import SensorInstigatorData
 
 from mlops_dagster.clock import SystemClock
 from mlops_dagster.components import Platform
-from mlops_dagster.components.spec import prefix_of
+from mlops_dagster.dagster_pages import prefix_of
 from mlops_dagster.errors import MlopsError
 from mlops_dagster.rollout import RolloutPolicy
 from mlops_dagster.rollout.unnamed import hold, release, was_orchestrated

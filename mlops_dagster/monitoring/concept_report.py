@@ -4,7 +4,7 @@ from dataclasses import asdict, dataclass
 from datetime import date
 from enum import StrEnum
 
-from mlops_dagster.monitoring.collapse import Collapse, CollapseVerdict
+from mlops_dagster.monitoring.collapse import Collapse
 from mlops_dagster.monitoring.harm import FeatureHarm
 
 
@@ -130,47 +130,32 @@ class ConceptReport:
                 "needed": each.needed,
                 "since": str(each.since) if each.drifted else "",
             }
-            for each in self._by_evidence()
+            for each in sorted(self.slices, key=lambda each: -each.e_value / each.needed)
         ]
 
-    def _by_evidence(self) -> list[SliceTest]:
-        return sorted(self.slices, key=lambda each: -each.e_value / each.needed)
-
-    def to_markdown(self) -> str:
-        """For people: the slices with the most evidence first, then what the drifted inputs have to do with it."""
-        lines = [
-            f"**{self.verdict}**: {self.reason}",
-            "",
-            *([] if self.verdict is ConceptVerdict.COLLAPSED else [self._collapse_line(), ""]),
-            "| slice | wrong | evaluated | limit | e-value | needed | since |",
-            "|---|---|---|---|---|---|---|",
+    def feature_table(self) -> list[dict[str, str | float]]:
+        """A row for each feature that has drifted: how wrong the answers are where it gained, and what that costs."""
+        return [
+            {
+                "feature": each.name,
+                "verdict": each.verdict.replace("_", " "),
+                "costs": _between(each.loss, each.low, each.high),
+                "PSI": each.psi,
+                "moved": f"{each.moved:.0%}",
+                "wrong where it gained": _rate(each.inside.wrong, each.inside.rows),
+                "evaluated there": _rate(each.evaluated_inside.wrong, each.evaluated_inside.rows),
+                "wrong elsewhere": _rate(each.outside.wrong, each.outside.rows),
+                "evaluated elsewhere": _rate(each.evaluated_outside.wrong, each.evaluated_outside.rows),
+                "mix": _between(*each.mix) if each.mix else "-",
+                "rate": _between(*each.rate) if each.rate else "-",
+            }
+            for each in self.features
         ]
-        lines += [
-            f"| {each.name} | {_rate(each.wrong, each.rows)} | {_rate(each.evaluated_wrong, each.evaluated_rows)} "
-            f"| {each.limit:.3f} | {each.e_value:.3g} | {each.needed:.3g} | {each.since if each.drifted else ''} |"
-            for each in self._by_evidence()
-        ]
-        if not self.features:
-            return "\n".join([*lines, "", "No feature has drifted."])
-        lines += [
-            "",
-            "| drifted | PSI | moved | wrong where it gained | then | wrong elsewhere | then | mix | rate | costs | |",
-            "|---|---|---|---|---|---|---|---|---|---|---|",
-        ]
-        for harm in self.features:
-            sides = (harm.inside, harm.evaluated_inside, harm.outside, harm.evaluated_outside)
-            shown = (harm.mix, harm.rate, None if harm.loss is None else (harm.loss, harm.low, harm.high))
-            parts = ("-" if part is None else "{:+.3f} ({:+.3f} to {:+.3f})".format(*part) for part in shown)
-            cells = (f"{harm.psi:.3f}", f"{harm.moved:.0%}", *(_rate(side.wrong, side.rows) for side in sides), *parts)
-            lines.append(f"| {harm.name} | {' | '.join(cells)} | {harm.verdict.replace('_', ' ')} |")
-        return "\n".join(lines)
-
-    def _collapse_line(self) -> str:
-        """What the rule of a collapse says, where that is no collapse."""
-        known = {CollapseVerdict.HOLDS: "no", CollapseVerdict.SUSPECTED: "suspected"}
-        said = known.get(self.collapse.verdict, "cannot tell")
-        return f"Loss of a fifth of the accuracy: {said}. {self.collapse.reason}"
 
 
 def _rate(wrong: int, rows: int) -> str:
     return f"{wrong / rows:.3f} of {rows:,}" if rows else "-"
+
+
+def _between(value: float | None, low: float | None, high: float | None) -> str:
+    return "-" if value is None else f"{value:+.3f} ({low:+.3f} to {high:+.3f})"

@@ -26,27 +26,33 @@ _WITHOUT_NETWORK = """<style>
 """Font Awesome, which comes later in the page, says otherwise of both, if it comes."""
 
 
-def publish(files: Files, name: str, result: ValidationResult, *, replace: bool = False) -> str | None:
+def publish(
+    files: Files, name: str, result: ValidationResult, *, source: str | None = None, replace: bool = False
+) -> str | None:
     """Keep the page of a validation as `<name>-<digest of what was found>.html`; returns the link to it.
 
-    The same finding has one page. With `replace` it is `<name>.html`, in place of what was there. None if there was
+    The same finding has one page. With `replace` it is `<name>.html`, in place of what was there. The page
+    links to `source`, the address of what was validated in Dagster's UI. None if there was
     nothing to validate, or it broke: then there is nothing to draw. Raises StorageError.
     """
     if result.found is None:
         return None
     if replace:
-        files.put(f"{name}.html", draw(result.found, name).encode())
+        files.put(f"{name}.html", draw(result.found, name, source).encode())
         return files.link(f"{name}.html")
     found = [each.to_json_dict() for each in result.found.results]
     digest = hashlib.sha256(json.dumps(found, sort_keys=True, default=str).encode()).hexdigest()
     place = f"{name}-{digest[:8]}.html"
     if not files.has(place):
-        files.add(place, draw(result.found, name).encode())
+        files.add(place, draw(result.found, name, source).encode())
     return files.link(place)
 
 
-def draw(found: "ExpectationSuiteValidationResult", name: str) -> str:
-    """The page, as HTML; `name` stands at its top. Whatever texts a batch holds are shown, not obeyed."""
+def draw(found: "ExpectationSuiteValidationResult", name: str, source: str | None = None) -> str:
+    """The page, as HTML; `name` stands at its top, with a link to `source`.
+
+    Whatever texts a batch holds are shown, not obeyed.
+    """
     from great_expectations.core.run_identifier import RunIdentifier
     from great_expectations.render.renderer.page_renderer import ValidationResultsPageRenderer
     from great_expectations.render.view.view import DefaultJinjaPageView
@@ -63,7 +69,10 @@ def draw(found: "ExpectationSuiteValidationResult", name: str) -> str:
             asked["partition_object"] = _escaped(asked["partition_object"])
     document = ValidationResultsPageRenderer().render(shown)
     page = str(DefaultJinjaPageView().render(document))  # type: ignore[no-untyped-call]  # as Great Expectations has it
-    return _INTO_THE_SITE.sub("<a", page).replace("<head>", f"<head>\n{_WITHOUT_NETWORK}", 1)
+    page = _INTO_THE_SITE.sub("<a", page).replace("<head>", f"<head>\n{_WITHOUT_NETWORK}", 1)
+    if source is None:
+        return page
+    return page.replace("<body>", f'<body>\n<p><a href="{escape(source)}">This batch in Dagster</a></p>', 1)
 
 
 def _escaped(value: object) -> object:

@@ -47,7 +47,8 @@ class EstimatedPerformance:
                     shown |= {f"estimated_{name}_low": found.interval[0], f"estimated_{name}_high": found.interval[1]}
         return {**shown, **({"estimated_reason": self.reason} if self.reason else {})}
 
-    def to_markdown(self) -> str:
+    @property
+    def in_words(self) -> str:
         """A sentence for people, beside the table of what was measured."""
         if self.accuracy is None or self.macro_f1 is None:
             return f"Not estimated from scores: {self.reason}."

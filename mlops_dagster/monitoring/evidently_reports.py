@@ -34,11 +34,13 @@ def publish_report(
     *,
     rows: int,
     files: Files,
+    source: str | None = None,
 ) -> str | None:
     """Draw at most `rows` of the rows served in [since, until) beside the champion's baseline, and publish the page.
 
-    `report` is of the same window. Returns what to open in a browser, or None when the log has no rows
-    of the window. Raises StorageError, and whatever Evidently raises for rows that it cannot draw.
+    `report` is of the same window, and `source` its address in Dagster's UI. Returns what to open in a browser, or
+    None when the log has no rows of the window. Raises StorageError, and whatever Evidently raises for rows that it
+    cannot draw.
     """
     baseline = champion.baseline
     assert baseline is not None  # or there would be no report
@@ -67,6 +69,7 @@ def publish_report(
         by_psi=sorted(report.features, key=lambda each: -(each.psi or 0)),
         undrawn=evidently_page.undrawn(sample.rows, reference, categorical=categorical),
         evidently=evidently_page.LIBRARY,
+        source=source,
         # The end of a script must not stand in one.
         json=orjson.dumps(numbers, option=orjson.OPT_INDENT_2).decode().replace("<", r"\u003c"),
     )

@@ -33,6 +33,17 @@ class LabelDriftReport:
     """What it was held against."""
     reason: str = ""
 
+    @property
+    def why(self) -> str:
+        """The verdict with its numbers, in a sentence."""
+        if self.psi is None or self.test is None:
+            return self.reason
+        numbers = (
+            f"the shares of the classes have a PSI of {self.psi:.3f} (limits {self.policy.monitor:g} and "
+            f"{self.policy.retrain:g}), chi-squared p {self.test.pvalue:.2g}"
+        )
+        return "; ".join(filter(None, [self.reason, numbers]))
+
     def metadata(self) -> dict[str, object]:
         """The numbers as JSON can hold them."""
         return {
@@ -41,7 +52,7 @@ class LabelDriftReport:
             "rows": self.rows,
             "psi": None if self.psi is None else round(self.psi, 4),
             "chi_squared": None if self.test is None else round(self.test.statistic, 2),
-            "pvalue": None if self.test is None else self.test.pvalue,
+            "pvalue": None if self.test is None else float(f"{self.test.pvalue:.4g}"),
             "limits": {"psi": self.policy.retrain, "pvalue": self.policy.alpha},
             "shares": {
                 label: {"baseline": round(then, 4), "now": round(now, 4)} for label, (then, now) in self.shares.items()

@@ -13,7 +13,11 @@ from mlops_dagster.cli import app
     ("options", "dagster", "variables"),
     [
         ((), [], {}),
-        (("--port", "18080", "--ui-port", "13000"), ["-p", "13000"], {"MLOPS_PORT": "18080"}),
+        (
+            ("--port", "18080", "--ui-port", "13000"),
+            ["-p", "13000"],
+            {"MLOPS_PORT": "18080", "MLOPS_DAGSTER_URL": "http://127.0.0.1:13000"},
+        ),
     ],
 )
 def test_each_server_gets_its_port(
@@ -31,6 +35,7 @@ def test_each_server_gets_its_port(
 
     monkeypatch.setenv("MLOPS_HOME", str(tmp_path))
     monkeypatch.delenv("DAGSTER_HOME", raising=False)
+    monkeypatch.delenv("MLOPS_DAGSTER_URL", raising=False)
     monkeypatch.setattr("mlops_dagster.dev.run_together", run)
     assert CliRunner().invoke(app, ["dev", *options]).exit_code == 0
     everywhere = {"DAGSTER_HOME": str(tmp_path / "dagster"), **variables}

@@ -97,7 +97,9 @@ def test_what_is_no_policy_is_refused(rollout: int, mlops: Mlops, tmp_path: Path
     assert found.stderr.count("\n") == 1
 
 
-def test_status_says_where_it_stands(rollout: int, fleet: ModelRegistry, mlops: Mlops) -> None:
+def test_status_says_where_it_stands(
+    rollout: int, fleet: ModelRegistry, mlops: Mlops, monkeypatch: pytest.MonkeyPatch
+) -> None:
     epoch = fleet.deployment("churn").epoch
     fleet.acknowledge("churn", "worker-1", epoch)
     fleet.acknowledge("churn", "worker-2", epoch - 1)
@@ -118,6 +120,10 @@ def test_status_says_where_it_stands(rollout: int, fleet: ModelRegistry, mlops: 
     assert document["workers"] == {"worker-1": epoch, "worker-2": epoch - 1}
     assert (document["step"], document["deadline"]) == (2, "2026-01-08T01:00:00Z")
     assert (document["last_decision"]["id"], document["now"]["outcome"]) == (2, "give_up")
+    assert document["dagster"] is None
+    monkeypatch.setenv("MLOPS_DAGSTER_URL", "http://127.0.0.1:3000")
+    page = "http://127.0.0.1:3000/assets/churn/deployment"
+    assert lines(mlops("rollouts", "status", "churn").stdout)[-1] == f"Dagster {page}"
 
 
 def test_status_shows_the_deadline_as_a_pause_has_moved_it(rollout: int, mlops: Mlops) -> None:

@@ -34,6 +34,7 @@ def test_show_tells_everything(fleet: ModelRegistry, mlops) -> None:
         "card_missing": ["provenance", "evaluation", "intended_use", "failure_modes", "fairness"],
         "can_prove": [],
         "approvals": [],
+        "dagster": None,
     }
 
 
@@ -106,3 +107,23 @@ def test_a_card_as_a_page(fleet: ModelRegistry, mlops, tmp_path) -> None:
     assert "churn 1.1.0" in page.read_text()
     refused = mlops("models", "card", "churn", "1.1.0", "--html", str(tmp_path / "no" / "card.html"))
     assert (refused.exit_code, "storage" in refused.stderr) == (1, True)
+
+
+def test_pages_and_commands_link_to_dagster(registry: ModelRegistry, add, mlops, tmp_path, monkeypatch) -> None:
+    add("1.0.0", lineage={"dagster_run": "886cb5fa"})
+    add("1.1.0")
+    run, page = "https://dagster.example.com/ops/runs/886cb5fa", tmp_path / "card.html"
+    mlops("models", "card", "churn", "1.0.0", "--html", str(page))
+    assert "dagster" not in page.read_text().lower()
+    monkeypatch.setenv("MLOPS_DAGSTER_URL", "https://dagster.example.com/ops/")
+    mlops("models", "card", "churn", "1.0.0", "--html", str(page))
+    assert f'<a href="{run}">' in page.read_text()
+    assert run in mlops("models", "show", "churn", "1.0.0").stdout
+    assert json.loads(mlops("models", "show", "churn", "1.0.0", "--json").stdout)["dagster"] == run
+    assert "Dagster" not in mlops("models", "show", "churn", "1.1.0").stdout, "no run of Dagster made it"
+    for odd in ("javascript:alert(1)", "dagster.example.com", "https://ada:secret@dagster.example.com"):
+        monkeypatch.setenv("MLOPS_DAGSTER_URL", odd)
+        refused = mlops("models", "list")
+        assert refused.exit_code == 1
+        assert "is no address that a browser opens" in refused.stderr
+        assert "secret" not in refused.stderr

@@ -9,6 +9,12 @@ from mlops_dagster.clock import ReplayedClock
 from mlops_dagster.components import Platform
 
 
+def cells(table: object) -> list[list[object]]:
+    """The rows of a table among metadata."""
+    assert isinstance(table, dg.TableMetadataValue)
+    return [list(record.data.values()) for record in table.records]
+
+
 class PlatformAt(Platform):
     """A platform whose clock shows `now`."""
 

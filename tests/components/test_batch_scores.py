@@ -27,6 +27,7 @@ from mlops_dagster.registry import Stage
 from mlops_dagster.retraining.trainer import load_batch_source
 from mlops_dagster.settings import Settings
 from mlops_dagster.wiring import House
+from tests.components.at_a_time import cells
 from tests.components.test_prediction_batch import EARLIER, SPEC
 from tests.monitoring.test_validation import BAD, SCHEMA, flights
 from tests.predictions.conftest import MARCH
@@ -194,6 +195,8 @@ def test_an_odd_day_fails_its_validation_with_a_reason_an_alert_and_its_rows(
     assert result.asset_materializations_for_node("flights__batch_scores") == []
     (check,) = result.get_asset_check_evaluations()
     assert (check.passed, check.blocking) == (False, True)
+    assert str(check.description).startswith("2013-03-02: ")
+    assert "; nothing is scored" in str(check.description)
     (alert,) = house.alerts.list("flights")
     (told,) = alert.evidence["batches"].values()  # type: ignore[attr-defined]
     assert told["rows"] == rows
@@ -270,8 +273,8 @@ def test_what_is_in_doubt_is_shown(house: House, days: dict[int, pd.DataFrame]) 
     assert result.success
     (told,) = result.asset_materializations_for_node("flights__batch_input")
     (check,) = result.get_asset_check_evaluations()
-    doubts = ["temp: 3 of 20 values are missing; at most 5.0% may be, by chance 7"]
-    assert told.metadata["doubts"].value == check.metadata["doubts"].value == doubts
+    doubts = [["temp: 3 of 20 values are missing; at most 5.0% may be, by chance 7"]]
+    assert cells(told.metadata["doubts"]) == cells(check.metadata["doubts"]) == doubts
 
 
 def test_a_day_without_a_champion_is_not_scored(house: House, days: dict[int, pd.DataFrame]) -> None:

@@ -2,7 +2,6 @@
 
 from collections.abc import Iterator
 from pathlib import Path
-from typing import cast
 
 import dagster as dg
 import pytest
@@ -11,7 +10,7 @@ from mlops_dagster.components.champion_challenger import champion_challenger_def
 from mlops_dagster.components.spec import CardSpec, ModelSpec, TrainingSpec
 from mlops_dagster.registry import Deployment
 from mlops_dagster.rollout import RolloutPolicy
-from tests.components.at_a_time import DagsterAt
+from tests.components.at_a_time import DagsterAt, cells
 from tests.two_versions import MODEL, days, estimator, house_at, register, serve
 
 SPEC = ModelSpec(
@@ -64,14 +63,12 @@ def test_whatever_is_found_a_challenger_stays_one(
     assert (before.champion, before.shadows) == ("1.0.0", ("1.1.0",))
 
     assert (found["champion"], found["challenger"]) == ("1.0.0", "1.1.0")
-    assert (found["rows"], found["served"]) == (799, 799)  # of 800 the first is the last that was trained on
-    limits = cast("dict[str, float]", found["limits"])
-    assert [limits[name] for name in ("min_rows", "margin", "alpha")] == [100, 0.02, 0.05]
-    assert {limits[f"e_{claim}"] for claim in ("superior", "not_worse", "worse")} == {20}
-    slices = found["slices"]
-    assert isinstance(slices, dg.TableMetadataValue)
-    assert [record.data["slice"] for record in slices.records] == ["carrier=AA", "carrier=UA"]
-    assert str(found["report"]).startswith(f"## 1.1.0 against 1.0.0: {verdict.replace('_', ' ')}")
+    assert found["rows"] == 799  # of 800 the first is the last that was trained on
+    assert str(found["which_rows"]).startswith("799 of the 799 served from ")
+    assert "Margin 0.02, alpha 0.05, at least 100 rows" in str(found["which_rows"])
+    assert [row[2] for row in cells(found["claims"])] == [20, 20, 20]
+    assert [row[0] for row in cells(found["versions"])] == ["challenger 1.1.0", "champion 1.0.0"]
+    assert [row[0] for row in cells(found["slices"])] == ["carrier=AA", "carrier=UA"]
 
 
 def test_versions_may_be_named_and_a_model_without_two_has_no_verdict(tmp_path: Path, dagster: DagsterAt) -> None:

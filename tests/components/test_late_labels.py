@@ -71,6 +71,23 @@ def test_the_champion_is_judged_by_the_days_whose_labels_have_come(
     assert (newest["floor_days"], newest["macro_f1_rows"]) == ("2013-03-03, 2013-03-04", 400)
     assert newest["floor"] == "retrain"
     assert {alert.rule for alert in house.alerts.list(MODEL)} == {"accuracy_collapse", "macro_f1"}
+
+    # What Dagster shows is what was made last, old days made again: the report says so, and the checks say no less.
+    shown = instance.get_latest_materialization_event(SPEC.key("performance_report"))
+    assert shown is not None
+    assert shown.asset_materialization is not None
+    assert shown.asset_materialization.partition == "2013-03-04"
+    metadata = shown.asset_materialization.metadata
+    assert list(metadata)[:2] == ["not_the_newest", "newest"]
+    assert "2013-04-18" in str(metadata["not_the_newest"].value)
+    assert metadata["newest"].value == "/assets/flights/performance_report?view=partitions&partition=2013-04-18"
+    assert "not_the_newest" not in newest
+    record = instance.event_log_storage.get_asset_check_execution_history(
+        dg.AssetCheckKey(SPEC.key("performance_report"), "macro_f1"), limit=1
+    )[0]
+    assert record.event is not None
+    check = record.event.get_dagster_event().asset_check_evaluation_data
+    assert (check.passed, check.metadata["floor_until"].value) == (False, newest["floor_until"])
     assert at_noon(tmp_path, instance, 50) == [("2013-04-19", "2013-04-19")]
 
 

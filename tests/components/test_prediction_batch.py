@@ -24,7 +24,7 @@ from mlops_dagster.predictions import Spool
 from mlops_dagster.registry import Stage
 from mlops_dagster.settings import Settings
 from mlops_dagster.wiring import House
-from tests.components.at_a_time import PlatformAt
+from tests.components.at_a_time import PlatformAt, cells
 from tests.monitoring.test_validation import SCHEMA, flights
 from tests.predictions.conftest import MARCH, a_record
 from tests.servable import constant
@@ -85,7 +85,8 @@ def materialize(
     events = {each.partition: each.metadata for each in result.asset_materializations_for_node(asset.op.name)}
     (check,) = result.get_asset_check_evaluations()
     told = {hour: {name: value.value for name, value in events[key].items()} for hour, key in keys.items()}
-    return told, {"passed": check.passed, **{name: value.value for name, value in check.metadata.items()}}
+    found = {name: value.value for name, value in check.metadata.items()}
+    return told, {"passed": check.passed, "description": check.description, **found}
 
 
 def test_an_hour_that_cannot_be_validated_is_an_error_that_holds_and_sets_aside_nothing(
@@ -100,9 +101,13 @@ def test_an_hour_that_cannot_be_validated_is_an_error_that_holds_and_sets_aside_
         told, check = materialize(house, range(2), holds, at=now)
     reason = "the batch could not be validated: ZeroDivisionError"
     assert [told[hour]["validation"] for hour in range(2)] == ["error", "error"]
-    assert [told[hour]["errors"] for hour in range(2)] == [[reason]] * 2
-    assert (check["passed"], check["quarantined_hours"]) == (False, [])
-    assert check["hours_with_errors"] == ["2013-03-01-00:00", "2013-03-01-01:00"]
+    assert [cells(told[hour]["errors"]) for hour in range(2)] == [[[reason]]] * 2
+    assert (check["passed"], check["quarantined_hours"]) == (False, "none")
+    assert cells(check["hours_with_errors"]) == [["2013-03-01-01:00"], ["2013-03-01-00:00"]]
+    assert check["description"] == (
+        "2013-03-01-00:00 to 2013-03-01-01:00: 2 of 2 hours did not pass, the last of 2013-03-01 01:00 UTC: "
+        f"{reason}; nothing was set aside"
+    )
     assert not (house.settings.home / "quarantine").exists()
     assert house.registry.deployment("flights").on_hold is None
     (alert,) = house.alerts.list("flights")
@@ -119,7 +124,8 @@ def test_bad_hours_of_a_range_are_set_aside_and_one_alert_tells_of_them(house: H
         serve(house, hour, temp=None if hour in (1, 3) else 40.0)
     told, check = materialize(house, range(5))
     assert [told[hour]["validation"] for hour in range(5)] == ["passed", "failed", "passed", "failed", "cannot_tell"]
-    assert (check["passed"], check["quarantined_hours"]) == (False, ["2013-03-01-01:00", "2013-03-01-03:00"])
+    assert not check["passed"]
+    assert cells(check["quarantined_hours"]) == [["2013-03-01-03:00"], ["2013-03-01-01:00"]]
     folder = house.settings.home / "quarantine" / "flights"
     assert sorted(file.stem for file in folder.glob("*.parquet")) == ["2013-03-01T01", "2013-03-01T03"]
     rows = pd.read_parquet(folder / "2013-03-01T03.parquet")
@@ -139,6 +145,7 @@ def test_bad_hours_of_a_range_are_set_aside_and_one_alert_tells_of_them(house: H
         f"2 of 4 batches failed their validation: 2013-03-01 01:00 UTC ({reason}), 2013-03-01 03:00 UTC ({reason})"
     )
     assert alert.done == f"74 rows quarantined at {folder}"
+    assert str(check["description"]).endswith(f"the last of 2013-03-01 03:00 UTC: {reason}; {alert.done}")
     assert alert.evidence["batches"] == {
         f"2013-03-01T0{hour}:00:00+00:00": {"rows": 37, "failures": [reason]} for hour in (1, 3)
     }
@@ -152,10 +159,9 @@ def test_the_next_good_hour_resolves_it_and_no_earlier_one(house: House) -> None
     materialize(house, [4])  # nobody asked
     serve(house, 5, temp=None, number=3)
     told, _check = materialize(house, [5])  # too few rows to say that all is well
-    assert (told[5]["validation"], told[5]["doubts"]) == (
-        "passed",
-        ["temp: 3 of 3 values are missing; at most 5.0% may be, by chance 3"],
-    )
+    doubt = "temp: 3 of 3 values are missing; at most 5.0% may be, by chance 3"
+    assert (told[5]["validation"], cells(told[5]["doubts"])) == ("passed", [[doubt]])
+    assert told[5]["reason"] == f"in doubt: {doubt}"
     assert len(house.alerts.list("flights")) == 1
     materialize(house, [2])
     (alert,) = house.alerts.list("flights", resolved=True)
@@ -225,8 +231,12 @@ def test_what_a_canary_alone_refused_is_no_missing_value(house: House) -> None:
     refused = {"role": "canary", "version": "2.0.0", "status": "failed", "features": {}, "prediction": None}
     serve(house, 0, temp=1.0, score=None, error="canary 2.0.0 refuses it", **refused)
     assert materialize(house, [0])[0][0] | {"data_docs": ""} == {
-        "rows": 37, "validation": "passed", "failures": [], "doubts": [], "errors": [], "data_docs": "",
-    }  # fmt: skip
+        "validation": "passed",
+        "reason": "37 rows met the suite",
+        "rows": 37,
+        "log": str((house.settings.home / "log" / "predictions" / "flights").absolute()),
+        "data_docs": "",
+    }
 
 
 def test_hours_in_pieces_are_as_all_at_once(house: House) -> None:

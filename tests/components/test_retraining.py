@@ -27,7 +27,7 @@ from mlops_dagster.defs.retraining import retraining_killed
 from mlops_dagster.monitoring import ConceptPolicy, PerformancePolicy, calibrate, make_baseline
 from mlops_dagster.registry import Stage
 from mlops_dagster.retraining.policy import RetrainingPolicy
-from tests.components.at_a_time import DagsterAt, PlatformAt
+from tests.components.at_a_time import DagsterAt, PlatformAt, cells
 from tests.two_versions import CARRIERS, MODEL, SCHEMA, days, estimator, house_at, register, serve
 
 SPEC = ModelSpec(
@@ -93,7 +93,9 @@ def test_a_champion_proven_worse_is_retrained_with_the_numbers_on_the_run(
     said = metadata_of(instance, "2013-03-06")
     # the days of the first run are counted from its reports
     assert "of 1,200 wrong, overall, since about 2013-03-04" in str(said["concept_reason"])
-    assert "| overall |" in str(said["concept_report"])
+    assert str(said["concept_drift"]).startswith("drifted: 0.")
+    assert cells(said["slices_against_evaluation"])[0][0] == "overall"
+    assert str(check.description).endswith("; a retraining was asked for")
     assert (said["label_debt"], said["label_debt_answers"]) == (0, 1200)
 
     (alert,) = house_at(home, NOON).alerts.list(MODEL)

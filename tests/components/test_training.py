@@ -21,9 +21,10 @@ from mlops_dagster.components.spec import CardSpec, ModelSpec, TrainingSpec
 from mlops_dagster.components.training import training_defs
 from mlops_dagster.errors import TrainingDataError
 from mlops_dagster.monitoring import DriftPolicy
-from mlops_dagster.registry import PAIRED, EvaluationSlice
+from mlops_dagster.registry import PAIRED, EvaluationSlice, GatePolicy
 from mlops_dagster.retraining.trainer import read_training_set
 from mlops_dagster.schema import Feature, ModelSchema
+from tests.components.at_a_time import cells
 
 END = datetime(2013, 3, 1, tzinfo=UTC)
 
@@ -68,7 +69,7 @@ def instance() -> Iterator[dg.DagsterInstance]:
 
 
 def train(
-    home: Path, instance: dg.DagsterInstance, drift: DriftPolicy | None = None
+    home: Path, instance: dg.DagsterInstance, drift: DriftPolicy | None = None, gates: GatePolicy | None = None
 ) -> tuple[dg.ExecuteInProcessResult, Platform]:
     spec = ModelSpec(
         model="made-up",
@@ -82,6 +83,7 @@ def train(
             fairness_note="Small carriers cannot be judged.",
         ),
         drift=drift or DriftPolicy(),
+        gates=gates or GatePolicy(),
     )
     platform = Platform(home=str(home))
     job = dg.Definitions.merge(training_defs(spec), dg.Definitions(resources={"platform": platform})).resolve_job_def(
@@ -94,8 +96,11 @@ def train(
 def test_the_card_holds_what_was_checked_and_counted(
     tmp_path: Path, trainer: ModuleType, instance: dg.DagsterInstance
 ) -> None:
-    result, platform = train(tmp_path, instance)
+    result, platform = train(tmp_path, instance, gates=GatePolicy(min_micro_f1=0.999))
     assert result.success
+    gates = next(each for each in result.get_asset_check_evaluations() if each.check_name == "gates_open")
+    assert not gates.passed
+    assert "promises micro-F1 >= 0.999" in str(gates.description), "the first version is held against its own YAML"
     (version,) = platform.stores().versions("made-up")
     card = version.card
     assert card is not None
@@ -127,11 +132,11 @@ def test_the_card_holds_what_was_checked_and_counted(
     (materialization,) = result.asset_materializations_for_node("made_up__model_card")
     metadata = {name: value.value for name, value in materialization.metadata.items()}
     assert metadata["card"] == card.to_markdown()
-    assert metadata["missing"] == []
-    assert metadata["can_prove"] == list(card.provable.lines)
-    assert metadata["validation"] == card.validation.model_dump(mode="json")
-    assert metadata["fairness_gaps"] == {"carrier": carrier.gaps, "origin": origin.gaps}
-    assert metadata["micro_f1_interval"] == list(card.overall.intervals["micro_f1"])
+    assert metadata["state"] == "complete"
+    assert cells(metadata["can_prove"]) == [[line] for line in card.provable.lines]
+    assert [row[0] for row in cells(metadata["fairness_gaps"])] == ["carrier", "origin"]
+    low, high = card.overall.intervals["micro_f1"]
+    assert metadata["micro_f1_interval"] == f"{low:.4f} to {high:.4f}"
 
 
 def test_a_training_set_is_held_against_the_champion_it_may_follow(
@@ -151,7 +156,8 @@ def test_a_training_set_is_held_against_the_champion_it_may_follow(
     seconds, _ = train(tmp_path, instance)
     assert not seconds.success
     (check,) = seconds.get_asset_check_evaluations()
-    assert "delay" in str(check.metadata["failures"].value)
+    assert "delay" in str(cells(check.metadata["failures"]))
+    assert "delay" in str(check.description)
     monkeypatch.setattr(trainer, "training_set", lambda start, end: rows.assign(delay=rows["delay"] + 30))
     assert train(tmp_path, instance)[0].success
 
@@ -223,9 +229,9 @@ def test_rows_that_fail_the_suite_stop_the_run(
     assert not result.success
     (check,) = result.get_asset_check_evaluations()
     assert not check.passed
-    failures = check.metadata["failures"].value
-    assert isinstance(failures, list)
-    assert "label" in failures[0]
+    ((failure,),) = cells(check.metadata["failures"])
+    assert "label" in str(failure)
+    assert check.description == f"{failure}; no version is trained on these {len(broken):,} rows"
     assert platform.stores().versions("made-up") == []
 
 

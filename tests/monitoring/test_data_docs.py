@@ -36,6 +36,8 @@ def test_a_page_needs_neither_a_site_nor_a_network_to_tell_what_failed() -> None
     )
     assert found.found is not None
     page = draw(found.found, "flights/hour")
+    source = draw(found.found, "flights/hour", "https://dagster.example.com/assets/flights/prediction_batch")
+    assert '<a href="https://dagster.example.com/assets/flights/prediction_batch">This batch in Dagster</a>' in source
     assert 'href="..' not in page.partition("<body")[2]
     first_word, font = page.index('.fa-times:before { content: "failed"'), page.index("font-awesome")
     assert first_word < font  # of two that say it, the later one holds

@@ -87,7 +87,7 @@ def test_of_a_day_the_champions_answers_are_taken_and_nothing_is_taken_for_grant
         assert each.accuracy is not None
         assert each.accuracy.interval is not None
         widths.append(each.accuracy.interval[1] - each.accuracy.interval[0])
-        assert "decides nothing" in each.to_markdown()
+        assert "decides nothing" in each.in_words
     assert widths[1] == pytest.approx(3 * widths[0])
     assert estimated_performance(table, "1", Baseline({}, baseline.score, empty), ConceptPolicy()) is None
 

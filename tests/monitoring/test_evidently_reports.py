@@ -1,5 +1,6 @@
 """Evidently reports: a stated sample beside the exact numbers, drawn so that nothing in the rows is obeyed."""
 
+import html
 import json
 import os
 import re
@@ -30,6 +31,7 @@ MARCH = datetime(2013, 3, 1, tzinfo=UTC)
 DAY = MARCH, MARCH + timedelta(days=1)
 POLICY = DriftPolicy()
 ATTACK = "</script></head><script>alert('owned')</script>"
+SOURCE = "https://dagster.example.com/assets/flights/drift_report?view=partitions&partition=2013-03-01-23%3A00"
 ROWS = 300
 CONNECTIONS = ("socket.connect", "socket.getaddrinfo", "socket.gethostbyname", "socket.sendto")
 
@@ -119,7 +121,7 @@ def page(
     tmp_path_factory: pytest.TempPathFactory,
 ) -> Path:
     files = LocalFiles(tmp_path_factory.mktemp("reports"))
-    link = publish_report(log, champion, report, *DAY, rows=ROWS, files=files)
+    link = publish_report(log, champion, report, *DAY, rows=ROWS, files=files, source=SOURCE)
     assert link is not None
     return Path(link)
 
@@ -134,6 +136,7 @@ def test_a_page_says_what_it_shows_and_holds_the_exact_numbers(page: Path, repor
     text = " ".join(page.read_text().split())
     assert "<h1>flights: drift, 2013-03-01 00:00 to 2013-03-02 00:00 UTC</h1>" in text
     assert "against the training set of version 1.0.0" in text
+    assert f'<a href="{html.escape(SOURCE)}">This report in Dagster</a>' in text
     assert "exact, of all 1,000 rows" in text
     assert "<b>a sample of 300 of 1,000 rows</b> (seed 0), beside 300 made-up rows" in text
     assert f"<td>delay</td><td>{report.features[0].psi:.3f}</td><td>{report.features[0].noise:.3f}</td>" in text

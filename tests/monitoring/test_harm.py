@@ -199,8 +199,9 @@ def test_it_cannot_tell_without_evaluation_or_rows() -> None:
     # which the report says, and JSON holds
     card, effects = [], baseline.design_effects
     report = concept_drift("1.0.0", card, {}, few, effects, (told, *found(baseline, {"x": later}, harm)))
-    assert "| - | - | - | cannot tell |" in report.to_markdown()
-    assert "| came with loss |" in report.to_markdown()
+    unknown, came = report.feature_table()
+    assert [unknown[name] for name in ("verdict", "mix", "rate", "costs")] == ["cannot tell", "-", "-", "-"]
+    assert came["verdict"] == "came with loss"
     features = orjson.loads(orjson.dumps(report.metadata()))["concept_features"]
     assert [each["verdict"] for each in features] == ["cannot_tell", "came_with_loss"]
     assert [each["mix"] is None for each in features] == [True, False]

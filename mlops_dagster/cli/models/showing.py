@@ -13,6 +13,7 @@ from mlops_dagster.cli.models.facts import serving, status, summary
 from mlops_dagster.cli.models.listing import event_document
 from mlops_dagster.cli.output import NONE, Cell, facts, minute, print_json, say, stdout, table, write_text
 from mlops_dagster.cli.running import house
+from mlops_dagster.dagster_pages import run_page
 from mlops_dagster.errors import NotFoundError
 
 if TYPE_CHECKING:
@@ -24,14 +25,16 @@ _REVIEWS = ("approval_requested", "approved", "rejected", "forced")
 
 def show(model: Model, version: Version, json: Json = False) -> None:
     """Everything about one version: bytes, lineage, metrics, schema, card, gates, deployment, approvals."""
-    registry = house().registry
+    stores = house()
+    registry, dagster = stores.registry, stores.settings.dagster_url
     found, deployment = registry.get(model, version), registry.deployment(model)
     failures = registry.check(found)
     reviews = [event for event in registry.history(model) if event.version == found.version and event.kind in _REVIEWS]
     if json:
-        print_json(_document(found, deployment, failures, reviews))
+        print_json(_document(found, deployment, failures, reviews) | {"dagster": _run_page(found, dagster)})
     else:
-        facts(_facts(found, deployment, failures, reviews))
+        page = _run_page(found, dagster)
+        facts([*_facts(found, deployment, failures, reviews), *([("Dagster", page)] if page else [])])
 
 
 def card(
@@ -41,13 +44,15 @@ def card(
     html: Annotated[Path | None, typer.Option(help="write it as a page with plots to this file")] = None,
 ) -> None:
     """The model card: Markdown into a pipe, set on a terminal; as JSON it can be registered again."""
-    found = house().registry.get(model, version)
+    stores = house()
+    found = stores.registry.get(model, version)
     if found.card is None:
         raise NotFoundError(f"{found.model} {found.version} has no card; `attach_card` of the SDK gives it one")
     if html is not None:
         from mlops_dagster.registry import to_html
 
-        page = to_html(found.card, title=f"{found.model} {found.version}", baseline=found.baseline)
+        run = _run_page(found, stores.settings.dagster_url)
+        page = to_html(found.card, title=f"{found.model} {found.version}", baseline=found.baseline, run=run)
         write_text(html, page)
     elif json:
         print_json(found.card.model_dump(mode="json"))
@@ -144,6 +149,12 @@ def _facts(
         lines.append(("gates", Text("all open", style="green")))
     lines += [(each.kind.replace("_", " "), f"{minute(each.at)} {each.actor}: {each.reason}") for each in reviews]
     return lines
+
+
+def _run_page(version: "ModelVersion", dagster: str | None) -> str | None:
+    """The page of the run that trained it; None if none did, or without MLOPS_DAGSTER_URL."""
+    run = version.lineage.get("dagster_run")
+    return run_page(dagster, run) if dagster and run else None
 
 
 def _missing(version: "ModelVersion") -> tuple[str, ...]:

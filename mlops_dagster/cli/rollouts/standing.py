@@ -8,6 +8,7 @@ from mlops_dagster.cli.output import NONE, facts, minute, print_json
 from mlops_dagster.cli.rollouts.explaining import debt_in_words, label_debt, labels_in_words, still_needed
 from mlops_dagster.cli.rollouts.listing import place, rollout_document
 from mlops_dagster.cli.running import house
+from mlops_dagster.dagster_pages import asset_page
 from mlops_dagster.errors import RolloutNotFoundError
 
 if TYPE_CHECKING:
@@ -22,6 +23,8 @@ def status(model: Model, json: Json = False) -> None:
     from mlops_dagster.rollout.following import follow
 
     stores = house()
+    dagster = stores.settings.dagster_url
+    page = asset_page(dagster, model, "deployment") if dagster else None
     deployment = stores.registry.deployment(model)
     found = stores.rollouts.list(model)
     if not found:
@@ -33,7 +36,7 @@ def status(model: Model, json: Json = False) -> None:
     look = None if rollout.phase.ended else stores.controller(lambda _model: rollout.policy).look(rollout)
     workers = _latest(stores.registry.acknowledgements(model))
     if json:
-        print_json(_document(rollout, deployment, workers, last, look, now))
+        print_json(_document(rollout, deployment, workers, last, look, now) | {"dagster": page})
         return
     facts(
         [
@@ -45,6 +48,7 @@ def status(model: Model, json: Json = False) -> None:
             ("decided last", "nothing yet" if last is None else f"{last.outcome}, {minute(last.at)}: {last.reason}"),
             *([("", f"mlops rollouts explain {last.id}")] if last is not None else []),
             *([] if look is None else _now(rollout, look, now)),
+            *([("Dagster", page)] if page else []),
         ]
     )
 

@@ -11,16 +11,19 @@ if TYPE_CHECKING:
     from jinja2 import Template
 
 
-def to_html(card: ModelCard, *, title: str = "Model card", baseline: Baseline | None = None) -> str:
+def to_html(
+    card: ModelCard, *, title: str = "Model card", baseline: Baseline | None = None, run: str | None = None
+) -> str:
     """The page, with plots; absent parts say so. Equal arguments give equal bytes.
 
-    `title` is what it is about, such as "flights-delay 1.4.0"; `baseline` adds what the training data looked like.
+    `title` is what it is about, such as "flights-delay 1.4.0"; `baseline` adds what the training data looked like, and
+    `run` a link to the page of the run that trained it.
     Whatever the texts hold is shown, not obeyed: it has no script, and the page forbids them all.
     """
     from mlops_dagster.registry.cards import plots
 
     return _template().render(
-        card=card, title=title, baseline=baseline, missing=card.missing(), wording=wording, plots=plots
+        card=card, title=title, baseline=baseline, run=run, missing=card.missing(), wording=wording, plots=plots
     )
 
 
