@@ -25,6 +25,7 @@ from mlops_dagster.components.days_of_answers import (
 )
 from mlops_dagster.components.links import log_of
 from mlops_dagster.components.macro_f1_floor import (
+    floor_in_words,
     floor_metadata,
     hold_to_floor,
     macro_f1_check,
@@ -123,7 +124,8 @@ def performance_report_asset(spec: ModelSpec) -> dg.AssetsDefinition:
             )
         # What is said of the champion first, then the day's tables and numbers.
         said[latest] = {
-            **floor_metadata(spec, look),
+            **floor_in_words(look),
+            **for_programs(floor_metadata(spec, look)),
             **concept_metadata(concept, until),
             **_maturity(spec, matured, len(days_of_champion)),
             **said[latest],
