@@ -11,6 +11,7 @@ from datetime import UTC, date, datetime, time, timedelta
 import dagster as dg
 
 from mlops_dagster.clock import parse_time
+from mlops_dagster.components.daily_reports import MADE_AT
 from mlops_dagster.components.reports import latest_reports
 from mlops_dagster.components.spec import ModelSpec
 from mlops_dagster.monitoring import DayOfAnswers, day_of_answers
@@ -22,8 +23,8 @@ from mlops_dagster.wiring import House
 
 ANSWERS = "answers"
 """Under which a day's metadata has its `DayOfAnswers`."""
-LABELS, MADE_AT = "labels_counted", "made_at"
-"""Under which it has how many labels were known, and when the report was made."""
+LABELS = "labels_counted"
+"""Under which it has how many labels were known."""
 
 NEWS = 0.05
 """Of the labels of a day: so many new or corrected ones are a reason to make its report again the next noon."""

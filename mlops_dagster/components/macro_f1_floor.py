@@ -113,7 +113,7 @@ def floor_metadata(spec: ModelSpec, look: FloorLook | None) -> Metadata:
         "macro_f1_rows": found.rows,
         "macro_f1_limits": dg.MetadataValue.json(
             {
-                "min_rows": spec.performance.min_rows,
+                "min_labels": spec.performance.min_labels,
                 "alert": spec.performance.alert,
                 "floor": spec.performance.floor,
             }

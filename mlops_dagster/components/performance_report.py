@@ -14,10 +14,10 @@ from mlops_dagster.components.concept_drift import (
     look_at_concept,
     tell_of_concept,
 )
+from mlops_dagster.components.daily_reports import MADE_AT
 from mlops_dagster.components.days_of_answers import (
     ANSWERS,
     LABELS,
-    MADE_AT,
     answers_of,
     card_slices,
     changed_days,

@@ -87,8 +87,8 @@ def suite_for(
     """The suite of a model, derived: columns and types from its schema, the rest from a baseline, if there is one.
 
     What an expectation is for stands in its `meta`: the kinds of `batches` (all, if there is no such entry), the rows
-    that a batch needs (`min_rows`), and how many of them are one observation (`shared_by`). The argument of that name
-    says so by feature, as in `DriftPolicy`; where it does not, the baseline's own estimate does.
+    that a batch needs (`min_batch_rows`), and how many of them are one observation (`shared_by`). The argument of that
+    name says so by feature, as in `DriftPolicy`; where it does not, the baseline's own estimate does.
     """
     from great_expectations import ExpectationSuite
     from great_expectations.expectations.core.expect_column_values_to_be_in_set import ExpectColumnValuesToBeInSet
@@ -103,7 +103,7 @@ def suite_for(
         expectations += _of_feature(feature, reference, policy, alike)
         if reference is not None:
             rows = policy.min_rows * alike
-            spread = distribution(feature.name, reference, max_divergence=policy.max_divergence, min_rows=rows)
+            spread = distribution(feature.name, reference, max_divergence=policy.max_divergence, least_rows=rows)
             if spread is not None:
                 expectations += [spread, *asked_as_warnings(spread, estimated.worst_hour_psi)]
     labels = {"batches": ["training_set"]}

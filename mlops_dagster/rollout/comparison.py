@@ -86,7 +86,7 @@ class Comparison:
     sample: Sample
     margin: float
     alpha: float
-    min_rows: int
+    min_pairs: int
     rows_per_observation: float | None
     """So many rows count as one, since rows of one day share causes; None if that is not known."""
     overall: Part
@@ -169,7 +169,7 @@ def compare(
         sample=sample,
         margin=policy.margin,
         alpha=policy.alpha,
-        min_rows=policy.min_step_paired,
+        min_pairs=policy.min_step_paired,
         rows_per_observation=rows_per_observation,
         overall=_part("overall", tally.overall, policy, rows_per_observation, looked_at=1),
         slices=tuple(

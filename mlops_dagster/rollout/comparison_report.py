@@ -86,7 +86,7 @@ def rows_text(found: Comparison) -> str:
     rows = found.rows_per_observation
     shared = "unknown" if rows is None else f"{rows:.3g}"
     lines.append(
-        f"Margin {found.margin:g}, alpha {found.alpha:g}, at least {found.min_rows} rows; rows worth one: {shared}."
+        f"Margin {found.margin:g}, alpha {found.alpha:g}, at least {found.min_pairs} pairs; rows worth one: {shared}."
     )
     return " ".join(lines)
 

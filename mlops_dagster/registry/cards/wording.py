@@ -63,9 +63,8 @@ def provable_lines(found: Provable | None) -> Sequence[str]:
 def gap_lines(audit: FairnessAudit) -> list[str]:
     """Each gap, and whom it leaves out."""
     if audit.max_gap is None:
-        return [
-            f"Too few rows to compare the groups of {audit.attribute}: fewer than two have {audit.min_rows} rows.",
-        ]
+        few = f"fewer than two have {audit.min_group_rows} rows"
+        return [f"Too few rows to compare the groups of {audit.attribute}: {few}."]
     gaps = {ACCURACY: audit.max_gap, **audit.gaps}
     lines = [_gap_line(audit, name, gap) for name, gap in gaps.items()]
     lines += [f"Too few rows to compare {GAPS.get(name, name)}." for name in audit.left_out if name not in gaps]
@@ -79,7 +78,7 @@ def _gap_line(audit: FairnessAudit, name: str, gap: float) -> str:
     left_out = audit.left_out.get(name)
     if not left_out:
         return line
-    return f"{line} Left out, with under {audit.min_rows} rows to judge: {', '.join(left_out)}."
+    return f"{line} Left out, with under {audit.min_group_rows} rows to judge: {', '.join(left_out)}."
 
 
 def scores(part: EvaluationSlice) -> dict[str, str]:
