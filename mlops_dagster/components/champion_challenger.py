@@ -86,7 +86,7 @@ def _sensor(spec: ModelSpec, job_name: str) -> dg.SensorDefinition:
         rollout = house.rollouts.active(spec.model)
         if rollout is None:
             return dg.SkipReason("no rollout is running")
-        if not house.rollups.label_counts(spec.model, rollout.started_at, now):
+        if not any(arm.counts.labelled for arm in house.rollups.events(spec.model, rollout.started_at, now)):
             return dg.SkipReason(f"no labels yet since the rollout of {rollout.challenger} began")
         config = Versions(champion=rollout.champion, challenger=rollout.challenger, as_of=now.isoformat())
         return dg.RunRequest(
