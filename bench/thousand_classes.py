@@ -5,8 +5,8 @@ processor, and memory at its most.
 
 The traffic is `--rows` rows an hour, with labels. One hour of it goes through the spool, the rollups and the log, as it
 does in production; the other hours are copies of that one, written into both stores directly. Each step runs in a
-process of its own (`--step` runs one again in the home that `--home` names). The estimator costs next to nothing: it
-draws its probabilities from a table. Nothing is asserted; the promise is 1 GB and a minute for each.
+process of its own (`--step` runs one again in the home that `--home` names). The estimator costs little: Gaussians.
+Nothing is asserted; the promise is 1 GB and a minute for each.
 """
 
 import argparse
@@ -36,7 +36,9 @@ if TYPE_CHECKING:
 
 MODEL = "catalogue"
 TODAY = datetime(2026, 3, 2, tzinfo=UTC)
+YESTERDAY = TODAY - timedelta(days=1)
 TRAINING_DAYS = 30
+VERSIONS = ("1.0.0", "1.1.0")
 NUMBERS = ("x", "y", "price")
 STEPS: dict[str, Callable[[], str]] = {}
 
@@ -94,7 +96,7 @@ def peak() -> float:
     return int(found.split()[1]) / 1000
 
 
-# The world: a class is a cell of a grid, its rows lie around it, a tenth of them in the cell of another class.
+# The world: a class is a cell of a grid, its rows lie around it, a tenth of them in the cell of the next class.
 
 
 def sizes() -> tuple[int, int, int]:
@@ -116,13 +118,13 @@ def schema() -> "ModelSchema":
 
 
 def sample(rows: int, seed: int) -> "pd.DataFrame":
-    """Rows with their `label`; a tenth of them look like rows of another class."""
+    """Rows with their `label`; a tenth of them look like rows of the next class."""
     import numpy as np
     import pandas as pd
 
     rng = np.random.default_rng(seed)
     label = rng.integers(len(classes()), size=rows)
-    seen = np.where(rng.random(rows) < 0.1, rng.integers(len(classes()), size=rows), label)
+    seen = np.where(rng.random(rows) < 0.1, (label + 1) % len(classes()), label)
     side = int(len(classes()) ** 0.5) + 1
     return pd.DataFrame(
         {
@@ -146,7 +148,7 @@ def answers(rows: "pd.DataFrame") -> "npt.NDArray[np.object_]":
 
 
 def estimator() -> object:
-    """Gaussians around the cells, fitted by hand: fast, and a classifier that is taken as it is."""
+    """Gaussians: fitted and asked in seconds."""
     from sklearn.compose import make_column_transformer
     from sklearn.naive_bayes import GaussianNB
     from sklearn.pipeline import make_pipeline
@@ -194,7 +196,7 @@ def kept(name: str, made: Callable[[], Any] | None = None) -> Any:
     path = Path(os.environ["MLOPS_HOME"], f"{name}.pickle")
     if made is not None:
         path.write_bytes(pickle.dumps(made()))
-    return pickle.loads(path.read_bytes())  # written by the line above
+    return pickle.loads(path.read_bytes())  # noqa: S301  # our own: written by the line above
 
 
 def training_set() -> "pd.DataFrame":
@@ -202,7 +204,7 @@ def training_set() -> "pd.DataFrame":
 
     rows = sizes()[1]
     frame = sample(rows, 1)
-    frame["event_time"] = pd.Timestamp(TODAY - timedelta(days=TRAINING_DAYS)) + pd.to_timedelta(
+    frame["event_time"] = pd.Timestamp(YESTERDAY - timedelta(days=TRAINING_DAYS)) + pd.to_timedelta(
         [TRAINING_DAYS * 86_400 * number / rows for number in range(rows)], unit="s"
     ).floor("us")
     return frame
@@ -242,7 +244,7 @@ def candidate() -> str:
             trainer,
             training_set(),
             dataset="made up",
-            evaluate_from=TODAY - timedelta(days=15),
+            evaluate_from=YESTERDAY - timedelta(days=15),
             fairness_attributes=spec().card.fairness_attributes,
         )
 
@@ -294,11 +296,10 @@ def registered() -> str:
     found, its = kept("candidate"), kept("card")
     path = Path(os.environ["MLOPS_HOME"], "model.skops")
     path.write_bytes(found.artifact)
-    registry = house(TODAY - timedelta(hours=1)).registry
-    for version in ("1.0.0", "1.1.0"):
-        path.write_bytes(found.artifact + b"" if version == "1.0.0" else found.artifact)
+    registry = house(YESTERDAY).registry
+    for version in VERSIONS:
         made = registry.register(MODEL, path, version, schema=schema(), card=its, baseline=found.baseline)
-        if version == "1.0.0":
+        if version == VERSIONS[0]:
             registry.transition(made, Stage.PRODUCTION, force=True, reason="a bench")
     registry.close()
     return f"database {house().settings.home.joinpath('mlops.sqlite').stat().st_size / 1e6:.1f} MB"
@@ -329,6 +330,306 @@ def cli(*command: str) -> str:
     if found.exit_code:
         raise RuntimeError(found.output or repr(found.exception))
     return found.output
+
+
+@step
+def served() -> str:
+    """A data plane: what it answers with all probabilities, and how long that takes."""
+    import httpx
+    from served import data_plane, eventually, is_ready  # noqa: F401  # of this folder
+
+    sent = sample(100, 7)
+    told = []
+    with data_plane(house(), model=MODEL) as server:
+        for rows, outputs in ((1, None), (1, "probabilities"), (100, "probabilities")):
+            columns = sent[:rows].drop(columns="label").to_dict("list")
+            inputs = [
+                {"name": name, "shape": [rows], "datatype": "FP64" if name in NUMBERS else "BYTES", "data": data}
+                for name, data in columns.items()
+            ]
+            body = {"inputs": inputs} | ({} if outputs is None else {"outputs": [{"name": outputs}]})
+            started = time.perf_counter()
+            for _ in range(20):
+                found = httpx.post(server.url, json=body, timeout=60).raise_for_status()
+            took = (time.perf_counter() - started) / 20
+            asked = f"{rows} rows{'' if outputs is None else ' with all'}"
+            told.append(f"{asked}: {size(found.content)} {took * 1e3:.0f} ms")
+        memory = sum(each.memory_info().rss for each in (server.process, *server.process.children(recursive=True)))
+    return f"{'; '.join(told)}; all its processes {memory / 1e6:,.0f} MB"
+
+
+@step
+def hour_recorded() -> str:
+    """Into the spool: each row answered by the champion, scored by the challenger beside it, and labelled."""
+    from mlops_dagster.predictions import PredictionRecord
+    from mlops_dagster.predictions.records import Answered
+
+    rows, spool = sample(sizes()[1], 3), house().spool
+    beside = Answered(VERSIONS[0], "champion", "ok")
+    said, labels = answers(rows), rows.pop("label")
+    for number, (features, its, label) in enumerate(zip(rows.to_dict("records"), said, labels, strict=True)):
+        at = YESTERDAY + timedelta(hours=1) * (number / len(rows))
+        answer = PredictionRecord(
+            prediction_id=f"r{number}", request=f"r{number}", model=MODEL, version=VERSIONS[0], role="champion",
+            weight=0.5, epoch=1, salt="s", key=None, event_time=at, received_at=at, status="ok", error=None,
+            features=features, prediction=its, score=0.9, latency_ms=1.0, process="bench", row=0, unit=f"r{number}",
+        )  # fmt: skip
+        pending.append(answer)
+        pending.append(answer._replace(version=VERSIONS[1], role="paired", beside=beside))
+        truths.append((f"r{number}", label, at + timedelta(minutes=1)))
+        if len(truths) == 5000 or number == len(rows) - 1:
+            spool.append(pending)
+            spool.feedback(truths, model=MODEL)
+            pending.clear()
+            truths.clear()
+    return f"{len(rows):,} rows, spool {spool_size() / 1e6:,.0f} MB"
+
+
+pending: list[Any] = []
+truths: list[Any] = []
+
+
+def spool_size() -> int:
+    return sum(path.stat().st_size for path in Path(os.environ["MLOPS_HOME"]).glob("spool*"))
+
+
+@step
+def hour_counted() -> str:
+    """The rollups of that hour: how many lines a minute."""
+    stores, baseline = house(), champion().baseline
+    assert baseline is not None
+    bins = {**{name: its.bins for name, its in baseline.features.items()}, "score": baseline.score.bins}
+    stores.rollups.catch_up(stores.spool, lambda _model, _version: bins)
+    return rollup_lines()
+
+
+def rollup_lines() -> str:
+    import sqlite3
+
+    path = rollup_file()
+    with sqlite3.connect(path) as database:
+        names = [name for (name,) in database.execute("SELECT name FROM sqlite_master WHERE type = 'table'")]
+        lines = {name: database.execute(f"SELECT count(*) FROM {name}").fetchone()[0] for name in names}  # noqa: S608  # its own names
+    most = sorted(lines.items(), key=lambda each: -each[1])[:5]
+    return f"{path.stat().st_size / 1e6:,.0f} MB; " + ", ".join(f"{name} {count:,}" for name, count in most)
+
+
+def rollup_file() -> Path:
+    return Path(house().settings.local_rollups.removeprefix("sqlite:///"))
+
+
+@step
+def hour_logged() -> str:
+    stores = house()
+    rows = stores.log.ship(stores.spool)
+    folder = Path(os.environ["MLOPS_HOME"], "predictions")
+    return f"{rows:,} entries, {sum(path.stat().st_size for path in folder.rglob('*') if path.is_file()) / 1e6:,.0f} MB"
+
+
+@step
+def day_copied() -> str:
+    """The other hours: no step of production."""
+    import sqlite3
+
+    import pyarrow as pa
+    import pyarrow.compute as pc
+
+    from mlops_dagster.predictions import delta
+    from mlops_dagster.predictions.log import LABELS_TABLE, predictions_table
+
+    place = house().log.place
+    for name in (predictions_table(MODEL), LABELS_TABLE):
+        address = place.table(name)
+        table = delta.open_table(address)
+        assert table is not None
+        first = table.to_pyarrow_table()
+        for hour in range(1, sizes()[2]):
+            moved = first
+            for column in ("event_time", "received_at", "at", "prediction_id", "request", "unit"):
+                if column not in first.column_names:
+                    continue
+                its = first[column]
+                if pa.types.is_timestamp(its.type):
+                    changed = pc.add(its, pa.scalar(timedelta(hours=hour))).cast(its.type)
+                else:
+                    changed = pc.binary_join_element_wise(its, f"h{hour}", "")
+                moved = moved.set_column(moved.column_names.index(column), first.schema.field(column), changed)
+            delta.append(address, delta.open_or_create(address, first.schema), moved, {"bench": hour})
+    hours = range(1, sizes()[2])
+    with sqlite3.connect(rollup_file()) as database:
+        for name, unit in (("minutes", 60), ("latencies", 60), ("pairs", 60), ("outcomes", 60)):
+            copy_lines(database, name, "minute", [hour * unit for hour in hours])
+        for name in ("outputs", "confusion", "cells"):
+            copy_lines(database, name, "hour", list(hours))
+    return rollup_lines()
+
+
+def copy_lines(database: Any, table: str, time: str, offsets: list[int]) -> None:
+    names = [row[1] for row in database.execute(f"PRAGMA table_info({table})")]
+    moved = ", ".join(f"{name} + ?" if name == time else name for name in names)
+    for offset in offsets:
+        database.execute(
+            f"INSERT INTO {table} SELECT {moved} FROM {table} WHERE {time} < ?",  # noqa: S608  # its own names
+            (offset, first_after(time)),
+        )
+
+
+def first_after(time: str) -> int:
+    """The first minute or hour after the one that was recorded."""
+    hours = int((YESTERDAY + timedelta(hours=1)).timestamp()) // 3600
+    return hours if time == "hour" else hours * 60
+
+
+def told(metadata: object) -> str:
+    import orjson
+
+    return size(orjson.dumps(metadata, option=orjson.OPT_SERIALIZE_NUMPY, default=str))
+
+
+@step
+def batch_validated() -> str:
+    """`prediction_batch` of an hour."""
+    from mlops_dagster.monitoring.batches import validate_hours
+
+    stores = house()
+    found = validate_hours(stores.log, champion(), stores.quarantine, YESTERDAY, YESTERDAY + timedelta(hours=1))
+    return f"{sum(each.rows for each in found.values()):,} rows, {[each.passed for each in found.values()]}"
+
+
+@step
+def drift_report() -> str:
+    """Of an hour: the trailing day."""
+    from mlops_dagster.monitoring.trailing import trailing_drift
+
+    stores = house()
+    found = trailing_drift(stores.registry, stores.rollups, MODEL, TODAY, spec().drift)
+    assert found is not None
+    return f"{found.drift.verdict}, metadata {told(found.drift.metadata())}"
+
+
+@step
+def profiles() -> str:
+    """Of whylogs, an hour."""
+    from mlops_dagster.monitoring.whylogs_profiles import profile_hours
+
+    stores = house()
+    found = profile_hours(stores.log, MODEL, YESTERDAY, YESTERDAY + timedelta(hours=1), stores.profiles)
+    return f"{sum(map(len, found.values()))} files"
+
+
+@step
+def evidently() -> str:
+    """The page of the last hour of a run."""
+    from mlops_dagster.monitoring.evidently_reports import publish_report
+    from mlops_dagster.monitoring.trailing import trailing_drift
+
+    stores = house()
+    found = trailing_drift(stores.registry, stores.rollups, MODEL, TODAY, spec().drift)
+    assert found is not None
+    rows = stores.settings.report_rows
+    link = publish_report(stores.log, found.champion, found.drift, YESTERDAY, TODAY, rows=rows, files=stores.reports)
+    return f"{Path(str(link)).stat().st_size / 1e6:.1f} MB"
+
+
+@step
+def performance_report() -> str:
+    """Of a day, with the estimate from scores and the counts by slice and group."""
+    from mlops_dagster.components.days_of_answers import card_slices
+    from mlops_dagster.monitoring import day_of_answers
+    from mlops_dagster.monitoring.estimated import estimated_performance
+    from mlops_dagster.monitoring.performance import performance
+
+    its, policies = champion(), spec()
+    assert its.baseline is not None
+    rows = house().log.labelled(MODEL, YESTERDAY, TODAY)
+    read = peak()
+    slices = card_slices(its)
+    found = performance(rows, slices, {its.version: classes()})
+    day = day_of_answers(rows, its.version, slices=slices, baseline=its.baseline)
+    estimate = estimated_performance(rows, its.version, its.baseline, policies.concept)
+    return (
+        f"{found.rows:,} rows ({read:,.0f} MB when read), report {told(found.metadata())}, "
+        f"day {told(day.metadata())}, estimate {told(estimate and estimate.metadata())}"
+    )
+
+
+@step
+def macro_f1_floor() -> str:
+    from mlops_dagster.rollout.floor_look import look_at_floor
+
+    stores, policies = house(), spec()
+    days = [YESTERDAY.date()]
+    look = look_at_floor(
+        stores.registry, stores.log, MODEL, policies.performance, policies.rollout, matured=days, until=TODAY
+    )
+    assert look is not None
+    return look.decision.reason
+
+
+@step
+def concept_report() -> str:
+    """Of the days since the promotion, with what drift has to do with it."""
+    from mlops_dagster.components.concept_drift import concept_metadata, look_at_concept
+    from mlops_dagster.components.days_of_answers import count_day
+
+    stores, policies, its = house(), spec(), champion()
+    day = count_day(stores, policies, its, YESTERDAY.date())
+    report = look_at_concept(stores, policies, its, {YESTERDAY.date(): day}, TODAY)
+    assert report is not None
+    shown = concept_metadata(report, TODAY)
+    lines = report.to_markdown().splitlines()
+    return f"{report.verdict}, metadata {told(shown)}, Markdown {len(lines):,} lines"
+
+
+@step
+def label_drift() -> str:
+    from mlops_dagster.monitoring import label_drift as label_drift_of
+    from mlops_dagster.monitoring.label_drift import histogram_of
+
+    stores, baseline = house(), champion().baseline
+    assert baseline is not None
+    counts = stores.rollups.label_counts(MODEL, TODAY - timedelta(days=7), TODAY)
+    found = label_drift_of(baseline, histogram_of(baseline.label.bins, counts), spec().drift, hours=24)
+    return f"{found.verdict} of {found.rows:,} labels, metadata {told(found.metadata())}"
+
+
+@step
+def recounted() -> str:
+    """`mlops drift --rows` of the day."""
+    return cli("drift", MODEL, f"{VERSIONS[0]}@training", f"{YESTERDAY:%Y-%m-%d}", "--rows").splitlines()[0]
+
+
+@step
+def champion_challenger() -> str:
+    """The comparison, on 20,000 rows of the day."""
+    from mlops_dagster.rollout.same_rows import compare_on_log
+
+    stores = house()
+    old, new = (stores.registry.get(MODEL, version) for version in VERSIONS)
+    found = compare_on_log(stores.registry, stores.log, old, new, spec().rollout, until=TODAY)
+    text = found.to_markdown()
+    return f"{found.sample.compared:,} rows, Markdown {size(text)} in {len(text.splitlines()):,} lines"
+
+
+@step
+def rollout_look() -> str:
+    """Evidence and decision of a rollout that has run since the day began."""
+    from mlops_dagster.rollout.collect import collect
+    from mlops_dagster.rollout.decide import decide
+
+    stores = house()
+    before = house(YESTERDAY)
+    rollout = before.rollouts.active(MODEL)
+    if rollout is None:
+        before.controller(lambda _model: spec().rollout).tick(MODEL)
+        rollout = before.rollouts.active(MODEL)
+    assert rollout is not None
+    begun = os.times().user
+    evidence = collect(stores.rollups, replace(rollout), TODAY)
+    gathered = os.times().user
+    decision = decide(rollout.policy, rollout, evidence, TODAY)
+    took = f"evidence {gathered - begun:.1f} s, decision {os.times().user - gathered:.1f} s"
+    return f"{took}, {decision.outcome}, JSON {size(decision.to_json())}"
 
 
 if __name__ == "__main__":

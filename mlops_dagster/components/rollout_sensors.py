@@ -10,6 +10,7 @@ from mlops_dagster.components.spec import ModelSpec
 from mlops_dagster.rollout import Decision, Outcome
 from mlops_dagster.rollout.champion_limit import tell_champion_limit
 from mlops_dagster.rollout.first_champion import tell_chosen
+from mlops_dagster.rollout.kept_policy import kept_policy
 from mlops_dagster.rollout.known_bad import tell_known_bad
 from mlops_dagster.rollout.watch_alert import tell_watch
 
@@ -69,7 +70,8 @@ def rollout_sensor(spec: ModelSpec, promote: dg.JobDefinition, rollback: dg.JobD
         if decision.outcome is Outcome.ROLLBACK:
             return _rollback(context, spec, rollback, decision)
         controller.enact(decision)
-        said = dg.SkipReason(f"{decision.outcome}: {decision.reason}")
+        kept = kept_policy(decision.rollout, spec.rollout)
+        said = dg.SkipReason("; ".join(filter(None, (f"{decision.outcome}: {decision.reason}", kept))))
         if decision.outcome is Outcome.HOLD:
             return said
         deployed = house.registry.deployment(spec.model)

@@ -265,7 +265,7 @@ class Rollups:
     ) -> dict[str, int]:
         """How often each label came, over what the split served in the window (version None: all)."""
         query = _summed(confusion, [confusion.c.label], model, version, since, until).order_by(confusion.c.label)
-        return {label: n for label, n in self.rows(query)}
+        return {row[0]: row[1] for row in self.rows(query)}
 
     def label_debt(self, model: str, since: datetime, until: datetime) -> LabelDebt:
         """What was answered by the split in the window and has no label yet."""

@@ -150,7 +150,7 @@ def _rates_of(cells: pd.DataFrame, positive: str) -> pd.DataFrame:
 
 
 def _rates_of_all(cells: pd.DataFrame) -> pd.DataFrame:
-    """By group: the selection rate of each class. Fairlearn's is of two classes: asked once a class, 1,000 take hours."""
+    """By group: the selection rate of each class. Fairlearn knows two classes: asked once a class, 1,000 take hours."""
     rows = cells.pivot_table(index="group", columns="predicted", values="rows", aggfunc="sum", fill_value=0)
     rows = rows.reindex(columns=sorted({*cells["true"], *cells["predicted"]}), fill_value=0)
     return rows.div(rows.sum(axis=1), axis=0).add_prefix(f"{SELECTED}[").add_suffix("]")
