@@ -422,7 +422,7 @@ def rollup_file() -> Path:
 def hour_logged() -> str:
     stores = house()
     rows = stores.log.ship(stores.spool)
-    folder = Path(os.environ["MLOPS_HOME"], "predictions")
+    folder = Path(stores.settings.log)
     return f"{rows:,} entries, {sum(path.stat().st_size for path in folder.rglob('*') if path.is_file()) / 1e6:,.0f} MB"
 
 

@@ -155,7 +155,7 @@ class Scorer:
         """Yield the inputs some at a time, each piece with the number of its first row."""
         rows = max(_PROBABILITIES_AT_ONCE // len(self.schema.classes), 1)
         for first in range(0, len(inputs), rows):
-            yield first, cast("Inputs", inputs[first : first + rows])
+            yield first, inputs[first : first + rows]
 
     def _inputs(self, columns: Columns) -> Inputs:
         if self._takes_matrix:

@@ -3,7 +3,10 @@
 from collections.abc import Callable, Sequence
 
 from mlops_dagster.registry.cards.markdown import escape
+from mlops_dagster.registry.cards.wording import MOST_LINES
 from mlops_dagster.rollout.comparison import Comparison, Part, Scores
+
+MANY_SLICES = f"Of {{slices:,}} slices the {MOST_LINES} with the most evidence, either way."
 
 
 def to_markdown(found: Comparison) -> str:
@@ -15,6 +18,7 @@ def to_markdown(found: Comparison) -> str:
             scores_table(found),
             tests_table(found.overall),
             "### Slices",
+            *([MANY_SLICES.format(slices=len(found.slices))] if len(found.slices) > MOST_LINES else []),
             slices_table(found.slices),
             "The verdict is of all rows. With so many slices some stand out by chance: in each, a claim needs "
             f"{len(found.slices)} times the e-value, and none decides."
@@ -53,9 +57,11 @@ def tests_table(part: Part) -> str:
 
 
 def slices_table(slices: Sequence[Part]) -> str:
-    """A line for each slice, in the order of the card."""
+    """A line for each slice, in the order of the card; of many those with the most evidence, either way."""
     if not slices:
         return ""
+    if len(slices) > MOST_LINES:
+        slices = sorted(slices, key=lambda part: -max(test.e_value for test in part.tests))[:MOST_LINES]
     lines = [
         "| slice | rows | wins | losses | accuracies | macro-F1s | E superior | E worse | limit | verdict |",
         "|" + "---|" * 10,
