@@ -534,22 +534,15 @@ def evidently() -> str:
 @step
 def performance_report() -> str:
     """Of a day, with the estimate from scores and the counts by slice and group."""
-    from mlops_dagster.components.days_of_answers import card_slices
-    from mlops_dagster.monitoring import day_of_answers
-    from mlops_dagster.monitoring.estimated import estimated_performance
-    from mlops_dagster.monitoring.performance import performance
+    from mlops_dagster.components.performance_report import count_day_of_model
 
-    its, policies = champion(), spec()
-    assert its.baseline is not None
-    rows = house().log.labelled(MODEL, YESTERDAY, TODAY)
-    read = peak()
-    slices = card_slices(its)
-    found = performance(rows, slices, {its.version: classes()})
-    day = day_of_answers(rows, its.version, slices=slices, baseline=its.baseline)
-    estimate = estimated_performance(rows, its.version, its.baseline, policies.concept)
+    its = champion()
+    day = count_day_of_model(house(), spec(), its, {its.version: classes()}, YESTERDAY, TODAY)
+    assert day.answers is not None
+    assert day.estimate is not None
     return (
-        f"{found.rows:,} rows ({read:,.0f} MB when read), report {told(found.metadata())}, "
-        f"day {told(day.metadata())}, estimate {told(estimate and estimate.metadata())}"
+        f"{day.performance.rows:,} rows, report {told(day.performance.metadata())}, "
+        f"day {told(day.answers.metadata())}, estimate {told(day.estimate.metadata())}"
     )
 
 

@@ -15,6 +15,7 @@ from mlops_dagster.components.daily_reports import MADE_AT
 from mlops_dagster.components.reports import latest_reports
 from mlops_dagster.components.spec import ModelSpec
 from mlops_dagster.monitoring import DayOfAnswers, day_of_answers
+from mlops_dagster.monitoring.answers import added_up
 from mlops_dagster.predictions import Cohort, champion_days
 from mlops_dagster.registry import ModelVersion
 from mlops_dagster.registry.cards import OVERALL
@@ -42,13 +43,11 @@ def card_slices(champion: ModelVersion | None) -> list[str]:
 
 def count_day(house: House, spec: ModelSpec, champion: ModelVersion, day: date) -> DayOfAnswers:
     """Count the champion's answers of a day from the log, with the labels known by now."""
-    start = datetime.combine(day, time(), UTC)
-    return day_of_answers(
-        house.log.labelled(spec.model, start, start + _DAY),
-        champion.version,
-        slices=card_slices(champion),
-        baseline=champion.baseline,
-        bins=spec.drift.bins,
+    start, slices = datetime.combine(day, time(), UTC), card_slices(champion)
+    pieces = house.log.labelled_pieces(spec.model, start, start + _DAY)
+    return added_up(
+        day_of_answers(rows, champion.version, slices=slices, baseline=champion.baseline, bins=spec.drift.bins)
+        for rows in pieces
     )
 
 

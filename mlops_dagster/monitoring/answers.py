@@ -2,7 +2,7 @@
 
 from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass, field
-from typing import TYPE_CHECKING, NamedTuple
+from typing import TYPE_CHECKING, NamedTuple, TypeVar
 
 import numpy as np
 import numpy.typing as npt
@@ -15,12 +15,18 @@ from mlops_dagster.statistics import Counts, psi_groups
 if TYPE_CHECKING:
     import pyarrow as pa
 
+_Key = TypeVar("_Key", str, int)
+
 
 class Answers(NamedTuple):
     """Labelled answers, and how many of them were wrong."""
 
     rows: int
     wrong: int
+
+    def plus(self, other: "Answers") -> "Answers":
+        """Both together; `+` puts tuples one after the other."""
+        return Answers(self.rows + other.rows, self.wrong + other.wrong)
 
     def __sub__(self, other: "Answers") -> "Answers":
         return Answers(self.rows - other.rows, self.wrong - other.wrong)
@@ -99,6 +105,30 @@ def day_of_answers(
         groups,
         _by_group(pc.hour(its["event_time"]).to_numpy(), wrong) if "event_time" in its.column_names else {},
     )
+
+
+def added_up(parts: Iterable[DayOfAnswers]) -> DayOfAnswers:
+    """The answers of all the parts of a day, of which there is one at least."""
+    first, *others = parts
+    total = first
+    for part in others:
+        groups = {
+            name: _added(total.groups.get(name, {}), part.groups.get(name, {}))
+            for name in {**total.groups, **part.groups}
+        }
+        total = DayOfAnswers(
+            total.version,
+            total.overall.plus(part.overall),
+            _added(total.slices, part.slices),
+            groups,
+            _added(total.hours, part.hours),
+        )
+    return total
+
+
+def _added(one: Mapping[_Key, Answers], other: Mapping[_Key, Answers]) -> dict[_Key, Answers]:
+    nothing = Answers(0, 0)
+    return {key: one.get(key, nothing).plus(other.get(key, nothing)) for key in {**one, **other}}
 
 
 def in_slices(rows: "pa.Table", slices: Iterable[str]) -> Iterator[tuple[str, npt.NDArray[np.bool_]]]:

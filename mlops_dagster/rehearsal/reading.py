@@ -239,5 +239,5 @@ def _decisions(plan: Plan, house: House) -> dict[str, int]:
 
 
 def _performance(plan: Plan, house: House) -> list[Performance]:
-    rows = house.log.labelled(plan.model, plan.start, plan.until)
-    return [found for found in performance(rows).versions if found.role in SERVED]
+    pieces = house.log.labelled_pieces(plan.model, plan.start, plan.until)
+    return [found for found in performance(pieces).versions if found.role in SERVED]

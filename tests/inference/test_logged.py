@@ -92,7 +92,7 @@ def test_reports_read_the_column_of_the_kind(log: PredictionLog) -> None:
         (10, 10),
     ]
 
-    found = {each.version: each for each in performance(rows, ["gate=B4", "gate=8.0"]).versions}
+    found = {each.version: each for each in performance([rows], ["gate=B4", "gate=8.0"]).versions}
     assert [(part.name, part.labelled, part.accuracy) for part in found["2.0.0"].slices] == [("gate=B4", 10, 0.0)]
     assert [(part.name, part.labelled, part.accuracy) for part in found["1.0.0"].slices] == [("gate=8.0", 10, 1.0)]
 
