@@ -1,5 +1,6 @@
 """What became of a champion's answers of one day: counts that add up, from which any longer window is judged."""
 
+from collections import defaultdict
 from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, NamedTuple, TypeVar
@@ -101,7 +102,7 @@ def day_of_answers(
     return DayOfAnswers(
         version,
         Answers(its.num_rows, int(wrong.sum())),
-        {name: Answers(int(part.sum()), int(wrong[part].sum())) for name, part in in_slices(its, slices)},
+        {name: found for part in slices_of(its, slices) for name, found in part.answers(wrong).items()},
         groups,
         _by_group(pc.hour(its["event_time"]).to_numpy(), wrong) if "event_time" in its.column_names else {},
     )
@@ -131,15 +132,36 @@ def _added(one: Mapping[_Key, Answers], other: Mapping[_Key, Answers]) -> dict[_
     return {key: one.get(key, nothing).plus(other.get(key, nothing)) for key in {**one, **other}}
 
 
-def in_slices(rows: "pa.Table", slices: Iterable[str]) -> Iterator[tuple[str, npt.NDArray[np.bool_]]]:
-    """Yield which rows are in which slice, of those slices ("feature=value") whose feature the rows have."""
-    texts: dict[str, npt.NDArray[np.object_] | None] = {}
+class SlicesOf(NamedTuple):
+    """The slices of one attribute, and of each row the place of its slice among them; -1 where it is in none."""
+
+    names: tuple[str, ...]
+    places: npt.NDArray[np.intp]
+
+    def answers(self, wrong: npt.NDArray[np.bool_]) -> dict[str, Answers]:
+        """Return how many rows are in each slice, and how many of them are wrong."""
+        rows, bad = (
+            np.bincount(places + 1, minlength=len(self.names) + 1)[1:].tolist()
+            for places in (self.places, self.places[wrong])
+        )
+        return {name: Answers(*counts) for name, *counts in zip(self.names, rows, bad, strict=True)}
+
+
+def slices_of(rows: "pa.Table", slices: Iterable[str]) -> Iterator[SlicesOf]:
+    """Find the slices ("feature=value") of the rows, of those features that the rows have, a feature at a time."""
+    import pandas as pd
+
+    wanted: defaultdict[str, list[str]] = defaultdict(list)
     for name in slices:
         attribute, _, group = name.partition("=")
-        if attribute not in texts:
-            texts[attribute] = text_column(rows, attribute)
-        if (values := texts[attribute]) is not None:
-            yield name, np.asarray(values == group, dtype=np.bool_)
+        wanted[attribute].append(group)
+    for attribute, groups in wanted.items():
+        if (values := text_column(rows, attribute)) is None:
+            continue
+        place = {group: number for number, group in enumerate(groups)}
+        codes, known = pd.factorize(values)  # each value is looked up once, however many slices and rows there are
+        places = np.array([*(place.get(value, -1) for value in known), -1], dtype=np.intp)
+        yield SlicesOf(tuple(f"{attribute}={group}" for group in groups), places[codes])
 
 
 def _by_group(groups: Counts, wrong: npt.NDArray[np.bool_]) -> dict[int, Answers]:

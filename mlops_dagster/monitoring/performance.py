@@ -5,7 +5,7 @@ from collections.abc import Collection, Iterable, Mapping
 from dataclasses import asdict, dataclass
 from typing import TYPE_CHECKING, TypeAlias
 
-from mlops_dagster.monitoring.answers import in_slices
+from mlops_dagster.monitoring.answers import Answers, SlicesOf, slices_of
 
 if TYPE_CHECKING:
     import numpy as np
@@ -130,7 +130,7 @@ class PerformanceCounts:
     def add(self, rows: "pa.Table") -> None:
         """Count more rows."""
         frame = rows.select(list(COLUMNS)).to_pandas()
-        parts = dict(in_slices(rows, self._slices))
+        parts = list(slices_of(rows, self._slices))
         reached = frame[frame["version"].fillna("") != ""]
         for (version, role), its in reached.groupby(["version", "role"], sort=False):
             self._versions[version, role].add(its, parts)
@@ -161,11 +161,10 @@ class _Counts:
         self._latencies: list[npt.NDArray[np.float64]] = []
         self._errors = 0
         self._confusion: Counter[tuple[str, str]] = Counter()
-        self._slices: Counter[str] = Counter()
-        self._right_in_slices: Counter[str] = Counter()
+        self._slices: dict[str, Answers] = {}
 
-    def add(self, rows: "pd.DataFrame", slices: "Mapping[str, npt.NDArray[np.bool_]]") -> None:
-        """`slices` are masks of all rows of the piece, which the index of `rows` counts."""
+    def add(self, rows: "pd.DataFrame", slices: Iterable[SlicesOf]) -> None:
+        """`slices` are of all rows of the piece, which the index of `rows` counts."""
         from mlops_dagster.statistics import confusion_counts
 
         self._latencies.append(rows["latency_ms"].to_numpy())
@@ -174,11 +173,10 @@ class _Counts:
         if judged.empty:
             return
         self._confusion.update(confusion_counts(judged["label"].to_list(), judged["prediction"].to_list()))
-        right, place = (judged["label"] == judged["prediction"]).to_numpy(), judged.index.to_numpy()
-        for name, part in slices.items():
-            its = part[place]
-            self._slices[name] += int(its.sum())
-            self._right_in_slices[name] += int(right[its].sum())
+        wrong, place = (judged["label"] != judged["prediction"]).to_numpy(), judged.index.to_numpy()
+        for part in slices:
+            for name, found in SlicesOf(part.names, part.places[place]).answers(wrong).items():
+                self._slices[name] = self._slices.get(name, Answers(0, 0)).plus(found)
 
     def performance(
         self, version: str, role: str, slices: Iterable[str], classes: Collection[str] | None
@@ -192,7 +190,7 @@ class _Counts:
         found = metrics_from_confusion(self._confusion, classes) if self._confusion else None
         right = sum(n for (label, prediction), n in self._confusion.items() if label == prediction)
         labelled = self._confusion.total()
-        in_parts = [(name, self._slices[name], self._right_in_slices[name]) for name in slices if self._slices[name]]
+        parts = {name: self._slices[name] for name in slices if name in self._slices and self._slices[name].rows}
         return Performance(
             version=version,
             role=role,
@@ -208,7 +206,13 @@ class _Counts:
             accuracy_interval=None if found is None else wilson_interval(right, labelled),
             macro_f1_interval=None if found is None else macro_f1_interval(self._confusion, classes=classes),
             slices=tuple(
-                SlicePerformance(name, rows, hits / rows, wilson_interval(hits, rows)) for name, rows, hits in in_parts
+                SlicePerformance(
+                    name,
+                    part.rows,
+                    (part.rows - part.wrong) / part.rows,
+                    wilson_interval(part.rows - part.wrong, part.rows),
+                )
+                for name, part in parts.items()
             ),
         )
 
