@@ -589,7 +589,8 @@ def label_drift() -> str:
 @step
 def recounted() -> str:
     """`mlops drift --rows` of the day."""
-    return cli("drift", MODEL, f"{VERSIONS[0]}@training", f"{YESTERDAY:%Y-%m-%d}", "--rows").splitlines()[0]
+    sides = ("--reference", f"{VERSIONS[0]}@training", "--current", f"{YESTERDAY:%Y-%m-%d}")
+    return cli("drift", MODEL, *sides, "--rows").splitlines()[0]
 
 
 @step
