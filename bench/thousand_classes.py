@@ -569,9 +569,7 @@ def concept_report() -> str:
     day = count_day(stores, policies, its, YESTERDAY.date())
     report = look_at_concept(stores, policies, its, {YESTERDAY.date(): day}, TODAY)
     assert report is not None
-    shown = concept_metadata(report, TODAY)
-    lines = report.to_markdown().splitlines()
-    return f"{report.verdict}, metadata {told(shown)}, Markdown {len(lines):,} lines"
+    return f"{report.verdict}, metadata {told(concept_metadata(report, TODAY))}"
 
 
 @step
