@@ -57,16 +57,14 @@ def tests_table(part: Part) -> str:
 
 
 def slices_table(slices: Sequence[Part]) -> str:
-    """A line for each slice, in the order of the card; of many those with the most evidence, either way."""
+    """A line for each slice, or for the most telling ones of many."""
     if not slices:
         return ""
-    if len(slices) > MOST_LINES:
-        slices = sorted(slices, key=lambda part: -max(test.e_value for test in part.tests))[:MOST_LINES]
     lines = [
         "| slice | rows | wins | losses | accuracies | macro-F1s | E superior | E worse | limit | verdict |",
         "|" + "---|" * 10,
     ]
-    for part in slices:
+    for part in most_telling(slices, MOST_LINES):
         superior, _, worse = part.tests
         accuracies, macro_f1s = _both(part, lambda each: each.accuracy), _both(part, lambda each: each.macro_f1)
         lines.append(
@@ -75,6 +73,13 @@ def slices_table(slices: Sequence[Part]) -> str:
             f"| {worse.e_value:.3g} | {superior.limit:.4g} | {part.verdict} |"
         )
     return "\n".join(lines)
+
+
+def most_telling(slices: Sequence[Part], most: int) -> Sequence[Part]:
+    """The slices in the order of the card; of more than `most`, those with the most evidence either way, that first."""
+    if len(slices) <= most:
+        return slices
+    return sorted(slices, key=lambda part: -max(test.e_value for test in part.tests))[:most]
 
 
 def rows_text(found: Comparison) -> str:
