@@ -64,7 +64,7 @@ def main() -> None:
         made = STEPS[given.step]()
         print(json.dumps({"made": made, "seconds": cpu_seconds(), "peak_mb": peak()}))
         return
-    print(f"{'step':<16}{'seconds':>9}{'peak MB':>9}  made", flush=True)
+    print(f"{'step':<20}{'seconds':>9}{'peak MB':>9}  made", flush=True)
     with tempfile.TemporaryDirectory() as made:
         for name in given.only or STEPS:
             print(line(name, measured(given.home or made, given, name)), flush=True)
@@ -81,7 +81,7 @@ def measured(home: str, given: argparse.Namespace, name: str) -> dict[str, Any]:
 
 
 def line(name: str, found: dict[str, Any]) -> str:
-    return f"{name:<16}{found['seconds']:>9.1f}{found['peak_mb']:>9,.0f}  {found['made']}"
+    return f"{name:<20}{found['seconds']:>9.1f}{found['peak_mb']:>9,.0f}  {found['made']}"
 
 
 def cpu_seconds() -> float:
