@@ -108,6 +108,7 @@ def test_another_weight_is_acknowledged_by_every_worker(pair: Server, models: Mo
     epoch = models.house.registry.deployment(MODEL).epoch
     after = models.house.registry.set_canary_weight(MODEL, 0.5, expected_epoch=epoch).epoch
     eventually(lambda: pair.in_force(models.house, MODEL, after), seconds=2)
+    assert models.house.registry.workers() >= set(pair.address["processes"]), "each says that it is there"
 
 
 def test_what_dies_is_started_again_and_that_is_counted(pair: Server) -> None:
