@@ -88,7 +88,7 @@ def _done(look: FloorLook) -> str:
 
 def _limits_in_words(spec: ModelSpec) -> str:
     limits = spec.performance  # a check hides JSON behind a click
-    return f"alert under {limits.alert:g}, floor {limits.floor:g}, by {limits.min_rows:g} rows or more"
+    return f"alert under {limits.alert:g}, floor {limits.floor:g}, by {limits.min_labels:g} labels or more"
 
 
 def floor_in_words(look: FloorLook | None) -> Metadata:
