@@ -4,13 +4,17 @@ A trainer may import slowly, so a code location that is only loaded does without
 """
 
 import os
+from pathlib import Path
 
 from mlops_dagster.components.spec import ModelSpec
+from mlops_dagster.monitoring.evaluable import check_met
 from mlops_dagster.monitoring.suites import read_suite
 from mlops_dagster.retraining.dry_run import check_estimator
 from mlops_dagster.retraining.trainer import load_batch_source
 from mlops_dagster.rollout.prospects import check_can_promote
+from mlops_dagster.schema import ModelSchema
 from mlops_dagster.settings import Settings
+from mlops_dagster.wiring import House
 
 
 def is_check() -> bool:
@@ -22,13 +26,24 @@ def check_model(spec: ModelSpec) -> None:
     """Raise an error of ours for what no run of this model could do well, with what to write instead.
 
     The trainer is imported, held against its protocol and asked for its estimator; policies are held against its
-    schema; a suite is evaluated; and the rollout is played on the traffic that is expected.
+    schema; a suite is evaluated, on what the champion was trained on if there is one; and the rollout is played on the
+    traffic that is expected.
     """
     trainer = check_estimator(spec.trainer, Settings().own_types)
     if spec.batch_scores:
         load_batch_source(spec.trainer)
     spec.drift.check_names(trainer.SCHEMA.names)
     if spec.validation.suite is not None:
-        read_suite(spec.validation.suite, trainer.SCHEMA)
+        _check_suite(spec, spec.validation.suite, trainer.SCHEMA)
     if spec.traffic is not None:
         check_can_promote(spec.rollout, spec.traffic)
+
+
+def _check_suite(spec: ModelSpec, file: Path, schema: ModelSchema) -> None:
+    suite, settings = read_suite(file, schema), Settings()
+    if settings.database_url is None and not (settings.home / "mlops.sqlite").exists():  # a check makes none
+        return
+    champion = House(settings).champion(spec.model)
+    if champion is not None and champion.baseline is not None and champion.schema == schema:
+        whose, alpha = f"the champion {champion.version}", spec.validation.alpha
+        check_met(suite, schema, champion.baseline, alpha=alpha, where=f"the suite {str(file)!r}", whose=whose)
