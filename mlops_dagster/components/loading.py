@@ -8,7 +8,6 @@ from typing import Any, TypeVar
 
 import dagster as dg
 from dagster._core.errors import DagsterUserCodeProcessError  # no public names, all of them
-from dagster._utils.error import SerializableErrorInfo
 from dagster._utils.warnings import suppress_dagster_warnings
 from dagster.components.core.component_tree import ComponentTree, ComponentTreeException
 from dagster.components.core.context import ComponentDeclLoadContext
@@ -26,6 +25,7 @@ from dagster.components.core.defs_module import (
     ComponentPath,
     find_defs_or_component_yaml,
 )
+from dagster_shared.error import SerializableErrorInfo
 from dagster_shared.utils import safe_is_subclass
 from pydantic import ValidationError
 
@@ -68,7 +68,7 @@ def load_from_defs_folder(*, path_within_project: Path, since: date | None = Non
 def _told(message: str) -> DagsterUserCodeProcessError:
     """Return the error that `dg check defs` prints as a sentence: of others it prints their stack as well, twice."""
     told = SerializableErrorInfo(message, stack=[], cls_name=InvalidDefinitionError.__name__)
-    return DagsterUserCodeProcessError(message, user_code_process_error_infos=[told])
+    return DagsterUserCodeProcessError(message, user_code_process_error_infos=[told])  # type: ignore[no-untyped-call]  # Dagster's
 
 
 class _Tree(ComponentTree):

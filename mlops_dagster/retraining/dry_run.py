@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import tempfile
-from collections.abc import Iterator, Sequence
+from collections.abc import Generator, Iterator, Sequence
 from contextlib import contextmanager
 from datetime import datetime, timedelta
 from pathlib import Path
@@ -49,8 +49,10 @@ def dry_run(
     fairness_attributes: Sequence[str],
     validation: ValidationPolicy,
     own_types: Sequence[str],
-) -> Iterator[str]:
+) -> Generator[str, None, dict[str, float]]:
     """Yield a sentence for each step that went well; the first that does not raises its error, which says what to do.
+
+    In the end the shares of the classes among the labels are returned.
 
     Rows of [start, end) are read as for a training; a candidate is fitted on at most some thousand of those before
     `evaluate_from`, of every class some, judged on as many of the others, written to a file, read and tried.
@@ -85,6 +87,7 @@ def dry_run(
         file.write_bytes(candidate.artifact)
         Scorer("of the dry run", schema, estimators.load(file, own_types)).try_out(candidate.baseline)
     yield f"artifact: {len(candidate.artifact):,} bytes, which answer rows like its training data"
+    return {str(name): float(share) for name, share in frame[LABEL].value_counts(normalize=True).items()}
 
 
 def _hold_for_hours(frame: pd.DataFrame, schema: ModelSchema, validation: ValidationPolicy) -> str:

@@ -4,10 +4,6 @@ Predictions of one day share causes, so counts are divided by the rows that are 
 estimated where the challenger was evaluated, or stated by the policy; where it is not known, nothing is concluded
 either way. Where the days of the rollout itself differ by more, nothing promotes. A challenger may still be taken out:
 one that goes bad one night makes the days differ just so.
-
-The loss is that of the gate. Where a class is rarer than the margin allows, it is the mean of the classes' losses: a
-prediction of class c with share p_c counts as p_rarest / p_c of one of the rarest class, and the margin d on the mean
-of K classes becomes d K p_rarest on that scale.
 """
 
 from collections.abc import Callable, Mapping
@@ -19,9 +15,10 @@ from mlops_dagster.rollout.entities import TestResult
 from mlops_dagster.rollout.event_tests import arms
 from mlops_dagster.rollout.evidence import NO_EVENTS, ByClass, LabelsSince, total
 from mlops_dagster.rollout.look import Look, since_start_or_later
+from mlops_dagster.rollout.paired_loss import class_weights, paired_e_value
 from mlops_dagster.rollout.rare_classes import missing_class
 from mlops_dagster.rollout.shared_causes import UNKNOWN, rows_per_observation
-from mlops_dagster.statistics import Alternative, Stage, bad_event_e_value, days_differ, difference_e_value
+from mlops_dagster.statistics import Alternative, Stage, bad_event_e_value, days_differ
 
 _DOUBT = 2.0
 """Days of the rollout that surely differ by so many times more than was reckoned with promote nothing."""
@@ -114,24 +111,18 @@ class AccuracyTests:
 
     @cached_property
     def _weights(self) -> Mapping[str, float]:
-        """By class, what one of its predictions counts; empty if every prediction counts the same."""
-        policy, shares = self.look.policy, {name: p for name, p in self.look.rollout.classes.items() if p > 0}
-        if not policy.compares_classes(shares):
-            return {}
-        return {name: min(shares.values()) / share for name, share in shares.items()}
+        return class_weights(self.look.policy, self.look.rollout.classes)
 
     def _pairs(self, outcomes: ByClass, margin: float, alternative: Alternative, factor: float = 1.0) -> float:
-        weights = self._weights
-        if weights:
-            # 1 / sum of 1 / p_c is p_rarest / sum of weights: the weights are in units of the rarest.
-            margin *= len(weights) * min(self.look.rollout.classes[name] for name in weights)
-        cells = [
-            (sign * weights.get(label, 1.0), factor * count)
-            for label, its in outcomes.items()
-            for sign, count in ((-1.0, its.wins), (1.0, its.losses), (0.0, its.ties))
-        ]
-        rows = self.rows_per_observation or 1.0
-        return difference_e_value(cells, margin=margin, alternative=alternative, rows_per_observation=rows)
+        return paired_e_value(
+            outcomes,
+            self.look.policy,
+            self.look.rollout.classes,
+            margin=margin,
+            alternative=alternative,
+            rows_per_observation=self.rows_per_observation or 1.0,
+            factor=factor,
+        )
 
     def _pairs_worse_since(self, since: LabelsSince) -> float:
         return self._pairs(since.outcomes, self.look.policy.margin, "worse")

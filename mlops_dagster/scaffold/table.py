@@ -43,8 +43,8 @@ class Table:
     """A labelled table of events, as far as a project needs to know it."""
 
     schema: ModelSchema
-    commonest_share: float
-    """The share of the commonest class among the labels."""
+    shares: Mapping[str, float]
+    """Of each class among the labels."""
     rows: int
     first_day: date
     days: float
@@ -60,6 +60,11 @@ class Table:
     """Columns that are no features, and why."""
 
     @property
+    def commonest_share(self) -> float:
+        """The share of the commonest class among the labels."""
+        return max(self.shares.values())
+
+    @property
     def rows_per_day(self) -> float:
         return self.rows / self.days
 
@@ -69,7 +74,7 @@ EXAMPLE: Final = Table(
         features=(Feature(name="amount", kind="numeric"), Feature(name="country", kind="categorical")),
         classes=("fine", "fraud"),
     ),
-    commonest_share=0.9,
+    shares={"fine": 0.9, "fraud": 0.1},
     rows=300_000,
     first_day=date(2026, 1, 1),
     days=60,
@@ -112,7 +117,7 @@ def describe(frame: pd.DataFrame, *, event_time: str, label: str) -> Table:
     span = times.max() - times.min()
     return Table(
         schema=_schema(features, _classes(shares)),
-        commonest_share=float(shares.iloc[0]),
+        shares={str(name): float(share) for name, share in shares.items()},
         rows=len(frame),
         first_day=times.min().date(),
         days=max(span.total_seconds() / 86_400, 1.0),

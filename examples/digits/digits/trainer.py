@@ -36,8 +36,8 @@ SCHEMA = ModelSchema(
 def training_set(start: datetime, end: datetime) -> "pd.DataFrame":
     """The images labelled in [start, end): the pixels, `label`, `event_time`, and `ink` for the fairness audit.
 
-    The first came at MLOPS_SINCE or `SINCE`, and one every 48 minutes since. After 29.9 days the half is through, and each image
-    is scanned anew: a shorter window has none twice. Raises TrainingDataError if there is none.
+    The first came at MLOPS_SINCE or `SINCE`, and one every 48 minutes since. After 29.9 days the half is through, and
+    each image is scanned anew: a shorter window has none twice. Raises TrainingDataError if there is none.
     """
     import pandas as pd
 
