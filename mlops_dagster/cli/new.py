@@ -41,7 +41,7 @@ def new(
         there = os.path.relpath(data.absolute(), Path(name).absolute())
         project = Project(name, today, table, Path(there).as_posix(), event_time, label)
     write_project(project, Path(name))
-    if (why := project.why_no_proof()) is not None:
+    for why in filter(None, (project.unlabelled, project.why_no_proof())):
         hint(f"its rollout is yours to change: {why}")
     say(f"{name}/ is written; its README.md has the commands, {project.package}/trainer.py and defs.yaml are yours now")
 

@@ -18,8 +18,8 @@ _OTHER_ANSWERS: Final = 0.04
 """A version that wins and loses so often is to be proven no worse: what is retrained has other answers on some 8 %."""
 _A_LABEL: Final = 1_000_000
 """Counts are whole, so a label of which every class has its part is a million."""
-_FEWEST, _TRIES = 1000, 140
-"""From 1,000 labels, which errors and slow answers take to be proven few, to 600 million in steps of a tenth."""
+_FEWEST, _TRIES = 1500, 140
+"""From 1,500 labels, which errors and slow answers take to be proven few, to 900 million in steps of a tenth."""
 _MARGINS: Final = (_DEFAULTS.margin, 0.05)
 _PATIENT_WEEKS: Final = 8
 """A proof that takes longer is worth a larger margin."""
@@ -106,12 +106,10 @@ def propose_policy(traffic: Traffic, rows_per_observation: float | None, shares:
     wanted["rows_per_observation"] = rows_per_observation
     if traffic.label_delay_hours > _SOON_HOURS:
         wanted |= {"labels": "late", "label_hours": ceil(traffic.label_delay_hours)}
-    for margin in _MARGINS:
-        policy = _DEFAULTS.model_copy(update={**wanted, "margin": margin})
-        weeks = _weeks(policy, traffic, shares)
-        if weeks is not None and weeks <= _PATIENT_WEEKS:
-            break
-    if weeks is None:
+    policies = [_DEFAULTS.model_copy(update={**wanted, "margin": margin}) for margin in _MARGINS]
+    found = [(_weeks(policy, traffic, shares) or inf, policy) for policy in policies]
+    weeks, policy = found[0] if found[0][0] <= _PATIENT_WEEKS else min(found, key=lambda each: each[0])
+    if weeks == inf:
         raise InvalidPolicyError(
             f"nothing can be proven within a year with {a_day:g} requests a day and labels "
             f"{traffic.label_delay_hours:g} hours late: {_labels_of_a_proof(policy, shares):,.0f} of them are needed, "

@@ -8,6 +8,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from datetime import date
 from functools import cached_property
+from math import floor
 from pathlib import Path
 from typing import Final
 
@@ -24,6 +25,7 @@ _OVER_COMMONEST: Final = 0.05
 """A first gate: so much of what the commonest class leaves over."""
 _WINDOW_DAYS: Final = (4, 60)
 _EVALUATED: Final = 0.25
+_HALF: Final = 0.5
 
 
 @dataclass(frozen=True)
@@ -69,9 +71,23 @@ class Project:
     def policy(self) -> RolloutPolicy:
         """A rollout that can prove something at that traffic; where none can, the defaults."""
         try:
-            return propose_policy(self.traffic, self.table.rows_per_observation, self.table.shares)
+            policy = propose_policy(self.traffic, self.table.rows_per_observation, self.table.shares)
         except InvalidPolicyError:
-            return RolloutPolicy(rows_per_observation=self.table.rows_per_observation)
+            policy = RolloutPolicy(rows_per_observation=self.table.rows_per_observation)
+        expected = floor(100 * self.table.label_share - 1) / 100
+        if not _HALF < expected < policy.min_label_share:
+            return policy
+        return RolloutPolicy.model_validate({**policy.model_dump(exclude_unset=True), "min_label_share": expected})
+
+    @property
+    def unlabelled(self) -> str | None:
+        """Say that too few rows have a label for anything to be judged by them; None if enough have."""
+        if self.table.label_share > _HALF:
+            return None
+        return (
+            f"{self.table.label_share:.0%} of the rows have a label, and nothing is judged by so few: if they are "
+            "drawn at random write `labels: sampled` and `label_hours` under `rollout` (docs/evidence.md)"
+        )
 
     def why_no_proof(self) -> str | None:
         """Say why no rollout can prove anything at that traffic; None if one can."""

@@ -51,6 +51,8 @@ class Table:
     """From the first row to the last."""
     label_delay_hours: float | None
     """By when 95 % of the labels are known; None where the table does not say."""
+    label_share: float
+    """Of the rows up to the last label, those that have one."""
     rows_per_observation: float
     """As many rows of a day count as one, by how the labels of its days differ."""
     group: Group
@@ -79,6 +81,7 @@ EXAMPLE: Final = Table(
     first_day=date(2026, 1, 1),
     days=60,
     label_delay_hours=24,
+    label_share=1.0,
     rows_per_observation=1,
     group=Group("country"),
     typical={"amount": 12.5, "country": "FR"},
@@ -114,6 +117,7 @@ def describe(frame: pd.DataFrame, *, event_time: str, label: str) -> Table:
         late = columns.times(frame[KNOWN_AT][labels.index]) - times[labels.index]
         known = pd.Timedelta(late.quantile(_LABELLED)) / pd.Timedelta(hours=1)
     days = times[labels.index].dt.floor("D").to_numpy()
+    due = times <= times[labels.index].max()  # the others may still get theirs
     span = times.max() - times.min()
     return Table(
         schema=_schema(features, _classes(shares)),
@@ -122,6 +126,7 @@ def describe(frame: pd.DataFrame, *, event_time: str, label: str) -> Table:
         first_day=times.min().date(),
         days=max(span.total_seconds() / 86_400, 1.0),
         label_delay_hours=None if known is None else ceil(max(known, 0.0) * 10) / 10,
+        label_share=len(labels) / int(due.sum()),
         rows_per_observation=round(design_effect(columns.texts(labels).astype(str), days).rows, 1),
         group=_group(frame, features),
         typical={each.name: _typical(frame[each.name], each) for each in features},

@@ -51,6 +51,16 @@ def test_kinds_classes_and_groups_are_read_from_the_table() -> None:
     assert visits.rows_per_day == pytest.approx(50, rel=0.01)
 
 
+def test_rows_without_a_label_are_told_of_and_their_share_is_written(folder: Path) -> None:
+    rows = census(50)
+    rows.assign(label=rows["label"].where(rows.index % 5 > 0)).to_parquet("some.parquet")
+    new("people-i-know", "--data", "some.parquet")
+    assert "    min_label_share: 0.79\n" in Path("people-i-know/people_i_know/defs/model/defs.yaml").read_text()
+    rows.assign(label=rows["label"].where(rows.index % 5 == 0)).to_parquet("few.parquet")
+    found = CliRunner().invoke(app, ["new", "strangers", "--data", "few.parquet"])
+    assert "20% of the rows have a label" in " ".join(found.stderr.split())
+
+
 def test_days_that_differ_make_rows_count_for_fewer() -> None:
     rows = census(200, days=20)
     assert described(rows).rows_per_observation < 2
