@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from datetime import date
@@ -25,6 +26,8 @@ KNOWN_AT: Final = "known_at"
 _OF_A_REHEARSAL: Final = ("prediction_id", "key", KNOWN_AT)
 _NO_AND_YES: Final = (["0", "1"], ["False", "True"])
 _MOST_CATEGORIES: Final = 1000
+_MOST_STEPS: Final = 10
+_DATE: Final = re.compile(r"\d{4}-\d\d?-\d\d?([T ]|$)")
 _LABELLED: Final = 0.95
 """As many labels must be known before a rollout takes any of a time for evidence."""
 
@@ -109,7 +112,7 @@ def describe(frame: pd.DataFrame, *, event_time: str, label: str) -> Table:
     if labels.empty:
         raise InvalidInputError(f"no row of the table has a {label!r}; name the right column with --label")
     shares = labels.groupby(columns.texts(labels)).size().sort_values(ascending=False, kind="stable") / len(labels)
-    features, left_out = _features(frame.drop(columns=[event_time, label]))
+    features, left_out = _features(frame.drop(columns=[event_time, label]).loc[times.sort_values().index])
     if not features:
         raise InvalidInputError(f"no column of the table is a feature: {_reasons(left_out)}")
     known = None
@@ -159,14 +162,14 @@ def _features(frame: pd.DataFrame) -> tuple[list[Feature], dict[str, str]]:
 
 
 def _kind(name: str, values: pd.Series[Any]) -> Feature | str:
-    """The feature that a column is, or why it is none."""
+    """The feature that a column, in the order of its events, is; or why it is none."""
     if name in _OF_A_REHEARSAL:
         return "what a rehearsal takes it for"
     if values.isna().all():
         return "null in all rows"
     dtype = getattr(values.dtype, "numpy_dtype", values.dtype)
     if getattr(dtype, "kind", "O") in "iuf":
-        return _made(name, "numeric")
+        return _number(name, values)
     try:
         texts = columns.texts(values)
     except InvalidInputError:
@@ -174,10 +177,21 @@ def _kind(name: str, values: pd.Series[Any]) -> Feature | str:
             columns.numbers(values)
         except InvalidInputError as error:
             return error.told
-        return _made(name, "numeric")
+        return _number(name, values)
+    if all(_DATE.match(text) for text in set(texts)):
+        return "dates, each of which comes and goes; write what matters of them as a number, such as an age in days"
     if len(set(texts)) > _MOST_CATEGORIES:
         return f"more than {_MOST_CATEGORIES} different texts: an id, or something to be grouped first"
     return _made(name, "categorical")
+
+
+def _number(name: str, values: pd.Series[Any]) -> Feature | str:
+    """A number that only rises is always farther than any that a model has learned from."""
+    numbers = columns.numbers(values)
+    there = numbers[~np.isnan(numbers)]
+    if len(np.unique(there)) > _MOST_STEPS and (np.diff(there) >= 0).all():
+        return "it only rises with the time: a clock or a running number"
+    return _made(name, "numeric")
 
 
 def _made(name: str, kind: Literal["numeric", "categorical"]) -> Feature | str:

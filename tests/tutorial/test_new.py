@@ -3,6 +3,7 @@
 import ast
 from pathlib import Path
 
+import numpy as np
 import pandas as pd
 import pytest
 from typer.testing import CliRunner
@@ -92,11 +93,15 @@ def test_a_table_that_no_model_can_learn_from_is_refused(change: object, said: s
 def test_columns_of_other_names_and_odd_ones_are_taken_as_code(folder: Path) -> None:
     rows = census(50).rename(columns={"event_time": "came at", "label": "employed?", "school": 'the "school"'})
     rows["score"], rows["who"], rows["born"] = 1.0, [f"id{n}" for n in range(len(rows))], rows["came at"]
+    rows["day"], rows["seconds"] = rows["came at"].dt.strftime("%Y-%m-%d"), np.arange(len(rows)) // 3
+    rows = rows.sample(frac=1, random_state=0)  # a table need not be in order
     rows.to_parquet("people.parquet")
     said = new("work-force", "--data", "people.parquet", "--event-time", "came at", "--label", "employed?")
     assert "left out: 'who' (more than 1000 different texts" in said
     assert "left out: 'score' (no feature can be called score" in said
     assert "left out: 'born'" in said
+    assert "left out: 'day' (dates, each of which comes and goes" in said
+    assert "left out: 'seconds' (it only rises with the time" in said
     names: dict[str, object] = {"__file__": str(folder / "work-force" / "work_force" / "trainer.py")}
     exec((folder / "work-force" / "work_force" / "trainer.py").read_text(), names)  # noqa: S102  # what was written
     end = pd.Timestamp.now("UTC")
