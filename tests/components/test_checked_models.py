@@ -83,6 +83,14 @@ def test_a_sound_model_passes_with_a_suite_that_can_be_evaluated(load: Load, tmp
         load(validation={"suite": "suite.json"})
 
 
+def test_without_its_traffic_a_model_is_told_under_which_rate_its_rollout_proves_nothing(
+    load: Load, caplog: pytest.LogCaptureFixture
+) -> None:
+    load(traffic=None)
+    assert "With fewer than 1,841 requests a day no version is ever promoted" in caplog.text
+    assert "`traffic: {requests_per_day: ..., label_delay_hours: ...}`" in caplog.text
+
+
 def test_a_suite_that_what_the_champion_was_trained_on_would_fail_is_no_suite_for_its_hours(
     load: Load, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
