@@ -32,7 +32,7 @@ class AccuracyTests:
 
     def worse(self) -> TestResult:
         policy, (whole, *later) = self.look.policy, self.look.evidence.labels.since
-        name, claim = "paired.worse", f"{self._what} more than {policy.margin:g} under the champion's"
+        name, claim = "paired.worse", f"{self._either} more than {policy.margin:g} under the champion's"
         e_value_since: Callable[[LabelsSince], float] = self._pairs_worse_since
         if not policy.uses_pairs:
             name, claim = "wrong.worse", f"rate of wrong over {policy.theta.wrong:g} times the champion's"
@@ -45,7 +45,7 @@ class AccuracyTests:
 
     def worse_in_watch(self) -> TestResult:
         policy, watch = self.look.policy, self.look.evidence.labels.watch or {}
-        claim = f"{self._what} more than {policy.margin:g} under the old champion's since the promotion"
+        claim = f"{self._either} more than {policy.margin:g} under the old champion's since the promotion"
         e_value = 1.0 if self.missing is not None else self._pairs(watch, policy.margin, "worse")
         observed = _as_dict(watch)
         sharing, missing = self.look.sharing, self.missing
@@ -54,14 +54,14 @@ class AccuracyTests:
     def not_worse(self) -> TestResult:
         policy = self.look.policy
         if policy.uses_pairs:
-            claim = f"{self._what} at most {policy.margin:g} under the champion's"
+            claim = f"{self._both} at most {policy.margin:g} under the champion's"
             return self._promotes("paired.not_worse", claim, policy.margin)
         theta = policy.theta.wrong
         return self._promotes("wrong.not_worse", f"wrong at most {theta:g} times as often as the champion", theta)
 
     def superior(self) -> TestResult:
         if self.look.policy.uses_pairs:
-            return self._promotes("paired.superior", f"{self._what} over the champion's", 0.0)
+            return self._promotes("paired.superior", f"{self._loss} over the champion's{self._beside}", 0.0)
         return self._promotes("wrong.superior", "wrong less often than the champion", 1.0)
 
     @cached_property
@@ -106,8 +106,24 @@ class AccuracyTests:
         return rows_per_observation(self.look.policy, [rollout.shared], evidence.labels.units / days)
 
     @property
-    def _what(self) -> str:
+    def _loss(self) -> str:
         return "balanced accuracy" if self._weights else "accuracy"
+
+    @property
+    def _compares_both(self) -> bool:
+        return bool(self._weights) and self.look.policy.loss == "auto"
+
+    @property
+    def _either(self) -> str:
+        return f"{self._loss}, or accuracy," if self._compares_both else self._loss
+
+    @property
+    def _both(self) -> str:
+        return f"{self._loss}, and accuracy," if self._compares_both else self._loss
+
+    @property
+    def _beside(self) -> str:
+        return f", accuracy at most {self.look.policy.margin:g} under it" if self._compares_both else ""
 
     @cached_property
     def _weights(self) -> Mapping[str, float]:

@@ -35,11 +35,12 @@ def check_can_promote(policy: RolloutPolicy, traffic: Traffic, shares: Shares = 
     why = _why_never(policy, traffic, shares)
     if why is None:
         return
+    said = f"no version would ever be promoted by this `rollout`: {why}"
     try:
         other = propose_policy(traffic, policy.rows_per_observation, shares)
     except InvalidPolicyError:
-        raise InvalidPolicyError(f"no version would ever be promoted: {why}") from None
-    raise InvalidPolicyError(f"no version would ever be promoted: {why}. One that can: {as_yaml(other)}")
+        raise InvalidPolicyError(said) from None
+    raise InvalidPolicyError(f"{said}. One that can: {as_yaml(other)}")
 
 
 def _why_never(policy: RolloutPolicy, traffic: Traffic, shares: Shares) -> str | None:

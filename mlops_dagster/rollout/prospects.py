@@ -84,9 +84,13 @@ def _of_two(policy: RolloutPolicy, shares: Shares) -> tuple[RolloutPolicy, Share
     """
     there = [share for share in shares.values() if share > 0]
     rarest = min(there)
-    if policy.compares_classes(shares):
-        policy, rarest = policy.model_copy(update={"loss": "balanced"}), min(len(there) * rarest / 2, 0.5)
-    return policy, {"rarest": rarest, "other": 1 - rarest}
+    balanced = policy.compares_classes(shares)
+    if balanced:
+        rarest = min(len(there) * rarest / 2, 0.5)
+    two = {"rarest": rarest, "other": 1 - rarest}
+    if balanced and not policy.compares_classes(two):
+        policy = policy.model_copy(update={"loss": "balanced"})
+    return policy, two
 
 
 class LeastHours(NamedTuple):

@@ -35,7 +35,7 @@ def test_of_a_rare_class_few_labels_come_and_the_deadline_waits_for_them(
 
 
 def test_a_traffic_that_proves_nothing_within_a_year_is_refused_with_the_arithmetic() -> None:
-    with pytest.raises(InvalidPolicyError, match="no version would ever be promoted: the shadow takes"):
+    with pytest.raises(InvalidPolicyError, match="promoted by this `rollout`: the shadow takes"):
         check_can_promote(RolloutPolicy(), Traffic(requests_per_day=0.5))
     with pytest.raises(InvalidPolicyError, match=r"with 0.5 requests a day .* the shadow takes .* promote by hand"):
         propose_policy(Traffic(requests_per_day=0.5), 1)
