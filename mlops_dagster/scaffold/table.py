@@ -102,17 +102,22 @@ def describe(frame: pd.DataFrame, *, event_time: str, label: str) -> Table:
     import pandas as pd
 
     for name, option in ((event_time, "--event-time"), (label, "--label")):
+        if name in frame.index.names:
+            raise InvalidInputError(
+                f"{name!r} is the index of the table and no column; write it as one: `frame.reset_index().to_parquet(...)`"
+            )
         if name not in frame:
             there = ", ".join(map(str, frame.columns))
             raise InvalidInputError(f"the table has no column {name!r}, but {there}; name the right one with {option}")
     if frame.columns.has_duplicates:
         raise InvalidInputError("two columns of the table have the same name; rename one")
+    frame = frame.reset_index(drop=True)  # of a table that was put together its numbers come again
     times = columns.times(frame[event_time])
     labels = frame[label][frame[label].notna()]
     if labels.empty:
         raise InvalidInputError(f"no row of the table has a {label!r}; name the right column with --label")
     shares = labels.groupby(columns.texts(labels)).size().sort_values(ascending=False, kind="stable") / len(labels)
-    features, left_out = _features(frame.drop(columns=[event_time, label]).loc[times.sort_values().index])
+    features, left_out = _features(frame.drop(columns=[event_time, label]).iloc[times.argsort()])
     if not features:
         raise InvalidInputError(f"no column of the table is a feature: {_reasons(left_out)}")
     known = None
@@ -178,9 +183,10 @@ def _kind(name: str, values: pd.Series[Any]) -> Feature | str:
         except InvalidInputError as error:
             return error.told
         return _number(name, values)
-    if all(_DATE.match(text) for text in set(texts)):
+    known = {str(text) for text in texts if text is not None}
+    if all(map(_DATE.match, known)):
         return "dates, each of which comes and goes; write what matters of them as a number, such as an age in days"
-    if len(set(texts)) > _MOST_CATEGORIES:
+    if len(known) > _MOST_CATEGORIES:
         return f"more than {_MOST_CATEGORIES} different texts: an id, or something to be grouped first"
     return _made(name, "categorical")
 

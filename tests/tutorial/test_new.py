@@ -74,6 +74,7 @@ def test_days_that_differ_make_rows_count_for_fewer() -> None:
     [
         (lambda rows: rows.drop(columns="label"), "no column 'label', but event_time, age"),
         (lambda rows: rows.assign(event_time=rows["event_time"].dt.tz_localize(None)), "dt.tz_localize('UTC')"),
+        (lambda rows: rows.set_index("event_time"), "`frame.reset_index().to_parquet(...)`"),
         (lambda rows: rows.assign(label=None), "no row of the table has a 'label'"),
         (
             lambda rows: rows.assign(label=rows["label"] + 0.5),
@@ -91,15 +92,19 @@ def test_a_table_that_no_model_can_learn_from_is_refused(change: object, said: s
 
 
 def test_columns_of_other_names_and_odd_ones_are_taken_as_code(folder: Path) -> None:
+    rng = np.random.default_rng(3)
     rows = census(50).rename(columns={"event_time": "came at", "label": "employed?", "school": 'the "school"'})
     rows["score"], rows["who"], rows["born"] = 1.0, [f"id{n}" for n in range(len(rows))], rows["came at"]
     rows["day"], rows["seconds"] = rows["came at"].dt.strftime("%Y-%m-%d"), np.arange(len(rows)) // 3
-    rows = rows.sample(frac=1, random_state=0)  # a table need not be in order
+    rows["often"] = np.where(rng.random(len(rows)) < 0.1, None, rng.random(len(rows)) < 0.4)  # or neither
+    rows = rows.sample(frac=1, random_state=0)
+    rows.index = rows.index // 2  # a table need be neither in order nor numbered
     rows.to_parquet("people.parquet")
     said = new("work-force", "--data", "people.parquet", "--event-time", "came at", "--label", "employed?")
     assert "left out: 'who' (more than 1000 different texts" in said
     assert "left out: 'score' (no feature can be called score" in said
     assert "left out: 'born'" in said
+    assert "'often'" not in said
     assert "left out: 'day' (dates, each of which comes and goes" in said
     assert "left out: 'seconds' (it only rises with the time" in said
     names: dict[str, object] = {"__file__": str(folder / "work-force" / "work_force" / "trainer.py")}
