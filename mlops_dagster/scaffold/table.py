@@ -104,7 +104,7 @@ def describe(frame: pd.DataFrame, *, event_time: str, label: str) -> Table:
     for name, option in ((event_time, "--event-time"), (label, "--label")):
         if name in frame.index.names:
             raise InvalidInputError(
-                f"{name!r} is the index of the table and no column; write it as one: `frame.reset_index().to_parquet(...)`"
+                f"{name!r} is the index of the table and no column; make it one: `frame.reset_index().to_parquet(...)`"
             )
         if name not in frame:
             there = ", ".join(map(str, frame.columns))
