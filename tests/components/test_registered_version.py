@@ -9,7 +9,7 @@ import pandas as pd
 from mlops_dagster.components.platform import Platform
 from mlops_dagster.components.spec import CardSpec, ModelSpec, TrainingSpec
 from mlops_dagster.components.training import training_defs
-from mlops_dagster.registry import Baseline, FairnessAudit, GatePolicy, ModelCard, Provenance, Stage, Validation
+from mlops_dagster.registry import Baseline, FairnessAudit, ModelCard, Provenance, Stage, Validation
 from mlops_dagster.retraining.candidate import Candidate
 from mlops_dagster.retraining.trainer import TrainingSet
 from mlops_dagster.schema import Feature, ModelSchema
@@ -22,7 +22,6 @@ SPEC = ModelSpec(
     trainer="nobody.asks",
     training=TrainingSpec(dataset="made up"),
     card=CardSpec(intended_use="tests", failure_modes=("none",), contacts=("me",), fairness_attribute="a"),
-    gates=GatePolicy(min_micro_f1=0.123),
 )
 LABELS = Histogram.of(CategoricalBins(("no", "yes")), ["yes"])
 
@@ -64,10 +63,7 @@ def train(home: Path, content: bytes) -> tuple[str, dict[str, dg.MetadataValue]]
     (registered,) = [asset for asset in defs.assets or () if asset.key == SPEC.key("registered_version")]
     resources = {"platform": Platform(home=str(home)), "io_manager": dg.mem_io_manager}
     with dg.DagsterInstance.local_temp(str(home)) as instance, elsewhere():  # the bytes are no model
-        (gates,) = (each for each in defs.asset_checks or () if each.check_key.name == "gates_open")
-        result = dg.materialize([registered, gates, *map(given, upstream)], instance=instance, resources=resources)
-        (check,) = result.get_asset_check_evaluations()
-        assert "promises micro-F1 >= 0.123" in (check.description or ""), "the YAML's gate, of a first version too"
+        result = dg.materialize([registered, *map(given, upstream)], instance=instance, resources=resources)
         (found,) = result.asset_materializations_for_node("my_model__registered_version")
         assert instance.has_run(found.metadata["run"].value)
     return result.run_id, dict(found.metadata)
