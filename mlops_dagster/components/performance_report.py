@@ -23,6 +23,7 @@ from mlops_dagster.components.days_of_answers import (
     changed_days,
     since_promotion,
 )
+from mlops_dagster.components.label_share import tell_of_labels
 from mlops_dagster.components.links import log_of
 from mlops_dagster.components.macro_f1_floor import (
     floor_in_words,
@@ -101,6 +102,7 @@ def performance_report_asset(spec: ModelSpec) -> dg.AssetsDefinition:
             known = answers_of(house, spec, champion, context.instance, answers, again, matured)
             concept = look_at_concept(house, spec, champion, known, until)
         if champion is not None and not overtaken:
+            tell_of_labels(house, spec, days_of_champion, until)
             tell_of_floor(house, spec, look, context.log)
             then = what_follows(house, spec, champion.version, context.instance, now)
             tell_of_collapse(house, spec, champion.version, concept, then=then)

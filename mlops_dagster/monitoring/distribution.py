@@ -117,7 +117,7 @@ def _expectation(
         partition_object=partition,
         tail_weight_holdout=others,
         threshold=max_divergence,
-        meta={"batches": ["day"], "min_batch_rows": math.ceil(rows)},
+        meta={"batches": ["day"], "min_batch_rows": math.ceil(rows), "rule": {"max_divergence": max_divergence}},
     )
 
 

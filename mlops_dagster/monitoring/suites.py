@@ -46,12 +46,13 @@ def suite_of(
 
 
 def suite_to_json(suite: "ExpectationSuite") -> str:
-    """The suite as `read_suite` takes it."""
+    """The suite as `read_suite` takes it: its limits are its own from now on, and no rule of the policy."""
     expectations = []
     for each in suite.expectations:
         configuration = each.configuration
         entry = {"type": configuration.type, "kwargs": dict(configuration.kwargs), "severity": configuration.severity}
-        expectations.append({**entry, "meta": configuration.meta} if configuration.meta else entry)
+        meta = {name: value for name, value in (configuration.meta or {}).items() if name != "rule"}
+        expectations.append({**entry, "meta": meta} if meta else entry)
     return json.dumps({"name": suite.name, "expectations": expectations}, indent=2) + "\n"
 
 

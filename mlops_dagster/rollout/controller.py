@@ -18,6 +18,7 @@ from mlops_dagster.rollout.decide import decide
 from mlops_dagster.rollout.entities import Decision, Outcome, Phase, Rollout
 from mlops_dagster.rollout.following import follow, guest, is_in
 from mlops_dagster.rollout.policy import RolloutPolicy
+from mlops_dagster.rollout.rare_classes import class_shares
 from mlops_dagster.rollout.rollouts import RolloutStore
 from mlops_dagster.rollout.shared_causes import shared_causes
 from mlops_dagster.rollout.taking_out import take_out
@@ -174,7 +175,7 @@ class Controller:
                 epoch=deployment.epoch,
                 at=now,
                 shared=shared_causes(challenger, self._registry.list(model)),
-                classes=_classes(challenger),
+                classes=class_shares(challenger),
             )
         except (EpochConflictError, AlreadyRunningError):
             return self._rollouts.active(model)
@@ -307,22 +308,6 @@ class Controller:
             return stored if seen.phase.ended and guest(deployment, seen) is not None else seen
 
         return self._rollouts.change(rollout.id, changed)
-
-
-def _classes(challenger: ModelVersion) -> dict[str, float]:
-    """Return the shares of its classes among the labels that it was trained on, 0 where they are not known."""
-    if challenger.schema is None:
-        return {}
-    if challenger.baseline is None:
-        return dict.fromkeys(challenger.schema.classes, 0.0)
-    label, classes = challenger.baseline.label, challenger.schema.classes
-    cells = label.bins.index(list(classes)).tolist()
-    known = sum(int(label.counts[cell]) for cell in cells)
-    return (
-        {name: int(label.counts[cell]) / known for name, cell in zip(classes, cells, strict=True)}
-        if known
-        else dict.fromkeys(classes, 0.0)
-    )
 
 
 def _on_trial(rollout: Rollout) -> str:

@@ -46,7 +46,7 @@ def test_it_fails_days_with_enough_rows_only() -> None:
     (reason,) = validate(stuck[:700], suite, "day").failures
     assert reason == (
         "delay: is distributed otherwise, 2.30 nats from the baseline, at most 0.5 may be: "
-        "100% are 4.4171 to 9.44694, where 10% were"
+        "100% are 4.4171 to 9.44694, where 10% were (`validation: {max_divergence: 0.5}`, 2.31 would allow it)"
     )
     assert validate(stuck[:699], suite, "day").passed  # of 7 rows one counts, and 100 are needed
     hour = validate(stuck, suite, "hour")
