@@ -87,9 +87,9 @@ def suite_for(
     """The suite of a model, derived: columns and types from its schema, the rest from a baseline, if there is one.
 
     What an expectation is for stands in its `meta`: the kinds of `batches` (all, if there is no such entry), the rows
-    that a batch needs (`min_batch_rows`), how many of them are one observation (`shared_by`), and the `rule` of the
-    policy that set its limit, with its value. The argument `shared_by` says so by feature, as in `DriftPolicy`; where it
-    does not, the baseline's own estimate does.
+    that a batch needs (`min_batch_rows`), how many of them are one observation (`shared_by`), and the `rule`
+    of the policy that set its limit, with its value. The argument `shared_by` says so by feature, as in `DriftPolicy`;
+    where it does not, the baseline's own estimate does.
     """
     from great_expectations import ExpectationSuite
     from great_expectations.expectations.core.expect_column_values_to_be_in_set import ExpectColumnValuesToBeInSet
