@@ -32,7 +32,7 @@ if TYPE_CHECKING:
     from mlops_dagster.components import ModelSpec
     from mlops_dagster.registry import ModelVersion
     from mlops_dagster.schema import ModelSchema
-    from mlops_dagster.wiring import House
+    from mlops_dagster.stores import House
 
 MODEL = "catalogue"
 TODAY = datetime(2026, 3, 2, tzinfo=UTC)
@@ -178,7 +178,7 @@ def spec() -> "ModelSpec":
 def house(at: datetime = TODAY) -> "House":
     from mlops_dagster.clock import ReplayedClock
     from mlops_dagster.settings import Settings
-    from mlops_dagster.wiring import House
+    from mlops_dagster.stores import House
 
     return House(Settings(home=Path(os.environ["MLOPS_HOME"])), ReplayedClock(at), actor="bench")
 
@@ -219,7 +219,7 @@ def schema_built() -> str:
     """With its metadata, as a server tells it."""
     import orjson
 
-    from mlops_dagster.serving.metadata import describe_model
+    from mlops_dagster.serving.protocol.metadata import describe_model
 
     return f"metadata {size(orjson.dumps(describe_model(MODEL, ['1.0.0'], schema())))}, {schema().digest[:8]}"
 
@@ -227,7 +227,7 @@ def schema_built() -> str:
 @step
 def suite() -> str:
     from mlops_dagster.monitoring import validate
-    from mlops_dagster.monitoring.suites import suite_of
+    from mlops_dagster.monitoring.validation.suites import suite_of
 
     found = validate(training_set(), suite_of(schema(), None, spec().validation, {}), "training_set", alpha=1e-5)
     return f"{found.rows:,} rows, {found.expectations} expectations, passed {found.passed}"
@@ -434,8 +434,8 @@ def day_copied() -> str:
     import pyarrow as pa
     import pyarrow.compute as pc
 
-    from mlops_dagster.predictions import delta
-    from mlops_dagster.predictions.log import LABELS_TABLE, predictions_table
+    from mlops_dagster.predictions.log import delta
+    from mlops_dagster.predictions.log.log import LABELS_TABLE, predictions_table
 
     place = house().log.place
     for name in (predictions_table(MODEL), LABELS_TABLE):
@@ -489,7 +489,7 @@ def told(metadata: object) -> str:
 @step
 def batch_validated() -> str:
     """`prediction_batch` of an hour."""
-    from mlops_dagster.monitoring.batches import validate_hours
+    from mlops_dagster.monitoring.validation.hourly import validate_hours
 
     stores = house()
     found = validate_hours(stores.log, champion(), stores.quarantine, YESTERDAY, YESTERDAY + timedelta(hours=1))
@@ -499,7 +499,7 @@ def batch_validated() -> str:
 @step
 def drift_report() -> str:
     """Of an hour: the trailing day."""
-    from mlops_dagster.monitoring.trailing import trailing_drift
+    from mlops_dagster.monitoring.drift.trailing import trailing_drift
 
     stores = house()
     found = trailing_drift(stores.registry, stores.rollups, MODEL, TODAY, spec().drift)
@@ -510,7 +510,7 @@ def drift_report() -> str:
 @step
 def profiles() -> str:
     """Of whylogs, an hour."""
-    from mlops_dagster.monitoring.whylogs_profiles import profile_hours
+    from mlops_dagster.monitoring.pages.whylogs_profiles import profile_hours
 
     stores = house()
     found = profile_hours(stores.log, MODEL, YESTERDAY, YESTERDAY + timedelta(hours=1), stores.profiles)
@@ -520,8 +520,8 @@ def profiles() -> str:
 @step
 def evidently() -> str:
     """The page of the last hour of a run."""
-    from mlops_dagster.monitoring.evidently_reports import publish_report
-    from mlops_dagster.monitoring.trailing import trailing_drift
+    from mlops_dagster.monitoring.drift.trailing import trailing_drift
+    from mlops_dagster.monitoring.pages.evidently_reports import publish_report
 
     stores = house()
     found = trailing_drift(stores.registry, stores.rollups, MODEL, TODAY, spec().drift)
@@ -534,7 +534,7 @@ def evidently() -> str:
 @step
 def performance_report() -> str:
     """Of a day, with the estimate from scores and the counts by slice and group."""
-    from mlops_dagster.components.performance_report import count_day_of_model
+    from mlops_dagster.components.assets.performance_report import count_day_of_model
 
     its = champion()
     day = count_day_of_model(house(), spec(), its, {its.version: classes()}, YESTERDAY, TODAY)
@@ -548,7 +548,7 @@ def performance_report() -> str:
 
 @step
 def macro_f1_floor() -> str:
-    from mlops_dagster.rollout.floor_look import look_at_floor
+    from mlops_dagster.rollout.floor.look import look_at_floor
 
     stores, policies = house(), spec()
     days = [YESTERDAY.date()]
@@ -562,8 +562,8 @@ def macro_f1_floor() -> str:
 @step
 def concept_report() -> str:
     """Of the days since the promotion, with what drift has to do with it."""
-    from mlops_dagster.components.concept_drift import concept_metadata, look_at_concept
-    from mlops_dagster.components.days_of_answers import count_day
+    from mlops_dagster.components.checks.concept_drift import concept_metadata, look_at_concept
+    from mlops_dagster.components.views.days_of_answers import count_day
 
     stores, policies, its = house(), spec(), champion()
     day = count_day(stores, policies, its, YESTERDAY.date())
@@ -575,7 +575,7 @@ def concept_report() -> str:
 @step
 def label_drift() -> str:
     from mlops_dagster.monitoring import label_drift as label_drift_of
-    from mlops_dagster.monitoring.label_drift import histogram_of
+    from mlops_dagster.monitoring.drift.labels import histogram_of
 
     stores, baseline = house(), champion().baseline
     assert baseline is not None
@@ -594,7 +594,7 @@ def recounted() -> str:
 @step
 def champion_challenger() -> str:
     """The comparison, on 20,000 rows of the day."""
-    from mlops_dagster.rollout.same_rows import compare_on_log
+    from mlops_dagster.rollout.comparison.same_rows import compare_on_log
 
     stores = house()
     old, new = (stores.registry.get(MODEL, version) for version in VERSIONS)

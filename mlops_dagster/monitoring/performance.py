@@ -5,7 +5,7 @@ from collections.abc import Collection, Iterable, Mapping
 from dataclasses import asdict, dataclass
 from typing import TYPE_CHECKING, TypeAlias
 
-from mlops_dagster.monitoring.answers import Answers, SlicesOf, slices_of
+from mlops_dagster.monitoring.concept.outcomes import Answers, SlicesOf, slices_of
 
 if TYPE_CHECKING:
     import numpy as np

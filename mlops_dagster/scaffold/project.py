@@ -15,8 +15,8 @@ from typing import Final
 from mlops_dagster.errors import InvalidInputError, InvalidNameError, InvalidPolicyError, StorageError
 from mlops_dagster.names import check_model_name
 from mlops_dagster.rollout.policy import RolloutPolicy
-from mlops_dagster.rollout.proposal import changes, check_can_promote, propose_policy
-from mlops_dagster.rollout.prospects import Traffic
+from mlops_dagster.rollout.prospects.proposal import changes, check_can_promote, propose_policy
+from mlops_dagster.rollout.prospects.prospects import Traffic
 from mlops_dagster.scaffold.table import Table
 
 _TEMPLATES: Final = Path(__file__).parent / "templates"

@@ -15,7 +15,7 @@ from mlops_dagster.components import ModelLifecycle, ModelSpec
 from mlops_dagster.errors import InvalidInputError
 from mlops_dagster.monitoring import make_baseline
 from mlops_dagster.schema import Feature, ModelSchema
-from mlops_dagster.wiring import House
+from mlops_dagster.stores import House
 
 TRAINER = """
 from sklearn.linear_model import LogisticRegression

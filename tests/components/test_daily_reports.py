@@ -4,7 +4,7 @@ from datetime import UTC, date, datetime, timedelta
 
 import pytest
 
-from mlops_dagster.components.daily_reports import DailyReport, in_force
+from mlops_dagster.components.views.daily_reports import DailyReport, in_force
 
 MARCH = datetime(2013, 3, 1, tzinfo=UTC)
 

@@ -116,7 +116,7 @@ def test_the_latest_label_is_joined_to_all_rows_and_to_pieces(spool, log, record
         ("p2", None, None),
     ]
     for rows in (1, 2, 3):
-        monkeypatch.setattr("mlops_dagster.predictions.log._LABELLED_AT_ONCE", rows)
+        monkeypatch.setattr("mlops_dagster.predictions.log.log._LABELLED_AT_ONCE", rows)
         pieces = list(log.labelled_pieces("flights", march, march + days(1)))
         assert len(pieces) == -(-3 // rows)
         assert pa.concat_tables(pieces).equals(table)
@@ -225,7 +225,7 @@ def test_the_tables_are_append_only_and_compaction_changes_no_row(spool, log, re
 
 @pytest.mark.parametrize("crash_after", ["flights", "labels"])
 def test_a_crash_between_two_tables_appends_nothing_twice(spool, log, record, march, monkeypatch, crash_after):
-    from mlops_dagster.predictions import delta
+    from mlops_dagster.predictions.log import delta
 
     append_once = delta.Appender.append_once
 
@@ -248,7 +248,7 @@ def test_a_crash_between_two_tables_appends_nothing_twice(spool, log, record, ma
 
 def test_an_overtaken_append_is_refused_and_looks_again(spool, log, record, monkeypatch):
     """Another process ships one of two entries between our reading of the table and our append."""
-    from mlops_dagster.predictions import delta
+    from mlops_dagster.predictions.log import delta
 
     spool.append([record(0)])
     log.ship(spool)

@@ -4,8 +4,8 @@ import pytest
 
 from mlops_dagster.errors import InvalidPolicyError
 from mlops_dagster.rollout import RolloutPolicy
-from mlops_dagster.rollout.proposal import check_can_promote, propose_policy
-from mlops_dagster.rollout.prospects import Outcome, Traffic, prospect
+from mlops_dagster.rollout.prospects.proposal import check_can_promote, propose_policy
+from mlops_dagster.rollout.prospects.prospects import Outcome, Traffic, prospect
 
 
 @pytest.mark.parametrize(

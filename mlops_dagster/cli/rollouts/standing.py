@@ -21,7 +21,7 @@ if TYPE_CHECKING:
 
 def status(model: Model, json: Json = False) -> None:
     """Where the latest rollout stands: what is in force, what was decided, and what is needed now."""
-    from mlops_dagster.rollout.following import follow
+    from mlops_dagster.rollout.reconcile import follow
 
     stores = house()
     dagster = stores.settings.dagster_url
@@ -57,7 +57,7 @@ def status(model: Model, json: Json = False) -> None:
 
 def _kept(rollout: "Rollout") -> str:
     """What the model's file in this project says otherwise by now; "" if it cannot be read: others say so."""
-    from mlops_dagster.cli.policies import DEFAULTS, policy_in_force
+    from mlops_dagster.cli.commands.policies import DEFAULTS, policy_in_force
     from mlops_dagster.rollout.kept_policy import kept_policy
     from mlops_dagster.rollout.policy import RolloutPolicy
 

@@ -1,0 +1,23 @@
+"""Links between what Dagster shows and what lies elsewhere: files and the log from Dagster, its pages from files."""
+
+import dagster as dg
+
+from mlops_dagster.components.spec import ModelSpec
+from mlops_dagster.dagster_pages import asset_page
+from mlops_dagster.stores import House
+
+
+def link_of(place: str) -> dg.MetadataValue:
+    """Return a file as Dagster shows it: an address to open or, since browsers open no local file, a path to copy."""
+    return dg.MetadataValue.url(place) if "://" in place else dg.MetadataValue.path(place)
+
+
+def log_of(house: House, spec: ModelSpec) -> dg.MetadataValue:
+    """Return the Delta table of the model's predictions, to copy: a folder, or s3://bucket/prefix."""
+    return dg.MetadataValue.path(house.log.place.table(f"predictions/{spec.model}", options=False).uri)
+
+
+def back_to(house: House, spec: ModelSpec, asset: str, partition: str = "") -> str | None:
+    """Return the page of an asset for a file to link to; None without MLOPS_DAGSTER_URL."""
+    ui = house.settings.dagster_url
+    return None if ui is None else asset_page(ui, spec.model, asset, partition)

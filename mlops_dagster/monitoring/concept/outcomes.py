@@ -1,0 +1,177 @@
+"""What became of a champion's answers of one day: counts that add up, from which any longer window is judged."""
+
+from collections import defaultdict
+from collections.abc import Iterable, Iterator, Mapping
+from dataclasses import dataclass, field
+from typing import TYPE_CHECKING, NamedTuple, TypeVar
+
+import numpy as np
+import numpy.typing as npt
+
+from mlops_dagster.errors import InvalidInputError
+from mlops_dagster.inference import arrow_column, column_of, feature_of, text_column
+from mlops_dagster.registry.entities.baseline import Baseline
+from mlops_dagster.statistics import Counts, psi_groups
+
+if TYPE_CHECKING:
+    import pyarrow as pa
+
+_Key = TypeVar("_Key", str, int)
+
+
+class Answers(NamedTuple):
+    """Labelled answers, and how many of them were wrong."""
+
+    rows: int
+    wrong: int
+
+    def plus(self, other: "Answers") -> "Answers":
+        """Both together; `+` puts tuples one after the other."""
+        return Answers(self.rows + other.rows, self.wrong + other.wrong)
+
+    def __sub__(self, other: "Answers") -> "Answers":
+        return Answers(self.rows - other.rows, self.wrong - other.wrong)
+
+
+@dataclass(frozen=True, slots=True)
+class DayOfAnswers:
+    """All labelled answers of a version as champion, and parts of them."""
+
+    version: str
+    overall: Answers
+    slices: Mapping[str, Answers]
+    """By the slice's name, as in the card: "carrier=AA"."""
+    groups: Mapping[str, Mapping[int, Answers]]
+    """Of each feature, by the number of the group in which the PSI counts its values."""
+    hours: Mapping[int, Answers] = field(default_factory=dict)
+    """By the hour of the day in UTC; empty where that is not known."""
+
+    def metadata(self) -> dict[str, object]:
+        """As JSON can hold it."""
+        return {
+            "version": self.version,
+            "overall": list(self.overall),
+            "slices": {name: list(part) for name, part in self.slices.items()},
+            "groups": {
+                name: {str(group): list(part) for group, part in its.items()} for name, its in self.groups.items()
+            },
+            "hours": {str(hour): list(part) for hour, part in self.hours.items()},
+        }
+
+    @classmethod
+    def from_metadata(cls, data: object) -> "DayOfAnswers":
+        """The inverse of `metadata`; raises InvalidInputError for anything else."""
+        match data:
+            case {
+                "version": str(version),
+                "overall": overall,
+                "slices": Mapping() as slices,
+                "groups": Mapping() as g,
+                "hours": Mapping() as hours,
+            }:
+                return cls(
+                    version,
+                    _answers(overall),
+                    {str(name): _answers(part) for name, part in slices.items()},
+                    {str(name): {int(k): _answers(part) for k, part in its.items()} for name, its in g.items()},
+                    {int(hour): _answers(part) for hour, part in hours.items()},
+                )
+            case _:
+                raise InvalidInputError(f"this is no day of answers as `metadata` writes it: {data}")
+
+
+def day_of_answers(
+    rows: "pa.Table", version: str, *, slices: Iterable[str], baseline: Baseline | None, bins: int = 10
+) -> DayOfAnswers:
+    """Count the labelled answers of a version as champion, from `PredictionLog.labelled`.
+
+    What it answered as a canary is left out: it was promoted because that looked good. Groups are those of the
+    baseline, in at most `bins` on the line; without one there are none.
+    """
+    import pyarrow.compute as pc
+
+    judged = rows.filter(pc.and_(pc.is_valid(rows["label"]), pc.is_valid(rows["prediction"])))
+    its = judged.filter(pc.and_(pc.equal(judged["version"], version), pc.equal(judged["role"], "champion")))
+    wrong = pc.not_equal(its["label"], its["prediction"]).to_numpy()
+    groups = {}
+    for name, reference in (baseline.features if baseline is not None else {}).items():
+        feature = feature_of(name, reference.bins)
+        if arrow_column(its, feature) is not None:
+            cells = reference.bins.index(column_of(its, feature))
+            groups[name] = _by_group(psi_groups(reference, bins)[cells], wrong)
+    return DayOfAnswers(
+        version,
+        Answers(its.num_rows, int(wrong.sum())),
+        {name: found for part in slices_of(its, slices) for name, found in part.answers(wrong).items()},
+        groups,
+        _by_group(pc.hour(its["event_time"]).to_numpy(), wrong) if "event_time" in its.column_names else {},
+    )
+
+
+def added_up(parts: Iterable[DayOfAnswers]) -> DayOfAnswers:
+    """The answers of all the parts of a day, of which there is one at least."""
+    first, *others = parts
+    total = first
+    for part in others:
+        groups = {
+            name: _added(total.groups.get(name, {}), part.groups.get(name, {}))
+            for name in {**total.groups, **part.groups}
+        }
+        total = DayOfAnswers(
+            total.version,
+            total.overall.plus(part.overall),
+            _added(total.slices, part.slices),
+            groups,
+            _added(total.hours, part.hours),
+        )
+    return total
+
+
+def _added(one: Mapping[_Key, Answers], other: Mapping[_Key, Answers]) -> dict[_Key, Answers]:
+    nothing = Answers(0, 0)
+    return {key: one.get(key, nothing).plus(other.get(key, nothing)) for key in {**one, **other}}
+
+
+class SlicesOf(NamedTuple):
+    """The slices of one attribute, and of each row the place of its slice among them; -1 where it is in none."""
+
+    names: tuple[str, ...]
+    places: npt.NDArray[np.intp]
+
+    def answers(self, wrong: npt.NDArray[np.bool_]) -> dict[str, Answers]:
+        """Return how many rows are in each slice, and how many of them are wrong."""
+        rows, bad = (
+            np.bincount(places + 1, minlength=len(self.names) + 1)[1:].tolist()
+            for places in (self.places, self.places[wrong])
+        )
+        return {name: Answers(*counts) for name, *counts in zip(self.names, rows, bad, strict=True)}
+
+
+def slices_of(rows: "pa.Table", slices: Iterable[str]) -> Iterator[SlicesOf]:
+    """Find the slices ("feature=value") of the rows, of those features that the rows have, a feature at a time."""
+    import pandas as pd
+
+    wanted: defaultdict[str, list[str]] = defaultdict(list)
+    for name in slices:
+        attribute, _, group = name.partition("=")
+        wanted[attribute].append(group)
+    for attribute, groups in wanted.items():
+        if (values := text_column(rows, attribute)) is None:
+            continue
+        place = {group: number for number, group in enumerate(groups)}
+        codes, known = pd.factorize(values)  # each value is looked up once, however many slices and rows there are
+        places = np.array([*(place.get(value, -1) for value in known), -1], dtype=np.intp)
+        yield SlicesOf(tuple(f"{attribute}={group}" for group in groups), places[codes])
+
+
+def _by_group(groups: Counts, wrong: npt.NDArray[np.bool_]) -> dict[int, Answers]:
+    rows, bad = np.bincount(groups), np.bincount(groups, weights=wrong)
+    return {group: Answers(int(n), int(bad[group])) for group, n in enumerate(rows) if n}
+
+
+def _answers(data: object) -> Answers:
+    match data:
+        case [int(rows), int(wrong)] if 0 <= wrong <= rows:
+            return Answers(rows, wrong)
+        case _:
+            raise InvalidInputError(f"labelled answers are [rows, wrong], not {data}")
