@@ -32,7 +32,7 @@ if TYPE_CHECKING:
     from mlops_dagster.components import ModelSpec
     from mlops_dagster.registry import ModelVersion
     from mlops_dagster.schema import ModelSchema
-    from mlops_dagster.stores import House
+    from mlops_dagster.stores import Stores
 
 MODEL = "catalogue"
 TODAY = datetime(2026, 3, 2, tzinfo=UTC)
@@ -175,16 +175,16 @@ def spec() -> "ModelSpec":
     )
 
 
-def house(at: datetime = TODAY) -> "House":
+def open_stores(at: datetime = TODAY) -> "Stores":
     from mlops_dagster.clock import ReplayedClock
     from mlops_dagster.settings import Settings
-    from mlops_dagster.stores import House
+    from mlops_dagster.stores import Stores
 
-    return House(Settings(home=Path(os.environ["MLOPS_HOME"])), ReplayedClock(at), actor="bench")
+    return Stores(Settings(home=Path(os.environ["MLOPS_HOME"])), ReplayedClock(at), actor="bench")
 
 
 def champion() -> "ModelVersion":
-    found = house().champion(MODEL)
+    found = open_stores().champion(MODEL)
     assert found is not None
     return found
 
@@ -296,13 +296,13 @@ def registered() -> str:
     found, its = kept("candidate"), kept("card")
     path = Path(os.environ["MLOPS_HOME"], "model.skops")
     path.write_bytes(found.artifact)
-    registry = house(YESTERDAY).registry
+    registry = open_stores(YESTERDAY).registry
     for version in VERSIONS:
         made = registry.register(MODEL, path, version, schema=schema(), card=its, baseline=found.baseline)
         if version == VERSIONS[0]:
             registry.transition(made, Stage.PRODUCTION, force=True, reason="a bench")
     registry.close()
-    return f"database {house().settings.home.joinpath('mlops.sqlite').stat().st_size / 1e6:.1f} MB"
+    return f"database {open_stores().settings.home.joinpath('mlops.sqlite').stat().st_size / 1e6:.1f} MB"
 
 
 @step
@@ -340,7 +340,7 @@ def served() -> str:
 
     sent = sample(100, 7)
     told = []
-    with data_plane(house(), model=MODEL) as server:
+    with data_plane(open_stores(), model=MODEL) as server:
         for rows, outputs in ((1, None), (1, "probabilities"), (100, "probabilities")):
             columns = sent[:rows].drop(columns="label").to_dict("list")
             inputs = [
@@ -364,7 +364,7 @@ def hour_recorded() -> str:
     from mlops_dagster.predictions import PredictionRecord
     from mlops_dagster.predictions.records import Answered
 
-    rows, spool = sample(sizes()[1], 3), house().spool
+    rows, spool = sample(sizes()[1], 3), open_stores().spool
     beside = Answered(VERSIONS[0], "champion", "ok")
     said, labels = answers(rows), rows.pop("label")
     for number, (features, its, label) in enumerate(zip(rows.to_dict("records"), said, labels, strict=True)):
@@ -396,7 +396,7 @@ def spool_size() -> int:
 @step
 def hour_counted() -> str:
     """The rollups of that hour: how many lines a minute."""
-    stores, baseline = house(), champion().baseline
+    stores, baseline = open_stores(), champion().baseline
     assert baseline is not None
     bins = {**{name: its.bins for name, its in baseline.features.items()}, "score": baseline.score.bins}
     stores.rollups.catch_up(stores.spool, lambda _model, _version: bins)
@@ -415,12 +415,12 @@ def rollup_lines() -> str:
 
 
 def rollup_file() -> Path:
-    return Path(house().settings.local_rollups.removeprefix("sqlite:///"))
+    return Path(open_stores().settings.local_rollups.removeprefix("sqlite:///"))
 
 
 @step
 def hour_logged() -> str:
-    stores = house()
+    stores = open_stores()
     rows = stores.log.ship(stores.spool)
     folder = Path(stores.settings.log)
     return f"{rows:,} entries, {sum(path.stat().st_size for path in folder.rglob('*') if path.is_file()) / 1e6:,.0f} MB"
@@ -437,7 +437,7 @@ def day_copied() -> str:
     from mlops_dagster.predictions.log import delta
     from mlops_dagster.predictions.log.log import LABELS_TABLE, predictions_table
 
-    place = house().log.place
+    place = open_stores().log.place
     for name in (predictions_table(MODEL), LABELS_TABLE):
         address = place.table(name)
         table = delta.open_table(address)
@@ -491,7 +491,7 @@ def batch_validated() -> str:
     """`prediction_batch` of an hour."""
     from mlops_dagster.monitoring.validation.hourly import validate_hours
 
-    stores = house()
+    stores = open_stores()
     found = validate_hours(stores.log, champion(), stores.quarantine, YESTERDAY, YESTERDAY + timedelta(hours=1))
     return f"{sum(each.rows for each in found.values()):,} rows, {[each.passed for each in found.values()]}"
 
@@ -501,7 +501,7 @@ def drift_report() -> str:
     """Of an hour: the trailing day."""
     from mlops_dagster.monitoring.drift.trailing import trailing_drift
 
-    stores = house()
+    stores = open_stores()
     found = trailing_drift(stores.registry, stores.rollups, MODEL, TODAY, spec().drift)
     assert found is not None
     return f"{found.drift.verdict}, metadata {told(found.drift.metadata())}"
@@ -512,7 +512,7 @@ def profiles() -> str:
     """Of whylogs, an hour."""
     from mlops_dagster.monitoring.pages.whylogs_profiles import profile_hours
 
-    stores = house()
+    stores = open_stores()
     found = profile_hours(stores.log, MODEL, YESTERDAY, YESTERDAY + timedelta(hours=1), stores.profiles)
     return f"{sum(map(len, found.values()))} files"
 
@@ -523,7 +523,7 @@ def evidently() -> str:
     from mlops_dagster.monitoring.drift.trailing import trailing_drift
     from mlops_dagster.monitoring.pages.evidently_reports import publish_report
 
-    stores = house()
+    stores = open_stores()
     found = trailing_drift(stores.registry, stores.rollups, MODEL, TODAY, spec().drift)
     assert found is not None
     rows = stores.settings.report_rows
@@ -537,7 +537,7 @@ def performance_report() -> str:
     from mlops_dagster.components.assets.performance_report import count_day_of_model
 
     its = champion()
-    day = count_day_of_model(house(), spec(), its, {its.version: classes()}, YESTERDAY, TODAY)
+    day = count_day_of_model(open_stores(), spec(), its, {its.version: classes()}, YESTERDAY, TODAY)
     assert day.answers is not None
     assert day.estimate is not None
     return (
@@ -550,7 +550,7 @@ def performance_report() -> str:
 def macro_f1_floor() -> str:
     from mlops_dagster.rollout.floor.look import look_at_floor
 
-    stores, policies = house(), spec()
+    stores, policies = open_stores(), spec()
     days = [YESTERDAY.date()]
     look = look_at_floor(
         stores.registry, stores.log, MODEL, policies.performance, policies.rollout, matured=days, until=TODAY
@@ -565,7 +565,7 @@ def concept_report() -> str:
     from mlops_dagster.components.checks.concept_drift import concept_metadata, look_at_concept
     from mlops_dagster.components.views.days_of_answers import count_day
 
-    stores, policies, its = house(), spec(), champion()
+    stores, policies, its = open_stores(), spec(), champion()
     day = count_day(stores, policies, its, YESTERDAY.date())
     report = look_at_concept(stores, policies, its, {YESTERDAY.date(): day}, TODAY)
     assert report is not None
@@ -577,7 +577,7 @@ def label_drift() -> str:
     from mlops_dagster.monitoring import label_drift as label_drift_of
     from mlops_dagster.monitoring.drift.labels import histogram_of
 
-    stores, baseline = house(), champion().baseline
+    stores, baseline = open_stores(), champion().baseline
     assert baseline is not None
     counts = stores.rollups.label_counts(MODEL, TODAY - timedelta(days=7), TODAY)
     found = label_drift_of(baseline, histogram_of(baseline.label.bins, counts), spec().drift, hours=24)
@@ -596,7 +596,7 @@ def champion_challenger() -> str:
     """The comparison, on 20,000 rows of the day."""
     from mlops_dagster.rollout.comparison.same_rows import compare_on_log
 
-    stores = house()
+    stores = open_stores()
     old, new = (stores.registry.get(MODEL, version) for version in VERSIONS)
     found = compare_on_log(stores.registry, stores.log, old, new, spec().rollout, until=TODAY)
     text = found.to_markdown()
@@ -609,8 +609,8 @@ def rollout_look() -> str:
     from mlops_dagster.rollout.collect import collect
     from mlops_dagster.rollout.decide import decide
 
-    stores = house()
-    before = house(YESTERDAY)
+    stores = open_stores()
+    before = open_stores(YESTERDAY)
     rollout = before.rollouts.active(MODEL)
     if rollout is None:
         before.controller(lambda _model: spec().rollout).tick(MODEL)

@@ -134,10 +134,12 @@ class Settings(BaseSettings):
     allow_anonymous: bool = Field(
         default=False, description="serve without tokens on any address; else without tokens on loopback only"
     )
-    since: date | None = Field(
+    partitions_start: date | None = Field(
         default=None, description="first day to report on, where partitions begin; else the one that the project names"
     )
-    until: date | None = Field(default=None, description="day after the last, for recorded traffic; else they go on")
+    partitions_end: date | None = Field(
+        default=None, description="day after the last, for recorded traffic; else they go on"
+    )
     accept_event_time: bool = Field(
         default=False, description="every request says when it happened; for replayed traffic, never for the public"
     )

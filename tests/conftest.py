@@ -15,7 +15,7 @@ from tests.support.mlflow_server import MlflowServer
 
 _numbers = itertools.count()
 
-os.environ.setdefault("MLOPS_SINCE", "2013-03-01")  # of the tests' own projects, which name no first day
+os.environ.setdefault("MLOPS_PARTITIONS_START", "2013-03-01")  # of the tests' own projects, which name no first day
 
 
 @pytest.fixture(autouse=True)

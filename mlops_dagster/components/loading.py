@@ -45,7 +45,7 @@ _KEY = re.compile(r"`([\w.]+)`")
 def load_from_defs_folder(*, path_within_project: Path, since: date | None = None) -> dg.Definitions:
     """Load a project as `dagster.load_from_defs_folder` does, but each YAML by itself.
 
-    `since` is the first day with traffic, on which hours, days and weeks begin; `MLOPS_SINCE` names another.
+    `since` is the first day with traffic, on which hours, days and weeks begin; `MLOPS_PARTITIONS_START` names another.
 
     Where a YAML cannot be read or understood, or its definitions cannot be made, its model is refused: it has a sensor
     whose ticks fail with the reason, and the rest of the location loads. Python files are everybody's: what they raise

@@ -46,7 +46,7 @@ def weekly() -> dg.WeeklyPartitionsDefinition:
 
 
 def begin_on(day: date) -> None:
-    """Let hours, days and weeks begin on the first day that a project names, unless `MLOPS_SINCE` names another."""
+    """Let hours, days and weeks begin on the first day that a project names, unless a setting names another."""
     _project[:] = [day]
     begin_anew()
 
@@ -63,20 +63,21 @@ def due_every(period: timedelta) -> dg.FreshnessPolicy | None:
     >>> due_every(timedelta(hours=1)).fail_window.to_timedelta() == timedelta(hours=2.5)
     True
     """
-    if Settings().until is not None:
+    if Settings().partitions_end is not None:
         return None
     return dg.FreshnessPolicy.time_window(fail_window=2.5 * period, warn_window=1.5 * period)
 
 
 def _days() -> tuple[str, str | None]:
     settings = Settings()
-    first = settings.since or next(iter(_project), None)
+    first = settings.partitions_start or next(iter(_project), None)
     if first is None:
         raise InvalidDefinitionError(
             "nobody says on which day hours, days and weeks begin; name the first day with traffic where the project "
-            "is loaded, `load_from_defs_folder(..., since=date(2026, 1, 31))` in definitions.py, or as MLOPS_SINCE"
+            "is loaded, `load_from_defs_folder(..., since=date(2026, 1, 31))` in definitions.py, or as "
+            "MLOPS_PARTITIONS_START"
         )
-    return first.isoformat(), None if settings.until is None else settings.until.isoformat()
+    return first.isoformat(), None if settings.partitions_end is None else settings.partitions_end.isoformat()
 
 
 def windows(context: dg.AssetExecutionContext) -> list[tuple[str, datetime, datetime]]:

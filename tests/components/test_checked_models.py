@@ -15,7 +15,7 @@ from mlops_dagster.components import ModelLifecycle, ModelSpec
 from mlops_dagster.errors import InvalidInputError
 from mlops_dagster.monitoring import make_baseline
 from mlops_dagster.schema import Feature, ModelSchema
-from mlops_dagster.stores import House
+from mlops_dagster.stores import Stores
 
 TRAINER = """
 from sklearn.linear_model import LogisticRegression
@@ -57,7 +57,11 @@ def load(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Load:
         (TRAINER.replace("(start, end)", "()"), {}, r"write `def training_set\(start, end\):`"),
         (TRAINER + "import no_such_package", {}, "imports 'no_such_package', which is not installed here"),
         (TRAINER, {"batch_scores": True}, "lacks batch"),
-        (TRAINER, {"drift": {"advisory": ["amuont"]}}, "drift.advisory names 'amuont', and the features are: amount"),
+        (
+            TRAINER,
+            {"drift": {"report_only": ["amuont"]}},
+            "drift.report_only names 'amuont', and the features are: amount",
+        ),
         (
             TRAINER,
             {"traffic": {"requests_per_day": 24_000, "label_delay_hours": 240}},
@@ -98,7 +102,7 @@ def test_a_suite_that_what_the_champion_was_trained_on_would_fail_is_no_suite_fo
     amounts = pd.DataFrame({"amount": [float(row % 100) if row % 10 else None for row in range(5000)]})
     baseline = make_baseline(amounts, schema, scores=[0.5] * 5000, labels=["0", "1"] * 2500)
     champion = SimpleNamespace(version="1.2.0", schema=schema, baseline=baseline)
-    monkeypatch.setattr(House, "champion", lambda *_: champion)
+    monkeypatch.setattr(Stores, "champion", lambda *_: champion)
 
     def asking(kind: str, **kwargs: object) -> None:
         asked = {"type": f"expect_column_values_to_{kind}", "kwargs": {"column": "amount", **kwargs}}

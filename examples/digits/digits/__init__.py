@@ -4,4 +4,4 @@ from datetime import date
 from typing import Final
 
 SINCE: Final = date(2026, 1, 31)
-"""The first day, unless MLOPS_SINCE names another."""
+"""The first day, unless MLOPS_PARTITIONS_START names another."""

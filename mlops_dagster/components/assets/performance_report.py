@@ -46,7 +46,7 @@ from mlops_dagster.monitoring.performance import PerformanceCounts
 from mlops_dagster.registry import ModelVersion
 from mlops_dagster.rollout.floor.floor import under_floor
 from mlops_dagster.rollout.floor.matured import matured_days
-from mlops_dagster.stores import House
+from mlops_dagster.stores import Stores
 
 
 def performance_report_asset(spec: ModelSpec) -> dg.AssetsDefinition:
@@ -66,48 +66,48 @@ def performance_report_asset(spec: ModelSpec) -> dg.AssetsDefinition:
         "macro-F1 floor and to its own evaluation.",
     )
     def performance_report(context: dg.AssetExecutionContext, platform: Platform) -> dg.MaterializeResult:  # type: ignore[type-arg]  # Dagster refuses the parameter beside check_specs
-        house = platform.stores()
+        stores = platform.stores()
         days = windows(context)
         latest, until = days[-1][0], days[-1][2]
         now = platform.clock().now()
-        champion = house.champion(spec.model)
-        versions = [] if champion is None else house.registry.list(spec.model)
+        champion = stores.champion(spec.model)
+        versions = [] if champion is None else stores.registry.list(spec.model)
         classes = {each.version: each.schema.classes for each in versions if each.schema is not None}
-        counted = house.log.label_counts(spec.model, days[0][1])  # before the rows: later labels show next time
+        counted = stores.log.label_counts(spec.model, days[0][1])  # before the rows: later labels show next time
         said: dict[str, Metadata] = {}
         answers: dict[date, DayOfAnswers] = {}
         for key, start, end in days:
-            day = count_day_of_model(house, spec, champion, classes, start, end)
+            day = count_day_of_model(stores, spec, champion, classes, start, end)
             said[key] = {
                 "versions_table": table(day.performance.table()),
                 "slices_table": table(day.performance.slice_table()),
                 **day.performance.metadata(),
                 LABELS: counted.get(start.date(), 0),
-                "log": log_of(house, spec),
+                "log": log_of(stores, spec),
                 **for_programs({MADE_AT: now.isoformat()}),
                 **({} if day.answers is None else {ANSWERS: day.answers.metadata()}),
                 **({} if day.estimate is None else _estimated(day.estimate)),
             }
             if day.answers is not None:
                 answers[start.date()] = day.answers
-        overtaken = not_the_newest(context, house, spec, latest)
-        days_of_champion = {} if champion is None else since_promotion(house, champion, until)
+        overtaken = not_the_newest(context, stores, spec, latest)
+        days_of_champion = {} if champion is None else since_promotion(stores, champion, until)
         matured = matured_days(days_of_champion, spec.rollout, until)
-        look = hold_to_floor(house, spec, matured, until)
+        look = hold_to_floor(stores, spec, matured, until)
         concept = None
         then = ""
         if champion is not None:
             # Runs that report on old days again may come after this one, which is the one that tells.
-            again = () if overtaken else changed_days(house, spec, context.instance, now)
-            known = answers_of(house, spec, champion, context.instance, answers, again, matured)
-            concept = look_at_concept(house, spec, champion, known, until)
+            again = () if overtaken else changed_days(stores, spec, context.instance, now)
+            known = answers_of(stores, spec, champion, context.instance, answers, again, matured)
+            concept = look_at_concept(stores, spec, champion, known, until)
         if champion is not None and not overtaken:
-            tell_of_labels(house, spec, days_of_champion, until)
-            tell_of_floor(house, spec, look, context.log)
-            then = what_follows(house, spec, champion.version, context.instance, now)
-            tell_of_collapse(house, spec, champion.version, concept, then=then)
+            tell_of_labels(stores, spec, days_of_champion, until)
+            tell_of_floor(stores, spec, look, context.log)
+            then = what_follows(stores, spec, champion.version, context.instance, now)
+            tell_of_collapse(stores, spec, champion.version, concept, then=then)
             tell_of_concept(
-                house,
+                stores,
                 spec,
                 champion.version,
                 concept,
@@ -121,7 +121,7 @@ def performance_report_asset(spec: ModelSpec) -> dg.AssetsDefinition:
             **concept_metadata(concept, until),
             **_maturity(spec, matured, len(days_of_champion)),
             **said[latest],
-            **_label_debt(house, spec, until),
+            **_label_debt(stores, spec, until),
         }
         for key, metadata in said.items():
             context.add_asset_metadata({**overtaken, **in_order(metadata)}, partition_key=key)
@@ -152,7 +152,7 @@ class _Day(NamedTuple):
 
 
 def count_day_of_model(
-    house: House,
+    stores: Stores,
     spec: ModelSpec,
     champion: ModelVersion | None,
     classes: Mapping[str, Collection[str]],
@@ -164,7 +164,7 @@ def count_day_of_model(
     counts, answers, places = PerformanceCounts(slices, classes), [], Places()
     baseline = None if champion is None else champion.baseline
     calibration = None if baseline is None else baseline.calibration
-    for rows in house.log.labelled_pieces(spec.model, start, end):
+    for rows in stores.log.labelled_pieces(spec.model, start, end):
         counts.add(rows)
         if champion is not None:
             answers.append(
@@ -183,9 +183,9 @@ def _estimated(found: EstimatedPerformance) -> Metadata:
     return {"estimate": found.in_words, **for_programs(found.metadata())}
 
 
-def _label_debt(house: House, spec: ModelSpec, until: datetime) -> Metadata:
+def _label_debt(stores: Stores, spec: ModelSpec, until: datetime) -> Metadata:
     """How many answers still await their label, and for how long."""
-    debt = house.rollups.label_debt(spec.model, until - timedelta(days=house.settings.label_days), until)
+    debt = stores.rollups.label_debt(spec.model, until - timedelta(days=stores.settings.label_days), until)
     ages = {"oldest": debt.oldest_at, "median": debt.median_at}
     return {
         "label_debt": debt.awaiting,

@@ -19,7 +19,7 @@ from mlops_dagster.rollout.prospects.proposal import check_can_promote, least_re
 from mlops_dagster.rollout.prospects.prospects import ALIKE, Shares
 from mlops_dagster.schema import ModelSchema
 from mlops_dagster.settings import Settings
-from mlops_dagster.stores import House
+from mlops_dagster.stores import Stores
 
 logger = logging.getLogger(__name__)
 
@@ -57,7 +57,7 @@ def _champion(spec: ModelSpec) -> ModelVersion | None:
     if settings.database_url is None and not (settings.home / "mlops.sqlite").exists():  # a check makes none
         return None
     try:
-        return House(settings).champion(spec.model)
+        return Stores(settings).champion(spec.model)
     except StorageError as error:  # what is checked is the YAML
         logger.warning("%s: its champion could not be asked for: %s", spec.model, error.message)
         return None

@@ -11,7 +11,7 @@ from mlops_dagster.components.partitions import complete
 from mlops_dagster.components.spec import ModelSpec
 from mlops_dagster.components.views.tables import Metadata
 from mlops_dagster.dagster_pages import asset_page
-from mlops_dagster.stores import House
+from mlops_dagster.stores import Stores
 
 FORGOTTEN_AFTER = timedelta(days=3)
 """What an older report says about the champion is no reason to do anything now."""
@@ -48,7 +48,7 @@ def latest_report(
     return next((said for _, said in latest_reports(instance, key, [_newest(made)])), None) if made else None
 
 
-def not_the_newest(context: dg.AssetExecutionContext, house: House, spec: ModelSpec, last: str) -> Metadata:
+def not_the_newest(context: dg.AssetExecutionContext, stores: Stores, spec: ModelSpec, last: str) -> Metadata:
     """Return what a report says first if a newer one has been made before it; `last` is the last partition of the run.
 
     Dagster's Overview of an asset shows what was made last: that is an old hour after catching up, an old day when
@@ -57,12 +57,12 @@ def not_the_newest(context: dg.AssetExecutionContext, house: House, spec: ModelS
     key, partitions = context.asset_key, context.assets_def.partitions_def
     assert isinstance(partitions, dg.TimeWindowPartitionsDefinition)
     following = partitions.get_next_partition_window(partitions.time_window_for_partition_key(last).end)
-    if following is None or following.end > house.clock.now():
+    if following is None or following.end > stores.clock.now():
         return {}  # the usual run, without the query: for the hours of two years it takes 0.1 s
     newest = _newest(context.instance.get_materialized_partitions(key))
     if last >= newest:
         return {}
-    within = urlsplit(house.settings.dagster_url or "").path  # Dagster may be served below a path
+    within = urlsplit(stores.settings.dagster_url or "").path  # Dagster may be served below a path
     return {
         "not_the_newest": f"made late or again; the newest one is of {newest}",
         "newest": dg.MetadataValue.url(asset_page(within, spec.model, key.path[-1], newest)),

@@ -44,13 +44,13 @@ class Stored(NamedTuple):
     age_seconds: float  # by the clock of S3
 
 
-class Place:
+class LogLocation:
     """`predictions/<model>`, `labels` and `erasures` below a folder or s3://bucket/prefix.
 
     Paths and prefixes stand as they are written. S3 is found, and believed, as boto3 does: `AWS_*`, its files, the role
     of the machine. Raises InvalidInputError for another kind of URL, and for a place that no Delta table can be at.
 
-    >>> Place("s3://logs/mlops/").table("labels", options=False).uri
+    >>> LogLocation("s3://logs/mlops/").table("labels", options=False).uri
     's3://logs/mlops/labels'
     """
 
