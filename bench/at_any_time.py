@@ -24,7 +24,7 @@ from bench.proofs import failures_found, labels_to_proof
 from bench.requests_table import SEED, WORLDS, harmless, share
 from bench.rollout_power import Traffic, good_at_dawn
 from mlops_dagster.rollout import Outcome, RolloutPolicy
-from mlops_dagster.rollout.prospects import roll_out
+from mlops_dagster.rollout.prospects.prospects import roll_out
 
 PER_HOUR_OF_DAY: Final = 1000
 POLICIES: Final = {

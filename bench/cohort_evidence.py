@@ -11,7 +11,7 @@ from bench.drawing import World
 from bench.e_values import Bools
 from bench.histories import MIDNIGHT
 from mlops_dagster.predictions import BothScored, Cohort, EventCounts, PairedCounts
-from mlops_dagster.predictions.compared import COHORT_MINUTES
+from mlops_dagster.predictions.rollups.compared import COHORT_MINUTES
 from mlops_dagster.rollout import (
     EventsSince,
     Evidence,
@@ -22,7 +22,7 @@ from mlops_dagster.rollout import (
     StepCounts,
     decide,
 )
-from mlops_dagster.rollout.cohorts import complete_until
+from mlops_dagster.rollout.claims.cohorts import complete_until
 
 if TYPE_CHECKING:
     from bench.states import Judged, States

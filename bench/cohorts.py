@@ -13,7 +13,7 @@ from bench import e_values
 from bench.complete import complete_cohorts
 from bench.drawing import Known, World, known_of
 from bench.e_values import Bools, Floats, Ints, mixed, running, since_start_or_later
-from mlops_dagster.predictions.compared import COHORT_MINUTES
+from mlops_dagster.predictions.rollups.compared import COHORT_MINUTES
 from mlops_dagster.statistics import DesignEffect
 
 DAY: Final = 24 * 60

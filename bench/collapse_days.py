@@ -20,9 +20,9 @@ from rich.console import Console
 from rich.table import Table
 
 from mlops_dagster.monitoring import CollapseVerdict, DayOfAnswers, collapse
-from mlops_dagster.monitoring.answers import Answers
-from mlops_dagster.monitoring.card_accuracy import CardAccuracy
-from mlops_dagster.monitoring.collapse import DAYS_UNTIL_KNOWN, is_suspected
+from mlops_dagster.monitoring.baseline.card_accuracy import CardAccuracy
+from mlops_dagster.monitoring.concept.collapse import DAYS_UNTIL_KNOWN, is_suspected
+from mlops_dagster.monitoring.concept.outcomes import Answers
 from mlops_dagster.registry.cards import EvaluationSlice
 
 Counts = npt.NDArray[np.int64]

@@ -5,7 +5,7 @@ from collections.abc import Sequence
 import numpy as np
 
 from bench.e_values import Ints, running
-from mlops_dagster.predictions.compared import COHORT_MINUTES
+from mlops_dagster.predictions.rollups.compared import COHORT_MINUTES
 from mlops_dagster.rollout import RolloutPolicy
 
 

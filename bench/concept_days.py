@@ -17,7 +17,7 @@ from rich.table import Table
 
 from mlops_dagster.monitoring import ConceptPolicy
 from mlops_dagster.statistics import DesignEffect, rate_change_e_value, rate_design_effect, rate_upper_bound
-from mlops_dagster.statistics.rate_change import BETS, FARTHEST
+from mlops_dagster.statistics.e_values.rate_change import BETS, FARTHEST
 
 Floats = npt.NDArray[np.float64]
 Rates = Callable[[np.random.Generator, float, tuple[int, int]], Floats]

@@ -31,7 +31,7 @@ from rich.table import Table
 from scipy.stats import chisquare
 
 from mlops_dagster.monitoring import DriftPolicy, drift, label_drift, make_baseline
-from mlops_dagster.monitoring.profiles import SCORE_BINS
+from mlops_dagster.monitoring.baseline.fit import SCORE_BINS
 from mlops_dagster.registry import Baseline
 from mlops_dagster.schema import Feature, ModelSchema
 from mlops_dagster.statistics import (

@@ -12,10 +12,10 @@ import numpy as np
 import numpy.typing as npt
 from scipy.special import chdtri
 
-from mlops_dagster.statistics.bad_event import NOT_WORSE, WORSE
-from mlops_dagster.statistics.difference import FRACTIONS
-from mlops_dagster.statistics.excess import ODDS, OFTEN, WEIGHTS
-from mlops_dagster.statistics.rate import ODDS_RATIOS
+from mlops_dagster.statistics.e_values.bad_event import NOT_WORSE, WORSE
+from mlops_dagster.statistics.e_values.difference import FRACTIONS
+from mlops_dagster.statistics.e_values.excess import ODDS, OFTEN, WEIGHTS
+from mlops_dagster.statistics.e_values.rate import ODDS_RATIOS
 
 Floats: TypeAlias = npt.NDArray[np.float64]
 Ints: TypeAlias = npt.NDArray[np.int64]

@@ -18,7 +18,7 @@ from rich.console import Console
 from rich.table import Table
 from sklearn.linear_model import LogisticRegression
 
-from mlops_dagster.monitoring.estimated import calibrate, estimate
+from mlops_dagster.monitoring.concept.estimated import calibrate, estimate
 from mlops_dagster.statistics import classification_metrics, ks_two_sample, rate_design_effect
 
 Floats = npt.NDArray[np.float64]

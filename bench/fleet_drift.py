@@ -25,11 +25,11 @@ from sqlalchemy import create_engine, insert, text
 
 from mlops_dagster.clock import ReplayedClock
 from mlops_dagster.monitoring import SCORE_BINS, DriftPolicy
-from mlops_dagster.monitoring.trailing import trailing_drift
+from mlops_dagster.monitoring.drift.trailing import trailing_drift
 from mlops_dagster.predictions.records import microseconds
-from mlops_dagster.predictions.rollup_addition import digest_of
-from mlops_dagster.predictions.rollup_tables import CELL_TYPE, arms, cells
-from mlops_dagster.predictions.tally import HOUR
+from mlops_dagster.predictions.rollups.addition import digest_of
+from mlops_dagster.predictions.rollups.tables import CELL_TYPE, arms, cells
+from mlops_dagster.predictions.rollups.tally import HOUR
 from mlops_dagster.registry import (
     Baseline,
     EvaluationSlice,
@@ -41,7 +41,7 @@ from mlops_dagster.registry import (
 )
 from mlops_dagster.settings import Settings
 from mlops_dagster.statistics import Bins, CategoricalBins, Histogram, NumericBins
-from mlops_dagster.wiring import House
+from mlops_dagster.stores import House
 
 BLOCKS = 5
 HOURS = 24

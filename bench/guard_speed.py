@@ -16,8 +16,8 @@ from rich.table import Table
 
 from mlops_dagster.monitoring import make_baseline
 from mlops_dagster.schema import Feature, ModelSchema
-from mlops_dagster.serving.guard import Guard
-from mlops_dagster.serving.inputs import Column
+from mlops_dagster.serving.deployed.guard import Guard
+from mlops_dagster.serving.protocol.inputs import Column
 
 NUMERIC = tuple(f"x{number}" for number in range(9))
 CATEGORICAL = ("carrier", "origin")

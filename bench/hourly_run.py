@@ -33,7 +33,7 @@ from mlops_dagster.monitoring import make_baseline
 from mlops_dagster.predictions import PredictionRecord
 from mlops_dagster.registry import Stage
 from mlops_dagster.settings import Settings
-from mlops_dagster.wiring import House
+from mlops_dagster.stores import House
 
 MODEL = "flights-delay"
 ROOT = Path(__file__).parents[1]

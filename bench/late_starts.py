@@ -17,7 +17,7 @@ from bench.label_worlds import PAIRS, cells
 from bench.looks import Arm, Minutes, rollback_e
 from bench.states import roll_out
 from mlops_dagster.rollout import Outcome, RolloutPolicy
-from mlops_dagster.rollout.event_tests import CHOSEN
+from mlops_dagster.rollout.claims.events import CHOSEN
 
 HOUR: Final = 40
 PROOF: Final = 5 / PAIRS.alpha

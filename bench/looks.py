@@ -8,7 +8,7 @@ from bench import e_values
 from bench.e_values import Bools, Floats, Ints, mixed, running, since_start_or_later
 from bench.histories import History
 from mlops_dagster.rollout import RolloutPolicy
-from mlops_dagster.rollout.event_tests import CHOSEN
+from mlops_dagster.rollout.claims.events import CHOSEN
 
 
 class Arm(NamedTuple):

@@ -30,7 +30,7 @@ from mlops_dagster.predictions import Rollups, Spool
 from mlops_dagster.registry import ModelVersion, Stage
 from mlops_dagster.rollout import Outcome, Phase, RolloutPolicy, collect, decide
 from mlops_dagster.schema import Feature, ModelSchema
-from mlops_dagster.wiring import House
+from mlops_dagster.stores import House
 
 RATES = (50, 200)
 CALLERS = 8

@@ -24,9 +24,10 @@ import pyarrow as pa
 from rich.console import Console
 from rich.table import Table
 
-from mlops_dagster.monitoring.recount import count_rows
-from mlops_dagster.predictions import PredictionLog, columns, delta
-from mlops_dagster.predictions.log import predictions_table
+from mlops_dagster.monitoring.drift.recount import count_rows
+from mlops_dagster.predictions import PredictionLog
+from mlops_dagster.predictions.log import columns, delta
+from mlops_dagster.predictions.log.log import predictions_table
 from mlops_dagster.predictions.records import SERVED
 from mlops_dagster.statistics import Bins, NumericBins
 

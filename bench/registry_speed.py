@@ -37,7 +37,7 @@ from mlops_dagster.registry import (
     Stage,
     Validation,
 )
-from mlops_dagster.registry.deployments import empty
+from mlops_dagster.registry.entities.deployment_changes import empty
 from mlops_dagster.registry.stores.rows import deployment_row, version_row
 from mlops_dagster.registry.stores.tables import deployments, versions
 from mlops_dagster.settings import Settings

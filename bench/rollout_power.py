@@ -28,7 +28,7 @@ from mlops_dagster.rollout import (
     RolloutPolicy,
     StepCounts,
 )
-from mlops_dagster.rollout.prospects import late_starts, roll_out
+from mlops_dagster.rollout.prospects.prospects import late_starts, roll_out
 
 DEFS: Final = Path(__file__).parents[1] / "examples/flights/flights/defs/model/defs.yaml"
 REQUESTS_PER_HOUR: Final = 37

@@ -31,7 +31,7 @@ from mlops_dagster.registry import (
 from mlops_dagster.schema import Feature, ModelSchema
 from mlops_dagster.settings import Settings
 from mlops_dagster.statistics import CategoricalBins, Histogram, NumericBins
-from mlops_dagster.wiring import House
+from mlops_dagster.stores import House
 
 Found = TypeVar("Found")
 

@@ -47,7 +47,7 @@ from served import (
 from sklearn.linear_model import LogisticRegression
 
 from mlops_dagster.predictions import audit
-from mlops_dagster.wiring import House
+from mlops_dagster.stores import House
 
 CONNECTIONS = 16
 WARM_UP_SECONDS = 2

@@ -18,8 +18,8 @@ from rich.console import Console
 from rich.table import Table
 
 from mlops_dagster.statistics import difference_design_effect, paired_e_value
-from mlops_dagster.statistics.difference import FRACTIONS
-from mlops_dagster.statistics.e_values import Alternative
+from mlops_dagster.statistics.e_values.combination import Alternative
+from mlops_dagster.statistics.e_values.difference import FRACTIONS
 
 Floats = npt.NDArray[np.float64]
 MARGIN, EVALUATED, SEED = 0.02, 28, 17

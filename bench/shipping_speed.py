@@ -19,8 +19,8 @@ from statistics import median
 from deltalake import DeltaTable
 
 from mlops_dagster.predictions import PredictionLog, PredictionRecord, Spool, audit
-from mlops_dagster.predictions.entries import rows_of
 from mlops_dagster.predictions.records import encode_prediction
+from mlops_dagster.predictions.spool.entries import rows_of
 
 START = datetime(2026, 1, 1, tzinfo=UTC)
 MODEL = "flights"

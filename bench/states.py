@@ -10,8 +10,8 @@ from bench.cohorts import Cohorts, Look
 from bench.drawing import Known, World
 from bench.e_values import Bools, Floats, Ints, mixed, running, since_start_or_later
 from mlops_dagster.rollout import Outcome, RolloutPolicy
-from mlops_dagster.rollout.event_tests import CHOSEN
-from mlops_dagster.statistics.excess import OFTEN, WEIGHTS
+from mlops_dagster.rollout.claims.events import CHOSEN
+from mlops_dagster.statistics.e_values.excess import OFTEN, WEIGHTS
 
 
 @dataclass

@@ -21,13 +21,14 @@ import pyarrow as pa
 from sklearn.dummy import DummyClassifier
 
 from mlops_dagster.monitoring import make_baseline
-from mlops_dagster.monitoring.batches import validate_hours
-from mlops_dagster.monitoring.files import open_files
-from mlops_dagster.predictions import PredictionLog, columns, delta
-from mlops_dagster.predictions.log import predictions_table
+from mlops_dagster.monitoring.validation.hourly import validate_hours
+from mlops_dagster.predictions import PredictionLog
+from mlops_dagster.predictions.log import columns, delta
+from mlops_dagster.predictions.log.log import predictions_table
 from mlops_dagster.registry import ModelRegistry, ModelVersion
 from mlops_dagster.schema import Feature, ModelSchema
 from mlops_dagster.settings import Settings
+from mlops_dagster.storage.files import open_files
 
 MODEL = "busy"
 SINCE = datetime(2026, 1, 1, tzinfo=UTC)

@@ -12,7 +12,7 @@ from sqlalchemy import URL
 
 from mlops_dagster.database.engines import parse_url
 from mlops_dagster.errors import InvalidInputError, StorageError
-from mlops_dagster.private import write_privately
+from mlops_dagster.storage.private import write_privately
 
 _SQLITE = b"SQLite format 3\0"
 _PASSING = (".tmp-", ".probe-", ".unsettled-")  # half-written files, and what is of a running process

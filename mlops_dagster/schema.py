@@ -7,9 +7,9 @@ from typing import Final, Literal, Self
 
 from pydantic import ValidationInfo, field_validator, model_validator
 
+from mlops_dagster.documents.strict import StrictModel
+from mlops_dagster.frames.values import text_of
 from mlops_dagster.names import check_class_name, check_feature_name, look_of
-from mlops_dagster.strict import StrictModel
-from mlops_dagster.values import text_of
 
 STORED: Final = {"stored": True}
 """The context of schemas that were registered before a name was refused: they stay readable."""

@@ -10,10 +10,10 @@ from typing import Literal
 from pydantic import Field, field_validator
 from pydantic_settings import BaseSettings, SettingsConfigDict
 
-from mlops_dagster.durable import sync_folders
+from mlops_dagster.documents.strict import exact_integers
 from mlops_dagster.errors import HomeNotWritableError
-from mlops_dagster.private import tighten, write_privately
-from mlops_dagster.strict import exact_integers
+from mlops_dagster.storage.durable import sync_folders
+from mlops_dagster.storage.private import tighten, write_privately
 from mlops_dagster.urls import shown_url
 
 _SCHEME = re.compile(r"(s3|file|https?|gs|abfss?|azure|mlflow):/", re.IGNORECASE)

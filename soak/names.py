@@ -14,7 +14,7 @@ from mlops_dagster.names import check_feature_name, check_model_name, fold_model
 from mlops_dagster.predictions import audit
 from mlops_dagster.schema import Feature
 from mlops_dagster.settings import Settings
-from mlops_dagster.wiring import House
+from mlops_dagster.stores import House
 from tests.predictions.conftest import MARCH, a_record
 
 _PIECES = (

@@ -8,7 +8,7 @@ import tempfile
 import time
 from pathlib import Path
 
-from mlops_dagster.predictions.sqlite import Durability
+from mlops_dagster.predictions.spool.sqlite import Durability
 from tests.predictions.disks import a_disk
 from tests.predictions.power import Said, answer_until_the_power_fails, look
 

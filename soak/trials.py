@@ -9,7 +9,7 @@ from pathlib import Path
 from mlops_dagster.errors import MlopsError, TrialFailedError
 from mlops_dagster.registry import estimators
 from mlops_dagster.settings import Settings
-from mlops_dagster.wiring import House
+from mlops_dagster.stores import House
 from tests.serving.conftest import CARD, SCHEMA, Server, make_baseline, make_estimator
 from tests.trial.broken import bomb, crashing
 

@@ -23,12 +23,12 @@ from mlops_dagster.predictions import (
     Rollups,
     Spool,
     audit,
-    delta,
     erase,
-    erasing,
     find_doubled,
-    heartbeats,
 )
+from mlops_dagster.predictions.erasure import erase as erasing
+from mlops_dagster.predictions.log import delta
+from mlops_dagster.predictions.rollups import heartbeats
 from tests import weed
 
 START = datetime(2013, 3, 1, tzinfo=UTC)

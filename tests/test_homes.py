@@ -8,7 +8,7 @@ import pytest
 from mlops_dagster.errors import HomeNotWritableError, InvalidInputError
 from mlops_dagster.predictions import PredictionLog, Spool, audit
 from mlops_dagster.settings import Settings
-from mlops_dagster.wiring import House
+from mlops_dagster.stores import House
 from tests.predictions.conftest import MARCH, a_record
 
 DAY = timedelta(days=1)

@@ -18,14 +18,14 @@ from pydantic import BaseModel, TypeAdapter, ValidationError
 
 import mlops_dagster
 from mlops_dagster.components.spec import ModelSpec
+from mlops_dagster.documents.json_text import json_text
+from mlops_dagster.documents.strict import LARGEST, StrictModel
 from mlops_dagster.errors import InvalidInputError
-from mlops_dagster.registry.baseline import Baseline
-from mlops_dagster.registry.protection import GuardPolicy
+from mlops_dagster.registry.entities.baseline import Baseline
+from mlops_dagster.registry.entities.guard_and_hold import GuardPolicy
 from mlops_dagster.rollout.entities import Rollout
 from mlops_dagster.rollout.policy import RolloutPolicy
 from mlops_dagster.settings import Settings
-from mlops_dagster.strict import LARGEST, StrictModel
-from mlops_dagster.strict_json import json_text
 
 BAD = (
     *(math.nan, math.inf, -math.inf, "nan", "inf", "-Infinity", "1e999", "NaN"),

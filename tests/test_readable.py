@@ -20,7 +20,7 @@ from mlops_dagster.registry import GatePolicy, ModelCard, Stage
 from mlops_dagster.rollout import Phase, RolloutPolicy
 from mlops_dagster.serving.service import Service
 from mlops_dagster.settings import Settings
-from mlops_dagster.wiring import House
+from mlops_dagster.stores import House
 from tests.serving.conftest import CARD, Models
 from tests.serving.light import light_artifacts
 

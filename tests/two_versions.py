@@ -20,7 +20,7 @@ from mlops_dagster.predictions import PredictionRecord, Role
 from mlops_dagster.registry import EvaluationSlice, ModelCard, ModelVersion, Provenance, Stage
 from mlops_dagster.schema import Feature, ModelSchema
 from mlops_dagster.settings import Settings
-from mlops_dagster.wiring import House
+from mlops_dagster.stores import House
 
 MODEL = "flights"
 MARCH = datetime(2013, 3, 1, tzinfo=UTC)

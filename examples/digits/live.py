@@ -25,11 +25,11 @@ from demo.watch import DidNotHappenError, Watch
 from mlops_dagster.errors import MlopsError
 from mlops_dagster.registry import Deployment
 from mlops_dagster.rehearsal.home import fresh_home
-from mlops_dagster.rehearsal.instance import only_settings
+from mlops_dagster.rehearsal.orchestrator.instance import only_settings
 from mlops_dagster.rehearsal.run import ending_on_sigterm
 from mlops_dagster.rehearsal.server import data_plane
 from mlops_dagster.settings import Settings
-from mlops_dagster.wiring import House
+from mlops_dagster.stores import House
 
 MODEL = "digits"
 ARCHIVE = timedelta(days=30)

@@ -9,9 +9,9 @@ from sqlalchemy import Column, Index, Integer, MetaData, Row, String, Table, Tex
 from mlops_dagster.alerting.alert import Alert, Severity
 from mlops_dagster.clock import Clock, parse_time
 from mlops_dagster.database import migrate, open_database, reading, writing
-from mlops_dagster.readable import readable, reading_row
-from mlops_dagster.strict_json import json_text
-from mlops_dagster.texts import plain
+from mlops_dagster.documents.json_text import json_text
+from mlops_dagster.documents.readable import readable, reading_row
+from mlops_dagster.documents.texts import plain
 
 TABLES = MetaData()
 _alerts = Table(

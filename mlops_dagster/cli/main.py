@@ -7,20 +7,20 @@ from typing import Annotated
 
 import typer
 
-from mlops_dagster.cli.alerts import alerts
-from mlops_dagster.cli.artifacts import artifacts
-from mlops_dagster.cli.audit import audit
-from mlops_dagster.cli.catalogue import catalogue
-from mlops_dagster.cli.drift import drift
+from mlops_dagster.cli.commands.alerts import alerts
+from mlops_dagster.cli.commands.artifacts import artifacts
+from mlops_dagster.cli.commands.audit import audit
+from mlops_dagster.cli.commands.catalogue import catalogue
+from mlops_dagster.cli.commands.drift import drift
+from mlops_dagster.cli.commands.new import new
+from mlops_dagster.cli.commands.tokens import tokens
+from mlops_dagster.cli.commands.trainer import trainer
+from mlops_dagster.cli.commands.validation import validation
 from mlops_dagster.cli.models import models
-from mlops_dagster.cli.new import new
 from mlops_dagster.cli.output import hint, say
-from mlops_dagster.cli.predictions import predictions
+from mlops_dagster.cli.predictions.log import predictions
 from mlops_dagster.cli.rollouts import rollouts
 from mlops_dagster.cli.running import sections_of, settings, speaks
-from mlops_dagster.cli.tokens import tokens
-from mlops_dagster.cli.trainer import trainer
-from mlops_dagster.cli.validation import validation
 
 app = typer.Typer(
     no_args_is_help=True,
@@ -54,7 +54,7 @@ def serve(
     ] = None,
 ) -> None:
     """Run the data plane: Open Inference Protocol v2 on MLOPS_HOST and MLOPS_PORT, until SIGTERM."""
-    from mlops_dagster.serving.supervisor import run
+    from mlops_dagster.serving.processes.supervisor import run
 
     chosen = settings()
     run(chosen if workers is None else chosen.model_copy(update={"workers": workers}))
@@ -73,7 +73,7 @@ def dev(
     Dagster's instance is in DAGSTER_HOME, or else in `dagster` of the home; one without dagster.yaml gets ours.
     """
     from mlops_dagster.dev import dagster_home, run_together
-    from mlops_dagster.serving.home_lock import only_server
+    from mlops_dagster.serving.processes.home_lock import only_server
 
     chosen = settings()
     chosen.writable_home()
@@ -128,8 +128,8 @@ def rehearse(
 
     from mlops_dagster.rehearsal import Scenario, compare
     from mlops_dagster.rehearsal import rehearse as run
-    from mlops_dagster.rehearsal.files import read_table
-    from mlops_dagster.rehearsal.project import find_model
+    from mlops_dagster.rehearsal.orchestrator.project import find_model
+    from mlops_dagster.rehearsal.traffic.files import read_table
     from mlops_dagster.retraining.trainer import load_trainer
 
     other = None if policy is None else sections_of(policy)

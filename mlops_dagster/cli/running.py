@@ -10,13 +10,13 @@ from typing import TYPE_CHECKING, ParamSpec, TypeVar
 import typer
 
 from mlops_dagster.cli.output import complain
-from mlops_dagster.documents import read_yaml
+from mlops_dagster.documents.yaml_files import read_yaml
 from mlops_dagster.errors import InvalidInputError, InvalidPolicyError, MlopsError
 
 if TYPE_CHECKING:
     from mlops_dagster.registry import ModelRegistry
     from mlops_dagster.settings import Settings
-    from mlops_dagster.wiring import House
+    from mlops_dagster.stores import House
 
 P = ParamSpec("P")
 R = TypeVar("R")
@@ -44,7 +44,7 @@ def settings() -> "Settings":
     """The settings of the environment; raises InvalidInputError."""
     from pydantic import ValidationError
 
-    from mlops_dagster.readable import fields_of
+    from mlops_dagster.documents.readable import fields_of
     from mlops_dagster.settings import Settings
 
     try:
@@ -55,7 +55,7 @@ def settings() -> "Settings":
 
 def house() -> "House":
     """The stores, as the settings say; who writes is the OS user."""
-    from mlops_dagster.wiring import House
+    from mlops_dagster.stores import House
 
     return House(settings())
 

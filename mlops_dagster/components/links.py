@@ -4,7 +4,7 @@ import dagster as dg
 
 from mlops_dagster.components.spec import ModelSpec
 from mlops_dagster.dagster_pages import asset_page
-from mlops_dagster.wiring import House
+from mlops_dagster.stores import House
 
 
 def link_of(place: str) -> dg.MetadataValue:

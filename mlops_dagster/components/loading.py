@@ -26,11 +26,11 @@ from dagster.components.core.defs_module import (
 from dagster_shared.utils import safe_is_subclass
 from pydantic import ValidationError
 
-from mlops_dagster.components.checked_models import is_check
+from mlops_dagster.components.checks.checked_models import is_check
 from mlops_dagster.components.refused import RefusedModel
-from mlops_dagster.documents import read_yaml
+from mlops_dagster.documents.readable import fields_of
+from mlops_dagster.documents.yaml_files import read_yaml
 from mlops_dagster.errors import InvalidDefinitionError, MlopsError
-from mlops_dagster.readable import fields_of
 
 Sought = TypeVar("Sought", bound=dg.Component)
 

@@ -12,7 +12,7 @@ from mlops_dagster.components.spec import ModelSpec
 from mlops_dagster.errors import EventTimeError, InvalidInputError, ModelNotFoundError
 from mlops_dagster.registry import CLOCKS_DIFFER
 from mlops_dagster.settings import Settings
-from mlops_dagster.wiring import House
+from mlops_dagster.stores import House
 
 if TYPE_CHECKING:
     from types_boto3_s3 import S3Client

@@ -6,13 +6,13 @@ import dagster as dg
 from pydantic import AfterValidator, Field, model_validator
 
 from mlops_dagster.dagster_pages import prefix_of
+from mlops_dagster.documents.strict import StrictModel
 from mlops_dagster.monitoring import ConceptPolicy, DriftPolicy, PerformancePolicy, ValidationPolicy
 from mlops_dagster.names import MODEL_PATTERN, check_model_name
 from mlops_dagster.registry import GatePolicy
 from mlops_dagster.retraining.policy import RetrainingPolicy
 from mlops_dagster.rollout import RolloutPolicy
-from mlops_dagster.rollout.prospects import Traffic
-from mlops_dagster.strict import StrictModel
+from mlops_dagster.rollout.prospects.prospects import Traffic
 
 Text: TypeAlias = Annotated[str, Field(pattern=r"\S")]
 """Something that is said: without it no version of the model would ever pass the gates."""

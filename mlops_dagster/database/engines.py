@@ -12,11 +12,11 @@ from sqlalchemy.engine.interfaces import DBAPIConnection
 from sqlalchemy.exc import ArgumentError, DisconnectionError
 from sqlalchemy.pool import ConnectionPoolEntry, PoolProxiedConnection
 
-from mlops_dagster.addresses import SQLITE
 from mlops_dagster.database.damage import tell_of_dropped
 from mlops_dagster.database.wal import LOCK_TIMEOUT_SECONDS, use_wal
 from mlops_dagster.database.watchdog import WATCHDOG
 from mlops_dagster.errors import InvalidInputError
+from mlops_dagster.storage.addresses import SQLITE
 from mlops_dagster.urls import SHOWN_OPTIONS, shown_url
 
 if TYPE_CHECKING:

@@ -3,7 +3,7 @@
 import dagster as dg
 
 from mlops_dagster.components import Platform
-from mlops_dagster.components.catching_up import catch_up
+from mlops_dagster.components.jobs.backfill_planner import catch_up
 from mlops_dagster.components.partitions import HOURLY, MODEL, hourly
 from mlops_dagster.dagster_pages import prefix_of
 

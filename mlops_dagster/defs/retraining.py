@@ -3,7 +3,7 @@
 import dagster as dg
 
 from mlops_dagster.components import Platform
-from mlops_dagster.components.retraining_failures import run_failed
+from mlops_dagster.components.sensors.retraining_failures import run_failed
 
 
 @dg.run_failure_sensor(

@@ -37,7 +37,7 @@ def columns_of(feature: Feature) -> tuple[str, str, str]:
 
 def arrow_column(rows: "pa.Table | pa.RecordBatch", feature: Feature) -> "pa.ChunkedArray | pa.Array | None":
     """Return the values of `feature` in rows of the log, null where not given; None if there is no such column."""
-    from mlops_dagster.predictions.columns import feature_column
+    from mlops_dagster.predictions.log.columns import feature_column
 
     name = feature_column(rows.schema, feature.name, numeric=feature.kind == "numeric")
     return None if name is None else rows[name]

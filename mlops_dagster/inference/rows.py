@@ -9,7 +9,7 @@ import numpy as np
 import numpy.typing as npt
 
 from mlops_dagster.schema import Feature, ModelSchema
-from mlops_dagster.statistics.columns import Column, as_numbers
+from mlops_dagster.statistics.bins.columns import Column, as_numbers
 
 if TYPE_CHECKING:
     import pandas as pd

@@ -7,6 +7,7 @@ import numpy as np
 import numpy.typing as npt
 
 from mlops_dagster.errors import InvalidInputError, ModelFailedError
+from mlops_dagster.frames.values import text_of
 from mlops_dagster.inference.asking import Inputs, answers_alike_to_a_matrix, way_to_ask
 from mlops_dagster.inference.nulls import nulls_of
 from mlops_dagster.inference.probabilities import are_probabilities, not_probabilities
@@ -15,7 +16,6 @@ from mlops_dagster.inference.trial import ALONE, answers_that_differ, trial_colu
 from mlops_dagster.registry import Baseline
 from mlops_dagster.registry.estimators import Estimator
 from mlops_dagster.schema import ModelSchema
-from mlops_dagster.values import text_of
 
 _Numbers: TypeAlias = npt.NDArray[np.float64]
 _Places: TypeAlias = npt.NDArray[np.intp]

@@ -1,25 +1,25 @@
 """What the served traffic looks like against the training data: profiles, drift, validation, performance."""
 
-from mlops_dagster.monitoring.answers import DayOfAnswers, day_of_answers
-from mlops_dagster.monitoring.collapse import Collapse, CollapseVerdict, collapse
-from mlops_dagster.monitoring.concept import concept_drift
-from mlops_dagster.monitoring.concept_report import ConceptReport, ConceptVerdict
-from mlops_dagster.monitoring.drift import drift
-from mlops_dagster.monitoring.drift_report import DriftReport, FeatureDrift
-from mlops_dagster.monitoring.estimated import EstimatedPerformance, calibrate, estimated_performance
-from mlops_dagster.monitoring.evaluated import with_evaluation
-from mlops_dagster.monitoring.expectations import ValidationPolicy, suite_for
-from mlops_dagster.monitoring.harm import FeatureHarm, Harm, harm_of
-from mlops_dagster.monitoring.holding import HoldDecision, enact_hold, should_hold
-from mlops_dagster.monitoring.label_drift import LabelDriftReport, label_drift
+from mlops_dagster.monitoring.baseline.evaluation import with_evaluation
+from mlops_dagster.monitoring.baseline.fit import SCORE_BINS, fit_bins, make_baseline
+from mlops_dagster.monitoring.baseline.provable import provable
+from mlops_dagster.monitoring.concept.collapse import Collapse, CollapseVerdict, collapse
+from mlops_dagster.monitoring.concept.estimated import EstimatedPerformance, calibrate, estimated_performance
+from mlops_dagster.monitoring.concept.measure import concept_drift
+from mlops_dagster.monitoring.concept.outcomes import DayOfAnswers, day_of_answers
+from mlops_dagster.monitoring.concept.report import ConceptReport, ConceptVerdict
+from mlops_dagster.monitoring.drift.attribution import FeatureHarm, Harm, harm_of
+from mlops_dagster.monitoring.drift.labels import LabelDriftReport, label_drift
+from mlops_dagster.monitoring.drift.measure import drift
+from mlops_dagster.monitoring.drift.report import DriftReport, FeatureDrift
+from mlops_dagster.monitoring.drift.window import regime_lines
 from mlops_dagster.monitoring.performance import Performance, PerformanceReport, performance
 from mlops_dagster.monitoring.policy import ConceptPolicy, DriftPolicy, PerformancePolicy, Verdict
-from mlops_dagster.monitoring.profiles import SCORE_BINS, fit_bins, make_baseline
-from mlops_dagster.monitoring.provable import provable
 from mlops_dagster.monitoring.quarantine import quarantine
-from mlops_dagster.monitoring.training_data import validate_training_set
-from mlops_dagster.monitoring.validation import ValidationResult, validate, validate_each
-from mlops_dagster.monitoring.window import regime_lines
+from mlops_dagster.monitoring.validation.expectations import ValidationPolicy, suite_for
+from mlops_dagster.monitoring.validation.hold import HoldDecision, enact_hold, should_hold
+from mlops_dagster.monitoring.validation.training_data import validate_training_set
+from mlops_dagster.monitoring.validation.validate import ValidationResult, validate, validate_each
 
 __all__ = [
     "SCORE_BINS",

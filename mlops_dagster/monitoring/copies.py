@@ -8,8 +8,8 @@ from datetime import UTC, date, datetime, timedelta
 from pathlib import PurePosixPath
 from typing import TYPE_CHECKING
 
-from mlops_dagster.monitoring.files import Files
 from mlops_dagster.predictions import Choice, Found
+from mlops_dagster.storage.files import Files
 
 if TYPE_CHECKING:
     import pyarrow as pa

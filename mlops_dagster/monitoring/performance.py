@@ -4,7 +4,7 @@ from collections.abc import Collection, Iterable, Mapping
 from dataclasses import asdict, dataclass
 from typing import TYPE_CHECKING, TypeAlias
 
-from mlops_dagster.monitoring.answers import in_slices
+from mlops_dagster.monitoring.concept.outcomes import in_slices
 
 if TYPE_CHECKING:
     import numpy as np

@@ -6,10 +6,10 @@ from typing import Self
 
 from pydantic import Field, model_validator
 
+from mlops_dagster.documents.strict import StrictModel
 from mlops_dagster.errors import InvalidInputError
 from mlops_dagster.registry.cards import OVERALL
 from mlops_dagster.statistics import INDEPENDENT, DesignEffect
-from mlops_dagster.strict import StrictModel
 
 _ROWS_OF_CHI_SQUARED = 200
 

@@ -6,9 +6,9 @@ from typing import TYPE_CHECKING
 
 from mlops_dagster.clock import in_utc
 from mlops_dagster.errors import InvalidInputError
-from mlops_dagster.monitoring.files import Files
-from mlops_dagster.monitoring.rows import as_parquet, as_text
-from mlops_dagster.monitoring.validation import ValidationResult
+from mlops_dagster.monitoring.validation.validate import ValidationResult
+from mlops_dagster.storage.files import Files
+from mlops_dagster.storage.parquet import as_parquet, as_text
 
 if TYPE_CHECKING:
     import pandas as pd

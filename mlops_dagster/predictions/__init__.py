@@ -1,15 +1,13 @@
 """The prediction log: a durable spool, rollups, Delta Lake tables, labels that come late, and an audit of it all."""
 
-from mlops_dagster.predictions.asked import Asked, AskedErasures
 from mlops_dagster.predictions.audit import AuditReport, ProcessAudit, audit
-from mlops_dagster.predictions.compared import COHORT, Cohort, Pair, arm_cohorts, champion_days
-from mlops_dagster.predictions.counts import BadEvent, BothScored, EventCounts, PairedCounts
-from mlops_dagster.predictions.erasing import Choice, Erased, Found, check_reason, erase
-from mlops_dagster.predictions.feedback import Feedback, Taken
-from mlops_dagster.predictions.label_inbox import LabelInbox
-from mlops_dagster.predictions.label_outbox import LabelOutbox
-from mlops_dagster.predictions.latency import LatencySummary
-from mlops_dagster.predictions.log import PredictionLog
+from mlops_dagster.predictions.erasure.asked import Asked, AskedErasures
+from mlops_dagster.predictions.erasure.erase import Choice, Erased, Found, check_reason, erase
+from mlops_dagster.predictions.labels.feedback import Feedback, Taken
+from mlops_dagster.predictions.labels.inbox import LabelInbox
+from mlops_dagster.predictions.labels.outbox import LabelOutbox
+from mlops_dagster.predictions.log.log import PredictionLog
+from mlops_dagster.predictions.log.repair import Doubled, find_doubled, repair
 from mlops_dagster.predictions.records import (
     ANSWERED,
     SERVED,
@@ -22,11 +20,13 @@ from mlops_dagster.predictions.records import (
     ShedRecord,
     Status,
 )
-from mlops_dagster.predictions.recounting import Recounted, recount
-from mlops_dagster.predictions.repairing import Doubled, find_doubled, repair
-from mlops_dagster.predictions.rollups import ArmEvents, LabelDebt, Rollups, ShedCounts
-from mlops_dagster.predictions.spool import Consumer, Spool, SpoolDepth
-from mlops_dagster.predictions.units import speaking_row, unit_of
+from mlops_dagster.predictions.rollups.compared import COHORT, Cohort, Pair, arm_cohorts, champion_days
+from mlops_dagster.predictions.rollups.counts import BadEvent, BothScored, EventCounts, PairedCounts
+from mlops_dagster.predictions.rollups.latency import LatencySummary
+from mlops_dagster.predictions.rollups.recounting import Recounted, recount
+from mlops_dagster.predictions.rollups.rollups import ArmEvents, LabelDebt, Rollups, ShedCounts
+from mlops_dagster.predictions.rollups.units import speaking_row, unit_of
+from mlops_dagster.predictions.spool.spool import Consumer, Spool, SpoolDepth
 
 __all__ = [
     "ANSWERED",

@@ -13,18 +13,18 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING, Literal, NamedTuple, TypeAlias
 
 from mlops_dagster.errors import AlreadyRunningError
-from mlops_dagster.predictions.entries import Entry
-from mlops_dagster.predictions.erasures import Erasures, Held, Source
-from mlops_dagster.predictions.heartbeats import Heartbeat, home_of
-from mlops_dagster.predictions.log import PredictionLog
-from mlops_dagster.predictions.maintenance import maintaining
+from mlops_dagster.predictions.erasure.erasure_log import Erasures, Held, Source
+from mlops_dagster.predictions.intervals import Runs
+from mlops_dagster.predictions.log.log import PredictionLog
+from mlops_dagster.predictions.log.maintenance import maintaining
 from mlops_dagster.predictions.records import ANSWERED
-from mlops_dagster.predictions.rollups import Rollups
-from mlops_dagster.predictions.runs import Runs
-from mlops_dagster.predictions.spool import Spool
+from mlops_dagster.predictions.rollups.heartbeats import Heartbeat, home_of
+from mlops_dagster.predictions.rollups.rollups import Rollups
+from mlops_dagster.predictions.spool.entries import Entry
+from mlops_dagster.predictions.spool.spool import Spool
 
 if TYPE_CHECKING:
-    from mlops_dagster.predictions.logged import Logged
+    from mlops_dagster.predictions.log.logged import Logged
 
 KnownBy: TypeAlias = Literal["spool", "heartbeat", "log"]
 
@@ -104,7 +104,7 @@ def audit(spool: Spool, log: PredictionLog, rollups: Rollups | None = None) -> A
     Serving, shipping, compacting and erasing may go on meanwhile. `rollups` know of other spools. Memory is that of one
     batch of rows, and of the gaps. Raises StorageError if something cannot be read now.
     """
-    from mlops_dagster.predictions.logged import read_log
+    from mlops_dagster.predictions.log.logged import read_log
 
     # The order of the reads makes every claim true. A row goes from the spool to the log, and is noted as erased before
     # it leaves that: each place is read before the next, so a row that moves meanwhile is found in one of them. And of
@@ -256,7 +256,7 @@ def _lost_tails(shipped: int, in_log: int, counted: int, last_entry: int) -> lis
 
 def _unfinished_erasures(log: PredictionLog, erasures: Erasures, logged: "Logged") -> list[str]:
     """Those that died; whoever erases now holds the lease of the log until it is done."""
-    from mlops_dagster.predictions.logged import read_log
+    from mlops_dagster.predictions.log.logged import read_log
 
     if not erasures.unfinished(_numbers(logged)):
         return []

@@ -1,7 +1,6 @@
 """Versions of models, who serves them, and how that came about."""
 
 from mlops_dagster.registry.artifacts import ContentStore, LocalBlobs
-from mlops_dagster.registry.baseline import PAIRED, Baseline
 from mlops_dagster.registry.cards import (
     EvaluationSlice,
     FairnessAudit,
@@ -12,12 +11,20 @@ from mlops_dagster.registry.cards import (
     evaluate,
     to_html,
 )
-from mlops_dagster.registry.entities import Acknowledgement, AuditHead, Deployment, Event, EventKind, ModelVersion
-from mlops_dagster.registry.event_time import CLOCKS_DIFFER
-from mlops_dagster.registry.policy import GatePolicy, failed_gates
-from mlops_dagster.registry.protection import GuardMode, GuardPolicy, Hold
+from mlops_dagster.registry.entities.baseline import PAIRED, Baseline
+from mlops_dagster.registry.entities.entities import (
+    Acknowledgement,
+    AuditHead,
+    Deployment,
+    Event,
+    EventKind,
+    ModelVersion,
+)
+from mlops_dagster.registry.entities.gate_policy import GatePolicy, failed_gates
+from mlops_dagster.registry.entities.guard_and_hold import GuardMode, GuardPolicy, Hold
+from mlops_dagster.registry.entities.stages import ALLOWED, Stage
 from mlops_dagster.registry.registry import ModelRegistry
-from mlops_dagster.registry.stages import ALLOWED, Stage
+from mlops_dagster.registry.stores.event_time import CLOCKS_DIFFER
 
 __all__ = [
     "ALLOWED",

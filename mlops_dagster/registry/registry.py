@@ -1,9 +1,9 @@
 """The SDK: versions of models, who serves them, and how that came about."""
 
-from mlops_dagster.registry.history import History
-from mlops_dagster.registry.housekeeping import Housekeeping
-from mlops_dagster.registry.protecting import Protection
-from mlops_dagster.registry.versioning import Versioning
+from mlops_dagster.registry.operations.history import History
+from mlops_dagster.registry.operations.housekeeping import Housekeeping
+from mlops_dagster.registry.operations.protecting import Protection
+from mlops_dagster.registry.operations.versioning import Versioning
 
 
 class ModelRegistry(Versioning, Protection, History, Housekeeping):

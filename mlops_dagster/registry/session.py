@@ -12,15 +12,15 @@ from typing import TYPE_CHECKING
 from mlops_dagster.clock import Clock, SystemClock
 from mlops_dagster.database import looking, migrate, open_database, reading, writing
 from mlops_dagster.database.engines import parse_url
+from mlops_dagster.documents.texts import plain
 from mlops_dagster.errors import InvalidInputError, MlopsError
+from mlops_dagster.registry.address import locate, public_address
 from mlops_dagster.registry.artifacts import ContentStore, Progress, open_store
-from mlops_dagster.registry.event_time import event_time
-from mlops_dagster.registry.ledger import Ledger
-from mlops_dagster.registry.locations import locate, public_address
 from mlops_dagster.registry.stores import sql
 from mlops_dagster.registry.stores.event_log import EventLog
+from mlops_dagster.registry.stores.event_time import event_time
+from mlops_dagster.registry.stores.ledger import Ledger
 from mlops_dagster.settings import Settings
-from mlops_dagster.texts import plain
 from mlops_dagster.trial import Trials
 
 if TYPE_CHECKING:
@@ -113,7 +113,7 @@ class Session:
             logger.warning("the change is made and kept, but not shown by MLflow yet: %s", error)
 
     def _deliver(self, seconds: float | None) -> int:
-        from mlops_dagster.registry.catalogue import deliver
+        from mlops_dagster.registry.mlflow import deliver
 
         if self._place.catalogue is None:
             raise InvalidInputError(

@@ -1,9 +1,9 @@
 """Plays the history of a model through the real definitions and the real data plane, with a simulated clock."""
 
-from mlops_dagster.rehearsal.bad_release import BadRelease
-from mlops_dagster.rehearsal.comparing import compare
+from mlops_dagster.rehearsal.releases.bad_release import BadRelease
 from mlops_dagster.rehearsal.run import rehearse
 from mlops_dagster.rehearsal.scenario import Scenario
-from mlops_dagster.rehearsal.summary import Summary
+from mlops_dagster.rehearsal.summary.comparing import compare
+from mlops_dagster.rehearsal.summary.summary import Summary
 
 __all__ = ["BadRelease", "Scenario", "Summary", "compare", "rehearse"]

@@ -7,7 +7,7 @@ from contextlib import contextmanager
 from pathlib import Path
 
 from mlops_dagster.errors import AlreadyRunningError, InvalidInputError
-from mlops_dagster.serving import home_lock
+from mlops_dagster.serving.processes import home_lock
 from mlops_dagster.settings import Settings
 
 LOCK = "rehearsal.lock"

@@ -7,9 +7,9 @@ from datetime import date, datetime, timedelta
 from mlops_dagster.clock import in_utc
 from mlops_dagster.components import ModelSpec
 from mlops_dagster.errors import InvalidInputError, TrainingDataError
-from mlops_dagster.rehearsal.history import History
 from mlops_dagster.rehearsal.scenario import Scenario
-from mlops_dagster.rehearsal.traffic import HOUR, Hour, hours
+from mlops_dagster.rehearsal.traffic.history import History
+from mlops_dagster.rehearsal.traffic.traffic import HOUR, Hour, hours
 from mlops_dagster.retraining.trainer import load_trainer, read_training_set
 
 DAY = timedelta(days=1)

@@ -7,8 +7,8 @@ from pydantic import BaseModel, ValidationError
 
 from mlops_dagster.components import ModelSpec
 from mlops_dagster.components.model_lifecycle import with_suite
+from mlops_dagster.documents.readable import fields_of
 from mlops_dagster.errors import InvalidPolicyError
-from mlops_dagster.readable import fields_of
 
 SECTIONS = (
     "training",

@@ -18,25 +18,25 @@ from mlops_dagster.clock import ReplayedClock
 from mlops_dagster.components import ModelSpec
 from mlops_dagster.components.model_lifecycle import lifecycle_defs
 from mlops_dagster.components.partitions import daily, hourly, weekly
-from mlops_dagster.rehearsal.client import Client
-from mlops_dagster.rehearsal.daemon import Daemon
-from mlops_dagster.rehearsal.display import Display, ui_command
-from mlops_dagster.rehearsal.history import read_history
 from mlops_dagster.rehearsal.home import fresh_home
-from mlops_dagster.rehearsal.instance import dagster_instance, environment, only_settings
+from mlops_dagster.rehearsal.orchestrator.daemon import Daemon
+from mlops_dagster.rehearsal.orchestrator.instance import dagster_instance, environment, only_settings
+from mlops_dagster.rehearsal.orchestrator.project import find_model
 from mlops_dagster.rehearsal.plan import Plan, check_training_data, make_plan
 from mlops_dagster.rehearsal.policy import unattended, with_policy
-from mlops_dagster.rehearsal.project import find_model
-from mlops_dagster.rehearsal.reading import read_summary
-from mlops_dagster.rehearsal.releases import Team
+from mlops_dagster.rehearsal.releases.releases import Team
 from mlops_dagster.rehearsal.scenario import Scenario
 from mlops_dagster.rehearsal.server import data_plane
 from mlops_dagster.rehearsal.stage import Stage
-from mlops_dagster.rehearsal.summary import Summary
+from mlops_dagster.rehearsal.summary.display import Display, ui_command
+from mlops_dagster.rehearsal.summary.reading import read_summary
+from mlops_dagster.rehearsal.summary.summary import Summary
 from mlops_dagster.rehearsal.timeline import Timeline
+from mlops_dagster.rehearsal.traffic.client import Client
+from mlops_dagster.rehearsal.traffic.history import read_history
 from mlops_dagster.retraining.trainer import load_trainer
 from mlops_dagster.settings import Settings
-from mlops_dagster.wiring import House
+from mlops_dagster.stores import House
 
 DEFAULT_HOME = Path(".mlops/rehearsal")
 

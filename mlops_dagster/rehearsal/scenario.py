@@ -9,7 +9,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from mlops_dagster.clock import in_utc
-from mlops_dagster.rehearsal.bad_release import BadRelease
+from mlops_dagster.rehearsal.releases.bad_release import BadRelease
 
 if TYPE_CHECKING:
     import pandas as pd

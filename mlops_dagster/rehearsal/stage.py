@@ -5,9 +5,9 @@ from collections.abc import Sequence
 
 from mlops_dagster.errors import ServerError
 from mlops_dagster.registry import ModelRegistry
-from mlops_dagster.rehearsal.client import Client
-from mlops_dagster.rehearsal.labels import DueLabel
-from mlops_dagster.rehearsal.traffic import Request
+from mlops_dagster.rehearsal.traffic.client import Client
+from mlops_dagster.rehearsal.traffic.labels import DueLabel
+from mlops_dagster.rehearsal.traffic.traffic import Request
 
 IN_FORCE_SECONDS = 30
 POLL_SECONDS = 0.02

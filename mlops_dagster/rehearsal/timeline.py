@@ -10,15 +10,15 @@ from typing import Self
 from mlops_dagster.clock import ReplayedClock
 from mlops_dagster.errors import RefusedError
 from mlops_dagster.registry import Deployment
-from mlops_dagster.rehearsal.bad_release import BadRelease
-from mlops_dagster.rehearsal.daemon import Daemon
-from mlops_dagster.rehearsal.labels import Labels
+from mlops_dagster.rehearsal.orchestrator.daemon import Daemon
 from mlops_dagster.rehearsal.plan import Plan
-from mlops_dagster.rehearsal.reading import last_failure
-from mlops_dagster.rehearsal.releases import Team
+from mlops_dagster.rehearsal.releases.bad_release import BadRelease
+from mlops_dagster.rehearsal.releases.releases import Team
 from mlops_dagster.rehearsal.stage import Stage
-from mlops_dagster.rehearsal.traffic import HOUR, Hour
-from mlops_dagster.wiring import House
+from mlops_dagster.rehearsal.summary.reading import last_failure
+from mlops_dagster.rehearsal.traffic.labels import Labels
+from mlops_dagster.rehearsal.traffic.traffic import HOUR, Hour
+from mlops_dagster.stores import House
 
 SCHEDULES_AT = 14
 """Hour of the day, UTC, at which schedules are evaluated: after those of noon, and a day of hours is one run."""

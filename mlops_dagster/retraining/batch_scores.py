@@ -8,10 +8,10 @@ from typing import TYPE_CHECKING, NamedTuple
 from mlops_dagster.clock import in_utc
 from mlops_dagster.errors import InvalidInputError, ModelFailedError
 from mlops_dagster.inference import Scorer
-from mlops_dagster.monitoring.files import Files
-from mlops_dagster.monitoring.rows import as_parquet
 from mlops_dagster.registry import ModelVersion
 from mlops_dagster.registry.estimators import Estimator
+from mlops_dagster.storage.files import Files
+from mlops_dagster.storage.parquet import as_parquet
 
 if TYPE_CHECKING:
     import pandas as pd

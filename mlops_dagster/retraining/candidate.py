@@ -9,7 +9,7 @@ from datetime import datetime
 from typing import TYPE_CHECKING
 
 from mlops_dagster.errors import InvalidInputError, TrainingDataError
-from mlops_dagster.frames import LABEL, TIME, conform
+from mlops_dagster.frames.conform import LABEL, TIME, conform
 from mlops_dagster.inference import Scorer
 from mlops_dagster.registry import (
     PAIRED,

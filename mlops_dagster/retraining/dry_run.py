@@ -10,7 +10,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, cast
 
 from mlops_dagster.errors import InvalidInputError, MlopsError, TrainingDataError
-from mlops_dagster.frames import LABEL, TIME
+from mlops_dagster.frames.conform import LABEL, TIME
 from mlops_dagster.inference import Scorer
 from mlops_dagster.registry import estimators
 from mlops_dagster.retraining.candidate import fit_candidate
@@ -54,8 +54,8 @@ def dry_run(
     Rows of [start, end) are read as for a training; a candidate is fitted on at most some thousand of those before
     `evaluate_from`, of every class some, judged on as many of the others, written to a file, read and tried.
     """
-    from mlops_dagster.monitoring.suites import suite_of
-    from mlops_dagster.monitoring.validation import validate
+    from mlops_dagster.monitoring.validation.suites import suite_of
+    from mlops_dagster.monitoring.validation.validate import validate
 
     trainer = check_estimator(module_name, own_types)
     schema = trainer.SCHEMA

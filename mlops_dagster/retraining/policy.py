@@ -8,9 +8,9 @@ from typing import Annotated, Literal, TypeAlias
 
 from pydantic import BeforeValidator, Field, WithJsonSchema
 
+from mlops_dagster.documents.strict import StrictModel
 from mlops_dagster.retraining.signals import ConceptSignal, DriftSignal, Numbers, PerformanceSignal
 from mlops_dagster.retraining.weigh import Weighed, weigh
-from mlops_dagster.strict import StrictModel
 
 Cadence: TypeAlias = Literal["weekly", "monthly"]
 Trigger: TypeAlias = Literal["performance", "concept_drift", "drift", "cadence"]

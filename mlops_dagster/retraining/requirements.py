@@ -7,7 +7,7 @@ from datetime import datetime
 from typing import TYPE_CHECKING
 
 from mlops_dagster.errors import TrainingDataError
-from mlops_dagster.frames import LABEL
+from mlops_dagster.frames.conform import LABEL
 from mlops_dagster.registry.cards.fairness import MIN_GROUP_ROWS
 
 if TYPE_CHECKING:

@@ -12,9 +12,9 @@ from datetime import datetime
 from types import ModuleType
 from typing import TYPE_CHECKING, Protocol, cast
 
+from mlops_dagster.documents.readable import fields_of
 from mlops_dagster.errors import InvalidInputError, TrainingDataError
-from mlops_dagster.frames import LABEL, TIME, check_window, conform
-from mlops_dagster.readable import fields_of
+from mlops_dagster.frames.conform import LABEL, TIME, check_window, conform
 from mlops_dagster.registry import Validation
 from mlops_dagster.schema import ModelSchema
 

@@ -6,7 +6,7 @@ from mlops_dagster.rollout.decide import decide
 from mlops_dagster.rollout.entities import Decision, Outcome, Phase, Rollout, TestResult
 from mlops_dagster.rollout.evidence import EventsSince, Evidence, Labels, LabelsSince, StepCounts
 from mlops_dagster.rollout.policy import RolloutPolicy, Theta
-from mlops_dagster.rollout.rollouts import RolloutStore
+from mlops_dagster.rollout.store.store import RolloutStore
 
 __all__ = [
     "Controller",

@@ -16,7 +16,7 @@ from mlops_dagster.predictions import (
     Rollups,
     arm_cohorts,
 )
-from mlops_dagster.rollout.cohorts import complete_until
+from mlops_dagster.rollout.claims.cohorts import complete_until
 from mlops_dagster.rollout.entities import Rollout
 from mlops_dagster.rollout.evidence import RECENT, ByClass, EventsSince, Evidence, Labels, LabelsSince, StepCounts
 

@@ -13,13 +13,13 @@ from mlops_dagster.errors import (
 from mlops_dagster.predictions import Rollups
 from mlops_dagster.registry import Deployment, ModelRegistry, ModelVersion, Stage
 from mlops_dagster.rollout.approval import waits_for_approval
+from mlops_dagster.rollout.claims.shared_causes import shared_causes
 from mlops_dagster.rollout.collect import collect
 from mlops_dagster.rollout.decide import decide
 from mlops_dagster.rollout.entities import Decision, Outcome, Phase, Rollout
-from mlops_dagster.rollout.following import follow, guest, is_in
 from mlops_dagster.rollout.policy import RolloutPolicy
-from mlops_dagster.rollout.rollouts import RolloutStore
-from mlops_dagster.rollout.shared_causes import shared_causes
+from mlops_dagster.rollout.reconcile import follow, guest, is_in
+from mlops_dagster.rollout.store.store import RolloutStore
 from mlops_dagster.rollout.taking_out import take_out
 
 _OUTCOME = {

@@ -4,11 +4,11 @@ from collections.abc import Mapping
 from datetime import datetime, timedelta
 
 from mlops_dagster.errors import InvalidInputError
+from mlops_dagster.rollout.claims.rare_classes import blind_to_a_class, unseen_class
 from mlops_dagster.rollout.entities import Decision, Outcome, Phase, Rollout, TestResult
 from mlops_dagster.rollout.evaluation import Tests, evaluate
 from mlops_dagster.rollout.evidence import RECENT, Evidence, total
 from mlops_dagster.rollout.policy import RolloutPolicy
-from mlops_dagster.rollout.rare_classes import blind_to_a_class, unseen_class
 
 _A_DAY, _AN_HOUR = timedelta(days=1), timedelta(hours=1)
 _MANY_AGAIN = 3

@@ -9,7 +9,7 @@ from typing import ClassVar, Literal
 
 from pydantic import ConfigDict, TypeAdapter
 
-from mlops_dagster.registry.versions import final_of
+from mlops_dagster.registry.entities.semantic_version import final_of
 from mlops_dagster.rollout.evidence import Evidence
 from mlops_dagster.rollout.policy import RolloutPolicy
 from mlops_dagster.statistics import DesignEffect

@@ -31,9 +31,9 @@ day's causes (`accuracy_tests.py`). Where something of that is not known, the te
 
 from dataclasses import dataclass
 
-from mlops_dagster.rollout.accuracy_tests import AccuracyTests
+from mlops_dagster.rollout.claims.accuracy import AccuracyTests
+from mlops_dagster.rollout.claims.events import EventTests
 from mlops_dagster.rollout.entities import Rollout, TestResult
-from mlops_dagster.rollout.event_tests import EventTests
 from mlops_dagster.rollout.evidence import Evidence
 from mlops_dagster.rollout.look import Look
 from mlops_dagster.rollout.policy import RolloutPolicy

@@ -6,8 +6,8 @@ from typing import Literal
 
 from mlops_dagster.rollout.entities import Rollout, TestResult
 from mlops_dagster.rollout.evidence import Evidence
-from mlops_dagster.rollout.forecast import about, growth_needed
 from mlops_dagster.rollout.policy import RolloutPolicy
+from mlops_dagster.rollout.prospects.forecast import about, growth_needed
 from mlops_dagster.statistics import anytime_p
 
 _WEEK = 7 * 24 * 60  # minutes; about as long as a rollout may take

@@ -7,7 +7,7 @@ from typing import Annotated, Literal, Self
 
 from pydantic import Field, model_validator
 
-from mlops_dagster.strict import StrictModel
+from mlops_dagster.documents.strict import StrictModel
 
 _RARE = 5
 """A class rarer than so many margins could lose a fifth of its accuracy unseen."""

@@ -4,7 +4,7 @@ from collections.abc import Mapping
 
 from mlops_dagster.registry import Deployment, ModelRegistry
 from mlops_dagster.rollout.entities import Phase, Rollout
-from mlops_dagster.rollout.following import is_watched
+from mlops_dagster.rollout.reconcile import is_watched
 
 
 def take_out(

@@ -7,7 +7,7 @@ from mlops_dagster.errors import RolloutNotFoundError, UnreadableError
 from mlops_dagster.registry import Deployment, ModelRegistry
 from mlops_dagster.rollout.controller import Controller
 from mlops_dagster.rollout.entities import Rollout
-from mlops_dagster.rollout.rollouts import RolloutStore
+from mlops_dagster.rollout.store.store import RolloutStore
 
 RULE = "no_definition"
 _REASON = "no definition names the model"

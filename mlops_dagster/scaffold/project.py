@@ -13,8 +13,8 @@ from typing import Final
 from mlops_dagster.errors import InvalidInputError, InvalidNameError, StorageError
 from mlops_dagster.names import check_model_name
 from mlops_dagster.rollout.policy import RolloutPolicy
-from mlops_dagster.rollout.proposal import propose_policy
-from mlops_dagster.rollout.prospects import Traffic
+from mlops_dagster.rollout.prospects.proposal import propose_policy
+from mlops_dagster.rollout.prospects.prospects import Traffic
 from mlops_dagster.scaffold.table import Table
 
 _TEMPLATES: Final = Path(__file__).parent / "templates"

@@ -11,10 +11,10 @@ from typing import TYPE_CHECKING, Any, Final, Literal
 import numpy as np
 from pydantic import ValidationError
 
-from mlops_dagster import columns
+from mlops_dagster.documents.readable import fields_of
 from mlops_dagster.errors import InvalidInputError, InvalidNameError
+from mlops_dagster.frames import columns
 from mlops_dagster.names import check_feature_name
-from mlops_dagster.readable import fields_of
 from mlops_dagster.schema import Feature, ModelSchema
 from mlops_dagster.statistics import design_effect
 

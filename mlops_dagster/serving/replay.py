@@ -6,11 +6,11 @@ from typing import TYPE_CHECKING, cast
 
 from mlops_dagster.errors import InvalidInputError, ModelFailedError
 from mlops_dagster.inference import logged_value
-from mlops_dagster.serving.models import LoadedModel
-from mlops_dagster.serving.tensors import Value
+from mlops_dagster.serving.deployed.loaded_model import LoadedModel
+from mlops_dagster.serving.protocol.tensors import Value
 
 if TYPE_CHECKING:
-    from mlops_dagster.wiring import House
+    from mlops_dagster.stores import House
 
 TOLERANCE = 1e-6
 """How far scores and probabilities may differ: the row was scored in a batch, and single precision adds up otherwise

@@ -9,20 +9,20 @@ from pathlib import Path
 
 from mlops_dagster.clock import Clock, ReplayedClock, SystemClock
 from mlops_dagster.errors import MlopsError, StorageError, UnreadableError
-from mlops_dagster.serving.at_work import Marks
-from mlops_dagster.serving.background import Repeating
-from mlops_dagster.serving.classes import KnownClasses
-from mlops_dagster.serving.deployments import REFRESH_SECONDS, Deployments
-from mlops_dagster.serving.fuse import Fuse
-from mlops_dagster.serving.housekeeping import Housekeeping
-from mlops_dagster.serving.last_known import LastKnown
-from mlops_dagster.serving.loader import Loader
-from mlops_dagster.serving.plane import DataPlane
-from mlops_dagster.serving.scoring import Scorer
-from mlops_dagster.serving.telemetry import Telemetry
-from mlops_dagster.serving.tracing import Tracing
+from mlops_dagster.serving.deployed.deployments import REFRESH_SECONDS, Deployments
+from mlops_dagster.serving.deployed.fuse import Fuse
+from mlops_dagster.serving.deployed.loader import Loader
+from mlops_dagster.serving.deployed.registry_cache import LastKnown
+from mlops_dagster.serving.plane.known_classes import KnownClasses
+from mlops_dagster.serving.plane.plane import DataPlane
+from mlops_dagster.serving.plane.scoring import Scorer
+from mlops_dagster.serving.processes.at_work import Marks
+from mlops_dagster.serving.telemetry.telemetry import Telemetry
+from mlops_dagster.serving.telemetry.tracing import Tracing
+from mlops_dagster.serving.upkeep.periodic import Repeating
+from mlops_dagster.serving.upkeep.shipping import Housekeeping
 from mlops_dagster.settings import Settings
-from mlops_dagster.wiring import House
+from mlops_dagster.stores import House
 
 logger = logging.getLogger(__name__)
 

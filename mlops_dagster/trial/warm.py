@@ -19,7 +19,7 @@ from typing import Any, Final, NoReturn, TypeAlias
 
 import orjson
 
-from mlops_dagster.texts import plain
+from mlops_dagster.documents.texts import plain
 from mlops_dagster.trial.report import Report, Verdict
 
 Job: TypeAlias = Mapping[str, object]

@@ -16,7 +16,7 @@ from mlops_dagster.errors import InvalidInputError, StorageError
 from mlops_dagster.predictions import audit
 from mlops_dagster.registry import GatePolicy, ModelRegistry
 from mlops_dagster.settings import Settings
-from mlops_dagster.wiring import House
+from mlops_dagster.stores import House
 from tests.predictions.workers import START as NOW
 from tests.predictions.workers import record
 

@@ -6,7 +6,7 @@ from mlops_dagster.alerting import Severity
 from mlops_dagster.clock import ReplayedClock
 from mlops_dagster.registry import ModelRegistry
 from mlops_dagster.settings import Settings
-from mlops_dagster.wiring import House
+from mlops_dagster.stores import House
 from tests.cli.conftest import START, Mlops
 
 

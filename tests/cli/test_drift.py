@@ -8,14 +8,14 @@ import numpy as np
 import pandas as pd
 import pytest
 
-from mlops_dagster.cli import policies
+from mlops_dagster.cli.commands import policies
 from mlops_dagster.monitoring import make_baseline
-from mlops_dagster.monitoring.recount import count_rows
+from mlops_dagster.monitoring.drift.recount import count_rows
 from mlops_dagster.predictions import PredictionRecord
 from mlops_dagster.registry import ModelRegistry
 from mlops_dagster.schema import Feature, ModelSchema
 from mlops_dagster.statistics import Histogram, psi_from_counts
-from mlops_dagster.wiring import House
+from mlops_dagster.stores import House
 from tests.predictions.conftest import a_record
 
 SCHEMA = ModelSchema(

@@ -5,7 +5,7 @@ import json
 from mlops_dagster.registry import ModelRegistry
 from mlops_dagster.rollout.policy import RolloutPolicy
 from mlops_dagster.settings import Settings
-from mlops_dagster.wiring import House
+from mlops_dagster.stores import House
 from tests.cli.conftest import START
 
 

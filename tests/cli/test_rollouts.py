@@ -11,7 +11,7 @@ from mlops_dagster.clock import ReplayedClock
 from mlops_dagster.registry import ModelRegistry
 from mlops_dagster.rollout import RolloutPolicy
 from mlops_dagster.settings import Settings
-from mlops_dagster.wiring import House
+from mlops_dagster.stores import House
 from tests.cli.conftest import START, Mlops
 
 POLICY = RolloutPolicy(shadow_hours=0, rows_per_observation=1)

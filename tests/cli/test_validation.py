@@ -4,7 +4,7 @@ from collections.abc import Callable
 from pathlib import Path
 
 from mlops_dagster.monitoring import ValidationPolicy, suite_for
-from mlops_dagster.monitoring.suites import read_suite, suite_to_json
+from mlops_dagster.monitoring.validation.suites import read_suite, suite_to_json
 from mlops_dagster.registry import Baseline, ModelRegistry, ModelVersion
 from mlops_dagster.schema import Feature, ModelSchema
 from tests.cli.conftest import Mlops

@@ -18,7 +18,7 @@ from sklearn.preprocessing import OneHotEncoder
 
 from flights import trainer as flights_example
 from mlops_dagster.clock import ReplayedClock
-from mlops_dagster.components.batch_scores import batch_scores_defs
+from mlops_dagster.components.assets.batch_scores import batch_scores_defs
 from mlops_dagster.components.platform import Platform
 from mlops_dagster.components.spec import ModelSpec
 from mlops_dagster.errors import InvalidInputError
@@ -26,7 +26,7 @@ from mlops_dagster.monitoring import ValidationPolicy, make_baseline
 from mlops_dagster.registry import Stage
 from mlops_dagster.retraining.trainer import load_batch_source
 from mlops_dagster.settings import Settings
-from mlops_dagster.wiring import House
+from mlops_dagster.stores import House
 from tests.components.at_a_time import cells
 from tests.components.test_prediction_batch import EARLIER, SPEC
 from tests.monitoring.test_validation import BAD, SCHEMA, flights

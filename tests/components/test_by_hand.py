@@ -7,14 +7,14 @@ from pathlib import Path
 import dagster as dg
 import pytest
 
-from mlops_dagster.components.by_hand import by_hand_defs
+from mlops_dagster.components.jobs.manual_actions import by_hand_defs
 from mlops_dagster.components.platform import Platform
 from mlops_dagster.components.spec import CardSpec, ModelSpec, TrainingSpec
 from mlops_dagster.errors import IncompleteCardError
 from mlops_dagster.monitoring import ValidationPolicy
 from mlops_dagster.registry import GuardPolicy, Stage
 from mlops_dagster.rollout import Phase, RolloutPolicy
-from mlops_dagster.wiring import House
+from mlops_dagster.stores import House
 from tests.components.at_a_time import PlatformAt
 
 SPEC = ModelSpec(

@@ -15,11 +15,11 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from mlops_dagster.clock import ReplayedClock
-from mlops_dagster.components.catching_up import LONGEST_RUN, Stretch, due, stretches
+from mlops_dagster.components.jobs.backfill_planner import LONGEST_RUN, Stretch, due, stretches
 from mlops_dagster.components.partitions import HOURLY, RANGE_END, RANGE_START, hourly
 from mlops_dagster.defs.fleet import hourly_monitoring, hourly_monitoring_schedule
 from mlops_dagster.settings import Settings
-from mlops_dagster.wiring import House
+from mlops_dagster.stores import House
 from tests.components.at_a_time import PlatformAt
 from tests.predictions.conftest import MARCH, a_record
 

@@ -6,7 +6,7 @@ from pathlib import Path
 import dagster as dg
 import pytest
 
-from mlops_dagster.components.champion_challenger import champion_challenger_defs
+from mlops_dagster.components.assets.champion_challenger import champion_challenger_defs
 from mlops_dagster.components.spec import CardSpec, ModelSpec, TrainingSpec
 from mlops_dagster.registry import Deployment
 from mlops_dagster.rollout import RolloutPolicy

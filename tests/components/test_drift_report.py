@@ -8,16 +8,16 @@ import dagster as dg
 import pytest
 
 from mlops_dagster.clock import ReplayedClock
-from mlops_dagster.components.monitoring import monitoring_defs
+from mlops_dagster.components.assets.monitoring import monitoring_defs
 from mlops_dagster.components.platform import Platform
 from mlops_dagster.components.spec import CardSpec, ModelSpec, TrainingSpec
 from mlops_dagster.monitoring import DriftPolicy
-from mlops_dagster.monitoring.profiles import SCORE_BINS
+from mlops_dagster.monitoring.baseline.fit import SCORE_BINS
 from mlops_dagster.predictions import PredictionLog, Spool
 from mlops_dagster.registry import Baseline, Stage
 from mlops_dagster.settings import Settings
 from mlops_dagster.statistics import CategoricalBins, Histogram, NumericBins
-from mlops_dagster.wiring import House
+from mlops_dagster.stores import House
 from tests.monitoring.test_evidently_reports import exact_numbers
 from tests.predictions.conftest import a_record
 

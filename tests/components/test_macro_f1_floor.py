@@ -8,10 +8,10 @@ from typing import cast
 import dagster as dg
 import pytest
 
-from mlops_dagster.components.monitoring import monitoring_defs
-from mlops_dagster.components.rollout import rollout_defs
+from mlops_dagster.components.assets.monitoring import monitoring_defs
+from mlops_dagster.components.assets.training import training_defs
+from mlops_dagster.components.jobs.rollout import rollout_defs
 from mlops_dagster.components.spec import CardSpec, ModelSpec, TrainingSpec
-from mlops_dagster.components.training import training_defs
 from mlops_dagster.rollout import RolloutPolicy
 from tests.components.at_a_time import DagsterAt
 from tests.two_versions import MODEL, days, estimator, house_at, register, serve

@@ -14,16 +14,16 @@ import pytest
 
 from mlops_dagster.alerting import Severity
 from mlops_dagster.clock import ReplayedClock
-from mlops_dagster.components.monitoring import monitoring_defs
+from mlops_dagster.components.assets.monitoring import monitoring_defs
 from mlops_dagster.components.platform import Platform
 from mlops_dagster.components.spec import CardSpec, ModelSpec, TrainingSpec
 from mlops_dagster.errors import InvalidSuiteError
 from mlops_dagster.monitoring import ValidationPolicy, ValidationResult, make_baseline
-from mlops_dagster.monitoring.batches import validate_hours
+from mlops_dagster.monitoring.validation.hourly import validate_hours
 from mlops_dagster.predictions import Spool
 from mlops_dagster.registry import Stage
 from mlops_dagster.settings import Settings
-from mlops_dagster.wiring import House
+from mlops_dagster.stores import House
 from tests.components.at_a_time import PlatformAt, cells
 from tests.monitoring.test_validation import SCHEMA, flights
 from tests.predictions.conftest import MARCH, a_record
@@ -97,7 +97,7 @@ def test_an_hour_that_cannot_be_validated_is_an_error_that_holds_and_sets_aside_
     serve(house, 1, temp=40.0)
     now = MARCH + timedelta(hours=2)
     with monkeypatch.context() as broken:
-        broken.setattr("mlops_dagster.monitoring.validation.run", lambda *_: 1 / 0)
+        broken.setattr("mlops_dagster.monitoring.validation.validate.run", lambda *_: 1 / 0)
         told, check = materialize(house, range(2), holds, at=now)
     reason = "the batch could not be validated: ZeroDivisionError"
     assert [told[hour]["validation"] for hour in range(2)] == ["error", "error"]

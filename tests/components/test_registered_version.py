@@ -6,9 +6,9 @@ from pathlib import Path
 import dagster as dg
 import pandas as pd
 
+from mlops_dagster.components.assets.training import training_defs
 from mlops_dagster.components.platform import Platform
 from mlops_dagster.components.spec import CardSpec, ModelSpec, TrainingSpec
-from mlops_dagster.components.training import training_defs
 from mlops_dagster.registry import Baseline, FairnessAudit, ModelCard, Provenance, Stage, Validation
 from mlops_dagster.retraining.candidate import Candidate
 from mlops_dagster.retraining.trainer import TrainingSet

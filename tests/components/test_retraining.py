@@ -17,12 +17,12 @@ import pytest
 from dagster._core.events import DagsterEvent  # no public name
 from dagster._daemon.monitoring.run_monitoring import check_run_timeout
 
-from mlops_dagster.components import retraining_failures
-from mlops_dagster.components.monitoring import monitoring_defs
-from mlops_dagster.components.retraining_failures import failed_at
-from mlops_dagster.components.rollout import rollout_defs
+from mlops_dagster.components.assets.monitoring import monitoring_defs
+from mlops_dagster.components.assets.training import training_defs
+from mlops_dagster.components.jobs.rollout import rollout_defs
+from mlops_dagster.components.sensors import retraining_failures
+from mlops_dagster.components.sensors.retraining_failures import failed_at
 from mlops_dagster.components.spec import CardSpec, ModelSpec, TrainingSpec
-from mlops_dagster.components.training import training_defs
 from mlops_dagster.defs.retraining import retraining_killed
 from mlops_dagster.monitoring import ConceptPolicy, PerformancePolicy, calibrate, make_baseline
 from mlops_dagster.registry import Stage

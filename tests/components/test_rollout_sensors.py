@@ -8,14 +8,14 @@ import dagster as dg
 import pytest
 
 from mlops_dagster.clock import SystemClock
-from mlops_dagster.components.by_hand import by_hand_defs
+from mlops_dagster.components.jobs.manual_actions import by_hand_defs
+from mlops_dagster.components.jobs.rollout import rollout_defs
 from mlops_dagster.components.platform import Platform
-from mlops_dagster.components.rollout import rollout_defs
 from mlops_dagster.components.spec import CardSpec, ModelSpec, TrainingSpec
 from mlops_dagster.errors import KnownBadError
 from mlops_dagster.registry import GatePolicy, ModelCard, ModelVersion, Stage
 from mlops_dagster.rollout import Phase, RolloutPolicy
-from mlops_dagster.wiring import House
+from mlops_dagster.stores import House
 from tests.components.at_a_time import PlatformAt
 from tests.rollout.conftest import CARD
 

@@ -11,12 +11,12 @@ from dagster._core.remote_origin import RemoteInstigatorOrigin, RemoteRepository
 from dagster._core.scheduler.instigation import InstigatorState, InstigatorStatus, SensorInstigatorData
 from dagster._core.workspace.load_target import ModuleTarget
 
+from mlops_dagster.components.jobs.rollout import rollout_defs
 from mlops_dagster.components.platform import Platform
-from mlops_dagster.components.rollout import rollout_defs
 from mlops_dagster.defs.unnamed import models_without_definition
 from mlops_dagster.registry import Stage
 from mlops_dagster.rollout import Phase
-from mlops_dagster.wiring import House
+from mlops_dagster.stores import House
 from tests.components.test_rollout_sensors import SPEC, begin_rollout
 
 SENSOR = models_without_definition.name

@@ -20,8 +20,8 @@ from mlops_dagster.errors import StorageError
 from mlops_dagster.registry import GuardPolicy, Hold, ModelRegistry, Stage
 from mlops_dagster.registry.stores.tables import TABLES as REGISTRY
 from mlops_dagster.rollout import Phase
-from mlops_dagster.rollout.rollouts import RolloutStore
-from mlops_dagster.rollout.rows import TABLES as ROLLOUTS
+from mlops_dagster.rollout.store.rows import TABLES as ROLLOUTS
+from mlops_dagster.rollout.store.store import RolloutStore
 
 BEFORE_REVISIONS = Path(__file__).parent / "data" / "before_revisions.sql"
 """What commit 8891594 wrote: three versions, a canary, a promotion, a rollback and a running rollout."""

@@ -22,7 +22,7 @@ from mlops_dagster.components import ModelSpec, Platform
 from mlops_dagster.predictions import audit
 from mlops_dagster.registry import Stage, to_html
 from mlops_dagster.rehearsal.server import data_plane
-from mlops_dagster.wiring import House
+from mlops_dagster.stores import House
 
 EXAMPLE = Path(__file__).parents[2] / "examples" / "digits"
 SINCE = datetime(2026, 3, 1, tzinfo=UTC)

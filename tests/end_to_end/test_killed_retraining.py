@@ -12,7 +12,7 @@ import pytest
 from mlops_dagster.alerting import Severity
 from mlops_dagster.registry import Stage
 from mlops_dagster.settings import Settings
-from mlops_dagster.wiring import House
+from mlops_dagster.stores import House
 from tests.end_to_end.orchestrated import PROJECT, Orchestrator, dagster_dev
 from tests.end_to_end.test_reaction import MODEL, register
 from tests.serving.conftest import eventually

@@ -25,7 +25,7 @@ from sklearn.preprocessing import OneHotEncoder
 from mlops_dagster.registry import ModelVersion, Stage
 from mlops_dagster.rollout import Outcome, Phase, Rollout, RolloutPolicy
 from mlops_dagster.settings import Settings
-from mlops_dagster.wiring import House
+from mlops_dagster.stores import House
 from tests.end_to_end.orchestrated import Orchestrator, dagster_dev
 from tests.serving.conftest import CARD, SCHEMA, Server, eventually, make_baseline, make_frame, request
 

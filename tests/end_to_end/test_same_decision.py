@@ -13,16 +13,16 @@ from typer.testing import CliRunner
 from mlops_dagster.cli import app
 from mlops_dagster.clock import ReplayedClock, SystemClock
 from mlops_dagster.components import Platform
-from mlops_dagster.components.rollout import rollout_defs
+from mlops_dagster.components.jobs.rollout import rollout_defs
 from mlops_dagster.components.spec import CardSpec, ModelSpec, TrainingSpec
 from mlops_dagster.registry import Deployment, ModelCard, ModelVersion
-from mlops_dagster.rehearsal.daemon import Daemon
-from mlops_dagster.rehearsal.instance import dagster_instance
+from mlops_dagster.rehearsal.orchestrator.daemon import Daemon
+from mlops_dagster.rehearsal.orchestrator.instance import dagster_instance
 from mlops_dagster.rollout import Decision, Outcome
 from mlops_dagster.rollout.replay import replay
 from mlops_dagster.serving.service import Service
 from mlops_dagster.settings import Settings
-from mlops_dagster.wiring import House
+from mlops_dagster.stores import House
 from tests.rollout.conftest import CARD, MODEL, POLICY, START, World
 from tests.serving.conftest import SCHEMA
 from tests.serving.light import light_artifacts

@@ -20,24 +20,24 @@ from sklearn.dummy import DummyClassifier
 from sqlalchemy import text
 from typer.testing import CliRunner
 
-from mlops_dagster.addresses import parse_s3_url
 from mlops_dagster.cli import app
+from mlops_dagster.cli.commands.policies import drift_policy
 from mlops_dagster.cli.models.registering import read_card
-from mlops_dagster.cli.policies import drift_policy
 from mlops_dagster.cli.rollouts.replaying import read_policy
 from mlops_dagster.cli.running import settings
 from mlops_dagster.database import open_database, reading
-from mlops_dagster.documents import read_yaml
+from mlops_dagster.documents.yaml_files import read_yaml
 from mlops_dagster.errors import MlopsError
-from mlops_dagster.monitoring.suites import check_suite_file
+from mlops_dagster.monitoring.validation.suites import check_suite_file
 from mlops_dagster.names import check_class_name, check_feature_name, check_model_name
 from mlops_dagster.registry import Baseline, ContentStore, LocalBlobs, Stage
+from mlops_dagster.registry.address import locate, mlflow_address
 from mlops_dagster.registry.artifacts import FOLDER, open_store
+from mlops_dagster.registry.entities.semantic_version import parse_version
 from mlops_dagster.registry.estimators.skops_file import load_skops
-from mlops_dagster.registry.locations import locate, mlflow_address
-from mlops_dagster.registry.versions import parse_version
-from mlops_dagster.serving.tokens import TokenFile
+from mlops_dagster.serving.http.tokens import TokenFile
 from mlops_dagster.settings import Settings
+from mlops_dagster.storage.addresses import parse_s3_url
 
 Run = Callable[[Any, Path], object]
 

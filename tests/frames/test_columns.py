@@ -14,9 +14,9 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from mlops_dagster import columns
 from mlops_dagster.errors import InvalidInputError
-from mlops_dagster.frames import LABEL, TIME, conform
+from mlops_dagster.frames import columns
+from mlops_dagster.frames.conform import LABEL, TIME, conform
 from mlops_dagster.schema import Feature, ModelSchema
 
 Column: TypeAlias = tuple[pd.Series, list[Any] | None]

@@ -14,9 +14,9 @@ from mlops_dagster.inference import Scorer
 from mlops_dagster.monitoring import make_baseline
 from mlops_dagster.registry import evaluate
 from mlops_dagster.schema import Feature, ModelSchema
-from mlops_dagster.serving.app import read_labels
-from mlops_dagster.serving.models import take_features
-from mlops_dagster.serving.protocol import Column
+from mlops_dagster.serving.deployed.loaded_model import take_features
+from mlops_dagster.serving.http.app import read_labels
+from mlops_dagster.serving.protocol.infer import Column
 
 X = Feature(name="x", kind="numeric")
 

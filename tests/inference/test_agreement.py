@@ -16,14 +16,14 @@ import pytest
 from threadpoolctl import threadpool_limits
 
 from mlops_dagster.inference import Rescorer
-from mlops_dagster.monitoring.files import open_files
 from mlops_dagster.registry import ModelVersion, Stage
 from mlops_dagster.retraining.batch_scores import BatchFiles, score_batch
 from mlops_dagster.retraining.candidate import fit_candidate
 from mlops_dagster.schema import ModelSchema
 from mlops_dagster.serving.replay import replay
 from mlops_dagster.settings import Settings
-from mlops_dagster.wiring import House
+from mlops_dagster.storage.files import open_files
+from mlops_dagster.stores import House
 from tests.inference import cases
 from tests.inference.cases import NUMBERS, fitted, registrable, rows, threshold_onnx
 from tests.servable import tried_before

@@ -12,9 +12,10 @@ from hypothesis import strategies as st
 
 from mlops_dagster.inference import column_of, features_frame, logged_value, text_column
 from mlops_dagster.monitoring import SCORE_BINS, day_of_answers, performance
-from mlops_dagster.monitoring.recount import count_rows
-from mlops_dagster.monitoring.samples import sample_served
-from mlops_dagster.predictions import PredictionLog, Spool, columns
+from mlops_dagster.monitoring.drift.recount import count_rows
+from mlops_dagster.monitoring.pages.samples import sample_served
+from mlops_dagster.predictions import PredictionLog, Spool
+from mlops_dagster.predictions.log import columns
 from mlops_dagster.predictions.records import encode_prediction
 from mlops_dagster.registry import Baseline
 from mlops_dagster.schema import Feature, ModelSchema

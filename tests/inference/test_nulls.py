@@ -20,8 +20,8 @@ from mlops_dagster.inference import Scorer, features_frame
 from mlops_dagster.inference.nulls import nulls_of
 from mlops_dagster.registry import estimators
 from mlops_dagster.schema import Feature, ModelSchema
-from mlops_dagster.serving.batching import score_together
-from mlops_dagster.serving.models import LoadedModel
+from mlops_dagster.serving.deployed.loaded_model import LoadedModel
+from mlops_dagster.serving.plane.batching import score_together
 from tests.inference.null_cases import SCHEMA, TEXTS, WAYS, filled, frame_with, line, one_hot, truth_of
 
 pytestmark = pytest.mark.filterwarnings("ignore")

@@ -18,8 +18,8 @@ from mlops_dagster.errors import ModelFailedError
 from mlops_dagster.inference import Scorer, features_frame
 from mlops_dagster.inference.structure import _ARGMAX, predicts_most_probable
 from mlops_dagster.registry import estimators
-from mlops_dagster.serving.batching import score_together
-from mlops_dagster.serving.models import LoadedModel
+from mlops_dagster.serving.deployed.loaded_model import LoadedModel
+from mlops_dagster.serving.plane.batching import score_together
 from tests.inference import cases
 from tests.inference.cases import NUMBERS, THREE, Margins, fitted, labels, registrable, rows, threshold_onnx
 

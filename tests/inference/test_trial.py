@@ -11,7 +11,7 @@ from mlops_dagster.errors import ModelFailedError
 from mlops_dagster.inference.trial import answers_that_differ, trial_columns
 from mlops_dagster.registry import Baseline, estimators
 from mlops_dagster.schema import Feature, ModelSchema
-from mlops_dagster.serving.models import LoadedModel
+from mlops_dagster.serving.deployed.loaded_model import LoadedModel
 from mlops_dagster.statistics import CategoricalBins, Histogram, NumericBins
 from tests.inference import cases
 from tests.inference.cases import NUMBERS, labels, registrable, rows

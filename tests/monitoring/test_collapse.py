@@ -18,7 +18,7 @@ from mlops_dagster.monitoring import (
     collapse,
     concept_drift,
 )
-from mlops_dagster.monitoring.answers import Answers
+from mlops_dagster.monitoring.concept.outcomes import Answers
 from mlops_dagster.registry.cards import EvaluationSlice
 from mlops_dagster.retraining.signals import ConceptSignal
 from mlops_dagster.statistics import block_rate

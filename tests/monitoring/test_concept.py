@@ -17,7 +17,7 @@ from mlops_dagster.monitoring import (
     concept_drift,
     day_of_answers,
 )
-from mlops_dagster.monitoring.answers import Answers
+from mlops_dagster.monitoring.concept.outcomes import Answers
 from mlops_dagster.monitoring.policy import wrong_answers
 from mlops_dagster.registry.cards import EvaluationSlice
 from mlops_dagster.statistics import (

@@ -12,13 +12,13 @@ from typer.testing import CliRunner
 
 from mlops_dagster.cli import app
 from mlops_dagster.monitoring import ValidationResult, quarantine
-from mlops_dagster.monitoring.batches import validate_hours
 from mlops_dagster.monitoring.copies import Copies
-from mlops_dagster.monitoring.files import Files
+from mlops_dagster.monitoring.validation.hourly import validate_hours
 from mlops_dagster.predictions import Choice, Erased, Found, erase
-from mlops_dagster.predictions.erasures import Erasures
+from mlops_dagster.predictions.erasure.erasure_log import Erasures
 from mlops_dagster.retraining.batch_scores import BatchFiles
-from mlops_dagster.wiring import House
+from mlops_dagster.storage.files import Files
+from mlops_dagster.stores import House
 from tests.components.test_prediction_batch import with_champion
 from tests.predictions.conftest import MARCH, a_record
 

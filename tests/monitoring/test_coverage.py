@@ -9,14 +9,14 @@ import pytest
 
 from mlops_dagster.clock import ReplayedClock
 from mlops_dagster.monitoring import SCORE_BINS, DriftPolicy, make_baseline
-from mlops_dagster.monitoring.coverage import Coverage
-from mlops_dagster.monitoring.trailing import trailing_drift
+from mlops_dagster.monitoring.drift.coverage import Coverage
+from mlops_dagster.monitoring.drift.trailing import trailing_drift
 from mlops_dagster.predictions import PredictionRecord
 from mlops_dagster.registry import Baseline, EvaluationSlice, FairnessAudit, ModelCard, Provenance, Validation
 from mlops_dagster.schema import Feature, ModelSchema
 from mlops_dagster.settings import Settings
 from mlops_dagster.statistics import Bins, NumericBins
-from mlops_dagster.wiring import House
+from mlops_dagster.stores import House
 from tests.predictions.conftest import a_record
 from tests.servable import constant
 

@@ -6,7 +6,7 @@ from html import escape
 import numpy as np
 
 from mlops_dagster.monitoring import make_baseline, suite_for, validate
-from mlops_dagster.monitoring.data_docs import draw
+from mlops_dagster.monitoring.pages.data_docs import draw
 from tests.monitoring.test_validation import SCHEMA, flights
 
 ATTACK = "</td></script><script>alert('owned')</script>"

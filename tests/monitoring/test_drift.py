@@ -11,9 +11,9 @@ from scipy import stats
 
 from mlops_dagster.errors import InvalidInputError
 from mlops_dagster.monitoring import SCORE_BINS, DriftPolicy, DriftReport, Verdict, drift, label_drift, make_baseline
-from mlops_dagster.monitoring.coverage import WHOLE, Coverage
-from mlops_dagster.monitoring.label_drift import histogram_of
-from mlops_dagster.registry.baseline import Baseline
+from mlops_dagster.monitoring.drift.coverage import WHOLE, Coverage
+from mlops_dagster.monitoring.drift.labels import histogram_of
+from mlops_dagster.registry.entities.baseline import Baseline
 from mlops_dagster.retraining.signals import DriftSignal
 from mlops_dagster.schema import Feature, ModelSchema
 from mlops_dagster.statistics import CategoricalBins, Counts, DesignEffect, Histogram, NumericBins

@@ -10,9 +10,9 @@ import pytest
 
 from mlops_dagster.errors import InvalidInputError
 from mlops_dagster.monitoring import SCORE_BINS, ConceptPolicy, calibrate, estimated_performance
-from mlops_dagster.monitoring.estimated import estimate
-from mlops_dagster.registry.baseline import Baseline
-from mlops_dagster.registry.calibration import Calibration
+from mlops_dagster.monitoring.concept.estimated import estimate
+from mlops_dagster.registry.entities.baseline import Baseline
+from mlops_dagster.registry.entities.calibration import Calibration
 from mlops_dagster.statistics import CategoricalBins, Histogram
 
 Numbers = npt.NDArray[np.float64]

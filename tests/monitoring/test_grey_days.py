@@ -11,10 +11,10 @@ import pytest
 from flights.trainer import SCHEMA, recorded_traffic, training_set
 from mlops_dagster.errors import InvalidInputError
 from mlops_dagster.monitoring import DriftPolicy, DriftReport, Verdict, drift, label_drift, make_baseline
-from mlops_dagster.monitoring.label_drift import histogram_of
-from mlops_dagster.monitoring.over_time import blocks_of
+from mlops_dagster.monitoring.baseline.over_time import blocks_of
+from mlops_dagster.monitoring.drift.labels import histogram_of
 from mlops_dagster.registry import Baseline
-from mlops_dagster.registry.baseline import StoredBaseline
+from mlops_dagster.registry.entities.baseline import StoredBaseline
 from mlops_dagster.statistics import INDEPENDENT, DesignEffect
 
 MAY, JULY = datetime(2013, 5, 1, tzinfo=UTC), datetime(2013, 7, 1, tzinfo=UTC)

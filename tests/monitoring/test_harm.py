@@ -26,7 +26,7 @@ from mlops_dagster.monitoring import (
     with_evaluation,
 )
 from mlops_dagster.registry import Baseline
-from mlops_dagster.registry.baseline import StoredBaseline
+from mlops_dagster.registry.entities.baseline import StoredBaseline
 from mlops_dagster.schema import Feature, ModelSchema
 from mlops_dagster.statistics import beside_design_effect, rate_design_effect
 

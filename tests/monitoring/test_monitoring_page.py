@@ -8,7 +8,7 @@ import yaml
 from pydantic import BaseModel
 
 from mlops_dagster.monitoring import ConceptPolicy, DriftPolicy, PerformancePolicy, ValidationPolicy, Verdict
-from mlops_dagster.monitoring.concept_report import ConceptVerdict
+from mlops_dagster.monitoring.concept.report import ConceptVerdict
 from mlops_dagster.retraining.policy import RetrainingPolicy
 
 PAGE = (Path(__file__).parents[2] / "docs" / "monitoring.md").read_text()

@@ -5,7 +5,7 @@ import pytest
 
 from mlops_dagster.errors import InvalidInputError
 from mlops_dagster.monitoring import ConceptPolicy, PerformancePolicy, provable
-from mlops_dagster.monitoring.concept import alpha_of, limit_of
+from mlops_dagster.monitoring.concept.measure import alpha_of, limit_of
 from mlops_dagster.registry import Baseline
 from mlops_dagster.registry.cards import OVERALL, EvaluationSlice, ModelCard, Provable, evaluate, to_html
 from mlops_dagster.statistics import (

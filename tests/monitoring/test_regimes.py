@@ -10,10 +10,10 @@ import pytest
 
 from mlops_dagster.errors import InvalidInputError
 from mlops_dagster.monitoring import DriftPolicy, Verdict, drift, label_drift, make_baseline, regime_lines
-from mlops_dagster.monitoring.label_drift import histogram_of
-from mlops_dagster.registry.baseline import Baseline, StoredBaseline
+from mlops_dagster.monitoring.drift.labels import histogram_of
 from mlops_dagster.registry.cards import ModelCard
 from mlops_dagster.registry.cards.html import to_html
+from mlops_dagster.registry.entities.baseline import Baseline, StoredBaseline
 from mlops_dagster.schema import Feature, ModelSchema
 from mlops_dagster.statistics import INDEPENDENT
 

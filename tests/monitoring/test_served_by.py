@@ -10,7 +10,7 @@ from mlops_dagster.monitoring.served_by import served_by
 from mlops_dagster.predictions import Role
 from mlops_dagster.registry import Stage
 from mlops_dagster.settings import Settings
-from mlops_dagster.wiring import House
+from mlops_dagster.stores import House
 from tests.predictions.conftest import MARCH, a_record
 from tests.serving.conftest import CARD
 

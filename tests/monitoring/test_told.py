@@ -13,7 +13,7 @@ from great_expectations.expectations.expectation import Expectation
 from great_expectations.expectations.registry import list_registered_expectation_implementations
 
 from mlops_dagster.monitoring import ValidationResult, validate
-from mlops_dagster.monitoring.data_docs import draw
+from mlops_dagster.monitoring.pages.data_docs import draw
 
 NAME, BORN, INCOME = "Zoë Quüx-7731", "1871-03-05T05:06:07", 82_641_937.25
 SECRETS = re.compile(rf"{re.escape(NAME)}|Qu.{{1,8}}x-7731|1871-03-05|82.?641.?937|8\.264193")

@@ -22,14 +22,14 @@ from mlops_dagster.monitoring import (
     suite_for,
     validate,
     validate_each,
-    validation,
 )
-from mlops_dagster.monitoring.expectations import usual_range
-from mlops_dagster.monitoring.files import open_files
+from mlops_dagster.monitoring.validation import validate as validation
+from mlops_dagster.monitoring.validation.expectations import usual_range
 from mlops_dagster.registry import GuardPolicy
-from mlops_dagster.registry.baseline import Baseline
+from mlops_dagster.registry.entities.baseline import Baseline
 from mlops_dagster.schema import Feature, ModelSchema
 from mlops_dagster.statistics import DesignEffect, Histogram, NumericBins, most_by_chance
+from mlops_dagster.storage.files import open_files
 
 SCHEMA = ModelSchema(
     features=(

@@ -16,10 +16,10 @@ import pandas as pd
 import pytest
 
 from mlops_dagster.errors import ArtifactNotFoundError, InvalidInputError, StorageError
-from mlops_dagster.monitoring.files import Files, LocalFiles, open_files
-from mlops_dagster.monitoring.whylogs_profiles import profile_hours
+from mlops_dagster.monitoring.pages.whylogs_profiles import profile_hours
 from mlops_dagster.predictions import PredictionLog, PredictionRecord, Role, Spool
-from mlops_dagster.predictions import log as log_module
+from mlops_dagster.predictions.log import log as log_module
+from mlops_dagster.storage.files import Files, LocalFiles, open_files
 from tests.predictions.conftest import a_record
 from tests.weed import client
 
@@ -281,7 +281,7 @@ def test_whylogs_phones_nobody() -> None:
         "noted = []\n"
         "names = ('socket.connect', 'socket.getaddrinfo', 'socket.gethostbyname', 'socket.sendto')\n"
         "sys.addaudithook(lambda event, args: noted.append(event) if event in names else None)\n"
-        "import mlops_dagster.monitoring.whylogs_columns\n"
+        "import mlops_dagster.monitoring.pages.whylogs_columns\n"
         "import threading, whylogs\n"
         "[thread.join() for thread in threading.enumerate() if thread is not threading.current_thread()]\n"
         "from whylogs.api.usage_stats import emit_usage\n"

@@ -9,18 +9,9 @@ from typing import Literal, TypeAlias, get_args
 from unittest import mock
 
 from mlops_dagster.errors import AlreadyRunningError, StorageError
-from mlops_dagster.predictions import (
-    AuditReport,
-    Choice,
-    PredictionLog,
-    PredictionRecord,
-    Rollups,
-    Spool,
-    audit,
-    delta,
-    erase,
-    erasing,
-)
+from mlops_dagster.predictions import AuditReport, Choice, PredictionLog, PredictionRecord, Rollups, Spool, audit, erase
+from mlops_dagster.predictions.erasure import erase as erasing
+from mlops_dagster.predictions.log import delta
 
 START = datetime(2013, 3, 1, tzinfo=UTC)
 MODELS = ("flights", "taxis")

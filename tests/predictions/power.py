@@ -11,7 +11,7 @@ from pathlib import Path
 from typing import IO
 
 from mlops_dagster.predictions import PredictionLog, Rollups, Spool, audit
-from mlops_dagster.predictions.sqlite import Durability
+from mlops_dagster.predictions.spool.sqlite import Durability
 from tests.predictions.disks import Disk
 
 ROOT = Path(__file__).parents[2]

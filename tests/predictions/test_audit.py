@@ -6,7 +6,8 @@ from pathlib import Path
 import pytest
 
 from mlops_dagster.errors import CorruptedError
-from mlops_dagster.predictions import Rollups, Spool, audit, heartbeats
+from mlops_dagster.predictions import Rollups, Spool, audit
+from mlops_dagster.predictions.rollups import heartbeats
 from tests.predictions.conftest import MARCH
 
 # On S3 the tests of kill -9 and of erasure ask the same questions.

@@ -4,7 +4,7 @@ from collections.abc import Iterator
 
 import pytest
 
-from mlops_dagster.predictions import heartbeats
+from mlops_dagster.predictions.rollups import heartbeats
 from tests.predictions.audit_world import LOSSES, World
 
 

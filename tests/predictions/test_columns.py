@@ -7,7 +7,7 @@ import pyarrow as pa
 from hypothesis import given
 from hypothesis import strategies as st
 
-from mlops_dagster.predictions import columns
+from mlops_dagster.predictions.log import columns
 from mlops_dagster.predictions.records import encode_prediction
 from tests.predictions.conftest import a_record
 

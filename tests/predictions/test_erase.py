@@ -10,8 +10,10 @@ from deltalake import DeltaTable
 from deltalake.table import TableAlterer
 
 from mlops_dagster.errors import InvalidInputError, StorageError
-from mlops_dagster.predictions import Choice, Rollups, Spool, audit, delta, erase, erasing
-from mlops_dagster.predictions.erasures import Erasures
+from mlops_dagster.predictions import Choice, Rollups, Spool, audit, erase
+from mlops_dagster.predictions.erasure import erase as erasing
+from mlops_dagster.predictions.erasure.erasure_log import Erasures
+from mlops_dagster.predictions.log import delta
 
 ADA, BOB = "key-of-ada", "key-of-bob"
 
@@ -75,7 +77,7 @@ def test_a_person_is_gone_from_every_file_and_the_audit_says_complete(
     assert found_in(tmp_path, ADA) == []
     assert found_in(tmp_path, BOB)
     if address.startswith("s3"):
-        from mlops_dagster.registry.buckets import list_objects, read_object, s3_client
+        from mlops_dagster.storage.buckets import list_objects, read_object, s3_client
 
         client, bucket = s3_client(), log.place.address.split("/")[2]
         names = [entry["Key"] for entry in list_objects(client, bucket, "")]
@@ -102,7 +104,7 @@ CRASHES = ["note", "forget", "forget_keys", "replace_day", "remove_erased_files"
 def test_an_erasure_that_dies_is_picked_up_by_running_it_again(
     spool, log, rollups, filled, march, tmp_path, monkeypatch, where, after
 ):
-    from mlops_dagster.predictions import delta
+    from mlops_dagster.predictions.log import delta
 
     owner = {
         "note": erasing, "forget": spool, "forget_keys": rollups, "replace_day": delta, "remove_erased_files": delta,

@@ -12,8 +12,8 @@ from mlops_dagster.errors import CorruptedError, StorageError
 from mlops_dagster.inference import arrow_column, columns_of
 from mlops_dagster.names import check_feature_name
 from mlops_dagster.predictions import PredictionLog, Spool, audit
-from mlops_dagster.predictions import log as logs
-from mlops_dagster.predictions.erasing import Choice, erase
+from mlops_dagster.predictions.erasure.erase import Choice, erase
+from mlops_dagster.predictions.log import log as logs
 from mlops_dagster.schema import Feature
 from tests.predictions.conftest import MARCH, a_record
 
@@ -43,7 +43,7 @@ def break_log(request: pytest.FixtureRequest, tmp_path: Path, monkeypatch: pytes
         real = logs.PredictionLog._append_predictions
         panic = type("PanicException", (BaseException,), {"__module__": "pyo3_runtime"})
         if request.param == "a panic":
-            from mlops_dagster.predictions import delta
+            from mlops_dagster.predictions.log import delta
 
             written = delta.write_deltalake
 

@@ -2,8 +2,8 @@
 
 from pathlib import Path
 
-from mlops_dagster.predictions.label_inbox import Batch, SentLabel
-from mlops_dagster.predictions.label_outbox import LabelOutbox
+from mlops_dagster.predictions.labels.inbox import Batch, SentLabel
+from mlops_dagster.predictions.labels.outbox import LabelOutbox
 
 
 def test_a_label_that_waits_is_forgotten_to_the_last_byte(tmp_path: Path) -> None:

@@ -5,7 +5,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from mlops_dagster.predictions.latency import buckets, summarize
+from mlops_dagster.predictions.rollups.latency import buckets, summarize
 
 
 @settings(deadline=None)

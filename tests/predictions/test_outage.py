@@ -6,7 +6,8 @@ from collections.abc import Callable, Iterator
 import pytest
 
 from mlops_dagster.errors import InvalidInputError, StorageError
-from mlops_dagster.predictions import PredictionLog, place
+from mlops_dagster.predictions import PredictionLog
+from mlops_dagster.predictions.log import location as place
 from tests.proxy import Proxy
 
 

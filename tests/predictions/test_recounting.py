@@ -9,8 +9,8 @@ from sqlalchemy import select
 
 from mlops_dagster.errors import CorruptedError, CountsLostError, StorageError
 from mlops_dagster.predictions import Answered, PredictionRecord, Rollups, recount
-from mlops_dagster.predictions.rollup_tables import HEARTBEATS, TABLES, arms
-from mlops_dagster.predictions.units import unit_of
+from mlops_dagster.predictions.rollups.tables import HEARTBEATS, TABLES, arms
+from mlops_dagster.predictions.rollups.units import unit_of
 from mlops_dagster.statistics import CategoricalBins, NumericBins
 from tests.predictions.conftest import MARCH, a_record
 

@@ -9,7 +9,8 @@ from deltalake.table import TableAlterer
 from typer.testing import CliRunner
 
 from mlops_dagster.cli import app
-from mlops_dagster.predictions import Doubled, PredictionLog, Rollups, audit, delta, find_doubled, repair
+from mlops_dagster.predictions import Doubled, PredictionLog, Rollups, audit, find_doubled, repair
+from mlops_dagster.predictions.log import delta
 
 DAYS = 3
 PER_DAY = 24 * 60

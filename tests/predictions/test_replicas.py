@@ -11,7 +11,8 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from mlops_dagster.predictions import Answered, Pair, PredictionRecord, Rollups, ShedRecord, Spool, rollups
+from mlops_dagster.predictions import Answered, Pair, PredictionRecord, Rollups, ShedRecord, Spool
+from mlops_dagster.predictions.rollups import rollups
 from mlops_dagster.statistics import CategoricalBins, NumericBins
 
 REPLICAS = 3

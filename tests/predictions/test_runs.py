@@ -3,7 +3,7 @@ import itertools
 from hypothesis import given
 from hypothesis import strategies as st
 
-from mlops_dagster.predictions.runs import Runs
+from mlops_dagster.predictions.intervals import Runs
 
 numbers = st.sets(st.integers(1, 60))
 

@@ -10,7 +10,8 @@ import pytest
 from deltalake import DeltaTable
 
 from mlops_dagster.errors import CorruptedError
-from mlops_dagster.predictions import PredictionLog, Spool, audit, delta
+from mlops_dagster.predictions import PredictionLog, Spool, audit
+from mlops_dagster.predictions.log import delta
 from tests.predictions.conftest import MARCH, a_record
 
 pytestmark = pytest.mark.parametrize("address", ["folder"], indirect=True)

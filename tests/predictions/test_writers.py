@@ -10,8 +10,9 @@ from contextlib import suppress
 import pytest
 
 from mlops_dagster.errors import AlreadyRunningError, StorageError
-from mlops_dagster.predictions import Choice, PredictionLog, Rollups, Spool, audit, delta, erase, maintenance
-from mlops_dagster.predictions.maintenance import maintaining
+from mlops_dagster.predictions import Choice, PredictionLog, Rollups, Spool, audit, erase
+from mlops_dagster.predictions.log import delta, maintenance
+from mlops_dagster.predictions.log.maintenance import maintaining
 from tests.predictions.test_kill import start
 
 DAY = 24 * 60

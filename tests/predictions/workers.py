@@ -9,8 +9,9 @@ import time
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
 
-from mlops_dagster.predictions import Answered, PredictionLog, PredictionRecord, Rollups, Spool, delta, maintenance
-from mlops_dagster.predictions.maintenance import maintaining
+from mlops_dagster.predictions import Answered, PredictionLog, PredictionRecord, Rollups, Spool
+from mlops_dagster.predictions.log import delta, maintenance
+from mlops_dagster.predictions.log.maintenance import maintaining
 from mlops_dagster.settings import Settings
 from tests.predictions.disks import keep_what_is_synced
 

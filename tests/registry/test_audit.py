@@ -12,7 +12,7 @@ from sqlalchemy.exc import DBAPIError
 
 from mlops_dagster.errors import AuditError
 from mlops_dagster.registry import ModelRegistry
-from mlops_dagster.registry.chain import GENESIS, chained_hash
+from mlops_dagster.registry.stores.chain import GENESIS, chained_hash
 
 Tamper = Callable[[Connection], object]
 

@@ -11,7 +11,7 @@ from hypothesis import strategies as st
 from mlops_dagster.clock import ReplayedClock, SystemClock
 from mlops_dagster.errors import EventTimeError
 from mlops_dagster.registry import Deployment, ModelRegistry, Stage
-from mlops_dagster.registry.event_time import CLOCKS_DIFFER, LATE, EventTimes, event_time
+from mlops_dagster.registry.stores.event_time import CLOCKS_DIFFER, LATE, EventTimes, event_time
 
 NOW = datetime(2026, 6, 1, tzinfo=UTC)
 START = datetime(2013, 3, 1, tzinfo=UTC)

@@ -10,7 +10,7 @@ import pytest
 
 from mlops_dagster.errors import ArtifactNotFoundError
 from mlops_dagster.registry import ModelRegistry, Stage
-from mlops_dagster.registry.lineage import digests_of
+from mlops_dagster.registry.operations.lineage import digests_of
 
 
 @pytest.fixture

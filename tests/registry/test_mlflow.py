@@ -25,7 +25,7 @@ from mlops_dagster.errors import (
     UnsafeArtifactError,
 )
 from mlops_dagster.registry import ModelCard, ModelRegistry, ModelVersion, Stage, estimators, session
-from mlops_dagster.registry.catalogue import mlflow as rest
+from mlops_dagster.registry.mlflow import server as rest
 from mlops_dagster.settings import Settings
 from tests import weed
 

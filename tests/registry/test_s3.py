@@ -15,7 +15,7 @@ from botocore.stub import Stubber
 from mlops_dagster.errors import ArtifactChangedError, CorruptedArtifactError, InvalidInputError, StorageError
 from mlops_dagster.registry import ContentStore
 from mlops_dagster.registry.artifacts import S3Anchors, S3Blobs, open_store
-from mlops_dagster.registry.buckets import s3_client
+from mlops_dagster.storage.buckets import s3_client
 from tests import weed
 from tests.proxy import Proxy
 

@@ -27,7 +27,7 @@ ROOT = Path(__file__).parents[2]
 KILLED_IN_THE_MIDDLE = """
 import os, signal, sys
 from mlops_dagster.registry import ModelRegistry
-from mlops_dagster.registry.buckets import s3_client
+from mlops_dagster.storage.buckets import s3_client
 
 client = s3_client()
 parts = []

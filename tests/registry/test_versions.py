@@ -4,7 +4,7 @@ from hypothesis import strategies as st
 
 from mlops_dagster.errors import InvalidInputError, InvalidVersionError
 from mlops_dagster.registry import Stage
-from mlops_dagster.registry.versions import final_of, next_patch, parse_version
+from mlops_dagster.registry.entities.semantic_version import final_of, next_patch, parse_version
 
 
 @pytest.mark.parametrize(

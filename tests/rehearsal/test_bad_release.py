@@ -4,7 +4,7 @@ import numpy as np
 import pandas as pd
 import pytest
 
-from mlops_dagster.rehearsal.bad_release import BadRelease, Predict, choose_bad_releases
+from mlops_dagster.rehearsal.releases.bad_release import BadRelease, Predict, choose_bad_releases
 from mlops_dagster.schema import Feature, ModelSchema
 
 SCHEMA = ModelSchema(

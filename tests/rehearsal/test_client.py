@@ -7,7 +7,7 @@ import orjson
 import pytest
 
 from mlops_dagster.errors import ServerError
-from mlops_dagster.rehearsal.client import Client
+from mlops_dagster.rehearsal.traffic.client import Client
 
 
 class Echo(BaseHTTPRequestHandler):

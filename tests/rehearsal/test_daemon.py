@@ -7,8 +7,8 @@ import pytest
 
 from mlops_dagster.clock import ReplayedClock
 from mlops_dagster.components import Platform
-from mlops_dagster.rehearsal.daemon import Daemon
-from mlops_dagster.rehearsal.instance import dagster_instance
+from mlops_dagster.rehearsal.orchestrator.daemon import Daemon
+from mlops_dagster.rehearsal.orchestrator.instance import dagster_instance
 
 START = datetime(2013, 3, 1, tzinfo=UTC)
 

@@ -9,8 +9,8 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from mlops_dagster.errors import InvalidInputError
-from mlops_dagster.rehearsal.files import read_table
-from mlops_dagster.rehearsal.history import read_history
+from mlops_dagster.rehearsal.traffic.files import read_table
+from mlops_dagster.rehearsal.traffic.history import read_history
 from mlops_dagster.schema import Feature, ModelSchema
 
 SCHEMA = ModelSchema(

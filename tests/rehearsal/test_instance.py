@@ -4,8 +4,8 @@ from pathlib import Path
 import dagster as dg
 import pytest
 
-from mlops_dagster.rehearsal.event_log import PooledEventLogStorage
-from mlops_dagster.rehearsal.instance import dagster_instance, environment, only_settings
+from mlops_dagster.rehearsal.orchestrator.event_log import PooledEventLogStorage
+from mlops_dagster.rehearsal.orchestrator.instance import dagster_instance, environment, only_settings
 from mlops_dagster.settings import Settings
 
 HOURLY = dg.HourlyPartitionsDefinition("2013-03-01-00:00", end_date="2013-03-03-00:00")

@@ -3,7 +3,7 @@ from datetime import UTC, datetime, timedelta
 from hypothesis import given
 from hypothesis import strategies as st
 
-from mlops_dagster.rehearsal.labels import DueLabel, Labels
+from mlops_dagster.rehearsal.traffic.labels import DueLabel, Labels
 
 START = datetime(2013, 3, 1, tzinfo=UTC)
 minutes = st.integers(min_value=0, max_value=600)

@@ -12,8 +12,8 @@ from typer.testing import CliRunner
 from mlops_dagster.cli import app
 from mlops_dagster.errors import InvalidInputError, InvalidPolicyError, ModelNotFoundError, TrainingDataError
 from mlops_dagster.rehearsal import Scenario, Summary, rehearse
+from mlops_dagster.rehearsal.orchestrator.project import find_model
 from mlops_dagster.rehearsal.policy import differences, with_policy
-from mlops_dagster.rehearsal.project import find_model
 from tests.rehearsal.twin import DAYS_OF_TRAINING, FIRST, MODEL, PACKAGE, payments, write_project
 
 START = FIRST + pd.Timedelta(days=DAYS_OF_TRAINING)
@@ -104,7 +104,7 @@ def test_the_same_history_is_played_under_another_policy_and_what_differs_is_sai
         waiting = [replace(each, version=None, fate="not released") for each in first.bad_releases]
         return replace(first, rollbacks=[], bad_releases=waiting)
 
-    monkeypatch.setattr("mlops_dagster.rehearsal.comparing.rehearse", play)
+    monkeypatch.setattr("mlops_dagster.rehearsal.summary.comparing.rehearse", play)
     (project.folder / "other.yaml").write_text("rollout: {shadow_hours: 36}\n")
     command = ["rehearse", "--model", MODEL, "--requests", "requests.csv", "--policy", "other.yaml", "--home", "home"]
     found = CliRunner().invoke(app, command, env={"COLUMNS": "200"})

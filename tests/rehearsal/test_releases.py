@@ -3,8 +3,8 @@
 from pathlib import Path
 
 from flights import trainer as flights
-from mlops_dagster.rehearsal.project import find_model
-from mlops_dagster.rehearsal.releases import Team
+from mlops_dagster.rehearsal.orchestrator.project import find_model
+from mlops_dagster.rehearsal.releases.releases import Team
 from mlops_dagster.settings import Settings
 from rehearse_flights import IN_HOURS
 

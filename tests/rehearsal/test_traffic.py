@@ -6,9 +6,9 @@ import pandas as pd
 import pytest
 
 from flights import trainer as flights
-from mlops_dagster.rehearsal.history import read_history
 from mlops_dagster.rehearsal.scenario import Scenario
-from mlops_dagster.rehearsal.traffic import Hour, hours
+from mlops_dagster.rehearsal.traffic.history import read_history
+from mlops_dagster.rehearsal.traffic.traffic import Hour, hours
 from mlops_dagster.schema import Feature, ModelSchema
 
 START = datetime(2013, 3, 1, tzinfo=UTC)

@@ -20,7 +20,7 @@ from bench.requests_table import WORLDS
 from bench.rollout_power import Traffic, good_at_dawn
 from bench.states import roll_out as roll_out_all
 from mlops_dagster.rollout import Outcome, RolloutPolicy
-from mlops_dagster.rollout.prospects import roll_out
+from mlops_dagster.rollout.prospects.prospects import roll_out
 
 PAIRS = RolloutPolicy(soak_hours=12, rows_per_observation=1)
 ARMS = PAIRS.model_copy(update={"paired": False})

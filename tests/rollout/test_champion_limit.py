@@ -7,7 +7,7 @@ import pytest
 
 from mlops_dagster.alerting import Alert, Alerts, Severity
 from mlops_dagster.rollout import Phase
-from mlops_dagster.rollout.champion_limit import tell_champion_limit
+from mlops_dagster.rollout.alerts.champion_limit import tell_champion_limit
 
 World = Any  # conftest's; test modules cannot import it in importlib mode
 

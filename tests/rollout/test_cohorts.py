@@ -7,7 +7,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from mlops_dagster.predictions import COHORT, Cohort
-from mlops_dagster.rollout.cohorts import complete_until
+from mlops_dagster.rollout.claims.cohorts import complete_until
 
 NINE = datetime(2013, 3, 1, 9, tzinfo=UTC)
 Arm = Mapping[datetime, Cohort]

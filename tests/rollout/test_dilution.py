@@ -8,7 +8,7 @@ import pytest
 
 from mlops_dagster.predictions import BothScored, PairedCounts
 from mlops_dagster.rollout import EventsSince, Evidence, Labels, LabelsSince, StepCounts, collect, evaluation
-from mlops_dagster.rollout.event_tests import EventTests
+from mlops_dagster.rollout.claims.events import EventTests
 from mlops_dagster.rollout.look import Look
 from mlops_dagster.statistics import bad_event_e_value, difference_e_value, rate_e_value
 from tests.rollout_evidence import CLASS, INDEPENDENT, START, a_rollout, arm, labels_of, late_starts

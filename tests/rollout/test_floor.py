@@ -6,8 +6,8 @@ import pytest
 from pydantic import ValidationError
 
 from mlops_dagster.monitoring import PerformancePolicy
-from mlops_dagster.rollout.comparison import Comparison, Scores, Standing
-from mlops_dagster.rollout.floor import FloorOutcome, MacroF1, decide_floor, macro_f1_of
+from mlops_dagster.rollout.comparison.comparison import Comparison, Scores, Standing
+from mlops_dagster.rollout.floor.floor import FloorOutcome, MacroF1, decide_floor, macro_f1_of
 from tests.rollout.test_comparison import TABLE, held
 
 SURE, UNSURE = (0.79, 0.82), (0.80, 0.84)

@@ -6,7 +6,7 @@ import pytest
 
 from mlops_dagster.predictions import Cohort
 from mlops_dagster.rollout import RolloutPolicy
-from mlops_dagster.rollout.matured import day_begins, matured_days
+from mlops_dagster.rollout.floor.matured import day_begins, matured_days
 
 FIRST = date(2013, 3, 1)
 NOON = datetime(2013, 5, 1, 12, tzinfo=UTC)

@@ -4,8 +4,8 @@ import pytest
 
 from mlops_dagster.errors import InvalidPolicyError
 from mlops_dagster.rollout import RolloutPolicy
-from mlops_dagster.rollout.proposal import propose_policy
-from mlops_dagster.rollout.prospects import Traffic, check_can_promote
+from mlops_dagster.rollout.prospects.proposal import propose_policy
+from mlops_dagster.rollout.prospects.prospects import Traffic, check_can_promote
 
 
 @pytest.mark.parametrize(

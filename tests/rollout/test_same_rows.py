@@ -8,8 +8,8 @@ import pytest
 from mlops_dagster.predictions import PairedCounts
 from mlops_dagster.registry import ModelVersion, Provenance
 from mlops_dagster.rollout import RolloutPolicy
-from mlops_dagster.rollout.comparison import Comparison, Standing
-from mlops_dagster.rollout.same_rows import ROWS_A_DAY, compare_on_log, trained_until
+from mlops_dagster.rollout.comparison.comparison import Comparison, Standing
+from mlops_dagster.rollout.comparison.same_rows import ROWS_A_DAY, compare_on_log, trained_until
 from mlops_dagster.schema import Feature
 from tests.two_versions import MARCH, MODEL, SCHEMA, days, estimator, house_at, register, serve
 

@@ -9,7 +9,7 @@ from mlops_dagster.alerting import Alerts
 from mlops_dagster.predictions import BothScored, EventCounts, PairedCounts
 from mlops_dagster.registry import Stage
 from mlops_dagster.rollout import Decision, Outcome, Phase, Rollout, collect
-from mlops_dagster.rollout.watch_alert import tell_watch
+from mlops_dagster.rollout.alerts.watch import tell_watch
 
 World = Any  # conftest's; test modules cannot import it in importlib mode
 

@@ -10,7 +10,7 @@ from pathlib import Path
 import httpx
 
 from mlops_dagster.settings import Settings
-from mlops_dagster.wiring import House
+from mlops_dagster.stores import House
 from tests.serving.conftest import Models, Server, eventually
 from tests.serving.light import light_artifacts
 

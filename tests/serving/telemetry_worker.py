@@ -3,7 +3,7 @@
 import json
 import sys
 
-from mlops_dagster.serving.telemetry import Telemetry
+from mlops_dagster.serving.telemetry.telemetry import Telemetry
 
 
 def main() -> None:

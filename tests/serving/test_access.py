@@ -23,8 +23,8 @@ from mlops_dagster.errors import (
     RefusedError,
     UnauthenticatedError,
 )
-from mlops_dagster.serving.access import LOOK_SECONDS, Access
-from mlops_dagster.serving.tokens import Scope, TokenFile, find
+from mlops_dagster.serving.http.auth import LOOK_SECONDS, Access
+from mlops_dagster.serving.http.tokens import Scope, TokenFile, find
 from mlops_dagster.settings import Settings
 from tests.serving.conftest import Models, Server, eventually, request
 

@@ -6,10 +6,10 @@ from collections import Counter
 import pytest
 
 from mlops_dagster.errors import StorageError
-from mlops_dagster.serving import background
-from mlops_dagster.serving.background import Repeating
-from mlops_dagster.serving.lanes import Lane
-from mlops_dagster.serving.telemetry import Telemetry
+from mlops_dagster.serving.plane.abandonable import Lane
+from mlops_dagster.serving.telemetry.telemetry import Telemetry
+from mlops_dagster.serving.upkeep import periodic as background
+from mlops_dagster.serving.upkeep.periodic import Repeating
 
 PANIC = type("PanicException", (BaseException,), {"__module__": "pyo3_runtime"})
 

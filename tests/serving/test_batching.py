@@ -13,9 +13,9 @@ from hypothesis import strategies as st
 
 from mlops_dagster.errors import ModelFailedError
 from mlops_dagster.schema import Feature, ModelSchema
-from mlops_dagster.serving.batching import Batcher, score_together
-from mlops_dagster.serving.lanes import MOST_STUCK, Lane
-from mlops_dagster.serving.models import LoadedModel, Scores
+from mlops_dagster.serving.deployed.loaded_model import LoadedModel, Scores
+from mlops_dagster.serving.plane.abandonable import MOST_STUCK, Lane
+from mlops_dagster.serving.plane.batching import Batcher, score_together
 
 SCHEMA = ModelSchema(features=(Feature(name="a", kind="numeric"),), classes=("no", "yes"))
 

@@ -10,9 +10,9 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from mlops_dagster.serving.at_work import Marks, Work, at_work, crashed_thread
-from mlops_dagster.serving.culprits import WITHIN_SECONDS, Death, blamed, killers
-from mlops_dagster.serving.inquest import Inquest
+from mlops_dagster.serving.processes.at_work import Marks, Work, at_work, crashed_thread
+from mlops_dagster.serving.processes.culprits import WITHIN_SECONDS, Death, blamed, killers
+from mlops_dagster.serving.processes.inquest import Inquest
 from mlops_dagster.trial import Report, Verdict
 
 CHAMPION, SHADOW, OTHER = (Work("m", name, f"{name}.json", thread) for thread, name in enumerate(("1", "2", "3"), 1))
@@ -73,7 +73,7 @@ def test_nobody_is_taken_out_who_was_not_at_work_at_the_last_death(deaths: list[
 CRASH = """
 import ctypes, faulthandler, sys, threading
 from pathlib import Path
-from mlops_dagster.serving.at_work import Marks, traces
+from mlops_dagster.serving.processes.at_work import Marks, traces
 dump, file = traces(Path(sys.argv[1]), "worker-1")
 faulthandler.enable(dump.open("w"))
 marks = Marks(file)
@@ -108,7 +108,7 @@ def test_a_crash_is_traced_to_its_version_among_others_at_work(tmp_path: Path) -
 def test_marks_are_of_a_thread_and_beyond_their_number_of_nobody(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr("mlops_dagster.serving.at_work.SLOTS", 3)
+    monkeypatch.setattr("mlops_dagster.serving.processes.at_work.SLOTS", 3)
     file = tmp_path / "worker-1.work"
     marks = Marks(file)
     for version in "1234":

@@ -15,12 +15,12 @@ from typer.testing import CliRunner
 
 from mlops_dagster.cli import app
 from mlops_dagster.clock import ReplayedClock
-from mlops_dagster.components.monitoring import monitoring_defs
+from mlops_dagster.components.assets.monitoring import monitoring_defs
 from mlops_dagster.components.platform import Platform
 from mlops_dagster.monitoring import ValidationPolicy
 from mlops_dagster.predictions import audit
 from mlops_dagster.settings import Settings
-from mlops_dagster.wiring import House
+from mlops_dagster.stores import House
 from tests.components.test_prediction_batch import EARLIER, SPEC
 from tests.predictions.conftest import MARCH
 from tests.serving.conftest import Models, Server, request

@@ -15,7 +15,7 @@ from mlops_dagster.predictions import audit
 from mlops_dagster.registry import Stage
 from mlops_dagster.rollout import Phase, RolloutPolicy
 from mlops_dagster.settings import Settings
-from mlops_dagster.wiring import House
+from mlops_dagster.stores import House
 from tests.proxy import Proxy
 from tests.serving.conftest import NOW, WIDER, Models, Server, behind, eventually, logged_ids
 from tests.serving.killing import kill_anyone

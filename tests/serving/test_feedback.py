@@ -10,10 +10,10 @@ import pytest
 
 from mlops_dagster.errors import InvalidLabelsError
 from mlops_dagster.registry import Stage
-from mlops_dagster.serving.classes import KnownClasses, check_labels
-from mlops_dagster.serving.last_known import LastKnown
+from mlops_dagster.serving.deployed.registry_cache import LastKnown
+from mlops_dagster.serving.plane.known_classes import KnownClasses, check_labels
 from mlops_dagster.settings import Settings
-from mlops_dagster.wiring import House
+from mlops_dagster.stores import House
 from tests.serving.conftest import SCHEMA, Models, Server, eventually
 from tests.serving.light import light_artifacts
 from tests.serving.test_telemetry import parsed, value

@@ -17,11 +17,11 @@ from hypothesis import strategies as st
 from sklearn.pipeline import Pipeline
 
 from mlops_dagster.errors import MlopsError
-from mlops_dagster.serving.connection import MAX_HEAD_BYTES, MAX_HEADERS
-from mlops_dagster.serving.door import FrontDoor, Limits, Queue
-from mlops_dagster.serving.supervisor import listening
+from mlops_dagster.serving.http.connection import MAX_HEAD_BYTES, MAX_HEADERS
+from mlops_dagster.serving.http.front_door import FrontDoor, Limits, Queue
+from mlops_dagster.serving.processes.supervisor import listening
 from mlops_dagster.settings import Settings
-from mlops_dagster.wiring import House
+from mlops_dagster.stores import House
 from tests.serving.attacks import CHUNKED, GET, POST, ask, closed, many_connections, rest_of, trickle
 from tests.serving.conftest import Models, Server, eventually, request
 
@@ -278,7 +278,7 @@ def _worker(server: Server) -> psutil.Process:
     (pid,) = [
         child.pid
         for child in psutil.Process(server.process.pid).children()
-        if "mlops_dagster.serving.worker" in child.cmdline()
+        if "mlops_dagster.serving.processes.worker" in child.cmdline()
     ]
     return psutil.Process(pid)
 

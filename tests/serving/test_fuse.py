@@ -13,11 +13,11 @@ from mlops_dagster.errors import StorageError
 from mlops_dagster.predictions import Answered, PredictionRecord, Role
 from mlops_dagster.registry import Stage, estimators
 from mlops_dagster.rollout import Phase, RolloutPolicy
-from mlops_dagster.serving.artifacts import Artifacts
-from mlops_dagster.serving.last_known import Known, LastKnown
+from mlops_dagster.serving.deployed.artifacts import Artifacts
+from mlops_dagster.serving.deployed.registry_cache import Known, LastKnown
 from mlops_dagster.serving.service import Service
 from mlops_dagster.settings import Settings
-from mlops_dagster.wiring import House
+from mlops_dagster.stores import House
 from tests import weed
 from tests.proxy import Proxy
 from tests.serving.conftest import NOW, Models, behind

@@ -8,14 +8,14 @@ from pathlib import Path
 import dagster as dg
 import pytest
 
-from mlops_dagster.components.monitoring import monitoring_defs
-from mlops_dagster.components.rollout import rollout_defs
+from mlops_dagster.components.assets.monitoring import monitoring_defs
+from mlops_dagster.components.assets.training import training_defs
+from mlops_dagster.components.jobs.rollout import rollout_defs
 from mlops_dagster.components.spec import CardSpec, ModelSpec, TrainingSpec
-from mlops_dagster.components.training import training_defs
 from mlops_dagster.registry import EvaluationSlice, Stage
 from mlops_dagster.settings import Settings
 from mlops_dagster.statistics import wilson_interval
-from mlops_dagster.wiring import House
+from mlops_dagster.stores import House
 from tests.components.at_a_time import DagsterAt
 from tests.serving.conftest import CARD, SCHEMA, Models, Server, eventually, make_baseline
 from tests.serving.light import light_artifacts

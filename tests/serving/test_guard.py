@@ -17,10 +17,10 @@ from mlops_dagster.monitoring import make_baseline
 from mlops_dagster.predictions.records import SERVED
 from mlops_dagster.registry import GuardPolicy, Stage
 from mlops_dagster.schema import Feature, ModelSchema
-from mlops_dagster.serving.guard import Guard
-from mlops_dagster.serving.inputs import Column
+from mlops_dagster.serving.deployed.guard import Guard
+from mlops_dagster.serving.protocol.inputs import Column
 from mlops_dagster.settings import Settings
-from mlops_dagster.wiring import House
+from mlops_dagster.stores import House
 from tests.serving.conftest import CARD, SCHEMA, WIDER, Models, Server, log_rows, make_frame
 from tests.serving.light import light_artifacts
 from tests.serving.test_telemetry import parsed

@@ -12,7 +12,7 @@ from sklearn.neighbors import KNeighborsClassifier
 from mlops_dagster.clock import SystemClock
 from mlops_dagster.registry import Stage
 from mlops_dagster.schema import Feature, ModelSchema
-from mlops_dagster.serving.lanes import MOST_STUCK
+from mlops_dagster.serving.plane.abandonable import MOST_STUCK
 from tests.serving.conftest import CARD, Models, Server
 
 NAMES = ("a", "b", "c")

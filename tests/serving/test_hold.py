@@ -10,7 +10,7 @@ import pytest
 
 from mlops_dagster.registry import Stage
 from mlops_dagster.settings import Settings
-from mlops_dagster.wiring import House
+from mlops_dagster.stores import House
 from tests.proxy import Proxy
 from tests.serving.conftest import Models, Server, behind, eventually, log_rows
 from tests.serving.light import light_artifacts

@@ -8,7 +8,7 @@ import pytest
 
 from mlops_dagster.registry import Stage
 from mlops_dagster.settings import Settings
-from mlops_dagster.wiring import House
+from mlops_dagster.stores import House
 from tests.serving.conftest import CARD, SCHEMA, Models, Server, eventually, make_baseline
 from tests.serving.light import light_artifacts
 from tests.trial.broken import crashing

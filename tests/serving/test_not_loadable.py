@@ -12,10 +12,10 @@ import pytest
 from mlops_dagster.clock import SystemClock
 from mlops_dagster.registry import ModelVersion
 from mlops_dagster.rollout import Outcome, Phase, RolloutPolicy
-from mlops_dagster.serving import loader
+from mlops_dagster.serving.deployed import loader
 from mlops_dagster.serving.service import Service
 from mlops_dagster.settings import Settings
-from mlops_dagster.wiring import House
+from mlops_dagster.stores import House
 from tests import weed
 from tests.proxy import Proxy
 from tests.servable import elsewhere

@@ -7,17 +7,17 @@ import pytest
 
 from mlops_dagster.errors import CorruptedError, InvalidInputError
 from mlops_dagster.registry.registry import ModelRegistry
-from mlops_dagster.serving.at_work import Marks
-from mlops_dagster.serving.deployments import Deployments
-from mlops_dagster.serving.fuse import Fuse
-from mlops_dagster.serving.housekeeping import HELD_RULE, UNCOUNTED_RULE
-from mlops_dagster.serving.last_known import LastKnown
-from mlops_dagster.serving.loader import Loader
-from mlops_dagster.serving.options import optional_text
+from mlops_dagster.serving.deployed.deployments import Deployments
+from mlops_dagster.serving.deployed.fuse import Fuse
+from mlops_dagster.serving.deployed.loader import Loader
+from mlops_dagster.serving.deployed.registry_cache import LastKnown
+from mlops_dagster.serving.processes.at_work import Marks
+from mlops_dagster.serving.protocol.request_parameters import optional_text
 from mlops_dagster.serving.service import Service
-from mlops_dagster.serving.telemetry import Telemetry
+from mlops_dagster.serving.telemetry.telemetry import Telemetry
+from mlops_dagster.serving.upkeep.shipping import HELD_RULE, UNCOUNTED_RULE
 from mlops_dagster.settings import Settings
-from mlops_dagster.wiring import House
+from mlops_dagster.stores import House
 from tests.predictions.conftest import a_record
 
 

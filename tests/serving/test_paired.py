@@ -16,14 +16,14 @@ from mlops_dagster.predictions import Answered, ShedRecord
 from mlops_dagster.registry import Deployment
 from mlops_dagster.rollout import Phase, Rollout, RolloutPolicy
 from mlops_dagster.schema import Feature, ModelSchema
-from mlops_dagster.serving.calls import Call, Outcome, Scoring
-from mlops_dagster.serving.deployments import InForce
-from mlops_dagster.serving.models import LoadedModel, Scores
-from mlops_dagster.serving.paired import OffPath, Task, others
-from mlops_dagster.serving.protocol import Column, InferRequest
-from mlops_dagster.serving.telemetry import Telemetry
-from mlops_dagster.serving.tracing import TraceContext
-from mlops_dagster.serving.unsettled import Arm
+from mlops_dagster.serving.deployed.deployments import InForce
+from mlops_dagster.serving.deployed.loaded_model import LoadedModel, Scores
+from mlops_dagster.serving.plane.calls import Call, Outcome, Scoring
+from mlops_dagster.serving.plane.shadow import OffPath, Task, others
+from mlops_dagster.serving.protocol.infer import Column, InferRequest
+from mlops_dagster.serving.telemetry.telemetry import Telemetry
+from mlops_dagster.serving.telemetry.tracing import TraceContext
+from mlops_dagster.serving.upkeep.unsettled import Arm
 
 NOW = datetime(2026, 1, 1, tzinfo=UTC)
 SCHEMA = ModelSchema(features=(Feature(name="a", kind="numeric"),), classes=("no", "yes"))

@@ -9,11 +9,11 @@ from typer.testing import CliRunner
 
 from mlops_dagster.cli.main import app
 from mlops_dagster.database import set_aside_if_damaged
-from mlops_dagster.serving.housekeeping import Housekeeping
-from mlops_dagster.serving.last_known import LastKnown
-from mlops_dagster.serving.telemetry import Telemetry
+from mlops_dagster.serving.deployed.registry_cache import LastKnown
+from mlops_dagster.serving.telemetry.telemetry import Telemetry
+from mlops_dagster.serving.upkeep.shipping import Housekeeping
 from mlops_dagster.settings import Settings
-from mlops_dagster.wiring import House
+from mlops_dagster.stores import House
 from tests.predictions.conftest import MARCH, a_record
 
 

@@ -8,7 +8,7 @@ from typer.testing import CliRunner
 from mlops_dagster.cli import app
 from mlops_dagster.errors import InvalidInputError, PredictionNotFoundError
 from mlops_dagster.predictions import PredictionRecord
-from mlops_dagster.serving.models import LoadedModel
+from mlops_dagster.serving.deployed.loaded_model import LoadedModel
 from mlops_dagster.serving.replay import replay
 from tests.serving.conftest import NOW, Models
 

@@ -10,8 +10,8 @@ from scipy.stats import chi2, chisquare
 
 from mlops_dagster.errors import VersionNotFoundError
 from mlops_dagster.registry import Deployment
-from mlops_dagster.serving.deployments import reachable, without
-from mlops_dagster.serving.router import choose
+from mlops_dagster.serving.deployed.deployments import reachable, without
+from mlops_dagster.serving.plane.router import choose
 
 DEPLOYMENT = Deployment(
     model="m",

@@ -15,10 +15,11 @@ import pytest
 from sklearn.pipeline import Pipeline
 
 from mlops_dagster.clock import SystemClock
-from mlops_dagster.predictions import audit, heartbeats
-from mlops_dagster.predictions.locking import shipping_lock
+from mlops_dagster.predictions import audit
+from mlops_dagster.predictions.rollups import heartbeats
+from mlops_dagster.predictions.spool.locking import shipping_lock
 from mlops_dagster.settings import Settings
-from mlops_dagster.wiring import House
+from mlops_dagster.stores import House
 from tests.serving.conftest import Models, Server, eventually
 from tests.serving.load import load_on
 from tests.serving.test_supervisor import children

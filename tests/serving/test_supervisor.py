@@ -17,9 +17,9 @@ from mlops_dagster.cli import app
 from mlops_dagster.errors import AlreadyRunningError, InvalidInputError, RefusedError, ServerError
 from mlops_dagster.predictions import audit
 from mlops_dagster.rehearsal.home import LOCK, fresh_home
-from mlops_dagster.serving.supervisor import run
+from mlops_dagster.serving.processes.supervisor import run
 from mlops_dagster.settings import Settings
-from mlops_dagster.wiring import House
+from mlops_dagster.stores import House
 from tests.serving.conftest import Models, Server, eventually, log_rows, logged_ids
 from tests.serving.light import light_artifacts
 from tests.serving.load import load_on

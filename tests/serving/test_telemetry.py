@@ -16,10 +16,10 @@ from prometheus_client import CollectorRegistry, Histogram, generate_latest
 from prometheus_client.parser import text_string_to_metric_families
 
 from mlops_dagster.predictions import FeedbackResult, Hit, LabelDebt, SpoolDepth
-from mlops_dagster.serving.arms import BatchHistogram
-from mlops_dagster.serving.guard import Violation
-from mlops_dagster.serving.process import forget
-from mlops_dagster.serving.telemetry import Telemetry
+from mlops_dagster.serving.deployed.guard import Violation
+from mlops_dagster.serving.telemetry.arms import BatchHistogram
+from mlops_dagster.serving.telemetry.process import forget
+from mlops_dagster.serving.telemetry.telemetry import Telemetry
 from tests.serving.conftest import NOW, Models, Server
 
 ARM = {"model": "m", "version": "1.0.0", "role": "champion"}

@@ -5,7 +5,7 @@ from datetime import timedelta
 import pytest
 
 from mlops_dagster.clock import SystemClock
-from mlops_dagster.serving.tracing import parse
+from mlops_dagster.serving.telemetry.tracing import parse
 from tests.mlflow_server import MlflowServer
 from tests.serving.conftest import Models, Server, request
 

@@ -14,9 +14,9 @@ from hypothesis import strategies as st
 from opentelemetry import trace
 from opentelemetry.trace.propagation.tracecontext import TraceContextTextMapPropagator
 
-from mlops_dagster.serving import tracing as module
-from mlops_dagster.serving.telemetry import Telemetry
-from mlops_dagster.serving.tracing import Parent, TraceContext, Traced, Tracing, parse
+from mlops_dagster.serving.telemetry import tracing as module
+from mlops_dagster.serving.telemetry.telemetry import Telemetry
+from mlops_dagster.serving.telemetry.tracing import Parent, TraceContext, Traced, Tracing, parse
 from tests.mlflow_server import MlflowServer
 
 TRACE, CALLER = "0af7651916cd43dd8448eb211c80319c", "b7ad6b7169203331"
@@ -114,8 +114,8 @@ def test_a_request_without_a_caller_begins_a_trace_and_one_with_a_caller_joins_i
 def test_without_an_endpoint_the_sdk_is_not_even_imported() -> None:
     program = (
         "import sys\n"
-        "from mlops_dagster.serving.telemetry import Telemetry\n"
-        "from mlops_dagster.serving.tracing import Tracing\n"
+        "from mlops_dagster.serving.telemetry.telemetry import Telemetry\n"
+        "from mlops_dagster.serving.telemetry.tracing import Tracing\n"
         "tracing = Tracing('p', Telemetry())\n"
         f"assert not tracing.begin('00-{TRACE}-{CALLER}-01').sampled\n"
         "tracing.close()\n"
@@ -129,7 +129,7 @@ def test_without_an_endpoint_the_sdk_is_not_even_imported() -> None:
 def test_the_caller_decides_and_of_the_others_a_few_each_second_are_sampled(
     start: Callable[..., Tracing], nobody: str, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    from mlops_dagster.serving.spans import Few
+    from mlops_dagster.serving.telemetry.spans import Few
 
     tracing = start(OTEL_EXPORTER_OTLP_ENDPOINT=nobody)
     monkeypatch.setattr("time.monotonic", lambda: 7.5)

@@ -6,7 +6,7 @@ from collections import Counter
 from datetime import UTC, datetime
 
 from mlops_dagster.predictions import Spool
-from mlops_dagster.serving.unsettled import Unsettled, shed_of_the_dead
+from mlops_dagster.serving.upkeep.unsettled import Unsettled, shed_of_the_dead
 
 MINUTE = datetime(2026, 1, 1, tzinfo=UTC)
 _KILLED = """
@@ -14,7 +14,7 @@ import os, sys
 from collections import Counter
 from datetime import UTC, datetime
 from pathlib import Path
-from mlops_dagster.serving.unsettled import Unsettled
+from mlops_dagster.serving.upkeep.unsettled import Unsettled
 
 unsettled = Unsettled(Path(sys.argv[1]), "worker")
 paired = ("m", "1.1.0", "paired", 0.2, datetime(2026, 1, 1, tzinfo=UTC))

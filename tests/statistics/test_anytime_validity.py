@@ -12,9 +12,9 @@ import pytest
 from scipy.stats import binom
 
 from mlops_dagster.statistics import Stage, bad_event_e_value, paired_e_value, rate_e_value
-from mlops_dagster.statistics.bad_event import NOT_WORSE, WORSE
-from mlops_dagster.statistics.difference import FRACTIONS
-from mlops_dagster.statistics.rate import ODDS_RATIOS
+from mlops_dagster.statistics.e_values.bad_event import NOT_WORSE, WORSE
+from mlops_dagster.statistics.e_values.difference import FRACTIONS
+from mlops_dagster.statistics.e_values.rate import ODDS_RATIOS
 
 ALPHA = 0.05
 RAMP = (0.01, 0.05, 0.2, 0.5)

@@ -21,7 +21,7 @@ from mlops_dagster.statistics import (
     psi,
     psi_from_counts,
 )
-from mlops_dagster.statistics.columns import is_missing
+from mlops_dagster.statistics.bins.columns import is_missing
 
 few_examples = settings(max_examples=50)
 nan = float("nan")

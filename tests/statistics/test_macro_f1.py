@@ -6,7 +6,8 @@ import tracemalloc
 import numpy as np
 import pytest
 
-from mlops_dagster.statistics import confusion_counts, macro_f1, macro_f1_interval, macro_f1_under
+from mlops_dagster.statistics import confusion_counts, macro_f1_interval, macro_f1_under
+from mlops_dagster.statistics.metrics import macro_f1
 
 
 def _dense(counts):

@@ -17,7 +17,7 @@ from dagster_graphql import DagsterGraphQLClient, DagsterGraphQLClientError
 
 from mlops_dagster.dev import dagster_home
 from mlops_dagster.errors import ServerError
-from mlops_dagster.rehearsal.instance import environment
+from mlops_dagster.rehearsal.orchestrator.instance import environment
 from mlops_dagster.rehearsal.server import stop
 
 PROJECT = Path(__file__).parents[1]

@@ -11,9 +11,9 @@ from typing import Self
 from demo.stream import RATE, Sheet, Stream
 from mlops_dagster.clock import SystemClock
 from mlops_dagster.errors import ServerError
-from mlops_dagster.rehearsal.client import Client
-from mlops_dagster.rehearsal.labels import DueLabel, Labels
 from mlops_dagster.rehearsal.server import Address
+from mlops_dagster.rehearsal.traffic.client import Client
+from mlops_dagster.rehearsal.traffic.labels import DueLabel, Labels
 
 BEAT_SECONDS = 0.1
 CONNECTIONS = 16

@@ -10,7 +10,7 @@ from mlops_dagster.monitoring import validate_training_set
 from mlops_dagster.registry import ModelCard, ModelVersion
 from mlops_dagster.retraining.beside_champion import PresentChampion
 from mlops_dagster.retraining.candidate import fit_candidate, known_bins
-from mlops_dagster.wiring import House
+from mlops_dagster.stores import House
 
 if TYPE_CHECKING:
     import pandas as pd

@@ -14,7 +14,7 @@ from demo.load import Load
 from mlops_dagster.predictions import audit
 from mlops_dagster.registry import Event
 from mlops_dagster.rollout import Decision, Outcome, Phase, Rollout
-from mlops_dagster.wiring import House
+from mlops_dagster.stores import House
 
 
 @dataclass(frozen=True)

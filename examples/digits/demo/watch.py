@@ -12,7 +12,7 @@ from demo.dagster_dev import Dagster
 from demo.load import Load
 from mlops_dagster.registry import Deployment, Event
 from mlops_dagster.rollout import Decision, Outcome
-from mlops_dagster.wiring import House
+from mlops_dagster.stores import House
 
 LOOK_SECONDS = 0.5
 STATUS_SECONDS = 15

@@ -8,9 +8,9 @@ import typer
 from mlops_dagster.cli.arguments import Json, Model, numbers, pairs
 from mlops_dagster.cli.output import hint, print_json, say, upload_bar
 from mlops_dagster.cli.running import settings
-from mlops_dagster.documents import read_yaml
+from mlops_dagster.documents.readable import fields_of
+from mlops_dagster.documents.yaml_files import read_yaml
 from mlops_dagster.errors import InvalidInputError, NotFoundError
-from mlops_dagster.readable import fields_of
 
 if TYPE_CHECKING:
     from mlops_dagster.registry import ModelCard, ModelRegistry

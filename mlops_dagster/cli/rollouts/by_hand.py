@@ -41,7 +41,7 @@ def abort(model: Model, reason: Reason, json: Json = False) -> None:
 
 def tick(model: Model, json: Json = False) -> None:
     """Look at the evidence now and do what it says, as the sensor does; starts no rollout."""
-    from mlops_dagster.rollout.champion_limit import tell_champion_limit
+    from mlops_dagster.rollout.alerts.champion_limit import tell_champion_limit
 
     stores, controller = house(), _controller()
     rollout = stores.rollouts.running(model)

@@ -11,8 +11,8 @@ from mlops_dagster.cli.output import hint, minute, print_json, right, say, table
 from mlops_dagster.cli.rollouts.choosing import DecisionId, OfRollout, history
 from mlops_dagster.cli.rollouts.listing import place
 from mlops_dagster.cli.running import attributes_of, house
+from mlops_dagster.documents.readable import fields_of
 from mlops_dagster.errors import InvalidPolicyError
-from mlops_dagster.readable import fields_of
 
 if TYPE_CHECKING:
     from mlops_dagster.rollout import Decision, RolloutPolicy

@@ -20,7 +20,7 @@ if TYPE_CHECKING:
 
 def status(model: Model, json: Json = False) -> None:
     """Where the latest rollout stands: what is in force, what was decided, and what is needed now."""
-    from mlops_dagster.rollout.following import follow
+    from mlops_dagster.rollout.reconcile import follow
 
     stores = house()
     dagster = stores.settings.dagster_url

@@ -14,9 +14,9 @@ from mlops_dagster.errors import (
     InvalidInputError,
 )
 from mlops_dagster.registry.artifacts.blobs import Blobs, StoredBlob
-from mlops_dagster.registry.artifacts.disk import storage_errors
 from mlops_dagster.registry.artifacts.keys import sha256_in
 from mlops_dagster.registry.artifacts.unsafe import refuse_unsafe
+from mlops_dagster.storage.disk import storage_errors
 
 # A folder's manifest has a key of its own, so that a file with the same bytes stays a file.
 FOLDER = "folder-"

@@ -10,11 +10,11 @@ from datetime import UTC, datetime
 from pathlib import Path
 from typing import BinaryIO
 
-from mlops_dagster.durable import sync
 from mlops_dagster.errors import ArtifactChangedError, ArtifactNotFoundError, CorruptedArtifactError
 from mlops_dagster.registry.artifacts.blobs import StoredBlob
-from mlops_dagster.registry.artifacts.disk import storage_errors
 from mlops_dagster.registry.artifacts.keys import sha256_in
+from mlops_dagster.storage.disk import storage_errors
+from mlops_dagster.storage.durable import sync
 
 _CHUNK = 1 << 20
 

@@ -3,12 +3,12 @@
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from mlops_dagster.addresses import is_s3, parse_s3_url
 from mlops_dagster.errors import InvalidInputError
 from mlops_dagster.registry.artifacts.blobs import Anchors, Blobs
 from mlops_dagster.registry.artifacts.local import LocalAnchors, LocalBlobs
 from mlops_dagster.registry.artifacts.s3 import Progress, S3Anchors, S3Blobs
-from mlops_dagster.registry.buckets import s3_client
+from mlops_dagster.storage.addresses import is_s3, parse_s3_url
+from mlops_dagster.storage.buckets import s3_client
 from mlops_dagster.urls import shown_url
 
 if TYPE_CHECKING:

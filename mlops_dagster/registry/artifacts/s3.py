@@ -18,9 +18,9 @@ from mlops_dagster.errors import (
     StorageError,
 )
 from mlops_dagster.registry.artifacts.blobs import StoredBlob
-from mlops_dagster.registry.artifacts.disk import storage_errors
 from mlops_dagster.registry.artifacts.keys import sha256_in
-from mlops_dagster.registry.buckets import error_code, list_objects, read_object, s3_errors
+from mlops_dagster.storage.buckets import error_code, list_objects, read_object, s3_errors
+from mlops_dagster.storage.disk import storage_errors
 
 if TYPE_CHECKING:
     from types_boto3_s3 import S3Client

@@ -4,11 +4,11 @@ from typing import Annotated
 
 from pydantic import BeforeValidator
 
+from mlops_dagster.documents.strict import StrictModel
 from mlops_dagster.registry.cards.data import Provenance, Validation
 from mlops_dagster.registry.cards.evaluation import OVERALL, REQUIRED_METRICS, EvaluationSlice
 from mlops_dagster.registry.cards.fairness import FairnessAudit
 from mlops_dagster.registry.cards.provable import Provable
-from mlops_dagster.strict import StrictModel
 
 
 def _several(audits: object) -> object:

@@ -4,8 +4,8 @@ from typing import Self
 
 from pydantic import AwareDatetime, model_validator
 
+from mlops_dagster.documents.strict import StrictModel
 from mlops_dagster.registry.cards.parts import NonNegative
-from mlops_dagster.strict import StrictModel
 
 
 class Provenance(StrictModel):

@@ -6,9 +6,9 @@ from typing import Annotated, Self
 import numpy.typing as npt
 from pydantic import AfterValidator, Field, model_validator
 
+from mlops_dagster.documents.strict import StrictModel
 from mlops_dagster.registry.cards.parts import Metrics, NonNegative
 from mlops_dagster.statistics import confusion_counts, macro_f1_interval, metrics_from_confusion, wilson_interval
-from mlops_dagster.strict import StrictModel
 
 OVERALL = "overall"
 REQUIRED_METRICS = ("micro_f1", "macro_f1", "accuracy")

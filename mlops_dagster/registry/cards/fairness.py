@@ -7,11 +7,11 @@ from typing import TYPE_CHECKING
 
 from pydantic import Field
 
+from mlops_dagster.documents.strict import StrictModel
 from mlops_dagster.errors import InvalidInputError
+from mlops_dagster.frames.values import text_of
 from mlops_dagster.registry.cards.parts import Metrics, NonNegative, Share
-from mlops_dagster.statistics.columns import Column, as_objects, is_missing
-from mlops_dagster.strict import StrictModel
-from mlops_dagster.values import text_of
+from mlops_dagster.statistics.bins.columns import Column, as_objects, is_missing
 
 if TYPE_CHECKING:
     import pandas as pd

@@ -3,9 +3,9 @@
 import functools
 from typing import TYPE_CHECKING
 
-from mlops_dagster.registry.baseline import Baseline
 from mlops_dagster.registry.cards import wording
 from mlops_dagster.registry.cards.card import ModelCard
+from mlops_dagster.registry.entities.baseline import Baseline
 
 if TYPE_CHECKING:
     from jinja2 import Template

@@ -1,7 +1,7 @@
 """What the daily checks will be able to prove of a version, computed when it was evaluated."""
 
+from mlops_dagster.documents.strict import StrictModel
 from mlops_dagster.registry.cards.parts import NonNegative, Share
-from mlops_dagster.strict import StrictModel
 
 
 class ProvableLoss(StrictModel):

@@ -10,10 +10,10 @@ from pathlib import Path
 from typing import Any, NamedTuple
 
 from mlops_dagster.errors import ArtifactNotFoundError, InvalidInputError, StorageError
-from mlops_dagster.registry.catalogue.entry import DIGEST, RUN, VERSION
-from mlops_dagster.registry.catalogue.mlflow import Json, MlflowServer
+from mlops_dagster.registry.address import public_address
 from mlops_dagster.registry.estimators import Estimator
-from mlops_dagster.registry.locations import public_address
+from mlops_dagster.registry.mlflow.entry import DIGEST, RUN, VERSION
+from mlops_dagster.registry.mlflow.server import Json, MlflowServer
 
 _RUN = re.compile(r"runs:/(?P<run>[^/]+)/(?P<path>.+)")
 _VERSION = re.compile(

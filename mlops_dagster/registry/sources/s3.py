@@ -3,10 +3,10 @@
 from pathlib import Path, PurePosixPath
 from typing import TYPE_CHECKING
 
-from mlops_dagster.addresses import parse_s3_url
 from mlops_dagster.errors import ArtifactChangedError, ArtifactNotFoundError, InvalidInputError
-from mlops_dagster.registry.artifacts.disk import storage_errors
-from mlops_dagster.registry.buckets import list_objects, read_object, s3_client, s3_errors
+from mlops_dagster.storage.addresses import parse_s3_url
+from mlops_dagster.storage.buckets import list_objects, read_object, s3_client, s3_errors
+from mlops_dagster.storage.disk import storage_errors
 
 if TYPE_CHECKING:
     from types_boto3_s3 import S3Client

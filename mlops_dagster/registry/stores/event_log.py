@@ -4,8 +4,8 @@ from collections.abc import Mapping
 
 from sqlalchemy import Connection
 
-from mlops_dagster.registry.chain import chained_hash
 from mlops_dagster.registry.stores import queries, sql
+from mlops_dagster.registry.stores.chain import chained_hash
 
 
 class EventLog:

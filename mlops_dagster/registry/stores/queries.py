@@ -2,7 +2,7 @@
 
 from sqlalchemy import and_, bindparam, func, insert, select, update
 
-from mlops_dagster.registry.stages import Stage
+from mlops_dagster.registry.entities.stages import Stage
 from mlops_dagster.registry.stores.tables import cleanings, deployments, events, versions
 
 _OF_MODEL = versions.c.model == bindparam("of_model")

@@ -8,14 +8,15 @@ from typing import NamedTuple
 from sqlalchemy import Connection, delete, insert, select
 
 from mlops_dagster.clock import parse_time
+from mlops_dagster.documents.json_text import json_text
+from mlops_dagster.documents.readable import readable, reading_row
 from mlops_dagster.errors import ModelNotFoundError, VersionNotFoundError
-from mlops_dagster.readable import readable, reading_row
-from mlops_dagster.registry.chain import GENESIS
-from mlops_dagster.registry.entities import Acknowledgement, Deployment, Event, EventKind, ModelVersion
-from mlops_dagster.registry.event_time import EventTimes
-from mlops_dagster.registry.lineage import digests_of
-from mlops_dagster.registry.stages import Stage
+from mlops_dagster.registry.entities.entities import Acknowledgement, Deployment, Event, EventKind, ModelVersion
+from mlops_dagster.registry.entities.stages import Stage
+from mlops_dagster.registry.operations.lineage import digests_of
 from mlops_dagster.registry.stores import queries
+from mlops_dagster.registry.stores.chain import GENESIS
+from mlops_dagster.registry.stores.event_time import EventTimes
 from mlops_dagster.registry.stores.rows import (
     Record,
     deployment_of,
@@ -25,7 +26,6 @@ from mlops_dagster.registry.stores.rows import (
     version_of,
 )
 from mlops_dagster.registry.stores.tables import acknowledgements, catalogues, cleanings, deployments, events, versions
-from mlops_dagster.strict_json import json_text
 
 
 class EventKey(NamedTuple):

@@ -7,7 +7,7 @@ import pytest
 from sklearn.pipeline import Pipeline
 
 from mlops_dagster.settings import Settings
-from mlops_dagster.wiring import House
+from mlops_dagster.stores import House
 from tests.serving.conftest import Models, Server
 
 MAX_BODY_BYTES = 1_000_000

@@ -6,8 +6,8 @@ from pathlib import Path
 import pytest
 from starlette.types import Message, Receive, Scope, Send
 
-from mlops_dagster.serving.access import Access
-from mlops_dagster.serving.browsers import OwnPagesOnly
+from mlops_dagster.serving.http.auth import Access
+from mlops_dagster.serving.http.browsers import OwnPagesOnly
 from mlops_dagster.settings import Settings
 from tests.serving.attacks import ask
 from tests.serving.conftest import Models, Server, request

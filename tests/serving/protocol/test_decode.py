@@ -12,8 +12,8 @@ from tritonclient.utils import deserialize_bytes_tensor, serialize_byte_tensor, 
 
 from mlops_dagster.errors import InvalidFeaturesError, InvalidInputError
 from mlops_dagster.schema import Feature, ModelSchema
-from mlops_dagster.serving.models import take_features
-from mlops_dagster.serving.protocol import Column, InferRequest, decode, encode, read_request
+from mlops_dagster.serving.deployed.loaded_model import take_features
+from mlops_dagster.serving.protocol.infer import Column, InferRequest, decode, encode, read_request
 
 SCHEMA = ModelSchema(
     features=(Feature(name="a", kind="numeric"), Feature(name="b", kind="numeric", nullable=False)), classes=("x", "y")

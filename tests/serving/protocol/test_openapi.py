@@ -16,8 +16,8 @@ from schemathesis.specs.openapi.checks import (
     status_code_conformance,
 )
 
-from mlops_dagster.serving.app import create_app
-from mlops_dagster.serving.openapi import document
+from mlops_dagster.serving.http.app import create_app
+from mlops_dagster.serving.protocol.openapi import document
 from mlops_dagster.settings import Settings
 from tests.serving.conftest import Models, Server
 

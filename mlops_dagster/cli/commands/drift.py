@@ -1,0 +1,109 @@
+"""`mlops drift`."""
+
+from collections.abc import Iterator
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated
+
+import typer
+from rich.text import Text
+
+from mlops_dagster.cli.arguments import Json, Model
+from mlops_dagster.cli.output import NONE, Cell, hint, print_json, right, say, table
+from mlops_dagster.cli.running import house
+
+if TYPE_CHECKING:
+    from mlops_dagster.monitoring.comparison.compare import Between
+    from mlops_dagster.monitoring.comparison.counts import Counted
+
+_SIDE = "VERSION, TIME, VERSION@TIME or VERSION@training"
+
+
+def drift(
+    model: Model,
+    reference: Annotated[str, typer.Option(help=f"what is normal: {_SIDE}")],
+    current: Annotated[str, typer.Option(help="what is held against it: likewise")],
+    rows: Annotated[
+        bool, typer.Option("--rows", help="count the log's rows of the current side in the bins of the reference")
+    ] = False,
+    json: Json = False,
+) -> None:
+    """How far any two are apart, versions or times, from counts: no row is read.
+
+    A VERSION is all that it has served; VERSION@TIME is what it served then, VERSION@training what it was trained on. A
+    TIME is what all versions served then, UTC: an hour (2013-03-01T10), a day (2013-03-01), or a range without its end
+    (2013-03-01..2013-03-08). Limits are those of the model's defs.yaml, or the defaults; "chance" is what two
+    samples of one distribution reach.
+
+    What served under another schema was counted in other bins; --rows reads the log and counts it again.
+    """
+    from mlops_dagster.cli.commands.policies import drift_policy
+    from mlops_dagster.monitoring.comparison.compare import between
+    from mlops_dagster.monitoring.comparison.counts import count, recount
+    from mlops_dagster.monitoring.comparison.selectors import parse_side
+    from mlops_dagster.retraining.signals import DriftSignal
+    from mlops_dagster.retraining.weigh import weigh
+
+    stores = house()
+    now = stores.clock.now()
+    first, second = (parse_side(text, now) for text in (reference, current))
+    before = count(stores.registry, stores.rollups, model, first)
+    if rows and not second.training:
+        after = recount(stores.registry, stores.log, stores.rollups, model, second, before.counts)
+    else:
+        after = count(stores.registry, stores.rollups, model, second)
+    held_to = drift_policy(model, Path())
+    found = between(before, after, held_to.policy)
+    asks = weigh(DriftSignal.from_metadata(found.features.metadata()), {})
+    if json:
+        document = _document(model, found) | {"retraining": {"asks": asks.asks, "reason": asks.reason}}
+        print_json({**document, "policy": {"from": held_to.origin, **held_to.policy.model_dump()}})
+        return
+    say(f"{model}: {_told(found.current)} against {_told(found.reference)}")
+    table(("", right("distance"), right("chance"), "verdict", ""), _rows(found))
+    hint(f"PSI {held_to.policy.monitor:g} and {held_to.policy.retrain:g}, D {held_to.policy.ks:g}: {held_to.origin}")
+    say(f"{asks.sentence} Labels are not looked at here.")
+    for name, reason in sorted(found.left_out.items()):
+        hint(f"{name} is left out: {reason}")
+
+
+def _told(counted: "Counted") -> str:
+    return f"{counted.side.text} ({counted.rows:,} rows)"
+
+
+def _rows(found: "Between") -> Iterator[tuple[Cell, ...]]:
+    for each in sorted(found.features.features, key=lambda each: -(each.psi or 0)):
+        remarks = "; ".join(filter(None, ["advisory" if each.advisory else "", each.reason]))
+        yield each.name, f"PSI {_number(each.psi)}", _number(each.noise), _verdict(each.verdict.value), remarks
+    score = found.features.score
+    remarks = "; ".join(filter(None, [f"PSI {_number(score.psi)}", score.reason]))
+    distance = f"D {_number(score.ks and score.ks.statistic)}"
+    yield "(score)", distance, _number(score.noise), _verdict(score.verdict.value), remarks
+    labels = found.labels
+    pvalue = "" if labels.test is None else f"chi-squared p {labels.test.pvalue:.2g}"
+    remarks = "; ".join(filter(None, [pvalue, labels.reason]))
+    yield "(label)", f"PSI {_number(labels.psi)}", NONE, _verdict(labels.verdict.value), remarks
+
+
+def _verdict(text: str) -> Text:
+    return Text(text, style={"retrain": "red", "monitor": "yellow"}.get(text, ""))
+
+
+def _number(value: float | None) -> str:
+    return NONE if value is None else f"{value:.3f}"
+
+
+def _document(model: str, found: "Between") -> dict[str, object]:
+    return {
+        "model": model,
+        "reference": _side(found.reference),
+        "current": _side(found.current),
+        "features": found.features.metadata(),
+        "labels": found.labels.metadata(),
+        "left_out": found.left_out,
+    }
+
+
+def _side(counted: "Counted") -> dict[str, object]:
+    side = counted.side
+    times = {} if side.training else {"since": side.since, "until": side.until}
+    return {"side": side.text, "version": side.version, "rows": counted.rows, **times}

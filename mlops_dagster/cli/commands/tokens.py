@@ -1,0 +1,52 @@
+"""`mlops tokens`: who may ask the data plane for what."""
+
+from typing import Annotated
+
+import typer
+
+from mlops_dagster.cli.arguments import Json
+from mlops_dagster.cli.output import minute, print_json, say, table
+from mlops_dagster.cli.running import settings, speaks
+from mlops_dagster.serving.http.tokens import Scope, TokenFile
+
+Name = Annotated[str, typer.Argument(help="who or what it is for, e.g. shop-backend")]
+
+tokens = typer.Typer(
+    no_args_is_help=True, help="Bearer tokens of the data plane; a running one follows within a second."
+)
+
+
+@tokens.command()
+@speaks
+def create(name: Name, scope: Annotated[list[Scope], typer.Option(help="what it is for; may be repeated")]) -> None:
+    """Make a token and print it, once. With the first one, nobody is answered without a token any more."""
+    from mlops_dagster.clock import SystemClock
+    from mlops_dagster.registry.session import os_user
+
+    say(TokenFile(settings().tokens_path).create(name, scope, at=SystemClock().now(), by=os_user()))
+
+
+@tokens.command("list")
+@speaks
+def list_tokens(json: Json = False) -> None:
+    """Show the tokens' names, scopes and origin."""
+    found = TokenFile(settings().tokens_path).read() or ()
+    if json:
+        print_json(
+            [
+                {"name": each.name, "scopes": each.scopes, "created_at": each.created_at, "created_by": each.created_by}
+                for each in found
+            ]
+        )
+        return
+    table(
+        ["NAME", "SCOPES", "CREATED", "BY"],
+        [(token.name, ", ".join(token.scopes), minute(token.created_at), token.created_by) for token in found],
+    )
+
+
+@tokens.command()
+@speaks
+def revoke(name: Name) -> None:
+    """Take a token out of use. After the last one nobody may ask, until tokens.json is removed."""
+    TokenFile(settings().tokens_path).revoke(name)

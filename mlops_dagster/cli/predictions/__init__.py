@@ -1,0 +1,1 @@
+"""`mlops predictions`: the prediction log."""

@@ -1,0 +1,146 @@
+"""Batch inference: batch_input -> batch_scores, by the day; a day that fails its suite is not scored."""
+
+from dataclasses import replace
+
+import dagster as dg
+
+from mlops_dagster.components.checks.validation import data_docs, metadata_of, outcome_of
+from mlops_dagster.components.links import back_to, link_of
+from mlops_dagster.components.partitions import STAGE, daily, windows
+from mlops_dagster.components.platform import Platform
+from mlops_dagster.components.spec import ModelSpec
+from mlops_dagster.components.views.reports import not_the_newest
+from mlops_dagster.components.views.tables import Metadata, in_order
+from mlops_dagster.errors import InvalidInputError, InvalidSuiteError, ModelFailedError
+from mlops_dagster.monitoring import ValidationResult, quarantine, validate
+from mlops_dagster.monitoring.quarantine import quarantine_of
+from mlops_dagster.monitoring.validation.alerts import tell, tell_errors
+from mlops_dagster.monitoring.validation.suites import suite_of
+from mlops_dagster.retraining.batch_scores import BatchFiles, score_batch
+from mlops_dagster.retraining.trainer import batch_rows, load_trainer, read_batch
+
+# A run for each day: a failed check stops what follows in its run, and is to stop no other day.
+_ONE_DAY_A_RUN = dg.BackfillPolicy.multi_run(max_partitions_per_run=1)
+_BATCH_INPUT = "batch_input"
+
+
+def batch_scores_defs(spec: ModelSpec) -> dg.Definitions:
+    """Two assets of the group `serving`, the check between them, and the job over both.
+
+    There is no schedule: when the rows of a day are all there, only their owner knows.
+    """
+    score = dg.define_asset_job(
+        f"{spec.prefix}_batch_scores",
+        selection=dg.AssetSelection.assets(spec.key(_BATCH_INPUT), spec.key("batch_scores")),
+        description="Validate the rows of a day and, if they pass, score them.",
+    )
+    return dg.Definitions(assets=[_batch_input(spec), _batch_scores(spec)], jobs=[score])
+
+
+def _batch_input(spec: ModelSpec) -> dg.AssetsDefinition:
+    suite_passes = dg.AssetCheckSpec(
+        "suite_passes",
+        asset=spec.key(_BATCH_INPUT),
+        blocking=True,
+        description="Great Expectations: columns, types, null rates, ranges, categories, distributions. "
+        "A failure quarantines the rows, and nothing is scored.",
+    )
+
+    @dg.asset(
+        key=spec.key(_BATCH_INPUT),
+        group_name=spec.prefix,
+        tags={STAGE: "serving"},
+        kinds={"pandas", "greatexpectations"},
+        owners=list(spec.owners),
+        partitions_def=daily(),
+        backfill_policy=_ONE_DAY_A_RUN,
+        check_specs=[suite_passes],
+        description="The rows of a day that are to be scored, validated. `batch_scores` follows.",
+    )
+    def batch_input(context: dg.AssetExecutionContext, platform: Platform) -> dg.MaterializeResult:  # type: ignore[type-arg]  # Dagster refuses the parameter beside check_specs
+        ((key, start, end),) = windows(context)
+        house = platform.stores()
+        champion = house.champion(spec.model, end)
+        schema = load_trainer(spec.trainer).SCHEMA if champion is None or champion.schema is None else champion.schema
+        baseline = None if champion is None else champion.baseline
+        files = BatchFiles(house.batch_scores, spec.model, start)
+        files.forget()
+        found = ValidationResult(0)
+        try:
+            frame = read_batch(spec.trainer, start, end)
+            found = ValidationResult(len(frame))
+            suite = suite_of(schema, baseline, spec.validation, spec.drift.shared_by)
+            found = validate(frame, suite, "day", alpha=spec.validation.alpha)
+            if found.passed:
+                files.keep(batch_rows(frame, schema, start, end))
+        except InvalidSuiteError as error:
+            context.log.exception("the rows cannot be validated")
+            found = replace(found, errors=(error.message,))
+        except InvalidInputError as error:
+            context.log.error(f"the rows cannot be scored: {error.told}")
+            found = replace(found, failures=(error.told,))
+        if found.rows and found.failures:
+            quarantine(house.quarantine, spec.model, start, frame, found, what=_BATCH_INPUT)
+        place = quarantine_of(house.quarantine, spec.model, _BATCH_INPUT)
+        tell(house.alerts, spec.model, _BATCH_INPUT, {start: found}, place=place, then="nothing is scored", each=True)
+        tell_errors(house.alerts, spec.model, _BATCH_INPUT, {start: found})
+        told = metadata_of(found)
+        name, source = f"{spec.model}/{_BATCH_INPUT}/{start:%Y-%m-%d}", back_to(house, spec, _BATCH_INPUT, key)
+        page = data_docs(context, house, name, found, source=source)
+        kept = f"; {found.rows:,} rows quarantined at {place}" if found.rows and found.failures else ""
+        then = "" if found.passed else f"{kept}; nothing is scored"
+        return dg.MaterializeResult(
+            metadata={**not_the_newest(context, house, spec, key), **in_order({**told, **page})},
+            check_results=[
+                dg.AssetCheckResult(
+                    check_name=suite_passes.name,
+                    passed=found.passed,
+                    severity=dg.AssetCheckSeverity.ERROR,
+                    description=f"{key}: {outcome_of(found)}{then}",
+                    metadata=told,
+                )
+            ],
+        )
+
+    return batch_input
+
+
+def _batch_scores(spec: ModelSpec) -> dg.AssetsDefinition:
+    @dg.asset(
+        key=spec.key("batch_scores"),
+        deps=[spec.key(_BATCH_INPUT), spec.key("deployment")],
+        group_name=spec.prefix,
+        tags={STAGE: "serving"},
+        kinds={"parquet"},
+        owners=list(spec.owners),
+        partitions_def=daily(),
+        backfill_policy=_ONE_DAY_A_RUN,
+        description="Every row of a day with the prediction and score of that day's champion, its version and digest.",
+    )
+    def batch_scores(context: dg.AssetExecutionContext, platform: Platform) -> dg.MaterializeResult[None]:
+        ((key, start, end),) = windows(context)
+        house = platform.stores()
+        files = BatchFiles(house.batch_scores, spec.model, start)
+        champion = house.champion(spec.model, end)
+        if champion is None:
+            raise dg.Failure(f"{spec.model} had no champion on {start:%Y-%m-%d}: there is nothing to score with")
+        # Whoever materializes this asset alone meets the gate as well: rows are there only once they have passed.
+        if not files.has_rows():
+            raise dg.Failure(f"no rows of {start:%Y-%m-%d} passed their validation; materialize {_BATCH_INPUT} first")
+        try:
+            scored = score_batch(files, champion, house.registry.load(champion))
+        except ModelFailedError as error:
+            raise dg.Failure(error.told) from None  # whose cause may quote a row
+        if scored.unscored:
+            context.log.warning("%d rows have an infinite number, and no prediction", scored.unscored)
+        said: Metadata = {
+            "version": champion.version,
+            "digest": champion.digest,
+            "rows": scored.rows,
+            "unscored": scored.unscored,
+            "scores": link_of(files.link),
+            "deployment": dg.MetadataValue.asset(spec.key("deployment")),
+        }
+        return dg.MaterializeResult(metadata={**not_the_newest(context, house, spec, key), **said})
+
+    return batch_scores

@@ -1,0 +1,170 @@
+"""`performance_report`: how right and how quick each version was, by day, and what follows for the champion."""
+
+from collections.abc import Sequence
+from datetime import date, datetime, timedelta
+from typing import TYPE_CHECKING
+
+import dagster as dg
+
+from mlops_dagster.components.checks.accuracy_collapse import tell_of_collapse
+from mlops_dagster.components.checks.concept_drift import (
+    concept_check,
+    concept_check_spec,
+    concept_metadata,
+    look_at_concept,
+    tell_of_concept,
+)
+from mlops_dagster.components.checks.macro_f1_floor import (
+    floor_metadata,
+    hold_to_floor,
+    macro_f1_check,
+    macro_f1_check_spec,
+    tell_of_floor,
+)
+from mlops_dagster.components.links import log_of
+from mlops_dagster.components.partitions import STAGE, daily, due_every, windows
+from mlops_dagster.components.platform import Platform
+from mlops_dagster.components.sensors.retraining import what_follows
+from mlops_dagster.components.spec import ModelSpec
+from mlops_dagster.components.views.days_of_answers import (
+    ANSWERS,
+    LABELS,
+    MADE_AT,
+    answers_of,
+    card_slices,
+    changed_days,
+    since_promotion,
+)
+from mlops_dagster.components.views.reports import as_it_stands, not_the_newest
+from mlops_dagster.components.views.tables import Metadata, for_programs, in_order, table
+from mlops_dagster.monitoring import (
+    DayOfAnswers,
+    day_of_answers,
+    estimated_performance,
+    performance,
+)
+from mlops_dagster.registry import Baseline
+from mlops_dagster.rollout.floor.floor import under_floor
+from mlops_dagster.rollout.floor.matured import matured_days
+from mlops_dagster.stores import House
+
+if TYPE_CHECKING:
+    import pyarrow as pa
+
+
+def performance_report_asset(spec: ModelSpec) -> dg.AssetsDefinition:
+    @dg.asset(
+        key=spec.key("performance_report"),
+        deps=[spec.key("prediction_batch")],
+        group_name=spec.prefix,
+        tags={STAGE: "monitoring"},
+        kinds={"duckdb"},
+        owners=list(spec.owners),
+        partitions_def=daily(),
+        freshness_policy=due_every(timedelta(days=1)),
+        backfill_policy=dg.BackfillPolicy.single_run(),
+        check_specs=[macro_f1_check_spec(spec), concept_check_spec(spec)],
+        description="Accuracy, F1, latency and error rate of every version, from the logged predictions of a day "
+        "and the labels known by now; made again when more of them come. The latest day holds the champion to its "
+        "macro-F1 floor and to its own evaluation.",
+    )
+    def performance_report(context: dg.AssetExecutionContext, platform: Platform) -> dg.MaterializeResult:  # type: ignore[type-arg]  # Dagster refuses the parameter beside check_specs
+        house = platform.stores()
+        days = windows(context)
+        latest, until = days[-1][0], days[-1][2]
+        now = platform.clock().now()
+        champion = house.champion(spec.model)
+        slices = card_slices(champion)
+        versions = [] if champion is None else house.registry.list(spec.model)
+        classes = {each.version: each.schema.classes for each in versions if each.schema is not None}
+        counted = house.log.label_counts(spec.model, days[0][1])  # before the rows: later labels show next time
+        said: dict[str, Metadata] = {}
+        answers: dict[date, DayOfAnswers] = {}
+        for key, start, end in days:
+            rows = house.log.labelled(spec.model, start, end)
+            report = performance(rows, slices, classes)
+            said[key] = {
+                "versions_table": table(report.table()),
+                "slices_table": table(report.slice_table()),
+                **report.metadata(),
+                LABELS: counted.get(start.date(), 0),
+                "log": log_of(house, spec),
+                **for_programs({MADE_AT: now.isoformat()}),
+            }
+            if champion is not None:
+                answers[start.date()] = day_of_answers(
+                    rows, champion.version, slices=slices, baseline=champion.baseline, bins=spec.drift.bins
+                )
+                said[key][ANSWERS] = answers[start.date()].metadata()
+                if champion.baseline is not None:
+                    said[key] |= _estimated(rows, champion.version, champion.baseline, spec)
+        overtaken = not_the_newest(context, house, spec, latest)
+        days_of_champion = {} if champion is None else since_promotion(house, champion, until)
+        matured = matured_days(days_of_champion, spec.rollout, until)
+        look = hold_to_floor(house, spec, matured, until)
+        concept = None
+        then = ""
+        if champion is not None:
+            # Runs that report on old days again may come after this one, which is the one that tells.
+            again = () if overtaken else changed_days(house, spec, context.instance, now)
+            known = answers_of(house, spec, champion, context.instance, answers, again, matured)
+            concept = look_at_concept(house, spec, champion, known, until)
+        if champion is not None and not overtaken:
+            tell_of_floor(house, spec, look, context.log)
+            then = what_follows(house, spec, champion.version, context.instance, now)
+            tell_of_collapse(house, spec, champion.version, concept, then=then)
+            tell_of_concept(
+                house,
+                spec,
+                champion.version,
+                concept,
+                under_floor=look is not None and under_floor(spec.performance, look.macro_f1),
+                then=then,
+            )
+        # What is said of the champion first, then the day's tables and numbers.
+        said[latest] = {
+            **floor_metadata(spec, look),
+            **concept_metadata(concept, until),
+            **_maturity(spec, matured, len(days_of_champion)),
+            **said[latest],
+            **_label_debt(house, spec, until),
+        }
+        for key, metadata in said.items():
+            context.add_asset_metadata({**overtaken, **in_order(metadata)}, partition_key=key)
+        checks = [macro_f1_check(spec, look), concept_check(concept, then)]
+        if overtaken:
+            checks = [as_it_stands(context.instance, context.asset_key, each) for each in checks]
+        return dg.MaterializeResult(check_results=checks)
+
+    return performance_report
+
+
+def _maturity(spec: ModelSpec, matured: Sequence[date], days: int) -> Metadata:
+    """By which of the champion's days it is judged, and what the others lack."""
+    return {
+        "judged_until": matured[-1].isoformat() if matured else "none yet",
+        "judged_days": len(matured),
+        "unjudged_days": days - len(matured),
+        **for_programs({"labels_needed": f"{spec.rollout.min_label_share:.0%} of a day"}),
+    }
+
+
+def _estimated(rows: "pa.Table", champion: str, baseline: Baseline, spec: ModelSpec) -> Metadata:
+    """The performance that the champion's scores let one expect."""
+    found = estimated_performance(rows, champion, baseline, spec.concept)
+    if found is None:
+        return {}
+    return {"estimate": found.in_words, **for_programs(found.metadata())}
+
+
+def _label_debt(house: House, spec: ModelSpec, until: datetime) -> Metadata:
+    """How many answers still await their label, and for how long."""
+    debt = house.rollups.label_debt(spec.model, until - timedelta(days=house.settings.label_days), until)
+    ages = {"oldest": debt.oldest_at, "median": debt.median_at}
+    return {
+        "label_debt": debt.awaiting,
+        "label_debt_answers": debt.answers,
+        **{
+            f"label_debt_{name}_hours": (until - at) / timedelta(hours=1) for name, at in ages.items() if at is not None
+        },
+    }

@@ -1,0 +1,140 @@
+"""`prediction_batch`: what was served each hour, validated hour by hour."""
+
+from collections.abc import Iterator, Mapping, Sequence
+from datetime import datetime, timedelta
+from itertools import groupby
+
+import dagster as dg
+
+from mlops_dagster.components.checks.validation import metadata_of, outcome_of, pages_of_hours, suite_in_use
+from mlops_dagster.components.links import log_of
+from mlops_dagster.components.partitions import HOURLY, MODEL, STAGE, complete, due_every, hourly, span, windows
+from mlops_dagster.components.platform import Platform
+from mlops_dagster.components.spec import ModelSpec
+from mlops_dagster.components.views.reports import latest_reports, not_the_newest
+from mlops_dagster.components.views.tables import in_order, table
+from mlops_dagster.monitoring import ValidationResult, enact_hold, should_hold
+from mlops_dagster.monitoring.quarantine import quarantine_of
+from mlops_dagster.monitoring.served_by import served_by
+from mlops_dagster.monitoring.validation.alerts import tell, tell_errors
+from mlops_dagster.monitoring.validation.hourly import validate_hours
+from mlops_dagster.registry import ModelVersion
+from mlops_dagster.stores import House
+
+FAILED = "failed"
+"""What an hour whose rows were set aside says of its `validation`."""
+
+
+def prediction_batch_asset(spec: ModelSpec) -> dg.AssetsDefinition:
+    suite_passes = dg.AssetCheckSpec(
+        "suite_passes",
+        asset=spec.key("prediction_batch"),
+        description="Great Expectations, hour by hour: a bad hour is quarantined with its rows and named here.",
+    )
+
+    @dg.asset(
+        key=spec.key("prediction_batch"),
+        deps=[spec.key("deployment")],
+        group_name=spec.prefix,
+        kinds={"deltalake", "greatexpectations"},
+        owners=list(spec.owners),
+        tags={**HOURLY, STAGE: "serving"},
+        metadata={MODEL: spec.model},
+        partitions_def=hourly(),
+        freshness_policy=due_every(timedelta(hours=1)),
+        backfill_policy=dg.BackfillPolicy.single_run(),
+        check_specs=[suite_passes],
+        description="The predictions of an hour, and what a hold refused, from the log. `drift_report` follows.",
+    )
+    def prediction_batch(context: dg.AssetExecutionContext, platform: Platform) -> dg.MaterializeResult:  # type: ignore[type-arg]  # Dagster refuses the parameter beside check_specs
+        house = platform.stores()
+        hours = windows(context)
+        found: dict[datetime, ValidationResult] = {}
+        for champion, since, until in _reigns(house, spec.model, hours):
+            with suite_in_use(house, spec):
+                found |= validate_hours(
+                    house.log,
+                    champion,
+                    house.quarantine,
+                    since,
+                    until,
+                    policy=spec.validation,
+                    shared_by=spec.drift.shared_by,
+                )
+        done = _hold(house, spec, found, platform.clock().now()) if found else ""
+        place = quarantine_of(house.quarantine, spec.model)
+        tell(house.alerts, spec.model, "validation", found, place=place, then=done)
+        tell_errors(house.alerts, spec.model, "validation", found)
+        pages = pages_of_hours(context, house, spec, found)
+        overtaken = not_the_newest(context, house, spec, hours[-1][0])
+        for key, start, _end in hours:
+            hour = found.get(start, ValidationResult(rows=0))
+            links = {**pages.get(start, {}), "log": log_of(house, spec)}
+            context.add_asset_metadata({**overtaken, **in_order({**metadata_of(hour), **links})}, partition_key=key)
+        bad = [key for key, start, _end in hours if start in found and found[start].failures]
+        blind = [key for key, start, _end in hours if start in found and found[start].errors]
+        return dg.MaterializeResult(
+            check_results=[
+                dg.AssetCheckResult(
+                    check_name=suite_passes.name,
+                    passed=not bad and not blind,
+                    severity=dg.AssetCheckSeverity.WARN,
+                    description=_summary(found, [key for key, _start, _end in hours], place, done),
+                    metadata={
+                        "rows": sum(hour.rows for hour in found.values()),
+                        "quarantined_hours": table([{"hour": key} for key in reversed(bad)]),
+                        "hours_with_errors": table([{"hour": key} for key in reversed(blind)]),
+                    },
+                )
+            ]
+        )
+
+    return prediction_batch
+
+
+def _summary(found: Mapping[datetime, ValidationResult], hours: Sequence[str], place: str, done: str) -> str:
+    """Why the check passed or failed: the newest hour that did not pass, what it failed, and what was done about it."""
+    bad = sorted(hour for hour, result in found.items() if result.failures or result.errors)
+    if not bad:
+        if len(hours) == 1:
+            return f"{hours[0]}: {''.join(map(outcome_of, found.values())) or 'no rows'}"
+        return f"{span(hours)}: {len(found)} of {len(hours)} hours had rows, and all of them passed"
+    last = found[bad[-1]]
+    rows = sum(found[hour].rows for hour in bad if found[hour].failures)
+    then = [f"{rows:,} rows quarantined at {place}" if rows else "nothing was set aside", done]
+    return (
+        f"{span(hours)}: {len(bad)} of {len(hours)} hours did not pass, the last of {bad[-1]:%Y-%m-%d %H:%M} UTC: "
+        f"{outcome_of(last)}; {'; '.join(filter(None, then))}"
+    )
+
+
+def _reigns(
+    house: House, model: str, hours: Sequence[tuple[str, datetime, datetime]]
+) -> Iterator[tuple[ModelVersion, datetime, datetime]]:
+    """Who served as champion in which hours, where there was one: many hours are validated at once."""
+    champions = [
+        (served_by(house.registry, house.rollups, model, start, end), start, end) for _key, start, end in hours
+    ]
+    for _version, reign in groupby(champions, key=lambda each: each[0] and each[0].version):
+        its = list(reign)
+        champion, since, _end = its[0]
+        if champion is not None:
+            yield champion, since, its[-1][2]
+
+
+def _hold(house: House, spec: ModelSpec, found: Mapping[datetime, ValidationResult], now: datetime) -> str:
+    """Put online serving on hold, or lift that, as the policy says; what was done, for the alert."""
+    decided = should_hold(spec.validation, found, now)
+    enact_hold(house.registry, spec.model, decided)
+    if decided.action != "hold":
+        return ""
+    return f"online serving put on hold, until an hour passes or `mlops models release {spec.model} --reason ...`"
+
+
+def failed_hours(instance: dg.DagsterInstance, spec: ModelSpec, since: datetime, until: datetime) -> list[datetime]:
+    """The hours in [since, until) whose rows were set aside, by their latest validation, in order."""
+    wanted = complete(hourly(), since, until)
+    latest = {
+        key: said.get("validation") for key, said in latest_reports(instance, spec.key("prediction_batch"), wanted)
+    }
+    return [hourly().time_window_for_partition_key(key).start for key in wanted if latest.get(key) == FAILED]

@@ -1,0 +1,243 @@
+"""Training: training_set -> candidate -> model_card -> registered_version, in one run."""
+
+from collections.abc import Iterable
+from datetime import timedelta
+
+import dagster as dg
+
+from mlops_dagster.components.assets.registered_version import registered_version_asset
+from mlops_dagster.components.checks.validation import data_docs, found_in, outcome_of
+from mlops_dagster.components.links import back_to
+from mlops_dagster.components.partitions import STAGE
+from mlops_dagster.components.platform import AsOf, Platform
+from mlops_dagster.components.sensors.first_champion import gates_check
+from mlops_dagster.components.sensors.retraining_failures import check_failed, retraining_tags, tried_again
+from mlops_dagster.components.spec import ModelSpec
+from mlops_dagster.components.views.tables import in_order, numbers_of, table
+from mlops_dagster.monitoring import provable, regime_lines, validate
+from mlops_dagster.monitoring.validation.suites import suite_of
+from mlops_dagster.monitoring.validation.training_data import on_card
+from mlops_dagster.registry import PAIRED, ModelCard
+from mlops_dagster.retraining.beside_champion import PresentChampion
+from mlops_dagster.retraining.candidate import Candidate, fit_candidate, known_bins
+from mlops_dagster.retraining.trainer import TrainingSet, load_trainer, read_training_set
+
+
+class TrainingRun(AsOf):
+    """Why and at what time a training run happens."""
+
+    trigger: str = "by hand"
+    reason: str = ""
+    numbers: dict[str, str] = {}  # noqa: RUF012  # Dagster copies it
+
+
+def training_defs(spec: ModelSpec) -> dg.Definitions:
+    """The assets of the group `training`, the checks on the training set and the gates, and the job `retrain`."""
+    trained = dg.define_asset_job(
+        f"{spec.prefix}_retrain",
+        selection=dg.AssetSelection.assets(*(spec.key(name) for name in TRAINING_ASSETS)),
+        description="Fit, evaluate and register a challenger. It never touches traffic.",
+        tags=retraining_tags(spec),
+        executor_def=dg.in_process_executor,  # whatever others run with: what kills a step kills the run with it
+    )
+    return dg.Definitions(
+        assets=[_training_set(spec), _candidate(spec), _model_card(spec), registered_version_asset(spec)],
+        asset_checks=[_suite_passes(spec), gates_check(spec)],
+        jobs=[trained],
+    )
+
+
+TRAINING_ASSETS = ("training_set", "candidate", "model_card", "registered_version")
+
+
+def _training_set(spec: ModelSpec) -> dg.AssetsDefinition:
+    @dg.asset(
+        key=spec.key("training_set"),
+        group_name=spec.prefix,
+        tags={STAGE: "training"},
+        kinds={"pandas"},
+        owners=list(spec.owners),
+        pool=f"{spec.prefix}_training",
+        description=f"Labelled rows of the last {spec.training.window_days} days; `candidate` is fitted on them.",
+    )
+    def training_set(
+        context: dg.AssetExecutionContext, config: TrainingRun, platform: Platform
+    ) -> dg.MaterializeResult[TrainingSet]:
+        with tried_again(context, platform, spec):
+            trainer = load_trainer(spec.trainer)
+            spec.drift.check_names(trainer.SCHEMA.names)
+            end = config.time(platform)
+            house = platform.stores()
+            frame = read_training_set(spec.trainer, end - timedelta(days=spec.training.window_days), end)
+            champion = house.champion(spec.model)
+            baseline = champion.baseline if champion is not None and champion.schema == trainer.SCHEMA else None
+            suite = suite_of(trainer.SCHEMA, baseline, spec.validation, spec.drift.shared_by)
+            found = validate(frame, suite, "training_set", alpha=spec.validation.alpha)
+        # A set without labels fails its suite, which says so.
+        shares = dict(frame["label"].value_counts(normalize=True)) if "label" in frame else {}
+        return dg.MaterializeResult(
+            value=TrainingSet(
+                frame,
+                on_card(suite, found),
+                as_of=end,
+                trigger=config.trigger,
+                reason=config.reason,
+                numbers=config.numbers,
+            ),
+            metadata=in_order(
+                {
+                    "trigger": config.trigger,
+                    "reason": config.reason,
+                    "as_of": end.isoformat(),
+                    "window": f"{spec.training.window_days} days",
+                    "validation": outcome_of(found),
+                    **numbers_of(config.numbers),
+                    "classes": table([{"class": str(label), "share": share} for label, share in shares.items()]),
+                    "rows": len(frame),
+                    **data_docs(
+                        context,
+                        house,
+                        f"{spec.model}/training_set/{end:%Y-%m-%dT%H}",
+                        found,
+                        source=back_to(house, spec, "training_set"),
+                    ),
+                }
+            ),
+        )
+
+    return training_set
+
+
+def _suite_passes(spec: ModelSpec) -> dg.AssetChecksDefinition:
+    @dg.asset_check(
+        asset=spec.key("training_set"),
+        name="suite_passes",
+        blocking=True,
+        description="Great Expectations: columns, types, null rates, ranges, labels. A failure stops the training run.",
+    )
+    def suite_passes(
+        context: dg.AssetCheckExecutionContext, platform: Platform, training_set: TrainingSet
+    ) -> dg.AssetCheckResult:
+        found = training_set.validation
+        if not found.passed:
+            check_failed(platform, spec, context.run.run_id, found)
+        return dg.AssetCheckResult(
+            passed=found.passed,
+            severity=dg.AssetCheckSeverity.ERROR,
+            description=f"{outcome_of(found)}; no version is trained on these {found.rows:,} rows"
+            if not found.passed
+            else f"{found.rows:,} rows met all {found.expectations} expectations",
+            metadata={**found_in(found), "expectations": found.expectations, "suite": found.suite},
+        )
+
+    return suite_passes
+
+
+def _candidate(spec: ModelSpec) -> dg.AssetsDefinition:
+    @dg.asset(
+        key=spec.key("candidate"),
+        ins={"training_set": dg.AssetIn(key=spec.key("training_set"))},
+        group_name=spec.prefix,
+        tags={STAGE: "training"},
+        kinds={"scikitlearn"},
+        owners=list(spec.owners),
+        description=(
+            f"Fitted without the last {spec.training.evaluation_days} days, judged on them, then refitted on all rows; "
+            "`model_card` and `registered_version` come from it."
+        ),
+    )
+    def candidate(
+        context: dg.AssetExecutionContext, platform: Platform, training_set: TrainingSet
+    ) -> dg.MaterializeResult[Candidate]:
+        with tried_again(context, platform, spec):
+            trainer = load_trainer(spec.trainer)
+            house = platform.stores()
+            found = fit_candidate(
+                trainer,
+                training_set.frame,
+                dataset=spec.training.dataset,
+                evaluate_from=training_set.as_of - timedelta(days=spec.training.evaluation_days),
+                fairness_attributes=spec.card.fairness_attributes,
+                bins=known_bins(house.versions(spec.model), trainer.SCHEMA),
+                champion=PresentChampion.of(house.champion(spec.model), house.registry),
+                own_types=house.settings.own_types,
+            )
+            effect = found.baseline.design_effects.get(PAIRED)
+            for doubt in (*found.unjudged, *([found.shared_days] if found.shared_days and effect is None else [])):
+                context.log.warning("%s", doubt)
+        return dg.MaterializeResult(
+            value=found,
+            metadata=in_order(
+                {
+                    "evaluation": f"micro-F1 {found.metrics['micro_f1']:.4f} on {found.evaluation[0].rows:,} rows; "
+                    f"the gate asks for {spec.gates.min_micro_f1:g}",
+                    "beside_champion": found.shared_days or "There is no champion yet to be compared with.",
+                    **({"unjudged": table([{"doubt": doubt} for doubt in found.unjudged])} if found.unjudged else {}),
+                    **{name: round(value, 4) for name, value in found.metrics.items()},
+                    "evaluated_rows": found.evaluation[0].rows,
+                    **({} if effect is None else {"rows_per_observation": round(effect.of_many_blocks, 2)}),
+                    "card": dg.MetadataValue.asset(spec.key("model_card")),
+                    "digest": found.digest,
+                }
+            ),
+        )
+
+    return candidate
+
+
+def _listed(what: str, lines: Iterable[str]) -> dg.MetadataValue:
+    """Sentences one below the other."""
+    return table([{what: line} for line in lines])
+
+
+def _model_card(spec: ModelSpec) -> dg.AssetsDefinition:
+    @dg.asset(
+        key=spec.key("model_card"),
+        ins={
+            "training_set": dg.AssetIn(key=spec.key("training_set")),
+            "candidate": dg.AssetIn(key=spec.key("candidate")),
+        },
+        group_name=spec.prefix,
+        tags={STAGE: "training"},
+        kinds={"markdown"},
+        owners=list(spec.owners),
+        description="What the candidate was fitted on and what checked it, how it does in each slice, what it is for "
+        "and when it fails. Without a complete card no version reaches production.",
+    )
+    def model_card(training_set: TrainingSet, candidate: Candidate) -> dg.MaterializeResult[ModelCard]:
+        card = ModelCard(
+            provenance=candidate.provenance,
+            evaluation=candidate.evaluation,
+            fairness=tuple(audit.model_copy(update={"note": spec.card.fairness_note}) for audit in candidate.fairness),
+            intended_use=spec.card.intended_use,
+            failure_modes=spec.card.failure_modes,
+            contacts=spec.card.contacts,
+            validation=training_set.validation,
+            shared_days=candidate.shared_days,
+            regimes=regime_lines(candidate.baseline, spec.drift),
+            provable=provable(
+                candidate.evaluation,
+                candidate.baseline.design_effects,
+                candidate.baseline.evaluated_days,
+                spec.concept,
+                spec.performance,
+            ),
+        )
+        return dg.MaterializeResult(
+            value=card,
+            metadata={
+                "state": f"incomplete: {', '.join(card.missing())}" if card.missing() else "complete",
+                "card": dg.MetadataValue.md(card.to_markdown()),
+                "intended_use": card.intended_use,
+                "failure_modes": _listed("failure mode", card.failure_modes),
+                "can_prove": _listed(
+                    "what the daily checks can prove", () if card.provable is None else card.provable.lines
+                ),
+                **({"regimes": _listed("regime", card.regimes)} if card.regimes else {}),
+                "fairness_gaps": table([{"attribute": audit.attribute, **audit.gaps} for audit in card.fairness]),
+                "micro_f1_interval": " to ".join(f"{end:.4f}" for end in candidate.evaluation[0].intervals["micro_f1"]),
+                "version": dg.MetadataValue.asset(spec.key("registered_version")),
+            },
+        )
+
+    return model_card

@@ -1,0 +1,34 @@
+"""A suite that people edited, checked when its YAML is loaded: whether it can ever be evaluated."""
+
+import hashlib
+import importlib.util
+from contextlib import suppress
+from importlib.metadata import version
+from pathlib import Path
+
+from mlops_dagster.monitoring.validation.suites import check_suite_file, read_suite
+from mlops_dagster.retraining.trainer import load_trainer
+from mlops_dagster.settings import Settings
+
+
+def check_suite(file: Path, trainer: str) -> None:
+    """Raise InvalidSuiteError for a file that is no suite, or asks what no batch of the trainer's schema can answer.
+
+    That takes Great Expectations, whose import takes seconds, and each Dagster run loads the YAML: so a file that was
+    found sound is noted in the home by its content, with that of the trainer's module, and is not evaluated again.
+    """
+    check_suite_file(file)
+    noted = Settings().home / "checked_suites" / _digest(file, trainer)
+    if noted.exists():
+        return
+    read_suite(file, load_trainer(trainer).SCHEMA)
+    with suppress(OSError):  # without a home to write to it is evaluated each time
+        noted.parent.mkdir(parents=True, exist_ok=True)
+        noted.touch()
+
+
+def _digest(file: Path, trainer: str) -> str:
+    module = importlib.util.find_spec(trainer)
+    source = Path(module.origin).read_bytes() if module is not None and module.origin else b""
+    parts = (file.read_bytes(), source, version("great_expectations").encode())
+    return hashlib.sha256(b"".join(hashlib.sha256(part).digest() for part in parts)).hexdigest()

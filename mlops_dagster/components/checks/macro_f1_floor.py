@@ -1,0 +1,206 @@
+"""The macro-F1 floor in Dagster: the check beside the daily report, and the sensor that starts a rollback."""
+
+from collections.abc import Collection, Mapping
+from dataclasses import asdict, dataclass
+from datetime import date, datetime
+
+import dagster as dg
+
+from mlops_dagster.alerting import Severity
+from mlops_dagster.components.jobs.rollout_runs import Rollback
+from mlops_dagster.components.partitions import daily
+from mlops_dagster.components.platform import Platform
+from mlops_dagster.components.spec import ModelSpec
+from mlops_dagster.components.views.reports import latest_report
+from mlops_dagster.components.views.tables import Metadata, for_programs
+from mlops_dagster.retraining.signals import Numbers, PerformanceSignal
+from mlops_dagster.rollout.floor.floor import FloorOutcome, under_floor
+from mlops_dagster.rollout.floor.look import FloorLook, look_at_floor
+from mlops_dagster.stores import House
+
+CHECK = "macro_f1"
+
+
+def macro_f1_check_spec(spec: ModelSpec) -> dg.AssetCheckSpec:
+    """The check `macro_f1` on the daily report."""
+    return dg.AssetCheckSpec(
+        CHECK,
+        asset=spec.key("performance_report"),
+        description=f"Macro-F1 of the champion over the last {spec.performance.window_days} days whose labels are "
+        f"complete: WARN under {spec.performance.alert:g}, ERROR under the floor of {spec.performance.floor:g}.",
+    )
+
+
+def hold_to_floor(house: House, spec: ModelSpec, matured: Collection[date], until: datetime) -> FloorLook | None:
+    """Look at the champion as of now, by its answers of these days, of those before `until`."""
+    if house.champion(spec.model) is None:
+        return None
+    return look_at_floor(
+        house.registry, house.log, spec.model, spec.performance, spec.rollout, matured=matured, until=until
+    )
+
+
+def tell_of_floor(house: House, spec: ModelSpec, look: FloorLook | None, log: dg.DagsterLogManager) -> None:
+    """The alert `macro_f1`: opened, brought up to date, or over; where nothing can be told it stays as it is."""
+    if look is None:
+        return
+    decision = look.decision
+    if decision.outcome is FloorOutcome.FINE:
+        house.alerts.resolve(spec.model, CHECK, f"{look.champion}: {decision.reason}")
+    elif decision.under_alert:
+        log.warning(f"{spec.model} {look.champion}: {decision.reason}")
+        house.alerts.report(
+            spec.model,
+            CHECK,
+            Severity.CRITICAL if under_floor(spec.performance, look.macro_f1) else Severity.WARNING,
+            f"{look.champion}: {decision.reason}",
+            done=_done(look),
+            evidence=asdict(look.macro_f1),
+        )
+
+
+def macro_f1_check(spec: ModelSpec, look: FloorLook | None) -> dg.AssetCheckResult:
+    """What the look found, as the check; without enough labels it passes and says that it cannot tell."""
+    if look is None:
+        return dg.AssetCheckResult(
+            check_name=CHECK,
+            passed=True,
+            description="cannot tell: the model has no champion",
+            metadata={"floor": "cannot_tell", "rows": 0},
+        )
+    below = under_floor(spec.performance, look.macro_f1)
+    return dg.AssetCheckResult(
+        check_name=CHECK,
+        passed=not look.decision.under_alert,
+        severity=dg.AssetCheckSeverity.ERROR if below else dg.AssetCheckSeverity.WARN,
+        description="; ".join(filter(None, [f"{look.champion}: {look.decision.reason}", _done(look)])),
+        metadata=floor_metadata(spec, look),
+    )
+
+
+def _done(look: FloorLook) -> str:
+    done = {
+        FloorOutcome.ROLL_BACK: f"a rollback to {look.decision.to} is started",
+        FloorOutcome.RETRAIN: "a retraining is started as soon as cool-down, budget and rollout allow",
+    }
+    return done.get(look.decision.outcome, "")
+
+
+def floor_metadata(spec: ModelSpec, look: FloorLook | None) -> Metadata:
+    """Of the report and of the check: the number, its limits, and what is to be done. The sensors read it."""
+    if look is None:
+        return {}
+    found, interval = look.macro_f1, look.macro_f1.interval
+    outcome = look.decision.outcome.value
+    shown: Metadata = {
+        "macro_f1_floor": f"{outcome.replace('_', ' ')}: {look.decision.reason}",
+        **for_programs(
+            {
+                "floor": outcome,
+                "floor_reason": look.decision.reason,
+                "floor_champion": look.champion,
+                "floor_to": look.decision.to,
+                "floor_until": look.until.isoformat(),
+                "floor_days": ", ".join(day.isoformat() for day in look.days),
+            }
+        ),
+        "macro_f1_rows": found.rows,
+        "macro_f1_limits": dg.MetadataValue.json(
+            {
+                "min_rows": spec.performance.min_rows,
+                "alert": spec.performance.alert,
+                "floor": spec.performance.floor,
+            }
+        ),
+    }
+    if found.value is not None:
+        shown["macro_f1"] = round(found.value, 4)
+    if interval is not None:
+        shown |= {"macro_f1_low": round(interval[0], 4), "macro_f1_high": round(interval[1], 4)}
+    if look.previous is not None:
+        shown["floor_comparison"] = dg.MetadataValue.md(look.previous.to_markdown())
+    return shown
+
+
+_NUMBERS = {
+    "macro_f1": "macro_f1",
+    "low": "macro_f1_low",
+    "high": "macro_f1_high",
+    "rows": "macro_f1_rows",
+}
+"""What a retraining shows of the report, and under which name the report has it."""
+
+
+@dataclass(frozen=True, slots=True)
+class FloorSignal:
+    """What the sensors need of the latest daily report."""
+
+    outcome: FloorOutcome
+    reason: str
+    champion: str
+    to: str
+    numbers: Numbers
+
+
+def latest_floor(instance: dg.DagsterInstance, spec: ModelSpec, now: datetime) -> FloorSignal | None:
+    """None if there is no report, none that says anything of a champion, or none of the last days."""
+    said = latest_report(instance, spec.key("performance_report"), daily(), now)
+    if said is None or "floor" not in said:
+        return None
+    return FloorSignal(
+        FloorOutcome(str(said["floor"])),
+        str(said["floor_reason"]),
+        str(said["floor_champion"]),
+        str(said["floor_to"]),
+        _numbers(said),
+    )
+
+
+def _numbers(said: Mapping[str, object]) -> Numbers:
+    limits = said["macro_f1_limits"]
+    assert isinstance(limits, Mapping)
+    known = {**{shown: said.get(name) for shown, name in _NUMBERS.items()}, "limit": limits["floor"]}
+    return {name: f"{value:.4g}" for name, value in known.items() if isinstance(value, int | float)}
+
+
+def reason_to_retrain(
+    instance: dg.DagsterInstance, spec: ModelSpec, champion: str, now: datetime
+) -> PerformanceSignal | None:
+    """Why the champion does too badly to stay, where nobody before it does better."""
+    signal = latest_floor(instance, spec, now)
+    if signal is None or signal.champion != champion or signal.outcome is not FloorOutcome.RETRAIN:
+        return None
+    return PerformanceSignal(signal.reason, signal.numbers)
+
+
+def macro_f1_floor_sensor(spec: ModelSpec) -> dg.SensorDefinition:
+    """The sensor `macro_f1_floor`."""
+    job_name = f"{spec.prefix}_rollback"
+
+    @dg.sensor(
+        name=f"{spec.prefix}_macro_f1_floor",
+        job_name=job_name,
+        minimum_interval_seconds=60,
+        default_status=dg.DefaultSensorStatus.RUNNING,
+        description="Starts the rollback job when the daily report finds the champion under the macro-F1 floor and "
+        "the one before it proven better on the same labels. Otherwise the retraining sensor acts on the report.",
+    )
+    def macro_f1_floor(context: dg.SensorEvaluationContext, platform: Platform) -> dg.RunRequest | dg.SkipReason:
+        now = platform.clock().now()
+        signal = latest_floor(context.instance, spec, now)
+        if signal is None:
+            return dg.SkipReason("no report of the last days says anything about the champion")
+        if signal.outcome is not FloorOutcome.ROLL_BACK:
+            return dg.SkipReason(f"{signal.outcome}: {signal.reason}")
+        champion = platform.stores().champion(spec.model)
+        if champion is None or champion.version != signal.champion:
+            return dg.SkipReason(f"{signal.champion} is no longer champion")
+        config = Rollback(reason=signal.reason, to=signal.to, bad=signal.champion)
+        # Once more every hour until it is gone: naming the bad version, a second run changes nothing.
+        return dg.RunRequest(
+            run_key=f"floor-{signal.champion}-{now:%Y-%m-%d-%H}",
+            run_config=dg.RunConfig(ops={f"{spec.prefix}_withdrawal": config}),
+            tags={"mlops/trigger": "macro_f1_floor"},
+        )
+
+    return macro_f1_floor

@@ -1,0 +1,94 @@
+"""The page of a validation among the metadata of what was validated, and the alert about a suite that is none."""
+
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
+from datetime import datetime
+
+import dagster as dg
+
+from mlops_dagster.alerting import Severity
+from mlops_dagster.components.links import back_to, link_of
+from mlops_dagster.components.spec import ModelSpec
+from mlops_dagster.components.views.tables import Metadata, table
+from mlops_dagster.errors import InvalidSuiteError, told
+from mlops_dagster.monitoring import ValidationResult
+from mlops_dagster.monitoring.pages.data_docs import publish
+from mlops_dagster.registry import Validation
+from mlops_dagster.stores import House
+
+_NAMED = 3
+"""So many reasons are named in a sentence."""
+
+
+def data_docs(
+    context: dg.AssetExecutionContext,
+    house: House,
+    name: str,
+    result: ValidationResult,
+    *,
+    source: str | None,
+    replace: bool = False,
+) -> dict[str, dg.MetadataValue]:
+    """Return the link to the page, which links back to `source`.
+
+    The page is for people to look at: whatever becomes of it, the validation counts.
+    """
+    try:
+        link = publish(house.data_docs, name, result, source=source, replace=replace)
+    except Exception as error:
+        context.log.error(f"the validation has no page ({told(error)}); materialize it again to make up for it")
+        return {"data_docs": dg.MetadataValue.text(f"not made: {told(error)}")}
+    if link is None:
+        return {}
+    return {"data_docs": link_of(link)}
+
+
+def outcome_of(found: ValidationResult | Validation) -> str:
+    """Return the verdict of a validation in a sentence: the first reasons, or that there are none."""
+    told = [*found.failures, *found.errors] or [f"in doubt: {doubt}" for doubt in found.doubts]
+    more = f" and {len(told) - _NAMED} more" if len(told) > _NAMED else ""
+    return "; ".join(told[:_NAMED]) + more or (f"{found.rows:,} rows met the suite" if found.rows else "no rows")
+
+
+def metadata_of(found: ValidationResult) -> Metadata:
+    """Return the verdict, its reason, tables of all that was found, and the number of rows."""
+    return {"validation": found.verdict, "reason": outcome_of(found), **found_in(found)}
+
+
+def found_in(found: ValidationResult | Validation) -> Metadata:
+    """Return a table of the failures, of the doubts and of the errors, where there are some, and the number of rows."""
+    lists = {"failures": found.failures, "doubts": found.doubts, "errors": found.errors}
+    tables = {name: table([{name: each} for each in told]) for name, told in lists.items() if told}
+    return {**tables, "rows": found.rows}
+
+
+def pages_of_hours(
+    context: dg.AssetExecutionContext, house: House, spec: ModelSpec, found: Mapping[datetime, ValidationResult]
+) -> dict[datetime, dict[str, dg.MetadataValue]]:
+    """The link to the page of each hour. One that failed or is in doubt has its own.
+
+    The clean ones of a day share one, which shows the newest of them: so pages grow with what is wrong, and not by
+    the hour.
+    """
+    pages: dict[str, dict[str, dg.MetadataValue]] = {}
+    names: dict[datetime, str] = {}
+    for hour, result in sorted(found.items(), reverse=True):
+        clean = result.passed and not result.doubts
+        names[hour] = name = f"{spec.model}/prediction_batch/{hour:%Y-%m-%d}{'-clean' if clean else f'T{hour:%H}'}"
+        if name not in pages:
+            source = back_to(house, spec, "prediction_batch", f"{hour:%Y-%m-%d-%H:%M}")
+            pages[name] = data_docs(context, house, name, result, source=source, replace=clean)
+    return {hour: pages[name] for hour, name in names.items()}
+
+
+@contextmanager
+def suite_in_use(house: House, spec: ModelSpec) -> Iterator[None]:
+    """Around a validation: a suite that cannot be used is an alert, until it can. Raises InvalidSuiteError."""
+    rule = "suite"
+    try:
+        yield
+    except InvalidSuiteError as error:
+        done = "nothing is validated; mend it, and materialize what failed again"
+        house.alerts.report(spec.model, rule, Severity.CRITICAL, error.message, done=done)
+        raise
+    house.alerts.resolve(spec.model, rule, "the suite is in use")

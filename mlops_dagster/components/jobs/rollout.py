@@ -1,0 +1,96 @@
+"""Rollout: the jobs that promote and roll back."""
+
+import dagster as dg
+
+from mlops_dagster.components.assets.deployment_record import materializations
+from mlops_dagster.components.jobs.rollout_runs import Promotion, Rollback
+from mlops_dagster.components.partitions import STAGE
+from mlops_dagster.components.platform import Platform
+from mlops_dagster.components.sensors.rollout import limits_sensor, rollout_sensor
+from mlops_dagster.components.spec import ModelSpec
+from mlops_dagster.errors import InvalidInputError
+from mlops_dagster.registry import Stage
+from mlops_dagster.rollout import Decision
+from mlops_dagster.stores import House
+
+EMERGENCY = {"dagster/priority": "100", "mlops/emergency": "true"}
+"""Ahead of all that waits. That something may run at all is for the limits in `dagster.yaml`."""
+
+
+def rollout_defs(spec: ModelSpec) -> dg.Definitions:
+    """The asset `deployment`, the jobs `promote` and `rollback`, and the sensors `limits` and `rollout`."""
+    deployment = dg.AssetSpec(
+        spec.key("deployment"),
+        group_name=spec.prefix,
+        tags={STAGE: "serving"},
+        kinds={"registry"},
+        owners=list(spec.owners),
+        deps=[spec.key("registered_version")],
+        description="Who answers the requests. Materialized by each step, promotion, rollback and deed by hand, "
+        "with reason and evidence.",
+    )
+    promote, rollback = _promote_job(spec), _rollback_job(spec)
+    return dg.Definitions(
+        assets=[deployment],
+        jobs=[promote, rollback],
+        sensors=[limits_sensor(spec, rollback), rollout_sensor(spec, promote, rollback)],
+    )
+
+
+def _promote_job(spec: ModelSpec) -> dg.JobDefinition:
+    @dg.op(
+        name=f"{spec.prefix}_promotion", description="Checks the gates, then changes the deployment by compare-and-set."
+    )
+    def promotion(context: dg.OpExecutionContext, config: Promotion, platform: Platform) -> None:
+        house = platform.house(spec)
+        decision = _enact(house, spec, config.decision) if config.decision else None
+        if decision is None:
+            version = house.registry.get(spec.model, config.version)
+            house.registry.transition(version, Stage.PRODUCTION, reason=config.reason)
+        deployed = house.registry.deployment(spec.model)
+        for event in materializations(context.instance, spec, "promotion", config.reason, deployed, decision):
+            context.log_event(event)
+
+    @dg.job(
+        name=f"{spec.prefix}_promote",
+        description=f"Make a version of {spec.model} champion. Refused if its card or its quality falls short.",
+    )
+    def promote() -> None:
+        promotion()
+
+    return promote
+
+
+def _rollback_job(spec: ModelSpec) -> dg.JobDefinition:
+    @dg.op(
+        name=f"{spec.prefix}_withdrawal",
+        pool=f"{spec.prefix}_emergency",
+        description="Takes the traffic away; repeats until it is gone.",
+    )
+    def withdrawal(context: dg.OpExecutionContext, config: Rollback, platform: Platform) -> None:
+        house = platform.stores()
+        decision = _enact(house, spec, config.decision) if config.decision else None
+        if decision is None:
+            house.registry.rollback(spec.model, reason=config.reason, to=config.to or None, bad=config.bad or None)
+        deployed = house.registry.deployment(spec.model)
+        for event in materializations(context.instance, spec, "rollback", config.reason, deployed, decision):
+            context.log_event(event)
+
+    @dg.job(
+        name=f"{spec.prefix}_rollback",
+        tags=EMERGENCY,
+        executor_def=dg.in_process_executor,  # whatever others run with: a process of its own takes seconds to start
+        description=f"Take a bad version of {spec.model} out of the traffic.",
+    )
+    def rollback() -> None:
+        withdrawal()
+
+    return rollback
+
+
+def _enact(house: House, spec: ModelSpec, decision_id: int) -> Decision:
+    decision = house.rollouts.decision(decision_id)
+    if decision.rollout.model != spec.model:
+        raise InvalidInputError(f"decision {decision_id} is about {decision.rollout.model}, run that model's job")
+    house.controller(lambda _model: spec.rollout).enact(decision)
+    return decision

@@ -1,0 +1,79 @@
+"""The first champion: the part of the rollout sensor for a model that has none, and the check that shows its gates."""
+
+import dagster as dg
+
+from mlops_dagster.components.jobs.rollout_runs import Promotion, request
+from mlops_dagster.components.platform import Platform
+from mlops_dagster.components.spec import ModelSpec
+from mlops_dagster.components.views.tables import table
+from mlops_dagster.errors import ApprovalError, RefusedError
+from mlops_dagster.registry import ModelVersion
+from mlops_dagster.rollout.first_champion import (
+    REASON,
+    candidates_of,
+    choose_first,
+    is_asked_for,
+    tell_chosen,
+    tell_refused,
+)
+from mlops_dagster.stores import House
+
+CHECK = "gates_open"
+
+
+def gates_check(spec: ModelSpec) -> dg.AssetChecksDefinition:
+    """`gates_open` on `registered_version`: a version that is refused shows red where it was made."""
+
+    @dg.asset_check(
+        asset=spec.key("registered_version"),
+        name=CHECK,
+        description="Whether the new version passes the gates of production as they are now. It stays registered "
+        "either way; a first version that passes later, because a gate was changed, is promoted then by itself.",
+    )
+    def gates_open(context: dg.AssetCheckExecutionContext, platform: Platform) -> dg.AssetCheckResult:
+        registry = platform.house(spec).registry  # a first version is held against its YAML, not against the defaults
+        versions = registry.list(spec.model)
+        of_run = [each for each in versions if each.lineage.get("dagster_run") == context.run.run_id]
+        version = (of_run or versions)[-1]
+        found = _evaluation(spec, version, registry.check(version))
+        return dg.AssetCheckResult(
+            passed=found.passed, severity=found.severity, description=found.description, metadata=found.metadata
+        )
+
+    return gates_open
+
+
+def first_promotion(
+    spec: ModelSpec, house: House, promote: dg.JobDefinition
+) -> dg.SensorResult | dg.RunRequest | dg.SkipReason:
+    """Without a champion there is nobody to compare with: the newest version that the gates let through is promoted."""
+    chosen = choose_first(candidates_of(house.registry, house.versions(spec.model)))
+    if chosen is None:
+        return dg.SkipReason(f"no version of {spec.model} yet; the job {spec.prefix}_retrain makes one")
+    version, now = chosen.version, house.clock.now()
+    if is_asked_for(house.registry, chosen):
+        return dg.SkipReason(f"{version.version} waits for approval: {', '.join(spec.gates.approvers)}")
+    shown = _evaluation(spec, version, chosen.closed)
+    if chosen.closed:
+        is_new = tell_refused(house.alerts, chosen)
+        return dg.SensorResult(skip_reason=shown.description, asset_events=[shown] if is_new else [])
+    tell_chosen(house.alerts, spec.model, version.version)
+    config = Promotion(version=version.version, reason=REASON)
+    # A run that fails is asked for again within the hour.
+    asked = request(promote, f"{spec.prefix}_promotion", config, f"first-{version.version}-{now:%Y-%m-%dT%H}")
+    return dg.SensorResult(run_requests=[asked], asset_events=[shown])
+
+
+def _evaluation(spec: ModelSpec, version: ModelVersion, closed: tuple[RefusedError, ...]) -> dg.AssetCheckEvaluation:
+    """That people have not approved it yet is no failure."""
+    return dg.AssetCheckEvaluation(
+        asset_key=spec.key("registered_version"),
+        check_name=CHECK,
+        passed=all(isinstance(gate, ApprovalError) for gate in closed),
+        severity=dg.AssetCheckSeverity.ERROR,
+        description="; ".join(gate.told for gate in closed) or f"{version.version} passes every gate",
+        metadata={
+            "version": version.version,
+            "closed": table([{"gate": gate.code, "why it is closed": gate.told} for gate in closed]),
+        },
+    )

@@ -1,0 +1,99 @@
+"""The sensors that look at a rollout: one for what must not wait, and one for everything else."""
+
+import dagster as dg
+
+from mlops_dagster.components.assets.deployment_record import materializations
+from mlops_dagster.components.jobs.rollout_runs import Promotion, Rollback, request
+from mlops_dagster.components.platform import Platform
+from mlops_dagster.components.sensors.first_champion import first_promotion
+from mlops_dagster.components.spec import ModelSpec
+from mlops_dagster.rollout import Decision, Outcome
+from mlops_dagster.rollout.alerts.champion_limit import tell_champion_limit
+from mlops_dagster.rollout.alerts.known_bad import tell_known_bad
+from mlops_dagster.rollout.alerts.watch import tell_watch
+from mlops_dagster.rollout.first_champion import tell_chosen
+
+LIMITS_SECONDS = 10
+STEPS_SECONDS = 30
+
+
+def limits_sensor(spec: ModelSpec, rollback: dg.JobDefinition) -> dg.SensorDefinition:
+    """`limits`: reads the running rollout and its counts, and nothing else."""
+
+    @dg.sensor(
+        name=f"{spec.prefix}_limits",
+        job=rollback,
+        minimum_interval_seconds=LIMITS_SECONDS,
+        default_status=dg.DefaultSensorStatus.RUNNING,
+        description="Starts the rollback as soon as the evidence proves the challenger bad, or once the fuse has "
+        "cut it off. Does nothing else.",
+    )
+    def limits(context: dg.SensorEvaluationContext, platform: Platform) -> dg.RunRequest | dg.SkipReason:
+        controller = platform.stores().controller(lambda _model: spec.rollout)
+        decision = controller.check_limits(spec.model)
+        if decision is None:
+            return dg.SkipReason("nothing is proven against a challenger")
+        return _rollback(context, spec, rollback, decision)
+
+    return limits
+
+
+def rollout_sensor(spec: ModelSpec, promote: dg.JobDefinition, rollback: dg.JobDefinition) -> dg.SensorDefinition:
+    """`rollout`: starts rollouts and brings them on; a rollback too, if it is the first to see that."""
+
+    @dg.sensor(
+        name=f"{spec.prefix}_rollout",
+        jobs=[promote, rollback],
+        minimum_interval_seconds=STEPS_SECONDS,
+        default_status=dg.DefaultSensorStatus.RUNNING,
+        description="Looks at the evidence and decides: advance, hold, promote, roll back or give up. "
+        "Promotions and rollbacks are runs; smaller steps are done at once.",
+    )
+    def rollout(
+        context: dg.SensorEvaluationContext, platform: Platform
+    ) -> dg.RunRequest | dg.SkipReason | dg.SensorResult:
+        house = platform.house(spec)
+        champion = house.champion(spec.model)
+        if champion is None:
+            return first_promotion(spec, house, promote)
+        tell_chosen(house.alerts, spec.model, champion.version)
+        tell_known_bad(house.registry, house.alerts, spec.model)
+        controller = house.controller(lambda _model: spec.rollout)
+        decision = controller.assess(spec.model)
+        tell_champion_limit(house.alerts, spec.model, decision)
+        tell_watch(house.alerts, spec.model, decision)
+        if decision is None:
+            return dg.SkipReason("no challenger")
+        if decision.outcome is Outcome.PROMOTE:
+            return _promotion(spec, promote, decision)
+        if decision.outcome is Outcome.ROLLBACK:
+            return _rollback(context, spec, rollback, decision)
+        controller.enact(decision)
+        said = dg.SkipReason(f"{decision.outcome}: {decision.reason}")
+        if decision.outcome is Outcome.HOLD:
+            return said
+        deployed = house.registry.deployment(spec.model)
+        steps = materializations(context.instance, spec, decision.outcome.value, decision.reason, deployed, decision)
+        return dg.SensorResult(skip_reason=said, asset_events=steps)
+
+    return rollout
+
+
+def _promotion(spec: ModelSpec, job: dg.JobDefinition, decision: Decision) -> dg.RunRequest:
+    config = Promotion(version=decision.rollout.challenger, reason=decision.reason, decision=decision.id)
+    return request(job, f"{spec.prefix}_promotion", config, _key(decision))
+
+
+def _rollback(
+    context: dg.SensorEvaluationContext, spec: ModelSpec, job: dg.JobDefinition, decision: Decision
+) -> dg.RunRequest | dg.SkipReason:
+    key = _key(decision)
+    # Dagster tells run keys apart by sensor, and two of ours may come upon the same decision.
+    if context.instance.get_runs_count(dg.RunsFilter(job_name=job.name, tags={"dagster/run_key": key})):
+        return dg.SkipReason(f"{decision.outcome} under way: {decision.reason}")
+    config = Rollback(reason=decision.reason, decision=decision.id)
+    return request(job, f"{spec.prefix}_withdrawal", config, key)
+
+
+def _key(decision: Decision) -> str:
+    return f"decision-{decision.id}"

@@ -1,0 +1,1 @@
+"""Views of reports and comparisons in Dagster's UI."""

@@ -1,0 +1,114 @@
+"""The champion's answers by day: as the reports have them, and counted again where labels have come since.
+
+Labels may come a year late, a few each hour. A report of a day is made again at noon if the number of its labels has
+changed by a twentieth since, and for less once a week: so a day whose labels trickle in for a year is made about 70
+times, and one whose labels come all at once is made again on the next day.
+"""
+
+from collections.abc import Collection, Mapping, Sequence
+from datetime import UTC, date, datetime, time, timedelta
+
+import dagster as dg
+
+from mlops_dagster.clock import parse_time
+from mlops_dagster.components.spec import ModelSpec
+from mlops_dagster.components.views.reports import latest_reports
+from mlops_dagster.monitoring import DayOfAnswers, day_of_answers
+from mlops_dagster.predictions import Cohort, champion_days
+from mlops_dagster.registry import ModelVersion
+from mlops_dagster.registry.cards import OVERALL
+from mlops_dagster.rollout.floor.floor import champion_since
+from mlops_dagster.stores import House
+
+ANSWERS = "answers"
+"""Under which a day's metadata has its `DayOfAnswers`."""
+LABELS, MADE_AT = "labels_counted", "made_at"
+"""Under which it has how many labels were known, and when the report was made."""
+
+NEWS = 0.05
+"""Of the labels of a day: so many new or corrected ones are a reason to make its report again the next noon."""
+AT_LEAST_EVERY = timedelta(days=7)
+"""After so long a single one is."""
+
+_DAY = timedelta(days=1)
+
+
+def card_slices(champion: ModelVersion | None) -> list[str]:
+    """The slices of a version's card, but for the one of all rows."""
+    evaluation = champion.card.evaluation if champion is not None and champion.card is not None else ()
+    return [part.name for part in evaluation if part.name != OVERALL]
+
+
+def count_day(house: House, spec: ModelSpec, champion: ModelVersion, day: date) -> DayOfAnswers:
+    """Count the champion's answers of a day from the log, with the labels known by now."""
+    start = datetime.combine(day, time(), UTC)
+    return day_of_answers(
+        house.log.labelled(spec.model, start, start + _DAY),
+        champion.version,
+        slices=card_slices(champion),
+        baseline=champion.baseline,
+        bins=spec.drift.bins,
+    )
+
+
+def since_promotion(house: House, champion: ModelVersion, until: datetime) -> dict[date, Cohort]:
+    """Return how much the champion answered on each day of its reign before `until`, and how much has a label."""
+    since = champion_since(house.registry.history(champion.model))
+    if since is None or since >= until:
+        return {}
+    return champion_days(house.rollups, champion.model, champion.version, since, until)
+
+
+def answers_of(
+    house: House,
+    spec: ModelSpec,
+    champion: ModelVersion,
+    instance: dg.DagsterInstance,
+    judged: Mapping[date, DayOfAnswers],
+    again: Collection[str],
+    days: Sequence[date],
+) -> dict[date, DayOfAnswers]:
+    """Return the champion's answers of these days, as far as they were counted.
+
+    Those of this run are `judged`. Earlier days are as their reports have them, or counted `again`.
+    """
+    earlier = [day for day in days if day < min(judged)]
+    known = _reported(instance, spec, earlier)
+    stale = {day: count_day(house, spec, champion, day) for day in earlier if day.isoformat() in again}
+    found = {**known, **stale, **judged}
+    return {day: found[day] for day in days if day in found and found[day].version == champion.version}
+
+
+def changed_days(house: House, spec: ModelSpec, instance: dg.DagsterInstance, now: datetime) -> set[str]:
+    """Return the days whose reports are to be made again: of all whose labels may still come."""
+    since = datetime.combine((now - timedelta(days=house.settings.label_days)).date(), time(), UTC)
+    counts = house.log.label_counts(spec.model, since)
+    days = [day.isoformat() for day in counts]
+    return {
+        day
+        for day, said in latest_reports(instance, spec.key("performance_report"), days)
+        if is_news(int(str(said[LABELS])), parse_time(str(said[MADE_AT])), counts[date.fromisoformat(day)], now)
+    }
+
+
+def is_news(counted: int, made_at: datetime, labels: int, now: datetime) -> bool:
+    """Whether a day with so many `labels` is reported on again, of which `counted` were known when it last was.
+
+    >>> noon = datetime(2013, 3, 2, 12, tzinfo=UTC)
+    >>> is_news(1_000, noon, 1_050, noon + timedelta(days=1)), is_news(1_000, noon, 1_049, noon + timedelta(days=1))
+    (True, False)
+    >>> is_news(1_000, noon, 1_001, noon + timedelta(days=7))
+    True
+    """
+    news = abs(labels - counted)
+    return news > 0 and (news >= NEWS * counted or now - made_at >= AT_LEAST_EVERY)
+
+
+def _reported(instance: dg.DagsterInstance, spec: ModelSpec, days: Sequence[date]) -> dict[date, DayOfAnswers]:
+    """The days' counts as their latest reports have them."""
+    wanted = [day.isoformat() for day in days]
+    return {
+        date.fromisoformat(day): DayOfAnswers.from_metadata(said[ANSWERS])
+        for day, said in latest_reports(instance, spec.key("performance_report"), wanted)
+        if ANSWERS in said
+    }

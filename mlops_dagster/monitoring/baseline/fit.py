@@ -1,0 +1,119 @@
+"""Profiles: the counts of a training set, against which served traffic is held."""
+
+from collections.abc import Mapping, Sequence
+from typing import TYPE_CHECKING
+
+import numpy as np
+import numpy.typing as npt
+
+from mlops_dagster.frames.columns import texts
+from mlops_dagster.frames.conform import values_of
+from mlops_dagster.monitoring.baseline.over_time import OverTime, over_time
+from mlops_dagster.registry.entities.baseline import Baseline
+from mlops_dagster.schema import Feature, ModelSchema
+from mlops_dagster.statistics import (
+    Bins,
+    CategoricalBins,
+    Column,
+    Histogram,
+    NumericBins,
+)
+
+if TYPE_CHECKING:
+    import pandas as pd
+
+_RARE = tuple(digit * 10.0**-zeros for zeros in (5, 4, 3) for digit in (1, 2, 5) if digit * 10.0**-zeros < 1 / 200)
+
+SCORE_BINS = NumericBins(
+    edges=(*_RARE, *(step / 200 for step in range(1, 200)), *(1 - share for share in reversed(_RARE)))
+)
+"""The bins of every score: probabilities, so the same for all models and versions; finer where rare events are."""
+
+
+_BLIND = 0.1  # of the values in one cell: as many as a group of the PSI has, within which nothing is seen anyway
+
+
+def fit_bins(frame: "pd.DataFrame", schema: ModelSchema) -> dict[str, Bins]:
+    """Bins for each feature of the schema, fitted on the columns of `frame`.
+
+    Fit them once per schema and pass them on to later baselines: only counts in the same bins compare. Raises
+    InvalidInputError for a feature that is not what the schema says.
+
+    >>> import pandas as pd
+    >>> from mlops_dagster.schema import Feature
+    >>> features = (Feature(name="hour", kind="numeric"), Feature(name="origin", kind="categorical"))
+    >>> schema = ModelSchema(features=features, classes=("on_time", "late"))
+    >>> fit_bins(pd.DataFrame({"hour": [5.0, 6.0], "origin": ["JFK", "EWR"]}), schema)
+    {'hour': NumericBins(edges=(4.5, 5.5, 6.5)), 'origin': CategoricalBins(categories=('EWR', 'JFK'))}
+    """
+    return {name: histogram.bins for name, histogram in _fitted(frame, schema).items()}
+
+
+def _fitted(frame: "pd.DataFrame", schema: ModelSchema) -> dict[str, Histogram]:
+    """The counts of each feature, in bins that are fitted on it."""
+    return {feature.name: _fitted_to(feature, values_of(frame, feature)) for feature in schema.features}
+
+
+def _fitted_to(feature: Feature, values: Column) -> Histogram:
+    if feature.kind == "numeric":
+        return Histogram(*NumericBins.fit_and_count(values))
+    return Histogram(*CategoricalBins.fit_and_count(values))
+
+
+def _counted(feature: Feature, values: Column, bins: Bins) -> Histogram:
+    """In these bins; in new ones if in these a large part of the values is not told apart, and in new ones it is."""
+    blind = bins.blind_share(values)
+    if blind > _BLIND:
+        fitted = _fitted_to(feature, values)
+        if fitted.bins.blind_share(values) < blind / 2:
+            return fitted
+    return Histogram.of(bins, values)
+
+
+def make_baseline(
+    frame: "pd.DataFrame",
+    schema: ModelSchema,
+    *,
+    scores: npt.ArrayLike,
+    labels: Sequence[str | int | bool] | npt.NDArray[np.object_],
+    bins: Mapping[str, Bins] | None = None,
+    times: "pd.Series[pd.Timestamp] | None" = None,
+    score_times: "pd.Series[pd.Timestamp] | None" = None,
+) -> Baseline:
+    """The counts of a training set: its features, and the scores and labels given beside it.
+
+    `bins` are those of earlier versions with the same schema, so that counts compare; without them they are fitted on
+    `frame`. A feature that has left them is fitted anew: where more than a tenth of its rows share a cell (all above
+    the largest price of the first training set, all categories that are new since), the next drift would not be seen.
+    `scores` should come from rows that the scoring model was not fitted on: on its own rows it is too sure.
+    `times` say when each row was, and `score_times` when each score's: with them goes what rows that came together are
+    worth, by which drift is told from a grey day, and which columns changed meanwhile (`Baseline.regimes`). Without
+    them rows are taken to be independent.
+    """
+    import pandas as pd
+
+    if bins:
+        features = {
+            feature.name: _counted(feature, values_of(frame, feature), bins[feature.name])
+            for feature in schema.features
+        }
+    else:
+        features = _fitted(frame, schema)
+    labels = texts(pd.Series(labels, name="label", dtype=object))
+    label = Histogram.of(CategoricalBins(schema.classes), labels)
+    score = Histogram.of(SCORE_BINS, scores)
+    found: dict[str, OverTime] = {}
+    alike = len(features) + 2  # with scores and labels
+    if times is not None:
+        columns = {each.name: (values_of(frame, each), features[each.name].bins) for each in schema.features}
+        for name, (values, its) in {**columns, "label": (labels, label.bins)}.items():
+            found[name] = over_time(values, its, times, columns=alike)
+    if score_times is not None:
+        found["score"] = over_time(np.asarray(scores), SCORE_BINS, score_times, is_score=True, columns=alike)
+    return Baseline(
+        features,
+        score,
+        label,
+        design_effects={name: each.effect for name, each in found.items()},
+        regimes={name: each.regimes for name, each in found.items() if each.regimes is not None},
+    )

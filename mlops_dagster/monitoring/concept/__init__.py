@@ -1,0 +1,1 @@
+"""Concept drift: the champion's answers against its evaluation."""

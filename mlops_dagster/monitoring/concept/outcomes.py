@@ -1,0 +1,125 @@
+"""What became of a champion's answers of one day: counts that add up, from which any longer window is judged."""
+
+from collections.abc import Iterable, Iterator, Mapping
+from dataclasses import dataclass, field
+from typing import TYPE_CHECKING, NamedTuple
+
+import numpy as np
+import numpy.typing as npt
+
+from mlops_dagster.errors import InvalidInputError
+from mlops_dagster.inference import arrow_column, column_of, feature_of, text_column
+from mlops_dagster.registry.entities.baseline import Baseline
+from mlops_dagster.statistics import Counts, psi_groups
+
+if TYPE_CHECKING:
+    import pyarrow as pa
+
+
+class Answers(NamedTuple):
+    """Labelled answers, and how many of them were wrong."""
+
+    rows: int
+    wrong: int
+
+    def __sub__(self, other: "Answers") -> "Answers":
+        return Answers(self.rows - other.rows, self.wrong - other.wrong)
+
+
+@dataclass(frozen=True, slots=True)
+class DayOfAnswers:
+    """All labelled answers of a version as champion, and parts of them."""
+
+    version: str
+    overall: Answers
+    slices: Mapping[str, Answers]
+    """By the slice's name, as in the card: "carrier=AA"."""
+    groups: Mapping[str, Mapping[int, Answers]]
+    """Of each feature, by the number of the group in which the PSI counts its values."""
+    hours: Mapping[int, Answers] = field(default_factory=dict)
+    """By the hour of the day in UTC; empty where that is not known."""
+
+    def metadata(self) -> dict[str, object]:
+        """As JSON can hold it."""
+        return {
+            "version": self.version,
+            "overall": list(self.overall),
+            "slices": {name: list(part) for name, part in self.slices.items()},
+            "groups": {
+                name: {str(group): list(part) for group, part in its.items()} for name, its in self.groups.items()
+            },
+            "hours": {str(hour): list(part) for hour, part in self.hours.items()},
+        }
+
+    @classmethod
+    def from_metadata(cls, data: object) -> "DayOfAnswers":
+        """The inverse of `metadata`; raises InvalidInputError for anything else."""
+        match data:
+            case {
+                "version": str(version),
+                "overall": overall,
+                "slices": Mapping() as slices,
+                "groups": Mapping() as g,
+                "hours": Mapping() as hours,
+            }:
+                return cls(
+                    version,
+                    _answers(overall),
+                    {str(name): _answers(part) for name, part in slices.items()},
+                    {str(name): {int(k): _answers(part) for k, part in its.items()} for name, its in g.items()},
+                    {int(hour): _answers(part) for hour, part in hours.items()},
+                )
+            case _:
+                raise InvalidInputError(f"this is no day of answers as `metadata` writes it: {data}")
+
+
+def day_of_answers(
+    rows: "pa.Table", version: str, *, slices: Iterable[str], baseline: Baseline | None, bins: int = 10
+) -> DayOfAnswers:
+    """Count the labelled answers of a version as champion, from `PredictionLog.labelled`.
+
+    What it answered as a canary is left out: it was promoted because that looked good. Groups are those of the
+    baseline, in at most `bins` on the line; without one there are none.
+    """
+    import pyarrow.compute as pc
+
+    judged = rows.filter(pc.and_(pc.is_valid(rows["label"]), pc.is_valid(rows["prediction"])))
+    its = judged.filter(pc.and_(pc.equal(judged["version"], version), pc.equal(judged["role"], "champion")))
+    wrong = pc.not_equal(its["label"], its["prediction"]).to_numpy()
+    groups = {}
+    for name, reference in (baseline.features if baseline is not None else {}).items():
+        feature = feature_of(name, reference.bins)
+        if arrow_column(its, feature) is not None:
+            cells = reference.bins.index(column_of(its, feature))
+            groups[name] = _by_group(psi_groups(reference, bins)[cells], wrong)
+    return DayOfAnswers(
+        version,
+        Answers(its.num_rows, int(wrong.sum())),
+        {name: Answers(int(part.sum()), int(wrong[part].sum())) for name, part in in_slices(its, slices)},
+        groups,
+        _by_group(pc.hour(its["event_time"]).to_numpy(), wrong) if "event_time" in its.column_names else {},
+    )
+
+
+def in_slices(rows: "pa.Table", slices: Iterable[str]) -> Iterator[tuple[str, npt.NDArray[np.bool_]]]:
+    """Yield which rows are in which slice, of those slices ("feature=value") whose feature the rows have."""
+    texts: dict[str, npt.NDArray[np.object_] | None] = {}
+    for name in slices:
+        attribute, _, group = name.partition("=")
+        if attribute not in texts:
+            texts[attribute] = text_column(rows, attribute)
+        if (values := texts[attribute]) is not None:
+            yield name, np.asarray(values == group, dtype=np.bool_)
+
+
+def _by_group(groups: Counts, wrong: npt.NDArray[np.bool_]) -> dict[int, Answers]:
+    rows, bad = np.bincount(groups), np.bincount(groups, weights=wrong)
+    return {group: Answers(int(n), int(bad[group])) for group, n in enumerate(rows) if n}
+
+
+def _answers(data: object) -> Answers:
+    match data:
+        case [int(rows), int(wrong)] if 0 <= wrong <= rows:
+            return Answers(rows, wrong)
+        case _:
+            raise InvalidInputError(f"labelled answers are [rows, wrong], not {data}")

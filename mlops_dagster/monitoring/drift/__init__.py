@@ -1,0 +1,1 @@
+"""Drift of inputs, scores and labels against the baseline."""

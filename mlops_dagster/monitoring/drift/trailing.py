@@ -1,0 +1,43 @@
+"""The drift report of an hour: who was champion when it ended, and what the split served in the time before."""
+
+from dataclasses import dataclass
+from datetime import datetime, timedelta
+
+from mlops_dagster.monitoring.drift.coverage import HISTORY, coverage
+from mlops_dagster.monitoring.drift.measure import drift
+from mlops_dagster.monitoring.drift.report import DriftReport
+from mlops_dagster.monitoring.policy import DriftPolicy, Verdict
+from mlops_dagster.monitoring.served_by import served_by
+from mlops_dagster.predictions import Rollups
+from mlops_dagster.registry import ModelRegistry, ModelVersion
+
+
+@dataclass(frozen=True, slots=True)
+class TrailingDrift:
+    """What was found, and against whose baseline."""
+
+    champion: ModelVersion
+    drift: DriftReport
+
+
+def trailing_drift(
+    registry: ModelRegistry, rollups: Rollups, model: str, until: datetime, policy: DriftPolicy
+) -> TrailingDrift | None:
+    """The trailing window that ends at `until`, against who served as champion; None without one that has a baseline.
+
+    What versions of another schema served in it, such as a canary's, does not compare and is left out.
+    Raises StorageError.
+    """
+    since = until - timedelta(hours=policy.window_hours)
+    champion = served_by(registry, rollups, model, since, until)
+    if champion is None or champion.baseline is None:
+        return None
+    baseline = champion.baseline
+    bins = {**{name: histogram.bins for name, histogram in baseline.features.items()}, "score": baseline.score.bins}
+    counts = rollups.feature_counts(model, None, since, until, bins)
+    found = drift(baseline, counts, policy, hours=policy.window_hours)
+    if found.verdict in (Verdict.MONITOR, Verdict.RETRAIN):  # only then are the hours of a week looked up
+        hours = rollups.rows_by_hour(model, since - HISTORY, until, bins)
+        covered = {name: coverage(counted, rows, since, until) for name, (counted, rows) in hours.items()}
+        found = drift(baseline, counts, policy, hours=policy.window_hours, coverage=covered)
+    return TrailingDrift(champion, found)

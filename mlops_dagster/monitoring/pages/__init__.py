@@ -1,0 +1,1 @@
+"""Pages and profiles for people. Pages decide nothing."""

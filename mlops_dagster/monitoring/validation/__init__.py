@@ -1,0 +1,1 @@
+"""Validation of batches and training sets by Great Expectations."""

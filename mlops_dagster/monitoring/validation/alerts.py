@@ -1,0 +1,119 @@
+"""The alert about batches that failed their validation: one for all of them, until they are made up for."""
+
+from collections.abc import Mapping
+from datetime import datetime
+from typing import NamedTuple, TypedDict, cast
+
+from mlops_dagster.alerting import Alert, Alerts, Severity
+from mlops_dagster.clock import parse_time
+from mlops_dagster.monitoring.validation.validate import ValidationResult
+
+_NAMED = 3
+"""So many are named in the summary, each with its first reason; the evidence has all."""
+_KEPT = 500
+"""Of so many, the newest, the evidence of one alert tells."""
+
+
+class _Bad(NamedTuple):
+    """A batch that failed."""
+
+    rows: int
+    failures: tuple[str, ...]
+
+
+class _Told(TypedDict):
+    """A bad batch in the evidence."""
+
+    rows: int
+    failures: list[str]
+
+
+def tell(
+    alerts: Alerts,
+    model: str,
+    rule: str,
+    found: Mapping[datetime, ValidationResult],
+    *,
+    place: str,
+    then: str = "",
+    each: bool = False,
+) -> None:
+    """Report the batches that failed, by the time each begins, beside those that an open alert knows already.
+
+    `place` is where their rows are, `then` what else was done about it. What was served in a bad hour is over: the
+    newest hour with rows resolves the alert if it passed without doubts, and is no older than the newest bad one that
+    is known. With `each` a batch can be mended, as the rows of a day to score: each bad one has to pass.
+    """
+    told = {time: result for time, result in sorted(found.items()) if result.passed or result.failures}
+    if not told:
+        return
+    bad = {time: _Bad(result.rows, result.failures) for time, result in told.items() if not result.passed}
+    before = _known(next((alert for alert in alerts.list(model) if alert.rule == rule), None))
+    mended = {time for time, result in told.items() if result.passed} & before.keys()
+    known = {time: its for time, its in before.items() if time not in mended}
+    newest = max(told)
+    if bad or (each and mended and known):
+        everything = dict(sorted({**known, **bad}.items())[-_KEPT:])
+        rows = sum(its.rows for its in everything.values())
+        earlier = {time: its for time, its in everything.items() if time not in bad}
+        alerts.report(
+            model,
+            rule,
+            Severity.CRITICAL,
+            _summary(bad, len(told), earlier),
+            done="; ".join(filter(None, [f"{rows} rows quarantined at {place}" if rows else "", then])),
+            evidence={
+                "batches": {
+                    time.isoformat(): {"rows": its.rows, "failures": list(its.failures)}
+                    for time, its in everything.items()
+                },
+            },
+        )
+    recovered = told[newest].passed and not told[newest].doubts and newest >= max(known, default=newest)
+    if (not bad and not known) if each else recovered:
+        alerts.resolve(model, rule, f"{_at(newest)} passed, with {told[newest].rows} rows")
+
+
+def tell_errors(alerts: Alerts, model: str, rule: str, found: Mapping[datetime, ValidationResult]) -> None:
+    """Report the batches that could not be validated, in an alert beside that of `rule`; nothing was done about them.
+
+    The next batch that can be validated resolves it. One that failed proves its rows bad, whatever else it lacks.
+    """
+    blind = {time: its for time, its in sorted(found.items()) if its.verdict == "error"}
+    if blind:
+        first = next(iter(blind.values())).errors[0]
+        alerts.report(
+            model,
+            f"{rule}_error",
+            Severity.WARNING,
+            f"{len(blind)} of {len(found)} batches could not be validated, nothing is known of them: {first}",
+            done="nothing: no rows are set aside, no hold; mend the suite and materialize them again",
+            evidence={"batches": {time.isoformat(): list(its.errors) for time, its in blind.items()}},
+        )
+    elif any(its.passed or its.failures for its in found.values()):
+        alerts.resolve(model, f"{rule}_error", "a batch was validated")
+
+
+def _known(alert: Alert | None) -> dict[datetime, _Bad]:
+    """The bad batches that the open alert tells of."""
+    if alert is None:
+        return {}
+    batches = cast("Mapping[str, _Told]", alert.evidence["batches"])  # as `tell` writes it
+    return {parse_time(time): _Bad(its["rows"], tuple(its["failures"])) for time, its in batches.items()}
+
+
+def _summary(bad: Mapping[datetime, _Bad], of: int, earlier: Mapping[datetime, _Bad]) -> str:
+    if not bad:
+        return f"{len(earlier)} batches failed their validation and are not mended: {_list(earlier)}"
+    more = f"; so did {len(earlier)} before" if earlier else ""
+    return f"{len(bad)} of {of} batches failed their validation: {_list(bad)}{more}"
+
+
+def _list(bad: Mapping[datetime, _Bad]) -> str:
+    named = [f"{_at(time)} ({its.failures[0]})" for time, its in list(bad.items())[:_NAMED]]
+    more = len(bad) - len(named)
+    return ", ".join(named) + (f" and {more} more" * (more > 0))
+
+
+def _at(time: datetime) -> str:
+    return f"{time:%Y-%m-%d %H:%M} UTC"

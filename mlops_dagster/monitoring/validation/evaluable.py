@@ -1,0 +1,77 @@
+"""Whether a suite can be evaluated at all: asked once of rows made up from the schema, before any real batch."""
+
+from collections.abc import Mapping
+from typing import TYPE_CHECKING, Any
+
+from mlops_dagster.errors import InvalidSuiteError
+from mlops_dagster.schema import ModelSchema
+
+if TYPE_CHECKING:
+    import pandas as pd
+    from great_expectations import ExpectationSuite
+    from great_expectations.expectations.expectation import Expectation
+
+_ROWS = 40
+_OF_TYPES = ("expect_column_values_to_be_of_type", "expect_column_values_to_be_in_type_list")
+"""What these ask holds for all batches or for none: their columns have the types of the schema."""
+
+
+def check_evaluable(suite: "ExpectationSuite", schema: ModelSchema, where: str) -> None:
+    """Raise InvalidSuiteError naming each expectation that no batch could ever answer.
+
+    A pattern that is none, a minimum over its maximum, a mean of words: what they find says nothing of the rows, so a
+    good hour would look bad. The rows are made up, so what is told of them is nobody's.
+    """
+    frame, reasons = made_up_rows(schema), []
+    for number, expectation in enumerate(suite.expectations, 1):
+        if (why := _never(expectation, frame) or _contradiction(expectation.configuration.kwargs, schema)) is not None:
+            reasons.append(f"expectation {number} ({expectation.expectation_type}): {why}")
+    if reasons:
+        raise InvalidSuiteError(f"{where} can never be evaluated, whatever the rows: {'; '.join(reasons)}")
+
+
+def _never(expectation: "Expectation", frame: "pd.DataFrame") -> str | None:
+    """Why the expectation cannot be evaluated on rows of the right types; None if it can."""
+    from great_expectations import ExpectationSuite
+
+    from mlops_dagster.monitoring.validation.messages import reason_of
+    from mlops_dagster.monitoring.validation.redaction import without_values
+    from mlops_dagster.monitoring.validation.validate import run
+
+    try:
+        found = run(frame, ExpectationSuite(name="once", expectations=[expectation.copy()]))
+    except Exception as error:  # of whatever kind Great Expectations chooses
+        return f"{type(error).__name__}: {error}"
+    (result,) = found.results
+    info = result.exception_info or {}
+    for each in (info, *info.values()):
+        if isinstance(each, Mapping) and each.get("raised_exception"):
+            return f"{each.get('exception_message'):.300}"
+    if expectation.expectation_type in _OF_TYPES and not result.success:
+        return reason_of(without_values(found).results[0])
+    return None
+
+
+def _contradiction(arguments: Mapping[str, Any], schema: ModelSchema) -> str | None:
+    """Why no value is ever as it is asked to be; Great Expectations would only find every batch bad."""
+    ranges = [(arguments.get("min_value"), arguments.get("max_value"))]
+    ranges += [tuple(each) for each in (arguments.get("quantile_ranges") or {}).get("value_ranges", [])]
+    for low, high in ranges:
+        if isinstance(low, int | float) and isinstance(high, int | float) and low > high:
+            return f"the minimum {low:g} is over the maximum {high:g}"
+    kinds = {feature.name: feature.kind for feature in schema.features} | {"label": "categorical"}
+    kind, wanted = kinds.get(str(arguments.get("column"))), arguments.get("value_set") or ()
+    fitting = (int, float) if kind == "numeric" else str
+    if kind is not None and wanted and not any(isinstance(each, fitting) for each in wanted):
+        return f"{arguments['column']} is {kind}, and no value of `value_set` is"
+    return None
+
+
+def made_up_rows(schema: ModelSchema) -> "pd.DataFrame":
+    """Rows of the types that the schema has, and a label of each class in turn."""
+    import pandas as pd
+
+    numbers, words = [float(row) for row in range(_ROWS)], ["1", "2", "3"]  # which are JSON, and dates, as well
+    values = {feature.name: numbers if feature.kind == "numeric" else words for feature in schema.features}
+    columns = {**values, "label": [*schema.classes]}
+    return pd.DataFrame({name: [each[row % len(each)] for row in range(_ROWS)] for name, each in columns.items()})

@@ -1,0 +1,185 @@
+"""The suite of expectations that a model's batches are held against."""
+
+import math
+from collections.abc import Mapping
+from pathlib import Path
+from types import MappingProxyType
+from typing import TYPE_CHECKING, Annotated, Any
+
+from pydantic import BeforeValidator, Field, WithJsonSchema
+
+from mlops_dagster.documents.strict import StrictModel
+from mlops_dagster.monitoring.validation.distribution import asked_as_warnings, distribution
+from mlops_dagster.registry.entities.baseline import Baseline
+from mlops_dagster.registry.entities.guard_and_hold import GuardMode, GuardPolicy
+from mlops_dagster.schema import Feature, ModelSchema
+from mlops_dagster.statistics import INDEPENDENT, CategoricalBins, Histogram, NumericBins
+from mlops_dagster.statistics.bins.columns import MISSING
+
+if TYPE_CHECKING:
+    from great_expectations import ExpectationSuite
+    from great_expectations.expectations.expectation import Expectation
+
+_FINITE = 1.7976931348623157e308  # the largest float64: outside are the infinities
+
+
+def _off_is_a_word(value: object) -> object:
+    return "off" if value is False else value  # what YAML 1.1 makes of a bare `off`
+
+
+class ValidationPolicy(StrictModel):
+    """What a batch may look like.
+
+    A range is that of the baseline's bins (99 % of the training rows), widened on both sides by `stretch` times
+    its width: it finds other units and broken sensors, while drift is for the drift report. So does the limit on a
+    distribution: 0.5 nats are reached when the values of a day keep to six tenths of where they were (ln 2 is a half).
+    A day that is to be scored fails over it; a training set, and an hour that is farther than any of training was, are
+    in doubt.
+
+    A nullable feature may be missing as often as in the baseline, and in `max_missing` of the rows beyond that: what is
+    null in a third of all rows is no fault. A first training set shows how often that is.
+
+    A share of few rows is over its limit by chance: of 37 rows 9 may be missing where 5 % may, of 100,000 little more
+    than 5 %. `alpha` is how often chance fails an expectation of a batch, if its share is at the limit.
+
+    `suite` is a file that people edit, used instead of the suite derived from baseline and policy;
+    `mlops validation suite MODEL` writes the derived one to begin with.
+    """
+
+    max_missing: float = Field(
+        default=0.05,
+        ge=0,
+        le=1,
+        description="share of rows that may lack a nullable feature, beyond those of the baseline",
+    )
+    max_outside: float = Field(default=0.10, ge=0, le=1, description="share outside its range or known categories")
+    stretch: float = Field(default=2.0, ge=0, description="how far a range is widened, in widths of it")
+    max_divergence: float = Field(
+        default=0.5, gt=0, description="how far the values of a day may be from the baseline's, in nats"
+    )
+    alpha: float = Field(default=1e-5, gt=0, lt=1, description="how often chance may bring a share over its limit")
+    min_rows: float = Field(default=100, ge=1, description="independent rows under which a distribution is not judged")
+    suite: Path | None = Field(default=None, description="JSON of Great Expectations, beside this file")
+    guard: Annotated[
+        GuardMode, BeforeValidator(_off_is_a_word), WithJsonSchema({"enum": ["off", "log", "reject", False]})
+    ] = Field(default="log", description="what the data plane does about rows that are unlike it")
+    hold: bool = Field(default=False, description="a bad hour puts online serving on hold until a good one")
+
+    @property
+    def guard_policy(self) -> GuardPolicy:
+        """For the registry, through which it reaches the data plane."""
+        return GuardPolicy(mode=self.guard, stretch=self.stretch)
+
+
+DEFAULTS = ValidationPolicy()
+
+
+NOBODY_SHARES: Mapping[str, float] = MappingProxyType({})
+
+
+def suite_for(
+    schema: ModelSchema,
+    baseline: Baseline | None = None,
+    *,
+    policy: ValidationPolicy = DEFAULTS,
+    shared_by: Mapping[str, float] = NOBODY_SHARES,
+) -> "ExpectationSuite":
+    """The suite of a model, derived: columns and types from its schema, the rest from a baseline, if there is one.
+
+    What an expectation is for stands in its `meta`: the kinds of `batches` (all, if there is no such entry), the rows
+    that a batch needs (`min_rows`), and how many of them are one observation (`shared_by`). The argument of that name
+    says so by feature, as in `DriftPolicy`; where it does not, the baseline's own estimate does.
+    """
+    from great_expectations import ExpectationSuite
+    from great_expectations.expectations.core.expect_column_values_to_be_in_set import ExpectColumnValuesToBeInSet
+    from great_expectations.expectations.core.expect_column_values_to_not_be_null import ExpectColumnValuesToNotBeNull
+    from great_expectations.expectations.core.expect_table_columns_to_match_set import ExpectTableColumnsToMatchSet
+
+    expectations: list[Expectation] = [ExpectTableColumnsToMatchSet(column_set=list(schema.names), exact_match=False)]
+    for feature in schema.features:
+        reference = None if baseline is None else baseline.features.get(feature.name)
+        estimated = INDEPENDENT if baseline is None else baseline.design_effects.get(feature.name, INDEPENDENT)
+        alike = shared_by.get(feature.name, estimated.rows)
+        expectations += _of_feature(feature, reference, policy, alike)
+        if reference is not None:
+            rows = policy.min_rows * alike
+            spread = distribution(feature.name, reference, max_divergence=policy.max_divergence, min_rows=rows)
+            if spread is not None:
+                expectations += [spread, *asked_as_warnings(spread, estimated.worst_hour_psi)]
+    labels = {"batches": ["training_set"]}
+    expectations += [
+        ExpectTableColumnsToMatchSet(column_set=["label"], exact_match=False, meta=labels),
+        ExpectColumnValuesToNotBeNull(column="label", meta=labels),
+        ExpectColumnValuesToBeInSet(column="label", value_set=list(schema.classes), meta=labels),
+    ]
+    return ExpectationSuite(name=f"schema-{schema.digest[:12]}", expectations=expectations)
+
+
+def _of_feature(
+    feature: Feature, reference: Histogram | None, policy: ValidationPolicy, alike: float
+) -> "list[Expectation]":
+    from great_expectations.expectations.core.expect_column_values_to_be_between import ExpectColumnValuesToBeBetween
+    from great_expectations.expectations.core.expect_column_values_to_be_in_set import ExpectColumnValuesToBeInSet
+    from great_expectations.expectations.core.expect_column_values_to_be_of_type import ExpectColumnValuesToBeOfType
+    from great_expectations.expectations.core.expect_column_values_to_not_be_null import ExpectColumnValuesToNotBeNull
+
+    numeric = feature.kind == "numeric"
+    meta = {"shared_by": alike} if alike > 1 else None
+    expectations: list[Expectation] = [
+        ExpectColumnValuesToBeOfType(column=feature.name, type_="float64" if numeric else "str"),
+        ExpectColumnValuesToNotBeNull(**_present(feature, reference, policy, meta)),
+    ]
+    inside = 1 - policy.max_outside
+    bins = None if reference is None else reference.bins
+    if numeric:
+        low, high = usual_range(reference, policy.stretch)
+        expectations.append(
+            ExpectColumnValuesToBeBetween(column=feature.name, min_value=low, max_value=high, mostly=inside, meta=meta)
+        )
+    elif isinstance(bins, CategoricalBins):
+        expectations.append(
+            ExpectColumnValuesToBeInSet(column=feature.name, value_set=list(bins.categories), mostly=inside, meta=meta)
+        )
+    return expectations
+
+
+def _present(
+    feature: Feature, reference: Histogram | None, policy: ValidationPolicy, meta: Mapping[str, float] | None
+) -> dict[str, Any]:
+    """What is asked of the share of rows that have the feature: what the baseline had, less what the policy allows.
+
+    Of a first training set, from which the baseline comes, nothing is asked: how much is null is its own to show.
+    """
+    most = policy.max_missing if feature.nullable else 0.0
+    if feature.nullable and reference is not None and (rows := sum(reference.counts)):
+        most += reference.counts[MISSING] / rows
+    asked: dict[str, Any] = {"column": feature.name, "mostly": max(1 - most, 0.0)}
+    if feature.nullable and reference is None:
+        return {**asked, "meta": {**(meta or {}), "batches": ["hour", "day"]}}
+    return {**asked, "meta": meta if most > 0 else None}
+
+
+def usual_range(reference: Histogram | None, stretch: float) -> tuple[float, float]:
+    """The range of a numeric feature: that of its bins, widened on both sides by `stretch` widths of it.
+
+    All finite numbers where there are no bins, or those of a constant, which say nothing of how far values may lie.
+
+    >>> usual_range(Histogram.of(NumericBins((0.0, 10.0)), [5.0]), stretch=2.0)
+    (-20.0, 30.0)
+    """
+    edges = reference.bins.edges if reference is not None and isinstance(reference.bins, NumericBins) else ()
+    if len(edges) < 2 or edges[-1] == math.nextafter(edges[0], math.inf):
+        return -_FINITE, _FINITE
+    margin = stretch * (edges[-1] - edges[0])
+    return max(edges[0] - margin, -_FINITE), min(edges[-1] + margin, _FINITE)
+
+
+def known_categories(reference: Histogram | None) -> frozenset[str] | None:
+    """All categories that the reference has seen; None if it does not name all of them.
+
+    >>> known_categories(Histogram.of(CategoricalBins(("EWR",)), ["EWR", "JFK"])) is None
+    True
+    """
+    if reference is None or not isinstance(reference.bins, CategoricalBins):
+        return None
+    return None if reference.counts[reference.bins.other] else frozenset(reference.bins.categories)

@@ -1,0 +1,176 @@
+"""Suites as JSON, in Great Expectations' own format: written to be edited by people, and read again."""
+
+import functools
+import importlib.util
+import json
+import math
+from collections.abc import Mapping
+from pathlib import Path
+from typing import TYPE_CHECKING, Any, NoReturn, TypeGuard
+
+from mlops_dagster.errors import InvalidSuiteError
+from mlops_dagster.monitoring.validation.evaluable import check_evaluable
+from mlops_dagster.monitoring.validation.expectations import NOBODY_SHARES, ValidationPolicy, suite_for
+from mlops_dagster.registry.entities.baseline import Baseline
+from mlops_dagster.schema import ModelSchema
+
+if TYPE_CHECKING:
+    from great_expectations import ExpectationSuite
+    from great_expectations.expectations.expectation import Expectation
+
+_KINDS = ("hour", "day", "training_set")
+_META = ("batches", "min_rows", "shared_by")
+_DOCUMENT = {"name", "expectations", "id", "meta", "notes", "suite_parameters"}
+_OF_DATABASES = {
+    "expect_query_results_to_match_comparison",
+    "expect_table_row_count_to_equal_other_table",
+    "unexpected_rows_expectation",
+}
+_FOR_PEOPLE = {"id", "notes", "description", "expectation_context", "rendered_content"}
+"""What Great Expectations writes beside it, which decides nothing."""
+
+
+def suite_of(
+    schema: ModelSchema,
+    baseline: Baseline | None,
+    policy: ValidationPolicy,
+    shared_by: Mapping[str, float] = NOBODY_SHARES,
+) -> "ExpectationSuite":
+    """The suite of the policy's file, if it names one, as it stands there; else the derived one.
+
+    Raises InvalidSuiteError.
+    """
+    if policy.suite is None:
+        return suite_for(schema, baseline, policy=policy, shared_by=shared_by)
+    return read_suite(policy.suite, schema)
+
+
+def suite_to_json(suite: "ExpectationSuite") -> str:
+    """The suite as `read_suite` takes it."""
+    expectations = []
+    for each in suite.expectations:
+        configuration = each.configuration
+        entry = {"type": configuration.type, "kwargs": dict(configuration.kwargs), "severity": configuration.severity}
+        expectations.append({**entry, "meta": configuration.meta} if configuration.meta else entry)
+    return json.dumps({"name": suite.name, "expectations": expectations}, indent=2) + "\n"
+
+
+def check_suite_file(path: Path) -> list[dict[str, object]]:
+    """The expectations of the file, as they stand there; raises InvalidSuiteError for what is no suite at all.
+
+    It is quick: whether their arguments and columns are right says `read_suite`.
+    """
+    try:
+        document = json.loads(path.read_text(encoding="utf-8"), parse_constant=_no_number, parse_float=_finite)
+    except OSError as error:
+        raise InvalidSuiteError(f"cannot read the suite {str(path)!r} ({error.strerror})") from error
+    except (ValueError, RecursionError) as error:
+        raise InvalidSuiteError(f"the suite {str(path)!r} is no JSON: {error}") from error
+    match document:
+        case {"name": str(), "expectations": [_, *_] as expectations, **others}:
+            if unknown := sorted({str(name) for name in others} - _DOCUMENT):
+                raise InvalidSuiteError(f"the suite {str(path)!r} has {unknown}; it may have {sorted(_DOCUMENT)}")
+            return [_entry(path, number, each) for number, each in enumerate(expectations, 1)]
+        case _:
+            raise InvalidSuiteError(
+                f"the suite {str(path)!r} needs a `name` and one or more `expectations`; "
+                "`mlops validation suite MODEL` writes one"
+            )
+
+
+def read_suite(path: Path, schema: ModelSchema) -> "ExpectationSuite":
+    """The suite in the file; raises InvalidSuiteError for an unknown expectation, argument or column.
+
+    And for an expectation that can never be evaluated: each is evaluated once, on rows made up from the schema.
+    """
+    from great_expectations import ExpectationSuite
+
+    entries = check_suite_file(path)
+    expectations = [_expectation(path, number, entry, schema) for number, entry in enumerate(entries, 1)]
+    suite = ExpectationSuite(name=json.loads(path.read_text(encoding="utf-8"))["name"], expectations=expectations)
+    check_evaluable(suite, schema, f"the suite {str(path)!r}")
+    return suite
+
+
+def _no_number(name: str) -> NoReturn:
+    raise ValueError(f"{name} is no number of JSON; leave out a limit that is none")
+
+
+def _finite(text: str) -> float:
+    number = float(text)
+    return number if math.isfinite(number) else _no_number(text)
+
+
+def _entry(path: Path, number: int, entry: object) -> dict[str, object]:
+    match entry:
+        case {"type": str() as kind, "kwargs": dict() as arguments, **others}:
+            meta = others.get("meta") or {}
+        case _:
+            raise InvalidSuiteError(f"{path}: expectation {number} needs a `type` and `kwargs`, got {entry!r:.200}")
+    where = f"{path}: expectation {number} ({kind})"
+    if unknown := sorted({str(name) for name in others} - {"meta", "severity"} - _FOR_PEOPLE):
+        raise InvalidSuiteError(
+            f"{where} has {unknown}; an expectation has a `type`, `kwargs` with arguments such as `mostly`, "
+            "and may have `meta` and `severity`"
+        )
+    if not (_expectations() / f"{kind}.py").is_file():
+        raise InvalidSuiteError(f"{where} is not found in Great Expectations; mind the spelling")
+    if kind in _OF_DATABASES:
+        raise InvalidSuiteError(f"{where} asks a database, and a batch is none")
+    if parameters := sorted(name for name, value in arguments.items() if _is_parameter(value)):
+        raise InvalidSuiteError(f"{where} has a $PARAMETER for {parameters}, and nobody gives it; write the value")
+    if not isinstance(meta, dict):
+        raise InvalidSuiteError(f"{where} has a `meta` that is no object")
+    if unknown := sorted({str(name) for name in meta} - set(_META)):
+        raise InvalidSuiteError(f"{where} has {unknown} in its `meta`; it may have {list(_META)}")
+    batches, min_rows, shared_by = meta.get("batches", _KINDS), meta.get("min_rows", 0), meta.get("shared_by", 1)
+    if not isinstance(batches, list | tuple) or not batches or not all(each in _KINDS for each in batches):
+        raise InvalidSuiteError(f"{where} has {batches!r} for `batches`; a list of {_KINDS}")
+    if not _is_number(min_rows) or not min_rows >= 0:
+        raise InvalidSuiteError(f"{where} has {min_rows!r} for `min_rows`; a number from 0 on")
+    if not _is_number(shared_by) or not shared_by >= 1:
+        raise InvalidSuiteError(f"{where} has {shared_by!r} for `shared_by`; a number from 1 on")
+    if "label" in _columns(arguments) and list(batches) != ["training_set"]:
+        only = '"meta": {"batches": ["training_set"]}'
+        raise InvalidSuiteError(f"{where} asks for `label`, which only training sets have: give it {only}")
+    return {"type": kind, "kwargs": arguments, "meta": meta, **{k: v for k, v in others.items() if k == "severity"}}
+
+
+def _expectation(path: Path, number: int, entry: dict[str, object], schema: ModelSchema) -> "Expectation":
+    import great_expectations.expectations.core  # noqa: F401  # registers them
+    from great_expectations.expectations.expectation_configuration import ExpectationConfiguration
+
+    where = f"{path}: expectation {number} ({entry['type']})"
+    try:
+        found = ExpectationConfiguration(**entry).to_domain_obj()  # type: ignore[arg-type]  # checked by `_entry`
+    except Exception as error:  # of whatever kind Great Expectations chooses
+        raise InvalidSuiteError(f"{where} is not as Great Expectations has it: {error}") from error
+    known = {*schema.names, "label"}
+    for column in _columns(found.configuration.kwargs):
+        if column not in known:
+            raise InvalidSuiteError(f"{where} asks for the column {column!r}; there are {', '.join(sorted(known))}")
+    return found
+
+
+@functools.cache
+def _expectations() -> Path:
+    """Where Great Expectations has each of its expectations, in a file of its name; found without importing it."""
+    found = importlib.util.find_spec("great_expectations")
+    assert found is not None  # a dependency
+    assert found.origin is not None  # the file of a package
+    return Path(found.origin).parent / "expectations" / "core"
+
+
+def _is_parameter(value: object) -> bool:
+    return isinstance(value, dict) and "$PARAMETER" in value
+
+
+def _is_number(value: object) -> TypeGuard[float]:
+    return isinstance(value, int | float) and not isinstance(value, bool)
+
+
+def _columns(arguments: Mapping[str, Any]) -> list[str]:
+    named = [arguments[name] for name in ("column", "column_A", "column_B") if name in arguments]
+    sets = (arguments.get(name) for name in ("column_set", "column_list"))
+    several = [columns for columns in sets if isinstance(columns, list | tuple | set)]
+    return [str(column) for column in (*named, *(column for columns in several for column in columns))]

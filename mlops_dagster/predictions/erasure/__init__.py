@@ -1,0 +1,1 @@
+"""Erasure of rows from log, spool, labels and copies."""

@@ -1,0 +1,230 @@
+"""Erasure: take the rows of some people, or of old days, out of log, labels, spool and copies; audited, and safe to
+repeat."""
+
+import time
+import uuid
+from collections import Counter, defaultdict
+from collections.abc import Callable, Collection, Iterable, Mapping
+from dataclasses import dataclass, replace
+from datetime import date, datetime
+from typing import TYPE_CHECKING, NamedTuple, TypeAlias
+
+from mlops_dagster.errors import InvalidInputError, StorageError
+from mlops_dagster.predictions.erasure.erasure_log import Chosen, Erasure, Held, gather, note
+from mlops_dagster.predictions.log.log import LABELS_TABLE, PredictionLog, predictions_table
+from mlops_dagster.predictions.log.maintenance import MAINTAINER_SECONDS, maintaining
+from mlops_dagster.predictions.rollups.rollups import Rollups
+from mlops_dagster.predictions.spool.locking import shipping_lock
+from mlops_dagster.predictions.spool.spool import Spool
+
+if TYPE_CHECKING:
+    import pyarrow.dataset as pads
+
+    from mlops_dagster.predictions.log.location import TableAddress
+
+ROLLUP_SECONDS = 30.0
+"""How long an erasure waits for the rollups to count what is still in the spool."""
+
+_POLL_SECONDS = 0.1
+_A_NAME = 4
+"""Characters. A shorter key is part of other words."""
+
+
+@dataclass(frozen=True, slots=True)
+class Choice:
+    """Rows of one model: of routing keys and prediction ids, or of the days before a date.
+
+    Every day that a row is in is written anew, so many people in one erasure cost hardly more than one.
+    """
+
+    model: str
+    keys: tuple[str, ...] = ()
+    ids: tuple[str, ...] = ()
+    before: date | None = None
+
+    def __post_init__(self) -> None:
+        if bool(self.keys or self.ids) == (self.before is not None):
+            raise InvalidInputError(
+                "say what to erase: keys and prediction ids, or the days before a date; one of them"
+            )
+
+    @property
+    def what(self) -> Chosen:
+        return "days" if self.before is not None else "keys" if self.keys else "ids"
+
+    def expression(self) -> "pads.Expression":
+        """True or false of every row, never null: its opposite is what stays."""
+        import pyarrow as pa
+        import pyarrow.dataset as pads
+
+        if self.before is not None:
+            return pads.field("date") < self.before
+        keys, ids = (pa.array(names, pa.string()) for names in (self.keys, self.ids))
+        of_keys = pads.field("key").is_valid() & pads.field("key").isin(keys)
+        return of_keys | pads.field("prediction_id").isin(ids)
+
+    def of_labels(self, rows: Iterable[tuple[str, str]]) -> "pads.Expression":
+        """Of `rows`, given as (id, request); others may have the same ids."""
+        import pyarrow.dataset as pads
+
+        its = pads.field("model") == self.model
+        if self.before is not None:
+            return its & (pads.field("date") < self.before)
+        ids, requests = (sorted(set(each)) for each in zip(*rows, strict=True))
+        return its & pads.field("prediction_id").isin(ids) & pads.field("request").isin(requests)
+
+
+@dataclass(frozen=True, slots=True)
+class Erased:
+    """How many rows an erasure took out of the log, predictions (every scoring of them) and labels, and elsewhere."""
+
+    predictions: int
+    labels: int
+    copies: int = 0
+    """Rows that were taken out of files beside the log."""
+
+
+class Found(NamedTuple):
+    """The predictions of a choice, none for those of days: they are many."""
+
+    rows: frozenset[tuple[str, str]]
+    """Each as (id, request)."""
+    hours: frozenset[datetime]
+    """In which they were made, by their beginning."""
+
+    @property
+    def ids(self) -> list[str]:
+        return sorted({prediction_id for prediction_id, _ in self.rows})
+
+
+EraseCopies: TypeAlias = Callable[[Choice, Found], int]
+"""What takes rows out of files beside the log."""
+
+
+def erase(
+    log: PredictionLog,
+    spool: Spool,
+    rollups: Collection[Rollups],
+    choice: Choice,
+    *,
+    actor: str,
+    reason: str,
+    at: datetime,
+    copies: EraseCopies | None = None,
+) -> Erased:
+    """Erase what was recorded before this call, and the files of the log that held it; counts in the rollups stay.
+
+    `copies` are told the choice and what was found of it, and say how many rows they let go of. Spool, index and
+    rollups are written anew, so that no byte stays in them (`purge`).
+
+    Safe to repeat after a crash: the numbers of the rows are noted first, and the predictions, which tell the ids of
+    all else, go last. Nothing is shipped from this spool meanwhile; the shippers of other spools go on. Raises
+    StorageError, and AlreadyRunningError while another process maintains the log: run it again; and InvalidInputError
+    for a reason that names a key or an id: it is kept for ever.
+
+    The labels of old days are those that became known before the date, and keys of old days stay in the rollups'
+    index of bad events. A bucket that keeps old versions of objects keeps what was erased: its lifecycle decides.
+    """
+    from mlops_dagster.predictions.log import delta
+
+    table_at, labels_at = (log.place.table(name) for name in (predictions_table(choice.model), LABELS_TABLE))
+    check_reason(reason, (*choice.keys, *choice.ids))
+    begun = Erasure(uuid.uuid4().hex, "begun", choice.model, at, actor, reason, choice.what, rows=0)
+    with maintaining(log.place, wait_seconds=MAINTAINER_SECONDS), shipping_lock(spool.path, alone=True):
+        _empty(log, spool)
+        for table, why in spool.held.reasons().items():
+            if table in (predictions_table(choice.model), LABELS_TABLE):
+                raise StorageError(
+                    f"entries of {table} are held back in {spool.path}, for the log does not take them ({why}); "
+                    "mend that, and run the erasure again"
+                )
+        if choice.model not in log.models():
+            raise InvalidInputError(f"the log has no model {choice.model!r}; it has {log.models()}")
+        found = _forget(log, spool, choice)
+        _empty(log, spool)  # labels that came before their predictions were forgotten
+        if choice.keys:
+            for counts in rollups:
+                counts.forget_keys(choice.model, choice.keys)
+        copied = 0 if copies is None else copies(choice, found)
+        labels = 0
+
+        def note_and_take_labels(held: Mapping[str, Held]) -> None:
+            nonlocal labels
+            note(log, begun, held)
+            if found.rows or choice.before is not None:
+                labels += _erase_rows(labels_at, choice.of_labels(found.rows))
+
+        predictions = _erase_rows(table_at, choice.expression(), first=note_and_take_labels)
+        for erased_from in (table_at, labels_at):
+            delta.remove_erased_files(erased_from)
+        spool.purge()
+        note(log, replace(begun, step="done", rows=predictions), {})
+    return Erased(predictions, labels, copied)
+
+
+def check_reason(reason: str, names: Iterable[str]) -> None:
+    """Raise InvalidInputError for a reason that has one of the names in it: it is kept for ever."""
+    if any(len(name) >= _A_NAME and name in reason for name in names):
+        raise InvalidInputError("the reason names whom it erases, and is kept for ever; name a ticket instead")
+
+
+def _empty(log: PredictionLog, spool: Spool) -> None:
+    """Everything that is in the spool now leaves it: into the log, and into the rollups by whoever counts."""
+    log.take_over(spool)
+    upto = spool.marked("shipped")
+    deadline = time.monotonic() + ROLLUP_SECONDS
+    while spool.taken_over() < upto and any(entry.number <= upto for entry in spool.read(0, limit=1)):
+        if time.monotonic() > deadline:
+            raise StorageError(
+                f"the rollups have not counted what is in {spool.path} within {ROLLUP_SECONDS:g} s; "
+                "start `mlops serve`, which counts it, and run the erasure again"
+            )
+        time.sleep(_POLL_SECONDS)
+    spool.free()
+
+
+def _forget(log: PredictionLog, spool: Spool, choice: Choice) -> Found:
+    """Let the spool await no label of the rows; returns them, but those of days."""
+    import pyarrow.compute as pc
+
+    forgotten: set[tuple[str, str]] = set()
+    hours: set[datetime] = set()
+    with log.prediction_rows(choice.model) as rows:
+        for batch in rows.to_batches(columns=["prediction_id", "request", "event_time"], filter=choice.expression()):
+            found = list(zip(batch["prediction_id"].to_pylist(), batch["request"].to_pylist(), strict=True))
+            spool.forget(choice.model, found)
+            if choice.before is None:
+                forgotten.update(found)
+                hours.update(pc.unique(pc.floor_temporal(batch["event_time"], unit="hour")).to_pylist())
+    return Found(frozenset(forgotten), frozenset(hours))
+
+
+def _erase_rows(
+    at: "TableAddress", chosen: "pads.Expression", first: Callable[[Mapping[str, Held]], None] | None = None
+) -> int:
+    """Take rows out of a table; returns how many. `first` is told before that of exactly their numbers: what others
+    append in between is seen, and looked at again."""
+    from mlops_dagster.predictions.log import delta
+
+    if delta.open_table(at) is None:
+        return 0
+    erased = 0
+    for _ in range(delta.ATTEMPTS):
+        with delta.storage_errors("erase from", at), delta.deletable(at) as table:
+            held: defaultdict[str, Held] = defaultdict(Held)
+            days: Counter[date] = Counter()
+            wanted = ["date"] if first is None else ["date", "process", "sequence", "role"]
+            for batch in delta.rows_of(at, table).to_batches(columns=wanted, filter=chosen):
+                days.update(batch["date"].to_pylist())
+                if first is not None:
+                    gather(held, batch)
+            if first is not None:
+                first(held)
+            for day, count in days.items():
+                rest = delta.rows_of(at, table, [("date", "=", day.isoformat())])
+                if not delta.replace_day(at, table, day, rest.scanner(filter=~chosen).to_reader()):
+                    break
+                erased += count
+            else:
+                return erased
+    raise StorageError(f"{delta.ATTEMPTS} erasures from {at.uri} were overtaken by appends; run it again")

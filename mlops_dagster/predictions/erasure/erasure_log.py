@@ -1,0 +1,148 @@
+"""What was erased from the log, on record for ever: how much, of which numbers, by whom, why; never the data."""
+
+from collections import defaultdict
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
+from datetime import datetime
+from typing import TYPE_CHECKING, Literal, TypeAlias
+
+from mlops_dagster.errors import StorageError
+from mlops_dagster.predictions.intervals import Numbers, Runs
+from mlops_dagster.predictions.records import ANSWERED
+
+if TYPE_CHECKING:
+    import pyarrow as pa
+
+    from mlops_dagster.predictions.log.log import PredictionLog
+
+_TABLE = "erasures"
+
+Chosen = Literal["keys", "ids", "days"]
+Source: TypeAlias = tuple[str, str]
+"""A model, and a process that answered for it: it numbers the rows from 1."""
+
+
+@dataclass(slots=True)
+class Held:
+    """Sequence numbers of one process and model that are in one place: of rows that answered, and of other scorings."""
+
+    answers: Runs = field(default_factory=Runs)
+    others: Runs = field(default_factory=Runs)
+    rows: int = 0  # more than there are numbers if one is there twice
+
+    @property
+    def all(self) -> Runs:
+        return self.answers | self.others
+
+    def add(self, numbers: Sequence[int] | Numbers, *, is_answer: bool) -> None:
+        self.rows += len(numbers)
+        if is_answer:
+            self.answers |= Runs.of(numbers)
+        else:
+            self.others |= Runs.of(numbers)
+
+
+def gather(held: defaultdict[str, Held], rows: "pa.RecordBatch") -> None:
+    """Add rows, of which process, sequence and role are asked, to what is held of their processes."""
+    import numpy as np
+    import pyarrow as pa
+    import pyarrow.compute as pc
+
+    process = rows["process"].dictionary_encode()
+    codes, numbers = process.indices.to_numpy(), rows["sequence"].to_numpy()
+    answered = pc.is_in(rows["role"], pa.array(ANSWERED)).to_numpy(zero_copy_only=False)
+    for code, name in enumerate(process.dictionary.to_pylist()):
+        own = codes == code
+        for is_answer in np.unique(answered[own]).tolist():
+            held[name].add(numbers[own & (answered == is_answer)], is_answer=is_answer)
+
+
+@dataclass(frozen=True, slots=True)
+class Erasure:
+    """One line of the record: an erasure that was begun, or done."""
+
+    erasure: str
+    step: Literal["begun", "done"]
+    model: str
+    at: datetime
+    actor: str
+    reason: str
+    what: Chosen
+    rows: int
+
+
+@dataclass(frozen=True, slots=True)
+class Erasures:
+    """All of the record."""
+
+    steps: tuple[Erasure, ...]
+    numbers: Mapping[str, Mapping[str, Runs]]
+    """Of each erasure, by process."""
+    by_source: defaultdict[Source, Held]
+    """By (model, process)."""
+
+    @classmethod
+    def read(cls, log: "PredictionLog") -> "Erasures":
+        from mlops_dagster.predictions.log import columns, delta
+
+        at = log.place.table(_TABLE)
+        with delta.storage_errors("read", at):
+            rows = (
+                delta.dataset(at, columns.ERASURES)
+                .to_table()
+                .sort_by([("at", "ascending"), ("step", "ascending")])
+                .to_pylist()
+            )
+        steps: dict[tuple[str, str], Erasure] = {}
+        numbers: defaultdict[str, defaultdict[str, Runs]] = defaultdict(lambda: defaultdict(Runs))
+        by_source: defaultdict[Source, Held] = defaultdict(Held)
+        for row in rows:
+            steps[row["erasure"], row["step"]] = Erasure(*(row[name] for name in Erasure.__slots__))
+            if row["process"] is not None:
+                held = by_source[row["model"], row["process"]]
+                answers, others = _runs(row["answers"]), _runs(row["others"])
+                held.answers |= answers
+                held.others |= others
+                numbers[row["erasure"]][row["process"]] |= answers | others
+        return cls(tuple(steps.values()), numbers, by_source)
+
+    def unfinished(self, logged: Mapping[Source, Runs]) -> list[str]:
+        """Erasures that were begun and neither done nor made up for by a later one, in words; some may be under way."""
+        finished = {step.erasure for step in self.steps if step.step == "done"}
+        last = {step.model: step.at for step in self.steps if step.step == "done"}
+
+        def made_up_for(step: Erasure) -> bool:
+            numbers = self.numbers[step.erasure]
+            left = (runs & logged.get((step.model, process), Runs()) for process, runs in numbers.items())
+            return step.model in last and last[step.model] >= step.at and not any(map(len, left))
+
+        return [
+            f"an erasure from {step.model} by {step.actor} at {step.at:%Y-%m-%d %H:%M} did not finish: run it again"
+            for step in self.steps
+            if step.step == "begun" and step.erasure not in finished and not made_up_for(step)
+        ]
+
+
+def note(log: "PredictionLog", step: Erasure, held: Mapping[str, Held]) -> None:
+    """Append to the record; raises StorageError."""
+    import pyarrow as pa
+
+    from mlops_dagster.predictions.log import columns, delta
+
+    common = {name: getattr(step, name) for name in Erasure.__slots__} | {"date": step.at.date()}
+    lines = [
+        {**common, "process": process, "answers": _pairs(numbers.answers), "others": _pairs(numbers.others)}
+        for process, numbers in held.items()
+    ]
+    rows = pa.Table.from_pylist(lines or [common], schema=columns.ERASURES)
+    at = log.place.table(_TABLE)
+    if not delta.append(at, delta.open_or_create(at, columns.ERASURES), rows, {}):
+        raise StorageError(f"the record of erasures at {at.uri} cannot be written now; run the erasure again")
+
+
+def _pairs(runs: Runs) -> list[int]:
+    return [number for run in runs for number in run]
+
+
+def _runs(pairs: Sequence[int]) -> Runs:
+    return Runs.from_pairs(zip(pairs[::2], pairs[1::2], strict=True))

@@ -1,0 +1,1 @@
+"""The prediction log: Delta Lake tables in a folder or a bucket."""

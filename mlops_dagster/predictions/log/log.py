@@ -1,0 +1,474 @@
+"""The prediction log: append-only Delta Lake tables that any engine reads."""
+
+import gc
+import logging
+import threading
+import time
+from collections import Counter, defaultdict
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from contextlib import contextmanager, suppress
+from datetime import date, datetime, timedelta
+from functools import cached_property
+from pathlib import Path
+from typing import TYPE_CHECKING, NamedTuple, TypeAlias
+
+from mlops_dagster.clock import in_utc
+from mlops_dagster.errors import (
+    AlreadyRunningError,
+    CorruptedError,
+    InvalidInputError,
+    MlopsError,
+    PredictionNotFoundError,
+    StorageError,
+)
+from mlops_dagster.predictions.log.location import Place
+from mlops_dagster.predictions.log.maintenance import maintaining
+from mlops_dagster.predictions.records import ANSWERED, PredictionEntry, Role
+from mlops_dagster.predictions.spool.entries import Entry
+from mlops_dagster.predictions.spool.held import Aside
+from mlops_dagster.predictions.spool.locking import shipping_lock
+from mlops_dagster.predictions.spool.spool import Spool
+
+if TYPE_CHECKING:
+    import duckdb
+    import pyarrow as pa
+    import pyarrow.dataset as pads
+    from deltalake import DeltaTable
+
+    from mlops_dagster.predictions.log.delta import Appender
+
+logger = logging.getLogger(__name__)
+
+_Row: TypeAlias = tuple[Entry, PredictionEntry | None]
+"""An entry, parsed if it is a prediction."""
+
+_ENTRIES_AT_ONCE = 20_000
+_STEP_SECONDS, _TRY_AGAIN_SECONDS = 10.0, 60.0
+_ROWS_AT_ONCE = 50_000
+_ORDER = ("event_time", "process", "sequence")
+LABELS_TABLE = "labels"
+
+# A label is of the row whose request it names: other requests may have the same id. The label that holds is the one
+# that became known last; of those, the one that came last.
+_WITH_LABELS = """
+SELECT $model AS model, rows.*, label, labelled_at
+FROM rows LEFT JOIN (
+    SELECT prediction_id, request, label, "at" AS labelled_at FROM labels WHERE model = $model
+    QUALIFY row_number() OVER (
+        PARTITION BY prediction_id, request ORDER BY "at" DESC, received_at DESC, number DESC
+    ) = 1
+) USING (prediction_id, request)
+ORDER BY event_time, process, sequence
+"""
+
+
+class _Answer(NamedTuple):
+    """What tells which of the rows that share an id holds it."""
+
+    request: str
+    event_time: datetime
+    received_at: datetime
+    latency_ms: float
+    prediction: str | None
+    process: str
+    sequence: int
+
+    @property
+    def precedence(self) -> tuple[bool, datetime, str, int]:
+        """Less for who was answered earlier; who was not answered comes last."""
+        answered_at = self.received_at + timedelta(milliseconds=self.latency_ms)
+        return self.prediction is None, answered_at, self.process, self.sequence
+
+
+class _Appended(NamedTuple):
+    """What came of appending some entries of a spool."""
+
+    rows: int  # that this call appended
+    reached: Mapping[tuple[str, str], int]  # by (process, model): the last sequence that the log has now
+
+
+class PredictionLog:
+    """`predictions/<model>`, partitioned by the date of the event, and `labels`, by the date they became known."""
+
+    def __init__(self, address: str | Path) -> None:
+        self.place = Place(address)
+        self._shipping = threading.Lock()
+        self._refusals: Counter[str] = Counter()  # of tables, in a row
+        self._try_at: dict[str, float] = {}  # by the table that entries are held back for, on `time.monotonic()`
+
+    @cached_property
+    def _appender(self) -> "Appender":
+        from mlops_dagster.predictions.log.delta import Appender
+
+        return Appender()
+
+    def ship(self, spool: Spool) -> int:
+        """Append what the spool holds, each entry exactly once, and free what every other consumer has too.
+
+        Returns how many entries (predictions and labels) this call appended. Several processes may ship at once.
+        What one table does not take is held back (`spool.held`) and tried again; all others go on.
+        Raises StorageError when the log cannot be written now, within some minutes even if S3 says nothing: all is
+        kept, and the next call goes on.
+        """
+        with self._shipping, shipping_lock(spool.path, alone=False):
+            return self.take_over(spool)
+
+    def tidy(self) -> None:
+        """Merge small files and remove old ones, of every table; to be called every few minutes, by any process.
+
+        Nothing is done while another process maintains the log. Raises StorageError, once all the others are tidy. Time
+        travel reaches a week back.
+        """
+        from mlops_dagster.predictions.log import delta
+
+        with suppress(AlreadyRunningError), maintaining(self.place):
+            failures = []
+            for name in self._tables():
+                try:
+                    delta.tidy(self.place.table(name))
+                except MlopsError as error:
+                    failures.append(error)
+            if failures:
+                raise failures[0]
+
+    def read(
+        self,
+        model: str,
+        since: datetime,
+        until: datetime,
+        columns: Sequence[str] | None = None,
+        roles: Sequence[Role] = ANSWERED,
+    ) -> "pa.Table":
+        """Rows with since <= event_time < until, in the order of event time; an empty table if there are none.
+
+        A feature column that never had a value is all null; another column that is not there is an InvalidInputError.
+        """
+        import pyarrow as pa
+
+        from mlops_dagster.predictions.log import delta
+
+        with self.prediction_rows(model, first=in_utc(since).date(), last=in_utc(until).date()) as dataset:
+            wanted = list(dataset.schema.names if columns is None else columns)
+            absent = [name for name in wanted if name not in dataset.schema.names]
+            if unknown := [name for name in absent if not name.startswith("feature_")]:
+                raise InvalidInputError(f"the log of {model} has no columns {unknown}; it has {dataset.schema.names}")
+            rows = dataset.to_table(list({*wanted, *_ORDER} - {*absent}), filter=delta.window(since, until, roles))
+        for name in absent:
+            rows = rows.append_column(name, pa.nulls(rows.num_rows))
+        return rows.sort_by([(name, "ascending") for name in _ORDER]).select(wanted)
+
+    def batches(
+        self,
+        model: str,
+        since: datetime,
+        until: datetime,
+        roles: Sequence[Role] = ANSWERED,
+        wanted: Callable[[str], bool] = lambda _column: True,
+    ) -> "Iterator[pa.RecordBatch]":
+        """`read`, in pieces and in no order: for more rows than should be in memory at once. `wanted` picks columns."""
+        from mlops_dagster.predictions.log import delta
+
+        days = {"first": in_utc(since).date(), "last": in_utc(until).date()}
+        with self.prediction_rows(model, **days) as dataset:
+            for batch in dataset.to_batches(
+                columns=[name for name in dataset.schema.names if wanted(name)],
+                filter=delta.window(since, until, roles),
+                batch_size=_ROWS_AT_ONCE,
+                batch_readahead=1,
+                fragment_readahead=1,
+                use_threads=False,  # they would queue up to a gigabyte of rows ahead of whoever is slower
+            ):
+                if batch.num_rows > 0:
+                    yield batch
+
+    def labelled(self, model: str, since: datetime, until: datetime, roles: Sequence[Role] = ANSWERED) -> "pa.Table":
+        """`read`, with `model`, the latest `label` and its time (`labelled_at`): null where none has come.
+
+        Of rows that share an id the one that holds it has the label.
+        """
+        rows = self.read(model, since, until, roles=roles)
+        with self.label_rows(since=in_utc(since)) as labels:
+            return _with_labels(model, rows, labels)
+
+    def get(self, prediction_id: str, model: str | None = None) -> dict[str, object]:
+        """The answered row of a prediction, with the columns of `labelled`. Raises PredictionNotFoundError.
+
+        Ids are per model: without `model` it is the first that has the id. Of rows that share one, it is the row that
+        holds it: that has a label, else that was answered first.
+        """
+        for candidate in [model] if model is not None else self.models():
+            if (row := self._holder(candidate, prediction_id)) is not None:
+                return row
+        raise PredictionNotFoundError(
+            f"no prediction {prediction_id!r} in the log at {self.place.address}; "
+            "one made in the last seconds may not be there yet"
+        )
+
+    def _holder(self, model: str, prediction_id: str) -> dict[str, object] | None:
+        """The row of the model that holds an id, with its label; None if it has no such id."""
+        import pyarrow.dataset as pads
+
+        its = pads.field("prediction_id") == prediction_id
+        answers = its & pads.field("role").isin(ANSWERED)
+        with self.prediction_rows(model) as dataset:
+            found = dataset.to_table(list(_Answer._fields), filter=answers).to_pylist()  # Arrow reads no other columns
+        if not found:
+            return None
+        rows = [_Answer(**row) for row in found]
+        with self.label_rows(since=min(row.event_time for row in rows)) as dataset:
+            labels = dataset.to_table(filter=its & (pads.field("model") == model))
+        labelled = set(labels["request"].to_pylist())
+        holder = min(rows, key=lambda row: (row.request not in labelled, *row.precedence))
+        day = holder.event_time.date()
+        with self.prediction_rows(model, first=day, last=day) as dataset:
+            its_row = dataset.to_table(filter=answers & (pads.field("request") == holder.request))
+        row: dict[str, object] = _with_labels(model, its_row, labels).to_pylist()[0]
+        return row
+
+    def count(self, model: str, roles: Sequence[Role] = ANSWERED) -> int:
+        """How many rows the log holds: by default, one for every row that a client sent."""
+        import pyarrow.dataset as pads
+
+        with self.prediction_rows(model) as dataset:
+            return int(dataset.count_rows(filter=pads.field("role").isin(list(roles))))
+
+    def count_between(self, model: str, since: datetime, until: datetime, roles: Sequence[Role] = ANSWERED) -> int:
+        """How many rows `read` would give."""
+        from mlops_dagster.predictions.log import delta
+
+        with self.prediction_rows(model, first=in_utc(since).date(), last=in_utc(until).date()) as dataset:
+            return int(dataset.count_rows(filter=delta.window(since, until, roles)))
+
+    def count_labelled(self, model: str) -> int:
+        """How many predictions have a label."""
+        with self.label_rows() as labels, _duckdb(labels) as connection:
+            found = connection.execute(
+                "SELECT count(DISTINCT (prediction_id, request)) FROM labels WHERE model = ?", [model]
+            ).fetchone()
+        return int(found[0]) if found else 0
+
+    def label_counts(self, model: str, since: datetime) -> dict[date, int]:
+        """How many labels the log has of the predictions of each day since then, every correction counted too.
+
+        A report of a day is out of date when this is no longer what it was. Only two columns are read.
+        """
+        import pyarrow as pa
+        import pyarrow.compute as pc
+        import pyarrow.dataset as pads
+
+        with self.label_rows(since=in_utc(since)) as labels:
+            if "event_time" not in labels.schema.names:  # of an earlier release
+                return {}
+            chosen = (pads.field("model") == model) & (pads.field("event_time") >= in_utc(since))
+            days: Counter[date] = Counter()
+            for batch in labels.to_batches(columns=["event_time"], filter=chosen):
+                found = pc.value_counts(pc.cast(pc.floor_temporal(batch["event_time"], unit="day"), pa.date32()))
+                days.update({each["values"]: each["counts"] for each in found.to_pylist()})
+        return dict(days)
+
+    def models(self) -> list[str]:
+        """Every model that has a table."""
+        return self.place.models()
+
+    @contextmanager
+    def prediction_rows(
+        self, model: str, *, first: date | None = None, last: date | None = None
+    ) -> "Iterator[pads.Dataset]":
+        """The model's table, or its days from first to last. What cannot be read is StorageError or CorruptedError."""
+        from mlops_dagster.predictions.log import columns, delta
+
+        at = self.place.table(predictions_table(model))
+        with delta.storage_errors("read", at):
+            yield delta.dataset(at, columns.PREDICTIONS, first=first, last=last)
+
+    def _tables(self) -> list[str]:
+        return [*(predictions_table(model) for model in self.models()), LABELS_TABLE]
+
+    def take_over(self, spool: Spool) -> int:
+        """`ship`, for who holds the lock of the spool."""
+        spool.index()  # late arms that it finds go with the rest: an erasure must leave none behind
+        appended = self._append_held(spool)
+        while True:
+            with _uncollected():
+                entries, held = spool.next_for_log(_ENTRIES_AT_ONCE)
+            # Counts of shed scorings go to no table; those at the end wait there, for what the log knows is the mark.
+            while entries and entries[-1].is_shed:
+                entries.pop()
+            if not entries:
+                break
+            appended += self._append_or_hold(spool, entries, held)
+        spool.free()
+        return appended
+
+    def _append_or_hold(self, spool: Spool, entries: Sequence[Entry], held: Mapping[str, str]) -> int:
+        """Append to each table that takes its entries; those of others are kept out of the way, until it does.
+
+        Raises StorageError where the log cannot be written at all: then nothing is moved.
+        """
+        appended, aside, reached = 0, {}, {}
+        for table, rows in _by_table(entries).items():
+            reason = held.get(table)
+            if reason is None:
+                try:
+                    appended += self._append_to(table, spool.id, rows)
+                    reached.update(_reached(rows))
+                    continue
+                except MlopsError as error:
+                    if not self.place.is_writable():
+                        raise
+                    reason = error.told
+                    self._refused(table, reason)
+            aside[table] = Aside([entry for entry, _ in rows], reason)
+        spool.mark_shipped(entries[-1].number, reached, aside)
+        return appended
+
+    def _append_held(self, spool: Spool) -> int:
+        """Try the tables that entries are held back for, each now and then."""
+        appended = 0
+        for table in spool.held.reasons():
+            if time.monotonic() < self._try_at.get(table, 0.0):
+                continue
+            try:
+                while entries := spool.held.read(table, limit=_ENTRIES_AT_ONCE):
+                    batch = self._append(spool.id, entries)
+                    appended += batch.rows
+                    spool.mark_shipped(0, batch.reached)
+                    spool.held.release(table, entries[-1].number)
+            except MlopsError as error:
+                self._refused(table, error.told)
+            else:
+                del self._refusals[table]
+                logger.warning("%s takes its entries again; all that were held back are in the log", table)
+        return appended
+
+    def _refused(self, table: str, reason: str) -> None:
+        self._refusals[table] += 1
+        self._try_at[table] = time.monotonic() + min((self._refusals[table] - 1) * _STEP_SECONDS, _TRY_AGAIN_SECONDS)
+        logger.error("%s of the log takes no entries; they are kept, and the other tables go on: %s", table, reason)
+
+    def _append(self, spool_id: str, entries: Sequence[Entry]) -> _Appended:
+        tables = _by_table(entries)
+        appended = sum(self._append_to(table, spool_id, rows) for table, rows in tables.items())
+        return _Appended(
+            appended, {source: last for rows in tables.values() for source, last in _reached(rows).items()}
+        )
+
+    def _append_to(self, table: str, spool_id: str, rows: "Sequence[_Row]") -> int:
+        try:
+            if table == LABELS_TABLE:
+                return self._append_labels(spool_id, [entry for entry, _ in rows])
+            return self._append_predictions(table, spool_id, rows)
+        except MlopsError:
+            raise
+        except Exception as error:
+            # Neither its text nor its trace is told: they may have somebody's values.
+            kind = type(error).__name__
+            raise CorruptedError(f"entries for {table} of the log cannot be made rows ({kind})") from error
+
+    def _append_predictions(self, name: str, spool_id: str, rows: "Sequence[_Row]") -> int:
+        from mlops_dagster.predictions.log import columns, delta
+
+        def new_rows(table: "DeltaTable", after: int) -> "delta.Batch":
+            with _uncollected():
+                new = [
+                    (entry.number, entry.sequence or 0, row)
+                    for entry, row in rows
+                    if row is not None and entry.number > after
+                ]
+                # Beside the spool's own number: an audit without the spool knows the last number of each process.
+                reached = {row["process"]: sequence for _, sequence, row in new}
+                found = columns.prediction_table(new, delta.feature_types(table))
+            return delta.Batch(found, {process_transaction(name): number for name, number in reached.items()})
+
+        at = self.place.table(name)
+        numbers = range(rows[0][0].number, rows[-1][0].number + 1)
+        return self._appender.append_once(at, columns.PREDICTIONS, spool_id, numbers, new_rows)
+
+    def _append_labels(self, spool_id: str, entries: Sequence[Entry]) -> int:
+        """Late arms are counts and give no row, but the table notes that it was given them: none stays in the spool."""
+        from mlops_dagster.predictions.log import columns, delta
+
+        def new_rows(_table: "DeltaTable", after: int) -> "delta.Batch":
+            new = [(entry.number, entry.label()) for entry in entries if entry.number > after and entry.is_label]
+            return delta.Batch(columns.label_table(new), {})
+
+        at = self.place.table(LABELS_TABLE)
+        numbers = range(entries[0].number, entries[-1].number + 1)
+        return self._appender.append_once(at, columns.LABELS, spool_id, numbers, new_rows)
+
+    @contextmanager
+    def label_rows(self, *, since: datetime | None = None) -> "Iterator[pads.Dataset]":
+        """Labels of predictions that were made since then."""
+        from mlops_dagster.predictions.log import columns, delta
+
+        # No label is known before its prediction is made; a day is for clocks that are not quite right.
+        first = None if since is None else since.date() - timedelta(days=1)
+        at = self.place.table(LABELS_TABLE)
+        with delta.storage_errors("read", at):
+            yield delta.dataset(at, columns.LABELS, first=first)
+
+
+def _by_table(entries: Sequence[Entry]) -> "Mapping[str, Sequence[_Row]]":
+    """The entries by the table of the log that they go to; counts of shed scorings are for the rollups only."""
+    tables: defaultdict[str, list[_Row]] = defaultdict(list)
+    with _uncollected():
+        for entry in entries:
+            if entry.is_shed:
+                continue
+            if entry.sequence is None:
+                tables[LABELS_TABLE].append((entry, None))
+            else:
+                prediction = entry.prediction()
+                tables[predictions_table(prediction["model"])].append((entry, prediction))
+    return tables
+
+
+def _reached(rows: "Sequence[_Row]") -> dict[tuple[str, str], int]:
+    """The last sequence of each process and model."""
+    return {(row["process"], row["model"]): entry.sequence or 0 for entry, row in rows if row is not None}
+
+
+def process_transaction(process: str) -> str:
+    """The name under which a model's table keeps the last sequence number that it was given of a process."""
+    return f"process {process}"
+
+
+def predictions_table(model: str) -> str:
+    return f"predictions/{model}"
+
+
+def model_of(table: str) -> str:
+    """The model of a table of predictions."""
+    return table.removeprefix(predictions_table(""))
+
+
+def _with_labels(model: str, rows: "pa.Table", labels: "pads.Dataset | pa.Table") -> "pa.Table":
+    with _duckdb(labels) as connection:
+        connection.register("rows", rows)
+        return connection.sql(_WITH_LABELS, params={"model": model}).to_arrow_table()
+
+
+@contextmanager
+def _uncollected() -> Iterator[None]:
+    """A batch is a hundred thousand objects that live until it is written. The collector would walk through all of
+    them several times and free none: a third of the shipper's time."""
+    was_on = gc.isenabled()
+    gc.disable()
+    try:
+        yield
+    finally:
+        if was_on:
+            gc.enable()
+
+
+@contextmanager
+def _duckdb(labels: "pads.Dataset | pa.Table") -> "Iterator[duckdb.DuckDBPyConnection]":
+    import duckdb
+
+    with duckdb.connect() as connection:
+        connection.execute("SET TimeZone = 'UTC'")
+        connection.register("labels", labels)
+        try:
+            yield connection
+        except duckdb.Error as error:
+            raise StorageError(f"the labels of the log cannot be read: {error}; try again") from error

@@ -1,0 +1,1 @@
+"""Rollups: counts per minute of everything that was served."""

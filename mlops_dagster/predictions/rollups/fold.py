@@ -1,0 +1,238 @@
+"""Folds entries of the spool into a tally: pure, and each entry once."""
+
+from collections import Counter
+from collections.abc import Callable, Mapping, Sequence
+from functools import cache
+from typing import Literal, NamedTuple, TypeAlias
+
+from mlops_dagster.predictions.records import SERVED, Arm, PredictionEntry, ShedEntry
+from mlops_dagster.predictions.rollups.cells import Served
+from mlops_dagster.predictions.rollups.latency import buckets
+from mlops_dagster.predictions.rollups.tally import (
+    HOUR,
+    MINUTE,
+    ArmKey,
+    ArmMinute,
+    CellKey,
+    FirstOfKey,
+    FirstOfMinute,
+    PairMinute,
+    Tally,
+    UnitLabel,
+    UnitScored,
+)
+from mlops_dagster.predictions.spool.entries import Entry
+from mlops_dagster.statistics import Bins
+
+BinsOf: TypeAlias = Callable[[str, str], Mapping[str, Bins] | None]
+"""The bins of a model's version by feature, and "score"; None if it has none, then its features are not counted."""
+
+SlowMsOf: TypeAlias = Callable[[str], float]
+"""From how many milliseconds on a request to a model is slow."""
+
+_LONGEST_NAME = 200
+
+
+def tally(entries: Sequence[Entry], bins_of: BinsOf, slow_ms_of: SlowMsOf) -> Tally:
+    """Fold entries, in their order."""
+    result = Tally()
+    by_arm: dict[ArmKey, _Rows] = {}
+    slow_ms = cache(slow_ms_of)
+    for entry in entries:
+        if entry.is_shed:
+            _add_shed(result, entry.shed())
+        elif entry.is_late:
+            late = entry.late()
+            _add_label(result, _Known(late["model"], late["label"], late["at"]), [late["late"]], late["beside"])
+        elif entry.sequence is None:
+            label = entry.label()
+            _add_label(result, _Known(label["model"], label["label"], label["at"]), label["arms"])
+        else:
+            prediction = entry.prediction()
+            arm = ArmKey(prediction["model"], prediction["version"], prediction["role"], prediction["weight"])
+            if arm not in by_arm:
+                by_arm[arm] = _Rows(bins_of(arm.model, arm.version) if arm.role in SERVED else None)
+            by_arm[arm].add(prediction)
+            if prediction["row"] == 0:
+                _add_request(result, arm, prediction, slow_ms(arm.model))
+            if prediction["unit"]:
+                _add_unit(result, arm, prediction)
+    for arm, rows in by_arm.items():
+        _add_rows(result, arm, rows)
+    return result
+
+
+class _Rows:
+    """The predictions of one arm, as columns: to hold on to whole entries would take twice the time."""
+
+    def __init__(self, bins: Mapping[str, Bins] | None) -> None:
+        self.minutes: list[int] = []
+        self.latencies: list[float] = []
+        self.outputs: list[str | None] = []
+        self.failed: list[int] = []
+        self.served = Served(bins) if bins else None
+
+    def add(self, prediction: PredictionEntry) -> None:
+        self.minutes.append(prediction["event_time"] // MINUTE)
+        self.latencies.append(prediction["latency_ms"])
+        self.outputs.append(prediction["prediction"])
+        if prediction["status"] == "failed":
+            self.failed.append(prediction["event_time"] // MINUTE)
+        if self.served is not None and prediction["status"] != "rejected":
+            self.served.add(prediction, prediction["event_time"] // HOUR)
+
+
+def _add_rows(result: Tally, arm: ArmKey, rows: _Rows) -> None:
+    for minute, n in Counter(rows.minutes).items():
+        result.minutes[ArmMinute(arm, minute)].rows += n
+    for minute, n in Counter(rows.failed).items():
+        result.minutes[ArmMinute(arm, minute)].failed_rows += n
+    for (minute, bucket), n in Counter(zip(rows.minutes, buckets(rows.latencies), strict=True)).items():
+        result.latencies[arm, minute, bucket] += n
+    for (minute, output), n in Counter(zip(rows.minutes, rows.outputs, strict=True)).items():
+        if output is not None:
+            result.outputs[arm, minute, _name(output)] += n
+    if rows.served is not None:
+        for hour, column, bins, counts in rows.served.cells():
+            result.cells[CellKey(arm, hour, column)] = (bins, counts)
+
+
+def _add_request(result: Tally, arm: ArmKey, prediction: PredictionEntry, slow_ms: float) -> None:
+    """Count a request, whose first row this is: all its rows share its fate and its latency."""
+    at = ArmMinute(arm, prediction["event_time"] // MINUTE)
+    counts = result.minutes[at]
+    counts.requests += 1
+    if prediction["status"] == "failed":
+        counts.errors += 1
+        counts.first_error_at = min(prediction["event_time"], counts.first_error_at or prediction["event_time"])
+        _add_first(result, FirstOfKey(at, "bad_errors", _scope(arm, prediction["salt"]), ""), prediction["key"])
+    if prediction["latency_ms"] > slow_ms:
+        counts.slow += 1
+        _add_first(result, FirstOfKey(at, "bad_slow", _scope(arm, prediction["salt"]), ""), prediction["key"])
+    if (pair := _pair(prediction)) is not None:
+        _add_both(result, pair, prediction)
+
+
+def _add_both(result: Tally, pair: PairMinute, prediction: PredictionEntry) -> None:
+    """Count a request that two versions scored, and who failed on it: of one key one a minute, chosen by its time."""
+    beside = prediction["beside"]
+    status = {prediction["version"]: prediction["status"]}
+    if beside is not None:
+        status[beside["version"]] = beside["status"]
+    names = {
+        (False, False): (),
+        (True, True): ("both_failed",),
+        (True, False): ("champion_failed",),
+        (False, True): ("challenger_failed",),
+    }[status[pair.champion] == "failed", status[pair.challenger] == "failed"]
+    if prediction["key"] is not None:
+        result.first_of_minute.append(FirstOfMinute(pair, ("requests", *names), prediction["key"]))
+        return
+    for name in ("requests", *names):
+        result.count(pair, name)
+
+
+def _add_unit(result: Tally, arm: ArmKey, prediction: PredictionEntry) -> None:
+    """The first row of a unit that was answered speaks for it, in its arm and in each pair."""
+    minute, ok = prediction["event_time"] // MINUTE, prediction["status"] == "ok"
+    scored = UnitScored(ArmMinute(arm, minute), prediction["unit"], prediction["request"])
+    if ok and arm.role in SERVED:
+        result.answered_units.append(scored)
+    beside, pair = prediction["beside"], _pair(prediction)
+    if ok and pair is not None and beside is not None and beside["status"] == "ok":
+        result.paired_units.append(scored._replace(at=pair))
+
+
+def _pair(prediction: PredictionEntry) -> PairMinute | None:
+    """Return who is compared by a row scored off the response path; a shadow is compared with the champion only."""
+    beside = prediction["beside"]
+    if beside is None:
+        return None
+    minute, model, version = prediction["event_time"] // MINUTE, prediction["model"], prediction["version"]
+    match prediction["role"], beside["role"]:
+        case (("paired" | "shadow"), "champion"):
+            return PairMinute(model, beside["version"], version, minute)
+        case "paired", "canary":
+            return PairMinute(model, version, beside["version"], minute)
+        case _:
+            return None
+
+
+def _scope(arm: ArmKey, salt: str) -> str:
+    """Champion and canary share their keys in a rollout; the rows of other roles are compared among themselves."""
+    return f"{salt} served" if arm.role in SERVED else f"{salt} {arm.role} {arm.version}"
+
+
+def _add_first(result: Tally, event: FirstOfKey, key: str | None) -> None:
+    """Without a key the request is the unit, and counts; with one, the store knows whether it is the first."""
+    if key is None:
+        result.count(event.at, event.field)
+    else:
+        result.first_of_key.append(event._replace(key=key))
+
+
+def _name(text: str) -> str:
+    """A class as the tables hold it: clients write labels, and PostgreSQL neither NUL nor index entries of any length.
+
+    >>> _name("late"), len(_name("x" * 1000))
+    ('late', 200)
+    """
+    return text[:_LONGEST_NAME].replace("\0", "\ufffd")
+
+
+def _add_shed(result: Tally, shed: ShedEntry) -> None:
+    arm = ArmKey(shed["model"], shed["version"], shed["role"], shed["weight"])
+    result.shed[arm, shed["event_time"] // MINUTE] += shed["shed"]
+
+
+class _Known(NamedTuple):
+    """The first label of a prediction."""
+
+    model: str
+    label: str
+    at: int  # microseconds
+
+
+def _add_label(result: Tally, known: _Known, arms: Sequence[Arm], beside: Sequence[Arm] = ()) -> None:
+    """Count a label for these arms, and for the pairs they make with one another and with those counted before."""
+    model, truth = known.model, known.label
+    for arm in arms:
+        at = ArmMinute(ArmKey(model, arm["version"], arm["role"], arm["weight"]), arm["event_time"] // MINUTE)
+        counts, right = result.minutes[at], arm["prediction"] == truth
+        counts.labelled += 1
+        counts.wrong += not right
+        result.confusion[at.arm, at.minute, _name(truth), _name(arm["prediction"])] += 1
+        if arm["unit"] and arm["role"] in SERVED and arm["weight"] < 1:
+            scored = UnitScored(at, arm["unit"], arm["request"])
+            result.unit_labels.append(UnitLabel(scored, "right" if right else "wrong", _name(truth), known.at))
+    champion, challengers = sides([*beside, *arms])
+    if champion is None or not champion["unit"]:
+        return
+    for challenger in challengers:
+        if champion not in arms and challenger not in arms:
+            continue
+        pair = PairMinute(model, champion["version"], challenger["version"], champion["event_time"] // MINUTE)
+        scored = UnitScored(pair, champion["unit"], champion["request"])
+        outcome = _outcome(champion["prediction"] == truth, challenger["prediction"] == truth)
+        result.unit_labels.append(UnitLabel(scored, outcome, _name(truth), known.at))
+
+
+def sides(arms: Sequence[Arm]) -> tuple[Arm | None, list[Arm]]:
+    """The champion of one prediction, and those compared with it.
+
+    Where the canary answered, the paired row is the champion's; where the champion answered, the canary's. A shadow is
+    compared with the champion that answered. A row asked for by name is compared with nothing, nor is one that the arm
+    in charge failed to answer: then it is not known whose the paired row is.
+    """
+    by_role = {arm["role"]: arm for arm in arms}
+    shadows = [arm for arm in arms if arm["role"] == "shadow"]
+    paired = by_role.get("paired")
+    if canary := by_role.get("canary"):
+        return paired, [canary]
+    return by_role.get("champion"), [paired, *shadows] if paired else shadows
+
+
+def _outcome(champion_right: bool, challenger_right: bool) -> Literal["win", "loss", "tie"]:
+    if champion_right == challenger_right:
+        return "tie"
+    return "win" if challenger_right else "loss"

@@ -1,0 +1,118 @@
+"""What each spool held when it was last heard of: what a lost one had not shipped has numbers, from any machine.
+
+It is kept with the rollups, and written by the process that counts what is in the spool, never by one that answers.
+"""
+
+import socket
+import time
+from collections import defaultdict
+from dataclasses import dataclass
+from datetime import datetime
+from typing import NamedTuple
+
+from sqlalchemy import Connection, select, text
+
+from mlops_dagster.predictions.records import from_microseconds
+from mlops_dagster.predictions.rollups.tables import heartbeat_processes, heartbeats
+from mlops_dagster.predictions.spool.spool import ProcessCount, Spool
+
+BEAT_SECONDS = 15.0
+"""A spool in which nothing changes says so often that it is there."""
+
+ALIVE_SECONDS = 60.0
+"""A spool that was heard of within that time may still ship what it holds."""
+
+# By the clock of the database, which all replicas share.
+_NOW = {
+    "sqlite": text("SELECT CAST((julianday('now') - 2440587.5) * 86400000000 AS INTEGER)"),
+    "postgresql": text("SELECT CAST(extract(epoch FROM clock_timestamp()) * 1000000 AS bigint)"),
+}
+
+# Numbers only rise: of two who tell of one spool, the later to write may have looked earlier.
+_TELL_SPOOL = text("""
+INSERT INTO heartbeats (spool, home, number, heard_at) VALUES (:spool, :home, :number, :now)
+ON CONFLICT (spool) DO UPDATE SET home = excluded.home, heard_at = excluded.heard_at,
+    number = CASE WHEN excluded.number > heartbeats.number THEN excluded.number ELSE heartbeats.number END
+""")
+_TELL_PROCESS = text("""
+INSERT INTO heartbeat_processes (spool, process, model, sequence, answered, shipped)
+VALUES (:spool, :process, :model, :sequence, :answered, :shipped)
+ON CONFLICT (spool, process, model) DO UPDATE SET
+    answered = CASE WHEN excluded.sequence > heartbeat_processes.sequence
+        THEN excluded.answered ELSE heartbeat_processes.answered END,
+    sequence = CASE WHEN excluded.sequence > heartbeat_processes.sequence
+        THEN excluded.sequence ELSE heartbeat_processes.sequence END,
+    shipped = CASE WHEN excluded.shipped > heartbeat_processes.shipped
+        THEN excluded.shipped ELSE heartbeat_processes.shipped END
+""")
+
+
+class SpoolState(NamedTuple):
+    """How far a spool is."""
+
+    spool: str
+    home: str  # see `home_of`
+    number: int  # of the last entry that the log is to have
+    processes: tuple[ProcessCount, ...]
+
+
+@dataclass(frozen=True, slots=True)
+class Heartbeat:
+    """The state of a spool when it was last heard of."""
+
+    state: SpoolState
+    at: datetime
+    age_seconds: float
+
+    def may_ship(self, home: str) -> bool:
+        """What it held may be on its way yet; not if another spool, that of the audit, stands in its place."""
+        return self.age_seconds <= ALIVE_SECONDS and self.state.home != home
+
+
+def home_of(spool: Spool) -> str:
+    """The machine, and the file of the spool on it."""
+    return f"{socket.gethostname()}:{spool.path.resolve()}"
+
+
+class Pulse:
+    """Tells of spools what has changed, and each `BEAT_SECONDS` that they are there."""
+
+    def __init__(self) -> None:
+        self._told: dict[str, tuple[SpoolState, float]] = {}
+
+    def state_of(self, spool: Spool) -> SpoolState | None:
+        """How far a spool is now; None if that is not worth telling."""
+        state = SpoolState(spool.id, home_of(spool), spool.last_for_log(), tuple(spool.processes()))
+        told, at = self._told.get(spool.id, (None, 0.0))
+        return None if told == state and time.monotonic() - at < BEAT_SECONDS else state
+
+    def tell(self, connection: Connection, state: SpoolState) -> None:
+        """Write it, within the caller's transaction."""
+        now = connection.scalar(_NOW[connection.dialect.name])
+        connection.execute(_TELL_SPOOL, {"spool": state.spool, "home": state.home, "number": state.number, "now": now})
+        told = self._told.get(state.spool)
+        known = set(told[0].processes) if told is not None else set()
+        if changed := [{"spool": state.spool, **each._asdict()} for each in state.processes if each not in known]:
+            connection.execute(_TELL_PROCESS, changed)
+
+    def was_told(self, state: SpoolState) -> None:
+        """Note that the transaction was committed."""
+        self._told[state.spool] = state, time.monotonic()
+
+
+def read(connection: Connection) -> list[Heartbeat]:
+    """Every spool that was ever heard of, in the order of their ids."""
+    table = heartbeat_processes.c
+    counts: defaultdict[str, list[ProcessCount]] = defaultdict(list)
+    columns = (table.spool, *(table[name] for name in ProcessCount._fields))
+    for spool, *count in connection.execute(select(*columns).order_by(table.spool, table.process, table.model)):
+        counts[spool].append(ProcessCount(*count))
+    now = connection.scalar(_NOW[connection.dialect.name]) or 0
+    found = heartbeats.c
+    rows = connection.execute(select(found.spool, found.home, found.number, found.heard_at).order_by(found.spool))
+    return [
+        Heartbeat(
+            SpoolState(spool, home, number, tuple(counts[spool])), from_microseconds(heard_at), (now - heard_at) / 1e6
+        )
+        for spool, home, number, heard_at in rows
+    ]

@@ -1,0 +1,389 @@
+"""Counts per minute and hour of everything that was served: what operations and decisions read."""
+
+import operator
+from collections import Counter, defaultdict
+from collections.abc import Collection, Iterable, Mapping, Sequence
+from dataclasses import dataclass, fields
+from datetime import datetime
+from functools import cached_property
+from itertools import accumulate
+from typing import Any, NamedTuple, TypeAlias, TypeVar
+
+import numpy as np
+from sqlalchemy import ColumnElement, Engine, Executable, Row, Select, Table, case, func, literal, select
+
+from mlops_dagster.database import open_database, purge_database, reading, writing
+from mlops_dagster.errors import CorruptedError, CountsLostError
+from mlops_dagster.predictions.records import SERVED, Role, from_microseconds, microseconds
+from mlops_dagster.predictions.rollups import heartbeats
+from mlops_dagster.predictions.rollups.addition import add_tally, cursor, digest_of, knows, move_cursor
+from mlops_dagster.predictions.rollups.counts import BothScored, EventCounts, PairedCounts
+from mlops_dagster.predictions.rollups.firsts import forget_keys
+from mlops_dagster.predictions.rollups.fold import BinsOf, SlowMsOf, tally
+from mlops_dagster.predictions.rollups.heartbeats import Heartbeat, Pulse
+from mlops_dagster.predictions.rollups.latency import LatencySummary, summarize
+from mlops_dagster.predictions.rollups.tables import (
+    CELL_TYPE,
+    HEARTBEATS,
+    TABLES,
+    arms,
+    cells,
+    confusion,
+    cursors,
+    latencies,
+    minutes,
+    outcomes,
+    outputs,
+    shed,
+)
+from mlops_dagster.predictions.rollups.tally import HOUR, MINUTE, Tally
+from mlops_dagster.predictions.spool.spool import Consumer, Spool
+from mlops_dagster.statistics import Bins, Counts
+
+_Any: TypeAlias = tuple[Any, ...]  # what a row holds, the query says and no type
+_Sum = TypeVar("_Sum", EventCounts, PairedCounts, BothScored)
+
+_ENTRIES_AT_ONCE = 10_000  # the traffic of some seconds, and some 10 MB
+DEFAULT_SLOW_MS = 200.0
+
+
+class ArmEvents(NamedTuple):
+    """What one version did in one role at one weight."""
+
+    version: str
+    role: Role
+    weight: float
+    counts: EventCounts
+
+
+@dataclass(frozen=True, slots=True)
+class ShedCounts:
+    """Scorings beside the answer that were left out, by the version that would have scored them."""
+
+    version: str
+    role: Role
+    rows: int
+
+
+@dataclass(frozen=True, slots=True)
+class LabelDebt:
+    """Answers of a window, and those of them whose label has not come. They are known by the minute."""
+
+    answers: int
+    awaiting: int
+    oldest_at: datetime | None
+    median_at: datetime | None
+    """Half of what is awaited is older. The oldest alone says little: some labels never come."""
+
+
+class Rollups:
+    """Folds spools, each entry exactly once: the cursor of a spool moves in the transaction that adds the counts.
+
+    In a file (`sqlite:///path`) or, for the spools of many machines, in PostgreSQL (`postgresql://user@host/database`);
+    the counts of different spools add up. `consumer` is the name under which a spool notes what was taken over.
+    The database is opened when it is first used, so it may be away before; then every method raises StorageError.
+
+    Windows are [since, until) in event time, widened to whole minutes,
+    for feature counts to whole hours.
+    """
+
+    def __init__(self, url: str, consumer: Consumer = "rolled_up") -> None:
+        self._engine = open_database(url)
+        self._pulse = Pulse()
+        self.consumer = consumer
+
+    def catch_up(self, spool: Spool, bins_of: BinsOf, *, slow_ms_of: SlowMsOf = lambda _model: DEFAULT_SLOW_MS) -> int:
+        """Add all that is in the spool, and note how far it is; returns the number of the last entry rolled up.
+
+        Several processes may try. Raises CountsLostError where counts are missing that the spool has let go of.
+        """
+        spool.index()  # and with it labels that came before the arms they are evidence for
+        if self.is_behind(spool):
+            raise CountsLostError(
+                "the counts that decisions read are lost, or an older copy of them was restored; `mlops serve` counts "
+                "them again from the log, and so does `mlops predictions recount`"
+            )
+        while True:
+            seen = self._cursor(spool)
+            # What another process has added and freed meanwhile is missing here, but then it has moved the cursor too.
+            entries = spool.read(seen, _ENTRIES_AT_ONCE)
+            number = entries[-1].number if entries else seen
+            state = self._pulse.state_of(spool)
+            if entries or state is not None:
+                add = tally(entries, bins_of, slow_ms_of) if entries else None
+                with writing(self._database, "mlops_dagster rollups") as connection:
+                    if add is not None:
+                        if not move_cursor(connection, spool.id, seen, number):
+                            continue
+                        add_tally(connection, add)
+                    if state is not None:
+                        self._pulse.tell(connection, state)
+                if state is not None:
+                    self._pulse.was_told(state)
+            spool.mark(self.consumer, number)
+            if len(entries) < _ENTRIES_AT_ONCE:
+                return number
+
+    def is_behind(self, spool: Spool) -> bool:
+        """Whether counts are missing of what the spool knows to be counted here, and may have let go of."""
+        taken_over = spool.marked(self.consumer)  # first: the cursor moves before the mark
+        return taken_over > self._cursor(spool)
+
+    def begin_anew(self, spool: Spool, number: int, by_model: Mapping[str, Iterable[Tally]]) -> dict[str, str]:
+        """Have the spool's entries up to `number` counted as these tallies say: all of it at once, or nothing.
+
+        A model whose tallies raise CorruptedError has no counts then; returns these, each with the reason. Where there
+        are counts of this spool all counts go, for they cannot be told apart; those of other spools are then missing,
+        and whoever ships from them finds that.
+        """
+        unreadable = {}
+        with writing(self._database, "mlops_dagster rollups") as connection:
+            if knows(connection, spool.id):
+                for table in (each for each in TABLES.sorted_tables if each not in HEARTBEATS):
+                    connection.execute(table.delete())
+            for model, tallies in by_model.items():
+                try:
+                    with connection.begin_nested():
+                        for add in tallies:
+                            add_tally(connection, add)
+                except CorruptedError as error:
+                    unreadable[model] = error.told
+            connection.execute(cursors.insert().values(spool=spool.id, number=number))
+        return unreadable
+
+    def events(self, model: str, since: datetime, until: datetime) -> list[ArmEvents]:
+        """What happened, per version, role and weight."""
+        return self.events_since(model, [since], until)[0]
+
+    def events_since(self, model: str, starts: Sequence[datetime], until: datetime) -> list[list[ArmEvents]]:
+        """What happened from each of the starts on; the starts rise, and there is one at least."""
+        names = [each.name for each in fields(EventCounts)]
+        span = span_of(minutes, starts)
+        query = (
+            _of_arms(minutes, span, arms.c.version, arms.c.role, arms.c.weight, *(sum_of(minutes, n) for n in names))
+            .where(arms.c.model == model, within(minutes, starts[0], until))
+            .group_by("span", arms.c.id)
+        )
+        found: defaultdict[tuple[str, Role, float], dict[int, EventCounts]] = defaultdict(dict)
+        for number, version, role, weight, *counts in self.rows(query):
+            found[version, role, weight][number] = EventCounts(*counts)
+        since = {arm: added_up(spans, len(starts), EventCounts()) for arm, spans in sorted(found.items())}
+        return [
+            [ArmEvents(*arm, counts[number]) for arm, counts in since.items() if counts[number].rows]
+            for number in range(len(starts))
+        ]
+
+    def shed(self, model: str, since: datetime, until: datetime) -> list[ShedCounts]:
+        """Scorings that were left out under overload, per version and role: how much evidence is missing."""
+        query = (
+            _of_arms(shed, arms.c.version, arms.c.role, func.sum(shed.c.n))
+            .where(arms.c.model == model, within(shed, since, until))
+            .group_by(arms.c.version, arms.c.role)
+            .order_by(arms.c.version, arms.c.role)
+        )
+        return [ShedCounts(*row) for row in self.rows(query)]
+
+    def first_bad_at(self, model: str, version: str, since: datetime) -> datetime | None:
+        """The first failed request of a version, or the first label that made it lose to the champion."""
+        minute = microseconds(since) // MINUTE
+        errors = _of_arms(minutes, func.min(minutes.c.first_error_at)).where(
+            arms.c.model == model, arms.c.version == version, minutes.c.minute >= minute
+        )
+        losses = select(func.min(outcomes.c.first_loss_at)).where(
+            outcomes.c.model == model, outcomes.c.challenger == version, outcomes.c.minute >= minute
+        )
+        firsts = [first for (first,) in self.rows(errors.union_all(losses)) if first is not None]
+        return from_microseconds(min(firsts)) if firsts else None
+
+    def first_at(self, model: str) -> datetime | None:
+        """The minute of the first request to a model; None if there was none."""
+        query = _of_arms(minutes, func.min(minutes.c.minute)).where(arms.c.model == model)
+        first = self.rows(query)[0][0]
+        return None if first is None else from_microseconds(first * MINUTE)
+
+    def feature_counts(
+        self,
+        model: str,
+        versions: Sequence[str] | None,
+        since: datetime,
+        until: datetime,
+        bins: Mapping[str, Bins] | None = None,
+    ) -> dict[str, Counts]:
+        """Counts of every feature and of "score" in what the split served, added over versions (None: all).
+
+        With `bins`, what versions of another schema served is left out: only what was counted in these. Without, a
+        feature that the versions counted in different ones is left out: its counts do not add up.
+        """
+        found: defaultdict[str, list[bytes]] = defaultdict(list)
+        wanted = {} if bins is None else {feature: digest_of(its) for feature, its in bins.items()}
+        mixed = set()
+        query = _of_arms(cells, cells.c.feature, cells.c.bins, cells.c.counts).where(
+            _served(model, versions), cells.c.hour.between(*_window(since, until, HOUR))
+        )
+        for feature, its, counts in self.rows(query):
+            if bins is None and wanted.setdefault(feature, its) != its:
+                mixed.add(feature)
+            if wanted.get(feature) == its:
+                found[feature].append(counts)
+        return {
+            feature: np.frombuffer(b"".join(hours), dtype=CELL_TYPE).reshape(len(hours), -1).sum(axis=0, dtype=np.int64)
+            for feature, hours in found.items()
+            if feature not in mixed
+        }
+
+    def rows_by_hour(
+        self, model: str, since: datetime, until: datetime, bins: Mapping[str, Bins]
+    ) -> dict[str, tuple[dict[datetime, int], dict[datetime, int]]]:
+        """Of each of these features: the rows of every hour that were counted in these bins, and in any."""
+        wanted = {feature: digest_of(its) for feature, its in bins.items()}
+        found: dict[str, tuple[Counter[datetime], Counter[datetime]]] = {
+            feature: (Counter(), Counter()) for feature in bins
+        }
+        query = _of_arms(cells, cells.c.feature, cells.c.bins, cells.c.hour, cells.c.counts).where(
+            _served(model, None), cells.c.hour.between(*_window(since, until, HOUR))
+        )
+        for feature, its, hour, counts in self.rows(query):
+            if feature in found:
+                rows, at = int(np.frombuffer(counts, dtype=CELL_TYPE).sum()), from_microseconds(hour * HOUR)
+                found[feature][1][at] += rows
+                if wanted[feature] == its:
+                    found[feature][0][at] += rows
+        return {feature: (dict(counted), dict(rows)) for feature, (counted, rows) in found.items()}
+
+    def versions(self, model: str, since: datetime, until: datetime) -> list[str]:
+        """The versions that the split answered with, of which features were counted in the window."""
+        query = (
+            _of_arms(cells, arms.c.version)
+            .where(_served(model, None), cells.c.hour.between(*_window(since, until, HOUR)))
+            .distinct()
+            .order_by(arms.c.version)
+        )
+        return [version for (version,) in self.rows(query)]
+
+    def label_counts(self, model: str, since: datetime, until: datetime) -> dict[str, int]:
+        """How often each label came, over what the split served in the window."""
+        counts: Counter[str] = Counter()
+        for (label, _), n in self.confusion(model, None, since, until).items():
+            counts[label] += n
+        return dict(counts)
+
+    def label_debt(self, model: str, since: datetime, until: datetime) -> LabelDebt:
+        """What was answered by the split in the window and has no label yet."""
+        answered = func.sum(minutes.c.rows - minutes.c.failed_rows)
+        query = (
+            _of_arms(minutes, minutes.c.minute, answered, answered - func.sum(minutes.c.labelled))
+            .where(_served(model, None), within(minutes, since, until))
+            .group_by(minutes.c.minute)
+            .order_by(minutes.c.minute)
+        )
+        rows = self.rows(query)
+        waiting = [(from_microseconds(minute * MINUTE), n) for minute, _, n in rows if n > 0]
+        half = sum(n for _, n in waiting) / 2
+        reached = accumulate(n for _, n in waiting)
+        median = next((at for (at, _), so_far in zip(waiting, reached, strict=True) if so_far >= half), None)
+        oldest = waiting[0][0] if waiting else None
+        return LabelDebt(sum(n for _, n, _ in rows), sum(n for _, n in waiting), oldest, median)
+
+    def models(self) -> list[str]:
+        """Every model that was asked something."""
+        return [row[0] for row in self.rows(select(arms.c.model).distinct().order_by(arms.c.model))]
+
+    def output_counts(self, model: str, version: str | None, since: datetime, until: datetime) -> dict[str, int]:
+        """How often the split answered with each class in the window (version None: all)."""
+        table = outputs.c
+        query = _summed(outputs, [table.prediction], model, version, since, until).order_by(table.prediction)
+        return {row[0]: row[1] for row in self.rows(query)}
+
+    def confusion(
+        self, model: str, version: str | None, since: datetime, until: datetime
+    ) -> dict[tuple[str, str], int]:
+        """(label, prediction) -> count, of what the split served in the window and has a label (version None: all)."""
+        keys = [confusion.c.label, confusion.c.prediction]
+        query = _summed(confusion, keys, model, version, since, until).order_by(*keys)
+        return {(label, prediction): n for label, prediction, n in self.rows(query)}
+
+    def latency(self, model: str, version: str | None, since: datetime, until: datetime) -> LatencySummary | None:
+        """Latency of what the split served (version None: all); None if nothing was."""
+        query = _summed(latencies, [latencies.c.bucket], model, version, since, until)
+        return summarize({row[0]: row[1] for row in self.rows(query)})
+
+    def cursors(self) -> dict[str, int]:
+        """How far which spool was rolled up, by the spool's id."""
+        return {row[0]: row[1] for row in self.rows(select(cursors.c.spool, cursors.c.number))}
+
+    def heartbeats(self) -> list[Heartbeat]:
+        """How far each spool was when it was last heard of: one that is lost stays known here."""
+        with reading(self._database) as connection:
+            return heartbeats.read(connection)
+
+    def forget_keys(self, model: str, keys: Collection[str]) -> None:
+        """Remove routing keys; what was counted of them stays counted. Raises StorageError."""
+        with writing(self._database, "mlops_dagster rollups") as connection:
+            forget_keys(connection, model, keys)
+        purge_database(self._database)
+
+    def close(self) -> None:
+        self._engine.dispose()
+
+    @cached_property
+    def _database(self) -> Engine:
+        with writing(self._engine, "mlops_dagster rollups") as connection:
+            TABLES.create_all(connection)
+        return self._engine
+
+    def _cursor(self, spool: Spool) -> int:
+        with reading(self._database) as connection:
+            return cursor(connection, spool.id)
+
+    def rows(self, query: Executable) -> Sequence[Row[*_Any]]:
+        """What a query of the tables finds."""
+        with reading(self._database) as connection:
+            return connection.execute(query).all()
+
+
+def _of_arms(table: Table, *columns: ColumnElement[Any]) -> Select[*_Any]:
+    return select(*columns).join_from(arms, table, arms.c.id == table.c.arm)
+
+
+def _summed(
+    table: Table, keys: Sequence[ColumnElement[Any]], model: str, version: str | None, since: datetime, until: datetime
+) -> Select[*_Any]:
+    """The counts `n` by these keys, of what the split served."""
+    return (
+        _of_arms(table, *keys, func.sum(table.c.n))
+        .where(_served(model, None if version is None else [version]), within(table, since, until))
+        .group_by(*keys)
+    )
+
+
+def _served(model: str, versions: Sequence[str] | None) -> ColumnElement[bool]:
+    served = (arms.c.model == model) & arms.c.role.in_(SERVED)
+    return served if versions is None else served & arms.c.version.in_(versions)
+
+
+def within(table: Table, since: datetime, until: datetime) -> ColumnElement[bool]:
+    """The rows of `table` whose minute [since, until) touches."""
+    return table.c.minute.between(*_window(since, until, MINUTE))
+
+
+def sum_of(table: Table, name: str) -> ColumnElement[int]:
+    """The sum of a column, 0 of no rows."""
+    return func.coalesce(func.sum(table.c[name]), 0)
+
+
+def span_of(table: Table, starts: Sequence[datetime]) -> ColumnElement[int]:
+    """The number of the last start before a row, called `span`. Most rows are old, so the old ones come first."""
+    firsts = [microseconds(start) // MINUTE for start in starts]
+    spans = [(table.c.minute < after, number) for number, after in enumerate(firsts[1:])]
+    return (case(*spans, else_=len(spans)) if spans else literal(0)).label("span")
+
+
+def added_up(spans: Mapping[int, _Sum], count: int, nothing: _Sum) -> list[_Sum]:
+    """From each of `count` starts on: the sum of its span and all that follow."""
+    newest_first = (spans.get(number, nothing) for number in reversed(range(count)))
+    return list(accumulate(newest_first, operator.add))[::-1]
+
+
+def _window(since: datetime, until: datetime, unit: int) -> tuple[int, int]:
+    """First and last unit that [since, until) touches."""
+    return microseconds(since) // unit, (microseconds(until) - 1) // unit

@@ -1,0 +1,1 @@
+"""The spool: predictions and labels on disk before the answer is sent."""

@@ -1,0 +1,1 @@
+"""Entities of the registry, and the pure functions that change them."""

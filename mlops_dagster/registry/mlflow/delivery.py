@@ -1,0 +1,97 @@
+"""Telling an MLflow server what changed. The log of events is the outbox: each server has a cursor in it.
+
+Nothing more is written when something changes, and nothing is lost while a server is away or new. What a server is
+told is the present state of what the events name, not the events: so telling it again, or out of order, does no harm.
+"""
+
+import logging
+from collections.abc import Mapping, Sequence
+
+from sqlalchemy import Engine
+
+from mlops_dagster.database import reading, writing
+from mlops_dagster.errors import ServerError, UnreadableError
+from mlops_dagster.registry.address import public_address
+from mlops_dagster.registry.mlflow.entry import entry_of
+from mlops_dagster.registry.mlflow.server import MlflowServer
+from mlops_dagster.registry.stores import sql
+
+logger = logging.getLogger(__name__)
+
+_BATCH = 100
+"""Events between two advances of the cursor, so that a long backlog gets shorter even if time runs out."""
+
+
+def deliver(engine: Engine, address: str, storage: str, seconds: float | None = None) -> int:
+    """Tell the server at `address` of every event it was not told of, and return how many those were.
+
+    Raises ServerError if it is away, or refuses something, or is not done in `seconds`; then what it was told is kept.
+
+    Any number of processes may do it at once. Who finds the cursor moved by another meanwhile may have overwritten
+    newer facts with older ones, and does the batch again with the state of then: the last one to finish is right.
+    """
+    name = public_address(address)
+    told = 0
+    begin = None  # where a batch that must be done again began
+    with MlflowServer(address, seconds) as server:
+        while True:
+            with reading(engine) as connection:
+                cursor = sql.catalogue_cursor(connection, name)
+                begin = cursor if begin is None else begin
+                events = sql.events_after(connection, begin, cursor - begin + _BATCH)
+            if not events:
+                return told
+            _show_all(engine, server, storage, events)
+            with writing(engine) as connection:
+                if sql.catalogue_cursor(connection, name) == cursor:
+                    sql.move_catalogue_cursor(connection, name, events[-1].id)
+                    told += events[-1].id - cursor
+                    begin = None
+
+
+def _show_all(engine: Engine, server: MlflowServer, storage: str, events: Sequence[sql.EventKey]) -> None:
+    for model, versions in _by_model(events).items():
+        try:
+            _show(engine, server, storage, model, versions)
+        except ServerError:
+            # MLflow refuses one of two that make the same alias or tag at once. Looking again finds it made.
+            _show(engine, server, storage, model, versions)
+        except UnreadableError as error:
+            logger.error("MLflow is told no more of %s until its next event: %s", model, error)
+
+
+def _by_model(events: Sequence[sql.EventKey]) -> Mapping[str, list[str]]:
+    """The versions that the events of each model name, in their order."""
+    affected: dict[str, dict[str, None]] = {}
+    for event in events:
+        versions = affected.setdefault(event.model, {})
+        if event.version is not None:
+            versions[event.version] = None
+    return {model: list(versions) for model, versions in affected.items()}
+
+
+def _show(engine: Engine, server: MlflowServer, storage: str, model: str, versions: list[str]) -> None:
+    aliases = server.aliases(model)
+    if aliases is None:  # a new server, or one that was emptied: all of the model, in order
+        server.create_model(model)
+        aliases = {}
+        with reading(engine) as connection:
+            versions = sql.version_names(connection, model)
+    for version in versions:
+        _show_version(engine, server, storage, model, version)
+    with reading(engine) as connection:
+        deployment = sql.read_deployment(connection, model)
+    for alias, holder in (("champion", deployment.champion), ("canary", deployment.canary)):
+        if holder is None:
+            if alias in aliases:
+                server.delete_alias(model, alias)
+        else:
+            number = _show_version(engine, server, storage, model, holder)
+            if aliases.get(alias) != number:
+                server.set_alias(model, alias, number)
+
+
+def _show_version(engine: Engine, server: MlflowServer, storage: str, model: str, version: str) -> int:
+    with reading(engine) as connection:
+        found = sql.read_version(connection, model, version)
+    return server.show(entry_of(found, storage))

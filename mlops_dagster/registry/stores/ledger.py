@@ -1,0 +1,159 @@
+"""Changes as they are written: version rows, deployment row and events, in the transaction of the caller."""
+
+from collections.abc import Mapping
+from dataclasses import dataclass, replace
+from datetime import datetime
+
+from sqlalchemy import Connection
+
+from mlops_dagster.clock import SystemClock
+from mlops_dagster.documents.json_text import json_text
+from mlops_dagster.errors import EpochConflictError, InvalidNameError, VersionExistsError
+from mlops_dagster.names import fold_model
+from mlops_dagster.registry.entities.deployment_changes import Change, Move, empty, settle
+from mlops_dagster.registry.entities.entities import Deployment, EventKind, ModelVersion
+from mlops_dagster.registry.entities.stages import Stage
+from mlops_dagster.registry.stores import sql
+from mlops_dagster.registry.stores.event_log import EventLog
+from mlops_dagster.registry.stores.rows import deployment_row, fingerprint, time_text, version_row
+
+
+@dataclass(frozen=True)
+class Ledger:
+    """Writes for one model by one actor, at one time by the registry's clock."""
+
+    connection: Connection
+    log: EventLog
+    model: str
+    actor: str
+    at: datetime
+    reason: str = ""
+    evidence: Mapping[str, object] | None = None
+
+    def deployment(self, expected_epoch: int | None = None) -> Deployment:
+        """As it is; raises EpochConflictError if it is not of the epoch that the caller looked at."""
+        found = sql.read_deployment(self.connection, self.model)
+        if expected_epoch is not None and found.epoch != expected_epoch:
+            raise EpochConflictError(
+                f"{self.model} is at epoch {found.epoch} (champion {found.champion}, canary {found.canary}), not at "
+                f"{expected_epoch}: somebody changed it first; look at it again and decide anew"
+            )
+        return found
+
+    def register(self, version: ModelVersion) -> ModelVersion:
+        """`version`, or the same one as it is there; raises VersionExistsError if that has other bytes.
+
+        Raises InvalidNameError for a name that some store takes for another one that is there.
+        """
+        existing = sql.find_version(self.connection, self.model, version.version)
+        if existing is None:
+            self._check_names(version.version)
+            self._register(version)
+            return version
+        if existing.digest != version.digest:
+            raise VersionExistsError(
+                f"{self.model} {version.version} is registered with other bytes ({existing.digest}, not "
+                f"{version.digest}); a version never changes: register these under another one"
+            )
+        return existing
+
+    def register_final(self, candidate: ModelVersion, name: str) -> ModelVersion:
+        """The bytes of a pre-release under its final version; raises VersionExistsError."""
+        lineage = {**candidate.lineage, "pre_release": candidate.version}
+        final = replace(candidate, version=name, created_at=self.at, lineage=lineage)
+        return self.register(replace(final, stage=Stage.REGISTERED, rolled_back=False, reason=""))
+
+    def attach_card(self, version: ModelVersion) -> None:
+        """The version's card is another one from here on."""
+        row = version_row(version)
+        sql.set_card(self.connection, row)
+        self._event("card", version.version, None, None, self.deployment(), {"card": fingerprint(row)["card"]})
+
+    def apply(self, before: Deployment, change: Change) -> Deployment:
+        """Move the versions, settle the deployment, and tell of each move."""
+        origins = sql.stages(self.connection, self.model, [move.version for move in change.moves])
+        for move in change.moves:
+            judged = move.kind == "rollback" or move.to is Stage.PRODUCTION
+            bad = move.kind == "rollback" if judged else None
+            sql.move_version(self.connection, self.model, move.version, move.to, self._reason(move), bad)
+        after = self._settled(before, change.deployment)
+        for move in change.moves:
+            self._event(move.kind, move.version, origins[move.version], move.to, after, reason=self._reason(move))
+        return after
+
+    def _reason(self, move: Move) -> str:
+        return ": ".join(filter(None, (move.because, self.reason)))
+
+    def reweigh(self, before: Deployment, after: Deployment) -> Deployment:
+        """The canary's share is another one from here on."""
+        after = self._settled(before, after)
+        self._event("weight", after.canary, None, None, after)
+        return after
+
+    def amend(self, kind: EventKind, before: Deployment, after: Deployment) -> Deployment:
+        """The deployment is another one from here on, and nobody moves for it; the same one is no event."""
+        if after == before:
+            return before
+        after = self._settled(before, after)
+        self._event(kind, None, None, None, after)
+        return after
+
+    def note(self, kind: EventKind, version: str | None, evidence: Mapping[str, object] | None = None) -> None:
+        """Tell of something that changes neither versions nor the deployment."""
+        self._event(kind, version, None, None, self.deployment(), evidence)
+
+    def _register(self, version: ModelVersion) -> None:
+        deployment = sql.find_deployment(self.connection, self.model)
+        if deployment is None:
+            deployment = empty(self.model, self.at)
+            sql.insert_deployment(self.connection, deployment)
+        row = version_row(version)
+        sql.insert_version(self.connection, row)
+        self._event("registered", version.version, None, Stage.REGISTERED, deployment, fingerprint(row))
+
+    def _check_names(self, version: str) -> None:
+        for model in sql.model_names(self.connection):
+            if model != self.model and fold_model(model) == fold_model(self.model):
+                raise InvalidNameError(
+                    f"{self.model!r} is one name with {model!r}, which is registered, to Dagster or to a file system "
+                    "without case; choose one that differs in more than case, '-' and '_'"
+                )
+        for other in sql.version_names(self.connection, self.model):
+            if other.lower() == version.lower():
+                raise InvalidNameError(
+                    f"{self.model} {version} differs from {other}, which is registered, in case only; "
+                    "choose another version"
+                )
+
+    def _settled(self, before: Deployment, after: Deployment) -> Deployment:
+        champions = sql.champions(self.connection, self.model)
+        after = settle(before, after, champions, sql.rolled_back(self.connection, self.model), self.at)
+        sql.save_deployment(self.connection, after)
+        return after
+
+    def _event(
+        self,
+        kind: EventKind,
+        version: str | None,
+        origin: Stage | None,
+        to: Stage | None,
+        deployment: Deployment,
+        evidence: Mapping[str, object] | None = None,
+        reason: str | None = None,
+    ) -> None:
+        self.log.append(
+            {
+                "model": self.model,
+                "version": version,
+                "kind": kind,
+                "from_stage": origin and origin.value,
+                "to_stage": to and to.value,
+                "actor": self.actor,
+                "reason": self.reason if reason is None else reason,
+                "evidence": json_text({**(self.evidence or {}), **(evidence or {})}),
+                "epoch": deployment.epoch,
+                "at": time_text(self.at),
+                "recorded_at": time_text(SystemClock().now()),
+                "deployment": json_text(deployment_row(deployment)),
+            },
+        )

@@ -1,0 +1,142 @@
+"""What Dagster's daemon does, at times of our choosing: evaluate schedules and sensors, run what they request."""
+
+from collections.abc import Callable, Mapping, Sequence
+from datetime import UTC, datetime
+from threading import Lock
+from typing import cast
+
+import dagster as dg
+from dagster._core.storage.tags import RUN_KEY_TAG
+from dagster._utils.schedules import reverse_cron_string_iterator
+from dagster_shared.record import copy  # no public name
+
+from mlops_dagster.clock import ReplayedClock
+from mlops_dagster.components import Platform
+from mlops_dagster.settings import Settings
+from mlops_dagster.stores import House
+
+QUIET = {"loggers": {"console": {"config": {"log_level": "CRITICAL"}}}}
+"""The event log has it all; the terminal is for the rehearsal's own account."""
+
+REPOSITORY_TAG = ".dagster/repository"
+
+
+class Daemon:
+    """Evaluates the definitions at the time of `clock`.
+
+    Runs are executed at once, in this process, on `instance`; a run key is run only once, as with Dagster's daemon.
+    """
+
+    def __init__(
+        self,
+        definitions: dg.Definitions,
+        instance: dg.DagsterInstance,
+        clock: ReplayedClock,
+        on_run: Callable[[dg.DagsterRun], None],
+        code_location: str = "mlops_dagster",
+    ) -> None:
+        self._resources: Mapping[str, object] = {"platform": _platform_at(clock)}
+        # Here, not run by run: Dagster overrides no resource of a run over a part of a job.
+        replayed = copy(definitions, resources={**(definitions.resources or {}), **self._resources})
+        self._repository = replayed.get_repository_def()
+        self.instance = instance
+        # As `workspace.yaml` names the location: by this tag the UI lists the runs under their job.
+        self._origin = f"{self._repository.name}@{code_location}"
+        self._on_run = on_run
+        # Dagster configures logging for each run: two that begin and log at the same time wait for each other.
+        self._one_run = Lock()
+        self._cursors: dict[str, str | None] = {}
+        self._last_ticks: dict[str, datetime] = {}
+
+    def evaluate_sensors(self) -> None:
+        """One tick of every sensor."""
+        for sensor in self._repository.sensor_defs:
+            self.evaluate_sensor(sensor.name)
+
+    def evaluate_sensor(self, name: str) -> None:
+        """One tick of one sensor."""
+        sensor = self._repository.get_sensor_def(name)
+        context = dg.build_sensor_context(
+            instance=self.instance,
+            cursor=self._cursors.get(name),
+            repository_def=self._repository,
+            sensor_name=name,
+            resources=self._resources,
+        )
+        with context:
+            evaluated = sensor.evaluate_tick(context)
+        self._cursors[name] = evaluated.cursor
+        for event in evaluated.asset_events:
+            self.instance.report_runless_asset_event(event)
+        for request in evaluated.run_requests or []:
+            self._request(request.job_name or sensor.job_name, request)
+
+    def evaluate_schedules(self, now: datetime) -> None:
+        """The latest tick by `now` of every schedule that has had one since the last time."""
+        for schedule in self._repository.schedule_defs:
+            tick = _last_tick(schedule, now)
+            if tick <= self._last_ticks.get(schedule.name, datetime.min.replace(tzinfo=UTC)):
+                continue
+            self._last_ticks[schedule.name] = tick
+            context = dg.build_schedule_context(
+                instance=self.instance,
+                scheduled_execution_time=tick,
+                repository_def=self._repository,
+                resources=self._resources,
+            )
+            # Or else it opens the instance anew: half a second for each tick.
+            context._instance = self.instance  # type: ignore[assignment]  # inferred from its None
+            with context:
+                evaluated = schedule.evaluate_tick(context)
+            for request in evaluated.run_requests or []:
+                self._request(request.job_name or schedule.job_name, request)
+
+    def run(
+        self,
+        job_name: str,
+        run_config: Mapping[str, object],
+        tags: Mapping[str, str],
+        asset_selection: Sequence[dg.AssetKey] | None = None,
+    ) -> dg.DagsterRun:
+        """Run a job, or some assets of it, as if somebody had launched it."""
+        job = self._repository.get_job(job_name)
+        with self._one_run:
+            result = job.execute_in_process(
+                run_config={**run_config, **QUIET},
+                instance=self.instance,
+                asset_selection=asset_selection,
+                tags={**tags, REPOSITORY_TAG: self._origin},
+                raise_on_error=False,
+            )
+        self._on_run(result.dagster_run)
+        return result.dagster_run
+
+    def _request(self, job_name: str | None, request: dg.RunRequest) -> None:
+        if job_name is None:
+            raise dg.DagsterInvariantViolationError(f"a run request without a job: {request}")
+        tags = dict(request.tags)
+        if request.run_key is not None:
+            tags[RUN_KEY_TAG] = request.run_key
+            if self.instance.get_runs_count(dg.RunsFilter(job_name=job_name, tags={RUN_KEY_TAG: request.run_key})):
+                return
+        self.run(job_name, request.run_config, tags, request.asset_selection)
+
+
+def _last_tick(schedule: dg.ScheduleDefinition, now: datetime) -> datetime:
+    cron = cast("str", schedule.cron_schedule)  # a schedule may have several crons; ours have one
+    ticks = reverse_cron_string_iterator(now.timestamp(), cron, schedule.execution_timezone)
+    return next(ticks).astimezone(UTC)
+
+
+def _platform_at(clock: ReplayedClock) -> Platform:
+    """The platform at the time of `clock`, with its stores kept open."""
+    house = House(Settings(), clock, actor="dagster")
+
+    class ReplayedPlatform(Platform):
+        def clock(self) -> ReplayedClock:
+            return clock
+
+        def stores(self) -> House:
+            return house
+
+    return ReplayedPlatform()

@@ -1,0 +1,75 @@
+"""The Dagster instance of a rehearsal: its own folder, real files, no daemon."""
+
+import os
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
+from pathlib import Path
+
+import dagster as dg
+from dagster._core.instance.ref import InstanceRef
+
+from mlops_dagster.rehearsal.orchestrator.event_log import PooledEventLogStorage
+
+DAGSTER_YAML = """\
+# The instance of a rehearsal. Open it with the web server only: a daemon would find schedules years overdue.
+telemetry:
+  enabled: false
+nux:
+  enabled: false
+
+# Nothing here prints, and capturing what is printed starts two processes for every step.
+compute_logs:
+  module: dagster._core.storage.noop_compute_log_manager
+  class: NoOpComputeLogManager
+"""
+
+
+OF_MODELS = frozenset(
+    f"MLOPS_{name}"
+    for name in ("TRUSTED_TYPES", "ALLOW_UNSAFE_ARTIFACTS", "TRIAL_SECONDS", "TRIAL_MEMORY_MB", "PREDICT_TIMEOUT")
+)
+"""Settings that say how model files are loaded and tried, and name no place: without them a model may not be taken."""
+
+
+@contextmanager
+def dagster_instance(folder: Path) -> Iterator[dg.DagsterInstance]:
+    """A new instance in `folder`, which also becomes DAGSTER_HOME meanwhile."""
+    folder.mkdir(parents=True)
+    (folder / "dagster.yaml").write_text(DAGSTER_YAML)
+    pooled = {
+        "module": PooledEventLogStorage.__module__,
+        "class": PooledEventLogStorage.__name__,
+        "config": {"base_dir": str(folder.absolute() / "history" / "runs")},
+    }
+    reference = InstanceRef.from_dir(str(folder.absolute()), overrides={"event_log_storage": pooled})
+    with environment(DAGSTER_HOME=str(folder.absolute())), dg.DagsterInstance.from_ref(reference) as instance:
+        yield instance
+
+
+@contextmanager
+def environment(**variables: str) -> Iterator[None]:
+    """Set environment variables, and put back what was there."""
+    before = dict(os.environ)
+    os.environ.update(variables)
+    try:
+        yield
+    finally:
+        _replace(before)
+
+
+@contextmanager
+def only_settings(**settings: str) -> Iterator[None]:
+    """These `MLOPS_*` variables and those of `OF_MODELS`: a rehearsal must not reach what others rely on."""
+    before = dict(os.environ)
+    kept = {name: value for name, value in before.items() if not name.startswith("MLOPS_") or name in OF_MODELS}
+    _replace(kept | settings)
+    try:
+        yield
+    finally:
+        _replace(before)
+
+
+def _replace(variables: Mapping[str, str]) -> None:
+    for name in os.environ.keys() - variables.keys():
+        del os.environ[name]
+    os.environ.update(variables)

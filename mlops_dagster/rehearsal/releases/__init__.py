@@ -1,0 +1,1 @@
+"""Releases of a team's own CI, good and bad."""

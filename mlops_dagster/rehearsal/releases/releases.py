@@ -1,0 +1,146 @@
+"""Versions that a team's own CI registers through the SDK: two that are refused, and some that only look good."""
+
+from __future__ import annotations
+
+import tempfile
+import warnings
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+from datetime import datetime, timedelta
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from mlops_dagster.clock import ReplayedClock
+from mlops_dagster.components import ModelSpec
+from mlops_dagster.inference import Scorer
+from mlops_dagster.monitoring import validate_training_set
+from mlops_dagster.registry import ModelCard, ModelVersion
+from mlops_dagster.rehearsal.releases.bad_release import BadRelease, choose_bad_releases
+from mlops_dagster.retraining import fitting
+from mlops_dagster.retraining.beside_champion import PresentChampion
+from mlops_dagster.retraining.candidate import Candidate, fit_candidate, known_bins
+from mlops_dagster.retraining.trainer import Estimator, Trainer, read_training_set
+from mlops_dagster.schema import ModelSchema
+from mlops_dagster.settings import Settings
+from mlops_dagster.stores import House
+
+if TYPE_CHECKING:
+    import pandas as pd
+
+
+@dataclass(frozen=True)
+class Team:
+    """The people who build the model of `spec`, with a CI of their own."""
+
+    settings: Settings
+    spec: ModelSpec
+    trainer: Trainer
+
+    def rows(self, at: datetime) -> pd.DataFrame:
+        """What the model's trainer has at that time to train on."""
+        return read_training_set(self.spec.trainer, at - timedelta(days=self.spec.training.window_days), at)
+
+    def bad_releases(self, at: datetime) -> tuple[BadRelease, ...]:
+        """Those that would harm this model most, by the rows that it could be fitted and judged on."""
+        rows, schema = self.rows(at), self.trainer.SCHEMA
+        held_out = rows["event_time"] >= self._judged_from(at)
+
+        def fit(frame: pd.DataFrame) -> Callable[[pd.DataFrame], Sequence[str]]:
+            with warnings.catch_warnings():
+                warnings.simplefilter("ignore")  # of spoilt rows estimators complain, which is nobody's trouble here
+                fitted = fitting.fit(self.trainer, frame, self.settings.own_types).estimator
+            scorer = Scorer("of the rehearsal", schema, fitted, some_classes=True)
+            return lambda each: scorer.score(each).labels
+
+        return tuple(choose_bad_releases(schema, rows[~held_out], rows[held_out], fit))
+
+    def release_without_card(self, at: datetime) -> ModelVersion:
+        """A sound model that nobody has described."""
+        candidate = self._candidate(self.trainer, self.rows(at), at)
+        return self._register(candidate, None, at, "quick fix, card to follow")
+
+    def release_under_gate(self, at: datetime) -> ModelVersion | None:
+        """A model that always says what is rarest, honestly evaluated; None where the gate lets even that pass."""
+        from sklearn.dummy import DummyClassifier
+
+        rows = self.rows(at)
+        rarest = rows["label"].value_counts().index[-1]
+        naive = _With(self.trainer.SCHEMA, self.trainer, DummyClassifier(strategy="constant", constant=rarest))
+        candidate = self._candidate(naive, rows, at)
+        if candidate.metrics["micro_f1"] >= self.spec.gates.min_micro_f1:
+            return None
+        return self._register(candidate, self._card(candidate, rows), at, "baseline of the rarest class")
+
+    def release(self, bad: BadRelease, at: datetime) -> ModelVersion:
+        """A model fitted and judged on data that is unlike the traffic: card and metrics say nothing of that."""
+        rows = bad.spoil(self.rows(at))
+        candidate = self._candidate(self.trainer, rows, at)
+        return self._register(candidate, self._card(candidate, rows), at, f"new pipeline: {bad.name}")
+
+    def take_back(self, version: ModelVersion, at: datetime, reason: str) -> None:
+        """What is refused does not stay on offer."""
+        self._house(at).registry.transition(version, "Deprecated", reason=reason)
+
+    def _judged_from(self, at: datetime) -> datetime:
+        return at - timedelta(days=self.spec.training.evaluation_days)
+
+    def _candidate(self, trainer: Trainer, rows: pd.DataFrame, at: datetime) -> Candidate:
+        house, model = self._house(at), self.spec.model
+        return fit_candidate(
+            trainer,
+            rows,
+            dataset="the team's extract",
+            evaluate_from=self._judged_from(at),
+            fairness_attributes=self.spec.card.fairness_attributes,
+            bins=known_bins(house.versions(model), trainer.SCHEMA),
+            champion=PresentChampion.of(house.champion(model), house.registry),
+            own_types=self.settings.own_types,
+        )
+
+    def _register(self, candidate: Candidate, card: ModelCard | None, at: datetime, description: str) -> ModelVersion:
+        with tempfile.TemporaryDirectory() as folder:
+            artifact = Path(folder) / "model.skops"
+            artifact.write_bytes(candidate.artifact)
+            return self._house(at).registry.register(
+                self.spec.model,
+                artifact,
+                card=card,
+                baseline=candidate.baseline,
+                schema=candidate.schema,
+                metrics=candidate.metrics,
+                lineage={"pipeline": "ci"},
+                description=description,
+            )
+
+    def _card(self, candidate: Candidate, rows: pd.DataFrame) -> ModelCard:
+        return ModelCard(
+            provenance=candidate.provenance,
+            evaluation=candidate.evaluation,
+            fairness=candidate.fairness,
+            intended_use="As the version before.",
+            failure_modes=("As the version before.",),
+            contacts=self.spec.card.contacts,
+            validation=validate_training_set(rows, candidate.schema),
+            shared_days=candidate.shared_days,
+        )
+
+    def _house(self, at: datetime) -> House:
+        return House(self.settings, ReplayedClock(at), actor="ci")
+
+
+@dataclass
+class _With:
+    """A trainer with another estimator."""
+
+    SCHEMA: ModelSchema
+    trainer: Trainer
+    unfitted: Estimator
+
+    def training_set(self, start: datetime, end: datetime) -> pd.DataFrame:
+        return self.trainer.training_set(start, end)
+
+    def estimator(self) -> Estimator:
+        from sklearn.base import clone
+
+        copy: Estimator = clone(self.unfitted)
+        return copy

@@ -1,0 +1,243 @@
+"""Reads the summary back: from registry, rollouts, rollups and log, and from the Dagster instance."""
+
+from collections import Counter
+from collections.abc import Iterator, Mapping, Sequence
+from datetime import datetime, timedelta
+from typing import Any, cast
+
+import dagster as dg
+from dagster._core.storage.asset_check_execution_record import AssetCheckExecutionRecordStatus  # no public name
+
+from mlops_dagster.components.sensors.first_champion import CHECK as GATES_CHECK
+from mlops_dagster.monitoring import Performance, performance
+from mlops_dagster.predictions import SERVED, audit
+from mlops_dagster.rehearsal.plan import Plan
+from mlops_dagster.rehearsal.releases.bad_release import BadRelease
+from mlops_dagster.rehearsal.summary.summary import (
+    BadReleaseSummary,
+    PromotionSummary,
+    Refusal,
+    Retraining,
+    RollbackSummary,
+    Summary,
+    VersionSummary,
+)
+from mlops_dagster.rollout import Outcome, Phase, Rollout
+from mlops_dagster.stores import House
+
+PAGE = 10_000
+"""Dagster gives no more events at once."""
+
+
+def read_summary(
+    plan: Plan,
+    house: House,
+    instance: dg.DagsterInstance,
+    *,
+    bad_releases: Sequence[tuple[BadRelease, str | None]],
+    recorded: int,
+    wall_seconds: float,
+) -> Summary:
+    """Every figure but those that are given comes from `house` or `instance`."""
+    model = plan.model
+    runs = instance.get_runs()
+    jobs = Counter(run.job_name for run in runs)
+    found = audit(house.spool, house.log)
+    labelled = house.log.count_labelled(model)
+    batches = _latest_by_partition(instance, _key(plan, "prediction_batch"))
+    drift = _latest_by_partition(instance, _key(plan, "drift_report"))
+    return Summary(
+        model=model,
+        notes=plan.notes,
+        recorded=recorded,
+        requests=_requests(plan, house),
+        answered=found.answered,
+        logged=found.logged,
+        labelled=labelled,
+        never_labelled=found.logged - labelled,
+        versions=_versions(plan, house),
+        bad_releases=[_bad_release(plan, house, bad, version) for bad, version in bad_releases],
+        refused=[*_refused_by_gates(plan, instance), *_refused(plan, instance)],
+        promotions=list(_promotions(plan, instance)),
+        rollbacks=[_rollback(plan, house, instance, rollout) for rollout in _rolled_back(plan, house)],
+        prediction_batches=len(batches),
+        quarantined_batches=sum(batch.get("failures", []) != [] for batch in batches.values()),
+        drift_reports=len(drift),
+        drift_verdicts=dict(Counter(str(report["verdict"]) for report in drift.values())),
+        label_checks=len(_latest_by_partition(instance, _key(plan, "label_drift"))),
+        retrainings=_retrainings(plan, house),
+        decisions=_decisions(plan, house),
+        performance=_performance(plan, house),
+        dagster_runs=jobs.total(),
+        runs_by_job=dict(sorted(jobs.items())),
+        failed_runs=sum(run.status is dg.DagsterRunStatus.FAILURE for run in runs),
+        wall_seconds=round(wall_seconds, 1),
+    )
+
+
+def _key(plan: Plan, asset: str) -> dg.AssetKey:
+    return dg.AssetKey([plan.prefix, asset])
+
+
+def _requests(plan: Plan, house: House) -> int:
+    """What the split has answered, as the rollups count it."""
+    day = timedelta(days=1)  # around midnight
+    events = house.rollups.events(plan.model, plan.start - day, plan.until + day)
+    return sum(each.counts.requests for each in events if each.role in SERVED)
+
+
+def _versions(plan: Plan, house: House) -> list[VersionSummary]:
+    return [
+        VersionSummary(
+            version.version, version.digest, version.stage.value, version.reason, version.metrics.get("micro_f1")
+        )
+        for version in house.registry.list(plan.model)
+    ]
+
+
+def _bad_release(plan: Plan, house: House, bad: BadRelease, version: str | None) -> BadReleaseSummary:
+    """What became of it; `version` is None if the history ended before it could be released."""
+    rollouts = (
+        [] if version is None else [each for each in house.rollouts.list(plan.model) if each.challenger == version]
+    )
+    if version is None:
+        fate = "not released: the rollout before it had not ended when the history did"
+    elif not rollouts:
+        fate = "registered, but no rollout began before the history ended"
+    elif (phase := rollouts[-1].phase).ended:
+        fate = f"{phase.value.replace('_', ' ')}: {rollouts[-1].reason}"
+    else:
+        fate = f"still {phase.value} at {rollouts[-1].weight:.0%} when the history ended"
+    found = None if version is None else house.registry.get(plan.model, version)
+    micro_f1 = None if found is None else found.metrics.get("micro_f1")
+    return BadReleaseSummary(bad.name, bad.expected_loss, version, micro_f1, fate)
+
+
+def _refused_by_gates(plan: Plan, instance: dg.DagsterInstance) -> Iterator[Refusal]:
+    """The versions that passed no gates while there was no champion."""
+    key = dg.AssetCheckKey(_key(plan, "registered_version"), GATES_CHECK)
+    storage, failed = instance.event_log_storage, {AssetCheckExecutionRecordStatus.FAILED}
+    for record in reversed(storage.get_asset_check_execution_history(key, limit=PAGE, status=failed)):
+        assert record.event is not None
+        evaluation = record.event.get_dagster_event().asset_check_evaluation_data
+        version = str(evaluation.metadata["version"].value)
+        yield Refusal(version, evaluation.description or "", record.run_id)
+
+
+def _refused(plan: Plan, instance: dg.DagsterInstance) -> Iterator[Refusal]:
+    """The promotion runs that failed, and with what."""
+    failed = dg.RunsFilter(job_name=f"{plan.prefix}_promote", statuses=[dg.DagsterRunStatus.FAILURE])
+    for run in reversed(instance.get_runs(failed)):
+        for error in _errors(instance, run):
+            yield Refusal(_promoted_version(plan, run), error, run.run_id)
+
+
+def last_failure(instance: dg.DagsterInstance, prefix: str) -> str | None:
+    """What the newest failed training or promotion of a model failed with; None if none did."""
+    for run in instance.get_runs(dg.RunsFilter(statuses=[dg.DagsterRunStatus.FAILURE])):
+        if run.job_name in (f"{prefix}_retrain", f"{prefix}_promote"):
+            return next(_errors(instance, run), None) or f"{run.job_name} ran into a blocking check"
+    return None
+
+
+def _errors(instance: dg.DagsterInstance, run: dg.DagsterRun) -> Iterator[str]:
+    """The first causes of the failures of its steps."""
+    for entry in instance.all_logs(run.run_id, of_type=dg.DagsterEventType.STEP_FAILURE):
+        error = entry.get_dagster_event().step_failure_data.error
+        while error is not None and error.cause is not None:
+            error = error.cause
+        if error is not None:
+            yield error.message.strip()
+
+
+def _promoted_version(plan: Plan, run: dg.DagsterRun) -> str:
+    config = cast("Mapping[str, Any]", run.run_config)  # JSON: ops, then the op's name, then config
+    return str(config["ops"][f"{plan.prefix}_promotion"]["config"]["version"])
+
+
+def _deployments(plan: Plan, instance: dg.DagsterInstance, action: str) -> Iterator[tuple[str, dict[str, object]]]:
+    """Run and metadata of every materialization of `deployment` by that action, oldest first."""
+    for record in _materializations(instance, _key(plan, "deployment")):
+        metadata = _metadata(record)
+        if metadata["action"] == action:
+            yield record.run_id, metadata
+
+
+def _promotions(plan: Plan, instance: dg.DagsterInstance) -> Iterator[PromotionSummary]:
+    for run_id, metadata in _deployments(plan, instance, "promotion"):
+        yield PromotionSummary(str(metadata["champion"]), str(metadata["at"]), str(metadata["reason"]), run_id)
+
+
+def _rolled_back(plan: Plan, house: House) -> list[Rollout]:
+    return [rollout for rollout in house.rollouts.list(plan.model) if rollout.phase is Phase.ROLLED_BACK]
+
+
+def _rollback(plan: Plan, house: House, instance: dg.DagsterInstance, rollout: Rollout) -> RollbackSummary:
+    decision = next(found for found in house.rollouts.decisions(rollout.id) if found.outcome is Outcome.ROLLBACK)
+    names = (rollout.challenger, rollout.final)  # it may have been promoted before
+    history = house.registry.history(plan.model)
+    event = next(event for event in history if event.kind == "rollback" and event.version in names)
+    version = event.version or rollout.challenger
+    # The fuse proves and acts in one; what is decided in a sensor is recorded before a run acts on it.
+    proof = event if decision.origin == "deployment" else decision
+    acknowledged = house.registry.acknowledgements(plan.model)
+    out_of_traffic = min((seen.at for seen in acknowledged if seen.epoch >= event.epoch), default=None)
+    first_bad = house.rollups.first_bad_at(plan.model, version, rollout.started_at)
+    runs = [
+        run for run, seen in _deployments(plan, instance, "rollback") if seen.get("challenger") == rollout.challenger
+    ]
+    return RollbackSummary(
+        version=version,
+        at=proof.at.isoformat(),
+        reason=decision.reason,
+        by=event.actor,
+        run_id=runs[0] if runs else "",
+        canary_weight=decision.rollout.weight,
+        first_bad_at=None if first_bad is None else first_bad.isoformat(),
+        seconds_to_proof=None if first_bad is None else (proof.at - first_bad).total_seconds(),
+        seconds_to_zero_traffic=_seconds_between(proof.recorded_at, out_of_traffic),
+    )
+
+
+def _seconds_between(begin: datetime | None, end: datetime | None) -> float | None:
+    return None if begin is None or end is None else round((end - begin).total_seconds(), 3)
+
+
+def _latest_by_partition(instance: dg.DagsterInstance, key: dg.AssetKey) -> dict[str, dict[str, object]]:
+    """The metadata of the last materialization of every partition."""
+    records = _materializations(instance, key)
+    return {record.partition_key: _metadata(record) for record in records if record.partition_key is not None}
+
+
+def _materializations(instance: dg.DagsterInstance, key: dg.AssetKey) -> Iterator[dg.EventLogRecord]:
+    """All of an asset, oldest first."""
+    page = instance.fetch_materializations(key, limit=PAGE, ascending=True)
+    yield from page.records
+    while page.has_more:
+        page = instance.fetch_materializations(key, limit=PAGE, cursor=page.cursor, ascending=True)
+        yield from page.records
+
+
+def _metadata(record: dg.EventLogRecord) -> dict[str, object]:
+    materialization = record.asset_materialization
+    return {} if materialization is None else {name: value.value for name, value in materialization.metadata.items()}
+
+
+def _retrainings(plan: Plan, house: House) -> list[Retraining]:
+    """The versions that the training job has registered after the first."""
+    return [
+        Retraining(version.version, origin["trigger"], origin["as_of"], origin["reason"])
+        for version in house.registry.list(plan.model)
+        if "dagster_run" in (origin := version.lineage) and origin["trigger"] != "first"
+    ]
+
+
+def _decisions(plan: Plan, house: House) -> dict[str, int]:
+    rollouts = house.rollouts.list(plan.model)
+    counts = Counter(decision.outcome for rollout in rollouts for decision in house.rollouts.decisions(rollout.id))
+    return {outcome.value: counts[outcome] for outcome in Outcome}
+
+
+def _performance(plan: Plan, house: House) -> list[Performance]:
+    rows = house.log.labelled(plan.model, plan.start, plan.until)
+    return [found for found in performance(rows).versions if found.role in SERVED]

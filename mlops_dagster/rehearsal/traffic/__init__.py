@@ -1,0 +1,1 @@
+"""Recorded traffic: requests, labels and the client that sends them."""

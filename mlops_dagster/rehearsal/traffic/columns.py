@@ -1,0 +1,105 @@
+"""Columns of a team's table as the data plane takes them: numbers, texts, and times with a zone."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+from mlops_dagster.errors import InvalidInputError
+from mlops_dagster.frames.values import text_of
+
+if TYPE_CHECKING:
+    import pandas as pd
+
+_ZONE = r"(?:Z|z|[+-]\d{2}:?\d{2})$"
+
+
+def refuse_twice(table: str, frame: pd.DataFrame) -> None:
+    """Raise InvalidInputError if two columns have one name."""
+    twice = sorted({str(name) for name in frame.columns[frame.columns.duplicated()]})
+    if twice:
+        raise InvalidInputError(f"{table}: there are several columns called {twice}; rename or drop them")
+
+
+def numbers(table: str, frame: pd.DataFrame, name: str) -> pd.Series[float]:
+    """The column as float64, NaN where it is null; raises InvalidInputError for what is no finite number."""
+    import numpy as np
+    import pandas as pd
+
+    found = pd.to_numeric(frame[name], errors="coerce")
+    broken = found.isna() & frame[name].notna()
+    if broken.any():
+        raise InvalidInputError(
+            f"{table}: {int(broken.sum())} values of {name!r} are no numbers, such as {frame[name][broken].iloc[0]!r}; "
+            "write numbers, and nothing where one is not known"
+        )
+    values = pd.Series(found.to_numpy(dtype=np.float64, na_value=np.nan), index=frame.index)
+    infinite = int(np.isinf(values).sum())
+    if infinite:
+        raise InvalidInputError(f"{table}: {infinite} values of {name!r} are infinite; leave them out")
+    return values
+
+
+def texts(table: str, frame: pd.DataFrame, name: str) -> pd.Series[str]:
+    """The column as str, None where it is null: whole numbers without a point, True and False by these names.
+
+    Raises InvalidInputError for values that are neither texts nor whole numbers nor bools.
+    """
+    import pandas as pd
+
+    column = frame[name].astype(object)
+    known = column.notna()
+    found = [_text(value) if there else None for value, there in zip(column, known, strict=True)]
+    odd = [value for value, text, there in zip(column, found, known, strict=True) if there and text is None]
+    if odd:
+        raise InvalidInputError(
+            f"{table}: {len(odd)} values of {name!r} are no texts, such as a {type(odd[0]).__name__} {odd[0]!r}; "
+            "write them as texts"
+        )
+    return pd.Series(found, index=frame.index, dtype=object)
+
+
+def _text(value: object) -> str | None:
+    try:
+        return text_of(value)
+    except InvalidInputError:
+        return None
+
+
+def times(table: str, frame: pd.DataFrame, name: str, *, complete: bool = False) -> pd.Series[pd.Timestamp]:
+    """The column as times in UTC; raises InvalidInputError for times without a zone and, if `complete`, for nulls."""
+    import pandas as pd
+
+    column = frame[name]
+    how = f"{table}: {name!r}"
+    if isinstance(column.dtype, pd.DatetimeTZDtype):
+        found = column.dt.tz_convert("UTC")
+    elif pd.api.types.is_datetime64_dtype(column.dtype):
+        raise InvalidInputError(f"{how} has times without a time zone; say which, e.g. .dt.tz_localize('UTC')")
+    elif column.dropna().map(lambda value: isinstance(value, str)).all():
+        found = _parsed(how, column.astype(object))
+    else:
+        given = column.dropna().map(lambda value: getattr(value, "tzinfo", None) is not None)
+        if not given.all():
+            raise InvalidInputError(f"{how} is {column.dtype}; write ISO 8601 times with a zone: 2026-03-01T06:00:00Z")
+        found = pd.to_datetime(column, utc=True)
+    missing = int(found.isna().sum())
+    if complete and missing:
+        raise InvalidInputError(f"{how} is missing in {missing} of {len(found)} rows; leave these rows out")
+    exact: pd.Series[pd.Timestamp] = found.astype("datetime64[ns, UTC]").dt.floor("us")  # as far as the log goes
+    return exact
+
+
+def _parsed(how: str, column: pd.Series[str]) -> pd.Series[pd.Timestamp]:
+    import pandas as pd
+
+    naive = column.notna() & ~column.str.contains(_ZONE, regex=True, na=False)
+    if naive.any():
+        raise InvalidInputError(
+            f"{how} has {int(naive.sum())} times without a time zone, such as {column[naive].iloc[0]!r}; "
+            "write 2026-03-01T06:00:00Z, or +01:00 for the zone they are of"
+        )
+    try:
+        found: pd.Series[pd.Timestamp] = pd.to_datetime(column, utc=True, format="ISO8601")
+    except (ValueError, OverflowError) as error:
+        raise InvalidInputError(f"{how} has what is no ISO 8601 time: {error}") from error
+    return found

@@ -1,0 +1,1 @@
+"""Claims about a challenger, and the tests that prove them."""

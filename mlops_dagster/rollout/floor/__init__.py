@@ -1,0 +1,1 @@
+"""The macro-F1 floor of a champion."""

@@ -1,0 +1,98 @@
+"""One look at the champion: its macro-F1, if need be beside the champion before it, and what is to be done."""
+
+import logging
+from collections import Counter
+from collections.abc import Collection, Iterator, Sequence
+from dataclasses import dataclass
+from datetime import date, datetime, timedelta
+
+from mlops_dagster.errors import MlopsError, StorageError
+from mlops_dagster.monitoring.policy import PerformancePolicy
+from mlops_dagster.predictions import SERVED, PredictionLog
+from mlops_dagster.registry import ModelRegistry, ModelVersion
+from mlops_dagster.rollout.comparison.comparison import Comparison
+from mlops_dagster.rollout.comparison.same_rows import compare_on_log, spans
+from mlops_dagster.rollout.floor.floor import (
+    NOBODY,
+    FloorDecision,
+    MacroF1,
+    champion_since,
+    decide_floor,
+    macro_f1_of,
+    under_floor,
+)
+from mlops_dagster.rollout.floor.matured import day_begins
+from mlops_dagster.rollout.policy import RolloutPolicy
+from mlops_dagster.statistics import confusion_counts
+
+_DAY = timedelta(days=1)
+
+logger = logging.getLogger(__name__)
+
+
+@dataclass(frozen=True)
+class FloorLook:
+    """What was seen of a champion up to `until`, and what that means."""
+
+    champion: str
+    until: datetime
+    days: tuple[date, ...]
+    """Those that it was judged by."""
+    macro_f1: MacroF1
+    previous: Comparison | None
+    """The champion before it (as challenger) against it; made only where it is under the floor."""
+    decision: FloorDecision
+
+
+def look_at_floor(
+    registry: ModelRegistry,
+    log: PredictionLog,
+    model: str,
+    policy: PerformancePolicy,
+    rollout: RolloutPolicy,
+    *,
+    matured: Collection[date],
+    until: datetime,
+) -> FloorLook | None:
+    """Judge the champion by its answers on the last of the days `matured`; None without a champion.
+
+    Answers from before its promotion are not its own. The comparison is of whole days up to the last of these and of
+    labels known by `until`, a midnight, so that tomorrow's rows are today's and more. Raises ModelNotFoundError,
+    StorageError.
+    """
+    deployment, since = registry.deployment(model), champion_since(registry.history(model))
+    if deployment.champion is None or since is None:
+        return None
+    champion = registry.get(model, deployment.champion)
+    days = sorted(day for day in matured if since.date() <= day)[-policy.window_days :]
+    found = _macro_f1(log, champion, since, days)
+    previous, otherwise = None, NOBODY
+    if under_floor(policy, found) and deployment.previous is not None:
+        before = registry.get(model, deployment.previous)
+        try:
+            over = day_begins(days[-1]) + _DAY
+            previous = compare_on_log(registry, log, champion, before, rollout, since=since, until=over, known_by=until)
+        except StorageError:  # the log or the store is away: the next run looks again
+            raise
+        except MlopsError as error:  # nobody goes back to such a one, and people must hear of it
+            otherwise = f"{before.version} cannot be compared with it: {error.told}"
+            logger.error("%s: %s", model, otherwise)
+    decision = decide_floor(policy, found, previous, otherwise=otherwise)
+    return FloorLook(deployment.champion, until, tuple(days), found, previous, decision)
+
+
+def _windows(days: Sequence[date]) -> Iterator[tuple[datetime, datetime]]:
+    """Days in order, put together where one follows the other."""
+    firsts = (day for day in days if day - _DAY not in days)
+    lasts = (day for day in days if day + _DAY not in days)
+    return ((day_begins(first), day_begins(last) + _DAY) for first, last in zip(firsts, lasts, strict=True))
+
+
+def _macro_f1(log: PredictionLog, champion: ModelVersion, since: datetime, days: Sequence[date]) -> MacroF1:
+    confusion: Counter[tuple[str, str]] = Counter()
+    windows = ((max(first, since), last) for first, last in _windows(days))
+    for start, end in (span for first, last in windows for span in spans(log, champion.model, first, last)):
+        rows = log.labelled(champion.model, start, end, SERVED).select(["version", "label", "prediction"]).to_pylist()
+        answers = [row for row in rows if row["version"] == champion.version and row["label"] and row["prediction"]]
+        confusion.update(confusion_counts([row["label"] for row in answers], [row["prediction"] for row in answers]))
+    return macro_f1_of(confusion, champion.schema.classes if champion.schema is not None else None)

@@ -1,0 +1,1 @@
+"""What a rollout policy can prove at a traffic."""

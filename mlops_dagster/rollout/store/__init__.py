@@ -1,0 +1,1 @@
+"""Rollouts and their decisions in the database of the registry."""

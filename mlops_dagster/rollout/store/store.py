@@ -1,0 +1,248 @@
+"""Rollouts and their decisions, in the database of the registry."""
+
+import re
+from collections.abc import Callable, Collection, Mapping, Sequence
+from dataclasses import replace
+from datetime import datetime, timedelta
+from typing import Any
+
+from sqlalchemy import Connection, Select, insert, select, update
+from sqlalchemy.exc import IntegrityError
+
+from mlops_dagster.clock import SystemClock, in_utc
+from mlops_dagster.database import migrate, open_database, reading, writing
+from mlops_dagster.documents.readable import readable
+from mlops_dagster.errors import AlreadyRunningError, RolloutNotFoundError
+from mlops_dagster.rollout.decide import highest
+from mlops_dagster.rollout.entities import Decision, Outcome, Phase, Rollout
+from mlops_dagster.rollout.policy import RolloutPolicy
+from mlops_dagster.rollout.store.rows import RUNNING, columns_of, decision_of, decisions, rollout_of, rollouts
+from mlops_dagster.statistics import DesignEffect
+
+REPEAT_AFTER = timedelta(seconds=60)
+"""The same decision is not handed out anew before this: the run that enacts it takes some 15 s to start."""
+
+HOLD_AGAIN_AFTER = timedelta(hours=1)
+"""A hold is not kept before this if it only says what the one before said, with other numbers."""
+
+
+_NUMBER = re.compile(r"\d[\d.:e+-]*")
+
+
+class RolloutStore:
+    """Reads and changes of rollouts, each in one transaction. Any number of processes may share the `database`."""
+
+    def __init__(self, database: str) -> None:
+        self._engine = open_database(database)
+        migrate(self._engine)
+
+    def start(
+        self,
+        model: str,
+        champion: str,
+        challenger: str,
+        policy: RolloutPolicy,
+        epoch: int,
+        at: datetime,
+        *,
+        shared: DesignEffect | None = None,
+        classes: Mapping[str, float] | None = None,
+    ) -> Rollout:
+        """A new rollout, in shadow. Raises AlreadyRunningError if the model has a running one."""
+        rollout = Rollout(
+            id=0,
+            model=model,
+            champion=champion,
+            challenger=challenger,
+            policy=policy,
+            phase=Phase.SHADOW,
+            step=0,
+            weight=0.0,
+            started_at=in_utc(at),
+            canary_at=None,
+            step_at=in_utc(at),
+            paused=False,
+            peaks={},
+            epoch=epoch,
+            shared=shared,
+            classes=classes or {},
+        )
+        try:
+            with writing(self._engine) as connection:
+                row = connection.execute(insert(rollouts).values(**columns_of(rollout)).returning(rollouts.c.id)).one()
+        except IntegrityError as error:
+            raise AlreadyRunningError(
+                f"{model} has a running rollout, so {challenger} has to wait for its end; "
+                f"`mlops rollouts list {model}` shows it"
+            ) from error
+        return replace(rollout, id=row.id)
+
+    def get(self, rollout_id: int) -> Rollout:
+        """Raises RolloutNotFoundError."""
+        with reading(self._engine) as connection:
+            return _get(connection, rollout_id)
+
+    def list(self, model: str | None = None) -> Sequence[Rollout]:
+        """Those that can be read, oldest first; of all models if none is named."""
+        query = select(rollouts).order_by(rollouts.c.id)
+        return self._read_rollouts(query if model is None else query.where(rollouts.c.model == model))
+
+    def active(self, model: str) -> Rollout | None:
+        """The running rollout of `model`; raises UnreadableError for one that nobody can judge."""
+        with reading(self._engine) as connection:
+            row = connection.execute(_running(model)).one_or_none()
+        return None if row is None else rollout_of(row)
+
+    def running(self, model: str) -> Rollout:
+        """The same; raises RolloutNotFoundError if there is none."""
+        rollout = self.active(model)
+        if rollout is None:
+            raise RolloutNotFoundError(
+                f"no rollout of {model} is running; `mlops rollouts list {model}` shows the past"
+            )
+        return rollout
+
+    def challengers(self, model: str) -> Collection[str]:
+        """The versions that have or had a rollout, be it one that cannot be read."""
+        with reading(self._engine) as connection:
+            return set(connection.scalars(select(rollouts.c.challenger).where(rollouts.c.model == model)))
+
+    def discard(self, model: str) -> str | None:
+        """End a running rollout that cannot be read, and return its challenger; None if there is none."""
+        with writing(self._engine) as connection:
+            row = connection.execute(_running(model)).one_or_none()
+            if row is None:
+                return None
+            connection.execute(update(rollouts).where(rollouts.c.id == row.id).values(phase=Phase.GIVEN_UP.value))
+        return str(row.challenger)
+
+    def change(self, rollout_id: int, changed: Callable[[Rollout], Rollout]) -> Rollout:
+        """Replace the stored rollout by what `changed` makes of it, so that no one's change is overwritten unseen."""
+        with writing(self._engine) as connection:
+            before = _get(connection, rollout_id)
+            after = changed(before)
+            if after != before:
+                _put(connection, after)
+        return after
+
+    def pause(self, model: str, at: datetime) -> Rollout:
+        """Stop the running rollout where it is. Raises RolloutNotFoundError if none runs."""
+        return self.change(
+            self.running(model).id,
+            lambda rollout: replace(rollout, paused=True, paused_at=rollout.paused_at or in_utc(at)),
+        )
+
+    def resume(self, model: str, at: datetime) -> Rollout:
+        """Let it go on. Raises RolloutNotFoundError if none runs."""
+        return self.change(
+            self.running(model).id,
+            lambda rollout: replace(rollout, paused=False, paused_at=None, paused_for=rollout.time_paused(at)),
+        )
+
+    def record(self, decision: Decision) -> Decision | None:
+        """Keep a decision for good, with its id; its peaks become the rollout's in any case, in the same transaction.
+
+        One that repeats the last, which may be about to be enacted, is not kept: the last is returned. Nor is one that
+        goes on holding for the same reason, within the hour: it is returned without an id. None if the rollout has
+        gone on since it was decided: then look again.
+        """
+        recorded_at = SystemClock().now()
+        with writing(self._engine) as connection:
+            rollout = _get(connection, decision.rollout.id)
+            if rollout.phase.ended or rollout.epoch > decision.rollout.epoch:
+                return None
+            _put(connection, replace(rollout, peaks=highest(rollout.peaks, decision.peaks)))
+            last = _last_decision(connection, rollout.id)
+            if last is not None and _repeats(decision, last):
+                return last
+            if last is not None and _holds_on(decision, last):
+                return decision
+            row = connection.execute(
+                insert(decisions)
+                .values(
+                    rollout_id=rollout.id,
+                    outcome=decision.outcome.value,
+                    recorded_at=recorded_at.isoformat(),
+                    body=decision.to_json(),
+                )
+                .returning(decisions.c.id)
+            ).one()
+        return replace(decision, id=row.id, recorded_at=recorded_at)
+
+    def decision(self, decision_id: int) -> Decision:
+        """Raises RolloutNotFoundError and UnreadableError."""
+        with reading(self._engine) as connection:
+            row = connection.execute(select(decisions).where(decisions.c.id == decision_id)).one_or_none()
+        if row is None:
+            raise RolloutNotFoundError(f"no decision {decision_id}; `mlops rollouts list` shows the rollouts")
+        return decision_of(row)
+
+    def decisions(self, rollout_id: int) -> Sequence[Decision]:
+        """Of one rollout, those that can be read, oldest first."""
+        return self._read_decisions(
+            select(decisions).where(decisions.c.rollout_id == rollout_id).order_by(decisions.c.id)
+        )
+
+    def last_decision(self, rollout_id: int) -> Decision | None:
+        """None if there is none yet."""
+        with reading(self._engine) as connection:
+            return _last_decision(connection, rollout_id)
+
+    def close(self) -> None:
+        """Let go of the database."""
+        self._engine.dispose()
+
+    def _read_rollouts(self, query: Select[*tuple[Any, ...]]) -> Sequence[Rollout]:
+        with reading(self._engine) as connection:
+            return readable(connection.execute(query), rollout_of)
+
+    def _read_decisions(self, query: Select[*tuple[Any, ...]]) -> Sequence[Decision]:
+        with reading(self._engine) as connection:
+            return readable(connection.execute(query), decision_of)
+
+
+def _running(model: str) -> Select[*tuple[Any, ...]]:
+    return select(rollouts).where(rollouts.c.model == model, rollouts.c.phase.in_(RUNNING))
+
+
+def _get(connection: Connection, rollout_id: int) -> Rollout:
+    row = connection.execute(select(rollouts).where(rollouts.c.id == rollout_id)).one_or_none()
+    if row is None:
+        raise RolloutNotFoundError(f"no rollout {rollout_id}; `mlops rollouts list` shows what there is")
+    return rollout_of(row)
+
+
+def _last_decision(connection: Connection, rollout_id: int) -> Decision | None:
+    """The newest; None if there is none, or if it cannot be read."""
+    of_rollout = select(decisions).where(decisions.c.rollout_id == rollout_id)
+    newest = connection.execute(of_rollout.order_by(decisions.c.id.desc()).limit(1))
+    return next(iter(readable(newest, decision_of)), None)
+
+
+def _repeats(decision: Decision, last: Decision) -> bool:
+    same = _state(decision) == _state(last) and decision.outcome is not Outcome.HOLD
+    return same and decision.at - last.at < REPEAT_AFTER
+
+
+def _holds_on(decision: Decision, last: Decision) -> bool:
+    """A hold as the last one was but for its numbers. Decisions are 4 kB each, and there is a look every 10 s."""
+    same = _state(decision) == _state(last) and decision.outcome is Outcome.HOLD and _words(decision) == _words(last)
+    return same and decision.at - last.at < HOLD_AGAIN_AFTER
+
+
+def _state(decision: Decision) -> tuple[object, ...]:
+    rollout = decision.rollout
+    return decision.outcome, decision.origin, rollout.phase, rollout.step, rollout.epoch, rollout.paused
+
+
+def _words(decision: Decision) -> tuple[object, ...]:
+    """The reason without its numbers, and the verdicts.
+
+    >>> _NUMBER.sub("#", "soak until 2026-03-05 06:00; 9 more requests; paired.worse leans to worse (E 1.3e+05)")
+    'soak until # #; # more requests; paired.worse leans to worse (E #)'
+    """
+    return _NUMBER.sub("#", decision.reason), *((test.name, test.verdict) for test in decision.tests)
+
+
+def _put(connection: Connection, rollout: Rollout) -> None:
+    connection.execute(update(rollouts).where(rollouts.c.id == rollout.id).values(**columns_of(rollout)))

@@ -1,0 +1,1 @@
+"""The deployment in force: versions in memory, their guards, and the fuse."""

@@ -1,0 +1,99 @@
+"""Cuts off a canary, or a new champion in its watch, as soon as it is proven bad, without waiting for anyone."""
+
+import logging
+from datetime import UTC, datetime
+from functools import partial
+
+from mlops_dagster.clock import Clock
+from mlops_dagster.errors import RefusedError
+from mlops_dagster.predictions import Rollups
+from mlops_dagster.rollout import Decision, Outcome, Rollout, collect, decide
+from mlops_dagster.rollout.reconcile import is_watched
+from mlops_dagster.rollout.taking_out import take_out
+from mlops_dagster.serving.deployed.deployments import Deployments
+from mlops_dagster.serving.telemetry.telemetry import Telemetry
+from mlops_dagster.serving.upkeep.isolation import for_each
+from mlops_dagster.stores import House
+
+_ALWAYS = datetime.max.replace(tzinfo=UTC)
+
+logger = logging.getLogger(__name__)
+
+
+class Fuse:
+    """The emergency half of the rollout controller, with the same `decide`: it only ever rolls back.
+
+    First here and now (`check`): the champion answers for a canary, the old champion for a new one in its watch. Then
+    in the registry (`tell`, again and again until that is there). Every worker has one, and all of a machine read the
+    same rollups: each comes to the verdict by itself, and the first one's withdrawal is the one that counts. Where
+    machines share a database, each is also judged on the counts of all (`check_shared`): with the traffic dealt to k of
+    them, their own counts alone would prove it k times later. The controller finds the change and closes the rollout.
+    A canary that was set by hand has no rollout, hence no policy, and no fuse.
+    With `MLOPS_FUSE=false` it judges nobody.
+    """
+
+    def __init__(self, house: House, deployments: Deployments, clock: Clock, telemetry: Telemetry) -> None:
+        self._house = house
+        self._deployments = deployments
+        self._clock = clock
+        self._telemetry = telemetry
+        self._withdrawals: dict[tuple[str, str], Decision] = {}
+
+    def check(self) -> None:
+        """Judge everyone who answers on trial, on the counts of this machine. Asks no database that may be away."""
+        self._check(self._house.local_rollups)
+
+    def check_shared(self) -> None:
+        """Judge them on the counts of all machines. Raises StorageError while the database is away."""
+        if (shared := self._house.shared_rollups) is not None:
+            self._check(shared)
+
+    def tell(self) -> None:
+        """Take out in the registry what was cut off here. Raises StorageError while it is away; then call again.
+
+        What fails for one model is raised when all others are taken out, and tried again with the next call.
+        """
+
+        def take_out_in_registry(cut_off: tuple[str, str]) -> None:
+            self._withdraw(*cut_off, self._withdrawals[cut_off])
+            self._withdrawals.pop(cut_off, None)
+
+        if failures := for_each(list(self._withdrawals), take_out_in_registry):
+            raise failures[0]
+
+    def _check(self, rollups: Rollups) -> None:
+        """Whoever cannot be judged keeps no other from it: the first error is raised in the end."""
+        if not self._house.settings.fuse:
+            return
+        if failures := for_each(self._deployments.models(), partial(self._judge_model, rollups)):
+            raise failures[0]
+
+    def _judge_model(self, rollups: Rollups, model: str) -> None:
+        in_force = self._deployments.get(model)
+        deployment, rollout = in_force.deployment, in_force.rollout
+        if rollout is None:
+            return
+        if deployment.canary == rollout.challenger:
+            self._judge(rollups, rollout, rollout.challenger)
+        elif is_watched(deployment, rollout):
+            self._judge(rollups, rollout, rollout.final)
+
+    def _judge(self, rollups: Rollups, rollout: Rollout, version: str) -> None:
+        model, now = rollout.model, self._clock.now()
+        # All there is: a clock that was set back must not hide what is stamped with the time before.
+        evidence = collect(rollups, rollout, now, until=_ALWAYS)
+        decision = decide(rollout.policy, rollout, evidence, now)
+        if decision.outcome is Outcome.ROLLBACK:
+            self._deployments.cut_off(model, version)
+            self._telemetry.tripped(model, version)
+            self._withdrawals[model, version] = decision
+            logger.warning("fuse: %s %s takes no more traffic: %s", model, version, decision.reason)
+
+    def _withdraw(self, model: str, version: str, decision: Decision) -> None:
+        registry, reason = self._house.registry, f"fuse: {decision.reason}"
+        try:
+            take_out(registry, decision.rollout, reason=reason, evidence=decision.summary())
+        except RefusedError:
+            logger.exception(
+                "fuse: %s %s has changed its stage meanwhile, and is left to whoever did that", model, version
+            )

@@ -1,0 +1,101 @@
+"""A version in memory: its schema, its estimator, and one call that scores rows."""
+
+from collections.abc import Mapping, Sequence
+from contextlib import AbstractContextManager, nullcontext
+from dataclasses import dataclass
+from typing import Final
+
+from mlops_dagster.errors import InvalidFeaturesError, InvalidInputError
+from mlops_dagster.frames.values import text_of
+from mlops_dagster.inference import Scorer
+from mlops_dagster.registry import Baseline, GuardPolicy
+from mlops_dagster.registry.estimators import Estimator
+from mlops_dagster.schema import Feature, ModelSchema
+from mlops_dagster.serving.deployed.guard import Guard
+from mlops_dagster.serving.protocol.infer import Column
+from mlops_dagster.serving.protocol.tensors import Value
+
+Columns = Mapping[str, Sequence[Value]]
+
+_NO_MARK: Final = nullcontext()
+
+
+@dataclass(frozen=True, slots=True)
+class Scores:
+    """A row has one label, one score, and one probability per class, in the order of the schema."""
+
+    labels: list[str]
+    scores: list[float]
+    probabilities: list[list[float]]
+
+
+class LoadedModel:
+    """A version that is in memory and ready to score, inside its `mark`: whoever sees the process die knows at what.
+
+    Raises ModelFailedError for an estimator that gives no probabilities or knows other classes than its schema.
+    """
+
+    def __init__(
+        self,
+        version: str,
+        schema: ModelSchema,
+        estimator: Estimator,
+        baseline: Baseline | None = None,
+        mark: AbstractContextManager[object] = _NO_MARK,
+    ) -> None:
+        self._mark = mark
+        self._scorer = Scorer(version, schema, estimator)
+        self.version = version
+        self.schema = schema
+        self._baseline = baseline
+        self._guard = Guard(schema, baseline, GuardPolicy().stretch)
+
+    def guard(self, stretch: float) -> Guard:
+        """What requests are held against, with the ranges of the baseline widened by `stretch` widths."""
+        if self._guard.stretch != stretch:
+            self._guard = Guard(self.schema, self._baseline, stretch)
+        return self._guard
+
+    def predict(self, columns: Columns) -> Scores:
+        """Score rows given as one list per feature; raises ModelFailedError whatever the estimator does."""
+        with self._mark:
+            answers = self._scorer.score(columns)
+        return Scores(answers.labels, answers.scores.tolist(), answers.probabilities.tolist())
+
+    def try_out(self) -> None:
+        """Score made-up rows, so that the first real one finds imports and caches ready.
+
+        Raises ModelFailedError if the scores are no probabilities: then the version answers nobody.
+        """
+        self._scorer.try_out(self._baseline)
+
+
+def take_features(schema: ModelSchema, columns: Mapping[str, Column]) -> Columns:
+    """The columns `schema` asks for, checked; columns it does not know are left.
+
+    Raises InvalidFeaturesError naming the feature that is missing, null or of the wrong kind.
+    """
+    return {feature.name: _checked(feature, columns.get(feature.name)) for feature in schema.features}
+
+
+def _checked(feature: Feature, column: Column | None) -> Sequence[Value]:
+    if column is None:
+        raise InvalidFeaturesError(f"feature {feature.name!r} is missing; send it, null where it is not known")
+    values = column.values
+    if feature.kind == "categorical" and column.datatype != "BYTES":
+        values = _as_texts(feature, column)
+    elif feature.kind == "numeric" and column.datatype == "BYTES":
+        raise InvalidFeaturesError(f"feature {feature.name!r} is numeric: send a number, not BYTES")
+    if not feature.nullable and None in values:
+        raise InvalidFeaturesError(f"feature {feature.name!r} must not be null")
+    return values
+
+
+def _as_texts(feature: Feature, column: Column) -> list[Value]:
+    """The texts of whole numbers and booleans, as training has them."""
+    booleans = column.datatype == "BOOL"
+    try:
+        return [None if each is None else text_of(bool(each) if booleans else each) for each in column.values]
+    except InvalidInputError as error:
+        where = f"feature {feature.name!r} is categorical"
+        raise InvalidFeaturesError(f"{where}: {error.message}; send BYTES", told=f"{where}: {error.told}") from error

@@ -1,0 +1,105 @@
+"""What the registry is told of versions that the data plane does not load, and what is done about them.
+
+A challenger is withdrawn. A champion is kept, though it does not answer: a warm one stands in for it, if there is one.
+Only one that kills workers again and again, in a stage that it entered from a champion that did not, gives way to that.
+"""
+
+import logging
+import math
+from typing import Final
+
+from mlops_dagster.alerting import Severity
+from mlops_dagster.errors import StorageError, TransitionError, TrialFailedError
+from mlops_dagster.registry import Deployment, ModelVersion
+from mlops_dagster.serving.deployed.registry_cache import LastKnown
+from mlops_dagster.stores import House
+
+logger = logging.getLogger(__name__)
+
+RULE: Final = "version_refused"
+NOT_LOADABLE: Final = "not loadable: "
+CHAMPION_DEATHS: Final = 3
+"""So many workers must a champion have killed, where two suspicions or one proof are enough for a challenger."""
+
+
+class Reporter:
+    """Tells the registry and the people on call. Telling the same again changes nothing."""
+
+    def __init__(self, house: House, last_known: LastKnown) -> None:
+        self._house = house
+        self._last_known = last_known
+        self._told: set[tuple[str, str]] = set()
+
+    def deaths_allowed(self, entry: ModelVersion) -> float:
+        """How many workers this version may have killed and be loaded all the same."""
+        known = self._last_known.deployment(entry.model)
+        if known is None or known.deployment.champion != entry.version:
+            return 0
+        return math.inf if _resort(entry, known.deployment) is None else CHAMPION_DEATHS - 1
+
+    def refused(self, model: str, version: str, error: TrialFailedError) -> None:
+        """Take a version out that failed its trial, or killed workers; while the registry is away, nothing is done."""
+        try:
+            entry, deployment = self._house.registry.get(model, version), self._house.registry.deployment(model)
+            done = self._take_out(entry, deployment, error)
+            self._alert(entry, deployment, error.message, done)
+            self._told.add((model, version))
+        except StorageError as away:
+            logger.error("the registry cannot be told that %s %s is refused: %s", model, version, away)
+
+    def kills(self, entry: ModelVersion, why: str) -> None:
+        """Tell of a champion that is loaded although it killed workers: there is none to go back to, or not yet."""
+        try:
+            deployment = self._house.registry.deployment(entry.model)
+            self._alert(entry, deployment, f"{entry.version} is loaded again, although {why}", "nothing")
+        except StorageError as away:
+            logger.error("nobody can be told that %s %s kills workers: %s", entry.model, entry.version, away)
+
+    def not_loaded(self, model: str, version: str, why: str) -> None:
+        """Keep for good that a version cannot be loaded."""
+        try:
+            self._house.registry.note_not_loaded(model, version, why=why)
+        except StorageError as away:
+            logger.error("the registry cannot be told that %s %s is not loadable: %s", model, version, away)
+
+    def loaded(self, model: str, version: str) -> None:
+        """What was refused before is loaded now: its alert is over."""
+        if (model, version) not in self._told:
+            return
+        self._told.discard((model, version))
+        try:
+            self._house.alerts.resolve(model, RULE, f"{version} is loaded")
+        except StorageError as away:
+            logger.error("the alert of %s %s is not resolved: %s", model, version, away)
+
+    def _alert(self, entry: ModelVersion, deployment: Deployment, summary: str, done: str) -> None:
+        champion = entry.version == deployment.champion
+        severity = Severity.CRITICAL if champion else Severity.WARNING
+        evidence = {"version": entry.version}
+        self._house.alerts.report(entry.model, RULE, severity, summary, done=done, evidence=evidence)
+
+    def _take_out(self, entry: ModelVersion, deployment: Deployment, error: TrialFailedError) -> str:
+        """Return what was done about the version."""
+        model, version, registry = entry.model, entry.version, self._house.registry
+        reason, gone = f"{NOT_LOADABLE}{error}", "it was taken out, and the champion answers"
+        if entry.rolled_back:  # another worker was quicker
+            return gone
+        try:
+            if version in (deployment.canary, *deployment.shadows) and version != deployment.previous:
+                registry.withdraw(entry, reason=reason)
+                return gone
+            resort = _resort(entry, deployment)
+            if error.deaths and version == deployment.champion and resort is not None:
+                registry.rollback(model, reason=reason, to=resort, bad=version)
+                return gone
+        except TransitionError as changed:
+            logger.warning("%s %s has changed its stage meanwhile: %s", model, version, changed)
+        registry.note_not_loaded(model, version, why=error.message)
+        if version == deployment.champion and deployment.previous is not None:
+            return f"{deployment.previous} answers in its place where that is in memory"
+        return "nothing"
+
+
+def _resort(entry: ModelVersion, deployment: Deployment) -> str | None:
+    """The champion to go back to from `entry`, once: if that one kills workers too, it is the requests."""
+    return None if entry.reason.startswith(NOT_LOADABLE) else deployment.previous

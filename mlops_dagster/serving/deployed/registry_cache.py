@@ -1,0 +1,101 @@
+"""What the registry said last, in a file of the home.
+
+The workers note it; who starts while the database is away goes on with it, and the rollups, which must never wait for
+a database that hangs, read nothing else.
+"""
+
+from pathlib import Path
+from typing import NamedTuple
+
+import orjson
+
+from mlops_dagster.documents.readable import readable, reading_row
+from mlops_dagster.predictions.spool.sqlite import SqliteFile
+from mlops_dagster.registry import Deployment, ModelVersion
+from mlops_dagster.registry.stores.rows import deployment_of, deployment_row, version_of, version_row
+from mlops_dagster.rollout import Rollout
+
+_SCHEMA = """
+CREATE TABLE IF NOT EXISTS deployments (
+    model TEXT PRIMARY KEY, epoch INTEGER NOT NULL, deployment TEXT NOT NULL, rollout TEXT
+) WITHOUT ROWID;
+CREATE TABLE IF NOT EXISTS versions (
+    model TEXT NOT NULL, version TEXT NOT NULL, body TEXT NOT NULL, PRIMARY KEY (model, version)
+) WITHOUT ROWID
+"""
+
+
+class Known(NamedTuple):
+    """Who answers a model's requests, and the rollout that runs."""
+
+    deployment: Deployment
+    rollout: Rollout | None
+
+
+class LastKnown:
+    """For any number of threads and processes. Every method raises StorageError and CorruptedError.
+
+    A note that cannot be read is logged, and is as if nobody had written it: the registry is asked, and it is replaced.
+    """
+
+    def __init__(self, path: Path) -> None:
+        self._file = SqliteFile(path, _SCHEMA)
+
+    def note(self, known: Known) -> None:
+        """Keep this for its model, unless a later deployment has been noted."""
+        deployment, rollout = known
+        body = orjson.dumps(deployment_row(deployment)).decode()
+        with self._file.writing() as connection:
+            connection.execute(
+                "INSERT INTO deployments VALUES (?, ?, ?, ?) ON CONFLICT DO UPDATE SET epoch = excluded.epoch, "
+                "deployment = excluded.deployment, rollout = excluded.rollout WHERE excluded.epoch >= epoch",
+                (deployment.model, deployment.epoch, body, None if rollout is None else rollout.to_json()),
+            )
+
+    def deployment(self, model: str) -> Known | None:
+        """What was noted last of a model; None if nothing ever was."""
+        with self._file.reading() as connection:
+            found = connection.execute(
+                "SELECT deployment, rollout FROM deployments WHERE model = ?", (model,)
+            ).fetchone()
+        return None if found is None else next(iter(readable([(model, *found)], _known)), None)
+
+    def deployments(self) -> list[Known]:
+        """What was noted last of every model."""
+        with self._file.reading() as connection:
+            rows = connection.execute("SELECT model, deployment, rollout FROM deployments").fetchall()
+        return readable(rows, _known)
+
+    def note_version(self, version: ModelVersion) -> None:
+        """Keep a version as it is now."""
+        body = orjson.dumps(version_row(version)).decode()
+        with self._file.writing() as connection:
+            connection.execute("REPLACE INTO versions VALUES (?, ?, ?)", (version.model, version.version, body))
+
+    def version(self, model: str, version: str) -> ModelVersion | None:
+        """The version as it was noted last; None if it never was."""
+        with self._file.reading() as connection:
+            found = connection.execute(
+                "SELECT body FROM versions WHERE model = ? AND version = ?", (model, version)
+            ).fetchone()
+        return None if found is None else next(iter(readable([(model, version, *found)], _version)), None)
+
+    def versions(self, model: str) -> list[str]:
+        """The names of the versions that were noted of a model."""
+        with self._file.reading() as connection:
+            return [name for (name,) in connection.execute("SELECT version FROM versions WHERE model = ?", (model,))]
+
+    def close(self) -> None:
+        self._file.close()
+
+
+def _known(row: tuple[str, str, str | None]) -> Known:
+    model, deployment, rollout = row
+    with reading_row(f"what was noted last of {model}", "it is noted anew once the registry is read"):
+        return Known(deployment_of(orjson.loads(deployment)), None if rollout is None else Rollout.from_json(rollout))
+
+
+def _version(row: tuple[str, str, str]) -> ModelVersion:
+    model, version, body = row
+    with reading_row(f"what was noted last of {model} {version}", "it is noted anew once it is loaded"):
+        return version_of(orjson.loads(body))

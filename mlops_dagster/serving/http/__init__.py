@@ -1,0 +1,1 @@
+"""HTTP: the front door, its limits, tokens, and the routes."""

@@ -1,0 +1,22 @@
+"""Answers in JSON, those for errors among them."""
+
+import orjson
+from starlette.responses import Response
+
+from mlops_dagster.errors import MlopsError
+from mlops_dagster.serving.http.status import status_of
+from mlops_dagster.serving.protocol.tensors import Json
+
+
+def to_json(content: Json, status: int = 200) -> Response:
+    """`content` as the body."""
+    return Response(orjson.dumps(content), status_code=status, media_type="application/json")
+
+
+def error_response(error: MlopsError) -> Response:
+    """The answer for an error of the project's own tree."""
+    status = status_of(error)
+    response = to_json({"error": error.message, "code": error.code}, status)
+    if status == 401:
+        response.headers["WWW-Authenticate"] = 'Bearer realm="mlops"'
+    return response

@@ -1,0 +1,1 @@
+"""The path of a request: routing, batching, scoring, and the shadows beside it."""

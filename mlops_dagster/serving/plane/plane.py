@@ -1,0 +1,258 @@
+"""The data plane without HTTP: what becomes of a request, and the work beside the requests."""
+
+import asyncio
+import time
+from collections.abc import Mapping, Sequence
+from datetime import datetime
+from functools import partial
+from itertools import count
+from weakref import WeakKeyDictionary
+
+from mlops_dagster.clock import ReplayedClock, SystemClock
+from mlops_dagster.errors import (
+    InvalidFeaturesError,
+    InvalidInputError,
+    InvalidLabelsError,
+    ModelFailedError,
+    OnHoldError,
+    StorageError,
+    UnlikeTrainingError,
+    VersionNotFoundError,
+)
+from mlops_dagster.predictions import FeedbackResult
+from mlops_dagster.serving.deployed.deployments import Deployments, InForce
+from mlops_dagster.serving.deployed.loaded_model import Columns, LoadedModel, take_features
+from mlops_dagster.serving.plane.abandonable import Lane
+from mlops_dagster.serving.plane.batching import Batcher
+from mlops_dagster.serving.plane.calls import NO_COLUMNS, Call, Outcome, Rejection, Scoring, timed_out
+from mlops_dagster.serving.plane.known_classes import KnownClasses, check_labels
+from mlops_dagster.serving.plane.router import Route, choose
+from mlops_dagster.serving.plane.scoring import Scorer
+from mlops_dagster.serving.protocol.infer import Answer, Column, Headers, InferRequest, read_request
+from mlops_dagster.serving.protocol.tensors import shown
+from mlops_dagster.serving.telemetry.telemetry import Telemetry
+from mlops_dagster.serving.telemetry.tracing import TraceContext
+from mlops_dagster.stores import House
+
+WALL = SystemClock()
+
+
+class DataPlane:
+    """Answers requests. Its methods are called from one event loop."""
+
+    def __init__(
+        self,
+        process: str,
+        house: House,
+        deployments: Deployments,
+        classes: KnownClasses,
+        scorer: Scorer,
+        telemetry: Telemetry,
+    ) -> None:
+        self._process = process
+        self._house = house
+        self._deployments = deployments
+        self._classes = classes
+        self._scorer = scorer
+        self._telemetry = telemetry
+        self._patience = house.settings.predict_timeout
+        self._ids = count()
+        self._batchers: WeakKeyDictionary[LoadedModel, Batcher[Call, Outcome, Answer]] = WeakKeyDictionary()
+        self._rejections: Batcher[Rejection, None, None] = Batcher(
+            Lane("rejections"), lambda rejections: [None] * len(rejections), scorer.reject, None, self._patience
+        )
+
+    async def infer(
+        self, model: str, body: bytes, version: str | None, headers: Headers, trace: TraceContext
+    ) -> Answer:
+        """The answer to an infer request, as soon as its record is durable.
+
+        Raises InvalidInputError (recorded as rejected), OnHoldError (as held), ModelFailedError (as failed),
+        NotFoundError, StorageError.
+        """
+        started, received_at, name = time.perf_counter(), WALL.now(), self._new_id()
+        in_force = self._deployments.get(model)
+        request, event_time, route, unanswered = None, self._house.clock.now(), None, NO_COLUMNS
+        try:
+            request = read_request(body, headers, self._house.settings.max_rows)
+            event_time = self._event_time(request)
+            if in_force.on_hold is not None:
+                unanswered = _unanswered(in_force, request, version)
+                raise OnHoldError(in_force.on_hold)
+            route, loaded = await self._route(in_force, request, name, version)
+            inputs = request.named_columns(loaded.schema)
+            scoring = _scoring(in_force, route, loaded, inputs)
+            self._guard(in_force, route, loaded, inputs)
+        except (InvalidInputError, OnHoldError) as error:
+            await self._rejections.submit(
+                Rejection(
+                    id=(request and request.id) or name,
+                    name=name,
+                    model=model,
+                    version=route.version if route else "",
+                    key=request.routing_key if request else None,
+                    event_time=event_time,
+                    received_at=received_at,
+                    latency_ms=(time.perf_counter() - started) * 1000,
+                    error=error,
+                    body=body,
+                    was_read=request is not None,
+                    trace=trace,
+                    columns=unanswered,
+                )
+            )
+            raise
+        call = Call(
+            request.id or name, name, in_force, request, inputs, event_time, received_at, started, trace, scoring
+        )
+        return await self._batcher(model, loaded).submit(call)
+
+    async def refuse(self, model: str, error: InvalidInputError, trace: TraceContext) -> None:
+        """Record an infer request whose body could not be read. Raises ModelNotFoundError, StorageError."""
+        self._deployments.get(model)
+        name = self._new_id()
+        rejection = Rejection(
+            id=name,
+            name=name,
+            model=model,
+            version="",
+            key=None,
+            event_time=self._house.clock.now(),
+            received_at=WALL.now(),
+            latency_ms=0.0,
+            error=error,
+            body=b"",
+            was_read=False,
+            trace=trace,
+        )
+        await self._rejections.submit(rejection)
+
+    async def feedback(
+        self, model: str, labels: Sequence[tuple[str, str, datetime | None]], actor: str | None
+    ) -> FeedbackResult:
+        """Record labels as (prediction id, label, when it became known, or None for now), sent by `actor`.
+
+        All of them or none. Raises NotFoundError, and InvalidLabelsError if one is no class of the model.
+        """
+        in_force = self._deployments.get(model)
+        await self._check_labels(in_force, [label for _, label, _ in labels])
+        for _, _, at in labels:
+            self._at(at)
+        result = await asyncio.to_thread(
+            self._house.feedback.take, labels, model=model, actor=actor, now=self._at(None)
+        )
+        self._telemetry.labelled(model, result, in_force.classes)
+        return result
+
+    async def _check_labels(self, in_force: InForce, labels: Sequence[str]) -> None:
+        if in_force.classes.issuperset(labels):
+            return
+        model = in_force.deployment.model
+        # Of a version that was asked for by name, or of a champion of before.
+        classes = in_force.classes | await asyncio.to_thread(self._classes.of, model)
+        try:
+            check_labels(model, labels, classes)
+        except InvalidLabelsError as error:
+            self._telemetry.labels_refused(model, error.refused)
+            raise
+
+    def _event_time(self, request: InferRequest) -> datetime:
+        if request.event_time is not None and not self._house.settings.accept_event_time:
+            raise InvalidInputError("`event_time` is for replayed traffic; MLOPS_ACCEPT_EVENT_TIME=true accepts it")
+        if request.event_time is None and self._house.settings.accept_event_time:
+            raise InvalidInputError(
+                "requests are replayed here (MLOPS_ACCEPT_EVENT_TIME=true), so each says when it happened: add the "
+                "parameter `event_time`, or run the server without that setting"
+            )
+        return self._at(request.event_time)
+
+    def _at(self, time: datetime | None) -> datetime:
+        """`time`, which a replayed clock then has reached; None is now."""
+        clock = self._house.clock
+        if time is None:
+            return clock.now()
+        if isinstance(clock, ReplayedClock):
+            clock.advance_to(time)
+        return time
+
+    def _new_id(self) -> str:
+        """Unique by the name of the process, without the system call of a random one."""
+        return f"{self._process}-{next(self._ids):08x}"  # of one width: their order is that of their making
+
+    async def _route(
+        self, in_force: InForce, request: InferRequest, name: str, version: str | None
+    ) -> tuple[Route, LoadedModel]:
+        deployment = in_force.deployment
+        named = version or request.version
+        if request.arm is not None:
+            named = deployment.champion if request.arm == "champion" else deployment.canary
+            if named is None:
+                raise VersionNotFoundError(f"model {deployment.model!r} has no {request.arm} now")
+        if named is not None:
+            loaded = await self._deployments.named(deployment.model, named)
+            return Route(loaded.version, "named", 1.0), loaded
+        if in_force.unavailable is not None:
+            raise StorageError(in_force.unavailable)
+        route = choose(deployment, request.routing_key or name)
+        return route, in_force.versions[route.version]
+
+    def _guard(self, in_force: InForce, route: Route, loaded: LoadedModel, inputs: Mapping[str, Column]) -> None:
+        """Hold the rows against the champion's training data: then no request fares otherwise in the other arm.
+
+        Only who was asked for by name goes by its own.
+        """
+        deployment = in_force.deployment
+        policy = deployment.guard
+        if policy.mode == "off":
+            return
+        judge = loaded if route.role == "named" else in_force.versions.get(deployment.champion or "", loaded)
+        found = judge.guard(policy.stretch).violations(inputs)
+        if not found:
+            return
+        self._telemetry.unlike_training(deployment.model, found)
+        if policy.mode == "reject":
+            told = "; ".join(map(str, found))
+            raise UnlikeTrainingError(f"unlike the training data of {deployment.model} {judge.version}: {told}")
+
+    def _batcher(self, model: str, version: LoadedModel) -> Batcher[Call, Outcome, Answer]:
+        """The batches of one version, in a lane of their own: a slow version makes no other wait."""
+        batcher = self._batchers.get(version)
+        if batcher is None:
+            batcher = self._batchers[version] = Batcher(
+                Lane(f"version {version.version}"),
+                self._scorer.score,
+                self._scorer.settle,
+                timed_out(version, self._patience),
+                self._patience,
+                partial(self._telemetry.waiting, model, version.version),
+            )
+        return batcher
+
+
+def _unanswered(in_force: InForce, request: InferRequest, version: str | None) -> Columns:
+    """What the champion would have been given, were it not on hold: by these rows it is seen when that can end.
+
+    Nothing of requests that the split would not answer, and of those that the champion's schema refuses.
+    """
+    champion = in_force.versions.get(in_force.deployment.champion or "")
+    if champion is None or version or request.version or request.arm:
+        return NO_COLUMNS
+    try:
+        return take_features(champion.schema, request.named_columns(champion.schema))
+    except InvalidInputError:
+        return NO_COLUMNS
+
+
+def _scoring(in_force: InForce, route: Route, loaded: LoadedModel, inputs: Mapping[str, Column]) -> Scoring:
+    unknown = inputs.keys() - in_force.features - set(loaded.schema.names)
+    if unknown:
+        raise InvalidFeaturesError(f"unknown features {shown(sorted(unknown))}; the model takes {loaded.schema.names}")
+    try:
+        return Scoring(loaded, route.role, route.weight, take_features(loaded.schema, inputs))
+    except InvalidFeaturesError as error:
+        champion = in_force.versions.get(in_force.deployment.champion or "")
+        if route.role != "canary" or champion is None:
+            raise
+        take_features(champion.schema, inputs)
+        refusal = ModelFailedError(f"canary {loaded.version} refuses what the champion accepts: {error}")
+        return Scoring(loaded, route.role, route.weight, NO_COLUMNS, refusal)

@@ -1,0 +1,135 @@
+"""The work of a batch: score it, record it durably, and only then let go of the answers."""
+
+import time
+from collections import defaultdict
+from collections.abc import Sequence
+
+from mlops_dagster.errors import MlopsError
+from mlops_dagster.predictions import Answered, Spool, Status
+from mlops_dagster.serving.deployed.loaded_model import Scores
+from mlops_dagster.serving.plane.batching import score_together
+from mlops_dagster.serving.plane.calls import (
+    Call,
+    Outcome,
+    Rejection,
+    Scoring,
+    rejected,
+    scored,
+    traced,
+    traced_rejection,
+)
+from mlops_dagster.serving.plane.shadow import OffPath, Task
+from mlops_dagster.serving.protocol.infer import Answer, encode
+from mlops_dagster.serving.telemetry.telemetry import Telemetry
+from mlops_dagster.serving.telemetry.tracing import Tracing
+from mlops_dagster.serving.upkeep.unsettled import Unsettled
+
+
+class Scorer:
+    """Scores for one process. What settles returns when its records are durable; StorageError if they cannot be."""
+
+    def __init__(self, process: str, spool: Spool, telemetry: Telemetry, tracing: Tracing, patience: float) -> None:
+        self._process = process
+        self._spool = spool
+        self._telemetry = telemetry
+        self._tracing = tracing
+        self._unsettled = Unsettled(spool.path.parent, process)
+        self.off_path = OffPath(
+            self.score_tasks, self.settle_tasks, spool.shed, telemetry, patience, waiting=self._unsettled.change
+        )
+
+    def close(self) -> None:
+        """Finish what waits off the response path."""
+        self.off_path.close()
+        self._unsettled.close()
+
+    def score(self, calls: Sequence[Call]) -> list[Outcome]:
+        """Score calls that one version answers."""
+        return _outcomes([call.scoring for call in calls])
+
+    def settle(self, calls: Sequence[Call], outcomes: Sequence[Outcome]) -> list[Answer | MlopsError]:
+        """Record what became of them; returns the answers."""
+        answers = [_answer(call, outcome) for call, outcome in zip(calls, outcomes, strict=True)]
+        now = time.perf_counter()
+        self._spool.append(
+            [
+                record
+                for call, outcome in zip(calls, outcomes, strict=True)
+                for record in scored(call, call.scoring, outcome, self._process, answered_at=now)
+            ]
+        )
+        self.off_path.offer([(call, _answered(call, outcome)) for call, outcome in zip(calls, outcomes, strict=True)])
+        for call, outcome in zip(calls, outcomes, strict=True):
+            if call.trace.sampled:
+                self._tracing.record(traced(call, outcome, now, len(calls)))
+        now = time.perf_counter()
+        self._count([(call, call.scoring) for call in calls], outcomes, [now - call.started for call in calls])
+        return answers
+
+    def reject(self, rejections: Sequence[Rejection], _outcomes: Sequence[None]) -> list[None]:
+        """Record requests that are refused."""
+        self._spool.append([record for rejection in rejections for record in rejected(rejection, self._process)])
+        for rejection in rejections:
+            arm = self._telemetry.arm(rejection.model, rejection.version, "none")
+            if rejection.trace.sampled:
+                self._tracing.record(traced_rejection(rejection))
+            arm.rejected([rejection.latency_ms / 1000], [rejection.error.code])
+        return [None] * len(rejections)
+
+    def score_tasks(self, tasks: Sequence[Task]) -> list[Outcome]:
+        """Score beside the answers, for one version."""
+        return _outcomes([scoring for _, scoring in tasks])
+
+    def settle_tasks(self, tasks: Sequence[Task], outcomes: Sequence[Outcome]) -> None:
+        """Record what became of them."""
+        records = [
+            record
+            for (call, scoring), outcome in zip(tasks, outcomes, strict=True)
+            for record in scored(call, scoring, outcome, self._process)
+        ]
+        self._spool.append(records)
+        self._count(tasks, outcomes, [outcome.seconds for outcome in outcomes])
+
+    def _count(self, tasks: Sequence[Task], outcomes: Sequence[Outcome], seconds: Sequence[float]) -> None:
+        """Tell the telemetry of one version's batch, arm by arm: nearly always there is one."""
+        arms: defaultdict[tuple[str, str, str], list[int]] = defaultdict(list)
+        for index, (call, scoring) in enumerate(tasks):
+            arms[call.in_force.deployment.model, scoring.version.version, scoring.role].append(index)
+        for arm, indices in arms.items():
+            results = [outcomes[index].result for index in indices]
+            self._telemetry.arm(*arm).answered(
+                [seconds[index] for index in indices],
+                [label for result in results if isinstance(result, Scores) for label in result.labels],
+                [result.code for result in results if isinstance(result, MlopsError)],
+            )
+
+
+def _answered(call: Call, outcome: Outcome) -> Answered:
+    status: Status = "failed" if isinstance(outcome.result, MlopsError) else "ok"
+    return Answered(call.scoring.version.version, call.scoring.role, status)
+
+
+def _answer(call: Call, outcome: Outcome) -> Answer | MlopsError:
+    scores, scoring = outcome.result, call.scoring
+    if isinstance(scores, MlopsError):
+        return scores
+    return encode(
+        call.in_force.deployment.model,
+        scoring.version.version,
+        scoring.role,
+        call.request,
+        call.prediction_ids,
+        scores.labels,
+        scores.scores,
+        scores.probabilities,
+        scoring.version.schema.classes,
+    )
+
+
+def _outcomes(scorings: Sequence[Scoring]) -> list[Outcome]:
+    """Score what one version is to score; what its own schema refuses has failed already."""
+    began = time.perf_counter()
+    accepted = [scoring.columns for scoring in scorings if scoring.refusal is None]
+    results = iter(score_together(scorings[0].version, accepted) if accepted else ())
+    ended = time.perf_counter()
+    return [Outcome(scoring.refusal or next(results), began, ended) for scoring in scorings]

@@ -1,0 +1,1 @@
+"""The processes of the data plane: a supervisor and its workers."""

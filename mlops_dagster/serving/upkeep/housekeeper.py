@@ -1,0 +1,90 @@
+"""The process that takes from the spool: `python -m mlops_dagster.serving.upkeep.housekeeper`.
+
+It is one of its own so that the workers' interpreters do nothing but answer.
+"""
+
+import logging
+import os
+import signal
+
+from mlops_dagster.errors import is_panic
+from mlops_dagster.serving.deployed.registry_cache import LastKnown
+from mlops_dagster.serving.processes.heartbeat import BEAT_SECONDS, Leash, child_main
+from mlops_dagster.serving.telemetry.telemetry import Telemetry
+from mlops_dagster.serving.upkeep.periodic import Repeating
+from mlops_dagster.serving.upkeep.shipping import Housekeeping
+from mlops_dagster.settings import Settings
+from mlops_dagster.stores import House
+
+logger = logging.getLogger(__name__)
+
+ROLL_UP_SECONDS = 1.0
+SHIP_SECONDS = 5.0
+TIDY_SECONDS = 300.0
+MEASURE_SECONDS = 5.0
+LABEL_SECONDS = 1.0
+SETTLE_SECONDS = 60.0
+PRUNE_SECONDS = 60.0
+LABEL_DEBT_SECONDS = 30.0
+NICER = 10  # answers come first: what is counted and shipped a little later is not lost
+
+
+def work(leash: Leash, arguments: list[str]) -> None:
+    """Count and ship until the supervisor lets go; then once more, for what the workers have answered last."""
+    for number in (signal.SIGTERM, signal.SIGINT):
+        signal.signal(number, signal.SIG_IGN)  # sent to the whole group: the workers are not done yet
+    name, restarts = arguments
+    settings = Settings()
+    house, telemetry = House(settings, actor="data plane"), Telemetry(name)
+    if int(restarts):
+        telemetry.restarted("housekeeper")
+    housekeeping = Housekeeping(house, LastKnown(settings.last_known_path), telemetry)
+
+    def roll_up() -> None:
+        housekeeping.roll_up()
+        for model, predictions in housekeeping.newly_repeated_ids().items():
+            telemetry.repeated_ids(model, predictions)
+
+    def tell_label_debts() -> None:
+        now = house.clock.now()
+        for model, debt in housekeeping.label_debts(now).items():
+            telemetry.awaiting_labels(model, debt, now)
+
+    duties = [
+        Repeating("rollups", ROLL_UP_SECONDS, roll_up, telemetry),
+        Repeating("shared rollups", ROLL_UP_SECONDS, housekeeping.share, telemetry),
+        Repeating("log", SHIP_SECONDS, housekeeping.ship, telemetry),
+        Repeating("labels", LABEL_SECONDS, housekeeping.exchange_labels, telemetry, at_once=True),
+        Repeating("labels of nobody", SETTLE_SECONDS, housekeeping.settle_labels, telemetry),
+        Repeating("label index", PRUNE_SECONDS, housekeeping.prune_labels, telemetry),
+        Repeating("left behind", SETTLE_SECONDS, housekeeping.shed_of_the_dead, telemetry, at_once=True),
+        Repeating("tidy", TIDY_SECONDS, house.log.tidy, telemetry),
+        Repeating("log alerts", LABEL_DEBT_SECONDS, housekeeping.tell_held, telemetry),
+        # At once: a restart leaves no gap in it.
+        Repeating("label debt", LABEL_DEBT_SECONDS, tell_label_debts, telemetry, at_once=True),
+        Repeating("process", MEASURE_SECONDS, telemetry.measure, telemetry),
+        Repeating("signs of life", BEAT_SECONDS, lambda: leash.beat("housekeeper"), telemetry),
+    ]
+    telemetry.measure()
+    os.nice(NICER)
+    for duty in duties:
+        duty.start()
+    # And load what that takes before there is traffic. A log that hangs holds up neither the counts nor the fuse.
+    _take_what_is_left(housekeeping)
+    leash.wait()
+    for duty in duties:
+        duty.stop()
+    _take_what_is_left(housekeeping)
+
+
+def _take_what_is_left(housekeeping: Housekeeping) -> None:
+    try:
+        housekeeping.flush(log=True)
+    except BaseException as error:  # a panic too; the duties go on, and whoever comes next
+        if not isinstance(error, Exception) and not is_panic(error):
+            raise
+        logger.error("the last predictions stay in the spool, and are shipped later: %s", error)
+
+
+if __name__ == "__main__":
+    child_main(work)

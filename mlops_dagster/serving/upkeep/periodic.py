@@ -1,0 +1,79 @@
+"""Work that repeats beside the requests."""
+
+import logging
+import threading
+from collections.abc import Callable
+
+from mlops_dagster.errors import MlopsError
+from mlops_dagster.serving.telemetry.telemetry import Telemetry
+
+logger = logging.getLogger(__name__)
+
+
+MOST_SECONDS = 60.0
+"""Between two tries of work that breaks in a way nobody expected: it may break the same way for hours."""
+
+
+class Repeating:
+    """Calls `work` every `seconds` in a thread of its own, and again after it failed; `at_once`, when it starts too.
+
+    Nothing that `work` raises ends the thread, not even what is no Exception, as the panic of a library in Rust:
+    it would end the work for good, and nobody else. After an error that is none of ours the pause doubles.
+    """
+
+    def __init__(
+        self, name: str, seconds: float, work: Callable[[], object], telemetry: Telemetry, *, at_once: bool = False
+    ) -> None:
+        self.name, self._seconds, self._work, self._telemetry = name, seconds, work, telemetry
+        self._at_once = at_once
+        self._stopping = threading.Event()
+        self._thread = threading.Thread(target=self._run, name=name, daemon=True)
+        self._failures = 0
+        self._pause = seconds
+        self._trouble = ""
+
+    @property
+    def trouble(self) -> str | None:
+        """What the last rounds failed with, if none has worked since; never a foreign text, which may have anything."""
+        return self._trouble if self._failures else None
+
+    def start(self) -> None:
+        self._thread.start()
+
+    def stop(self) -> None:
+        """Return once the call at work, if any, has ended."""
+        self._stopping.set()
+        if self._thread.is_alive():
+            self._thread.join()
+
+    def _run(self) -> None:
+        if self._at_once:
+            self._round()
+        while not self._stopping.wait(self._pause):
+            self._round()
+
+    def _round(self) -> None:
+        try:
+            self._work()
+        except BaseException as error:
+            # A database or disk that is away comes back: the data plane goes on serving what it knows.
+            self._failed(error)
+        else:
+            self._worked()
+
+    def _failed(self, error: BaseException) -> None:
+        """Every failure counts; the first of a row is told, for the next comes soon."""
+        self._failures += 1
+        self._telemetry.failed(self.name)
+        ours = isinstance(error, MlopsError)
+        self._trouble = error.code if isinstance(error, MlopsError) else type(error).__name__
+        self._pause = self._seconds if ours else min(self._pause * 2, max(MOST_SECONDS, self._seconds))
+        if self._failures == 1:
+            trace = None if ours else error  # those of our own tree say all in one line
+            logger.error("%s failed and is tried again in %g s: %s", self.name, self._pause, error, exc_info=trace)
+
+    def _worked(self) -> None:
+        if self._failures:
+            logger.warning("%s works again, after it failed %d times", self.name, self._failures)
+        self._failures = 0
+        self._pause = self._seconds

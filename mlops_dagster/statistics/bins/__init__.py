@@ -1,0 +1,1 @@
+"""Bins, counts in bins, and histograms."""

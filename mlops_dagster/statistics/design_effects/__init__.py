@@ -1,0 +1,1 @@
+"""Design effects: how many rows are worth one."""

@@ -1,0 +1,1 @@
+"""E-values: evidence that stays valid however often it is looked at."""

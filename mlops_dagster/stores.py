@@ -1,0 +1,143 @@
+"""The one place where settings become stores."""
+
+from collections.abc import Callable
+from datetime import datetime
+from functools import cached_property
+from typing import TYPE_CHECKING, Literal
+
+from mlops_dagster.alerting import Alerts
+from mlops_dagster.clock import Clock, SystemClock
+from mlops_dagster.predictions import AskedErasures, Feedback, LabelInbox, LabelOutbox, PredictionLog, Rollups, Spool
+from mlops_dagster.registry import ModelRegistry, ModelVersion
+from mlops_dagster.registry.session import os_user
+from mlops_dagster.rollout.controller import Controller
+from mlops_dagster.rollout.policy import RolloutPolicy
+from mlops_dagster.rollout.store.store import RolloutStore
+from mlops_dagster.settings import Settings
+from mlops_dagster.storage.addresses import check_log_address
+
+if TYPE_CHECKING:
+    from types_boto3_s3 import S3Client
+
+    from mlops_dagster.storage.files import Files
+
+
+class House:
+    """Everything that lives in one `MLOPS_HOME`; each part is opened when it is first asked for.
+
+    Raises HomeNotWritableError, and InvalidInputError where no log can be, at once, rather than at the first write.
+    """
+
+    def __init__(
+        self,
+        settings: Settings | None = None,
+        clock: Clock | None = None,
+        *,
+        actor: str | None = None,
+        s3: "S3Client | None" = None,
+    ) -> None:
+        self.settings = settings or Settings()
+        self.clock = clock or SystemClock()
+        self.actor = actor or os_user()
+        self._s3 = s3
+        check_log_address(self.settings.log)
+        self.settings.writable_home()
+
+    @cached_property
+    def registry(self) -> ModelRegistry:
+        return ModelRegistry(settings=self.settings, clock=self.clock, actor=self.actor, s3=self._s3)
+
+    def versions(self, model: str) -> list[ModelVersion]:
+        """Every version, in order of registration; none of a model that nobody has registered yet."""
+        return self.registry.list(model) if model in self.registry.models() else []
+
+    def champion(self, model: str, at: datetime | None = None) -> ModelVersion | None:
+        """Who answers now, or answered at that time; None before there was one."""
+        if model not in self.registry.models():
+            return None
+        name = (self.registry.deployment(model) if at is None else self.registry.as_of(model, at)).champion
+        return None if name is None else self.registry.get(model, name)
+
+    @cached_property
+    def rollouts(self) -> RolloutStore:
+        return RolloutStore(self.settings.database)
+
+    @cached_property
+    def alerts(self) -> Alerts:
+        return Alerts(self.settings.database, self.clock)
+
+    @property
+    def rollups(self) -> Rollups:
+        """The counts that decisions read: of all machines, where they share a database."""
+        return self.shared_rollups or self.local_rollups
+
+    @cached_property
+    def shared_rollups(self) -> Rollups | None:
+        url = self.settings.shared_rollups
+        return None if url is None else Rollups(url, consumer="shared")
+
+    @cached_property
+    def local_rollups(self) -> Rollups:
+        """Of this machine, for its fuse: they are there while the database is away."""
+        return Rollups(self.settings.local_rollups)
+
+    @cached_property
+    def log(self) -> PredictionLog:
+        return PredictionLog(self.settings.log)
+
+    @cached_property
+    def profiles(self) -> "Files":
+        from mlops_dagster.storage.files import open_files
+
+        return open_files(self.settings.storage, "profiles", self._s3)
+
+    @cached_property
+    def reports(self) -> "Files":
+        from mlops_dagster.storage.files import open_files
+
+        return open_files(self.settings.storage, "reports", self._s3)
+
+    @cached_property
+    def data_docs(self) -> "Files":
+        from mlops_dagster.storage.files import open_files
+
+        return open_files(self.settings.storage, "data_docs", self._s3)
+
+    @cached_property
+    def quarantine(self) -> "Files":
+        """Rows of batches that failed their validation."""
+        return self._rows("quarantine")
+
+    @cached_property
+    def batch_scores(self) -> "Files":
+        """Rows of days to be scored, and their scores."""
+        return self._rows("batch_scores")
+
+    def _rows(self, folder: Literal["quarantine", "batch_scores"]) -> "Files":
+        """Beside the artifacts where a setting says where those are, else in the home."""
+        from mlops_dagster.storage.files import open_files
+
+        return open_files(self.settings.storage_url or str(self.settings.home), folder, self._s3)
+
+    @cached_property
+    def spool(self) -> Spool:
+        return Spool(self.settings.spool_path, durability=self.settings.durability)
+
+    @cached_property
+    def feedback(self) -> Feedback:
+        """What takes labels: those of other replicas' predictions too, where they share a database."""
+        settings, url = self.settings, self.settings.shared_rollups
+        outbox = LabelOutbox(settings.label_outbox_path, durability=settings.durability)
+        return Feedback(self.spool, None if url is None else LabelInbox(url), outbox, SystemClock())
+
+    @cached_property
+    def asked_erasures(self) -> AskedErasures:
+        return AskedErasures(self.settings.asked_erasures_path)
+
+    @property
+    def all_rollups(self) -> list[Rollups]:
+        """Of this machine, and the shared ones if there are any."""
+        return [self.local_rollups, *filter(None, [self.shared_rollups])]
+
+    def controller(self, policy_of: Callable[[str], RolloutPolicy]) -> Controller:
+        return Controller(self.registry, self.rollouts, self.rollups, policy_of, self.clock)
