@@ -54,7 +54,7 @@ def _peak() -> float:
 def main(megabytes: int) -> None:
     root = Path(__file__).parent.parent
     sys.path.insert(0, str(root))
-    from tests import weed
+    from tests.support import weed
 
     with weed.weed() as address:
         weed.client(address).create_bucket(Bucket="bench")

@@ -9,7 +9,7 @@ from pathlib import Path
 
 from hypothesis import HealthCheck, given, seed, settings
 
-from tests.foreign.targets import TARGETS, Target
+from tests.support.foreign.targets import TARGETS, Target
 
 EXAMPLES = 50
 """Of one target before the next has its turn."""

@@ -20,8 +20,8 @@ import httpx
 import numpy as np
 
 from bench.served import MODEL, make_bodies, make_house
-from tests.serving.attacks import CHUNKED, GET, POST, many_connections
-from tests.serving.conftest import Server, eventually
+from tests.support.serving.attacks import CHUNKED, GET, POST, many_connections
+from tests.support.serving.data_plane import Server, eventually
 
 DESCRIPTORS = 1024
 RATE = 100

@@ -9,9 +9,9 @@ from pathlib import Path
 
 from mlops_dagster.settings import Settings
 from mlops_dagster.stores import House
-from tests.serving.conftest import Models, Server
-from tests.serving.killing import kill_anyone
-from tests.serving.light import light_artifacts
+from tests.support.serving.data_plane import Models, Server
+from tests.support.serving.killing import kill_anyone
+from tests.support.serving.light import light_artifacts
 
 
 def attack(seconds: float) -> None:

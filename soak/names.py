@@ -15,7 +15,7 @@ from mlops_dagster.predictions import audit
 from mlops_dagster.schema import Feature
 from mlops_dagster.settings import Settings
 from mlops_dagster.stores import House
-from tests.predictions.conftest import MARCH, a_record
+from tests.support.predictions.records import MARCH, a_record
 
 _PIECES = (
     "gate",

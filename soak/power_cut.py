@@ -9,8 +9,8 @@ import time
 from pathlib import Path
 
 from mlops_dagster.predictions.spool.sqlite import Durability
-from tests.predictions.disks import a_disk
-from tests.predictions.power import Said, answer_until_the_power_fails, look
+from tests.support.predictions.disks import a_disk
+from tests.support.predictions.power import Said, answer_until_the_power_fails, look
 
 
 def attack(seconds: float) -> None:

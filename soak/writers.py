@@ -29,7 +29,7 @@ from mlops_dagster.predictions import (
 from mlops_dagster.predictions.erasure import erase as erasing
 from mlops_dagster.predictions.log import delta
 from mlops_dagster.predictions.rollups import heartbeats
-from tests import weed
+from tests.support import weed
 
 START = datetime(2013, 3, 1, tzinfo=UTC)
 WRITERS = 4

@@ -9,8 +9,8 @@ import pytest
 from dagster._core.storage.defs_state.base import set_defs_state_storage  # no public name
 from sqlalchemy import create_engine, make_url, text
 
-from tests import weed
-from tests.mlflow_server import MlflowServer
+from tests.support import weed
+from tests.support.mlflow_server import MlflowServer
 
 _numbers = itertools.count()
 

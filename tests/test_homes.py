@@ -9,7 +9,7 @@ from mlops_dagster.errors import HomeNotWritableError, InvalidInputError
 from mlops_dagster.predictions import PredictionLog, Spool, audit
 from mlops_dagster.settings import Settings
 from mlops_dagster.stores import House
-from tests.predictions.conftest import MARCH, a_record
+from tests.support.predictions.records import MARCH, a_record
 
 DAY = timedelta(days=1)
 WORKS = ["größe #1?", "100% ~$HOME '\"`", "日本 \U0001f680", "e\u0301", "-x", "{a}*;&=:", "?a=b"]

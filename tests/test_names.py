@@ -21,7 +21,7 @@ from mlops_dagster.names import (
 from mlops_dagster.predictions.records import encode_prediction
 from mlops_dagster.registry import ModelRegistry
 from tests.components.test_spec import GOOD
-from tests.predictions.conftest import a_record
+from tests.support.predictions.records import a_record
 
 NO_MODELS = [
     *("", ".", "..", "../x", "a/b", "a\\b", "a b", "a.b", "a\n", "a\0", "-a", "_a", "a-", "a_", "a--b", "a__b", "a-_b"),

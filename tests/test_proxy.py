@@ -6,7 +6,7 @@ import pytest
 from sqlalchemy import create_engine, make_url, text
 from sqlalchemy.exc import OperationalError
 
-from tests.proxy import Proxy
+from tests.support.proxy import Proxy
 
 
 def test_postgresql_fails_as_the_proxy_is_told(postgresql_server: str) -> None:

@@ -21,8 +21,8 @@ from mlops_dagster.rollout import Phase, RolloutPolicy
 from mlops_dagster.serving.service import Service
 from mlops_dagster.settings import Settings
 from mlops_dagster.stores import House
-from tests.serving.conftest import CARD, Models
-from tests.serving.light import light_artifacts
+from tests.support.serving.data_plane import CARD, Models
+from tests.support.serving.light import light_artifacts
 
 NOW = datetime(2026, 1, 1, tzinfo=UTC)
 MODELS = ("bad", "good")

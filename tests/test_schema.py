@@ -8,7 +8,7 @@ from pydantic import ValidationError
 
 from mlops_dagster.registry import ModelRegistry
 from mlops_dagster.schema import Feature, ModelSchema
-from tests.servable import constant
+from tests.support.servable import constant
 
 
 @pytest.mark.parametrize("name", ["event_time", "label", "paired", "score", "wrong"])

@@ -17,14 +17,14 @@ from mlops_dagster.predictions import audit
 from mlops_dagster.registry import GatePolicy, ModelRegistry
 from mlops_dagster.settings import Settings
 from mlops_dagster.stores import House
-from tests.predictions.workers import START as NOW
-from tests.predictions.workers import record
+from tests.support.predictions.workers import START as NOW
+from tests.support.predictions.workers import record
 
 
 @contextmanager
 def predictions_are_served(home: Path) -> Iterator[None]:
     """Two processes, as in production: one answers, one rolls up and ships."""
-    worker = [sys.executable, "-m", "tests.predictions.workers"]
+    worker = [sys.executable, "-m", "tests.support.predictions.workers"]
     served, taken = [*worker, "append", str(home), "p", "1"], [*worker, "take", str(home), str(home / "log")]
     processes = [subprocess.Popen(command, stdout=subprocess.PIPE) for command in (served, taken)]
     readers = []

@@ -2,13 +2,12 @@
 
 import os
 import subprocess
-import sys
 from collections.abc import Callable
-from datetime import UTC, datetime, timedelta
+from datetime import timedelta
 from pathlib import Path
 
 import pytest
-from typer.testing import CliRunner, Result
+from typer.testing import CliRunner
 
 from mlops_dagster.cli import app
 from mlops_dagster.clock import ReplayedClock
@@ -25,12 +24,8 @@ from mlops_dagster.registry import (
 from mlops_dagster.schema import Feature, ModelSchema
 from mlops_dagster.settings import Settings
 from mlops_dagster.statistics import CategoricalBins, Histogram
-from tests.servable import elsewhere
-
-START = datetime(2026, 1, 1, tzinfo=UTC)
-MLOPS = Path(sys.executable).parent / "mlops"
-
-Mlops = Callable[..., Result]
+from tests.support.program import MLOPS, START, Mlops
+from tests.support.servable import elsewhere
 
 
 @pytest.fixture

@@ -7,7 +7,7 @@ from mlops_dagster.clock import ReplayedClock
 from mlops_dagster.registry import ModelRegistry
 from mlops_dagster.settings import Settings
 from mlops_dagster.stores import House
-from tests.cli.conftest import START, Mlops
+from tests.support.program import START, Mlops
 
 
 def test_open_alerts_are_listed_and_those_that_are_over_on_demand(fleet: ModelRegistry, mlops: Mlops) -> None:

@@ -16,7 +16,7 @@ from mlops_dagster.registry import ModelRegistry
 from mlops_dagster.schema import Feature, ModelSchema
 from mlops_dagster.statistics import Histogram, psi_from_counts
 from mlops_dagster.stores import House
-from tests.predictions.conftest import a_record
+from tests.support.predictions.records import a_record
 
 SCHEMA = ModelSchema(
     features=(Feature(name="amount", kind="numeric"), Feature(name="country", kind="categorical")),

@@ -6,7 +6,7 @@ from mlops_dagster.registry import ModelRegistry
 from mlops_dagster.rollout.policy import RolloutPolicy
 from mlops_dagster.settings import Settings
 from mlops_dagster.stores import House
-from tests.cli.conftest import START
+from tests.support.program import START
 
 
 def test_rollouts_are_listed_paused_and_resumed(fleet: ModelRegistry, mlops) -> None:

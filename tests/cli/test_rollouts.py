@@ -12,7 +12,7 @@ from mlops_dagster.registry import ModelRegistry
 from mlops_dagster.rollout import RolloutPolicy
 from mlops_dagster.settings import Settings
 from mlops_dagster.stores import House
-from tests.cli.conftest import START, Mlops
+from tests.support.program import START, Mlops
 
 POLICY = RolloutPolicy(shadow_hours=0, rows_per_observation=1)
 

@@ -4,7 +4,7 @@ from pathlib import Path
 
 import pytest
 
-from tests.cli.conftest import Mlops
+from tests.support.program import Mlops
 
 TRAINER = """
 import numpy as np, pandas as pd

@@ -7,7 +7,7 @@ from mlops_dagster.monitoring import ValidationPolicy, suite_for
 from mlops_dagster.monitoring.validation.suites import read_suite, suite_to_json
 from mlops_dagster.registry import Baseline, ModelRegistry, ModelVersion
 from mlops_dagster.schema import Feature, ModelSchema
-from tests.cli.conftest import Mlops
+from tests.support.program import Mlops
 
 SCHEMA = ModelSchema(features=(Feature(name="country", kind="categorical"),), classes=("stays", "leaves"))
 

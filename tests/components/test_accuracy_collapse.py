@@ -14,8 +14,8 @@ from mlops_dagster.components.spec import CardSpec, ModelSpec, TrainingSpec
 from mlops_dagster.monitoring import PerformancePolicy
 from mlops_dagster.registry import Stage
 from mlops_dagster.retraining.policy import RetrainingPolicy
-from tests.components.at_a_time import DagsterAt
-from tests.two_versions import MODEL, days, estimator, house_at, register, serve
+from tests.support.components.at_a_time import DagsterAt
+from tests.support.two_versions import MODEL, days, estimator, house_at, register, serve
 
 SPEC = ModelSpec(
     model=MODEL,

@@ -27,11 +27,11 @@ from mlops_dagster.registry import Stage
 from mlops_dagster.retraining.trainer import load_batch_source
 from mlops_dagster.settings import Settings
 from mlops_dagster.stores import House
-from tests.components.at_a_time import cells
 from tests.components.test_prediction_batch import EARLIER, SPEC
 from tests.monitoring.test_validation import BAD, SCHEMA, flights
-from tests.predictions.conftest import MARCH
-from tests.serving.conftest import CARD
+from tests.support.components.at_a_time import cells
+from tests.support.predictions.records import MARCH
+from tests.support.serving.data_plane import CARD
 
 HERE = SPEC.model_copy(update={"trainer": "made_up_batches", "batch_scores": True})
 

@@ -15,7 +15,7 @@ from mlops_dagster.monitoring import ValidationPolicy
 from mlops_dagster.registry import GuardPolicy, Stage
 from mlops_dagster.rollout import Phase, RolloutPolicy
 from mlops_dagster.stores import House
-from tests.components.at_a_time import PlatformAt
+from tests.support.components.at_a_time import PlatformAt
 
 SPEC = ModelSpec(
     model="my-model",

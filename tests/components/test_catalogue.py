@@ -9,7 +9,7 @@ import pytest
 from mlops_dagster.components import Platform
 from mlops_dagster.defs.catalogue import mlflow_catalogue, mlflow_catalogue_sensor
 from mlops_dagster.registry import ModelRegistry
-from tests.mlflow_server import MlflowServer
+from tests.support.mlflow_server import MlflowServer
 
 
 def test_what_happened_is_told_in_a_run(

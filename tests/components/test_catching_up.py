@@ -20,8 +20,8 @@ from mlops_dagster.components.partitions import HOURLY, RANGE_END, RANGE_START, 
 from mlops_dagster.defs.fleet import hourly_monitoring, hourly_monitoring_schedule
 from mlops_dagster.settings import Settings
 from mlops_dagster.stores import House
-from tests.components.at_a_time import PlatformAt
-from tests.predictions.conftest import MARCH, a_record
+from tests.support.components.at_a_time import PlatformAt
+from tests.support.predictions.records import MARCH, a_record
 
 OLD, NEW = (dg.AssetKey([model, "prediction_batch"]) for model in ("old", "new_one"))
 Made = dict[dg.AssetKey, set[int]]

@@ -10,8 +10,8 @@ from mlops_dagster.components.assets.champion_challenger import champion_challen
 from mlops_dagster.components.spec import CardSpec, ModelSpec, TrainingSpec
 from mlops_dagster.registry import Deployment
 from mlops_dagster.rollout import RolloutPolicy
-from tests.components.at_a_time import DagsterAt, cells
-from tests.two_versions import MODEL, days, estimator, house_at, register, serve
+from tests.support.components.at_a_time import DagsterAt, cells
+from tests.support.two_versions import MODEL, days, estimator, house_at, register, serve
 
 SPEC = ModelSpec(
     model=MODEL,

@@ -19,7 +19,7 @@ from mlops_dagster.settings import Settings
 from mlops_dagster.statistics import CategoricalBins, Histogram, NumericBins
 from mlops_dagster.stores import House
 from tests.monitoring.test_evidently_reports import exact_numbers
-from tests.predictions.conftest import a_record
+from tests.support.predictions.records import a_record
 
 MARCH = datetime(2013, 3, 1, tzinfo=UTC)
 SPEC = ModelSpec(

@@ -12,9 +12,9 @@ from hypothesis import strategies as st
 
 from mlops_dagster.components.partitions import RANGE_END, RANGE_START
 from mlops_dagster.components.views.days_of_answers import AT_LEAST_EVERY, is_news
-from tests.components.at_a_time import DagsterAt, PlatformAt
 from tests.components.test_macro_f1_floor import PARTS, SPEC
-from tests.two_versions import MARCH, MODEL, days, estimator, house_at, register, serve
+from tests.support.components.at_a_time import DagsterAt, PlatformAt
+from tests.support.two_versions import MARCH, MODEL, days, estimator, house_at, register, serve
 
 SCHEDULE = "flights_performance_schedule"
 

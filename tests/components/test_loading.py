@@ -13,7 +13,7 @@ from mlops_dagster.components import ModelLifecycle, load_from_defs_folder
 from mlops_dagster.components import model_lifecycle as lifecycle
 from mlops_dagster.components.spec import ModelSpec
 from mlops_dagster.errors import InvalidDefinitionError, InvalidInputError
-from tests.components.projects import project, yaml_of
+from tests.support.components.projects import project, yaml_of
 
 MISTAKES = {
     "a key that nobody knows": (yaml_of("bad", "  rolout: {}\n"), "rolout at FILE:7"),

@@ -13,8 +13,8 @@ from mlops_dagster.components.assets.training import training_defs
 from mlops_dagster.components.jobs.rollout import rollout_defs
 from mlops_dagster.components.spec import CardSpec, ModelSpec, TrainingSpec
 from mlops_dagster.rollout import RolloutPolicy
-from tests.components.at_a_time import DagsterAt
-from tests.two_versions import MODEL, days, estimator, house_at, register, serve
+from tests.support.components.at_a_time import DagsterAt
+from tests.support.two_versions import MODEL, days, estimator, house_at, register, serve
 
 SPEC = ModelSpec(
     model=MODEL,

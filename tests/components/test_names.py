@@ -11,9 +11,9 @@ from mlops_dagster.components.model_lifecycle import lifecycle_defs
 from mlops_dagster.components.partitions import hourly
 from mlops_dagster.defs.fleet import hourly_monitoring, hourly_monitoring_schedule
 from mlops_dagster.stores import House
-from tests.components.at_a_time import PlatformAt
 from tests.components.test_spec import GOOD
-from tests.predictions.conftest import a_record
+from tests.support.components.at_a_time import PlatformAt
+from tests.support.predictions.records import a_record
 
 BATCHES = {"batch_scores": True}
 SHARED = dg.Definitions(resources={"platform": Platform()})

@@ -7,7 +7,7 @@ import pytest
 from dagster_aws.s3 import S3Resource
 
 from mlops_dagster.components import Platform
-from tests import weed
+from tests.support import weed
 
 
 def test_s3_is_reached_through_the_resource_of_dagster(

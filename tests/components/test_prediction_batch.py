@@ -24,11 +24,11 @@ from mlops_dagster.predictions import Spool
 from mlops_dagster.registry import Stage
 from mlops_dagster.settings import Settings
 from mlops_dagster.stores import House
-from tests.components.at_a_time import PlatformAt, cells
 from tests.monitoring.test_validation import SCHEMA, flights
-from tests.predictions.conftest import MARCH, a_record
-from tests.servable import constant
-from tests.serving.conftest import CARD
+from tests.support.components.at_a_time import PlatformAt, cells
+from tests.support.predictions.records import MARCH, a_record
+from tests.support.servable import constant
+from tests.support.serving.data_plane import CARD
 
 SPEC = ModelSpec(
     model="flights",

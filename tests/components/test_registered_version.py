@@ -14,7 +14,7 @@ from mlops_dagster.retraining.candidate import Candidate
 from mlops_dagster.retraining.trainer import TrainingSet
 from mlops_dagster.schema import Feature, ModelSchema
 from mlops_dagster.statistics import CategoricalBins, Histogram
-from tests.servable import elsewhere
+from tests.support.servable import elsewhere
 
 AT = datetime(2026, 1, 1, tzinfo=UTC)
 SPEC = ModelSpec(

@@ -27,8 +27,8 @@ from mlops_dagster.defs.retraining import retraining_killed
 from mlops_dagster.monitoring import ConceptPolicy, PerformancePolicy, calibrate, make_baseline
 from mlops_dagster.registry import Stage
 from mlops_dagster.retraining.policy import RetrainingPolicy
-from tests.components.at_a_time import DagsterAt, PlatformAt, cells
-from tests.two_versions import CARRIERS, MODEL, SCHEMA, days, estimator, house_at, register, serve
+from tests.support.components.at_a_time import DagsterAt, PlatformAt, cells
+from tests.support.two_versions import CARRIERS, MODEL, SCHEMA, days, estimator, house_at, register, serve
 
 SPEC = ModelSpec(
     model=MODEL,

@@ -16,8 +16,8 @@ from mlops_dagster.errors import KnownBadError
 from mlops_dagster.registry import GatePolicy, ModelCard, ModelVersion, Stage
 from mlops_dagster.rollout import Phase, RolloutPolicy
 from mlops_dagster.stores import House
-from tests.components.at_a_time import PlatformAt
-from tests.rollout.conftest import CARD
+from tests.support.components.at_a_time import PlatformAt
+from tests.support.rollout_world import CARD
 
 SPEC = ModelSpec(
     model="my-model",

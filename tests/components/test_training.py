@@ -24,7 +24,7 @@ from mlops_dagster.monitoring import DriftPolicy
 from mlops_dagster.registry import PAIRED, EvaluationSlice, GatePolicy
 from mlops_dagster.retraining.trainer import read_training_set
 from mlops_dagster.schema import Feature, ModelSchema
-from tests.components.at_a_time import cells
+from tests.support.components.at_a_time import cells
 
 END = datetime(2013, 3, 1, tzinfo=UTC)
 

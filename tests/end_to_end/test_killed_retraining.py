@@ -13,9 +13,9 @@ from mlops_dagster.alerting import Severity
 from mlops_dagster.registry import Stage
 from mlops_dagster.settings import Settings
 from mlops_dagster.stores import House
-from tests.end_to_end.orchestrated import PROJECT, Orchestrator, dagster_dev
 from tests.end_to_end.test_reaction import MODEL, register
-from tests.serving.conftest import eventually
+from tests.support.components.orchestrated import PROJECT, Orchestrator, dagster_dev
+from tests.support.serving.data_plane import eventually
 
 pytestmark = pytest.mark.timeout(300)
 
@@ -38,7 +38,7 @@ from sklearn.linear_model import LogisticRegression
 from sklearn.compose import make_column_transformer
 from sklearn.pipeline import make_pipeline
 from sklearn.preprocessing import OneHotEncoder
-from tests.serving.conftest import SCHEMA, make_frame
+from tests.support.serving.data_plane import SCHEMA, make_frame
 
 def training_set(start, end):
     victim = Path(os.environ["MLOPS_HOME"]) / "victim"

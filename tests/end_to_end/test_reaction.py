@@ -26,8 +26,8 @@ from mlops_dagster.registry import ModelVersion, Stage
 from mlops_dagster.rollout import Outcome, Phase, Rollout, RolloutPolicy
 from mlops_dagster.settings import Settings
 from mlops_dagster.stores import House
-from tests.end_to_end.orchestrated import Orchestrator, dagster_dev
-from tests.serving.conftest import CARD, SCHEMA, Server, eventually, make_baseline, make_frame, request
+from tests.support.components.orchestrated import Orchestrator, dagster_dev
+from tests.support.serving.data_plane import CARD, SCHEMA, Server, eventually, make_baseline, make_frame, request
 
 MODEL = "live"
 RATE = 50

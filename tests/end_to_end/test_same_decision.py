@@ -23,9 +23,9 @@ from mlops_dagster.rollout.replay import replay
 from mlops_dagster.serving.service import Service
 from mlops_dagster.settings import Settings
 from mlops_dagster.stores import House
-from tests.rollout.conftest import CARD, MODEL, POLICY, START, World
-from tests.serving.conftest import SCHEMA
-from tests.serving.light import light_artifacts
+from tests.support.rollout_world import CARD, MODEL, POLICY, START, World
+from tests.support.serving.data_plane import SCHEMA
+from tests.support.serving.light import light_artifacts
 
 SPEC = ModelSpec(
     model=MODEL,

@@ -24,8 +24,8 @@ from mlops_dagster.registry.estimators.skops_file import untrusted_types
 from mlops_dagster.retraining.candidate import fit_candidate
 from mlops_dagster.retraining.fitting import AGREES_TO, fit, saved
 from mlops_dagster.settings import Settings
-from tests.estimators import own
-from tests.two_versions import MARCH
+from tests.support import own
+from tests.support.two_versions import MARCH
 
 CASES = cases()
 PAGE = Path("docs/estimators.md")
@@ -35,7 +35,7 @@ REFUSED = {
     "PassiveAggressiveClassifier", "Perceptron", "RidgeClassifier", "RidgeClassifierCV", "SGDClassifier", "SVC",
     "VotingClassifier",
 }  # fmt: skip
-CLIP = "tests.estimators.own.Clip"
+CLIP = "tests.support.own.Clip"
 
 
 def trainer_of(estimator: Any) -> Any:
@@ -52,7 +52,7 @@ def _one_thread() -> Iterator[None]:
 @pytest.fixture(scope="module")
 def registry(tmp_path_factory: pytest.TempPathFactory) -> ModelRegistry:
     home = tmp_path_factory.mktemp("home")
-    return ModelRegistry(settings=Settings(home=home, trusted_types=f"{CLIP}, tests.estimators.own.root"))
+    return ModelRegistry(settings=Settings(home=home, trusted_types=f"{CLIP}, tests.support.own.root"))
 
 
 @pytest.mark.parametrize("name", [name for name in CASES if name not in REFUSED])
@@ -137,7 +137,7 @@ def test_what_is_no_fitted_classifier_is_not_registered(registry: ModelRegistry,
 
 def test_own_types_are_named_before_the_fit_and_taken_once_they_are_listed(registry: ModelRegistry) -> None:
     pipeline = make_pipeline(FunctionTransformer(own.root), own.Clip(), LogisticRegression())
-    types = f"{CLIP},tests.estimators.own.root"
+    types = f"{CLIP},tests.support.own.root"
     with pytest.raises(UnsafeArtifactError, match=f"^Pipeline holds types .*set MLOPS_TRUSTED_TYPES={types} "):
         fit(trainer_of(pipeline), pd.DataFrame(columns=[*COLUMNS, "label"]), ())
     fitted: Any = fit(trainer_of(pipeline), rows(150), types.split(",")).estimator
@@ -163,7 +163,7 @@ def test_a_list_of_types_is_one_of_dotted_names(listed: str) -> None:
 
 
 def test_an_estimator_that_a_file_does_not_hold_whole_makes_no_candidate() -> None:
-    types = ("tests.estimators.own.Forgetful",)
+    types = ("tests.support.own.Forgetful",)
     fitted = fit(trainer_of(make_pipeline(own.Forgetful(), LogisticRegression())), rows(150), types)
     with pytest.raises(ModelFailedError, match="answers otherwise once it is saved and loaded again"):
         saved(fitted, SCHEMA, rows(150), types)

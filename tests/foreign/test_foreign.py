@@ -6,7 +6,7 @@ from pathlib import Path
 import pytest
 from hypothesis import HealthCheck, given, settings
 
-from tests.foreign.targets import TARGETS
+from tests.support.foreign.targets import TARGETS
 
 EXAMPLES = {"commands": 15, "damaged estimators": 150}
 

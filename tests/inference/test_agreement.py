@@ -24,10 +24,10 @@ from mlops_dagster.serving.replay import replay
 from mlops_dagster.settings import Settings
 from mlops_dagster.storage.files import open_files
 from mlops_dagster.stores import House
-from tests.inference import cases
-from tests.inference.cases import NUMBERS, fitted, registrable, rows, threshold_onnx
-from tests.servable import tried_before
-from tests.serving.conftest import Server, eventually
+from tests.support.inference import cases
+from tests.support.inference.cases import NUMBERS, fitted, registrable, rows, threshold_onnx
+from tests.support.servable import tried_before
+from tests.support.serving.data_plane import Server, eventually
 
 pytestmark = pytest.mark.filterwarnings("ignore")
 ROWS = 12

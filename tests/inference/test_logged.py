@@ -20,7 +20,7 @@ from mlops_dagster.predictions.records import encode_prediction
 from mlops_dagster.registry import Baseline
 from mlops_dagster.schema import Feature, ModelSchema
 from mlops_dagster.statistics import CategoricalBins, Histogram, NumericBins
-from tests.predictions.conftest import a_record
+from tests.support.predictions.records import a_record
 
 NUMBER, TEXT = Feature(name="gate", kind="numeric"), Feature(name="gate", kind="categorical")
 DAY = datetime(2013, 3, 1, tzinfo=UTC), datetime(2013, 3, 2, tzinfo=UTC)

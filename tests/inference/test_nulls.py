@@ -22,7 +22,7 @@ from mlops_dagster.registry import estimators
 from mlops_dagster.schema import Feature, ModelSchema
 from mlops_dagster.serving.deployed.loaded_model import LoadedModel
 from mlops_dagster.serving.plane.batching import score_together
-from tests.inference.null_cases import SCHEMA, TEXTS, WAYS, filled, frame_with, line, one_hot, truth_of
+from tests.support.inference.null_cases import SCHEMA, TEXTS, WAYS, filled, frame_with, line, one_hot, truth_of
 
 pytestmark = pytest.mark.filterwarnings("ignore")
 

@@ -20,8 +20,8 @@ from mlops_dagster.inference.structure import _ARGMAX, predicts_most_probable
 from mlops_dagster.registry import estimators
 from mlops_dagster.serving.deployed.loaded_model import LoadedModel
 from mlops_dagster.serving.plane.batching import score_together
-from tests.inference import cases
-from tests.inference.cases import NUMBERS, THREE, Margins, fitted, labels, registrable, rows, threshold_onnx
+from tests.support.inference import cases
+from tests.support.inference.cases import NUMBERS, THREE, Margins, fitted, labels, registrable, rows, threshold_onnx
 
 pytestmark = pytest.mark.filterwarnings("ignore")
 FEW = settings(max_examples=2, deadline=None, phases=[Phase.generate], suppress_health_check=list(HealthCheck))

@@ -13,8 +13,8 @@ from mlops_dagster.registry import Baseline, estimators
 from mlops_dagster.schema import Feature, ModelSchema
 from mlops_dagster.serving.deployed.loaded_model import LoadedModel
 from mlops_dagster.statistics import CategoricalBins, Histogram, NumericBins
-from tests.inference import cases
-from tests.inference.cases import NUMBERS, labels, registrable, rows
+from tests.support.inference import cases
+from tests.support.inference.cases import NUMBERS, labels, registrable, rows
 
 pytestmark = pytest.mark.filterwarnings("ignore")
 

@@ -20,7 +20,7 @@ from mlops_dagster.retraining.batch_scores import BatchFiles
 from mlops_dagster.storage.files import Files
 from mlops_dagster.stores import House
 from tests.components.test_prediction_batch import with_champion
-from tests.predictions.conftest import MARCH, a_record
+from tests.support.predictions.records import MARCH, a_record
 
 FAILED = ValidationResult(4, ("temp: bad",), 1)
 

@@ -17,8 +17,8 @@ from mlops_dagster.schema import Feature, ModelSchema
 from mlops_dagster.settings import Settings
 from mlops_dagster.statistics import Bins, NumericBins
 from mlops_dagster.stores import House
-from tests.predictions.conftest import a_record
-from tests.servable import constant
+from tests.support.predictions.records import a_record
+from tests.support.servable import constant
 
 SCHEMA = ModelSchema(
     features=(Feature(name="hour", kind="numeric"), Feature(name="amount", kind="numeric")), classes=("a", "b")

@@ -24,8 +24,8 @@ from mlops_dagster.registry import Baseline, ModelVersion, Stage
 from mlops_dagster.schema import Feature
 from mlops_dagster.statistics import CategoricalBins, Histogram, NumericBins
 from mlops_dagster.storage.files import LocalFiles, open_files
-from tests.predictions.conftest import a_record
-from tests.weed import client
+from tests.support.predictions.records import a_record
+from tests.support.weed import client
 
 MARCH = datetime(2013, 3, 1, tzinfo=UTC)
 DAY = MARCH, MARCH + timedelta(days=1)

@@ -11,8 +11,8 @@ from mlops_dagster.predictions import Role
 from mlops_dagster.registry import Stage
 from mlops_dagster.settings import Settings
 from mlops_dagster.stores import House
-from tests.predictions.conftest import MARCH, a_record
-from tests.serving.conftest import CARD
+from tests.support.predictions.records import MARCH, a_record
+from tests.support.serving.data_plane import CARD
 
 HOUR = timedelta(hours=1)
 MODEL = "shop"

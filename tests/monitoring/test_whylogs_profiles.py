@@ -20,8 +20,8 @@ from mlops_dagster.monitoring.pages.whylogs_profiles import profile_hours
 from mlops_dagster.predictions import PredictionLog, PredictionRecord, Role, Spool
 from mlops_dagster.predictions.log import log as log_module
 from mlops_dagster.storage.files import Files, LocalFiles, open_files
-from tests.predictions.conftest import a_record
-from tests.weed import client
+from tests.support.predictions.records import a_record
+from tests.support.weed import client
 
 MARCH = datetime(2013, 3, 1, tzinfo=UTC)
 HOUR = timedelta(hours=1)

@@ -8,7 +8,7 @@ import pytest
 from mlops_dagster.errors import CorruptedError
 from mlops_dagster.predictions import Rollups, Spool, audit
 from mlops_dagster.predictions.rollups import heartbeats
-from tests.predictions.conftest import MARCH
+from tests.support.predictions.records import MARCH
 
 # On S3 the tests of kill -9 and of erasure ask the same questions.
 pytestmark = pytest.mark.parametrize("address", ["folder"], indirect=True)

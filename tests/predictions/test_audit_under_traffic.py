@@ -5,7 +5,7 @@ from collections.abc import Iterator
 import pytest
 
 from mlops_dagster.predictions.rollups import heartbeats
-from tests.predictions.audit_world import LOSSES, World
+from tests.support.predictions.audit_world import LOSSES, World
 
 
 @pytest.fixture

@@ -9,7 +9,7 @@ from hypothesis import strategies as st
 
 from mlops_dagster.predictions.log import columns
 from mlops_dagster.predictions.records import encode_prediction
-from tests.predictions.conftest import a_record
+from tests.support.predictions.records import a_record
 
 values = st.one_of(st.none(), st.floats(), st.integers(-(2**60), 2**60), st.booleans(), st.text("xé7", max_size=3))
 rows = st.lists(st.dictionaries(st.sampled_from("abc"), values), min_size=1, max_size=6)

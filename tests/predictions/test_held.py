@@ -15,7 +15,7 @@ from mlops_dagster.predictions import PredictionLog, Spool, audit
 from mlops_dagster.predictions.erasure.erase import Choice, erase
 from mlops_dagster.predictions.log import log as logs
 from mlops_dagster.schema import Feature
-from tests.predictions.conftest import MARCH, a_record
+from tests.support.predictions.records import MARCH, a_record
 
 DAY = timedelta(days=1)
 

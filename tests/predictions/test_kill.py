@@ -17,7 +17,7 @@ ROOT = Path(__file__).parents[2]
 
 
 def start(*arguments: str, stdin: int | None = None) -> subprocess.Popen[str]:
-    command = [sys.executable, "-m", "tests.predictions.workers", *arguments]
+    command = [sys.executable, "-m", "tests.support.predictions.workers", *arguments]
     return subprocess.Popen(command, cwd=ROOT, stdin=stdin, stdout=subprocess.PIPE, text=True)
 
 

@@ -8,7 +8,7 @@ import pytest
 from mlops_dagster.errors import InvalidInputError, StorageError
 from mlops_dagster.predictions import PredictionLog
 from mlops_dagster.predictions.log import location as place
-from tests.proxy import Proxy
+from tests.support.proxy import Proxy
 
 
 @pytest.fixture

@@ -4,8 +4,8 @@ from collections.abc import Iterator
 
 import pytest
 
-from tests.predictions.disks import Disk, a_disk
-from tests.predictions.power import Said, answer_until_the_power_fails, look
+from tests.support.predictions.disks import Disk, a_disk
+from tests.support.predictions.power import Said, answer_until_the_power_fails, look
 
 
 @pytest.fixture(params=[True, False], ids=["the best disk there is", "a folder"])

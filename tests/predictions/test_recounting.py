@@ -12,7 +12,7 @@ from mlops_dagster.predictions import Answered, PredictionRecord, Rollups, recou
 from mlops_dagster.predictions.rollups.tables import HEARTBEATS, TABLES, arms
 from mlops_dagster.predictions.rollups.units import unit_of
 from mlops_dagster.statistics import CategoricalBins, NumericBins
-from tests.predictions.conftest import MARCH, a_record
+from tests.support.predictions.records import MARCH, a_record
 
 BINS = {
     "hour": NumericBins((6.0, 12.0)),

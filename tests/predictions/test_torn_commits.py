@@ -12,7 +12,7 @@ from deltalake import DeltaTable
 from mlops_dagster.errors import CorruptedError
 from mlops_dagster.predictions import PredictionLog, Spool, audit
 from mlops_dagster.predictions.log import delta
-from tests.predictions.conftest import MARCH, a_record
+from tests.support.predictions.records import MARCH, a_record
 
 pytestmark = pytest.mark.parametrize("address", ["folder"], indirect=True)
 

@@ -3,7 +3,6 @@
 import subprocess
 import sys
 from collections.abc import Callable, Iterator
-from datetime import UTC, datetime
 from pathlib import Path
 
 import pytest
@@ -19,10 +18,7 @@ from mlops_dagster.registry import (
     Provenance,
     Validation,
 )
-
-START = datetime(2013, 3, 1, tzinfo=UTC)
-
-Add = Callable[..., ModelVersion]
+from tests.support.registry_start import START, Add
 
 
 @pytest.fixture

@@ -32,7 +32,7 @@ from mlops_dagster.errors import (
 from mlops_dagster.registry import ContentStore, LocalBlobs
 from mlops_dagster.registry.artifacts import open_store
 from mlops_dagster.registry.artifacts.content import FOLDER
-from tests import weed
+from tests.support import weed
 
 
 class LocalPlace:

@@ -9,7 +9,7 @@ from sqlalchemy import make_url
 from mlops_dagster.database import engines, watchdog
 from mlops_dagster.errors import StorageError
 from mlops_dagster.registry import ModelCard, ModelRegistry
-from tests.proxy import Proxy
+from tests.support.proxy import Proxy
 
 
 @pytest.fixture

@@ -12,7 +12,7 @@ from mlops_dagster.serving.http.tokens import Scope, TokenFile
 from mlops_dagster.settings import Settings
 from mlops_dagster.storage import private
 from mlops_dagster.stores import House
-from tests.predictions.conftest import a_record
+from tests.support.predictions.records import a_record
 
 
 def test_a_home_that_cannot_be_written_is_refused_at_once(tmp_path: Path) -> None:

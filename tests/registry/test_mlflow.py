@@ -27,7 +27,7 @@ from mlops_dagster.errors import (
 from mlops_dagster.registry import ModelCard, ModelRegistry, ModelVersion, Stage, estimators, session
 from mlops_dagster.registry.mlflow import server as rest
 from mlops_dagster.settings import Settings
-from tests import weed
+from tests.support import weed
 
 if TYPE_CHECKING:
     from mlflow import MlflowClient

@@ -16,7 +16,7 @@ from mlops_dagster.errors import (
     ValidationGateError,
 )
 from mlops_dagster.registry import GatePolicy, ModelCard, ModelRegistry, Stage, Validation
-from tests.registry.conftest import START
+from tests.support.registry_start import START
 
 FOUR_EYES = GatePolicy(approvers=("grace", "ada"))
 

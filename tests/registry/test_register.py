@@ -21,7 +21,7 @@ from mlops_dagster.registry import Baseline, ModelCard, ModelRegistry, Stage
 from mlops_dagster.registry.estimators import save
 from mlops_dagster.schema import Feature, ModelSchema
 from mlops_dagster.statistics import CategoricalBins, Histogram, NumericBins
-from tests.servable import constant
+from tests.support.servable import constant
 
 
 def test_a_version_comes_back_with_everything(registry: ModelRegistry, tmp_path: Path, card: ModelCard, clock) -> None:

@@ -16,8 +16,8 @@ from mlops_dagster.errors import ArtifactChangedError, CorruptedArtifactError, I
 from mlops_dagster.registry import ContentStore
 from mlops_dagster.registry.artifacts import S3Anchors, S3Blobs, open_store
 from mlops_dagster.storage.buckets import s3_client
-from tests import weed
-from tests.proxy import Proxy
+from tests.support import weed
+from tests.support.proxy import Proxy
 
 if TYPE_CHECKING:
     from types_boto3_s3 import S3Client

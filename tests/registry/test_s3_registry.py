@@ -16,8 +16,8 @@ from sqlalchemy import create_engine, text
 from mlops_dagster.errors import AuditError, CorruptedArtifactError, StorageError, VersionExistsError
 from mlops_dagster.registry import ModelCard, ModelRegistry
 from mlops_dagster.settings import Settings
-from tests import weed
-from tests.proxy import Proxy
+from tests.support import weed
+from tests.support.proxy import Proxy
 
 if TYPE_CHECKING:
     from types_boto3_s3 import S3Client

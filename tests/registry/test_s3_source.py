@@ -18,8 +18,8 @@ from mlops_dagster.errors import (
 )
 from mlops_dagster.registry import ModelRegistry
 from mlops_dagster.settings import Settings
-from tests import weed
-from tests.proxy import Proxy
+from tests.support import weed
+from tests.support.proxy import Proxy
 
 if TYPE_CHECKING:
     from types_boto3_s3 import S3Client

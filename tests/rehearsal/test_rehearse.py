@@ -14,7 +14,7 @@ from mlops_dagster.errors import InvalidInputError, InvalidPolicyError, ModelNot
 from mlops_dagster.rehearsal import Scenario, Summary, rehearse
 from mlops_dagster.rehearsal.orchestrator.project import find_model
 from mlops_dagster.rehearsal.policy import differences, with_policy
-from tests.rehearsal.twin import DAYS_OF_TRAINING, FIRST, MODEL, PACKAGE, payments, write_project
+from tests.support.rehearsal.twin import DAYS_OF_TRAINING, FIRST, MODEL, PACKAGE, payments, write_project
 
 START = FIRST + pd.Timedelta(days=DAYS_OF_TRAINING)
 DAYS, A_DAY = 14 / 24, 1000

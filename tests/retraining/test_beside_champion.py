@@ -12,7 +12,7 @@ from mlops_dagster.registry.estimators import Estimator
 from mlops_dagster.retraining.beside_champion import PresentChampion, beside_champion
 from mlops_dagster.schema import Feature, ModelSchema
 from mlops_dagster.statistics import DesignEffect, difference_design_effect
-from tests.two_versions import MARCH
+from tests.support.two_versions import MARCH
 
 SCHEMA = ModelSchema(features=(Feature(name="x", kind="numeric", nullable=False),), classes=("ok", "bad"))
 

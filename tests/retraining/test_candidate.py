@@ -20,7 +20,7 @@ from mlops_dagster.retraining.candidate import fit_candidate
 from mlops_dagster.retraining.trainer import Trainer
 from mlops_dagster.schema import Feature, ModelSchema
 from mlops_dagster.serving.deployed.loaded_model import LoadedModel
-from tests.two_versions import MARCH, SCHEMA
+from tests.support.two_versions import MARCH, SCHEMA
 
 ROWS = pd.DataFrame(
     {

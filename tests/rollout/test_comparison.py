@@ -7,7 +7,7 @@ from hypothesis import strategies as st
 from mlops_dagster.predictions import PairedCounts
 from mlops_dagster.rollout import RolloutPolicy
 from mlops_dagster.rollout.comparison.comparison import Comparison, Sample, Scores, Standing, Tally, compare
-from tests.two_versions import days
+from tests.support.two_versions import days
 
 SAMPLE = Sample(days(0), days(7), served=10, thinned_days=0, unlabelled=2, not_given=0, compared=8)
 # truth, champion, challenger, carrier

@@ -21,7 +21,7 @@ from mlops_dagster.rollout import (
     StepCounts,
     decide,
 )
-from tests.rollout_evidence import (
+from tests.support.rollout_evidence import (
     CLASS,
     INDEPENDENT,
     LAST,

@@ -11,7 +11,7 @@ from mlops_dagster.rollout import EventsSince, Evidence, Labels, LabelsSince, St
 from mlops_dagster.rollout.claims.events import EventTests
 from mlops_dagster.rollout.look import Look
 from mlops_dagster.statistics import bad_event_e_value, difference_e_value, rate_e_value
-from tests.rollout_evidence import CLASS, INDEPENDENT, START, a_rollout, arm, labels_of, late_starts
+from tests.support.rollout_evidence import CLASS, INDEPENDENT, START, a_rollout, arm, labels_of, late_starts
 
 World = Any  # conftest's; test modules cannot import it in importlib mode
 

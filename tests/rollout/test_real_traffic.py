@@ -24,7 +24,17 @@ from mlops_dagster.rollout import (
 )
 from mlops_dagster.schema import Feature, ModelSchema
 from mlops_dagster.statistics import CategoricalBins, DesignEffect, Histogram
-from tests.rollout_evidence import INDEPENDENT, LAST, START, a_rollout, arm, evidence, hour, labels_of, late_starts
+from tests.support.rollout_evidence import (
+    INDEPENDENT,
+    LAST,
+    START,
+    a_rollout,
+    arm,
+    evidence,
+    hour,
+    labels_of,
+    late_starts,
+)
 
 World = Any  # conftest's; test modules cannot import it in importlib mode
 WorldOf = Callable[..., World]

@@ -21,7 +21,7 @@ from mlops_dagster.rollout import (
     decide,
 )
 from mlops_dagster.rollout.replay import imagine, replay, untold
-from tests.rollout_evidence import labels_of
+from tests.support.rollout_evidence import labels_of
 
 START = datetime(2026, 3, 1, tzinfo=UTC)
 POLICY = RolloutPolicy(

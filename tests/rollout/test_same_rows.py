@@ -11,7 +11,7 @@ from mlops_dagster.rollout import RolloutPolicy
 from mlops_dagster.rollout.comparison.comparison import Comparison, Standing
 from mlops_dagster.rollout.comparison.same_rows import ROWS_A_DAY, compare_on_log, trained_until
 from mlops_dagster.schema import Feature
-from tests.two_versions import MARCH, MODEL, SCHEMA, days, estimator, house_at, register, serve
+from tests.support.two_versions import MARCH, MODEL, SCHEMA, days, estimator, house_at, register, serve
 
 POLICY = RolloutPolicy(min_step_paired=50, rows_per_observation=1)
 

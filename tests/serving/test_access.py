@@ -26,7 +26,7 @@ from mlops_dagster.errors import (
 from mlops_dagster.serving.http.auth import LOOK_SECONDS, Access
 from mlops_dagster.serving.http.tokens import Scope, TokenFile, find
 from mlops_dagster.settings import Settings
-from tests.serving.conftest import Models, Server, eventually, request
+from tests.support.serving.data_plane import Models, Server, eventually, request
 
 NOW = datetime(2026, 1, 1, tzinfo=UTC)
 MODEL = "guarded"

@@ -13,7 +13,7 @@ from mlops_dagster.registry.estimators import Estimator
 from mlops_dagster.retraining import batch_scores
 from mlops_dagster.retraining.batch_scores import BatchFiles, score_batch
 from mlops_dagster.storage.files import open_files
-from tests.serving.conftest import CARRIERS, Models, Server
+from tests.support.serving.data_plane import CARRIERS, Models, Server
 
 DAY = datetime(2026, 1, 1, tzinfo=UTC)
 

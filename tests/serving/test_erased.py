@@ -22,9 +22,9 @@ from mlops_dagster.predictions import audit
 from mlops_dagster.settings import Settings
 from mlops_dagster.stores import House
 from tests.components.test_prediction_batch import EARLIER, SPEC
-from tests.predictions.conftest import MARCH
-from tests.serving.conftest import Models, Server, request
-from tests.serving.light import light_artifacts
+from tests.support.predictions.records import MARCH
+from tests.support.serving.data_plane import Models, Server, request
+from tests.support.serving.light import light_artifacts
 
 MODEL, KEY, DELAY = "flights", "key-of-qzx", 82_641_937.25
 THEIRS = [b"qzx", b"82641937", struct.pack("<d", DELAY), struct.pack("<f", DELAY)]

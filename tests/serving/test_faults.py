@@ -16,12 +16,12 @@ from mlops_dagster.registry import Stage
 from mlops_dagster.rollout import Phase, RolloutPolicy
 from mlops_dagster.settings import Settings
 from mlops_dagster.stores import House
-from tests.proxy import Proxy
-from tests.serving.conftest import NOW, WIDER, Models, Server, behind, eventually, logged_ids
-from tests.serving.killing import kill_anyone
-from tests.serving.light import light_artifacts
-from tests.serving.load import load_on
 from tests.serving.test_supervisor import children
+from tests.support.proxy import Proxy
+from tests.support.serving.data_plane import NOW, WIDER, Models, Server, behind, eventually, logged_ids
+from tests.support.serving.killing import kill_anyone
+from tests.support.serving.light import light_artifacts
+from tests.support.serving.load import load_on
 
 MODEL = "mortal"
 

@@ -14,9 +14,9 @@ from mlops_dagster.serving.deployed.registry_cache import LastKnown
 from mlops_dagster.serving.plane.known_classes import KnownClasses, check_labels
 from mlops_dagster.settings import Settings
 from mlops_dagster.stores import House
-from tests.serving.conftest import SCHEMA, Models, Server, eventually
-from tests.serving.light import light_artifacts
 from tests.serving.test_telemetry import parsed, value
+from tests.support.serving.data_plane import SCHEMA, Models, Server, eventually
+from tests.support.serving.light import light_artifacts
 
 MODEL, OTHER = "judged", "other"
 DAYS = (datetime.now(UTC) - timedelta(days=1), datetime.now(UTC) + timedelta(days=1))

@@ -22,8 +22,8 @@ from mlops_dagster.serving.http.front_door import FrontDoor, Limits, Queue
 from mlops_dagster.serving.processes.supervisor import listening
 from mlops_dagster.settings import Settings
 from mlops_dagster.stores import House
-from tests.serving.attacks import CHUNKED, GET, POST, ask, closed, many_connections, rest_of, trickle
-from tests.serving.conftest import Models, Server, eventually, request
+from tests.support.serving.attacks import CHUNKED, GET, POST, ask, closed, many_connections, rest_of, trickle
+from tests.support.serving.data_plane import Models, Server, eventually, request
 
 MODEL = "besieged"
 MIB = 1 << 20

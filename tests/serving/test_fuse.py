@@ -18,10 +18,10 @@ from mlops_dagster.serving.deployed.registry_cache import Known, LastKnown
 from mlops_dagster.serving.service import Service
 from mlops_dagster.settings import Settings
 from mlops_dagster.stores import House
-from tests import weed
-from tests.proxy import Proxy
-from tests.serving.conftest import NOW, Models, behind
-from tests.serving.light import light_artifacts
+from tests.support import weed
+from tests.support.proxy import Proxy
+from tests.support.serving.data_plane import NOW, Models, behind
+from tests.support.serving.light import light_artifacts
 
 MODEL = "fused"
 HOUR = timedelta(hours=1)

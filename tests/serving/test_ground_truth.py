@@ -16,10 +16,10 @@ from mlops_dagster.registry import EvaluationSlice, Stage
 from mlops_dagster.settings import Settings
 from mlops_dagster.statistics import wilson_interval
 from mlops_dagster.stores import House
-from tests.components.at_a_time import DagsterAt
-from tests.serving.conftest import CARD, SCHEMA, Models, Server, eventually, make_baseline
-from tests.serving.light import light_artifacts
 from tests.serving.test_telemetry import parsed, value
+from tests.support.components.at_a_time import DagsterAt
+from tests.support.serving.data_plane import CARD, SCHEMA, Models, Server, eventually, make_baseline
+from tests.support.serving.light import light_artifacts
 
 MODEL = "judged"
 SPEC = ModelSpec(

@@ -21,9 +21,9 @@ from mlops_dagster.serving.deployed.guard import Guard
 from mlops_dagster.serving.protocol.inputs import Column
 from mlops_dagster.settings import Settings
 from mlops_dagster.stores import House
-from tests.serving.conftest import CARD, SCHEMA, WIDER, Models, Server, log_rows, make_frame
-from tests.serving.light import light_artifacts
 from tests.serving.test_telemetry import parsed
+from tests.support.serving.data_plane import CARD, SCHEMA, WIDER, Models, Server, log_rows, make_frame
+from tests.support.serving.light import light_artifacts
 
 REJECT, LOG, OFF = GuardPolicy(mode="reject"), GuardPolicy(), GuardPolicy(mode="off")
 GOOD: Mapping[str, list[Any]] = {"delay": [40.0, 5.0, -3.0, 0.0], "distance": [10.0, 20.0, 30.0, 0.0],

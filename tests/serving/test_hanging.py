@@ -13,7 +13,7 @@ from mlops_dagster.clock import SystemClock
 from mlops_dagster.registry import Stage
 from mlops_dagster.schema import Feature, ModelSchema
 from mlops_dagster.serving.plane.abandonable import MOST_STUCK
-from tests.serving.conftest import CARD, Models, Server
+from tests.support.serving.data_plane import CARD, Models, Server
 
 NAMES = ("a", "b", "c")
 SCHEMA = ModelSchema(features=tuple(Feature(name=name, kind="numeric") for name in NAMES), classes=("no", "yes"))

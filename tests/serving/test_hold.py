@@ -11,10 +11,10 @@ import pytest
 from mlops_dagster.registry import Stage
 from mlops_dagster.settings import Settings
 from mlops_dagster.stores import House
-from tests.proxy import Proxy
-from tests.serving.conftest import Models, Server, behind, eventually, log_rows
-from tests.serving.light import light_artifacts
 from tests.serving.test_supervisor import children
+from tests.support.proxy import Proxy
+from tests.support.serving.data_plane import Models, Server, behind, eventually, log_rows
+from tests.support.serving.light import light_artifacts
 
 MODEL = "held"
 WHY = "model 'held' is on hold: the weather station sends Celsius"

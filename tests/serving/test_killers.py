@@ -9,9 +9,9 @@ import pytest
 from mlops_dagster.registry import Stage
 from mlops_dagster.settings import Settings
 from mlops_dagster.stores import House
-from tests.serving.conftest import CARD, SCHEMA, Models, Server, eventually, make_baseline
-from tests.serving.light import light_artifacts
-from tests.trial.broken import crashing
+from tests.support.broken import crashing
+from tests.support.serving.data_plane import CARD, SCHEMA, Models, Server, eventually, make_baseline
+from tests.support.serving.light import light_artifacts
 
 MODEL = "flights"
 FAR = 1e6

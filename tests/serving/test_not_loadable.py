@@ -16,12 +16,12 @@ from mlops_dagster.serving.deployed import loader
 from mlops_dagster.serving.service import Service
 from mlops_dagster.settings import Settings
 from mlops_dagster.stores import House
-from tests import weed
-from tests.proxy import Proxy
-from tests.servable import elsewhere
-from tests.serving.conftest import CARD, SCHEMA, Models, eventually
-from tests.serving.light import light_artifacts
-from tests.trial.broken import crashing
+from tests.support import weed
+from tests.support.broken import crashing
+from tests.support.proxy import Proxy
+from tests.support.servable import elsewhere
+from tests.support.serving.data_plane import CARD, SCHEMA, Models, eventually
+from tests.support.serving.light import light_artifacts
 
 MODEL = "unloadable"
 

@@ -18,7 +18,7 @@ from mlops_dagster.serving.telemetry.telemetry import Telemetry
 from mlops_dagster.serving.upkeep.shipping import HELD_RULE, UNCOUNTED_RULE
 from mlops_dagster.settings import Settings
 from mlops_dagster.stores import House
-from tests.predictions.conftest import a_record
+from tests.support.predictions.records import a_record
 
 
 def test_a_deployment_that_cannot_be_read_keeps_no_other_from_coming_into_force(tmp_path: Path, monkeypatch) -> None:

@@ -14,7 +14,7 @@ from mlops_dagster.serving.telemetry.telemetry import Telemetry
 from mlops_dagster.serving.upkeep.shipping import Housekeeping
 from mlops_dagster.settings import Settings
 from mlops_dagster.stores import House
-from tests.predictions.conftest import MARCH, a_record
+from tests.support.predictions.records import MARCH, a_record
 
 
 def opened(settings: Settings) -> tuple[House, Housekeeping]:

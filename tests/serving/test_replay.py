@@ -10,7 +10,7 @@ from mlops_dagster.errors import InvalidInputError, PredictionNotFoundError
 from mlops_dagster.predictions import PredictionRecord
 from mlops_dagster.serving.deployed.loaded_model import LoadedModel
 from mlops_dagster.serving.replay import replay
-from tests.serving.conftest import NOW, Models
+from tests.support.serving.data_plane import NOW, Models
 
 MODEL = "replayed"
 DELAYS = [5.0, 40.0, None, math.nan, math.inf, -math.inf]

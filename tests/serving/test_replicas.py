@@ -8,8 +8,8 @@ from pathlib import Path
 
 import pytest
 
-from tests.serving.replicas import MODEL, REPLICAS, Replicas, label
 from tests.serving.test_telemetry import parsed, value
+from tests.support.serving.replicas import MODEL, REPLICAS, Replicas, label
 
 
 @pytest.fixture

@@ -21,7 +21,7 @@ from mlops_dagster.clock import SystemClock
 from mlops_dagster.predictions import BothScored, Pair, PairedCounts
 from mlops_dagster.registry import Stage
 from mlops_dagster.rollout import Phase, RolloutPolicy
-from tests.serving.conftest import (
+from tests.support.serving.data_plane import (
     CARD,
     CARRIERS,
     NOW,

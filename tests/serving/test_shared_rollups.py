@@ -20,9 +20,9 @@ from mlops_dagster.predictions.rollups import heartbeats
 from mlops_dagster.predictions.spool.locking import shipping_lock
 from mlops_dagster.settings import Settings
 from mlops_dagster.stores import House
-from tests.serving.conftest import Models, Server, eventually
-from tests.serving.load import load_on
 from tests.serving.test_supervisor import children
+from tests.support.serving.data_plane import Models, Server, eventually
+from tests.support.serving.load import load_on
 
 HOUR = timedelta(hours=1)
 MODEL = "shared"

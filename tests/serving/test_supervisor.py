@@ -20,9 +20,9 @@ from mlops_dagster.rehearsal.home import LOCK, fresh_home
 from mlops_dagster.serving.processes.supervisor import run
 from mlops_dagster.settings import Settings
 from mlops_dagster.stores import House
-from tests.serving.conftest import Models, Server, eventually, log_rows, logged_ids
-from tests.serving.light import light_artifacts
-from tests.serving.load import load_on
+from tests.support.serving.data_plane import Models, Server, eventually, log_rows, logged_ids
+from tests.support.serving.light import light_artifacts
+from tests.support.serving.load import load_on
 
 MODEL = "many"
 

@@ -20,7 +20,7 @@ from mlops_dagster.serving.deployed.guard import Violation
 from mlops_dagster.serving.telemetry.arms import BatchHistogram
 from mlops_dagster.serving.telemetry.process import forget
 from mlops_dagster.serving.telemetry.telemetry import Telemetry
-from tests.serving.conftest import NOW, Models, Server
+from tests.support.serving.data_plane import NOW, Models, Server
 
 ARM = {"model": "m", "version": "1.0.0", "role": "champion"}
 Samples = dict[tuple[str, frozenset[tuple[str, str]]], float]
@@ -157,7 +157,7 @@ class Worker:
 
     def __init__(self, folder: Path, name: str) -> None:
         self.process = subprocess.Popen(
-            [sys.executable, "-m", "tests.serving.telemetry_worker", name],
+            [sys.executable, "-m", "tests.support.serving.telemetry_worker", name],
             env={**os.environ, "PROMETHEUS_MULTIPROC_DIR": str(folder)},
             stdin=subprocess.PIPE,
             stdout=subprocess.PIPE,

@@ -6,8 +6,8 @@ import pytest
 
 from mlops_dagster.clock import SystemClock
 from mlops_dagster.serving.telemetry.tracing import parse
-from tests.mlflow_server import MlflowServer
-from tests.serving.conftest import Models, Server, request
+from tests.support.mlflow_server import MlflowServer
+from tests.support.serving.data_plane import Models, Server, request
 
 HOUR = timedelta(hours=1)
 TRACE, CALLER = "4bf92f3577b34da6a3ce929d0e0e4736", "00f067aa0ba902b7"

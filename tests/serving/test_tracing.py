@@ -17,7 +17,7 @@ from opentelemetry.trace.propagation.tracecontext import TraceContextTextMapProp
 from mlops_dagster.serving.telemetry import tracing as module
 from mlops_dagster.serving.telemetry.telemetry import Telemetry
 from mlops_dagster.serving.telemetry.tracing import Parent, TraceContext, Traced, Tracing, parse
-from tests.mlflow_server import MlflowServer
+from tests.support.mlflow_server import MlflowServer
 
 TRACE, CALLER = "0af7651916cd43dd8448eb211c80319c", "b7ad6b7169203331"
 AT = datetime(2026, 1, 1, 12, tzinfo=UTC)

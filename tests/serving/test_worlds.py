@@ -13,7 +13,7 @@ from mlops_dagster.clock import SystemClock
 from mlops_dagster.predictions import Pair
 from mlops_dagster.registry import Stage
 from mlops_dagster.rollout import Decision, Outcome, Phase, RolloutPolicy
-from tests.serving.conftest import SCHEMA, WIDER, Models, Server, eventually
+from tests.support.serving.data_plane import SCHEMA, WIDER, Models, Server, eventually
 
 MINUTE = timedelta(minutes=1)
 POLICY = RolloutPolicy(rows_per_observation=1, cold_start=10_000)

@@ -26,7 +26,7 @@ from mlops_dagster.statistics import (
     psi,
     psi_from_counts,
 )
-from tests.statistics.evidently_numbers import TEXTS, shapes
+from tests.support.evidently_numbers import TEXTS, shapes
 
 SHAPES = shapes()
 MARCH = datetime(2026, 3, 1, tzinfo=UTC)
@@ -35,7 +35,7 @@ MARCH = datetime(2026, 3, 1, tzinfo=UTC)
 @pytest.fixture(scope="module")
 def evidently() -> dict[str, tuple[float | str, float | str]]:
     """Its PSI, and the p-value of its Kolmogorov-Smirnov or chi-squared test; the name of an error instead."""
-    program = [sys.executable, "-m", "tests.statistics.evidently_numbers"]
+    program = [sys.executable, "-m", "tests.support.evidently_numbers"]
     done = subprocess.run(program, cwd=Path(__file__).parents[2], capture_output=True, text=True, check=True)
     found: dict[str, tuple[float | str, float | str]] = json.loads(done.stdout)
     return found

@@ -13,8 +13,8 @@ from mlops_dagster.errors import TrialFailedError
 from mlops_dagster.registry import ModelRegistry
 from mlops_dagster.schema import Feature, ModelSchema
 from mlops_dagster.settings import Settings
-from tests.serving.conftest import CARD, SCHEMA, make_baseline
-from tests.trial.broken import bad_tree, bomb, crashing
+from tests.support.broken import bad_tree, bomb, crashing
+from tests.support.serving.data_plane import CARD, SCHEMA, make_baseline
 
 NUMBERS = ModelSchema(features=SCHEMA.features[:2], classes=SCHEMA.classes)
 

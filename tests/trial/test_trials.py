@@ -61,7 +61,7 @@ def subject(digest: str) -> Subject:
 def process(tmp_path_factory: pytest.TempPathFactory) -> Iterator[TrialProcess]:
     with pytest.MonkeyPatch.context() as environment:
         environment.setenv("LEFT_BEHIND", str(tmp_path_factory.mktemp("left") / "pids"))
-        process = TrialProcess("tests.trial.fakes", nicer=3)
+        process = TrialProcess("tests.support.fakes", nicer=3)
         yield process
         process.close()
 
@@ -162,7 +162,7 @@ from mlops_dagster.trial import Trials
 from mlops_dagster.trial.process import TrialProcess
 home, kind = sys.argv[1:]
 settings = Settings(home=Path(home))
-Trials(settings, settings.trials_path, TrialProcess("tests.trial.fakes")).prove(subject(kind), artifact(kind))
+Trials(settings, settings.trials_path, TrialProcess("tests.support.fakes")).prove(subject(kind), artifact(kind))
 """
 
 

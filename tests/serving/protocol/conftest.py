@@ -8,7 +8,7 @@ from sklearn.pipeline import Pipeline
 
 from mlops_dagster.settings import Settings
 from mlops_dagster.stores import House
-from tests.serving.conftest import Models, Server
+from tests.support.serving.data_plane import Models, Server
 
 MAX_BODY_BYTES = 1_000_000
 

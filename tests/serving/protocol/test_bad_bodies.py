@@ -16,8 +16,8 @@ from starlette.types import Message
 from mlops_dagster.clock import SystemClock
 from mlops_dagster.errors import TooLargeError
 from mlops_dagster.serving.http.request_body import read_body
-from tests.serving.conftest import Models, Server, eventually, request
 from tests.serving.protocol.conftest import MAX_BODY_BYTES
+from tests.support.serving.data_plane import Models, Server, eventually, request
 
 MODEL = "badly-asked"
 PATH = f"/v2/models/{MODEL}/infer"

@@ -9,8 +9,8 @@ from starlette.types import Message, Receive, Scope, Send
 from mlops_dagster.serving.http.auth import Access
 from mlops_dagster.serving.http.browsers import OwnPagesOnly
 from mlops_dagster.settings import Settings
-from tests.serving.attacks import ask
-from tests.serving.conftest import Models, Server, request
+from tests.support.serving.attacks import ask
+from tests.support.serving.data_plane import Models, Server, request
 
 MODEL = "browsed"
 INFER, FEEDBACK, FLUSH = f"/v2/models/{MODEL}/infer", f"/v1/models/{MODEL}/feedback", "/v1/flush"

@@ -9,7 +9,7 @@ from sklearn.ensemble import HistGradientBoostingClassifier
 
 from mlops_dagster.registry import Stage
 from mlops_dagster.schema import Feature, ModelSchema
-from tests.serving.conftest import CARD, SCHEMA, Models, Server, make_baseline, make_frame
+from tests.support.serving.data_plane import CARD, SCHEMA, Models, Server, make_baseline, make_frame
 
 ROWS = 20
 MODEL, NUMBERS = "asked-by-mlserver", "numbers"

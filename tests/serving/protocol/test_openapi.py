@@ -19,7 +19,7 @@ from schemathesis.specs.openapi.checks import (
 from mlops_dagster.serving.http.app import create_app
 from mlops_dagster.serving.protocol.openapi import document
 from mlops_dagster.settings import Settings
-from tests.serving.conftest import Models, Server
+from tests.support.serving.data_plane import Models, Server
 
 MODEL = "fuzzed"
 CHECKS = [

@@ -9,7 +9,7 @@ import tritonclient.http as triton
 from tritonclient.utils import InferenceServerException, np_to_triton_dtype
 
 from mlops_dagster.registry import Stage
-from tests.serving.conftest import SCHEMA, Models, Server, make_frame
+from tests.support.serving.data_plane import SCHEMA, Models, Server, make_frame
 
 ROWS = 20
 MODEL = "asked-by-triton"

@@ -13,7 +13,7 @@ from mlops_dagster.predictions import Answered, PredictionLog, PredictionRecord,
 from mlops_dagster.predictions.log import delta, maintenance
 from mlops_dagster.predictions.log.maintenance import maintaining
 from mlops_dagster.settings import Settings
-from tests.predictions.disks import keep_what_is_synced
+from tests.support.predictions.disks import keep_what_is_synced
 
 START = datetime(2013, 3, 1, tzinfo=UTC)
 

@@ -12,7 +12,7 @@ from pathlib import Path
 import dagster as dg
 from dagster._core.scheduler.instigation import InstigatorTick, TickStatus
 
-from tests.serving.conftest import eventually
+from tests.support.serving.data_plane import eventually
 
 ROOT = Path(__file__).parents[2]
 PROJECT = {

@@ -1,6 +1,6 @@
 """What Evidently says of many shapes of samples, as JSON: a program, since Evidently takes seconds to import.
 
-python -m tests.statistics.evidently_numbers
+python -m tests.support.evidently_numbers
 """
 
 import json

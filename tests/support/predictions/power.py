@@ -12,7 +12,7 @@ from typing import IO
 
 from mlops_dagster.predictions import PredictionLog, Rollups, Spool, audit
 from mlops_dagster.predictions.spool.sqlite import Durability
-from tests.predictions.disks import Disk
+from tests.support.predictions.disks import Disk
 
 ROOT = Path(__file__).parents[2]
 START = datetime(2013, 3, 1, tzinfo=UTC)
@@ -33,7 +33,7 @@ def answer_until_the_power_fails(disk: Disk, round_: int, durability: Durability
     environment = {**os.environ, **disk.environment, "MLOPS_DURABILITY": durability}
 
     def start(*arguments: str) -> subprocess.Popen[str]:
-        command = [sys.executable, "-m", "tests.predictions.workers", *arguments]
+        command = [sys.executable, "-m", "tests.support.predictions.workers", *arguments]
         return subprocess.Popen(command, cwd=ROOT, env=environment, text=True, stdout=subprocess.PIPE)
 
     with start("take", home, f"{home}/log") as taking:

@@ -4,7 +4,7 @@ import json
 from collections.abc import Mapping
 from pathlib import Path
 
-from tests.serving.conftest import SCHEMA, WIDER
+from tests.support.serving.data_plane import SCHEMA, WIDER
 
 
 def light_artifacts(folder: Path, turns: int = 0) -> Mapping[tuple[str, float], Path]:

@@ -1,4 +1,4 @@
-"""Versions that misbehave, each in its way: `python -m tests.trial.fakes` is the process that tries them.
+"""Versions that misbehave, each in its way: `python -m tests.support.fakes` is the process that tries them.
 
 The artifact is a text file with the name of a class in here.
 """

@@ -11,8 +11,8 @@ import httpx
 
 from mlops_dagster.settings import Settings
 from mlops_dagster.stores import House
-from tests.serving.conftest import Models, Server, eventually
-from tests.serving.light import light_artifacts
+from tests.support.serving.data_plane import Models, Server, eventually
+from tests.support.serving.light import light_artifacts
 
 MODEL = "dealt"
 REPLICAS = 3

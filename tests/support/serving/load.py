@@ -10,7 +10,7 @@ from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass, field
 
-from tests.serving.conftest import request
+from tests.support.serving.data_plane import request
 
 
 @dataclass
