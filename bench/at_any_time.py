@@ -30,7 +30,7 @@ PER_HOUR_OF_DAY: Final = 1000
 POLICIES: Final = {
     "the defaults": RolloutPolicy(),
     "an hour a step, watched for two whole days": RolloutPolicy(soak_hours=1),
-    "an hour a step, no least watch": RolloutPolicy(soak_hours=1, min_watch_hours=0),
+    "an hour a step, no least watch": RolloutPolicy(soak_hours=1, min_canary_hours=0),
 }
 
 

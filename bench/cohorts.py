@@ -144,9 +144,9 @@ class Look:
         """The axes: bets, rollouts, cohorts."""
         if not self.policy.uses_pairs:
             (_, canary), (_, champion) = self.arms
-            theta = 1.0 if what == "superior" else self.policy.theta.wrong
+            max_ratio = 1.0 if what == "superior" else self.policy.max_ratio.wrong
             share = np.where((self.known.weight > 0) & (self.known.weight < 1), self.known.weight, 0.5)
-            return e_values.of_relative(canary, champion, share, theta, worse=what == "worse") / self.rows[:, None]
+            return e_values.of_relative(canary, champion, share, max_ratio, worse=what == "worse") / self.rows[:, None]
         margin, sizes, shares = (
             0.0 if what == "superior" else self.policy.margin,
             np.ones(len(self.world.classes)),

@@ -56,10 +56,10 @@ def mixture_and_loudest(e_since: Callable[[Ints], Floats], now: Ints) -> tuple[F
     return np.asarray(e), np.asarray(best)
 
 
-def of_relative(canary: Counts, champion: Counts, share: Floats, theta: float, *, worse: bool = True) -> Floats:
+def of_relative(canary: Counts, champion: Counts, share: Floats, max_ratio: float, *, worse: bool = True) -> Floats:
     """What bad events of either arm add, with the canary's share of the traffic then."""
     bet = _bets(WORSE if worse else NOT_WORSE, canary)
-    q0 = share * theta / (1 - share + share * theta)
+    q0 = share * max_ratio / (1 - share + share * max_ratio)
     return np.asarray(canary * np.log(bet) - (canary + champion) * np.log1p(q0 * (bet - 1)))
 
 

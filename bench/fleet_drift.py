@@ -41,7 +41,7 @@ from mlops_dagster.registry import (
 )
 from mlops_dagster.settings import Settings
 from mlops_dagster.statistics import Bins, CategoricalBins, Histogram, NumericBins
-from mlops_dagster.stores import House
+from mlops_dagster.stores import Stores
 
 BLOCKS = 5
 HOURS = 24
@@ -68,35 +68,35 @@ def main() -> None:
     table = Table("traffic", "what", "seconds: min", "median", "max")
     for traffic, rows in (("quiet", 100), ("busy", 1_000_000)):
         with tempfile.TemporaryDirectory() as folder:
-            house = House(Settings(home=Path(folder)), ReplayedClock(DAY - timedelta(days=7)))
-            models = filled(house, count, rows)
-            drift_of_all(house, models[:1])
-            taken = [timed(lambda house=house, models=models: drift_of_all(house, models)) for _ in range(BLOCKS)]
-            raw = [timed(lambda house=house: read_bytes(house)) for _ in range(BLOCKS)]
+            stores = Stores(Settings(home=Path(folder)), ReplayedClock(DAY - timedelta(days=7)))
+            models = filled(stores, count, rows)
+            drift_of_all(stores, models[:1])
+            taken = [timed(lambda stores=stores, models=models: drift_of_all(stores, models)) for _ in range(BLOCKS)]
+            raw = [timed(lambda stores=stores: read_bytes(stores)) for _ in range(BLOCKS)]
             for what, seconds in (("drift of all", taken), ("reading the counts", raw)):
                 table.add_row(traffic, what, *(f"{pick(seconds):.2f}" for pick in (min, median, max)))
     Console(width=120).print(table, f"{count:,} models, {HOURS} hours, {len(BINS)} features and the score")
 
 
-def drift_of_all(house: House, models: list[str]) -> Counter[str]:
+def drift_of_all(stores: Stores, models: list[str]) -> Counter[str]:
     found: Counter[str] = Counter()
     for model in models:
-        report = trailing_drift(house.registry, house.rollups, model, END, DriftPolicy())
+        report = trailing_drift(stores.registry, stores.rollups, model, END, DriftPolicy())
         assert report is not None
         found[report.drift.verdict] += 1
     assert found.total() == found["stable"], found
     return found
 
 
-def read_bytes(house: House) -> int:
-    engine = create_engine(house.settings.local_rollups)
+def read_bytes(stores: Stores) -> int:
+    engine = create_engine(stores.settings.local_rollups)
     with engine.connect() as connection:
         read = sum(len(counts) for (counts,) in connection.execute(text("SELECT counts FROM cells")))
     engine.dispose()
     return read
 
 
-def filled(house: House, count: int, rows: int) -> list[str]:
+def filled(stores: Stores, count: int, rows: int) -> list[str]:
     """Models that serve what they were trained on."""
     rng = np.random.default_rng(0)
     shares = {name: rng.dirichlet([5.0] * (bins.size - 2)) for name, bins in {**BINS, "score": SCORE_BINS}.items()}
@@ -111,19 +111,19 @@ def filled(house: House, count: int, rows: int) -> list[str]:
         Histogram(SCORE_BINS, np.array(counted("score", 50_000))),
         Histogram(CategoricalBins(("on_time", "late")), np.array([0, 40_000, 10_000, 0])),
     )
-    artifact = house.settings.home / "model.onnx"
+    artifact = stores.settings.home / "model.onnx"
     artifact.write_text("weights")
     models = [f"model-{number:04}" for number in range(count)]
     for model in models:
-        version = house.registry.register(model, artifact, "1.0.0", card=CARD, baseline=baseline)
-        house.registry.transition(version, Stage.PRODUCTION)
-    house.rollups.first_at(models[0])  # the tables are made
+        version = stores.registry.register(model, artifact, "1.0.0", card=CARD, baseline=baseline)
+        stores.registry.transition(version, Stage.PRODUCTION)
+    stores.rollups.first_at(models[0])  # the tables are made
     first = microseconds(DAY) // HOUR
     hours = [
         {name: np.array(counted(name, rows), dtype=CELL_TYPE).tobytes() for name in (*BINS, "score")}
         for _ in range(HOURS)
     ]
-    engine = create_engine(house.settings.local_rollups)
+    engine = create_engine(stores.settings.local_rollups)
     with engine.begin() as connection:
         for arm, model in enumerate(models, start=1):
             connection.execute(insert(arms).values(id=arm, model=model, version="1.0.0", role="champion", weight=1.0))

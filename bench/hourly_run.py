@@ -33,7 +33,7 @@ from mlops_dagster.monitoring import make_baseline
 from mlops_dagster.predictions import PredictionRecord
 from mlops_dagster.registry import Stage
 from mlops_dagster.settings import Settings
-from mlops_dagster.stores import House
+from mlops_dagster.stores import Stores
 
 MODEL = "flights-delay"
 ROOT = Path(__file__).parents[1]
@@ -67,19 +67,19 @@ def main() -> None:
 
 def make_home(home: Path, predictions: int) -> None:
     """A champion with a baseline, and what it answered in the day before END."""
-    house = House(Settings(home=home), ReplayedClock(END - timedelta(days=1)), actor="bench")
+    stores = Stores(Settings(home=home), ReplayedClock(END - timedelta(days=1)), actor="bench")
     generator = np.random.default_rng(5)
     trained = recorded_traffic(datetime(2013, 1, 2, tzinfo=UTC), datetime(2013, 2, 1, tzinfo=UTC))
     labels = trained["label"].fillna("late").tolist()
     baseline = make_baseline(trained, SCHEMA, scores=generator.beta(1, 4, len(trained)), labels=labels)
     idle = DummyClassifier(strategy="prior").fit([[0]] * len(SCHEMA.classes), SCHEMA.classes)
-    version = house.registry.register(MODEL, idle, "1.0.0", schema=SCHEMA, baseline=baseline)
-    house.registry.transition(version, Stage.PRODUCTION, force=True, reason="bench")
+    version = stores.registry.register(MODEL, idle, "1.0.0", schema=SCHEMA, baseline=baseline)
+    stores.registry.transition(version, Stage.PRODUCTION, force=True, reason="bench")
     served = trained.sample(predictions, replace=True, random_state=5)[list(SCHEMA.names)].to_dict("records")
-    house.spool.append([a_record(number, predictions, features) for number, features in enumerate(served)])
+    stores.spool.append([a_record(number, predictions, features) for number, features in enumerate(served)])
     bins = {name: its.bins for name, its in {**baseline.features, "score": baseline.score}.items()}
-    house.local_rollups.catch_up(house.spool, lambda _model, _version: bins)
-    house.log.ship(house.spool)
+    stores.local_rollups.catch_up(stores.spool, lambda _model, _version: bins)
+    stores.log.ship(stores.spool)
 
 
 def a_record(number: int, of: int, features: dict[str, float | str | None]) -> PredictionRecord:

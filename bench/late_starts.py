@@ -109,7 +109,7 @@ class _Late:
 def accuracy_found(per_second: float, hour: int, runs: int, rng: np.random.Generator, checked: int = 0) -> Floats:
     """Return the hours until a loss of 10 points is proven, looked at every ten minutes."""
     policy = RolloutPolicy.model_validate(
-        PAIRS.model_dump() | {"deadline_hours": hour + 12, "min_watch_hours": 0, "soak_hours": hour / 4}
+        PAIRS.model_dump() | {"deadline_hours": hour + 12, "min_canary_hours": 0, "soak_hours": hour / 4}
     )
     world = World(_Late(per_second * 600, 0.1, hour * 6), policy, minutes=10)
     states, _ = roll_out(world, runs, rng, checked)

@@ -78,18 +78,18 @@ def rollback_e(policy: RolloutPolicy, seen: Minutes, now: Ints) -> Floats:
         sums = running(gained)
         return since_start_or_later(lambda start: mixed(sums[:, end] - sums[:, start]), now)
 
-    def relative(canary: Ints, champion: Ints, theta: float) -> Floats:
-        return e_values.of_relative(canary, champion, share, theta)
+    def relative(canary: Ints, champion: Ints, max_ratio: float) -> Floats:
+        return e_values.of_relative(canary, champion, share, max_ratio)
 
     zero = np.zeros_like(now)
-    canary, champion, theta = seen.canary, seen.champion, policy.theta
+    canary, champion, max_ratio = seen.canary, seen.champion, policy.max_ratio
     cold = np.where(np.isclose(seen.weight, policy.steps[0]), canary.bad_slow, 0)
     forgiven = np.diff(np.minimum(running(cold), policy.cold_start)).astype(np.int64)
     pairs = e_values.of_difference(*seen.pairs, policy.margin)
     worse = [
-        begun(relative(canary.bad_errors, champion.bad_errors, theta.error), zero),
-        late(relative(canary.bad_slow - forgiven, champion.bad_slow, theta.slow)),
-        late(pairs) if policy.uses_pairs else late(relative(canary.bad_wrong, champion.bad_wrong, theta.wrong)),
+        begun(relative(canary.bad_errors, champion.bad_errors, max_ratio.error), zero),
+        late(relative(canary.bad_slow - forgiven, champion.bad_slow, max_ratio.slow)),
+        late(pairs) if policy.uses_pairs else late(relative(canary.bad_wrong, champion.bad_wrong, max_ratio.wrong)),
         over_limit_e(policy, seen, now),
         *([begun(pairs * seen.in_watch, zero)] if policy.uses_pairs else []),
     ]

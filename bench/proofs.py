@@ -24,8 +24,8 @@ def failures_found(runs: int) -> Table:
         *("bad events", "the test alone", "two arms, all metrics", "with pairs, all metrics"),
         title="Minutes to proof: median and P90",
         caption=f"""{runs} runs; {PER_SECOND} requests/s, of which {BASE:.1%} fail and as many are slow;
-a canary of {CANARY:.0%}; looked at every event. Alone: theta 1 and an E of 20.
-All metrics: the policy's theta and one alpha for all, the others' e-values
+a canary of {CANARY:.0%}; looked at every event. Alone: max_ratio 1 and an E of 20.
+All metrics: the policy's max_ratio and one alpha for all, the others' e-values
 taken as 0; errors have the limit of {POLICY.max_error_rate:.0%} too, and with pairs the
 challenger scores every request. The first {POLICY.cold_start} slow answers are
 forgiven, except alone.""",
@@ -52,10 +52,10 @@ class _Events:
         self.minute, whose = minute[order], np.repeat(np.arange(4), [len(each) for each in times])[order]
         self.canary, self.champion, self.beside, self.champion_beside = (whose == each for each in range(4))
 
-    def relative(self, theta: float, forgiven: int = 0) -> Floats:
+    def relative(self, max_ratio: float, forgiven: int = 0) -> Floats:
         canary = self.canary & (np.cumsum(self.canary) > forgiven)
         share = np.full(len(canary), CANARY)
-        return mixed(np.cumsum(e_values.of_relative(canary * 1, self.champion * 1, share, theta), axis=1))
+        return mixed(np.cumsum(e_values.of_relative(canary * 1, self.champion * 1, share, max_ratio), axis=1))
 
     def over_limit(self, bad: Bools, champion: Bools, share: float, chance: float) -> Floats:
         """Of `share` of the requests, which come evenly; of the bets those that begin with the rollout."""
@@ -72,7 +72,7 @@ class _Events:
 
 
 def _until_errors(seen: _Events) -> tuple[float, float, float]:
-    relative = seen.relative(POLICY.theta.error)
+    relative = seen.relative(POLICY.max_ratio.error)
     two_arms = relative + seen.over_limit(seen.canary, seen.champion, CANARY, CANARY)
     both = (seen.canary | seen.beside, seen.champion | seen.champion_beside)
     with_pairs = relative + seen.over_limit(*both, 1, 0.5)
@@ -80,7 +80,7 @@ def _until_errors(seen: _Events) -> tuple[float, float, float]:
 
 
 def _until_slow(seen: _Events) -> tuple[float, float, float]:
-    relative = _or_later(seen.relative(POLICY.theta.slow, POLICY.cold_start))
+    relative = _or_later(seen.relative(POLICY.max_ratio.slow, POLICY.cold_start))
     return seen.first(seen.relative(1), ALONE), seen.first(relative, 4 * ALONE), seen.first(relative, 5 * ALONE)
 
 

@@ -23,14 +23,14 @@ from statistics import median
 
 from rich.console import Console
 from rich.table import Table
-from served import MODEL, SCHEMA, Server, data_plane, eventually, load_average, make_bodies, make_house
+from served import MODEL, SCHEMA, Server, data_plane, eventually, load_average, make_bodies, make_stores
 
 from mlops_dagster.clock import SystemClock
 from mlops_dagster.predictions import Rollups, Spool
 from mlops_dagster.registry import ModelVersion, Stage
 from mlops_dagster.rollout import Outcome, Phase, RolloutPolicy, collect, decide
 from mlops_dagster.schema import Feature, ModelSchema
-from mlops_dagster.stores import House
+from mlops_dagster.stores import Stores
 
 RATES = (50, 200)
 CALLERS = 8
@@ -47,14 +47,14 @@ def main() -> None:
     options = parser.parse_args()
     table = Table("requests/s", "what", "rounds", "min s", "median s", "max s")
     with tempfile.TemporaryDirectory(prefix="mlops-bench-") as folder:
-        house = make_house(Path(folder) / "home")
+        stores = make_stores(Path(folder) / "home")
         names = itertools.count(1)
-        with data_plane(house, options.workers) as server:
+        with data_plane(stores, options.workers) as server:
             for rate in RATES:
                 with load_on(server, rate) as load:
-                    rollbacks = [rollback(house, options.workers, next(names)) for _ in range(options.rounds)]
+                    rollbacks = [rollback(stores, options.workers, next(names)) for _ in range(options.rounds)]
                     fuses = [
-                        fuse(house, options.workers, next(names), load, folder) for _ in range(options.fuse_rounds)
+                        fuse(stores, options.workers, next(names), load, folder) for _ in range(options.fuse_rounds)
                     ]
                 proofs, reactions = zip(*fuses, strict=True)
                 add(table, rate, "rollback acknowledged by every worker", rollbacks)
@@ -105,34 +105,34 @@ def load_on(server: Server, rate: int) -> Iterator[Load]:
             thread.join()
 
 
-def rollback(house: House, workers: int, number: int) -> float:
+def rollback(stores: Stores, workers: int, number: int) -> float:
     """Every other time a new champion is rolled back, else a canary is withdrawn."""
-    registry = house.registry
-    version = again(house, f"2.{number}.0")
+    registry = stores.registry
+    version = again(stores, f"2.{number}.0")
     if number % 2:
         registry.transition(version, Stage.PRODUCTION)
     else:
         registry.transition(version, Stage.CANARY, weight=SHARE)
-    wait_acknowledged(house, workers)
+    wait_acknowledged(stores, workers)
     called = SystemClock().now()
     if number % 2:
         registry.rollback(MODEL, reason="bench")
     else:
         registry.withdraw(version, reason="bench")
-    return (wait_acknowledged(house, workers) - called).total_seconds()
+    return (wait_acknowledged(stores, workers) - called).total_seconds()
 
 
-def fuse(house: House, workers: int, number: int, load: Load, folder: str) -> tuple[float, float]:
+def fuse(stores: Stores, workers: int, number: int, load: Load, folder: str) -> tuple[float, float]:
     """The seconds to proof, and from there until the canary has given its last answer."""
-    champion = house.champion(MODEL)
+    champion = stores.champion(MODEL)
     assert champion is not None
-    version = again(house, f"3.{number}.0", WIDER)
-    epoch = house.registry.deployment(MODEL).epoch
+    version = again(stores, f"3.{number}.0", WIDER)
+    epoch = stores.registry.deployment(MODEL).epoch
     policy = RolloutPolicy()
-    started = house.rollouts.start(MODEL, champion.version, version.version, policy, epoch, SystemClock().now())
-    running = house.rollouts.change(started.id, lambda seen: replace(seen, phase=Phase.CANARY, step=1, weight=SHARE))
-    spool, rollups = Watched(house.settings.spool_path), Rollups(f"sqlite:///{folder}/watched-{number}.sqlite")
-    house.registry.transition(version, Stage.CANARY, weight=SHARE)
+    started = stores.rollouts.start(MODEL, champion.version, version.version, policy, epoch, SystemClock().now())
+    running = stores.rollouts.change(started.id, lambda seen: replace(seen, phase=Phase.CANARY, step=1, weight=SHARE))
+    spool, rollups = Watched(stores.settings.spool_path), Rollups(f"sqlite:///{folder}/watched-{number}.sqlite")
+    stores.registry.transition(version, Stage.CANARY, weight=SHARE)
     begun = time.monotonic()
     proven: float | None = None
     while proven is None:
@@ -141,10 +141,10 @@ def fuse(house: House, workers: int, number: int, load: Load, folder: str) -> tu
         if decide(policy, running, collect(rollups, running, now), now).outcome is Outcome.ROLLBACK:
             proven = time.monotonic()
         time.sleep(LOOK_SECONDS)
-    eventually(lambda: house.registry.get(MODEL, version.version).rolled_back)
-    wait_acknowledged(house, workers)
+    eventually(lambda: stores.registry.get(MODEL, version.version).rolled_back)
+    wait_acknowledged(stores, workers)
     time.sleep(1)
-    house.rollouts.change(started.id, lambda seen: replace(seen, phase=Phase.ROLLED_BACK))
+    stores.rollouts.change(started.id, lambda seen: replace(seen, phase=Phase.ROLLED_BACK))
     spool.close()
     rollups.close()
     return proven - begun, max(load.canary_at - proven, 0.0)
@@ -157,20 +157,20 @@ class Watched(Spool):
         pass
 
 
-def again(house: House, name: str, schema: ModelSchema = SCHEMA) -> ModelVersion:
+def again(stores: Stores, name: str, schema: ModelSchema = SCHEMA) -> ModelVersion:
     """The first champion's bytes as another version."""
-    first = house.registry.get(MODEL, "1.0.0")
+    first = stores.registry.get(MODEL, "1.0.0")
     with tempfile.TemporaryDirectory() as folder:
-        artifact = house.registry.fetch(first, Path(folder) / "model")
-        return house.registry.register(MODEL, artifact, name, schema=schema, card=first.card, baseline=first.baseline)
+        artifact = stores.registry.fetch(first, Path(folder) / "model")
+        return stores.registry.register(MODEL, artifact, name, schema=schema, card=first.card, baseline=first.baseline)
 
 
-def wait_acknowledged(house: House, workers: int) -> datetime:
+def wait_acknowledged(stores: Stores, workers: int) -> datetime:
     """When the last worker acknowledged the latest deployment."""
-    epoch = house.registry.deployment(MODEL).epoch
+    epoch = stores.registry.deployment(MODEL).epoch
 
     def times() -> list[datetime] | None:
-        found = [entry.at for entry in house.registry.acknowledgements(MODEL) if entry.epoch == epoch]
+        found = [entry.at for entry in stores.registry.acknowledgements(MODEL) if entry.epoch == epoch]
         return found if len(found) == workers else None
 
     return max(eventually(times))

@@ -20,7 +20,7 @@ EVERY: Final = 10
 """Minutes between our looks."""
 
 HARD: Final = World(daily=True, sticky=True, cold=True)
-AS_BAD_AS_ALLOWED: Final = Challenger(errors=PAIRS.theta.error, slow=PAIRS.theta.slow, loses=PAIRS.margin)
+AS_BAD_AS_ALLOWED: Final = Challenger(errors=PAIRS.max_ratio.error, slow=PAIRS.max_ratio.slow, loses=PAIRS.margin)
 WORLDS: Final = {
     "nothing special": (World(), Challenger()),
     "a daily cycle": (World(daily=True), Challenger()),

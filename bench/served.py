@@ -31,7 +31,7 @@ from mlops_dagster.registry import (
 from mlops_dagster.schema import Feature, ModelSchema
 from mlops_dagster.settings import Settings
 from mlops_dagster.statistics import CategoricalBins, Histogram, NumericBins
-from mlops_dagster.stores import House
+from mlops_dagster.stores import Stores
 
 Found = TypeVar("Found")
 
@@ -80,9 +80,9 @@ def _body(number: int, values: Sequence[float], columns: bool) -> bytes:
     return json.dumps({"parameters": parameters, "inputs": inputs}).encode()
 
 
-def make_house(home: Path, *, canary_weight: float = 0.0) -> House:
+def make_stores(home: Path, *, canary_weight: float = 0.0) -> Stores:
     """A home with a champion and, if it is to have traffic, a canary: the same regression, fitted on half the rows."""
-    house = House(Settings(home=home), actor="bench")
+    stores = Stores(Settings(home=home), actor="bench")
     frame, classes = make_data()
     bins = {name: NumericBins.fit(frame[name].to_numpy()) for name in FEATURES}
     score = NumericBins(tuple(np.linspace(0, 1, 11)[1:-1].tolist()))
@@ -94,12 +94,12 @@ def make_house(home: Path, *, canary_weight: float = 0.0) -> House:
 
     def register(version: str, rows: int) -> ModelVersion:
         estimator = LogisticRegression().fit(frame[:rows], classes[:rows])
-        return house.registry.register(MODEL, estimator, version, schema=SCHEMA, card=_CARD, baseline=baseline)
+        return stores.registry.register(MODEL, estimator, version, schema=SCHEMA, card=_CARD, baseline=baseline)
 
-    house.registry.transition(register("1.0.0", len(frame)), Stage.PRODUCTION)
+    stores.registry.transition(register("1.0.0", len(frame)), Stage.PRODUCTION)
     if canary_weight:
-        house.registry.transition(register("1.1.0", len(frame) // 2), Stage.CANARY, weight=canary_weight)
-    return house
+        stores.registry.transition(register("1.1.0", len(frame) // 2), Stage.CANARY, weight=canary_weight)
+    return stores
 
 
 @dataclass(frozen=True)
@@ -128,16 +128,16 @@ class Server:
 
 
 @contextmanager
-def data_plane(house: House, workers: int = 1) -> Iterator[Server]:
+def data_plane(stores: Stores, workers: int = 1) -> Iterator[Server]:
     """`mlops serve` as it comes, ready and with the latest deployment in force."""
-    home = house.settings.home
+    home = stores.settings.home
     address = home / "serving.json"
     environment = {"MLOPS_HOME": str(home), "MLOPS_PORT": "0", "MLOPS_WORKERS": str(workers)}
     with running([sys.executable, "-m", "mlops_dagster.cli", "serve"], home, environment) as process:
         port = int(json.loads(eventually(lambda: address.exists() and address.read_text()))["port"])
         eventually(lambda: is_ready(port))
-        wanted = house.registry.deployment(MODEL).epoch
-        eventually(lambda: wanted in {entry.epoch for entry in house.registry.acknowledgements(MODEL)})
+        wanted = stores.registry.deployment(MODEL).epoch
+        eventually(lambda: wanted in {entry.epoch for entry in stores.registry.acknowledgements(MODEL)})
         yield Server("ours", port, process)
 
 

@@ -23,7 +23,7 @@ from statistics import median
 import numpy as np
 from rich.console import Console
 from rich.table import Table
-from served import MODEL, data_plane, load_average, make_bodies, make_data, make_house
+from served import MODEL, data_plane, load_average, make_bodies, make_data, make_stores
 from sklearn.linear_model import LogisticRegression
 
 RATE = 200
@@ -38,7 +38,7 @@ def main() -> None:
     bodies = make_bodies()
     with (
         tempfile.TemporaryDirectory(prefix="mlops-bench-") as folder,
-        data_plane(make_house(Path(folder) / "home")) as server,
+        data_plane(make_stores(Path(folder) / "home")) as server,
         ProcessPoolExecutor(1, mp_context=multiprocessing.get_context("spawn")) as pool,
     ):
         requests(server.port, bodies, WARM_UP_SECONDS)

@@ -41,13 +41,13 @@ from served import (
     load_average,
     make_bodies,
     make_data,
-    make_house,
+    make_stores,
     running,
 )
 from sklearn.linear_model import LogisticRegression
 
 from mlops_dagster.predictions import audit
-from mlops_dagster.stores import House
+from mlops_dagster.stores import Stores
 
 CONNECTIONS = 16
 WARM_UP_SECONDS = 2
@@ -135,8 +135,8 @@ def against(
     pairs: int,
     seconds: int,
 ) -> None:
-    house = make_house(home, canary_weight=canary_weight)
-    with data_plane(house) as ours:
+    stores = make_stores(home, canary_weight=canary_weight)
+    with data_plane(stores) as ours:
         check_answers(ours, peers, bodies[:20], compare=not canary_weight)
         acknowledged = len(bodies[:20]) + wrk(ours, script, WARM_UP_SECONDS)["requests"]
         servers = (ours, *peers)
@@ -145,9 +145,9 @@ def against(
     acknowledged += sum(row[0].requests for row in blocks)
     show(title, [server.name for server in servers], blocks)
     if canary_weight:
-        still = house.registry.deployment(MODEL).canary
+        still = stores.registry.deployment(MODEL).canary
         console.print(f"scorings of the other arm that were shed: {shed:.0f}; canary at the end: {still}")
-    prove_complete(house, acknowledged, in_flight=CONNECTIONS * (pairs + 1))
+    prove_complete(stores, acknowledged, in_flight=CONNECTIONS * (pairs + 1))
 
 
 def block(server: Server, servers: Sequence[Server], script: Path, seconds: int) -> Block:
@@ -238,9 +238,9 @@ def cells(its: Block) -> list[str]:
     ]
 
 
-def prove_complete(house: House, acknowledged: int, in_flight: int) -> None:
+def prove_complete(stores: Stores, acknowledged: int, in_flight: int) -> None:
     """Every answer that wrk saw, and what it left in flight at the end of a block, is in the log exactly once."""
-    report = audit(house.spool, house.log)
+    report = audit(stores.spool, stores.log)
     console.print(
         f"answers that wrk counted: {acknowledged:,}; answered by the data plane: {report.answered:,}; "
         f"in the log: {report.logged:,}; gaps: {len(report.gaps)}\n"

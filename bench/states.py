@@ -115,7 +115,7 @@ def judge(look: Look, states: States) -> Judged:
         ((now - states.step_at) * hours < policy.soak_hours)
         | (answers < policy.min_step_requests)
         | (labels < policy.min_step_paired)
-        | last & ((now - states.canary_at) * hours < policy.min_watch_hours)
+        | last & ((now - states.canary_at) * hours < policy.min_canary_hours)
         | last & look.unseen_class(),
     )
     lacking = (
@@ -127,7 +127,7 @@ def judge(look: Look, states: States) -> Judged:
     promote = trial & enough & (better | (late & fine))
     give_up = trial & late & ~promote
     advance = trial & ~late & ~lacking & ~last
-    over = watch & ((now - states.promoted_at) * hours >= policy.watch_hours)
+    over = watch & ((now - states.promoted_at) * hours >= policy.bake_hours)
     rolled_back = states.running & proven
     outcomes = [Outcome.HOLD] * look.of.runs
     for which, outcome in (

@@ -134,8 +134,12 @@ class Settings(BaseSettings):
     allow_anonymous: bool = Field(
         default=False, description="serve without tokens on any address; else without tokens on loopback only"
     )
-    since: date = Field(default=date(2013, 3, 1), description="first day to report on: where partitions begin")
-    until: date | None = Field(default=None, description="day after the last, for recorded traffic; else they go on")
+    partitions_start: date = Field(
+        default=date(2013, 3, 1), description="first day to report on: where partitions begin"
+    )
+    partitions_end: date | None = Field(
+        default=None, description="day after the last, for recorded traffic; else they go on"
+    )
     accept_event_time: bool = Field(
         default=False, description="every request says when it happened; for replayed traffic, never for the public"
     )

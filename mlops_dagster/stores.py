@@ -22,7 +22,7 @@ if TYPE_CHECKING:
     from mlops_dagster.storage.files import Files
 
 
-class House:
+class Stores:
     """Everything that lives in one `MLOPS_HOME`; each part is opened when it is first asked for.
 
     Raises HomeNotWritableError, and InvalidInputError where no log can be, at once, rather than at the first write.

@@ -19,7 +19,7 @@ from pathlib import Path
 import httpx
 import numpy as np
 
-from bench.served import MODEL, make_bodies, make_house
+from bench.served import MODEL, make_bodies, make_stores
 from tests.support.serving.attacks import CHUNKED, GET, POST, many_connections
 from tests.support.serving.data_plane import Server, eventually
 
@@ -39,7 +39,7 @@ def attack(seconds: float) -> None:
     until = time.monotonic() + seconds
     waits: defaultdict[str, list[float]] = defaultdict(list)
     with tempfile.TemporaryDirectory(prefix="mlops-soak-") as folder:
-        make_house(Path(folder))
+        make_stores(Path(folder))
         server = Server(Path(folder), descriptors=DESCRIPTORS)
         try:
             port = server.address["port"]

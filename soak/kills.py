@@ -8,7 +8,7 @@ from collections.abc import Iterator
 from pathlib import Path
 
 from mlops_dagster.settings import Settings
-from mlops_dagster.stores import House
+from mlops_dagster.stores import Stores
 from tests.support.serving.data_plane import Models, Server
 from tests.support.serving.killing import kill_anyone
 from tests.support.serving.light import light_artifacts
@@ -18,10 +18,10 @@ def attack(seconds: float) -> None:
     seed = random.randrange(10**6)  # noqa: S311 - not for secrets
     servers: list[Server] = []
     with tempfile.TemporaryDirectory(prefix="soak-") as folder:
-        models = Models(House(Settings(home=Path(folder) / "home"), actor="soak"), light_artifacts(Path(folder)))
+        models = Models(Stores(Settings(home=Path(folder) / "home"), actor="soak"), light_artifacts(Path(folder)))
 
         def start(**environment: str) -> Server:
-            servers.append(Server(models.house.settings.home, **environment))
+            servers.append(Server(models.stores.settings.home, **environment))
             return servers[-1]
 
         try:

@@ -14,7 +14,7 @@ from mlops_dagster.names import check_feature_name, check_model_name, fold_model
 from mlops_dagster.predictions import audit
 from mlops_dagster.schema import Feature
 from mlops_dagster.settings import Settings
-from mlops_dagster.stores import House
+from mlops_dagster.stores import Stores
 from tests.support.predictions.records import MARCH, a_record
 
 _PIECES = (
@@ -94,7 +94,7 @@ def _try_home(root: Path, chance: random.Random, tried: Counter[str]) -> None:
     if "/" in name or name in {".", ".."}:
         return
     try:
-        house = House(Settings(home=root / name), actor="soak")
+        stores = Stores(Settings(home=root / name), actor="soak")
     except (InvalidInputError, OSError):
         tried["homes refused"] += 1
         assert list(root.iterdir()) == [], name
@@ -104,7 +104,7 @@ def _try_home(root: Path, chance: random.Random, tried: Counter[str]) -> None:
     for _ in range(6):
         model = _spelling(chance) if chance.random() < 0.5 else chance.choice(("shop", "shop-rollout", "Shop", "s_p"))
         try:
-            house.registry.register(check_model_name(model), root / "artifact")
+            stores.registry.register(check_model_name(model), root / "artifact")
         except InvalidInputError:
             tried["models refused"] += 1
             continue
@@ -116,19 +116,19 @@ def _try_home(root: Path, chance: random.Random, tried: Counter[str]) -> None:
         models[model].append(row)
         identity = _spelling(chance).encode(errors="replace").decode()
         record = a_record(number, model=model, features=row, prediction_id=identity, request=f"r{number}")
-        house.spool.append([record])
+        stores.spool.append([record])
         if chance.random() < 0.3:
-            house.log.ship(house.spool)
-    house.rollups.catch_up(house.spool, lambda _model, _version: None)
-    house.log.ship(house.spool)
-    assert house.spool.held.tables() == [], house.spool.held.tables()
-    assert sorted(house.log.models()) == sorted(model for model, rows in models.items() if rows)
-    assert audit(house.spool, house.log).complete
+            stores.log.ship(stores.spool)
+    stores.rollups.catch_up(stores.spool, lambda _model, _version: None)
+    stores.log.ship(stores.spool)
+    assert stores.spool.held.tables() == [], stores.spool.held.tables()
+    assert sorted(stores.log.models()) == sorted(model for model, rows in models.items() if rows)
+    assert audit(stores.spool, stores.log).complete
     for model, rows in models.items():
-        _compare(house, model, rows)
+        _compare(stores, model, rows)
     assert {each.name for each in root.iterdir()} == {name, "artifact"}
     tried.update({"homes": 1, "models": len(models), "rows": sum(map(len, models.values()))})
-    house.spool.close()
+    stores.spool.close()
 
 
 def _feature(chance: random.Random, tried: Counter[str]) -> str | None:
@@ -140,9 +140,9 @@ def _feature(chance: random.Random, tried: Counter[str]) -> str | None:
         return None
 
 
-def _compare(house: House, model: str, rows: list[dict[str, float | str]]) -> None:
+def _compare(stores: Stores, model: str, rows: list[dict[str, float | str]]) -> None:
     """Every value is read back under the name and the kind under which it was sent."""
-    read = house.log.labelled(model, MARCH, MARCH + timedelta(days=1))
+    read = stores.log.labelled(model, MARCH, MARCH + timedelta(days=1))
     for name in {name for row in rows for name in row}:
         for feature, kind in (
             (Feature(name=name, kind="numeric"), float),

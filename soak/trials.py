@@ -9,7 +9,7 @@ from pathlib import Path
 from mlops_dagster.errors import MlopsError, TrialFailedError
 from mlops_dagster.registry import estimators
 from mlops_dagster.settings import Settings
-from mlops_dagster.stores import House
+from mlops_dagster.stores import Stores
 from tests.support.broken import bomb, crashing
 from tests.support.serving.data_plane import CARD, SCHEMA, Server, make_baseline, make_estimator
 
@@ -21,32 +21,32 @@ def attack(seconds: float) -> None:
     chance = random.Random(0)  # noqa: S311  # no secret
     tried: Counter[str] = Counter()
     with tempfile.TemporaryDirectory(prefix="soak-trials-") as folder:
-        house = House(Settings(home=Path(folder, "home"), trial_memory_mb=512), actor="soak")
+        stores = Stores(Settings(home=Path(folder, "home"), trial_memory_mb=512), actor="soak")
         sound = estimators.save(make_estimator(SCHEMA), Path(folder, "sound.skops"))
         baseline = make_baseline(SCHEMA)
-        first = house.registry.register(MODEL, sound, "1.0.0", schema=SCHEMA, card=CARD, baseline=baseline)
-        house.registry.transition(first, "Production")
-        server = Server(house.settings.home)
+        first = stores.registry.register(MODEL, sound, "1.0.0", schema=SCHEMA, card=CARD, baseline=baseline)
+        stores.registry.transition(first, "Production")
+        server = Server(stores.settings.home)
         try:
-            server.wait_in_force(house, MODEL)
+            server.wait_in_force(stores, MODEL)
             workers = server.address["processes"]
             end = time.monotonic() + seconds
             while time.monotonic() < end:
                 kind = chance.choice(["flipped", "flipped", "flipped", "cut", "crashing", "bomb"])
                 file = _broken(kind, sound.read_bytes(), Path(folder, "model.skops"), chance)
                 try:
-                    found = house.registry.register(MODEL, file, schema=SCHEMA, card=CARD, baseline=baseline)
+                    found = stores.registry.register(MODEL, file, schema=SCHEMA, card=CARD, baseline=baseline)
                 except TrialFailedError:
                     tried[f"{kind}: refused by the trial"] += 1
                 except MlopsError as error:
                     tried[f"{kind}: refused as {error.code}"] += 1
                 else:
                     tried[f"{kind}: taken, and a shadow for a while"] += 1
-                    house.registry.transition(found, "Shadow")
-                    server.wait_in_force(house, MODEL)
+                    stores.registry.transition(found, "Shadow")
+                    server.wait_in_force(stores, MODEL)
                     _ask(server)
                     server.flush(log=False)
-                    house.registry.transition(found, "Registered")
+                    stores.registry.transition(found, "Registered")
                 _ask(server)
                 if server.read_address()["processes"] != workers:
                     raise AssertionError(f"a worker was lost to a file that was {kind} and passed its trial")

@@ -8,7 +8,7 @@ import pytest
 from mlops_dagster.errors import HomeNotWritableError, InvalidInputError
 from mlops_dagster.predictions import PredictionLog, Spool, audit
 from mlops_dagster.settings import Settings
-from mlops_dagster.stores import House
+from mlops_dagster.stores import Stores
 from tests.support.predictions.records import MARCH, a_record
 
 DAY = timedelta(days=1)
@@ -18,15 +18,15 @@ WORKS = ["größe #1?", "100% ~$HOME '\"`", "日本 \U0001f680", "e\u0301", "-x"
 @pytest.mark.parametrize("name", WORKS)
 def test_all_of_a_home_is_exactly_there(name: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.chdir(tmp_path)
-    house = House(Settings(home=Path(name)), actor="test")  # relative, as the default is
+    stores = Stores(Settings(home=Path(name)), actor="test")  # relative, as the default is
     (tmp_path / "model.onnx").write_text("weights")
-    registered = house.registry.register("flights", tmp_path / "model.onnx")
-    house.spool.append([a_record(0), a_record(1)])
-    house.rollups.catch_up(house.spool, lambda _model, _version: None)
-    assert house.log.ship(house.spool) == 2
-    house.log.tidy()
-    address = house.data_docs.add("flights/page.html", b"page")
-    again = House(Settings(home=tmp_path / name), actor="test")
+    registered = stores.registry.register("flights", tmp_path / "model.onnx")
+    stores.spool.append([a_record(0), a_record(1)])
+    stores.rollups.catch_up(stores.spool, lambda _model, _version: None)
+    assert stores.log.ship(stores.spool) == 2
+    stores.log.tidy()
+    address = stores.data_docs.add("flights/page.html", b"page")
+    again = Stores(Settings(home=tmp_path / name), actor="test")
     assert again.registry.fetch(registered, tmp_path / "copy").read_text() == "weights"
     assert again.log.models() == ["flights"]
     assert again.log.labelled("flights", MARCH, MARCH + DAY)["prediction_id"].to_pylist() == ["p0", "p1"]
@@ -41,10 +41,10 @@ def test_all_of_a_home_is_exactly_there(name: str, tmp_path: Path, monkeypatch: 
 @pytest.mark.parametrize("name", ["a%20b", "a%2Fb", "a%25b", "a\\b", "[a]", "a|b", "a^b", "a\nb", "a\x7fb"])
 def test_a_home_that_delta_reads_otherwise_is_refused_at_once(name: str, tmp_path: Path) -> None:
     with pytest.raises(InvalidInputError, match="set MLOPS_LOG_URL to another"):
-        House(Settings(home=tmp_path / name), actor="test")
+        Stores(Settings(home=tmp_path / name), actor="test")
     assert list(tmp_path.iterdir()) == []
     elsewhere = Settings(home=tmp_path / name, log_url=str(tmp_path / "log"))
-    spool = House(elsewhere, actor="test").spool
+    spool = Stores(elsewhere, actor="test").spool
     spool.append([a_record(0)])
     assert PredictionLog(elsewhere.log).ship(spool) == 1
 
@@ -53,7 +53,7 @@ def test_a_home_that_delta_reads_otherwise_is_refused_at_once(name: str, tmp_pat
 def test_what_is_no_folder_is_no_home(home: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.chdir(tmp_path)
     with pytest.raises((HomeNotWritableError, InvalidInputError)):
-        House(Settings(home=Path(home)), actor="test")
+        Stores(Settings(home=Path(home)), actor="test")
     assert list(tmp_path.iterdir()) == []
 
 

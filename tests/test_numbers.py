@@ -80,7 +80,9 @@ def numbers_of(model: type[BaseModel]) -> list[str]:
 
 def test_every_model_is_strict() -> None:
     assert [each for each in MODELS if not issubclass(each, StrictModel)] == [Settings]
-    assert {"ModelSpec", "RolloutPolicy", "Theta", "ProvableLoss", "GuardPolicy"} <= {each.__name__ for each in MODELS}
+    assert {"ModelSpec", "RolloutPolicy", "MaxRatios", "ProvableLoss", "GuardPolicy"} <= {
+        each.__name__ for each in MODELS
+    }
     assert sum(len(numbers_of(each)) for each in MODELS) > 80
 
 
@@ -120,14 +122,16 @@ def test_a_stored_policy_with_null_or_infinity_is_refused_by_name() -> None:
     stored: dict[str, Any] = json.loads(RolloutPolicy().model_dump_json())
     for bad in (None, "Infinity"):
         with pytest.raises(ValidationError, match="slow"):
-            TypeAdapter(Rollout).validate_python({"policy": {**stored, "theta": {**stored["theta"], "slow": bad}}})
+            TypeAdapter(Rollout).validate_python(
+                {"policy": {**stored, "max_ratio": {**stored["max_ratio"], "slow": bad}}}
+            )
     with pytest.raises(ValidationError, match="stretch"):
         GuardPolicy.model_validate_json('{"mode": "log", "stretch": null}')
 
 
 def test_yaml_with_an_infinite_limit_names_the_field() -> None:
-    with pytest.raises(ValidationError, match=r"(?s)rollout\.theta\.slow.*finite.*rollout\.slow_ms.*finite"):
-        ModelSpec.model_validate(yaml.safe_load("rollout: {theta: {slow: .inf}, slow_ms: .inf}"))
+    with pytest.raises(ValidationError, match=r"(?s)rollout\.max_ratio\.slow.*finite.*rollout\.slow_ms.*finite"):
+        ModelSpec.model_validate(yaml.safe_load("rollout: {max_ratio: {slow: .inf}, slow_ms: .inf}"))
 
 
 def test_evidence_may_be_infinite_and_is_strict_json() -> None:

@@ -20,15 +20,15 @@ from mlops_dagster.registry import GatePolicy, ModelCard, Stage
 from mlops_dagster.rollout import Phase, RolloutPolicy
 from mlops_dagster.serving.service import Service
 from mlops_dagster.settings import Settings
-from mlops_dagster.stores import House
+from mlops_dagster.stores import Stores
 from tests.support.serving.data_plane import CARD, Models
 from tests.support.serving.light import light_artifacts
 
 NOW = datetime(2026, 1, 1, tzinfo=UTC)
 MODELS = ("bad", "good")
-POISON = '{"theta": {"error": 1.2, "wrong": 1.2, "slow": null}'
+POISON = '{"max_ratio": {"error": 1.2, "wrong": 1.2, "slow": null}'
 
-ROWS: dict[str, tuple[str, str, str, Callable[[House], Any]]] = {
+ROWS: dict[str, tuple[str, str, str, Callable[[Stores], Any]]] = {
     # Where it is spoilt, with what, and a look at everything beside it.
     "schema": ("versions", "schema", '{"features": [], "classes": ["one"]}', lambda h: h.registry.list("bad")),
     "card": ("versions", "card", '{"evaluation": [{"name": "overall", "rows": 1, "metrics": {"accuracy": null}}]}',
@@ -51,37 +51,37 @@ ROWS: dict[str, tuple[str, str, str, Callable[[House], Any]]] = {
 def sound(tmp_path_factory: pytest.TempPathFactory) -> Path:
     """Two models, each with a champion, a canary on its way, a decision about it, and an open alert."""
     folder = tmp_path_factory.mktemp("sound")
-    house = House(Settings(home=folder / "home"), actor="test")
-    models = Models(house, light_artifacts(folder))
+    stores = Stores(Settings(home=folder / "home"), actor="test")
+    models = Models(stores, light_artifacts(folder))
     for name in MODELS:
         champion = models.champion(name)
-        house.registry.transition(models.register(name, "1.1.0"), Stage.CANARY, weight=0.1)
-        epoch = house.registry.deployment(name).epoch
-        rollout = house.rollouts.start(name, champion.version, "1.1.0", RolloutPolicy(), epoch, NOW)
-        house.rollouts.change(rollout.id, lambda seen: replace(seen, phase=Phase.CANARY, step=1, weight=0.1))
-        house.rollouts.record(house.controller(lambda _: RolloutPolicy()).look(house.rollouts.running(name)))
-        house.alerts.report(name, "errors", Severity.WARNING, "1 %")
-    close(house)
+        stores.registry.transition(models.register(name, "1.1.0"), Stage.CANARY, weight=0.1)
+        epoch = stores.registry.deployment(name).epoch
+        rollout = stores.rollouts.start(name, champion.version, "1.1.0", RolloutPolicy(), epoch, NOW)
+        stores.rollouts.change(rollout.id, lambda seen: replace(seen, phase=Phase.CANARY, step=1, weight=0.1))
+        stores.rollouts.record(stores.controller(lambda _: RolloutPolicy()).look(stores.rollouts.running(name)))
+        stores.alerts.report(name, "errors", Severity.WARNING, "1 %")
+    close(stores)
     return folder / "home"
 
 
-def close(house: House) -> None:
-    for store in (house.registry, house.rollouts, house.alerts, house.local_rollups):
+def close(stores: Stores) -> None:
+    for store in (stores.registry, stores.rollouts, stores.alerts, stores.local_rollups):
         store.close()
 
 
 @pytest.fixture
-def house(sound: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[House]:
+def stores(sound: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[Stores]:
     """A copy of that home, to be spoilt."""
     monkeypatch.setenv("MLOPS_HOME", str(shutil.copytree(sound, tmp_path / "home")))
-    house = House(Settings(), actor="test")
-    yield house
-    close(house)
+    stores = Stores(Settings(), actor="test")
+    yield stores
+    close(stores)
 
 
-def spoil(house: House, table: str, column: str, value: str) -> None:
+def spoil(stores: Stores, table: str, column: str, value: str) -> None:
     """Change the newest row of the model `bad` behind the registry."""
-    with sqlite3.connect(house.settings.home / "mlops.sqlite") as connection:
+    with sqlite3.connect(stores.settings.home / "mlops.sqlite") as connection:
         for (trigger,) in connection.execute("SELECT name FROM sqlite_master WHERE type = 'trigger'").fetchall():
             connection.execute(f"DROP TRIGGER {trigger}")
         of_bad = "rollout_id = 1" if table == "decisions" else "model = 'bad'"
@@ -92,11 +92,13 @@ def spoil(house: House, table: str, column: str, value: str) -> None:
 
 
 @pytest.mark.parametrize("kind", ROWS)
-def test_a_list_goes_on_without_the_row_and_names_it(kind: str, house: House, caplog: pytest.LogCaptureFixture) -> None:
+def test_a_list_goes_on_without_the_row_and_names_it(
+    kind: str, stores: Stores, caplog: pytest.LogCaptureFixture
+) -> None:
     table, column, value, look = ROWS[kind]
-    before = look(house)
-    spoil(house, table, column, value)
-    assert len(look(house)) == len(before) - 1
+    before = look(stores)
+    spoil(stores, table, column, value)
+    assert len(look(stores)) == len(before) - 1
     (said,) = [record.getMessage() for record in caplog.records if record.levelno == logging.ERROR]
     assert "cannot be read (" in said
     assert "all others can; " in said
@@ -105,8 +107,8 @@ def test_a_list_goes_on_without_the_row_and_names_it(kind: str, house: House, ca
         done = CliRunner().invoke(app, command.split())
         assert done.exit_code == 0, (command, done.output)
         assert "good" in done.stdout or command.endswith("good"), (command, done.output)
-    assert house.registry.champion("good") is not None
-    controller = house.controller(lambda _: RolloutPolicy())
+    assert stores.registry.champion("good") is not None
+    controller = stores.controller(lambda _: RolloutPolicy())
     assert controller.assess("good") is not None
 
 
@@ -122,45 +124,45 @@ def test_a_list_goes_on_without_the_row_and_names_it(kind: str, house: House, ca
     ],
 )  # fmt: skip
 def test_one_row_that_is_asked_for_is_an_error_with_its_name(
-    table: str, column: str, value: str, look: Callable[[House], object], named: str, house: House
+    table: str, column: str, value: str, look: Callable[[Stores], object], named: str, stores: Stores
 ) -> None:
-    spoil(house, table, column, value)
+    spoil(stores, table, column, value)
     with pytest.raises(UnreadableError, match=f"{named}.* cannot be read"):
-        look(house)
+        look(stores)
 
 
-def test_a_rollout_that_cannot_be_read_is_judged_by_nobody_and_can_be_aborted(house: House) -> None:
-    spoil(house, "rollouts", "body", POISON)
-    controller = house.controller(lambda _: RolloutPolicy())
+def test_a_rollout_that_cannot_be_read_is_judged_by_nobody_and_can_be_aborted(stores: Stores) -> None:
+    spoil(stores, "rollouts", "body", POISON)
+    controller = stores.controller(lambda _: RolloutPolicy())
     with pytest.raises(UnreadableError, match="`mlops rollouts abort bad"):
         controller.assess("bad")
-    assert house.registry.deployment("bad").canary == "1.1.0"
+    assert stores.registry.deployment("bad").canary == "1.1.0"
     done = CliRunner().invoke(app, ["rollouts", "abort", "bad", "--reason", "cannot be read"])
-    assert (done.exit_code, house.registry.deployment("bad").canary) == (0, None)
+    assert (done.exit_code, stores.registry.deployment("bad").canary) == (0, None)
     assert controller.assess("bad") is None, "nor is the same version tried again"
 
 
-def test_gates_that_cannot_be_read_are_closed_until_they_are_set_again(house: House) -> None:
-    house.registry.set_gates("bad", GatePolicy(min_micro_f1=0.5))
-    spoil(house, "events", "evidence", '{"gates": {"min_micro_f1": null}}')
-    version = house.registry.get("bad", "1.1.0")
+def test_gates_that_cannot_be_read_are_closed_until_they_are_set_again(stores: Stores) -> None:
+    stores.registry.set_gates("bad", GatePolicy(min_micro_f1=0.5))
+    spoil(stores, "events", "evidence", '{"gates": {"min_micro_f1": null}}')
+    version = stores.registry.get("bad", "1.1.0")
     with pytest.raises(UnreadableError, match=r"the gates of bad \(event \d+\).*min_micro_f1"):
-        house.registry.transition(version, Stage.PRODUCTION)
-    house.registry.set_gates("bad", GatePolicy(min_micro_f1=0.5))
-    assert house.registry.transition(version, Stage.PRODUCTION).stage is Stage.PRODUCTION
+        stores.registry.transition(version, Stage.PRODUCTION)
+    stores.registry.set_gates("bad", GatePolicy(min_micro_f1=0.5))
+    assert stores.registry.transition(version, Stage.PRODUCTION).stage is Stage.PRODUCTION
 
 
-def test_one_model_whose_rows_cannot_be_read_holds_up_no_other_and_no_rollback(house: House) -> None:
-    service = Service(house.settings, SystemClock())
+def test_one_model_whose_rows_cannot_be_read_holds_up_no_other_and_no_rollback(stores: Stores) -> None:
+    service = Service(stores.settings, SystemClock())
     service.start()
     try:
         refresh = service.deployments.refresh
-        spoil(house, "rollouts", "body", POISON)
-        house.registry.withdraw(house.registry.get("bad", "1.1.0"), reason="worse")
+        spoil(stores, "rollouts", "body", POISON)
+        stores.registry.withdraw(stores.registry.get("bad", "1.1.0"), reason="worse")
         refresh()
         assert service.deployments.get("bad").deployment.canary is None, "a rollback comes into force"
-        spoil(house, "deployments", "guard", '{"stretch": null}')
-        house.registry.withdraw(house.registry.get("good", "1.1.0"), reason="worse")
+        spoil(stores, "deployments", "guard", '{"stretch": null}')
+        stores.registry.withdraw(stores.registry.get("good", "1.1.0"), reason="worse")
         with pytest.raises(UnreadableError, match="the deployment of bad"):
             refresh()
         assert service.deployments.get("good").deployment.canary is None
@@ -171,16 +173,16 @@ def test_one_model_whose_rows_cannot_be_read_holds_up_no_other_and_no_rollback(h
         service.stop()
 
 
-def test_an_artifact_that_is_damaged_or_gone_names_its_version(house: House, tmp_path: Path) -> None:
-    version = house.registry.get("bad", "1.1.0")
-    (stored,) = [path for path in Path(house.settings.storage).rglob(version.digest) if path.is_file()]
+def test_an_artifact_that_is_damaged_or_gone_names_its_version(stores: Stores, tmp_path: Path) -> None:
+    version = stores.registry.get("bad", "1.1.0")
+    (stored,) = [path for path in Path(stores.settings.storage).rglob(version.digest) if path.is_file()]
     stored.chmod(0o644)
     stored.write_bytes(b"other bytes")
     with pytest.raises(CorruptedArtifactError, match=r"bad 1\.1\.0 cannot be fetched: .*holds other bytes"):
-        house.registry.fetch(version, tmp_path / "copy")
+        stores.registry.fetch(version, tmp_path / "copy")
     stored.unlink()
     with pytest.raises(ArtifactNotFoundError, match=r"bad 1\.1\.0 cannot be fetched: "):
-        house.registry.load(version)
+        stores.registry.load(version)
 
 
 def test_a_card_is_readable_as_it_was_written() -> None:

@@ -29,7 +29,7 @@ from mlops_dagster.rehearsal.orchestrator.instance import only_settings
 from mlops_dagster.rehearsal.run import ending_on_sigterm
 from mlops_dagster.rehearsal.server import data_plane
 from mlops_dagster.settings import Settings
-from mlops_dagster.stores import House
+from mlops_dagster.stores import Stores
 
 MODEL = "digits"
 ARCHIVE = timedelta(days=30)
@@ -62,24 +62,24 @@ def play(home: Path, console: Console, *, keep: bool) -> int:
     archive_began = midnight - ARCHIVE
     with ExitStack() as stack:
         home = stack.enter_context(fresh_home(home))
-        stack.enter_context(only_settings(MLOPS_HOME=str(home), MLOPS_SINCE=f"{archive_began:%Y-%m-%d}"))
+        stack.enter_context(only_settings(MLOPS_HOME=str(home), MLOPS_PARTITIONS_START=f"{archive_began:%Y-%m-%d}"))
         console.print("Starting dagster dev and the data plane ...")
         dagster = stack.enter_context(dagster_dev(home))
         address = stack.enter_context(data_plane(home, replayed=False))
         welcome(console, dagster)
-        house = House(Settings(), actor="team:digits")
-        watch = Watch(MODEL, house, dagster, console)
+        stores = Stores(Settings(), actor="team:digits")
+        watch = Watch(MODEL, stores, dagster, console)
 
         watch.say(f"The first version: trained by the job digits_retrain on the first {FIRST_TRAINED_AFTER.days} days.")
         train(watch, "the model's first version", as_of=archive_began + FIRST_TRAINED_AFTER)
-        watch.until(lambda: house.champion(MODEL) is not None, "the sensor promoted the first version", 90)
-        watch.until(lambda: in_force(house), "the data plane serves the first version", 60)
+        watch.until(lambda: stores.champion(MODEL) is not None, "the sensor promoted the first version", 90)
+        watch.until(lambda: in_force(stores), "the data plane serves the first version", 60)
         with Load(MODEL, address, Stream()) as load:
             watch.load = load
             good_release(watch)
             bad_release(watch, load)
             watch.load = None  # it is told of in the summary
-        summary = Summary.read(MODEL, house, load, dagster, seconds=time.monotonic() - begun)
+        summary = Summary.read(MODEL, stores, load, dagster, seconds=time.monotonic() - begun)
         summary.show(console)
         if summary.problems:
             return 1
@@ -101,42 +101,42 @@ def welcome(console: Console, dagster: Dagster) -> None:
     )
 
 
-def in_force(house: House) -> bool:
+def in_force(stores: Stores) -> bool:
     """The data plane serves the latest deployment."""
-    epoch = house.registry.deployment(MODEL).epoch
-    return any(seen.epoch >= epoch for seen in house.registry.acknowledgements(MODEL))
+    epoch = stores.registry.deployment(MODEL).epoch
+    return any(seen.epoch >= epoch for seen in stores.registry.acknowledgements(MODEL))
 
 
 def good_release(watch: Watch) -> None:
     """A challenger that has seen all of the archive: shadow, 1, 5, 20, 50, 100 %."""
-    house = watch.house
-    first = house.registry.deployment(MODEL).champion
+    stores = watch.stores
+    first = stores.registry.deployment(MODEL).champion
     watch.say(f"{RATE} requests/s from now on. A challenger: the same job, with {ARCHIVE.days} days of the archive.")
     train(watch, "more than twice the images")
-    watch.until(lambda: house.registry.deployment(MODEL).champion != first, "the challenger became champion", 360)
+    watch.until(lambda: stores.registry.deployment(MODEL).champion != first, "the challenger became champion", 360)
 
 
 def bad_release(watch: Watch, load: Load) -> None:
     """One that fails on a twentieth of the requests, from a moment on at which it has a share of the traffic."""
-    house = watch.house
+    stores = watch.stores
     watch.say("The next release is a leaner pipeline, without the imputer; it waits for the end of the watch.")
-    bad = release_without_imputer(house, MODEL).version
+    bad = release_without_imputer(stores, MODEL).version
 
     def has_a_share(deployed: Deployment) -> bool:
         return deployed.canary == bad and deployed.canary_weight >= TROUBLE_AT_WEIGHT
 
-    watch.until(lambda: has_a_share(house.registry.deployment(MODEL)), f"{bad} got {TROUBLE_AT_WEIGHT:.0%}", 300)
+    watch.until(lambda: has_a_share(stores.registry.deployment(MODEL)), f"{bad} got {TROUBLE_AT_WEIGHT:.0%}", 300)
     load.blank_share(BLANK_SHARE)
     watch.say(
         f"[bold]A new scanner leaves a corner blank on {BLANK_SHARE:.0%} of the sheets. {bad} cannot read them.[/bold]"
     )
-    watch.until(lambda: house.registry.get(MODEL, bad).rolled_back, f"{bad} lost its traffic", 120)
+    watch.until(lambda: stores.registry.get(MODEL, bad).rolled_back, f"{bad} lost its traffic", 120)
     watch.until(
         lambda: any(run.is_success for run in watch.dagster.runs(f"{MODEL}_rollback")),
         "the job digits_rollback put it on record",
         120,
     )
-    watch.until(lambda: house.rollouts.active(MODEL) is None, "the rollout was closed", 60)
+    watch.until(lambda: stores.rollouts.active(MODEL) is None, "the rollout was closed", 60)
 
 
 def train(watch: Watch, reason: str, as_of: datetime | None = None) -> None:

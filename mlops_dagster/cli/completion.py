@@ -35,10 +35,10 @@ def version_names(ctx: typer.Context, incomplete: str) -> list[tuple[str, str]]:
 
 
 def _registry() -> "ModelRegistry | None":
-    from mlops_dagster.cli.running import house, settings
+    from mlops_dagster.cli.running import open_stores, settings
 
     # A Tab makes no database where there is none.
     database = settings().database
     if database.startswith("sqlite:///") and not Path(database.removeprefix("sqlite:///")).exists():
         return None
-    return house().registry
+    return open_stores().registry

@@ -16,7 +16,7 @@ from mlops_dagster.errors import InvalidInputError, InvalidPolicyError, MlopsErr
 if TYPE_CHECKING:
     from mlops_dagster.registry import ModelRegistry
     from mlops_dagster.settings import Settings
-    from mlops_dagster.stores import House
+    from mlops_dagster.stores import Stores
 
 P = ParamSpec("P")
 R = TypeVar("R")
@@ -53,11 +53,11 @@ def settings() -> "Settings":
         raise InvalidInputError(f"MLOPS_* in the environment cannot be used: {fields_of(error)}") from error
 
 
-def house() -> "House":
+def open_stores() -> "Stores":
     """The stores, as the settings say; who writes is the OS user."""
-    from mlops_dagster.stores import House
+    from mlops_dagster.stores import Stores
 
-    return House(settings())
+    return Stores(settings())
 
 
 def registry() -> "ModelRegistry":

@@ -4,7 +4,7 @@ import dagster as dg
 
 from mlops_dagster.components.spec import ModelSpec
 from mlops_dagster.dagster_pages import asset_page
-from mlops_dagster.stores import House
+from mlops_dagster.stores import Stores
 
 
 def link_of(place: str) -> dg.MetadataValue:
@@ -12,12 +12,12 @@ def link_of(place: str) -> dg.MetadataValue:
     return dg.MetadataValue.url(place) if "://" in place else dg.MetadataValue.path(place)
 
 
-def log_of(house: House, spec: ModelSpec) -> dg.MetadataValue:
+def log_of(stores: Stores, spec: ModelSpec) -> dg.MetadataValue:
     """Return the Delta table of the model's predictions, to copy: a folder, or s3://bucket/prefix."""
-    return dg.MetadataValue.path(house.log.place.table(f"predictions/{spec.model}", options=False).uri)
+    return dg.MetadataValue.path(stores.log.place.table(f"predictions/{spec.model}", options=False).uri)
 
 
-def back_to(house: House, spec: ModelSpec, asset: str, partition: str = "") -> str | None:
+def back_to(stores: Stores, spec: ModelSpec, asset: str, partition: str = "") -> str | None:
     """Return the page of an asset for a file to link to; None without MLOPS_DAGSTER_URL."""
-    ui = house.settings.dagster_url
+    ui = stores.settings.dagster_url
     return None if ui is None else asset_page(ui, spec.model, asset, partition)

@@ -46,14 +46,17 @@ def due_every(period: timedelta) -> dg.FreshnessPolicy | None:
     >>> due_every(timedelta(hours=1)).fail_window.to_timedelta() == timedelta(hours=2.5)
     True
     """
-    if Settings().until is not None:
+    if Settings().partitions_end is not None:
         return None
     return dg.FreshnessPolicy.time_window(fail_window=2.5 * period, warn_window=1.5 * period)
 
 
 def _days() -> tuple[str, str | None]:
     settings = Settings()
-    return settings.since.isoformat(), None if settings.until is None else settings.until.isoformat()
+    return (
+        settings.partitions_start.isoformat(),
+        None if settings.partitions_end is None else settings.partitions_end.isoformat(),
+    )
 
 
 def windows(context: dg.AssetExecutionContext) -> list[tuple[str, datetime, datetime]]:

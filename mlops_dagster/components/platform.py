@@ -12,7 +12,7 @@ from mlops_dagster.components.spec import ModelSpec
 from mlops_dagster.errors import EventTimeError, InvalidInputError, ModelNotFoundError
 from mlops_dagster.registry import CLOCKS_DIFFER
 from mlops_dagster.settings import Settings
-from mlops_dagster.stores import House
+from mlops_dagster.stores import Stores
 
 if TYPE_CHECKING:
     from types_boto3_s3 import S3Client
@@ -25,7 +25,7 @@ class GivesS3(Protocol):
 
 
 class Platform(dg.ConfigurableResource):  # type: ignore[type-arg]  # generic only for resources that yield another object
-    """Opens the house in `home`; without one, in `MLOPS_HOME`.
+    """Opens the stores of `home`, by default of `MLOPS_HOME`.
 
     `s3` is the resource to reach artifacts on S3 through; without one, boto3 finds its own configuration.
     """
@@ -37,18 +37,18 @@ class Platform(dg.ConfigurableResource):  # type: ignore[type-arg]  # generic on
         """Return the clock of sensors and runs, by which all that they change is dated."""
         return SystemClock()
 
-    def stores(self) -> House:
+    def stores(self) -> Stores:
         """Return the stores, on the platform's clock."""
         settings = Settings(home=Path(self.home)) if self.home else Settings()
-        return House(settings, self.clock(), actor="dagster", s3=None if self.s3 is None else self.s3.get_client())
+        return Stores(settings, self.clock(), actor="dagster", s3=None if self.s3 is None else self.s3.get_client())
 
-    def house(self, spec: ModelSpec) -> House:
+    def stores_for(self, spec: ModelSpec) -> Stores:
         """The stores, where the registry knows this model's gates and guard as its YAML has them now."""
-        house = self.stores()
+        stores = self.stores()
         with suppress(ModelNotFoundError):  # it learns them when there is a version to hold against them
-            house.registry.set_gates(spec.model, spec.gates, reason="as its YAML says")
-            house.registry.set_guard(spec.model, spec.validation.guard_policy, reason="as its YAML says")
-        return house
+            stores.registry.set_gates(spec.model, spec.gates, reason="as its YAML says")
+            stores.registry.set_guard(spec.model, spec.validation.guard_policy, reason="as its YAML says")
+        return stores
 
 
 class AsOf(dg.Config):

@@ -29,14 +29,14 @@ def hourly_monitoring_schedule(
 ) -> list[dg.RunRequest] | dg.SkipReason:
     assert context.repository_def is not None
     job = context.repository_def.get_job("hourly_monitoring")
-    house = platform.stores()
+    stores = platform.stores()
     assets = job.asset_layer
     # An asset of a team's own, with the tag, is of the registered model that its key begins with.
-    registered = {prefix_of(model): model for model in house.registry.models()}
+    registered = {prefix_of(model): model for model in stores.registry.models()}
     models: dict[dg.AssetKey, str] = {
         key: assets.get(key).metadata.get(MODEL) or registered.get(key.path[0], "")
         for key in assets.executable_asset_keys
     }
-    firsts = {model: house.rollups.first_at(model) for model in set(models.values())}
+    firsts = {model: stores.rollups.first_at(model) for model in set(models.values())}
     since = {key: firsts[model] for key, model in models.items()}
     return catch_up(context, since, hourly(), job_name="hourly_monitoring")

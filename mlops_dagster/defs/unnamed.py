@@ -30,18 +30,18 @@ logger = logging.getLogger(__name__)
 )
 def models_without_definition(context: dg.SensorEvaluationContext, platform: Platform) -> dg.SkipReason:
     assert context.repository_def is not None
-    house = platform.stores()
-    registry, alerts = house.registry, house.alerts
-    controller = house.controller(lambda _model: RolloutPolicy())  # it starts none
+    stores = platform.stores()
+    registry, alerts = stores.registry, stores.alerts
+    controller = stores.controller(lambda _model: RolloutPolicy())  # it starts none
     elsewhere, unnamed = _looked_at(context.instance), []
     for model in registry.models():
         sensor = f"{prefix_of(model)}_rollout"
         try:
             if context.repository_def.has_sensor_def(sensor) or sensor in elsewhere:
-                release(house.rollouts, controller, alerts, model)
+                release(stores.rollouts, controller, alerts, model)
             elif was_orchestrated(registry, model):
                 unnamed.append(model)
-                hold(registry, house.rollouts, controller, alerts, model)
+                hold(registry, stores.rollouts, controller, alerts, model)
         except MlopsError as error:  # one model's trouble is no other's
             logger.error("%s, which no definition names, cannot be looked after: %s", model, error)
     return dg.SkipReason(f"without a definition: {', '.join(unnamed)}" if unnamed else "every model has a definition")

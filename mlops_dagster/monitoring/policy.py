@@ -15,10 +15,10 @@ _ROWS_OF_CHI_SQUARED = 200
 
 
 class Verdict(StrEnum):
-    """What a drift report says, the mildest first; `CANNOT_TELL` is no permission."""
+    """What a drift report says, the mildest first; `INCONCLUSIVE` is no permission."""
 
     STABLE = "stable"
-    CANNOT_TELL = "cannot_tell"
+    INCONCLUSIVE = "inconclusive"
     MONITOR = "monitor"
     RETRAIN = "retrain"
 
@@ -56,18 +56,19 @@ class ConceptPolicy(StrictModel):
     whole life, with a look at the end of each day, all slices together, the error of the evaluation included. It takes
     days to go together as those of the evaluation did (docs/decisions/0030-what-lasts-is-no-news.md).
 
-    `shared_by` is how many answers of a day are worth one: the errors of one storm are no independent ones. Left out,
-    it is what the days of the evaluation showed, which the baseline of the version keeps, and grows with the traffic;
-    without such days nothing is said. It is for those who know better, from more days that were normal: the variance of
-    a day's number of wrong answers, over the one that chance would give it. Days are then taken for independent.
+    `rows_per_observation` is how many answers of a day are worth one: the errors of one storm are no independent ones.
+    Left out, it is what the days of the evaluation showed, which the baseline of the version keeps, and grows with the
+    traffic; without such days nothing is said. It is for those who know better, from more days that were normal: the
+    variance of a day's number of wrong answers, over the one that chance would give it. Days are then taken for
+    independent.
 
-    >>> ConceptPolicy(shared_by=12).alpha
+    >>> ConceptPolicy(rows_per_observation=12).alpha
     0.05
     """
 
     alpha: float = Field(default=0.05, gt=0, lt=1, description="false alarms over a champion's whole life, all looks")
     margin: float = Field(default=0.02, ge=0, lt=1, description="loss of accuracy that is taken for none")
-    shared_by: float | None = Field(
+    rows_per_observation: float | None = Field(
         default=None, ge=1, le=1e6, description="answers of a day that are worth one; else as the baseline has it"
     )
     min_rows: float = Field(default=100, ge=1, description="independent rows under which nothing is said of a feature")
@@ -75,10 +76,14 @@ class ConceptPolicy(StrictModel):
     def design_effect(self, part: str, estimated: Mapping[str, DesignEffect]) -> DesignEffect | None:
         """What wrong answers of a day are worth, in a slice or "overall"; None where nobody knows.
 
-        >>> ConceptPolicy(shared_by=12).design_effect("overall", {}).rows
+        >>> ConceptPolicy(rows_per_observation=12).design_effect("overall", {}).rows
         12.0
         """
-        return DesignEffect(self.shared_by) if self.shared_by is not None else estimated.get(wrong_answers(part))
+        return (
+            DesignEffect(self.rows_per_observation)
+            if self.rows_per_observation is not None
+            else estimated.get(wrong_answers(part))
+        )
 
 
 def wrong_answers(part: str) -> str:
@@ -97,12 +102,12 @@ class DriftPolicy(StrictModel):
     Rows that share a cause (all flights of a morning its weather, all orders of a campaign its discount) are worth
     fewer than they number: so many are one observation - the design effect of survey statistics (L. Kish, Survey
     Sampling, 1965). It is estimated from the training set when a baseline is made, as the baseline's `design_effects`.
-    `shared_by` is for those who know better: the mean number of rows that share one value, of features, "score" and
-    "label".
+    `rows_per_observation` is for those who know better: the mean number of rows that share one value, of features,
+    "score" and "label".
 
-    `advisory` features are reported and decide nothing: those that move with every season and hurt nobody.
+    `report_only` features are reported and decide nothing: those that move with every season and hurt nobody.
 
-    >>> DriftPolicy(shared_by={"visibility": 240}, advisory=("temperature",)).retrain
+    >>> DriftPolicy(rows_per_observation={"visibility": 240}, report_only=("temperature",)).retrain
     0.25
     """
 
@@ -114,16 +119,16 @@ class DriftPolicy(StrictModel):
     bins: int = Field(default=10, ge=2, le=1000, description="groups of the PSI")
     # With so few, rows that all moved to one of ten groups (a PSI of 2.4) are just over the noise.
     min_rows: float = Field(default=15, ge=1, description="independent rows under which nothing is said")
-    shared_by: dict[str, float] = Field(
+    rows_per_observation: dict[str, float] = Field(
         default_factory=dict, description="rows per independent observation; else as estimated"
     )
-    advisory: tuple[str, ...] = Field(default=(), description="features that are reported and decide nothing")
+    report_only: tuple[str, ...] = Field(default=(), description="features that are reported and decide nothing")
 
     @model_validator(mode="after")
     def _consistent(self) -> Self:
         if self.monitor >= self.retrain:
             raise ValueError(f"monitor ({self.monitor}) must be under retrain ({self.retrain})")
-        too_small = {name: rows for name, rows in self.shared_by.items() if rows < 1}
+        too_small = {name: rows for name, rows in self.rows_per_observation.items() if rows < 1}
         if too_small:
             raise ValueError(f"a value is shared by at least one row, got {too_small}")
         return self
@@ -131,21 +136,21 @@ class DriftPolicy(StrictModel):
     def check_names(self, features: Collection[str]) -> None:
         """Raise InvalidInputError for a name that is none of the model's features: it would say nothing, of nothing.
 
-        >>> DriftPolicy(advisory=("temprature",)).check_names(["temperature"])
+        >>> DriftPolicy(report_only=("temprature",)).check_names(["temperature"])
         Traceback (most recent call last):
             ...
-        mlops_dagster.errors.InvalidInputError: drift.advisory names 'temprature', and the features are: temperature
+        mlops_dagster.errors.InvalidInputError: drift.report_only names 'temprature', and the features are: temperature
         """
         known = {*features, "score", "label"}
-        for key, names in (("advisory", self.advisory), ("shared_by", self.shared_by)):
+        for key, names in (("report_only", self.report_only), ("rows_per_observation", self.rows_per_observation)):
             for name in names:
                 if name not in known:
                     raise InvalidInputError(f"drift.{key} names {name!r}, and the features are: {', '.join(features)}")
 
     def design_effect(self, name: str, estimated: Mapping[str, DesignEffect]) -> DesignEffect:
         """What rows of a feature are worth: as the policy says, else as the baseline has it, else one each."""
-        if name in self.shared_by:
-            return DesignEffect(self.shared_by[name])
+        if name in self.rows_per_observation:
+            return DesignEffect(self.rows_per_observation[name])
         return estimated.get(name, INDEPENDENT)
 
     def level_of(self, independent: float) -> float:

@@ -14,7 +14,7 @@ from typing import TYPE_CHECKING, Literal, NamedTuple, TypeAlias
 
 from mlops_dagster.errors import AlreadyRunningError
 from mlops_dagster.predictions.erasure.erasure_log import Erasures, Held, Source
-from mlops_dagster.predictions.intervals import Runs
+from mlops_dagster.predictions.intervals import IntervalSet
 from mlops_dagster.predictions.log.log import PredictionLog
 from mlops_dagster.predictions.log.maintenance import maintaining
 from mlops_dagster.predictions.records import ANSWERED
@@ -131,9 +131,9 @@ def audit(spool: Spool, log: PredictionLog, rollups: Rollups | None = None) -> A
             # It may have shipped more than it had then, and hold what it had not shipped then.
             recorded = max(count.sequence, given, held.last_logged)
             answered = count.answered + held.answers_between(count.sequence + 1, recorded)
-            waits = Runs.between(max(count.shipped, given) + 1, count.sequence)
+            waits = IntervalSet.between(max(count.shipped, given) + 1, count.sequence)
             alive = heartbeat.may_ship(home)
-            audits.append(_account(source, held, recorded, answered, "heartbeat", waits if alive else Runs()))
+            audits.append(_account(source, held, recorded, answered, "heartbeat", waits if alive else IntervalSet()))
             if not alive:
                 problems += _never_shipped(audits[-1], waits, heartbeat)
         else:
@@ -187,14 +187,19 @@ class _Held(NamedTuple):
 
     def answers_between(self, first: int, last: int) -> int:
         """Those that are in the log, or were."""
-        return len((self.logged.answers | self.erased.answers) & Runs.between(first, last))
+        return len((self.logged.answers | self.erased.answers) & IntervalSet.between(first, last))
 
 
 def _account(
-    source: Source, held: _Held, recorded: int, answered: int, known_by: KnownBy, waits_elsewhere: Runs | None = None
+    source: Source,
+    held: _Held,
+    recorded: int,
+    answered: int,
+    known_by: KnownBy,
+    waits_elsewhere: IntervalSet | None = None,
 ) -> ProcessAudit:
     """Where the records up to a number are; `waits_elsewhere` are those that another replica may hold yet."""
-    left = Runs.between(1, recorded)
+    left = IntervalSet.between(1, recorded)
     records, answers = [], []
     for place in held:
         records.append(len(place.all & left))
@@ -217,9 +222,9 @@ def _account(
     )
 
 
-def _never_shipped(audit: ProcessAudit, waited: Runs, heartbeat: Heartbeat) -> list[str]:
+def _never_shipped(audit: ProcessAudit, waited: IntervalSet, heartbeat: Heartbeat) -> list[str]:
     """What was lost with a spool, by number; `waited` is what it had not shipped when it was last heard of."""
-    lost = Runs.from_pairs(audit.gaps) & waited
+    lost = IntervalSet.from_pairs(audit.gaps) & waited
     if not len(lost):
         return []
     answers = min(len(lost), audit.answered - sum(audit.answers))
@@ -267,5 +272,5 @@ def _unfinished_erasures(log: PredictionLog, erasures: Erasures, logged: "Logged
         return []
 
 
-def _numbers(logged: "Logged") -> dict[Source, Runs]:
+def _numbers(logged: "Logged") -> dict[Source, IntervalSet]:
     return {source: held.all for source, held in logged.held.items()}

@@ -12,7 +12,7 @@ _NONE: Numbers = np.empty(0, dtype=np.int64)
 
 
 @dataclass(frozen=True, slots=True, eq=False)
-class Runs:
+class IntervalSet:
     """The numbers of first[0]..last[0], first[1]..last[1], ...: ascending, and never two runs that touch.
 
     >>> list(Runs.of([7, 1, 2, 3, 2]))
@@ -25,7 +25,7 @@ class Runs:
     last: Numbers = field(default_factory=lambda: _NONE)
 
     @classmethod
-    def of(cls, numbers: Sequence[int] | Numbers) -> "Runs":
+    def of(cls, numbers: Sequence[int] | Numbers) -> "IntervalSet":
         unique = np.unique(np.asarray(numbers, dtype=np.int64))
         if not len(unique):
             return cls()
@@ -33,12 +33,12 @@ class Runs:
         return cls(unique[np.concatenate(([0], breaks + 1))], unique[np.concatenate((breaks, [len(unique) - 1]))])
 
     @classmethod
-    def between(cls, first: int, last: int) -> "Runs":
+    def between(cls, first: int, last: int) -> "IntervalSet":
         """All numbers from first to last; none if last is smaller."""
         return cls() if last < first else cls(np.array([first]), np.array([last]))
 
     @classmethod
-    def from_pairs(cls, pairs: Iterable[Sequence[int]]) -> "Runs":
+    def from_pairs(cls, pairs: Iterable[Sequence[int]]) -> "IntervalSet":
         """The union of runs in any order, given as [first, last]."""
         ends = np.array([list(pair) for pair in pairs], dtype=np.int64).reshape(-1, 2)
         return _covered(ends[:, 0], ends[:, 1], at_least=1)
@@ -50,23 +50,23 @@ class Runs:
         """How many numbers there are, not how many runs."""
         return int((self.last - self.first + 1).sum())
 
-    def __or__(self, other: "Runs") -> "Runs":
+    def __or__(self, other: "IntervalSet") -> "IntervalSet":
         return _covered(np.append(self.first, other.first), np.append(self.last, other.last), at_least=1)
 
-    def __and__(self, other: "Runs") -> "Runs":
+    def __and__(self, other: "IntervalSet") -> "IntervalSet":
         return _covered(np.append(self.first, other.first), np.append(self.last, other.last), at_least=2)
 
-    def __sub__(self, other: "Runs") -> "Runs":
+    def __sub__(self, other: "IntervalSet") -> "IntervalSet":
         if not len(self.first):
             return self
         low, high = int(self.first[0]), int(self.last[-1])
         edges_first = np.append(low, other.last + 1)
         edges_last = np.append(other.first - 1, high)
         kept = edges_first <= edges_last
-        return self & Runs(edges_first[kept], edges_last[kept])
+        return self & IntervalSet(edges_first[kept], edges_last[kept])
 
 
-def _covered(first: Numbers, last: Numbers, *, at_least: int) -> Runs:
+def _covered(first: Numbers, last: Numbers, *, at_least: int) -> IntervalSet:
     """What so many of the runs cover; of two sets of runs, one covers their union and two their intersection."""
     points = np.concatenate((first, last + 1))
     steps = np.concatenate((np.ones_like(first), -np.ones_like(last)))
@@ -74,4 +74,4 @@ def _covered(first: Numbers, last: Numbers, *, at_least: int) -> Runs:
     depth = np.cumsum(np.bincount(index, weights=steps, minlength=len(places)).astype(np.int64))
     inside = depth >= at_least
     before = np.concatenate(([False], inside[:-1]))
-    return Runs(places[inside & ~before], places[~inside & before] - 1)
+    return IntervalSet(places[inside & ~before], places[~inside & before] - 1)

@@ -12,7 +12,7 @@ from mlops_dagster.urls import shown_url
 MLFLOW_PORT = 5000
 
 
-class Place(NamedTuple):
+class RegistryAddress(NamedTuple):
     """The parts of one registry."""
 
     database: str
@@ -25,7 +25,7 @@ class Place(NamedTuple):
     """Folder of this machine that remembers the trials of versions."""
 
 
-def locate(uri: str | None, settings: Settings) -> Place:
+def locate(uri: str | None, settings: Settings) -> RegistryAddress:
     """Where the registry at `uri` is; nothing, or the URI of an MLflow server, leaves the database to the settings.
 
     A SQLite file has its artifacts beside it, unless the settings name a store.
@@ -36,14 +36,14 @@ def locate(uri: str | None, settings: Settings) -> Place:
     """
     catalogue = settings.mlflow_url and mlflow_address(settings.mlflow_url)
     if uri is None:
-        return Place(settings.database, settings.storage, catalogue, settings.trials_path)
+        return RegistryAddress(settings.database, settings.storage, catalogue, settings.trials_path)
     if uri.startswith("mlflow:"):
-        return Place(settings.database, settings.storage, mlflow_address(uri), settings.trials_path)
+        return RegistryAddress(settings.database, settings.storage, mlflow_address(uri), settings.trials_path)
     database = parse_url(uri)
     if database.drivername != "sqlite":
-        return Place(uri, settings.storage, catalogue, settings.trials_path)
+        return RegistryAddress(uri, settings.storage, catalogue, settings.trials_path)
     beside = Path(str(database.database)).parent
-    return Place(uri, settings.storage_url or str(beside / "artifacts"), catalogue, beside / "trials")
+    return RegistryAddress(uri, settings.storage_url or str(beside / "artifacts"), catalogue, beside / "trials")
 
 
 def mlflow_address(uri: str) -> str:

@@ -108,7 +108,7 @@ def _notes(plan: Plan) -> Iterator[str]:
             f"`rollout.deadline_hours` is {policy.deadline_hours:g}, and a rehearsal looks once an hour: rollouts end "
             f"before they begin; give one of {LOOKS_IN_A_ROLLOUT} h or more, with --policy"
         )
-    least = policy.shadow_hours + max(policy.min_watch_hours, policy.soak_hours * len(policy.steps))
+    least = policy.shadow_hours + max(policy.min_canary_hours, policy.soak_hours * len(policy.steps))
     if plan.days * 24 < least:
         yield (
             f"the history has {plan.days * 24:.0f} h, and `rollout` promotes nothing in less than {least:g} h: "

@@ -27,7 +27,7 @@ from mlops_dagster.rehearsal.policy import unattended, with_policy
 from mlops_dagster.rehearsal.releases.releases import Team
 from mlops_dagster.rehearsal.scenario import Scenario
 from mlops_dagster.rehearsal.server import data_plane
-from mlops_dagster.rehearsal.stage import Stage
+from mlops_dagster.rehearsal.stage import ServingStage
 from mlops_dagster.rehearsal.summary.display import Display, ui_command
 from mlops_dagster.rehearsal.summary.reading import read_summary
 from mlops_dagster.rehearsal.summary.summary import Summary
@@ -36,7 +36,7 @@ from mlops_dagster.rehearsal.traffic.client import Client
 from mlops_dagster.rehearsal.traffic.history import read_history
 from mlops_dagster.retraining.trainer import load_trainer
 from mlops_dagster.settings import Settings
-from mlops_dagster.stores import House
+from mlops_dagster.stores import Stores
 
 DEFAULT_HOME = Path(".mlops/rehearsal")
 
@@ -65,11 +65,11 @@ def rehearse(scenario: Scenario, home: Path = DEFAULT_HOME) -> Summary:
         with warnings.catch_warnings():
             warnings.simplefilter("ignore", dg.BetaWarning)  # what we use of it is said where it is used
             daemon = Daemon(_definitions(plan.spec), instance, clock, display.run, found.location)
-        house, team = (
-            House(Settings(), ReplayedClock(plan.until)),
+        stores, team = (
+            Stores(Settings(), ReplayedClock(plan.until)),
             Team(Settings(), plan.spec, load_trainer(spec.trainer)),
         )
-        timeline = Timeline(plan, clock, daemon, team, house, display.hour)
+        timeline = Timeline(plan, clock, daemon, team, stores, display.hour)
         display.phase("Before the traffic: versions are refused, the first good one is trained and promoted")
         timeline.before_traffic()
         chosen = scenario.bad_releases
@@ -79,10 +79,10 @@ def rehearse(scenario: Scenario, home: Path = DEFAULT_HOME) -> Summary:
         display.phase(f"Serving {recorded:,} recorded requests over {plan.days:.0f} days, each at its own time")
         display.traffic(len(traffic))
         with data_plane(home) as address, Client(*address) as client:
-            timeline.play(traffic, Stage(plan.model, client, house.registry))
+            timeline.play(traffic, ServingStage(plan.model, client, stores.registry))
         summary = read_summary(
             plan,
-            house,
+            stores,
             instance,
             bad_releases=timeline.all_bad_releases(),
             recorded=recorded,
@@ -111,8 +111,8 @@ def _platform(plan: Plan, home: Path) -> Iterator[dg.DagsterInstance]:
     since, until = plan.reported
     settings = only_settings(
         MLOPS_HOME=str(home),
-        MLOPS_SINCE=since.isoformat(),
-        MLOPS_UNTIL=until.isoformat(),
+        MLOPS_PARTITIONS_START=since.isoformat(),
+        MLOPS_PARTITIONS_END=until.isoformat(),
         MLOPS_REPORT_ROWS="0",  # a second for each day
     )
     # Trials and the data plane are processes of their own: they find the project's modules where this one does.

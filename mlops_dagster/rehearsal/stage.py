@@ -13,7 +13,7 @@ IN_FORCE_SECONDS = 30
 POLL_SECONDS = 0.02
 
 
-class Stage:
+class ServingStage:
     """One model behind one data plane."""
 
     def __init__(self, model: str, client: Client, registry: ModelRegistry) -> None:

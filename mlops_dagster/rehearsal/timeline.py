@@ -14,11 +14,11 @@ from mlops_dagster.rehearsal.orchestrator.daemon import Daemon
 from mlops_dagster.rehearsal.plan import Plan
 from mlops_dagster.rehearsal.releases.bad_release import BadRelease
 from mlops_dagster.rehearsal.releases.releases import Team
-from mlops_dagster.rehearsal.stage import Stage
+from mlops_dagster.rehearsal.stage import ServingStage
 from mlops_dagster.rehearsal.summary.reading import last_failure
 from mlops_dagster.rehearsal.traffic.labels import Labels
 from mlops_dagster.rehearsal.traffic.traffic import HOUR, Hour
-from mlops_dagster.stores import House
+from mlops_dagster.stores import Stores
 
 SCHEDULES_AT = 14
 """Hour of the day, UTC, at which schedules are evaluated: after those of noon, and a day of hours is one run."""
@@ -32,7 +32,7 @@ class Timeline:
     clock: ReplayedClock
     daemon: Daemon
     team: Team
-    house: House
+    stores: Stores
     on_hour: Callable[[datetime, Deployment], None]
     bad_releases: Sequence[BadRelease] = ()
     released: list[tuple[str, BadRelease]] = field(default_factory=list)
@@ -57,13 +57,13 @@ class Timeline:
             f"{prefix}_retrain", {"ops": {f"{prefix}__training_set": {"config": first}}}, {"mlops/trigger": "first"}
         )
         self.daemon.evaluate_sensors()
-        if self.house.champion(self.plan.model) is None:
+        if self.stores.champion(self.plan.model) is None:
             raise RefusedError(
                 f"the first version of {self.plan.model} did not become champion: "
                 f"{last_failure(self.daemon.instance, prefix) or 'no run says why'}"
             )
 
-    def play(self, hours: Sequence[Hour], stage: Stage) -> None:
+    def play(self, hours: Sequence[Hour], stage: ServingStage) -> None:
         """Serve the traffic, deliver the labels, and let the platform do what it does."""
         labels = Labels()
         stage.wait_until_in_force()
@@ -82,7 +82,7 @@ class Timeline:
         versions += [None] * (len(self.bad_releases) - len(versions))
         return list(zip(self.bad_releases, versions, strict=True))
 
-    def _hour(self, hour: Hour, stage: Stage, labels: Labels, reports: "Reports") -> None:
+    def _hour(self, hour: Hour, stage: ServingStage, labels: Labels, reports: "Reports") -> None:
         for label in stage.send(hour.requests):
             labels.add(label)
         delivered = stage.deliver(list(labels.due(hour.end)))
@@ -97,7 +97,7 @@ class Timeline:
             # Of the sensors only this one, and `limits` whose deed it does too, looks at what may have changed.
             self.daemon.evaluate_sensor(f"{self.plan.prefix}_rollout")
         stage.wait_until_in_force()
-        self.on_hour(hour.end, self.house.registry.deployment(self.plan.model))
+        self.on_hour(hour.end, self.stores.registry.deployment(self.plan.model))
 
     def _release_if_due(self, now: datetime) -> None:
         """The next bad release at its time, or later, when the rollout before it has ended."""
@@ -107,7 +107,7 @@ class Timeline:
         bad = self.bad_releases[number]
         start, length = self.plan.start, self.plan.until - self.plan.start
         due = bad.at or start + (number + 1) / (len(self.bad_releases) + 1) * length
-        if now + HOUR > due and self.house.rollouts.active(self.plan.model) is None:
+        if now + HOUR > due and self.stores.rollouts.active(self.plan.model) is None:
             self.released.append((self.team.release(bad, max(now, due)).version, bad))
 
 

@@ -21,7 +21,7 @@ class DriftSignal:
     noise: Mapping[str, float] = field(default_factory=dict)
     limit: float | None = None
     """The PSI over which a feature asks for retraining."""
-    score: str = "cannot_tell"
+    score: str = "inconclusive"
     """The verdict on the scores."""
     ks: float | None = None
     """The distance of the scores."""
@@ -39,12 +39,12 @@ class DriftSignal:
         names = drifted if isinstance(drifted, Sequence) and not isinstance(drifted, str) else ()
         features = tuple(str(name) for name in names)
         return cls(
-            verdict=str(metadata.get("verdict", "cannot_tell")),
+            verdict=str(metadata.get("verdict", "inconclusive")),
             features=features,
             psi=_numbers_of(metadata.get("psi"), features),
             noise=_numbers_of(metadata.get("psi_noise"), features),
             limit=_numbers_of(metadata.get("limits"), ["psi"]).get("psi"),
-            score=str(metadata.get("score_verdict", "cannot_tell")),
+            score=str(metadata.get("score_verdict", "inconclusive")),
             ks=_numbers_of(metadata, ["ks"]).get("ks"),
             why=str(metadata.get("withheld", "")),
         )

@@ -28,7 +28,7 @@ class Weighed:
 _NO_REASON = {
     Verdict.STABLE: "no drift",
     Verdict.MONITOR: "drift, but none over the limit for a retraining",
-    Verdict.CANNOT_TELL: "drift cannot be told",
+    Verdict.INCONCLUSIVE: "drift cannot be told",
 }
 
 
@@ -51,7 +51,7 @@ def weigh(drift: DriftSignal, harm: Mapping[str, str]) -> Weighed:
     """
     if drift.verdict != Verdict.RETRAIN:
         known = drift.verdict in list(Verdict)
-        said = _NO_REASON[Verdict(drift.verdict) if known else Verdict.CANNOT_TELL]
+        said = _NO_REASON[Verdict(drift.verdict) if known else Verdict.INCONCLUSIVE]
         return Weighed(False, f"{said}: {drift.why}" if drift.why else said)
     if drift.score == Verdict.RETRAIN:
         return Weighed(

@@ -5,7 +5,7 @@ from mlops_dagster.rollout.controller import Controller
 from mlops_dagster.rollout.decide import decide
 from mlops_dagster.rollout.entities import Decision, Outcome, Phase, Rollout, TestResult
 from mlops_dagster.rollout.evidence import EventsSince, Evidence, Labels, LabelsSince, StepCounts
-from mlops_dagster.rollout.policy import RolloutPolicy, Theta
+from mlops_dagster.rollout.policy import MaxRatios, RolloutPolicy
 from mlops_dagster.rollout.store.store import RolloutStore
 
 __all__ = [
@@ -15,6 +15,7 @@ __all__ = [
     "Evidence",
     "Labels",
     "LabelsSince",
+    "MaxRatios",
     "Outcome",
     "Phase",
     "Rollout",
@@ -22,7 +23,6 @@ __all__ = [
     "RolloutStore",
     "StepCounts",
     "TestResult",
-    "Theta",
     "collect",
     "decide",
 ]

@@ -9,7 +9,7 @@ def waits_for_approval(registry: ModelRegistry, version: ModelVersion, reason: s
     review = registry.review(version)
     if review is not None and review.kind == "rejected":
         return False
-    if [type(gate) for gate in registry.check(version)] != [ApprovalError]:
+    if [type(gate) for gate in registry.closed_gates(version)] != [ApprovalError]:
         return False
     if review is None or review.kind != "approval_requested":
         registry.request_approval(version, reason=reason)

@@ -18,7 +18,7 @@ from mlops_dagster.rollout.collect import collect
 from mlops_dagster.rollout.decide import decide
 from mlops_dagster.rollout.entities import Decision, Outcome, Phase, Rollout
 from mlops_dagster.rollout.policy import RolloutPolicy
-from mlops_dagster.rollout.reconcile import follow, guest, is_in
+from mlops_dagster.rollout.reconcile import extra_version, receives_traffic, reconcile
 from mlops_dagster.rollout.store.store import RolloutStore
 from mlops_dagster.rollout.taking_out import take_out
 
@@ -75,7 +75,7 @@ class Controller:
         rollout = self._rollouts.active(model)
         if rollout is None:
             return None
-        seen = follow(rollout, *self._state(rollout))
+        seen = reconcile(rollout, *self._state(rollout))
         bad = seen.phase is Phase.ROLLED_BACK if seen.phase.ended else self.look(seen).outcome is Outcome.ROLLBACK
         decision = self._look(rollout) if bad else None
         return decision if decision is not None and decision.outcome is Outcome.ROLLBACK else None
@@ -123,7 +123,7 @@ class Controller:
         if decided.outcome is Outcome.ROLLBACK:
             raise RefusedError(f"{model} {rollout.challenger} goes no further, it is {decided.reason}")
         promotes = rollout.phase is Phase.CANARY and rollout.step >= len(rollout.policy.steps)
-        if promotes and (closed := self._registry.check(self._state(rollout)[1])):
+        if promotes and (closed := self._registry.closed_gates(self._state(rollout)[1])):
             raise closed[0]
         return self._by_hand(decided, Outcome.PROMOTE if promotes else Outcome.ADVANCE, reason)
 
@@ -135,7 +135,7 @@ class Controller:
         """Abort a rollout that cannot be read: take out who gets requests for its sake, and return the challenger."""
         challenger = self._rollouts.discard(model)
         deployment = self._registry.deployment(model)
-        if challenger is not None and is_in(deployment, challenger):
+        if challenger is not None and receives_traffic(deployment, challenger):
             self._registry.transition(self._registry.get(model, challenger), Stage.REGISTERED, reason=reason)
         return challenger
 
@@ -162,7 +162,7 @@ class Controller:
             return None
         now, policy = self._clock.now(), self._policy_of(model)
         try:
-            if not is_in(deployment, challenger.version):
+            if not receives_traffic(deployment, challenger.version):
                 self._registry.transition(
                     challenger, Stage.SHADOW, reason="its rollout begins", expected_epoch=deployment.epoch
                 )
@@ -211,7 +211,7 @@ class Controller:
         if before.phase.ended:
             return None
         last, outcome = self._rollouts.last_decision(seen.id), _outcome(before, seen)
-        if last is not None and last.outcome is outcome and guest(deployment, seen) is None:
+        if last is not None and last.outcome is outcome and extra_version(deployment, seen) is None:
             self._followed(seen, deployment, challenger)
             return None
         return self._rollouts.record(
@@ -221,14 +221,14 @@ class Controller:
     def _look(self, rollout: Rollout) -> Decision | None:
         """The recorded decision; None if there is nothing to decide any more."""
         deployment, challenger = self._state(rollout)
-        seen = follow(rollout, deployment, challenger)
+        seen = reconcile(rollout, deployment, challenger)
         decided = self._notice if seen.phase.ended else self._judge
         return decided(seen, deployment, challenger)
 
     def _change_deployment(self, decision: Decision, *, paused: bool) -> None:
         rollout = decision.rollout
         deployment, challenger = self._state(rollout)
-        leaving = guest(deployment, rollout)
+        leaving = extra_version(deployment, rollout)
         if leaving is None:
             return
         reason, evidence = decision.reason, decision.summary()
@@ -287,7 +287,7 @@ class Controller:
                 evidence=decision.summary(),
                 expected_epoch=epoch,
                 # In one step with the promotion: there is no moment, and no kill, between the two.
-                watched=decision.rollout.policy.watch_hours > 0,
+                watched=decision.rollout.policy.bake_hours > 0,
             )
         except RefusedError as refusal:
             self._registry.transition(
@@ -302,9 +302,9 @@ class Controller:
 
     def _followed(self, rollout: Rollout, deployment: Deployment, challenger: ModelVersion) -> Rollout:
         def changed(stored: Rollout) -> Rollout:
-            seen = follow(stored, deployment, challenger)
+            seen = reconcile(stored, deployment, challenger)
             # Not over before challenger or old champion is out: nobody would come back for it.
-            return stored if seen.phase.ended and guest(deployment, seen) is not None else seen
+            return stored if seen.phase.ended and extra_version(deployment, seen) is not None else seen
 
         return self._rollouts.change(rollout.id, changed)
 

@@ -84,8 +84,8 @@ def evaluate(policy: RolloutPolicy, rollout: Rollout, evidence: Evidence, *, for
         *([accuracy.worse_in_watch()] if policy.uses_pairs else []),
     )
     not_worse = (
-        events.not_worse("error", policy.theta.error, policy.max_error_rate, evidence.challenger),
-        events.not_worse("slow", policy.theta.slow, policy.max_slow_rate, evidence.canary + evidence.watch),
+        events.not_worse("error", policy.max_ratio.error, policy.max_error_rate, evidence.challenger),
+        events.not_worse("slow", policy.max_ratio.slow, policy.max_slow_rate, evidence.canary + evidence.watch),
         accuracy.not_worse(),
     )
     parts = {test.name: test.e_value for test in worse}

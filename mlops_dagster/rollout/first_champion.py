@@ -38,7 +38,7 @@ def choose_first(candidates: Sequence[Candidate]) -> Candidate | None:
 def candidates_of(registry: ModelRegistry, versions: Sequence[ModelVersion]) -> list[Candidate]:
     """Return the versions that may become the first champion, with what keeps them from it now."""
     waiting = [version for version in versions if version.stage is Stage.REGISTERED and not version.rolled_back]
-    return [Candidate(version, registry.check(version)) for version in waiting]
+    return [Candidate(version, registry.closed_gates(version)) for version in waiting]
 
 
 def is_asked_for(registry: ModelRegistry, candidate: Candidate) -> bool:

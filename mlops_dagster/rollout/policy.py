@@ -17,7 +17,7 @@ Hours = Annotated[float, Field(ge=0, le=366 * 24)]
 """A year at most: what takes longer is a mistake in the unit."""
 
 
-class Theta(StrictModel):
+class MaxRatios(StrictModel):
     """How many times the champion's rate of a bad event the challenger may have."""
 
     error: float = Field(default=1.2, gt=1, le=1000)
@@ -42,7 +42,7 @@ class RolloutPolicy(StrictModel):
     )
     shadow_hours: Hours = Field(default=1, description="least time in shadow")
     soak_hours: Hours = Field(default=4, description="least time at each step")
-    min_watch_hours: Hours = Field(
+    min_canary_hours: Hours = Field(
         default=48, description="least time as canary before all traffic: whole days, or the time of day decides"
     )
     deadline_hours: Hours = Field(
@@ -51,7 +51,7 @@ class RolloutPolicy(StrictModel):
     at_deadline: Literal["promote_if_not_worse", "give_up"] = Field(
         default="promote_if_not_worse", description="give_up: only what is proven superior is ever promoted"
     )
-    watch_hours: Hours = Field(
+    bake_hours: Hours = Field(
         default=24,
         description="how long the old champion goes on as a shadow after the promotion, to go back to; 0: not at all",
     )
@@ -95,7 +95,7 @@ class RolloutPolicy(StrictModel):
         lt=1,
         description="of that, so much a challenger may lose and still count as no worse",
     )
-    theta: Theta = Theta()
+    max_ratio: MaxRatios = MaxRatios()
     max_error_rate: Share = Field(default=0.01, description="error rate that rolls back whatever the champion's is")
     max_slow_rate: Share = Field(
         default=0.01,
@@ -119,11 +119,11 @@ class RolloutPolicy(StrictModel):
                 raise ValueError(f"steps must rise, got {low} before {high}")
         if self.paired and self.paired_share == 0:
             raise ValueError("paired evidence needs paired_share over 0; or set paired: false")
-        if self.min_watch_hours > 24 and self.min_watch_hours % 24:
+        if self.min_canary_hours > 24 and self.min_canary_hours % 24:
             raise ValueError(
-                f"min_watch_hours must be whole days, else the time of day decides; got {self.min_watch_hours}"
+                f"min_canary_hours must be whole days, else the time of day decides; got {self.min_canary_hours}"
             )
-        least = self.shadow_hours + max(self.min_watch_hours, self.soak_hours * len(self.steps))
+        least = self.shadow_hours + max(self.min_canary_hours, self.soak_hours * len(self.steps))
         if least > self.deadline_hours:
             raise ValueError(
                 f"shadow, soak and watch take {least:g} hours at least, after the deadline of {self.deadline_hours:g}; "
@@ -188,11 +188,11 @@ class RolloutPolicy(StrictModel):
 
     @property
     def min_watch(self) -> timedelta:
-        return timedelta(hours=self.min_watch_hours)
+        return timedelta(hours=self.min_canary_hours)
 
     @property
     def watch(self) -> timedelta:
-        return timedelta(hours=self.watch_hours)
+        return timedelta(hours=self.bake_hours)
 
     @property
     def deadline(self) -> timedelta:

@@ -11,7 +11,7 @@ from mlops_dagster.registry import Deployment, ModelVersion
 from mlops_dagster.rollout.entities import Phase, Rollout
 
 
-def follow(rollout: Rollout, deployment: Deployment, challenger: ModelVersion) -> Rollout:
+def reconcile(rollout: Rollout, deployment: Deployment, challenger: ModelVersion) -> Rollout:
     """The rollout as `deployment` shows it; `challenger` (as champion `rollout.final`) must have been read after it.
 
     What has ended stays so, and a deployment older than what was followed before changes nothing.
@@ -20,7 +20,7 @@ def follow(rollout: Rollout, deployment: Deployment, challenger: ModelVersion) -
         return rollout
     rollout = replace(rollout, epoch=deployment.epoch)
     same_champion = deployment.champion == rollout.champion
-    if same_champion and is_in(deployment, rollout.challenger):
+    if same_champion and receives_traffic(deployment, rollout.challenger):
         return _running(rollout, deployment)
     if is_watched(deployment, rollout):
         return _watched(rollout, deployment)
@@ -42,14 +42,14 @@ def is_watched(deployment: Deployment, rollout: Rollout) -> bool:
     return deployment.champion == rollout.final and rollout.champion in deployment.shadows
 
 
-def guest(deployment: Deployment, rollout: Rollout) -> str | None:
+def extra_version(deployment: Deployment, rollout: Rollout) -> str | None:
     """Who gets requests beside the champion for the sake of this rollout: the challenger, then the old champion."""
-    if is_in(deployment, rollout.challenger):
+    if receives_traffic(deployment, rollout.challenger):
         return rollout.challenger
     return rollout.champion if rollout.champion in deployment.shadows else None
 
 
-def is_in(deployment: Deployment, version: str) -> bool:
+def receives_traffic(deployment: Deployment, version: str) -> bool:
     """Whether `version` gets requests beside the champion."""
     return version == deployment.canary or version in deployment.shadows
 

@@ -14,7 +14,7 @@ from mlops_dagster.rollout.evidence import Evidence
 from mlops_dagster.rollout.policy import RolloutPolicy
 
 _OF_THE_TESTS = {
-    "theta",
+    "max_ratio",
     "cold_start",
     "loss",
     "margin",

@@ -10,7 +10,7 @@ from mlops_dagster.serving.deployed.loaded_model import LoadedModel
 from mlops_dagster.serving.protocol.tensors import Value
 
 if TYPE_CHECKING:
-    from mlops_dagster.stores import House
+    from mlops_dagster.stores import Stores
 
 TOLERANCE = 1e-6
 """How far scores and probabilities may differ: the row was scored in a batch, and single precision adds up otherwise
@@ -18,7 +18,7 @@ in a batch of another size."""
 
 
 @dataclass(frozen=True, slots=True)
-class Answer:
+class ReplayedAnswer:
     """What a version said of a row, or why it said nothing. `probabilities` are by class; None if not logged."""
 
     label: str | None
@@ -35,26 +35,26 @@ class Replay:
     model: str
     version: str
     features: dict[str, Value]
-    logged: Answer
-    again: Answer
+    logged: ReplayedAnswer
+    again: ReplayedAnswer
     same: bool
 
 
-def replay(house: "House", prediction_id: str, model: str | None = None) -> Replay:
+def replay(stores: "Stores", prediction_id: str, model: str | None = None) -> Replay:
     """Raises PredictionNotFoundError; InvalidInputError for a row that no version scored; and what loading raises:
     VersionNotFoundError, CorruptedArtifactError, SignatureError, StorageError."""
-    row = house.log.get(prediction_id, model)
+    row = stores.log.get(prediction_id, model)
     name, version = str(row["model"]), str(row["version"])
     if row["status"] in ("rejected", "held"):
         raise InvalidInputError(f"{prediction_id} was rejected ({row['error']}): no version scored it")
-    entry = house.registry.get(name, version)
+    entry = stores.registry.get(name, version)
     if entry.schema is None:
         raise ModelFailedError(f"{name} {version} was registered without a schema and cannot be scored")
     features = {feature.name: logged_value(row, feature) for feature in entry.schema.features}
     if row["status"] == "failed" and all(value is None for value in features.values()):
         raise InvalidInputError(f"{prediction_id} failed before the model ({row['error']}): it was given no features")
-    loaded = LoadedModel(version, entry.schema, house.registry.load(entry))
-    logged = Answer(
+    loaded = LoadedModel(version, entry.schema, stores.registry.load(entry))
+    logged = ReplayedAnswer(
         cast("str | None", row["prediction"]),
         cast("float | None", row["score"]),
         cast("list[float] | None", row["probabilities"]),
@@ -64,15 +64,15 @@ def replay(house: "House", prediction_id: str, model: str | None = None) -> Repl
     return Replay(prediction_id, name, version, features, logged, again, _same(logged, again))
 
 
-def _answer(loaded: LoadedModel, features: Mapping[str, Value]) -> Answer:
+def _answer(loaded: LoadedModel, features: Mapping[str, Value]) -> ReplayedAnswer:
     try:
         scores = loaded.predict({name: [value] for name, value in features.items()})
     except ModelFailedError as error:
-        return Answer(None, None, None, error.message)
-    return Answer(scores.labels[0], scores.scores[0], scores.probabilities[0], None)
+        return ReplayedAnswer(None, None, None, error.message)
+    return ReplayedAnswer(scores.labels[0], scores.scores[0], scores.probabilities[0], None)
 
 
-def _same(logged: Answer, again: Answer) -> bool:
+def _same(logged: ReplayedAnswer, again: ReplayedAnswer) -> bool:
     """Of a row that failed it is enough that it fails again: the words are of the batch it was in."""
     if logged.label is None or again.label is None:
         return logged.label == again.label

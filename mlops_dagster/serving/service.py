@@ -12,17 +12,17 @@ from mlops_dagster.errors import MlopsError, StorageError, UnreadableError
 from mlops_dagster.serving.deployed.deployments import REFRESH_SECONDS, Deployments
 from mlops_dagster.serving.deployed.fuse import Fuse
 from mlops_dagster.serving.deployed.loader import Loader
-from mlops_dagster.serving.deployed.registry_cache import LastKnown
+from mlops_dagster.serving.deployed.registry_cache import RegistryCache
 from mlops_dagster.serving.plane.known_classes import KnownClasses
 from mlops_dagster.serving.plane.plane import DataPlane
 from mlops_dagster.serving.plane.scoring import Scorer
 from mlops_dagster.serving.processes.at_work import Marks
 from mlops_dagster.serving.telemetry.telemetry import Telemetry
 from mlops_dagster.serving.telemetry.tracing import Tracing
-from mlops_dagster.serving.upkeep.periodic import Repeating
-from mlops_dagster.serving.upkeep.shipping import Housekeeping
+from mlops_dagster.serving.upkeep.periodic import PeriodicTask
+from mlops_dagster.serving.upkeep.shipping import Shipper
 from mlops_dagster.settings import Settings
-from mlops_dagster.stores import House
+from mlops_dagster.stores import Stores
 
 logger = logging.getLogger(__name__)
 
@@ -53,27 +53,27 @@ class Service:
         self.process = f"{socket.gethostname()}-{uuid.uuid4().hex[:12]}"
         self.telemetry = Telemetry(name)
         self.tracing = Tracing(self.process, self.telemetry)
-        self.house = house = House(settings, clock, actor="data plane")
-        self.last_known = last_known = LastKnown(settings.last_known_path)
-        self.loader = Loader(house, last_known, self.telemetry, Marks(marks))
-        self.deployments = Deployments(self.process, house, last_known, self.loader, self.telemetry)
-        self.fuse = Fuse(house, self.deployments, clock, self.telemetry)
-        self._scorer = Scorer(self.process, house.spool, self.telemetry, self.tracing, settings.predict_timeout)
+        self.stores = stores = Stores(settings, clock, actor="data plane")
+        self.last_known = last_known = RegistryCache(settings.last_known_path)
+        self.loader = Loader(stores, last_known, self.telemetry, Marks(marks))
+        self.deployments = Deployments(self.process, stores, last_known, self.loader, self.telemetry)
+        self.fuse = Fuse(stores, self.deployments, clock, self.telemetry)
+        self._scorer = Scorer(self.process, stores.spool, self.telemetry, self.tracing, settings.predict_timeout)
         classes = KnownClasses(last_known)
-        self.plane = DataPlane(self.process, house, self.deployments, classes, self._scorer, self.telemetry)
-        self._housekeeping = Housekeeping(house, last_known, self.telemetry)
+        self.plane = DataPlane(self.process, stores, self.deployments, classes, self._scorer, self.telemetry)
+        self._housekeeping = Shipper(stores, last_known, self.telemetry)
         self._work = [
-            Repeating("deployments", REFRESH_SECONDS, self.deployments.refresh, self.telemetry),
-            Repeating("fuse", FUSE_SECONDS, self.fuse.check, self.telemetry),
+            PeriodicTask("deployments", REFRESH_SECONDS, self.deployments.refresh, self.telemetry),
+            PeriodicTask("fuse", FUSE_SECONDS, self.fuse.check, self.telemetry),
             # In a thread of its own: a database that hangs holds up no verdict on the counts of this machine.
-            Repeating("shared fuse", SHARED_FUSE_SECONDS, self.fuse.check_shared, self.telemetry),
-            Repeating("withdrawals", TELL_SECONDS, self.fuse.tell, self.telemetry),
-            Repeating("process", MEASURE_SECONDS, self.telemetry.measure, self.telemetry),
+            PeriodicTask("shared fuse", SHARED_FUSE_SECONDS, self.fuse.check_shared, self.telemetry),
+            PeriodicTask("withdrawals", TELL_SECONDS, self.fuse.tell, self.telemetry),
+            PeriodicTask("process", MEASURE_SECONDS, self.telemetry.measure, self.telemetry),
         ]
 
     def start(self) -> None:
         """Return when every version that has a role is in memory, or cannot be loaded: only then requests may come."""
-        self._try("the labels of its answers reach it later", self.house.feedback.look)
+        self._try("the labels of its answers reach it later", self.stores.feedback.look)
         self._refresh()
         if self.deployments.wait_for_loads(WARM_SECONDS):
             self._refresh()
@@ -114,7 +114,7 @@ class Service:
     def cannot_record(self) -> str | None:
         """Why no answer can be recorded, so that none is given; None if it can."""
         try:
-            self.house.spool.check_writable()
+            self.stores.spool.check_writable()
         except StorageError as error:
             return error.message
         return None
@@ -123,7 +123,7 @@ class Service:
         """What does not work beside the answers, by the part: it stops nobody now, and somebody must look at it."""
         found = {work.name: f"fails ({work.trouble})" for work in self._work if work.trouble is not None}
         try:
-            oldest, held = self.house.spool.depth().oldest, self.house.spool.held.tables()
+            oldest, held = self.stores.spool.depth().oldest, self.stores.spool.held.tables()
         except MlopsError:
             return found  # `not_ready` says so
         for table in held:
@@ -135,8 +135,8 @@ class Service:
     def metrics(self) -> bytes:
         """The text format of Prometheus. The spool is looked at now: who ships may be the one that hangs."""
         try:
-            self.telemetry.spooled(self.house.spool.depth(), WALL.now())
-            self.telemetry.held({table.table: table.entries for table in self.house.spool.held.tables()})
+            self.telemetry.spooled(self.stores.spool.depth(), WALL.now())
+            self.telemetry.held({table.table: table.entries for table in self.stores.spool.held.tables()})
         except MlopsError:
             self.telemetry.failed("spool depth")
             logger.exception("the depth of the spool is not known now")
@@ -149,10 +149,10 @@ class Service:
         self._scorer.close()
         self.tracing.close()
         self.loader.close()
-        self.house.spool.close()
-        for rollups in {self.house.local_rollups, self.house.rollups}:
+        self.stores.spool.close()
+        for rollups in {self.stores.local_rollups, self.stores.rollups}:
             rollups.close()
-        self.house.feedback.close()
+        self.stores.feedback.close()
         self.last_known.close()
 
 

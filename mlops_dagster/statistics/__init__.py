@@ -28,7 +28,7 @@ from mlops_dagster.statistics.distances.psi import (
     psi_of_groups,
     psi_pvalue,
 )
-from mlops_dagster.statistics.e_values.bad_event import Stage, bad_event_e_value
+from mlops_dagster.statistics.e_values.bad_event import CanaryStep, bad_event_e_value
 from mlops_dagster.statistics.e_values.combination import Alternative, anytime_p, combine
 from mlops_dagster.statistics.e_values.difference import days_differ, difference_e_value
 from mlops_dagster.statistics.e_values.excess import Pairs, excess_failure_e_value
@@ -47,7 +47,7 @@ from mlops_dagster.statistics.metrics.classification import (
 )
 from mlops_dagster.statistics.metrics.expected_performance import Expected, ExpectedPerformance, expected_performance
 from mlops_dagster.statistics.metrics.macro_f1 import macro_f1_interval, macro_f1_under
-from mlops_dagster.statistics.metrics.rate_decomposition import Estimate, RateParts, Sample, gained, rate_parts
+from mlops_dagster.statistics.metrics.rate_decomposition import Estimate, GroupSample, RateParts, gained, rate_parts
 
 __all__ = [
     "HORIZON",
@@ -56,6 +56,7 @@ __all__ = [
     "Alternative",
     "Bins",
     "BlockRate",
+    "CanaryStep",
     "CategoricalBins",
     "ChangePoint",
     "ChiSquaredResult",
@@ -67,14 +68,13 @@ __all__ = [
     "Estimate",
     "Expected",
     "ExpectedPerformance",
+    "GroupSample",
     "Histogram",
     "KsResult",
     "NumericBins",
     "Pairs",
     "RateChange",
     "RateParts",
-    "Sample",
-    "Stage",
     "anytime_p",
     "bad_event_e_value",
     "benjamini_hochberg",

@@ -16,7 +16,7 @@ from mlops_dagster.errors import InvalidInputError, StorageError
 from mlops_dagster.predictions import audit
 from mlops_dagster.registry import GatePolicy, ModelRegistry
 from mlops_dagster.settings import Settings
-from mlops_dagster.stores import House
+from mlops_dagster.stores import Stores
 from tests.support.predictions.workers import START as NOW
 from tests.support.predictions.workers import record
 
@@ -68,13 +68,13 @@ def versions_come_and_go(home: Path, artifact: Path, database_url: str | None = 
 
 def test_a_backup_under_load_is_whole_and_works_on(tmp_path: Path) -> None:
     home = tmp_path / "home"
-    House(Settings(home=home)).registry.close()
+    Stores(Settings(home=home)).registry.close()
     with predictions_are_served(home), versions_come_and_go(home, tmp_path / "model.onnx"):
         for number in range(4):
             assert back_up(home, tmp_path / f"copy {number}") > 0
     events, answers = 0, 0
     for number in range(4):
-        restored = House(Settings(home=tmp_path / f"copy {number}"))
+        restored = Stores(Settings(home=tmp_path / f"copy {number}"))
         head = restored.registry.audit()
         for version in restored.versions("flights"):
             restored.registry.fetch(version, tmp_path / f"artifact {number} {version.version}")
@@ -86,7 +86,7 @@ def test_a_backup_under_load_is_whole_and_works_on(tmp_path: Path) -> None:
 
     # Every copy goes on where it was: what waits in its spool is shipped once, what is answered from now on as well.
     for number in range(4):
-        restored = House(Settings(home=tmp_path / f"copy {number}"))
+        restored = Stores(Settings(home=tmp_path / f"copy {number}"))
         restored.spool.append([record("the first after it", 0, "p2", "champion")])
         restored.rollups.catch_up(restored.spool, lambda *_: None)
         restored.log.ship(restored.spool)
@@ -109,7 +109,7 @@ def test_a_backup_overwrites_nothing(tmp_path: Path) -> None:
 
 def test_a_backup_that_is_cut_short_says_so(tmp_path: Path) -> None:
     home = tmp_path / "home"
-    House(Settings(home=home)).registry.close()
+    Stores(Settings(home=home)).registry.close()
     with pytest.raises(StorageError, match="is not whole"):
         back_up(home, Path("/proc/backup"))  # where nobody can write, not even root
 

@@ -6,12 +6,12 @@ from mlops_dagster.alerting import Severity
 from mlops_dagster.clock import ReplayedClock
 from mlops_dagster.registry import ModelRegistry
 from mlops_dagster.settings import Settings
-from mlops_dagster.stores import House
+from mlops_dagster.stores import Stores
 from tests.support.program import START, Mlops
 
 
 def test_open_alerts_are_listed_and_those_that_are_over_on_demand(fleet: ModelRegistry, mlops: Mlops) -> None:
-    alerts = House(Settings(), ReplayedClock(START)).alerts
+    alerts = Stores(Settings(), ReplayedClock(START)).alerts
     alerts.report("churn", "macro_f1", Severity.CRITICAL, "macro-F1 0.80, floor 0.83", done="rolled back to 1.0.0")
     alerts.report("churn", "validation", Severity.WARNING, "9 % nulls in age")
     alerts.resolve("churn", "validation", "the next hour passed")
@@ -25,7 +25,7 @@ def test_open_alerts_are_listed_and_those_that_are_over_on_demand(fleet: ModelRe
 
 
 def test_a_person_resolves_an_alert_and_says_why(fleet: ModelRegistry, mlops: Mlops) -> None:
-    alerts = House(Settings(), ReplayedClock(START)).alerts
+    alerts = Stores(Settings(), ReplayedClock(START)).alerts
     alerts.report("churn", "validation", Severity.CRITICAL, "2 of 3 batches failed their validation")
     wrong = mlops("alerts", "churn", "--resolve", "validatoin", "--reason", "the source is gone for good")
     assert (wrong.exit_code, "open are ['validation']" in wrong.stderr) == (1, True)

@@ -15,7 +15,7 @@ from mlops_dagster.predictions import PredictionRecord
 from mlops_dagster.registry import ModelRegistry
 from mlops_dagster.schema import Feature, ModelSchema
 from mlops_dagster.statistics import Histogram, psi_from_counts
-from mlops_dagster.stores import House
+from mlops_dagster.stores import Stores
 from tests.support.predictions.records import a_record
 
 SCHEMA = ModelSchema(
@@ -52,26 +52,26 @@ def number_of(name: str) -> int:
 
 
 @pytest.fixture
-def counted(registry: ModelRegistry, add) -> House:
+def counted(registry: ModelRegistry, add) -> Stores:
     """1.0.0 served on the first of March, at 10 and at 11; 1.1.0 on the second, larger amounts and scores."""
     rows = frame(0)
     baseline = make_baseline(rows, SCHEMA, scores=np.full(500, 0.3), labels=["stays"] * 3000 + ["leaves"] * 1000)
     for version in ("1.0.0", "1.1.0", "1.2.0"):
         add(version, schema=SCHEMA, baseline=baseline)
     add("2.0.0")
-    house = House()
+    stores = Stores()
     first = served("1.0.0", MARCH + timedelta(hours=10), 0)
-    house.spool.append([*first, *served("1.0.0", MARCH + timedelta(hours=11), 0)])
-    house.spool.append(served("1.1.0", MARCH + DAY, 2, score=0.8))
-    house.spool.feedback(
+    stores.spool.append([*first, *served("1.0.0", MARCH + timedelta(hours=11), 0)])
+    stores.spool.append(served("1.1.0", MARCH + DAY, 2, score=0.8))
+    stores.spool.feedback(
         ((row.prediction_id, "leaves" if n % 4 == 0 else "stays", MARCH) for n, row in enumerate(first)), model="churn"
     )
     bins = {**{name: each.bins for name, each in baseline.features.items()}, "score": baseline.score.bins}
-    house.local_rollups.catch_up(house.spool, lambda _model, _version: bins)
-    return house
+    stores.local_rollups.catch_up(stores.spool, lambda _model, _version: bins)
+    return stores
 
 
-def test_two_versions_two_times_and_a_version_and_a_time(counted: House, mlops) -> None:
+def test_two_versions_two_times_and_a_version_and_a_time(counted: Stores, mlops) -> None:
     def compare(reference: str, current: str) -> dict[str, dict[str, object]]:
         done = mlops("drift", "churn", "--reference", reference, "--current", current, "--json")
         assert (done.exit_code, done.stderr) == (0, "")
@@ -95,10 +95,10 @@ def test_two_versions_two_times_and_a_version_and_a_time(counted: House, mlops) 
         600,
         {name: {"baseline": share, "now": share} for name, share in (("stays", 0.75), ("leaves", 0.25))},
     )
-    assert compare("1.0.0", "1.1.0")["labels"]["verdict"] == "cannot_tell"  # nobody has labelled 1.1.0
+    assert compare("1.0.0", "1.1.0")["labels"]["verdict"] == "inconclusive"  # nobody has labelled 1.1.0
 
 
-def test_the_numbers_are_those_of_the_rows(counted: House, mlops) -> None:
+def test_the_numbers_are_those_of_the_rows(counted: Stores, mlops) -> None:
     rows = [frame(0, 600, number_of(f"1.0.0 {MARCH + timedelta(hours=hour)}")) for hour in (10, 11)]
     bins = counted.registry.get("churn", "1.0.0").baseline.features["amount"].bins
     histograms = [Histogram.of(bins, each["amount"]) for each in rows]
@@ -106,7 +106,7 @@ def test_the_numbers_are_those_of_the_rows(counted: House, mlops) -> None:
     assert json.loads(done.stdout)["features"]["psi"]["amount"] == pytest.approx(psi_from_counts(*histograms), abs=1e-4)
 
 
-def test_for_people(counted: House, mlops) -> None:
+def test_for_people(counted: Stores, mlops) -> None:
     shown = mlops("drift", "churn", "--reference", "1.0.0", "--current", "1.1.0").stdout
     lines = [" ".join(line.split()) for line in shown.splitlines()]
     assert lines[0] == "churn: 1.1.0 (600 rows) against 1.0.0 (1,200 rows)"
@@ -118,7 +118,7 @@ def test_for_people(counted: House, mlops) -> None:
     assert "an hour (2013-03-01T10), a day" in " ".join(mlops("drift", "--help").stdout.split())
 
 
-def test_no_row_is_read(counted: House, mlops, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_no_row_is_read(counted: Stores, mlops, monkeypatch: pytest.MonkeyPatch) -> None:
     """There is no log here at all, and the spool is gone."""
     Path(counted.settings.spool_path).unlink()
     assert mlops("drift", "churn", "--reference", "1.0.0", "--current", "1.1.0").exit_code == 0
@@ -144,14 +144,14 @@ def test_no_row_is_read(counted: House, mlops, monkeypatch: pytest.MonkeyPatch) 
         ("1.0.0@yesterday", "invalid_input", "'yesterday' is no time"),
     ],
 )
-def test_what_cannot_be_compared_is_said(counted: House, mlops, side: str, code: str, message: str) -> None:
+def test_what_cannot_be_compared_is_said(counted: Stores, mlops, side: str, code: str, message: str) -> None:
     done = mlops("drift", "churn", "--reference", "1.0.0", "--current", side)
     assert done.exit_code == 1
     assert f"({code})" in done.stderr
     assert message in done.stderr
 
 
-def test_versions_of_other_bins_have_nothing_in_common(counted: House, add, mlops) -> None:
+def test_versions_of_other_bins_have_nothing_in_common(counted: Stores, add, mlops) -> None:
     other = make_baseline(frame(5, seed=9), SCHEMA, scores=np.full(500, 0.3), labels=["stays"] * 4000)
     add("3.0.0", schema=SCHEMA, baseline=other)
     found = json.loads(mlops("drift", "churn", "--reference", "3.0.0@training", "--current", "1.0.0", "--json").stdout)
@@ -160,7 +160,7 @@ def test_versions_of_other_bins_have_nothing_in_common(counted: House, add, mlop
     assert mlops("drift", "unknown", "--reference", "1.0.0", "--current", "1.0.0").exit_code == 1
 
 
-def test_a_time_in_which_a_schema_changed_is_compared_in_what_adds_up(counted: House, add, mlops) -> None:
+def test_a_time_in_which_a_schema_changed_is_compared_in_what_adds_up(counted: Stores, add, mlops) -> None:
     """3.0.0 has other bins for the amount, no country and an age; nobody is missing a country for that."""
     features = tuple(Feature(name=name, kind="numeric") for name in ("amount", "age"))
     schema = ModelSchema(features=features, classes=SCHEMA.classes)
@@ -192,7 +192,7 @@ def test_a_time_in_which_a_schema_changed_is_compared_in_what_adds_up(counted: H
     assert again["features"]["verdicts"] == {"amount": "stable", "country": "stable"}
 
 
-def test_a_leading_v_is_accepted(counted: House, mlops) -> None:
+def test_a_leading_v_is_accepted(counted: Stores, mlops) -> None:
     counted.log.ship(counted.spool)
     for more in ((), ("--rows",)):
         found = [
@@ -205,7 +205,7 @@ def test_a_leading_v_is_accepted(counted: House, mlops) -> None:
         assert (found[0]["features"], found[0]["current"]["version"]) == (found[1]["features"], "1.0.0")
 
 
-def test_rows_are_counted_again_in_the_bins_of_another_schema(counted: House, add, mlops) -> None:
+def test_rows_are_counted_again_in_the_bins_of_another_schema(counted: Stores, add, mlops) -> None:
     """A new version is held against the traffic before it: from the log, since the rollups have other bins."""
     other = make_baseline(frame(0, seed=9), SCHEMA, scores=np.full(500, 0.3), labels=["stays"] * 4000)
     add("3.0.0", schema=SCHEMA, baseline=other)
@@ -229,7 +229,7 @@ def test_rows_are_counted_again_in_the_bins_of_another_schema(counted: House, ad
     assert "no rows of '2026-02-01' in its log" in empty.stderr
 
 
-def test_a_recount_is_what_the_rollups_have(counted: House) -> None:
+def test_a_recount_is_what_the_rollups_have(counted: Stores) -> None:
     odd = [
         a_record(1, prediction_id="a", model="churn", features={"amount": None, "country": "XX"}, score=0.9),
         a_record(2, prediction_id="b", model="churn", features={"country": None}, status="failed", score=None),
@@ -249,7 +249,7 @@ def test_a_recount_is_what_the_rollups_have(counted: House) -> None:
     assert found["amount"][0] == 2
 
 
-def test_what_was_not_there_then_is_left_out_of_a_recount_and_is_not_missing(counted: House, add, mlops) -> None:
+def test_what_was_not_there_then_is_left_out_of_a_recount_and_is_not_missing(counted: Stores, add, mlops) -> None:
     """2.1.0 has a feature more, and calls the country by a number; 1.0.0, before it, had neither."""
     rows = frame(0).assign(country=1.0, age=np.arange(4000.0))
     kinds = {"amount": "numeric", "country": "numeric", "age": "numeric"}
@@ -275,7 +275,7 @@ def test_what_was_not_there_then_is_left_out_of_a_recount_and_is_not_missing(cou
 
 
 def test_the_policy_is_that_of_the_models_yaml(
-    counted: House, mlops, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+    counted: Stores, mlops, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     asked = ("drift", "churn", "--reference", "1.0.0", "--current", "1.1.0")
     found = json.loads(mlops(*asked, "--json").stdout)
@@ -289,11 +289,11 @@ def test_the_policy_is_that_of_the_models_yaml(
     text = "type: mlops_dagster.components.ModelLifecycle\nattributes:\n  model: {}\n  drift: {}\n"
     other = text.format("other", "{retrain: 99}")
     (place / "defs.yaml").write_text(
-        f"{other}---\n{text.format('churn', '{advisory: [amount], ks: 0.99, min_rows: 50}')}"
+        f"{other}---\n{text.format('churn', '{report_only: [amount], ks: 0.99, min_rows: 50}')}"
     )
     found = json.loads(mlops(*asked, "--json").stdout)
     assert (found["policy"]["from"], found["policy"]["min_rows"]) == ("shop/defs/churn/defs.yaml", 50)
-    assert (found["features"]["advisory"], found["features"]["drifted"]) == (["amount"], [])
+    assert (found["features"]["report_only"], found["features"]["drifted"]) == (["amount"], [])
     assert "PSI 0.1 and 0.25, D 0.99: shop/defs/churn/defs.yaml" in mlops(*asked).output
 
     broken = place.parent / "another" / "defs.yaml"
@@ -314,5 +314,5 @@ def test_what_dagster_loads_is_what_is_read() -> None:
     root = Path(__file__).parents[2]
     found = policies.drift_policy("flights-delay", root)
     origin = "examples/flights/flights/defs/model/defs.yaml"
-    assert (found.origin, found.policy.advisory[0]) == (origin, "temp")
+    assert (found.origin, found.policy.report_only[0]) == (origin, "temp")
     assert policies.drift_policy("digits", root / "examples" / "digits").origin == "digits/defs/model/defs.yaml"

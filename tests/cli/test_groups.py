@@ -5,12 +5,12 @@ import json
 from mlops_dagster.registry import ModelRegistry
 from mlops_dagster.rollout.policy import RolloutPolicy
 from mlops_dagster.settings import Settings
-from mlops_dagster.stores import House
+from mlops_dagster.stores import Stores
 from tests.support.program import START
 
 
 def test_rollouts_are_listed_paused_and_resumed(fleet: ModelRegistry, mlops) -> None:
-    House(Settings()).rollouts.start("churn", "1.0.0", "1.2.0", RolloutPolicy(), 5, START)
+    Stores(Settings()).rollouts.start("churn", "1.0.0", "1.2.0", RolloutPolicy(), 5, START)
     assert mlops("rollouts", "pause", "churn", "--reason", "r").exit_code == 0
     (line,) = mlops("rollouts", "list").stdout.splitlines()[2:]
     assert line.split() == ["1", "churn", "1.2.0", "shadow", "(paused)", "0", "%", "2026-01-01", "00:00"]

@@ -11,7 +11,7 @@ from mlops_dagster.clock import ReplayedClock
 from mlops_dagster.registry import ModelRegistry
 from mlops_dagster.rollout import RolloutPolicy
 from mlops_dagster.settings import Settings
-from mlops_dagster.stores import House
+from mlops_dagster.stores import Stores
 from tests.support.program import START, Mlops
 
 POLICY = RolloutPolicy(shadow_hours=0, rows_per_observation=1)
@@ -21,8 +21,8 @@ POLICY = RolloutPolicy(shadow_hours=0, rows_per_observation=1)
 def rollout(fleet: ModelRegistry) -> int:
     """Of the canary, 1.2.0, with two decisions; the id of the last."""
     for hours in (1, 3):
-        house = House(Settings(), ReplayedClock(START + timedelta(hours=hours)), actor="ada")
-        last = house.controller(lambda _: POLICY).tick("churn")
+        stores = Stores(Settings(), ReplayedClock(START + timedelta(hours=hours)), actor="ada")
+        last = stores.controller(lambda _: POLICY).tick("churn")
     assert last is not None
     return last.id
 
@@ -127,7 +127,7 @@ def test_status_says_where_it_stands(
 
 
 def test_status_shows_the_deadline_as_a_pause_has_moved_it(rollout: int, mlops: Mlops) -> None:
-    rollouts = House(Settings()).rollouts
+    rollouts = Stores(Settings()).rollouts
     rollouts.pause("churn", START + timedelta(hours=4))
     rollouts.resume("churn", START + timedelta(hours=28))
     found = lines(mlops("rollouts", "status", "churn").stdout)

@@ -24,7 +24,7 @@ attributes:
   trainer: mine
   training: {dataset: mine, window_days: 30, evaluation_days: 10}
   card: {intended_use: x, failure_modes: [y], contacts: [z], fairness_attribute: shop}
-  rollout: {steps: [0.1, 0.5], soak_hours: 6, min_watch_hours: 12, deadline_hours: 60}
+  rollout: {steps: [0.1, 0.5], soak_hours: 6, min_canary_hours: 12, deadline_hours: 60}
   traffic: {requests_per_day: 24000}
 """
 

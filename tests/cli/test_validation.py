@@ -41,12 +41,14 @@ def test_with_its_yaml_the_suite_in_force_is_written_and_refused_as_it_would_be(
     baseline = make_baseline(60, 40)
     registry.transition(add("1.0.0", schema=SCHEMA, baseline=baseline), "Production", reason="first")
     yaml = tmp_path / "defs.yaml"
-    attributes = "attributes:\n  model: churn\n  validation: {max_outside: 0.3}\n  drift: {shared_by: {country: 7}}\n"
+    attributes = (
+        "attributes:\n  model: churn\n  validation: {max_outside: 0.3}\n  drift: {rows_per_observation: {country: 7}}\n"
+    )
     yaml.write_text(attributes)
     found = mlops("validation", "suite", "churn", "--policy", yaml).stdout
     limits = ValidationPolicy(max_outside=0.3)
-    assert found == suite_to_json(suite_for(SCHEMA, baseline, policy=limits, shared_by={"country": 7.0}))
-    assert (found.count('"mostly": 0.7'), found.count('"shared_by": 7.0')) == (1, 2)
+    assert found == suite_to_json(suite_for(SCHEMA, baseline, policy=limits, rows_per_observation={"country": 7.0}))
+    assert (found.count('"mostly": 0.7'), found.count('"rows_per_observation": 7.0')) == (1, 2)
     assert "limits are the defaults" in mlops("validation", "suite", "churn").stderr
 
     yaml.write_text(attributes.replace("max_outside: 0.3", "suite: mine.json"))

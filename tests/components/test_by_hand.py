@@ -14,7 +14,7 @@ from mlops_dagster.errors import IncompleteCardError
 from mlops_dagster.monitoring import ValidationPolicy
 from mlops_dagster.registry import GuardPolicy, Stage
 from mlops_dagster.rollout import Phase, RolloutPolicy
-from mlops_dagster.stores import House
+from mlops_dagster.stores import Stores
 from tests.support.components.at_a_time import PlatformAt
 
 SPEC = ModelSpec(
@@ -32,18 +32,18 @@ Do = Callable[[str, str], dict[str, object]]
 def platform(tmp_path: Path) -> Platform:
     """A champion, and a challenger in shadow."""
     platform = PlatformAt(home=str(tmp_path), now=AT.isoformat())
-    house = platform.stores()
+    stores = platform.stores()
     for version in ("1.0.0", "1.1.0"):
         (tmp_path / "model.onnx").write_text(version)
-        house.registry.register(SPEC.model, tmp_path / "model.onnx", version)
-    first = house.registry.get(SPEC.model, "1.0.0")
-    house.registry.transition(first, Stage.PRODUCTION, force=True, reason="a test")
-    house.controller(lambda _: SPEC.rollout).tick(SPEC.model)
+        stores.registry.register(SPEC.model, tmp_path / "model.onnx", version)
+    first = stores.registry.get(SPEC.model, "1.0.0")
+    stores.registry.transition(first, Stage.PRODUCTION, force=True, reason="a test")
+    stores.controller(lambda _: SPEC.rollout).tick(SPEC.model)
     return platform
 
 
 @pytest.fixture
-def house(platform: Platform) -> House:
+def stores(platform: Platform) -> Stores:
     return platform.stores()
 
 
@@ -63,9 +63,9 @@ def do(platform: Platform) -> Do:
     return do
 
 
-def test_a_rollout_is_steered_from_the_ui(do: Do, house: House) -> None:
+def test_a_rollout_is_steered_from_the_ui(do: Do, stores: Stores) -> None:
     def rollout() -> tuple[Phase, float, bool]:
-        found = house.rollouts.list(SPEC.model)[-1]
+        found = stores.rollouts.list(SPEC.model)[-1]
         return found.phase, found.weight, found.paused
 
     do("pause", "a holiday")
@@ -79,7 +79,7 @@ def test_a_rollout_is_steered_from_the_ui(do: Do, house: House) -> None:
         do("advance", "all the traffic")
     assert do("abort", "no card")["canary"] == "-"
     assert rollout() == (Phase.GIVEN_UP, 0.1, False)
-    by_hand = [(event.kind, event.actor, event.reason) for event in house.registry.history(SPEC.model)[-4:]]
+    by_hand = [(event.kind, event.actor, event.reason) for event in stores.registry.history(SPEC.model)[-4:]]
     assert by_hand == [
         ("paused", "dagster", "a holiday"),
         ("resumed", "dagster", "back"),
@@ -94,15 +94,15 @@ def test_anything_else_is_refused_before_it_runs(do: Do) -> None:
 
 
 def test_the_guard_of_the_yaml_reaches_the_deployment_and_a_hold_is_on_its_materialization(
-    platform: Platform, house: House, do: Do
+    platform: Platform, stores: Stores, do: Do
 ) -> None:
     strict = SPEC.model_copy(update={"validation": ValidationPolicy(guard="reject", stretch=1.0)})
-    epoch = house.registry.deployment(SPEC.model).epoch
+    epoch = stores.registry.deployment(SPEC.model).epoch
     for _ in range(2):
-        platform.house(strict)
-    deployed = house.registry.deployment(SPEC.model)
+        platform.stores(strict)
+    deployed = stores.registry.deployment(SPEC.model)
     assert (deployed.guard, deployed.epoch) == (GuardPolicy(mode="reject", stretch=1.0), epoch + 1)
     assert do("pause", "wait")["on_hold"] == "-"
-    house.registry.hold(SPEC.model, "bad rows")
+    stores.registry.hold(SPEC.model, "bad rows")
     assert do("resume", "go on")["on_hold"] == "bad rows"
-    assert house.registry.deployment(SPEC.model).on_hold is not None
+    assert stores.registry.deployment(SPEC.model).on_hold is not None

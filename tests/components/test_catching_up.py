@@ -19,7 +19,7 @@ from mlops_dagster.components.jobs.backfill_planner import LONGEST_RUN, Stretch,
 from mlops_dagster.components.partitions import HOURLY, RANGE_END, RANGE_START, hourly
 from mlops_dagster.defs.fleet import hourly_monitoring, hourly_monitoring_schedule
 from mlops_dagster.settings import Settings
-from mlops_dagster.stores import House
+from mlops_dagster.stores import Stores
 from tests.support.components.at_a_time import PlatformAt
 from tests.support.predictions.records import MARCH, a_record
 
@@ -119,18 +119,18 @@ class Fleet:
     """The fleet's own job and schedule, over assets that count what they make and fail when they are told to."""
 
     def __init__(self, home: Path, instance: dg.DagsterInstance) -> None:
-        self.house = House(Settings(home=home), ReplayedClock(MARCH), actor="test")
+        self.stores = Stores(Settings(home=home), ReplayedClock(MARCH), actor="test")
         self.instance = instance
         self.broken: set[str] = set()
         self.made: Counter[tuple[str, str]] = Counter()
 
     def begins(self, model: str, hour: int) -> None:
         """It is registered, and answers its first request in that hour."""
-        artifact = self.house.settings.home / "model.onnx"
+        artifact = self.stores.settings.home / "model.onnx"
         artifact.write_text(model)
-        self.house.registry.register(model, artifact, "1.0.0")
-        self.house.spool.append([a_record(60 * hour + 30, prediction_id=f"{model}-{hour}", model=model)])
-        self.house.rollups.catch_up(self.house.spool, lambda _model, _version: None)
+        self.stores.registry.register(model, artifact, "1.0.0")
+        self.stores.spool.append([a_record(60 * hour + 30, prediction_id=f"{model}-{hour}", model=model)])
+        self.stores.rollups.catch_up(self.stores.spool, lambda _model, _version: None)
 
     def asset(self, key: dg.AssetKey) -> dg.AssetsDefinition:
         @dg.asset(key=key, tags=HOURLY, partitions_def=hourly(), backfill_policy=dg.BackfillPolicy.single_run())
@@ -144,7 +144,7 @@ class Fleet:
     def tick(self, hour: int) -> list[dg.RunRequest] | str:
         """What the schedule asks for five minutes after the hour."""
         at = MARCH + timedelta(hours=hour, minutes=5)
-        resources = {"platform": PlatformAt(home=str(self.house.settings.home), now=at.isoformat())}
+        resources = {"platform": PlatformAt(home=str(self.stores.settings.home), now=at.isoformat())}
         self.repository = dg.Definitions(
             assets=[self.asset(OLD), self.asset(NEW)],
             jobs=[hourly_monitoring],

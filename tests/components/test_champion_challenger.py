@@ -41,15 +41,15 @@ def begin(home: Path, threshold: float) -> Deployment:
     """A champion that is right, a retrained challenger in shadow, and two days of labelled traffic."""
     register(home, "1.0.0", estimator(0.1), trained_until=days(1), at=days(1), champion=True)
     register(home, "1.1.0", estimator(threshold), trained_until=days(3), at=days(3))
-    house = house_at(home, days(3))
-    house.controller(lambda _: SPEC.rollout).tick(MODEL)
+    stores = house_at(home, days(3))
+    stores.controller(lambda _: SPEC.rollout).tick(MODEL)
     for day in (2, 3, 4):
         serve(home, days(day), 400, answers=0.1, truth=0.1 if day == 2 else 0.0)
-    return house.registry.deployment(MODEL)
+    return stores.registry.deployment(MODEL)
 
 
 @pytest.mark.parametrize(
-    ("threshold", "verdict"), [(0.1, "not_worse"), (0.4, "worse"), (0.0, "superior"), (-0.16, "cannot_tell")]
+    ("threshold", "verdict"), [(0.1, "not_worse"), (0.4, "worse"), (0.0, "superior"), (-0.16, "inconclusive")]
 )
 def test_whatever_is_found_a_challenger_stays_one(
     tmp_path: Path, dagster: DagsterAt, threshold: float, verdict: str
@@ -74,7 +74,7 @@ def test_whatever_is_found_a_challenger_stays_one(
 def test_versions_may_be_named_and_a_model_without_two_has_no_verdict(tmp_path: Path, dagster: DagsterAt) -> None:
     assert compared(dagster)["reason"] == "no champion yet"
     register(tmp_path, "1.0.0", estimator(0.1), trained_until=days(1), at=days(1), champion=True)
-    assert compared(dagster) == {"verdict": "cannot_tell", "reason": "no version beside the champion"}
+    assert compared(dagster) == {"verdict": "inconclusive", "reason": "no version beside the champion"}
     register(tmp_path, "1.1.0", estimator(0.0), trained_until=days(3), at=days(3))
     register(tmp_path, "1.2.0", estimator(0.0), trained_until=days(4), at=days(4))
     assert compared(dagster)["challenger"] == "1.2.0"

@@ -53,7 +53,11 @@ def load(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Load:
         (TRAINER.replace("(start, end)", "()"), {}, r"write `def training_set\(start, end\):`"),
         (TRAINER + "import no_such_package", {}, "imports 'no_such_package', which is not installed here"),
         (TRAINER, {"batch_scores": True}, "lacks batch"),
-        (TRAINER, {"drift": {"advisory": ["amuont"]}}, "drift.advisory names 'amuont', and the features are: amount"),
+        (
+            TRAINER,
+            {"drift": {"report_only": ["amuont"]}},
+            "drift.report_only names 'amuont', and the features are: amount",
+        ),
         (
             TRAINER,
             {"traffic": {"requests_per_day": 24_000, "label_delay_hours": 240}},

@@ -17,7 +17,7 @@ from mlops_dagster.predictions import PredictionLog, Spool
 from mlops_dagster.registry import Baseline, Stage
 from mlops_dagster.settings import Settings
 from mlops_dagster.statistics import CategoricalBins, Histogram, NumericBins
-from mlops_dagster.stores import House
+from mlops_dagster.stores import Stores
 from tests.monitoring.test_evidently_reports import exact_numbers
 from tests.support.predictions.records import a_record
 
@@ -83,7 +83,7 @@ def test_drift_is_judged_without_them(home: Path) -> None:
 @pytest.fixture
 def judged(home: Path) -> Path:
     """A champion who was trained on other carriers answers 300 requests in the third hour."""
-    house = House(Settings(home=home), ReplayedClock(MARCH - timedelta(days=1)), actor="test")
+    stores = Stores(Settings(home=home), ReplayedClock(MARCH - timedelta(days=1)), actor="test")
     hours, carriers = NumericBins.fit(range(24)), CategoricalBins(("DL", "WN"))
     baseline = Baseline(
         {
@@ -94,13 +94,13 @@ def judged(home: Path) -> Path:
         Histogram.of(CategoricalBins(("on_time", "late")), ["late"]),
     )
     (home / "model.onnx").write_text("weights")
-    version = house.registry.register("flights", home / "model.onnx", "1.0.0", baseline=baseline)
-    house.registry.transition(version, Stage.PRODUCTION, force=True, reason="test")
+    version = stores.registry.register("flights", home / "model.onnx", "1.0.0", baseline=baseline)
+    stores.registry.transition(version, Stage.PRODUCTION, force=True, reason="test")
     at = MARCH + timedelta(hours=2)
-    house.spool.append([a_record(number, prediction_id=f"x{number}", event_time=at) for number in range(300)])
+    stores.spool.append([a_record(number, prediction_id=f"x{number}", event_time=at) for number in range(300)])
     bins = {"hour": hours, "carrier": carriers, "score": baseline.score.bins}
-    house.rollups.catch_up(house.spool, lambda _model, _version: bins)
-    house.log.ship(house.spool)
+    stores.rollups.catch_up(stores.spool, lambda _model, _version: bins)
+    stores.log.ship(stores.spool)
     return home
 
 
@@ -141,7 +141,7 @@ def test_drift_is_judged_whatever_becomes_of_the_report(judged: Path, monkeypatc
     plotted = {name: check.metadata[name].value for name in ("worst_psi", "ks")}
     assert plotted == {"worst_psi": max(last["psi"].value.values()), "ks": last["ks"].value}
     assert check.metadata["drifted"].value == "carrier"
-    assert hours_of(check) == {"stable": 0, "cannot_tell": 2, "monitor": 0, "retrain": 1, "scores elevated": 0}
+    assert hours_of(check) == {"stable": 0, "inconclusive": 2, "monitor": 0, "retrain": 1, "scores elevated": 0}
 
     monkeypatch.setenv("MLOPS_REPORT_ROWS", "0")
     *_, last = drift_report(judged)[0].values()
@@ -151,18 +151,18 @@ def test_drift_is_judged_whatever_becomes_of_the_report(judged: Path, monkeypatc
 
 def test_a_score_that_has_moved_alone_is_beyond_the_limits(judged: Path) -> None:
     """And asks for a retraining."""
-    house = House(Settings(home=judged), ReplayedClock(MARCH), actor="test")
+    stores = Stores(Settings(home=judged), ReplayedClock(MARCH), actor="test")
     ends, apart = (
         MARCH + timedelta(hours=2.5),
         timedelta(minutes=2),
     )  # a window with missing hours cannot tell
-    house.spool.append([a_record(n, prediction_id=f"z{n}", event_time=ends - n * apart) for n in range(720)])
-    champion = house.champion("flights")
+    stores.spool.append([a_record(n, prediction_id=f"z{n}", event_time=ends - n * apart) for n in range(720)])
+    champion = stores.champion("flights")
     assert champion is not None
     assert champion.baseline is not None
     bins = {name: its.bins for name, its in {**champion.baseline.features, "score": champion.baseline.score}.items()}
-    house.rollups.catch_up(house.spool, lambda _model, _version: bins)
-    spec = SPEC.model_copy(update={"drift": DriftPolicy(advisory=("carrier", "hour"))})
+    stores.rollups.catch_up(stores.spool, lambda _model, _version: bins)
+    spec = SPEC.model_copy(update={"drift": DriftPolicy(report_only=("carrier", "hour"))})
     found, check = drift_report(judged, spec)
     *_, last = found.values()
     assert (last["drifted"].value, last["score_elevated"].value) == ([], True)
@@ -195,10 +195,10 @@ def test_broken_data_ask_for_no_retraining(judged: Path) -> None:
     validated(MARCH, "failed")
     validated(MARCH + timedelta(hours=1), "failed")
     why = "2 hours of the window failed their validation, the last 2013-03-01 01:00 UTC"
-    assert said() == ("cannot_tell", why, True)
+    assert said() == ("inconclusive", why, True)
     hours = list(drift_report(judged)[0].values())
     page = exact_numbers(Path(str(hours[-1]["evidently"].value)).read_text())
-    assert (page["verdict"], page["reason"]) == ("cannot_tell", why)  # as the materialization has it
+    assert (page["verdict"], page["reason"]) == ("inconclusive", why)  # as the materialization has it
     assert [hour["failed_hours"].value for hour in hours] == [
         ["2013-03-01T00:00Z"],
         ["2013-03-01T00:00Z", "2013-03-01T01:00Z"],
@@ -210,11 +210,13 @@ def test_broken_data_ask_for_no_retraining(judged: Path) -> None:
 
 
 def test_what_a_canary_of_another_schema_serves_is_left_out(judged: Path) -> None:
-    house = House(Settings(home=judged), ReplayedClock(MARCH), actor="test")
+    stores = Stores(Settings(home=judged), ReplayedClock(MARCH), actor="test")
     at = MARCH + timedelta(hours=2)
-    house.spool.append(
+    stores.spool.append(
         [a_record(500 + n, prediction_id=f"y{n}", version="2.0.0", role="canary", event_time=at) for n in range(6)]
     )
-    house.rollups.catch_up(house.spool, lambda _model, _version: {"hour": NumericBins((5.0,)), "altitude": SCORE_BINS})
+    stores.rollups.catch_up(
+        stores.spool, lambda _model, _version: {"hour": NumericBins((5.0,)), "altitude": SCORE_BINS}
+    )
     *_, last = drift_report(judged)[0].values()
     assert (last["verdict"].value, last["rows"].value) == ("retrain", 302)  # two in the hours before

@@ -10,7 +10,7 @@ from mlops_dagster.components import ModelSpec, Platform
 from mlops_dagster.components.model_lifecycle import lifecycle_defs
 from mlops_dagster.components.partitions import hourly
 from mlops_dagster.defs.fleet import hourly_monitoring, hourly_monitoring_schedule
-from mlops_dagster.stores import House
+from mlops_dagster.stores import Stores
 from tests.components.test_spec import GOOD
 from tests.support.components.at_a_time import PlatformAt
 from tests.support.predictions.records import a_record
@@ -48,10 +48,10 @@ def test_no_name_of_ours_ends_as_another_one() -> None:
 def test_each_model_is_monitored_whatever_others_the_registry_has(tmp_path: Path) -> None:
     """`card-fraud` is asked for by its own name, registered or not, and so never for hours of `card_fraud`."""
     platform = PlatformAt(home=str(tmp_path), now=AT.isoformat())
-    house: House = platform.stores()
+    stores: Stores = platform.stores()
     for model, hour in (("card-fraud", 3), ("card_fraud", 20)):
-        house.spool.append([a_record(60 * hour, model=model)])
-    house.rollups.catch_up(house.spool, lambda _model, _version: None)
+        stores.spool.append([a_record(60 * hour, model=model)])
+    stores.rollups.catch_up(stores.spool, lambda _model, _version: None)
     shared = dg.Definitions(
         jobs=[hourly_monitoring],
         schedules=[hourly_monitoring_schedule],

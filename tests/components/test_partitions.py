@@ -19,5 +19,5 @@ def test_a_day_is_complete_once_it_is_over(hour: int) -> None:
 
 def test_recorded_traffic_ends_and_nothing_of_it_is_due(monkeypatch: pytest.MonkeyPatch) -> None:
     assert due_every(timedelta(days=1)) is not None
-    monkeypatch.setenv("MLOPS_UNTIL", "2013-04-01")
+    monkeypatch.setenv("MLOPS_PARTITIONS_END", "2013-04-01")
     assert due_every(timedelta(days=1)) is None

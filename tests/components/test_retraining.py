@@ -36,7 +36,7 @@ SPEC = ModelSpec(
     training=TrainingSpec(dataset="made up", window_days=4, evaluation_days=1),
     card=CardSpec(intended_use="tests", failure_modes=("none",), contacts=("me",), fairness_attribute="carrier"),
     performance=PerformancePolicy(floor=0.1, alert=0.2),
-    concept=ConceptPolicy(shared_by=2),
+    concept=ConceptPolicy(rows_per_observation=2),
     retraining=RetrainingPolicy(cadence=None, cooldown_days=0, retries=2, retry_minutes=0),
 )
 PARTS = (training_defs(SPEC), monitoring_defs(SPEC), rollout_defs(SPEC))
@@ -138,10 +138,10 @@ def test_a_report_whose_labels_change_is_made_again_and_no_other(home: Path, ins
         return next(iter(ticked.run_requests or ()), None) or str(ticked.skip_message)
 
     def come(*labels: tuple[str, str, datetime]) -> None:
-        house = house_at(home, NOON)
-        house.spool.feedback(labels, model=MODEL)
-        house.rollups.catch_up(house.spool, lambda _model, _version: None)
-        house.log.ship(house.spool)
+        stores = house_at(home, NOON)
+        stores.spool.feedback(labels, model=MODEL)
+        stores.rollups.catch_up(stores.spool, lambda _model, _version: None)
+        stores.log.ship(stores.spool)
 
     assert asked() == "nothing is missing"
     come(("nobody", "late", NOON))  # of an unknown prediction

@@ -15,7 +15,7 @@ from mlops_dagster.components.spec import CardSpec, ModelSpec, TrainingSpec
 from mlops_dagster.errors import KnownBadError
 from mlops_dagster.registry import GatePolicy, ModelCard, ModelVersion, Stage
 from mlops_dagster.rollout import Phase, RolloutPolicy
-from mlops_dagster.stores import House
+from mlops_dagster.stores import Stores
 from tests.support.components.at_a_time import PlatformAt
 from tests.support.rollout_world import CARD
 
@@ -59,7 +59,7 @@ def platform(tmp_path: Path) -> Platform:
 
 
 @pytest.fixture
-def house(platform: Platform) -> House:
+def stores(platform: Platform) -> Stores:
     return platform.stores()
 
 
@@ -69,15 +69,15 @@ def asked(platform: Platform, tmp_path: Path) -> Iterator[Asked]:
         yield Asked(SPEC, platform, instance)
 
 
-def register(house: House, version: str, card: ModelCard | None = None) -> ModelVersion:
-    path = Path(house.settings.home) / f"{version}.onnx"
+def register(stores: Stores, version: str, card: ModelCard | None = None) -> ModelVersion:
+    path = Path(stores.settings.home) / f"{version}.onnx"
     path.write_text(version)
-    return house.registry.register(SPEC.model, path, version, card=card)
+    return stores.registry.register(SPEC.model, path, version, card=card)
 
 
-def begin_rollout(house: House) -> None:
-    house.registry.transition(register(house, "1.0.0"), Stage.PRODUCTION, force=True, reason="a test")
-    register(house, "1.1.0")
+def begin_rollout(stores: Stores) -> None:
+    stores.registry.transition(register(stores, "1.0.0"), Stage.PRODUCTION, force=True, reason="a test")
+    register(stores, "1.1.0")
 
 
 def config_of(request: dg.RunRequest | str) -> Mapping[str, object]:
@@ -86,32 +86,32 @@ def config_of(request: dg.RunRequest | str) -> Mapping[str, object]:
     return {"job": request.job_name, "key": request.run_key, **op["config"]}
 
 
-def test_the_very_first_version_is_promoted_if_the_gates_let_it(asked: Asked, house: House) -> None:
+def test_the_very_first_version_is_promoted_if_the_gates_let_it(asked: Asked, stores: Stores) -> None:
     assert "no version of my-model yet" in str(asked.tick("my_model_rollout"))
-    register(house, "0.9.0", CARD)
-    register(house, "1.0.0", CARD)
+    register(stores, "0.9.0", CARD)
+    register(stores, "1.0.0", CARD)
     found = asked.tick("my_model_rollout")
     assert config_of(found).items() >= {"job": "my_model_promote", "version": "1.0.0", "decision": 0}.items()
     assert config_of(asked.tick("my_model_rollout"))["key"] == config_of(found)["key"], "which Dagster runs once"
     assert "nothing is proven" in str(asked.tick("my_model_limits"))
     assert isinstance(found, dg.RunRequest)
     asked.run(found)
-    assert house.registry.deployment(SPEC.model).champion == "1.0.0"
+    assert stores.registry.deployment(SPEC.model).champion == "1.0.0"
     assert asked.tick("my_model_rollout") == "no challenger"
 
 
-def test_the_very_first_version_waits_for_who_must_approve(asked: Asked, platform: Platform, house: House) -> None:
+def test_the_very_first_version_waits_for_who_must_approve(asked: Asked, platform: Platform, stores: Stores) -> None:
     strict = Asked(SPEC.model_copy(update={"gates": GatePolicy(approvers=("grace",))}), platform, asked.instance)
-    register(house, "1.0.0", CARD)
+    register(stores, "1.0.0", CARD)
     assert strict.tick("my_model_rollout") == "1.0.0 waits for approval: grace"
-    assert house.registry.deployment(SPEC.model).champion is None
+    assert stores.registry.deployment(SPEC.model).champion is None
 
 
-def test_two_sensors_that_find_the_same_start_one_rollback(asked: Asked, house: House) -> None:
-    begin_rollout(house)
+def test_two_sensors_that_find_the_same_start_one_rollback(asked: Asked, stores: Stores) -> None:
+    begin_rollout(stores)
     assert str(asked.tick("my_model_rollout")).startswith("hold: shadow")
     assert "nothing is proven" in str(asked.tick("my_model_limits"))
-    house.registry.note_not_loaded(SPEC.model, "1.1.0", why="it is broken")
+    stores.registry.note_not_loaded(SPEC.model, "1.1.0", why="it is broken")
     first = asked.tick("my_model_limits")
     assert config_of(first).items() >= {"job": "my_model_rollback", "reason": "not loadable: it is broken"}.items()
     assert config_of(asked.tick("my_model_rollout"))["key"] == config_of(first)["key"]
@@ -123,15 +123,15 @@ def test_two_sensors_that_find_the_same_start_one_rollback(asked: Asked, house: 
         assert asked.tick(sensor) == "rollback under way: not loadable: it is broken"
     asked.instance.delete_run(run.run_id)
     asked.run(first)
-    assert house.rollouts.list(SPEC.model)[-1].phase is Phase.ROLLED_BACK
+    assert stores.rollouts.list(SPEC.model)[-1].phase is Phase.ROLLED_BACK
     assert asked.tick("my_model_rollout") == "no challenger"
 
 
-def test_each_step_shows_on_the_deployment(platform: Platform, tmp_path: Path, house: House) -> None:
-    quick = RolloutPolicy(steps=(0.1,), shadow_hours=0, deadline_hours=0.01, min_watch_hours=0, soak_hours=0)
+def test_each_step_shows_on_the_deployment(platform: Platform, tmp_path: Path, stores: Stores) -> None:
+    quick = RolloutPolicy(steps=(0.1,), shadow_hours=0, deadline_hours=0.01, min_canary_hours=0, soak_hours=0)
     with dg.DagsterInstance.local_temp(str(tmp_path)) as instance:
         spec = SPEC.model_copy(update={"rollout": quick})
-        begin_rollout(house)
+        begin_rollout(stores)
         assert str(Asked(spec, platform, instance).tick("my_model_rollout")).startswith("hold: shadow")
         in_a_minute = SystemClock().now() + timedelta(minutes=1)
         asked = Asked(spec, PlatformAt(home=platform.home, now=in_a_minute.isoformat()), instance)
@@ -149,10 +149,10 @@ def test_each_step_shows_on_the_deployment(platform: Platform, tmp_path: Path, h
     assert "paired.superior" in str(shown["evidence"])
 
 
-def test_what_the_fuse_has_done_is_run_once_for_the_record(asked: Asked, house: House) -> None:
-    begin_rollout(house)
+def test_what_the_fuse_has_done_is_run_once_for_the_record(asked: Asked, stores: Stores) -> None:
+    begin_rollout(stores)
     asked.tick("my_model_rollout")
-    house.registry.withdraw(house.registry.get(SPEC.model, "1.1.0"), reason="fuse: errors")
+    stores.registry.withdraw(stores.registry.get(SPEC.model, "1.1.0"), reason="fuse: errors")
     found = asked.tick("my_model_limits")
     assert config_of(found).items() >= {"job": "my_model_rollback", "reason": "fuse: errors"}.items()
     assert isinstance(found, dg.RunRequest)
@@ -191,20 +191,20 @@ def gates_shown(instance: dg.DagsterInstance) -> bool | None:
 
 
 def test_a_first_version_that_is_refused_is_told_and_tried_again_when_its_gate_has_changed(
-    asked: Asked, platform: Platform, house: House
+    asked: Asked, platform: Platform, stores: Stores
 ) -> None:
-    register(house, "1.0.0", card_of(0.80))
-    register(house, "1.0.1", card_of(0.85))
+    register(stores, "1.0.0", card_of(0.80))
+    register(stores, "1.0.1", card_of(0.85))
     for _ in range(2):
         assert "micro-F1 >= 0.91, and its card says 0.8500" in str(asked.tick("my_model_rollout"))
-    (alert,) = house.alerts.list(SPEC.model)
+    (alert,) = stores.alerts.list(SPEC.model)
     assert (alert.rule, alert.times, alert.evidence["gates"]) == ("no_champion", 2, ["quality_gate"])
     assert "`gates.min_micro_f1`" in alert.summary
     assert gates_shown(asked.instance) is False
 
-    register(house, "1.0.2")
+    register(stores, "1.0.2")
     assert "no version does without a complete model card" in str(asked.tick("my_model_rollout"))
-    (alert,) = house.alerts.list(SPEC.model)
+    (alert,) = stores.alerts.list(SPEC.model)
     assert alert.evidence["version"] == "1.0.2"
     key = dg.AssetCheckKey(SPEC.key("registered_version"), "gates_open")
     assert len(asked.instance.event_log_storage.get_asset_check_execution_history(key, limit=9)) == 2, "one for each"
@@ -214,36 +214,38 @@ def test_a_first_version_that_is_refused_is_told_and_tried_again_when_its_gate_h
     found = changed.tick("my_model_rollout")
     assert config_of(found)["version"] == "1.0.1"
     assert gates_shown(asked.instance) is True
-    assert house.alerts.list(SPEC.model) == []
+    assert stores.alerts.list(SPEC.model) == []
     assert isinstance(found, dg.RunRequest)
     changed.run(found)
-    assert house.registry.deployment(SPEC.model).champion == "1.0.1"
+    assert stores.registry.deployment(SPEC.model).champion == "1.0.1"
 
 
-def test_an_older_version_that_passes_is_the_first_champion_if_the_newest_does_not(asked: Asked, house: House) -> None:
-    register(house, "1.0.0", CARD)
-    register(house, "1.0.1", card_of(0.5))
-    register(house, "1.0.2")
+def test_an_older_version_that_passes_is_the_first_champion_if_the_newest_does_not(
+    asked: Asked, stores: Stores
+) -> None:
+    register(stores, "1.0.0", CARD)
+    register(stores, "1.0.1", card_of(0.5))
+    register(stores, "1.0.2")
     assert config_of(asked.tick("my_model_rollout"))["version"] == "1.0.0"
 
 
-def test_bytes_that_were_rolled_back_get_no_rollout_under_another_number(asked: Asked, house: House) -> None:
-    begin_rollout(house)
+def test_bytes_that_were_rolled_back_get_no_rollout_under_another_number(asked: Asked, stores: Stores) -> None:
+    begin_rollout(stores)
     asked.tick("my_model_rollout")
-    bad = house.registry.get(SPEC.model, "1.1.0")
-    house.registry.withdraw(bad, reason="it is wrong")
+    bad = stores.registry.get(SPEC.model, "1.1.0")
+    stores.registry.withdraw(bad, reason="it is wrong")
     found = asked.tick("my_model_limits")
     assert isinstance(found, dg.RunRequest)
     asked.run(found)
-    again = house.registry.register(SPEC.model, Path(house.settings.home) / "1.1.0.onnx", "1.1.1", card=CARD)
+    again = stores.registry.register(SPEC.model, Path(stores.settings.home) / "1.1.0.onnx", "1.1.1", card=CARD)
     assert again.digest == bad.digest
     assert asked.tick("my_model_rollout") == "no challenger"
-    (alert,) = house.alerts.list(SPEC.model)
+    (alert,) = stores.alerts.list(SPEC.model)
     assert (alert.rule, alert.done) == ("known_bad", "it gets no rollout")
     assert "1.1.1 has the bytes of 1.1.0, which was rolled back" in alert.summary
     with pytest.raises(KnownBadError):
-        house.registry.transition(again, Stage.PRODUCTION)
-    register(house, "1.2.0", CARD)
+        stores.registry.transition(again, Stage.PRODUCTION)
+    register(stores, "1.2.0", CARD)
     assert str(asked.tick("my_model_rollout")).startswith("hold: shadow")
-    assert house.alerts.list(SPEC.model) == []
-    assert house.rollouts.running(SPEC.model).challenger == "1.2.0"
+    assert stores.alerts.list(SPEC.model) == []
+    assert stores.rollouts.running(SPEC.model).challenger == "1.2.0"

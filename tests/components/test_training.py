@@ -148,8 +148,8 @@ def test_a_training_set_is_held_against_the_champion_it_may_follow(
     page = Path(str(materialization.metadata["data_docs"].value))
     assert page.parent == tmp_path / "artifacts" / "data_docs" / "made-up" / "training_set"
     assert "made-up/training_set/2013-03-01T00" in page.read_text()
-    house = platform.stores()
-    house.registry.transition(house.versions("made-up")[0], "Production")
+    stores = platform.stores()
+    stores.registry.transition(stores.versions("made-up")[0], "Production")
 
     rows = training_set(END - timedelta(days=60), END)
     monkeypatch.setattr(trainer, "training_set", lambda start, end: rows.assign(delay=rows["delay"] * 60))
@@ -167,8 +167,8 @@ def test_what_is_in_doubt_stands_on_the_card(
 ) -> None:
     """A share over its limit that chance explains: 44 of 800 where 40 may be missing, of the champion's none."""
     _, platform = train(tmp_path, instance)
-    house = platform.stores()
-    house.registry.transition(house.versions("made-up")[0], "Production")
+    stores = platform.stores()
+    stores.registry.transition(stores.versions("made-up")[0], "Production")
     rows = training_set(END - timedelta(days=60), END)
     rows.loc[rows.index[::19], "carrier"] = None
     rows.loc[rows.index[1], "carrier"] = None
@@ -209,7 +209,9 @@ def test_infinite_values_are_refused_with_their_column_and_number(
         read_training_set("made_up_trainer", END - timedelta(days=60), END)
 
 
-@pytest.mark.parametrize("drift", [DriftPolicy(advisory=("dalay",)), DriftPolicy(shared_by={"dalay": 20})])
+@pytest.mark.parametrize(
+    "drift", [DriftPolicy(report_only=("dalay",)), DriftPolicy(rows_per_observation={"dalay": 20})]
+)
 def test_a_policy_of_a_feature_that_there_is_not_is_told_once(
     drift: DriftPolicy, tmp_path: Path, trainer: ModuleType, instance: dg.DagsterInstance
 ) -> None:
@@ -240,14 +242,14 @@ def test_a_candidate_is_judged_beside_the_champion_and_says_what_its_rows_are_wo
 ) -> None:
     """The first has no champion beside it; the second has; the third's cannot be loaded, and that stops nothing."""
     first, platform = train(tmp_path, instance)
-    house = platform.stores()
-    house.registry.transition(house.versions("made-up")[0], "Production")
+    stores = platform.stores()
+    stores.registry.transition(stores.versions("made-up")[0], "Production")
     second, _ = train(tmp_path, instance)
-    for lost in (tmp_path / "artifacts").rglob(f"*{house.versions('made-up')[0].digest}*"):
+    for lost in (tmp_path / "artifacts").rglob(f"*{stores.versions('made-up')[0].digest}*"):
         lost.unlink()
     third, _ = train(tmp_path, instance)
 
-    versions = house.versions("made-up")
+    versions = stores.versions("made-up")
     assert [result.success for result in (first, second, third)] == [True] * 3
     paired = [version.baseline.design_effects.get(PAIRED) for version in versions if version.baseline]
     assert [effect is not None for effect in paired] == [False, True, False]

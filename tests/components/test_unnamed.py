@@ -16,7 +16,7 @@ from mlops_dagster.components.platform import Platform
 from mlops_dagster.defs.unnamed import models_without_definition
 from mlops_dagster.registry import Stage
 from mlops_dagster.rollout import Phase
-from mlops_dagster.stores import House
+from mlops_dagster.stores import Stores
 from tests.components.test_rollout_sensors import SPEC, begin_rollout
 
 SENSOR = models_without_definition.name
@@ -39,64 +39,64 @@ class Location:
 
 
 @pytest.fixture
-def house(tmp_path: Path) -> House:
+def stores(tmp_path: Path) -> Stores:
     return Platform(home=str(tmp_path / "home")).stores()
 
 
 @pytest.fixture
-def location(house: House, tmp_path: Path) -> Iterator[Location]:
+def location(stores: Stores, tmp_path: Path) -> Iterator[Location]:
     """Its model has a rollout that has just begun."""
-    begin_rollout(house)
+    begin_rollout(stores)
     with dg.DagsterInstance.local_temp(str(tmp_path)) as instance:
-        location = Location(Platform(home=str(house.settings.home)), instance)
+        location = Location(Platform(home=str(stores.settings.home)), instance)
         assert location.tick("my_model_rollout", named=True).startswith("hold: shadow")
         yield location
 
 
 def test_its_rollout_is_held_and_told_and_goes_on_when_a_definition_names_it_again(
-    location: Location, house: House
+    location: Location, stores: Stores
 ) -> None:
     assert location.tick(named=True) == "every model has a definition"
     for _ in range(2):
         assert location.tick(named=False) == "without a definition: my-model"
-    (alert,) = house.alerts.list(SPEC.model)
+    (alert,) = stores.alerts.list(SPEC.model)
     assert (alert.rule, alert.times) == ("no_definition", 2)
     assert "served as before by champion 1.0.0, shadow 1.1.0" in alert.summary
-    held = house.rollouts.running(SPEC.model)
+    held = stores.rollouts.running(SPEC.model)
     assert (held.paused, alert.evidence) == (True, {"held": held.id})
 
     location.tick(named=True)
-    assert not house.rollouts.running(SPEC.model).paused
-    assert house.alerts.list(SPEC.model) == []
-    kinds = [event.kind for event in house.registry.history(SPEC.model)]
+    assert not stores.rollouts.running(SPEC.model).paused
+    assert stores.alerts.list(SPEC.model) == []
+    kinds = [event.kind for event in stores.registry.history(SPEC.model)]
     assert kinds[-2:] == ["paused", "resumed"]
 
 
-def test_what_a_person_has_paused_stays_so(location: Location, house: House) -> None:
-    house.controller(lambda _model: SPEC.rollout).pause(SPEC.model, "I want to look at it")
+def test_what_a_person_has_paused_stays_so(location: Location, stores: Stores) -> None:
+    stores.controller(lambda _model: SPEC.rollout).pause(SPEC.model, "I want to look at it")
     location.tick(named=False)
     location.tick(named=True)
-    assert house.rollouts.running(SPEC.model).paused
+    assert stores.rollouts.running(SPEC.model).paused
 
 
-def test_proof_takes_its_challenger_out_all_the_same(location: Location, house: House) -> None:
-    house.registry.note_not_loaded(SPEC.model, "1.1.0", why="it is broken")
+def test_proof_takes_its_challenger_out_all_the_same(location: Location, stores: Stores) -> None:
+    stores.registry.note_not_loaded(SPEC.model, "1.1.0", why="it is broken")
     location.tick(named=False)
-    assert house.rollouts.list(SPEC.model)[-1].phase is Phase.ROLLED_BACK
-    assert house.registry.deployment(SPEC.model).shadows == ()
+    assert stores.rollouts.list(SPEC.model)[-1].phase is Phase.ROLLED_BACK
+    assert stores.registry.deployment(SPEC.model).shadows == ()
 
 
-def test_what_was_only_ever_registered_by_hand_needs_no_definition(house: House, location: Location) -> None:
-    path = Path(house.settings.home) / "1.0.0.onnx"
-    by_hand = house.registry.register("by-hand", path, "1.0.0")
-    house.registry.transition(by_hand, Stage.PRODUCTION, force=True, reason="a test")
-    trained = house.registry.register("trained-once", path, "1.0.0", lineage={"dagster_run": "x"})
-    house.registry.transition(trained, Stage.PRODUCTION, force=True, reason="a test")
+def test_what_was_only_ever_registered_by_hand_needs_no_definition(stores: Stores, location: Location) -> None:
+    path = Path(stores.settings.home) / "1.0.0.onnx"
+    by_hand = stores.registry.register("by-hand", path, "1.0.0")
+    stores.registry.transition(by_hand, Stage.PRODUCTION, force=True, reason="a test")
+    trained = stores.registry.register("trained-once", path, "1.0.0", lineage={"dagster_run": "x"})
+    stores.registry.transition(trained, Stage.PRODUCTION, force=True, reason="a test")
     assert location.tick(named=True) == "without a definition: trained-once"
-    assert [alert.model for alert in house.alerts.list()] == ["trained-once"]
+    assert [alert.model for alert in stores.alerts.list()] == ["trained-once"]
 
 
-def test_what_another_code_location_looks_after_is_not_touched(location: Location, house: House) -> None:
+def test_what_another_code_location_looks_after_is_not_touched(location: Location, stores: Stores) -> None:
     """As long as that lives: ten minutes after its last look it is taken to be gone."""
 
     def ticked(seconds_ago: float) -> InstigatorState:
@@ -107,26 +107,26 @@ def test_what_another_code_location_looks_after_is_not_touched(location: Locatio
 
     location.instance.add_instigator_state(ticked(30))
     assert location.tick(named=False) == "every model has a definition"
-    assert house.alerts.list() == []
+    assert stores.alerts.list() == []
     location.instance.update_instigator_state(ticked(700))
     assert location.tick(named=False) == "without a definition: my-model"
 
 
-def test_one_models_trouble_is_no_others(location: Location, house: House, caplog: pytest.LogCaptureFixture) -> None:
+def test_one_models_trouble_is_no_others(location: Location, stores: Stores, caplog: pytest.LogCaptureFixture) -> None:
     """Models are looked at in order of their names."""
-    path = Path(house.settings.home) / "1.0.0.onnx"
-    trained = house.registry.register("z-trained", path, "1.0.0", lineage={"dagster_run": "x"})
-    house.registry.transition(trained, Stage.PRODUCTION, force=True, reason="a test")
-    with house.rollouts._engine.begin() as connection:
+    path = Path(stores.settings.home) / "1.0.0.onnx"
+    trained = stores.registry.register("z-trained", path, "1.0.0", lineage={"dagster_run": "x"})
+    stores.registry.transition(trained, Stage.PRODUCTION, force=True, reason="a test")
+    with stores.rollouts._engine.begin() as connection:
         connection.exec_driver_sql("UPDATE deployments SET guard = '{' WHERE model = 'my-model'")
     assert location.tick(named=False) == "without a definition: z-trained"
     assert "my-model, which no definition names, cannot be looked after" in caplog.text
-    assert [alert.model for alert in house.alerts.list()] == ["z-trained"]
+    assert [alert.model for alert in stores.alerts.list()] == ["z-trained"]
 
 
-def test_one_whose_rollout_cannot_be_read_is_told_of(location: Location, house: House) -> None:
-    with house.rollouts._engine.begin() as connection:
+def test_one_whose_rollout_cannot_be_read_is_told_of(location: Location, stores: Stores) -> None:
+    with stores.rollouts._engine.begin() as connection:
         connection.exec_driver_sql("UPDATE rollouts SET body = '{}'")
     location.tick(named=False)
-    (alert,) = house.alerts.list()
+    (alert,) = stores.alerts.list()
     assert (alert.rule, alert.evidence) == ("no_definition", {"held": None})

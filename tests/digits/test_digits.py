@@ -22,7 +22,7 @@ from mlops_dagster.components import ModelSpec, Platform
 from mlops_dagster.predictions import audit
 from mlops_dagster.registry import Stage, to_html
 from mlops_dagster.rehearsal.server import data_plane
-from mlops_dagster.stores import House
+from mlops_dagster.stores import Stores
 
 EXAMPLE = Path(__file__).parents[2] / "examples" / "digits"
 SINCE = datetime(2026, 3, 1, tzinfo=UTC)
@@ -46,10 +46,10 @@ json.dump({
 
 
 @pytest.fixture
-def house(home: Path) -> House:
+def stores(home: Path) -> Stores:
     """Of that home, where the registry knows the gates of the YAML file, as after a tick of the sensor."""
     spec = ModelSpec.model_validate(yaml.safe_load((EXAMPLE / "digits/defs/model/defs.yaml").read_text())["attributes"])
-    return Platform(home=str(home)).house(spec)
+    return Platform(home=str(home)).stores_for(spec)
 
 
 @pytest.fixture(scope="module")
@@ -60,7 +60,7 @@ def home(tmp_path_factory: pytest.TempPathFactory) -> Path:
     subprocess.run(
         [sys.executable, "-c", TRAIN, as_of, str(home / "found.json")],
         cwd=EXAMPLE,
-        env={**os.environ, "MLOPS_HOME": str(home), "MLOPS_SINCE": f"{SINCE:%Y-%m-%d}"},
+        env={**os.environ, "MLOPS_HOME": str(home), "MLOPS_PARTITIONS_START": f"{SINCE:%Y-%m-%d}"},
         check=True,
         capture_output=True,
     )
@@ -74,9 +74,11 @@ def test_a_project_of_its_own_offers_what_the_platform_has_for_a_model(home: Pat
     assert {"digits_rollout", "digits_retraining"} <= set(found["sensors"])
 
 
-def test_its_first_version_passes_the_gates_with_ten_classes_and_an_attribute_that_is_no_feature(house: House) -> None:
-    (version,) = house.registry.list("digits")
-    assert house.registry.check(version) == ()
+def test_its_first_version_passes_the_gates_with_ten_classes_and_an_attribute_that_is_no_feature(
+    stores: Stores,
+) -> None:
+    (version,) = stores.registry.list("digits")
+    assert stores.registry.closed_gates(version) == ()
     assert version.schema is not None
     assert version.card is not None
     assert version.schema.classes == tuple("0123456789")
@@ -88,26 +90,26 @@ def test_its_first_version_passes_the_gates_with_ten_classes_and_an_attribute_th
 
 
 def test_the_load_is_of_its_rate_and_every_request_of_it_is_answered_labelled_and_logged(
-    home: Path, house: House, monkeypatch: pytest.MonkeyPatch
+    home: Path, stores: Stores, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr("demo.stream.LABEL_SECONDS", (0.2, 0.6))
-    (version,) = house.registry.list("digits")
-    house.registry.transition(version, Stage.PRODUCTION)
+    (version,) = stores.registry.list("digits")
+    stores.registry.transition(version, Stage.PRODUCTION)
     seconds = 3
     with data_plane(home, replayed=False) as address:
-        while not any(seen.epoch for seen in house.registry.acknowledgements("digits")):
+        while not any(seen.epoch for seen in stores.registry.acknowledgements("digits")):
             time.sleep(0.05)
         begun = time.monotonic()
         with Load("digits", address, Stream()) as load:
             time.sleep(seconds)
         served = time.monotonic() - begun
-        found = audit(house.spool, house.log, house.rollups)
+        found = audit(stores.spool, stores.log, stores.rollups)
     assert seconds * RATE * 0.8 <= load.requests <= served * RATE
     assert load.answered_by == {"1.0.0": load.requests}
     assert (found.answered, found.logged, load.labelled) == (load.requests,) * 3
     assert found.complete
     since = datetime.now(UTC) - timedelta(minutes=5)
-    rows = house.log.labelled("digits", since, since + timedelta(minutes=10))
+    rows = stores.log.labelled("digits", since, since + timedelta(minutes=10))
     right = np.mean([row["prediction"] == row["label"] for row in rows.to_pylist()])
     assert 0.8 < right < 1  # nobody trained on these images
 
@@ -131,7 +133,7 @@ def test_the_traffic_is_of_images_that_nobody_trained_on() -> None:
 
 
 def test_only_the_bad_release_cannot_read_a_blank_corner(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setenv("MLOPS_SINCE", f"{SINCE:%Y-%m-%d}")
+    monkeypatch.setenv("MLOPS_PARTITIONS_START", f"{SINCE:%Y-%m-%d}")
     columns = list(trainer.PIXELS)
     rows = trainer.training_set(SINCE, SINCE + timedelta(days=29))
     assert len(rows) == len(rows[columns].drop_duplicates()) == 870

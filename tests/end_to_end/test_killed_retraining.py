@@ -12,7 +12,7 @@ import pytest
 from mlops_dagster.alerting import Severity
 from mlops_dagster.registry import Stage
 from mlops_dagster.settings import Settings
-from mlops_dagster.stores import House
+from mlops_dagster.stores import Stores
 from tests.end_to_end.test_reaction import MODEL, register
 from tests.support.components.orchestrated import PROJECT, Orchestrator, dagster_dev
 from tests.support.serving.data_plane import eventually
@@ -59,9 +59,9 @@ def estimator():
 
 
 def test_it_comes_again_and_somebody_is_told(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
-    house = House(Settings(home=tmp_path / "home"), actor="test")
-    house.registry.transition(register(house, "1.0.0", unknown="ignore"), Stage.PRODUCTION)
-    victim = house.settings.home / "victim"
+    stores = Stores(Settings(home=tmp_path / "home"), actor="test")
+    stores.registry.transition(register(stores, "1.0.0", unknown="ignore"), Stage.PRODUCTION)
+    victim = stores.settings.home / "victim"
     began = time.monotonic()
 
     def told(what: str) -> None:
@@ -69,7 +69,7 @@ def test_it_comes_again_and_somebody_is_told(tmp_path: Path, capsys: pytest.Capt
             sys.stdout.write(f"\n  {time.monotonic() - began:5.1f} s  {what}")
 
     (tmp_path / "project").mkdir()
-    with dagster_dev(tmp_path / "project", house.settings.home, FILES) as orchestrator:
+    with dagster_dev(tmp_path / "project", stores.settings.home, FILES) as orchestrator:
         told("dagster dev is up")
         eventually(victim.exists, seconds=90)
         told("the retraining runs")
@@ -77,9 +77,9 @@ def test_it_comes_again_and_somebody_is_told(tmp_path: Path, capsys: pytest.Capt
         again = eventually(lambda: ended(orchestrator), seconds=60)
         told("the second run has ended")
         assert again.is_success
-        (alert,) = eventually(lambda: house.alerts.list(MODEL, resolved=True), seconds=60)
+        (alert,) = eventually(lambda: stores.alerts.list(MODEL, resolved=True), seconds=60)
         told(f"somebody was told: {alert.summary}")
-        eventually(lambda: not house.alerts.list(MODEL), seconds=60)
+        eventually(lambda: not stores.alerts.list(MODEL), seconds=60)
         again, killed = orchestrator.instance.get_runs(dg.RunsFilter(job_name="live_retrain"))
     assert (alert.rule, alert.severity, alert.times) == ("retraining_failed", Severity.WARNING, 1)
     assert "SIGKILL" in alert.summary
@@ -90,7 +90,7 @@ def test_it_comes_again_and_somebody_is_told(tmp_path: Path, capsys: pytest.Capt
         assert again.tags[tag] == killed.tags[tag]
     assert again.run_config == killed.run_config
     # and one in the budget
-    made = [version for version in house.versions(MODEL) if "dagster_run" in version.lineage]
+    made = [version for version in stores.versions(MODEL) if "dagster_run" in version.lineage]
     assert [version.lineage["dagster_run"] for version in made] == [again.run_id]
 
 

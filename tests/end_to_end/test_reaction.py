@@ -25,7 +25,7 @@ from sklearn.preprocessing import OneHotEncoder
 from mlops_dagster.registry import ModelVersion, Stage
 from mlops_dagster.rollout import Outcome, Phase, Rollout, RolloutPolicy
 from mlops_dagster.settings import Settings
-from mlops_dagster.stores import House
+from mlops_dagster.stores import Stores
 from tests.support.components.orchestrated import Orchestrator, dagster_dev
 from tests.support.serving.data_plane import CARD, SCHEMA, Server, eventually, make_baseline, make_frame, request
 
@@ -35,7 +35,7 @@ SHARE = 0.2
 ONE_IN = 20
 CALLERS = 5
 LOOK_SECONDS = 0.05
-POLICY = RolloutPolicy(steps=(SHARE, 0.5), watch_hours=0)
+POLICY = RolloutPolicy(steps=(SHARE, 0.5), bake_hours=0)
 WITHOUT_FUSE_SECONDS = 90.0
 WITH_FUSE_SECONDS = 2.0
 
@@ -43,33 +43,33 @@ pytestmark = pytest.mark.timeout(240)
 
 
 @pytest.fixture(scope="module")
-def house(tmp_path_factory: pytest.TempPathFactory) -> House:
+def stores(tmp_path_factory: pytest.TempPathFactory) -> Stores:
     """With a champion that takes any carrier."""
-    house = House(Settings(home=tmp_path_factory.mktemp("home")), actor="test")
-    house.registry.transition(register(house, "1.0.0", unknown="ignore"), Stage.PRODUCTION)
-    return house
+    stores = Stores(Settings(home=tmp_path_factory.mktemp("home")), actor="test")
+    stores.registry.transition(register(stores, "1.0.0", unknown="ignore"), Stage.PRODUCTION)
+    return stores
 
 
 @pytest.fixture(scope="module")
-def orchestrator(house: House, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Orchestrator]:
-    with dagster_dev(tmp_path_factory.mktemp("project"), house.settings.home) as orchestrator:
+def orchestrator(stores: Stores, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Orchestrator]:
+    with dagster_dev(tmp_path_factory.mktemp("project"), stores.settings.home) as orchestrator:
         yield orchestrator
 
 
-def register(house: House, version: str, *, unknown: str) -> ModelVersion:
+def register(stores: Stores, version: str, *, unknown: str) -> ModelVersion:
     """A regression that ignores a carrier it was not fitted on, or raises for it ("error")."""
     frame = make_frame(SCHEMA)
     encoder = make_column_transformer((OneHotEncoder(handle_unknown=unknown), ["carrier"]), remainder="passthrough")
     estimator = make_pipeline(encoder, LogisticRegression(max_iter=1000))
     estimator.fit(frame, np.where(frame["delay"] > 15, "late", "on_time"))
-    return house.registry.register(MODEL, estimator, version, schema=SCHEMA, card=CARD, baseline=make_baseline(SCHEMA))
+    return stores.registry.register(MODEL, estimator, version, schema=SCHEMA, card=CARD, baseline=make_baseline(SCHEMA))
 
 
-def begin_rollout(house: House, version: str) -> Rollout:
+def begin_rollout(stores: Stores, version: str) -> Rollout:
     """A canary that fails, at its share of the traffic."""
-    house.registry.transition(register(house, version, unknown="error"), Stage.CANARY, weight=SHARE)
-    house.controller(lambda _model: POLICY).tick(MODEL)
-    rollout = house.rollouts.running(MODEL)
+    stores.registry.transition(register(stores, version, unknown="error"), Stage.CANARY, weight=SHARE)
+    stores.controller(lambda _model: POLICY).tick(MODEL)
+    rollout = stores.rollouts.running(MODEL)
     assert (rollout.challenger, rollout.phase, rollout.weight) == (version, Phase.CANARY, SHARE)
     return rollout
 
@@ -125,18 +125,18 @@ def traffic(port: int) -> Iterator[Seen]:
             thread.join()
 
 
-def react(house: House, server: Server, rollout: Rollout, capsys: pytest.CaptureFixture[str]) -> tuple[float, float]:
+def react(stores: Stores, server: Server, rollout: Rollout, capsys: pytest.CaptureFixture[str]) -> tuple[float, float]:
     """Seconds from the first bad request to the proof, and from there to the canary's last answer; both are told."""
-    controller = house.controller(lambda _model: POLICY)
+    controller = stores.controller(lambda _model: POLICY)
     server.wait_ready(MODEL, rollout.challenger)
-    server.wait_in_force(house, MODEL)
+    server.wait_in_force(stores, MODEL)
     with traffic(server.address["port"]) as seen:
         while controller.look(rollout).outcome is not Outcome.ROLLBACK:
             assert time.monotonic() - seen.first_bad < WITHOUT_FUSE_SECONDS
             time.sleep(LOOK_SECONDS)
         proven = time.monotonic()
-        eventually(lambda: house.registry.deployment(MODEL).canary is None, seconds=WITHOUT_FUSE_SECONDS)
-        server.wait_in_force(house, MODEL)
+        eventually(lambda: stores.registry.deployment(MODEL).canary is None, seconds=WITHOUT_FUSE_SECONDS)
+        server.wait_in_force(stores, MODEL)
         enough = seen.requests + 2 * RATE
         eventually(lambda: seen.requests > enough)
         seconds = time.monotonic() - seen.first_bad
@@ -149,44 +149,44 @@ def react(house: House, server: Server, rollout: Rollout, capsys: pytest.Capture
     assert seen.failures <= {"model_failed"}, "what it scored beside the champion's answers counts, and harms nobody"
     assert seen.versions == {"1.0.0", rollout.challenger}
     assert seen.requests / seconds > 0.9 * RATE, "the traffic was as told"
-    assert house.registry.get(MODEL, rollout.challenger).rolled_back
+    assert stores.registry.get(MODEL, rollout.challenger).rolled_back
     return to_proof, to_zero
 
 
 def test_without_the_fuse_the_sensor_takes_it_out(
-    house: House, orchestrator: Orchestrator, capsys: pytest.CaptureFixture[str]
+    stores: Stores, orchestrator: Orchestrator, capsys: pytest.CaptureFixture[str]
 ) -> None:
-    rollout = begin_rollout(house, "1.1.0")
-    server = Server(house.settings.home, MLOPS_FUSE="false")
+    rollout = begin_rollout(stores, "1.1.0")
+    server = Server(stores.settings.home, MLOPS_FUSE="false")
     try:
-        to_proof, to_zero = react(house, server, rollout, capsys)
+        to_proof, to_zero = react(stores, server, rollout, capsys)
     finally:
         server.stop(signal.SIGTERM)
     assert to_proof + to_zero < WITHOUT_FUSE_SECONDS
-    taken_out = [event for event in house.registry.history(MODEL) if event.kind == "rollback"]
+    taken_out = [event for event in stores.registry.history(MODEL) if event.kind == "rollback"]
     assert [(event.version, event.actor) for event in taken_out] == [("1.1.0", "dagster")]
     assert taken_out[0].reason.startswith("proven worse")
     (record,) = eventually(lambda: orchestrator.runs("live_rollback"))
     assert record.dagster_run.tags["dagster/priority"] == "100"
-    assert house.rollouts.get(rollout.id).phase is Phase.ROLLED_BACK
+    assert stores.rollouts.get(rollout.id).phase is Phase.ROLLED_BACK
 
 
 def test_with_the_fuse_it_is_out_before_anyone_looks(
-    house: House, orchestrator: Orchestrator, capsys: pytest.CaptureFixture[str]
+    stores: Stores, orchestrator: Orchestrator, capsys: pytest.CaptureFixture[str]
 ) -> None:
     done = len(orchestrator.runs("live_rollback"))
-    rollout = begin_rollout(house, "1.2.0")
-    server = Server(house.settings.home)
+    rollout = begin_rollout(stores, "1.2.0")
+    server = Server(stores.settings.home)
     try:
-        _, to_zero = react(house, server, rollout, capsys)
+        _, to_zero = react(stores, server, rollout, capsys)
     finally:
         server.stop(signal.SIGTERM)
     assert to_zero < WITH_FUSE_SECONDS
-    taken_out = next(event for event in reversed(house.registry.history(MODEL)) if event.kind == "rollback")
+    taken_out = next(event for event in reversed(stores.registry.history(MODEL)) if event.kind == "rollback")
     assert (taken_out.version, taken_out.actor) == ("1.2.0", "data plane")
     # The run is for the record and the alert.
     eventually(lambda: len(orchestrator.runs("live_rollback")) == done + 1, seconds=60)
-    assert house.rollouts.get(rollout.id).reason.startswith("fuse: proven worse")
+    assert stores.rollouts.get(rollout.id).reason.startswith("fuse: proven worse")
 
 
 def test_the_sensors_are_quick(orchestrator: Orchestrator, capsys: pytest.CaptureFixture[str]) -> None:

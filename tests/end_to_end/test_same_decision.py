@@ -22,7 +22,7 @@ from mlops_dagster.rollout import Decision, Outcome
 from mlops_dagster.rollout.replay import replay
 from mlops_dagster.serving.service import Service
 from mlops_dagster.settings import Settings
-from mlops_dagster.stores import House
+from mlops_dagster.stores import Stores
 from tests.support.rollout_world import CARD, MODEL, POLICY, START, World
 from tests.support.serving.data_plane import SCHEMA
 from tests.support.serving.light import light_artifacts
@@ -67,29 +67,29 @@ def shown(deployment: Deployment) -> tuple[object, ...]:
     return deployment.epoch, deployment.champion, deployment.canary, deployment.canary_weight, deployment.shadows
 
 
-def decided(house: House) -> Found:
+def decided(stores: Stores) -> Found:
     """The last decision about the model, and what has come of it."""
-    last = house.rollouts.last_decision(house.rollouts.list(MODEL)[-1].id)
+    last = stores.rollouts.last_decision(stores.rollouts.list(MODEL)[-1].id)
     assert last is not None
     assert not replay(last).differences
-    return Found.of(last, house.registry.deployment(MODEL))
+    return Found.of(last, stores.registry.deployment(MODEL))
 
 
 # Who looks. Each is given a home of its own with the same evidence in it.
 
 
-def controller(house: House, folder: Path) -> Found:
-    house.controller(lambda _model: POLICY).tick(MODEL)
-    return decided(house)
+def controller(stores: Stores, folder: Path) -> Found:
+    stores.controller(lambda _model: POLICY).tick(MODEL)
+    return decided(stores)
 
 
-def command_line(house: House, folder: Path) -> Found:
+def command_line(stores: Stores, folder: Path) -> Found:
     found = CliRunner().invoke(app, ["rollouts", "tick", MODEL])
     assert found.exit_code == 0, found.output
-    return decided(house)
+    return decided(stores)
 
 
-def sensors_and_jobs(house: House, folder: Path) -> Found:
+def sensors_and_jobs(stores: Stores, folder: Path) -> Found:
     """As Dagster's daemon has them look, in whatever order, and runs what they ask for."""
     with dg.DagsterInstance.local_temp(str(folder)) as instance:
         repository = dg.Definitions.merge(rollout_defs(SPEC), resources()).get_repository_def()
@@ -103,22 +103,22 @@ def sensors_and_jobs(house: House, folder: Path) -> Found:
                 job = repository.get_job(request.job_name)
                 tags = {**request.tags, "dagster/run_key": str(request.run_key)}
                 assert job.execute_in_process({**request.run_config, **QUIET}, instance, tags=tags).success
-    return decided(house)
+    return decided(stores)
 
 
-def rehearsal(house: House, folder: Path) -> Found:
+def rehearsal(stores: Stores, folder: Path) -> Found:
     runs: list[dg.DagsterRun] = []
     with dagster_instance(folder / "dagster") as instance:
         definitions = dg.Definitions.merge(rollout_defs(SPEC), resources())
         daemon = Daemon(definitions, instance, ReplayedClock(SystemClock().now()), runs.append)
         daemon.evaluate_sensors()
     assert all(run.is_success for run in runs)
-    return decided(house)
+    return decided(stores)
 
 
-def fuse(house: House, folder: Path) -> Found:
+def fuse(stores: Stores, folder: Path) -> Found:
     """It only ever rolls back: for everything else it lets the deployment be, and decides nothing."""
-    service = Service(house.settings, SystemClock())
+    service = Service(stores.settings, SystemClock())
     try:
         service.deployments.refresh()
         service.deployments.wait_for_loads(20)
@@ -127,7 +127,7 @@ def fuse(house: House, folder: Path) -> Found:
         service.fuse.tell()
     finally:
         service.stop()
-    deployment, last = house.registry.deployment(MODEL), house.registry.history(MODEL)[-1]
+    deployment, last = stores.registry.deployment(MODEL), stores.registry.history(MODEL)[-1]
     if last.kind != "rollback":
         return Found(Outcome.HOLD, None, shown(deployment))
     assert last.actor == "data plane"
@@ -138,7 +138,7 @@ def resources() -> dg.Definitions:
     return dg.Definitions(resources={"platform": Platform()})
 
 
-OBSERVERS: Mapping[str, Callable[[House, Path], Found]] = {
+OBSERVERS: Mapping[str, Callable[[Stores, Path], Found]] = {
     "command line": command_line,
     "sensors and jobs": sensors_and_jobs,
     "rehearsal": rehearsal,
@@ -196,19 +196,19 @@ def test_all_who_look_reach_the_same_decision(name: str, tmp_path: Path, monkeyp
     before = shown(world.deployment)
     world.close()
 
-    def look(name: str, observe: Callable[[House, Path], Found]) -> Found:
+    def look(name: str, observe: Callable[[Stores, Path], Found]) -> Found:
         home = tmp_path / name
         shutil.copytree(origin, home)
         monkeypatch.setenv("MLOPS_HOME", str(home))
-        house = House(Settings(), actor="test")
+        stores = Stores(Settings(), actor="test")
         folder = tmp_path / f"{name} at work"
         folder.mkdir()
         try:
-            return observe(house, folder)
+            return observe(stores, folder)
         finally:
-            house.registry.close()
-            house.rollouts.close()
-            house.local_rollups.close()
+            stores.registry.close()
+            stores.rollouts.close()
+            stores.local_rollups.close()
 
     expected = look("controller", controller)
     assert expected.outcome is evidence.outcome

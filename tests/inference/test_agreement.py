@@ -23,7 +23,7 @@ from mlops_dagster.schema import ModelSchema
 from mlops_dagster.serving.replay import replay
 from mlops_dagster.settings import Settings
 from mlops_dagster.storage.files import open_files
-from mlops_dagster.stores import House
+from mlops_dagster.stores import Stores
 from tests.support.inference import cases
 from tests.support.inference.cases import NUMBERS, fitted, registrable, rows, threshold_onnx
 from tests.support.servable import tried_before
@@ -45,25 +45,25 @@ def one_thread() -> Iterator[None]:
 class Served:
     """A real server over a home in which every case is the champion of a model of its name."""
 
-    house: House
+    stores: Stores
     server: Server
 
     def version(self, name: str) -> ModelVersion:
-        return self.house.registry.get(name.lower(), "1.0.0")
+        return self.stores.registry.get(name.lower(), "1.0.0")
 
 
 @pytest.fixture(scope="module")
 def served(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Served]:
     home = tmp_path_factory.mktemp("home")
-    house = House(Settings(home=home), actor="test")
+    stores = Stores(Settings(home=home), actor="test")
     (home / "logits.onnx").write_bytes(threshold_onnx(0.0, logits=True).SerializeToString())
     files = {name.lower(): (case.file, case.schema) for name, case in registrable().items()}
     with tried_before():
         for name, (file, schema) in {**files, "logits": (home / "logits.onnx", NUMBERS)}.items():
-            version = house.registry.register(name, file, "1.0.0", schema=schema)
-            house.registry.transition(version, Stage.PRODUCTION, force=True, reason="a test")
+            version = stores.registry.register(name, file, "1.0.0", schema=schema)
+            stores.registry.transition(version, Stage.PRODUCTION, force=True, reason="a test")
     server = Server(home, OMP_NUM_THREADS="1")
-    yield Served(house, server)
+    yield Served(stores, server)
     server.stop()
 
 
@@ -111,7 +111,7 @@ def test_batch_scores_are_those_of_the_server(served: Served, name: str, tmp_pat
     places = [place for place in range(ROWS) if said[place] is not None or np.isinf(frame()["distance"][place])]
     files = BatchFiles(open_files(str(tmp_path), "batch_scores"), name, MARCH)
     files.keep(frame().iloc[places])
-    score_batch(files, version, served.house.registry.load(version))
+    score_batch(files, version, served.stores.registry.load(version))
     scored = pd.read_parquet(files.link).astype(object)
     for place, found in zip(places, scored.where(scored.notna(), None).itertuples(), strict=True):
         label, score = said[place] or (None, None)
@@ -139,15 +139,15 @@ def test_the_card_judges_the_labels_that_are_served(served: Served, name: str) -
 def test_comparison_and_replay_say_of_the_log_what_the_server_said(served: Served) -> None:
     said = {name: answers(served, name) for name in cases.NAMES}
     served.server.flush()
-    now = served.house.clock.now()
+    now = served.stores.clock.now()
     for name, known in said.items():
-        logged = served.house.log.labelled(name.lower(), now - timedelta(hours=2), now + timedelta(hours=1))
+        logged = served.stores.log.labelled(name.lower(), now - timedelta(hours=2), now + timedelta(hours=1))
         places = [int(each.rpartition("-")[2]) for each in logged["prediction_id"].to_pylist()]
         assert sorted(places) == list(range(ROWS))
-        found = Rescorer(served.house.registry, served.version(name)).labels(logged)
+        found = Rescorer(served.stores.registry, served.version(name)).labels(logged)
         assert found == [each and each[0] for each in map(known.__getitem__, places)], name
         assert found == logged["prediction"].to_pylist()
-        assert replay(served.house, f"{name}-0", name.lower()).same
+        assert replay(served.stores, f"{name}-0", name.lower()).same
 
 
 def test_a_version_that_gives_logits_answers_nobody(served: Served) -> None:

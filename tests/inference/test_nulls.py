@@ -99,7 +99,7 @@ def mixed() -> Pipeline:
     return WAYS["by name"]().fit(frame, truth_of(frame))
 
 
-def cannot_tell() -> Pipeline:
+def inconclusive() -> Pipeline:
     """a has None and b has NaN, and what the function between makes of them is not known."""
     frame = frame_with(None, np.nan)
     moved = make_pipeline(FunctionTransformer(lambda both: both.iloc[:, ::-1]), one_hot())
@@ -107,7 +107,7 @@ def cannot_tell() -> Pipeline:
 
 
 @pytest.mark.parametrize(
-    "made", [lambda: stacked(frame_with(None, np.nan), frame_with(np.nan, np.nan)), mixed, cannot_tell]
+    "made", [lambda: stacked(frame_with(None, np.nan), frame_with(np.nan, np.nan)), mixed, inconclusive]
 )
 def test_steps_that_want_both_nulls_of_one_feature_are_refused(made: Callable[[], ClassifierMixin]) -> None:
     told = "1.0.0 wants both kinds of null for the feature 'a': None in OneHotEncoder, NaN in OneHotEncoder; fit it"

@@ -81,7 +81,7 @@ def test_the_report_says_so_whatever_concept_drift_can_prove() -> None:
     assert signal.drifted
     assert signal.numbers["since"] == "2013-03-01"
     fine = concept_drift("1.0.0", [card(207, 900)], by_date(drawn(rng, [0.23, 0.23])), ConceptPolicy(), {})
-    assert fine.verdict is ConceptVerdict.CANNOT_TELL
+    assert fine.verdict is ConceptVerdict.INCONCLUSIVE
     assert fine.collapse.verdict is CollapseVerdict.HOLDS
 
 

@@ -97,12 +97,14 @@ def test_whose_days_differ_is_seldom_accused_of_it(correlation: float, evaluated
 
 
 def test_without_the_design_effect_many_would_be_accused() -> None:
-    """The same: answers of a day taken as independent (`shared_by` 1), and not."""
+    """The same: answers of a day taken as independent (`rows_per_observation` 1), and not."""
     rng = np.random.default_rng(3)
     runs, rates = 40, np.full(180, ERRORS + MARGIN)
     lives = [life(rng, rates, correlation=0.03, rows=5000) for _ in range(runs)]
     assert sum(first_alarm(each, every=15) is not None for each in lives) <= most_by_chance(runs)
-    assert sum(first_alarm(each, ConceptPolicy(shared_by=1), every=6) is not None for each in lives) > runs / 4
+    assert (
+        sum(first_alarm(each, ConceptPolicy(rows_per_observation=1), every=6) is not None for each in lives) > runs / 4
+    )
 
 
 def test_one_storm_however_bad_is_no_loss() -> None:
@@ -164,10 +166,13 @@ def test_without_labels_or_an_evaluation_it_cannot_tell() -> None:
     card, known = [evaluated("overall", 100, 1000)], {"wrong": DesignEffect(2.0)}
     nothing = concept_drift("1.0.0", [], one_day, POLICY, known), concept_drift("1.0.0", card, {}, POLICY, known)
     for report in (*nothing, concept_drift("1.0.0", card, one_day, POLICY, {})):
-        assert report.verdict is ConceptVerdict.CANNOT_TELL
+        assert report.verdict is ConceptVerdict.INCONCLUSIVE
         assert "no answer has a label yet, or nobody knows what the answers of a day are worth" in report.reason
     assert concept_drift("1.0.0", card, one_day, POLICY, known).verdict is ConceptVerdict.NOT_PROVEN
-    assert concept_drift("1.0.0", card, one_day, ConceptPolicy(shared_by=10), {}).slices[0].shared_by == 10
+    assert (
+        concept_drift("1.0.0", card, one_day, ConceptPolicy(rows_per_observation=10), {}).slices[0].rows_per_observation
+        == 10
+    )
 
 
 def test_answers_of_others_roles_and_versions_are_not_counted() -> None:

@@ -18,7 +18,7 @@ from mlops_dagster.predictions import Choice, Erased, Found, erase
 from mlops_dagster.predictions.erasure.erasure_log import Erasures
 from mlops_dagster.retraining.batch_scores import BatchFiles
 from mlops_dagster.storage.files import Files
-from mlops_dagster.stores import House
+from mlops_dagster.stores import Stores
 from tests.components.test_prediction_batch import with_champion
 from tests.support.predictions.records import MARCH, a_record
 
@@ -26,33 +26,33 @@ FAILED = ValidationResult(4, ("temp: bad",), 1)
 
 
 @pytest.fixture(params=["local", "s3"])
-def house(request: pytest.FixtureRequest, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> House:
+def stores(request: pytest.FixtureRequest, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Stores:
     """Two people asked in each of two bad hours; their rows are in the log and in quarantine."""
     if request.param == "s3":
         monkeypatch.setenv("MLOPS_STORAGE_URL", f"s3://{request.getfixturevalue('s3')}/models")
-    house = with_champion(tmp_path)
+    stores = with_champion(tmp_path)
     features = {"delay": 1.0, "temp": None, "origin": "EWR"}
-    house.spool.append(
+    stores.spool.append(
         [
             a_record(minute, prediction_id=f"p{minute}", key=("ada", "bob")[minute % 2], features=features)
             for minute in (*range(40), *range(1440, 1480))
         ]
     )
-    house.rollups.catch_up(house.spool, lambda _model, _version: None)
-    house.log.ship(house.spool)
-    champion = house.champion("flights")
+    stores.rollups.catch_up(stores.spool, lambda _model, _version: None)
+    stores.log.ship(stores.spool)
+    champion = stores.champion("flights")
     assert champion is not None
-    found = validate_hours(house.log, champion, house.quarantine, MARCH, MARCH + timedelta(days=2))
+    found = validate_hours(stores.log, champion, stores.quarantine, MARCH, MARCH + timedelta(days=2))
     assert [result.rows for result in found.values()] == [40, 40]
-    return house
+    return stores
 
 
-def run(house: House, **choice: object) -> tuple[Erased, list[str]]:
-    copies = Copies([house.quarantine, house.batch_scores])
+def run(stores: Stores, **choice: object) -> tuple[Erased, list[str]]:
+    copies = Copies([stores.quarantine, stores.batch_scores])
     erased = erase(
-        house.log,
-        house.spool,
-        house.all_rollups,
+        stores.log,
+        stores.spool,
+        stores.all_rollups,
         Choice("flights", **choice),  # type: ignore[arg-type]  # as the tests name them
         actor="eve",
         reason="asked for",
@@ -66,55 +66,55 @@ def rows(files: Files, name: str) -> pd.DataFrame:
     return pd.read_parquet(io.BytesIO(files.read(name)))
 
 
-def test_a_person_is_gone_from_quarantine_and_scored_days_and_others_stay(house: House) -> None:
+def test_a_person_is_gone_from_quarantine_and_scored_days_and_others_stay(stores: Stores) -> None:
     day = pd.DataFrame({"key": ["ada", "bob", "ada"], "delay": [1.0, 2.0, 3.0]})
-    BatchFiles(house.batch_scores, "flights", MARCH).keep(day)
-    BatchFiles(house.batch_scores, "flights", MARCH + timedelta(days=1)).keep(day.assign(key="ada"))
-    BatchFiles(house.batch_scores, "another", MARCH).keep(day)
+    BatchFiles(stores.batch_scores, "flights", MARCH).keep(day)
+    BatchFiles(stores.batch_scores, "flights", MARCH + timedelta(days=1)).keep(day.assign(key="ada"))
+    BatchFiles(stores.batch_scores, "another", MARCH).keep(day)
     mixed = pd.DataFrame({"prediction_id": ["p2", "p3"], "temp": [1.0, "n/a"]})  # p2 is ada's
-    quarantine(house.quarantine, "flights", MARCH, mixed, FAILED, what="batch_input")
-    of_nobody = quarantine(house.quarantine, "flights", MARCH, day[["delay"]], FAILED, what="elsewhere")
+    quarantine(stores.quarantine, "flights", MARCH, mixed, FAILED, what="batch_input")
+    of_nobody = quarantine(stores.quarantine, "flights", MARCH, day[["delay"]], FAILED, what="elsewhere")
 
-    assert run(house, keys=("ada",)) == (Erased(predictions=40, labels=0, copies=40 + 2 + 3 + 1), [of_nobody])
+    assert run(stores, keys=("ada",)) == (Erased(predictions=40, labels=0, copies=40 + 2 + 3 + 1), [of_nobody])
     for hour in ("2013-03-01T00", "2013-03-02T00"):
-        left = rows(house.quarantine, f"flights/{hour}.parquet")
+        left = rows(stores.quarantine, f"flights/{hour}.parquet")
         assert sorted({int(name[1:]) % 2 for name in left["prediction_id"]}) == [1]
         assert len(left) == 20
-    assert house.batch_scores.names("flights") == ["flights/2013-03-01.input.parquet"]
-    assert list(rows(house.batch_scores, "flights/2013-03-01.input.parquet")["key"]) == ["bob"]
-    assert list(rows(house.quarantine, "flights/batch_input/2013-03-01T00.parquet")["prediction_id"]) == ["'p3'"]
-    assert len(rows(house.batch_scores, "another/2013-03-01.input.parquet")) == 3
-    assert run(house, keys=("ada",))[0] == Erased(predictions=0, labels=0, copies=0)
+    assert stores.batch_scores.names("flights") == ["flights/2013-03-01.input.parquet"]
+    assert list(rows(stores.batch_scores, "flights/2013-03-01.input.parquet")["key"]) == ["bob"]
+    assert list(rows(stores.quarantine, "flights/batch_input/2013-03-01T00.parquet")["prediction_id"]) == ["'p3'"]
+    assert len(rows(stores.batch_scores, "another/2013-03-01.input.parquet")) == 3
+    assert run(stores, keys=("ada",))[0] == Erased(predictions=0, labels=0, copies=0)
 
 
-@pytest.mark.parametrize("house", ["local"], indirect=True)
+@pytest.mark.parametrize("stores", ["local"], indirect=True)
 def test_the_command_reaches_them_and_names_what_it_cannot_search(
-    house: House, monkeypatch: pytest.MonkeyPatch
+    stores: Stores, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    BatchFiles(house.batch_scores, "flights", MARCH).keep(pd.DataFrame({"delay": [1.0]}))
-    monkeypatch.setenv("MLOPS_HOME", str(house.settings.home))
+    BatchFiles(stores.batch_scores, "flights", MARCH).keep(pd.DataFrame({"delay": [1.0]}))
+    monkeypatch.setenv("MLOPS_HOME", str(stores.settings.home))
     command = ["predictions", "erase", "--model", "flights", "--key", "ada", "--reason", "asked for"]
     result = CliRunner().invoke(app, command)
     assert result.exit_code == 0
     assert "erased 40 predictions, 0 labels and 40 copies of rows" in result.stdout
     assert "of 1 files nobody knows whose rows they hold" in result.stderr
     assert "2013-03-01.input.parquet" in result.stderr
-    assert len(rows(house.quarantine, "flights/2013-03-01T00.parquet")) == 20
+    assert len(rows(stores.quarantine, "flights/2013-03-01T00.parquet")) == 20
 
 
-def test_ids_and_days_take_their_rows_and_files(house: House) -> None:
-    assert run(house, ids=("p0", "p1", "p1440"))[0] == Erased(predictions=3, labels=0, copies=3)
-    BatchFiles(house.batch_scores, "flights", MARCH).keep(pd.DataFrame({"delay": [1.0]}))
-    erased, unsearched = run(house, before=date(2013, 3, 2))
+def test_ids_and_days_take_their_rows_and_files(stores: Stores) -> None:
+    assert run(stores, ids=("p0", "p1", "p1440"))[0] == Erased(predictions=3, labels=0, copies=3)
+    BatchFiles(stores.batch_scores, "flights", MARCH).keep(pd.DataFrame({"delay": [1.0]}))
+    erased, unsearched = run(stores, before=date(2013, 3, 2))
     assert (erased, unsearched) == (Erased(predictions=38, labels=0, copies=38 + 1), [])
-    assert house.batch_scores.names("flights") == []
-    assert house.quarantine.names("flights") == ["flights/2013-03-02T00.json", "flights/2013-03-02T00.parquet"]
-    assert len(rows(house.quarantine, "flights/2013-03-02T00.parquet")) == 39
+    assert stores.batch_scores.names("flights") == []
+    assert stores.quarantine.names("flights") == ["flights/2013-03-02T00.json", "flights/2013-03-02T00.parquet"]
+    assert len(rows(stores.quarantine, "flights/2013-03-02T00.parquet")) == 39
 
 
-@pytest.mark.parametrize("house", ["local"], indirect=True)
-def test_those_that_wait_are_erased_in_one_pass_and_forgotten(house: House, monkeypatch: pytest.MonkeyPatch) -> None:
-    home = house.settings.home
+@pytest.mark.parametrize("stores", ["local"], indirect=True)
+def test_those_that_wait_are_erased_in_one_pass_and_forgotten(stores: Stores, monkeypatch: pytest.MonkeyPatch) -> None:
+    home = stores.settings.home
     monkeypatch.setenv("MLOPS_HOME", str(home))
 
     def mlops(*arguments: str) -> Result:
@@ -127,19 +127,19 @@ def test_those_that_wait_are_erased_in_one_pass_and_forgotten(house: House, monk
     (waiting,) = json.loads(mlops("erasures", "--json").stdout)
     assert (waiting["model"], waiting["waiting"]) == ("flights", 3)
     assert timedelta(days=29) < datetime.fromisoformat(waiting["due"]) - datetime.now(UTC) <= timedelta(days=30)
-    assert house.log.count("flights") == 80
+    assert stores.log.count("flights") == 80
 
     erased = mlops("erase", "--model", "flights", "--json")
     assert json.loads(erased.stdout)["predictions"] == 40 + 2
     assert mlops("erasures").stdout == "no erasure waits\n"
-    assert [step.what for step in Erasures.read(house.log).steps] == ["keys", "keys"], "one pass"
+    assert [step.what for step in Erasures.read(stores.log).steps] == ["keys", "keys"], "one pass"
     files = [file for file in home.rglob("asked_erasures.sqlite*") if b"p1441" in file.read_bytes()]
     assert files == []
     assert mlops("erase", "--model", "flights").stdout == "no erasure waits\n"
 
 
-@pytest.mark.parametrize("house", ["local"], indirect=True)
-def test_what_was_drawn_from_a_row_goes_with_it_and_other_hours_stay(house: House) -> None:
+@pytest.mark.parametrize("stores", ["local"], indirect=True)
+def test_what_was_drawn_from_a_row_goes_with_it_and_other_hours_stay(stores: Stores) -> None:
     names = {
         "profiles": [
             "flights/1.0.0/2013-03-01T00.bin",
@@ -150,8 +150,8 @@ def test_what_was_drawn_from_a_row_goes_with_it_and_other_hours_stay(house: Hous
     }
     for folder, its in names.items():
         for name in its:
-            getattr(house, folder).add(name, b"drawn")
-    copies = Copies([house.quarantine], drawn=[house.profiles, house.reports])
+            getattr(stores, folder).add(name, b"drawn")
+    copies = Copies([stores.quarantine], drawn=[stores.profiles, stores.reports])
     hour = Found(frozenset(), frozenset({MARCH}))
     copies.erase(Choice("flights", keys=("ada",)), hour)
     assert [name.rpartition("/")[2] for name in copies.removed] == [
@@ -159,5 +159,5 @@ def test_what_was_drawn_from_a_row_goes_with_it_and_other_hours_stay(house: Hous
         "2013-02-28T02_2013-03-01T02-a.html",
     ]
     copies.erase(Choice("flights", before=date(2013, 3, 2)), Found(frozenset(), frozenset()))
-    assert house.profiles.names("flights") == house.reports.names("flights") == []
-    assert house.profiles.names("another") == ["another/1.0.0/2013-03-01T00.bin"]
+    assert stores.profiles.names("flights") == stores.reports.names("flights") == []
+    assert stores.profiles.names("another") == ["another/1.0.0/2013-03-01T00.bin"]

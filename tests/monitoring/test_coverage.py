@@ -16,7 +16,7 @@ from mlops_dagster.registry import Baseline, EvaluationSlice, FairnessAudit, Mod
 from mlops_dagster.schema import Feature, ModelSchema
 from mlops_dagster.settings import Settings
 from mlops_dagster.statistics import Bins, NumericBins
-from mlops_dagster.stores import House
+from mlops_dagster.stores import Stores
 from tests.support.predictions.records import a_record
 from tests.support.servable import constant
 
@@ -60,40 +60,42 @@ def served(hours: list[datetime], amount: float = 0.0) -> list[PredictionRecord]
 
 
 @pytest.fixture
-def house(tmp_path: Path) -> House:
+def stores(tmp_path: Path) -> Stores:
     """`churn` has a champion whose baseline has whole days."""
-    house = House(Settings(home=tmp_path), ReplayedClock(LIVE - timedelta(days=1)))
-    version = house.registry.register("churn", constant(SCHEMA), "1.0.0", card=CARD, schema=SCHEMA, baseline=baseline())
-    house.registry.transition(version, "Production")
-    return house
+    stores = Stores(Settings(home=tmp_path), ReplayedClock(LIVE - timedelta(days=1)))
+    version = stores.registry.register(
+        "churn", constant(SCHEMA), "1.0.0", card=CARD, schema=SCHEMA, baseline=baseline()
+    )
+    stores.registry.transition(version, "Production")
+    return stores
 
 
-def count(house: House, rows: list[PredictionRecord], changed: dict[str, Bins] | None = None) -> None:
-    champion = house.registry.get("churn", "1.0.0")
+def count(stores: Stores, rows: list[PredictionRecord], changed: dict[str, Bins] | None = None) -> None:
+    champion = stores.registry.get("churn", "1.0.0")
     assert champion.baseline is not None
     bins = {name: its.bins for name, its in champion.baseline.features.items()} | {"score": SCORE_BINS}
-    house.spool.append(rows)
-    house.local_rollups.catch_up(house.spool, lambda _model, _version: bins | (changed or {}))
+    stores.spool.append(rows)
+    stores.local_rollups.catch_up(stores.spool, lambda _model, _version: bins | (changed or {}))
 
 
-def judged(house: House, until: datetime) -> dict[str, tuple[str, str]]:
-    found = trailing_drift(house.registry, house.rollups, "churn", until, DriftPolicy())
+def judged(stores: Stores, until: datetime) -> dict[str, tuple[str, str]]:
+    found = trailing_drift(stores.registry, stores.rollups, "churn", until, DriftPolicy())
     assert found is not None
     return {each.name: (each.verdict.value, each.reason) for each in found.drift.features}
 
 
-def test_the_first_hours_are_no_drift_of_the_time_of_day(house: House) -> None:
-    count(house, served(HOURS[18:24]))
-    assert judged(house, HOURS[22])["hour"] == ("cannot_tell", "over a limit, but the window covers 4 of 24 hours")
-    count(house, served(HOURS[24:50]))
-    assert {verdict for verdict, _ in judged(house, HOURS[48]).values()} == {"stable"}
+def test_the_first_hours_are_no_drift_of_the_time_of_day(stores: Stores) -> None:
+    count(stores, served(HOURS[18:24]))
+    assert judged(stores, HOURS[22])["hour"] == ("inconclusive", "over a limit, but the window covers 4 of 24 hours")
+    count(stores, served(HOURS[24:50]))
+    assert {verdict for verdict, _ in judged(stores, HOURS[48]).values()} == {"stable"}
 
 
-def test_what_training_never_had_is_drift_from_the_first_hours(house: House) -> None:
-    count(house, served(HOURS[18:24], amount=9.0))
-    found = judged(house, HOURS[24])
-    assert (found["hour"][0], found["amount"][0]) == ("cannot_tell", "cannot_tell")  # the last cell has no end
-    champion = house.registry.get("churn", "1.0.0")
+def test_what_training_never_had_is_drift_from_the_first_hours(stores: Stores) -> None:
+    count(stores, served(HOURS[18:24], amount=9.0))
+    found = judged(stores, HOURS[24])
+    assert (found["hour"][0], found["amount"][0]) == ("inconclusive", "inconclusive")  # the last cell has no end
+    champion = stores.registry.get("churn", "1.0.0")
     assert champion.baseline is not None
     drawn = champion.baseline.features["amount"].counts
     whole = Coverage(6, 24, 0.25)
@@ -101,23 +103,23 @@ def test_what_training_never_had_is_drift_from_the_first_hours(house: House) -> 
     assert not Coverage(6, 24, 0.0).explains(np.array([0, 500, 0]), np.array([0, 0, 360]))
 
 
-def test_an_outage_is_not_and_a_shift_beside_it_is(house: House) -> None:
-    count(house, served(HOURS[:168]))
-    count(house, served(HOURS[168:180], amount=3.0))
-    found = judged(house, HOURS[186])  # there is nothing of the last six hours
-    assert found["hour"] == ("cannot_tell", "over a limit, but the window covers 18 of 24 hours")
+def test_an_outage_is_not_and_a_shift_beside_it_is(stores: Stores) -> None:
+    count(stores, served(HOURS[:168]))
+    count(stores, served(HOURS[168:180], amount=3.0))
+    found = judged(stores, HOURS[186])  # there is nothing of the last six hours
+    assert found["hour"] == ("inconclusive", "over a limit, but the window covers 18 of 24 hours")
     assert found["amount"] == ("retrain", "")
 
 
-def test_office_hours_are_whole_days(house: House) -> None:
+def test_office_hours_are_whole_days(stores: Stores) -> None:
     """They differ from the whole days of training, and that is said."""
-    count(house, served([at for at in HOURS if 9 <= at.hour < 17]))
-    assert judged(house, HOURS[192])["hour"] == ("retrain", "")
+    count(stores, served([at for at in HOURS if 9 <= at.hour < 17]))
+    assert judged(stores, HOURS[192])["hour"] == ("retrain", "")
 
 
-def test_of_a_feature_in_new_bins_only_what_is_counted_in_them(house: House) -> None:
-    count(house, served(HOURS[:186]), changed={"hour": NumericBins((1.0, 2.0))})
-    count(house, served(HOURS[186:192]))
-    found = judged(house, HOURS[192])
-    assert found["hour"] == ("cannot_tell", "over a limit, but the window covers 6 of 24 hours")
+def test_of_a_feature_in_new_bins_only_what_is_counted_in_them(stores: Stores) -> None:
+    count(stores, served(HOURS[:186]), changed={"hour": NumericBins((1.0, 2.0))})
+    count(stores, served(HOURS[186:192]))
+    found = judged(stores, HOURS[192])
+    assert found["hour"] == ("inconclusive", "over a limit, but the window covers 6 of 24 hours")
     assert found["amount"][0] == "stable"

@@ -42,7 +42,7 @@ def test_what_never_moved_has_none(values: list[float | None]) -> None:
 def test_it_fails_days_with_enough_rows_only() -> None:
     stuck = flights(1000, seed=4).assign(delay=9.0)
     baseline = make_baseline(flights(5000, seed=0), SCHEMA, scores=[0.5] * 5000, labels=["late"] * 5000)
-    suite = suite_for(SCHEMA, baseline, shared_by={"delay": 7.0})
+    suite = suite_for(SCHEMA, baseline, rows_per_observation={"delay": 7.0})
     (reason,) = validate(stuck[:700], suite, "day").failures
     assert reason == (
         "delay: is distributed otherwise, 2.30 nats from the baseline, at most 0.5 may be: "

@@ -64,7 +64,7 @@ def test_chance_starts_nothing_however_many_features_are_looked_at(rows: int, ro
     rng = np.random.default_rng(rows_per_value)
     names = [f"f{i}" for i in range(10)]
     reference = normal_baseline(names, rng, rows_per_value)
-    policy = DriftPolicy(alpha=0.05, shared_by=dict.fromkeys(names, rows_per_value), **NOISE_ONLY)
+    policy = DriftPolicy(alpha=0.05, rows_per_observation=dict.fromkeys(names, rows_per_value), **NOISE_ONLY)
     alarms = 0
     for _ in range(400):
         values = {name: rng.normal(size=rows).repeat(rows_per_value) for name in names}
@@ -77,8 +77,8 @@ def test_rows_that_share_a_value_look_like_drift_unless_the_policy_says_so() -> 
     reference = normal_baseline(["visibility"], rng)
     rows = {"visibility": rng.normal(size=12).repeat(80)}
     assert judge(reference, rows, DriftPolicy()).verdict is Verdict.RETRAIN
-    report = judge(reference, rows, DriftPolicy(shared_by={"visibility": 80}))
-    assert report.verdict is Verdict.CANNOT_TELL
+    report = judge(reference, rows, DriftPolicy(rows_per_observation={"visibility": 80}))
+    assert report.verdict is Verdict.INCONCLUSIVE
     assert report.features[0].reason == "12 independent rows, 15 are needed"
 
 
@@ -89,7 +89,7 @@ def test_a_psi_over_its_limit_but_within_its_noise_cannot_tell() -> None:
     assert found.psi is not None
     assert found.noise is not None
     assert 0.25 < found.psi < found.noise
-    assert found.verdict is report.verdict is Verdict.CANNOT_TELL
+    assert found.verdict is report.verdict is Verdict.INCONCLUSIVE
     assert "noise" in found.reason
 
 
@@ -104,7 +104,7 @@ def test_the_gravest_feature_that_is_not_advisory_decides() -> None:
         "hour": "stable",
     }
     assert (alone.verdict, alone.drifted) == (Verdict.RETRAIN, ("temp",))
-    advised = judge(reference, rows, DriftPolicy(advisory=("temp",)))
+    advised = judge(reference, rows, DriftPolicy(report_only=("temp",)))
     assert (advised.verdict, advised.drifted) == (Verdict.MONITOR, ())
     assert [each.psi for each in advised.features] == [each.psi for each in alone.features]
 
@@ -112,7 +112,7 @@ def test_the_gravest_feature_that_is_not_advisory_decides() -> None:
 def test_no_rows_is_no_all_clear() -> None:
     report = drift(normal_baseline(["x"], np.random.default_rng(0)), {}, DriftPolicy())
     assert (report.verdict, report.rows, report.score.ks, report.score.elevated) == (
-        Verdict.CANNOT_TELL,
+        Verdict.INCONCLUSIVE,
         0,
         None,
         False,
@@ -162,7 +162,7 @@ def test_scores_that_missing_hours_explain_are_not_elevated_and_the_page_says_wh
     )
     assert (whole.score.elevated, whole.score.reason) == (True, "")
     assert not partly.score.elevated
-    assert "cannot_tell: over its limit, but the window covers 18 of 24 hours" in partly.why
+    assert "inconclusive: over its limit, but the window covers 18 of 24 hours" in partly.why
 
 
 def test_scores_of_rare_events_are_told_apart() -> None:
@@ -219,7 +219,7 @@ def test_labels_need_significance_and_size() -> None:
     clustered = label_drift(
         reference,
         histogram_of(reference.label.bins, {"late": 400, "on_time": 600}),
-        DriftPolicy(min_rows=50, shared_by={"label": 10}),
+        DriftPolicy(min_rows=50, rows_per_observation={"label": 10}),
     )
     assert clustered.test is not None
     assert clustered.test.statistic == pytest.approx(contingency.statistic / 10)
@@ -227,16 +227,16 @@ def test_labels_need_significance_and_size() -> None:
     few_days = label_drift(
         reference,
         histogram_of(reference.label.bins, {"late": 400, "on_time": 600}),
-        DriftPolicy(min_rows=5, shared_by={"label": 100}),
+        DriftPolicy(min_rows=5, rows_per_observation={"label": 100}),
     )
-    assert (few_days.psi, few_days.verdict) == (doubled.psi, Verdict.CANNOT_TELL)
+    assert (few_days.psi, few_days.verdict) == (doubled.psi, Verdict.INCONCLUSIVE)
     shared = replace(reference, design_effects={"label": DesignEffect(rows=3.0, rows_per_day=50.0)})
     week = label_drift(shared, histogram_of(reference.label.bins, {"late": 400, "on_time": 600}), policy, hours=240)
     assert week.test is not None
     assert week.test.statistic == pytest.approx(contingency.statistic / 5)  # 100 rows a day: 1 + 2 * 100 / 50
     assert few_days.metadata()["reason"] == "over a limit, but by chance alone it may be as well"
     few = label_drift(reference, histogram_of(reference.label.bins, {"late": 3}), policy)
-    assert (few.verdict, few.reason) == (Verdict.CANNOT_TELL, "3 independent rows, 15 are needed")
+    assert (few.verdict, few.reason) == (Verdict.INCONCLUSIVE, "3 independent rows, 15 are needed")
     assert label_drift(reference, histogram_of(reference.label.bins, {"late": 1000}), policy).verdict is Verdict.RETRAIN
 
 
@@ -246,7 +246,7 @@ def test_advisory_features_make_the_others_neither_weaker_nor_stronger() -> None
     rng = np.random.default_rng(25)
     names = [f"f{number}" for number in range(9)]
     reference = normal_baseline(["amount", *names], rng)
-    policy = DriftPolicy(advisory=tuple(names))
+    policy = DriftPolicy(report_only=tuple(names))
     amount = rng.normal(0.1, size=1000)
     alone = judge(normal_baseline(["amount"], np.random.default_rng(25)), {"amount": amount}, DriftPolicy())
     for shift in (0, 3):
@@ -263,7 +263,7 @@ def test_advisory_features_make_the_others_neither_weaker_nor_stronger() -> None
     [
         (0.05, "stable", ""),
         (0.3, "stable", "30% of the rows are in categories without a cell, among which nothing is seen"),
-        (0.9, "cannot_tell", "90% of the rows are in categories without a cell, among which nothing is seen"),
+        (0.9, "inconclusive", "90% of the rows are in categories without a cell, among which nothing is seen"),
     ],
 )
 def test_categories_that_are_not_told_apart_are_said(share: float, verdict: str, said: str) -> None:
@@ -329,7 +329,7 @@ def test_counts_in_other_bins_are_refused() -> None:
         drift(normal_baseline(["x"], np.random.default_rng(0)), {"x": np.array([1, 2])}, DriftPolicy())
 
 
-@pytest.mark.parametrize("policy", [{"monitor": 0.3}, {"shared_by": {"x": 0.5}}, {"retrian": 0.3}])
+@pytest.mark.parametrize("policy", [{"monitor": 0.3}, {"rows_per_observation": {"x": 0.5}}, {"retrian": 0.3}])
 def test_a_policy_that_contradicts_itself_is_refused(policy: dict[str, object]) -> None:
     with pytest.raises(ValidationError):
         DriftPolicy.model_validate(policy)

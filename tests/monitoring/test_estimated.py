@@ -79,7 +79,7 @@ def test_of_a_day_the_champions_answers_are_taken_and_nothing_is_taken_for_grant
     assert (found.rows, found.accuracy.interval) == (100, None)
     assert found.metadata()["estimated_reason"] == "without an interval: how days differ is not known"
     sure, unsure = (
-        estimated_performance(table, "1", baseline, ConceptPolicy(shared_by=shared)) for shared in (1.0, 9.0)
+        estimated_performance(table, "1", baseline, ConceptPolicy(rows_per_observation=shared)) for shared in (1.0, 9.0)
     )
     widths = []
     for each in (sure, unsure):

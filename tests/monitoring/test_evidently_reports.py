@@ -177,14 +177,14 @@ def test_a_window_of_which_nothing_can_be_drawn_has_a_page_without_figures(
     partly = replace(
         report,
         score=replace(
-            report.score, verdict=Verdict.CANNOT_TELL, reason="over its limit, but the window covers 18 of 24 hours"
+            report.score, verdict=Verdict.INCONCLUSIVE, reason="over its limit, but the window covers 18 of 24 hours"
         ),
     )
     link = publish_report(log, champion, partly, *DAY, rows=ROWS, files=LocalFiles(tmp_path / "reports"))
     assert link is not None
     text = Path(link).read_text()
     assert "There are no figures: no column can be drawn." in text
-    assert "cannot_tell: over its limit, but the window covers 18 of 24 hours." in text
+    assert "inconclusive: over its limit, but the window covers 18 of 24 hours." in text
     assert exact_numbers(text)["psi"] == report.metadata()["psi"]
 
 

@@ -51,7 +51,7 @@ def test_normal_days_start_nothing(baselines: tuple[Baseline, Baseline]) -> None
     assert found["e"].count(Verdict.RETRAIN) == 0
     labels = histogram_of(plain.label.bins, {"on_time": 400, "late": 500})  # as on June 13; 23 % are late in all
     assert label_drift(plain, labels, DriftPolicy(min_rows=1)).verdict is Verdict.RETRAIN
-    assert label_drift(estimated, labels, DriftPolicy(min_rows=1)).verdict is Verdict.CANNOT_TELL
+    assert label_drift(estimated, labels, DriftPolicy(min_rows=1)).verdict is Verdict.INCONCLUSIVE
 
 
 def test_what_is_no_weather_is_still_found(baselines: tuple[Baseline, Baseline]) -> None:
@@ -77,7 +77,7 @@ def test_the_estimates_are_those_found_by_hand(baselines: tuple[Baseline, Baseli
 
 
 def test_the_policy_has_the_last_word(baselines: tuple[Baseline, Baseline]) -> None:
-    policy = DriftPolicy(shared_by={"temp": 2})
+    policy = DriftPolicy(rows_per_observation={"temp": 2})
     estimated = baselines[1].design_effects
     assert policy.design_effect("temp", estimated) == DesignEffect(2)
     assert policy.design_effect("visib", estimated) == estimated["visib"]

@@ -35,7 +35,7 @@ Rates = Callable[[Floats], Floats]
 Columns = Mapping[str, Floats] | Mapping[str, npt.NDArray[np.object_]]
 
 MARCH = pd.Timestamp("2013-03-01", tz="UTC")
-CAME, NONE, UNKNOWN = Harm.CAME_WITH_LOSS, Harm.NO_LOSS, Harm.CANNOT_TELL
+CAME, NONE, UNKNOWN = Harm.CAME_WITH_LOSS, Harm.NO_LOSS, Harm.INCONCLUSIVE
 
 
 def trained(columns: Columns, wrong: npt.NDArray[np.bool_], days: int = 14) -> Baseline:
@@ -188,10 +188,10 @@ def test_it_cannot_tell_without_evaluation_or_rows() -> None:
     assert [each.verdict for each in found(baseline, {"x": later}, harm)] == [CAME]
     old = Baseline(baseline.features, baseline.score, baseline.label)
     one_day = trained({"x": then}, then > 1, days=1)
-    few = ConceptPolicy(shared_by=40)  # 75 independent rows
+    few = ConceptPolicy(rows_per_observation=40)  # 75 independent rows
     for (told,) in (
         found(old, {"x": later}, harm),
-        found(old, {"x": later}, harm, ConceptPolicy(shared_by=1)),
+        found(old, {"x": later}, harm, ConceptPolicy(rows_per_observation=1)),
         found(one_day, {"x": later}, harm),
         found(baseline, {"x": later}, harm, few),
     ):
@@ -203,7 +203,7 @@ def test_it_cannot_tell_without_evaluation_or_rows() -> None:
     assert [unknown[name] for name in ("verdict", "mix", "rate", "costs")] == ["cannot tell", "-", "-", "-"]
     assert came["verdict"] == "came with loss"
     features = orjson.loads(orjson.dumps(report.metadata()))["concept_features"]
-    assert [each["verdict"] for each in features] == ["cannot_tell", "came_with_loss"]
+    assert [each["verdict"] for each in features] == ["inconclusive", "came_with_loss"]
     assert [each["mix"] is None for each in features] == [True, False]
 
 

@@ -125,7 +125,7 @@ def test_what_is_not_known_is_said() -> None:
         "with an unknown number of days of evaluation: how days differ"
         in provable([overall], {}, [], POLICY, FLOOR).lines[0]
     )
-    told = provable([overall], {}, [], ConceptPolicy(shared_by=5), FLOOR)
+    told = provable([overall], {}, [], ConceptPolicy(rows_per_observation=5), FLOOR)
     assert "nobody knows after how long" in told.lines[0]
     assert "nobody knows how many answers a day has" in told.lines[-1]
     stormy = [*known[:-1], (500, 900)]

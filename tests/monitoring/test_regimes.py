@@ -67,7 +67,7 @@ def test_a_newer_regime_of_few_rows_cannot_tell_and_says_what_to_do(mixed: Basel
     few = DriftPolicy(min_rows=2000)
     rng = np.random.default_rng(3)
     verdict, reason = judged(mixed, rng.normal(2.0, size=6000), few)
-    assert (verdict, "train on a window that begins 2013-03-2" in reason) == (Verdict.CANNOT_TELL, True)
+    assert (verdict, "train on a window that begins 2013-03-2" in reason) == (Verdict.INCONCLUSIVE, True)
     lines = regime_lines(mixed, few)
     assert [line.split(":")[0] for line in lines] == ["x", "label", "score"]
     card = ModelCard(regimes=lines)
@@ -104,18 +104,18 @@ def test_they_survive_json(mixed: Baseline) -> None:
 def test_under_min_rows_nothing_is_said_of_window_baseline_or_scores(mixed: Baseline) -> None:
     plain = replace(mixed, regimes={}, design_effects={"x": INDEPENDENT})
     policy = DriftPolicy(min_rows=100)
-    assert judged(plain, np.full(99, 9.0), policy) == (Verdict.CANNOT_TELL, "99 independent rows, 100 are needed")
+    assert judged(plain, np.full(99, 9.0), policy) == (Verdict.INCONCLUSIVE, "99 independent rows, 100 are needed")
     assert judged(plain, np.full(101, 9.0), policy)[0] is Verdict.RETRAIN
-    many = DriftPolicy(min_rows=100, shared_by={"x": 25.0})  # of the baseline's 2000 rows
-    assert judged(plain, np.full(9999, 9.0), many) == (Verdict.CANNOT_TELL, "80 independent rows, 100 are needed")
+    many = DriftPolicy(min_rows=100, rows_per_observation={"x": 25.0})  # of the baseline's 2000 rows
+    assert judged(plain, np.full(9999, 9.0), many) == (Verdict.INCONCLUSIVE, "80 independent rows, 100 are needed")
     scores = {"score": plain.score.bins.count(np.full(99, 0.99))}
     report = drift(plain, scores, policy)
-    assert (report.score.verdict, report.score.reason) == (Verdict.CANNOT_TELL, "99 independent rows, 100 are needed")
+    assert (report.score.verdict, report.score.reason) == (Verdict.INCONCLUSIVE, "99 independent rows, 100 are needed")
 
 
 def test_a_noise_that_no_change_could_be_over_cannot_tell(mixed: Baseline) -> None:
     plain = replace(mixed, regimes={}, design_effects={})
     quiet = np.random.default_rng(5).permutation(np.linspace(-2, 4, 12))
     verdict, reason = judged(plain, quiet, DriftPolicy(min_rows=10))
-    assert verdict is Verdict.CANNOT_TELL
+    assert verdict is Verdict.INCONCLUSIVE
     assert "the largest PSI that so many rows could have" in reason

@@ -97,12 +97,12 @@ def test_what_is_asked_of_nobody_is_passed_by_nobody(edited: Callable[..., Path]
     batches = {"few": flights(37, seed=1), "many": flights(150, seed=2), "more": flights(200, seed=3)}
     found = validate_each(batches, suite)
     assert {key: (each.verdict, each.passed, each.failures) for key, each in found.items()} == {
-        "few": ("cannot_tell", False, ()),
+        "few": ("inconclusive", False, ()),
         "many": ("passed", True, ()),
         "more": ("passed", True, ()),
     }
     day = validate(batches["few"], suite, "day")
-    assert (day.verdict, day.passed) == ("cannot_tell", False)
+    assert (day.verdict, day.passed) == ("inconclusive", False)
     assert re.fullmatch("the suite schema-[0-9a-f]{12} asks nothing of a day of 37 rows", day.failures[0])
 
 
@@ -196,7 +196,7 @@ WRONG: dict[str, tuple[Callable[[Document], None], str]] = {
     "no number of rows": (replaced(meta={"min_rows": float("nan")}), "no JSON: NaN is no number"),
     "misspelt rows": (
         replaced(meta={"min_row": 100}),
-        r"expectation 2 .*\['min_row'\] in its `meta`; it may have \['batches', 'min_rows', 'shared_by'\]",
+        r"expectation 2 .*\['min_row'\] in its `meta`; it may have \['batches', 'min_rows', 'rows_per_observation'\]",
     ),
     "misspelt batches": (replaced(meta={"batch": ["day"]}), r"expectation 2 .*\['batch'\] in its `meta`; it may have"),
     "misspelt meta": (replaced(metta={"batches": ["day"]}), r"expectation 2 .*\['metta'\]; an expectation has"),
@@ -216,7 +216,10 @@ WRONG: dict[str, tuple[Callable[[Document], None], str]] = {
         ),
         "expectation 2 .*`label`, which only training sets have",
     ),
-    "no share of a row": (replaced(meta={"shared_by": 0.5}), "expectation 2 .*0.5 for `shared_by`; a number from 1 on"),
+    "no share of a row": (
+        replaced(meta={"rows_per_observation": 0.5}),
+        "expectation 2 .*0.5 for `rows_per_observation`; a number from 1 on",
+    ),
     "an argument beside the others": (
         replaced(mostly=0.9),
         r"expectation 2 .*\['mostly'\]; .* `kwargs` with arguments",

@@ -75,8 +75,8 @@ def test_threads_validate_each_their_own_rows(reference: Baseline) -> None:
 def test_no_rows_is_no_pass(reference: Baseline) -> None:
     suite = suite_for(SCHEMA, reference)
     empty = flights(0, seed=1)
-    assert (validate(empty, suite).passed, validate(empty, suite).verdict) == (False, "cannot_tell")
-    assert validate_each({"empty": empty, "full": flights(37, seed=1)}, suite)["empty"].verdict == "cannot_tell"
+    assert (validate(empty, suite).passed, validate(empty, suite).verdict) == (False, "inconclusive")
+    assert validate_each({"empty": empty, "full": flights(37, seed=1)}, suite)["empty"].verdict == "inconclusive"
 
 
 BAD: dict[str, tuple[Callable[[pd.DataFrame], pd.DataFrame], str]] = {
@@ -162,7 +162,7 @@ def test_rows_under_one_sky_are_worth_fewer(reference: Baseline) -> None:
     batch.loc[batch["origin"] == "JFK", "temp"] = np.nan
     assert 9 < batch["temp"].isna().sum() < 18
     assert not validate(batch, suite_for(SCHEMA, reference)).passed
-    under_one_sky = suite_for(SCHEMA, reference, shared_by={"temp": 290.0})
+    under_one_sky = suite_for(SCHEMA, reference, rows_per_observation={"temp": 290.0})
     assert validate(batch, under_one_sky).passed
     assert validate_each({0: batch, 1: flights(37, seed=8)}, under_one_sky)[0].passed
     assert validate(batch, suite_for(SCHEMA, replace(reference, design_effects={"temp": DesignEffect(290.0)}))).passed

@@ -3,12 +3,12 @@ import itertools
 from hypothesis import given
 from hypothesis import strategies as st
 
-from mlops_dagster.predictions.intervals import Runs
+from mlops_dagster.predictions.intervals import IntervalSet
 
 numbers = st.sets(st.integers(1, 60))
 
 
-def expanded(runs: Runs) -> set[int]:
+def expanded(runs: IntervalSet) -> set[int]:
     pairs = list(runs)
     assert all(first <= last for first, last in pairs)
     assert all(before[1] + 1 < after[0] for before, after in itertools.pairwise(pairs))
@@ -17,14 +17,14 @@ def expanded(runs: Runs) -> set[int]:
 
 @given(numbers, numbers)
 def test_runs_are_sets(left, right):
-    a, b = Runs.of(sorted(left)), Runs.of(list(right))
+    a, b = IntervalSet.of(sorted(left)), IntervalSet.of(list(right))
     assert (expanded(a), len(a)) == (left, len(left))
     assert expanded(a | b) == left | right
     assert expanded(a & b) == left & right
     assert expanded(a - b) == left - right
-    assert expanded(Runs.from_pairs([*b, *a])) == left | right
+    assert expanded(IntervalSet.from_pairs([*b, *a])) == left | right
 
 
 def test_between_has_both_ends():
-    assert list(Runs.between(1, 3)) == [(1, 3)]
-    assert list(Runs.between(1, 0)) == []
+    assert list(IntervalSet.between(1, 3)) == [(1, 3)]
+    assert list(IntervalSet.between(1, 0)) == []

@@ -7,11 +7,11 @@ from mlops_dagster.alerting import Severity
 from mlops_dagster.backup import back_up
 from mlops_dagster.errors import HomeNotWritableError
 from mlops_dagster.registry import ModelRegistry
-from mlops_dagster.serving.deployed.registry_cache import LastKnown
+from mlops_dagster.serving.deployed.registry_cache import RegistryCache
 from mlops_dagster.serving.http.tokens import Scope, TokenFile
 from mlops_dagster.settings import Settings
 from mlops_dagster.storage import private
-from mlops_dagster.stores import House
+from mlops_dagster.stores import Stores
 from tests.support.predictions.records import a_record
 
 
@@ -59,18 +59,18 @@ def open_to_others(home: Path) -> dict[str, str]:
 
 def a_life(home: Path, card, artifact: Path) -> None:
     """Everything that writes into a home, in a process that lets others read what it makes."""
-    house = House(Settings(home=home))
-    house.registry.register("flights", artifact, card=card)
-    house.spool.append([a_record(0, key="ada")])
-    assert house.spool.feedback([("p0", "late", None)], model="flights").accepted == 1
-    house.rollups.catch_up(house.spool, lambda *_: None)
-    house.log.ship(house.spool)
-    house.log.tidy()
-    house.alerts.report("flights", "validation", Severity.CRITICAL, "bad")
-    house.quarantine.put("flights/2013-03-01T00.parquet", b"rows")
-    house.profiles.add("flights/1.0.0/2013-03-01T00.bin", b"a profile")
-    TokenFile(house.settings.tokens_path).create("ci", [Scope.INFER], at=house.clock.now(), by="ada")
-    LastKnown(house.settings.last_known_path).close()
+    stores = Stores(Settings(home=home))
+    stores.registry.register("flights", artifact, card=card)
+    stores.spool.append([a_record(0, key="ada")])
+    assert stores.spool.feedback([("p0", "late", None)], model="flights").accepted == 1
+    stores.rollups.catch_up(stores.spool, lambda *_: None)
+    stores.log.ship(stores.spool)
+    stores.log.tidy()
+    stores.alerts.report("flights", "validation", Severity.CRITICAL, "bad")
+    stores.quarantine.put("flights/2013-03-01T00.parquet", b"rows")
+    stores.profiles.add("flights/1.0.0/2013-03-01T00.bin", b"a profile")
+    TokenFile(stores.settings.tokens_path).create("ci", [Scope.INFER], at=stores.clock.now(), by="ada")
+    RegistryCache(stores.settings.last_known_path).close()
 
 
 @pytest.mark.parametrize("umask", [0o000, 0o022, 0o027])
@@ -94,7 +94,7 @@ def test_a_home_that_was_open_is_closed_and_said_so(tmp_path: Path, card, caplog
     a_life(home, card, tmp_path / "model.onnx")
     for path in (home, *home.rglob("*")):
         path.chmod(0o755 if path.is_dir() else 0o644)
-    House(Settings(home=home))
+    Stores(Settings(home=home))
     assert open_to_others(home) == {}
     assert "were open to other users; now they are not" in caplog.text
 

@@ -42,14 +42,14 @@ def test_gates_belong_to_the_model_and_have_a_history(registry: ModelRegistry, u
 def test_check_says_everything_that_is_missing(registry: ModelRegistry, add) -> None:
     bare = add("1.0.0", card=None)
     registry.set_gates("flights", FOUR_EYES)
-    assert [type(error) for error in registry.check(bare)] == [
+    assert [type(error) for error in registry.closed_gates(bare)] == [
         IncompleteCardError,
         ValidationGateError,
         QualityGateError,
         ApprovalError,
     ]
     complete = add("1.1.0")
-    assert [type(error) for error in registry.check(complete)] == [ApprovalError]
+    assert [type(error) for error in registry.closed_gates(complete)] == [ApprovalError]
     with pytest.raises(ApprovalError, match="grace or ada must approve it with its present card"):
         registry.transition(complete, "Production")
     assert registry.deployment("flights").champion is None
@@ -65,13 +65,13 @@ def test_bytes_that_were_rolled_back_are_known_under_any_other_number(
     registry.fetch(bad, tmp_path / "once-more.onnx")
     again = registry.register("flights", tmp_path / "once-more.onnx", "1.1.1", card=card)
     release = registry.get("flights", "1.1.0")
-    assert [type(error) for error in registry.check(again)] == [KnownBadError]
+    assert [type(error) for error in registry.closed_gates(again)] == [KnownBadError]
     with pytest.raises(KnownBadError, match=r"1\.1\.1 has the bytes of 1\.1\.0, which was rolled back"):
         registry.transition(again, "Production")
-    assert registry.check(release) == registry.check(bad) == (), "who names it knows its history"
+    assert registry.closed_gates(release) == registry.closed_gates(bad) == (), "who names it knows its history"
     for stage in ("Shadow", "Production"):
         registry.transition(registry.get("flights", "1.1.0"), stage, reason="the units were right")
-    assert registry.check(again) == ()
+    assert registry.closed_gates(again) == ()
 
 
 @pytest.mark.parametrize(
@@ -110,7 +110,7 @@ def test_an_approver_other_than_who_asked_opens_the_gate(registry: ModelRegistry
         registry.transition(version, "Production")
     ada.request_approval(version)
     grace.approve(version, reason="fine")
-    assert registry.check(version) == ()
+    assert registry.closed_gates(version) == ()
     assert registry.transition(version, "Production").stage is Stage.PRODUCTION
     assert [(event.kind, event.actor) for event in registry.history("flights")][2:] == [
         ("approval_requested", "ada"),

@@ -145,9 +145,9 @@ def test_a_trainer_without_rows_from_before_the_history_is_told_with_the_way(pro
 
 def test_a_section_of_another_policy_replaces_the_whole_section(project: Project) -> None:
     own = find_model(MODEL, project.folder).spec
-    other = with_policy(own, {"rollout": {"watch_hours": 9}}, Path())
+    other = with_policy(own, {"rollout": {"bake_hours": 9}}, Path())
     changed = differences(own, other)
-    assert changed["rollout.watch_hours"] == ("2.0", "9.0")
-    assert changed["rollout.min_watch_hours"] == ("4.0", "48.0"), "the default: the section does not say it"
+    assert changed["rollout.bake_hours"] == ("2.0", "9.0")
+    assert changed["rollout.min_canary_hours"] == ("4.0", "48.0"), "the default: the section does not say it"
     assert {name.split(".")[0] for name in changed} == {"rollout"}
     assert differences(own, own) == {}

@@ -10,7 +10,7 @@ from mlops_dagster.retraining.signals import ConceptSignal, DriftSignal, Perform
 LAST = datetime(2013, 1, 31, tzinfo=UTC)
 DRIFT = DriftSignal("retrain", ("temp", "hour"))
 CALM = DriftSignal("stable", ())
-NO_IDEA = DriftSignal("cannot_tell", ())
+NO_IDEA = DriftSignal("inconclusive", ())
 WATCH = DriftSignal("monitor", ())
 POOR = PerformanceSignal("macro-F1 is low", {"macro_f1": "0.8", "limit": "0.83"})
 
@@ -113,7 +113,7 @@ def test_the_month_after_december_is_in_the_next_year() -> None:
 
 
 @pytest.mark.parametrize(
-    "metadata", [{}, {"verdict": "cannot_tell"}, {"drifted": "temp"}, {"verdict": "stable", "drifted": None}]
+    "metadata", [{}, {"verdict": "inconclusive"}, {"drifted": "temp"}, {"verdict": "stable", "drifted": None}]
 )
 def test_a_report_without_a_verdict_to_retrain_is_no_signal(metadata: dict[str, object]) -> None:
     signal = DriftSignal.from_metadata(metadata)

@@ -9,9 +9,9 @@ from hypothesis import strategies as st
 from mlops_dagster.retraining.signals import ConceptSignal, DriftSignal
 from mlops_dagster.retraining.weigh import weigh
 
-SCORES = ("stable", "cannot_tell", "monitor", "retrain")
+SCORES = ("stable", "inconclusive", "monitor", "retrain")
 """By how much they ask for."""
-HARMS = ("no_loss", "cannot_tell", "came_with_loss")
+HARMS = ("no_loss", "inconclusive", "came_with_loss")
 NAMES = st.lists(st.sampled_from("abcd"), unique=True, max_size=4)
 SIGNALS = st.builds(
     DriftSignal, verdict=st.sampled_from(SCORES), features=NAMES.map(tuple), score=st.sampled_from(SCORES)
@@ -23,13 +23,13 @@ HARM = st.dictionaries(st.sampled_from("abcd"), st.sampled_from(HARMS))
     ("score", "harm", "asks", "reason"),
     [
         ("stable", {}, False, "moves neither the scores nor, as far as labels say, the answers"),
-        ("stable", {"a": "cannot_tell", "b": "no_loss"}, False, "moves neither"),
+        ("stable", {"a": "inconclusive", "b": "no_loss"}, False, "moves neither"),
         ("stable", {"a": "came_with_loss", "b": "no_loss"}, True, "of which a came with wrong answers"),
         ("monitor", {}, True, "which moves the scores (KS D 0.170)"),
         ("monitor", {"a": "no_loss", "b": "no_loss"}, False, "labels show no loss"),
         ("monitor", {"a": "no_loss", "c": "no_loss"}, True, "moves the scores"),
-        ("cannot_tell", {}, True, "whether it moves the scores cannot be told"),
-        ("cannot_tell", {"a": "no_loss", "b": "no_loss"}, False, "labels show no loss"),
+        ("inconclusive", {}, True, "whether it moves the scores cannot be told"),
+        ("inconclusive", {"a": "no_loss", "b": "no_loss"}, False, "labels show no loss"),
         ("retrain", {"a": "no_loss", "b": "no_loss"}, True, "drift of the scores (KS D 0.170) and of a, b"),
     ],
 )
@@ -60,7 +60,7 @@ def test_worse_evidence_never_asks_for_less(drift: DriftSignal, harm: dict[str, 
 @given(SIGNALS, HARM)
 def test_evidence_that_is_missing_lets_drift_ask(drift: DriftSignal, harm: dict[str, str]) -> None:
     drift = replace(drift, verdict="retrain")
-    unknown = replace(drift, score="cannot_tell")
+    unknown = replace(drift, score="inconclusive")
     assert weigh(unknown, {}).asks
     if drift.score != "stable" and weigh(drift, harm).asks:
         assert weigh(drift, {}).asks
@@ -74,5 +74,5 @@ def test_it_reads_the_reports() -> None:
     concept = ConceptSignal.from_metadata({"concept": "not_proven", "concept_features": features})
     assert concept.harm == {"a": "no_loss"}
     assert not weigh(drift, concept.harm).asks
-    withheld = DriftSignal.from_metadata({**said, "verdict": "cannot_tell", "withheld": "2 hours failed"})
+    withheld = DriftSignal.from_metadata({**said, "verdict": "inconclusive", "withheld": "2 hours failed"})
     assert weigh(withheld, {}).reason == "drift cannot be told: 2 hours failed"

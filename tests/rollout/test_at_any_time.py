@@ -25,7 +25,7 @@ from mlops_dagster.rollout.prospects.prospects import roll_out
 PAIRS = RolloutPolicy(soak_hours=12, rows_per_observation=1)
 ARMS = PAIRS.model_copy(update={"paired": False})
 HARD = World(daily=True, sticky=True, cold=True)
-AS_BAD_AS_ALLOWED = Challenger(errors=PAIRS.theta.error, slow=PAIRS.theta.slow, loses=PAIRS.margin)
+AS_BAD_AS_ALLOWED = Challenger(errors=PAIRS.max_ratio.error, slow=PAIRS.max_ratio.slow, loses=PAIRS.margin)
 ROLLOUTS = 20
 
 
@@ -72,7 +72,7 @@ def test_without_the_allowance_for_a_cold_start_it_would_be_the_end() -> None:
 
 @pytest.mark.parametrize(
     "policy",
-    [RolloutPolicy(), RolloutPolicy(soak_hours=1), RolloutPolicy(soak_hours=1, min_watch_hours=0)],
+    [RolloutPolicy(), RolloutPolicy(soak_hours=1), RolloutPolicy(soak_hours=1, min_canary_hours=0)],
     ids=["the defaults", "short steps", "no least watch"],
 )
 def test_one_that_is_3_points_worse_is_not_promoted_for_its_good_time_of_day(policy: RolloutPolicy) -> None:

@@ -6,10 +6,10 @@ from hypothesis import strategies as st
 
 from mlops_dagster.predictions import PairedCounts
 from mlops_dagster.rollout import RolloutPolicy
-from mlops_dagster.rollout.comparison.comparison import Comparison, Sample, Scores, Standing, Tally, compare
+from mlops_dagster.rollout.comparison.comparison import Comparison, LabelledSample, Scores, Standing, Tally, compare
 from tests.support.two_versions import days
 
-SAMPLE = Sample(days(0), days(7), served=10, thinned_days=0, unlabelled=2, not_given=0, compared=8)
+SAMPLE = LabelledSample(days(0), days(7), served=10, thinned_days=0, unlabelled=2, not_given=0, compared=8)
 # truth, champion, challenger, carrier
 TABLE = [
     ("late", "late", "late", "AA"),
@@ -48,7 +48,7 @@ def test_the_numbers_are_those_counted_by_hand() -> None:
         by_hand = [(1 + nu * 0.98) * (1 - nu * 0.02) ** 4 * (1 - nu * 1.02) ** 3 for nu in nus]
         assert test.e_value == pytest.approx(sum(by_hand) / 5)
     assert {test.limit for test in found.overall.tests} == {20}
-    assert found.verdict is Standing.CANNOT_TELL
+    assert found.verdict is Standing.INCONCLUSIVE
 
 
 def test_slices_are_corrected_for_being_many_and_do_not_decide() -> None:
@@ -57,9 +57,9 @@ def test_slices_are_corrected_for_being_many_and_do_not_decide() -> None:
     assert (aa.name, aa.pairs) == ("carrier=AA", PairedCounts(41, 1, 1))
     assert (ua.name, ua.pairs) == ("carrier=UA", PairedCounts(2, 40, 3))
     assert {test.limit for part in found.slices for test in part.tests} == {4 / 0.05}
-    assert (aa.verdict, ua.verdict, found.verdict) == (Standing.SUPERIOR, Standing.WORSE, Standing.CANNOT_TELL)
+    assert (aa.verdict, ua.verdict, found.verdict) == (Standing.SUPERIOR, Standing.WORSE, Standing.INCONCLUSIVE)
     for part in (nobody, unknown):
-        assert (part.pairs.total, part.champion, part.verdict) == (0, None, Standing.CANNOT_TELL)
+        assert (part.pairs.total, part.champion, part.verdict) == (0, None, Standing.INCONCLUSIVE)
 
 
 @pytest.mark.parametrize(
@@ -68,11 +68,11 @@ def test_slices_are_corrected_for_being_many_and_do_not_decide() -> None:
         (60, 10, 930, {}, Standing.SUPERIOR, "accuracy over the champion's"),
         (30, 30, 1940, {}, Standing.NOT_WORSE, "at most 0.02 under"),
         (10, 90, 900, {}, Standing.WORSE, "more than 0.02 under"),
-        (5, 5, 190, {}, Standing.CANNOT_TELL, "nothing is proven yet on 200 labelled rows"),
-        (0, 0, 0, {}, Standing.CANNOT_TELL, "0 labelled rows, 8 are needed"),
-        (60, 10, 930, {"min_step_paired": 1001}, Standing.CANNOT_TELL, "1000 labelled rows, 1001 are needed"),
-        (60, 10, 930, {"answer_influences_label": True}, Standing.CANNOT_TELL, "influences the label"),
-        (60, 10, 930, {"alpha": 1e-40}, Standing.CANNOT_TELL, "nothing is proven"),
+        (5, 5, 190, {}, Standing.INCONCLUSIVE, "nothing is proven yet on 200 labelled rows"),
+        (0, 0, 0, {}, Standing.INCONCLUSIVE, "0 labelled rows, 8 are needed"),
+        (60, 10, 930, {"min_step_paired": 1001}, Standing.INCONCLUSIVE, "1000 labelled rows, 1001 are needed"),
+        (60, 10, 930, {"answer_influences_label": True}, Standing.INCONCLUSIVE, "influences the label"),
+        (60, 10, 930, {"alpha": 1e-40}, Standing.INCONCLUSIVE, "nothing is proven"),
     ],
 )
 def test_only_what_is_proven_is_said(
@@ -98,9 +98,9 @@ def test_from_the_other_side_wins_are_losses(rows: list[Row]) -> None:
     assert (one.overall.champion, one.overall.challenger) == (other.overall.challenger, other.overall.champion)
     assert one.slices[0].pairs == one.overall.pairs
     if one.verdict is Standing.SUPERIOR:
-        assert other.verdict in (Standing.WORSE, Standing.CANNOT_TELL)
+        assert other.verdict in (Standing.WORSE, Standing.INCONCLUSIVE)
     if one.overall.pairs.wins == one.overall.pairs.losses:
-        assert one.verdict in (Standing.NOT_WORSE, Standing.CANNOT_TELL)
+        assert one.verdict in (Standing.NOT_WORSE, Standing.INCONCLUSIVE)
 
 
 def test_the_report_shows_each_number_beside_its_limit() -> None:

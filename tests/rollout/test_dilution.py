@@ -100,7 +100,7 @@ def test_slow_answers_and_accuracy_bet_from_later_minutes_too() -> None:
     )
     found = {test.name: test.e_value for test in judged(seen).worse}
     start, minute = 1 / 2, 1 / 4 / 10_080
-    slow = [bad_event_e_value([(weight, 20, 20 + of)], theta=2) for of in (100, 0)]  # type: ignore[list-item]
+    slow = [bad_event_e_value([(weight, 20, 20 + of)], max_ratio=2) for of in (100, 0)]  # type: ignore[list-item]
     assert found["slow.worse"] == pytest.approx(start * slow[0] + minute * slow[1])
     pairs = [difference_e_value([(-1, w), (1, 90), (0, t)], margin=0.02) for w, t in ((300, 9900), (0, 200))]
     assert found["paired.worse"] == pytest.approx(start * pairs[0] + minute * pairs[1])
@@ -113,7 +113,7 @@ def test_of_cold_answers_the_first_are_forgiven_and_not_the_latest() -> None:
     whole = StepCounts(first, arm(1000, slow=60), arm(99_000))
     lately = StepCounts(first, arm(100, slow=20), arm(9_900))
     seen = Evidence(START, (EventsSince(0, (whole,), BothScored()), EventsSince(100, (lately,), BothScored())))
-    expected = bad_event_e_value([(first, 10, 10)], theta=2) * (1 / 2 + 1 / 4 / 10_080)  # type: ignore[list-item]
+    expected = bad_event_e_value([(first, 10, 10)], max_ratio=2) * (1 / 2 + 1 / 4 / 10_080)  # type: ignore[list-item]
     (slow,) = (test for test in judged(seen).worse if test.name == "slow.worse")
     assert (slow.e_value, slow.observed["canary_cold"]) == (pytest.approx(expected), 50)
 

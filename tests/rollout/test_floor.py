@@ -33,9 +33,9 @@ BETTER, SAME = before(Standing.SUPERIOR, 0.88), before(Standing.NOT_WORSE, 0.82)
     ("value", "rows", "interval", "previous", "outcome", "reason"),
     [
         (0.87, 900, (0.86, 0.88), None, FloorOutcome.FINE, "0.870 is not under 0.87 (900 rows)"),
-        (0.95, 199, (0.9, 0.99), None, FloorOutcome.CANNOT_TELL, "199 labelled rows, 200 are needed"),
-        (0.10, 199, (0.1, 0.2), BETTER, FloorOutcome.CANNOT_TELL, "199 labelled rows, 200 are needed"),
-        (None, 0, None, None, FloorOutcome.CANNOT_TELL, "0 labelled rows"),
+        (0.95, 199, (0.9, 0.99), None, FloorOutcome.INCONCLUSIVE, "199 labelled rows, 200 are needed"),
+        (0.10, 199, (0.1, 0.2), BETTER, FloorOutcome.INCONCLUSIVE, "199 labelled rows, 200 are needed"),
+        (None, 0, None, None, FloorOutcome.INCONCLUSIVE, "0 labelled rows"),
         (0.869, 900, (0.85, 0.89), None, FloorOutcome.ALERT, "0.869 is under 0.87"),
         (0.83, 900, (0.81, 0.85), BETTER, FloorOutcome.ALERT, "0.830 is under 0.87"),
         (0.81, 900, SURE, BETTER, FloorOutcome.ROLL_BACK, "1.1.0 does better on the same labels: the proof"),
@@ -47,7 +47,7 @@ BETTER, SAME = before(Standing.SUPERIOR, 0.88), before(Standing.NOT_WORSE, 0.82)
         # more often right, by always saying what is frequent
         (0.81, 900, SURE, before(Standing.SUPERIOR, 0.80), FloorOutcome.RETRAIN, "macro-F1 0.800 to 0.810"),
         # better by the look of it
-        (0.81, 900, SURE, before(Standing.CANNOT_TELL, 0.95), FloorOutcome.RETRAIN, "not proven"),
+        (0.81, 900, SURE, before(Standing.INCONCLUSIVE, 0.95), FloorOutcome.RETRAIN, "not proven"),
     ],
 )
 def test_what_is_done_about_a_champion(
@@ -62,7 +62,7 @@ def test_what_is_done_about_a_champion(
     assert found.outcome is outcome
     assert reason in found.reason
     assert found.to == ("1.1.0" if outcome is FloorOutcome.ROLL_BACK else "")
-    assert found.under_alert is (outcome not in (FloorOutcome.FINE, FloorOutcome.CANNOT_TELL))
+    assert found.under_alert is (outcome not in (FloorOutcome.FINE, FloorOutcome.INCONCLUSIVE))
 
 
 def test_macro_f1_of_counts() -> None:

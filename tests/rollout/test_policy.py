@@ -9,12 +9,12 @@ from mlops_dagster.rollout import RolloutPolicy
 def test_the_defaults_are_the_promises() -> None:
     policy = RolloutPolicy()
     assert policy.steps == (0.01, 0.05, 0.2, 0.5)
-    assert (policy.soak_hours, policy.min_watch_hours, policy.deadline_hours) == (4, 48, 168)
+    assert (policy.soak_hours, policy.min_canary_hours, policy.deadline_hours) == (4, 48, 168)
     assert policy.at_deadline == "promote_if_not_worse"
-    assert policy.watch_hours == 24
+    assert policy.bake_hours == 24
     assert (policy.alpha, policy.margin, policy.max_error_rate) == (0.05, 0.02, 0.01)
     assert policy.cold_start == 50
-    assert (policy.theta.error, policy.theta.wrong, policy.theta.slow) == (1.2, 1.2, 2.0)
+    assert (policy.max_ratio.error, policy.max_ratio.wrong, policy.max_ratio.slow) == (1.2, 1.2, 2.0)
 
 
 @pytest.mark.parametrize(
@@ -25,15 +25,15 @@ def test_the_defaults_are_the_promises() -> None:
         ({"steps": [0.1, 1.0]}, "less than 1"),
         ({"steps": []}, "at least 1 item"),
         ({"paired_share": 0}, "paired evidence needs paired_share over 0"),
-        ({"min_watch_hours": 36}, "whole days"),
+        ({"min_canary_hours": 36}, "whole days"),
         ({"soak_hours": 48, "shadow_hours": 1}, "193 hours at least, after the deadline of 168"),
-        ({"min_watch_hours": 168}, "169 hours at least"),
-        ({"watch_hours": -1}, "greater than or equal to 0"),
-        ({"watch_hours": float("inf")}, "finite number"),
+        ({"min_canary_hours": 168}, "169 hours at least"),
+        ({"bake_hours": -1}, "greater than or equal to 0"),
+        ({"bake_hours": float("inf")}, "finite number"),
         ({"deadline_hours": 168 * 3600}, "less than or equal to 8784"),
-        ({"deadline_hours": 0, "shadow_hours": 0, "soak_hours": 0, "min_watch_hours": 0}, "greater than 0"),
+        ({"deadline_hours": 0, "shadow_hours": 0, "soak_hours": 0, "min_canary_hours": 0}, "greater than 0"),
         ({"cold_start": -1}, "greater than or equal to 0"),
-        ({"theta": {"error": 0.9}}, "greater than 1"),
+        ({"max_ratio": {"error": 0.9}}, "greater than 1"),
         ({"alpha": 0}, "greater than 0"),
         ({"at_deadline": "promote"}, "'promote_if_not_worse' or 'give_up'"),
         ({"aplha": 0.1}, "Extra inputs"),
@@ -59,8 +59,8 @@ def test_a_contradiction_is_refused_with_its_reason(contradiction: dict[str, obj
 
 
 def test_part_of_theta_leaves_the_rest_as_it_was() -> None:
-    policy = RolloutPolicy.model_validate({"theta": {"slow": 3}})
-    assert (policy.theta.error, policy.theta.slow) == (1.2, 3)
+    policy = RolloutPolicy.model_validate({"max_ratio": {"slow": 3}})
+    assert (policy.max_ratio.error, policy.max_ratio.slow) == (1.2, 3)
 
 
 def test_pairs_are_not_used_where_the_answer_changes_the_label() -> None:

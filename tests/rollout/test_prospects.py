@@ -6,7 +6,7 @@ from mlops_dagster.errors import InvalidPolicyError
 from mlops_dagster.rollout import Outcome, RolloutPolicy
 from mlops_dagster.rollout.prospects.prospects import Traffic, check_can_promote, least_hours, prospects
 
-QUICK = RolloutPolicy(steps=(0.1, 0.5), min_watch_hours=12, soak_hours=6, deadline_hours=60)
+QUICK = RolloutPolicy(steps=(0.1, 0.5), min_canary_hours=12, soak_hours=6, deadline_hours=60)
 LATE = RolloutPolicy(deadline_hours=400, labels="late", label_hours=24)
 
 

@@ -27,7 +27,7 @@ START = datetime(2026, 3, 1, tzinfo=UTC)
 POLICY = RolloutPolicy(
     steps=(0.2, 0.5),
     soak_hours=2,
-    min_watch_hours=4,
+    min_canary_hours=4,
     deadline_hours=20,
     min_step_requests=20,
     min_step_paired=50,

@@ -25,10 +25,10 @@ def home(tmp_path: Path) -> Path:
 
 
 def held(home: Path, until: float = 5, rows_a_day: int = ROWS_A_DAY, **changes: str) -> Comparison:
-    house = house_at(home, days(until))
+    stores = house_at(home, days(until))
     versions = {"champion": "1.0.0", "challenger": "1.1.0", **changes}
-    old, new = (house.registry.get(MODEL, versions[role]) for role in ("champion", "challenger"))
-    return compare_on_log(house.registry, house.log, old, new, POLICY, until=days(until), rows_a_day=rows_a_day)
+    old, new = (stores.registry.get(MODEL, versions[role]) for role in ("champion", "challenger"))
+    return compare_on_log(stores.registry, stores.log, old, new, POLICY, until=days(until), rows_a_day=rows_a_day)
 
 
 def test_both_are_scored_on_the_rows_that_neither_was_fitted_on(home: Path) -> None:
@@ -93,7 +93,7 @@ def test_rows_without_a_feature_that_one_asks_for_judge_nobody(home: Path) -> No
     serve(home, days(3), 200)
     found = held(home, challenger="1.2.0")
     assert (found.sample.served, found.sample.not_given, found.sample.compared) == (200, 200, 0)
-    assert (found.verdict, found.overall.champion) == (Standing.CANNOT_TELL, None)
+    assert (found.verdict, found.overall.champion) == (Standing.INCONCLUSIVE, None)
 
 
 def test_of_a_day_with_too_many_rows_the_same_share_of_each_hour_is_taken(home: Path) -> None:

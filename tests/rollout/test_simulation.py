@@ -44,7 +44,7 @@ RUNNING = Rollout(
 
 
 def harmless(rng: np.random.Generator) -> Iterator[Evidence]:
-    """Five days of a challenger exactly as bad as it may be, by theta, by the margin, and near the error limit, and
+    """Five days of a challenger exactly as bad as it may be, by max_ratio, by the margin, and near the error limit, and
     two more in which it answers everything, and is watched.
 
     A ramp, a daily cycle of traffic and of failures, 40 requests an hour, each a pair.
@@ -60,10 +60,10 @@ def harmless(rng: np.random.Generator) -> Iterator[Evidence]:
             steps[step] = StepCounts(
                 steps[step].weight,
                 steps[step].canary
-                + answered(rng, canary, 0.004 * rush * policy.theta.error, 0.01 * rush * policy.theta.slow),
+                + answered(rng, canary, 0.004 * rush * policy.max_ratio.error, 0.01 * rush * policy.max_ratio.slow),
                 steps[step].champion + answered(rng, requests - canary, 0.004 * rush, 0.01 * rush),
             )
-        failed, champion_failed = rng.binomial(requests, (0.004 * rush * policy.theta.error, 0.004 * rush))
+        failed, champion_failed = rng.binomial(requests, (0.004 * rush * policy.max_ratio.error, 0.004 * rush))
         both += BothScored(int(requests), int(failed), int(champion_failed))
         new = paired(rng, PairedCounts(), requests, lost=0.04, won=0.02)
         pairs += new

@@ -88,7 +88,7 @@ def test_where_the_champion_answers_nothing_the_rollout_waits_and_a_person_decid
 
 
 def test_what_both_fail_on_is_no_fault_of_the_challenger_and_the_champion_is_told_of(world: World) -> None:
-    """A broken house, or a request that nobody can answer, says nothing about which of the two is better."""
+    """A broken home, or a request that nobody can answer, says nothing about which of the two is better."""
     world.register("1.1.0")
     world.reach(1)
     world.serve(both_fail=100, hours=0.1)

@@ -87,7 +87,7 @@ def test_a_paused_watch_does_not_end_but_rolls_back(watched: World) -> None:
 
 
 def test_without_watch_hours_the_promotion_is_the_end(world: World, tmp_path: Path) -> None:
-    policy = world.policy.model_copy(update={"watch_hours": 0})
+    policy = world.policy.model_copy(update={"bake_hours": 0})
     (tmp_path / "none").mkdir()
     other = type(world)(tmp_path / "none", policy=policy)
     other.champion()

@@ -9,7 +9,7 @@ from sklearn.pipeline import Pipeline
 from sqlalchemy import make_url
 
 from mlops_dagster.settings import Settings
-from mlops_dagster.stores import House
+from mlops_dagster.stores import Stores
 from tests.support.proxy import Proxy
 from tests.support.serving.data_plane import SCHEMA, WIDER, Models, Server, make_estimator
 
@@ -32,7 +32,7 @@ def estimators() -> Mapping[tuple[str, float], Pipeline]:
 @pytest.fixture(scope="module")
 def models(tmp_path_factory: pytest.TempPathFactory, estimators: Mapping[tuple[str, float], Pipeline]) -> Models:
     settings = Settings(home=tmp_path_factory.mktemp("home"))
-    return Models(House(settings, actor="test"), estimators)
+    return Models(Stores(settings, actor="test"), estimators)
 
 
 @pytest.fixture(scope="module")
@@ -41,7 +41,7 @@ def start_server(models: Models) -> Iterator[Callable[..., Server]]:
     servers: list[Server] = []
 
     def start(*, descriptors: int | None = None, **environment: str) -> Server:
-        servers.append(Server(models.house.settings.home, descriptors=descriptors, **environment))
+        servers.append(Server(models.stores.settings.home, descriptors=descriptors, **environment))
         return servers[-1]
 
     yield start

@@ -146,8 +146,8 @@ def guarded(models: Models, start_server: Callable[[], Server]) -> tuple[Server,
     """A data plane that began without tokens."""
     models.champion(MODEL)
     server = start_server()
-    server.wait_in_force(models.house, MODEL)
-    return server, TokenFile(models.house.settings.tokens_path)
+    server.wait_in_force(models.stores, MODEL)
+    return server, TokenFile(models.stores.settings.tokens_path)
 
 
 def test_a_running_data_plane_follows_soon_and_tells_nobody(guarded: tuple[Server, TokenFile], models: Models) -> None:
@@ -191,7 +191,7 @@ def test_a_running_data_plane_follows_soon_and_tells_nobody(guarded: tuple[Serve
     assert "serving on" in log
     for secret in (*secrets.values(), "s3cret", "4242.4242", "Bearer", "uthorization"):
         assert secret not in log
-    labels_table = DeltaTable(f"{models.house.settings.log}/labels").to_pyarrow_table(columns=["label", "actor"])
+    labels_table = DeltaTable(f"{models.stores.settings.log}/labels").to_pyarrow_table(columns=["label", "actor"])
     assert labels_table.to_pylist() == [{"label": "late", "actor": "feedback"}]
 
 

@@ -6,10 +6,10 @@ from collections import Counter
 import pytest
 
 from mlops_dagster.errors import StorageError
-from mlops_dagster.serving.plane.abandonable import Lane
+from mlops_dagster.serving.plane.abandonable import AbandonableWorker
 from mlops_dagster.serving.telemetry.telemetry import Telemetry
 from mlops_dagster.serving.upkeep import periodic as background
-from mlops_dagster.serving.upkeep.periodic import Repeating
+from mlops_dagster.serving.upkeep.periodic import PeriodicTask
 
 PANIC = type("PanicException", (BaseException,), {"__module__": "pyo3_runtime"})
 
@@ -36,7 +36,7 @@ def test_work_that_broke_off_is_counted_and_tried_again(error: BaseException, mo
         seen.append(duty.trouble)
         again.set()
 
-    duty = Repeating("log", 0.005, work, telemetry)
+    duty = PeriodicTask("log", 0.005, work, telemetry)
     duty.start()
     assert again.wait(30)
     duty.stop()
@@ -46,7 +46,7 @@ def test_work_that_broke_off_is_counted_and_tried_again(error: BaseException, mo
 
 
 def test_what_breaks_in_an_unknown_way_is_tried_ever_less_often() -> None:
-    duty = Repeating("log", 5.0, lambda: None, Counted())
+    duty = PeriodicTask("log", 5.0, lambda: None, Counted())
     pauses = []
     for _ in range(6):
         duty._failed(PANIC())
@@ -60,7 +60,7 @@ def test_what_breaks_in_an_unknown_way_is_tried_ever_less_often() -> None:
 
 
 def test_a_lane_outlives_what_raises_in_it() -> None:
-    lane, done = Lane("tested"), threading.Event()
+    lane, done = AbandonableWorker("tested"), threading.Event()
 
     def breaks() -> None:
         raise PANIC("index out of range")

@@ -40,7 +40,7 @@ def test_a_batch_has_the_numbers_of_the_endpoint(
     monkeypatch.setattr(batch_scores, "_ROWS_AT_ONCE", 100)
     files = BatchFiles(open_files(str(tmp_path), "batch_scores"), "batches", DAY)
     files.keep(frame)
-    assert score_batch(files, champion, models.house.registry.load(champion)) == (250, 0)
+    assert score_batch(files, champion, models.stores.registry.load(champion)) == (250, 0)
     scored = pd.read_parquet(files.link)
 
     server.wait_ready("batches")
@@ -78,7 +78,7 @@ def test_a_row_with_an_infinite_number_has_the_answer_of_an_estimator_that_takes
     models: Models, tmp_path: Path
 ) -> None:
     champion = models.champion("infinities")
-    estimator = models.house.registry.load(champion)
+    estimator = models.stores.registry.load(champion)
     files = BatchFiles(open_files(str(tmp_path), "batch_scores"), "infinities", DAY)
     frame = rows(25)
     frame.loc[[0, 7], "delay"] = [np.inf, -np.inf]
@@ -93,7 +93,7 @@ def test_a_row_with_an_infinite_number_that_is_refused_has_no_prediction_and_tak
     models: Models, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     champion = models.champion("infinite")
-    estimator = Finite(models.house.registry.load(champion))
+    estimator = Finite(models.stores.registry.load(champion))
     monkeypatch.setattr(batch_scores, "_ROWS_AT_ONCE", 5)
     files = BatchFiles(open_files(str(tmp_path), "batch_scores"), "infinite", DAY)
     files.keep(rows(25))
@@ -114,7 +114,7 @@ def test_what_cannot_be_scored_leaves_no_scores(models: Models, tmp_path: Path) 
     champion = models.champion("unscored")
     store = open_files(str(tmp_path), "batch_scores")
     files = BatchFiles(store, "unscored", DAY)
-    estimator = models.house.registry.load(champion)
+    estimator = models.stores.registry.load(champion)
     files.keep(rows(10))
     score_batch(files, champion, estimator)
     files.keep(rows(10).assign(carrier="XX"))

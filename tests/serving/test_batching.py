@@ -14,7 +14,7 @@ from hypothesis import strategies as st
 from mlops_dagster.errors import ModelFailedError
 from mlops_dagster.schema import Feature, ModelSchema
 from mlops_dagster.serving.deployed.loaded_model import LoadedModel, Scores
-from mlops_dagster.serving.plane.abandonable import MOST_STUCK, Lane
+from mlops_dagster.serving.plane.abandonable import MOST_STUCK, AbandonableWorker
 from mlops_dagster.serving.plane.batching import Batcher, score_together
 
 SCHEMA = ModelSchema(features=(Feature(name="a", kind="numeric"),), classes=("no", "yes"))
@@ -41,7 +41,7 @@ def batcher(
     settle: Callable[[list[int], Sequence[int]], Sequence[int | Exception]] = lambda _jobs, outcomes: outcomes,
     patience: float = 30.0,
 ) -> Batcher[int, int, int]:
-    return Batcher(Lane("test"), score, settle, late=-1, patience=patience)
+    return Batcher(AbandonableWorker("test"), score, settle, late=-1, patience=patience)
 
 
 def test_jobs_that_come_while_a_batch_is_at_work_make_one_batch() -> None:

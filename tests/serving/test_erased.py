@@ -20,7 +20,7 @@ from mlops_dagster.components.platform import Platform
 from mlops_dagster.monitoring import ValidationPolicy
 from mlops_dagster.predictions import audit
 from mlops_dagster.settings import Settings
-from mlops_dagster.stores import House
+from mlops_dagster.stores import Stores
 from tests.components.test_prediction_batch import EARLIER, SPEC
 from tests.support.predictions.records import MARCH
 from tests.support.serving.data_plane import Models, Server, request
@@ -35,17 +35,17 @@ KEEPS_ROWS = re.compile(r"spool\.|log/|quarantine/.*\.parquet$|artifacts/profile
 
 
 @pytest.fixture
-def house(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> House:
+def stores(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Stores:
     monkeypatch.setenv("MLOPS_HOME", str(tmp_path / "home"))
     monkeypatch.setenv("MLOPS_REPORT_ROWS", "0")  # pages are removed as profiles are, and take 16 s to draw
-    house = House(Settings(), ReplayedClock(EARLIER), actor="test")
-    Models(house, light_artifacts(tmp_path)).champion(MODEL)
-    return house
+    stores = Stores(Settings(), ReplayedClock(EARLIER), actor="test")
+    Models(stores, light_artifacts(tmp_path)).champion(MODEL)
+    return stores
 
 
 @pytest.fixture
-def server(house: House) -> Iterator[Server]:
-    server = Server(house.settings.home, MLOPS_ACCEPT_EVENT_TIME="true")
+def server(stores: Stores) -> Iterator[Server]:
+    server = Server(stores.settings.home, MLOPS_ACCEPT_EVENT_TIME="true")
     yield server
     server.client.close()  # the server waits for connections that are kept open
     server.stop()
@@ -106,8 +106,8 @@ def the_hour_is_validated_and_profiled(home: Path) -> None:
         dg.materialize(assets, instance=instance, resources={"platform": Platform(home=str(home))}, tags=tags)
 
 
-def test_no_byte_of_the_home_knows_who_was_erased(house: House, server: Server, tmp_path: Path) -> None:
-    home = house.settings.home
+def test_no_byte_of_the_home_knows_who_was_erased(stores: Stores, server: Server, tmp_path: Path) -> None:
+    home = stores.settings.home
     a_person_goes_through_everything(server)
     the_hour_is_validated_and_profiled(home)
 
@@ -115,7 +115,7 @@ def test_no_byte_of_the_home_knows_who_was_erased(house: House, server: Server, 
     assert {name.partition("/")[0] for name in knows} >= {"log", "quarantine", "artifacts"}
     assert [name for name in knows if not KEEPS_ROWS.match(name)] == []
     assert who_knows(home, b"unread-qzx") == []
-    assert house.alerts.list(MODEL)[0].rule == "validation"
+    assert stores.alerts.list(MODEL)[0].rule == "validation"
     for path in ("/v2/health/ready", f"/v2/models/{MODEL}/ready", "/metrics"):
         assert b"qzx" not in server.client.get(path).content
 
@@ -127,4 +127,4 @@ def test_no_byte_of_the_home_knows_who_was_erased(house: House, server: Server, 
     assert json.loads(erased.stdout)["predictions"] == 12 + 12 + 3
     assert who_knows(home, *THEIRS) == []
     assert who_knows(home, b"of-bob-7")
-    assert audit(house.spool, house.log, house.rollups).complete
+    assert audit(stores.spool, stores.log, stores.rollups).complete

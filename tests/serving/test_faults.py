@@ -15,7 +15,7 @@ from mlops_dagster.predictions import audit
 from mlops_dagster.registry import Stage
 from mlops_dagster.rollout import Phase, RolloutPolicy
 from mlops_dagster.settings import Settings
-from mlops_dagster.stores import House
+from mlops_dagster.stores import Stores
 from tests.serving.test_supervisor import children
 from tests.support.proxy import Proxy
 from tests.support.serving.data_plane import NOW, WIDER, Models, Server, behind, eventually, logged_ids
@@ -31,7 +31,7 @@ Start = Callable[..., Server]
 @pytest.fixture(scope="module")
 def models(tmp_path_factory: pytest.TempPathFactory) -> Models:
     folder = tmp_path_factory.mktemp("light")
-    return Models(House(Settings(home=folder / "home"), actor="test"), light_artifacts(folder))
+    return Models(Stores(Settings(home=folder / "home"), actor="test"), light_artifacts(folder))
 
 
 def test_kill_9_of_anyone_at_any_moment_loses_no_answer(
@@ -43,33 +43,33 @@ def test_kill_9_of_anyone_at_any_moment_loses_no_answer(
 
 @pytest.fixture
 def on_postgresql(tmp_path: Path, postgresql: str) -> Iterator[Models]:
-    house = House(Settings(home=tmp_path / "home", database_url=postgresql), actor="test")
-    yield Models(house, light_artifacts(tmp_path))
-    house.registry.close()
-    house.rollouts.close()
+    stores = Stores(Settings(home=tmp_path / "home", database_url=postgresql), actor="test")
+    yield Models(stores, light_artifacts(tmp_path))
+    stores.registry.close()
+    stores.rollouts.close()
 
 
 def failing_canary(models: Models) -> None:
     """A rollout at half of the traffic, whose challenger refuses every request."""
-    house = models.house
+    stores = models.stores
     models.champion(MODEL)
     registered = models.register(MODEL, "1.1.0", schema=WIDER)
-    epoch = house.registry.deployment(MODEL).epoch
-    rollout = house.rollouts.start(MODEL, "1.0.0", "1.1.0", RolloutPolicy(), epoch, NOW)
-    house.registry.transition(registered, Stage.CANARY, weight=0.5)
-    house.rollouts.change(rollout.id, lambda seen: replace(seen, phase=Phase.CANARY, step=1, weight=0.5))
+    epoch = stores.registry.deployment(MODEL).epoch
+    rollout = stores.rollouts.start(MODEL, "1.0.0", "1.1.0", RolloutPolicy(), epoch, NOW)
+    stores.registry.transition(registered, Stage.CANARY, weight=0.5)
+    stores.rollouts.change(rollout.id, lambda seen: replace(seen, phase=Phase.CANARY, step=1, weight=0.5))
 
 
 def test_without_its_database_it_serves_what_was_known_last_and_the_fuse_still_trips(
     on_postgresql: Models, postgresql: str, proxy: Proxy
 ) -> None:
-    house = on_postgresql.house
+    stores = on_postgresql.stores
     failing_canary(on_postgresql)
     server = Server(
-        house.settings.home, MLOPS_DATABASE_URL=behind(proxy, postgresql), MLOPS_WORKERS="2", MLOPS_DRAIN_SECONDS="2"
+        stores.settings.home, MLOPS_DATABASE_URL=behind(proxy, postgresql), MLOPS_WORKERS="2", MLOPS_DRAIN_SECONDS="2"
     )
     try:
-        server.wait_in_force(house, MODEL)
+        server.wait_in_force(stores, MODEL)
         proxy.cut()
         for pid in children(server, "worker"):  # those that come after them know what these knew
             os.kill(pid, signal.SIGKILL)
@@ -88,20 +88,20 @@ def test_without_its_database_it_serves_what_was_known_last_and_the_fuse_still_t
         assert "deployments" in ready["warnings"]
         assert set(ready["warnings"].values()) == {"fails (storage)"}
         server.flush()
-        rows = logged_ids(house, MODEL)
+        rows = logged_ids(stores, MODEL)
         assert load.answered <= set(rows)
-        assert house.registry.deployment(MODEL).canary == "1.1.0", "the registry could not be told"
+        assert stores.registry.deployment(MODEL).canary == "1.1.0", "the registry could not be told"
 
         proxy.heal()
-        eventually(lambda: house.registry.get(MODEL, "1.1.0").rolled_back)
-        assert house.registry.history(MODEL)[-1].reason.startswith("fuse: proven worse")
-        epoch = house.registry.deployment(MODEL).epoch
+        eventually(lambda: stores.registry.get(MODEL, "1.1.0").rolled_back)
+        assert stores.registry.history(MODEL)[-1].reason.startswith("fuse: proven worse")
+        epoch = stores.registry.deployment(MODEL).epoch
         address = server.read_address()
         assert address is not None
         server.address = address
-        eventually(lambda: server.in_force(house, MODEL, epoch))
+        eventually(lambda: server.in_force(stores, MODEL, epoch))
         time.sleep(1.5)
-        assert [event.kind for event in house.registry.history(MODEL)].count("rollback") == 1
+        assert [event.kind for event in stores.registry.history(MODEL)].count("rollback") == 1
         said = server.log.read_text()
         assert "Traceback" not in said
         assert said.count("withdrawals failed") <= 2, "once a worker, not once a second"
@@ -112,11 +112,11 @@ def test_without_its_database_it_serves_what_was_known_last_and_the_fuse_still_t
 def test_a_database_that_hangs_holds_up_neither_answers_nor_the_fuse(
     on_postgresql: Models, postgresql: str, proxy: Proxy
 ) -> None:
-    house = on_postgresql.house
+    stores = on_postgresql.stores
     failing_canary(on_postgresql)
-    server = Server(house.settings.home, MLOPS_DATABASE_URL=behind(proxy, postgresql), MLOPS_DRAIN_SECONDS="0")
+    server = Server(stores.settings.home, MLOPS_DATABASE_URL=behind(proxy, postgresql), MLOPS_DRAIN_SECONDS="0")
     try:
-        server.wait_in_force(house, MODEL)
+        server.wait_in_force(stores, MODEL)
         proxy.hang()
         with load_on(MODEL, lambda: server.address["port"], pause=0.01) as load:
             load.wait_for(100)
@@ -126,7 +126,7 @@ def test_a_database_that_hangs_holds_up_neither_answers_nor_the_fuse(
             load.wait_for(100)
         assert load.refused == failed
         proxy.heal()
-        eventually(lambda: house.registry.get(MODEL, "1.1.0").rolled_back)
+        eventually(lambda: stores.registry.get(MODEL, "1.1.0").rolled_back)
         assert server.flush(log=False)["rolled_up"] >= len(load.answered)
     finally:
         server.stop(signal.SIGTERM)
@@ -137,9 +137,9 @@ def test_a_full_disk_is_an_error_of_the_request_and_never_an_answer_without_a_re
 ) -> None:
     model = "full"
     models.champion(model)
-    models.house.registry.transition(models.register(model, "2.0.0"), Stage.PRODUCTION)
+    models.stores.registry.transition(models.register(model, "2.0.0"), Stage.PRODUCTION)
     server = start_server()
-    server.wait_in_force(models.house, model)
+    server.wait_in_force(models.stores, model)
     assert server.infer(model).json()["model_version"] == "2.0.0"
     for pid in children(server):
         resource.prlimit(pid, resource.RLIMIT_FSIZE, (4096, resource.RLIM_INFINITY))
@@ -150,16 +150,16 @@ def test_a_full_disk_is_an_error_of_the_request_and_never_an_answer_without_a_re
     assert (ready.status_code, ready.json()["ready"]) == (503, False)
     assert "spool.sqlite cannot be used" in ready.json()["reasons"]["spool"]
     assert server.client.get("/v2/health/live").status_code == 200
-    models.house.registry.rollback(model, reason="worse")  # does not wait for room on the disk
+    models.stores.registry.rollback(model, reason="worse")  # does not wait for room on the disk
     eventually(lambda: server.client.get(f"/v2/models/{model}/ready").json()["version"] == "1.0.0", seconds=2)
 
     for pid in children(server):
         resource.prlimit(pid, resource.RLIMIT_FSIZE, (resource.RLIM_INFINITY, resource.RLIM_INFINITY))
     assert server.infer(model).json()["model_version"] == "1.0.0"
     assert server.client.get("/v2/health/ready").status_code == 200
-    server.wait_in_force(models.house, model)
+    server.wait_in_force(models.stores, model)
     server.flush()
-    assert audit(models.house.spool, models.house.log).complete
+    assert audit(models.stores.spool, models.stores.log).complete
     assert server.stop(signal.SIGTERM) == 0
 
 
@@ -169,8 +169,8 @@ def test_where_the_log_cannot_be_written_the_spool_holds_everything_until_it_can
     model = "unshipped"
     models.champion(model)
     server = start_server()
-    server.wait_in_force(models.house, model)
-    log = Path(models.house.settings.log)
+    server.wait_in_force(models.stores, model)
+    log = Path(models.stores.settings.log)
     away = log.with_name("away")
     log.mkdir(exist_ok=True)
     log.rename(away)
@@ -183,6 +183,6 @@ def test_where_the_log_cannot_be_written_the_spool_holds_everything_until_it_can
     away.rename(log)
     heir = start_server()
     heir.flush()
-    assert ids <= set(logged_ids(models.house, model))
-    assert audit(models.house.spool, models.house.log).complete
+    assert ids <= set(logged_ids(models.stores, model))
+    assert audit(models.stores.spool, models.stores.log).complete
     assert heir.stop(signal.SIGTERM) == 0

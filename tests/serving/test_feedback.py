@@ -10,10 +10,10 @@ import pytest
 
 from mlops_dagster.errors import InvalidLabelsError
 from mlops_dagster.registry import Stage
-from mlops_dagster.serving.deployed.registry_cache import LastKnown
+from mlops_dagster.serving.deployed.registry_cache import RegistryCache
 from mlops_dagster.serving.plane.known_classes import KnownClasses, check_labels
 from mlops_dagster.settings import Settings
-from mlops_dagster.stores import House
+from mlops_dagster.stores import Stores
 from tests.serving.test_telemetry import parsed, value
 from tests.support.serving.data_plane import SCHEMA, Models, Server, eventually
 from tests.support.serving.light import light_artifacts
@@ -24,7 +24,7 @@ DAYS = (datetime.now(UTC) - timedelta(days=1), datetime.now(UTC) + timedelta(day
 
 @pytest.fixture
 def models(tmp_path: Path) -> Models:
-    models = Models(House(Settings(home=tmp_path / "home"), actor="ada"), light_artifacts(tmp_path))
+    models = Models(Stores(Settings(home=tmp_path / "home"), actor="ada"), light_artifacts(tmp_path))
     for name in (MODEL, OTHER):
         models.champion(name)
     return models
@@ -32,9 +32,9 @@ def models(tmp_path: Path) -> Models:
 
 @pytest.fixture
 def server(models: Models) -> Iterator[Server]:
-    server = Server(models.house.settings.home, MLOPS_MAX_BODY_BYTES=str(2**25))
+    server = Server(models.stores.settings.home, MLOPS_MAX_BODY_BYTES=str(2**25))
     for name in (MODEL, OTHER):
-        server.wait_in_force(models.house, name)
+        server.wait_in_force(models.stores, name)
     yield server
     server.stop()
 
@@ -92,21 +92,23 @@ def test_one_id_for_all_requests_is_counted_and_has_one_label(server: Server, mo
     server.flush()
     eventually(lambda: told(server, "repeated_ids_total", model=MODEL) == 2)
     assert told(server, "repeated_ids_total", model=OTHER) == 0
-    counts = {model: models.house.rollups.events(model, *DAYS) for model in (MODEL, OTHER)}
+    counts = {model: models.stores.rollups.events(model, *DAYS) for model in (MODEL, OTHER)}
     assert [
         (its.requests, its.labelled, its.wrong) for rows in counts.values() for its in (row.counts for row in rows)
     ] == [
         (3, 1, 0),
         (1, 1, 0),
     ]
-    assert models.house.log.get("1", MODEL)["prediction"] == "late"
+    assert models.stores.log.get("1", MODEL)["prediction"] == "late"
 
 
 def test_the_classes_of_every_version_that_was_loaded_here_are_known(models: Models, tmp_path: Path) -> None:
-    noting, reading = (LastKnown(tmp_path / "known.sqlite") for _ in range(2))  # another worker loads, this one is told
+    noting, reading = (
+        RegistryCache(tmp_path / "known.sqlite") for _ in range(2)
+    )  # another worker loads, this one is told
     known = KnownClasses(reading)
     assert known.of(MODEL) == frozenset()
-    first = models.house.registry.get(MODEL, "1.0.0")
+    first = models.stores.registry.get(MODEL, "1.0.0")
     noting.note_version(first)
     assert known.of(MODEL) == {"late", "on_time"}
     later = SCHEMA.model_copy(update={"classes": ("on_time", "late", "diverted")})

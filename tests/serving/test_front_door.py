@@ -21,7 +21,7 @@ from mlops_dagster.serving.http.connection import MAX_HEAD_BYTES, MAX_HEADERS
 from mlops_dagster.serving.http.front_door import FrontDoor, Limits, Queue
 from mlops_dagster.serving.processes.supervisor import listening
 from mlops_dagster.settings import Settings
-from mlops_dagster.stores import House
+from mlops_dagster.stores import Stores
 from tests.support.serving.attacks import CHUNKED, GET, POST, ask, closed, many_connections, rest_of, trickle
 from tests.support.serving.data_plane import Models, Server, eventually, request
 
@@ -35,7 +35,7 @@ def usual(start_server: Start, models: Models) -> Server:
     """One with the usual settings, where the limit of descriptors cannot be raised."""
     models.champion(MODEL)
     server = start_server(descriptors=1024)
-    server.wait_in_force(models.house, MODEL)
+    server.wait_in_force(models.stores, MODEL)
     return server
 
 
@@ -44,17 +44,17 @@ def hasty(
     tmp_path_factory: pytest.TempPathFactory, estimators: Mapping[tuple[str, float], Pipeline]
 ) -> Iterator[Server]:
     """One with little patience and little room."""
-    models = Models(House(Settings(home=tmp_path_factory.mktemp("hasty")), actor="test"), estimators)
+    models = Models(Stores(Settings(home=tmp_path_factory.mktemp("hasty")), actor="test"), estimators)
     models.champion(MODEL)
     server = Server(
-        models.house.settings.home,
+        models.stores.settings.home,
         MLOPS_HEAD_SECONDS="0.4",
         MLOPS_BODY_SECONDS="1.5",
         MLOPS_IDLE_SECONDS="1.2",
         MLOPS_MAX_BODY_BYTES=str(2 * MIB),
         MLOPS_MAX_UNFINISHED_BYTES=str(8 * MIB),
     )
-    server.wait_in_force(models.house, MODEL)
+    server.wait_in_force(models.stores, MODEL)
     yield server
     server.stop(signal.SIGKILL)
 

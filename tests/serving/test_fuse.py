@@ -14,10 +14,10 @@ from mlops_dagster.predictions import Answered, PredictionRecord, Role
 from mlops_dagster.registry import Stage, estimators
 from mlops_dagster.rollout import Phase, RolloutPolicy
 from mlops_dagster.serving.deployed.artifacts import Artifacts
-from mlops_dagster.serving.deployed.registry_cache import Known, LastKnown
+from mlops_dagster.serving.deployed.registry_cache import Known, RegistryCache
 from mlops_dagster.serving.service import Service
 from mlops_dagster.settings import Settings
-from mlops_dagster.stores import House
+from mlops_dagster.stores import Stores
 from tests.support import weed
 from tests.support.proxy import Proxy
 from tests.support.serving.data_plane import NOW, Models, behind
@@ -39,35 +39,35 @@ class Stepped:
 
 @pytest.fixture
 def models(tmp_path: Path) -> Iterator[Models]:
-    house = House(Settings(home=tmp_path / "home"), actor="test")
-    yield Models(house, light_artifacts(tmp_path))
-    house.registry.close()
+    stores = Stores(Settings(home=tmp_path / "home"), actor="test")
+    yield Models(stores, light_artifacts(tmp_path))
+    stores.registry.close()
 
 
 def rollout(models: Models) -> Known:
     """A canary at half of the traffic."""
-    house = models.house
+    stores = models.stores
     models.champion(MODEL)
     registered = models.register(MODEL, "1.1.0")
-    epoch = house.registry.deployment(MODEL).epoch
-    started = house.rollouts.start(MODEL, "1.0.0", "1.1.0", RolloutPolicy(), epoch, NOW)
-    house.registry.transition(registered, Stage.CANARY, weight=0.5)
-    house.rollouts.change(started.id, lambda seen: replace(seen, phase=Phase.CANARY, step=1, weight=0.5))
-    return Known(house.registry.deployment(MODEL), house.rollouts.active(MODEL))
+    epoch = stores.registry.deployment(MODEL).epoch
+    started = stores.rollouts.start(MODEL, "1.0.0", "1.1.0", RolloutPolicy(), epoch, NOW)
+    stores.registry.transition(registered, Stage.CANARY, weight=0.5)
+    stores.rollouts.change(started.id, lambda seen: replace(seen, phase=Phase.CANARY, step=1, weight=0.5))
+    return Known(stores.registry.deployment(MODEL), stores.rollouts.active(MODEL))
 
 
 def watch(models: Models) -> None:
     """The same, promoted: the old champion is its shadow."""
     known = rollout(models)
     assert known.rollout is not None
-    house = models.house
-    house.registry.transition(house.registry.get(MODEL, "1.1.0"), Stage.PRODUCTION, watched=True)
-    house.rollouts.change(known.rollout.id, lambda seen: replace(seen, phase=Phase.WATCH, weight=1.0, promoted_at=NOW))
+    stores = models.stores
+    stores.registry.transition(stores.registry.get(MODEL, "1.1.0"), Stage.PRODUCTION, watched=True)
+    stores.rollouts.change(known.rollout.id, lambda seen: replace(seen, phase=Phase.WATCH, weight=1.0, promoted_at=NOW))
 
 
 @contextmanager
 def workers(models: Models, clock: Stepped, number: int, database_url: str | None = None) -> Iterator[list[Service]]:
-    settings = models.house.settings
+    settings = models.stores.settings
     if database_url is not None:
         settings = settings.model_copy(update={"database_url": database_url})
     with ExitStack() as stack:
@@ -87,7 +87,7 @@ def answer(service: Service, requests: int, at: datetime, *, canary_fails: bool,
     if watched:
         roles = {"champion": "1.1.0", "shadow": "1.0.0"}
         beside = {"shadow": Answered("1.1.0", "champion", "failed" if canary_fails else "ok")}
-    service.house.spool.append([
+    service.stores.spool.append([
         PredictionRecord(
             prediction_id=f"{at:%H%M}-{role}-{number}", request=f"{at:%H%M}-{role}-{number}", model=MODEL,
             version=version,
@@ -116,7 +116,7 @@ def test_every_worker_cuts_off_by_itself_and_the_registry_hears_of_it_once(
         assert canaries(services) == [None, None]
         for service in services * 2:
             service.fuse.tell()
-        kinds = [event.kind for event in models.house.registry.history(MODEL)]
+        kinds = [event.kind for event in models.stores.registry.history(MODEL)]
         assert kinds.count("rollback") == 1
         assert not [line for line in caplog.records if line.levelno >= logging.ERROR]
         for service in services:
@@ -135,15 +135,15 @@ def test_what_k_replicas_see_together_is_proven_as_soon_as_one_would_have(
 
     replicas = 3
     homes = [tmp_path / f"replica-{number}" for number in range(replicas)]
-    houses = [House(Settings(home=home, database_url=postgresql), actor="test") for home in homes]
+    houses = [Stores(Settings(home=home, database_url=postgresql), actor="test") for home in homes]
     rollout(Models(houses[0], light_artifacts(tmp_path)))
     for home in homes[1:]:
         (home / "artifacts").symlink_to(homes[0] / "artifacts")
     with ExitStack() as stack:
         services = [
             service
-            for house in houses
-            for service in stack.enter_context(workers(Models(house, models.artifacts), clock, 1))
+            for stores in houses
+            for service in stack.enter_context(workers(Models(stores, models.artifacts), clock, 1))
         ]
         for service in services:
             for _ in range(-(-needed // replicas)):
@@ -158,8 +158,8 @@ def test_what_k_replicas_see_together_is_proven_as_soon_as_one_would_have(
             service.fuse.tell()
         kinds = [event.kind for event in houses[0].registry.history(MODEL)]
         assert kinds.count("rollback") == 1
-    for house in houses:
-        house.registry.close()
+    for stores in houses:
+        stores.registry.close()
 
 
 def _cut_off_after(service: Service, clock: Stepped, failures: int) -> bool:
@@ -178,8 +178,8 @@ def test_a_new_champion_that_fails_in_its_watch_gives_way_to_the_old_one_while_t
     postgresql: str, proxy: Proxy, tmp_path: Path, over: bool
 ) -> None:
     """What was proven counts, though the watch is `over` by the time the registry can be told."""
-    house = House(Settings(home=tmp_path / "home", database_url=postgresql), actor="test")
-    models, bad, good = Models(house, light_artifacts(tmp_path)), ("1.1.0", ("1.0.0",)), ("1.0.0", ())
+    stores = Stores(Settings(home=tmp_path / "home", database_url=postgresql), actor="test")
+    models, bad, good = Models(stores, light_artifacts(tmp_path)), ("1.1.0", ("1.0.0",)), ("1.0.0", ())
     watch(models)
     clock = Stepped(NOW + HOUR)
     with workers(models, clock, 2, behind(proxy, postgresql)) as services:
@@ -198,26 +198,26 @@ def test_a_new_champion_that_fails_in_its_watch_gives_way_to_the_old_one_while_t
                 with pytest.raises(StorageError):
                     act()
         assert in_force(services) == [good, good]
-        assert house.registry.deployment(MODEL).champion == "1.1.0", "the registry could not be told"
+        assert stores.registry.deployment(MODEL).champion == "1.1.0", "the registry could not be told"
 
         if over:
-            house.registry.transition(house.registry.get(MODEL, "1.0.0"), Stage.DEPRECATED)
+            stores.registry.transition(stores.registry.get(MODEL, "1.0.0"), Stage.DEPRECATED)
         proxy.heal()
         for service in services * 2:
             service.fuse.tell()
-        kinds = [event.kind for event in house.registry.history(MODEL)]
-        assert (kinds.count("rollback"), house.registry.deployment(MODEL).champion) == (1, "1.0.0")
-        assert house.registry.get(MODEL, "1.1.0").rolled_back
+        kinds = [event.kind for event in stores.registry.history(MODEL)]
+        assert (kinds.count("rollback"), stores.registry.deployment(MODEL).champion) == (1, "1.0.0")
+        assert stores.registry.get(MODEL, "1.1.0").rolled_back
         for service in services:
             service.deployments.refresh()
         assert in_force(services) == [good, good]
-    house.registry.close()
-    house.rollouts.close()
+    stores.registry.close()
+    stores.rollouts.close()
 
 
 def test_a_champion_that_a_person_promotes_while_it_is_cut_off_answers(models: Models) -> None:
     known = rollout(models)
-    registry = models.house.registry
+    registry = models.stores.registry
     with workers(models, Stepped(NOW + HOUR), 1) as services:
         answer(services[0], 60, NOW + HOUR, canary_fails=True)
         assert canaries(services) == [None]
@@ -249,15 +249,15 @@ def test_what_was_known_last_survives_and_an_older_deployment_does_not_come_back
     models: Models, tmp_path: Path
 ) -> None:
     known = rollout(models)
-    version = models.house.registry.get(MODEL, "1.1.0")
+    version = models.stores.registry.get(MODEL, "1.1.0")
     path = tmp_path / "last_known.sqlite"
-    first, second = LastKnown(path), LastKnown(path)
+    first, second = RegistryCache(path), RegistryCache(path)
     first.note(known)
     first.note_version(version)
     second.note(Known(replace(known.deployment, epoch=known.deployment.epoch - 1, canary=None), None))
     second.close()
     first.close()
-    again = LastKnown(path)
+    again = RegistryCache(path)
     assert again.deployments() == [known]
     assert again.deployment(MODEL) == known
     assert again.version(MODEL, "1.1.0") == version
@@ -273,9 +273,9 @@ def test_bytes_from_s3_are_kept_verified_for_when_it_is_away(
     s3: str, s3_server: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     settings = Settings(home=tmp_path / "home", storage_url=f"s3://{s3}/models")
-    house = House(settings, actor="test")
-    version = Models(house, light_artifacts(tmp_path)).champion(MODEL)
-    house.registry.close()
+    stores = Stores(settings, actor="test")
+    version = Models(stores, light_artifacts(tmp_path)).champion(MODEL)
+    stores.registry.close()
     host, port = s3_server.removeprefix("http://").split(":")
     with Proxy((host, int(port))) as proxy:
         for variable, value in weed.environment(proxy.url).items():

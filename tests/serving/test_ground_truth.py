@@ -15,7 +15,7 @@ from mlops_dagster.components.spec import CardSpec, ModelSpec, TrainingSpec
 from mlops_dagster.registry import EvaluationSlice, Stage
 from mlops_dagster.settings import Settings
 from mlops_dagster.statistics import wilson_interval
-from mlops_dagster.stores import House
+from mlops_dagster.stores import Stores
 from tests.serving.test_telemetry import parsed, value
 from tests.support.components.at_a_time import DagsterAt
 from tests.support.serving.data_plane import CARD, SCHEMA, Models, Server, eventually, make_baseline
@@ -36,16 +36,16 @@ NOON = datetime.now(UTC).replace(hour=12, minute=0, second=0, microsecond=0) - t
 @pytest.fixture
 def models(tmp_path: Path) -> Models:
     """With a champion of MODEL that is evaluated by carrier, and one of another model."""
-    house = House(Settings(home=tmp_path / "home"), actor="ada")
-    models = Models(house, light_artifacts(tmp_path))
+    stores = Stores(Settings(home=tmp_path / "home"), actor="ada")
+    models = Models(stores, light_artifacts(tmp_path))
     scores = CARD.evaluation[0].metrics
     slices = [EvaluationSlice(name=name, rows=9, metrics=scores) for name in ("carrier=AA", "carrier=UA")]
     card = CARD.model_copy(update={"evaluation": (*CARD.evaluation, *slices)})
     artifact = models.artifacts[SCHEMA.digest, 15.0]
-    champion = house.registry.register(
+    champion = stores.registry.register(
         MODEL, artifact, "1.0.0", schema=SCHEMA, card=card, baseline=make_baseline(SCHEMA)
     )
-    house.registry.transition(champion, Stage.PRODUCTION)
+    stores.registry.transition(champion, Stage.PRODUCTION)
     models.champion("other")
     return models
 
@@ -54,15 +54,15 @@ class Judge:
     """Asks a data plane, sends it labels, and reads what became of them."""
 
     def __init__(self, models: Models, instance: dg.DagsterInstance) -> None:
-        self._house = models.house
+        self._stores = models.stores
         parts = (training_defs(SPEC), monitoring_defs(SPEC), rollout_defs(SPEC))
-        self._dagster = DagsterAt(models.house.settings.home, instance, NOON + timedelta(hours=18), *parts)
+        self._dagster = DagsterAt(models.stores.settings.home, instance, NOON + timedelta(hours=18), *parts)
         self.server = self._serve()
 
     def _serve(self) -> Server:
-        server = Server(self._house.settings.home, MLOPS_ACCEPT_EVENT_TIME="true")
+        server = Server(self._stores.settings.home, MLOPS_ACCEPT_EVENT_TIME="true")
         for model in (MODEL, "other"):
-            server.wait_in_force(self._house, model)
+            server.wait_in_force(self._stores, model)
         return server
 
     def restart(self) -> None:

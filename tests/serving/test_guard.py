@@ -20,7 +20,7 @@ from mlops_dagster.schema import Feature, ModelSchema
 from mlops_dagster.serving.deployed.guard import Guard
 from mlops_dagster.serving.protocol.inputs import Column
 from mlops_dagster.settings import Settings
-from mlops_dagster.stores import House
+from mlops_dagster.stores import Stores
 from tests.serving.test_telemetry import parsed
 from tests.support.serving.data_plane import CARD, SCHEMA, WIDER, Models, Server, log_rows, make_frame
 from tests.support.serving.light import light_artifacts
@@ -33,7 +33,7 @@ GOOD: Mapping[str, list[Any]] = {"delay": [40.0, 5.0, -3.0, 0.0], "distance": [1
 @pytest.fixture(scope="module")
 def models(tmp_path_factory: pytest.TempPathFactory) -> Models:
     folder = tmp_path_factory.mktemp("light")
-    return Models(House(Settings(home=folder / "home"), actor="test"), light_artifacts(folder))
+    return Models(Stores(Settings(home=folder / "home"), actor="test"), light_artifacts(folder))
 
 
 def ask(server: Server, model: str, path: str = "", **changes: list[Any]) -> httpx.Response:
@@ -58,7 +58,7 @@ def counted(server: Server, model: str) -> dict[tuple[str, str], float]:
 def served(models: Models, model: str) -> list[tuple[str, str, int, int]]:
     """Version, role, rows and errors of what is evidence."""
     now, hour = SystemClock().now(), timedelta(hours=1)
-    found = models.house.rollups.events(model, now - hour, now + hour)
+    found = models.stores.rollups.events(model, now - hour, now + hour)
     return [
         (each.version, each.role, each.counts.rows, each.counts.failed_rows) for each in found if each.role in SERVED
     ]
@@ -75,8 +75,8 @@ BAD: Mapping[str, tuple[dict[str, list[Any]], str, str]] = {
 
 def test_a_bad_row_is_refused_with_its_reason_and_its_neighbours_are_answered(server: Server, models: Models) -> None:
     models.champion("guarded")
-    models.house.registry.set_guard("guarded", REJECT, reason="a test")
-    server.wait_in_force(models.house, "guarded")
+    models.stores.registry.set_guard("guarded", REJECT, reason="a test")
+    server.wait_in_force(models.stores, "guarded")
     asked: list[dict[str, list[Any]]] = [{}, *(changes for changes, _, _ in BAD.values())] * 4
     with ThreadPoolExecutor(len(asked)) as pool:
         answers = list(pool.map(lambda changes: ask(server, "guarded", **changes), asked))
@@ -87,7 +87,7 @@ def test_a_bad_row_is_refused_with_its_reason_and_its_neighbours_are_answered(se
     assert " to 2" in answers[1].json()["error"], "the range is told: about 13 standard deviations of 20 around 10"
 
     server.flush()
-    rows = log_rows(models.house, "guarded", "status", "role", "error", "raw")
+    rows = log_rows(models.stores, "guarded", "status", "role", "error", "raw")
     assert sorted(row["status"] for row in rows) == ["ok"] * 4 * 4 + ["rejected"] * 4 * 5
     refused = [row for row in rows if row["status"] == "rejected"]
     # One with a value of another type cannot be read: whose it is, nobody knows.
@@ -105,22 +105,22 @@ def test_a_bad_row_is_refused_with_its_reason_and_its_neighbours_are_answered(se
 
 def test_by_default_it_is_counted_and_answered_and_off_is_off(server: Server, models: Models) -> None:
     models.champion("counted")
-    server.wait_in_force(models.house, "counted")
+    server.wait_in_force(models.stores, "counted")
     unlike = {"delay": [9999.5, 5.0, -9999.5, 0.0], "carrier": ["AA", "??", "B6", "UA"]}
     assert ask(server, "counted", **unlike).status_code == 200
     assert counted(server, "counted") == {("delay", "range"): 2, ("carrier", "category"): 1}
-    models.house.registry.set_guard("counted", OFF)
-    server.wait_in_force(models.house, "counted")
+    models.stores.registry.set_guard("counted", OFF)
+    server.wait_in_force(models.stores, "counted")
     assert ask(server, "counted", **unlike).status_code == 200
     assert counted(server, "counted") == {("delay", "range"): 2, ("carrier", "category"): 1}
-    models.house.registry.set_guard("counted", GuardPolicy(mode="reject", stretch=1e6))
-    server.wait_in_force(models.house, "counted")
+    models.stores.registry.set_guard("counted", GuardPolicy(mode="reject", stretch=1e6))
+    server.wait_in_force(models.stores, "counted")
     assert ask(server, "counted", delay=unlike["delay"]).status_code == 200
     assert ask(server, "counted", **unlike).status_code == 400
 
 
 def test_what_the_guard_refuses_is_no_error_of_a_canary(server: Server, models: Models) -> None:
-    registry = models.house.registry
+    registry = models.stores.registry
     models.champion("with-canary")
     frame = make_frame(SCHEMA)
     frame["delay"] /= 1000
@@ -129,7 +129,7 @@ def test_what_the_guard_refuses_is_no_error_of_a_canary(server: Server, models: 
     canary = registry.register("with-canary", artifact, "1.1.0", schema=SCHEMA, card=CARD, baseline=narrow)
     registry.transition(canary, Stage.CANARY, weight=1.0)
     registry.set_guard("with-canary", REJECT)
-    server.wait_in_force(models.house, "with-canary")
+    server.wait_in_force(models.stores, "with-canary")
     assert ask(server, "with-canary").json()["model_version"] == "1.1.0", "it goes by the champion's training data"
     assert ask(server, "with-canary", delay=[9999.5] * 4).json()["code"] == "unlike_training"
     by_name = ask(server, "with-canary", "/versions/1.1.0")
@@ -143,8 +143,8 @@ def test_what_the_guard_refuses_for_all_is_not_the_failure_of_a_canary_with_anot
 ) -> None:
     models.champion("wider-canary")
     models.canary("wider-canary", "1.1.0", 1.0, schema=WIDER)
-    models.house.registry.set_guard("wider-canary", REJECT)
-    server.wait_in_force(models.house, "wider-canary")
+    models.stores.registry.set_guard("wider-canary", REJECT)
+    server.wait_in_force(models.stores, "wider-canary")
     assert ask(server, "wider-canary", delay=[9999.5] * 4).status_code == 400
     server.flush()
     assert served(models, "wider-canary") == []

@@ -26,11 +26,11 @@ def server(models: Models) -> Iterator[Server]:
     frame = pd.DataFrame(np.random.default_rng(0).normal(size=(20_000, 3)), columns=NAMES)
     neighbours = KNeighborsClassifier(metric="minkowski", p=2.5, algorithm="brute")
     neighbours.fit(frame, np.where(frame["a"] > 0, "yes", "no"))
-    registry = models.house.registry
+    registry = models.stores.registry
     version = registry.register("slow", neighbours, "1.0.0", schema=SCHEMA, card=CARD)
     registry.transition(version, Stage.PRODUCTION)
-    running = Server(models.house.settings.home, MLOPS_PREDICT_TIMEOUT="1")
-    running.wait_in_force(models.house, "slow")
+    running = Server(models.stores.settings.home, MLOPS_PREDICT_TIMEOUT="1")
+    running.wait_in_force(models.stores, "slow")
     yield running
     running.stop(signal.SIGKILL)
 
@@ -48,7 +48,7 @@ def test_a_batch_that_hangs_has_failed_and_the_next_is_answered(server: Server, 
         assert server.post(path, body(1)).json()["outputs"][0]["data"] == ["yes"]
     server.flush()
     now = SystemClock().now()
-    (events,) = models.house.rollups.events("slow", now - HOUR, now + HOUR)
+    (events,) = models.stores.rollups.events("slow", now - HOUR, now + HOUR)
     assert (events.counts.requests, events.counts.errors) == (4, 2)
     assert (events.counts.rows, events.counts.failed_rows) == (2 * TOO_MANY + 2, 2 * TOO_MANY)
     assert MOST_STUCK > 2

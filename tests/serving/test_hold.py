@@ -10,7 +10,7 @@ import pytest
 
 from mlops_dagster.registry import Stage
 from mlops_dagster.settings import Settings
-from mlops_dagster.stores import House
+from mlops_dagster.stores import Stores
 from tests.serving.test_supervisor import children
 from tests.support.proxy import Proxy
 from tests.support.serving.data_plane import Models, Server, behind, eventually, log_rows
@@ -22,10 +22,10 @@ WHY = "model 'held' is on hold: the weather station sends Celsius"
 
 @pytest.fixture
 def models(tmp_path: Path, postgresql: str) -> Iterator[Models]:
-    house = House(Settings(home=tmp_path / "home", database_url=postgresql), actor="ada")
-    yield Models(house, light_artifacts(tmp_path))
-    house.registry.close()
-    house.rollouts.close()
+    stores = Stores(Settings(home=tmp_path / "home", database_url=postgresql), actor="ada")
+    yield Models(stores, light_artifacts(tmp_path))
+    stores.registry.close()
+    stores.rollouts.close()
 
 
 def seconds_until(true: Callable[[], bool]) -> float:
@@ -37,10 +37,10 @@ def seconds_until(true: Callable[[], bool]) -> float:
 def test_a_hold_is_in_force_at_once_and_outlives_a_promotion_a_restart_and_the_database(
     models: Models, postgresql: str, proxy: Proxy
 ) -> None:
-    registry = models.house.registry
+    registry = models.stores.registry
     models.champion(MODEL)
     models.champion("other")
-    server = Server(models.house.settings.home, MLOPS_DATABASE_URL=behind(proxy, postgresql), MLOPS_DRAIN_SECONDS="1")
+    server = Server(models.stores.settings.home, MLOPS_DATABASE_URL=behind(proxy, postgresql), MLOPS_DRAIN_SECONDS="1")
     path = f"/v2/models/{MODEL}"
 
     def status() -> int:
@@ -48,7 +48,7 @@ def test_a_hold_is_in_force_at_once_and_outlives_a_promotion_a_restart_and_the_d
 
     try:
         for name in (MODEL, "other"):
-            server.wait_in_force(models.house, name)
+            server.wait_in_force(models.stores, name)
         answered = server.infer(MODEL, id="before").json()["id"]
         registry.hold(MODEL, "the weather station sends Celsius")
         assert seconds_until(lambda: status() == 503) < 0.5
@@ -66,7 +66,7 @@ def test_a_hold_is_in_force_at_once_and_outlives_a_promotion_a_restart_and_the_d
         assert server.post(f"/v1/models/{MODEL}/feedback", labels).json()["accepted"] == 1
 
         registry.transition(models.register(MODEL, "2.0.0"), Stage.PRODUCTION)
-        server.wait_in_force(models.house, MODEL)
+        server.wait_in_force(models.stores, MODEL)
         assert status() == 503
 
         proxy.cut()
@@ -79,7 +79,7 @@ def test_a_hold_is_in_force_at_once_and_outlives_a_promotion_a_restart_and_the_d
         address = server.read_address()
         assert address is not None
         server.address = address
-        eventually(lambda: server.in_force(models.house, MODEL, registry.deployment(MODEL).epoch))
+        eventually(lambda: server.in_force(models.stores, MODEL, registry.deployment(MODEL).epoch))
 
         registry.release(MODEL, "it sends Fahrenheit")
         assert seconds_until(lambda: status() == 200) < 0.5
@@ -88,7 +88,7 @@ def test_a_hold_is_in_force_at_once_and_outlives_a_promotion_a_restart_and_the_d
         rows = {
             row["prediction_id"]: row
             for row in log_rows(
-                models.house, MODEL, "prediction_id", "status", "role", "error", "raw", "row", "feature_delay"
+                models.stores, MODEL, "prediction_id", "status", "role", "error", "raw", "row", "feature_delay"
             )
         }
         for name in ("meanwhile/0", "meanwhile/1", "database away", "by name", "of another kind"):

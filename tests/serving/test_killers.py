@@ -8,7 +8,7 @@ import pytest
 
 from mlops_dagster.registry import Stage
 from mlops_dagster.settings import Settings
-from mlops_dagster.stores import House
+from mlops_dagster.stores import Stores
 from tests.support.broken import crashing
 from tests.support.serving.data_plane import CARD, SCHEMA, Models, Server, eventually, make_baseline
 from tests.support.serving.light import light_artifacts
@@ -23,7 +23,7 @@ Run = Callable[..., Server]
 
 @pytest.fixture
 def models(tmp_path: Path) -> Models:
-    models = Models(House(Settings(home=tmp_path / "home"), actor="test"), light_artifacts(tmp_path))
+    models = Models(Stores(Settings(home=tmp_path / "home"), actor="test"), light_artifacts(tmp_path))
     models.champion(MODEL)
     return models
 
@@ -33,7 +33,7 @@ def run(models: Models) -> Iterator[Run]:
     started: list[Server] = []
 
     def run(**environment: str) -> Server:
-        started.append(Server(models.house.settings.home, **environment))
+        started.append(Server(models.stores.settings.home, **environment))
         return started[-1]
 
     yield run
@@ -43,7 +43,7 @@ def run(models: Models) -> Iterator[Run]:
 
 def killer(models: Models, folder: Path, version: str) -> None:
     file = crashing(folder / f"{version}.skops", from_delay=FAR / 2)
-    models.house.registry.register(MODEL, file, version, schema=SCHEMA, card=CARD, baseline=make_baseline(SCHEMA))
+    models.stores.registry.register(MODEL, file, version, schema=SCHEMA, card=CARD, baseline=make_baseline(SCHEMA))
 
 
 def answers(server: Server, delay: float = 40.0) -> str | None:
@@ -56,26 +56,26 @@ def answers(server: Server, delay: float = 40.0) -> str | None:
 
 
 def test_a_challenger_that_kills_a_worker_is_taken_out_at_once(models: Models, run: Run, tmp_path: Path) -> None:
-    house = models.house
+    stores = models.stores
     killer(models, tmp_path, "1.1.0")
-    house.registry.transition(house.registry.get(MODEL, "1.1.0"), Stage.SHADOW)
+    stores.registry.transition(stores.registry.get(MODEL, "1.1.0"), Stage.SHADOW)
     server = run()
-    server.wait_in_force(house, MODEL)
+    server.wait_in_force(stores, MODEL)
     first = server.address["processes"]
-    trials = list((house.settings.home / "trials").glob("*.json"))
+    trials = list((stores.settings.home / "trials").glob("*.json"))
     assert len(trials) == 2, "what was tried when it was registered here is not tried again"
     assert answers(server) == "1.0.0"
     server.flush(log=False)
     assert server.read_address()["processes"] == first
     answers(server, FAR)
-    eventually(lambda: house.registry.get(MODEL, "1.1.0").rolled_back, WAIT)
+    eventually(lambda: stores.registry.get(MODEL, "1.1.0").rolled_back, WAIT)
     eventually(lambda: answers(server, FAR) == "1.0.0", WAIT)
     assert [answers(server, FAR) for _ in range(20)] == ["1.0.0"] * 20
     server.flush(log=False)
-    (event,) = [event for event in house.registry.history(MODEL) if event.kind in ("rollback", "not_loaded")]
+    (event,) = [event for event in stores.registry.history(MODEL) if event.kind in ("rollback", "not_loaded")]
     assert event.version == "1.1.0"
     assert "it killed 1 worker of the data plane while it was loaded or scored (SIGSEGV)" in event.reason
-    (alert,) = house.alerts.list(MODEL)
+    (alert,) = stores.alerts.list(MODEL)
     assert (alert.rule, alert.severity, alert.done) == (
         "version_refused",
         "warning",
@@ -89,31 +89,31 @@ def test_a_challenger_that_kills_a_worker_is_taken_out_at_once(models: Models, r
 def test_a_champion_that_kills_workers_gives_way_to_the_last_one_that_did_not(
     models: Models, run: Run, tmp_path: Path
 ) -> None:
-    house = models.house
+    stores = models.stores
     killer(models, tmp_path, "1.1.0")
-    house.registry.transition(house.registry.get(MODEL, "1.1.0"), Stage.PRODUCTION)
+    stores.registry.transition(stores.registry.get(MODEL, "1.1.0"), Stage.PRODUCTION)
     server = run()
-    server.wait_in_force(house, MODEL)
+    server.wait_in_force(stores, MODEL)
     for _ in range(2):
         eventually(lambda: answers(server) == "1.1.0", WAIT)
         answers(server, FAR)
     eventually(lambda: answers(server) == "1.1.0", WAIT)
-    (alert,) = house.alerts.list(MODEL)
+    (alert,) = stores.alerts.list(MODEL)
     assert (alert.severity, alert.done) == ("critical", "nothing")
     answers(server, FAR)
-    eventually(lambda: house.registry.deployment(MODEL).champion == "1.0.0", WAIT)
+    eventually(lambda: stores.registry.deployment(MODEL).champion == "1.0.0", WAIT)
     eventually(lambda: answers(server, FAR) == "1.0.0", WAIT)
-    (event,) = [event for event in house.registry.history(MODEL) if event.kind == "rollback"]
+    (event,) = [event for event in stores.registry.history(MODEL) if event.kind == "rollback"]
     assert (event.version, event.actor) == ("1.1.0", "data plane")
     assert "it killed 3 workers" in event.reason
 
 
 def test_a_champion_without_another_is_kept(models: Models, run: Run, tmp_path: Path) -> None:
     """Its requests may be the reason, and other models have theirs; people are told."""
-    house = models.house
+    stores = models.stores
     file = crashing(tmp_path / "alone.skops", from_delay=FAR / 2)
-    version = house.registry.register("alone", file, schema=SCHEMA, card=CARD, baseline=make_baseline(SCHEMA))
-    house.registry.transition(version, Stage.PRODUCTION)
+    version = stores.registry.register("alone", file, schema=SCHEMA, card=CARD, baseline=make_baseline(SCHEMA))
+    stores.registry.transition(version, Stage.PRODUCTION)
     server = run()
     server.wait_ready("alone")
     with pytest.raises(httpx.TransportError):
@@ -121,7 +121,7 @@ def test_a_champion_without_another_is_kept(models: Models, run: Run, tmp_path: 
     eventually(lambda: answers(server) == "1.0.0", WAIT)
     server.wait_ready("alone")
     assert server.infer("alone").status_code == 200
-    (alert,) = house.alerts.list("alone")
+    (alert,) = stores.alerts.list("alone")
     assert (alert.severity, alert.done) == ("critical", "nothing")
     assert alert.summary.startswith("1.0.0 is loaded again, although it killed 1 worker")
-    assert house.registry.deployment("alone").champion == "1.0.0"
+    assert stores.registry.deployment("alone").champion == "1.0.0"

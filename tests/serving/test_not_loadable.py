@@ -15,7 +15,7 @@ from mlops_dagster.rollout import Outcome, Phase, RolloutPolicy
 from mlops_dagster.serving.deployed import loader
 from mlops_dagster.serving.service import Service
 from mlops_dagster.settings import Settings
-from mlops_dagster.stores import House
+from mlops_dagster.stores import Stores
 from tests.support import weed
 from tests.support.broken import crashing
 from tests.support.proxy import Proxy
@@ -34,12 +34,12 @@ def no_model(models: Models, folder: Path) -> ModelVersion:
 
 def registered_elsewhere(models: Models, path: Path) -> ModelVersion:
     with elsewhere():
-        return models.house.registry.register(MODEL, path, "1.1.0", schema=SCHEMA, card=CARD)
+        return models.stores.registry.register(MODEL, path, "1.1.0", schema=SCHEMA, card=CARD)
 
 
 def corrupt(models: Models, folder: Path) -> ModelVersion:
     version = registered_anew(models, folder)
-    (stored,) = [path for path in Path(models.house.settings.storage).rglob(f"*{version.digest}") if path.is_file()]
+    (stored,) = [path for path in Path(models.stores.settings.storage).rglob(f"*{version.digest}") if path.is_file()]
     stored.chmod(0o644)
     stored.write_bytes(stored.read_bytes()[:-1] + b"?")
     return version
@@ -62,7 +62,7 @@ def asks_for_what_is_not_installed(models: Models, folder: Path) -> ModelVersion
 def registered_anew(models: Models, folder: Path) -> ModelVersion:
     """As good as the champion, and of other bytes."""
     (path,) = {*light_artifacts(folder, turns=1).values()}
-    return models.house.registry.register(MODEL, path, "1.1.0", schema=SCHEMA, card=CARD)
+    return models.stores.registry.register(MODEL, path, "1.1.0", schema=SCHEMA, card=CARD)
 
 
 def kills_whoever_asks_it(models: Models, folder: Path) -> ModelVersion:
@@ -87,18 +87,18 @@ def test_it_is_withdrawn_with_the_reason_while_the_champion_answers(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch, spoilt: Callable[[Models, Path], ModelVersion]
 ) -> None:
     monkeypatch.setattr(loader, "RETRY_SECONDS", 0.0)
-    house = House(Settings(home=tmp_path / "home"), actor="test")
-    models = Models(house, light_artifacts(tmp_path))
+    stores = Stores(Settings(home=tmp_path / "home"), actor="test")
+    models = Models(stores, light_artifacts(tmp_path))
     models.champion(MODEL)
     spoilt(models, tmp_path)
-    controller = house.controller(lambda _model: RolloutPolicy())
+    controller = stores.controller(lambda _model: RolloutPolicy())
     assert controller.tick(MODEL).outcome is Outcome.HOLD
-    services = [Service(house.settings, SystemClock()) for _ in range(2)]
+    services = [Service(stores.settings, SystemClock()) for _ in range(2)]
     try:
 
         def told() -> str | None:
             refreshed(services)
-            found = house.registry.get(MODEL, "1.1.0")
+            found = stores.registry.get(MODEL, "1.1.0")
             return found.reason.removeprefix("not loadable: ") if found.rolled_back else None
 
         def champion_answers_alone() -> bool:
@@ -110,21 +110,21 @@ def test_it_is_withdrawn_with_the_reason_while_the_champion_answers(
 
         tried = spoilt is not corrupt
         why = eventually(
-            told if tried else lambda: refreshed(services) or house.registry.why_not_loaded(MODEL, "1.1.0")
+            told if tried else lambda: refreshed(services) or stores.registry.why_not_loaded(MODEL, "1.1.0")
         )
         assert REASONS[spoilt] in why
         eventually(champion_answers_alone)
         decision = eventually(lambda: controller.check_limits(MODEL))
         assert decision.outcome is Outcome.ROLLBACK
         controller.tick(MODEL)
-        rollout = house.rollouts.list(MODEL)[-1]
+        rollout = stores.rollouts.list(MODEL)[-1]
         assert (rollout.phase, rollout.reason) == (Phase.ROLLED_BACK, f"not loadable: {why}")
         refreshed(services)
-        epoch = house.registry.deployment(MODEL).epoch
-        assert [seen.epoch for seen in house.registry.acknowledgements(MODEL)].count(epoch) == 2
-        shown = [(alert.rule, alert.severity, alert.evidence) for alert in house.alerts.list(MODEL)]
+        epoch = stores.registry.deployment(MODEL).epoch
+        assert [seen.epoch for seen in stores.registry.acknowledgements(MODEL)].count(epoch) == 2
+        shown = [(alert.rule, alert.severity, alert.evidence) for alert in stores.alerts.list(MODEL)]
         assert shown == ([("version_refused", "warning", {"version": "1.1.0"})] if tried else [])
-        history = house.registry.history(MODEL)
+        history = stores.registry.history(MODEL)
         if tried:
             (event,) = [event for event in history if event.kind in ("not_loaded", "rollback")]
             assert (event.version, event.actor, event.reason) == ("1.1.0", "data plane", f"not loadable: {why}")
@@ -134,7 +134,7 @@ def test_it_is_withdrawn_with_the_reason_while_the_champion_answers(
     finally:
         for service in services:
             service.stop()
-        house.registry.close()
+        stores.registry.close()
 
 
 def test_a_store_that_is_away_is_no_fault_of_the_version(
@@ -142,11 +142,11 @@ def test_a_store_that_is_away_is_no_fault_of_the_version(
 ) -> None:
     monkeypatch.setattr(loader, "RETRY_SECONDS", 0.0)
     settings = Settings(home=tmp_path / "home", storage_url=f"s3://{s3}/models")
-    house = House(settings, actor="test")
-    models = Models(house, light_artifacts(tmp_path))
+    stores = Stores(settings, actor="test")
+    models = Models(stores, light_artifacts(tmp_path))
     models.champion(MODEL)
     registered_anew(models, tmp_path)
-    house.controller(lambda _model: RolloutPolicy()).tick(MODEL)
+    stores.controller(lambda _model: RolloutPolicy()).tick(MODEL)
     host, port = s3_server.removeprefix("http://").split(":")
     with Proxy((host, int(port))) as proxy:
         for variable, value in weed.environment(proxy.url).items():
@@ -162,7 +162,7 @@ def test_a_store_that_is_away_is_no_fault_of_the_version(
 
             with caplog.at_level(logging.ERROR):
                 eventually(failed_often)
-            assert house.registry.why_not_loaded(MODEL, "1.1.0") is None
+            assert stores.registry.why_not_loaded(MODEL, "1.1.0") is None
             proxy.heal()
 
             def in_force() -> bool:
@@ -172,4 +172,4 @@ def test_a_store_that_is_away_is_no_fault_of_the_version(
             eventually(in_force)
         finally:
             service.stop()
-            house.registry.close()
+            stores.registry.close()

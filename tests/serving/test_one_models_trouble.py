@@ -10,22 +10,22 @@ from mlops_dagster.registry.registry import ModelRegistry
 from mlops_dagster.serving.deployed.deployments import Deployments
 from mlops_dagster.serving.deployed.fuse import Fuse
 from mlops_dagster.serving.deployed.loader import Loader
-from mlops_dagster.serving.deployed.registry_cache import LastKnown
+from mlops_dagster.serving.deployed.registry_cache import RegistryCache
 from mlops_dagster.serving.processes.at_work import Marks
 from mlops_dagster.serving.protocol.request_parameters import optional_text
 from mlops_dagster.serving.service import Service
 from mlops_dagster.serving.telemetry.telemetry import Telemetry
 from mlops_dagster.serving.upkeep.shipping import HELD_RULE, UNCOUNTED_RULE
 from mlops_dagster.settings import Settings
-from mlops_dagster.stores import House
+from mlops_dagster.stores import Stores
 from tests.support.predictions.records import a_record
 
 
 def test_a_deployment_that_cannot_be_read_keeps_no_other_from_coming_into_force(tmp_path: Path, monkeypatch) -> None:
-    house = House(Settings(home=tmp_path / "home"), actor="test")
+    stores = Stores(Settings(home=tmp_path / "home"), actor="test")
     (tmp_path / "model.onnx").write_text("weights")
     for model in ("a-broken", "sound"):
-        house.registry.register(model, tmp_path / "model.onnx")
+        stores.registry.register(model, tmp_path / "model.onnx")
     read = ModelRegistry.deployment
 
     def breaks(registry: ModelRegistry, model: str):
@@ -34,9 +34,9 @@ def test_a_deployment_that_cannot_be_read_keeps_no_other_from_coming_into_force(
         return read(registry, model)
 
     monkeypatch.setattr(ModelRegistry, "deployment", breaks)
-    last_known, telemetry = LastKnown(house.settings.last_known_path), Telemetry("test")
-    loader = Loader(house, last_known, telemetry, Marks(None))
-    deployments = Deployments("test", house, last_known, loader, telemetry)
+    last_known, telemetry = RegistryCache(stores.settings.last_known_path), Telemetry("test")
+    loader = Loader(stores, last_known, telemetry, Marks(None))
+    deployments = Deployments("test", stores, last_known, loader, telemetry)
     with pytest.raises(CorruptedError, match="its row"):
         deployments.refresh()
     assert deployments.models() == ["sound"]
@@ -46,9 +46,9 @@ def test_a_deployment_that_cannot_be_read_keeps_no_other_from_coming_into_force(
 def test_one_that_cannot_be_judged_or_taken_out_keeps_no_other_in_traffic(
     tmp_path: Path, monkeypatch, work: str
 ) -> None:
-    house = House(Settings(home=tmp_path / "home"), actor="test")
+    stores = Stores(Settings(home=tmp_path / "home"), actor="test")
     deployments = SimpleNamespace(models=lambda: ["a-broken", "sound"])
-    fuse = Fuse(house, deployments, house.clock, Telemetry("test"))
+    fuse = Fuse(stores, deployments, stores.clock, Telemetry("test"))
     fuse._withdrawals = {("a-broken", "1.1.0"): "worse", ("sound", "2.0.0"): "worse"}
     done: list[str] = []
 
@@ -68,9 +68,9 @@ def test_one_that_cannot_be_judged_or_taken_out_keeps_no_other_in_traffic(
 
 def test_a_log_that_takes_nothing_is_told_by_ready_metrics_and_an_alert(tmp_path: Path) -> None:
     settings = Settings(home=tmp_path / "home")
-    service = Service(settings, House(settings).clock)
-    house, housekeeping = service.house, service._housekeeping
-    house.spool.append([a_record(0, model="poison"), a_record(0)])
+    service = Service(settings, Stores(settings).clock)
+    stores, housekeeping = service.stores, service._housekeeping
+    stores.spool.append([a_record(0, model="poison"), a_record(0)])
     assert "minutes behind; nothing is lost" in service.warnings()["log"]
     folder = settings.home / "log" / "predictions" / "poison"
     folder.parent.mkdir(parents=True)
@@ -78,7 +78,7 @@ def test_a_log_that_takes_nothing_is_told_by_ready_metrics_and_an_alert(tmp_path
     housekeeping.ship()
     housekeeping.tell_held()
     housekeeping.tell_held()
-    (alert,) = house.alerts.list()
+    (alert,) = stores.alerts.list()
     assert (alert.model, alert.rule, alert.times) == ("poison", HELD_RULE, 2)
     assert "predictions/poison" in alert.summary
     assert service.warnings() == {
@@ -90,31 +90,31 @@ def test_a_log_that_takes_nothing_is_told_by_ready_metrics_and_an_alert(tmp_path
     folder.unlink()
     housekeeping.ship()
     housekeeping.tell_held()
-    assert house.alerts.list() == []
+    assert stores.alerts.list() == []
     assert b'mlops_log_held_entries{table="predictions/poison"} 0.0' in service.metrics()
     assert service.warnings() == {}
 
 
 def test_counts_that_a_model_lacks_are_told_and_counted_once_its_log_takes_all(tmp_path: Path) -> None:
     settings = Settings(home=tmp_path / "home")
-    service = Service(settings, House(settings).clock)
-    house, housekeeping = service.house, service._housekeeping
+    service = Service(settings, Stores(settings).clock)
+    stores, housekeeping = service.stores, service._housekeeping
     housekeeping.roll_up()
-    house.spool.append([a_record(0, model="poison"), a_record(0)])
+    stores.spool.append([a_record(0, model="poison"), a_record(0)])
     folder = settings.home / "log" / "predictions" / "poison"
     folder.parent.mkdir(parents=True)
     folder.write_text("a file")
     assert housekeeping.recount().left_out.keys() == {"poison"}
     housekeeping.tell_held()
-    assert {alert.rule for alert in house.alerts.list()} == {HELD_RULE, UNCOUNTED_RULE}
-    assert house.local_rollups.models() == ["flights"]
-    housekeeping._recount(house.local_rollups, only_if_lost=True)  # by a process that comes second
-    assert {alert.rule for alert in house.alerts.list()} == {HELD_RULE, UNCOUNTED_RULE}
+    assert {alert.rule for alert in stores.alerts.list()} == {HELD_RULE, UNCOUNTED_RULE}
+    assert stores.local_rollups.models() == ["flights"]
+    housekeeping._recount(stores.local_rollups, only_if_lost=True)  # by a process that comes second
+    assert {alert.rule for alert in stores.alerts.list()} == {HELD_RULE, UNCOUNTED_RULE}
     folder.unlink()
     housekeeping.ship()
     housekeeping.tell_held()
-    assert house.alerts.list() == []
-    assert house.local_rollups.models() == ["flights", "poison"]
+    assert stores.alerts.list() == []
+    assert stores.local_rollups.models() == ["flights", "poison"]
 
 
 @pytest.mark.parametrize("text", ["a\0", "a\n", "\x7f", "\x85", "x" * 513])

@@ -18,8 +18,8 @@ from mlops_dagster.rollout import Phase, Rollout, RolloutPolicy
 from mlops_dagster.schema import Feature, ModelSchema
 from mlops_dagster.serving.deployed.deployments import InForce
 from mlops_dagster.serving.deployed.loaded_model import LoadedModel, Scores
-from mlops_dagster.serving.plane.calls import Call, Outcome, Scoring
-from mlops_dagster.serving.plane.shadow import OffPath, Task, others
+from mlops_dagster.serving.plane.calls import InferenceRequestContext, ScoringResult, ScoringTask
+from mlops_dagster.serving.plane.shadow import ShadowScorer, Task, others
 from mlops_dagster.serving.protocol.infer import Column, InferRequest
 from mlops_dagster.serving.telemetry.telemetry import Telemetry
 from mlops_dagster.serving.telemetry.tracing import TraceContext
@@ -51,11 +51,11 @@ def rollout(policy: RolloutPolicy) -> Rollout:
     return Rollout(1, "m", "1.0.0", "1.1.0", policy, Phase.CANARY, 1, 0.2, NOW, NOW, NOW, False, {}, 3)
 
 
-def call(number: int, role: str = "champion", policy: RolloutPolicy | None = None) -> Call:
+def call(number: int, role: str = "champion", policy: RolloutPolicy | None = None) -> InferenceRequestContext:
     in_force = InForce(DEPLOYMENT, VERSIONS, rollout(policy) if policy else None)
     inputs = {"a": Column("FP64", [1.0])}
-    scoring = Scoring(VERSIONS["1.0.0"], role, 0.8, {"a": [1.0]})  # type: ignore[arg-type]  # one of the roles
-    return Call(
+    scoring = ScoringTask(VERSIONS["1.0.0"], role, 0.8, {"a": [1.0]})  # type: ignore[arg-type]  # one of the roles
+    return InferenceRequestContext(
         f"call {number}",
         f"worker-{number}",
         in_force,
@@ -98,9 +98,9 @@ def test_what_does_not_fit_is_left_out_and_counted_and_the_rest_is_drained() -> 
     scored: list[Task] = []
     go_on = threading.Event()
 
-    def score(tasks: Sequence[Task]) -> list[Outcome]:
+    def score(tasks: Sequence[Task]) -> list[ScoringResult]:
         go_on.wait(10)
-        return [Outcome(Scores([], [], []))] * len(tasks)
+        return [ScoringResult(Scores([], [], []))] * len(tasks)
 
     telemetry = Telemetry()
     shed: list[ShedRecord] = []
@@ -113,7 +113,7 @@ def test_what_does_not_fit_is_left_out_and_counted_and_the_rest_is_drained() -> 
             waiting[arm] += sign * count
         most = max(most, waiting.total())
 
-    off_path = OffPath(
+    off_path = ShadowScorer(
         score, lambda tasks, _: scored.extend(tasks), shed.extend, telemetry, patience=30, limit=6, waiting=note
     )
     off_path.offer([(call(number), ANSWERED) for number in range(5)])
@@ -139,16 +139,16 @@ def test_a_version_that_hangs_has_failed_and_the_others_go_on() -> None:
     go_on = threading.Event()
     settled: list[tuple[str, bool]] = []
 
-    def score(tasks: Sequence[Task]) -> list[Outcome]:
+    def score(tasks: Sequence[Task]) -> list[ScoringResult]:
         if tasks[0][1].version.version == "1.1.0":
             go_on.wait(30)
-        return [Outcome(Scores([], [], []), 1.0, 1.5)] * len(tasks)
+        return [ScoringResult(Scores([], [], []), 1.0, 1.5)] * len(tasks)
 
-    def settle(tasks: Sequence[Task], outcomes: Sequence[Outcome]) -> None:
+    def settle(tasks: Sequence[Task], outcomes: Sequence[ScoringResult]) -> None:
         for (_, scoring), outcome in zip(tasks, outcomes, strict=True):
             settled.append((scoring.version.version, isinstance(outcome.result, ModelTimeoutError)))
 
-    off_path = OffPath(score, settle, lambda _: None, Telemetry(), patience=0.1)
+    off_path = ShadowScorer(score, settle, lambda _: None, Telemetry(), patience=0.1)
     for number in range(2):
         off_path.offer([(call(number), ANSWERED)])
         off_path.drain()

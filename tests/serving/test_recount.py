@@ -9,21 +9,21 @@ from typer.testing import CliRunner
 
 from mlops_dagster.cli.main import app
 from mlops_dagster.database import set_aside_if_damaged
-from mlops_dagster.serving.deployed.registry_cache import LastKnown
+from mlops_dagster.serving.deployed.registry_cache import RegistryCache
 from mlops_dagster.serving.telemetry.telemetry import Telemetry
-from mlops_dagster.serving.upkeep.shipping import Housekeeping
+from mlops_dagster.serving.upkeep.shipping import Shipper
 from mlops_dagster.settings import Settings
-from mlops_dagster.stores import House
+from mlops_dagster.stores import Stores
 from tests.support.predictions.records import MARCH, a_record
 
 
-def opened(settings: Settings) -> tuple[House, Housekeeping]:
-    house = House(settings)
-    return house, Housekeeping(house, LastKnown(settings.last_known_path), Telemetry())
+def opened(settings: Settings) -> tuple[Stores, Shipper]:
+    stores = Stores(settings)
+    return stores, Shipper(stores, RegistryCache(settings.last_known_path), Telemetry())
 
 
-def requests(house: House) -> int:
-    (champion,) = house.local_rollups.events("flights", MARCH, MARCH + timedelta(days=1))
+def requests(stores: Stores) -> int:
+    (champion,) = stores.local_rollups.events("flights", MARCH, MARCH + timedelta(days=1))
     return champion.counts.requests
 
 
@@ -36,14 +36,14 @@ def run(*command: str) -> tuple[int, dict[str, object]]:
 def test_lost_rollups_come_back_at_the_next_start(tmp_path, monkeypatch, caplog, how):
     monkeypatch.setenv("MLOPS_HOME", str(tmp_path))
     settings = Settings()
-    house, housekeeping = opened(settings)
-    house.spool.append([a_record(number) for number in range(20)])
+    stores, housekeeping = opened(settings)
+    stores.spool.append([a_record(number) for number in range(20)])
     housekeeping.flush(log=True)
-    house.spool.append([a_record(number) for number in range(20, 30)])
+    stores.spool.append([a_record(number) for number in range(20, 30)])
     housekeeping.roll_up()
-    assert requests(house) == 30
+    assert requests(stores) == 30
     assert run("predictions", "audit")[0] == 0
-    house.local_rollups.close()
+    stores.local_rollups.close()
 
     content = bytearray(settings.local_rollups_path.read_bytes())
     for file in tmp_path.glob("rollups.sqlite*"):
@@ -58,10 +58,10 @@ def test_lost_rollups_come_back_at_the_next_start(tmp_path, monkeypatch, caplog,
         code, report = run("predictions", "audit")
         assert (code, report["complete"]) == (1, False)
         assert "`mlops predictions recount`" in str(report["problems"])
-        house, housekeeping = opened(settings)
+        stores, housekeeping = opened(settings)
         housekeeping.roll_up()
     assert "counted again from the log" in caplog.text
-    assert requests(house) == 30
+    assert requests(stores) == 30
     assert run("predictions", "audit")[0] == 0
     assert run("predictions", "recount") == (0, {"predictions": 30, "labels": 0, "left_out": {}})
-    assert requests(House(settings)) == 30
+    assert requests(Stores(settings)) == 30

@@ -29,8 +29,8 @@ def a_record(number: int, **changes: object) -> PredictionRecord:
 @pytest.fixture(scope="module")
 def logged(models: Models) -> list[float]:
     """Rows scored in one batch; returns their scores. Two more say what the model does not, or were not scored."""
-    version, house = models.champion(MODEL), models.house
-    loaded = LoadedModel("1.0.0", version.schema, house.registry.load(version))
+    version, stores = models.champion(MODEL), models.stores
+    loaded = LoadedModel("1.0.0", version.schema, stores.registry.load(version))
     rows = [{"delay": delay, "distance": 700.0, "carrier": "UA"} for delay in DELAYS]
     scores = loaded.predict({name: [row[name] for row in rows] for name in rows[0]})
     answers = [
@@ -43,14 +43,14 @@ def logged(models: Models) -> list[float]:
     rejected = a_record(91, role="none", version="", status="rejected", error="no feature 'delay'")
     unknown = {**rows[0], "carrier": None}  # the encoder never saw it
     failed = a_record(92, features=unknown, status="failed", error="version 1.0.0 raised ValueError: in a batch")
-    house.spool.append([*answers, other, rejected, failed])
-    house.log.ship(house.spool)
+    stores.spool.append([*answers, other, rejected, failed])
+    stores.log.ship(stores.spool)
     return scores.scores
 
 
 def test_every_value_is_scored_again_as_it_was(models: Models, logged: list[float]) -> None:
     for number, delay in enumerate(DELAYS):
-        found = replay(models.house, f"p{number}")
+        found = replay(models.stores, f"p{number}")
         assert found.same, found
         assert found.again.score == logged[number]
         expected = None if delay is None or math.isnan(delay) else delay
@@ -60,15 +60,15 @@ def test_every_value_is_scored_again_as_it_was(models: Models, logged: list[floa
 def test_what_differs_and_what_cannot_be_scored_is_said(
     models: Models, logged: list[float], monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    assert not replay(models.house, "p90").same
-    failed = replay(models.house, "p92")
+    assert not replay(models.stores, "p90").same
+    failed = replay(models.stores, "p92")
     assert (failed.same, failed.again.label) == (True, None)
     assert "unknown categories" in (failed.again.error or "")
     with pytest.raises(InvalidInputError, match=r"p91 was rejected \(no feature 'delay'\): no version scored it"):
-        replay(models.house, "p91")
+        replay(models.stores, "p91")
     with pytest.raises(PredictionNotFoundError):
-        replay(models.house, "p99")
-    monkeypatch.setenv("MLOPS_HOME", str(models.house.settings.home))
+        replay(models.stores, "p99")
+    monkeypatch.setenv("MLOPS_HOME", str(models.stores.settings.home))
     run = CliRunner().invoke
     assert run(app, ["predictions", "replay", "p4", "--json"]).exit_code == 0
     differs = run(app, ["predictions", "replay", "p90", "--model", MODEL])
@@ -76,8 +76,8 @@ def test_what_differs_and_what_cannot_be_scored_is_said(
 
 
 def test_the_commands_erase_and_audit(models: Models, logged: list[float], monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setenv("MLOPS_HOME", str(models.house.settings.home))
-    models.house.local_rollups.catch_up(models.house.spool, lambda *_: None)
+    monkeypatch.setenv("MLOPS_HOME", str(models.stores.settings.home))
+    models.stores.local_rollups.catch_up(models.stores.spool, lambda *_: None)
     run = CliRunner().invoke
     erased = run(app, ["predictions", "erase", "--model", MODEL, "--id", "p0", "--reason", "asked for", "--json"])
     assert (erased.exit_code, '"predictions": 1' in erased.output) == (0, True), erased.output

@@ -42,7 +42,7 @@ MINUTE = timedelta(minutes=1)
 def logged(models: Models, model: str, *columns: str) -> list[dict[str, Any]]:
     roles = ("champion", "canary", "shadow", "paired", "named", "none")
     now = SystemClock().now()
-    table: pa.Table = models.house.log.read(model, now - 60 * MINUTE, now + MINUTE, list(columns), roles)
+    table: pa.Table = models.stores.log.read(model, now - 60 * MINUTE, now + MINUTE, list(columns), roles)
     rows: list[dict[str, Any]] = table.to_pylist()
     return rows
 
@@ -53,7 +53,7 @@ def outputs(answer: dict[str, Any]) -> dict[str, list[Any]]:
 
 def test_infer_answers_as_the_estimator_does_and_logs_what_it_was_given(server: Server, models: Models) -> None:
     champion = models.champion("infer")
-    server.wait_in_force(models.house, "infer")
+    server.wait_in_force(models.stores, "infer")
     rows = make_frame(SCHEMA, 20)
     content = {
         "inputs": [
@@ -63,7 +63,7 @@ def test_infer_answers_as_the_estimator_does_and_logs_what_it_was_given(server: 
         ]
     }
     answer = server.post("/v2/models/infer/infer", content).json()
-    expected = models.house.registry.load(champion)
+    expected = models.stores.registry.load(champion)
     assert (answer["model_name"], answer["model_version"]) == ("infer", "1.0.0")
     assert answer["parameters"] == {"role": "champion"}
     assert outputs(answer)["label"] == expected.predict(rows).tolist()
@@ -88,14 +88,14 @@ def test_an_onnx_version_answers_as_its_skops_twin(
     inputs += [(name, FloatTensorType([None, 1])) for name in ("delay", "distance")]
     (tmp_path / "model").write_bytes(convert_sklearn(twin, initial_types=inputs).SerializeToString())
     models.champion("twins", "1.0.0")
-    registry = models.house.registry
+    registry = models.stores.registry
     version = registry.register(
         "twins", tmp_path / "model", "1.0.1", schema=SCHEMA, card=CARD, baseline=make_baseline(SCHEMA)
     )
     asked = [request(delay=float(delay), carrier=carrier) for delay in range(-20, 60, 7) for carrier in CARRIERS]
 
     def answers() -> list[dict[str, list[Any]]]:
-        server.wait_in_force(models.house, "twins")
+        server.wait_in_force(models.stores, "twins")
         return [outputs(server.post("/v2/models/twins/infer", one).json()) for one in asked]
 
     of_skops = answers()
@@ -110,7 +110,7 @@ def test_an_onnx_version_answers_as_its_skops_twin(
 
 def test_metadata_health_and_metrics(server: Server, models: Models) -> None:
     models.champion("described")
-    server.wait_in_force(models.house, "described")
+    server.wait_in_force(models.stores, "described")
     assert server.client.get("/v2").json()["name"] == "mlops_dagster"
     assert server.client.get("/v2/health/live").json() == {"live": True}
     described = server.client.get("/v2/models/described").json()
@@ -124,7 +124,7 @@ def test_metadata_health_and_metrics(server: Server, models: Models) -> None:
     server.infer("described")
     metrics = server.client.get("/metrics").text
     assert 'mlops_requests_total{model="described",role="champion",status="ok",version="1.0.0"} 1.0' in metrics
-    epoch = models.house.registry.deployment("described").epoch
+    epoch = models.stores.registry.deployment("described").epoch
     assert f'mlops_deployment_epoch{{model="described"}} {epoch}.0' in metrics
 
 
@@ -137,9 +137,9 @@ def test_metadata_health_and_metrics(server: Server, models: Models) -> None:
     ],
 )
 def test_what_is_not_there_is_a_404_with_its_code(server: Server, models: Models, path: str, code: str) -> None:
-    if path.startswith("/v2/models/known") and "known" not in models.house.registry.models():
+    if path.startswith("/v2/models/known") and "known" not in models.stores.registry.models():
         models.champion("known")
-        server.wait_in_force(models.house, "known")
+        server.wait_in_force(models.stores, "known")
     answer = server.post(path, request())
     assert (answer.status_code, answer.json()["code"]) == (404, code)
 
@@ -148,7 +148,7 @@ def test_a_named_version_bypasses_the_split_and_is_no_evidence(server: Server, m
     models.champion("named")
     models.register("named", "1.1.0", threshold=30.0)
     models.canary("named", "1.2.0", 0.5)
-    server.wait_in_force(models.house, "named")
+    server.wait_in_force(models.stores, "named")
     by_path = server.post("/v2/models/named/versions/1.1.0/infer", request(delay=25.0)).json()
     by_parameter = server.infer("named", delay=25.0, parameters={"version": "1.1.0"}).json()
     forced = server.infer("named", parameters={"arm": "canary"}).json()
@@ -164,8 +164,8 @@ def test_ready_says_what_a_request_gets_for_every_version_that_answers(server: S
     models.champion("spelt")
     models.register("spelt", "1.1.0", threshold=30.0)
     old = models.register("spelt", "1.2.0")
-    models.house.registry.transition(old, Stage.DEPRECATED)
-    server.wait_in_force(models.house, "spelt")
+    models.stores.registry.transition(old, Stage.DEPRECATED)
+    server.wait_in_force(models.stores, "spelt")
     for version, answers in (
         ("1.0.0", "1.0.0"),
         ("v1.0.0", "1.0.0"),
@@ -184,8 +184,8 @@ def test_ready_says_what_a_request_gets_for_every_version_that_answers(server: S
 def test_a_deprecated_version_is_kept_and_not_loaded(server: Server, models: Models) -> None:
     models.champion("ageing")
     old = models.register("ageing", "1.1.0")
-    models.house.registry.transition(old, Stage.DEPRECATED)
-    server.wait_in_force(models.house, "ageing")
+    models.stores.registry.transition(old, Stage.DEPRECATED)
+    server.wait_in_force(models.stores, "ageing")
     answer = server.post("/v2/models/ageing/versions/1.1.0/infer", request())
     assert (answer.status_code, answer.json()["code"]) == (404, "version_not_found")
     assert "is deprecated: it is kept, and served no more" in answer.json()["error"]
@@ -205,9 +205,9 @@ def test_bad_input_is_refused_with_the_reason_and_logged(
     server: Server, models: Models, change: dict[str, object], reason: str, was_read: bool
 ) -> None:
     model = "refusing"
-    if model not in models.house.registry.models():
+    if model not in models.stores.registry.models():
         models.champion(model)
-        server.wait_in_force(models.house, model)
+        server.wait_in_force(models.stores, model)
     answer = server.post(f"/v2/models/{model}/infer", change)
     assert answer.status_code == 400
     assert reason in answer.json()["error"]
@@ -219,7 +219,7 @@ def test_bad_input_is_refused_with_the_reason_and_logged(
 
 def test_a_poisoned_row_fails_alone_and_counts_against_its_version(server: Server, models: Models) -> None:
     models.champion("poisoned")
-    server.wait_in_force(models.house, "poisoned")
+    server.wait_in_force(models.stores, "poisoned")
     carriers = ["AA"] * 15 + ["unheard of"] + ["UA"] * 16
     with ThreadPoolExecutor(len(carriers)) as pool:
         answers = list(pool.map(lambda carrier: server.infer("poisoned", carrier=carrier), carriers))
@@ -228,7 +228,7 @@ def test_a_poisoned_row_fails_alone_and_counts_against_its_version(server: Serve
     assert "unheard of" in answers[15].json()["error"]
     server.flush()
     now = SystemClock().now()
-    (events,) = models.house.rollups.events("poisoned", now - 60 * MINUTE, now + MINUTE)
+    (events,) = models.stores.rollups.events("poisoned", now - 60 * MINUTE, now + MINUTE)
     assert (events.version, events.role, events.counts.requests, events.counts.errors) == ("1.0.0", "champion", 32, 1)
     failed = [row for row in logged(models, "poisoned", "status", "feature_carrier") if row["status"] == "failed"]
     assert [row["feature_carrier"] for row in failed] == ["unheard of"]
@@ -237,8 +237,8 @@ def test_a_poisoned_row_fails_alone_and_counts_against_its_version(server: Serve
 def test_the_other_arm_and_the_shadows_score_every_request(server: Server, models: Models) -> None:
     models.champion("paired")
     models.canary("paired", "1.1.0", 0.5, threshold=30.0)
-    models.house.registry.transition(models.register("paired", "1.2.0"), Stage.SHADOW)
-    server.wait_in_force(models.house, "paired")
+    models.stores.registry.transition(models.register("paired", "1.2.0"), Stage.SHADOW)
+    server.wait_in_force(models.stores, "paired")
     keys = [f"customer {number}" for number in range(40)]
 
     def ask(key: str) -> dict[str, Any]:
@@ -271,16 +271,16 @@ def test_the_other_arm_and_the_shadows_score_every_request(server: Server, model
     server.flush()
     now = SystemClock().now()
     pair, until = Pair("paired", "1.0.0", "1.1.0"), now + MINUTE
-    (outcomes,) = pair.outcomes(models.house.rollups, [now - 60 * MINUTE], until)
+    (outcomes,) = pair.outcomes(models.stores.rollups, [now - 60 * MINUTE], until)
     assert outcomes == {"late": PairedCounts(losses=40)}, "one of each key"
-    (both,) = pair.both_scored(models.house.rollups, [now - 60 * MINUTE], until)
+    (both,) = pair.both_scored(models.stores.rollups, [now - 60 * MINUTE], until)
     assert both.requests in range(40, 81), "one of each key and minute, of which there may have been two"
     assert both == BothScored(both.requests)
 
 
 def test_feedback_tells_the_unknown_from_the_known(server: Server, models: Models) -> None:
     models.champion("labelled")
-    server.wait_in_force(models.house, "labelled")
+    server.wait_in_force(models.stores, "labelled")
     path, known = "/v1/models/labelled/feedback", server.infer("labelled").json()["id"]
 
     def send(*labels: tuple[str, str]) -> Any:
@@ -310,13 +310,13 @@ def test_feedback_tells_the_unknown_from_the_known(server: Server, models: Model
     many = send(*((known, "late" if number % 2 == 0 else "on_time") for number in range(10_000))).json()
     assert many == {"accepted": 10_000, "corrections": 10_000, "pending": 0, "unknown": []}
     server.flush()
-    assert models.house.log.get(known)["label"] == "on_time", "the last of those that came at once"
+    assert models.stores.log.get(known)["label"] == "on_time", "the last of those that came at once"
 
 
 def test_what_only_the_canary_refuses_is_the_canarys_failure(server: Server, models: Models) -> None:
     models.champion("wider")
     models.canary("wider", "1.1.0", 1.0, schema=WIDER)
-    server.wait_in_force(models.house, "wider")
+    server.wait_in_force(models.stores, "wider")
     answer = server.infer("wider")
     assert (answer.status_code, answer.json()["code"]) == (500, "model_failed")
     assert "'gate' is missing" in answer.json()["error"]
@@ -329,16 +329,16 @@ def test_what_only_the_canary_refuses_is_the_canarys_failure(server: Server, mod
 
 
 def test_a_rollback_is_in_force_within_half_a_second(server: Server, models: Models) -> None:
-    registry = models.house.registry
+    registry = models.stores.registry
     champion = models.champion("rolled")
     registry.transition(models.register("rolled", "2.0.0", threshold=30.0), Stage.PRODUCTION)
     canary = models.canary("rolled", "2.1.0", 1.0)
-    server.wait_in_force(models.house, "rolled")
+    server.wait_in_force(models.stores, "rolled")
     assert server.infer("rolled").json()["model_version"] == "2.1.0"
 
     def in_force_after(epoch: int) -> float:
         begin = time.monotonic()
-        eventually(lambda: server.in_force(models.house, "rolled", epoch))
+        eventually(lambda: server.in_force(models.stores, "rolled", epoch))
         return time.monotonic() - begin
 
     assert in_force_after(registry.withdraw(canary, reason="bad").epoch) < 0.5
@@ -350,32 +350,32 @@ def test_a_rollback_is_in_force_within_half_a_second(server: Server, models: Mod
 def test_a_rollback_from_the_command_line_is_in_force(server: Server, models: Models) -> None:
     """In all processes that serve. How long it takes, `bench/reaction_speed.py` measures."""
     models.champion("recalled")
-    registry = models.house.registry
+    registry = models.stores.registry
     bad = models.register("recalled", "2.0.0", threshold=30.0)
     registry.transition(bad, Stage.PRODUCTION)
-    server.wait_in_force(models.house, "recalled")
+    server.wait_in_force(models.stores, "recalled")
     epoch = registry.deployment("recalled").epoch + 1
     mlops = Path(sys.executable).parent / "mlops"
     subprocess.run(
         [mlops, "models", "rollback", "recalled", "--reason", "complaints"],
-        env={**os.environ, "MLOPS_HOME": str(models.house.settings.home)},
+        env={**os.environ, "MLOPS_HOME": str(models.stores.settings.home)},
         stdout=subprocess.DEVNULL,
         check=True,
         timeout=60,
     )
-    eventually(lambda: server.in_force(models.house, "recalled", epoch))
+    eventually(lambda: server.in_force(models.stores, "recalled", epoch))
     assert server.infer("recalled").json()["model_version"] == "1.0.0"
 
 
 def test_a_corrupted_canary_is_reported_and_the_champion_goes_on(server: Server, models: Models) -> None:
     models.champion("corrupt")
-    server.wait_in_force(models.house, "corrupt")
+    server.wait_in_force(models.stores, "corrupt")
     registered = models.register("corrupt", "1.1.0")
     digest = registered.digest.removeprefix("folder-")
-    (stored,) = [path for path in Path(models.house.settings.storage).rglob(f"*{digest[2:]}*") if path.is_file()]
+    (stored,) = [path for path in Path(models.stores.settings.storage).rglob(f"*{digest[2:]}*") if path.is_file()]
     stored.chmod(0o644)
     stored.write_bytes(stored.read_bytes()[:-1] + b"?")
-    models.house.registry.transition(registered, Stage.CANARY, weight=1.0)
+    models.stores.registry.transition(registered, Stage.CANARY, weight=1.0)
 
     path = "/v2/models/corrupt/versions/1.1.0/ready"
     answer = eventually(lambda: a if "not in memory" not in (a := server.client.get(path)).text else None)
@@ -385,26 +385,26 @@ def test_a_corrupted_canary_is_reported_and_the_champion_goes_on(server: Server,
     assert 'mlops_version_ready{model="corrupt",version="1.1.0"} 0.0' in server.client.get("/metrics").text
     assert server.infer("corrupt").json()["model_version"] == "1.0.0"
     assert server.client.get("/v2/models/corrupt/ready").status_code == 200
-    epoch = models.house.registry.deployment("corrupt").epoch
-    assert not server.in_force(models.house, "corrupt", epoch)
+    epoch = models.stores.registry.deployment("corrupt").epoch
+    assert not server.in_force(models.stores, "corrupt", epoch)
 
 
 def test_the_fuse_cuts_off_a_canary_that_is_proven_bad(server: Server, models: Models) -> None:
-    house = models.house
+    stores = models.stores
     models.champion("fused")
     registered = models.register("fused", "1.1.0", schema=WIDER)
-    rollout = house.rollouts.start(
-        "fused", "1.0.0", "1.1.0", RolloutPolicy(), house.registry.deployment("fused").epoch, NOW
+    rollout = stores.rollouts.start(
+        "fused", "1.0.0", "1.1.0", RolloutPolicy(), stores.registry.deployment("fused").epoch, NOW
     )
-    house.registry.transition(registered, Stage.CANARY, weight=0.5)
-    house.rollouts.change(rollout.id, lambda seen: replace(seen, phase=Phase.CANARY, step=1, weight=0.5))
-    server.wait_in_force(house, "fused")
+    stores.registry.transition(registered, Stage.CANARY, weight=0.5)
+    stores.rollouts.change(rollout.id, lambda seen: replace(seen, phase=Phase.CANARY, step=1, weight=0.5))
+    server.wait_in_force(stores, "fused")
     for _ in range(100):
         server.infer("fused")
     proven_at = time.monotonic()
-    eventually(lambda: house.registry.get("fused", "1.1.0").rolled_back)
+    eventually(lambda: stores.registry.get("fused", "1.1.0").rolled_back)
     assert time.monotonic() - proven_at < 3
-    last = house.registry.history("fused")[-1]
+    last = stores.registry.history("fused")[-1]
     assert last.reason.startswith("fuse: proven worse")
     assert last.evidence
     assert {server.infer("fused").json()["model_version"] for _ in range(10)} == {"1.0.0"}

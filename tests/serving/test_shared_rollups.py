@@ -19,7 +19,7 @@ from mlops_dagster.predictions import audit
 from mlops_dagster.predictions.rollups import heartbeats
 from mlops_dagster.predictions.spool.locking import shipping_lock
 from mlops_dagster.settings import Settings
-from mlops_dagster.stores import House
+from mlops_dagster.stores import Stores
 from tests.serving.test_supervisor import children
 from tests.support.serving.data_plane import Models, Server, eventually
 from tests.support.serving.load import load_on
@@ -31,29 +31,29 @@ MODEL = "shared"
 @pytest.fixture
 def replicas(
     tmp_path: Path, postgresql: str, estimators: Mapping[tuple[str, float], Pipeline]
-) -> Iterator[list[House]]:
+) -> Iterator[list[Stores]]:
     """Two machines' homes; artifacts are in one store."""
     homes = [tmp_path / name for name in ("a", "b")]
     stores = {"database_url": postgresql, "log_url": str(tmp_path / "log")}
-    houses = [House(Settings(home=home, **stores), actor="test") for home in homes]
+    houses = [Stores(Settings(home=home, **stores), actor="test") for home in homes]
     Models(houses[0], estimators).champion(MODEL)
     (homes[1] / "artifacts").symlink_to(homes[0] / "artifacts")
     yield houses
-    for house in houses:
-        house.registry.close()
-        house.rollups.close()
+    for stores in houses:
+        stores.registry.close()
+        stores.rollups.close()
 
 
-def start(replicas: list[House], postgresql: str) -> list[Server]:
+def start(replicas: list[Stores], postgresql: str) -> list[Server]:
     log = str(replicas[0].settings.log_url)
-    return [Server(house.settings.home, MLOPS_DATABASE_URL=postgresql, MLOPS_LOG_URL=log) for house in replicas]
+    return [Server(stores.settings.home, MLOPS_DATABASE_URL=postgresql, MLOPS_LOG_URL=log) for stores in replicas]
 
 
-def test_what_two_machines_count_adds_up(replicas: list[House], postgresql: str) -> None:
+def test_what_two_machines_count_adds_up(replicas: list[Stores], postgresql: str) -> None:
     servers = start(replicas, postgresql)
     try:
-        for requests, (server, house) in enumerate(zip(servers, replicas, strict=True), start=1):
-            server.wait_in_force(house, MODEL)
+        for requests, (server, stores) in enumerate(zip(servers, replicas, strict=True), start=1):
+            server.wait_in_force(stores, MODEL)
             for _ in range(requests):
                 assert server.infer(MODEL).status_code == 200
             server.flush()
@@ -63,26 +63,26 @@ def test_what_two_machines_count_adds_up(replicas: list[House], postgresql: str)
 
     now = SystemClock().now()
     window = (now - HOUR, now + HOUR)
-    for requests, house in enumerate(replicas, start=1):
-        assert [row.counts.requests for row in house.rollups.events(MODEL, *window)] == [3]
-        assert [row.counts.requests for row in house.local_rollups.events(MODEL, *window)] == [requests]
-        assert house.rollups.feature_counts(MODEL, None, *window)["carrier"].sum() == 3
-        assert house.local_rollups.feature_counts(MODEL, None, *window) == {}
-        assert house.spool.read(0) == []
+    for requests, stores in enumerate(replicas, start=1):
+        assert [row.counts.requests for row in stores.rollups.events(MODEL, *window)] == [3]
+        assert [row.counts.requests for row in stores.local_rollups.events(MODEL, *window)] == [requests]
+        assert stores.rollups.feature_counts(MODEL, None, *window)["carrier"].sum() == 3
+        assert stores.local_rollups.feature_counts(MODEL, None, *window) == {}
+        assert stores.spool.read(0) == []
 
 
 def test_an_audit_of_two_machines_is_never_wrong_and_names_what_one_had_not_shipped_when_it_was_lost(
-    replicas: list[House], postgresql: str, monkeypatch: pytest.MonkeyPatch
+    replicas: list[Stores], postgresql: str, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     kept, lost = replicas
     servers = start(replicas, postgresql)
     try:
-        for server, house in zip(servers, replicas, strict=True):
-            server.wait_in_force(house, MODEL)
+        for server, stores in zip(servers, replicas, strict=True):
+            server.wait_in_force(stores, MODEL)
         calls = [load_on(MODEL, partial(int, server.address["port"]), callers=2, pause=0.01) for server in servers]
         with calls[0], calls[1]:
-            for house in [*replicas] * 4:  # while both answer, count and ship
-                report = audit(house.spool, house.log, house.rollups)
+            for stores in [*replicas] * 4:  # while both answer, count and ship
+                report = audit(stores.spool, stores.log, stores.rollups)
                 assert (report.complete, report.problems) == (True, ()), report
         before = servers[1].flush()["answered"]
         with shipping_lock(lost.settings.spool_path, alone=True):
@@ -107,6 +107,6 @@ def test_an_audit_of_two_machines_is_never_wrong_and_names_what_one_had_not_ship
             server.stop(signal.SIGKILL)
 
 
-def last_heard(house: House, process: str) -> int:
-    found = (count for each in house.rollups.heartbeats() for count in each.state.processes)
+def last_heard(stores: Stores, process: str) -> int:
+    found = (count for each in stores.rollups.heartbeats() for count in each.state.processes)
     return max(count.sequence for count in found if count.process == process)

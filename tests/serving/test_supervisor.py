@@ -19,7 +19,7 @@ from mlops_dagster.predictions import audit
 from mlops_dagster.rehearsal.home import LOCK, fresh_home
 from mlops_dagster.serving.processes.supervisor import run
 from mlops_dagster.settings import Settings
-from mlops_dagster.stores import House
+from mlops_dagster.stores import Stores
 from tests.support.serving.data_plane import Models, Server, eventually, log_rows, logged_ids
 from tests.support.serving.light import light_artifacts
 from tests.support.serving.load import load_on
@@ -44,7 +44,7 @@ def connections(pid: int) -> int:
 @pytest.fixture(scope="module")
 def models(tmp_path_factory: pytest.TempPathFactory) -> Models:
     folder = tmp_path_factory.mktemp("light")
-    return Models(House(Settings(home=folder / "home"), actor="test"), light_artifacts(folder))
+    return Models(Stores(Settings(home=folder / "home"), actor="test"), light_artifacts(folder))
 
 
 @pytest.fixture(scope="module")
@@ -52,7 +52,7 @@ def pair(models: Models, start_server: Callable[..., Server]) -> Server:
     models.champion(MODEL)
     models.canary(MODEL, "1.1.0", 0.4)
     server = start_server(MLOPS_WORKERS="2", MLOPS_HANG_SECONDS="2", MLOPS_DRAIN_SECONDS="2")
-    server.wait_in_force(models.house, MODEL)
+    server.wait_in_force(models.stores, MODEL)
     return server
 
 
@@ -79,7 +79,7 @@ def test_both_workers_share_the_connections_and_a_key_stays_in_its_arm(pair: Ser
 def test_a_second_server_on_the_home_is_refused_at_once_with_the_first_ones_name(
     pair: Server, models: Models, monkeypatch: pytest.MonkeyPatch, way: str
 ) -> None:
-    home = models.house.settings.home
+    home = models.stores.settings.home
     first = f"process {pair.process.pid} on {socket.gethostname()} at 127.0.0.1 port {pair.address['port']}"
     if way in ("serve", "dev"):
         monkeypatch.setenv("MLOPS_HOME", str(home))
@@ -89,7 +89,7 @@ def test_a_second_server_on_the_home_is_refused_at_once_with_the_first_ones_name
         return
     (home / LOCK).touch()  # as if a rehearsal had made the home
     with pytest.raises(AlreadyRunningError, match=first), fresh_home(home) if way == "rehearse" else nullcontext():
-        run(models.house.settings)
+        run(models.stores.settings)
     assert pair.client.get("/v2/health/ready").status_code == 200
 
 
@@ -105,9 +105,9 @@ def test_a_label_reaches_the_answer_whichever_worker_takes_it(pair: Server) -> N
 
 
 def test_another_weight_is_acknowledged_by_every_worker(pair: Server, models: Models) -> None:
-    epoch = models.house.registry.deployment(MODEL).epoch
-    after = models.house.registry.set_canary_weight(MODEL, 0.5, expected_epoch=epoch).epoch
-    eventually(lambda: pair.in_force(models.house, MODEL, after), seconds=2)
+    epoch = models.stores.registry.deployment(MODEL).epoch
+    after = models.stores.registry.set_canary_weight(MODEL, 0.5, expected_epoch=epoch).epoch
+    eventually(lambda: pair.in_force(models.stores, MODEL, after), seconds=2)
 
 
 def test_what_dies_is_started_again_and_that_is_counted(pair: Server) -> None:
@@ -138,15 +138,15 @@ def test_none_outlives_its_supervisor_and_the_address_is_free_again(
     heir = start_server(MLOPS_WORKERS="2", MLOPS_DRAIN_SECONDS="2", MLOPS_PORT=str(pair.address["port"]))
     assert heir.address["port"] == pair.address["port"]
     eventually(lambda: not any(Path(f"/proc/{pid}").exists() for pid in family))
-    heir.wait_in_force(models.house, MODEL)
+    heir.wait_in_force(models.stores, MODEL)
 
     with load_on(MODEL, lambda: heir.address["port"], callers=8) as load:
         load.wait_for(200)
         assert heir.stop(signal.SIGTERM) == 0
-    report = audit(models.house.spool, models.house.log)
+    report = audit(models.stores.spool, models.stores.log)
     assert report.complete
     assert report.spooled == 0, "the housekeeper ends last"
-    scored = log_rows(models.house, MODEL, "prediction_id", "role")
+    scored = log_rows(models.stores, MODEL, "prediction_id", "role")
     for roles in ({"champion", "canary"}, {"paired"}):  # the answers, and the work off the response path
         assert load.answered <= {row["prediction_id"] for row in scored if row["role"] in roles}
 
@@ -158,9 +158,9 @@ def cpu_seconds(pid: int) -> float:
 
 
 def test_the_housekeeper_goes_last_and_ships_what_was_answered_after_the_signal(tmp_path: Path) -> None:
-    house = House(Settings(home=tmp_path / "home"), actor="test")
-    Models(house, light_artifacts(tmp_path, turns=3_000_000)).champion("slow")
-    server = Server(house.settings.home)
+    stores = Stores(Settings(home=tmp_path / "home"), actor="test")
+    Models(stores, light_artifacts(tmp_path, turns=3_000_000)).champion("slow")
+    server = Server(stores.settings.home)
     (worker,) = children(server, "worker")
     idle = cpu_seconds(worker)
     with ThreadPoolExecutor(1) as pool:
@@ -169,9 +169,9 @@ def test_the_housekeeper_goes_last_and_ships_what_was_answered_after_the_signal(
         server.process.send_signal(signal.SIGTERM)
         identity = answer.result().json()["id"]
     assert server.stop() == 0
-    assert logged_ids(house, "slow") == [identity]
-    house.registry.close()
-    house.spool.close()
+    assert logged_ids(stores, "slow") == [identity]
+    stores.registry.close()
+    stores.spool.close()
 
 
 def test_a_worker_that_hangs_holds_up_the_end_for_no_longer_than_was_promised(
@@ -182,7 +182,7 @@ def test_a_worker_that_hangs_holds_up_the_end_for_no_longer_than_was_promised(
     begin = time.monotonic()
     assert server.stop(signal.SIGTERM) == 0
     assert time.monotonic() - begin < 6
-    assert not (models.house.settings.home / "serving.json").exists()
+    assert not (models.stores.settings.home / "serving.json").exists()
 
 
 def test_what_cannot_work_is_refused_at_once(tmp_path: Path) -> None:

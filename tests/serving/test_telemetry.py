@@ -235,7 +235,7 @@ def test_any_of_several_processes_answers_for_all_and_the_dead_leave_their_count
 
 def test_promtool_finds_no_fault_with_what_the_server_tells(server: Server, models: Models) -> None:
     models.champion("told")
-    server.wait_in_force(models.house, "told")
+    server.wait_in_force(models.stores, "told")
     answer = server.infer("told", rows=2).json()
     assert server.infer("told", carrier="ZZ").status_code == 500
     assert server.post("/v2/models/told/infer", {"inputs": []}).status_code == 400

@@ -21,8 +21,8 @@ def test_a_request_is_found_by_the_trace_of_its_caller_its_answer_and_its_record
     monkeypatch.setenv("OTEL_EXPORTER_OTLP_ENDPOINT", mlflow_server.address)
     monkeypatch.setenv("OTEL_EXPORTER_OTLP_HEADERS", "x-mlflow-experiment-id=0")
     models.champion("traced")
-    server = Server(models.house.settings.home)
-    server.wait_in_force(models.house, "traced")
+    server = Server(models.stores.settings.home)
+    server.wait_in_force(models.stores, "traced")
     header = {"traceparent": f"00-{TRACE}-{CALLER}-01"}
     path = "/v2/models/traced/infer"
     fine = server.client.post(path, json=request(rows=2), headers=header)
@@ -46,7 +46,7 @@ def test_a_request_is_found_by_the_trace_of_its_caller_its_answer_and_its_record
             assert span.parent_id == root.span_id
             assert root.start_time_ns <= span.start_time_ns <= span.end_time_ns <= root.end_time_ns
     now = SystemClock().now()
-    log = models.house.log.read("traced", now - HOUR, now + HOUR, ["trace_id", "status"])
+    log = models.stores.log.read("traced", now - HOUR, now + HOUR, ["trace_id", "status"])
     ids = [context.trace_id for context in contexts if context is not None]
     assert sorted(map(tuple, (row.values() for row in log.to_pylist()))) == sorted(
         [(ids[0], "ok"), (ids[0], "ok"), (ids[1], "failed"), (ids[2], "rejected")]

@@ -44,28 +44,28 @@ class Trial:
     def look(self) -> Decision:
         """What would be decided now, of all that was answered and labelled so far."""
         self.server.flush(log=False)
-        house = self.models.house
-        return house.controller(lambda _model: POLICY).look(house.rollouts.running(self.model))
+        stores = self.models.stores
+        return stores.controller(lambda _model: POLICY).look(stores.rollouts.running(self.model))
 
     @property
     def canary(self) -> str | None:
-        return self.models.house.registry.deployment(self.model).canary
+        return self.models.stores.registry.deployment(self.model).canary
 
 
 @pytest.fixture
 def trial(models: Models, server: Server, request: pytest.FixtureRequest) -> Trial:
     """Of a challenger as good, or as the parameter says: its schema and threshold."""
     schema, threshold = getattr(request, "param", (SCHEMA, 15.0))
-    model, house = request.node.originalname.removeprefix("test_").replace("_", "-")[:40].strip("-"), models.house
+    model, stores = request.node.originalname.removeprefix("test_").replace("_", "-")[:40].strip("-"), models.stores
     models.champion(model)
     challenger = models.register(model, "1.1.0", schema=schema, threshold=threshold)
-    epoch, started_at = house.registry.deployment(model).epoch, SystemClock().now() - MINUTE
-    rollout = house.rollouts.start(model, "1.0.0", "1.1.0", POLICY, epoch, started_at)
-    house.registry.transition(challenger, Stage.CANARY, weight=0.5)
-    house.rollouts.change(
+    epoch, started_at = stores.registry.deployment(model).epoch, SystemClock().now() - MINUTE
+    rollout = stores.rollouts.start(model, "1.0.0", "1.1.0", POLICY, epoch, started_at)
+    stores.registry.transition(challenger, Stage.CANARY, weight=0.5)
+    stores.rollouts.change(
         rollout.id, lambda seen: replace(seen, phase=Phase.CANARY, step=1, weight=0.5, epoch=epoch + 1)
     )
-    server.wait_in_force(house, model)
+    server.wait_in_force(stores, model)
     return Trial(server, models, model)
 
 
@@ -108,7 +108,7 @@ def test_labels_that_come_at_once_are_of_both_versions(trial: Trial) -> None:
     assert (labels.units, labels.labelled, labels.paired.total) == (10, 10, 10)
     pair = Pair(trial.model, "1.0.0", "1.1.0")
     now = SystemClock().now()
-    cohorts = pair.cohorts(trial.models.house.rollups, now - 10 * MINUTE, now + MINUTE).values()
+    cohorts = pair.cohorts(trial.models.stores.rollups, now - 10 * MINUTE, now + MINUTE).values()
     assert sum(each.units for each in cohorts) == sum(each.labelled for each in cohorts) == 10
 
 

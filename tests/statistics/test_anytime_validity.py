@@ -11,7 +11,7 @@ import numpy as np
 import pytest
 from scipy.stats import binom
 
-from mlops_dagster.statistics import Stage, bad_event_e_value, paired_e_value, rate_e_value
+from mlops_dagster.statistics import CanaryStep, bad_event_e_value, paired_e_value, rate_e_value
 from mlops_dagster.statistics.e_values.bad_event import NOT_WORSE, WORSE
 from mlops_dagster.statistics.e_values.difference import FRACTIONS
 from mlops_dagster.statistics.e_values.rate import ODDS_RATIOS
@@ -45,16 +45,16 @@ def rollout(rng, ratio, *, error_rate=0.005, requests_per_minute=150, minutes_pe
     return share[when[order]], is_canary[order]
 
 
-def running_bad_event(share, is_canary, theta, alternative):
+def running_bad_event(share, is_canary, max_ratio, alternative):
     """log E after each event."""
     bets = (WORSE if alternative == "worse" else NOT_WORSE)[:, None]
-    q0 = share * theta / (1 - share + share * theta)
+    q0 = share * max_ratio / (1 - share + share * max_ratio)
     steps = np.where(is_canary, np.log(bets), 0) - np.log1p(q0 * (bets - 1))
     return np.logaddexp.reduce(np.cumsum(steps, axis=1)) - np.log(len(bets))
 
 
 def stages_of(share, is_canary):
-    return [Stage(s, int(is_canary[share == s].sum()), int((share == s).sum())) for s in RAMP]
+    return [CanaryStep(s, int(is_canary[share == s].sum()), int((share == s).sum())) for s in RAMP]
 
 
 def plain_z(share, is_canary):
@@ -64,23 +64,23 @@ def plain_z(share, is_canary):
 
 
 @pytest.mark.parametrize(
-    ("ratio", "theta", "alternative"),
+    ("ratio", "max_ratio", "alternative"),
     [
         (1.0, 1.0, "worse"),  # a harmless canary
         (1.2, 1.2, "worse"),  # as bad as policy allows
         (1.2, 1.2, "not_worse"),  # worse by exactly the margin must not be promoted
     ],
 )
-def test_bad_events_false_alarms(ratio, theta, alternative):
+def test_bad_events_false_alarms(ratio, max_ratio, alternative):
     rng = np.random.default_rng(6)
     runs, alarms, alarms_of_z = 800, 0, 0
     for run in range(runs):
         share, is_canary = rollout(rng, ratio)
-        log_e = running_bad_event(share, is_canary, theta, alternative)
+        log_e = running_bad_event(share, is_canary, max_ratio, alternative)
         alarms += log_e.max() >= np.log(1 / ALPHA)
         alarms_of_z += (plain_z(share, is_canary)[30:] > 1.96).any()
         if run < 20:
-            e = bad_event_e_value(stages_of(share, is_canary), theta=theta, alternative=alternative)
+            e = bad_event_e_value(stages_of(share, is_canary), max_ratio=max_ratio, alternative=alternative)
             assert np.log(e) == pytest.approx(log_e[-1])
     assert alarms <= most_by_chance(runs)
     assert alarms_of_z / runs > 0.4  # the simulation does punish a test that is looked at too often
@@ -97,7 +97,7 @@ def test_metrics_averaged_share_one_alpha():
     assert alarms <= most_by_chance(runs)
 
 
-def minutes_to_find(rng, ratio, theta=1.0, runs=300, minutes=240):
+def minutes_to_find(rng, ratio, max_ratio=1.0, runs=300, minutes=240):
     """At the 1 % step of 200 requests/s with 0.5 % errors, looked at every minute: the median minute of the alarm."""
     canary = rng.binomial(rng.binomial(12_000, 0.01, (runs, minutes)), 0.005 * ratio).cumsum(axis=1)
     champion = rng.binomial(11_880, 0.005, (runs, minutes)).cumsum(axis=1)
@@ -106,7 +106,7 @@ def minutes_to_find(rng, ratio, theta=1.0, runs=300, minutes=240):
         alarms = (
             minute
             for minute in range(minutes)
-            if bad_event_e_value([Stage(0.01, int(c[minute]), int(t[minute]))], theta=theta) >= 1 / ALPHA
+            if bad_event_e_value([CanaryStep(0.01, int(c[minute]), int(t[minute]))], max_ratio=max_ratio) >= 1 / ALPHA
         )
         found.append(next(alarms, NEVER) + 1)
     return np.median(found)

@@ -8,7 +8,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from mlops_dagster.errors import InvalidInputError
-from mlops_dagster.statistics import Stage, anytime_p, bad_event_e_value, combine, paired_e_value, rate_e_value
+from mlops_dagster.statistics import CanaryStep, anytime_p, bad_event_e_value, combine, paired_e_value, rate_e_value
 
 ALTERNATIVES = st.sampled_from(["worse", "not_worse"])
 SHARES = st.sampled_from([0.01, 0.05, 0.2, 0.5, 0.9])
@@ -29,13 +29,15 @@ def test_bad_events_by_hand():
             tilted = q0 * bet / (1 - q0 + q0 * bet)
             e *= (tilted / q0) ** canary_bad * ((1 - tilted) / (1 - q0)) ** (all_bad - canary_bad)
         expected += e / len(WORSE)
-    assert bad_event_e_value([Stage(0.01, 2, 10), Stage(0.2, 3, 5)]) == pytest.approx(expected)
+    assert bad_event_e_value([CanaryStep(0.01, 2, 10), CanaryStep(0.2, 3, 5)]) == pytest.approx(expected)
 
 
 def test_not_worse_by_hand():
-    # half of the traffic, theta 1.5: q0 = 0.6; of 40 bad events 10 are the canary's
+    # half of the traffic, max_ratio 1.5: q0 = 0.6; of 40 bad events 10 are the canary's
     expected = sum(bet**10 / (0.4 + 0.6 * bet) ** 40 for bet in NOT_WORSE) / len(NOT_WORSE)
-    assert bad_event_e_value([Stage(0.5, 10, 40)], theta=1.5, alternative="not_worse") == pytest.approx(expected)
+    assert bad_event_e_value([CanaryStep(0.5, 10, 40)], max_ratio=1.5, alternative="not_worse") == pytest.approx(
+        expected
+    )
 
 
 def test_rate_by_hand():
@@ -57,16 +59,16 @@ def test_paired_by_hand():
 
 @settings(max_examples=40)
 @given(SHARES, SHARES, st.sampled_from([1.0, 1.2, 2.0]), ALTERNATIVES, st.sampled_from([1.0, 0.8, 0.3]))
-def test_bad_events_expect_no_gain_under_the_hypothesis(first, second, theta, alternative, inside):
+def test_bad_events_expect_no_gain_under_the_hypothesis(first, second, max_ratio, alternative, inside):
     # All outcomes of five events in one stage and four in the next; `inside` moves from the edge of the hypothesis
     # into it, where the expectation may only be smaller.
-    ratio = theta * inside if alternative == "worse" else theta / inside
+    ratio = max_ratio * inside if alternative == "worse" else max_ratio / inside
     expectation = 0.0
     for a, b in product(range(6), range(5)):
         q, r = canary_odds(first, ratio), canary_odds(second, ratio)
         probability = comb(5, a) * q**a * (1 - q) ** (5 - a) * comb(4, b) * r**b * (1 - r) ** (4 - b)
-        stages = [Stage(first, a, 5), Stage(second, b, 4)]
-        expectation += probability * bad_event_e_value(stages, theta=theta, alternative=alternative)
+        stages = [CanaryStep(first, a, 5), CanaryStep(second, b, 4)]
+        expectation += probability * bad_event_e_value(stages, max_ratio=max_ratio, alternative=alternative)
     assert expectation == pytest.approx(1) if inside == 1 else expectation < 1
 
 
@@ -114,7 +116,7 @@ def test_rows_per_observation_divide_the_counts(wins, losses, ties, rows, altern
 @given(st.integers(0, 10**6), st.integers(0, 10**6), st.integers(0, 10**6), ALTERNATIVES)
 def test_any_counts_give_an_e_value(a, b, c, alternative):
     assert 0 <= paired_e_value(a, b, c, margin=0.02, alternative=alternative) <= inf
-    assert 0 <= bad_event_e_value([Stage(0.05, a, a + b)], alternative=alternative) <= inf
+    assert 0 <= bad_event_e_value([CanaryStep(0.05, a, a + b)], alternative=alternative) <= inf
     assert 0 <= rate_e_value(a, a + b, limit=0.01) <= inf
 
 
@@ -135,8 +137,8 @@ def test_evidence_too_large_for_a_float_is_infinite_and_small_one_is_exact():
 
 
 def test_stages_without_traffic_say_nothing():
-    events = Stage(0.05, 3, 20)
-    with_idle_stages = [Stage(0, 0, 50), events, Stage(1, 7, 7), Stage(0.2, 0, 0)]
+    events = CanaryStep(0.05, 3, 20)
+    with_idle_stages = [CanaryStep(0, 0, 50), events, CanaryStep(1, 7, 7), CanaryStep(0.2, 0, 0)]
     assert bad_event_e_value(with_idle_stages) == pytest.approx(bad_event_e_value([events]))
 
 
@@ -149,11 +151,11 @@ def test_anytime_p_and_mean():
 @pytest.mark.parametrize(
     ("call", "message"),
     [
-        (lambda: bad_event_e_value([Stage(0.5, 3, 2)]), "impossible"),
-        (lambda: bad_event_e_value([Stage(1.5, 0, 2)]), "impossible"),
-        (lambda: bad_event_e_value([Stage(0.0, 1, 2)]), "share was 0"),
-        (lambda: bad_event_e_value([Stage(1.0, 1, 2)]), "share was 0"),
-        (lambda: bad_event_e_value([], theta=0), "theta"),
+        (lambda: bad_event_e_value([CanaryStep(0.5, 3, 2)]), "impossible"),
+        (lambda: bad_event_e_value([CanaryStep(1.5, 0, 2)]), "impossible"),
+        (lambda: bad_event_e_value([CanaryStep(0.0, 1, 2)]), "share was 0"),
+        (lambda: bad_event_e_value([CanaryStep(1.0, 1, 2)]), "share was 0"),
+        (lambda: bad_event_e_value([], max_ratio=0), "max_ratio"),
         (lambda: rate_e_value(3, 2, limit=0.01), "no test"),
         (lambda: rate_e_value(0, 0, limit=0), "no test"),
         (lambda: paired_e_value(-1, 0, 0, margin=0), "no test"),

@@ -8,14 +8,14 @@ import pytest
 from scipy.stats import binom
 
 from mlops_dagster.errors import InvalidInputError
-from mlops_dagster.statistics import Pairs, Stage, excess_failure_e_value
+from mlops_dagster.statistics import CanaryStep, Pairs, excess_failure_e_value
 
 HALF = 0.5
 
 
 def e_value(history: list[bool], pairs: Pairs | None = None) -> float:
     """Whose each failure was: True, the challenger's."""
-    return excess_failure_e_value([Stage(HALF, sum(history), len(history))], pairs=pairs)
+    return excess_failure_e_value([CanaryStep(HALF, sum(history), len(history))], pairs=pairs)
 
 
 def e_value_of(challenger: npt.NDArray[np.bool_], champion: npt.NDArray[np.bool_]) -> float:
@@ -32,7 +32,7 @@ def test_one_failure_by_hand():
 
 def test_two_stages_by_hand():
     """Five of five at a share of 20 %, and four of ten at 50 %."""
-    stages = [Stage(0.2, 5, 5), Stage(0.5, 4, 10)]
+    stages = [CanaryStep(0.2, 5, 5), CanaryStep(0.5, 4, 10)]
     weighted = [
         weight * np.prod([lam**bad / (1 - share + share * lam) ** every for share, bad, every in stages])
         for weight, lam in ((0.08, 10.0), (0.64, 50.0))
@@ -87,7 +87,9 @@ def test_so_many_of_its_own_are_enough():
     assert [n for n in range(4, 20) if e_value([True] * 4, Pairs(n, 4)) >= 20] == [4, 5, 6, 7]
 
 
-@pytest.mark.parametrize("stage", [Stage(0.0, 0, 1), Stage(1.0, 1, 1), Stage(0.5, 2, 1), Stage(0.5, -1, 1)])
+@pytest.mark.parametrize(
+    "stage", [CanaryStep(0.0, 0, 1), CanaryStep(1.0, 1, 1), CanaryStep(0.5, 2, 1), CanaryStep(0.5, -1, 1)]
+)
 def test_what_is_impossible_is_refused(stage):
     with pytest.raises(InvalidInputError, match="impossible"):
         excess_failure_e_value([stage])

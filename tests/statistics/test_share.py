@@ -30,9 +30,11 @@ def test_it_is_the_smallest_number_beyond_which_chance_is_rarer_than_alpha(rows:
 
 
 @given(st.integers(0, 5000), st.floats(0, 1), st.floats(1, 300))
-def test_a_shared_cause_explains_more_but_no_more_than_half(rows: int, share: float, shared_by: float) -> None:
+def test_a_shared_cause_explains_more_but_no_more_than_half(
+    rows: int, share: float, rows_per_observation: float
+) -> None:
     alone = most_by_chance(rows, share, alpha=ALPHA)
-    together = most_by_chance(rows, share, alpha=ALPHA, shared_by=shared_by)
+    together = most_by_chance(rows, share, alpha=ALPHA, rows_per_observation=rows_per_observation)
     assert 0 <= alone <= together <= max(alone, rows // 2) <= rows
 
 
@@ -68,6 +70,11 @@ def test_power_in_an_hour_of_37_rows(bad: float, found: tuple[float, float]) -> 
 def test_nothing_is_asked_that_makes_no_sense() -> None:
     assert most_by_chance(0, 0.5, alpha=ALPHA) == 0
     assert most_by_chance(10, 0.0, alpha=ALPHA) == 0
-    for rows, share, alpha, shared_by in [(-1, 0.1, 0.1, 1), (1, 1.1, 0.1, 1), (1, 0.1, 0, 1), (1, 0.1, 0.1, 0.5)]:
+    for rows, share, alpha, rows_per_observation in [
+        (-1, 0.1, 0.1, 1),
+        (1, 1.1, 0.1, 1),
+        (1, 0.1, 0, 1),
+        (1, 0.1, 0.1, 0.5),
+    ]:
         with pytest.raises(InvalidInputError, match="got"):
-            most_by_chance(rows, share, alpha=alpha, shared_by=shared_by)
+            most_by_chance(rows, share, alpha=alpha, rows_per_observation=rows_per_observation)

@@ -1,4 +1,4 @@
-"""A small house with real scikit-learn versions of one model, and served, logged and labelled traffic.
+"""Small stores with real scikit-learn versions of one model, and served, logged and labelled traffic.
 
 The features are `x`, uniform from -2 to 2, and `carrier`. A version says "late" where x is over its threshold, and so
 does the world. One that knows only some carriers fails on the others.
@@ -20,7 +20,7 @@ from mlops_dagster.predictions import PredictionRecord, Role
 from mlops_dagster.registry import EvaluationSlice, ModelCard, ModelVersion, Provenance, Stage
 from mlops_dagster.schema import Feature, ModelSchema
 from mlops_dagster.settings import Settings
-from mlops_dagster.stores import House
+from mlops_dagster.stores import Stores
 
 MODEL = "flights"
 MARCH = datetime(2013, 3, 1, tzinfo=UTC)
@@ -40,8 +40,8 @@ def days(number: float) -> datetime:
     return MARCH + timedelta(days=number)
 
 
-def house_at(home: Path, at: datetime) -> House:
-    return House(Settings(home=home), ReplayedClock(at), actor="test")
+def house_at(home: Path, at: datetime) -> Stores:
+    return Stores(Settings(home=home), ReplayedClock(at), actor="test")
 
 
 def estimator(threshold: float, carriers: Sequence[str] = CARRIERS) -> Pipeline:
@@ -99,7 +99,7 @@ def serve(
     A share of the labels is `flipped`: the world as nobody can tell it.
     """
     generator = np.random.default_rng(int(start.timestamp()))
-    house = house_at(home, start)
+    stores = house_at(home, start)
     records, labels = [], []
     for number, x in enumerate(generator.uniform(-2, 2, rows)):
         at = start + timedelta(hours=hours) * (number / rows)
@@ -115,8 +115,8 @@ def serve(
         )  # fmt: skip
         late = bool(x > truth) != bool(number % 100 < 100 * flipped)
         labels.append((name, "late" if late else "ok", at + timedelta(minutes=1)))
-    house.spool.append(records)
+    stores.spool.append(records)
     if labelled:
-        house.spool.feedback(labels, model=MODEL)
-    house.rollups.catch_up(house.spool, lambda _model, _version: None)
-    house.log.ship(house.spool)
+        stores.spool.feedback(labels, model=MODEL)
+    stores.rollups.catch_up(stores.spool, lambda _model, _version: None)
+    stores.log.ship(stores.spool)

@@ -10,7 +10,7 @@ from mlops_dagster.monitoring import validate_training_set
 from mlops_dagster.registry import ModelCard, ModelVersion
 from mlops_dagster.retraining.beside_champion import PresentChampion
 from mlops_dagster.retraining.candidate import fit_candidate, known_bins
-from mlops_dagster.stores import House
+from mlops_dagster.stores import Stores
 
 if TYPE_CHECKING:
     import pandas as pd
@@ -34,9 +34,9 @@ class WithoutImputer:
         return make_pipeline(estimator()[-1])
 
 
-def release_without_imputer(house: House, model: str) -> ModelVersion:
+def release_without_imputer(stores: Stores, model: str) -> ModelVersion:
     """Fitted, judged and registered by the team's own CI, through the SDK: card and metrics are fine."""
-    now = house.clock.now()
+    now = stores.clock.now()
     rows = training_set(now - TRAINED_ON, now)
     candidate = fit_candidate(
         WithoutImputer(),
@@ -44,8 +44,8 @@ def release_without_imputer(house: House, model: str) -> ModelVersion:
         dataset="the team's extract of the archive",
         evaluate_from=now - JUDGED_ON,
         fairness_attributes=("ink",),
-        bins=known_bins(house.versions(model), SCHEMA),
-        champion=PresentChampion.of(house.champion(model), house.registry),
+        bins=known_bins(stores.versions(model), SCHEMA),
+        champion=PresentChampion.of(stores.champion(model), stores.registry),
     )
     card = ModelCard(
         provenance=candidate.provenance,
@@ -60,7 +60,7 @@ def release_without_imputer(house: House, model: str) -> ModelVersion:
     with tempfile.TemporaryDirectory() as folder:
         artifact = Path(folder) / "model.skops"
         artifact.write_bytes(candidate.artifact)
-        return house.registry.register(
+        return stores.registry.register(
             model,
             artifact,
             card=card,

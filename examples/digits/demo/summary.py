@@ -14,7 +14,7 @@ from demo.load import Load
 from mlops_dagster.predictions import audit
 from mlops_dagster.registry import Event
 from mlops_dagster.rollout import Decision, Outcome, Phase, Rollout
-from mlops_dagster.stores import House
+from mlops_dagster.stores import Stores
 
 
 @dataclass(frozen=True)
@@ -25,12 +25,12 @@ class Summary:
     problems: list[str]
 
     @classmethod
-    def read(cls, model: str, house: House, load: Load, dagster: Dagster, *, seconds: float) -> "Summary":
-        good, bad = house.rollouts.list(model)
-        events = house.registry.history(model)
-        decisions = {rollout.id: house.rollouts.decisions(rollout.id) for rollout in (good, bad)}
+    def read(cls, model: str, stores: Stores, load: Load, dagster: Dagster, *, seconds: float) -> "Summary":
+        good, bad = stores.rollouts.list(model)
+        events = stores.registry.history(model)
+        decisions = {rollout.id: stores.rollouts.decisions(rollout.id) for rollout in (good, bad)}
         counts = Counter(decision.outcome.value for found in decisions.values() for decision in found)
-        found = audit(house.spool, house.log, house.rollups)
+        found = audit(stores.spool, stores.log, stores.rollups)
         runs = dagster.runs()
         failed_runs = [run for run in runs if run.is_failure]
         rows = [
@@ -43,7 +43,7 @@ class Summary:
             ("Dagster runs", f"{len(runs)} ({len(failed_runs)} failed)"),
             ("wall time", f"{seconds:.0f} s"),
         ]
-        champion = house.registry.deployment(model).champion
+        champion = stores.registry.deployment(model).champion
         broken = {
             f"{champion} is champion, not {good.challenger}": champion != good.challenger,
             f"{good.challenger} took the steps {_weights(good, events)}": _weights(good, events)

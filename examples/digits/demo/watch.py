@@ -12,7 +12,7 @@ from demo.dagster_dev import Dagster
 from demo.load import Load
 from mlops_dagster.registry import Deployment, Event
 from mlops_dagster.rollout import Decision, Outcome
-from mlops_dagster.stores import House
+from mlops_dagster.stores import Stores
 
 LOOK_SECONDS = 0.5
 STATUS_SECONDS = 15
@@ -29,7 +29,7 @@ class Watch:
     """Tells of each decision, of each change of who serves, and now and then of the traffic."""
 
     model: str
-    house: House
+    stores: Stores
     dagster: Dagster
     console: Console
     load: Load | None = None
@@ -62,13 +62,13 @@ class Watch:
         for run in self.dagster.runs():
             if run.is_failure:
                 raise DidNotHappenError(f"the run of {run.job_name} has failed: {self.dagster.url}/runs/{run.run_id}")
-        if self.model in self.house.registry.models():
-            for rollout in self.house.rollouts.list(self.model):
-                for decision in self.house.rollouts.decisions(rollout.id):
+        if self.model in self.stores.registry.models():
+            for rollout in self.stores.rollouts.list(self.model):
+                for decision in self.stores.rollouts.decisions(rollout.id):
                     if decision.id > self._decision:
                         self._decision = decision.id
                         self._tell_decision(decision)
-            for event in self.house.registry.history(self.model):
+            for event in self.stores.registry.history(self.model):
                 if event.id > self._event:
                     self._event = event.id
                     self._tell_event(event)

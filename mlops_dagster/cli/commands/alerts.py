@@ -8,7 +8,7 @@ import typer
 from mlops_dagster.cli.arguments import Json
 from mlops_dagster.cli.completion import model_names
 from mlops_dagster.cli.output import NONE, minute, print_json, right, say, table
-from mlops_dagster.cli.running import house
+from mlops_dagster.cli.running import open_stores
 from mlops_dagster.errors import NotFoundError
 
 
@@ -27,7 +27,7 @@ def alerts(
             raise typer.BadParameter("name the model and give a --reason", param_hint="--resolve")
         _resolve(model, resolve, reason)
         return
-    found = house().alerts.list(model, resolved=resolved)
+    found = open_stores().alerts.list(model, resolved=resolved)
     if json:
         print_json([asdict(each) for each in found])
         return
@@ -49,7 +49,7 @@ def alerts(
 
 
 def _resolve(model: str, rule: str, reason: str) -> None:
-    stores = house()
+    stores = open_stores()
     if stores.alerts.resolve(model, rule, f"{reason} ({stores.actor}, by hand)") is None:
         rules = [each.rule for each in stores.alerts.list(model)]
         raise NotFoundError(f"{model!r} has no open alert of the rule {rule!r}; open are {rules}")

@@ -7,7 +7,7 @@ import typer
 
 from mlops_dagster.cli.arguments import Json
 from mlops_dagster.cli.output import hint, minute, print_json, right, table
-from mlops_dagster.cli.running import house, speaks
+from mlops_dagster.cli.running import open_stores, speaks
 
 artifacts = typer.Typer(no_args_is_help=True, help="The store of bytes.")
 
@@ -20,7 +20,7 @@ def orphans(
     json: Json = False,
 ) -> None:
     """Blobs that no version names: what a crash between the copy and the row leaves behind."""
-    registry = house().registry
+    registry = open_stores().registry
     found = registry.orphans(older_than=timedelta(hours=hours))
     if remove:
         found = registry.remove_orphans(found)

@@ -4,7 +4,7 @@ import typer
 
 from mlops_dagster.cli.arguments import Json
 from mlops_dagster.cli.output import print_json, say
-from mlops_dagster.cli.running import house, speaks
+from mlops_dagster.cli.running import open_stores, speaks
 
 audit = typer.Typer(no_args_is_help=True, help="The history of deployments.")
 
@@ -13,7 +13,7 @@ audit = typer.Typer(no_args_is_help=True, help="The history of deployments.")
 @speaks
 def verify(json: Json = False) -> None:
     """Check the hash chain over all events; exit code 1 names the first row that is not as it was written."""
-    head = house().registry.audit()
+    head = open_stores().registry.audit()
     if json:
         print_json({"events": head.events, "head": head.hash})
     else:

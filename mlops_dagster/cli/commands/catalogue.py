@@ -4,7 +4,7 @@ import typer
 
 from mlops_dagster.cli.arguments import Json
 from mlops_dagster.cli.output import print_json, say
-from mlops_dagster.cli.running import house, speaks
+from mlops_dagster.cli.running import open_stores, speaks
 
 catalogue = typer.Typer(no_args_is_help=True, help="The MLflow server that shows every version.")
 
@@ -13,7 +13,7 @@ catalogue = typer.Typer(no_args_is_help=True, help="The MLflow server that shows
 @speaks
 def sync(json: Json = False) -> None:
     """Tell MLflow (MLOPS_MLFLOW_URL) all that it was not told yet; a sensor does that too."""
-    told = house().registry.sync_catalogue()
+    told = open_stores().registry.sync_catalogue()
     if json:
         print_json({"events": told})
     else:

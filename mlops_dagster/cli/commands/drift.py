@@ -9,7 +9,7 @@ from rich.text import Text
 
 from mlops_dagster.cli.arguments import Json, Model
 from mlops_dagster.cli.output import NONE, Cell, hint, print_json, right, say, table
-from mlops_dagster.cli.running import house
+from mlops_dagster.cli.running import open_stores
 
 if TYPE_CHECKING:
     from mlops_dagster.monitoring.comparison.compare import Between
@@ -43,7 +43,7 @@ def drift(
     from mlops_dagster.retraining.signals import DriftSignal
     from mlops_dagster.retraining.weigh import weigh
 
-    stores = house()
+    stores = open_stores()
     now = stores.clock.now()
     first, second = (parse_side(text, now) for text in (reference, current))
     before = count(stores.registry, stores.rollups, model, first)
@@ -72,7 +72,7 @@ def _told(counted: "Counted") -> str:
 
 def _rows(found: "Between") -> Iterator[tuple[Cell, ...]]:
     for each in sorted(found.features.features, key=lambda each: -(each.psi or 0)):
-        remarks = "; ".join(filter(None, ["advisory" if each.advisory else "", each.reason]))
+        remarks = "; ".join(filter(None, ["report_only" if each.report_only else "", each.reason]))
         yield each.name, f"PSI {_number(each.psi)}", _number(each.noise), _verdict(each.verdict.value), remarks
     score = found.features.score
     remarks = "; ".join(filter(None, [f"PSI {_number(score.psi)}", score.reason]))

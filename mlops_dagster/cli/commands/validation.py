@@ -8,7 +8,7 @@ import typer
 
 from mlops_dagster.cli.arguments import Model
 from mlops_dagster.cli.output import hint, say, write_text
-from mlops_dagster.cli.running import attributes_of, house, speaks
+from mlops_dagster.cli.running import attributes_of, open_stores, speaks
 from mlops_dagster.documents.readable import fields_of
 from mlops_dagster.errors import InvalidPolicyError, ModelNotFoundError
 
@@ -39,11 +39,11 @@ def suite(
     """
     from mlops_dagster.monitoring.validation.suites import suite_of, suite_to_json
 
-    champion = house().champion(model)
+    champion = open_stores().champion(model)
     if champion is None or champion.schema is None:
         raise ModelNotFoundError(f"{model!r} has no champion with a schema to derive a suite from")
-    limits, shared_by = _read(policy) if policy is not None else _defaults()
-    found = suite_of(champion.schema, champion.baseline, limits, shared_by)
+    limits, rows_per_observation = _read(policy) if policy is not None else _defaults()
+    found = suite_of(champion.schema, champion.baseline, limits, rows_per_observation)
     text = suite_to_json(found)
     if output is None:
         typer.echo(text, nl=False)
@@ -74,4 +74,4 @@ def _read(file: Path) -> "tuple[ValidationPolicy, Mapping[str, float]]":
     except ValidationError as error:
         raise InvalidPolicyError(f"{file} is no policy: {fields_of(error)}; mend that") from error
     beside = None if limits.suite is None else file.parent / limits.suite
-    return limits.model_copy(update={"suite": beside}), drift.shared_by
+    return limits.model_copy(update={"suite": beside}), drift.rows_per_observation

@@ -5,7 +5,7 @@ from typing import TYPE_CHECKING
 from mlops_dagster.cli.arguments import Json, Model, Reason, Version
 from mlops_dagster.cli.models.showing import gate_documents
 from mlops_dagster.cli.output import print_json, say
-from mlops_dagster.cli.running import house
+from mlops_dagster.cli.running import open_stores
 
 if TYPE_CHECKING:
     from mlops_dagster.registry import ModelRegistry, ModelVersion
@@ -13,7 +13,7 @@ if TYPE_CHECKING:
 
 def request_approval(model: Model, version: Version, reason: Reason, json: Json = False) -> None:
     """Ask the model's approvers to look at a version and its card."""
-    registry = house().registry
+    registry = open_stores().registry
     found = registry.get(model, version)
     registry.request_approval(found, reason=reason)
     _tell(registry, found, "approval requested", json)
@@ -21,7 +21,7 @@ def request_approval(model: Model, version: Version, reason: Reason, json: Json 
 
 def approve(model: Model, version: Version, reason: Reason, json: Json = False) -> None:
     """Say yes, as a named approver other than who asked; it holds until the card changes."""
-    registry = house().registry
+    registry = open_stores().registry
     found = registry.get(model, version)
     registry.approve(found, reason=reason)
     _tell(registry, found, "approved", json)
@@ -29,7 +29,7 @@ def approve(model: Model, version: Version, reason: Reason, json: Json = False) 
 
 def reject(model: Model, version: Version, reason: Reason, json: Json = False) -> None:
     """Say no, as a named approver other than who asked."""
-    registry = house().registry
+    registry = open_stores().registry
     found = registry.get(model, version)
     registry.reject(found, reason=reason)
     _tell(registry, found, "rejected", json)
@@ -37,7 +37,7 @@ def reject(model: Model, version: Version, reason: Reason, json: Json = False) -
 
 def _tell(registry: "ModelRegistry", version: "ModelVersion", done: str, json: bool) -> None:
     """What was done, and the gates that are closed now."""
-    failures = registry.check(version)
+    failures = registry.closed_gates(version)
     if json:
         print_json(
             {

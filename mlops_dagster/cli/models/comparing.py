@@ -11,7 +11,7 @@ from mlops_dagster.cli.arguments import Json, Model
 from mlops_dagster.cli.completion import version_names
 from mlops_dagster.cli.models.facts import serving, status, summary
 from mlops_dagster.cli.output import NONE, Cell, day, number, print_json, right, say, table, title
-from mlops_dagster.cli.running import house
+from mlops_dagster.cli.running import open_stores
 from mlops_dagster.clock import in_utc
 
 if TYPE_CHECKING:
@@ -28,7 +28,7 @@ def compare(
     """Two versions side by side: metrics, training data, features, lineage, drift from the first to the second."""
     from mlops_dagster.cli.models.comparison import compare
 
-    registry = house().registry
+    registry = open_stores().registry
     found = compare(registry.get(model, first), registry.get(model, second))
     deployment = registry.deployment(model)
     if json:

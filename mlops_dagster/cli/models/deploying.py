@@ -22,7 +22,7 @@ def promote(
     """Make a version champion: all traffic, at once, if every gate is open. Prefer a rollout."""
     registry = open_registry()
     found, before = registry.get(model, version), registry.deployment(model)
-    passed_by = [error.code for error in registry.check(found)] if force else []
+    passed_by = [error.code for error in registry.closed_gates(found)] if force else []
     champion = registry.transition(found, "Production", reason=reason, force=force, expected_epoch=before.epoch)
     _tell(model, before.champion, champion.version, registry.deployment(model).epoch, json, forced_past=passed_by)
 

@@ -4,7 +4,7 @@ from typing import TYPE_CHECKING
 
 from mlops_dagster.cli.arguments import Json, Model, Reason
 from mlops_dagster.cli.output import print_json, say
-from mlops_dagster.cli.running import house
+from mlops_dagster.cli.running import open_stores
 
 if TYPE_CHECKING:
     from mlops_dagster.registry import Deployment
@@ -12,12 +12,12 @@ if TYPE_CHECKING:
 
 def hold(model: Model, reason: Reason, json: Json = False) -> None:
     """Answer no request of a model, with 503 and the reason, until `release`; whatever validation finds."""
-    _tell(house().registry.hold(model, reason), json)
+    _tell(open_stores().registry.hold(model, reason), json)
 
 
 def release(model: Model, reason: Reason, json: Json = False) -> None:
     """Answer the requests of a model again, whoever put it on hold."""
-    _tell(house().registry.release(model, reason), json)
+    _tell(open_stores().registry.release(model, reason), json)
 
 
 def _tell(deployed: "Deployment", json: bool) -> None:

@@ -8,7 +8,7 @@ from mlops_dagster.cli.arguments import Json, Model
 from mlops_dagster.cli.completion import model_names, version_names
 from mlops_dagster.cli.models.facts import accuracy, serving, status, summary, trained
 from mlops_dagster.cli.output import NONE, day, hint, minute, number, print_json, right, table
-from mlops_dagster.cli.running import house
+from mlops_dagster.cli.running import open_stores
 
 if TYPE_CHECKING:
     from mlops_dagster.registry import Event
@@ -19,7 +19,7 @@ def list_versions(
     json: Json = False,
 ) -> None:
     """Every version: when it was trained, its accuracy, its stage, its share of the traffic."""
-    registry = house().registry
+    registry = open_stores().registry
     names = registry.models() if model is None else [model]
     found = [(version, registry.deployment(name)) for name in names for version in registry.list(name)]
     if not found:
@@ -49,7 +49,7 @@ def history(
     json: Json = False,
 ) -> None:
     """Every change of a model, oldest first: when, what, who, why."""
-    registry = house().registry
+    registry = open_stores().registry
     only = None if version is None else registry.get(model, version).version
     events = [event for event in registry.history(model) if only in (None, event.version)]
     if json:

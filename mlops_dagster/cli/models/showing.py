@@ -12,7 +12,7 @@ from mlops_dagster.cli.arguments import Json, Model, Version
 from mlops_dagster.cli.models.facts import serving, status, summary
 from mlops_dagster.cli.models.listing import event_document
 from mlops_dagster.cli.output import NONE, Cell, facts, minute, print_json, say, stdout, table, write_text
-from mlops_dagster.cli.running import house
+from mlops_dagster.cli.running import open_stores
 from mlops_dagster.dagster_pages import run_page
 from mlops_dagster.errors import NotFoundError
 
@@ -25,10 +25,10 @@ _REVIEWS = ("approval_requested", "approved", "rejected", "forced")
 
 def show(model: Model, version: Version, json: Json = False) -> None:
     """Everything about one version: bytes, lineage, metrics, schema, card, gates, deployment, approvals."""
-    stores = house()
+    stores = open_stores()
     registry, dagster = stores.registry, stores.settings.dagster_url
     found, deployment = registry.get(model, version), registry.deployment(model)
-    failures = registry.check(found)
+    failures = registry.closed_gates(found)
     reviews = [event for event in registry.history(model) if event.version == found.version and event.kind in _REVIEWS]
     if json:
         print_json(_document(found, deployment, failures, reviews) | {"dagster": _run_page(found, dagster)})
@@ -44,7 +44,7 @@ def card(
     html: Annotated[Path | None, typer.Option(help="write it as a page with plots to this file")] = None,
 ) -> None:
     """The model card: Markdown into a pipe, set on a terminal; as JSON it can be registered again."""
-    stores = house()
+    stores = open_stores()
     found = stores.registry.get(model, version)
     if found.card is None:
         raise NotFoundError(f"{found.model} {found.version} has no card; `attach_card` of the SDK gives it one")
@@ -71,9 +71,9 @@ def _print_markdown(text: str) -> None:
 
 def check(model: Model, version: Version, json: Json = False) -> None:
     """The gates before production that are closed to a version; exit code 1 if any is."""
-    registry = house().registry
+    registry = open_stores().registry
     found = registry.get(model, version)
-    failures = registry.check(found)
+    failures = registry.closed_gates(found)
     if json:
         print_json({"model": found.model, "version": found.version, "gates": gate_documents(failures)})
     elif failures:

@@ -10,12 +10,12 @@ import typer
 
 from mlops_dagster.cli.arguments import Json, ModelOption
 from mlops_dagster.cli.output import hint, print_json, right, say, table
-from mlops_dagster.cli.running import house
+from mlops_dagster.cli.running import open_stores
 from mlops_dagster.errors import InvalidInputError
 
 if TYPE_CHECKING:
     from mlops_dagster.predictions import Asked, Choice, Found
-    from mlops_dagster.stores import House
+    from mlops_dagster.stores import Stores
 
 _SHOWN = 20
 
@@ -43,7 +43,7 @@ def erase_predictions(
     """
     from mlops_dagster.predictions import Choice, check_reason
 
-    stores = house()
+    stores = open_stores()
     named, ids = [*(key or ()), *(_lines(keys) if keys is not None else ())], id_ or []
     if named or ids or reason:
         if not (reason and (named or ids)):
@@ -73,14 +73,14 @@ def retain_predictions(
     """Erase what is older than some days, as `erase` does."""
     from mlops_dagster.predictions import Choice
 
-    stores = house()
+    stores = open_stores()
     before = stores.clock.now().date() - timedelta(days=days)
     _erase(stores, Choice(model, before=before), reason or f"retention of {days} days", json=json)
 
 
 def list_erasures(json: Json = False) -> None:
     """Show which erasures wait, and until when they are to be done; never of whom."""
-    _tell_what_waits(house().asked_erasures.waiting(), json=json)
+    _tell_what_waits(open_stores().asked_erasures.waiting(), json=json)
 
 
 def _tell_what_waits(waiting: "Sequence[Asked]", *, json: bool) -> None:
@@ -96,7 +96,7 @@ def _tell_what_waits(waiting: "Sequence[Asked]", *, json: bool) -> None:
         table(["model", right("waiting"), "to be done by"], rows)
 
 
-def _erase(stores: "House", choice: "Choice", reason: str, *, json: bool) -> None:
+def _erase(stores: "Stores", choice: "Choice", reason: str, *, json: bool) -> None:
     from mlops_dagster.monitoring.copies import Copies
     from mlops_dagster.predictions import erase
 

@@ -9,11 +9,11 @@ from rich.table import Column
 from mlops_dagster.cli.arguments import Json
 from mlops_dagster.cli.output import NONE, hint, number, print_json, right, say, table
 from mlops_dagster.cli.predictions.erasing import erase_predictions, list_erasures, retain_predictions
-from mlops_dagster.cli.running import house, speaks
+from mlops_dagster.cli.running import open_stores, speaks
 
 if TYPE_CHECKING:
     from mlops_dagster.predictions import AuditReport
-    from mlops_dagster.serving.replay import Answer
+    from mlops_dagster.serving.replay import ReplayedAnswer
 
 predictions = typer.Typer(no_args_is_help=True, help="The prediction log.")
 
@@ -31,7 +31,7 @@ def audit_predictions(json: Json = False) -> None:
     """Prove that every answered prediction is in the spool or the log; exit code 1 if any is missing."""
     from mlops_dagster.predictions import audit as check
 
-    stores = house()
+    stores = open_stores()
     report = check(stores.spool, stores.log, stores.rollups)
     if any(rollups.is_behind(stores.spool) for rollups in stores.all_rollups):
         report = replace(report, problems=(*report.problems, _COUNTS_LOST))
@@ -62,14 +62,14 @@ def recount_predictions(json: Json = False) -> None:
     Counts that are lost are counted again by `mlops serve` itself. Erased rows are gone, and are not counted again.
     """
     from mlops_dagster.database import set_aside_if_damaged
-    from mlops_dagster.serving.deployed.registry_cache import LastKnown
+    from mlops_dagster.serving.deployed.registry_cache import RegistryCache
     from mlops_dagster.serving.telemetry.telemetry import Telemetry
-    from mlops_dagster.serving.upkeep.shipping import Housekeeping
+    from mlops_dagster.serving.upkeep.shipping import Shipper
 
-    stores = house()
+    stores = open_stores()
     set_aside_if_damaged(stores.settings.local_rollups_path)
-    last_known = LastKnown(stores.settings.last_known_path)
-    found = Housekeeping(stores, last_known, Telemetry("recount")).recount()
+    last_known = RegistryCache(stores.settings.last_known_path)
+    found = Shipper(stores, last_known, Telemetry("recount")).recount()
     if json:
         print_json({"predictions": found.predictions, "labels": found.labels, "left_out": dict(found.left_out)})
     else:
@@ -90,7 +90,7 @@ def replay_prediction(
     """Score a logged row again from its artifact; exit code 1 if the answer is another one."""
     from mlops_dagster.serving.replay import replay
 
-    found = replay(house(), prediction_id, model)
+    found = replay(open_stores(), prediction_id, model)
     if json:
         print_json(asdict(found))
     else:
@@ -115,7 +115,7 @@ def repair_predictions(
     """Leave one of each row that the log holds more than once (`audit` counts them as `twice`); safe to repeat."""
     from mlops_dagster.predictions import find_doubled, repair
 
-    log = house().log
+    log = open_stores().log
     found = find_doubled(log) if dry_run else repair(log)
     if json:
         print_json({"dry_run": dry_run, "tables": [asdict(each) for each in found]})
@@ -143,6 +143,6 @@ def _explain(report: "AuditReport") -> None:
         hint(f"{len(unknown)} processes are known by the log only: what they answered last is known to their own home")
 
 
-def _cells(answer: "Answer") -> list[str]:
+def _cells(answer: "ReplayedAnswer") -> list[str]:
     probabilities = ", ".join(map(number, answer.probabilities or ()))
     return [answer.label or NONE, number(answer.score), probabilities or NONE, answer.error or NONE]

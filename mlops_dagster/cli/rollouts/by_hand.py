@@ -5,7 +5,7 @@ from typing import TYPE_CHECKING, NoReturn
 from mlops_dagster.cli.arguments import Json, Model, Reason
 from mlops_dagster.cli.output import hint, print_json, say
 from mlops_dagster.cli.rollouts.listing import place, rollout_document
-from mlops_dagster.cli.running import house
+from mlops_dagster.cli.running import open_stores
 from mlops_dagster.errors import RolloutNotFoundError, UnreadableError
 
 if TYPE_CHECKING:
@@ -43,7 +43,7 @@ def tick(model: Model, json: Json = False) -> None:
     """Look at the evidence now and do what it says, as the sensor does; starts no rollout."""
     from mlops_dagster.rollout.alerts.champion_limit import tell_champion_limit
 
-    stores, controller = house(), _controller()
+    stores, controller = open_stores(), _controller()
     rollout = stores.rollouts.running(model)
     decision = controller.tick(model)
     tell_champion_limit(stores.alerts, model, decision)
@@ -58,7 +58,7 @@ def tick(model: Model, json: Json = False) -> None:
 
 
 def _controller() -> "Controller":
-    return house().controller(_no_policy)
+    return open_stores().controller(_no_policy)
 
 
 def _no_policy(model: str) -> NoReturn:

@@ -8,7 +8,7 @@ from mlops_dagster.cli.arguments import Json
 from mlops_dagster.cli.output import NONE, facts, minute, print_json, right, table, title
 from mlops_dagster.cli.rollouts.choosing import DecisionId, OfRollout, history
 from mlops_dagster.cli.rollouts.listing import place
-from mlops_dagster.cli.running import house
+from mlops_dagster.cli.running import open_stores
 
 if TYPE_CHECKING:
     from mlops_dagster.predictions import EventCounts
@@ -25,7 +25,7 @@ BY = {
 
 def explain(decision: DecisionId = None, rollout: OfRollout = None, json: Json = False) -> None:
     """A decision with its reason, its tests, and the evidence they rest on. Of a rollout: the last one."""
-    found = history(house().rollouts, decision, rollout)[-1]
+    found = history(open_stores().rollouts, decision, rollout)[-1]
     needed = still_needed(found)
     if json:
         print_json(_document(found, needed))

@@ -7,7 +7,7 @@ import typer
 from mlops_dagster.cli.arguments import Json
 from mlops_dagster.cli.completion import model_names
 from mlops_dagster.cli.output import minute, print_json, right, table
-from mlops_dagster.cli.running import house
+from mlops_dagster.cli.running import open_stores
 
 if TYPE_CHECKING:
     from mlops_dagster.rollout import Rollout
@@ -18,7 +18,7 @@ def list_rollouts(
     json: Json = False,
 ) -> None:
     """Every rollout: where it stands and why."""
-    found = house().rollouts.list(model)
+    found = open_stores().rollouts.list(model)
     if json:
         print_json([rollout_document(each) for each in found])
         return

@@ -10,7 +10,7 @@ from mlops_dagster.cli.arguments import Json
 from mlops_dagster.cli.output import hint, minute, print_json, right, say, table
 from mlops_dagster.cli.rollouts.choosing import DecisionId, OfRollout, history
 from mlops_dagster.cli.rollouts.listing import place
-from mlops_dagster.cli.running import attributes_of, house
+from mlops_dagster.cli.running import attributes_of, open_stores
 from mlops_dagster.documents.readable import fields_of
 from mlops_dagster.errors import InvalidPolicyError
 
@@ -28,7 +28,7 @@ def replay(
     json: Json = False,
 ) -> None:
     """Decide again from the stored inputs; exit code 1 if the result is another one. Of a rollout: every decision."""
-    found = history(house().rollouts, decision, rollout)
+    found = history(open_stores().rollouts, decision, rollout)
     if policy is not None:
         _what_if(read_policy(policy), found, json)
         return

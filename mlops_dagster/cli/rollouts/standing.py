@@ -7,7 +7,7 @@ from mlops_dagster.cli.arguments import Json, Model
 from mlops_dagster.cli.output import NONE, facts, minute, print_json
 from mlops_dagster.cli.rollouts.explaining import debt_in_words, label_debt, labels_in_words, still_needed
 from mlops_dagster.cli.rollouts.listing import place, rollout_document
-from mlops_dagster.cli.running import house
+from mlops_dagster.cli.running import open_stores
 from mlops_dagster.dagster_pages import asset_page
 from mlops_dagster.errors import RolloutNotFoundError
 
@@ -20,9 +20,9 @@ if TYPE_CHECKING:
 
 def status(model: Model, json: Json = False) -> None:
     """Where the latest rollout stands: what is in force, what was decided, and what is needed now."""
-    from mlops_dagster.rollout.reconcile import follow
+    from mlops_dagster.rollout.reconcile import reconcile
 
-    stores = house()
+    stores = open_stores()
     dagster = stores.settings.dagster_url
     page = asset_page(dagster, model, "deployment") if dagster else None
     deployment = stores.registry.deployment(model)
@@ -30,7 +30,7 @@ def status(model: Model, json: Json = False) -> None:
     if not found:
         raise RolloutNotFoundError(f"{model} has had no rollout yet; a new version beside a champion gets one")
     # As the deployment has it: nobody may have looked since the fuse or a person changed that.
-    rollout = follow(found[-1], deployment, stores.registry.get(model, found[-1].challenger))
+    rollout = reconcile(found[-1], deployment, stores.registry.get(model, found[-1].challenger))
     now = stores.clock.now()
     last = stores.rollouts.last_decision(rollout.id)
     look = None if rollout.phase.ended else stores.controller(lambda _model: rollout.policy).look(rollout)

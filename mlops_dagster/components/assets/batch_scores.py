@@ -59,17 +59,17 @@ def _batch_input(spec: ModelSpec) -> dg.AssetsDefinition:
     )
     def batch_input(context: dg.AssetExecutionContext, platform: Platform) -> dg.MaterializeResult:  # type: ignore[type-arg]  # Dagster refuses the parameter beside check_specs
         ((key, start, end),) = windows(context)
-        house = platform.stores()
-        champion = house.champion(spec.model, end)
+        stores = platform.stores()
+        champion = stores.champion(spec.model, end)
         schema = load_trainer(spec.trainer).SCHEMA if champion is None or champion.schema is None else champion.schema
         baseline = None if champion is None else champion.baseline
-        files = BatchFiles(house.batch_scores, spec.model, start)
+        files = BatchFiles(stores.batch_scores, spec.model, start)
         files.forget()
         found = ValidationResult(0)
         try:
             frame = read_batch(spec.trainer, start, end)
             found = ValidationResult(len(frame))
-            suite = suite_of(schema, baseline, spec.validation, spec.drift.shared_by)
+            suite = suite_of(schema, baseline, spec.validation, spec.drift.rows_per_observation)
             found = validate(frame, suite, "day", alpha=spec.validation.alpha)
             if found.passed:
                 files.keep(batch_rows(frame, schema, start, end))
@@ -80,17 +80,17 @@ def _batch_input(spec: ModelSpec) -> dg.AssetsDefinition:
             context.log.error(f"the rows cannot be scored: {error.told}")
             found = replace(found, failures=(error.told,))
         if found.rows and found.failures:
-            quarantine(house.quarantine, spec.model, start, frame, found, what=_BATCH_INPUT)
-        place = quarantine_of(house.quarantine, spec.model, _BATCH_INPUT)
-        tell(house.alerts, spec.model, _BATCH_INPUT, {start: found}, place=place, then="nothing is scored", each=True)
-        tell_errors(house.alerts, spec.model, _BATCH_INPUT, {start: found})
+            quarantine(stores.quarantine, spec.model, start, frame, found, what=_BATCH_INPUT)
+        place = quarantine_of(stores.quarantine, spec.model, _BATCH_INPUT)
+        tell(stores.alerts, spec.model, _BATCH_INPUT, {start: found}, place=place, then="nothing is scored", each=True)
+        tell_errors(stores.alerts, spec.model, _BATCH_INPUT, {start: found})
         told = metadata_of(found)
-        name, source = f"{spec.model}/{_BATCH_INPUT}/{start:%Y-%m-%d}", back_to(house, spec, _BATCH_INPUT, key)
-        page = data_docs(context, house, name, found, source=source)
+        name, source = f"{spec.model}/{_BATCH_INPUT}/{start:%Y-%m-%d}", back_to(stores, spec, _BATCH_INPUT, key)
+        page = data_docs(context, stores, name, found, source=source)
         kept = f"; {found.rows:,} rows quarantined at {place}" if found.rows and found.failures else ""
         then = "" if found.passed else f"{kept}; nothing is scored"
         return dg.MaterializeResult(
-            metadata={**not_the_newest(context, house, spec, key), **in_order({**told, **page})},
+            metadata={**not_the_newest(context, stores, spec, key), **in_order({**told, **page})},
             check_results=[
                 dg.AssetCheckResult(
                     check_name=suite_passes.name,
@@ -119,16 +119,16 @@ def _batch_scores(spec: ModelSpec) -> dg.AssetsDefinition:
     )
     def batch_scores(context: dg.AssetExecutionContext, platform: Platform) -> dg.MaterializeResult[None]:
         ((key, start, end),) = windows(context)
-        house = platform.stores()
-        files = BatchFiles(house.batch_scores, spec.model, start)
-        champion = house.champion(spec.model, end)
+        stores = platform.stores()
+        files = BatchFiles(stores.batch_scores, spec.model, start)
+        champion = stores.champion(spec.model, end)
         if champion is None:
             raise dg.Failure(f"{spec.model} had no champion on {start:%Y-%m-%d}: there is nothing to score with")
         # Whoever materializes this asset alone meets the gate as well: rows are there only once they have passed.
         if not files.has_rows():
             raise dg.Failure(f"no rows of {start:%Y-%m-%d} passed their validation; materialize {_BATCH_INPUT} first")
         try:
-            scored = score_batch(files, champion, house.registry.load(champion))
+            scored = score_batch(files, champion, stores.registry.load(champion))
         except ModelFailedError as error:
             raise dg.Failure(error.told) from None  # whose cause may quote a row
         if scored.unscored:
@@ -141,6 +141,6 @@ def _batch_scores(spec: ModelSpec) -> dg.AssetsDefinition:
             "scores": link_of(files.link),
             "deployment": dg.MetadataValue.asset(spec.key("deployment")),
         }
-        return dg.MaterializeResult(metadata={**not_the_newest(context, house, spec, key), **said})
+        return dg.MaterializeResult(metadata={**not_the_newest(context, stores, spec, key), **said})
 
     return batch_scores

@@ -10,7 +10,7 @@ from mlops_dagster.components.views.comparisons import metadata_of
 from mlops_dagster.registry import ModelVersion
 from mlops_dagster.rollout.comparison.comparison import Standing
 from mlops_dagster.rollout.comparison.same_rows import compare_on_log
-from mlops_dagster.stores import House
+from mlops_dagster.stores import Stores
 
 
 class Versions(AsOf):
@@ -43,14 +43,14 @@ def _champion_challenger(spec: ModelSpec) -> dg.AssetsDefinition:
     )
     def champion_challenger(config: Versions, platform: Platform) -> dg.MaterializeResult[None]:
         now = config.time(platform)
-        house = platform.stores()
-        champion, challenger = _versions(house, spec.model, config)
+        stores = platform.stores()
+        champion, challenger = _versions(stores, spec.model, config)
         if champion is None or challenger is None:
             reason = "no champion yet" if champion is None else "no version beside the champion"
-            return dg.MaterializeResult(metadata={"verdict": Standing.CANNOT_TELL.value, "reason": reason})
-        found = compare_on_log(house.registry, house.log, champion, challenger, spec.rollout, until=now)
+            return dg.MaterializeResult(metadata={"verdict": Standing.INCONCLUSIVE.value, "reason": reason})
+        found = compare_on_log(stores.registry, stores.log, champion, challenger, spec.rollout, until=now)
         links = {
-            "log": log_of(house, spec),
+            "log": log_of(stores, spec),
             "deployment": dg.MetadataValue.asset(spec.key("deployment")),
             "card": dg.MetadataValue.asset(spec.key("model_card")),
         }
@@ -59,16 +59,16 @@ def _champion_challenger(spec: ModelSpec) -> dg.AssetsDefinition:
     return champion_challenger
 
 
-def _versions(house: House, model: str, config: Versions) -> tuple[ModelVersion | None, ModelVersion | None]:
-    rollout = house.rollouts.active(model)
+def _versions(stores: Stores, model: str, config: Versions) -> tuple[ModelVersion | None, ModelVersion | None]:
+    rollout = stores.rollouts.active(model)
     if rollout is not None:
         named = {"champion": rollout.champion, "challenger": rollout.challenger}
     else:
-        champion = house.champion(model)
-        others = [version.version for version in house.versions(model) if champion and version != champion]
+        champion = stores.champion(model)
+        others = [version.version for version in stores.versions(model) if champion and version != champion]
         named = {"champion": champion.version if champion else "", "challenger": others[-1] if others else ""}
     names = (config.champion or named["champion"], config.challenger or named["challenger"])
-    old, new = (house.registry.get(model, name) if name else None for name in names)
+    old, new = (stores.registry.get(model, name) if name else None for name in names)
     return old, new
 
 
@@ -82,11 +82,11 @@ def _sensor(spec: ModelSpec, job_name: str) -> dg.SensorDefinition:
     )
     def champion_challenger(context: dg.SensorEvaluationContext, platform: Platform) -> dg.RunRequest | dg.SkipReason:
         now = platform.clock().now()
-        house = platform.stores()
-        rollout = house.rollouts.active(spec.model)
+        stores = platform.stores()
+        rollout = stores.rollouts.active(spec.model)
         if rollout is None:
             return dg.SkipReason("no rollout is running")
-        if not house.rollups.label_counts(spec.model, rollout.started_at, now):
+        if not stores.rollups.label_counts(spec.model, rollout.started_at, now):
             return dg.SkipReason(f"no labels yet since the rollout of {rollout.challenger} began")
         config = Versions(champion=rollout.champion, challenger=rollout.challenger, as_of=now.isoformat())
         return dg.RunRequest(

@@ -21,9 +21,9 @@ from mlops_dagster.monitoring.pages.whylogs_profiles import profile_hours
 from mlops_dagster.registry import ModelVersion
 from mlops_dagster.retraining.signals import DriftSignal
 from mlops_dagster.retraining.weigh import weigh
-from mlops_dagster.stores import House
+from mlops_dagster.stores import Stores
 
-NO_CHAMPION = {"verdict": Verdict.CANNOT_TELL.value, "reason": "no champion"}
+NO_CHAMPION = {"verdict": Verdict.INCONCLUSIVE.value, "reason": "no champion"}
 
 MOST_PLOTS = 12
 """The features of a model with no more of them have a plot each; of more, only the worst PSI has."""
@@ -33,7 +33,7 @@ def drift_report_asset(spec: ModelSpec) -> dg.AssetsDefinition:
     within_limits = dg.AssetCheckSpec(
         "within_limits",
         asset=spec.key("drift_report"),
-        description=f"WARN when an hour of the run has a feature, not an advisory one, with a PSI over "
+        description=f"WARN when an hour of the run has a feature, not a report-only one, with a PSI over "
         f"{spec.drift.retrain:g}, or scores at a distance D over {spec.drift.ks:g}; either more than chance explains.",
     )
 
@@ -57,7 +57,7 @@ def drift_report_asset(spec: ModelSpec) -> dg.AssetsDefinition:
         "an Evidently report of the last hour of a run.",
     )
     def drift_report(context: dg.AssetExecutionContext, platform: Platform) -> dg.MaterializeResult:  # type: ignore[type-arg]  # Dagster refuses the parameter beside check_specs
-        house = platform.stores()
+        stores = platform.stores()
         hours = windows(context)
         judged: list[DriftReport] = []
         sound: dict[str, DriftReport] = {}
@@ -65,10 +65,10 @@ def drift_report_asset(spec: ModelSpec) -> dg.AssetsDefinition:
         harm: dict[str, Mapping[str, str]] = {}
         window = timedelta(hours=spec.drift.window_hours)
         failed = failed_hours(context.instance, spec, hours[0][2] - window, hours[-1][2])
-        overtaken = not_the_newest(context, house, spec, hours[-1][0])
-        profiles, made = _profiles(context, house, spec.model, hours[0][1], hours[-1][2])
+        overtaken = not_the_newest(context, stores, spec, hours[-1][0])
+        profiles, made = _profiles(context, stores, spec.model, hours[0][1], hours[-1][2])
         for key, start, end in hours:
-            found = trailing_drift(house.registry, house.rollups, spec.model, end, spec.drift)
+            found = trailing_drift(stores.registry, stores.rollups, spec.model, end, spec.drift)
             its_profiles = {"profiles": dg.MetadataValue.json(profiles.get(start, []))}
             if found is None:
                 context.add_asset_metadata({**overtaken, **NO_CHAMPION, **its_profiles}, partition_key=key)
@@ -83,7 +83,9 @@ def drift_report_asset(spec: ModelSpec) -> dg.AssetsDefinition:
             asks = weigh(DriftSignal.from_metadata(report.metadata()), harm[version])
             if not bad:
                 sound[key], retraining[key] = report, asks.reason
-            its_page = _evidently(context, house, spec, found.champion, report, key, end) if key == hours[-1][0] else {}
+            its_page = (
+                _evidently(context, stores, spec, found.champion, report, key, end) if key == hours[-1][0] else {}
+            )
             said = in_order(
                 {
                     **for_programs(report.metadata()),
@@ -92,7 +94,7 @@ def drift_report_asset(spec: ModelSpec) -> dg.AssetsDefinition:
                     "retraining": asks.reason,
                     **_plots(report),
                     **its_page,
-                    "log": log_of(house, spec),
+                    "log": log_of(stores, spec),
                     "batch": dg.MetadataValue.asset(spec.key("prediction_batch")),
                     "asks_for_retraining": asks.asks,
                     "failed_hours": [f"{hour:%Y-%m-%dT%H:%MZ}" for hour in bad],
@@ -174,14 +176,14 @@ def _of_sound_hours(report: DriftReport, failed: Sequence[datetime]) -> DriftRep
 
 
 def _profiles(
-    context: dg.AssetExecutionContext, house: House, model: str, since: datetime, until: datetime
+    context: dg.AssetExecutionContext, stores: Stores, model: str, since: datetime, until: datetime
 ) -> tuple[dict[datetime, list[str]], str]:
     """The whylogs profiles of each hour, and what is to be said of them all.
 
     They are for people to look at: whatever becomes of them, drift is judged.
     """
     try:
-        found = profile_hours(house.log, model, since, until, house.profiles)
+        found = profile_hours(stores.log, model, since, until, stores.profiles)
     except Exception as error:
         context.log.error(f"the hours have no whylogs profiles ({told(error)}); materialize them again")
         return {}, f"not made: {told(error)}"
@@ -190,7 +192,7 @@ def _profiles(
 
 def _evidently(
     context: dg.AssetExecutionContext,
-    house: House,
+    stores: Stores,
     spec: ModelSpec,
     champion: ModelVersion,
     report: DriftReport,
@@ -201,19 +203,19 @@ def _evidently(
 
     It is for people to look at: whatever becomes of it, drift is judged.
     """
-    if not house.settings.report_rows:
+    if not stores.settings.report_rows:
         return {}
     since = until - timedelta(hours=spec.drift.window_hours)
     try:
         link = publish_report(
-            house.log,
+            stores.log,
             champion,
             report,
             since,
             until,
-            rows=house.settings.report_rows,
-            files=house.reports,
-            source=back_to(house, spec, "drift_report", hour),
+            rows=stores.settings.report_rows,
+            files=stores.reports,
+            source=back_to(stores, spec, "drift_report", hour),
         )
     except Exception as error:
         context.log.error(f"the hour has no Evidently report ({told(error)}); materialize it again")

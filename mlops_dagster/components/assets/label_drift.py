@@ -31,26 +31,26 @@ def label_drift_asset(spec: ModelSpec) -> dg.AssetsDefinition:
         description="Chi-squared of the labels that became known in a week against the champion's baseline.",
     )
     def label_drift(context: dg.AssetExecutionContext, platform: Platform) -> dg.MaterializeResult[None]:
-        house = platform.stores()
+        stores = platform.stores()
         weeks = windows(context)
         for key, start, end in weeks:
-            champion = served_by(house.registry, house.rollups, spec.model, start, end)
+            champion = served_by(stores.registry, stores.rollups, spec.model, start, end)
             if champion is None or champion.baseline is None:
                 context.add_asset_metadata(NO_CHAMPION, partition_key=key)
                 continue
-            labels = histogram_of(champion.baseline.label.bins, house.rollups.label_counts(spec.model, start, end))
+            labels = histogram_of(champion.baseline.label.bins, stores.rollups.label_counts(spec.model, start, end))
             hours = (end - start) / timedelta(hours=1)
             report = label_drift_of(champion.baseline, labels, spec.drift, hours=hours)
             context.add_asset_metadata(
                 {
-                    **not_the_newest(context, house, spec, weeks[-1][0]),
+                    **not_the_newest(context, stores, spec, weeks[-1][0]),
                     **in_order(
                         {
                             **report.metadata(),
                             "reason": report.why,
                             "champion": champion.version,
                             "classes": table(_most_moved(report.shares)),
-                            "log": log_of(house, spec),
+                            "log": log_of(stores, spec),
                         }
                     ),
                 },

@@ -17,7 +17,7 @@ from mlops_dagster.components.platform import Platform
 from mlops_dagster.components.sensors.retraining import retraining_sensor
 from mlops_dagster.components.spec import ModelSpec
 from mlops_dagster.components.views.days_of_answers import changed_days
-from mlops_dagster.stores import House
+from mlops_dagster.stores import Stores
 
 
 def monitoring_defs(spec: ModelSpec) -> dg.Definitions:
@@ -57,7 +57,7 @@ def _schedule(
     asset: str,
     partitions: dg.TimeWindowPartitionsDefinition,
     cron: str,
-    changed: Callable[[House, ModelSpec, dg.DagsterInstance, datetime], set[str]] | None = None,
+    changed: Callable[[Stores, ModelSpec, dg.DagsterInstance, datetime], set[str]] | None = None,
 ) -> dg.ScheduleDefinition:
     """`changed` names the partitions whose data are no longer what they were when they were materialized."""
 
@@ -72,11 +72,11 @@ def _schedule(
         + ", in one run if it can be.",
     )
     def schedule(context: dg.ScheduleEvaluationContext, platform: Platform) -> list[dg.RunRequest] | dg.SkipReason:
-        house = platform.stores()
-        first = house.rollups.first_at(spec.model)
+        stores = platform.stores()
+        first = stores.rollups.first_at(spec.model)
         again: set[str] = set()
         if first is not None and changed is not None:
-            again = changed(house, spec, context.instance, context.scheduled_execution_time)
+            again = changed(stores, spec, context.instance, context.scheduled_execution_time)
         return catch_up(context, {spec.key(asset): first}, partitions, job_name=job_name, again=again)
 
     return schedule

@@ -46,7 +46,7 @@ from mlops_dagster.monitoring import (
 from mlops_dagster.registry import Baseline
 from mlops_dagster.rollout.floor.floor import under_floor
 from mlops_dagster.rollout.floor.matured import matured_days
-from mlops_dagster.stores import House
+from mlops_dagster.stores import Stores
 
 if TYPE_CHECKING:
     import pyarrow as pa
@@ -69,26 +69,26 @@ def performance_report_asset(spec: ModelSpec) -> dg.AssetsDefinition:
         "macro-F1 floor and to its own evaluation.",
     )
     def performance_report(context: dg.AssetExecutionContext, platform: Platform) -> dg.MaterializeResult:  # type: ignore[type-arg]  # Dagster refuses the parameter beside check_specs
-        house = platform.stores()
+        stores = platform.stores()
         days = windows(context)
         latest, until = days[-1][0], days[-1][2]
         now = platform.clock().now()
-        champion = house.champion(spec.model)
+        champion = stores.champion(spec.model)
         slices = card_slices(champion)
-        versions = [] if champion is None else house.registry.list(spec.model)
+        versions = [] if champion is None else stores.registry.list(spec.model)
         classes = {each.version: each.schema.classes for each in versions if each.schema is not None}
-        counted = house.log.label_counts(spec.model, days[0][1])  # before the rows: later labels show next time
+        counted = stores.log.label_counts(spec.model, days[0][1])  # before the rows: later labels show next time
         said: dict[str, Metadata] = {}
         answers: dict[date, DayOfAnswers] = {}
         for key, start, end in days:
-            rows = house.log.labelled(spec.model, start, end)
+            rows = stores.log.labelled(spec.model, start, end)
             report = performance(rows, slices, classes)
             said[key] = {
                 "versions_table": table(report.table()),
                 "slices_table": table(report.slice_table()),
                 **report.metadata(),
                 LABELS: counted.get(start.date(), 0),
-                "log": log_of(house, spec),
+                "log": log_of(stores, spec),
                 **for_programs({MADE_AT: now.isoformat()}),
             }
             if champion is not None:
@@ -98,23 +98,23 @@ def performance_report_asset(spec: ModelSpec) -> dg.AssetsDefinition:
                 said[key][ANSWERS] = answers[start.date()].metadata()
                 if champion.baseline is not None:
                     said[key] |= _estimated(rows, champion.version, champion.baseline, spec)
-        overtaken = not_the_newest(context, house, spec, latest)
-        days_of_champion = {} if champion is None else since_promotion(house, champion, until)
+        overtaken = not_the_newest(context, stores, spec, latest)
+        days_of_champion = {} if champion is None else since_promotion(stores, champion, until)
         matured = matured_days(days_of_champion, spec.rollout, until)
-        look = hold_to_floor(house, spec, matured, until)
+        look = hold_to_floor(stores, spec, matured, until)
         concept = None
         then = ""
         if champion is not None:
             # Runs that report on old days again may come after this one, which is the one that tells.
-            again = () if overtaken else changed_days(house, spec, context.instance, now)
-            known = answers_of(house, spec, champion, context.instance, answers, again, matured)
-            concept = look_at_concept(house, spec, champion, known, until)
+            again = () if overtaken else changed_days(stores, spec, context.instance, now)
+            known = answers_of(stores, spec, champion, context.instance, answers, again, matured)
+            concept = look_at_concept(stores, spec, champion, known, until)
         if champion is not None and not overtaken:
-            tell_of_floor(house, spec, look, context.log)
-            then = what_follows(house, spec, champion.version, context.instance, now)
-            tell_of_collapse(house, spec, champion.version, concept, then=then)
+            tell_of_floor(stores, spec, look, context.log)
+            then = what_follows(stores, spec, champion.version, context.instance, now)
+            tell_of_collapse(stores, spec, champion.version, concept, then=then)
             tell_of_concept(
-                house,
+                stores,
                 spec,
                 champion.version,
                 concept,
@@ -127,7 +127,7 @@ def performance_report_asset(spec: ModelSpec) -> dg.AssetsDefinition:
             **concept_metadata(concept, until),
             **_maturity(spec, matured, len(days_of_champion)),
             **said[latest],
-            **_label_debt(house, spec, until),
+            **_label_debt(stores, spec, until),
         }
         for key, metadata in said.items():
             context.add_asset_metadata({**overtaken, **in_order(metadata)}, partition_key=key)
@@ -157,9 +157,9 @@ def _estimated(rows: "pa.Table", champion: str, baseline: Baseline, spec: ModelS
     return {"estimate": found.in_words, **for_programs(found.metadata())}
 
 
-def _label_debt(house: House, spec: ModelSpec, until: datetime) -> Metadata:
+def _label_debt(stores: Stores, spec: ModelSpec, until: datetime) -> Metadata:
     """How many answers still await their label, and for how long."""
-    debt = house.rollups.label_debt(spec.model, until - timedelta(days=house.settings.label_days), until)
+    debt = stores.rollups.label_debt(spec.model, until - timedelta(days=stores.settings.label_days), until)
     ages = {"oldest": debt.oldest_at, "median": debt.median_at}
     return {
         "label_debt": debt.awaiting,

@@ -19,7 +19,7 @@ from mlops_dagster.monitoring.served_by import served_by
 from mlops_dagster.monitoring.validation.alerts import tell, tell_errors
 from mlops_dagster.monitoring.validation.hourly import validate_hours
 from mlops_dagster.registry import ModelVersion
-from mlops_dagster.stores import House
+from mlops_dagster.stores import Stores
 
 FAILED = "failed"
 """What an hour whose rows were set aside says of its `validation`."""
@@ -47,29 +47,29 @@ def prediction_batch_asset(spec: ModelSpec) -> dg.AssetsDefinition:
         description="The predictions of an hour, and what a hold refused, from the log. `drift_report` follows.",
     )
     def prediction_batch(context: dg.AssetExecutionContext, platform: Platform) -> dg.MaterializeResult:  # type: ignore[type-arg]  # Dagster refuses the parameter beside check_specs
-        house = platform.stores()
+        stores = platform.stores()
         hours = windows(context)
         found: dict[datetime, ValidationResult] = {}
-        for champion, since, until in _reigns(house, spec.model, hours):
-            with suite_in_use(house, spec):
+        for champion, since, until in _reigns(stores, spec.model, hours):
+            with suite_in_use(stores, spec):
                 found |= validate_hours(
-                    house.log,
+                    stores.log,
                     champion,
-                    house.quarantine,
+                    stores.quarantine,
                     since,
                     until,
                     policy=spec.validation,
-                    shared_by=spec.drift.shared_by,
+                    rows_per_observation=spec.drift.rows_per_observation,
                 )
-        done = _hold(house, spec, found, platform.clock().now()) if found else ""
-        place = quarantine_of(house.quarantine, spec.model)
-        tell(house.alerts, spec.model, "validation", found, place=place, then=done)
-        tell_errors(house.alerts, spec.model, "validation", found)
-        pages = pages_of_hours(context, house, spec, found)
-        overtaken = not_the_newest(context, house, spec, hours[-1][0])
+        done = _hold(stores, spec, found, platform.clock().now()) if found else ""
+        place = quarantine_of(stores.quarantine, spec.model)
+        tell(stores.alerts, spec.model, "validation", found, place=place, then=done)
+        tell_errors(stores.alerts, spec.model, "validation", found)
+        pages = pages_of_hours(context, stores, spec, found)
+        overtaken = not_the_newest(context, stores, spec, hours[-1][0])
         for key, start, _end in hours:
             hour = found.get(start, ValidationResult(rows=0))
-            links = {**pages.get(start, {}), "log": log_of(house, spec)}
+            links = {**pages.get(start, {}), "log": log_of(stores, spec)}
             context.add_asset_metadata({**overtaken, **in_order({**metadata_of(hour), **links})}, partition_key=key)
         bad = [key for key, start, _end in hours if start in found and found[start].failures]
         blind = [key for key, start, _end in hours if start in found and found[start].errors]
@@ -109,11 +109,11 @@ def _summary(found: Mapping[datetime, ValidationResult], hours: Sequence[str], p
 
 
 def _reigns(
-    house: House, model: str, hours: Sequence[tuple[str, datetime, datetime]]
+    stores: Stores, model: str, hours: Sequence[tuple[str, datetime, datetime]]
 ) -> Iterator[tuple[ModelVersion, datetime, datetime]]:
     """Who served as champion in which hours, where there was one: many hours are validated at once."""
     champions = [
-        (served_by(house.registry, house.rollups, model, start, end), start, end) for _key, start, end in hours
+        (served_by(stores.registry, stores.rollups, model, start, end), start, end) for _key, start, end in hours
     ]
     for _version, reign in groupby(champions, key=lambda each: each[0] and each[0].version):
         its = list(reign)
@@ -122,10 +122,10 @@ def _reigns(
             yield champion, since, its[-1][2]
 
 
-def _hold(house: House, spec: ModelSpec, found: Mapping[datetime, ValidationResult], now: datetime) -> str:
+def _hold(stores: Stores, spec: ModelSpec, found: Mapping[datetime, ValidationResult], now: datetime) -> str:
     """Put online serving on hold, or lift that, as the policy says; what was done, for the alert."""
     decided = should_hold(spec.validation, found, now)
-    enact_hold(house.registry, spec.model, decided)
+    enact_hold(stores.registry, spec.model, decided)
     if decided.action != "hold":
         return ""
     return f"online serving put on hold, until an hour passes or `mlops models release {spec.model} --reason ...`"

@@ -14,7 +14,7 @@ from mlops_dagster.components.views.tables import in_order, numbers_of
 from mlops_dagster.registry import ModelCard, ModelVersion
 from mlops_dagster.retraining.candidate import Candidate
 from mlops_dagster.retraining.trainer import TrainingSet
-from mlops_dagster.stores import House
+from mlops_dagster.stores import Stores
 
 
 def registered_version_asset(spec: ModelSpec) -> dg.AssetsDefinition:
@@ -46,16 +46,16 @@ def registered_version_asset(spec: ModelSpec) -> dg.AssetsDefinition:
             **{f"trigger {name}": value for name, value in training_set.numbers.items()},
         }
         with tried_again(context, platform, spec):
-            house = platform.house(spec)
-            champion = house.champion(spec.model)
+            stores = platform.stores_for(spec)
+            champion = stores.champion(spec.model)
             lineage = {
                 **origin,
-                **house.registry.code_lineage(),
+                **stores.registry.code_lineage(),
                 "dagster_run": context.run.run_id,
                 "data": candidate.provenance.digest,
-                **_parent(house, spec.model, champion),
+                **_parent(stores, spec.model, champion),
             }
-            version = _register(house, spec.model, candidate, model_card, lineage, f"Trained: {training_set.trigger}")
+            version = _register(stores, spec.model, candidate, model_card, lineage, f"Trained: {training_set.trigger}")
         is_over(platform, spec, version.version)
         return dg.MaterializeResult(
             metadata=in_order(
@@ -82,19 +82,19 @@ def registered_version_asset(spec: ModelSpec) -> dg.AssetsDefinition:
     return registered_version
 
 
-def _parent(house: House, model: str, champion: ModelVersion | None) -> dict[str, str]:
+def _parent(stores: Stores, model: str, champion: ModelVersion | None) -> dict[str, str]:
     """Who is to be improved upon: the champion or, before there is one, the version registered last."""
-    parent = champion or next(reversed(house.versions(model)), None)
+    parent = champion or next(reversed(stores.versions(model)), None)
     return {} if parent is None else {"parent": parent.version}
 
 
 def _register(
-    house: House, model: str, candidate: Candidate, card: ModelCard, lineage: Mapping[str, str], description: str
+    stores: Stores, model: str, candidate: Candidate, card: ModelCard, lineage: Mapping[str, str], description: str
 ) -> ModelVersion:
     with tempfile.TemporaryDirectory() as folder:
         artifact = Path(folder) / "model.skops"
         artifact.write_bytes(candidate.artifact)
-        return house.registry.register(
+        return stores.registry.register(
             model,
             artifact,
             card=card,

@@ -67,11 +67,11 @@ def _training_set(spec: ModelSpec) -> dg.AssetsDefinition:
             trainer = load_trainer(spec.trainer)
             spec.drift.check_names(trainer.SCHEMA.names)
             end = config.time(platform)
-            house = platform.stores()
+            stores = platform.stores()
             frame = read_training_set(spec.trainer, end - timedelta(days=spec.training.window_days), end)
-            champion = house.champion(spec.model)
+            champion = stores.champion(spec.model)
             baseline = champion.baseline if champion is not None and champion.schema == trainer.SCHEMA else None
-            suite = suite_of(trainer.SCHEMA, baseline, spec.validation, spec.drift.shared_by)
+            suite = suite_of(trainer.SCHEMA, baseline, spec.validation, spec.drift.rows_per_observation)
             found = validate(frame, suite, "training_set", alpha=spec.validation.alpha)
         # A set without labels fails its suite, which says so.
         shares = dict(frame["label"].value_counts(normalize=True)) if "label" in frame else {}
@@ -96,10 +96,10 @@ def _training_set(spec: ModelSpec) -> dg.AssetsDefinition:
                     "rows": len(frame),
                     **data_docs(
                         context,
-                        house,
+                        stores,
                         f"{spec.model}/training_set/{end:%Y-%m-%dT%H}",
                         found,
-                        source=back_to(house, spec, "training_set"),
+                        source=back_to(stores, spec, "training_set"),
                     ),
                 }
             ),
@@ -151,16 +151,16 @@ def _candidate(spec: ModelSpec) -> dg.AssetsDefinition:
     ) -> dg.MaterializeResult[Candidate]:
         with tried_again(context, platform, spec):
             trainer = load_trainer(spec.trainer)
-            house = platform.stores()
+            stores = platform.stores()
             found = fit_candidate(
                 trainer,
                 training_set.frame,
                 dataset=spec.training.dataset,
                 evaluate_from=training_set.as_of - timedelta(days=spec.training.evaluation_days),
                 fairness_attributes=spec.card.fairness_attributes,
-                bins=known_bins(house.versions(spec.model), trainer.SCHEMA),
-                champion=PresentChampion.of(house.champion(spec.model), house.registry),
-                own_types=house.settings.own_types,
+                bins=known_bins(stores.versions(spec.model), trainer.SCHEMA),
+                champion=PresentChampion.of(stores.champion(spec.model), stores.registry),
+                own_types=stores.settings.own_types,
             )
             effect = found.baseline.design_effects.get(PAIRED)
             for doubt in (*found.unjudged, *([found.shared_days] if found.shared_days and effect is None else [])):

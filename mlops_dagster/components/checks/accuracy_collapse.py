@@ -3,12 +3,14 @@
 from mlops_dagster.alerting import Severity
 from mlops_dagster.components.spec import ModelSpec
 from mlops_dagster.monitoring import CollapseVerdict, ConceptReport, ConceptVerdict
-from mlops_dagster.stores import House
+from mlops_dagster.stores import Stores
 
 RULE = "accuracy_collapse"
 
 
-def tell_of_collapse(house: House, spec: ModelSpec, champion: str, report: ConceptReport | None, *, then: str) -> None:
+def tell_of_collapse(
+    stores: Stores, spec: ModelSpec, champion: str, report: ConceptReport | None, *, then: str
+) -> None:
     """The alert `accuracy_collapse`: open while it lasts; where the latest days cannot tell it stays as it is.
 
     `then` says what follows from a proven one. From a suspected one, which is a warning, nothing does; it is left
@@ -18,7 +20,7 @@ def tell_of_collapse(house: House, spec: ModelSpec, champion: str, report: Conce
     proven = verdict is CollapseVerdict.COLLAPSED
     suspected = verdict is CollapseVerdict.SUSPECTED
     if report is not None and (proven or (suspected and report.verdict is not ConceptVerdict.DRIFTED)):
-        house.alerts.report(
+        stores.alerts.report(
             spec.model,
             RULE,
             Severity.CRITICAL if proven else Severity.WARNING,
@@ -27,6 +29,6 @@ def tell_of_collapse(house: House, spec: ModelSpec, champion: str, report: Conce
             evidence={"champion": champion, **report.collapse.numbers()},
         )
     elif report is not None and verdict is CollapseVerdict.HOLDS:
-        house.alerts.resolve(spec.model, RULE, f"{champion}: {report.collapse.reason}")
-    elif any(alert.rule == RULE and alert.evidence["champion"] != champion for alert in house.alerts.list(spec.model)):
-        house.alerts.resolve(spec.model, RULE, f"{champion} serves now")
+        stores.alerts.resolve(spec.model, RULE, f"{champion}: {report.collapse.reason}")
+    elif any(alert.rule == RULE and alert.evidence["champion"] != champion for alert in stores.alerts.list(spec.model)):
+        stores.alerts.resolve(spec.model, RULE, f"{champion} serves now")

@@ -23,7 +23,7 @@ from mlops_dagster.registry import ModelVersion
 from mlops_dagster.retraining.signals import ConceptSignal
 from mlops_dagster.rollout.floor.floor import champion_since
 from mlops_dagster.rollout.floor.matured import day_begins
-from mlops_dagster.stores import House
+from mlops_dagster.stores import Stores
 
 CHECK = "concept_drift"
 
@@ -41,20 +41,20 @@ def concept_check_spec(spec: ModelSpec) -> dg.AssetCheckSpec:
 
 
 def look_at_concept(
-    house: House, spec: ModelSpec, champion: ModelVersion, days: Mapping[date, DayOfAnswers], until: datetime
+    stores: Stores, spec: ModelSpec, champion: ModelVersion, days: Mapping[date, DayOfAnswers], until: datetime
 ) -> ConceptReport | None:
     """Hold the champion against its evaluation, by the days since its promotion whose labels are complete.
 
     None for who was no champion before `until`.
     """
-    since = champion_since(house.registry.history(spec.model))
+    since = champion_since(stores.registry.history(spec.model))
     if since is None or since >= until:
         return None
     harm: tuple[FeatureHarm, ...] = ()
     if champion.baseline is not None and days:
         window = sorted(days)[-spec.performance.window_days :]
         start, end = max(since, day_begins(window[0])), day_begins(window[-1]) + timedelta(days=1)
-        counts = house.rollups.feature_counts(spec.model, [champion.version], start, end)
+        counts = stores.rollups.feature_counts(spec.model, [champion.version], start, end)
         found = drift(champion.baseline, counts, spec.drift, hours=(end - start) / timedelta(hours=1))
         harm = harm_of(found.features, champion.baseline, [days[day] for day in window], spec.concept, spec.drift.bins)
     evaluation = champion.card.evaluation if champion.card is not None else ()
@@ -94,11 +94,11 @@ def _plain(verdict: str) -> str:
 
 
 def tell_of_concept(
-    house: House, spec: ModelSpec, champion: str, report: ConceptReport | None, *, under_floor: bool, then: str
+    stores: Stores, spec: ModelSpec, champion: str, report: ConceptReport | None, *, under_floor: bool, then: str
 ) -> None:
     """The alert `concept_drift`: open while the champion is proven worse, over when it is not or another serves."""
     if report is not None and report.drifted:
-        house.alerts.report(
+        stores.alerts.report(
             spec.model,
             CHECK,
             Severity.CRITICAL if under_floor else Severity.WARNING,
@@ -107,9 +107,11 @@ def tell_of_concept(
             evidence={"champion": champion, "slices": report.metadata()["concept_slices"]},
         )
     elif report is not None and report.verdict is ConceptVerdict.NOT_PROVEN:
-        house.alerts.resolve(spec.model, CHECK, f"{champion}: {report.reason}")
-    elif any(alert.rule == CHECK and alert.evidence["champion"] != champion for alert in house.alerts.list(spec.model)):
-        house.alerts.resolve(spec.model, CHECK, f"{champion} serves now")
+        stores.alerts.resolve(spec.model, CHECK, f"{champion}: {report.reason}")
+    elif any(
+        alert.rule == CHECK and alert.evidence["champion"] != champion for alert in stores.alerts.list(spec.model)
+    ):
+        stores.alerts.resolve(spec.model, CHECK, f"{champion} serves now")
 
 
 def concept_check(report: ConceptReport | None, then: str) -> dg.AssetCheckResult:
@@ -119,7 +121,7 @@ def concept_check(report: ConceptReport | None, then: str) -> dg.AssetCheckResul
             check_name=CHECK,
             passed=True,
             description="cannot tell: nobody was champion before the end of these days",
-            metadata={"concept": "cannot_tell"},
+            metadata={"concept": "inconclusive"},
         )
     collapsed = report.verdict is ConceptVerdict.COLLAPSED
     shown: Metadata = {"concept": report.verdict.value, **_in_words(report), **_tables(report)}

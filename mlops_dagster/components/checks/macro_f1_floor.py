@@ -16,7 +16,7 @@ from mlops_dagster.components.views.tables import Metadata, for_programs
 from mlops_dagster.retraining.signals import Numbers, PerformanceSignal
 from mlops_dagster.rollout.floor.floor import FloorOutcome, under_floor
 from mlops_dagster.rollout.floor.look import FloorLook, look_at_floor
-from mlops_dagster.stores import House
+from mlops_dagster.stores import Stores
 
 CHECK = "macro_f1"
 
@@ -31,25 +31,25 @@ def macro_f1_check_spec(spec: ModelSpec) -> dg.AssetCheckSpec:
     )
 
 
-def hold_to_floor(house: House, spec: ModelSpec, matured: Collection[date], until: datetime) -> FloorLook | None:
+def hold_to_floor(stores: Stores, spec: ModelSpec, matured: Collection[date], until: datetime) -> FloorLook | None:
     """Look at the champion as of now, by its answers of these days, of those before `until`."""
-    if house.champion(spec.model) is None:
+    if stores.champion(spec.model) is None:
         return None
     return look_at_floor(
-        house.registry, house.log, spec.model, spec.performance, spec.rollout, matured=matured, until=until
+        stores.registry, stores.log, spec.model, spec.performance, spec.rollout, matured=matured, until=until
     )
 
 
-def tell_of_floor(house: House, spec: ModelSpec, look: FloorLook | None, log: dg.DagsterLogManager) -> None:
+def tell_of_floor(stores: Stores, spec: ModelSpec, look: FloorLook | None, log: dg.DagsterLogManager) -> None:
     """The alert `macro_f1`: opened, brought up to date, or over; where nothing can be told it stays as it is."""
     if look is None:
         return
     decision = look.decision
     if decision.outcome is FloorOutcome.FINE:
-        house.alerts.resolve(spec.model, CHECK, f"{look.champion}: {decision.reason}")
+        stores.alerts.resolve(spec.model, CHECK, f"{look.champion}: {decision.reason}")
     elif decision.under_alert:
         log.warning(f"{spec.model} {look.champion}: {decision.reason}")
-        house.alerts.report(
+        stores.alerts.report(
             spec.model,
             CHECK,
             Severity.CRITICAL if under_floor(spec.performance, look.macro_f1) else Severity.WARNING,
@@ -66,7 +66,7 @@ def macro_f1_check(spec: ModelSpec, look: FloorLook | None) -> dg.AssetCheckResu
             check_name=CHECK,
             passed=True,
             description="cannot tell: the model has no champion",
-            metadata={"floor": "cannot_tell", "rows": 0},
+            metadata={"floor": "inconclusive", "rows": 0},
         )
     below = under_floor(spec.performance, look.macro_f1)
     return dg.AssetCheckResult(

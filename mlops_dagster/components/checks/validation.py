@@ -14,7 +14,7 @@ from mlops_dagster.errors import InvalidSuiteError, told
 from mlops_dagster.monitoring import ValidationResult
 from mlops_dagster.monitoring.pages.data_docs import publish
 from mlops_dagster.registry import Validation
-from mlops_dagster.stores import House
+from mlops_dagster.stores import Stores
 
 _NAMED = 3
 """So many reasons are named in a sentence."""
@@ -22,7 +22,7 @@ _NAMED = 3
 
 def data_docs(
     context: dg.AssetExecutionContext,
-    house: House,
+    stores: Stores,
     name: str,
     result: ValidationResult,
     *,
@@ -34,7 +34,7 @@ def data_docs(
     The page is for people to look at: whatever becomes of it, the validation counts.
     """
     try:
-        link = publish(house.data_docs, name, result, source=source, replace=replace)
+        link = publish(stores.data_docs, name, result, source=source, replace=replace)
     except Exception as error:
         context.log.error(f"the validation has no page ({told(error)}); materialize it again to make up for it")
         return {"data_docs": dg.MetadataValue.text(f"not made: {told(error)}")}
@@ -63,7 +63,7 @@ def found_in(found: ValidationResult | Validation) -> Metadata:
 
 
 def pages_of_hours(
-    context: dg.AssetExecutionContext, house: House, spec: ModelSpec, found: Mapping[datetime, ValidationResult]
+    context: dg.AssetExecutionContext, stores: Stores, spec: ModelSpec, found: Mapping[datetime, ValidationResult]
 ) -> dict[datetime, dict[str, dg.MetadataValue]]:
     """The link to the page of each hour. One that failed or is in doubt has its own.
 
@@ -76,19 +76,19 @@ def pages_of_hours(
         clean = result.passed and not result.doubts
         names[hour] = name = f"{spec.model}/prediction_batch/{hour:%Y-%m-%d}{'-clean' if clean else f'T{hour:%H}'}"
         if name not in pages:
-            source = back_to(house, spec, "prediction_batch", f"{hour:%Y-%m-%d-%H:%M}")
-            pages[name] = data_docs(context, house, name, result, source=source, replace=clean)
+            source = back_to(stores, spec, "prediction_batch", f"{hour:%Y-%m-%d-%H:%M}")
+            pages[name] = data_docs(context, stores, name, result, source=source, replace=clean)
     return {hour: pages[name] for hour, name in names.items()}
 
 
 @contextmanager
-def suite_in_use(house: House, spec: ModelSpec) -> Iterator[None]:
+def suite_in_use(stores: Stores, spec: ModelSpec) -> Iterator[None]:
     """Around a validation: a suite that cannot be used is an alert, until it can. Raises InvalidSuiteError."""
     rule = "suite"
     try:
         yield
     except InvalidSuiteError as error:
         done = "nothing is validated; mend it, and materialize what failed again"
-        house.alerts.report(spec.model, rule, Severity.CRITICAL, error.message, done=done)
+        stores.alerts.report(spec.model, rule, Severity.CRITICAL, error.message, done=done)
         raise
-    house.alerts.resolve(spec.model, rule, "the suite is in use")
+    stores.alerts.resolve(spec.model, rule, "the suite is in use")

@@ -36,8 +36,8 @@ def by_hand_defs(spec: ModelSpec) -> dg.Definitions:
         "once, at the last one the promotion; gates hold. abort: the challenger goes, without being called bad.",
     )
     def by_hand(context: dg.OpExecutionContext, config: ByHand, platform: Platform) -> None:
-        house = platform.house(spec)
-        controller = house.controller(lambda _model: spec.rollout)
+        stores = platform.stores_for(spec)
+        controller = stores.controller(lambda _model: spec.rollout)
         act = {
             Action.pause: controller.pause,
             Action.resume: controller.resume,
@@ -46,7 +46,7 @@ def by_hand_defs(spec: ModelSpec) -> dg.Definitions:
         }[config.action]
         rollout = act(spec.model, config.reason)
         context.log.info(f"rollout {rollout.id} of {rollout.challenger}: {rollout.phase}, step {rollout.step}")
-        deployed = house.registry.deployment(spec.model)
+        deployed = stores.registry.deployment(spec.model)
         for event in materializations(context.instance, spec, config.action.value, config.reason, deployed):
             context.log_event(event)
 

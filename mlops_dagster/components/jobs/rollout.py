@@ -11,7 +11,7 @@ from mlops_dagster.components.spec import ModelSpec
 from mlops_dagster.errors import InvalidInputError
 from mlops_dagster.registry import Stage
 from mlops_dagster.rollout import Decision
-from mlops_dagster.stores import House
+from mlops_dagster.stores import Stores
 
 EMERGENCY = {"dagster/priority": "100", "mlops/emergency": "true"}
 """Ahead of all that waits. That something may run at all is for the limits in `dagster.yaml`."""
@@ -42,12 +42,12 @@ def _promote_job(spec: ModelSpec) -> dg.JobDefinition:
         name=f"{spec.prefix}_promotion", description="Checks the gates, then changes the deployment by compare-and-set."
     )
     def promotion(context: dg.OpExecutionContext, config: Promotion, platform: Platform) -> None:
-        house = platform.house(spec)
-        decision = _enact(house, spec, config.decision) if config.decision else None
+        stores = platform.stores_for(spec)
+        decision = _enact(stores, spec, config.decision) if config.decision else None
         if decision is None:
-            version = house.registry.get(spec.model, config.version)
-            house.registry.transition(version, Stage.PRODUCTION, reason=config.reason)
-        deployed = house.registry.deployment(spec.model)
+            version = stores.registry.get(spec.model, config.version)
+            stores.registry.transition(version, Stage.PRODUCTION, reason=config.reason)
+        deployed = stores.registry.deployment(spec.model)
         for event in materializations(context.instance, spec, "promotion", config.reason, deployed, decision):
             context.log_event(event)
 
@@ -68,11 +68,11 @@ def _rollback_job(spec: ModelSpec) -> dg.JobDefinition:
         description="Takes the traffic away; repeats until it is gone.",
     )
     def withdrawal(context: dg.OpExecutionContext, config: Rollback, platform: Platform) -> None:
-        house = platform.stores()
-        decision = _enact(house, spec, config.decision) if config.decision else None
+        stores = platform.stores()
+        decision = _enact(stores, spec, config.decision) if config.decision else None
         if decision is None:
-            house.registry.rollback(spec.model, reason=config.reason, to=config.to or None, bad=config.bad or None)
-        deployed = house.registry.deployment(spec.model)
+            stores.registry.rollback(spec.model, reason=config.reason, to=config.to or None, bad=config.bad or None)
+        deployed = stores.registry.deployment(spec.model)
         for event in materializations(context.instance, spec, "rollback", config.reason, deployed, decision):
             context.log_event(event)
 
@@ -88,9 +88,9 @@ def _rollback_job(spec: ModelSpec) -> dg.JobDefinition:
     return rollback
 
 
-def _enact(house: House, spec: ModelSpec, decision_id: int) -> Decision:
-    decision = house.rollouts.decision(decision_id)
+def _enact(stores: Stores, spec: ModelSpec, decision_id: int) -> Decision:
+    decision = stores.rollouts.decision(decision_id)
     if decision.rollout.model != spec.model:
         raise InvalidInputError(f"decision {decision_id} is about {decision.rollout.model}, run that model's job")
-    house.controller(lambda _model: spec.rollout).enact(decision)
+    stores.controller(lambda _model: spec.rollout).enact(decision)
     return decision

@@ -16,7 +16,7 @@ from mlops_dagster.rollout.first_champion import (
     tell_chosen,
     tell_refused,
 )
-from mlops_dagster.stores import House
+from mlops_dagster.stores import Stores
 
 CHECK = "gates_open"
 
@@ -31,11 +31,13 @@ def gates_check(spec: ModelSpec) -> dg.AssetChecksDefinition:
         "either way; a first version that passes later, because a gate was changed, is promoted then by itself.",
     )
     def gates_open(context: dg.AssetCheckExecutionContext, platform: Platform) -> dg.AssetCheckResult:
-        registry = platform.house(spec).registry  # a first version is held against its YAML, not against the defaults
+        registry = platform.stores_for(
+            spec
+        ).registry  # a first version is held against its YAML, not against the defaults
         versions = registry.list(spec.model)
         of_run = [each for each in versions if each.lineage.get("dagster_run") == context.run.run_id]
         version = (of_run or versions)[-1]
-        found = _evaluation(spec, version, registry.check(version))
+        found = _evaluation(spec, version, registry.closed_gates(version))
         return dg.AssetCheckResult(
             passed=found.passed, severity=found.severity, description=found.description, metadata=found.metadata
         )
@@ -44,20 +46,20 @@ def gates_check(spec: ModelSpec) -> dg.AssetChecksDefinition:
 
 
 def first_promotion(
-    spec: ModelSpec, house: House, promote: dg.JobDefinition
+    spec: ModelSpec, stores: Stores, promote: dg.JobDefinition
 ) -> dg.SensorResult | dg.RunRequest | dg.SkipReason:
     """Without a champion there is nobody to compare with: the newest version that the gates let through is promoted."""
-    chosen = choose_first(candidates_of(house.registry, house.versions(spec.model)))
+    chosen = choose_first(candidates_of(stores.registry, stores.versions(spec.model)))
     if chosen is None:
         return dg.SkipReason(f"no version of {spec.model} yet; the job {spec.prefix}_retrain makes one")
-    version, now = chosen.version, house.clock.now()
-    if is_asked_for(house.registry, chosen):
+    version, now = chosen.version, stores.clock.now()
+    if is_asked_for(stores.registry, chosen):
         return dg.SkipReason(f"{version.version} waits for approval: {', '.join(spec.gates.approvers)}")
     shown = _evaluation(spec, version, chosen.closed)
     if chosen.closed:
-        is_new = tell_refused(house.alerts, chosen)
+        is_new = tell_refused(stores.alerts, chosen)
         return dg.SensorResult(skip_reason=shown.description, asset_events=[shown] if is_new else [])
-    tell_chosen(house.alerts, spec.model, version.version)
+    tell_chosen(stores.alerts, spec.model, version.version)
     config = Promotion(version=version.version, reason=REASON)
     # A run that fails is asked for again within the hour.
     asked = request(promote, f"{spec.prefix}_promotion", config, f"first-{version.version}-{now:%Y-%m-%dT%H}")

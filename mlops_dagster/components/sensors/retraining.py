@@ -18,7 +18,7 @@ from mlops_dagster.components.views.reports import latest_report
 from mlops_dagster.registry import ModelVersion
 from mlops_dagster.retraining.policy import RetrainDecision, should_retrain
 from mlops_dagster.retraining.signals import ConceptSignal, DriftSignal, Numbers
-from mlops_dagster.stores import House
+from mlops_dagster.stores import Stores
 
 
 def retraining_sensor(spec: ModelSpec) -> dg.SensorDefinition:
@@ -35,12 +35,12 @@ def retraining_sensor(spec: ModelSpec) -> dg.SensorDefinition:
     )
     def retraining(context: dg.SensorEvaluationContext, platform: Platform) -> dg.RunRequest | dg.SkipReason:
         now = platform.clock().now()
-        house = platform.stores()
-        champion = house.champion(spec.model)
+        stores = platform.stores()
+        champion = stores.champion(spec.model)
         if champion is None:
             return dg.SkipReason("no champion yet")
         concept = latest_concept(context.instance, spec, champion.version, now)
-        found = consider(house, spec, champion.version, context.instance, now, concept)
+        found = consider(stores, spec, champion.version, context.instance, now, concept)
         if not found.retrain:
             return dg.SkipReason(found.reason)
         config = TrainingRun(
@@ -57,7 +57,7 @@ def retraining_sensor(spec: ModelSpec) -> dg.SensorDefinition:
 
 
 def consider(
-    house: House,
+    stores: Stores,
     spec: ModelSpec,
     champion: str,
     instance: dg.DagsterInstance,
@@ -68,11 +68,11 @@ def consider(
     return should_retrain(
         spec.retraining,
         now=now,
-        retrained_at=[_trained_at(each) for each in house.versions(spec.model) if "dagster_run" in each.lineage],
+        retrained_at=[_trained_at(each) for each in stores.versions(spec.model) if "dagster_run" in each.lineage],
         failed_at=failed_at(instance, spec),
         running=_is_running(instance, spec),
         drift=_latest_drift(instance, spec, champion, now),
-        rollout_active=house.rollouts.active(spec.model) is not None,
+        rollout_active=stores.rollouts.active(spec.model) is not None,
         performance=reason_to_retrain(instance, spec, champion, now),
         concept=concept,
     )
@@ -84,11 +84,11 @@ def _trained_at(version: ModelVersion) -> datetime:
     return version.created_at if as_of is None else parse_time(as_of)
 
 
-def what_follows(house: House, spec: ModelSpec, champion: str, instance: dg.DagsterInstance, now: datetime) -> str:
+def what_follows(stores: Stores, spec: ModelSpec, champion: str, instance: dg.DagsterInstance, now: datetime) -> str:
     """Of proven concept drift, for the alert: that a retraining starts, or what it waits for."""
     if not spec.retraining.on_concept_drift:
         return ""
-    found = consider(house, spec, champion, instance, now, ConceptSignal(drifted=True, reason="concept drift"))
+    found = consider(stores, spec, champion, instance, now, ConceptSignal(drifted=True, reason="concept drift"))
     return "a retraining was asked for" if found.retrain else found.reason
 
 

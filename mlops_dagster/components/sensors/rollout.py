@@ -52,16 +52,16 @@ def rollout_sensor(spec: ModelSpec, promote: dg.JobDefinition, rollback: dg.JobD
     def rollout(
         context: dg.SensorEvaluationContext, platform: Platform
     ) -> dg.RunRequest | dg.SkipReason | dg.SensorResult:
-        house = platform.house(spec)
-        champion = house.champion(spec.model)
+        stores = platform.stores_for(spec)
+        champion = stores.champion(spec.model)
         if champion is None:
-            return first_promotion(spec, house, promote)
-        tell_chosen(house.alerts, spec.model, champion.version)
-        tell_known_bad(house.registry, house.alerts, spec.model)
-        controller = house.controller(lambda _model: spec.rollout)
+            return first_promotion(spec, stores, promote)
+        tell_chosen(stores.alerts, spec.model, champion.version)
+        tell_known_bad(stores.registry, stores.alerts, spec.model)
+        controller = stores.controller(lambda _model: spec.rollout)
         decision = controller.assess(spec.model)
-        tell_champion_limit(house.alerts, spec.model, decision)
-        tell_watch(house.alerts, spec.model, decision)
+        tell_champion_limit(stores.alerts, spec.model, decision)
+        tell_watch(stores.alerts, spec.model, decision)
         if decision is None:
             return dg.SkipReason("no challenger")
         if decision.outcome is Outcome.PROMOTE:
@@ -72,7 +72,7 @@ def rollout_sensor(spec: ModelSpec, promote: dg.JobDefinition, rollback: dg.JobD
         said = dg.SkipReason(f"{decision.outcome}: {decision.reason}")
         if decision.outcome is Outcome.HOLD:
             return said
-        deployed = house.registry.deployment(spec.model)
+        deployed = stores.registry.deployment(spec.model)
         steps = materializations(context.instance, spec, decision.outcome.value, decision.reason, deployed, decision)
         return dg.SensorResult(skip_reason=said, asset_events=steps)
 

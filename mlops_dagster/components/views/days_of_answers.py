@@ -18,7 +18,7 @@ from mlops_dagster.predictions import Cohort, champion_days
 from mlops_dagster.registry import ModelVersion
 from mlops_dagster.registry.cards import OVERALL
 from mlops_dagster.rollout.floor.floor import champion_since
-from mlops_dagster.stores import House
+from mlops_dagster.stores import Stores
 
 ANSWERS = "answers"
 """Under which a day's metadata has its `DayOfAnswers`."""
@@ -39,11 +39,11 @@ def card_slices(champion: ModelVersion | None) -> list[str]:
     return [part.name for part in evaluation if part.name != OVERALL]
 
 
-def count_day(house: House, spec: ModelSpec, champion: ModelVersion, day: date) -> DayOfAnswers:
+def count_day(stores: Stores, spec: ModelSpec, champion: ModelVersion, day: date) -> DayOfAnswers:
     """Count the champion's answers of a day from the log, with the labels known by now."""
     start = datetime.combine(day, time(), UTC)
     return day_of_answers(
-        house.log.labelled(spec.model, start, start + _DAY),
+        stores.log.labelled(spec.model, start, start + _DAY),
         champion.version,
         slices=card_slices(champion),
         baseline=champion.baseline,
@@ -51,16 +51,16 @@ def count_day(house: House, spec: ModelSpec, champion: ModelVersion, day: date) 
     )
 
 
-def since_promotion(house: House, champion: ModelVersion, until: datetime) -> dict[date, Cohort]:
+def since_promotion(stores: Stores, champion: ModelVersion, until: datetime) -> dict[date, Cohort]:
     """Return how much the champion answered on each day of its reign before `until`, and how much has a label."""
-    since = champion_since(house.registry.history(champion.model))
+    since = champion_since(stores.registry.history(champion.model))
     if since is None or since >= until:
         return {}
-    return champion_days(house.rollups, champion.model, champion.version, since, until)
+    return champion_days(stores.rollups, champion.model, champion.version, since, until)
 
 
 def answers_of(
-    house: House,
+    stores: Stores,
     spec: ModelSpec,
     champion: ModelVersion,
     instance: dg.DagsterInstance,
@@ -74,15 +74,15 @@ def answers_of(
     """
     earlier = [day for day in days if day < min(judged)]
     known = _reported(instance, spec, earlier)
-    stale = {day: count_day(house, spec, champion, day) for day in earlier if day.isoformat() in again}
+    stale = {day: count_day(stores, spec, champion, day) for day in earlier if day.isoformat() in again}
     found = {**known, **stale, **judged}
     return {day: found[day] for day in days if day in found and found[day].version == champion.version}
 
 
-def changed_days(house: House, spec: ModelSpec, instance: dg.DagsterInstance, now: datetime) -> set[str]:
+def changed_days(stores: Stores, spec: ModelSpec, instance: dg.DagsterInstance, now: datetime) -> set[str]:
     """Return the days whose reports are to be made again: of all whose labels may still come."""
-    since = datetime.combine((now - timedelta(days=house.settings.label_days)).date(), time(), UTC)
-    counts = house.log.label_counts(spec.model, since)
+    since = datetime.combine((now - timedelta(days=stores.settings.label_days)).date(), time(), UTC)
+    counts = stores.log.label_counts(spec.model, since)
     days = [day.isoformat() for day in counts]
     return {
         day

@@ -11,7 +11,7 @@ from mlops_dagster.components.partitions import complete
 from mlops_dagster.components.spec import ModelSpec
 from mlops_dagster.components.views.tables import Metadata
 from mlops_dagster.dagster_pages import asset_page
-from mlops_dagster.stores import House
+from mlops_dagster.stores import Stores
 
 FORGOTTEN_AFTER = timedelta(days=3)
 """What an older report says about the champion is no reason to do anything now."""
@@ -48,7 +48,7 @@ def latest_report(
     return next((said for _, said in latest_reports(instance, key, [_newest(made)])), None) if made else None
 
 
-def not_the_newest(context: dg.AssetExecutionContext, house: House, spec: ModelSpec, last: str) -> Metadata:
+def not_the_newest(context: dg.AssetExecutionContext, stores: Stores, spec: ModelSpec, last: str) -> Metadata:
     """Return what a report says first if a newer one has been made before it; `last` is the last partition of the run.
 
     Dagster's Overview of an asset shows what was made last: that is an old hour after catching up, an old day when
@@ -58,7 +58,7 @@ def not_the_newest(context: dg.AssetExecutionContext, house: House, spec: ModelS
     newest = _newest(context.instance.get_materialized_partitions(key))
     if last >= newest:
         return {}
-    within = urlsplit(house.settings.dagster_url or "").path  # Dagster may be served below a path
+    within = urlsplit(stores.settings.dagster_url or "").path  # Dagster may be served below a path
     return {
         "not_the_newest": f"made late or again; the newest one is of {newest}",
         "newest": dg.MetadataValue.url(asset_page(within, spec.model, key.path[-1], newest)),

@@ -68,7 +68,7 @@ def _verdict(found: Sequence[SliceTest], collapsed: Collapse) -> ConceptVerdict:
         return ConceptVerdict.COLLAPSED
     if any(each.drifted for each in found):
         return ConceptVerdict.DRIFTED
-    return ConceptVerdict.NOT_PROVEN if found else ConceptVerdict.CANNOT_TELL
+    return ConceptVerdict.NOT_PROVEN if found else ConceptVerdict.INCONCLUSIVE
 
 
 def _test(

@@ -12,7 +12,7 @@ class ConceptVerdict(StrEnum):
     COLLAPSED = "collapsed"
     DRIFTED = "drifted"
     NOT_PROVEN = "not_proven"
-    CANNOT_TELL = "cannot_tell"
+    INCONCLUSIVE = "inconclusive"
 
 
 @dataclass(frozen=True, slots=True)
@@ -24,7 +24,7 @@ class SliceTest:
     wrong: int
     evaluated_rows: int
     evaluated_wrong: int
-    shared_by: float
+    rows_per_observation: float
     """Wrong answers of the evaluation that are worth one."""
     limit: float
     e_value: float
@@ -65,10 +65,11 @@ class ConceptReport:
         """The verdict with its numbers, in a sentence."""
         if self.verdict is ConceptVerdict.COLLAPSED:
             return self.collapse.reason
-        if self.verdict is ConceptVerdict.CANNOT_TELL:
+        if self.verdict is ConceptVerdict.INCONCLUSIVE:
             return (
                 "the card has no evaluation, no answer has a label yet, or nobody knows what the answers of a day are "
-                "worth: the baseline does from an evaluation of two days or more, or `concept.shared_by` says it"
+                "worth: the baseline does from an evaluation of two days or more, or "
+                "`concept.rows_per_observation` says it"
             )
         if not self.drifted:
             first = self.slices[0]

@@ -20,7 +20,7 @@ from mlops_dagster.monitoring.drift.report import FeatureDrift
 from mlops_dagster.monitoring.policy import ConceptPolicy, Verdict, beside
 from mlops_dagster.registry.cards import OVERALL
 from mlops_dagster.registry.entities.baseline import Baseline
-from mlops_dagster.statistics import INDEPENDENT, Counts, Estimate, Sample, gained, psi_groups, rate_parts
+from mlops_dagster.statistics import INDEPENDENT, Counts, Estimate, GroupSample, gained, psi_groups, rate_parts
 
 
 class Harm(StrEnum):
@@ -28,7 +28,7 @@ class Harm(StrEnum):
 
     CAME_WITH_LOSS = "came_with_loss"
     NO_LOSS = "no_loss"
-    CANNOT_TELL = "cannot_tell"
+    INCONCLUSIVE = "inconclusive"
 
 
 @dataclass(frozen=True, slots=True)
@@ -89,23 +89,23 @@ def _harm(
     wrong = policy.design_effect(OVERALL, baseline.design_effects)
     if wrong is None or not then.any() or not now.any():
         sides = (_all(now), nobody, _all(then), nobody)
-        return FeatureHarm(drift.name, psi, 0.0, *sides, None, None, None, None, None, Harm.CANNOT_TELL)
+        return FeatureHarm(drift.name, psi, 0.0, *sides, None, None, None, None, None, Harm.INCONCLUSIVE)
     mix = baseline.design_effects.get(drift.name, INDEPENDENT)
     per_day = float(now[0].sum()) / len(days)
     of_group = baseline.design_effects.get(beside(drift.name), wrong)
     both = ((then, wrong.rows_per_day or per_day), (now, per_day))
     before, after = (
-        Sample(rows.tolist(), bad.tolist(), wrong.at(day).rows, mix.at(day).rows, of_group.at(day).rows)
+        GroupSample(rows.tolist(), bad.tolist(), wrong.at(day).rows, mix.at(day).rows, of_group.at(day).rows)
         for (rows, bad), day in both
     )
     more = gained(before, after)
     moved = float(now[0, more].sum() / now[0].sum() - then[0, more].sum() / then[0].sum())
     sides = (_all(now[:, more]), _all(now[:, ~more]), _all(then[:, more]), _all(then[:, ~more]))
     if min(rows.sum() / of_group.at(day).rows for (rows, _), day in both) < policy.min_rows:
-        return FeatureHarm(drift.name, psi, moved, *sides, None, None, None, None, None, Harm.CANNOT_TELL)
+        return FeatureHarm(drift.name, psi, moved, *sides, None, None, None, None, None, Harm.INCONCLUSIVE)
     found = rate_parts(before, after, confidence=confidence)
     none = min(found.shift.high, found.change.high) < policy.margin
-    verdict = Harm.NO_LOSS if none else Harm.CAME_WITH_LOSS if found.shift.low > 0 else Harm.CANNOT_TELL
+    verdict = Harm.NO_LOSS if none else Harm.CAME_WITH_LOSS if found.shift.low > 0 else Harm.INCONCLUSIVE
     return FeatureHarm(drift.name, psi, moved, *sides, found.mix, found.rate, *found.shift, verdict)
 
 

@@ -66,21 +66,21 @@ def label_drift(
     """Chi-squared of the labels of so many hours against the baseline's, and how far they moved.
 
     With many labels every difference is significant, so the PSI must be over a limit too; over a limit and not
-    significant is `cannot_tell`. Where labels come in clusters, as the policy or the baseline's design effect says, the
-    statistic is corrected for that first, as Rao and Scott do; the baseline's is scaled to the window's traffic, if its
-    `hours` are known. Of a baseline of two regimes the newer one is the reference, as in `drift`.
+    significant is `inconclusive`. Where labels come in clusters, as the policy or the baseline's design effect says,
+    the statistic is corrected for that first, as Rao and Scott do; the baseline's is scaled to the window's traffic, if
+    its `hours` are known. Of a baseline of two regimes the newer one is the reference, as in `drift`.
 
     Source: J. N. K. Rao, A. J. Scott, Journal of the American Statistical Association 76, 1981.
     """
     window = window_of("label", baseline, now.counts, policy, hours)
     reference, shared = window.reference, window.shared
     if lacking := window.lacks(policy):
-        return LabelDriftReport(Verdict.CANNOT_TELL, now.total, None, None, {}, policy, lacking)
+        return LabelDriftReport(Verdict.INCONCLUSIVE, now.total, None, None, {}, policy, lacking)
     test = _of_clusters(chi_squared_from_counts(reference.counts, now.counts), shared)
     moved = psi_from_counts(reference, now, bins=policy.bins)
     verdict, reason = policy.against_limits(moved), ""
     if verdict is not Verdict.STABLE and test.pvalue >= policy.alpha * policy.level_of(window.independent):
-        verdict, reason = Verdict.CANNOT_TELL, "over a limit, but by chance alone it may be as well"
+        verdict, reason = Verdict.INCONCLUSIVE, "over a limit, but by chance alone it may be as well"
     reason = "; ".join(filter(None, (reason, window.regimes)))
     return LabelDriftReport(verdict, now.total, moved, test, _shares(reference, now), policy, reason)
 

@@ -50,9 +50,9 @@ def drift(
 
     A PSI over a limit says something only if it is over the noise as well: the value that two samples of one
     distribution exceed with probability `alpha`, after Benjamini and Hochberg's correction for looking at many
-    features; advisory ones, which decide nothing, are corrected among themselves. One over a limit and inside its noise
-    is `cannot_tell`, as is a feature with too few rows, or with most of them in categories without a cell, and one
-    whose noise is over the largest PSI there could be. Of a baseline of two regimes the newer one is the reference,
+    features; report_only ones, which decide nothing, are corrected among themselves. One over a limit and inside its
+    noise is `inconclusive`, as is a feature with too few rows, or with most of them in categories without a cell, and
+    one whose noise is over the largest PSI there could be. Of a baseline of two regimes the newer one is the reference,
     where it has enough rows; else nothing is told.
 
     Scores are held against `ks` by their distance; where they are over it, by more than chance, their PSI says whether
@@ -64,18 +64,18 @@ def drift(
     score = windows.pop("score")
     moved = {name: _moved(window, policy) for name, window in windows.items() if window.filled}
     noise = {
-        **_noise({name: its for name, its in moved.items() if name not in policy.advisory}, policy),
-        **_noise({name: its for name, its in moved.items() if name in policy.advisory}, policy),
+        **_noise({name: its for name, its in moved.items() if name not in policy.report_only}, policy),
+        **_noise({name: its for name, its in moved.items() if name in policy.report_only}, policy),
     }
     features = tuple(
         _feature(name, window, moved.get(name), noise.get(name), policy) for name, window in windows.items()
     )
     scores = _scores(score, policy)
-    verdicts = [each.verdict for each in features if not each.advisory]
+    verdicts = [each.verdict for each in features if not each.report_only]
     if scores.elevated:
         verdicts.append(scores.verdict)
     return DriftReport(
-        verdict=max(verdicts, key=_MILDEST_FIRST.index, default=Verdict.CANNOT_TELL),
+        verdict=max(verdicts, key=_MILDEST_FIRST.index, default=Verdict.INCONCLUSIVE),
         rows=max((window.now.total for window in windows.values()), default=0),
         features=features,
         score=scores,
@@ -119,12 +119,12 @@ def _noise(moved: Mapping[str, _Moved], policy: DriftPolicy) -> dict[str, float]
 
 def _feature(name: str, window: Window, moved: _Moved | None, noise: float | None, policy: DriftPolicy) -> FeatureDrift:
     if moved is None or noise is None:
-        verdict, reason = Verdict.CANNOT_TELL, window.lacks(policy)
+        verdict, reason = Verdict.INCONCLUSIVE, window.lacks(policy)
     else:
         verdict, reason = _judged(moved, noise, policy)
         reason = "; ".join(filter(None, (reason, window.regimes)))
     psi = None if moved is None else moved.psi
-    return FeatureDrift(name, psi, noise, verdict, name in policy.advisory, window.independent, reason)
+    return FeatureDrift(name, psi, noise, verdict, name in policy.report_only, window.independent, reason)
 
 
 def _judged(moved: _Moved, noise: float, policy: DriftPolicy) -> tuple[Verdict, str]:
@@ -132,15 +132,15 @@ def _judged(moved: _Moved, noise: float, policy: DriftPolicy) -> tuple[Verdict, 
     window, before, after, psi = moved
     verdict = policy.against_limits(psi)
     if noise > (most := _largest_psi(before, after)):
-        return Verdict.CANNOT_TELL, f"its noise is over {most:.3f}, the largest PSI that so many rows could have"
+        return Verdict.INCONCLUSIVE, f"its noise is over {most:.3f}, the largest PSI that so many rows could have"
     if verdict is Verdict.STABLE:
         return _stable(window.without_cell)
     if psi <= noise:
-        return Verdict.CANNOT_TELL, "over a limit, but within its noise"
+        return Verdict.INCONCLUSIVE, "over a limit, but within its noise"
     if window.worst is not None and psi <= window.worst:
-        return Verdict.CANNOT_TELL, f"over a limit, but a day of the training set had {window.worst:.3f}"
+        return Verdict.INCONCLUSIVE, f"over a limit, but a day of the training set had {window.worst:.3f}"
     if window.coverage.explains(before, after):
-        return Verdict.CANNOT_TELL, f"over a limit, but {window.coverage}"
+        return Verdict.INCONCLUSIVE, f"over a limit, but {window.coverage}"
     return verdict, ""
 
 
@@ -148,7 +148,7 @@ def _stable(without_cell: float) -> tuple[Verdict, str]:
     if without_cell < _SAID:
         return Verdict.STABLE, ""
     reason = f"{without_cell:.0%} of the rows are in categories without a cell, among which nothing is seen"
-    return (Verdict.STABLE if without_cell < _NOT_TOLD else Verdict.CANNOT_TELL), reason
+    return (Verdict.STABLE if without_cell < _NOT_TOLD else Verdict.INCONCLUSIVE), reason
 
 
 def _largest_psi(before: Counts, after: Counts) -> float:
@@ -158,7 +158,7 @@ def _largest_psi(before: Counts, after: Counts) -> float:
 
 def _scores(window: Window, policy: DriftPolicy) -> ScoreDrift:
     if not window.filled:
-        return ScoreDrift(None, None, None, Verdict.CANNOT_TELL, "no scores")
+        return ScoreDrift(None, None, None, Verdict.INCONCLUSIVE, "no scores")
     before, after = coarsen(window.reference, window.now, policy.bins)
     psi, noise = psi_of_groups(before, after), _distance_noise(window, policy.alpha)
     ks = ks_from_counts(window.reference, window.now)
@@ -167,13 +167,13 @@ def _scores(window: Window, policy: DriftPolicy) -> ScoreDrift:
         return ScoreDrift(ks, noise, psi, verdict, "; ".join(filter(None, (reason, window.regimes))))
 
     if lacking := window.lacks(policy):
-        return ScoreDrift(ks, noise, psi, Verdict.CANNOT_TELL, lacking)
+        return ScoreDrift(ks, noise, psi, Verdict.INCONCLUSIVE, lacking)
     if ks.statistic <= policy.ks:
         return found(Verdict.STABLE, "")
     if ks.statistic <= noise:
-        return found(Verdict.CANNOT_TELL, "over its limit, but within its noise")
+        return found(Verdict.INCONCLUSIVE, "over its limit, but within its noise")
     if window.coverage.explains_distance(ks.statistic):
-        return found(Verdict.CANNOT_TELL, f"over its limit, but {window.coverage}")
+        return found(Verdict.INCONCLUSIVE, f"over its limit, but {window.coverage}")
     chance = psi_noise(
         len(before),
         window.reference.total,

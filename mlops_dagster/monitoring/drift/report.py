@@ -14,7 +14,7 @@ class FeatureDrift:
     psi: float | None  # None without rows
     noise: float | None  # None with too few rows
     verdict: Verdict
-    advisory: bool
+    report_only: bool
     independent_rows: float
     """What the window's rows of it are worth: those that share a cause count together as one."""
     reason: str = ""
@@ -40,7 +40,7 @@ class ScoreDrift:
 
 @dataclass(frozen=True, slots=True)
 class DriftReport:
-    """All features and the score of a window. `verdict` is the gravest of those that are not advisory."""
+    """All features and the score of a window. `verdict` is the gravest of those that are not report_only."""
 
     verdict: Verdict
     rows: int
@@ -53,17 +53,17 @@ class DriftReport:
 
     def withheld(self, reason: str) -> "DriftReport":
         """The same numbers, of which nothing is to follow."""
-        return replace(self, verdict=Verdict.CANNOT_TELL, reason=reason)
+        return replace(self, verdict=Verdict.INCONCLUSIVE, reason=reason)
 
     @property
     def drifted(self) -> tuple[str, ...]:
         """The features that ask for retraining."""
-        return tuple(each.name for each in self.features if each.verdict is Verdict.RETRAIN and not each.advisory)
+        return tuple(each.name for each in self.features if each.verdict is Verdict.RETRAIN and not each.report_only)
 
     @property
     def worst_psi(self) -> float | None:
-        """The largest PSI of a feature that is not advisory and has enough rows; None without one."""
-        told = (each.psi for each in self.features if not each.advisory and each.noise is not None)
+        """The largest PSI of a feature that is not report_only and has enough rows; None without one."""
+        told = (each.psi for each in self.features if not each.report_only and each.noise is not None)
         return max((psi for psi in told if psi is not None), default=None)
 
     @property
@@ -85,10 +85,10 @@ class DriftReport:
             "rows": self.rows,
             **self.headline(),
             "drifted": list(self.drifted),
-            "cannot_tell": [each.name for each in self.features if each.verdict is Verdict.CANNOT_TELL],
+            "inconclusive": [each.name for each in self.features if each.verdict is Verdict.INCONCLUSIVE],
             "verdicts": {each.name: each.verdict.value for each in self.features},
             "reasons": {each.name: each.reason for each in self.features if each.reason},
-            "advisory": [each.name for each in self.features if each.advisory],
+            "report_only": [each.name for each in self.features if each.report_only],
             "psi": {each.name: _rounded(each.psi) for each in self.features},
             "psi_noise": {each.name: _rounded(each.noise) for each in self.features},
             "independent_rows": {each.name: round(each.independent_rows, 1) for each in self.features},
@@ -108,13 +108,13 @@ class DriftReport:
                 "PSI": _rounded(each.psi),
                 "noise": _rounded(each.noise),
                 "verdict": each.verdict.value,
-                "why": "; ".join(filter(None, ["advisory" if each.advisory else "", each.reason])),
+                "why": "; ".join(filter(None, ["report_only" if each.report_only else "", each.reason])),
             }
             for each in sorted(self.features, key=lambda each: -(each.psi or 0))
         ]
 
     def _of_features(self) -> str:
-        judged = [each for each in self.features if not each.advisory]
+        judged = [each for each in self.features if not each.report_only]
         grave = [each for each in judged if each.verdict in (Verdict.RETRAIN, Verdict.MONITOR)]
         if grave:
             limit = self.policy.retrain if self.drifted else self.policy.monitor
@@ -123,7 +123,7 @@ class DriftReport:
             more = f" and {len(worst) - len(shown)} more" if len(worst) > len(shown) else ""
             names = ", ".join(f"{each.name} has a PSI of {_text(each.psi)}" for each in shown)
             return f"{names}{more}, over {limit:g}"
-        unknown = [each for each in judged if each.verdict is Verdict.CANNOT_TELL]
+        unknown = [each for each in judged if each.verdict is Verdict.INCONCLUSIVE]
         if unknown:
             first = unknown[0]
             return f"{len(unknown)} of {len(judged)} features cannot be told, such as {first.name}: {first.reason}"

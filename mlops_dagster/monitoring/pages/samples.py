@@ -19,7 +19,7 @@ if TYPE_CHECKING:
 _PREFIX = "feature_"
 
 
-class Sample(NamedTuple):
+class ServedSample(NamedTuple):
     """Some of the rows that were served, in order of time: a column for each feature, and "score"."""
 
     rows: "pd.DataFrame"
@@ -36,7 +36,7 @@ def sample_served(
     *,
     most: int,
     seed: int,
-) -> Sample:
+) -> ServedSample:
     """At most `most` of the rows with since <= event_time < until, each as likely as any other.
 
     Those whose ids have the smallest hashes under `seed`: the same ones each time, whichever order the log gives them
@@ -56,9 +56,9 @@ def sample_served(
         kept = pd.concat([kept, drawn]).nsmallest(most, "hash") if served else drawn
         served += batch.num_rows
     if not served:
-        return Sample(pd.DataFrame(columns=list(columns.values())), 0)
+        return ServedSample(pd.DataFrame(columns=list(columns.values())), 0)
     in_time = kept.sort_values(["event_time", "hash"], ignore_index=True)
-    return Sample(in_time[list(columns)].rename(columns=columns), served)
+    return ServedSample(in_time[list(columns)].rename(columns=columns), served)
 
 
 def rows_like(baseline: Baseline, beside: "pd.DataFrame", *, rows: int, seed: int) -> "pd.DataFrame":

@@ -82,13 +82,13 @@ def suite_for(
     baseline: Baseline | None = None,
     *,
     policy: ValidationPolicy = DEFAULTS,
-    shared_by: Mapping[str, float] = NOBODY_SHARES,
+    rows_per_observation: Mapping[str, float] = NOBODY_SHARES,
 ) -> "ExpectationSuite":
     """The suite of a model, derived: columns and types from its schema, the rest from a baseline, if there is one.
 
     What an expectation is for stands in its `meta`: the kinds of `batches` (all, if there is no such entry), the rows
-    that a batch needs (`min_rows`), and how many of them are one observation (`shared_by`). The argument of that name
-    says so by feature, as in `DriftPolicy`; where it does not, the baseline's own estimate does.
+    that a batch needs (`min_rows`), and how many of them are one observation (`rows_per_observation`). The argument of
+    that name says so by feature, as in `DriftPolicy`; where it does not, the baseline's own estimate does.
     """
     from great_expectations import ExpectationSuite
     from great_expectations.expectations.core.expect_column_values_to_be_in_set import ExpectColumnValuesToBeInSet
@@ -99,7 +99,7 @@ def suite_for(
     for feature in schema.features:
         reference = None if baseline is None else baseline.features.get(feature.name)
         estimated = INDEPENDENT if baseline is None else baseline.design_effects.get(feature.name, INDEPENDENT)
-        alike = shared_by.get(feature.name, estimated.rows)
+        alike = rows_per_observation.get(feature.name, estimated.rows)
         expectations += _of_feature(feature, reference, policy, alike)
         if reference is not None:
             rows = policy.min_rows * alike
@@ -124,7 +124,7 @@ def _of_feature(
     from great_expectations.expectations.core.expect_column_values_to_not_be_null import ExpectColumnValuesToNotBeNull
 
     numeric = feature.kind == "numeric"
-    meta = {"shared_by": alike} if alike > 1 else None
+    meta = {"rows_per_observation": alike} if alike > 1 else None
     expectations: list[Expectation] = [
         ExpectColumnValuesToBeOfType(column=feature.name, type_="float64" if numeric else "str"),
         ExpectColumnValuesToNotBeNull(**_present(feature, reference, policy, meta)),

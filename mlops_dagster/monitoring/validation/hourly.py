@@ -36,7 +36,7 @@ def validate_hours(
     until: datetime,
     *,
     policy: ValidationPolicy = DEFAULTS,
-    shared_by: Mapping[str, float] = NOBODY_SHARES,
+    rows_per_observation: Mapping[str, float] = NOBODY_SHARES,
     together: int = _ROWS_TOGETHER,
 ) -> dict[datetime, ValidationResult]:
     """Validate every hour of [since, until) that has rows; the rows of bad hours are set aside in `bad`.
@@ -52,7 +52,7 @@ def validate_hours(
 
     if champion.schema is None:
         return {}
-    suite = suite_of(champion.schema, champion.baseline, policy, shared_by)
+    suite = suite_of(champion.schema, champion.baseline, policy, rows_per_observation)
     found: dict[datetime, ValidationResult] = {}
     for first, last in _stretches(_rows_by_hour(log, champion.model, since, until), together):
         end = min(last + _HOUR, in_utc(until))

@@ -19,7 +19,7 @@ if TYPE_CHECKING:
     from great_expectations.expectations.expectation import Expectation
 
 _KINDS = ("hour", "day", "training_set")
-_META = ("batches", "min_rows", "shared_by")
+_META = ("batches", "min_rows", "rows_per_observation")
 _DOCUMENT = {"name", "expectations", "id", "meta", "notes", "suite_parameters"}
 _OF_DATABASES = {
     "expect_query_results_to_match_comparison",
@@ -34,14 +34,14 @@ def suite_of(
     schema: ModelSchema,
     baseline: Baseline | None,
     policy: ValidationPolicy,
-    shared_by: Mapping[str, float] = NOBODY_SHARES,
+    rows_per_observation: Mapping[str, float] = NOBODY_SHARES,
 ) -> "ExpectationSuite":
     """The suite of the policy's file, if it names one, as it stands there; else the derived one.
 
     Raises InvalidSuiteError.
     """
     if policy.suite is None:
-        return suite_for(schema, baseline, policy=policy, shared_by=shared_by)
+        return suite_for(schema, baseline, policy=policy, rows_per_observation=rows_per_observation)
     return read_suite(policy.suite, schema)
 
 
@@ -123,13 +123,17 @@ def _entry(path: Path, number: int, entry: object) -> dict[str, object]:
         raise InvalidSuiteError(f"{where} has a `meta` that is no object")
     if unknown := sorted({str(name) for name in meta} - set(_META)):
         raise InvalidSuiteError(f"{where} has {unknown} in its `meta`; it may have {list(_META)}")
-    batches, min_rows, shared_by = meta.get("batches", _KINDS), meta.get("min_rows", 0), meta.get("shared_by", 1)
+    batches, min_rows, rows_per_observation = (
+        meta.get("batches", _KINDS),
+        meta.get("min_rows", 0),
+        meta.get("rows_per_observation", 1),
+    )
     if not isinstance(batches, list | tuple) or not batches or not all(each in _KINDS for each in batches):
         raise InvalidSuiteError(f"{where} has {batches!r} for `batches`; a list of {_KINDS}")
     if not _is_number(min_rows) or not min_rows >= 0:
         raise InvalidSuiteError(f"{where} has {min_rows!r} for `min_rows`; a number from 0 on")
-    if not _is_number(shared_by) or not shared_by >= 1:
-        raise InvalidSuiteError(f"{where} has {shared_by!r} for `shared_by`; a number from 1 on")
+    if not _is_number(rows_per_observation) or not rows_per_observation >= 1:
+        raise InvalidSuiteError(f"{where} has {rows_per_observation!r} for `rows_per_observation`; a number from 1 on")
     if "label" in _columns(arguments) and list(batches) != ["training_set"]:
         only = '"meta": {"batches": ["training_set"]}'
         raise InvalidSuiteError(f"{where} asks for `label`, which only training sets have: give it {only}")

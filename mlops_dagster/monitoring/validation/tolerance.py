@@ -41,8 +41,8 @@ def allowing_for_chance(expectation: "Expectation", frame: "pd.DataFrame", alpha
     values = _values(asked, frame)
     if _mostly(asked) >= 1 or values == 0 or asked.kwargs.get("row_condition") is not None:
         return expectation
-    shared_by = (asked.meta or {}).get("shared_by", 1.0)
-    most = most_by_chance(values, 1 - _mostly(asked), alpha=alpha, shared_by=shared_by)
+    rows_per_observation = (asked.meta or {}).get("rows_per_observation", 1.0)
+    most = most_by_chance(values, 1 - _mostly(asked), alpha=alpha, rows_per_observation=rows_per_observation)
     meta = {**(expectation.meta or {}), "mostly": _mostly(asked), "by_chance": most}
     return expectation.copy(update={"mostly": (values - most) / values, "meta": meta})
 

@@ -73,13 +73,13 @@ class ValidationResult:
 
     @property
     def verdict(self) -> str:
-        """One of "passed", "failed", "error" and "cannot_tell"."""
+        """One of "passed", "failed", "error" and "inconclusive"."""
         if self.passed:
             return "passed"
         nothing_asked = self.rows > 0 and self.expectations == 0
         if self.failures and not nothing_asked:
             return "failed"
-        return "error" if self.errors else "cannot_tell"
+        return "error" if self.errors else "inconclusive"
 
 
 def validate(

@@ -7,7 +7,7 @@ from datetime import datetime
 from typing import TYPE_CHECKING, Literal, TypeAlias
 
 from mlops_dagster.errors import StorageError
-from mlops_dagster.predictions.intervals import Numbers, Runs
+from mlops_dagster.predictions.intervals import IntervalSet, Numbers
 from mlops_dagster.predictions.records import ANSWERED
 
 if TYPE_CHECKING:
@@ -26,20 +26,20 @@ Source: TypeAlias = tuple[str, str]
 class Held:
     """Sequence numbers of one process and model that are in one place: of rows that answered, and of other scorings."""
 
-    answers: Runs = field(default_factory=Runs)
-    others: Runs = field(default_factory=Runs)
+    answers: IntervalSet = field(default_factory=IntervalSet)
+    others: IntervalSet = field(default_factory=IntervalSet)
     rows: int = 0  # more than there are numbers if one is there twice
 
     @property
-    def all(self) -> Runs:
+    def all(self) -> IntervalSet:
         return self.answers | self.others
 
     def add(self, numbers: Sequence[int] | Numbers, *, is_answer: bool) -> None:
         self.rows += len(numbers)
         if is_answer:
-            self.answers |= Runs.of(numbers)
+            self.answers |= IntervalSet.of(numbers)
         else:
-            self.others |= Runs.of(numbers)
+            self.others |= IntervalSet.of(numbers)
 
 
 def gather(held: defaultdict[str, Held], rows: "pa.RecordBatch") -> None:
@@ -76,7 +76,7 @@ class Erasures:
     """All of the record."""
 
     steps: tuple[Erasure, ...]
-    numbers: Mapping[str, Mapping[str, Runs]]
+    numbers: Mapping[str, Mapping[str, IntervalSet]]
     """Of each erasure, by process."""
     by_source: defaultdict[Source, Held]
     """By (model, process)."""
@@ -94,7 +94,7 @@ class Erasures:
                 .to_pylist()
             )
         steps: dict[tuple[str, str], Erasure] = {}
-        numbers: defaultdict[str, defaultdict[str, Runs]] = defaultdict(lambda: defaultdict(Runs))
+        numbers: defaultdict[str, defaultdict[str, IntervalSet]] = defaultdict(lambda: defaultdict(IntervalSet))
         by_source: defaultdict[Source, Held] = defaultdict(Held)
         for row in rows:
             steps[row["erasure"], row["step"]] = Erasure(*(row[name] for name in Erasure.__slots__))
@@ -106,14 +106,14 @@ class Erasures:
                 numbers[row["erasure"]][row["process"]] |= answers | others
         return cls(tuple(steps.values()), numbers, by_source)
 
-    def unfinished(self, logged: Mapping[Source, Runs]) -> list[str]:
+    def unfinished(self, logged: Mapping[Source, IntervalSet]) -> list[str]:
         """Erasures that were begun and neither done nor made up for by a later one, in words; some may be under way."""
         finished = {step.erasure for step in self.steps if step.step == "done"}
         last = {step.model: step.at for step in self.steps if step.step == "done"}
 
         def made_up_for(step: Erasure) -> bool:
             numbers = self.numbers[step.erasure]
-            left = (runs & logged.get((step.model, process), Runs()) for process, runs in numbers.items())
+            left = (runs & logged.get((step.model, process), IntervalSet()) for process, runs in numbers.items())
             return step.model in last and last[step.model] >= step.at and not any(map(len, left))
 
         return [
@@ -140,9 +140,9 @@ def note(log: "PredictionLog", step: Erasure, held: Mapping[str, Held]) -> None:
         raise StorageError(f"the record of erasures at {at.uri} cannot be written now; run the erasure again")
 
 
-def _pairs(runs: Runs) -> list[int]:
+def _pairs(runs: IntervalSet) -> list[int]:
     return [number for run in runs for number in run]
 
 
-def _runs(pairs: Sequence[int]) -> Runs:
-    return Runs.from_pairs(zip(pairs[::2], pairs[1::2], strict=True))
+def _runs(pairs: Sequence[int]) -> IntervalSet:
+    return IntervalSet.from_pairs(zip(pairs[::2], pairs[1::2], strict=True))

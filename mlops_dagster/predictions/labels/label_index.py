@@ -75,7 +75,7 @@ class Adopted(NamedTuple):
     received_at: int
 
 
-class Awaiting:
+class LabelIndex:
     """An index over what a spool held for as long as labels are awaited, in a file of its own: it holds up no answer.
 
     One prediction has one label. Clients choose ids, and some repeat them: the first request of a model that was

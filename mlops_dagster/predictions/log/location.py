@@ -44,7 +44,7 @@ class Stored(NamedTuple):
     age_seconds: float  # by the clock of S3
 
 
-class Place:
+class LogLocation:
     """`predictions/<model>`, `labels` and `erasures` below a folder or s3://bucket/prefix.
 
     Paths and prefixes stand as they are written. S3 is found, and believed, as boto3 does: `AWS_*`, its files, the role

@@ -21,7 +21,7 @@ from mlops_dagster.errors import (
     PredictionNotFoundError,
     StorageError,
 )
-from mlops_dagster.predictions.log.location import Place
+from mlops_dagster.predictions.log.location import LogLocation
 from mlops_dagster.predictions.log.maintenance import maintaining
 from mlops_dagster.predictions.records import ANSWERED, PredictionEntry, Role
 from mlops_dagster.predictions.spool.entries import Entry
@@ -91,7 +91,7 @@ class PredictionLog:
     """`predictions/<model>`, partitioned by the date of the event, and `labels`, by the date they became known."""
 
     def __init__(self, address: str | Path) -> None:
-        self.place = Place(address)
+        self.place = LogLocation(address)
         self._shipping = threading.Lock()
         self._refusals: Counter[str] = Counter()  # of tables, in a row
         self._try_at: dict[str, float] = {}  # by the table that entries are held back for, on `time.monotonic()`

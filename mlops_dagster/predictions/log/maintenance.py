@@ -17,7 +17,7 @@ from pathlib import Path
 import orjson
 
 from mlops_dagster.errors import AlreadyRunningError, StorageError
-from mlops_dagster.predictions.log.location import Place
+from mlops_dagster.predictions.log.location import LogLocation
 
 LEASE_SECONDS = 60.0
 """An object that its holder has not renewed for so long is of a holder that died."""
@@ -30,7 +30,7 @@ _LOOK_SECONDS = 0.2
 
 
 @contextmanager
-def maintaining(place: Place, *, wait_seconds: float = 0.0) -> Iterator[None]:
+def maintaining(place: LogLocation, *, wait_seconds: float = 0.0) -> Iterator[None]:
     """Hold the lease of a log until the end of the block; wait for it for so long.
 
     Raises StorageError, and AlreadyRunningError, which names the holder.
@@ -70,7 +70,7 @@ def _lock(descriptor: int) -> bool:
 
 
 @contextmanager
-def _leased(place: Place, wait_seconds: float) -> Iterator[None]:
+def _leased(place: LogLocation, wait_seconds: float) -> Iterator[None]:
     deadline = time.monotonic() + wait_seconds
     while (tag := _take(place)) is None:
         if time.monotonic() >= deadline:
@@ -89,7 +89,7 @@ def _leased(place: Place, wait_seconds: float) -> Iterator[None]:
         place.replace(_NAME, b"{}", expected=tags[-1])  # free; nothing is done to an heir's
 
 
-def _take(place: Place) -> str | None:
+def _take(place: LogLocation) -> str | None:
     """The tag of our lease; None if somebody holds it."""
     found = place.read(_NAME)
     if found is not None and _holder(found.body) is not None and found.age_seconds < LEASE_SECONDS:
@@ -97,7 +97,7 @@ def _take(place: Place) -> str | None:
     return place.replace(_NAME, _content(0), expected=found.tag if found is not None else None)
 
 
-def _renew(place: Place, tags: list[str], done: threading.Event) -> None:
+def _renew(place: LogLocation, tags: list[str], done: threading.Event) -> None:
     number = 0
     while not done.wait(LEASE_SECONDS / 4):
         number += 1

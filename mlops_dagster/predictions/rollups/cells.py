@@ -21,7 +21,7 @@ class Cells(NamedTuple):
     counts: Counts
 
 
-class Served:
+class FeatureCounter:
     """Of each row only the columns that have bins are kept."""
 
     def __init__(self, bins: Mapping[str, Bins]) -> None:

@@ -6,7 +6,7 @@ from functools import cache
 from typing import Literal, NamedTuple, TypeAlias
 
 from mlops_dagster.predictions.records import SERVED, Arm, PredictionEntry, ShedEntry
-from mlops_dagster.predictions.rollups.cells import Served
+from mlops_dagster.predictions.rollups.cells import FeatureCounter
 from mlops_dagster.predictions.rollups.latency import buckets
 from mlops_dagster.predictions.rollups.tally import (
     HOUR,
@@ -70,7 +70,7 @@ class _Rows:
         self.latencies: list[float] = []
         self.outputs: list[str | None] = []
         self.failed: list[int] = []
-        self.served = Served(bins) if bins else None
+        self.served = FeatureCounter(bins) if bins else None
 
     def add(self, prediction: PredictionEntry) -> None:
         self.minutes.append(prediction["event_time"] // MINUTE)

@@ -17,7 +17,7 @@ import orjson
 
 from mlops_dagster.clock import Clock, SystemClock
 from mlops_dagster.predictions.labels.join import Batch, Label, join_labels
-from mlops_dagster.predictions.labels.label_index import Adopted, Awaited, Awaiting
+from mlops_dagster.predictions.labels.label_index import Adopted, Awaited, LabelIndex
 from mlops_dagster.predictions.records import (
     ANSWERED,
     FeedbackResult,
@@ -123,7 +123,7 @@ class Spool:
         self._file = SqliteFile(path, f"{_SCHEMA}; {SCHEMA}", durability, _CHECKPOINT_PAGES)
         self._file.check()
         self.held = Held(self._file)
-        self._awaiting = Awaiting(path.with_suffix(".awaiting.sqlite"))
+        self._awaiting = LabelIndex(path.with_suffix(".awaiting.sqlite"))
         self._clock = clock or SystemClock()  # for `received_at` only
         self._waiting: list[_Append] = []
         self._checkpointed_at = time.monotonic()

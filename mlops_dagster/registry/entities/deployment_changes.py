@@ -23,7 +23,7 @@ class Move(NamedTuple):
 
 
 class Change(NamedTuple):
-    """A deployment as it will be (its epoch, previous champion and time are for `settle`), and who moves for it."""
+    """A deployment as it will be (its epoch, previous champion and time are for `finalize`), and who moves for it."""
 
     deployment: Deployment
     moves: tuple[Move, ...]
@@ -52,7 +52,7 @@ def enter(
     if weight is not None and to is not Stage.CANARY:
         raise InvalidInputError(f"only a canary has a weight; leave it out for {before.model} {version} to {to}")
     if to is Stage.PRODUCTION:
-        return _crown(before, version, "transition", watched=watched)
+        return _make_champion(before, version, "transition", watched=watched)
     after = without(before, version)
     if to is Stage.SHADOW:
         after = replace(after, shadows=(*after.shadows, version))
@@ -93,7 +93,7 @@ def withdraw(before: Deployment, version: str) -> Change:
 
 def roll_back(before: Deployment, to: str) -> Change:
     """`to` is champion in place of one that was found bad."""
-    return _crown(before, to, "rollback", watched=False)
+    return _make_champion(before, to, "rollback", watched=False)
 
 
 def guard(before: Deployment, policy: GuardPolicy) -> Deployment:
@@ -115,7 +115,7 @@ def lift(before: Deployment, *, automatic: bool) -> Deployment:
     return replace(before, on_hold=None)
 
 
-def settle(
+def finalize(
     before: Deployment, after: Deployment, champions: Sequence[str], bad: Collection[str], at: datetime
 ) -> Deployment:
     """`after` with its previous champion, and as a new epoch if anything is different.
@@ -136,7 +136,7 @@ def without(deployment: Deployment, version: str) -> Deployment:
     return replace(deployment, shadows=tuple(shadow for shadow in deployment.shadows if shadow != version))
 
 
-def _crown(before: Deployment, version: str, how_the_old_leaves: EventKind, *, watched: bool) -> Change:
+def _make_champion(before: Deployment, version: str, how_the_old_leaves: EventKind, *, watched: bool) -> Change:
     """`version` is champion. A running canary goes back to Registered: it was measured against the old champion."""
     moves = [Move(version, Stage.PRODUCTION)]
     after = replace(without(before, version), champion=version, canary=None, canary_weight=0.0)

@@ -30,9 +30,9 @@ class Promotion(Session):
             if self.gates(model) == policy:
                 return
         with self._changing(model, reason) as ledger:
-            ledger.note("gates", None, {"gates": policy.model_dump(mode="json")})
+            ledger.record_event("gates", None, {"gates": policy.model_dump(mode="json")})
 
-    def check(self, version: ModelVersion) -> tuple[RefusedError, ...]:
+    def closed_gates(self, version: ModelVersion) -> tuple[RefusedError, ...]:
         """What keeps the version out of production, as it stands now; nothing if every gate is open."""
         with reading(self._engine) as connection:
             return self._failed(connection, sql.read_version(connection, version.model, version.version))
@@ -53,7 +53,7 @@ class Promotion(Session):
             found = sql.read_version(ledger.connection, version.model, version.version)
             if not _gates(ledger.connection, found.model).approvers:
                 raise ApprovalError(f"{found.model} has no approvers, so nobody is to be asked; its gates name them")
-            ledger.note("approval_requested", found.version)
+            ledger.record_event("approval_requested", found.version)
 
     def approve(self, version: ModelVersion, *, reason: str = "") -> None:
         """Say yes, as a named approver other than who asked; holds until the card changes. Raises ApprovalError."""
@@ -77,12 +77,12 @@ class Promotion(Session):
                 raise ApprovalError(f"nobody has asked to approve {name} with its present card; request it first")
             if request.kind == "approval_requested" and request.actor == self._actor:
                 raise ApprovalError(f"{self._actor} asked to approve {name}: somebody else must answer")
-            ledger.note(answer, found.version)
+            ledger.record_event(answer, found.version)
 
     def _pass_gates(self, ledger: Ledger, version: ModelVersion, *, force: bool) -> None:
         failures = self._failed(ledger.connection, version)
         if force:
-            ledger.note("forced", version.version, {"gates": {error.code: error.message for error in failures}})
+            ledger.record_event("forced", version.version, {"gates": {error.code: error.message for error in failures}})
         elif failures:
             raise failures[0]
 

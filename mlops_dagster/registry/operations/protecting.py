@@ -24,7 +24,7 @@ class Protection(Traffic):
             return known
         with self._changing(model, reason) as ledger:
             before = ledger.deployment()
-            return ledger.amend("guard", before, guard(before, policy))
+            return ledger.change_deployment("guard", before, guard(before, policy))
 
     def hold(
         self,
@@ -43,7 +43,7 @@ class Protection(Traffic):
             raise InvalidInputError(f"a hold of {model} needs a reason: everybody who asks is told it")
         with self._changing(model, reason, evidence, urgent=True) as ledger:
             before = ledger.deployment()
-            return ledger.amend("held", before, put_on_hold(before, Hold(ledger.reason, automatic)))
+            return ledger.change_deployment("held", before, put_on_hold(before, Hold(ledger.reason, automatic)))
 
     def release(
         self,
@@ -59,4 +59,4 @@ class Protection(Traffic):
         """
         with self._changing(model, reason, evidence) as ledger:
             before = ledger.deployment()
-            return ledger.amend("released", before, lift(before, automatic=automatic))
+            return ledger.change_deployment("released", before, lift(before, automatic=automatic))

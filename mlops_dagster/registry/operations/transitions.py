@@ -144,13 +144,13 @@ class Traffic(Promotion):
     def note(self, version: ModelVersion, done: Literal["paused", "resumed"], *, reason: str) -> None:
         """Keep for good that a person stopped the rollout of `version`, or let it go on: changes no deployment."""
         with self._changing(version.model, reason) as ledger:
-            ledger.note(done, version.version)
+            ledger.record_event(done, version.version)
 
     def note_not_loaded(self, model: str, version: str, *, why: str) -> None:
         """Keep for good that the data plane tried again and again and cannot load a version; once a stage."""
         with self._changing(model, why, urgent=True) as ledger:
             if _why_not_loaded(ledger.connection, model, version) is None:
-                ledger.note("not_loaded", version)
+                ledger.record_event("not_loaded", version)
 
     def why_not_loaded(self, model: str, version: str) -> str | None:
         """Why the data plane cannot load a version, as noted since that came to its stage; None if nothing was."""

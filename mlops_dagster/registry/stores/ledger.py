@@ -10,7 +10,7 @@ from mlops_dagster.clock import SystemClock
 from mlops_dagster.documents.json_text import json_text
 from mlops_dagster.errors import EpochConflictError, InvalidNameError, VersionExistsError
 from mlops_dagster.names import fold_model
-from mlops_dagster.registry.entities.deployment_changes import Change, Move, empty, settle
+from mlops_dagster.registry.entities.deployment_changes import Change, Move, empty, finalize
 from mlops_dagster.registry.entities.entities import Deployment, EventKind, ModelVersion
 from mlops_dagster.registry.entities.stages import Stage
 from mlops_dagster.registry.stores import sql
@@ -90,7 +90,7 @@ class Ledger:
         self._event("weight", after.canary, None, None, after)
         return after
 
-    def amend(self, kind: EventKind, before: Deployment, after: Deployment) -> Deployment:
+    def change_deployment(self, kind: EventKind, before: Deployment, after: Deployment) -> Deployment:
         """The deployment is another one from here on, and nobody moves for it; the same one is no event."""
         if after == before:
             return before
@@ -98,7 +98,7 @@ class Ledger:
         self._event(kind, None, None, None, after)
         return after
 
-    def note(self, kind: EventKind, version: str | None, evidence: Mapping[str, object] | None = None) -> None:
+    def record_event(self, kind: EventKind, version: str | None, evidence: Mapping[str, object] | None = None) -> None:
         """Tell of something that changes neither versions nor the deployment."""
         self._event(kind, version, None, None, self.deployment(), evidence)
 
@@ -127,7 +127,7 @@ class Ledger:
 
     def _settled(self, before: Deployment, after: Deployment) -> Deployment:
         champions = sql.champions(self.connection, self.model)
-        after = settle(before, after, champions, sql.rolled_back(self.connection, self.model), self.at)
+        after = finalize(before, after, champions, sql.rolled_back(self.connection, self.model), self.at)
         sql.save_deployment(self.connection, after)
         return after
 

@@ -13,7 +13,7 @@ from dagster_shared.record import copy  # no public name
 from mlops_dagster.clock import ReplayedClock
 from mlops_dagster.components import Platform
 from mlops_dagster.settings import Settings
-from mlops_dagster.stores import House
+from mlops_dagster.stores import Stores
 
 QUIET = {"loggers": {"console": {"config": {"log_level": "CRITICAL"}}}}
 """The event log has it all; the terminal is for the rehearsal's own account."""
@@ -130,13 +130,13 @@ def _last_tick(schedule: dg.ScheduleDefinition, now: datetime) -> datetime:
 
 def _platform_at(clock: ReplayedClock) -> Platform:
     """The platform at the time of `clock`, with its stores kept open."""
-    house = House(Settings(), clock, actor="dagster")
+    stores = Stores(Settings(), clock, actor="dagster")
 
     class ReplayedPlatform(Platform):
         def clock(self) -> ReplayedClock:
             return clock
 
-        def stores(self) -> House:
-            return house
+        def stores(self) -> Stores:
+            return stores
 
     return ReplayedPlatform()

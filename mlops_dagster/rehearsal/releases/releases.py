@@ -22,7 +22,7 @@ from mlops_dagster.retraining.candidate import Candidate, fit_candidate, known_b
 from mlops_dagster.retraining.trainer import Estimator, Trainer, read_training_set
 from mlops_dagster.schema import ModelSchema
 from mlops_dagster.settings import Settings
-from mlops_dagster.stores import House
+from mlops_dagster.stores import Stores
 
 if TYPE_CHECKING:
     import pandas as pd
@@ -79,21 +79,21 @@ class Team:
 
     def take_back(self, version: ModelVersion, at: datetime, reason: str) -> None:
         """What is refused does not stay on offer."""
-        self._house(at).registry.transition(version, "Deprecated", reason=reason)
+        self._stores(at).registry.transition(version, "Deprecated", reason=reason)
 
     def _judged_from(self, at: datetime) -> datetime:
         return at - timedelta(days=self.spec.training.evaluation_days)
 
     def _candidate(self, trainer: Trainer, rows: pd.DataFrame, at: datetime) -> Candidate:
-        house, model = self._house(at), self.spec.model
+        stores, model = self._stores(at), self.spec.model
         return fit_candidate(
             trainer,
             rows,
             dataset="the team's extract",
             evaluate_from=self._judged_from(at),
             fairness_attributes=self.spec.card.fairness_attributes,
-            bins=known_bins(house.versions(model), trainer.SCHEMA),
-            champion=PresentChampion.of(house.champion(model), house.registry),
+            bins=known_bins(stores.versions(model), trainer.SCHEMA),
+            champion=PresentChampion.of(stores.champion(model), stores.registry),
             own_types=self.settings.own_types,
         )
 
@@ -101,7 +101,7 @@ class Team:
         with tempfile.TemporaryDirectory() as folder:
             artifact = Path(folder) / "model.skops"
             artifact.write_bytes(candidate.artifact)
-            return self._house(at).registry.register(
+            return self._stores(at).registry.register(
                 self.spec.model,
                 artifact,
                 card=card,
@@ -124,8 +124,8 @@ class Team:
             shared_days=candidate.shared_days,
         )
 
-    def _house(self, at: datetime) -> House:
-        return House(self.settings, ReplayedClock(at), actor="ci")
+    def _stores(self, at: datetime) -> Stores:
+        return Stores(self.settings, ReplayedClock(at), actor="ci")
 
 
 @dataclass

@@ -93,7 +93,7 @@ class Display:
 def ui_command(plan: Plan, project: Path, home: Path) -> str:
     """The web server alone: the daemon would find schedules that are years overdue."""
     since, until = plan.reported
-    days = f"MLOPS_SINCE={since} MLOPS_UNTIL={until}"
+    days = f"MLOPS_PARTITIONS_START={since} MLOPS_PARTITIONS_END={until}"
     there = "" if project.resolve() == Path.cwd() else f"cd {project} && "
     program = Path(sys.executable).parent / "dagster-webserver"
     if program.is_relative_to(project.resolve()):

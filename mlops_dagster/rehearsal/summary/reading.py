@@ -23,7 +23,7 @@ from mlops_dagster.rehearsal.summary.summary import (
     VersionSummary,
 )
 from mlops_dagster.rollout import Outcome, Phase, Rollout
-from mlops_dagster.stores import House
+from mlops_dagster.stores import Stores
 
 PAGE = 10_000
 """Dagster gives no more events at once."""
@@ -31,43 +31,43 @@ PAGE = 10_000
 
 def read_summary(
     plan: Plan,
-    house: House,
+    stores: Stores,
     instance: dg.DagsterInstance,
     *,
     bad_releases: Sequence[tuple[BadRelease, str | None]],
     recorded: int,
     wall_seconds: float,
 ) -> Summary:
-    """Every figure but those that are given comes from `house` or `instance`."""
+    """Every figure but those that are given comes from `stores` or `instance`."""
     model = plan.model
     runs = instance.get_runs()
     jobs = Counter(run.job_name for run in runs)
-    found = audit(house.spool, house.log)
-    labelled = house.log.count_labelled(model)
+    found = audit(stores.spool, stores.log)
+    labelled = stores.log.count_labelled(model)
     batches = _latest_by_partition(instance, _key(plan, "prediction_batch"))
     drift = _latest_by_partition(instance, _key(plan, "drift_report"))
     return Summary(
         model=model,
         notes=plan.notes,
         recorded=recorded,
-        requests=_requests(plan, house),
+        requests=_requests(plan, stores),
         answered=found.answered,
         logged=found.logged,
         labelled=labelled,
         never_labelled=found.logged - labelled,
-        versions=_versions(plan, house),
-        bad_releases=[_bad_release(plan, house, bad, version) for bad, version in bad_releases],
+        versions=_versions(plan, stores),
+        bad_releases=[_bad_release(plan, stores, bad, version) for bad, version in bad_releases],
         refused=[*_refused_by_gates(plan, instance), *_refused(plan, instance)],
         promotions=list(_promotions(plan, instance)),
-        rollbacks=[_rollback(plan, house, instance, rollout) for rollout in _rolled_back(plan, house)],
+        rollbacks=[_rollback(plan, stores, instance, rollout) for rollout in _rolled_back(plan, stores)],
         prediction_batches=len(batches),
         quarantined_batches=sum(batch.get("failures", []) != [] for batch in batches.values()),
         drift_reports=len(drift),
         drift_verdicts=dict(Counter(str(report["verdict"]) for report in drift.values())),
         label_checks=len(_latest_by_partition(instance, _key(plan, "label_drift"))),
-        retrainings=_retrainings(plan, house),
-        decisions=_decisions(plan, house),
-        performance=_performance(plan, house),
+        retrainings=_retrainings(plan, stores),
+        decisions=_decisions(plan, stores),
+        performance=_performance(plan, stores),
         dagster_runs=jobs.total(),
         runs_by_job=dict(sorted(jobs.items())),
         failed_runs=sum(run.status is dg.DagsterRunStatus.FAILURE for run in runs),
@@ -79,26 +79,26 @@ def _key(plan: Plan, asset: str) -> dg.AssetKey:
     return dg.AssetKey([plan.prefix, asset])
 
 
-def _requests(plan: Plan, house: House) -> int:
+def _requests(plan: Plan, stores: Stores) -> int:
     """What the split has answered, as the rollups count it."""
     day = timedelta(days=1)  # around midnight
-    events = house.rollups.events(plan.model, plan.start - day, plan.until + day)
+    events = stores.rollups.events(plan.model, plan.start - day, plan.until + day)
     return sum(each.counts.requests for each in events if each.role in SERVED)
 
 
-def _versions(plan: Plan, house: House) -> list[VersionSummary]:
+def _versions(plan: Plan, stores: Stores) -> list[VersionSummary]:
     return [
         VersionSummary(
             version.version, version.digest, version.stage.value, version.reason, version.metrics.get("micro_f1")
         )
-        for version in house.registry.list(plan.model)
+        for version in stores.registry.list(plan.model)
     ]
 
 
-def _bad_release(plan: Plan, house: House, bad: BadRelease, version: str | None) -> BadReleaseSummary:
+def _bad_release(plan: Plan, stores: Stores, bad: BadRelease, version: str | None) -> BadReleaseSummary:
     """What became of it; `version` is None if the history ended before it could be released."""
     rollouts = (
-        [] if version is None else [each for each in house.rollouts.list(plan.model) if each.challenger == version]
+        [] if version is None else [each for each in stores.rollouts.list(plan.model) if each.challenger == version]
     )
     if version is None:
         fate = "not released: the rollout before it had not ended when the history did"
@@ -108,7 +108,7 @@ def _bad_release(plan: Plan, house: House, bad: BadRelease, version: str | None)
         fate = f"{phase.value.replace('_', ' ')}: {rollouts[-1].reason}"
     else:
         fate = f"still {phase.value} at {rollouts[-1].weight:.0%} when the history ended"
-    found = None if version is None else house.registry.get(plan.model, version)
+    found = None if version is None else stores.registry.get(plan.model, version)
     micro_f1 = None if found is None else found.metrics.get("micro_f1")
     return BadReleaseSummary(bad.name, bad.expected_loss, version, micro_f1, fate)
 
@@ -168,21 +168,21 @@ def _promotions(plan: Plan, instance: dg.DagsterInstance) -> Iterator[PromotionS
         yield PromotionSummary(str(metadata["champion"]), str(metadata["at"]), str(metadata["reason"]), run_id)
 
 
-def _rolled_back(plan: Plan, house: House) -> list[Rollout]:
-    return [rollout for rollout in house.rollouts.list(plan.model) if rollout.phase is Phase.ROLLED_BACK]
+def _rolled_back(plan: Plan, stores: Stores) -> list[Rollout]:
+    return [rollout for rollout in stores.rollouts.list(plan.model) if rollout.phase is Phase.ROLLED_BACK]
 
 
-def _rollback(plan: Plan, house: House, instance: dg.DagsterInstance, rollout: Rollout) -> RollbackSummary:
-    decision = next(found for found in house.rollouts.decisions(rollout.id) if found.outcome is Outcome.ROLLBACK)
+def _rollback(plan: Plan, stores: Stores, instance: dg.DagsterInstance, rollout: Rollout) -> RollbackSummary:
+    decision = next(found for found in stores.rollouts.decisions(rollout.id) if found.outcome is Outcome.ROLLBACK)
     names = (rollout.challenger, rollout.final)  # it may have been promoted before
-    history = house.registry.history(plan.model)
+    history = stores.registry.history(plan.model)
     event = next(event for event in history if event.kind == "rollback" and event.version in names)
     version = event.version or rollout.challenger
     # The fuse proves and acts in one; what is decided in a sensor is recorded before a run acts on it.
     proof = event if decision.origin == "deployment" else decision
-    acknowledged = house.registry.acknowledgements(plan.model)
+    acknowledged = stores.registry.acknowledgements(plan.model)
     out_of_traffic = min((seen.at for seen in acknowledged if seen.epoch >= event.epoch), default=None)
-    first_bad = house.rollups.first_bad_at(plan.model, version, rollout.started_at)
+    first_bad = stores.rollups.first_bad_at(plan.model, version, rollout.started_at)
     runs = [
         run for run, seen in _deployments(plan, instance, "rollback") if seen.get("challenger") == rollout.challenger
     ]
@@ -223,21 +223,21 @@ def _metadata(record: dg.EventLogRecord) -> dict[str, object]:
     return {} if materialization is None else {name: value.value for name, value in materialization.metadata.items()}
 
 
-def _retrainings(plan: Plan, house: House) -> list[Retraining]:
+def _retrainings(plan: Plan, stores: Stores) -> list[Retraining]:
     """The versions that the training job has registered after the first."""
     return [
         Retraining(version.version, origin["trigger"], origin["as_of"], origin["reason"])
-        for version in house.registry.list(plan.model)
+        for version in stores.registry.list(plan.model)
         if "dagster_run" in (origin := version.lineage) and origin["trigger"] != "first"
     ]
 
 
-def _decisions(plan: Plan, house: House) -> dict[str, int]:
-    rollouts = house.rollouts.list(plan.model)
-    counts = Counter(decision.outcome for rollout in rollouts for decision in house.rollouts.decisions(rollout.id))
+def _decisions(plan: Plan, stores: Stores) -> dict[str, int]:
+    rollouts = stores.rollouts.list(plan.model)
+    counts = Counter(decision.outcome for rollout in rollouts for decision in stores.rollouts.decisions(rollout.id))
     return {outcome.value: counts[outcome] for outcome in Outcome}
 
 
-def _performance(plan: Plan, house: House) -> list[Performance]:
-    rows = house.log.labelled(plan.model, plan.start, plan.until)
+def _performance(plan: Plan, stores: Stores) -> list[Performance]:
+    rows = stores.log.labelled(plan.model, plan.start, plan.until)
     return [found for found in performance(rows).versions if found.role in SERVED]

@@ -20,7 +20,7 @@ CONNECTIONS = 48
 Json = Any
 
 
-class Answer(NamedTuple):
+class ClientAnswer(NamedTuple):
     """What came back for one request."""
 
     status: int
@@ -56,15 +56,15 @@ class Client:
         """Send one JSON object and return the JSON answer; raises ServerError unless the status is 200."""
         return self.post_all(path, [orjson.dumps(content)])[0].json()
 
-    def post_all(self, path: str, bodies: Sequence[bytes]) -> list[Answer]:
+    def post_all(self, path: str, bodies: Sequence[bytes]) -> list[ClientAnswer]:
         """Send each body as a request of its own, many at the same time; answers come in the order of `bodies`.
 
         Raises ServerError if the server cannot be reached or hangs up in the middle of an answer.
         """
         return self._runner.run(self._post_all(path, bodies))
 
-    async def _post_all(self, path: str, bodies: Sequence[bytes]) -> list[Answer]:
-        answers: list[Answer | None] = [None] * len(bodies)
+    async def _post_all(self, path: str, bodies: Sequence[bytes]) -> list[ClientAnswer]:
+        answers: list[ClientAnswer | None] = [None] * len(bodies)
         waiting = iter(enumerate(bodies))
 
         async def work() -> None:
@@ -81,7 +81,7 @@ class Client:
             raise ServerError(f"the data plane at {self._host}:{self._port} cannot be reached: {cause}") from cause
         return [answer for answer in answers if answer is not None]
 
-    async def _post(self, path: str, body: bytes) -> Answer:
+    async def _post(self, path: str, body: bytes) -> ClientAnswer:
         connection = await self._connection()
         answer = await connection.post(path, body)
         if answer is None:  # it was closed for idleness while this request was on its way: nobody has seen it
@@ -110,10 +110,10 @@ class _Connection(asyncio.Protocol):
 
     def __init__(self, host: str) -> None:
         self._head = f"Host: {host}\r\nContent-Type: application/json\r\nContent-Length: ".encode()
-        self._answer: asyncio.Future[Answer | None] | None = None
+        self._answer: asyncio.Future[ClientAnswer | None] | None = None
         self.alive = False
 
-    async def post(self, path: str, body: bytes) -> Answer | None:
+    async def post(self, path: str, body: bytes) -> ClientAnswer | None:
         """The answer, or None if the connection was closed before a byte of it came."""
         self._parser, self._begun, self._parts = httptools.HttpResponseParser(self), False, list[bytes]()
         self._answer = asyncio.get_running_loop().create_future()
@@ -146,4 +146,4 @@ class _Connection(asyncio.Protocol):
     def on_message_complete(self) -> None:
         if self._answer is not None and not self._answer.done():
             self.alive = self._parser.should_keep_alive()
-            self._answer.set_result(Answer(self._parser.get_status_code(), b"".join(self._parts)))
+            self._answer.set_result(ClientAnswer(self._parser.get_status_code(), b"".join(self._parts)))

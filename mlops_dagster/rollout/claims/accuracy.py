@@ -21,7 +21,7 @@ from mlops_dagster.rollout.claims.shared_causes import UNKNOWN, rows_per_observa
 from mlops_dagster.rollout.entities import TestResult
 from mlops_dagster.rollout.evidence import NO_EVENTS, ByClass, LabelsSince, total
 from mlops_dagster.rollout.look import Look, since_start_or_later
-from mlops_dagster.statistics import Alternative, Stage, bad_event_e_value, days_differ, difference_e_value
+from mlops_dagster.statistics import Alternative, CanaryStep, bad_event_e_value, days_differ, difference_e_value
 
 _DOUBT = 2.0
 """Days of the rollout that surely differ by so many times more than was reckoned with promote nothing."""
@@ -38,7 +38,7 @@ class AccuracyTests:
         name, claim = "paired.worse", f"{self._what} more than {policy.margin:g} under the champion's"
         e_value_since: Callable[[LabelsSince], float] = self._pairs_worse_since
         if not policy.uses_pairs:
-            name, claim = "wrong.worse", f"rate of wrong over {policy.theta.wrong:g} times the champion's"
+            name, claim = "wrong.worse", f"rate of wrong over {policy.max_ratio.wrong:g} times the champion's"
             e_value_since = self._wrong_worse_since
         e_value = 1.0
         if self.missing is None:
@@ -59,8 +59,10 @@ class AccuracyTests:
         if policy.uses_pairs:
             claim = f"{self._what} at most {policy.margin:g} under the champion's"
             return self._promotes("paired.not_worse", claim, policy.margin)
-        theta = policy.theta.wrong
-        return self._promotes("wrong.not_worse", f"wrong at most {theta:g} times as often as the champion", theta)
+        max_ratio = policy.max_ratio.wrong
+        return self._promotes(
+            "wrong.not_worse", f"wrong at most {max_ratio:g} times as often as the champion", max_ratio
+        )
 
     def superior(self) -> TestResult:
         if self.look.policy.uses_pairs:
@@ -137,16 +139,16 @@ class AccuracyTests:
         return self._pairs(since.outcomes, self.look.policy.margin, "worse")
 
     def _wrong_worse_since(self, since: LabelsSince) -> float:
-        return self._wrong(since, self.look.policy.theta.wrong, "worse")
+        return self._wrong(since, self.look.policy.max_ratio.wrong, "worse")
 
-    def _wrong(self, since: LabelsSince, theta: float, alternative: Alternative, factor: float = 1.0) -> float:
+    def _wrong(self, since: LabelsSince, max_ratio: float, alternative: Alternative, factor: float = 1.0) -> float:
         stages = [
-            Stage(step.weight, round(factor * canary), round(factor * (canary + step.champion.bad_wrong)))
+            CanaryStep(step.weight, round(factor * canary), round(factor * (canary + step.champion.bad_wrong)))
             for step in since.steps
             for canary in (step.canary.bad_wrong,)
         ]
         rows = self.rows_per_observation or 1.0
-        return bad_event_e_value(stages, theta=theta, alternative=alternative, rows_per_observation=rows)
+        return bad_event_e_value(stages, max_ratio=max_ratio, alternative=alternative, rows_per_observation=rows)
 
     def _promotes(self, name: str, claim: str, limit: float) -> TestResult:
         """`limit` is a margin of pairs, or of two arms how many times as often the challenger may be wrong."""

@@ -14,8 +14,8 @@ from mlops_dagster.rollout.entities import TestResult
 from mlops_dagster.rollout.evidence import EventsSince, StepCounts
 from mlops_dagster.rollout.look import Look, since_start_or_later, weight_of
 from mlops_dagster.statistics import (
+    CanaryStep,
     Pairs,
-    Stage,
     bad_event_e_value,
     combine,
     excess_failure_e_value,
@@ -33,9 +33,9 @@ class EventTests:
     look: Look
 
     def errors_worse(self) -> TestResult:
-        theta = self.look.policy.theta.error
-        e_value = bad_event_e_value(_stages(self.look.evidence.steps, "error"), theta=theta)
-        claim = f"rate of error over {theta:g} times the champion's"
+        max_ratio = self.look.policy.max_ratio.error
+        e_value = bad_event_e_value(_stages(self.look.evidence.steps, "error"), max_ratio=max_ratio)
+        claim = f"rate of error over {max_ratio:g} times the champion's"
         return self.look.result("error.worse", claim, self._arms("error"), e_value, sharing=self.look.sharing)
 
     def slow_worse(self) -> TestResult:
@@ -46,10 +46,10 @@ class EventTests:
         def e_value_since(since: EventsSince) -> float:
             # The forgiven ones are the first: of those since then, as many as had not come before.
             still = max(forgiven - (cold - self._cold(since)), 0)
-            return bad_event_e_value(self._warm(since, still), theta=policy.theta.slow)
+            return bad_event_e_value(self._warm(since, still), max_ratio=policy.max_ratio.slow)
 
         e_value = since_start_or_later(e_value_since(whole), [(each.minute, e_value_since(each)) for each in later])
-        claim = f"rate of slow over {policy.theta.slow:g} times the champion's, since the start or lately"
+        claim = f"rate of slow over {policy.max_ratio.slow:g} times the champion's, since the start or lately"
         observed = {**self._arms("slow"), "canary_cold": forgiven}
         return self.look.result("slow.worse", claim, observed, e_value, sharing=self.look.sharing)
 
@@ -100,18 +100,18 @@ class EventTests:
         claim = f"the champion's error rate over {limit:.2%}, since the start or lately"
         return self.look.result("champion.over_limit", claim, observed, e_value)
 
-    def not_worse(self, metric: BadEvent, theta: float, enough: float, seen: EventCounts) -> TestResult:
+    def not_worse(self, metric: BadEvent, max_ratio: float, enough: float, seen: EventCounts) -> TestResult:
         """Relative to the champion, or absolutely: `enough` is a rate that will do, held against `seen`."""
         events = {"error": seen.errors, "slow": seen.slow, "wrong": seen.wrong}[metric]
 
         def e_value_at(factor: float) -> float:
             good, n = round(factor * (seen.requests - events)), round(factor * seen.requests)
             stages = _stages(self.look.evidence.steps, metric, factor)
-            relative = bad_event_e_value(stages, theta=theta, alternative="not_worse")
+            relative = bad_event_e_value(stages, max_ratio=max_ratio, alternative="not_worse")
             # "bad at most in 1 %" is "good in more than 99 %": the same test, seen from the other side.
             return combine([relative, rate_e_value(good, n, limit=1 - enough)])
 
-        claim = f"rate of {metric} at most {theta:g} times the champion's, or at most {enough:.2%}"
+        claim = f"rate of {metric} at most {max_ratio:g} times the champion's, or at most {enough:.2%}"
         observed = self._arms(metric) | {f"scored_{metric}": events, "scored_requests": seen.requests}
         needed = self.look.needed(e_value_at, seen.requests, "requests")
         return self.look.result(f"{metric}.not_worse", claim, observed, e_value_at(1), needed=needed)
@@ -136,7 +136,7 @@ class EventTests:
         # it failed on and nobody else has scored yet speaks for the challenger.
         alone = since.incumbent.bad_errors - (0 if self._only_pairs else since.champion.bad_errors)
         champion_failed = max(alone - both.both_failed, both.champion_failed)
-        together = Stage(0.5, both.challenger_failed, both.challenger_failed + champion_failed)
+        together = CanaryStep(0.5, both.challenger_failed, both.challenger_failed + champion_failed)
         pairs = None if champion_failed or both.both_failed else Pairs(both.requests, both.challenger_failed)
         return excess_failure_e_value([*arms_apart, together], pairs=pairs)
 
@@ -145,10 +145,10 @@ class EventTests:
         first = self.look.policy.steps[0]
         return sum(step.canary.bad_slow for step in since.steps if isclose(step.weight, first))
 
-    def _warm(self, since: EventsSince, forgiven: int) -> list[Stage]:
+    def _warm(self, since: EventsSince, forgiven: int) -> list[CanaryStep]:
         first = self.look.policy.steps[0]
         return [
-            Stage(s.share, s.canary_bad - forgiven, s.all_bad - forgiven) if isclose(s.share, first) else s
+            CanaryStep(s.share, s.canary_bad - forgiven, s.all_bad - forgiven) if isclose(s.share, first) else s
             for s in _stages(since.steps, "slow")
         ]
 
@@ -166,9 +166,9 @@ def arms(canary: EventCounts, champion: EventCounts, metric: BadEvent) -> dict[s
     }
 
 
-def _stages(steps: Sequence[StepCounts], metric: BadEvent, factor: float = 1.0) -> list[Stage]:
+def _stages(steps: Sequence[StepCounts], metric: BadEvent, factor: float = 1.0) -> list[CanaryStep]:
     return [
-        Stage(
+        CanaryStep(
             share=step.weight,
             canary_bad=round(factor * step.canary.bad(metric)),
             all_bad=round(factor * (step.canary.bad(metric) + step.champion.bad(metric))),

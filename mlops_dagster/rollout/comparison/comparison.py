@@ -34,7 +34,7 @@ class Standing(StrEnum):
     SUPERIOR = "superior"
     NOT_WORSE = "not_worse"
     WORSE = "worse"
-    CANNOT_TELL = "cannot_tell"
+    INCONCLUSIVE = "inconclusive"
 
 
 @dataclass(frozen=True, slots=True)
@@ -61,7 +61,7 @@ class Part:
 
 
 @dataclass(frozen=True, slots=True)
-class Sample:
+class LabelledSample:
     """Which rows were compared: those served by the split in [since, until), as far as they can judge both."""
 
     since: datetime
@@ -83,7 +83,7 @@ class Comparison:
 
     champion: str
     challenger: str
-    sample: Sample
+    sample: LabelledSample
     margin: float
     alpha: float
     min_rows: int
@@ -153,7 +153,7 @@ def compare(
     champion: str,
     challenger: str,
     tally: Tally,
-    sample: Sample,
+    sample: LabelledSample,
     policy: RolloutPolicy,
     rows_per_observation: float | None,
 ) -> Comparison:
@@ -237,11 +237,14 @@ def _tests(pairs: PairedCounts, policy: RolloutPolicy, rows: float | None, looke
 
 def _verdict(pairs: PairedCounts, tests: tuple[TestResult, ...], policy: RolloutPolicy) -> tuple[Standing, str]:
     if policy.answer_influences_label:
-        return Standing.CANNOT_TELL, "the answer given influences the label, so one version's rows cannot judge another"
+        return (
+            Standing.INCONCLUSIVE,
+            "the answer given influences the label, so one version's rows cannot judge another",
+        )
     if pairs.total < policy.min_step_paired:
-        return Standing.CANNOT_TELL, f"{pairs.total} labelled rows, {policy.min_step_paired} are needed"
+        return Standing.INCONCLUSIVE, f"{pairs.total} labelled rows, {policy.min_step_paired} are needed"
     if tests[0].verdict == "inconclusive":
-        return Standing.CANNOT_TELL, UNKNOWN.format(version="the challenger")
+        return Standing.INCONCLUSIVE, UNKNOWN.format(version="the challenger")
     proven = {test.name: test for test in tests if test.proven}
     for name, standing in (
         ("paired.worse", Standing.WORSE),
@@ -251,4 +254,4 @@ def _verdict(pairs: PairedCounts, tests: tuple[TestResult, ...], policy: Rollout
         if name in proven:
             test = proven[name]
             return standing, f"proven: {test.claim} (E {test.e_value:.4g}, limit {test.limit:.4g})"
-    return Standing.CANNOT_TELL, f"nothing is proven yet on {pairs.total:,} labelled rows"
+    return Standing.INCONCLUSIVE, f"nothing is proven yet on {pairs.total:,} labelled rows"

@@ -11,7 +11,7 @@ from mlops_dagster.predictions import SERVED, PredictionLog
 from mlops_dagster.registry import ModelRegistry, ModelVersion
 from mlops_dagster.registry.cards import OVERALL
 from mlops_dagster.rollout.claims.shared_causes import rows_per_observation, shared_causes
-from mlops_dagster.rollout.comparison.comparison import Comparison, Sample, Tally, compare
+from mlops_dagster.rollout.comparison.comparison import Comparison, LabelledSample, Tally, compare
 from mlops_dagster.rollout.policy import RolloutPolicy
 from mlops_dagster.schema import Feature
 
@@ -64,7 +64,7 @@ def compare_on_log(
             unlabelled += piece.num_rows - labelled.num_rows
             not_given += labelled.num_rows - rows.num_rows
             tally.add(rows["label"].to_pylist(), old.labels(rows), new.labels(rows), _values(rows, tally, features))
-    sample = Sample(since, until, served, thinned_days, unlabelled, not_given, tally.overall.total())
+    sample = LabelledSample(since, until, served, thinned_days, unlabelled, not_given, tally.overall.total())
     others, days = registry.list(champion.model), max((until - since) / _DAY, 1.0)
     shared = [shared_causes(version, others) for version in (champion, challenger)]
     rows_as_one = rows_per_observation(policy, shared, sample.compared / days)

@@ -29,7 +29,7 @@ NOBODY = "there is nobody to go back to"
 
 class FloorOutcome(StrEnum):
     FINE = "fine"
-    CANNOT_TELL = "cannot_tell"
+    INCONCLUSIVE = "inconclusive"
     ALERT = "alert"
     RETRAIN = "retrain"
     ROLL_BACK = "roll_back"
@@ -76,7 +76,7 @@ def decide_floor(
     FloorDecision(outcome=<FloorOutcome.ALERT: 'alert'>, reason='macro-F1 0.850 is under 0.87 (900 rows)', to='')
     """
     if found.value is None or found.rows < policy.min_rows:
-        return FloorDecision(FloorOutcome.CANNOT_TELL, f"{found.rows} labelled rows, {policy.min_rows} are needed")
+        return FloorDecision(FloorOutcome.INCONCLUSIVE, f"{found.rows} labelled rows, {policy.min_rows} are needed")
     measured = f"macro-F1 {found.value:.3f}"
     if found.value >= policy.alert:
         return FloorDecision(FloorOutcome.FINE, f"{measured} is not under {policy.alert:g} ({found.rows:,} rows)")

@@ -114,7 +114,7 @@ def least_hours(policy: RolloutPolicy, traffic: Traffic) -> LeastHours:
         )
         for weight in policy.steps
     ]
-    total = shadow + max(sum(steps), policy.min_watch_hours)
+    total = shadow + max(sum(steps), policy.min_canary_hours)
     each = " + ".join(f"{hours:.4g}" for hours in steps)
     of = "paired labels" if policy.uses_pairs else "labels of the canary's answers"
     arithmetic = (

@@ -22,10 +22,10 @@ from mlops_dagster.rollout import Phase, Rollout, RolloutPolicy
 from mlops_dagster.schema import ModelSchema
 from mlops_dagster.serving.deployed.loaded_model import LoadedModel
 from mlops_dagster.serving.deployed.loader import Loader
-from mlops_dagster.serving.deployed.registry_cache import Known, LastKnown
+from mlops_dagster.serving.deployed.registry_cache import Known, RegistryCache
 from mlops_dagster.serving.telemetry.telemetry import Telemetry
 from mlops_dagster.serving.upkeep.isolation import for_each
-from mlops_dagster.stores import House
+from mlops_dagster.stores import Stores
 
 logger = logging.getLogger(__name__)
 
@@ -82,9 +82,11 @@ class InForce:
 class Deployments:
     """The deployments in force, brought up to date by `refresh`; the last known ones while the registry is away."""
 
-    def __init__(self, process: str, house: House, last_known: LastKnown, loader: Loader, telemetry: Telemetry) -> None:
+    def __init__(
+        self, process: str, stores: Stores, last_known: RegistryCache, loader: Loader, telemetry: Telemetry
+    ) -> None:
         self._process = process
-        self._house = house
+        self._stores = stores
         self._last_known = last_known
         self._loader = loader
         self._telemetry = telemetry
@@ -168,7 +170,7 @@ class Deployments:
         found = self._loader.version(model, name)
         if found.schema is None:
             raise VersionNotFoundError(f"{model} {name} was registered without a schema and cannot be served")
-        return [name] if version else [entry.version for entry in self._house.registry.list(model)], found.schema
+        return [name] if version else [entry.version for entry in self._stores.registry.list(model)], found.schema
 
     def cut_off(self, model: str, version: str) -> None:
         """Take the canary, or the watched champion, out of traffic here and now, until the registry follows."""
@@ -185,7 +187,7 @@ class Deployments:
         raised once all others are up to date.
         """
         try:
-            models = self._house.registry.models()
+            models = self._stores.registry.models()
             # At the start no champion waits for the trial of another model's challenger.
             failures = [] if self._in_force else for_each(models, self._load_champion)
             failures += for_each(models, self._bring_up_to_date)
@@ -199,7 +201,7 @@ class Deployments:
             raise failures[0]
 
     def _load_champion(self, model: str) -> None:
-        deployment = self._house.registry.deployment(model)
+        deployment = self._stores.registry.deployment(model)
         if deployment.champion is not None:
             self._loader.load(model, deployment.champion)
 
@@ -214,7 +216,7 @@ class Deployments:
             self._acknowledge(known.deployment)
 
     def _read(self, model: str) -> Known:
-        deployment = self._house.registry.deployment(model)
+        deployment = self._stores.registry.deployment(model)
         rollout = self._rollout(deployment) if deployment.canary or deployment.shadows else None
         known = Known(deployment, rollout)
         if known != self._known.get(model):
@@ -229,7 +231,7 @@ class Deployments:
         """The running rollout, as it was last known if it cannot be read: a rollback comes into force all the same."""
         model = deployment.model
         try:
-            found = self._house.rollouts.active(model)
+            found = self._stores.rollouts.active(model)
             self._unreadable.pop(model, None)
         except UnreadableError as error:
             if self._unreadable.get(model) != str(error):
@@ -255,7 +257,7 @@ class Deployments:
     def _acknowledge(self, deployment: Deployment) -> None:
         model, epoch = deployment.model, deployment.epoch
         if self._acknowledged.get(model) != epoch:
-            self._house.registry.acknowledge(model, self._process, epoch)
+            self._stores.registry.acknowledge(model, self._process, epoch)
             self._acknowledged[model] = epoch
             self._telemetry.in_force(model, epoch)
 

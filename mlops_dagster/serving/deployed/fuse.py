@@ -13,7 +13,7 @@ from mlops_dagster.rollout.taking_out import take_out
 from mlops_dagster.serving.deployed.deployments import Deployments
 from mlops_dagster.serving.telemetry.telemetry import Telemetry
 from mlops_dagster.serving.upkeep.isolation import for_each
-from mlops_dagster.stores import House
+from mlops_dagster.stores import Stores
 
 _ALWAYS = datetime.max.replace(tzinfo=UTC)
 
@@ -32,8 +32,8 @@ class Fuse:
     With `MLOPS_FUSE=false` it judges nobody.
     """
 
-    def __init__(self, house: House, deployments: Deployments, clock: Clock, telemetry: Telemetry) -> None:
-        self._house = house
+    def __init__(self, stores: Stores, deployments: Deployments, clock: Clock, telemetry: Telemetry) -> None:
+        self._stores = stores
         self._deployments = deployments
         self._clock = clock
         self._telemetry = telemetry
@@ -41,11 +41,11 @@ class Fuse:
 
     def check(self) -> None:
         """Judge everyone who answers on trial, on the counts of this machine. Asks no database that may be away."""
-        self._check(self._house.local_rollups)
+        self._check(self._stores.local_rollups)
 
     def check_shared(self) -> None:
         """Judge them on the counts of all machines. Raises StorageError while the database is away."""
-        if (shared := self._house.shared_rollups) is not None:
+        if (shared := self._stores.shared_rollups) is not None:
             self._check(shared)
 
     def tell(self) -> None:
@@ -63,7 +63,7 @@ class Fuse:
 
     def _check(self, rollups: Rollups) -> None:
         """Whoever cannot be judged keeps no other from it: the first error is raised in the end."""
-        if not self._house.settings.fuse:
+        if not self._stores.settings.fuse:
             return
         if failures := for_each(self._deployments.models(), partial(self._judge_model, rollups)):
             raise failures[0]
@@ -90,7 +90,7 @@ class Fuse:
             logger.warning("fuse: %s %s takes no more traffic: %s", model, version, decision.reason)
 
     def _withdraw(self, model: str, version: str, decision: Decision) -> None:
-        registry, reason = self._house.registry, f"fuse: {decision.reason}"
+        registry, reason = self._stores.registry, f"fuse: {decision.reason}"
         try:
             take_out(registry, decision.rollout, reason=reason, evidence=decision.summary())
         except RefusedError:

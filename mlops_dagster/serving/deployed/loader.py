@@ -17,10 +17,10 @@ from mlops_dagster.registry.operations import fetching
 from mlops_dagster.serving.deployed.artifacts import Artifacts
 from mlops_dagster.serving.deployed.loaded_model import LoadedModel
 from mlops_dagster.serving.deployed.refusals import Reporter
-from mlops_dagster.serving.deployed.registry_cache import LastKnown
+from mlops_dagster.serving.deployed.registry_cache import RegistryCache
 from mlops_dagster.serving.processes.at_work import Marks
 from mlops_dagster.serving.telemetry.telemetry import Telemetry
-from mlops_dagster.stores import House
+from mlops_dagster.stores import Stores
 from mlops_dagster.trial import Trials
 from mlops_dagster.trial.process import TrialProcess
 
@@ -38,13 +38,13 @@ Key = tuple[str, str]
 class Loader:
     """Loads versions in the background, verified, tried and warmed up; keeps them until told otherwise."""
 
-    def __init__(self, house: House, last_known: LastKnown, telemetry: Telemetry, marks: Marks) -> None:
-        self._house = house
+    def __init__(self, stores: Stores, last_known: RegistryCache, telemetry: Telemetry, marks: Marks) -> None:
+        self._stores = stores
         self._last_known = last_known
         self._marks = marks
-        self._artifacts = Artifacts(house.settings)
-        self._trials = Trials(house.settings, house.settings.trials_path, TrialProcess(nicer=NICER))
-        self._reporter = Reporter(house, last_known)
+        self._artifacts = Artifacts(stores.settings)
+        self._trials = Trials(stores.settings, stores.settings.trials_path, TrialProcess(nicer=NICER))
+        self._reporter = Reporter(stores, last_known)
         self._telemetry = telemetry
         self._executor = ThreadPoolExecutor(max_workers=2, thread_name_prefix="loader")
         self._lock = threading.Lock()
@@ -55,7 +55,7 @@ class Loader:
     def version(self, model: str, version: str) -> ModelVersion:
         """The registry's entry; while that is away, the last known one. Raises NotFoundError, StorageError."""
         try:
-            return self._house.registry.get(model, version)
+            return self._stores.registry.get(model, version)
         except StorageError:
             noted = self._last_known.version(model, version)
             if noted is None:
@@ -137,7 +137,7 @@ class Loader:
                 loaded = LoadedModel(
                     entry.version,
                     entry.schema,
-                    _read(entry, path, self._house.settings.own_types),
+                    _read(entry, path, self._stores.settings.own_types),
                     entry.baseline,
                     mark,
                 )

@@ -11,8 +11,8 @@ from typing import Final
 from mlops_dagster.alerting import Severity
 from mlops_dagster.errors import StorageError, TransitionError, TrialFailedError
 from mlops_dagster.registry import Deployment, ModelVersion
-from mlops_dagster.serving.deployed.registry_cache import LastKnown
-from mlops_dagster.stores import House
+from mlops_dagster.serving.deployed.registry_cache import RegistryCache
+from mlops_dagster.stores import Stores
 
 logger = logging.getLogger(__name__)
 
@@ -25,8 +25,8 @@ CHAMPION_DEATHS: Final = 3
 class Reporter:
     """Tells the registry and the people on call. Telling the same again changes nothing."""
 
-    def __init__(self, house: House, last_known: LastKnown) -> None:
-        self._house = house
+    def __init__(self, stores: Stores, last_known: RegistryCache) -> None:
+        self._stores = stores
         self._last_known = last_known
         self._told: set[tuple[str, str]] = set()
 
@@ -40,7 +40,7 @@ class Reporter:
     def refused(self, model: str, version: str, error: TrialFailedError) -> None:
         """Take a version out that failed its trial, or killed workers; while the registry is away, nothing is done."""
         try:
-            entry, deployment = self._house.registry.get(model, version), self._house.registry.deployment(model)
+            entry, deployment = self._stores.registry.get(model, version), self._stores.registry.deployment(model)
             done = self._take_out(entry, deployment, error)
             self._alert(entry, deployment, error.message, done)
             self._told.add((model, version))
@@ -50,7 +50,7 @@ class Reporter:
     def kills(self, entry: ModelVersion, why: str) -> None:
         """Tell of a champion that is loaded although it killed workers: there is none to go back to, or not yet."""
         try:
-            deployment = self._house.registry.deployment(entry.model)
+            deployment = self._stores.registry.deployment(entry.model)
             self._alert(entry, deployment, f"{entry.version} is loaded again, although {why}", "nothing")
         except StorageError as away:
             logger.error("nobody can be told that %s %s kills workers: %s", entry.model, entry.version, away)
@@ -58,7 +58,7 @@ class Reporter:
     def not_loaded(self, model: str, version: str, why: str) -> None:
         """Keep for good that a version cannot be loaded."""
         try:
-            self._house.registry.note_not_loaded(model, version, why=why)
+            self._stores.registry.note_not_loaded(model, version, why=why)
         except StorageError as away:
             logger.error("the registry cannot be told that %s %s is not loadable: %s", model, version, away)
 
@@ -68,7 +68,7 @@ class Reporter:
             return
         self._told.discard((model, version))
         try:
-            self._house.alerts.resolve(model, RULE, f"{version} is loaded")
+            self._stores.alerts.resolve(model, RULE, f"{version} is loaded")
         except StorageError as away:
             logger.error("the alert of %s %s is not resolved: %s", model, version, away)
 
@@ -76,11 +76,11 @@ class Reporter:
         champion = entry.version == deployment.champion
         severity = Severity.CRITICAL if champion else Severity.WARNING
         evidence = {"version": entry.version}
-        self._house.alerts.report(entry.model, RULE, severity, summary, done=done, evidence=evidence)
+        self._stores.alerts.report(entry.model, RULE, severity, summary, done=done, evidence=evidence)
 
     def _take_out(self, entry: ModelVersion, deployment: Deployment, error: TrialFailedError) -> str:
         """Return what was done about the version."""
-        model, version, registry = entry.model, entry.version, self._house.registry
+        model, version, registry = entry.model, entry.version, self._stores.registry
         reason, gone = f"{NOT_LOADABLE}{error}", "it was taken out, and the champion answers"
         if entry.rolled_back:  # another worker was quicker
             return gone

@@ -32,7 +32,7 @@ class Known(NamedTuple):
     rollout: Rollout | None
 
 
-class LastKnown:
+class RegistryCache:
     """For any number of threads and processes. Every method raises StorageError and CorruptedError.
 
     A note that cannot be read is logged, and is as if nobody had written it: the registry is asked, and it is replaced.

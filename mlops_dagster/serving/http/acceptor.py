@@ -19,7 +19,7 @@ _PAUSE_WHEN_FULL = 0.01
 _PAUSE_WITHOUT_DESCRIPTORS = 0.1
 
 
-class FairListener:
+class FairAcceptor:
     """Accepts on a shared socket in this process's event loop.
 
     The kernel wakes every process for a new connection, and left to it the first one awake takes all that came.

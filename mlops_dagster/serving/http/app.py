@@ -24,7 +24,7 @@ from mlops_dagster.errors import (
 from mlops_dagster.frames.values import text_of
 from mlops_dagster.serving.http.auth import Access
 from mlops_dagster.serving.http.browsers import OwnPagesOnly
-from mlops_dagster.serving.http.infer import Ahead, Inference
+from mlops_dagster.serving.http.infer import Inference, InferFastPath
 from mlops_dagster.serving.http.request_body import read_body
 from mlops_dagster.serving.http.responses import error_response, to_json
 from mlops_dagster.serving.http.tokens import Scope
@@ -73,7 +73,7 @@ def create_app(
             Route("/openapi.json", api.openapi),
         ],
         lifespan=lifespan,
-        middleware=[Middleware(OwnPagesOnly, access, settings), Middleware(Ahead, inference)],
+        middleware=[Middleware(OwnPagesOnly, access, settings), Middleware(InferFastPath, inference)],
         exception_handlers={MlopsError: on_error, HTTPException: on_http_error},
     )
     app.router.redirect_slashes = False  # it would lead to http:// behind a proxy that speaks TLS

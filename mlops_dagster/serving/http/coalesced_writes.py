@@ -3,7 +3,7 @@
 import asyncio
 
 
-class Gathering:
+class CoalescedWrites:
     """A transport that writes at the end of the loop's turn what was written in it.
 
     uvicorn writes the head of an answer and then its body: each a system call, a packet, and a wake-up of the client

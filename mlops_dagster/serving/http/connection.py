@@ -7,7 +7,7 @@ import httptools
 from uvicorn.protocols.http.httptools_impl import STATUS_LINE, HttpToolsProtocol
 
 from mlops_dagster.errors import HeadTooLargeError, InvalidInputError, MlopsError
-from mlops_dagster.serving.http.coalesced_writes import Gathering
+from mlops_dagster.serving.http.coalesced_writes import CoalescedWrites
 from mlops_dagster.serving.http.front_door import FrontDoor, Queue
 from mlops_dagster.serving.http.responses import error_response
 
@@ -47,7 +47,7 @@ class Connection(HttpToolsProtocol):
         self._body = 0
 
     def connection_made(self, transport: asyncio.BaseTransport) -> None:
-        gathering = Gathering(cast("asyncio.Transport", transport), self.loop)
+        gathering = CoalescedWrites(cast("asyncio.Transport", transport), self.loop)
         super().connection_made(gathering)  # type: ignore[arg-type]  # it passes for a transport
         self._settle()
 

@@ -52,7 +52,7 @@ class Inference:
         return await self._plane.infer(model, body, version, headers, trace)
 
 
-class Ahead:
+class InferFastPath:
     """Leads inference past the router and what stands before it; everything else is for `others`."""
 
     def __init__(self, others: ASGIApp, inference: Inference) -> None:

@@ -17,7 +17,7 @@ logger = logging.getLogger(__name__)
 MOST_STUCK = 3  # a thread that hangs cannot be ended: with so many of them, nothing more is tried
 
 
-class Lane:
+class AbandonableWorker:
     """One piece of work after the other, in a thread of its own."""
 
     def __init__(self, name: str) -> None:

@@ -6,7 +6,7 @@ from typing import Generic, TypeVar
 
 from mlops_dagster.errors import ModelFailedError
 from mlops_dagster.serving.deployed.loaded_model import Columns, LoadedModel, Scores
-from mlops_dagster.serving.plane.abandonable import Lane
+from mlops_dagster.serving.plane.abandonable import AbandonableWorker
 
 Job = TypeVar("Job")
 Outcome = TypeVar("Outcome")
@@ -28,7 +28,7 @@ class Batcher(Generic[Job, Outcome, Result]):
 
     def __init__(
         self,
-        lane: Lane,
+        lane: AbandonableWorker,
         score: Callable[[list[Job]], Sequence[Outcome]],
         settle: Callable[[list[Job], Sequence[Outcome]], Sequence[Result | Exception]],
         late: Outcome,

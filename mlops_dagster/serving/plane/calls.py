@@ -21,7 +21,7 @@ RAW_BYTES = 64 * 1024
 
 
 @dataclass(frozen=True)
-class Call:
+class InferenceRequestContext:
     """One request and the version that is to answer it."""
 
     id: str
@@ -35,7 +35,7 @@ class Call:
     started: float
     """`time.perf_counter()` at its receipt."""
     trace: TraceContext
-    scoring: "Scoring"
+    scoring: "ScoringTask"
 
     @cached_property
     def speaker(self) -> int:
@@ -60,7 +60,7 @@ class Call:
 
 
 @dataclass(frozen=True, slots=True)
-class Scoring:
+class ScoringTask:
     """One version's part in a call: what it is given, or why it is given nothing."""
 
     version: LoadedModel
@@ -74,7 +74,7 @@ class Scoring:
 
 
 @dataclass(frozen=True, slots=True)
-class Rejection:
+class RejectedRequest:
     """A request that no version was given: by the client's mistake, or since the model is on hold."""
 
     id: str
@@ -94,7 +94,7 @@ class Rejection:
     """What the champion would have been given, but for the hold."""
 
 
-class Outcome(NamedTuple):
+class ScoringResult(NamedTuple):
     """What one version made of a request, and from when to when its batch was scored (`time.perf_counter()`)."""
 
     result: Scores | MlopsError
@@ -108,13 +108,17 @@ class Outcome(NamedTuple):
         return 0.0 if self.began is None or self.ended is None else self.ended - self.began
 
 
-def timed_out(version: LoadedModel, patience: float) -> Outcome:
+def timed_out(version: LoadedModel, patience: float) -> ScoringResult:
     """The outcome for a version that hangs."""
-    return Outcome(ModelTimeoutError(f"version {version.version} has not answered within {patience:g} s"))
+    return ScoringResult(ModelTimeoutError(f"version {version.version} has not answered within {patience:g} s"))
 
 
 def scored(
-    call: Call, scoring: Scoring, outcome: Outcome, process: str, answered_at: float | None = None
+    call: InferenceRequestContext,
+    scoring: ScoringTask,
+    outcome: ScoringResult,
+    process: str,
+    answered_at: float | None = None,
 ) -> list[PredictionRecord]:
     """The records of one version's scoring of a call, one a row; `answered_at` is for the version that answers it."""
     deployment = call.in_force.deployment
@@ -151,7 +155,7 @@ def scored(
     ]
 
 
-def traced(call: Call, outcome: Outcome, answered_at: float, batch: int) -> Traced:
+def traced(call: InferenceRequestContext, outcome: ScoringResult, answered_at: float, batch: int) -> Traced:
     """What is told of an answered call, if its trace is sampled."""
     error = outcome.result if isinstance(outcome.result, MlopsError) else None
     return Traced(
@@ -169,7 +173,7 @@ def traced(call: Call, outcome: Outcome, answered_at: float, batch: int) -> Trac
     )
 
 
-def traced_rejection(rejection: Rejection) -> Traced:
+def traced_rejection(rejection: RejectedRequest) -> Traced:
     return Traced(
         rejection.trace,
         model=rejection.model,
@@ -195,7 +199,7 @@ class _Phases(TypedDict):
     postprocess_ms: float | None
 
 
-def _phases(call: Call, outcome: Outcome, answered_at: float | None) -> _Phases:
+def _phases(call: InferenceRequestContext, outcome: ScoringResult, answered_at: float | None) -> _Phases:
     """Off the response path there is but inference, and that is the latency."""
     began, ended = outcome.began, outcome.ended
     inference = None if began is None or ended is None else _ms(began, ended)
@@ -213,7 +217,7 @@ def _ms(since: float, until: float) -> float:
     return round((until - since) * 1000, 4)
 
 
-def rejected(rejection: Rejection, process: str) -> list[PredictionRecord]:
+def rejected(rejection: RejectedRequest, process: str) -> list[PredictionRecord]:
     """The records of a request that was refused: one, or one for each row that was read."""
     rows = max(map(len, rejection.columns.values()), default=1)
     return [

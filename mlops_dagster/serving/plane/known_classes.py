@@ -3,7 +3,7 @@
 from collections.abc import Collection, Sequence
 
 from mlops_dagster.errors import InvalidLabelsError
-from mlops_dagster.serving.deployed.registry_cache import LastKnown
+from mlops_dagster.serving.deployed.registry_cache import RegistryCache
 from mlops_dagster.serving.protocol.tensors import shown
 
 _SHOWN = 10
@@ -15,7 +15,7 @@ class KnownClasses:
     May be asked from any thread.
     """
 
-    def __init__(self, last_known: LastKnown) -> None:
+    def __init__(self, last_known: RegistryCache) -> None:
         self._last_known = last_known
         self._by_version: dict[tuple[str, str], frozenset[str]] = {}
 

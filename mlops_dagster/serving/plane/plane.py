@@ -22,9 +22,16 @@ from mlops_dagster.errors import (
 from mlops_dagster.predictions import FeedbackResult
 from mlops_dagster.serving.deployed.deployments import Deployments, InForce
 from mlops_dagster.serving.deployed.loaded_model import Columns, LoadedModel, take_features
-from mlops_dagster.serving.plane.abandonable import Lane
+from mlops_dagster.serving.plane.abandonable import AbandonableWorker
 from mlops_dagster.serving.plane.batching import Batcher
-from mlops_dagster.serving.plane.calls import NO_COLUMNS, Call, Outcome, Rejection, Scoring, timed_out
+from mlops_dagster.serving.plane.calls import (
+    NO_COLUMNS,
+    InferenceRequestContext,
+    RejectedRequest,
+    ScoringResult,
+    ScoringTask,
+    timed_out,
+)
 from mlops_dagster.serving.plane.known_classes import KnownClasses, check_labels
 from mlops_dagster.serving.plane.router import Route, choose
 from mlops_dagster.serving.plane.scoring import Scorer
@@ -32,7 +39,7 @@ from mlops_dagster.serving.protocol.infer import Answer, Column, Headers, InferR
 from mlops_dagster.serving.protocol.tensors import shown
 from mlops_dagster.serving.telemetry.telemetry import Telemetry
 from mlops_dagster.serving.telemetry.tracing import TraceContext
-from mlops_dagster.stores import House
+from mlops_dagster.stores import Stores
 
 WALL = SystemClock()
 
@@ -43,23 +50,29 @@ class DataPlane:
     def __init__(
         self,
         process: str,
-        house: House,
+        stores: Stores,
         deployments: Deployments,
         classes: KnownClasses,
         scorer: Scorer,
         telemetry: Telemetry,
     ) -> None:
         self._process = process
-        self._house = house
+        self._stores = stores
         self._deployments = deployments
         self._classes = classes
         self._scorer = scorer
         self._telemetry = telemetry
-        self._patience = house.settings.predict_timeout
+        self._patience = stores.settings.predict_timeout
         self._ids = count()
-        self._batchers: WeakKeyDictionary[LoadedModel, Batcher[Call, Outcome, Answer]] = WeakKeyDictionary()
-        self._rejections: Batcher[Rejection, None, None] = Batcher(
-            Lane("rejections"), lambda rejections: [None] * len(rejections), scorer.reject, None, self._patience
+        self._batchers: WeakKeyDictionary[LoadedModel, Batcher[InferenceRequestContext, ScoringResult, Answer]] = (
+            WeakKeyDictionary()
+        )
+        self._rejections: Batcher[RejectedRequest, None, None] = Batcher(
+            AbandonableWorker("rejections"),
+            lambda rejections: [None] * len(rejections),
+            scorer.reject,
+            None,
+            self._patience,
         )
 
     async def infer(
@@ -72,9 +85,9 @@ class DataPlane:
         """
         started, received_at, name = time.perf_counter(), WALL.now(), self._new_id()
         in_force = self._deployments.get(model)
-        request, event_time, route, unanswered = None, self._house.clock.now(), None, NO_COLUMNS
+        request, event_time, route, unanswered = None, self._stores.clock.now(), None, NO_COLUMNS
         try:
-            request = read_request(body, headers, self._house.settings.max_rows)
+            request = read_request(body, headers, self._stores.settings.max_rows)
             event_time = self._event_time(request)
             if in_force.on_hold is not None:
                 unanswered = _unanswered(in_force, request, version)
@@ -85,7 +98,7 @@ class DataPlane:
             self._guard(in_force, route, loaded, inputs)
         except (InvalidInputError, OnHoldError) as error:
             await self._rejections.submit(
-                Rejection(
+                RejectedRequest(
                     id=(request and request.id) or name,
                     name=name,
                     model=model,
@@ -102,7 +115,7 @@ class DataPlane:
                 )
             )
             raise
-        call = Call(
+        call = InferenceRequestContext(
             request.id or name, name, in_force, request, inputs, event_time, received_at, started, trace, scoring
         )
         return await self._batcher(model, loaded).submit(call)
@@ -111,13 +124,13 @@ class DataPlane:
         """Record an infer request whose body could not be read. Raises ModelNotFoundError, StorageError."""
         self._deployments.get(model)
         name = self._new_id()
-        rejection = Rejection(
+        rejection = RejectedRequest(
             id=name,
             name=name,
             model=model,
             version="",
             key=None,
-            event_time=self._house.clock.now(),
+            event_time=self._stores.clock.now(),
             received_at=WALL.now(),
             latency_ms=0.0,
             error=error,
@@ -139,7 +152,7 @@ class DataPlane:
         for _, _, at in labels:
             self._at(at)
         result = await asyncio.to_thread(
-            self._house.feedback.take, labels, model=model, actor=actor, now=self._at(None)
+            self._stores.feedback.take, labels, model=model, actor=actor, now=self._at(None)
         )
         self._telemetry.labelled(model, result, in_force.classes)
         return result
@@ -157,9 +170,9 @@ class DataPlane:
             raise
 
     def _event_time(self, request: InferRequest) -> datetime:
-        if request.event_time is not None and not self._house.settings.accept_event_time:
+        if request.event_time is not None and not self._stores.settings.accept_event_time:
             raise InvalidInputError("`event_time` is for replayed traffic; MLOPS_ACCEPT_EVENT_TIME=true accepts it")
-        if request.event_time is None and self._house.settings.accept_event_time:
+        if request.event_time is None and self._stores.settings.accept_event_time:
             raise InvalidInputError(
                 "requests are replayed here (MLOPS_ACCEPT_EVENT_TIME=true), so each says when it happened: add the "
                 "parameter `event_time`, or run the server without that setting"
@@ -168,7 +181,7 @@ class DataPlane:
 
     def _at(self, time: datetime | None) -> datetime:
         """`time`, which a replayed clock then has reached; None is now."""
-        clock = self._house.clock
+        clock = self._stores.clock
         if time is None:
             return clock.now()
         if isinstance(clock, ReplayedClock):
@@ -214,12 +227,12 @@ class DataPlane:
             told = "; ".join(map(str, found))
             raise UnlikeTrainingError(f"unlike the training data of {deployment.model} {judge.version}: {told}")
 
-    def _batcher(self, model: str, version: LoadedModel) -> Batcher[Call, Outcome, Answer]:
+    def _batcher(self, model: str, version: LoadedModel) -> Batcher[InferenceRequestContext, ScoringResult, Answer]:
         """The batches of one version, in a lane of their own: a slow version makes no other wait."""
         batcher = self._batchers.get(version)
         if batcher is None:
             batcher = self._batchers[version] = Batcher(
-                Lane(f"version {version.version}"),
+                AbandonableWorker(f"version {version.version}"),
                 self._scorer.score,
                 self._scorer.settle,
                 timed_out(version, self._patience),
@@ -243,16 +256,16 @@ def _unanswered(in_force: InForce, request: InferRequest, version: str | None) -
         return NO_COLUMNS
 
 
-def _scoring(in_force: InForce, route: Route, loaded: LoadedModel, inputs: Mapping[str, Column]) -> Scoring:
+def _scoring(in_force: InForce, route: Route, loaded: LoadedModel, inputs: Mapping[str, Column]) -> ScoringTask:
     unknown = inputs.keys() - in_force.features - set(loaded.schema.names)
     if unknown:
         raise InvalidFeaturesError(f"unknown features {shown(sorted(unknown))}; the model takes {loaded.schema.names}")
     try:
-        return Scoring(loaded, route.role, route.weight, take_features(loaded.schema, inputs))
+        return ScoringTask(loaded, route.role, route.weight, take_features(loaded.schema, inputs))
     except InvalidFeaturesError as error:
         champion = in_force.versions.get(in_force.deployment.champion or "")
         if route.role != "canary" or champion is None:
             raise
         take_features(champion.schema, inputs)
         refusal = ModelFailedError(f"canary {loaded.version} refuses what the champion accepts: {error}")
-        return Scoring(loaded, route.role, route.weight, NO_COLUMNS, refusal)
+        return ScoringTask(loaded, route.role, route.weight, NO_COLUMNS, refusal)

@@ -9,16 +9,16 @@ from mlops_dagster.predictions import Answered, Spool, Status
 from mlops_dagster.serving.deployed.loaded_model import Scores
 from mlops_dagster.serving.plane.batching import score_together
 from mlops_dagster.serving.plane.calls import (
-    Call,
-    Outcome,
-    Rejection,
-    Scoring,
+    InferenceRequestContext,
+    RejectedRequest,
+    ScoringResult,
+    ScoringTask,
     rejected,
     scored,
     traced,
     traced_rejection,
 )
-from mlops_dagster.serving.plane.shadow import OffPath, Task
+from mlops_dagster.serving.plane.shadow import ShadowScorer, Task
 from mlops_dagster.serving.protocol.infer import Answer, encode
 from mlops_dagster.serving.telemetry.telemetry import Telemetry
 from mlops_dagster.serving.telemetry.tracing import Tracing
@@ -34,7 +34,7 @@ class Scorer:
         self._telemetry = telemetry
         self._tracing = tracing
         self._unsettled = Unsettled(spool.path.parent, process)
-        self.off_path = OffPath(
+        self.off_path = ShadowScorer(
             self.score_tasks, self.settle_tasks, spool.shed, telemetry, patience, waiting=self._unsettled.change
         )
 
@@ -43,11 +43,13 @@ class Scorer:
         self.off_path.close()
         self._unsettled.close()
 
-    def score(self, calls: Sequence[Call]) -> list[Outcome]:
+    def score(self, calls: Sequence[InferenceRequestContext]) -> list[ScoringResult]:
         """Score calls that one version answers."""
         return _outcomes([call.scoring for call in calls])
 
-    def settle(self, calls: Sequence[Call], outcomes: Sequence[Outcome]) -> list[Answer | MlopsError]:
+    def settle(
+        self, calls: Sequence[InferenceRequestContext], outcomes: Sequence[ScoringResult]
+    ) -> list[Answer | MlopsError]:
         """Record what became of them; returns the answers."""
         answers = [_answer(call, outcome) for call, outcome in zip(calls, outcomes, strict=True)]
         now = time.perf_counter()
@@ -66,7 +68,7 @@ class Scorer:
         self._count([(call, call.scoring) for call in calls], outcomes, [now - call.started for call in calls])
         return answers
 
-    def reject(self, rejections: Sequence[Rejection], _outcomes: Sequence[None]) -> list[None]:
+    def reject(self, rejections: Sequence[RejectedRequest], _outcomes: Sequence[None]) -> list[None]:
         """Record requests that are refused."""
         self._spool.append([record for rejection in rejections for record in rejected(rejection, self._process)])
         for rejection in rejections:
@@ -76,11 +78,11 @@ class Scorer:
             arm.rejected([rejection.latency_ms / 1000], [rejection.error.code])
         return [None] * len(rejections)
 
-    def score_tasks(self, tasks: Sequence[Task]) -> list[Outcome]:
+    def score_tasks(self, tasks: Sequence[Task]) -> list[ScoringResult]:
         """Score beside the answers, for one version."""
         return _outcomes([scoring for _, scoring in tasks])
 
-    def settle_tasks(self, tasks: Sequence[Task], outcomes: Sequence[Outcome]) -> None:
+    def settle_tasks(self, tasks: Sequence[Task], outcomes: Sequence[ScoringResult]) -> None:
         """Record what became of them."""
         records = [
             record
@@ -90,7 +92,7 @@ class Scorer:
         self._spool.append(records)
         self._count(tasks, outcomes, [outcome.seconds for outcome in outcomes])
 
-    def _count(self, tasks: Sequence[Task], outcomes: Sequence[Outcome], seconds: Sequence[float]) -> None:
+    def _count(self, tasks: Sequence[Task], outcomes: Sequence[ScoringResult], seconds: Sequence[float]) -> None:
         """Tell the telemetry of one version's batch, arm by arm: nearly always there is one."""
         arms: defaultdict[tuple[str, str, str], list[int]] = defaultdict(list)
         for index, (call, scoring) in enumerate(tasks):
@@ -104,12 +106,12 @@ class Scorer:
             )
 
 
-def _answered(call: Call, outcome: Outcome) -> Answered:
+def _answered(call: InferenceRequestContext, outcome: ScoringResult) -> Answered:
     status: Status = "failed" if isinstance(outcome.result, MlopsError) else "ok"
     return Answered(call.scoring.version.version, call.scoring.role, status)
 
 
-def _answer(call: Call, outcome: Outcome) -> Answer | MlopsError:
+def _answer(call: InferenceRequestContext, outcome: ScoringResult) -> Answer | MlopsError:
     scores, scoring = outcome.result, call.scoring
     if isinstance(scores, MlopsError):
         return scores
@@ -126,10 +128,10 @@ def _answer(call: Call, outcome: Outcome) -> Answer | MlopsError:
     )
 
 
-def _outcomes(scorings: Sequence[Scoring]) -> list[Outcome]:
+def _outcomes(scorings: Sequence[ScoringTask]) -> list[ScoringResult]:
     """Score what one version is to score; what its own schema refuses has failed already."""
     began = time.perf_counter()
     accepted = [scoring.columns for scoring in scorings if scoring.refusal is None]
     results = iter(score_together(scorings[0].version, accepted) if accepted else ())
     ended = time.perf_counter()
-    return [Outcome(scoring.refusal or next(results), began, ended) for scoring in scorings]
+    return [ScoringResult(scoring.refusal or next(results), began, ended) for scoring in scorings]

@@ -9,15 +9,15 @@ from weakref import WeakKeyDictionary
 from mlops_dagster.errors import InvalidFeaturesError, MlopsError
 from mlops_dagster.predictions import Answered, Role, ShedRecord
 from mlops_dagster.serving.deployed.loaded_model import LoadedModel, take_features
-from mlops_dagster.serving.plane.abandonable import Lane
-from mlops_dagster.serving.plane.calls import NO_COLUMNS, Call, Outcome, Scoring, timed_out
+from mlops_dagster.serving.plane.abandonable import AbandonableWorker
+from mlops_dagster.serving.plane.calls import NO_COLUMNS, InferenceRequestContext, ScoringResult, ScoringTask, timed_out
 from mlops_dagster.serving.plane.router import position
 from mlops_dagster.serving.telemetry.telemetry import Telemetry
 from mlops_dagster.serving.upkeep.unsettled import Arm
 
 logger = logging.getLogger(__name__)
 
-Task = tuple[Call, Scoring]
+Task = tuple[InferenceRequestContext, ScoringTask]
 
 # Some seconds of traffic, and some tens of megabytes.
 MAX_WAITING = 20_000
@@ -26,7 +26,7 @@ MAX_BATCH = 512
 LINGER_SECONDS = 0.5
 
 
-class OffPath:
+class ShadowScorer:
     """A bounded queue and one thread that works through it; what does not fit is left out, and counted.
 
     `score` and `settle` are of one version at a time; `shed` records how many rows were left out, of which arm.
@@ -35,8 +35,8 @@ class OffPath:
 
     def __init__(
         self,
-        score: Callable[[Sequence[Task]], Sequence[Outcome]],
-        settle: Callable[[Sequence[Task], Sequence[Outcome]], None],
+        score: Callable[[Sequence[Task]], Sequence[ScoringResult]],
+        settle: Callable[[Sequence[Task], Sequence[ScoringResult]], None],
         shed: Callable[[Sequence[ShedRecord]], None],
         telemetry: Telemetry,
         patience: float,
@@ -55,11 +55,11 @@ class OffPath:
         self._changed = threading.Condition()
         self._offered = self._done = 0
         self._stopping = self._hurried = False
-        self._lanes: WeakKeyDictionary[LoadedModel, Lane] = WeakKeyDictionary()
+        self._lanes: WeakKeyDictionary[LoadedModel, AbandonableWorker] = WeakKeyDictionary()
         self._thread = threading.Thread(target=self._run, name="off-path", daemon=True)
         self._thread.start()
 
-    def offer(self, answered: Sequence[tuple[Call, Answered]]) -> None:
+    def offer(self, answered: Sequence[tuple[InferenceRequestContext, Answered]]) -> None:
         """Queue what other versions are to score of calls that were answered, each with its answer."""
         tasks = [(call, scoring) for call, beside in answered for scoring in others(call, beside)]
         if not tasks:
@@ -119,10 +119,10 @@ class OffPath:
         """Have a version score its tasks, in its lane; one that hangs keeps the others waiting for `patience` only."""
         lane = self._lanes.get(version)
         if lane is None:
-            lane = self._lanes[version] = Lane(f"beside: {version.version}")
+            lane = self._lanes[version] = AbandonableWorker(f"beside: {version.version}")
         ended = threading.Event()
 
-        def settle(outcomes: Sequence[Outcome]) -> None:
+        def settle(outcomes: Sequence[ScoringResult]) -> None:
             try:
                 self._settle(tasks, outcomes)
             except MlopsError as error:
@@ -175,7 +175,7 @@ def _rows(tasks: Sequence[Task]) -> Counter[Arm]:
     return rows
 
 
-def others(call: Call, beside: Answered) -> list[Scoring]:
+def others(call: InferenceRequestContext, beside: Answered) -> list[ScoringTask]:
     """The scorings of a call beside its answer: the other arm (for the share that is paired) and every shadow.
 
     A request for a version by name is left out of all comparisons.
@@ -192,8 +192,10 @@ def others(call: Call, beside: Answered) -> list[Scoring]:
     return scorings
 
 
-def _scoring(call: Call, version: LoadedModel, role: Role, weight: float, beside: Answered) -> Scoring:
+def _scoring(
+    call: InferenceRequestContext, version: LoadedModel, role: Role, weight: float, beside: Answered
+) -> ScoringTask:
     try:
-        return Scoring(version, role, weight, take_features(version.schema, call.inputs), beside=beside)
+        return ScoringTask(version, role, weight, take_features(version.schema, call.inputs), beside=beside)
     except InvalidFeaturesError as error:
-        return Scoring(version, role, weight, NO_COLUMNS, refusal=error, beside=beside)
+        return ScoringTask(version, role, weight, NO_COLUMNS, refusal=error, beside=beside)

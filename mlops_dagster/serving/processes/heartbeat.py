@@ -20,7 +20,7 @@ BEAT_SECONDS = 1.0
 
 
 @dataclass(frozen=True, slots=True)
-class Leash:
+class ProcessHeartbeat:
     """Two pipes to the supervisor, as descriptors; they are named on the command line.
 
     `held` has nothing to read and ends when the supervisor lets go, or is gone however that came about.
@@ -67,7 +67,7 @@ def log_to_stderr() -> None:
     logging.basicConfig(level=logging.INFO, handlers=[handler])
 
 
-def child_main(work: Callable[[Leash, list[str]], None]) -> NoReturn:
+def child_main(work: Callable[[ProcessHeartbeat, list[str]], None]) -> NoReturn:
     """Run a process of the data plane: `work` is given its leash and what else stands on the command line.
 
     It ends at once when `work` is done: threads that hang keep nobody.
@@ -77,7 +77,7 @@ def child_main(work: Callable[[Leash, list[str]], None]) -> NoReturn:
     held, signs, *others = sys.argv[1:]
     code = 0
     try:
-        work(Leash(int(held), int(signs)), others)
+        work(ProcessHeartbeat(int(held), int(signs)), others)
     except MlopsError as error:
         logger.error("%s: %s", error.code, error)  # the reason says it all
         code = 1

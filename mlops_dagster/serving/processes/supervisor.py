@@ -20,7 +20,7 @@ from mlops_dagster.errors import InvalidInputError, ServerError
 from mlops_dagster.serving.http.auth import Access
 from mlops_dagster.serving.http.front_door import raise_descriptor_limit
 from mlops_dagster.serving.processes.child import Child
-from mlops_dagster.serving.processes.heartbeat import Leash, log_to_stderr
+from mlops_dagster.serving.processes.heartbeat import ProcessHeartbeat, log_to_stderr
 from mlops_dagster.serving.processes.home_lock import only_server
 from mlops_dagster.serving.processes.inquest import Inquest
 from mlops_dagster.serving.telemetry.process import forget
@@ -82,10 +82,10 @@ class Supervisor:
         self._inquest = Inquest(metrics, settings.trials_path)
         given = [str(metrics), str(fileno), count]
         self._workers = [
-            self._child(f"worker-{n}", "worker", Leash(work[0], self._told), given, [fileno])
+            self._child(f"worker-{n}", "worker", ProcessHeartbeat(work[0], self._told), given, [fileno])
             for n in range(1, settings.workers + 1)
         ]
-        self._housekeeper = self._child("housekeeper", "housekeeper", Leash(keep[0], self._told), [], [])
+        self._housekeeper = self._child("housekeeper", "housekeeper", ProcessHeartbeat(keep[0], self._told), [], [])
 
     def run(self) -> None:
         for number in (signal.SIGTERM, signal.SIGINT):
@@ -100,7 +100,9 @@ class Supervisor:
             self._end()
             self._settings.address_path.unlink(missing_ok=True)
 
-    def _child(self, name: str, module: str, leash: Leash, arguments: list[str], descriptors: list[int]) -> Child:
+    def _child(
+        self, name: str, module: str, leash: ProcessHeartbeat, arguments: list[str], descriptors: list[int]
+    ) -> Child:
         return Child(
             name,
             [f"mlops_dagster.serving.{module}", *leash.arguments(), name, *arguments],

@@ -12,12 +12,12 @@ from pathlib import Path
 
 import uvicorn
 
-from mlops_dagster.serving.http.acceptor import FairListener
+from mlops_dagster.serving.http.acceptor import FairAcceptor
 from mlops_dagster.serving.http.app import create_app
 from mlops_dagster.serving.http.connection import Connection
 from mlops_dagster.serving.http.front_door import SWEEP_SECONDS, FrontDoor, Limits
 from mlops_dagster.serving.processes.at_work import traces
-from mlops_dagster.serving.processes.heartbeat import BEAT_SECONDS, Leash, child_main
+from mlops_dagster.serving.processes.heartbeat import BEAT_SECONDS, ProcessHeartbeat, child_main
 from mlops_dagster.serving.telemetry.telemetry import Telemetry
 from mlops_dagster.settings import Settings
 
@@ -28,7 +28,7 @@ SWITCH_SECONDS = 0.0002
 COLLECT_AFTER = (20_000, 20, 50)
 
 
-def work(leash: Leash, arguments: list[str]) -> None:
+def work(leash: ProcessHeartbeat, arguments: list[str]) -> None:
     """Answer until the supervisor lets go, or SIGTERM; then finish what was begun."""
     name, folder, *numbers = arguments
     descriptor, workers, restarts = map(int, numbers)
@@ -76,7 +76,7 @@ class Worker(uvicorn.Server):
         config: uvicorn.Config,
         listener: socket.socket,
         limits: Limits,
-        leash: Leash,
+        leash: ProcessHeartbeat,
         process: str,
         telemetry: Telemetry,
         *,
@@ -89,7 +89,7 @@ class Worker(uvicorn.Server):
         self._process = process
         self._telemetry = telemetry
         self._alone = alone
-        self._listener: FairListener | None = None
+        self._listener: FairAcceptor | None = None
 
     async def startup(self, sockets: list[socket.socket] | None = None) -> None:  # noqa: ARG002  # its own is used
         await super().startup(sockets=[])
@@ -99,7 +99,7 @@ class Worker(uvicorn.Server):
         def protocol() -> Connection:
             return Connection(self.config, self.server_state, self.lifespan.state, door)
 
-        self._listener = FairListener(self._socket, door, connections, protocol, alone=self._alone)
+        self._listener = FairAcceptor(self._socket, door, connections, protocol, alone=self._alone)
         self._beat()
         self._watch(door)
 

@@ -22,7 +22,7 @@ Headers: TypeAlias = Mapping[bytes, bytes]
 _NONE: Mapping[str, Json] = {}
 
 
-class Options(TypedDict):
+class RequestParameters(TypedDict):
     """Fields of InferRequest."""
 
     routing_key: str | None
@@ -34,7 +34,7 @@ class Options(TypedDict):
     parameters: Mapping[str, str | float]
 
 
-def read_options(content: Mapping[str, Json]) -> Options:
+def read_options(content: Mapping[str, Json]) -> RequestParameters:
     """The `parameters` and `outputs` of a request; a parameter that is not known here is let be.
 
     Raises InvalidInputError.

@@ -8,13 +8,13 @@ import os
 import signal
 
 from mlops_dagster.errors import is_panic
-from mlops_dagster.serving.deployed.registry_cache import LastKnown
-from mlops_dagster.serving.processes.heartbeat import BEAT_SECONDS, Leash, child_main
+from mlops_dagster.serving.deployed.registry_cache import RegistryCache
+from mlops_dagster.serving.processes.heartbeat import BEAT_SECONDS, ProcessHeartbeat, child_main
 from mlops_dagster.serving.telemetry.telemetry import Telemetry
-from mlops_dagster.serving.upkeep.periodic import Repeating
-from mlops_dagster.serving.upkeep.shipping import Housekeeping
+from mlops_dagster.serving.upkeep.periodic import PeriodicTask
+from mlops_dagster.serving.upkeep.shipping import Shipper
 from mlops_dagster.settings import Settings
-from mlops_dagster.stores import House
+from mlops_dagster.stores import Stores
 
 logger = logging.getLogger(__name__)
 
@@ -29,16 +29,16 @@ LABEL_DEBT_SECONDS = 30.0
 NICER = 10  # answers come first: what is counted and shipped a little later is not lost
 
 
-def work(leash: Leash, arguments: list[str]) -> None:
+def work(leash: ProcessHeartbeat, arguments: list[str]) -> None:
     """Count and ship until the supervisor lets go; then once more, for what the workers have answered last."""
     for number in (signal.SIGTERM, signal.SIGINT):
         signal.signal(number, signal.SIG_IGN)  # sent to the whole group: the workers are not done yet
     name, restarts = arguments
     settings = Settings()
-    house, telemetry = House(settings, actor="data plane"), Telemetry(name)
+    stores, telemetry = Stores(settings, actor="data plane"), Telemetry(name)
     if int(restarts):
         telemetry.restarted("housekeeper")
-    housekeeping = Housekeeping(house, LastKnown(settings.last_known_path), telemetry)
+    housekeeping = Shipper(stores, RegistryCache(settings.last_known_path), telemetry)
 
     def roll_up() -> None:
         housekeeping.roll_up()
@@ -46,24 +46,24 @@ def work(leash: Leash, arguments: list[str]) -> None:
             telemetry.repeated_ids(model, predictions)
 
     def tell_label_debts() -> None:
-        now = house.clock.now()
+        now = stores.clock.now()
         for model, debt in housekeeping.label_debts(now).items():
             telemetry.awaiting_labels(model, debt, now)
 
     duties = [
-        Repeating("rollups", ROLL_UP_SECONDS, roll_up, telemetry),
-        Repeating("shared rollups", ROLL_UP_SECONDS, housekeeping.share, telemetry),
-        Repeating("log", SHIP_SECONDS, housekeeping.ship, telemetry),
-        Repeating("labels", LABEL_SECONDS, housekeeping.exchange_labels, telemetry, at_once=True),
-        Repeating("labels of nobody", SETTLE_SECONDS, housekeeping.settle_labels, telemetry),
-        Repeating("label index", PRUNE_SECONDS, housekeeping.prune_labels, telemetry),
-        Repeating("left behind", SETTLE_SECONDS, housekeeping.shed_of_the_dead, telemetry, at_once=True),
-        Repeating("tidy", TIDY_SECONDS, house.log.tidy, telemetry),
-        Repeating("log alerts", LABEL_DEBT_SECONDS, housekeeping.tell_held, telemetry),
+        PeriodicTask("rollups", ROLL_UP_SECONDS, roll_up, telemetry),
+        PeriodicTask("shared rollups", ROLL_UP_SECONDS, housekeeping.share, telemetry),
+        PeriodicTask("log", SHIP_SECONDS, housekeeping.ship, telemetry),
+        PeriodicTask("labels", LABEL_SECONDS, housekeeping.exchange_labels, telemetry, at_once=True),
+        PeriodicTask("labels of nobody", SETTLE_SECONDS, housekeeping.settle_labels, telemetry),
+        PeriodicTask("label index", PRUNE_SECONDS, housekeeping.prune_labels, telemetry),
+        PeriodicTask("left behind", SETTLE_SECONDS, housekeeping.shed_of_the_dead, telemetry, at_once=True),
+        PeriodicTask("tidy", TIDY_SECONDS, stores.log.tidy, telemetry),
+        PeriodicTask("log alerts", LABEL_DEBT_SECONDS, housekeeping.tell_held, telemetry),
         # At once: a restart leaves no gap in it.
-        Repeating("label debt", LABEL_DEBT_SECONDS, tell_label_debts, telemetry, at_once=True),
-        Repeating("process", MEASURE_SECONDS, telemetry.measure, telemetry),
-        Repeating("signs of life", BEAT_SECONDS, lambda: leash.beat("housekeeper"), telemetry),
+        PeriodicTask("label debt", LABEL_DEBT_SECONDS, tell_label_debts, telemetry, at_once=True),
+        PeriodicTask("process", MEASURE_SECONDS, telemetry.measure, telemetry),
+        PeriodicTask("signs of life", BEAT_SECONDS, lambda: leash.beat("housekeeper"), telemetry),
     ]
     telemetry.measure()
     os.nice(NICER)
@@ -77,7 +77,7 @@ def work(leash: Leash, arguments: list[str]) -> None:
     _take_what_is_left(housekeeping)
 
 
-def _take_what_is_left(housekeeping: Housekeeping) -> None:
+def _take_what_is_left(housekeeping: Shipper) -> None:
     try:
         housekeeping.flush(log=True)
     except BaseException as error:  # a panic too; the duties go on, and whoever comes next

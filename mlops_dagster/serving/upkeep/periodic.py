@@ -14,7 +14,7 @@ MOST_SECONDS = 60.0
 """Between two tries of work that breaks in a way nobody expected: it may break the same way for hours."""
 
 
-class Repeating:
+class PeriodicTask:
     """Calls `work` every `seconds` in a thread of its own, and again after it failed; `at_once`, when it starts too.
 
     Nothing that `work` raises ends the thread, not even what is no Exception, as the panic of a library in Rust:

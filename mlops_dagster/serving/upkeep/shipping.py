@@ -9,12 +9,12 @@ from mlops_dagster.predictions import Consumer, LabelDebt, Recounted, Rollups, T
 from mlops_dagster.predictions.rollups.fold import BinsOf
 from mlops_dagster.predictions.spool.held import HeldTable
 from mlops_dagster.rollout import RolloutPolicy
-from mlops_dagster.serving.deployed.registry_cache import LastKnown
+from mlops_dagster.serving.deployed.registry_cache import RegistryCache
 from mlops_dagster.serving.plane.known_classes import KnownClasses
 from mlops_dagster.serving.telemetry.telemetry import Telemetry
 from mlops_dagster.serving.upkeep.unsettled import shed_of_the_dead
 from mlops_dagster.statistics import Bins
-from mlops_dagster.stores import House
+from mlops_dagster.stores import Stores
 
 HELD_RULE = "log_held"
 """Of the alert that a table of the log does not take what is to be written to it."""
@@ -23,20 +23,20 @@ UNCOUNTED_RULE = "counts_missing"
 """Of the alert that lost counts of a model could not be counted again from the log."""
 
 
-class Housekeeping:
+class Shipper:
     """Rolls up and ships; every method may be called from any thread and process, also at the same time."""
 
-    def __init__(self, house: House, last_known: LastKnown, telemetry: Telemetry) -> None:
-        self._house = house
+    def __init__(self, stores: Stores, last_known: RegistryCache, telemetry: Telemetry) -> None:
+        self._stores = stores
         self._telemetry = telemetry
         self._classes = KnownClasses(last_known)
         self._last_known = last_known
         self._bins: dict[tuple[str, str], Mapping[str, Bins] | None] = {}
         self._rolled_up = -1
-        self._label_period = timedelta(days=house.settings.label_days)
-        shared: list[Consumer] = ["shared"] if house.shared_rollups else []
-        house.spool.keep_for(["rolled_up", "shipped", *shared])
-        self._repeated_ids = house.spool.repeated_ids()
+        self._label_period = timedelta(days=stores.settings.label_days)
+        shared: list[Consumer] = ["shared"] if stores.shared_rollups else []
+        stores.spool.keep_for(["rolled_up", "shipped", *shared])
+        self._repeated_ids = stores.spool.repeated_ids()
 
     def roll_up(self) -> int:
         """Index and count what is in the spool; returns the number of the last entry counted.
@@ -44,30 +44,30 @@ class Housekeeping:
         Features are counted where they are read: in the database, where there is one. Counts that were lost are counted
         again from the log first.
         """
-        if self._house.spool.last_number() > self._rolled_up:
-            self._rolled_up = self._catch_up(self._house.local_rollups)
+        if self._stores.spool.last_number() > self._rolled_up:
+            self._rolled_up = self._catch_up(self._stores.local_rollups)
         return self._rolled_up
 
     def newly_repeated_ids(self) -> dict[str, int]:
         """By model, how many predictions repeated an id since the last call; of those that are indexed by now."""
-        before, self._repeated_ids = self._repeated_ids, self._house.spool.repeated_ids()
+        before, self._repeated_ids = self._repeated_ids, self._stores.spool.repeated_ids()
         return {model: count - before.get(model, 0) for model, count in self._repeated_ids.items()}
 
     def share(self) -> None:
         """Add what is in the spool to the counts of all machines, where they share a database."""
-        if shared := self._house.shared_rollups:
+        if shared := self._stores.shared_rollups:
             self._catch_up(shared)
 
     def recount(self) -> Recounted:
         """Count all that this home gave to the log again, whether counts are missing or not; returns how much."""
         found = Recounted(0, 0)
-        for rollups in self._house.all_rollups:
+        for rollups in self._stores.all_rollups:
             found = self._recount(rollups, only_if_lost=False) or found
             self._catch_up(rollups)
         return found
 
     def _catch_up(self, rollups: Rollups) -> int:
-        spool = self._house.spool
+        spool = self._stores.spool
         try:
             return rollups.catch_up(spool, self._bins_for(rollups), slow_ms_of=self._slow_ms)
         except CountsLostError:
@@ -75,14 +75,14 @@ class Housekeeping:
             return rollups.catch_up(spool, self._bins_for(rollups), slow_ms_of=self._slow_ms)
 
     def _recount(self, rollups: Rollups, *, only_if_lost: bool) -> Recounted | None:
-        house = self._house
+        stores = self._stores
         found = recount(
             rollups,
-            house.spool,
-            house.log,
+            stores.spool,
+            stores.log,
             self._bins_for(rollups),
             self._slow_ms,
-            shared_log=house.settings.log_url is not None,
+            shared_log=stores.settings.log_url is not None,
             only_if_lost=only_if_lost,
         )
         if found is not None:
@@ -91,7 +91,7 @@ class Housekeeping:
 
     def _tell_uncounted(self, left_out: Mapping[str, str]) -> None:
         """Open an alert for each model of which nothing was counted again, and resolve those that are over."""
-        alerts, spool = self._house.alerts, self._house.spool
+        alerts, spool = self._stores.alerts, self._stores.spool
         held = self._held()
         for model, reason in left_out.items():
             alerts.report(
@@ -108,22 +108,22 @@ class Housekeeping:
                 alerts.resolve(alert.model, UNCOUNTED_RULE, "all that the log has was counted again")
 
     def _bins_for(self, rollups: Rollups) -> BinsOf:
-        return self._bins_of if rollups is self._house.rollups else _no_bins
+        return self._bins_of if rollups is self._stores.rollups else _no_bins
 
     def shed_of_the_dead(self) -> None:
         """Record as left out what workers had waiting off the response path that were killed."""
-        shed_of_the_dead(self._house.settings.home, self._house.spool)
+        shed_of_the_dead(self._stores.settings.home, self._stores.spool)
 
     def ship(self) -> int:
         """Move what is in the spool to the log; returns the number of rows."""
-        return self._house.log.ship(self._house.spool)
+        return self._stores.log.ship(self._stores.spool)
 
     def tell_held(self) -> None:
         """Open an alert for each model whose log does not take its entries, and resolve those that are over.
 
         What was not counted again because of that is counted once it is over.
         """
-        alerts, spool = self._house.alerts, self._house.spool
+        alerts, spool = self._stores.alerts, self._stores.spool
         held = self._held()
         for model, table in held.items():
             alerts.report(
@@ -144,25 +144,25 @@ class Housekeeping:
 
     def _held(self) -> dict[str, HeldTable]:
         """What waits for the log, by model; labels by the name of their table."""
-        return {table.table.rpartition("/")[2]: table for table in self._house.spool.held.tables()}
+        return {table.table.rpartition("/")[2]: table for table in self._stores.spool.held.tables()}
 
     def exchange_labels(self) -> bool:
         """Record labels of predictions of this machine that were sent to others; returns whether there were any."""
-        taken = self._house.feedback.exchange()
+        taken = self._stores.feedback.exchange()
         self._tell(taken)
         return bool(taken)
 
     def settle_labels(self) -> None:
         """See to labels that no replica takes: find them in the log, or count them as of no prediction."""
-        found, unmatched = self._house.feedback.settle(self._house.log, self._label_period)
+        found, unmatched = self._stores.feedback.settle(self._stores.log, self._label_period)
         self._tell(found)
         for model, labels in unmatched.items():
             self._telemetry.labels_unmatched(model, labels)
-        self._telemetry.labels_waiting(self._house.feedback.waiting())
+        self._telemetry.labels_waiting(self._stores.feedback.waiting())
 
     def prune_labels(self) -> int:
         """Await labels no more of what was answered too long ago; returns how many predictions."""
-        return self._house.feedback.prune(self._label_period)
+        return self._stores.feedback.prune(self._label_period)
 
     def flush(self, *, log: bool) -> dict[str, int]:
         """Bring everything that is in the spool into the rollups (and the log)."""
@@ -174,14 +174,14 @@ class Housekeeping:
             if log:
                 self.ship()
         if log:
-            result["logged"] = sum(self._house.log.count(model) for model in self._house.log.models())
+            result["logged"] = sum(self._stores.log.count(model) for model in self._stores.log.models())
         self.share()
-        result["answered"] = sum(process.answered for process in self._house.spool.processes())
+        result["answered"] = sum(process.answered for process in self._stores.spool.processes())
         return result
 
     def label_debts(self, now: datetime) -> dict[str, LabelDebt]:
         """Return what has no label of all whose label is still awaited, by model."""
-        rollups = self._house.rollups
+        rollups = self._stores.rollups
         return {model: rollups.label_debt(model, now - self._label_period, now) for model in rollups.models()}
 
     def _tell(self, labels: Iterable[Taken]) -> None:

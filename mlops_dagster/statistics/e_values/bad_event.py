@@ -11,16 +11,16 @@ from mlops_dagster.statistics.e_values.combination import Alternative, mixture
 WORSE: Final = np.array([1.25, 1.5, 2.0, 3.0, 5.0, 10.0])
 """The bets, of equal weight: how many times more often than the hypothesis allows the canary has bad events.
 
-A bet pays best when it comes true: the ratio of the odds to those at q0. At an error rate of 0.5 %, 200 requests/s, a
-1 % step and a look every minute, errors x2 are found after a median of 16 minutes with theta 1 (27 with theta 1.2), x3
-after 5 (8), x5 after 2 (3).
+A bet pays best when it comes true: the ratio of the odds to those at q0. At an error rate of 0.5 %, 200 requests/s, a 1
+% step and a look every minute, errors x2 are found after a median of 16 minutes with max_ratio 1 (27 with max_ratio
+1.2), x3 after 5 (8), x5 after 2 (3).
 """
 
 NOT_WORSE: Final = np.array([0.9, 0.8, 0.65, 0.4])
 """The bets of "not_worse": closer to 1, since an ordinary canary has to be told from one a little worse."""
 
 
-class Stage(NamedTuple):
+class CanaryStep(NamedTuple):
     """A stretch of the rollout with one canary share: `canary_bad` of the `all_bad` events were the canary's."""
 
     share: float
@@ -29,28 +29,29 @@ class Stage(NamedTuple):
 
 
 def bad_event_e_value(
-    stages: Iterable[Stage],
+    stages: Iterable[CanaryStep],
     *,
-    theta: float = 1.0,
+    max_ratio: float = 1.0,
     alternative: Alternative = "worse",
     rows_per_observation: float = 1.0,
 ) -> float:
     """Evidence from bad events (failed, slow, wrong) that the canary is worse, or not worse, than the champion.
 
-    Given that an event is bad, it is the canary's with probability q0 when the canary fails theta times as
+    Given that an event is bad, it is the canary's with probability q0 when the canary fails max_ratio times as
     often as the champion, whatever the traffic and the failure rate of the hour are. So a daily cycle and a
     ramp leave the test valid. With rho the canary's share of the requests in a stage,
 
-        q0 = rho * theta / (1 - rho + rho * theta)
+        q0 = rho * max_ratio / (1 - rho + rho * max_ratio)
         E  = mean over lambda of product over stages of  lambda^canary_bad / (1 - q0 + q0 * lambda)^all_bad
 
-    "worse": lambda > 1, against "it fails at most theta times as often". "not_worse": lambda < 1, against "it
-    fails at least theta times as often"; theta = 1 + margin. E is 1 without events and has no upper bound (inf).
+    "worse": lambda > 1, against "it fails at most max_ratio times as often". "not_worse": lambda < 1, against "it fails
+    at least max_ratio times as often"; max_ratio = 1 + margin. E is 1 without events and has no upper bound (inf).
 
     Events must be independent: with sticky keys count the first bad event of a key only. Where those of one day share
     causes, `rows_per_observation` of them count as one: each bet is taken to the power of its inverse.
 
-    Raises InvalidInputError for a share outside [0, 1], theta <= 0, under 1 row an observation, and impossible counts.
+    Raises InvalidInputError for a share outside [0, 1], max_ratio <= 0, under 1 row an observation, and impossible
+    counts.
 
     >>> harmless = Stage(share=0.01, canary_bad=2, all_bad=208)
     >>> bad_event_e_value([harmless]) < 1 < 20 < bad_event_e_value([harmless, Stage(0.05, canary_bad=20, all_bad=120)])
@@ -62,8 +63,10 @@ def bad_event_e_value(
     """
     if not rows_per_observation >= 1:
         raise InvalidInputError(f"an observation is worth 1 row or more, got {rows_per_observation}")
-    if not theta > 0:
-        raise InvalidInputError(f"theta is how often the canary may fail, relative to the champion; got {theta}")
+    if not max_ratio > 0:
+        raise InvalidInputError(
+            f"max_ratio is how often the canary may fail, relative to the champion; got {max_ratio}"
+        )
     lambdas = WORSE if alternative == "worse" else NOT_WORSE
     log_e = np.zeros_like(lambdas)
     for share, canary_bad, all_bad in stages:
@@ -71,6 +74,6 @@ def bad_event_e_value(
             raise InvalidInputError(f"a share of {share} with {canary_bad} of {all_bad} bad events is impossible")
         if (share == 0 and canary_bad > 0) or (share == 1 and canary_bad < all_bad):
             raise InvalidInputError(f"{canary_bad} of {all_bad} bad events came from an arm whose share was 0")
-        q0 = share * theta / (1 - share + share * theta)
+        q0 = share * max_ratio / (1 - share + share * max_ratio)
         log_e += canary_bad * np.log(lambdas) - all_bad * np.log1p(q0 * (lambdas - 1))
     return mixture(log_e / rows_per_observation)

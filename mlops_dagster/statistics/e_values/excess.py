@@ -6,7 +6,7 @@ from typing import Final, NamedTuple
 import numpy as np
 
 from mlops_dagster.errors import InvalidInputError
-from mlops_dagster.statistics.e_values.bad_event import Stage
+from mlops_dagster.statistics.e_values.bad_event import CanaryStep
 
 ODDS: Final = np.array([10.0, 50.0])
 """Bets on how many times as often the challenger fails."""
@@ -25,7 +25,7 @@ class Pairs(NamedTuple):
     """Of these, by the challenger."""
 
 
-def excess_failure_e_value(stages: Sequence[Stage], *, pairs: Pairs | None = None) -> float:
+def excess_failure_e_value(stages: Sequence[CanaryStep], *, pairs: Pairs | None = None) -> float:
     """Return the evidence that the challenger fails more often than the champion in one stretch of time.
 
     While it is as good, a failure is the challenger's with the probability of its share rho of what both scored, at

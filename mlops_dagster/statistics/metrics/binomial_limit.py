@@ -3,33 +3,34 @@
 from mlops_dagster.errors import InvalidInputError
 
 
-def most_by_chance(rows: int, share: float, *, alpha: float, shared_by: float = 1.0) -> int:
+def most_by_chance(rows: int, share: float, *, alpha: float, rows_per_observation: float = 1.0) -> int:
     """The largest number of `rows`, each bad with probability `share` at most, that chance explains.
 
     More of them are bad with a probability of at most `alpha`: k is the smallest number with P(X > k) <= alpha for
     X ~ Binomial(rows, share). Of many rows that is little more than rows * share.
 
-    Where `shared_by` rows are one observation (1 or more), as many more are explained as a binomial of
-    rows / shared_by observations says, up to half of the rows: what spoils most of a batch is no chance, whatever
+    Where `rows_per_observation` rows are one observation (1 or more), as many more are explained as a binomial of rows
+    / rows_per_observation observations says, up to half of the rows: what spoils most of a batch is no chance, whatever
     its rows share. Without that end no hour of 37 flights under one sky could ever be bad.
 
     Raises InvalidInputError for what is out of range.
 
     >>> [most_by_chance(rows, 0.10, alpha=1e-5) for rows in (3, 37, 1000, 100_000)]
     [3, 13, 143, 10407]
-    >>> most_by_chance(1000, 0.05, alpha=1e-5, shared_by=10)
+    >>> most_by_chance(1000, 0.05, alpha=1e-5, rows_per_observation=10)
     160
     """
-    if rows < 0 or not 0 <= share <= 1 or not 0 < alpha < 1 or not shared_by >= 1:
+    if rows < 0 or not 0 <= share <= 1 or not 0 < alpha < 1 or not rows_per_observation >= 1:
         raise InvalidInputError(
-            f"rows >= 0, share in [0, 1], alpha in (0, 1), shared_by >= 1; got {rows}, {share}, {alpha}, {shared_by}"
+            "rows >= 0, share in [0, 1], alpha in (0, 1), rows_per_observation >= 1; "
+            f"got {rows}, {share}, {alpha}, {rows_per_observation}"
         )
     if rows == 0 or share == 0:
         return 0
     independent = _quantile(rows, share, alpha)
-    if shared_by == 1:
+    if rows_per_observation == 1:
         return independent
-    observations = max(int(rows / shared_by), 1)
+    observations = max(int(rows / rows_per_observation), 1)
     shared = int(_quantile(observations, share, alpha) * rows / observations)
     return max(independent, min(shared, rows // 2))
 

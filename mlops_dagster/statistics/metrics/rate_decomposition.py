@@ -28,7 +28,7 @@ class RateParts(NamedTuple):
     shift: Estimate
 
 
-class Sample(NamedTuple):
+class GroupSample(NamedTuple):
     """Of each group how many rows came, and how many of them were bad; and what rows are worth.
 
     So many rows are one of how bad all are (`shared`), so many of how bad those of a group are beside the others of
@@ -42,7 +42,7 @@ class Sample(NamedTuple):
     shared_beside: float | None = None
 
 
-def rate_parts(before: Sample, after: Sample, *, confidence: float = 0.95) -> RateParts:
+def rate_parts(before: GroupSample, after: GroupSample, *, confidence: float = 0.95) -> RateParts:
     """The parts of a change of a rate, each with its interval.
 
     With shares p and rates r before, q and s after, of each group,
@@ -113,7 +113,7 @@ def rate_parts(before: Sample, after: Sample, *, confidence: float = 0.95) -> Ra
     return RateParts(**found)
 
 
-def gained(before: Sample, after: Sample) -> npt.NDArray[np.bool_]:
+def gained(before: GroupSample, after: GroupSample) -> npt.NDArray[np.bool_]:
     """Which groups have a larger share than before, by more than twice its standard error.
 
     >>> gained(Sample([900, 100], [0, 0]), Sample([850, 150], [0, 0])).tolist()
@@ -144,7 +144,7 @@ def _known(
     return one, other
 
 
-def _variance(rows: Values, bad: Values, by_share: Values, by_rate: Values, of: Sample) -> float:
+def _variance(rows: Values, bad: Values, by_share: Values, by_rate: Values, of: GroupSample) -> float:
     total = rows.sum()
     share = rows / total
     mean = share @ by_share

@@ -28,7 +28,7 @@ GOOD = orjson.dumps(request())
 @pytest.fixture(scope="module")
 def ready(server: Server, models: Models) -> Server:
     models.champion(MODEL)
-    server.wait_in_force(models.house, MODEL)
+    server.wait_in_force(models.stores, MODEL)
     return server
 
 
@@ -37,7 +37,7 @@ def rejected(server: Server, models: Models) -> list[dict[str, Any]]:
     server.flush()
     now = SystemClock().now()
     columns = ["status", "error", "raw", "received_at", "prediction_id"]
-    rows: list[dict[str, Any]] = models.house.log.read(MODEL, now - HOUR, now + HOUR, columns, ("none",)).to_pylist()
+    rows: list[dict[str, Any]] = models.stores.log.read(MODEL, now - HOUR, now + HOUR, columns, ("none",)).to_pylist()
     return sorted(rows, key=lambda row: row["received_at"])
 
 

@@ -21,7 +21,7 @@ JSON = {"content-type": "application/json"}
 @pytest.fixture(scope="module")
 def ready(server: Server, models: Models) -> Server:
     models.champion(MODEL)
-    server.wait_in_force(models.house, MODEL)
+    server.wait_in_force(models.stores, MODEL)
     return server
 
 

@@ -24,12 +24,12 @@ def ready(server: Server, models: Models) -> Server:
     models.champion(MODEL)
     frame = make_frame(NUMERIC)
     trees = HistGradientBoostingClassifier(max_iter=3, random_state=0).fit(frame, np.where(frame["a"] > 9, "yes", "no"))
-    registered = models.house.registry.register(
+    registered = models.stores.registry.register(
         NUMBERS, trees, "1.0.0", schema=NUMERIC, card=CARD, baseline=make_baseline(NUMERIC)
     )
-    models.house.registry.transition(registered, Stage.PRODUCTION)
+    models.stores.registry.transition(registered, Stage.PRODUCTION)
     for model in (MODEL, NUMBERS):
-        server.wait_in_force(models.house, model)
+        server.wait_in_force(models.stores, model)
     return server
 
 
@@ -40,7 +40,7 @@ def ask(server: Server, model: str, request: InferenceRequest) -> InferenceRespo
 
 
 def expected(models: Models, frame: pd.DataFrame, model: str = MODEL) -> list[str]:
-    registry = models.house.registry
+    registry = models.stores.registry
     labels: list[str] = registry.load(registry.champion(model)).predict(frame).tolist()
     return labels
 
@@ -83,7 +83,7 @@ def test_one_array_of_all_features(ready: Server, models: Models) -> None:
     request.outputs = [RequestOutput(name="probabilities", parameters=Parameters(content_type="np"))]
     response = ask(ready, NUMBERS, request)
     probabilities = NumpyRequestCodec.decode_response(response)
-    estimator = models.house.registry.load(models.house.registry.champion(NUMBERS))
+    estimator = models.stores.registry.load(models.stores.registry.champion(NUMBERS))
     assert probabilities == pytest.approx(estimator.predict_proba(frame), abs=1e-12)
     (output,) = response.outputs
     assert output.parameters is not None

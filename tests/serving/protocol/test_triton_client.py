@@ -18,7 +18,7 @@ MODEL = "asked-by-triton"
 @pytest.fixture(scope="module")
 def client(server: Server, models: Models) -> Iterator[triton.InferenceServerClient]:
     models.champion(MODEL)
-    server.wait_in_force(models.house, MODEL)
+    server.wait_in_force(models.stores, MODEL)
     client = triton.InferenceServerClient(f"127.0.0.1:{server.address['port']}")
     yield client
     client.close()
@@ -40,7 +40,7 @@ def inputs(*, binary: bool = True, rows: int = ROWS, dtype: type = np.float64) -
 
 def expected(models: Models) -> tuple[list[str], npt.NDArray[np.float64]]:
     """The labels, and the probabilities of on_time and late."""
-    estimator = models.house.registry.load(models.house.registry.champion(MODEL))
+    estimator = models.stores.registry.load(models.stores.registry.champion(MODEL))
     frame = make_frame(SCHEMA, ROWS)
     order = [estimator.classes_.tolist().index(name) for name in SCHEMA.classes]
     return estimator.predict(frame).tolist(), estimator.predict_proba(frame)[:, order]
@@ -144,7 +144,7 @@ def test_requests_of_one_key_go_to_one_arm(
     client: triton.InferenceServerClient, models: Models, server: Server
 ) -> None:
     models.canary(MODEL, "2.0.0", 0.5, threshold=30.0)
-    server.wait_in_force(models.house, MODEL)
+    server.wait_in_force(models.stores, MODEL)
 
     def arm(key: str, *, as_header: bool) -> str:
         parameters, headers = ({}, {"x-mlops-routing-key": key}) if as_header else ({"routing_key": key}, {})
@@ -155,7 +155,7 @@ def test_requests_of_one_key_go_to_one_arm(
     arms = [arm(key, as_header=True) for key in keys]
     assert set(arms) == {"champion", "canary"}
     assert [arm(key, as_header=False) for key in keys] == arms
-    models.house.registry.transition(models.house.registry.get(MODEL, "2.0.0"), Stage.REGISTERED, reason="done")
+    models.stores.registry.transition(models.stores.registry.get(MODEL, "2.0.0"), Stage.REGISTERED, reason="done")
 
 
 def test_what_is_wrong_is_said(client: triton.InferenceServerClient) -> None:

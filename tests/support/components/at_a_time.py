@@ -25,7 +25,7 @@ class PlatformAt(Platform):
 
 
 class DagsterAt:
-    """Some definitions on the house in `home`, as they behave at `now`."""
+    """Some definitions on the stores of `home`, as they behave at `now`."""
 
     def __init__(self, home: Path, instance: dg.DagsterInstance, now: datetime, *parts: dg.Definitions) -> None:
         self.home = home

@@ -39,7 +39,7 @@ attributes:
   trainer: live.definitions
   training: {dataset: made up}
   card: {intended_use: tests, failure_modes: [none], contacts: [me], fairness_attribute: carrier}
-  rollout: {steps: [0.2, 0.5], watch_hours: 0}
+  rollout: {steps: [0.2, 0.5], bake_hours: 0}
   retraining: {on_drift: false, cadence: null}
 """,
 }

@@ -203,7 +203,7 @@ TARGETS: dict[str, Target] = {
     "cards": Target(_like(evaluation=[_OVERALL], failure_modes=["x"], fairness=None), _file("card.json", read_card)),
     "cards in YAML": Target(_like(evaluation=[_OVERALL]) | _odd_text.map(_encoded), _file("card.yaml", read_card)),
     "policies": Target(
-        _like(steps=[0.1], theta={"slow": 2}, slow_ms=200, deadline_hours=168), _file("policy.yaml", read_policy)
+        _like(steps=[0.1], max_ratio={"slow": 2}, slow_ms=200, deadline_hours=168), _file("policy.yaml", read_policy)
     ),
     "defs": Target(
         _like(attributes={"model": "flights", "drift": {"monitor": 0.1}}),

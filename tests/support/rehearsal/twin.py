@@ -13,9 +13,9 @@ DAYS_OF_TRAINING = 5
 POLICY = """\
 shadow_hours: 1
     soak_hours: 1
-    min_watch_hours: 4
+    min_canary_hours: 4
     deadline_hours: 36
-    watch_hours: 2
+    bake_hours: 2
     paired_share: 1.0
     min_shadow_requests: 20
     min_step_requests: 1

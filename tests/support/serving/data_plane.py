@@ -35,7 +35,7 @@ from mlops_dagster.registry import (
 )
 from mlops_dagster.schema import Feature, ModelSchema
 from mlops_dagster.statistics import CategoricalBins, Histogram, NumericBins
-from mlops_dagster.stores import House
+from mlops_dagster.stores import Stores
 from tests.support.proxy import Proxy
 from tests.support.servable import tried_before
 
@@ -99,7 +99,7 @@ def make_baseline(schema: ModelSchema) -> Baseline:
 class Models:
     """Puts versions into the registry of one home."""
 
-    house: House
+    stores: Stores
     artifacts: Mapping[tuple[str, float], Pipeline | Path]
     """By the digest of the schema and the threshold."""
 
@@ -108,18 +108,18 @@ class Models:
     ) -> ModelVersion:
         estimator = self.artifacts[schema.digest, threshold]
         with tried_before():
-            return self.house.registry.register(
+            return self.stores.registry.register(
                 model, estimator, version, schema=schema, card=CARD, baseline=make_baseline(schema)
             )
 
     def champion(self, model: str, version: str = "1.0.0") -> ModelVersion:
-        return self.house.registry.transition(self.register(model, version), Stage.PRODUCTION)
+        return self.stores.registry.transition(self.register(model, version), Stage.PRODUCTION)
 
     def canary(
         self, model: str, version: str, weight: float, *, schema: ModelSchema = SCHEMA, threshold: float = 15.0
     ) -> ModelVersion:
         registered = self.register(model, version, schema=schema, threshold=threshold)
-        return self.house.registry.transition(registered, Stage.CANARY, weight=weight)
+        return self.stores.registry.transition(registered, Stage.CANARY, weight=weight)
 
 
 def behind(proxy: Proxy, url: str) -> str:
@@ -170,14 +170,14 @@ class Server:
         path = f"/v2/models/{model}/versions/{version}/ready" if version else f"/v2/models/{model}/ready"
         eventually(lambda: self.client.get(path).status_code == 200)
 
-    def wait_in_force(self, house: House, model: str) -> None:
+    def wait_in_force(self, stores: Stores, model: str) -> None:
         """Until the registry's latest deployment is acknowledged by every worker."""
-        epoch = house.registry.deployment(model).epoch
-        eventually(lambda: self.in_force(house, model, epoch))
+        epoch = stores.registry.deployment(model).epoch
+        eventually(lambda: self.in_force(stores, model, epoch))
 
-    def in_force(self, house: House, model: str, epoch: int) -> bool:
+    def in_force(self, stores: Stores, model: str, epoch: int) -> bool:
         """Every worker has acknowledged this epoch."""
-        return {(process, epoch) for process in self.address["processes"]} <= acknowledged(house, model)
+        return {(process, epoch) for process in self.address["processes"]} <= acknowledged(stores, model)
 
     def stop(self, number: int = signal.SIGTERM) -> int:
         """Send a signal, unless it has ended already; returns its exit code."""
@@ -191,19 +191,19 @@ def _limit_descriptors(number: int) -> None:
     resource.setrlimit(resource.RLIMIT_NOFILE, (number, number))
 
 
-def acknowledged(house: House, model: str) -> set[tuple[str, int]]:
-    return {(entry.process, entry.epoch) for entry in house.registry.acknowledgements(model)}
+def acknowledged(stores: Stores, model: str) -> set[tuple[str, int]]:
+    return {(entry.process, entry.epoch) for entry in stores.registry.acknowledgements(model)}
 
 
-def log_rows(house: House, model: str, *columns: str) -> list[dict[str, Any]]:
+def log_rows(stores: Stores, model: str, *columns: str) -> list[dict[str, Any]]:
     """Every row of a model's log, of whatever role."""
-    with house.log.prediction_rows(model) as dataset:
+    with stores.log.prediction_rows(model) as dataset:
         rows: list[dict[str, Any]] = dataset.to_table(list(columns)).to_pylist()
     return rows
 
 
-def logged_ids(house: House, model: str) -> list[str]:
-    return [row["prediction_id"] for row in log_rows(house, model, "prediction_id")]
+def logged_ids(stores: Stores, model: str) -> list[str]:
+    return [row["prediction_id"] for row in log_rows(stores, model, "prediction_id")]
 
 
 def eventually(found: Callable[[], Found | None], seconds: float = 40.0) -> Found:

@@ -17,10 +17,10 @@ VICTIMS = ("worker",) * 4 + ("housekeeper",) * 3 + ("supervisor",)
 
 def recorded(models: Models, model: str) -> set[str]:
     """The ids of every prediction in the log or, if it is not there yet, in the spool."""
-    house = models.house
-    after = house.spool.marked("shipped")
-    spooled = [entry.prediction()["prediction_id"] for entry in house.spool.read(after, 10**6) if entry.sequence]
-    return {*spooled, *logged_ids(house, model)}
+    stores = models.stores
+    after = stores.spool.marked("shipped")
+    spooled = [entry.prediction()["prediction_id"] for entry in stores.spool.read(after, 10**6) if entry.sequence]
+    return {*spooled, *logged_ids(stores, model)}
 
 
 def kill_anyone(
@@ -35,7 +35,7 @@ def kill_anyone(
     models.canary(model, "1.1.0", 0.5)
     server = start(MLOPS_WORKERS="2")
     port = server.address["port"]
-    server.wait_in_force(models.house, model)
+    server.wait_in_force(models.stores, model)
     victims: list[str] = []
     with load_on(model, lambda: port, callers=4, pause=0.01) as load:
         for _ in rounds:
@@ -51,13 +51,13 @@ def kill_anyone(
             else:
                 os.kill(chance.choice(eventually(lambda: children(server, kind))), signal.SIGKILL)  # noqa: B023
             known = set(load.answered)
-            report = audit(models.house.spool, models.house.log)
+            report = audit(models.stores.spool, models.stores.log)
             assert report.complete, told
             assert known <= recorded(models, model), told
         load.wait_for(30)
     assert server.stop(signal.SIGTERM) == 0
     assert load.answered <= recorded(models, model)
     assert not load.refused
-    report = audit(models.house.spool, models.house.log)
+    report = audit(models.stores.spool, models.stores.log)
     assert (report.complete, report.spooled) == (True, 0)
     return load, killed

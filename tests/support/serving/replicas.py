@@ -10,7 +10,7 @@ from pathlib import Path
 import httpx
 
 from mlops_dagster.settings import Settings
-from mlops_dagster.stores import House
+from mlops_dagster.stores import Stores
 from tests.support.serving.data_plane import Models, Server, eventually
 from tests.support.serving.light import light_artifacts
 
@@ -28,24 +28,24 @@ class Replicas:
         self._environment = {"MLOPS_DATABASE_URL": reached_at or url, "MLOPS_LOG_URL": self._log}
         self._names = itertools.count()
         self.houses = [self._home() for _ in range(REPLICAS)]
-        self.servers = [self._start(house) for house in self.houses]
+        self.servers = [self._start(stores) for stores in self.houses]
         self._next = itertools.cycle(range(REPLICAS))
 
-    def _home(self) -> House:
+    def _home(self) -> Stores:
         home = self._folder / f"home-{next(self._names)}"
-        house = House(Settings(home=home, database_url=self._url, log_url=self._log), actor="test")
+        stores = Stores(Settings(home=home, database_url=self._url, log_url=self._log), actor="test")
         artifacts = self._folder / "artifacts"
         if artifacts.exists():
             (home / "artifacts").symlink_to(artifacts)
         else:
-            Models(house, light_artifacts(self._folder)).champion(MODEL)
+            Models(stores, light_artifacts(self._folder)).champion(MODEL)
             (home / "artifacts").rename(artifacts)
             (home / "artifacts").symlink_to(artifacts)
-        return house
+        return stores
 
-    def _start(self, house: House) -> Server:
-        server = Server(house.settings.home, **self._environment)
-        server.wait_in_force(house, MODEL)
+    def _start(self, stores: Stores) -> Server:
+        server = Server(stores.settings.home, **self._environment)
+        server.wait_in_force(stores, MODEL)
         return server
 
     def kill(self, number: int) -> None:
@@ -98,9 +98,9 @@ class Replicas:
 
     def stop(self) -> list[int]:
         codes = [server.stop() for server in self.servers]
-        for house in self.houses:
-            house.registry.close()
-            house.rollups.close()
+        for stores in self.houses:
+            stores.registry.close()
+            stores.rollups.close()
         return codes
 
 
