@@ -70,6 +70,7 @@ bench: install wrk
 	$(BIN)/python bench/fleet_drift.py
 	$(BIN)/python bench/recount_speed.py --rows 100000000
 	$(BIN)/python bench/hourly_run.py
+	$(BIN)/python bench/thousand_classes.py
 
 # Every attack of soak/ for an hour in all: broken files and settings, kill -9 under traffic, and what else is there;
 # a table of what was tried, how often, and the faults. ARGS="--only kills --minutes 5" for one of them.

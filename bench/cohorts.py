@@ -105,9 +105,9 @@ class Look:
     def accuracy(self) -> tuple[Floats, Floats, Floats]:
         """The e-values of worse, not worse and superior; the latter are 1 in doubt."""
         worse, not_worse, superior = (
-            self._worse(self._gains("worse")),
-            self._whole(self._gains("not_worse")),
-            self._whole(self._gains("superior")),
+            sum(map(self._worse, gains := self._gains("worse"))) / len(gains),
+            np.min([self._whole(each) for each in self._gains("not_worse")], axis=0),
+            np.min([self._whole(each) for each in self._gains("superior")], axis=0),
         )
         doubt = self.doubt
         return worse, np.where(doubt, 1.0, not_worse), np.where(doubt, 1.0, superior)
@@ -120,8 +120,8 @@ class Look:
 
     def in_watch(self, since: Ints) -> Floats:
         """The same of worse, of cohorts from `since` on."""
-        gains = self._gains("worse") * (np.arange(self.count) >= since[:, None])
-        return self._whole(gains)
+        gains = [each * (np.arange(self.count) >= since[:, None]) for each in self._gains("worse")]
+        return sum(map(self._whole, gains)) / len(gains)
 
     def pairs_since(self, since: Ints) -> Ints:
         """Complete pairs of the cohorts from `since` on."""
@@ -140,23 +140,25 @@ class Look:
         )
         return canary, champion
 
-    def _gains(self, what: str) -> Floats:
-        """The axes: bets, rollouts, cohorts."""
+    def _gains(self, what: str) -> list[Floats]:
+        """Of each loss that is compared; the axes: bets, rollouts, cohorts."""
         if not self.policy.uses_pairs:
             (_, canary), (_, champion) = self.arms
             max_ratio = 1.0 if what == "superior" else self.policy.max_ratio.wrong
             share = np.where((self.known.weight > 0) & (self.known.weight < 1), self.known.weight, 0.5)
-            return e_values.of_relative(canary, champion, share, max_ratio, worse=what == "worse") / self.rows[:, None]
-        margin, sizes, shares = (
-            0.0 if what == "superior" else self.policy.margin,
-            np.ones(len(self.world.classes)),
-            self.world.shares,
-        )
-        if self.policy.compares_classes(shares):
-            sizes = min(shares.values()) / np.array([shares[name] for name in self.world.classes])
-            margin *= len(shares) * min(shares.values())
-        size = sizes[:, None]
-        gains = e_values.of_difference(*self._pairs, margin, worse=what == "worse", size=size)
+            return [
+                e_values.of_relative(canary, champion, share, max_ratio, worse=what == "worse") / self.rows[:, None]
+            ]
+        margin, shares = 0.0 if what == "superior" else self.policy.margin, self.world.shares
+        alike = np.ones(len(self.world.classes))
+        if not self.policy.compares_classes(shares):
+            return [self._of_pairs(what, margin, alike)]
+        sizes = min(shares.values()) / np.array([shares[name] for name in self.world.classes])
+        balanced = self._of_pairs(what, margin * len(shares) * min(shares.values()), sizes)
+        return [balanced, *([self._of_pairs(what, self.policy.margin, alike)] if self.policy.loss == "auto" else [])]
+
+    def _of_pairs(self, what: str, margin: float, sizes: Floats) -> Floats:
+        gains = e_values.of_difference(*self._pairs, margin, worse=what == "worse", size=sizes[:, None])
         return np.asarray(gains.sum(axis=2) / self.rows[:, None])
 
     def _whole(self, gains: Floats) -> Floats:

@@ -109,10 +109,11 @@ class Server:
     name: str
     port: int
     process: psutil.Process
+    model: str = MODEL
 
     @property
     def url(self) -> str:
-        return f"http://127.0.0.1:{self.port}/v2/models/{MODEL}/infer"
+        return f"http://127.0.0.1:{self.port}/v2/models/{self.model}/infer"
 
     def cpu_seconds(self) -> float:
         """User and system time of all its processes so far."""
@@ -128,17 +129,17 @@ class Server:
 
 
 @contextmanager
-def data_plane(stores: Stores, workers: int = 1) -> Iterator[Server]:
+def data_plane(stores: Stores, workers: int = 1, model: str = MODEL) -> Iterator[Server]:
     """`mlops serve` as it comes, ready and with the latest deployment in force."""
     home = stores.settings.home
     address = home / "serving.json"
     environment = {"MLOPS_HOME": str(home), "MLOPS_PORT": "0", "MLOPS_WORKERS": str(workers)}
     with running([sys.executable, "-m", "mlops_dagster.cli", "serve"], home, environment) as process:
         port = int(json.loads(eventually(lambda: address.exists() and address.read_text()))["port"])
-        eventually(lambda: is_ready(port))
-        wanted = stores.registry.deployment(MODEL).epoch
-        eventually(lambda: wanted in {entry.epoch for entry in stores.registry.acknowledgements(MODEL)})
-        yield Server("ours", port, process)
+        eventually(lambda: is_ready(port, model))
+        wanted = stores.registry.deployment(model).epoch
+        eventually(lambda: wanted in {entry.epoch for entry in stores.registry.acknowledgements(model)})
+        yield Server("ours", port, process, model)
 
 
 @contextmanager
@@ -162,9 +163,9 @@ def running(command: Sequence[str], folder: Path, environment: Mapping[str, str]
             process.wait()
 
 
-def is_ready(port: int) -> bool:
+def is_ready(port: int, model: str = MODEL) -> bool:
     try:
-        return httpx.get(f"http://127.0.0.1:{port}/v2/models/{MODEL}/ready").status_code == 200
+        return httpx.get(f"http://127.0.0.1:{port}/v2/models/{model}/ready").status_code == 200
     except httpx.TransportError:
         return False
 

@@ -134,8 +134,8 @@ class Settings(BaseSettings):
     allow_anonymous: bool = Field(
         default=False, description="serve without tokens on any address; else without tokens on loopback only"
     )
-    partitions_start: date = Field(
-        default=date(2013, 3, 1), description="first day to report on: where partitions begin"
+    partitions_start: date | None = Field(
+        default=None, description="first day to report on, where partitions begin; else the one that the project names"
     )
     partitions_end: date | None = Field(
         default=None, description="day after the last, for recorded traffic; else they go on"

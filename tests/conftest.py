@@ -1,6 +1,7 @@
 """Real servers for the tests that need one: each is started once, on demand, and stopped at the end."""
 
 import itertools
+import os
 import tempfile
 from collections.abc import Iterator
 from pathlib import Path
@@ -13,6 +14,8 @@ from tests.support import weed
 from tests.support.mlflow_server import MlflowServer
 
 _numbers = itertools.count()
+
+os.environ.setdefault("MLOPS_PARTITIONS_START", "2013-03-01")  # of the tests' own projects, which name no first day
 
 
 @pytest.fixture(autouse=True)

@@ -118,6 +118,8 @@ def rehearse(
         datetime | None, typer.Option(help="where the traffic begins, UTC; else the first request's day")
     ] = None,
     until: Annotated[datetime | None, typer.Option(help="where it ends, UTC; else after the last request")] = None,
+    event_time: Annotated[str, typer.Option(help="column of the requests with their time, with a zone")] = "event_time",
+    label: Annotated[str, typer.Option(help="column of the requests with the true class, if it is there")] = "label",
 ) -> None:
     """Play a model's own history through the real loop, with bad releases, on a simulated clock.
 
@@ -136,7 +138,7 @@ def rehearse(
     schema = load_trainer(find_model(model, Path()).spec.trainer).SCHEMA
     scenario = Scenario(
         model=model,
-        requests=read_table(requests, schema),
+        requests=read_table(requests, schema, event_time=event_time, label=label),
         labels=None if labels is None else read_table(labels, schema),
         start=None if start is None else start.replace(tzinfo=UTC),
         until=None if until is None else until.replace(tzinfo=UTC),

@@ -2,12 +2,14 @@
 
 import re
 from collections.abc import Callable
+from datetime import date
 from pathlib import Path
 from typing import Any, TypeVar
 
 import dagster as dg
+from dagster._core.errors import DagsterUserCodeProcessError  # no public names, all of them
 from dagster._utils.warnings import suppress_dagster_warnings
-from dagster.components.core.component_tree import ComponentTree, ComponentTreeException  # no public names, all of them
+from dagster.components.core.component_tree import ComponentTree, ComponentTreeException
 from dagster.components.core.context import ComponentDeclLoadContext
 from dagster.components.core.decl import (
     ComponentDecl,
@@ -23,10 +25,12 @@ from dagster.components.core.defs_module import (
     ComponentPath,
     find_defs_or_component_yaml,
 )
+from dagster_shared.error import SerializableErrorInfo
 from dagster_shared.utils import safe_is_subclass
 from pydantic import ValidationError
 
 from mlops_dagster.components.checks.checked_models import is_check
+from mlops_dagster.components.partitions import begin_on
 from mlops_dagster.components.refused import RefusedModel
 from mlops_dagster.documents.readable import fields_of
 from mlops_dagster.documents.yaml_files import read_yaml
@@ -38,22 +42,33 @@ _KEY = re.compile(r"`([\w.]+)`")
 
 
 @suppress_dagster_warnings
-def load_from_defs_folder(*, path_within_project: Path) -> dg.Definitions:
+def load_from_defs_folder(*, path_within_project: Path, since: date | None = None) -> dg.Definitions:
     """Load a project as `dagster.load_from_defs_folder` does, but each YAML by itself.
+
+    `since` is the first day with traffic, on which hours, days and weeks begin; `MLOPS_PARTITIONS_START` names another.
 
     Where a YAML cannot be read or understood, or its definitions cannot be made, its model is refused: it has a sensor
     whose ticks fail with the reason, and the rest of the location loads. Python files are everybody's: what they raise
     is raised. `dg check defs` asks whether all is sound, so there whatever is wrong is raised.
 
     Raises:
-        InvalidDefinitionError: under `dg check defs`, with file, line and reason.
+        DagsterUserCodeProcessError: under `dg check defs`, with file, line and reason for each model that is refused.
     """
-    try:
-        return _Tree.for_project(path_within_project).build_defs()
-    except ComponentTreeException as error:  # its text is the tree of all components
-        if isinstance(error.__cause__, InvalidDefinitionError):
-            raise error.__cause__ from error.__cause__.__cause__
-        raise
+    if since is not None:
+        begin_on(since)
+    tree = _Tree.for_project(path_within_project)
+    defs = tree.build_defs()
+    every = tree.get_all_components(dg.Component)  # type: ignore[type-abstract]  # none is made
+    refusals = dict.fromkeys(each.why for each in every if isinstance(each, RefusedModel))  # a file's, and its folder's
+    if refusals and is_check():
+        raise _told("\n\n".join(refusals))
+    return defs
+
+
+def _told(message: str) -> DagsterUserCodeProcessError:
+    """Return the error that `dg check defs` prints as a sentence: of others it prints their stack as well, twice."""
+    told = SerializableErrorInfo(message, stack=[], cls_name=InvalidDefinitionError.__name__)
+    return DagsterUserCodeProcessError(message, user_code_process_error_infos=[told])  # type: ignore[no-untyped-call]  # Dagster's
 
 
 class _Tree(ComponentTree):
@@ -87,8 +102,9 @@ class _Tree(ComponentTree):
             decl = self._yaml_at(resolved_loc)
             if decl is None or isinstance(error, ComponentTreeException):  # a part of it has been told of
                 raise
-            defs = _refused(decl, error).build_defs(self.load_context)
-            self.state_tracker.set_cache_data(resolved_loc, defs=defs)
+            refused = _refused(decl, error)
+            defs = refused.build_defs(self.load_context)
+            self.state_tracker.set_cache_data(resolved_loc, component=refused, defs=defs)
             return defs
 
     def get_all_components(self, of_type: type[Sought]) -> list[Sought]:
@@ -131,7 +147,7 @@ def _declared(context: ComponentDeclLoadContext) -> ComponentDecl[Any] | None:
         read_yaml(yaml)  # Dagster's own reader takes the last of two equal keys
         return build_filesystem_component_decl_from_context(context)
     except (Exception, SystemExit) as error:
-        refused = _refuse("", repr(context.component_loc), _reason(str(yaml), error), error)
+        refused = RefusedModel("", repr(context.component_loc), _reason(str(yaml), error))
         return ComponentLoaderDecl(
             context=context, loc=ComponentPath.from_path(context.path), component_node_fn=_giving(refused)
         )
@@ -149,13 +165,7 @@ def _refused(decl: YamlDecl | YamlFileDecl, error: BaseException) -> RefusedMode
     if isinstance(decl, YamlDecl) and decl.component_file_model is not None:
         attributes = decl.component_file_model.attributes
     model = attributes.get("model") if isinstance(attributes, dict) else None
-    return _refuse(str(model or ""), repr(decl.loc), _reason(_position(decl, error), error), error)
-
-
-def _refuse(model: str, where: str, why: str, error: BaseException) -> RefusedModel:
-    if is_check():
-        raise InvalidDefinitionError(why) from error
-    return RefusedModel(model, where, why)
+    return RefusedModel(str(model or ""), repr(decl.loc), _reason(_position(decl, error), error))
 
 
 def _position(decl: YamlDecl | YamlFileDecl, error: BaseException) -> str:

@@ -2,11 +2,12 @@
 
 from bisect import bisect_right
 from collections.abc import Sequence
-from datetime import datetime, timedelta
+from datetime import date, datetime, timedelta
 from functools import cache
 
 import dagster as dg
 
+from mlops_dagster.errors import InvalidDefinitionError
 from mlops_dagster.settings import Settings
 
 HOURLY = {"mlops/cadence": "hourly"}
@@ -19,6 +20,10 @@ STAGE = "mlops/stage"
 """The tag that tells the stages of a model's life apart; the group of its assets is the model's."""
 
 RANGE_START, RANGE_END = "dagster/asset_partition_range_start", "dagster/asset_partition_range_end"
+
+
+_project: list[date] = []
+"""The first day that the project of this process names, if it names one."""
 
 
 @cache
@@ -40,6 +45,18 @@ def weekly() -> dg.WeeklyPartitionsDefinition:
     return dg.WeeklyPartitionsDefinition(start_date=first, end_date=end, day_offset=1)
 
 
+def begin_on(day: date) -> None:
+    """Let hours, days and weeks begin on the first day that a project names, unless a setting names another."""
+    _project[:] = [day]
+    begin_anew()
+
+
+def begin_anew() -> None:
+    """Let hours, days and weeks be those of the settings as they are now."""
+    for partitions in (hourly, daily, weekly):
+        partitions.cache_clear()
+
+
 def due_every(period: timedelta) -> dg.FreshnessPolicy | None:
     """Warns when one scheduled run is missing, fails when two are. None of recorded traffic: it ends.
 
@@ -53,10 +70,14 @@ def due_every(period: timedelta) -> dg.FreshnessPolicy | None:
 
 def _days() -> tuple[str, str | None]:
     settings = Settings()
-    return (
-        settings.partitions_start.isoformat(),
-        None if settings.partitions_end is None else settings.partitions_end.isoformat(),
-    )
+    first = settings.partitions_start or next(iter(_project), None)
+    if first is None:
+        raise InvalidDefinitionError(
+            "nobody says on which day hours, days and weeks begin; name the first day with traffic where the project "
+            "is loaded, `load_from_defs_folder(..., since=date(2026, 1, 31))` in definitions.py, or as "
+            "MLOPS_PARTITIONS_START"
+        )
+    return first.isoformat(), None if settings.partitions_end is None else settings.partitions_end.isoformat()
 
 
 def windows(context: dg.AssetExecutionContext) -> list[tuple[str, datetime, datetime]]:

@@ -6,6 +6,7 @@ import re
 
 import dagster as dg
 
+from mlops_dagster.components.checks.checked_models import is_check
 from mlops_dagster.errors import InvalidDefinitionError
 
 logger = logging.getLogger(__name__)
@@ -19,16 +20,17 @@ _MEANWHILE = (
 class RefusedModel(dg.Component):
     """What stands in the tree of components for a model without a spec that could be used.
 
-    `model` is its name, as far as that can be read; else empty. `where` is the YAML, and which document of it.
+    `model` is its name, as far as that can be read; else empty. `where` is the YAML, and which document of it; `why`
+    says what is wrong.
     """
 
     def __init__(self, model: str, where: str, why: str) -> None:
         self.model = model
         self._where = where
-        self._why = why
+        self.why = why
 
     def build_defs(self, context: dg.ComponentLoadContext) -> dg.Definitions:
-        return refused_defs(self.model, self._where, self._why)
+        return refused_defs(self.model, self._where, self.why)
 
 
 def refused_defs(model: str, where: str, why: str) -> dg.Definitions:
@@ -40,7 +42,8 @@ def refused_defs(model: str, where: str, why: str) -> dg.Definitions:
         why: what is wrong.
     """
     message = f"{why}{_MEANWHILE}"
-    logger.error("the model %r is not there: %s", model, message)
+    if not is_check():  # which says the same in the end
+        logger.error("the model %r is not there: %s", model, message)
     digest = hashlib.sha256(where.encode(errors="surrogateescape")).hexdigest()[:8]
 
     @dg.sensor(

@@ -1,10 +1,11 @@
 """Performance: how right, how fast and how reliable each version was, from what was logged."""
 
+from collections import Counter, defaultdict
 from collections.abc import Collection, Iterable, Mapping
 from dataclasses import asdict, dataclass
 from typing import TYPE_CHECKING, TypeAlias
 
-from mlops_dagster.monitoring.concept.outcomes import in_slices
+from mlops_dagster.monitoring.concept.outcomes import Answers, SlicesOf, slices_of
 
 if TYPE_CHECKING:
     import numpy as np
@@ -114,61 +115,106 @@ class PerformanceReport:
         ]
 
 
-def performance(
-    rows: "pa.Table", slices: Iterable[str] = (), classes: Mapping[str, Collection[str]] | None = None
-) -> PerformanceReport:
-    """The figures of each version in each role, from `PredictionLog.labelled`.
+class PerformanceCounts:
+    """Counts rows in pieces, from `PredictionLog.labelled`: of each row only its latency is kept.
 
     Requests that reached no version are left out; a failed one is an error of its version and has no label.
     `slices` are names as a card has them, "carrier=AA"; `classes` are those of each version, of which its macro-F1 is.
     """
-    frame = rows.select(list(COLUMNS)).to_pandas()
-    parts = dict(in_slices(rows, slices))
-    reached = frame[frame["version"].fillna("") != ""]
-    groups = reached.groupby(["version", "role"], sort=True)
-    return PerformanceReport(
-        rows=len(reached),
-        versions=tuple(
-            _of_version(version, role, group, parts, (classes or {}).get(version)) for (version, role), group in groups
-        ),
-    )
+
+    def __init__(self, slices: Iterable[str] = (), classes: Mapping[str, Collection[str]] | None = None) -> None:
+        self._slices = tuple(slices)
+        self._classes = classes or {}
+        self._versions: defaultdict[tuple[str, str], _Counts] = defaultdict(_Counts)
+
+    def add(self, rows: "pa.Table") -> None:
+        """Count more rows."""
+        frame = rows.select(list(COLUMNS)).to_pandas()
+        parts = list(slices_of(rows, self._slices))
+        reached = frame[frame["version"].fillna("") != ""]
+        for (version, role), its in reached.groupby(["version", "role"], sort=False):
+            self._versions[version, role].add(its, parts)
+
+    def report(self) -> PerformanceReport:
+        """The figures of each version in each role."""
+        versions = [
+            counts.performance(version, role, self._slices, self._classes.get(version))
+            for (version, role), counts in sorted(self._versions.items())
+        ]
+        return PerformanceReport(rows=sum(each.requests for each in versions), versions=tuple(versions))
 
 
-def _of_version(
-    version: str,
-    role: str,
-    rows: "pd.DataFrame",
-    slices: "Mapping[str, npt.NDArray[np.bool_]]",
-    classes: Collection[str] | None,
-) -> Performance:
-    """`slices` are masks of all rows of the window, which the index of `rows` counts."""
-    from mlops_dagster.statistics import confusion_counts, macro_f1_interval, metrics_from_confusion, wilson_interval
+def performance(
+    pieces: "Iterable[pa.Table]", slices: Iterable[str] = (), classes: Mapping[str, Collection[str]] | None = None
+) -> PerformanceReport:
+    """The figures of each version in each role, see `PerformanceCounts`."""
+    counts = PerformanceCounts(slices, classes)
+    for rows in pieces:
+        counts.add(rows)
+    return counts.report()
 
-    judged = rows[rows["label"].notna() & rows["prediction"].notna()]
-    hit = (judged["label"] == judged["prediction"]).to_numpy()
-    confusion = confusion_counts(judged["label"].to_list(), judged["prediction"].to_list()) if len(judged) else None
-    found = None if confusion is None else metrics_from_confusion(confusion, classes)
-    p50, p95, p99 = rows["latency_ms"].quantile([0.50, 0.95, 0.99]).tolist()
-    parts = {name: hit[its] for name, part in slices.items() if (its := part[judged.index.to_numpy()]).any()}
-    return Performance(
-        version=version,
-        role=role,
-        requests=len(rows),
-        errors=int((rows["status"] == "failed").sum()),
-        labelled=len(judged),
-        accuracy=None if found is None else found.accuracy,
-        micro_f1=None if found is None else found.micro_f1,
-        macro_f1=None if found is None else found.macro_f1,
-        p50_ms=p50,
-        p95_ms=p95,
-        p99_ms=p99,
-        accuracy_interval=None if confusion is None else wilson_interval(int(hit.sum()), len(hit)),
-        macro_f1_interval=None if confusion is None else macro_f1_interval(confusion, classes=classes),
-        slices=tuple(
-            SlicePerformance(name, len(its), float(its.mean()), wilson_interval(int(its.sum()), len(its)))
-            for name, its in parts.items()
-        ),
-    )
+
+class _Counts:
+    """One version in one role."""
+
+    def __init__(self) -> None:
+        self._latencies: list[npt.NDArray[np.float64]] = []
+        self._errors = 0
+        self._confusion: Counter[tuple[str, str]] = Counter()
+        self._slices: dict[str, Answers] = {}
+
+    def add(self, rows: "pd.DataFrame", slices: Iterable[SlicesOf]) -> None:
+        """`slices` are of all rows of the piece, which the index of `rows` counts."""
+        from mlops_dagster.statistics import confusion_counts
+
+        self._latencies.append(rows["latency_ms"].to_numpy())
+        self._errors += int((rows["status"] == "failed").sum())
+        judged = rows[rows["label"].notna() & rows["prediction"].notna()]
+        if judged.empty:
+            return
+        self._confusion.update(confusion_counts(judged["label"].to_list(), judged["prediction"].to_list()))
+        wrong, place = (judged["label"] != judged["prediction"]).to_numpy(), judged.index.to_numpy()
+        for part in slices:
+            for name, found in SlicesOf(part.names, part.places[place]).answers(wrong).items():
+                self._slices[name] = self._slices.get(name, Answers(0, 0)).plus(found)
+
+    def performance(
+        self, version: str, role: str, slices: Iterable[str], classes: Collection[str] | None
+    ) -> Performance:
+        import numpy as np
+
+        from mlops_dagster.statistics import macro_f1_interval, metrics_from_confusion, wilson_interval
+
+        latencies = np.concatenate(self._latencies)
+        p50, p95, p99 = np.nanquantile(latencies, [0.50, 0.95, 0.99]).tolist()
+        found = metrics_from_confusion(self._confusion, classes) if self._confusion else None
+        right = sum(n for (label, prediction), n in self._confusion.items() if label == prediction)
+        labelled = self._confusion.total()
+        parts = {name: self._slices[name] for name in slices if name in self._slices and self._slices[name].rows}
+        return Performance(
+            version=version,
+            role=role,
+            requests=len(latencies),
+            errors=self._errors,
+            labelled=labelled,
+            accuracy=None if found is None else found.accuracy,
+            micro_f1=None if found is None else found.micro_f1,
+            macro_f1=None if found is None else found.macro_f1,
+            p50_ms=p50,
+            p95_ms=p95,
+            p99_ms=p99,
+            accuracy_interval=None if found is None else wilson_interval(right, labelled),
+            macro_f1_interval=None if found is None else macro_f1_interval(self._confusion, classes=classes),
+            slices=tuple(
+                SlicePerformance(
+                    name,
+                    part.rows,
+                    (part.rows - part.wrong) / part.rows,
+                    wilson_interval(part.rows - part.wrong, part.rows),
+                )
+                for name, part in parts.items()
+            ),
+        )
 
 
 def _between(value: float | None, interval: Interval | None) -> str:

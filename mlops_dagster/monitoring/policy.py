@@ -39,7 +39,7 @@ class PerformancePolicy(StrictModel):
     window_days: int = Field(
         default=7, ge=1, le=3660, description="so many days, the last whose labels are complete, macro-F1 is of"
     )
-    min_rows: int = Field(default=200, ge=1, description="labelled rows under which nothing is said")
+    min_labels: int = Field(default=200, ge=1, description="labels, counted one by one, under which nothing is said")
 
     @model_validator(mode="after")
     def _consistent(self) -> Self:

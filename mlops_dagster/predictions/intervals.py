@@ -15,9 +15,9 @@ _NONE: Numbers = np.empty(0, dtype=np.int64)
 class IntervalSet:
     """The numbers of first[0]..last[0], first[1]..last[1], ...: ascending, and never two runs that touch.
 
-    >>> list(Runs.of([7, 1, 2, 3, 2]))
+    >>> list(IntervalSet.of([7, 1, 2, 3, 2]))
     [(1, 3), (7, 7)]
-    >>> list(Runs.between(1, 10) - Runs.of([1, 4, 5]))
+    >>> list(IntervalSet.between(1, 10) - IntervalSet.of([1, 4, 5]))
     [(2, 3), (6, 10)]
     """
 

@@ -17,7 +17,7 @@ import dagster as dg
 from mlops_dagster.clock import ReplayedClock
 from mlops_dagster.components import ModelSpec
 from mlops_dagster.components.model_lifecycle import lifecycle_defs
-from mlops_dagster.components.partitions import daily, hourly, weekly
+from mlops_dagster.components.partitions import begin_anew
 from mlops_dagster.rehearsal.home import fresh_home
 from mlops_dagster.rehearsal.orchestrator.daemon import Daemon
 from mlops_dagster.rehearsal.orchestrator.instance import dagster_instance, environment, only_settings
@@ -124,13 +124,11 @@ def _platform(plan: Plan, home: Path) -> Iterator[dg.DagsterInstance]:
 @contextmanager
 def _partitions_of_the_settings() -> Iterator[None]:
     """Let hours, days and weeks begin as the settings say now: the project was loaded with others."""
-    for each in (hourly, daily, weekly):
-        each.cache_clear()
+    begin_anew()
     try:
         yield
     finally:
-        for each in (hourly, daily, weekly):
-            each.cache_clear()
+        begin_anew()
 
 
 @contextmanager

@@ -97,7 +97,7 @@ def fit_candidate(
     check_requirements(schema, fitted_on, judged_on, evaluate_from, fairness_attributes)
 
     judge = fit(trainer, fitted_on, own_types)
-    answers = Scorer("in evaluation", schema, judge.estimator, some_classes=True).score(judged_on)
+    answers = Scorer("in evaluation", schema, judge.estimator, some_classes=True).score_many(judged_on)
     predicted = np.array(answers.labels, dtype=np.object_)
     evaluation, fairness = _judge(judged_on, predicted, fairness_attributes, schema)
 

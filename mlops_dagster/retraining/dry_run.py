@@ -3,9 +3,9 @@
 from __future__ import annotations
 
 import tempfile
-from collections.abc import Iterator, Sequence
+from collections.abc import Generator, Iterator, Sequence
 from contextlib import contextmanager
-from datetime import datetime
+from datetime import datetime, timedelta
 from pathlib import Path
 from typing import TYPE_CHECKING, cast
 
@@ -21,6 +21,7 @@ if TYPE_CHECKING:
     import pandas as pd
 
     from mlops_dagster.monitoring import ValidationPolicy
+    from mlops_dagster.schema import ModelSchema
 
 _ROWS = 1000
 _ROWS_OF_A_CLASS = 100
@@ -48,8 +49,10 @@ def dry_run(
     fairness_attributes: Sequence[str],
     validation: ValidationPolicy,
     own_types: Sequence[str],
-) -> Iterator[str]:
+) -> Generator[str, None, dict[str, float]]:
     """Yield a sentence for each step that went well; the first that does not raises its error, which says what to do.
+
+    In the end the shares of the classes among the labels are returned.
 
     Rows of [start, end) are read as for a training; a candidate is fitted on at most some thousand of those before
     `evaluate_from`, of every class some, judged on as many of the others, written to a file, read and tried.
@@ -67,6 +70,8 @@ def dry_run(
     if not found.passed:
         raise TrainingDataError(f"the rows fail their suite: {'; '.join((*found.failures, *found.errors))}")
     yield f"suite: {found.expectations} expectations hold"
+    if validation.suite is not None:
+        yield _hold_for_hours(frame, schema, validation)
     late = frame[TIME] >= evaluate_from
     check_requirements(schema, frame[~late], frame[late], evaluate_from, fairness_attributes)
     few = _some_of_each(frame, late)
@@ -82,6 +87,28 @@ def dry_run(
         file.write_bytes(candidate.artifact)
         Scorer("of the dry run", schema, estimators.load(file, own_types)).try_out(candidate.baseline)
     yield f"artifact: {len(candidate.artifact):,} bytes, which answer rows like its training data"
+    return {str(name): float(share) for name, share in frame[LABEL].value_counts(normalize=True).items()}
+
+
+def _hold_for_hours(frame: pd.DataFrame, schema: ModelSchema, validation: ValidationPolicy) -> str:
+    """Say how many hours of the last day meet the suite that people wrote: served hours are held against it, too.
+
+    Raises TrainingDataError if none does.
+    """
+    from mlops_dagster.monitoring.validation.suites import suite_of
+    from mlops_dagster.monitoring.validation.validate import validate_each
+
+    last = frame[frame[TIME] > frame[TIME].max() - timedelta(days=1)]
+    hours = dict(iter(last[[*schema.names]].groupby(last[TIME].dt.floor("h"))))
+    found = validate_each(hours, suite_of(schema, None, validation), alpha=validation.alpha).values()
+    bad = [each for each in found if each.failures or each.errors]
+    first = f": {'; '.join((*bad[0].failures, *bad[0].errors))}" if bad else ""
+    if len(bad) == len(found):
+        raise TrainingDataError(
+            f"all {len(found)} hours of the last day of the rows fail the suite {str(validation.suite)!r}, as hours "
+            f"that are served like them would{first}; mend its limits"
+        )
+    return f"suite: {len(found) - len(bad)} of {len(found)} hours of the last day pass{first}"
 
 
 @contextmanager

@@ -128,7 +128,7 @@ def _weighed(policy: RetrainingPolicy, drift: DriftSignal | None, concept: Conce
         return Weighed(False, "drift starts none by the policy")
     if drift is None:
         return Weighed(False, "no drift report of this champion in the last days")
-    return weigh(drift, {} if concept is None else concept.harm)
+    return weigh(drift, None if concept is None else concept.harm)
 
 
 def _signals(

@@ -38,15 +38,13 @@ def check_requirements(
 
 
 def unjudged_classes(schema: ModelSchema, fitted_on: pd.DataFrame, judged_on: pd.DataFrame) -> tuple[str, ...]:
-    """Return a sentence for each class of which the evaluation says nothing, or only bad."""
+    """Return sentences that name the classes of which the evaluation says nothing, or only bad; none if all is well."""
     fitted, judged = set(fitted_on[LABEL]), set(judged_on[LABEL])
-    said = [f"class {name!r} is in none of the evaluated rows" for name in schema.classes if name not in judged]
-    said += [
-        f"class {name!r} is in none of the rows before the evaluation, so it was never predicted there"
-        for name in schema.classes
-        if name not in fitted
-    ]
-    return tuple(said)
+    lacking = {
+        "the evaluated rows": [name for name in schema.classes if name not in judged],
+        "the rows before the evaluation, so never predicted there": [n for n in schema.classes if n not in fitted],
+    }
+    return tuple(f"in none of {rows}: {_listed(names)}" for rows, names in lacking.items() if names)
 
 
 def _check_rows(fitted_on: pd.DataFrame, judged_on: pd.DataFrame, evaluate_from: datetime) -> None:

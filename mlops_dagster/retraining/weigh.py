@@ -32,10 +32,11 @@ _NO_REASON = {
 }
 
 
-def weigh(drift: DriftSignal, harm: Mapping[str, str]) -> Weighed:
-    """Weigh the newest drift report by what its drift does to the scores and, by labels, to the answers.
+def weigh(drift: DriftSignal, harm: Mapping[str, str] | None) -> Weighed:
+    """Weigh a drift report by what its drift does to the scores and, by labels, to the answers.
 
-    `harm` is what each drifted feature has to do with wrong answers, a `Harm`, as far as that is known. In this order:
+    `harm` is what each drifted feature has to do with wrong answers, a `Harm`, as far as the daily report says that was
+    in force at the time of the drift report; None if none was, which the reason says. In this order:
 
     1. A report that does not say `retrain` asks for nothing.
     2. Scores that say `retrain` ask.
@@ -46,6 +47,8 @@ def weigh(drift: DriftSignal, harm: Mapping[str, str]) -> Weighed:
     >>> temp = DriftSignal("retrain", ("temp",), score="stable")
     >>> weigh(temp, {})
     Weighed(asks=False, reason='drift of temp, which moves neither the scores nor, as far as labels say, the answers')
+    >>> weigh(temp, None).reason
+    'drift of temp, which does not move the scores; no daily report of this champion was known'
     >>> weigh(temp, {"temp": "came_with_loss"})
     Weighed(asks=True, reason='drift of temp, of which temp came with wrong answers')
     """
@@ -58,6 +61,9 @@ def weigh(drift: DriftSignal, harm: Mapping[str, str]) -> Weighed:
             True, f"drift of the scores{drift.score_numbers}" + (f" and of {drift.named}" if drift.features else "")
         )
     reason = f"drift of {drift.named}"
+    if harm is None:
+        found = _by_scores(drift, reason)
+        return Weighed(found.asks, f"{found.reason}; no daily report of this champion was known")
     harmful = [name for name in drift.features if harm.get(name) == Harm.CAME_WITH_LOSS]
     if harmful:
         return Weighed(True, f"{reason}, of which {', '.join(harmful[:3])} came with wrong answers")
@@ -65,6 +71,12 @@ def weigh(drift: DriftSignal, harm: Mapping[str, str]) -> Weighed:
         return Weighed(False, f"{reason}, but labels show no loss with it")
     if drift.score == Verdict.STABLE:
         return Weighed(False, f"{reason}, which moves neither the scores nor, as far as labels say, the answers")
+    return _by_scores(drift, reason)
+
+
+def _by_scores(drift: DriftSignal, reason: str) -> Weighed:
+    if drift.score == Verdict.STABLE:
+        return Weighed(False, f"{reason}, which does not move the scores")
     if drift.score == Verdict.MONITOR:
         return Weighed(True, f"{reason}, which moves the scores{drift.score_numbers}")
     return Weighed(True, f"{reason}; whether it moves the scores cannot be told")

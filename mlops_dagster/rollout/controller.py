@@ -13,6 +13,7 @@ from mlops_dagster.errors import (
 from mlops_dagster.predictions import Rollups
 from mlops_dagster.registry import Deployment, ModelRegistry, ModelVersion, Stage
 from mlops_dagster.rollout.approval import waits_for_approval
+from mlops_dagster.rollout.claims.rare_classes import class_shares
 from mlops_dagster.rollout.claims.shared_causes import shared_causes
 from mlops_dagster.rollout.collect import collect
 from mlops_dagster.rollout.decide import decide
@@ -174,7 +175,7 @@ class Controller:
                 epoch=deployment.epoch,
                 at=now,
                 shared=shared_causes(challenger, self._registry.list(model)),
-                classes=_classes(challenger),
+                classes=class_shares(challenger),
             )
         except (EpochConflictError, AlreadyRunningError):
             return self._rollouts.active(model)
@@ -307,22 +308,6 @@ class Controller:
             return stored if seen.phase.ended and extra_version(deployment, seen) is not None else seen
 
         return self._rollouts.change(rollout.id, changed)
-
-
-def _classes(challenger: ModelVersion) -> dict[str, float]:
-    """Return the shares of its classes among the labels that it was trained on, 0 where they are not known."""
-    if challenger.schema is None:
-        return {}
-    if challenger.baseline is None:
-        return dict.fromkeys(challenger.schema.classes, 0.0)
-    label, classes = challenger.baseline.label, challenger.schema.classes
-    cells = label.bins.index(list(classes)).tolist()
-    known = sum(int(label.counts[cell]) for cell in cells)
-    return (
-        {name: int(label.counts[cell]) / known for name, cell in zip(classes, cells, strict=True)}
-        if known
-        else dict.fromkeys(classes, 0.0)
-    )
 
 
 def _on_trial(rollout: Rollout) -> str:

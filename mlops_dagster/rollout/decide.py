@@ -159,7 +159,9 @@ def _incomplete(policy: RolloutPolicy, evidence: Evidence) -> list[str]:
     if policy.labels in ("sampled", "complaints") or share is None or share >= needed:
         return []
     how = (
-        "" if policy.labels == "late" else " (`labels` says whether they come late, of a sample, or as complaints only)"
+        " (`min_label_share` says so)"
+        if policy.labels == "late"
+        else " (`min_label_share` says so; `labels` whether they come late, of a sample, or as complaints only)"
     )
     return [f"labels of {share:.0%} are known, {needed:.0%} are needed{how}"]
 

@@ -87,7 +87,7 @@ class RolloutPolicy(StrictModel):
     loss: Literal["auto", "accuracy", "balanced"] = Field(
         default="auto",
         description="what is compared: accuracy, or the mean of the classes' accuracies (balanced, which macro-F1 asks "
-        "for). auto: balanced where a class is rarer than five margins",
+        "for). auto: where a class is rarer than five margins, both: worse is who is worse in either",
     )
     margin: float = Field(
         default=0.02,

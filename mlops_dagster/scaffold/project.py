@@ -7,13 +7,15 @@ import re
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from datetime import date
+from functools import cached_property
+from math import floor
 from pathlib import Path
 from typing import Final
 
-from mlops_dagster.errors import InvalidInputError, InvalidNameError, StorageError
+from mlops_dagster.errors import InvalidInputError, InvalidNameError, InvalidPolicyError, StorageError
 from mlops_dagster.names import check_model_name
 from mlops_dagster.rollout.policy import RolloutPolicy
-from mlops_dagster.rollout.prospects.proposal import propose_policy
+from mlops_dagster.rollout.prospects.proposal import changes, check_can_promote, propose_policy
 from mlops_dagster.rollout.prospects.prospects import Traffic
 from mlops_dagster.scaffold.table import Table
 
@@ -23,6 +25,7 @@ _OVER_COMMONEST: Final = 0.05
 """A first gate: so much of what the commonest class leaves over."""
 _WINDOW_DAYS: Final = (4, 60)
 _EVALUATED: Final = 0.25
+_HALF: Final = 0.5
 
 
 @dataclass(frozen=True)
@@ -64,6 +67,36 @@ class Project:
             label_delay_hours=self.table.label_delay_hours or 0,
         )
 
+    @cached_property
+    def policy(self) -> RolloutPolicy:
+        """A rollout that can prove something at that traffic; where none can, the defaults."""
+        try:
+            policy = propose_policy(self.traffic, self.table.rows_per_observation, self.table.shares)
+        except InvalidPolicyError:
+            policy = RolloutPolicy(rows_per_observation=self.table.rows_per_observation)
+        expected = floor(100 * self.table.label_share - 1) / 100
+        if not _HALF < expected < policy.min_label_share:
+            return policy
+        return RolloutPolicy.model_validate({**policy.model_dump(exclude_unset=True), "min_label_share": expected})
+
+    @property
+    def unlabelled(self) -> str | None:
+        """Say that too few rows have a label for anything to be judged by them; None if enough have."""
+        if self.table.label_share > _HALF:
+            return None
+        return (
+            f"{self.table.label_share:.0%} of the rows have a label, and nothing is judged by so few: if they are "
+            "drawn at random write `labels: sampled` and `label_hours` under `rollout` (docs/evidence.md)"
+        )
+
+    def why_no_proof(self) -> str | None:
+        """Say why no rollout can prove anything at that traffic; None if one can."""
+        try:
+            check_can_promote(self.policy, self.traffic, self.table.shares)
+        except InvalidPolicyError as error:
+            return error.message
+        return None
+
     @property
     def min_micro_f1(self) -> float:
         """The share of the commonest class, and a little of what it leaves over."""
@@ -95,8 +128,7 @@ class Project:
         )
         templates.filters["repr"] = repr
         templates.filters["quoted"] = lambda text: json.dumps(text, ensure_ascii=False)
-        policy = propose_policy(self.traffic, self.table.rows_per_observation)
-        facts = {"project": self, "table": self.table, "policy": policy, "rollout": _changes(policy)}
+        facts = {"project": self, "table": self.table, "rollout": changes(self.policy)}
         package = self.package
         return {
             path: templates.get_template(name).render(facts)
@@ -130,13 +162,6 @@ def write_project(project: Project, folder: Path) -> None:
             file.write_text(text, encoding="utf-8")
     except OSError as error:
         raise StorageError(f"cannot write {str(folder)!r} ({error.strerror}); choose another folder") from error
-
-
-def _changes(policy: RolloutPolicy) -> dict[str, str]:
-    """The fields that differ from the defaults, as YAML has them."""
-    document = policy.model_dump(mode="json")
-    changed = {name: document[name] for name in RolloutPolicy.model_fields if name in policy.model_fields_set}
-    return {name: json.dumps(value) for name, value in changed.items()}
 
 
 def _request(table: Table) -> str:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from datetime import date
@@ -25,6 +26,8 @@ KNOWN_AT: Final = "known_at"
 _OF_A_REHEARSAL: Final = ("prediction_id", "key", KNOWN_AT)
 _NO_AND_YES: Final = (["0", "1"], ["False", "True"])
 _MOST_CATEGORIES: Final = 1000
+_MOST_STEPS: Final = 10
+_DATE: Final = re.compile(r"\d{4}-\d\d?-\d\d?([T ]|$)")
 _LABELLED: Final = 0.95
 """As many labels must be known before a rollout takes any of a time for evidence."""
 
@@ -43,14 +46,16 @@ class Table:
     """A labelled table of events, as far as a project needs to know it."""
 
     schema: ModelSchema
-    commonest_share: float
-    """The share of the commonest class among the labels."""
+    shares: Mapping[str, float]
+    """Of each class among the labels."""
     rows: int
     first_day: date
     days: float
     """From the first row to the last."""
     label_delay_hours: float | None
     """By when 95 % of the labels are known; None where the table does not say."""
+    label_share: float
+    """Of the rows up to the last label, those that have one."""
     rows_per_observation: float
     """As many rows of a day count as one, by how the labels of its days differ."""
     group: Group
@@ -58,6 +63,11 @@ class Table:
     """The median of each number and the commonest text of each category: a request that is of nobody."""
     left_out: Mapping[str, str] = field(default_factory=dict)
     """Columns that are no features, and why."""
+
+    @property
+    def commonest_share(self) -> float:
+        """The share of the commonest class among the labels."""
+        return max(self.shares.values())
 
     @property
     def rows_per_day(self) -> float:
@@ -69,11 +79,12 @@ EXAMPLE: Final = Table(
         features=(Feature(name="amount", kind="numeric"), Feature(name="country", kind="categorical")),
         classes=("fine", "fraud"),
     ),
-    commonest_share=0.9,
+    shares={"fine": 0.9, "fraud": 0.1},
     rows=300_000,
     first_day=date(2026, 1, 1),
     days=60,
     label_delay_hours=24,
+    label_share=1.0,
     rows_per_observation=1,
     group=Group("country"),
     typical={"amount": 12.5, "country": "FR"},
@@ -91,17 +102,22 @@ def describe(frame: pd.DataFrame, *, event_time: str, label: str) -> Table:
     import pandas as pd
 
     for name, option in ((event_time, "--event-time"), (label, "--label")):
+        if name in frame.index.names:
+            raise InvalidInputError(
+                f"{name!r} is the index of the table and no column; make it one: `frame.reset_index().to_parquet(...)`"
+            )
         if name not in frame:
             there = ", ".join(map(str, frame.columns))
             raise InvalidInputError(f"the table has no column {name!r}, but {there}; name the right one with {option}")
     if frame.columns.has_duplicates:
         raise InvalidInputError("two columns of the table have the same name; rename one")
+    frame = frame.reset_index(drop=True)  # of a table that was put together its numbers come again
     times = columns.times(frame[event_time])
     labels = frame[label][frame[label].notna()]
     if labels.empty:
         raise InvalidInputError(f"no row of the table has a {label!r}; name the right column with --label")
     shares = labels.groupby(columns.texts(labels)).size().sort_values(ascending=False, kind="stable") / len(labels)
-    features, left_out = _features(frame.drop(columns=[event_time, label]))
+    features, left_out = _features(frame.drop(columns=[event_time, label]).iloc[times.argsort()])
     if not features:
         raise InvalidInputError(f"no column of the table is a feature: {_reasons(left_out)}")
     known = None
@@ -109,14 +125,16 @@ def describe(frame: pd.DataFrame, *, event_time: str, label: str) -> Table:
         late = columns.times(frame[KNOWN_AT][labels.index]) - times[labels.index]
         known = pd.Timedelta(late.quantile(_LABELLED)) / pd.Timedelta(hours=1)
     days = times[labels.index].dt.floor("D").to_numpy()
+    due = times <= times[labels.index].max()  # the others may still get theirs
     span = times.max() - times.min()
     return Table(
         schema=_schema(features, _classes(shares)),
-        commonest_share=float(shares.iloc[0]),
+        shares={str(name): float(share) for name, share in shares.items()},
         rows=len(frame),
         first_day=times.min().date(),
         days=max(span.total_seconds() / 86_400, 1.0),
         label_delay_hours=None if known is None else ceil(max(known, 0.0) * 10) / 10,
+        label_share=len(labels) / int(due.sum()),
         rows_per_observation=round(design_effect(columns.texts(labels).astype(str), days).rows, 1),
         group=_group(frame, features),
         typical={each.name: _typical(frame[each.name], each) for each in features},
@@ -149,14 +167,14 @@ def _features(frame: pd.DataFrame) -> tuple[list[Feature], dict[str, str]]:
 
 
 def _kind(name: str, values: pd.Series[Any]) -> Feature | str:
-    """The feature that a column is, or why it is none."""
+    """The feature that a column, in the order of its events, is; or why it is none."""
     if name in _OF_A_REHEARSAL:
         return "what a rehearsal takes it for"
     if values.isna().all():
         return "null in all rows"
     dtype = getattr(values.dtype, "numpy_dtype", values.dtype)
     if getattr(dtype, "kind", "O") in "iuf":
-        return _made(name, "numeric")
+        return _number(name, values)
     try:
         texts = columns.texts(values)
     except InvalidInputError:
@@ -164,10 +182,22 @@ def _kind(name: str, values: pd.Series[Any]) -> Feature | str:
             columns.numbers(values)
         except InvalidInputError as error:
             return error.told
-        return _made(name, "numeric")
-    if len(set(texts)) > _MOST_CATEGORIES:
+        return _number(name, values)
+    known = {str(text) for text in texts if text is not None}
+    if all(map(_DATE.match, known)):
+        return "dates, each of which comes and goes; write what matters of them as a number, such as an age in days"
+    if len(known) > _MOST_CATEGORIES:
         return f"more than {_MOST_CATEGORIES} different texts: an id, or something to be grouped first"
     return _made(name, "categorical")
+
+
+def _number(name: str, values: pd.Series[Any]) -> Feature | str:
+    """A number that only rises is always farther than any that a model has learned from."""
+    numbers = columns.numbers(values)
+    there = numbers[~np.isnan(numbers)]
+    if len(np.unique(there)) > _MOST_STEPS and (np.diff(there) >= 0).all():
+        return "it only rises with the time: a clock or a running number"
+    return _made(name, "numeric")
 
 
 def _made(name: str, kind: Literal["numeric", "categorical"]) -> Feature | str:

@@ -30,6 +30,7 @@ FUSE_SECONDS = 0.5
 SHARED_FUSE_SECONDS = 1.0
 TELL_SECONDS = 1.0
 MEASURE_SECONDS = 5.0
+BEAT_SECONDS = 20.0
 WARM_SECONDS = 60.0
 """Who takes longer to load is left out at first."""
 
@@ -69,6 +70,7 @@ class Service:
             PeriodicTask("shared fuse", SHARED_FUSE_SECONDS, self.fuse.check_shared, self.telemetry),
             PeriodicTask("withdrawals", TELL_SECONDS, self.fuse.tell, self.telemetry),
             PeriodicTask("process", MEASURE_SECONDS, self.telemetry.measure, self.telemetry),
+            PeriodicTask("presence", BEAT_SECONDS, self._beat, self.telemetry, at_once=True),
         ]
 
     def start(self) -> None:
@@ -80,6 +82,9 @@ class Service:
         self.fuse.check()  # a canary that was cut off while the registry was away gets no request more
         for work in self._work:
             work.start()
+
+    def _beat(self) -> None:
+        self.stores.registry.beat(self.process)
 
     def _refresh(self) -> None:
         self._try("what was known of the registry last is served", self.deployments.refresh)

@@ -9,10 +9,11 @@ import pandas as pd
 import pytest
 
 from mlops_dagster.cli.commands import policies
-from mlops_dagster.monitoring import make_baseline
+from mlops_dagster.monitoring import DriftPolicy, make_baseline
 from mlops_dagster.monitoring.drift.recount import count_rows
 from mlops_dagster.predictions import PredictionRecord
 from mlops_dagster.registry import ModelRegistry
+from mlops_dagster.rollout import RolloutPolicy
 from mlops_dagster.schema import Feature, ModelSchema
 from mlops_dagster.statistics import Histogram, psi_from_counts
 from mlops_dagster.stores import Stores
@@ -312,7 +313,8 @@ def test_the_policy_is_that_of_the_models_yaml(
 
 def test_what_dagster_loads_is_what_is_read() -> None:
     root = Path(__file__).parents[2]
-    found = policies.drift_policy("flights-delay", root)
+    found = policies.policy_in_force("flights-delay", "drift", DriftPolicy, root)
     origin = "examples/flights/flights/defs/model/defs.yaml"
     assert (found.origin, found.policy.report_only[0]) == (origin, "temp")
-    assert policies.drift_policy("digits", root / "examples" / "digits").origin == "digits/defs/model/defs.yaml"
+    digits = policies.policy_in_force("digits", "rollout", RolloutPolicy, root / "examples" / "digits")
+    assert (digits.origin, digits.policy.min_step_paired) == ("digits/defs/model/defs.yaml", 500)

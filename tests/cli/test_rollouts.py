@@ -103,13 +103,17 @@ def test_status_says_where_it_stands(
     epoch = fleet.deployment("churn").epoch
     fleet.acknowledge("churn", "worker-1", epoch)
     fleet.acknowledge("churn", "worker-2", epoch - 1)
+    for gone in (epoch - 1, epoch):
+        fleet.acknowledge("churn", "worker-gone", gone)
+    for there in ("worker-1", "worker-2"):
+        fleet.beat(there)
     found = lines(mlops("rollouts", "status", "churn").stdout)
     assert found[:2] == [
         "rollout 1: churn 1.2.0 against 1.0.0",
         "stands at canary, step 2 of 4, 5 %, since 2026-01-01 00:00",
     ]
     assert f"in force epoch {epoch}: champion 1.0.0, canary 1.2.0 at 5 %, shadows 1.3.0-rc.1" in found
-    assert f"workers 1 serve epoch {epoch}; behind, or gone: worker-2 at {epoch - 1}" in found
+    assert f"workers 1 serve epoch {epoch}; behind: worker-2 at {epoch - 1}" in found
     assert any(line.startswith("decided last hold, 2026-01-01 03:00: step 2 of 4") for line in found)
     assert "mlops rollouts explain 2" in found
     assert any(line.startswith("now give_up: at the deadline 2026-01-08 01:00") for line in found)
@@ -124,6 +128,22 @@ def test_status_says_where_it_stands(
     monkeypatch.setenv("MLOPS_DAGSTER_URL", "http://127.0.0.1:3000")
     page = "http://127.0.0.1:3000/assets/churn/deployment"
     assert lines(mlops("rollouts", "status", "churn").stdout)[-1] == f"Dagster {page}"
+
+
+def test_status_says_that_a_rollout_keeps_the_policy_it_began_with(
+    rollout: int, mlops: Mlops, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.chdir(tmp_path)
+    assert not any(line.startswith("policy ") for line in lines(mlops("rollouts", "status", "churn").stdout))
+    (tmp_path / "workspace.yaml").write_text("load_from: [{python_module: shop.definitions}]\n")
+    (tmp_path / "shop").mkdir()
+    defs = "type: mlops_dagster.components.ModelLifecycle\nattributes: {model: churn, rollout: {margin: 0.03}}\n"
+    (tmp_path / "shop" / "defs.yaml").write_text(defs)
+    found = " ".join(lines(mlops("rollouts", "status", "churn").stdout))
+    assert "policy it keeps the policy it began with; as written now," in found
+    assert "margin" in found
+    (tmp_path / "shop" / "defs.yaml").write_text(defs.replace("0.03", "many"))
+    assert mlops("rollouts", "status", "churn").exit_code == 0
 
 
 def test_status_shows_the_deadline_as_a_pause_has_moved_it(rollout: int, mlops: Mlops) -> None:

@@ -1,5 +1,6 @@
 """`mlops trainer check`: what a training run would fail on, in seconds."""
 
+import json
 from pathlib import Path
 
 import pytest
@@ -18,6 +19,7 @@ def training_set(start, end):
     return frame.assign(shop=["a", "b"] * 1500)
 def estimator(): return LogisticRegression()
 """
+EXISTS = "expect_column_to_exist"
 YAML = """
 attributes:
   model: mine
@@ -51,6 +53,17 @@ def test_a_label_that_is_no_class_and_then_all_that_is_well(module: Path, mlops:
     assert "3000 rows of [2026-01-30, 2026-03-01)" in lines
     assert "always the same answers: promote after 60 hours" in lines
     assert "10 points worse: rollback" in lines
+
+    between = {"type": "expect_column_values_to_be_between", "kwargs": {"column": "amount", "max_value": 5}}
+    (module.parent / "suite.json").write_text(json.dumps({"name": "mine", "expectations": [between]}))
+    (module.parent / "defs.yaml").write_text(f"{YAML}  validation: {{suite: suite.json}}\n")
+    arguments = ("trainer", "check", f"{module.stem}_b", "--policy", "defs.yaml", "--at", "2026-03-01")
+    assert "the rows fail their suite: amount: " in mlops(*arguments).stderr
+    of_hours = [{**between, "meta": {"batches": ["hour"]}}, {"type": EXISTS, "kwargs": {"column": "amount"}}]
+    (module.parent / "suite.json").write_text(json.dumps({"name": "mine", "expectations": of_hours}))
+    told = mlops(*arguments)
+    assert told.exit_code == 0, told.stderr
+    assert "14 of 24 hours of the last day pass: amount: 1 of 5 values are outside any to 5" in told.stdout
 
     late = mlops("trainer", "check", f"{module.stem}_b", "--per-day", "24000", "--label-delay-hours", "240")
     assert late.exit_code == 1

@@ -65,7 +65,7 @@ def test_whatever_is_found_a_challenger_stays_one(
     assert (found["champion"], found["challenger"]) == ("1.0.0", "1.1.0")
     assert found["rows"] == 799  # of 800 the first is the last that was trained on
     assert str(found["which_rows"]).startswith("799 of the 799 served from ")
-    assert "Margin 0.02, alpha 0.05, at least 100 rows" in str(found["which_rows"])
+    assert "Margin 0.02, alpha 0.05, at least 100 pairs" in str(found["which_rows"])
     assert [row[2] for row in cells(found["claims"])] == [20, 20, 20]
     assert [row[0] for row in cells(found["versions"])] == ["challenger 1.1.0", "champion 1.0.0"]
     assert [row[0] for row in cells(found["slices"])] == ["carrier=AA", "carrier=UA"]

@@ -40,11 +40,11 @@ def home(tmp_path: Path) -> Path:
 
 
 def drift_report(
-    home: Path, spec: ModelSpec = SPEC
+    home: Path, spec: ModelSpec = SPEC, since: datetime = MARCH
 ) -> tuple[dict[str, Mapping[str, dg.MetadataValue]], dg.AssetCheckEvaluation]:
     """Materialize three hours in one run: what is said of each, and what the check says."""
     (asset,) = [its for its in monitoring_defs(spec).assets or () if its.key == spec.key("drift_report")]
-    hours = [f"{MARCH + timedelta(hours=hour):%Y-%m-%d-%H:%M}" for hour in range(3)]
+    hours = [f"{since + timedelta(hours=hour):%Y-%m-%d-%H:%M}" for hour in range(3)]
     tags = {"dagster/asset_partition_range_start": hours[0], "dagster/asset_partition_range_end": hours[-1]}
     with dg.DagsterInstance.local_temp(str(home)) as instance:
         resources = {"platform": Platform(home=str(home))}
@@ -118,13 +118,14 @@ def test_the_last_hour_of_a_run_links_its_evidently_report(judged: Path) -> None
     assert numbers["psi"]["carrier"] > 0.25
 
 
-def test_drift_is_judged_whatever_becomes_of_the_report(judged: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_drift_is_judged_whatever_becomes_of_the_report(judged: Path) -> None:
     (judged / "artifacts" / "reports").touch()
     found, check = drift_report(judged)
     *_, last = found.values()
     assert str(last["evidently"].value).startswith("not made: cannot read or write")
     assert (last["verdict"].value, last["drifted"].value) == ("retrain", ["carrier"])
-    assert last["asks_for_retraining"].value is last["retraining"].value.endswith("cannot be told")
+    assert last["asks_for_retraining"].value is True
+    assert str(last["retraining"].value).endswith("cannot be told; no daily report of this champion was known")
     assert last["limits"].value == {"psi": 0.25, "psi_monitor": 0.1, "ks": 0.1}
     assert list(last)[:3] == ["verdict", "reason", "champion"]  # what people look for comes first
     kinds = [type(value) for value in last.values()]
@@ -143,10 +144,29 @@ def test_drift_is_judged_whatever_becomes_of_the_report(judged: Path, monkeypatc
     assert check.metadata["drifted"].value == "carrier"
     assert hours_of(check) == {"stable": 0, "inconclusive": 2, "monitor": 0, "retrain": 1, "scores elevated": 0}
 
+
+def test_an_old_hour_is_weighed_by_the_daily_report_of_its_time(judged: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Neither by that of a later day, nor by that of the day before as it was made again since."""
     monkeypatch.setenv("MLOPS_REPORT_ROWS", "0")
-    *_, last = drift_report(judged)[0].values()
-    assert "evidently" not in last
-    assert last["verdict"].value == "retrain"
+    with dg.DagsterInstance.local_temp(str(judged)) as instance:
+        for day, made_at, harm in (
+            (MARCH, MARCH + timedelta(hours=24.5), "no_loss"),
+            (MARCH, MARCH + timedelta(hours=36), "came_with_loss"),
+            (MARCH + timedelta(days=1), MARCH + timedelta(hours=60), "came_with_loss"),
+        ):
+            metadata = {
+                "made_at": made_at.isoformat(),
+                "concept_champion": "1.0.0",
+                "concept_features": [{"name": "carrier", "verdict": harm}],
+            }
+            instance.report_runless_asset_event(
+                dg.AssetMaterialization(SPEC.key("performance_report"), partition=f"{day:%Y-%m-%d}", metadata=metadata)
+            )
+    *_, before, last = drift_report(judged, since=MARCH + timedelta(hours=22))[0].values()
+    assert (before["verdict"].value, before["asks_for_retraining"].value) == ("retrain", True)
+    assert str(before["retraining"].value).endswith("; no daily report of this champion was known")
+    assert (last["verdict"].value, last["asks_for_retraining"].value, "evidently" in last) == ("retrain", False, False)
+    assert last["retraining"].value == "drift of carrier, but labels show no loss with it"
 
 
 def test_a_score_that_has_moved_alone_is_beyond_the_limits(judged: Path) -> None:

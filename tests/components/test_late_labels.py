@@ -56,6 +56,8 @@ def test_the_champion_is_judged_by_the_days_whose_labels_have_come(
     assert len(at_noon(tmp_path, instance, 48)) == 1
     before = said_of(instance, days(47))
     assert (before["floor"], before["judged_days"], before["unjudged_days"]) == ("inconclusive", 0, 4)
+    (alert,) = house_at(tmp_path, days(48.5)).alerts.list(MODEL)
+    assert (alert.rule, "if they come later, `labels: late`" in alert.summary) == ("too_few_labels", True)
 
     stores = house_at(tmp_path, days(48.9))
     labels = [(f"{days(day):%m%d%H}-{n}", "late", days(48.9)) for day in (2, 3) for n in range(200)]

@@ -8,6 +8,7 @@ from pathlib import Path
 
 import dagster as dg
 import pytest
+from dagster._utils.error import serializable_error_info_from_exc_info  # no public name
 
 from mlops_dagster.components import ModelLifecycle, load_from_defs_folder
 from mlops_dagster.components import model_lifecycle as lifecycle
@@ -105,8 +106,24 @@ def test_who_asks_whether_all_is_sound_is_told_file_line_and_key(
     defs = projects.make(a=yaml_of("a-good"), m=text) if "taken" in mistake else projects.make(m=text)
     monkeypatch.setenv("DAGSTER_IS_DEFS_VALIDATION_CLI", "1")  # as `dg check defs` does
     monkeypatch.setattr(lifecycle, "check_model", lambda _spec: None)  # `json` is no trainer
-    with pytest.raises(InvalidDefinitionError, match="(?s)" + said.replace("FILE", str(defs / "m" / "defs.yaml"))):
+    with pytest.raises(dg.DagsterError, match="(?s)" + said.replace("FILE", str(defs / "m" / "defs.yaml"))):
         loaded(defs)
+
+
+def test_the_check_tells_of_all_models_by_their_sentences_alone(
+    projects: Projects, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Dagster prints the error that it makes of ours, which is all that stands between our words and the reader."""
+    monkeypatch.setenv("DAGSTER_IS_DEFS_VALIDATION_CLI", "1")
+    try:
+        loaded(projects.make(a=yaml_of("one", "  rolout: {}\n"), b=yaml_of("two", "  dritf: {}\n")))
+    except dg.DagsterError:
+        printed = serializable_error_info_from_exc_info(sys.exc_info()).to_string()
+    first, second = printed.split("\n\n")
+    assert "rolout at " in first
+    assert "dritf at " in second
+    assert "Traceback" not in printed
+    assert "Stack Trace" not in printed
 
 
 def test_of_two_models_in_one_file_one_may_be_wrong(projects: Projects) -> None:

@@ -77,7 +77,8 @@ def test_it_goes_back_if_the_one_before_does_better(floor: Floor) -> None:
     assert (check.passed, check.severity) == (False, dg.AssetCheckSeverity.ERROR)
     found = shown(check)
     assert (found["floor"], found["floor_to"], found["macro_f1_rows"]) == ("roll_back", "1.0.0", 800)
-    assert found["macro_f1_limits"] == {"alert": 0.87, "floor": 0.83, "min_rows": 200}
+    assert found["macro_f1_limits"] == "alert under 0.87, floor 0.83, by 200 labels or more"
+    assert not [value for value in check.metadata.values() if isinstance(value, dg.JsonMetadataValue)], "a click away"
     assert check.description == f"1.1.0: {found['floor_reason']}; a rollback to 1.0.0 is started"
     assert cast("float", found["macro_f1_low"]) < cast("float", found["macro_f1"]) < 0.83
     assert "800 of the 800 served from 2013-03-03 00:00" in str(found["floor_comparison"])

@@ -143,7 +143,10 @@ def test_bad_hours_of_a_range_are_set_aside_and_one_alert_tells_of_them(stores: 
         assert (row["version"], row["delay"]) == ("1.0.0", delays[row["prediction_id"]])
 
     (alert,) = stores.alerts.list("flights")
-    reason = "temp: 37 of 37 values are missing; at most 5.0% may be, by chance 9"
+    reason = (
+        "temp: 37 of 37 values are missing; at most 5.0% may be, by chance 9 "
+        "(`validation: {max_missing: 0.05}`, 1 would allow it)"
+    )
     assert (alert.rule, alert.severity, alert.times) == ("validation", Severity.CRITICAL, 1)
     assert alert.summary == (
         f"2 of 4 batches failed their validation: 2013-03-01 01:00 UTC ({reason}), 2013-03-01 03:00 UTC ({reason})"

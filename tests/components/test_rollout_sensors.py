@@ -107,9 +107,14 @@ def test_the_very_first_version_waits_for_who_must_approve(asked: Asked, platfor
     assert stores.registry.deployment(SPEC.model).champion is None
 
 
-def test_two_sensors_that_find_the_same_start_one_rollback(asked: Asked, stores: Stores) -> None:
+def test_two_sensors_that_find_the_same_start_one_rollback(asked: Asked, platform: Platform, stores: Stores) -> None:
     begin_rollout(stores)
     assert str(asked.tick("my_model_rollout")).startswith("hold: shadow")
+    wider = SPEC.rollout.model_copy(update={"margin": 0.03})
+    changed = Asked(SPEC.model_copy(update={"rollout": wider}), platform, asked.instance)
+    kept = "; it keeps the policy it began with; as written now, margin will hold for the next rollout"
+    assert str(changed.tick("my_model_rollout")).endswith(kept)
+    assert not str(asked.tick("my_model_rollout")).endswith(kept)
     assert "nothing is proven" in str(asked.tick("my_model_limits"))
     stores.registry.note_not_loaded(SPEC.model, "1.1.0", why="it is broken")
     first = asked.tick("my_model_limits")

@@ -8,7 +8,7 @@ import dagster as dg
 import pytest
 import yaml
 from jsonschema import Draft202012Validator
-from pydantic import ValidationError
+from pydantic import BaseModel, ValidationError
 
 from mlops_dagster.components import ModelLifecycle, ModelSpec
 from mlops_dagster.errors import InvalidInputError
@@ -46,6 +46,20 @@ def test_what_could_only_fail_later_is_refused_with_its_key(place: str, value: o
     with pytest.raises(ValidationError) as refused:
         ModelSpec.model_validate(GOOD | {place.partition(".")[0]: inner})
     assert key in str(refused.value)
+
+
+def test_min_rows_means_independent_rows_in_every_policy() -> None:
+    """What counts rows one by one has another name."""
+    policies = {key: field.annotation for key, field in ModelSpec.model_fields.items()}
+    found = {
+        key: of.model_fields["min_rows"].description
+        for key, of in policies.items()
+        if isinstance(of, type) and issubclass(of, BaseModel) and "min_rows" in of.model_fields
+    }
+    assert set(found) == {"drift", "concept", "validation"}
+    assert all(said is not None and said.startswith("independent rows") for said in found.values()), found
+    with pytest.raises(ValidationError, match="min_rows"):
+        ModelSpec.model_validate(GOOD | {"performance": {"min_rows": 100}})
 
 
 def test_off_is_a_word_though_yaml_reads_it_as_false() -> None:

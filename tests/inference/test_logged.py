@@ -12,6 +12,7 @@ from hypothesis import strategies as st
 
 from mlops_dagster.inference import column_of, features_frame, logged_value, text_column
 from mlops_dagster.monitoring import SCORE_BINS, day_of_answers, performance
+from mlops_dagster.monitoring.concept.outcomes import added_up
 from mlops_dagster.monitoring.drift.recount import count_rows
 from mlops_dagster.monitoring.pages.samples import sample_served
 from mlops_dagster.predictions import PredictionLog, Spool
@@ -84,6 +85,9 @@ def test_reports_read_the_column_of_the_kind(log: PredictionLog) -> None:
     assert {"feature_gate", "feature_gate__text"} <= set(rows.schema.names)
 
     day = day_of_answers(rows, "2.0.0", slices=["gate=B4", "gate=7.0", "gate=None"], baseline=baseline)
+    parts = [rows[:7], rows[7:7], rows[7:]]
+    slices = ("gate=B4", "gate=7.0", "gate=None")
+    assert added_up(day_of_answers(part, "2.0.0", slices=slices, baseline=baseline) for part in parts) == day
     assert day.slices == {"gate=B4": (10, 10), "gate=7.0": (0, 0), "gate=None": (0, 0)}
     assert sorted(day.groups["gate"].values()) == [(10, 0), (10, 10)]
     numeric = {"gate": Histogram.of(NumericBins((7.5,)), [7.0, 8.0])}
@@ -93,7 +97,7 @@ def test_reports_read_the_column_of_the_kind(log: PredictionLog) -> None:
         (10, 10),
     ]
 
-    found = {each.version: each for each in performance(rows, ["gate=B4", "gate=8.0"]).versions}
+    found = {each.version: each for each in performance([rows], ["gate=B4", "gate=8.0"]).versions}
     assert [(part.name, part.labelled, part.accuracy) for part in found["2.0.0"].slices] == [("gate=B4", 10, 0.0)]
     assert [(part.name, part.labelled, part.accuracy) for part in found["1.0.0"].slices] == [("gate=8.0", 10, 1.0)]
 

@@ -182,3 +182,33 @@ def test_an_estimator_that_lacks_a_class_can_be_judged_and_not_served() -> None:
     np.testing.assert_array_equal(found.scores, raw.max(axis=1))
     with pytest.raises(ModelFailedError, match="tells"):
         Scorer("1.0.0", wider, line)
+
+
+def test_many_rows_are_scored_in_pieces_and_a_bad_one_is_counted_from_the_first(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    class Sure:
+        """Gives no probabilities where x is under 0."""
+
+        classes_ = ("ok", "late", "gone")
+
+        def predict_proba(self, frame: pd.DataFrame) -> npt.NDArray[np.float64]:
+            asked.append(len(frame))
+            late = frame["delay"].to_numpy()
+            return np.column_stack([0.9 - late, late, np.full(len(frame), 0.1)])
+
+        def predict(self, frame: pd.DataFrame) -> npt.NDArray[np.str_]:
+            return np.array(self.classes_)[self.predict_proba(frame).argmax(axis=1)]
+
+    asked: list[int] = []
+    frame = rows(11, 3).assign(delay=np.linspace(0, 0.8, 11))
+    scorer = Scorer("1.0.0", THREE, Sure())
+    whole = scorer.score(frame)
+    monkeypatch.setattr("mlops_dagster.inference.scorer._PROBABILITIES_AT_ONCE", 4 * len(THREE.classes))
+    asked.clear()
+    many = scorer.score_many(frame)
+    assert max(asked) == 4
+    assert (many.labels, many.scores.tolist()) == (whole.labels, whole.scores.tolist())
+    assert scorer.score_each(frame).labels == whole.labels
+    with pytest.raises(ModelFailedError, match="gave row 9 the scores"):
+        scorer.score_many(frame.assign(delay=[0.5] * 9 + [-1, 0.5]))

@@ -10,7 +10,7 @@ import pytest
 
 from mlops_dagster.errors import InvalidInputError
 from mlops_dagster.monitoring import SCORE_BINS, ConceptPolicy, calibrate, estimated_performance
-from mlops_dagster.monitoring.concept.estimated import estimate
+from mlops_dagster.monitoring.concept.estimated import estimate, places_of
 from mlops_dagster.registry.entities.baseline import Baseline
 from mlops_dagster.registry.entities.calibration import Calibration
 from mlops_dagster.statistics import CategoricalBins, Histogram
@@ -73,23 +73,22 @@ def test_of_a_day_the_champions_answers_are_taken_and_nothing_is_taken_for_grant
     table = pa.table(dict(zip(("version", "role", "prediction", "score"), map(list, columns), strict=True)))
     empty = Histogram(CategoricalBins(("ok", "late")), np.zeros(4, dtype=np.int64))
     baseline = Baseline({}, Histogram.of(SCORE_BINS, []), empty, calibration=calibration)
-    found = estimated_performance(table, "1", baseline, ConceptPolicy())
-    assert found is not None
+    places = places_of(table[:90], "1", calibration) + places_of(table[90:], "1", calibration)
+    found = estimated_performance(places, calibration, baseline, ConceptPolicy())
     assert found.accuracy is not None
     assert (found.rows, found.accuracy.interval) == (100, None)
     assert found.metadata()["estimated_reason"] == "without an interval: how days differ is not known"
     sure, unsure = (
-        estimated_performance(table, "1", baseline, ConceptPolicy(rows_per_observation=shared)) for shared in (1.0, 9.0)
+        estimated_performance(places, calibration, baseline, ConceptPolicy(rows_per_observation=shared))
+        for shared in (1.0, 9.0)
     )
     widths = []
     for each in (sure, unsure):
-        assert each is not None
         assert each.accuracy is not None
         assert each.accuracy.interval is not None
         widths.append(each.accuracy.interval[1] - each.accuracy.interval[0])
         assert "decides nothing" in each.in_words
     assert widths[1] == pytest.approx(3 * widths[0])
-    assert estimated_performance(table, "1", Baseline({}, baseline.score, empty), ConceptPolicy()) is None
 
 
 def test_a_calibration_survives_json_and_another_is_refused(calibration: Calibration) -> None:

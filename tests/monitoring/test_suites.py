@@ -71,7 +71,7 @@ def test_what_is_said_of_a_whole_batch_is_asked_of_each(edited: Callable[..., Pa
     def a_mean(document: Document) -> None:
         mean = {"column": "delay", "min_value": -5, "max_value": 5}
         document["expectations"].append(
-            {"type": "expect_column_mean_to_be_between", "kwargs": mean, "meta": {"min_rows": 30}}
+            {"type": "expect_column_mean_to_be_between", "kwargs": mean, "meta": {"min_batch_rows": 30}}
         )
 
     suite = read_suite(edited(a_mean), SCHEMA)
@@ -90,7 +90,11 @@ def test_what_is_asked_of_nobody_is_passed_by_nobody(edited: Callable[..., Path]
 
     def of_many_rows(document: Document) -> None:
         document["expectations"] = [
-            {"type": "expect_column_values_to_not_be_null", "kwargs": {"column": "temp"}, "meta": {"min_rows": 100}}
+            {
+                "type": "expect_column_values_to_not_be_null",
+                "kwargs": {"column": "temp"},
+                "meta": {"min_batch_rows": 100},
+            }
         ]
 
     suite = read_suite(edited(of_many_rows), SCHEMA)
@@ -190,13 +194,19 @@ WRONG: dict[str, tuple[Callable[[Document], None], str]] = {
     "unknown kind of batch": (replaced(meta={"batches": ["month"]}), "expectation 2 .*'month'.*`batches`; a list"),
     "a list of lists": (replaced(meta={"batches": [["hour"]]}), "expectation 2 .*'hour'.*`batches`; a list"),
     "of no batch": (replaced(meta={"batches": []}), r"expectation 2 .*\[\] for `batches`; a list"),
-    "rows in words": (replaced(meta={"min_rows": "many"}), "expectation 2 .*'many' for `min_rows`"),
-    "rows that are true": (replaced(meta={"min_rows": True}), "expectation 2 .*True for `min_rows`; a number from 0"),
-    "fewer rows than none": (replaced(meta={"min_rows": -5}), "expectation 2 .*-5 for `min_rows`; a number from 0 on"),
-    "no number of rows": (replaced(meta={"min_rows": float("nan")}), "no JSON: NaN is no number"),
+    "rows in words": (replaced(meta={"min_batch_rows": "many"}), "expectation 2 .*'many' for `min_batch_rows`"),
+    "rows that are true": (replaced(meta={"min_batch_rows": True}), "expectation 2 .*True for `min_batch_rows`; a"),
+    "fewer rows than none": (
+        replaced(meta={"min_batch_rows": -5}),
+        "expectation 2 .*-5 for `min_batch_rows`; a number from 0 on",
+    ),
+    "no number of rows": (replaced(meta={"min_batch_rows": float("nan")}), "no JSON: NaN is no number"),
     "misspelt rows": (
-        replaced(meta={"min_row": 100}),
-        r"expectation 2 .*\['min_row'\] in its `meta`; it may have \['batches', 'min_rows', 'rows_per_observation'\]",
+        replaced(meta={"min_batch_row": 100}),
+        (
+            r"expectation 2 .*\['min_batch_row'\] in its `meta`; "
+            r"it may have \['batches', 'min_batch_rows', 'rows_per_observation'\]"
+        ),
     ),
     "misspelt batches": (replaced(meta={"batch": ["day"]}), r"expectation 2 .*\['batch'\] in its `meta`; it may have"),
     "misspelt meta": (replaced(metta={"batches": ["day"]}), r"expectation 2 .*\['metta'\]; an expectation has"),

@@ -85,7 +85,7 @@ BAD: dict[str, tuple[Callable[[pd.DataFrame], pd.DataFrame], str]] = {
     "whole numbers beyond floats": (lambda batch: batch.assign(delay=2**60), "delay: is of type int64, not float64"),
     "text as numbers": (lambda batch: batch.assign(origin=7.5), "origin: .*str"),
     "a hole": (lambda batch: batch.assign(delay=batch["delay"].shift()), "delay: 1 of 37 .*missing"),
-    "feed down": (lambda batch: batch.assign(temp=np.nan), "temp: 37 of 37 .*; at most 5.0% may be, by chance 9$"),
+    "feed down": (lambda batch: batch.assign(temp=np.nan), "37 of 37 .* 9 .`.*max_missing: 0.05}`, 1 would allow it"),
     "other units": (lambda batch: batch.assign(temp=batch["temp"] + 273.15), "temp: 37 .*outside .* to [-0-9.]+;"),
     "infinite": (lambda batch: batch.assign(temp=np.inf), "temp: 37 of 37 values are outside"),
     "unknown category": (lambda batch: batch.assign(origin="XXX"), "origin: 37 of 37 .*known ones;"),
@@ -152,7 +152,8 @@ def test_great_expectations_draws_the_line_where_chance_ends_among_the_values_th
     (failure,) = validate(batch, suite).failures
     told = f"temp: {most + 1} of {1000 - missing} values are outside"
     assert failure.startswith(told)
-    assert failure.endswith(f"at most 10.0% may be, by chance {most}")
+    rule, would = "`validation: {max_outside: 0.1}`", -(-100 * (most + 1) // (1000 - missing)) / 100
+    assert failure.endswith(f"at most 10.0% may be, by chance {most} ({rule}, {would:g} would allow it)")
     assert validate_each({0: flights(1000, seed=6), 1: batch}, suite)[1].failures == (failure,)
 
 
@@ -301,7 +302,9 @@ def test_what_was_null_in_training_may_be_null_and_little_more() -> None:
     suite = suite_for(schema, baseline)
     assert validate(rows(3400, 400), suite).failures == ()
     first, second = validate(rows(4000, 1000), suite).failures
-    assert first.startswith("tip: 4000 of 10000 values are missing; at most 35.0% may be")
+    assert first.startswith("tip: 4000 of 10000 values are missing; at most 35.0% may be, by chance ")
+    assert first.endswith(" (`validation: {max_missing: 0.05}`, 0.1 would allow it)")
+    assert validate(rows(4000, 0), suite_for(schema, baseline, policy=ValidationPolicy(max_missing=0.1))).passed
     assert second.startswith("fare: 1000 of 10000 values are missing; at most 5.0% may be")
     labelled = rows(9_000, 0).assign(label="a")
     assert validate(labelled, suite_for(schema), "training_set").failures == ()  # which is where it is learnt

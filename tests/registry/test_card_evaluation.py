@@ -8,7 +8,8 @@ from pydantic import ValidationError
 from sklearn.metrics import accuracy_score, f1_score
 
 from mlops_dagster.errors import InvalidInputError
-from mlops_dagster.registry import EvaluationSlice, ModelCard, evaluate, to_html
+from mlops_dagster.registry import EvaluationSlice, ModelCard, audit_fairness, evaluate, to_html
+from mlops_dagster.registry.cards.fairness import MOST_RATES
 from mlops_dagster.statistics import macro_f1_interval, metrics_from_confusion
 
 LABELS = ("late", "on_time", "lost")
@@ -83,3 +84,25 @@ def test_a_card_of_a_thousand_classes_names_the_worst_and_stays_small():
         assert "true class, the worst 20 of 1,000" in page
         assert "c009 (1), c000 (1)" in page or "c000 (1), c009 (1)" in page  # c007 has two errors: it is the first
         assert len(page) < 20_000
+
+
+def test_a_card_of_a_thousand_slices_and_groups_shows_the_worst_and_stays_small() -> None:
+    """Of 1,000 classes and groups a card would have a million selection rates."""
+    row, name = np.arange(60_000), np.array([f"{number:03}" for number in range(1000)])
+    shop, label = name[row % 1000], name[(row + row // 1000) % 1000]  # 60 rows a shop, each of another class
+    said = np.where((shop == "777") | (row // 1000 % 10 == 0), "000", label)
+    right = evaluate("overall", ["a", "b"] * 9, ["a", "b"] * 9)
+    parts = [right, *(right.model_copy(update={"name": f"shop={number:03}"}) for number in range(999))]
+    parts.append(evaluate("shop=worst", ["a", "b"] * 9, ["a", "a"] * 9))
+    audit = audit_fairness(label, said, shop, attribute="shop")
+    (always,) = (rates for name, rates in audit.groups.items() if name == "777")
+    assert (always["accuracy"], always["selection_rate[000]"], len(always)) == (0, 1, 2 + MOST_RATES)
+    assert audit.gaps["demographic_parity_difference"] == pytest.approx(0.9)
+    card = ModelCard(evaluation=tuple(parts), fairness=(audit,))
+    for page in (card.to_markdown(), to_html(card)):
+        assert "slice, the worst 40 of 1,001" in page
+        assert "shop, the worst 40 of 1,000" in page
+        assert "shop=worst" in page
+        assert "777" in page
+    assert len(card.to_markdown()) < 20_000
+    assert len(card.model_dump_json()) < 2_000_000

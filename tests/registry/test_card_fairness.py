@@ -61,7 +61,7 @@ def test_the_numbers_are_those_of_fairlearn_on_every_row(seed: int) -> None:
     generator = np.random.default_rng(seed)
     true, group = generator.choice([0, 1], 900, p=[0.7, 0.3]), generator.choice(["a", "b", "c", "d"], 900)
     predicted = np.where(generator.random(900) < 0.8, true, 1 - true)
-    audit = audit_fairness(true, predicted, group, attribute="g", positive="1", min_rows=1)
+    audit = audit_fairness(true, predicted, group, attribute="g", positive="1", min_group_rows=1)
     metrics = {
         "accuracy": accuracy_score,
         "selection_rate": selection_rate,
@@ -93,13 +93,13 @@ def test_groups_too_small_to_judge_are_named_and_do_not_count() -> None:
             "equalized_odds_difference": 0.3,
         }
     )
-    assert (audit.min_rows, audit.groups["HA"]["accuracy"]) == (30, 0)
+    assert (audit.min_group_rows, audit.groups["HA"]["accuracy"]) == (30, 0)
     assert audit.left_out == {
         "accuracy": ("HA",),
         "demographic_parity_difference": ("HA",),
         "equalized_odds_difference": ("HA", "OO", "VX"),
     }
-    with_everyone = audit_fairness(true, predicted, groups, attribute="carrier", positive="late", min_rows=1)
+    with_everyone = audit_fairness(true, predicted, groups, attribute="carrier", positive="late", min_group_rows=1)
     assert with_everyone.max_gap == pytest.approx(0.85)
 
 
@@ -153,8 +153,8 @@ def test_rows_without_a_group_are_a_group() -> None:
 def test_rows_that_cannot_be_judged_are_refused(arguments: tuple[list[str], ...], message: str) -> None:
     with pytest.raises(InvalidInputError, match=message):
         audit_fairness(*arguments, attribute="g")
-    with pytest.raises(InvalidInputError, match="min_rows=0"):
-        audit_fairness(["a"], ["a"], ["x"], attribute="g", min_rows=0)
+    with pytest.raises(InvalidInputError, match="min_group_rows=0"):
+        audit_fairness(["a"], ["a"], ["x"], attribute="g", min_group_rows=0)
 
 
 def test_an_audit_of_an_earlier_version_is_read() -> None:

@@ -5,7 +5,9 @@ from mlops_dagster.errors import IncompleteCardError, QualityGateError
 from mlops_dagster.registry import EvaluationSlice, FairnessAudit, GatePolicy, ModelCard, ModelRegistry, Stage
 
 COMPARED = FairnessAudit(attribute="origin", groups={"JFK": {"rows": 900, "accuracy": 0.9}}, max_gap=0.01)
-UNCOMPARED = FairnessAudit(attribute="carrier", groups={"HA": {"rows": 13, "accuracy": 0.7}}, max_gap=None, min_rows=30)
+UNCOMPARED = FairnessAudit(
+    attribute="carrier", groups={"HA": {"rows": 13, "accuracy": 0.7}}, max_gap=None, min_group_rows=30
+)
 
 
 @pytest.mark.parametrize(

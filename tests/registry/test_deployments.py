@@ -6,7 +6,7 @@ from hypothesis import HealthCheck, settings
 from hypothesis import strategies as st
 from hypothesis.stateful import RuleBasedStateMachine, initialize, invariant, rule, run_state_machine_as_test
 
-from mlops_dagster.clock import ReplayedClock
+from mlops_dagster.clock import ReplayedClock, SystemClock
 from mlops_dagster.errors import InvalidInputError, TransitionError, VersionExistsError
 from mlops_dagster.registry import ALLOWED, ModelCard, ModelRegistry, Stage
 
@@ -222,6 +222,15 @@ def test_workers_say_since_when_they_serve_an_epoch(registry: ModelRegistry, add
     registry.acknowledge("flights", "a", 1)
     assert registry.acknowledgements("flights") == first
     assert registry.acknowledgements("ghost") == []
+
+
+def test_a_worker_that_says_nothing_more_is_gone(registry: ModelRegistry, monkeypatch: pytest.MonkeyPatch) -> None:
+    times = iter(START + timedelta(seconds=seconds) for seconds in (0, 60, 61, 100))
+    monkeypatch.setattr(SystemClock, "now", lambda _self: next(times))
+    registry.beat("a")
+    registry.beat("b")
+    assert registry.workers() == {"a", "b"}
+    assert registry.workers() == {"b"}
 
 
 VERSIONS = ("1.0.0", "1.1.0", "1.2.0", "2.0.0-rc.1")

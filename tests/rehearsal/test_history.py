@@ -11,6 +11,7 @@ from hypothesis import strategies as st
 from mlops_dagster.errors import InvalidInputError
 from mlops_dagster.rehearsal.traffic.files import read_table
 from mlops_dagster.rehearsal.traffic.history import read_history
+from mlops_dagster.rehearsal.traffic.traffic import hours
 from mlops_dagster.schema import Feature, ModelSchema
 
 SCHEMA = ModelSchema(
@@ -55,7 +56,10 @@ def test_labels_in_a_table_of_their_own_find_their_request() -> None:
 
 
 def test_a_history_without_labels_or_with_fewer_classes_says_what_cannot_be_known() -> None:
-    assert "nothing is known of accuracy" in read_history(requests(label=None), None, SCHEMA).notes[-1]
+    history = read_history(requests(label=None), None, SCHEMA)
+    assert "nothing is known of accuracy" in history.notes[-1]
+    first = hours(history, SCHEMA, TIMES[0].to_pydatetime(), TIMES[1].to_pydatetime())[0]
+    assert [(each.label, each.known_at) for each in first.requests] == [(None, None)], "none is waited for"
     assert "no label of the history is '1'" in read_history(requests(label=["0"] * 3), None, SCHEMA).notes[-1]
 
 

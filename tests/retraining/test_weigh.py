@@ -31,9 +31,11 @@ HARM = st.dictionaries(st.sampled_from("abcd"), st.sampled_from(HARMS))
         ("inconclusive", {}, True, "whether it moves the scores cannot be told"),
         ("inconclusive", {"a": "no_loss", "b": "no_loss"}, False, "labels show no loss"),
         ("retrain", {"a": "no_loss", "b": "no_loss"}, True, "drift of the scores (KS D 0.170) and of a, b"),
+        ("stable", None, False, "which does not move the scores; no daily report of this champion was known"),
+        ("monitor", None, True, "moves the scores (KS D 0.170); no daily report of this champion was known"),
     ],
 )
-def test_the_rule(score: str, harm: dict[str, str], asks: bool, reason: str) -> None:
+def test_the_rule(score: str, harm: dict[str, str] | None, asks: bool, reason: str) -> None:
     found = weigh(DriftSignal("retrain", ("a", "b"), score=score, ks=0.17), harm)
     assert found.asks is asks
     assert reason in found.reason
@@ -64,6 +66,7 @@ def test_evidence_that_is_missing_lets_drift_ask(drift: DriftSignal, harm: dict[
     assert weigh(unknown, {}).asks
     if drift.score != "stable" and weigh(drift, harm).asks:
         assert weigh(drift, {}).asks
+    assert weigh(drift, None).asks is weigh(drift, {}).asks
 
 
 def test_it_reads_the_reports() -> None:

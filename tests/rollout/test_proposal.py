@@ -4,8 +4,8 @@ import pytest
 
 from mlops_dagster.errors import InvalidPolicyError
 from mlops_dagster.rollout import RolloutPolicy
-from mlops_dagster.rollout.prospects.proposal import propose_policy
-from mlops_dagster.rollout.prospects.prospects import Traffic, check_can_promote
+from mlops_dagster.rollout.prospects.proposal import check_can_promote, propose_policy
+from mlops_dagster.rollout.prospects.prospects import Outcome, Traffic, prospect
 
 
 @pytest.mark.parametrize(
@@ -24,6 +24,18 @@ def test_what_is_proposed_can_promote(a_day: float, late: float, rows: float) ->
         assert policy == with_defaults
 
 
+@pytest.mark.parametrize(("a_day", "rows", "margin"), [(3000, 1.0, 0.02), (1000, 2.0, 0.05)])
+def test_of_a_rare_class_few_labels_come_and_the_deadline_waits_for_them(
+    a_day: float, rows: float, margin: float
+) -> None:
+    traffic, shares = Traffic(requests_per_day=a_day), {"fine": 0.99, "fraud": 0.01}
+    policy = propose_policy(traffic, rows, shares)
+    assert policy.margin == margin
+    assert prospect("", (0.03, 0.03), policy, traffic, shares).outcome is Outcome.PROMOTE
+
+
 def test_a_traffic_that_proves_nothing_within_a_year_is_refused_with_the_arithmetic() -> None:
+    with pytest.raises(InvalidPolicyError, match="promoted by this `rollout`: the shadow takes"):
+        check_can_promote(RolloutPolicy(), Traffic(requests_per_day=0.5))
     with pytest.raises(InvalidPolicyError, match=r"with 0.5 requests a day .* the shadow takes .* promote by hand"):
         propose_policy(Traffic(requests_per_day=0.5), 1)

@@ -4,7 +4,8 @@ import pytest
 
 from mlops_dagster.errors import InvalidPolicyError
 from mlops_dagster.rollout import Outcome, RolloutPolicy
-from mlops_dagster.rollout.prospects.prospects import Traffic, check_can_promote, least_hours, prospects
+from mlops_dagster.rollout.prospects.proposal import check_can_promote
+from mlops_dagster.rollout.prospects.prospects import Traffic, least_hours, prospects
 
 QUICK = RolloutPolicy(steps=(0.1, 0.5), min_canary_hours=12, soak_hours=6, deadline_hours=60)
 LATE = RolloutPolicy(deadline_hours=400, labels="late", label_hours=24)
@@ -26,7 +27,11 @@ def test_labels_ten_days_late_under_a_deadline_of_seven_are_refused_with_the_ari
 @pytest.mark.parametrize(
     ("policy", "traffic", "says"),
     [
-        (QUICK, Traffic(requests_per_day=50), "each waits for 100 paired labels of its own"),
+        (
+            QUICK,
+            Traffic(requests_per_day=50),
+            "each waits for 100 paired labels of its own, .* One that can: `rollout: {steps: .* deadline_hours: 1344",
+        ),
         (
             LATE,
             Traffic(requests_per_day=24_000, label_delay_hours=48),

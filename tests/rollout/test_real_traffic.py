@@ -242,6 +242,19 @@ def test_one_that_always_says_fine_is_rolled_back() -> None:
     assert "balanced accuracy" in decision.test("paired.worse").claim
 
 
+def test_one_that_harms_the_common_class_alone_is_rolled_back_unless_the_policy_says_that_it_may() -> None:
+    """Five points of nearly all answers are two and a half of the mean of the classes, which takes 100,000 labels."""
+    worse = {"fraud": PairedCounts(1, 1, 48), "fine": PairedCounts(50, 297, 4603)}
+    decision = on_rare(worse)
+    assert (decision.outcome, "paired.worse" in decision.reason) == (Outcome.ROLLBACK, True)
+    assert decision.test("paired.worse").claim.startswith("balanced accuracy, or accuracy, more than 0.02 under")
+    spared = on_rare(worse, INDEPENDENT.model_copy(update={"loss": "balanced"}))
+    assert spared.outcome is Outcome.GIVE_UP, spared.reason
+    tolerable = {"fraud": PairedCounts(400, 0, 600), "fine": PairedCounts(0, 2500, 96_500)}
+    assert on_rare(tolerable).outcome is not Outcome.PROMOTE
+    assert on_rare(tolerable, INDEPENDENT.model_copy(update={"loss": "balanced"})).outcome is Outcome.PROMOTE
+
+
 def test_one_that_is_as_good_on_both_classes_is_promoted() -> None:
     decision = on_rare(stream(40_000, found=0.0, alarms=0.0))
     assert decision.outcome is Outcome.PROMOTE, decision.reason

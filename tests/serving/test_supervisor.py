@@ -31,8 +31,8 @@ def children(server: Server, kind: str = "") -> list[int]:
     """Process ids of the server's children of one kind (worker, housekeeper), in the order of their start."""
     found = []
     for line in Path(f"/proc/{server.process.pid}/task/{server.process.pid}/children").read_text().split():
-        command = Path(f"/proc/{line}/cmdline").read_bytes().decode().split("\0")
-        found += [int(line)] if f"mlops_dagster.serving.{kind}" in " ".join(command) else []
+        command = " ".join(Path(f"/proc/{line}/cmdline").read_bytes().decode().split("\0"))
+        found += [int(line)] if "mlops_dagster.serving." in command and f".{kind}" in command else []
     return found
 
 
@@ -108,6 +108,7 @@ def test_another_weight_is_acknowledged_by_every_worker(pair: Server, models: Mo
     epoch = models.stores.registry.deployment(MODEL).epoch
     after = models.stores.registry.set_canary_weight(MODEL, 0.5, expected_epoch=epoch).epoch
     eventually(lambda: pair.in_force(models.stores, MODEL, after), seconds=2)
+    assert models.stores.registry.workers() >= set(pair.address["processes"]), "each says that it is there"
 
 
 def test_what_dies_is_started_again_and_that_is_counted(pair: Server) -> None:

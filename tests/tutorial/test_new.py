@@ -3,6 +3,7 @@
 import ast
 from pathlib import Path
 
+import numpy as np
 import pandas as pd
 import pytest
 from typer.testing import CliRunner
@@ -51,6 +52,16 @@ def test_kinds_classes_and_groups_are_read_from_the_table() -> None:
     assert visits.rows_per_day == pytest.approx(50, rel=0.01)
 
 
+def test_rows_without_a_label_are_told_of_and_their_share_is_written(folder: Path) -> None:
+    rows = census(50)
+    rows.assign(label=rows["label"].where(rows.index % 5 > 0)).to_parquet("some.parquet")
+    new("people-i-know", "--data", "some.parquet")
+    assert "    min_label_share: 0.79\n" in Path("people-i-know/people_i_know/defs/model/defs.yaml").read_text()
+    rows.assign(label=rows["label"].where(rows.index % 5 == 0)).to_parquet("few.parquet")
+    found = CliRunner().invoke(app, ["new", "strangers", "--data", "few.parquet"])
+    assert "20% of the rows have a label" in " ".join(found.stderr.split())
+
+
 def test_days_that_differ_make_rows_count_for_fewer() -> None:
     rows = census(200, days=20)
     assert described(rows).rows_per_observation < 2
@@ -63,6 +74,7 @@ def test_days_that_differ_make_rows_count_for_fewer() -> None:
     [
         (lambda rows: rows.drop(columns="label"), "no column 'label', but event_time, age"),
         (lambda rows: rows.assign(event_time=rows["event_time"].dt.tz_localize(None)), "dt.tz_localize('UTC')"),
+        (lambda rows: rows.set_index("event_time"), "`frame.reset_index().to_parquet(...)`"),
         (lambda rows: rows.assign(label=None), "no row of the table has a 'label'"),
         (
             lambda rows: rows.assign(label=rows["label"] + 0.5),
@@ -80,13 +92,21 @@ def test_a_table_that_no_model_can_learn_from_is_refused(change: object, said: s
 
 
 def test_columns_of_other_names_and_odd_ones_are_taken_as_code(folder: Path) -> None:
+    rng = np.random.default_rng(3)
     rows = census(50).rename(columns={"event_time": "came at", "label": "employed?", "school": 'the "school"'})
     rows["score"], rows["who"], rows["born"] = 1.0, [f"id{n}" for n in range(len(rows))], rows["came at"]
+    rows["day"], rows["seconds"] = rows["came at"].dt.strftime("%Y-%m-%d"), np.arange(len(rows)) // 3
+    rows["often"] = np.where(rng.random(len(rows)) < 0.1, None, rng.random(len(rows)) < 0.4)  # or neither
+    rows = rows.sample(frac=1, random_state=0)
+    rows.index = rows.index // 2  # a table need be neither in order nor numbered
     rows.to_parquet("people.parquet")
     said = new("work-force", "--data", "people.parquet", "--event-time", "came at", "--label", "employed?")
     assert "left out: 'who' (more than 1000 different texts" in said
     assert "left out: 'score' (no feature can be called score" in said
     assert "left out: 'born'" in said
+    assert "'often'" not in said
+    assert "left out: 'day' (dates, each of which comes and goes" in said
+    assert "left out: 'seconds' (it only rises with the time" in said
     names: dict[str, object] = {"__file__": str(folder / "work-force" / "work_force" / "trainer.py")}
     exec((folder / "work-force" / "work_force" / "trainer.py").read_text(), names)  # noqa: S102  # what was written
     end = pd.Timestamp.now("UTC")

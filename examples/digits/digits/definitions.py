@@ -4,9 +4,10 @@ from pathlib import Path
 
 import dagster as dg
 
+from digits import SINCE
 from mlops_dagster.components import load_from_defs_folder
 
 
 @dg.definitions
 def defs() -> dg.Definitions:
-    return load_from_defs_folder(path_within_project=Path(__file__).parent)
+    return load_from_defs_folder(path_within_project=Path(__file__).parent, since=SINCE)

@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING, TypeAlias
 import numpy as np
 import numpy.typing as npt
 
+from digits import SINCE
 from mlops_dagster.clock import in_utc
 from mlops_dagster.errors import TrainingDataError
 from mlops_dagster.schema import Feature, ModelSchema
@@ -35,12 +36,12 @@ SCHEMA = ModelSchema(
 def training_set(start: datetime, end: datetime) -> "pd.DataFrame":
     """The images labelled in [start, end): the pixels, `label`, `event_time`, and `ink` for the fairness audit.
 
-    The first came at MLOPS_PARTITIONS_START, and one every 48 minutes since. After 29.9 days the half is through, and
-    each image is scanned anew: a shorter window has none twice. Raises TrainingDataError if there is none.
+    The first came at MLOPS_PARTITIONS_START or `SINCE`, and one every 48 minutes since. After 29.9 days the half is
+    through, and each image is scanned anew: a shorter window has none twice. Raises TrainingDataError if there is none.
     """
     import pandas as pd
 
-    begin = datetime.combine(Settings().partitions_start, time(), UTC)
+    begin = datetime.combine(Settings().partitions_start or SINCE, time(), UTC)
     first, last = (max(0, -((begin - in_utc(at)) // LABELLED_EVERY)) for at in (start, end))
     if first >= last:
         raise TrainingDataError(f"no image was labelled from {start:%Y-%m-%d} to {end:%Y-%m-%d}; they begin at {begin}")

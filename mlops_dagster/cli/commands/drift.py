@@ -36,7 +36,8 @@ def drift(
 
     What served under another schema was counted in other bins; --rows reads the log and counts it again.
     """
-    from mlops_dagster.cli.commands.policies import drift_policy
+    from mlops_dagster.cli.commands.policies import policy_in_force
+    from mlops_dagster.monitoring import DriftPolicy
     from mlops_dagster.monitoring.comparison.compare import between
     from mlops_dagster.monitoring.comparison.counts import count, recount
     from mlops_dagster.monitoring.comparison.selectors import parse_side
@@ -51,7 +52,7 @@ def drift(
         after = recount(stores.registry, stores.log, stores.rollups, model, second, before.counts)
     else:
         after = count(stores.registry, stores.rollups, model, second)
-    held_to = drift_policy(model, Path())
+    held_to = policy_in_force(model, "drift", DriftPolicy, Path())
     found = between(before, after, held_to.policy)
     asks = weigh(DriftSignal.from_metadata(found.features.metadata()), {})
     if json:

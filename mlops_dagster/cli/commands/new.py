@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from mlops_dagster.cli.output import say
+from mlops_dagster.cli.output import hint, say
 from mlops_dagster.cli.running import speaks
 from mlops_dagster.errors import InvalidInputError
 
@@ -41,6 +41,8 @@ def new(
         there = os.path.relpath(data.absolute(), Path(name).absolute())
         project = Project(name, today, table, Path(there).as_posix(), event_time, label)
     write_project(project, Path(name))
+    for why in filter(None, (project.unlabelled, project.why_no_proof())):
+        hint(f"its rollout is yours to change: {why}")
     say(f"{name}/ is written; its README.md has the commands, {project.package}/trainer.py and defs.yaml are yours now")
 
 

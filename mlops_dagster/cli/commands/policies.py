@@ -1,7 +1,9 @@
-"""The drift policy in force: what the model's `defs.yaml` says, which the assets of Dagster hold it to."""
+"""The policies in force: what the model's `defs.yaml` says, which the assets and sensors of Dagster hold it to."""
 
 from pathlib import Path
-from typing import TYPE_CHECKING, NamedTuple
+from typing import TYPE_CHECKING, Generic, NamedTuple, TypeVar
+
+from pydantic import BaseModel
 
 from mlops_dagster.documents.readable import fields_of
 from mlops_dagster.documents.yaml_files import read_yaml
@@ -10,25 +12,27 @@ from mlops_dagster.errors import InvalidInputError
 if TYPE_CHECKING:
     from collections.abc import Iterator
 
-    from mlops_dagster.monitoring import DriftPolicy
+Policy = TypeVar("Policy", bound=BaseModel)
 
 
-class InForce(NamedTuple):
+class InForce(NamedTuple, Generic[Policy]):
     """A policy, and where it was found."""
 
-    policy: "DriftPolicy"
+    policy: Policy
     origin: str
 
 
-def drift_policy(model: str, project: Path) -> InForce:
-    """The `drift` of the model in the `defs.yaml` files of the code locations that `project`'s workspace.yaml names.
+DEFAULTS = "the defaults"
+"""The origin of the policy of a model that no file has."""
 
-    The defaults for a model that none of them has. Raises InvalidInputError for its file, and if it is in none but one
-    that cannot be read.
+
+def policy_in_force(model: str, key: str, kind: type[Policy], project: Path) -> InForce[Policy]:
+    """The model's policy `key` in the `defs.yaml` files of the code locations that `project`'s workspace.yaml names.
+
+    The defaults of `kind` for a model that none of them has. Raises InvalidInputError for its file, and if it is in
+    none but one that cannot be read.
     """
     from pydantic import ValidationError
-
-    from mlops_dagster.monitoring import DriftPolicy
 
     unreadable = None
     for path in (found for folder in _packages(project) for found in sorted(folder.rglob("defs.yaml"))):
@@ -40,12 +44,12 @@ def drift_policy(model: str, project: Path) -> InForce:
         if attributes is not None:
             origin = path.relative_to(project).as_posix()
             try:
-                return InForce(DriftPolicy.model_validate(attributes.get("drift") or {}), origin)
+                return InForce(kind.model_validate(attributes.get(key) or {}), origin)
             except ValidationError as error:
-                raise InvalidInputError(f"{origin} has no drift policy: {fields_of(error)}; mend that") from error
+                raise InvalidInputError(f"{origin} has no {key} policy: {fields_of(error)}; mend that") from error
     if unreadable is not None:
         raise unreadable
-    return InForce(DriftPolicy(), "the defaults")
+    return InForce(kind(), DEFAULTS)
 
 
 def _packages(project: Path) -> "Iterator[Path]":

@@ -13,6 +13,8 @@ from mlops_dagster.documents.readable import fields_of
 from mlops_dagster.errors import InvalidInputError, InvalidPolicyError
 
 if TYPE_CHECKING:
+    from collections.abc import Generator
+
     from mlops_dagster.components.spec import ModelSpec
     from mlops_dagster.rollout.policy import RolloutPolicy
     from mlops_dagster.rollout.prospects.prospects import Traffic
@@ -57,23 +59,31 @@ def check(
         validation=ValidationPolicy() if spec is None else spec.validation,
         own_types=settings().own_types,
     )
-    for step in steps:
-        say(f"ok  {step}")
+    shares = _tell(steps)
     traffic = None if spec is None else spec.traffic
     if per_day is not None:
         traffic = _traffic(per_day, label_delay_hours)
     if traffic is None:
         hint("what its rollouts can prove: give --per-day and --label-delay-hours, or `traffic` in defs.yaml")
     else:
-        _tell_prospects(RolloutPolicy() if spec is None else spec.rollout, traffic)
+        _tell_prospects(RolloutPolicy() if spec is None else spec.rollout, traffic, shares)
 
 
-def _tell_prospects(policy: "RolloutPolicy", traffic: "Traffic") -> None:
-    from mlops_dagster.rollout.prospects.prospects import check_can_promote, prospects
+def _tell(steps: "Generator[str, None, dict[str, float]]") -> dict[str, float]:
+    while True:
+        try:
+            say(f"ok  {next(steps)}")
+        except StopIteration as end:
+            return dict(end.value)
 
-    check_can_promote(policy, traffic)
+
+def _tell_prospects(policy: "RolloutPolicy", traffic: "Traffic", shares: dict[str, float]) -> None:
+    from mlops_dagster.rollout.prospects.proposal import check_can_promote
+    from mlops_dagster.rollout.prospects.prospects import prospects
+
+    check_can_promote(policy, traffic, shares)
     say(f"ok  rollout: {traffic.requests_per_day:g} requests a day, labels {traffic.label_delay_hours:g} hours late")
-    for each in prospects(policy, traffic):
+    for each in prospects(policy, traffic, shares):
         say(f"    {each.challenger}: {each.outcome.value} after {each.hours:g} hours, {each.pairs:,} labels")
     if policy.rows_per_observation is None:
         hint("if rows are independent; where the rows of a day share causes, it takes as many times more labels")

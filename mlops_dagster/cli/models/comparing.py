@@ -10,13 +10,16 @@ from rich.text import Text
 from mlops_dagster.cli.arguments import Json, Model
 from mlops_dagster.cli.completion import version_names
 from mlops_dagster.cli.models.facts import serving, status, summary
-from mlops_dagster.cli.output import NONE, Cell, day, number, print_json, right, say, table, title
+from mlops_dagster.cli.output import NONE, Cell, day, hint, number, print_json, right, say, table, title
 from mlops_dagster.cli.running import open_stores
 from mlops_dagster.clock import in_utc
 
 if TYPE_CHECKING:
     from mlops_dagster.cli.models.comparison import Comparison, Interval, MetricPair, SchemaChange, Shift
     from mlops_dagster.registry import Deployment, ModelVersion, Provenance
+
+_MOST = 100
+"""So many metrics of slices are read, the largest differences first."""
 
 
 def compare(
@@ -40,8 +43,10 @@ def compare(
         title("Metrics, each version on its own held-out rows")
         table(
             ("slice", "metric", right("rows"), *map(right, versions), right("difference")),
-            map(_metric_row, found.metrics),
+            map(_metric_row, found.metrics[:_MOST]),
         )
+        if (more := len(found.metrics) - _MOST) > 0:
+            hint(f"{more:,} more lines, with smaller differences: --json has them")
     else:
         say("No slice or metric is common to both.")
     if found.shifts is None:

@@ -20,6 +20,7 @@ if TYPE_CHECKING:
     from mlops_dagster.errors import RefusedError
     from mlops_dagster.registry import Deployment, Event, ModelVersion
 
+_NAMED = 40
 _REVIEWS = ("approval_requested", "approved", "rejected", "forced")
 
 
@@ -134,10 +135,10 @@ def _facts(
         ("tags", _listed(version.tags)),
         ("lineage", _listed(version.lineage)),
         ("metrics", _listed({name: f"{value:.6g}" for name, value in version.metrics.items()})),
-        ("features", ", ".join(f"{each.name} ({each.kind})" for each in version.schema.features))
+        ("features", _some([f"{each.name} ({each.kind})" for each in version.schema.features]))
         if version.schema
         else ("features", NONE),
-        ("classes", ", ".join(version.schema.classes) if version.schema else NONE),
+        ("classes", _some(version.schema.classes) if version.schema else NONE),
         ("baseline", "present" if version.baseline else NONE),
         ("card", _card(version)),
         *(("provable", line) for line in _can_prove(version) or [NONE]),
@@ -155,6 +156,12 @@ def _run_page(version: "ModelVersion", dagster: str | None) -> str | None:
     """The page of the run that trained it; None if none did, or without MLOPS_DAGSTER_URL."""
     run = version.lineage.get("dagster_run")
     return run_page(dagster, run) if dagster and run else None
+
+
+def _some(names: Sequence[str]) -> str:
+    """Those that a person reads, and how many more there are: `--json` has them all."""
+    more = len(names) - _NAMED
+    return ", ".join(names[:_NAMED]) + (f" and {more:,} more" if more > 0 else "")
 
 
 def _missing(version: "ModelVersion") -> tuple[str, ...]:

@@ -1,6 +1,7 @@
 """`mlops rollouts status`."""
 
 from collections.abc import Mapping
+from pathlib import Path
 from typing import TYPE_CHECKING
 
 from mlops_dagster.cli.arguments import Json, Model
@@ -9,7 +10,7 @@ from mlops_dagster.cli.rollouts.explaining import debt_in_words, label_debt, lab
 from mlops_dagster.cli.rollouts.listing import place, rollout_document
 from mlops_dagster.cli.running import open_stores
 from mlops_dagster.dagster_pages import asset_page
-from mlops_dagster.errors import RolloutNotFoundError
+from mlops_dagster.errors import InvalidInputError, RolloutNotFoundError
 
 if TYPE_CHECKING:
     from datetime import datetime, timedelta
@@ -34,7 +35,7 @@ def status(model: Model, json: Json = False) -> None:
     now = stores.clock.now()
     last = stores.rollouts.last_decision(rollout.id)
     look = None if rollout.phase.ended else stores.controller(lambda _model: rollout.policy).look(rollout)
-    workers = _latest(stores.registry.acknowledgements(model))
+    workers = _there(stores.registry.acknowledgements(model), stores.registry.workers())
     if json:
         print_json(_document(rollout, deployment, workers, last, look, now) | {"dagster": page})
         return
@@ -43,6 +44,7 @@ def status(model: Model, json: Json = False) -> None:
             ("rollout", f"{rollout.id}: {model} {rollout.challenger} against {rollout.champion}"),
             ("stands at", f"{place(rollout)}, since {minute(rollout.ended_at or rollout.step_at)}"),
             *([("because", rollout.reason)] if rollout.reason else []),
+            *([("policy", kept)] if (kept := _kept(rollout)) else []),
             ("in force", _in_force(deployment)),
             ("workers", _workers(deployment, workers)),
             ("decided last", "nothing yet" if last is None else f"{last.outcome}, {minute(last.at)}: {last.reason}"),
@@ -51,6 +53,19 @@ def status(model: Model, json: Json = False) -> None:
             *([("Dagster", page)] if page else []),
         ]
     )
+
+
+def _kept(rollout: "Rollout") -> str:
+    """What the model's file in this project says otherwise by now; "" if it cannot be read: others say so."""
+    from mlops_dagster.cli.commands.policies import DEFAULTS, policy_in_force
+    from mlops_dagster.rollout.kept_policy import kept_policy
+    from mlops_dagster.rollout.policy import RolloutPolicy
+
+    try:
+        written = policy_in_force(rollout.model, "rollout", RolloutPolicy, Path())
+    except InvalidInputError:
+        return ""
+    return "" if written.origin == DEFAULTS else kept_policy(rollout, written.policy)
 
 
 def _now(rollout: "Rollout", look: "Decision", now: "datetime") -> list[tuple[str, str]]:
@@ -76,15 +91,15 @@ def _in_force(deployment: "Deployment") -> str:
     return f"epoch {deployment.epoch}: champion {deployment.champion or NONE}{canary}{shadows}"
 
 
-def _latest(acknowledged: "list[Acknowledgement]") -> "Mapping[str, Acknowledgement]":
-    """By worker, the last epoch that it said it serves; one that has died is among them."""
-    return {each.process: each for each in acknowledged}
+def _there(acknowledged: "list[Acknowledgement]", there: "set[str]") -> "Mapping[str, Acknowledgement]":
+    """By worker that is there, the last epoch that it said it serves."""
+    return {each.process: each for each in acknowledged if each.process in there}
 
 
 def _workers(deployment: "Deployment", workers: "Mapping[str, Acknowledgement]") -> str:
     serving = [each for each in workers.values() if each.epoch == deployment.epoch]
     behind = [f"{each.process} at {each.epoch}" for each in workers.values() if each.epoch != deployment.epoch]
-    others = f"; behind, or gone: {', '.join(behind)}" if behind else ""
+    others = f"; behind: {', '.join(behind)}" if behind else ""
     return f"{len(serving)} serve epoch {deployment.epoch}{others}"
 
 

@@ -5,10 +5,10 @@ from dataclasses import replace
 import dagster as dg
 
 from mlops_dagster.components.checks.validation import data_docs, metadata_of, outcome_of
-from mlops_dagster.components.links import back_to, link_of
 from mlops_dagster.components.partitions import STAGE, daily, windows
 from mlops_dagster.components.platform import Platform
 from mlops_dagster.components.spec import ModelSpec
+from mlops_dagster.components.views.links import back_to, link_of
 from mlops_dagster.components.views.reports import not_the_newest
 from mlops_dagster.components.views.tables import Metadata, in_order
 from mlops_dagster.errors import InvalidInputError, InvalidSuiteError, ModelFailedError

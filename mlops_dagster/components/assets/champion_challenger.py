@@ -2,11 +2,11 @@
 
 import dagster as dg
 
-from mlops_dagster.components.links import log_of
 from mlops_dagster.components.partitions import STAGE
 from mlops_dagster.components.platform import AsOf, Platform
 from mlops_dagster.components.spec import ModelSpec
 from mlops_dagster.components.views.comparisons import metadata_of
+from mlops_dagster.components.views.links import log_of
 from mlops_dagster.registry import ModelVersion
 from mlops_dagster.rollout.comparison.comparison import Standing
 from mlops_dagster.rollout.comparison.same_rows import compare_on_log
@@ -86,7 +86,7 @@ def _sensor(spec: ModelSpec, job_name: str) -> dg.SensorDefinition:
         rollout = stores.rollouts.active(spec.model)
         if rollout is None:
             return dg.SkipReason("no rollout is running")
-        if not stores.rollups.label_counts(spec.model, rollout.started_at, now):
+        if not any(arm.counts.labelled for arm in stores.rollups.events(spec.model, rollout.started_at, now)):
             return dg.SkipReason(f"no labels yet since the rollout of {rollout.challenger} began")
         config = Versions(champion=rollout.champion, challenger=rollout.challenger, as_of=now.isoformat())
         return dg.RunRequest(

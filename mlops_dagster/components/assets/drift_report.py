@@ -1,16 +1,18 @@
 """`drift_report`: how far each hour's trailing window has drifted, with profiles and a page for people to look at."""
 
-from collections.abc import Collection, Mapping, Sequence
+from collections.abc import Collection, Sequence
 from datetime import datetime, timedelta
+from functools import cache
 
 import dagster as dg
 
 from mlops_dagster.components.assets.prediction_batch import failed_hours
-from mlops_dagster.components.checks.concept_drift import latest_concept
-from mlops_dagster.components.links import back_to, link_of, log_of
+from mlops_dagster.components.checks.concept_drift import concept_of
 from mlops_dagster.components.partitions import HOURLY, MODEL, STAGE, due_every, hourly, span, windows
 from mlops_dagster.components.platform import Platform
 from mlops_dagster.components.spec import ModelSpec
+from mlops_dagster.components.views.daily_reports import DailyReport, daily_reports, in_force
+from mlops_dagster.components.views.links import back_to, link_of, log_of
 from mlops_dagster.components.views.reports import not_the_newest
 from mlops_dagster.components.views.tables import for_programs, in_order, table
 from mlops_dagster.errors import told
@@ -62,11 +64,16 @@ def drift_report_asset(spec: ModelSpec) -> dg.AssetsDefinition:
         judged: list[DriftReport] = []
         sound: dict[str, DriftReport] = {}
         retraining: dict[str, str] = {}
-        harm: dict[str, Mapping[str, str]] = {}
         window = timedelta(hours=spec.drift.window_hours)
         failed = failed_hours(context.instance, spec, hours[0][2] - window, hours[-1][2])
         overtaken = not_the_newest(context, stores, spec, hours[-1][0])
         profiles, made = _profiles(context, stores, spec.model, hours[0][1], hours[-1][2])
+
+        @cache
+        def days() -> Sequence[DailyReport]:
+            """Only drift that asks is weighed by labels: else none of them is read."""
+            return tuple(daily_reports(context.instance, spec.key("performance_report"), hours[0][2], hours[-1][2]))
+
         for key, start, end in hours:
             found = trailing_drift(stores.registry, stores.rollups, spec.model, end, spec.drift)
             its_profiles = {"profiles": dg.MetadataValue.json(profiles.get(start, []))}
@@ -77,10 +84,8 @@ def drift_report_asset(spec: ModelSpec) -> dg.AssetsDefinition:
             report = _of_sound_hours(found.drift, bad)
             judged.append(report)
             version = found.champion.version
-            if version not in harm:
-                concept = latest_concept(context.instance, spec, version, hours[-1][2])
-                harm[version] = {} if concept is None else concept.harm
-            asks = weigh(DriftSignal.from_metadata(report.metadata()), harm[version])
+            concept = concept_of(in_force(days(), end), version) if report.verdict is Verdict.RETRAIN else None
+            asks = weigh(DriftSignal.from_metadata(report.metadata()), None if concept is None else concept.harm)
             if not bad:
                 sound[key], retraining[key] = report, asks.reason
             its_page = (

@@ -6,10 +6,10 @@ from datetime import timedelta
 import dagster as dg
 
 from mlops_dagster.components.assets.drift_report import NO_CHAMPION
-from mlops_dagster.components.links import log_of
 from mlops_dagster.components.partitions import STAGE, due_every, weekly, windows
 from mlops_dagster.components.platform import Platform
 from mlops_dagster.components.spec import ModelSpec
+from mlops_dagster.components.views.links import log_of
 from mlops_dagster.components.views.reports import not_the_newest
 from mlops_dagster.components.views.tables import in_order, table
 from mlops_dagster.monitoring import label_drift as label_drift_of

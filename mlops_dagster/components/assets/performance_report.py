@@ -1,8 +1,8 @@
 """`performance_report`: how right and how quick each version was, by day, and what follows for the champion."""
 
-from collections.abc import Sequence
+from collections.abc import Collection, Mapping, Sequence
 from datetime import date, datetime, timedelta
-from typing import TYPE_CHECKING
+from typing import NamedTuple
 
 import dagster as dg
 
@@ -14,42 +14,39 @@ from mlops_dagster.components.checks.concept_drift import (
     look_at_concept,
     tell_of_concept,
 )
+from mlops_dagster.components.checks.label_share import tell_of_labels
 from mlops_dagster.components.checks.macro_f1_floor import (
+    floor_in_words,
     floor_metadata,
     hold_to_floor,
     macro_f1_check,
     macro_f1_check_spec,
     tell_of_floor,
 )
-from mlops_dagster.components.links import log_of
 from mlops_dagster.components.partitions import STAGE, daily, due_every, windows
 from mlops_dagster.components.platform import Platform
 from mlops_dagster.components.sensors.retraining import what_follows
 from mlops_dagster.components.spec import ModelSpec
+from mlops_dagster.components.views.daily_reports import MADE_AT
 from mlops_dagster.components.views.days_of_answers import (
     ANSWERS,
     LABELS,
-    MADE_AT,
     answers_of,
     card_slices,
     changed_days,
     since_promotion,
 )
+from mlops_dagster.components.views.links import log_of
 from mlops_dagster.components.views.reports import as_it_stands, not_the_newest
 from mlops_dagster.components.views.tables import Metadata, for_programs, in_order, table
-from mlops_dagster.monitoring import (
-    DayOfAnswers,
-    day_of_answers,
-    estimated_performance,
-    performance,
-)
-from mlops_dagster.registry import Baseline
+from mlops_dagster.monitoring import DayOfAnswers, EstimatedPerformance, PerformanceReport, day_of_answers
+from mlops_dagster.monitoring.concept.estimated import Places, estimated_performance, places_of
+from mlops_dagster.monitoring.concept.outcomes import added_up
+from mlops_dagster.monitoring.performance import PerformanceCounts
+from mlops_dagster.registry import ModelVersion
 from mlops_dagster.rollout.floor.floor import under_floor
 from mlops_dagster.rollout.floor.matured import matured_days
 from mlops_dagster.stores import Stores
-
-if TYPE_CHECKING:
-    import pyarrow as pa
 
 
 def performance_report_asset(spec: ModelSpec) -> dg.AssetsDefinition:
@@ -74,30 +71,25 @@ def performance_report_asset(spec: ModelSpec) -> dg.AssetsDefinition:
         latest, until = days[-1][0], days[-1][2]
         now = platform.clock().now()
         champion = stores.champion(spec.model)
-        slices = card_slices(champion)
         versions = [] if champion is None else stores.registry.list(spec.model)
         classes = {each.version: each.schema.classes for each in versions if each.schema is not None}
         counted = stores.log.label_counts(spec.model, days[0][1])  # before the rows: later labels show next time
         said: dict[str, Metadata] = {}
         answers: dict[date, DayOfAnswers] = {}
         for key, start, end in days:
-            rows = stores.log.labelled(spec.model, start, end)
-            report = performance(rows, slices, classes)
+            day = count_day_of_model(stores, spec, champion, classes, start, end)
             said[key] = {
-                "versions_table": table(report.table()),
-                "slices_table": table(report.slice_table()),
-                **report.metadata(),
+                "versions_table": table(day.performance.table()),
+                "slices_table": table(day.performance.slice_table()),
+                **day.performance.metadata(),
                 LABELS: counted.get(start.date(), 0),
                 "log": log_of(stores, spec),
                 **for_programs({MADE_AT: now.isoformat()}),
+                **({} if day.answers is None else {ANSWERS: day.answers.metadata()}),
+                **({} if day.estimate is None else _estimated(day.estimate)),
             }
-            if champion is not None:
-                answers[start.date()] = day_of_answers(
-                    rows, champion.version, slices=slices, baseline=champion.baseline, bins=spec.drift.bins
-                )
-                said[key][ANSWERS] = answers[start.date()].metadata()
-                if champion.baseline is not None:
-                    said[key] |= _estimated(rows, champion.version, champion.baseline, spec)
+            if day.answers is not None:
+                answers[start.date()] = day.answers
         overtaken = not_the_newest(context, stores, spec, latest)
         days_of_champion = {} if champion is None else since_promotion(stores, champion, until)
         matured = matured_days(days_of_champion, spec.rollout, until)
@@ -110,6 +102,7 @@ def performance_report_asset(spec: ModelSpec) -> dg.AssetsDefinition:
             known = answers_of(stores, spec, champion, context.instance, answers, again, matured)
             concept = look_at_concept(stores, spec, champion, known, until)
         if champion is not None and not overtaken:
+            tell_of_labels(stores, spec, days_of_champion, until)
             tell_of_floor(stores, spec, look, context.log)
             then = what_follows(stores, spec, champion.version, context.instance, now)
             tell_of_collapse(stores, spec, champion.version, concept, then=then)
@@ -123,7 +116,8 @@ def performance_report_asset(spec: ModelSpec) -> dg.AssetsDefinition:
             )
         # What is said of the champion first, then the day's tables and numbers.
         said[latest] = {
-            **floor_metadata(spec, look),
+            **floor_in_words(look),
+            **for_programs(floor_metadata(spec, look)),
             **concept_metadata(concept, until),
             **_maturity(spec, matured, len(days_of_champion)),
             **said[latest],
@@ -149,11 +143,43 @@ def _maturity(spec: ModelSpec, matured: Sequence[date], days: int) -> Metadata:
     }
 
 
-def _estimated(rows: "pa.Table", champion: str, baseline: Baseline, spec: ModelSpec) -> Metadata:
+class _Day(NamedTuple):
+    """What is counted of the rows of a day; of the champion's answers, where there is a champion."""
+
+    performance: PerformanceReport
+    answers: DayOfAnswers | None
+    estimate: EstimatedPerformance | None
+
+
+def count_day_of_model(
+    stores: Stores,
+    spec: ModelSpec,
+    champion: ModelVersion | None,
+    classes: Mapping[str, Collection[str]],
+    start: datetime,
+    end: datetime,
+) -> _Day:
+    """Read the rows once, some of them at a time: busy models have millions a day."""
+    slices = card_slices(champion)
+    counts, answers, places = PerformanceCounts(slices, classes), [], Places()
+    baseline = None if champion is None else champion.baseline
+    calibration = None if baseline is None else baseline.calibration
+    for rows in stores.log.labelled_pieces(spec.model, start, end):
+        counts.add(rows)
+        if champion is not None:
+            answers.append(
+                day_of_answers(rows, champion.version, slices=slices, baseline=baseline, bins=spec.drift.bins)
+            )
+        if champion is not None and calibration is not None:
+            places += places_of(rows, champion.version, calibration)
+    estimate = None
+    if baseline is not None and calibration is not None:
+        estimate = estimated_performance(places, calibration, baseline, spec.concept)
+    return _Day(counts.report(), added_up(answers) if answers else None, estimate)
+
+
+def _estimated(found: EstimatedPerformance) -> Metadata:
     """The performance that the champion's scores let one expect."""
-    found = estimated_performance(rows, champion, baseline, spec.concept)
-    if found is None:
-        return {}
     return {"estimate": found.in_words, **for_programs(found.metadata())}
 
 

@@ -7,10 +7,10 @@ from itertools import groupby
 import dagster as dg
 
 from mlops_dagster.components.checks.validation import metadata_of, outcome_of, pages_of_hours, suite_in_use
-from mlops_dagster.components.links import log_of
 from mlops_dagster.components.partitions import HOURLY, MODEL, STAGE, complete, due_every, hourly, span, windows
 from mlops_dagster.components.platform import Platform
 from mlops_dagster.components.spec import ModelSpec
+from mlops_dagster.components.views.links import log_of
 from mlops_dagster.components.views.reports import latest_reports, not_the_newest
 from mlops_dagster.components.views.tables import in_order, table
 from mlops_dagster.monitoring import ValidationResult, enact_hold, should_hold

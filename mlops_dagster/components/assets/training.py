@@ -7,12 +7,12 @@ import dagster as dg
 
 from mlops_dagster.components.assets.registered_version import registered_version_asset
 from mlops_dagster.components.checks.validation import data_docs, found_in, outcome_of
-from mlops_dagster.components.links import back_to
 from mlops_dagster.components.partitions import STAGE
 from mlops_dagster.components.platform import AsOf, Platform
 from mlops_dagster.components.sensors.first_champion import gates_check
 from mlops_dagster.components.sensors.retraining_failures import check_failed, retraining_tags, tried_again
 from mlops_dagster.components.spec import ModelSpec
+from mlops_dagster.components.views.links import back_to
 from mlops_dagster.components.views.tables import in_order, numbers_of, table
 from mlops_dagster.monitoring import provable, regime_lines, validate
 from mlops_dagster.monitoring.validation.suites import suite_of

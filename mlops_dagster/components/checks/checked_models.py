@@ -3,14 +3,25 @@
 A trainer may import slowly, so a code location that is only loaded does without it.
 """
 
+import logging
 import os
+from pathlib import Path
 
 from mlops_dagster.components.spec import ModelSpec
+from mlops_dagster.errors import StorageError
+from mlops_dagster.monitoring.validation.evaluable import check_met
 from mlops_dagster.monitoring.validation.suites import read_suite
+from mlops_dagster.registry import ModelVersion
 from mlops_dagster.retraining.dry_run import check_estimator
 from mlops_dagster.retraining.trainer import load_batch_source
-from mlops_dagster.rollout.prospects.prospects import check_can_promote
+from mlops_dagster.rollout.claims.rare_classes import class_shares
+from mlops_dagster.rollout.prospects.proposal import check_can_promote, least_requests_per_day
+from mlops_dagster.rollout.prospects.prospects import ALIKE, Shares
+from mlops_dagster.schema import ModelSchema
 from mlops_dagster.settings import Settings
+from mlops_dagster.stores import Stores
+
+logger = logging.getLogger(__name__)
 
 
 def is_check() -> bool:
@@ -22,13 +33,44 @@ def check_model(spec: ModelSpec) -> None:
     """Raise an error of ours for what no run of this model could do well, with what to write instead.
 
     The trainer is imported, held against its protocol and asked for its estimator; policies are held against its
-    schema; a suite is evaluated; and the rollout is played on the traffic that is expected.
+    schema; a suite is evaluated, on what the champion was trained on if there is one; and the rollout is played on the
+    traffic that is expected.
     """
-    trainer = check_estimator(spec.trainer, Settings().own_types)
+    trainer, champion = check_estimator(spec.trainer, Settings().own_types), _champion(spec)
     if spec.batch_scores:
         load_batch_source(spec.trainer)
     spec.drift.check_names(trainer.SCHEMA.names)
     if spec.validation.suite is not None:
-        read_suite(spec.validation.suite, trainer.SCHEMA)
-    if spec.traffic is not None:
-        check_can_promote(spec.rollout, spec.traffic)
+        _check_suite(spec, spec.validation.suite, trainer.SCHEMA, champion)
+    if spec.traffic is None:
+        logger.warning(
+            "%s: whether its rollout can prove anything is not known; write `traffic: {requests_per_day: ..., "
+            "label_delay_hours: ...}`. With fewer than %s requests a day no version is ever promoted",
+            spec.model, f"{least_requests_per_day(spec.rollout):,}",
+        )  # fmt: skip
+        return
+    check_can_promote(spec.rollout, spec.traffic, _shares(champion))
+
+
+def _champion(spec: ModelSpec) -> ModelVersion | None:
+    settings = Settings()
+    if settings.database_url is None and not (settings.home / "mlops.sqlite").exists():  # a check makes none
+        return None
+    try:
+        return Stores(settings).champion(spec.model)
+    except StorageError as error:  # what is checked is the YAML
+        logger.warning("%s: its champion could not be asked for: %s", spec.model, error.message)
+        return None
+
+
+def _check_suite(spec: ModelSpec, file: Path, schema: ModelSchema, champion: ModelVersion | None) -> None:
+    suite = read_suite(file, schema)
+    if champion is not None and champion.baseline is not None and champion.schema == schema:
+        whose, alpha = f"the champion {champion.version}", spec.validation.alpha
+        check_met(suite, schema, champion.baseline, alpha=alpha, where=f"the suite {str(file)!r}", whose=whose)
+
+
+def _shares(champion: ModelVersion | None) -> Shares:
+    """What the champion was trained on; without one no class is taken to be rare."""
+    shares = {} if champion is None else class_shares(champion)
+    return shares if any(shares.values()) else ALIKE

@@ -138,7 +138,11 @@ def concept_check(report: ConceptReport | None, then: str) -> dg.AssetCheckResul
 
 def latest_concept(instance: dg.DagsterInstance, spec: ModelSpec, champion: str, now: datetime) -> ConceptSignal | None:
     """What the latest daily report says of this champion; None if it is of another, or days old."""
-    said = latest_report(instance, spec.key("performance_report"), daily(), now)
+    return concept_of(latest_report(instance, spec.key("performance_report"), daily(), now), champion)
+
+
+def concept_of(said: Mapping[str, object] | None, champion: str) -> ConceptSignal | None:
+    """Return what a daily report says of this champion; None without a report, or if it is of another."""
     if said is None or said.get("concept_champion") != champion:
         return None
     return ConceptSignal.from_metadata(said)

@@ -12,7 +12,7 @@ from mlops_dagster.components.partitions import daily
 from mlops_dagster.components.platform import Platform
 from mlops_dagster.components.spec import ModelSpec
 from mlops_dagster.components.views.reports import latest_report
-from mlops_dagster.components.views.tables import Metadata, for_programs
+from mlops_dagster.components.views.tables import Metadata
 from mlops_dagster.retraining.signals import Numbers, PerformanceSignal
 from mlops_dagster.rollout.floor.floor import FloorOutcome, under_floor
 from mlops_dagster.rollout.floor.look import FloorLook, look_at_floor
@@ -74,7 +74,7 @@ def macro_f1_check(spec: ModelSpec, look: FloorLook | None) -> dg.AssetCheckResu
         passed=not look.decision.under_alert,
         severity=dg.AssetCheckSeverity.ERROR if below else dg.AssetCheckSeverity.WARN,
         description="; ".join(filter(None, [f"{look.champion}: {look.decision.reason}", _done(look)])),
-        metadata=floor_metadata(spec, look),
+        metadata={**floor_metadata(spec, look), "macro_f1_limits": _limits_in_words(spec)},
     )
 
 
@@ -86,28 +86,34 @@ def _done(look: FloorLook) -> str:
     return done.get(look.decision.outcome, "")
 
 
+def _limits_in_words(spec: ModelSpec) -> str:
+    limits = spec.performance  # a check hides JSON behind a click
+    return f"alert under {limits.alert:g}, floor {limits.floor:g}, by {limits.min_labels:g} labels or more"
+
+
+def floor_in_words(look: FloorLook | None) -> Metadata:
+    """What the report says of the floor, in a sentence."""
+    if look is None:
+        return {}
+    return {"macro_f1_floor": f"{look.decision.outcome.value.replace('_', ' ')}: {look.decision.reason}"}
+
+
 def floor_metadata(spec: ModelSpec, look: FloorLook | None) -> Metadata:
     """Of the report and of the check: the number, its limits, and what is to be done. The sensors read it."""
     if look is None:
         return {}
     found, interval = look.macro_f1, look.macro_f1.interval
-    outcome = look.decision.outcome.value
     shown: Metadata = {
-        "macro_f1_floor": f"{outcome.replace('_', ' ')}: {look.decision.reason}",
-        **for_programs(
-            {
-                "floor": outcome,
-                "floor_reason": look.decision.reason,
-                "floor_champion": look.champion,
-                "floor_to": look.decision.to,
-                "floor_until": look.until.isoformat(),
-                "floor_days": ", ".join(day.isoformat() for day in look.days),
-            }
-        ),
+        "floor": look.decision.outcome.value,
+        "floor_reason": look.decision.reason,
+        "floor_champion": look.champion,
+        "floor_to": look.decision.to,
+        "floor_until": look.until.isoformat(),
+        "floor_days": ", ".join(day.isoformat() for day in look.days),
         "macro_f1_rows": found.rows,
         "macro_f1_limits": dg.MetadataValue.json(
             {
-                "min_rows": spec.performance.min_rows,
+                "min_labels": spec.performance.min_labels,
                 "alert": spec.performance.alert,
                 "floor": spec.performance.floor,
             }

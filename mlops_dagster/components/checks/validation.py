@@ -7,8 +7,8 @@ from datetime import datetime
 import dagster as dg
 
 from mlops_dagster.alerting import Severity
-from mlops_dagster.components.links import back_to, link_of
 from mlops_dagster.components.spec import ModelSpec
+from mlops_dagster.components.views.links import back_to, link_of
 from mlops_dagster.components.views.tables import Metadata, table
 from mlops_dagster.errors import InvalidSuiteError, told
 from mlops_dagster.monitoring import ValidationResult

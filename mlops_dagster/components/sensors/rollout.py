@@ -12,6 +12,7 @@ from mlops_dagster.rollout.alerts.champion_limit import tell_champion_limit
 from mlops_dagster.rollout.alerts.known_bad import tell_known_bad
 from mlops_dagster.rollout.alerts.watch import tell_watch
 from mlops_dagster.rollout.first_champion import tell_chosen
+from mlops_dagster.rollout.kept_policy import kept_policy
 
 LIMITS_SECONDS = 10
 STEPS_SECONDS = 30
@@ -69,7 +70,8 @@ def rollout_sensor(spec: ModelSpec, promote: dg.JobDefinition, rollback: dg.JobD
         if decision.outcome is Outcome.ROLLBACK:
             return _rollback(context, spec, rollback, decision)
         controller.enact(decision)
-        said = dg.SkipReason(f"{decision.outcome}: {decision.reason}")
+        kept = kept_policy(decision.rollout, spec.rollout)
+        said = dg.SkipReason("; ".join(filter(None, (f"{decision.outcome}: {decision.reason}", kept))))
         if decision.outcome is Outcome.HOLD:
             return said
         deployed = stores.registry.deployment(spec.model)

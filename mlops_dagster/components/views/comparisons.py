@@ -2,9 +2,9 @@
 
 import dagster as dg
 
-from mlops_dagster.components.views.tables import Cell, Metadata, in_order, table
+from mlops_dagster.components.views.tables import MOST_ROWS, Cell, Metadata, in_order, table
 from mlops_dagster.rollout.comparison.comparison import Comparison, Part
-from mlops_dagster.rollout.comparison.markdown import rows_text
+from mlops_dagster.rollout.comparison.markdown import most_telling, rows_text
 from mlops_dagster.rollout.entities import TestResult
 
 
@@ -20,7 +20,7 @@ def metadata_of(found: Comparison) -> Metadata:
             "which_rows": rows_text(found),
             "versions": table(_versions(found)),
             "claims": table([_claim(test) for test in found.overall.tests]),
-            "slices": table([_slice(part) for part in found.slices]),
+            "slices": table([_slice(part) for part in most_telling(found.slices, MOST_ROWS)]),
             "rows": pairs.total,
             "wins": pairs.wins,
             "losses": pairs.losses,

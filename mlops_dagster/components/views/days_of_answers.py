@@ -12,8 +12,10 @@ import dagster as dg
 
 from mlops_dagster.clock import parse_time
 from mlops_dagster.components.spec import ModelSpec
+from mlops_dagster.components.views.daily_reports import MADE_AT
 from mlops_dagster.components.views.reports import latest_reports
 from mlops_dagster.monitoring import DayOfAnswers, day_of_answers
+from mlops_dagster.monitoring.concept.outcomes import added_up
 from mlops_dagster.predictions import Cohort, champion_days
 from mlops_dagster.registry import ModelVersion
 from mlops_dagster.registry.cards import OVERALL
@@ -22,8 +24,8 @@ from mlops_dagster.stores import Stores
 
 ANSWERS = "answers"
 """Under which a day's metadata has its `DayOfAnswers`."""
-LABELS, MADE_AT = "labels_counted", "made_at"
-"""Under which it has how many labels were known, and when the report was made."""
+LABELS = "labels_counted"
+"""Under which it has how many labels were known."""
 
 NEWS = 0.05
 """Of the labels of a day: so many new or corrected ones are a reason to make its report again the next noon."""
@@ -41,13 +43,11 @@ def card_slices(champion: ModelVersion | None) -> list[str]:
 
 def count_day(stores: Stores, spec: ModelSpec, champion: ModelVersion, day: date) -> DayOfAnswers:
     """Count the champion's answers of a day from the log, with the labels known by now."""
-    start = datetime.combine(day, time(), UTC)
-    return day_of_answers(
-        stores.log.labelled(spec.model, start, start + _DAY),
-        champion.version,
-        slices=card_slices(champion),
-        baseline=champion.baseline,
-        bins=spec.drift.bins,
+    start, slices = datetime.combine(day, time(), UTC), card_slices(champion)
+    pieces = stores.log.labelled_pieces(spec.model, start, start + _DAY)
+    return added_up(
+        day_of_answers(rows, champion.version, slices=slices, baseline=champion.baseline, bins=spec.drift.bins)
+        for rows in pieces
     )
 
 

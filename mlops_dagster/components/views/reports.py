@@ -54,7 +54,11 @@ def not_the_newest(context: dg.AssetExecutionContext, stores: Stores, spec: Mode
     Dagster's Overview of an asset shows what was made last: that is an old hour after catching up, an old day when
     late labels came.
     """
-    key = context.asset_key
+    key, partitions = context.asset_key, context.assets_def.partitions_def
+    assert isinstance(partitions, dg.TimeWindowPartitionsDefinition)
+    following = partitions.get_next_partition_window(partitions.time_window_for_partition_key(last).end)
+    if following is None or following.end > stores.clock.now():
+        return {}  # the usual run, without the query: for the hours of two years it takes 0.1 s
     newest = _newest(context.instance.get_materialized_partitions(key))
     if last >= newest:
         return {}

@@ -28,7 +28,7 @@ def floor_forecast(
     counts = {} if evaluation is None else evaluation.counts
     confusion = {(truth, said): n for truth, row in counts.items() for said, n in row.items() if n}
     value = metrics_from_confusion(confusion).macro_f1 if confusion else None
-    days = None if not rows_per_day else ceil(policy.min_rows / rows_per_day)
+    days = None if not rows_per_day else ceil(policy.min_labels / rows_per_day)
     days = None if days is None or days > policy.window_days else days
     if not confusion or days is None or rows_per_day is None:
         return ProvableFloor(floor=policy.floor, macro_f1=value, days_to_rows=days, by_chance=None, days_to_tell=None)
@@ -52,7 +52,7 @@ def floor_line(found: ProvableFloor, policy: PerformancePolicy, rows_per_day: fl
         return f"{name}: nothing is known, for nobody knows how many answers a day has."
     if found.days_to_rows is None:
         return (
-            f"{name} tells nothing: it needs {policy.min_rows:,} labels in {policy.window_days} days, and the "
+            f"{name} tells nothing: it needs {policy.min_labels:,} labels in {policy.window_days} days, and the "
             f"evaluation had {rows_per_day:,.0f} a day."
         )
     if found.macro_f1 < found.floor:

@@ -1,6 +1,5 @@
 """The counts of a side: from baselines and rollups, or once more from the rows of the log."""
 
-from collections import Counter
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field
 
@@ -96,11 +95,8 @@ def _kind(histogram: Histogram) -> str:
     return "numeric" if isinstance(histogram.bins, NumericBins) else "categorical"
 
 
-def _labels(rollups: Rollups, model: str, side: Side) -> Counter[str]:
-    labels: Counter[str] = Counter()
-    for (label, _), n in rollups.confusion(model, side.version, side.since, side.until).items():
-        labels[label] += n
-    return labels
+def _labels(rollups: Rollups, model: str, side: Side) -> Mapping[str, int]:
+    return rollups.label_counts(model, side.since, side.until, version=side.version)
 
 
 def _baselines(registry: ModelRegistry, rollups: Rollups, model: str, side: Side) -> list[Baseline]:

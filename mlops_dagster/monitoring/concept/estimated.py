@@ -8,7 +8,7 @@ import math
 from collections import Counter
 from collections.abc import Sequence
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Final
+from typing import TYPE_CHECKING, Final, TypeAlias
 
 import numpy as np
 import numpy.typing as npt
@@ -81,23 +81,29 @@ def calibrate(
     return Calibration(brackets)
 
 
-def estimated_performance(
-    rows: "pa.Table", version: str, baseline: Baseline, policy: ConceptPolicy
-) -> EstimatedPerformance | None:
-    """The expected performance of a version's answers as champion in one day, from `PredictionLog.labelled`.
+Places: TypeAlias = Counter[tuple[str, int | None]]
+"""How many answers are in each bracket of each predicted class; None for a class that the calibration lacks."""
 
-    The interval takes rows that share causes for as few as the wrong answers of the evaluation showed, or the policy
-    says; without either there is none. None where the baseline has no calibration.
-    """
+
+def places_of(rows: "pa.Table", version: str, calibration: Calibration) -> Places:
+    """Count a version's answers as champion, from `PredictionLog.labelled`; counts of parts of a day add up."""
     import pyarrow.compute as pc
 
-    if baseline.calibration is None:
-        return None
     answered = rows.filter(
         pc.and_(pc.equal(rows["version"], version), pc.and_(pc.equal(rows["role"], "champion"), _told(rows)))
     )
-    said, scores = answered["prediction"].to_pylist(), answered["score"].to_numpy()
-    return estimate(baseline.calibration, said, scores, _worth(baseline, policy, len(said)))
+    return _places(calibration, answered["prediction"].to_pylist(), answered["score"].to_numpy())
+
+
+def estimated_performance(
+    places: Places, calibration: Calibration, baseline: Baseline, policy: ConceptPolicy
+) -> EstimatedPerformance:
+    """The expected performance of a version's answers in one day.
+
+    The interval takes rows that share causes for as few as the wrong answers of the evaluation showed, or the policy
+    says; without either there is none.
+    """
+    return _estimate(calibration, places, _worth(baseline, policy, places.total()))
 
 
 def estimate(
@@ -107,11 +113,18 @@ def estimate(
     worth: tuple[float, float] | None,
 ) -> EstimatedPerformance:
     """What is expected of answers with these predictions and scores; `worth` is that of `expected_performance`."""
-    places = Counter(
+    return _estimate(calibration, _places(calibration, predicted, scores), worth)
+
+
+def _places(calibration: Calibration, predicted: Sequence[str], scores: npt.NDArray[np.float64]) -> Places:
+    return Counter(
         (name, calibration.place(name, score)) for name, score in zip(predicted, scores.tolist(), strict=True)
     )
+
+
+def _estimate(calibration: Calibration, places: Places, worth: tuple[float, float] | None) -> EstimatedPerformance:
     known = {(name, place): rows for (name, place), rows in places.items() if place is not None}
-    total, covered = len(predicted), sum(known.values())
+    total, covered = places.total(), sum(known.values())
     if not covered or covered < (1 - UNKNOWN) * total:
         why = f"{total - covered} of {total} answers have a class that the evaluation never predicted"
         return EstimatedPerformance(total, reason=why if total else "no answers with scores")

@@ -1,8 +1,9 @@
 """What became of a champion's answers of one day: counts that add up, from which any longer window is judged."""
 
+from collections import defaultdict
 from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass, field
-from typing import TYPE_CHECKING, NamedTuple
+from typing import TYPE_CHECKING, NamedTuple, TypeVar
 
 import numpy as np
 import numpy.typing as npt
@@ -15,12 +16,18 @@ from mlops_dagster.statistics import Counts, psi_groups
 if TYPE_CHECKING:
     import pyarrow as pa
 
+_Key = TypeVar("_Key", str, int)
+
 
 class Answers(NamedTuple):
     """Labelled answers, and how many of them were wrong."""
 
     rows: int
     wrong: int
+
+    def plus(self, other: "Answers") -> "Answers":
+        """Both together; `+` puts tuples one after the other."""
+        return Answers(self.rows + other.rows, self.wrong + other.wrong)
 
     def __sub__(self, other: "Answers") -> "Answers":
         return Answers(self.rows - other.rows, self.wrong - other.wrong)
@@ -95,21 +102,66 @@ def day_of_answers(
     return DayOfAnswers(
         version,
         Answers(its.num_rows, int(wrong.sum())),
-        {name: Answers(int(part.sum()), int(wrong[part].sum())) for name, part in in_slices(its, slices)},
+        {name: found for part in slices_of(its, slices) for name, found in part.answers(wrong).items()},
         groups,
         _by_group(pc.hour(its["event_time"]).to_numpy(), wrong) if "event_time" in its.column_names else {},
     )
 
 
-def in_slices(rows: "pa.Table", slices: Iterable[str]) -> Iterator[tuple[str, npt.NDArray[np.bool_]]]:
-    """Yield which rows are in which slice, of those slices ("feature=value") whose feature the rows have."""
-    texts: dict[str, npt.NDArray[np.object_] | None] = {}
+def added_up(parts: Iterable[DayOfAnswers]) -> DayOfAnswers:
+    """The answers of all the parts of a day, of which there is one at least."""
+    first, *others = parts
+    total = first
+    for part in others:
+        groups = {
+            name: _added(total.groups.get(name, {}), part.groups.get(name, {}))
+            for name in {**total.groups, **part.groups}
+        }
+        total = DayOfAnswers(
+            total.version,
+            total.overall.plus(part.overall),
+            _added(total.slices, part.slices),
+            groups,
+            _added(total.hours, part.hours),
+        )
+    return total
+
+
+def _added(one: Mapping[_Key, Answers], other: Mapping[_Key, Answers]) -> dict[_Key, Answers]:
+    nothing = Answers(0, 0)
+    return {key: one.get(key, nothing).plus(other.get(key, nothing)) for key in {**one, **other}}
+
+
+class SlicesOf(NamedTuple):
+    """The slices of one attribute, and of each row the place of its slice among them; -1 where it is in none."""
+
+    names: tuple[str, ...]
+    places: npt.NDArray[np.intp]
+
+    def answers(self, wrong: npt.NDArray[np.bool_]) -> dict[str, Answers]:
+        """Return how many rows are in each slice, and how many of them are wrong."""
+        rows, bad = (
+            np.bincount(places + 1, minlength=len(self.names) + 1)[1:].tolist()
+            for places in (self.places, self.places[wrong])
+        )
+        return {name: Answers(*counts) for name, *counts in zip(self.names, rows, bad, strict=True)}
+
+
+def slices_of(rows: "pa.Table", slices: Iterable[str]) -> Iterator[SlicesOf]:
+    """Find the slices ("feature=value") of the rows, of those features that the rows have, a feature at a time."""
+    import pandas as pd
+
+    wanted: defaultdict[str, list[str]] = defaultdict(list)
     for name in slices:
         attribute, _, group = name.partition("=")
-        if attribute not in texts:
-            texts[attribute] = text_column(rows, attribute)
-        if (values := texts[attribute]) is not None:
-            yield name, np.asarray(values == group, dtype=np.bool_)
+        wanted[attribute].append(group)
+    for attribute, groups in wanted.items():
+        if (values := text_column(rows, attribute)) is None:
+            continue
+        place = {group: number for number, group in enumerate(groups)}
+        codes, known = pd.factorize(values)  # each value is looked up once, however many slices and rows there are
+        places = np.array([*(place.get(value, -1) for value in known), -1], dtype=np.intp)
+        yield SlicesOf(tuple(f"{attribute}={group}" for group in groups), places[codes])
 
 
 def _by_group(groups: Counts, wrong: npt.NDArray[np.bool_]) -> dict[int, Answers]:

@@ -20,13 +20,13 @@ _TO_SPARE = 0.1
 KL = "expect_column_kl_divergence_to_be_less_than"
 
 
-def distribution(name: str, reference: Histogram, *, max_divergence: float, min_rows: float) -> "Expectation | None":
+def distribution(name: str, reference: Histogram, *, max_divergence: float, least_rows: float) -> "Expectation | None":
     """The Kullback-Leibler divergence of a day's values from the reference is at most `max_divergence` nats.
 
     Judged are those with enough rows that chance is no explanation. Twice the divergence, times the rows,
     is about chi-squared with as many degrees of freedom as groups less one (the G-test), so its mean under chance
     is (groups - 1) / (2 rows). That is to be a tenth of the limit at most: rows >= 5 (groups - 1) / `max_divergence`,
-    and at least `min_rows`. Missing values are left out; they have a limit of their own.
+    and at least `least_rows`. Missing values are left out; they have a limit of their own.
 
     None for a constant, and where there is nothing to compare.
 
@@ -44,13 +44,13 @@ def distribution(name: str, reference: Histogram, *, max_divergence: float, min_
         counts = np.add.reduceat(present, [0, *(reference.bins.edges.index(edge) + 1 for edge in edges)])
         below, *inner, above = _shares(counts)
         partition |= {"weights": inner, "tail_weights": [below, above]}
-        return _expectation(name, partition, 0.0, len(counts), max_divergence, min_rows)
+        return _expectation(name, partition, 0.0, len(counts), max_divergence, least_rows)
     *known, other = _shares(present)
     if len(known) < 2:
         return None
     # Great Expectations scales the known ones down by what it holds back for the unknown.
     partition = {"values": list(reference.bins.categories), "weights": [share / (1 - other) for share in known]}
-    return _expectation(name, partition, other, len(present), max_divergence, min_rows)
+    return _expectation(name, partition, other, len(present), max_divergence, least_rows)
 
 
 def asked_as_warnings(of_a_day: "Expectation", worst_hour: float | None) -> "list[Expectation]":
@@ -105,19 +105,19 @@ def is_close(asked: "Expectation", frame: "pd.DataFrame") -> bool:
 
 
 def _expectation(
-    name: str, partition: dict[str, object], others: float, groups: int, max_divergence: float, min_rows: float
+    name: str, partition: dict[str, object], others: float, groups: int, max_divergence: float, least_rows: float
 ) -> "Expectation":
     from great_expectations.expectations.core.expect_column_kl_divergence_to_be_less_than import (
         ExpectColumnKLDivergenceToBeLessThan,
     )
 
-    rows = max(min_rows, _ROWS_PER_FREEDOM * (groups - 1) / max_divergence)
+    rows = max(least_rows, _ROWS_PER_FREEDOM * (groups - 1) / max_divergence)
     return ExpectColumnKLDivergenceToBeLessThan(
         column=name,
         partition_object=partition,
         tail_weight_holdout=others,
         threshold=max_divergence,
-        meta={"batches": ["day"], "min_rows": math.ceil(rows)},
+        meta={"batches": ["day"], "min_batch_rows": math.ceil(rows), "rule": {"max_divergence": max_divergence}},
     )
 
 

@@ -1,9 +1,14 @@
-"""Whether a suite can be evaluated at all: asked once of rows made up from the schema, before any real batch."""
+"""Whether a suite can be evaluated at all, and met: asked once of rows made up, before any real batch.
+
+They are made up from the schema, or from what a champion was trained on.
+"""
 
 from collections.abc import Mapping
 from typing import TYPE_CHECKING, Any
 
 from mlops_dagster.errors import InvalidSuiteError
+from mlops_dagster.inference.trial import trial_columns
+from mlops_dagster.registry.entities.baseline import Baseline
 from mlops_dagster.schema import ModelSchema
 
 if TYPE_CHECKING:
@@ -12,6 +17,7 @@ if TYPE_CHECKING:
     from great_expectations.expectations.expectation import Expectation
 
 _ROWS = 40
+_LIKE_TRAINING = 1000
 _OF_TYPES = ("expect_column_values_to_be_of_type", "expect_column_values_to_be_in_type_list")
 """What these ask holds for all batches or for none: their columns have the types of the schema."""
 
@@ -28,6 +34,32 @@ def check_evaluable(suite: "ExpectationSuite", schema: ModelSchema, where: str) 
             reasons.append(f"expectation {number} ({expectation.expectation_type}): {why}")
     if reasons:
         raise InvalidSuiteError(f"{where} can never be evaluated, whatever the rows: {'; '.join(reasons)}")
+
+
+def check_met(
+    suite: "ExpectationSuite", schema: ModelSchema, baseline: Baseline, *, alpha: float, where: str, whose: str
+) -> None:
+    """Raise InvalidSuiteError if hours whose values are as often what they were in training would fail.
+
+    Each column is drawn by itself from the counts of its baseline, so only what is asked value by value can be told.
+    `whose` is the version that was trained on it.
+    """
+    import pandas as pd
+    from great_expectations import ExpectationSuite
+
+    from mlops_dagster.monitoring.validation.validate import is_row_by_row, validate
+
+    known = [each for each in suite.expectations if is_row_by_row(each)]
+    drawn = trial_columns(schema, baseline, _LIKE_TRAINING)
+    types = {feature.name: "float64" if feature.kind == "numeric" else "object" for feature in schema.features}
+    found = validate(
+        pd.DataFrame(drawn).astype(types), ExpectationSuite(name=suite.name, expectations=known), "hour", alpha=alpha
+    )
+    if found.failures:
+        raise InvalidSuiteError(
+            f"{where} fails rows like those that {whose} was trained on, so every hour would be quarantined: "
+            f"{'; '.join(found.failures)}; `mlops validation suite` writes the suite that is derived from them"
+        )
 
 
 def _never(expectation: "Expectation", frame: "pd.DataFrame") -> str | None:

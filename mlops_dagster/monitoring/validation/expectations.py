@@ -87,8 +87,9 @@ def suite_for(
     """The suite of a model, derived: columns and types from its schema, the rest from a baseline, if there is one.
 
     What an expectation is for stands in its `meta`: the kinds of `batches` (all, if there is no such entry), the rows
-    that a batch needs (`min_rows`), and how many of them are one observation (`rows_per_observation`). The argument of
-    that name says so by feature, as in `DriftPolicy`; where it does not, the baseline's own estimate does.
+    that a batch needs (`min_batch_rows`), how many of them are one observation (`rows_per_observation`), and the `rule`
+    of the policy that set its limit, with its value. The argument `rows_per_observation` says so by feature, as in
+    `DriftPolicy`; where it does not, the baseline's own estimate does.
     """
     from great_expectations import ExpectationSuite
     from great_expectations.expectations.core.expect_column_values_to_be_in_set import ExpectColumnValuesToBeInSet
@@ -103,7 +104,7 @@ def suite_for(
         expectations += _of_feature(feature, reference, policy, alike)
         if reference is not None:
             rows = policy.min_rows * alike
-            spread = distribution(feature.name, reference, max_divergence=policy.max_divergence, min_rows=rows)
+            spread = distribution(feature.name, reference, max_divergence=policy.max_divergence, least_rows=rows)
             if spread is not None:
                 expectations += [spread, *asked_as_warnings(spread, estimated.worst_hour_psi)]
     labels = {"batches": ["training_set"]}
@@ -124,12 +125,12 @@ def _of_feature(
     from great_expectations.expectations.core.expect_column_values_to_not_be_null import ExpectColumnValuesToNotBeNull
 
     numeric = feature.kind == "numeric"
-    meta = {"rows_per_observation": alike} if alike > 1 else None
+    meta: dict[str, Any] = {"rows_per_observation": alike} if alike > 1 else {}
     expectations: list[Expectation] = [
         ExpectColumnValuesToBeOfType(column=feature.name, type_="float64" if numeric else "str"),
         ExpectColumnValuesToNotBeNull(**_present(feature, reference, policy, meta)),
     ]
-    inside = 1 - policy.max_outside
+    inside, meta = 1 - policy.max_outside, {**meta, "rule": {"max_outside": policy.max_outside}}
     bins = None if reference is None else reference.bins
     if numeric:
         low, high = usual_range(reference, policy.stretch)
@@ -144,19 +145,20 @@ def _of_feature(
 
 
 def _present(
-    feature: Feature, reference: Histogram | None, policy: ValidationPolicy, meta: Mapping[str, float] | None
+    feature: Feature, reference: Histogram | None, policy: ValidationPolicy, meta: Mapping[str, Any]
 ) -> dict[str, Any]:
     """What is asked of the share of rows that have the feature: what the baseline had, less what the policy allows.
 
     Of a first training set, from which the baseline comes, nothing is asked: how much is null is its own to show.
     """
-    most = policy.max_missing if feature.nullable else 0.0
-    if feature.nullable and reference is not None and (rows := sum(reference.counts)):
+    if not feature.nullable:
+        return {"column": feature.name, "mostly": 1.0}
+    most = policy.max_missing
+    if reference is not None and (rows := sum(reference.counts)):
         most += reference.counts[MISSING] / rows
-    asked: dict[str, Any] = {"column": feature.name, "mostly": max(1 - most, 0.0)}
-    if feature.nullable and reference is None:
-        return {**asked, "meta": {**(meta or {}), "batches": ["hour", "day"]}}
-    return {**asked, "meta": meta if most > 0 else None}
+    first = {"batches": ["hour", "day"]} if reference is None else {}
+    rule = {"rule": {"max_missing": policy.max_missing}}
+    return {"column": feature.name, "mostly": max(1 - most, 0.0), "meta": {**meta, **first, **rule}}
 
 
 def usual_range(reference: Histogram | None, stretch: float) -> tuple[float, float]:

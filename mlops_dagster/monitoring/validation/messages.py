@@ -1,5 +1,6 @@
 """What a failed validation says: one line for each expectation, with what was found and what was asked for."""
 
+import math
 from collections.abc import Mapping
 from typing import TYPE_CHECKING
 
@@ -92,7 +93,8 @@ def reason_of(result: "ExpectationValidationResult") -> str:
     if raised is not None:
         return f"{subject}: {name} could not be evaluated: {raised}"
     if name == KL:
-        return f"{subject}: {_distributed(observed, _Told(arguments)['threshold'])}"
+        rule = _rule(result, over=_number(observed.get("observed_value")) - _number(arguments.get("threshold")))
+        return f"{subject}: {_distributed(observed, _Told(arguments)['threshold'])}{rule}"
     of_type = name == "expect_column_values_to_be_of_type"
     if of_type and "unexpected_count" not in observed:
         return f"{subject}: is of type {observed.get('observed_value')}, not {arguments.get('type_')}"
@@ -102,11 +104,22 @@ def reason_of(result: "ExpectationValidationResult") -> str:
     types = observed.get("unexpected_types")
     but = f" but {', '.join(types)}" if types else ""
     by_chance = _meta(result).get("by_chance")
+    unexpected, values, most = observed["unexpected_count"], _values(result), 1 - _mostly(result)
     return (
-        f"{subject}: {observed['unexpected_count']} of {_values(result)} values are "
-        f"{said}{but}; at most {1 - _mostly(result):.1%} may be"
+        f"{subject}: {unexpected} of {values} values are {said}{but}; at most {most:.1%} may be"
         + ("" if by_chance is None else f", by chance {by_chance}")
+        + _rule(result, over=unexpected / values - most if values else math.nan)
     )
+
+
+def _rule(result: "ExpectationValidationResult", *, over: float) -> str:
+    """Which rule of `validation` a batch has failed, by how much it is `over` the limit: what it is, and would be."""
+    rule = _meta(result).get("rule")
+    if result.success or not isinstance(rule, Mapping):
+        return ""
+    ((name, value),) = rule.items()
+    would = f", {math.ceil(round(100 * (value + over), 6)) / 100:g} would allow it" if math.isfinite(over) else ""
+    return f" (`validation: {{{name}: {value:g}}}`{would})"
 
 
 def _in_words(name: str, arguments: Mapping[str, object]) -> str:
@@ -125,6 +138,10 @@ def _observed(observed: Mapping[str, object]) -> str:
 def _values(result: "ExpectationValidationResult") -> int:
     """How many values the share is of: those that are there, unless it is of the missing ones."""
     return int((result.result.get("element_count") or 0) - (result.result.get("missing_count") or 0))
+
+
+def _number(value: object) -> float:
+    return value if isinstance(value, int | float) else math.nan
 
 
 def _mostly(result: "ExpectationValidationResult") -> float:

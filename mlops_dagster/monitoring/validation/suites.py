@@ -19,7 +19,7 @@ if TYPE_CHECKING:
     from great_expectations.expectations.expectation import Expectation
 
 _KINDS = ("hour", "day", "training_set")
-_META = ("batches", "min_rows", "rows_per_observation")
+_META = ("batches", "min_batch_rows", "rows_per_observation")
 _DOCUMENT = {"name", "expectations", "id", "meta", "notes", "suite_parameters"}
 _OF_DATABASES = {
     "expect_query_results_to_match_comparison",
@@ -46,12 +46,13 @@ def suite_of(
 
 
 def suite_to_json(suite: "ExpectationSuite") -> str:
-    """The suite as `read_suite` takes it."""
+    """The suite as `read_suite` takes it: its limits are its own from now on, and no rule of the policy."""
     expectations = []
     for each in suite.expectations:
         configuration = each.configuration
         entry = {"type": configuration.type, "kwargs": dict(configuration.kwargs), "severity": configuration.severity}
-        expectations.append({**entry, "meta": configuration.meta} if configuration.meta else entry)
+        meta = {name: value for name, value in (configuration.meta or {}).items() if name != "rule"}
+        expectations.append({**entry, "meta": meta} if meta else entry)
     return json.dumps({"name": suite.name, "expectations": expectations}, indent=2) + "\n"
 
 
@@ -123,15 +124,15 @@ def _entry(path: Path, number: int, entry: object) -> dict[str, object]:
         raise InvalidSuiteError(f"{where} has a `meta` that is no object")
     if unknown := sorted({str(name) for name in meta} - set(_META)):
         raise InvalidSuiteError(f"{where} has {unknown} in its `meta`; it may have {list(_META)}")
-    batches, min_rows, rows_per_observation = (
+    batches, least, rows_per_observation = (
         meta.get("batches", _KINDS),
-        meta.get("min_rows", 0),
+        meta.get("min_batch_rows", 0),
         meta.get("rows_per_observation", 1),
     )
     if not isinstance(batches, list | tuple) or not batches or not all(each in _KINDS for each in batches):
         raise InvalidSuiteError(f"{where} has {batches!r} for `batches`; a list of {_KINDS}")
-    if not _is_number(min_rows) or not min_rows >= 0:
-        raise InvalidSuiteError(f"{where} has {min_rows!r} for `min_rows`; a number from 0 on")
+    if not _is_number(least) or not least >= 0:
+        raise InvalidSuiteError(f"{where} has {least!r} for `min_batch_rows`; a number from 0 on")
     if not _is_number(rows_per_observation) or not rows_per_observation >= 1:
         raise InvalidSuiteError(f"{where} has {rows_per_observation!r} for `rows_per_observation`; a number from 1 on")
     if "label" in _columns(arguments) and list(batches) != ["training_set"]:

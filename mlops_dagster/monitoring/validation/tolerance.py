@@ -24,9 +24,9 @@ def expectations_for(suite: "ExpectationSuite", kind: Kind, rows: int) -> "list[
 
 
 def _applies(meta: Mapping[str, object], kind: Kind, rows: int) -> bool:
-    kinds, min_rows = meta.get("batches"), meta.get("min_rows")
+    kinds, least = meta.get("batches"), meta.get("min_batch_rows")
     return not (
-        (isinstance(kinds, Collection) and kind not in kinds) or (isinstance(min_rows, int | float) and rows < min_rows)
+        (isinstance(kinds, Collection) and kind not in kinds) or (isinstance(least, int | float) and rows < least)
     )
 
 

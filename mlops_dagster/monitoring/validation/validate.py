@@ -129,7 +129,7 @@ def validate_each(
     together: dict[Key, pd.DataFrame] = {}
     for key, frame in batches.items():
         asked = expectations_for(suite, kind, len(frame))
-        if asked and all(_row_by_row(each) or is_close(each, frame) for each in asked):
+        if asked and all(is_row_by_row(each) or is_close(each, frame) for each in asked):
             together[key] = frame
         else:
             alone.add(key)
@@ -142,7 +142,8 @@ def validate_each(
     }
 
 
-def _row_by_row(expectation: "Expectation") -> bool:
+def is_row_by_row(expectation: "Expectation") -> bool:
+    """Whether the expectation asks each value by itself, of all rows."""
     # Of how many rows a condition holds in each batch is not known.
     return expectation.expectation_type in _ROW_BY_ROW and getattr(expectation, "row_condition", None) is None
 

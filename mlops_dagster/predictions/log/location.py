@@ -50,7 +50,7 @@ class LogLocation:
     Paths and prefixes stand as they are written. S3 is found, and believed, as boto3 does: `AWS_*`, its files, the role
     of the machine. Raises InvalidInputError for another kind of URL, and for a place that no Delta table can be at.
 
-    >>> Place("s3://logs/mlops/").table("labels", options=False).uri
+    >>> LogLocation("s3://logs/mlops/").table("labels", options=False).uri
     's3://logs/mlops/labels'
     """
 

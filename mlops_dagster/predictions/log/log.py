@@ -9,6 +9,7 @@ from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager, suppress
 from datetime import date, datetime, timedelta
 from functools import cached_property
+from itertools import pairwise
 from pathlib import Path
 from typing import TYPE_CHECKING, NamedTuple, TypeAlias
 
@@ -45,6 +46,7 @@ _Row: TypeAlias = tuple[Entry, PredictionEntry | None]
 _ENTRIES_AT_ONCE = 20_000
 _STEP_SECONDS, _TRY_AGAIN_SECONDS = 10.0, 60.0
 _ROWS_AT_ONCE = 50_000
+_LABELLED_AT_ONCE = 100_000  # about 200 MB, with the labels that are joined
 _ORDER = ("event_time", "process", "sequence")
 LABELS_TABLE = "labels"
 
@@ -186,9 +188,26 @@ class PredictionLog:
 
         Of rows that share an id the one that holds it has the label.
         """
+        import pyarrow.dataset as pads
+
         rows = self.read(model, since, until, roles=roles)
+        made = pads.field("event_time")
         with self.label_rows(since=in_utc(since)) as labels:
-            return _with_labels(model, rows, labels)
+            # Of all that came since then the join would hold a day's labels for each hour that is asked for.
+            its = labels.filter(made.is_null() | ((made >= in_utc(since)) & (made < in_utc(until))))
+            return _with_labels(model, rows, its)
+
+    def labelled_pieces(
+        self, model: str, since: datetime, until: datetime, roles: Sequence[Role] = ANSWERED
+    ) -> "Iterator[pa.Table]":
+        """`labelled`, one stretch of time after the other: for more rows than should be in memory at once.
+
+        One table at least, if only an empty one.
+        """
+        pieces = max(-(-self.count_between(model, since, until, roles) // _LABELLED_AT_ONCE), 1)
+        starts = [since + (until - since) * number / pieces for number in range(pieces)]
+        for start, end in pairwise([*starts, until]):
+            yield self.labelled(model, start, end, roles)
 
     def get(self, prediction_id: str, model: str | None = None) -> dict[str, object]:
         """The answered row of a prediction, with the columns of `labelled`. Raises PredictionNotFoundError.

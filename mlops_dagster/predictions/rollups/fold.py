@@ -91,7 +91,7 @@ def _add_rows(result: Tally, arm: ArmKey, rows: _Rows) -> None:
         result.latencies[arm, minute, bucket] += n
     for (minute, output), n in Counter(zip(rows.minutes, rows.outputs, strict=True)).items():
         if output is not None:
-            result.outputs[arm, minute, _name(output)] += n
+            result.outputs[arm, minute * MINUTE // HOUR, _name(output)] += n
     if rows.served is not None:
         for hour, column, bins, counts in rows.served.cells():
             result.cells[CellKey(arm, hour, column)] = (bins, counts)
@@ -201,7 +201,7 @@ def _add_label(result: Tally, known: _Known, arms: Sequence[Arm], beside: Sequen
         counts, right = result.minutes[at], arm["prediction"] == truth
         counts.labelled += 1
         counts.wrong += not right
-        result.confusion[at.arm, at.minute, _name(truth), _name(arm["prediction"])] += 1
+        result.confusion[at.arm, arm["event_time"] // HOUR, _name(truth), _name(arm["prediction"])] += 1
         if arm["unit"] and arm["role"] in SERVED and arm["weight"] < 1:
             scored = UnitScored(at, arm["unit"], arm["request"])
             result.unit_labels.append(UnitLabel(scored, "right" if right else "wrong", _name(truth), known.at))

@@ -84,7 +84,7 @@ class Rollups:
     The database is opened when it is first used, so it may be away before; then every method raises StorageError.
 
     Windows are [since, until) in event time, widened to whole minutes,
-    for feature counts to whole hours.
+    for counts of features, predictions and labels to whole hours.
     """
 
     def __init__(self, url: str, consumer: Consumer = "rolled_up") -> None:
@@ -218,7 +218,7 @@ class Rollups:
         wanted = {} if bins is None else {feature: digest_of(its) for feature, its in bins.items()}
         mixed = set()
         query = _of_arms(cells, cells.c.feature, cells.c.bins, cells.c.counts).where(
-            _served(model, versions), cells.c.hour.between(*_window(since, until, HOUR))
+            _served(model, versions), within(cells, since, until)
         )
         for feature, its, counts in self.rows(query):
             if bins is None and wanted.setdefault(feature, its) != its:
@@ -240,7 +240,7 @@ class Rollups:
             feature: (Counter(), Counter()) for feature in bins
         }
         query = _of_arms(cells, cells.c.feature, cells.c.bins, cells.c.hour, cells.c.counts).where(
-            _served(model, None), cells.c.hour.between(*_window(since, until, HOUR))
+            _served(model, None), within(cells, since, until)
         )
         for feature, its, hour, counts in self.rows(query):
             if feature in found:
@@ -254,18 +254,18 @@ class Rollups:
         """The versions that the split answered with, of which features were counted in the window."""
         query = (
             _of_arms(cells, arms.c.version)
-            .where(_served(model, None), cells.c.hour.between(*_window(since, until, HOUR)))
+            .where(_served(model, None), within(cells, since, until))
             .distinct()
             .order_by(arms.c.version)
         )
         return [version for (version,) in self.rows(query)]
 
-    def label_counts(self, model: str, since: datetime, until: datetime) -> dict[str, int]:
-        """How often each label came, over what the split served in the window."""
-        counts: Counter[str] = Counter()
-        for (label, _), n in self.confusion(model, None, since, until).items():
-            counts[label] += n
-        return dict(counts)
+    def label_counts(
+        self, model: str, since: datetime, until: datetime, *, version: str | None = None
+    ) -> dict[str, int]:
+        """How often each label came, over what the split served in the window (version None: all)."""
+        query = _summed(confusion, [confusion.c.label], model, version, since, until).order_by(confusion.c.label)
+        return {row[0]: row[1] for row in self.rows(query)}
 
     def label_debt(self, model: str, since: datetime, until: datetime) -> LabelDebt:
         """What was answered by the split in the window and has no label yet."""
@@ -362,7 +362,9 @@ def _served(model: str, versions: Sequence[str] | None) -> ColumnElement[bool]:
 
 
 def within(table: Table, since: datetime, until: datetime) -> ColumnElement[bool]:
-    """The rows of `table` whose minute [since, until) touches."""
+    """The rows of `table` whose minute, or hour if it counts by the hour, [since, until) touches."""
+    if "hour" in table.c:
+        return table.c.hour.between(*_window(since, until, HOUR))
     return table.c.minute.between(*_window(since, until, MINUTE))
 
 

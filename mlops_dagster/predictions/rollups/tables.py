@@ -87,17 +87,18 @@ outputs = Table(
     "outputs",
     TABLES,
     Column("arm", Integer, primary_key=True),
-    Column("minute", BigInteger, primary_key=True),
+    Column("hour", BigInteger, primary_key=True),
     Column("prediction", String, primary_key=True),
     Column("n", Integer),
     sqlite_with_rowid=False,
 )
 
+# By the hour: of 1,000 classes a minute has about as many different pairs as it has rows.
 confusion = Table(
     "confusion",
     TABLES,
     Column("arm", Integer, primary_key=True),
-    Column("minute", BigInteger, primary_key=True),
+    Column("hour", BigInteger, primary_key=True),
     Column("label", String, primary_key=True),
     Column("prediction", String, primary_key=True),
     Column("n", Integer),

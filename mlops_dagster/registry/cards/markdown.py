@@ -12,9 +12,11 @@ from mlops_dagster.registry.cards.wording import (
     data_lines,
     gap_lines,
     group_table,
+    group_title,
     printable,
     provable_lines,
     slice_table,
+    slice_title,
     worst_classes,
     worst_title,
 )
@@ -48,7 +50,7 @@ def escape(text: str) -> str:
 
 
 def _evaluation(card: ModelCard) -> str:
-    tables = [_table("slice", slice_table(card.evaluation))]
+    tables = [_table(slice_title(card.evaluation), slice_table(card.evaluation))]
     if card.overall is not None:
         tables.append(_table("true, by predicted", confusion_table(card.overall)))
         tables.append(_table(worst_title(card.overall), worst_classes(card.overall)))
@@ -56,7 +58,7 @@ def _evaluation(card: ModelCard) -> str:
 
 
 def _fairness(audit: FairnessAudit) -> str:
-    table = _table(audit.attribute, group_table(audit))
+    table = _table(group_title(audit), group_table(audit))
     return "\n\n".join(filter(None, (_bullets(gap_lines(audit)), escape(audit.note), table)))
 
 

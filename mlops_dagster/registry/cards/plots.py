@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING
 from mlops_dagster.registry.cards.densities import density
 from mlops_dagster.registry.cards.evaluation import EvaluationSlice
 from mlops_dagster.registry.cards.fairness import FairnessAudit
-from mlops_dagster.registry.cards.wording import MOST_CLASSES, labels, printable
+from mlops_dagster.registry.cards.wording import MOST_CLASSES, MOST_LINES, labels, printable
 from mlops_dagster.registry.entities.baseline import Baseline
 from mlops_dagster.statistics import CategoricalBins, Histogram, wilson_interval
 
@@ -23,7 +23,6 @@ if TYPE_CHECKING:
 
 COLOURS = ("#2563a8", "#d9822b", "#4d8c57", "#8a5aa8", "#a83246", "#6b7280")
 FAINT = "#c3c9d2"
-MOST_LINES = 40
 MOST_CATEGORIES = 12
 COLUMNS = 3
 

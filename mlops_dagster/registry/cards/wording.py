@@ -6,7 +6,7 @@ from datetime import datetime
 from typing import TypeAlias
 
 from mlops_dagster.registry.cards.data import Provenance, Validation
-from mlops_dagster.registry.cards.evaluation import EvaluationSlice
+from mlops_dagster.registry.cards.evaluation import OVERALL, EvaluationSlice
 from mlops_dagster.registry.cards.fairness import ACCURACY, DEMOGRAPHIC_PARITY, EQUALIZED_ODDS, FairnessAudit
 from mlops_dagster.registry.cards.provable import Provable
 
@@ -21,6 +21,8 @@ GAPS = {
 MOST_CLASSES = 30
 """So many fit into a table or plot of each class against each."""
 _WORST = 20
+MOST_LINES = 40
+"""So many slices or groups are read in one table; a card has all of them as JSON."""
 _NEVER_SHOWN = ("Cc", "Cn", "Co", "Cs")  # control, unassigned, private, surrogate
 
 
@@ -63,9 +65,8 @@ def provable_lines(found: Provable | None) -> Sequence[str]:
 def gap_lines(audit: FairnessAudit) -> list[str]:
     """Each gap, and whom it leaves out."""
     if audit.max_gap is None:
-        return [
-            f"Too few rows to compare the groups of {audit.attribute}: fewer than two have {audit.min_rows} rows.",
-        ]
+        few = f"fewer than two have {audit.min_group_rows} rows"
+        return [f"Too few rows to compare the groups of {audit.attribute}: {few}."]
     gaps = {ACCURACY: audit.max_gap, **audit.gaps}
     lines = [_gap_line(audit, name, gap) for name, gap in gaps.items()]
     lines += [f"Too few rows to compare {GAPS.get(name, name)}." for name in audit.left_out if name not in gaps]
@@ -79,7 +80,8 @@ def _gap_line(audit: FairnessAudit, name: str, gap: float) -> str:
     left_out = audit.left_out.get(name)
     if not left_out:
         return line
-    return f"{line} Left out, with under {audit.min_rows} rows to judge: {', '.join(left_out)}."
+    more = f" and {len(left_out) - _WORST:,} more" if len(left_out) > _WORST else ""
+    return f"{line} Left out, with under {audit.min_group_rows} rows to judge: {', '.join(left_out[:_WORST])}{more}."
 
 
 def scores(part: EvaluationSlice) -> dict[str, str]:
@@ -98,16 +100,40 @@ def scores(part: EvaluationSlice) -> dict[str, str]:
 
 
 def slice_table(slices: Sequence[EvaluationSlice]) -> Table:
-    """A line for each slice."""
-    return [(part.name, scores(part)) for part in slices]
+    """A line for each slice; of more than `MOST_LINES`, all rows and those that are surely the least accurate."""
+    shown = list(slices)
+    if len(shown) > MOST_LINES:
+        shown = sorted(shown, key=lambda part: (part.name != OVERALL, _accuracy_at_most(part)))[:MOST_LINES]
+    return [(part.name, scores(part)) for part in shown]
+
+
+def slice_title(slices: Sequence[EvaluationSlice]) -> str:
+    """What `slice_table` shows, for the head of its first column."""
+    return "slice" if len(slices) <= MOST_LINES else f"slice, the worst {MOST_LINES} of {len(slices):,}"
 
 
 def group_table(audit: FairnessAudit) -> Table:
-    """A line for each group."""
+    """A line for each group; of more than `MOST_LINES`, the least accurate of those with enough rows."""
+    shown = list(audit.groups.items())
+    if len(shown) > MOST_LINES:
+        few = set(audit.left_out.get(ACCURACY, ()))
+        shown = sorted(shown, key=lambda group: (group[0] in few, group[1].get(ACCURACY, 0.0)))[:MOST_LINES]
     return [
         (group, {name: f"{value:,.0f}" if name == "rows" else f"{value:.4g}" for name, value in metrics.items()})
-        for group, metrics in audit.groups.items()
+        for group, metrics in shown
     ]
+
+
+def group_title(audit: FairnessAudit) -> str:
+    """What `group_table` shows, for the head of its first column."""
+    groups = len(audit.groups)
+    return audit.attribute if groups <= MOST_LINES else f"{audit.attribute}, the worst {MOST_LINES} of {groups:,}"
+
+
+def _accuracy_at_most(part: EvaluationSlice) -> float:
+    """The upper bound of its interval, so that few rows are not the worst by chance; 1 where nothing is known."""
+    known = part.metrics.get(ACCURACY, 1.0)
+    return part.intervals.get(ACCURACY, (known, known))[1]
 
 
 def confusion_table(part: EvaluationSlice) -> Table:

@@ -10,6 +10,7 @@ folder with .gitattributes and the like in it: model-signing leaves those out, a
 Source: https://github.com/sigstore/model-transparency
 """
 
+import importlib.util
 import tempfile
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -24,11 +25,21 @@ if TYPE_CHECKING:
     from model_signing.hashing import Config
 
 
+def _check_installed() -> None:
+    """Raise InvalidInputError without model-signing, which pip cannot install together with whylogs in one step."""
+    if importlib.util.find_spec("model_signing") is None:
+        raise InvalidInputError(
+            "signatures need OpenSSF model-signing, which is not installed; `pip install model-signing pyopenssl`, "
+            "after mlops-dagster"
+        )
+
+
 def sign(content: ContentStore, digest: str, name: str, key: Path) -> str:
     """A bundle (JSON) over what has `digest`, by the private key (PEM, not encrypted); `name` is only told.
 
     Raises InvalidInputError for a key that is not there or of another kind, and what `content` raises.
     """
+    _check_installed()
     from model_signing.signing import Config
 
     with _key_errors("MLOPS_SIGNING_KEY", "private key", key):
@@ -52,6 +63,7 @@ def verify(content: ContentStore, version: ModelVersion, key: Path | None) -> No
         )
     if version.signature is None:
         raise SignatureError(f"{name} is not signed; register its bytes anew where MLOPS_SIGNING_KEY is set")
+    _check_installed()
     from model_signing.verifying import Config
 
     with _key_errors("MLOPS_TRUSTED_KEY", "public key", key):

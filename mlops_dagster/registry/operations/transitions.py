@@ -2,6 +2,7 @@
 
 from collections.abc import Mapping
 from dataclasses import replace
+from datetime import timedelta
 from typing import Literal
 
 from sqlalchemy import Connection
@@ -16,6 +17,10 @@ from mlops_dagster.registry.entities.semantic_version import final_of, parse_ver
 from mlops_dagster.registry.entities.stages import Stage
 from mlops_dagster.registry.operations.approvals import Promotion
 from mlops_dagster.registry.stores import sql
+
+WORKER_ALIVE = timedelta(seconds=90)
+"""A worker that has not said for so long that it is there is gone, or cut off from the registry."""
+_WORKER_FORGOTTEN = timedelta(days=1)
 
 
 class Traffic(Promotion):
@@ -166,6 +171,17 @@ class Traffic(Promotion):
         """When each process began to serve each epoch it served, oldest first: "in force since" is a fact."""
         with reading(self._engine) as connection:
             return sql.acknowledged(connection, model)
+
+    def beat(self, process: str) -> None:
+        """Say that the worker `process` is there, as it does several times within `WORKER_ALIVE`."""
+        now = SystemClock().now()
+        with writing(self._engine) as connection:
+            sql.see_worker(connection, process, now, forget_before=now - _WORKER_FORGOTTEN)
+
+    def workers(self) -> set[str]:
+        """Return the processes of the workers that are there: each has said so within `WORKER_ALIVE`."""
+        with reading(self._engine) as connection:
+            return sql.workers_seen(connection, SystemClock().now() - WORKER_ALIVE)
 
 
 def _why_not_loaded(connection: Connection, model: str, version: str) -> str | None:

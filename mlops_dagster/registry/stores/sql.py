@@ -25,7 +25,15 @@ from mlops_dagster.registry.stores.rows import (
     time_text,
     version_of,
 )
-from mlops_dagster.registry.stores.tables import acknowledgements, catalogues, cleanings, deployments, events, versions
+from mlops_dagster.registry.stores.tables import (
+    acknowledgements,
+    catalogues,
+    cleanings,
+    deployments,
+    events,
+    versions,
+    workers,
+)
 
 
 class EventKey(NamedTuple):
@@ -238,3 +246,14 @@ def acknowledged(connection: Connection, model: str) -> list[Acknowledgement]:
     table = acknowledgements
     rows = connection.execute(select(table).where(table.c.model == model).order_by(table.c.at))
     return [Acknowledgement(row.process, row.epoch, parse_time(row.at)) for row in rows]
+
+
+def see_worker(connection: Connection, process: str, at: datetime, *, forget_before: datetime) -> None:
+    """Keep that a worker is there; those not seen since `forget_before` are forgotten."""
+    gone = (workers.c.process == process) | (workers.c.seen_at < time_text(forget_before))
+    connection.execute(delete(workers).where(gone))
+    connection.execute(insert(workers).values(process=process, seen_at=time_text(at)))
+
+
+def workers_seen(connection: Connection, since: datetime) -> set[str]:
+    return set(connection.scalars(select(workers.c.process).where(workers.c.seen_at >= time_text(since))))

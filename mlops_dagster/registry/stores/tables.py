@@ -86,6 +86,14 @@ acknowledgements = Table(
     Column("at", String, nullable=False),
 )
 
+workers = Table(
+    "workers",
+    TABLES,
+    Column("process", String, primary_key=True),
+    Column("seen_at", String, nullable=False),
+)
+"""When each worker last said that it is there: what one acknowledged stays true when it is gone."""
+
 catalogues = Table(
     "catalogues",
     TABLES,

@@ -239,5 +239,5 @@ def _decisions(plan: Plan, stores: Stores) -> dict[str, int]:
 
 
 def _performance(plan: Plan, stores: Stores) -> list[Performance]:
-    rows = stores.log.labelled(plan.model, plan.start, plan.until)
-    return [found for found in performance(rows).versions if found.role in SERVED]
+    pieces = stores.log.labelled_pieces(plan.model, plan.start, plan.until)
+    return [found for found in performance(pieces).versions if found.role in SERVED]

@@ -137,7 +137,7 @@ def _labelled(frame: pd.DataFrame, table: str, source: pd.DataFrame) -> pd.DataF
     import pandas as pd
 
     never = pd.Series(pd.NaT, index=source.index, dtype="datetime64[ns, UTC]")
-    label = texts(table, source, LABEL) if LABEL in source else pd.Series(None, index=source.index, dtype=object)
+    label = texts(table, source, LABEL) if LABEL in source else None
     known = times(table, source, KNOWN_AT) if KNOWN_AT in source else never
     return frame.assign(label=label, known_at=known)
 

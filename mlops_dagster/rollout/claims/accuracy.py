@@ -4,10 +4,6 @@ Predictions of one day share causes, so counts are divided by the rows that are 
 estimated where the challenger was evaluated, or stated by the policy; where it is not known, nothing is concluded
 either way. Where the days of the rollout itself differ by more, nothing promotes. A challenger may still be taken out:
 one that goes bad one night makes the days differ just so.
-
-The loss is that of the gate. Where a class is rarer than the margin allows, it is the mean of the classes' losses: a
-prediction of class c with share p_c counts as p_rarest / p_c of one of the rarest class, and the margin d on the mean
-of K classes becomes d K p_rarest on that scale.
 """
 
 from collections.abc import Callable, Mapping
@@ -16,12 +12,13 @@ from datetime import timedelta
 from functools import cached_property
 
 from mlops_dagster.rollout.claims.events import arms
+from mlops_dagster.rollout.claims.paired_loss import class_weights, paired_e_value
 from mlops_dagster.rollout.claims.rare_classes import missing_class
 from mlops_dagster.rollout.claims.shared_causes import UNKNOWN, rows_per_observation
 from mlops_dagster.rollout.entities import TestResult
 from mlops_dagster.rollout.evidence import NO_EVENTS, ByClass, LabelsSince, total
 from mlops_dagster.rollout.look import Look, since_start_or_later
-from mlops_dagster.statistics import Alternative, CanaryStep, bad_event_e_value, days_differ, difference_e_value
+from mlops_dagster.statistics import Alternative, CanaryStep, bad_event_e_value, days_differ
 
 _DOUBT = 2.0
 """Days of the rollout that surely differ by so many times more than was reckoned with promote nothing."""
@@ -35,7 +32,7 @@ class AccuracyTests:
 
     def worse(self) -> TestResult:
         policy, (whole, *later) = self.look.policy, self.look.evidence.labels.since
-        name, claim = "paired.worse", f"{self._what} more than {policy.margin:g} under the champion's"
+        name, claim = "paired.worse", f"{self._either} more than {policy.margin:g} under the champion's"
         e_value_since: Callable[[LabelsSince], float] = self._pairs_worse_since
         if not policy.uses_pairs:
             name, claim = "wrong.worse", f"rate of wrong over {policy.max_ratio.wrong:g} times the champion's"
@@ -48,7 +45,7 @@ class AccuracyTests:
 
     def worse_in_watch(self) -> TestResult:
         policy, watch = self.look.policy, self.look.evidence.labels.watch or {}
-        claim = f"{self._what} more than {policy.margin:g} under the old champion's since the promotion"
+        claim = f"{self._either} more than {policy.margin:g} under the old champion's since the promotion"
         e_value = 1.0 if self.missing is not None else self._pairs(watch, policy.margin, "worse")
         observed = _as_dict(watch)
         sharing, missing = self.look.sharing, self.missing
@@ -57,7 +54,7 @@ class AccuracyTests:
     def not_worse(self) -> TestResult:
         policy = self.look.policy
         if policy.uses_pairs:
-            claim = f"{self._what} at most {policy.margin:g} under the champion's"
+            claim = f"{self._both} at most {policy.margin:g} under the champion's"
             return self._promotes("paired.not_worse", claim, policy.margin)
         max_ratio = policy.max_ratio.wrong
         return self._promotes(
@@ -66,7 +63,7 @@ class AccuracyTests:
 
     def superior(self) -> TestResult:
         if self.look.policy.uses_pairs:
-            return self._promotes("paired.superior", f"{self._what} over the champion's", 0.0)
+            return self._promotes("paired.superior", f"{self._loss} over the champion's{self._beside}", 0.0)
         return self._promotes("wrong.superior", "wrong less often than the champion", 1.0)
 
     @cached_property
@@ -111,29 +108,39 @@ class AccuracyTests:
         return rows_per_observation(self.look.policy, [rollout.shared], evidence.labels.units / days)
 
     @property
-    def _what(self) -> str:
+    def _loss(self) -> str:
         return "balanced accuracy" if self._weights else "accuracy"
+
+    @property
+    def _compares_both(self) -> bool:
+        return bool(self._weights) and self.look.policy.loss == "auto"
+
+    @property
+    def _either(self) -> str:
+        return f"{self._loss}, or accuracy," if self._compares_both else self._loss
+
+    @property
+    def _both(self) -> str:
+        return f"{self._loss}, and accuracy," if self._compares_both else self._loss
+
+    @property
+    def _beside(self) -> str:
+        return f", accuracy at most {self.look.policy.margin:g} under it" if self._compares_both else ""
 
     @cached_property
     def _weights(self) -> Mapping[str, float]:
-        """By class, what one of its predictions counts; empty if every prediction counts the same."""
-        policy, shares = self.look.policy, {name: p for name, p in self.look.rollout.classes.items() if p > 0}
-        if not policy.compares_classes(shares):
-            return {}
-        return {name: min(shares.values()) / share for name, share in shares.items()}
+        return class_weights(self.look.policy, self.look.rollout.classes)
 
     def _pairs(self, outcomes: ByClass, margin: float, alternative: Alternative, factor: float = 1.0) -> float:
-        weights = self._weights
-        if weights:
-            # 1 / sum of 1 / p_c is p_rarest / sum of weights: the weights are in units of the rarest.
-            margin *= len(weights) * min(self.look.rollout.classes[name] for name in weights)
-        cells = [
-            (sign * weights.get(label, 1.0), factor * count)
-            for label, its in outcomes.items()
-            for sign, count in ((-1.0, its.wins), (1.0, its.losses), (0.0, its.ties))
-        ]
-        rows = self.rows_per_observation or 1.0
-        return difference_e_value(cells, margin=margin, alternative=alternative, rows_per_observation=rows)
+        return paired_e_value(
+            outcomes,
+            self.look.policy,
+            self.look.rollout.classes,
+            margin=margin,
+            alternative=alternative,
+            rows_per_observation=self.rows_per_observation or 1.0,
+            factor=factor,
+        )
 
     def _pairs_worse_since(self, since: LabelsSince) -> float:
         return self._pairs(since.outcomes, self.look.policy.margin, "worse")

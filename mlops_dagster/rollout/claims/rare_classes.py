@@ -2,6 +2,7 @@
 
 from typing import Final
 
+from mlops_dagster.registry import ModelVersion
 from mlops_dagster.rollout.entities import Rollout
 from mlops_dagster.rollout.evidence import NO_PAIRS, Evidence
 from mlops_dagster.rollout.policy import RolloutPolicy
@@ -10,6 +11,22 @@ _FAR_LESS: Final = 3.0
 """A class with so many times less of the labels than where the challenger was trained is not judged by them."""
 _FEW: Final = 10
 """Of fewer labels that were expected of a class, nothing can be said."""
+
+
+def class_shares(version: ModelVersion) -> dict[str, float]:
+    """Return the shares of its classes among the labels that it was trained on, 0 where they are not known."""
+    if version.schema is None:
+        return {}
+    if version.baseline is None:
+        return dict.fromkeys(version.schema.classes, 0.0)
+    label, classes = version.baseline.label, version.schema.classes
+    cells = label.bins.index(list(classes)).tolist()
+    known = sum(int(label.counts[cell]) for cell in cells)
+    return (
+        {name: int(label.counts[cell]) / known for name, cell in zip(classes, cells, strict=True)}
+        if known
+        else dict.fromkeys(classes, 0.0)
+    )
 
 
 def blind_to_a_class(policy: RolloutPolicy, rollout: Rollout) -> str | None:

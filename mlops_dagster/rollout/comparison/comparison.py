@@ -8,7 +8,7 @@ The verdict is of all rows. Slices are there to be looked at: since there are ma
 chance is to be expected, so in each a claim needs as many times the e-value as there are slices, and none decides.
 """
 
-from collections import Counter
+from collections import Counter, defaultdict
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import datetime
@@ -86,7 +86,7 @@ class Comparison:
     sample: LabelledSample
     margin: float
     alpha: float
-    min_rows: int
+    min_pairs: int
     rows_per_observation: float | None
     """So many rows count as one, since rows of one day share causes; None if that is not known."""
     overall: Part
@@ -123,7 +123,9 @@ class Tally:
         self.names = tuple(slices)
         self.attributes = tuple(dict.fromkeys(name.partition("=")[0] for name in self.names))
         self.overall: Counter[Said] = Counter()
-        self._by_attribute: dict[str, Counter[tuple[str, Said]]] = {name: Counter() for name in self.attributes}
+        self._by_value: dict[str, defaultdict[str, Counter[Said]]] = {
+            name: defaultdict(Counter) for name in self.attributes
+        }
 
     def add(
         self,
@@ -135,18 +137,14 @@ class Tally:
         """Count more rows; `attributes` has a value a row for each attribute that is sliced by, if it is known."""
         said = list(zip(labels, champion, challenger, strict=True))
         self.overall.update(said)
-        for name, counts in self._by_attribute.items():
-            if name in attributes:
-                counts.update(zip(map(str, attributes[name]), said, strict=True))
+        for name, counts in self._by_value.items():
+            for value, row in zip(map(str, attributes.get(name, ())), said, strict=name in attributes):
+                counts[value][row] += 1
 
     def of(self, name: str) -> Counter[Said]:
         """The rows of one slice."""
         attribute, _, value = name.partition("=")
-        found: Counter[Said] = Counter()
-        for (its_value, said), count in self._by_attribute[attribute].items():
-            if its_value == value:
-                found[said] += count
-        return found
+        return Counter(self._by_value[attribute].get(value))
 
 
 def compare(
@@ -169,7 +167,7 @@ def compare(
         sample=sample,
         margin=policy.margin,
         alpha=policy.alpha,
-        min_rows=policy.min_step_paired,
+        min_pairs=policy.min_step_paired,
         rows_per_observation=rows_per_observation,
         overall=_part("overall", tally.overall, policy, rows_per_observation, looked_at=1),
         slices=tuple(

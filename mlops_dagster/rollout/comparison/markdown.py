@@ -3,7 +3,10 @@
 from collections.abc import Callable, Sequence
 
 from mlops_dagster.registry.cards.markdown import escape
+from mlops_dagster.registry.cards.wording import MOST_LINES
 from mlops_dagster.rollout.comparison.comparison import Comparison, Part, Scores
+
+MANY_SLICES = f"Of {{slices:,}} slices the {MOST_LINES} with the most evidence, either way."
 
 
 def to_markdown(found: Comparison) -> str:
@@ -15,6 +18,7 @@ def to_markdown(found: Comparison) -> str:
             scores_table(found),
             tests_table(found.overall),
             "### Slices",
+            *([MANY_SLICES.format(slices=len(found.slices))] if len(found.slices) > MOST_LINES else []),
             slices_table(found.slices),
             "The verdict is of all rows. With so many slices some stand out by chance: in each, a claim needs "
             f"{len(found.slices)} times the e-value, and none decides."
@@ -53,14 +57,14 @@ def tests_table(part: Part) -> str:
 
 
 def slices_table(slices: Sequence[Part]) -> str:
-    """A line for each slice, in the order of the card."""
+    """A line for each slice, or for the most telling ones of many."""
     if not slices:
         return ""
     lines = [
         "| slice | rows | wins | losses | accuracies | macro-F1s | E superior | E worse | limit | verdict |",
         "|" + "---|" * 10,
     ]
-    for part in slices:
+    for part in most_telling(slices, MOST_LINES):
         superior, _, worse = part.tests
         accuracies, macro_f1s = _both(part, lambda each: each.accuracy), _both(part, lambda each: each.macro_f1)
         lines.append(
@@ -69,6 +73,13 @@ def slices_table(slices: Sequence[Part]) -> str:
             f"| {worse.e_value:.3g} | {superior.limit:.4g} | {part.verdict} |"
         )
     return "\n".join(lines)
+
+
+def most_telling(slices: Sequence[Part], most: int) -> Sequence[Part]:
+    """The slices in the order of the card; of more than `most`, those with the most evidence either way, that first."""
+    if len(slices) <= most:
+        return slices
+    return sorted(slices, key=lambda part: -max(test.e_value for test in part.tests))[:most]
 
 
 def rows_text(found: Comparison) -> str:
@@ -86,7 +97,7 @@ def rows_text(found: Comparison) -> str:
     rows = found.rows_per_observation
     shared = "unknown" if rows is None else f"{rows:.3g}"
     lines.append(
-        f"Margin {found.margin:g}, alpha {found.alpha:g}, at least {found.min_rows} rows; rows worth one: {shared}."
+        f"Margin {found.margin:g}, alpha {found.alpha:g}, at least {found.min_pairs} pairs; rows worth one: {shared}."
     )
     return " ".join(lines)
 

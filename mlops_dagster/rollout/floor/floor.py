@@ -61,7 +61,7 @@ class FloorDecision:
 
 def under_floor(policy: PerformancePolicy, found: MacroF1) -> bool:
     """Whether there is a reason to compare the champion with the one before it."""
-    return found.value is not None and found.rows >= policy.min_rows and found.value < policy.floor
+    return found.value is not None and found.rows >= policy.min_labels and found.value < policy.floor
 
 
 def decide_floor(
@@ -75,8 +75,8 @@ def decide_floor(
     >>> decide_floor(PerformancePolicy(), MacroF1(900, 0.85, (0.83, 0.87)), None)
     FloorDecision(outcome=<FloorOutcome.ALERT: 'alert'>, reason='macro-F1 0.850 is under 0.87 (900 rows)', to='')
     """
-    if found.value is None or found.rows < policy.min_rows:
-        return FloorDecision(FloorOutcome.INCONCLUSIVE, f"{found.rows} labelled rows, {policy.min_rows} are needed")
+    if found.value is None or found.rows < policy.min_labels:
+        return FloorDecision(FloorOutcome.INCONCLUSIVE, f"{found.rows} labelled rows, {policy.min_labels} are needed")
     measured = f"macro-F1 {found.value:.3f}"
     if found.value >= policy.alert:
         return FloorDecision(FloorOutcome.FINE, f"{measured} is not under {policy.alert:g} ({found.rows:,} rows)")

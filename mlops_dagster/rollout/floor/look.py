@@ -5,13 +5,14 @@ from collections import Counter
 from collections.abc import Collection, Iterator, Sequence
 from dataclasses import dataclass
 from datetime import date, datetime, timedelta
+from itertools import chain
 
 from mlops_dagster.errors import MlopsError, StorageError
 from mlops_dagster.monitoring.policy import PerformancePolicy
 from mlops_dagster.predictions import SERVED, PredictionLog
 from mlops_dagster.registry import ModelRegistry, ModelVersion
 from mlops_dagster.rollout.comparison.comparison import Comparison
-from mlops_dagster.rollout.comparison.same_rows import compare_on_log, spans
+from mlops_dagster.rollout.comparison.same_rows import compare_on_log
 from mlops_dagster.rollout.floor.floor import (
     NOBODY,
     FloorDecision,
@@ -89,10 +90,15 @@ def _windows(days: Sequence[date]) -> Iterator[tuple[datetime, datetime]]:
 
 
 def _macro_f1(log: PredictionLog, champion: ModelVersion, since: datetime, days: Sequence[date]) -> MacroF1:
+    import pyarrow.compute as pc
+
     confusion: Counter[tuple[str, str]] = Counter()
     windows = ((max(first, since), last) for first, last in _windows(days))
-    for start, end in (span for first, last in windows for span in spans(log, champion.model, first, last)):
-        rows = log.labelled(champion.model, start, end, SERVED).select(["version", "label", "prediction"]).to_pylist()
-        answers = [row for row in rows if row["version"] == champion.version and row["label"] and row["prediction"]]
-        confusion.update(confusion_counts([row["label"] for row in answers], [row["prediction"] for row in answers]))
+    pieces = (log.labelled_pieces(champion.model, first, last, SERVED) for first, last in windows)
+    for rows in chain.from_iterable(pieces):
+        its = rows.filter(pc.equal(rows["version"], champion.version)).select(["label", "prediction"])
+        pairs = zip(its["label"].to_pylist(), its["prediction"].to_pylist(), strict=True)
+        known = [(label, prediction) for label, prediction in pairs if label and prediction]
+        if known:
+            confusion.update(confusion_counts(*zip(*known, strict=True)))
     return macro_f1_of(confusion, champion.schema.classes if champion.schema is not None else None)

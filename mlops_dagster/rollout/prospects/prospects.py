@@ -11,18 +11,21 @@ from dataclasses import replace
 from datetime import UTC, date, datetime, timedelta
 from math import ceil
 from types import MappingProxyType
-from typing import Final, NamedTuple
+from typing import Final, NamedTuple, TypeAlias
 
 from pydantic import Field
 
 from mlops_dagster.documents.strict import StrictModel
-from mlops_dagster.errors import InvalidPolicyError
 from mlops_dagster.predictions import BothScored, EventCounts, PairedCounts
 from mlops_dagster.rollout.decide import decide
 from mlops_dagster.rollout.entities import Outcome, Phase, Rollout
 from mlops_dagster.rollout.evidence import EventsSince, Evidence, Labels, LabelsSince, StepCounts
 from mlops_dagster.rollout.policy import RolloutPolicy
 from mlops_dagster.statistics import INDEPENDENT
+
+Shares: TypeAlias = Mapping[str, float]
+"""By class, its share of the labels."""
+ALIKE: Final[Shares] = MappingProxyType({"one": 0.5, "other": 0.5})
 
 
 class Traffic(StrictModel):
@@ -52,40 +55,42 @@ CHALLENGERS: Final[Mapping[str, tuple[float, float]]] = {
 }
 """Shares of the labels where only the challenger is right, and where only the champion is."""
 
-_BETTER: Final = (0.2, 0.0)
 _WRONG: Final = 0.1
 """How often the champion is wrong, where two arms are compared."""
 _TICKS: Final = 200
-_CLASSES: Final = ("one", "other")
 _START: Final = datetime(2026, 3, 2, tzinfo=UTC)
 
 
-def prospects(policy: RolloutPolicy, traffic: Traffic) -> list[Prospect]:
-    """Return what becomes of each of `CHALLENGERS`."""
-    return [_prospect(name, odds, policy, traffic) for name, odds in CHALLENGERS.items()]
+def prospects(policy: RolloutPolicy, traffic: Traffic, shares: Shares = ALIKE) -> list[Prospect]:
+    """Return what becomes of each of `CHALLENGERS`, where the classes have these shares of the labels."""
+    return [prospect(name, odds, policy, traffic, shares) for name, odds in CHALLENGERS.items()]
 
 
-def check_can_promote(policy: RolloutPolicy, traffic: Traffic) -> None:
-    """Raise InvalidPolicyError with the arithmetic if no challenger, however good, would ever be promoted."""
-    if policy.label_hours is not None and traffic.label_delay_hours > policy.label_hours:
-        raise InvalidPolicyError(
-            f"labels come {traffic.label_delay_hours:g} hours late, and rollout.label_hours counts answers from "
-            f"{policy.label_hours:g} hours on, most of which have none; set it to {traffic.label_delay_hours:g} or more"
-        )
-    needed = least_hours(policy, traffic)
-    if needed.total >= policy.deadline_hours:
-        raise InvalidPolicyError(
-            f"no version would ever be promoted: {needed.arithmetic}, and rollout.deadline_hours is "
-            f"{policy.deadline_hours:g}; set it to more than {ceil(needed.total)}, or take fewer steps or labels a step"
-        )
-    same = _prospect(SAME, CHALLENGERS[SAME], policy, traffic)
-    if same.outcome is not Outcome.PROMOTE and _prospect("", _BETTER, policy, traffic).outcome is not Outcome.PROMOTE:
-        raise InvalidPolicyError(
-            f"no version would ever be promoted: with {traffic.requests_per_day:g} requests a day and labels "
-            f"{traffic.label_delay_hours:g} hours late, one that gives {same.challenger} as the champion has "
-            f"{same.pairs:,} paired labels after {same.hours:g} hours, which end with: {same.reason}; set a later "
-            "rollout.deadline_hours, a larger margin, or a smaller rollout.rows_per_observation if that is known"
-        )
+def prospect(
+    name: str, odds: tuple[float, float], policy: RolloutPolicy, traffic: Traffic, shares: Shares = ALIKE
+) -> Prospect:
+    """Return what becomes of a challenger that alone is right, and alone is wrong, on these shares of every class."""
+    tick = timedelta(hours=max(ceil(policy.deadline_hours / _TICKS), 1))
+    policy, shares = _of_two(policy, shares)
+    expected = _Expected(odds, policy, traffic, shares, tick)
+    return roll_out(policy, expected.evidence, _START, tick, shares)._replace(challenger=name)
+
+
+def _of_two(policy: RolloutPolicy, shares: Shares) -> tuple[RolloutPolicy, Shares]:
+    """Return two classes of which as much can be proven as of many: the counts of thousands would take minutes.
+
+    A balanced loss of K classes of which the rarest has the share p is compared on a scale with the margin d K p, which
+    is that of two classes of which one has K p / 2.
+    """
+    there = [share for share in shares.values() if share > 0]
+    rarest = min(there)
+    balanced = policy.compares_classes(shares)
+    if balanced:
+        rarest = min(len(there) * rarest / 2, 0.5)
+    two = {"rarest": rarest, "other": 1 - rarest}
+    if balanced and not policy.compares_classes(two):
+        policy = policy.model_copy(update={"loss": "balanced"})
+    return policy, two
 
 
 class LeastHours(NamedTuple):
@@ -153,13 +158,6 @@ def roll_out(
         rollout = replace(rollout, peaks=decision.peaks)
 
 
-def _prospect(name: str, odds: tuple[float, float], policy: RolloutPolicy, traffic: Traffic) -> Prospect:
-    tick = timedelta(hours=max(ceil(policy.deadline_hours / _TICKS), 1))
-    classes = dict.fromkeys(_CLASSES, 1 / len(_CLASSES))
-    expected = _Expected(odds, policy, traffic, tick)
-    return roll_out(policy, expected.evidence, _START, tick, classes)._replace(challenger=name)
-
-
 class _Tick(NamedTuple):
     """What a tick adds."""
 
@@ -174,8 +172,10 @@ class _Tick(NamedTuple):
 class _Expected:
     """The evidence that is expected of one rollout, as it grows."""
 
-    def __init__(self, odds: tuple[float, float], policy: RolloutPolicy, traffic: Traffic, tick: timedelta) -> None:
-        self._odds, self._policy, self._tick = odds, policy, tick
+    def __init__(
+        self, odds: tuple[float, float], policy: RolloutPolicy, traffic: Traffic, shares: Shares, tick: timedelta
+    ) -> None:
+        self._odds, self._policy, self._shares, self._tick = odds, policy, shares, tick
         self._per_tick = traffic.requests_per_day * (tick / timedelta(days=1))
         late = max(traffic.label_delay_hours, policy.label_hours or 0)
         self._late = ceil(timedelta(hours=late) / tick)
@@ -215,8 +215,8 @@ class _Expected:
         both = self._whole("both", self._per_tick * self._policy.paired_share)
         wins, losses = self._odds
         outcomes = {}
-        for name in _CLASSES:
-            rows = self._whole(name, both / len(_CLASSES))
+        for name, share in self._shares.items():
+            rows = self._whole(name, both * share)
             won, lost = self._whole(f"{name} won", rows * wins), self._whole(f"{name} lost", rows * losses)
             outcomes[name] = PairedCounts(won, lost, max(rows - won - lost, 0))
         return _Tick(rollout.weight, rollout.step, canary, champion, both, outcomes)
@@ -257,7 +257,8 @@ def _answered(requests: int, wrong_share: float) -> EventCounts:
 
 
 def _sum(ticks: Sequence[_Tick]) -> dict[str, PairedCounts]:
-    return {name: sum((each.outcomes[name] for each in ticks), PairedCounts()) for name in _CLASSES}
+    names = ticks[0].outcomes if ticks else ()
+    return {name: sum((each.outcomes[name] for each in ticks), PairedCounts()) for name in names}
 
 
 def _by_day(ticks: Sequence[_Tick], began: datetime, tick: timedelta) -> tuple[PairedCounts, ...]:

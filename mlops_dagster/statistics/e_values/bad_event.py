@@ -53,9 +53,9 @@ def bad_event_e_value(
     Raises InvalidInputError for a share outside [0, 1], max_ratio <= 0, under 1 row an observation, and impossible
     counts.
 
-    >>> harmless = Stage(share=0.01, canary_bad=2, all_bad=208)
-    >>> bad_event_e_value([harmless]) < 1 < 20 < bad_event_e_value([harmless, Stage(0.05, canary_bad=20, all_bad=120)])
-    True
+    >>> harmless = CanaryStep(share=0.01, canary_bad=2, all_bad=208)
+    >>> bad_event_e_value([harmless]) < 1 < 20 < bad_event_e_value([harmless, CanaryStep(0.05, canary_bad=20,
+    all_bad=120)]) True
     >>> bad_event_e_value([])
     1.0
 

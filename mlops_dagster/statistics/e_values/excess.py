@@ -45,10 +45,10 @@ def excess_failure_e_value(stages: Sequence[CanaryStep], *, pairs: Pairs | None 
     Raises:
         InvalidInputError: for impossible counts.
 
-    >>> alone, shared = [Stage(0.5, 5, 5)], [Stage(0.5, 5, 9)]
+    >>> alone, shared = [CanaryStep(0.5, 5, 5)], [CanaryStep(0.5, 5, 9)]
     >>> excess_failure_e_value(alone) > 20 > 1 > excess_failure_e_value(shared)
     True
-    >>> four = [Stage(0.5, 4, 4)]
+    >>> four = [CanaryStep(0.5, 4, 4)]
     >>> excess_failure_e_value(four, pairs=Pairs(7, failed=4)) > 20 > excess_failure_e_value(four, pairs=Pairs(8, 4))
     True
 

@@ -58,7 +58,7 @@ def rate_parts(before: GroupSample, after: GroupSample, *, confidence: float = 0
     good row more in each group. Raises InvalidInputError unless 0 <= bad <= rows in as many groups on both sides, with
     rows on both and 1 or more that share a cause.
 
-    >>> parts = rate_parts(Sample([900, 100], [45, 20]), Sample([500, 500], [25, 100]))
+    >>> parts = rate_parts(GroupSample([900, 100], [45, 20]), GroupSample([500, 500], [25, 100]))
     >>> [round(part.value, 3) for part in parts]  # groups as bad as they were, of which the worse one came more often
     [0.06, 0.06, 0.0, 0.06]
 
@@ -116,7 +116,7 @@ def rate_parts(before: GroupSample, after: GroupSample, *, confidence: float = 0
 def gained(before: GroupSample, after: GroupSample) -> npt.NDArray[np.bool_]:
     """Which groups have a larger share than before, by more than twice its standard error.
 
-    >>> gained(Sample([900, 100], [0, 0]), Sample([850, 150], [0, 0])).tolist()
+    >>> gained(GroupSample([900, 100], [0, 0]), GroupSample([850, 150], [0, 0])).tolist()
     [False, True]
     """
     n, m = np.array(before.rows, dtype=np.float64), np.array(after.rows, dtype=np.float64)

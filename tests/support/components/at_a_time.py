@@ -12,7 +12,7 @@ from mlops_dagster.components import Platform
 def cells(table: object) -> list[list[object]]:
     """The rows of a table among metadata."""
     assert isinstance(table, dg.TableMetadataValue)
-    return [list(record.data.values()) for record in table.records]
+    return [[record.data[column.name] for column in table.schema.columns] for record in table.records]
 
 
 class PlatformAt(Platform):

@@ -21,13 +21,14 @@ from sqlalchemy import text
 from typer.testing import CliRunner
 
 from mlops_dagster.cli import app
-from mlops_dagster.cli.commands.policies import drift_policy
+from mlops_dagster.cli.commands.policies import policy_in_force
 from mlops_dagster.cli.models.registering import read_card
 from mlops_dagster.cli.rollouts.replaying import read_policy
 from mlops_dagster.cli.running import settings
 from mlops_dagster.database import open_database, reading
 from mlops_dagster.documents.yaml_files import read_yaml
 from mlops_dagster.errors import MlopsError
+from mlops_dagster.monitoring import DriftPolicy
 from mlops_dagster.monitoring.validation.suites import check_suite_file
 from mlops_dagster.names import check_class_name, check_feature_name, check_model_name
 from mlops_dagster.registry import Baseline, ContentStore, LocalBlobs, Stage
@@ -207,7 +208,9 @@ TARGETS: dict[str, Target] = {
     ),
     "defs": Target(
         _like(attributes={"model": "flights", "drift": {"monitor": 0.1}}),
-        _file("defs.yaml", lambda file: (read_yaml(file), drift_policy("flights", file.parent))),
+        _file(
+            "defs.yaml", lambda file: (read_yaml(file), policy_in_force("flights", "drift", DriftPolicy, file.parent))
+        ),
     ),
     "suites": Target(_like(name="x", expectations=[_EXPECTATION]), _file("suite.json", check_suite_file)),
     "tokens": Target(_like(name="x", sha256="0"), _file("tokens.json", lambda file: TokenFile(file).read())),

@@ -1,0 +1,24 @@
+"""The alert of a model of whose answers too few labels come for anything to be judged by them."""
+
+from collections.abc import Mapping
+from datetime import date, datetime, timedelta
+
+from mlops_dagster.alerting import Severity
+from mlops_dagster.components.spec import ModelSpec
+from mlops_dagster.predictions import Cohort
+from mlops_dagster.rollout.floor.matured import too_few_labels
+from mlops_dagster.stores import Stores
+
+RULE = "too_few_labels"
+
+
+def tell_of_labels(stores: Stores, spec: ModelSpec, days: Mapping[date, Cohort], until: datetime) -> None:
+    """The alert `too_few_labels`: open while the champion's days stay without labels, and says what to write."""
+    delay = timedelta(hours=0 if spec.traffic is None else spec.traffic.label_delay_hours)
+    said = too_few_labels(days, spec.rollout, until, delay)
+    if said is not None:
+        stores.alerts.report(
+            spec.model, RULE, Severity.WARNING, said, done="nothing: only a team knows how labels come"
+        )
+    else:
+        stores.alerts.resolve(spec.model, RULE, "the labels of the last days are complete, or not due")
