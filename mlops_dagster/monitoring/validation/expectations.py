@@ -1,6 +1,5 @@
 """The suite of expectations that a model's batches are held against."""
 
-import math
 from collections.abc import Mapping
 from pathlib import Path
 from types import MappingProxyType
@@ -9,18 +8,17 @@ from typing import TYPE_CHECKING, Annotated, Any
 from pydantic import BeforeValidator, Field, WithJsonSchema
 
 from mlops_dagster.documents.strict import StrictModel
+from mlops_dagster.inference.usual_values import usual_range
 from mlops_dagster.monitoring.validation.distribution import asked_as_warnings, distribution
 from mlops_dagster.registry.entities.baseline import Baseline
 from mlops_dagster.registry.entities.guard_and_hold import GuardMode, GuardPolicy
 from mlops_dagster.schema import Feature, ModelSchema
-from mlops_dagster.statistics import INDEPENDENT, CategoricalBins, Histogram, NumericBins
+from mlops_dagster.statistics import INDEPENDENT, CategoricalBins, Histogram
 from mlops_dagster.statistics.bins.columns import MISSING
 
 if TYPE_CHECKING:
     from great_expectations import ExpectationSuite
     from great_expectations.expectations.expectation import Expectation
-
-_FINITE = 1.7976931348623157e308  # the largest float64: outside are the infinities
 
 
 def _off_is_a_word(value: object) -> object:
@@ -157,29 +155,3 @@ def _present(
     if feature.nullable and reference is None:
         return {**asked, "meta": {**(meta or {}), "batches": ["hour", "day"]}}
     return {**asked, "meta": meta if most > 0 else None}
-
-
-def usual_range(reference: Histogram | None, stretch: float) -> tuple[float, float]:
-    """The range of a numeric feature: that of its bins, widened on both sides by `stretch` widths of it.
-
-    All finite numbers where there are no bins, or those of a constant, which say nothing of how far values may lie.
-
-    >>> usual_range(Histogram.of(NumericBins((0.0, 10.0)), [5.0]), stretch=2.0)
-    (-20.0, 30.0)
-    """
-    edges = reference.bins.edges if reference is not None and isinstance(reference.bins, NumericBins) else ()
-    if len(edges) < 2 or edges[-1] == math.nextafter(edges[0], math.inf):
-        return -_FINITE, _FINITE
-    margin = stretch * (edges[-1] - edges[0])
-    return max(edges[0] - margin, -_FINITE), min(edges[-1] + margin, _FINITE)
-
-
-def known_categories(reference: Histogram | None) -> frozenset[str] | None:
-    """All categories that the reference has seen; None if it does not name all of them.
-
-    >>> known_categories(Histogram.of(CategoricalBins(("EWR",)), ["EWR", "JFK"])) is None
-    True
-    """
-    if reference is None or not isinstance(reference.bins, CategoricalBins):
-        return None
-    return None if reference.counts[reference.bins.other] else frozenset(reference.bins.categories)

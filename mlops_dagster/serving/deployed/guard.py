@@ -3,7 +3,7 @@
 from collections.abc import Mapping, Sequence
 from typing import Literal, NamedTuple
 
-from mlops_dagster.monitoring.validation.expectations import known_categories, usual_range
+from mlops_dagster.inference.usual_values import known_categories, usual_range
 from mlops_dagster.registry import Baseline
 from mlops_dagster.schema import ModelSchema
 from mlops_dagster.serving.protocol.inputs import Column
