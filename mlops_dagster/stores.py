@@ -10,6 +10,7 @@ from mlops_dagster.clock import Clock, SystemClock
 from mlops_dagster.predictions import AskedErasures, Feedback, LabelInbox, LabelOutbox, PredictionLog, Rollups, Spool
 from mlops_dagster.registry import ModelRegistry, ModelVersion
 from mlops_dagster.registry.session import os_user
+from mlops_dagster.reports import Reports
 from mlops_dagster.rollout.controller import Controller
 from mlops_dagster.rollout.policy import RolloutPolicy
 from mlops_dagster.rollout.store.store import RolloutStore
@@ -66,6 +67,11 @@ class Stores:
     def alerts(self) -> Alerts:
         return Alerts(self.settings.database, self.clock)
 
+    @cached_property
+    def reports(self) -> Reports:
+        """The hourly, daily and weekly findings about each model."""
+        return Reports(self.settings.database, self.clock)
+
     @property
     def rollups(self) -> Rollups:
         """The counts that decisions read: of all machines, where they share a database."""
@@ -92,7 +98,7 @@ class Stores:
         return open_files(self.settings.storage, "profiles", self._s3)
 
     @cached_property
-    def reports(self) -> "Files":
+    def report_pages(self) -> "Files":
         from mlops_dagster.storage.files import open_files
 
         return open_files(self.settings.storage, "reports", self._s3)

@@ -7,7 +7,7 @@ from sqlalchemy import Connection, Engine, inspect, text
 from mlops_dagster.database.transactions import reading, writing
 from mlops_dagster.errors import StorageError
 
-HEAD = "0005"
+HEAD = "0001"
 """The revision that the tables in the code describe; a database that has it is opened without importing Alembic."""
 
 VERSION_TABLE = "mlops_revision"  # MLflow and Dagster keep an `alembic_version` of their own, maybe in this database

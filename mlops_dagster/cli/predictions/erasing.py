@@ -100,7 +100,7 @@ def _erase(stores: "Stores", choice: "Choice", reason: str, *, json: bool) -> No
     from mlops_dagster.monitoring.copies import Copies
     from mlops_dagster.predictions import erase
 
-    copies = Copies([stores.quarantine, stores.batch_scores], drawn=[stores.profiles, stores.reports])
+    copies = Copies([stores.quarantine, stores.batch_scores], drawn=[stores.profiles, stores.report_pages])
 
     def erase_copies(choice: "Choice", found: "Found") -> int:
         stores.feedback.forget(choice.model, found.ids)  # labels that wait for another replica

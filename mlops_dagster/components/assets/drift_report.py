@@ -214,7 +214,7 @@ def _evidently(
             since,
             until,
             rows=stores.settings.report_rows,
-            files=stores.reports,
+            files=stores.report_pages,
             source=back_to(stores, spec, "drift_report", hour),
         )
     except Exception as error:
