@@ -13,6 +13,7 @@ from mlops_dagster.cli.commands.audit import audit
 from mlops_dagster.cli.commands.catalogue import catalogue
 from mlops_dagster.cli.commands.drift import drift
 from mlops_dagster.cli.commands.new import new
+from mlops_dagster.cli.commands.reports import reports
 from mlops_dagster.cli.commands.tokens import tokens
 from mlops_dagster.cli.commands.trainer import trainer
 from mlops_dagster.cli.commands.validation import validation
@@ -32,6 +33,7 @@ _GROUPS = {
     "models": models,
     "rollouts": rollouts,
     "predictions": predictions,
+    "reports": reports,
     "trainer": trainer,
     "validation": validation,
     "artifacts": artifacts,

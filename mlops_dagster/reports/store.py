@@ -109,10 +109,23 @@ class Reports:
         return self._read(query.order_by(_reports.c.revision), kind.from_json)
 
     def list(
-        self, model: str, since: datetime, until: datetime, *, kind: str | None = None, at: datetime | None = None
+        self, model: str, *, kind: str | None = None, at: datetime | None = None, last: int = 50
     ) -> Sequence[Report[Mapping[str, object]]]:
-        """Return the last revision of each period, of every kind or of one, as JSON has it; oldest first."""
-        return self._read(_last(model, kind, since, until, at), json.loads)
+        """Return the last revision of the `last` periods, of every kind or of one, as JSON has it; newest first."""
+        found = (
+            _last(model, kind, None, None, at).order_by(None).order_by(_reports.c.start.desc(), _reports.c.id.desc())
+        )
+        return self._read(found.limit(last), json.loads)
+
+    def get(
+        self, model: str, kind: str, *, start: datetime | None = None, at: datetime | None = None
+    ) -> Report[Mapping[str, object]] | None:
+        """Return the last revision of the period from `start` on, else of the newest; None if there is none."""
+        found = _last(model, kind, start, None, at)
+        if start is not None:
+            found = found.where(_reports.c.start == _text(start))
+        newest = found.order_by(None).order_by(_reports.c.start.desc()).limit(1)
+        return next(iter(self._read(newest, json.loads)), None)
 
     def close(self) -> None:
         """Let go of the database."""
@@ -123,12 +136,18 @@ class Reports:
             return readable(connection.execute(query), lambda row: _report(row, content))
 
 
-def _within(model: str, kind: str | None, since: datetime, until: datetime) -> list[Any]:
-    found = [_reports.c.model == model, _reports.c.start >= _text(since), _reports.c.start < _text(until)]
-    return found if kind is None else [*found, _reports.c.kind == kind]
+def _within(model: str, kind: str | None, since: datetime | None, until: datetime | None) -> list[Any]:
+    return [
+        _reports.c.model == model,
+        *([] if kind is None else [_reports.c.kind == kind]),
+        *([] if since is None else [_reports.c.start >= _text(since)]),
+        *([] if until is None else [_reports.c.start < _text(until)]),
+    ]
 
 
-def _last(model: str, kind: str | None, since: datetime, until: datetime, at: datetime | None) -> Select[Any]:
+def _last(
+    model: str, kind: str | None, since: datetime | None, until: datetime | None, at: datetime | None
+) -> Select[Any]:
     """Select the last revision of each period and kind."""
     known = _within(model, kind, since, until)
     if at is not None:
