@@ -39,7 +39,7 @@ class Subject:
     baseline: Mapping[str, object] | None
 
     def key(self, limits: Limits, own_types: Sequence[str]) -> str:
-        """Return the trial's name: other bytes, schema, baseline, limits, types, libraries or processor give another."""
+        """Return the trial's name; it depends on bytes, schema, baseline, limits, types, libraries and processor."""
         baseline = orjson.dumps(self.baseline, option=orjson.OPT_SORT_KEYS).decode()
         parts = (self.digest, self.schema.digest, baseline, repr(limits), *own_types, environment())
         return hashlib.sha256("\n".join(parts).encode()).hexdigest()
