@@ -231,7 +231,7 @@ class Deployments:
         return known
 
     def _rollout(self, deployment: Deployment) -> Rollout | None:
-        """Return the running rollout, or the last known one if it is unreadable: a rollback takes effect all the same."""
+        """Return the running rollout, or the last known one if it is unreadable: a rollback still comes into force."""
         model = deployment.model
         try:
             found = self._stores.rollouts.active(model)
