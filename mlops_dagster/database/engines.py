@@ -59,7 +59,7 @@ def parse_url(url: str) -> URL:
         return URL.create("sqlite", database=path)
     try:
         parsed = make_url(url)
-    except (ArgumentError, ValueError):  # the second for a port that is no number
+    except (ArgumentError, ValueError):  # ValueError: the port is not a number
         parsed = URL.create("unknown")
     if parsed.drivername not in ("postgresql", "postgresql+psycopg"):
         raise InvalidInputError(

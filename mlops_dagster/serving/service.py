@@ -38,7 +38,7 @@ LOG_BEHIND = timedelta(minutes=2)
 
 WALL = SystemClock()
 
-# Where a replayed clock stands before the first request says when it happened.
+# The time of a replayed clock before the first request.
 EARLIEST = datetime(1970, 1, 1, tzinfo=UTC)
 
 
@@ -85,7 +85,7 @@ class Service:
             work.start()
 
     def _refresh(self) -> None:
-        self._try("what was known of the registry last is served", self.deployments.refresh)
+        self._try("the last known state of the registry is served", self.deployments.refresh)
 
     def _try(self, otherwise: str, ask: Callable[[], object]) -> None:
         try:

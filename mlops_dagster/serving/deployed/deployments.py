@@ -239,7 +239,7 @@ class Deployments:
         except UnreadableError as error:
             if self._unreadable.get(model) != str(error):
                 self._unreadable[model] = str(error)
-                logger.error("the fuse goes by the rollout as it was before: %s", error)
+                logger.error("the fuse uses the rollout as it was last known: %s", error)
             found = self._known[model].rollout if model in self._known else None
         return found
 

@@ -55,7 +55,7 @@ class Reporter:
             deployment = self._stores.registry.deployment(entry.model)
             self._alert(entry, deployment, f"{entry.version} is loaded again, although {why}", "nothing")
         except StorageError as away:
-            logger.error("nobody can be told that %s %s kills workers: %s", entry.model, entry.version, away)
+            logger.error("no alert can be opened that %s %s kills workers: %s", entry.model, entry.version, away)
 
     def not_loaded(self, model: str, version: str, why: str) -> None:
         """Record in the registry, permanently, that a version cannot be loaded."""

@@ -1,4 +1,4 @@
-"""The HTTP face of the data plane: Open Inference Protocol v2, feedback, metrics, flush."""
+"""The HTTP app of the data plane: Open Inference Protocol v2, feedback, metrics, flush."""
 
 import asyncio
 from collections.abc import AsyncIterator

@@ -76,7 +76,7 @@ class OwnPagesOnly:
 
 
 class Names:
-    """The names and addresses that the data plane goes by."""
+    """The names and addresses by which callers may reach the data plane."""
 
     def __init__(self, settings: Settings) -> None:
         self._any_address = settings.host in _WILDCARDS

@@ -33,7 +33,7 @@ class Connection(HttpToolsProtocol):
 
     def __init__(
         self, config: "Config", server_state: "ServerState", app_state: dict[str, Any], door: FrontDoor
-    ) -> None:  # the state is uvicorn's, whatever an application keeps in it
+    ) -> None:  # the state is uvicorn's, and holds any objects of the application
         super().__init__(config, server_state, app_state)
         self.queue: Queue | None = None
         self.held = 0

@@ -72,5 +72,5 @@ def _run(works: "SimpleQueue[Work | None]") -> None:
         try:
             work()
         except BaseException:  # if the thread ended, all work that waits would be lost
-            logger.exception("work in a lane raised, as none may")
+            logger.exception("work in a worker thread raised, which it must not")
         del work  # it may hold the last reference to the AbandonableWorker, which must be freed

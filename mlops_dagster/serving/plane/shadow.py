@@ -160,7 +160,7 @@ class ShadowScorer:
         try:
             self._record_shed([ShedRecord(*arm, rows) for arm, rows in left_out.items()])
         except MlopsError:
-            logger.exception("what was left out off the response path is recorded later")
+            logger.exception("scorings that were left out off the response path are recorded later")
             with self._changed:
                 self._left_out.update(left_out)
         else:

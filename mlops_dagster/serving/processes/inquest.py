@@ -45,7 +45,7 @@ class Inquest:
         dump, marks = traces(self._folder, worker)
         said = dump.read_text(errors="replace") if dump.exists() else ""
         if said:
-            logger.error("%s was at this when it died:\n%s", worker, said)
+            logger.error("stacks of the threads of %s when it died:\n%s", worker, said)
         before, self._out_of_memory = self._out_of_memory, _out_of_memory()
         death = Death(
             time.monotonic(), code, hung, self._out_of_memory > before, crashed_thread(said), tuple(at_work(marks))
