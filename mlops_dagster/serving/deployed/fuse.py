@@ -96,5 +96,5 @@ class Fuse:
             take_out(registry, decision.rollout, reason=reason, evidence=decision.summary())
         except RefusedError:
             logger.exception(
-                "fuse: %s %s has changed its stage meanwhile, so it is not taken out again", model, version
+                "fuse: %s %s has changed its stage meanwhile, so it is not taken out", model, version
             )
