@@ -57,7 +57,7 @@ class InForce:
 
     @cached_property
     def policy(self) -> RolloutPolicy:
-        """The policy of the running rollout; the defaults, which compare on all requests, for a canary set by hand."""
+        """The policy of the running rollout; for a canary set by hand the defaults, which compare on all requests."""
         return self.rollout.policy if self.rollout is not None else RolloutPolicy()
 
     @cached_property

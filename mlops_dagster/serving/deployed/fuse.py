@@ -49,7 +49,7 @@ class Fuse:
             self._check(shared)
 
     def tell(self) -> None:
-        """Take the versions that were cut off here out in the registry. Raises StorageError while the registry is away.
+        """Take out in the registry the versions that were cut off here. Raises StorageError while the registry is away.
 
         An error of one model is raised when the versions of all others are taken out. Call again until nothing is
         raised: what failed is tried again.
@@ -95,6 +95,4 @@ class Fuse:
         try:
             take_out(registry, decision.rollout, reason=reason, evidence=decision.summary())
         except RefusedError:
-            logger.exception(
-                "fuse: %s %s has changed its stage meanwhile, so it is not taken out", model, version
-            )
+            logger.exception("fuse: %s %s has changed its stage meanwhile, so it is not taken out", model, version)

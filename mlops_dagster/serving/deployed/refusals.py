@@ -81,7 +81,7 @@ class Reporter:
         self._stores.alerts.report(entry.model, RULE, severity, summary, done=done, evidence=evidence)
 
     def _take_out(self, entry: ModelVersion, deployment: Deployment, error: TrialFailedError) -> str:
-        """Take out a challenger, roll back a champion that killed workers, or else record the error; return the act."""
+        """Take out a challenger, roll back a champion that kills workers, or record the error; return what was done."""
         model, version, registry = entry.model, entry.version, self._stores.registry
         reason, gone = f"{NOT_LOADABLE}{error}", "it was taken out, and the champion answers"
         if entry.rolled_back:  # another worker was quicker
