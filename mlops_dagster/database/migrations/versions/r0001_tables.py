@@ -11,7 +11,7 @@ OPEN = sa.text("resolved_at IS NULL")
 
 
 def upgrade() -> None:
-    """Make the tables, and the triggers that keep events as they were written."""
+    """Make the tables, and the triggers that refuse changes of events."""
     op.create_table(
         "versions",
         sa.Column("id", sa.Integer, primary_key=True),
