@@ -63,9 +63,7 @@ class Session:
         self._actor = actor or os_user()
         migrate(self._engine)
         with looking(self._engine) as connection:
-            self._cleaning = sql.last_cleaning(
-                connection
-            )  # of orphans: id of the last removal that this session knows of
+            self._cleaning = sql.last_cleaning(connection)  # id of the last removal of orphans it knows of
 
     def close(self) -> None:
         """Close the connections to the database; the next call opens them again."""
@@ -79,7 +77,7 @@ class Session:
         return self._deliver(seconds=None)
 
     def catalogue_backlog(self) -> int:
-        """Return the number of events that the MLflow server lacks, by the database alone; 0 if no server is configured."""
+        """Return the number of events that the MLflow server lacks, from the database; 0 if no server is configured."""
         if self._place.catalogue is None:
             return 0
         with reading(self._engine) as connection:
@@ -109,7 +107,7 @@ class Session:
             self._try_to_deliver()
 
     def _try_to_deliver(self) -> None:
-        """Update the MLflow server; a failure is only logged, as the change is committed and the next write or sync sends it."""
+        """Update the MLflow server; a failure is only logged: the change is kept, and the next write sends it."""
         try:
             self._deliver(CATALOGUE_SECONDS)
         except MlopsError as error:

@@ -42,8 +42,8 @@ class FairnessAudit(StrictModel):
     positive: str | None = None
     """The class that the rates are about; None if each class has its own selection rate."""
     gaps: dict[str, Share] = Field(default_factory=dict)
-    """The gaps by name: `accuracy`; `demographic_parity_difference`, in selection rates; `equalized_odds_difference`, the
-    wider of those in true and in false positive rates. A gap for which fewer than two groups have rows is left out."""
+    """The gaps by name: `accuracy`; `demographic_parity_difference`, in selection rates; `equalized_odds_difference`,
+    the wider of those in true and in false positive rates. A gap for which under two groups have rows is left out."""
     min_rows: NonNegative = 0
     """The rows that a group needs to be compared; for the equalized odds, rows of each truth."""
     left_out: dict[str, tuple[str, ...]] = Field(default_factory=dict)

@@ -84,7 +84,7 @@ def _is_plain_path(text: str) -> bool:
 
 
 def _cut(text: str, limit: int) -> str:
-    """Return `text` without NUL and surrogates; if longer than `limit`, cut, with the length and SHA-256 of the whole."""
+    """Return `text` without NUL and surrogates; above `limit` it is cut, with length and SHA-256 of the whole."""
     text = text.encode(errors="replace").decode().replace("\0", "\ufffd")
     if len(text) <= limit:
         return text

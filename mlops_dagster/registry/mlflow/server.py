@@ -66,8 +66,8 @@ class MlflowServer:
     def show(self, entry: Entry) -> int:
         """Create the server's entry of this version or change it to equal `entry`, and return its number.
 
-        The server cannot refuse a second entry for the same version. Of two that were made at once (by two processes, or
-        by one process whose request timed out but was carried out) the lower number stays: the process that made the
+        The server cannot refuse a second entry for the same version. Of two that were made at once (by two processes,
+        or by one process whose request timed out but was carried out) the lower number stays: the process that made the
         higher one finds both when it searches again.
         """
         found = self._entries(entry)

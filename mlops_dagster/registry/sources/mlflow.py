@@ -87,7 +87,7 @@ def _look_up(uri: str, catalogue: str | None) -> Pinned:
 
 
 def _run(server: MlflowServer, uri: str, run: str, path: str) -> Pinned:
-    """Return a model that the run logged under this name (MLflow 3 stores it outside of runs), else a file or folder."""
+    """Return a model that the run logged under this name (MLflow 3 stores it apart), else a file or folder of it."""
     info = _found(server.find("runs/get", run_id=run), server, uri)["run"]["info"]
     name, slash, rest = path.partition("/")
     for model in server.logged_models(info["experiment_id"], run, name):

@@ -47,7 +47,7 @@ def _download(client: "S3Client", bucket: str, key: str, etag: str, target: Path
 
 
 def _etag(client: "S3Client", bucket: str, key: str) -> str | None:
-    """Return the object's ETag, which differs for a later object under the same key; None if there is no object."""
+    """Return the object's ETag, which differs for a later object under the same key; None if the key has no object."""
     if not key or key.endswith("/"):
         return None
     try:

@@ -16,7 +16,7 @@ LATE = timedelta(days=1)
 
 
 class EventTimes(NamedTuple):
-    """The time of an event by the registry's clock (`at`), and of its writing by the machine's clock (`recorded_at`)."""
+    """The time of an event by the registry's clock (`at`), and of its writing by the machine's (`recorded_at`)."""
 
     at: datetime
     recorded_at: datetime
@@ -31,11 +31,11 @@ def event_time(
     present is the machine's time: reports have been made of the time since the last event.
 
     Args:
-            asked: the time by the clock of the writing session.
-            machine: the time by the machine's clock.
-            last: the times of the model's last event; None before there is one.
-            model: the name, for the message.
-            urgent: the event takes a bad version out; it is never refused for a wrong clock, and happens at present.
+        asked: the time by the clock of the writing session.
+        machine: the time by the machine's clock.
+        last: the times of the model's last event; None before there is one.
+        model: the name, for the message.
+        urgent: the event takes a bad version out; it is never refused for a wrong clock, and happens at present.
 
     Raises EventTimeError for a time over five minutes ahead of the machine's, or over a day before the present.
 

@@ -41,7 +41,7 @@ class Ledger:
         return found
 
     def register(self, version: ModelVersion) -> ModelVersion:
-        """Insert `version` and return it, or return the equal one that exists; raises VersionExistsError for others.
+        """Insert `version`, or find it there with the same bytes, and return it; raises VersionExistsError for others.
 
         Raises InvalidNameError for a name that some store cannot tell from an existing one.
         """
