@@ -92,7 +92,8 @@ class S3Blobs:
         """Remove a content.
 
         In a bucket with versions a marker hides it, and its bytes stay for as long as the retention and the lifecycle
-        rules of the bucket say; adding it again makes it visible again."""
+        rules of the bucket say; adding it again makes it visible again.
+        """
         with s3_errors(self._url(key)):
             self._client.delete_object(Bucket=self._bucket, Key=self._name(key))
 
