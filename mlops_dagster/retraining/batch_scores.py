@@ -84,7 +84,7 @@ def score_batch(files: BatchFiles, version: ModelVersion, estimator: Estimator) 
     plane. A row with an infinite number that the version refuses has a null prediction and score. Scoring again
     replaces the file. Both files are in memory, compressed.
 
-    Raises ModelFailedError, and then there is no file of scores, and StorageError.
+    Raises ModelFailedError, after which no file of scores exists, and StorageError.
     """
     import pyarrow as pa
     import pyarrow.parquet as pq

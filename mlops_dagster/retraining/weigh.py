@@ -14,7 +14,7 @@ from mlops_dagster.retraining.signals import DriftSignal
 
 @dataclass(frozen=True, slots=True)
 class Weighed:
-    """The answer to the question if drift asks for a retraining, with the reason."""
+    """The verdict on drift: if it asks for a retraining, and the reason."""
 
     asks: bool
     reason: str

@@ -17,7 +17,7 @@ class CodedLabels(ClassifierMixin, BaseEstimator):  # type: ignore[misc]  # scik
     """A classifier that is fitted on the indices of its classes, and answers with the classes.
 
     Args:
-            estimator: an unfitted classifier, which is cloned.
+        estimator: an unfitted classifier, which is cloned.
 
     >>> from sklearn.linear_model import LogisticRegression
     >>> CodedLabels(LogisticRegression()).fit([[0], [1]], ["no", "yes"]).predict([[2]]).tolist()

@@ -58,7 +58,7 @@ def _show_all(engine: Engine, server: MlflowServer, storage: str, events: Sequen
             # MLflow refuses one of two requests that make the same alias or tag at once. The second try finds it made.
             _show(engine, server, storage, model, versions)
         except UnreadableError as error:
-            logger.error("MLflow is told no more of %s until its next event: %s", model, error)
+            logger.error("MLflow gets no further changes of %s until its next event: %s", model, error)
 
 
 def _by_model(events: Sequence[sql.EventKey]) -> Mapping[str, list[str]]:

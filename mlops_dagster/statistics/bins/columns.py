@@ -41,9 +41,7 @@ def as_numbers(values: Column) -> npt.NDArray[np.float64]:
     try:
         column: Any = values if hasattr(getattr(values, "dtype", None), "kind") else np.asarray(values)
         if column.dtype.kind in "mM":
-            times = _flat(
-                np.asarray(column, dtype=f"{column.dtype.kind}8[us]")
-            )  # the year 9999 overflows in nanoseconds
+            times = _flat(np.asarray(column, dtype=f"{column.dtype.kind}8[us]"))  # in nanoseconds 9999 does not fit
             return np.where(np.isnat(times), np.nan, times.astype(np.float64) * 1000)
         return _flat(np.asarray(column, dtype=np.float64))
     except (OverflowError, TypeError, ValueError):  # numpy accepts neither dates nor pandas.NA as numbers

@@ -71,7 +71,7 @@ def design_effect(groups: npt.ArrayLike, blocks: npt.ArrayLike) -> DesignEffect:
     dimensions that matter (`freedom`, as a share). Both are estimates: with few blocks slightly too careful.
 
     Less variation than chance (a timetable) counts as independent rows; so do fewer than two blocks or groups, which
-    show no sharing. Raises InvalidInputError unless each group has a block.
+    show no sharing. Raises InvalidInputError unless each row has a group and a block.
 
     >>> weather = np.random.default_rng(1).integers(4, size=1000)
     >>> found = design_effect(groups=np.repeat(weather, 30), blocks=np.repeat(np.arange(1000), 30))

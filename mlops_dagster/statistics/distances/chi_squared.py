@@ -12,7 +12,7 @@ from mlops_dagster.statistics.bins.columns import is_missing, tally
 
 
 class ChiSquaredResult(NamedTuple):
-    """The test's result: `statistic` (0 or more), `dof` (degrees of freedom), `pvalue` (of a statistic as large)."""
+    """The test's result: `statistic` (0 or more), `dof` (degrees of freedom) and the one-sided `pvalue`."""
 
     statistic: float
     dof: int

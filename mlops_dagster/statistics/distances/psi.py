@@ -22,12 +22,12 @@ def psi(reference: Column, current: Column, *, bins: int = 10) -> float:
     without an upper bound; by convention stable below 0.1 and shifted above 0.25. Small samples have a PSI by chance
     alone: compare with `psi_noise`.
 
-    The groups are at most `bins` intervals between quantiles of the reference; for strings, the most frequent `bins -
-    1`, and the rest as intervals of the alphabet: see `coarsen`. Missing values are one more group, and so are strings
-    that the reference does not have (or, with more than 200 in it, not among its 200 most frequent). With no more than
-    `bins` different numbers, two more groups are for numbers below and above them all. A group that only one sample has
-    would make the PSI infinite: the other sample then counts as having half a row in it. A group in neither sample does
-    not count.
+    The groups are at most `bins` intervals between quantiles of the reference; for strings, the most frequent
+    `bins - 1`, and the rest as intervals of the alphabet: see `coarsen`. Missing values are one more group, and so are
+    strings that the reference does not have (or, with more than 200 in it, not among its 200 most frequent). With no
+    more than `bins` different numbers, two more groups are for numbers below and above them all. A group that only one
+    sample has would make the PSI infinite: the other sample then counts as having half a row in it. A group in neither
+    sample does not count.
 
     Raises InvalidInputError for an empty sample, and for numbers against strings.
 
@@ -81,8 +81,8 @@ def coarsen(reference: Histogram, current: Histogram, bins: int = 10) -> tuple[C
 
     Categories chosen by a small reference are more frequent in it by chance than later. So frequency is that in both
     together. And if the cells are the categories of the reference itself, new ones come even if nothing changes, with
-    about the share in it of those seen once (Good): at most as many of the new ones are counted as if they had been in
-    the reference. Moves between merged categories are not seen.
+    about the share in it of those seen once (Good): up to that share, new ones are counted as if they had been in the
+    reference. Moves between merged categories are not seen.
 
     Raises InvalidInputError for histograms over different bins, and for one without any count.
 
@@ -160,8 +160,8 @@ def psi_noise(groups: int, n: int, m: int, *, alpha: float = 0.01, shared: Desig
 
     A PSI above its limit but below this is not a signal. The approximation is good if the groups hold ten or more
     values each. Flights of one hour share one weather, so their visibilities are not independent: `shared` is their
-    design effect; then it is the quantile with `shared.freedom` of the degrees of freedom, divided by that share, for n
-    / `shared.rows` and m / `shared.rows` values.
+    design effect; then it is the quantile with `shared.freedom` of the degrees of freedom, divided by that share,
+    for n / `shared.rows` and m / `shared.rows` values.
 
     Raises InvalidInputError unless groups, n and m are positive and 0 < alpha < 1.
 

@@ -35,7 +35,7 @@ def bad_event_e_value(
     alternative: Alternative = "worse",
     rows_per_observation: float = 1.0,
 ) -> float:
-    """Return the evidence of bad events (failed, slow, wrong) that the canary is worse, or not worse, than the champion.
+    """Return the evidence from bad events (failed, slow, wrong) that the canary is, or is not, worse than the champion.
 
     Given that an event is bad, it is the canary's with probability q0 if the canary fails max_ratio times as often as
     the champion, independent of the traffic and the failure rate of the hour. So a daily cycle and a ramp leave the

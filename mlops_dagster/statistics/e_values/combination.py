@@ -1,8 +1,8 @@
 """E-values: evidence against a hypothesis that stays valid however often it is computed.
 
 An e-value is a non-negative number whose expectation is at most 1 while the hypothesis is true, at any moment that one
-may choose to stop. So it ever exceeds 1 / alpha with probability at most alpha (Ville's inequality): reject at E >= 1 /
-alpha.
+may choose to stop. So it ever exceeds 1 / alpha with probability at most alpha (Ville's inequality): reject at
+E >= 1 / alpha.
 
 Sources: Waudby-Smith & Ramdas, arXiv 2010.09686; Ramdas et al., arXiv 2210.01948.
 """

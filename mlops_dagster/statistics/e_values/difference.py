@@ -38,13 +38,13 @@ def difference_e_value(
     (`difference_design_effect`), and E is distributed as with 1 / r times as many independent predictions.
 
     Args:
-            cells: values of D in [-1, 1], each with its count (0 or more).
+        cells: values of D in [-1, 1], each with its count (0 or more).
         margin: d, in (-1, 1).
         alternative: "worse" is evidence against "the mean of D is at most d", "not_worse" against "it is d or more".
         rows_per_observation: r, 1 or more.
 
     Raises:
-            InvalidInputError: for an argument outside its range.
+        InvalidInputError: for an argument outside its range.
 
     >>> difference_e_value([(-1.0, 30), (1.0, 90), (0.0, 880)], margin=0.02) > 20
     True
@@ -75,7 +75,7 @@ def days_differ(days: Sequence[tuple[int, int, int]], *, rows_per_observation: f
 
     Args:
         days: (wins, losses, ties) of each day.
-            rows_per_observation: the assumed number.
+        rows_per_observation: the assumed number.
 
     >>> days_differ([(10, 12, 900), (15, 9, 880), (8, 14, 910)], rows_per_observation=1.0) is None
     True

@@ -44,10 +44,10 @@ def rate_change_e_value(
 
         E = sum over s of E_s / (s (s + 1)) + 1 / (T + 1)
 
-    The weights of all possible beginnings, including future ones, add up to 1, and a change that has not begun counts
-    1. So E is an e-value after any block, if the shared parts of blocks are independent or an autoregression of the
-    stated correlation; and good months do not hide a bad last week: a change in block s costs a factor of s (s + 1),
-    some days more. Blocks without trials are ignored.
+    The weights of all possible beginnings, including future ones, add up to 1, and a change that has not begun
+    counts 1. So E is an e-value after any block, if the shared parts of blocks are independent or an autoregression of
+    the stated correlation; and good months do not hide a bad last week: a change in block s costs a factor of
+    s (s + 1), some days more. Blocks without trials are ignored.
 
     Raises InvalidInputError unless 0 <= bad <= trials and 0 < limit < 1.
 

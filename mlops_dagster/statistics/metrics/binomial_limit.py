@@ -6,12 +6,12 @@ from mlops_dagster.errors import InvalidInputError
 def most_by_chance(rows: int, share: float, *, alpha: float, rows_per_observation: float = 1.0) -> int:
     """Return the largest number of `rows`, each bad with probability `share` at most, that chance explains.
 
-    More of them are bad with a probability of at most `alpha`: it is the smallest number k with P(X > k) <= alpha for X
-    ~ Binomial(rows, share). For many rows that is little more than rows * share.
+    More of them are bad with a probability of at most `alpha`: it is the smallest number k with P(X > k) <= alpha for
+    X ~ Binomial(rows, share). For many rows that is little more than rows * share.
 
-    If `rows_per_observation` rows are one observation (1 or more), chance explains as many as a binomial of rows /
-    rows_per_observation observations gives, up to half of the rows: a fault in most of a batch is not chance, whatever
-    its rows share. Without that cap no hour of 37 flights under one sky could ever be bad.
+    If `rows_per_observation` rows are one observation (1 or more), chance explains as many as a binomial of
+    rows / rows_per_observation observations gives, up to half of the rows: a fault in most of a batch is not chance,
+    whatever its rows share. Without that cap no hour of 37 flights under one sky could ever be bad.
 
     Raises InvalidInputError for arguments out of range.
 

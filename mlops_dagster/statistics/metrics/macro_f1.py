@@ -118,9 +118,9 @@ class _Table:
 def _posterior(table: _Table, size: int, rng: np.random.Generator) -> npt.NDArray[np.float64]:
     """Return the F1 of each class (size, class) in draws from the posterior.
 
-    Shares of a Dirichlet are independent gamma variables, up to a factor. That of a pair is gamma(count) + gamma(1 /
-    K^2), and the second parts of all pairs are one exponential variable, broken like a Dirichlet process with a uniform
-    base: the same distribution as K * K gamma variables, without a million of them.
+    Shares of a Dirichlet are independent gamma variables, up to a factor. That of a pair is gamma(count) +
+    gamma(1 / K^2), and the second parts of all pairs are one exponential variable, broken like a Dirichlet process with
+    a uniform base: the same distribution as K * K gamma variables, without a million of them.
     Source: J. Sethuraman, "A constructive definition of Dirichlet priors", Statistica Sinica 4, 1994.
     """
     hits, sums = table.sums(rng.standard_gamma(table.counts, size=(size, len(table.counts))))
