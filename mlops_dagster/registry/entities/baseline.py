@@ -124,7 +124,7 @@ def _evaluated_days(data: object) -> tuple[tuple[int, int], ...]:
 
 
 class StoredBaseline(Baseline):
-    """A stored baseline, parsed at first use: most lists of versions never use it.
+    """A stored baseline, parsed at its first use: a list of versions does not need it.
 
     It equals the stored baseline. If the text is damaged, its attributes raise UnreadableError naming the version.
     """

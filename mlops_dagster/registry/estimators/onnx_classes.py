@@ -15,7 +15,7 @@ Labels = list[str] | list[int]
 
 
 def class_labels(model: "ModelProto", probabilities: str) -> Labels:
-    """Return the classes in the order of the output `probabilities`; raises InvalidInputError if the model has none.
+    """Return the classes in the order of the output `probabilities`; raises InvalidInputError if it names none.
 
     They come from the metadata `classes` (a JSON list), else from the node that makes the output a map of classes
     (ZipMap), else from the source of the label output: a classifier, a look-up in a list, a label encoder.

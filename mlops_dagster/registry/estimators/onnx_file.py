@@ -137,7 +137,7 @@ def _probabilities_of(outputs: list[Port]) -> Port:
 
 
 def _label_of(others: list[Port]) -> Port | None:
-    """Return the output with the class of each row; None if the probabilities are the only such output."""
+    """Return the output with the class of each row; None if the model has probabilities only."""
     found = [one for one in others if one.type in _LABELS and len(one.shape) in (1, 2) and one.shape[1:] in ([], [1])]
     named = [one for one in found if "label" in one.name.lower()]
     if len(found) > 1 and len(named) != 1:

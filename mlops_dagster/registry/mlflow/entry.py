@@ -14,7 +14,7 @@ VERSION, DIGEST = "mlops.version", "mlops.digest"
 """The tags by which the entry of a version is found."""
 
 RUN = "mlflow_run"
-"""Key in the lineage of a version: the MLflow run that its artifact was made by."""
+"""Key in the lineage of a version: the MLflow run that its artifact came from."""
 
 # MLflow 3 accepts tags of 100,000 characters, but MySQL below it only 65,535 bytes, at up to four a character.
 TAG_LIMIT = 16_000
