@@ -34,7 +34,7 @@ class ModelCard(StrictModel):
     contacts: tuple[str, ...] = ()
     validation: Validation | None = None
     shared_days: str = ""
-    """The effect of days that share causes on comparisons with the champion; empty without a champion."""
+    """Effect of days that share causes on comparisons with the champion, as a sentence; empty without a champion."""
     regimes: tuple[str, ...] = ()
     """One sentence for each column that changed within the training set, with the consequence for drift."""
     provable: Provable | None = None
