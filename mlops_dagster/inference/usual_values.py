@@ -6,13 +6,13 @@ from typing import Final
 from mlops_dagster.statistics import CategoricalBins, Histogram, NumericBins
 
 _FINITE: Final = 1.7976931348623157e308
-"""The largest float64: outside are the infinities."""
+"""The largest finite float64."""
 
 
 def usual_range(reference: Histogram | None, stretch: float) -> tuple[float, float]:
-    """The range of a numeric feature: that of its bins, widened on both sides by `stretch` widths of it.
+    """Return the range of a numeric feature: that of its bins, widened on both sides by `stretch` times its width.
 
-    All finite numbers where there are no bins, or those of a constant, which say nothing of how far values may lie.
+    It covers all finite numbers if there are no bins, or only those of a constant, which do not tell a range.
 
     >>> usual_range(Histogram.of(NumericBins((0.0, 10.0)), [5.0]), stretch=2.0)
     (-20.0, 30.0)
@@ -25,7 +25,7 @@ def usual_range(reference: Histogram | None, stretch: float) -> tuple[float, flo
 
 
 def known_categories(reference: Histogram | None) -> frozenset[str] | None:
-    """All categories that the reference has seen; None if it does not name all of them.
+    """Return all categories that the reference has seen; None if it does not name all of them.
 
     >>> known_categories(Histogram.of(CategoricalBins(("EWR",)), ["EWR", "JFK"])) is None
     True

@@ -1,4 +1,4 @@
-"""A trainer tried in seconds: its rows held against its schema, and a candidate fitted on a few of them."""
+"""A trial of a trainer in seconds: a check of its rows against its schema, and a candidate fitted on a few of them."""
 
 from __future__ import annotations
 
@@ -27,9 +27,9 @@ _ROWS_OF_A_CLASS = 100
 
 
 def check_estimator(module_name: str, own_types: Sequence[str]) -> Trainer:
-    """Return the trainer, whose `estimator`, if it has one, is called once; what `fit` gives shows when it is called.
+    """Return the trainer after calling its `estimator`, if it has one, once; a result of `fit` is checked at its call.
 
-    Raises InvalidInputError if `estimator` makes no classifier that would be taken, UnsafeArtifactError for its types.
+    Raises InvalidInputError if `estimator` returns an unacceptable classifier, UnsafeArtifactError for its types.
     """
     trainer = load_trainer(module_name)
     if not hasattr(trainer, "fit"):
@@ -49,10 +49,10 @@ def dry_run(
     validation: ValidationPolicy,
     own_types: Sequence[str],
 ) -> Iterator[str]:
-    """Yield a sentence for each step that went well; the first that does not raises its error, which says what to do.
+    """Yield a sentence for each step that succeeds; the first failing step raises its error, which has the advice.
 
-    Rows of [start, end) are read as for a training; a candidate is fitted on at most some thousand of those before
-    `evaluate_from`, of every class some, judged on as many of the others, written to a file, read and tried.
+    Rows of [start, end) are read as for a training; a candidate is fitted on at most some thousand rows before
+    `evaluate_from`, some of every class, evaluated on as many later ones, written to a file, loaded and tried.
     """
     from mlops_dagster.monitoring.validation.suites import suite_of
     from mlops_dagster.monitoring.validation.validate import validate
@@ -86,18 +86,18 @@ def dry_run(
 
 @contextmanager
 def _own_errors(whose: str) -> Iterator[None]:
-    """Raise InvalidInputError for whatever a team's code raises."""
+    """Raise InvalidInputError for any error of a team's code."""
     try:
         yield
     except MlopsError:
         raise
-    except Exception as error:  # of whatever kind
+    except Exception as error:  # any error
         raised = f"{whose} raised {type(error).__name__}"
         raise InvalidInputError(f"{raised}: {error}", told=raised) from error
 
 
 def _some_of_each(frame: pd.DataFrame, late: pd.Series[bool]) -> pd.DataFrame:
-    """Rows evenly spaced in time, of each class, before and after the evaluation begins."""
+    """Return rows evenly spaced in time, of each class, before and after the evaluation begins."""
     import numpy as np
 
     most = max(_ROWS // frame[LABEL].nunique(), _ROWS_OF_A_CLASS)
