@@ -262,7 +262,7 @@ def _lost_tails(shipped: int, in_log: int, counted: int, last_entry: int) -> lis
 
 
 def _unfinished_erasures(log: PredictionLog, erasures: Erasures, logged: "Logged") -> list[str]:
-    """Describe erasures that died; one that is under way holds the lease of the log, and none is reported meanwhile."""
+    """Describe erasures that died; none while the lease of the log is held, as one may be under way."""
     from mlops_dagster.predictions.log.logged import read_log
 
     if not erasures.unfinished(_numbers(logged)):

@@ -75,7 +75,7 @@ class Choice:
 
 @dataclass(frozen=True, slots=True)
 class Erased:
-    """The number of rows that an erasure took out: predictions (every scoring of them), labels and copies."""
+    """The number of rows that an erasure took out: predictions (all scorings of them), labels and copies."""
 
     predictions: int
     labels: int

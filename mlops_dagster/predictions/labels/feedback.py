@@ -140,9 +140,7 @@ class Feedback:
         return replace(result, unknown=[label.prediction_id for label in others])
 
     def _keep(self, batch: Batch, sent: Sequence[SentLabel]) -> FeedbackResult:
-        """Record labels of predictions that already have one here, so this replica holds them; store the rest for
-        later.
-        """
+        """Record labels of predictions that already have one here, so are held here; store the rest for later."""
         here = self._labelled(batch, sent)
         later = [label for label in sent if label.prediction_id not in here]
         if later:

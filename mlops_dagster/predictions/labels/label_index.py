@@ -228,7 +228,7 @@ def _arm(prediction: PredictionEntry, predicted: str) -> Arm:
 
 
 def _line(arm: Arm) -> str:
-    """Encode an arm as a line of JSON, compactly: without names, and without its request, which has a column."""
+    """Encode an arm as a line of JSON: compactly, without names, and without the request, which has a column."""
     _request, *values = arm.values()
     return orjson.dumps(values, option=orjson.OPT_APPEND_NEWLINE).decode()
 

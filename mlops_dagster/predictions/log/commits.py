@@ -149,7 +149,7 @@ def damage(table: Path) -> str | None:
 
 
 def _is_torn(commit: Commit, source: str, confirmed: int) -> bool:
-    """Return whether the newest commit can be taken back: torn, with its rows still in the spool or in replaced files."""
+    """Return whether the newest commit can go: torn, and its rows are still in the spool or in replaced files."""
     its_rows_are_kept = commit.reached(source) > confirmed or commit.has_what_it_replaced()
     return commit.actions is None or (its_rows_are_kept and bool(commit.lost()))
 

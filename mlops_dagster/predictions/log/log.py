@@ -303,8 +303,7 @@ class PredictionLog:
         return appended
 
     def _append_or_hold(self, spool: Spool, entries: Sequence[Entry], held: Mapping[str, str]) -> int:
-        """Append entries to the tables that take them and hold back those of other tables; return how many were
-        appended.
+        """Append entries to the tables that take them, and hold the others back; return how many were appended.
 
         Raises StorageError if the log cannot be written at all: then nothing is moved.
         """

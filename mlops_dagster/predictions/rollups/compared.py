@@ -35,7 +35,7 @@ class Pair(NamedTuple):
     challenger: str
 
     def both_scored(self, rollups: Rollups, starts: Sequence[datetime], until: datetime) -> list[BothScored]:
-        """Count the requests that both scored, from each of `starts` on to `until`; there is a start, and they ascend."""
+        """Count the requests that both scored, from each of `starts` (ascending, at least one) on to `until`."""
         span = span_of(pairs, starts)
         query = (
             select(span, *(sum_of(pairs, each.name) for each in fields(BothScored)))

@@ -164,7 +164,7 @@ def _scope(arm: ArmKey, salt: str) -> str:
 
 
 def _add_first(result: Tally, event: FirstOfKey, key: str | None) -> None:
-    """Count an event without a key, as a request is a unit; with a key, let the store decide whether it is the first."""
+    """Count an event without a key, as a request is a unit; with a key, the store decides if it is the first."""
     if key is None:
         result.count(event.at, event.field)
     else:

@@ -66,7 +66,7 @@ class Heartbeat:
     age_seconds: float
 
     def may_ship(self, home: str) -> bool:
-        """Return whether its spool may still ship; not if the audit's spool, whose home is `home`, has taken its place."""
+        """Return whether the spool may still ship: heard of lately, and not replaced by the audit's spool (at `home`)."""
         return self.age_seconds <= ALIVE_SECONDS and self.state.home != home
 
 

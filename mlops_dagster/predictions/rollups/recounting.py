@@ -217,7 +217,7 @@ def _predictions(model: str, batch: "pa.RecordBatch", bins_of: BinsOf) -> Iterat
 
 
 def _features(batch: "pa.RecordBatch", bins: Mapping[str, Bins]) -> dict[str, list[object]]:
-    """Return the values of the features that have bins. Values of another kind than the bins' count as missing anyway."""
+    """Return the values of the features that have bins; values of another kind count as missing anyway."""
     from mlops_dagster.predictions.log.columns import feature_column
 
     found = {

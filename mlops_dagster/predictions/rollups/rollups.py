@@ -184,8 +184,8 @@ class Rollups:
         return [ShedCounts(*row) for row in self.rows(query)]
 
     def first_bad_at(self, model: str, version: str, since: datetime) -> datetime | None:
-        """Return the time of a version's first failed request or first label that made it lose to the champion; or
-        None.
+        """Return the time of a version's first failed request, or of the first label that made it lose; None if
+        neither.
         """
         minute = microseconds(since) // MINUTE
         errors = _of_arms(minutes, func.min(minutes.c.first_error_at)).where(
@@ -211,8 +211,7 @@ class Rollups:
         until: datetime,
         bins: Mapping[str, Bins] | None = None,
     ) -> dict[str, Counts]:
-        """Return the counts of every feature and of "score" in the rows the split served, added over versions (None:
-        all).
+        """Return the counts of every feature and of "score" in rows the split served, summed over versions (None: all).
 
         With `bins`, only rows counted in these bins are added, so rows served by versions with another schema are left
         out. Without `bins`, a feature that was counted in different bins is left out, because its counts do not add up.
@@ -237,7 +236,7 @@ class Rollups:
     def rows_by_hour(
         self, model: str, since: datetime, until: datetime, bins: Mapping[str, Bins]
     ) -> dict[str, tuple[dict[datetime, int], dict[datetime, int]]]:
-        """Return, for each of these features, the rows of every hour counted in these bins, and those counted in any."""
+        """Return, for each of these features, the rows of every hour counted in these bins, and those in any bins."""
         wanted = {feature: digest_of(its) for feature, its in bins.items()}
         found: dict[str, tuple[Counter[datetime], Counter[datetime]]] = {
             feature: (Counter(), Counter()) for feature in bins
@@ -300,9 +299,7 @@ class Rollups:
     def confusion(
         self, model: str, version: str | None, since: datetime, until: datetime
     ) -> dict[tuple[str, str], int]:
-        """Return (label, prediction) -> count, of labelled rows that the split served in the window (version None:
-        all).
-        """
+        """Return (label, prediction) -> count, of labelled rows that the split served (version None: all)."""
         keys = [confusion.c.label, confusion.c.prediction]
         query = _summed(confusion, keys, model, version, since, until).order_by(*keys)
         return {(label, prediction): n for label, prediction, n in self.rows(query)}
@@ -377,7 +374,7 @@ def sum_of(table: Table, name: str) -> ColumnElement[int]:
 
 
 def span_of(table: Table, starts: Sequence[datetime]) -> ColumnElement[int]:
-    """Return the index of the last start before a row, called `span`. Most rows are old, so old starts are tried first."""
+    """Return the index of the last start before a row, as `span`; old starts are tried first, as most rows are old."""
     firsts = [microseconds(start) // MINUTE for start in starts]
     spans = [(table.c.minute < after, number) for number, after in enumerate(firsts[1:])]
     return (case(*spans, else_=len(spans)) if spans else literal(0)).label("span")

@@ -116,7 +116,7 @@ class Outcomes:
 
 @dataclass(slots=True)
 class Tally:
-    """Counts by event time. Events that count once for a key or a unit are listed: the database decides which are new."""
+    """Counts by event time, and events that may count once for a key or a unit: the database decides which do."""
 
     minutes: defaultdict[ArmMinute, ArmCounts] = field(default_factory=lambda: defaultdict(ArmCounts))
     pairs: defaultdict[PairMinute, PairCounts] = field(default_factory=lambda: defaultdict(PairCounts))

@@ -38,7 +38,7 @@ class HeldTable(NamedTuple):
 
 
 class Held:
-    """Held entries, by table. While a table has entries here, all later ones for it are added: it gets them in order."""
+    """Held entries, by table. While a table has entries here, all later ones join them: it gets them in order."""
 
     def __init__(self, file: SqliteFile) -> None:
         self._file = file

@@ -10,7 +10,7 @@ from mlops_dagster.errors import StorageError
 
 @contextmanager
 def shipping_lock(spool: Path, *, alone: bool) -> Iterator[None]:
-    """Hold the lock, shared or alone, until the end of the block; waits for it. It ends with the process that holds it."""
+    """Hold the lock, shared or alone, until the end of the block; wait for it. It ends with its process."""
     path = spool.with_name(f"{spool.name}-shipping")
     try:
         file = path.open("ab")

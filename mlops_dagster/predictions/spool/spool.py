@@ -224,7 +224,7 @@ class Spool:
         return number
 
     def _append_late(self) -> None:
-        """Append an entry for each late arm that the index has found, in one transaction with the number of the last."""
+        """Append an entry for each late arm that the index found, in one transaction with the number of the last."""
         if not (found := self._awaiting.late(self.id)):
             return
         last, _ = found[-1]
@@ -244,7 +244,7 @@ class Spool:
         return self._sound(rows)
 
     def next_for_log(self, limit: int) -> tuple[list[Entry], dict[str, str]]:
-        """Return the next entries for the log, and the tables with held entries and the reasons; both of one snapshot."""
+        """Return the next entries for the log, and the tables with held entries and reasons; both of one snapshot."""
         with self._file.reading() as connection:
             rows = connection.execute(
                 "SELECT number, sequence, body, checksum FROM entries "
@@ -289,8 +289,8 @@ class Spool:
             return losses(connection)
 
     def last_for_log(self) -> int:
-        """Return the number of the newest entry for the log: counts of shed scorings are left out, being for the
-        rollups.
+        """Return the number of the newest entry for the log; counts of shed scorings, for the rollups only, are left
+        out.
         """
         with self._file.reading() as connection:
             shipped = connection.execute("SELECT number FROM marks WHERE name = 'shipped'").fetchone()[0]
@@ -306,7 +306,7 @@ class Spool:
             return [ProcessCount(*row) for row in rows]
 
     def keep_for(self, consumers: Collection[Consumer]) -> None:
-        """Set the consumers that must have an entry before it may be freed, replacing earlier ones; the index is always
+        """Set the consumers that must have an entry before it is freed, instead of earlier ones; the index always is
         one.
         """
         consumers = {*consumers, "indexed"}
@@ -328,8 +328,7 @@ class Spool:
     def mark_shipped(
         self, number: int, reached: Mapping[tuple[str, str], int], aside: Mapping[str, Aside] | None = None
     ) -> None:
-        """Note that the log has all entries up to `number`, and the records of `reached`: last sequence by (process,
-        model).
+        """Note that the log has the entries up to `number`, and the records up to `reached` by (process, model).
 
         The entries of `aside`, by the table that does not take them, are excepted: they are held back.
         """

@@ -83,9 +83,7 @@ class SqliteFile:
             self._reader.execute("PRAGMA wal_checkpoint(PASSIVE)").fetchall()
 
     def purge(self) -> None:
-        """Overwrite every byte of deleted rows, in the file and its write-ahead log; writers wait (see
-        `database.purge`).
-        """
+        """Overwrite every byte of deleted rows, also in the write-ahead log; writers wait (see `database.purge`)."""
         with self._writer_lock, self._translated():
             purge(self._writer)
 

@@ -28,8 +28,7 @@ OF_MODELS = frozenset(
     f"MLOPS_{name}"
     for name in ("TRUSTED_TYPES", "ALLOW_UNSAFE_ARTIFACTS", "TRIAL_SECONDS", "TRIAL_MEMORY_MB", "PREDICT_TIMEOUT")
 )
-"""The settings that say how model files are loaded and tried, and name no place; without them a model may be refused.
-"""
+"""Settings that say how model files are loaded and tried, and name no place; without them a model may be refused."""
 
 
 @contextmanager
@@ -60,7 +59,7 @@ def environment(**variables: str) -> Iterator[None]:
 
 @contextmanager
 def only_settings(**settings: str) -> Iterator[None]:
-    """Set these `MLOPS_*` variables and keep only those of `OF_MODELS`: a rehearsal must not touch other installations."""
+    """Set these `MLOPS_*` variables and keep only those of `OF_MODELS`, so that no other installation is touched."""
     before = dict(os.environ)
     kept = {name: value for name, value in before.items() if not name.startswith("MLOPS_") or name in OF_MODELS}
     _replace(kept | settings)

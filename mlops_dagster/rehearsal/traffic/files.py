@@ -16,7 +16,7 @@ _NO_NUMBER = ["", "NaN", "nan", "NA", "null", "None"]
 
 
 def read_table(file: Path, schema: ModelSchema) -> pd.DataFrame:
-    """The table in a `.parquet` or `.csv` file (also `.csv.gz`); raises InvalidInputError if it cannot be read.
+    """Return the table in a `.parquet` or `.csv` file (also `.csv.gz`); raises InvalidInputError if it cannot be read.
 
     In CSV an empty field is null. Texts stay as they are written: `NA` is a text, `007` keeps its zeros.
     """
