@@ -32,8 +32,8 @@ class ServingStage:
         ]
 
     def deliver(self, labels: Sequence[DueLabel]) -> int:
-        """Send labels to the data plane; return how many. Raises ServerError if the data plane does not know a
-        prediction.
+        """Send labels to the data plane; return how many. Raises ServerError if it does not know one of the
+        predictions.
         """
         if not labels:
             return 0

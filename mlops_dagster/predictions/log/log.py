@@ -276,7 +276,7 @@ class PredictionLog:
     def prediction_rows(
         self, model: str, *, first: date | None = None, last: date | None = None
     ) -> "Iterator[pads.Dataset]":
-        """Open the model's table, or its days from `first` to `last`; read errors are StorageError or CorruptedError."""
+        """Open the model's table, or its days from `first` to `last`; errors are StorageError or CorruptedError."""
         from mlops_dagster.predictions.log import columns, delta
 
         at = self.place.table(predictions_table(model))

@@ -66,7 +66,7 @@ class Heartbeat:
     age_seconds: float
 
     def may_ship(self, home: str) -> bool:
-        """Return whether the spool may still ship: heard of lately, and not replaced by the audit's spool (at `home`)."""
+        """Return whether the spool may still ship: heard of lately, and not replaced by the spool of the audit."""
         return self.age_seconds <= ALIVE_SECONDS and self.state.home != home
 
 

@@ -184,7 +184,7 @@ class Rollups:
         return [ShedCounts(*row) for row in self.rows(query)]
 
     def first_bad_at(self, model: str, version: str, since: datetime) -> datetime | None:
-        """Return the time of a version's first failed request, or of the first label that made it lose; None if
+        """Return the time of a version's first failed request or first loss to the champion by a label; None if
         neither.
         """
         minute = microseconds(since) // MINUTE

@@ -289,8 +289,8 @@ class Spool:
             return losses(connection)
 
     def last_for_log(self) -> int:
-        """Return the number of the newest entry for the log; counts of shed scorings, for the rollups only, are left
-        out.
+        """Return the number of the newest entry for the log; counts of shed scorings are left out, as only rollups read
+        them.
         """
         with self._file.reading() as connection:
             shipped = connection.execute("SELECT number FROM marks WHERE name = 'shipped'").fetchone()[0]
@@ -306,7 +306,7 @@ class Spool:
             return [ProcessCount(*row) for row in rows]
 
     def keep_for(self, consumers: Collection[Consumer]) -> None:
-        """Set the consumers that must have an entry before it is freed, instead of earlier ones; the index always is
+        """Set the consumers that must have an entry before it is freed, replacing earlier ones; the index is always
         one.
         """
         consumers = {*consumers, "indexed"}

@@ -21,7 +21,7 @@ def refuse_twice(table: str, frame: pd.DataFrame) -> None:
 
 
 def numbers(table: str, frame: pd.DataFrame, name: str) -> pd.Series[float]:
-    """Return the column as float64, NaN where it is null; raises InvalidInputError for values that are not finite
+    """Return the column as float64, NaN where it is null; raises InvalidInputError for values other than finite
     numbers.
     """
     import numpy as np
@@ -68,7 +68,7 @@ def _text(value: object) -> str | None:
 
 
 def times(table: str, frame: pd.DataFrame, name: str, *, complete: bool = False) -> pd.Series[pd.Timestamp]:
-    """Return the column as times in UTC; raises InvalidInputError for times without a zone and, if `complete`, for
+    """Return the column as times in UTC; raises InvalidInputError for times without a zone, and with `complete` for
     nulls.
     """
     import pandas as pd
