@@ -32,9 +32,7 @@ class ServingStage:
         ]
 
     def deliver(self, labels: Sequence[DueLabel]) -> int:
-        """Send labels to the data plane; return how many. Raises ServerError if it does not know one of the
-        predictions.
-        """
+        """Send labels to the data plane; return how many. Raises ServerError if a prediction is unknown there."""
         if not labels:
             return 0
         content = [

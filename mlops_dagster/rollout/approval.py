@@ -5,7 +5,7 @@ from mlops_dagster.registry import ModelRegistry, ModelVersion
 
 
 def waits_for_approval(registry: ModelRegistry, version: ModelVersion, reason: str) -> bool:
-    """Return whether only an approval keeps the version out of production; if not refused or asked for yet, ask for it."""
+    """Return whether the version lacks an approval only, which was not refused; ask for it if that was not done."""
     review = registry.review(version)
     if review is not None and review.kind == "rejected":
         return False

@@ -28,9 +28,7 @@ _OUTCOME = {
     Phase.GIVEN_UP: Outcome.GIVE_UP,
 }
 _STAGES = (Stage.REGISTERED, Stage.SHADOW, Stage.CANARY)
-"""The stages of a version that waits for a rollout; later ones first, as left by a manual canary or an interrupted
-start.
-"""
+"""Stages of a version that waits for a rollout, a later one first: a manual canary, or an interrupted start."""
 
 
 class Controller:
@@ -158,9 +156,7 @@ class Controller:
         return self._followed(decision.rollout, *self._state(decision.rollout))
 
     def _start(self, model: str) -> Rollout | None:
-        """Start a rollout: shadow first, then the row. If cut short between them, the next call finds the version in
-        shadow.
-        """
+        """Start a rollout: first the shadow, then the row. If cut short, the next call finds the version in shadow."""
         deployment = self._registry.deployment(model)
         challenger = self._waiting(model, deployment)
         if deployment.champion is None or challenger is None:
@@ -185,7 +181,7 @@ class Controller:
             return self._rollouts.active(model)
 
     def _waiting(self, model: str, deployment: Deployment) -> ModelVersion | None:
-        """Return the newest version after the champion and all that had a rollout; versions passed over never get one."""
+        """Return the newest version after the champion and all that had a rollout; skipped ones never get one."""
         if deployment.champion is None:
             return None
         over = {*self._rollouts.challengers(model), deployment.champion}

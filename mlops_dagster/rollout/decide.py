@@ -154,7 +154,7 @@ def _labels(policy: RolloutPolicy, rollout: Rollout, evidence: Evidence) -> tupl
 
 
 def _incomplete(policy: RolloutPolicy, evidence: Evidence) -> list[str]:
-    """List the labels still lacking: they count once nearly all are known, as early ones tell nothing about the others."""
+    """List the labels lacking: they count once nearly all are known, as early ones tell nothing of the others."""
     share, needed = evidence.labels.share, policy.min_label_share
     if policy.labels in ("sampled", "complaints") or share is None or share >= needed:
         return []

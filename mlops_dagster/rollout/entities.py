@@ -148,9 +148,10 @@ class Decision:
     peaks: Mapping[str, float]
     at: datetime
     origin: Literal["evidence", "approval", "hand", "deployment"] = "evidence"
-    """The origin of outcome and reason. `approval`: a promotion is proven and waits for a person's approval; `hand`: a
-    person decided; `deployment`: the fuse or a person had already changed the deployment. The tests are always of the
-    evidence.
+    """The origin of outcome and reason: the evidence, an approval, a person, or the deployment.
+
+    `approval`: a promotion is proven and waits for a person's approval; `hand`: a person decided; `deployment`: the
+    fuse or a person had already changed the deployment. The tests are always of the evidence.
     """
     id: int = field(default=0, compare=False)
     """The number given when the decision is recorded; 0 before."""

@@ -42,16 +42,16 @@ from mlops_dagster.statistics import combine
 
 @dataclass(frozen=True)
 class Tests:
-    """All tests of one look, by what they can do."""
+    """All tests of one look, by their effect."""
 
     rollback: TestResult
-    """The average of `worse`: the only one that rolls back."""
+    """The average of `worse`: the only test that rolls back."""
     worse: tuple[TestResult, ...]
     not_worse: tuple[TestResult, ...]
-    """One per metric; all of them together promote at the deadline."""
+    """One test per metric; all of them together promote at the deadline."""
     superior: TestResult
     champion: TestResult
-    """Whether the champion breaks its error limit, which does nothing but raise an alert."""
+    """The test whether the champion breaks its error limit, which only raises an alert."""
 
     @property
     def all(self) -> tuple[TestResult, ...]:
@@ -59,20 +59,21 @@ class Tests:
 
     @property
     def leaning(self) -> tuple[TestResult, ...]:
-        """Where the evidence speaks for worse, and louder than against it, though it proves nothing yet."""
+        """The tests with more evidence for worse than against it, whether or not that is a proof."""
         against = {test.metric: test.e_value for test in self.not_worse}
         return tuple(test for test in self.worse if test.e_value > max(1.0, against[test.metric]))
 
     @property
     def inconclusive(self) -> str | None:
-        """What keeps labels from promoting anything in this rollout."""
+        """The reason why labels cannot promote anything in this rollout; None if there is none."""
         return self.superior.needed if self.superior.verdict == "inconclusive" else None
 
 
 def evaluate(policy: RolloutPolicy, rollout: Rollout, evidence: Evidence, *, forecast: bool = False) -> Tests:
-    """Every test of `policy` on `evidence`; `rollout` has the highest e-values of the looks before this one.
+    """Run every test of `policy` on `evidence`; `rollout` has the highest e-values of the looks before this one.
 
-    With `forecast` an open test that may promote says what more it would take, which costs ten times the tests.
+    With `forecast`, an open test that may promote says how much more evidence it would take, which costs ten times the
+    time of the tests.
     """
     look = Look(policy, rollout, evidence, forecast)
     events, accuracy = EventTests(look), AccuracyTests(look)

@@ -184,9 +184,7 @@ class Rollups:
         return [ShedCounts(*row) for row in self.rows(query)]
 
     def first_bad_at(self, model: str, version: str, since: datetime) -> datetime | None:
-        """Return the time of a version's first failed request or first loss to the champion by a label; None if
-        neither.
-        """
+        """Return the time of a version's first failed request or first loss to the champion by a label; or None."""
         minute = microseconds(since) // MINUTE
         errors = _of_arms(minutes, func.min(minutes.c.first_error_at)).where(
             arms.c.model == model, arms.c.version == version, minutes.c.minute >= minute

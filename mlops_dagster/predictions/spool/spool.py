@@ -289,9 +289,7 @@ class Spool:
             return losses(connection)
 
     def last_for_log(self) -> int:
-        """Return the number of the newest entry for the log; counts of shed scorings are left out, as only rollups read
-        them.
-        """
+        """Return the number of the newest entry for the log; counts of shed scorings do not go there."""
         with self._file.reading() as connection:
             shipped = connection.execute("SELECT number FROM marks WHERE name = 'shipped'").fetchone()[0]
             last = connection.execute(_LAST_FOR_LOG, (len(SHED), SHED)).fetchone()
@@ -306,9 +304,7 @@ class Spool:
             return [ProcessCount(*row) for row in rows]
 
     def keep_for(self, consumers: Collection[Consumer]) -> None:
-        """Set the consumers that must have an entry before it is freed, replacing earlier ones; the index is always
-        one.
-        """
+        """Set the consumers that must have an entry before it is freed, replacing earlier ones; the index always is."""
         consumers = {*consumers, "indexed"}
         with self._file.writing() as connection:
             connection.executemany("INSERT OR IGNORE INTO marks VALUES (?, 0)", ((name,) for name in consumers))

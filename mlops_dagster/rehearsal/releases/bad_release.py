@@ -22,8 +22,7 @@ TRIED = 3
 FACTORS = (100.0, 0.01)
 """Ratio of the training data's numbers to the traffic's, as between euros and cents, or metres and centimetres."""
 HURTS = 0.05
-"""The least loss of accuracy for one feature in other units to be a test of a policy; below it all features are used.
-"""
+"""Least loss of accuracy for one feature in other units to test a policy; below it all features are used."""
 
 
 @dataclass(frozen=True)

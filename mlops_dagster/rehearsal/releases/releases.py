@@ -60,9 +60,7 @@ class Team:
         return self._register(candidate, None, at, "quick fix, card to follow")
 
     def release_under_gate(self, at: datetime) -> ModelVersion | None:
-        """Register a model that always predicts the rarest class, honestly evaluated; None if the gate lets even that
-        pass.
-        """
+        """Register a model that always predicts the rarest class, honestly evaluated; None if the gate passes that."""
         from sklearn.dummy import DummyClassifier
 
         rows = self.rows(at)

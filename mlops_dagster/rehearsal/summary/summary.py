@@ -80,7 +80,7 @@ class Retraining:
 
 @dataclass(frozen=True)
 class Summary:
-    """The figures of a rehearsal. `recorded` counts the rows of the history; all else is read from stores and instance."""
+    """The figures of a rehearsal. `recorded` counts the history's rows; all else is read from stores and instance."""
 
     model: str
     notes: tuple[str, ...]

@@ -21,9 +21,7 @@ def refuse_twice(table: str, frame: pd.DataFrame) -> None:
 
 
 def numbers(table: str, frame: pd.DataFrame, name: str) -> pd.Series[float]:
-    """Return the column as float64, NaN where it is null; raises InvalidInputError for values other than finite
-    numbers.
-    """
+    """Return the column as float64, NaN where it is null; raises InvalidInputError unless values are finite numbers."""
     import numpy as np
     import pandas as pd
 
@@ -68,9 +66,7 @@ def _text(value: object) -> str | None:
 
 
 def times(table: str, frame: pd.DataFrame, name: str, *, complete: bool = False) -> pd.Series[pd.Timestamp]:
-    """Return the column as times in UTC; raises InvalidInputError for times without a zone, and with `complete` for
-    nulls.
-    """
+    """Return the column as UTC times; raises InvalidInputError for times without a zone, and if `complete` for nulls."""
     import pandas as pd
 
     column = frame[name]

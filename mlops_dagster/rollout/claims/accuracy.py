@@ -24,8 +24,7 @@ from mlops_dagster.rollout.look import Look, since_start_or_later
 from mlops_dagster.statistics import Alternative, CanaryStep, bad_event_e_value, days_differ, difference_e_value
 
 _DOUBT = 2.0
-"""The factor over the expected design effect from which the days of the rollout, if proven to differ so, bar promotion.
-"""
+"""Days proven to differ by this many times more than the design effect in use allows bar any promotion."""
 
 
 @dataclass(frozen=True)
@@ -106,9 +105,7 @@ class AccuracyTests:
 
     @cached_property
     def rows_per_observation(self) -> float | None:
-        """The number that the policy states, or that the evaluation shows at the traffic of the rollout; None if
-        unknown.
-        """
+        """The number that the policy states, or the evaluation shows at the rollout's traffic; None if unknown."""
         evidence, rollout = self.look.evidence, self.look.rollout
         days = max((evidence.through - rollout.started_at) / timedelta(days=1), 1.0)
         return rows_per_observation(self.look.policy, [rollout.shared], evidence.labels.units / days)
@@ -154,9 +151,7 @@ class AccuracyTests:
         return bad_event_e_value(stages, max_ratio=max_ratio, alternative=alternative, rows_per_observation=rows)
 
     def _promotes(self, name: str, claim: str, limit: float) -> TestResult:
-        """Return a test that promotes; `limit` is a margin of pairs, or of two arms the most that the wrong rate may
-        grow.
-        """
+        """Return a test that promotes; `limit` is a margin of pairs, or of two arms the ratio of wrong rates allowed."""
         labels = self.look.evidence.labels
         whole, pairs = labels.since[0], self.look.policy.uses_pairs
 

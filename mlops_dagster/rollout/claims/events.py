@@ -84,7 +84,7 @@ class EventTests:
         return self.look.result("error.over_limit", claim, observed, e_value, sharing=self.look.sharing)
 
     def champion_over_limit(self) -> TestResult:
-        """Return the test that the champion is over its limit; it is reported only, as the challenger is not to blame."""
+        """Return the test that the champion is over its limit; reported only, as the challenger is not to blame."""
         limit, (whole, *later) = self.look.policy.max_error_rate, self.look.evidence.since
 
         def counts(since: EventsSince) -> tuple[int, int]:
@@ -102,9 +102,7 @@ class EventTests:
         return self.look.result("champion.over_limit", claim, observed, e_value)
 
     def not_worse(self, metric: BadEvent, max_ratio: float, enough: float, seen: EventCounts) -> TestResult:
-        """Return the test that `metric` is no worse relative to the champion, or in `seen` at most at the rate
-        `enough`.
-        """
+        """Return the test that `metric` is no worse than the champion's, or at most at the rate `enough` in `seen`."""
         events = {"error": seen.errors, "slow": seen.slow, "wrong": seen.wrong}[metric]
 
         def e_value_at(factor: float) -> float:

@@ -26,8 +26,7 @@ def shared_causes(version: ModelVersion, others: Sequence[ModelVersion] = ()) ->
 def rows_per_observation(
     policy: RolloutPolicy, shared: Iterable[DesignEffect | None], rows_per_day: float
 ) -> float | None:
-    """Return the number the policy states; else the highest that an evaluation shows at this traffic; None if none
-    does.
+    """Return the number the policy states; else the highest an evaluation shows at this traffic; None if none does.
 
     >>> rows_per_observation(RolloutPolicy(rows_per_observation=3), [None, DesignEffect(rows=5.0)], 1_000)
     3.0

@@ -62,7 +62,7 @@ class Part:
 
 @dataclass(frozen=True, slots=True)
 class LabelledSample:
-    """The rows that were compared: those served by the split in [since, until), as far as they can judge both versions."""
+    """The rows that were compared: those served by the split in [since, until), if they can judge both versions."""
 
     since: datetime
     until: datetime

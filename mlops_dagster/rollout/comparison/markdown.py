@@ -7,7 +7,7 @@ from mlops_dagster.rollout.comparison.comparison import Comparison, Part, Scores
 
 
 def to_markdown(found: Comparison) -> str:
-    """Return the verdict, both versions' scores, the tests with their limits, the slices, and the origin of the rows."""
+    """Return the verdict, both versions' scores, the tests with limits, the slices, and the origin of the rows."""
     return "\n\n".join(
         [
             f"## {found.challenger} against {found.champion}: {found.verdict.replace('_', ' ')}",

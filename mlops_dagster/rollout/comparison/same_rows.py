@@ -86,9 +86,7 @@ def trained_until(version: ModelVersion) -> datetime:
 
 
 class _Given:
-    """The versions that were given every feature both need: the log has of a row the input of the version that served
-    it.
-    """
+    """The versions that were given every feature both need: a row of the log has its own version's input only."""
 
     def __init__(self, registry: ModelRegistry, model: str, features: set[str]) -> None:
         self._schemas = {version.version: version.schema for version in registry.list(model)}
@@ -107,7 +105,7 @@ class _Given:
 def spans(
     log: PredictionLog, model: str, since: datetime, until: datetime, rows: int = ROWS_A_DAY
 ) -> Iterator[tuple[datetime, datetime]]:
-    """Yield [since, until) as one span if at most `rows` rows were served in it; otherwise one span for each day (UTC)."""
+    """Yield [since, until) as one span if at most `rows` rows were served in it; otherwise one span a day (UTC)."""
     if since < until and log.count_between(model, since, until, SERVED) <= rows:
         yield since, until
         return
