@@ -130,7 +130,7 @@ def audit(spool: Spool, log: PredictionLog, rollups: Rollups | None = None) -> A
             audits.append(_account(source, held, noted[source].sequence, noted[source].answered, "spool"))
         elif source in heard:
             count, heartbeat = heard[source]
-            # Since its heartbeat the replica may have recorded and shipped more; what it had not shipped it may still hold.
+            # Since its heartbeat the replica may have recorded and shipped more, or still hold what it had not shipped.
             recorded = max(count.sequence, given, held.last_logged)
             answered = count.answered + held.answers_between(count.sequence + 1, recorded)
             waits = IntervalSet.between(max(count.shipped, given) + 1, count.sequence)

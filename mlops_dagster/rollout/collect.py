@@ -179,7 +179,7 @@ def _share(weight: float) -> float:
 
 
 def _scored(rollout: Rollout, events: Iterable[ArmEvents], *, challenger: bool) -> EventCounts:
-    """Add up the events of one of the two versions while both scored: a champion alone is no comparison."""
+    """Add up the events of one of the two versions while both scored: a champion alone has nothing to compare with."""
     events = list(events)
     if challenger:
         return _counts(events, rollout.challenger, "canary", "shadow", "paired") + _counts(

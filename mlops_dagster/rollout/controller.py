@@ -53,7 +53,7 @@ class Controller:
         self._clock = clock
 
     def tick(self, model: str) -> Decision | None:
-        """Collect the evidence, decide and act; return the decision, or None if there is no challenger."""
+        """Collect the evidence, decide and act; return the decision, or None without a challenger."""
         decision = self.assess(model)
         if decision is not None:
             self.enact(decision)

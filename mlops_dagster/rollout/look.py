@@ -24,7 +24,7 @@ class Look:
 
     @property
     def sharing(self) -> int:
-        """The number of e-values that share the alpha of a rollback; without pairs, accuracy in the bake is not tested."""
+        """The number of e-values that share the alpha of a rollback: without pairs, the bake has no accuracy test."""
         return 5 if self.policy.uses_pairs else 4
 
     def result(

@@ -146,9 +146,7 @@ class _Way:
         return _Way(rollout.phase, rollout.step, rollout.canary_at, rollout.step_at, before)
 
     def at(self, stored: Decision) -> Rollout:
-        """Return the imagined rollout at a recorded look, with the weight in force: there is no evidence at another
-        weight.
-        """
+        """Return the imagined rollout at a recorded look, with the weight in force, the only one with evidence."""
         return replace(stored.rollout, phase=self.phase, step=self.step, canary_at=self.canary_at, step_at=self.step_at)
 
     def seen(self, evidence: Evidence) -> Evidence:

@@ -1,4 +1,4 @@
-"""Models that no definition names: no job advances or watches their rollouts, so these are paused and an alert opened."""
+"""Models that no definition names: no job advances or watches their rollouts, so these are paused, with an alert."""
 
 from contextlib import suppress
 

@@ -63,7 +63,7 @@ class Choice:
         return of_keys | pads.field("prediction_id").isin(ids)
 
     def of_labels(self, rows: Iterable[tuple[str, str]]) -> "pads.Expression":
-        """Return an expression for the labels of `rows`, given as (id, request): other requests may have the same ids."""
+        """Return an expression for the labels of `rows`, each (id, request): other requests may have the same ids."""
         import pyarrow.dataset as pads
 
         its = pads.field("model") == self.model

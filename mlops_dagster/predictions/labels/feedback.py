@@ -109,7 +109,7 @@ class Feedback:
         return taken, gone
 
     def prune(self, keep: timedelta) -> int:
-        """Stop awaiting labels of predictions that were answered longer ago than `keep`; return how many predictions."""
+        """Stop awaiting labels of predictions answered longer ago than `keep`; return how many predictions."""
         return self._spool.prune(self._clock.now() - keep)
 
     def waiting(self) -> Mapping[str, int]:

@@ -256,7 +256,7 @@ def _key(model: str, prediction_id: str, request: str) -> tuple[bytes, str | Non
 
 
 def _digest(model: str, prediction_id: str) -> bytes:
-    """Return the digest of an id that keeps consecutive ids adjacent: at random places each would cost an index page."""
+    """Return an id's digest that keeps consecutive ids adjacent: random places would each cost an index page."""
     start, end = prediction_id[:-8], prediction_id[-8:]
     return blake2b(f"{model} {start}".encode(), digest_size=12).digest() + end.encode()  # no model's name has a space
 

@@ -47,7 +47,7 @@ class Commit(NamedTuple):
         return bool(removed) and all(_is_parquet(self._table / unquote(each["path"])) for each in removed)
 
     def reached(self, source: str) -> int:
-        """Return the number up to which this version brought entries of `source` into the table; 0 if it brought none."""
+        """Return the number up to which this version brought the table entries of `source`; 0 if none."""
         found = (action["txn"] for action in self.actions or () if "txn" in action)
         return max((txn["version"] for txn in found if txn["appId"] == source), default=0)
 
@@ -181,7 +181,7 @@ def _is_parquet(file: Path, size: int | None = None) -> bool:
 
 
 def _pointed_to(log: Path) -> int | None:
-    """Return the version of the checkpoint that the pointer names; None if there is no readable pointer."""
+    """Return the version of the checkpoint that the pointer names; None without a readable pointer."""
     try:
         return int(orjson.loads((log / _POINTER).read_bytes())["version"])
     except (FileNotFoundError, NotADirectoryError, ValueError, KeyError, TypeError):

@@ -137,7 +137,7 @@ def reached(at: TableAddress, table: DeltaTable, source: str) -> int:
 
 
 def open_table(at: TableAddress) -> DeltaTable | None:
-    """Return the table's newest snapshot; None if there is no table yet. Raises StorageError."""
+    """Return the table's newest snapshot; None if the table does not exist yet. Raises StorageError."""
     with storage_errors("open", at):
         try:
             return DeltaTable(at.uri, storage_options=at.options)
@@ -185,7 +185,7 @@ history keeps their statistics for ever.
 def dataset(
     at: TableAddress, schema: pa.Schema, *, first: date | None = None, last: date | None = None
 ) -> pads.Dataset:
-    """Return the rows of a table, for pyarrow and DuckDB; an empty dataset if there is no table yet.
+    """Return the rows of a table, for pyarrow and DuckDB; an empty dataset if the table does not exist yet.
 
     Only partitions from `first` to `last` are listed: naming each file of a long log takes longer than reading a day.
     """

@@ -293,7 +293,7 @@ class PredictionLog:
         while True:
             with _uncollected():
                 entries, held = spool.next_for_log(_ENTRIES_AT_ONCE)
-            # Counts of shed scorings go to no table; those at the end stay unmarked, since marks are numbers the log has.
+            # Counts of shed scorings go to no table; at the end they stay unmarked, as a mark is a number the log has.
             while entries and entries[-1].is_shed:
                 entries.pop()
             if not entries:

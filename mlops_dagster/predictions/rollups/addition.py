@@ -39,7 +39,7 @@ _OUTCOMES = attrgetter(*(each.name for each in fields(Outcomes)))
 
 
 def move_cursor(connection: Connection, spool: str, seen: int, number: int) -> bool:
-    """Move a spool's cursor from `seen` to `number`; return False, and do nothing, if it is no longer at `seen`."""
+    """Move a spool's cursor from `seen` to `number`; return False, and do nothing, if it has moved since."""
     if cursor(connection, spool) != seen:
         return False
     connection.execute(cursors.delete().where(cursors.c.spool == spool))

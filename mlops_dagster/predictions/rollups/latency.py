@@ -32,7 +32,7 @@ def buckets(latencies_ms: npt.ArrayLike) -> list[int]:
 
 
 def summarize(counts: Mapping[int, int]) -> LatencySummary | None:
-    """Return nearest-rank quantiles of bucket counts, at the middle of the bucket; None if there are no counts.
+    """Return nearest-rank quantiles of bucket counts, at the middle of the bucket; None without counts.
 
     >>> from collections import Counter
     >>> summary = summarize(Counter(buckets([10] * 98 + [500] * 2)))

@@ -367,7 +367,7 @@ def within(table: Table, since: datetime, until: datetime) -> ColumnElement[bool
 
 
 def sum_of(table: Table, name: str) -> ColumnElement[int]:
-    """Return the sum of a column, which is 0 if there are no rows."""
+    """Return the sum of a column, which is 0 without rows."""
     return func.coalesce(func.sum(table.c[name]), 0)
 
 

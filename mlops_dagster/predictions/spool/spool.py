@@ -273,7 +273,7 @@ class Spool:
             return int(found[0]) if found else 0
 
     def go_on_after(self, number: int, dropped: int = 0) -> None:
-        """Number later entries from beyond `number`, up to which some reader has seen this spool.
+        """Assign numbers beyond `number`, up to which some reader has seen this spool, to later entries.
 
         If the spool ends before that, or its file has `dropped` transactions, entries are lost: the loss is recorded
         for ever. Without this, a reader that has seen these numbers would take the later entries for known, and leave
@@ -443,7 +443,7 @@ def _write(connection: Connection, append: _Append) -> int:
 
 
 def _next_sequences(connection: Connection, records: Sequence[PredictionRecord]) -> list[int]:
-    """Number the records, continuing from the last number of each process and model.
+    """Assign sequence numbers to the records, continuing from the last of each process and model.
 
     So the numbers of a table have no gap, and one snapshot of it shows which are missing.
     """

@@ -66,7 +66,7 @@ def _text(value: object) -> str | None:
 
 
 def times(table: str, frame: pd.DataFrame, name: str, *, complete: bool = False) -> pd.Series[pd.Timestamp]:
-    """Return the column as UTC times; raises InvalidInputError for times without a zone, and if `complete` for nulls."""
+    """Return the column as UTC times; raises InvalidInputError for times without a zone, or for nulls if `complete`."""
     import pandas as pd
 
     column = frame[name]

@@ -142,7 +142,7 @@ def _labelled(frame: pd.DataFrame, table: str, source: pd.DataFrame) -> pd.DataF
 
 
 def _refuse_labels(frame: pd.DataFrame, schema: ModelSchema) -> None:
-    """Refuse labels that are no class or came before their request; make those without `known_at` known at once."""
+    """Refuse labels of unknown classes or older than their request; make those without `known_at` known at once."""
     unknown = frame[LABEL].notna() & ~frame[LABEL].isin(schema.classes)
     if unknown.any():
         raise InvalidInputError(

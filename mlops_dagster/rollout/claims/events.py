@@ -102,7 +102,7 @@ class EventTests:
         return self.look.result("champion.over_limit", claim, observed, e_value)
 
     def not_worse(self, metric: BadEvent, max_ratio: float, enough: float, seen: EventCounts) -> TestResult:
-        """Return the test that `metric` is no worse than the champion's, or at most at the rate `enough` in `seen`."""
+        """Return the test that the rate of `metric` is at most `max_ratio` times the champion's, or `enough`."""
         events = {"error": seen.errors, "slow": seen.slow, "wrong": seen.wrong}[metric]
 
         def e_value_at(factor: float) -> float:

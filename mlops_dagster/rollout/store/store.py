@@ -117,7 +117,7 @@ class RolloutStore:
         return str(row.challenger)
 
     def change(self, rollout_id: int, changed: Callable[[Rollout], Rollout]) -> Rollout:
-        """Replace the stored rollout by `changed(stored)` in one transaction, so that no other change is overwritten."""
+        """Replace the stored rollout by `changed(stored)` in one transaction, so that no change is overwritten."""
         with writing(self._engine) as connection:
             before = _get(connection, rollout_id)
             after = changed(before)
