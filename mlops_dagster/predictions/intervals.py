@@ -67,7 +67,7 @@ class IntervalSet:
 
 
 def _covered(first: Numbers, last: Numbers, *, at_least: int) -> IntervalSet:
-    """Return what at least `at_least` of the runs cover: for two sets, 1 gives their union and 2 their intersection."""
+    """Return the numbers that at least `at_least` of the runs cover: of two sets, 1 gives the union, 2 the overlap."""
     points = np.concatenate((first, last + 1))
     steps = np.concatenate((np.ones_like(first), -np.ones_like(last)))
     places, index = np.unique(points, return_inverse=True)

@@ -80,7 +80,7 @@ class PredictionRecord(NamedTuple):
 
 @dataclass(frozen=True, slots=True)
 class LabelRecord:
-    """The true class of one prediction. `at` is the time it became known, `received_at` the time it came here."""
+    """The label of one prediction. `at` is the time it became known, `received_at` the time it came here."""
 
     prediction_id: str
     model: str
@@ -98,7 +98,7 @@ class Hit(NamedTuple):
     version: str
     role: Role
     label: str
-    correct: bool  # the arm had predicted it
+    correct: bool  # the arm had predicted the label
 
 
 @dataclass(frozen=True, slots=True)
@@ -106,7 +106,7 @@ class ShedRecord:
     """Scorings off the response path that were left out under overload, of rows of about the same time."""
 
     model: str
-    version: str  # that would have scored them
+    version: str  # the version that would have scored them
     role: Role
     weight: float
     event_time: datetime

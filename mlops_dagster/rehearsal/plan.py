@@ -14,7 +14,7 @@ from mlops_dagster.retraining.trainer import load_trainer, read_training_set
 
 DAY = timedelta(days=1)
 LOOKS_IN_A_ROLLOUT = 6
-"""The least deadline of a rollout, in hours: a shadow and five steps take so many looks, at one look an hour."""
+"""The least deadline of a rollout, in hours: a shadow and five steps take this many looks, at one look an hour."""
 
 
 @dataclass(frozen=True, eq=False)

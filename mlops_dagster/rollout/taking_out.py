@@ -13,7 +13,7 @@ def take_out(
     """Withdraw a shadow or canary; in the bake, make the old champion champion again. Repeated calls change nothing.
 
     A proof from the bake counts also if the bake has just ended. Raises TransitionError if the challenger has become
-    champion without a bake: then a person has to roll back.
+    champion without a bake: then a rollback is left to those who promoted it.
     """
     if rollout.phase is Phase.WATCH or is_watched(registry.deployment(rollout.model), rollout):
         return registry.rollback(

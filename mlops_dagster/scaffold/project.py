@@ -34,7 +34,7 @@ class Project:
     """The first day with traffic."""
     table: Table
     data: str | None = None
-    """The path of the table's file, relative to the project's folder; None if the team writes the trainer's rows."""
+    """The path of the table's file, relative to the project's folder; None: the trainer is to be filled in."""
     event_time: str = "event_time"
     label: str = "label"
 

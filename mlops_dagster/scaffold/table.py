@@ -57,7 +57,7 @@ class Table:
     typical: Mapping[str, float | str]
     """The median of each number and the commonest text of each category: a request of no real person."""
     left_out: Mapping[str, str] = field(default_factory=dict)
-    """The columns that are no features, with the reasons."""
+    """The columns that are not features, with the reasons."""
 
     @property
     def rows_per_day(self) -> float:
@@ -84,9 +84,9 @@ EXAMPLE: Final = Table(
 def describe(frame: pd.DataFrame, *, event_time: str, label: str) -> Table:
     """Describe `frame`: one row an event, with its time (with a zone) and its label (null where it is unknown).
 
-    Numbers are numeric features; texts, booleans and categories categorical ones. `prediction_id`, `key` and
-    `known_at` (when a label was known) keep the meaning that they have in a rehearsal. Raises InvalidInputError, which
-    names the column and says what to write.
+    Numbers are numeric features; texts, booleans and categories categorical ones. `prediction_id`, `key` and `known_at`
+    (when a label was known) keep the meaning that they have in a rehearsal. Raises InvalidInputError, which names the
+    column and the remedy.
     """
     import pandas as pd
 

@@ -87,7 +87,7 @@ class Found(NamedTuple):
     """The predictions that a choice by keys or ids selects; empty for a choice of days, which may select very many."""
 
     rows: frozenset[tuple[str, str]]
-    """Each as (id, request)."""
+    """The rows of the predictions, each as (id, request)."""
     hours: frozenset[datetime]
     """The hours in which the predictions were made, each as its beginning."""
 

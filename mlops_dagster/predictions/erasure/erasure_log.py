@@ -1,4 +1,4 @@
-"""The permanent record of erasures from the log: how many rows, which numbers, by whom and why; never the data."""
+"""The permanent record of erasures from the log: number of rows, their numbers, actor and reason; never the data."""
 
 from collections import defaultdict
 from collections.abc import Mapping, Sequence

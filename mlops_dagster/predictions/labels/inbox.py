@@ -22,7 +22,9 @@ label_inbox = Table(
     Column("number", BigInteger, primary_key=True, autoincrement=True),
     Column("model", String, nullable=False),
     Column("digest", LargeBinary, nullable=False),
-    Column("body", LargeBinary, nullable=False),  # a client's text may hold what PostgreSQL's texts cannot
+    Column(
+        "body", LargeBinary, nullable=False
+    ),  # bytes: a client's text may have characters that PostgreSQL's texts cannot have
     Column("received_at", BigInteger, nullable=False),
     Column("searched", Boolean, nullable=False, server_default="false"),
     Index("label_inbox_by_model", "model"),

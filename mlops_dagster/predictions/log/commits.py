@@ -105,7 +105,7 @@ def make_durable(table: Path, after: int, upto: int) -> None:
     commits = [_read(file) for file in names if file.exists()]
     if not commits:
         return
-    sync_files(file for commit in commits for file in commit.added() if file.exists())  # else compacted since
+    sync_files(file for commit in commits for file in commit.added() if file.exists())  # otherwise compacted since
     sync(table)
     sync_files([*log.glob(_POINTER), *(file for each in commits for file in (each.file, *each.checkpoints()))])
 

@@ -88,7 +88,7 @@ class _Appended(NamedTuple):
 
 
 class PredictionLog:
-    """`predictions/<model>`, partitioned by the date of the event, and `labels`, by the date they became known."""
+    """A log of tables: `predictions/<model>`, by the date of the event, and `labels`, by the date each became known."""
 
     def __init__(self, address: str | Path) -> None:
         self.place = LogLocation(address)
@@ -115,7 +115,7 @@ class PredictionLog:
             return self.take_over(spool)
 
     def tidy(self) -> None:
-        """Merge small files and remove old ones, of every table; to be called every few minutes, by any process.
+        """Merge small files and remove old ones, in every table; to be called every few minutes, by any process.
 
         Does nothing while another process maintains the log. Raises StorageError, after all other tables are tidied.
         Versions of the last week can still be read (time travel).
@@ -259,7 +259,7 @@ class PredictionLog:
         import pyarrow.dataset as pads
 
         with self.label_rows(since=in_utc(since)) as labels:
-            if "event_time" not in labels.schema.names:  # of an earlier release
+            if "event_time" not in labels.schema.names:  # written by an earlier release
                 return {}
             chosen = (pads.field("model") == model) & (pads.field("event_time") >= in_utc(since))
             days: Counter[date] = Counter()
@@ -340,13 +340,15 @@ class PredictionLog:
                 self._refused(table, error.told)
             else:
                 del self._refusals[table]
-                logger.warning("%s takes its entries again; all that were held back are in the log", table)
+                logger.warning("%s accepts its entries again; all that were held back are in the log", table)
         return appended
 
     def _refused(self, table: str, reason: str) -> None:
         self._refusals[table] += 1
         self._try_at[table] = time.monotonic() + min((self._refusals[table] - 1) * _STEP_SECONDS, _TRY_AGAIN_SECONDS)
-        logger.error("%s of the log takes no entries; they are kept, and the other tables go on: %s", table, reason)
+        logger.error(
+            "%s of the log refuses its entries; they are held back, and the other tables go on: %s", table, reason
+        )
 
     def _append(self, spool_id: str, entries: Sequence[Entry]) -> _Appended:
         tables = _by_table(entries)

@@ -4,7 +4,7 @@ from dataclasses import dataclass, fields
 from typing import Literal, Self, TypeAlias
 
 BadEvent: TypeAlias = Literal["error", "slow", "wrong"]
-"""A failed request, a slow answer, a wrong prediction."""
+"""The kind of a bad event: a failed request, a slow answer, or a wrong prediction."""
 
 
 @dataclass(frozen=True, slots=True)

@@ -1,4 +1,4 @@
-"""Heartbeats of spools: their last known numbers, so that any machine can name what a lost spool never shipped.
+"""Heartbeats of spools: their last known numbers, which show on any machine the entries a lost spool never shipped.
 
 Heartbeats are kept with the rollups, and written by the process that counts the spool's entries, never by one that
 answers requests.
@@ -23,7 +23,7 @@ BEAT_SECONDS = 15.0
 ALIVE_SECONDS = 60.0
 """The age of a heartbeat up to which its spool may still ship its entries."""
 
-# By the clock of the database, which all replicas share.
+# The time of the database's clock, which all replicas share.
 _NOW = {
     "sqlite": text("SELECT CAST((julianday('now') - 2440587.5) * 86400000000 AS INTEGER)"),
     "postgresql": text("SELECT CAST(extract(epoch FROM clock_timestamp()) * 1000000 AS bigint)"),
@@ -53,7 +53,7 @@ class SpoolState(NamedTuple):
 
     spool: str
     home: str  # see `home_of`
-    number: int  # of the last entry that the log is to have
+    number: int  # the number of the last entry for the log
     processes: tuple[ProcessCount, ...]
 
 

@@ -77,9 +77,9 @@ def recount(
     still in the spool are counted by `catch_up` afterwards, as usual. Nothing is shipped until the recount is done, so
     that no entry leaves the spool uncounted. In a `shared_log` the rows of other spools are left to those spools.
 
-    Erased rows are gone, and what was left out under overload never was in the log: neither is counted again. A model
+    Erased rows are gone, and scorings left out under overload were never in the log: neither are counted again. A model
     whose table cannot be read, or does not take its entries, is left out. Raises StorageError, and CorruptedError, for
-    what all models share: then the rollups are as they were.
+    tables that all models share: then the rollups stay as they were.
     """
     with shipping_lock(spool.path, alone=True):
         if only_if_lost and not rollups.is_behind(spool):
@@ -97,7 +97,7 @@ def recount(
     found = counting.counted(model for model in models if model not in left_out)
     logger.warning("%d predictions and %d labels were counted again from the log", found.predictions, found.labels)
     for model, reason in left_out.items():
-        logger.error("of %s nothing was counted again, so its decisions lack evidence: %s", model, reason)
+        logger.error("%s was not counted again, so its decisions lack evidence: %s", model, reason)
     return found._replace(left_out=left_out)
 
 

@@ -79,12 +79,12 @@ class LabelDebt:
 class Rollups:
     """The rollups of spools, in a database; each entry is counted exactly once.
 
-    In a file (`sqlite:///path`) or, for the spools of many machines, in PostgreSQL (`postgresql://user@host/database`);
-    the counts of different spools add up. `consumer` is the name under which a spool notes what was taken over.
-    The database is opened when it is first used, so it may be away before; then every method raises StorageError.
+    The database is a file (`sqlite:///path`) or, for the spools of many machines, PostgreSQL
+    (`postgresql://user@host/database`); the counts of different spools add up. `consumer` is the name under which a
+    spool notes how far its entries are counted here. The database is opened at its first use, so it may be away before;
+    then every method raises StorageError.
 
-    Windows are [since, until) in event time, widened to whole minutes,
-    for feature counts to whole hours.
+    Windows are [since, until) in event time, widened to whole minutes, and for feature counts to whole hours.
     """
 
     def __init__(self, url: str, consumer: Consumer = "rolled_up") -> None:
@@ -95,7 +95,7 @@ class Rollups:
     def catch_up(self, spool: Spool, bins_of: BinsOf, *, slow_ms_of: SlowMsOf = lambda _model: DEFAULT_SLOW_MS) -> int:
         """Add all entries of the spool, and write its heartbeat; return the number of the last entry rolled up.
 
-        Several processes may try. Raises CountsLostError where counts are missing that the spool has let go of.
+        Several processes may try. Raises CountsLostError if counts are missing of entries that the spool has freed.
         """
         spool.index()  # makes entries of the arms that scored after their first label came
         if self.is_behind(spool):

@@ -79,7 +79,7 @@ class Held:
             found = []
             for table, reason in reasons(connection).items():
                 of_table = "FROM held WHERE log_table = ?"
-                entries = connection.execute(f"SELECT count(*) {of_table}", (table,)).fetchone()[0]  # ours
+                entries = connection.execute(f"SELECT count(*) {of_table}", (table,)).fetchone()[0]  # our text only
                 first = connection.execute(f"SELECT body {of_table} ORDER BY number LIMIT 1", (table,)).fetchone()
                 if first is not None:
                     oldest = from_microseconds(_received_at(first[0]))

@@ -67,7 +67,7 @@ def give_up(connection: Connection, spool: Path, number: int, at: int) -> None:
 
 def _note(connection: Connection, loss: Loss, spool: Path, at: int) -> None:
     connection.execute("INSERT INTO losses VALUES (?, ?, ?, ?, ?)", (*loss[:-1], at))
-    logger.error("%s (%s): what of that is not in the log is gone; `mlops predictions audit` counts it", loss, spool)
+    logger.error("%s (%s): those that are not in the log are gone; `mlops predictions audit` counts them", loss, spool)
 
 
 def losses(connection: Connection) -> list[Loss]:

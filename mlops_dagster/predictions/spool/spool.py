@@ -65,13 +65,13 @@ _LAST_FOR_LOG = """
 SELECT number FROM entries WHERE sequence IS NOT NULL OR substr(body, 1, ?) != ? ORDER BY number DESC LIMIT 1
 """
 
-# A checkpoint of the write-ahead log syncs it to disk, and then again in the append that begins it anew: some tens of
-# milliseconds for all who wait. So `free` makes one a minute; this many pages (1 GiB) are the backstop.
+# A checkpoint of the write-ahead log syncs it to disk, and again in the append that restarts it: some tens of
+# milliseconds for all waiting appends. So `free` makes one a minute; this many pages (1 GiB) are the backstop.
 _CHECKPOINT_PAGES = 262_144
 _CHECKPOINT_SECONDS = 60.0
 
 _FREE_AT_ONCE = 100  # deleting these takes less than a millisecond, for which an append may have to wait
-_BREATH_SECONDS = 0.002  # for appends that wait: they ask again after a millisecond
+_BREATH_SECONDS = 0.002  # a pause for waiting appends, which retry after a millisecond
 _INDEX_AT_ONCE = 2_000
 _ROWS_AT_ONCE = 64
 
@@ -273,7 +273,7 @@ class Spool:
             return int(found[0]) if found else 0
 
     def go_on_after(self, number: int, dropped: int = 0) -> None:
-        """Assign numbers beyond `number`, up to which some reader has seen this spool, to later entries.
+        """Continue numbering beyond `number`, up to which some reader has seen this spool.
 
         If the spool ends before that, or its file has `dropped` transactions, entries are lost: the loss is recorded
         for ever. Without this, a reader that has seen these numbers would take the later entries for known, and leave

@@ -21,8 +21,8 @@ _USUAL_CHECKPOINT_PAGES = 1_000  # SQLite's own default, 4 MiB
 class SqliteFile:
     """An SQLite file with one connection for writes and one for reads, each used by one thread at a time.
 
-    Raises CorruptedError when the file is not, or no longer, the database that was written,
-    StorageError when it cannot be used now.
+    Raises CorruptedError if the file is not, or no longer, the database that was written, StorageError if it cannot be
+    used now.
     """
 
     def __init__(

@@ -40,7 +40,7 @@ class Daemon:
         replayed = copy(definitions, resources={**(definitions.resources or {}), **self._resources})
         self._repository = replayed.get_repository_def()
         self.instance = instance
-        # As `workspace.yaml` names the location: by this tag the UI lists the runs under their job.
+        # The location's name in `workspace.yaml`: by this tag the UI lists the runs under their job.
         self._origin = f"{self._repository.name}@{code_location}"
         self._on_run = on_run
         # Dagster configures logging for each run: two that begin and log at the same time wait for each other.

@@ -30,7 +30,7 @@ class BadRelease:
     """A version that was fitted and evaluated on data that is unlike its traffic.
 
     `units`: the numbers of `features` are `factor` times those of the traffic. `codes`: the categories of `features`
-    are mixed up, each for another. `labels`: the labels are in random order.
+    are mixed up, each replaced by another. `labels`: the labels are in random order.
     """
 
     kind: Literal["units", "codes", "labels"]

@@ -52,7 +52,7 @@ class PromotionSummary:
 
 @dataclass(frozen=True)
 class RollbackSummary:
-    """A version that was taken out.
+    """A version that was rolled back.
 
     `seconds_to_proof`: from its first bad evidence to the decision, simulated. `seconds_to_zero_traffic`: from the
     decision until the data plane served a deployment without it, by the machine's clock.

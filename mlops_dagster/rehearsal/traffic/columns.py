@@ -42,7 +42,7 @@ def numbers(table: str, frame: pd.DataFrame, name: str) -> pd.Series[float]:
 def texts(table: str, frame: pd.DataFrame, name: str) -> pd.Series[str]:
     """Return the column as str, None where it is null: whole numbers without a point, booleans as True and False.
 
-    Raises InvalidInputError for values that are neither texts nor whole numbers nor bools.
+    Raises InvalidInputError for values that are not texts, whole numbers or booleans.
     """
     import pandas as pd
 
@@ -85,7 +85,7 @@ def times(table: str, frame: pd.DataFrame, name: str, *, complete: bool = False)
     missing = int(found.isna().sum())
     if complete and missing:
         raise InvalidInputError(f"{how} is missing in {missing} of {len(found)} rows; leave these rows out")
-    exact: pd.Series[pd.Timestamp] = found.astype("datetime64[ns, UTC]").dt.floor("us")  # as far as the log goes
+    exact: pd.Series[pd.Timestamp] = found.astype("datetime64[ns, UTC]").dt.floor("us")  # the precision of the log
     return exact
 
 

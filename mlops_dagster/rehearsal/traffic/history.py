@@ -57,11 +57,11 @@ def read_history(requests: pd.DataFrame, labels: pd.DataFrame | None, schema: Mo
 
     Args:
         requests: one row a request: the schema's features, `event_time` (with a time zone); where there are any, `key`
-            (by which a rollout splits), `prediction_id`, `label`, `known_at` (when the label was known; without this
-            column at once).
+            (by which a rollout splits), `prediction_id`, `label`, `known_at` (the time at which the label was known;
+            without this column labels are known at once).
         labels: `prediction_id`, `label`, perhaps `known_at`; None if the labels are in `requests`, or there are none.
 
-    Raises InvalidInputError, which names the column and says what to write.
+    Raises InvalidInputError, which names the column and the remedy.
     """
     clash = sorted(set(OWN) & set(schema.names))
     if clash:

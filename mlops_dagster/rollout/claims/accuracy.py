@@ -151,7 +151,7 @@ class AccuracyTests:
         return bad_event_e_value(stages, max_ratio=max_ratio, alternative=alternative, rows_per_observation=rows)
 
     def _promotes(self, name: str, claim: str, limit: float) -> TestResult:
-        """Return a test that promotes; `limit` is a margin of pairs, or between arms an allowed ratio of wrong rates."""
+        """Return a test that promotes; `limit` is a margin of pairs, or between arms the allowed ratio of errors."""
         labels = self.look.evidence.labels
         whole, pairs = labels.since[0], self.look.policy.uses_pairs
 

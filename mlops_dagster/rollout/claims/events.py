@@ -23,7 +23,7 @@ from mlops_dagster.statistics import (
 )
 
 CHOSEN: Final = 0.25
-"""The factor on the e-value of a stretch that was chosen by its content."""
+"""The factor on the e-value of a stretch that was chosen by its evidence."""
 
 
 @dataclass(frozen=True)
@@ -133,7 +133,7 @@ class EventTests:
         if since.challenger.requests and not since.incumbent.requests:
             return inf
         both, arms_apart = since.both, [] if self._only_pairs else _stages(since.steps, "error")
-        # At the beginning of an outage the champion fails half a second before the challenger gets the same request:
+        # At the edge of an outage the champion fails half a second before the challenger gets the same request:
         # champion failures that the challenger has not scored yet count in the challenger's favour.
         alone = since.incumbent.bad_errors - (0 if self._only_pairs else since.champion.bad_errors)
         champion_failed = max(alone - both.both_failed, both.champion_failed)
@@ -142,7 +142,7 @@ class EventTests:
         return excess_failure_e_value([*arms_apart, together], pairs=pairs)
 
     def _cold(self, since: EventsSince) -> int:
-        """Return the canary's slow answers at the first step."""
+        """Count the canary's slow answers at the first step."""
         first = self.look.policy.steps[0]
         return sum(step.canary.bad_slow for step in since.steps if isclose(step.weight, first))
 

@@ -8,7 +8,7 @@ _EXACT_ENOUGH = 1.05
 
 
 def growth_needed(e_value_at: Callable[[float], float], target: float) -> float | None:
-    """Return the factor by which the counts must grow until the e-value reaches `target`; None if it is too large.
+    """Return the factor by which the counts must grow until the e-value reaches `target`; None if over 64.
 
     `e_value_at(factor)` is the e-value of counts that have grown by `factor` with unchanged proportions.
 
