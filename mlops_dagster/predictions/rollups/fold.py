@@ -114,7 +114,7 @@ def _add_request(result: Tally, arm: ArmKey, prediction: PredictionEntry, slow_m
 
 
 def _add_both(result: Tally, pair: PairMinute, prediction: PredictionEntry) -> None:
-    """Count a request that two versions scored, and which failed; of one key only one a minute, chosen by its time."""
+    """Count a request that two versions scored, and its failures; of one key one a minute, chosen by its time."""
     beside = prediction["beside"]
     status = {prediction["version"]: prediction["status"]}
     if beside is not None:
