@@ -16,7 +16,7 @@ _NO_NUMBER = ["", "NaN", "nan", "NA", "null", "None"]
 
 
 def read_table(file: Path, schema: ModelSchema) -> pd.DataFrame:
-    """The table in a `.parquet` or `.csv` file (also `.csv.gz`); raises InvalidInputError if it cannot be read.
+    """Return the table in a `.parquet` or `.csv` file (also `.csv.gz`); raises InvalidInputError if it cannot be read.
 
     In CSV an empty field is null. Texts stay as they are written: `NA` is a text, `007` keeps its zeros.
     """
@@ -41,5 +41,5 @@ def read_table(file: Path, schema: ModelSchema) -> pd.DataFrame:
         raise
     except OSError as error:
         raise InvalidInputError(f"cannot read {str(file)!r} ({error.strerror or error})") from error
-    except Exception as error:  # of the parsers of pandas and Arrow, whatever they raise
+    except Exception as error:  # the parsers of pandas and Arrow raise many kinds
         raise InvalidInputError(f"{str(file)!r} cannot be read as a table: {error}") from error

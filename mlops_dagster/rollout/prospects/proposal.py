@@ -1,4 +1,4 @@
-"""A rollout policy for a traffic: the defaults, and what has to differ from them for a version to be promoted."""
+"""Proposal of a rollout policy for a traffic: the defaults, with the changes needed for promotions."""
 
 from math import ceil, floor
 from typing import Final
@@ -10,7 +10,7 @@ from mlops_dagster.rollout.prospects.prospects import Traffic, least_hours
 _DEFAULTS: Final = RolloutPolicy()
 _SOON_HOURS: Final = 24
 _LABELS_OF_A_PROOF: Final = 1500
-"""More than a version with the champion's own answers needs to be proven no worse, by the default margin."""
+"""More labels than a version with the champion's own answers needs to be proven no worse, by the default margin."""
 _WEEKS: Final = (1, 2, 4, 8, 16, 32, 52)
 
 
@@ -44,7 +44,7 @@ def propose_policy(traffic: Traffic, rows_per_observation: float) -> RolloutPoli
 
 
 def _deadline_hours(policy: RolloutPolicy, traffic: Traffic) -> float:
-    """Whole weeks that hold all steps, and the labels of a proof."""
+    """Return whole weeks, in hours, that are enough for all steps and the labels of a proof."""
     needed = least_hours(policy, traffic)
     labels = _LABELS_OF_A_PROOF * (policy.rows_per_observation or 1)
     proof = traffic.label_delay_hours + labels / traffic.requests_per_day * 24
