@@ -148,7 +148,7 @@ class DriftPolicy(StrictModel):
                     raise InvalidInputError(f"drift.{key} names {name!r}, and the features are: {', '.join(features)}")
 
     def design_effect(self, name: str, estimated: Mapping[str, DesignEffect]) -> DesignEffect:
-        """Return the design effect of a feature's rows: the policy's, else the baseline's, else that of independent rows."""
+        """Return the design effect of a feature's rows, from the policy, else from the baseline, else 1."""
         if name in self.rows_per_observation:
             return DesignEffect(self.rows_per_observation[name])
         return estimated.get(name, INDEPENDENT)

@@ -157,7 +157,7 @@ def _within(hours: Sequence[str], judged: Sequence[DriftReport]) -> str:
 def _in_short(
     judged: Sequence[DriftReport], sound: Collection[DriftReport]
 ) -> dict[str, dg.MetadataValue | str | float]:
-    """Summarize the hours of a run: verdicts, features that drifted in sound windows, and the numbers of the last hour."""
+    """Summarize the hours of a run: verdicts, features that drifted in sound windows, numbers of the last hour."""
     drifted = {name for report in sound for name in report.drifted}
     verdicts = {verdict.value: sum(report.verdict is verdict for report in judged) for verdict in Verdict}
     return {

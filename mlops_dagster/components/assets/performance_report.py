@@ -77,7 +77,7 @@ def performance_report_asset(spec: ModelSpec) -> dg.AssetsDefinition:
         slices = card_slices(champion)
         versions = [] if champion is None else stores.registry.list(spec.model)
         classes = {each.version: each.schema.classes for each in versions if each.schema is not None}
-        counted = stores.log.label_counts(spec.model, days[0][1])  # counted before the rows are read: labels that come in between are noticed next time
+        counted = stores.log.label_counts(spec.model, days[0][1])  # first: labels in between show next time
         said: dict[str, Metadata] = {}
         answers: dict[date, DayOfAnswers] = {}
         for key, start, end in days:

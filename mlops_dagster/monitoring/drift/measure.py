@@ -43,18 +43,18 @@ def drift(
 
     `hours` is the length of the window, if known; design effects are then taken at its traffic. Where rows share
     causes, a window of a day or less must also have moved further than every day of the training set, whose days show
-    how much one day differs from another. Few independent rows are judged at a stricter level, and with under `min_rows` of
-    them, in the window or in the baseline, the verdict is inconclusive.
+    how much one day differs from another. Few independent rows are judged at a stricter level, and with under
+    `min_rows` of them, in the window or in the baseline, the verdict is inconclusive.
 
     `coverage` states for which part of the window counts exist, where some are missing: a difference that the missing
     hours explain is not drift (four hours of an evening have other times of day than the training set).
 
     A PSI over a limit counts only if it is over the noise as well: the value that two samples of one distribution
     exceed with probability `alpha`, after Benjamini and Hochberg's correction for testing many features; report_only
-    features, which decide nothing, are corrected among themselves. A feature is `inconclusive` if its PSI is over a limit but
-    within its noise, if it has too few rows, if most of them are in categories without a cell, or if its noise is over
-    the largest possible PSI. If the baseline has two regimes, the newer one is the reference, provided it has enough
-    rows; else the verdict is inconclusive.
+    features, which decide nothing, are corrected among themselves. A feature is `inconclusive` if its PSI is over a
+    limit but within its noise, if it has too few rows, if most of them are in categories without a cell, or if its
+    noise is over the largest possible PSI. If the baseline has two regimes, the newer one is the reference, provided it
+    has enough rows; else the feature is inconclusive.
 
     Scores are judged by their Kolmogorov-Smirnov distance against the limit `ks`; if they are over it by more than
     chance, their PSI decides between `monitor` and `retrain`.

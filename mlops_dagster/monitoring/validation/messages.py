@@ -56,7 +56,7 @@ def _failed(found: "ExpectationSuiteValidationResult") -> "tuple[set[str], list[
 
 
 def doubts(found: "ExpectationSuiteValidationResult") -> tuple[str, ...]:
-    """Return the reasons of shares over their limits that passed because chance explains them, and of failed warnings."""
+    """Return the reasons of shares over their limits that passed since chance explains them, and of failed warnings."""
     return tuple(
         reason_of(result) for result in found.results if (_is_doubtful(result) if result.success else _warns(result))
     )

@@ -69,7 +69,7 @@ def _observed(name: str, value: object, named: Collection[str]) -> object:
 
 
 def _details(details: object, named: Collection[str]) -> dict[str, object]:
-    """Return the missing columns, and the shares of a distribution, in which values that are not named are one entry."""
+    """Return the missing columns, and the shares of a distribution; values that are not named are one entry."""
     kept: dict[str, object] = {}
     match details:
         case {"mismatched": {"missing": [*columns]}}:

@@ -66,7 +66,7 @@ class ValidationResult:
     doubts: tuple[str, ...] = ()
     """Shares over their limits that so few rows may have by chance: they neither fail the batch nor prove it good."""
     errors: tuple[str, ...] = ()
-    """Expectations that could not be evaluated, with the reasons: they are evidence neither for nor against the rows."""
+    """Expectations that could not be evaluated, with the reasons: no evidence for or against the rows."""
 
     @property
     def passed(self) -> bool:
@@ -86,7 +86,7 @@ class ValidationResult:
 def validate(
     frame: "pd.DataFrame", suite: "ExpectationSuite", kind: Kind = "hour", *, alpha: float = DEFAULTS.alpha
 ) -> ValidationResult:
-    """Validate one batch against the expectations for its kind; one that cannot be evaluated is an error with its reason.
+    """Validate one batch against the expectations for its kind; one that cannot be evaluated is an error.
 
     Shares (`mostly` under 1) fail when more values are unexpected than chance explains, as `alpha` of the policy says.
     An hour may be one without requests; a day to score or a training set without rows fails. So does a day or a
@@ -168,7 +168,7 @@ def _suspects(
     numbered = [frame.assign(**{_BATCH: number}) for number, frame in enumerate(batches.values())]
     try:
         frame = pd.concat(numbered, ignore_index=True)
-        # Most expectations apply to the largest batch. A smaller one, suspected by one that does not apply, passes alone.
+        # Most expectations apply to the largest batch. A smaller one that fails an inapplicable one passes alone.
         asked = expectations_for(suite, kind, max(map(len, batches.values())))
         part = _part(suite, asked, frame, alpha)
         found = run(frame, part, {"result_format": "COMPLETE", "unexpected_index_column_names": [_BATCH]})
