@@ -49,7 +49,7 @@ class ModelLifecycle(dg.Component):
         return cls(spec)
 
     def build_defs(self, context: dg.ComponentLoadContext) -> dg.Definitions:
-        """Return the definitions of the model; raises InvalidNameError if another model has the same name in Dagster."""
+        """Return the model's definitions; raises InvalidNameError if another model has the same name in Dagster."""
         if not getattr(context.component_tree, "keeps_models_apart", False):
             _warn_of_plain_loading()
         holder = self._holder_of_its_name(context)

@@ -48,8 +48,8 @@ def tried_again(context: dg.AssetExecutionContext, platform: Platform, spec: Mod
     """Retry a failed step of the retraining: an alert is a warning while retries are left, then critical.
 
     An error that waiting does not mend is critical at once. The wait doubles with each retry, and ends when the run is
-    terminated. After the last retry the run fails; the sensor requests a run again the next day. Dagster keeps the place
-    where the error was raised, not its text.
+    terminated. After the last retry the run fails; the sensor requests a run again the next day. Dagster keeps the
+    place where the error was raised, not its text.
     """
     policy, tried = spec.retraining, context.retry_number
     try:
@@ -98,8 +98,10 @@ def check_failed(platform: Platform, spec: ModelSpec, run_id: str, found: Valida
 
 
 def run_failed(context: dg.RunFailureSensorContext, platform: Platform) -> None:
-    """Tell of a retraining run that failed, unless it has told of its end itself: it was killed, or it failed where
-    nobody was looking."""
+    """Report a failed retraining run, unless the run has reported its end itself.
+
+    The run was killed, or it failed outside the steps that report.
+    """
     run, failure = context.dagster_run, context.failure_event.event_specific_data
     if RETRAINS not in run.tags:
         return
