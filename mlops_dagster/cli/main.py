@@ -124,8 +124,8 @@ def rehearse(
 ) -> None:
     """Play a model's own history through the real loop, with bad releases, on a simulated clock.
 
-    Run it in the folder of a project: workspace.yaml names the code location that has the model. docs/rehearsal.md lists
-    the columns of the tables.
+    Run it in the folder of a project: workspace.yaml names the code location that has the model. The columns of the
+    tables are listed in docs/rehearsal.md.
     """
     from datetime import UTC
 

@@ -75,7 +75,7 @@ class _Tree(ComponentTree):
             super()._load_component_at_loc(resolved_loc)
         except (Exception, SystemExit) as error:  # a trainer may end its process
             decl = self._yaml_at(resolved_loc)
-            if decl is None or isinstance(error, ComponentTreeException):  # a part of it has been told of
+            if decl is None or isinstance(error, ComponentTreeException):  # reported for a part of it
                 raise
             refused = _refused(decl, error)
             self.state_tracker.set_cache_data(resolved_loc, component=refused, component_decl=decl)
@@ -85,7 +85,7 @@ class _Tree(ComponentTree):
             return super()._build_defs_inner(resolved_loc)
         except (Exception, SystemExit) as error:
             decl = self._yaml_at(resolved_loc)
-            if decl is None or isinstance(error, ComponentTreeException):  # a part of it has been told of
+            if decl is None or isinstance(error, ComponentTreeException):  # reported for a part of it
                 raise
             defs = _refused(decl, error).build_defs(self.load_context)
             self.state_tracker.set_cache_data(resolved_loc, defs=defs)

@@ -111,7 +111,7 @@ class Reports:
     def list(
         self, model: str, *, kind: str | None = None, at: datetime | None = None, last: int = 50
     ) -> Sequence[Report[Mapping[str, object]]]:
-        """Return the last revisions for the `last` newest periods, of one kind or all, as JSON has them; newest first."""
+        """Return the last revisions for the `last` newest periods, of one or all kinds, as JSON has them; newest first."""
         found = (
             _last(model, kind, None, None, at).order_by(None).order_by(_reports.c.start.desc(), _reports.c.id.desc())
         )
@@ -120,7 +120,7 @@ class Reports:
     def get(
         self, model: str, kind: str, *, start: datetime | None = None, at: datetime | None = None
     ) -> Report[Mapping[str, object]] | None:
-        """Return the last revision for the period that begins at `start`, else for the newest; None if there is none."""
+        """Return the last revision for the period that begins at `start`, or for the newest; None if there is none."""
         found = _last(model, kind, start, None, at)
         if start is not None:
             found = found.where(_reports.c.start == _text(start))

@@ -29,8 +29,8 @@ def drift(
 ) -> None:
     """Compare any two versions or times of a model by their counts; no row is read.
 
-    A VERSION means all rows that it has served; VERSION@TIME the rows it served then, VERSION@training its training set.
-    A TIME means the rows that all versions served then, UTC: an hour (2013-03-01T10), a day (2013-03-01), or a range
+    A VERSION is all rows that it has served; VERSION@TIME the rows it served then, VERSION@training its training set. A
+    TIME is the rows that all versions served then, UTC: an hour (2013-03-01T10), a day (2013-03-01), or a range
     without its end (2013-03-01..2013-03-08). Limits are those of the model's defs.yaml, or the defaults; "chance" is
     the distance that two samples of one distribution may reach.
 

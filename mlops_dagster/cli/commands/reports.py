@@ -61,7 +61,7 @@ def show(
     at: At = None,
     json: Json = False,
 ) -> None:
-    """Show one report with its whole content. Raises NotFoundError if there is no such report."""
+    """Show one report with its whole content; raises NotFoundError if it does not exist."""
     found = open_stores().reports.get(model, kind, start=_time(start), at=_time(at))
     if found is None:
         raise NotFoundError(f"no {kind} report of {model}; `mlops reports list {model}` shows those that there are")

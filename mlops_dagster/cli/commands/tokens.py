@@ -18,7 +18,7 @@ tokens = typer.Typer(
 
 @tokens.command()
 @speaks
-def create(name: Name, scope: Annotated[list[Scope], typer.Option(help="a scope of the token; may be repeated")]) -> None:
+def create(name: Name, scope: Annotated[list[Scope], typer.Option(help="its scope; may be repeated")]) -> None:
     """Create a token and print it, once. From the first token on, every request needs a token."""
     from mlops_dagster.clock import SystemClock
     from mlops_dagster.registry.session import os_user

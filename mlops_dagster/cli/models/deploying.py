@@ -14,9 +14,7 @@ def promote(
     model: Model,
     version: Version,
     reason: Reason,
-    force: Annotated[
-        bool, typer.Option("--force", help="ignore closed gates; the event names them")
-    ] = False,
+    force: Annotated[bool, typer.Option("--force", help="ignore closed gates; the event names them")] = False,
     json: Json = False,
 ) -> None:
     """Make a version champion: all traffic, at once, if every gate is open. Prefer a rollout."""

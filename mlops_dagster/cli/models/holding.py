@@ -11,7 +11,7 @@ if TYPE_CHECKING:
 
 
 def hold(model: Model, reason: Reason, json: Json = False) -> None:
-    """Answer every request of a model with 503 and the reason, until `release`; a passed validation does not lift it."""
+    """Answer every request of a model with 503 and the reason, until `release`; passed validations do not end it."""
     _tell(open_stores().registry.hold(model, reason), json)
 
 

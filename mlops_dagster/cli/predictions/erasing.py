@@ -35,8 +35,8 @@ def erase_predictions(
 ) -> None:
     """Erase the rows of some people from log, labels, spool, quarantine and scored batches, for good.
 
-    Each day that has a chosen row is rewritten, so many people cost hardly more than one: waiting erasures are done too,
-    and without --key, --keys or --id only those. Name many people in a file: any user can read a command line.
+    Each day that has a chosen row is rewritten, so many people cost hardly more than one: waiting erasures are done
+    too, and without --key, --keys or --id only those. Name many people in a file: any user can read a command line.
 
     The erasure stays on record. Rows of batches are found by `prediction_id` or `key`, if they have such a column.
     Run it again if it is interrupted, and once for every home that serves the model.

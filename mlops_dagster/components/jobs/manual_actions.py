@@ -30,7 +30,7 @@ def by_hand_defs(spec: ModelSpec) -> dg.Definitions:
     """Define the job `rollout_by_hand`."""
 
     @dg.op(
-        name=f"{spec.prefix}_manual_action",  # unlike the name of any other op: `shop-rollout` can be a model too
+        name=f"{spec.prefix}_manual_action",  # no op's name ends like another's: `shop-rollout` can be a model too
         pool=f"{spec.prefix}_emergency",
         description="pause: never advances, still rolls back on proof. resume: goes on. advance: the next step at "
         "once, at the last one the promotion; gates hold. abort: the challenger goes, without being called bad.",

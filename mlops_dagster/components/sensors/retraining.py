@@ -79,7 +79,7 @@ def consider(
 
 
 def _trained_at(version: ModelVersion) -> datetime:
-    """Return the time as of which it was trained: one of last month made again today is no answer to today's drift."""
+    """Return the time as of which the version was trained: a repeat of last month's training ignores today's drift."""
     as_of = version.lineage.get("as_of")
     return version.created_at if as_of is None else parse_time(as_of)
 

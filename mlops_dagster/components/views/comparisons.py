@@ -9,7 +9,7 @@ from mlops_dagster.rollout.entities import TestResult
 
 
 def metadata_of(found: Comparison) -> Metadata:
-    """Return verdict and reason, tables of versions, claims and slices, and the numbers that Dagster plots over time."""
+    """Return verdict and reason, tables of versions, claims and slices, and the numbers that change day by day."""
     pairs = found.overall.pairs
     return in_order(
         {

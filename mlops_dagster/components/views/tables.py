@@ -15,7 +15,7 @@ MOST_ROWS = 30
 
 
 def table(rows: Sequence[Mapping[str, Cell]]) -> dg.MetadataValue:
-    """Return the first rows as a table with the columns of the first row; the text "none" if there are no rows.
+    """Return the first rows as a table with the columns of the first row; without rows, the text "none".
 
     >>> table([{"feature": "temp", "PSI": 0.41237}]).records[0].data
     {'feature': 'temp', 'PSI': 0.4124}

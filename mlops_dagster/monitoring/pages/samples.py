@@ -62,9 +62,9 @@ def sample_served(
 
 
 def rows_like(baseline: Baseline, beside: "pd.DataFrame", *, rows: int, seed: int) -> "pd.DataFrame":
-    """Make up `rows` rows in the columns of `beside` whose counts are those of the baseline, to within a row a bin.
+    """Make up `rows` rows whose counts are those of the baseline, to within a row a bin.
 
-    A baseline holds the number of values in each bin, and not the values: a value is taken from those that `beside` has
+    The columns are those of `beside`. A baseline holds the number of values in each bin, not the values: a value is taken from those that `beside` has
     in that bin, or else is the middle of the bin (an edge for the outermost bins; "other" for a category that is not
     known by name). So differences within a bin are not visible; a numeric feature has about 200 bins. Columns are
     independent of each other.

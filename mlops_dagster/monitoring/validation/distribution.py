@@ -21,7 +21,7 @@ KL = "expect_column_kl_divergence_to_be_less_than"
 
 
 def distribution(name: str, reference: Histogram, *, max_divergence: float, min_rows: float) -> "Expectation | None":
-    """Expect the divergence (Kullback-Leibler) of a day's values from the reference to be under `max_divergence` nats.
+    """Return the expectation of a Kullback-Leibler divergence from the reference of at most `max_divergence` nats.
 
     Only days with enough rows to exclude chance are judged. Twice the divergence, times the rows,
     is about chi-squared with as many degrees of freedom as groups less one (the G-test), so its mean under chance
