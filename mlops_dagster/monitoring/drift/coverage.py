@@ -22,7 +22,7 @@ _BEYOND = 0.1
 
 
 class Coverage(NamedTuple):
-    """The counted hours of a window, the hours that usually have rows, and the usual share of rows in counted ones."""
+    """Counted hours of a window, hours that usually have rows, and the usual share of all rows in the counted hours."""
 
     hours: int
     usual: int

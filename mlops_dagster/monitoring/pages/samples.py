@@ -64,10 +64,10 @@ def sample_served(
 def rows_like(baseline: Baseline, beside: "pd.DataFrame", *, rows: int, seed: int) -> "pd.DataFrame":
     """Make up `rows` rows whose counts are those of the baseline, to within a row a bin.
 
-    The columns are those of `beside`. A baseline holds the number of values in each bin, not the values: a value is taken from those that `beside` has
-    in that bin, or else is the middle of the bin (an edge for the outermost bins; "other" for a category that is not
-    known by name). So differences within a bin are not visible; a numeric feature has about 200 bins. Columns are
-    independent of each other.
+    The columns are those of `beside`. A baseline holds the number of values in each bin, not the values: a value is
+    taken from those that `beside` has in that bin, or else is the middle of the bin (an edge for the outermost bins;
+    "other" for a category that is not known by name). So differences within a bin are not visible; a numeric feature
+    has about 200 bins. Columns are independent of each other.
     """
     import pandas as pd
 

@@ -9,7 +9,7 @@ from mlops_dagster.monitoring.validation.validate import ValidationResult
 from mlops_dagster.registry import Deployment, ModelRegistry
 
 FRESH = timedelta(hours=3)
-"""An hour that began longer ago than this is no evidence of the present: it is caught up on, or validated again."""
+"""An hour that began longer ago than this does not count as the present: it is caught up on, or validated again."""
 
 
 class HoldDecision(NamedTuple):
@@ -22,9 +22,9 @@ class HoldDecision(NamedTuple):
 def should_hold(policy: ValidationPolicy, results: Mapping[datetime, ValidationResult], now: datetime) -> HoldDecision:
     """Decide on the hold by the newest validated hour; `results` are by the beginning of the hour, in UTC.
 
-    An hour without rows, or without an expectation that applies, is no evidence: it neither holds a model nor releases
-    it. An hour whose shares are over their limits, even if chance may explain them, does not release it either: three
-    rows of which two are bad are no recovery.
+    An hour without rows, or without an expectation that applies, is not evidence: it neither holds a model nor releases
+    it. An hour whose shares are over their limits, even if chance may explain them, does not release it either: two bad
+    rows of three are not a recovery.
 
     >>> from datetime import UTC
     >>> noon = datetime(2013, 3, 1, 12, tzinfo=UTC)
