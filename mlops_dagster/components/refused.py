@@ -40,7 +40,7 @@ def refused_defs(model: str, where: str, why: str) -> dg.Definitions:
         why: the reason why the model is refused.
     """
     message = f"{why}{_MEANWHILE}"
-    logger.error("the model %r is not there: %s", model, message)
+    logger.error("the model %r is refused: %s", model, message)
     digest = hashlib.sha256(where.encode(errors="surrogateescape")).hexdigest()[:8]
 
     @dg.sensor(

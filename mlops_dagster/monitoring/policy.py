@@ -15,7 +15,7 @@ _ROWS_OF_CHI_SQUARED = 200
 
 
 class Verdict(StrEnum):
-    """The verdict of a drift report, the mildest first; `INCONCLUSIVE` starts nothing."""
+    """The verdict of a drift report, the mildest first; `INCONCLUSIVE` opens no gate and starts nothing."""
 
     STABLE = "stable"
     INCONCLUSIVE = "inconclusive"
@@ -105,7 +105,7 @@ class DriftPolicy(StrictModel):
     `rows_per_observation` overrides the estimate: the mean number of rows that share one value, by feature, "score" and
     "label".
 
-    `report_only` features are reported and decide nothing: use it for features that move with the season harmlessly.
+    `report_only` features are reported and decide nothing: name those that move with every season and do no harm.
 
     >>> DriftPolicy(rows_per_observation={"visibility": 240}, report_only=("temperature",)).retrain
     0.25

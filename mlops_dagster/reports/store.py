@@ -111,7 +111,7 @@ class Reports:
     def list(
         self, model: str, *, kind: str | None = None, at: datetime | None = None, last: int = 50
     ) -> Sequence[Report[Mapping[str, object]]]:
-        """Return the last revision for each of the `last` newest periods, of one or all kinds, as JSON; newest first."""
+        """Return the last revision for each of the `last` newest periods, of one kind or all, as JSON; newest first."""
         found = (
             _last(model, kind, None, None, at).order_by(None).order_by(_reports.c.start.desc(), _reports.c.id.desc())
         )

@@ -36,7 +36,7 @@ def data_docs(
     try:
         link = publish(stores.data_docs, name, result, source=source, replace=replace)
     except Exception as error:
-        context.log.error(f"the validation has no page ({told(error)}); materialize it again to make up for it")
+        context.log.error(f"the validation has no page ({told(error)}); materialize it again")
         return {"data_docs": dg.MetadataValue.text(f"not made: {told(error)}")}
     if link is None:
         return {}

@@ -20,7 +20,7 @@ def floor_forecast(
     rows_per_day: float | None,
     shared: DesignEffect | None = None,
 ) -> ProvableFloor:
-    """Return how soon the floor has rows enough, how often chance breaks it, and how soon it detects a loss of a fifth.
+    """Return how soon the floor has enough rows, how often chance breaks it, and how soon it detects a loss of a fifth.
 
     When the loss begins, the window is full of days like those of the evaluation. The share of windows that chance
     breaks uses the design effect `shared`; the floor itself takes rows to be independent.

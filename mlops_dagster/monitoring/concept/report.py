@@ -17,7 +17,7 @@ class ConceptVerdict(StrEnum):
 
 @dataclass(frozen=True, slots=True)
 class SliceTest:
-    """The test of one slice: its rate of wrong answers against its limit; `drifted` when e_value >= needed."""
+    """The test of one slice: its error rate against the limit from its evaluation; `drifted` when e_value >= needed."""
 
     name: str
     rows: int

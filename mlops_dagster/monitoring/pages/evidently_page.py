@@ -98,8 +98,8 @@ def draw(
 def undrawn(current: "pd.DataFrame", reference: "pd.DataFrame", *, categorical: tuple[str, ...]) -> tuple[str, ...]:
     """Return the columns without a value in one frame, or with numbers that fit no histogram, such as 1e300.
 
-    Nor do 0.3 and 0.1 + 0.2: their range is too small. Evidently would raise for such a column, and then the page would
-    have no figure at all.
+    The values 0.3 and 0.1 + 0.2 fit none either: their range is too small. Evidently would raise for such a column, and
+    then the page would have no figure at all.
     """
     current, reference = _finite(current), _finite(reference)
     pairs = {name: (current[name].dropna(), reference[name].dropna()) for name in current.columns}
