@@ -32,7 +32,7 @@ def models_without_definition(context: dg.SensorEvaluationContext, platform: Pla
     assert context.repository_def is not None
     stores = platform.stores()
     registry, alerts = stores.registry, stores.alerts
-    controller = stores.controller(lambda _model: RolloutPolicy())  # never used: this controller starts no rollout
+    controller = stores.controller(lambda _model: RolloutPolicy())  # this policy is never used: no rollout is started
     elsewhere, unnamed = _looked_at(context.instance), []
     for model in registry.models():
         sensor = f"{prefix_of(model)}_rollout"

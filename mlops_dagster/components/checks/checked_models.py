@@ -1,6 +1,6 @@
 """The checks by `dg check defs` of a model beyond its YAML: everything that would make a first run fail.
 
-A trainer may import slowly, so loading a code location does not import it.
+A trainer may import slowly, so these checks are skipped when a code location is only loaded.
 """
 
 import os

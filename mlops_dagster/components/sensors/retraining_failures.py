@@ -66,7 +66,7 @@ def tried_again(context: dg.AssetExecutionContext, platform: Platform, spec: Mod
             evidence={"run": context.run.run_id, "retries": tried},
         )
         if again:
-            sleep(minutes * 60)  # in the step, where Terminate interrupts; Dagster's wait would not end
+            sleep(minutes * 60)  # in the step, where Terminate interrupts; Dagster's own wait ignores it
             raise dg.RetryRequested(max_retries=policy.retries) from _without_values(error, spec)
         raise _without_values(error, spec) from None
 

@@ -52,7 +52,7 @@ def count_day(stores: Stores, spec: ModelSpec, champion: ModelVersion, day: date
 
 
 def since_promotion(stores: Stores, champion: ModelVersion, until: datetime) -> dict[date, Cohort]:
-    """Return the champion's answers, and the labelled ones of them, by day of its reign before `until`."""
+    """Return the numbers of the champion's answers and of labelled ones, by day of its reign before `until`."""
     since = champion_since(stores.registry.history(champion.model))
     if since is None or since >= until:
         return {}
