@@ -1,4 +1,4 @@
-"""Loading a code location so that no model's mistake keeps the others from being there."""
+"""A loader of code locations in which a mistake in one model's YAML does not keep the other models from loading."""
 
 import re
 from collections.abc import Callable
@@ -39,11 +39,11 @@ _KEY = re.compile(r"`([\w.]+)`")
 
 @suppress_dagster_warnings
 def load_from_defs_folder(*, path_within_project: Path) -> dg.Definitions:
-    """Load a project as `dagster.load_from_defs_folder` does, but each YAML by itself.
+    """Load a project as `dagster.load_from_defs_folder` does, but each YAML independently of the others.
 
-    Where a YAML cannot be read or understood, or its definitions cannot be made, its model is refused: it has a sensor
-    whose ticks fail with the reason, and the rest of the location loads. Python files are everybody's: what they raise
-    is raised. `dg check defs` asks whether all is sound, so there whatever is wrong is raised.
+    If a YAML cannot be read or understood, or its definitions cannot be made, its model is refused: it has a sensor
+    whose ticks fail with the reason, and the rest of the location loads. Python files are shared by all models: their
+    errors are raised. `dg check defs` checks everything, so there every error is raised.
 
     Raises:
         InvalidDefinitionError: under `dg check defs`, with file, line and reason.
@@ -57,7 +57,7 @@ def load_from_defs_folder(*, path_within_project: Path) -> dg.Definitions:
 
 
 class _Tree(ComponentTree):
-    """Dagster's tree of a project, where a YAML may fail to be read, to be loaded, or to give definitions."""
+    """Dagster's tree of a project, in which a YAML may fail to be read, to be loaded, or to give definitions."""
 
     keeps_models_apart = True
 
@@ -75,7 +75,7 @@ class _Tree(ComponentTree):
             super()._load_component_at_loc(resolved_loc)
         except (Exception, SystemExit) as error:  # a trainer may end its process
             decl = self._yaml_at(resolved_loc)
-            if decl is None or isinstance(error, ComponentTreeException):  # a part of it has been told of
+            if decl is None or isinstance(error, ComponentTreeException):  # reported for a part of it
                 raise
             refused = _refused(decl, error)
             self.state_tracker.set_cache_data(resolved_loc, component=refused, component_decl=decl)
@@ -85,14 +85,14 @@ class _Tree(ComponentTree):
             return super()._build_defs_inner(resolved_loc)
         except (Exception, SystemExit) as error:
             decl = self._yaml_at(resolved_loc)
-            if decl is None or isinstance(error, ComponentTreeException):  # a part of it has been told of
+            if decl is None or isinstance(error, ComponentTreeException):  # reported for a part of it
                 raise
             defs = _refused(decl, error).build_defs(self.load_context)
             self.state_tracker.set_cache_data(resolved_loc, defs=defs)
             return defs
 
     def get_all_components(self, of_type: type[Sought]) -> list[Sought]:
-        """Those that are there: of a refused one the declaration alone is of its type."""
+        """Return the components of a type that were loaded; a refused one has only its declaration of that type."""
         declared = (
             loc for loc, decl in self._component_decl_tree().items() if safe_is_subclass(decl.component_type, of_type)
         )
@@ -104,7 +104,7 @@ class _Tree(ComponentTree):
 
 
 def _folder(context: ComponentDeclLoadContext) -> DefsFolderDecl:
-    """Return what Dagster makes of a folder without a YAML of its own."""
+    """Return the declaration that Dagster makes for a folder without a YAML file in it."""
     children = {}
     for path in sorted(context.path.iterdir()):
         if any(path.relative_to(context.path).match(pattern) for pattern in EXPLICITLY_IGNORED_GLOB_PATTERNS):
@@ -122,13 +122,13 @@ def _folder(context: ComponentDeclLoadContext) -> DefsFolderDecl:
 
 
 def _declared(context: ComponentDeclLoadContext) -> ComponentDecl[Any] | None:
-    """Return what a file or folder declares; of a YAML that cannot be read, a model that says so."""
+    """Return the declaration of a file or folder; for an unreadable YAML, a refused model that gives the reason."""
     yaml = find_defs_or_component_yaml(context.path)
     if yaml is None:
         folder = _folder(context) if context.path.is_dir() else None
         return build_filesystem_component_decl_from_context(context) if folder is None else folder
     try:
-        read_yaml(yaml)  # Dagster's own reader takes the last of two equal keys
+        read_yaml(yaml)  # Dagster's reader would silently take the last of two equal keys
         return build_filesystem_component_decl_from_context(context)
     except (Exception, SystemExit) as error:
         refused = _refuse("", repr(context.component_loc), _reason(str(yaml), error), error)

@@ -1,1 +1,1 @@
-"""The closed loop without an orchestrator: what is looked at by the hour, day and week, and what follows."""
+"""The closed loop without an orchestrator: hourly, daily and weekly reports, and the actions that follow from them."""

@@ -1,4 +1,4 @@
-"""The kinds of reports on a model, and what each of them holds."""
+"""The kinds of reports on a model, and the content of each kind."""
 
 from dataclasses import dataclass
 from datetime import datetime
@@ -12,7 +12,7 @@ from mlops_dagster.rollout.floor.look import FloorLook
 
 @dataclass(frozen=True, slots=True)
 class ValidatedHour:
-    """What the model's suite found among the rows of an hour."""
+    """The result of the model's suite on the rows of an hour."""
 
     rows: int
     failures: tuple[str, ...] = ()
@@ -22,32 +22,32 @@ class ValidatedHour:
 
 @dataclass(frozen=True, slots=True)
 class HourOfDrift:
-    """Drift of the window that ends with an hour; None of all of it without a champion that has a baseline."""
+    """The drift of the window that ends with an hour; all None without a champion that has a baseline."""
 
     drift: DriftReport | None = None
     retraining: Weighed | None = None
-    """Whether the drift asks for a retraining."""
+    """The weighing of whether the drift asks for a retraining, with its reason."""
     failed_hours: tuple[datetime, ...] = ()
-    """Hours of the window that failed their validation."""
+    """The hours of the window that failed their validation."""
 
 
 @dataclass(frozen=True, slots=True)
 class DayOfPerformance:
-    """Performance of every version on a day, and what follows for the champion."""
+    """The performance of every version on a day, and the findings on the champion."""
 
     performance: PerformanceReport
     labels: int
-    """Labels of the day's predictions that were known when the report was made."""
+    """The number of labels of the day's predictions that were known when the report was made."""
     answers: DayOfAnswers | None = None
-    """Answers of the champion; None without one."""
+    """The answers of the champion; None without a champion."""
     floor: FloorLook | None = None
-    """The champion against its macro-F1 floor; of the last day of a run alone, as `concept`."""
+    """The champion against its macro-F1 floor; only for the last day of a run, like `concept`."""
     concept: ConceptReport | None = None
 
 
 @dataclass(frozen=True, slots=True)
 class WeekOfLabels:
-    """Labels that became known in a week; None without a champion that has a baseline."""
+    """The drift of the labels that became known in a week; None without a champion that has a baseline."""
 
     labels: LabelDriftReport | None = None
 

@@ -1,4 +1,4 @@
-"""Report: the typed findings about one model in one period."""
+"""The report: the typed findings about one model in one period."""
 
 from dataclasses import dataclass
 from datetime import datetime, timedelta
@@ -46,13 +46,13 @@ class ReportKind(Generic[Content]):
 
 @dataclass(frozen=True, slots=True)
 class Report(Generic[Content]):
-    """What was found about a model in [start, start + period), as of `made_at`."""
+    """The findings about a model in [start, start + period), as of `made_at`."""
 
     model: str
     kind: str
     start: datetime
     revision: int
-    """From 1 on; a report that is made again has the next number, and the one before stays."""
+    """The number of the revision, from 1 on; a report that is made again is a new revision, and earlier ones stay."""
     made_at: datetime
     champion: str | None
     """The version that the report is about; None if the model had no champion."""

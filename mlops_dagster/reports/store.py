@@ -47,7 +47,7 @@ _reports = Table(
 
 
 class Reports:
-    """Reads and writes of reports. Any number of processes may share the `database`."""
+    """The store of reports in a `database`, which any number of processes may share."""
 
     def __init__(self, database: str, clock: Clock) -> None:
         self._engine = open_database(database)
@@ -65,7 +65,7 @@ class Reports:
         reason: str = "",
         champion: str | None = None,
     ) -> Report[Content]:
-        """Keep a report of the period from `start` on, as its next revision."""
+        """Save a report of the period that begins at `start`, as its next revision, and return the report."""
         period = {"model": model, "kind": kind.name, "start": _text(start)}
         values = {
             **period,
@@ -86,7 +86,7 @@ class Reports:
     ) -> Sequence[Report[Content]]:
         """Return the last revision of each period that begins in [since, until), oldest first.
 
-        `at` leaves out what was made after that time. A row that cannot be read is left out and logged.
+        `at` leaves out revisions made after that time. A row that cannot be read is left out and logged.
         """
         return self._read(_last(model, kind.name, since, until, at), kind.from_json)
 
@@ -104,14 +104,14 @@ class Reports:
             return {parse_time(start) for start in connection.scalars(starts)}
 
     def revisions(self, kind: ReportKind[Content], model: str, start: datetime) -> Sequence[Report[Content]]:
-        """Return every report of the period from `start` on, the first that was made first."""
+        """Return every revision of the report of the period that begins at `start`, oldest first."""
         query = select(_reports).where(*_within(model, kind.name, start, start + kind.period))
         return self._read(query.order_by(_reports.c.revision), kind.from_json)
 
     def list(
         self, model: str, *, kind: str | None = None, at: datetime | None = None, last: int = 50
     ) -> Sequence[Report[Mapping[str, object]]]:
-        """Return the last revision of the `last` periods, of every kind or of one, as JSON has it; newest first."""
+        """Return the last revision for each of the `last` newest periods, of one kind or all, as JSON; newest first."""
         found = (
             _last(model, kind, None, None, at).order_by(None).order_by(_reports.c.start.desc(), _reports.c.id.desc())
         )
@@ -120,7 +120,7 @@ class Reports:
     def get(
         self, model: str, kind: str, *, start: datetime | None = None, at: datetime | None = None
     ) -> Report[Mapping[str, object]] | None:
-        """Return the last revision of the period from `start` on, else of the newest; None if there is none."""
+        """Return the last revision for the period that begins at `start`, or for the newest; None if there is none."""
         found = _last(model, kind, start, None, at)
         if start is not None:
             found = found.where(_reports.c.start == _text(start))
@@ -128,7 +128,7 @@ class Reports:
         return next(iter(self._read(newest, json.loads)), None)
 
     def close(self) -> None:
-        """Let go of the database."""
+        """Close the connections to the database."""
         self._engine.dispose()
 
     def _read(self, query: Select[Any], content: Callable[[str], Some]) -> Sequence[Report[Some]]:
@@ -157,7 +157,7 @@ def _last(
 
 
 def _text(time: datetime) -> str:
-    """Return a time whose order as text is its order in time."""
+    """Return a time as text that sorts in the order of time."""
     return in_utc(time).isoformat(timespec="microseconds")
 
 

@@ -1,4 +1,4 @@
-"""The drift policy in force: what the model's `defs.yaml` says, which the assets of Dagster hold it to."""
+"""The drift policy in force: that of the model's `defs.yaml`, which Dagster's assets apply."""
 
 from pathlib import Path
 from typing import TYPE_CHECKING, NamedTuple
@@ -14,17 +14,17 @@ if TYPE_CHECKING:
 
 
 class InForce(NamedTuple):
-    """A policy, and where it was found."""
+    """A policy, and the place where it was found."""
 
     policy: "DriftPolicy"
     origin: str
 
 
 def drift_policy(model: str, project: Path) -> InForce:
-    """The `drift` of the model in the `defs.yaml` files of the code locations that `project`'s workspace.yaml names.
+    """Return the `drift` policy of the model, from the code locations that `project`'s workspace.yaml names.
 
-    The defaults for a model that none of them has. Raises InvalidInputError for its file, and if it is in none but one
-    that cannot be read.
+    It is read from their `defs.yaml` files; a model that is in none of them has the defaults. Raises InvalidInputError
+    if the model's policy is invalid, and if no readable file has the model but some file cannot be read.
     """
     from pydantic import ValidationError
 
@@ -49,7 +49,7 @@ def drift_policy(model: str, project: Path) -> InForce:
 
 
 def _packages(project: Path) -> "Iterator[Path]":
-    """The folders of the Python packages that hold the code locations."""
+    """Yield the folders of the Python packages that hold the code locations."""
     workspace = project / "workspace.yaml"
     documents = read_yaml(workspace) if workspace.exists() else []
     for document in documents:

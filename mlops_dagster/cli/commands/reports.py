@@ -1,4 +1,4 @@
-"""`mlops reports`: what was found about a model, hour by hour, day by day and week by week."""
+"""`mlops reports`: the reports on a model, by hour, day and week."""
 
 from collections.abc import Mapping
 from datetime import datetime
@@ -15,7 +15,7 @@ from mlops_dagster.errors import NotFoundError
 if TYPE_CHECKING:
     from mlops_dagster.reports import Report
 
-reports = typer.Typer(no_args_is_help=True, help="What was found about a model, hour by hour and day by day.")
+reports = typer.Typer(no_args_is_help=True, help="The reports on a model, by hour, day and week.")
 
 Kind = Annotated[str | None, typer.Option(help="only reports of this kind: validation, drift, performance, labels")]
 At = Annotated[str | None, typer.Option(help="as they stood at this time (ISO 8601 with a zone); else now")]
@@ -27,10 +27,10 @@ def list_reports(
     model: Model,
     kind: Kind = None,
     at: At = None,
-    last: Annotated[int, typer.Option(help="so many reports", min=1)] = 50,
+    last: Annotated[int, typer.Option(help="number of reports", min=1)] = 50,
     json: Json = False,
 ) -> None:
-    """The newest reports, each as it was last made."""
+    """List the newest reports, each in its last revision."""
     found = open_stores().reports.list(model, kind=kind, at=_time(at), last=last)
     if json:
         print_json([_header(each) for each in found])
@@ -57,11 +57,11 @@ def list_reports(
 def show(
     model: Model,
     kind: Annotated[str, typer.Option(help="validation, drift, performance or labels")] = "drift",
-    start: Annotated[str | None, typer.Option(help="where its period begins (ISO 8601); else the newest")] = None,
+    start: Annotated[str | None, typer.Option(help="start of its period (ISO 8601); else the newest")] = None,
     at: At = None,
     json: Json = False,
 ) -> None:
-    """One report with everything that it holds. Raises NotFoundError for one that there is not."""
+    """Show one report with its whole content; raises NotFoundError if it does not exist."""
     found = open_stores().reports.get(model, kind, start=_time(start), at=_time(at))
     if found is None:
         raise NotFoundError(f"no {kind} report of {model}; `mlops reports list {model}` shows those that there are")

@@ -1,4 +1,4 @@
-"""`performance_report`: how right and how quick each version was, by day, and what follows for the champion."""
+"""`performance_report`: accuracy, latency and errors of each version by day, and the consequences for the champion."""
 
 from collections.abc import Sequence
 from datetime import date, datetime, timedelta
@@ -77,7 +77,7 @@ def performance_report_asset(spec: ModelSpec) -> dg.AssetsDefinition:
         slices = card_slices(champion)
         versions = [] if champion is None else stores.registry.list(spec.model)
         classes = {each.version: each.schema.classes for each in versions if each.schema is not None}
-        counted = stores.log.label_counts(spec.model, days[0][1])  # before the rows: later labels show next time
+        counted = stores.log.label_counts(spec.model, days[0][1])  # first: labels in between show next time
         said: dict[str, Metadata] = {}
         answers: dict[date, DayOfAnswers] = {}
         for key, start, end in days:
@@ -105,7 +105,7 @@ def performance_report_asset(spec: ModelSpec) -> dg.AssetsDefinition:
         concept = None
         then = ""
         if champion is not None:
-            # Runs that report on old days again may come after this one, which is the one that tells.
+            # Runs that report again on old days may come after this run, but only this run, of the newest day, alerts.
             again = () if overtaken else changed_days(stores, spec, context.instance, now)
             known = answers_of(stores, spec, champion, context.instance, answers, again, matured)
             concept = look_at_concept(stores, spec, champion, known, until)
@@ -121,7 +121,7 @@ def performance_report_asset(spec: ModelSpec) -> dg.AssetsDefinition:
                 under_floor=look is not None and under_floor(spec.performance, look.macro_f1),
                 then=then,
             )
-        # What is said of the champion first, then the day's tables and numbers.
+        # The findings on the champion come first, then the day's tables and numbers.
         said[latest] = {
             **floor_metadata(spec, look),
             **concept_metadata(concept, until),
@@ -140,7 +140,7 @@ def performance_report_asset(spec: ModelSpec) -> dg.AssetsDefinition:
 
 
 def _maturity(spec: ModelSpec, matured: Sequence[date], days: int) -> Metadata:
-    """By which of the champion's days it is judged, and what the others lack."""
+    """Return the champion's days that are judged, and the labels that the other days lack."""
     return {
         "judged_until": matured[-1].isoformat() if matured else "none yet",
         "judged_days": len(matured),
@@ -150,7 +150,7 @@ def _maturity(spec: ModelSpec, matured: Sequence[date], days: int) -> Metadata:
 
 
 def _estimated(rows: "pa.Table", champion: str, baseline: Baseline, spec: ModelSpec) -> Metadata:
-    """The performance that the champion's scores let one expect."""
+    """Return the performance estimated from the champion's scores."""
     found = estimated_performance(rows, champion, baseline, spec.concept)
     if found is None:
         return {}
@@ -158,7 +158,7 @@ def _estimated(rows: "pa.Table", champion: str, baseline: Baseline, spec: ModelS
 
 
 def _label_debt(stores: Stores, spec: ModelSpec, until: datetime) -> Metadata:
-    """How many answers still await their label, and for how long."""
+    """Return how many answers still await their label, and for how long."""
     debt = stores.rollups.label_debt(spec.model, until - timedelta(days=stores.settings.label_days), until)
     ages = {"oldest": debt.oldest_at, "median": debt.median_at}
     return {

@@ -1,6 +1,6 @@
-"""What `dg check defs` asks of a model beyond its YAML: everything that a first run would fail on.
+"""The checks by `dg check defs` of a model beyond its YAML: everything that would make a first run fail.
 
-A trainer may import slowly, so a code location that is only loaded does without it.
+A trainer may import slowly, so these checks are skipped when a code location is only loaded.
 """
 
 import os
@@ -19,10 +19,10 @@ def is_check() -> bool:
 
 
 def check_model(spec: ModelSpec) -> None:
-    """Raise an error of ours for what no run of this model could do well, with what to write instead.
+    """Raise an error of this package for any setting with which no run of this model could succeed, with a remedy.
 
-    The trainer is imported, held against its protocol and asked for its estimator; policies are held against its
-    schema; a suite is evaluated; and the rollout is played on the traffic that is expected.
+    The trainer is imported, checked against its protocol and asked for its estimator; policies are checked against its
+    schema; a suite is evaluated; and the rollout is simulated on the expected traffic.
     """
     trainer = check_estimator(spec.trainer, Settings().own_types)
     if spec.batch_scores:
