@@ -1,4 +1,4 @@
-"""Hold the first lines of docstrings to HOUSE's language: `python -m checks.language [FOLDER ...]`.
+"""Hold the first lines of docstrings to HOUSE's language: `python -m checks.language [FOLDER]`.
 
 A first line says the noun, and a function's begins with an imperative (ruff's D401 sees to that). Refused are openers
 such as "What ..." and "Who ...", and words that have to be decoded. Prints each line with its place; the exit code is 1
@@ -20,9 +20,9 @@ BANNED: Final = re.compile(
 _WITH_DOCSTRING = (ast.Module, ast.ClassDef, ast.FunctionDef, ast.AsyncFunctionDef)
 
 
-def main(folders: list[str]) -> int:
-    """Print every first line that is refused, and return how the process ends."""
-    found = [each for folder in folders for file in sorted(Path(folder).rglob("*.py")) for each in refused(file)]
+def main(folder: str = "mlops_dagster") -> int:
+    """Print every first line that is refused, and return the exit code."""
+    found = [each for file in sorted(Path(folder).rglob("*.py")) for each in refused(file)]
     print(*found, sep="\n", end="\n" if found else "")
     return 1 if found else 0
 
@@ -38,4 +38,4 @@ def refused(file: Path) -> Iterator[str]:
 
 
 if __name__ == "__main__":
-    sys.exit(main(sys.argv[1:] or ["mlops_dagster"]))
+    sys.exit(main(*sys.argv[1:]))
