@@ -17,7 +17,8 @@ Role: TypeAlias = Literal["champion", "canary", "shadow", "paired", "named", "no
 canary; shadow), answered because the request named the version (named), or nothing answered (none: rejected).
 """
 
-Status: TypeAlias = Literal["ok", "rejected", "failed", "held"]
+Refusal: TypeAlias = Literal["rejected", "held"]
+Status: TypeAlias = Literal["ok", "failed", "rejected", "held"]
 """Rejected for a mistake of the client's, failed by the model, or held: refused because the model was on hold."""
 
 SERVED: tuple[Role, ...] = ("champion", "canary")

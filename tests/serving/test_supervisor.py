@@ -31,8 +31,8 @@ def children(server: Server, kind: str = "") -> list[int]:
     """Process ids of the server's children of one kind (worker, housekeeper), in the order of their start."""
     found = []
     for line in Path(f"/proc/{server.process.pid}/task/{server.process.pid}/children").read_text().split():
-        command = Path(f"/proc/{line}/cmdline").read_bytes().decode().split("\0")
-        found += [int(line)] if f"mlops_dagster.serving.{kind}" in " ".join(command) else []
+        command = " ".join(Path(f"/proc/{line}/cmdline").read_bytes().decode().split("\0"))
+        found += [int(line)] if "mlops_dagster.serving." in command and f".{kind}" in command else []
     return found
 
 

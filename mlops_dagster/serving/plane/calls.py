@@ -7,7 +7,7 @@ from functools import cached_property
 from typing import NamedTuple, TypedDict
 
 from mlops_dagster.errors import MlopsError, ModelTimeoutError, OnHoldError
-from mlops_dagster.predictions import Answered, PredictionRecord, Role, speaking_row, unit_of
+from mlops_dagster.predictions import Answered, PredictionRecord, Refusal, Role, speaking_row, unit_of
 from mlops_dagster.serving.deployed.deployments import InForce
 from mlops_dagster.serving.deployed.loaded_model import Columns, LoadedModel, Scores
 from mlops_dagster.serving.http.status import status_of
@@ -92,6 +92,11 @@ class RejectedRequest:
     trace: TraceContext
     columns: Columns = field(default_factory=dict)
     """The columns that the champion would have scored if the model were not on hold."""
+
+    @property
+    def status(self) -> Refusal:
+        """The word for this refusal in log, traces and metrics."""
+        return "held" if isinstance(self.error, OnHoldError) else "rejected"
 
 
 class ScoringResult(NamedTuple):
@@ -179,7 +184,7 @@ def traced_rejection(rejection: RejectedRequest) -> Traced:
         model=rejection.model,
         version=rejection.version,
         role="none",
-        status="rejected",
+        status=rejection.status,
         error=rejection.error.code,
         http_status=status_of(rejection.error),
         rows=0,
@@ -233,7 +238,7 @@ def rejected(rejection: RejectedRequest, process: str) -> list[PredictionRecord]
             key=rejection.key,
             event_time=rejection.event_time,
             received_at=rejection.received_at,
-            status="held" if isinstance(rejection.error, OnHoldError) else "rejected",
+            status=rejection.status,
             error=str(rejection.error) if rejection.was_read else rejection.error.code,
             features={name: values[row] for name, values in rejection.columns.items()},
             prediction=None,

@@ -78,7 +78,7 @@ class Scorer:
             arm = self._telemetry.arm(rejection.model, rejection.version, "none")
             if rejection.trace.sampled:
                 self._tracing.record(traced_rejection(rejection))
-            arm.rejected([rejection.latency_ms / 1000], [rejection.error.code])
+            arm.refused(rejection.status, [rejection.latency_ms / 1000], [rejection.error.code])
         return [None] * len(rejections)
 
     def score_tasks(self, tasks: Sequence[Task]) -> list[ScoringResult]:

@@ -84,10 +84,12 @@ class Supervisor:
         self._inquest = Inquest(metrics, settings.trials_path)
         given = [str(metrics), str(fileno), count]
         self._workers = [
-            self._child(f"worker-{n}", "worker", ProcessHeartbeat(work[0], self._told), given, [fileno])
+            self._child(f"worker-{n}", "processes.worker", ProcessHeartbeat(work[0], self._told), given, [fileno])
             for n in range(1, settings.workers + 1)
         ]
-        self._housekeeper = self._child("housekeeper", "housekeeper", ProcessHeartbeat(keep[0], self._told), [], [])
+        self._housekeeper = self._child(
+            "housekeeper", "upkeep.housekeeper", ProcessHeartbeat(keep[0], self._told), [], []
+        )
 
     def run(self) -> None:
         for number in (signal.SIGTERM, signal.SIGINT):

@@ -3,8 +3,11 @@
 from bisect import bisect_left
 from collections import Counter as Tally
 from collections.abc import Iterable, Sequence
+from typing import get_args
 
 from prometheus_client import CollectorRegistry, Counter, Histogram
+
+from mlops_dagster.predictions import Refusal, Status
 
 ARM = ("model", "version", "role")
 
@@ -31,9 +34,17 @@ class ArmMetrics:
     """The metrics of all arms."""
 
     def __init__(self, registry: CollectorRegistry) -> None:
-        self.requests = Counter("mlops_requests", "Inference requests by outcome", (*ARM, "status"), registry=registry)
+        self.requests = Counter(
+            "mlops_requests",
+            "Inference requests by outcome (ok, failed, rejected, held)",
+            (*ARM, "status"),
+            registry=registry,
+        )
         self.errors = Counter(
-            "mlops_errors", "Requests that failed or were rejected, by error", (*ARM, "code"), registry=registry
+            "mlops_errors",
+            "Inference requests that failed, were rejected or held, by error",
+            (*ARM, "code"),
+            registry=registry,
         )
         self.seconds = BatchHistogram(
             "mlops_request_seconds", "Seconds from receipt to durable record", ARM, buckets=_SECONDS, registry=registry
@@ -53,7 +64,7 @@ class ArmTelemetry:
         self._arm = arm
         self._seconds = metrics.seconds.labels(*arm)
         self._batch = metrics.batch.labels(*arm)
-        self._status = {status: metrics.requests.labels(*arm, status) for status in ("ok", "failed", "rejected")}
+        self._status = {status: metrics.requests.labels(*arm, status) for status in get_args(Status)}
         self._outputs: dict[str, Counter] = {}
 
     def answered(self, seconds: Sequence[float], labels: Iterable[str], failures: Sequence[str] = ()) -> None:
@@ -70,12 +81,12 @@ class ArmTelemetry:
         if failures:
             self._failed("failed", failures)
 
-    def rejected(self, seconds: Sequence[float], codes: Sequence[str]) -> None:
-        """Count rejected requests, with the codes of their errors."""
+    def refused(self, status: Refusal, seconds: Sequence[float], codes: Sequence[str]) -> None:
+        """Count requests that no version scored, with the codes of their errors."""
         self._seconds.observe_all(seconds)
-        self._failed("rejected", codes)
+        self._failed(status, codes)
 
-    def _failed(self, status: str, codes: Sequence[str]) -> None:
+    def _failed(self, status: Status, codes: Sequence[str]) -> None:
         self._status[status].inc(len(codes))
         for code, requests in Tally(codes).items():
             self._metrics.errors.labels(*self._arm, code).inc(requests)
