@@ -53,7 +53,7 @@ def policy_in_force(model: str, key: str, kind: type[Policy], project: Path) -> 
 
 
 def _packages(project: Path) -> "Iterator[Path]":
-    """The folders of the Python packages that hold the code locations."""
+    """Yield the folders of the Python packages that hold the code locations."""
     workspace = project / "workspace.yaml"
     documents = read_yaml(workspace) if workspace.exists() else []
     for document in documents:

@@ -1,4 +1,4 @@
-"""`mlops rollouts status`."""
+"""`mlops rollouts status`: the state of the latest rollout."""
 
 from collections.abc import Mapping
 from pathlib import Path
@@ -20,7 +20,7 @@ if TYPE_CHECKING:
 
 
 def status(model: Model, json: Json = False) -> None:
-    """Where the latest rollout stands: what is in force, what was decided, and what is needed now."""
+    """Show the state of the latest rollout: the deployment, the last decision, and the evidence still needed."""
     from mlops_dagster.rollout.reconcile import reconcile
 
     stores = open_stores()
@@ -30,7 +30,7 @@ def status(model: Model, json: Json = False) -> None:
     found = stores.rollouts.list(model)
     if not found:
         raise RolloutNotFoundError(f"{model} has had no rollout yet; a new version beside a champion gets one")
-    # As the deployment has it: nobody may have looked since the fuse or a person changed that.
+    # Reconciled with the deployment, which the fuse or a person may have changed since the controller's last look.
     rollout = reconcile(found[-1], deployment, stores.registry.get(model, found[-1].challenger))
     now = stores.clock.now()
     last = stores.rollouts.last_decision(rollout.id)

@@ -1,4 +1,4 @@
-"""`drift_report`: how far each hour's trailing window has drifted, with profiles and a page for people to look at."""
+"""`drift_report`: the drift of each hour's trailing window, with profiles and a page for people to look at."""
 
 from collections.abc import Collection, Sequence
 from datetime import datetime, timedelta
@@ -28,7 +28,7 @@ from mlops_dagster.stores import Stores
 NO_CHAMPION = {"verdict": Verdict.INCONCLUSIVE.value, "reason": "no champion"}
 
 MOST_PLOTS = 12
-"""The features of a model with no more of them have a plot each; of more, only the worst PSI has."""
+"""Each feature has a plot if the model has at most this many features; else only the worst PSI has."""
 
 
 def drift_report_asset(spec: ModelSpec) -> dg.AssetsDefinition:
@@ -128,12 +128,12 @@ def drift_report_asset(spec: ModelSpec) -> dg.AssetsDefinition:
 
 
 def _first(report: DriftReport) -> dict[str, object]:
-    """What a person looks for first."""
+    """Return the entries that people look for first."""
     return {"verdict": report.verdict.value, "reason": report.why, "features": table(report.table())}
 
 
 def _plots(report: DriftReport) -> dict[str, float]:
-    """A number for each feature, which Dagster plots over the hours, where there are few."""
+    """Return a number for each feature, which Dagster plots over the hours; none if there are many features."""
     if len(report.features) > MOST_PLOTS:
         return {}
     return {f"psi {each.name}": round(each.psi, 4) for each in report.features if each.psi is not None}
@@ -144,7 +144,7 @@ def _is_over(report: DriftReport) -> bool:
 
 
 def _beyond(hours: Sequence[str], judged: int, over: Sequence[str], last: DriftReport, retraining: str) -> str:
-    """Why the check failed, in a sentence: the last hour beyond the limits, and what it asks for."""
+    """Return why the check failed, in a sentence: the last hour beyond the limits, and the retraining it asks for."""
     which = (
         "beyond the limits" if len(hours) == 1 else f"{len(over)} of {judged} hours beyond the limits, last {over[-1]}"
     )
@@ -152,7 +152,7 @@ def _beyond(hours: Sequence[str], judged: int, over: Sequence[str], last: DriftR
 
 
 def _within(hours: Sequence[str], judged: Sequence[DriftReport]) -> str:
-    """Why the check passed, in a sentence."""
+    """Return why the check passed, in a sentence."""
     if not judged:
         return f"{span(hours)}: no champion with a baseline to be held against"
     which = "not beyond the limits" if len(hours) == 1 else f"no hour of {len(judged)} beyond the limits; the last one"
@@ -162,7 +162,7 @@ def _within(hours: Sequence[str], judged: Sequence[DriftReport]) -> str:
 def _in_short(
     judged: Sequence[DriftReport], sound: Collection[DriftReport]
 ) -> dict[str, dg.MetadataValue | str | float]:
-    """Of the hours of a run: the verdicts, what drifted in windows without a failed hour, the numbers of the last."""
+    """Summarize the hours of a run: verdicts, features that drifted in sound windows, numbers of the last hour."""
     drifted = {name for report in sound for name in report.drifted}
     verdicts = {verdict.value: sum(report.verdict is verdict for report in judged) for verdict in Verdict}
     return {
@@ -173,7 +173,7 @@ def _in_short(
 
 
 def _of_sound_hours(report: DriftReport, failed: Sequence[datetime]) -> DriftReport:
-    """Not `retrain`, when some of the window failed its validation: broken data are no news of the world."""
+    """Withhold the verdict `retrain` if an hour of the window failed its validation: broken data prove no drift."""
     if report.verdict is not Verdict.RETRAIN or not failed:
         return report
     hours = f"{len(failed)} hours of the window failed their validation"
@@ -183,9 +183,9 @@ def _of_sound_hours(report: DriftReport, failed: Sequence[datetime]) -> DriftRep
 def _profiles(
     context: dg.AssetExecutionContext, stores: Stores, model: str, since: datetime, until: datetime
 ) -> tuple[dict[datetime, list[str]], str]:
-    """The whylogs profiles of each hour, and what is to be said of them all.
+    """Make the whylogs profiles of each hour; return them, and a text on all of them.
 
-    They are for people to look at: whatever becomes of them, drift is judged.
+    Profiles are for people to look at: if making them fails, drift is judged all the same.
     """
     try:
         found = profile_hours(stores.log, model, since, until, stores.profiles)
@@ -204,9 +204,9 @@ def _evidently(
     hour: str,
     until: datetime,
 ) -> dict[str, dg.MetadataValue]:
-    """The link to the Evidently report of the window that ends with this hour.
+    """Return the link to the Evidently report of the window that ends with this hour.
 
-    It is for people to look at: whatever becomes of it, drift is judged.
+    The page is for people to look at: if making it fails, drift is judged all the same.
     """
     if not stores.settings.report_rows:
         return {}
@@ -219,7 +219,7 @@ def _evidently(
             since,
             until,
             rows=stores.settings.report_rows,
-            files=stores.reports,
+            files=stores.report_pages,
             source=back_to(stores, spec, "drift_report", hour),
         )
     except Exception as error:

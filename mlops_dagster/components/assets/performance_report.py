@@ -1,4 +1,4 @@
-"""`performance_report`: how right and how quick each version was, by day, and what follows for the champion."""
+"""`performance_report`: accuracy, latency and errors of each version by day, and the consequences for the champion."""
 
 from collections.abc import Collection, Mapping, Sequence
 from datetime import date, datetime, timedelta
@@ -73,7 +73,7 @@ def performance_report_asset(spec: ModelSpec) -> dg.AssetsDefinition:
         champion = stores.champion(spec.model)
         versions = [] if champion is None else stores.registry.list(spec.model)
         classes = {each.version: each.schema.classes for each in versions if each.schema is not None}
-        counted = stores.log.label_counts(spec.model, days[0][1])  # before the rows: later labels show next time
+        counted = stores.log.label_counts(spec.model, days[0][1])  # first: labels in between show next time
         said: dict[str, Metadata] = {}
         answers: dict[date, DayOfAnswers] = {}
         for key, start, end in days:
@@ -97,7 +97,7 @@ def performance_report_asset(spec: ModelSpec) -> dg.AssetsDefinition:
         concept = None
         then = ""
         if champion is not None:
-            # Runs that report on old days again may come after this one, which is the one that tells.
+            # Runs that report again on old days may come after this run, but only this run, of the newest day, alerts.
             again = () if overtaken else changed_days(stores, spec, context.instance, now)
             known = answers_of(stores, spec, champion, context.instance, answers, again, matured)
             concept = look_at_concept(stores, spec, champion, known, until)
@@ -114,7 +114,7 @@ def performance_report_asset(spec: ModelSpec) -> dg.AssetsDefinition:
                 under_floor=look is not None and under_floor(spec.performance, look.macro_f1),
                 then=then,
             )
-        # What is said of the champion first, then the day's tables and numbers.
+        # The findings on the champion come first, then the day's tables and numbers.
         said[latest] = {
             **floor_in_words(look),
             **for_programs(floor_metadata(spec, look)),
@@ -134,7 +134,7 @@ def performance_report_asset(spec: ModelSpec) -> dg.AssetsDefinition:
 
 
 def _maturity(spec: ModelSpec, matured: Sequence[date], days: int) -> Metadata:
-    """By which of the champion's days it is judged, and what the others lack."""
+    """Return the champion's days that are judged, and the labels that the other days lack."""
     return {
         "judged_until": matured[-1].isoformat() if matured else "none yet",
         "judged_days": len(matured),
@@ -184,7 +184,7 @@ def _estimated(found: EstimatedPerformance) -> Metadata:
 
 
 def _label_debt(stores: Stores, spec: ModelSpec, until: datetime) -> Metadata:
-    """How many answers still await their label, and for how long."""
+    """Return how many answers still await their label, and for how long."""
     debt = stores.rollups.label_debt(spec.model, until - timedelta(days=stores.settings.label_days), until)
     ages = {"oldest": debt.oldest_at, "median": debt.median_at}
     return {

@@ -1,4 +1,4 @@
-"""`prediction_batch`: what was served each hour, validated hour by hour."""
+"""`prediction_batch`: the rows served each hour, validated hour by hour."""
 
 from collections.abc import Iterator, Mapping, Sequence
 from datetime import datetime, timedelta
@@ -22,7 +22,7 @@ from mlops_dagster.registry import ModelVersion
 from mlops_dagster.stores import Stores
 
 FAILED = "failed"
-"""What an hour whose rows were set aside says of its `validation`."""
+"""The value of `validation` in the metadata of an hour whose rows were set aside."""
 
 
 def prediction_batch_asset(spec: ModelSpec) -> dg.AssetsDefinition:
@@ -93,7 +93,7 @@ def prediction_batch_asset(spec: ModelSpec) -> dg.AssetsDefinition:
 
 
 def _summary(found: Mapping[datetime, ValidationResult], hours: Sequence[str], place: str, done: str) -> str:
-    """Why the check passed or failed: the newest hour that did not pass, what it failed, and what was done about it."""
+    """Return why the check passed or failed: the newest hour that did not pass, its failures, and the action taken."""
     bad = sorted(hour for hour, result in found.items() if result.failures or result.errors)
     if not bad:
         if len(hours) == 1:
@@ -111,7 +111,7 @@ def _summary(found: Mapping[datetime, ValidationResult], hours: Sequence[str], p
 def _reigns(
     stores: Stores, model: str, hours: Sequence[tuple[str, datetime, datetime]]
 ) -> Iterator[tuple[ModelVersion, datetime, datetime]]:
-    """Who served as champion in which hours, where there was one: many hours are validated at once."""
+    """Yield each champion and the stretch of hours it served: many hours are validated at once."""
     champions = [
         (served_by(stores.registry, stores.rollups, model, start, end), start, end) for _key, start, end in hours
     ]
@@ -123,7 +123,7 @@ def _reigns(
 
 
 def _hold(stores: Stores, spec: ModelSpec, found: Mapping[datetime, ValidationResult], now: datetime) -> str:
-    """Put online serving on hold, or lift that, as the policy says; what was done, for the alert."""
+    """Put online serving on hold, or release it, by the policy; return the action taken, for the alert."""
     decided = should_hold(spec.validation, found, now)
     enact_hold(stores.registry, spec.model, decided)
     if decided.action != "hold":
@@ -132,7 +132,7 @@ def _hold(stores: Stores, spec: ModelSpec, found: Mapping[datetime, ValidationRe
 
 
 def failed_hours(instance: dg.DagsterInstance, spec: ModelSpec, since: datetime, until: datetime) -> list[datetime]:
-    """The hours in [since, until) whose rows were set aside, by their latest validation, in order."""
+    """Return the hours in [since, until) whose rows were set aside, by their latest validation, in order."""
     wanted = complete(hourly(), since, until)
     latest = {
         key: said.get("validation") for key, said in latest_reports(instance, spec.key("prediction_batch"), wanted)

@@ -1,4 +1,4 @@
-"""The macro-F1 floor in Dagster: the check beside the daily report, and the sensor that starts a rollback."""
+"""The macro-F1 floor in Dagster: the check on the daily report, and the sensor that starts a rollback."""
 
 from collections.abc import Collection, Mapping
 from dataclasses import asdict, dataclass
@@ -22,7 +22,7 @@ CHECK = "macro_f1"
 
 
 def macro_f1_check_spec(spec: ModelSpec) -> dg.AssetCheckSpec:
-    """The check `macro_f1` on the daily report."""
+    """Return the check `macro_f1` on the daily report."""
     return dg.AssetCheckSpec(
         CHECK,
         asset=spec.key("performance_report"),
@@ -32,7 +32,7 @@ def macro_f1_check_spec(spec: ModelSpec) -> dg.AssetCheckSpec:
 
 
 def hold_to_floor(stores: Stores, spec: ModelSpec, matured: Collection[date], until: datetime) -> FloorLook | None:
-    """Look at the champion as of now, by its answers of these days, of those before `until`."""
+    """Test the current champion against the floor, by its answers of the `matured` days before `until`."""
     if stores.champion(spec.model) is None:
         return None
     return look_at_floor(
@@ -41,7 +41,7 @@ def hold_to_floor(stores: Stores, spec: ModelSpec, matured: Collection[date], un
 
 
 def tell_of_floor(stores: Stores, spec: ModelSpec, look: FloorLook | None, log: dg.DagsterLogManager) -> None:
-    """The alert `macro_f1`: opened, brought up to date, or over; where nothing can be told it stays as it is."""
+    """Open, update or resolve the alert `macro_f1`; if nothing can be told, it stays unchanged."""
     if look is None:
         return
     decision = look.decision
@@ -60,7 +60,7 @@ def tell_of_floor(stores: Stores, spec: ModelSpec, look: FloorLook | None, log: 
 
 
 def macro_f1_check(spec: ModelSpec, look: FloorLook | None) -> dg.AssetCheckResult:
-    """What the look found, as the check; without enough labels it passes and says that it cannot tell."""
+    """Return the result of the look as the check; without enough labels it passes and says that it cannot tell."""
     if look is None:
         return dg.AssetCheckResult(
             check_name=CHECK,
@@ -99,7 +99,7 @@ def floor_in_words(look: FloorLook | None) -> Metadata:
 
 
 def floor_metadata(spec: ModelSpec, look: FloorLook | None) -> Metadata:
-    """Of the report and of the check: the number, its limits, and what is to be done. The sensors read it."""
+    """Return macro-F1, its limits and the action to take, for report and check; the sensors read them."""
     if look is None:
         return {}
     found, interval = look.macro_f1, look.macro_f1.interval
@@ -134,12 +134,12 @@ _NUMBERS = {
     "high": "macro_f1_high",
     "rows": "macro_f1_rows",
 }
-"""What a retraining shows of the report, and under which name the report has it."""
+"""Numbers of the report that a retraining shows: its own name for each, and the name in the report."""
 
 
 @dataclass(frozen=True, slots=True)
 class FloorSignal:
-    """What the sensors need of the latest daily report."""
+    """The part of the latest daily report that the sensors need."""
 
     outcome: FloorOutcome
     reason: str
@@ -149,7 +149,7 @@ class FloorSignal:
 
 
 def latest_floor(instance: dg.DagsterInstance, spec: ModelSpec, now: datetime) -> FloorSignal | None:
-    """None if there is no report, none that says anything of a champion, or none of the last days."""
+    """Return the floor's part of the latest report; None without a report of the last days that has a champion."""
     said = latest_report(instance, spec.key("performance_report"), daily(), now)
     if said is None or "floor" not in said:
         return None
@@ -172,7 +172,7 @@ def _numbers(said: Mapping[str, object]) -> Numbers:
 def reason_to_retrain(
     instance: dg.DagsterInstance, spec: ModelSpec, champion: str, now: datetime
 ) -> PerformanceSignal | None:
-    """Why the champion does too badly to stay, where nobody before it does better."""
+    """Return why the champion must be replaced by a new version, if no former champion does better; else None."""
     signal = latest_floor(instance, spec, now)
     if signal is None or signal.champion != champion or signal.outcome is not FloorOutcome.RETRAIN:
         return None
@@ -180,7 +180,7 @@ def reason_to_retrain(
 
 
 def macro_f1_floor_sensor(spec: ModelSpec) -> dg.SensorDefinition:
-    """The sensor `macro_f1_floor`."""
+    """Return the sensor `macro_f1_floor`."""
     job_name = f"{spec.prefix}_rollback"
 
     @dg.sensor(
@@ -202,7 +202,7 @@ def macro_f1_floor_sensor(spec: ModelSpec) -> dg.SensorDefinition:
         if champion is None or champion.version != signal.champion:
             return dg.SkipReason(f"{signal.champion} is no longer champion")
         config = Rollback(reason=signal.reason, to=signal.to, bad=signal.champion)
-        # Once more every hour until it is gone: naming the bad version, a second run changes nothing.
+        # Repeated every hour until the bad version is gone: since it is named, a second run changes nothing.
         return dg.RunRequest(
             run_key=f"floor-{signal.champion}-{now:%Y-%m-%d-%H}",
             run_config=dg.RunConfig(ops={f"{spec.prefix}_withdrawal": config}),

@@ -46,7 +46,7 @@ def retraining_sensor(spec: ModelSpec) -> dg.SensorDefinition:
         config = TrainingRun(
             as_of=now.isoformat(), trigger=found.trigger or "", reason=found.reason, numbers=dict(found.numbers)
         )
-        # One try a day: a training run that fails is not repeated at every tick.
+        # One try a day: a failed training run is not repeated at every tick.
         return dg.RunRequest(
             run_key=f"retrain-{now:%Y-%m-%d}",
             run_config=dg.RunConfig(ops={f"{spec.prefix}__training_set": config}),
@@ -64,7 +64,7 @@ def consider(
     now: datetime,
     concept: ConceptSignal | None,
 ) -> RetrainDecision:
-    """Whether to retrain now, by the latest reports, and what has been trained so far."""
+    """Return whether to retrain now, by the latest reports and the trainings so far."""
     return should_retrain(
         spec.retraining,
         now=now,
@@ -79,13 +79,13 @@ def consider(
 
 
 def _trained_at(version: ModelVersion) -> datetime:
-    """The time as of which it was trained: a training of last month made again today answers no drift of today."""
+    """Return the time as of which the version was trained: a repeat of last month's training ignores today's drift."""
     as_of = version.lineage.get("as_of")
     return version.created_at if as_of is None else parse_time(as_of)
 
 
 def what_follows(stores: Stores, spec: ModelSpec, champion: str, instance: dg.DagsterInstance, now: datetime) -> str:
-    """Of proven concept drift, for the alert: that a retraining starts, or what it waits for."""
+    """Return the action on proven concept drift, for the alert: that a retraining starts, or why it waits."""
     if not spec.retraining.on_concept_drift:
         return ""
     found = consider(stores, spec, champion, instance, now, ConceptSignal(drifted=True, reason="concept drift"))
@@ -93,18 +93,18 @@ def what_follows(stores: Stores, spec: ModelSpec, champion: str, instance: dg.Da
 
 
 def _is_running(instance: dg.DagsterInstance, spec: ModelSpec) -> bool:
-    """By its job or, from the asset graph, in a run of no name. One that waits for its turn runs as well."""
+    """Return whether a retraining runs or is queued, by its job or, from the asset graph, in a run without a name."""
     job_name, made = f"{spec.prefix}_retrain", spec.key("registered_version")
     unfinished = instance.get_runs(dg.RunsFilter(statuses=NOT_FINISHED_STATUSES))
     return any(run.job_name == job_name or made in (run.asset_selection or ()) for run in unfinished)
 
 
 def _tags(numbers: Numbers) -> dict[str, str]:
-    """The trigger's numbers as the run list shows them, under names that Dagster allows in tags."""
+    """Return the trigger's numbers as the run list shows them, under names that Dagster allows in tags."""
     return {f"mlops/{re.sub(r'[^A-Za-z0-9_.-]', '_', name)[:50]}": value for name, value in numbers.items()}
 
 
 def _latest_drift(instance: dg.DagsterInstance, spec: ModelSpec, champion: str, now: datetime) -> DriftSignal | None:
-    """What the newest hour's report says of this champion; None if it is of another, or days old."""
+    """Return the drift that the newest hour's report found for this champion; None if of another, or days old."""
     said = latest_report(instance, spec.key("drift_report"), hourly(), now)
     return None if said is None or said.get("champion") != champion else DriftSignal.from_metadata(said)

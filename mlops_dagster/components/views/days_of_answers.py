@@ -1,8 +1,8 @@
-"""The champion's answers by day: as the reports have them, and counted again where labels have come since.
+"""The champion's answers by day: as the reports have them, or counted again where labels have come since.
 
 Labels may come a year late, a few each hour. A report of a day is made again at noon if the number of its labels has
-changed by a twentieth since, and for less once a week: so a day whose labels trickle in for a year is made about 70
-times, and one whose labels come all at once is made again on the next day.
+changed by a twentieth since, and for a smaller change once a week: so the report of a day whose labels trickle in for a
+year is made about 70 times, and that of a day whose labels come all at once is made again on the next day.
 """
 
 from collections.abc import Collection, Mapping, Sequence
@@ -28,15 +28,15 @@ LABELS = "labels_counted"
 """Under which it has how many labels were known."""
 
 NEWS = 0.05
-"""Of the labels of a day: so many new or corrected ones are a reason to make its report again the next noon."""
+"""A report is made again the next noon if this share of its day's labels is new or corrected."""
 AT_LEAST_EVERY = timedelta(days=7)
-"""After so long a single one is."""
+"""After this time a single new or corrected label is enough to make a report again."""
 
 _DAY = timedelta(days=1)
 
 
 def card_slices(champion: ModelVersion | None) -> list[str]:
-    """The slices of a version's card, but for the one of all rows."""
+    """Return the slices of a version's card, without the slice of all rows."""
     evaluation = champion.card.evaluation if champion is not None and champion.card is not None else ()
     return [part.name for part in evaluation if part.name != OVERALL]
 
@@ -52,7 +52,7 @@ def count_day(stores: Stores, spec: ModelSpec, champion: ModelVersion, day: date
 
 
 def since_promotion(stores: Stores, champion: ModelVersion, until: datetime) -> dict[date, Cohort]:
-    """Return how much the champion answered on each day of its reign before `until`, and how much has a label."""
+    """Return the numbers of the champion's answers and of labelled ones, by day of its reign before `until`."""
     since = champion_since(stores.registry.history(champion.model))
     if since is None or since >= until:
         return {}
@@ -70,7 +70,7 @@ def answers_of(
 ) -> dict[date, DayOfAnswers]:
     """Return the champion's answers of these days, as far as they were counted.
 
-    Those of this run are `judged`. Earlier days are as their reports have them, or counted `again`.
+    The answers of this run's days are in `judged`. Earlier days are taken from their reports, or counted `again`.
     """
     earlier = [day for day in days if day < min(judged)]
     known = _reported(instance, spec, earlier)
@@ -80,7 +80,7 @@ def answers_of(
 
 
 def changed_days(stores: Stores, spec: ModelSpec, instance: dg.DagsterInstance, now: datetime) -> set[str]:
-    """Return the days whose reports are to be made again: of all whose labels may still come."""
+    """Return the days whose reports have to be made again, among all days whose labels may still come."""
     since = datetime.combine((now - timedelta(days=stores.settings.label_days)).date(), time(), UTC)
     counts = stores.log.label_counts(spec.model, since)
     days = [day.isoformat() for day in counts]
@@ -92,7 +92,7 @@ def changed_days(stores: Stores, spec: ModelSpec, instance: dg.DagsterInstance, 
 
 
 def is_news(counted: int, made_at: datetime, labels: int, now: datetime) -> bool:
-    """Whether a day with so many `labels` is reported on again, of which `counted` were known when it last was.
+    """Return whether to report again on a day that has `labels` labels and had `counted` at its last report.
 
     >>> noon = datetime(2013, 3, 2, 12, tzinfo=UTC)
     >>> is_news(1_000, noon, 1_050, noon + timedelta(days=1)), is_news(1_000, noon, 1_049, noon + timedelta(days=1))
@@ -105,7 +105,7 @@ def is_news(counted: int, made_at: datetime, labels: int, now: datetime) -> bool
 
 
 def _reported(instance: dg.DagsterInstance, spec: ModelSpec, days: Sequence[date]) -> dict[date, DayOfAnswers]:
-    """The days' counts as their latest reports have them."""
+    """Return the days' counts from their latest reports."""
     wanted = [day.isoformat() for day in days]
     return {
         date.fromisoformat(day): DayOfAnswers.from_metadata(said[ANSWERS])

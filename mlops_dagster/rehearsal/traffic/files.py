@@ -43,7 +43,7 @@ def read_table(file: Path, schema: ModelSchema, *, event_time: str = EVENT_TIME,
         raise
     except OSError as error:
         raise InvalidInputError(f"cannot read {str(file)!r} ({error.strerror or error})") from error
-    except Exception as error:  # of the parsers of pandas and Arrow, whatever they raise
+    except Exception as error:  # the parsers of pandas and Arrow raise many kinds
         raise InvalidInputError(f"{str(file)!r} cannot be read as a table: {error}") from error
 
 

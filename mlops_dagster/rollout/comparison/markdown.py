@@ -10,7 +10,7 @@ MANY_SLICES = f"Of {{slices:,}} slices the {MOST_LINES} with the most evidence, 
 
 
 def to_markdown(found: Comparison) -> str:
-    """The verdict, both versions' scores, the tests with their limits, the slices, and which rows these are."""
+    """Return the verdict, both versions' scores, the tests with limits, the slices, and the origin of the rows."""
     return "\n\n".join(
         [
             f"## {found.challenger} against {found.champion}: {found.verdict.replace('_', ' ')}",
@@ -31,7 +31,7 @@ def to_markdown(found: Comparison) -> str:
 
 
 def scores_table(found: Comparison) -> str:
-    """A line for each version, on all rows."""
+    """Return a table with a line for each version, on all rows."""
     pairs = found.overall.pairs
     lines = ["| version | accuracy | micro-F1 | macro-F1 | failed | right alone |", "|---|---|---|---|---|---|"]
     for role, version, scores, alone in (
@@ -47,7 +47,7 @@ def scores_table(found: Comparison) -> str:
 
 
 def tests_table(part: Part) -> str:
-    """Each claim with what is held against what."""
+    """Return a table of each claim with its e-value and its limit."""
     lines = ["| claim | e-value | limit | anytime p | verdict |", "|---|---|---|---|---|"]
     lines += [
         f"| {test.claim} | {test.e_value:.4g} | {test.limit:.4g} | {test.p:.3g} | {test.verdict} |"
@@ -83,7 +83,7 @@ def most_telling(slices: Sequence[Part], most: int) -> Sequence[Part]:
 
 
 def rows_text(found: Comparison) -> str:
-    """Where the rows come from, and which were left out."""
+    """Return a text on the rows' origin and on those left out."""
     sample = found.sample
     window = f"from {sample.since:%Y-%m-%d %H:%M} to {sample.until:%Y-%m-%d %H:%M} UTC"
     lines = [
