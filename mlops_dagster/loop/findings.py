@@ -1,7 +1,7 @@
 """The kinds of reports on a model, and the content of each kind."""
 
 from dataclasses import dataclass
-from datetime import datetime
+from datetime import datetime, timedelta
 from typing import Final
 
 from mlops_dagster.monitoring import ConceptReport, DayOfAnswers, DriftReport, LabelDriftReport, PerformanceReport
@@ -51,6 +51,9 @@ class WeekOfLabels:
 
     labels: LabelDriftReport | None = None
 
+
+FORGOTTEN_AFTER: Final = timedelta(days=3)
+"""A report older than this is not a reason to act on the champion now."""
 
 VALIDATION: Final = ReportKind("validation", HOUR, ValidatedHour)
 DRIFT: Final = ReportKind("drift", HOUR, HourOfDrift)

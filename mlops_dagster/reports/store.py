@@ -2,7 +2,7 @@
 
 import json
 from collections.abc import Callable, Collection, Mapping, Sequence
-from datetime import datetime
+from datetime import datetime, timedelta
 from typing import Any, TypeVar
 
 from sqlalchemy import (
@@ -27,6 +27,8 @@ from mlops_dagster.documents.texts import plain
 from mlops_dagster.reports.report import Content, Report, ReportKind
 
 Some = TypeVar("Some")
+
+_TICK = timedelta(microseconds=1)
 
 TABLES = MetaData()
 _reports = Table(
@@ -96,6 +98,13 @@ class Reports:
         """Return the report of the last period that begins in [since, until); None if there is none."""
         found = _last(model, kind.name, since, until, at).order_by(None).order_by(_reports.c.start.desc()).limit(1)
         return next(iter(self._read(found, kind.from_json)), None)
+
+    def recent(
+        self, kind: ReportKind[Content], model: str, now: datetime, *, within: timedelta, at: datetime | None = None
+    ) -> Report[Content] | None:
+        """Return the report of the last period that was over by `now`; None if it was over for `within` or longer."""
+        ended = now - kind.period + _TICK
+        return self.newest(kind, model, ended - within, ended, at=at)
 
     def made(self, kind: ReportKind[Any], model: str, since: datetime, until: datetime) -> Collection[datetime]:
         """Return the starts of the periods in [since, until) that have a report."""

@@ -2,20 +2,19 @@
 
 from collections.abc import Collection, Sequence
 from datetime import datetime, timedelta
-from functools import cache
 
 import dagster as dg
 
 from mlops_dagster.components.assets.prediction_batch import failed_hours
-from mlops_dagster.components.checks.concept_drift import concept_of
+from mlops_dagster.components.checks.concept_drift import latest_concept
 from mlops_dagster.components.partitions import HOURLY, MODEL, STAGE, due_every, hourly, span, windows
 from mlops_dagster.components.platform import Platform
 from mlops_dagster.components.spec import ModelSpec
-from mlops_dagster.components.views.daily_reports import DailyReport, daily_reports, in_force
 from mlops_dagster.components.views.links import back_to, link_of, log_of
 from mlops_dagster.components.views.reports import not_the_newest
 from mlops_dagster.components.views.tables import for_programs, in_order, table
 from mlops_dagster.errors import told
+from mlops_dagster.loop.findings import DRIFT, HourOfDrift
 from mlops_dagster.monitoring import DriftReport, Verdict
 from mlops_dagster.monitoring.drift.trailing import trailing_drift
 from mlops_dagster.monitoring.pages.evidently_reports import publish_report
@@ -65,27 +64,33 @@ def drift_report_asset(spec: ModelSpec) -> dg.AssetsDefinition:
         sound: dict[str, DriftReport] = {}
         retraining: dict[str, str] = {}
         window = timedelta(hours=spec.drift.window_hours)
-        failed = failed_hours(context.instance, spec, hours[0][2] - window, hours[-1][2])
+        failed = failed_hours(stores, spec.model, hours[0][2] - window, hours[-1][2])
         overtaken = not_the_newest(context, stores, spec, hours[-1][0])
         profiles, made = _profiles(context, stores, spec.model, hours[0][1], hours[-1][2])
-
-        @cache
-        def days() -> Sequence[DailyReport]:
-            """Only drift that asks is weighed by labels: else none of them is read."""
-            return tuple(daily_reports(context.instance, spec.key("performance_report"), hours[0][2], hours[-1][2]))
 
         for key, start, end in hours:
             found = trailing_drift(stores.registry, stores.rollups, spec.model, end, spec.drift)
             its_profiles = {"profiles": dg.MetadataValue.json(profiles.get(start, []))}
             if found is None:
                 context.add_asset_metadata({**overtaken, **NO_CHAMPION, **its_profiles}, partition_key=key)
+                stores.reports.save(DRIFT, spec.model, start, HourOfDrift(), **NO_CHAMPION)
                 continue
             bad = [hour for hour in failed if end - window <= hour < end]
             report = _of_sound_hours(found.drift, bad)
             judged.append(report)
             version = found.champion.version
-            concept = concept_of(in_force(days(), end), version) if report.verdict is Verdict.RETRAIN else None
+            # Only drift that asks is weighed by labels, as they were known when the hour ended.
+            concept = latest_concept(stores, spec.model, version, end) if report.verdict is Verdict.RETRAIN else None
             asks = weigh(DriftSignal.from_metadata(report.metadata()), None if concept is None else concept.harm)
+            stores.reports.save(
+                DRIFT,
+                spec.model,
+                start,
+                HourOfDrift(report, asks, tuple(bad)),
+                verdict=report.verdict.value,
+                reason=report.why,
+                champion=version,
+            )
             if not bad:
                 sound[key], retraining[key] = report, asks.reason
             its_page = (

@@ -6,10 +6,9 @@ from datetime import date, datetime, timedelta
 import dagster as dg
 
 from mlops_dagster.alerting import Severity
-from mlops_dagster.components.partitions import daily
 from mlops_dagster.components.spec import ModelSpec
-from mlops_dagster.components.views.reports import latest_report
 from mlops_dagster.components.views.tables import Metadata, for_programs, table
+from mlops_dagster.loop.findings import FORGOTTEN_AFTER, PERFORMANCE
 from mlops_dagster.monitoring import (
     ConceptReport,
     ConceptVerdict,
@@ -136,13 +135,15 @@ def concept_check(report: ConceptReport | None, then: str) -> dg.AssetCheckResul
     )
 
 
-def latest_concept(instance: dg.DagsterInstance, spec: ModelSpec, champion: str, now: datetime) -> ConceptSignal | None:
-    """What the latest daily report says of this champion; None if it is of another, or days old."""
-    return concept_of(latest_report(instance, spec.key("performance_report"), daily(), now), champion)
+def latest_concept(stores: Stores, model: str, champion: str, now: datetime) -> ConceptSignal | None:
+    """Return what the latest daily report found of this champion; None if it is of another, or days old.
 
-
-def concept_of(said: Mapping[str, object] | None, champion: str) -> ConceptSignal | None:
-    """Return what a daily report says of this champion; None without a report, or if it is of another."""
-    if said is None or said.get("concept_champion") != champion:
+    That is the report of the last day that was over by `now`, as it was made last by then.
+    """
+    found = stores.reports.recent(PERFORMANCE, model, now, within=FORGOTTEN_AFTER, at=now)
+    concept = None if found is None else found.content.concept
+    if concept is None or concept.champion != champion:
         return None
-    return ConceptSignal.from_metadata(said)
+    return ConceptSignal.from_metadata(
+        {**concept.metadata(), "concept": concept.verdict.value, "concept_reason": concept.reason}
+    )

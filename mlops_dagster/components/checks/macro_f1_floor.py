@@ -1,6 +1,6 @@
 """The macro-F1 floor in Dagster: the check on the daily report, and the sensor that starts a rollback."""
 
-from collections.abc import Collection, Mapping
+from collections.abc import Collection
 from dataclasses import asdict, dataclass
 from datetime import date, datetime
 
@@ -8,11 +8,10 @@ import dagster as dg
 
 from mlops_dagster.alerting import Severity
 from mlops_dagster.components.jobs.rollout_runs import Rollback
-from mlops_dagster.components.partitions import daily
 from mlops_dagster.components.platform import Platform
 from mlops_dagster.components.spec import ModelSpec
-from mlops_dagster.components.views.reports import latest_report
 from mlops_dagster.components.views.tables import Metadata
+from mlops_dagster.loop.findings import FORGOTTEN_AFTER, PERFORMANCE
 from mlops_dagster.retraining.signals import Numbers, PerformanceSignal
 from mlops_dagster.rollout.floor.floor import FloorOutcome, under_floor
 from mlops_dagster.rollout.floor.look import FloorLook, look_at_floor
@@ -128,15 +127,6 @@ def floor_metadata(spec: ModelSpec, look: FloorLook | None) -> Metadata:
     return shown
 
 
-_NUMBERS = {
-    "macro_f1": "macro_f1",
-    "low": "macro_f1_low",
-    "high": "macro_f1_high",
-    "rows": "macro_f1_rows",
-}
-"""Numbers of the report that a retraining shows: its own name for each, and the name in the report."""
-
-
 @dataclass(frozen=True, slots=True)
 class FloorSignal:
     """The part of the latest daily report that the sensors need."""
@@ -148,32 +138,28 @@ class FloorSignal:
     numbers: Numbers
 
 
-def latest_floor(instance: dg.DagsterInstance, spec: ModelSpec, now: datetime) -> FloorSignal | None:
-    """Return the floor's part of the latest report; None without a report of the last days that has a champion."""
-    said = latest_report(instance, spec.key("performance_report"), daily(), now)
-    if said is None or "floor" not in said:
+def latest_floor(stores: Stores, spec: ModelSpec, now: datetime) -> FloorSignal | None:
+    """Return what the latest daily report found; None if there is none of the last days, or none of a champion."""
+    found = stores.reports.recent(PERFORMANCE, spec.model, now, within=FORGOTTEN_AFTER)
+    look = None if found is None else found.content.floor
+    if look is None:
         return None
+    decision = look.decision
     return FloorSignal(
-        FloorOutcome(str(said["floor"])),
-        str(said["floor_reason"]),
-        str(said["floor_champion"]),
-        str(said["floor_to"]),
-        _numbers(said),
+        decision.outcome, decision.reason, look.champion, decision.to, _numbers(look, spec.performance.floor)
     )
 
 
-def _numbers(said: Mapping[str, object]) -> Numbers:
-    limits = said["macro_f1_limits"]
-    assert isinstance(limits, Mapping)
-    known = {**{shown: said.get(name) for shown, name in _NUMBERS.items()}, "limit": limits["floor"]}
-    return {name: f"{value:.4g}" for name, value in known.items() if isinstance(value, int | float)}
+def _numbers(look: FloorLook, floor: float) -> Numbers:
+    """Return what a retraining shows of the report, as text."""
+    low, high = look.macro_f1.interval or (None, None)
+    known = {"macro_f1": look.macro_f1.value, "low": low, "high": high, "rows": look.macro_f1.rows, "limit": floor}
+    return {name: f"{value:.4g}" for name, value in known.items() if value is not None}
 
 
-def reason_to_retrain(
-    instance: dg.DagsterInstance, spec: ModelSpec, champion: str, now: datetime
-) -> PerformanceSignal | None:
+def reason_to_retrain(stores: Stores, spec: ModelSpec, champion: str, now: datetime) -> PerformanceSignal | None:
     """Return why the champion must be replaced by a new version, if no former champion does better; else None."""
-    signal = latest_floor(instance, spec, now)
+    signal = latest_floor(stores, spec, now)
     if signal is None or signal.champion != champion or signal.outcome is not FloorOutcome.RETRAIN:
         return None
     return PerformanceSignal(signal.reason, signal.numbers)
@@ -193,12 +179,13 @@ def macro_f1_floor_sensor(spec: ModelSpec) -> dg.SensorDefinition:
     )
     def macro_f1_floor(context: dg.SensorEvaluationContext, platform: Platform) -> dg.RunRequest | dg.SkipReason:
         now = platform.clock().now()
-        signal = latest_floor(context.instance, spec, now)
+        stores = platform.stores()
+        signal = latest_floor(stores, spec, now)
         if signal is None:
             return dg.SkipReason("no report of the last days says anything about the champion")
         if signal.outcome is not FloorOutcome.ROLL_BACK:
             return dg.SkipReason(f"{signal.outcome}: {signal.reason}")
-        champion = platform.stores().champion(spec.model)
+        champion = stores.champion(spec.model)
         if champion is None or champion.version != signal.champion:
             return dg.SkipReason(f"{signal.champion} is no longer champion")
         config = Rollback(reason=signal.reason, to=signal.to, bad=signal.champion)

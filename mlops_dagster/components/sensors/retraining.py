@@ -10,11 +10,10 @@ from mlops_dagster.clock import parse_time
 from mlops_dagster.components.assets.training import TrainingRun
 from mlops_dagster.components.checks.concept_drift import latest_concept
 from mlops_dagster.components.checks.macro_f1_floor import reason_to_retrain
-from mlops_dagster.components.partitions import hourly
 from mlops_dagster.components.platform import Platform
 from mlops_dagster.components.sensors.retraining_failures import failed_at
 from mlops_dagster.components.spec import ModelSpec
-from mlops_dagster.components.views.reports import latest_report
+from mlops_dagster.loop.findings import DRIFT, FORGOTTEN_AFTER
 from mlops_dagster.registry import ModelVersion
 from mlops_dagster.retraining.policy import RetrainDecision, should_retrain
 from mlops_dagster.retraining.signals import ConceptSignal, DriftSignal, Numbers
@@ -39,7 +38,7 @@ def retraining_sensor(spec: ModelSpec) -> dg.SensorDefinition:
         champion = stores.champion(spec.model)
         if champion is None:
             return dg.SkipReason("no champion yet")
-        concept = latest_concept(context.instance, spec, champion.version, now)
+        concept = latest_concept(stores, spec.model, champion.version, now)
         found = consider(stores, spec, champion.version, context.instance, now, concept)
         if not found.retrain:
             return dg.SkipReason(found.reason)
@@ -71,9 +70,9 @@ def consider(
         retrained_at=[_trained_at(each) for each in stores.versions(spec.model) if "dagster_run" in each.lineage],
         failed_at=failed_at(instance, spec),
         running=_is_running(instance, spec),
-        drift=_latest_drift(instance, spec, champion, now),
+        drift=_latest_drift(stores, spec.model, champion, now),
         rollout_active=stores.rollouts.active(spec.model) is not None,
-        performance=reason_to_retrain(instance, spec, champion, now),
+        performance=reason_to_retrain(stores, spec, champion, now),
         concept=concept,
     )
 
@@ -104,7 +103,9 @@ def _tags(numbers: Numbers) -> dict[str, str]:
     return {f"mlops/{re.sub(r'[^A-Za-z0-9_.-]', '_', name)[:50]}": value for name, value in numbers.items()}
 
 
-def _latest_drift(instance: dg.DagsterInstance, spec: ModelSpec, champion: str, now: datetime) -> DriftSignal | None:
-    """Return the drift that the newest hour's report found for this champion; None if of another, or days old."""
-    said = latest_report(instance, spec.key("drift_report"), hourly(), now)
-    return None if said is None or said.get("champion") != champion else DriftSignal.from_metadata(said)
+def _latest_drift(stores: Stores, model: str, champion: str, now: datetime) -> DriftSignal | None:
+    """Return what the newest hour's report found of this champion; None if it is of another, or days old."""
+    found = stores.reports.recent(DRIFT, model, now, within=FORGOTTEN_AFTER)
+    if found is None or found.champion != champion or found.content.drift is None:
+        return None
+    return DriftSignal.from_metadata(found.content.drift.metadata())

@@ -8,12 +8,8 @@ year is made about 70 times, and that of a day whose labels come all at once is 
 from collections.abc import Collection, Mapping, Sequence
 from datetime import UTC, date, datetime, time, timedelta
 
-import dagster as dg
-
-from mlops_dagster.clock import parse_time
 from mlops_dagster.components.spec import ModelSpec
-from mlops_dagster.components.views.daily_reports import MADE_AT
-from mlops_dagster.components.views.reports import latest_reports
+from mlops_dagster.loop.findings import PERFORMANCE
 from mlops_dagster.monitoring import DayOfAnswers, day_of_answers
 from mlops_dagster.monitoring.concept.outcomes import added_up
 from mlops_dagster.predictions import Cohort, champion_days
@@ -21,11 +17,6 @@ from mlops_dagster.registry import ModelVersion
 from mlops_dagster.registry.cards import OVERALL
 from mlops_dagster.rollout.floor.floor import champion_since
 from mlops_dagster.stores import Stores
-
-ANSWERS = "answers"
-"""Under which a day's metadata has its `DayOfAnswers`."""
-LABELS = "labels_counted"
-"""Under which it has how many labels were known."""
 
 NEWS = 0.05
 """A report is made again the next noon if this share of its day's labels is new or corrected."""
@@ -63,7 +54,6 @@ def answers_of(
     stores: Stores,
     spec: ModelSpec,
     champion: ModelVersion,
-    instance: dg.DagsterInstance,
     judged: Mapping[date, DayOfAnswers],
     again: Collection[str],
     days: Sequence[date],
@@ -73,21 +63,20 @@ def answers_of(
     The answers of this run's days are in `judged`. Earlier days are taken from their reports, or counted `again`.
     """
     earlier = [day for day in days if day < min(judged)]
-    known = _reported(instance, spec, earlier)
+    known = _reported(stores, spec.model, earlier)
     stale = {day: count_day(stores, spec, champion, day) for day in earlier if day.isoformat() in again}
     found = {**known, **stale, **judged}
     return {day: found[day] for day in days if day in found and found[day].version == champion.version}
 
 
-def changed_days(stores: Stores, spec: ModelSpec, instance: dg.DagsterInstance, now: datetime) -> set[str]:
+def changed_days(stores: Stores, spec: ModelSpec, now: datetime) -> set[str]:
     """Return the days whose reports have to be made again, among all days whose labels may still come."""
     since = datetime.combine((now - timedelta(days=stores.settings.label_days)).date(), time(), UTC)
     counts = stores.log.label_counts(spec.model, since)
-    days = [day.isoformat() for day in counts]
     return {
-        day
-        for day, said in latest_reports(instance, spec.key("performance_report"), days)
-        if is_news(int(str(said[LABELS])), parse_time(str(said[MADE_AT])), counts[date.fromisoformat(day)], now)
+        each.start.date().isoformat()
+        for each in stores.reports.latest(PERFORMANCE, spec.model, since, now)
+        if is_news(each.content.labels, each.made_at, counts.get(each.start.date(), 0), now)
     }
 
 
@@ -104,11 +93,14 @@ def is_news(counted: int, made_at: datetime, labels: int, now: datetime) -> bool
     return news > 0 and (news >= NEWS * counted or now - made_at >= AT_LEAST_EVERY)
 
 
-def _reported(instance: dg.DagsterInstance, spec: ModelSpec, days: Sequence[date]) -> dict[date, DayOfAnswers]:
+def _reported(stores: Stores, model: str, days: Sequence[date]) -> dict[date, DayOfAnswers]:
     """Return the days' counts from their latest reports."""
-    wanted = [day.isoformat() for day in days]
+    if not days:
+        return {}
+    since, until = (datetime.combine(day, time(), UTC) for day in (min(days), max(days) + _DAY))
+    wanted = set(days)
     return {
-        date.fromisoformat(day): DayOfAnswers.from_metadata(said[ANSWERS])
-        for day, said in latest_reports(instance, spec.key("performance_report"), wanted)
-        if ANSWERS in said
+        each.start.date(): each.content.answers
+        for each in stores.reports.latest(PERFORMANCE, model, since, until)
+        if each.content.answers is not None and each.start.date() in wanted
     }
