@@ -137,12 +137,12 @@ def concept_check(report: ConceptReport | None, then: str) -> dg.AssetCheckResul
 
 
 def latest_concept(instance: dg.DagsterInstance, spec: ModelSpec, champion: str, now: datetime) -> ConceptSignal | None:
-    """What the latest daily report says of this champion; None if it is of another, or days old."""
+    """Return the concept signal of the latest daily report; None if the report is of another champion, or days old."""
     return concept_of(latest_report(instance, spec.key("performance_report"), daily(), now), champion)
 
 
 def concept_of(said: Mapping[str, object] | None, champion: str) -> ConceptSignal | None:
-    """Return what a daily report says of this champion; None without a report, or if it is of another."""
+    """Return the concept signal of a daily report; None without a report, or if the report is of another champion."""
     if said is None or said.get("concept_champion") != champion:
         return None
     return ConceptSignal.from_metadata(said)

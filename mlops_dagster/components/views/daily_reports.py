@@ -1,4 +1,4 @@
-"""Daily reports as they were in force at an earlier time: what has become known since is no evidence of then."""
+"""Daily reports as they were in force at an earlier time, without revisions that were made later."""
 
 from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass
@@ -11,14 +11,14 @@ from mlops_dagster.components.partitions import complete, daily
 from mlops_dagster.components.views.reports import FORGOTTEN_AFTER
 
 MADE_AT = "made_at"
-"""Under which a daily report has when it was made."""
+"""The metadata key for the time at which a daily report was made."""
 
 _AT_ONCE = 100
 
 
 @dataclass(frozen=True, slots=True)
 class DailyReport:
-    """A daily report as it was made once; of a day there are as many as it was made."""
+    """One revision of a daily report; a day has a revision for each time that its report was made."""
 
     day: date
     made_at: datetime
@@ -42,9 +42,9 @@ def daily_reports(
 
 
 def in_force(reports: Iterable[DailyReport], at: datetime) -> Mapping[str, object] | None:
-    """Return what the report said that was the newest one at that time; None if it was days old, or there was none.
+    """Return the metadata of the report that was the newest at `at`; None if there was none, or it was days old.
 
-    That is of the last day with a report by then, as it was made last by then: what has become known since is left out.
+    It is the last revision, made by `at`, of the last day with a report by then: later revisions are left out.
     """
     oldest = at - FORGOTTEN_AFTER
     known = [each for each in reports if each.made_at <= at and oldest < _over(each.day) <= at]
