@@ -228,7 +228,7 @@ class Scorer:
     def _unsound(
         self, probabilities: _Numbers, places: npt.NDArray[np.intp], row: int, first: int = 0
     ) -> ModelFailedError:
-        """The error of a row of a piece; the rows before that piece are counted too."""
+        """Return the error about row `row` of a piece; its message counts the `first` rows before that piece too."""
         if places[row] < 0:
             return ModelFailedError(
                 f"version {self.version} gave row {first + row} a label that is none of its classes "

@@ -136,7 +136,7 @@ class PerformanceCounts:
             self._versions[version, role].add(its, parts)
 
     def report(self) -> PerformanceReport:
-        """The figures of each version in each role."""
+        """Return the performance of each version in each role."""
         versions = [
             counts.performance(version, role, self._slices, self._classes.get(version))
             for (version, role), counts in sorted(self._versions.items())
@@ -147,7 +147,7 @@ class PerformanceCounts:
 def performance(
     pieces: "Iterable[pa.Table]", slices: Iterable[str] = (), classes: Mapping[str, Collection[str]] | None = None
 ) -> PerformanceReport:
-    """The figures of each version in each role, see `PerformanceCounts`."""
+    """Return the performance of each version in each role from pieces of rows, see `PerformanceCounts`."""
     counts = PerformanceCounts(slices, classes)
     for rows in pieces:
         counts.add(rows)
@@ -164,7 +164,7 @@ class _Counts:
         self._slices: dict[str, Answers] = {}
 
     def add(self, rows: "pd.DataFrame", slices: Iterable[SlicesOf]) -> None:
-        """`slices` are of all rows of the piece, which the index of `rows` counts."""
+        """Count more rows; `slices` are of all rows of the piece, and the index of `rows` gives places in the piece."""
         from mlops_dagster.statistics import confusion_counts
 
         self._latencies.append(rows["latency_ms"].to_numpy())

@@ -167,7 +167,7 @@ def _features(frame: pd.DataFrame) -> tuple[list[Feature], dict[str, str]]:
 
 
 def _kind(name: str, values: pd.Series[Any]) -> Feature | str:
-    """The feature that a column, in the order of its events, is; or why it is none."""
+    """Return the feature of a column, or the reason to leave the column out; `values` are in the order of events."""
     if name in _OF_A_REHEARSAL:
         return "what a rehearsal takes it for"
     if values.isna().all():
@@ -192,7 +192,10 @@ def _kind(name: str, values: pd.Series[Any]) -> Feature | str:
 
 
 def _number(name: str, values: pd.Series[Any]) -> Feature | str:
-    """A number that only rises is always farther than any that a model has learned from."""
+    """Return the numeric feature of a column, or the reason to leave the column out.
+
+    A number that only rises is left out, because new values always exceed those that a model has learned from.
+    """
     numbers = columns.numbers(values)
     there = numbers[~np.isnan(numbers)]
     if len(np.unique(there)) > _MOST_STEPS and (np.diff(there) >= 0).all():

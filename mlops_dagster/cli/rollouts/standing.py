@@ -56,7 +56,10 @@ def status(model: Model, json: Json = False) -> None:
 
 
 def _kept(rollout: "Rollout") -> str:
-    """What the model's file in this project says otherwise by now; "" if it cannot be read: others say so."""
+    """Return a sentence on the policy keys that the model's file in this project sets otherwise by now; "" if none.
+
+    A file that cannot be read gives "" too: other commands report its error.
+    """
     from mlops_dagster.cli.commands.policies import DEFAULTS, policy_in_force
     from mlops_dagster.rollout.kept_policy import kept_policy
     from mlops_dagster.rollout.policy import RolloutPolicy

@@ -57,7 +57,7 @@ def _schedule(
     asset: str,
     partitions: dg.TimeWindowPartitionsDefinition,
     cron: str,
-    changed: Callable[[Stores, ModelSpec, dg.DagsterInstance, datetime], set[str]] | None = None,
+    changed: Callable[[Stores, ModelSpec, datetime], set[str]] | None = None,
 ) -> dg.ScheduleDefinition:
     """Define the schedule of a report; `changed` names partitions whose data changed since they were materialized."""
 
@@ -76,7 +76,7 @@ def _schedule(
         first = stores.rollups.first_at(spec.model)
         again: set[str] = set()
         if first is not None and changed is not None:
-            again = changed(stores, spec, context.instance, context.scheduled_execution_time)
+            again = changed(stores, spec, context.scheduled_execution_time)
         return catch_up(context, {spec.key(asset): first}, partitions, job_name=job_name, again=again)
 
     return schedule

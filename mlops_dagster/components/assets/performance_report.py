@@ -155,7 +155,7 @@ def _maturity(spec: ModelSpec, matured: Sequence[date], days: int) -> Metadata:
 
 
 class _Day(NamedTuple):
-    """What is counted of the rows of a day; of the champion's answers, where there is a champion."""
+    """The performance in a day's rows, and counts and estimate of the champion's answers; None without a champion."""
 
     performance: PerformanceReport
     answers: DayOfAnswers | None
@@ -190,7 +190,7 @@ def count_day_of_model(
 
 
 def _estimated(found: EstimatedPerformance) -> Metadata:
-    """The performance that the champion's scores let one expect."""
+    """Return the performance expected from the champion's scores, as a sentence and as numbers."""
     return {"estimate": found.in_words, **for_programs(found.metadata())}
 
 

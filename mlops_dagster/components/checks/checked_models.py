@@ -71,6 +71,6 @@ def _check_suite(spec: ModelSpec, file: Path, schema: ModelSchema, champion: Mod
 
 
 def _shares(champion: ModelVersion | None) -> Shares:
-    """What the champion was trained on; without one no class is taken to be rare."""
+    """Return the class shares of the champion's training set; if unknown, those of two equally frequent classes."""
     shares = {} if champion is None else class_shares(champion)
     return shares if any(shares.values()) else ALIKE

@@ -91,7 +91,7 @@ def _limits_in_words(spec: ModelSpec) -> str:
 
 
 def floor_in_words(look: FloorLook | None) -> Metadata:
-    """What the report says of the floor, in a sentence."""
+    """Return the decision about the macro-F1 floor as a sentence for the report; empty without a champion."""
     if look is None:
         return {}
     return {"macro_f1_floor": f"{look.decision.outcome.value.replace('_', ' ')}: {look.decision.reason}"}

@@ -98,10 +98,10 @@ def places_of(rows: "pa.Table", version: str, calibration: Calibration) -> Place
 def estimated_performance(
     places: Places, calibration: Calibration, baseline: Baseline, policy: ConceptPolicy
 ) -> EstimatedPerformance:
-    """The expected performance of a version's answers in one day.
+    """Return the expected performance of a version's answers in one day, from the counts of `places_of`.
 
-    The interval takes rows that share causes for as few as the wrong answers of the evaluation showed, or the policy
-    says; without either there is none.
+    For the interval, rows that share causes are worth fewer: by the design effect of the policy, or else by that of the
+    wrong answers in the evaluation; without either there is no interval.
     """
     return _estimate(calibration, places, _worth(baseline, policy, places.total()))
 
@@ -112,7 +112,7 @@ def estimate(
     scores: npt.NDArray[np.float64],
     worth: tuple[float, float] | None,
 ) -> EstimatedPerformance:
-    """What is expected of answers with these predictions and scores; `worth` is that of `expected_performance`."""
+    """Return the expected performance from predictions and scores; `worth` is that of `expected_performance`."""
     return _estimate(calibration, _places(calibration, predicted, scores), worth)
 
 

@@ -109,7 +109,7 @@ def day_of_answers(
 
 
 def added_up(parts: Iterable[DayOfAnswers]) -> DayOfAnswers:
-    """The answers of all the parts of a day, of which there is one at least."""
+    """Return the answers of a day, added up from its parts; at least one part is required."""
     first, *others = parts
     total = first
     for part in others:

@@ -21,12 +21,13 @@ KL = "expect_column_kl_divergence_to_be_less_than"
 
 
 def distribution(name: str, reference: Histogram, *, max_divergence: float, least_rows: float) -> "Expectation | None":
-    """The Kullback-Leibler divergence of a day's values from the reference is at most `max_divergence` nats.
+    """Return the expectation that a day's values diverge from the reference by at most `max_divergence` nats.
 
-    Only days with enough rows to exclude chance are judged. Twice the divergence, times the rows,
-    is about chi-squared with as many degrees of freedom as groups less one (the G-test), so its mean under chance
-    is (groups - 1) / (2 rows). That is to be a tenth of the limit at most: rows >= 5 (groups - 1) / `max_divergence`,
-    and at least `least_rows`. Missing values are left out; they have a limit of their own.
+    The divergence is that of Kullback and Leibler. Only days with enough rows to exclude chance are judged. Twice the
+    divergence, times the rows, is about chi-squared with as many degrees of freedom as groups less one (the G-test), so
+    its mean under chance is (groups - 1) / (2 rows). That is to be a tenth of the limit at most: rows >=
+    5 (groups - 1) / `max_divergence`, and at least `least_rows`. Missing values are left out;
+    they have another limit.
 
     Returns None for a constant, and where there is nothing to compare.
 

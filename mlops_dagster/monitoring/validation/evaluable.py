@@ -1,6 +1,6 @@
-"""Whether a suite can be evaluated at all, and met: asked once of rows made up, before any real batch.
+"""Checks, before any real batch, that a suite can be evaluated and met, on made-up rows.
 
-They are made up from the schema, or from what a champion was trained on.
+The rows are made up from the schema, or from the baseline of a champion.
 """
 
 from collections.abc import Mapping

@@ -113,7 +113,10 @@ def reason_of(result: "ExpectationValidationResult") -> str:
 
 
 def _rule(result: "ExpectationValidationResult", *, over: float) -> str:
-    """Which rule of `validation` a batch has failed, by how much it is `over` the limit: what it is, and would be."""
+    """Return the rule of `validation` that a batch has failed, and the value with which the batch would have passed.
+
+    `over` is the distance of the batch from the limit; if it is NaN, no such value is given. "" without a failed rule.
+    """
     rule = _meta(result).get("rule")
     if result.success or not isinstance(rule, Mapping):
         return ""

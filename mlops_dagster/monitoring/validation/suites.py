@@ -46,7 +46,7 @@ def suite_of(
 
 
 def suite_to_json(suite: "ExpectationSuite") -> str:
-    """The suite as `read_suite` takes it: its limits are its own from now on, and no rule of the policy."""
+    """Return the suite as JSON for `read_suite`, without the policy's rules: its limits no longer follow the policy."""
     expectations = []
     for each in suite.expectations:
         configuration = each.configuration

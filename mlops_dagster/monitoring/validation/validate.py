@@ -144,8 +144,8 @@ def validate_each(
 
 
 def is_row_by_row(expectation: "Expectation") -> bool:
-    """Whether the expectation asks each value by itself, of all rows."""
-    # Of how many rows a condition holds in each batch is not known.
+    """Return whether the expectation judges each value by itself, and does so for all rows."""
+    # The number of rows of each batch that meet a row condition is not known.
     return expectation.expectation_type in _ROW_BY_ROW and getattr(expectation, "row_condition", None) is None
 
 

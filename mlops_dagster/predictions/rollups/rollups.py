@@ -264,7 +264,7 @@ class Rollups:
     def label_counts(
         self, model: str, since: datetime, until: datetime, *, version: str | None = None
     ) -> dict[str, int]:
-        """How often each label came, over what the split served in the window (version None: all)."""
+        """Return the count of each label, of rows that the split served in the window (version None: all versions)."""
         query = _summed(confusion, [confusion.c.label], model, version, since, until).order_by(confusion.c.label)
         return {row[0]: row[1] for row in self.rows(query)}
 
@@ -363,7 +363,7 @@ def _served(model: str, versions: Sequence[str] | None) -> ColumnElement[bool]:
 
 
 def within(table: Table, since: datetime, until: datetime) -> ColumnElement[bool]:
-    """The rows of `table` whose minute, or hour if it counts by the hour, [since, until) touches."""
+    """Return the condition for rows of `table` whose minute (hour, if it counts by the hour) [since, until) touches."""
     if "hour" in table.c:
         return table.c.hour.between(*_window(since, until, HOUR))
     return table.c.minute.between(*_window(since, until, MINUTE))

@@ -100,7 +100,7 @@ def scores(part: EvaluationSlice) -> dict[str, str]:
 
 
 def slice_table(slices: Sequence[EvaluationSlice]) -> Table:
-    """A line for each slice; of more than `MOST_LINES`, all rows and those that are surely the least accurate."""
+    """Return a line for each slice; of more than `MOST_LINES`, all rows and those surely the least accurate."""
     shown = list(slices)
     if len(shown) > MOST_LINES:
         shown = sorted(shown, key=lambda part: (part.name != OVERALL, _accuracy_at_most(part)))[:MOST_LINES]
@@ -108,12 +108,12 @@ def slice_table(slices: Sequence[EvaluationSlice]) -> Table:
 
 
 def slice_title(slices: Sequence[EvaluationSlice]) -> str:
-    """What `slice_table` shows, for the head of its first column."""
+    """Return the head of the first column of `slice_table`; it says if only the worst slices are shown."""
     return "slice" if len(slices) <= MOST_LINES else f"slice, the worst {MOST_LINES} of {len(slices):,}"
 
 
 def group_table(audit: FairnessAudit) -> Table:
-    """A line for each group; of more than `MOST_LINES`, the least accurate of those with enough rows."""
+    """Return a line for each group; of more than `MOST_LINES`, the least accurate of those with enough rows."""
     shown = list(audit.groups.items())
     if len(shown) > MOST_LINES:
         few = set(audit.left_out.get(ACCURACY, ()))
@@ -125,13 +125,16 @@ def group_table(audit: FairnessAudit) -> Table:
 
 
 def group_title(audit: FairnessAudit) -> str:
-    """What `group_table` shows, for the head of its first column."""
+    """Return the head of the first column of `group_table`; it says if only the worst groups are shown."""
     groups = len(audit.groups)
     return audit.attribute if groups <= MOST_LINES else f"{audit.attribute}, the worst {MOST_LINES} of {groups:,}"
 
 
 def _accuracy_at_most(part: EvaluationSlice) -> float:
-    """The upper bound of its interval, so that few rows are not the worst by chance; 1 where nothing is known."""
+    """Return the upper bound of a slice's accuracy, so that a slice of few rows is not the worst by chance.
+
+    Without an interval it is the accuracy; 1 if that is not known either.
+    """
     known = part.metrics.get(ACCURACY, 1.0)
     return part.intervals.get(ACCURACY, (known, known))[1]
 

@@ -57,7 +57,7 @@ def tests_table(part: Part) -> str:
 
 
 def slices_table(slices: Sequence[Part]) -> str:
-    """A line for each slice, or for the most telling ones of many."""
+    """Return a table with a line for each slice, or for the most telling ones of many; empty without slices."""
     if not slices:
         return ""
     lines = [
@@ -76,7 +76,10 @@ def slices_table(slices: Sequence[Part]) -> str:
 
 
 def most_telling(slices: Sequence[Part], most: int) -> Sequence[Part]:
-    """The slices in the order of the card; of more than `most`, those with the most evidence either way, that first."""
+    """Return the slices in the order of the card; of more than `most`, those with the most evidence for any claim.
+
+    The latter come in the order of their evidence, the most first.
+    """
     if len(slices) <= most:
         return slices
     return sorted(slices, key=lambda part: -max(test.e_value for test in part.tests))[:most]

@@ -60,7 +60,7 @@ class FloorDecision:
 
 
 def under_floor(policy: PerformancePolicy, found: MacroF1) -> bool:
-    """Whether there is a reason to compare the champion with the one before it."""
+    """Return whether macro-F1, from enough labels, is under the floor: a reason to compare with the former champion."""
     return found.value is not None and found.rows >= policy.min_labels and found.value < policy.floor
 
 
