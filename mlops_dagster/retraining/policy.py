@@ -88,7 +88,7 @@ def should_retrain(
     ...     RetrainingPolicy(), now=march + timedelta(days=8), retrained_at=[march], drift=signal,
     ...     rollout_active=False,
     ... ).reason
-    'drift of dep_delay, which moves the scores (KS D 0.200)'
+    'drift of dep_delay, which moves the scores (KS D 0.200); no daily report of this champion was known'
     """
     if running:
         return _not_now("a retraining is running")

@@ -164,7 +164,9 @@ def test_an_old_hour_is_weighed_by_the_daily_report_of_its_time(judged: Path, mo
         feature = FeatureHarm(
             "carrier", 0.4, 0.0, nothing, nothing, nothing, nothing, None, None, None, None, None, harm
         )
-        concept = ConceptReport("1.0.0", ConceptVerdict.INCONCLUSIVE, (), (feature,), Collapse(CollapseVerdict.HOLDS, ""))
+        concept = ConceptReport(
+            "1.0.0", ConceptVerdict.INCONCLUSIVE, (), (feature,), Collapse(CollapseVerdict.HOLDS, "")
+        )
         found = DayOfPerformance(PerformanceReport(0, ()), 0, concept=concept)
         stores = Stores(Settings(home=judged), ReplayedClock(MARCH + timedelta(hours=hours)), actor="test")
         stores.reports.save(PERFORMANCE, "flights", MARCH + timedelta(days=day), found, verdict="fine")

@@ -146,7 +146,7 @@ def test_what_was_drawn_from_a_row_goes_with_it_and_other_hours_stay(stores: Sto
             "flights/1.0.0/2013-03-01T01.bin",
             "another/1.0.0/2013-03-01T00.bin",
         ],
-        "reports": ["flights/2013-02-28T02_2013-03-01T02-a.html", "flights/2013-03-01T01_2013-03-02T00-b.html"],
+        "report_pages": ["flights/2013-02-28T02_2013-03-01T02-a.html", "flights/2013-03-01T01_2013-03-02T00-b.html"],
     }
     for folder, its in names.items():
         for name in its:

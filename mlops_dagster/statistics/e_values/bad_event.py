@@ -54,8 +54,9 @@ def bad_event_e_value(
     counts.
 
     >>> harmless = CanaryStep(share=0.01, canary_bad=2, all_bad=208)
-    >>> bad_event_e_value([harmless]) < 1 < 20 < bad_event_e_value([harmless, CanaryStep(0.05, canary_bad=20,
-    all_bad=120)]) True
+    >>> harmful = CanaryStep(share=0.05, canary_bad=20, all_bad=120)
+    >>> bad_event_e_value([harmless]) < 1 < 20 < bad_event_e_value([harmless, harmful])
+    True
     >>> bad_event_e_value([])
     1.0
 
