@@ -47,6 +47,7 @@ check: install
 	$(BIN)/ruff format --check .
 	$(BIN)/mypy
 	$(BIN)/lint-imports
+	$(BIN)/python -m checks.language
 
 # What the flights example's rollout policy can prove on its traffic (docs/power.md), rollouts looked at any time
 # (docs/at-any-time.md), and days whose rows share a cause (docs/shared-days.md); the registry beside MLflow, a 5 GB

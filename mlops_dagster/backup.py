@@ -1,4 +1,4 @@
-"""A backup of the home, taken while it is in use: a folder that is a home itself; and of PostgreSQL beside it."""
+"""Backup of a home while it is in use, to a folder that is a home itself, with a dump of PostgreSQL if that is used."""
 
 import os
 import shutil
@@ -15,10 +15,10 @@ from mlops_dagster.errors import InvalidInputError, StorageError
 from mlops_dagster.storage.private import write_privately
 
 _SQLITE = b"SQLite format 3\0"
-_PASSING = (".tmp-", ".probe-", ".unsettled-")  # half-written files, and what is of a running process
-_BESIDE_SQLITE = ("-wal", "-shm", "-journal")  # part of the database file's own copy
+_PASSING = (".tmp-", ".probe-", ".unsettled-")  # half-written files, and files of running processes
+_BESIDE_SQLITE = ("-wal", "-shm", "-journal")  # SQLite copies what they hold with the database file
 
-_ENTRIES_AHEAD = 1_000_000_000  # more than come while a backup is taken
+_ENTRIES_AHEAD = 1_000_000_000  # more entries than arrive while a backup is taken
 
 _SERVICE = "mlops"
 
@@ -27,18 +27,20 @@ DUMP = "postgresql.dump"
 
 
 def back_up(home: Path, target: Path, database_url: str | None = None) -> int:
-    """Copy the home, and the PostgreSQL database if there is one, to the new folder `target`; returns how many files.
+    """Copy the home, and a dump of PostgreSQL if `database_url` is given, to the new folder `target`.
 
-    What refers to something is copied before what it refers to, so that a backup taken under load is whole:
+    Returns the number of files. A file that refers to another is copied before that one, so that a backup taken under
+    load is whole:
 
     - heads of the event chain before the database: an event without its head is sound, a head without its event is not;
-    - the spool before the rollups, the index of labels and the log, which read it: they have what it no longer has, and
-      its copy numbers new entries beyond all that they have seen since;
-    - databases before artifacts and the log: what a row names was written earlier;
+    - the spool before its readers, which are the rollups, the index of labels and the log: they have the entries that
+      the spool no longer has, and its copy numbers new entries beyond all that the readers have seen since;
+    - databases before artifacts and the log: the files that a row names were written before the row;
     - the transactions of a Delta table before its files.
 
-    Databases are copied by SQLite itself, or by `pg_dump`, so each is of one moment.
-    Raises InvalidInputError if `target` is there already or there is no home, StorageError.
+    SQLite itself, or `pg_dump`, copies a database, so that each copy shows one moment.
+    Raises InvalidInputError if `target` exists or lies in the home, or if there is no home; StorageError if a copy
+    fails.
     """
     if not home.is_dir():
         raise InvalidInputError(f"there is no home at {str(home)!r} to back up; set MLOPS_HOME")
@@ -82,9 +84,9 @@ def _dump(database_url: str, file: Path) -> None:
 
 
 def _as_service(url: URL) -> str:
-    """The database as a service of libpq, in a file: arguments and environments of processes are read by others.
+    """Return a service file of libpq for the database: others may read the arguments and environment of a process.
 
-    Raises InvalidInputError for what no such file can hold.
+    Raises InvalidInputError for a value with a line break, which such a file cannot hold.
     """
     known = {"host": url.host, "port": url.port, "user": url.username, "password": url.password, "dbname": url.database}
     options = {name: value if isinstance(value, str) else ",".join(value) for name, value in url.query.items()}
@@ -95,7 +97,7 @@ def _as_service(url: URL) -> str:
 
 
 def _files(home: Path) -> list[Path]:
-    """As they are now. The pointer to the last checkpoint of a Delta table comes before what it points to."""
+    """Return the files to copy, as they are now; a Delta table's pointer to its last checkpoint before that one."""
     found = (file for file in home.rglob("*") if file.is_file() and not _passes(file))
     return sorted(found, key=lambda file: (file.name != "_last_checkpoint", file))
 
@@ -141,7 +143,7 @@ def _copy(file: Path, target: Path) -> None:
 
 
 def _count_on(spool: Path) -> None:
-    """A number that the log or the rollups have seen would be passed over as known."""
+    """Raise the counter of a copied spool: the log and the rollups would skip an entry whose number they have seen."""
     with closing(sqlite3.connect(spool)) as copy, copy:
         copy.execute(
             "INSERT INTO sqlite_sequence SELECT 'entries', 0 "

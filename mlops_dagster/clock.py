@@ -1,4 +1,4 @@
-"""Where the time comes from. All times are UTC and aware.
+"""Clocks, and the reading of times. All times are UTC and aware.
 
 >>> clock = ReplayedClock(datetime(2013, 3, 1, tzinfo=UTC))
 >>> clock.advance_to(datetime(2013, 3, 2, tzinfo=UTC))
@@ -14,7 +14,7 @@ from typing import Protocol
 
 class Clock(Protocol):
     def now(self) -> datetime:
-        """The current time, UTC and aware."""
+        """Return the current time, UTC and aware."""
         ...
 
 
@@ -26,7 +26,7 @@ class SystemClock:
 
 
 class ReplayedClock:
-    """A clock that shows the latest time it was told: recorded traffic, an `as_of`, a test."""
+    """A clock that shows the latest time it was given: for recorded traffic, an `as_of`, or a test."""
 
     def __init__(self, start: datetime) -> None:
         self._now = in_utc(start)
@@ -42,14 +42,14 @@ class ReplayedClock:
 
 
 def in_utc(time: datetime) -> datetime:
-    """`time` in UTC; raises ValueError if it is naive."""
+    """Return `time` in UTC; raises ValueError if it is naive."""
     if time.tzinfo is None:
         raise ValueError(f"the time {time.isoformat()} has no time zone; add one, e.g. +00:00")
     return time.astimezone(UTC)
 
 
 def parse_time(text: str) -> datetime:
-    """An ISO 8601 time with a zone, in UTC.
+    """Return the time of an ISO 8601 text in UTC; raises ValueError if the text is not one, or names no zone.
 
     >>> parse_time("2013-03-01T06:00:00Z").isoformat()
     '2013-03-01T06:00:00+00:00'

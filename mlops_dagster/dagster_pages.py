@@ -1,4 +1,4 @@
-"""Addresses of pages of Dagster's UI: for what is linked from outside it, and for single partitions within it."""
+"""Addresses of pages of Dagster's UI: for links from outside the UI, and for single partitions within it."""
 
 from urllib.parse import quote, urlencode
 

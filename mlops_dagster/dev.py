@@ -1,4 +1,4 @@
-"""Several long-running programs as one: they start together and end together. And where Dagster keeps its runs."""
+"""Several long-running programs that start and end together; and the folder of Dagster's instance."""
 
 import os
 import shutil
@@ -17,10 +17,10 @@ _INSTANCE = "dagster.yaml"
 
 
 def dagster_home(home: Path) -> Path:
-    """Return the folder of Dagster's instance, DAGSTER_HOME or one in `home`, with a `dagster.yaml`: its own, or ours.
+    """Return the folder of Dagster's instance, DAGSTER_HOME or `home`/dagster; make it if needed.
 
-    Without it `dagster dev` forgets everything in the end, and nothing is kept free for rollbacks. Raises
-    HomeNotWritableError.
+    A folder without a `dagster.yaml` gets ours, which keeps run slots free for rollbacks. Without a folder, `dagster
+    dev` would forget its runs when it ends. Raises HomeNotWritableError.
     """
     folder = Path(os.environ.get("DAGSTER_HOME") or home / "dagster").absolute()
     try:
@@ -39,7 +39,8 @@ def run_together(commands: Sequence[Sequence[str]], variables: Mapping[str, str]
 
     `variables` are set in their environment.
 
-    Returns the exit code of the first that failed, 0 when they were asked to stop.
+    Returns the exit code of the first command that failed; 0 if none did, or if a signal asked for the end.
+    Raises ServerError if a command does not end within GRACE_SECONDS.
     """
     stopped = False
 
@@ -56,7 +57,7 @@ def run_together(commands: Sequence[Sequence[str]], variables: Mapping[str, str]
         signal.signal(name, stop)
     try:
         for program, *arguments in commands:
-            # A session of their own: Ctrl-C reaches them through `stop`, once, and not from the terminal as well.
+            # A new session each: Ctrl-C reaches them through `stop`, once, and not from the terminal as well.
             command = [str(programs / program), *arguments]
             processes.append(subprocess.Popen(command, env=environment, start_new_session=True))  # noqa: S603  # our own programs
         _wait_for_any(processes)

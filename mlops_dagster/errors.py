@@ -1,7 +1,8 @@
 """Every error of the project, in one tree.
 
-Each class is also the builtin that fits it, so callers may catch either, and has a stable `code` that
-CLI, HTTP answers and tests use. A message says what was wrong, with what value, and what to do.
+Where a builtin error fits a class (LookupError, ValueError ...), the class derives from it too, so callers may catch
+either. Each class has a stable `code` that CLI, HTTP answers and tests use. A message says what was wrong, with what
+value, and what to do.
 """
 
 from typing import ClassVar
@@ -10,7 +11,7 @@ from mlops_dagster.urls import without_secrets
 
 
 class MlopsError(Exception):
-    """Root of the tree.
+    """The root of the error tree.
 
     >>> str(ModelNotFoundError("no model 'x'; `mlops models list` shows what there is"))
     "no model 'x'; `mlops models list` shows what there is"
@@ -26,12 +27,12 @@ class MlopsError(Exception):
 
     @property
     def message(self) -> str:
-        """For whoever asked: it may hold what they sent."""
+        """The text for the caller whose request failed; it may quote the request."""
         return str(self.args[0]) if self.args else self.code
 
     @property
     def told(self) -> str:
-        """For everybody else, in alerts, events and logs: without a value of any row."""
+        """The text for everybody else, in alerts, events and logs: it quotes no value of a row."""
         return self.message if self._told is None else self._told
 
     def __str__(self) -> str:
@@ -39,7 +40,7 @@ class MlopsError(Exception):
 
 
 def told(error: BaseException) -> str:
-    """Return what may be told of an error in alerts, events and logs: the text of a foreign one may quote a row.
+    """Return the text of an error for alerts, events and logs; only the class of a foreign one, which may quote a row.
 
     >>> told(ValueError("could not convert string to float: 'Ada'"))
     'ValueError'
@@ -76,7 +77,7 @@ class InvalidInputError(MlopsError, ValueError):
 
 
 class EventTimeError(InvalidInputError):
-    """An event that is to happen before the present of its registry, or in the future."""
+    """An event or query dated too far before the latest event of the registry, or in the future."""
 
     code = "event_time"
 
@@ -96,13 +97,13 @@ class InvalidFeaturesError(InvalidInputError):
 
 
 class UnlikeTrainingError(InvalidFeaturesError):
-    """A request with values that the training data do not know, where the guard refuses them."""
+    """A request with values that the training data do not have, refused by the guard."""
 
     code = "unlike_training"
 
 
 class InvalidLabelsError(InvalidInputError):
-    """A batch of labels of which `refused` are no class of the model."""
+    """A batch of labels, `refused` of which are not classes of the model."""
 
     code = "invalid_labels"
 
@@ -124,7 +125,7 @@ class HeadTooLargeError(TooLargeError):
 
 
 class TooSlowError(InvalidInputError):
-    """A request of which not all arrived within the time there is for it."""
+    """A request that did not arrive completely within its time limit."""
 
     code = "too_slow"
 
@@ -140,7 +141,7 @@ class InvalidPolicyError(InvalidInputError):
 
 
 class InvalidDefinitionError(InvalidInputError):
-    """A `defs.yaml` of which no definitions can be made."""
+    """A `defs.yaml` from which no definitions can be made."""
 
     code = "invalid_definition"
 
@@ -158,43 +159,43 @@ class UnsafeArtifactError(InvalidInputError):
 
 
 class ArtifactChangedError(InvalidInputError):
-    """An artifact was written to while it was copied."""
+    """An artifact that was changed while it was copied."""
 
     code = "artifact_changed"
 
 
 class RefusedError(MlopsError):
-    """A promise of the platform forbids the change."""
+    """A change that a rule of the platform forbids."""
 
     code = "refused"
 
 
 class UnauthenticatedError(MlopsError, PermissionError):
-    """A request without a token, or with one that is not known."""
+    """A request without a token, or with an unknown one."""
 
     code = "unauthenticated"
 
 
 class ForbiddenError(MlopsError, PermissionError):
-    """A token that is not for this."""
+    """A request that the caller may not make, such as one whose token lacks the scope for it."""
 
     code = "forbidden"
 
 
 class ForeignRequestError(ForbiddenError):
-    """A request that the web page of somebody else may have made a browser send."""
+    """A request that a foreign web page may have made a browser send."""
 
     code = "foreign_request"
 
 
 class OverloadedError(MlopsError):
-    """The data plane has no room now for one more caller, or for the rest of a body."""
+    """A caller, or the rest of a request body, for which the data plane has no room now."""
 
     code = "overloaded"
 
 
 class KnownBadError(RefusedError):
-    """A version with the bytes of one that was rolled back."""
+    """A version with the same bytes as one that was rolled back."""
 
     code = "known_bad"
 
@@ -208,31 +209,31 @@ class QualityGateError(RefusedError):
 
 
 class ValidationGateError(RefusedError):
-    """The training data failed its validation, or nobody validated it."""
+    """A version whose training data failed its validation, or was not validated."""
 
     code = "validation_gate"
 
 
 class SignatureError(RefusedError):
-    """A version is not signed, or not by the key that is trusted."""
+    """A version that is not signed, or not signed by the trusted key."""
 
     code = "signature"
 
 
 class ApprovalError(RefusedError):
-    """Nobody who may has approved the version."""
+    """A version that lacks the approval of a person who may approve it."""
 
     code = "approval"
 
 
 class TransitionError(RefusedError):
-    """The state machine has no such step."""
+    """A change of stage that the state machine of versions does not allow."""
 
     code = "transition_not_allowed"
 
 
 class ConflictError(MlopsError):
-    """Somebody else changed the same thing first."""
+    """A change that came too late: another caller changed the same thing first."""
 
     code = "conflict"
 
@@ -242,7 +243,7 @@ class EpochConflictError(ConflictError):
 
 
 class VersionExistsError(ConflictError):
-    """The version is registered with other bytes."""
+    """A version that is registered already, with other bytes."""
 
     code = "version_exists"
 
@@ -252,13 +253,13 @@ class AlreadyRunningError(ConflictError):
 
 
 class CorruptedError(MlopsError):
-    """Stored bytes are not the bytes that were stored."""
+    """Stored bytes that differ from the bytes that were written."""
 
     code = "corrupted"
 
 
 class UnreadableError(CorruptedError):
-    """One row of a store cannot be read; the others can."""
+    """A row of a store that cannot be read, while the others can."""
 
     code = "unreadable"
 
@@ -268,19 +269,19 @@ class CorruptedArtifactError(CorruptedError):
 
 
 class CountsLostError(CorruptedError):
-    """The rollups have not all that they were given: their file was lost, or is an older copy."""
+    """Rollups that lack counts which they once had: their file was lost, or is an older copy."""
 
     code = "counts_lost"
 
 
 class AuditError(CorruptedError):
-    """The event chain was changed, reordered or cut."""
+    """An event chain that was changed, reordered or cut."""
 
     code = "audit_broken"
 
 
 class StorageError(MlopsError, OSError):
-    """A database, disk or object store cannot be used now."""
+    """A database, disk or object store that cannot be used now."""
 
     code = "storage"
 
@@ -290,31 +291,31 @@ class HomeNotWritableError(StorageError):
 
 
 class TrainingDataError(MlopsError, ValueError):
-    """A training set failed its validation."""
+    """A training set that failed its validation."""
 
     code = "training_data"
 
 
 class OnHoldError(MlopsError):
-    """A model's online serving is on hold: nobody's requests are answered."""
+    """A model on hold: none of its requests is answered."""
 
     code = "on_hold"
 
 
 class ModelFailedError(MlopsError, RuntimeError):
-    """A model raised, or returned something of the wrong shape."""
+    """A model that raised, or returned something of the wrong shape."""
 
     code = "model_failed"
 
 
 class ModelTimeoutError(ModelFailedError):
-    """A model has not answered in time."""
+    """A model that did not answer in time."""
 
     code = "model_timeout"
 
 
 class TrialFailedError(ModelFailedError):
-    """A version did not pass its trial, or killed `deaths` workers since: it is neither registered nor loaded."""
+    """A version that failed its trial, or killed `deaths` workers after it: it is neither registered nor loaded."""
 
     code = "trial_failed"
 
@@ -324,11 +325,11 @@ class TrialFailedError(ModelFailedError):
 
 
 class ServerError(MlopsError, RuntimeError):
-    """A server that this process started or talks to did not do its part."""
+    """A server that this process started or talks to, and that did not do its part."""
 
     code = "server"
 
 
 def is_panic(error: BaseException) -> bool:
-    """Whether a library in Rust broke off: that is no Exception, and its class cannot be imported."""
+    """Return whether `error` is the panic of a library in Rust: not an Exception, and its class cannot be imported."""
     return type(error).__module__ == "pyo3_runtime"

@@ -1,7 +1,7 @@
-"""What models, features, classes and requests may be called: one rule a kind, for SDK, YAML, CLI and HTTP alike.
+"""The rules for names of models, features, classes and requests: one rule a kind, for SDK, YAML, CLI and HTTP alike.
 
 A name works everywhere (as a folder, in a URL, a key of Dagster, a column of Delta, a label of Prometheus, a text of
-PostgreSQL) or is refused at once with the reason. Schemas, specs, registry and data plane ask here.
+PostgreSQL) or is refused at once with the reason. Schemas, specs, registry and data plane check names by these rules.
 """
 
 import hashlib
@@ -21,10 +21,10 @@ _MODEL: Final = re.compile(MODEL_PATTERN)
 _DEVICE: Final = re.compile(r"(con|prn|aux|nul|com[0-9]|lpt[0-9])", re.IGNORECASE)
 
 _BESIDE_FEATURES: Final = frozenset({"event_time", "label", "paired", "score", "wrong"})
-"""What stands beside the features under these names: in training sets, among counts, among design effects."""
+"""Names of our own columns, counts and design effects, which stand next to those of the features."""
 
 NUMBER, TEXT = "__number", "__text"
-"""How columns of the log end that hold values of one kind, where the plain name is not free for them."""
+"""Endings of columns of the log that hold values of one kind, where the plain name is not free for them."""
 
 _CONTROL: Final = re.compile(r"[\x00-\x1f\x7f-\x9f\ud800-\udfff]")
 
@@ -33,7 +33,8 @@ _CONTROL: Final = re.compile(r"[\x00-\x1f\x7f-\x9f\ud800-\udfff]")
 def check_model_name(model: str) -> str:
     """Return `model`; raise InvalidNameError unless it is ASCII letters and digits with single `-` or `_` between them.
 
-    At most 100 characters. What Windows takes for a device (con, nul, com1) is no folder there, and no name here.
+    At most 100 characters. A name that Windows takes for a device (con, nul, com1) cannot be a folder there, and is
+    refused.
 
     >>> check_model_name("classifier-prod")
     'classifier-prod'
@@ -49,7 +50,7 @@ def check_model_name(model: str) -> str:
 
 
 def fold_model(model: str) -> str:
-    """Return what two models may not have in common: they would be one to Dagster, or to a file system without case.
+    """Return the folded name, which no two models may share: Dagster, or a file system without case, would mix them up.
 
     >>> fold_model("Card-Fraud") == fold_model("card_fraud")
     True
@@ -61,8 +62,8 @@ def check_feature_name(name: str) -> str:
     """Return `name`; raise InvalidNameError unless it is 1 to 200 printable characters that read one way only.
 
     Any script, punctuation and spaces within are fine. Refused are invisible characters (controls, zero width,
-    direction marks, halves of surrogate pairs, spaces at the ends), what is not in Unicode's composed form (NFC), and
-    the names of ours: `event_time`, `label`, `paired`, `score`, `wrong`, and those that end in `__number` or `__text`.
+    direction marks, halves of surrogate pairs, spaces at the ends), names that are not in Unicode's composed form
+    (NFC), and our own: `event_time`, `label`, `paired`, `score`, `wrong`, and any ending in `__number` or `__text`.
 
     >>> check_feature_name("sepal length (cm)")
     'sepal length (cm)'
@@ -84,7 +85,7 @@ def check_feature_name(name: str) -> str:
 
 
 def look_of(name: str) -> str:
-    """Return what two features of one schema may not have in common, for people would take one for the other.
+    """Return the look of a feature's name, which no two features of a schema may share: people would mix them up.
 
     >>> look_of("ｇate") == look_of("gate") != look_of("Gate")
     True
@@ -93,7 +94,7 @@ def look_of(name: str) -> str:
 
 
 def fold_feature(name: str) -> str:
-    """Return what two names have in common that are one column to some store: whatever the case, whatever the form.
+    """Return the folded name, equal for names that some store takes for one column: those that differ in case or form.
 
     >>> fold_feature("Gate") == fold_feature("gate")
     True
@@ -102,10 +103,10 @@ def fold_feature(name: str) -> str:
 
 
 def log_columns(feature: str, suffix: str) -> tuple[str, str, str]:
-    """Return the columns of the log that may hold a feature's values of the kind that `suffix` names, the first first.
+    """Return the columns of the log that may hold a feature's values of the kind `suffix` names, in order of choice.
 
-    A column is another feature's, or of another kind, for good: then the next one is theirs. Nothing else can have the
-    last one, which names the feature by a digest.
+    A column that holds another feature, or another kind, does so for good: then the next column is used. The last one
+    names the feature by a digest, so it is always free.
 
     >>> log_columns("Gate", TEXT)
     ('feature_Gate', 'feature_Gate__text', 'feature_fa77a5252d38a04c__text')
@@ -128,7 +129,7 @@ def check_class_name(name: str) -> str:
 
 
 def is_plain(text: str) -> bool:
-    """Whether an id or a key of a client has neither control characters, which no store takes alike, nor half pairs.
+    """Return whether a client's id or key has no control characters, which stores treat differently, and no surrogates.
 
     >>> is_plain("order 7/é"), is_plain("order\\0")
     (True, False)

@@ -1,4 +1,4 @@
-"""What a model takes and gives: named features of two kinds, and classes."""
+"""The schema of a model: named features of two kinds, and classes."""
 
 import hashlib
 from collections.abc import Iterable, Mapping, Set
@@ -12,7 +12,7 @@ from mlops_dagster.frames.values import text_of
 from mlops_dagster.names import check_class_name, check_feature_name, look_of
 
 STORED: Final = {"stored": True}
-"""The context of schemas that were registered before a name was refused: they stay readable."""
+"""The validation context for stored schemas: they stay readable, though they may have names that are refused today."""
 
 
 class Feature(StrictModel):
@@ -28,13 +28,14 @@ class Feature(StrictModel):
 
 
 class ModelSchema(StrictModel):
-    """The features, in the order the estimator takes them, and the classes it tells apart.
+    """The features, in the order in which the estimator takes them, and the classes that it tells apart.
 
-    Their names keep the rules of `names`. Features may differ in case only, not in what nobody sees. Classes may be
-    given as texts, whole numbers or booleans, and are their text from then on: `classes=(0, 1)` means "0" and "1".
+    Their names keep the rules of `names`. Two features may have names that differ only in case, but not names that look
+    the same. Classes may be given as texts, whole numbers or booleans, and become texts: `classes=(0, 1)` means "0" and
+    "1".
 
-    The score of a prediction is the probability of the last class when there are two (late flights,
-    fraud, churn: the class one asks about), else of the predicted class.
+    The score of a prediction is the probability of the last class when there are two (the class in question, such as
+    late flights, fraud or churn), else of the predicted class.
 
     >>> schema = ModelSchema(features=(Feature(name="hour", kind="numeric"),), classes=("on_time", "late"))
     >>> schema.feature("hour").kind
@@ -71,7 +72,7 @@ class ModelSchema(StrictModel):
         return tuple(feature.name for feature in self.features)
 
     def feature(self, name: str) -> Feature:
-        """The feature called `name`; raises KeyError."""
+        """Return the feature called `name`; raises KeyError."""
         for feature in self.features:
             if feature.name == name:
                 return feature

@@ -24,7 +24,7 @@ _TYPE = re.compile(r"[^\W\d]\w*(\.[^\W\d]\w*)+")
 
 
 class Settings(BaseSettings):
-    """What an operator may set.
+    """The settings that an operator may make, read from `MLOPS_*` variables.
 
     >>> Settings(home=Path("/tmp/x")).database
     'sqlite:////tmp/x/mlops.sqlite'
@@ -175,80 +175,80 @@ class Settings(BaseSettings):
 
     @property
     def own_types(self) -> tuple[str, ...]:
-        """Types of the operator's own that model files may hold, by their dotted names."""
+        """Dotted names of the operator's types that model files may hold."""
         return _listed(self.trusted_types)
 
     @property
     def database(self) -> str:
-        """Registry, rollouts and their audit trail."""
+        """The URL of the database of registry, rollouts and their audit trail."""
         return self.database_url or f"sqlite:///{self.home / 'mlops.sqlite'}"
 
     @property
     def local_rollups(self) -> str:
-        """Counts per minute of this machine, in a file of their own: they are written every second."""
+        """The URL of the rollups of this machine, in a separate file because they are written every second."""
         return f"sqlite:///{self.local_rollups_path}"
 
     @property
     def local_rollups_path(self) -> Path:
-        """The file of the counts: what is lost of it is counted again from the log."""
+        """The file of this machine's rollups; counts that are lost with it are counted again from the log."""
         return self.home / "rollups.sqlite"
 
     @property
     def shared_rollups(self) -> str | None:
-        """Counts per minute of all machines: where they have one database."""
+        """The URL of the rollups of all machines; None unless they share a PostgreSQL database."""
         return None if self.database.startswith("sqlite") else self.database
 
     @property
     def spool_path(self) -> Path:
-        """Predictions and labels on their way to the log."""
+        """The file of the spool: predictions and labels on their way to the log."""
         return self.home / "spool.sqlite"
 
     @property
     def label_outbox_path(self) -> Path:
-        """Labels that wait for the shared database to come back."""
+        """The file of labels that wait for the shared database to come back."""
         return self.home / "spool.labels.sqlite"
 
     @property
     def asked_erasures_path(self) -> Path:
-        """Who is to be erased, until that is done."""
+        """The file of erasures that were asked for and are not done yet."""
         return self.home / "asked_erasures.sqlite"
 
     @property
     def tokens_path(self) -> Path:
-        """Who may ask the data plane for what; once it is there, nobody may without a token."""
+        """The file of the data plane's tokens and their scopes; once it exists, every caller needs a token."""
         return self.home / "tokens.json"
 
     @property
     def last_known_path(self) -> Path:
-        """What the registry said last: for data planes that start while its database is away."""
+        """The file of the registry's last known state, for data planes that start while its database is away."""
         return self.home / "last_known.sqlite"
 
     @property
     def trials_path(self) -> Path:
-        """What is known of the versions that were tried on this machine."""
+        """The folder with the outcomes of the trials that were made on this machine."""
         return self.home / "trials"
 
     @property
     def address_path(self) -> Path:
-        """Where the data plane says which address it listens on, while it does."""
+        """The file that holds the data plane's address while the data plane listens on it."""
         return self.home / "serving.json"
 
     @property
     def storage(self) -> str:
-        """The content-addressed store: a folder, or an S3 URL."""
+        """The address of the content-addressed store: a folder, or an S3 URL."""
         return self.storage_url or str(self.home / "artifacts")
 
     @property
     def log(self) -> str:
-        """The Delta Lake tables: a folder, or an S3 URL."""
+        """The address of the prediction log's Delta Lake tables: a folder, or an S3 URL."""
         return self.log_url or str(self.home / "log")
 
     def writable_home(self, *, alone: bool = True) -> Path:
-        """The home, made if needed, and closed to other users, as is all that this process writes from now on.
+        """Return the home; make it if needed, and close it, and all that this process writes from now on, to others.
 
-        Unless it is `alone`, what others keep in the same folder is left as it is, and the folder itself.
+        With `alone` false the folder may hold files of others: these, and the folder itself, keep their permissions.
 
-        Raises HomeNotWritableError if nothing can be written there, or it is a URL.
+        Raises HomeNotWritableError if nothing can be written in the home, or if it is a URL.
         """
         if _SCHEME.match(str(self.home)):
             raise HomeNotWritableError(

@@ -1,4 +1,4 @@
-"""The one place where settings become stores."""
+"""`Stores`, which opens every store of one MLOPS_HOME (registry, rollouts, rollups, log, spool, files) as set."""
 
 from collections.abc import Callable
 from datetime import datetime
@@ -10,6 +10,7 @@ from mlops_dagster.clock import Clock, SystemClock
 from mlops_dagster.predictions import AskedErasures, Feedback, LabelInbox, LabelOutbox, PredictionLog, Rollups, Spool
 from mlops_dagster.registry import ModelRegistry, ModelVersion
 from mlops_dagster.registry.session import os_user
+from mlops_dagster.reports import Reports
 from mlops_dagster.rollout.controller import Controller
 from mlops_dagster.rollout.policy import RolloutPolicy
 from mlops_dagster.rollout.store.store import RolloutStore
@@ -23,9 +24,10 @@ if TYPE_CHECKING:
 
 
 class Stores:
-    """Everything that lives in one `MLOPS_HOME`; each part is opened when it is first asked for.
+    """All stores of one `MLOPS_HOME`; each one is opened when it is first used.
 
-    Raises HomeNotWritableError, and InvalidInputError where no log can be, at once, rather than at the first write.
+    Raises HomeNotWritableError, and InvalidInputError for an address that cannot hold a log, at once rather than at the
+    first write.
     """
 
     def __init__(
@@ -48,11 +50,11 @@ class Stores:
         return ModelRegistry(settings=self.settings, clock=self.clock, actor=self.actor, s3=self._s3)
 
     def versions(self, model: str) -> list[ModelVersion]:
-        """Every version, in order of registration; none of a model that nobody has registered yet."""
+        """Return every version of `model` in order of registration; an empty list if the model is unknown."""
         return self.registry.list(model) if model in self.registry.models() else []
 
     def champion(self, model: str, at: datetime | None = None) -> ModelVersion | None:
-        """Who answers now, or answered at that time; None before there was one."""
+        """Return the champion of `model`, now or as of `at`; None if the model is unknown or had no champion."""
         if model not in self.registry.models():
             return None
         name = (self.registry.deployment(model) if at is None else self.registry.as_of(model, at)).champion
@@ -66,9 +68,14 @@ class Stores:
     def alerts(self) -> Alerts:
         return Alerts(self.settings.database, self.clock)
 
+    @cached_property
+    def reports(self) -> Reports:
+        """The hourly, daily and weekly findings about each model."""
+        return Reports(self.settings.database, self.clock)
+
     @property
     def rollups(self) -> Rollups:
-        """The counts that decisions read: of all machines, where they share a database."""
+        """The rollups that decisions read: those of all machines where they share a database, else of this machine."""
         return self.shared_rollups or self.local_rollups
 
     @cached_property
@@ -78,7 +85,7 @@ class Stores:
 
     @cached_property
     def local_rollups(self) -> Rollups:
-        """Of this machine, for its fuse: they are there while the database is away."""
+        """The rollups of this machine, for its fuse: they can be read while the database is away."""
         return Rollups(self.settings.local_rollups)
 
     @cached_property
@@ -92,7 +99,7 @@ class Stores:
         return open_files(self.settings.storage, "profiles", self._s3)
 
     @cached_property
-    def reports(self) -> "Files":
+    def report_pages(self) -> "Files":
         from mlops_dagster.storage.files import open_files
 
         return open_files(self.settings.storage, "reports", self._s3)
@@ -105,16 +112,16 @@ class Stores:
 
     @cached_property
     def quarantine(self) -> "Files":
-        """Rows of batches that failed their validation."""
+        """Files with the rows of batches that failed their validation."""
         return self._rows("quarantine")
 
     @cached_property
     def batch_scores(self) -> "Files":
-        """Rows of days to be scored, and their scores."""
+        """Files with the rows of days that are to be scored, and their scores."""
         return self._rows("batch_scores")
 
     def _rows(self, folder: Literal["quarantine", "batch_scores"]) -> "Files":
-        """Beside the artifacts where a setting says where those are, else in the home."""
+        """Open a folder of rows next to the artifacts if MLOPS_STORAGE_URL is set, else in the home."""
         from mlops_dagster.storage.files import open_files
 
         return open_files(self.settings.storage_url or str(self.settings.home), folder, self._s3)
@@ -125,7 +132,7 @@ class Stores:
 
     @cached_property
     def feedback(self) -> Feedback:
-        """What takes labels: those of other replicas' predictions too, where they share a database."""
+        """The taker of labels, also of labels for other replicas' predictions where the replicas share a database."""
         settings, url = self.settings, self.settings.shared_rollups
         outbox = LabelOutbox(settings.label_outbox_path, durability=settings.durability)
         return Feedback(self.spool, None if url is None else LabelInbox(url), outbox, SystemClock())
@@ -136,7 +143,7 @@ class Stores:
 
     @property
     def all_rollups(self) -> list[Rollups]:
-        """Of this machine, and the shared ones if there are any."""
+        """The rollups of this machine, and the shared ones if there are any."""
         return [self.local_rollups, *filter(None, [self.shared_rollups])]
 
     def controller(self, policy_of: Callable[[str], RolloutPolicy]) -> Controller:

@@ -9,7 +9,7 @@ SHOWN_OPTIONS = frozenset(
     {"host", "hostaddr", "port", "dbname", "user", "sslmode", "sslcert", "sslrootcert", "connect_timeout"}
     | {"application_name", "target_session_attrs", "versionid"}
 )
-"""Of the options of a URL only these are shown: any other may be a secret, whatever a server calls it."""
+"""The options of a URL that are shown; any other one may be a secret, by the name of some server's choice."""
 
 _URL = re.compile(r"[A-Za-z][A-Za-z0-9+.-]*://[^\s'\"<>`]+")
 _PAIR = re.compile(
@@ -22,7 +22,7 @@ _PAIR = re.compile(
 
 
 def shown_url(url: str) -> str:
-    """Return `url` without what lets anybody in. A folder, or a user of PostgreSQL, is shown as it is.
+    """Return `url` without passwords, keys and tokens. A folder, or a user of PostgreSQL, is shown as it is.
 
     A password may hold any character, escaped or not: the last `@` ends it.
 
@@ -57,7 +57,7 @@ def _shown_option(option: str) -> str:
 
 
 def without_secrets(text: str) -> str:
-    """Return a message, perhaps another library's, with each URL in it as it may be shown.
+    """Return a message, perhaps of another library, with the secrets of its URLs and `name=value` pairs hidden.
 
     >>> without_secrets("GET http://ada:pw@host/x failed: password=abc")
     'GET http://***@host/x failed: password=***'
@@ -72,5 +72,5 @@ def _without_pairs(text: str) -> str:
 
 
 def holds_secrets(url: str) -> bool:
-    """Whether a URL has in it what nobody should be shown."""
+    """Return whether a URL has a password, key or token in it."""
     return shown_url(url) != url

@@ -1,4 +1,4 @@
-"""Alerts: what broke, and what was done about it."""
+"""Alerts: rules that were broken, and the platform's reactions."""
 
 from mlops_dagster.alerting.alert import Alert, Severity
 from mlops_dagster.alerting.alerts import Alerts

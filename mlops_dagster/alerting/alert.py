@@ -1,4 +1,4 @@
-"""One thing that is wrong with a model, from when it was first seen until it is over."""
+"""The alert: one thing that is wrong with a model, from its first sighting to its end."""
 
 from collections.abc import Mapping
 from dataclasses import dataclass
@@ -7,7 +7,7 @@ from enum import StrEnum
 
 
 class Severity(StrEnum):
-    """What an alert asks of people: to read it some day, to look at it today, to get up."""
+    """The urgency of an alert: read it some day, look at it today, get up for it now."""
 
     INFO = "info"
     WARNING = "warning"
@@ -16,23 +16,23 @@ class Severity(StrEnum):
 
 @dataclass(frozen=True, slots=True)
 class Alert:
-    """A rule that is broken. One is open per model and rule; what is seen again makes it no other one."""
+    """A broken rule of a model. One alert at most is open per model and rule; a new sighting updates it."""
 
     id: int
     model: str
     rule: str
-    """What was broken, as code: `macro_f1`, `validation`, `retraining_failed`."""
+    """The broken rule, as code: `macro_f1`, `validation`, `retraining_failed`."""
     severity: Severity
     summary: str
-    """What is wrong, with the number and the limit it is held against."""
+    """The fault, with the number and its limit."""
     done: str
-    """What was done about it by the platform; empty if that is left to people."""
+    """The platform's reaction; empty if people have to react."""
     evidence: Mapping[str, object]
     """The numbers, as JSON can hold them."""
     opened_at: datetime
     last_seen_at: datetime
     times: int
-    """How often it was seen."""
+    """The number of sightings."""
     resolved_at: datetime | None
     resolution: str
 

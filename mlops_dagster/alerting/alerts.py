@@ -1,4 +1,4 @@
-"""Alerts in the database of the registry: opened once, seen again, resolved."""
+"""Alerts in the database of the registry: opened once, updated when seen again, resolved."""
 
 import json
 from collections.abc import Mapping, Sequence
@@ -42,7 +42,7 @@ Index(
 
 
 class Alerts:
-    """Any number of processes may share the `database`: of two that see the same, one opens the alert."""
+    """The alerts of all models. Any number of processes may share the `database`; only one opens an alert of a rule."""
 
     def __init__(self, database: str, clock: Clock) -> None:
         self._engine = open_database(database)
@@ -59,7 +59,7 @@ class Alerts:
         done: str = "",
         evidence: Mapping[str, object] | None = None,
     ) -> Alert:
-        """Open an alert; if this rule of the model has an open one, that is brought up to date and seen once more."""
+        """Open an alert; if this rule of the model has an open one, update it and count one sighting more."""
         now = self._clock.now().isoformat()
         told = {
             "severity": severity.value,
@@ -82,7 +82,7 @@ class Alerts:
         return _alert(row)
 
     def resolve(self, model: str, rule: str, resolution: str) -> Alert | None:
-        """Close the open alert of this rule, saying why it is over; None if there is none."""
+        """Close the open alert of this rule with the reason why it is over, and return it; None if none is open."""
         over = (
             update(_alerts)
             .where(_alerts.c.model == model, _alerts.c.rule == rule, _IS_OPEN)
@@ -94,7 +94,7 @@ class Alerts:
         return None if row is None else _alert(row)
 
     def list(self, model: str | None = None, *, resolved: bool = False) -> Sequence[Alert]:
-        """The open ones that can be read, oldest first; with `resolved` those that are over, too."""
+        """Return the open alerts that can be read, oldest first; with `resolved`, the closed ones too."""
         query = select(_alerts).order_by(_alerts.c.id)
         if model is not None:
             query = query.where(_alerts.c.model == model)
@@ -103,7 +103,7 @@ class Alerts:
             return readable(rows, _alert)
 
     def close(self) -> None:
-        """Let go of the database."""
+        """Close the connections to the database."""
         self._engine.dispose()
 
 

@@ -1,4 +1,4 @@
-"""`python -m mlops_dagster.cli`."""
+"""`python -m mlops_dagster.cli`: the same as `mlops`."""
 
 from mlops_dagster.cli import app
 

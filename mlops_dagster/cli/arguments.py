@@ -1,4 +1,4 @@
-"""Arguments that several commands take, and how they are read."""
+"""Arguments that several commands take, and their parsing."""
 
 import math
 from collections.abc import Sequence
@@ -11,12 +11,12 @@ from mlops_dagster.cli.completion import model_names, version_names
 Model = Annotated[str, typer.Argument(help="name of the model, e.g. flights-delay", autocompletion=model_names)]
 ModelOption = Annotated[str, typer.Option("--model", help="name of the model", autocompletion=model_names)]
 Version = Annotated[str, typer.Argument(help="semantic version, e.g. 2.4.1", autocompletion=version_names)]
-Reason = Annotated[str, typer.Option(help="why; it is kept for ever")]
-Json = Annotated[bool, typer.Option("--json", help="one JSON document instead")]
+Reason = Annotated[str, typer.Option(help="the reason; it is kept for ever")]
+Json = Annotated[bool, typer.Option("--json", help="print one JSON document instead")]
 
 
 def pairs(option: str, given: Sequence[str]) -> dict[str, str]:
-    """The key=value texts of an option; a usage error for anything else, and for a key given twice.
+    """Parse the key=value texts of an option; a usage error for any other text, and for a key given twice.
 
     >>> pairs("--tag", ["env=prod", "query=a=b"])
     {'env': 'prod', 'query': 'a=b'}
@@ -33,7 +33,7 @@ def pairs(option: str, given: Sequence[str]) -> dict[str, str]:
 
 
 def numbers(option: str, given: Sequence[str]) -> dict[str, float]:
-    """The key=number texts of an option; a usage error for anything else, and for a key given twice."""
+    """Parse the key=number texts of an option; a usage error for any other text, and for a key given twice."""
     return {key: _number(option, key, value) for key, value in pairs(option, given).items()}
 
 

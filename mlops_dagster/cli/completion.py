@@ -1,4 +1,4 @@
-"""What the shell offers after Tab: names of models and of their versions. Silent where there is nothing to offer."""
+"""Shell completion: the names of models and of their versions; silent if there are none to offer."""
 
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -12,7 +12,7 @@ if TYPE_CHECKING:
 
 
 def model_names(incomplete: str) -> list[str]:
-    """The models whose names begin so."""
+    """Return the models whose names begin with `incomplete`."""
     try:
         registry = _registry()
         return [] if registry is None else [name for name in registry.models() if name.startswith(incomplete)]
@@ -21,12 +21,12 @@ def model_names(incomplete: str) -> list[str]:
 
 
 def version_names(ctx: typer.Context, incomplete: str) -> list[tuple[str, str]]:
-    """The versions, of the model named before, that begin so; each with its stage."""
+    """Return the versions, of the model named before, that begin with `incomplete`; each with its stage."""
     try:
         registry = _registry()
         if registry is None:
             return []
-        # With an option that still waits for its value, the arguments before it are not parameters yet.
+        # While an option still waits for its value, the arguments before it are not parameters yet.
         model = ctx.params.get("model") or next(iter(ctx.args), "")
         found = reversed(registry.list(model))
         return [(each.version, each.stage.value) for each in found if each.version.startswith(incomplete)]
@@ -37,7 +37,7 @@ def version_names(ctx: typer.Context, incomplete: str) -> list[tuple[str, str]]:
 def _registry() -> "ModelRegistry | None":
     from mlops_dagster.cli.running import open_stores, settings
 
-    # A Tab makes no database where there is none.
+    # Pressing Tab must not create a database.
     database = settings().database
     if database.startswith("sqlite:///") and not Path(database.removeprefix("sqlite:///")).exists():
         return None

@@ -1,4 +1,4 @@
-"""The program: its groups of commands, and those that run something."""
+"""The program `mlops`: its groups of commands, and the commands that run servers, backups and rehearsals."""
 
 import sys
 from datetime import datetime
@@ -13,6 +13,7 @@ from mlops_dagster.cli.commands.audit import audit
 from mlops_dagster.cli.commands.catalogue import catalogue
 from mlops_dagster.cli.commands.drift import drift
 from mlops_dagster.cli.commands.new import new
+from mlops_dagster.cli.commands.reports import reports
 from mlops_dagster.cli.commands.tokens import tokens
 from mlops_dagster.cli.commands.trainer import trainer
 from mlops_dagster.cli.commands.validation import validation
@@ -32,6 +33,7 @@ _GROUPS = {
     "models": models,
     "rollouts": rollouts,
     "predictions": predictions,
+    "reports": reports,
     "trainer": trainer,
     "validation": validation,
     "artifacts": artifacts,
@@ -50,7 +52,7 @@ app.command()(speaks(drift))
 @speaks
 def serve(
     workers: Annotated[
-        int | None, typer.Option(help="processes that answer; else MLOPS_WORKERS", min=1, max=64)
+        int | None, typer.Option(help="number of worker processes; else MLOPS_WORKERS", min=1, max=64)
     ] = None,
 ) -> None:
     """Run the data plane: Open Inference Protocol v2 on MLOPS_HOST and MLOPS_PORT, until SIGTERM."""
@@ -63,14 +65,15 @@ def serve(
 @app.command()
 @speaks
 def dev(
-    port: Annotated[int | None, typer.Option(help="of the data plane; else MLOPS_PORT", min=1, max=65535)] = None,
+    port: Annotated[int | None, typer.Option(help="port of the data plane; else MLOPS_PORT", min=1, max=65535)] = None,
     ui_port: Annotated[
-        int | None, typer.Option(help="of the Dagster UI; else 3000, or a free one", min=1, max=65535)
+        int | None, typer.Option(help="port of the Dagster UI; else 3000, or a free one", min=1, max=65535)
     ] = None,
 ) -> None:
     """Run the Dagster UI, its daemon and the data plane; Ctrl-C ends all three.
 
-    Dagster's instance is in DAGSTER_HOME, or else in `dagster` of the home; one without dagster.yaml gets ours.
+    Dagster's instance is in DAGSTER_HOME, or else in `dagster` of the home; without a dagster.yaml, a default one is
+    written.
     """
     from mlops_dagster.dev import dagster_home, run_together
     from mlops_dagster.serving.processes.home_lock import only_server
@@ -90,8 +93,8 @@ def dev(
 
 @app.command()
 @speaks
-def backup(target: Annotated[Path, typer.Argument(help="a new folder; it is a home itself")]) -> None:
-    """Copy the home while it is in use, with a dump of PostgreSQL if that is in the settings (needs pg_dump).
+def backup(target: Annotated[Path, typer.Argument(help="a new folder, to be used as a home itself")]) -> None:
+    """Copy the home while it is in use, with a dump of PostgreSQL if the settings name a database (needs pg_dump).
 
     To restore, set MLOPS_HOME to the copy, or put it in the home's place; `pg_restore` fills a new database.
     """
@@ -107,24 +110,24 @@ def backup(target: Annotated[Path, typer.Argument(help="a new folder; it is a ho
 @app.command()
 @speaks
 def rehearse(
-    model: Annotated[str, typer.Option(help="as its YAML calls it")],
-    requests: Annotated[Path, typer.Option(help="Parquet or CSV: features, event_time, and perhaps more")],
-    labels: Annotated[Path | None, typer.Option(help="Parquet or CSV: prediction_id, label, perhaps known_at")] = None,
+    model: Annotated[str, typer.Option(help="name of the model in its YAML")],
+    requests: Annotated[Path, typer.Option(help="Parquet or CSV: features, event_time, optionally more")],
+    labels: Annotated[Path | None, typer.Option(help="Parquet or CSV: prediction_id, label, optional known_at")] = None,
     policy: Annotated[
-        Path | None, typer.Option(help="YAML of other policies: the history is played again under them")
+        Path | None, typer.Option(help="YAML of other policies: the history is replayed with them too")
     ] = None,
-    home: Annotated[Path, typer.Option(help="where it keeps everything; made anew")] = Path(".mlops/rehearsal"),
+    home: Annotated[Path, typer.Option(help="folder of the rehearsal; made anew")] = Path(".mlops/rehearsal"),
     start: Annotated[
-        datetime | None, typer.Option(help="where the traffic begins, UTC; else the first request's day")
+        datetime | None, typer.Option(help="start of the traffic, UTC; else the first request's day")
     ] = None,
-    until: Annotated[datetime | None, typer.Option(help="where it ends, UTC; else after the last request")] = None,
+    until: Annotated[datetime | None, typer.Option(help="end of the traffic, UTC; else after the last request")] = None,
     event_time: Annotated[str, typer.Option(help="column of the requests with their time, with a zone")] = "event_time",
     label: Annotated[str, typer.Option(help="column of the requests with the true class, if it is there")] = "label",
 ) -> None:
     """Play a model's own history through the real loop, with bad releases, on a simulated clock.
 
-    In the folder of a project: workspace.yaml names the code location that has the model. docs/rehearsal.md says which
-    columns the tables have.
+    Run it in the folder of a project: workspace.yaml names the code location that has the model. The columns of the
+    tables are listed in docs/rehearsal.md.
     """
     from datetime import UTC
 

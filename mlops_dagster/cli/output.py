@@ -1,4 +1,4 @@
-"""How the commands print: tables and lines for people, one JSON document for programs."""
+"""Output of the commands: tables and lines for people, one JSON document for programs."""
 
 import sys
 from collections.abc import Callable, Iterable, Iterator, Sequence
@@ -19,9 +19,9 @@ from mlops_dagster.errors import MlopsError, StorageError
 Cell: TypeAlias = str | Text
 
 NONE = "-"
-"""Stands in a cell for what there is not."""
+"""The text of a cell without a value."""
 
-# Into a pipe or a file nothing is cut off or wrapped.
+# Output to a pipe or a file is never cut off or wrapped.
 _UNLIMITED = 100_000
 
 
@@ -30,7 +30,7 @@ def stdout() -> Console:
 
 
 def table(columns: Sequence[str | Column], rows: Iterable[Sequence[Cell]]) -> None:
-    """A row is one line of a pipe; on a terminal the last column wraps, and the others only if they must."""
+    """Print a table: a row is one line of a pipe; on a terminal the last column wraps, the others only if they must."""
     *first, last = [Column(column) if isinstance(column, str) else column for column in columns]
     for column in first:
         column.no_wrap = True
@@ -42,7 +42,7 @@ def table(columns: Sequence[str | Column], rows: Iterable[Sequence[Cell]]) -> No
 
 
 def facts(pairs: Iterable[tuple[str, Cell]]) -> None:
-    """A line for each fact, its name before it."""
+    """Print a line for each fact, with its name in front."""
     printed = Table.grid(Column(style="dim", no_wrap=True), Column(overflow="fold"), padding=(0, 2))
     for name, value in pairs:
         printed.add_row(name, _shown(value))
@@ -50,29 +50,29 @@ def facts(pairs: Iterable[tuple[str, Cell]]) -> None:
 
 
 def title(text: str) -> None:
-    """What the table under it shows."""
+    """Print the title of the table that follows."""
     stdout().print(Text(f"\n{clean(text)}", style="bold"))
 
 
 def say(text: str) -> None:
-    """One line, as it is."""
+    """Print one line, unwrapped."""
     stdout().print(Text(clean(text)), soft_wrap=True)
 
 
 def hint(text: str) -> None:
-    """One line on stderr, beside what was asked for."""
+    """Print one line on stderr, in addition to the output that was asked for."""
     Console(stderr=True, highlight=False).print(Text(clean(text), style="dim"), soft_wrap=True)
 
 
 def complain(error: MlopsError) -> None:
-    """An error of ours, in one line on stderr."""
+    """Print an error of this package, in one line on stderr."""
     line = Text.assemble(("error", "red"), f" ({error.code}): ", clean(error.message))
     Console(stderr=True, highlight=False).print(line, soft_wrap=True)
 
 
 @contextmanager
 def upload_bar() -> Iterator[Callable[[int, int], None]]:
-    """A bar on stderr while an artifact goes to S3; nothing of it in a pipe."""
+    """Show a bar on stderr while an artifact is uploaded to S3; nothing in a pipe."""
     from rich.progress import BarColumn, DownloadColumn, Progress, TransferSpeedColumn
 
     columns = (BarColumn(), DownloadColumn(), TransferSpeedColumn())
@@ -83,14 +83,14 @@ def upload_bar() -> Iterator[Callable[[int, int], None]]:
 
 
 def print_json(document: object) -> None:
-    """The document in UTF-8, whatever the terminal's encoding: times as ISO 8601, infinity as a string."""
+    """Print the document in UTF-8, in any encoding of the terminal: times as ISO 8601, infinity as a string."""
     from pydantic_core import to_json
 
     typer.echo(to_json(document, indent=2, inf_nan_mode="strings"))
 
 
 def write_text(file: Path, text: str) -> None:
-    """Into the file, which is replaced; raises StorageError."""
+    """Write the text into the file, which is replaced; raises StorageError."""
     try:
         file.write_text(text, encoding="utf-8")
     except OSError as error:
@@ -110,12 +110,12 @@ def number(value: float | None) -> str:
 
 
 def right(header: str) -> Column:
-    """A column of numbers."""
+    """Return a right-aligned column, for numbers."""
     return Column(header, justify="right")
 
 
 def clean(text: str) -> str:
-    """The text without what would move the cursor or break the line: people write reasons, and others read them.
+    """Escape characters that would move the cursor or break the line: people write reasons, and others read them.
 
     >>> clean("so [red]bad[/red]\\n\\x1b[2J")
     'so [red]bad[/red]\\\\n\\\\x1b[2J'

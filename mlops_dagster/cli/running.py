@@ -1,4 +1,4 @@
-"""What every command stands on: the stores of the settings, and errors as one line with an exit code."""
+"""Functions that every command uses: the stores of the settings, and errors as one line with an exit code."""
 
 import sys
 from collections.abc import Callable
@@ -23,13 +23,13 @@ R = TypeVar("R")
 
 
 def speaks(command: Callable[P, R]) -> Callable[P, R]:
-    """Print an error of ours as one line, with its code, instead of a traceback."""
+    """Wrap `command` so that an error of this package is printed as one line with its code, not as a traceback."""
 
     @wraps(command)
     def speaking(*args: P.args, **kwargs: P.kwargs) -> R:
         for stream in (sys.stdout, sys.stderr):
             if isinstance(stream, TextIOWrapper):
-                # A letter that the terminal's encoding lacks is no reason to fail.
+                # A letter that the terminal's encoding lacks must not make the command fail.
                 stream.reconfigure(errors="backslashreplace")
         try:
             return command(*args, **kwargs)
@@ -41,7 +41,7 @@ def speaks(command: Callable[P, R]) -> Callable[P, R]:
 
 
 def settings() -> "Settings":
-    """The settings of the environment; raises InvalidInputError."""
+    """Return the settings of the environment; raises InvalidInputError."""
     from pydantic import ValidationError
 
     from mlops_dagster.documents.readable import fields_of
@@ -54,27 +54,27 @@ def settings() -> "Settings":
 
 
 def open_stores() -> "Stores":
-    """The stores, as the settings say; who writes is the OS user."""
+    """Open the stores of the settings; the OS user is the actor of all changes."""
     from mlops_dagster.stores import Stores
 
     return Stores(settings())
 
 
 def registry() -> "ModelRegistry":
-    """The registry alone: imported in half the time of all stores, for who is in a hurry."""
+    """Open the registry alone, in half the time of all stores, for commands that must be quick."""
     from mlops_dagster.registry import ModelRegistry
 
     return ModelRegistry(settings=settings())
 
 
 def attributes_of(file: Path) -> object:
-    """What a `defs.yaml` says under `attributes`, or all of a YAML without them; raises InvalidPolicyError."""
+    """Return the `attributes` of a `defs.yaml`, or all of a YAML without them; raises InvalidPolicyError."""
     document = next(iter(read_yaml(file, InvalidPolicyError)), None)
     return document["attributes"] if isinstance(document, dict) and "attributes" in document else document
 
 
 def sections_of(file: Path) -> dict[str, object]:
-    """The sections of a `defs.yaml`, or of a YAML that has some of them; raises InvalidPolicyError."""
+    """Return the sections of a `defs.yaml`, or of a YAML that has some of them; raises InvalidPolicyError."""
     document = attributes_of(file)
     if not isinstance(document, dict):
         raise InvalidPolicyError(f"{file} has no sections; write some as in defs.yaml, such as `rollout:`")

@@ -1,4 +1,4 @@
-"""Dagster components: what `type:` in a defs.yaml may name, and the way to load a project of them."""
+"""Dagster components: the types that `type:` in a defs.yaml may name, and a loader of projects that use them."""
 
 from mlops_dagster.components.loading import load_from_defs_folder
 from mlops_dagster.components.model_lifecycle import ModelLifecycle

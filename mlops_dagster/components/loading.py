@@ -1,4 +1,4 @@
-"""Loading a code location so that no model's mistake keeps the others from being there."""
+"""A loader of code locations in which a mistake in one model's YAML does not keep the other models from loading."""
 
 import re
 from collections.abc import Callable
@@ -72,7 +72,7 @@ def _told(message: str) -> DagsterUserCodeProcessError:
 
 
 class _Tree(ComponentTree):
-    """Dagster's tree of a project, where a YAML may fail to be read, to be loaded, or to give definitions."""
+    """Dagster's tree of a project, in which a YAML may fail to be read, to be loaded, or to give definitions."""
 
     keeps_models_apart = True
 
@@ -90,7 +90,7 @@ class _Tree(ComponentTree):
             super()._load_component_at_loc(resolved_loc)
         except (Exception, SystemExit) as error:  # a trainer may end its process
             decl = self._yaml_at(resolved_loc)
-            if decl is None or isinstance(error, ComponentTreeException):  # a part of it has been told of
+            if decl is None or isinstance(error, ComponentTreeException):  # reported for a part of it
                 raise
             refused = _refused(decl, error)
             self.state_tracker.set_cache_data(resolved_loc, component=refused, component_decl=decl)
@@ -100,7 +100,7 @@ class _Tree(ComponentTree):
             return super()._build_defs_inner(resolved_loc)
         except (Exception, SystemExit) as error:
             decl = self._yaml_at(resolved_loc)
-            if decl is None or isinstance(error, ComponentTreeException):  # a part of it has been told of
+            if decl is None or isinstance(error, ComponentTreeException):  # reported for a part of it
                 raise
             refused = _refused(decl, error)
             defs = refused.build_defs(self.load_context)
@@ -108,7 +108,7 @@ class _Tree(ComponentTree):
             return defs
 
     def get_all_components(self, of_type: type[Sought]) -> list[Sought]:
-        """Those that are there: of a refused one the declaration alone is of its type."""
+        """Return the components of a type that were loaded; a refused one has only its declaration of that type."""
         declared = (
             loc for loc, decl in self._component_decl_tree().items() if safe_is_subclass(decl.component_type, of_type)
         )
@@ -120,7 +120,7 @@ class _Tree(ComponentTree):
 
 
 def _folder(context: ComponentDeclLoadContext) -> DefsFolderDecl:
-    """Return what Dagster makes of a folder without a YAML of its own."""
+    """Return the declaration that Dagster makes for a folder without a YAML file in it."""
     children = {}
     for path in sorted(context.path.iterdir()):
         if any(path.relative_to(context.path).match(pattern) for pattern in EXPLICITLY_IGNORED_GLOB_PATTERNS):
@@ -138,13 +138,13 @@ def _folder(context: ComponentDeclLoadContext) -> DefsFolderDecl:
 
 
 def _declared(context: ComponentDeclLoadContext) -> ComponentDecl[Any] | None:
-    """Return what a file or folder declares; of a YAML that cannot be read, a model that says so."""
+    """Return the declaration of a file or folder; for an unreadable YAML, a refused model that gives the reason."""
     yaml = find_defs_or_component_yaml(context.path)
     if yaml is None:
         folder = _folder(context) if context.path.is_dir() else None
         return build_filesystem_component_decl_from_context(context) if folder is None else folder
     try:
-        read_yaml(yaml)  # Dagster's own reader takes the last of two equal keys
+        read_yaml(yaml)  # Dagster's reader would silently take the last of two equal keys
         return build_filesystem_component_decl_from_context(context)
     except (Exception, SystemExit) as error:
         refused = RefusedModel("", repr(context.component_loc), _reason(str(yaml), error))

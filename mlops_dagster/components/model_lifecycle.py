@@ -1,4 +1,4 @@
-"""One YAML file becomes the whole life of a model."""
+"""The component that makes all definitions of a model from one YAML file."""
 
 import logging
 from functools import cache
@@ -49,7 +49,7 @@ class ModelLifecycle(dg.Component):
         return cls(spec)
 
     def build_defs(self, context: dg.ComponentLoadContext) -> dg.Definitions:
-        """Raises InvalidNameError if another model of the project has this name to Dagster."""
+        """Return the model's definitions; raises InvalidNameError if another model has the same name in Dagster."""
         if not getattr(context.component_tree, "keeps_models_apart", False):
             _warn_of_plain_loading()
         holder = self._holder_of_its_name(context)
@@ -61,9 +61,9 @@ class ModelLifecycle(dg.Component):
         return lifecycle_defs(self.spec)
 
     def _holder_of_its_name(self, context: dg.ComponentLoadContext) -> "ModelLifecycle | RefusedModel":
-        """The first model in the project that has this name, to Dagster: two would keep the location from loading.
+        """Return the first model in the project with this name in Dagster: two would break the loading of all.
 
-        One that was refused keeps its name: another would act on its rollouts.
+        A refused model keeps its name: another model of that name would act on its rollouts.
         """
         its = fold_model(self.model)
         every = context.component_tree.get_all_components(dg.Component)  # type: ignore[type-abstract]  # none is made
@@ -80,7 +80,7 @@ def _warn_of_plain_loading() -> None:
 
 
 def lifecycle_defs(spec: ModelSpec) -> dg.Definitions:
-    """All that a model has."""
+    """Return all definitions of a model."""
     return dg.Definitions.merge(
         training_defs(spec),
         rollout_defs(spec),
@@ -92,7 +92,7 @@ def lifecycle_defs(spec: ModelSpec) -> dg.Definitions:
 
 
 def with_suite(spec: ModelSpec, folder: Path) -> ModelSpec:
-    """The suite's file is named as it is called beside the YAML; raises InvalidSuiteError if it can never be used."""
+    """Make the suite's path absolute, from the YAML's folder; raises InvalidSuiteError if it can never be evaluated."""
     if spec.validation.suite is None:
         return spec
     file = folder.absolute() / spec.validation.suite

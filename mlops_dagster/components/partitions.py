@@ -1,4 +1,4 @@
-"""Hours, days and weeks, shared by all models so that one run can cover a fleet."""
+"""Partitions by hour, day and week, shared by all models so that one run can cover a fleet."""
 
 from bisect import bisect_right
 from collections.abc import Sequence
@@ -14,10 +14,10 @@ HOURLY = {"mlops/cadence": "hourly"}
 """The tag by which the fleet's hourly job finds the assets of all models."""
 
 MODEL = "mlops/model"
-"""The metadata by which it finds whose they are: a key has the model's name as Dagster allows it."""
+"""The metadata key with an asset's model: an asset key has the model's name only as Dagster allows it."""
 
 STAGE = "mlops/stage"
-"""The tag that tells the stages of a model's life apart; the group of its assets is the model's."""
+"""The tag with the stage of a model's life that an asset belongs to; the group of an asset is its model."""
 
 RANGE_START, RANGE_END = "dagster/asset_partition_range_start", "dagster/asset_partition_range_end"
 
@@ -40,7 +40,7 @@ def daily() -> dg.DailyPartitionsDefinition:
 
 @cache
 def weekly() -> dg.WeeklyPartitionsDefinition:
-    """Weeks from Monday to Monday."""
+    """Return partitions of weeks, from Monday to Monday."""
     first, end = _days()
     return dg.WeeklyPartitionsDefinition(start_date=first, end_date=end, day_offset=1)
 
@@ -58,7 +58,7 @@ def begin_anew() -> None:
 
 
 def due_every(period: timedelta) -> dg.FreshnessPolicy | None:
-    """Warns when one scheduled run is missing, fails when two are. None of recorded traffic: it ends.
+    """Return a policy that warns when one scheduled run is missing and fails when two are; None for recorded traffic.
 
     >>> due_every(timedelta(hours=1)).fail_window.to_timedelta() == timedelta(hours=2.5)
     True
@@ -81,7 +81,7 @@ def _days() -> tuple[str, str | None]:
 
 
 def windows(context: dg.AssetExecutionContext) -> list[tuple[str, datetime, datetime]]:
-    """Key, start and end of every partition of this run, in order of time."""
+    """Return key, start and end of every partition of this run, in order of time."""
     partitions = context.assets_def.partitions_def
     assert isinstance(partitions, dg.TimeWindowPartitionsDefinition)
     found = [(key, partitions.time_window_for_partition_key(key)) for key in context.partition_keys]
@@ -98,7 +98,7 @@ def span(keys: Sequence[str]) -> str:
 
 
 def complete(partitions: dg.TimeWindowPartitionsDefinition, since: datetime, until: datetime) -> list[str]:
-    """Partitions that hold some of the time after `since` and are over by `until`, of those that are defined.
+    """Return the defined partitions that hold some of the time after `since` and are over by `until`.
 
     >>> from datetime import UTC
     >>> days = dg.DailyPartitionsDefinition(start_date="2013-03-01", end_date="2013-03-03")
@@ -114,5 +114,5 @@ def complete(partitions: dg.TimeWindowPartitionsDefinition, since: datetime, unt
 
 
 def over_by(partitions: dg.TimeWindowPartitionsDefinition, keys: Sequence[str], time: datetime) -> int:
-    """How many of the partitions, which are in order, had ended by then. Looks at a few: each costs 40 us."""
+    """Return how many of the partitions, which are in order, had ended by `time`; it looks at a few (40 us each)."""
     return bisect_right(keys, time, key=lambda key: partitions.time_window_for_partition_key(key).end)

@@ -19,22 +19,22 @@ if TYPE_CHECKING:
 
 
 class GivesS3(Protocol):
-    """As `dagster_aws.s3.S3Resource` does, which takes seconds to import."""
+    """A resource that gives an S3 client, such as `dagster_aws.s3.S3Resource`, which takes seconds to import."""
 
     def get_client(self) -> "S3Client": ...
 
 
 class Platform(dg.ConfigurableResource):  # type: ignore[type-arg]  # generic only for resources that yield another object
-    """Opens the stores of `home`, by default of `MLOPS_HOME`.
+    """The resource that opens the stores of `home`, by default of `MLOPS_HOME`.
 
-    `s3` is the resource to reach artifacts on S3 through; without one, boto3 finds its own configuration.
+    `s3` is the resource through which artifacts on S3 are reached; without one, boto3 finds its configuration itself.
     """
 
     home: str = ""
-    s3: dg.ResourceDependency[GivesS3 | None] = None  # type: ignore[assignment]  # how Dagster says: none is fine
+    s3: dg.ResourceDependency[GivesS3 | None] = None  # type: ignore[assignment]  # Dagster's way to make it optional
 
     def clock(self) -> Clock:
-        """Return the clock of sensors and runs, by which all that they change is dated."""
+        """Return the clock of sensors and runs, which dates all their changes."""
         return SystemClock()
 
     def stores(self) -> Stores:
@@ -43,23 +43,23 @@ class Platform(dg.ConfigurableResource):  # type: ignore[type-arg]  # generic on
         return Stores(settings, self.clock(), actor="dagster", s3=None if self.s3 is None else self.s3.get_client())
 
     def stores_for(self, spec: ModelSpec) -> Stores:
-        """The stores, where the registry knows this model's gates and guard as its YAML has them now."""
+        """Publish the gates and the guard of the model's YAML to the registry, and return the stores."""
         stores = self.stores()
-        with suppress(ModelNotFoundError):  # it learns them when there is a version to hold against them
+        with suppress(ModelNotFoundError):  # without a version there is nothing to hold against them yet
             stores.registry.set_gates(spec.model, spec.gates, reason="as its YAML says")
             stores.registry.set_guard(spec.model, spec.validation.guard_policy, reason="as its YAML says")
         return stores
 
 
 class AsOf(dg.Config):
-    """Run configuration of whatever looks at the data as they were at a time. What it changes, it changes now."""
+    """Run configuration that looks at the data as of a time; changes that the run makes are dated now."""
 
     as_of: str = ""
 
     def time(self, platform: Platform) -> datetime:
         """Return the time to look at: `as_of`, or now.
 
-        Raises InvalidInputError for one that is no time with a zone, and EventTimeError for one that is still to come.
+        Raises InvalidInputError if `as_of` is not a time with a zone, and EventTimeError if it is in the future.
         """
         now = platform.clock().now()
         if not self.as_of:

@@ -1,4 +1,4 @@
-"""A model whose definitions cannot be made: it has nothing but a sensor that says why, and all others load."""
+"""A model whose definitions cannot be made: it has only a sensor that gives the reason, and other models load."""
 
 import hashlib
 import logging
@@ -18,7 +18,7 @@ _MEANWHILE = (
 
 
 class RefusedModel(dg.Component):
-    """What stands in the tree of components for a model without a spec that could be used.
+    """The placeholder, in the tree of components, of a model without a usable spec.
 
     `model` is its name, as far as that can be read; else empty. `where` is the YAML, and which document of it; `why`
     says what is wrong.
@@ -37,9 +37,9 @@ def refused_defs(model: str, where: str, why: str) -> dg.Definitions:
     """Return a sensor whose ticks fail with the message.
 
     Args:
-        model: its name, as far as that can be read; else empty.
-        where: the YAML, and which document of it.
-        why: what is wrong.
+        model: the model's name if that can be read, else empty.
+        where: the YAML, and the document in it.
+        why: the reason why the model is refused.
     """
     message = f"{why}{_MEANWHILE}"
     if not is_check():  # which says the same in the end
@@ -47,7 +47,7 @@ def refused_defs(model: str, where: str, why: str) -> dg.Definitions:
     digest = hashlib.sha256(where.encode(errors="surrogateescape")).hexdigest()[:8]
 
     @dg.sensor(
-        # A name of nobody's: models have no doubled separator.
+        # No model has this name: models have no doubled separator.
         name=f"{re.sub(r'[^A-Za-z0-9_]', '_', model)[:60]}__refused_{digest}",
         minimum_interval_seconds=300,
         default_status=dg.DefaultSensorStatus.RUNNING,

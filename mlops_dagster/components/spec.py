@@ -1,4 +1,4 @@
-"""What a team writes in `defs.yaml` for its model."""
+"""The spec of a model, as a team writes it in `defs.yaml`."""
 
 from typing import Annotated, Self, TypeAlias
 
@@ -15,10 +15,10 @@ from mlops_dagster.rollout import RolloutPolicy
 from mlops_dagster.rollout.prospects.prospects import Traffic
 
 Text: TypeAlias = Annotated[str, Field(pattern=r"\S")]
-"""Something that is said: without it no version of the model would ever pass the gates."""
+"""A text that is not blank: with a blank one no version of the model would ever pass the gates."""
 
 Owner: TypeAlias = Annotated[str, Field(pattern=r"^(team:.+|[^@\s]+@[^@\s]+\.[^@\s]+)$")]
-"""As Dagster has them."""
+"""An owner in Dagster's format: an e-mail address, or "team:" and a name."""
 
 Module: TypeAlias = Annotated[str, Field(pattern=r"^[^\W\d]\w*(\.[^\W\d]\w*)*$")]
 
@@ -27,7 +27,7 @@ _Checked = AfterValidator(check_model_name)
 
 
 class TrainingSpec(StrictModel):
-    """Which rows a candidate is fitted and judged on."""
+    """The rows on which a candidate is fitted and evaluated."""
 
     dataset: str = Field(description="what the rows are, for the model card")
     window_days: int = Field(default=60, ge=2, le=36_500, description="how far back the training set reaches")
@@ -56,12 +56,12 @@ class CardSpec(StrictModel):
 
     @property
     def fairness_attributes(self) -> tuple[str, ...]:
-        """All of them."""
+        """The fairness attributes, always as a tuple."""
         return (self.fairness_attribute,) if isinstance(self.fairness_attribute, str) else self.fairness_attribute
 
 
 class ModelSpec(StrictModel):
-    """One model: where its code is, and the policies that govern its life."""
+    """One model: the module of its code, and the policies that govern its life."""
 
     model: Annotated[str, Field(pattern=f"^{MODEL_PATTERN}$", description="name in registry and URLs"), _Checked]
     trainer: Module = Field(description="dotted path of the module with SCHEMA, training_set and estimator")
@@ -82,9 +82,9 @@ class ModelSpec(StrictModel):
 
     @property
     def prefix(self) -> str:
-        """What the keys of this model's assets begin with."""
+        """The first part of the keys of this model's assets."""
         return prefix_of(self.model)
 
     def key(self, asset: str) -> dg.AssetKey:
-        """The key of one of this model's assets."""
+        """Return the key of one of this model's assets."""
         return dg.AssetKey([self.prefix, asset])

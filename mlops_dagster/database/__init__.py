@@ -1,4 +1,4 @@
-"""The database of every store that people and decisions rely on: SQLite, or PostgreSQL."""
+"""Engines, transactions and migrations of the database that stores use: SQLite, or PostgreSQL."""
 
 from mlops_dagster.database.damage import set_aside_if_damaged, tell_of_dropped
 from mlops_dagster.database.engines import open_database

@@ -1,4 +1,4 @@
-"""Transactions that SQLite leaves out, without a word, when it opens a file whose write-ahead log is damaged."""
+"""Detection of damaged SQLite files, and of transactions that SQLite drops silently from a damaged write-ahead log."""
 
 import logging
 import sqlite3
@@ -16,15 +16,16 @@ if TYPE_CHECKING:
 logger = logging.getLogger(__name__)
 
 _HEADER, _FRAME_HEADER = 8, 6  # words of 4 bytes
-_LITTLE, _BIG = 0x377F0682, 0x377F0683  # the order of the words of which checksums are made
+_LITTLE, _BIG = 0x377F0682, 0x377F0683  # the byte order of the words from which checksums are computed
 _USUAL_PAGE = 4096
 _FRAMES_AT_ONCE = 8_192
 
 
 def tell_of_dropped(database: Path) -> int:
-    """Return how many committed transactions SQLite leaves out of a file that is opened now, and log an error of them.
+    """Return the number of committed transactions that SQLite drops when it opens `database`, and log an error if any.
 
-    To be called before the file is opened; others may use it meanwhile. A log whose end was cut off looks whole.
+    Call it before the file is opened; other processes may use the file meanwhile. The loss is not seen in a log whose
+    end was cut off.
     """
     try:
         dropped = dropped_transactions(database.with_name(f"{database.name}-wal"))
@@ -35,15 +36,15 @@ def tell_of_dropped(database: Path) -> int:
             "the write-ahead log of %s is damaged: %d transactions that were committed are lost; `mlops predictions "
             "audit` or `mlops audit verify` says what is missing; a backup may have it", database, dropped,
         )  # fmt: skip
-        with closing(sqlite3.connect(database)) as connection:  # so that the rest of them is not found again
+        with closing(sqlite3.connect(database)) as connection:  # so that the same loss is not reported again
             connection.execute("PRAGMA wal_checkpoint(TRUNCATE)").fetchall()
     return dropped
 
 
 def set_aside_if_damaged(database: Path) -> Path | None:
-    """Move a file that is no database, or a damaged one, out of the way; returns where to, None if it is sound.
+    """Move a damaged database, or a file that is not a database, to the returned path; None if the file is sound.
 
-    For a file whose content is made anew. To be called before the file is opened.
+    For a file whose content can be made anew. Call it before the file is opened.
     """
     if not database.exists():
         return None
@@ -51,7 +52,7 @@ def set_aside_if_damaged(database: Path) -> Path | None:
     try:
         with closing(sqlite3.connect(database)) as connection:
             reason = str(connection.execute("PRAGMA quick_check(1)").fetchone()[0])
-    except sqlite3.OperationalError:  # it is in use, or the disk is away: that says nothing of its content
+    except sqlite3.OperationalError:  # it is in use, or the disk is away: that does not tell whether it is damaged
         return None
     except sqlite3.DatabaseError as error:
         reason = str(error)
@@ -66,9 +67,9 @@ def set_aside_if_damaged(database: Path) -> Path | None:
 
 
 def dropped_transactions(log: Path) -> int:
-    """Return how many transactions end in or after the first damaged frame of a write-ahead log.
+    """Return the number of transactions that end in or after the first damaged frame of a write-ahead log.
 
-    A damaged frame that is the last one is taken for one that is being written. Raises OSError.
+    A damaged last frame counts as one that is being written, not as damage. Raises OSError.
     """
     import numpy as np
 
@@ -98,7 +99,7 @@ def dropped_transactions(log: Path) -> int:
             ends.append(heads[:, 1] != 0)
             before = heads[-1, 4:6]
         file.seek(0)
-        if not whole or file.read(4 * _HEADER) != first:  # it was begun anew meanwhile, and so is in use
+        if not whole or file.read(4 * _HEADER) != first:  # a process has restarted the log meanwhile, so it is in use
             return 0
     damaged = np.flatnonzero(~np.concatenate(whole))
     if not damaged.size:
@@ -108,11 +109,11 @@ def dropped_transactions(log: Path) -> int:
 
 
 def _sums(words: "Words", before: "Words") -> "Words":
-    """The checksums of rows of words, each going on from the two numbers before it: SQLite's s += x + t; t += y + s."""
+    """Return SQLite's checksums (s += x + t; t += y + s) of rows of words, each row continuing its pair in `before`."""
     import numpy as np
 
     of_words, of_before = _weights(words.shape[1])
-    # In halves of 16 bits, of which floating point loses nothing and BLAS multiplies ten times as many as of integers.
+    # In halves of 16 bits, which floating point holds exactly, and BLAS multiplies ten times as fast as integers.
     low, high = (words & 0xFFFF).astype(np.float64), (words >> 16).astype(np.float64)
     of_low, of_high = (of_words & 0xFFFF).astype(np.float64), (of_words >> 16).astype(np.float64)
     carried = (high @ of_low + low @ of_high).astype(np.uint64) << np.uint64(16)
@@ -123,7 +124,7 @@ def _sums(words: "Words", before: "Words") -> "Words":
 
 @lru_cache
 def _weights(count: int) -> "tuple[Words, Words]":
-    """What each of so many words, and each of the two numbers before them, adds to the checksum, modulo 2**32."""
+    """Return the weights in a checksum, modulo 2**32, of `count` words and of the two numbers before them."""
     import numpy as np
 
     step = np.array([[1, 1], [1, 2]], np.uint32)

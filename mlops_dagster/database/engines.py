@@ -1,4 +1,4 @@
-"""SQLite and PostgreSQL as every store of this project opens them."""
+"""Engines on SQLite and PostgreSQL, as every store of this project opens them."""
 
 import re
 import sqlite3
@@ -23,13 +23,13 @@ if TYPE_CHECKING:
     from psycopg import Connection as Connected
 
 _OPTIONS = re.compile(r"\?[^/=]*=[^/]*$")
-"""Somebody means `?mode=ro`, and no file of that name."""
+"""Text at the end of a path that is meant as options, such as `?mode=ro`, and not as a part of a file's name."""
 
 _IDLE_SECONDS = 1.0
 _PING_SECONDS = 5.0
 _USED_AT = "mlops_used_at"
 
-# A server that is gone shows within seconds; a statement of ours that takes longer than a minute is stuck.
+# A lost server is noticed within seconds; a statement of ours that takes longer than a minute is stuck.
 _POSTGRESQL_OPTIONS = f"-c lock_timeout={LOCK_TIMEOUT_SECONDS}s -c statement_timeout=60s"
 _POSTGRESQL_ARGUMENTS = {
     "connect_timeout": 5,
@@ -41,7 +41,7 @@ _POSTGRESQL_ARGUMENTS = {
 
 
 def open_database(url: str) -> Engine:
-    """An engine on `sqlite:///path` (its folder must exist) or `postgresql://user@host/database`.
+    """Return an engine on `sqlite:///path` (its folder must exist) or `postgresql://user@host/database`.
 
     Raises InvalidInputError for anything else.
 
@@ -53,13 +53,13 @@ def open_database(url: str) -> Engine:
 
 
 def parse_url(url: str) -> URL:
-    """The URL of a database that we can use; raises InvalidInputError. The path of SQLite's file stands as it is."""
+    """Return the parsed URL of a database, the path of an SQLite file as it is; InvalidInputError for any other URL."""
     path = url.removeprefix(SQLITE)
     if path not in (url, "", ":memory:") and not _OPTIONS.search(path):
         return URL.create("sqlite", database=path)
     try:
         parsed = make_url(url)
-    except (ArgumentError, ValueError):  # the second for a port that is no number
+    except (ArgumentError, ValueError):  # ValueError: the port is not a number
         parsed = URL.create("unknown")
     if parsed.drivername not in ("postgresql", "postgresql+psycopg"):
         raise InvalidInputError(
@@ -80,7 +80,7 @@ def _open_sqlite(url: URL) -> Engine:
 
 
 def _configure_sqlite(connection: DBAPIConnection, _entry: ConnectionPoolEntry) -> None:
-    # The driver must not open transactions by itself: `writing` says when and of which kind.
+    # The driver must not open transactions by itself: `writing` and `reading` open them, each of its kind.
     connection.isolation_level = None
     use_wal(cast("sqlite3.Connection", connection))
     for pragma in ("synchronous=FULL", "foreign_keys=ON", "secure_delete=ON"):
@@ -88,7 +88,7 @@ def _configure_sqlite(connection: DBAPIConnection, _entry: ConnectionPoolEntry) 
 
 
 def _open_postgresql(url: URL) -> Engine:
-    # What may be secret goes beside the URL, which SQLAlchemy shows in its errors.
+    # Options that may be secret are passed outside the URL, which SQLAlchemy shows in its errors.
     secret = {name: " ".join(_values(value)) for name, value in url.query.items() if name not in SHOWN_OPTIONS}
     if url.password is not None:
         secret["password"] = str(url.password)
@@ -122,7 +122,10 @@ def _remember_use(_connection: DBAPIConnection | None, entry: ConnectionPoolEntr
 def _ping_if_idle(
     dialect: Dialect, connection: DBAPIConnection, entry: ConnectionPoolEntry, _proxy: PoolProxiedConnection
 ) -> None:
-    """A server that was restarted is no error of the next call; to ask before each call would take half of its time."""
+    """Ping the server on a connection that was idle for a second, so that its restart does not fail the next call.
+
+    A ping before each call would take half of the call's time.
+    """
     if time.monotonic() - entry.info.get(_USED_AT, time.monotonic()) < _IDLE_SECONDS:
         return
     try:

@@ -1,4 +1,4 @@
-"""Bringing a database to the schema that this code is written for, by Alembic."""
+"""Migration of a database to the schema that this code is written for, by Alembic."""
 
 from pathlib import Path
 
@@ -7,15 +7,15 @@ from sqlalchemy import Connection, Engine, inspect, text
 from mlops_dagster.database.transactions import reading, writing
 from mlops_dagster.errors import StorageError
 
-HEAD = "0006"
-"""The revision that the tables in the code describe; a database that has it is opened without importing Alembic."""
+HEAD = "0001"
+"""The revision that the tables in the code describe; a database at this revision is opened without Alembic's import."""
 
 VERSION_TABLE = "mlops_revision"  # MLflow and Dagster keep an `alembic_version` of their own, maybe in this database
 _MIGRATIONS = Path(__file__).parent / "migrations"
 
 
 def migrate(engine: Engine) -> None:
-    """Make the tables, or bring older ones up to date with what is in them; all of it or nothing.
+    """Make the tables, or bring older tables and their rows up to date; all of it or nothing.
 
     Any number of processes may call it at once. Raises StorageError for a database of a newer release.
     """
@@ -28,7 +28,7 @@ def migrate(engine: Engine) -> None:
 
 
 def revision_of(connection: Connection) -> str | None:
-    """What the database is at; None before Alembic, and for an empty one."""
+    """Return the revision of the database; None if it is empty, or no revision was ever run on it."""
     if not inspect(connection).has_table(VERSION_TABLE):
         return None
     found: str | None = connection.scalar(text(f"SELECT version_num FROM {VERSION_TABLE}"))  # noqa: S608  # ours

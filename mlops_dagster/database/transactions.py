@@ -1,8 +1,8 @@
-"""One transaction at a time writes, on either database; readers never wait.
+"""Transactions on either database: one at a time writes, and readers never wait.
 
-On SQLite that is `BEGIN IMMEDIATE`: with deferred transactions two writers that read first both fail to upgrade
-their lock (8 writers lost 700 of 800 writes). On PostgreSQL it is an advisory lock that ends with the transaction.
-The chain of events needs that order anyway: each hash covers the one before.
+On SQLite a write transaction is `BEGIN IMMEDIATE`: with deferred transactions two writers that read first both fail to
+upgrade their lock (8 writers lost 700 of 800 writes). On PostgreSQL it takes an advisory lock that ends with it. The
+chain of events needs writes in an order anyway: each hash covers the one before.
 """
 
 import sqlite3
@@ -21,7 +21,8 @@ if TYPE_CHECKING:
     from psycopg import Connection as Connected
 
 Work: TypeAlias = Literal["mlops_dagster", "mlops_dagster rollups", "mlops_dagster labels"]
-"""What is written, by one transaction at a time: no rollback waits for counts."""
+"""The kinds of writing. Transactions of one kind come one at a time; different kinds do not wait for each other on
+PostgreSQL, so that no rollback of a version waits for counts."""
 
 _BEGIN_LOCKED: dict[Work, str] = {
     "mlops_dagster": "BEGIN; SELECT pg_advisory_xact_lock(hashtext('mlops_dagster'))",
@@ -32,16 +33,16 @@ _BEGIN_LOCKED: dict[Work, str] = {
 
 @contextmanager
 def writing(engine: Engine, work: Work = "mlops_dagster", patience: float | None = None) -> Iterator[Connection]:
-    """One write transaction: all of it is committed, or nothing.
+    """Hold a write transaction, committed at the end of the block: all of it, or nothing if the block raises.
 
-    Raises StorageError, also if PostgreSQL says nothing for `patience` (seconds); and InvalidInputError for a text that
-    the database cannot hold.
+    Raises StorageError, also if the transaction takes longer than `patience` seconds on PostgreSQL; InvalidInputError
+    for a text that the database cannot hold.
     """
     with _connected(engine, patience) as connection:
         if engine.dialect.name == "sqlite":
             connection.exec_driver_sql("BEGIN IMMEDIATE")
         else:
-            # The driver begins nothing by itself, so that beginning and locking are one message.
+            # With AUTOCOMMIT the driver begins no transaction by itself: BEGIN and the lock travel as one message.
             connection.execution_options(isolation_level="AUTOCOMMIT").exec_driver_sql(_BEGIN_LOCKED[work])
         yield connection
         connection.commit()
@@ -49,7 +50,7 @@ def writing(engine: Engine, work: Work = "mlops_dagster", patience: float | None
 
 @contextmanager
 def reading(engine: Engine) -> Iterator[Connection]:
-    """One snapshot for any number of reads. Raises StorageError."""
+    """Hold one snapshot for any number of reads. Raises StorageError."""
     with _connected(engine) as connection:
         if engine.dialect.name == "sqlite":
             connection.exec_driver_sql("BEGIN")
@@ -61,18 +62,18 @@ def reading(engine: Engine) -> Iterator[Connection]:
 
 @contextmanager
 def looking(engine: Engine, patience: float | None = None) -> Iterator[Connection]:
-    """For one statement, which needs no transaction around it: a third of the time of `reading` on PostgreSQL.
+    """Hold a connection for a single statement, without a transaction: a third of the time of `reading` on PostgreSQL.
 
-    Raises StorageError, also if PostgreSQL says nothing for `patience` (seconds).
+    Raises StorageError, also if the block takes longer than `patience` seconds on PostgreSQL.
     """
     with _connected(engine, patience) as connection:
-        if engine.dialect.name != "sqlite":  # whose connections begin nothing by themselves as we open them
+        if engine.dialect.name != "sqlite":  # on SQLite our connections begin no transaction by themselves
             connection.execution_options(isolation_level="AUTOCOMMIT")
         yield connection
 
 
 def purge_database(engine: Engine) -> None:
-    """Leave no byte of what was deleted in a SQLite database; PostgreSQL's autovacuum sees to its own.
+    """Remove every byte of deleted rows from a SQLite database; do nothing on PostgreSQL, whose autovacuum does it.
 
     Raises StorageError.
     """
@@ -91,7 +92,7 @@ def purge_database(engine: Engine) -> None:
 @contextmanager
 def _connected(engine: Engine, patience: float | None = None) -> Iterator[Connection]:
     with _translated(engine), engine.connect() as connection:
-        if engine.dialect.name == "sqlite":  # which waits for a lock only, and for 30 s at most
+        if engine.dialect.name == "sqlite":  # it waits for nothing but a lock, and for 30 s at most
             yield connection
         else:
             with WATCHDOG.watching(cast("Connected", connection.connection.dbapi_connection).fileno(), patience):
@@ -103,7 +104,7 @@ def _translated(engine: Engine) -> Iterator[None]:
     try:
         yield
     except IntegrityError:
-        raise  # says that something is there already: for the caller
+        raise  # a row exists already: that is for the caller
     except UnicodeEncodeError as error:
         raise InvalidInputError(f"{error.object!r} holds half a surrogate pair; write valid Unicode") from error
     except DBAPIError as error:

@@ -1,4 +1,4 @@
-"""SQLite's write-ahead log, also where several processes open a new file at once."""
+"""SQLite's write-ahead log: switching it on, also when several processes open a new file at once, and purging it."""
 
 import sqlite3
 import time
@@ -7,14 +7,14 @@ LOCK_TIMEOUT_SECONDS = 30
 
 _PURGE_SECONDS = 60.0
 
-_PRIMARY = 0xFF  # of an extended code
+_PRIMARY = 0xFF  # the bits of the primary code in an extended error code
 
 
 def use_wal(connection: sqlite3.Connection) -> None:
-    """Readers wait for nobody from here on. Raises sqlite3.OperationalError.
+    """Switch a connection's database to the write-ahead log, so that its readers never wait for writers.
 
-    SQLite waits for locks, but not for the one that a change of the journal takes: it says at once that the file is
-    locked, so the waiting is here.
+    SQLite does not wait for the lock that this switch takes, and raises at once if the file is locked: so this function
+    waits, for 30 s at most. Raises sqlite3.OperationalError.
     """
     deadline = time.monotonic() + LOCK_TIMEOUT_SECONDS
     while True:
@@ -28,10 +28,10 @@ def use_wal(connection: sqlite3.Connection) -> None:
 
 
 def purge(connection: sqlite3.Connection) -> None:
-    """Leave no byte of what was deleted in the database file or its write-ahead log.
+    """Remove every byte of deleted rows from the database file and its write-ahead log.
 
-    `secure_delete` overwrites a deleted row, but no copy of it that stayed in a page when rows moved to another one.
-    So the file is written anew: 9 s for 281 MB on two busy cores, in which nobody else writes to it. Raises
+    `secure_delete` overwrites a deleted row, but not a copy that stayed in a page when rows moved to another page. So
+    the file is written anew: 9 s for 281 MB on two busy cores, during which other writers wait. Raises
     sqlite3.OperationalError if others read or write for a minute without a break.
     """
     deadline = time.monotonic() + _PURGE_SECONDS

@@ -1,4 +1,4 @@
-"""Cuts the connection to a PostgreSQL server that hangs: libpq would wait for its answer for ever."""
+"""A watchdog that cuts connections to a PostgreSQL server that hangs: libpq would wait for its answer for ever."""
 
 import os
 import socket
@@ -8,13 +8,13 @@ from collections.abc import Iterator
 from contextlib import contextmanager, suppress
 
 PATIENCE_SECONDS = 65.0
-"""For one transaction; the server ends a statement of 60 s itself, and says why."""
+"""The time limit of one transaction; the server itself ends a statement after 60 s, with an error that says why."""
 
 _TICK_SECONDS = 0.5
 
 
 class Watchdog:
-    """One thread watches every transaction of the process; it is started with the first."""
+    """One thread that watches every transaction of the process; the first transaction starts it."""
 
     def __init__(self) -> None:
         self._lock = threading.Lock()
@@ -23,13 +23,13 @@ class Watchdog:
 
     @contextmanager
     def watching(self, descriptor: int, seconds: float | None = None) -> Iterator[None]:
-        """Shut down the socket `descriptor` if the block takes longer, so that whoever reads from it goes on.
+        """Shut down the socket `descriptor` if the block takes longer than `seconds`, so that its reader stops waiting.
 
-        Without `seconds`, longer than `PATIENCE_SECONDS`.
+        The default of `seconds` is PATIENCE_SECONDS.
         """
         with self._lock:
             self._deadlines[descriptor] = time.monotonic() + (PATIENCE_SECONDS if seconds is None else seconds)
-            if self._thread is None or not self._thread.is_alive():  # a forked process has none of its parent's
+            if self._thread is None or not self._thread.is_alive():  # a forked process has none of its parent's threads
                 self._thread = threading.Thread(target=self._watch, name="database-watchdog", daemon=True)
                 self._thread.start()
         try:

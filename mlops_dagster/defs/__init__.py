@@ -1,1 +1,1 @@
-"""What this code location offers: resources, the hourly job of the fleet, and a folder for each model."""
+"""The definitions of this code location: resources, the hourly job of the fleet, and a folder for each model."""

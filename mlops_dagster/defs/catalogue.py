@@ -1,4 +1,4 @@
-"""Keeping an MLflow server in step with the registry, if the settings name one."""
+"""The job and sensor that keep an MLflow server in step with the registry, if the settings name one."""
 
 import dagster as dg
 

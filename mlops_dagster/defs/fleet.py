@@ -1,4 +1,4 @@
-"""The hourly job over all models: one run for the fleet, since a run per model would cap its size."""
+"""The hourly job over all models: one run for the fleet, since a run per model would limit its size."""
 
 import dagster as dg
 
@@ -31,7 +31,7 @@ def hourly_monitoring_schedule(
     job = context.repository_def.get_job("hourly_monitoring")
     stores = platform.stores()
     assets = job.asset_layer
-    # An asset of a team's own, with the tag, is of the registered model that its key begins with.
+    # A tagged asset that a team has added belongs to the registered model whose name begins its key.
     registered = {prefix_of(model): model for model in stores.registry.models()}
     models: dict[dg.AssetKey, str] = {
         key: assets.get(key).metadata.get(MODEL) or registered.get(key.path[0], "")

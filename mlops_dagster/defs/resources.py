@@ -1,8 +1,8 @@
-"""What all models share: where the stores are, and how runs are executed."""
+"""The resources that all models share: the location of the stores, and the executor of runs."""
 
 import dagster as dg
 
 from mlops_dagster.components import Platform
 
-# In one process: our runs are short chains, and a process per step would cost each of them 4 s (a rollback, too).
+# In one process: the runs are short chains, and a process per step would add 4 s to each of them (rollbacks included).
 shared = dg.Definitions(resources={"platform": Platform()}, executor=dg.in_process_executor)

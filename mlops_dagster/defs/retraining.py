@@ -1,4 +1,4 @@
-"""Telling of retraining runs that failed and could not tell themselves, of all models: most were killed."""
+"""The sensor that reports failed retraining runs of all models that could not report themselves: most were killed."""
 
 import dagster as dg
 

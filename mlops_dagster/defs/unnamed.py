@@ -1,4 +1,4 @@
-"""Looking after models that no definition names (any more): their YAML was removed, or cannot be used."""
+"""The sensor for models that no definition names (any more): their YAML was removed, or cannot be used."""
 
 import logging
 
@@ -16,7 +16,7 @@ from mlops_dagster.rollout import RolloutPolicy
 from mlops_dagster.rollout.unnamed import hold, release, was_orchestrated
 
 ALIVE_SECONDS = 600
-"""So long after the last look at its rollouts a model is taken to be looked after by another code location."""
+"""For this long after the last tick of its rollout sensor, a model is taken to belong to another code location."""
 
 logger = logging.getLogger(__name__)
 
@@ -32,7 +32,7 @@ def models_without_definition(context: dg.SensorEvaluationContext, platform: Pla
     assert context.repository_def is not None
     stores = platform.stores()
     registry, alerts = stores.registry, stores.alerts
-    controller = stores.controller(lambda _model: RolloutPolicy())  # it starts none
+    controller = stores.controller(lambda _model: RolloutPolicy())  # this policy is never used: no rollout is started
     elsewhere, unnamed = _looked_at(context.instance), []
     for model in registry.models():
         sensor = f"{prefix_of(model)}_rollout"
@@ -42,13 +42,13 @@ def models_without_definition(context: dg.SensorEvaluationContext, platform: Pla
             elif was_orchestrated(registry, model):
                 unnamed.append(model)
                 hold(registry, stores.rollouts, controller, alerts, model)
-        except MlopsError as error:  # one model's trouble is no other's
+        except MlopsError as error:  # an error of one model must not stop the others
             logger.error("%s, which no definition names, cannot be looked after: %s", model, error)
     return dg.SkipReason(f"without a definition: {', '.join(unnamed)}" if unnamed else "every model has a definition")
 
 
 def _looked_at(instance: dg.DagsterInstance) -> set[str]:
-    """Return the sensors that ticked lately, in whatever code location of this instance."""
+    """Return the sensors that ticked lately, in any code location of this instance."""
     since = SystemClock().now().timestamp() - ALIVE_SECONDS
     found = set()
     for state in instance.all_instigator_state(instigator_type=InstigatorType.SENSOR):

@@ -1,4 +1,4 @@
-"""JSON as every store of this project writes it: strict (RFC 8259), with sorted keys."""
+"""JSON as all stores of this project write it: strict (RFC 8259), with sorted keys."""
 
 import json
 import math
@@ -8,9 +8,9 @@ from mlops_dagster.errors import InvalidInputError
 
 
 def json_text(value: object) -> str:
-    """Return canonical JSON; raise InvalidInputError for what JSON cannot hold.
+    """Return canonical JSON; raise InvalidInputError for a value that JSON cannot hold.
 
-    Evidence may be infinite (an e-value, a distance), and JSON has no word for that: it becomes the string "Infinity",
+    Evidence may be infinite (an e-value, a distance), which JSON cannot express: it becomes the string "Infinity",
     "-Infinity" or "NaN", as pydantic writes it. Limits are never infinite: `StrictModel` refuses that.
 
     >>> json_text({"e_value": float("inf"), "limit": 20.0})

@@ -1,4 +1,4 @@
-"""Rows of a store, each read by itself: one that cannot be read is an error with its name, and hides no other."""
+"""Reading of a store's rows one by one: an unreadable row raises an error naming it, and hides no other row."""
 
 import logging
 from collections.abc import Callable, Iterable, Iterator
@@ -18,7 +18,7 @@ logger = logging.getLogger(__name__)
 
 @contextmanager
 def reading_row(name: str, remedy: str = "restore it from a backup of the database") -> Iterator[None]:
-    """Raise UnreadableError in place of whatever reading a stored row raises; `remedy` says what to do about it."""
+    """Raise UnreadableError for any error while reading a stored row; `remedy` is the advice in its message."""
     try:
         yield
     except UnreadableError:
@@ -31,7 +31,7 @@ def reading_row(name: str, remedy: str = "restore it from a backup of the databa
 
 
 def readable(rows: Iterable[Row], read: Callable[[Row], Entity]) -> list[Entity]:
-    """Return what `read` makes of each row; one for which it raises UnreadableError is left out, and logged."""
+    """Return the result of `read` for each row; a row for which it raises UnreadableError is left out, and logged."""
     found = []
     for row in rows:
         try:
@@ -42,7 +42,7 @@ def readable(rows: Iterable[Row], read: Callable[[Row], Entity]) -> list[Entity]
 
 
 def fields_of(error: "ValidationError") -> str:
-    """The fields that are not as they should be, each with what is wrong, in one line, without the values.
+    """Return the invalid fields, each with its error, in one line, without the values.
 
     >>> from pydantic import ValidationError
     >>> from mlops_dagster.schema import Feature

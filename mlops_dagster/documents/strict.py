@@ -1,4 +1,4 @@
-"""The base of every model that people write or stores keep: policies, specs, cards, schemas."""
+"""The base class of all models that people write or stores keep: policies, specs, cards, schemas."""
 
 from collections.abc import Iterator, Mapping
 from typing import Final, TypeVar
@@ -8,20 +8,20 @@ from pydantic import BaseModel, ConfigDict, field_validator
 Value = TypeVar("Value")
 
 LARGEST: Final = 2**53
-"""Up to here every reader of JSON has the same integer."""
+"""The largest integer that every reader of JSON reads exactly."""
 
 
 def exact_integers(value: Value) -> Value:
-    """Return `value`; raise ValueError if it holds a whole number that not every reader of JSON has exactly."""
+    """Return `value`; raise ValueError if it holds a whole number that some readers of JSON do not read exactly."""
     if any(abs(number) > LARGEST for number in _integers(value)):
         raise ValueError(f"a whole number is from {-LARGEST} to {LARGEST}")
     return value
 
 
 class StrictModel(BaseModel):
-    """A model that never changes, takes no field it does not know, and only numbers that a store gives back.
+    """An immutable model that refuses unknown fields, and numbers that a store would not give back equal.
 
-    NaN and infinity are refused: no limit means anything against them, and JSON has no word for them.
+    NaN and infinity are refused: as a limit they would mean nothing, and JSON cannot express them.
 
     >>> class Limit(StrictModel):
     ...     ms: float = 200

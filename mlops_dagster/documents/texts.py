@@ -1,7 +1,7 @@
-"""Reasons and summaries, as every database, terminal and page can hold them."""
+"""Conversion of reasons and summaries to text that every database, terminal and page can hold."""
 
 MOST_CHARACTERS = 2_000
-"""The length of a reason, which is kept for ever and told to everybody who asks."""
+"""The largest length of a reason, which is stored for ever and sent with every refused request."""
 
 _CUT = " ..."
 
@@ -9,7 +9,7 @@ _CUT = " ..."
 def plain(text: str) -> str:
     """Return `text` in one line, of at most `MOST_CHARACTERS`, without control characters or half surrogate pairs.
 
-    PostgreSQL cannot keep a NUL, and UTF-8 no half of a pair: a reason must never be why a change fails.
+    PostgreSQL cannot store a NUL, and UTF-8 cannot encode half a pair: a reason must never make a change fail.
 
     >>> plain("passed\\n\\0 with\\x1b 37 rows\\ud800")
     'passed with 37 rows'

@@ -1,4 +1,4 @@
-"""YAML files that people write."""
+"""Reading of YAML files that people write."""
 
 from functools import cache
 from pathlib import Path
@@ -11,9 +11,9 @@ if TYPE_CHECKING:
 
 
 def read_yaml(file: Path, error: type[InvalidInputError] = InvalidInputError) -> list[object]:
-    """Return every document of the file; raise `error` for a file that is no YAML, or cannot be read.
+    """Return every document of the file; raise `error` if the file is not YAML, or cannot be read.
 
-    A key that stands twice in one mapping is refused: YAML forbids it, and its readers drop one of the two silently.
+    A key that occurs twice in one mapping is refused: YAML forbids it, and its parsers silently drop one of the two.
     """
     import yaml
 
@@ -21,14 +21,14 @@ def read_yaml(file: Path, error: type[InvalidInputError] = InvalidInputError) ->
         return list(yaml.load_all(file.read_text(encoding="utf-8"), Loader=_loader()))
     except OSError as reason:
         raise error(f"cannot read {str(file)!r} ({reason.strerror})") from reason
-    except Exception as reason:  # a date that is none is a ValueError, a deep list a RecursionError, and so on
+    except Exception as reason:  # an invalid date raises ValueError, a deep list RecursionError, and so on
         told = " ".join(str(reason).split()).replace('in "<unicode string>", line', "on line") or type(reason).__name__
         raise error(f"{file} cannot be read as YAML: {told}") from reason
 
 
 @cache
 def _loader() -> "type[yaml.CSafeLoader]":
-    """Return a safe loader that refuses repeated keys, in C: a code location reads a YAML a model at each start."""
+    """Return a safe loader that refuses repeated keys, in C: each start of a code location reads many YAML files."""
     import yaml
 
     class Loader(yaml.CSafeLoader):

@@ -1,1 +1,1 @@
-"""Frames of rows: each kind of column and of value by one rule."""
+"""Frames of rows, with one rule for each kind of column and value."""

@@ -1,7 +1,7 @@
-"""Columns of pandas as teams have them, brought to the values that models are fitted on, judged by and asked with.
+"""Conversion of pandas columns of any type to the values that models are fitted on, evaluated on and given.
 
-Numbers are float64 with NaN for null, texts objects with None for null, times in UTC. What cannot be brought to that
-without a guess is refused, with a count, an example and what to write.
+Numbers become float64 with NaN for null, texts objects with None for null, times UTC. Values that could only be
+converted by a guess are refused, with a count, an example and the code to write instead.
 """
 
 from collections.abc import Callable, Sequence
@@ -27,7 +27,8 @@ _Values = TypeVar("_Values", npt.NDArray[np.float64], npt.NDArray[np.object_])
 def numbers(values: Series) -> npt.NDArray[np.float64]:
     """Return a column as float64, null as NaN. A boolean is 0 or 1, a Decimal the nearest float.
 
-    Raises InvalidInputError for texts, times and whatever else is no number, and for integers that no float64 is.
+    Raises InvalidInputError for texts, times and anything else that is not a number, and for integers that float64
+    cannot hold exactly.
     """
     import pandas as pd
 
@@ -53,7 +54,7 @@ def numbers(values: Series) -> npt.NDArray[np.float64]:
 def texts(values: Series) -> npt.NDArray[np.object_]:
     """Return a column as texts by the rule of `text_of`, null as None.
 
-    Raises InvalidInputError for fractions, times, intervals and whatever else has no text by that rule.
+    Raises InvalidInputError for fractions, times, intervals and anything else without a text by that rule.
     """
     import pandas as pd
 
@@ -74,7 +75,7 @@ def texts(values: Series) -> npt.NDArray[np.object_]:
             if key not in known_texts:
                 known_texts[key] = text_of(value)
             objects[place] = known_texts[key]
-        except (InvalidInputError, TypeError):  # a list has no text, and cannot be looked up
+        except (InvalidInputError, TypeError):  # a list has no text, and is not hashable
             odd.append(value)
     if odd:
         raise _no_texts(values, odd)
@@ -162,7 +163,7 @@ def _is_zoned(value: object) -> bool:
 
 
 def _is_dates(values: Series) -> bool:
-    """Whether a column is Arrow's days, which have no time of day."""
+    """Return whether the column has Arrow's type of dates, without a time of day."""
     return str(values.dtype).startswith("date32")
 
 
@@ -173,14 +174,14 @@ def _dense(values: Series) -> Series:
 
 
 def _of_categories(values: Series, make: Callable[[Series], _Values]) -> _Values:
-    """What `make` makes of the categories that are used, for each row."""
+    """Return the values that `make` gives for the used categories, repeated for each row."""
     import pandas as pd
 
     codes, rows = np.unique(values.cat.codes.to_numpy(), return_inverse=True)
     known = [values.cat.categories[code] if code >= 0 else None for code in codes.tolist()]
     try:
         return make(pd.Series(known, name=values.name, dtype=object))[rows]
-    except InvalidInputError:  # which counts categories, and not rows
+    except InvalidInputError:  # its message counts categories, not rows
         return make(values.astype(object))
 
 

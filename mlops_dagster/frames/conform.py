@@ -1,4 +1,4 @@
-"""Frames of rows, brought to the columns that a schema asks for, or refused with what to write."""
+"""Conversion of frames to the columns of a schema; frames that do not fit are refused with the code to write."""
 
 from collections.abc import Callable, Iterable, Mapping
 from datetime import datetime
@@ -23,10 +23,10 @@ _NAMED: Final = 10
 
 
 def conform(frame: "pd.DataFrame", schema: ModelSchema, *beside: str) -> "pd.DataFrame":
-    """Return the rows with the features of `schema`, and `LABEL` or `TIME` if asked for, as `columns` has them.
+    """Return the rows with the features of `schema`, and `LABEL` or `TIME` if named, converted by `columns`.
 
     Further columns stay as they are; the index becomes 0, 1, 2... Raises InvalidInputError with a reason for each
-    column that is not there, is there twice or holds other values, and what to write instead.
+    column that is absent, exists twice or holds other values, and the code to write instead.
     """
     if reasons := _names(frame, [*schema.names, *beside]):
         raise InvalidInputError("; ".join(reasons))
@@ -47,7 +47,7 @@ def conform(frame: "pd.DataFrame", schema: ModelSchema, *beside: str) -> "pd.Dat
 
 
 def as_far_as_possible(frame: "pd.DataFrame", numeric: Iterable[str], categorical: Iterable[str]) -> "pd.DataFrame":
-    """Return the rows with those of the columns as `columns` has them that can be; the others are for a suite to judge.
+    """Return the rows with these columns converted where possible; a suite is to judge the others.
 
     >>> import pandas as pd
     >>> frame = pd.DataFrame({"small": [1], "large": [2**60], "gate": [7]})
@@ -66,13 +66,13 @@ def as_far_as_possible(frame: "pd.DataFrame", numeric: Iterable[str], categorica
 
 
 def values_of(frame: "pd.DataFrame", feature: Feature) -> "Values":
-    """Return the values of one feature as `columns` has them; raises InvalidInputError for those that cannot be."""
+    """Return the values of one feature as `columns` converts them; raises InvalidInputError if it cannot."""
     found: Values = _MAKERS[feature.kind](frame[feature.name])
     return found
 
 
 def check_window(frame: "pd.DataFrame", start: datetime, end: datetime) -> None:
-    """Raise InvalidInputError if the time of a row is outside [start, end), saying of how many and showing one."""
+    """Raise InvalidInputError if rows have times outside [start, end), with their number and an example."""
     outside = (frame[TIME] < start) | (frame[TIME] >= end)
     if not outside.any():
         return
@@ -86,11 +86,11 @@ def check_window(frame: "pd.DataFrame", start: datetime, end: datetime) -> None:
 _MAKERS: Final[Mapping[str, "Callable[[pd.Series[Any]], Any]"]] = MappingProxyType(
     {"numeric": columns.numbers, "categorical": columns.texts, LABEL: columns.texts, TIME: columns.times}
 )
-"""By the kind of a feature, or the name of what stands beside the features."""
+"""The conversions by the kind of a feature, or by the name of another column."""
 
 
 def _names(frame: "pd.DataFrame", wanted: Iterable[str]) -> list[str]:
-    """A reason for each of the names that no column has, or several have."""
+    """Return a reason for each name that no column has, or several have."""
     reasons = []
     there = list(frame.columns)
     for name in wanted:

@@ -1,7 +1,7 @@
-"""Classes, labels and categories are texts: the one rule by which other values become them.
+"""The rule by which classes, labels and categories become texts.
 
-Schemas, training sets, batches, requests, feedback, cards and the classes of estimators ask here, so that class 1 of an
-estimator, label 1.0 of a table and the 1 that a client sends are the same class. docs/decisions/0051 has the rule.
+Schemas, training sets, batches, requests, feedback, cards and the classes of estimators all use it, so that class 1 of
+an estimator, label 1.0 of a table and the 1 that a client sends are the same class. docs/decisions/0051 has the rule.
 """
 
 import reprlib
@@ -12,22 +12,22 @@ from typing import Any, Final
 from mlops_dagster.errors import InvalidInputError
 
 EXACT: Final = 2**53
-"""From here on a float64 stands for several integers."""
+"""From this number on, a float64 stands for several integers."""
 
 _MOST_DIGITS: Final = 190
 
 
 def text_of(value: object) -> str:
-    """Return the text of a class, label or category: of a whole number its digits, of a boolean `True` or `False`.
+    """Return the text of a class, label or category: the digits of a whole number, `True` or `False` for a boolean.
 
-    Whole numbers may be int, float or Decimal, of Python or numpy. Raises InvalidInputError for null and for everything
-    else; the value is in its message, and not in what is told of it.
+    Whole numbers may be int, float or Decimal, of Python or numpy. Raises InvalidInputError for null and anything else;
+    the error's message shows the value, and its `told` does not.
 
     >>> [text_of(value) for value in ("late", 1, 1.0, Decimal("1.00"), True)]
     ['late', '1', '1', '1', 'True']
     """
     if isinstance(value, str):
-        return str.__str__(value)  # of an enum its value
+        return str.__str__(value)  # the value of an enum
     plain: Any = value.item() if type(value).__module__ == "numpy" and hasattr(value, "item") else value
     match plain:
         case bool():
@@ -44,12 +44,12 @@ def text_of(value: object) -> str:
 
 
 def shown(value: object) -> str:
-    """Return a value of somebody else's for a message to them: whatever its size and depth, it is short.
+    """Return a short text of a foreign value for messages, for values of any size and depth.
 
     >>> shown("a" * 99), shown(10**9999)
     ("'aaaaaaaaaaa...aaaaaaaaaaaa'", 'an int')
     """
     try:
         return f"{reprlib.repr(value):.60}"
-    except ValueError:  # of an integer with thousands of digits
+    except ValueError:  # an integer with thousands of digits
         return f"an {type(value).__name__}"

@@ -1,4 +1,4 @@
-"""The ways to ask an estimator for its labels and probabilities, each as cheap as is safe."""
+"""The cheapest safe way to get an estimator's labels and probabilities."""
 
 import warnings
 from collections.abc import Callable
@@ -19,20 +19,20 @@ _Numbers: TypeAlias = npt.NDArray[np.float64]
 Labels: TypeAlias = npt.NDArray[np.generic]
 Inputs: TypeAlias = "pd.DataFrame | npt.NDArray[np.float64]"
 Ask: TypeAlias = Callable[[Inputs], tuple[Labels | None, _Numbers]]
-"""From rows to their labels, None for those with the highest probability, and probabilities by `classes_`."""
+"""A function from rows to their labels (None: the most probable classes) and their probabilities by `classes_`."""
 
 _TIE: Final = 1e-6
-"""Two best classes that are closer than this are a tie: `predict` decides it."""
+"""Two best classes closer than this are a tie, which `predict` decides."""
 
 
 def way_to_ask(estimator: Estimator) -> Ask:
-    """Return how to ask for the estimator's own labels: together with its probabilities, or known by structure."""
+    """Return a function for labels and probabilities: one call if possible, labels by argmax if that is known equal."""
     both = getattr(estimator, "predict_with_proba", None)
     if both is not None:
         return cast("Ask", both)
 
     def proba(inputs: Inputs) -> _Numbers:
-        # A bare matrix is given only where that was tried.
+        # A bare matrix is passed only if it was tried before.
         return np.asarray(estimator.predict_proba(cast("pd.DataFrame", inputs)), dtype=np.float64)
 
     own: Callable[[Inputs], npt.ArrayLike] | None = getattr(estimator, "predict", None)
@@ -42,7 +42,7 @@ def way_to_ask(estimator: Estimator) -> Ask:
         return lambda inputs: (np.asarray(own(inputs)), proba(inputs))
 
     def most_probable(inputs: Inputs) -> tuple[Labels | None, _Numbers]:
-        """Only rows whose two best classes are close are asked for their label as well."""
+        """Return probabilities, and labels by argmax; call `predict` only for rows whose best two classes are close."""
         found = proba(inputs)
         close = _ties(found) if len(found) == len(inputs) else np.empty(0, dtype=np.bool_)
         if not close.any():
@@ -55,23 +55,23 @@ def way_to_ask(estimator: Estimator) -> Ask:
 
 
 def answers_alike_to_a_matrix(ask: Ask, estimator: Estimator, schema: ModelSchema) -> bool:
-    """Return whether an estimator that was fitted on these columns answers the same to their bare matrix, by trying.
+    """Return whether an estimator fitted on these columns answers the same for their bare matrix, by a trial.
 
-    scikit-learn looks at a frame's names and types for a quarter of a millisecond; here they come in the schema's
-    order, and checked. One that picks columns by name fails with a matrix, and goes on getting frames.
+    scikit-learn takes a quarter of a millisecond to check the names and types of a frame; here the schema has checked
+    both. An estimator that picks columns by name fails with a matrix, and goes on getting frames.
     """
     if tuple(getattr(estimator, "feature_names_in_", ())) != schema.names:
         return False
     if any(feature.kind == "categorical" for feature in schema.features):
         return False
-    # The names are left out knowingly.
+    # The names are left out on purpose.
     warnings.filterwarnings("ignore", message="X does not have valid feature names", category=UserWarning)
     made_up = np.random.default_rng(0).normal(scale=10, size=(len(schema.names), 16))
     columns = dict(zip(schema.names, made_up, strict=True))
     try:
         said, found = ask(features_frame(schema, columns))
         said_again, found_again = ask(features_matrix(schema, columns))
-    except Exception:  # of whatever kind: the frame is what it is known to take
+    except Exception:  # any error: the frame is known to work
         return False
     if said is None or said_again is None:
         return said is said_again and np.array_equal(found, found_again)

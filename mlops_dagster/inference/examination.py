@@ -1,8 +1,8 @@
-"""What a version has to show in its trial: `python -m mlops_dagster.inference.examination` is the warm process.
+"""The examination of a version in its trial: `python -m mlops_dagster.inference.examination` is the warm process.
 
-It is loaded, and scores rows like those of its training data: one, many, as many as the server scores at once, again
-and again; then rows that its schema allows and that it may never have seen. What is bound to fail for everybody, or
-grows without end, is refused; what fails for some rows only is noted.
+A version is loaded, and scores rows like those of its training data: one, many, as many as the server scores at once,
+repeatedly; then rows that its schema allows but that it may never have seen. A version that would fail for all
+requests, or whose memory grows without end, is refused; failures on some rows only are noted.
 """
 
 import resource
@@ -22,12 +22,12 @@ from mlops_dagster.trial.report import Report, Verdict
 from mlops_dagster.trial.warm import Job, Tell, serve
 
 BATCH: Final = 512
-"""As many as the server scores at once."""
+"""The most rows that the server scores at once."""
 TIMES: Final = 10
 GROWTH_BYTES: Final = 64 * 2**20
-"""More than what is allocated once and used again: over so many batches it is memory that is never given back."""
+"""More than memory that is allocated once and reused: growth beyond this in `TIMES` batches is a leak."""
 MOST_FEATURES: Final = 100
-"""The features of which null and an unseen category are tried."""
+"""The number of features for which null and an unseen category are tried."""
 UNSEEN: Final = "a category that was never seen"
 
 PRELOADED: Final = (
@@ -41,11 +41,11 @@ PRELOADED: Final = (
     "sklearn.pipeline",
     "sklearn.preprocessing",
 )
-"""Imported before a child needs them. onnxruntime begins a thread, and is left to the children that need it."""
+"""Imported before a child needs them. onnxruntime starts a thread, so each child that needs it imports it itself."""
 
 
 def examine(job: Job, tell: Tell) -> Report:
-    """Try the artifact that `job` names; raises MemoryError, and dies of whatever the artifact dies of."""
+    """Return the report of a trial of `job`'s artifact; raises MemoryError. A crash of the artifact ends it, too."""
     try:
         return Report(Verdict.PASSED, notes=tuple(_notes(job, tell)))
     except MemoryError:
@@ -55,7 +55,7 @@ def examine(job: Job, tell: Tell) -> Report:
     except ImportError as error:
         reason = f"it needs the module {error.name or error}, which is not installed here; install it, or do without"
         return Report(Verdict.REFUSED, reason)
-    except BaseException as error:  # of libraries that read files nobody may have made with them; their panics too
+    except BaseException as error:  # any error, and panics, of libraries that read files of unknown origin
         return Report(Verdict.REFUSED, f"it cannot be loaded ({type(error).__name__}: {error}); save it anew")
 
 
@@ -110,7 +110,7 @@ def _check_growth(scorer: Scorer, rows: Columns, tell: Tell) -> None:
 
 
 def _odd_rows(scorer: Scorer, schema: ModelSchema, baseline: Baseline | None, tell: Tell) -> list[str]:
-    """Return which rows that the schema allows are failed requests."""
+    """Return a note for each kind of row that the schema allows and the version fails on."""
     row = trial_columns(schema, baseline, 1)
     notes = []
     for feature in schema.features[:MOST_FEATURES]:

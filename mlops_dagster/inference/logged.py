@@ -1,7 +1,8 @@
-"""Features in the log: which column has the values of a feature, by its kind.
+"""Features in the log: the column that has the values of a feature, by its kind.
 
-A column of the log keeps its type for good, and two that differ in case are one to Delta. What the log saw first under
-a name has the column `feature_x`; values of the other kind, or of `X`, have another one of `names.log_columns`.
+A column of the log keeps its type for good, and Delta takes names that differ only in case for one. The first kind seen
+under a name has the column `feature_x`; values of the other kind, or of `X`, have another column of
+`names.log_columns`.
 """
 
 from collections.abc import Mapping
@@ -22,12 +23,12 @@ Value: TypeAlias = float | str | None
 
 
 def feature_of(name: str, bins: Bins) -> Feature:
-    """Return the feature that is counted in these bins."""
+    """Return the feature that these bins count."""
     return Feature(name=name, kind="numeric" if isinstance(bins, NumericBins) else "categorical")
 
 
 def columns_of(feature: Feature) -> tuple[str, str, str]:
-    """Return the columns that may have the values of `feature`: those of its kind are in the first that there is.
+    """Return the possible columns of `feature` in order: its values are in the first existing one of its kind.
 
     >>> columns_of(Feature(name="gate", kind="categorical"))[:2]
     ('feature_gate', 'feature_gate__text')
@@ -36,7 +37,7 @@ def columns_of(feature: Feature) -> tuple[str, str, str]:
 
 
 def arrow_column(rows: "pa.Table | pa.RecordBatch", feature: Feature) -> "pa.ChunkedArray | pa.Array | None":
-    """Return the values of `feature` in rows of the log, null where not given; None if there is no such column."""
+    """Return the values of `feature` in rows of the log, null where not given; None if the log lacks its column."""
     from mlops_dagster.predictions.log.columns import feature_column
 
     name = feature_column(rows.schema, feature.name, numeric=feature.kind == "numeric")
@@ -55,7 +56,7 @@ def column_of(rows: "pa.Table | pa.RecordBatch", feature: Feature) -> Array:
 
 
 def text_column(rows: "pa.Table", name: str) -> "npt.NDArray[np.object_] | None":
-    """Return the values of a feature of either kind as texts, as the slices of a card name them; None if never logged.
+    """Return the values of a feature of either kind as texts, as slices of a card name them; None if never logged.
 
     >>> import pyarrow as pa
     >>> text_column(pa.table({"feature_gate": [7.0, None, None], "feature_gate__text": [None, "B4", None]}), "gate")
@@ -74,7 +75,7 @@ def text_column(rows: "pa.Table", name: str) -> "npt.NDArray[np.object_] | None"
 
 
 def logged_value(row: Mapping[str, object], feature: Feature) -> Value:
-    """Return the value of `feature` in one row of the log; None where it was not given."""
+    """Return the value of `feature` in one row of the log; None if it was not given."""
     kind = float if feature.kind == "numeric" else str
     for name in columns_of(feature):
         if isinstance(value := row.get(name), kind):

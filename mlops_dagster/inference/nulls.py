@@ -1,4 +1,4 @@
-"""The null that each feature of a fitted scikit-learn estimator had in the frame that it was fitted on."""
+"""The kind of null (None or NaN) that each feature had in the frame that a scikit-learn estimator was fitted on."""
 
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from typing import Final, NamedTuple, TypeAlias, cast
@@ -21,14 +21,14 @@ _Columns: TypeAlias = tuple[_Column, ...]
 _WITHOUT_NULLS: Final[_Columns] = (_Column(),)
 _IMPUTER: Final = "SimpleImputer"
 _WALKED: Final = ("sklearn.", "mlops_dagster.registry.estimators.")
-"""The modules of steps that are known to keep what is in them in their attributes."""
+"""The modules of steps that are known to keep their parts in their attributes."""
 
 
 def nulls_of(version: str, schema: ModelSchema, estimator: object) -> dict[str, Null]:
-    """Return the null of each categorical feature: what the steps remember or replace in its column, else NaN.
+    """Return the null of each categorical feature: the one that steps remember or replace in its column, else NaN.
 
     Versions that the platform trains are fitted with NaN. Others were fitted with the nulls of their own frames, and
-    to encoders None and NaN are two categories. Raises ModelFailedError where steps want both for one feature.
+    encoders take None and NaN for two categories. Raises ModelFailedError if steps need both for one feature.
     """
     search = _Search(schema.names)
     search.walk(estimator, search.raw)
@@ -49,7 +49,7 @@ def nulls_of(version: str, schema: ModelSchema, estimator: object) -> dict[str, 
 
 
 class _Search:
-    """The steps of an estimator, and the null that each of them wants of which features."""
+    """A walk through the steps of an estimator, collecting the null that each step needs for each feature."""
 
     def __init__(self, names: Sequence[str]) -> None:
         self._names = tuple(names)
@@ -60,7 +60,7 @@ class _Search:
         self._seen: set[tuple[int, _Columns]] = set()
 
     def wanted(self) -> dict[str, dict[str, set[str]]]:
-        """Return the steps by feature and null. An imputer of NaNs wants none where an encoder behind it saw None."""
+        """Return the steps by feature and null; an imputer of NaNs does not count if a later encoder has seen None."""
         found: dict[str, dict[str, set[str]]] = {}
         for feature, step in self._none:
             found.setdefault(feature, {}).setdefault("None", set()).add(step)
@@ -70,7 +70,7 @@ class _Search:
         return found
 
     def walk(self, part: object, given: _Columns) -> _Columns:
-        """Note what the steps in `part` want of the columns given to it; return the columns it makes of them."""
+        """Note the nulls that the steps in `part` need for the columns given to it; return the columns it outputs."""
         if not type(part).__module__.startswith(_WALKED):
             return given if part is None or part == "passthrough" else (_merged(given),)
         columns, its = self._as_fitted(part, given), getattr(part, "__dict__", {})
@@ -93,7 +93,7 @@ class _Search:
         return _through(part, columns)
 
     def _as_fitted(self, part: object, given: _Columns) -> _Columns:
-        """Return the columns in the order in which the part was fitted on them; of another number, all may be any."""
+        """Return the columns in the order of the fit of `part`; if their number differs, each may be any of them."""
         own = [str(name) for name in getattr(part, "feature_names_in_", ())]
         if given == self.raw and own and set(own) <= set(self._names):
             return tuple(given[self._names.index(name)] for name in own)
@@ -120,7 +120,7 @@ class _Search:
     def _imputed(self, part: object, columns: _Columns) -> _Columns:
         null = getattr(part, "missing_values", NULL)
         if not _is_null(null):
-            return _through(part, columns)  # it replaces a value of its own
+            return _through(part, columns)  # it replaces another value
         if type(part).__name__ == _IMPUTER:
             of_texts = getattr(part, "statistics_", np.empty(0)).dtype == np.object_
             seen: Sequence[int] = range(len(columns) if of_texts else 0)
@@ -128,7 +128,7 @@ class _Search:
             seen = getattr(part, "features_", ())
         for feature in {feature for place in seen for feature in columns[place].sources}:
             self._want(part, feature, null)
-        if null is None:  # scikit-learn lets no NaN into it, and no None comes out of it
+        if null is None:  # scikit-learn refuses NaN at this imputer's input, and it outputs no None
             return _WITHOUT_NULLS
         return _through(part, tuple(each._replace(filled_by=each.filled_by | {id(part)}) for each in columns))
 
@@ -139,7 +139,7 @@ class _Search:
             self._nan.add((feature, type(part).__name__, id(part)))
 
     def _inside(self, its: Mapping[str, object], columns: _Columns) -> None:
-        """Walk the estimators inside a wrapper: they get its columns, but for bags and the last one of a stack."""
+        """Walk the estimators inside a wrapper: they get its columns, except bags and the last one of a stack."""
         others = dict(its)
         if "estimators_features_" in its:
             bags = cast("Sequence[Sequence[int]]", others.pop("estimators_features_"))
@@ -164,12 +164,12 @@ class _Search:
 
 
 def _through(part: object, columns: _Columns) -> _Columns:
-    """Return the columns behind a step: those that keep their names; any other one may come from all of them."""
+    """Return the columns after a step: named ones if it keeps their names; any other one may come from all of them."""
     own = getattr(part, "feature_names_in_", [f"x{place}" for place in range(len(columns))])
     names_out = getattr(part, "get_feature_names_out", None)
     try:
         names = [] if names_out is None else list(names_out())
-    except Exception:  # of whatever kind: the step has no names for them
+    except Exception:  # any error: the step has no names for its outputs
         names = []
     known = dict(zip(own, columns, strict=False))
     return tuple(known.get(name, _merged(columns)) for name in names) or (_merged(columns),)

@@ -1,4 +1,4 @@
-"""What makes the scores of a row probabilities."""
+"""The check that the scores of a row are probabilities."""
 
 from collections.abc import Sequence
 from typing import Final
@@ -7,7 +7,7 @@ import numpy as np
 import numpy.typing as npt
 
 SUM_TOLERANCE: Final = 0.01
-"""How far the probabilities of a row may be from 1 in sum: a quantised softmax is off by some thousandths."""
+"""The largest distance from 1 of the sum of a row's probabilities: a quantised softmax is off by some thousandths."""
 _BELOW_ZERO: Final = 1e-6
 
 
@@ -17,14 +17,14 @@ def are_probabilities(scores: npt.NDArray[np.float64]) -> npt.NDArray[np.bool_]:
     >>> are_probabilities(np.array([[0.3, 0.7], [-2.0, 3.0], [0.9, 0.8], [np.nan, 1.0]])).tolist()
     [True, False, False, False]
     """
-    sound: npt.NDArray[np.bool_] = np.abs(scores.sum(axis=1) - 1) <= SUM_TOLERANCE  # false of NaN
+    sound: npt.NDArray[np.bool_] = np.abs(scores.sum(axis=1) - 1) <= SUM_TOLERANCE  # false for NaN
     if scores.size and not scores.min() >= -_BELOW_ZERO:
         sound &= scores.min(axis=1) >= -_BELOW_ZERO
     return sound
 
 
 def not_probabilities(version: str, row: int, scores: Sequence[float]) -> str:
-    """Return the message for a row whose scores are no probabilities."""
+    """Return the message for a row whose scores are not probabilities."""
     some = ", ".join(f"{score:.6g}" for score in scores[:5]) + (", ..." if len(scores) > 5 else "")
     if not np.isfinite(scores).all():
         return f"version {version} gave row {row} the scores [{some}], not all of them finite"

@@ -1,4 +1,4 @@
-"""The answers of a version for rows of the log: many at once, and each row it fails on by itself."""
+"""Labels by a version for rows of the log: scored together, and a row it fails on does not affect the others."""
 
 from typing import TYPE_CHECKING
 
@@ -14,7 +14,10 @@ if TYPE_CHECKING:
 
 
 class Rescorer:
-    """A version in memory. Raises ModelFailedError for one without a schema, and what `registry.load` raises."""
+    """A loaded version that scores logged rows.
+
+    Raises ModelFailedError for a version without a schema, and all that `registry.load` raises.
+    """
 
     def __init__(self, registry: ModelRegistry, version: ModelVersion) -> None:
         if version.schema is None:
@@ -24,7 +27,7 @@ class Rescorer:
         self._scorer = Scorer(version.version, version.schema, registry.load(version))
 
     def labels(self, rows: "pa.Table") -> list[str | None]:
-        """Return the label of each row; None where the version fails on it, or its schema refuses the row."""
+        """Return the label of each row; None if the version fails on the row, or its schema refuses it."""
         import numpy as np
 
         frame = _logged_frame(rows, self.schema)

@@ -1,4 +1,4 @@
-"""Rows as estimators take them: one column per feature, in one representation of null."""
+"""Rows as estimators accept them: one column per feature, with one kind of null."""
 
 import math
 from collections.abc import Mapping, Sequence
@@ -15,12 +15,12 @@ if TYPE_CHECKING:
     import pandas as pd
 
 Null: TypeAlias = float | None
-"""The null of a categorical feature: NaN or None. To scikit-learn's encoders these are two different categories."""
+"""The null of a categorical feature: NaN or None. scikit-learn's encoders take these for two different categories."""
 
 NULL: Final[Null] = math.nan
-"""The null that estimators are fitted with and asked with.
+"""The null that estimators are fitted with and given.
 
-It is NaN because scikit-learn's encoders and imputers take NaN for missing, and None for a category like any other.
+It is NaN because scikit-learn's encoders and imputers take NaN as missing, and None as a category like any other.
 """
 
 _ALL_NAN: Final[Mapping[str, Null]] = MappingProxyType({})
@@ -40,9 +40,9 @@ class Columns(Protocol):
 def features_frame(schema: ModelSchema, columns: Columns, nulls: Mapping[str, Null] = _ALL_NAN) -> "pd.DataFrame":
     """Return the rows with one column per feature, in the order of the schema: float64, or object with its null.
 
-    The null of a categorical feature is the one in `nulls`, else NaN. Estimators are fitted on such frames and asked
-    with such frames. A frame's index is kept, for estimators that hold
-    rows against labels by it. Raises InvalidInputError for a value of a numeric feature that is no number.
+    The null of a categorical feature is the one in `nulls`, else NaN. Estimators are fitted on such frames and score
+    such frames. A frame's index is kept, for estimators that match rows with labels by it. Raises InvalidInputError for
+    a value of a numeric feature that is not a number.
 
     >>> from mlops_dagster.schema import Feature, ModelSchema
     >>> features = (Feature(name="hour", kind="numeric"), Feature(name="carrier", kind="categorical"))
@@ -57,7 +57,7 @@ def features_frame(schema: ModelSchema, columns: Columns, nulls: Mapping[str, Nu
 
 
 def features_matrix(schema: ModelSchema, columns: Columns) -> npt.NDArray[np.float64]:
-    """Return the rows of a schema that has numeric features only, float64 of shape (rows, features)."""
+    """Return the rows of a schema with numeric features only, as float64 of shape (rows, features)."""
     lists = [columns[name] for name in schema.names]
     try:
         return np.array(cast("Column", lists), dtype=np.float64).T
@@ -78,5 +78,5 @@ def _column(feature: Feature, values: Values, null: Null) -> Array:
 def _numbers(values: Values) -> npt.NDArray[np.float64]:
     try:
         return np.array(cast("Column", values), dtype=np.float64)
-    except (TypeError, ValueError):  # numpy takes neither dates nor pandas.NA for numbers
+    except (TypeError, ValueError):  # numpy accepts neither dates nor pandas.NA as numbers
         return as_numbers(cast("Column", values))

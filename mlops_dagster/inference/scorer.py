@@ -1,4 +1,4 @@
-"""The label, score and probabilities of rows, as a version gives them."""
+"""The label, score and probabilities of rows by a version."""
 
 from collections.abc import Callable, Iterator
 from typing import NamedTuple, TypeAlias, cast
@@ -34,18 +34,19 @@ class Answers(NamedTuple):
 
 
 class Answered(NamedTuple):
-    """As `Answers`, for rows of which some may have failed: their label is None, their score NaN."""
+    """Labels and scores of rows of which some may have failed: their label is None, their score NaN."""
 
     labels: list[str | None]
     scores: _Numbers
 
 
 class Scorer:
-    """A version in memory, asked in one way by everything that scores rows.
+    """A loaded version, used in the same way by everything that scores rows.
 
-    The label of a row is the estimator's own `predict`. The score is that of `ModelSchema`: of two classes the
-    probability of the last, else of the label. Raises ModelFailedError for an estimator that gives no probabilities or
-    has other classes than its schema. With `some_classes`, it may lack classes: they get the probability 0.
+    The label of a row is the estimator's own `predict`. The score is that of `ModelSchema`: for two classes the
+    probability of the last class, else the probability of the label. Raises ModelFailedError for an estimator that
+    gives no probabilities or has other classes than its schema. With `some_classes`, it may lack classes, which then
+    have the probability 0.
     """
 
     def __init__(self, version: str, schema: ModelSchema, estimator: Estimator, *, some_classes: bool = False) -> None:
@@ -102,11 +103,11 @@ class Scorer:
         return Answered(labels, np.concatenate(scores))
 
     def try_out(self, baseline: Baseline | None) -> None:
-        """Score made-up rows, drawn from the bins of `baseline` where it has them; raises ModelFailedError.
+        """Score made-up rows, drawn from the bins of `baseline` for features that it has; raises ModelFailedError.
 
-        The error says which scores are no probabilities; that no row is answered; that rows are not answered alone, or
-        together; or which row has another answer when it is asked again, among others or alone. Of rows that the
-        estimator refuses only all together prove something about it, and if the baseline has every feature.
+        The error says one of: some scores are not probabilities; no row is answered; rows that were answered fail alone
+        or together; a row got another answer when scored again, among others or alone. Refused rows prove something
+        only if all are refused and the baseline has every feature.
         """
         inputs = self._inputs(trial_columns(self.schema, baseline))
         places, probabilities, sound = self._run_all(inputs)
@@ -126,7 +127,7 @@ class Scorer:
             self._check_again(inputs[alone], places[alone], probabilities[alone], "scores each row by itself")
 
     def _check_again(self, inputs: Inputs, places: _Places, probabilities: _Numbers, wanted: str) -> None:
-        """Score rows again as one batch; raises ModelFailedError if that fails, or if a row has another answer."""
+        """Score rows again as one batch; raises ModelFailedError if that fails, or if a row gets another answer."""
         try:
             places_again, again, _ = self._run(inputs)
         except ModelFailedError as error:
@@ -163,12 +164,12 @@ class Scorer:
         return features_frame(self.schema, columns, self._nulls)
 
     def _run(self, inputs: Inputs) -> _Run:
-        """Return the place of each row's label in the schema, -1 for no class; its probabilities; if both are sound."""
+        """Return each row's label as an index in the schema (-1: none), its probabilities, and if both are sound."""
         try:
             said, raw = self._ask(inputs)
         except KeyboardInterrupt:
             raise
-        except BaseException as error:  # SystemExit and the panics of Rust would end the thread, and answer nobody
+        except BaseException as error:  # SystemExit and Rust panics would end the thread, unanswered
             raised = f"version {self.version} raised {type(error).__name__}"
             raise ModelFailedError(f"{raised}: {error}", told=raised) from error
         rows, classes = len(inputs), len(self._places)
@@ -185,19 +186,19 @@ class Scorer:
         return places, probabilities, sound & (places >= 0)
 
     def _place(self, label: object) -> int:
-        """Return where the class is in the schema, -1 for none."""
+        """Return the index of the class in the schema; -1 if it is not there."""
         try:
             return self._index.get(label if type(label) is str else text_of(label), -1)
         except InvalidInputError:
             return -1
 
     def _run_all(self, inputs: Inputs) -> _Run:
-        """As `_run`; a row that the estimator refuses by itself has no probabilities."""
+        """Score as `_run` does, all rows; a row that the estimator refuses even alone has NaN probabilities."""
         places, probabilities, sound = zip(*self._run_halves(inputs), strict=True)
         return np.concatenate(places), np.concatenate(probabilities), np.concatenate(sound)
 
     def _run_halves(self, inputs: Inputs) -> list[_Run]:
-        """As `_run`, in pieces; a row that the estimator refuses by itself has no probabilities."""
+        """Score as `_run` does, in pieces; a row that the estimator refuses even alone has NaN probabilities."""
         if not len(inputs):
             return []
         try:
@@ -227,7 +228,7 @@ class Scorer:
     def _unsound(
         self, probabilities: _Numbers, places: npt.NDArray[np.intp], row: int, first: int = 0
     ) -> ModelFailedError:
-        """The error of a row of a piece; the rows before that piece are counted too."""
+        """Return the error about row `row` of a piece; its message counts the `first` rows before that piece too."""
         if places[row] < 0:
             return ModelFailedError(
                 f"version {self.version} gave row {first + row} a label that is none of its classes "
@@ -244,7 +245,7 @@ def _classes(version: str, estimator: Estimator) -> list[str]:
 
 
 def _check_schema(version: str, schema: ModelSchema, estimator: Estimator) -> None:
-    """Raise ModelFailedError if the estimator knows by itself that rows of this schema cannot be given to it."""
+    """Raise ModelFailedError if the estimator can tell that it does not accept rows of this schema."""
     check: Callable[[ModelSchema], None] | None = getattr(estimator, "check_schema", None)
     if check is None:
         return

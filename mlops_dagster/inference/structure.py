@@ -1,4 +1,4 @@
-"""Facts that the structure of a fitted scikit-learn estimator tells without asking it."""
+"""Facts that follow from the structure of a fitted scikit-learn estimator without calling it."""
 
 from typing import Final
 
@@ -24,18 +24,18 @@ _ARGMAX: Final = frozenset(
         "sklearn.tree._classes.ExtraTreeClassifier",
     }
 )
-"""Classifiers whose `predict` is the most probable class by their own code, but for ties and rounding.
+"""Classifiers whose `predict` is the most probable class by their own code, except for ties and rounding.
 
-Any other estimator is asked for its `predict`. A class is added here once tests/inference has it among its cases.
+For any other estimator `predict` is called. Add a class only together with a case for it in tests/inference.
 """
 
 _PIPELINE: Final = "sklearn.pipeline.Pipeline"
 
 
 def predicts_most_probable(estimator: object) -> bool:
-    """Return whether `predict` is known to be the class with the highest probability, wherever that one stands out.
+    """Return whether `predict` is known to be the class with the highest probability, unless two are close.
 
-    Only exact classes are known: a subclass, or an instance with a `predict` of its own, may decide otherwise.
+    Only exact classes are known: a subclass, or an instance with its own attribute `predict`, may decide otherwise.
     """
     if "predict" in getattr(estimator, "__dict__", {}):
         return False

@@ -1,4 +1,4 @@
-"""Rows to try a version on before anybody is answered by it."""
+"""Made-up rows for the trial of a version before it answers any request."""
 
 import math
 from typing import Final, TypeAlias
@@ -14,16 +14,17 @@ _Values: TypeAlias = "list[float | str | None]"
 
 ROWS = 32
 ALONE: Final = 4
-"""So many of them are scored alone as well."""
+"""The number of these rows that are also scored alone."""
 
 _ROUNDING: Final = 1e-3
-"""Probabilities in float32 differ by less with the place of a row in a batch; those drawn at random by more."""
+"""float32 probabilities differ by less than this with the place of a row in a batch; random ones by more."""
 
 
 def trial_columns(schema: ModelSchema, baseline: Baseline | None, rows: int = ROWS) -> dict[str, _Values]:
-    """Return made-up values by feature: as often in each bin as the baseline says, where it has the feature.
+    """Return made-up values by feature, with the frequencies of the baseline's bins if it has the feature.
 
-    Without it a number is normal with a deviation of 10, the first 0, and a category is empty. Always the same ones.
+    For a feature without bins, a number is normal with a deviation of 10 (the first is 0), and a category is empty. The
+    values are the same at every call.
     """
     generator = np.random.default_rng(0)
     references = {} if baseline is None else baseline.features
@@ -36,10 +37,10 @@ def answers_that_differ(
     probabilities: npt.NDArray[np.float64],
     probabilities_again: npt.NDArray[np.float64],
 ) -> npt.NDArray[np.bool_]:
-    """Return which rows got two answers: other probabilities, or another label with the very same probabilities.
+    """Return a mask of rows with two answers: other probabilities, or another label with exactly equal ones.
 
-    Threads add in any order, so probabilities may differ by rounding, and at a threshold the label with them. A row
-    that the estimator refused has NaN for its probabilities, and proves nothing.
+    Threads add in any order, so probabilities may differ by rounding, and near a threshold the label too. A row that
+    the estimator refused has NaN for its probabilities, and counts as equal.
     """
     apart = np.abs(probabilities - probabilities_again).max(axis=1)
     differ: npt.NDArray[np.bool_] = (apart > _ROUNDING) | ((apart == 0) & (places != again))
@@ -62,7 +63,7 @@ def _drawn(feature: Feature, reference: Histogram | None, rows: int, generator: 
 
 
 def _values(bins: NumericBins | CategoricalBins) -> _Values:
-    """Return a value for each cell; None for the missing, and for categories that are not known by name."""
+    """Return a value for each cell; None for the missing, and for categories without a name."""
     if isinstance(bins, CategoricalBins):
         return [None, *bins.categories, None]
     if not bins.edges:

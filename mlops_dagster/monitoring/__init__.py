@@ -1,4 +1,4 @@
-"""What the served traffic looks like against the training data: profiles, drift, validation, performance."""
+"""Comparison of served traffic with the training data: baselines, drift, concept drift, validation, performance."""
 
 from mlops_dagster.monitoring.baseline.evaluation import with_evaluation
 from mlops_dagster.monitoring.baseline.fit import SCORE_BINS, fit_bins, make_baseline

@@ -1,4 +1,4 @@
-"""Copies of rows beside the log, and what was drawn from them: what an erasure takes out of them, or removes."""
+"""Erasure of rows from copies outside the log, and removal of the files that were drawn from those copies."""
 
 import io
 import re
@@ -23,20 +23,21 @@ _ONE_HOUR = timedelta(hours=1)
 class Copies:
     """The Parquet files of a model, one for an hour or a day, and files drawn from its rows, in some folders.
 
-    A row is one of those chosen if its `prediction_id` is one of theirs, or its `key` is one of the choice; of old
-    days, whole files are. What was `drawn` (profiles and pages that show a sample, each named by its hour, or by the
-    first and the last of its window) is removed with any row of its hours: it can be drawn anew.
+    A row is chosen if its `prediction_id` is that of a chosen prediction, or its `key` is one of the choice's keys; if
+    the choice is of old days, whole files are chosen. A file in `drawn` (a profile or page that shows a sample, named
+    by its hour, or by the first and the last hour of its window) is removed with any row of its hours: it can be drawn
+    anew.
     """
 
     folders: Sequence[Files]
     drawn: Sequence[Files] = ()
     unsearched: list[str] = field(default_factory=list)
-    """Where the rows of files are that have neither column, so that nobody knows whose they are."""
+    """Addresses of files that have neither column, so that their rows cannot be matched with a choice."""
     removed: list[str] = field(default_factory=list)
-    """Where what was drawn was."""
+    """Addresses of the drawn files that were removed."""
 
     def erase(self, choice: Choice, found: Found) -> int:
-        """Take the rows of the choice, whose predictions were `found`, out of every file; returns how many there were.
+        """Remove the rows of the choice, whose predictions were `found`, from every file; return their number.
 
         Safe to repeat. Raises StorageError.
         """
@@ -77,7 +78,7 @@ class Copies:
 
 
 def _chosen(rows: "pa.Table", choice: Choice, ids: Sequence[str]) -> "pa.ChunkedArray":
-    """True or false of every row. What was stored as text is as Python writes it."""
+    """Return true or false for each row; values stored as text are compared as Python's `repr` writes them."""
     import pyarrow as pa
     import pyarrow.compute as pc
 
@@ -91,7 +92,7 @@ def _chosen(rows: "pa.Table", choice: Choice, ids: Sequence[str]) -> "pa.Chunked
 
 
 def _shows(name: str, choice: Choice, found: Found) -> bool:
-    """Whether a file was drawn from a row of the choice. One whose name tells no hour may be."""
+    """Return whether a file was drawn from a row of the choice; true if its name has no hour, for it may have been."""
     hours = [
         datetime.fromisoformat(f"{each}:00").replace(tzinfo=UTC) for each in _HOUR.findall(PurePosixPath(name).name)
     ]
@@ -108,6 +109,6 @@ def _day(name: str) -> date:
 
 
 def _remove(files: Files, name: str) -> None:
-    """The rows, and the reasons beside them."""
+    """Remove the file of rows and the file of the reasons next to it."""
     files.remove(name)
     files.remove(f"{name.removesuffix('.parquet')}.json")

@@ -1,4 +1,4 @@
-"""Performance: how right, how fast and how reliable each version was, from what was logged."""
+"""Performance: the accuracy, latency and error rate of each version, from the prediction log."""
 
 from collections import Counter, defaultdict
 from collections.abc import Collection, Iterable, Mapping
@@ -14,15 +14,15 @@ if TYPE_CHECKING:
     import pyarrow as pa
 
 COLUMNS = ("version", "role", "status", "prediction", "label", "latency_ms")
-"""What `performance` needs of the log's labelled table, beside the features that slices are of."""
+"""The columns of the log's labelled table that `performance` needs, besides the features of the slices."""
 
 Interval: TypeAlias = tuple[float, float]
-"""With 95 % confidence, rows taken as independent."""
+"""The lower and upper bound with 95 % confidence; rows are taken to be independent."""
 
 
 @dataclass(frozen=True, slots=True)
 class SlicePerformance:
-    """A version in one role on a part of its labelled rows."""
+    """The accuracy of a version in one role on one slice of its labelled rows."""
 
     name: str
     labelled: int
@@ -32,7 +32,7 @@ class SlicePerformance:
 
 @dataclass(frozen=True, slots=True)
 class Performance:
-    """One version in one role. Accuracy and F1 are of the rows that have a label, None without any."""
+    """The performance of one version in one role; accuracy and F1 are of the labelled rows, None without any."""
 
     version: str
     role: str
@@ -46,10 +46,10 @@ class Performance:
     p95_ms: float
     p99_ms: float
     accuracy_interval: Interval | None = None
-    """Wilson's; micro-F1 has the same, for with one label a row they are the same share."""
+    """Wilson's interval; it holds for micro-F1 too, which equals the accuracy where each row has one label."""
     macro_f1_interval: Interval | None = None
     slices: tuple[SlicePerformance, ...] = ()
-    """Those that have labelled rows."""
+    """The slices that have labelled rows."""
 
     @property
     def error_rate(self) -> float:
@@ -58,13 +58,13 @@ class Performance:
 
 @dataclass(frozen=True, slots=True)
 class PerformanceReport:
-    """All versions of a window; `rows` counts every scoring, those off the response path too."""
+    """The performance of all versions of a window; `rows` counts every scoring, also those off the response path."""
 
     rows: int
     versions: tuple[Performance, ...]
 
     def headline(self) -> dict[str, float]:
-        """What is worth a plot over time: of who answered most as champion. What is not known is left out."""
+        """Return the numbers to plot over time, of the champion with the most answers; unknown numbers are left out."""
         champions = [each for each in self.versions if each.role == "champion"]
         if not champions:
             return {}
@@ -74,7 +74,7 @@ class PerformanceReport:
         return {**accuracy, "error_rate": its.error_rate, **latency, "requests": its.requests}
 
     def metadata(self) -> dict[str, object]:
-        """The numbers as JSON can hold them."""
+        """Return the numbers as JSON can hold them."""
         return {
             **self.headline(),
             "rows": self.rows,
@@ -83,7 +83,7 @@ class PerformanceReport:
         }
 
     def table(self) -> list[dict[str, str | int | float]]:
-        """A row for each version in each role: how right it was, with 95 % intervals, how quick and how reliable."""
+        """Return a row for each version in each role: accuracy with 95 % intervals, latency and error rate."""
         return [
             {
                 "version": each.version,
@@ -101,7 +101,7 @@ class PerformanceReport:
         ]
 
     def slice_table(self) -> list[dict[str, str | int]]:
-        """A row for each slice of each version, those with the lowest accuracy first."""
+        """Return a row for each slice of each version, those with the lowest accuracy first."""
         parts = [(part, each) for each in self.versions for part in each.slices]
         return [
             {
@@ -119,7 +119,7 @@ class PerformanceCounts:
     """Counts rows in pieces, from `PredictionLog.labelled`: of each row only its latency is kept.
 
     Requests that reached no version are left out; a failed one is an error of its version and has no label.
-    `slices` are names as a card has them, "carrier=AA"; `classes` are those of each version, of which its macro-F1 is.
+    `slices` are names as on a card, "carrier=AA"; `classes` are the classes of each version, for its macro-F1.
     """
 
     def __init__(self, slices: Iterable[str] = (), classes: Mapping[str, Collection[str]] | None = None) -> None:
@@ -136,7 +136,7 @@ class PerformanceCounts:
             self._versions[version, role].add(its, parts)
 
     def report(self) -> PerformanceReport:
-        """The figures of each version in each role."""
+        """Return the performance of each version in each role."""
         versions = [
             counts.performance(version, role, self._slices, self._classes.get(version))
             for (version, role), counts in sorted(self._versions.items())
@@ -147,7 +147,7 @@ class PerformanceCounts:
 def performance(
     pieces: "Iterable[pa.Table]", slices: Iterable[str] = (), classes: Mapping[str, Collection[str]] | None = None
 ) -> PerformanceReport:
-    """The figures of each version in each role, see `PerformanceCounts`."""
+    """Return the performance of each version in each role from pieces of rows, see `PerformanceCounts`."""
     counts = PerformanceCounts(slices, classes)
     for rows in pieces:
         counts.add(rows)
@@ -164,7 +164,7 @@ class _Counts:
         self._slices: dict[str, Answers] = {}
 
     def add(self, rows: "pd.DataFrame", slices: Iterable[SlicesOf]) -> None:
-        """`slices` are of all rows of the piece, which the index of `rows` counts."""
+        """Count more rows; `slices` are of all rows of the piece, and the index of `rows` gives places in the piece."""
         from mlops_dagster.statistics import confusion_counts
 
         self._latencies.append(rows["latency_ms"].to_numpy())

@@ -1,4 +1,4 @@
-"""When drift is drift: limits, windows, and how many rows are one observation."""
+"""Policies of drift, concept drift and performance: limits, windows, and the rows that are worth one observation."""
 
 from collections.abc import Collection, Mapping
 from enum import StrEnum
@@ -15,7 +15,7 @@ _ROWS_OF_CHI_SQUARED = 200
 
 
 class Verdict(StrEnum):
-    """What a drift report says, the mildest first; `INCONCLUSIVE` is no permission."""
+    """The verdict of a drift report, the mildest first; `INCONCLUSIVE` opens no gate and starts nothing."""
 
     STABLE = "stable"
     INCONCLUSIVE = "inconclusive"
@@ -24,11 +24,11 @@ class Verdict(StrEnum):
 
 
 class PerformancePolicy(StrictModel):
-    """How well a champion must do on matured labels.
+    """Limits on a champion's macro-F1 on matured labels.
 
-    Macro-F1 is of the last `window_days` whose labels are complete, so that one stormy day does not decide. Under
-    `alert` somebody is told. Under `floor` the champion goes back to the one before it, if that one is proven to do
-    better on the same labels; if the world has changed and it does not, a new version is trained.
+    Macro-F1 is of the last `window_days` whose labels are complete, so that one unusual day does not decide. Under
+    `alert` an alert is raised. Under `floor` the previous champion replaces the current one, if it is proven to do
+    better on the same labels; if it does not, because the world has changed, a new version is trained.
 
     >>> PerformancePolicy(alert=0.8, floor=0.75).window_days
     7
@@ -49,18 +49,18 @@ class PerformancePolicy(StrictModel):
 
 
 class ConceptPolicy(StrictModel):
-    """When a champion is proven to answer worse than it did when it was evaluated.
+    """Limits for the proof that a champion answers worse than it did when it was evaluated.
 
-    Its rate of wrong answers is held against the upper bound of the evaluation's plus `margin`: a rollout takes a loss
-    of two points for none, and this is the same loss. `alpha` is the probability of a false alarm over the champion's
-    whole life, with a look at the end of each day, all slices together, the error of the evaluation included. It takes
-    days to go together as those of the evaluation did (docs/decisions/0030-what-lasts-is-no-news.md).
+    Its rate of wrong answers is compared with the upper bound of the evaluation's rate plus `margin`: a rollout ignores
+    a loss of two points, and so does this test. `alpha` is the probability of a false alarm over the champion's whole
+    life, with a test at the end of each day, over all slices together, the error of the evaluation included. It assumes
+    that days vary as they did in the evaluation (docs/decisions/0030-what-lasts-is-no-news.md).
 
-    `rows_per_observation` is how many answers of a day are worth one: the errors of one storm are no independent ones.
-    Left out, it is what the days of the evaluation showed, which the baseline of the version keeps, and grows with the
-    traffic; without such days nothing is said. It is for those who know better, from more days that were normal: the
-    variance of a day's number of wrong answers, over the one that chance would give it. Days are then taken for
-    independent.
+    `rows_per_observation` is how many answers of a day are worth one: errors with a common cause, such as a storm, are
+    not independent. If it is left out, the design effect of the evaluation's days applies, which is kept in the
+    baseline of the version and grows with the traffic; without such days there is no test. Set it if you know a better
+    value from more normal days: the variance of a day's number of wrong answers, divided by the variance that chance
+    alone would give. Days are then taken to be independent.
 
     >>> ConceptPolicy(rows_per_observation=12).alpha
     0.05
@@ -74,7 +74,7 @@ class ConceptPolicy(StrictModel):
     min_rows: float = Field(default=100, ge=1, description="independent rows under which nothing is said of a feature")
 
     def design_effect(self, part: str, estimated: Mapping[str, DesignEffect]) -> DesignEffect | None:
-        """What wrong answers of a day are worth, in a slice or "overall"; None where nobody knows.
+        """Return the design effect of wrong answers in a slice or "overall"; None where it is not known.
 
         >>> ConceptPolicy(rows_per_observation=12).design_effect("overall", {}).rows
         12.0
@@ -87,25 +87,25 @@ class ConceptPolicy(StrictModel):
 
 
 def wrong_answers(part: str) -> str:
-    """The name of a slice's wrong answers among the design effects of a baseline: overall they are "wrong"."""
+    """Return the name of a slice's wrong answers among the design effects of a baseline: "wrong" for all rows."""
     return "wrong" if part == OVERALL else f"wrong {part}"
 
 
 def beside(feature: str) -> str:
-    """The name of what wrong answers of a feature's groups share beside one another, among the design effects."""
+    """Return the name of the design effect of wrong answers of a feature's groups relative to one another."""
     return f"wrong beside {feature}"
 
 
 class DriftPolicy(StrictModel):
-    """When drift is drift.
+    """Limits, window and design effects of the drift report.
 
     Rows that share a cause (all flights of a morning its weather, all orders of a campaign its discount) are worth
-    fewer than they number: so many are one observation - the design effect of survey statistics (L. Kish, Survey
+    fewer independent rows: how many of them are worth one is the design effect of survey statistics (L. Kish, Survey
     Sampling, 1965). It is estimated from the training set when a baseline is made, as the baseline's `design_effects`.
-    `rows_per_observation` is for those who know better: the mean number of rows that share one value, of features,
-    "score" and "label".
+    `rows_per_observation` overrides the estimate: the mean number of rows that share one value, by feature, "score" and
+    "label".
 
-    `report_only` features are reported and decide nothing: those that move with every season and hurt nobody.
+    `report_only` features are reported and decide nothing: name those that move with every season and do no harm.
 
     >>> DriftPolicy(rows_per_observation={"visibility": 240}, report_only=("temperature",)).retrain
     0.25
@@ -117,7 +117,7 @@ class DriftPolicy(StrictModel):
     ks: float = Field(default=0.10, gt=0, lt=1, description="distance D over which the scores are elevated")
     alpha: float = Field(default=0.01, gt=0, lt=1, description="how often chance alone may look like drift")
     bins: int = Field(default=10, ge=2, le=1000, description="groups of the PSI")
-    # With so few, rows that all moved to one of ten groups (a PSI of 2.4) are just over the noise.
+    # With 15 independent rows, a move of all rows to one of ten groups (a PSI of 2.4) is just over the noise.
     min_rows: float = Field(default=15, ge=1, description="independent rows under which nothing is said")
     rows_per_observation: dict[str, float] = Field(
         default_factory=dict, description="rows per independent observation; else as estimated"
@@ -134,7 +134,7 @@ class DriftPolicy(StrictModel):
         return self
 
     def check_names(self, features: Collection[str]) -> None:
-        """Raise InvalidInputError for a name that is none of the model's features: it would say nothing, of nothing.
+        """Raise InvalidInputError for a name that is not a feature of the model: the setting would have no effect.
 
         >>> DriftPolicy(report_only=("temprature",)).check_names(["temperature"])
         Traceback (most recent call last):
@@ -148,16 +148,16 @@ class DriftPolicy(StrictModel):
                     raise InvalidInputError(f"drift.{key} names {name!r}, and the features are: {', '.join(features)}")
 
     def design_effect(self, name: str, estimated: Mapping[str, DesignEffect]) -> DesignEffect:
-        """What rows of a feature are worth: as the policy says, else as the baseline has it, else one each."""
+        """Return the design effect of a feature's rows, from the policy, else from the baseline, else 1."""
         if name in self.rows_per_observation:
             return DesignEffect(self.rows_per_observation[name])
         return estimated.get(name, INDEPENDENT)
 
     def level_of(self, independent: float) -> float:
-        """The share of `alpha` at which so many independent rows are tested: less under 200, by the square.
+        """Return the share of `alpha` at which so many independent rows are tested: under 200 rows less, by the square.
 
         The chi-squared behind the noise is too small for few rows: measured over 10 groups, chance exceeds it 1.4 to
-        1.9 times too often with 200 rows, 2 to 4 times with 100. This makes up for it (tests/monitoring/test_few_rows).
+        1.9 times too often with 200 rows, 2 to 4 times with 100. This corrects it (tests/monitoring/test_few_rows).
 
         >>> DriftPolicy().level_of(100), DriftPolicy().level_of(900)
         (0.25, 1.0)
@@ -165,7 +165,7 @@ class DriftPolicy(StrictModel):
         return min(independent / _ROWS_OF_CHI_SQUARED, 1.0) ** 2
 
     def against_limits(self, moved: float) -> Verdict:
-        """What a PSI says when chance is no explanation of it.
+        """Return the verdict on a PSI that chance does not explain.
 
         >>> DriftPolicy().against_limits(0.1)
         <Verdict.MONITOR: 'monitor'>

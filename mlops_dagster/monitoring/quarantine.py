@@ -1,4 +1,4 @@
-"""Quarantine: where the rows of a failed batch go, with the reasons."""
+"""Quarantine: files with the rows of a failed batch, and the reasons."""
 
 import json
 from datetime import datetime
@@ -17,10 +17,10 @@ if TYPE_CHECKING:
 def quarantine(
     files: Files, model: str, hour: datetime, frame: "pd.DataFrame", result: ValidationResult, *, what: str = ""
 ) -> str:
-    """Set the rows aside as `<model>/<what>/<hour>.parquet`, the reasons beside them as `.json`.
+    """Set the rows aside as `<model>/<what>/<hour>.parquet`, with the reasons next to them as `.json`.
 
-    The same hour again replaces both. What Arrow cannot store is there as text, as Python writes the values, and the
-    reasons say so. Returns the address of the rows. Raises StorageError.
+    The same hour again replaces both files. If Arrow cannot store the rows, their values are stored as text, as Python
+    writes them, and the reasons say so. Returns the address of the rows. Raises StorageError.
     """
     hour = in_utc(hour)
     name = f"{_folder(model, what)}/{hour:%Y-%m-%dT%H}"
@@ -41,7 +41,7 @@ def quarantine(
 
 
 def quarantine_of(files: Files, model: str, what: str = "") -> str:
-    """Where the rows of a model are set aside: those it was asked for, or `what` else."""
+    """Return the address where a model's rows are set aside: those of its requests, or those named by `what`."""
     return files.address(_folder(model, what))
 
 

@@ -1,4 +1,4 @@
-"""Who served in a window: the registry knows, unless the traffic of that time was replayed later."""
+"""The champion of a window: from the registry, unless the traffic of that time was replayed later."""
 
 from datetime import datetime
 
@@ -10,16 +10,16 @@ from mlops_dagster.registry import ModelRegistry, ModelVersion
 def served_by(
     registry: ModelRegistry, rollups: Rollups, model: str, since: datetime, until: datetime
 ) -> ModelVersion | None:
-    """Return the version that served [since, until) as champion; None if nobody did.
+    """Return the version that served [since, until) as champion; None if there was none.
 
-    That is the champion at `until`. Where the registry had no champion then, or one that answered nothing of the
-    window, the requests were replayed when another was champion: then it is that which answered most of them.
+    It is the champion at `until`. Where the registry had no champion then, or one that answered no request of the
+    window, the requests were replayed when another version was champion: then it is the version that answered most.
 
     Raises StorageError.
     """
     try:
         reigning = [registry.as_of(model, at).champion for at in (since, until)]
-    except ModelNotFoundError:  # of which nobody has registered a version yet
+    except ModelNotFoundError:  # no version of the model is registered yet
         return None
     requests: dict[str, int] = {}
     for each in rollups.events(model, since, until):

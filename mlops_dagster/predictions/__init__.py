@@ -1,4 +1,4 @@
-"""The prediction log: a durable spool, rollups, Delta Lake tables, labels that come late, and an audit of it all."""
+"""The prediction log: a durable spool, rollups, Delta Lake tables, labels that arrive late, and audits of them all."""
 
 from mlops_dagster.predictions.audit import AuditReport, ProcessAudit, audit
 from mlops_dagster.predictions.erasure.asked import Asked, AskedErasures
@@ -16,6 +16,7 @@ from mlops_dagster.predictions.records import (
     Hit,
     LabelRecord,
     PredictionRecord,
+    Refusal,
     Role,
     ShedRecord,
     Status,
@@ -60,6 +61,7 @@ __all__ = [
     "PredictionRecord",
     "ProcessAudit",
     "Recounted",
+    "Refusal",
     "Role",
     "Rollups",
     "ShedCounts",

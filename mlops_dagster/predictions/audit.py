@@ -1,10 +1,10 @@
-"""Completeness: is everything that was answered in the log?
+"""Completeness audit of the prediction log: is every row that was answered in the log?
 
-Who knows the last number, if the newest records are lost? The spool counts what each process recorded of each model, in
-the transaction that records it. Of a spool that is lost, or on another machine: its last heartbeat, which is kept with
-the rollups, and the log's tables, which keep the last number that they were given of each process. What a lost spool
-answered after its last heartbeat (a second or two) and did not ship nobody knows; nor, of the labels' table, whether
-its newest rows were cut off.
+The newest records may be lost together with the number of the last one, so that number is kept in several places. The
+spool counts the records of each process and model, in the transaction that writes them. For a spool that is lost or on
+another machine, the audit uses its last heartbeat, which is kept with the rollups, and the last number of each process
+that the log's tables keep. Two losses cannot be detected: rows that a lost spool answered after its last heartbeat (a
+second or two) and did not ship; and newest rows cut off the labels' table.
 """
 
 from collections import defaultdict
@@ -30,16 +30,16 @@ KnownBy: TypeAlias = Literal["spool", "heartbeat", "log"]
 
 
 class Places(NamedTuple):
-    """How many records are in each place; what is in two of them, on its way or half erased, counts in the first."""
+    """The number of records in each place; a record in two places (on its way, or half erased) counts in the first."""
 
     logged: int
-    spooled: int  # not in the log yet: here, or at a replica that was heard of just now
+    spooled: int  # not in the log yet: in this spool, or at a replica with a recent heartbeat
     erased: int
 
 
 @dataclass(frozen=True, slots=True)
 class ProcessAudit:
-    """The records of one process and model, numbered from 1; `gaps` are first and last number of what is nowhere."""
+    """The records of one process and model, numbered from 1; `gaps` are (first, last) numbers of those not found."""
 
     process: str
     model: str
@@ -47,24 +47,26 @@ class ProcessAudit:
     answered: int
     records: Places
     answers: Places
-    """Those of the records that answered."""
+    """The places of those of the records that stand for a row of a client (roles `ANSWERED`)."""
     twice: int
     gaps: tuple[tuple[int, int], ...]
     known_by: KnownBy
-    """Who says how many there are; of those that the log alone knows, it is what the log was given."""
+    """The source of `recorded`; for "log" it is the last number that the log was given."""
 
 
 @dataclass(frozen=True, slots=True)
 class AuditReport:
-    """`answered` rows were acknowledged to clients; `logged` of them are in the log, `spooled` on their way there,
+    """The result of an audit, over all processes.
+
+    `answered` rows were acknowledged to clients; `logged` of them are in the log, `spooled` on their way to it,
     `erased` taken out by an erasure that is on record.
 
-    Of processes that the log alone knows, those rows are taken for answered that it was given.
+    For a process that only the log knows, the rows that the log was given count as answered.
     """
 
     processes: tuple[ProcessAudit, ...]
     problems: tuple[str, ...]
-    """What is wrong beside gaps and doubles, in words."""
+    """Problems other than gaps and doubled rows, as sentences."""
 
     @property
     def answered(self) -> int:
@@ -84,7 +86,7 @@ class AuditReport:
 
     @property
     def gaps(self) -> tuple[tuple[str, str, int, int], ...]:
-        """(process, model, first, last) of every run of missing records."""
+        """The runs of missing records, each as (process, model, first, last)."""
         return tuple((audit.process, audit.model, *gap) for audit in self.processes for gap in audit.gaps)
 
     @property
@@ -93,22 +95,22 @@ class AuditReport:
 
     @property
     def complete(self) -> bool:
-        """Every answered row is in the log or on its way, once, or was erased; and nothing points to a loss."""
+        """True if every answered row is in the log or on its way, once, or was erased, and nothing points to a loss."""
         accounted = self.answered == self.logged + self.spooled + self.erased
         return accounted and not self.gaps and not self.twice and not self.problems
 
 
 def audit(spool: Spool, log: PredictionLog, rollups: Rollups | None = None) -> AuditReport:
-    """Compare what each process recorded with what the log and the spool hold.
+    """Compare the records of each process with the rows of the log and the spool.
 
-    Serving, shipping, compacting and erasing may go on meanwhile. `rollups` know of other spools. Memory is that of one
-    batch of rows, and of the gaps. Raises StorageError if something cannot be read now.
+    Serving, shipping, compacting and erasing may go on meanwhile. `rollups` tell of other spools. Memory use is that of
+    one batch of rows, and of the gaps. Raises StorageError if something cannot be read now.
     """
     from mlops_dagster.predictions.log.logged import read_log
 
-    # The order of the reads makes every claim true. A row goes from the spool to the log, and is noted as erased before
-    # it leaves that: each place is read before the next, so a row that moves meanwhile is found in one of them. And of
-    # two numbers of which one never falls behind the other, that one is read last.
+    # The order of the reads keeps the report true while rows move. A row goes from the spool to the log, and is noted
+    # as erased before it leaves the log: each place is read before the next one, so a row that moves meanwhile is found
+    # in one of them. Of two numbers of which one is never smaller than the other, the larger is read last.
     counted = rollups.cursors().get(spool.id, 0) if rollups is not None else 0
     others = [each for each in rollups.heartbeats() if each.state.spool != spool.id] if rollups is not None else []
     noted = {(count.model, count.process): count for count in spool.processes()}
@@ -128,7 +130,7 @@ def audit(spool: Spool, log: PredictionLog, rollups: Rollups | None = None) -> A
             audits.append(_account(source, held, noted[source].sequence, noted[source].answered, "spool"))
         elif source in heard:
             count, heartbeat = heard[source]
-            # It may have shipped more than it had then, and hold what it had not shipped then.
+            # Since its heartbeat the replica may have recorded and shipped more, or still hold what it had not shipped.
             recorded = max(count.sequence, given, held.last_logged)
             answered = count.answered + held.answers_between(count.sequence + 1, recorded)
             waits = IntervalSet.between(max(count.shipped, given) + 1, count.sequence)
@@ -139,7 +141,7 @@ def audit(spool: Spool, log: PredictionLog, rollups: Rollups | None = None) -> A
         else:
             recorded = max(given, held.last_logged)
             audits.append(_account(source, held, recorded, held.answers_between(1, recorded), "log"))
-    # What is held back is not in the log, and no sign of a loss.
+    # Entries that are held back are not in the log, and are not lost.
     problems += _lost_tails(shipped, max(logged.reached[spool.id], held_back), counted, last_entry)
     problems += _lost_labels([each for each in others if not each.may_ship(home)], logged.reached)
     problems += [f"{loss}; what of that is not in the log is gone" for loss in spool.losses()]
@@ -148,7 +150,7 @@ def audit(spool: Spool, log: PredictionLog, rollups: Rollups | None = None) -> A
 
 
 def _waiting(spool: Spool, after: int) -> defaultdict[Source, Held]:
-    """What is not shipped yet."""
+    """Return the records of `spool` after entry `after` that the log does not have yet, by process and model."""
     waiting: defaultdict[Source, Held] = defaultdict(Held)
     for entries in _not_in_log(spool, after):
         found: defaultdict[tuple[Source, bool], list[int]] = defaultdict(list)
@@ -163,7 +165,7 @@ def _waiting(spool: Spool, after: int) -> defaultdict[Source, Held]:
 
 
 def _not_in_log(spool: Spool, after: int) -> Iterator[Sequence[Entry]]:
-    """What was not shipped, and then what is held back: an entry may go from there to here meanwhile."""
+    """Yield the entries that were not shipped, then those held back: an entry may move from the first to the second."""
     while entries := spool.read(after):
         yield entries
         after = entries[-1].number
@@ -186,7 +188,7 @@ class _Held(NamedTuple):
         return max((last for _, last in self.logged.all), default=0)
 
     def answers_between(self, first: int, last: int) -> int:
-        """Those that are in the log, or were."""
+        """Return how many answers with numbers `first` to `last` are in the log, or were before an erasure."""
         return len((self.logged.answers | self.erased.answers) & IntervalSet.between(first, last))
 
 
@@ -198,7 +200,7 @@ def _account(
     known_by: KnownBy,
     waits_elsewhere: IntervalSet | None = None,
 ) -> ProcessAudit:
-    """Where the records up to a number are; `waits_elsewhere` are those that another replica may hold yet."""
+    """Locate records 1 to `recorded` by place; `waits_elsewhere` are those that another replica may still hold."""
     left = IntervalSet.between(1, recorded)
     records, answers = [], []
     for place in held:
@@ -223,7 +225,7 @@ def _account(
 
 
 def _never_shipped(audit: ProcessAudit, waited: IntervalSet, heartbeat: Heartbeat) -> list[str]:
-    """What was lost with a spool, by number; `waited` is what it had not shipped when it was last heard of."""
+    """Describe the records lost with a spool, by number; `waited` are those not shipped as of its last heartbeat."""
     lost = IntervalSet.from_pairs(audit.gaps) & waited
     if not len(lost):
         return []
@@ -247,7 +249,7 @@ def _told(heartbeat: Heartbeat) -> str:
 
 
 def _lost_tails(shipped: int, in_log: int, counted: int, last_entry: int) -> list[str]:
-    """Where one store knows of higher numbers of this spool's entries than another that must have them."""
+    """Describe stores that end before the highest entry number of this spool that another store has seen."""
     problems = []
     if in_log < shipped:
         problems.append(f"the log's newest commits are gone: it was given entries up to {shipped}, and has {in_log}")
@@ -260,7 +262,7 @@ def _lost_tails(shipped: int, in_log: int, counted: int, last_entry: int) -> lis
 
 
 def _unfinished_erasures(log: PredictionLog, erasures: Erasures, logged: "Logged") -> list[str]:
-    """Those that died; whoever erases now holds the lease of the log until it is done."""
+    """Describe erasures that died; none while the lease of the log is held, as one may be under way."""
     from mlops_dagster.predictions.log.logged import read_log
 
     if not erasures.unfinished(_numbers(logged)):

@@ -1,4 +1,4 @@
-"""Sets of numbers as runs of consecutive ones: a million numbers in a row take as much room as two."""
+"""Sets of integers as runs of consecutive ones: a million integers in a row take as much memory as two."""
 
 from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass, field
@@ -13,7 +13,7 @@ _NONE: Numbers = np.empty(0, dtype=np.int64)
 
 @dataclass(frozen=True, slots=True, eq=False)
 class IntervalSet:
-    """The numbers of first[0]..last[0], first[1]..last[1], ...: ascending, and never two runs that touch.
+    """The integers first[0]..last[0], first[1]..last[1], ...: ascending, and never two runs that touch.
 
     >>> list(IntervalSet.of([7, 1, 2, 3, 2]))
     [(1, 3), (7, 7)]
@@ -34,12 +34,12 @@ class IntervalSet:
 
     @classmethod
     def between(cls, first: int, last: int) -> "IntervalSet":
-        """All numbers from first to last; none if last is smaller."""
+        """Return the integers from `first` to `last`; an empty set if `last` is smaller."""
         return cls() if last < first else cls(np.array([first]), np.array([last]))
 
     @classmethod
     def from_pairs(cls, pairs: Iterable[Sequence[int]]) -> "IntervalSet":
-        """The union of runs in any order, given as [first, last]."""
+        """Return the union of runs, given as [first, last] in any order."""
         ends = np.array([list(pair) for pair in pairs], dtype=np.int64).reshape(-1, 2)
         return _covered(ends[:, 0], ends[:, 1], at_least=1)
 
@@ -47,7 +47,7 @@ class IntervalSet:
         yield from zip(self.first.tolist(), self.last.tolist(), strict=True)
 
     def __len__(self) -> int:
-        """How many numbers there are, not how many runs."""
+        """Return the number of integers, not of runs."""
         return int((self.last - self.first + 1).sum())
 
     def __or__(self, other: "IntervalSet") -> "IntervalSet":
@@ -67,7 +67,7 @@ class IntervalSet:
 
 
 def _covered(first: Numbers, last: Numbers, *, at_least: int) -> IntervalSet:
-    """What so many of the runs cover; of two sets of runs, one covers their union and two their intersection."""
+    """Return the numbers that at least `at_least` of the runs cover: of two sets, 1 gives the union, 2 the overlap."""
     points = np.concatenate((first, last + 1))
     steps = np.concatenate((np.ones_like(first), -np.ones_like(last)))
     places, index = np.unique(points, return_inverse=True)

@@ -1,4 +1,4 @@
-"""What is kept of a prediction and of its label, and the JSON in which both wait in the spool."""
+"""Records of predictions and labels, and the JSON in which they wait in the spool."""
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
@@ -13,24 +13,26 @@ from mlops_dagster.errors import InvalidInputError
 from mlops_dagster.names import check_model_name
 
 Role: TypeAlias = Literal["champion", "canary", "shadow", "paired", "named", "none"]
-"""What the arm did: answered by the split (champion, canary), was scored off the response path (paired: the other arm
-of a canary; shadow), answered because it was asked for by name (named), or nothing answered (none: rejected)."""
+"""The arm's part: answered by the split (champion, canary), scored off the response path (paired: the other arm of a
+canary; shadow), answered because the request named the version (named), or nothing answered (none: rejected).
+"""
 
-Status: TypeAlias = Literal["ok", "rejected", "failed", "held"]
-"""Rejected for a mistake of the client's, failed by the model, or held: refused since the model was on hold."""
+Refusal: TypeAlias = Literal["rejected", "held"]
+Status: TypeAlias = Literal["ok", "failed", "rejected", "held"]
+"""Rejected for a mistake of the client's, failed by the model, or held: refused because the model was on hold."""
 
 SERVED: tuple[Role, ...] = ("champion", "canary")
-"""Answered by the split: what drift, accuracy and the bad-event tests look at."""
+"""The roles answered by the split: those that drift, accuracy and the bad-event tests read."""
 
 ANSWERED: tuple[Role, ...] = ("champion", "canary", "named", "none")
-"""One of these for every row that a client sent; the other roles are additional scorings of the same row."""
+"""The roles of which there is one row for every row that a client sent; other roles are additional scorings of it."""
 
 _EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
 _MICROSECOND = timedelta(microseconds=1)
 
 
 class Answered(NamedTuple):
-    """Which version answered a request, as what, and what became of its answer."""
+    """The version that answered a request, its role, and the status of its answer."""
 
     version: str
     role: Role
@@ -42,9 +44,10 @@ class PredictionRecord(NamedTuple):
 
     `prediction_id` names the row that the client sent; every arm that scored it carries the same id. Clients choose ids
     and repeat them, so `request` names the request itself: it is unique, and the same for all its rows and arms.
-    `features` holds what the model was given, or would have been but for its hold; of a request that was read and
-    refused they are empty and `raw` holds the request. Of one that could not be read nothing is kept but the code of
-    the error: nobody knows whose it is, so no erasure would find it.
+
+    `features` holds the model's input, also where a hold kept the model from answering; for a request that was read and
+    refused they are empty and `raw` holds the request. Of a request that could not be read, only the code of the error
+    is kept: it cannot be known whose data it is, so no erasure would find it.
     """
 
     prediction_id: str
@@ -52,7 +55,7 @@ class PredictionRecord(NamedTuple):
     model: str
     version: str  # "" when no version was reached
     role: Role
-    weight: float  # routing probability of the arm that answered; of paired and shadow rows the canary weight in force
+    weight: float  # the answering arm's routing probability; for paired and shadow rows the canary weight in force
     epoch: int
     salt: str
     key: str | None
@@ -72,13 +75,13 @@ class PredictionRecord(NamedTuple):
     inference_ms: float | None = None  # the estimator, with its whole batch
     postprocess_ms: float | None = None
     trace_id: str | None = None  # 32 hexadecimal digits, of W3C Trace Context
-    unit: str = ""  # what the row's label is evidence of (see `units`); "" if of nothing
+    unit: str = ""  # the unit for which the row's label is evidence (see `units`); "" if it is none
     beside: Answered | None = None  # of a row scored off the response path: the answer it is compared with
 
 
 @dataclass(frozen=True, slots=True)
 class LabelRecord:
-    """The truth about one prediction. `at` is when it became known, `received_at` when it came here."""
+    """The label of one prediction. `at` is the time it became known, `received_at` the time it came here."""
 
     prediction_id: str
     model: str
@@ -90,21 +93,21 @@ class LabelRecord:
 
 
 class Hit(NamedTuple):
-    """A label that came first for its prediction, as evidence for one arm that had scored it."""
+    """The first label of a prediction, as evidence for one arm that had scored it."""
 
     model: str
     version: str
     role: Role
     label: str
-    correct: bool  # the arm had predicted it
+    correct: bool  # the arm had predicted the label
 
 
 @dataclass(frozen=True, slots=True)
 class ShedRecord:
-    """Scorings beside the answer that were left out under overload, of rows of about one time."""
+    """Scorings off the response path that were left out under overload, of rows of about the same time."""
 
     model: str
-    version: str  # that would have scored them
+    version: str  # the version that would have scored them
     role: Role
     weight: float
     event_time: datetime
@@ -113,11 +116,11 @@ class ShedRecord:
 
 @dataclass(frozen=True, slots=True)
 class FeedbackResult:
-    """What became of a batch of labels.
+    """The result of taking a batch of labels.
 
-    `accepted` and `unknown` make up the batch; `corrections`, those that are `repeated`, and those that are `pending`
-    (kept for the replica that answered) are among the accepted.
-    `hits` counts what is evidence: one for every arm that a first label finds.
+    `accepted` and `unknown` add up to the batch; `corrections`, `repeated` labels, and `pending` ones (kept for the
+    replica that answered) are among the accepted. `hits` counts the evidence: one for every arm that a first label
+    finds.
     """
 
     accepted: int
@@ -187,7 +190,7 @@ class LabelEntry(TypedDict):
     """A LabelRecord in the spool, with the arms it is evidence for (none for a correction)."""
 
     prediction_id: str
-    request: str  # that holds the id: the label is of its row, and of no other's
+    request: str  # the request that holds the id: the label belongs to its row only
     model: str
     label: str
     at: int
@@ -199,9 +202,10 @@ class LabelEntry(TypedDict):
 
 
 class LateEntry(TypedDict):
-    """An arm that scored a prediction after its first label came, as evidence of which it is still counted.
+    """An arm that scored a prediction after its first label came, and that this label is still evidence for.
 
-    `late` comes first: that tells it from a label. It is a count for the rollups; the log has both rows already.
+    `late` comes first, which distinguishes the entry from a label. It is a count for the rollups; the log has both rows
+    already.
     """
 
     late: Arm
@@ -212,7 +216,7 @@ class LateEntry(TypedDict):
 
 
 class ShedEntry(TypedDict):
-    """A ShedRecord in the spool. `shed` is the number of rows and comes first: that tells it from a label."""
+    """A ShedRecord in the spool. `shed`, the number of rows, comes first: that distinguishes it from a label."""
 
     shed: int
     model: str
@@ -223,7 +227,7 @@ class ShedEntry(TypedDict):
 
 
 def microseconds(time: datetime) -> int:
-    """Microseconds since 1970.
+    """Convert a time to microseconds since 1970.
 
     >>> microseconds(datetime(1970, 1, 1, 0, 1, tzinfo=UTC))
     60000000
@@ -232,13 +236,15 @@ def microseconds(time: datetime) -> int:
 
 
 def from_microseconds(value: int) -> datetime:
-    """The inverse of `microseconds`."""
+    """Convert microseconds since 1970 to a time: the inverse of `microseconds`."""
     return _EPOCH + value * _MICROSECOND
 
 
 def encode_prediction(record: PredictionRecord) -> bytes:
-    """JSON of a PredictionEntry; NaN becomes null. Raises InvalidNameError, and InvalidInputError for what JSON
-    cannot hold."""
+    """Encode a record as the JSON of a PredictionEntry; NaN becomes null.
+
+    Raises InvalidNameError, and InvalidInputError for values that JSON cannot hold.
+    """
     check_model_name(record.model)
     entry: PredictionEntry = {
         "prediction_id": record.prediction_id,
@@ -286,7 +292,7 @@ def _answered(beside: Answered) -> AnsweredEntry:
 
 
 def encode_shed(record: ShedRecord) -> bytes:
-    """JSON of a ShedEntry."""
+    """Encode a record as the JSON of a ShedEntry."""
     entry: ShedEntry = {
         "shed": record.rows,
         "model": record.model,

@@ -1,4 +1,4 @@
-"""Versions of models, who serves them, and how that came about."""
+"""The model registry: versions of models, their deployments, and the history of both."""
 
 from mlops_dagster.registry.artifacts import ContentStore, LocalBlobs
 from mlops_dagster.registry.cards import (

@@ -1,4 +1,4 @@
-"""Where a registry is: its database, its store of bytes, and the catalogue that shows it."""
+"""The address of a registry: its database, its content store, and the MLflow server that shows its versions."""
 
 from pathlib import Path
 from typing import NamedTuple
@@ -13,22 +13,22 @@ MLFLOW_PORT = 5000
 
 
 class RegistryAddress(NamedTuple):
-    """The parts of one registry."""
+    """The parts of a registry's address."""
 
     database: str
-    """URL of SQLAlchemy."""
+    """SQLAlchemy URL of the database."""
     storage: str
-    """A folder, or s3://bucket/prefix."""
+    """Folder or s3://bucket/prefix of the content store."""
     catalogue: str | None
-    """Address (http://) of the MLflow server that shows every version as well."""
+    """Address (http://) of the MLflow server that shows every version too; None without one."""
     trials: Path
-    """Folder of this machine that remembers the trials of versions."""
+    """Folder on this machine that keeps the results of trials of versions."""
 
 
 def locate(uri: str | None, settings: Settings) -> RegistryAddress:
-    """Where the registry at `uri` is; nothing, or the URI of an MLflow server, leaves the database to the settings.
+    """Return the address of the registry at `uri`; None or an MLflow server's URI takes the database of the settings.
 
-    A SQLite file has its artifacts beside it, unless the settings name a store.
+    The artifacts of a SQLite database are in the folder of its file, unless the settings name a content store.
     Raises InvalidInputError for a URI that is not supported.
 
     >>> locate("mlflow://prod-server", Settings(home=Path("home"))).catalogue
@@ -47,7 +47,7 @@ def locate(uri: str | None, settings: Settings) -> RegistryAddress:
 
 
 def mlflow_address(uri: str) -> str:
-    """The address of a server: mlflow://host[:port], or http(s):// as it is. Raises InvalidInputError."""
+    """Return the http(s) address of the server at `uri`: mlflow://host[:port] or http(s). Raises InvalidInputError."""
     try:
         parts = urlsplit(uri)
         port, named = parts.port, bool(parts.hostname)
@@ -61,7 +61,7 @@ def mlflow_address(uri: str) -> str:
 
 
 def public_address(address: str) -> str:
-    """Without user, password and options: the name of a server, in messages and in the database.
+    """Return `address` without user, password and query: a server's name for messages and for the database.
 
     >>> public_address("http://ada:secret@mlflow.example:5000")
     'http://mlflow.example:5000'

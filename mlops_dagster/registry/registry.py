@@ -1,4 +1,4 @@
-"""The SDK: versions of models, who serves them, and how that came about."""
+"""The SDK: versions of models, their deployments, and the history of both."""
 
 from mlops_dagster.registry.operations.history import History
 from mlops_dagster.registry.operations.housekeeping import Housekeeping
@@ -7,13 +7,13 @@ from mlops_dagster.registry.operations.versioning import Versioning
 
 
 class ModelRegistry(Versioning, Protection, History, Housekeeping):
-    """Versions, deployments and their history, on SQLite or PostgreSQL, and a content store in a folder or on S3.
+    """The model registry, on SQLite or PostgreSQL, with a content store in a folder or on S3.
 
     `uri` is `sqlite:///path`, `postgresql://user@host/database`, `mlflow://host[:port]` (an MLflow server that shows
-    every version, told after every write; the rest is as in the settings), or nothing: the settings. A server that the
-    settings name is told by `sync_catalogue` only. `actor` is who writes; else the OS user.
-    `s3` is a client of boto3 to use for S3; else boto3 finds its own configuration. `progress` is told after each part
-    of an artifact that goes to S3 how many bytes of how many are stored.
+    every version and is updated after every write; the rest is as in the settings), or None: all from the settings. An
+    MLflow server that only the settings name is updated by `sync_catalogue` alone. `actor` is the name that events
+    carry; by default the OS user. `s3` is the boto3 client to use for S3; by default boto3 finds its own configuration.
+    `progress` is called after each part of an artifact that goes to S3, with the bytes stored so far and the total.
     Any number of processes and threads may use registries on one database.
     Raises HomeNotWritableError, StorageError, and InvalidInputError for another kind of URI.
 

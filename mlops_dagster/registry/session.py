@@ -1,4 +1,4 @@
-"""What all parts of the registry work with: a database, a store of bytes, a clock, and somebody who writes."""
+"""The session of a registry: the database, content store, clock and actor that all its parts work with."""
 
 import getpass
 import logging
@@ -27,13 +27,13 @@ if TYPE_CHECKING:
     from types_boto3_s3 import S3Client
 
 CATALOGUE_SECONDS = 5.0
-"""The longest that a write waits for the catalogue."""
+"""The longest time, in seconds, that a write waits for the MLflow server."""
 
 logger = logging.getLogger(__name__)
 
 
 class Session:
-    """One way into a registry; any number of processes and threads may have one."""
+    """An open registry; any number of processes and threads may have a session on the same one."""
 
     def __init__(
         self,
@@ -47,7 +47,8 @@ class Session:
     ) -> None:
         self._settings = settings or Settings()
         self._place = locate(uri, self._settings)
-        # Who names the catalogue wants it told at once; from the settings, a sensor and `mlops catalogue sync` tell it.
+        # A caller whose `uri` names the server wants it updated at once; if only the settings name it, a sensor and
+        # `mlops catalogue sync` update it.
         self._tells_catalogue = uri is not None and uri.startswith("mlflow:")
         self._make_folders()
         self._s3 = s3
@@ -57,26 +58,26 @@ class Session:
         self._content = ContentStore(blobs, allow_unsafe=self._settings.allow_unsafe_artifacts)
         self._trials = Trials(self._settings, self._place.trials)
         self._engine = open_database(self._place.database)
-        weakref.finalize(self, self._engine.dispose)  # who forgets `close` leaves no connection behind
+        weakref.finalize(self, self._engine.dispose)  # a caller who forgets `close` leaks no connection
         self._clock = clock or SystemClock()
         self._actor = actor or os_user()
         migrate(self._engine)
         with looking(self._engine) as connection:
-            self._cleaning = sql.last_cleaning(connection)  # of orphans: the last one that this session knows of
+            self._cleaning = sql.last_cleaning(connection)  # id of the last removal of orphans it knows of
 
     def close(self) -> None:
         """Close the connections to the database; the next call opens them again."""
         self._engine.dispose()
 
     def sync_catalogue(self) -> int:
-        """Tell the catalogue all that it was not told yet, and return how many events that were.
+        """Send the MLflow server every change that it lacks, and return the number of events that this covers.
 
-        Raises InvalidInputError if none is configured, and ServerError if it is away or refuses something.
+        Raises InvalidInputError if no server is configured, and ServerError if it is away or refuses something.
         """
         return self._deliver(seconds=None)
 
     def catalogue_backlog(self) -> int:
-        """How many events the catalogue was not told of yet; 0 if there is no catalogue. Asks the database only."""
+        """Return the number of events that the MLflow server lacks, from the database; 0 if no server is configured."""
         if self._place.catalogue is None:
             return 0
         with reading(self._engine) as connection:
@@ -92,9 +93,9 @@ class Session:
         *,
         urgent: bool = False,
     ) -> Iterator[Ledger]:
-        """One transaction of changes to `model`; once they are made, the head of the chain is noted outside.
+        """Open one transaction of changes to `model`; after its commit, note the chain's head outside the database.
 
-        Raises EventTimeError where the clock is not of the present, unless the change is `urgent`.
+        Raises EventTimeError if the clock is too far from the present, unless the change is `urgent`.
         """
         with writing(self._engine) as connection:
             log = EventLog(connection)
@@ -106,7 +107,7 @@ class Session:
             self._try_to_deliver()
 
     def _try_to_deliver(self) -> None:
-        """The change is made, whatever becomes of the catalogue: the next write or sync tells it."""
+        """Update the MLflow server; a failure is only logged: the change is kept, and the next write sends it."""
         try:
             self._deliver(CATALOGUE_SECONDS)
         except MlopsError as error:
@@ -131,13 +132,13 @@ class Session:
 
 
 def _name(database: str) -> str:
-    """What tells the anchors of this database from those of others in the same store."""
+    """Return the name that tells the anchors of `database` from those of other databases in the same content store."""
     return Path(str(parse_url(database).database)).stem
 
 
 def os_user() -> str:
-    """Who runs this process."""
+    """Return the name of the OS user who runs this process."""
     try:
         return getpass.getuser()
-    except (KeyError, OSError):  # a container may run under a number that has no name
+    except (KeyError, OSError):  # a container may run under a user id that has no name
         return f"uid:{os.getuid()}"

@@ -1,4 +1,4 @@
-"""Plays the history of a model through the real definitions and the real data plane, with a simulated clock."""
+"""Rehearsal: replays the history of a model on the real definitions and data plane, with a simulated clock."""
 
 from mlops_dagster.rehearsal.releases.bad_release import BadRelease
 from mlops_dagster.rehearsal.run import rehearse

@@ -1,4 +1,4 @@
-"""The folder of a rehearsal: made anew each time, used by one at a time, never somebody else's."""
+"""The folder of a rehearsal: emptied each time, used by one rehearsal at a time, and never one with other files."""
 
 import fcntl
 import shutil
@@ -11,15 +11,15 @@ from mlops_dagster.serving.processes import home_lock
 from mlops_dagster.settings import Settings
 
 LOCK = "rehearsal.lock"
-"""Also the mark by which a later rehearsal knows that the folder may be emptied."""
+"""The name of the lock file, which also marks a folder that a later rehearsal may empty."""
 
 
 @contextmanager
 def fresh_home(home: Path) -> Iterator[Path]:
-    """`home`, empty and ours until the end of the block.
+    """Empty `home` and hold its lock until the end of the block.
 
-    Raises HomeNotWritableError, AlreadyRunningError if a rehearsal or a server runs there, and InvalidInputError if
-    it holds what no rehearsal has made.
+    Raises HomeNotWritableError, AlreadyRunningError if a rehearsal or a server runs there, and InvalidInputError if the
+    folder has files but no lock file of a rehearsal.
     """
     if home.is_dir() and any(home.iterdir()) and not (home / LOCK).exists():
         raise InvalidInputError(

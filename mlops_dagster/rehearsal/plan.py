@@ -1,4 +1,4 @@
-"""What is played in the end: a scenario with everything that its data and its project leave to be found."""
+"""The plan of a rehearsal: a scenario completed from its data and its project."""
 
 from collections.abc import Iterator
 from dataclasses import dataclass
@@ -14,7 +14,7 @@ from mlops_dagster.retraining.trainer import load_trainer, read_training_set
 
 DAY = timedelta(days=1)
 LOOKS_IN_A_ROLLOUT = 6
-"""Fewer hours than these hold no shadow and five steps, at one look an hour."""
+"""The least deadline of a rollout, in hours: a shadow and five steps take this many looks, at one look an hour."""
 
 
 @dataclass(frozen=True, eq=False)
@@ -26,7 +26,7 @@ class Plan:
     start: datetime
     until: datetime
     notes: tuple[str, ...] = ()
-    """What a person should know before it begins."""
+    """Facts that a person should know before the rehearsal begins."""
 
     @property
     def model(self) -> str:
@@ -42,7 +42,7 @@ class Plan:
 
     @property
     def trained_from(self) -> datetime:
-        """The begin of the first version's training window."""
+        """The beginning of the first version's training window."""
         return self.start - self.spec.training.window_days * DAY
 
     @property
@@ -51,12 +51,12 @@ class Plan:
         return (self.trained_from - self.trained_from.weekday() * DAY).date(), (self.until + 7 * DAY).date()
 
     def hours(self) -> list[Hour]:
-        """Every hour that is played, with its requests."""
+        """Return every hour that is played, with its requests."""
         return hours(self.history, load_trainer(self.spec.trainer).SCHEMA, self.start, self.until)
 
 
 def make_plan(scenario: Scenario, spec: ModelSpec, history: History) -> Plan:
-    """Find what the scenario leaves open. Raises InvalidInputError if there is nothing to play."""
+    """Complete a scenario from the history and the model. Raises InvalidInputError if there is nothing to play."""
     start = history.first.replace(hour=0, minute=0, second=0, microsecond=0)
     start = start if scenario.start is None else in_utc(scenario.start)
     until = history.last.replace(minute=0, second=0, microsecond=0) + HOUR
@@ -71,7 +71,7 @@ def make_plan(scenario: Scenario, spec: ModelSpec, history: History) -> Plan:
 
 
 def check_training_data(plan: Plan) -> None:
-    """Raise TrainingDataError unless the trainer has rows from before the traffic that a first version is fitted on."""
+    """Raise TrainingDataError unless the trainer has rows from before the traffic to fit the first version on."""
     training = plan.spec.training
     fitted_until = plan.start - training.evaluation_days * DAY
     later = plan.history.first + training.window_days * DAY
@@ -92,7 +92,7 @@ def check_training_data(plan: Plan) -> None:
 
 
 def _notes(plan: Plan) -> Iterator[str]:
-    """How long the history is beside what the policies want."""
+    """Yield notes on the history, where it is too short for the policies or partly unused."""
     policy, left_out = plan.spec.rollout, len(plan.history.frame) - len(plan.history.between(plan.start, plan.until))
     if left_out:
         yield f"{left_out:,} requests are before {plan.start:%Y-%m-%d %H:%M} or after the end, and are not played"

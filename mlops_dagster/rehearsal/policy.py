@@ -20,14 +20,14 @@ SECTIONS = (
     "rollout",
     "retraining",
 )
-"""Of a `defs.yaml`: what may differ between two rehearsals of one history."""
+"""The sections of a `defs.yaml` that may differ between two rehearsals of one history."""
 
 
 def with_policy(spec: ModelSpec, sections: Mapping[str, object], folder: Path) -> ModelSpec:
-    """The model under the policies of `sections`, as a `defs.yaml` has them under `attributes`.
+    """Return the model with the policies of `sections`, written as in a `defs.yaml` under `attributes`.
 
-    A section replaces that of the model as a whole, and what it does not say has the default; sections that are not
-    there stay as they are. A suite is a file as seen from `folder`. Raises InvalidPolicyError.
+    A section replaces the model's section as a whole, and its missing fields have their defaults; sections that are not
+    given stay as they are. A suite is a file relative to `folder`. Raises InvalidPolicyError.
     """
     given = {name: value for name, value in sections.items() if name in SECTIONS}
     if not given:
@@ -40,7 +40,7 @@ def with_policy(spec: ModelSpec, sections: Mapping[str, object], folder: Path) -
 
 
 def differences(one: ModelSpec, other: ModelSpec) -> dict[str, tuple[str, str]]:
-    """The policies that differ: section.name, and both values as YAML would have them."""
+    """Return the policies that differ: section.name, and both values as YAML would have them."""
     return {
         f"{section}.{name}": (str(first), str(second))
         for section in SECTIONS
@@ -55,7 +55,7 @@ def _fields(one: BaseModel, other: BaseModel) -> Iterator[tuple[str, object, obj
 
 
 def unattended(spec: ModelSpec) -> ModelSpec:
-    """The model as it can live without people: nobody approves or signs a version, or mends a trainer meanwhile."""
+    """Return the model without gates and retries that need people: a rehearsal has none to approve, sign or mend."""
     return spec.model_copy(
         update={
             "gates": spec.gates.model_copy(update={"approvers": (), "signature": False}),

@@ -1,4 +1,4 @@
-"""One rehearsal, from an empty home to its summary."""
+"""Course of one rehearsal, from an empty home to its summary."""
 
 import os
 import signal
@@ -42,12 +42,12 @@ DEFAULT_HOME = Path(".mlops/rehearsal")
 
 
 def rehearse(scenario: Scenario, home: Path = DEFAULT_HOME) -> Summary:
-    """Play `scenario` in `home`, which is emptied first, and return what has happened; it is in `summary.json` too.
+    """Play `scenario` in `home`, which is emptied first, and return the summary; it is in `summary.json` too.
 
     Raises HomeNotWritableError, AlreadyRunningError if a rehearsal runs in `home`, InvalidInputError for a history or a
-    project that cannot be played and if `home` holds what no rehearsal has made, ModelNotFoundError, TrainingDataError
-    if the trainer has nothing from before the history, RefusedError if no version passes the gates, and ServerError if
-    the data plane does not do its part.
+    project that cannot be played and if `home` has files that no rehearsal made, ModelNotFoundError, TrainingDataError
+    if the trainer has no rows from before the history, RefusedError if no version passes the gates, and ServerError if
+    the data plane fails.
     """
     begun = time.monotonic()
     found = find_model(scenario.model, scenario.project)
@@ -63,7 +63,7 @@ def rehearse(scenario: Scenario, home: Path = DEFAULT_HOME) -> Summary:
         check_training_data(plan)
         clock = ReplayedClock(plan.start - timedelta(days=1))
         with warnings.catch_warnings():
-            warnings.simplefilter("ignore", dg.BetaWarning)  # what we use of it is said where it is used
+            warnings.simplefilter("ignore", dg.BetaWarning)  # the beta features in use are noted where they are used
             daemon = Daemon(_definitions(plan.spec), instance, clock, display.run, found.location)
         stores, team = (
             Stores(Settings(), ReplayedClock(plan.until)),
@@ -94,7 +94,7 @@ def rehearse(scenario: Scenario, home: Path = DEFAULT_HOME) -> Summary:
 
 
 def _definitions(spec: ModelSpec) -> dg.Definitions:
-    """All that the model and its fleet have, as in its code location; nothing of other models."""
+    """Return the definitions of the model and its fleet, as in its code location, without those of other models."""
     from mlops_dagster.defs import fleet, resources, retraining
 
     shared = dg.Definitions(
@@ -107,7 +107,7 @@ def _definitions(spec: ModelSpec) -> dg.Definitions:
 
 @contextmanager
 def _platform(plan: Plan, home: Path) -> Iterator[dg.DagsterInstance]:
-    """The settings by which everything finds this home and nothing else, and a Dagster instance in it."""
+    """Set the environment of a rehearsal, which names this home and no other, and open a Dagster instance in it."""
     since, until = plan.reported
     settings = only_settings(
         MLOPS_HOME=str(home),
@@ -115,7 +115,7 @@ def _platform(plan: Plan, home: Path) -> Iterator[dg.DagsterInstance]:
         MLOPS_PARTITIONS_END=until.isoformat(),
         MLOPS_REPORT_ROWS="0",  # a second for each day
     )
-    # Trials and the data plane are processes of their own: they find the project's modules where this one does.
+    # Trials and the data plane are separate processes: they find the project's modules where this one does.
     path = environment(PYTHONPATH=os.pathsep.join(filter(None, sys.path)))
     with settings, path, _partitions_of_the_settings(), dagster_instance(home / "dagster") as instance:
         yield instance
@@ -133,7 +133,7 @@ def _partitions_of_the_settings() -> Iterator[None]:
 
 @contextmanager
 def ending_on_sigterm() -> Iterator[None]:
-    """Let SIGTERM unwind the stack as Ctrl-C does, so that the data plane is stopped too."""
+    """Make SIGTERM unwind the stack as Ctrl-C does, so that the data plane is stopped too."""
     if threading.current_thread() is not threading.main_thread():
         yield
         return

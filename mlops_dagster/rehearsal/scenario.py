@@ -1,4 +1,4 @@
-"""What a rehearsal plays."""
+"""The scenario of a rehearsal: history, faults and policies."""
 
 from __future__ import annotations
 
@@ -17,16 +17,16 @@ if TYPE_CHECKING:
 
 @dataclass(frozen=True, eq=False)
 class Scenario:
-    """The history of one model, and what goes wrong meanwhile.
+    """The history of one model, and the faults that are played with it.
 
-    The first version is trained as of `start`, by the model's own trainer. Traffic runs over [start, until); labels and
-    whatever follows from them are waited for after that.
+    The first version is trained as of `start`, by the model's own trainer. Traffic runs over [start, until); the
+    rehearsal then waits for labels and their consequences.
     """
 
     model: str
-    """As its YAML calls it."""
+    """The model's name in its YAML."""
     requests: pd.DataFrame
-    """One row a request; docs/rehearsal.md says which columns."""
+    """One row a request; docs/rehearsal.md lists the columns."""
     labels: pd.DataFrame | None = None
     """Labels by `prediction_id`, if they are not in `requests`."""
     start: datetime | None = None
@@ -34,11 +34,11 @@ class Scenario:
     until: datetime | None = None
     """A full hour; None for the end of the last request's hour."""
     bad_releases: tuple[BadRelease, ...] | None = None
-    """None for those that suit the schema and the data."""
+    """None for those that are chosen for the schema and the data."""
     project: Path = Path()
     """The folder whose `workspace.yaml` names the code location that has the model."""
     policy: Mapping[str, object] | None = None
-    """Sections of a `defs.yaml` (`rollout`, `drift`, ...) that replace those of the model's own."""
+    """Sections of a `defs.yaml` (`rollout`, `drift`, ...) that replace the model's own sections."""
 
     def __post_init__(self) -> None:
         for name, time in (("start", self.start), ("until", self.until)):

@@ -1,4 +1,4 @@
-"""The data plane of a rehearsal, or of a demonstration in real time: the real one, in a process of its own."""
+"""The data plane of a rehearsal, or of a demonstration in real time: the real server, in a separate process."""
 
 import json
 import os
@@ -23,10 +23,10 @@ class Address(NamedTuple):
 
 @contextmanager
 def data_plane(home: Path, *, replayed: bool = True) -> Iterator[Address]:
-    """`mlops serve` on a free port; stopped at the end of the block, whatever happens in it.
+    """Run `mlops serve` on a free port and yield its address; stop it at the end of the block, also after an error.
 
-    `replayed` traffic says itself when it happened, and nothing has a time of its own.
-    Raises ServerError, with the end of its log, if it does not come up.
+    `replayed` traffic gives its event times itself. Raises ServerError, with the end of the server's log, if it does
+    not come up.
     """
     log_path = home / "serve.log"
     environment = os.environ | {
@@ -34,7 +34,7 @@ def data_plane(home: Path, *, replayed: bool = True) -> Iterator[Address]:
         "MLOPS_HOST": "127.0.0.1",
         "MLOPS_PORT": "0",
         "MLOPS_ACCEPT_EVENT_TIME": str(replayed).lower(),
-        # Batches are small and the other core is ours: a second thread would only wait for the first.
+        # Batches are small and this process uses the other core: a second thread would only wait for the first.
         "OMP_NUM_THREADS": "1",
     }
     with log_path.open("wb") as log:
@@ -44,7 +44,7 @@ def data_plane(home: Path, *, replayed: bool = True) -> Iterator[Address]:
             stdin=subprocess.DEVNULL,
             stdout=log,
             stderr=subprocess.STDOUT,
-            start_new_session=True,  # Ctrl-C is for us: we stop it when the last request is answered
+            start_new_session=True,  # Ctrl-C goes to this process only, which stops the server after the last request
         )
     try:
         yield _wait_until_up(process, home / "serving.json", log_path)
@@ -66,7 +66,7 @@ def _wait_until_up(process: "subprocess.Popen[bytes]", address_path: Path, log_p
 
 
 def stop(process: "subprocess.Popen[bytes]") -> None:
-    """End a server of ours: politely, and after `STOP_SECONDS` by force."""
+    """End a server process: with SIGTERM, and after `STOP_SECONDS` with SIGKILL."""
     process.terminate()
     try:
         process.wait(STOP_SECONDS)

@@ -1,4 +1,4 @@
-"""The data plane as the rehearsal uses it: send, deliver labels, flush, wait for a deployment."""
+"""The steps of a rehearsal on the data plane: send, deliver labels, flush, wait for a deployment."""
 
 import time
 from collections.abc import Sequence
@@ -23,7 +23,7 @@ class ServingStage:
         self._epoch_in_force = 0
 
     def send(self, requests: Sequence[Request]) -> list[DueLabel]:
-        """Send them all, many at a time; returns the labels that will become known for what was answered."""
+        """Send all requests, many at a time; return the labels that will become known for those that were answered."""
         answers = self._client.post_all(f"/v2/models/{self._model}/infer", [request.body for request in requests])
         return [
             DueLabel(request.known_at, answer.json()["id"], request.label)
@@ -32,7 +32,7 @@ class ServingStage:
         ]
 
     def deliver(self, labels: Sequence[DueLabel]) -> int:
-        """Tell the data plane what is known now; returns how many that were. Raises ServerError if it knows one not."""
+        """Send labels to the data plane; return how many. Raises ServerError if a prediction is unknown there."""
         if not labels:
             return 0
         content = [
@@ -45,7 +45,7 @@ class ServingStage:
         return len(labels)
 
     def flush(self, *, log: bool = False) -> None:
-        """Wait until all that was answered is in the rollups, with `log` in the log as well."""
+        """Wait until all answered rows are in the rollups, and with `log` in the log as well."""
         self._client.post("/v1/flush", {"log": log})
 
     def wait_until_in_force(self) -> None:

@@ -1,4 +1,4 @@
-"""The simulated days: before the traffic, hour by hour, and until the last label is in."""
+"""The simulated time: before the traffic, hour by hour, and until the last label is in."""
 
 from collections.abc import Callable, Sequence
 from concurrent.futures import Future, ThreadPoolExecutor
@@ -21,12 +21,12 @@ from mlops_dagster.rehearsal.traffic.traffic import HOUR, Hour
 from mlops_dagster.stores import Stores
 
 SCHEDULES_AT = 14
-"""Hour of the day, UTC, at which schedules are evaluated: after those of noon, and a day of hours is one run."""
+"""Hour of the day, UTC, at which schedules are evaluated: after those of noon, so that a day of hours is one run."""
 
 
 @dataclass
 class Timeline:
-    """One rehearsal under way. `on_hour` is told the time and the deployment after each simulated hour."""
+    """One rehearsal under way. `on_hour` is called with the time and the deployment after each simulated hour."""
 
     plan: Plan
     clock: ReplayedClock
@@ -36,12 +36,12 @@ class Timeline:
     on_hour: Callable[[datetime, Deployment], None]
     bad_releases: Sequence[BadRelease] = ()
     released: list[tuple[str, BadRelease]] = field(default_factory=list)
-    """The bad releases so far, with the versions that they are."""
+    """The bad releases so far, with their versions."""
 
     def before_traffic(self) -> None:
-        """Two releases are refused; then the first good version is trained and becomes champion.
+        """Make two releases that are refused; then train the first good version and make it champion.
 
-        Raises RefusedError if none does.
+        Raises RefusedError if that version does not become champion.
         """
         start, prefix = self.plan.start, self.plan.prefix
         for hours, release in ((2, self.team.release_without_card), (1, self.team.release_under_gate)):
@@ -64,7 +64,7 @@ class Timeline:
             )
 
     def play(self, hours: Sequence[Hour], stage: ServingStage) -> None:
-        """Serve the traffic, deliver the labels, and let the platform do what it does."""
+        """Serve the traffic, deliver the labels, and run the platform's sensors and schedules."""
         labels = Labels()
         stage.wait_until_in_force()
         with Reports(self.daemon) as reports:
@@ -77,7 +77,7 @@ class Timeline:
                 end += HOUR
 
     def all_bad_releases(self) -> list[tuple[BadRelease, str | None]]:
-        """The bad releases and the versions that they became; None for one that the history was too short for."""
+        """Return the bad releases with their versions; None for one that the history was too short for."""
         versions: list[str | None] = [version for version, _ in self.released]
         versions += [None] * (len(self.bad_releases) - len(versions))
         return list(zip(self.bad_releases, versions, strict=True))
@@ -94,13 +94,13 @@ class Timeline:
             reports.start(hour.end)
         elif hour.requests or delivered:
             stage.flush()
-            # Of the sensors only this one, and `limits` whose deed it does too, looks at what may have changed.
+            # Only this sensor, and `limits` whose work it does too, depends on data that may have changed.
             self.daemon.evaluate_sensor(f"{self.plan.prefix}_rollout")
         stage.wait_until_in_force()
         self.on_hour(hour.end, self.stores.registry.deployment(self.plan.model))
 
     def _release_if_due(self, now: datetime) -> None:
-        """The next bad release at its time, or later, when the rollout before it has ended."""
+        """Release the next bad release at its time, or later, when the rollout before it has ended."""
         number = len(self.released)
         if number == len(self.bad_releases):
             return
@@ -112,7 +112,7 @@ class Timeline:
 
 
 class Reports:
-    """A day's schedules at work beside the traffic of the next day, for the machine has more than one core."""
+    """The schedules of a day, run in parallel with the traffic of the next day to use a second core."""
 
     def __init__(self, daemon: Daemon) -> None:
         self._daemon = daemon
@@ -133,6 +133,6 @@ class Reports:
         self._started = self._beside.submit(self._daemon.evaluate_schedules, now)
 
     def finish(self) -> None:
-        """Wait for what was started; raises what it raised."""
+        """Wait for the schedules that were started; raises their error."""
         if self._started is not None:
             self._started.result()

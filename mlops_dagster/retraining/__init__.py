@@ -1,1 +1,1 @@
-"""When to retrain, and how a candidate comes about. What comes out is only ever a challenger."""
+"""Retraining: its triggers, and the fitting of a candidate. A candidate can only become a challenger."""

@@ -1,4 +1,4 @@
-"""Scores of a batch of rows, by one version, in files beside each other: what came in, and what was answered."""
+"""Batch scores: files with the rows of a day, and files with these rows and a version's answers."""
 
 import io
 import itertools
@@ -18,13 +18,13 @@ if TYPE_CHECKING:
     import pyarrow as pa
 
 ADDED = ("prediction", "score", "version", "digest")
-"""The columns that come beside those of a row."""
+"""The columns that are added to those of a row."""
 
 _ROWS_AT_ONCE = 10_000
 
 
 class BatchFiles:
-    """The batches of one model, one for each day."""
+    """The files of one model's batch for one day."""
 
     def __init__(self, files: Files, model: str, day: datetime) -> None:
         self._files = files
@@ -32,18 +32,19 @@ class BatchFiles:
         self._scores = f"{model}/{in_utc(day):%Y-%m-%d}.parquet"
 
     def has_rows(self) -> bool:
-        """Whether there is something to be scored: there is once it has passed its validation."""
+        """Return whether there are rows to score: a batch is stored once it has passed its validation."""
         return self._files.has(self._rows)
 
     @property
     def link(self) -> str:
-        """Where the scores are, for people."""
+        """The place of the scores, as a link for people."""
         return self._files.link(self._scores)
 
     def keep(self, frame: "pd.DataFrame") -> None:
-        """The rows to be scored; scores of earlier ones are gone.
+        """Store the rows to be scored, and remove the scores of earlier ones.
 
-        Raises InvalidInputError for a column of ours, and for what Arrow cannot store, and StorageError.
+        Raises InvalidInputError for a column named in `ADDED`, and for values that Arrow cannot store, and
+        StorageError.
         """
         taken = sorted(set(ADDED) & set(frame.columns))
         if taken:
@@ -52,38 +53,38 @@ class BatchFiles:
         self._files.put(self._rows, as_parquet(frame, row_group_size=_ROWS_AT_ONCE))
 
     def read(self) -> bytes:
-        """The rows to be scored, as Parquet; raises ArtifactNotFoundError, StorageError."""
+        """Return the rows to be scored, as Parquet; raises ArtifactNotFoundError, StorageError."""
         return self._files.read(self._rows)
 
     def score(self, scored: bytes) -> None:
-        """Keep the scores, in place of others; raises StorageError."""
+        """Store the scores, in place of earlier ones; raises StorageError."""
         self._files.put(self._scores, scored)
 
     def forget_scores(self) -> None:
-        """Let go of them; raises StorageError."""
+        """Remove the scores; raises StorageError."""
         self._files.remove(self._scores)
 
     def forget(self) -> None:
-        """Neither rows nor scores; raises StorageError."""
+        """Remove rows and scores; raises StorageError."""
         self._files.remove(self._rows)
         self.forget_scores()
 
 
 class Scored(NamedTuple):
-    """How many rows a day has, and how many of them got no prediction."""
+    """The number of rows of a day, and the number of those without a prediction."""
 
     rows: int
     unscored: int
 
 
 def score_batch(files: BatchFiles, version: ModelVersion, estimator: Estimator) -> Scored:
-    """Score the rows of a day, some thousands at a time.
+    """Score the rows of a day, some thousands at a time, and return their counts.
 
-    A row has all columns it came with, and `prediction`, `score`, `version` and `digest`: the answers are those of the
-    data plane. A row with an infinite number that the version refuses has a null prediction and score. Scored again,
-    the file is replaced. In memory are both files, compressed as they are.
+    A row has all its own columns, and `prediction`, `score`, `version` and `digest`: the answers are those of the data
+    plane. A row with an infinite number that the version refuses has a null prediction and score. Scoring again
+    replaces the file. Both files are in memory, compressed.
 
-    Raises ModelFailedError, and then there is no file of scores, and StorageError.
+    Raises ModelFailedError, after which no file of scores exists, and StorageError.
     """
     import pyarrow as pa
     import pyarrow.parquet as pq

@@ -1,4 +1,4 @@
-"""The present champion beside a candidate, on the rows that the candidate is judged on: how much these rows prove."""
+"""The comparison of a candidate with the champion on the evaluated rows, for the design effect of their difference."""
 
 from __future__ import annotations
 
@@ -19,26 +19,26 @@ if TYPE_CHECKING:
     import pandas as pd
 
 ENOUGH_DAYS = 7
-"""With fewer, how days differ in the difference is known too roughly: how they differ in wrong answers is asked too."""
+"""With fewer days, their variation in the difference is too uncertain: that of wrong answers is used too."""
 
 
 MOST_LOST = 0.05
-"""More than a season takes. A champion that loses so much is asked about rows unlike those it serves (other
-units, a broken feed): how the two differ there says nothing of how they will differ."""
+"""A larger loss than seasons cause. A champion that loses so much was given rows unlike those it serves (other
+units, a broken feed): the difference of the two there does not predict their difference in service."""
 
 
 class PresentChampion(NamedTuple):
-    """The version that a candidate is to replace; its estimator is loaded when it is asked."""
+    """The version that a candidate is to replace; its estimator is loaded only when needed."""
 
     version: str
     schema: ModelSchema | None
     load: Callable[[], Estimator]
     accuracy: float | None = None
-    """As its card says; None if it does not."""
+    """The accuracy on its card; None if the card has none."""
 
     @classmethod
     def of(cls, version: ModelVersion | None, registry: ModelRegistry) -> PresentChampion | None:
-        """The champion as the registry has it; None before there is one."""
+        """Return the champion for comparison; None if `version` is None."""
         if version is None:
             return None
         overall = None if version.card is None else version.card.overall
@@ -47,12 +47,12 @@ class PresentChampion(NamedTuple):
 
 
 class Beside(NamedTuple):
-    """How much rows prove that both versions scored."""
+    """The number of rows that are worth one observation when both versions scored them."""
 
     effect: DesignEffect | None
-    """Of the daily difference; None where it is not known."""
+    """The design effect of the daily difference; None if unknown."""
     sentence: str
-    """In plain words, for the card; empty where there is no champion."""
+    """The effect in plain words, for the card; empty without a champion."""
 
 
 def beside_champion(
@@ -61,18 +61,19 @@ def beside_champion(
     wrong: npt.NDArray[np.bool_],
     of_wrong: DesignEffect | None,
 ) -> Beside:
-    """The design effect of the daily difference between candidate and champion; `wrong` says where the candidate is.
+    """Return the design effect of the daily difference between candidate and champion.
 
-    `rows` have the features, `label` and `event_time`. The champion was perhaps fitted on some of them, and is then too
-    good there: that moves the mean of the difference, which is not asked here, and hardly how days differ in it. With
-    under `ENOUGH_DAYS` days the larger of it and the effect of wrong answers, `of_wrong`, is taken. A champion that
-    cannot be loaded, or cannot score such rows, leaves the effect unknown and is no error.
+    `wrong` marks the rows that the candidate answers wrong; `rows` have the features, `label` and `event_time`. If the
+    champion was fitted on some of them, it is too good there: that moves the mean of the difference, which is not used
+    here, and hardly its variation between days. With under `ENOUGH_DAYS` days, the larger of it and the effect of wrong
+    answers, `of_wrong`, is taken. A champion that cannot be loaded, or cannot score such rows, leaves the effect
+    unknown and is not an error.
     """
     if champion is None:
         return Beside(None, "")
     try:
         scored, its_wrong = _wrong_of(champion, rows)
-    except Exception as error:  # of whatever kind: it is the champion's failure, and not the candidate's
+    except Exception as error:  # any error: it is a failure of the champion, not of the candidate
         why = f"the champion {champion.version} cannot score the evaluated rows: {told(error)}"
         return Beside(None, _unknown(why))
     if (strange := _strange(champion, its_wrong)) is not None:
@@ -92,7 +93,7 @@ def beside_champion(
 
 
 def _wrong_of(champion: PresentChampion, rows: pd.DataFrame) -> tuple[npt.NDArray[np.bool_], npt.NDArray[np.int64]]:
-    """Which rows its schema accepts, and where it is wrong (1) among them; raises whatever it raises."""
+    """Return a mask of rows that its schema accepts, and 1 for each wrong one of these; raises any error it raises."""
     schema = champion.schema
     if schema is None:
         raise ModelFailedError("it was registered without a schema")
@@ -110,7 +111,7 @@ def _wrong_of(champion: PresentChampion, rows: pd.DataFrame) -> tuple[npt.NDArra
 
 
 def _strange(champion: PresentChampion, its_wrong: npt.NDArray[np.int64]) -> str | None:
-    """Why these rows are unlike those that the champion serves; None if they are not."""
+    """Return the reason why these rows are unlike those that the champion serves; None if they are alike."""
     right = 1 - float(its_wrong.mean())
     if champion.accuracy is None or right >= champion.accuracy - MOST_LOST:
         return None
@@ -121,7 +122,7 @@ def _strange(champion: PresentChampion, its_wrong: npt.NDArray[np.int64]) -> str
 
 
 def _by_day(times: pd.Series[pd.Timestamp], difference: npt.NDArray[np.int64]) -> Sequence[tuple[int, int, int]]:
-    """Wins, losses and ties of each day in UTC, in order; a difference of 1 is a loss, -1 a win."""
+    """Return wins, losses and ties of each day in UTC, in order; a difference of 1 is a loss, -1 a win."""
     day = np.unique(times.dt.floor("D").to_numpy(), return_inverse=True)[1]
     wins, losses, ties = (np.bincount(day[difference == each], minlength=day.max() + 1) for each in (-1, 1, 0))
     return list(zip(wins.tolist(), losses.tolist(), ties.tolist(), strict=True))

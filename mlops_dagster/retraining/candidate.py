@@ -1,4 +1,4 @@
-"""From labelled rows to a candidate: fit, evaluate on later rows, refit on all of them."""
+"""The fitting of a candidate from labelled rows: fit, evaluate on later rows, refit on all of them."""
 
 from __future__ import annotations
 
@@ -37,9 +37,9 @@ if TYPE_CHECKING:
 
 @dataclass(frozen=True)
 class Candidate:
-    """A fitted model with what is known of it.
+    """A fitted model with its evaluation and baseline.
 
-    `artifact` is its one serialization: skops bytes differ from dump to dump, and versions are known by their bytes.
+    `artifact` is its only serialization: skops bytes differ from dump to dump, and versions are known by their bytes.
     """
 
     artifact: bytes
@@ -50,9 +50,9 @@ class Candidate:
     provenance: Provenance
     baseline: Baseline
     unjudged: tuple[str, ...] = ()
-    """What the evaluation says nothing of, a sentence each: classes that it had no rows of."""
+    """One sentence for each class without evaluated rows, or without earlier rows to fit on."""
     shared_days: str = ""
-    """What days that share causes make of a comparison with the champion, in plain words; empty without a champion."""
+    """The effect of days with shared causes on a comparison with the champion, in words; empty without a champion."""
 
     @property
     def digest(self) -> str:
@@ -73,14 +73,14 @@ def fit_candidate(
 ) -> Candidate:
     """Fit on the rows before `evaluate_from`, evaluate on the others, then refit on all.
 
-    The present `champion` scores the others too: how days differ in the difference is the baseline's effect "paired",
-    which says how many rows a rollout takes for one. Without it, or where it cannot score them, there is none.
+    The present `champion` scores the others too: the variation of the difference between days becomes the baseline's
+    design effect "paired", by which a rollout counts rows. Without a champion, or if it cannot score them, that is
+    absent.
 
-    `bins` are those of earlier versions with the same schema, so that counts stay comparable; without
-    them, and for features that have left them, they are made from `frame`. Raises TrainingDataError when there is too
-    little to fit or judge, or a class or a second group is missing, InvalidInputError for an estimator that is not
-    taken, ModelFailedError for one whose scores are no probabilities. The model file may hold `own_types`, see
-    `Settings`.
+    `bins` are those of earlier versions with the same schema, so that counts stay comparable; without them, and for
+    features that have left them, they are made from `frame`. Raises TrainingDataError if there are too few rows to fit
+    or evaluate, or a class or a second group is missing, InvalidInputError for an estimator that is not accepted,
+    ModelFailedError if its scores are not probabilities. The model file may hold `own_types`, see `Settings`.
     """
     import numpy as np
 
@@ -131,7 +131,7 @@ def fit_candidate(
 
 
 def known_bins(versions: Sequence[ModelVersion], schema: ModelSchema) -> dict[str, Bins] | None:
-    """The bins that the newest version with this schema counts by, or None; `versions` are in order of registration."""
+    """Return the bins of the newest version with this schema, or None; `versions` are in order of registration."""
     for version in reversed(versions):
         if version.baseline is not None and version.schema is not None and version.schema.digest == schema.digest:
             return {name: histogram.bins for name, histogram in version.baseline.features.items()}
@@ -141,9 +141,9 @@ def known_bins(versions: Sequence[ModelVersion], schema: ModelSchema) -> dict[st
 def _judge(
     judged_on: pd.DataFrame, predicted: npt.NDArray[np.object_], attributes: Sequence[str], schema: ModelSchema
 ) -> tuple[tuple[EvaluationSlice, ...], tuple[FairnessAudit, ...]]:
-    """All rows (the slice "overall", first) and each group of each attribute; and the audit of each attribute.
+    """Return the slices: all rows ("overall") first, then each group of each attribute; and each attribute's audit.
 
-    Of two classes the last is the one that people ask about: its rates are compared.
+    With two classes, the rates of the last class are compared: it is the one that matters to people.
     """
     true = judged_on["label"].to_numpy()
     positive = schema.classes[-1] if len(schema.classes) == 2 else None
@@ -156,7 +156,7 @@ def _judge(
 
 
 def _slices(rows: pd.DataFrame, attributes: Sequence[str]) -> Iterator[tuple[str, npt.NDArray[np.int64]]]:
-    """The name and the rows' positions of each group of each attribute."""
+    """Yield the name and the positions of the rows of each group of each attribute."""
     import numpy as np
 
     for attribute in attributes:

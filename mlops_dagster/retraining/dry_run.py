@@ -1,4 +1,4 @@
-"""A trainer tried in seconds: its rows held against its schema, and a candidate fitted on a few of them."""
+"""A trial of a trainer in seconds: a check of its rows against its schema, and a candidate fitted on a few of them."""
 
 from __future__ import annotations
 
@@ -28,9 +28,9 @@ _ROWS_OF_A_CLASS = 100
 
 
 def check_estimator(module_name: str, own_types: Sequence[str]) -> Trainer:
-    """Return the trainer, whose `estimator`, if it has one, is called once; what `fit` gives shows when it is called.
+    """Return the trainer after calling its `estimator`, if it has one, once; a result of `fit` is checked at its call.
 
-    Raises InvalidInputError if `estimator` makes no classifier that would be taken, UnsafeArtifactError for its types.
+    Raises InvalidInputError if `estimator` returns an unacceptable classifier, UnsafeArtifactError for its types.
     """
     trainer = load_trainer(module_name)
     if not hasattr(trainer, "fit"):
@@ -113,18 +113,18 @@ def _hold_for_hours(frame: pd.DataFrame, schema: ModelSchema, validation: Valida
 
 @contextmanager
 def _own_errors(whose: str) -> Iterator[None]:
-    """Raise InvalidInputError for whatever a team's code raises."""
+    """Raise InvalidInputError for any error of a team's code."""
     try:
         yield
     except MlopsError:
         raise
-    except Exception as error:  # of whatever kind
+    except Exception as error:  # any error
         raised = f"{whose} raised {type(error).__name__}"
         raise InvalidInputError(f"{raised}: {error}", told=raised) from error
 
 
 def _some_of_each(frame: pd.DataFrame, late: pd.Series[bool]) -> pd.DataFrame:
-    """Rows evenly spaced in time, of each class, before and after the evaluation begins."""
+    """Return rows evenly spaced in time, of each class, before and after the evaluation begins."""
     import numpy as np
 
     most = max(_ROWS // frame[LABEL].nunique(), _ROWS_OF_A_CLASS)

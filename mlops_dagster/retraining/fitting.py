@@ -1,4 +1,4 @@
-"""A trainer's estimator, fitted: the object, and the bytes that are registered."""
+"""The fitting of a trainer's estimator, and the bytes to register."""
 
 from __future__ import annotations
 
@@ -21,23 +21,23 @@ if TYPE_CHECKING:
     import pandas as pd
 
 AGREES_TO: float = 1e-5
-"""How far the probabilities of an estimator that was saved and loaded may be from those of the fitted one."""
+"""The largest accepted difference between the probabilities of an estimator as fitted and as saved and loaded."""
 _COMPARED_ROWS = 1000
 
 
 class Fitted(NamedTuple):
-    """A fitted estimator."""
+    """A fitted estimator, with its file if the trainer wrote one."""
 
     estimator: Estimator
     file: bytes | None
-    """As the trainer wrote it; None if the estimator is still to be saved."""
+    """The bytes that the trainer wrote; None if the estimator is still to be saved."""
 
 
 def fit(trainer: Trainer, frame: pd.DataFrame, own_types: Collection[str]) -> Fitted:
     """Fit on the rows of `frame`: the features, and `label`. Model files may hold `own_types`, see `Settings`.
 
-    Raises InvalidInputError and UnsafeArtifactError for an estimator or a file that is not taken, before it is fitted
-    where that can be told, and what the estimator's own `fit` raises.
+    Raises InvalidInputError and UnsafeArtifactError for an estimator or a file that is not accepted, if possible before
+    the fit, and any error of the estimator's own `fit`.
     """
     rows, labels = features_frame(trainer.SCHEMA, frame), frame["label"]
     if hasattr(trainer, "fit"):
@@ -54,9 +54,9 @@ def fit(trainer: Trainer, frame: pd.DataFrame, own_types: Collection[str]) -> Fi
 
 
 def saved(fitted: Fitted, schema: ModelSchema, rows: pd.DataFrame, own_types: Collection[str]) -> bytes:
-    """Return the bytes to register; what is loaded from them answers `rows` as the fitted estimator does.
+    """Return the bytes to register; the estimator loaded from them answers `rows` as the fitted one does.
 
-    Raises UnsafeArtifactError and InvalidInputError for what cannot be saved, ModelFailedError for other answers.
+    Raises UnsafeArtifactError and InvalidInputError if it cannot be saved, ModelFailedError if answers differ.
     """
     if fitted.file is not None:
         return fitted.file

@@ -1,4 +1,4 @@
-"""When to retrain: on drift of inputs or concept, on bad performance, or on a cadence, whichever comes first."""
+"""The decision to retrain: by drift, concept drift, bad performance or a cadence, the first that applies."""
 
 from calendar import monthrange
 from collections.abc import Iterator, Sequence
@@ -19,7 +19,7 @@ BUDGET_PERIOD = timedelta(days=30)
 
 
 def _off_is_null(value: object) -> object:
-    """YAML reads `off` as false."""
+    """Return the cadence; False becomes None, as YAML reads `off` as false. Raises ValueError."""
     if value is False:
         return None
     if value not in ("weekly", "monthly", None):
@@ -28,7 +28,7 @@ def _off_is_null(value: object) -> object:
 
 
 class RetrainingPolicy(StrictModel):
-    """What starts a retraining; what comes out of one is only ever a challenger."""
+    """The triggers and limits of retraining; a candidate can only become a challenger."""
 
     on_drift: bool = Field(default=True, description="drift of the scores, or drift that may cost answers, starts one")
     on_concept_drift: bool = Field(default=True, description="a champion proven worse than its evaluation starts one")
@@ -54,7 +54,7 @@ class RetrainingPolicy(StrictModel):
 
 @dataclass(frozen=True, slots=True)
 class RetrainDecision:
-    """Whether to retrain, what asked for it, the reason either way, and the numbers of the trigger."""
+    """The decision to retrain or not, with its trigger, the reason, and the numbers of the trigger."""
 
     retrain: bool
     trigger: Trigger | None
@@ -74,12 +74,12 @@ def should_retrain(
     running: bool = False,
     failed_at: Sequence[datetime] = (),
 ) -> RetrainDecision:
-    """Whether to retrain now, by what asks for it: `performance`, `concept`, `drift`, the cadence.
+    """Return the decision to retrain now, by `performance`, `concept`, `drift` or the cadence.
 
-    A retraining that is `running`, or a rollout, is finished first: its challenger may be the answer to the same
-    drift. `retrained_at` are the retrainings so far. A model never trained here is due at once. Those that came to
-    nothing, `failed_at`, cost as much and count against the budget; they answer nothing, so no cool-down follows them.
-    Times more than a day ahead are of a clock that was wrong, or of a wrong `as_of`, and hold nothing up.
+    A retraining that is `running`, or a rollout, is finished first: its challenger may already answer the same drift.
+    `retrained_at` are the retrainings so far. A model never trained here is due at once. Failed ones, `failed_at`, cost
+    as much and count against the budget; but as they change nothing, no cool-down follows them. Times more than a day
+    ahead come from a wrong clock or a wrong `as_of`, and are ignored.
 
     >>> from datetime import UTC
     >>> march = datetime(2013, 3, 1, tzinfo=UTC)
@@ -88,7 +88,7 @@ def should_retrain(
     ...     RetrainingPolicy(), now=march + timedelta(days=8), retrained_at=[march], drift=signal,
     ...     rollout_active=False,
     ... ).reason
-    'drift of dep_delay, which moves the scores (KS D 0.200)'
+    'drift of dep_delay, which moves the scores (KS D 0.200); no daily report of this champion was known'
     """
     if running:
         return _not_now("a retraining is running")
@@ -123,7 +123,7 @@ def should_retrain(
 
 
 def _weighed(policy: RetrainingPolicy, drift: DriftSignal | None, concept: ConceptSignal | None) -> Weighed:
-    """Whether drift asks for one, and why or why not."""
+    """Return whether drift asks for a retraining, with the reason."""
     if not policy.on_drift:
         return Weighed(False, "drift starts none by the policy")
     if drift is None:
@@ -138,7 +138,7 @@ def _signals(
     performance: PerformanceSignal | None,
     concept: ConceptSignal | None,
 ) -> Iterator[tuple[Trigger, str, Numbers]]:
-    """What asks for a retraining, and why; what is known of the answers comes before what is known of the inputs."""
+    """Yield each trigger that asks, with reason and numbers; facts about answers come before facts about inputs."""
     if performance is not None:
         yield "performance", performance.reason, performance.numbers
     if policy.on_concept_drift and concept is not None and concept.drifted:
@@ -156,7 +156,7 @@ def _not_now(reason: str) -> RetrainDecision:
 
 
 def _due(cadence: Cadence | None, last: datetime | None, now: datetime) -> datetime | None:
-    """When the cadence asks for the next retraining: a week or a calendar month after the last."""
+    """Return the time of the next retraining by the cadence: a week or a calendar month after the last."""
     if cadence is None:
         return None
     if last is None:

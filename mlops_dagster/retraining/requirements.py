@@ -1,4 +1,4 @@
-"""What a training set must have before anything is fitted on it: said at once, and not by a gate afterwards."""
+"""The requirements of a training set, checked before the fit, so that no gate has to refuse the version later."""
 
 from __future__ import annotations
 
@@ -26,7 +26,7 @@ def check_requirements(
     evaluate_from: datetime,
     fairness_attributes: Sequence[str],
 ) -> None:
-    """Raise TrainingDataError if a candidate could not be fitted, judged or compared in all that gates ask for.
+    """Raise TrainingDataError if a candidate could not be fitted, evaluated or compared as the gates require.
 
     `fitted_on` are the rows before `evaluate_from`, `judged_on` the others; the final estimator is fitted on both.
     """

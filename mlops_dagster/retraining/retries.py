@@ -1,4 +1,4 @@
-"""Which failures of a retraining may be gone in some minutes, and which are there until somebody mends them."""
+"""The failures of a retraining that may pass within minutes, as opposed to those that a person must mend."""
 
 from collections.abc import Iterator
 from json import JSONDecodeError
@@ -14,7 +14,7 @@ from mlops_dagster.errors import (
 )
 
 _PASSES: Final = (OSError, ModelTimeoutError, JSONDecodeError, MemoryError)
-"""Networks, disks and servers come back; half an answer of theirs is no JSON."""
+"""Errors of networks, disks and servers, which recover; half a response of a server is invalid JSON."""
 
 _OURS: Final = (InvalidInputError, ModelFailedError, RefusedError, TrainingDataError)
 _FOREIGN: Final = (
@@ -29,11 +29,11 @@ _FOREIGN: Final = (
     TypeError,
     ValueError,
 )
-"""What the code, the configuration or the rows lack, they lack the next time as well."""
+"""Errors of code, configuration or rows: they would fail again the next time."""
 
 
 def may_pass(error: BaseException) -> bool:
-    """Return whether to try again. An error that comes of a network's or a disk's may pass, whatever its own class.
+    """Return whether to try again. An error caused by a network or a disk may pass, even if its class is another.
 
     >>> may_pass(ConnectionResetError()), may_pass(NameError("name 'pd' is not defined")), may_pass(RuntimeError())
     (True, False, True)
@@ -44,7 +44,7 @@ def may_pass(error: BaseException) -> bool:
 
 
 def chain_of(error: BaseException | None) -> Iterator[BaseException]:
-    """Yield the error and what it came of, as a traceback shows them."""
+    """Yield the error and its causes, as a traceback shows them."""
     seen: set[int] = set()
     while error is not None and id(error) not in seen:
         yield error

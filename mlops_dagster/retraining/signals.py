@@ -1,36 +1,36 @@
-"""What may ask for a retraining, each with the numbers it was measured at and held against."""
+"""The signals that may trigger a retraining, each with its numbers and limits."""
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import TypeAlias
 
 Numbers: TypeAlias = Mapping[str, str]
-"""What a trigger was measured at and held against, as the run shows it."""
+"""The numbers of a trigger and their limits, as the run shows them."""
 
 SHOWN = 5
-"""So many drifted features a run names, with their numbers; the report has them all."""
+"""The number of drifted features that a run shows with their numbers; the report has all."""
 
 
 @dataclass(frozen=True, slots=True)
 class DriftSignal:
-    """What retraining needs of the latest drift report."""
+    """The facts of the latest drift report that retraining needs."""
 
     verdict: str
     features: tuple[str, ...]
     psi: Mapping[str, float] = field(default_factory=dict)
     noise: Mapping[str, float] = field(default_factory=dict)
     limit: float | None = None
-    """The PSI over which a feature asks for retraining."""
+    """The PSI above which a feature asks for retraining."""
     score: str = "inconclusive"
     """The verdict on the scores."""
     ks: float | None = None
-    """The distance of the scores."""
+    """The Kolmogorov-Smirnov distance of the scores."""
     why: str = ""
-    """Why the verdict is not that of the features."""
+    """The reason why the verdict is not that of the features."""
 
     @classmethod
     def from_metadata(cls, metadata: Mapping[str, object]) -> "DriftSignal":
-        """From the metadata of a drift report; without a verdict in it, it cannot tell.
+        """Return the signal in the metadata of a drift report; without a verdict it is inconclusive.
 
         >>> DriftSignal.from_metadata({"verdict": "retrain", "drifted": ["temp"], "psi": {"temp": 0.4}}).psi
         {'temp': 0.4}
@@ -51,18 +51,18 @@ class DriftSignal:
 
     @property
     def gravest(self) -> tuple[str, ...]:
-        """The few features that have drifted most: a run has no room for those of a hundred columns."""
+        """The few features that have drifted most: a run cannot show a hundred columns."""
         return tuple(sorted(self.features, key=lambda name: -self.psi.get(name, 0.0))[:SHOWN])
 
     @property
     def named(self) -> str:
-        """The gravest features, and how many more there are."""
+        """The gravest features as text, and the number of the others."""
         more = len(self.features) - SHOWN
         return ", ".join(self.gravest) + (f" and {more} more" if more > 0 else "")
 
     @property
     def score_numbers(self) -> str:
-        """The distance of the scores, in parentheses; empty where it is not known."""
+        """The distance of the scores, in parentheses; empty if unknown."""
         return "" if self.ks is None else f" (KS D {self.ks:.3f})"
 
     @property
@@ -78,7 +78,7 @@ class DriftSignal:
 
 @dataclass(frozen=True, slots=True)
 class PerformanceSignal:
-    """Why the champion does too badly to stay, and by what numbers."""
+    """The reason why the champion performs too badly to stay, and the numbers."""
 
     reason: str
     numbers: Numbers = field(default_factory=dict)
@@ -86,17 +86,17 @@ class PerformanceSignal:
 
 @dataclass(frozen=True, slots=True)
 class ConceptSignal:
-    """What retraining needs of the latest daily report: whether the champion is found worse, and by what numbers."""
+    """The facts of the latest daily report that retraining needs: a proven loss of the champion, with its numbers."""
 
     drifted: bool
     reason: str
     numbers: Numbers = field(default_factory=dict)
     harm: Mapping[str, str] = field(default_factory=dict)
-    """What each drifted feature has to do with wrong answers."""
+    """The verdict on each drifted feature's relation to wrong answers."""
 
     @classmethod
     def from_metadata(cls, metadata: Mapping[str, object]) -> "ConceptSignal":
-        """From the metadata of a daily report; the numbers are of a collapse, else of the first slice that drifted.
+        """Return the signal in a daily report's metadata; numbers are of a collapse, else of the first drifted slice.
 
         >>> ConceptSignal.from_metadata({"concept": "not_proven", "concept_reason": "0.10 wrong"})
         ConceptSignal(drifted=False, reason='0.10 wrong', numbers={}, harm={})

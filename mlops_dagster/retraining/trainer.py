@@ -1,4 +1,4 @@
-"""What a team writes to bring its model: one small module."""
+"""The protocol of a trainer: the small module that a team writes for its model."""
 
 from __future__ import annotations
 
@@ -38,15 +38,15 @@ class Estimator(Protocol):
 
 
 class Trainer(Protocol):
-    """A module with these names, and those of `EstimatorTrainer` or `FittingTrainer`, is a trainer.
+    """A module with these names, and those of `EstimatorTrainer` or `FittingTrainer`.
 
-    One that is to score batches (`batch_scores` in defs.yaml) has another: see `BatchSource`.
+    A trainer whose champion is to score batches (`batch_scores` in defs.yaml) has one more: see `BatchSource`.
     """
 
     SCHEMA: ModelSchema
 
     def training_set(self, start: datetime, end: datetime) -> pd.DataFrame:
-        """The labelled rows of [start, end) whose label was known by `end`.
+        """Return the labelled rows of [start, end) whose label was known by `end`.
 
         Columns: the features of the schema; `label`, one of its classes; `event_time`, with a time zone. Numbers may
         be of any type of pandas, Arrow or Decimal; classes and categories texts, whole numbers or booleans.
@@ -55,10 +55,10 @@ class Trainer(Protocol):
 
 
 class EstimatorTrainer(Trainer, Protocol):
-    """A trainer whose estimator is fitted for it; `examples/flights/flights/trainer.py` is one."""
+    """A trainer whose estimator the platform fits; `examples/flights/flights/trainer.py` is one."""
 
     def estimator(self) -> Estimator:
-        """Return a new, unfitted classifier that takes a frame with the schema's columns: see docs/estimators.md."""
+        """Return a new, unfitted classifier that accepts a frame with the schema's columns: see docs/estimators.md."""
         ...
 
 
@@ -68,26 +68,26 @@ class FittingTrainer(Trainer, Protocol):
     def fit(self, features: pd.DataFrame, labels: pd.Series[str]) -> Estimator | str | os.PathLike[str]:
         """Return a classifier fitted on these rows, or the path of a skops or ONNX file with it.
 
-        It is called once to be judged on later rows, then once more with all rows.
+        It is called once for the evaluation on later rows, then once more with all rows.
         """
         ...
 
 
 class BatchSource(Protocol):
-    """Where the rows come from that a champion is to score by the day, asked for online or not."""
+    """The source of the rows that a champion scores daily, whether or not they are requested online."""
 
     def batch(self, start: datetime, end: datetime) -> pd.DataFrame:
-        """The rows of [start, end): the features of the schema as in a training set, and `event_time`.
+        """Return the rows of [start, end): the features of the schema as in a training set, and `event_time`.
 
-        Further columns, such as an id, are kept beside the scores. By `prediction_id` and `key`, if they are among
-        them, an erasure finds the rows of a person.
+        Further columns, such as an id, are kept with the scores. If `prediction_id` and `key` are among them, an
+        erasure finds the rows of a person by these.
         """
         ...
 
 
 @dataclass(frozen=True)
 class TrainingSet:
-    """Rows to train on, what their validation found, and why they were asked for."""
+    """Rows to train on, the result of their validation, and the trigger and reason of the training."""
 
     frame: pd.DataFrame
     validation: Validation
@@ -95,11 +95,11 @@ class TrainingSet:
     trigger: str
     reason: str
     numbers: Mapping[str, str] = field(default_factory=dict)
-    """What the trigger was measured at."""
+    """The numbers of the trigger."""
 
 
 def read_batch(module_name: str, start: datetime, end: datetime) -> pd.DataFrame:
-    """What `batch` of that module gives; raises InvalidInputError for whatever it raises, and for no DataFrame."""
+    """Return the rows that `batch` of that module gives; raises InvalidInputError for its errors and wrong types."""
     source, where = load_batch_source(module_name), f"`batch` of {module_name}"
     try:
         found: object = source.batch(start, end)
@@ -113,9 +113,9 @@ def read_batch(module_name: str, start: datetime, end: datetime) -> pd.DataFrame
 
 
 def batch_rows(frame: pd.DataFrame, schema: ModelSchema, start: datetime, end: datetime) -> pd.DataFrame:
-    """The rows of a batch in the types of `schema`; further columns, such as an id, are as they came.
+    """Return the rows of a batch in the types of `schema`; further columns, such as an id, are unchanged.
 
-    Raises InvalidInputError for values and times that cannot be, saying what to write instead.
+    Raises InvalidInputError for values and times that cannot be converted, with the code to write instead.
     """
     if TIME not in frame:
         return conform(frame, schema)
@@ -125,10 +125,10 @@ def batch_rows(frame: pd.DataFrame, schema: ModelSchema, start: datetime, end: d
 
 
 def read_training_set(module_name: str, start: datetime, end: datetime) -> pd.DataFrame:
-    """The rows that `training_set` of that module gives, in the types of the schema, by time; others are as they came.
+    """Return the rows of that module's `training_set`, in the schema's types, by time; other columns are unchanged.
 
-    What the values are is for their suite to say. What the module raises is its own. Raises TrainingDataError for what
-    is no frame with rows of [start, end) as `Trainer` has them, saying what to write instead.
+    Their values are for the suite to judge. Errors of the module's own code pass through. Raises TrainingDataError if
+    the result is not a frame with rows of [start, end) as `Trainer` describes, with the code to write instead.
     """
     trainer, where = load_trainer(module_name), f"`training_set` of {module_name}"
     found: object = trainer.training_set(start, end)
@@ -152,7 +152,7 @@ def _frame(found: object) -> pd.DataFrame:
 
 
 def _refuse_infinite(frame: pd.DataFrame, numeric: list[str]) -> None:
-    """An estimator either refuses them, fits on them in silence, or has edges of bins that no baseline can keep."""
+    """Refuse infinite values: estimators refuse them, silently fit on them, or get bin edges no baseline can keep."""
     import numpy as np
 
     for name in numeric:
@@ -164,7 +164,7 @@ def _refuse_infinite(frame: pd.DataFrame, numeric: list[str]) -> None:
 
 
 def check_trainer(module_name: str) -> None:
-    """Raises InvalidInputError if there is no module of that dotted name. It is looked for, not run: it may be slow."""
+    """Raise InvalidInputError if no module has that dotted name. The module is located, not run: that may be slow."""
     try:
         found = importlib.util.find_spec(module_name)
     except ImportError as error:
@@ -174,7 +174,7 @@ def check_trainer(module_name: str) -> None:
 
 
 def load_trainer(module_name: str) -> Trainer:
-    """The trainer module of that dotted name, held against its protocol; raises InvalidInputError for what it lacks."""
+    """Return the trainer module of that dotted name, checked against its protocol; raises InvalidInputError."""
     module = _module(module_name, SCHEMA=None, training_set=("start", "end"))
     if not isinstance(module.SCHEMA, ModelSchema):
         raise InvalidInputError(
@@ -191,12 +191,12 @@ def load_trainer(module_name: str) -> Trainer:
 
 
 def load_batch_source(module_name: str) -> BatchSource:
-    """The same module as the source of batches; raises InvalidInputError if it is none."""
+    """Return the module of that dotted name as a source of batches; raises InvalidInputError if it has no `batch`."""
     return cast("BatchSource", _module(module_name, batch=("start", "end")))
 
 
 def _module(module_name: str, **wanted: tuple[str, ...] | None) -> ModuleType:
-    """The module, which has these names: functions that take such arguments, or any value (None)."""
+    """Return the module if it has the `wanted` names: functions with these arguments, or any value (None)."""
     module = _imported(module_name)
     missing = [name for name in wanted if not hasattr(module, name)]
     if missing:
@@ -229,7 +229,7 @@ def _imported(module_name: str) -> ModuleType:
         ) from error
     except InvalidInputError:
         raise
-    except Exception as error:  # whatever its own lines raise
+    except Exception as error:  # any error of its own code
         said = fields_of(error) if isinstance(error, ValidationError) else str(error)
         raised = f"the trainer {module_name!r} cannot be imported: {type(error).__name__}"
         raise InvalidInputError(f"{raised}: {said}", told=raised) from error
@@ -242,7 +242,7 @@ def _takes(function: object, arguments: tuple[str, ...]) -> bool:
         inspect.signature(function).bind(*arguments)
     except TypeError:
         return False
-    except ValueError:  # some functions of other languages do not say
+    except ValueError:  # some functions of other languages have no signature
         return True
     return True
 

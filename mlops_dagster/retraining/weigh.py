@@ -1,8 +1,8 @@
-"""Whether drift asks for a retraining: drift that moves the scores or the answers weighs more than drift that does not.
+"""The weighing of drift: drift that moves scores or answers asks for a retraining more readily than other drift.
 
-A feature may move and nobody be the worse for it (a season, a new branch). What the model does with it shows in its
-scores at once, and in wrong answers when labels come. Evidence that is missing lets a drifted feature ask, as if there
-were none of either kind; that of labels counts for more than that of scores.
+A feature may move without harm (a season, a new branch). Harm shows in the model's scores at once, and in wrong answers
+once labels are known. Without evidence of either kind a drifted feature asks; evidence of labels counts for more than
+that of scores.
 """
 
 from collections.abc import Mapping
@@ -14,14 +14,14 @@ from mlops_dagster.retraining.signals import DriftSignal
 
 @dataclass(frozen=True, slots=True)
 class Weighed:
-    """Whether drift asks for a retraining, and why or why not."""
+    """The verdict on drift: if it asks for a retraining, and the reason."""
 
     asks: bool
     reason: str
 
     @property
     def sentence(self) -> str:
-        """For people, in reports."""
+        """The decision as a sentence for reports."""
         return f"Drift asks for {'a' if self.asks else 'no'} retraining: {self.reason}."
 
 
@@ -38,11 +38,11 @@ def weigh(drift: DriftSignal, harm: Mapping[str, str] | None) -> Weighed:
     `harm` is what each drifted feature has to do with wrong answers, a `Harm`, as far as the daily report says that was
     in force at the time of the drift report; None if none was, which the reason says. In this order:
 
-    1. A report that does not say `retrain` asks for nothing.
-    2. Scores that say `retrain` ask.
-    3. A feature that says `retrain` and came with a loss asks.
+    1. A report whose verdict is not `retrain` asks for nothing.
+    2. Scores with the verdict `retrain` ask.
+    3. A feature with the verdict `retrain` that came with a loss asks.
     4. If each of those features came with no loss, none asks.
-    5. If the scores are stable, none asks; if they moved, or cannot tell, they do.
+    5. If the scores are stable, none asks; if they moved, or are inconclusive, the features ask.
 
     >>> temp = DriftSignal("retrain", ("temp",), score="stable")
     >>> weigh(temp, {})

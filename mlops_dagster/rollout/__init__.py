@@ -1,4 +1,4 @@
-"""From shadow to champion: what a rollout must show, what it has shown, what is decided, and how that is done."""
+"""Rollouts: the policy, the evidence, the decision on it, and the change of the deployment."""
 
 from mlops_dagster.rollout.collect import collect
 from mlops_dagster.rollout.controller import Controller

@@ -1,11 +1,11 @@
-"""Waiting for the person whose yes a promotion needs."""
+"""Approval of promotions by a person."""
 
 from mlops_dagster.errors import ApprovalError
 from mlops_dagster.registry import ModelRegistry, ModelVersion
 
 
 def waits_for_approval(registry: ModelRegistry, version: ModelVersion, reason: str) -> bool:
-    """Approval is all that keeps the version out of production, and nobody has said no: then it is asked for once."""
+    """Return whether the version lacks an approval only, which was not refused; ask for it if that was not done."""
     review = registry.review(version)
     if review is not None and review.kind == "rejected":
         return False

@@ -1,4 +1,4 @@
-"""What the rollups hold about a rollout."""
+"""Evidence of a rollout, collected from the rollups."""
 
 from collections import Counter, defaultdict
 from collections.abc import Iterable, Sequence
@@ -24,11 +24,11 @@ _MINUTE = timedelta(minutes=1)
 
 
 def collect(rollups: Rollups, rollout: Rollout, now: datetime, *, until: datetime | None = None) -> Evidence:
-    """Return all evidence of a rollout from its start up to `now`, or `until` where even the clock is not relied on.
+    """Return all evidence of a rollout from its start up to `now`, or `until` if even the clock is not relied on.
 
-    A row belongs to the step whose canary weight was in force when it was routed, wherever the rollout is by now.
-    After the promotion challenger and champion have changed their roles; what they are called here has not changed.
-    Other versions, versions asked for by name and rejected requests are no evidence.
+    A row belongs to the step whose canary weight was in force when it was routed, whatever step the rollout is in by
+    now. After the promotion challenger and champion have exchanged their roles; here they keep their names. Other
+    versions, versions that a request named, and rejected requests are not evidence.
     """
     until = now if until is None else until
     began = _minute(rollout.started_at)
@@ -70,7 +70,7 @@ def _labels(rollups: Rollups, rollout: Rollout, now: datetime, until: datetime) 
     late = [began + minute * _MINUTE for minute in _late_starts(rollout, min(complete - _MINUTE, now))]
     starts, step_at = [began, *late], max(_minute(rollout.step_at), began)
     outcomes = _outcomes(rollups, rollout, starts, complete)
-    # Pairs say it all where they are used, and the arms are many rows to add up.
+    # Pairs suffice where they are used, and the arms are many rows to add up.
     arms = [[]] * len(starts) if policy.uses_pairs else rollups.events_since(rollout.model, starts, complete)
     rows, at_step = (
         min(_scored(rollout, events, challenger=each).labelled for each in (True, False))
@@ -95,7 +95,7 @@ def _labels(rollups: Rollups, rollout: Rollout, now: datetime, until: datetime) 
 def _late_starts(rollout: Rollout, now: datetime) -> list[int]:
     """Return the minutes, from 1 on, that are 0, 1, 2, 4, 8... minutes before `now`.
 
-    Of any stretch that ends now, one of these begins in it and covers at least half of its minutes.
+    In any stretch that ends now, one of these minutes begins and covers at least half of it.
     """
     age = (_minute(now) - _minute(rollout.started_at)) // _MINUTE
     return sorted(age - back for back in (0, *(2**n for n in range(max(age, 0).bit_length()))) if age > back)
@@ -106,7 +106,7 @@ def _trial(rollout: Rollout) -> Pair:
 
 
 def _watch(rollout: Rollout) -> Pair:
-    """After the promotion the old champion is the one compared with the new."""
+    """Return the pair compared in the bake: the new champion, and the old one that shadows it."""
     return Pair(rollout.model, rollout.final, rollout.champion)
 
 
@@ -137,7 +137,7 @@ def _added(one: ByClass, other: ByClass) -> ByClass:
 
 
 def _cohorts(rollups: Rollups, rollout: Rollout, since: datetime, until: datetime) -> list[dict[datetime, Cohort]]:
-    """Of the pairs before the promotion and after it; without pairs, of the answers of each arm."""
+    """Return the cohorts of the pairs before the promotion and after it; without pairs, of the answers of each arm."""
     if rollout.policy.uses_pairs:
         pairs: Counter[datetime] = Counter()
         labels: Counter[datetime] = Counter()
@@ -151,7 +151,7 @@ def _cohorts(rollups: Rollups, rollout: Rollout, since: datetime, until: datetim
 
 
 def _minute(at: datetime) -> datetime:
-    """That it falls into, as the rollups count."""
+    """Return the minute that `at` falls into, as the rollups count."""
     return at.astimezone(UTC).replace(second=0, microsecond=0)
 
 
@@ -162,7 +162,7 @@ class _Arms:
 
 
 def _steps(rollout: Rollout, events: Iterable[ArmEvents]) -> tuple[StepCounts, ...]:
-    """Both arms by the canary's share of the traffic."""
+    """Return the counts of both arms by the canary's share of the traffic."""
     arms: defaultdict[float, _Arms] = defaultdict(_Arms)
     for each in events:
         match (each.role, each.version):
@@ -174,12 +174,12 @@ def _steps(rollout: Rollout, events: Iterable[ArmEvents]) -> tuple[StepCounts, .
 
 
 def _share(weight: float) -> float:
-    """Without the noise of 1 - (1 - weight), so that both arms meet in one step."""
+    """Return the weight without the rounding error of 1 - (1 - weight), so that both arms meet in one step."""
     return round(weight, 9)
 
 
 def _scored(rollout: Rollout, events: Iterable[ArmEvents], *, challenger: bool) -> EventCounts:
-    """Add up what one of the two scored while both did: a champion alone is no comparison."""
+    """Add up the events of one of the two versions while both scored: a champion alone has nothing to compare with."""
     events = list(events)
     if challenger:
         return _counts(events, rollout.challenger, "canary", "shadow", "paired") + _counts(
@@ -189,5 +189,5 @@ def _scored(rollout: Rollout, events: Iterable[ArmEvents], *, challenger: bool) 
 
 
 def _counts(events: Iterable[ArmEvents], version: str, *roles: Role) -> EventCounts:
-    """Add up what a version did in these roles, at whatever weight."""
+    """Add up the events of a version in these roles, at any weight."""
     return sum((each.counts for each in events if each.version == version and each.role in roles), EventCounts())

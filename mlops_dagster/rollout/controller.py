@@ -1,4 +1,4 @@
-"""Between evidence and traffic: looks, decides, and changes the deployment by compare-and-set."""
+"""Controller of rollouts: collects evidence, decides, and changes the deployment by compare-and-set."""
 
 from collections.abc import Callable, Mapping
 from contextlib import suppress
@@ -29,14 +29,14 @@ _OUTCOME = {
     Phase.GIVEN_UP: Outcome.GIVE_UP,
 }
 _STAGES = (Stage.REGISTERED, Stage.SHADOW, Stage.CANARY)
-"""Where a version without a rollout may be found, the last first taken up: a canary by hand, a start cut short."""
+"""Stages of a version that waits for a rollout, a later one first: a manual canary, or an interrupted start."""
 
 
 class Controller:
-    """One model's rollouts, or many models'. Any number may run at once, anywhere, and be killed at any line.
+    """A controller of the rollouts of any models. Several may run at once, anywhere, and be killed at any line.
 
-    Nothing is kept here between two calls, every step is a compare-and-set on the deployment's epoch, and each look
-    first brings the rollout's row after the deployment.
+    A controller keeps no state between two calls, every step is a compare-and-set on the deployment's epoch, and each
+    look first updates the stored rollout from the deployment.
     """
 
     def __init__(
@@ -54,24 +54,25 @@ class Controller:
         self._clock = clock
 
     def tick(self, model: str) -> Decision | None:
-        """Look, decide, act. None if there is no challenger."""
+        """Collect the evidence, decide and act; return the decision, or None without a challenger."""
         decision = self.assess(model)
         if decision is not None:
             self.enact(decision)
         return decision
 
     def assess(self, model: str) -> Decision | None:
-        """The recorded decision about the running rollout of `model`; starts one if a new version waits for it.
+        """Return the recorded decision about the running rollout of `model`; start one if a new version waits for it.
 
-        Where the fuse or a person has already ended it, the decision says so, with their reason.
+        If the fuse or a person has already ended the rollout, the decision says so, with their reason.
         """
         rollout = self._rollouts.active(model) or self._start(model)
         return None if rollout is None else self._look(rollout) or self.assess(model)
 
     def check_limits(self, model: str) -> Decision | None:
-        """The recorded rollback of the running rollout, by the evidence or already done by the fuse or a person.
+        """Return the recorded rollback of the running rollout, by the evidence or already done by the fuse or a person.
 
-        None, and nothing has been written, if there is none to make: it starts, advances and ends nothing else.
+        Returns None, and writes nothing, if there is no reason for a rollback: nothing else is started, advanced or
+        ended.
         """
         rollout = self._rollouts.active(model)
         if rollout is None:
@@ -82,13 +83,13 @@ class Controller:
         return decision if decision is not None and decision.outcome is Outcome.ROLLBACK else None
 
     def look(self, rollout: Rollout) -> Decision:
-        """What would be decided about a running rollout now; kept nowhere."""
+        """Return the decision about a running rollout at this moment, without recording it."""
         now, why = self._clock.now(), self._registry.why_not_loaded(rollout.model, _on_trial(rollout))
         evidence = replace(collect(self._rollups, rollout, now), not_loaded=why or "")
         return decide(rollout.policy, rollout, evidence, now)
 
     def enact(self, decision: Decision) -> Rollout:
-        """Do what was decided, unless the deployment has changed since; then the next look will see. Idempotent.
+        """Carry out a decision, unless the deployment has changed since; then the next look decides again. Idempotent.
 
         Raises RefusedError when the gates refuse a promotion, after the rollout was given up for that.
         """
@@ -99,10 +100,10 @@ class Controller:
             self._change_deployment(decision, paused=rollout.paused)
         return self._followed(rollout, *self._state(rollout))
 
-    # By hand: each is an event with actor and reason, and raises RolloutNotFoundError if no rollout runs.
+    # Manual actions: each is an event with actor and reason, and raises RolloutNotFoundError if no rollout runs.
 
     def pause(self, model: str, reason: str) -> Rollout:
-        """Stop where it is: it still rolls back on proof, but never advances."""
+        """Pause a rollout at its step: it still rolls back on proof, but never advances."""
         rollout = self._rollouts.pause(model, self._clock.now())
         self._registry.note(self._state(rollout)[1], "paused", reason=reason)
         return rollout
@@ -114,7 +115,7 @@ class Controller:
         return rollout
 
     def advance(self, model: str, reason: str) -> Rollout:
-        """The next step at once, paused or not, whatever evidence it still lacks; at the last step, the promotion.
+        """Advance at once, paused or not and even without evidence; at the last step, promote.
 
         Raises RefusedError if the challenger is proven worse, or a gate is closed (the rollout goes on), and
         EpochConflictError if the rollout has gone on meanwhile.
@@ -133,7 +134,7 @@ class Controller:
         return self._by_hand(self.look(self._running(model)), Outcome.GIVE_UP, reason)
 
     def discard(self, model: str, reason: str) -> str | None:
-        """Abort a rollout that cannot be read: take out who gets requests for its sake, and return the challenger."""
+        """Abort a rollout that cannot be read: take out its version if it gets requests, and return the challenger."""
         challenger = self._rollouts.discard(model)
         deployment = self._registry.deployment(model)
         if challenger is not None and receives_traffic(deployment, challenger):
@@ -146,7 +147,7 @@ class Controller:
         return self._rollouts.running(model) if rollout.phase.ended else rollout
 
     def _by_hand(self, decided: Decision, outcome: Outcome, reason: str) -> Rollout:
-        """What was decided is kept with the evidence there was, as what a person made of it."""
+        """Record a manual decision with the evidence of this moment, and carry it out."""
         decision = self._rollouts.record(replace(decided, outcome=outcome, reason=reason, origin="hand"))
         if decision is None:
             raise EpochConflictError(
@@ -156,7 +157,7 @@ class Controller:
         return self._followed(decision.rollout, *self._state(decision.rollout))
 
     def _start(self, model: str) -> Rollout | None:
-        """Into shadow first, then the row: cut short between the two, the version is found in shadow the next time."""
+        """Start a rollout: first the shadow, then the row. If cut short, the next call finds the version in shadow."""
         deployment = self._registry.deployment(model)
         challenger = self._waiting(model, deployment)
         if deployment.champion is None or challenger is None:
@@ -181,7 +182,7 @@ class Controller:
             return self._rollouts.active(model)
 
     def _waiting(self, model: str, deployment: Deployment) -> ModelVersion | None:
-        """The newest version newer than the champion and all that had a rollout; those passed over never get one."""
+        """Return the newest version after the champion and all that had a rollout; skipped ones never get one."""
         if deployment.champion is None:
             return None
         over = {*self._rollouts.challengers(model), deployment.champion}
@@ -196,7 +197,7 @@ class Controller:
         return max(reversed(waiting), key=lambda version: _STAGES.index(version.stage), default=None)
 
     def _judge(self, seen: Rollout, deployment: Deployment, challenger: ModelVersion) -> Decision | None:
-        """What the evidence says; None if the rollout has gone on meanwhile."""
+        """Return the recorded decision on the evidence; None if the rollout has gone on meanwhile."""
         rollout = self._followed(seen, deployment, challenger)
         if rollout.phase.ended:
             return None
@@ -207,7 +208,7 @@ class Controller:
         return self._rollouts.record(decision)
 
     def _notice(self, seen: Rollout, deployment: Deployment, challenger: ModelVersion) -> Decision | None:
-        """What others have done to the rollout; None once that has been recorded, and with it the rollout is over."""
+        """Record how others ended the rollout; None once that is recorded, and then the stored rollout is ended too."""
         before = replace(self._rollouts.get(seen.id), epoch=seen.epoch)
         if before.phase.ended:
             return None
@@ -220,7 +221,7 @@ class Controller:
         )
 
     def _look(self, rollout: Rollout) -> Decision | None:
-        """The recorded decision; None if there is nothing to decide any more."""
+        """Return the recorded decision; None if there is nothing to decide any more."""
         deployment, challenger = self._state(rollout)
         seen = reconcile(rollout, deployment, challenger)
         decided = self._notice if seen.phase.ended else self._judge
@@ -256,7 +257,7 @@ class Controller:
         evidence: Mapping[str, object] | None = None,
         epoch: int | None = None,
     ) -> None:
-        """The challenger goes back to where it came from; the old champion, having watched, where it would be."""
+        """Return the challenger to REGISTERED, or the old champion after its bake to DEPRECATED."""
         stage = Stage.REGISTERED if version == rollout.challenger else Stage.DEPRECATED
         found = self._registry.get(rollout.model, version)
         self._registry.transition(found, stage, reason=reason, evidence=evidence, expected_epoch=epoch)
@@ -287,7 +288,7 @@ class Controller:
                 reason=decision.reason,
                 evidence=decision.summary(),
                 expected_epoch=epoch,
-                # In one step with the promotion: there is no moment, and no kill, between the two.
+                # The bake begins in the same step as the promotion, so that no kill can come between the two.
                 watched=decision.rollout.policy.bake_hours > 0,
             )
         except RefusedError as refusal:
@@ -304,17 +305,17 @@ class Controller:
     def _followed(self, rollout: Rollout, deployment: Deployment, challenger: ModelVersion) -> Rollout:
         def changed(stored: Rollout) -> Rollout:
             seen = reconcile(stored, deployment, challenger)
-            # Not over before challenger or old champion is out: nobody would come back for it.
+            # Ended only once challenger or old champion is out: no later look would take it out.
             return stored if seen.phase.ended and extra_version(deployment, seen) is not None else seen
 
         return self._rollouts.change(rollout.id, changed)
 
 
 def _on_trial(rollout: Rollout) -> str:
-    """The version that the rollout is about, as it is called now."""
+    """Return the version on trial in the rollout, under its present name."""
     return rollout.final if rollout.phase is Phase.WATCH else rollout.challenger
 
 
 def _outcome(before: Rollout, seen: Rollout) -> Outcome:
-    """The outcome that would have brought the rollout from `before` to its end in `seen`."""
+    """Return the outcome that would have brought the rollout from `before` to its end in `seen`."""
     return Outcome.ADVANCE if before.phase is Phase.WATCH and seen.phase is Phase.PROMOTED else _OUTCOME[seen.phase]

@@ -1,4 +1,4 @@
-"""One function turns evidence into an outcome. Sensors, jobs, the fuse and the command line all call this one."""
+"""The decision: one pure function from evidence to outcome, used by sensors, jobs, the fuse and the command line."""
 
 from collections.abc import Mapping
 from datetime import datetime, timedelta
@@ -12,21 +12,21 @@ from mlops_dagster.rollout.policy import RolloutPolicy
 
 _A_DAY, _AN_HOUR = timedelta(days=1), timedelta(hours=1)
 _MANY_AGAIN = 3
-"""With so many labelled rows for each that counts, it is said that the others were counted already."""
+"""The ratio of labelled rows to counted ones from which a decision mentions that the others were counted already."""
 
 
 def decide(policy: RolloutPolicy, rollout: Rollout, evidence: Evidence, now: datetime) -> Decision:
-    """What is to become of a running rollout at `now`, with the arithmetic behind it.
+    """Decide about a running rollout at `now`, with the arithmetic behind the decision.
 
     In this order: proof that the challenger is bad, or that it cannot even be loaded, rolls back, in any phase, paused
-    or not. After its promotion nothing else can happen but the end of the watch, which is ADVANCE: once its time is
-    over and it has seen something, or, having seen too little, once as much time as a rollout may take has passed. At
-    the deadline it is promoted if proven not worse in every respect (superior, if the policy asks for that), else given
-    up. At the last step, watched for long enough, proof that it is superior, and no worse in any other respect,
-    promotes. A step that has soaked and has its minimum of evidence advances. Everything else holds, and says what is
-    missing. Evidence that leans to worse without proving it never advances nor promotes, nor does evidence of another
-    time: a challenger that has scored nothing for two hours waits for traffic, at the deadline for a day; then it is
-    given up.
+    or not. After the promotion only the end of the bake can follow, which is ADVANCE: once its time is over and there
+    is evidence, or, with too little evidence, once as much time as a rollout may take has passed. At the deadline the
+    challenger is promoted if proven not worse in every respect (superior, if the policy asks for that), or else given
+    up. At the last step, after its minimum time, proof that it is superior, and no worse in any other respect,
+    promotes. A step that has soaked and has its minimum of evidence advances. Everything else holds, with the reason of
+    what is missing. Evidence that leans to worse without proving it never advances nor promotes, nor does outdated
+    evidence: a challenger that has scored nothing for two hours waits for traffic, at the deadline for a day; then it
+    is given up.
 
     Pure: the same arguments give the same decision to the bit. Raises InvalidInputError if the rollout has ended.
     """
@@ -46,7 +46,7 @@ def decide(policy: RolloutPolicy, rollout: Rollout, evidence: Evidence, now: dat
 
 
 def highest(peaks: Mapping[str, float], other: Mapping[str, float]) -> dict[str, float]:
-    """The higher of the two, test by test.
+    """Return the higher of the two values for each test.
 
     >>> highest({"a": 3.0, "b": 1.0}, {"b": 2.0})
     {'a': 3.0, 'b': 2.0}
@@ -109,7 +109,7 @@ def _judge_watch(policy: RolloutPolicy, rollout: Rollout, evidence: Evidence, no
 
 
 def missing_in_watch(policy: RolloutPolicy, evidence: Evidence) -> list[str]:
-    """Say what the watch has to see before its end is a success: no evidence is none."""
+    """List the evidence that the bake still needs to end as a success: no evidence is not a success."""
     pairs = total(evidence.labels.watch or {}).total
     return [
         *_more(policy.min_step_requests - evidence.watch.requests, "requests to the new champion"),
@@ -118,14 +118,14 @@ def missing_in_watch(policy: RolloutPolicy, evidence: Evidence) -> list[str]:
 
 
 def _quiet(evidence: Evidence) -> str:
-    """Say that the evidence is of another time; empty if it is of now."""
+    """Return a note if the evidence is outdated; an empty text if it is recent."""
     if evidence.recent.requests:
         return ""
     return f"the challenger has scored nothing for {RECENT / _AN_HOUR:g} hours: its evidence is of another time"
 
 
 def _lacking(policy: RolloutPolicy, rollout: Rollout, evidence: Evidence, now: datetime) -> list[str]:
-    """What the present step has not shown yet."""
+    """List the evidence and time that the present step still lacks."""
     if rollout.phase is Phase.SHADOW:
         missing = policy.min_shadow_requests - evidence.shadow.requests
         return [*_until(rollout.step_at + policy.shadow, now, "shadow"), *_more(missing, "requests scored in shadow")]
@@ -144,7 +144,7 @@ def _lacking(policy: RolloutPolicy, rollout: Rollout, evidence: Evidence, now: d
 
 
 def _labels(policy: RolloutPolicy, rollout: Rollout, evidence: Evidence) -> tuple[int, str]:
-    """How much labels have said. Where only complaints come, the answers nobody complains of say something too."""
+    """Return the number of labels, and its unit; where only complaints come, answers without one count too."""
     if policy.uses_pairs:
         return evidence.labels.step, "paired labels"
     canary = evidence.labels.canary_at(rollout.weight)
@@ -154,7 +154,7 @@ def _labels(policy: RolloutPolicy, rollout: Rollout, evidence: Evidence) -> tupl
 
 
 def _incomplete(policy: RolloutPolicy, evidence: Evidence) -> list[str]:
-    """What has come of the labels says nothing of what has not, so they count once nearly all are there."""
+    """List the labels lacking: they count once nearly all are known, as early ones tell nothing of the others."""
     share, needed = evidence.labels.share, policy.min_label_share
     if policy.labels in ("sampled", "complaints") or share is None or share >= needed:
         return []
@@ -167,7 +167,7 @@ def _incomplete(policy: RolloutPolicy, evidence: Evidence) -> list[str]:
 
 
 def _repeated(evidence: Evidence) -> list[str]:
-    """Most labels may be of those who come back, which is not seen from their number."""
+    """Note if most labelled rows are of returning users, which their number does not show."""
     pairs, rows = evidence.labels.paired.total, evidence.labels.rows
     if rows < _MANY_AGAIN * max(pairs, 1):
         return []
@@ -175,12 +175,12 @@ def _repeated(evidence: Evidence) -> list[str]:
 
 
 def _is_superior(tests: Tests) -> bool:
-    """Proven, and not lost again since."""
+    """Return whether superiority was proven, and has not been lost again since."""
     return tests.superior.proven and tests.superior.e_value >= 1
 
 
 def _unproven_superior(tests: Tests) -> list[str]:
-    """More often right is not enough: a promotion needs every metric."""
+    """List the claims that a promotion still needs: besides superiority, no metric may be worse."""
     return [*([] if _is_superior(tests) else [tests.superior.claim]), *_unproven_not_worse(tests)]
 
 

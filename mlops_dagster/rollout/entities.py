@@ -1,4 +1,4 @@
-"""What a rollout is, and what is decided about it. Both round-trip through JSON to the bit."""
+"""Rollouts and the decisions about them. Both round-trip through JSON to the bit."""
 
 import json
 from collections.abc import Mapping
@@ -14,7 +14,7 @@ from mlops_dagster.rollout.evidence import Evidence
 from mlops_dagster.rollout.policy import RolloutPolicy
 from mlops_dagster.statistics import DesignEffect
 
-# An e-value may be infinite; JSON has no word for that.
+# An e-value may be infinite, for which JSON has no number.
 _JSON = ConfigDict(ser_json_inf_nan="strings")
 
 
@@ -22,7 +22,7 @@ class Phase(StrEnum):
     SHADOW = "shadow"
     CANARY = "canary"
     WATCH = "watch"
-    """The challenger has been promoted, and the old champion goes on as a shadow."""
+    """The bake: the challenger has been promoted, and the old champion goes on as a shadow."""
     PROMOTED = "promoted"
     ROLLED_BACK = "rolled_back"
     GIVEN_UP = "given_up"
@@ -42,7 +42,7 @@ class Outcome(StrEnum):
 
 @dataclass(frozen=True, slots=True)
 class Rollout:
-    """One challenger's way to all traffic, or out; after that it is watched for a while."""
+    """One challenger's way to all traffic, or out; a bake follows its promotion."""
 
     __pydantic_config__: ClassVar[ConfigDict] = _JSON
 
@@ -53,43 +53,43 @@ class Rollout:
     policy: RolloutPolicy
     phase: Phase
     step: int
-    """0 in shadow; as canary k, the weight being `policy.steps[k - 1]`; in the watch the last."""
+    """0 in shadow; k in canary, where the weight is `policy.steps[k - 1]`; the last in the bake."""
     weight: float
     """The challenger's share of the traffic."""
     started_at: datetime
     canary_at: datetime | None
     step_at: datetime
-    """When the present step (or the shadow, or the watch) began."""
+    """The beginning of the present step (or of the shadow phase, or of the bake)."""
     paused: bool
     peaks: Mapping[str, float]
     """The highest e-value each test of `Decision.tests` ever had."""
     epoch: int
-    """The deployment's epoch when this was last seen to agree with it."""
+    """The deployment's epoch when this rollout was last found to agree with it."""
     ended_at: datetime | None = None
     reason: str = ""
-    """Why it ended."""
+    """The reason of the end."""
     promoted_at: datetime | None = None
     shared: DesignEffect | None = None
-    """How many rows of a day count as one where the two are compared, as the challenger's evaluation shows it."""
+    """The number of rows of a day that count as one in the comparison, as the challenger's evaluation shows it."""
     classes: Mapping[str, float] = field(default_factory=dict)
     """The shares of the classes among the labels that the challenger was trained on; 0 where they are not known."""
     paused_at: datetime | None = None
-    """When the pause began that lasts."""
+    """The beginning of the present pause."""
     paused_for: timedelta = timedelta()
-    """How long the pauses took that have ended."""
+    """The total length of the pauses that have ended."""
 
     def time_paused(self, now: datetime) -> timedelta:
-        """All pauses together until `now`: time paused is not time watched, so it moves the deadline."""
+        """Return the length of all pauses until `now`: paused time is not observed time, so it moves the deadline."""
         lasting = timedelta() if self.paused_at is None else max(now - self.paused_at, timedelta())
         return self.paused_for + lasting
 
     def deadline(self, now: datetime) -> datetime:
-        """When it is promoted or given up at the latest, as far as that is known at `now`."""
+        """Return the time at which it is promoted or given up at the latest, as far as that is known at `now`."""
         return self.started_at + self.policy.deadline + self.time_paused(now)
 
     @property
     def final(self) -> str:
-        """The version that the challenger is promoted as: of a pre-release its release."""
+        """The version under which the challenger is promoted: for a pre-release, its release."""
         return final_of(self.challenger)
 
     def to_json(self) -> str:
@@ -114,11 +114,11 @@ class TestResult:
     e_value: float
     limit: float
     p: float
-    """Anytime p-value: of the highest e-value so far."""
+    """The anytime p-value: of the highest e-value so far."""
     verdict: Literal["proven", "open", "inconclusive"]
-    """Inconclusive: evidence of this kind cannot be had as things are; `needed` says what is missing."""
+    """Inconclusive: evidence of this kind is not available; `needed` says what is missing."""
     needed: str | None = None
-    """What more it would take, if things go on as they did; None where nothing is missing or nobody waits for it."""
+    """The further evidence needed, at the present rates; None if none is needed, or the test is not waited for."""
 
     @property
     def proven(self) -> bool:
@@ -131,8 +131,10 @@ class TestResult:
 
 @dataclass(frozen=True, slots=True)
 class Decision:
-    """An outcome with all it rests on: `decide(rollout.policy, rollout, evidence, at)` gives it again, unless its
-    `origin` is another than the evidence: then its tests.
+    """An outcome with all that it rests on.
+
+    `decide(rollout.policy, rollout, evidence, at)` returns the same decision, unless `origin` is not "evidence": then
+    it returns the same tests.
     """
 
     __pydantic_config__: ClassVar[ConfigDict] = _JSON
@@ -140,28 +142,31 @@ class Decision:
     outcome: Outcome
     reason: str
     rollout: Rollout
-    """As it was when this was decided."""
+    """The rollout as it was when this was decided."""
     evidence: Evidence
     tests: tuple[TestResult, ...]
     peaks: Mapping[str, float]
     at: datetime
     origin: Literal["evidence", "approval", "hand", "deployment"] = "evidence"
-    """Whose outcome and reason these are: `approval`, a promotion is proven and waits for a person's yes; `hand`, a
-    person's; `deployment`, the fuse or a person had already changed the deployment. The tests are of the evidence."""
+    """The origin of outcome and reason: the evidence, an approval, a person, or the deployment.
+
+    `approval`: a promotion is proven and waits for a person's approval; `hand`: a person decided; `deployment`: the
+    fuse or a person had already changed the deployment. The tests are always of the evidence.
+    """
     id: int = field(default=0, compare=False)
-    """Given when it is recorded; 0 before."""
+    """The number given when the decision is recorded; 0 before."""
     recorded_at: datetime | None = field(default=None, compare=False)
-    """By the machine's clock; `at` is by the controller's."""
+    """The time by the machine's clock; `at` is by the controller's."""
 
     def test(self, name: str) -> TestResult:
-        """The test called `name`; raises KeyError."""
+        """Return the test called `name`; raises KeyError."""
         for test in self.tests:
             if test.name == name:
                 return test
         raise KeyError(name)
 
     def summary(self) -> Mapping[str, object]:
-        """What the event in the registry keeps of it: the ids of the whole, and the tests."""
+        """Return the part that the registry's event keeps: the ids of rollout and decision, and the tests."""
         tests = json.loads(_DECISION.dump_json(self, include={"tests"}))["tests"]
         return {"rollout": self.rollout.id, "decision": self.id, "tests": tests}
 

@@ -1,9 +1,9 @@
-"""Evidence into tests: which claims about the challenger are proven, and by what arithmetic.
+"""Evaluation of evidence by tests: the proven claims about the challenger, with the arithmetic.
 
-One alpha for the whole rollout, the watch after the promotion included. Each of the five "worse" e-values (errors, slow
-answers, accuracy, the absolute error limit; accuracy once more since the promotion) is a mixture of test
-martingales or less while the challenger is no worse in that respect: it starts at 1 and its mean never rises, whenever
-and however often one looks. So does their average
+There is one alpha for the whole rollout, the bake after the promotion included. Each of the five "worse" e-values
+(errors, slow answers, accuracy, the absolute error limit; accuracy once more since the promotion) is at most a mixture
+of test martingales while the challenger is no worse in that respect: it starts at 1 and its mean never rises, whenever
+and however often it is computed. The same holds for their average
 
     E = (E_error + E_slow + E_accuracy + E_limit + E_accuracy_watch) / 5
 
@@ -12,21 +12,23 @@ most alpha: all looks, steps and metrics together. The price is that one metric 
 (Five separate tests at alpha/5 ask for the same, and give nothing for two metrics that point the same way.)
 
 Slow answers, accuracy and the error limit bet from the start on and anew from every later minute (`look.py`), so a good
-past does not save what goes bad late. The e-value of the watch stays at 1 until the promotion, and bets on nothing but
-what comes after it: after 6,000 pairs that were as good, one that is suddenly 10 points worse takes 300 pairs there.
+past does not protect a challenger that turns bad late. The e-value of the bake stays at 1 until the promotion, and bets
+only on later events: after 6,000 pairs that were as good, a version that is suddenly 10 points worse takes 300 pairs
+there.
 
 The error limit takes out a challenger that is over it and not as good as its champion on the same requests at the same
 time: E_limit is the smaller of two e-values, one for each claim, hence an e-value while one of them is false. A failure
-that both share is the request's, and an outage of both says nothing about either (`statistics/excess.py`).
+that both share is caused by the request, and an outage of both tells nothing about either (`statistics/excess.py`).
 
-A promotion needs the proof of every metric, each at alpha: a challenger that is worse in one of them must get past
-that one's test, which happens with probability at most alpha, so no correction is due. Errors and slow answers count
-as no worse either relative to the champion or under an absolute limit (where nothing ever fails there is nothing to
-compare); where neither holds both e-values are valid, and so is their average.
+A promotion needs the proof of every metric, each at alpha: a challenger that is worse in one of them must pass the test
+of that metric, which happens with probability at most alpha, so no correction is needed. Errors and slow answers count
+as no worse either relative to the champion or under an absolute limit (if no request ever fails, there is nothing to
+compare); if neither holds, both e-values are valid, and so is their average.
 
-What counts is independent: the first bad event of a routing key, else the request; of labels one row for each key or
-input (`predictions/units.py`), from times whose labels are complete (`cohorts.py`), divided by the rows that share a
-day's causes (`accuracy_tests.py`). Where something of that is not known, the test is inconclusive and proves nothing.
+The counts are independent: the first bad event of a routing key, or else of the request; of labels one row for each key
+or input (`predictions/units.py`), from times whose labels are complete (`claims/cohorts.py`), divided by the number of
+rows that share a day's causes (`claims/accuracy.py`). If any of these is not known, the test is inconclusive and proves
+nothing.
 """
 
 from dataclasses import dataclass
@@ -42,16 +44,16 @@ from mlops_dagster.statistics import combine
 
 @dataclass(frozen=True)
 class Tests:
-    """All tests of one look, by what they can do."""
+    """All tests of one look, by their effect."""
 
     rollback: TestResult
-    """The average of `worse`: the only one that rolls back."""
+    """The average of `worse`: the only test that rolls back."""
     worse: tuple[TestResult, ...]
     not_worse: tuple[TestResult, ...]
-    """One per metric; all of them together promote at the deadline."""
+    """One test per metric; all of them together promote at the deadline."""
     superior: TestResult
     champion: TestResult
-    """Whether the champion breaks its error limit, which does nothing but raise an alert."""
+    """The test whether the champion breaks its error limit, which only raises an alert."""
 
     @property
     def all(self) -> tuple[TestResult, ...]:
@@ -59,20 +61,21 @@ class Tests:
 
     @property
     def leaning(self) -> tuple[TestResult, ...]:
-        """Where the evidence speaks for worse, and louder than against it, though it proves nothing yet."""
+        """The tests with more evidence for worse than against it, whether or not that is a proof."""
         against = {test.metric: test.e_value for test in self.not_worse}
         return tuple(test for test in self.worse if test.e_value > max(1.0, against[test.metric]))
 
     @property
     def inconclusive(self) -> str | None:
-        """What keeps labels from promoting anything in this rollout."""
+        """The reason why labels cannot promote anything in this rollout; None if there is none."""
         return self.superior.needed if self.superior.verdict == "inconclusive" else None
 
 
 def evaluate(policy: RolloutPolicy, rollout: Rollout, evidence: Evidence, *, forecast: bool = False) -> Tests:
-    """Every test of `policy` on `evidence`; `rollout` has the highest e-values of the looks before this one.
+    """Run every test of `policy` on `evidence`; `rollout` has the highest e-values of the looks before this one.
 
-    With `forecast` an open test that may promote says what more it would take, which costs ten times the tests.
+    With `forecast`, an open test that may promote says how much more evidence it would take, which costs ten times the
+    time of the tests.
     """
     look = Look(policy, rollout, evidence, forecast)
     events, accuracy = EventTests(look), AccuracyTests(look)

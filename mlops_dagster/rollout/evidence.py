@@ -1,4 +1,4 @@
-"""What is seen of a rollout: counts that add up, and nothing else."""
+"""Evidence of a rollout: only counts that add up."""
 
 import math
 from collections.abc import Mapping
@@ -9,7 +9,7 @@ from typing import Final
 from mlops_dagster.predictions import BothScored, EventCounts, PairedCounts
 
 RECENT: Final = timedelta(hours=2)
-"""Evidence is of now if the challenger has scored something within that."""
+"""Evidence is recent if the challenger has scored a request within this time."""
 
 NO_EVENTS: Final = EventCounts()
 NO_PAIRS: Final = PairedCounts()
@@ -33,29 +33,29 @@ class EventsSince:
     """Failures and slow answers from a minute of the rollout on."""
 
     minute: int
-    """Counted from the one in which the rollout began, which is 0."""
+    """The minute, counted from the one in which the rollout began, which is 0."""
     steps: tuple[StepCounts, ...]
     both: BothScored
-    """Requests that both versions scored, whoever answered."""
+    """Requests that both versions scored, whichever answered."""
     challenger: EventCounts = NO_EVENTS
-    """Everything that the challenger scored, in whatever role."""
+    """All events of the challenger, in any role."""
     incumbent: EventCounts = NO_EVENTS
-    """Everything that the champion scored, in whatever role; after the promotion the old one."""
+    """All events of the champion, in any role; after the promotion, of the old champion."""
 
     @property
     def canary(self) -> EventCounts:
-        """What the challenger answered as canary."""
+        """The events of the challenger as canary."""
         return sum((step.canary for step in self.steps), NO_EVENTS)
 
     @property
     def champion(self) -> EventCounts:
-        """What the champion answered meanwhile."""
+        """The events of the champion while there was a canary."""
         return sum((step.champion for step in self.steps), NO_EVENTS)
 
 
 @dataclass(frozen=True, slots=True)
 class LabelsSince:
-    """What labels say of predictions from a minute of the rollout on, as far as they are complete."""
+    """Outcomes of predictions from a minute of the rollout on, as far as their labels are complete."""
 
     minute: int
     outcomes: ByClass
@@ -64,27 +64,27 @@ class LabelsSince:
 
 @dataclass(frozen=True, slots=True)
 class Labels:
-    """What labels say, of predictions from a time whose labels are complete to the policy's share, in both arms.
+    """The labels of a rollout, of predictions from a time whose labels are complete to the policy's share in both arms.
 
-    Where labels have come of some predictions only, which ones may depend on the class, the outcome or the arm.
+    If only some predictions have a label, the class, the outcome or the arm may determine which ones do.
     """
 
     units: int = 0
-    """Independent predictions of the rollout: those that both versions made, or that either arm answered."""
+    """The number of independent predictions: those that both versions made, or that either arm answered."""
     labelled: int = 0
-    """Of these, with a label; those that do not count yet among them."""
+    """The number of these with a label, including labels that do not count yet."""
     complete_until: datetime | None = None
-    """The labels of predictions made before are complete; None if there is no such time."""
+    """The labels of predictions made before this time are complete; None if there is no such time."""
     since: tuple[LabelsSince, ...] = (LabelsSince(0, {}),)
-    """The first is the whole of the rollout."""
+    """The first one is of the whole rollout."""
     rows: int = 0
-    """Labelled rows that both predicted, those that speak for no unit among them."""
+    """The number of labelled rows that both predicted, including rows that speak for no unit."""
     step: int = 0
-    """Of these, predicted since the present step began: a look at each step, whoever comes back."""
+    """The number of these predicted since the present step began: a minimum for each step, returning users included."""
     watch: ByClass | None = None
-    """Since the promotion: the new champion beside the old one."""
+    """The outcomes since the promotion: of the new champion against the old one."""
     days: tuple[PairedCounts, ...] = ()
-    """Of each day (UTC) in order."""
+    """The outcomes of each day (UTC), in order."""
 
     @property
     def share(self) -> float | None:
@@ -93,7 +93,7 @@ class Labels:
 
     @property
     def paired(self) -> PairedCounts:
-        """All complete pairs, those of the watch among them."""
+        """All complete pairs, including those of the bake."""
         return total(self.since[0].outcomes)
 
     @property
@@ -102,56 +102,56 @@ class Labels:
         return sum((step.canary for step in self.since[0].steps), NO_EVENTS)
 
     def canary_at(self, weight: float) -> EventCounts:
-        """Those while its share was `weight`."""
+        """Return the complete answers of the challenger as canary while its share was `weight`."""
         return _at(self.since[0].steps, weight)
 
 
 @dataclass(frozen=True, slots=True)
 class Evidence:
-    """Everything known about a rollout at `through`."""
+    """All evidence of a rollout up to `through`."""
 
     through: datetime
     since: tuple[EventsSince, ...] = (EventsSince(0, (), NONE_SCORED),)
-    """From the start of the rollout on; and from 0, 1, 2, 4, 8... minutes before now on, as far as it goes back."""
+    """The first one is from the start of the rollout on; the others from 0, 1, 2, 4, 8... minutes before now on."""
     shadow: EventCounts = NO_EVENTS
-    """What the challenger scored off the response path: in shadow, and for pairs since."""
+    """The challenger's scorings off the response path: in shadow, and for pairs since then."""
     champion_beside: EventCounts = NO_EVENTS
-    """What the champion scored off the response path, for pairs where the challenger answered."""
+    """The champion's scorings off the response path, for pairs where the challenger answered."""
     watch: EventCounts = NO_EVENTS
-    """What the challenger answered since it was promoted."""
+    """The challenger's answers since its promotion."""
     recent: EventCounts = NO_EVENTS
-    """What the challenger scored within the last two hours (`RECENT`), in whatever role."""
+    """The challenger's scorings within the last two hours (`RECENT`), in any role."""
     labels: Labels = Labels()
     not_loaded: str = ""
-    """Why the data plane cannot load the challenger, once it has tried for a minute; empty if that was not said."""
+    """The reason why the data plane cannot load the challenger, after trying for a minute; empty if there is none."""
 
     @property
     def steps(self) -> tuple[StepCounts, ...]:
-        """Both arms at each weight."""
+        """The counts of both arms at each weight."""
         return self.since[0].steps
 
     @property
     def canary(self) -> EventCounts:
-        """What the challenger answered as canary."""
+        """The events of the challenger as canary."""
         return self.since[0].canary
 
     @property
     def champion(self) -> EventCounts:
-        """What the champion answered meanwhile."""
+        """The events of the champion while there was a canary."""
         return self.since[0].champion
 
     def canary_at(self, weight: float) -> EventCounts:
-        """What the challenger answered while its share was `weight`."""
+        """Return the events of the challenger as canary while its share was `weight`."""
         return _at(self.steps, weight)
 
     @property
     def pairs_without_label(self) -> int:
-        """Rows that prove nothing yet: each has one side that was scored off the response path."""
+        """The number of rows that prove nothing yet: one side was scored off the response path, and has no label."""
         return self.shadow.unlabelled + self.champion_beside.unlabelled
 
     @property
     def challenger(self) -> EventCounts:
-        """Everything the challenger scored."""
+        """All events of the challenger."""
         return self.canary + self.shadow + self.watch
 
 
@@ -160,5 +160,5 @@ def _at(steps: tuple[StepCounts, ...], weight: float) -> EventCounts:
 
 
 def total(outcomes: ByClass) -> PairedCounts:
-    """Wins, losses and ties of all classes."""
+    """Return the wins, losses and ties of all classes together."""
     return sum(outcomes.values(), NO_PAIRS)

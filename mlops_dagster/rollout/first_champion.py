@@ -1,4 +1,4 @@
-"""Who becomes the first champion: there is nobody to be compared with, so the gates decide alone."""
+"""Choice of the first champion: without a champion to compare with, the gates alone decide."""
 
 from collections.abc import Sequence
 from dataclasses import dataclass
@@ -27,7 +27,7 @@ class Candidate:
 def choose_first(candidates: Sequence[Candidate]) -> Candidate | None:
     """Return the newest candidate with every gate open; else the newest that lacks approval only; else the newest.
 
-    None without candidates. Pure: whether it may be promoted is for `closed` of what is returned.
+    None without candidates. Pure: the caller sees in `closed` of the result whether it may be promoted.
     """
     newest_first = sorted(candidates, key=lambda each: each.version.created_at, reverse=True)
     ready = [each for each in newest_first if not each.closed]
@@ -36,18 +36,18 @@ def choose_first(candidates: Sequence[Candidate]) -> Candidate | None:
 
 
 def candidates_of(registry: ModelRegistry, versions: Sequence[ModelVersion]) -> list[Candidate]:
-    """Return the versions that may become the first champion, with what keeps them from it now."""
+    """Return the versions that may become the first champion, with the gates closed to each now."""
     waiting = [version for version in versions if version.stage is Stage.REGISTERED and not version.rolled_back]
     return [Candidate(version, registry.closed_gates(version)) for version in waiting]
 
 
 def is_asked_for(registry: ModelRegistry, candidate: Candidate) -> bool:
-    """Whether people have been asked to approve it, and have not said no; asks them if nobody has."""
+    """Return whether its approval was asked for and not refused; ask for it if that was not done yet."""
     return candidate.lacks_only_approval and waits_for_approval(registry, candidate.version, REASON)
 
 
 def tell_refused(alerts: Alerts, candidate: Candidate) -> bool:
-    """Open an alert that no version passes the gates, with those closed to this one; return whether that is news."""
+    """Open an alert that no version passes the gates, naming those closed to this one; return whether it is new."""
     version = candidate.version
     evidence = {"version": version.version, "gates": [gate.code for gate in candidate.closed]}
     known = any(alert.rule == RULE and alert.evidence == evidence for alert in alerts.list(version.model))
@@ -63,6 +63,6 @@ def tell_refused(alerts: Alerts, candidate: Candidate) -> bool:
 
 
 def tell_chosen(alerts: Alerts, model: str, version: str) -> None:
-    """Resolve that alert, if it is open: `version` passes the gates, or is champion."""
+    """Resolve the alert of `tell_refused`, if it is open: `version` passes the gates, or is champion."""
     if any(alert.rule == RULE for alert in alerts.list(model)):
         alerts.resolve(model, RULE, f"{version} is let through")

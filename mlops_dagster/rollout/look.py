@@ -15,7 +15,7 @@ _WEEK = 7 * 24 * 60  # minutes; about as long as a rollout may take
 
 @dataclass(frozen=True)
 class Look:
-    """Policy, rollout and evidence of one moment; with `forecast` open tests say what more they would take."""
+    """Policy, rollout and evidence of one moment; with `forecast` open tests say how much more evidence they need."""
 
     policy: RolloutPolicy
     rollout: Rollout
@@ -24,7 +24,7 @@ class Look:
 
     @property
     def sharing(self) -> int:
-        """How many e-values share the alpha of a rollback. Without pairs nothing tells accuracy in the watch."""
+        """The number of e-values that share the alpha of a rollback: without pairs, the bake has no accuracy test."""
         return 5 if self.policy.uses_pairs else 4
 
     def result(
@@ -40,7 +40,7 @@ class Look:
     ) -> TestResult:
         """Return the result of a test: proven once its e-value, now or before, has reached `sharing` / alpha.
 
-        Where evidence of this kind is `missing`, it is inconclusive, and its e-value is that of no evidence.
+        If evidence of this kind is `missing`, the result is inconclusive, with the e-value of no evidence.
         """
         limit = sharing / self.policy.alpha
         if missing is not None:
@@ -67,9 +67,9 @@ def since_start_or_later(whole: float, later: Sequence[tuple[int, float]]) -> fl
 
     E = 1/2 E_0 + sum over s of w_s E_s, with w_s = 1/4 / week for each minute s of the first week after the first, half
     of that for each of the second, and so on; a bet that has not begun is worth 1. The weights are fixed beforehand and
-    add up to 1, so E is an e-value too, and what goes bad late is not saved by its past. Bets that are left out make E
-    smaller, so which they are may depend on anything. A late start costs a factor of 20,160 against an early one
-    (docs/decisions/0018).
+    add up to 1, so E is an e-value too, and a good past does not protect a challenger that turns bad late. Leaving bets
+    out makes E smaller, so the choice of those left out may depend on anything. A late start costs a factor of 20,160
+    against an early one (docs/decisions/0018).
 
     Args:
         whole: E_0.

@@ -1,4 +1,4 @@
-"""What a rollout must show before it takes more traffic, and what ends it."""
+"""The policy of a rollout: conditions for more traffic, and for its end."""
 
 from collections.abc import Mapping
 from datetime import timedelta
@@ -10,15 +10,15 @@ from pydantic import Field, model_validator
 from mlops_dagster.documents.strict import StrictModel
 
 _RARE = 5
-"""A class rarer than so many margins could lose a fifth of its accuracy unseen."""
+"""A class with a share below this many margins could lose a fifth of its accuracy unnoticed."""
 
 Share = Annotated[float, Field(gt=0, lt=1)]
 Hours = Annotated[float, Field(ge=0, le=366 * 24)]
-"""A year at most: what takes longer is a mistake in the unit."""
+"""A year at most: a longer time is a mistake in the unit."""
 
 
 class MaxRatios(StrictModel):
-    """How many times the champion's rate of a bad event the challenger may have."""
+    """The largest ratios allowed of the challenger's rate of a bad event to the champion's."""
 
     error: float = Field(default=1.2, gt=1, le=1000)
     wrong: float = Field(default=1.2, gt=1, le=1000)
@@ -26,7 +26,7 @@ class MaxRatios(StrictModel):
 
 
 class RolloutPolicy(StrictModel):
-    """One model's rollout; the defaults are the promises of the platform.
+    """The policy of one model's rollouts; the defaults are the promises of the platform.
 
     >>> RolloutPolicy(steps=(0.1, 0.5), soak_hours=12).uses_pairs
     True
@@ -159,21 +159,21 @@ class RolloutPolicy(StrictModel):
 
     @property
     def uses_pairs(self) -> bool:
-        """Accuracy is compared on pairs; otherwise between the two arms."""
+        """True if accuracy is compared on pairs, False if between the two arms."""
         return self.paired and not self.answer_influences_label
 
     @property
     def label_delay(self) -> timedelta:
-        """Answers younger than that are not judged by their labels."""
+        """The age of answers from which they are judged by their labels."""
         return timedelta(hours=self.label_hours or 0)
 
     @property
     def rare_share(self) -> float:
-        """A class with a smaller share of the labels is rarer than the margin allows."""
+        """The share of the labels below which a class is rarer than the margin allows."""
         return _RARE * self.margin
 
     def compares_classes(self, classes: Mapping[str, float]) -> bool:
-        """Whether the loss is balanced, given the shares of the classes among the labels."""
+        """Return whether the loss is balanced, given the shares of the classes among the labels."""
         shares = [share for share in classes.values() if share > 0]
         rare = bool(shares) and min(shares) < self.rare_share
         return self.loss == "balanced" or (self.loss == "auto" and rare)

@@ -1,7 +1,7 @@
-"""What the deployment says about a rollout.
+"""Reconciliation of a stored rollout with the deployment.
 
-The deployment is the fact and the rollout's row follows it. A step is made in the registry first, and the row is then
-brought after it by the function that also does it after a crash, after the fuse, and after a change by hand.
+The deployment is authoritative, and the rollout's row follows it. A step is made in the registry first; the row is then
+updated by the same function that updates it after a crash, after the fuse, and after a manual change.
 """
 
 import math
@@ -12,9 +12,9 @@ from mlops_dagster.rollout.entities import Phase, Rollout
 
 
 def reconcile(rollout: Rollout, deployment: Deployment, challenger: ModelVersion) -> Rollout:
-    """The rollout as `deployment` shows it; `challenger` (as champion `rollout.final`) must have been read after it.
+    """Return the rollout as `deployment` shows it; `challenger` (as champion `rollout.final`) must be read after it.
 
-    What has ended stays so, and a deployment older than what was followed before changes nothing.
+    An ended rollout stays ended, and a deployment older than the one reconciled before changes nothing.
     """
     if rollout.phase.ended or deployment.epoch < rollout.epoch:
         return rollout
@@ -38,19 +38,19 @@ def reconcile(rollout: Rollout, deployment: Deployment, challenger: ModelVersion
 
 
 def is_watched(deployment: Deployment, rollout: Rollout) -> bool:
-    """Whether the challenger is champion, and the old champion its shadow."""
+    """Return whether the bake is on: the challenger is champion, and the old champion its shadow."""
     return deployment.champion == rollout.final and rollout.champion in deployment.shadows
 
 
 def extra_version(deployment: Deployment, rollout: Rollout) -> str | None:
-    """Who gets requests beside the champion for the sake of this rollout: the challenger, then the old champion."""
+    """Return the version that gets requests because of this rollout: the challenger, then the old champion; or None."""
     if receives_traffic(deployment, rollout.challenger):
         return rollout.challenger
     return rollout.champion if rollout.champion in deployment.shadows else None
 
 
 def receives_traffic(deployment: Deployment, version: str) -> bool:
-    """Whether `version` gets requests beside the champion."""
+    """Return whether `version` gets requests as canary or shadow."""
     return version == deployment.canary or version in deployment.shadows
 
 
@@ -79,7 +79,7 @@ def _watched(rollout: Rollout, deployment: Deployment) -> Rollout:
 
 
 def _step(rollout: Rollout, weight: float) -> int:
-    """The last step that `weight` has reached; a weight set by hand may lie between two, or before the first."""
+    """Return the last step that `weight` has reached; a manual weight may lie between two, or before the first."""
     reached = [share for share in rollout.policy.steps if share <= weight or math.isclose(share, weight)]
     return max(1, len(reached))
 

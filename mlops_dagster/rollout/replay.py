@@ -1,7 +1,7 @@
-"""Decisions made again from what they rested on: by the same policy to the same bit, or by another one.
+"""Replay of decisions from their evidence: by the same policy to the bit, or by another policy.
 
-Both are pure. What another policy would have done can be told for certain only up to the first decision that it makes
-differently: from there on the evidence was still gathered at the weights and times of the policy that was in force.
+Both are pure. The decisions of another policy are certain only up to the first that differs: from there on the evidence
+was still collected at the weights and times of the policy that was in force.
 """
 
 from collections.abc import Iterator, Mapping, Sequence
@@ -24,20 +24,20 @@ _OF_THE_TESTS = {
     "paired",
     "answer_influences_label",
 }
-"""What e-values depend on; alpha is only the limit they are held against."""
+"""The fields on which e-values depend; alpha is only in the limit that they are compared with."""
 _ENDS = (Outcome.PROMOTE, Outcome.ROLLBACK, Outcome.GIVE_UP)
 
 
 @dataclass(frozen=True)
 class Replay:
-    """A stored decision, and what the same function makes of the same inputs now."""
+    """A stored decision, and the decision that the same function makes of the same inputs now."""
 
     stored: Decision
     again: Decision
 
     @property
     def differences(self) -> tuple[str, ...]:
-        """What is not the same to the bit, in words; nothing if all is."""
+        """The differences of the two, in words; empty if they are the same to the bit."""
         stored, again = self.stored, self.again
         if _bits(stored) == _bits(again):
             return ()
@@ -66,7 +66,7 @@ class Imagined:
     stored: Decision
     imagined: Decision
     certain: bool
-    """All before it was decided alike, so the evidence is what the other policy would have had."""
+    """True if all earlier decisions were the same, so that the other policy would have had this evidence."""
 
     @property
     def same(self) -> bool:
@@ -74,7 +74,7 @@ class Imagined:
 
 
 def replay(stored: Decision) -> Replay:
-    """The decision again from its inputs. Where the outcome was not the evidence's, the tests alone are made again."""
+    """Make a decision again from its inputs; for one that did not come from evidence, only its tests are made again."""
     again = decide(stored.rollout.policy, stored.rollout, stored.evidence, stored.at)
     if stored.origin != "evidence":
         again = replace(again, outcome=stored.outcome, reason=stored.reason, origin=stored.origin)
@@ -82,18 +82,19 @@ def replay(stored: Decision) -> Replay:
 
 
 def imagine(policy: RolloutPolicy, decisions: Sequence[Decision]) -> Iterator[Imagined]:
-    """What `policy` would have decided at each look that was kept of one rollout, oldest first.
+    """Yield the decision of `policy` at each recorded look of one rollout, oldest first.
 
-    As long as it decides as was decided, the rollout stands where it stood. From the first difference on it goes its
-    own way through phases and steps, over the evidence of the way that was taken. A step's least number of requests
-    is then counted at the weight that was in force. What others did (a pause, a person, the fuse) stays as it was.
-    It is over once the policy ends the rollout otherwise than it ended, or the history does.
+    As long as `policy` decides as was decided, the rollout is in its recorded state. From the first difference on, the
+    imagined rollout goes through phases and steps differently, over the evidence that was really collected. The least
+    number of requests of a step is then counted at the weight that was in force. Acts of others (a pause, a person, the
+    fuse) stay as they were. The sequence ends when `policy` ends the rollout otherwise than it ended, or when the
+    history does.
     """
     peaks: Mapping[str, float] = {}
     own: _Way | None = None
     for stored in decisions:
         same_tests = _statistics(policy) == _statistics(stored.rollout.policy)
-        if same_tests:  # then their peaks count too, with those of the looks that were not kept
+        if same_tests:  # their peaks count too, including those of looks that were not recorded
             peaks = stored.rollout.peaks if own is None else highest(peaks, stored.rollout.peaks)
         rollout = replace(stored.rollout if own is None else own.at(stored), policy=policy, peaks=peaks)
         evidence = stored.evidence if own is None else own.seen(stored.evidence)
@@ -112,7 +113,7 @@ def imagine(policy: RolloutPolicy, decisions: Sequence[Decision]) -> Iterator[Im
 
 
 def untold(policy: RolloutPolicy, other: RolloutPolicy) -> tuple[str, ...]:
-    """What the history made under `policy` cannot tell about `other`, in words."""
+    """List the facts about `other` that a history made under `policy` cannot show, in words."""
     told = []
     if policy.steps != other.steps:
         told.append(f"the traffic went at {_shares(policy)}, never at {_shares(other)}")
@@ -129,14 +130,14 @@ def untold(policy: RolloutPolicy, other: RolloutPolicy) -> tuple[str, ...]:
 
 @dataclass(frozen=True)
 class _Way:
-    """Where the other policy would have the rollout, once that is another place."""
+    """The state of the imagined rollout, once it differs from the recorded one."""
 
     phase: Phase
     step: int
     canary_at: datetime | None
     step_at: datetime
     before: int
-    """Labelled rows when this step began."""
+    """The number of labelled rows when this step began."""
 
     @staticmethod
     def of(stored: Decision) -> "_Way":
@@ -145,7 +146,7 @@ class _Way:
         return _Way(rollout.phase, rollout.step, rollout.canary_at, rollout.step_at, before)
 
     def at(self, stored: Decision) -> Rollout:
-        """The weight is the one in force: evidence at another does not exist."""
+        """Return the imagined rollout at a recorded look, with the weight in force, the only one with evidence."""
         return replace(stored.rollout, phase=self.phase, step=self.step, canary_at=self.canary_at, step_at=self.step_at)
 
     def seen(self, evidence: Evidence) -> Evidence:
@@ -162,7 +163,7 @@ def _statistics(policy: RolloutPolicy) -> Mapping[str, object]:
 
 
 def _not_by_evidence(stored: Decision, imagined: Decision) -> bool:
-    """Others acted, or a promotion waited for a yes: as it would have under any policy that promotes here."""
+    """Return whether others acted, or a promotion waited for approval, as under any policy that promotes here."""
     if stored.origin == "approval":
         return imagined.outcome is Outcome.PROMOTE
     return stored.origin != "evidence"

@@ -1,4 +1,4 @@
-"""Taking out a challenger that was proven bad: what the controller and the fuse both do."""
+"""Removal of a challenger that was proven bad, by the controller and by the fuse."""
 
 from collections.abc import Mapping
 
@@ -10,10 +10,10 @@ from mlops_dagster.rollout.reconcile import is_watched
 def take_out(
     registry: ModelRegistry, rollout: Rollout, *, reason: str, evidence: Mapping[str, object] | None = None
 ) -> Deployment:
-    """Withdraw a shadow or canary; in the watch, put the old champion back in its place. Again changes nothing.
+    """Withdraw a shadow or canary; in the bake, make the old champion champion again. Repeated calls change nothing.
 
-    What was proven in the watch counts when that has just ended, too. Raises TransitionError if the challenger has
-    become champion without a watch: that is left to whoever did it.
+    A proof from the bake counts also if the bake has just ended. Raises TransitionError if the challenger has become
+    champion without a bake: then a rollback is left to those who promoted it.
     """
     if rollout.phase is Phase.WATCH or is_watched(registry.deployment(rollout.model), rollout):
         return registry.rollback(

@@ -1,4 +1,4 @@
-"""Models that no definition names: nobody brings their rollouts on or watches them, so they are held and told of."""
+"""Models that no definition names: no job advances or watches their rollouts, so these are paused, with an alert."""
 
 from contextlib import suppress
 
@@ -14,9 +14,9 @@ _REASON = "no definition names the model"
 
 
 def was_orchestrated(registry: ModelRegistry, model: str) -> bool:
-    """Whether definitions looked after the model once: it has a challenger, or a champion that they trained.
+    """Return whether definitions once managed the model: it has a challenger, or a champion that they trained.
 
-    What was registered and promoted by hand alone has never had a definition, and needs none.
+    A model whose versions were all registered and promoted by hand never had a definition, and needs none.
     """
     deployment = registry.deployment(model)
     if deployment.canary is not None or deployment.shadows:
@@ -26,8 +26,8 @@ def was_orchestrated(registry: ModelRegistry, model: str) -> bool:
 
 
 def hold(registry: ModelRegistry, rollouts: RolloutStore, controller: Controller, alerts: Alerts, model: str) -> None:
-    """Stop the running rollout of such a model where it is, and open an alert. Proof still takes a challenger out."""
-    with suppress(UnreadableError):  # nobody can judge it, but that it is there is told
+    """Pause the running rollout of such a model and open an alert. Proof still takes a challenger out."""
+    with suppress(UnreadableError):  # an unreadable rollout cannot be judged, but the alert still tells of it
         decision = controller.check_limits(model)
         if decision is not None:
             controller.enact(decision)
@@ -48,7 +48,7 @@ def hold(registry: ModelRegistry, rollouts: RolloutStore, controller: Controller
 
 
 def release(rollouts: RolloutStore, controller: Controller, alerts: Alerts, model: str) -> None:
-    """A definition names the model again: let a rollout go on that was held for want of one; resolve the alert."""
+    """Let a rollout go on that was paused for lack of a definition, now that there is one; resolve the alert."""
     alert = _alert(alerts, model)
     if alert is None:
         return
@@ -59,7 +59,7 @@ def release(rollouts: RolloutStore, controller: Controller, alerts: Alerts, mode
 
 
 def _running(rollouts: RolloutStore, model: str) -> Rollout | None:
-    """None also for one that cannot be read, which nobody can judge or pause."""
+    """Return the running rollout; None also for one that cannot be read, and so not be judged or paused."""
     try:
         return rollouts.running(model)
     except (RolloutNotFoundError, UnreadableError):

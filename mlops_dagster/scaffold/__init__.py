@@ -1,4 +1,4 @@
-"""A new project of a team, written once and then theirs."""
+"""Scaffold of a new project: written once, then maintained by its team."""
 
 from mlops_dagster.scaffold.project import Project, write_project
 from mlops_dagster.scaffold.table import EXAMPLE, Table, describe

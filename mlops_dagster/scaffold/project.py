@@ -1,4 +1,4 @@
-"""The files of a new project: those that Dagster wants, a trainer, and the life of its model."""
+"""The files of a new project: those that Dagster needs, a trainer, and the lifecycle of its model."""
 
 import importlib.util
 import json
@@ -22,7 +22,7 @@ from mlops_dagster.scaffold.table import Table
 _TEMPLATES: Final = Path(__file__).parent / "templates"
 _MODULE: Final = re.compile(r"[a-z][a-z0-9_]*")
 _OVER_COMMONEST: Final = 0.05
-"""A first gate: so much of what the commonest class leaves over."""
+"""The first gate lies this share of the way from the commonest class's share to 1."""
 _WINDOW_DAYS: Final = (4, 60)
 _EVALUATED: Final = 0.25
 _HALF: Final = 0.5
@@ -37,7 +37,7 @@ class Project:
     """The first day with traffic."""
     table: Table
     data: str | None = None
-    """The table's file as the project's folder sees it; None: the trainer is to be filled in."""
+    """The path of the table's file, relative to the project's folder; None: the trainer is to be filled in."""
     event_time: str = "event_time"
     label: str = "label"
 
@@ -99,19 +99,19 @@ class Project:
 
     @property
     def min_micro_f1(self) -> float:
-        """The share of the commonest class, and a little of what it leaves over."""
+        """The first gate: the share of the commonest class, plus a small part of the rest."""
         commonest = self.table.commonest_share
         return round(commonest + _OVER_COMMONEST * (1 - commonest), 4)
 
     @property
     def macro_f1_of_commonest(self) -> float:
-        """What always saying the commonest class has: its own F1, and none of the other classes."""
+        """The macro-F1 of always predicting the commonest class: the F1 of that class over the number of classes."""
         commonest = self.table.commonest_share
         return 2 * commonest / (1 + commonest) / len(self.table.schema.classes)
 
     @property
     def window_days(self) -> int:
-        """Half of the table, for the other half is to be served in a rehearsal."""
+        """Half of the days of the table, as the other half is served in a rehearsal."""
         least, most = _WINDOW_DAYS
         return max(least, min(most, int(self.table.days / 2)))
 
@@ -120,7 +120,7 @@ class Project:
         return max(1, int(self.window_days * _EVALUATED))
 
     def files(self) -> dict[str, str]:
-        """The text of each file, by its path in the project's folder."""
+        """Return the text of each file, by its path in the project's folder."""
         from jinja2 import Environment, FileSystemLoader, StrictUndefined
 
         templates = Environment(  # noqa: S701  # Python, YAML and TOML, and no HTML
@@ -148,9 +148,9 @@ class Project:
 
 
 def write_project(project: Project, folder: Path) -> None:
-    """Write the project's files into `folder`, which is made.
+    """Write the project's files into `folder`, which is created.
 
-    Raises InvalidInputError if something is there already, StorageError if it cannot be written.
+    Raises InvalidInputError if the folder exists already, StorageError if it cannot be written.
     """
     if folder.exists():
         raise InvalidInputError(f"{str(folder)!r} is there already, and a new project overwrites nothing; name another")
@@ -165,7 +165,7 @@ def write_project(project: Project, folder: Path) -> None:
 
 
 def _request(table: Table) -> str:
-    """One request of the Open Inference Protocol, of typical values."""
+    """Return one request of the Open Inference Protocol, with typical values."""
     inputs = [
         {
             "name": each.name,

@@ -1,4 +1,4 @@
-"""What a table says of the model that may be made of it: features, classes, rates, and what is left out and why."""
+"""Facts of a table that a project needs: features, classes, rates, and the columns left out with reasons."""
 
 from __future__ import annotations
 
@@ -29,7 +29,7 @@ _MOST_CATEGORIES: Final = 1000
 _MOST_STEPS: Final = 10
 _DATE: Final = re.compile(r"\d{4}-\d\d?-\d\d?([T ]|$)")
 _LABELLED: Final = 0.95
-"""As many labels must be known before a rollout takes any of a time for evidence."""
+"""The share of labels that must be known of a stretch of time before a rollout takes any of it for evidence."""
 
 
 @dataclass(frozen=True)
@@ -38,7 +38,7 @@ class Group:
 
     name: str
     split_at: float | None = None
-    """A number that splits a numeric feature in two; None for a categorical one, whose groups are its categories."""
+    """The number that splits a numeric feature in two; None for a categorical one, whose groups are its categories."""
 
 
 @dataclass(frozen=True)
@@ -51,18 +51,18 @@ class Table:
     rows: int
     first_day: date
     days: float
-    """From the first row to the last."""
+    """The time from the first row to the last."""
     label_delay_hours: float | None
     """By when 95 % of the labels are known; None where the table does not say."""
     label_share: float
     """Of the rows up to the last label, those that have one."""
     rows_per_observation: float
-    """As many rows of a day count as one, by how the labels of its days differ."""
+    """The number of rows of a day that count as one, as the differences between the days' labels show."""
     group: Group
     typical: Mapping[str, float | str]
-    """The median of each number and the commonest text of each category: a request that is of nobody."""
+    """The median of each number and the commonest text of each category: a request of no real person."""
     left_out: Mapping[str, str] = field(default_factory=dict)
-    """Columns that are no features, and why."""
+    """The columns that are not features, with the reasons."""
 
     @property
     def commonest_share(self) -> float:
@@ -93,11 +93,11 @@ EXAMPLE: Final = Table(
 
 
 def describe(frame: pd.DataFrame, *, event_time: str, label: str) -> Table:
-    """Return what `frame` says: one row an event, its time (with a zone) and its label (null where it is unknown).
+    """Describe `frame`: one row an event, with its time (with a zone) and its label (null where it is unknown).
 
-    Numbers are numeric features; texts, booleans and categories categorical ones. `prediction_id`, `key` and
-    `known_at` (when a label was known) keep the meaning that they have in a rehearsal. Raises InvalidInputError, which
-    names the column and says what to write.
+    Numbers are numeric features; texts, booleans and categories categorical ones. `prediction_id`, `key` and `known_at`
+    (when a label was known) keep the meaning that they have in a rehearsal. Raises InvalidInputError, which names the
+    column and the remedy.
     """
     import pandas as pd
 
@@ -150,7 +150,7 @@ def _schema(features: Sequence[Feature], classes: Sequence[str]) -> ModelSchema:
 
 
 def _classes(shares: pd.Series[float]) -> list[str]:
-    """In the order of their names; of two the last is the one asked about: 1, True, or else the rarer."""
+    """Return the classes in the order of their names; of two, the positive one is last: 1, True, or else the rarer."""
     in_order = sorted(shares.index)
     return list(shares.index) if len(shares) == 2 and in_order not in _NO_AND_YES else in_order
 
@@ -167,7 +167,7 @@ def _features(frame: pd.DataFrame) -> tuple[list[Feature], dict[str, str]]:
 
 
 def _kind(name: str, values: pd.Series[Any]) -> Feature | str:
-    """The feature that a column, in the order of its events, is; or why it is none."""
+    """Return the feature of a column, or the reason to leave the column out; `values` are in the order of events."""
     if name in _OF_A_REHEARSAL:
         return "what a rehearsal takes it for"
     if values.isna().all():
@@ -192,7 +192,10 @@ def _kind(name: str, values: pd.Series[Any]) -> Feature | str:
 
 
 def _number(name: str, values: pd.Series[Any]) -> Feature | str:
-    """A number that only rises is always farther than any that a model has learned from."""
+    """Return the numeric feature of a column, or the reason to leave the column out.
+
+    A number that only rises is left out, because new values always exceed those that a model has learned from.
+    """
     numbers = columns.numbers(values)
     there = numbers[~np.isnan(numbers)]
     if len(np.unique(there)) > _MOST_STEPS and (np.diff(there) >= 0).all():
@@ -209,7 +212,7 @@ def _made(name: str, kind: Literal["numeric", "categorical"]) -> Feature | str:
 
 
 def _group(frame: pd.DataFrame, features: Sequence[Feature]) -> Group:
-    """The categorical feature whose second category is the largest; else the number that halves the rows best."""
+    """Return the categorical feature with the largest second category, or else the number that halves the rows best."""
     best, group = 0.0, None
     for each in features:
         if each.kind == "categorical":

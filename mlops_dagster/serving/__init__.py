@@ -1,1 +1,1 @@
-"""The data plane: serves, splits, shadows, and logs every answer before it is sent."""
+"""The data plane: answers requests, splits them between arms, shadows them, and logs every answer before it is sent."""

@@ -1,4 +1,4 @@
-"""Score a logged row again, from the version's verified artifact, and compare."""
+"""Replay: a logged row is scored again, from the version's verified artifact, and compared."""
 
 from collections.abc import Mapping
 from dataclasses import dataclass
@@ -13,13 +13,13 @@ if TYPE_CHECKING:
     from mlops_dagster.stores import Stores
 
 TOLERANCE = 1e-6
-"""How far scores and probabilities may differ: the row was scored in a batch, and single precision adds up otherwise
-in a batch of another size."""
+"""The largest difference of scores and probabilities that counts as the same: the row was scored in a batch, and
+single precision adds up differently in a batch of another size."""
 
 
 @dataclass(frozen=True, slots=True)
 class ReplayedAnswer:
-    """What a version said of a row, or why it said nothing. `probabilities` are by class; None if not logged."""
+    """A version's answer to a row, or the `error` in its place; `probabilities` are by class, None if not logged."""
 
     label: str | None
     score: float | None
@@ -29,7 +29,7 @@ class ReplayedAnswer:
 
 @dataclass(frozen=True, slots=True)
 class Replay:
-    """One row of the log, and the same row scored now. `same`: equal label, score, and probabilities where logged."""
+    """One row of the log, and the same row scored now; `same`: equal label, score, and probabilities where logged."""
 
     prediction_id: str
     model: str
@@ -41,8 +41,12 @@ class Replay:
 
 
 def replay(stores: "Stores", prediction_id: str, model: str | None = None) -> Replay:
-    """Raises PredictionNotFoundError; InvalidInputError for a row that no version scored; and what loading raises:
-    VersionNotFoundError, CorruptedArtifactError, SignatureError, StorageError."""
+    """Score a logged row again with the version that scored it, and compare the two answers.
+
+    Raises PredictionNotFoundError; InvalidInputError for a row that no version scored; ModelFailedError for a version
+    without a schema; and the errors of loading: VersionNotFoundError, CorruptedArtifactError, SignatureError,
+    StorageError.
+    """
     row = stores.log.get(prediction_id, model)
     name, version = str(row["model"]), str(row["version"])
     if row["status"] in ("rejected", "held"):
@@ -73,7 +77,7 @@ def _answer(loaded: LoadedModel, features: Mapping[str, Value]) -> ReplayedAnswe
 
 
 def _same(logged: ReplayedAnswer, again: ReplayedAnswer) -> bool:
-    """Of a row that failed it is enough that it fails again: the words are of the batch it was in."""
+    """Return whether two answers are the same; two failures are, as the text of an error depends on the batch."""
     if logged.label is None or again.label is None:
         return logged.label == again.label
     before = [logged.score, *(logged.probabilities or ())]

@@ -1,4 +1,4 @@
-"""One data plane, put together: what answers, and what works beside it."""
+"""The service of one worker: its data plane, and the background work that runs next to the requests."""
 
 import logging
 import socket
@@ -32,22 +32,22 @@ TELL_SECONDS = 1.0
 MEASURE_SECONDS = 5.0
 BEAT_SECONDS = 20.0
 WARM_SECONDS = 60.0
-"""Who takes longer to load is left out at first."""
+"""The longest that a start waits for versions to load; a version that takes longer comes into force later."""
 
 LOG_BEHIND = timedelta(minutes=2)
-"""A log that is further behind the spool is not just slow."""
+"""A log that is further behind the spool has a fault, and is not just slow."""
 
 WALL = SystemClock()
 
-# Where a replayed clock stands before the first request says when it happened.
+# The time of a replayed clock before the first request.
 EARLIEST = datetime(1970, 1, 1, tzinfo=UTC)
 
 
 class Service:
-    """What a worker is made of: `start` begins the work beside the requests, `stop` ends it with nothing lost.
+    """The parts of a worker: `start` begins the background work, `stop` ends it with nothing lost.
 
-    `name` is what its metrics call it; by the file `marks` its supervisor knows what it was at when it dies.
-    Raises HomeNotWritableError.
+    `name` is the worker's name in metrics; the file `marks` tells its supervisor which versions it was loading or
+    scoring when it died. Raises HomeNotWritableError.
     """
 
     def __init__(self, settings: Settings, clock: Clock, name: str | None = None, marks: Path | None = None) -> None:
@@ -66,7 +66,7 @@ class Service:
         self._work = [
             PeriodicTask("deployments", REFRESH_SECONDS, self.deployments.refresh, self.telemetry),
             PeriodicTask("fuse", FUSE_SECONDS, self.fuse.check, self.telemetry),
-            # In a thread of its own: a database that hangs holds up no verdict on the counts of this machine.
+            # In a separate thread: a database that hangs holds up no verdict on the counts of this machine.
             PeriodicTask("shared fuse", SHARED_FUSE_SECONDS, self.fuse.check_shared, self.telemetry),
             PeriodicTask("withdrawals", TELL_SECONDS, self.fuse.tell, self.telemetry),
             PeriodicTask("process", MEASURE_SECONDS, self.telemetry.measure, self.telemetry),
@@ -74,12 +74,15 @@ class Service:
         ]
 
     def start(self) -> None:
-        """Return when every version that has a role is in memory, or cannot be loaded: only then requests may come."""
+        """Load every version that has a role, then start the background work; requests may come when this returns.
+
+        A version that cannot be loaded, or takes longer than WARM_SECONDS, is not waited for.
+        """
         self._try("the labels of its answers reach it later", self.stores.feedback.look)
         self._refresh()
         if self.deployments.wait_for_loads(WARM_SECONDS):
             self._refresh()
-        self.fuse.check()  # a canary that was cut off while the registry was away gets no request more
+        self.fuse.check()  # a canary that was cut off while the registry was away gets no more requests
         for work in self._work:
             work.start()
 
@@ -87,7 +90,7 @@ class Service:
         self.stores.registry.beat(self.process)
 
     def _refresh(self) -> None:
-        self._try("what was known of the registry last is served", self.deployments.refresh)
+        self._try("the last known state of the registry is served", self.deployments.refresh)
 
     def _try(self, otherwise: str, ask: Callable[[], object]) -> None:
         try:
@@ -98,10 +101,10 @@ class Service:
             logger.error("%s: %s", otherwise, error)
 
     def flush(self, *, log: bool) -> dict[str, int]:
-        """Bring all answers and labels there are so far into the rollups (and the log), and let the fuse look.
+        """Bring all answers and labels so far into the rollups (and, with `log`, the log), and let the fuse check them.
 
-        What other versions were to score beside the answers of this worker is in it. Of other workers' answers it is
-        if they have got to that, as they do within a second.
+        The scorings off the response path for answers of this worker are included. Those for answers of other workers
+        are included if they are done, which takes about a second.
         """
         self._scorer.off_path.drain()
         result = self._housekeeping.flush(log=log)
@@ -110,14 +113,14 @@ class Service:
         return result
 
     def not_ready(self) -> dict[str, str]:
-        """Why requests cannot be answered, by the model or the part that is in the way; empty when they can."""
+        """Return why requests cannot be answered, by the model or part that is the cause; empty when they can be."""
         reasons = self.deployments.unavailable()
         if (error := self.cannot_record()) is not None:
             reasons["spool"] = error
         return reasons
 
     def cannot_record(self) -> str | None:
-        """Why no answer can be recorded, so that none is given; None if it can."""
+        """Return why answers cannot be recorded, and so are not given; None if they can be."""
         try:
             self.stores.spool.check_writable()
         except StorageError as error:
@@ -125,12 +128,12 @@ class Service:
         return None
 
     def warnings(self) -> dict[str, str]:
-        """What does not work beside the answers, by the part: it stops nobody now, and somebody must look at it."""
+        """Return the faults off the response path, by part: requests are answered, but a person must see to them."""
         found = {work.name: f"fails ({work.trouble})" for work in self._work if work.trouble is not None}
         try:
             oldest, held = self.stores.spool.depth().oldest, self.stores.spool.held.tables()
         except MlopsError:
-            return found  # `not_ready` says so
+            return found  # `not_ready` reports the spool
         for table in held:
             found[table.table] = f"the log does not take its {table.entries} entries; they are kept in the spool"
         if oldest is not None and not held and (age := WALL.now() - oldest) > LOG_BEHIND:
@@ -138,7 +141,7 @@ class Service:
         return found
 
     def metrics(self) -> bytes:
-        """The text format of Prometheus. The spool is looked at now: who ships may be the one that hangs."""
+        """Return all metrics as text for Prometheus; the spool is measured now, as the process that ships may hang."""
         try:
             self.telemetry.spooled(self.stores.spool.depth(), WALL.now())
             self.telemetry.held({table.table: table.entries for table in self.stores.spool.held.tables()})
@@ -148,7 +151,7 @@ class Service:
         return self.telemetry.exposition()
 
     def stop(self) -> None:
-        """To be called when no request is left. What is in the spool then is for the housekeeper."""
+        """End the work, once no request is left; the housekeeper ships the entries that remain in the spool."""
         for work in self._work:
             work.stop()
         self._scorer.close()
@@ -162,7 +165,7 @@ class Service:
 
 
 def clock_for(settings: Settings) -> Clock:
-    """The machine's clock, or one that follows the times that requests bring."""
+    """Return the machine's clock, or with MLOPS_ACCEPT_EVENT_TIME one that follows the times of the requests."""
     if settings.accept_event_time:
         return ReplayedClock(EARLIEST)
     return SystemClock()

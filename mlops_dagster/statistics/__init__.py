@@ -1,4 +1,4 @@
-"""Pure functions on samples and on mergeable counts, one test per file."""
+"""Pure statistical functions on samples and on mergeable counts, one test per file."""
 
 from mlops_dagster.statistics.bins.bins import Bins, bins_from_json, bins_to_json
 from mlops_dagster.statistics.bins.categorical import MOST_CATEGORIES, CategoricalBins

@@ -1,5 +1,7 @@
-"""How a place is written: a folder, s3://bucket/prefix, or sqlite:///path. One reader of each, and paths stand as they
-are: no part of them is an escape, a query or a fragment."""
+"""Readers of addresses: a folder, s3://bucket/prefix, or sqlite:///path.
+
+There is one reader of each form. Paths are taken as they are: no part of them is an escape, a query or a fragment.
+"""
 
 import re
 from typing import Final, NamedTuple
@@ -9,10 +11,10 @@ from mlops_dagster.urls import holds_secrets, shown_url
 
 SQLITE: Final = "sqlite:///"
 
-# What the Delta library (1.6) reads otherwise than it is written: it decodes a path twice, and takes \ for /.
+# Text that the Delta library (1.6) reads as something else: it decodes a path twice, and takes \ for /.
 _ESCAPE: Final = re.compile(r"%[0-9A-Fa-f]{2}|[\\\x00-\x1f\x7f\ud800-\udfff]")
 _ON_DISK: Final = re.compile(r"[\[\]^|]")
-"""It makes the name of a host of a local path, and these may be in none: it panics."""
+"""The Delta library makes the name of a host from a local path; with one of these characters in it, it panics."""
 
 
 class S3Address(NamedTuple):
@@ -23,7 +25,7 @@ class S3Address(NamedTuple):
 
 
 def is_s3(address: str) -> bool:
-    """Whether this is an S3 URL.
+    """Return whether `address` is an S3 URL.
 
     >>> is_s3("S3://models/a"), is_s3("models/s3")
     (True, False)
@@ -32,7 +34,7 @@ def is_s3(address: str) -> bool:
 
 
 def parse_s3_url(url: str) -> S3Address:
-    """The parts of s3://bucket/key, the key as it stands, for S3 knows no escapes; raises InvalidInputError.
+    """Return bucket and key of s3://bucket/key, the key as it is, as S3 knows no escapes; raises InvalidInputError.
 
     >>> parse_s3_url("s3://models/classifier/v2.4.1#a?b%20c")
     S3Address(bucket='models', key='classifier/v2.4.1#a?b%20c')

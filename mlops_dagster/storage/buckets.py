@@ -1,4 +1,4 @@
-"""S3, or a server that speaks like it: the client, and what it says as an error of ours."""
+"""S3, or a server with its API: the client, and its errors as errors of ours."""
 
 from collections.abc import Iterator
 from contextlib import closing, contextmanager
@@ -30,10 +30,10 @@ _REFUSED = frozenset({"AccessDenied", "403", "InvalidAccessKeyId", "SignatureDoe
 
 
 def s3_client() -> "S3Client":
-    """A client with boto3's own configuration (`AWS_*`, its files, the role of the machine).
+    """Return a client with boto3's own configuration (`AWS_*`, its files, the role of the machine).
 
-    It gives up after some 30 s without an answer, three times over. Raises InvalidInputError if that configuration
-    cannot be read.
+    A call is tried three times; each try gives up after some 30 s without an answer. Raises InvalidInputError if that
+    configuration cannot be read.
     """
     from boto3.session import Session
     from botocore.config import Config
@@ -45,7 +45,7 @@ def s3_client() -> "S3Client":
         retries={"mode": "standard", "total_max_attempts": ATTEMPTS},
     )
     try:
-        # A session of its own: the shared one of boto3 is not safe with threads.
+        # A new session: the shared one of boto3 is not safe with threads.
         return Session().client("s3", config=limits)
     except (BotoCoreError, ValueError) as error:
         raise InvalidInputError(
@@ -54,16 +54,16 @@ def s3_client() -> "S3Client":
 
 
 def list_objects(client: "S3Client", bucket: str, prefix: str) -> "Iterator[ObjectTypeDef]":
-    """Every object whose key begins with `prefix`; raises StorageError."""
+    """Yield every object whose key begins with `prefix`; raises StorageError."""
     with s3_errors(f"s3://{bucket}/{prefix}"):
         for page in client.get_paginator("list_objects_v2").paginate(Bucket=bucket, Prefix=prefix):
             yield from page.get("Contents", ())
 
 
 def read_object(client: "S3Client", bucket: str, key: str, etag: str | None = None) -> Iterator[bytes]:
-    """The bytes of an object as they come; raises ArtifactChangedError if it is not, or no more, the one with `etag`.
+    """Yield the bytes of an object as they arrive; raises ArtifactChangedError if `etag` is given and is not its own.
 
-    Raises ArtifactNotFoundError, CorruptedArtifactError, StorageError as well.
+    Also raises ArtifactNotFoundError, CorruptedArtifactError, StorageError.
     """
     with s3_errors(f"s3://{bucket}/{key}"):
         if etag is None:
@@ -76,10 +76,10 @@ def read_object(client: "S3Client", bucket: str, key: str, etag: str | None = No
 
 @contextmanager
 def s3_errors(place: str) -> Iterator[None]:
-    """Raise an error of ours, naming `place`, in place of what botocore raises.
+    """Raise an error of ours that names `place` when botocore raises one of its errors in the block.
 
-    That is StorageError, or else ArtifactNotFoundError, ArtifactChangedError (a condition failed) or
-    CorruptedArtifactError (the bytes do not have the checksum that S3 keeps for them).
+    The error is ArtifactNotFoundError, ArtifactChangedError (a condition failed), CorruptedArtifactError (the bytes do
+    not have the checksum that S3 keeps for them), or else StorageError.
     """
     from botocore.exceptions import BotoCoreError, ClientError, FlexibleChecksumError, NoCredentialsError
 
@@ -96,7 +96,7 @@ def s3_errors(place: str) -> Iterator[None]:
 
 
 def error_code(error: "ClientError") -> str:
-    """What S3 calls the error, such as NoSuchKey."""
+    """Return S3's code of the error, such as NoSuchKey; an empty text if it has none."""
     return error.response.get("Error", {}).get("Code", "")
 
 

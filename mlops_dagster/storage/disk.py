@@ -1,4 +1,4 @@
-"""What the operating system says of a disk, as an error of ours."""
+"""Errors of the operating system about a disk, as errors of ours."""
 
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -9,7 +9,7 @@ from mlops_dagster.errors import StorageError
 
 @contextmanager
 def storage_errors(path: Path) -> Iterator[None]:
-    """Raise StorageError in place of OSError, naming the file that it is about, or else `path`."""
+    """Raise StorageError when the block raises OSError; it names the file that the error is about, or else `path`."""
     try:
         yield
     except StorageError:

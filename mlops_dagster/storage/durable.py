@@ -1,4 +1,4 @@
-"""What survives a loss of power: bytes that were synced, under names whose folders were synced."""
+"""Syncing of files and folders: a loss of power spares synced bytes under names whose folders were synced."""
 
 import os
 from collections.abc import Iterable
@@ -25,7 +25,7 @@ def sync_files(files: Iterable[Path]) -> None:
 
 
 def sync_folders(folder: Path) -> None:
-    """Sync the names in a folder and in each one above it: whoever made it may have made those too."""
+    """Sync the names in a folder and in each folder above it, which may have been made together with it."""
     for each in (folder, *folder.absolute().parents):
-        with suppress(PermissionError):  # not made by us
+        with suppress(PermissionError):  # a folder that this process may not open was not made by it
             sync(each)

@@ -1,4 +1,4 @@
-"""Where files are kept, each under a name that says what it is of: most are written once, rows may be replaced."""
+"""Files by name in a folder or bucket; most are written once, those with rows may be replaced."""
 
 import uuid
 from contextlib import suppress
@@ -17,52 +17,52 @@ if TYPE_CHECKING:
 
 
 class Files(Protocol):
-    """Files by name, such as `flights/1.2.0/2013-03-01T05.bin`. Any number of processes may write at once."""
+    """Files by name, such as `flights/1.2.0/2013-03-01T05.bin`; any number of processes may write at once."""
 
     def add(self, name: str, content: bytes) -> str:
-        """Keep `content`, unless there is a file of this name: that one stays as it is. Returns its address.
+        """Keep `content` under `name`; an existing file of this name stays as it is. Returns the file's address.
 
         Raises StorageError.
         """
         ...
 
     def put(self, name: str, content: bytes) -> str:
-        """Keep `content` in place of what this name had, all of it or nothing. Returns its address.
+        """Keep `content` under `name`, in place of an existing file, all or nothing. Returns the file's address.
 
         Raises StorageError.
         """
         ...
 
     def remove(self, name: str) -> None:
-        """Let go of the file, if there is one; raises StorageError."""
+        """Remove the file of this name, if it exists; raises StorageError."""
         ...
 
     def names(self, folder: str) -> list[str]:
-        """All files in a folder and those below it, by name; raises StorageError."""
+        """Return the names of all files in a folder and the folders below it, sorted; raises StorageError."""
         ...
 
     def has(self, name: str) -> bool:
-        """Whether there is a file of this name; raises StorageError."""
+        """Return whether a file of this name exists; raises StorageError."""
         ...
 
     def read(self, name: str) -> bytes:
-        """The bytes; raises ArtifactNotFoundError, StorageError."""
+        """Return the bytes of a file; raises ArtifactNotFoundError, StorageError."""
         ...
 
     def address(self, name: str) -> str:
-        """Where a file or a folder of this name is: a path, or s3://bucket/key."""
+        """Return the address of a file or folder of this name: a path, or s3://bucket/key."""
         ...
 
     def link(self, name: str) -> str:
-        """What a person opens in a browser: a path of this machine, or an https address."""
+        """Return the link that a person opens in a browser: a path of this machine, or an http(s) address."""
         ...
 
 
 class LocalFiles:
-    """Files in a folder, read-only if they are added.
+    """Files in a folder; those that `add` writes are read-only.
 
-    They are not synced one by one, which would take longer than making them: after a loss of power remove the newest
-    and make them again, by materializing their hours.
+    Files are not synced one by one, which would take longer than making them: after a loss of power remove the newest
+    files and make them again, by materializing their hours.
     """
 
     def __init__(self, path: Path) -> None:
@@ -123,7 +123,7 @@ class LocalFiles:
 
 
 class _Object(TypedDict):
-    """What names an object in a call of boto3."""
+    """The arguments that name an object, and its type, in a call of boto3."""
 
     Bucket: str
     Key: str
@@ -131,7 +131,7 @@ class _Object(TypedDict):
 
 
 class S3Files:
-    """Objects in a bucket, below a prefix; one that is added on the condition that there is none."""
+    """Objects in a bucket, below a prefix; `add` writes one on the condition that it does not exist."""
 
     def __init__(self, client: "S3Client", bucket: str, prefix: str) -> None:
         self._client = client
@@ -139,7 +139,7 @@ class S3Files:
         self._prefix = f"{prefix.strip('/')}/".lstrip("/")
 
     def add(self, name: str, content: bytes) -> str:
-        # ArtifactChangedError: the condition failed, it is there.
+        # ArtifactChangedError: the condition failed, so the object exists.
         with suppress(ArtifactChangedError), s3_errors(self.address(name)):
             self._client.put_object(**self._object(name), Body=content, IfNoneMatch="*")
         return self.address(name)
@@ -150,7 +150,7 @@ class S3Files:
         return self.address(name)
 
     def _object(self, name: str) -> "_Object":
-        # What a browser goes by: it shows a page, and saves what it is not told the type of.
+        # Browsers go by the type: they show a page, and save an object without a type to disk.
         kind = guess_type(name)[0] or "application/octet-stream"
         return {"Bucket": self._bucket, "Key": self._prefix + name, "ContentType": kind}
 
@@ -185,7 +185,7 @@ def open_files(
     folder: Literal["profiles", "reports", "data_docs", "quarantine", "batch_scores"],
     s3: "S3Client | None" = None,
 ) -> Files:
-    """One of the folders of a store: on disk, or at s3://bucket/prefix."""
+    """Open one of the folders of a store, on disk or at s3://bucket/prefix."""
     if is_s3(storage):
         bucket, prefix = parse_s3_url(storage)
         return S3Files(s3 or s3_client(), bucket, f"{prefix.strip('/')}/{folder}")

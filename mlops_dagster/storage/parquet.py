@@ -10,9 +10,9 @@ if TYPE_CHECKING:
 
 
 def as_parquet(frame: "pd.DataFrame", *, row_group_size: int | None = None) -> bytes:
-    """The rows as a Parquet file.
+    """Return the rows as the bytes of a Parquet file.
 
-    Raises InvalidInputError for what Arrow cannot store: a column of several types, two columns of one name.
+    Raises InvalidInputError for rows that Arrow cannot store: a column of several types, two columns of one name.
     """
     import pyarrow as pa
 
@@ -20,7 +20,7 @@ def as_parquet(frame: "pd.DataFrame", *, row_group_size: int | None = None) -> b
     try:
         frame.to_parquet(written, index=False, row_group_size=row_group_size)
     except (ValueError, TypeError, OverflowError, pa.ArrowException) as error:
-        # Pandas adds which column it is to what Arrow says, and that quotes a value of it.
+        # Of the texts in the error, pandas' names the column, and Arrow's quotes a value, which must not be shown.
         which = next((each for each in map(str, error.args) if each.startswith("Conversion failed for column ")), "")
         why = which or f"{type(error).__name__}: a column has values of several types, or two have one name"
         raise InvalidInputError(f"Arrow cannot store the rows: {why}") from None
@@ -28,7 +28,7 @@ def as_parquet(frame: "pd.DataFrame", *, row_group_size: int | None = None) -> b
 
 
 def as_text(frame: "pd.DataFrame") -> "pd.DataFrame":
-    """The rows as Python writes their values, so that 7 and '7' differ; columns of one name get numbers.
+    """Return the rows with values as Python writes them, so that 7 and '7' differ; columns of one name get numbers.
 
     >>> import pandas as pd
     >>> as_text(pd.DataFrame([[7, "7"]], columns=["a", "a"])).to_dict("records")

@@ -1,4 +1,4 @@
-"""Folders and files that only their owner may read: what a home holds of people."""
+"""Permissions of a home, which holds data of people: only the owner may read its folders and files."""
 
 import logging
 import os
@@ -9,27 +9,27 @@ from pathlib import Path
 logger = logging.getLogger(__name__)
 
 PRIVATE = 0o077
-"""The permission bits that nobody but the owner has."""
+"""The permission bits of users other than the owner, which files of a home lack."""
 
-# The entries of a home. Others may lie beside them where somebody chose a folder that has more in it.
+# The entries of a home. A folder that is used for other things as well has more entries than these.
 _OURS = ("*.sqlite*", "tokens.*", "serving.json", "artifacts", "log", "quarantine", "batch_scores", "trials")
 
 
 def write_privately() -> None:
     """Let this process make files of mode 600 and folders of 700 from now on.
 
-    The umask is the only word that the writers of other libraries (Delta Lake, SQLite, DuckDB, Dagster) obey.
+    The umask is the only setting that other libraries (Delta Lake, SQLite, DuckDB, Dagster) obey when they write.
     """
     os.umask(os.umask(PRIVATE) | PRIVATE)
 
 
 def tighten(home: Path, *, alone: bool) -> None:
-    """Take a home, and what it holds, from everybody but its owner; what cannot be changed is logged.
+    """Close a home, and all that it holds, to all users but its owner; log the files that cannot be closed.
 
-    In a home that nobody else could enter only the entries at its top are looked at. Unless it is `alone` in its
-    folder, only entries that are ours are.
+    If other users could not enter the home, only the entries at its top are checked. Unless the home is `alone` in its
+    folder, only our own entries are checked, and the folder stays open.
     """
-    alone = alone and not home.stat().st_mode & stat.S_ISVTX  # nobody closes /tmp
+    alone = alone and not home.stat().st_mode & stat.S_ISVTX  # a shared folder such as /tmp must stay open
     tightened, failed = 0, []
     for path in _entries(home, alone=alone):
         try:
@@ -37,7 +37,7 @@ def tighten(home: Path, *, alone: bool) -> None:
             if mode & PRIVATE:
                 path.chmod(mode & ~PRIVATE)
                 tightened += 1
-        except FileNotFoundError:  # such as a log of SQLite's that another process is done with
+        except FileNotFoundError:  # such as a log of SQLite that another process has removed
             continue
         except OSError as error:
             failed.append(f"{path} ({error.strerror})")
@@ -51,7 +51,7 @@ def tighten(home: Path, *, alone: bool) -> None:
 
 
 def _entries(home: Path, *, alone: bool) -> list[Path]:
-    """The home itself comes last: who is killed before it is closed looks at everything again."""
+    """Return the paths to close, the home last: if the process is killed before, the next one checks them all again."""
     top = home.iterdir() if alone else chain.from_iterable(map(home.glob, _OURS))
     found = [entry for entry in top if not entry.is_symlink()]
     if home.stat().st_mode & PRIVATE:

@@ -1,7 +1,7 @@
-"""Trials: a version proves itself in a process of its own before anything that must live touches it.
+"""Trials: a version is loaded and scores rows in a separate process with limits, before any worker loads it.
 
-docs/decisions/0042 has the rules. The parent's side is here; what is tried is in `mlops_dagster.inference.examination`,
-which runs in the forked child of a warm process.
+docs/decisions/0042 has the rules. The parent's side is here; the steps of a trial are in
+`mlops_dagster.inference.examination`, which runs in the forked child of a warm process.
 """
 
 from mlops_dagster.trial.report import Report, Verdict

@@ -19,16 +19,16 @@ logger = logging.getLogger(__name__)
 EXAMINATION: Final = "mlops_dagster.inference.examination"
 
 _START_SECONDS: Final = 120.0
-"""For the process to import what versions are made of: 2 s of CPU, nicely."""
-# One thread each: who forks must not have the threads of a pool, and a lane of the data plane has one as well.
+"""The time for the process to import the libraries of versions: 2 s of CPU, at a low priority."""
+# One thread for each library: a process that forks must not have a pool's threads, and the data plane scores with one.
 _ONE_THREAD: Final = {"OMP_NUM_THREADS": "1", "OPENBLAS_NUM_THREADS": "1", "MKL_NUM_THREADS": "1"}
 
 
 class TrialProcess:
-    """A process that has imported what versions need, and forks for each trial. Started when it is first needed.
+    """A process that has imported the libraries of versions and forks for each trial; started when it is first needed.
 
-    It ends when it has had nothing to do for some minutes, and at once with the process that started it. With `nicer`
-    it runs behind whoever has to answer requests.
+    It ends when it had nothing to do for some minutes, and at once with the process that started it. `nicer` lowers its
+    priority, so that it yields to processes that answer requests.
     """
 
     def __init__(self, module: str = EXAMINATION, *, nicer: int = 0) -> None:
@@ -38,9 +38,9 @@ class TrialProcess:
         self._one_at_a_time = threading.Lock()
 
     def run(self, job: bytes, seconds: float) -> Report:
-        """Return what the trial of `job` found out; raises ServerError if it could not be made."""
+        """Return the report of the trial of `job`; raises ServerError if the trial could not be made."""
         with self._one_at_a_time:
-            # It may have ended just now, for want of work.
+            # Asked twice: the process may have ended just now, after minutes without work.
             answer = self._asked(job, seconds) or self._asked(job, seconds)
             report = None if answer is None else Report.from_json(answer)
         if report is None:
@@ -79,7 +79,7 @@ class TrialProcess:
                 [sys.executable, "-m", self._module, str(self._nicer)],
                 stdin=subprocess.PIPE,
                 stdout=subprocess.PIPE,
-                # A version may hold types of modules that only this process has on its path.
+                # A version may hold types of modules that are only on the path of this process.
                 env={
                     **os.environ,
                     **_ONE_THREAD,
@@ -92,7 +92,7 @@ class TrialProcess:
 
 
 def _line(descriptor: int, deadline: float) -> bytes | None:
-    """Return the line that comes before the deadline; None if it does not, or the other side ends."""
+    """Return the line that arrives before the deadline; None if none does, or if the other side ends."""
     found = b""
     while not found.endswith(b"\n"):
         ready, _, _ = select.select([descriptor], [], [], max(deadline - time.monotonic(), 0.0))
@@ -105,9 +105,9 @@ def _line(descriptor: int, deadline: float) -> bytes | None:
 
 @cache
 def shared_process() -> TrialProcess:
-    """Return the one of this process: two seconds of imports are paid once, by whoever tries first."""
+    """Return the trial process that this process shares among its trials: the first one pays for 2 s of imports."""
     return TrialProcess()
 
 
-# Two processes must not ask one and the same.
+# Two processes must not share one trial process.
 os.register_at_fork(after_in_child=shared_process.cache_clear)

@@ -13,19 +13,19 @@ logger = logging.getLogger(__name__)
 
 
 class Verdict(StrEnum):
-    """A trial that could not be made has no verdict: that is an error."""
+    """The verdict of a trial. A trial that could not be made has none: that is an error."""
 
     PASSED = "passed"
     REFUSED = "refused"
     UNFINISHED = "unfinished"
-    """Too slow, or killed from outside: it may have been the machine, so the verdict holds for some minutes."""
+    """Too slow, or killed from outside: the machine may be the cause, so the verdict holds for some minutes only."""
     KILLED = "killed"
-    """It passed, and then killed workers of the data plane."""
+    """The version killed workers of the data plane after it had passed."""
 
 
 @dataclass(frozen=True, slots=True)
 class Report:
-    """What a trial found; `seconds` and `memory_bytes` are what the version took for it."""
+    """The findings of a trial; `seconds` and `memory_bytes` are what the version needed for it."""
 
     verdict: Verdict
     reason: str = ""
@@ -35,14 +35,14 @@ class Report:
     seconds: float = 0.0
     memory_bytes: int = 0
     deaths: int = 0
-    """How many workers it has killed."""
+    """The number of workers that the version has killed."""
 
     def to_json(self) -> bytes:
         return orjson.dumps(self)
 
     @classmethod
     def read(cls, file: Path) -> "Report | None":
-        """What `keep` wrote to `file`; None if nothing did."""
+        """Return the report that `keep` wrote to `file`; None if the file is missing or holds no report."""
         try:
             return cls.from_json(file.read_bytes())
         except OSError:
@@ -50,14 +50,14 @@ class Report:
 
     @classmethod
     def from_json(cls, text: bytes) -> "Report | None":
-        """The inverse of `to_json`; None for any other text."""
+        """Return the report that `to_json` made the text of; None for any other text."""
         try:
             return _READER.validate_json(text)
         except ValidationError:
             return None
 
     def keep(self, file: Path) -> None:
-        """Write it to `file`, wholly or not at all. A disk that is full costs another trial, and nothing else."""
+        """Write the report to `file`, wholly or not at all; a full disk is logged, and costs another trial."""
         try:
             file.parent.mkdir(parents=True, exist_ok=True)
             with NamedTemporaryFile(dir=file.parent, delete=False) as unfinished:

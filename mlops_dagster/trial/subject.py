@@ -1,4 +1,4 @@
-"""The subject of a trial: the bytes of a version, and the rows and classes that it says it takes and gives."""
+"""The subject of a trial: the bytes of a version, its schema, and its baseline."""
 
 import hashlib
 import platform
@@ -21,7 +21,7 @@ _LIBRARIES: Final = (
 
 @dataclass(frozen=True, slots=True)
 class Limits:
-    """What a trial may take, and how long a version may take for one row."""
+    """The limits of a trial in seconds and bytes of memory, and of scoring one row in seconds."""
 
     seconds: float
     memory_bytes: int
@@ -30,7 +30,7 @@ class Limits:
 
 @dataclass(frozen=True, slots=True)
 class Subject:
-    """A version that can be served; `baseline` is as `Baseline.to_json` writes it."""
+    """A version that can be served; `baseline` has the form that `Baseline.to_json` writes."""
 
     model: str
     version: str
@@ -39,13 +39,13 @@ class Subject:
     baseline: Mapping[str, object] | None
 
     def key(self, limits: Limits, own_types: Sequence[str]) -> str:
-        """Return the name of the trial: another one for other bytes, rows, limits, types, libraries or processors."""
+        """Return the trial's name; it depends on bytes, schema, baseline, limits, types, libraries and processor."""
         baseline = orjson.dumps(self.baseline, option=orjson.OPT_SORT_KEYS).decode()
         parts = (self.digest, self.schema.digest, baseline, repr(limits), *own_types, environment())
         return hashlib.sha256("\n".join(parts).encode()).hexdigest()
 
     def job(self, path: Path, limits: Limits, own_types: Sequence[str]) -> bytes:
-        """Return the line that tells a trial process to try the artifact at `path`; it may hold `own_types`."""
+        """Return the line that tells a trial process to try the artifact at `path`, which may hold `own_types`."""
         return orjson.dumps(
             {
                 "path": str(path.absolute()),
@@ -60,7 +60,7 @@ class Subject:
 
 @cache
 def environment() -> str:
-    """Return what a version may run differently on: Python, the libraries, the processor."""
+    """Return the environment on which a version's behaviour depends: Python, libraries and processor."""
     versions = (f"{name}=={_version(name)}" for name in _LIBRARIES)
     return " ".join((platform.python_version(), platform.machine(), _processor(), *versions))
 

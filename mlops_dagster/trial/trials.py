@@ -1,4 +1,4 @@
-"""Trials of versions: each once a machine, one at a time, and remembered by what was tried."""
+"""Trials of versions: each is made once a machine, one at a time, and its report is kept under the trial's name."""
 
 import fcntl
 import logging
@@ -18,7 +18,7 @@ from mlops_dagster.trial.subject import Limits, Subject
 logger = logging.getLogger(__name__)
 
 UNFINISHED_HOLDS: Final = 600.0
-"""Seconds for which a version whose trial did not end is not tried again."""
+"""Seconds for which a version with the verdict UNFINISHED is not tried again."""
 
 
 class Trials:
@@ -31,11 +31,10 @@ class Trials:
         self._process = process or shared_process()
 
     def prove(self, subject: Subject, bytes_at: Callable[[Path], Path], deaths_allowed: float = 0) -> Report:
-        """Return how the version passes, or is known to have passed; `bytes_at` puts its artifact at a path.
+        """Return the report of a version that passes, or has passed before; `bytes_at` puts its artifact at a path.
 
-        One that killed more workers than `deaths_allowed` since then has not.
-        Raises TrialFailedError if it does not pass, ServerError if the trial cannot be made, and what
-        `bytes_at` raises.
+        Raises TrialFailedError if the version does not pass, or killed more workers than `deaths_allowed` after it had
+        passed; ServerError if the trial cannot be made; and the errors of `bytes_at`.
         """
         report = self.remembered(subject)
         if report is None:
@@ -51,7 +50,7 @@ class Trials:
         )
 
     def remembered(self, subject: Subject) -> Report | None:
-        """Return what is known of the version on this machine; None if it has to be tried."""
+        """Return the report that is kept of the version on this machine; None if the version has to be tried."""
         file = self.file(subject)
         report = Report.read(file)
         if report is not None and report.verdict is Verdict.UNFINISHED:
@@ -76,15 +75,15 @@ class Trials:
         return report
 
     def file(self, subject: Subject) -> Path:
-        """Where the trial of the version is remembered."""
+        """Return the file that keeps the report of the version's trial."""
         return self._folder / f"{subject.key(self._limits, self._own_types)}.json"
 
     @contextmanager
     def _alone(self) -> Iterator[None]:
-        """Wait until no other process of this home tries a version: one at a time takes little from who serves."""
+        """Hold the lock of this home's trials: one trial at a time takes little CPU from the processes that serve."""
         try:
             self._folder.mkdir(parents=True, exist_ok=True)
-            lock = Path(self._folder, ".lock").open("ab")  # noqa: SIM115  # what fails inside is no fault of the folder
+            lock = Path(self._folder, ".lock").open("ab")  # noqa: SIM115  # errors inside are not the folder's
         except OSError as error:
             raise ServerError(f"no trial can be made in {self._folder}: {error.strerror}; make it writable") from error
         with lock:

@@ -1,6 +1,6 @@
-"""The warm process: reads jobs, forks a child for each, holds it to its limits, and reports.
+"""The warm process: reads jobs, forks a child for each, holds the child to its limits, and reports.
 
-The child tells each step before it begins it, so that a death without a word is still known by what was being done.
+The child names each step before it begins it: if the child dies silently, the step at which it died is known.
 """
 
 import ctypes
@@ -24,7 +24,7 @@ from mlops_dagster.trial.report import Report, Verdict
 
 Job: TypeAlias = Mapping[str, object]
 Tell: TypeAlias = Callable[[str], None]
-"""To be called with what is done next: "loading it"."""
+"""A function that the examination calls with the name of its next step, such as "loading it"."""
 Examine: TypeAlias = Callable[[Job, Tell], Report]
 
 IDLE_SECONDS: Final = 300.0
@@ -34,13 +34,13 @@ _PR_SET_CHILD_SUBREAPER: Final = 36
 
 
 def serve(examine: Examine) -> NoReturn:
-    """Make trials until the parent is gone, or has asked for none for some minutes."""
+    """Make the trials that the parent asks for, until the parent is gone or has asked for none for some minutes."""
     jobs, reports = os.dup(0), os.dup(1)
     null = os.open(os.devnull, os.O_RDWR)
     os.dup2(null, 0)
     os.dup2(null, 1)
     os.nice(int(sys.argv[1]))
-    _ask_kernel(_PR_SET_CHILD_SUBREAPER, 1)  # what a trial leaves behind becomes a child of this process
+    _ask_kernel(_PR_SET_CHILD_SUBREAPER, 1)  # processes that a trial leaves behind become children of this process
     warnings.simplefilter("ignore")
     gc.freeze()
     while (job := _next(jobs)) is not None:
@@ -81,7 +81,7 @@ def _tried(examine: Examine, job: Job, jobs: int, reports: int) -> Report:
 
 
 def _watch(child: int, told: int, jobs: int, deadline: float) -> tuple[list[bytes], resource.struct_rusage, int | None]:
-    """Return what the child told, what it used, and how it ended: None if it was too slow and was killed."""
+    """Return the child's messages, its resource usage, and its exit status: None if it was too slow and was killed."""
     words, listening, pause = b"", [told, jobs], _LOOK_SECONDS
     while True:
         ready, _, _ = select.select(listening, [], [], pause)
@@ -107,11 +107,11 @@ def _watch(child: int, told: int, jobs: int, deadline: float) -> tuple[list[byte
 
 
 def _examined(examine: Examine, job: Job, tells: int, limits: Mapping[str, float]) -> NoReturn:
-    """The child: its last word is its report."""
+    """Examine a version in the forked child within `limits`, write steps and report to the pipe `tells`, and exit."""
     os.setsid()
     own = os.getpid()
     _ask_kernel(_PR_SET_PDEATHSIG, signal.SIGKILL)
-    signal.alarm(int(limits["seconds"]) + 10)  # where the kernel cannot be asked
+    signal.alarm(int(limits["seconds"]) + 10)  # for systems where the kernel cannot be asked
     with suppress(OSError):
         Path("/proc/self/oom_score_adj").write_text("1000")
     os.dup2(1, 2)
@@ -175,13 +175,13 @@ def _report(words: list[bytes], status: int | None, seconds: float, memory: int,
 def _read(word: bytes) -> dict[str, Any]:
     try:
         found: dict[str, Any] = orjson.loads(word)
-    except orjson.JSONDecodeError:  # it was killed in the middle of a word
+    except orjson.JSONDecodeError:  # the child was killed while it wrote the message
         return {}
     return found
 
 
 def _end_children() -> None:
-    """Kill whatever a trial left running."""
+    """Kill every process that a trial left running."""
     children = Path(f"/proc/self/task/{os.getpid()}/children")
     with suppress(OSError, ChildProcessError):
         while left := children.read_text().split():
@@ -192,7 +192,7 @@ def _end_children() -> None:
 
 
 def _data_bytes() -> int:
-    """Return what this process has of the memory that RLIMIT_DATA counts: all that is private and can be written."""
+    """Return the bytes that RLIMIT_DATA counts for this process: its private, writable memory."""
     for line in Path("/proc/self/status").read_text().splitlines():
         if line.startswith("VmData:"):
             return int(line.split()[1]) * 1024

@@ -71,7 +71,7 @@ def test_a_changed_decision_is_found_out(rollout: int, mlops: Mlops) -> None:
 @pytest.mark.parametrize("nesting", ["", "rollout:\n", "attributes:\n  model: churn\n  rollout:\n"])
 def test_another_policy_is_held_against_the_history(rollout: int, mlops: Mlops, tmp_path: Path, nesting: str) -> None:
     other = tmp_path / "other.yaml"
-    policy = "deadline_hours: 2\nshadow_hours: 0\nsoak_hours: 0\nmin_watch_hours: 1\n"
+    policy = "deadline_hours: 2\nshadow_hours: 0\nsoak_hours: 0\nmin_canary_hours: 1\n"
     indent = " " * 4 * bool(nesting)
     other.write_text(nesting + "".join(f"{indent}{line}\n" for line in policy.splitlines()))
     found = mlops("rollouts", "replay", "--rollout", 1, "--policy", other)

@@ -99,7 +99,7 @@ def test_the_guard_of_the_yaml_reaches_the_deployment_and_a_hold_is_on_its_mater
     strict = SPEC.model_copy(update={"validation": ValidationPolicy(guard="reject", stretch=1.0)})
     epoch = stores.registry.deployment(SPEC.model).epoch
     for _ in range(2):
-        platform.stores(strict)
+        platform.stores_for(strict)
     deployed = stores.registry.deployment(SPEC.model)
     assert (deployed.guard, deployed.epoch) == (GuardPolicy(mode="reject", stretch=1.0), epoch + 1)
     assert do("pause", "wait")["on_hold"] == "-"

@@ -11,8 +11,19 @@ from mlops_dagster.clock import ReplayedClock
 from mlops_dagster.components.assets.monitoring import monitoring_defs
 from mlops_dagster.components.platform import Platform
 from mlops_dagster.components.spec import CardSpec, ModelSpec, TrainingSpec
-from mlops_dagster.monitoring import DriftPolicy
+from mlops_dagster.loop.findings import PERFORMANCE, VALIDATION, DayOfPerformance, ValidatedHour
+from mlops_dagster.monitoring import (
+    Collapse,
+    CollapseVerdict,
+    ConceptReport,
+    ConceptVerdict,
+    DriftPolicy,
+    FeatureHarm,
+    Harm,
+    PerformanceReport,
+)
 from mlops_dagster.monitoring.baseline.fit import SCORE_BINS
+from mlops_dagster.monitoring.concept.outcomes import Answers
 from mlops_dagster.predictions import PredictionLog, Spool
 from mlops_dagster.registry import Baseline, Stage
 from mlops_dagster.settings import Settings
@@ -148,20 +159,17 @@ def test_drift_is_judged_whatever_becomes_of_the_report(judged: Path) -> None:
 def test_an_old_hour_is_weighed_by_the_daily_report_of_its_time(judged: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     """Neither by that of a later day, nor by that of the day before as it was made again since."""
     monkeypatch.setenv("MLOPS_REPORT_ROWS", "0")
-    with dg.DagsterInstance.local_temp(str(judged)) as instance:
-        for day, made_at, harm in (
-            (MARCH, MARCH + timedelta(hours=24.5), "no_loss"),
-            (MARCH, MARCH + timedelta(hours=36), "came_with_loss"),
-            (MARCH + timedelta(days=1), MARCH + timedelta(hours=60), "came_with_loss"),
-        ):
-            metadata = {
-                "made_at": made_at.isoformat(),
-                "concept_champion": "1.0.0",
-                "concept_features": [{"name": "carrier", "verdict": harm}],
-            }
-            instance.report_runless_asset_event(
-                dg.AssetMaterialization(SPEC.key("performance_report"), partition=f"{day:%Y-%m-%d}", metadata=metadata)
-            )
+    for day, hours, harm in ((0, 24.5, Harm.NO_LOSS), (0, 36, Harm.CAME_WITH_LOSS), (1, 60, Harm.CAME_WITH_LOSS)):
+        nothing = Answers(0, 0)
+        feature = FeatureHarm(
+            "carrier", 0.4, 0.0, nothing, nothing, nothing, nothing, None, None, None, None, None, harm
+        )
+        concept = ConceptReport(
+            "1.0.0", ConceptVerdict.INCONCLUSIVE, (), (feature,), Collapse(CollapseVerdict.HOLDS, "")
+        )
+        found = DayOfPerformance(PerformanceReport(0, ()), 0, concept=concept)
+        stores = Stores(Settings(home=judged), ReplayedClock(MARCH + timedelta(hours=hours)), actor="test")
+        stores.reports.save(PERFORMANCE, "flights", MARCH + timedelta(days=day), found, verdict="fine")
     *_, before, last = drift_report(judged, since=MARCH + timedelta(hours=22))[0].values()
     assert (before["verdict"].value, before["asks_for_retraining"].value) == ("retrain", True)
     assert str(before["retraining"].value).endswith("; no daily report of this champion was known")
@@ -196,12 +204,8 @@ def test_broken_data_ask_for_no_retraining(judged: Path) -> None:
     """Until they have left the window, or have passed when they were validated again."""
 
     def validated(hour: datetime, verdict: str) -> None:
-        with dg.DagsterInstance.local_temp(str(judged)) as instance:
-            instance.report_runless_asset_event(
-                dg.AssetMaterialization(
-                    SPEC.key("prediction_batch"), partition=f"{hour:%Y-%m-%d-%H:%M}", metadata={"validation": verdict}
-                )
-            )
+        stores = Stores(Settings(home=judged), ReplayedClock(MARCH), actor="test")
+        stores.reports.save(VALIDATION, "flights", hour, ValidatedHour(rows=60), verdict=verdict)
 
     def said() -> tuple[object, object, object]:
         found, check = drift_report(judged)

@@ -24,8 +24,20 @@ from mlops_dagster.components.sensors import retraining_failures
 from mlops_dagster.components.sensors.retraining_failures import failed_at
 from mlops_dagster.components.spec import CardSpec, ModelSpec, TrainingSpec
 from mlops_dagster.defs.retraining import retraining_killed
-from mlops_dagster.monitoring import ConceptPolicy, PerformancePolicy, calibrate, make_baseline
+from mlops_dagster.loop.findings import DRIFT, HourOfDrift
+from mlops_dagster.monitoring import (
+    ConceptPolicy,
+    DriftPolicy,
+    DriftReport,
+    FeatureDrift,
+    PerformancePolicy,
+    Verdict,
+    calibrate,
+    make_baseline,
+)
+from mlops_dagster.monitoring.drift.report import ScoreDrift
 from mlops_dagster.registry import Stage
+from mlops_dagster.reports import ReportKind
 from mlops_dagster.retraining.policy import RetrainingPolicy
 from tests.support.components.at_a_time import DagsterAt, PlatformAt, cells
 from tests.support.two_versions import CARRIERS, MODEL, SCHEMA, days, estimator, house_at, register, serve
@@ -195,29 +207,26 @@ def test_a_day_without_labels_has_an_estimate_from_scores(tmp_path: Path, instan
 NO_REPORT = "no drift report of this champion in the last days"
 
 
-def drifted(home: Path, instance: dg.DagsterInstance, hour: datetime, version: str, verdict: str) -> None:
+def drifted(home: Path, hour: datetime, version: str, verdict: Verdict) -> None:
     """The hour's report, made now."""
-    instance.report_runless_asset_event(
-        dg.AssetMaterialization(
-            SPEC.key("drift_report"),
-            partition=f"{hour:%Y-%m-%d-%H:%M}",
-            metadata={"champion": version, "verdict": verdict, "drifted": ["x"], "psi": {"x": 0.4}},
-        )
-    )
+    score = ScoreDrift(None, None, None, Verdict.INCONCLUSIVE)
+    feature = FeatureDrift("x", 0.4, 0.1, verdict, report_only=False, independent_rows=100)
+    report = DriftReport(verdict, 100, (feature,), score, DriftPolicy())
+    house_at(home, NOON).reports.save(DRIFT, MODEL, hour, HourOfDrift(report), verdict=verdict, champion=version)
 
 
 def test_only_the_newest_hour_of_this_champion_starts_a_retraining(home: Path, instance: dg.DagsterInstance) -> None:
     dagster = DagsterAt(home, instance, NOON, *PARTS)
     hour = timedelta(hours=1)
-    drifted(home, instance, NOON - hour, "1.0.0", "retrain")
+    drifted(home, NOON - hour, "1.0.0", Verdict.RETRAIN)
     request = dagster.tick("flights_retraining")
     assert isinstance(request, dg.RunRequest)
     assert (request.tags["mlops/trigger"], request.tags["mlops/psi_x"]) == ("drift", "0.4")
     assert DagsterAt(home, instance, NOON + timedelta(days=3), *PARTS).tick("flights_retraining") == NO_REPORT
-    drifted(home, instance, NOON - hour, "1.0.0", "stable")
-    drifted(home, instance, NOON - 9 * hour, "1.0.0", "retrain")  # an old hour, made again by hand
+    drifted(home, NOON - hour, "1.0.0", Verdict.STABLE)
+    drifted(home, NOON - 9 * hour, "1.0.0", Verdict.RETRAIN)  # an old hour, made again by hand
     assert dagster.tick("flights_retraining") == "no drift"
-    drifted(home, instance, NOON - hour, "0.9.0", "retrain")  # of who was champion before
+    drifted(home, NOON - hour, "0.9.0", Verdict.RETRAIN)  # of who was champion before
     assert dagster.tick("flights_retraining") == NO_REPORT
 
 
@@ -226,20 +235,19 @@ def test_of_all_reports_a_sensor_reads_the_newest_alone(
 ) -> None:
     """Those of a model of hundreds of features are large, and it looks every minute."""
     for hours in range(1, 40):
-        drifted(home, instance, NOON - timedelta(hours=hours), "1.0.0", "stable")
-    drifted(home, instance, NOON - timedelta(hours=1), "1.0.0", "retrain")  # made again
-    read: list[int] = []
-    fetch = instance.fetch_materializations
+        drifted(home, NOON - timedelta(hours=hours), "1.0.0", Verdict.STABLE)
+    drifted(home, NOON - timedelta(hours=1), "1.0.0", Verdict.RETRAIN)  # made again
+    read: list[str] = []
+    parse = ReportKind.from_json
 
-    def counted(chosen: dg.AssetRecordsFilter, limit: int) -> dg.EventRecordsResult:
-        found = fetch(chosen, limit=limit)
-        read.append(len(found.records))
-        return found
+    def counted(kind: ReportKind[HourOfDrift], body: str) -> HourOfDrift:
+        read.append(kind.name)
+        return parse(kind, body)
 
-    monkeypatch.setattr(instance, "fetch_materializations", counted)
+    monkeypatch.setattr(ReportKind, "from_json", counted)
     request = DagsterAt(home, instance, NOON, *PARTS).tick("flights_retraining")
     assert isinstance(request, dg.RunRequest)
-    assert read == [1]  # of the newest hour, as it was last made
+    assert read.count("drift") == 1  # of the newest hour, as it was last made
 
 
 def test_an_old_day_made_again_tells_nobody(home: Path, instance: dg.DagsterInstance) -> None:

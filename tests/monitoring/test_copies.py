@@ -146,12 +146,12 @@ def test_what_was_drawn_from_a_row_goes_with_it_and_other_hours_stay(stores: Sto
             "flights/1.0.0/2013-03-01T01.bin",
             "another/1.0.0/2013-03-01T00.bin",
         ],
-        "reports": ["flights/2013-02-28T02_2013-03-01T02-a.html", "flights/2013-03-01T01_2013-03-02T00-b.html"],
+        "report_pages": ["flights/2013-02-28T02_2013-03-01T02-a.html", "flights/2013-03-01T01_2013-03-02T00-b.html"],
     }
     for folder, its in names.items():
         for name in its:
             getattr(stores, folder).add(name, b"drawn")
-    copies = Copies([stores.quarantine], drawn=[stores.profiles, stores.reports])
+    copies = Copies([stores.quarantine], drawn=[stores.profiles, stores.report_pages])
     hour = Found(frozenset(), frozenset({MARCH}))
     copies.erase(Choice("flights", keys=("ada",)), hour)
     assert [name.rpartition("/")[2] for name in copies.removed] == [
@@ -159,5 +159,5 @@ def test_what_was_drawn_from_a_row_goes_with_it_and_other_hours_stay(stores: Sto
         "2013-02-28T02_2013-03-01T02-a.html",
     ]
     copies.erase(Choice("flights", before=date(2013, 3, 2)), Found(frozenset(), frozenset()))
-    assert stores.profiles.names("flights") == stores.reports.names("flights") == []
+    assert stores.profiles.names("flights") == stores.report_pages.names("flights") == []
     assert stores.profiles.names("another") == ["another/1.0.0/2013-03-01T00.bin"]

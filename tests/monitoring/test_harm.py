@@ -200,7 +200,7 @@ def test_it_cannot_tell_without_evaluation_or_rows() -> None:
     card, effects = [], baseline.design_effects
     report = concept_drift("1.0.0", card, {}, few, effects, (told, *found(baseline, {"x": later}, harm)))
     unknown, came = report.feature_table()
-    assert [unknown[name] for name in ("verdict", "mix", "rate", "costs")] == ["cannot tell", "-", "-", "-"]
+    assert [unknown[name] for name in ("verdict", "mix", "rate", "costs")] == ["inconclusive", "-", "-", "-"]
     assert came["verdict"] == "came with loss"
     features = orjson.loads(orjson.dumps(report.metadata()))["concept_features"]
     assert [each["verdict"] for each in features] == ["inconclusive", "came_with_loss"]

@@ -14,6 +14,7 @@ import pandas as pd
 import pytest
 import yaml
 
+from mlops_dagster.inference.usual_values import usual_range
 from mlops_dagster.monitoring import (
     ValidationPolicy,
     fit_bins,
@@ -24,7 +25,6 @@ from mlops_dagster.monitoring import (
     validate_each,
 )
 from mlops_dagster.monitoring.validation import validate as validation
-from mlops_dagster.monitoring.validation.expectations import usual_range
 from mlops_dagster.registry import GuardPolicy
 from mlops_dagster.registry.entities.baseline import Baseline
 from mlops_dagster.schema import Feature, ModelSchema

@@ -181,7 +181,7 @@ def test_production_can_ask_for_a_signature(
     ):
         with pytest.raises(SignatureError, match=reason):
             refusing.transition(version, Stage.PRODUCTION)
-        assert [error.code for error in refusing.check(version)] == ["signature"]
+        assert [error.code for error in refusing.closed_gates(version)] == ["signature"]
     assert registry.champion("flights") is None
 
     final = registry.transition(signed, Stage.PRODUCTION)
@@ -194,7 +194,7 @@ def test_the_gate_asks_only_where_the_policy_does(
     opened: Sign, keys: tuple[Path, Path], source: Path, card: ModelCard
 ) -> None:
     unsigned = opened().register("flights", source, card=card)
-    assert opened(*keys).check(unsigned) == ()
+    assert opened(*keys).closed_gates(unsigned) == ()
     assert opened(*keys).transition(unsigned, Stage.PRODUCTION).signature is None
 
 

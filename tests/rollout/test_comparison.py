@@ -106,7 +106,7 @@ def test_from_the_other_side_wins_are_losses(rows: list[Row]) -> None:
 def test_the_report_shows_each_number_beside_its_limit() -> None:
     report = held(TABLE).to_markdown()
     for line in (
-        "## 1.1.0 against 1.0.0: cannot tell",
+        "## 1.1.0 against 1.0.0: inconclusive",
         "| champion 1.0.0 | 0.5000 | 0.5000 | 0.4667 | 0 | 1 |",
         "| challenger 1.1.0 | 0.7500 | 0.7500 | 0.8036 | 1 | 3 |",
         "| accuracy over the champion's | 1.384 | 20 |",

@@ -1,6 +1,7 @@
 """A model on hold: nobody is answered, everybody is told why, and nothing but a release changes that."""
 
 import os
+import re
 import signal
 import time
 from collections.abc import Callable, Iterator
@@ -54,6 +55,7 @@ def test_a_hold_is_in_force_at_once_and_outlives_a_promotion_a_restart_and_the_d
         assert seconds_until(lambda: status() == 503) < 0.5
         refused = server.infer(MODEL, id="meanwhile", rows=2)
         assert refused.json() == {"error": WHY, "code": "on_hold"}
+        assert re.search(r'mlops_requests_total{.*status="held".*} [1-9]', server.client.get("/metrics").text)
         assert server.post(f"{path}/versions/1.0.0/infer", {"inputs": []}).status_code == 400
         assert server.infer(f"{MODEL}/versions/1.0.0", id="by name").json()["code"] == "on_hold", "nor by name"
         other = [{"name": "wings", "shape": [1], "datatype": "FP64", "data": [2.0]}]

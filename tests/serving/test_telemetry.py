@@ -61,7 +61,7 @@ def test_a_batch_is_counted_by_arm_status_error_class_and_size() -> None:
     telemetry = Telemetry()
     telemetry.arm("m", "1.0.0", "champion").answered([0.003, 0.004, 0.3], ["late", "late", "on_time"], ["model_failed"])
     telemetry.arm("m", "1.0.0", "champion").answered([0.003], ["late"])
-    telemetry.arm("m", "1.1.0", "none").rejected([0.001, 0.001], ["invalid_features", "invalid_input"])
+    telemetry.arm("m", "1.1.0", "none").refused("rejected", [0.001, 0.001], ["invalid_features", "invalid_input"])
     found = parsed(telemetry.exposition().decode())
     assert value(found, "requests_total", **ARM, status="ok") == 3
     assert value(found, "requests_total", **ARM, status="failed") == 1
@@ -121,7 +121,7 @@ def test_label_debt_is_told_by_number_and_age() -> None:
 def test_promtool_finds_no_fault_with_any_metric_there_is() -> None:
     telemetry = Telemetry("worker-0")
     telemetry.arm("m", "1.0.0", "champion").answered([0.003, 0.2], ["late"], ["model_failed"])
-    telemetry.arm("m", "", "none").rejected([0.001], ["invalid_features"])
+    telemetry.arm("m", "", "none").refused("rejected", [0.001], ["invalid_features"])
     telemetry.waiting("m", "1.0.0", 3)
     telemetry.queued(4)
     telemetry.shed("m", "1.0.0", "shadow", 5)

@@ -1,1 +1,1 @@
-"""Commands that stand alone."""
+"""Commands outside the groups of models, rollouts and predictions."""

@@ -1,4 +1,4 @@
-"""`mlops alerts`."""
+"""`mlops alerts`: the open alerts of all models."""
 
 from dataclasses import asdict
 from typing import Annotated
@@ -14,14 +14,14 @@ from mlops_dagster.errors import NotFoundError
 
 def alerts(
     model: Annotated[str | None, typer.Argument(help="only this model's", autocompletion=model_names)] = None,
-    resolved: Annotated[bool, typer.Option("--all", help="those that are over, too")] = False,
+    resolved: Annotated[bool, typer.Option("--all", help="also resolved alerts")] = False,
     resolve: Annotated[
         str | None, typer.Option(metavar="RULE", help="close the model's open alert of this rule")
     ] = None,
-    reason: Annotated[str | None, typer.Option(help="why it is over, with --resolve; it is kept for ever")] = None,
+    reason: Annotated[str | None, typer.Option(help="the reason for --resolve; it is kept for ever")] = None,
     json: Json = False,
 ) -> None:
-    """What is wrong now, and what was done about it; with --resolve, say that something is over."""
+    """List what is wrong now and the action taken on it; with --resolve, close an alert."""
     if resolve is not None:
         if model is None or not reason:
             raise typer.BadParameter("name the model and give a --reason", param_hint="--resolve")

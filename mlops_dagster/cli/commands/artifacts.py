@@ -1,4 +1,4 @@
-"""`mlops artifacts`: the store of bytes."""
+"""`mlops artifacts`: the store of artifacts."""
 
 from datetime import timedelta
 from typing import Annotated
@@ -9,17 +9,17 @@ from mlops_dagster.cli.arguments import Json
 from mlops_dagster.cli.output import hint, minute, print_json, right, table
 from mlops_dagster.cli.running import open_stores, speaks
 
-artifacts = typer.Typer(no_args_is_help=True, help="The store of bytes.")
+artifacts = typer.Typer(no_args_is_help=True, help="The store of artifacts.")
 
 
 @artifacts.command()
 @speaks
 def orphans(
-    hours: Annotated[float, typer.Option(min=0, help="only what was stored longer ago than this")] = 24,
-    remove: Annotated[bool, typer.Option("--remove", help="remove them, too")] = False,
+    hours: Annotated[float, typer.Option(min=0, help="only blobs that are older than this many hours")] = 24,
+    remove: Annotated[bool, typer.Option("--remove", help="also remove them")] = False,
     json: Json = False,
 ) -> None:
-    """Blobs that no version names: what a crash between the copy and the row leaves behind."""
+    """List blobs that no version names: a crash between the copy and the database row leaves them behind."""
     registry = open_stores().registry
     found = registry.orphans(older_than=timedelta(hours=hours))
     if remove:

@@ -12,7 +12,7 @@ audit = typer.Typer(no_args_is_help=True, help="The history of deployments.")
 @audit.command()
 @speaks
 def verify(json: Json = False) -> None:
-    """Check the hash chain over all events; exit code 1 names the first row that is not as it was written."""
+    """Check the hash chain over all events; exit code 1 names the first row that was changed."""
     head = open_stores().registry.audit()
     if json:
         print_json({"events": head.events, "head": head.hash})

@@ -12,7 +12,7 @@ catalogue = typer.Typer(no_args_is_help=True, help="The MLflow server that shows
 @catalogue.command()
 @speaks
 def sync(json: Json = False) -> None:
-    """Tell MLflow (MLOPS_MLFLOW_URL) all that it was not told yet; a sensor does that too."""
+    """Send MLflow (MLOPS_MLFLOW_URL) all events that it does not have yet; a sensor does the same."""
     told = open_stores().registry.sync_catalogue()
     if json:
         print_json({"events": told})

@@ -1,4 +1,4 @@
-"""`mlops drift`."""
+"""`mlops drift`: the drift between any two versions or times."""
 
 from collections.abc import Iterator
 from pathlib import Path
@@ -20,21 +20,21 @@ _SIDE = "VERSION, TIME, VERSION@TIME or VERSION@training"
 
 def drift(
     model: Model,
-    reference: Annotated[str, typer.Option(help=f"what is normal: {_SIDE}")],
-    current: Annotated[str, typer.Option(help="what is held against it: likewise")],
+    reference: Annotated[str, typer.Option(help=f"the reference side: {_SIDE}")],
+    current: Annotated[str, typer.Option(help="the side to compare with it, in the same form")],
     rows: Annotated[
         bool, typer.Option("--rows", help="count the log's rows of the current side in the bins of the reference")
     ] = False,
     json: Json = False,
 ) -> None:
-    """How far any two are apart, versions or times, from counts: no row is read.
+    """Compare any two versions or times of a model by their counts; no row is read.
 
-    A VERSION is all that it has served; VERSION@TIME is what it served then, VERSION@training what it was trained on. A
-    TIME is what all versions served then, UTC: an hour (2013-03-01T10), a day (2013-03-01), or a range without its end
-    (2013-03-01..2013-03-08). Limits are those of the model's defs.yaml, or the defaults; "chance" is what two
-    samples of one distribution reach.
+    A VERSION is all rows that it has served; VERSION@TIME the rows it served then, VERSION@training its training set. A
+    TIME is the rows that all versions served then, UTC: an hour (2013-03-01T10), a day (2013-03-01), or a range
+    without its end (2013-03-01..2013-03-08). Limits are those of the model's defs.yaml, or the defaults; "chance" is
+    the distance that two samples of one distribution may reach.
 
-    What served under another schema was counted in other bins; --rows reads the log and counts it again.
+    Rows served under another schema were counted in other bins; --rows reads the log and counts them again.
     """
     from mlops_dagster.cli.commands.policies import policy_in_force
     from mlops_dagster.monitoring import DriftPolicy

@@ -1,4 +1,4 @@
-"""`mlops new`: a project of a team, to begin with."""
+"""`mlops new`: a new project of a team."""
 
 import os
 from datetime import UTC, datetime
@@ -19,16 +19,16 @@ if TYPE_CHECKING:
 
 @speaks
 def new(
-    name: Annotated[str, typer.Argument(help="of the project and its model; the folder is made here")],
+    name: Annotated[str, typer.Argument(help="name of the project and its model; its folder is made here")],
     data: Annotated[
         Path | None, typer.Option(help="Parquet, one row an event: SCHEMA, rates and gates are read from it")
     ] = None,
-    event_time: Annotated[str, typer.Option(help="its column with the time of an event, with a zone")] = "event_time",
-    label: Annotated[str, typer.Option(help="its column with the true class, null where unknown")] = "label",
+    event_time: Annotated[str, typer.Option(help="column with the time of an event, with a zone")] = "event_time",
+    label: Annotated[str, typer.Option(help="column with the true class, null where unknown")] = "label",
 ) -> None:
-    """Write a new project: what Dagster wants, a trainer, and the life of its model in YAML.
+    """Write a new project: the files that Dagster needs, a trainer, and the model's defs.yaml.
 
-    With --data the trainer reads that table; without, it is to be filled in. Nothing is overwritten.
+    With --data the trainer reads that table; without it, the trainer has to be filled in. Nothing is overwritten.
     """
     from mlops_dagster.scaffold import EXAMPLE, Project, describe, write_project
 
@@ -58,7 +58,7 @@ def _read(file: Path) -> "pd.DataFrame":
         return pd.read_parquet(file)
     except OSError as error:
         raise InvalidInputError(f"cannot read {str(file)!r} ({error.strerror or error})") from error
-    except Exception as error:  # of Arrow's reader, whatever it raises
+    except Exception as error:  # Arrow's reader raises errors of many kinds
         raise InvalidInputError(f"{str(file)!r} cannot be read as Parquet: {error}") from error
 
 

@@ -27,10 +27,10 @@ DEFAULTS = "the defaults"
 
 
 def policy_in_force(model: str, key: str, kind: type[Policy], project: Path) -> InForce[Policy]:
-    """The model's policy `key` in the `defs.yaml` files of the code locations that `project`'s workspace.yaml names.
+    """Return the model's policy `key` from the `defs.yaml` files of the code locations in `project`'s workspace.yaml.
 
-    The defaults of `kind` for a model that none of them has. Raises InvalidInputError for its file, and if it is in
-    none but one that cannot be read.
+    A model that no file has gets the defaults of `kind`. Raises InvalidInputError if the model's file has no valid
+    policy, or if no readable file has the model and some file cannot be read.
     """
     from pydantic import ValidationError
 
@@ -53,7 +53,7 @@ def policy_in_force(model: str, key: str, kind: type[Policy], project: Path) -> 
 
 
 def _packages(project: Path) -> "Iterator[Path]":
-    """The folders of the Python packages that hold the code locations."""
+    """Yield the folders of the Python packages that hold the code locations."""
     workspace = project / "workspace.yaml"
     documents = read_yaml(workspace) if workspace.exists() else []
     for document in documents:

@@ -1,4 +1,4 @@
-"""`mlops tokens`: who may ask the data plane for what."""
+"""`mlops tokens`: bearer tokens of the data plane, and their scopes."""
 
 from typing import Annotated
 
@@ -9,17 +9,17 @@ from mlops_dagster.cli.output import minute, print_json, say, table
 from mlops_dagster.cli.running import settings, speaks
 from mlops_dagster.serving.http.tokens import Scope, TokenFile
 
-Name = Annotated[str, typer.Argument(help="who or what it is for, e.g. shop-backend")]
+Name = Annotated[str, typer.Argument(help="the user or service that has the token, e.g. shop-backend")]
 
 tokens = typer.Typer(
-    no_args_is_help=True, help="Bearer tokens of the data plane; a running one follows within a second."
+    no_args_is_help=True, help="Bearer tokens of the data plane, which reads a change within a second."
 )
 
 
 @tokens.command()
 @speaks
-def create(name: Name, scope: Annotated[list[Scope], typer.Option(help="what it is for; may be repeated")]) -> None:
-    """Make a token and print it, once. With the first one, nobody is answered without a token any more."""
+def create(name: Name, scope: Annotated[list[Scope], typer.Option(help="its scope; may be repeated")]) -> None:
+    """Create a token and print it, once. From the first token on, every request needs a token."""
     from mlops_dagster.clock import SystemClock
     from mlops_dagster.registry.session import os_user
 
@@ -48,5 +48,5 @@ def list_tokens(json: Json = False) -> None:
 @tokens.command()
 @speaks
 def revoke(name: Name) -> None:
-    """Take a token out of use. After the last one nobody may ask, until tokens.json is removed."""
+    """Revoke a token. Once the last one is revoked, no request is answered until tokens.json is removed."""
     TokenFile(settings().tokens_path).revoke(name)

@@ -1,4 +1,4 @@
-"""`mlops trainer`: a team's trainer, tried before Dagster runs it."""
+"""`mlops trainer`: a check of a team's trainer before Dagster runs it."""
 
 import sys
 from datetime import UTC, datetime, timedelta
@@ -24,7 +24,7 @@ trainer = typer.Typer(no_args_is_help=True, help="A team's trainer, tried before
 
 @trainer.callback()
 def _group() -> None:
-    """A group, though it has one command so far."""
+    """Keep `trainer` a group of commands, though it has one command so far."""
 
 
 @trainer.command()
@@ -36,9 +36,9 @@ def check(
     per_day: Annotated[float | None, typer.Option(help="requests a day; else `traffic` of the policy")] = None,
     label_delay_hours: Annotated[float, typer.Option(help="hours until a label is known, with --per-day")] = 0,
 ) -> None:
-    """Import a trainer, read its rows, fit it on a few of them and say what its rollouts can prove.
+    """Import a trainer, read its rows, fit it on a few of them and report what its rollouts can prove.
 
-    Exit code 1 and the reason for the first thing that a training run would fail on.
+    The exit code is 1, with the reason, at the first error that a training run would fail with.
     """
     from mlops_dagster.components.spec import TrainingSpec
     from mlops_dagster.monitoring import ValidationPolicy
@@ -47,7 +47,7 @@ def check(
 
     spec = None if policy is None else _read(policy)
     if str(Path.cwd()) not in sys.path:
-        sys.path.insert(0, str(Path.cwd()))  # where Dagster finds modules, too
+        sys.path.insert(0, str(Path.cwd()))  # Dagster finds modules there too
     training = TrainingSpec(dataset="") if spec is None else spec.training
     end = datetime.now(UTC) if at is None else at.replace(tzinfo=at.tzinfo or UTC)
     steps = dry_run(
@@ -101,7 +101,7 @@ def _traffic(per_day: float, label_delay_hours: float) -> "Traffic":
 
 
 def _read(file: Path) -> "ModelSpec":
-    """The model in the file; raises InvalidPolicyError."""
+    """Return the model's spec in the file; raises InvalidPolicyError."""
     from pydantic import ValidationError
 
     from mlops_dagster.components.spec import ModelSpec

@@ -1,4 +1,4 @@
-"""`mlops validation`: the suites that batches are held against."""
+"""`mlops validation`: the suites that batches are validated against."""
 
 from collections.abc import Mapping
 from pathlib import Path
@@ -15,12 +15,12 @@ from mlops_dagster.errors import InvalidPolicyError, ModelNotFoundError
 if TYPE_CHECKING:
     from mlops_dagster.monitoring import ValidationPolicy
 
-validation = typer.Typer(no_args_is_help=True, help="The suites that batches are held against.")
+validation = typer.Typer(no_args_is_help=True, help="The suites that batches are validated against.")
 
 
 @validation.callback()
 def _group() -> None:
-    """A group, though it has one command so far."""
+    """Keep `validation` a group of commands, though it has one command so far."""
 
 
 @validation.command()
@@ -30,12 +30,12 @@ def suite(
     policy: Annotated[
         Path | None, typer.Option(help="the model's defs.yaml, whose limits and suite are taken; else the defaults")
     ] = None,
-    output: Annotated[Path | None, typer.Option(help="a file, which is replaced; else it is printed")] = None,
+    output: Annotated[Path | None, typer.Option(help="the file to write or replace; else it is printed")] = None,
 ) -> None:
     """Write the suite that is derived from the champion, as Great Expectations' JSON, to be edited.
 
-    Put it beside defs.yaml and name it there, `validation: {suite: suite.json}`: then it is used as it stands. With
-    --policy, that file is what is written, if it can be used: exit code 1 and the reason if not.
+    Put the file next to defs.yaml and name it there, `validation: {suite: suite.json}`: then it is used unchanged. If
+    the file of --policy names a suite, that suite is written instead; exit code 1 and the reason if it cannot be used.
     """
     from mlops_dagster.monitoring.validation.suites import suite_of, suite_to_json
 
@@ -60,7 +60,7 @@ def _defaults() -> "tuple[ValidationPolicy, Mapping[str, float]]":
 
 
 def _read(file: Path) -> "tuple[ValidationPolicy, Mapping[str, float]]":
-    """The limits, and which rows share a cause; raises InvalidPolicyError."""
+    """Return the limits, and the rows per observation by feature; raises InvalidPolicyError."""
     from pydantic import ValidationError
 
     from mlops_dagster.monitoring import DriftPolicy, ValidationPolicy

@@ -1,4 +1,4 @@
-"""`mlops models`: versions, and who serves."""
+"""`mlops models`: versions and deployments of models."""
 
 from collections.abc import Callable, Mapping
 
@@ -30,6 +30,6 @@ _COMMANDS: Mapping[str, Callable[..., None]] = {
     "release": release,
 }
 
-models = typer.Typer(no_args_is_help=True, help="Versions, and who serves.")
+models = typer.Typer(no_args_is_help=True, help="Versions and deployments of models.")
 for name, command in _COMMANDS.items():
     models.command(name)(speaks(command))

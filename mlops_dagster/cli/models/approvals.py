@@ -1,4 +1,4 @@
-"""`mlops models request-approval`, `approve` and `reject`: the people before production."""
+"""`mlops models request-approval`, `approve` and `reject`: the approval of a version by people."""
 
 from typing import TYPE_CHECKING
 
@@ -20,7 +20,7 @@ def request_approval(model: Model, version: Version, reason: Reason, json: Json 
 
 
 def approve(model: Model, version: Version, reason: Reason, json: Json = False) -> None:
-    """Say yes, as a named approver other than who asked; it holds until the card changes."""
+    """Approve a version, as a named approver other than the requester; valid until the card changes."""
     registry = open_stores().registry
     found = registry.get(model, version)
     registry.approve(found, reason=reason)
@@ -28,7 +28,7 @@ def approve(model: Model, version: Version, reason: Reason, json: Json = False) 
 
 
 def reject(model: Model, version: Version, reason: Reason, json: Json = False) -> None:
-    """Say no, as a named approver other than who asked."""
+    """Reject a version, as a named approver other than the requester."""
     registry = open_stores().registry
     found = registry.get(model, version)
     registry.reject(found, reason=reason)
@@ -36,7 +36,7 @@ def reject(model: Model, version: Version, reason: Reason, json: Json = False) -
 
 
 def _tell(registry: "ModelRegistry", version: "ModelVersion", done: str, json: bool) -> None:
-    """What was done, and the gates that are closed now."""
+    """Print the action taken, and the gates that are closed now."""
     failures = registry.closed_gates(version)
     if json:
         print_json(

@@ -1,4 +1,4 @@
-"""`mlops models compare`."""
+"""`mlops models compare`: two versions side by side."""
 
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import asdict
@@ -28,7 +28,7 @@ def compare(
     second: Annotated[str, typer.Argument(help="another one", autocompletion=version_names)],
     json: Json = False,
 ) -> None:
-    """Two versions side by side: metrics, training data, features, lineage, drift from the first to the second."""
+    """Show two versions side by side: metrics, training data, features, lineage, drift from first to second."""
     from mlops_dagster.cli.models.comparison import compare
 
     registry = open_stores().registry

@@ -1,4 +1,4 @@
-"""Two versions of a model side by side. Pure."""
+"""The comparison of two versions of a model side by side; pure."""
 
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
@@ -14,7 +14,7 @@ Interval: TypeAlias = tuple[float, float]
 
 @dataclass(frozen=True)
 class MetricPair:
-    """One metric on one slice; each version was evaluated on its own held-out rows."""
+    """One metric of two versions on one slice; each version was evaluated on its own held-out rows."""
 
     slice: str
     metric: str
@@ -27,51 +27,51 @@ class MetricPair:
 
     @property
     def difference(self) -> float | None:
-        """Second less first; None where one has no such metric."""
+        """Second minus first; None if one of them lacks the metric."""
         return None if self.first is None or self.second is None else self.second - self.first
 
 
 @dataclass(frozen=True)
 class SchemaChange:
-    """What the second takes and tells apart that the first does not, and the other way round."""
+    """The features that the second schema added, removed and changed, and whether the classes differ."""
 
     added: tuple[str, ...]
     removed: tuple[str, ...]
     changed: tuple[str, ...]
-    """Features that differ in kind or in whether they may be null."""
+    """Features that differ in kind or nullability."""
     classes_differ: bool
 
 
 @dataclass(frozen=True)
 class Shift:
-    """How far the training data of the second have moved from those of the first, in one feature, score or label."""
+    """The shift of the training data from the first version to the second, in one feature, the score or the label."""
 
     name: str
     psi: float | None
     noise: float | None
-    """The PSI that two samples of one distribution exceed in one of a hundred cases; what rows share is counted in."""
+    """The PSI that two samples of one distribution exceed in one of a hundred cases, with the design effect."""
     reason: str
-    """Why there is no PSI."""
+    """The reason why there is no PSI; empty if there is one."""
 
 
 @dataclass(frozen=True)
 class Comparison:
-    """All that differs."""
+    """All differences between two versions."""
 
     first: ModelVersion
     second: ModelVersion
     metrics: tuple[MetricPair, ...]
-    """The slice "overall" before the others, and in both the largest difference first."""
+    """The pairs of the slice "overall" before all others, and the largest difference first in each part."""
     schema: SchemaChange | None
     """None if a version has no schema."""
     lineage: Mapping[str, tuple[str | None, str | None]]
-    """What differs."""
+    """The lineage entries that differ, each as (first, second)."""
     shifts: tuple[Shift, ...] | None
-    """The largest first; None if a version has no baseline."""
+    """The largest shift first; None if a version has no baseline."""
 
 
 def compare(first: ModelVersion, second: ModelVersion) -> Comparison:
-    """What is different about the second."""
+    """Return the differences of the second version from the first."""
     return Comparison(
         first=first,
         second=second,
@@ -105,7 +105,7 @@ def _metrics(first: ModelVersion, second: ModelVersion) -> Iterable[MetricPair]:
 
 
 def _slices(version: ModelVersion) -> Mapping[str, EvaluationSlice]:
-    """Those of the card; a version whose card has no "overall" is judged by the metrics it was registered with."""
+    """Return the slices of the card; a card without "overall" gets one from the metrics of the registration."""
     slices = {part.name: part for part in (version.card.evaluation if version.card else ())}
     if OVERALL not in slices and version.metrics:
         slices[OVERALL] = EvaluationSlice(name=OVERALL, rows=0, metrics=dict(version.metrics))

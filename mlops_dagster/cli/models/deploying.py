@@ -1,4 +1,4 @@
-"""`mlops models promote` and `rollback`: who is champion."""
+"""`mlops models promote` and `rollback`: changes of the champion."""
 
 from typing import Annotated
 
@@ -14,9 +14,7 @@ def promote(
     model: Model,
     version: Version,
     reason: Reason,
-    force: Annotated[
-        bool, typer.Option("--force", help="past the gates; the event names those that were closed")
-    ] = False,
+    force: Annotated[bool, typer.Option("--force", help="ignore closed gates; the event names them")] = False,
     json: Json = False,
 ) -> None:
     """Make a version champion: all traffic, at once, if every gate is open. Prefer a rollout."""
@@ -31,14 +29,14 @@ def roll_back(
     model: Model,
     reason: Reason,
     to: Annotated[
-        str | None, typer.Option(help="a version; else the champion before", autocompletion=version_names)
+        str | None, typer.Option(help="a version; else the previous champion", autocompletion=version_names)
     ] = None,
     json: Json = False,
 ) -> None:
-    """Give the traffic back to the champion before, and end a running canary."""
+    """Give the traffic back to the previous champion, and end a running canary."""
     registry = open_registry()
     bad = registry.deployment(model).champion
-    # Naming the bad one: if somebody else is quicker, this changes nothing instead of going back one more.
+    # The bad version is named: if another rollback was quicker, this one changes nothing instead of going back further.
     deployed = registry.rollback(model, reason=reason, to=to, bad=bad)
     _tell(model, bad, deployed.champion, deployed.epoch, json)
 

@@ -1,4 +1,4 @@
-"""What the commands say of a version: who it serves, how good it is, how old its data are."""
+"""The facts about a version that commands show: its role and traffic, accuracy, age and status."""
 
 from datetime import datetime
 from typing import TYPE_CHECKING, Literal, NamedTuple
@@ -13,13 +13,13 @@ if TYPE_CHECKING:
 
 
 class Serving(NamedTuple):
-    """The part of a version in its model's deployment."""
+    """The role of a version in its model's deployment, and its share of the traffic."""
 
     role: Literal["champion", "canary", "shadow"] | None
     traffic: float
-    """Share of the requests it answers, 0 to 1."""
+    """The share of the requests that the version answers, 0 to 1."""
     on_hold: str | None = None
-    """Why nobody's requests are answered now."""
+    """The reason why no request is answered now; None if the model is not on hold."""
 
     def __str__(self) -> str:
         if self.role is None:
@@ -39,20 +39,20 @@ def serving(deployment: "Deployment", version: str) -> Serving:
 
 
 def trained(version: "ModelVersion") -> datetime:
-    """The end of its training data; when it was registered, if its card says nothing of them."""
+    """Return the end of the version's training data; the time of registration if its card does not give it."""
     if version.card is None or version.card.provenance is None:
         return version.created_at
     return in_utc(version.card.provenance.end)
 
 
 def accuracy(version: "ModelVersion") -> float | None:
-    """On all held-out rows, by its card, or else as it was registered."""
+    """Return the accuracy on all held-out rows, from the card, or else from the metrics of the registration."""
     overall = version.card and version.card.overall
     return (overall.metrics if overall else version.metrics).get("accuracy")
 
 
 def summary(version: "ModelVersion", deployment: "Deployment") -> dict[str, object]:
-    """A line of the list, for programs."""
+    """Return a line of the list, for programs."""
     served = serving(deployment, version.version)
     return {
         "model": version.model,
@@ -68,7 +68,7 @@ def summary(version: "ModelVersion", deployment: "Deployment") -> dict[str, obje
 
 
 def status(version: "ModelVersion") -> Text:
-    """Its stage, and whether it was found bad."""
+    """Return the version's stage, and whether it was rolled back."""
     if version.rolled_back:
         deprecated = version.stage.value == "Deprecated"
         return Text("Rolled back" if deprecated else f"{version.stage}, rolled back", style="red")

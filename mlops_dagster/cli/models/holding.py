@@ -1,4 +1,4 @@
-"""`mlops models hold` and `release`: whether a model answers at all."""
+"""`mlops models hold` and `release`: stop and resume a model's answers."""
 
 from typing import TYPE_CHECKING
 
@@ -11,12 +11,12 @@ if TYPE_CHECKING:
 
 
 def hold(model: Model, reason: Reason, json: Json = False) -> None:
-    """Answer no request of a model, with 503 and the reason, until `release`; whatever validation finds."""
+    """Answer every request of a model with 503 and the reason, until `release`; passed validations do not end it."""
     _tell(open_stores().registry.hold(model, reason), json)
 
 
 def release(model: Model, reason: Reason, json: Json = False) -> None:
-    """Answer the requests of a model again, whoever put it on hold."""
+    """Answer the requests of a model again, after a hold by a person or by validation."""
     _tell(open_stores().registry.release(model, reason), json)
 
 

@@ -1,4 +1,4 @@
-"""`mlops models list` and `history`."""
+"""`mlops models list` and `history`: the versions of models, and their changes."""
 
 from typing import TYPE_CHECKING, Annotated
 
@@ -18,7 +18,7 @@ def list_versions(
     model: Annotated[str | None, typer.Argument(help="only this model's", autocompletion=model_names)] = None,
     json: Json = False,
 ) -> None:
-    """Every version: when it was trained, its accuracy, its stage, its share of the traffic."""
+    """List every version: training date, accuracy, stage, and share of the traffic."""
     registry = open_stores().registry
     names = registry.models() if model is None else [model]
     found = [(version, registry.deployment(name)) for name in names for version in registry.list(name)]
@@ -48,7 +48,7 @@ def history(
     version: Annotated[str | None, typer.Option(help="only this version's", autocompletion=version_names)] = None,
     json: Json = False,
 ) -> None:
-    """Every change of a model, oldest first: when, what, who, why."""
+    """List every change of a model, oldest first, with time, actor and reason."""
     registry = open_stores().registry
     only = None if version is None else registry.get(model, version).version
     events = [event for event in registry.history(model) if only in (None, event.version)]
@@ -72,7 +72,7 @@ def history(
 
 
 def event_document(event: "Event") -> dict[str, object]:
-    """An event for programs, with its evidence; without the deployment that it led to."""
+    """Return an event for programs, with its evidence; without the deployment that it led to."""
     return {
         "id": event.id,
         "at": event.at,

@@ -1,4 +1,4 @@
-"""`mlops models register`."""
+"""`mlops models register`: a new version from an artifact."""
 
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
@@ -20,7 +20,7 @@ def register(
     model: Model,
     artifact: Annotated[str, typer.Argument(help="path or URI of a file or folder")],
     version: Annotated[str | None, typer.Option(help="semantic version; else the next patch")] = None,
-    description: Annotated[str, typer.Option(help="what is new in it")] = "",
+    description: Annotated[str, typer.Option(help="what is new in this version")] = "",
     card: Annotated[
         Path | None, typer.Option(help="the model card, JSON or YAML", exists=True, dir_okay=False, readable=True)
     ] = None,
@@ -53,7 +53,7 @@ def register(
 
 
 def read_card(path: Path) -> "ModelCard":
-    """The card in a JSON or YAML file; raises InvalidInputError naming the fields that are wrong."""
+    """Read the card in a JSON or YAML file; raises InvalidInputError naming the fields that are wrong."""
     from pydantic import ValidationError
 
     from mlops_dagster.registry import ModelCard

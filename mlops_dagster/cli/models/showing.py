@@ -1,4 +1,4 @@
-"""`mlops models show`, `card` and `check`: one version."""
+"""`mlops models show`, `card` and `check`: one version in detail."""
 
 import sys
 from collections.abc import Iterable, Mapping, Sequence
@@ -25,7 +25,7 @@ _REVIEWS = ("approval_requested", "approved", "rejected", "forced")
 
 
 def show(model: Model, version: Version, json: Json = False) -> None:
-    """Everything about one version: bytes, lineage, metrics, schema, card, gates, deployment, approvals."""
+    """Show everything about one version: bytes, lineage, metrics, schema, card, gates, deployment, approvals."""
     stores = open_stores()
     registry, dagster = stores.registry, stores.settings.dagster_url
     found, deployment = registry.get(model, version), registry.deployment(model)
@@ -44,7 +44,7 @@ def card(
     json: Json = False,
     html: Annotated[Path | None, typer.Option(help="write it as a page with plots to this file")] = None,
 ) -> None:
-    """The model card: Markdown into a pipe, set on a terminal; as JSON it can be registered again."""
+    """Print the model card: Markdown into a pipe, formatted on a terminal; as JSON it can be registered again."""
     stores = open_stores()
     found = stores.registry.get(model, version)
     if found.card is None:
@@ -71,7 +71,7 @@ def _print_markdown(text: str) -> None:
 
 
 def check(model: Model, version: Version, json: Json = False) -> None:
-    """The gates before production that are closed to a version; exit code 1 if any is."""
+    """Show the gates of production that are closed for a version; exit code 1 if any is closed."""
     registry = open_stores().registry
     found = registry.get(model, version)
     failures = registry.closed_gates(found)
@@ -86,7 +86,7 @@ def check(model: Model, version: Version, json: Json = False) -> None:
 
 
 def gate_documents(failures: "Iterable[RefusedError]") -> list[dict[str, str]]:
-    """The closed gates, for programs."""
+    """Return the closed gates, for programs."""
     return [{"code": error.code, "message": error.message} for error in failures]
 
 
@@ -153,7 +153,7 @@ def _facts(
 
 
 def _run_page(version: "ModelVersion", dagster: str | None) -> str | None:
-    """The page of the run that trained it; None if none did, or without MLOPS_DAGSTER_URL."""
+    """Return the page of the run that trained the version; None if no run did, or without MLOPS_DAGSTER_URL."""
     run = version.lineage.get("dagster_run")
     return run_page(dagster, run) if dagster and run else None
 
@@ -171,7 +171,7 @@ def _missing(version: "ModelVersion") -> tuple[str, ...]:
 
 
 def _can_prove(version: "ModelVersion") -> list[str]:
-    """What the daily checks can prove of it, as its card says; nothing where it does not say."""
+    """Return the losses that the daily checks can prove of the version, from its card; empty if it has no forecast."""
     found = version.card.provable if version.card is not None else None
     return [] if found is None else list(found.lines)
 

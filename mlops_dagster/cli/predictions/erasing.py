@@ -1,4 +1,4 @@
-"""`mlops predictions erase`, `retain` and `erasures`: taking rows out of everything, and what waits for that."""
+"""`mlops predictions erase`, `retain` and `erasures`: erasure of rows from all stores, and erasures that wait."""
 
 from collections.abc import Sequence
 from dataclasses import asdict
@@ -19,26 +19,26 @@ if TYPE_CHECKING:
 
 _SHOWN = 20
 
-KeyOption = Annotated[list[str] | None, typer.Option("--key", help="everything of this routing key; may be repeated")]
+KeyOption = Annotated[list[str] | None, typer.Option("--key", help="all rows with this routing key; may be repeated")]
 KeysOption = Annotated[Path | None, typer.Option("--keys", help="a file of routing keys, one a line", exists=True)]
-IdOption = Annotated[list[str] | None, typer.Option("--id", help="this prediction; may be repeated")]
+IdOption = Annotated[list[str] | None, typer.Option("--id", help="the prediction with this id; may be repeated")]
 
 
 def erase_predictions(
     model: ModelOption,
-    reason: Annotated[str | None, typer.Option(help="why, such as a ticket; it is kept for ever")] = None,
+    reason: Annotated[str | None, typer.Option(help="the reason, such as a ticket; it is kept for ever")] = None,
     key: KeyOption = None,
     keys: KeysOption = None,
     id_: IdOption = None,
-    later: Annotated[bool, typer.Option("--later", help="let them wait for the next erasure")] = False,
+    later: Annotated[bool, typer.Option("--later", help="only note them for the next erasure")] = False,
     json: Json = False,
 ) -> None:
     """Erase the rows of some people from log, labels, spool, quarantine and scored batches, for good.
 
-    Every day that a row is in is written anew, so that many people cost hardly more than one: those that wait are
-    erased too, and without any named these are. Name many in a file: a command line is for everybody to read.
+    Each day that has a chosen row is rewritten, so many people cost hardly more than one: waiting erasures are done
+    too, and without --key, --keys or --id only those. Name many people in a file: any user can read a command line.
 
-    That it was done stays on record. Rows of batches are found by `prediction_id` or `key`, if they have such a column.
+    The erasure stays on record. Rows of batches are found by `prediction_id` or `key`, if they have such a column.
     Run it again if it is interrupted, and once for every home that serves the model.
     """
     from mlops_dagster.predictions import Choice, check_reason
@@ -66,11 +66,11 @@ def erase_predictions(
 
 def retain_predictions(
     model: ModelOption,
-    days: Annotated[int, typer.Option(min=1, help="whole days, UTC, before today that are kept")],
-    reason: Annotated[str | None, typer.Option(help="why; it is kept for ever")] = None,
+    days: Annotated[int, typer.Option(min=1, help="number of whole days (UTC) before today to keep")],
+    reason: Annotated[str | None, typer.Option(help="the reason; it is kept for ever")] = None,
     json: Json = False,
 ) -> None:
-    """Erase what is older than some days, as `erase` does."""
+    """Erase rows older than some days, as `erase` does."""
     from mlops_dagster.predictions import Choice
 
     stores = open_stores()
@@ -79,7 +79,7 @@ def retain_predictions(
 
 
 def list_erasures(json: Json = False) -> None:
-    """Show which erasures wait, and until when they are to be done; never of whom."""
+    """Show how many erasures wait and their due dates, by model; never the people concerned."""
     _tell_what_waits(open_stores().asked_erasures.waiting(), json=json)
 
 
@@ -100,7 +100,7 @@ def _erase(stores: "Stores", choice: "Choice", reason: str, *, json: bool) -> No
     from mlops_dagster.monitoring.copies import Copies
     from mlops_dagster.predictions import erase
 
-    copies = Copies([stores.quarantine, stores.batch_scores], drawn=[stores.profiles, stores.reports])
+    copies = Copies([stores.quarantine, stores.batch_scores], drawn=[stores.profiles, stores.report_pages])
 
     def erase_copies(choice: "Choice", found: "Found") -> int:
         stores.feedback.forget(choice.model, found.ids)  # labels that wait for another replica

@@ -1,4 +1,4 @@
-"""`mlops predictions`: the prediction log."""
+"""`mlops predictions`: audit, recount, replay and repair of the prediction log."""
 
 from dataclasses import asdict, replace
 from typing import TYPE_CHECKING, Annotated
@@ -57,9 +57,9 @@ def audit_predictions(json: Json = False) -> None:
 @predictions.command("recount")
 @speaks
 def recount_predictions(json: Json = False) -> None:
-    """Count everything in the log again, for drift, rollouts and metrics that look wrong; `mlops serve` may run.
+    """Count the whole log again, if drift, rollouts or metrics look wrong; `mlops serve` may run meanwhile.
 
-    Counts that are lost are counted again by `mlops serve` itself. Erased rows are gone, and are not counted again.
+    `mlops serve` restores lost counts by itself. Erased rows are gone, and are not counted again.
     """
     from mlops_dagster.database import set_aside_if_damaged
     from mlops_dagster.serving.deployed.registry_cache import RegistryCache
@@ -83,11 +83,11 @@ def recount_predictions(json: Json = False) -> None:
 @predictions.command("replay")
 @speaks
 def replay_prediction(
-    prediction_id: Annotated[str, typer.Argument(help="as in the answer")],
-    model: Annotated[str | None, typer.Option(help="where to look; else everywhere")] = None,
+    prediction_id: Annotated[str, typer.Argument(help="the id from the answer")],
+    model: Annotated[str | None, typer.Option(help="only this model's log; else all models")] = None,
     json: Json = False,
 ) -> None:
-    """Score a logged row again from its artifact; exit code 1 if the answer is another one."""
+    """Score a logged row again with its artifact; exit code 1 if the answer differs."""
     from mlops_dagster.serving.replay import replay
 
     found = replay(open_stores(), prediction_id, model)
@@ -109,10 +109,10 @@ predictions.command("erasures")(speaks(list_erasures))
 @predictions.command("repair")
 @speaks
 def repair_predictions(
-    dry_run: Annotated[bool, typer.Option("--dry-run", help="count what would go, and change nothing")] = False,
+    dry_run: Annotated[bool, typer.Option("--dry-run", help="count the rows to remove, and change nothing")] = False,
     json: Json = False,
 ) -> None:
-    """Leave one of each row that the log holds more than once (`audit` counts them as `twice`); safe to repeat."""
+    """Remove all but one of each row that is in the log several times (`twice` in `audit`); safe to repeat."""
     from mlops_dagster.predictions import find_doubled, repair
 
     log = open_stores().log

@@ -1,4 +1,4 @@
-"""`mlops rollouts`: challengers on their way to all traffic, or out."""
+"""`mlops rollouts`: rollouts of challengers, from shadow to champion, or out."""
 
 from collections.abc import Callable, Mapping
 
@@ -23,6 +23,6 @@ _COMMANDS: Mapping[str, Callable[..., None]] = {
     "abort": abort,
 }
 
-rollouts = typer.Typer(no_args_is_help=True, help="Challengers on their way to all traffic, or out.")
+rollouts = typer.Typer(no_args_is_help=True, help="Rollouts of challengers, from shadow to champion, or out.")
 for name, command in _COMMANDS.items():
     rollouts.command(name)(speaks(command))

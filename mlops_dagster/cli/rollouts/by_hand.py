@@ -1,4 +1,4 @@
-"""`mlops rollouts pause`, `resume`, `advance` and `abort`, a person instead of the evidence; `tick`, that by hand."""
+"""`mlops rollouts pause`, `resume`, `advance`, `abort` and `tick`: control of a rollout by a person."""
 
 from typing import TYPE_CHECKING, NoReturn
 
@@ -13,25 +13,25 @@ if TYPE_CHECKING:
 
 
 def pause(model: Model, reason: Reason, json: Json = False) -> None:
-    """Stop the running rollout where it is: it still rolls back on proof, but never advances."""
+    """Stop the running rollout at its step: it still rolls back on proof, but never advances."""
     _tell(_controller().pause(model, reason), json)
 
 
 def resume(model: Model, reason: Reason, json: Json = False) -> None:
-    """Let a paused rollout go on; its deadline has moved by the time it was paused."""
+    """Resume a paused rollout; its deadline has moved by the length of the pause."""
     _tell(_controller().resume(model, reason), json)
 
 
 def advance(model: Model, reason: Reason, json: Json = False) -> None:
-    """The next step at once, whatever evidence is missing; at the last step the promotion, if the gates are open.
+    """Take the next step at once, even if evidence is missing; at the last step, promote if the gates are open.
 
-    Refused if the challenger is proven worse.
+    The step is refused if the challenger is proven worse.
     """
     _tell(_controller().advance(model, reason), json)
 
 
 def abort(model: Model, reason: Reason, json: Json = False) -> None:
-    """Take the challenger out, without calling it bad; of a rollout that cannot be read, too."""
+    """Take the challenger out, without calling it bad; also for a rollout that cannot be read."""
     try:
         _tell(_controller().abort(model, reason), json)
     except UnreadableError:
@@ -40,7 +40,7 @@ def abort(model: Model, reason: Reason, json: Json = False) -> None:
 
 
 def tick(model: Model, json: Json = False) -> None:
-    """Look at the evidence now and do what it says, as the sensor does; starts no rollout."""
+    """Judge the evidence now and carry out the decision, as the sensor does; starts no rollout."""
     from mlops_dagster.rollout.alerts.champion_limit import tell_champion_limit
 
     stores, controller = open_stores(), _controller()
@@ -62,7 +62,7 @@ def _controller() -> "Controller":
 
 
 def _no_policy(model: str) -> NoReturn:
-    """A running rollout carries its policy; that of a new one is in the model's YAML."""
+    """Refuse to start a rollout: a running one carries its policy; that of a new one is in the model's YAML."""
     raise RolloutNotFoundError(f"no rollout of {model} is running; Dagster's sensor starts one")
 
 

@@ -1,4 +1,4 @@
-"""Which decision is meant: `explain` and `replay` are asked alike."""
+"""The arguments with which `explain` and `replay` name a decision."""
 
 from collections.abc import Sequence
 from typing import TYPE_CHECKING, Annotated
@@ -10,14 +10,14 @@ from mlops_dagster.errors import RolloutNotFoundError
 if TYPE_CHECKING:
     from mlops_dagster.rollout import Decision, RolloutStore
 
-DecisionId = Annotated[int | None, typer.Argument(metavar="[ID]", help="of a decision")]
+DecisionId = Annotated[int | None, typer.Argument(metavar="[ID]", help="id of a decision")]
 OfRollout = Annotated[int | None, typer.Option("--rollout", help="instead: id of a rollout, as in `list`")]
 
 
 def history(store: "RolloutStore", decision: int | None, rollout: int | None) -> "Sequence[Decision]":
-    """The decisions of a rollout up to the one that is meant: the named one, or the last. Never empty.
+    """Return the decisions of a rollout up to the chosen one: the named one, or the last. Never empty.
 
-    A usage error unless one of the two is given; raises RolloutNotFoundError.
+    It is a usage error unless exactly one of `decision` and `rollout` is given; raises RolloutNotFoundError.
     """
     if (decision is None) == (rollout is None):
         raise typer.BadParameter("name a decision by its ID, or a rollout by --rollout")

@@ -1,4 +1,4 @@
-"""`mlops rollouts explain`."""
+"""`mlops rollouts explain`: one decision with its evidence."""
 
 import json as to_and_from_json
 from collections.abc import Mapping
@@ -20,11 +20,11 @@ BY = {
     "hand": "a person",
     "deployment": "others: the deployment had changed",
 }
-"""Whose decision it is, by its origin."""
+"""The author of a decision, by its origin."""
 
 
 def explain(decision: DecisionId = None, rollout: OfRollout = None, json: Json = False) -> None:
-    """A decision with its reason, its tests, and the evidence they rest on. Of a rollout: the last one."""
+    """Show a decision with its reason, its tests, and their evidence; of a rollout, the last decision."""
     found = history(open_stores().rollouts, decision, rollout)[-1]
     needed = still_needed(found)
     if json:
@@ -58,7 +58,7 @@ def explain(decision: DecisionId = None, rollout: OfRollout = None, json: Json =
 
 
 def still_needed(decision: "Decision") -> Mapping[str, str]:
-    """By test, what it would take to prove what is open, if things go on as they did; for what may promote."""
+    """Return, by test, the further evidence its proof needs at present rates; only for tests that may promote."""
     from mlops_dagster.rollout.evaluation import evaluate
 
     tests = evaluate(decision.rollout.policy, decision.rollout, decision.evidence, forecast=True)
@@ -66,13 +66,13 @@ def still_needed(decision: "Decision") -> Mapping[str, str]:
 
 
 def label_debt(policy: "RolloutPolicy", evidence: "Evidence") -> Mapping[str, int]:
-    """Answers and pairs without a label: some labels are late, some never come. Pairs only where they count."""
+    """Return the number of answers and pairs without a label, late or never to come; pairs only where they count."""
     pairs = {"pairs": evidence.pairs_without_label} if policy.uses_pairs else {}
     return {"canary": evidence.canary.unlabelled, "champion": evidence.champion.unlabelled, **pairs}
 
 
 def labels_in_words(labels: "Labels") -> str:
-    """How many pairs count, and up to when labels are complete."""
+    """Return how many pairs count, and up to when labels are complete, as a sentence."""
     if labels.share is None:
         return "no prediction yet"
     pairs = f"{labels.paired.total:,} pairs of {labels.rows:,} labelled rows, {labels.step:,} of these at this step"

@@ -1,4 +1,4 @@
-"""`mlops rollouts list`."""
+"""`mlops rollouts list`: all rollouts."""
 
 from typing import TYPE_CHECKING, Annotated
 
@@ -17,7 +17,7 @@ def list_rollouts(
     model: Annotated[str | None, typer.Argument(help="only this model's", autocompletion=model_names)] = None,
     json: Json = False,
 ) -> None:
-    """Every rollout: where it stands and why."""
+    """List every rollout: its phase, weight and reason."""
     found = open_stores().rollouts.list(model)
     if json:
         print_json([rollout_document(each) for each in found])
@@ -40,7 +40,7 @@ def list_rollouts(
 
 
 def rollout_document(rollout: "Rollout") -> dict[str, object]:
-    """A rollout for programs."""
+    """Return a rollout for programs."""
     return {
         "id": rollout.id,
         "model": rollout.model,
@@ -56,6 +56,6 @@ def rollout_document(rollout: "Rollout") -> dict[str, object]:
 
 
 def place(rollout: "Rollout") -> str:
-    """Where it stands, in words."""
+    """Return the phase and step of a rollout, in words."""
     step = f", step {rollout.step} of {len(rollout.policy.steps)}, {100 * rollout.weight:g} %" if rollout.step else ""
     return f"{rollout.phase.value}{step}{', paused' if rollout.paused else ''}"

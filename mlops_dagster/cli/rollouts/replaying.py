@@ -1,4 +1,4 @@
-"""`mlops rollouts replay`."""
+"""`mlops rollouts replay`: a decision made again from its stored inputs."""
 
 from collections.abc import Sequence
 from pathlib import Path
@@ -23,11 +23,11 @@ def replay(
     decision: DecisionId = None,
     rollout: OfRollout = None,
     policy: Annotated[
-        Path | None, typer.Option(help="YAML of another policy: the whole history under it, up to that decision")
+        Path | None, typer.Option(help="YAML of another policy: replay the history up to that decision under it")
     ] = None,
     json: Json = False,
 ) -> None:
-    """Decide again from the stored inputs; exit code 1 if the result is another one. Of a rollout: every decision."""
+    """Decide again from the stored inputs; exit code 1 if the result differs. Of a rollout: every decision."""
     found = history(open_stores().rollouts, decision, rollout)
     if policy is not None:
         _what_if(read_policy(policy), found, json)
@@ -36,7 +36,7 @@ def replay(
 
 
 def read_policy(file: Path) -> "RolloutPolicy":
-    """A rollout policy, bare or as a `defs.yaml` has it. Raises InvalidPolicyError."""
+    """Read a rollout policy, bare or from a `defs.yaml`. Raises InvalidPolicyError."""
     from pydantic import ValidationError
 
     from mlops_dagster.rollout import RolloutPolicy

@@ -1,4 +1,4 @@
-"""`mlops rollouts status`."""
+"""`mlops rollouts status`: the state of the latest rollout."""
 
 from collections.abc import Mapping
 from pathlib import Path
@@ -20,7 +20,7 @@ if TYPE_CHECKING:
 
 
 def status(model: Model, json: Json = False) -> None:
-    """Where the latest rollout stands: what is in force, what was decided, and what is needed now."""
+    """Show the state of the latest rollout: the deployment, the last decision, and the evidence still needed."""
     from mlops_dagster.rollout.reconcile import reconcile
 
     stores = open_stores()
@@ -30,7 +30,7 @@ def status(model: Model, json: Json = False) -> None:
     found = stores.rollouts.list(model)
     if not found:
         raise RolloutNotFoundError(f"{model} has had no rollout yet; a new version beside a champion gets one")
-    # As the deployment has it: nobody may have looked since the fuse or a person changed that.
+    # Reconciled with the deployment, which the fuse or a person may have changed since the controller's last look.
     rollout = reconcile(found[-1], deployment, stores.registry.get(model, found[-1].challenger))
     now = stores.clock.now()
     last = stores.rollouts.last_decision(rollout.id)
@@ -56,7 +56,10 @@ def status(model: Model, json: Json = False) -> None:
 
 
 def _kept(rollout: "Rollout") -> str:
-    """What the model's file in this project says otherwise by now; "" if it cannot be read: others say so."""
+    """Return a sentence on the policy keys that the model's file in this project sets otherwise by now; "" if none.
+
+    A file that cannot be read gives "" too: other commands report its error.
+    """
     from mlops_dagster.cli.commands.policies import DEFAULTS, policy_in_force
     from mlops_dagster.rollout.kept_policy import kept_policy
     from mlops_dagster.rollout.policy import RolloutPolicy

@@ -1,1 +1,1 @@
-"""Assets of a model."""
+"""The assets of a model."""

@@ -19,15 +19,15 @@ from mlops_dagster.monitoring.validation.suites import suite_of
 from mlops_dagster.retraining.batch_scores import BatchFiles, score_batch
 from mlops_dagster.retraining.trainer import batch_rows, load_trainer, read_batch
 
-# A run for each day: a failed check stops what follows in its run, and is to stop no other day.
+# One run for each day: a failed check stops the rest of its run, and must not stop another day.
 _ONE_DAY_A_RUN = dg.BackfillPolicy.multi_run(max_partitions_per_run=1)
 _BATCH_INPUT = "batch_input"
 
 
 def batch_scores_defs(spec: ModelSpec) -> dg.Definitions:
-    """Two assets of the group `serving`, the check between them, and the job over both.
+    """Define two assets of the group `serving`, the check between them, and the job over both.
 
-    There is no schedule: when the rows of a day are all there, only their owner knows.
+    There is no schedule: only the owner of the rows knows when the rows of a day are complete.
     """
     score = dg.define_asset_job(
         f"{spec.prefix}_batch_scores",
@@ -124,13 +124,13 @@ def _batch_scores(spec: ModelSpec) -> dg.AssetsDefinition:
         champion = stores.champion(spec.model, end)
         if champion is None:
             raise dg.Failure(f"{spec.model} had no champion on {start:%Y-%m-%d}: there is nothing to score with")
-        # Whoever materializes this asset alone meets the gate as well: rows are there only once they have passed.
+        # The gate also holds if this asset is materialized alone: rows exist only once they have passed.
         if not files.has_rows():
             raise dg.Failure(f"no rows of {start:%Y-%m-%d} passed their validation; materialize {_BATCH_INPUT} first")
         try:
             scored = score_batch(files, champion, stores.registry.load(champion))
         except ModelFailedError as error:
-            raise dg.Failure(error.told) from None  # whose cause may quote a row
+            raise dg.Failure(error.told) from None  # the cause of the error may quote a row
         if scored.unscored:
             context.log.warning("%d rows have an infinite number, and no prediction", scored.unscored)
         said: Metadata = {

@@ -1,4 +1,4 @@
-"""Champion against challenger: an asset, its job, and the sensor that starts it once a day while a rollout runs."""
+"""Comparison of champion and challenger: an asset, its job, and a sensor that runs it once a day during a rollout."""
 
 import dagster as dg
 
@@ -14,14 +14,14 @@ from mlops_dagster.stores import Stores
 
 
 class Versions(AsOf):
-    """Who is compared: the running rollout's two; without one, the champion and the newest other version."""
+    """The versions to compare: the running rollout's two; without one, the champion and the newest other version."""
 
     champion: str = ""
     challenger: str = ""
 
 
 def champion_challenger_defs(spec: ModelSpec) -> dg.Definitions:
-    """The asset `champion_challenger`, and a job and a sensor of that name."""
+    """Define the asset `champion_challenger`, and a job and a sensor of that name."""
     job = dg.define_asset_job(
         f"{spec.prefix}_champion_challenger",
         selection=dg.AssetSelection.assets(spec.key("champion_challenger")),

@@ -1,4 +1,4 @@
-"""The record of `deployment`: what was done, why, and on what evidence."""
+"""The record of `deployment`: each action, with its reason and evidence."""
 
 from collections.abc import Mapping
 
@@ -18,9 +18,9 @@ def materializations(
     deployed: Deployment,
     decision: Decision | None = None,
 ) -> list[dg.AssetMaterialization]:
-    """Of `deployment`: what was done, why, and who serves since; none when the last one says just that.
+    """Return the record of an action, its reason and the serving versions; none if the last record is the same.
 
-    A rollback is repeated until the traffic is gone: only the first of its runs is news.
+    A rollback is repeated until the traffic is gone: only the first of its runs is recorded.
     """
     now = _materialization(spec, action, reason, deployed, decision)
     last = instance.get_latest_materialization_event(now.asset_key)

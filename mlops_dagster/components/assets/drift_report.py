@@ -1,21 +1,20 @@
-"""`drift_report`: how far each hour's trailing window has drifted, with profiles and a page for people to look at."""
+"""`drift_report`: the drift of each hour's trailing window, with profiles and a page for people to look at."""
 
 from collections.abc import Collection, Sequence
 from datetime import datetime, timedelta
-from functools import cache
 
 import dagster as dg
 
 from mlops_dagster.components.assets.prediction_batch import failed_hours
-from mlops_dagster.components.checks.concept_drift import concept_of
+from mlops_dagster.components.checks.concept_drift import latest_concept
 from mlops_dagster.components.partitions import HOURLY, MODEL, STAGE, due_every, hourly, span, windows
 from mlops_dagster.components.platform import Platform
 from mlops_dagster.components.spec import ModelSpec
-from mlops_dagster.components.views.daily_reports import DailyReport, daily_reports, in_force
 from mlops_dagster.components.views.links import back_to, link_of, log_of
 from mlops_dagster.components.views.reports import not_the_newest
 from mlops_dagster.components.views.tables import for_programs, in_order, table
 from mlops_dagster.errors import told
+from mlops_dagster.loop.findings import DRIFT, HourOfDrift
 from mlops_dagster.monitoring import DriftReport, Verdict
 from mlops_dagster.monitoring.drift.trailing import trailing_drift
 from mlops_dagster.monitoring.pages.evidently_reports import publish_report
@@ -28,7 +27,7 @@ from mlops_dagster.stores import Stores
 NO_CHAMPION = {"verdict": Verdict.INCONCLUSIVE.value, "reason": "no champion"}
 
 MOST_PLOTS = 12
-"""The features of a model with no more of them have a plot each; of more, only the worst PSI has."""
+"""Each feature has a plot if the model has at most this many features; else only the worst PSI has."""
 
 
 def drift_report_asset(spec: ModelSpec) -> dg.AssetsDefinition:
@@ -65,27 +64,33 @@ def drift_report_asset(spec: ModelSpec) -> dg.AssetsDefinition:
         sound: dict[str, DriftReport] = {}
         retraining: dict[str, str] = {}
         window = timedelta(hours=spec.drift.window_hours)
-        failed = failed_hours(context.instance, spec, hours[0][2] - window, hours[-1][2])
+        failed = failed_hours(stores, spec.model, hours[0][2] - window, hours[-1][2])
         overtaken = not_the_newest(context, stores, spec, hours[-1][0])
         profiles, made = _profiles(context, stores, spec.model, hours[0][1], hours[-1][2])
-
-        @cache
-        def days() -> Sequence[DailyReport]:
-            """Only drift that asks is weighed by labels: else none of them is read."""
-            return tuple(daily_reports(context.instance, spec.key("performance_report"), hours[0][2], hours[-1][2]))
 
         for key, start, end in hours:
             found = trailing_drift(stores.registry, stores.rollups, spec.model, end, spec.drift)
             its_profiles = {"profiles": dg.MetadataValue.json(profiles.get(start, []))}
             if found is None:
                 context.add_asset_metadata({**overtaken, **NO_CHAMPION, **its_profiles}, partition_key=key)
+                stores.reports.save(DRIFT, spec.model, start, HourOfDrift(), **NO_CHAMPION)
                 continue
             bad = [hour for hour in failed if end - window <= hour < end]
             report = _of_sound_hours(found.drift, bad)
             judged.append(report)
             version = found.champion.version
-            concept = concept_of(in_force(days(), end), version) if report.verdict is Verdict.RETRAIN else None
+            # Only drift that asks is weighed by labels, as they were known when the hour ended.
+            concept = latest_concept(stores, spec.model, version, end) if report.verdict is Verdict.RETRAIN else None
             asks = weigh(DriftSignal.from_metadata(report.metadata()), None if concept is None else concept.harm)
+            stores.reports.save(
+                DRIFT,
+                spec.model,
+                start,
+                HourOfDrift(report, asks, tuple(bad)),
+                verdict=report.verdict.value,
+                reason=report.why,
+                champion=version,
+            )
             if not bad:
                 sound[key], retraining[key] = report, asks.reason
             its_page = (
@@ -128,12 +133,12 @@ def drift_report_asset(spec: ModelSpec) -> dg.AssetsDefinition:
 
 
 def _first(report: DriftReport) -> dict[str, object]:
-    """What a person looks for first."""
+    """Return the entries that people look for first."""
     return {"verdict": report.verdict.value, "reason": report.why, "features": table(report.table())}
 
 
 def _plots(report: DriftReport) -> dict[str, float]:
-    """A number for each feature, which Dagster plots over the hours, where there are few."""
+    """Return a number for each feature, which Dagster plots over the hours; none if there are many features."""
     if len(report.features) > MOST_PLOTS:
         return {}
     return {f"psi {each.name}": round(each.psi, 4) for each in report.features if each.psi is not None}
@@ -144,7 +149,7 @@ def _is_over(report: DriftReport) -> bool:
 
 
 def _beyond(hours: Sequence[str], judged: int, over: Sequence[str], last: DriftReport, retraining: str) -> str:
-    """Why the check failed, in a sentence: the last hour beyond the limits, and what it asks for."""
+    """Return why the check failed, in a sentence: the last hour beyond the limits, and the retraining it asks for."""
     which = (
         "beyond the limits" if len(hours) == 1 else f"{len(over)} of {judged} hours beyond the limits, last {over[-1]}"
     )
@@ -152,7 +157,7 @@ def _beyond(hours: Sequence[str], judged: int, over: Sequence[str], last: DriftR
 
 
 def _within(hours: Sequence[str], judged: Sequence[DriftReport]) -> str:
-    """Why the check passed, in a sentence."""
+    """Return why the check passed, in a sentence."""
     if not judged:
         return f"{span(hours)}: no champion with a baseline to be held against"
     which = "not beyond the limits" if len(hours) == 1 else f"no hour of {len(judged)} beyond the limits; the last one"
@@ -162,7 +167,7 @@ def _within(hours: Sequence[str], judged: Sequence[DriftReport]) -> str:
 def _in_short(
     judged: Sequence[DriftReport], sound: Collection[DriftReport]
 ) -> dict[str, dg.MetadataValue | str | float]:
-    """Of the hours of a run: the verdicts, what drifted in windows without a failed hour, the numbers of the last."""
+    """Summarize the hours of a run: verdicts, features that drifted in sound windows, numbers of the last hour."""
     drifted = {name for report in sound for name in report.drifted}
     verdicts = {verdict.value: sum(report.verdict is verdict for report in judged) for verdict in Verdict}
     return {
@@ -173,7 +178,7 @@ def _in_short(
 
 
 def _of_sound_hours(report: DriftReport, failed: Sequence[datetime]) -> DriftReport:
-    """Not `retrain`, when some of the window failed its validation: broken data are no news of the world."""
+    """Withhold the verdict `retrain` if an hour of the window failed its validation: broken data prove no drift."""
     if report.verdict is not Verdict.RETRAIN or not failed:
         return report
     hours = f"{len(failed)} hours of the window failed their validation"
@@ -183,9 +188,9 @@ def _of_sound_hours(report: DriftReport, failed: Sequence[datetime]) -> DriftRep
 def _profiles(
     context: dg.AssetExecutionContext, stores: Stores, model: str, since: datetime, until: datetime
 ) -> tuple[dict[datetime, list[str]], str]:
-    """The whylogs profiles of each hour, and what is to be said of them all.
+    """Make the whylogs profiles of each hour; return them, and a text on all of them.
 
-    They are for people to look at: whatever becomes of them, drift is judged.
+    Profiles are for people to look at: if making them fails, drift is judged all the same.
     """
     try:
         found = profile_hours(stores.log, model, since, until, stores.profiles)
@@ -204,9 +209,9 @@ def _evidently(
     hour: str,
     until: datetime,
 ) -> dict[str, dg.MetadataValue]:
-    """The link to the Evidently report of the window that ends with this hour.
+    """Return the link to the Evidently report of the window that ends with this hour.
 
-    It is for people to look at: whatever becomes of it, drift is judged.
+    The page is for people to look at: if making it fails, drift is judged all the same.
     """
     if not stores.settings.report_rows:
         return {}
@@ -219,7 +224,7 @@ def _evidently(
             since,
             until,
             rows=stores.settings.report_rows,
-            files=stores.reports,
+            files=stores.report_pages,
             source=back_to(stores, spec, "drift_report", hour),
         )
     except Exception as error:

@@ -12,6 +12,7 @@ from mlops_dagster.components.spec import ModelSpec
 from mlops_dagster.components.views.links import log_of
 from mlops_dagster.components.views.reports import not_the_newest
 from mlops_dagster.components.views.tables import in_order, table
+from mlops_dagster.loop.findings import LABELS, WeekOfLabels
 from mlops_dagster.monitoring import label_drift as label_drift_of
 from mlops_dagster.monitoring.drift.labels import histogram_of
 from mlops_dagster.monitoring.served_by import served_by
@@ -37,10 +38,20 @@ def label_drift_asset(spec: ModelSpec) -> dg.AssetsDefinition:
             champion = served_by(stores.registry, stores.rollups, spec.model, start, end)
             if champion is None or champion.baseline is None:
                 context.add_asset_metadata(NO_CHAMPION, partition_key=key)
+                stores.reports.save(LABELS, spec.model, start, WeekOfLabels(), **NO_CHAMPION)
                 continue
             labels = histogram_of(champion.baseline.label.bins, stores.rollups.label_counts(spec.model, start, end))
             hours = (end - start) / timedelta(hours=1)
             report = label_drift_of(champion.baseline, labels, spec.drift, hours=hours)
+            stores.reports.save(
+                LABELS,
+                spec.model,
+                start,
+                WeekOfLabels(report),
+                verdict=report.verdict.value,
+                reason=report.why,
+                champion=champion.version,
+            )
             context.add_asset_metadata(
                 {
                     **not_the_newest(context, stores, spec, weeks[-1][0]),

@@ -1,4 +1,4 @@
-"""Monitoring, put together: what was served each hour and how far it drifted, performance by day, labels by week."""
+"""The monitoring assets of a model: validation and drift by the hour, performance by the day, labels by the week."""
 
 from collections.abc import Callable
 from datetime import datetime
@@ -21,7 +21,7 @@ from mlops_dagster.stores import Stores
 
 
 def monitoring_defs(spec: ModelSpec) -> dg.Definitions:
-    """The groups `serving` and `monitoring`, their jobs and schedules, and the sensors that retrain or go back."""
+    """Define the groups `serving` and `monitoring`, their jobs and schedules, and the retraining and floor sensors."""
     performance = _job(
         spec, "performance", "performance_report", "Accuracy, F1, latency and errors per version, by day."
     )
@@ -35,7 +35,7 @@ def monitoring_defs(spec: ModelSpec) -> dg.Definitions:
         ],
         jobs=[performance, label_drift],
         schedules=[
-            # Noon: by then the labels of the day before are in.
+            # Noon: by then the labels of the previous day are known.
             _schedule(spec, performance.name, "performance_report", daily(), "0 12 * * *", changed_days),
             _schedule(spec, label_drift.name, "label_drift", weekly(), "0 13 * * 1"),
         ],
@@ -57,9 +57,9 @@ def _schedule(
     asset: str,
     partitions: dg.TimeWindowPartitionsDefinition,
     cron: str,
-    changed: Callable[[Stores, ModelSpec, dg.DagsterInstance, datetime], set[str]] | None = None,
+    changed: Callable[[Stores, ModelSpec, datetime], set[str]] | None = None,
 ) -> dg.ScheduleDefinition:
-    """`changed` names the partitions whose data are no longer what they were when they were materialized."""
+    """Define the schedule of a report; `changed` names partitions whose data changed since they were materialized."""
 
     @dg.schedule(
         cron,
@@ -76,7 +76,7 @@ def _schedule(
         first = stores.rollups.first_at(spec.model)
         again: set[str] = set()
         if first is not None and changed is not None:
-            again = changed(stores, spec, context.instance, context.scheduled_execution_time)
+            again = changed(stores, spec, context.scheduled_execution_time)
         return catch_up(context, {spec.key(asset): first}, partitions, job_name=job_name, again=again)
 
     return schedule

@@ -1,6 +1,7 @@
-"""`performance_report`: how right and how quick each version was, by day, and what follows for the champion."""
+"""`performance_report`: accuracy, latency and errors of each version by day, and the consequences for the champion."""
 
 from collections.abc import Collection, Mapping, Sequence
+from dataclasses import replace
 from datetime import date, datetime, timedelta
 from typing import NamedTuple
 
@@ -27,10 +28,7 @@ from mlops_dagster.components.partitions import STAGE, daily, due_every, windows
 from mlops_dagster.components.platform import Platform
 from mlops_dagster.components.sensors.retraining import what_follows
 from mlops_dagster.components.spec import ModelSpec
-from mlops_dagster.components.views.daily_reports import MADE_AT
 from mlops_dagster.components.views.days_of_answers import (
-    ANSWERS,
-    LABELS,
     answers_of,
     card_slices,
     changed_days,
@@ -39,6 +37,7 @@ from mlops_dagster.components.views.days_of_answers import (
 from mlops_dagster.components.views.links import log_of
 from mlops_dagster.components.views.reports import as_it_stands, not_the_newest
 from mlops_dagster.components.views.tables import Metadata, for_programs, in_order, table
+from mlops_dagster.loop.findings import PERFORMANCE, DayOfPerformance
 from mlops_dagster.monitoring import DayOfAnswers, EstimatedPerformance, PerformanceReport, day_of_answers
 from mlops_dagster.monitoring.concept.estimated import Places, estimated_performance, places_of
 from mlops_dagster.monitoring.concept.outcomes import added_up
@@ -73,21 +72,22 @@ def performance_report_asset(spec: ModelSpec) -> dg.AssetsDefinition:
         champion = stores.champion(spec.model)
         versions = [] if champion is None else stores.registry.list(spec.model)
         classes = {each.version: each.schema.classes for each in versions if each.schema is not None}
-        counted = stores.log.label_counts(spec.model, days[0][1])  # before the rows: later labels show next time
+        counted = stores.log.label_counts(spec.model, days[0][1])  # first: labels in between show next time
         said: dict[str, Metadata] = {}
         answers: dict[date, DayOfAnswers] = {}
+        found: dict[datetime, DayOfPerformance] = {}
         for key, start, end in days:
             day = count_day_of_model(stores, spec, champion, classes, start, end)
+            labels = counted.get(start.date(), 0)
             said[key] = {
                 "versions_table": table(day.performance.table()),
                 "slices_table": table(day.performance.slice_table()),
                 **day.performance.metadata(),
-                LABELS: counted.get(start.date(), 0),
+                "labels_counted": labels,
                 "log": log_of(stores, spec),
-                **for_programs({MADE_AT: now.isoformat()}),
-                **({} if day.answers is None else {ANSWERS: day.answers.metadata()}),
                 **({} if day.estimate is None else _estimated(day.estimate)),
             }
+            found[start] = DayOfPerformance(day.performance, labels, day.answers)
             if day.answers is not None:
                 answers[start.date()] = day.answers
         overtaken = not_the_newest(context, stores, spec, latest)
@@ -97,10 +97,21 @@ def performance_report_asset(spec: ModelSpec) -> dg.AssetsDefinition:
         concept = None
         then = ""
         if champion is not None:
-            # Runs that report on old days again may come after this one, which is the one that tells.
-            again = () if overtaken else changed_days(stores, spec, context.instance, now)
-            known = answers_of(stores, spec, champion, context.instance, answers, again, matured)
+            # Runs that report again on old days may come after this run, but only this run, of the newest day, alerts.
+            again = () if overtaken else changed_days(stores, spec, now)
+            known = answers_of(stores, spec, champion, answers, again, matured)
             concept = look_at_concept(stores, spec, champion, known, until)
+        found[days[-1][1]] = replace(found[days[-1][1]], floor=look, concept=concept)
+        for start, day_found in found.items():
+            stores.reports.save(
+                PERFORMANCE,
+                spec.model,
+                start,
+                day_found,
+                verdict="inconclusive" if day_found.floor is None else day_found.floor.decision.outcome.value,
+                reason="" if day_found.floor is None else day_found.floor.decision.reason,
+                champion=None if champion is None else champion.version,
+            )
         if champion is not None and not overtaken:
             tell_of_labels(stores, spec, days_of_champion, until)
             tell_of_floor(stores, spec, look, context.log)
@@ -114,7 +125,7 @@ def performance_report_asset(spec: ModelSpec) -> dg.AssetsDefinition:
                 under_floor=look is not None and under_floor(spec.performance, look.macro_f1),
                 then=then,
             )
-        # What is said of the champion first, then the day's tables and numbers.
+        # The findings on the champion come first, then the day's tables and numbers.
         said[latest] = {
             **floor_in_words(look),
             **for_programs(floor_metadata(spec, look)),
@@ -134,7 +145,7 @@ def performance_report_asset(spec: ModelSpec) -> dg.AssetsDefinition:
 
 
 def _maturity(spec: ModelSpec, matured: Sequence[date], days: int) -> Metadata:
-    """By which of the champion's days it is judged, and what the others lack."""
+    """Return the champion's days that are judged, and the labels that the other days lack."""
     return {
         "judged_until": matured[-1].isoformat() if matured else "none yet",
         "judged_days": len(matured),
@@ -144,7 +155,7 @@ def _maturity(spec: ModelSpec, matured: Sequence[date], days: int) -> Metadata:
 
 
 class _Day(NamedTuple):
-    """What is counted of the rows of a day; of the champion's answers, where there is a champion."""
+    """The performance in a day's rows, and counts and estimate of the champion's answers; None without a champion."""
 
     performance: PerformanceReport
     answers: DayOfAnswers | None
@@ -179,12 +190,12 @@ def count_day_of_model(
 
 
 def _estimated(found: EstimatedPerformance) -> Metadata:
-    """The performance that the champion's scores let one expect."""
+    """Return the performance expected from the champion's scores, as a sentence and as numbers."""
     return {"estimate": found.in_words, **for_programs(found.metadata())}
 
 
 def _label_debt(stores: Stores, spec: ModelSpec, until: datetime) -> Metadata:
-    """How many answers still await their label, and for how long."""
+    """Return how many answers still await their label, and for how long."""
     debt = stores.rollups.label_debt(spec.model, until - timedelta(days=stores.settings.label_days), until)
     ages = {"oldest": debt.oldest_at, "median": debt.median_at}
     return {

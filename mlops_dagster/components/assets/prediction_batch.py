@@ -1,4 +1,4 @@
-"""`prediction_batch`: what was served each hour, validated hour by hour."""
+"""`prediction_batch`: the rows served each hour, validated hour by hour."""
 
 from collections.abc import Iterator, Mapping, Sequence
 from datetime import datetime, timedelta
@@ -7,12 +7,13 @@ from itertools import groupby
 import dagster as dg
 
 from mlops_dagster.components.checks.validation import metadata_of, outcome_of, pages_of_hours, suite_in_use
-from mlops_dagster.components.partitions import HOURLY, MODEL, STAGE, complete, due_every, hourly, span, windows
+from mlops_dagster.components.partitions import HOURLY, MODEL, STAGE, due_every, hourly, span, windows
 from mlops_dagster.components.platform import Platform
 from mlops_dagster.components.spec import ModelSpec
 from mlops_dagster.components.views.links import log_of
-from mlops_dagster.components.views.reports import latest_reports, not_the_newest
+from mlops_dagster.components.views.reports import not_the_newest
 from mlops_dagster.components.views.tables import in_order, table
+from mlops_dagster.loop.findings import VALIDATION, ValidatedHour
 from mlops_dagster.monitoring import ValidationResult, enact_hold, should_hold
 from mlops_dagster.monitoring.quarantine import quarantine_of
 from mlops_dagster.monitoring.served_by import served_by
@@ -22,7 +23,7 @@ from mlops_dagster.registry import ModelVersion
 from mlops_dagster.stores import Stores
 
 FAILED = "failed"
-"""What an hour whose rows were set aside says of its `validation`."""
+"""The value of `validation` in the metadata of an hour whose rows were set aside."""
 
 
 def prediction_batch_asset(spec: ModelSpec) -> dg.AssetsDefinition:
@@ -70,6 +71,14 @@ def prediction_batch_asset(spec: ModelSpec) -> dg.AssetsDefinition:
         for key, start, _end in hours:
             hour = found.get(start, ValidationResult(rows=0))
             links = {**pages.get(start, {}), "log": log_of(stores, spec)}
+            stores.reports.save(
+                VALIDATION,
+                spec.model,
+                start,
+                ValidatedHour(hour.rows, hour.failures, hour.doubts, hour.errors),
+                verdict=hour.verdict,
+                reason=outcome_of(hour),
+            )
             context.add_asset_metadata({**overtaken, **in_order({**metadata_of(hour), **links})}, partition_key=key)
         bad = [key for key, start, _end in hours if start in found and found[start].failures]
         blind = [key for key, start, _end in hours if start in found and found[start].errors]
@@ -93,7 +102,7 @@ def prediction_batch_asset(spec: ModelSpec) -> dg.AssetsDefinition:
 
 
 def _summary(found: Mapping[datetime, ValidationResult], hours: Sequence[str], place: str, done: str) -> str:
-    """Why the check passed or failed: the newest hour that did not pass, what it failed, and what was done about it."""
+    """Return why the check passed or failed: the newest hour that did not pass, its failures, and the action taken."""
     bad = sorted(hour for hour, result in found.items() if result.failures or result.errors)
     if not bad:
         if len(hours) == 1:
@@ -111,7 +120,7 @@ def _summary(found: Mapping[datetime, ValidationResult], hours: Sequence[str], p
 def _reigns(
     stores: Stores, model: str, hours: Sequence[tuple[str, datetime, datetime]]
 ) -> Iterator[tuple[ModelVersion, datetime, datetime]]:
-    """Who served as champion in which hours, where there was one: many hours are validated at once."""
+    """Yield each champion and the stretch of hours it served: many hours are validated at once."""
     champions = [
         (served_by(stores.registry, stores.rollups, model, start, end), start, end) for _key, start, end in hours
     ]
@@ -123,7 +132,7 @@ def _reigns(
 
 
 def _hold(stores: Stores, spec: ModelSpec, found: Mapping[datetime, ValidationResult], now: datetime) -> str:
-    """Put online serving on hold, or lift that, as the policy says; what was done, for the alert."""
+    """Put online serving on hold, or release it, by the policy; return the action taken, for the alert."""
     decided = should_hold(spec.validation, found, now)
     enact_hold(stores.registry, spec.model, decided)
     if decided.action != "hold":
@@ -131,10 +140,8 @@ def _hold(stores: Stores, spec: ModelSpec, found: Mapping[datetime, ValidationRe
     return f"online serving put on hold, until an hour passes or `mlops models release {spec.model} --reason ...`"
 
 
-def failed_hours(instance: dg.DagsterInstance, spec: ModelSpec, since: datetime, until: datetime) -> list[datetime]:
-    """The hours in [since, until) whose rows were set aside, by their latest validation, in order."""
-    wanted = complete(hourly(), since, until)
-    latest = {
-        key: said.get("validation") for key, said in latest_reports(instance, spec.key("prediction_batch"), wanted)
-    }
-    return [hourly().time_window_for_partition_key(key).start for key in wanted if latest.get(key) == FAILED]
+def failed_hours(stores: Stores, model: str, since: datetime, until: datetime) -> list[datetime]:
+    """Return the hours in [since, until) whose rows were set aside, by their latest validation, in order."""
+    begin = since.replace(minute=0, second=0, microsecond=0)
+    found = stores.reports.latest(VALIDATION, model, begin, until)
+    return [each.start for each in found if each.verdict == FAILED]

@@ -1,4 +1,4 @@
-"""`registered_version`: the candidate in the registry, with all that it comes from."""
+"""`registered_version`: the candidate in the registry, with its full lineage."""
 
 import tempfile
 from collections.abc import Mapping
@@ -83,7 +83,7 @@ def registered_version_asset(spec: ModelSpec) -> dg.AssetsDefinition:
 
 
 def _parent(stores: Stores, model: str, champion: ModelVersion | None) -> dict[str, str]:
-    """Who is to be improved upon: the champion or, before there is one, the version registered last."""
+    """Return the version to improve upon: the champion or, before there is one, the version registered last."""
     parent = champion or next(reversed(stores.versions(model)), None)
     return {} if parent is None else {"parent": parent.version}
 

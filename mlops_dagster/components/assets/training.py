@@ -24,7 +24,7 @@ from mlops_dagster.retraining.trainer import TrainingSet, load_trainer, read_tra
 
 
 class TrainingRun(AsOf):
-    """Why and at what time a training run happens."""
+    """The configuration of a training run: its trigger, the reason, and the time as of which it trains."""
 
     trigger: str = "by hand"
     reason: str = ""
@@ -32,13 +32,13 @@ class TrainingRun(AsOf):
 
 
 def training_defs(spec: ModelSpec) -> dg.Definitions:
-    """The assets of the group `training`, the checks on the training set and the gates, and the job `retrain`."""
+    """Define the assets of the group `training`, the checks on the training set and gates, and the job `retrain`."""
     trained = dg.define_asset_job(
         f"{spec.prefix}_retrain",
         selection=dg.AssetSelection.assets(*(spec.key(name) for name in TRAINING_ASSETS)),
         description="Fit, evaluate and register a challenger. It never touches traffic.",
         tags=retraining_tags(spec),
-        executor_def=dg.in_process_executor,  # whatever others run with: what kills a step kills the run with it
+        executor_def=dg.in_process_executor,  # with any default executor: killing a step also kills the run
     )
     return dg.Definitions(
         assets=[_training_set(spec), _candidate(spec), _model_card(spec), registered_version_asset(spec)],
@@ -73,7 +73,7 @@ def _training_set(spec: ModelSpec) -> dg.AssetsDefinition:
             baseline = champion.baseline if champion is not None and champion.schema == trainer.SCHEMA else None
             suite = suite_of(trainer.SCHEMA, baseline, spec.validation, spec.drift.rows_per_observation)
             found = validate(frame, suite, "training_set", alpha=spec.validation.alpha)
-        # A set without labels fails its suite, which says so.
+        # A set without labels fails its suite, and the suite's failure names the missing column.
         shares = dict(frame["label"].value_counts(normalize=True)) if "label" in frame else {}
         return dg.MaterializeResult(
             value=TrainingSet(
@@ -186,7 +186,7 @@ def _candidate(spec: ModelSpec) -> dg.AssetsDefinition:
 
 
 def _listed(what: str, lines: Iterable[str]) -> dg.MetadataValue:
-    """Sentences one below the other."""
+    """Return a table of sentences, one below the other."""
     return table([{what: line} for line in lines])
 
 

@@ -1,4 +1,4 @@
-"""The alert of a champion that has lost a fifth of its accuracy."""
+"""The alert on a champion that has lost a fifth of its accuracy."""
 
 from mlops_dagster.alerting import Severity
 from mlops_dagster.components.spec import ModelSpec
@@ -11,10 +11,10 @@ RULE = "accuracy_collapse"
 def tell_of_collapse(
     stores: Stores, spec: ModelSpec, champion: str, report: ConceptReport | None, *, then: str
 ) -> None:
-    """The alert `accuracy_collapse`: open while it lasts; where the latest days cannot tell it stays as it is.
+    """Open or resolve the alert `accuracy_collapse`; if the latest days are inconclusive, it stays unchanged.
 
-    `then` says what follows from a proven one. From a suspected one, which is a warning, nothing does; it is left
-    unsaid where concept drift is proven, which says more.
+    `then` states the action taken on a proven collapse. A suspected collapse is a warning without an action; there is
+    no warning where concept drift is proven, because that alert says more.
     """
     verdict = None if report is None else report.collapse.verdict
     proven = verdict is CollapseVerdict.COLLAPSED

@@ -1,6 +1,6 @@
-"""What `dg check defs` asks of a model beyond its YAML: everything that a first run would fail on.
+"""The checks by `dg check defs` of a model beyond its YAML: everything that would make a first run fail.
 
-A trainer may import slowly, so a code location that is only loaded does without it.
+A trainer may import slowly, so these checks are skipped when a code location is only loaded.
 """
 
 import logging
@@ -30,7 +30,7 @@ def is_check() -> bool:
 
 
 def check_model(spec: ModelSpec) -> None:
-    """Raise an error of ours for what no run of this model could do well, with what to write instead.
+    """Raise an error of this package for any setting with which no run of this model could succeed, with a remedy.
 
     The trainer is imported, held against its protocol and asked for its estimator; policies are held against its
     schema; a suite is evaluated, on what the champion was trained on if there is one; and the rollout is played on the
@@ -71,6 +71,6 @@ def _check_suite(spec: ModelSpec, file: Path, schema: ModelSchema, champion: Mod
 
 
 def _shares(champion: ModelVersion | None) -> Shares:
-    """What the champion was trained on; without one no class is taken to be rare."""
+    """Return the class shares of the champion's training set; if unknown, those of two equally frequent classes."""
     shares = {} if champion is None else class_shares(champion)
     return shares if any(shares.values()) else ALIKE

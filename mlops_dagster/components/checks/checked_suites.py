@@ -1,4 +1,4 @@
-"""A suite that people edited, checked when its YAML is loaded: whether it can ever be evaluated."""
+"""The check, when its YAML is loaded, that a suite edited by people can be evaluated at all."""
 
 import hashlib
 import importlib.util
@@ -12,17 +12,17 @@ from mlops_dagster.settings import Settings
 
 
 def check_suite(file: Path, trainer: str) -> None:
-    """Raise InvalidSuiteError for a file that is no suite, or asks what no batch of the trainer's schema can answer.
+    """Raise InvalidSuiteError for a file that is not a suite, or that no batch of the trainer's schema can answer.
 
-    That takes Great Expectations, whose import takes seconds, and each Dagster run loads the YAML: so a file that was
-    found sound is noted in the home by its content, with that of the trainer's module, and is not evaluated again.
+    The check imports Great Expectations, which takes seconds, and each Dagster run loads the YAML: so the digest of a
+    sound file and of the trainer's module is noted in the home, and the file is not evaluated again.
     """
     check_suite_file(file)
     noted = Settings().home / "checked_suites" / _digest(file, trainer)
     if noted.exists():
         return
     read_suite(file, load_trainer(trainer).SCHEMA)
-    with suppress(OSError):  # without a home to write to it is evaluated each time
+    with suppress(OSError):  # if the home is not writable, the file is evaluated each time
         noted.parent.mkdir(parents=True, exist_ok=True)
         noted.touch()
 

@@ -1,4 +1,4 @@
-"""Concept drift in Dagster: the daily report's counts, the check beside it, and the reason to retrain."""
+"""Concept drift in Dagster: the daily report's counts, the check on the report, and the reason to retrain."""
 
 from collections.abc import Mapping
 from datetime import date, datetime, timedelta
@@ -6,10 +6,9 @@ from datetime import date, datetime, timedelta
 import dagster as dg
 
 from mlops_dagster.alerting import Severity
-from mlops_dagster.components.partitions import daily
 from mlops_dagster.components.spec import ModelSpec
-from mlops_dagster.components.views.reports import latest_report
 from mlops_dagster.components.views.tables import Metadata, for_programs, table
+from mlops_dagster.loop.findings import FORGOTTEN_AFTER, PERFORMANCE
 from mlops_dagster.monitoring import (
     ConceptReport,
     ConceptVerdict,
@@ -29,7 +28,7 @@ CHECK = "concept_drift"
 
 
 def concept_check_spec(spec: ModelSpec) -> dg.AssetCheckSpec:
-    """The check `concept_drift` on the daily report."""
+    """Return the check `concept_drift` on the daily report."""
     return dg.AssetCheckSpec(
         CHECK,
         asset=spec.key("performance_report"),
@@ -43,9 +42,9 @@ def concept_check_spec(spec: ModelSpec) -> dg.AssetCheckSpec:
 def look_at_concept(
     stores: Stores, spec: ModelSpec, champion: ModelVersion, days: Mapping[date, DayOfAnswers], until: datetime
 ) -> ConceptReport | None:
-    """Hold the champion against its evaluation, by the days since its promotion whose labels are complete.
+    """Test the champion against its evaluation, by the days since its promotion whose labels are complete.
 
-    None for who was no champion before `until`.
+    Returns None if there was no champion before `until`.
     """
     since = champion_since(stores.registry.history(spec.model))
     if since is None or since >= until:
@@ -64,7 +63,7 @@ def look_at_concept(
 
 
 def concept_metadata(report: ConceptReport | None, until: datetime) -> Metadata:
-    """Of the report: the numbers, which the retraining sensor reads, and the table for people."""
+    """Return the report's numbers, which the retraining sensor reads, and its tables for people."""
     if report is None:
         return {}
     return {
@@ -82,7 +81,7 @@ def _in_words(report: ConceptReport) -> Metadata:
 
 
 def _tables(report: ConceptReport) -> Metadata:
-    """The slices and, where there are some, the drifted features with the loss that came with each."""
+    """Return the table of slices and, if there are some, of drifted features with the loss that came with each."""
     features = report.feature_table()
     return {"slices_against_evaluation": table(report.table())} | (
         {"drifted_features": table(features)} if features else {}
@@ -96,7 +95,7 @@ def _plain(verdict: str) -> str:
 def tell_of_concept(
     stores: Stores, spec: ModelSpec, champion: str, report: ConceptReport | None, *, under_floor: bool, then: str
 ) -> None:
-    """The alert `concept_drift`: open while the champion is proven worse, over when it is not or another serves."""
+    """Open the alert `concept_drift` while the champion is proven worse; resolve it if not, or if another serves."""
     if report is not None and report.drifted:
         stores.alerts.report(
             spec.model,
@@ -115,7 +114,7 @@ def tell_of_concept(
 
 
 def concept_check(report: ConceptReport | None, then: str) -> dg.AssetCheckResult:
-    """What was found, as the check, with what follows from a loss; one that cannot tell passes and says so."""
+    """Return the check's result, with the action taken on a loss; an inconclusive check passes and says so."""
     if report is None:
         return dg.AssetCheckResult(
             check_name=CHECK,
@@ -136,13 +135,15 @@ def concept_check(report: ConceptReport | None, then: str) -> dg.AssetCheckResul
     )
 
 
-def latest_concept(instance: dg.DagsterInstance, spec: ModelSpec, champion: str, now: datetime) -> ConceptSignal | None:
-    """What the latest daily report says of this champion; None if it is of another, or days old."""
-    return concept_of(latest_report(instance, spec.key("performance_report"), daily(), now), champion)
+def latest_concept(stores: Stores, model: str, champion: str, now: datetime) -> ConceptSignal | None:
+    """Return what the latest daily report found of this champion; None if it is of another, or days old.
 
-
-def concept_of(said: Mapping[str, object] | None, champion: str) -> ConceptSignal | None:
-    """Return what a daily report says of this champion; None without a report, or if it is of another."""
-    if said is None or said.get("concept_champion") != champion:
+    That is the report of the last day that was over by `now`, as it was made last by then.
+    """
+    found = stores.reports.recent(PERFORMANCE, model, now, within=FORGOTTEN_AFTER, at=now)
+    concept = None if found is None else found.content.concept
+    if concept is None or concept.champion != champion:
         return None
-    return ConceptSignal.from_metadata(said)
+    return ConceptSignal.from_metadata(
+        {**concept.metadata(), "concept": concept.verdict.value, "concept_reason": concept.reason}
+    )

@@ -1,4 +1,4 @@
-"""The alert of a model of whose answers too few labels come for anything to be judged by them."""
+"""The alert `too_few_labels`: too few of a model's answers get a label to judge the model by."""
 
 from collections.abc import Mapping
 from datetime import date, datetime, timedelta
@@ -13,7 +13,10 @@ RULE = "too_few_labels"
 
 
 def tell_of_labels(stores: Stores, spec: ModelSpec, days: Mapping[date, Cohort], until: datetime) -> None:
-    """The alert `too_few_labels`: open while the champion's days stay without labels, and says what to write."""
+    """Report the alert `too_few_labels` while the champion's days stay without labels, else resolve it.
+
+    The alert says which keys of `rollout` to write.
+    """
     delay = timedelta(hours=0 if spec.traffic is None else spec.traffic.label_delay_hours)
     said = too_few_labels(days, spec.rollout, until, delay)
     if said is not None:

@@ -1,6 +1,6 @@
-"""The macro-F1 floor in Dagster: the check beside the daily report, and the sensor that starts a rollback."""
+"""The macro-F1 floor in Dagster: the check on the daily report, and the sensor that starts a rollback."""
 
-from collections.abc import Collection, Mapping
+from collections.abc import Collection
 from dataclasses import asdict, dataclass
 from datetime import date, datetime
 
@@ -8,11 +8,10 @@ import dagster as dg
 
 from mlops_dagster.alerting import Severity
 from mlops_dagster.components.jobs.rollout_runs import Rollback
-from mlops_dagster.components.partitions import daily
 from mlops_dagster.components.platform import Platform
 from mlops_dagster.components.spec import ModelSpec
-from mlops_dagster.components.views.reports import latest_report
 from mlops_dagster.components.views.tables import Metadata
+from mlops_dagster.loop.findings import FORGOTTEN_AFTER, PERFORMANCE
 from mlops_dagster.retraining.signals import Numbers, PerformanceSignal
 from mlops_dagster.rollout.floor.floor import FloorOutcome, under_floor
 from mlops_dagster.rollout.floor.look import FloorLook, look_at_floor
@@ -22,7 +21,7 @@ CHECK = "macro_f1"
 
 
 def macro_f1_check_spec(spec: ModelSpec) -> dg.AssetCheckSpec:
-    """The check `macro_f1` on the daily report."""
+    """Return the check `macro_f1` on the daily report."""
     return dg.AssetCheckSpec(
         CHECK,
         asset=spec.key("performance_report"),
@@ -32,7 +31,7 @@ def macro_f1_check_spec(spec: ModelSpec) -> dg.AssetCheckSpec:
 
 
 def hold_to_floor(stores: Stores, spec: ModelSpec, matured: Collection[date], until: datetime) -> FloorLook | None:
-    """Look at the champion as of now, by its answers of these days, of those before `until`."""
+    """Test the current champion against the floor, by its answers of the `matured` days before `until`."""
     if stores.champion(spec.model) is None:
         return None
     return look_at_floor(
@@ -41,7 +40,7 @@ def hold_to_floor(stores: Stores, spec: ModelSpec, matured: Collection[date], un
 
 
 def tell_of_floor(stores: Stores, spec: ModelSpec, look: FloorLook | None, log: dg.DagsterLogManager) -> None:
-    """The alert `macro_f1`: opened, brought up to date, or over; where nothing can be told it stays as it is."""
+    """Open, update or resolve the alert `macro_f1`; if nothing can be told, it stays unchanged."""
     if look is None:
         return
     decision = look.decision
@@ -60,7 +59,7 @@ def tell_of_floor(stores: Stores, spec: ModelSpec, look: FloorLook | None, log: 
 
 
 def macro_f1_check(spec: ModelSpec, look: FloorLook | None) -> dg.AssetCheckResult:
-    """What the look found, as the check; without enough labels it passes and says that it cannot tell."""
+    """Return the result of the look as the check; without enough labels it passes and says that it cannot tell."""
     if look is None:
         return dg.AssetCheckResult(
             check_name=CHECK,
@@ -92,14 +91,14 @@ def _limits_in_words(spec: ModelSpec) -> str:
 
 
 def floor_in_words(look: FloorLook | None) -> Metadata:
-    """What the report says of the floor, in a sentence."""
+    """Return the decision about the macro-F1 floor as a sentence for the report; empty without a champion."""
     if look is None:
         return {}
     return {"macro_f1_floor": f"{look.decision.outcome.value.replace('_', ' ')}: {look.decision.reason}"}
 
 
 def floor_metadata(spec: ModelSpec, look: FloorLook | None) -> Metadata:
-    """Of the report and of the check: the number, its limits, and what is to be done. The sensors read it."""
+    """Return macro-F1, its limits and the action to take, for report and check; the sensors read them."""
     if look is None:
         return {}
     found, interval = look.macro_f1, look.macro_f1.interval
@@ -128,18 +127,9 @@ def floor_metadata(spec: ModelSpec, look: FloorLook | None) -> Metadata:
     return shown
 
 
-_NUMBERS = {
-    "macro_f1": "macro_f1",
-    "low": "macro_f1_low",
-    "high": "macro_f1_high",
-    "rows": "macro_f1_rows",
-}
-"""What a retraining shows of the report, and under which name the report has it."""
-
-
 @dataclass(frozen=True, slots=True)
 class FloorSignal:
-    """What the sensors need of the latest daily report."""
+    """The part of the latest daily report that the sensors need."""
 
     outcome: FloorOutcome
     reason: str
@@ -148,39 +138,35 @@ class FloorSignal:
     numbers: Numbers
 
 
-def latest_floor(instance: dg.DagsterInstance, spec: ModelSpec, now: datetime) -> FloorSignal | None:
-    """None if there is no report, none that says anything of a champion, or none of the last days."""
-    said = latest_report(instance, spec.key("performance_report"), daily(), now)
-    if said is None or "floor" not in said:
+def latest_floor(stores: Stores, spec: ModelSpec, now: datetime) -> FloorSignal | None:
+    """Return what the latest daily report found; None if there is none of the last days, or none of a champion."""
+    found = stores.reports.recent(PERFORMANCE, spec.model, now, within=FORGOTTEN_AFTER)
+    look = None if found is None else found.content.floor
+    if look is None:
         return None
+    decision = look.decision
     return FloorSignal(
-        FloorOutcome(str(said["floor"])),
-        str(said["floor_reason"]),
-        str(said["floor_champion"]),
-        str(said["floor_to"]),
-        _numbers(said),
+        decision.outcome, decision.reason, look.champion, decision.to, _numbers(look, spec.performance.floor)
     )
 
 
-def _numbers(said: Mapping[str, object]) -> Numbers:
-    limits = said["macro_f1_limits"]
-    assert isinstance(limits, Mapping)
-    known = {**{shown: said.get(name) for shown, name in _NUMBERS.items()}, "limit": limits["floor"]}
-    return {name: f"{value:.4g}" for name, value in known.items() if isinstance(value, int | float)}
+def _numbers(look: FloorLook, floor: float) -> Numbers:
+    """Return what a retraining shows of the report, as text."""
+    low, high = look.macro_f1.interval or (None, None)
+    known = {"macro_f1": look.macro_f1.value, "low": low, "high": high, "rows": look.macro_f1.rows, "limit": floor}
+    return {name: f"{value:.4g}" for name, value in known.items() if value is not None}
 
 
-def reason_to_retrain(
-    instance: dg.DagsterInstance, spec: ModelSpec, champion: str, now: datetime
-) -> PerformanceSignal | None:
-    """Why the champion does too badly to stay, where nobody before it does better."""
-    signal = latest_floor(instance, spec, now)
+def reason_to_retrain(stores: Stores, spec: ModelSpec, champion: str, now: datetime) -> PerformanceSignal | None:
+    """Return why the champion must be replaced by a new version, if no former champion does better; else None."""
+    signal = latest_floor(stores, spec, now)
     if signal is None or signal.champion != champion or signal.outcome is not FloorOutcome.RETRAIN:
         return None
     return PerformanceSignal(signal.reason, signal.numbers)
 
 
 def macro_f1_floor_sensor(spec: ModelSpec) -> dg.SensorDefinition:
-    """The sensor `macro_f1_floor`."""
+    """Return the sensor `macro_f1_floor`."""
     job_name = f"{spec.prefix}_rollback"
 
     @dg.sensor(
@@ -193,16 +179,17 @@ def macro_f1_floor_sensor(spec: ModelSpec) -> dg.SensorDefinition:
     )
     def macro_f1_floor(context: dg.SensorEvaluationContext, platform: Platform) -> dg.RunRequest | dg.SkipReason:
         now = platform.clock().now()
-        signal = latest_floor(context.instance, spec, now)
+        stores = platform.stores()
+        signal = latest_floor(stores, spec, now)
         if signal is None:
             return dg.SkipReason("no report of the last days says anything about the champion")
         if signal.outcome is not FloorOutcome.ROLL_BACK:
             return dg.SkipReason(f"{signal.outcome}: {signal.reason}")
-        champion = platform.stores().champion(spec.model)
+        champion = stores.champion(spec.model)
         if champion is None or champion.version != signal.champion:
             return dg.SkipReason(f"{signal.champion} is no longer champion")
         config = Rollback(reason=signal.reason, to=signal.to, bad=signal.champion)
-        # Once more every hour until it is gone: naming the bad version, a second run changes nothing.
+        # Repeated every hour until the bad version is gone: since it is named, a second run changes nothing.
         return dg.RunRequest(
             run_key=f"floor-{signal.champion}-{now:%Y-%m-%d-%H}",
             run_config=dg.RunConfig(ops={f"{spec.prefix}_withdrawal": config}),

@@ -1,4 +1,4 @@
-"""The page of a validation among the metadata of what was validated, and the alert about a suite that is none."""
+"""The link to a validation's page in the metadata of the validated asset, and the alert on an unusable suite."""
 
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
@@ -17,7 +17,7 @@ from mlops_dagster.registry import Validation
 from mlops_dagster.stores import Stores
 
 _NAMED = 3
-"""So many reasons are named in a sentence."""
+"""The number of reasons that a sentence names at most."""
 
 
 def data_docs(
@@ -29,14 +29,14 @@ def data_docs(
     source: str | None,
     replace: bool = False,
 ) -> dict[str, dg.MetadataValue]:
-    """Return the link to the page, which links back to `source`.
+    """Publish the page of a validation and return its metadata: the link to the page, which links to `source`.
 
-    The page is for people to look at: whatever becomes of it, the validation counts.
+    The page is for people to look at: if making it fails, the validation counts all the same.
     """
     try:
         link = publish(stores.data_docs, name, result, source=source, replace=replace)
     except Exception as error:
-        context.log.error(f"the validation has no page ({told(error)}); materialize it again to make up for it")
+        context.log.error(f"the validation has no page ({told(error)}); materialize it again")
         return {"data_docs": dg.MetadataValue.text(f"not made: {told(error)}")}
     if link is None:
         return {}
@@ -65,10 +65,10 @@ def found_in(found: ValidationResult | Validation) -> Metadata:
 def pages_of_hours(
     context: dg.AssetExecutionContext, stores: Stores, spec: ModelSpec, found: Mapping[datetime, ValidationResult]
 ) -> dict[datetime, dict[str, dg.MetadataValue]]:
-    """The link to the page of each hour. One that failed or is in doubt has its own.
+    """Return the link to the page of each hour; an hour that failed or is in doubt has a separate page.
 
-    The clean ones of a day share one, which shows the newest of them: so pages grow with what is wrong, and not by
-    the hour.
+    The clean hours of a day share one page, which shows the newest of them: so the number of pages grows with the
+    number of faults, and not with the hours.
     """
     pages: dict[str, dict[str, dg.MetadataValue]] = {}
     names: dict[datetime, str] = {}
@@ -83,7 +83,7 @@ def pages_of_hours(
 
 @contextmanager
 def suite_in_use(stores: Stores, spec: ModelSpec) -> Iterator[None]:
-    """Around a validation: a suite that cannot be used is an alert, until it can. Raises InvalidSuiteError."""
+    """Keep the alert on an unusable suite open until the suite can be used; raises InvalidSuiteError."""
     rule = "suite"
     try:
         yield

@@ -1,1 +1,1 @@
-"""Jobs of a model."""
+"""The jobs of a model."""

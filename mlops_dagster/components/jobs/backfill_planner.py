@@ -1,7 +1,8 @@
-"""Catching up: which runs a schedule asks for, so that every asset gets every partition (decision 22).
+"""Planner of catch-up runs: the runs a schedule requests so that every asset gets every partition (decision 22).
 
-Each asset is asked only for what it lacks itself. The newest partitions come first, then old history, and last what
-has failed before, in ever shorter pieces. What a run is making, or will when its turn comes, is not asked for again.
+Each asset is requested only for the partitions it lacks. The newest partitions come first, then old history, and last
+partitions that have failed before, in ever shorter pieces. Partitions of a running or queued run are not requested
+again.
 """
 
 from bisect import bisect_left, bisect_right
@@ -18,13 +19,13 @@ from dagster._core.storage.tags import PARTITION_NAME_TAG, PRIORITY_TAG
 from mlops_dagster.components.partitions import RANGE_END, RANGE_START, complete, over_by
 
 LONGEST_CATCH_UP = timedelta(days=31)
-"""The hours of so many days are the most that one run covers."""
+"""One run covers at most the hours of this many days."""
 
 LONGEST_RUN = LONGEST_CATCH_UP // timedelta(hours=1)
-"""In partitions, whose number is what a run costs: the days of two years are one run as well."""
+"""The same limit as a number of partitions, which the cost of a run depends on: the days of two years are one run."""
 
 REMEMBERED = 100
-"""So many failed runs are looked back at."""
+"""The number of failed runs that are looked at."""
 
 _ENDED_IN_VAIN = [dg.DagsterRunStatus.FAILURE, dg.DagsterRunStatus.CANCELED]
 
@@ -37,7 +38,7 @@ class Stretch:
     last: str
     assets: frozenset[dg.AssetKey]
     failures: int
-    """How often each of these assets has failed here."""
+    """The number of times that each of these assets has failed on these partitions."""
 
 
 def stretches(
@@ -46,11 +47,11 @@ def stretches(
     failures: Mapping[tuple[dg.AssetKey, str], int],
     longest: int = LONGEST_RUN,
 ) -> list[Stretch]:
-    """What is to be run, in this order: with the newest partition, then never failed before failed, newer before older.
+    """Return the stretches to run, in order: with the newest partition; then never failed before failed, newer first.
 
-    `partitions` are all there are, in order of time. A stretch has `longest` of them at most, and after each failure
-    half as many: one bad hour in a month is soon alone, and holds up no other hour. Assets that lack what they failed
-    at run apart from the others.
+    `partitions` are all partitions, in order of time. A stretch has `longest` of them at most, and after each failure
+    half as many: one bad hour in a month is soon alone, and holds up no other hour. Assets that lack partitions on
+    which they failed run apart from the other assets.
 
     >>> a, b = dg.AssetKey("a"), dg.AssetKey("b")
     >>> found = stretches(["1", "2", "3", "4"], {a: ["4"], b: ["1", "2", "3", "4"]}, failures={})
@@ -74,7 +75,7 @@ def stretches(
 
 
 def due(found: Sequence[Stretch], newest: str) -> list[Stretch]:
-    """What is new, and one piece of what is old: the queue stays short, and the next hour does not wait."""
+    """Return the new stretches, and one old stretch: the queue stays short, and the next hour does not wait."""
     new = [each for each in found if each.last == newest]
     return [*new, *found[len(new) : len(new) + 1]]
 
@@ -87,9 +88,9 @@ def catch_up(
     job_name: str,
     again: Collection[str] = (),
 ) -> list[dg.RunRequest] | dg.SkipReason:
-    """Runs over the newest complete partitions that assets lack, and over a piece of those they lacked before.
+    """Request runs of the newest complete partitions that assets lack, and of one stretch of those lacked before.
 
-    `since` is when the first prediction of each asset's model was; an asset without one is asked for nothing.
+    `since` is the time of the first prediction of each asset's model; an asset without one is not requested.
     Partitions named in `again` are made once more.
     """
     now = context.scheduled_execution_time
@@ -117,7 +118,7 @@ def catch_up(
 
 def _request(job_name: str, now: datetime, number: int, stretch: Stretch, new: bool) -> dg.RunRequest:
     return dg.RunRequest(
-        # Of this tick: the same range is asked for again once its run has failed.
+        # The key has the time of this tick: the same range can be requested again once its run has failed.
         run_key=f"{job_name}:{now:%Y-%m-%dT%H:%M}:{number}:{stretch.first}:{stretch.last}",
         job_name=job_name,
         asset_selection=sorted(stretch.assets),
@@ -128,7 +129,7 @@ def _request(job_name: str, now: datetime, number: int, stretch: Stretch, new: b
 def _tried(
     runs: Iterable[dg.DagsterRun], job_name: str, assets: Collection[dg.AssetKey], partitions: Sequence[str]
 ) -> Iterator[tuple[dg.AssetKey, str]]:
-    """Each of the assets and partitions that the runs are for, whoever launched them."""
+    """Yield each of the assets and partitions that the runs are for, however the runs were launched."""
     for run in runs:  # names of partitions sort by time
         first = run.tags.get(RANGE_START, run.tags.get(PARTITION_NAME_TAG))
         if first is None:

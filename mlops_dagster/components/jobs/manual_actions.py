@@ -1,4 +1,4 @@
-"""By hand: the job with which a person stops, goes on with, hurries or ends a rollout from the UI."""
+"""Manual actions: the job with which a person pauses, resumes, advances or aborts a rollout from the UI."""
 
 from enum import Enum
 
@@ -11,7 +11,7 @@ from mlops_dagster.components.spec import ModelSpec
 
 
 class Action(Enum):
-    """Named as in the launchpad: Dagster reads an enum by its names."""
+    """An action as it is named in the launchpad: Dagster reads an enum by its names."""
 
     pause = "pause"
     resume = "resume"
@@ -20,17 +20,17 @@ class Action(Enum):
 
 
 class ByHand(dg.Config):
-    """What is to become of the running rollout, and why; the reason is kept for ever."""
+    """The action to take on the running rollout, and the reason, which is kept for ever."""
 
     action: Action
     reason: str
 
 
 def by_hand_defs(spec: ModelSpec) -> dg.Definitions:
-    """The job `rollout_by_hand`."""
+    """Define the job `rollout_by_hand`."""
 
     @dg.op(
-        name=f"{spec.prefix}_manual_action",  # no name of ours ends as another one: `shop-rollout` is a model as well
+        name=f"{spec.prefix}_manual_action",  # no op's name ends like another's: `shop-rollout` can be a model too
         pool=f"{spec.prefix}_emergency",
         description="pause: never advances, still rolls back on proof. resume: goes on. advance: the next step at "
         "once, at the last one the promotion; gates hold. abort: the challenger goes, without being called bad.",

@@ -14,11 +14,11 @@ from mlops_dagster.rollout import Decision
 from mlops_dagster.stores import Stores
 
 EMERGENCY = {"dagster/priority": "100", "mlops/emergency": "true"}
-"""Ahead of all that waits. That something may run at all is for the limits in `dagster.yaml`."""
+"""Tags that put a run ahead of all queued runs; the limits in `dagster.yaml` keep a slot free for it."""
 
 
 def rollout_defs(spec: ModelSpec) -> dg.Definitions:
-    """The asset `deployment`, the jobs `promote` and `rollback`, and the sensors `limits` and `rollout`."""
+    """Define the asset `deployment`, the jobs `promote` and `rollback`, and the sensors `limits` and `rollout`."""
     deployment = dg.AssetSpec(
         spec.key("deployment"),
         group_name=spec.prefix,
@@ -79,7 +79,7 @@ def _rollback_job(spec: ModelSpec) -> dg.JobDefinition:
     @dg.job(
         name=f"{spec.prefix}_rollback",
         tags=EMERGENCY,
-        executor_def=dg.in_process_executor,  # whatever others run with: a process of its own takes seconds to start
+        executor_def=dg.in_process_executor,  # with any default executor: a new process takes seconds to start
         description=f"Take a bad version of {spec.model} out of the traffic.",
     )
     def rollback() -> None:

@@ -1,10 +1,10 @@
-"""Runs that change who serves: what they are told, and how they are asked for."""
+"""Configuration and requests of the runs that change the serving versions."""
 
 import dagster as dg
 
 
 class Promotion(dg.Config):
-    """Make `version` champion: because a decision of the rollout says so, or by hand."""
+    """The configuration of a run that makes `version` champion: by a decision of the rollout, or by hand."""
 
     version: str
     reason: str
@@ -12,9 +12,9 @@ class Promotion(dg.Config):
 
 
 class Rollback(dg.Config):
-    """Take the challenger out as decided; by hand, go back to the champion before, or `to` a version.
+    """The configuration of a rollback: of the challenger as decided; by hand, to the previous champion or to `to`.
 
-    By hand, `bad` names the champion that is to go: a second run of the same then changes nothing.
+    By hand, `bad` names the champion to be replaced: a second run of the same configuration then changes nothing.
     """
 
     reason: str

@@ -1,1 +1,1 @@
-"""Sensors of a model."""
+"""The sensors of a model."""

@@ -1,4 +1,4 @@
-"""The first champion: the part of the rollout sensor for a model that has none, and the check that shows its gates."""
+"""The first champion: the rollout sensor's part for a model without one, and the check that shows its gates."""
 
 import dagster as dg
 
@@ -22,7 +22,7 @@ CHECK = "gates_open"
 
 
 def gates_check(spec: ModelSpec) -> dg.AssetChecksDefinition:
-    """`gates_open` on `registered_version`: a version that is refused shows red where it was made."""
+    """Return the check `gates_open` on `registered_version`: a refused version is shown red where it was made."""
 
     @dg.asset_check(
         asset=spec.key("registered_version"),
@@ -48,7 +48,7 @@ def gates_check(spec: ModelSpec) -> dg.AssetChecksDefinition:
 def first_promotion(
     spec: ModelSpec, stores: Stores, promote: dg.JobDefinition
 ) -> dg.SensorResult | dg.RunRequest | dg.SkipReason:
-    """Without a champion there is nobody to compare with: the newest version that the gates let through is promoted."""
+    """Promote the newest version whose gates are open: without a champion there is nothing to compare it with."""
     chosen = choose_first(candidates_of(stores.registry, stores.versions(spec.model)))
     if chosen is None:
         return dg.SkipReason(f"no version of {spec.model} yet; the job {spec.prefix}_retrain makes one")
@@ -61,13 +61,13 @@ def first_promotion(
         return dg.SensorResult(skip_reason=shown.description, asset_events=[shown] if is_new else [])
     tell_chosen(stores.alerts, spec.model, version.version)
     config = Promotion(version=version.version, reason=REASON)
-    # A run that fails is asked for again within the hour.
+    # A failed run is requested again within the hour.
     asked = request(promote, f"{spec.prefix}_promotion", config, f"first-{version.version}-{now:%Y-%m-%dT%H}")
     return dg.SensorResult(run_requests=[asked], asset_events=[shown])
 
 
 def _evaluation(spec: ModelSpec, version: ModelVersion, closed: tuple[RefusedError, ...]) -> dg.AssetCheckEvaluation:
-    """That people have not approved it yet is no failure."""
+    """Return the result of the gates check; a version that only waits for its approval passes."""
     return dg.AssetCheckEvaluation(
         asset_key=spec.key("registered_version"),
         check_name=CHECK,

@@ -1,7 +1,7 @@
-"""A retraining that fails: it is tried again, and somebody is told; over when the next one succeeds.
+"""Failed retrainings: the retry, and an alert that is open until a retraining succeeds.
 
-A step that raises is tried again within its run. A run whose process is killed (out of memory, say) is launched again
-by Dagster's daemon, from the step that it was at, with the same tags and configuration: see `run_retries` in
+A step that raises is tried again within its run. A run whose process is killed (out of memory, for example) is launched
+again by Dagster's daemon, from its current step, with the same tags and configuration: see `run_retries` in
 `dagster.yaml`.
 """
 
@@ -28,33 +28,33 @@ RETRAINS = "mlops/retrains"
 
 _FAILED = dg.DagsterRunStatus.FAILURE
 _RUNS = 1000
-"""So many of the newest runs are looked at: more than a budget is for."""
+"""The number of newest runs that are looked at: more than any retraining budget allows."""
 
 
 def retraining_tags(spec: ModelSpec) -> dict[str, str]:
-    """Of every retraining run: the model, how often it is launched again when killed, and when it has hung."""
+    """Return the tags of every retraining run: its model, the retries when it is killed, and its time limit."""
     policy = spec.retraining
     return {
         RETRAINS: spec.model,
         "dagster/max_retries": str(policy.retries),
-        # Of a run whose code server is gone as well nobody tells the end: without this it would run for ever, and no
-        # retraining starts while one runs.
+        # If the code server is gone too, no process reports the end of a run: without this limit it would run for ever,
+        # and no retraining starts while one runs.
         "dagster/max_runtime": f"{policy.max_hours * 3600:.0f}",
     }
 
 
 @contextmanager
 def tried_again(context: dg.AssetExecutionContext, platform: Platform, spec: ModelSpec) -> Iterator[None]:
-    """Around a step of the retraining: a failure is a warning while retries are left, and then critical.
+    """Retry a failed step of the retraining: an alert is a warning while retries are left, then critical.
 
-    What waiting does not mend is critical at once. The wait doubles with each retry, and ends when the run is
-    terminated. After the last one the run fails; the sensor asks again the next day. What Dagster keeps of the error is
-    where it was raised, not its text.
+    An error that waiting does not mend is critical at once. The wait doubles with each retry, and ends when the run is
+    terminated. After the last retry the run fails; the sensor requests a run again the next day. Dagster keeps the
+    place where the error was raised, not its text.
     """
     policy, tried = spec.retraining, context.retry_number
     try:
         yield
-    except Exception as error:  # not the end of the run, which is a BaseException to Dagster
+    except Exception as error:  # not the end of the run: Dagster raises a BaseException for that
         again = tried < policy.retries and may_pass(error)
         minutes = policy.retry_minutes * 2**tried
         platform.stores().alerts.report(
@@ -66,13 +66,13 @@ def tried_again(context: dg.AssetExecutionContext, platform: Platform, spec: Mod
             evidence={"run": context.run.run_id, "retries": tried},
         )
         if again:
-            sleep(minutes * 60)  # in the step, where Terminate interrupts; Dagster's own wait sleeps on
+            sleep(minutes * 60)  # in the step, where Terminate interrupts; Dagster's own wait ignores it
             raise dg.RetryRequested(max_retries=policy.retries) from _without_values(error, spec)
         raise _without_values(error, spec) from None
 
 
 def _without_values(error: Exception, spec: ModelSpec) -> dg.Failure:
-    """Return the error as Dagster may keep it for ever, and show it: its own text may quote a row."""
+    """Return the error as Dagster may keep and show it for ever: without its text, which may quote a row."""
     trace = [line for each in chain_of(error) for line in traceback.format_tb(each.__traceback__)]
     said = told(error)
     if said != str(error):
@@ -81,12 +81,12 @@ def _without_values(error: Exception, spec: ModelSpec) -> dg.Failure:
 
 
 def is_over(platform: Platform, spec: ModelSpec, version: str) -> None:
-    """A retraining has succeeded."""
+    """Resolve the alert: a retraining has succeeded."""
     platform.stores().alerts.resolve(spec.model, RULE, f"{version} was trained")
 
 
 def check_failed(platform: Platform, spec: ModelSpec, run_id: str, found: Validation) -> None:
-    """Rows that fail their suite stop the run, as does a suite that cannot be evaluated; no retry would better them."""
+    """Open the alert for rows that fail their suite, or a suite that cannot be evaluated: no retry would help."""
     what = "fails its suite" if found.failures else "cannot be validated"
     platform.stores().alerts.report(
         spec.model,
@@ -98,8 +98,10 @@ def check_failed(platform: Platform, spec: ModelSpec, run_id: str, found: Valida
 
 
 def run_failed(context: dg.RunFailureSensorContext, platform: Platform) -> None:
-    """Tell of a retraining run that failed, unless it has told of its end itself: it was killed, or it failed where
-    nobody was looking."""
+    """Report a failed retraining run, unless the run has reported its end itself.
+
+    The run was killed, or it failed outside the steps that report.
+    """
     run, failure = context.dagster_run, context.failure_event.event_specific_data
     if RETRAINS not in run.tags:
         return
@@ -123,7 +125,7 @@ def run_failed(context: dg.RunFailureSensorContext, platform: Platform) -> None:
 
 
 def failed_at(instance: dg.DagsterInstance, spec: ModelSpec) -> list[datetime]:
-    """The times of retrainings that came to nothing; one that was launched again and then succeeded is none."""
+    """Return the times of failed retrainings; a run that was launched again and then succeeded is not one."""
     chosen = dg.RunsFilter(job_name=f"{spec.prefix}_retrain", statuses=[_FAILED, dg.DagsterRunStatus.SUCCESS])
     by_root: dict[str, list[dg.RunRecord]] = {}
     for record in instance.get_run_records(chosen, limit=_RUNS):
@@ -134,7 +136,7 @@ def failed_at(instance: dg.DagsterInstance, spec: ModelSpec) -> list[datetime]:
 
 
 def _asked_at(record: dg.RunRecord, spec: ModelSpec) -> datetime:
-    """The time at which the run trained: that of its configuration, or else when it was launched."""
+    """Return the time as of which the run trained: that of its configuration, or else the time of its launch."""
     match record.dagster_run.run_config:
         case {"ops": {**ops}}:
             match ops.get(f"{spec.prefix}__training_set"):
@@ -148,7 +150,7 @@ def _tells_the_end(alert: Alert, run_id: str) -> bool:
 
 
 def _what_raised(context: dg.RunFailureSensorContext) -> str:
-    """The step that failed first, and what it raised."""
+    """Return the step that failed first, and the class of its error."""
     for event in context.get_step_failure_events():
         error = event.step_failure_data.error
         if error is not None:
@@ -157,7 +159,7 @@ def _what_raised(context: dg.RunFailureSensorContext) -> str:
 
 
 def _what_ended_it(context: dg.RunFailureSensorContext) -> str:
-    """The signal, where the code server has noted it."""
+    """Return the signal that ended the run, if the code server has noted it."""
     entries = context.instance.all_logs(context.dagster_run.run_id, of_type=dg.DagsterEventType.ENGINE_EVENT)
     noted = [entry.dagster_event.message or "" for entry in entries if entry.dagster_event]
     signals = [message for message in noted if "execution process" in message and "terminated" in message]

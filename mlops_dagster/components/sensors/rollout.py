@@ -1,4 +1,4 @@
-"""The sensors that look at a rollout: one for what must not wait, and one for everything else."""
+"""The sensors of a rollout: one for proof against a challenger, which must not wait, and one for everything else."""
 
 import dagster as dg
 
@@ -19,7 +19,7 @@ STEPS_SECONDS = 30
 
 
 def limits_sensor(spec: ModelSpec, rollback: dg.JobDefinition) -> dg.SensorDefinition:
-    """`limits`: reads the running rollout and its counts, and nothing else."""
+    """Return the sensor `limits`, which reads the running rollout and its counts, and nothing else."""
 
     @dg.sensor(
         name=f"{spec.prefix}_limits",
@@ -40,7 +40,7 @@ def limits_sensor(spec: ModelSpec, rollback: dg.JobDefinition) -> dg.SensorDefin
 
 
 def rollout_sensor(spec: ModelSpec, promote: dg.JobDefinition, rollback: dg.JobDefinition) -> dg.SensorDefinition:
-    """`rollout`: starts rollouts and brings them on; a rollback too, if it is the first to see that."""
+    """Return the sensor `rollout`, which starts and advances rollouts, and rolls back if it finds a proof first."""
 
     @dg.sensor(
         name=f"{spec.prefix}_rollout",
@@ -90,7 +90,7 @@ def _rollback(
     context: dg.SensorEvaluationContext, spec: ModelSpec, job: dg.JobDefinition, decision: Decision
 ) -> dg.RunRequest | dg.SkipReason:
     key = _key(decision)
-    # Dagster tells run keys apart by sensor, and two of ours may come upon the same decision.
+    # Dagster's run keys are unique for one sensor only, and two of our sensors may find the same decision.
     if context.instance.get_runs_count(dg.RunsFilter(job_name=job.name, tags={"dagster/run_key": key})):
         return dg.SkipReason(f"{decision.outcome} under way: {decision.reason}")
     config = Rollback(reason=decision.reason, decision=decision.id)

@@ -1,4 +1,4 @@
-"""A comparison of two versions as Dagster shows it: each number beside what it is held against."""
+"""A comparison of two versions as Dagster shows it: each number next to its limit."""
 
 import dagster as dg
 
@@ -9,7 +9,7 @@ from mlops_dagster.rollout.entities import TestResult
 
 
 def metadata_of(found: Comparison) -> Metadata:
-    """Verdict and reason, tables of versions, claims and slices, and the numbers that move from day to day."""
+    """Return verdict and reason, tables of versions, claims and slices, and the numbers that change day by day."""
     pairs = found.overall.pairs
     return in_order(
         {
@@ -81,7 +81,7 @@ def _accuracies(part: Part) -> Metadata:
 
 
 def _finite(e_value: float) -> float:
-    """An e-value may be infinite, which neither a plot nor JSON can show."""
+    """Return a finite e-value: neither a plot nor JSON can show infinity."""
     return min(e_value, 1e300)
 
 

@@ -1,19 +1,15 @@
-"""The champion's answers by day: as the reports have them, and counted again where labels have come since.
+"""The champion's answers by day: as the reports have them, or counted again where labels have come since.
 
 Labels may come a year late, a few each hour. A report of a day is made again at noon if the number of its labels has
-changed by a twentieth since, and for less once a week: so a day whose labels trickle in for a year is made about 70
-times, and one whose labels come all at once is made again on the next day.
+changed by a twentieth since, and for a smaller change once a week: so the report of a day whose labels trickle in for a
+year is made about 70 times, and that of a day whose labels come all at once is made again on the next day.
 """
 
 from collections.abc import Collection, Mapping, Sequence
 from datetime import UTC, date, datetime, time, timedelta
 
-import dagster as dg
-
-from mlops_dagster.clock import parse_time
 from mlops_dagster.components.spec import ModelSpec
-from mlops_dagster.components.views.daily_reports import MADE_AT
-from mlops_dagster.components.views.reports import latest_reports
+from mlops_dagster.loop.findings import PERFORMANCE
 from mlops_dagster.monitoring import DayOfAnswers, day_of_answers
 from mlops_dagster.monitoring.concept.outcomes import added_up
 from mlops_dagster.predictions import Cohort, champion_days
@@ -22,21 +18,16 @@ from mlops_dagster.registry.cards import OVERALL
 from mlops_dagster.rollout.floor.floor import champion_since
 from mlops_dagster.stores import Stores
 
-ANSWERS = "answers"
-"""Under which a day's metadata has its `DayOfAnswers`."""
-LABELS = "labels_counted"
-"""Under which it has how many labels were known."""
-
 NEWS = 0.05
-"""Of the labels of a day: so many new or corrected ones are a reason to make its report again the next noon."""
+"""A report is made again the next noon if this share of its day's labels is new or corrected."""
 AT_LEAST_EVERY = timedelta(days=7)
-"""After so long a single one is."""
+"""After this time a single new or corrected label is enough to make a report again."""
 
 _DAY = timedelta(days=1)
 
 
 def card_slices(champion: ModelVersion | None) -> list[str]:
-    """The slices of a version's card, but for the one of all rows."""
+    """Return the slices of a version's card, without the slice of all rows."""
     evaluation = champion.card.evaluation if champion is not None and champion.card is not None else ()
     return [part.name for part in evaluation if part.name != OVERALL]
 
@@ -52,7 +43,7 @@ def count_day(stores: Stores, spec: ModelSpec, champion: ModelVersion, day: date
 
 
 def since_promotion(stores: Stores, champion: ModelVersion, until: datetime) -> dict[date, Cohort]:
-    """Return how much the champion answered on each day of its reign before `until`, and how much has a label."""
+    """Return the numbers of the champion's answers and of labelled ones, by day of its reign before `until`."""
     since = champion_since(stores.registry.history(champion.model))
     if since is None or since >= until:
         return {}
@@ -63,36 +54,34 @@ def answers_of(
     stores: Stores,
     spec: ModelSpec,
     champion: ModelVersion,
-    instance: dg.DagsterInstance,
     judged: Mapping[date, DayOfAnswers],
     again: Collection[str],
     days: Sequence[date],
 ) -> dict[date, DayOfAnswers]:
     """Return the champion's answers of these days, as far as they were counted.
 
-    Those of this run are `judged`. Earlier days are as their reports have them, or counted `again`.
+    The answers of this run's days are in `judged`. Earlier days are taken from their reports, or counted `again`.
     """
     earlier = [day for day in days if day < min(judged)]
-    known = _reported(instance, spec, earlier)
+    known = _reported(stores, spec.model, earlier)
     stale = {day: count_day(stores, spec, champion, day) for day in earlier if day.isoformat() in again}
     found = {**known, **stale, **judged}
     return {day: found[day] for day in days if day in found and found[day].version == champion.version}
 
 
-def changed_days(stores: Stores, spec: ModelSpec, instance: dg.DagsterInstance, now: datetime) -> set[str]:
-    """Return the days whose reports are to be made again: of all whose labels may still come."""
+def changed_days(stores: Stores, spec: ModelSpec, now: datetime) -> set[str]:
+    """Return the days whose reports have to be made again, among all days whose labels may still come."""
     since = datetime.combine((now - timedelta(days=stores.settings.label_days)).date(), time(), UTC)
     counts = stores.log.label_counts(spec.model, since)
-    days = [day.isoformat() for day in counts]
     return {
-        day
-        for day, said in latest_reports(instance, spec.key("performance_report"), days)
-        if is_news(int(str(said[LABELS])), parse_time(str(said[MADE_AT])), counts[date.fromisoformat(day)], now)
+        each.start.date().isoformat()
+        for each in stores.reports.latest(PERFORMANCE, spec.model, since, now)
+        if is_news(each.content.labels, each.made_at, counts.get(each.start.date(), 0), now)
     }
 
 
 def is_news(counted: int, made_at: datetime, labels: int, now: datetime) -> bool:
-    """Whether a day with so many `labels` is reported on again, of which `counted` were known when it last was.
+    """Return whether to report again on a day that has `labels` labels and had `counted` at its last report.
 
     >>> noon = datetime(2013, 3, 2, 12, tzinfo=UTC)
     >>> is_news(1_000, noon, 1_050, noon + timedelta(days=1)), is_news(1_000, noon, 1_049, noon + timedelta(days=1))
@@ -104,11 +93,14 @@ def is_news(counted: int, made_at: datetime, labels: int, now: datetime) -> bool
     return news > 0 and (news >= NEWS * counted or now - made_at >= AT_LEAST_EVERY)
 
 
-def _reported(instance: dg.DagsterInstance, spec: ModelSpec, days: Sequence[date]) -> dict[date, DayOfAnswers]:
-    """The days' counts as their latest reports have them."""
-    wanted = [day.isoformat() for day in days]
+def _reported(stores: Stores, model: str, days: Sequence[date]) -> dict[date, DayOfAnswers]:
+    """Return the days' counts from their latest reports."""
+    if not days:
+        return {}
+    since, until = (datetime.combine(day, time(), UTC) for day in (min(days), max(days) + _DAY))
+    wanted = set(days)
     return {
-        date.fromisoformat(day): DayOfAnswers.from_metadata(said[ANSWERS])
-        for day, said in latest_reports(instance, spec.key("performance_report"), wanted)
-        if ANSWERS in said
+        each.start.date(): each.content.answers
+        for each in stores.reports.latest(PERFORMANCE, model, since, until)
+        if each.content.answers is not None and each.start.date() in wanted
     }

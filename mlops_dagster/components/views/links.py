@@ -1,4 +1,4 @@
-"""Links between what Dagster shows and what lies elsewhere: files and the log from Dagster, its pages from files."""
+"""Links between Dagster and other places: from Dagster to files and the log, and from files to Dagster's pages."""
 
 import dagster as dg
 

@@ -1,58 +1,24 @@
-"""Reports as they were made before: for sensors that act on them, and for pages that show what was made last."""
+"""Reports of earlier runs: for sensors that act on them, and for pages that name the newest one."""
 
-from collections.abc import Collection, Iterator, Mapping
-from datetime import datetime, timedelta
+from collections.abc import Collection
 from urllib.parse import urlsplit
 
 import dagster as dg
 from dagster._core.storage.asset_check_execution_record import AssetCheckExecutionRecordStatus  # no public name
 
-from mlops_dagster.components.partitions import complete
 from mlops_dagster.components.spec import ModelSpec
 from mlops_dagster.components.views.tables import Metadata
 from mlops_dagster.dagster_pages import asset_page
 from mlops_dagster.stores import Stores
 
-FORGOTTEN_AFTER = timedelta(days=3)
-"""What an older report says about the champion is no reason to do anything now."""
-
-_AT_ONCE = 500
 _EVALUATED = {AssetCheckExecutionRecordStatus.SUCCEEDED, AssetCheckExecutionRecordStatus.FAILED}
-_MADE = dg.DagsterEventType.ASSET_MATERIALIZATION
-
-
-def latest_reports(
-    instance: dg.DagsterInstance, key: dg.AssetKey, partitions: Collection[str]
-) -> Iterator[tuple[str, Mapping[str, object]]]:
-    """Yield partition and metadata of each report, as it was last made."""
-    # Those made before are not read: of 300 features that takes 0.1 s each.
-    made = instance.get_latest_storage_id_by_partition(key, _MADE, set(partitions)) if partitions else {}
-    ids = list(made.values())
-    for start in range(0, len(ids), _AT_ONCE):
-        chosen = dg.AssetRecordsFilter(asset_key=key, storage_ids=ids[start : start + _AT_ONCE])
-        for record in instance.fetch_materializations(chosen, limit=_AT_ONCE).records:
-            report = record.asset_materialization
-            if report is not None and record.partition_key is not None:
-                yield record.partition_key, {name: value.value for name, value in report.metadata.items()}
-
-
-def latest_report(
-    instance: dg.DagsterInstance, key: dg.AssetKey, partitions: dg.TimeWindowPartitionsDefinition, now: datetime
-) -> Mapping[str, object] | None:
-    """Metadata of the newest partition of a report, as it was last made; None if none is of the last days."""
-    recent = complete(partitions, now - FORGOTTEN_AFTER, now)
-    if not recent:
-        return None
-    # One report is read, not those of three days: of 300 features that takes 0.04 s, not 0.3 s.
-    made = instance.get_latest_storage_id_by_partition(key, _MADE, set(recent))
-    return next((said for _, said in latest_reports(instance, key, [_newest(made)])), None) if made else None
 
 
 def not_the_newest(context: dg.AssetExecutionContext, stores: Stores, spec: ModelSpec, last: str) -> Metadata:
-    """Return what a report says first if a newer one has been made before it; `last` is the last partition of the run.
+    """Return a note for a report if a newer one exists already; `last` is the last partition of the run.
 
-    Dagster's Overview of an asset shows what was made last: that is an old hour after catching up, an old day when
-    late labels came.
+    Dagster's Overview of an asset shows the report that was made last: after catching up that is an old hour, and after
+    late labels an old day.
     """
     key, partitions = context.asset_key, context.assets_def.partitions_def
     assert isinstance(partitions, dg.TimeWindowPartitionsDefinition)
@@ -70,9 +36,9 @@ def not_the_newest(context: dg.AssetExecutionContext, stores: Stores, spec: Mode
 
 
 def as_it_stands(instance: dg.DagsterInstance, asset: dg.AssetKey, result: dg.AssetCheckResult) -> dg.AssetCheckResult:
-    """Return the latest result of this check once more, for a run over older partitions; `result` if there is none.
+    """Return the latest result of this check again, for a run over older partitions; `result` if there is none.
 
-    Dagster shows a check as it was evaluated last: made again, an old day would hide what the newest one found.
+    Dagster shows the last evaluation of a check: a new report on an old day would hide the result of the newest day.
     """
     assert result.check_name is not None
     latest = instance.event_log_storage.get_asset_check_execution_history(
@@ -92,5 +58,5 @@ def as_it_stands(instance: dg.DagsterInstance, asset: dg.AssetKey, result: dg.As
 
 
 def _newest(partitions: Collection[str]) -> str:
-    """Keys of hours and days sort by time."""
+    """Return the newest of the partitions: keys of hours and days sort by time."""
     return max(partitions, default="")

@@ -1,4 +1,4 @@
-"""Metadata as Dagster's UI shows it: tables at once, Markdown and JSON of some length behind a click, in our order."""
+"""Metadata for Dagster's UI: tables shown at once, long Markdown and JSON behind a click, in a fixed order."""
 
 from collections.abc import Mapping, Sequence
 from typing import Any, TypeAlias
@@ -6,16 +6,16 @@ from typing import Any, TypeAlias
 import dagster as dg
 
 Metadata: TypeAlias = dict[str, Any]
-"""What an asset or a check says: Dagster has no public name for the values it takes."""
+"""The metadata of an asset or a check; Dagster has no public name for the type of its values."""
 
 Cell: TypeAlias = str | int | float | None
 
 MOST_ROWS = 30
-"""A longer table hides what stands under it; callers put the worst first."""
+"""The number of rows of a table at most: a longer one hides the entries below it; callers put the worst first."""
 
 
 def table(rows: Sequence[Mapping[str, Cell]]) -> dg.MetadataValue:
-    """The first rows as a table, whose columns are those of the first row; a text where there is none.
+    """Return the first rows as a table with the columns of the first row; without rows, the text "none".
 
     >>> table([{"feature": "temp", "PSI": 0.41237}]).records[0].data
     {'feature': 'temp', 'PSI': 0.4124}
@@ -23,18 +23,18 @@ def table(rows: Sequence[Mapping[str, Cell]]) -> dg.MetadataValue:
     if not rows:
         return dg.MetadataValue.text("none")
     records = [dg.TableRecord({name: _shown(cell) for name, cell in row.items()}) for row in rows[:MOST_ROWS]]
-    # Every column is declared as text: numbers stay what they are, and a column may have both.
+    # Every column is declared as text: numbers stay numbers, and a column may have both.
     return dg.MetadataValue.table(records, schema=dg.TableSchema([dg.TableColumn(name) for name in rows[0]]))
 
 
 def numbers_of(trigger: Mapping[str, str]) -> Metadata:
-    """What a retraining was triggered by, a row for each number; nothing where it was none."""
+    """Return the numbers that triggered a retraining, a row for each; nothing if there are none."""
     rows = [{"number": name, "value": value} for name, value in trigger.items()]
     return {"trigger_numbers": table(rows)} if rows else {}
 
 
 def in_order(metadata: Mapping[str, object]) -> Metadata:
-    """The same entries: texts first, then tables, numbers, links and pages, and last what programs read.
+    """Return the same entries in order: texts first, then tables, numbers, links and pages, last data for programs.
 
     >>> list(in_order({"psi": {"temp": 0.4}, "rows": 9, "reason": "temp has moved"}))
     ['reason', 'rows', 'psi']
@@ -43,7 +43,7 @@ def in_order(metadata: Mapping[str, object]) -> Metadata:
 
 
 def for_programs(metadata: Mapping[str, object]) -> Metadata:
-    """The same entries, texts among them as JSON: sensors read them as before, and people find them last.
+    """Return the same entries with texts as JSON: sensors read them unchanged, and the UI shows them last.
 
     >>> for_programs({"floor": "fine", "macro_f1": 0.9})
     {'floor': JsonMetadataValue(data='fine'), 'macro_f1': 0.9}

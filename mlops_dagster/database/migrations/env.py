@@ -1,4 +1,4 @@
-"""How Alembic runs our revisions: inside the transaction that `migrate` has opened."""
+"""Alembic's environment: runs our revisions inside the transaction that `migrate` has opened."""
 
 from alembic import context
 

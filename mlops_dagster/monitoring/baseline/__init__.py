@@ -1,1 +1,1 @@
-"""The baseline of a version: the counts of its training set, and what can be proven against it."""
+"""The baseline of a version: the counts of its training set, and forecasts of the losses provable against them."""

@@ -1,4 +1,4 @@
-"""What a collapse is held against: the accuracy on a card, and the days it was evaluated on."""
+"""The reference of the collapse rule: the accuracy on a version's card, and the days of its evaluation."""
 
 from collections.abc import Sequence
 from dataclasses import dataclass
@@ -8,21 +8,21 @@ from mlops_dagster.registry.cards import EvaluationSlice
 from mlops_dagster.statistics import wilson_interval
 
 LEFT: Final = 0.8
-"""The share of its accuracy that a champion which has collapsed has left, at most."""
+"""A collapsed champion has at most this share of its card's accuracy left."""
 HEALTHY: Final = 0.9
-"""The share of it that a healthy one has, more or less, at least."""
+"""A healthy champion has about this share of its card's accuracy, or more."""
 UNLIKE: Final = 1.25
-"""So much farther over the card's rate of errors than the worst day known a day is unlike any."""
+"""A day is unlike all known days if its error rate exceeds the card's by over this factor of the worst day's excess."""
 SURE: Final = 0.01
-"""How often chance may take the accuracy of two days under what is healthy."""
+"""The probability that chance alone may put the accuracy of two days below the healthy limit."""
 BLOCK_HOURS: Final = 4
 FEWEST_ROWS: Final = 30
-"""A day of fewer labelled answers is looked at by nobody."""
+"""A day with fewer labelled answers than this is not judged."""
 
 
 @dataclass(frozen=True, slots=True)
 class CardAccuracy:
-    """What a card says of the accuracy: its value, and the lower bound of 99 % of what it may be."""
+    """The accuracy on a card: its value, and its lower bound with 99 % confidence."""
 
     accuracy: float
     low: float
@@ -34,12 +34,12 @@ class CardAccuracy:
 
     @property
     def healthy(self) -> float:
-        """The accuracy that a collapsed champion is proven to be under."""
+        """The healthy limit: the accuracy that a collapsed champion must be proven to be below."""
         return min(HEALTHY * self.accuracy, self.low)
 
     @property
     def needed(self) -> int | None:
-        """Labelled answers a day with which a loss of exactly a fifth is mostly told; None if no number is enough."""
+        """Labelled answers a day to detect a loss of exactly a fifth in most cases; None if no number is enough."""
         from scipy.special import stdtrit
 
         lost = LEFT * self.accuracy
@@ -50,7 +50,7 @@ class CardAccuracy:
 
 
 def unlike_any(card: CardAccuracy, known: Sequence[tuple[int, int]]) -> float:
-    """The rate of wrong answers over which a day is like none of those known, (wrong, rows).
+    """Return the rate of wrong answers above which a day is unlike all `known` days, given as (wrong, rows).
 
     >>> round(unlike_any(CardAccuracy(0.9, 0.88), [(12, 100), (18, 100)]), 3)
     0.2

@@ -1,4 +1,4 @@
-"""What a version's evaluation adds to its baseline: how its wrong answers go together, and where they are."""
+"""Evidence that a version's evaluation adds to its baseline: design effects of wrong answers, and their groups."""
 
 from collections.abc import Iterator, Mapping
 from dataclasses import replace
@@ -22,11 +22,12 @@ def with_evaluation(
     wrong: npt.NDArray[np.bool_],
     slices: Mapping[str, npt.NDArray[np.int64]],
 ) -> Baseline:
-    """The baseline, and with it what the rows say that the version was evaluated on, and which of them it got wrong.
+    """Return `baseline` with the counts and design effects of the rows that the version was evaluated on.
 
-    `rows` have the features and `event_time`; `slices` are the positions of the rows of each, but for the one of all.
-    The design effects are of days in UTC, as those by which later answers are judged; one day alone has none. Of the
-    groups of a feature they say what is left when all groups of a day are worse alike.
+    `rows` have the features and `event_time`; `wrong` marks the wrongly answered rows; `slices` holds the row positions
+    of each slice, without the slice of all rows.
+    The design effects are of days in UTC, like the days by which later answers are judged; one day alone has none. For
+    the groups of a feature they measure the variation that is left without the loss common to all groups of a day.
     """
     days = rows["event_time"].dt.floor("D").to_numpy()
     parts = {OVERALL: np.arange(len(rows)), **slices}

@@ -1,4 +1,4 @@
-"""Profiles: the counts of a training set, against which served traffic is held."""
+"""Baselines made from a training set: its counts in bins, with which served traffic is compared."""
 
 from collections.abc import Mapping, Sequence
 from typing import TYPE_CHECKING
@@ -30,11 +30,11 @@ SCORE_BINS = NumericBins(
 """The bins of every score: probabilities, so the same for all models and versions; finer where rare events are."""
 
 
-_BLIND = 0.1  # of the values in one cell: as many as a group of the PSI has, within which nothing is seen anyway
+_BLIND = 0.1  # share of the values in one cell: as many as one PSI group has, within which no change is visible anyway
 
 
 def fit_bins(frame: "pd.DataFrame", schema: ModelSchema) -> dict[str, Bins]:
-    """Bins for each feature of the schema, fitted on the columns of `frame`.
+    """Return bins for each feature of `schema`, fitted on the columns of `frame`.
 
     Fit them once per schema and pass them on to later baselines: only counts in the same bins compare. Raises
     InvalidInputError for a feature that is not what the schema says.
@@ -50,7 +50,7 @@ def fit_bins(frame: "pd.DataFrame", schema: ModelSchema) -> dict[str, Bins]:
 
 
 def _fitted(frame: "pd.DataFrame", schema: ModelSchema) -> dict[str, Histogram]:
-    """The counts of each feature, in bins that are fitted on it."""
+    """Return the counts of each feature, in bins that are fitted on its values."""
     return {feature.name: _fitted_to(feature, values_of(frame, feature)) for feature in schema.features}
 
 
@@ -61,7 +61,7 @@ def _fitted_to(feature: Feature, values: Column) -> Histogram:
 
 
 def _counted(feature: Feature, values: Column, bins: Bins) -> Histogram:
-    """In these bins; in new ones if in these a large part of the values is not told apart, and in new ones it is."""
+    """Count `values` in `bins`, or in new bins if `bins` tell too few of the values apart and new ones do better."""
     blind = bins.blind_share(values)
     if blind > _BLIND:
         fitted = _fitted_to(feature, values)
@@ -80,15 +80,16 @@ def make_baseline(
     times: "pd.Series[pd.Timestamp] | None" = None,
     score_times: "pd.Series[pd.Timestamp] | None" = None,
 ) -> Baseline:
-    """The counts of a training set: its features, and the scores and labels given beside it.
+    """Return the baseline of a training set: the counts of its features, scores and labels.
 
-    `bins` are those of earlier versions with the same schema, so that counts compare; without them they are fitted on
-    `frame`. A feature that has left them is fitted anew: where more than a tenth of its rows share a cell (all above
-    the largest price of the first training set, all categories that are new since), the next drift would not be seen.
-    `scores` should come from rows that the scoring model was not fitted on: on its own rows it is too sure.
-    `times` say when each row was, and `score_times` when each score's: with them goes what rows that came together are
-    worth, by which drift is told from a grey day, and which columns changed meanwhile (`Baseline.regimes`). Without
-    them rows are taken to be independent.
+    `bins` are the bins of earlier versions with the same schema, so that counts compare; without them, bins are fitted
+    on `frame`. The bins of a feature that has left them are fitted anew: where more than a tenth of its rows share a
+    cell (all above the largest price of the first training set, all categories that are new since), the next drift
+    would not be seen.
+    `scores` should come from rows that the scoring model was not fitted on: on its training rows it is overconfident.
+    `times` are the times of the rows, and `score_times` those of the scores. With them the baseline has design effects,
+    which tell drift from the usual difference between days, and the columns that changed within the training set
+    (`Baseline.regimes`). Without them rows are taken to be independent.
     """
     import pandas as pd
 

@@ -1,4 +1,4 @@
-"""What the macro-F1 floor can tell of a version, by its evaluation."""
+"""Forecast, from a version's evaluation, of the losses that the macro-F1 floor can detect."""
 
 from collections.abc import Mapping
 from math import ceil
@@ -9,7 +9,7 @@ from mlops_dagster.registry.cards import EvaluationSlice, ProvableFloor
 from mlops_dagster.statistics import DesignEffect, macro_f1_interval, macro_f1_under, metrics_from_confusion
 
 WITHIN_REACH = 0.025
-"""A floor that chance alone reaches more often than the looks of the floor may be wrong is within its reach."""
+"""A floor is "within reach of chance" if an unchanged version falls below it in more than this share of windows."""
 
 Confusion = Mapping[tuple[str, str], int]
 
@@ -20,10 +20,10 @@ def floor_forecast(
     rows_per_day: float | None,
     shared: DesignEffect | None = None,
 ) -> ProvableFloor:
-    """How soon it has rows enough, how often it would be broken by chance, and how soon by a loss of a fifth.
+    """Return how soon the floor has enough rows, how often chance breaks it, and how soon it detects a loss of a fifth.
 
-    A window is full of days as evaluated when the loss begins. Rows are independent but for what `shared` says of them
-    in chance's share; the floor itself takes them for independent.
+    When the loss begins, the window is full of days like those of the evaluation. The share of windows that chance
+    breaks uses the design effect `shared`; the floor itself takes rows to be independent.
     """
     counts = {} if evaluation is None else evaluation.counts
     confusion = {(truth, said): n for truth, row in counts.items() for said, n in row.items() if n}
@@ -44,7 +44,7 @@ def floor_forecast(
 
 
 def floor_line(found: ProvableFloor, policy: PerformancePolicy, rows_per_day: float | None) -> str:
-    """The forecast in a sentence."""
+    """Return the forecast as one sentence."""
     name = f"The macro-F1 floor of {found.floor:g}"
     if found.macro_f1 is None:
         return f"{name}: nothing is known, for the card does not say how often each class was predicted."
@@ -88,7 +88,7 @@ def _days_to_tell(confusion: Confusion, policy: PerformancePolicy, rows_per_day:
 
 
 def _with_loss(confusion: Confusion) -> dict[tuple[str, str], float]:
-    """A fifth of the right answers of each class become wrong ones, as its wrong ones were, or evenly."""
+    """Return `confusion` with a fifth of each class's right answers turned wrong, spread as its wrong ones are."""
     labels = sorted({label for pair in confusion for label in pair})
     seen: dict[str, dict[str, int]] = {}
     for (truth, said), n in confusion.items():
@@ -96,7 +96,7 @@ def _with_loss(confusion: Confusion) -> dict[tuple[str, str], float]:
             seen.setdefault(truth, {})[said] = n
     found: dict[tuple[str, str], float] = {}
     for truth in labels:
-        # Of 1,000 classes a million pairs are possible: only those that were seen are counted.
+        # 1,000 classes have a million possible pairs: only the pairs that were seen are counted.
         evenly = {} if truth in seen else {said: 1 for said in labels if said != truth}
         right, wrong = confusion.get((truth, truth), 0), seen.get(truth, {})
         moved = right * (1 - LEFT) if wrong or evenly else 0.0

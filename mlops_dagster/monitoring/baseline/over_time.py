@@ -1,4 +1,4 @@
-"""A column of the training set over time: what rows that came together share, and whether it changed meanwhile."""
+"""A column of the training set over time: its design effect, and whether it changed within the training set."""
 
 from typing import TYPE_CHECKING, NamedTuple
 
@@ -21,16 +21,16 @@ from mlops_dagster.statistics import (
 if TYPE_CHECKING:
     import pandas as pd
 
-_BLOCKS = 20  # fewer say little
+_BLOCKS = 20  # fewer blocks give a poor estimate
 
-_ROWS_OF_AN_HOUR = 20  # chance alone takes fewer so far that no shift is farther
+_ROWS_OF_AN_HOUR = 20  # with fewer rows, chance alone moves an hour farther than any shift
 
 _ALPHA = 0.01
-"""How often a training set of one regime may be taken for one of two, all its columns together."""
+"""The probability that a training set of one regime is taken for one of two, over all its columns together."""
 
 
 class OverTime(NamedTuple):
-    """What the rows of a column that came together share, and its regimes; None where it is of one."""
+    """The design effect of a column, and its two regimes; None where the whole column is of one regime."""
 
     effect: DesignEffect
     regimes: Regimes | None
@@ -39,9 +39,9 @@ class OverTime(NamedTuple):
 def over_time(
     values: Column, bins: Bins, times: "pd.Series[pd.Timestamp]", *, is_score: bool = False, columns: int = 1
 ) -> OverTime:
-    """The design effect and the regimes of one of so many `columns`, from the value and the time of each row.
+    """Return the design effect and the regimes of one of `columns` columns, from the value and the time of each row.
 
-    The effect of scores is of their Kolmogorov-Smirnov distance, that of all others of their PSI.
+    The design effect of scores is that of their Kolmogorov-Smirnov distance; of all other columns, that of their PSI.
     """
     cells = bins.index(values)
     groups = psi_groups(Histogram(bins, np.bincount(cells, minlength=bins.size)))[cells]
@@ -76,7 +76,7 @@ def _score_effect(groups: npt.NDArray[np.intp], times: "pd.Series[pd.Timestamp]"
 
 
 def blocks_of(times: "pd.Series[pd.Timestamp]") -> npt.NDArray[np.int64]:
-    """The block of each row: of a day, as a drift report's window; of a twentieth of the time if that is less.
+    """Return the block of each row: its day, like a drift report's window, or a twentieth of the time if that is less.
 
     Shorter blocks miss what lasts (a front passes in a day) and take for drift what comes back every day (each hour has
     its own flights).
@@ -93,6 +93,6 @@ def blocks_of(times: "pd.Series[pd.Timestamp]") -> npt.NDArray[np.int64]:
 
 
 def _per_day(times: "pd.Series[pd.Timestamp]") -> float | None:
-    """How many rows a day had; None of rows that all came within an hour."""
+    """Return the mean number of rows a day; None if all rows came within an hour."""
     days = (times.max() - times.min()).total_seconds() / 86_400 if len(times) else 0.0
     return len(times) / days if days > 1 / 24 else None

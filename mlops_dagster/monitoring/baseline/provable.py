@@ -1,8 +1,8 @@
-"""What the checks of each day will be able to prove of a version, said when it is evaluated, before any promotion.
+"""Forecast, made at evaluation and before any promotion, of the losses that the daily checks can prove of a version.
 
-A test that is mute looks like one that finds nothing. So the card says, from the evaluation and the policy, after how
-many days of some losses the e-value reaches what it needs, or that it never can; and the same of the macro-F1 floor and
-of the rule of a collapse.
+A test that can prove nothing looks like a test that finds nothing. So the card states, from the evaluation and the
+policy, after how many days of some losses the e-value reaches the level it needs, or that it never can; it states the
+same for the macro-F1 floor and for the collapse rule.
 """
 
 from collections.abc import Mapping, Sequence
@@ -26,7 +26,7 @@ def provable(
     concept: ConceptPolicy,
     performance: PerformancePolicy,
 ) -> Provable:
-    """What can be proven of a version with this evaluation: `effects` and `evaluated_days` are of its baseline."""
+    """Return the losses provable of a version; `effects` and `evaluated_days` are those of its baseline."""
     overall = next((part for part in evaluation if part.name == OVERALL and part.rows), None)
     shared = concept.design_effect(OVERALL, effects)
     rows = _rows_per_day(evaluated_days, shared)

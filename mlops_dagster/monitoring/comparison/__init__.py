@@ -1,1 +1,1 @@
-"""Comparison of any two versions or windows."""
+"""Comparison of any two versions or windows of a model."""

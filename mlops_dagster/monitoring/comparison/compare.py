@@ -1,4 +1,4 @@
-"""Any two: how far one side of a comparison is from the other."""
+"""The difference between the two sides of a comparison (versions or windows)."""
 
 from collections.abc import Mapping
 from dataclasses import dataclass
@@ -17,18 +17,18 @@ from mlops_dagster.statistics import Bins, CategoricalBins, Histogram
 
 @dataclass(frozen=True, slots=True)
 class Between:
-    """How far the current side is from the reference."""
+    """The differences of the current side of a comparison from its reference side."""
 
     reference: Counted
     current: Counted
     features: DriftReport
     labels: LabelDriftReport
     left_out: Mapping[str, str]
-    """Features that do not compare, and why."""
+    """Features that cannot be compared, each with the reason."""
 
 
 def between(reference: Counted, current: Counted, policy: DriftPolicy) -> Between:
-    """The current side held against the reference: PSI, Kolmogorov-Smirnov, chi-squared, each with its noise.
+    """Compare the current side with the reference: PSI, Kolmogorov-Smirnov, chi-squared, each with its noise.
 
     Raises InvalidInputError when no feature is counted in the same bins on both sides.
     """
@@ -59,7 +59,7 @@ def between(reference: Counted, current: Counted, policy: DriftPolicy) -> Betwee
 
 
 def _labels_in(bins: Bins, labels: Histogram) -> Histogram:
-    """Labels by the classes of another version; those of its own that it did not know stay so."""
+    """Return `labels` counted in another version's classes; labels it did not know count as unknown."""
     if labels.bins == bins:
         return labels
     names = labels.bins.categories if isinstance(labels.bins, CategoricalBins) else ()

@@ -1,4 +1,4 @@
-"""The counts of a side: from baselines and rollups, or once more from the rows of the log."""
+"""The counts of one side of a comparison: from baselines and rollups, or recounted from the rows of the log."""
 
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field
@@ -16,12 +16,12 @@ from mlops_dagster.statistics import Counts, Histogram, NumericBins
 
 @dataclass(frozen=True, slots=True)
 class Counted:
-    """A side with its counts, in the shape of a baseline."""
+    """One side of a comparison with its counts, in the shape of a baseline."""
 
     side: Side
     counts: Baseline
     left_out: Mapping[str, str] = field(default_factory=dict)
-    """Features that could not be counted, and why."""
+    """Features that could not be counted, each with the reason."""
 
     @property
     def rows(self) -> int:
@@ -29,9 +29,9 @@ class Counted:
 
 
 def count(registry: ModelRegistry, rollups: Rollups, model: str, side: Side) -> Counted:
-    """The counts of a side, from baselines and rollups.
+    """Return the counts of a side, from baselines and rollups.
 
-    Features that the versions of a time counted in different bins are left out. Raises ModelNotFoundError and
+    Features that the versions of that time counted in different bins are left out. Raises ModelNotFoundError and
     VersionNotFoundError; InvalidInputError when nothing was counted.
     """
     baselines = _baselines(registry, rollups, model, side)
@@ -56,10 +56,11 @@ def count(registry: ModelRegistry, rollups: Rollups, model: str, side: Side) -> 
 def recount(
     registry: ModelRegistry, log: PredictionLog, rollups: Rollups, model: str, side: Side, like: Baseline
 ) -> Counted:
-    """The counts of a side that served, from the rows of the log, in the bins of `like`.
+    """Count a side that served from the rows of the log, in the bins of `like`.
 
-    Of a feature, rows of versions that did not have it, or had it as another kind, are not counted: it is not missing
-    there. One without any row is left out. Raises InvalidInputError when there are no rows, StorageError.
+    For each feature, rows of versions that lack the feature, or have it as another kind, are not counted: the value is
+    not missing there. A feature without any row is left out. Raises InvalidInputError when there are no rows,
+    StorageError.
     """
     versions = registry.list(model) if side.version is None else [registry.get(model, side.version)]
     lacking = {name: _lacking(versions, name, histogram) for name, histogram in like.features.items()}
@@ -78,7 +79,7 @@ def recount(
 
 
 def _lacking(versions: Iterable[ModelVersion], name: str, histogram: Histogram) -> dict[str, str | None]:
-    """The versions whose schema does not have the feature as this kind, and as what else they have it, if at all."""
+    """Return the versions whose schema lacks the feature as this kind, each with the kind it has instead, or None."""
     schemas = {version.version: version.schema for version in versions if version.schema is not None}
     kinds = {version: its.feature(name).kind if name in its.names else None for version, its in schemas.items()}
     return {version: kind for version, kind in kinds.items() if kind != _kind(histogram)}
@@ -100,7 +101,7 @@ def _labels(rollups: Rollups, model: str, side: Side) -> Mapping[str, int]:
 
 
 def _baselines(registry: ModelRegistry, rollups: Rollups, model: str, side: Side) -> list[Baseline]:
-    """The baseline of the version; of a time, those of all that served then and have one."""
+    """Return the baseline of the side's version; without a version, the baselines of all versions that served then."""
     if side.version is not None:
         baseline = registry.get(model, side.version).baseline
         if baseline is None:

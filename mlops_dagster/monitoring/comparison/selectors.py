@@ -1,4 +1,4 @@
-"""A side of a comparison as one writes it: a version, a time, or both."""
+"""The text form of a side of a comparison: a version, a time, or both."""
 
 import re
 from dataclasses import dataclass
@@ -16,7 +16,7 @@ _HOW = "write an hour (2013-03-01T10), a day (2013-03-01) or a range without its
 
 @dataclass(frozen=True, slots=True)
 class Side:
-    """What one version (None: all) served in [since, until), in whole hours; or what it was trained on."""
+    """The rows that one version (None: all) served in [since, until), in whole hours; or its training set."""
 
     text: str
     version: str | None
@@ -26,7 +26,7 @@ class Side:
 
 
 def parse_side(text: str, now: datetime) -> Side:
-    """A version, a time, `VERSION@TIME` or `VERSION@training`; a version alone is all that it served until now.
+    """Parse a version, a time, `VERSION@TIME` or `VERSION@training`; a version alone is all it served until `now`.
 
     Raises InvalidInputError for a time that is malformed, empty or still to come; InvalidVersionError.
 

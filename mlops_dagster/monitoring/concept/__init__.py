@@ -1,1 +1,1 @@
-"""Concept drift: the champion's answers against its evaluation."""
+"""Concept drift: tests of the champion's answers against its evaluation."""

@@ -1,19 +1,20 @@
-"""A collapse: the champion has lost a fifth of the accuracy on its card, and is told of it within two days.
+"""The collapse rule: detects within two days that the champion has lost a fifth of the accuracy on its card.
 
-The test of concept drift needs days of evaluation to know how days differ, and some days of proof. This rule needs two
-days, one after the other, and little of the evaluation: the accuracy and, as far as known, its days. All must hold:
+The test of concept drift needs an evaluation of several days to know how days differ, and several days of proof. This
+rule needs two consecutive days, and little of the evaluation: its accuracy and, as far as known, its days. The champion
+has collapsed if all of these hold:
 
-- A fifth is lost, or that is not excluded, on each of the two days.
-- It is no chance: the accuracy of both is under 0.9 of the card's, and under the lower bound of the card's, with 99 %
-  certainty. What rows share is seen from how blocks of four hours differ. A storm leaves hours that are good, and its
-  hours differ, so it proves little; a champion that has collapsed is bad all day.
-- No known day was like it: on both, the errors are a quarter farther over the card's rate than on the worst day of the
-  evaluation, and of those since the promotion that are over a week old.
+- On each of the two days, a fifth of the accuracy is lost, or such a loss is not excluded.
+- The loss is not due to chance: the accuracy of both days is under 0.9 of the card's, and under the lower bound of the
+  card's, with 99 % certainty. The dependence between rows is measured by how blocks of four hours differ. A storm
+  leaves some hours good, so its hours differ and prove little; a collapsed champion is bad all day.
+- No known day was as bad: on both days, the error rate exceeds the card's by a quarter more than it did on the worst
+  day of the evaluation and of the days since the promotion that are over a week old.
 
-It is no e-value and spends no alpha. How often it is wrong is measured: docs/decisions/0035-a-collapse-is-told-of.md.
+The rule is not an e-value and spends no alpha. Its measured error rate: docs/decisions/0035-a-collapse-is-told-of.md.
 
 Where not all of this holds, a collapse is suspected if neither day is healthy and both together have at most 0.85 of
-the card's accuracy. That is told as a warning, as the fact it is, and nothing follows from it: it may be these days.
+the card's accuracy. A suspected collapse is reported as a warning and starts nothing: the two days may be unusual ones.
 """
 
 from collections import Counter
@@ -36,12 +37,12 @@ from mlops_dagster.registry.cards import EvaluationSlice
 from mlops_dagster.statistics import BlockRate, block_rate
 
 SURE_OF_A_DAY: Final = 0.1
-"""How often chance may take the accuracy of one of the two days under what is healthy."""
+"""The probability that chance alone may put the accuracy of one of the two days below the healthy limit."""
 NOISE: Final = 2.5
-"""Standard errors by which a day that has lost a fifth may look better than that."""
+"""The number of standard errors by which a day that has lost a fifth may look better than that."""
 DAYS_UNTIL_KNOWN: Final = 7
 SUSPECTED_LEFT: Final = 0.85
-"""Of the card's accuracy: two days of at most this, neither of them healthy, are told of, proven a loss or not."""
+"""Two unhealthy days with at most this share of the card's accuracy are reported, whether the loss is proven or not."""
 
 
 class CollapseVerdict(StrEnum):
@@ -53,19 +54,19 @@ class CollapseVerdict(StrEnum):
 
 @dataclass(frozen=True, slots=True)
 class Collapse:
-    """What the rule says after the last day, and why."""
+    """The verdict of the collapse rule after the last day, with its reason and numbers."""
 
     verdict: CollapseVerdict
     reason: str
     accuracy: float | None = None
-    """Of the two days that were judged."""
+    """The accuracy of the two days that were judged."""
     rows: int = 0
     evaluated: float | None = None
     since: date | None = None
-    """The first of the two days by which it was told, while it lasts."""
+    """While a collapse lasts, the first of the two days that proved it."""
 
     def numbers(self) -> dict[str, object]:
-        """The measured ones, as JSON can hold them."""
+        """Return the measured numbers, as JSON can hold them."""
         return {
             "accuracy": self.accuracy,
             "rows": self.rows,
@@ -77,10 +78,10 @@ class Collapse:
 def collapse(
     evaluation: EvaluationSlice | None, known: Sequence[tuple[int, int]], days: Mapping[date, DayOfAnswers]
 ) -> Collapse:
-    """Whether the champion has collapsed, by its answers of each day since its promotion.
+    """Return whether the champion has collapsed, judged by its answers of each day since its promotion.
 
-    `evaluation` is of all rows of its card, and `known` are (wrong, rows) of each day of it, as far as known. Once told
-    it lasts, until a day is healthy again.
+    `evaluation` is the slice of all rows on the champion's card, and `known` are (wrong, rows) of each day of that
+    evaluation, as far as known. A collapse lasts until a day is healthy again.
     """
     if evaluation is None or not evaluation.rows or "accuracy" not in evaluation.metrics:
         return Collapse(CollapseVerdict.INCONCLUSIVE, "the card does not say how accurate the champion was")
@@ -114,7 +115,7 @@ def collapse(
 def _pair(
     card: CardAccuracy, known: Sequence[Answers], days: Mapping[date, DayOfAnswers], two: Sequence[date]
 ) -> Collapse:
-    """Judge two days, one after the other."""
+    """Judge two consecutive days."""
     answers = [days[day].overall for day in two]
     accuracy, rows = _accuracy(*answers), sum(day.rows for day in answers)
 
@@ -144,7 +145,7 @@ def _pair(
 
 
 def is_suspected(card: CardAccuracy, two: Sequence[Answers]) -> bool:
-    """Whether neither day is healthy, and both have as little of the card's accuracy as is told of unproven."""
+    """Return whether neither day is healthy and both together have at most SUSPECTED_LEFT of the card's accuracy."""
     return max(_accuracy(day) for day in two) < card.healthy and _accuracy(*two) <= SUSPECTED_LEFT * card.accuracy
 
 
@@ -158,7 +159,7 @@ def _why_unproven(card: CardAccuracy, days: Mapping[date, DayOfAnswers], two: Se
 
 
 def _right(known: Sequence[Answers], *days: DayOfAnswers) -> BlockRate:
-    """The accuracy, by blocks of hours. Where the hours of a day say nothing, how known days differ does."""
+    """Return the accuracy of `days` by blocks of hours; if their hours are unknown, with the error of `known` days."""
     blocks = [its for day in days for its in _blocks(day)]
     found = block_rate(blocks)
     if len(blocks) > len(days) or len(known) < 2:
@@ -169,7 +170,7 @@ def _right(known: Sequence[Answers], *days: DayOfAnswers) -> BlockRate:
 
 
 def _blocks(day: DayOfAnswers) -> list[tuple[int, int]]:
-    """(right, rows) of each four hours; of the whole day where the hours are not known."""
+    """Return (right, rows) of each block of four hours; of the whole day where the hours are not known."""
     if not day.hours:
         return [(day.overall.rows - day.overall.wrong, day.overall.rows)]
     right, rows = Counter[int](), Counter[int]()

@@ -1,7 +1,7 @@
-"""Estimated performance: how right a version's answers are before any label has come, by its calibrated scores.
+"""Estimated performance: a version's expected accuracy before any label has come, from its calibrated scores.
 
-It is a signal beside others and decides nothing: it is right while a score means what it meant in the evaluation, and
-blind when that changes. docs/monitoring.md has the simulation of both.
+The estimate is one signal among others and decides nothing: it is right while scores mean the same as in the
+evaluation, and blind when their meaning changes. docs/monitoring.md has the simulation of both.
 """
 
 import math
@@ -23,14 +23,14 @@ if TYPE_CHECKING:
     import pyarrow as pa
 
 _BRACKETS, _ROWS = 10, 50
-"""Of a predicted class: so many brackets at most, of so many rows each at least."""
+"""A predicted class has at most this many score brackets, each of at least this many rows."""
 UNKNOWN: Final = 0.05
-"""The share of answers with a class that the evaluation never predicted, over which nothing is estimated."""
+"""Nothing is estimated if more than this share of the answers has a class that the evaluation never predicted."""
 
 
 @dataclass(frozen=True, slots=True)
 class EstimatedPerformance:
-    """What is expected of the answers of a window; no numbers where they cannot be estimated, and why."""
+    """The expected performance of the answers of a window; where it cannot be estimated, the reason and no numbers."""
 
     rows: int
     accuracy: Expected | None = None
@@ -38,7 +38,7 @@ class EstimatedPerformance:
     reason: str = ""
 
     def metadata(self) -> dict[str, object]:
-        """The numbers as JSON can hold them."""
+        """Return the numbers as JSON can hold them."""
         shown: dict[str, object] = {"estimated_rows": self.rows}
         for name, found in (("accuracy", self.accuracy), ("macro_f1", self.macro_f1)):
             if found is not None:
@@ -49,7 +49,7 @@ class EstimatedPerformance:
 
     @property
     def in_words(self) -> str:
-        """A sentence for people, beside the table of what was measured."""
+        """The estimate as a sentence for people, shown with the table of measured performance."""
         if self.accuracy is None or self.macro_f1 is None:
             return f"Not estimated from scores: {self.reason}."
         numbers = f"accuracy {_text(self.accuracy)}, macro-F1 {_text(self.macro_f1)}"
@@ -62,7 +62,7 @@ class EstimatedPerformance:
 def calibrate(
     predicted: Sequence[str] | npt.NDArray[np.object_], scores: npt.ArrayLike, truths: Sequence[str]
 ) -> Calibration:
-    """How right the answers of an evaluation were, by predicted class and score, in brackets of equal rows.
+    """Count how right the answers of an evaluation were, by predicted class and score, in brackets of equal rows.
 
     >>> late = calibrate(["late"] * 100, np.linspace(0.5, 1, 100), ["ok"] * 40 + ["late"] * 60).brackets["late"]
     >>> [(round(each.above, 2), each.truths) for each in late]
@@ -98,10 +98,10 @@ def places_of(rows: "pa.Table", version: str, calibration: Calibration) -> Place
 def estimated_performance(
     places: Places, calibration: Calibration, baseline: Baseline, policy: ConceptPolicy
 ) -> EstimatedPerformance:
-    """The expected performance of a version's answers in one day.
+    """Return the expected performance of a version's answers in one day, from the counts of `places_of`.
 
-    The interval takes rows that share causes for as few as the wrong answers of the evaluation showed, or the policy
-    says; without either there is none.
+    For the interval, rows that share causes are worth fewer: by the design effect of the policy, or else by that of the
+    wrong answers in the evaluation; without either there is no interval.
     """
     return _estimate(calibration, places, _worth(baseline, policy, places.total()))
 
@@ -112,7 +112,7 @@ def estimate(
     scores: npt.NDArray[np.float64],
     worth: tuple[float, float] | None,
 ) -> EstimatedPerformance:
-    """What is expected of answers with these predictions and scores; `worth` is that of `expected_performance`."""
+    """Return the expected performance from predictions and scores; `worth` is that of `expected_performance`."""
     return _estimate(calibration, _places(calibration, predicted, scores), worth)
 
 
@@ -147,7 +147,7 @@ def _told(rows: "pa.Table") -> "pa.ChunkedArray":
 
 
 def _worth(baseline: Baseline, policy: ConceptPolicy, rows: int) -> tuple[float, float] | None:
-    """How many rows are worth one: of the days of the evaluation together, and of one day with so many rows."""
+    """Return how many rows are worth one: over all days of the evaluation, and within one day of `rows` rows."""
     shared = policy.design_effect(OVERALL, baseline.design_effects)
     return None if shared is None else (shared.of_many_blocks, shared.at(max(rows, 1)).rows)
 

@@ -1,20 +1,22 @@
-"""Concept drift: does the champion answer worse than it did when it was evaluated?
+"""The test of concept drift: does the champion answer worse than it did when it was evaluated?
 
-A champion is looked at every day, in every slice, for as long as it lives, so a loss must be a proof that holds however
-many days one looks: an e-value over the days since its promotion (`rate_change_e_value`). What it is held against is
-itself an estimate, from the held-out rows of its card. Half of alpha is spent on that: the limit is the rate under
-which the true one lies with that much certainty, plus the margin. The other half is spent on the e-value. Overall has
-half of each, the slices share the other half (Bonferroni). So a champion that answers as it did, or worse by less than
-the margin, is accused with probability alpha at most, in its whole life: as far as days are what its evaluation showed.
-What was measured, and where it does not hold, is in docs/decisions/0030-what-lasts-is-no-news.md.
+A champion is tested every day, in every slice, for as long as it is champion, so the proof of a loss must hold however
+often one looks: it is an e-value over the days since the promotion (`rate_change_e_value`). The rate it is compared
+with is itself an estimate, from the held-out rows of the champion's card. Half of alpha is spent on that estimate: the
+limit is the upper confidence bound of the evaluated rate of wrong answers, plus the margin. The other half of alpha is
+spent on the e-value. The overall test has half of each, and the slices share the other half (Bonferroni). So a champion
+that answers as well as before, or worse by less than the margin, is falsely reported with probability alpha at most, in
+its whole life, as long as days vary as they did in its evaluation. The measurements, and the cases where this does not
+hold, are in docs/decisions/0030-what-lasts-is-no-news.md.
 
-A day is one observation, however many answers it has: those of one day share causes (its storm, its broken feed), and
-causes last. How much is what the design effect of the version's wrong answers says, by day, overall and in each slice:
-from its evaluation, kept in the baseline, or as the policy has it. A slice of which that is not known is not tested.
+A day is one observation, however many answers it has: the answers of one day share causes (a storm, a broken feed),
+and causes last. The design effect of the version's wrong answers measures this dependence, by day, overall and in each
+slice: it comes from the evaluation, kept in the baseline, or from the policy. A slice without a known design effect is
+not tested.
 
-A sudden loss of a fifth of the accuracy is found by a rule of its own (`collapse`), which needs no days of evaluation.
+A sudden loss of a fifth of the accuracy is found by a separate rule (`collapse`), which needs no days of evaluation.
 
-Labels that come late or are corrected change the counts of their day: the proof is then of what the labels say now.
+Labels that come late or are corrected change the counts of their day: the proof then rests on the current labels.
 """
 
 from collections.abc import Iterable, Mapping, Sequence
@@ -43,11 +45,11 @@ def concept_drift(
     *,
     evaluated_days: Sequence[tuple[int, int]] = (),
 ) -> ConceptReport:
-    """Hold the answers of the champion, by day since its promotion, against the evaluation on its card.
+    """Test the answers of the champion, by day since its promotion, against the evaluation on its card.
 
-    `effects` are the design effects of its baseline, and so are `evaluated_days`, (wrong, rows). A slice without a row,
-    in the evaluation or since, or of whose wrong answers no design effect is known, is not tested, and costs the others
-    nothing.
+    `effects` are the design effects of the champion's baseline, and `evaluated_days` are (wrong, rows) of the days in
+    it. A slice is not tested, and costs the other slices nothing, if it has no row in the evaluation or since, or if no
+    design effect of its wrong answers is known.
     """
     answered = {name: [_part(days[day], name) for day in sorted(days)] for name in {part.name for part in evaluation}}
     tested = [part for part in evaluation if part.rows and "accuracy" in part.metrics and _rows(answered[part.name])]
@@ -95,13 +97,13 @@ def wrong_when_evaluated(part: EvaluationSlice) -> int:
 
 
 def limit_of(part: EvaluationSlice, alpha: float, margin: float, shared: DesignEffect) -> float:
-    """The rate of wrong answers over which a slice has become worse; with 1 or more nothing can be proven."""
+    """Return the rate of wrong answers above which a slice has become worse; at 1 or more nothing can be proven."""
     wrong = wrong_when_evaluated(part)
     return rate_upper_bound(wrong, part.rows, alpha=alpha / 2, shared=shared.of_many_blocks) + margin
 
 
 def alpha_of(part: str, policy: ConceptPolicy, slices: int) -> float:
-    """What of alpha a slice has: overall half of it, all the others the rest."""
+    """Return the part of alpha that a slice has: overall half of it, all other slices together the rest."""
     return policy.alpha / 2 if part == OVERALL else policy.alpha / 2 / slices
 
 

@@ -1,4 +1,4 @@
-"""What became of a champion's answers of one day: counts that add up, from which any longer window is judged."""
+"""A champion's labelled answers of one day, right and wrong: counts that add up, to judge any longer window."""
 
 from collections import defaultdict
 from collections.abc import Iterable, Iterator, Mapping
@@ -20,7 +20,7 @@ _Key = TypeVar("_Key", str, int)
 
 
 class Answers(NamedTuple):
-    """Labelled answers, and how many of them were wrong."""
+    """A number of labelled answers, and the number of wrong ones among them."""
 
     rows: int
     wrong: int
@@ -35,19 +35,19 @@ class Answers(NamedTuple):
 
 @dataclass(frozen=True, slots=True)
 class DayOfAnswers:
-    """All labelled answers of a version as champion, and parts of them."""
+    """All labelled answers of one day that a version gave as champion, and parts of them."""
 
     version: str
     overall: Answers
     slices: Mapping[str, Answers]
-    """By the slice's name, as in the card: "carrier=AA"."""
+    """The answers of each slice, by its name as in the card: "carrier=AA"."""
     groups: Mapping[str, Mapping[int, Answers]]
-    """Of each feature, by the number of the group in which the PSI counts its values."""
+    """The answers by feature, and by the number of the group in which the PSI counts the feature's values."""
     hours: Mapping[int, Answers] = field(default_factory=dict)
-    """By the hour of the day in UTC; empty where that is not known."""
+    """The answers by hour of the day in UTC; empty where the hour is not known."""
 
     def metadata(self) -> dict[str, object]:
-        """As JSON can hold it."""
+        """Return the counts as JSON can hold them."""
         return {
             "version": self.version,
             "overall": list(self.overall),
@@ -60,7 +60,7 @@ class DayOfAnswers:
 
     @classmethod
     def from_metadata(cls, data: object) -> "DayOfAnswers":
-        """The inverse of `metadata`; raises InvalidInputError for anything else."""
+        """Return the counts that `metadata` wrote; raises InvalidInputError for anything else."""
         match data:
             case {
                 "version": str(version),
@@ -85,8 +85,8 @@ def day_of_answers(
 ) -> DayOfAnswers:
     """Count the labelled answers of a version as champion, from `PredictionLog.labelled`.
 
-    What it answered as a canary is left out: it was promoted because that looked good. Groups are those of the
-    baseline, in at most `bins` on the line; without one there are none.
+    Its answers as a canary are left out: they looked good, or it would not have been promoted. Groups are those of the
+    baseline, at most `bins` of a numeric feature; without a baseline there are none.
     """
     import pyarrow.compute as pc
 
@@ -109,7 +109,7 @@ def day_of_answers(
 
 
 def added_up(parts: Iterable[DayOfAnswers]) -> DayOfAnswers:
-    """The answers of all the parts of a day, of which there is one at least."""
+    """Return the answers of a day, added up from its parts; at least one part is required."""
     first, *others = parts
     total = first
     for part in others:

@@ -1,4 +1,4 @@
-"""What a concept drift report says: of each slice of a champion, and of each feature that has drifted."""
+"""The concept drift report: the tests of a champion's slices, and the losses that came with drifted features."""
 
 from dataclasses import asdict, dataclass
 from datetime import date
@@ -17,7 +17,7 @@ class ConceptVerdict(StrEnum):
 
 @dataclass(frozen=True, slots=True)
 class SliceTest:
-    """One slice: its rate of wrong answers against the limit from its evaluation. `drifted` when e_value >= needed."""
+    """The test of one slice: its error rate against the limit from its evaluation; `drifted` when e_value >= needed."""
 
     name: str
     rows: int
@@ -25,12 +25,12 @@ class SliceTest:
     evaluated_rows: int
     evaluated_wrong: int
     rows_per_observation: float
-    """Wrong answers of the evaluation that are worth one."""
+    """The number of rows of the evaluation that are worth one independent row (the design effect)."""
     limit: float
     e_value: float
     needed: float
     since: date | None
-    """The day on which a loss most likely began."""
+    """The day on which a loss most likely began; None if none did."""
 
     @property
     def drifted(self) -> bool:
@@ -43,7 +43,7 @@ class SliceTest:
 
 @dataclass(frozen=True, slots=True)
 class ConceptReport:
-    """All slices of a champion, overall first, and all features that have drifted."""
+    """The tests of all slices of a champion, overall first, and all features that have drifted."""
 
     champion: str
     verdict: ConceptVerdict
@@ -53,7 +53,7 @@ class ConceptReport:
 
     @property
     def worse(self) -> bool:
-        """Whether the champion is found worse than its evaluation, by either rule."""
+        """True if the champion is found worse than its evaluation, by the e-value or by the collapse rule."""
         return self.verdict in (ConceptVerdict.COLLAPSED, ConceptVerdict.DRIFTED)
 
     @property
@@ -82,7 +82,7 @@ class ConceptReport:
 
     @property
     def drift_reason(self) -> str:
-        """Of what has drifted, the numbers of the first; empty where nothing has."""
+        """The numbers of the first drifted slice, in a sentence; empty if no slice has drifted."""
         if not self.drifted:
             return ""
         worst = self.drifted[0]
@@ -93,7 +93,7 @@ class ConceptReport:
         )
 
     def metadata(self) -> dict[str, object]:
-        """The numbers as JSON can hold them."""
+        """Return the numbers as JSON can hold them."""
         return {
             "concept": self.verdict.value,
             "concept_reason": self.reason,
@@ -120,7 +120,7 @@ class ConceptReport:
         }
 
     def table(self) -> list[dict[str, str | float]]:
-        """A row for each slice, the one with the most evidence first."""
+        """Return a row for each slice, the slice with the most evidence first."""
         return [
             {
                 "slice": each.name,
@@ -135,7 +135,7 @@ class ConceptReport:
         ]
 
     def feature_table(self) -> list[dict[str, str | float]]:
-        """A row for each feature that has drifted: how wrong the answers are where it gained, and what that costs."""
+        """Return a row for each drifted feature: the error rate where it gained rows, and the cost of the drift."""
         return [
             {
                 "feature": each.name,

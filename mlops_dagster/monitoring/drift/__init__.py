@@ -1,1 +1,1 @@
-"""Drift of inputs, scores and labels against the baseline."""
+"""Drift of inputs, scores and labels from the baseline."""

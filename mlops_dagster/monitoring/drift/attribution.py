@@ -1,12 +1,12 @@
-"""What a drifted input has to do with wrong answers: each of its groups against itself, as it was evaluated.
+"""Attribution of a change of the error rate to each drifted feature (Kitagawa: mix effect plus rate effect).
 
-The change of the rate of wrong answers since the evaluation is taken apart, for each feature, by Kitagawa's
-decomposition: more rows now come from groups that were always answered worse (mix), or groups are answered worse than
-they were (rate). What is put down to the drift is the mix, and that the groups which have gained rows are answered
-worse than before by more than the others are. Rows in groups where nothing was evaluated (a new unit, a renamed
-category) count in full: how they are answered is what their coming costs.
+The change of the rate of wrong answers since the evaluation is split, for each feature, by Kitagawa's decomposition:
+more rows now come from groups that were always answered worse (mix), or groups are answered worse than they were
+(rate). Two parts are attributed to the drift: the mix, and the part of the rate by which the groups that gained rows
+became worse beyond the other groups. Rows in groups where nothing was evaluated (a new unit, a renamed category) count
+in full: all their wrong answers are a cost of the drift.
 
-Two features that move together cannot be told apart by counts of each alone: the drift of both came with the loss.
+Counts of each feature alone cannot separate two features that move together: the drift of both came with the loss.
 """
 
 from collections.abc import Iterable
@@ -24,7 +24,7 @@ from mlops_dagster.statistics import INDEPENDENT, Counts, Estimate, GroupSample,
 
 
 class Harm(StrEnum):
-    """What a drifted feature did to the answers."""
+    """The effect of a feature's drift on the rate of wrong answers."""
 
     CAME_WITH_LOSS = "came_with_loss"
     NO_LOSS = "no_loss"
@@ -33,12 +33,12 @@ class Harm(StrEnum):
 
 @dataclass(frozen=True, slots=True)
 class FeatureHarm:
-    """A drifted feature, and what its drift costs: a share of all answers, with its interval."""
+    """A drifted feature, and the cost of its drift as a share of all answers, with its interval."""
 
     name: str
     psi: float
     moved: float
-    """The share of the rows by which the groups that gained, by more than chance, have more than in the evaluation."""
+    """The growth of the share of rows, since the evaluation, in the groups that gained more than chance explains."""
     inside: Answers
     """The rows in the groups that gained."""
     outside: Answers
@@ -46,11 +46,11 @@ class FeatureHarm:
     """The rows of the evaluation in the same groups."""
     evaluated_outside: Answers
     mix: Estimate | None
-    """Of the change of the rate of wrong answers since the evaluation: that other groups come."""
+    """The part of the change of the error rate since the evaluation that is due to other groups of rows coming."""
     rate: Estimate | None
-    """The rest of it: that groups are answered otherwise."""
+    """The rest of that change, due to groups being answered differently."""
     loss: float | None
-    """The mix, and what of the rate is of the groups that gained beyond what the others have lost."""
+    """The mix, plus the part of the rate by which the groups that gained became worse beyond the other groups."""
     low: float | None
     high: float | None
     verdict: Harm
@@ -63,12 +63,12 @@ def harm_of(
     policy: ConceptPolicy,
     bins: int = 10,
 ) -> tuple[FeatureHarm, ...]:
-    """What the drift of each feature that moved by more than chance has to do with wrong answers, in a window of days.
+    """Return the cost in wrong answers of each feature that drifted by more than chance, in a window of days.
 
-    The intervals of the losses hold all at once with 95 % confidence at this one look; rows that share causes are worth
-    what the baseline or the policy says. A drift came with no loss worth speaking of when the whole interval, of its
-    loss or of the change of all answers, is under the margin; else with one when the whole interval is over zero.
-    It cannot be told without an evaluation in the baseline, or with few independent rows on either side.
+    The intervals of the losses hold simultaneously with 95 % confidence, at this one look; design effects are those of
+    the baseline or the policy. The verdict is NO_LOSS when the whole interval, of the feature's loss or of the change
+    of all answers, is under the margin; else CAME_WITH_LOSS when the whole interval is over zero. It is INCONCLUSIVE
+    otherwise, without an evaluation in the baseline, and with few independent rows on either side.
     """
     moved = [each for each in drifted if each.verdict in (Verdict.MONITOR, Verdict.RETRAIN) and each.psi is not None]
     window = [day for day in days if day.overall.rows]
@@ -115,13 +115,13 @@ def _all(counts: Counts) -> Answers:
 
 
 def _evaluated(name: str, baseline: Baseline, groups: Counts) -> Counts:
-    """The rows of the evaluation, and the wrong ones of them, by group: (2, groups)."""
+    """Return the rows of the evaluation, and the wrong ones among them, by group: shape (2, groups)."""
     cells = baseline.evaluated.get(name, ((0,) * len(groups),) * 2)
     return np.array([np.bincount(groups, weights=each) for each in cells]).astype(np.int64)
 
 
 def _answered(name: str, days: Iterable[DayOfAnswers], groups: int) -> Counts:
-    """The same of the window."""
+    """Return the rows of the window, and the wrong ones among them, by group: shape (2, groups)."""
     counts = np.zeros((2, groups), dtype=np.int64)
     for day in days:
         for group, part in day.groups.get(name, {}).items():

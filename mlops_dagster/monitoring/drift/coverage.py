@@ -1,7 +1,7 @@
-"""Of which part of a window there are counts: hours in which nothing was served are no drift of the time of day.
+"""The part of a window for which counts exist: hours in which nothing was served are not drift of the time of day.
 
-A model that went live in the evening, an outage, a feature that is counted in new bins since noon: what is there of
-such a window differs from whole days, and by how much follows from how many rows its missing hours usually have.
+After a model went live in the evening, after an outage, or when a feature is counted in new bins since noon, the counts
+of a window differ from those of whole days. How much follows from the rows that the missing hours usually have.
 """
 
 from collections import defaultdict
@@ -15,25 +15,25 @@ import numpy as np
 from mlops_dagster.statistics import Counts
 
 HISTORY: Final = timedelta(days=7)
-"""So long before a window, what an hour of the day usually has is looked up."""
+"""The time before a window from which the usual rows of each hour of the day are taken."""
 
 _HOUR = timedelta(hours=1)
 _BEYOND = 0.1
 
 
 class Coverage(NamedTuple):
-    """The hours of a window that were counted, of those that usually have rows, and their usual share of the rows."""
+    """Counted hours of a window, hours that usually have rows, and the usual share of all rows in the counted hours."""
 
     hours: int
     usual: int
     share: float
-    """0 to 1; 0 where it is not known."""
+    """From 0 to 1; 0 where the share is not known."""
 
     def explains(self, before: Counts, after: Counts) -> bool:
-        """Whether the missing hours may be all that is between these counts of the same groups.
+        """Return whether the missing hours may explain the whole difference between these counts of the same groups.
 
-        What is there has of no group more than its usual share over `share`: of a group that there never was, nothing.
-        A tenth of the rows may be beyond that, for no day is quite as usual.
+        The counted hours can hold at most a group's usual share divided by `share`, and nothing of a new group. A tenth
+        of the rows may exceed that, because days differ.
 
         >>> half = Coverage(12, 24, 0.5)
         >>> [half.explains(np.array([9, 1]), np.array(after)) for after in ([8, 2], [5, 5])]
@@ -44,7 +44,7 @@ class Coverage(NamedTuple):
         return self.share < 1 and float(np.maximum(now - most, 0.0).sum()) < _BEYOND
 
     def explains_distance(self, distance: float) -> bool:
-        """The same of a Kolmogorov-Smirnov distance, which is 1 - `share` at most.
+        """Return whether the missing hours may explain a Kolmogorov-Smirnov distance: they add 1 - `share` at most.
 
         >>> Coverage(18, 24, 0.75).explains_distance(0.2), WHOLE.explains_distance(0.0)
         (True, False)
@@ -61,10 +61,11 @@ WHOLE: Final = Coverage(1, 1, 1.0)
 def coverage(
     counted: Mapping[datetime, int], rows: Mapping[datetime, int], since: datetime, until: datetime
 ) -> Coverage:
-    """The coverage of [since, until), widened to whole hours.
+    """Return the coverage of [since, until), widened to whole hours.
 
-    `counted` has the rows of each hour that the window's counts are of, `rows` all of them, and of the week before too.
-    A model without an earlier hour has no usual ones: then each hour is taken to have rows, and their share is unknown.
+    `counted` has the rows of each hour that are in the window's counts; `rows` has all rows of each hour, those of the
+    week before the window included. A model without an earlier hour has no usual rows: then each hour is expected to
+    have rows, and the share is unknown.
 
     >>> from datetime import UTC
     >>> noon = datetime(2026, 3, 1, 12, tzinfo=UTC)

@@ -1,4 +1,4 @@
-"""Label drift: has the truth itself moved, as a share of each class?"""
+"""Label drift: a test of whether the shares of the classes among the true labels have moved."""
 
 from collections.abc import Mapping
 from dataclasses import dataclass
@@ -21,16 +21,16 @@ from mlops_dagster.statistics import (
 
 @dataclass(frozen=True, slots=True)
 class LabelDriftReport:
-    """The labels of a window against those of the training set."""
+    """The comparison of a window's labels with those of the training set."""
 
     verdict: Verdict
     rows: int
     psi: float | None
     test: ChiSquaredResult | None
     shares: Mapping[str, tuple[float, float]]
-    """Of each class: its share in the baseline, and now."""
+    """The share of each class in the baseline, and now."""
     policy: DriftPolicy
-    """What it was held against."""
+    """The policy whose limits were applied."""
     reason: str = ""
 
     @property
@@ -45,7 +45,7 @@ class LabelDriftReport:
         return "; ".join(filter(None, [self.reason, numbers]))
 
     def metadata(self) -> dict[str, object]:
-        """The numbers as JSON can hold them."""
+        """Return the numbers as JSON can hold them."""
         return {
             "verdict": self.verdict.value,
             "reason": self.reason,
@@ -63,12 +63,12 @@ class LabelDriftReport:
 def label_drift(
     baseline: Baseline, now: Histogram, policy: DriftPolicy, *, hours: float | None = None
 ) -> LabelDriftReport:
-    """Chi-squared of the labels of so many hours against the baseline's, and how far they moved.
+    """Test the labels of a window against the baseline's by chi-squared, and measure how far they moved.
 
     With many labels every difference is significant, so the PSI must be over a limit too; over a limit and not
-    significant is `inconclusive`. Where labels come in clusters, as the policy or the baseline's design effect says,
-    the statistic is corrected for that first, as Rao and Scott do; the baseline's is scaled to the window's traffic, if
-    its `hours` are known. Of a baseline of two regimes the newer one is the reference, as in `drift`.
+    significant is `inconclusive`. Where labels come in clusters, by the policy's or the baseline's design effect, the
+    statistic is first corrected as Rao and Scott do; the baseline's design effect is scaled to the window's traffic if
+    its length in `hours` is known. If the baseline has two regimes, the newer one is the reference, as in `drift`.
 
     Source: J. N. K. Rao, A. J. Scott, Journal of the American Statistical Association 76, 1981.
     """
@@ -86,7 +86,7 @@ def label_drift(
 
 
 def histogram_of(bins: Bins, label_counts: Mapping[str, int]) -> Histogram:
-    """Labels that were counted by name.
+    """Return the histogram of labels that were counted by name.
 
     >>> histogram_of(CategoricalBins(("on_time", "late")), {"late": 3, "lost": 1}).counts.tolist()
     [0, 0, 3, 1]

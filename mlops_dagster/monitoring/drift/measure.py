@@ -1,6 +1,6 @@
-"""Drift: has what the model sees moved away from what it was trained on, by more than chance moves it?
+"""The test of drift: have served features and scores moved from the training set by more than chance explains?
 
-Everything here is computed from counts, so a verdict can be recomputed from what was stored with it.
+Everything here is computed from counts, so a verdict can be recomputed from the counts stored with it.
 """
 
 from collections.abc import Mapping
@@ -27,7 +27,8 @@ from mlops_dagster.statistics import (
 _MILDEST_FIRST = tuple(Verdict)
 
 _SAID, _NOT_TOLD = 0.1, 0.5
-"""Shares of the rows in categories without a cell from which the report says so, and from which it cannot tell."""
+"""Shares of rows in categories without a cell: from the first the report mentions them, from the second it is
+inconclusive."""
 
 
 def drift(
@@ -38,25 +39,25 @@ def drift(
     hours: float | None = None,
     coverage: Mapping[str, Coverage] | None = None,
 ) -> DriftReport:
-    """Hold a window against the baseline; `counts` are of each feature and of "score", in the baseline's bins.
+    """Compare a window with the baseline; `counts` are of each feature and of "score", in the baseline's bins.
 
-    `hours` is how long the window is, as far as that is known. What rows are worth is then taken at its traffic. And
-    where they share causes, one of a day or less must have moved further than every day of the training set did: what
-    one grey day looks like is known from those. Few independent rows are judged at a stricter level, and under
-    `min_rows` of them, in the window or in the baseline, nothing is said.
+    `hours` is the length of the window, if known; design effects are then taken at its traffic. Where rows share
+    causes, a window of a day or less must also have moved further than every day of the training set, whose days show
+    how much one day differs from another. Few independent rows are judged at a stricter level, and with under
+    `min_rows` of them, in the window or in the baseline, the verdict is inconclusive.
 
-    `coverage` says of which part of the window there are counts, where it is not all of it: what its missing hours
-    explain is no drift (four hours of an evening have other times of day than the training set).
+    `coverage` states for which part of the window counts exist, where some are missing: a difference that the missing
+    hours explain is not drift (four hours of an evening have other times of day than the training set).
 
-    A PSI over a limit says something only if it is over the noise as well: the value that two samples of one
-    distribution exceed with probability `alpha`, after Benjamini and Hochberg's correction for looking at many
-    features; report_only ones, which decide nothing, are corrected among themselves. One over a limit and inside its
-    noise is `inconclusive`, as is a feature with too few rows, or with most of them in categories without a cell, and
-    one whose noise is over the largest PSI there could be. Of a baseline of two regimes the newer one is the reference,
-    where it has enough rows; else nothing is told.
+    A PSI over a limit counts only if it is over the noise as well: the value that two samples of one distribution
+    exceed with probability `alpha`, after Benjamini and Hochberg's correction for testing many features; report_only
+    features, which decide nothing, are corrected among themselves. A feature is `inconclusive` if its PSI is over a
+    limit but within its noise, if it has too few rows, if most of them are in categories without a cell, or if its
+    noise is over the largest possible PSI. If the baseline has two regimes, the newer one is the reference, provided it
+    has enough rows; else the feature is inconclusive.
 
-    Scores are held against `ks` by their distance; where they are over it, by more than chance, their PSI says whether
-    that is a reason to monitor or to retrain.
+    Scores are judged by their Kolmogorov-Smirnov distance against the limit `ks`; if they are over it by more than
+    chance, their PSI decides between `monitor` and `retrain`.
 
     Raises InvalidInputError for counts in other bins.
     """
@@ -84,7 +85,7 @@ def drift(
 
 
 class _Moved(NamedTuple):
-    """The counts of a feature in groups as large as the policy asks for, and how far they are apart."""
+    """The counts of a feature in groups as large as the policy asks for, and their distance as a PSI."""
 
     window: Window
     before: Counts
@@ -98,10 +99,10 @@ def _moved(window: Window, policy: DriftPolicy) -> _Moved:
 
 
 def _noise(moved: Mapping[str, _Moved], policy: DriftPolicy) -> dict[str, float]:
-    """The PSI that chance may reach, of each feature with enough rows.
+    """Return the PSI that chance may reach, for each feature with enough rows.
 
     It is taken at the level that Benjamini-Hochberg grants, `alpha` times the share of rejected features,
-    so a PSI is over its noise just when that procedure rejects the feature; few rows have a stricter one.
+    so a PSI is over its noise exactly when that procedure rejects the feature; few rows have a stricter level.
     """
     enough = {name: its for name, its in moved.items() if not its.window.lacks(policy)}
     sizes = {name: (len(its.before), its.window.reference.total, its.window.now.total) for name, its in enough.items()}
@@ -128,7 +129,7 @@ def _feature(name: str, window: Window, moved: _Moved | None, noise: float | Non
 
 
 def _judged(moved: _Moved, noise: float, policy: DriftPolicy) -> tuple[Verdict, str]:
-    """The verdict, and what is to be said beside it."""
+    """Return the verdict, and the reason to report with it."""
     window, before, after, psi = moved
     verdict = policy.against_limits(psi)
     if noise > (most := _largest_psi(before, after)):
@@ -152,7 +153,7 @@ def _stable(without_cell: float) -> tuple[Verdict, str]:
 
 
 def _largest_psi(before: Counts, after: Counts) -> float:
-    """The PSI if all rows were in the group that the reference has the fewest rows of."""
+    """Return the PSI if all rows were in the group of which the reference has the fewest rows."""
     return psi_of_groups(before, np.where(np.arange(len(before)) == np.argmin(before), after.sum(), 0))
 
 
@@ -185,7 +186,7 @@ def _scores(window: Window, policy: DriftPolicy) -> ScoreDrift:
 
 
 def _distance_noise(window: Window, alpha: float) -> float:
-    """The D that chance alone exceeds with probability `alpha` at most; with few rows it is over 1.
+    """Return the distance D that chance alone exceeds with probability `alpha` at most; with few rows it is over 1.
 
     Source: the leading term of Kolmogorov's limit, Q(x) = 2 exp(-2 x^2), which for few rows is on the safe side.
     """

@@ -1,7 +1,7 @@
-"""Counting the log's rows afresh, in other bins than they were counted in when they were served.
+"""Counts of the log's rows in other bins than those in which the rows were counted when they were served.
 
-The rollups have counts in the bins of the versions that served. Of a version with another schema, or of a time before
-anything had a baseline, they have none: then the rows themselves are counted, in pieces, so memory does not grow.
+The rollups have counts in the bins of the versions that served. For a version with another schema, or for a time before
+any version had a baseline, they have none: then the rows themselves are counted, in pieces, so memory does not grow.
 """
 
 from collections.abc import Collection, Mapping
@@ -29,11 +29,11 @@ def count_rows(
     version: str | None = None,
     lacking: Mapping[str, Collection[str]] = MappingProxyType({}),
 ) -> dict[str, Counts]:
-    """How often what the split served in [since, until) has each cell, of each feature of `bins`, and "score".
+    """Count the rows that the split served in [since, until), by cell, for each feature of `bins` and for "score".
 
-    As the rollups count: a failed request has features and no score. A feature that the log has no column of, or one
-    of another kind, is left out: nobody has said that its values are missing. So are, of a feature, the rows of the
-    versions that are `lacking` it. Raises StorageError and CorruptedError.
+    Rows are counted as in the rollups: a failed request has features and no score. A feature without a column in the
+    log, or with one of another kind, is left out: its values are not known to be missing. For each feature, the rows of
+    the versions `lacking` that feature are left out too. Raises StorageError and CorruptedError.
     """
     import pyarrow as pa
     import pyarrow.compute as pc

@@ -1,4 +1,4 @@
-"""What a drift report says: of each feature, of the score, and of the whole window; as numbers, and as a page."""
+"""The drift report: the findings on each feature, on the score and on the whole window; as numbers and as a table."""
 
 from dataclasses import dataclass, replace
 
@@ -8,7 +8,7 @@ from mlops_dagster.statistics import KsResult
 
 @dataclass(frozen=True, slots=True)
 class FeatureDrift:
-    """One feature: its PSI against the baseline, and the PSI that chance alone may reach."""
+    """The drift of one feature: its PSI against the baseline, and the PSI that chance alone may reach."""
 
     name: str
     psi: float | None  # None without rows
@@ -16,16 +16,16 @@ class FeatureDrift:
     verdict: Verdict
     report_only: bool
     independent_rows: float
-    """What the window's rows of it are worth: those that share a cause count together as one."""
+    """The number of independent observations in the window's rows: rows that share a cause count as one."""
     reason: str = ""
 
 
 @dataclass(frozen=True, slots=True)
 class ScoreDrift:
-    """The scores against those of the evaluation: what a drift that matters moves, long before any label comes."""
+    """The drift of the scores from those of the evaluation: a harmful drift moves them long before any label comes."""
 
     ks: KsResult | None
-    """None without scores, as the other numbers."""
+    """None without scores, like the other numbers."""
     noise: float | None
     """The distance D that chance alone may reach."""
     psi: float | None
@@ -34,30 +34,30 @@ class ScoreDrift:
 
     @property
     def elevated(self) -> bool:
-        """Whether they have moved by more than the policy's limit and by more than chance."""
+        """True if the scores have moved by more than the policy's limit and by more than chance."""
         return self.verdict in (Verdict.MONITOR, Verdict.RETRAIN)
 
 
 @dataclass(frozen=True, slots=True)
 class DriftReport:
-    """All features and the score of a window. `verdict` is the gravest of those that are not report_only."""
+    """The drift of all features and the score of a window; `verdict` is the gravest of those not report_only."""
 
     verdict: Verdict
     rows: int
     features: tuple[FeatureDrift, ...]
     score: ScoreDrift
     policy: DriftPolicy
-    """What it was held against."""
+    """The policy whose limits were applied."""
     reason: str = ""
-    """Why the verdict is not that of the features."""
+    """The reason why the verdict is not that of the features; empty if it is."""
 
     def withheld(self, reason: str) -> "DriftReport":
-        """The same numbers, of which nothing is to follow."""
+        """Return the same numbers with the verdict INCONCLUSIVE, so that they start nothing."""
         return replace(self, verdict=Verdict.INCONCLUSIVE, reason=reason)
 
     @property
     def drifted(self) -> tuple[str, ...]:
-        """The features that ask for retraining."""
+        """The features whose drift asks for retraining."""
         return tuple(each.name for each in self.features if each.verdict is Verdict.RETRAIN and not each.report_only)
 
     @property
@@ -72,12 +72,12 @@ class DriftReport:
         return self.reason or f"{self._of_features()}; {self._of_scores()}"
 
     def headline(self) -> dict[str, float]:
-        """The two numbers that decide: what is worth a plot over time. What is not known is left out."""
+        """Return the two numbers that decide, to be plotted over time; unknown ones are left out."""
         found = {"worst_psi": self.worst_psi, "ks": self.score.ks and self.score.ks.statistic}
         return {name: round(value, 4) for name, value in found.items() if value is not None}
 
     def metadata(self) -> dict[str, object]:
-        """The numbers as JSON can hold them; `retraining.DriftSignal` reads them back."""
+        """Return the numbers as JSON can hold them; `retraining.DriftSignal` reads them back."""
         return {
             "verdict": self.verdict.value,
             "reason": self.why,
@@ -101,7 +101,7 @@ class DriftReport:
         }
 
     def table(self) -> list[dict[str, str | float | None]]:
-        """A row for each feature, the largest PSI first: each number beside what it is held against."""
+        """Return a row for each feature, the largest PSI first: each number next to its limit."""
         return [
             {
                 "feature": each.name,
@@ -138,7 +138,7 @@ class DriftReport:
 
 
 _SHOWN = 3
-"""So many features a sentence names."""
+"""The number of features that a sentence names at most."""
 
 
 def _rounded(value: float | None) -> float | None:

@@ -1,4 +1,4 @@
-"""The drift report of an hour: who was champion when it ended, and what the split served in the time before."""
+"""The drift report of an hour: the window before its end, against the baseline of the champion of that time."""
 
 from dataclasses import dataclass
 from datetime import datetime, timedelta
@@ -14,7 +14,7 @@ from mlops_dagster.registry import ModelRegistry, ModelVersion
 
 @dataclass(frozen=True, slots=True)
 class TrailingDrift:
-    """What was found, and against whose baseline."""
+    """A drift report, and the champion whose baseline it was made against."""
 
     champion: ModelVersion
     drift: DriftReport
@@ -23,9 +23,9 @@ class TrailingDrift:
 def trailing_drift(
     registry: ModelRegistry, rollups: Rollups, model: str, until: datetime, policy: DriftPolicy
 ) -> TrailingDrift | None:
-    """The trailing window that ends at `until`, against who served as champion; None without one that has a baseline.
+    """Test the window that ends at `until` against the baseline of its champion; None without such a baseline.
 
-    What versions of another schema served in it, such as a canary's, does not compare and is left out.
+    Rows served by versions with another schema, such as a canary's, cannot be compared and are left out.
     Raises StorageError.
     """
     since = until - timedelta(hours=policy.window_hours)

@@ -1,4 +1,4 @@
-"""The windows that a drift report holds against the baseline, and what their rows are worth."""
+"""The windows that a drift report compares with the baseline, and the number of independent rows in them."""
 
 from collections.abc import Mapping
 from typing import NamedTuple
@@ -12,28 +12,28 @@ from mlops_dagster.registry.entities.regimes import Regimes
 from mlops_dagster.statistics import Counts, DesignEffect, Histogram, NumericBins
 
 _CLUSTERED = 2.0
-"""Rows per independent one from which the days of a feature differ by more than by chance."""
+"""The design effect (rows per independent row) from which a feature's days differ by more than chance."""
 
 
 class Window(NamedTuple):
-    """One feature in the baseline, and in the window that is judged; and what its rows are worth."""
+    """The counts of one feature in the baseline and in the window that is judged, and their design effect."""
 
     reference: Histogram
     now: Histogram
     shared: DesignEffect
     worst: float | None
-    """The PSI of the worst day of the training set; None if a window of this length is not to be held against days."""
+    """The PSI of the worst day of the training set; None if a window of this length is not compared with days."""
     coverage: Coverage
     trained: float
-    """How many independent observations the rows of the reference are, at the traffic they came with."""
+    """The number of independent observations in the rows of the reference, at the traffic of the training set."""
     regimes: str = ""
-    """That the baseline is of two regimes, and what is made of it; empty where it is of one."""
+    """A sentence on a baseline of two regimes and the reference chosen from them; empty if there is one regime."""
     split: bool = False
-    """Whether it is, and its newer regime has too few rows to be the reference."""
+    """True if the baseline is of two regimes, and the newer one has too few rows to be the reference."""
 
     @property
     def without_cell(self) -> float:
-        """The share of the rows in categories that are not told apart, on the side that has fewer of them."""
+        """The share of rows in categories that are not told apart, on the side where that share is smaller."""
         bins = self.reference.bins
         if isinstance(bins, NumericBins):
             return 0.0
@@ -41,16 +41,16 @@ class Window(NamedTuple):
 
     @property
     def independent(self) -> float:
-        """How many independent observations the window's rows are."""
+        """The number of independent observations in the window's rows."""
         return self.now.total / self.shared.rows
 
     @property
     def filled(self) -> bool:
-        """Whether both sides have rows."""
+        """True if both sides have rows."""
         return self.reference.total > 0 and self.now.total > 0
 
     def lacks(self, policy: DriftPolicy) -> str:
-        """Why nothing can be told of it; empty where something can."""
+        """Return the reason why the feature cannot be judged; empty if it can."""
         if self.split and self.filled:
             return self.regimes
         few = min(self.independent, self.trained)
@@ -64,7 +64,7 @@ def windows_of(
     hours: float | None,
     coverage: Mapping[str, Coverage],
 ) -> dict[str, Window]:
-    """The window of each feature, and that of the scores as "score"; the arguments are those of `drift.drift`.
+    """Return the window of each feature, and that of the scores as "score"; the arguments are those of `drift.drift`.
 
     Raises InvalidInputError for counts in other bins.
     """
@@ -82,7 +82,7 @@ def window_of(
     hours: float | None,
     covered: Coverage = WHOLE,
 ) -> Window:
-    """The window of one feature, of "score" or of "label"; raises InvalidInputError for counts in other bins."""
+    """Return the window of one feature, "score" or "label"; raises InvalidInputError for counts in other bins."""
     reference, effects = baseline.columns[name], baseline.design_effects
     now = Histogram(reference.bins, np.zeros(reference.bins.size, dtype=np.int64) if counted is None else counted)
     newer, said = newer_regime(name, baseline, policy)
@@ -97,9 +97,9 @@ def window_of(
 
 
 def newer_regime(name: str, baseline: Baseline, policy: DriftPolicy) -> tuple[Regimes | None, str]:
-    """The regimes of a column whose newer one is the reference, and a sentence about it.
+    """Return the regimes of a column whose newer regime is the reference, and a sentence about them.
 
-    None, with a sentence, where the newer one has too few rows; without one, where the column is of one regime.
+    Returns None with a sentence where the newer regime has too few rows; None and "" where the column is of one regime.
     """
     regimes = baseline.regimes.get(name)
     if regimes is None:
@@ -111,5 +111,5 @@ def newer_regime(name: str, baseline: Baseline, policy: DriftPolicy) -> tuple[Re
 
 
 def regime_lines(baseline: Baseline, policy: DriftPolicy) -> tuple[str, ...]:
-    """A sentence for each column that changed within the training set, for the card."""
+    """Return a sentence for each column that changed within the training set, for the card."""
     return tuple(f"{name}: {newer_regime(name, baseline, policy)[1]}" for name in baseline.regimes)

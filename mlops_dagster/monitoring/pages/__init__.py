@@ -1,1 +1,1 @@
-"""Pages and profiles for people. Pages decide nothing."""
+"""Pages and profiles for people to read; no decision depends on them."""

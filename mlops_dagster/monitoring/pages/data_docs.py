@@ -1,8 +1,8 @@
 """Data docs: the page that Great Expectations draws of one validation.
 
-Its site builder keeps every validation in its context and copies 4 MB of pictures; one page takes 0.1 s. Pages are
-linked from what was validated, which is the index to them. Their styles come from the network, as it has them; without
-one what passed is told from what failed by a word.
+The site builder of Great Expectations keeps every validation in its context and copies 4 MB of pictures; drawing one
+page takes 0.1 s. The asset that was validated links to its page, so no index of pages is needed. The styles of a page
+come from the network; without a network a word tells passed expectations from failed ones.
 """
 
 import copy
@@ -23,17 +23,17 @@ _WITHOUT_NETWORK = """<style>
   .fa-check-circle:before { content: "passed"; font-style: normal }
   .fa-times:before { content: "failed"; font-style: normal }
 </style>"""
-"""Font Awesome, which comes later in the page, says otherwise of both, if it comes."""
+"""Font Awesome, loaded later in the page, replaces both words by symbols if the network has it."""
 
 
 def publish(
     files: Files, name: str, result: ValidationResult, *, source: str | None = None, replace: bool = False
 ) -> str | None:
-    """Keep the page of a validation as `<name>-<digest of what was found>.html`; returns the link to it.
+    """Keep the page of a validation as `<name>-<digest of the findings>.html`, and return the link to the page.
 
-    The same finding has one page. With `replace` it is `<name>.html`, in place of what was there. The page
-    links to `source`, the address of what was validated in Dagster's UI. None if there was
-    nothing to validate, or it broke: then there is nothing to draw. Raises StorageError.
+    The same findings have one page. With `replace` the page is `<name>.html` and replaces the page of that name. The
+    page links to `source`, the address in Dagster's UI of the asset that was validated. Returns None if there was
+    nothing to validate, or the validation broke: then there is nothing to draw. Raises StorageError.
     """
     if result.found is None:
         return None
@@ -49,9 +49,9 @@ def publish(
 
 
 def draw(found: "ExpectationSuiteValidationResult", name: str, source: str | None = None) -> str:
-    """The page, as HTML; `name` stands at its top, with a link to `source`.
+    """Return the page as HTML; `name` stands at its top, with a link to `source`.
 
-    Whatever texts a batch holds are shown, not obeyed.
+    Texts from a batch are escaped: they are shown, never run as HTML.
     """
     from great_expectations.core.run_identifier import RunIdentifier
     from great_expectations.render.renderer.page_renderer import ValidationResultsPageRenderer
@@ -61,7 +61,7 @@ def draw(found: "ExpectationSuiteValidationResult", name: str, source: str | Non
     shown = copy.deepcopy(found)
     shown.meta["run_id"] = RunIdentifier(run_name=name)
     for each in shown.results:
-        # It cannot print the scalars of numpy 2, some of which are floats to it: those end as JSON at the latest.
+        # The renderer cannot print all scalars of numpy 2 (it takes some for floats), so they go through JSON.
         plain = json.loads(json.dumps(convert_to_json_serializable(each.result)))
         each.result = {name: _escaped(value) for name, value in plain.items()}
         asked = each.expectation_config.kwargs if each.expectation_config else {}
@@ -76,7 +76,10 @@ def draw(found: "ExpectationSuiteValidationResult", name: str, source: str | Non
 
 
 def _escaped(value: object) -> object:
-    """Every text in it as HTML. Great Expectations does so with what was asked for, unless it draws a figure of it."""
+    """Return `value` with every text in it escaped as HTML.
+
+    Great Expectations escapes the texts of an expectation itself, except where it draws a figure of them.
+    """
     match value:
         case str():
             return escape(value)

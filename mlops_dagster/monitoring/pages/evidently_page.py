@@ -1,6 +1,6 @@
 """Evidently's figures of two frames, as an HTML page. Imports Evidently (seconds): import it where it is used.
 
-A page of Evidently's own is 4.3 MB, of which 3.5 MB are the program that draws it. Here the pages of a folder share
+A page as Evidently writes it is 4.3 MB, of which 3.5 MB are the program that draws it. Here the pages of a folder share
 that program as one file.
 """
 
@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
-# Before Evidently is imported: parts of it (not those used here) report their use to its makers.
+# Set before Evidently is imported: parts of it (not those used here) send usage data to its makers.
 os.environ.setdefault("DO_NOT_TRACK", "1")
 
 # Evidently has annotations and no py.typed.
@@ -26,7 +26,7 @@ if TYPE_CHECKING:
     from evidently.legacy.model.widget import BaseWidgetInfo  # type: ignore[import-untyped]
 
 LIBRARY = f"evidently-{evidently.__version__}.js"
-"""The name of the program that draws the figures of a page."""
+"""The file name of the program that draws the figures of a page."""
 
 _NO_FIGURES = """<html>
 <head>
@@ -57,7 +57,7 @@ class _Distributions(DataDriftPreset):  # type: ignore[misc]  # Evidently has no
 
 @functools.cache
 def library() -> bytes:
-    """The program: JavaScript, in UTF-8."""
+    """Return the program that draws the figures: JavaScript, in UTF-8."""
     return Path(evidently.__file__).with_name("nbextension").joinpath("static", "index.js").read_bytes()
 
 
@@ -70,11 +70,11 @@ def draw(
     above: str,
     source: str,
 ) -> str:
-    """The page: `above` (HTML) over the distributions of the columns, but for those that are `undrawn`.
+    """Return the page: `above` (HTML) over the distributions of all columns except those that are `undrawn`.
 
-    Evidently's own words on what has drifted are left out: they are of a sample, and those above are not. `source` is
-    the address of `LIBRARY`, as seen from the page. Whatever texts the frames hold are shown, not obeyed. Without a
-    column that can be drawn the page says so.
+    Evidently's verdicts on drift are left out: they are of a sample, while the numbers in `above` are of all rows.
+    `source` is the address of `LIBRARY`, as seen from the page. Texts from the frames are escaped: they are shown,
+    never run. If no column can be drawn, the page says so.
     """
     left_out = undrawn(current, reference, categorical=categorical)
     drawn = [name for name in current.columns if name not in left_out]
@@ -87,7 +87,7 @@ def draw(
     now, then = (Dataset.from_pandas(_finite(frame[drawn]), data_definition=columns) for frame in (current, reference))
     page: str = Report([_Distributions(method="psi", include_tests=False)]).run(now, then).get_html_str(as_iframe=False)
     page = page.replace(f"<script>{library().decode()}</script>", f'<script src="{escape(source)}"></script>')
-    # What Evidently writes into a script is JSON, which may hold the end of a script: a client chose the categories.
+    # Evidently writes JSON into a script. A category in it, chosen by a client, may contain the end tag of a script.
     before, begin, rest = page.partition("<script>")
     data, end, after = rest.rpartition("</script>\n    </head>")
     page = before + begin + data.replace("<", r"\u003c") + end + after
@@ -96,9 +96,10 @@ def draw(
 
 
 def undrawn(current: "pd.DataFrame", reference: "pd.DataFrame", *, categorical: tuple[str, ...]) -> tuple[str, ...]:
-    """The columns in which one frame has no value, or numbers that no histogram holds: 1e300 alone, 0.3 and 0.1 + 0.2.
+    """Return the columns without a value in one frame, or with numbers that fit no histogram, such as 1e300.
 
-    Of one of them Evidently would raise, and none of the others had a figure.
+    The values 0.3 and 0.1 + 0.2 fit none either: their range is too small. Evidently would raise for such a column, and
+    then the page would have no figure at all.
     """
     current, reference = _finite(current), _finite(reference)
     pairs = {name: (current[name].dropna(), reference[name].dropna()) for name in current.columns}

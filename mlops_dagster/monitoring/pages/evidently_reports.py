@@ -1,7 +1,7 @@
-"""Evidently reports: what a window of served rows looks like beside the training set, for people to look at.
+"""Evidently reports: pages for people that show a window of served rows next to the training set.
 
-A page shows a sample and says so. The numbers that decide are of all rows; they stand above its figures, and as JSON
-in its element `exact-numbers`. A page is written once and is never an input to a decision.
+A page shows a sample and says so. The numbers that decide are of all rows; they stand above the figures, and as JSON in
+the page's element `exact-numbers`. A page is written once and is never an input to a decision.
 """
 
 import functools
@@ -36,19 +36,19 @@ def publish_report(
     files: Files,
     source: str | None = None,
 ) -> str | None:
-    """Draw at most `rows` of the rows served in [since, until) beside the champion's baseline, and publish the page.
+    """Draw at most `rows` of the rows served in [since, until) next to the champion's baseline; publish the page.
 
-    `report` is of the same window, and `source` its address in Dagster's UI. Returns what to open in a browser, or
-    None when the log has no rows of the window. Raises StorageError, and whatever Evidently raises for rows that it
-    cannot draw.
+    `report` is of the same window, and `source` its address in Dagster's UI. Returns the link to open in a browser, or
+    None when the log has no rows of the window. Raises StorageError, and any error of Evidently for rows that it cannot
+    draw.
     """
     baseline = champion.baseline
-    assert baseline is not None  # or there would be no report
+    assert baseline is not None  # without a baseline there is no report
     features = [feature_of(name, its.bins) for name, its in baseline.features.items()]
     sample = sample_served(log, champion.model, features, since, until, most=rows, seed=SEED)
     if sample.served == 0:
         return None
-    # Only where there is something to draw: it takes seconds to import.
+    # Imported only if there is something to draw: the import takes seconds.
     from mlops_dagster.monitoring.pages import evidently_page
 
     title = f"{champion.model}: drift, {since:%Y-%m-%d %H:%M} to {until:%Y-%m-%d %H:%M} UTC"
@@ -70,7 +70,7 @@ def publish_report(
         undrawn=evidently_page.undrawn(sample.rows, reference, categorical=categorical),
         evidently=evidently_page.LIBRARY,
         source=source,
-        # The end of a script must not stand in one.
+        # A script must not contain its own end tag.
         json=orjson.dumps(numbers, option=orjson.OPT_INDENT_2).decode().replace("<", r"\u003c"),
     )
     page = evidently_page.draw(
@@ -83,7 +83,7 @@ def publish_report(
     ).encode()
     if not files.has(evidently_page.LIBRARY):
         files.add(evidently_page.LIBRARY, evidently_page.library())
-    # An hour that is materialized again has numbers of its own, and so a page.
+    # An hour that is materialized again may have new numbers, and then gets a new page.
     name = f"{champion.model}/{since:%Y-%m-%dT%H}_{until:%Y-%m-%dT%H}-{hashlib.sha256(page).hexdigest()[:8]}.html"
     files.add(name, page)
     return files.link(name)

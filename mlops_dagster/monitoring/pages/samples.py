@@ -1,4 +1,4 @@
-"""Rows to draw: a sample of what was served, and rows that look as the counts of a baseline say."""
+"""Rows to draw: a sample of the served rows, and rows made up from the counts of a baseline."""
 
 from collections.abc import Sequence
 from datetime import datetime
@@ -20,11 +20,11 @@ _PREFIX = "feature_"
 
 
 class ServedSample(NamedTuple):
-    """Some of the rows that were served, in order of time: a column for each feature, and "score"."""
+    """A sample of the rows that were served, in order of time: a column for each feature, and "score"."""
 
     rows: "pd.DataFrame"
     served: int
-    """How many rows it was drawn from."""
+    """The number of rows from which the sample was drawn."""
 
 
 def sample_served(
@@ -37,10 +37,10 @@ def sample_served(
     most: int,
     seed: int,
 ) -> ServedSample:
-    """At most `most` of the rows with since <= event_time < until, each as likely as any other.
+    """Return at most `most` of the rows with since <= event_time < until, each as likely as any other.
 
-    Those whose ids have the smallest hashes under `seed`: the same ones each time, whichever order the log gives them
-    in. Reads the log in pieces; memory grows with `most`. Raises StorageError.
+    The sample is the rows whose ids have the smallest hashes under `seed`: the same rows each time, in any order of the
+    log. Reads the log in pieces; memory grows with `most`. Raises StorageError.
     """
     import pandas as pd
 
@@ -62,11 +62,12 @@ def sample_served(
 
 
 def rows_like(baseline: Baseline, beside: "pd.DataFrame", *, rows: int, seed: int) -> "pd.DataFrame":
-    """`rows` made-up rows, in the columns of `beside`, whose counts are those of the baseline, to within a row a bin.
+    """Make up `rows` rows whose counts are those of the baseline, to within a row a bin.
 
-    A baseline knows how many values fell into each bin, and not which: a value is one that `beside` has in that bin,
-    or else the middle of the bin (of the outermost, its edge; of a category that is not known by name, "other"). So
-    what differs within a bin is not seen, which are about 200 for a number. Columns are independent of each other.
+    The columns are those of `beside`. A baseline holds the number of values in each bin, not the values: a value is
+    taken from those that `beside` has in that bin, or else is the middle of the bin (an edge for the outermost bins;
+    "other" for a category that is not known by name). So differences within a bin are not visible; a numeric feature
+    has about 200 bins. Columns are independent of each other.
     """
     import pandas as pd
 
@@ -85,10 +86,10 @@ def _values(
     cells = histogram.bins.index(known)
     order = np.argsort(cells, kind="stable")
     known, cells = known[order], cells[order]
-    # The ranks of equal steps through all counted values, dealt in any order.
+    # Ranks at equal steps through all counted values, in random order.
     ranks = (generator.permutation(rows) + 0.5) / rows * histogram.total
     wanted = np.searchsorted(np.cumsum(histogram.counts), ranks, side="right")
-    wanted = np.minimum(wanted, histogram.bins.size - 1)  # of a histogram without counts
+    wanted = np.minimum(wanted, histogram.bins.size - 1)  # for a histogram without counts
     first, end = np.searchsorted(cells, wanted, side="left"), np.searchsorted(cells, wanted, side="right")
     found = end > first
     values = _middles(histogram.bins)[wanted]
@@ -97,11 +98,11 @@ def _values(
 
 
 def _middles(bins: NumericBins | CategoricalBins) -> "npt.NDArray[np.float64] | npt.NDArray[np.object_]":
-    """A value for each cell."""
+    """Return one value for each cell."""
     if isinstance(bins, CategoricalBins):
         return np.array([None, *bins.categories, "other"], dtype=np.object_)
     edges = np.asarray(bins.edges, dtype=np.float64)
     if len(edges) == 0:
         return np.array([np.nan, 0.0])
-    # A cell begins with its lower edge: what is below the first edge is just below it.
+    # A cell includes its lower edge, so the value for the cell below the first edge is just below that edge.
     return np.array([np.nan, np.nextafter(edges[0], -np.inf), *(edges[:-1] / 2 + edges[1:] / 2), edges[-1]])

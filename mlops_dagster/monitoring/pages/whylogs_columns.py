@@ -1,8 +1,8 @@
 """A whylogs profile of Arrow columns. Imports whylogs, which takes seconds: import it where it is used.
 
-whylogs' own way in, `whylogs.log(frame)`, looks at each value in Python to find its type (150 ms for 40 rows) and
-stumbles over numpy 2 (`np.unicode_`) while it does so. The log knows its types: its columns go to the metrics that
-whylogs keeps of a column of their type.
+The usual entry point, `whylogs.log(frame)`, looks at each value in Python to find its type (150 ms for 40 rows) and
+fails with numpy 2 (`np.unicode_`). The log knows the types of its columns, so each column goes directly to the metrics
+that whylogs keeps for its type.
 """
 
 import os
@@ -12,7 +12,7 @@ from datetime import datetime
 import pyarrow as pa
 import pyarrow.compute as pc
 
-# Before whylogs is imported: it reports its use to its makers from then on.
+# Set before whylogs is imported: from then on it sends usage data to its makers.
 os.environ.setdefault("WHYLOGS_NO_ANALYTICS", "True")
 
 # whylogs has annotations and no py.typed.
@@ -21,19 +21,19 @@ from whylogs.core.preprocessing import PreprocessedColumn  # type: ignore[import
 from whylogs.core.view.column_profile_view import ColumnProfileView  # type: ignore[import-untyped]
 from whylogs.core.view.dataset_profile_view import DatasetProfileView  # type: ignore[import-untyped]
 
-# As StandardResolver of whylogs has them, but for the range of unicode characters of a text.
+# The metrics of whylogs' StandardResolver, without the range of unicode characters of a text.
 _OF_NUMBERS = (StandardMetric.counts, StandardMetric.types, StandardMetric.cardinality, StandardMetric.distribution)
 _OF_TEXTS = (*_OF_NUMBERS, StandardMetric.frequent_items)
 
 
 class Profile:
-    """Grows with each table of the same columns, by what is new in their sketches."""
+    """A whylogs profile that grows with each tracked table of the same columns, by the new values in their sketches."""
 
     def __init__(self) -> None:
         self._columns: dict[str, list[Metric]] = {}
 
     def track(self, rows: pa.Table) -> None:
-        """Count rows in. Missing values are counted as such."""
+        """Add rows to the profile; missing values are counted as missing."""
         for name in rows.column_names:
             values = rows[name]
             texts = pa.types.is_string(values.type) or pa.types.is_large_string(values.type)
@@ -50,7 +50,7 @@ class Profile:
                 metric.columnar_update(column)
 
     def serialize(self, hour: datetime, about: Mapping[str, str]) -> bytes:
-        """The bytes that `whylogs.read` reads, stamped with the hour they are of."""
+        """Return the bytes that `whylogs.read` reads, stamped with the hour of the rows."""
         columns = {
             name: ColumnProfileView({metric.namespace: metric for metric in metrics})
             for name, metrics in self._columns.items()

@@ -1,13 +1,13 @@
-"""whylogs profiles of every model, version and hour: what was asked and answered, for people to look at and compare.
+"""whylogs profiles of every model, version and hour: features and answers, for people to look at and compare.
 
-Made from the prediction log once an hour is over, written once, and never an input to a decision. A row that reaches
-the log after that (its hour's `counts/n` shows that it is not there) is in no profile.
+A profile is made from the prediction log once an hour is over, is written once, and is never an input to a decision. A
+row that reaches the log later is in no profile (`counts/n` of the hour's profile shows that it is missing).
 
     import whylogs
     one = whylogs.read("<home>/artifacts/profiles/flights/1.2.0/2013-03-01T05.bin").view()
     another = whylogs.read(...).view()          # any version, any hour; one.merge(another) adds them up
 
-whylogs' own viewer, `whylogs.viz.NotebookProfileVisualizer`, wants `ipython` and `pybars3` installed.
+The viewer of whylogs, `whylogs.viz.NotebookProfileVisualizer`, needs `ipython` and `pybars3`.
 """
 
 from collections import defaultdict
@@ -27,7 +27,7 @@ if TYPE_CHECKING:
     from mlops_dagster.monitoring.pages.whylogs_columns import Profile
 
 SCORED: tuple[Role, ...] = ("champion", "canary", "shadow", "paired", "named")
-"""A version is shown with all it scored, answered or not."""
+"""The roles in a profile: a version is shown with all rows it scored, whether they were answers or not."""
 
 _HOUR = timedelta(hours=1)
 _MICROSECONDS = 3_600_000_000  # of an hour
@@ -38,7 +38,7 @@ _PROFILED = ("prediction", "score", "latency_ms", "status")
 def profile_hours(
     log: PredictionLog, model: str, since: datetime, until: datetime, files: Files
 ) -> dict[datetime, list[str]]:
-    """Profile the whole hours of [since, until) that have rows; returns the addresses of the files by hour.
+    """Profile the whole hours of [since, until) that have rows; return the addresses of the files by hour.
 
     Reads the log day by day, in pieces: memory grows with the versions of a day, and not with its rows.
     Raises InvalidInputError for a part of an hour, StorageError.
@@ -75,7 +75,7 @@ def _profiles(
 
 
 def _new_profile() -> "Profile":
-    # Only where there are rows: it takes seconds to import.
+    # Imported only if there are rows: the import takes seconds.
     from mlops_dagster.monitoring.pages.whylogs_columns import Profile
 
     return Profile()

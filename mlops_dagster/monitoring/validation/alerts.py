@@ -1,4 +1,4 @@
-"""The alert about batches that failed their validation: one for all of them, until they are made up for."""
+"""The alert on batches that failed their validation: one alert for all of them, until a later batch resolves it."""
 
 from collections.abc import Mapping
 from datetime import datetime
@@ -9,20 +9,20 @@ from mlops_dagster.clock import parse_time
 from mlops_dagster.monitoring.validation.validate import ValidationResult
 
 _NAMED = 3
-"""So many are named in the summary, each with its first reason; the evidence has all."""
+"""The summary names at most this many batches, each with its first reason; the evidence has all."""
 _KEPT = 500
-"""Of so many, the newest, the evidence of one alert tells."""
+"""The evidence of one alert has at most this many batches, the newest."""
 
 
 class _Bad(NamedTuple):
-    """A batch that failed."""
+    """A batch that failed its validation."""
 
     rows: int
     failures: tuple[str, ...]
 
 
 class _Told(TypedDict):
-    """A bad batch in the evidence."""
+    """A failed batch as it stands in the alert's evidence."""
 
     rows: int
     failures: list[str]
@@ -38,11 +38,11 @@ def tell(
     then: str = "",
     each: bool = False,
 ) -> None:
-    """Report the batches that failed, by the time each begins, beside those that an open alert knows already.
+    """Report the failed batches, by the time each begins, together with those already in the open alert.
 
-    `place` is where their rows are, `then` what else was done about it. What was served in a bad hour is over: the
-    newest hour with rows resolves the alert if it passed without doubts, and is no older than the newest bad one that
-    is known. With `each` a batch can be mended, as the rows of a day to score: each bad one has to pass.
+    `place` is the address of their rows, `then` states any other action taken. Answers served in a bad hour cannot be
+    mended: the newest hour with rows resolves the alert if it passed without doubts, and is not older than the newest
+    known bad hour. With `each`, a batch can be mended, like the rows of a day to score: each bad batch has to pass.
     """
     told = {time: result for time, result in sorted(found.items()) if result.passed or result.failures}
     if not told:
@@ -75,9 +75,9 @@ def tell(
 
 
 def tell_errors(alerts: Alerts, model: str, rule: str, found: Mapping[datetime, ValidationResult]) -> None:
-    """Report the batches that could not be validated, in an alert beside that of `rule`; nothing was done about them.
+    """Report the batches that could not be validated, in an alert separate from that of `rule`; no action was taken.
 
-    The next batch that can be validated resolves it. One that failed proves its rows bad, whatever else it lacks.
+    The next batch that can be validated resolves the alert. A failed expectation proves rows bad even if others raised.
     """
     blind = {time: its for time, its in sorted(found.items()) if its.verdict == "error"}
     if blind:
@@ -95,7 +95,7 @@ def tell_errors(alerts: Alerts, model: str, rule: str, found: Mapping[datetime, 
 
 
 def _known(alert: Alert | None) -> dict[datetime, _Bad]:
-    """The bad batches that the open alert tells of."""
+    """Return the failed batches in the evidence of the open alert."""
     if alert is None:
         return {}
     batches = cast("Mapping[str, _Told]", alert.evidence["batches"])  # as `tell` writes it

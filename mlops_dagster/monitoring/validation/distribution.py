@@ -21,14 +21,15 @@ KL = "expect_column_kl_divergence_to_be_less_than"
 
 
 def distribution(name: str, reference: Histogram, *, max_divergence: float, least_rows: float) -> "Expectation | None":
-    """The Kullback-Leibler divergence of a day's values from the reference is at most `max_divergence` nats.
+    """Return the expectation that a day's values diverge from the reference by at most `max_divergence` nats.
 
-    Judged are those with enough rows that chance is no explanation. Twice the divergence, times the rows,
-    is about chi-squared with as many degrees of freedom as groups less one (the G-test), so its mean under chance
-    is (groups - 1) / (2 rows). That is to be a tenth of the limit at most: rows >= 5 (groups - 1) / `max_divergence`,
-    and at least `least_rows`. Missing values are left out; they have a limit of their own.
+    The divergence is that of Kullback and Leibler. Only days with enough rows to exclude chance are judged. Twice the
+    divergence, times the rows, is about chi-squared with as many degrees of freedom as groups less one (the G-test), so
+    its mean under chance is (groups - 1) / (2 rows). That is to be a tenth of the limit at most: rows >=
+    5 (groups - 1) / `max_divergence`, and at least `least_rows`. Missing values are left out;
+    they have another limit.
 
-    None for a constant, and where there is nothing to compare.
+    Returns None for a constant, and where there is nothing to compare.
 
     Source: R. R. Sokal, F. J. Rohlf, Biometry, 1981 (G-test).
     """
@@ -39,7 +40,7 @@ def distribution(name: str, reference: Histogram, *, max_divergence: float, leas
         edges = _edges(reference.bins, present)
         if not edges:
             return None
-        # A value on an edge belongs above it, on the last one too: there Great Expectations would say below.
+        # A value on an edge belongs above it, also on the last edge, where Great Expectations would put it below.
         partition: dict[str, object] = {"bins": [math.nextafter(edge, -math.inf) for edge in edges]}
         counts = np.add.reduceat(present, [0, *(reference.bins.edges.index(edge) + 1 for edge in edges)])
         below, *inner, above = _shares(counts)
@@ -48,17 +49,18 @@ def distribution(name: str, reference: Histogram, *, max_divergence: float, leas
     *known, other = _shares(present)
     if len(known) < 2:
         return None
-    # Great Expectations scales the known ones down by what it holds back for the unknown.
+    # Great Expectations scales the weights of known values down by the share held out for unknown ones.
     partition = {"values": list(reference.bins.categories), "weights": [share / (1 - other) for share in known]}
     return _expectation(name, partition, other, len(present), max_divergence, least_rows)
 
 
 def asked_as_warnings(of_a_day: "Expectation", worst_hour: float | None) -> "list[Expectation]":
-    """The same of training sets and of hours, where it fails nothing: drift is for the drift report to judge.
+    """Return the expectation for training sets and hours, as warnings: drift is for the drift report to judge.
 
-    And drift is why training sets are made. Hours differ (all flights of an hour have that hour), so one may be as far
-    from the baseline as the `worst_hour` of the training set was, and the limit of a day on top; nothing is asked where
-    that is not known. What is known is a PSI, and a divergence is never larger: a PSI is that of both directions.
+    New training sets are made because of drift. Hours differ (all flights of an hour have that hour), so an hour may be
+    as far from the baseline as the `worst_hour` of the training set, plus the limit of a day; without a known
+    `worst_hour` there is no expectation of hours. `worst_hour` is a PSI, and a divergence is never larger than the PSI,
+    which adds the divergences of both directions.
     """
     from great_expectations.expectations.metadata_types import FailureSeverity
 
@@ -72,10 +74,10 @@ def asked_as_warnings(of_a_day: "Expectation", worst_hour: float | None) -> "lis
 
 
 def is_close(asked: "Expectation", frame: "pd.DataFrame") -> bool:
-    """Whether a batch keeps to a distribution that it is asked for, with a tenth of the limit to spare.
+    """Return whether a batch keeps to the distribution that `asked` expects, with a tenth of the limit to spare.
 
-    It is for what need not be evaluated one by one, which takes Great Expectations 0.05 s: in any doubt, and for what
-    is no such expectation, it is False.
+    It saves the evaluation by Great Expectations, which takes 0.05 s for each expectation. In any doubt, and for any
+    other kind of expectation, it returns False.
     """
     arguments = asked.configuration.kwargs
     column = arguments.get("column")
@@ -122,7 +124,7 @@ def _expectation(
 
 
 def _edges(bins: NumericBins, present: npt.NDArray[np.int64]) -> Sequence[float]:
-    """About ten groups of equal shares, and beyond the outermost fine edges two more; none for a constant."""
+    """Return edges of about ten groups of equal shares, and the outermost fine edges; none for a constant."""
     edges = bins.edges
     if len(edges) < 2 or edges[-1] == math.nextafter(edges[0], math.inf):
         return ()
@@ -132,6 +134,6 @@ def _edges(bins: NumericBins, present: npt.NDArray[np.int64]) -> Sequence[float]
 
 
 def _shares(counts: npt.NDArray[np.int64]) -> list[float]:
-    """Shares that add up to 1. An empty cell counts as half a row: what was not seen is not impossible."""
+    """Return shares that add up to 1; an empty cell counts as half a row, for an unseen value is not impossible."""
     floored = np.maximum(counts, 0.5)
     return [float(share) for share in floored / floored.sum()]

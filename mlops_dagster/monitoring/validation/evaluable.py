@@ -1,6 +1,6 @@
-"""Whether a suite can be evaluated at all, and met: asked once of rows made up, before any real batch.
+"""Checks, before any real batch, that a suite can be evaluated and met, on made-up rows.
 
-They are made up from the schema, or from what a champion was trained on.
+The rows are made up from the schema, or from the baseline of a champion.
 """
 
 from collections.abc import Mapping
@@ -19,14 +19,14 @@ if TYPE_CHECKING:
 _ROWS = 40
 _LIKE_TRAINING = 1000
 _OF_TYPES = ("expect_column_values_to_be_of_type", "expect_column_values_to_be_in_type_list")
-"""What these ask holds for all batches or for none: their columns have the types of the schema."""
+"""Expectations that hold for all batches or for none, since columns have the types of the schema."""
 
 
 def check_evaluable(suite: "ExpectationSuite", schema: ModelSchema, where: str) -> None:
     """Raise InvalidSuiteError naming each expectation that no batch could ever answer.
 
-    A pattern that is none, a minimum over its maximum, a mean of words: what they find says nothing of the rows, so a
-    good hour would look bad. The rows are made up, so what is told of them is nobody's.
+    Examples are an invalid pattern, a minimum over its maximum, a mean of words: they fail for any rows, so a good hour
+    would look bad. The rows here are made up, so the reasons disclose no real data.
     """
     frame, reasons = made_up_rows(schema), []
     for number, expectation in enumerate(suite.expectations, 1):
@@ -63,7 +63,7 @@ def check_met(
 
 
 def _never(expectation: "Expectation", frame: "pd.DataFrame") -> str | None:
-    """Why the expectation cannot be evaluated on rows of the right types; None if it can."""
+    """Return why the expectation cannot be evaluated on rows of the right types; None if it can."""
     from great_expectations import ExpectationSuite
 
     from mlops_dagster.monitoring.validation.messages import reason_of
@@ -72,7 +72,7 @@ def _never(expectation: "Expectation", frame: "pd.DataFrame") -> str | None:
 
     try:
         found = run(frame, ExpectationSuite(name="once", expectations=[expectation.copy()]))
-    except Exception as error:  # of whatever kind Great Expectations chooses
+    except Exception as error:  # Great Expectations raises errors of many kinds
         return f"{type(error).__name__}: {error}"
     (result,) = found.results
     info = result.exception_info or {}
@@ -85,7 +85,7 @@ def _never(expectation: "Expectation", frame: "pd.DataFrame") -> str | None:
 
 
 def _contradiction(arguments: Mapping[str, Any], schema: ModelSchema) -> str | None:
-    """Why no value is ever as it is asked to be; Great Expectations would only find every batch bad."""
+    """Return why no value can ever meet the expectation; Great Expectations would only find every batch bad."""
     ranges = [(arguments.get("min_value"), arguments.get("max_value"))]
     ranges += [tuple(each) for each in (arguments.get("quantile_ranges") or {}).get("value_ranges", [])]
     for low, high in ranges:
@@ -100,10 +100,10 @@ def _contradiction(arguments: Mapping[str, Any], schema: ModelSchema) -> str | N
 
 
 def made_up_rows(schema: ModelSchema) -> "pd.DataFrame":
-    """Rows of the types that the schema has, and a label of each class in turn."""
+    """Return rows of the types of the schema, with a label of each class in turn."""
     import pandas as pd
 
-    numbers, words = [float(row) for row in range(_ROWS)], ["1", "2", "3"]  # which are JSON, and dates, as well
+    numbers, words = [float(row) for row in range(_ROWS)], ["1", "2", "3"]  # also JSON and dates
     values = {feature.name: numbers if feature.kind == "numeric" else words for feature in schema.features}
     columns = {**values, "label": [*schema.classes]}
     return pd.DataFrame({name: [each[row % len(each)] for row in range(_ROWS)] for name, each in columns.items()})

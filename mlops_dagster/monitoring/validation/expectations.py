@@ -1,6 +1,5 @@
-"""The suite of expectations that a model's batches are held against."""
+"""The suite of expectations that a model's batches are validated against."""
 
-import math
 from collections.abc import Mapping
 from pathlib import Path
 from types import MappingProxyType
@@ -9,38 +8,38 @@ from typing import TYPE_CHECKING, Annotated, Any
 from pydantic import BeforeValidator, Field, WithJsonSchema
 
 from mlops_dagster.documents.strict import StrictModel
+from mlops_dagster.inference.usual_values import usual_range
 from mlops_dagster.monitoring.validation.distribution import asked_as_warnings, distribution
 from mlops_dagster.registry.entities.baseline import Baseline
 from mlops_dagster.registry.entities.guard_and_hold import GuardMode, GuardPolicy
 from mlops_dagster.schema import Feature, ModelSchema
-from mlops_dagster.statistics import INDEPENDENT, CategoricalBins, Histogram, NumericBins
+from mlops_dagster.statistics import INDEPENDENT, CategoricalBins, Histogram
 from mlops_dagster.statistics.bins.columns import MISSING
 
 if TYPE_CHECKING:
     from great_expectations import ExpectationSuite
     from great_expectations.expectations.expectation import Expectation
 
-_FINITE = 1.7976931348623157e308  # the largest float64: outside are the infinities
-
 
 def _off_is_a_word(value: object) -> object:
-    return "off" if value is False else value  # what YAML 1.1 makes of a bare `off`
+    return "off" if value is False else value  # YAML 1.1 reads a bare `off` as False
 
 
 class ValidationPolicy(StrictModel):
-    """What a batch may look like.
+    """Limits that a batch must keep.
 
     A range is that of the baseline's bins (99 % of the training rows), widened on both sides by `stretch` times
-    its width: it finds other units and broken sensors, while drift is for the drift report. So does the limit on a
-    distribution: 0.5 nats are reached when the values of a day keep to six tenths of where they were (ln 2 is a half).
-    A day that is to be scored fails over it; a training set, and an hour that is farther than any of training was, are
-    in doubt.
+    its width: it finds other units and broken sensors, while drift is for the drift report. The limit on a distribution
+    finds them too: 0.5 nats are reached when the values of a day keep to six tenths of their former range (0.69 nats,
+    ln 2, when they keep to half). A day that is to be scored fails over the limit; a training set over it, and an hour
+    that is farther off than every hour of training, are in doubt.
 
-    A nullable feature may be missing as often as in the baseline, and in `max_missing` of the rows beyond that: what is
-    null in a third of all rows is no fault. A first training set shows how often that is.
+    A nullable feature may be missing as often as in the baseline, and in `max_missing` of the rows beyond that: a
+    feature may well be null in a third of all rows. The first training set shows how often.
 
-    A share of few rows is over its limit by chance: of 37 rows 9 may be missing where 5 % may, of 100,000 little more
-    than 5 %. `alpha` is how often chance fails an expectation of a batch, if its share is at the limit.
+    A share of few rows may be over its limit by chance: at a limit of 5 %, 9 of 37 rows may be missing, but of 100,000
+    rows little more than 5 %. `alpha` is the probability that chance fails an expectation of a batch whose true share
+    is at the limit.
 
     `suite` is a file that people edit, used instead of the suite derived from baseline and policy;
     `mlops validation suite MODEL` writes the derived one to begin with.
@@ -67,7 +66,7 @@ class ValidationPolicy(StrictModel):
 
     @property
     def guard_policy(self) -> GuardPolicy:
-        """For the registry, through which it reaches the data plane."""
+        """The guard's part of the policy, for the registry, through which it reaches the data plane."""
         return GuardPolicy(mode=self.guard, stretch=self.stretch)
 
 
@@ -84,7 +83,7 @@ def suite_for(
     policy: ValidationPolicy = DEFAULTS,
     rows_per_observation: Mapping[str, float] = NOBODY_SHARES,
 ) -> "ExpectationSuite":
-    """The suite of a model, derived: columns and types from its schema, the rest from a baseline, if there is one.
+    """Derive the suite of a model: columns and types from its schema, the rest from a baseline, if there is one.
 
     What an expectation is for stands in its `meta`: the kinds of `batches` (all, if there is no such entry), the rows
     that a batch needs (`min_batch_rows`), how many of them are one observation (`rows_per_observation`), and the `rule`
@@ -147,9 +146,9 @@ def _of_feature(
 def _present(
     feature: Feature, reference: Histogram | None, policy: ValidationPolicy, meta: Mapping[str, Any]
 ) -> dict[str, Any]:
-    """What is asked of the share of rows that have the feature: what the baseline had, less what the policy allows.
+    """Return the limit on the share of rows that have the feature: the baseline's share, less what the policy allows.
 
-    Of a first training set, from which the baseline comes, nothing is asked: how much is null is its own to show.
+    There is no limit for a first training set: the baseline comes from it, and it shows how many values are null.
     """
     if not feature.nullable:
         return {"column": feature.name, "mostly": 1.0}
@@ -159,29 +158,3 @@ def _present(
     first = {"batches": ["hour", "day"]} if reference is None else {}
     rule = {"rule": {"max_missing": policy.max_missing}}
     return {"column": feature.name, "mostly": max(1 - most, 0.0), "meta": {**meta, **first, **rule}}
-
-
-def usual_range(reference: Histogram | None, stretch: float) -> tuple[float, float]:
-    """The range of a numeric feature: that of its bins, widened on both sides by `stretch` widths of it.
-
-    All finite numbers where there are no bins, or those of a constant, which say nothing of how far values may lie.
-
-    >>> usual_range(Histogram.of(NumericBins((0.0, 10.0)), [5.0]), stretch=2.0)
-    (-20.0, 30.0)
-    """
-    edges = reference.bins.edges if reference is not None and isinstance(reference.bins, NumericBins) else ()
-    if len(edges) < 2 or edges[-1] == math.nextafter(edges[0], math.inf):
-        return -_FINITE, _FINITE
-    margin = stretch * (edges[-1] - edges[0])
-    return max(edges[0] - margin, -_FINITE), min(edges[-1] + margin, _FINITE)
-
-
-def known_categories(reference: Histogram | None) -> frozenset[str] | None:
-    """All categories that the reference has seen; None if it does not name all of them.
-
-    >>> known_categories(Histogram.of(CategoricalBins(("EWR",)), ["EWR", "JFK"])) is None
-    True
-    """
-    if reference is None or not isinstance(reference.bins, CategoricalBins):
-        return None
-    return None if reference.counts[reference.bins.other] else frozenset(reference.bins.categories)

@@ -1,4 +1,4 @@
-"""Frames that Great Expectations would not understand, or not tell of plainly."""
+"""Checks of frames that Great Expectations would misread, or report unclearly."""
 
 from collections.abc import Collection
 from numbers import Real
@@ -12,13 +12,13 @@ if TYPE_CHECKING:
 
 
 def names_given_twice(frame: "pd.DataFrame") -> tuple[str, ...]:
-    """A reason for each name that several columns have."""
+    """Return a reason for each name that several columns have."""
     twice = sorted({str(name) for name in frame.columns[frame.columns.duplicated()]})
     return tuple(f"{name}: there are several columns of this name" for name in twice)
 
 
 def others_than_numbers(frame: "pd.DataFrame", asked: "Collection[Expectation]") -> tuple[str, ...]:
-    """A reason for each column that is asked for numbers, and has some, among other values.
+    """Return a reason for each column that should hold numbers, and holds numbers among other values.
 
     >>> import pandas as pd
     >>> from great_expectations.expectations.core import ExpectColumnValuesToBeOfType
@@ -38,11 +38,11 @@ def others_than_numbers(frame: "pd.DataFrame", asked: "Collection[Expectation]")
 
 
 def as_asked(frame: "pd.DataFrame", asked: "Collection[Expectation]") -> "pd.DataFrame":
-    """Return the batch in the types that it is asked for, as far as they can be: a source of integers is not broken."""
+    """Return the batch in the expected types, as far as possible: a source with integers for floats is not broken."""
     return as_far_as_possible(frame, _asked_to_be("float64", frame, asked), _asked_to_be("str", frame, asked))
 
 
 def _asked_to_be(type_: str, frame: "pd.DataFrame", asked: "Collection[Expectation]") -> list[str]:
-    """The columns that are there and asked to be of this type."""
+    """Return the columns that the batch has and that are expected to be of this type."""
     of_type = (each.configuration for each in asked if each.expectation_type == "expect_column_values_to_be_of_type")
     return sorted({each.kwargs["column"] for each in of_type if each.kwargs["type_"] == type_} & set(frame.columns))

@@ -1,4 +1,4 @@
-"""Whether what validation found puts a model's online serving on hold."""
+"""The decision whether the validation of the last hours puts a model's online serving on hold."""
 
 from collections.abc import Mapping
 from datetime import datetime, timedelta
@@ -9,22 +9,22 @@ from mlops_dagster.monitoring.validation.validate import ValidationResult
 from mlops_dagster.registry import Deployment, ModelRegistry
 
 FRESH = timedelta(hours=3)
-"""An hour that began earlier than this says nothing of now: it is caught up on, or looked at again."""
+"""An hour that began longer ago than this does not count as the present: it is caught up on, or validated again."""
 
 
 class HoldDecision(NamedTuple):
-    """What is to become of the hold, and why."""
+    """The action to take on the hold, and its reason."""
 
     action: Literal["hold", "release", "leave"]
     reason: str
 
 
 def should_hold(policy: ValidationPolicy, results: Mapping[datetime, ValidationResult], now: datetime) -> HoldDecision:
-    """What the newest validated hour asks for; `results` are by the beginning of the hour, in UTC.
+    """Decide on the hold by the newest validated hour; `results` are by the beginning of the hour, in UTC.
 
-    An hour without rows, or of which nothing is asked, is no evidence: it neither holds a model nor lifts its hold.
-    One whose shares are over their limits, though by chance maybe, does not lift it either: three rows of which two
-    are bad are no recovery.
+    An hour without rows, or without an expectation that applies, is not evidence: it neither holds a model nor releases
+    it. An hour whose shares are over their limits, even if chance may explain them, does not release it either: two bad
+    rows of three are not a recovery.
 
     >>> from datetime import UTC
     >>> noon = datetime(2013, 3, 1, 12, tzinfo=UTC)
@@ -47,7 +47,7 @@ def should_hold(policy: ValidationPolicy, results: Mapping[datetime, ValidationR
 
 
 def enact_hold(registry: ModelRegistry, model: str, decision: HoldDecision) -> Deployment:
-    """Do what was decided; done already, it changes nothing. Raises ModelNotFoundError."""
+    """Apply the decision; if it is applied already, nothing changes. Raises ModelNotFoundError."""
     if decision.action == "hold":
         return registry.hold(model, decision.reason, automatic=True)
     if decision.action == "release":

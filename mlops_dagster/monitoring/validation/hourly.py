@@ -1,4 +1,4 @@
-"""The hours of served predictions, each held against the suite of the model."""
+"""Validation of served predictions, hour by hour, against the suite of the model."""
 
 import functools
 from collections import Counter
@@ -41,12 +41,12 @@ def validate_hours(
 ) -> dict[datetime, ValidationResult]:
     """Validate every hour of [since, until) that has rows; the rows of bad hours are set aside in `bad`.
 
-    Rows are what the split answered, and what it would have but for a hold: so the hour in which the world is right
-    again lifts it. Beside the features, those set aside have their `prediction_id`, `event_time` and the `version` that
-    answered. In memory are at most `together` rows at once, or those of one hour.
+    Rows are those that the split answered, and those that it refused because of a hold: so the first good hour releases
+    the model. Besides the features, rows set aside have their `prediction_id`, `event_time` and the `version` that
+    answered. At most `together` rows are in memory at once, or those of one hour.
 
-    `champion` gives the suite, unless the policy names a file of one. Versions of one schema share their bins, so its
-    ranges hold for all of them. Raises InvalidSuiteError.
+    `champion` gives the suite, unless the policy names a suite file. Versions of one schema share their bins, so the
+    champion's ranges hold for all of them. Raises InvalidSuiteError.
     """
     import pandas as pd
 
@@ -78,7 +78,7 @@ def _rows_by_hour(log: PredictionLog, model: str, since: datetime, until: dateti
 
 
 def _stretches(rows: Mapping[datetime, int], together: int) -> Iterator[tuple[datetime, datetime]]:
-    """First and last hour of stretches that have at most so many rows, or are one hour.
+    """Yield the first and the last hour of stretches that have at most `together` rows, or are one hour.
 
     >>> noon = datetime(2013, 3, 1, 12)
     >>> found = _stretches({noon: 40, noon + _HOUR: 60, noon + 5 * _HOUR: 900, noon + 6 * _HOUR: 1}, together=100)
@@ -98,7 +98,7 @@ def _stretches(rows: Mapping[datetime, int], together: int) -> Iterator[tuple[da
 def _read(
     log: PredictionLog, model: str, schema: ModelSchema, since: datetime, until: datetime
 ) -> "tuple[pa.Table, dict[datetime, pd.DataFrame]]":
-    """Whose rows they are, and those of each hour that has any, as the suite is asked of them.
+    """Return the ids, times and versions of the rows, and the frame of each hour that has rows, as the suite needs it.
 
     The index of a row of the frames is its number in the table.
     """
@@ -106,7 +106,7 @@ def _read(
 
     columns = [column for feature in schema.features for column in columns_of(feature)]
     rows = log.read(model, since, until, [*_WHO, "status", *columns], _ASKED)
-    # What was rejected, and what a canary's own schema refused, was given no features.
+    # Rejected requests, and requests that a canary's own schema refused, have no features in the log.
     given = functools.reduce(pc.or_, (pc.is_valid(rows[column]) for column in columns))
     rows = rows.filter(pc.or_(pc.equal(rows["status"], "ok"), given))
     hours = rows["event_time"].to_pandas().dt.floor("h")
@@ -115,7 +115,7 @@ def _read(
 
 
 def _frame(rows: "pa.Table", schema: ModelSchema) -> "pd.DataFrame":
-    """One column for each feature, float64 or object. One that nobody ever sent is missing in every row."""
+    """Return one column for each feature, float64 or object; a feature that was never sent is missing in every row."""
     import pandas as pd
 
     return pd.DataFrame({feature.name: column_of(rows, feature) for feature in schema.features})

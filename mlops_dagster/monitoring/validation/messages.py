@@ -1,4 +1,4 @@
-"""What a failed validation says: one line for each expectation, with what was found and what was asked for."""
+"""The messages of a failed validation: one line for each expectation, with the finding and the expectation."""
 
 import math
 from collections.abc import Mapping
@@ -23,7 +23,7 @@ _NOT_ASKED = {"batch_id", "column", "mostly"}
 
 
 class _Told(dict[str, object]):
-    """Arguments as they are told; those that were left out are open ends."""
+    """The arguments of an expectation as a message shows them; an argument that was left out is "any"."""
 
     def __getitem__(self, key: str) -> object:
         value = self.get(key)
@@ -33,38 +33,38 @@ class _Told(dict[str, object]):
 
 
 def failures(found: "ExpectationSuiteValidationResult") -> tuple[str, ...]:
-    """The reasons of all that failed, but for what was asked as a warning; of a column that is not there, only that."""
+    """Return the reasons of all failures that are not warnings; of a missing column, only that it is missing."""
     absent, others = _failed(found)
     reasons = [f"{column}: there is no such column" for column in sorted(absent)]
     return tuple(reasons + [reason_of(result) for result in others if not could_not_be_evaluated(result)])
 
 
 def errors(found: "ExpectationSuiteValidationResult") -> tuple[str, ...]:
-    """What could not be evaluated, and why; nothing of a column that is not there."""
+    """Return each expectation that could not be evaluated, with the reason; none of a column that is missing."""
     return tuple(reason_of(result) for result in _failed(found)[1] if could_not_be_evaluated(result))
 
 
 def could_not_be_evaluated(result: "ExpectationValidationResult") -> bool:
-    """Whether evaluating it raised something: that says nothing of the rows."""
+    """Return whether evaluating the expectation raised an error: then nothing is known of the rows."""
     return _raised(result.exception_info or {}) is not None
 
 
 def _failed(found: "ExpectationSuiteValidationResult") -> "tuple[set[str], list[ExpectationValidationResult]]":
-    """The columns that are not there, and the results of the others that are no success; without warnings."""
+    """Return the missing columns, and the failed results of all other columns; without warnings."""
     failed = [result for result in found.results if not result.success and not _warns(result)]
     absent = {column for result in failed for column in _absent(result)}
     return absent, [each for each in failed if _arguments(each).get("column") not in absent and not _absent(each)]
 
 
 def doubts(found: "ExpectationSuiteValidationResult") -> tuple[str, ...]:
-    """The shares that are over what was asked for and passed because chance explains them, and failed warnings."""
+    """Return the reasons of shares over their limits that passed since chance explains them, and of failed warnings."""
     return tuple(
         reason_of(result) for result in found.results if (_is_doubtful(result) if result.success else _warns(result))
     )
 
 
 def _warns(result: "ExpectationValidationResult") -> bool:
-    """Whether it was asked with a `severity` of "warning" or "info"."""
+    """Return whether the expectation has a `severity` of "warning" or "info"."""
     return result.expectation_config is not None and result.expectation_config.severity != "critical"
 
 
@@ -74,7 +74,7 @@ def _is_doubtful(result: "ExpectationValidationResult") -> bool:
 
 
 def _absent(result: "ExpectationValidationResult") -> list[str]:
-    """The columns that the expectation of a set of columns, or of one, did not find."""
+    """Return the columns that an expectation of a set of columns, or of one column, did not find."""
     match result.result:
         case {"details": {"mismatched": {"missing": [*columns]}}}:
             return columns
@@ -85,7 +85,7 @@ def _absent(result: "ExpectationValidationResult") -> list[str]:
 
 
 def reason_of(result: "ExpectationValidationResult") -> str:
-    """What was found, and what was asked for, in one line."""
+    """Return the finding and the expectation, in one line."""
     name = result.expectation_config.type if result.expectation_config else "an expectation"
     arguments, observed = _arguments(result), result.result
     subject = arguments.get("column", "the batch")
@@ -113,7 +113,10 @@ def reason_of(result: "ExpectationValidationResult") -> str:
 
 
 def _rule(result: "ExpectationValidationResult", *, over: float) -> str:
-    """Which rule of `validation` a batch has failed, by how much it is `over` the limit: what it is, and would be."""
+    """Return the rule of `validation` that a batch has failed, and the value with which the batch would have passed.
+
+    `over` is the distance of the batch from the limit; if it is NaN, no such value is given. "" without a failed rule.
+    """
     rule = _meta(result).get("rule")
     if result.success or not isinstance(rule, Mapping):
         return ""
@@ -123,7 +126,7 @@ def _rule(result: "ExpectationValidationResult", *, over: float) -> str:
 
 
 def _in_words(name: str, arguments: Mapping[str, object]) -> str:
-    """The expectation with what was asked for, beside its column and the share."""
+    """Return the expectation with its arguments, without its column and the share."""
     asked = [f"{key} {value!r}" for key, value in arguments.items() if key not in _NOT_ASKED and value is not None]
     return f"{name} ({', '.join(asked)})" if asked else name
 
@@ -136,7 +139,7 @@ def _observed(observed: Mapping[str, object]) -> str:
 
 
 def _values(result: "ExpectationValidationResult") -> int:
-    """How many values the share is of: those that are there, unless it is of the missing ones."""
+    """Return the number of values that the share is of: the present values, or all for a share of missing values."""
     return int((result.result.get("element_count") or 0) - (result.result.get("missing_count") or 0))
 
 
@@ -145,7 +148,7 @@ def _number(value: object) -> float:
 
 
 def _mostly(result: "ExpectationValidationResult") -> float:
-    """As it was asked for, before chance was allowed for."""
+    """Return the share `mostly` of the suite, before chance was allowed for."""
     mostly = _meta(result).get("mostly", _arguments(result).get("mostly"))
     return float(mostly) if isinstance(mostly, int | float) else 1.0
 
@@ -155,7 +158,7 @@ def _meta(result: "ExpectationValidationResult") -> Mapping[str, object]:
 
 
 def _distributed(observed: Mapping[str, object], limit: object) -> str:
-    """How far a distribution is off, and where most of it is now."""
+    """Return how far a distribution is from the baseline's, and the place that gained most."""
     value = observed.get("observed_value")
     now, before = (_partition(observed, which) for which in ("observed_partition", "expected_partition"))
     if not sum(now.values()) > 0:  # of no values at all the shares are NaN
@@ -169,7 +172,7 @@ def _distributed(observed: Mapping[str, object], limit: object) -> str:
 
 
 def _partition(observed: Mapping[str, object], which: str) -> dict[str, float]:
-    """Shares by place: a value, or from where to where on the line."""
+    """Return shares by place: a value, or a range of numbers."""
     match observed:
         case {"details": {**details}} if which in details:
             partition = details[which]
@@ -190,5 +193,5 @@ def _arguments(result: "ExpectationValidationResult") -> dict[str, object]:
 
 
 def _raised(info: Mapping[str, object]) -> str | None:
-    """The class of what was raised, if anything was."""
+    """Return the class of the error that was raised, or None."""
     return str(info["exception_message"]) if info.get("raised_exception") else None

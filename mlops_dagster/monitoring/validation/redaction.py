@@ -1,6 +1,7 @@
-"""What may be told of a validation: counts, and what its suite names. A row's values are in quarantine, nowhere else.
+"""Redaction of validation results: they keep counts and values that the suite names, and no other value of a row.
 
-Reasons reach whoever asks a model that is on hold, alerts reach chat rooms, and events are kept for ever.
+The values of a row are kept in quarantine only: reasons are sent to every client of a model on hold, alerts reach chat
+rooms, and events are kept for ever.
 """
 
 import re
@@ -25,13 +26,13 @@ _COUNTS = (
     "unexpected_percent_nonmissing",
 )
 _OF_MANY_ROWS = re.compile(r"_(count|mean|stdev|sum|proportion|kl_divergence)_")
-"""Expectations whose observed number is of all rows. A maximum, a median or a quantile is the value of one."""
+"""Expectations whose observed number is of all rows; a maximum, a median or a quantile is the value of one row."""
 _OF_TYPE = re.compile(r"_of_type$|_in_type_list$")
 _RAISED = re.compile(r"^([\w.]+)(?=:|$)")
 
 
 def without_values(found: "ExpectationSuiteValidationResult") -> "ExpectationSuiteValidationResult":
-    """Take every value of a row out of what was found, in place; returns it."""
+    """Remove every value of a row from the validation result, in place, and return the result."""
     for result in found.results:
         _without_values(result)
     return found
@@ -62,18 +63,18 @@ def _observed(name: str, value: object, named: Collection[str]) -> object:
             several = list(value)
             return f"{sum(each not in named for each in several)} of {len(several)} are {OTHERS}"
         case Mapping():
-            return {}  # of quantiles, say: pages look into it
+            return {}  # of quantiles, for example: the renderer of pages expects a mapping
         case _:
             return "another value"
 
 
 def _details(details: object, named: Collection[str]) -> dict[str, object]:
-    """Which columns are missing, and the shares of a distribution: of values that are not named, in one."""
+    """Return the missing columns, and the shares of a distribution; values that are not named are one entry."""
     kept: dict[str, object] = {}
     match details:
         case {"mismatched": {"missing": [*columns]}}:
             kept["mismatched"] = {"missing": [column for column in columns if column in named]}
-        case {"observed_partition": observed, "expected_partition": expected}:  # which has those that were observed too
+        case {"observed_partition": observed, "expected_partition": expected}:  # which also has the observed values
             kept = {
                 "observed_partition": _partition(observed, named),
                 "expected_partition": _partition(expected, named),
@@ -90,11 +91,11 @@ def _partition(partition: object, named: Collection[str]) -> object:
                 shares[place] = shares.get(place, 0.0) + weight
             return {"values": list(shares), "weights": list(shares.values())}
         case _:
-            return partition  # bins are those that were asked for
+            return partition  # bins come from the suite
 
 
 def _texts(asked: object) -> "list[str]":
-    """Every text in what was asked."""
+    """Return every text in the arguments of an expectation."""
     match asked:
         case str():
             return [asked]
@@ -107,7 +108,7 @@ def _texts(asked: object) -> "list[str]":
 
 
 def _exception(info: Mapping[str, object]) -> dict[str, object]:
-    """The class of what was raised, if anything was: the report is flat, or one for each metric."""
+    """Return the class of the error that was raised, if any: the report is flat, or has an entry for each metric."""
     raised = [each for each in (info, *info.values()) if isinstance(each, Mapping) and each.get("raised_exception")]
     if not raised:
         return {"raised_exception": False, "exception_message": None, "exception_traceback": None}

@@ -1,4 +1,4 @@
-"""Suites as JSON, in Great Expectations' own format: written to be edited by people, and read again."""
+"""Suites as JSON in Great Expectations' own format: written for people to edit, and read again."""
 
 import functools
 import importlib.util
@@ -27,7 +27,7 @@ _OF_DATABASES = {
     "unexpected_rows_expectation",
 }
 _FOR_PEOPLE = {"id", "notes", "description", "expectation_context", "rendered_content"}
-"""What Great Expectations writes beside it, which decides nothing."""
+"""Keys that Great Expectations adds to an expectation and that decide nothing."""
 
 
 def suite_of(
@@ -36,7 +36,7 @@ def suite_of(
     policy: ValidationPolicy,
     rows_per_observation: Mapping[str, float] = NOBODY_SHARES,
 ) -> "ExpectationSuite":
-    """The suite of the policy's file, if it names one, as it stands there; else the derived one.
+    """Return the suite in the policy's file, unchanged, if the policy names a file; else the derived suite.
 
     Raises InvalidSuiteError.
     """
@@ -46,7 +46,7 @@ def suite_of(
 
 
 def suite_to_json(suite: "ExpectationSuite") -> str:
-    """The suite as `read_suite` takes it: its limits are its own from now on, and no rule of the policy."""
+    """Return the suite as JSON for `read_suite`, without the policy's rules: its limits no longer follow the policy."""
     expectations = []
     for each in suite.expectations:
         configuration = each.configuration
@@ -57,9 +57,9 @@ def suite_to_json(suite: "ExpectationSuite") -> str:
 
 
 def check_suite_file(path: Path) -> list[dict[str, object]]:
-    """The expectations of the file, as they stand there; raises InvalidSuiteError for what is no suite at all.
+    """Return the expectations of the file, unchanged; raises InvalidSuiteError if the file is not a suite at all.
 
-    It is quick: whether their arguments and columns are right says `read_suite`.
+    The check is quick: `read_suite` checks their arguments and columns.
     """
     try:
         document = json.loads(path.read_text(encoding="utf-8"), parse_constant=_no_number, parse_float=_finite)
@@ -80,9 +80,10 @@ def check_suite_file(path: Path) -> list[dict[str, object]]:
 
 
 def read_suite(path: Path, schema: ModelSchema) -> "ExpectationSuite":
-    """The suite in the file; raises InvalidSuiteError for an unknown expectation, argument or column.
+    """Read the suite in the file; raises InvalidSuiteError for an unknown expectation, argument or column.
 
-    And for an expectation that can never be evaluated: each is evaluated once, on rows made up from the schema.
+    It also raises for an expectation that can never be evaluated: each is evaluated once, on rows made up from the
+    schema.
     """
     from great_expectations import ExpectationSuite
 
@@ -148,7 +149,7 @@ def _expectation(path: Path, number: int, entry: dict[str, object], schema: Mode
     where = f"{path}: expectation {number} ({entry['type']})"
     try:
         found = ExpectationConfiguration(**entry).to_domain_obj()  # type: ignore[arg-type]  # checked by `_entry`
-    except Exception as error:  # of whatever kind Great Expectations chooses
+    except Exception as error:  # Great Expectations raises errors of many kinds
         raise InvalidSuiteError(f"{where} is not as Great Expectations has it: {error}") from error
     known = {*schema.names, "label"}
     for column in _columns(found.configuration.kwargs):
@@ -159,7 +160,7 @@ def _expectation(path: Path, number: int, entry: dict[str, object], schema: Mode
 
 @functools.cache
 def _expectations() -> Path:
-    """Where Great Expectations has each of its expectations, in a file of its name; found without importing it."""
+    """Return the folder where Great Expectations has a file for each expectation, found without importing it."""
     found = importlib.util.find_spec("great_expectations")
     assert found is not None  # a dependency
     assert found.origin is not None  # the file of a package

@@ -1,4 +1,4 @@
-"""What a suite asks of a batch: that depends on what the batch is of, and on how many rows it has."""
+"""The expectations of a suite that apply to a batch, by the kind of batch and its number of rows."""
 
 from collections.abc import Collection, Mapping
 from typing import TYPE_CHECKING, Literal
@@ -12,14 +12,14 @@ if TYPE_CHECKING:
     from great_expectations.expectations.expectation_configuration import ExpectationConfiguration
 
 Kind = Literal["hour", "day", "training_set"]
-"""What a batch is of: the rows served in an hour, those of a day to score, or labelled ones to train on."""
+"""The kind of a batch: the rows served in an hour, the rows of a day to score, or labelled rows to train on."""
 
 _OF_ALL_ROWS = ("expect_column_values_to_not_be_null", "expect_column_values_to_be_null")
-"""The others are asked of the values that are there."""
+"""Expectations of all rows; all others are of the values that are not missing."""
 
 
 def expectations_for(suite: "ExpectationSuite", kind: Kind, rows: int) -> "list[Expectation]":
-    """What the suite asks of a batch of this kind and size: see `suite_for`."""
+    """Return the expectations of the suite that apply to a batch of this kind and size: see `suite_for`."""
     return [each for each in suite.expectations if _applies(each.meta or {}, kind, rows)]
 
 
@@ -31,11 +31,12 @@ def _applies(meta: Mapping[str, object], kind: Kind, rows: int) -> bool:
 
 
 def allowing_for_chance(expectation: "Expectation", frame: "pd.DataFrame", alpha: float) -> "Expectation":
-    """The expectation with a `mostly` that this batch fails only if more values are unexpected than chance explains.
+    """Lower `mostly` so that this batch fails only if more values are unexpected than chance explains.
 
-    So Great Expectations and its data docs say the same as we. What was asked for stays in its `meta`, as `mostly`,
-    beside the number that chance explains, as `by_chance`. Without a share (`mostly` is 1) it is as it was; so it is
-    with a `row_condition`: of how many rows that holds is not known here.
+    So Great Expectations and its data docs give the same verdict as this package. The original share stays in the
+    `meta`, as `mostly`, with the number of values that chance explains, as `by_chance`. The expectation is returned
+    unchanged without a share (`mostly` is 1), and with a `row_condition`: the number of rows that meet it is not known
+    here.
     """
     asked = expectation.configuration
     values = _values(asked, frame)
@@ -48,7 +49,7 @@ def allowing_for_chance(expectation: "Expectation", frame: "pd.DataFrame", alpha
 
 
 def beyond_asked(asked: "ExpectationConfiguration", frame: "pd.DataFrame", unexpected: int) -> bool:
-    """Whether so many unexpected values of this batch are more than the share that was asked for, by chance or not."""
+    """Return whether so many unexpected values of this batch exceed the share of the suite, by chance or not."""
     values = _values(asked, frame)
     return (values - unexpected) / values < _mostly(asked)
 
@@ -59,7 +60,7 @@ def _mostly(asked: "ExpectationConfiguration") -> float:
 
 
 def _values(asked: "ExpectationConfiguration", frame: "pd.DataFrame") -> int:
-    """How many values the share is of; all rows, where several columns are asked about."""
+    """Return the number of values that the share is of; all rows, if the expectation is of several columns."""
     column = asked.kwargs.get("column")
     if asked.type in _OF_ALL_ROWS or column not in frame:
         return len(frame)

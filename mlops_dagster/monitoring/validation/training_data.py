@@ -1,4 +1,4 @@
-"""What checked the training data, as a model card keeps it."""
+"""The validation of training data, as a model card keeps it."""
 
 from typing import TYPE_CHECKING
 
@@ -14,14 +14,14 @@ if TYPE_CHECKING:
 
 
 def validate_training_set(frame: "pd.DataFrame", schema: ModelSchema) -> Validation:
-    """Hold labelled rows against the suite of their schema. No rows have not passed."""
+    """Validate labelled rows against the suite of their schema; a set without rows does not pass."""
     suite = suite_for(schema)
     frame = as_far_as_possible(frame, (), [LABEL])
     return on_card(suite, validate(frame, suite, "training_set"))
 
 
 def on_card(suite: "ExpectationSuite", found: ValidationResult) -> Validation:
-    """What `found` is on a card."""
+    """Return the validation result `found` as a model card keeps it."""
     return Validation(
         suite=suite.name,
         expectations=found.expectations,

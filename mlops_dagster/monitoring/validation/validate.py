@@ -1,7 +1,7 @@
-"""Validation: Great Expectations on every batch, and on training sets.
+"""Validation of batches and training sets by Great Expectations.
 
-It takes about 6 ms for each expectation, however few the rows are: 0.2 s for the suite of an hour with 37
-flights. So hours are validated together, and only those that hold something unexpected one by one.
+Great Expectations takes about 6 ms for each expectation, however few the rows are: 0.2 s for the suite of an hour with
+37 flights. So hours are validated together, and only hours with unexpected values are validated one by one.
 """
 
 import functools
@@ -28,7 +28,7 @@ if TYPE_CHECKING:
 Key = TypeVar("Key", bound=Hashable)
 
 _ONE_BATCH = threading.Lock()
-"""Great Expectations keeps the rows with the data source: of two threads, one would validate the rows of the other."""
+"""Great Expectations keeps the rows with the data source: one of two threads would validate the rows of the other."""
 
 _BATCH = "__batch__"
 _BASIC: Mapping[str, object] = MappingProxyType({"result_format": "BASIC"})
@@ -46,26 +46,27 @@ _ROW_BY_ROW = {
     "expect_column_values_to_not_match_regex",
     "expect_column_value_lengths_to_be_between",
 }
-"""What can only fail in a batch by a value that fails among all rows too, or by columns and types."""
+"""Expectations that fail in a batch only by a value that fails among all rows too, or by columns and types."""
 
 
 @dataclass(frozen=True, slots=True)
 class ValidationResult:
-    """What a suite found. An hour without rows, or of which nothing is asked, has neither passed nor failed.
+    """The result of a suite. An hour without rows, or without applicable expectations, neither passed nor failed.
 
-    Nor has a batch of which something could not be evaluated, while nothing is proven against it: that is an error.
+    Nor did a batch with an expectation that could not be evaluated, while no other expectation failed: its verdict is
+    "error".
     """
 
     rows: int
     failures: tuple[str, ...] = ()
     expectations: int = field(default=0, compare=False)
-    """How many were asked of it: without any, nothing is known."""
+    """The number of expectations that applied: if it is 0, nothing is known of the rows."""
     found: "ExpectationSuiteValidationResult | None" = field(default=None, compare=False, repr=False)
-    """What data docs show. Batches that are clean share that of all they were validated with."""
+    """The result that data docs show; batches that passed together share the result of all of them."""
     doubts: tuple[str, ...] = ()
-    """Shares over what was asked for that so few rows have by chance. They fail nothing, and prove nothing is well."""
+    """Shares over their limits that so few rows may have by chance: they neither fail the batch nor prove it good."""
     errors: tuple[str, ...] = ()
-    """What could not be evaluated, and why: neither good nor bad."""
+    """Expectations that could not be evaluated, with the reasons: no evidence for or against the rows."""
 
     @property
     def passed(self) -> bool:
@@ -73,7 +74,7 @@ class ValidationResult:
 
     @property
     def verdict(self) -> str:
-        """One of "passed", "failed", "error" and "inconclusive"."""
+        """The verdict: "passed", "failed", "error" or "inconclusive"."""
         if self.passed:
             return "passed"
         nothing_asked = self.rows > 0 and self.expectations == 0
@@ -85,11 +86,11 @@ class ValidationResult:
 def validate(
     frame: "pd.DataFrame", suite: "ExpectationSuite", kind: Kind = "hour", *, alpha: float = DEFAULTS.alpha
 ) -> ValidationResult:
-    """Hold one batch against what the suite asks of its kind. What cannot be evaluated is an error, with the reason.
+    """Validate one batch against the expectations for its kind; one that cannot be evaluated is an error.
 
     Shares (`mostly` under 1) fail when more values are unexpected than chance explains, as `alpha` of the policy says.
-    An hour may be one in which nobody asked; a day to score or a training set without rows has failed. So has one of
-    which the suite asks nothing: only of an hour that is nobody's business.
+    An hour may be one without requests; a day to score or a training set without rows fails. So does a day or a
+    training set for which the suite has no applicable expectation; an hour without one is inconclusive.
     """
     from mlops_dagster.monitoring.validation.messages import doubts, errors, failures
 
@@ -107,8 +108,8 @@ def validate(
     try:
         found = without_values(run(frame, _part(suite, asked, frame, alpha)))
         return ValidationResult(len(frame), failures(found), len(asked), found, doubts(found), errors(found))
-    except Exception as error:  # whatever Great Expectations raises: a gate that broke is closed
-        reason = f"the batch could not be validated: {type(error).__name__}"  # whose text may tell of a row
+    except Exception as error:  # any error of Great Expectations: a gate that broke stays closed
+        reason = f"the batch could not be validated: {type(error).__name__}"  # the text of the error may quote a row
         return ValidationResult(len(frame), expectations=len(asked), errors=(reason,))
 
 
@@ -119,11 +120,11 @@ def validate_each(
     *,
     alpha: float = DEFAULTS.alpha,
 ) -> dict[Key, ValidationResult]:
-    """`validate` of every batch, in a fraction of the time when most of them pass.
+    """Validate every batch like `validate`, in a fraction of the time when most of them pass.
 
-    All rows are validated at once. A batch with no more unexpected values in there than were asked for passes by itself
-    too; the others, and all of them if anything but single values failed, are validated one by one. So are batches
-    of which more is asked than can be said row by row: a mean, or a distribution whose limit they come near.
+    All rows are validated at once. A batch that has no more unexpected values among them than the suite allows would
+    pass alone too; the other batches, and all batches if anything but single values failed, are validated one by one.
+    So are batches with an expectation that cannot be judged row by row: a mean, or a distribution near its limit.
     """
     alone: set[Key] = set()
     together: dict[Key, pd.DataFrame] = {}
@@ -143,8 +144,8 @@ def validate_each(
 
 
 def is_row_by_row(expectation: "Expectation") -> bool:
-    """Whether the expectation asks each value by itself, of all rows."""
-    # Of how many rows a condition holds in each batch is not known.
+    """Return whether the expectation judges each value by itself, and does so for all rows."""
+    # The number of rows of each batch that meet a row condition is not known.
     return expectation.expectation_type in _ROW_BY_ROW and getattr(expectation, "row_condition", None) is None
 
 
@@ -159,7 +160,7 @@ def _part(
 def _suspects(
     batches: "Mapping[Key, pd.DataFrame]", suite: "ExpectationSuite", kind: Kind, alpha: float
 ) -> "tuple[set[Key], ExpectationSuiteValidationResult | None]":
-    """The batches that may fail by themselves, and what was found in all of them together."""
+    """Return the batches that may fail alone, and the result of all batches together."""
     import pandas as pd
 
     if len(batches) < 2 or len({tuple(frame.dtypes.items()) for frame in batches.values()}) > 1:
@@ -168,11 +169,11 @@ def _suspects(
     numbered = [frame.assign(**{_BATCH: number}) for number, frame in enumerate(batches.values())]
     try:
         frame = pd.concat(numbered, ignore_index=True)
-        # Of the largest is asked most. A smaller one, suspected for more than is asked of it, passes by itself.
+        # Most expectations apply to the largest batch. A smaller one that fails an inapplicable one passes alone.
         asked = expectations_for(suite, kind, max(map(len, batches.values())))
         part = _part(suite, asked, frame, alpha)
         found = run(frame, part, {"result_format": "COMPLETE", "unexpected_index_column_names": [_BATCH]})
-    except Exception:  # each batch will tell why by itself
+    except Exception:  # the validation of each batch alone will give the reason
         return set(keys), None
     suspects: set[Key] = set()
     for result in found.results:
@@ -187,7 +188,7 @@ def _suspects(
 def run(
     frame: "pd.DataFrame", suite: "ExpectationSuite", result_format: Mapping[str, object] = _BASIC
 ) -> "ExpectationSuiteValidationResult":
-    """What Great Expectations says of the frame; what it raises is its own."""
+    """Return the result of Great Expectations for the frame; its errors are passed on."""
     with _ONE_BATCH:
         batch = _batches().get_batch({"dataframe": frame})
         return batch.validate(suite, result_format=dict(result_format))
@@ -195,7 +196,7 @@ def run(
 
 @functools.cache
 def _batches() -> "BatchDefinition[None]":
-    """The one way into Great Expectations: a context in memory, without progress bars and without telemetry."""
+    """Return the one access to Great Expectations: a context in memory, without progress bars and telemetry."""
     import great_expectations
     from great_expectations.data_context.types.base import ProgressBarsConfig
 

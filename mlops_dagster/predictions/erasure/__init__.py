@@ -1,1 +1,1 @@
-"""Erasure of rows from log, spool, labels and copies."""
+"""Erasure of rows from the log, the spool, the label index and copies."""

@@ -1,4 +1,4 @@
-"""Erasures that were asked for, until they are done: those that wait are done in one pass over the log."""
+"""Requested erasures that are not done yet; the waiting ones are done in one pass over the log."""
 
 from collections.abc import Collection, Sequence
 from datetime import datetime, timedelta
@@ -9,7 +9,7 @@ from mlops_dagster.predictions.records import from_microseconds, microseconds
 from mlops_dagster.predictions.spool.sqlite import SqliteFile
 
 DUE_AFTER = timedelta(days=30)
-"""A month, which the law (GDPR, article 12) gives."""
+"""One month, the period that GDPR article 12 gives."""
 
 _SCHEMA = """
 CREATE TABLE IF NOT EXISTS asked (
@@ -31,12 +31,12 @@ class Asked(NamedTuple):
 
     @property
     def due(self) -> datetime:
-        """Until when it is to be done."""
+        """The time by which the erasure must be done."""
         return self.at + DUE_AFTER
 
 
 class AskedErasures:
-    """A file of the home, which any number of processes may use. Every method raises StorageError, CorruptedError."""
+    """A file in the home, shared by any number of processes. Every method raises StorageError or CorruptedError."""
 
     def __init__(self, path: Path) -> None:
         self._file = SqliteFile(path, _SCHEMA, "disk")
@@ -44,7 +44,7 @@ class AskedErasures:
     def add(
         self, model: str, *, keys: Collection[str] = (), ids: Collection[str] = (), reason: str, at: datetime
     ) -> None:
-        """Let these wait; they outlive a loss of power."""
+        """Store requests for erasure durably: they survive a loss of power."""
         rows = [
             (model, what, name, reason, microseconds(at))
             for what, names in (("keys", keys), ("ids", ids))
@@ -54,7 +54,7 @@ class AskedErasures:
             connection.executemany("INSERT INTO asked (model, what, name, reason, at) VALUES (?, ?, ?, ?, ?)", rows)
 
     def waiting(self, model: str | None = None) -> list[Asked]:
-        """Those that are not done, in the order in which they came; of all models if none is named."""
+        """Return the requests that are not done, in the order they came; of all models if none is named."""
         with self._file.reading() as connection:
             rows = connection.execute(
                 "SELECT * FROM asked WHERE ?1 IS NULL OR model = ?1 ORDER BY number", (model,)
@@ -65,7 +65,7 @@ class AskedErasures:
         ]
 
     def done(self, erased: Sequence[Asked]) -> None:
-        """Forget them, to the last byte."""
+        """Delete these requests, to the last byte."""
         with self._file.writing() as connection:
             connection.executemany("DELETE FROM asked WHERE number = ?", ((each.number,) for each in erased))
         self._file.purge()

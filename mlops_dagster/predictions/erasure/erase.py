@@ -1,5 +1,4 @@
-"""Erasure: take the rows of some people, or of old days, out of log, labels, spool and copies; audited, and safe to
-repeat."""
+"""Erasure of rows of some people, or of old days, from log, labels, spool and copies; audited, and safe to repeat."""
 
 import time
 import uuid
@@ -23,18 +22,18 @@ if TYPE_CHECKING:
     from mlops_dagster.predictions.log.location import TableAddress
 
 ROLLUP_SECONDS = 30.0
-"""How long an erasure waits for the rollups to count what is still in the spool."""
+"""The longest time that an erasure waits for the rollups to count the entries still in the spool."""
 
 _POLL_SECONDS = 0.1
 _A_NAME = 4
-"""Characters. A shorter key is part of other words."""
+"""Shortest key, in characters, that is looked for in a reason: a shorter one may be part of an ordinary word."""
 
 
 @dataclass(frozen=True, slots=True)
 class Choice:
-    """Rows of one model: of routing keys and prediction ids, or of the days before a date.
+    """Rows of one model to erase: those of routing keys and prediction ids, or those of the days before a date.
 
-    Every day that a row is in is written anew, so many people in one erasure cost hardly more than one.
+    Every day that has a chosen row is rewritten, so erasing many people at once costs hardly more than erasing one.
     """
 
     model: str
@@ -53,7 +52,7 @@ class Choice:
         return "days" if self.before is not None else "keys" if self.keys else "ids"
 
     def expression(self) -> "pads.Expression":
-        """True or false of every row, never null: its opposite is what stays."""
+        """Return an expression for the chosen rows; it is never null, so its negation selects the rows that stay."""
         import pyarrow as pa
         import pyarrow.dataset as pads
 
@@ -64,7 +63,7 @@ class Choice:
         return of_keys | pads.field("prediction_id").isin(ids)
 
     def of_labels(self, rows: Iterable[tuple[str, str]]) -> "pads.Expression":
-        """Of `rows`, given as (id, request); others may have the same ids."""
+        """Return an expression for the labels of `rows`, each (id, request): other requests may have the same ids."""
         import pyarrow.dataset as pads
 
         its = pads.field("model") == self.model
@@ -76,21 +75,21 @@ class Choice:
 
 @dataclass(frozen=True, slots=True)
 class Erased:
-    """How many rows an erasure took out of the log, predictions (every scoring of them) and labels, and elsewhere."""
+    """The number of rows that an erasure took out: predictions (all scorings of them), labels and copies."""
 
     predictions: int
     labels: int
     copies: int = 0
-    """Rows that were taken out of files beside the log."""
+    """Rows that were taken out of files outside the log."""
 
 
 class Found(NamedTuple):
-    """The predictions of a choice, none for those of days: they are many."""
+    """The predictions that a choice by keys or ids selects; empty for a choice of days, which may select very many."""
 
     rows: frozenset[tuple[str, str]]
-    """Each as (id, request)."""
+    """The rows of the predictions, each as (id, request)."""
     hours: frozenset[datetime]
-    """In which they were made, by their beginning."""
+    """The hours in which the predictions were made, each as its beginning."""
 
     @property
     def ids(self) -> list[str]:
@@ -98,7 +97,7 @@ class Found(NamedTuple):
 
 
 EraseCopies: TypeAlias = Callable[[Choice, Found], int]
-"""What takes rows out of files beside the log."""
+"""A function that takes rows out of files outside the log; it returns how many."""
 
 
 def erase(
@@ -112,18 +111,19 @@ def erase(
     at: datetime,
     copies: EraseCopies | None = None,
 ) -> Erased:
-    """Erase what was recorded before this call, and the files of the log that held it; counts in the rollups stay.
+    """Erase the chosen rows recorded before this call, and the log files that held them; counts in the rollups stay.
 
-    `copies` are told the choice and what was found of it, and say how many rows they let go of. Spool, index and
-    rollups are written anew, so that no byte stays in them (`purge`).
+    `copies` is called with the choice and the predictions found, and returns how many rows it took out. Spool, label
+    index and rollups are rewritten, so that no byte of the rows stays in them (`purge`).
 
-    Safe to repeat after a crash: the numbers of the rows are noted first, and the predictions, which tell the ids of
-    all else, go last. Nothing is shipped from this spool meanwhile; the shippers of other spools go on. Raises
-    StorageError, and AlreadyRunningError while another process maintains the log: run it again; and InvalidInputError
-    for a reason that names a key or an id: it is kept for ever.
+    Safe to repeat after a crash: the numbers of the rows are noted first, and the predictions, which give the ids of
+    everything else, go last. This spool ships nothing meanwhile; the shippers of other spools go on. Raises
+    StorageError; AlreadyRunningError while another process maintains the log (run it again); and InvalidInputError for
+    a reason that names a key or an id, because reasons are kept for ever.
 
-    The labels of old days are those that became known before the date, and keys of old days stay in the rollups'
-    index of bad events. A bucket that keeps old versions of objects keeps what was erased: its lifecycle decides.
+    For a choice of days, the labels erased are those that became known before the date, and the keys of these days stay
+    in the rollups' index of bad events. A bucket that keeps old versions of objects keeps the erased rows until its
+    lifecycle rules remove them.
     """
     from mlops_dagster.predictions.log import delta
 
@@ -163,13 +163,13 @@ def erase(
 
 
 def check_reason(reason: str, names: Iterable[str]) -> None:
-    """Raise InvalidInputError for a reason that has one of the names in it: it is kept for ever."""
+    """Raise InvalidInputError for a reason that contains one of the names: the reason is kept for ever."""
     if any(len(name) >= _A_NAME and name in reason for name in names):
         raise InvalidInputError("the reason names whom it erases, and is kept for ever; name a ticket instead")
 
 
 def _empty(log: PredictionLog, spool: Spool) -> None:
-    """Everything that is in the spool now leaves it: into the log, and into the rollups by whoever counts."""
+    """Move every entry now in the spool into the log, and wait until the rollups' counter has counted them."""
     log.take_over(spool)
     upto = spool.marked("shipped")
     deadline = time.monotonic() + ROLLUP_SECONDS
@@ -184,7 +184,7 @@ def _empty(log: PredictionLog, spool: Spool) -> None:
 
 
 def _forget(log: PredictionLog, spool: Spool, choice: Choice) -> Found:
-    """Let the spool await no label of the rows; returns them, but those of days."""
+    """Make the spool await no label of the chosen rows; return these rows, unless they were chosen by days."""
     import pyarrow.compute as pc
 
     forgotten: set[tuple[str, str]] = set()
@@ -202,8 +202,11 @@ def _forget(log: PredictionLog, spool: Spool, choice: Choice) -> Found:
 def _erase_rows(
     at: "TableAddress", chosen: "pads.Expression", first: Callable[[Mapping[str, Held]], None] | None = None
 ) -> int:
-    """Take rows out of a table; returns how many. `first` is told before that of exactly their numbers: what others
-    append in between is seen, and looked at again."""
+    """Take rows out of a table; return how many.
+
+    `first` is called before that with exactly their numbers. Rows appended in between are noticed, and the table is
+    read again.
+    """
     from mlops_dagster.predictions.log import delta
 
     if delta.open_table(at) is None:

@@ -1,4 +1,4 @@
-"""What was erased from the log, on record for ever: how much, of which numbers, by whom, why; never the data."""
+"""The permanent record of erasures from the log: number of rows, their numbers, actor and reason; never the data."""
 
 from collections import defaultdict
 from collections.abc import Mapping, Sequence
@@ -19,16 +19,16 @@ _TABLE = "erasures"
 
 Chosen = Literal["keys", "ids", "days"]
 Source: TypeAlias = tuple[str, str]
-"""A model, and a process that answered for it: it numbers the rows from 1."""
+"""(model, process): a process that answered for the model and numbers its rows of it from 1."""
 
 
 @dataclass(slots=True)
 class Held:
-    """Sequence numbers of one process and model that are in one place: of rows that answered, and of other scorings."""
+    """Sequence numbers of one process and model in one place: those of answers, and those of paired and shadow rows."""
 
     answers: IntervalSet = field(default_factory=IntervalSet)
     others: IntervalSet = field(default_factory=IntervalSet)
-    rows: int = 0  # more than there are numbers if one is there twice
+    rows: int = 0  # greater than the number of distinct numbers if a row is there twice
 
     @property
     def all(self) -> IntervalSet:
@@ -43,7 +43,7 @@ class Held:
 
 
 def gather(held: defaultdict[str, Held], rows: "pa.RecordBatch") -> None:
-    """Add rows, of which process, sequence and role are asked, to what is held of their processes."""
+    """Add rows, of which the columns process, sequence and role are read, to the numbers held of their processes."""
     import numpy as np
     import pyarrow as pa
     import pyarrow.compute as pc
@@ -59,7 +59,7 @@ def gather(held: defaultdict[str, Held], rows: "pa.RecordBatch") -> None:
 
 @dataclass(frozen=True, slots=True)
 class Erasure:
-    """One line of the record: an erasure that was begun, or done."""
+    """One row of the record: an erasure that was begun, or one that was done."""
 
     erasure: str
     step: Literal["begun", "done"]
@@ -73,13 +73,13 @@ class Erasure:
 
 @dataclass(frozen=True, slots=True)
 class Erasures:
-    """All of the record."""
+    """The whole record of erasures."""
 
     steps: tuple[Erasure, ...]
     numbers: Mapping[str, Mapping[str, IntervalSet]]
-    """Of each erasure, by process."""
+    """The numbers that each erasure noted, by process."""
     by_source: defaultdict[Source, Held]
-    """By (model, process)."""
+    """The numbers of all erasures, by (model, process)."""
 
     @classmethod
     def read(cls, log: "PredictionLog") -> "Erasures":
@@ -107,7 +107,7 @@ class Erasures:
         return cls(tuple(steps.values()), numbers, by_source)
 
     def unfinished(self, logged: Mapping[Source, IntervalSet]) -> list[str]:
-        """Erasures that were begun and neither done nor made up for by a later one, in words; some may be under way."""
+        """Describe the erasures begun and neither done nor made up for by a later one; some may be under way."""
         finished = {step.erasure for step in self.steps if step.step == "done"}
         last = {step.model: step.at for step in self.steps if step.step == "done"}
 
@@ -124,7 +124,7 @@ class Erasures:
 
 
 def note(log: "PredictionLog", step: Erasure, held: Mapping[str, Held]) -> None:
-    """Append to the record; raises StorageError."""
+    """Append one step of an erasure to the record, with a row for each process; raises StorageError."""
     import pyarrow as pa
 
     from mlops_dagster.predictions.log import columns, delta

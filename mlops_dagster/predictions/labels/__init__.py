@@ -1,1 +1,1 @@
-"""Labels on their way to the replica and the prediction that they are for."""
+"""Labels on their way to the replica that recorded their prediction."""

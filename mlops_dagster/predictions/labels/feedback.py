@@ -1,4 +1,4 @@
-"""Labels, wherever they are sent: each is recorded once, where its prediction is known."""
+"""Labels from any sender to any replica: each is recorded once, by the replica that knows its prediction."""
 
 from collections import Counter
 from collections.abc import Iterable, Mapping, Sequence
@@ -22,20 +22,21 @@ _AT_ONCE = 10_000
 
 
 class Taken(NamedTuple):
-    """Labels of one model that came from elsewhere, and what became of them."""
+    """Labels of one model that came through the database or the outbox, and the result of recording them."""
 
     model: str
     result: FeedbackResult
 
 
 class Feedback:
-    """Takes labels, and brings those of other replicas' predictions to them, where they share a database.
+    """Takes labels, and passes those of other replicas' predictions on to them where replicas share a database.
 
-    A label that is of no prediction known here is kept in the database, and every replica looks there each second: the
-    one that answered records it. While the database is away such labels, and the first label of any prediction, are
-    kept here until it is back. For a prediction that no replica knows any more the log is searched.
+    A label whose prediction is not known here is stored in the database, which every replica reads each second: the one
+    that answered records it. While the database is away, such labels and the first label of any prediction are stored
+    in this machine's outbox until it is back. If no replica knows the prediction any more, the log is searched.
 
-    May be used by several threads and processes of one machine. `clock` is the machine's, not that of replayed traffic.
+    May be used by several threads and processes of one machine. `clock` is the machine's clock, not that of replayed
+    traffic.
     """
 
     def __init__(self, spool: Spool, inbox: LabelInbox | None, outbox: LabelOutbox, clock: Clock) -> None:
@@ -45,16 +46,16 @@ class Feedback:
         self._clock = clock
 
     def look(self) -> None:
-        """Say in the database that this replica is there: from now on labels of its predictions find it."""
+        """Register this replica in the database: from now on labels of its predictions reach it."""
         if self._inbox is not None:
             self._inbox.look(self._spool.id, self._clock.now())
 
     def take(
         self, labels: Iterable[Label], *, model: str, actor: str | None = None, now: datetime | None = None
     ) -> FeedbackResult:
-        """Take labels as (prediction id, label, when it became known: None is `now`); they are durable on return.
+        """Take labels as (prediction id, label, time it became known or None for `now`); they are durable on return.
 
-        Those that only another replica may know the predictions of are among the accepted, as `pending`.
+        Labels whose prediction only another replica may know count as accepted, and as `pending`.
 
         Raises StorageError.
         """
@@ -63,7 +64,7 @@ class Feedback:
         sent = [SentLabel(batch, name, label, None if at is None else microseconds(at)) for name, label, at in labels]
         if self._inbox is None:
             return self._record(batch, sent)
-        if not self._outbox.is_empty():  # the database is away: to ask it once more would take seconds
+        if not self._outbox.is_empty():  # the database is away, and asking it again would take seconds
             return self._keep(batch, sent)
         try:
             return self._deliver(self._inbox, batch, sent)
@@ -71,7 +72,7 @@ class Feedback:
             return self._keep(batch, sent)
 
     def exchange(self) -> list[Taken]:
-        """Send what was kept while the database was away, and record what others were sent. Raises StorageError."""
+        """Send the labels of the outbox, and record those that others sent to this replica. Raises StorageError."""
         if self._inbox is None:
             return []
         read = self._inbox.look(self._spool.id, self._clock.now())
@@ -88,10 +89,11 @@ class Feedback:
         return taken
 
     def settle(self, log: "PredictionLog", keep: timedelta) -> tuple[list[Taken], Mapping[str, int]]:
-        """See to labels that no replica takes; one replica does. Returns what was found, and how many were of nobody.
+        """Handle labels that no replica takes, on one replica only; return those recorded, and counts of those removed.
 
-        With every replica there a label that none knows is of no prediction. Else it may be one of a replica that is
-        away: it is looked for in the log, and if it is not there it waits for that replica, at most for `keep`.
+        While every replica is there, a label that none knows belongs to no prediction, and is removed and counted by
+        model. Otherwise it may belong to a replica that is away: its prediction is looked for in the log, and if it is
+        not there, the label waits for that replica, at most for `keep`, and is then removed and counted too.
         """
         now = self._clock.now()
         if self._inbox is None or not self._inbox.leads(self._spool.id, now):
@@ -107,15 +109,15 @@ class Feedback:
         return taken, gone
 
     def prune(self, keep: timedelta) -> int:
-        """Await labels no more of what was answered longer ago than that; returns how many predictions."""
+        """Stop awaiting labels of predictions answered longer ago than `keep`; return how many predictions."""
         return self._spool.prune(self._clock.now() - keep)
 
     def waiting(self) -> Mapping[str, int]:
-        """How many labels wait for another replica, by model. Raises StorageError."""
+        """Return how many labels wait for another replica, by model. Raises StorageError."""
         return {} if self._inbox is None else self._inbox.waiting()
 
     def forget(self, model: str, prediction_ids: Sequence[str]) -> None:
-        """Remove labels that wait for these predictions. Raises StorageError."""
+        """Remove the labels that wait for these predictions. Raises StorageError."""
         self._outbox.forget(model, prediction_ids)
         if self._inbox is not None:
             self._inbox.forget(model, prediction_ids)
@@ -126,7 +128,9 @@ class Feedback:
             self._inbox.close()
 
     def _deliver(self, inbox: LabelInbox, batch: Batch, sent: Sequence[SentLabel]) -> FeedbackResult:
-        """Record what is held here, and have the rest wait for whoever holds it, if there is anybody else."""
+        """Record labels of predictions held here; post the rest for other replicas if there are any, else they are
+        unknown.
+        """
         here = self._held(inbox, batch, sent)
         others = [label for label in sent if label.prediction_id not in here]
         if others and inbox.has_others(self._spool.id) and inbox.post(batch.model, others):
@@ -136,7 +140,7 @@ class Feedback:
         return replace(result, unknown=[label.prediction_id for label in others])
 
     def _keep(self, batch: Batch, sent: Sequence[SentLabel]) -> FeedbackResult:
-        """Record labels of predictions that have one here, so they are held here; keep the rest for later."""
+        """Record labels of predictions that already have one here, so are held here; store the rest for later."""
         here = self._labelled(batch, sent)
         later = [label for label in sent if label.prediction_id not in here]
         if later:
@@ -144,7 +148,7 @@ class Feedback:
         return _with_pending(self._record(batch, [each for each in sent if each.prediction_id in here]), len(later))
 
     def _take(self, inbox: LabelInbox, waiting: Sequence[Waiting], read: int) -> list[Taken]:
-        """Record those of the labels that are held here."""
+        """Record those of the waiting labels whose predictions are held here."""
         taken, recorded = [], []
         for batch, its in _batches(waiting):
             here = self._held(inbox, batch, [each.sent for each in its])
@@ -163,7 +167,7 @@ class Feedback:
         return labelled | inbox.claim(batch.model, first, self._spool.id, self._clock.now())
 
     def _labelled(self, batch: Batch, sent: Sequence[SentLabel]) -> set[str]:
-        """Return the ids that are held here for certain: a label of theirs was recorded here."""
+        """Return the ids that this replica certainly holds: a label of each was recorded here."""
         awaited = self._spool.awaited(batch.model, {label.prediction_id for label in sent})
         return {name for name, found in awaited.items() if found.label is not None}
 
@@ -177,7 +181,7 @@ class Feedback:
         )
 
     def _adopt(self, inbox: LabelInbox, log: "PredictionLog", model: str, prediction_ids: set[str]) -> None:
-        """Know the predictions that are in the log. Of one that has a label there, another one is a correction."""
+        """Adopt the log's predictions into the spool's index; with a label in the log, the next one is a correction."""
         from mlops_dagster.predictions.labels.log_search import find_predictions
 
         found = find_predictions(log, model, prediction_ids)

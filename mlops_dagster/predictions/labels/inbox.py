@@ -1,4 +1,4 @@
-"""Labels on their way to the replica that answered, and which replica holds which id: tables of the shared database."""
+"""Labels on their way to the replica that answered, and the holder of each id: tables of the shared database."""
 
 from collections import Counter
 from collections.abc import Collection, Iterable, Mapping, Sequence
@@ -22,7 +22,9 @@ label_inbox = Table(
     Column("number", BigInteger, primary_key=True, autoincrement=True),
     Column("model", String, nullable=False),
     Column("digest", LargeBinary, nullable=False),
-    Column("body", LargeBinary, nullable=False),  # a client's text may hold what PostgreSQL's texts cannot
+    Column(
+        "body", LargeBinary, nullable=False
+    ),  # bytes: a client's text may have characters that PostgreSQL's texts cannot have
     Column("received_at", BigInteger, nullable=False),
     Column("searched", Boolean, nullable=False, server_default="false"),
     Index("label_inbox_by_model", "model"),
@@ -47,7 +49,7 @@ label_readers = Table(
 )
 
 ALIVE = timedelta(seconds=60)
-"""A replica that has not looked for so long is away."""
+"""Time without a look after which a replica counts as away."""
 
 _MOST_WAITING = 1_000_000  # of one model, some 300 MB
 _WORK: Final = "mlops_dagster labels"
@@ -55,7 +57,7 @@ _PATIENCE = 5.0  # seconds, for which the sender of a label may wait for a datab
 
 
 class SentLabel(NamedTuple):
-    """A label as it was sent, with what is the same for its batch."""
+    """One label as it was sent, with the fields that its whole batch shares."""
 
     batch: Batch
     prediction_id: str
@@ -71,33 +73,33 @@ class SentLabel(NamedTuple):
 
     @classmethod
     def decoded(cls, body: bytes) -> "SentLabel":
-        """The inverse of `encoded`."""
+        """Return the label that `encoded` made these bytes of."""
         batch, *rest = orjson.loads(body)
         return cls(Batch(*batch), *rest)
 
 
 class Waiting(NamedTuple):
-    """A label that waits, by its number."""
+    """A waiting label, and its number."""
 
     number: int
     sent: SentLabel
 
 
 class LabelInbox:
-    """Labels that wait for the replica that answered, in PostgreSQL.
+    """The labels that wait for the replica that answered, in PostgreSQL.
 
-    Each replica reads every label once, in the order of their numbers, and removes those that it has recorded. Of
-    several replicas that have an id, the first that claims it holds it: a label is of the holder's prediction, wherever
-    it is sent.
+    Each replica reads every label once, in the order of their numbers, and removes those that it has recorded. If
+    several replicas know an id, the first that claims it holds it: a label belongs to the holder's prediction,
+    whichever replica it was sent to.
 
-    The database is opened when it is first used. Every method raises StorageError while it is away.
+    The database is opened at its first use. Every method raises StorageError while it is away.
     """
 
     def __init__(self, url: str) -> None:
         self._engine = open_database(url)
 
     def look(self, spool: str, now: datetime) -> int:
-        """Say that a replica is there; returns the number of the last label that it has read."""
+        """Register that a replica is alive; return the number of the last label that it has read."""
         with looking(self._database, _PATIENCE) as connection:
             statement = text(
                 "INSERT INTO label_readers VALUES (:spool, 0, :now) "
@@ -106,15 +108,15 @@ class LabelInbox:
             return int(connection.execute(statement, {"spool": spool, "now": microseconds(now)}).scalar_one())
 
     def has_others(self, spool: str) -> bool:
-        """Return whether another replica than this one may have answered something."""
+        """Return whether a replica other than this one may have answered something."""
         return bool(self._rows("SELECT 1 FROM label_readers WHERE spool <> :spool LIMIT 1", spool=spool))
 
     def claim(self, model: str, prediction_ids: Collection[str], spool: str, now: datetime) -> set[str]:
-        """Hold these ids, unless another replica does; returns those that are held by this one now."""
+        """Claim these ids for a replica, unless another one holds them; return those that it holds now."""
         digests = {_digest(each): each for each in prediction_ids}
         if not digests:
             return set()
-        its = {"model": model, "digests": sorted(digests), "spool": spool}  # sorted: two claims wait for no other
+        its = {"model": model, "digests": sorted(digests), "spool": spool}  # sorted: two claims cannot deadlock
         self._change(
             "INSERT INTO label_holders SELECT :model, digest, :spool, :now "
             "FROM unnest(CAST(:digests AS bytea[])) AS digest ON CONFLICT DO NOTHING",
@@ -125,7 +127,7 @@ class LabelInbox:
         return {digests[bytes(digest)] for (digest,) in self._rows(held, **its)}
 
     def take_over(self, model: str, prediction_ids: Collection[str], spool: str, now: datetime) -> None:
-        """Hold these ids in the place of replicas that are away."""
+        """Claim ids whose holders are away for this replica."""
         self._change(
             "UPDATE label_holders SET spool = :spool WHERE model = :model AND digest = ANY(:digests) "
             "AND spool NOT IN (SELECT spool FROM label_readers WHERE seen_at >= :alive)",
@@ -136,9 +138,9 @@ class LabelInbox:
         )
 
     def post(self, model: str, labels: Sequence[SentLabel]) -> bool:
-        """Have labels of a model wait for the replica that answered; False, and none does, if too many wait."""
+        """Store labels of a model for the replica that answered; return False, and store none, if too many wait."""
         waiting = "SELECT count(*) FROM (SELECT 1 FROM label_inbox WHERE model = :model LIMIT :most) AS waiting"
-        # One after the other, so that numbers become visible in their order: nobody reads past one that is to come.
+        # One writer at a time, so that numbers become visible in order: no replica reads past a number still to come.
         with writing(self._database, _WORK, _PATIENCE) as connection:
             there = connection.execute(text(waiting), {"model": model, "most": _MOST_WAITING}).scalar_one()
             if there + len(labels) > _MOST_WAITING:
@@ -156,12 +158,12 @@ class LabelInbox:
         return True
 
     def read(self, after: int, limit: int) -> list[Waiting]:
-        """Return the labels that follow this number."""
+        """Return the waiting labels after number `after`, at most `limit`."""
         query = "SELECT number, body FROM label_inbox WHERE number > :after ORDER BY number LIMIT :limit"
         return _waiting(self._rows(query, after=after, limit=limit))
 
     def done(self, spool: str, recorded: Collection[int], upto: int) -> None:
-        """Remove what a replica has recorded, and note that it has read up to this number."""
+        """Remove the labels that a replica has recorded, and note that it has read up to number `upto`."""
         with writing(self._database, _WORK, _PATIENCE) as connection:
             connection.execute(
                 text("DELETE FROM label_inbox WHERE number = ANY(:numbers)"), {"numbers": sorted(recorded)}
@@ -172,14 +174,14 @@ class LabelInbox:
             )
 
     def leads(self, spool: str, now: datetime) -> bool:
-        """Return whether this replica is the one, of those that are there, that sees to labels that nobody takes."""
+        """Return whether this replica leads: of the live ones, one handles the labels that no replica takes."""
         query = "SELECT min(spool) FROM label_readers WHERE seen_at >= :alive"
         return bool(self._rows(query, alive=microseconds(now - ALIVE))[0][0] == spool)
 
     def unmatched(self, now: datetime) -> Mapping[str, int]:
-        """Remove labels that no replica knows, with every one there; returns how many, by model.
+        """Remove labels that no replica knows; return how many, by model.
 
-        Every replica that there was is there, and has read them.
+        Removes only labels that every registered replica has read, and only while all of them are alive.
         """
         return self._removed(
             "DELETE FROM label_inbox WHERE number <= (SELECT min(number) FROM label_readers) "
@@ -188,7 +190,7 @@ class LabelInbox:
         )
 
     def unclaimed(self, now: datetime, limit: int) -> list[Waiting]:
-        """Return labels that no replica that is there knows, and that nobody has searched for in the log."""
+        """Return labels that no live replica knows and that have not been searched for in the log."""
         query = (
             "SELECT number, body FROM label_inbox WHERE NOT searched AND number <= "
             "(SELECT min(number) FROM label_readers WHERE seen_at >= :alive) ORDER BY number LIMIT :limit"
@@ -200,7 +202,7 @@ class LabelInbox:
         self._change("UPDATE label_inbox SET searched = true WHERE number = ANY(:numbers)", numbers=list(numbers))
 
     def expire(self, before: datetime) -> Mapping[str, int]:
-        """Forget replicas, holders and labels that are older; returns how many labels that were."""
+        """Remove replicas, holders and labels older than `before`; return how many labels, by model."""
         at = microseconds(before)
         self._change("DELETE FROM label_readers WHERE seen_at < :at", at=at)
         self._change("DELETE FROM label_holders WHERE at < :at", at=at)
@@ -211,7 +213,7 @@ class LabelInbox:
         return dict(map(tuple, self._rows("SELECT model, count(*) FROM label_inbox GROUP BY model")))
 
     def forget(self, model: str, prediction_ids: Collection[str]) -> None:
-        """Remove what waits for these predictions of a model, and who holds them."""
+        """Remove the labels that wait for these predictions of a model, and the record of their holders."""
         its = {"model": model, "digests": [_digest(each) for each in prediction_ids]}
         for table in ("label_inbox", "label_holders"):
             self._change(f"DELETE FROM {table} WHERE model = :model AND digest = ANY(:digests)", **its)  # noqa: S608
@@ -225,7 +227,7 @@ class LabelInbox:
             TABLES.create_all(connection)
         return self._engine
 
-    def _rows(self, query: str, **values: object) -> Sequence[tuple[Any, ...]]:  # what a row holds, the query says
+    def _rows(self, query: str, **values: object) -> Sequence[tuple[Any, ...]]:  # the query determines a row's columns
         with looking(self._database, _PATIENCE) as connection:
             return [tuple(row) for row in connection.execute(text(query), values)]
 
@@ -242,5 +244,5 @@ def _waiting(rows: Iterable[tuple[int, bytes]]) -> list[Waiting]:
 
 
 def _digest(prediction_id: str) -> bytes:
-    """Of any length, and it says nothing of the person whose order it may name."""
+    """Return a digest of the id: of fixed size, and it reveals no person or order that the id may name."""
     return blake2b(prediction_id.encode(), digest_size=16).digest()

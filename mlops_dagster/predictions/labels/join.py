@@ -1,4 +1,4 @@
-"""Which label of a prediction is new, which corrects another, and for which arms it is evidence: pure."""
+"""Rules of labels, pure: is a label new or a correction, and for which arms is it evidence?"""
 
 from collections import Counter
 from collections.abc import Iterable, Mapping
@@ -9,7 +9,7 @@ from mlops_dagster.predictions.labels.label_index import Awaited
 from mlops_dagster.predictions.records import FeedbackResult, Hit, LabelEntry, microseconds
 
 Label: TypeAlias = tuple[str, str, datetime | None]
-"""Prediction id, label, and when it became known; None if its sender does not say."""
+"""(prediction id, label, time it became known; None if its sender does not say)."""
 
 
 class Batch(NamedTuple):
@@ -18,18 +18,18 @@ class Batch(NamedTuple):
     model: str
     actor: str | None
     received_at: int
-    unsaid: int  # when a label became known whose sender does not say when
+    unsaid: int  # the time used for labels whose sender does not say when they became known
 
 
 def join_labels(
     batch: Batch, labels: Iterable[Label], awaited: Mapping[str, Awaited]
 ) -> tuple[list[LabelEntry], FeedbackResult]:
-    """Return the entries that the labels make, in their order, and what became of them.
+    """Return the entries that the labels make, in order, and the result of each label.
 
-    The label that became known last holds, in whatever order they come; none is known before its prediction, nor after
-    it was received. The first is evidence for every arm that has scored the prediction by now, another one is a
-    correction: logged, never evidence. The one that holds, sent again, changes nothing; with a later time it is logged,
-    for it overrules what became known in between.
+    The label that became known last is valid, in whatever order labels come; none is known before its prediction, nor
+    after it was received. The first label is evidence for every arm that has scored the prediction by now; any other is
+    a correction: logged, never evidence. The valid label, sent again, changes nothing; sent with a later time it is
+    logged, because it overrules labels that became known in between.
     """
     known = dict(awaited)
     entries: list[LabelEntry] = []

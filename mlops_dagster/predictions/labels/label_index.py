@@ -1,4 +1,4 @@
-"""Which arms have scored a prediction: what its first label is evidence for, those that score after it included."""
+"""The index of predictions that await a label, each with the arms that scored it, also those that score later."""
 
 from collections import Counter
 from collections.abc import Iterable, Iterator, Mapping
@@ -26,15 +26,15 @@ CREATE TABLE IF NOT EXISTS late (
 ) WITHOUT ROWID
 """
 
-# There is a row for every answer, so what a row need not say it does not: model and id are a digest, a request that is
-# called like the id is null. Rows are numbered as they come: the old ones are the first, without an index of times.
+# There is a row for every answer, so rows are kept small: model and id are a digest, and a request equal to the id is
+# null. Rows are numbered as they come: the oldest are the first, without an index of times.
 
-# An id is held by the request it was answered to first. Rows of another request change nothing, however many come.
+# The first request that was answered under an id holds it. Rows of another request change nothing, however many come.
 _CLAIM = """
 INSERT INTO awaiting (digest, request, received_at, arms) VALUES (?, ?, ?, ?)
 ON CONFLICT (digest) DO UPDATE SET arms = arms || excluded.arms WHERE request IS excluded.request
 """
-# A request here that has no label gives its id to one elsewhere that has: an id has one holder.
+# An id has one holder: a request without a label here loses its id to a request of the log that has a label.
 _ADOPT = """
 INSERT INTO awaiting (digest, request, received_at, arms, label, labelled_at, first_label, first_at)
 VALUES (?, ?, ?, ?, ?, ?, ?, ?)
@@ -45,21 +45,21 @@ WHERE awaiting.label IS NULL AND excluded.label IS NOT NULL
 """
 _JOIN = "UPDATE awaiting SET arms = arms || ? WHERE digest = ? AND request IS ? RETURNING first_label, first_at, arms"
 
-# Unless a label that is known for longer holds, or the prediction was erased, its id perhaps used again.
+# Changes nothing if the label already there became known later, or if the prediction was erased (its id may be reused).
 _LABEL = """
 UPDATE awaiting SET label = ?1, labelled_at = ?2,
     first_label = coalesce(first_label, ?1), first_at = coalesce(first_at, ?2)
 WHERE digest = ?3 AND request IS ?4 AND (label IS NULL OR labelled_at <= ?2)
 """
 
-_PRUNED_AT_ONCE = 500  # a millisecond, for which a feedback may have to wait
+_PRUNED_AT_ONCE = 500  # takes a millisecond, for which a label being taken may have to wait
 
 
 class Awaited(NamedTuple):
-    """A prediction with the arms that scored it, and the label that holds: of those there are, the last to be known."""
+    """A prediction with the arms that scored it, and its valid label: the one that became known last."""
 
     request: str
-    """The one that holds the id."""
+    """The request that holds the id."""
     arms: list[Arm]
     label: str | None
     labelled_at: int  # microseconds, when it became known; 0 without one
@@ -76,24 +76,24 @@ class Adopted(NamedTuple):
 
 
 class LabelIndex:
-    """An index over what a spool held for as long as labels are awaited, in a file of its own: it holds up no answer.
+    """An index of the spool's predictions for as long as they await labels, in a separate file, so it delays no answer.
 
     One prediction has one label. Clients choose ids, and some repeat them: the first request of a model that was
-    answered under an id holds it, with the arms that scored this request. A row of any other request is no evidence
-    of that id's label, and adds nothing here.
+    answered under an id holds it, with the arms that scored this request. A row of any other request is not evidence
+    for that id's label, and adds nothing here.
 
-    It is folded from the entries, each exactly once, the labels among them: whatever is in the spool can be found
-    once `add` has seen it, and a crash leaves nothing that the next `add` does not mend.
+    The index is folded from the spool's entries, labels included, each exactly once: an entry of the spool can be found
+    once `add` has seen it, and after a crash the next `add` repairs everything.
 
     An arm that scores after the first label has come is late: it is kept here until the spool has it as an entry.
     """
 
     def __init__(self, path: Path) -> None:
-        # Synced with each batch: what is freed elsewhere because it is here must be here after a loss of power too.
+        # Synced with each batch: the spool frees entries that are here, so they must survive a loss of power.
         self._file = SqliteFile(path, _SCHEMA, "disk")
 
     def add(self, spool_id: str, entries: Iterable[Entry]) -> None:
-        """Fold the entries that follow the cursor; the others are known."""
+        """Fold the entries that follow the spool's cursor; skip the others, which were folded before."""
         with self._file.writing() as connection:
             after = _cursor(connection, spool_id)
             new = [entry for entry in entries if entry.number > after]
@@ -119,33 +119,33 @@ class LabelIndex:
             connection.execute("REPLACE INTO cursors VALUES (?, ?)", (spool_id, new[-1].number))
 
     def cursor(self, spool_id: str) -> int:
-        """The number of the last entry that was folded; 0 before the first."""
+        """Return the number of the last entry that was folded; 0 before the first."""
         with self._file.reading() as connection:
             return _cursor(connection, spool_id)
 
     def late(self, spool_id: str) -> list[tuple[int, bytes]]:
-        """The late arms that are still to be counted, each as a LateEntry, with the number of the entry that it was."""
+        """Return the late arms still to be counted, each as (number of its entry, LateEntry as JSON)."""
         with self._file.reading() as connection:
             query = "SELECT number, body FROM late WHERE spool = ? ORDER BY number"
             return list(connection.execute(query, (spool_id,)))
 
     def late_is_kept(self, spool_id: str, number: int) -> None:
-        """Let go of the late arms up to `number`: the spool has them."""
+        """Delete the late arms up to `number`: the spool has them."""
         with self._file.writing() as connection:
             connection.execute("DELETE FROM late WHERE spool = ? AND number <= ?", (spool_id, number))
 
     def find(self, model: str, prediction_ids: Iterable[str]) -> dict[str, Awaited]:
-        """Those of the model's predictions that are known, by their id."""
+        """Return the model's predictions that are known, by id."""
         with self._file.reading() as connection:
             return dict(_found(connection, model, prediction_ids))
 
     def repeated(self) -> Mapping[str, int]:
-        """By model, how many answered predictions there ever were whose id another request held already."""
+        """Return, by model, how many answered predictions ever came under an id that another request held already."""
         with self._file.reading() as connection:
             return dict(connection.execute("SELECT model, predictions FROM repeated").fetchall())
 
     def forget(self, model: str, predictions: Iterable[tuple[str, str]]) -> None:
-        """Know nothing of these predictions any more, each given as (id, request); the ids are free again."""
+        """Forget these predictions of a model, each given as (id, request); their ids are free again."""
         with self._file.writing() as connection:
             connection.executemany(
                 "DELETE FROM awaiting WHERE digest = ? AND request IS ?",
@@ -153,13 +153,13 @@ class LabelIndex:
             )
 
     def purge(self) -> None:
-        """Leave no byte of what was forgotten."""
+        """Overwrite every byte of the predictions that were forgotten."""
         self._file.purge()
 
     def prune(self, before: int) -> int:
-        """Know nothing any more of the oldest predictions, received before that (microseconds); returns how many.
+        """Forget the oldest predictions, received before `before` (microseconds); return how many.
 
-        To be called again until it returns 0: between two calls others may write.
+        Call it again until it returns 0: between two calls others may write.
         """
         with self._file.writing() as connection:
             first = connection.execute(
@@ -171,9 +171,10 @@ class LabelIndex:
         return len(old)
 
     def adopt(self, model: str, found: Mapping[str, Adopted]) -> None:
-        """Know predictions that were answered elsewhere, by their ids, as if they had been answered here.
+        """Add predictions that were answered elsewhere, by id, as if they had been answered here.
 
-        Of those whose ids are known here, only what has a label there and none here.
+        For an id that is known here, the log's prediction replaces it only if that has a label and the one here has
+        none.
         """
         with self._file.writing() as connection:
             for prediction_id, (request, arms, label, labelled_at, received_at) in found.items():
@@ -186,10 +187,9 @@ class LabelIndex:
 
 
 def _repeats(connection: Connection, prediction: PredictionEntry) -> bool:
-    """Fold an answer; returns whether its id is another request's.
+    """Fold an answer; return whether its id is held by another request.
 
-    A request whose answer failed holds no id: its client knows no prediction of ours, and may ask again under the
-    same id.
+    A request whose answer failed holds no id: its client got no prediction, and may ask again under the same id.
     """
     if prediction["role"] not in ANSWERED or prediction["prediction"] is None:
         return False
@@ -199,7 +199,7 @@ def _repeats(connection: Connection, prediction: PredictionEntry) -> bool:
 
 
 def _joins_late(connection: Connection, prediction: PredictionEntry) -> LateEntry | None:
-    """Fold what was scored beside an answer, which comes after it; returns it if the first label came before."""
+    """Fold a scoring off the response path, which comes after the answer; return it as late if a label came earlier."""
     if prediction["role"] in ANSWERED or prediction["prediction"] is None:
         return None
     line = _line(_arm(prediction, prediction["prediction"]))
@@ -228,7 +228,7 @@ def _arm(prediction: PredictionEntry, predicted: str) -> Arm:
 
 
 def _line(arm: Arm) -> str:
-    """An arm as a line of JSON, without names and without its request, which has a column: there is one per answer."""
+    """Encode an arm as a line of JSON: compactly, without names, and without the request, which has a column."""
     _request, *values = arm.values()
     return orjson.dumps(values, option=orjson.OPT_APPEND_NEWLINE).decode()
 
@@ -256,7 +256,7 @@ def _key(model: str, prediction_id: str, request: str) -> tuple[bytes, str | Non
 
 
 def _digest(model: str, prediction_id: str) -> bytes:
-    """Ids that are made one after the other stay neighbours: at random places each would cost a page of the index."""
+    """Return an id's digest that keeps consecutive ids adjacent: random places would each cost an index page."""
     start, end = prediction_id[:-8], prediction_id[-8:]
     return blake2b(f"{model} {start}".encode(), digest_size=12).digest() + end.encode()  # no model's name has a space
 

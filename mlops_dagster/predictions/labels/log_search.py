@@ -1,4 +1,4 @@
-"""Predictions of the log by their ids, as labels await them. Imports pyarrow: import it where it is used."""
+"""Search of the log for predictions by id, for the label index. Imports pyarrow: import it where it is used."""
 
 from collections import defaultdict
 from collections.abc import Collection
@@ -16,10 +16,10 @@ _LABEL = ("prediction_id", "request", "label", "at", "received_at", "number")
 
 
 def find_predictions(log: PredictionLog, model: str, prediction_ids: Collection[str]) -> dict[str, Adopted]:
-    """Return those of the ids that the log has an answer of, with what scored it and the last of its labels.
+    """Return the predictions of the ids that the log has an answer for, with their arms and the last of their labels.
 
-    Of requests that share an id, it is the first labelled, else the first answered. One pass over the model's ids:
-    seconds for a hundred million of them. Raises StorageError.
+    Of several requests that share an id, the one labelled first counts, or else the one answered first. One pass over
+    the model's ids: seconds for a hundred million of them. Raises StorageError.
     """
     its = pads.field("prediction_id").isin(sorted(prediction_ids))
     with log.prediction_rows(model) as rows:

@@ -1,4 +1,4 @@
-"""Spool entries as Arrow tables, in the columns of the log. Imports pyarrow: import it where it is used."""
+"""Conversion of spool entries to Arrow tables, as the log has them. Imports pyarrow: import it where it is used."""
 
 from collections.abc import Iterable, Mapping, Sequence
 from datetime import UTC, date, datetime
@@ -19,7 +19,7 @@ _TIME = pa.timestamp("us", tz="UTC")
 PREDICTIONS = pa.schema(
     [
         ("prediction_id", pa.string()),
-        ("request", pa.string()),  # unique, whatever ids its client repeats; the same for all its rows and arms
+        ("request", pa.string()),  # unique even if the client repeats ids; the same for all rows and arms of a request
         ("version", pa.string()),
         ("role", pa.string()),
         ("weight", pa.float64()),
@@ -42,18 +42,18 @@ PREDICTIONS = pa.schema(
         ("inference_ms", pa.float64()),
         ("postprocess_ms", pa.float64()),
         ("trace_id", pa.string()),
-        ("unit", pa.string()),  # what the row's label is evidence of; "" if of nothing
+        ("unit", pa.string()),  # the unit for which the row's label is evidence; "" if it is none
         ("beside", pa.struct([("version", pa.string()), ("role", pa.string()), ("status", pa.string())])),
         ("number", pa.int64()),  # the order in which rows were recorded
         ("date", pa.date32()),
     ]
 )
-"""The columns that every model has; `feature_<name>` columns join as they come."""
+"""The columns that every model has; `feature_<name>` columns are added as features come."""
 
 LABELS = pa.schema(
     [
         ("prediction_id", pa.string()),
-        ("request", pa.string()),  # of the row that the label is of
+        ("request", pa.string()),  # of the row that is labelled
         ("model", pa.string()),
         ("label", pa.string()),
         ("at", _TIME),
@@ -85,7 +85,7 @@ ERASURES = pa.schema(
 
 
 def prediction_table(rows: Sequence[tuple[int, int, PredictionEntry]], features: Mapping[str, pa.DataType]) -> pa.Table:
-    """Predictions with their numbers in the spool and of their process.
+    """Convert predictions, given with their numbers in the spool and of their process, to a table of the log.
 
     `features` are the feature columns that the log has already.
     """
@@ -106,7 +106,7 @@ def prediction_table(rows: Sequence[tuple[int, int, PredictionEntry]], features:
 
 
 def label_table(rows: Sequence[tuple[int, LabelEntry]]) -> pa.Table:
-    """Labels with their numbers in the spool."""
+    """Convert labels, given with their numbers in the spool, to a table of the log."""
     entries = [entry for _, entry in rows]
     own: dict[str, Sequence[object]] = {
         "number": [number for number, _ in rows],
@@ -120,10 +120,11 @@ def label_table(rows: Sequence[tuple[int, LabelEntry]]) -> pa.Table:
 
 
 def _feature_columns(entries: Sequence[PredictionEntry], existing: Mapping[str, pa.DataType]) -> dict[str, pa.Array]:
-    """One column per feature and kind of value, so that no prediction is refused by its own log.
+    """Build one column per feature and kind of value, so that the log refuses no prediction.
 
-    A column of the log keeps its type for good, and to Delta two that differ in case are one. So values go to the first
-    column of `log_columns` that is theirs, or that nobody has in any spelling.
+    A column of the log keeps its type for ever, and to Delta two names that differ only in case are one column. So
+    values go to the first column of `log_columns` that has their name and type, or that does not exist yet in any
+    spelling.
     """
     columns: dict[str, pa.Array] = {}
     rows = [_features(entry) for entry in entries]
@@ -156,7 +157,7 @@ def feature_column(rows: pa.Schema, feature: str, *, numeric: bool) -> str | Non
 
 
 def _features(entry: PredictionEntry) -> dict[str, float | str | None]:
-    """With the infinities, which JSON has as null."""
+    """Return the features with their infinities, which the JSON of an entry has as null."""
     infinite = entry.get("infinite")
     return entry["features"] if not infinite else {**entry["features"], **{n: v * inf for n, v in infinite.items()}}
 

@@ -1,6 +1,6 @@
-"""The commits of a Delta table in a folder: synced to disk, and after a loss of power mended or named.
+"""Commits of a Delta table in a folder: synced to disk, and repaired or reported after a loss of power.
 
-Only a log in a folder needs this: S3 keeps the whole of an object, or nothing.
+Only a log in a folder needs this: S3 keeps an object whole, or not at all.
 """
 
 import fcntl
@@ -26,37 +26,37 @@ WAY_OUT = (
     "restore the folder from a backup; or move it out of the log: the shipper begins a new one with what the spool "
     "has, and `mlops predictions audit` names what is lost"
 )
-"""What to do about a table that cannot be mended."""
+"""Advice for a table that cannot be repaired."""
 
 
 class Commit(NamedTuple):
-    """One version of a table; `actions` is None where its bytes are not those that were written."""
+    """One version of a table; `actions` is None if the file's bytes are not those that were written."""
 
     version: int
     file: Path
     actions: list[dict[str, Any]] | None
 
     def added(self) -> Mapping[Path, int]:
-        """The files that it added to the table, with their sizes."""
+        """Return the files that this version added to the table, with their sizes."""
         adds = (action["add"] for action in self.actions or () if "add" in action)
         return {self._table / unquote(add["path"]): add["size"] for add in adds}
 
     def has_what_it_replaced(self) -> bool:
-        """Whether it put files in the place of others, all of which are there: merged ones, or a day without rows."""
+        """Return whether this version replaced files (merged ones, or a rewritten day) all of which still exist."""
         removed = [action["remove"] for action in self.actions or () if "remove" in action]
         return bool(removed) and all(_is_parquet(self._table / unquote(each["path"])) for each in removed)
 
     def reached(self, source: str) -> int:
-        """The number up to which it brought the table the entries of `source`; 0 if it brought none."""
+        """Return the number up to which this version brought the table entries of `source`; 0 if none."""
         found = (action["txn"] for action in self.actions or () if "txn" in action)
         return max((txn["version"] for txn in found if txn["appId"] == source), default=0)
 
     def checkpoints(self) -> list[Path]:
-        """The checkpoint that was made of this version, if any."""
+        """Return the files of the checkpoint that was made of this version, if any."""
         return list(self.file.parent.glob(f"{self.version:020}.checkpoint*.parquet"))
 
     def lost(self) -> list[str]:
-        """The names of files that it added and that are not whole."""
+        """Return the names of files that this version added and that are missing or torn."""
         return [file.name for file, size in self.added().items() if not _is_parquet(file, size)]
 
     @property
@@ -65,7 +65,7 @@ class Commit(NamedTuple):
 
 
 class History(NamedTuple):
-    """A table's newest versions, and the newest checkpoint, which tells all before them."""
+    """A table's newest versions, and the newest checkpoint, which holds all versions before them."""
 
     checkpoint: int  # -1 if there is none
     torn: list[Path]  # newer checkpoints that cannot be read, and the pointer to one
@@ -86,7 +86,7 @@ class History(NamedTuple):
         return cls(checkpoint, torn, [_read(file) for file in files])
 
     def damage(self) -> str | None:
-        """What is torn or gone, in words; None if every version can be read."""
+        """Describe the first version or checkpoint that is torn or gone; None if every version can be read."""
         for number, commit in enumerate(self.commits, self.checkpoint + 1):
             if commit.version != number:
                 return f"version {number} is gone, and later ones follow"
@@ -98,24 +98,24 @@ class History(NamedTuple):
 def make_durable(table: Path, after: int, upto: int) -> None:
     """Sync the versions that follow `after`, the files that they added, and the names of both. Raises OSError.
 
-    Those of others are among them: with one that is lost, all that follow are.
+    Versions of other writers are synced too: if one version is lost, all that follow are.
     """
     log = table / "_delta_log"
     names = [log / f"{version:020}.json" for version in range(after + 1, upto + 1)]
     commits = [_read(file) for file in names if file.exists()]
     if not commits:
         return
-    sync_files(file for commit in commits for file in commit.added() if file.exists())  # else compacted since
+    sync_files(file for commit in commits for file in commit.added() if file.exists())  # otherwise compacted since
     sync(table)
     sync_files([*log.glob(_POINTER), *(file for each in commits for file in (each.file, *each.checkpoints()))])
 
 
 def mend(table: Path, source: str, confirmed: int) -> None:
-    """Take back what a loss of power left of the newest versions: they were not synced, so nobody relies on them.
+    """Take back the newest versions that a loss of power tore: they were never synced, so no process relies on them.
 
     `confirmed` is the number up to which `source` knows its entries to be in the table: those of a version that is
-    taken back still wait, and are appended again. A checkpoint that is torn goes too: the versions before it are there.
-    Raises CorruptedError, with the way out, where anything else is torn.
+    taken back are still in the spool, and are appended again. A torn checkpoint is removed too: the versions before it
+    are there. Raises CorruptedError, with advice, if anything else is torn.
     """
     if not (table / "_delta_log").is_dir():
         return
@@ -144,12 +144,12 @@ def mend(table: Path, source: str, confirmed: int) -> None:
 
 
 def damage(table: Path) -> str | None:
-    """What is torn or gone in a table's history, in words; None if nothing is."""
+    """Describe the part of a table's history that is torn or gone; None if nothing is."""
     return History.read(table).damage()
 
 
 def _is_torn(commit: Commit, source: str, confirmed: int) -> bool:
-    """Whether a commit, if it is the newest, can go: its rows are still in the spool, or in the files it replaced."""
+    """Return whether the newest commit can go: torn, and its rows are still in the spool or in replaced files."""
     its_rows_are_kept = commit.reached(source) > confirmed or commit.has_what_it_replaced()
     return commit.actions is None or (its_rows_are_kept and bool(commit.lost()))
 
@@ -167,7 +167,7 @@ def _version(file: Path) -> int:
 
 
 def _is_parquet(file: Path, size: int | None = None) -> bool:
-    """Whether a file is there with both of its ends, and of that size."""
+    """Return whether a Parquet file is there with both of its ends, and of size `size` if that is given."""
     try:
         with file.open("rb") as opened:
             found = os.fstat(opened.fileno()).st_size
@@ -181,7 +181,7 @@ def _is_parquet(file: Path, size: int | None = None) -> bool:
 
 
 def _pointed_to(log: Path) -> int | None:
-    """The version of the checkpoint that the pointer names; None where there is no such file that can be read."""
+    """Return the version of the checkpoint that the pointer names; None without a readable pointer."""
     try:
         return int(orjson.loads((log / _POINTER).read_bytes())["version"])
     except (FileNotFoundError, NotADirectoryError, ValueError, KeyError, TypeError):
@@ -200,7 +200,7 @@ def _remove(files: Iterable[Path]) -> None:
 
 @contextmanager
 def _alone(table: Path) -> Iterator[None]:
-    """One mends at a time: who comes second must not take back what was appended since."""
+    """Lock the table's history so that one process mends at a time, or a second would take back newer versions."""
     descriptor = os.open(table / "_delta_log", os.O_RDONLY)
     try:
         fcntl.flock(descriptor, fcntl.LOCK_EX)

@@ -1,6 +1,6 @@
-"""Delta Lake as this project uses it. Imports pyarrow and deltalake: import it where it is used.
+"""Reads, writes and upkeep of Delta Lake tables. Imports pyarrow and deltalake: import it where it is used.
 
-Here are only calls that let other threads run: `DeltaTable.is_deltatable`, `QueryBuilder` and the listing of a
+Only calls that let other threads run are used: `DeltaTable.is_deltatable`, `QueryBuilder` and the listing of a
 `DeltaStorageHandler` keep the interpreter's lock for as long as S3 hangs (measured with deltalake 1.6).
 """
 
@@ -30,7 +30,7 @@ ATTEMPTS = 20
 
 _FENCE = "mlops.fence"
 
-_RECENT = 100  # versions: eight minutes of shipping, and what is older than one the kernel has written by itself
+_RECENT = 100  # versions: eight minutes of shipping; the kernel writes files to disk by itself within a minute
 
 _FILE_BYTES = 64 << 20
 _WRITER = WriterProperties(compression="ZSTD", max_row_group_size=1 << 16)
@@ -38,14 +38,14 @@ _SMALL_FILES = 32
 
 
 class Batch(NamedTuple):
-    """Rows to append, and numbers that the table keeps with them: how far it has which source."""
+    """Rows to append, and the numbers that the table keeps with them: how far it has each source."""
 
     rows: pa.Table
     reached: Mapping[str, int]
 
 
 class Appender:
-    """Appends from sources, exactly once each; keeps its tables open, for to open one is to read its newest commits."""
+    """Appends entries of sources, each exactly once; keeps tables open, as opening one reads its newest commits."""
 
     def __init__(self) -> None:
         self._tables: dict[str, tuple[TableAddress, DeltaTable]] = {}
@@ -58,13 +58,14 @@ class Appender:
         numbers: range,
         new_rows: Callable[[DeltaTable, int], Batch],
     ) -> int:
-        """Append a source's rows of these numbers, unless the table has them; returns how many were appended.
+        """Append the rows of a source with these numbers, unless the table has them; return how many were appended.
 
-        On return they are durable, whoever appended them. What comes before them is taken to be so.
+        On return these rows are durable, whichever process appended them. Rows with smaller numbers are assumed to be
+        durable.
 
         The number up to which a source was appended is committed with its rows, as an application transaction. It is
-        read and written on one snapshot: when somebody else appends from the source meanwhile, the commit is refused,
-        and we look again. `new_rows(table, after)` gives the rows that follow number `after`.
+        read and written on one snapshot: if another process appends from the source meanwhile, the commit is refused,
+        and the table is read again. `new_rows(table, after)` returns the rows that follow number `after`.
         """
         upto = numbers[-1]
         for _ in range(ATTEMPTS):
@@ -97,7 +98,7 @@ class Appender:
 
 
 def append(at: TableAddress, table: DeltaTable, rows: pa.Table, reached: Mapping[str, int]) -> bool:
-    """Append to this snapshot, durably; False if somebody else has appended from the same sources since.
+    """Append to this snapshot, durably; return False if another process has appended from the same sources since.
 
     Raises StorageError.
     """
@@ -119,7 +120,7 @@ def append(at: TableAddress, table: DeltaTable, rows: pa.Table, reached: Mapping
 
 
 def make_durable(at: TableAddress, table: DeltaTable, after: int | None = None) -> None:
-    """Have what follows version `after` survive a loss of power; None is all that is not on disk for long anyway."""
+    """Make the versions after `after` survive a loss of power; None means all that may not be on disk yet."""
     if at.options is not None:
         return  # S3 has it for good
     folder = Path(at.uri)
@@ -130,13 +131,13 @@ def make_durable(at: TableAddress, table: DeltaTable, after: int | None = None) 
 
 
 def reached(at: TableAddress, table: DeltaTable, source: str) -> int:
-    """The number up to which the table has a source; 0 if it knows nothing of it. Raises StorageError."""
+    """Return the number up to which the table has a source; 0 if it has none of it. Raises StorageError."""
     with storage_errors("read", at):
         return table.transaction_version(source) or 0
 
 
 def open_table(at: TableAddress) -> DeltaTable | None:
-    """The table's newest snapshot; None if there is no table yet. Raises StorageError."""
+    """Return the table's newest snapshot; None if the table does not exist yet. Raises StorageError."""
     with storage_errors("open", at):
         try:
             return DeltaTable(at.uri, storage_options=at.options)
@@ -145,14 +146,17 @@ def open_table(at: TableAddress) -> DeltaTable | None:
 
 
 def open_or_create(at: TableAddress, schema: pa.Schema) -> DeltaTable:
-    """The table's newest snapshot. Statistics are kept of `INDEXED` only: they stay when rows are erased."""
+    """Return the table's newest snapshot, creating the table if there is none. Raises StorageError.
+
+    Statistics are kept of the columns `INDEXED` only, because statistics stay when rows are erased.
+    """
     found = open_table(at)
     if found is not None:
         return found
     with storage_errors("create", at):
         try:
             return _create(at, schema)
-        except CommitFailedError:  # somebody else created it at this moment
+        except CommitFailedError:  # another process created it at this moment
             if created := open_table(at):
                 return created
             raise
@@ -173,14 +177,15 @@ def _create(at: TableAddress, schema: pa.Schema) -> DeltaTable:
 
 
 INDEXED = ("event_time", "received_at", "at", "process", "sequence", "number")
-"""Columns by which files are skipped. Nothing of a person is in them, as in ids, which clients choose: the table's
-history keeps what they held."""
+"""Columns by which files are skipped. They hold nothing about a person, unlike ids, which clients choose: the table's
+history keeps their statistics for ever.
+"""
 
 
 def dataset(
     at: TableAddress, schema: pa.Schema, *, first: date | None = None, last: date | None = None
 ) -> pads.Dataset:
-    """The rows of a table, for pyarrow and DuckDB; an empty dataset if there is no table yet.
+    """Return the rows of a table, for pyarrow and DuckDB; an empty dataset if the table does not exist yet.
 
     Only partitions from `first` to `last` are listed: naming each file of a long log takes longer than reading a day.
     """
@@ -195,9 +200,9 @@ def dataset(
 def tidy(at: TableAddress) -> None:
     """Merge small files, make a checkpoint, and remove the files that no version of the last week needs.
 
-    Days that are over are merged as soon as they have two small files; in the newest one, and where rows arrive late,
-    `_SMALL_FILES` may wait. Rows keep their order, so a file's parts are hours. A merge that somebody else overtakes
-    is left to the next time. Raises StorageError.
+    Past days are merged as soon as they have two small files; the newest day, only when it has `_SMALL_FILES`. Rows
+    keep their order, so each part of a file covers some hours. A merge that another process overtakes is left to the
+    next call. Raises StorageError.
     """
     table = open_table(at)
     if table is None:
@@ -224,9 +229,10 @@ def tidy(at: TableAddress) -> None:
 
 @contextmanager
 def deletable(at: TableAddress) -> Iterator[DeltaTable]:
-    """The newest snapshot of a table from which rows may be deleted, for as long as this lasts.
+    """Hold a table open for deletions: yield its newest snapshot, and make the table append-only again at the end.
 
-    Who is killed meanwhile leaves it so: the audit says that an erasure did not finish, and the next one mends it.
+    A process killed meanwhile leaves the table open for deletions: the audit reports an erasure that did not finish,
+    and the next erasure closes it.
     """
     table = fenced(at, append_only="false")
     try:
@@ -236,10 +242,11 @@ def deletable(at: TableAddress) -> Iterator[DeltaTable]:
 
 
 def fenced(at: TableAddress, *, append_only: Literal["true", "false"] = "true") -> DeltaTable:
-    """The table's newest snapshot, for one change of its files: who works on an earlier one is refused from now on.
+    """Fence off earlier snapshots, whose commits fail from now on; return the newest, for one change of its files.
 
-    To delta-rs two compactions of one snapshot are no conflict, and both of them commit: every row is there twice. But
-    nobody commits over a change of the metadata. So each compaction begins with one, and of two the later counts.
+    delta-rs does not treat two compactions of one snapshot as a conflict: both commit, and every row is there twice.
+    But no commit succeeds over a change of the metadata. So each compaction begins with such a change, and of two
+    compactions only the later one commits.
     """
     for _ in range(ATTEMPTS):
         table = DeltaTable(at.uri, storage_options=at.options)
@@ -254,9 +261,9 @@ def fenced(at: TableAddress, *, append_only: Literal["true", "false"] = "true") 
 
 
 def replace_day(at: TableAddress, table: DeltaTable, day: date, rows: pa.RecordBatchReader) -> bool:
-    """Have only these rows on a day, durably; False if others changed the table since this snapshot.
+    """Replace the rows of a day, durably; return False if others changed the table since this snapshot.
 
-    `DeltaTable.delete` is not for us: it leaves files whose strings pyarrow cannot filter (string views, 1.6).
+    `DeltaTable.delete` cannot be used: it leaves files whose strings pyarrow cannot filter (string views, 1.6).
     """
     known = table.version()
     try:
@@ -268,17 +275,17 @@ def replace_day(at: TableAddress, table: DeltaTable, day: date, rows: pa.RecordB
 
 
 def remove_erased_files(at: TableAddress) -> None:
-    """Remove all files that the newest version does not need; the table cannot be read as it was before.
+    """Remove all files that the newest version does not need; earlier versions of the table can no longer be read.
 
-    What an append that was killed within the last hour has left goes with `tidy`, within a week: it cannot be told from
-    one that is under way.
+    Files that a killed append left within the last hour are removed by `tidy`, within a week: they cannot be told from
+    files of an append that is under way.
     """
     table = open_table(at)
     if table is None:
         return
     with storage_errors("remove files of", at):
-        make_durable(at, table)  # else a loss of power leaves versions whose files are gone
-        # Files that are in no version belong to an append that is under way now, or was killed: an hour tells.
+        make_durable(at, table)  # or a loss of power would leave versions whose files are gone
+        # Files in no version belong to an append that is under way, or was killed: after an hour it was killed.
         table.vacuum(retention_hours=0, enforce_retention_duration=False, dry_run=False)
         table.vacuum(retention_hours=1, enforce_retention_duration=False, dry_run=False, full=True)
 
@@ -293,15 +300,15 @@ def _crowded(table: DeltaTable) -> list[str]:
 
 
 def days_of(table: DeltaTable) -> list[date]:
-    """The days of which the snapshot has rows, in order."""
+    """Return the days of which the snapshot has rows, in order."""
     return sorted(set(pa.table(table.get_add_actions(flatten=True))["partition.date"].to_pylist()))
 
 
 def rows_of(at: TableAddress, table: DeltaTable, days: Sequence[tuple[str, str, str]] = ()) -> pads.Dataset:
-    """The rows of this snapshot.
+    """Return the rows of this snapshot, of all its days or of those that the filters `days` allow.
 
-    Arrow reads by a file system of its own: with deltalake's, which is Python, a thread of Arrow may still hold a
-    file when the interpreter ends, and takes the process down with SIGABRT (seen once in ten ends).
+    Arrow reads through its own file system: with deltalake's, which is Python, a thread of Arrow may still hold a file
+    when the interpreter ends, and kills the process with SIGABRT (seen once in ten ends).
     """
     filesystem: fs.FileSystem
     if at.options is None:
@@ -326,7 +333,7 @@ def _s3(options: Mapping[str, str]) -> fs.FileSystem:
 
 
 def window(since: datetime, until: datetime, roles: Sequence[Role]) -> pads.Expression:
-    """since <= event_time < until; names the partitions too, so that others are not opened."""
+    """Return the filter since <= event_time < until for `roles`; it names the date too, so other days stay unopened."""
     since, until = in_utc(since), in_utc(until)
     time, day = pads.field("event_time"), pads.field("date")
     return ((day >= since.date()) & (day <= until.date()) & (time >= since) & (time < until)) & pads.field("role").isin(
@@ -335,7 +342,7 @@ def window(since: datetime, until: datetime, roles: Sequence[Role]) -> pads.Expr
 
 
 def feature_types(table: DeltaTable) -> dict[str, pa.DataType]:
-    """The feature columns that a table has."""
+    """Return the feature columns of a table, with their Arrow types."""
     return {
         field.name: pa.string() if field.type.type == "string" else pa.float64()
         for field in table.schema().fields
@@ -345,7 +352,7 @@ def feature_types(table: DeltaTable) -> dict[str, pa.DataType]:
 
 @contextmanager
 def storage_errors(verb: str, at: TableAddress) -> Iterator[None]:
-    """Raise StorageError, or CorruptedError for a file that is gone or damaged, in place of what deltalake raises."""
+    """Translate errors of deltalake into StorageError, or into CorruptedError for a file that is gone or damaged."""
     try:
         yield
     except MlopsError:

@@ -1,4 +1,4 @@
-"""Where the log is: a folder, or a prefix in a bucket of S3."""
+"""Location of the log: a folder, or a prefix in a bucket of S3."""
 
 import tempfile
 import uuid
@@ -17,7 +17,7 @@ if TYPE_CHECKING:
     from boto3.session import Session
     from types_boto3_s3 import S3Client
 
-# A request that S3 leaves unanswered ends after TIMEOUT; it is tried again, but not begun after RETRY.
+# A request that S3 leaves unanswered ends after TIMEOUT; it is tried again, but no try begins later than RETRY.
 CONNECT_SECONDS = 5
 TIMEOUT_SECONDS = 20
 RETRY_SECONDS = 30
@@ -27,17 +27,17 @@ _OVERTAKEN = ("PreconditionFailed", "ConditionalRequestConflict", "NoSuchKey")
 
 
 class TableAddress(NamedTuple):
-    """What deltalake and Arrow need to find a table."""
+    """The address and options with which deltalake and Arrow open a table."""
 
     uri: str
-    """For deltalake: an absolute path, or an S3 URL, in which the key is escaped."""
+    """The address for deltalake: an absolute path, or an S3 URL, in which the key is escaped."""
     options: dict[str, str] | None
     path: str
-    """For Arrow, as it is written: an absolute path, or bucket/key."""
+    """The address for Arrow, unescaped: an absolute path, or bucket/key."""
 
 
 class Stored(NamedTuple):
-    """A small object of S3 as it is now."""
+    """A small object of S3, as it was read."""
 
     body: bytes
     tag: str
@@ -45,10 +45,11 @@ class Stored(NamedTuple):
 
 
 class LogLocation:
-    """`predictions/<model>`, `labels` and `erasures` below a folder or s3://bucket/prefix.
+    """The location of a log's tables (`predictions/<model>`, `labels`, `erasures`): a folder, or s3://bucket/prefix.
 
-    Paths and prefixes stand as they are written. S3 is found, and believed, as boto3 does: `AWS_*`, its files, the role
-    of the machine. Raises InvalidInputError for another kind of URL, and for a place that no Delta table can be at.
+    Paths and prefixes are taken literally. Endpoint, region and credentials of S3 are those of boto3: `AWS_*`, its
+    files, the role of the machine. Raises InvalidInputError for another kind of URL, and for a place that no Delta
+    table can be at.
 
     >>> LogLocation("s3://logs/mlops/").table("labels", options=False).uri
     's3://logs/mlops/labels'
@@ -67,7 +68,7 @@ class LogLocation:
         return None if self._on_s3 else Path(self.address)
 
     def read(self, name: str) -> Stored | None:
-        """An object of S3 beside the tables; None if it is not there. Raises StorageError."""
+        """Return an object of S3 next to the tables; None if it is not there. Raises StorageError."""
         with _s3_errors(self.address):
             try:
                 found = self._client.get_object(Bucket=self._bucket, Key=self._key(name))
@@ -77,9 +78,9 @@ class LogLocation:
             return Stored(found["Body"].read(), found["ETag"], (now - found["LastModified"]).total_seconds())
 
     def replace(self, name: str, body: bytes, *, expected: str | None) -> str | None:
-        """Write an object of S3, if it has the tag `expected` (None: if it is not there); returns its new tag.
+        """Write an object of S3 if its tag is `expected` (None: if it does not exist); return its new tag.
 
-        None if somebody else wrote first. Raises StorageError.
+        Returns None if another process wrote first. Raises StorageError.
         """
         from botocore.exceptions import ClientError
 
@@ -98,7 +99,7 @@ class LogLocation:
         return f"{self._prefix}/{name}".lstrip("/")
 
     def table(self, name: str, *, options: bool = True) -> TableAddress:
-        """The table, with credentials as they are now: those of a role change every hour."""
+        """Return the address of a table, with the credentials of this moment: those of a role change every hour."""
         if not self._on_s3:
             path = str(Path(self.address, name).absolute())
             return TableAddress(path, None, path)
@@ -108,7 +109,7 @@ class LogLocation:
         )
 
     def models(self) -> list[str]:
-        """Every model that has a table; raises StorageError."""
+        """Return every model that has a table; raises StorageError."""
         if not self._on_s3:
             return sorted(folder.parent.name for folder in Path(self.address).glob("predictions/*/_delta_log"))
         below = f"{self._prefix}/predictions/".lstrip("/")
@@ -120,7 +121,7 @@ class LogLocation:
         return sorted(prefix.removeprefix(below).rstrip("/") for prefix in found)
 
     def is_writable(self) -> bool:
-        """Whether anything can be written there now: something that says nothing is, and taken away."""
+        """Return whether the location can be written now, by writing a probe that holds no data and removing it."""
         try:
             if self._on_s3:
                 key = f"{self._prefix}/.writable-{uuid.uuid4().hex}".lstrip("/")

@@ -50,8 +50,8 @@ _LABELLED_AT_ONCE = 100_000  # about 200 MB, with the labels that are joined
 _ORDER = ("event_time", "process", "sequence")
 LABELS_TABLE = "labels"
 
-# A label is of the row whose request it names: other requests may have the same id. The label that holds is the one
-# that became known last; of those, the one that came last.
+# A label belongs to the row whose request it names: other requests may have the same id. The valid label is the one
+# that became known last; of several, the one that came last.
 _WITH_LABELS = """
 SELECT $model AS model, rows.*, label, labelled_at
 FROM rows LEFT JOIN (
@@ -65,7 +65,7 @@ ORDER BY event_time, process, sequence
 
 
 class _Answer(NamedTuple):
-    """What tells which of the rows that share an id holds it."""
+    """The columns that decide which of the rows that share an id holds it."""
 
     request: str
     event_time: datetime
@@ -77,25 +77,25 @@ class _Answer(NamedTuple):
 
     @property
     def precedence(self) -> tuple[bool, datetime, str, int]:
-        """Less for who was answered earlier; who was not answered comes last."""
+        """A sort key that puts rows answered earlier first, and rows without an answer last."""
         answered_at = self.received_at + timedelta(milliseconds=self.latency_ms)
         return self.prediction is None, answered_at, self.process, self.sequence
 
 
 class _Appended(NamedTuple):
-    """What came of appending some entries of a spool."""
+    """The result of appending some entries of a spool."""
 
     rows: int  # that this call appended
     reached: Mapping[tuple[str, str], int]  # by (process, model): the last sequence that the log has now
 
 
 class PredictionLog:
-    """`predictions/<model>`, partitioned by the date of the event, and `labels`, by the date they became known."""
+    """A log of tables: `predictions/<model>`, by the date of the event, and `labels`, by the date each became known."""
 
     def __init__(self, address: str | Path) -> None:
         self.place = LogLocation(address)
         self._shipping = threading.Lock()
-        self._refusals: Counter[str] = Counter()  # of tables, in a row
+        self._refusals: Counter[str] = Counter()  # consecutive refusals, by table
         self._try_at: dict[str, float] = {}  # by the table that entries are held back for, on `time.monotonic()`
 
     @cached_property
@@ -105,21 +105,22 @@ class PredictionLog:
         return Appender()
 
     def ship(self, spool: Spool) -> int:
-        """Append what the spool holds, each entry exactly once, and free what every other consumer has too.
+        """Append the spool's entries, each exactly once, and free those that every other consumer has too.
 
         Returns how many entries (predictions and labels) this call appended. Several processes may ship at once.
-        What one table does not take is held back (`spool.held`) and tried again; all others go on.
-        Raises StorageError when the log cannot be written now, within some minutes even if S3 says nothing: all is
-        kept, and the next call goes on.
+        Entries that a table does not take are held back (`spool.held`) and tried again; all other tables go on.
+
+        Raises StorageError if the log cannot be written now, within some minutes even if S3 does not answer: no entry
+        is lost, and the next call goes on.
         """
         with self._shipping, shipping_lock(spool.path, alone=False):
             return self.take_over(spool)
 
     def tidy(self) -> None:
-        """Merge small files and remove old ones, of every table; to be called every few minutes, by any process.
+        """Merge small files and remove old ones, in every table; to be called every few minutes, by any process.
 
-        Nothing is done while another process maintains the log. Raises StorageError, once all the others are tidy. Time
-        travel reaches a week back.
+        Does nothing while another process maintains the log. Raises StorageError, after all other tables are tidied.
+        Versions of the last week can still be read (time travel).
         """
         from mlops_dagster.predictions.log import delta
 
@@ -141,9 +142,10 @@ class PredictionLog:
         columns: Sequence[str] | None = None,
         roles: Sequence[Role] = ANSWERED,
     ) -> "pa.Table":
-        """Rows with since <= event_time < until, in the order of event time; an empty table if there are none.
+        """Return rows with since <= event_time < until, in the order of event time; an empty table if there are none.
 
-        A feature column that never had a value is all null; another column that is not there is an InvalidInputError.
+        A feature column that never had a value is all null; any other column that does not exist raises
+        InvalidInputError.
         """
         import pyarrow as pa
 
@@ -167,7 +169,7 @@ class PredictionLog:
         roles: Sequence[Role] = ANSWERED,
         wanted: Callable[[str], bool] = lambda _column: True,
     ) -> "Iterator[pa.RecordBatch]":
-        """`read`, in pieces and in no order: for more rows than should be in memory at once. `wanted` picks columns."""
+        """Yield the rows of `read` in pieces, in no order, if there are too many for memory. `wanted` picks columns."""
         from mlops_dagster.predictions.log import delta
 
         days = {"first": in_utc(since).date(), "last": in_utc(until).date()}
@@ -178,15 +180,15 @@ class PredictionLog:
                 batch_size=_ROWS_AT_ONCE,
                 batch_readahead=1,
                 fragment_readahead=1,
-                use_threads=False,  # they would queue up to a gigabyte of rows ahead of whoever is slower
+                use_threads=False,  # threads would queue up to a gigabyte of rows ahead of a slower reader
             ):
                 if batch.num_rows > 0:
                     yield batch
 
     def labelled(self, model: str, since: datetime, until: datetime, roles: Sequence[Role] = ANSWERED) -> "pa.Table":
-        """`read`, with `model`, the latest `label` and its time (`labelled_at`): null where none has come.
+        """Return the rows of `read` with `model`, their latest `label` and its time (`labelled_at`): null without one.
 
-        Of rows that share an id the one that holds it has the label.
+        Of rows that share an id, the one that holds the id has the label.
         """
         import pyarrow.dataset as pads
 
@@ -210,10 +212,10 @@ class PredictionLog:
             yield self.labelled(model, start, end, roles)
 
     def get(self, prediction_id: str, model: str | None = None) -> dict[str, object]:
-        """The answered row of a prediction, with the columns of `labelled`. Raises PredictionNotFoundError.
+        """Return the answered row of a prediction, with the columns of `labelled`. Raises PredictionNotFoundError.
 
-        Ids are per model: without `model` it is the first that has the id. Of rows that share one, it is the row that
-        holds it: that has a label, else that was answered first.
+        Ids are per model: without `model`, the first model that has the id is taken. Of rows that share an id, it is
+        the row that holds the id: the one with a label, or else the one answered first.
         """
         for candidate in [model] if model is not None else self.models():
             if (row := self._holder(candidate, prediction_id)) is not None:
@@ -224,7 +226,7 @@ class PredictionLog:
         )
 
     def _holder(self, model: str, prediction_id: str) -> dict[str, object] | None:
-        """The row of the model that holds an id, with its label; None if it has no such id."""
+        """Return the row of the model that holds an id, with its label; None if the model has no such id."""
         import pyarrow.dataset as pads
 
         its = pads.field("prediction_id") == prediction_id
@@ -245,21 +247,21 @@ class PredictionLog:
         return row
 
     def count(self, model: str, roles: Sequence[Role] = ANSWERED) -> int:
-        """How many rows the log holds: by default, one for every row that a client sent."""
+        """Return how many rows the log holds: by default, one for every row that a client sent."""
         import pyarrow.dataset as pads
 
         with self.prediction_rows(model) as dataset:
             return int(dataset.count_rows(filter=pads.field("role").isin(list(roles))))
 
     def count_between(self, model: str, since: datetime, until: datetime, roles: Sequence[Role] = ANSWERED) -> int:
-        """How many rows `read` would give."""
+        """Return how many rows `read` would return."""
         from mlops_dagster.predictions.log import delta
 
         with self.prediction_rows(model, first=in_utc(since).date(), last=in_utc(until).date()) as dataset:
             return int(dataset.count_rows(filter=delta.window(since, until, roles)))
 
     def count_labelled(self, model: str) -> int:
-        """How many predictions have a label."""
+        """Return how many predictions have a label."""
         with self.label_rows() as labels, _duckdb(labels) as connection:
             found = connection.execute(
                 "SELECT count(DISTINCT (prediction_id, request)) FROM labels WHERE model = ?", [model]
@@ -267,16 +269,16 @@ class PredictionLog:
         return int(found[0]) if found else 0
 
     def label_counts(self, model: str, since: datetime) -> dict[date, int]:
-        """How many labels the log has of the predictions of each day since then, every correction counted too.
+        """Return how many labels the log has of the predictions of each day since `since`; every correction counts too.
 
-        A report of a day is out of date when this is no longer what it was. Only two columns are read.
+        A report of a day is out of date when this number has changed since. Only two columns are read.
         """
         import pyarrow as pa
         import pyarrow.compute as pc
         import pyarrow.dataset as pads
 
         with self.label_rows(since=in_utc(since)) as labels:
-            if "event_time" not in labels.schema.names:  # of an earlier release
+            if "event_time" not in labels.schema.names:  # written by an earlier release
                 return {}
             chosen = (pads.field("model") == model) & (pads.field("event_time") >= in_utc(since))
             days: Counter[date] = Counter()
@@ -286,14 +288,14 @@ class PredictionLog:
         return dict(days)
 
     def models(self) -> list[str]:
-        """Every model that has a table."""
+        """Return every model that has a table."""
         return self.place.models()
 
     @contextmanager
     def prediction_rows(
         self, model: str, *, first: date | None = None, last: date | None = None
     ) -> "Iterator[pads.Dataset]":
-        """The model's table, or its days from first to last. What cannot be read is StorageError or CorruptedError."""
+        """Open the model's table, or its days from `first` to `last`; errors are StorageError or CorruptedError."""
         from mlops_dagster.predictions.log import columns, delta
 
         at = self.place.table(predictions_table(model))
@@ -304,13 +306,13 @@ class PredictionLog:
         return [*(predictions_table(model) for model in self.models()), LABELS_TABLE]
 
     def take_over(self, spool: Spool) -> int:
-        """`ship`, for who holds the lock of the spool."""
-        spool.index()  # late arms that it finds go with the rest: an erasure must leave none behind
+        """Do the work of `ship`, for a caller that holds the lock of the spool."""
+        spool.index()  # ships the late arms that it finds too: an erasure must leave none behind
         appended = self._append_held(spool)
         while True:
             with _uncollected():
                 entries, held = spool.next_for_log(_ENTRIES_AT_ONCE)
-            # Counts of shed scorings go to no table; those at the end wait there, for what the log knows is the mark.
+            # Counts of shed scorings go to no table; at the end they stay unmarked, as a mark is a number the log has.
             while entries and entries[-1].is_shed:
                 entries.pop()
             if not entries:
@@ -320,9 +322,9 @@ class PredictionLog:
         return appended
 
     def _append_or_hold(self, spool: Spool, entries: Sequence[Entry], held: Mapping[str, str]) -> int:
-        """Append to each table that takes its entries; those of others are kept out of the way, until it does.
+        """Append entries to the tables that take them, and hold the others back; return how many were appended.
 
-        Raises StorageError where the log cannot be written at all: then nothing is moved.
+        Raises StorageError if the log cannot be written at all: then nothing is moved.
         """
         appended, aside, reached = 0, {}, {}
         for table, rows in _by_table(entries).items():
@@ -342,7 +344,7 @@ class PredictionLog:
         return appended
 
     def _append_held(self, spool: Spool) -> int:
-        """Try the tables that entries are held back for, each now and then."""
+        """Try again the tables that entries are held back for, each after its pause; return how many were appended."""
         appended = 0
         for table in spool.held.reasons():
             if time.monotonic() < self._try_at.get(table, 0.0):
@@ -357,13 +359,15 @@ class PredictionLog:
                 self._refused(table, error.told)
             else:
                 del self._refusals[table]
-                logger.warning("%s takes its entries again; all that were held back are in the log", table)
+                logger.warning("%s accepts its entries again; all that were held back are in the log", table)
         return appended
 
     def _refused(self, table: str, reason: str) -> None:
         self._refusals[table] += 1
         self._try_at[table] = time.monotonic() + min((self._refusals[table] - 1) * _STEP_SECONDS, _TRY_AGAIN_SECONDS)
-        logger.error("%s of the log takes no entries; they are kept, and the other tables go on: %s", table, reason)
+        logger.error(
+            "%s of the log refuses its entries; they are held back, and the other tables go on: %s", table, reason
+        )
 
     def _append(self, spool_id: str, entries: Sequence[Entry]) -> _Appended:
         tables = _by_table(entries)
@@ -380,7 +384,7 @@ class PredictionLog:
         except MlopsError:
             raise
         except Exception as error:
-            # Neither its text nor its trace is told: they may have somebody's values.
+            # The error's text and trace are left out: they may hold a person's data.
             kind = type(error).__name__
             raise CorruptedError(f"entries for {table} of the log cannot be made rows ({kind})") from error
 
@@ -394,7 +398,7 @@ class PredictionLog:
                     for entry, row in rows
                     if row is not None and entry.number > after
                 ]
-                # Beside the spool's own number: an audit without the spool knows the last number of each process.
+                # In addition to the spool's number: so an audit without the spool knows each process's last number.
                 reached = {row["process"]: sequence for _, sequence, row in new}
                 found = columns.prediction_table(new, delta.feature_types(table))
             return delta.Batch(found, {process_transaction(name): number for name, number in reached.items()})
@@ -404,7 +408,7 @@ class PredictionLog:
         return self._appender.append_once(at, columns.PREDICTIONS, spool_id, numbers, new_rows)
 
     def _append_labels(self, spool_id: str, entries: Sequence[Entry]) -> int:
-        """Late arms are counts and give no row, but the table notes that it was given them: none stays in the spool."""
+        """Append labels; late arms give no row, but their numbers are committed too, so none stays in the spool."""
         from mlops_dagster.predictions.log import columns, delta
 
         def new_rows(_table: "DeltaTable", after: int) -> "delta.Batch":
@@ -417,10 +421,10 @@ class PredictionLog:
 
     @contextmanager
     def label_rows(self, *, since: datetime | None = None) -> "Iterator[pads.Dataset]":
-        """Labels of predictions that were made since then."""
+        """Open the labels of the predictions made since `since`, or all labels."""
         from mlops_dagster.predictions.log import columns, delta
 
-        # No label is known before its prediction is made; a day is for clocks that are not quite right.
+        # No label is known before its prediction is made; one day more allows for inaccurate clocks.
         first = None if since is None else since.date() - timedelta(days=1)
         at = self.place.table(LABELS_TABLE)
         with delta.storage_errors("read", at):
@@ -428,7 +432,7 @@ class PredictionLog:
 
 
 def _by_table(entries: Sequence[Entry]) -> "Mapping[str, Sequence[_Row]]":
-    """The entries by the table of the log that they go to; counts of shed scorings are for the rollups only."""
+    """Group entries by their table of the log; counts of shed scorings are left out, as only the rollups use them."""
     tables: defaultdict[str, list[_Row]] = defaultdict(list)
     with _uncollected():
         for entry in entries:
@@ -443,12 +447,12 @@ def _by_table(entries: Sequence[Entry]) -> "Mapping[str, Sequence[_Row]]":
 
 
 def _reached(rows: "Sequence[_Row]") -> dict[tuple[str, str], int]:
-    """The last sequence of each process and model."""
+    """Return the last sequence number of each process and model."""
     return {(row["process"], row["model"]): entry.sequence or 0 for entry, row in rows if row is not None}
 
 
 def process_transaction(process: str) -> str:
-    """The name under which a model's table keeps the last sequence number that it was given of a process."""
+    """Return the name under which a model's table keeps the last sequence number of a process that it was given."""
     return f"process {process}"
 
 
@@ -457,7 +461,7 @@ def predictions_table(model: str) -> str:
 
 
 def model_of(table: str) -> str:
-    """The model of a table of predictions."""
+    """Return the model of a table of predictions."""
     return table.removeprefix(predictions_table(""))
 
 
@@ -469,8 +473,11 @@ def _with_labels(model: str, rows: "pa.Table", labels: "pads.Dataset | pa.Table"
 
 @contextmanager
 def _uncollected() -> Iterator[None]:
-    """A batch is a hundred thousand objects that live until it is written. The collector would walk through all of
-    them several times and free none: a third of the shipper's time."""
+    """Pause the garbage collector.
+
+    A batch is a hundred thousand objects that live until it is written. The collector would walk through all of them
+    several times and free none: a third of the shipper's time.
+    """
     was_on = gc.isenabled()
     gc.disable()
     try:

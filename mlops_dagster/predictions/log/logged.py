@@ -1,4 +1,4 @@
-"""What the log holds, by number; each table as it is in one snapshot.
+"""The log's content by sequence number; each table as it is in one snapshot.
 
 Imports pyarrow and deltalake: import it where it is used.
 """
@@ -19,20 +19,20 @@ from mlops_dagster.predictions.log.log import LABELS_TABLE, PredictionLog, predi
 
 @dataclass(slots=True)
 class Logged:
-    """The rows of every model, and how far the tables say that they are."""
+    """The rows of every model by number, and the numbers up to which the tables were given rows."""
 
     held: defaultdict[Source, Held] = field(default_factory=lambda: defaultdict(Held))
     given: defaultdict[Source, int] = field(default_factory=lambda: defaultdict(int))
-    """The last number that the model's table was given of a process, as the snapshot says that has the rows."""
+    """The last number of a process that the model's table was given, in the snapshot that the rows were read from."""
     reached: defaultdict[str, int] = field(default_factory=lambda: defaultdict(int))
-    """The last entry that any table was given of a spool."""
+    """The last entry of a spool that any table was given."""
     problems: list[str] = field(default_factory=list)
 
 
 def read_log(log: PredictionLog, sources: Collection[Source], spools: Collection[str]) -> Logged:
-    """Read all predictions, and how far each of these spools is there. `sources` may have no rows there.
+    """Read the numbers of all predictions, and how far the log has each of these spools; `sources` may have no rows.
 
-    Memory is that of a batch of rows, and of the gaps in their numbers. Raises StorageError.
+    Memory use is that of a batch of rows, and of the gaps in their numbers. Raises StorageError.
     """
     found = Logged()
     for model in log.models():
@@ -55,9 +55,9 @@ def _note_reached(found: Logged, at: TableAddress, table: DeltaTable, spools: Co
 
 
 def _read_model(at: TableAddress, model: str, found: Logged) -> DeltaTable | None:
-    """Add the rows of a model; returns the snapshot that has them.
+    """Add the numbers of a model's rows to `found`; return the snapshot that has them.
 
-    A file that is gone is a loss if the newest snapshot needs it; else it was merged or erased since, and the newest
+    A missing file is a loss if the newest snapshot needs it; otherwise it was merged or erased since, and the newest
     snapshot is read.
     """
     for _ in range(delta.ATTEMPTS):
@@ -75,7 +75,7 @@ def _read_model(at: TableAddress, model: str, found: Logged) -> DeltaTable | Non
 
 
 def _gather_files(at: TableAddress, table: DeltaTable, held: defaultdict[str, Held]) -> dict[str, str]:
-    """Add the rows of every file to `held`; returns the files that cannot be read, and why."""
+    """Add the rows of every file to `held`; return the files that cannot be read, with the reasons."""
     lost: dict[str, str] = {}
     with delta.storage_errors("read", at):
         for file in delta.rows_of(at, table).get_fragments():

@@ -1,8 +1,8 @@
-"""One maintainer of a log at a time (who compacts, erases or repairs), over all machines that share the log.
+"""Lease of a log: one maintainer (compaction, erasure, repair) at a time, on all machines that share the log.
 
-The lease is kept where the log is, for whoever reaches the log reaches it: a lock on a file, or an object that is
-written on condition. It saves work. That no row is doubled or lost does not depend on it, since a holder that stood
-still for an hour goes on as if it held it yet: see `delta.fenced`.
+The lease is stored where the log is, because every maintainer reaches that place: a lock on a file, or an object of S3
+that is written on condition. The lease only saves work. It does not protect rows from being doubled or lost, because a
+holder that stood still for an hour goes on as if it still had the lease: `delta.fenced` protects them.
 """
 
 import fcntl
@@ -20,10 +20,10 @@ from mlops_dagster.errors import AlreadyRunningError, StorageError
 from mlops_dagster.predictions.log.location import LogLocation
 
 LEASE_SECONDS = 60.0
-"""An object that its holder has not renewed for so long is of a holder that died."""
+"""Time without renewal after which the holder of a lease on S3 is taken for dead."""
 
 MAINTAINER_SECONDS = 300.0
-"""How long a command waits for another maintainer."""
+"""The longest time that a command waits for another maintainer."""
 
 _NAME = "maintainer.json"
 _LOOK_SECONDS = 0.2
@@ -31,7 +31,7 @@ _LOOK_SECONDS = 0.2
 
 @contextmanager
 def maintaining(place: LogLocation, *, wait_seconds: float = 0.0) -> Iterator[None]:
-    """Hold the lease of a log until the end of the block; wait for it for so long.
+    """Hold the lease of a log until the end of the block; wait for it at most `wait_seconds`.
 
     Raises StorageError, and AlreadyRunningError, which names the holder.
     """
@@ -86,11 +86,11 @@ def _leased(place: LogLocation, wait_seconds: float) -> Iterator[None]:
     finally:
         done.set()
         renewing.join()
-        place.replace(_NAME, b"{}", expected=tags[-1])  # free; nothing is done to an heir's
+        place.replace(_NAME, b"{}", expected=tags[-1])  # frees it, unless another holder has it
 
 
 def _take(place: LogLocation) -> str | None:
-    """The tag of our lease; None if somebody holds it."""
+    """Take the lease and return its tag; None if another process holds it."""
     found = place.read(_NAME)
     if found is not None and _holder(found.body) is not None and found.age_seconds < LEASE_SECONDS:
         return None
@@ -104,9 +104,9 @@ def _renew(place: LogLocation, tags: list[str], done: threading.Event) -> None:
         try:
             tag = place.replace(_NAME, _content(number), expected=tags[-1])
         except StorageError:
-            continue  # S3 is away for everybody
+            continue  # S3 is away, so no other process can take the lease
         if tag is None:
-            return  # an heir has it: what is begun here is refused at its commit
+            return  # another process has it: changes begun here are refused at their commit
         tags.append(tag)
 
 

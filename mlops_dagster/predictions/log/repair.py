@@ -1,4 +1,4 @@
-"""Repair of a log that holds rows more than once, as two compactions at once leave it: one of each row stays."""
+"""Repair of a log that has rows more than once, as two simultaneous compactions leave them: one of each stays."""
 
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
@@ -18,31 +18,31 @@ if TYPE_CHECKING:
 
     from mlops_dagster.predictions.log.location import TableAddress
 
-# What makes a row that row: a process numbers its predictions of a model, a spool its labels.
+# The columns that identify a row: a process numbers its predictions of a model, a spool its labels.
 _PREDICTION = ("process", "sequence")
 _LABEL = ("model", "prediction_id", "request", "number", "received_at")
 
 
 @dataclass(frozen=True, slots=True)
 class Doubled:
-    """What one table of the log holds more than once."""
+    """The rows that one table of the log holds more than once, counted."""
 
     table: str
     rows: int
     surplus: int
-    """How many rows have to go, so that one of each stays."""
+    """The number of rows to remove so that one of each stays."""
     days: int
-    """In which they are."""
+    """The number of days that these rows are in."""
 
 
 class _Day(NamedTuple):
     rows: "pads.Dataset"
     first: "npt.NDArray[np.bool_]"
-    """Of each row, in order: it is the first of its kind."""
+    """For each row, in order: true if it is the first of its kind."""
 
 
 def find_doubled(log: PredictionLog) -> list[Doubled]:
-    """What every table holds more than once, and changes nothing. Memory is that of the keys of a day.
+    """Count the rows that each table holds more than once; nothing is changed. Memory use is that of a day's keys.
 
     Raises StorageError.
     """
@@ -50,10 +50,10 @@ def find_doubled(log: PredictionLog) -> list[Doubled]:
 
 
 def repair(log: PredictionLog) -> list[Doubled]:
-    """Leave one of each row that is there more than once; returns what was found.
+    """Leave one of each row that a table holds more than once; return the counts found before.
 
-    A day is replaced in one commit: who is killed leaves days as they were or repaired, and a repeated call goes on.
-    Counts in the rollups are of the spool, and were right all along. Raises StorageError, and AlreadyRunningError while
+    A day is replaced in one commit: a killed repair leaves each day as it was or repaired, and a repeated call goes on.
+    Counts in the rollups come from the spool, and were never wrong. Raises StorageError, and AlreadyRunningError while
     another process maintains the log.
     """
     with maintaining(log.place, wait_seconds=MAINTAINER_SECONDS):
@@ -130,5 +130,5 @@ def _first_rows(day: _Day) -> "Iterator[pa.RecordBatch]":
 
 
 def _in_order(rows: "pads.Dataset", columns: Sequence[str]) -> "Iterator[pa.RecordBatch]":
-    """The same rows in the same order each time."""
+    """Yield the same rows in the same order at each call."""
     yield from rows.to_batches(columns=list(columns), use_threads=False, batch_readahead=1, fragment_readahead=1)

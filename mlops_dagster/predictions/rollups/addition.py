@@ -1,4 +1,4 @@
-"""How a tally is added to the rollups, within the caller's transaction, on SQLite and PostgreSQL alike."""
+"""Addition of a tally to the rollups, within the caller's transaction, on SQLite and PostgreSQL alike."""
 
 import hashlib
 from dataclasses import fields
@@ -39,7 +39,7 @@ _OUTCOMES = attrgetter(*(each.name for each in fields(Outcomes)))
 
 
 def move_cursor(connection: Connection, spool: str, seen: int, number: int) -> bool:
-    """Move a spool's cursor on, unless it has moved since it was seen."""
+    """Move a spool's cursor from `seen` to `number`; return False, and do nothing, if it has moved since."""
     if cursor(connection, spool) != seen:
         return False
     connection.execute(cursors.delete().where(cursors.c.spool == spool))
@@ -48,17 +48,17 @@ def move_cursor(connection: Connection, spool: str, seen: int, number: int) -> b
 
 
 def knows(connection: Connection, spool: str) -> bool:
-    """Whether anything was ever added of a spool."""
+    """Return whether any entry of a spool was ever added."""
     return connection.scalar(select(cursors.c.spool).where(cursors.c.spool == spool)) is not None
 
 
 def cursor(connection: Connection, spool: str) -> int:
-    """The last entry of a spool that was added; 0 of a new one."""
+    """Return the number of the last entry of a spool that was added; 0 for a new spool."""
     return connection.scalar(select(cursors.c.number).where(cursors.c.spool == spool)) or 0
 
 
 def add_tally(connection: Connection, add: Tally) -> None:
-    """Add the counts, within the caller's transaction."""
+    """Add the counts of a tally, within the caller's transaction."""
     count_firsts(connection, add)
     ids = _arm_ids(connection, add.arms())
     upsert(connection, minutes, ((ids[arm], minute, *_ARM(counts)) for (arm, minute), counts in add.minutes.items()))

@@ -1,4 +1,4 @@
-"""The features and scores of what one arm served, counted in their bins: a column at a time."""
+"""Features and scores of the rows that one arm served, counted in their bins: one column at a time."""
 
 from collections.abc import Iterator, Mapping, Sequence
 from typing import NamedTuple, TypeAlias
@@ -22,7 +22,7 @@ class Cells(NamedTuple):
 
 
 class FeatureCounter:
-    """Of each row only the columns that have bins are kept."""
+    """A counter of features and scores, by hour; of each row it keeps only the columns that have bins."""
 
     def __init__(self, bins: Mapping[str, Bins]) -> None:
         self._bins = {name: its_bins for name, its_bins in bins.items() if name != "score"}
@@ -33,7 +33,7 @@ class FeatureCounter:
         self._score_hours: list[int] = []
 
     def add(self, prediction: PredictionEntry, hour: int) -> None:
-        """A row that the model was given."""
+        """Add a row that the model was given, served in hour `hour`."""
         self._rows.append(tuple(map(prediction["features"].get, self._bins)))
         self._hours.append(hour)
         if prediction["status"] == "ok":
@@ -41,7 +41,7 @@ class FeatureCounter:
             self._score_hours.append(hour)
 
     def cells(self) -> Iterator[Cells]:
-        """The counts of everything that was added."""
+        """Yield the counts of all rows added, by column and hour."""
         hours, places = np.unique(self._hours, return_inverse=True)
         for (name, bins), values in zip(self._bins.items(), zip(*self._rows, strict=True), strict=bool(self._rows)):
             yield from _count(name, bins, values, hours, places)
@@ -53,7 +53,7 @@ class FeatureCounter:
 def _count(
     name: str, bins: Bins, values: Sequence[Value], hours: npt.NDArray[np.int64], places: npt.NDArray[np.intp]
 ) -> Iterator[Cells]:
-    """Count all hours at once: `places` says which of them each value belongs to."""
+    """Yield a column's counts, one hour at a time; `places` gives the index into `hours` of each value."""
     cells = places * bins.size + _index(bins, values)
     counts = np.bincount(cells, minlength=len(hours) * bins.size).reshape(len(hours), bins.size)
     for hour, of_hour in zip(hours.tolist(), counts, strict=True):
@@ -61,7 +61,7 @@ def _count(
 
 
 def _index(bins: Bins, values: Sequence[Value]) -> npt.NDArray[np.intp]:
-    """The cell of each value; one of the wrong kind counts as missing: it must not stop the rollups."""
+    """Return the bin of each value; a value of the wrong kind counts as missing, so that it cannot stop the rollups."""
     match bins:
         case NumericBins():
             return bins.index([value if isinstance(value, (int, float)) else None for value in values])

@@ -1,4 +1,4 @@
-"""What the rollups hold of two versions that scored the same requests."""
+"""Rollups of two versions that scored the same requests."""
 
 from collections import defaultdict
 from collections.abc import Mapping, Sequence
@@ -21,7 +21,7 @@ _DAY_MINUTES = 24 * 60
 
 
 class Cohort(NamedTuple):
-    """The units of some minutes, or the rows of a day, of event time, and how many of them have a label."""
+    """The units of some minutes, or the rows of a day, in event time, and how many of them have a label."""
 
     units: int
     labelled: int
@@ -35,7 +35,7 @@ class Pair(NamedTuple):
     challenger: str
 
     def both_scored(self, rollups: Rollups, starts: Sequence[datetime], until: datetime) -> list[BothScored]:
-        """Return the requests that both scored from each of the starts on; the starts rise, there is one at least."""
+        """Count the requests that both scored, from each of `starts` (ascending, at least one) on to `until`."""
         span = span_of(pairs, starts)
         query = (
             select(span, *(sum_of(pairs, each.name) for each in fields(BothScored)))
@@ -74,7 +74,7 @@ class Pair(NamedTuple):
         return [PairedCounts(*row[1:]) for row in rollups.rows(query)]
 
     def cohorts(self, rollups: Rollups, since: datetime, until: datetime) -> dict[datetime, Cohort]:
-        """Return the units that both predicted, by the beginning of their ten minutes."""
+        """Return the units that both versions predicted, by the beginning of their ten minutes."""
         scored = (
             select(_cohort(pairs), func.sum(pairs.c.units))
             .where(self._its(pairs), within(pairs, since, until))
@@ -95,7 +95,7 @@ class Pair(NamedTuple):
 
 
 def arm_cohorts(rollups: Rollups, model: str, version: str, since: datetime, until: datetime) -> dict[datetime, Cohort]:
-    """Return the units that a version answered beside another, by the beginning of their ten minutes."""
+    """Return the units that a version answered while it shared the traffic, by the beginning of their ten minutes."""
     query = (
         select(_cohort(minutes), func.sum(minutes.c.units), func.sum(minutes.c.unit_labels))
         .join_from(arms, minutes, arms.c.id == minutes.c.arm)
@@ -107,7 +107,7 @@ def arm_cohorts(rollups: Rollups, model: str, version: str, since: datetime, unt
 
 
 def champion_days(rollups: Rollups, model: str, version: str, since: datetime, until: datetime) -> dict[date, Cohort]:
-    """Return the rows that a version answered as champion, by their day in UTC, and how many have a label."""
+    """Return the rows that a version answered as champion, and how many have a label, by day (UTC)."""
     day = (minutes.c.minute // MINUTES_A_DAY).label("day")
     query = (
         select(day, func.sum(minutes.c.rows - minutes.c.failed_rows), func.sum(minutes.c.labelled))

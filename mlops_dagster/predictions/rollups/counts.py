@@ -1,10 +1,10 @@
-"""Counts of what versions did: they add up over minutes, replicas and roles, and nothing else is evidence."""
+"""Counts of each version's events: they add up over minutes, replicas and roles, and are the only evidence."""
 
 from dataclasses import dataclass, fields
 from typing import Literal, Self, TypeAlias
 
 BadEvent: TypeAlias = Literal["error", "slow", "wrong"]
-"""A failed request, a slow answer, a wrong prediction."""
+"""The kind of a bad event: a failed request, a slow answer, or a wrong prediction."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -20,12 +20,12 @@ class _Sums:
 
 @dataclass(frozen=True, slots=True)
 class EventCounts(_Sums):
-    """What one arm did.
+    """The event counts of one arm.
 
-    `requests`, `errors` and `slow` are requests, however many rows they have; `rows`, `failed_rows`, `labelled` and
-    `wrong` are rows. The others are independent, evidence is made of them: `bad_errors` and `bad_slow` leave out all
-    but the first of each routing key in a rollout; `units` are rows that speak for their request and key (`units.py`)
-    and were answered, `unit_labels` those of them whose label has come, and `bad_wrong` those that were wrong.
+    `requests`, `errors` and `slow` count requests, however many rows they have; `rows`, `failed_rows`, `labelled` and
+    `wrong` count rows. The others count independent events, from which evidence is made: `bad_errors` and `bad_slow`
+    count only the first of each routing key in a rollout; `units` are answered rows that speak for their request and
+    key (`units.py`), `unit_labels` those of them whose label has come, and `bad_wrong` those of them that were wrong.
     """
 
     requests: int = 0
@@ -42,22 +42,22 @@ class EventCounts(_Sums):
     bad_wrong: int = 0
 
     def bad(self, metric: BadEvent) -> int:
-        """Return the independent bad events of that kind."""
+        """Return the number of independent bad events of a kind."""
         return {"error": self.bad_errors, "slow": self.bad_slow, "wrong": self.bad_wrong}[metric]
 
     def chances(self, metric: BadEvent) -> int:
-        """Return how many there could have been."""
+        """Return the number of chances for a bad event of a kind: labelled units for "wrong", or else requests."""
         return self.unit_labels if metric == "wrong" else self.requests
 
     @property
     def unlabelled(self) -> int:
-        """Rows that were answered and whose label has not come, or never will."""
+        """The number of answered rows without a label, whether it comes later or never."""
         return max(self.rows - self.failed_rows - self.labelled, 0)
 
 
 @dataclass(frozen=True, slots=True)
 class PairedCounts(_Sums):
-    """Labelled units that both versions predicted. A win is the challenger right and the champion wrong."""
+    """Labelled units that both versions predicted. In a win the challenger is right and the champion wrong."""
 
     wins: int = 0
     losses: int = 0
@@ -69,13 +69,13 @@ class PairedCounts(_Sums):
 
     @property
     def swapped(self) -> "PairedCounts":
-        """The same, seen from the other version."""
+        """The same counts with champion and challenger exchanged."""
         return PairedCounts(self.losses, self.wins, self.ties)
 
 
 @dataclass(frozen=True, slots=True)
 class BothScored(_Sums):
-    """Requests that both versions scored, and those on which one of them failed, or both (the first of each key)."""
+    """Requests that both versions scored, and how many of them one or both failed (the first of a key each minute)."""
 
     requests: int = 0
     challenger_failed: int = 0
@@ -84,10 +84,10 @@ class BothScored(_Sums):
 
     @property
     def discordant(self) -> int:
-        """How often exactly one of the two failed."""
+        """The number of requests that exactly one of the two failed."""
         return self.challenger_failed + self.champion_failed
 
     @property
     def swapped(self) -> "BothScored":
-        """The same, seen from the other version."""
+        """The same counts with champion and challenger exchanged."""
         return BothScored(self.requests, self.champion_failed, self.challenger_failed, self.both_failed)

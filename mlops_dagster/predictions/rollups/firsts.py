@@ -1,4 +1,4 @@
-"""What counts once: a key's first bad event, and the row that speaks for a unit with its label."""
+"""Events that count once: a key's first bad event, and the row that speaks for a unit, with its label."""
 
 from collections import defaultdict
 from collections.abc import Collection, Sequence
@@ -21,15 +21,15 @@ from mlops_dagster.predictions.rollups.units import key_unit
 from mlops_dagster.predictions.rollups.upsert import upsert
 
 _KEPT_MINUTES: Final = 60 * 24 * 60
-"""Rows that speak for a unit are kept so long: a rollout and the labels that come late for it take less."""
+"""The time for which rows that speak for a unit are kept: longer than a rollout and its late labels take."""
 _KEY_MINUTES: Final = 24 * 60
-"""Keys of a minute are kept so long, for entries of several spools come within hours. Later ones count again."""
+"""The time for which keys of a minute are kept: spools' entries come within hours. Later ones count again."""
 _AT_ONCE: Final = 10_000
-"""Keys in one statement: SQLite takes up to 32,766 parameters."""
+"""The number of keys in one statement: SQLite takes up to 32,766 parameters."""
 
 
 def count_firsts(connection: Connection, add: Tally) -> None:
-    """Count what counts once, for a routing key or a unit, and has not been counted yet."""
+    """Count events that count once for a routing key or a unit and have not been counted yet."""
     _count_first_of_each_key(connection, add)
     _count_first_of_each_minute(connection, add)
     _count_units(connection, add)
@@ -50,7 +50,7 @@ def _count_first_of_each_key(connection: Connection, add: Tally) -> None:
 
 
 def _count_first_of_each_minute(connection: Connection, add: Tally) -> None:
-    """Of the requests of one key the first of a minute counts, whether anybody failed on it or not."""
+    """Count the first request of each key and minute, whether a version failed on it or not."""
     groups: defaultdict[PairMinute, dict[str, FirstOfMinute]] = defaultdict(dict)
     for request in add.first_of_minute:
         groups[request.at].setdefault(key_unit(request.key), request)
@@ -71,7 +71,7 @@ def _count_first_of_each_minute(connection: Connection, add: Tally) -> None:
 
 
 def _count_units(connection: Connection, add: Tally) -> None:
-    """The first row to be answered of a unit speaks for it from then on."""
+    """Make the first answered row of each unit speak for it from then on, and count the units."""
     groups: defaultdict[str, dict[str, UnitScored]] = defaultdict(dict)
     for scored in add.answered_units:
         groups[_model(scored)].setdefault(scored.unit, scored)
@@ -88,7 +88,7 @@ def _count_units(connection: Connection, add: Tally) -> None:
 
 
 def _count_labels(connection: Connection, add: Tally) -> None:
-    """A label counts if its row speaks for its unit."""
+    """Count the labels whose row speaks for its unit."""
     speaking = {*_speaking(connection, [label.scored for label in add.unit_labels])}
     for label in add.unit_labels:
         if label.scored in speaking:
@@ -96,7 +96,7 @@ def _count_labels(connection: Connection, add: Tally) -> None:
 
 
 def _speaking(connection: Connection, rows: Sequence[UnitScored]) -> list[UnitScored]:
-    """Those of the rows that speak for their units."""
+    """Return those of the rows that speak for their units."""
     wanted: defaultdict[str, set[str]] = defaultdict(set)
     for row in rows:
         wanted[_model(row)].add(row.unit)
@@ -127,7 +127,7 @@ def _count_label(add: Tally, label: UnitLabel) -> None:
 
 
 def _speakers(connection: Connection, model: str, wanted: Collection[str]) -> dict[str, str]:
-    """Which request speaks for each of these units, by the digest of its name."""
+    """Return the request that speaks for each of these units, as the digest of its name."""
     its = (units.c.model == model) & units.c.unit.in_(wanted)
     return {row.unit: row.request for row in connection.execute(select(units.c.unit, units.c.request).where(its))}
 
@@ -142,7 +142,7 @@ def _model(row: UnitScored) -> str:
 
 
 def forget_keys(connection: Connection, model: str, keys: Collection[str]) -> None:
-    """Know nothing of these routing keys any more."""
+    """Delete every trace of these routing keys of a model."""
     everything = sorted(map(key_unit, keys))
     key_of_unit = func.substr(units.c.unit, func.length(units.c.unit) - len(everything[0]) + 1)
     for its in (everything[start : start + _AT_ONCE] for start in range(0, len(everything), _AT_ONCE)):
@@ -152,5 +152,5 @@ def forget_keys(connection: Connection, model: str, keys: Collection[str]) -> No
 
 
 def _digest(request: str) -> str:
-    """Return what stands for the name of a request, which may be of any length."""
+    """Return a short digest for the name of a request, which may be of any length."""
     return blake2b(request.encode(), digest_size=8).hexdigest()

@@ -1,4 +1,4 @@
-"""Folds entries of the spool into a tally: pure, and each entry once."""
+"""Fold of spool entries into a tally: pure, each entry once."""
 
 from collections import Counter
 from collections.abc import Callable, Mapping, Sequence
@@ -25,16 +25,16 @@ from mlops_dagster.predictions.spool.entries import Entry
 from mlops_dagster.statistics import Bins
 
 BinsOf: TypeAlias = Callable[[str, str], Mapping[str, Bins] | None]
-"""The bins of a model's version by feature, and "score"; None if it has none, then its features are not counted."""
+"""Returns the bins of a model's version by feature, and "score"; None if it has none: its features are not counted."""
 
 SlowMsOf: TypeAlias = Callable[[str], float]
-"""From how many milliseconds on a request to a model is slow."""
+"""Function of a model that returns the number of milliseconds above which a request is slow."""
 
 _LONGEST_NAME = 200
 
 
 def tally(entries: Sequence[Entry], bins_of: BinsOf, slow_ms_of: SlowMsOf) -> Tally:
-    """Fold entries, in their order."""
+    """Fold entries into a tally, in their order."""
     result = Tally()
     by_arm: dict[ArmKey, _Rows] = {}
     slow_ms = cache(slow_ms_of)
@@ -63,7 +63,7 @@ def tally(entries: Sequence[Entry], bins_of: BinsOf, slow_ms_of: SlowMsOf) -> Ta
 
 
 class _Rows:
-    """The predictions of one arm, as columns: to hold on to whole entries would take twice the time."""
+    """The predictions of one arm, as columns: keeping whole entries would take twice the time."""
 
     def __init__(self, bins: Mapping[str, Bins] | None) -> None:
         self.minutes: list[int] = []
@@ -98,7 +98,7 @@ def _add_rows(result: Tally, arm: ArmKey, rows: _Rows) -> None:
 
 
 def _add_request(result: Tally, arm: ArmKey, prediction: PredictionEntry, slow_ms: float) -> None:
-    """Count a request, whose first row this is: all its rows share its fate and its latency."""
+    """Count a request, given its first row: all rows of a request have the same status and latency."""
     at = ArmMinute(arm, prediction["event_time"] // MINUTE)
     counts = result.minutes[at]
     counts.requests += 1
@@ -114,7 +114,7 @@ def _add_request(result: Tally, arm: ArmKey, prediction: PredictionEntry, slow_m
 
 
 def _add_both(result: Tally, pair: PairMinute, prediction: PredictionEntry) -> None:
-    """Count a request that two versions scored, and who failed on it: of one key one a minute, chosen by its time."""
+    """Count a request that two versions scored, and its failures; of one key one a minute, chosen by its time."""
     beside = prediction["beside"]
     status = {prediction["version"]: prediction["status"]}
     if beside is not None:
@@ -133,7 +133,7 @@ def _add_both(result: Tally, pair: PairMinute, prediction: PredictionEntry) -> N
 
 
 def _add_unit(result: Tally, arm: ArmKey, prediction: PredictionEntry) -> None:
-    """The first row of a unit that was answered speaks for it, in its arm and in each pair."""
+    """Note a unit's answered row, for its arm and its pair; the first such row of a unit speaks for it."""
     minute, ok = prediction["event_time"] // MINUTE, prediction["status"] == "ok"
     scored = UnitScored(ArmMinute(arm, minute), prediction["unit"], prediction["request"])
     if ok and arm.role in SERVED:
@@ -144,7 +144,7 @@ def _add_unit(result: Tally, arm: ArmKey, prediction: PredictionEntry) -> None:
 
 
 def _pair(prediction: PredictionEntry) -> PairMinute | None:
-    """Return who is compared by a row scored off the response path; a shadow is compared with the champion only."""
+    """Return the pair compared by a row scored off the response path; a shadow is compared with the champion only."""
     beside = prediction["beside"]
     if beside is None:
         return None
@@ -159,12 +159,12 @@ def _pair(prediction: PredictionEntry) -> PairMinute | None:
 
 
 def _scope(arm: ArmKey, salt: str) -> str:
-    """Champion and canary share their keys in a rollout; the rows of other roles are compared among themselves."""
+    """Return the scope of first events: champion and canary share one in a rollout, other roles have one a version."""
     return f"{salt} served" if arm.role in SERVED else f"{salt} {arm.role} {arm.version}"
 
 
 def _add_first(result: Tally, event: FirstOfKey, key: str | None) -> None:
-    """Without a key the request is the unit, and counts; with one, the store knows whether it is the first."""
+    """Count an event without a key, as a request is a unit; with a key, the store decides if it is the first."""
     if key is None:
         result.count(event.at, event.field)
     else:
@@ -172,7 +172,7 @@ def _add_first(result: Tally, event: FirstOfKey, key: str | None) -> None:
 
 
 def _name(text: str) -> str:
-    """A class as the tables hold it: clients write labels, and PostgreSQL neither NUL nor index entries of any length.
+    """Return a class as the tables can hold it: clients choose labels, and PostgreSQL refuses NUL and very long keys.
 
     >>> _name("late"), len(_name("x" * 1000))
     ('late', 200)
@@ -186,7 +186,7 @@ def _add_shed(result: Tally, shed: ShedEntry) -> None:
 
 
 class _Known(NamedTuple):
-    """The first label of a prediction."""
+    """The label of a prediction that came first."""
 
     model: str
     label: str
@@ -218,11 +218,11 @@ def _add_label(result: Tally, known: _Known, arms: Sequence[Arm], beside: Sequen
 
 
 def sides(arms: Sequence[Arm]) -> tuple[Arm | None, list[Arm]]:
-    """The champion of one prediction, and those compared with it.
+    """Return the champion of one prediction, and the arms compared with it.
 
-    Where the canary answered, the paired row is the champion's; where the champion answered, the canary's. A shadow is
-    compared with the champion that answered. A row asked for by name is compared with nothing, nor is one that the arm
-    in charge failed to answer: then it is not known whose the paired row is.
+    Where the canary answered, the paired row is the champion's; where the champion answered, it is the canary's. A
+    shadow is compared with the champion that answered. A row that a request named is compared with nothing, nor is one
+    that the arm in charge failed to answer: then it is not known which version the paired row is of.
     """
     by_role = {arm["role"]: arm for arm in arms}
     shadows = [arm for arm in arms if arm["role"] == "shadow"]

@@ -1,6 +1,7 @@
-"""What each spool held when it was last heard of: what a lost one had not shipped has numbers, from any machine.
+"""Heartbeats of spools: their last known numbers, which show on any machine the entries a lost spool never shipped.
 
-It is kept with the rollups, and written by the process that counts what is in the spool, never by one that answers.
+Heartbeats are kept with the rollups, and written by the process that counts the spool's entries, never by one that
+answers requests.
 """
 
 import socket
@@ -17,18 +18,18 @@ from mlops_dagster.predictions.rollups.tables import heartbeat_processes, heartb
 from mlops_dagster.predictions.spool.spool import ProcessCount, Spool
 
 BEAT_SECONDS = 15.0
-"""A spool in which nothing changes says so often that it is there."""
+"""The interval at which a spool without changes writes a heartbeat."""
 
 ALIVE_SECONDS = 60.0
-"""A spool that was heard of within that time may still ship what it holds."""
+"""The age of a heartbeat up to which its spool may still ship its entries."""
 
-# By the clock of the database, which all replicas share.
+# The time of the database's clock, which all replicas share.
 _NOW = {
     "sqlite": text("SELECT CAST((julianday('now') - 2440587.5) * 86400000000 AS INTEGER)"),
     "postgresql": text("SELECT CAST(extract(epoch FROM clock_timestamp()) * 1000000 AS bigint)"),
 }
 
-# Numbers only rise: of two who tell of one spool, the later to write may have looked earlier.
+# Numbers are only raised: of two processes that report one spool, the one that writes last may have read first.
 _TELL_SPOOL = text("""
 INSERT INTO heartbeats (spool, home, number, heard_at) VALUES (:spool, :home, :number, :now)
 ON CONFLICT (spool) DO UPDATE SET home = excluded.home, heard_at = excluded.heard_at,
@@ -48,46 +49,46 @@ ON CONFLICT (spool, process, model) DO UPDATE SET
 
 
 class SpoolState(NamedTuple):
-    """How far a spool is."""
+    """The numbers that a spool has reached."""
 
     spool: str
     home: str  # see `home_of`
-    number: int  # of the last entry that the log is to have
+    number: int  # the number of the last entry for the log
     processes: tuple[ProcessCount, ...]
 
 
 @dataclass(frozen=True, slots=True)
 class Heartbeat:
-    """The state of a spool when it was last heard of."""
+    """The last reported state of a spool, and its time."""
 
     state: SpoolState
     at: datetime
     age_seconds: float
 
     def may_ship(self, home: str) -> bool:
-        """What it held may be on its way yet; not if another spool, that of the audit, stands in its place."""
+        """Return whether the spool may still ship: heard of lately, and not replaced by the spool of the audit."""
         return self.age_seconds <= ALIVE_SECONDS and self.state.home != home
 
 
 def home_of(spool: Spool) -> str:
-    """The machine, and the file of the spool on it."""
+    """Return the machine and the path of the spool's file."""
     return f"{socket.gethostname()}:{spool.path.resolve()}"
 
 
 class Pulse:
-    """Tells of spools what has changed, and each `BEAT_SECONDS` that they are there."""
+    """Writes the heartbeats of spools: each change of state, and one every `BEAT_SECONDS` without a change."""
 
     def __init__(self) -> None:
         self._told: dict[str, tuple[SpoolState, float]] = {}
 
     def state_of(self, spool: Spool) -> SpoolState | None:
-        """How far a spool is now; None if that is not worth telling."""
+        """Return the current state of a spool; None if no heartbeat is due."""
         state = SpoolState(spool.id, home_of(spool), spool.last_for_log(), tuple(spool.processes()))
         told, at = self._told.get(spool.id, (None, 0.0))
         return None if told == state and time.monotonic() - at < BEAT_SECONDS else state
 
     def tell(self, connection: Connection, state: SpoolState) -> None:
-        """Write it, within the caller's transaction."""
+        """Write a heartbeat, within the caller's transaction."""
         now = connection.scalar(_NOW[connection.dialect.name])
         connection.execute(_TELL_SPOOL, {"spool": state.spool, "home": state.home, "number": state.number, "now": now})
         told = self._told.get(state.spool)
@@ -96,12 +97,12 @@ class Pulse:
             connection.execute(_TELL_PROCESS, changed)
 
     def was_told(self, state: SpoolState) -> None:
-        """Note that the transaction was committed."""
+        """Note that the transaction with this heartbeat was committed."""
         self._told[state.spool] = state, time.monotonic()
 
 
 def read(connection: Connection) -> list[Heartbeat]:
-    """Every spool that was ever heard of, in the order of their ids."""
+    """Return the last heartbeat of every spool that ever wrote one, in the order of the spools' ids."""
     table = heartbeat_processes.c
     counts: defaultdict[str, list[ProcessCount]] = defaultdict(list)
     columns = (table.spool, *(table[name] for name in ProcessCount._fields))

@@ -21,7 +21,7 @@ class LatencySummary(NamedTuple):
 
 
 def buckets(latencies_ms: npt.ArrayLike) -> list[int]:
-    """The bucket of each latency: bucket b holds 1.05**(b-1) < latency <= 1.05**b milliseconds.
+    """Return the bucket of each latency: bucket b holds 1.05**(b-1) < latency <= 1.05**b milliseconds.
 
     >>> buckets([1.0, 1.04, 200.0])
     [0, 1, 109]
@@ -32,7 +32,7 @@ def buckets(latencies_ms: npt.ArrayLike) -> list[int]:
 
 
 def summarize(counts: Mapping[int, int]) -> LatencySummary | None:
-    """Nearest-rank quantiles of bucket counts, at the middle of the bucket; None if there are none.
+    """Return nearest-rank quantiles of bucket counts, at the middle of the bucket; None without counts.
 
     >>> from collections import Counter
     >>> summary = summarize(Counter(buckets([10] * 98 + [500] * 2)))

@@ -1,4 +1,4 @@
-"""Counts that were lost are counted again from the log, as the spool once gave them."""
+"""Recount of lost counts from the log, with the same result as from the spool."""
 
 import logging
 import tempfile
@@ -34,7 +34,7 @@ _TIMES = ("event_time", "received_at")
 
 _ROWS = "SELECT * FROM rows WHERE ($own IS NULL OR list_contains($own, process)) ORDER BY number"
 
-# Of a prediction the first label that came is evidence, for every arm.
+# The first label of a prediction is evidence, for every arm.
 _LABELS = """
 WITH first AS (
     SELECT prediction_id, request, label, "at", number FROM labels
@@ -53,12 +53,12 @@ ORDER BY first.number
 
 
 class Recounted(NamedTuple):
-    """What was counted again."""
+    """The numbers of predictions and labels that were counted again."""
 
     predictions: int
     labels: int
     left_out: Mapping[str, str] = MappingProxyType({})
-    """The models of which nothing was, each with the reason: their counts are missing until all is counted again."""
+    """The models that were not recounted, with the reasons: their counts are missing until a recount succeeds."""
 
 
 def recount(
@@ -71,15 +71,15 @@ def recount(
     shared_log: bool,
     only_if_lost: bool,
 ) -> Recounted | None:
-    """Have in the rollups what this spool has ever given to the log, each row once; None if nothing was lost.
+    """Count again, each row once, what this spool ever gave to the log; None if no counts were lost.
 
-    All of it is there at once, when it is done: whoever reads meanwhile finds nothing, which is no evidence. What is
-    still in the spool is counted by `catch_up` afterwards, as usual. Nothing is shipped until it is done, so that
-    nothing leaves the spool uncounted. In a `shared_log` the rows of other spools are left to them.
+    All counts appear at once, at the end: a process that reads them earlier finds none, which is no evidence. Entries
+    still in the spool are counted by `catch_up` afterwards, as usual. Nothing is shipped until the recount is done, so
+    that no entry leaves the spool uncounted. In a `shared_log` the rows of other spools are left to those spools.
 
-    Erased rows are gone, and what was left out under overload never was in the log: neither is counted again. A model
+    Erased rows are gone, and scorings left out under overload were never in the log: neither are counted again. A model
     whose table cannot be read, or does not take its entries, is left out. Raises StorageError, and CorruptedError, for
-    what all models share: then the rollups are as they were.
+    tables that all models share: then the rollups stay as they were.
     """
     with shipping_lock(spool.path, alone=True):
         if only_if_lost and not rollups.is_behind(spool):
@@ -97,12 +97,12 @@ def recount(
     found = counting.counted(model for model in models if model not in left_out)
     logger.warning("%d predictions and %d labels were counted again from the log", found.predictions, found.labels)
     for model, reason in left_out.items():
-        logger.error("of %s nothing was counted again, so its decisions lack evidence: %s", model, reason)
+        logger.error("%s was not counted again, so its decisions lack evidence: %s", model, reason)
     return found._replace(left_out=left_out)
 
 
 def _held_back(spool: Spool) -> dict[str, str]:
-    """The models that the log has not all of, each with the reason. Raises StorageError where it has not all labels."""
+    """Return the models of which the log lacks entries, with the reasons. Raises StorageError if labels are lacking."""
     held = {
         table.table: f"{table.entries} entries are held back, as {table.table} of the log does not take them "
         f"({table.reason})"
@@ -118,7 +118,7 @@ def _own(spool: Spool) -> set[str]:
 
 
 def _counted_later(spool: Spool, after: int) -> set[tuple[str, str, str]]:
-    """The arms whose first label is counted by an entry that is still in the spool."""
+    """Return the arms whose first label is counted by an entry that is still in the spool."""
     found: set[tuple[str, str, str]] = set()
     while entries := spool.read(after, _ROWS_AT_ONCE):
         for entry in entries:
@@ -146,14 +146,14 @@ class _Counting:
         self._counted: defaultdict[str, Counter[str]] = defaultdict(Counter)
 
     def counted(self, models: Iterable[str]) -> Recounted:
-        """What there was of these models."""
+        """Return how many predictions and labels of these models were tallied."""
         total = sum((self._counted[model] for model in models), Counter[str]())
         return Recounted(total["predictions"], total["labels"])
 
     def tallies(self, model: str) -> Iterator[Tally]:
-        """Day by day: the label of a row counts while it is known who speaks for its unit.
+        """Yield the tallies of a model day by day, as labels count only while it is known which row speaks for a unit.
 
-        Raises CorruptedError where only this model's table cannot be read, StorageError where nothing can be now.
+        Raises CorruptedError if only this model's table cannot be read, StorageError if no table can be read now.
         """
         try:
             with self._log.prediction_rows(model) as every:
@@ -202,7 +202,7 @@ def _days(rows: "pads.Dataset") -> set[date]:
 
 
 def _predictions(model: str, batch: "pa.RecordBatch", bins_of: BinsOf) -> Iterator[Entry]:
-    """The entries that gave these rows, with those features that are counted."""
+    """Yield the entries that these rows were made of, with only the features that are counted."""
     import pyarrow as pa
 
     from mlops_dagster.predictions.log.columns import PREDICTIONS
@@ -217,7 +217,7 @@ def _predictions(model: str, batch: "pa.RecordBatch", bins_of: BinsOf) -> Iterat
 
 
 def _features(batch: "pa.RecordBatch", bins: Mapping[str, Bins]) -> dict[str, list[object]]:
-    """The values of the features that have bins. Those of another kind than the bins count as missing anyway."""
+    """Return the values of the features that have bins; values of another kind count as missing anyway."""
     from mlops_dagster.predictions.log.columns import feature_column
 
     found = {
@@ -228,7 +228,7 @@ def _features(batch: "pa.RecordBatch", bins: Mapping[str, Bins]) -> dict[str, li
 
 @contextmanager
 def _queries(rows: "pads.Dataset", labels: "pads.Dataset") -> Iterator["duckdb.DuckDBPyConnection"]:
-    """A connection that sorts on disk what does not fit into memory."""
+    """Open a connection that sorts on disk if memory does not suffice."""
     import duckdb
 
     with tempfile.TemporaryDirectory(prefix="mlops-recount-") as folder, duckdb.connect() as connection:

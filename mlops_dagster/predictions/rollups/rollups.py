@@ -1,4 +1,4 @@
-"""Counts per minute and hour of everything that was served: what operations and decisions read."""
+"""Counts per minute and hour of everything that was served, read by operations and decisions."""
 
 import operator
 from collections import Counter, defaultdict
@@ -40,7 +40,7 @@ from mlops_dagster.predictions.rollups.tally import HOUR, MINUTE, Tally
 from mlops_dagster.predictions.spool.spool import Consumer, Spool
 from mlops_dagster.statistics import Bins, Counts
 
-_Any: TypeAlias = tuple[Any, ...]  # what a row holds, the query says and no type
+_Any: TypeAlias = tuple[Any, ...]  # the query determines a row's columns
 _Sum = TypeVar("_Sum", EventCounts, PairedCounts, BothScored)
 
 _ENTRIES_AT_ONCE = 10_000  # the traffic of some seconds, and some 10 MB
@@ -48,7 +48,7 @@ DEFAULT_SLOW_MS = 200.0
 
 
 class ArmEvents(NamedTuple):
-    """What one version did in one role at one weight."""
+    """The events of one version in one role at one weight."""
 
     version: str
     role: Role
@@ -58,7 +58,7 @@ class ArmEvents(NamedTuple):
 
 @dataclass(frozen=True, slots=True)
 class ShedCounts:
-    """Scorings beside the answer that were left out, by the version that would have scored them."""
+    """Scorings off the response path that were left out, by the version that would have scored them."""
 
     version: str
     role: Role
@@ -67,21 +67,22 @@ class ShedCounts:
 
 @dataclass(frozen=True, slots=True)
 class LabelDebt:
-    """Answers of a window, and those of them whose label has not come. They are known by the minute."""
+    """The answers of a window, and how many of them have no label yet. Times are exact to the minute."""
 
     answers: int
     awaiting: int
     oldest_at: datetime | None
     median_at: datetime | None
-    """Half of what is awaited is older. The oldest alone says little: some labels never come."""
+    """Half of the awaited labels are of older answers. The oldest alone says little: some labels never come."""
 
 
 class Rollups:
-    """Folds spools, each entry exactly once: the cursor of a spool moves in the transaction that adds the counts.
+    """The rollups of spools, in a database; each entry is counted exactly once.
 
-    In a file (`sqlite:///path`) or, for the spools of many machines, in PostgreSQL (`postgresql://user@host/database`);
-    the counts of different spools add up. `consumer` is the name under which a spool notes what was taken over.
-    The database is opened when it is first used, so it may be away before; then every method raises StorageError.
+    The database is a file (`sqlite:///path`) or, for the spools of many machines, PostgreSQL
+    (`postgresql://user@host/database`); the counts of different spools add up. `consumer` is the name under which a
+    spool notes how far its entries are counted here. The database is opened at its first use, so it may be away before;
+    then every method raises StorageError.
 
     Windows are [since, until) in event time, widened to whole minutes,
     for counts of features, predictions and labels to whole hours.
@@ -93,11 +94,11 @@ class Rollups:
         self.consumer = consumer
 
     def catch_up(self, spool: Spool, bins_of: BinsOf, *, slow_ms_of: SlowMsOf = lambda _model: DEFAULT_SLOW_MS) -> int:
-        """Add all that is in the spool, and note how far it is; returns the number of the last entry rolled up.
+        """Add all entries of the spool, and write its heartbeat; return the number of the last entry rolled up.
 
-        Several processes may try. Raises CountsLostError where counts are missing that the spool has let go of.
+        Several processes may try. Raises CountsLostError if counts are missing of entries that the spool has freed.
         """
-        spool.index()  # and with it labels that came before the arms they are evidence for
+        spool.index()  # makes entries of the arms that scored after their first label came
         if self.is_behind(spool):
             raise CountsLostError(
                 "the counts that decisions read are lost, or an older copy of them was restored; `mlops serve` counts "
@@ -105,7 +106,7 @@ class Rollups:
             )
         while True:
             seen = self._cursor(spool)
-            # What another process has added and freed meanwhile is missing here, but then it has moved the cursor too.
+            # Entries that another process added and freed meanwhile are missing here, but then it moved the cursor too.
             entries = spool.read(seen, _ENTRIES_AT_ONCE)
             number = entries[-1].number if entries else seen
             state = self._pulse.state_of(spool)
@@ -125,16 +126,16 @@ class Rollups:
                 return number
 
     def is_behind(self, spool: Spool) -> bool:
-        """Whether counts are missing of what the spool knows to be counted here, and may have let go of."""
+        """Return whether counts are missing of entries that the spool knows to be counted here, and may have freed."""
         taken_over = spool.marked(self.consumer)  # first: the cursor moves before the mark
         return taken_over > self._cursor(spool)
 
     def begin_anew(self, spool: Spool, number: int, by_model: Mapping[str, Iterable[Tally]]) -> dict[str, str]:
-        """Have the spool's entries up to `number` counted as these tallies say: all of it at once, or nothing.
+        """Replace the counts of the spool's entries up to `number` by these tallies: all of them at once, or none.
 
-        A model whose tallies raise CorruptedError has no counts then; returns these, each with the reason. Where there
-        are counts of this spool all counts go, for they cannot be told apart; those of other spools are then missing,
-        and whoever ships from them finds that.
+        A model whose tallies raise CorruptedError has no counts then; these models are returned, with the reasons. If
+        there are counts of this spool, all counts are deleted, as those of several spools cannot be told apart; the
+        counts of other spools are then missing, and `catch_up` of these spools raises CountsLostError.
         """
         unreadable = {}
         with writing(self._database, "mlops_dagster rollups") as connection:
@@ -152,11 +153,11 @@ class Rollups:
         return unreadable
 
     def events(self, model: str, since: datetime, until: datetime) -> list[ArmEvents]:
-        """What happened, per version, role and weight."""
+        """Return the events in the window, by version, role and weight."""
         return self.events_since(model, [since], until)[0]
 
     def events_since(self, model: str, starts: Sequence[datetime], until: datetime) -> list[list[ArmEvents]]:
-        """What happened from each of the starts on; the starts rise, and there is one at least."""
+        """Return the events from each of `starts` on to `until`; the starts ascend, and there is at least one."""
         names = [each.name for each in fields(EventCounts)]
         span = span_of(minutes, starts)
         query = (
@@ -174,7 +175,7 @@ class Rollups:
         ]
 
     def shed(self, model: str, since: datetime, until: datetime) -> list[ShedCounts]:
-        """Scorings that were left out under overload, per version and role: how much evidence is missing."""
+        """Return the scorings left out under overload, by version and role: the amount of evidence that is missing."""
         query = (
             _of_arms(shed, arms.c.version, arms.c.role, func.sum(shed.c.n))
             .where(arms.c.model == model, within(shed, since, until))
@@ -184,7 +185,7 @@ class Rollups:
         return [ShedCounts(*row) for row in self.rows(query)]
 
     def first_bad_at(self, model: str, version: str, since: datetime) -> datetime | None:
-        """The first failed request of a version, or the first label that made it lose to the champion."""
+        """Return the time of a version's first failed request or first loss to the champion by a label; or None."""
         minute = microseconds(since) // MINUTE
         errors = _of_arms(minutes, func.min(minutes.c.first_error_at)).where(
             arms.c.model == model, arms.c.version == version, minutes.c.minute >= minute
@@ -196,7 +197,7 @@ class Rollups:
         return from_microseconds(min(firsts)) if firsts else None
 
     def first_at(self, model: str) -> datetime | None:
-        """The minute of the first request to a model; None if there was none."""
+        """Return the minute of the first request to a model; None if there was none."""
         query = _of_arms(minutes, func.min(minutes.c.minute)).where(arms.c.model == model)
         first = self.rows(query)[0][0]
         return None if first is None else from_microseconds(first * MINUTE)
@@ -209,10 +210,10 @@ class Rollups:
         until: datetime,
         bins: Mapping[str, Bins] | None = None,
     ) -> dict[str, Counts]:
-        """Counts of every feature and of "score" in what the split served, added over versions (None: all).
+        """Return the counts of every feature and of "score" in rows the split served, summed over versions (None: all).
 
-        With `bins`, what versions of another schema served is left out: only what was counted in these. Without, a
-        feature that the versions counted in different ones is left out: its counts do not add up.
+        With `bins`, only rows counted in these bins are added, so rows served by versions with another schema are left
+        out. Without `bins`, a feature that was counted in different bins is left out, because its counts do not add up.
         """
         found: defaultdict[str, list[bytes]] = defaultdict(list)
         wanted = {} if bins is None else {feature: digest_of(its) for feature, its in bins.items()}
@@ -234,7 +235,7 @@ class Rollups:
     def rows_by_hour(
         self, model: str, since: datetime, until: datetime, bins: Mapping[str, Bins]
     ) -> dict[str, tuple[dict[datetime, int], dict[datetime, int]]]:
-        """Of each of these features: the rows of every hour that were counted in these bins, and in any."""
+        """Return, for each of these features, the rows of every hour counted in these bins, and those in any bins."""
         wanted = {feature: digest_of(its) for feature, its in bins.items()}
         found: dict[str, tuple[Counter[datetime], Counter[datetime]]] = {
             feature: (Counter(), Counter()) for feature in bins
@@ -251,7 +252,7 @@ class Rollups:
         return {feature: (dict(counted), dict(rows)) for feature, (counted, rows) in found.items()}
 
     def versions(self, model: str, since: datetime, until: datetime) -> list[str]:
-        """The versions that the split answered with, of which features were counted in the window."""
+        """Return the versions that the split answered with, and whose features were counted, in the window."""
         query = (
             _of_arms(cells, arms.c.version)
             .where(_served(model, None), within(cells, since, until))
@@ -263,12 +264,12 @@ class Rollups:
     def label_counts(
         self, model: str, since: datetime, until: datetime, *, version: str | None = None
     ) -> dict[str, int]:
-        """How often each label came, over what the split served in the window (version None: all)."""
+        """Return the count of each label, of rows that the split served in the window (version None: all versions)."""
         query = _summed(confusion, [confusion.c.label], model, version, since, until).order_by(confusion.c.label)
         return {row[0]: row[1] for row in self.rows(query)}
 
     def label_debt(self, model: str, since: datetime, until: datetime) -> LabelDebt:
-        """What was answered by the split in the window and has no label yet."""
+        """Return how many rows the split answered in the window, and how many of them have no label yet."""
         answered = func.sum(minutes.c.rows - minutes.c.failed_rows)
         query = (
             _of_arms(minutes, minutes.c.minute, answered, answered - func.sum(minutes.c.labelled))
@@ -285,11 +286,11 @@ class Rollups:
         return LabelDebt(sum(n for _, n, _ in rows), sum(n for _, n in waiting), oldest, median)
 
     def models(self) -> list[str]:
-        """Every model that was asked something."""
+        """Return every model that ever had a request."""
         return [row[0] for row in self.rows(select(arms.c.model).distinct().order_by(arms.c.model))]
 
     def output_counts(self, model: str, version: str | None, since: datetime, until: datetime) -> dict[str, int]:
-        """How often the split answered with each class in the window (version None: all)."""
+        """Return how often the split answered with each class in the window (version None: all)."""
         table = outputs.c
         query = _summed(outputs, [table.prediction], model, version, since, until).order_by(table.prediction)
         return {row[0]: row[1] for row in self.rows(query)}
@@ -297,27 +298,27 @@ class Rollups:
     def confusion(
         self, model: str, version: str | None, since: datetime, until: datetime
     ) -> dict[tuple[str, str], int]:
-        """(label, prediction) -> count, of what the split served in the window and has a label (version None: all)."""
+        """Return (label, prediction) -> count, of labelled rows that the split served (version None: all)."""
         keys = [confusion.c.label, confusion.c.prediction]
         query = _summed(confusion, keys, model, version, since, until).order_by(*keys)
         return {(label, prediction): n for label, prediction, n in self.rows(query)}
 
     def latency(self, model: str, version: str | None, since: datetime, until: datetime) -> LatencySummary | None:
-        """Latency of what the split served (version None: all); None if nothing was."""
+        """Return the latency of the rows that the split served (version None: all); None if there were none."""
         query = _summed(latencies, [latencies.c.bucket], model, version, since, until)
         return summarize({row[0]: row[1] for row in self.rows(query)})
 
     def cursors(self) -> dict[str, int]:
-        """How far which spool was rolled up, by the spool's id."""
+        """Return the number of the last entry rolled up, by the spool's id."""
         return {row[0]: row[1] for row in self.rows(select(cursors.c.spool, cursors.c.number))}
 
     def heartbeats(self) -> list[Heartbeat]:
-        """How far each spool was when it was last heard of: one that is lost stays known here."""
+        """Return the last heartbeat of every spool: a spool that is lost stays known here."""
         with reading(self._database) as connection:
             return heartbeats.read(connection)
 
     def forget_keys(self, model: str, keys: Collection[str]) -> None:
-        """Remove routing keys; what was counted of them stays counted. Raises StorageError."""
+        """Remove routing keys; their events stay counted. Raises StorageError."""
         with writing(self._database, "mlops_dagster rollups") as connection:
             forget_keys(connection, model, keys)
         purge_database(self._database)
@@ -336,7 +337,7 @@ class Rollups:
             return cursor(connection, spool.id)
 
     def rows(self, query: Executable) -> Sequence[Row[*_Any]]:
-        """What a query of the tables finds."""
+        """Return the rows that a query of the tables finds."""
         with reading(self._database) as connection:
             return connection.execute(query).all()
 
@@ -348,7 +349,7 @@ def _of_arms(table: Table, *columns: ColumnElement[Any]) -> Select[*_Any]:
 def _summed(
     table: Table, keys: Sequence[ColumnElement[Any]], model: str, version: str | None, since: datetime, until: datetime
 ) -> Select[*_Any]:
-    """The counts `n` by these keys, of what the split served."""
+    """Return a query for the counts `n` by these keys, of rows that the split served."""
     return (
         _of_arms(table, *keys, func.sum(table.c.n))
         .where(_served(model, None if version is None else [version]), within(table, since, until))
@@ -362,30 +363,30 @@ def _served(model: str, versions: Sequence[str] | None) -> ColumnElement[bool]:
 
 
 def within(table: Table, since: datetime, until: datetime) -> ColumnElement[bool]:
-    """The rows of `table` whose minute, or hour if it counts by the hour, [since, until) touches."""
+    """Return the condition for rows of `table` whose minute (hour, if it counts by the hour) [since, until) touches."""
     if "hour" in table.c:
         return table.c.hour.between(*_window(since, until, HOUR))
     return table.c.minute.between(*_window(since, until, MINUTE))
 
 
 def sum_of(table: Table, name: str) -> ColumnElement[int]:
-    """The sum of a column, 0 of no rows."""
+    """Return the sum of a column, which is 0 without rows."""
     return func.coalesce(func.sum(table.c[name]), 0)
 
 
 def span_of(table: Table, starts: Sequence[datetime]) -> ColumnElement[int]:
-    """The number of the last start before a row, called `span`. Most rows are old, so the old ones come first."""
+    """Return the index of the last start before a row, as `span`; old starts are tried first, as most rows are old."""
     firsts = [microseconds(start) // MINUTE for start in starts]
     spans = [(table.c.minute < after, number) for number, after in enumerate(firsts[1:])]
     return (case(*spans, else_=len(spans)) if spans else literal(0)).label("span")
 
 
 def added_up(spans: Mapping[int, _Sum], count: int, nothing: _Sum) -> list[_Sum]:
-    """From each of `count` starts on: the sum of its span and all that follow."""
+    """Return, for each of `count` starts, the sum of its span and of all later ones."""
     newest_first = (spans.get(number, nothing) for number in reversed(range(count)))
     return list(accumulate(newest_first, operator.add))[::-1]
 
 
 def _window(since: datetime, until: datetime, unit: int) -> tuple[int, int]:
-    """First and last unit that [since, until) touches."""
+    """Return the first and last unit that [since, until) touches."""
     return microseconds(since) // unit, (microseconds(until) - 1) // unit

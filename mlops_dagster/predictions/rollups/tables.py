@@ -1,6 +1,6 @@
-"""The tables of the rollups, on SQLite and PostgreSQL alike.
+"""Tables of the rollups, on SQLite and PostgreSQL alike.
 
-They are made where they are missing, and none is ever changed: a new count gets a new table (docs/decisions/0012).
+A missing table is created, and no table is ever changed: a new count gets a new table (docs/decisions/0012).
 """
 
 import numpy as np
@@ -48,7 +48,7 @@ heartbeat_processes = Table(
 )
 
 HEARTBEATS = (heartbeats, heartbeat_processes)
-"""What spools said of themselves: no counts, and of one that is gone nobody says it again."""
+"""Heartbeats, which a recount keeps: they are not counts, and those of a lost spool would not be written again."""
 
 arms = Table(
     "arms",
@@ -181,4 +181,4 @@ outcomes = Table(
 )
 
 CELL_TYPE = np.dtype("<u4")
-"""How the counts of one feature and hour are stored: 4 bytes a cell."""
+"""Storage of the counts of one feature and hour: 4 bytes a bin."""

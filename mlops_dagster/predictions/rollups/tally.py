@@ -1,4 +1,4 @@
-"""What a stretch of the spool adds to the rollups: counts, and what counts once for a key or a unit."""
+"""Additions to the rollups from a stretch of the spool: counts, and events that count once for a key or a unit."""
 
 from collections import Counter, defaultdict
 from dataclasses import dataclass, field
@@ -35,7 +35,7 @@ class PairMinute(NamedTuple):
 
 
 class FirstOfKey(NamedTuple):
-    """A bad event that counts, as `field` of `at`, only if its routing key had none like it before in `scope`."""
+    """A bad event, counted as `field` of `at` only if its routing key had none like it before in `scope`."""
 
     at: ArmMinute
     field: str
@@ -44,7 +44,7 @@ class FirstOfKey(NamedTuple):
 
 
 class FirstOfMinute(NamedTuple):
-    """A request that both versions scored; it counts, as all `fields`, if it is its key's first of that minute."""
+    """A request that both versions scored, counted as all `fields` if it is its key's first of that minute."""
 
     at: PairMinute
     fields: tuple[str, ...]
@@ -52,7 +52,7 @@ class FirstOfMinute(NamedTuple):
 
 
 class UnitScored(NamedTuple):
-    """A row that was predicted and speaks for its unit, unless a row of another request was answered before."""
+    """A predicted row; it speaks for its unit unless a row of another request was answered before it."""
 
     at: ArmMinute | PairMinute
     unit: str
@@ -60,7 +60,7 @@ class UnitScored(NamedTuple):
 
 
 class UnitLabel(NamedTuple):
-    """The label of such a row; it counts only if that row does. `win`, `loss` and `tie` are of pairs."""
+    """The label of a UnitScored row, counted only if that row speaks. `win`, `loss` and `tie` are of pairs."""
 
     scored: UnitScored
     outcome: Literal["right", "wrong", "win", "loss", "tie"]
@@ -76,7 +76,7 @@ class CellKey(NamedTuple):
 
 @dataclass(slots=True)
 class ArmCounts:
-    """`EventCounts` to be added, and when the first request failed."""
+    """`EventCounts` to be added, and the time of the first failed request."""
 
     requests: int = 0
     errors: int = 0
@@ -95,7 +95,7 @@ class ArmCounts:
 
 @dataclass(slots=True)
 class PairCounts:
-    """`BothScored` to be added, and the units that both versions predicted."""
+    """`BothScored` to be added, and the number of units that both versions predicted."""
 
     requests: int = 0
     challenger_failed: int = 0
@@ -106,7 +106,7 @@ class PairCounts:
 
 @dataclass(slots=True)
 class Outcomes:
-    """`PairedCounts` to be added, and when the label of the first loss became known."""
+    """`PairedCounts` to be added, and the time at which the label of the first loss became known."""
 
     wins: int = 0
     losses: int = 0
@@ -116,7 +116,7 @@ class Outcomes:
 
 @dataclass(slots=True)
 class Tally:
-    """Counts by event time. What counts once for a key or a unit is decided where all of them are known."""
+    """Counts by event time, and events that may count once for a key or a unit: the database decides which do."""
 
     minutes: defaultdict[ArmMinute, ArmCounts] = field(default_factory=lambda: defaultdict(ArmCounts))
     pairs: defaultdict[PairMinute, PairCounts] = field(default_factory=lambda: defaultdict(PairCounts))
@@ -133,10 +133,10 @@ class Tally:
     cells: dict[CellKey, tuple[Bins, Counts]] = field(default_factory=dict)
 
     def arms(self) -> set[ArmKey]:
-        """Return every arm that something was counted of."""
+        """Return every arm that has counts."""
         return {arm for arm, _ in (*self.minutes, *self.shed)}
 
     def count(self, at: ArmMinute | PairMinute, name: str) -> None:
-        """Count one more of the field `name`."""
+        """Add one to the field `name` of the counts at `at`."""
         counts = self.minutes[at] if isinstance(at, ArmMinute) else self.pairs[at]
         setattr(counts, name, getattr(counts, name) + 1)

@@ -1,8 +1,8 @@
 """Units of evidence: rows that are independent of one another, chosen before any of their labels is known.
 
-Rows of one request share their fate, and so do requests of one routing key, and repetitions of one input by a client
-that gives no key. Of each such group one row speaks. Which one is settled when it is scored, by the request alone:
-no label, however late or from whomever, has a say in which rows are evidence.
+Rows of one request are alike, and so are requests of one routing key, and repetitions of one input by a client that
+gives no key. Of each such group one row speaks for the unit. Which row that is depends on the request alone and is
+settled when the row is scored: no label, however late and whoever sends it, influences which rows are evidence.
 """
 
 from collections.abc import Mapping, Sequence
@@ -15,9 +15,9 @@ Value = float | str | None
 
 
 def speaking_row(request: str, rows: int) -> int:
-    """Return the position of the row that speaks for a request of `rows` rows: each with the same chance.
+    """Return the position of the row that speaks for a request of `rows` rows: each row with the same chance.
 
-    So the chance that a request counts as wrong is its share of wrong rows.
+    So the probability that a request counts as wrong is its share of wrong rows.
 
     >>> speaking_row("worker-1-0000002a", 1), 0 <= speaking_row("worker-1-0000002a", 50) < 50
     (0, True)
@@ -26,16 +26,16 @@ def speaking_row(request: str, rows: int) -> int:
 
 
 def unit_of(trial: str, key: str | None, inputs: Mapping[str, Sequence[Value]], row: int, at: datetime) -> str:
-    """Return the unit of a row in a trial: on one day (UTC) its routing key; without one its inputs.
+    """Return the unit of a row in a trial: its routing key and day (UTC); without a key its inputs and day.
 
-    A key speaks once a day and not once for all: else what goes bad late would never be seen by users who come back.
+    A key speaks once a day, not once for ever: otherwise faults that begin late would stay unseen with returning users.
 
     Args:
-        trial: what it is evidence of, a rollout or its watch; empty while versions are compared by hand.
+        trial: the rollout, or its bake, that the row is evidence of; empty while versions are compared by hand.
         key: the routing key of the request.
-        inputs: columns of its values.
-        row: which of its rows.
-        at: when it was made.
+        inputs: the values of the request, as columns.
+        row: the position of the row in the request.
+        at: the time of the request.
 
     >>> noon = datetime(2013, 3, 1, 12, tzinfo=UTC)
     >>> unit_of("1", "ada", {"hour": [7.0]}, 0, noon) == unit_of("1", "ada", {"hour": [8.0]}, 0, noon)
@@ -55,10 +55,10 @@ def _inputs_unit(inputs: Mapping[str, Sequence[Value]], row: int) -> str:
 
 
 def key_unit(key: str) -> str:
-    """Return what stands for a routing key, in units and elsewhere."""
+    """Return the digest of a routing key, as units and tables hold it."""
     return _digest(b"key " + key.encode())
 
 
 def _digest(content: bytes) -> str:
-    """Return 16 hexadecimal digits: keys and inputs may be of any length, and say who somebody is."""
+    """Return 16 hexadecimal digits: keys and inputs may be of any length, and may identify a person."""
     return blake2b(content, digest_size=8).hexdigest()

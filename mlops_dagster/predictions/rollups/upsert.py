@@ -1,4 +1,4 @@
-"""Rows that are added to those of the same key, on SQLite and PostgreSQL alike."""
+"""Insertion of rows that are added to rows of the same key, on SQLite and PostgreSQL alike."""
 
 from collections.abc import Iterable
 from functools import lru_cache
@@ -11,15 +11,15 @@ Row = tuple[object, ...]
 
 
 def upsert(connection: Connection, table: Table, rows: Iterable[Row]) -> None:
-    """Insert the rows, each added to the one of its key if that is there."""
+    """Insert the rows, each added to the row of the same key if there is one."""
     if values := list(rows):
-        # To the driver itself: SQLAlchemy takes longer over the parameters than SQLite over the statements.
+        # Calls the driver directly: SQLAlchemy needs more time for the parameters than SQLite for the statements.
         connection.exec_driver_sql(_addition(table, "?" if connection.dialect.name == "sqlite" else "%s"), values)
 
 
 @lru_cache
 def _addition(table: Table, mark: str) -> str:
-    """Insert a row, or add it to the one of its key: of first times the earlier stays, all else adds up."""
+    """Return the statement that inserts a row, or adds it to that of its key: the earlier of two first times stays."""
     names = table.columns.keys()
     keys = table.primary_key.columns.keys()
     changes = ", ".join(f"{name} = {_merged(table.name, name)}" for name in names if name not in keys)
@@ -28,9 +28,9 @@ def _addition(table: Table, mark: str) -> str:
 
 
 def _merged(table: str, name: str) -> str:
-    if table == cells.name:  # added up already: no database knows how
+    if table == cells.name:  # added up already, since no database adds these bytes
         return f"excluded.{name}"
-    if table == units.name:  # whoever speaks for a unit goes on to
+    if table == units.name:  # the row that speaks for a unit stays the same
         return f"{table}.{name}"
     if not name.startswith("first_"):
         return f"{table}.{name} + excluded.{name}"

@@ -1,4 +1,4 @@
-"""One line of the spool."""
+"""Entries of the spool, each one row of its file."""
 
 from collections.abc import Iterable
 from typing import NamedTuple
@@ -9,16 +9,16 @@ import orjson
 from mlops_dagster.predictions.records import LabelEntry, LateEntry, PredictionEntry, ShedEntry
 
 SHED = b'{"shed":'
-"""With this begins the body of a count of shed scorings, which is for the rollups only."""
+"""The beginning of the body of a count of shed scorings, which is for the rollups only."""
 
 _LATE = b'{"late":'
 
 COUNTS = (SHED, _LATE)
-"""With one of these begin the bodies of what is counted by the rollups and is no row of the log; all of one length."""
+"""The beginnings of bodies that the rollups count and that are not rows of the log; all have the same length."""
 
 
 class Entry(NamedTuple):
-    """One line of the spool. `sequence` numbers what a process recorded of a model; labels and counts have none."""
+    """One row of the spool. `sequence` numbers a process's records of a model; labels and counts have none."""
 
     number: int
     sequence: int | None
@@ -54,5 +54,5 @@ class Entry(NamedTuple):
 
 
 def rows_of(bodies: Iterable[bytes]) -> list[tuple[bytes, int]]:
-    """Bodies as they are written: with their checksums, since the pages of SQLite have none."""
+    """Pair each body with its checksum, since the pages of SQLite have none."""
     return [(body, crc32(body)) for body in bodies]

@@ -1,4 +1,4 @@
-"""Entries that their table of the log did not take: kept in the spool's file, out of the way of all other tables'."""
+"""Entries that their table of the log refused: kept in the spool's file, so they do not block other tables."""
 
 from collections.abc import Sequence
 from datetime import datetime
@@ -21,42 +21,42 @@ CREATE TABLE IF NOT EXISTS held_tables (log_table TEXT PRIMARY KEY, reason TEXT 
 
 
 class Aside(NamedTuple):
-    """Entries of one table that it does not take now, and why."""
+    """Entries that their table does not take now, and the reason."""
 
     entries: Sequence[Entry]
     reason: str
 
 
 class HeldTable(NamedTuple):
-    """What waits for one table of the log."""
+    """The entries held back for one table of the log, in numbers."""
 
     table: str
     entries: int
     oldest: datetime
-    """When the first of them came."""
+    """The time at which the first of them came."""
     reason: str
 
 
 class Held:
-    """While a table has entries here, all that follow for it come here too: it gets them in order, each once."""
+    """Held entries, by table. While a table has entries here, all later ones join them: it gets them in order."""
 
     def __init__(self, file: SqliteFile) -> None:
         self._file = file
 
     def add(self, connection: Connection, table: str, aside: Aside) -> None:
-        """Keep entries, in the transaction of the caller; those that are here already stay as they are."""
+        """Add entries, in the transaction of the caller; those that are here already stay as they are."""
         connection.execute("INSERT OR REPLACE INTO held_tables VALUES (?, ?)", (table, aside.reason))
         connection.executemany(
             "INSERT OR IGNORE INTO held VALUES (?, ?, ?, ?)", ((table, *entry) for entry in aside.entries)
         )
 
     def reasons(self) -> dict[str, str]:
-        """The tables that entries wait for, each with the reason."""
+        """Return the tables that entries are held back for, with the reasons."""
         with self._file.reading() as connection:
             return reasons(connection)
 
     def read(self, table: str, after: int = 0, limit: int = 10_000) -> list[Entry]:
-        """The entries of a table that follow number `after`, in order."""
+        """Return the held entries of a table that follow number `after`, in order."""
         with self._file.reading() as connection:
             rows = connection.execute(
                 "SELECT number, sequence, body FROM held WHERE log_table = ? AND number > ? ORDER BY number LIMIT ?",
@@ -65,7 +65,7 @@ class Held:
             return [Entry(*row) for row in rows]
 
     def release(self, table: str, upto: int) -> None:
-        """Let go of the entries up to this number: the table has them."""
+        """Delete the entries of a table up to number `upto`: the table has them."""
         with self._file.writing() as connection:
             connection.execute("DELETE FROM held WHERE log_table = ? AND number <= ?", (table, upto))
             connection.execute(
@@ -74,12 +74,12 @@ class Held:
             )
 
     def tables(self) -> list[HeldTable]:
-        """What waits for which table."""
+        """Return every table that entries are held back for, with their number and the oldest time."""
         with self._file.reading() as connection:
             found = []
             for table, reason in reasons(connection).items():
                 of_table = "FROM held WHERE log_table = ?"
-                entries = connection.execute(f"SELECT count(*) {of_table}", (table,)).fetchone()[0]  # ours
+                entries = connection.execute(f"SELECT count(*) {of_table}", (table,)).fetchone()[0]  # our text only
                 first = connection.execute(f"SELECT body {of_table} ORDER BY number LIMIT 1", (table,)).fetchone()
                 if first is not None:
                     oldest = from_microseconds(_received_at(first[0]))
@@ -87,18 +87,18 @@ class Held:
             return found
 
     def last_number(self) -> int:
-        """The highest number that waits here; 0 if none does."""
+        """Return the highest number of a held entry; 0 if there is none."""
         with self._file.reading() as connection:
             return connection.execute("SELECT max(number) FROM held").fetchone()[0] or 0
 
 
 def reasons(connection: Connection) -> dict[str, str]:
-    """As `Held.reasons`, in the transaction of the caller."""
+    """Do the work of `Held.reasons`, in the transaction of the caller."""
     return dict(connection.execute("SELECT log_table, reason FROM held_tables ORDER BY log_table").fetchall())
 
 
 def _received_at(body: bytes) -> int:
-    """Of a prediction or a label; of a late arm the time of its label."""
+    """Return the time at which a prediction or label was received; for a late arm, the time of its label."""
     entry = orjson.loads(body)
     at: int = entry.get("received_at", entry.get("at"))
     return at

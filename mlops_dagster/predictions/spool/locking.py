@@ -1,4 +1,4 @@
-"""One lock for what ships from a spool and what erases, over all processes of a machine."""
+"""A lock between the processes of one machine that ship from a spool and those that erase."""
 
 import fcntl
 from collections.abc import Iterator
@@ -10,7 +10,7 @@ from mlops_dagster.errors import StorageError
 
 @contextmanager
 def shipping_lock(spool: Path, *, alone: bool) -> Iterator[None]:
-    """Held together with others, or alone; waits for it. It is gone with the process that holds it."""
+    """Hold the lock, shared or alone, until the end of the block; wait for it. It ends with its process."""
     path = spool.with_name(f"{spool.name}-shipping")
     try:
         file = path.open("ab")

@@ -11,11 +11,11 @@ from mlops_dagster.predictions.records import from_microseconds
 logger = logging.getLogger(__name__)
 
 Cause: TypeAlias = Literal["older file", "damaged log", "damaged entry"]
-"""The file is an older one, SQLite dropped transactions, or the bytes of an entry are not those that were written."""
+"""The cause: an older copy of the file, transactions that SQLite dropped, or an entry whose bytes have changed."""
 
 
 class Loss(NamedTuple):
-    """Entries `first` to `last`, at least: none is known where `last` is less."""
+    """The loss of at least the entries `first` to `last`; no number is known if `last` is less than `first`."""
 
     first: int
     last: int
@@ -25,7 +25,7 @@ class Loss(NamedTuple):
 
     @property
     def entries(self) -> int:
-        """How many are known to be lost."""
+        """The number of entries known to be lost."""
         return max(self.last - self.first + 1, 0)
 
     def __str__(self) -> str:
@@ -39,9 +39,9 @@ class Loss(NamedTuple):
 
 
 def note_loss(connection: Connection, spool: Path, number: int, dropped: int, at: int) -> None:
-    """Note what follows the newest entry up to `number`, and have entries to come follow that; log an error.
+    """Record the loss of entries after the newest up to `number`, number later entries after it, and log an error.
 
-    Nothing is noted if another process has done so already.
+    Nothing is recorded if another process has done so already.
     """
     found = connection.execute("SELECT seq FROM sqlite_sequence WHERE name = 'entries'").fetchone()
     last = int(found[0]) if found else 0
@@ -56,10 +56,10 @@ def note_loss(connection: Connection, spool: Path, number: int, dropped: int, at
 
 
 def give_up(connection: Connection, spool: Path, number: int, at: int) -> None:
-    """Remove an entry that nobody can read any more, note that, and log an error.
+    """Remove an entry that cannot be read any more, record its loss, and log an error.
 
-    Nothing is done if another process has done so already. Its bytes are not kept: no erasure could find a person in
-    them.
+    Does nothing if another process has done so already. The entry's bytes are not kept, because no erasure could find a
+    person in them.
     """
     if connection.execute("DELETE FROM entries WHERE number = ?", (number,)).rowcount:
         _note(connection, Loss(number, number, "damaged entry", 0, from_microseconds(at)), spool, at)
@@ -67,11 +67,11 @@ def give_up(connection: Connection, spool: Path, number: int, at: int) -> None:
 
 def _note(connection: Connection, loss: Loss, spool: Path, at: int) -> None:
     connection.execute("INSERT INTO losses VALUES (?, ?, ?, ?, ?)", (*loss[:-1], at))
-    logger.error("%s (%s): what of that is not in the log is gone; `mlops predictions audit` counts it", loss, spool)
+    logger.error("%s (%s): those that are not in the log are gone; `mlops predictions audit` counts them", loss, spool)
 
 
 def losses(connection: Connection) -> list[Loss]:
-    """Everything that was noted, oldest first."""
+    """Return every recorded loss, oldest first."""
     rows = connection.execute("SELECT first, last, cause, transactions, at FROM losses ORDER BY at, first")
     return [
         Loss(first, last, cause, transactions, from_microseconds(at)) for first, last, cause, transactions, at in rows

@@ -65,22 +65,22 @@ _LAST_FOR_LOG = """
 SELECT number FROM entries WHERE sequence IS NOT NULL OR substr(body, 1, ?) != ? ORDER BY number DESC LIMIT 1
 """
 
-# A checkpoint of the write-ahead log syncs it to disk, and then again in the append that begins it anew: some tens of
-# milliseconds for all who wait. So `free` makes one a minute; this many pages (1 GiB) are the backstop.
+# A checkpoint of the write-ahead log syncs it to disk, and again in the append that restarts it: some tens of
+# milliseconds for all waiting appends. So `free` makes one a minute; this many pages (1 GiB) are the backstop.
 _CHECKPOINT_PAGES = 262_144
 _CHECKPOINT_SECONDS = 60.0
 
 _FREE_AT_ONCE = 100  # deleting these takes less than a millisecond, for which an append may have to wait
-_BREATH_SECONDS = 0.002  # for appends that wait: they ask again after a millisecond
+_BREATH_SECONDS = 0.002  # a pause for waiting appends, which retry after a millisecond
 _INDEX_AT_ONCE = 2_000
 _ROWS_AT_ONCE = 64
 
 Consumer: TypeAlias = Literal["indexed", "rolled_up", "shared", "shipped"]
-"""Who takes entries over: the index of what awaits a label, the rollups of this machine, those of all, the log."""
+"""A consumer of entries: the label index, the rollups of this machine, the shared rollups, or the log."""
 
 
 class ProcessCount(NamedTuple):
-    """What one process recorded of one model, numbered from 1."""
+    """The number of records of one process and model, which are numbered from 1."""
 
     process: str
     model: str
@@ -90,7 +90,7 @@ class ProcessCount(NamedTuple):
 
 
 class SpoolDepth(NamedTuple):
-    """How far the log is behind."""
+    """The spool's backlog for the log."""
 
     entries: int  # not yet in the log
     oldest: datetime | None  # when the first of them came; None if there is none
@@ -113,9 +113,9 @@ class _Append:
 class Spool:
     """An ordered, durable queue of predictions and labels, in one SQLite file, for threads and processes.
 
-    Entries are numbered in the order of their commits, so a reader that has seen number n has seen all before it.
-    They are freed once every consumer has them. What awaits a label is indexed, until `prune`, in
-    `spool.awaiting.sqlite` beside the file.
+    Entries are numbered in the order of their commits, so a reader that has seen number n has seen all before it. They
+    are freed once every consumer has them. Predictions that await a label are indexed, until `prune`, in
+    `spool.awaiting.sqlite` in the same folder.
     """
 
     def __init__(self, path: Path, durability: Durability = "process", *, clock: Clock | None = None) -> None:
@@ -133,7 +133,7 @@ class Spool:
         self.go_on_after(self._awaiting.cursor(self.id), self._file.dropped)
 
     def append(self, records: Sequence[PredictionRecord]) -> int:
-        """Record predictions; they are durable on return. Returns the number of the last entry.
+        """Record predictions, durably on return; return the number of the last entry.
 
         Callers that come while another one commits are committed together.
         """
@@ -158,37 +158,37 @@ class Spool:
     ) -> FeedbackResult:
         """Record labels of predictions that are known here (see `join_labels`); they are durable on return.
 
-        Ids are per model, and an id is that of one prediction: of the requests that repeat it, the first answered.
+        Ids are per model, and an id belongs to one prediction: of the requests that repeat it, the first answered.
 
         Args:
-            labels: as (prediction id, label, when it became known: None is `now`).
-            model: whose predictions they are of.
-            actor: who sent them.
-            now: the time of the caller's clock, else that of this machine.
-            received: when they came, if they came by another machine; else now.
+            labels: as (prediction id, label, time it became known or None for `now`).
+            model: the model of the predictions.
+            actor: the sender of the labels.
+            now: the time of the caller's clock; by default that of this machine.
+            received: the time at which the labels came, if another machine received them; by default now.
         """
         labels = list(labels)
         received_at = microseconds(received or self._clock.now())
         batch = Batch(model, actor, received_at, received_at if now is None else microseconds(now))
         self.index()
         with self._file.writing() as connection:
-            self._index()  # what came meanwhile; nothing comes now
+            self._index()  # entries that came meanwhile; none can come within this transaction
             awaited = self._awaiting.find(model, {prediction_id for prediction_id, _, _ in labels})
             entries, result = join_labels(batch, labels, awaited)
             connection.executemany(_INSERT, rows_of(orjson.dumps(entry) for entry in entries))
         return result
 
     def awaited(self, model: str, prediction_ids: Iterable[str]) -> dict[str, Awaited]:
-        """Return those of the model's predictions that are known here by now, by their id."""
+        """Return those of the model's predictions that are known here by now, by id."""
         self.index()
         return self._awaiting.find(model, prediction_ids)
 
     def adopt(self, model: str, found: Mapping[str, Adopted]) -> None:
-        """Await labels of predictions that were answered elsewhere, by their ids."""
+        """Await labels of predictions that were answered elsewhere, given by id."""
         self._awaiting.adopt(model, found)
 
     def prune(self, before: datetime) -> int:
-        """Await labels no more of predictions that were received before then; returns how many."""
+        """Stop awaiting labels of predictions that were received before `before`; return how many."""
         pruned = 0
         while some := self._awaiting.prune(microseconds(before)):
             pruned += some
@@ -196,9 +196,9 @@ class Spool:
         return pruned
 
     def check_writable(self) -> None:
-        """Write something that says nothing; raises StorageError where a prediction could not be recorded."""
+        """Write a change without meaning; raises StorageError if a prediction could not be recorded now."""
         with self._file.writing() as connection:
-            # SQLite writes no page that stays as it is; nobody reads this number.
+            # SQLite does not write a page that does not change, so this number alternates; no code reads it.
             version = connection.execute("PRAGMA user_version").fetchone()[0]
             connection.execute(f"PRAGMA user_version = {1 - version}")
 
@@ -208,10 +208,11 @@ class Spool:
             connection.executemany(_INSERT, rows_of(encode_shed(record) for record in records))
 
     def index(self) -> None:
-        """Note which arms await a label, of everything that is in the spool by now. `feedback` does so itself.
+        """Index the arms that await a label, for all entries in the spool by now; `feedback` calls this itself.
 
-        For an arm that scored a prediction after its first label came, an entry follows by which the rollups count that
-        label for it, and for its pair with the arm that answered: exactly once, whoever is killed at whichever line.
+        For an arm that scored a prediction after its first label came, an entry is added by which the rollups count
+        that label for it, and for its pair with the arm that answered: exactly once, even if a process is killed at any
+        line.
         """
         number = self._index()
         self._append_late()
@@ -223,7 +224,7 @@ class Spool:
         return number
 
     def _append_late(self) -> None:
-        """Make entries of the late arms that the index has found: in one transaction with the number of the last."""
+        """Append an entry for each late arm that the index found, in one transaction with the number of the last."""
         if not (found := self._awaiting.late(self.id)):
             return
         last, _ = found[-1]
@@ -234,7 +235,7 @@ class Spool:
         self._awaiting.late_is_kept(self.id, last)
 
     def read(self, after: int, limit: int = 10_000) -> list[Entry]:
-        """The entries that follow number `after`, in order."""
+        """Return the entries that follow number `after`, in order."""
         with self._file.reading() as connection:
             rows = connection.execute(
                 "SELECT number, sequence, body, checksum FROM entries WHERE number > ? ORDER BY number LIMIT ?",
@@ -243,7 +244,7 @@ class Spool:
         return self._sound(rows)
 
     def next_for_log(self, limit: int) -> tuple[list[Entry], dict[str, str]]:
-        """The next entries for the log, and the tables that earlier ones are held back for; both of one moment."""
+        """Return the next entries for the log, and the tables with held entries and reasons; both of one snapshot."""
         with self._file.reading() as connection:
             rows = connection.execute(
                 "SELECT number, sequence, body, checksum FROM entries "
@@ -254,7 +255,7 @@ class Spool:
         return self._sound(rows), held
 
     def _sound(self, rows: Sequence[tuple[int, int | None, bytes, int]]) -> list[Entry]:
-        """The rows as entries, without those that are damaged: these are given up, so that they stop nobody."""
+        """Convert rows to entries, giving up damaged ones, so that they block no consumer."""
         entries = [
             Entry(number, sequence, body) for number, sequence, body, checksum in rows if crc32(body) == checksum
         ]
@@ -266,35 +267,36 @@ class Spool:
         return entries
 
     def last_number(self) -> int:
-        """The number of the newest entry there ever was; 0 before the first."""
+        """Return the number of the newest entry there ever was; 0 before the first."""
         with self._file.reading() as connection:
             found = connection.execute("SELECT seq FROM sqlite_sequence WHERE name = 'entries'").fetchone()
             return int(found[0]) if found else 0
 
     def go_on_after(self, number: int, dropped: int = 0) -> None:
-        """Give entries to come numbers beyond `number`, up to which somebody has seen this spool.
+        """Continue numbering beyond `number`, up to which some reader has seen this spool.
 
-        Where the spool ends before, or its file has `dropped` transactions, entries are lost: that is kept for ever.
-        Without this, whoever has seen their numbers would take the entries to come for known, and leave them out too.
+        If the spool ends before that, or its file has `dropped` transactions, entries are lost: the loss is recorded
+        for ever. Without this, a reader that has seen these numbers would take the later entries for known, and leave
+        them out too.
         """
         if number > self.last_number() or dropped:
             with self._file.writing() as connection:
                 note_loss(connection, self.path, number, dropped, microseconds(self._clock.now()))
 
     def losses(self) -> list[Loss]:
-        """The entries that were lost with the file, or a part of it, oldest first."""
+        """Return the losses of entries with the file, or with a part of it, oldest first."""
         with self._file.reading() as connection:
             return losses(connection)
 
     def last_for_log(self) -> int:
-        """The number of the newest entry that goes to the log: none of shed scorings, which go to the rollups only."""
+        """Return the number of the newest entry for the log; counts of shed scorings do not go there."""
         with self._file.reading() as connection:
             shipped = connection.execute("SELECT number FROM marks WHERE name = 'shipped'").fetchone()[0]
             last = connection.execute(_LAST_FOR_LOG, (len(SHED), SHED)).fetchone()
             return max(int(shipped), int(last[0]) if last else 0)
 
     def processes(self) -> list[ProcessCount]:
-        """What each process recorded so far, of each model."""
+        """Return the number of records so far, by process and model."""
         with self._file.reading() as connection:
             rows = connection.execute(
                 "SELECT process, model, sequence, answered, shipped FROM processes ORDER BY process, model"
@@ -302,7 +304,7 @@ class Spool:
             return [ProcessCount(*row) for row in rows]
 
     def keep_for(self, consumers: Collection[Consumer]) -> None:
-        """Free from now on what the index and all of these have taken over, whoever else took part before."""
+        """Set the consumers that must have an entry before it is freed, replacing earlier ones; the index always is."""
         consumers = {*consumers, "indexed"}
         with self._file.writing() as connection:
             connection.executemany("INSERT OR IGNORE INTO marks VALUES (?, 0)", ((name,) for name in consumers))
@@ -310,7 +312,7 @@ class Spool:
             connection.executemany("DELETE FROM marks WHERE name = ?", ((name,) for name in {*known} - {*consumers}))
 
     def mark(self, name: Consumer, number: int) -> None:
-        """Note that all entries up to `number` have been taken over durably."""
+        """Note that consumer `name` has durably taken over all entries up to `number`."""
         if self.marked(name) >= number:
             return
         with self._file.writing() as connection:
@@ -322,9 +324,9 @@ class Spool:
     def mark_shipped(
         self, number: int, reached: Mapping[tuple[str, str], int], aside: Mapping[str, Aside] | None = None
     ) -> None:
-        """Note that the log has all entries up to `number`: by (process, model), the records up to these sequences.
+        """Note that the log has the entries up to `number`, and the records up to `reached` by (process, model).
 
-        But for those that are put `aside`, by the table that does not take them.
+        The entries of `aside`, by the table that does not take them, are excepted: they are held back.
         """
         with self._file.writing() as connection:
             for table, its in (aside or {}).items():
@@ -336,13 +338,13 @@ class Spool:
             )
 
     def marked(self, name: Consumer) -> int:
-        """The number up to which entries have been taken over."""
+        """Return the number up to which a consumer has taken entries over."""
         with self._file.reading() as connection:
             found = connection.execute("SELECT number FROM marks WHERE name = ?", (name,)).fetchone()
             return int(found[0]) if found else 0
 
     def depth(self) -> SpoolDepth:
-        """What is not in the log yet, and the room there is. Raises StorageError."""
+        """Return how far the log is behind, and the free disk space. Raises StorageError."""
         path, shipped = self._file.path, self.marked("shipped")
         with self._file.reading() as connection:
             lost = sum(loss.entries for loss in losses(connection))
@@ -359,13 +361,13 @@ class Spool:
         )
 
     def taken_over(self) -> int:
-        """The number up to which every consumer has taken over."""
+        """Return the number up to which every consumer has taken entries over."""
         self.index()
         with self._file.reading() as connection:
             return int(connection.execute("SELECT min(number) FROM marks").fetchone()[0])
 
     def free(self) -> int:
-        """Delete the entries that every consumer has taken over; returns how many."""
+        """Delete the entries that every consumer has taken over; return how many."""
         self.index()
         freed = 0
         while True:
@@ -385,19 +387,19 @@ class Spool:
         return freed
 
     def repeated_ids(self) -> Mapping[str, int]:
-        """By model, how many predictions were indexed whose id an earlier request had taken."""
+        """Return, by model, how many predictions were indexed whose id an earlier request had taken."""
         return self._awaiting.repeated()
 
     def forget(self, model: str, predictions: Iterable[tuple[str, str]]) -> None:
-        """Await no label of these predictions of a model any more: one that comes is of an unknown prediction.
+        """Stop awaiting labels of these predictions of a model: a label that comes later is of an unknown prediction.
 
-        Each is given as (id, request): who repeated an id has nothing to do with the one who holds it.
+        Each is given as (id, request): other requests that repeat the id are not affected.
         """
         self.index()
         self._awaiting.forget(model, predictions)
 
     def purge(self) -> None:
-        """Leave no byte of what was freed or forgotten, in any file."""
+        """Overwrite every byte of the entries that were freed or forgotten, in all files."""
         self._file.purge()
         self._awaiting.purge()
 
@@ -433,7 +435,7 @@ def _write(connection: Connection, append: _Append) -> int:
     lines = [(sequence, *row) for sequence, row in zip(sequences, rows_of(append.bodies), strict=True)]
     for start in range(0, len(lines), _ROWS_AT_ONCE):
         rows = lines[start : start + _ROWS_AT_ONCE]
-        # One statement for many rows: between two of them other threads want the interpreter.
+        # One statement for many rows: between two statements other threads may take the interpreter.
         places = ", ".join(["(?, ?, ?)"] * len(rows))
         statement = f"INSERT INTO entries (sequence, body, checksum) VALUES {places}"  # noqa: S608  # placeholders only
         last = connection.execute(statement, [value for row in rows for value in row]).lastrowid or 0
@@ -441,9 +443,9 @@ def _write(connection: Connection, append: _Append) -> int:
 
 
 def _next_sequences(connection: Connection, records: Sequence[PredictionRecord]) -> list[int]:
-    """Numbers for the records, going on where each process stopped with each model.
+    """Assign sequence numbers to the records, continuing from the last of each process and model.
 
-    So the numbers of a table have no gap, and one snapshot of it tells which are missing.
+    So the numbers of a table have no gap, and one snapshot of it shows which are missing.
     """
     taken = Counter((record.process, record.model) for record in records)
     answered = Counter((record.process, record.model) for record in records if record.role in ANSWERED)

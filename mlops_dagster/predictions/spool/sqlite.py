@@ -1,4 +1,4 @@
-"""SQLite without SQLAlchemy, for the file that is written with every request: the spool."""
+"""Access to SQLite without SQLAlchemy, for files that are written with every request, such as the spool."""
 
 import sqlite3
 import threading
@@ -11,7 +11,7 @@ from mlops_dagster.database import LOCK_TIMEOUT_SECONDS, purge, tell_of_dropped,
 from mlops_dagster.errors import CorruptedError, StorageError
 
 Durability: TypeAlias = Literal["process", "disk"]
-"""What a committed transaction survives: the death of the process, or the loss of power too."""
+"""The failure that a committed transaction survives: the death of the process, or a loss of power too."""
 
 _SYNCHRONOUS: dict[Durability, str] = {"process": "NORMAL", "disk": "FULL"}
 
@@ -19,10 +19,10 @@ _USUAL_CHECKPOINT_PAGES = 1_000  # SQLite's own default, 4 MiB
 
 
 class SqliteFile:
-    """One connection for writes and one for reads, each used by one thread at a time.
+    """An SQLite file with one connection for writes and one for reads, each used by one thread at a time.
 
-    Raises CorruptedError when the file is not, or no longer, the database that was written,
-    StorageError when it cannot be used now.
+    Raises CorruptedError if the file is not, or no longer, the database that was written, StorageError if it cannot be
+    used now.
     """
 
     def __init__(
@@ -42,14 +42,14 @@ class SqliteFile:
         self._reader_lock = threading.Lock()
         with self._translated():
             self.dropped = tell_of_dropped(path)
-            """How many transactions were lost with a damaged write-ahead log when the file was opened."""
+            """The number of transactions lost with a damaged write-ahead log when the file was opened."""
             self._writer = self._connect()
             self._writer.executescript(f"BEGIN IMMEDIATE; {schema}; COMMIT")
             self._reader = self._connect()
 
     @contextmanager
     def writing(self) -> Iterator[sqlite3.Connection]:
-        """One write transaction: all of it is committed, or nothing."""
+        """Open a write transaction: all of it is committed, or nothing."""
         with self._writer_lock, self._translated():
             self._writer.execute("BEGIN IMMEDIATE")
             try:
@@ -62,7 +62,7 @@ class SqliteFile:
 
     @contextmanager
     def reading(self) -> Iterator[sqlite3.Connection]:
-        """One snapshot for any number of reads; does not wait for a writer."""
+        """Open a snapshot for any number of reads; does not wait for a writer."""
         with self._reader_lock, self._translated():
             self._reader.execute("BEGIN")
             try:
@@ -71,19 +71,19 @@ class SqliteFile:
                 self._reader.execute("ROLLBACK")
 
     def check(self) -> None:
-        """Look at every page, about 1 s per GB; raises CorruptedError."""
+        """Check every page, about 1 s per GB; raises CorruptedError."""
         with self._reader_lock, self._translated():
             damage = self._reader.execute("PRAGMA quick_check(1)").fetchone()[0]
             if damage != "ok":
                 raise sqlite3.DatabaseError(damage)
 
     def checkpoint(self) -> None:
-        """Move the write-ahead log into the database file, without making anyone wait."""
+        """Move the write-ahead log into the database file, without making any other process wait."""
         with self._reader_lock, self._translated():
             self._reader.execute("PRAGMA wal_checkpoint(PASSIVE)").fetchall()
 
     def purge(self) -> None:
-        """Leave no byte of what was deleted, in the file or beside it; writers wait (see `database.purge`)."""
+        """Overwrite every byte of deleted rows, also in the write-ahead log; writers wait (see `database.purge`)."""
         with self._writer_lock, self._translated():
             purge(self._writer)
 

@@ -1,4 +1,4 @@
-"""Where the bytes of models are kept, each under its own digest."""
+"""The content store: the bytes of models, each kept under its digest."""
 
 from mlops_dagster.registry.artifacts.blobs import Anchors, Blobs, StoredBlob
 from mlops_dagster.registry.artifacts.content import FOLDER, ContentStore

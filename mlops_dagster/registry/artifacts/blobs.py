@@ -1,4 +1,4 @@
-"""What the registry asks of a place for bytes."""
+"""The protocols of blobs and anchors, which a folder or a bucket implements."""
 
 from collections.abc import Iterator
 from dataclasses import dataclass
@@ -9,7 +9,7 @@ from typing import Protocol
 
 @dataclass(frozen=True)
 class StoredBlob:
-    """One content as it lies in a store."""
+    """The key, size and time of one stored content."""
 
     key: str
     size: int
@@ -18,9 +18,9 @@ class StoredBlob:
 
 
 class Blobs(Protocol):
-    """Keeps each content once, under the SHA-256 of its bytes, and never changes it.
+    """A store that keeps each content once, under the SHA-256 of its bytes, and never changes it.
 
-    The key of a content is its SHA-256 in hexadecimal, after a `prefix` that tells one kind of content from another.
+    A key is the SHA-256 in hexadecimal, after a `prefix` that tells kinds of content apart.
     """
 
     def add(self, file: Path, prefix: str = "") -> str:
@@ -32,35 +32,35 @@ class Blobs(Protocol):
         ...
 
     def copy(self, key: str, destination: Path) -> None:
-        """Write the bytes under `key` to the new file `destination`, and compare their SHA-256.
+        """Write the bytes under `key` to the new file `destination`, and check their SHA-256.
 
-        Raises ArtifactNotFoundError, CorruptedArtifactError, StorageError; the file may then be there in part.
+        Raises ArtifactNotFoundError, CorruptedArtifactError, StorageError; part of the file may then exist.
         """
         ...
 
     def has(self, key: str) -> bool:
-        """Something is kept under `key`; raises StorageError."""
+        """Return whether content is kept under `key`; raises StorageError."""
         ...
 
     def list(self) -> Iterator[StoredBlob]:
-        """Everything there is, in no particular order; raises StorageError."""
+        """Yield every stored blob, in no particular order; raises StorageError."""
         ...
 
     def remove(self, key: str) -> None:
-        """Forget a content that nothing names; gone already is fine. Raises StorageError."""
+        """Remove content that no version names; no-op if it does not exist. Raises StorageError."""
         ...
 
 
 class Anchors(Protocol):
-    """Heads of the event chain, noted outside the database, so that a cut tail shows."""
+    """The heads of the event chain, noted outside the database, so that removed last events are found."""
 
     def note(self, event: int, head: str) -> None:
-        """Called after the commit: a chain without its newest anchor is sound, an anchor without its event is not.
+        """Note a head, after the commit: an event without an anchor is sound, an anchor without its event is not.
 
-        A failure is logged and no more, because the change it belongs to has happened.
+        A failure is only logged, because the change has been committed.
         """
         ...
 
     def read(self) -> dict[int, set[str]]:
-        """The noted hashes by event id; raises StorageError."""
+        """Return the noted hashes by event id; raises StorageError."""
         ...

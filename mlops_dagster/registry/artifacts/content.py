@@ -1,4 +1,4 @@
-"""Files and folders in a store of blobs: each under the digest of its content."""
+"""Files and folders in a store of blobs, each under the digest of its content."""
 
 import json
 import shutil
@@ -18,15 +18,15 @@ from mlops_dagster.registry.artifacts.keys import sha256_in
 from mlops_dagster.registry.artifacts.unsafe import refuse_unsafe
 from mlops_dagster.storage.disk import storage_errors
 
-# A folder's manifest has a key of its own, so that a file with the same bytes stays a file.
+# A folder's manifest has its own kind of key, so that a file with the same bytes stays a file.
 FOLDER = "folder-"
 
 
 class ContentStore:
-    """Keeps files and folders under the digest of their content; what was put is never changed.
+    """A store of files and folders under the digest of their content, which never changes.
 
-    The digest of a file is its SHA-256. A folder's is `folder-` and the SHA-256 of its manifest, which
-    names the digest of every file in it; empty folders, links and file modes are not part of it.
+    The digest of a file is its SHA-256. The digest of a folder is `folder-` and the SHA-256 of its manifest, which
+    lists the digest of every file in it; empty folders, links and file modes are not part of it.
     """
 
     def __init__(self, blobs: Blobs, *, allow_unsafe: bool = False) -> None:
@@ -46,7 +46,7 @@ class ContentStore:
             return self._put_folder(path) if path.is_dir() else self._put_file(path, path.name)
 
     def fetch(self, digest: str, destination: Path) -> Path:
-        """Copy what has `digest` to `destination` and return that; nothing appears there unless every byte is right.
+        """Copy the content `digest` to `destination` and return that; it appears there only if every byte is right.
 
         Raises ArtifactNotFoundError, CorruptedArtifactError, InvalidInputError (destination in use) and StorageError.
         """
@@ -61,11 +61,11 @@ class ContentStore:
             return copy.rename(destination)
 
     def has(self, digest: str) -> bool:
-        """Something is kept under this digest; raises StorageError."""
+        """Return whether content is kept under this digest; raises StorageError."""
         return self._blobs.has(digest)
 
     def files(self, digest: str) -> dict[str, str]:
-        """The manifest of a folder: names, in posix form, and the digests of their content.
+        """Return the manifest of a folder: the digests of its files by name, in posix form.
 
         Raises ArtifactNotFoundError, CorruptedArtifactError, StorageError.
         """
@@ -75,11 +75,11 @@ class ContentStore:
             return _read_manifest(digest, manifest)
 
     def blobs(self) -> Iterator[StoredBlob]:
-        """Everything in the store, in no particular order; raises StorageError."""
+        """Return an iterator over every blob in the store, in no particular order; raises StorageError."""
         return self._blobs.list()
 
     def remove(self, key: str) -> None:
-        """Forget one blob; whoever calls this knows that nothing names it. Raises StorageError."""
+        """Remove one blob; the caller must know that no version names it. Raises StorageError."""
         self._blobs.remove(key)
 
     def _put_file(self, file: Path, name: str) -> str:
@@ -119,7 +119,7 @@ def _files_in(folder: Path) -> dict[str, Path]:
 
 
 def _read_manifest(digest: str, manifest: Path) -> dict[str, str]:
-    """The bytes are as they were stored; what they say is checked all the same, others may write to the store."""
+    """Return the files in the manifest; its content is checked, as others may write to the store."""
     try:
         document: object = json.loads(manifest.read_bytes())
     except (ValueError, RecursionError) as error:
@@ -132,7 +132,7 @@ def _read_manifest(digest: str, manifest: Path) -> dict[str, str]:
 
 
 def _digest_of(digest: str, name: str, file: object) -> str:
-    """The digest that a manifest gives for a file; raises CorruptedArtifactError for a name or digest that is none."""
+    """Return `file`, the digest in a manifest of `name`; raises CorruptedArtifactError if either is invalid."""
     path = PurePosixPath(name)
     if path.is_absolute() or ".." in path.parts or not path.parts:
         raise CorruptedArtifactError(
@@ -152,7 +152,7 @@ def _digest_of(digest: str, name: str, file: object) -> str:
 
 @contextmanager
 def _workspace(parent: Path) -> Iterator[Path]:
-    """A folder beside the goal, so that the last step is a rename; gone afterwards."""
+    """Open a temporary folder in `parent`, so that moving its content to the goal is a rename; removed afterwards."""
     parent.mkdir(parents=True, exist_ok=True)
     workspace = Path(tempfile.mkdtemp(prefix=".tmp-", dir=parent))
     try:

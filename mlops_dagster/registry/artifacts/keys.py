@@ -1,4 +1,4 @@
-"""Names of contents: the SHA-256 of their bytes, after a prefix for their kind."""
+"""Keys of contents: the SHA-256 of their bytes, after a prefix for their kind."""
 
 import re
 
@@ -8,7 +8,7 @@ _KEY = re.compile(r"(?:[a-z]+-)?([0-9a-f]{64})")
 
 
 def sha256_in(key: str) -> str:
-    """The SHA-256 that a key names; raises InvalidInputError for anything else, so that no key leaves the store.
+    """Return the SHA-256 in a key; raises InvalidInputError for any other text, so that no path leaves the store.
 
     >>> sha256_in("folder-" + 64 * "0") == 64 * "0"
     True

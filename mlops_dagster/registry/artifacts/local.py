@@ -22,7 +22,7 @@ logger = logging.getLogger(__name__)
 
 
 class LocalBlobs:
-    """Blobs on the file system. Any number of processes may use it at once."""
+    """Blobs in a folder. Any number of processes may use it at once."""
 
     def __init__(self, path: Path) -> None:
         self._path = path
@@ -65,7 +65,7 @@ class LocalBlobs:
             ) from error
 
     def _keep(self, copy: Path, key: str) -> None:
-        """Move a finished copy to its place, unless its content is there already."""
+        """Move a finished copy to its place, or verify the content that is there already."""
         place = self._place(key)
         if place.exists():
             self._verify(key, _copy(place, None))
@@ -73,8 +73,8 @@ class LocalBlobs:
             place.parent.mkdir(parents=True, exist_ok=True)
             copy.chmod(0o400)
             copy.rename(place)
-        # After the rename, so that the journal of the file system keeps bytes, name and folders by one sync: each takes
-        # longer than all the rest. Whoever finds the content there may be quicker than who put it, and syncs as well.
+        # Sync after the rename, so that one sync makes bytes, name and folders durable: a sync takes longer than all
+        # the rest. A writer that finds the content there may be ahead of the process that put it, so it syncs as well.
         sync(place)
 
     def _existing(self, key: str) -> Path:
@@ -96,7 +96,7 @@ class LocalBlobs:
 
 
 class LocalAnchors:
-    """One empty file per head, called `<event id>-<hash>`: it exists or not, and no two writers share one."""
+    """Anchors as empty files `<event id>-<hash>`, one per head: a file exists or not, and no two writers share one."""
 
     def __init__(self, path: Path) -> None:
         self._path = path
@@ -118,7 +118,7 @@ class LocalAnchors:
 
 
 def _copy(source: Path, target: Path | None) -> str:
-    """Copy `source` to `target`, if there is one, and return the SHA-256 of what was read."""
+    """Copy `source` to `target`, unless that is None, and return the SHA-256 of the bytes read."""
     with source.open("rb") as reader:
         before = os.fstat(reader.fileno())
         digest = hashlib.sha256()

@@ -1,4 +1,4 @@
-"""From a setting to a store."""
+"""Opening of blobs and anchors from the setting of their place."""
 
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -18,7 +18,7 @@ if TYPE_CHECKING:
 def open_store(
     storage: str, *, anchors: str, s3: "S3Client | None" = None, progress: Progress | None = None
 ) -> tuple[Blobs, Anchors]:
-    """The blobs at `storage`, a folder or s3://bucket/prefix, and the anchors beside them that are called `anchors`.
+    """Return the blobs at `storage`, a folder or s3://bucket/prefix, and the anchors called `anchors` in it.
 
     Raises InvalidInputError for another kind of URL.
     """

@@ -1,4 +1,4 @@
-"""Blobs and anchors in a bucket of S3: the same names as in a folder, each object written once."""
+"""Blobs and anchors in an S3 bucket: the same names as in a folder, each object written once."""
 
 import hashlib
 import logging
@@ -27,30 +27,30 @@ if TYPE_CHECKING:
     from types_boto3_s3.type_defs import CompletedPartTypeDef
 
 _PART = 16 << 20
-_MOST_PARTS = 10_000  # of one object, says S3
+_MOST_PARTS = 10_000  # of one object, a limit of S3
 _NOTE_SECONDS = 2.0
 
-# Somebody else stored the object first, or is about to, or our own first try had arrived when its answer was lost.
+# Another process stored the object first or is about to, or our first try succeeded but its response was lost.
 _RIVALS = frozenset({"PreconditionFailed", "ConditionalRequestConflict", "NoSuchUpload"})
 _ROUNDS = 3
 
 logger = logging.getLogger(__name__)
 
 Progress = Callable[[int, int], None]
-"""Told after each part how many bytes are stored, and of how many."""
+"""A callback after each part, with the bytes stored so far and the total."""
 
 
 class S3Blobs:
     """Blobs in a bucket, below a prefix. Any number of processes may use it at once.
 
-    An object is written on the condition that there is none (`If-None-Match`), so that nothing is ever overwritten.
-    It gets the retention that the bucket has by default under Object Lock; none is asked for beyond that.
+    An object is written on the condition that none exists (`If-None-Match`), so that nothing is ever overwritten.
+    It gets the bucket's default retention under Object Lock, and no other.
 
-    Bytes that are there already are taken for right if S3 knows their SHA-256 and it is the one; else they are read
-    again. That checksum tells what was sent to S3: bytes that rot within it are found by `copy`, which reads them.
+    Existing bytes are trusted if S3 knows their SHA-256 and it is equal; otherwise they are read again. That checksum
+    covers the bytes as sent to S3: bytes that decay there are found by `copy`, which reads them.
 
-    A process that is killed leaves the parts of an upload behind, which nobody sees and which cost money: give the
-    bucket a lifecycle rule with `AbortIncompleteMultipartUpload`.
+    A killed process leaves the parts of an upload behind, which are hidden but cost money: give the bucket a lifecycle
+    rule with `AbortIncompleteMultipartUpload`.
     """
 
     def __init__(self, client: "S3Client", bucket: str, prefix: str = "", *, progress: Progress | None = None) -> None:
@@ -89,13 +89,16 @@ class S3Blobs:
             yield StoredBlob(found["Key"].rpartition("/")[2], found["Size"], found["LastModified"].astimezone(UTC))
 
     def remove(self, key: str) -> None:
-        """Forget a content. In a bucket with versions a marker hides it, and its bytes stay for as long as the
-        retention and the lifecycle rules of the bucket say; added again it is there again."""
+        """Remove a content.
+
+        In a bucket with versions a marker hides it, and its bytes stay for as long as the retention and the lifecycle
+        rules of the bucket say; adding it again makes it visible again.
+        """
         with s3_errors(self._url(key)):
             self._client.delete_object(Bucket=self._bucket, Key=self._name(key))
 
     def _holds(self, key: str, content: "_Content") -> bool:
-        """The object is there; raises CorruptedArtifactError if it is with other bytes."""
+        """Return whether the object exists; raises CorruptedArtifactError if it has other bytes."""
         try:
             with s3_errors(self._url(key)):
                 found = self._client.head_object(Bucket=self._bucket, Key=self._name(key), ChecksumMode="ENABLED")
@@ -109,7 +112,7 @@ class S3Blobs:
         return True
 
     def _store(self, key: str, file: Path, content: "_Content") -> bool:
-        """Upload the content of `file`, unless somebody else is first."""
+        """Upload the content of `file`, and return True; False if another process is first."""
         from botocore.exceptions import ClientError
 
         with storage_errors(file), file.open("rb") as reader, s3_errors(self._url(key)):
@@ -202,7 +205,7 @@ class S3Anchors:
         self._prefix = f"{prefix.strip('/')}/".lstrip("/")
 
     def note(self, event: int, head: str) -> None:
-        """Wait at most two seconds: what has happened, maybe a rollback, must not seem to hang because S3 does."""
+        """Wait at most two seconds: a change that is done, such as a rollback, must not seem to hang with S3."""
         noted = threading.Thread(target=self._put, args=(event, head), daemon=True)
         noted.start()
         noted.join(_NOTE_SECONDS)
@@ -226,17 +229,17 @@ class S3Anchors:
 
 
 class _Content(NamedTuple):
-    """What a file held when it was first read."""
+    """The hashes and sizes of a file's content, as first read."""
 
     sha256: bytes
     size: int
     part_size: int
     parts: tuple[bytes, ...]
-    """SHA-256 of each part that it is sent in, one at least."""
+    """SHA-256 of each part of the upload, at least one."""
 
     @property
     def checksum(self) -> str:
-        """What S3 keeps as `ChecksumSHA256`: of an object in parts, the SHA-256 of theirs, and how many there are."""
+        """The `ChecksumSHA256` that S3 has: for an object in parts, the SHA-256 of their checksums and their number."""
         if len(self.parts) == 1:
             return _base64(self.sha256)
         return f"{_base64(hashlib.sha256(b''.join(self.parts)).digest())}-{len(self.parts)}"
@@ -256,7 +259,7 @@ def _read(file: Path) -> _Content:
 
 
 def _same_parts(reader: BinaryIO, content: _Content) -> Iterator[bytes]:
-    """The parts once more, each compared with the first time, and nothing after them."""
+    """Yield the parts again; raises ArtifactChangedError if one differs from the first reading, or bytes follow."""
     for first in content.parts:
         body = reader.read(content.part_size)
         if hashlib.sha256(body).digest() != first:

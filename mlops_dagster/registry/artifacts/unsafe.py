@@ -1,4 +1,4 @@
-"""Telling files that run code when they are loaded: pickle, joblib, arrays of objects, and archives of them."""
+"""Detection of files that run code when loaded: pickle, joblib, arrays of objects, and archives of them."""
 
 import bz2
 import lzma
@@ -16,14 +16,14 @@ from mlops_dagster.errors import UnsafeArtifactError
 _SUFFIXES = frozenset({".pkl", ".pickle", ".joblib", ".dill", ".cloudpickle", ".pt", ".pth"})
 _PACKED = frozenset({".bz2", ".gz", ".lz4", ".lzma", ".tar", ".tgz", ".xz", ".z", ".zip", ".zst"})
 
-# Every pickle since protocol 2 (2003) starts with the opcode PROTO; the older ones must be read to their end.
+# Every pickle since protocol 2 (2003) starts with the opcode PROTO; older ones must be read to their end.
 _PROTO = 0x80
 _PROTOCOLS = range(2, 6)
 _CALLABLES = frozenset({"GLOBAL", "INST"})
 
 _ARRAY = b"\x93NUMPY"
 
-# bzip2 needs a whole block (900 kB at most) before it gives out anything.
+# bzip2 needs a whole block (at most 900 kB) before it returns anything.
 _HEAD = 1 << 20
 _GZIP_OR_ZLIB = zlib.MAX_WBITS | 32
 _UNPACKERS: tuple[Callable[[bytes], bytes], ...] = (
@@ -33,7 +33,7 @@ _UNPACKERS: tuple[Callable[[bytes], bytes], ...] = (
 )
 
 _DAMAGED = (zipfile.BadZipFile, zlib.error, lzma.LZMAError, EOFError, OSError, RuntimeError, ValueError, struct.error)
-"""What zipfile and its unpackers raise of damaged members, and of those that are encrypted or packed otherwise."""
+"""The errors of zipfile and its unpackers for damaged members, and for encrypted or otherwise packed ones."""
 
 
 def refuse_unsafe(path: Path, name: str) -> None:
@@ -62,7 +62,7 @@ def _reason(path: Path, name: str) -> str | None:
 
 
 def _named_unsafe(name: str) -> bool:
-    """Return whether the last suffix, but for those of packers, is a pickle's: not so of `x.pt.onnx`, `x.pkl.dvc`."""
+    """Return whether the last suffix, except packers', is a pickle's: not so for `x.pt.onnx` and `x.pkl.dvc`."""
     suffixes = [suffix.lower() for suffix in PurePath(name).suffixes]
     while suffixes and suffixes[-1] in _PACKED:
         suffixes.pop()
@@ -73,12 +73,12 @@ def _unsafe_member(path: Path) -> str | None:
     try:
         with zipfile.ZipFile(path) as archive:
             return next((name for name in archive.namelist() if _is_unsafe_member(archive, name)), None)
-    except (zipfile.BadZipFile, NotImplementedError, ValueError, struct.error):  # it is no archive that anybody opens
+    except (zipfile.BadZipFile, NotImplementedError, ValueError, struct.error):  # not an archive that can be opened
         return None
 
 
 def _is_unsafe_member(archive: zipfile.ZipFile, name: str) -> bool:
-    """Return whether a member is a pickle by name or content; nobody loads one that is damaged."""
+    """Return whether a member is a pickle by name or content; a damaged member is not, as it cannot be loaded."""
     if not name.endswith(".npy"):
         return _named_unsafe(name)
     try:
@@ -89,17 +89,17 @@ def _is_unsafe_member(archive: zipfile.ZipFile, name: str) -> bool:
 
 
 def _holds_objects(file: IO[bytes]) -> bool:
-    """The first line of a .npy file, after magic, version and length, says what it holds: numpy.lib.format."""
+    """Return whether a .npy file has objects, by its header line after magic, version and length (numpy.lib.format)."""
     head = file.read(65536)
     return head.startswith(_ARRAY) and b"'|O'" in head[12:].partition(b"\n")[0]
 
 
 def _is_old_pickle(path: Path) -> bool:
-    """Short texts may begin like one, so it must be one to its end, and name something to call."""
+    """Return whether the file is an old pickle to its end, with a call in it: short texts may begin like one."""
     try:
         with path.open("rb") as file, mmap.mmap(file.fileno(), 0, access=mmap.ACCESS_READ) as content:
             opcodes = {opcode.name for opcode, _, _ in pickletools.genops(content)}  # type: ignore[arg-type]  # reads like a file
-    except ValueError:  # empty, or no pickle, which most files show in their first byte
+    except ValueError:  # empty, or not a pickle, as the first byte of most files shows
         return False
     return not opcodes.isdisjoint(_CALLABLES)
 

@@ -1,4 +1,4 @@
-"""Model cards: what a version was made from, how well it does and for whom, and where it fails.
+"""Model cards: a version's data, its quality overall and by group, and its known failures.
 
 After Mitchell et al., "Model Cards for Model Reporting", FAT* 2019, arXiv:1810.03993.
 """

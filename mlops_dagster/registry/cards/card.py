@@ -1,4 +1,4 @@
-"""The card itself."""
+"""The model card."""
 
 from typing import Annotated
 
@@ -12,14 +12,14 @@ from mlops_dagster.registry.cards.provable import Provable
 
 
 def _several(audits: object) -> object:
-    """Cards of earlier versions hold one audit, or null."""
+    """Return the audits as a tuple: cards of earlier versions hold one audit, or null."""
     if audits is None:
         return ()
     return (audits,) if isinstance(audits, FairnessAudit | dict) else audits
 
 
 class ModelCard(StrictModel):
-    """Every part may come later; production asks that none is `missing()`.
+    """The model card of a version. Each part may be added later; production requires that none is `missing()`.
 
     >>> ModelCard(intended_use="Ranks flights for the desk.", failure_modes=("storms",)).missing()
     ('provenance', 'evaluation', 'fairness')
@@ -30,15 +30,15 @@ class ModelCard(StrictModel):
     intended_use: str = ""
     failure_modes: tuple[str, ...] = ()
     fairness: Annotated[tuple[FairnessAudit, ...], BeforeValidator(_several)] = ()
-    """One for each attribute; a single one is taken too."""
+    """One audit for each attribute; a single audit is accepted too."""
     contacts: tuple[str, ...] = ()
     validation: Validation | None = None
     shared_days: str = ""
-    """What days that share causes make of a comparison with the champion, in one sentence; empty without a champion."""
+    """Effect of days that share causes on comparisons with the champion, as a sentence; empty without a champion."""
     regimes: tuple[str, ...] = ()
-    """The columns that changed within the training set, and what drift makes of it, a sentence each."""
+    """One sentence for each column that changed within the training set, with the consequence for drift."""
     provable: Provable | None = None
-    """What the daily checks can prove of it; None if nobody has computed that, which is no part that is missing."""
+    """The losses that the daily checks can prove; None if not computed, which does not count as a missing part."""
 
     @property
     def overall(self) -> EvaluationSlice | None:
@@ -46,9 +46,9 @@ class ModelCard(StrictModel):
         return next((part for part in self.evaluation if part.name == OVERALL), None)
 
     def missing(self) -> tuple[str, ...]:
-        """The promised parts that are absent or empty, e.g. `("evaluation.overall.macro_f1",)`.
+        """Return the promised parts that are absent or empty, e.g. `("evaluation.overall.macro_f1",)`.
 
-        An audit of fairness that had too few rows to compare any two groups is missing: `"fairness.carrier"`.
+        An audit of fairness with too few rows to compare any two groups counts as missing: `"fairness.carrier"`.
         """
         absent = []
         if self.provenance is None:
@@ -74,7 +74,7 @@ class ModelCard(StrictModel):
         return [f"fairness.{audit.attribute}" for audit in self.fairness if audit.max_gap is None]
 
     def to_markdown(self) -> str:
-        """The card as people read it; absent parts say so. Whatever the texts hold is shown, not obeyed."""
+        """Return the card as Markdown; absent parts are marked. All texts are escaped."""
         from mlops_dagster.registry.cards.markdown import to_markdown
 
         return to_markdown(self)

@@ -1,4 +1,4 @@
-"""What a version was made from, and what checked it."""
+"""The training data of a version, and the suite that validated it."""
 
 from typing import Self
 
@@ -9,7 +9,7 @@ from mlops_dagster.registry.cards.parts import NonNegative
 
 
 class Provenance(StrictModel):
-    """The training data."""
+    """The training data of a version."""
 
     dataset: str
     digest: str
@@ -19,7 +19,7 @@ class Provenance(StrictModel):
 
 
 class Validation(StrictModel):
-    """What held the training data against expectations, and what it found.
+    """The suite that the training data was validated against, and its findings.
 
     >>> Validation(suite="schema-12ab", expectations=34, rows=40407, passed=True).failures
     ()
@@ -31,9 +31,9 @@ class Validation(StrictModel):
     passed: bool
     failures: tuple[str, ...] = ()
     doubts: tuple[str, ...] = ()
-    """Over a limit, though by chance maybe: they fail nothing."""
+    """Findings over a limit that chance may explain: they fail nothing."""
     errors: tuple[str, ...] = ()
-    """What could not be evaluated: it fails nothing, and nothing has passed."""
+    """Expectations that could not be evaluated: they fail nothing, but with one the data has not passed."""
 
     @model_validator(mode="after")
     def _passed_with_evidence(self) -> Self:

@@ -1,4 +1,4 @@
-"""Fine bins of unequal width, as a histogram that people can read."""
+"""Histograms for people, made from fine bins of unequal width."""
 
 import numpy as np
 import numpy.typing as npt
@@ -10,10 +10,10 @@ CELLS = 40
 
 
 def density(histogram: Histogram, cells: int = CELLS) -> tuple[npt.NDArray[np.float64], npt.NDArray[np.float64]]:
-    """Edges (at most cells + 1,) and heights (one fewer) of equally wide cells; the heights are counts of values.
+    """Return the edges (at most cells + 1,) and heights (one fewer, counts of values) of cells of equal width.
 
     The values of a bin are spread evenly over it. The two bins that are open to one side are taken to be as wide
-    as their neighbours. Without two edges there is nothing to draw: one cell from 0 to 1 holds everything.
+    as their neighbours. With fewer than two edges there is nothing to draw: one cell from 0 to 1 holds everything.
 
     Raises InvalidInputError for the histogram of a categorical feature.
 

@@ -1,4 +1,4 @@
-"""How well a version does, on all held-out rows and on parts of them."""
+"""The evaluation of a version, on all held-out rows and on parts of them."""
 
 from collections import defaultdict
 from typing import Annotated, Self
@@ -25,15 +25,15 @@ Interval = Annotated[tuple[float, float], AfterValidator(_ordered)]
 
 
 class EvaluationSlice(StrictModel):
-    """Scores on a part of the held-out rows; the part "overall" is all of them."""
+    """The quality of a version on a part of the held-out rows; the part "overall" is all of them."""
 
     name: str
     rows: NonNegative
     metrics: Metrics
     counts: dict[str, dict[str, NonNegative]] = Field(default_factory=dict)
-    """How often each class was predicted, by true class: the metrics follow from it. Empty if not known."""
+    """The count of each predicted class, by true class: the metrics follow from these. Empty if not known."""
     intervals: dict[str, Interval] = Field(default_factory=dict)
-    """The lower and upper bound of a metric, with 95 % confidence, where it is known."""
+    """The lower and upper bound of a metric, with 95 % confidence, if known."""
 
     @model_validator(mode="after")
     def _counts_are_of_the_rows(self) -> Self:
@@ -44,10 +44,10 @@ class EvaluationSlice(StrictModel):
 
 
 def evaluate(name: str, y_true: npt.ArrayLike, y_pred: npt.ArrayLike) -> EvaluationSlice:
-    """The slice of rows with these true and predicted labels, one of each a row.
+    """Return the slice of rows with these true and predicted labels, one of each a row.
 
-    The intervals are Wilson's for accuracy and micro-F1, which with one label a row are the same share, and
-    `macro_f1_interval`'s for macro-F1. They take the rows as independent.
+    The intervals are Wilson's for accuracy and micro-F1, which are the same share with one label a row, and
+    `macro_f1_interval`'s for macro-F1. All take the rows as independent.
 
     Raises InvalidInputError for no rows, unequal lengths and missing labels.
 

@@ -1,4 +1,4 @@
-"""How far apart a version treats the groups of an attribute, by fairlearn."""
+"""Differences of a version's results between the groups of an attribute, by fairlearn."""
 
 from __future__ import annotations
 
@@ -29,20 +29,20 @@ SELECTED, RIGHTLY, WRONGLY = "selection_rate", "true_positive_rate", "false_posi
 
 
 class FairnessAudit(StrictModel):
-    """The groups of one attribute beside each other.
+    """The comparison of the groups of one attribute.
 
-    A gap is the highest value of a metric in any group less the lowest, 0 to 1. Groups with too few rows take no
-    part in it, and are named.
+    A gap is the highest value of a metric in any group less the lowest, 0 to 1. Groups with too few rows do not count
+    for it, and are listed in `left_out`.
     """
 
     attribute: str
     groups: dict[str, Metrics]
-    """By group: `rows`, `accuracy`, and the rates that it has rows for."""
+    """By group: `rows`, `accuracy`, and the rates for which the group has rows."""
     max_gap: Share | None
-    """The gap in accuracy; None when fewer than two groups have enough rows: nothing was compared."""
+    """The gap in accuracy; None if fewer than two groups have enough rows, so that nothing was compared."""
     note: str = ""
     positive: str | None = None
-    """The class whose rates these are; None when each class has its selection rate."""
+    """The class that the rates are about; None if each class has its own selection rate."""
     gaps: dict[str, Share] = Field(default_factory=dict)
     """`accuracy`; `demographic_parity_difference`, in selection rates; `equalized_odds_difference`, the wider of
     those in true and in false positive rates. One that fewer than two groups have the rows for is left out."""
@@ -61,8 +61,7 @@ def audit_fairness(
     positive: str | None = None,
     min_group_rows: int = MIN_GROUP_ROWS,
 ) -> FairnessAudit:
-    """Compare the groups that the rows belong to; true label and predicted label of each row, named by
-    `text_of`, and its group, named by `str`.
+    """Compare the groups of an attribute by accuracy, selection rate and error rates.
 
     With `positive`, the class whose prediction matters to people, come the rates at which it is predicted
     (`selection_rate`), rightly (`true_positive_rate`) and wrongly (`false_positive_rate`), against all other
@@ -117,9 +116,9 @@ def audit_fairness(
 
 
 def _cells(y_true: Column, y_pred: Column, groups: Column) -> pd.DataFrame:
-    """How often (`rows`) each combination of true, predicted and group, all strings, occurs.
+    """Return the number of rows (`rows`) of each combination of true, predicted and group, all as strings.
 
-    Rows that are alike are given to fairlearn as one with a weight: with all of 12,000 it takes five times as long.
+    fairlearn gets equal rows as one row with a weight: 12,000 single rows take it five times as long.
     """
     import pandas as pd
 
@@ -136,7 +135,7 @@ def _cells(y_true: Column, y_pred: Column, groups: Column) -> pd.DataFrame:
 
 
 def _rates_of(cells: pd.DataFrame, positive: str) -> pd.DataFrame:
-    """By group: selection, true and false positive rate; NaN where it has no row to take the rate of."""
+    """Return selection, true and false positive rate by group; NaN if the group lacks rows for a rate."""
     import pandas as pd
 
     is_it, said_it = cells["true"] == positive, cells["predicted"] == positive
@@ -157,7 +156,7 @@ def _rates_of_all(cells: pd.DataFrame) -> pd.DataFrame:
 
 
 def _share(chosen: pd.Series[bool], cells: pd.DataFrame) -> pd.Series[float]:
-    """The share of the rows of each group, in these cells, that are chosen."""
+    """Return the share of chosen rows among these cells' rows, by group."""
     import pandas as pd
     from fairlearn.metrics import MetricFrame, selection_rate
 

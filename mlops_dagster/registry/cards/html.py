@@ -1,4 +1,4 @@
-"""A card as one HTML page, to be read, printed and sent: it needs nothing from anywhere."""
+"""A model card as one self-contained HTML page, to be read, printed and sent."""
 
 import functools
 from typing import TYPE_CHECKING
@@ -14,11 +14,11 @@ if TYPE_CHECKING:
 def to_html(
     card: ModelCard, *, title: str = "Model card", baseline: Baseline | None = None, run: str | None = None
 ) -> str:
-    """The page, with plots; absent parts say so. Equal arguments give equal bytes.
+    """Return the page, with plots; absent parts are marked. Equal arguments give equal bytes.
 
-    `title` is what it is about, such as "flights-delay 1.4.0"; `baseline` adds what the training data looked like, and
-    `run` a link to the page of the run that trained it.
-    Whatever the texts hold is shown, not obeyed: it has no script, and the page forbids them all.
+    `title` is the subject, such as "flights-delay 1.4.0"; `baseline` adds plots of the training data, and `run` a link
+    to the page of the run that trained the version.
+    All texts are escaped; the page has no script, and its policy forbids all scripts.
     """
     from mlops_dagster.registry.cards import plots
 
@@ -35,7 +35,7 @@ def _template() -> "Template":
         loader=PackageLoader("mlops_dagster.registry.cards", package_path=""),
         autoescape=True,
         undefined=StrictUndefined,
-        finalize=lambda shown: wording.printable(shown) if type(shown) is str else shown,  # not what is markup already
+        finalize=lambda shown: wording.printable(shown) if type(shown) is str else shown,  # markup is left as it is
         trim_blocks=True,
         lstrip_blocks=True,
     )

@@ -1,4 +1,4 @@
-"""A card as Markdown (CommonMark with tables)."""
+"""A model card as Markdown (CommonMark with tables)."""
 
 import re
 from collections.abc import Sequence
@@ -26,7 +26,7 @@ _FIRST = re.compile(r"^(\d{0,9}(?=[.)](\s|$))|(?=[#>])|(?=[+-]([\s-]|$)))")
 
 
 def to_markdown(card: ModelCard) -> str:
-    """A heading for each part, with "_absent_" under it where there is none."""
+    """Return a section for each part of the card, with "_absent_" in place of an absent part."""
     sections = {
         "Intended use": escape(card.intended_use),
         "Training data": _bullets((*data_lines(card.provenance, card.validation), *card.regimes)),
@@ -40,7 +40,7 @@ def to_markdown(card: ModelCard) -> str:
 
 
 def escape(text: str) -> str:
-    r"""The text on one line, as Markdown that shows it as it is.
+    r"""Return the text on one line, escaped so that Markdown shows it unchanged.
 
     >>> escape("# not *a* heading <b>")
     '\\# not \\*a\\* heading \\<b>'

@@ -1,4 +1,4 @@
-"""Numbers that several parts of a card have."""
+"""Types of numbers that several parts of a card use."""
 
 from typing import Annotated
 

@@ -1,4 +1,4 @@
-"""The plots of a card, as SVG to stand in an HTML page: no script, no address, the same bytes each time."""
+"""The plots of a card, as SVG for an HTML page: without scripts and addresses, with the same bytes each time."""
 
 from __future__ import annotations
 
@@ -27,8 +27,8 @@ MOST_CATEGORIES = 12
 COLUMNS = 3
 
 _STYLE: dict[RcKeyType, object] = {
-    "svg.fonttype": "none",  # text stays text: it can be read out, searched and copied
-    "text.parse_math": False,  # a dollar sign in a name is a dollar sign
+    "svg.fonttype": "none",  # text stays text: it can be read aloud, searched and copied
+    "text.parse_math": False,  # a dollar sign in a name stays a dollar sign
     "font.size": 9.0,
     "axes.spines.top": False,
     "axes.spines.right": False,
@@ -41,7 +41,7 @@ _NO_METADATA = dict.fromkeys(("Creator", "Date", "Format", "Type"))
 
 
 def metrics_plot(slices: Sequence[EvaluationSlice]) -> str:
-    """A line for each slice, of many those with most rows, and a mark for each metric with its interval."""
+    """Return a plot with a line for each slice (of too many, the largest), and each metric with its interval."""
     shown = _largest(slices)
     names = list(dict.fromkeys(name for part in shown for name in part.metrics))
     with _drawing("metrics", 8.4, 0.9 + 0.34 * len(shown)) as figure:
@@ -57,7 +57,7 @@ def metrics_plot(slices: Sequence[EvaluationSlice]) -> str:
 
 
 def accuracy_plot(audit: FairnessAudit) -> str:
-    """Accuracy of each group with Wilson's interval for its rows; groups left out of the gap are faint."""
+    """Return a plot of each group's accuracy with Wilson's interval; groups left out of the gap are pale."""
     groups = sorted(audit.groups.items(), key=lambda item: -item[1].get("rows", 0))[:MOST_LINES]
     shown = {name: metrics for name, metrics in sorted(groups) if "accuracy" in metrics}
     left_out = audit.left_out.get("accuracy", ())
@@ -74,7 +74,7 @@ def accuracy_plot(audit: FairnessAudit) -> str:
 
 
 def confusion_plot(part: EvaluationSlice) -> str:
-    """Shares of each true class by predicted class, with the counts; "" where there are none or too many classes."""
+    """Return a plot of shares and counts by true and predicted class; "" without classes or with too many."""
     names = labels(part)
     if not names or len(names) > MOST_CLASSES:
         return ""
@@ -100,7 +100,7 @@ def confusion_plot(part: EvaluationSlice) -> str:
 
 
 def baseline_plot(baseline: Baseline) -> str:
-    """What the training data looked like: each feature, then the score and the label."""
+    """Return histograms of the training data: each feature, then the score and the label."""
     histograms = {**baseline.features, "score": baseline.score, "label": baseline.label}
     lines = -(-len(histograms) // COLUMNS)
     with _drawing("baseline", 8.4, 0.3 + 1.75 * lines) as figure:
@@ -162,9 +162,9 @@ def _short(name: str, most: int = 28) -> str:
 
 @contextmanager
 def _drawing(name: str, width: float, height: float) -> Iterator[Figure]:
-    """A figure of that many inches, whatever style the process has set for its own plots.
+    """Open a new figure of `width` by `height` inches, independent of the plot style that the process has set.
 
-    Ids within it are hashes of what they stand for and of `name`, no two of which are alike on a page.
+    Ids within it are hashes of their content and of `name`; names must differ within a page.
     """
     import matplotlib
     from matplotlib.figure import Figure
@@ -172,15 +172,15 @@ def _drawing(name: str, width: float, height: float) -> Iterator[Figure]:
     with matplotlib.rc_context(), warnings.catch_warnings():
         matplotlib.rcdefaults()
         matplotlib.rcParams.update({**_STYLE, "svg.hashsalt": name})
-        warnings.filterwarnings("ignore", "Glyph .* missing")  # it measures the text; the browser has the letters
+        warnings.filterwarnings("ignore", "Glyph .* missing")  # matplotlib only measures; the browser has the letters
         yield Figure(figsize=(width, height), layout="constrained")
 
 
 def _svg(figure: Figure) -> str:
-    """The `<svg>` element alone: in HTML it needs neither prologue nor namespaces."""
+    """Return the `<svg>` element alone: HTML needs neither its prologue nor its namespaces."""
     out = StringIO()
     figure.savefig(out, format="svg", metadata=_NO_METADATA, transparent=True)
     element = out.getvalue()
     element = element[element.index("<svg") :]
-    element = re.sub(r' xmlns(:\w+)?="[^"]*"', "", element, count=2)  # the first two, before any name of ours
+    element = re.sub(r' xmlns(:\w+)?="[^"]*"', "", element, count=2)  # the first two, before any name from the data
     return re.sub(r'<!--.*?-->|(?<=<g) id="[^"]*"', "", element, flags=re.DOTALL)

@@ -1,52 +1,52 @@
-"""What the daily checks will be able to prove of a version, computed when it was evaluated."""
+"""The losses that the daily checks will be able to prove of a version, computed at its evaluation."""
 
 from mlops_dagster.documents.strict import StrictModel
 from mlops_dagster.registry.cards.parts import NonNegative, Share
 
 
 class ProvableLoss(StrictModel):
-    """One loss, and after how many days of it the test of concept drift proves it, in the median."""
+    """A loss of quality, and the median number of days after which the test of concept drift proves it."""
 
     name: str
-    """"x2" is twice the errors; "a fifth of the accuracy" is that."""
+    """The size of the loss: "x2" is twice the errors; "a fifth of the accuracy" is that."""
     wrong: Share
-    """The rate of wrong answers it comes to."""
+    """The rate of wrong answers that the loss leads to."""
     days: NonNegative | None
-    """None if not within the days that were looked at, or never."""
+    """The days until the proof; None if it takes longer than the days that were simulated, or never comes."""
 
 
 class ProvableDrift(StrictModel):
-    """Of the test of concept drift, over all rows together."""
+    """The losses that the test of concept drift can prove, over all rows together."""
 
     evaluated_days: NonNegative | None
-    """None where nobody knows how many there were."""
+    """The number of days of the evaluation; None if unknown."""
     rows_per_day: float | None
     limit: float | None
-    """The rate of wrong answers over which a loss is one; None where the test has none."""
+    """The rate of wrong answers above which the test sees a loss; None if the test has no limit."""
     losses: tuple[ProvableLoss, ...] = ()
     mute_slices: tuple[str, ...] = ()
-    """Slices of which not even twice the errors are over the limit."""
+    """Slices in which even twice the errors stay below the limit."""
 
 
 class ProvableFloor(StrictModel):
-    """Of the macro-F1 floor."""
+    """The losses that the macro-F1 floor can prove."""
 
     floor: Share
     macro_f1: Share | None
-    """That of the card."""
+    """The macro-F1 of the card."""
     days_to_rows: NonNegative | None
-    """Days until as many labels are there as it needs; None if the window never has them, or nobody knows."""
+    """Days until the floor has the labels that it needs; None if the window never has them, or if unknown."""
     by_chance: Share | None
-    """How often a version as evaluated is under the floor, of all windows, by chance."""
+    """The share of all windows in which a version as good as evaluated is below the floor by chance."""
     days_to_tell: NonNegative | None
-    """Days of a loss of a fifth of the accuracy until the whole interval is under the floor."""
+    """Days after a loss of a fifth of the accuracy until the whole interval is below the floor."""
 
 
 class Provable(StrictModel):
-    """What can be proven, in plain sentences and in numbers."""
+    """The losses that can be proven, in plain sentences and in numbers."""
 
     lines: tuple[str, ...]
     drift: ProvableDrift
     floor: ProvableFloor
     collapse_rows: NonNegative | None = None
-    """Labels a day with which a loss of a fifth is told within its second day; None if no number is enough."""
+    """Labels a day that are enough to see a loss of a fifth within its second day; None if no number is enough."""

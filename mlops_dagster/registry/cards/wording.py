@@ -19,7 +19,7 @@ GAPS = {
     EQUALIZED_ODDS: "true or false positive rate (equalized odds)",
 }
 MOST_CLASSES = 30
-"""So many fit into a table or plot of each class against each."""
+"""The largest number of classes in a confusion table or plot."""
 _WORST = 20
 MOST_LINES = 40
 """So many slices or groups are read in one table; a card has all of them as JSON."""
@@ -27,7 +27,7 @@ _NEVER_SHOWN = ("Cc", "Cn", "Co", "Cs")  # control, unassigned, private, surroga
 
 
 def printable(text: str) -> str:
-    r"""The text on one line, with a replacement character for what cannot be shown.
+    r"""Return the text on one line, with a replacement character for each character that cannot be shown.
 
     >>> printable("storms\n\tand \x00 fog")
     'storms and \ufffd fog'
@@ -37,7 +37,7 @@ def printable(text: str) -> str:
 
 
 def data_lines(data: Provenance | None, found: Validation | None) -> list[str]:
-    """Where the training data comes from, and what checked it; nothing if neither is known."""
+    """Return lines about the training data and its validation; empty if neither is known."""
     return [*_provenance_lines(data), *(["Not validated."] if data and not found else _validation_lines(found))]
 
 
@@ -58,12 +58,12 @@ def _validation_lines(found: Validation | None) -> list[str]:
 
 
 def provable_lines(found: Provable | None) -> Sequence[str]:
-    """What can be proven, in sentences, or that nobody knows."""
+    """Return the sentences of `found`, or one that says that they are not known."""
     return found.lines if found is not None else ("Not known: the card was not made by a retraining.",)
 
 
 def gap_lines(audit: FairnessAudit) -> list[str]:
-    """Each gap, and whom it leaves out."""
+    """Return a line for each gap, with the groups that it leaves out."""
     if audit.max_gap is None:
         few = f"fewer than two have {audit.min_group_rows} rows"
         return [f"Too few rows to compare the groups of {audit.attribute}: {few}."]
@@ -85,7 +85,7 @@ def _gap_line(audit: FairnessAudit, name: str, gap: float) -> str:
 
 
 def scores(part: EvaluationSlice) -> dict[str, str]:
-    """Rows and metrics, with intervals where there are any.
+    """Return rows and metrics as texts, with intervals if known.
 
     >>> scores(EvaluationSlice(name="all", rows=40, metrics={"accuracy": 0.9}, intervals={"accuracy": (0.77, 0.96)}))
     {'rows': '40', 'accuracy': '0.9 (0.77–0.96)'}
@@ -100,7 +100,7 @@ def scores(part: EvaluationSlice) -> dict[str, str]:
 
 
 def slice_table(slices: Sequence[EvaluationSlice]) -> Table:
-    """A line for each slice; of more than `MOST_LINES`, all rows and those that are surely the least accurate."""
+    """Return a line for each slice; of more than `MOST_LINES`, all rows and those surely the least accurate."""
     shown = list(slices)
     if len(shown) > MOST_LINES:
         shown = sorted(shown, key=lambda part: (part.name != OVERALL, _accuracy_at_most(part)))[:MOST_LINES]
@@ -108,12 +108,12 @@ def slice_table(slices: Sequence[EvaluationSlice]) -> Table:
 
 
 def slice_title(slices: Sequence[EvaluationSlice]) -> str:
-    """What `slice_table` shows, for the head of its first column."""
+    """Return the head of the first column of `slice_table`; it says if only the worst slices are shown."""
     return "slice" if len(slices) <= MOST_LINES else f"slice, the worst {MOST_LINES} of {len(slices):,}"
 
 
 def group_table(audit: FairnessAudit) -> Table:
-    """A line for each group; of more than `MOST_LINES`, the least accurate of those with enough rows."""
+    """Return a line for each group; of more than `MOST_LINES`, the least accurate of those with enough rows."""
     shown = list(audit.groups.items())
     if len(shown) > MOST_LINES:
         few = set(audit.left_out.get(ACCURACY, ()))
@@ -125,19 +125,22 @@ def group_table(audit: FairnessAudit) -> Table:
 
 
 def group_title(audit: FairnessAudit) -> str:
-    """What `group_table` shows, for the head of its first column."""
+    """Return the head of the first column of `group_table`; it says if only the worst groups are shown."""
     groups = len(audit.groups)
     return audit.attribute if groups <= MOST_LINES else f"{audit.attribute}, the worst {MOST_LINES} of {groups:,}"
 
 
 def _accuracy_at_most(part: EvaluationSlice) -> float:
-    """The upper bound of its interval, so that few rows are not the worst by chance; 1 where nothing is known."""
+    """Return the upper bound of a slice's accuracy, so that a slice of few rows is not the worst by chance.
+
+    Without an interval it is the accuracy; 1 if that is not known either.
+    """
     known = part.metrics.get(ACCURACY, 1.0)
     return part.intervals.get(ACCURACY, (known, known))[1]
 
 
 def confusion_table(part: EvaluationSlice) -> Table:
-    """A line for each true class: how often each class was predicted; empty for more than `MOST_CLASSES`."""
+    """Return a line for each true class with the count of each predicted class; empty above `MOST_CLASSES`."""
     names = labels(part)
     if len(names) > MOST_CLASSES:
         return []
@@ -145,9 +148,9 @@ def confusion_table(part: EvaluationSlice) -> Table:
 
 
 def worst_classes(part: EvaluationSlice) -> Table:
-    """The 20 true classes with the most wrong answers, in place of a table nobody could read.
+    """Return the 20 true classes with the most wrong answers, in place of a confusion table too large to read.
 
-    Empty where all classes fit into `confusion_table`.
+    Empty if all classes fit into `confusion_table`.
     """
     if len(labels(part)) <= MOST_CLASSES:
         return []
@@ -170,17 +173,17 @@ def _errors(row: Mapping[str, int], wrong: Mapping[str, int]) -> dict[str, str]:
 
 
 def worst_title(part: EvaluationSlice) -> str:
-    """What `worst_classes` shows, for the head of its first column."""
+    """Return the head of the first column of `worst_classes`."""
     return f"true class, the worst {len(worst_classes(part))} of {len(labels(part)):,}"
 
 
 def columns(table: Table) -> list[str]:
-    """The columns that any line has, in order of appearance."""
+    """Return the columns that any line has, in order of appearance."""
     return list(dict.fromkeys(name for _, line in table for name in line))
 
 
 def labels(part: EvaluationSlice) -> list[str]:
-    """The classes that were true or predicted."""
+    """Return the classes that were true or predicted, sorted."""
     return sorted({*part.counts, *(said for row in part.counts.values() for said in row)})
 
 

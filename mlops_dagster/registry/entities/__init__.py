@@ -1,1 +1,1 @@
-"""Entities of the registry, and the pure functions that change them."""
+"""The entities of the registry, and the pure functions that change them."""

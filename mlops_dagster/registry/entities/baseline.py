@@ -1,4 +1,4 @@
-"""What the training data looked like: the reference that drift is measured against."""
+"""The baseline: the counts of a version's training set that drift is measured against."""
 
 from collections.abc import Mapping
 from dataclasses import dataclass, field, fields, replace
@@ -20,7 +20,7 @@ PAIRED: Final = "paired"
 
 
 class Evaluated(NamedTuple):
-    """Of each cell of a feature's bins: the rows a version was evaluated on, and how many of them it got wrong."""
+    """The evaluated rows in each cell of a feature's bins, and how many of them were answered wrong."""
 
     rows: tuple[int, ...]
     wrong: tuple[int, ...]
@@ -28,15 +28,15 @@ class Evaluated(NamedTuple):
 
 @dataclass(frozen=True)
 class Baseline:
-    """Counts of every feature, of the score and of the labels; all of one set of rows.
+    """Counts of every feature, of the score and of the labels, all over the same rows.
 
-    `design_effects` are of features, "score" and "label", as far as they were estimated; of all others rows are taken
-    to be independent. Those of wrong answers are "wrong", "wrong carrier=AA" in a slice, and "wrong beside carrier" of
-    its groups beside one another; that of the difference to the champion on the same rows is "paired". Of these nothing
-    is taken for granted. `evaluated` is by feature, and empty where the evaluation is not known. `evaluated_days` are
-    (wrong, rows) of each of its days that had rows, in order. `regimes` are of features, "score" and "label" that
-    changed within the training set. `calibration` says how right answers of each score were in the evaluation, None
-    where that is not known.
+    `design_effects` are those of features, "score" and "label", as far as they were estimated; for the others, rows are
+    taken as independent. Those of wrong answers are "wrong", "wrong carrier=AA" in a slice, and "wrong beside carrier"
+    for the groups of a feature against each other; "paired" is that of the difference to the champion on the same rows.
+    If one of these is absent, it is unknown. `evaluated` is by feature, and empty if the evaluation is unknown.
+    `evaluated_days` are (wrong, rows) of each day of it that had rows, in order. `regimes` are those of features,
+    "score" and "label" that changed within the training set. `calibration` holds the shares of right answers by score
+    in the evaluation; None if unknown.
     """
 
     features: Mapping[str, Histogram]
@@ -73,7 +73,7 @@ class Baseline:
 
     @classmethod
     def from_json(cls, data: Mapping[str, object]) -> "Baseline":
-        """The inverse of `to_json`; raises InvalidInputError."""
+        """Return the baseline that `to_json` wrote; raises InvalidInputError."""
         match data:
             case {"features": Mapping() as features, "score": Mapping() as score, "label": Mapping() as label}:
                 plain = cls(
@@ -124,9 +124,9 @@ def _evaluated_days(data: object) -> tuple[tuple[int, int], ...]:
 
 
 class StoredBaseline(Baseline):
-    """A baseline as it is kept, which is read when it is looked at: a list of versions looks at none.
+    """A stored baseline, parsed at its first use: a list of versions does not need it.
 
-    It equals the one that was kept. What it finds is wrong with the text, UnreadableError says then, with the version.
+    It equals the stored baseline. If the text is damaged, its attributes raise UnreadableError naming the version.
     """
 
     _text: str

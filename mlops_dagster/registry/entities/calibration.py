@@ -1,4 +1,4 @@
-"""Calibration: how often answers of each score were right when a version was evaluated, as counts."""
+"""Calibration: right answers by score when a version was evaluated, as counts."""
 
 import math
 from bisect import bisect_right
@@ -10,10 +10,10 @@ from mlops_dagster.errors import InvalidInputError
 
 @dataclass(frozen=True, slots=True)
 class Bracket:
-    """The answers of one predicted class with scores in one interval, and which classes were true."""
+    """The answers of one predicted class with scores in one interval, counted by true class."""
 
     above: float
-    """The lower end, which belongs to it; the first one of a class has none: -inf."""
+    """The lower end, which is part of the interval; -inf for the first bracket of a class."""
     truths: Mapping[str, int]
 
     @property
@@ -28,7 +28,7 @@ class Calibration:
     brackets: Mapping[str, tuple[Bracket, ...]]
 
     def place(self, predicted: str, score: float) -> int | None:
-        """The number of the bracket of an answer among those of its class; None for a class it does not know.
+        """Return the index of an answer's bracket among those of its class; None for an unknown class.
 
         >>> late = (Bracket(-math.inf, {"late": 6, "ok": 4}), Bracket(0.8, {"late": 9, "ok": 1}))
         >>> [Calibration({"late": late}).place("late", score) for score in (0.5, 0.8, 0.99)]
@@ -38,7 +38,7 @@ class Calibration:
         return None if brackets is None else bisect_right([each.above for each in brackets], score) - 1
 
     def to_json(self) -> dict[str, object]:
-        """By predicted class: [lower end or null, {true class: rows}] of each bracket."""
+        """Return, by predicted class, [lower end or null, {true class: rows}] of each bracket."""
         return {
             predicted: [[None if math.isinf(each.above) else each.above, dict(each.truths)] for each in brackets]
             for predicted, brackets in self.brackets.items()
@@ -46,7 +46,7 @@ class Calibration:
 
     @classmethod
     def from_json(cls, data: object) -> "Calibration":
-        """The inverse of `to_json`; raises InvalidInputError."""
+        """Return the calibration that `to_json` wrote; raises InvalidInputError."""
         if isinstance(data, Mapping):
             found = {str(predicted): _brackets(brackets) for predicted, brackets in data.items()}
             if all(found.values()):
@@ -55,7 +55,7 @@ class Calibration:
 
 
 def _brackets(data: object) -> tuple[Bracket, ...]:
-    """The brackets of a class; none at all where one is out of order or has no counts."""
+    """Return the brackets of a class; empty if one is out of order or has no counts."""
     found: list[Bracket] = []
     for each in data if isinstance(data, list) else []:
         match each:

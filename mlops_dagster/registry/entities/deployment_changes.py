@@ -1,4 +1,4 @@
-"""How a deployment changes. Pure: what is, and what is asked, in; what will be, out."""
+"""Changes of a deployment. Pure: each takes the present deployment and returns the next."""
 
 import hashlib
 from collections.abc import Collection, Sequence
@@ -13,24 +13,24 @@ from mlops_dagster.registry.entities.stages import ALLOWED, Stage
 
 
 class Move(NamedTuple):
-    """A version goes to another stage."""
+    """A move of one version to another stage."""
 
     version: str
     to: Stage
     kind: EventKind = "transition"
     because: str = ""
-    """What happened to another version, for which the reason of the change was given."""
+    """The event of another version that caused the move; it precedes the reason of the change."""
 
 
 class Change(NamedTuple):
-    """A deployment as it will be (its epoch, previous champion and time are for `finalize`), and who moves for it."""
+    """The next deployment (`finalize` sets its epoch, previous champion and time), and the moves of versions for it."""
 
     deployment: Deployment
     moves: tuple[Move, ...]
 
 
 def empty(model: str, at: datetime) -> Deployment:
-    """The deployment of a model that nobody serves yet."""
+    """Return the deployment of a model that has no champion yet."""
     return Deployment(model, 0, None, None, 0.0, (), "", None, at)
 
 
@@ -42,7 +42,7 @@ def enter(
     weight: float | None,
     watched: bool = False,
 ) -> Change:
-    """`version` goes from `origin` to the stage `to`; `watched`, as champion, by the old one as a shadow.
+    """Move `version` from `origin` to the stage `to`; a `watched` new champion keeps the old one as a shadow.
 
     Raises TransitionError, InvalidInputError.
     """
@@ -71,45 +71,45 @@ def release(
     final_origin: Stage,
     watched: bool = False,
 ) -> Change:
-    """The pre-release `candidate` enters production under its final version, and retires itself."""
+    """Promote the pre-release `candidate` under its final version, and deprecate the pre-release."""
     enter(before, candidate, origin, Stage.PRODUCTION, None)
     change = enter(without(before, candidate), final, final_origin, Stage.PRODUCTION, None, watched)
     return Change(change.deployment, (*change.moves, Move(candidate, Stage.DEPRECATED, because=f"released as {final}")))
 
 
 def reweigh(before: Deployment, weight: float) -> Deployment:
-    """The running canary answers another share. Raises TransitionError if there is none."""
+    """Set the weight of the running canary. Raises TransitionError if there is none."""
     if before.canary is None:
         raise TransitionError(f"{before.model} has no canary to weigh; put a version into Canary first")
     return replace(before, canary_weight=_checked(weight))
 
 
 def withdraw(before: Deployment, version: str) -> Change:
-    """A version that was found bad leaves. Raises TransitionError for the champion, who leaves a gap."""
+    """Deprecate a version that was found bad. Raises TransitionError for the champion, which needs a successor."""
     if version == before.champion:
         raise TransitionError(f"{before.model} {version} is the champion; `rollback` puts another in its place")
     return Change(without(before, version), (Move(version, Stage.DEPRECATED, "rollback"),))
 
 
 def roll_back(before: Deployment, to: str) -> Change:
-    """`to` is champion in place of one that was found bad."""
+    """Make `to` champion in place of one that was found bad."""
     return _make_champion(before, to, "rollback", watched=False)
 
 
 def guard(before: Deployment, policy: GuardPolicy) -> Deployment:
-    """Requests are held against the training data as `policy` says."""
+    """Set the guard of requests to `policy`."""
     return replace(before, guard=policy)
 
 
 def put_on_hold(before: Deployment, hold: Hold) -> Deployment:
-    """Nobody answers; the first hold stays, but for an automatic one that a person makes their own."""
+    """Put the model on hold; a present hold stays, unless it is automatic and a person's hold replaces it."""
     if before.on_hold is not None and (hold.automatic or not before.on_hold.automatic):
         return before
     return replace(before, on_hold=hold)
 
 
 def lift(before: Deployment, *, automatic: bool) -> Deployment:
-    """They answer again; what lifts by itself lifts an automatic hold only."""
+    """Lift the hold; an `automatic` release lifts an automatic hold only."""
     if before.on_hold is None or (automatic and not before.on_hold.automatic):
         return before
     return replace(before, on_hold=None)
@@ -118,9 +118,9 @@ def lift(before: Deployment, *, automatic: bool) -> Deployment:
 def finalize(
     before: Deployment, after: Deployment, champions: Sequence[str], bad: Collection[str], at: datetime
 ) -> Deployment:
-    """`after` with its previous champion, and as a new epoch if anything is different.
+    """Return `after` with its previous champion, and with the next epoch if anything differs from `before`.
 
-    `champions` are all champions there were, the latest first; `bad` are the versions that were rolled back.
+    `champions` are all champions so far, the latest first; `bad` are the versions that were rolled back.
     """
     good = (version for version in champions if version != after.champion and version not in bad)
     after = replace(after, previous=next(good, None))
@@ -128,7 +128,7 @@ def finalize(
 
 
 def without(deployment: Deployment, version: str) -> Deployment:
-    """Nobody asks `version` any more."""
+    """Return the deployment without `version` in any role."""
     if deployment.champion == version:
         deployment = replace(deployment, champion=None)
     if deployment.canary == version:
@@ -137,7 +137,7 @@ def without(deployment: Deployment, version: str) -> Deployment:
 
 
 def _make_champion(before: Deployment, version: str, how_the_old_leaves: EventKind, *, watched: bool) -> Change:
-    """`version` is champion. A running canary goes back to Registered: it was measured against the old champion."""
+    """Make `version` champion. A running canary goes back to Registered: it was measured against the old champion."""
     moves = [Move(version, Stage.PRODUCTION)]
     after = replace(without(before, version), champion=version, canary=None, canary_weight=0.0)
     if before.champion is not None:
@@ -167,7 +167,7 @@ def _with_canary(deployment: Deployment, version: str, weight: float | None) -> 
 
 
 def _salt(model: str, version: str, epoch: int) -> str:
-    """Another one for every canary, and the same one again when history is replayed."""
+    """Return a salt that differs for every canary, and is the same when history is replayed."""
     return hashlib.sha256(f"{model}/{version}/{epoch}".encode()).hexdigest()[:16]
 
 

@@ -1,4 +1,4 @@
-"""Design effects as JSON."""
+"""Conversion of design effects from JSON."""
 
 import math
 from collections.abc import Mapping
@@ -10,7 +10,7 @@ from mlops_dagster.statistics.design_effects.design_effect import DesignEffect
 
 
 def design_effects_of(data: object) -> dict[str, DesignEffect]:
-    """Design effects by name; raises InvalidInputError."""
+    """Return the design effects by name; raises InvalidInputError."""
     match data:
         case Mapping():
             return {str(name): design_effect_of(effect) for name, effect in data.items()}
@@ -19,7 +19,7 @@ def design_effects_of(data: object) -> dict[str, DesignEffect]:
 
 
 def design_effect_of(data: object) -> DesignEffect:
-    """By the names of its fields; baselines of before have the first two or four of them, in their order.
+    """Return a design effect, given by field names or, in old baselines, by its first two or four fields in order.
 
     Raises InvalidInputError.
     """

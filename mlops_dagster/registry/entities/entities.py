@@ -1,4 +1,4 @@
-"""What the registry keeps: versions, the deployment of a model, and the events that led to it."""
+"""The entities of the registry: versions, the deployment of a model, and the events that led to it."""
 
 from collections.abc import Mapping
 from dataclasses import dataclass, field
@@ -33,12 +33,12 @@ EventKind = Literal[
 
 @dataclass(frozen=True)
 class ModelVersion:
-    """One artifact under one semantic version. Its bytes never change; its stage and card do."""
+    """An artifact under a semantic version of a model. Its bytes never change; its stage and card do."""
 
     model: str
     version: str
     digest: str
-    """SHA-256 of the file; for a folder `folder-` and the SHA-256 of its manifest."""
+    """SHA-256 of the file; for a folder, `folder-` and the SHA-256 of its manifest."""
     stage: Stage
     created_at: datetime
     schema: ModelSchema | None = None
@@ -49,45 +49,45 @@ class ModelVersion:
     lineage: Mapping[str, str] = field(default_factory=dict)
     description: str = ""
     rolled_back: bool = False
-    """Taken out of service as bad, and not champion again since."""
+    """Taken out of service as bad, and not promoted again since."""
     reason: str = ""
-    """Of its last transition."""
+    """The reason of its last transition."""
     signature: str | None = None
     """OpenSSF model-signing bundle (JSON) over the bytes."""
 
 
 @dataclass(frozen=True)
 class Deployment:
-    """Who answers a model's requests."""
+    """The versions that answer a model's requests, with their roles and shares."""
 
     model: str
     epoch: int
-    """Grows by one with every change."""
+    """The number of this state; grows by one with every change."""
     champion: str | None
     canary: str | None
     canary_weight: float
     """Share of the traffic, 0 to 1, that the canary answers."""
     shadows: tuple[str, ...]
     salt: str
-    """Deals the routing keys to the arms; another one for every canary."""
+    """Random text that maps routing keys to arms; another one for every canary."""
     previous: str | None
-    """The champion before, not counting versions that were rolled back: where `rollback` goes, kept warm."""
+    """The last champion that was not rolled back: the target of `rollback`, kept loaded."""
     updated_at: datetime
     guard: GuardPolicy = field(default_factory=GuardPolicy)
-    """What is done about requests that are unlike the training data."""
+    """The treatment of requests that are unlike the training data."""
     on_hold: Hold | None = None
-    """Why no request is answered now."""
+    """The hold that keeps requests from being answered; None while they are answered."""
 
 
 @dataclass(frozen=True)
 class Event:
-    """One change, for ever. Events are chained: `hash` covers this row and the hash before it."""
+    """A permanent record of one change. Events are chained: `hash` covers this row and the previous hash."""
 
     id: int
     model: str
     version: str | None
     kind: EventKind
-    """`rollback` marks the version that was found bad; the stages of others move by `transition`."""
+    """`rollback` marks the version that was found bad; other versions move by `transition`."""
     from_stage: Stage | None
     to_stage: Stage | None
     actor: str
@@ -95,17 +95,17 @@ class Event:
     evidence: Mapping[str, object]
     epoch: int
     at: datetime
-    """By the clock of the registry: event time when traffic is replayed."""
+    """By the clock of the registry: the event time while traffic is replayed."""
     recorded_at: datetime
     """By the machine's clock."""
     deployment: Deployment
-    """As this change left it."""
+    """The deployment after this change."""
     hash: str
 
 
 @dataclass(frozen=True)
 class Acknowledgement:
-    """A worker process says which epoch it serves."""
+    """The statement of a worker process that it serves an epoch."""
 
     process: str
     epoch: int
@@ -115,7 +115,7 @@ class Acknowledgement:
 
 @dataclass(frozen=True)
 class AuditHead:
-    """The last event of a sound chain. Note its hash somewhere else: `audit(hash)` finds it again, or the cut."""
+    """The last event of a sound chain. Note its hash elsewhere, to find later whether last events were removed."""
 
     events: int
     hash: str

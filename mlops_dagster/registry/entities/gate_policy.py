@@ -1,4 +1,4 @@
-"""What a version must show before it may be champion."""
+"""The gates that a version must pass before it may be champion."""
 
 from typing import Annotated
 
@@ -19,7 +19,7 @@ from mlops_dagster.registry.entities.entities import Event, ModelVersion
 
 
 class GatePolicy(StrictModel):
-    """The gates of one model: limits on the "overall" slice of the card, and what else production asks for."""
+    """The gates of one model: limits on the "overall" slice of the card, approvers, and a signature."""
 
     min_micro_f1: Annotated[
         float,
@@ -32,9 +32,9 @@ class GatePolicy(StrictModel):
         ),
     ] = 0.91
     approvers: tuple[str, ...] = ()
-    """Who may approve a version; one of them must, if there are any."""
+    """The people who may approve a version; if any are named, one of them must."""
     signature: bool = False
-    """Signed by the trusted key of the settings; without such a key nothing passes."""
+    """Requires a signature by the trusted key of the settings; without such a key no version passes."""
 
 
 def failed_gates(
@@ -44,10 +44,10 @@ def failed_gates(
     unsigned: SignatureError | None,
     known_bad: KnownBadError | None,
 ) -> tuple[RefusedError, ...]:
-    """The promises that would be broken, the gravest first.
+    """Return an error for each closed gate, the gravest first.
 
-    `review` is the last event about approval or the card, `unsigned` why the signature does not hold, if it was asked;
-    `known_bad` that the same bytes were rolled back under another number.
+    `review` is the last event about approval or the card; `unsigned` the error of the signature check, if it was made;
+    `known_bad` the error that the same bytes were rolled back under another version.
     """
     name = f"{version.model} {version.version} may not enter production"
     card = version.card or ModelCard()

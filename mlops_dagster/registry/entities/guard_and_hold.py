@@ -1,4 +1,4 @@
-"""What stands between requests and a model's versions: the guard, and a hold."""
+"""The guard and the hold, which stand between requests and a model's versions."""
 
 from dataclasses import dataclass
 from typing import Literal, TypeAlias
@@ -8,14 +8,14 @@ from pydantic import Field
 from mlops_dagster.documents.strict import StrictModel
 
 GuardMode: TypeAlias = Literal["off", "log", "reject"]
-"""What becomes of a request with values that the training data do not know: nothing, it is counted, it is refused."""
+"""The treatment of requests with values unknown to the training data: none, counted, or refused."""
 
 
 class GuardPolicy(StrictModel):
-    """How the data plane holds each row of a request against the training data.
+    """The limits that the data plane checks each row of a request against.
 
-    Types, and nulls where none are allowed, are refused in every mode: no version takes them. The guard is about what
-    a version takes and was never trained on: numbers far outside their range, categories that are not known.
+    Wrong types, and nulls where not allowed, are refused in every mode: no version accepts them. The guard is for
+    values that a version accepts but was never trained on: numbers far outside their range, and unknown categories.
     """
 
     mode: GuardMode = "log"
@@ -24,8 +24,8 @@ class GuardPolicy(StrictModel):
 
 @dataclass(frozen=True)
 class Hold:
-    """Nobody's requests are answered until somebody lifts it."""
+    """A hold of a model: no request is answered until it is lifted."""
 
     reason: str
     automatic: bool = False
-    """Validation did it, and the next good hour lifts it. Another is lifted by a person only."""
+    """Set by a failed validation, and lifted by the next good hour. Any other hold is lifted by a person only."""

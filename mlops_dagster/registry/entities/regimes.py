@@ -1,4 +1,4 @@
-"""Regimes: a column whose distribution changed within the training set, which then describes neither of both times."""
+"""Regimes: a column that changed its distribution within the training set, which then describes neither time well."""
 
 import math
 from collections.abc import Mapping
@@ -14,19 +14,19 @@ from mlops_dagster.statistics.design_effects.design_effect import DesignEffect
 
 @dataclass(frozen=True)
 class Regimes:
-    """When a column of the training set changed, and the counts of its rows since then."""
+    """The time at which a column of the training set changed, and the counts of its rows since then."""
 
     since: datetime
-    """Aware; the first row of the newer regime."""
+    """Time with zone of the first row of the newer regime."""
     psi: float
-    """Between the older and the newer rows."""
+    """PSI between the older and the newer rows."""
     newer: Histogram
-    """In the bins of the baseline."""
+    """Counts of the newer rows, in the bins of the baseline."""
     effect: DesignEffect
-    """Of the newer rows alone: over all of them the change would count as a shared cause."""
+    """Design effect of the newer rows alone: over all rows, the change would count as a shared cause."""
 
     def __str__(self) -> str:
-        """In words, after the name of the column.
+        """Return a phrase to follow the name of the column.
 
         >>> import numpy as np
         >>> from datetime import UTC
@@ -50,7 +50,7 @@ class Regimes:
 
 
 def regimes_of(data: object, columns: Mapping[str, Histogram]) -> dict[str, Regimes]:
-    """Regimes by column, from JSON; raises InvalidInputError."""
+    """Return the regimes by column, from JSON; raises InvalidInputError."""
     if not isinstance(data, Mapping):
         raise InvalidInputError(f"not regimes as to_json writes them: {data}")
     return {str(name): _regimes(str(name), each, columns) for name, each in data.items()}

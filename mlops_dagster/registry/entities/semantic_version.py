@@ -8,7 +8,7 @@ FIRST = Version(1, 0, 0)
 
 
 def parse_version(text: str) -> Version:
-    """Return the version `text` stands for; a leading `v` is accepted. Raises InvalidVersionError.
+    """Return the version that `text` names; a leading `v` is accepted. Raises InvalidVersionError.
 
     >>> str(parse_version("v2.4.1-rc.1"))
     '2.4.1-rc.1'
@@ -22,13 +22,13 @@ def parse_version(text: str) -> Version:
     except ValueError:
         raise InvalidVersionError(f"{text!r} is no semantic version such as 2.4.1 or 3.0.0-rc.1") from None
     if version.build:
-        # Versions that differ in it only are of equal rank, so "the next" would be ambiguous.
+        # Versions that differ only in build metadata have equal rank, so "the next" would be ambiguous.
         raise InvalidVersionError(f"{text!r} has build metadata (+{version.build}); put that into a tag")
     return version
 
 
 def next_patch(taken: list[str]) -> str:
-    """Return the patch version after the highest of `taken`, or 1.0.0; after a pre-release it is its release.
+    """Return the patch version after the highest of `taken`; 1.0.0 for none, and its release for a pre-release.
 
     >>> next_patch(["1.9.0", "1.10.0"]), next_patch(["3.0.4", "3.1.0-rc.1"])
     ('1.10.1', '3.1.0')
@@ -39,7 +39,7 @@ def next_patch(taken: list[str]) -> str:
 
 
 def final_of(text: str) -> str:
-    """The release that a pre-release is promoted as; a release is its own.
+    """Return the release that a pre-release is promoted as; a release is returned unchanged.
 
     >>> final_of("3.1.0-rc.2")
     '3.1.0'

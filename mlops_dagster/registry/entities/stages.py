@@ -1,4 +1,4 @@
-"""The life of a version, and the steps it may take."""
+"""The stages of a version, and the allowed transitions between them."""
 
 from collections.abc import Mapping
 from enum import StrEnum
@@ -7,7 +7,7 @@ from mlops_dagster.errors import InvalidInputError
 
 
 class Stage(StrEnum):
-    """Where a version stands.
+    """The stage of a version.
 
     >>> Stage.parse("PROD") is Stage.parse("production") is Stage.PRODUCTION
     True
@@ -15,16 +15,16 @@ class Stage(StrEnum):
 
     REGISTERED = "Registered"
     SHADOW = "Shadow"
-    """Scores what the champion scores, and answers nobody."""
+    """Scores copies of the champion's requests, and answers none."""
     CANARY = "Canary"
     """Answers a share of the traffic."""
     PRODUCTION = "Production"
-    """The champion: answers the rest."""
+    """Champion: answers all the rest of the traffic."""
     DEPRECATED = "Deprecated"
 
     @classmethod
     def parse(cls, text: str) -> "Stage":
-        """The stage called `text` in any case, or "prod"; raises InvalidInputError."""
+        """Return the stage called `text` in any case, or "prod"; raises InvalidInputError."""
         name = text.upper()
         if name == "PROD":
             return cls.PRODUCTION
@@ -38,7 +38,7 @@ ALLOWED: Mapping[Stage, frozenset[Stage]] = {
     Stage.SHADOW: frozenset({Stage.REGISTERED, Stage.CANARY, Stage.PRODUCTION, Stage.DEPRECATED}),
     Stage.CANARY: frozenset({Stage.REGISTERED, Stage.SHADOW, Stage.PRODUCTION, Stage.DEPRECATED}),
     Stage.PRODUCTION: frozenset({Stage.DEPRECATED}),
-    # Back into production without a new trial is what `rollback` is for.
+    # Back into production without a new trial needs `rollback`.
     Stage.DEPRECATED: frozenset({Stage.SHADOW}),
 }
-"""What `transition` may do."""
+"""The stages to which `transition` may move a version, by its present stage."""

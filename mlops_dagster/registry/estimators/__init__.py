@@ -1,4 +1,4 @@
-"""Estimators as files of kinds that run no code when they are loaded: skops and ONNX."""
+"""Estimators as files of formats that run no code when loaded: skops and ONNX."""
 
 from mlops_dagster.registry.estimators.acceptance import check_fitted, check_unfitted, for_classes_by_name
 from mlops_dagster.registry.estimators.estimator import Estimator

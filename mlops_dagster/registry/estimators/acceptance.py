@@ -1,4 +1,4 @@
-"""Which objects are taken as estimators: said before they are fitted where that can be, and what to do instead."""
+"""Checks that an object is an acceptable estimator, before the fit where possible, with advice for others."""
 
 from collections.abc import Collection
 from typing import Any, Final, cast
@@ -17,13 +17,14 @@ _WAYS: Final = {
     "SGDClassifier": 'choose loss="log_loss", or ' + _WRAPPED,
     "VotingClassifier": 'choose voting="soft", of classifiers with probabilities',
 }
-"""How an estimator without probabilities comes to have them, where wrapping it is not (all of) the way."""
+"""Ways to give an estimator probabilities, if wrapping is not the way or not all of it."""
 
 
 def check_unfitted(estimator: object, trusted: Collection[str] = ()) -> None:
-    """Raise InvalidInputError for what no fit makes a classifier with probabilities, UnsafeArtifactError for its types.
+    """Raise InvalidInputError for an estimator that no fit can make a classifier with probabilities.
 
-    `trusted` are the operator's own types beyond `TRUSTED`. What only the fit brings about shows when it is saved.
+    Raises UnsafeArtifactError for types that are not trusted. `trusted` are the operator's own types beyond `TRUSTED`.
+    Types that only the fit adds are found when the estimator is saved.
     """
     _check_kind(estimator)
     types = untrusted_types(estimator, trusted)
@@ -32,14 +33,14 @@ def check_unfitted(estimator: object, trusted: Collection[str] = ()) -> None:
 
 
 def check_fitted(estimator: object) -> None:
-    """Raise InvalidInputError for what is no fitted classifier with probabilities."""
+    """Raise InvalidInputError unless `estimator` is a fitted classifier with probabilities."""
     _check_kind(estimator)
     if not _is_fitted(estimator):
         raise InvalidInputError(f"{_named(estimator)} is not fitted; call its fit before it is registered")
 
 
 def for_classes_by_name(estimator: Any) -> Any:
-    """Return an unfitted estimator that can be fitted on classes by their names: XGBoost's alone cannot."""
+    """Return an unfitted estimator that can be fitted on classes by name; only XGBoost's needs a wrapper for that."""
     if not type(_core(estimator)).__module__.startswith("xgboost."):
         return estimator
     from mlops_dagster.registry.estimators.coded_labels import CodedLabels
@@ -70,15 +71,15 @@ def _check_kind(estimator: object) -> None:
 def _gives_probabilities(estimator: object) -> bool:
     core = _core(estimator)
     if type(core).__name__ == "StackingClassifier" and getattr(core, "final_estimator", None) is None:
-        return True  # the default, which is filled in by `fit`
+        return True  # the default, which `fit` sets
     if type(core).__name__ == "GaussianProcessClassifier" and getattr(core, "multi_class", "") == "one_vs_one":
-        return False  # its predict_proba raises
+        return False  # its predict_proba raises an error
     return hasattr(estimator, "predict_proba")
 
 
 def _is_no_classifier(estimator: object) -> bool:
     kind = getattr(_tags(estimator), "estimator_type", None)
-    # A class of one's own may be a classifier without scikit-learn's mixin that says so.
+    # A class outside scikit-learn may be a classifier without the mixin that says so.
     return kind != "classifier" and (kind is not None or not hasattr(estimator, "predict_proba"))
 
 
@@ -88,7 +89,7 @@ def _one_label_a_row(estimator: object) -> bool:
 
 
 def _tags(estimator: object) -> object:
-    """Return scikit-learn's tags; None for an estimator of another make."""
+    """Return scikit-learn's tags; None for an estimator of another library."""
     from sklearn.utils import get_tags
 
     try:
@@ -100,12 +101,12 @@ def _tags(estimator: object) -> object:
 def _is_fitted(estimator: object) -> bool:
     try:
         return len(cast("Estimator", estimator).classes_) > 0
-    except (AttributeError, TypeError, ValueError):  # scikit-learn's NotFittedError is both of the outer two
+    except (AttributeError, TypeError, ValueError):  # scikit-learn's NotFittedError is the first and the last
         return False
 
 
 def _core(estimator: object) -> object:
-    """Return the classifier at the end of pipelines, and inside of searches, thresholds and calibrations."""
+    """Return the innermost classifier: the last step of pipelines, inside searches, thresholds and calibrations."""
     for _ in range(20):
         steps, inner = getattr(estimator, "steps", None), getattr(estimator, "estimator", None)
         if steps:

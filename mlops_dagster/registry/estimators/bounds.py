@@ -1,7 +1,7 @@
-"""Bounds of what native code follows without looking: an index out of bounds ends the process that predicts.
+"""Checks of indices that native code follows unchecked: an index out of bounds ends the predicting process.
 
-A file says which node of a tree comes next, which feature it asks about, which row a search tree holds. skops checks
-types, not numbers. A file that was crafted against these checks still has its trial in another process ahead of it.
+A file gives the next node of each tree node, the feature that it tests, and the rows in a search tree. skops checks
+types, not numbers. A file that was crafted to pass these checks still faces its trial, in another process.
 """
 
 from collections.abc import Iterator
@@ -18,7 +18,7 @@ if TYPE_CHECKING:
 
 
 def check_bounds(estimator: object) -> None:
-    """Raise UnsafeArtifactError if something in a loaded estimator leads out of its own arrays."""
+    """Raise UnsafeArtifactError if an index in a loaded estimator is outside of its arrays."""
     from scipy.sparse import issparse
     from sklearn.ensemble._gb import BaseGradientBoosting
     from sklearn.ensemble._hist_gradient_boosting.gradient_boosting import BaseHistGradientBoosting
@@ -46,7 +46,7 @@ def check_bounds(estimator: object) -> None:
             held.add(id(its.get("_tree")))
         elif isinstance(part, BaseLibSVM) and "support_vectors_" in its:
             _check_support_vectors(part)
-    # The search trees that neighbours had in the file are not reachable any more: they were grown anew.
+    # The search trees of neighbours from the file are not reachable any more: they were built anew.
     for part in _parts_of(estimator):
         if isinstance(part, Tree | TreePredictor | KDTree | BallTree):
             _require(id(part) in held, part, "no estimator around it that says how many features it has")
@@ -56,7 +56,7 @@ def _parts_of(estimator: object) -> Iterator[object]:
     """Yield every object that an estimator holds, once."""
     import numpy as np
 
-    seen: dict[int, object] = {}  # held, so that no number is given twice
+    seen: dict[int, object] = {}  # keeps objects alive, so that no id is reused
     waiting = [estimator]
     while waiting:
         part = waiting.pop()
@@ -76,7 +76,7 @@ def _parts_of(estimator: object) -> Iterator[object]:
 
 
 def _checked_trees(owner: Any, trees: "list[Any]") -> set[int]:
-    """Check scikit-learn's trees for the features of `owner`, and return their ids."""
+    """Check scikit-learn's trees against the features of `owner`, and return their ids."""
     for tree in trees:
         nodes = tree.__getstate__()["nodes"]
         leaf = nodes["left_child"] == -1
@@ -122,7 +122,7 @@ def _checked_histogram_boosting(owner: Any) -> set[int]:
 
 
 def _check_neighbors(owner: Any) -> None:
-    """Check the rows that neighbours are among; their search tree is grown anew, as it was grown when it was fitted."""
+    """Check the rows of a neighbours classifier, and rebuild its search tree as its fit did."""
     import numpy as np
     from sklearn.neighbors import BallTree, KDTree
 
@@ -157,7 +157,7 @@ def _check_support_vectors(owner: Any) -> None:
 
 
 def _leads_down(nodes: "Structured", leaf: "npt.NDArray[np.bool_]", left: str, right: str) -> bool:
-    """Return whether there is a node, and the children of each come after it: so no path leaves or is endless."""
+    """Return whether there are nodes, and children come after their parents: then each path ends, inside."""
     import numpy as np
 
     places, inner = np.arange(len(nodes))[~leaf], nodes[~leaf]
@@ -173,7 +173,7 @@ def _within(indices: "npt.NDArray[Any]", size: int) -> bool:
 
 def _is_sound_sparse(matrix: Any) -> bool:
     check = getattr(matrix, "check_format", None)
-    if check is None:  # no kind that scikit-learn's native code reads
+    if check is None:  # not a kind that scikit-learn's native code reads
         return True
     try:
         check(full_check=True)

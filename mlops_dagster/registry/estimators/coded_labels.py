@@ -1,4 +1,4 @@
-"""XGBoost tells whole numbers from 0 on apart, and nothing else: a classifier around it for classes by their names."""
+"""A wrapper for classifiers that accept only whole numbers from 0 as classes, such as XGBoost's."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ if TYPE_CHECKING:
 
 
 class CodedLabels(ClassifierMixin, BaseEstimator):  # type: ignore[misc]  # scikit-learn ships no types
-    """A classifier that is fitted on the places of its classes in their order, and answers with the classes.
+    """A classifier that is fitted on the indices of its classes, and answers with the classes.
 
     Args:
         estimator: an unfitted classifier, which is cloned.
@@ -28,7 +28,7 @@ class CodedLabels(ClassifierMixin, BaseEstimator):  # type: ignore[misc]  # scik
         self.estimator = estimator
 
     def fit(self, X: pd.DataFrame, y: npt.ArrayLike) -> CodedLabels:  # noqa: N803  # scikit-learn's name
-        """Fit a clone of the estimator on rows `X` and the places of their classes `y`."""
+        """Fit a clone of the estimator on rows `X` and the indices of their classes `y`."""
         codes = LabelEncoder().fit(y)
         self.classes_: npt.NDArray[np.generic] = codes.classes_
         self.estimator_ = clone(self.estimator).fit(X, codes.transform(y))

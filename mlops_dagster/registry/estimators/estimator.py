@@ -1,4 +1,4 @@
-"""What a model must be able to do, whichever library made it."""
+"""The protocol of a model, independent of the library that made it."""
 
 from typing import TYPE_CHECKING, Protocol
 
@@ -9,7 +9,7 @@ if TYPE_CHECKING:
 
 
 class Estimator(Protocol):
-    """A fitted classifier of scikit-learn's kind."""
+    """A fitted classifier with scikit-learn's interface."""
 
     @property
     def classes_(self) -> "npt.NDArray[np.str_ | np.int64]": ...

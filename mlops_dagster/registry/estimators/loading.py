@@ -1,4 +1,4 @@
-"""From an artifact to an estimator: which kind of file it is, its content says."""
+"""Loading of artifacts as estimators; the content tells the kind of file."""
 
 import zipfile
 from collections.abc import Collection
@@ -13,13 +13,13 @@ _SUFFIXES = frozenset({".skops", ".onnx"})
 
 
 def load(path: Path, trusted: Collection[str] = ()) -> Estimator:
-    """Return the estimator in a skops or ONNX file, or in the one `*.skops` or `*.onnx` of a folder.
+    """Return the estimator in a skops or ONNX file, or in the only `*.skops` or `*.onnx` file of a folder.
 
     `trusted` are the operator's own types beyond `TRUSTED`. Raises UnsafeArtifactError if it holds types that are not
-    trusted, or leads out of its own arrays; InvalidInputError if it is no such file.
+    trusted or indices outside of its arrays; InvalidInputError if it is not such a file.
     """
     file = _model_file(path)
-    # A file that is stored alone has lost its name. Files of skops are zip archives, and of ONNX never.
+    # A file that is stored alone has lost its name. A skops file is always a zip archive, and an ONNX file never.
     return load_skops(file, trusted) if zipfile.is_zipfile(file) else load_onnx(file)
 
 

@@ -1,4 +1,4 @@
-"""Which class each column of an ONNX classifier's probabilities is for."""
+"""The classes of an ONNX classifier, in the order of its probabilities."""
 
 import json
 from typing import TYPE_CHECKING, cast
@@ -15,10 +15,10 @@ Labels = list[str] | list[int]
 
 
 def class_labels(model: "ModelProto", probabilities: str) -> Labels:
-    """The classes in the order of the output `probabilities`; raises InvalidInputError if the model does not say.
+    """Return the classes in the order of the output `probabilities`; raises InvalidInputError if it names none.
 
-    Metadata `classes` (a JSON list) says it, else what makes that output a map of them (ZipMap), else
-    what the label output comes from: a classifier, a look-up in a list, a label encoder.
+    They come from the metadata `classes` (a JSON list), else from the node that makes the output a map of classes
+    (ZipMap), else from the source of the label output: a classifier, a look-up in a list, a label encoder.
     """
     for found in (_from_metadata(model), _from_graph(model, probabilities)):
         if _are_labels(found):

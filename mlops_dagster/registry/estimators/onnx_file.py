@@ -1,4 +1,4 @@
-"""Classifiers in ONNX files, run by onnxruntime: whatever trained them, they answer as scikit-learn's do."""
+"""Classifiers in ONNX files, run by onnxruntime, with scikit-learn's interface."""
 
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -20,11 +20,11 @@ _ZIPMAP = "seq(map("
 
 
 class OnnxClassifier:
-    """An `Estimator` that computes on one thread of the CPU.
+    """An `Estimator` that computes on one CPU thread.
 
-    The model has either one input per feature, named as its column and one wide, as skl2onnx makes them from a
-    DataFrame, or one input of another name for all columns in their order. It gives its probabilities as a matrix
-    or as a ZipMap. Its label is its own label output; of a model without one, the class with the highest probability.
+    The model has either one input for each feature, of the same name and one column wide, as skl2onnx makes them from a
+    DataFrame, or a single input of another name for all columns in order. Its probabilities are a matrix or a ZipMap.
+    The class of a row is its label output; for a model without one, the class with the highest probability.
     """
 
     def __init__(self, session: "InferenceSession", model: "ModelProto") -> None:
@@ -43,18 +43,18 @@ class OnnxClassifier:
             )
 
     def check_schema(self, schema: ModelSchema) -> None:
-        """Raise InvalidInputError if rows of `schema`, one or many, cannot be fed to the inputs of the model."""
+        """Raise InvalidInputError if rows of `schema`, one or many, do not fit the inputs of the model."""
         check_inputs(self._inputs, schema)
 
     def predict_proba(self, X: "pd.DataFrame") -> "npt.NDArray[np.float64]":  # noqa: N803  # scikit-learn's name
-        """One row of probabilities per row, in the order of `classes_`.
+        """Return the probabilities (rows, classes), in the order of `classes_`.
 
-        Raises InvalidInputError for columns that the model cannot take, ModelFailedError if it fails on them.
+        Raises InvalidInputError for columns that the model does not accept, ModelFailedError if it fails on them.
         """
         return self._matrix(self._run(X, [self._probabilities.name])[0])
 
     def predict(self, X: "pd.DataFrame") -> "npt.NDArray[np.generic]":  # noqa: N803  # scikit-learn's name
-        """The class of each row; raises what `predict_proba` raises."""
+        """Return the class of each row; raises as `predict_proba` does."""
         labels, probabilities = self.predict_with_proba(X)
         return self.classes_[probabilities.argmax(axis=1)] if labels is None else labels
 
@@ -62,7 +62,7 @@ class OnnxClassifier:
         self,
         X: "pd.DataFrame",  # noqa: N803  # scikit-learn's name
     ) -> "tuple[npt.NDArray[np.generic] | None, npt.NDArray[np.float64]]":
-        """The class of each row, None without a label output, and its probabilities: the model runs once."""
+        """Return the class of each row (None without a label output) and its probabilities, from one run."""
         if self._label is None:
             return None, self.predict_proba(X)
         labels, found = self._run(X, [self._label.name, self._probabilities.name])
@@ -72,19 +72,19 @@ class OnnxClassifier:
         given = feeds(self._inputs, frame)
         try:
             found: list[npt.NDArray[np.generic]] = self._session.run(outputs, given)
-        except Exception as error:  # onnxruntime's errors have no other base
+        except Exception as error:  # onnxruntime's errors have no other common base
             raise ModelFailedError(f"the ONNX model failed: {error}") from error
         return found
 
     def _matrix(self, found: "npt.NDArray[np.generic] | list[dict[object, float]]") -> "npt.NDArray[np.float64]":
         import numpy as np
 
-        if isinstance(found, list):  # of a ZipMap
+        if isinstance(found, list):  # a ZipMap
             found = np.array([[row[label] for label in self.classes_.tolist()] for row in found])
         return np.asarray(found, dtype=np.float64)
 
     def _classes(self, found: "npt.NDArray[np.generic]") -> "npt.NDArray[np.generic]":
-        """The labels as classes: numbers of a model whose classes are texts are places among them."""
+        """Return the labels as classes: if labels are numbers and classes are texts, labels are indices of classes."""
         labels = found.ravel()
         if labels.dtype.kind not in "iu" or self.classes_.dtype.kind in "iu":
             return labels
@@ -96,18 +96,18 @@ class OnnxClassifier:
 
 
 def load_onnx(file: Path) -> OnnxClassifier:
-    """The classifier in an ONNX file; weights beside it are read if they are in its folder, and nowhere else.
+    """Return the classifier in an ONNX file; external weights are read from the folder of the file only.
 
-    Raises InvalidInputError if it is none, or does not say its classes.
+    Raises InvalidInputError if it is not such a file, or does not name its classes.
     """
     import onnx
     import onnxruntime
 
     try:
         model = onnx.load(file, format="protobuf", load_external_data=False)
-        # By its path, the check covers the places that weights outside of the file are said to be in.
+        # Given the path, the check covers the places of weights outside of the file.
         onnx.checker.check_model(str(file))
-    except Exception as error:  # protobuf and onnx have no base in common
+    except Exception as error:  # protobuf and onnx have no common base of errors
         raise InvalidInputError(
             f"{file.name} can be loaded neither as skops nor as ONNX ({error}); `fetch` gives its bytes, and a "
             "model with its weights in files beside it is registered as the folder with all of them"
@@ -137,7 +137,7 @@ def _probabilities_of(outputs: list[Port]) -> Port:
 
 
 def _label_of(others: list[Port]) -> Port | None:
-    """The output with the class of each row, if there is one beside the probabilities."""
+    """Return the output with the class of each row; None if the model has probabilities only."""
     found = [one for one in others if one.type in _LABELS and len(one.shape) in (1, 2) and one.shape[1:] in ([], [1])]
     named = [one for one in found if "label" in one.name.lower()]
     if len(found) > 1 and len(named) != 1:

@@ -1,4 +1,4 @@
-"""The inputs of an ONNX model: which rows they can take, and rows as what they take."""
+"""The inputs of an ONNX model: a check that they accept a schema, and conversion of rows to them."""
 
 from collections.abc import Sequence
 from typing import TYPE_CHECKING, Protocol, cast
@@ -30,7 +30,7 @@ class Port(Protocol):
 
 
 def check_inputs(inputs: Sequence[Port], schema: ModelSchema) -> None:
-    """Raise InvalidInputError if rows of `schema`, one or many, cannot be fed: then every request would fail."""
+    """Raise InvalidInputError if rows of `schema`, one or many, do not fit the inputs: every request would fail."""
     for one in inputs:
         if one.shape and isinstance(one.shape[0], int):
             raise InvalidInputError(
@@ -53,7 +53,7 @@ def check_inputs(inputs: Sequence[Port], schema: ModelSchema) -> None:
 
 
 def feeds(inputs: Sequence[Port], frame: "pd.DataFrame") -> "dict[str, npt.NDArray[np.generic]]":
-    """Return what each input is fed of these rows; raises InvalidInputError for columns that it cannot take."""
+    """Return the array for each input from these rows; raises InvalidInputError for columns that it does not accept."""
     if _is_matrix(inputs, frame.columns):
         return {inputs[0].name: _tensor(inputs[0], frame)}
     _check_columns(inputs, frame.columns)

@@ -1,4 +1,4 @@
-"""Estimators as files, by skops: unlike pickle, loading one runs only code that is on a list."""
+"""Estimators as skops files: unlike a pickle, loading one runs only code on a list."""
 
 from collections.abc import Callable, Collection, Sequence
 from pathlib import Path
@@ -13,10 +13,10 @@ _T = TypeVar("_T")
 
 
 def save(estimator: object, path: Path, trusted: Collection[str] = ()) -> Path:
-    """Write the estimator to `path` and return it; `trusted` are the operator's own types beyond `TRUSTED`.
+    """Write the estimator to `path` and return the path; `trusted` are the operator's own types beyond `TRUSTED`.
 
     Two dumps of one estimator differ in their bytes: dump once, and register that file.
-    Raises UnsafeArtifactError if `load` would refuse the types in it, InvalidInputError if it cannot be written.
+    Raises UnsafeArtifactError if `load` would refuse types in it, InvalidInputError if it cannot be written.
     """
     from zipfile import ZIP_DEFLATED
 
@@ -32,7 +32,7 @@ def save(estimator: object, path: Path, trusted: Collection[str] = ()) -> Path:
 
 
 def untrusted_types(estimator: object, trusted: Collection[str] = ()) -> list[str]:
-    """Return the types in an estimator, fitted or not, that `save` would refuse; raises InvalidInputError likewise."""
+    """Return the types in an estimator, fitted or not, that `save` would refuse; raises InvalidInputError too."""
     import skops.io
 
     dumped = _written(type(estimator).__name__, lambda: skops.io.dumps(estimator))
@@ -42,8 +42,8 @@ def untrusted_types(estimator: object, trusted: Collection[str] = ()) -> list[st
 def load_skops(file: Path, trusted: Collection[str] = ()) -> Estimator:
     """Return the estimator in a skops file; `trusted` are the operator's own types beyond `TRUSTED`.
 
-    Raises UnsafeArtifactError if it holds types that are not trusted, or something that leads out of its own arrays;
-    InvalidInputError if it is no skops file, or cannot be loaded here.
+    Raises UnsafeArtifactError if it holds types that are not trusted, or indices outside of its arrays;
+    InvalidInputError if it is not a skops file, or cannot be loaded here.
     """
     import skops.io
 
@@ -59,7 +59,7 @@ def load_skops(file: Path, trusted: Collection[str] = ()) -> Estimator:
         raise InvalidInputError(
             f"{file.name} needs the module {error.name or error}, which is not installed here; install it"
         ) from error
-    except Exception as error:  # of whatever library the estimator is
+    except Exception as error:  # any error of the estimator's library
         raise InvalidInputError(
             f"{file.name} cannot be loaded ({type(error).__name__}: {error}); save it anew"
         ) from error
@@ -69,7 +69,7 @@ def load_skops(file: Path, trusted: Collection[str] = ()) -> Estimator:
 def _written(name: str, dump: Callable[[], _T]) -> _T:
     try:
         return dump()
-    except Exception as error:  # of whatever the estimator holds
+    except Exception as error:  # any error of an object in the estimator
         if isinstance(error, MlopsError | OSError | MemoryError):
             raise
         raise InvalidInputError(
@@ -85,7 +85,7 @@ def _types_beyond_skops(file: Path) -> Sequence[str]:
         return cast("Sequence[str]", skops.io.get_untrusted_types(file=file))
     except MemoryError:
         raise
-    except Exception as error:  # of zipfile, its unpackers and json, whatever the bytes are
+    except Exception as error:  # any error of zipfile, its unpackers and json
         raise InvalidInputError(
             f"{file.name} is no skops file ({type(error).__name__}: {error}); `fetch` gives its bytes"
         ) from error

@@ -1,10 +1,10 @@
 """Types that a skops file may hold beyond those that skops itself trusts.
 
-Each only keeps data, or names a function of data; none runs anything when it is made. What native code follows without
-looking (trees, search trees, support vectors) is held to its bounds after the load, see `bounds`.
+Each type only keeps data, or names a function of data; none runs code when it is made. Indices that native code
+follows unchecked (trees, search trees, support vectors) are checked after the load, see `bounds`.
 
-Not here: scipy's distributions, whose `__setstate__` runs the text of a template, and its splines, whose bounds
-nothing checks.
+Deliberately absent: scipy's distributions, whose `__setstate__` runs the text of a template, and its splines, whose
+indices no check covers.
 """
 
 from collections.abc import Collection
@@ -31,7 +31,7 @@ _DISTANCES = (
 
 TRUSTED: Final = frozenset(
     {
-        # Trees and search trees: `bounds` holds them to their bounds.
+        # Trees and search trees: `bounds` checks their indices.
         "sklearn.tree._tree.Tree",
         "sklearn.ensemble._hist_gradient_boosting.predictor.TreePredictor",
         "sklearn.neighbors._ball_tree.BallTree",
@@ -46,7 +46,7 @@ TRUSTED: Final = frozenset(
         "sklearn.neural_network._stochastic_optimizers.AdamOptimizer",
         "sklearn.neural_network._stochastic_optimizers.SGDOptimizer",
         "sklearn.utils._bunch.Bunch",
-        # Of its transformers.
+        # Parts of its transformers.
         "sklearn.compose._column_transformer.make_column_selector",  # columns by dtype
         "sklearn.feature_selection._mutual_info.mutual_info_classif",
         "sklearn.feature_selection._univariate_selection.chi2",
@@ -59,8 +59,8 @@ TRUSTED: Final = frozenset(
         "builtins.object",  # dtype_include=object
         "numpy.dtype",  # dtype of an encoder
         "numpy.mean",  # FeatureAgglomeration
-        # How parameters and thresholds were searched for. The metrics are functions of labels, which nothing calls
-        # once the estimator is fitted; TunedThresholdClassifierCV reads the positive class of its scorer.
+        # Searches for parameters and thresholds. The metrics are functions of labels, which are not called after the
+        # fit; TunedThresholdClassifierCV reads the positive class of its scorer.
         "sklearn.metrics._scorer._CurveScorer",
         "sklearn.metrics._scorer._MultimetricScorer",
         "sklearn.metrics._scorer._PassthroughScorer",
@@ -72,7 +72,7 @@ TRUSTED: Final = frozenset(
         *(f"sklearn.model_selection._split.{name}" for name in _SPLITTERS),
         *(f"sklearn.metrics._classification.{name}" for name in _METRICS),
         *(f"sklearn.metrics._ranking.{name}" for name in _RANKINGS),
-        # Boosters: each keeps its trees as bytes or text of its own format, which its own parser reads.
+        # Boosters: each keeps its trees as bytes or text in the format of its library, which that library parses.
         "catboost.core.CatBoostClassifier",
         "collections.OrderedDict",
         "lightgbm.basic.Booster",
@@ -80,19 +80,19 @@ TRUSTED: Final = frozenset(
         "xgboost.core.Booster",
         "xgboost.sklearn.XGBClassifier",
         "xgboost.sklearn.XGBRFClassifier",
-        # Ours.
+        # This project's.
         "mlops_dagster.registry.estimators.coded_labels.CodedLabels",
     }
 )
 
 
 def untrusted(types: Collection[str], listed: Collection[str]) -> list[str]:
-    """Return those of `types` that neither this list nor that of the operator has, sorted."""
+    """Return the `types` that are neither in `TRUSTED` nor `listed` by the operator, sorted."""
     return sorted(set(types) - TRUSTED - set(listed))
 
 
 def not_trusted(holder: str, types: Collection[str]) -> str:
-    """Return the message for `types` that are not trusted, with the way."""
+    """Return the message for `types` that are not trusted, with advice."""
     nameless = [name for name in types if name.startswith("__main__.") or "<" in name]
     if nameless:
         return (

@@ -1,4 +1,4 @@
-"""The catalogue outside: an MLflow server that shows every version, kept in step with the registry."""
+"""Delivery of every version to an MLflow server, which is kept in step with the registry."""
 
 from mlops_dagster.registry.mlflow.delivery import deliver
 

@@ -1,7 +1,7 @@
-"""Telling an MLflow server what changed. The log of events is the outbox: each server has a cursor in it.
+"""Updates of an MLflow server. The event log is the outbox, and each server has a cursor in it.
 
-Nothing more is written when something changes, and nothing is lost while a server is away or new. What a server is
-told is the present state of what the events name, not the events: so telling it again, or out of order, does no harm.
+A change writes nothing extra for the server, and no update is lost while a server is away or new. A server is sent
+the present state of the models that the events name, not the events: repeated or reordered updates do no harm.
 """
 
 import logging
@@ -19,20 +19,21 @@ from mlops_dagster.registry.stores import sql
 logger = logging.getLogger(__name__)
 
 _BATCH = 100
-"""Events between two advances of the cursor, so that a long backlog gets shorter even if time runs out."""
+"""Events between two moves of the cursor, so that a long backlog shrinks even if the time runs out."""
 
 
 def deliver(engine: Engine, address: str, storage: str, seconds: float | None = None) -> int:
-    """Tell the server at `address` of every event it was not told of, and return how many those were.
+    """Bring the server at `address` up to the last event, and return the number of events that it lacked.
 
-    Raises ServerError if it is away, or refuses something, or is not done in `seconds`; then what it was told is kept.
+    Raises ServerError if it is away, or refuses something, or takes longer than `seconds`; its updates so far are kept.
 
-    Any number of processes may do it at once. Who finds the cursor moved by another meanwhile may have overwritten
-    newer facts with older ones, and does the batch again with the state of then: the last one to finish is right.
+    Any number of processes may deliver at once. A process that finds the cursor moved by another one may have
+    overwritten newer facts with older ones, and sends the batch again with the current state: the last one to finish is
+    right.
     """
     name = public_address(address)
     told = 0
-    begin = None  # where a batch that must be done again began
+    begin = None  # id of the event before a batch that must be sent again
     with MlflowServer(address, seconds) as server:
         while True:
             with reading(engine) as connection:
@@ -54,14 +55,14 @@ def _show_all(engine: Engine, server: MlflowServer, storage: str, events: Sequen
         try:
             _show(engine, server, storage, model, versions)
         except ServerError:
-            # MLflow refuses one of two that make the same alias or tag at once. Looking again finds it made.
+            # MLflow refuses one of two requests that make the same alias or tag at once. The second try finds it made.
             _show(engine, server, storage, model, versions)
         except UnreadableError as error:
-            logger.error("MLflow is told no more of %s until its next event: %s", model, error)
+            logger.error("MLflow gets no further changes of %s until its next event: %s", model, error)
 
 
 def _by_model(events: Sequence[sql.EventKey]) -> Mapping[str, list[str]]:
-    """The versions that the events of each model name, in their order."""
+    """Return the versions that the events of each model name, in order of the events."""
     affected: dict[str, dict[str, None]] = {}
     for event in events:
         versions = affected.setdefault(event.model, {})

@@ -1,4 +1,4 @@
-"""What a catalogue shows of a version. Pure: the version in, texts that MLflow takes out."""
+"""The MLflow entry of a version. Pure: takes a version, returns texts that MLflow accepts."""
 
 import hashlib
 import posixpath
@@ -11,22 +11,22 @@ from mlops_dagster.registry.entities.entities import ModelVersion
 from mlops_dagster.storage.addresses import is_s3
 
 VERSION, DIGEST = "mlops.version", "mlops.digest"
-"""The tags that an entry is found by."""
+"""The tags by which the entry of a version is found."""
 
 RUN = "mlflow_run"
 """Key in the lineage of a version: the MLflow run that its artifact came from."""
 
-# MLflow 3 takes 100,000 characters of a tag, but MySQL beneath it 65,535 bytes, at up to four for each character.
+# MLflow 3 accepts tags of 100,000 characters, but MySQL below it only 65,535 bytes, at up to four a character.
 TAG_LIMIT = 16_000
 DESCRIPTION_LIMIT = 5_000
 _KEY_LIMIT = 250
 _KEY = re.compile(r"[/\w.\- :]+")
-_RESERVED = ("mlops.", "mlflow.")  # ours, and what changes the meaning of an entry in MLflow
+_RESERVED = ("mlops.", "mlflow.")  # our own prefix, and the one of tags that change the meaning of an entry in MLflow
 _RUN = re.compile(r"[0-9a-f]{32}")
 
 
 class Entry(NamedTuple):
-    """A version as MLflow shows it."""
+    """The entry of one version in MLflow."""
 
     model: str
     source: str
@@ -36,7 +36,7 @@ class Entry(NamedTuple):
 
 
 def entry_of(version: ModelVersion, storage: str) -> Entry:
-    """The entry of a version whose bytes are kept in `storage`."""
+    """Return the entry of a version whose bytes are kept in `storage`."""
     run = str(version.lineage.get(RUN, ""))
     return Entry(
         version.model,
@@ -48,7 +48,7 @@ def entry_of(version: ModelVersion, storage: str) -> Entry:
 
 
 def source_of(digest: str, storage: str) -> str:
-    """Where the bytes are: an S3 URL, or `mlops:/` for a folder on some machine, which MLflow must not read.
+    """Return the source of an entry: an S3 URL, or `mlops:/...` for a folder on a machine, which MLflow must not read.
 
     >>> source_of("folder-" + "ab" * 32, "s3://bucket/models/")[:46]
     's3://bucket/models/sha256/ab/ab/folder-abababa'
@@ -59,9 +59,9 @@ def source_of(digest: str, storage: str) -> str:
 
 
 def _tags(version: ModelVersion) -> dict[str, str]:
-    """Names that MLflow does not take, or that mean something to it, are in `mlops.more`, as JSON."""
+    """Return the tags of the entry; names that MLflow refuses or reserves go into the tag `mlops.more`, as JSON."""
     metrics = {f"mlops.metrics.{name}": str(value) for name, value in version.metrics.items()}
-    tags = {key: str(value) for key, value in version.tags.items()}  # they are kept as whatever JSON they were
+    tags = {key: str(value) for key, value in version.tags.items()}  # a stored tag may be any JSON value
     own = {VERSION: version.version, DIGEST: version.digest, "mlops.stage": version.stage.value}
     own |= {key: value for key, value in metrics.items() if _is_key(key)}
     theirs = {key: value for key, value in tags.items() if _is_key(key) and not key.startswith(_RESERVED)}
@@ -79,12 +79,12 @@ def _is_key(text: str) -> bool:
 
 
 def _is_plain_path(text: str) -> bool:
-    """MLflow may keep a tag in a file of its name."""
+    """Return whether `text` is safe as a file name: MLflow may keep a tag in a file named after it."""
     return posixpath.normpath(text) == text and text != "." and not text.startswith(("..", "/"))
 
 
 def _cut(text: str, limit: int) -> str:
-    """The text, or its beginning and how to tell the whole of it; without what UTF-8 or PostgreSQL has no place for."""
+    """Return `text` without NUL and surrogates; above `limit` it is cut, with length and SHA-256 of the whole."""
     text = text.encode(errors="replace").decode().replace("\0", "\ufffd")
     if len(text) <= limit:
         return text

@@ -1,7 +1,7 @@
-"""An MLflow server, by its REST API 2.0: the few calls that a catalogue needs.
+"""A client of an MLflow server's REST API 2.0: the few calls that showing versions needs.
 
-Not by MLflow's own client: importing that takes seconds, and its timeouts and retries (120 s, seven times) are set
-for the whole process by the environment. Here a failure is known at once, and the outbox is the retry.
+MLflow's own client is not used: its import takes seconds, and the environment sets its timeouts and retries (120 s,
+seven times) for the whole process. Here a failure is known at once, and the next delivery is the retry.
 """
 
 import time
@@ -19,20 +19,20 @@ from mlops_dagster.registry.mlflow.entry import DIGEST, VERSION, Entry
 CONNECT_SECONDS = 2.0
 REQUEST_SECONDS = 15.0
 
-Json = Mapping[str, Any]  # an answer of the server
+Json = Mapping[str, Any]  # a response of the server
 
 
 class MlflowServer:
-    """One connection to the server; inside `with`. Its calls raise ServerError.
+    """A connection to the server, to be used in a `with` block. Its calls raise ServerError.
 
-    All calls together take `seconds` at most, if that is given.
+    All calls together take at most `seconds`, if given.
     """
 
     def __init__(self, address: str, seconds: float | None = None) -> None:
         self.name = public_address(address)
         self._deadline = None if seconds is None else time.monotonic() + seconds
         user, password = httpx.URL(address).username, httpx.URL(address).password
-        # Beside the address, which httpx logs.
+        # Not as a part of the address, which httpx logs.
         auth = httpx.BasicAuth(user, password) if user or password else None
         self._client = httpx.Client(base_url=f"{self.name.rstrip('/')}/api/2.0/mlflow/", auth=auth)
 
@@ -45,7 +45,7 @@ class MlflowServer:
         self._client.close()
 
     def aliases(self, model: str) -> dict[str, int] | None:
-        """Which numbers the model's aliases name; None if the server has no such model."""
+        """Return the version number of each alias of `model`; None if the server has no such model."""
         answer = self.find("registered-models/get", name=model)
         if answer is None:
             return None
@@ -53,7 +53,7 @@ class MlflowServer:
         return {alias["alias"]: int(alias["version"]) for alias in aliases}
 
     def create_model(self, model: str) -> None:
-        """Make the model, if nobody did meanwhile."""
+        """Create `model`, unless another process has created it meanwhile."""
         self._send("POST", "registered-models/create", {"name": model}, unless="RESOURCE_ALREADY_EXISTS")
 
     def set_alias(self, model: str, alias: str, number: int) -> None:
@@ -64,11 +64,11 @@ class MlflowServer:
         self._send("DELETE", "registered-models/alias", {"name": model, "alias": alias})
 
     def show(self, entry: Entry) -> int:
-        """Make what the server has of this version as `entry` says, and return its number.
+        """Create the server's entry of this version or change it to equal `entry`, and return its number.
 
         The server cannot refuse a second entry for the same version. Of two that were made at once (by two processes,
-        or by one whose request timed out and was carried out all the same) the lower number stays: whoever made the
-        higher one sees the other when it looks again.
+        or by one process whose request timed out but was carried out) the lower number stays: the process that made the
+        higher one finds both when it searches again.
         """
         found = self._entries(entry)
         if not found:
@@ -85,19 +85,19 @@ class MlflowServer:
         return number
 
     def find(self, path: str, **query: str) -> Json | None:
-        """The answer to a GET; None if there is no such thing."""
+        """Return the response to a GET; None if the server does not know the resource."""
         return self._get(path, unless="RESOURCE_DOES_NOT_EXIST", **query)
 
     def logged_models(self, experiment: str, run: str, name: str) -> list[Json]:
-        """The models that the run logged under this name, the latest first."""
-        if "'" in name:  # cannot be asked for
+        """Return the models that the run logged under this name, the latest first."""
+        if "'" in name:  # MLflow's filter cannot express a quote
             return []
         body = {"experiment_ids": [experiment], "filter": f"name = '{name}' AND source_run_id = '{run}'"}
         answer = self._send("POST", "logged-models/search", body) or {}
         return list(answer.get("models", []))
 
     def _entries(self, entry: Entry) -> dict[int, dict[str, str]]:
-        """Number and tags of all that the server has of this version: one, but for accidents."""
+        """Return number and tags of each entry of this version on the server: usually one."""
         same = " AND ".join(f"tags.`{key}` = '{entry.tags[key]}'" for key in (VERSION, DIGEST))
         answer = self._get("model-versions/search", filter=f"name = '{entry.model}' AND {same}") or {}
         return {
@@ -121,7 +121,7 @@ class MlflowServer:
         return self._answer(self._client.build_request(method, path, json=body, timeout=self._timeout()), unless)
 
     def _answer(self, request: httpx.Request, unless: str) -> Json | None:
-        """What the server answers; None for the error code `unless`."""
+        """Send `request` and return the response; None for the error code `unless`. Raises ServerError."""
         try:
             response = self._client.send(request)
         except httpx.HTTPError as error:

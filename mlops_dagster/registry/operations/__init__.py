@@ -1,1 +1,1 @@
-"""Operations of the registry, by subject."""
+"""The operations of the registry, by subject."""

@@ -1,4 +1,4 @@
-"""What stands before production: the gates of a model, and the people who approve."""
+"""The conditions for production: the gates of a model, and the people who approve its versions."""
 
 from contextlib import suppress
 from typing import Literal
@@ -17,38 +17,38 @@ from mlops_dagster.registry.stores.ledger import Ledger
 
 
 class Promotion(Session):
-    """The gates of each model, and the approvals of its versions: both are events, so their history is kept."""
+    """The gates of each model, and the approvals of its versions. Both are events, so their history is kept."""
 
     def gates(self, model: str) -> GatePolicy:
-        """The gates of the model, or the defaults if it has none of its own."""
+        """Return the gates of the model, or the default gates if none were set."""
         with looking(self._engine) as connection:
             return _gates(connection, model)
 
     def set_gates(self, model: str, policy: GatePolicy, *, reason: str = "") -> None:
-        """Give the model gates of its own; the same ones again change nothing. Raises ModelNotFoundError."""
-        with suppress(UnreadableError):  # these take the place of what cannot be read
+        """Set the model's gates; no-op if they are the same. Raises ModelNotFoundError."""
+        with suppress(UnreadableError):  # the new gates replace stored ones that cannot be read
             if self.gates(model) == policy:
                 return
         with self._changing(model, reason) as ledger:
             ledger.record_event("gates", None, {"gates": policy.model_dump(mode="json")})
 
     def closed_gates(self, version: ModelVersion) -> tuple[RefusedError, ...]:
-        """What keeps the version out of production, as it stands now; nothing if every gate is open."""
+        """Return an error for each closed gate of the version, as it is stored now; empty if all are open."""
         with reading(self._engine) as connection:
             return self._failed(connection, sql.read_version(connection, version.model, version.version))
 
     def known_bad(self, version: ModelVersion) -> KnownBadError | None:
-        """Why the version's bytes are known to be bad: another version that has them was rolled back; else None."""
+        """Return an error if another version with the same bytes was rolled back; None otherwise."""
         with looking(self._engine) as connection:
             return _known_bad(connection, version)
 
     def review(self, version: ModelVersion) -> Event | None:
-        """What was last said about the version: asked, approved, rejected, or another card since; None if nothing."""
+        """Return the version's last event of review (requested, approved, rejected, or a new card); None if none."""
         with looking(self._engine) as connection:
             return sql.last_review(connection, version.model, version.version)
 
     def request_approval(self, version: ModelVersion, *, reason: str = "") -> None:
-        """Ask the model's approvers to look at the version and its card. Raises ApprovalError if it has none."""
+        """Ask the model's approvers to review the version and its card. Raises ApprovalError if it has none."""
         with self._changing(version.model, reason) as ledger:
             found = sql.read_version(ledger.connection, version.model, version.version)
             if not _gates(ledger.connection, found.model).approvers:
@@ -56,11 +56,11 @@ class Promotion(Session):
             ledger.record_event("approval_requested", found.version)
 
     def approve(self, version: ModelVersion, *, reason: str = "") -> None:
-        """Say yes, as a named approver other than who asked; holds until the card changes. Raises ApprovalError."""
+        """Approve, as a named approver other than the requester; holds until the card changes. Raises ApprovalError."""
         self._answer(version, "approved", reason)
 
     def reject(self, version: ModelVersion, *, reason: str) -> None:
-        """Say no, as a named approver other than who asked. Raises ApprovalError."""
+        """Reject, as a named approver other than the requester. Raises ApprovalError."""
         self._answer(version, "rejected", reason)
 
     def _answer(self, version: ModelVersion, answer: Literal["approved", "rejected"], reason: str) -> None:
@@ -111,7 +111,7 @@ def _known_bad(connection: Connection, version: ModelVersion) -> KnownBadError |
 
 
 def _is_release(one: ModelVersion, other: ModelVersion) -> bool:
-    """Whether one of the two is the release that was made of the other, a pre-release: they are one version."""
+    """Return whether one of the two is the release made of the other, a pre-release: they count as one version."""
     return one.lineage.get("pre_release") == other.version or other.lineage.get("pre_release") == one.version
 
 

@@ -1,4 +1,4 @@
-"""Is the past still as it was written, and the present what the past led to?"""
+"""The audit: compares all events with their hash chain, and all present rows with the events."""
 
 from collections import defaultdict
 from collections.abc import Iterable, Mapping
@@ -13,11 +13,11 @@ from mlops_dagster.registry.stores.chain import verify_chain
 from mlops_dagster.registry.stores.rows import event_of, fingerprint
 
 Facts = Mapping[str, Mapping[str, object]]
-"""What is known of each deployment or version, by its name."""
+"""The facts known of each deployment or version, by its name."""
 
 
 def audit(connection: Connection, noted: Mapping[int, set[str]]) -> AuditHead:
-    """The head of a sound chain; raises AuditError naming the first row that is not as it should be."""
+    """Return the head of a sound chain; raises AuditError naming the first row that was changed, moved or removed."""
     rows = list(sql.event_rows(connection))
     head = verify_chain(rows, noted)
     _compare(_told([event_of(row) for row in rows]), _found(connection))

@@ -1,4 +1,4 @@
-"""Verified copies of artifacts: from the store alone, so also while the database is away."""
+"""Verified copies of artifacts, from the content store alone: they work while the database is away."""
 
 import tempfile
 from collections.abc import Iterator, Sequence
@@ -15,10 +15,10 @@ from mlops_dagster.trial import Subject, Trials
 
 
 def fetch(content: ContentStore, version: ModelVersion, destination: Path, trusted_key: Path | None) -> Path:
-    """A verified copy of the artifact at `destination`, signed by the owner of the trusted key if there is one.
+    """Copy the verified artifact to `destination`, and return that; with `trusted_key`, check its signature first.
 
-    Raises CorruptedArtifactError, ArtifactNotFoundError, SignatureError and InvalidInputError, and leaves nothing
-    there.
+    Raises CorruptedArtifactError, ArtifactNotFoundError, SignatureError and InvalidInputError; then nothing was
+    written to `destination`.
     """
     with _naming(version):
         if trusted_key is not None:
@@ -28,7 +28,7 @@ def fetch(content: ContentStore, version: ModelVersion, destination: Path, trust
 
 @contextmanager
 def _naming(version: ModelVersion) -> Iterator[None]:
-    """Name the version in errors of the store, which knows digests only."""
+    """Add the version's name to errors of the content store, which knows digests only."""
     try:
         yield
     except (CorruptedArtifactError, ArtifactNotFoundError) as error:
@@ -36,16 +36,16 @@ def _naming(version: ModelVersion) -> Iterator[None]:
 
 
 def load(content: ContentStore, version: ModelVersion, trusted_key: Path | None, own_types: Sequence[str]) -> Estimator:
-    """Return the estimator, from verified bytes, which may hold `own_types`.
+    """Return the estimator, loaded from verified bytes; it may hold `own_types`.
 
-    Raises UnsafeArtifactError, and what `fetch` raises.
+    Raises UnsafeArtifactError, and all that `fetch` raises.
     """
     with tempfile.TemporaryDirectory() as folder:
         return estimators.load(fetch(content, version, Path(folder, "model"), trusted_key), own_types)
 
 
 def subject(version: ModelVersion) -> Subject | None:
-    """What a trial of the version is about; None if it has no schema, and so cannot be served."""
+    """Return the subject of a trial of the version; None if it has no schema and so cannot be served."""
     if version.schema is None:
         return None
     baseline = None if version.baseline is None else version.baseline.to_json()
@@ -53,9 +53,9 @@ def subject(version: ModelVersion) -> Subject | None:
 
 
 def prove(content: ContentStore, trials: Trials, version: ModelVersion) -> None:
-    """Try a version that can be served, by the bytes that are kept.
+    """Make the trial of a version that can be served, with the stored bytes.
 
-    Raises TrialFailedError, ServerError if the trial cannot be made, and what `fetch` raises.
+    Raises TrialFailedError, ServerError if the trial cannot be made, and all that `fetch` raises.
     """
     tried = subject(version)
     if tried is not None:

@@ -1,4 +1,4 @@
-"""What was: every event, the deployment at any time, and proof that nobody changed either."""
+"""The past of the registry: every event, the deployment at any time, and proof that neither was changed."""
 
 from datetime import datetime
 
@@ -12,16 +12,16 @@ from mlops_dagster.registry.stores import sql
 
 
 class History(Session):
-    """Look back, and check."""
+    """The history of models, and its audit."""
 
     def history(self, model: str) -> "list[Event]":
-        """Every event, oldest first; raises ModelNotFoundError."""
+        """Return every event of the model, oldest first; raises ModelNotFoundError."""
         with reading(self._engine) as connection:
             sql.read_deployment(connection, model)
             return sql.history(connection, model)
 
     def as_of(self, model: str, when: datetime) -> Deployment:
-        """Who answered at `when`, by the registry's clock; nobody (epoch 0) before the first version."""
+        """Return the deployment of `model` as of `when`, by the registry's clock; empty (epoch 0) before the first."""
         with reading(self._engine) as connection:
             sql.read_deployment(connection, model)
             event = sql.last_event(connection, model, in_utc(when))
@@ -30,9 +30,9 @@ class History(Session):
     def audit(self) -> AuditHead:
         """Check every event against the chain and the heads noted outside, and every row against the events.
 
-        Raises AuditError naming the first row that is not as it was written.
+        Raises AuditError naming the first row that was changed, moved or removed.
         """
-        # The heads first: what is written meanwhile has its event in the database before its head is noted.
+        # Read the noted heads first: a change written meanwhile has its event in the database before its head is noted.
         noted = self._anchors.read()
         with reading(self._engine) as connection:
             return audit(connection, noted)

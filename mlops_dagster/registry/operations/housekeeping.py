@@ -1,4 +1,4 @@
-"""Bytes that no version names: what a crash between the copy and the row leaves behind."""
+"""Orphans: bytes that no version names, left behind by a crash between storing the bytes and writing the row."""
 
 from collections.abc import Sequence
 from datetime import timedelta
@@ -11,15 +11,15 @@ from mlops_dagster.registry.session import Session
 from mlops_dagster.registry.stores import sql
 
 GRACE = timedelta(days=1)
-"""A registration may take this long between its bytes and its row."""
-_AT_ONCE = 20  # others wait for the write transaction meanwhile
+"""The longest time between the bytes of a registration and its row."""
+_AT_ONCE = 20  # other writers wait for the transaction meanwhile
 
 
 class Housekeeping(Session):
-    """Find and remove orphans; never what a version names, whatever its stage."""
+    """Finding and removal of orphans; bytes that a version of any stage names are never removed."""
 
     def orphans(self, *, older_than: timedelta = GRACE) -> "list[StoredBlob]":
-        """What no version needs, oldest first. The files of a folder stay as long as its manifest does.
+        """Return the blobs that no version needs, oldest first. Files of a folder stay as long as its manifest.
 
         Raises StorageError, and CorruptedArtifactError for a manifest that cannot be read: then nothing is an orphan.
         """
@@ -29,15 +29,16 @@ class Housekeeping(Session):
         for blob in blobs:
             if blob.key.startswith(FOLDER):
                 needed |= set(self._content.files(blob.key).values())
-        before = SystemClock().now() - older_than  # stores stamp with the machine's clock
+        before = SystemClock().now() - older_than  # stores date blobs by the machine's clock
         found = (blob for blob in blobs if blob.key not in needed and blob.stored_at < before)
         return sorted(found, key=lambda blob: blob.stored_at)
 
     def remove_orphans(self, orphans: Sequence[StoredBlob]) -> "list[StoredBlob]":
-        """Remove these, but for those that a version names by now; returns what is gone. Raises StorageError."""
+        """Remove those of `orphans` that still no version names, and return the removed ones. Raises StorageError."""
         gone = []
         for start in range(0, len(orphans), _AT_ONCE):
-            # In the same transaction as the record of it: a registration that began before sees one, and looks again.
+            # Removal and its record are one transaction: a registration that began before finds the record, and checks
+            # again.
             with writing(self._engine) as connection:
                 needed = sql.named_digests(connection)
                 batch = [blob for blob in orphans[start : start + _AT_ONCE] if blob.key not in needed]

@@ -1,4 +1,4 @@
-"""The guard of a model's requests, and putting a model on hold."""
+"""The guard of a model's requests, and holds of a model."""
 
 from collections.abc import Mapping
 
@@ -11,16 +11,18 @@ from mlops_dagster.registry.operations.transitions import Traffic
 
 
 class Protection(Traffic):
-    """Parts of the deployment, so each change is an epoch of its own, and the workers acknowledge it.
+    """Changes of a model's guard and hold.
 
-    All decide inside the write transaction: nobody can be quicker, so there is no conflict to lose to. Who promotes at
-    the same time loses to them, or comes before them; the hold stays whoever is champion.
+    Both are parts of the deployment: each change is a new epoch, which the workers acknowledge.
+
+    All methods decide inside the write transaction, so no other change can come between and no conflict is possible. A
+    simultaneous promotion comes first, or fails with a conflict; a hold stays through any change of champion.
     """
 
     def set_guard(self, model: str, policy: GuardPolicy, *, reason: str = "") -> Deployment:
-        """Guard the model's requests so from now on; the same again changes nothing. Raises ModelNotFoundError."""
+        """Set the guard of the model's requests; no-op if it is the same. Raises ModelNotFoundError."""
         known = self.deployment(model)
-        if known.guard == policy:  # sensors say it every few seconds: that is no write
+        if known.guard == policy:  # sensors set it every few seconds: an equal one is not written
             return known
         with self._changing(model, reason) as ledger:
             before = ledger.deployment()
@@ -34,9 +36,9 @@ class Protection(Traffic):
         automatic: bool = False,
         evidence: Mapping[str, object] | None = None,
     ) -> Deployment:
-        """Answer no request of the model until `release`: they get the `reason`. On hold already, it stays as it is.
+        """Refuse all requests of the model with `reason` until `release`; a model on hold keeps its first hold.
 
-        An `automatic` hold is lifted by an automatic release as well; a person's takes its place.
+        An `automatic` hold can be lifted by an automatic release too; a person's hold replaces it.
         Raises ModelNotFoundError, and InvalidInputError without a reason.
         """
         if not plain(reason):
@@ -53,9 +55,9 @@ class Protection(Traffic):
         automatic: bool = False,
         evidence: Mapping[str, object] | None = None,
     ) -> Deployment:
-        """Answer the model's requests again; an `automatic` release leaves a person's hold as it is.
+        """Answer the model's requests again; an `automatic` release leaves a person's hold in place.
 
-        Changes nothing where there is none to lift. Raises ModelNotFoundError.
+        No-op if the model is not on hold. Raises ModelNotFoundError.
         """
         with self._changing(model, reason, evidence) as ledger:
             before = ledger.deployment()

@@ -1,12 +1,12 @@
-"""Who vouches for the bytes: bundles of OpenSSF model-signing, by a key of elliptic curves, offline.
+"""Signatures over artifacts: OpenSSF model-signing bundles, by an elliptic-curve key, offline.
 
-A bundle covers every file of the artifact by its SHA-256, as the content store has it, so nothing is hashed again
-and a large artifact costs no more than a small one. A single file has the name "." in it, whatever it is called,
-as model-signing itself has it. It says nothing of model and version: a release has the signature of its pre-release.
+A bundle covers every file of the artifact by the SHA-256 that the content store has, so nothing is hashed again and a
+large artifact costs no more than a small one. A single file is called "." in it, whatever its name, as in
+model-signing itself. It does not name model or version: a release has the signature of its pre-release.
 
-Anybody can check it without this project, on what `fetch` gave and with the signature in a file:
-`model_signing verify key PATH --signature FILE --public_key KEY`, with `--no-ignore-git-paths` for a
-folder with .gitattributes and the like in it: model-signing leaves those out, and here every file is signed.
+Anybody can verify it without this project, with the copy that `fetch` made and the signature in a file:
+`model_signing verify key PATH --signature FILE --public_key KEY`, with `--no-ignore-git-paths` for a folder that
+holds .gitattributes and the like: model-signing leaves those out by default, but here every file is signed.
 Source: https://github.com/sigstore/model-transparency
 """
 
@@ -35,9 +35,10 @@ def _check_installed() -> None:
 
 
 def sign(content: ContentStore, digest: str, name: str, key: Path) -> str:
-    """A bundle (JSON) over what has `digest`, by the private key (PEM, not encrypted); `name` is only told.
+    """Return a bundle (JSON) over the content `digest`, made with the private key (PEM, not encrypted).
 
-    Raises InvalidInputError for a key that is not there or of another kind, and what `content` raises.
+    `name` is only informative. Raises InvalidInputError for a key that does not exist or is of another kind, and all
+    that `content` raises.
     """
     _check_installed()
     from model_signing.signing import Config
@@ -54,7 +55,7 @@ def sign(content: ContentStore, digest: str, name: str, key: Path) -> str:
 def verify(content: ContentStore, version: ModelVersion, key: Path | None) -> None:
     """Raise SignatureError unless the version's bytes are signed by the owner of the public key (PEM).
 
-    Raises InvalidInputError for a key that is not there or of another kind, and what `content` raises.
+    Raises InvalidInputError for a key that does not exist or is of another kind, and all that `content` raises.
     """
     name = f"{version.model} {version.version}"
     if key is None:
@@ -74,7 +75,7 @@ def verify(content: ContentStore, version: ModelVersion, key: Path | None) -> No
         bundle.write_text(version.signature, encoding="utf-8")
         try:
             verifier.verify(folder, bundle)
-        except Exception as error:  # a bundle is what a stranger wrote, and may break its reader in any way
+        except Exception as error:  # a bundle may come from a stranger, and fail in any way
             raise SignatureError(
                 f"the signature of {name} is not one over its bytes by the key {str(key)!r} "
                 f"({type(error).__name__}: {error}); do not use it before you know who put it there"
@@ -82,8 +83,8 @@ def verify(content: ContentStore, version: ModelVersion, key: Path | None) -> No
 
 
 def _stored(content: ContentStore, digest: str, name: str) -> "Config":
-    """In place of hashing a path: the digests that the store keeps it under."""
-    from model_signing._hashing.hashing import Digest  # what a Manifest is made of has no public name
+    """Return a hashing config that takes the digests of the content store instead of hashing a path."""
+    from model_signing._hashing.hashing import Digest  # the digest in a Manifest has no public name
     from model_signing.hashing import Config, PathLike
     from model_signing.manifest import Manifest, SerializationType
 
@@ -103,7 +104,7 @@ def _stored(content: ContentStore, digest: str, name: str) -> "Config":
 def _key_errors(setting: str, kind: str, key: Path) -> Iterator[None]:
     try:
         yield
-    except (OSError, ValueError, TypeError, AttributeError) as error:  # the last for RSA and other kinds of keys
+    except (OSError, ValueError, TypeError, AttributeError) as error:  # AttributeError for RSA and other kinds of keys
         raise InvalidInputError(
             f"{setting} is {str(key)!r}, which cannot be used ({error}); name a readable PEM file with an "
             f"unencrypted {kind} of the curve P-256, P-384 or P-521"

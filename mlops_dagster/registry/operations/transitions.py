@@ -1,4 +1,4 @@
-"""Who serves: deployments, and the transitions that change them."""
+"""Deployments, and the transitions of versions that change them."""
 
 from collections.abc import Mapping
 from dataclasses import replace
@@ -24,10 +24,10 @@ _WORKER_FORGOTTEN = timedelta(days=1)
 
 
 class Traffic(Promotion):
-    """Change who answers a model's requests: compare-and-set on the epoch of its deployment."""
+    """Changes of a model's deployment, by compare-and-set on its epoch."""
 
     def champion(self, model: str) -> ModelVersion | None:
-        """Who answers the model's requests; raises ModelNotFoundError."""
+        """Return the champion of `model`; None if it has none. Raises ModelNotFoundError."""
         with looking(self._engine) as connection:
             champion = sql.find_champion(connection, model)
             if champion is None:
@@ -35,7 +35,7 @@ class Traffic(Promotion):
             return champion
 
     def deployment(self, model: str) -> Deployment:
-        """Who answers now; raises ModelNotFoundError."""
+        """Return the present deployment of `model`; raises ModelNotFoundError."""
         with looking(self._engine) as connection:
             return sql.read_deployment(connection, model)
 
@@ -54,13 +54,14 @@ class Traffic(Promotion):
         """Move a version to another stage; into production only through the gates.
 
         A new champion sends the old one to Deprecated, where `rollback` finds it, and another canary to Registered.
-        One that is `watched` keeps the old one as a shadow instead, to be compared with and to go back to.
+        A `watched` new champion keeps the old one as a shadow instead, to be compared with and to roll back to.
         A pre-release enters production as its final version, with the same bytes, and that version is returned.
         A canary needs a `weight`.
 
-        `expected_epoch` is that of the deployment the decision was based on; else the one at the time of the call.
-        `force` enters production past the gates, needs a reason, and is an event of its own that names them.
-        Raises EpochConflictError if somebody was quicker (never tried again), TransitionError, and what `check` finds.
+        `expected_epoch` is the epoch of the deployment that the decision was based on; by default the present one.
+        `force` enters production past the gates, needs a reason, and appends an event that names the closed gates.
+        Raises EpochConflictError if another change came first (it is never retried), TransitionError, and the error of
+        the first closed gate.
         """
         to = Stage.parse(stage)
         if force and (to is not Stage.PRODUCTION or not plain(reason)):
@@ -92,20 +93,20 @@ class Traffic(Promotion):
         reason: str = "",
         evidence: Mapping[str, object] | None = None,
     ) -> Deployment:
-        """Give the running canary another share of the traffic; raises EpochConflictError, TransitionError."""
+        """Set the share of traffic of the running canary; raises EpochConflictError, TransitionError."""
         with self._changing(model, reason, evidence) as ledger:
             before = ledger.deployment(expected_epoch)
             return ledger.reweigh(before, reweigh(before, weight))
 
-    # `withdraw` and `rollback` decide inside the write transaction: nobody can be quicker, so there is no conflict
-    # to lose to, and nothing to try again.
+    # `withdraw` and `rollback` decide inside the write transaction: no other change can come between, so they never
+    # conflict, and never need a retry.
 
     def withdraw(
         self, version: ModelVersion, *, reason: str, evidence: Mapping[str, object] | None = None
     ) -> Deployment:
-        """Take a canary or shadow that was found bad out of service; again changes nothing.
+        """Take a canary or shadow that was found bad out of service; repeating it changes nothing.
 
-        Raises TransitionError if it has become champion: that is for `rollback`.
+        Raises TransitionError if the version has become champion: that needs `rollback`.
         """
         with self._changing(version.model, reason, evidence, urgent=True) as ledger:
             before = ledger.deployment()
@@ -123,10 +124,11 @@ class Traffic(Promotion):
         bad: str | None = None,
         evidence: Mapping[str, object] | None = None,
     ) -> Deployment:
-        """Put the previous champion, or the former champion `to`, back in place of the present one, found bad.
+        """Replace the present champion, found bad, by the previous champion or by the former champion `to`.
 
-        A running canary goes back to Registered. Each call goes one further back; name the `bad` champion to make sure
-        that two calls (two people, a retried job) roll it back once. Raises TransitionError if there is nowhere to go.
+        A running canary goes back to Registered. Each call goes one champion further back; name the `bad` champion to
+        make sure that two calls (two people, a retried job) roll back only once. Raises TransitionError if no champion
+        is left.
         """
         with self._changing(model, reason, evidence, urgent=True) as ledger:
             before = ledger.deployment()
@@ -147,28 +149,28 @@ class Traffic(Promotion):
             return ledger.apply(before, roll_back(before, target))
 
     def note(self, version: ModelVersion, done: Literal["paused", "resumed"], *, reason: str) -> None:
-        """Keep for good that a person stopped the rollout of `version`, or let it go on: changes no deployment."""
+        """Append an event that a person paused or resumed the rollout of `version`; the deployment stays."""
         with self._changing(version.model, reason) as ledger:
             ledger.record_event(done, version.version)
 
     def note_not_loaded(self, model: str, version: str, *, why: str) -> None:
-        """Keep for good that the data plane tried again and again and cannot load a version; once a stage."""
+        """Append an event that the data plane tried repeatedly and cannot load a version; once in each stage."""
         with self._changing(model, why, urgent=True) as ledger:
             if _why_not_loaded(ledger.connection, model, version) is None:
                 ledger.record_event("not_loaded", version)
 
     def why_not_loaded(self, model: str, version: str) -> str | None:
-        """Why the data plane cannot load a version, as noted since that came to its stage; None if nothing was."""
+        """Return the reason why the data plane cannot load the version, if noted in its present stage; else None."""
         with looking(self._engine) as connection:
             return _why_not_loaded(connection, model, version)
 
     def acknowledge(self, model: str, process: str, epoch: int) -> None:
-        """The worker `process` serves the deployment of `epoch` from now on; saying it again changes nothing."""
+        """Record that the worker `process` serves the deployment of `epoch` from now on; no-op if repeated."""
         with writing(self._engine) as connection:
             sql.acknowledge(connection, model, Acknowledgement(process, epoch, SystemClock().now()))
 
     def acknowledgements(self, model: str) -> "list[Acknowledgement]":
-        """When each process began to serve each epoch it served, oldest first: "in force since" is a fact."""
+        """Return the time from which each process served each epoch, oldest first."""
         with reading(self._engine) as connection:
             return sql.acknowledged(connection, model)
 

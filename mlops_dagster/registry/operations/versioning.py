@@ -1,4 +1,4 @@
-"""Versions: bytes under a name that never change, with all that is known about them."""
+"""Versions: named bytes that never change, with all that is known about them."""
 
 import math
 import tempfile
@@ -36,7 +36,7 @@ _TRIES = 3
 
 
 class Versioning(Session):
-    """Register, describe, find and fetch versions."""
+    """Registering, describing, finding and fetching of versions."""
 
     def register(
         self,
@@ -52,15 +52,15 @@ class Versioning(Session):
         metrics: Mapping[str, float] | None = None,
         lineage: Mapping[str, str] | None = None,
     ) -> ModelVersion:
-        """Store a file, folder or estimator and give it a version: the next patch if none is named.
+        """Store a file, folder or estimator as a version; without `version`, as the next patch.
 
         The artifact is a local path, an s3:// URL, `runs:/` or `models:/` of MLflow, or a fitted estimator.
         It is signed if the settings have a signing key.
-        One with a `schema` can be served, and proves itself first: a trial process loads it and scores made-up rows,
+        A version with a `schema` can be served, and has a trial first: a process loads it and scores made-up rows,
         drawn from the `baseline` if there is one.
-        A version that is there with the same bytes is returned as it is; with others, VersionExistsError is raised.
+        If the version exists with the same bytes, it is returned unchanged; with others, VersionExistsError is raised.
         Raises InvalidNameError, InvalidVersionError, ArtifactNotFoundError, ArtifactChangedError, UnsafeArtifactError,
-        TrialFailedError, InvalidInputError, StorageError and ServerError; then there is no new version.
+        TrialFailedError, InvalidInputError, StorageError and ServerError; then no version was registered.
         """
         check_model_name(model_name)
         named = None if version is None else str(parse_version(version))
@@ -89,12 +89,12 @@ class Versioning(Session):
                     if cleaning == self._cleaning:
                         name = named or next_patch(sql.version_names(ledger.connection, model_name))
                         return ledger.register(replace(kept, version=name, created_at=ledger.at))
-                # Until now nothing named the bytes, so they may be among the orphans that were removed: once more.
+                # Until now no version named the bytes, so they may be among the removed orphans: store them once more.
                 self._cleaning = cleaning
         raise ArtifactChangedError(f"orphans are removed again and again while {model_name} is registered; wait")
 
     def attach_card(self, version: ModelVersion, card: ModelCard) -> ModelVersion:
-        """Give the version its card, or another one; the champion's must be complete (IncompleteCardError)."""
+        """Set the version's card; a champion's card must be complete (IncompleteCardError)."""
         with self._changing(version.model) as ledger:
             entry = replace(sql.read_version(ledger.connection, version.model, version.version), card=card)
             if entry.stage is Stage.PRODUCTION and card.missing():
@@ -106,31 +106,31 @@ class Versioning(Session):
             return entry
 
     def get(self, model: str, version: str) -> ModelVersion:
-        """One version; raises ModelNotFoundError, VersionNotFoundError, InvalidVersionError."""
+        """Return one version; raises ModelNotFoundError, VersionNotFoundError, InvalidVersionError."""
         with looking(self._engine) as connection:
             return sql.read_version(connection, model, str(parse_version(version)))
 
     def models(self) -> "list[str]":
-        """The names of all models, sorted."""
+        """Return the names of all models, sorted."""
         with looking(self._engine) as connection:
             return sql.model_names(connection)
 
     def fetch(self, version: ModelVersion, destination: str | Path) -> Path:
-        """A verified copy of the artifact, at `destination`, signed by the trusted key if the settings have one.
+        """Copy the verified artifact to `destination`, and return that; checks the signature if a trusted key is set.
 
-        Raises CorruptedArtifactError, SignatureError and InvalidInputError, and leaves nothing there.
+        Raises CorruptedArtifactError, SignatureError and InvalidInputError; then nothing was written to it.
         """
         return fetching.fetch(self._content, version, Path(destination), self._settings.trusted_key)
 
     def load(self, version: ModelVersion) -> Estimator:
-        """The estimator, from verified bytes; raises UnsafeArtifactError, and what `fetch` raises."""
+        """Return the estimator, loaded from verified bytes; raises UnsafeArtifactError, and all that `fetch` raises."""
         return fetching.load(self._content, version, self._settings.trusted_key, self._settings.own_types)
 
     def code_lineage(self, folder: str | Path = ".") -> dict[str, str]:
-        """What this process is: `commit` and `dirty` of the code in `folder`, `python`, and `environment`.
+        """Return lineage of this process: `commit` and `dirty` of the code in `folder`, `python`, `environment`.
 
-        The last is the digest of the list of installed packages, which is stored for `environment` to read.
-        Made for `register(lineage=...)`, which does none of it by itself. What cannot be found out is left out.
+        `environment` is the digest of the list of installed packages, which is stored for the method `environment`.
+        Meant for `register(lineage=...)`, which adds none by itself. Facts that cannot be determined are left out.
         Raises StorageError.
         """
         with tempfile.TemporaryDirectory() as workspace:
@@ -139,7 +139,7 @@ class Versioning(Session):
             return {**code_lineage(Path(folder)), ENVIRONMENT: self._content.put(lock)}
 
     def environment(self, version: ModelVersion) -> str:
-        """The packages that the version was made with, as sorted lines of `name==version`.
+        """Return the packages of the process that made the version, as sorted lines `name==version`.
 
         Raises ArtifactNotFoundError if its lineage names none, CorruptedArtifactError, StorageError.
         """
@@ -153,13 +153,13 @@ class Versioning(Session):
             return self._content.fetch(digest, Path(workspace, "environment.txt")).read_text(encoding="utf-8")
 
     def _keep(self, path: Path, entry: ModelVersion) -> ModelVersion:
-        """The entry with the digest of the bytes, which are in the store now, and their signature."""
+        """Store the bytes at `path`, and return the entry with their digest and signature."""
         digest, key = self._content.put(path), self._settings.signing_key
         signature = None if key is None else signing.sign(self._content, digest, entry.model, key)
         return replace(entry, digest=digest, signature=signature)
 
     def _next(self, model: str) -> str:
-        """The version that would come next now, as errors call what has no number yet."""
+        """Return the next version of `model` as of now, for errors about a version that has no number yet."""
         with looking(self._engine) as connection:
             return next_patch(sql.version_names(connection, model))
 
@@ -171,19 +171,19 @@ class Versioning(Session):
             )
 
     def names(self, model: str) -> "list[str]":
-        """The versions of the model in order of registration, without what is kept of them; none of an unknown one."""
+        """Return the names of the model's versions in order of registration; empty for an unknown model."""
         with looking(self._engine) as connection:
             return sql.version_names(connection, model)
 
     def list(self, model: str) -> "list[ModelVersion]":
-        """Every version of the model in order of registration; raises ModelNotFoundError."""
+        """Return every version of the model in order of registration; raises ModelNotFoundError."""
         with reading(self._engine) as connection:
             sql.read_deployment(connection, model)
             return sql.model_versions(connection, model)
 
 
 def _finite(metrics: Mapping[str, float]) -> dict[str, float]:
-    """The metrics, each a number that JSON and every reader can hold; raises InvalidInputError."""
+    """Return the metrics as finite floats, which JSON and every reader can hold; raises InvalidInputError."""
     try:
         found = {name: float(value) for name, value in metrics.items()}
     except (TypeError, ValueError, OverflowError) as error:

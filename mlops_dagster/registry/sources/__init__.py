@@ -1,4 +1,4 @@
-"""Where the artifact of a new version comes from."""
+"""Sources of artifacts: MLflow, S3, local files and estimator objects."""
 
 from mlops_dagster.registry.sources.mlflow import pin
 from mlops_dagster.registry.sources.source import open_source

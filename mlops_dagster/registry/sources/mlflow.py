@@ -1,7 +1,7 @@
 """Artifacts of MLflow: `runs:/RUN/path`, `models:/name/3`, `models:/name@alias` and `models:/m-...`.
 
-Names are looked up by REST: MLflow's own look-up of a model asks the server of the process (`set_tracking_uri`, or a
-new file `mlflow.db`), whichever is passed to it. Its client then downloads from the store behind that name.
+Names are resolved by REST: MLflow's own resolver asks the server set for the process (`set_tracking_uri`, or a new
+file `mlflow.db`), even if it is passed another one. MLflow's client then downloads from the store behind that name.
 """
 
 import os
@@ -24,23 +24,23 @@ _LOGGED = re.compile(r"models:/(?P<id>m-[^/]+)(?P<path>/.+)?")
 Artifact = str | os.PathLike[str] | Estimator
 
 SECONDS = 30.0
-"""The longest that looking up a name may take."""
+"""The longest time, in seconds, that resolving a name may take."""
 
 
 class Pinned(NamedTuple):
-    """An artifact under a name that does not move."""
+    """An artifact under a URI that always names the same bytes."""
 
     uri: str
     place: str
-    """Where MLflow's client finds it."""
+    """The URL from which MLflow's client downloads it."""
     run: str
 
 
 def pin(artifact: Artifact, catalogue: str | None) -> tuple[Artifact, dict[str, str]]:
-    """The artifact under a name that does not move, and its lineage: an alias of MLflow and `latest` move.
+    """Return the artifact with an alias or `latest` replaced by a fixed version, and its lineage.
 
-    What is not of MLflow stays as it is. Raises ArtifactNotFoundError, ServerError, and InvalidInputError if there is
-    no server to ask, for another kind of URI, and for what a registry shows there itself.
+    An artifact that is not MLflow's is returned as it is. Raises ArtifactNotFoundError, ServerError, and
+    InvalidInputError if no server is configured, for another kind of URI, and for a version shown by a registry.
     """
     if not isinstance(artifact, str) or not artifact.startswith(("runs:/", "models:/")):
         return artifact, {}
@@ -49,7 +49,7 @@ def pin(artifact: Artifact, catalogue: str | None) -> tuple[Artifact, dict[str, 
 
 
 def download(uri: str, catalogue: str | None, folder: Path) -> Path:
-    """A copy in `folder` of the artifact at `uri`. Raises as `pin` does, and StorageError."""
+    """Download the artifact at `uri` into `folder` and return its path. Raises as `pin` does, and StorageError."""
     place = _look_up(uri, catalogue).place
     from mlflow.artifacts import download_artifacts
     from mlflow.exceptions import MlflowException
@@ -87,7 +87,7 @@ def _look_up(uri: str, catalogue: str | None) -> Pinned:
 
 
 def _run(server: MlflowServer, uri: str, run: str, path: str) -> Pinned:
-    """A model that the run logged under this name (MLflow 3 keeps it apart from the run), else a file or folder."""
+    """Return a model that the run logged under this name (MLflow 3 stores it apart), else a file or folder of it."""
     info = _found(server.find("runs/get", run_id=run), server, uri)["run"]["info"]
     name, slash, rest = path.partition("/")
     for model in server.logged_models(info["experiment_id"], run, name):
@@ -99,7 +99,7 @@ def _version(server: MlflowServer, uri: str, match: re.Match[str]) -> Pinned:
     name, number = match["name"], match["number"]
     if match["alias"]:
         number = _found(server.aliases(name), server, uri).get(match["alias"], 0)
-    if match["latest"]:  # MLflow keeps this alias itself, and lists it nowhere
+    if match["latest"]:  # MLflow keeps this alias itself, and does not list it
         answer = server.find("registered-models/alias", name=name, alias="latest")
     else:
         answer = server.find("model-versions/get", name=name, version=str(number))

@@ -1,4 +1,4 @@
-"""An artifact in a bucket of S3: one object, or all that have their keys below a prefix."""
+"""An artifact in an S3 bucket: one object, or all objects with keys below a prefix."""
 
 from pathlib import Path, PurePosixPath
 from typing import TYPE_CHECKING
@@ -13,10 +13,10 @@ if TYPE_CHECKING:
 
 
 def download(url: str, folder: Path, client: "S3Client | None" = None) -> Path:
-    """A copy of the object s3://bucket/key, or of the folder of objects below that key, in `folder`.
+    """Copy the object s3://bucket/key, or the folder of objects below that key, into `folder`; return the copy's path.
 
-    Raises ArtifactNotFoundError, ArtifactChangedError (it changed meanwhile), StorageError, and InvalidInputError
-    for keys that no folder can have.
+    Raises ArtifactNotFoundError, ArtifactChangedError (it changed meanwhile), StorageError, and InvalidInputError for
+    keys that cannot be files of a folder.
     """
     bucket, key = parse_s3_url(url)
     client = client or s3_client()
@@ -47,7 +47,7 @@ def _download(client: "S3Client", bucket: str, key: str, etag: str, target: Path
 
 
 def _etag(client: "S3Client", bucket: str, key: str) -> str | None:
-    """What tells this object from a later one under its key; None if there is no object."""
+    """Return the object's ETag, which differs for a later object under the same key; None if the key has no object."""
     if not key or key.endswith("/"):
         return None
     try:
@@ -58,7 +58,7 @@ def _etag(client: "S3Client", bucket: str, key: str) -> str | None:
 
 
 def _etags(client: "S3Client", bucket: str, prefix: str) -> dict[str, str]:
-    """By name below the prefix; the empty objects with which some tools mark a folder are no files."""
+    """Return ETags by name below the prefix, without the empty objects with which some tools mark a folder."""
     return {
         found["Key"].removeprefix(prefix): found["ETag"]
         for found in list_objects(client, bucket, prefix)
@@ -67,7 +67,7 @@ def _etags(client: "S3Client", bucket: str, prefix: str) -> dict[str, str]:
 
 
 def _names(names: list[str]) -> list[str]:
-    """The same, if each is a file of its own inside of a folder; else raise InvalidInputError."""
+    """Return `names` unchanged; raises InvalidInputError if one of them cannot be a file below a folder."""
     folders = {str(parent) for name in names for parent in PurePosixPath(name).parents}
     for name in names:
         if {"", ".", ".."} & set(name.split("/")) or "\0" in name or name in folders:

@@ -1,4 +1,4 @@
-"""An artifact, wherever it is, as a local file or folder."""
+"""Access to an artifact in any supported place as a local file or folder."""
 
 import os
 import re
@@ -30,10 +30,10 @@ def open_source(
     s3: "S3Client | None",
     own_types: Sequence[str],
 ) -> Iterator[Path]:
-    """The artifact as a path that is good inside the `with`: itself if it is local, else a copy.
+    """Open the artifact as a path that is valid inside the `with` block: its own path if it is local, else a copy.
 
     An estimator may hold `own_types` too. Raises ArtifactNotFoundError, StorageError, UnsafeArtifactError, and
-    InvalidInputError for a scheme that is not supported and for what is no fitted classifier.
+    InvalidInputError for a scheme that is not supported and for an object that is not a fitted classifier.
     """
     if not isinstance(artifact, str | os.PathLike):
         estimators.check_fitted(artifact)

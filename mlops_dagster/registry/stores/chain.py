@@ -1,4 +1,4 @@
-"""The hash chain over events: each hash covers its row and the hash before it."""
+"""The hash chain over events: each hash covers its row and the previous hash."""
 
 import hashlib
 import json
@@ -7,20 +7,20 @@ from collections.abc import Iterable, Mapping
 from mlops_dagster.errors import AuditError
 
 GENESIS = ""
-"""What stands in place of the hash before the first event."""
+"""The value that stands for the previous hash of the first event."""
 
 
 def chained_hash(previous: str, row: Mapping[str, object]) -> str:
-    """SHA-256 over the hash before and every column of the row but its own hash."""
+    """Return the SHA-256 over the previous hash and every column of the row except its own hash."""
     content = {name: value for name, value in row.items() if name != "hash"}
     text = json.dumps([previous, content], sort_keys=True, ensure_ascii=True)
     return hashlib.sha256(text.encode()).hexdigest()
 
 
 def verify_chain(rows: Iterable[Mapping[str, object]], noted: Mapping[int, set[str]]) -> str:
-    """The hash of the last row, if all rows are as they were written and none is missing; raises AuditError.
+    """Return the hash of the last row if all rows are unchanged and complete; raises AuditError otherwise.
 
-    `noted` are hashes kept elsewhere, by the id of their event: without them a cut tail would not show.
+    `noted` are hashes kept outside the database, by event id: without them, removed last events would go unnoticed.
     """
     hash_before = GENESIS
     last = 0

@@ -1,4 +1,4 @@
-"""The end of the event chain, where one write transaction adds to it."""
+"""The end of the event chain, to which one write transaction appends."""
 
 from collections.abc import Mapping
 
@@ -9,14 +9,14 @@ from mlops_dagster.registry.stores.chain import chained_hash
 
 
 class EventLog:
-    """Read once and then counted on: nobody else writes while the transaction lasts."""
+    """The last event of the chain, read once: the transaction keeps all other writers out while it lasts."""
 
     def __init__(self, connection: Connection) -> None:
         self._connection = connection
         self.last, self.hash = sql.head(connection)
 
     def append(self, content: Mapping[str, object]) -> None:
-        """Add an event; `content` is its row without id and hash."""
+        """Append an event; `content` is its row without id and hash."""
         row = {**content, "id": self.last + 1}
         digest = chained_hash(self.hash, row)
         self._connection.execute(queries.INSERT_EVENT, {**row, "hash": digest})

@@ -1,7 +1,7 @@
-"""The time of an event: it goes forward, so that what the registry said of a past time stays true.
+"""The time of an event: it only goes forward, so that answers about a past time stay true.
 
-`as_of(T)` is answered by the last event up to T. An event with a time before that would change the answer for every
-later one: which version a report is about, and which version a request of that time was answered by.
+`as_of(T)` is answered by the last event up to T. A new event with an earlier time would change the answer for every
+time after it: the version that a report is about, and the version that answered a request at that time.
 """
 
 from datetime import datetime, timedelta
@@ -10,13 +10,13 @@ from typing import NamedTuple
 from mlops_dagster.errors import EventTimeError
 
 CLOCKS_DIFFER = timedelta(minutes=5)
-"""Clocks of machines that are taken for the same time."""
+"""Clocks of two machines count as equal within this difference."""
 LATE = timedelta(days=1)
-"""A replayed clock follows its traffic, and may lag so far behind; a time that is earlier was chosen by somebody."""
+"""A replayed clock follows its traffic and may lag this far behind; an earlier time was set on purpose."""
 
 
 class EventTimes(NamedTuple):
-    """When an event happened, by the clock of its registry, and when it was written, by the machine's clock."""
+    """The time of an event by the registry's clock (`at`), and of its writing by the machine's (`recorded_at`)."""
 
     at: datetime
     recorded_at: datetime
@@ -25,17 +25,17 @@ class EventTimes(NamedTuple):
 def event_time(
     asked: datetime, machine: datetime, last: EventTimes | None, *, model: str, urgent: bool = False
 ) -> datetime:
-    """Return the time of a new event of `model`: `asked`, or the present of its registry where the clock lags.
+    """Return the time of a new event of `model`: `asked`, or the registry's present if the clock lags behind it.
 
-    The present is the time of the last event. If that was written as it happened, the registry is live, and its present
-    is the machine's time: the time since then has been lived, and reports have been made of it.
+    The present is the time of the last event. If that event was written as it happened, the registry is live, and its
+    present is the machine's time: reports have been made of the time since the last event.
 
     Args:
-        asked: by the clock of whoever writes.
-        machine: by the machine's clock.
-        last: of the model's last event; None before there is one.
-        model: for the message.
-        urgent: what takes a bad version out is never refused for a wrong clock; it happens at present.
+        asked: the time by the clock of the writing session.
+        machine: the time by the machine's clock.
+        last: the times of the model's last event; None before there is one.
+        model: the name, for the message.
+        urgent: the event takes a bad version out; it is never refused for a wrong clock, and happens at present.
 
     Raises EventTimeError for a time over five minutes ahead of the machine's, or over a day before the present.
 

@@ -1,4 +1,4 @@
-"""Changes as they are written: version rows, deployment row and events, in the transaction of the caller."""
+"""Writes of versions, deployment and events, in the transaction of the caller."""
 
 from collections.abc import Mapping
 from dataclasses import dataclass, replace
@@ -20,7 +20,7 @@ from mlops_dagster.registry.stores.rows import deployment_row, fingerprint, time
 
 @dataclass(frozen=True)
 class Ledger:
-    """Writes for one model by one actor, at one time by the registry's clock."""
+    """The writes for one model by one actor, at one time by the registry's clock."""
 
     connection: Connection
     log: EventLog
@@ -31,7 +31,7 @@ class Ledger:
     evidence: Mapping[str, object] | None = None
 
     def deployment(self, expected_epoch: int | None = None) -> Deployment:
-        """As it is; raises EpochConflictError if it is not of the epoch that the caller looked at."""
+        """Return the present deployment; raises EpochConflictError if its epoch is not `expected_epoch`."""
         found = sql.read_deployment(self.connection, self.model)
         if expected_epoch is not None and found.epoch != expected_epoch:
             raise EpochConflictError(
@@ -41,9 +41,9 @@ class Ledger:
         return found
 
     def register(self, version: ModelVersion) -> ModelVersion:
-        """`version`, or the same one as it is there; raises VersionExistsError if that has other bytes.
+        """Insert `version`, or find it there with the same bytes, and return it; raises VersionExistsError for others.
 
-        Raises InvalidNameError for a name that some store takes for another one that is there.
+        Raises InvalidNameError for a name that some store cannot tell from an existing one.
         """
         existing = sql.find_version(self.connection, self.model, version.version)
         if existing is None:
@@ -58,19 +58,19 @@ class Ledger:
         return existing
 
     def register_final(self, candidate: ModelVersion, name: str) -> ModelVersion:
-        """The bytes of a pre-release under its final version; raises VersionExistsError."""
+        """Register the bytes of a pre-release under its final version; raises VersionExistsError."""
         lineage = {**candidate.lineage, "pre_release": candidate.version}
         final = replace(candidate, version=name, created_at=self.at, lineage=lineage)
         return self.register(replace(final, stage=Stage.REGISTERED, rolled_back=False, reason=""))
 
     def attach_card(self, version: ModelVersion) -> None:
-        """The version's card is another one from here on."""
+        """Replace the stored card of the version, and append the event "card"."""
         row = version_row(version)
         sql.set_card(self.connection, row)
         self._event("card", version.version, None, None, self.deployment(), {"card": fingerprint(row)["card"]})
 
     def apply(self, before: Deployment, change: Change) -> Deployment:
-        """Move the versions, settle the deployment, and tell of each move."""
+        """Move the versions between stages, save the deployment, and append an event for each move."""
         origins = sql.stages(self.connection, self.model, [move.version for move in change.moves])
         for move in change.moves:
             judged = move.kind == "rollback" or move.to is Stage.PRODUCTION
@@ -85,13 +85,13 @@ class Ledger:
         return ": ".join(filter(None, (move.because, self.reason)))
 
     def reweigh(self, before: Deployment, after: Deployment) -> Deployment:
-        """The canary's share is another one from here on."""
+        """Save a deployment with another canary weight, and append the event "weight"."""
         after = self._settled(before, after)
         self._event("weight", after.canary, None, None, after)
         return after
 
     def change_deployment(self, kind: EventKind, before: Deployment, after: Deployment) -> Deployment:
-        """The deployment is another one from here on, and nobody moves for it; the same one is no event."""
+        """Save a deployment change that moves no version between stages, and append its event; no-op if equal."""
         if after == before:
             return before
         after = self._settled(before, after)
@@ -99,7 +99,7 @@ class Ledger:
         return after
 
     def record_event(self, kind: EventKind, version: str | None, evidence: Mapping[str, object] | None = None) -> None:
-        """Tell of something that changes neither versions nor the deployment."""
+        """Append an event that changes neither versions nor the deployment."""
         self._event(kind, version, None, None, self.deployment(), evidence)
 
     def _register(self, version: ModelVersion) -> None:

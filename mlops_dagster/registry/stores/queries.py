@@ -1,4 +1,4 @@
-"""The statements of every change and every look. Built once: building them takes longer than SQLite takes to answer."""
+"""The SQL statements of all reads and writes. Built once: building one takes longer than SQLite takes to answer."""
 
 from sqlalchemy import and_, bindparam, func, insert, select, update
 

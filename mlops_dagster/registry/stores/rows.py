@@ -1,4 +1,4 @@
-"""Entities as rows, and back."""
+"""Conversions between entities and rows."""
 
 import functools
 import hashlib
@@ -20,11 +20,11 @@ from mlops_dagster.schema import STORED, ModelSchema
 
 _RESTORE = "`mlops audit verify` says whether the database was changed behind the registry; restore it from a backup"
 
-Record = Mapping[str, Any]  # a row as SQLAlchemy gives it: column names to whatever the column holds
+Record = Mapping[str, Any]  # a row as SQLAlchemy returns it: values by column name
 
 
 def time_text(time: datetime) -> str:
-    """UTC with microseconds, so that texts sort as the times do."""
+    """Return the time as text, in UTC with microseconds, so that texts sort as the times do."""
     return in_utc(time).isoformat(timespec="microseconds")
 
 
@@ -49,7 +49,7 @@ def version_row(version: ModelVersion) -> dict[str, object]:
 
 
 def version_of(row: Record) -> ModelVersion:
-    """The version of a row; raises UnreadableError. Its baseline is read when it is looked at, and raises the same."""
+    """Return the version of a row; raises UnreadableError. Its baseline is parsed at first use, and raises the same."""
     name = f"{row['model']} {row['version']}"
     with reading_row(f"the version {name}", _RESTORE):
         return ModelVersion(
@@ -71,18 +71,18 @@ def version_of(row: Record) -> ModelVersion:
         )
 
 
-# The largest parts of a row; the same texts come again and again.
+# The largest parts of a row; the same texts are read again and again.
 _baseline = functools.lru_cache(maxsize=256)(StoredBaseline)
 _card = functools.lru_cache(maxsize=1024)(ModelCard.model_validate_json)
 _guard = functools.lru_cache(maxsize=256)(GuardPolicy.model_validate_json)
 _schema = functools.lru_cache(maxsize=256)(functools.partial(ModelSchema.model_validate_json, context=STORED))
 
 _CHANGES = frozenset({"id", "stage", "rolled_back", "reason", "card"})
-_CAME_LATER = frozenset({"signature"})  # rows from before were fingerprinted without
+_CAME_LATER = frozenset({"signature"})  # the fingerprints of rows written before this column do not cover it
 
 
 def fingerprint(row: Record) -> dict[str, object]:
-    """What the audit trail keeps of a version's row: SHA-256 of its artifact, its card, and all that never changes."""
+    """Return the audit trail's fingerprint of a version's row: SHA-256 of artifact, card, and constant columns."""
     absent = {name for name in _CAME_LATER if row[name] is None}
     fixed = {name: value for name, value in row.items() if name not in _CHANGES | absent}
     return {
@@ -106,8 +106,8 @@ def deployment_row(deployment: Deployment) -> dict[str, object]:
 
 
 def deployment_of(row: Record) -> Deployment:
-    """The deployment of a row; raises UnreadableError."""
-    guard, on_hold = row.get("guard"), row.get("on_hold")  # what was written before there were any has none
+    """Return the deployment of a row; raises UnreadableError."""
+    guard, on_hold = row.get("guard"), row.get("on_hold")  # rows written before these columns existed lack them
     with reading_row(f"the deployment of {row['model']}", _RESTORE):
         return Deployment(
             **{
@@ -121,7 +121,7 @@ def deployment_of(row: Record) -> Deployment:
 
 
 def event_of(row: Record) -> Event:
-    """The event of a row; raises UnreadableError."""
+    """Return the event of a row; raises UnreadableError."""
     with reading_row(f"the event {row['id']} of {row['model']}", _RESTORE):
         return Event(
             **{

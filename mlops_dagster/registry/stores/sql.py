@@ -37,7 +37,7 @@ from mlops_dagster.registry.stores.tables import (
 
 
 class EventKey(NamedTuple):
-    """Which event it is, and what it is about."""
+    """The id of an event, with the model and version that it is about."""
 
     id: int
     model: str
@@ -49,7 +49,7 @@ def model_names(connection: Connection) -> list[str]:
 
 
 def model_versions(connection: Connection, model: str) -> list[ModelVersion]:
-    """Every version that can be read, in order of registration."""
+    """Return every version that can be read, in order of registration."""
     rows = connection.execute(queries.VERSIONS, {"of_model": model})
     names = tuple(rows.keys())
     return readable((dict(zip(names, row, strict=True)) for row in rows), version_of)
@@ -65,7 +65,7 @@ def find_version(connection: Connection, model: str, version: str) -> ModelVersi
 
 
 def read_version(connection: Connection, model: str, version: str) -> ModelVersion:
-    """The version; raises ModelNotFoundError or VersionNotFoundError."""
+    """Return the version; raises ModelNotFoundError or VersionNotFoundError."""
     found = find_version(connection, model, version)
     if found is None:
         raise _version_not_found(connection, model, version)
@@ -73,7 +73,7 @@ def read_version(connection: Connection, model: str, version: str) -> ModelVersi
 
 
 def read_stage(connection: Connection, model: str, version: str) -> Stage:
-    """Where the version stands; raises ModelNotFoundError or VersionNotFoundError."""
+    """Return the stage of the version; raises ModelNotFoundError or VersionNotFoundError."""
     found = stages(connection, model, [version]).get(version)
     if found is None:
         raise _version_not_found(connection, model, version)
@@ -81,7 +81,7 @@ def read_stage(connection: Connection, model: str, version: str) -> Stage:
 
 
 def stages(connection: Connection, model: str, names: Collection[str]) -> dict[str, Stage]:
-    """Where these versions stand; one that is not there is left out."""
+    """Return the stages of these versions by name; a version that does not exist is left out."""
     rows = connection.execute(queries.STAGES, {"of_model": model, "names": list(names)})
     return {row.version: Stage(row.stage) for row in rows}
 
@@ -93,13 +93,13 @@ def _version_not_found(connection: Connection, model: str, version: str) -> Vers
 
 
 def find_champion(connection: Connection, model: str) -> ModelVersion | None:
-    """The version that the deployment names, in one look."""
+    """Return the champion of `model` in one query; None if the deployment has none."""
     row = connection.execute(queries.CHAMPION, {"of_model": model}).first()
     return None if row is None else version_of(row._asdict())
 
 
 def named_digests(connection: Connection) -> set[str]:
-    """Every digest that some version needs, whatever its stage; raises UnreadableError, so that none is missing."""
+    """Return every digest that a version of any stage needs; raises UnreadableError, so that none is left out."""
     found: set[str] = set()
     for row in connection.execute(select(versions.c.digest, versions.c.lineage).distinct()):
         with reading_row(f"the lineage of the version with the digest {row.digest}"):
@@ -119,7 +119,7 @@ def set_card(connection: Connection, row: Record) -> None:
 def move_version(
     connection: Connection, model: str, version: str, to: Stage, reason: str, rolled_back: bool | None
 ) -> None:
-    """`rolled_back` stays as it is where it is None."""
+    """Set stage and reason of the version, and `rolled_back` unless it is None."""
     changed = {} if rolled_back is None else {"rolled_back": rolled_back}
     key = {"of_model": model, "of_version": version}
     connection.execute(queries.UPDATE_VERSION, {**key, "stage": to.value, "reason": reason, **changed})
@@ -130,13 +130,13 @@ def rolled_back(connection: Connection, model: str) -> set[str]:
 
 
 def rolled_back_twins(connection: Connection, version: ModelVersion) -> list[ModelVersion]:
-    """The other versions of the model that have the same bytes and were rolled back, the latest first."""
+    """Return the other versions of the model that have the same bytes and were rolled back, the latest first."""
     key = {"of_model": version.model, "of_digest": version.digest, "but_version": version.version}
     return [version_of(row._asdict()) for row in connection.execute(queries.ROLLED_BACK_TWINS, key)]
 
 
 def read_deployment(connection: Connection, model: str) -> Deployment:
-    """Raises ModelNotFoundError."""
+    """Return the deployment of `model`; raises ModelNotFoundError."""
     found = find_deployment(connection, model)
     if found is None:
         raise ModelNotFoundError(f"no model {model!r}; `mlops models list` shows what there is")
@@ -157,7 +157,7 @@ def save_deployment(connection: Connection, entry: Deployment) -> None:
 
 
 def history(connection: Connection, model: str) -> list[Event]:
-    """Every event of the model that can be read, oldest first."""
+    """Return every event of the model that can be read, oldest first."""
     rows = connection.execute(select(events).where(events.c.model == model).order_by(events.c.id))
     return readable(rows, lambda row: event_of(row._asdict()))
 
@@ -176,7 +176,7 @@ def last_times(connection: Connection, model: str) -> EventTimes | None:
 def last_of_kinds(
     connection: Connection, model: str, kinds: Sequence[EventKind], version: str | None = None
 ) -> Event | None:
-    """The latest event of these kinds, of one version if it is named."""
+    """Return the latest event of these kinds, of `version` only if it is given; None if there is none."""
     query = queries.LAST_OF_KINDS if version is None else queries.LAST_OF_KINDS_OF_VERSION
     key = {"of_model": model, "kinds": kinds} | ({} if version is None else {"of_version": version})
     row = connection.execute(query, key).first()
@@ -184,35 +184,35 @@ def last_of_kinds(
 
 
 def last_review(connection: Connection, model: str, version: str) -> Event | None:
-    """What was last said about approval, or about the card that it is given for."""
+    """Return the latest event about approval of the version, or about its card; None if there is none."""
     return last_of_kinds(connection, model, ("approval_requested", "approved", "rejected", "card"), version)
 
 
 def champions(connection: Connection, model: str) -> list[str]:
-    """Every version that became champion, the latest first."""
+    """Return every version that became champion, the latest first."""
     return [name for name in connection.scalars(queries.CHAMPIONS, {"of_model": model}) if name is not None]
 
 
 def head(connection: Connection) -> tuple[int, str]:
-    """Id and hash of the last event."""
+    """Return id and hash of the last event; id 0 and `GENESIS` before there is one."""
     row = connection.execute(queries.HEAD).first()
     return (0, GENESIS) if row is None else (row.id, row.hash)
 
 
 def event_rows(connection: Connection) -> Iterator[Record]:
-    """Every event as it is kept, by id."""
+    """Yield every event's row unchanged, by id."""
     for row in connection.execute(select(events).order_by(events.c.id)):
         yield row._asdict()
 
 
 def events_after(connection: Connection, event: int, limit: int) -> list[EventKey]:
-    """The next events, by id."""
+    """Return the keys of the next `limit` events after the id `event`, by id."""
     query = select(events.c.id, events.c.model, events.c.version).where(events.c.id > event)
     return [EventKey(*row) for row in connection.execute(query.order_by(events.c.id).limit(limit))]
 
 
 def catalogue_cursor(connection: Connection, address: str) -> int:
-    """The last event that the catalogue at `address` was told of; 0 for a new one."""
+    """Return the id of the last event that the MLflow server at `address` was sent; 0 for a new server."""
     return connection.scalar(select(catalogues.c.event).where(catalogues.c.address == address)) or 0
 
 
@@ -222,7 +222,7 @@ def move_catalogue_cursor(connection: Connection, address: str, event: int) -> N
 
 
 def last_cleaning(connection: Connection) -> int:
-    """Grows with every removal of orphans."""
+    """Return the id of the last removal of orphans, which grows with each; 0 before there is one."""
     return connection.scalar(queries.LAST_CLEANING) or 0
 
 
@@ -231,7 +231,7 @@ def record_cleaning(connection: Connection, actor: str, at: datetime, removed: S
 
 
 def version_rows(connection: Connection) -> Iterator[Record]:
-    """Every version of every model as it is kept."""
+    """Yield the unchanged row of every version of every model."""
     for row in connection.execute(select(versions)):
         yield row._asdict()
 

@@ -1,6 +1,6 @@
-"""The tables of the registry, as `database.migrations` make them.
+"""The tables of the registry, as `database.migrations` makes them.
 
-JSON and times are text, so that a row is hashed as it is kept. A trigger refuses any change of `events`.
+JSON and times are stored as text, so that a row is hashed exactly as stored. A trigger refuses changes of `events`.
 """
 
 from sqlalchemy import (
@@ -100,7 +100,7 @@ catalogues = Table(
     Column("address", String, primary_key=True),
     Column("event", Integer, nullable=False),
 )
-"""Up to which event each catalogue outside has been told: the log of events is its outbox."""
+"""The last event that each MLflow server was sent: the event log is its outbox."""
 
 cleanings = Table(
     "cleanings",
@@ -110,4 +110,4 @@ cleanings = Table(
     Column("at", String, nullable=False),
     Column("removed", Text, nullable=False),
 )
-"""Who removed which orphans. A registration that began before the last one looks for its bytes again."""
+"""The removals of orphans, with their actors. A registration that began before the last one checks its bytes again."""

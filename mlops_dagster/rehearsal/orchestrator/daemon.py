@@ -1,4 +1,4 @@
-"""What Dagster's daemon does, at times of our choosing: evaluate schedules and sensors, run what they request."""
+"""Replacement for Dagster's daemon at simulated times: evaluates schedules and sensors, and runs their requests."""
 
 from collections.abc import Callable, Mapping, Sequence
 from datetime import UTC, datetime
@@ -16,13 +16,13 @@ from mlops_dagster.settings import Settings
 from mlops_dagster.stores import Stores
 
 QUIET = {"loggers": {"console": {"config": {"log_level": "CRITICAL"}}}}
-"""The event log has it all; the terminal is for the rehearsal's own account."""
+"""Run configuration that silences the terminal for the rehearsal's messages; the event log has all of Dagster's."""
 
 REPOSITORY_TAG = ".dagster/repository"
 
 
 class Daemon:
-    """Evaluates the definitions at the time of `clock`.
+    """A daemon that evaluates the definitions at the time of `clock`.
 
     Runs are executed at once, in this process, on `instance`; a run key is run only once, as with Dagster's daemon.
     """
@@ -36,11 +36,11 @@ class Daemon:
         code_location: str = "mlops_dagster",
     ) -> None:
         self._resources: Mapping[str, object] = {"platform": _platform_at(clock)}
-        # Here, not run by run: Dagster overrides no resource of a run over a part of a job.
+        # Replaced here, not for each run: Dagster cannot override a resource in a run of a part of a job.
         replayed = copy(definitions, resources={**(definitions.resources or {}), **self._resources})
         self._repository = replayed.get_repository_def()
         self.instance = instance
-        # As `workspace.yaml` names the location: by this tag the UI lists the runs under their job.
+        # The location's name in `workspace.yaml`: by this tag the UI lists the runs under their job.
         self._origin = f"{self._repository.name}@{code_location}"
         self._on_run = on_run
         # Dagster configures logging for each run: two that begin and log at the same time wait for each other.
@@ -49,12 +49,12 @@ class Daemon:
         self._last_ticks: dict[str, datetime] = {}
 
     def evaluate_sensors(self) -> None:
-        """One tick of every sensor."""
+        """Evaluate every sensor once."""
         for sensor in self._repository.sensor_defs:
             self.evaluate_sensor(sensor.name)
 
     def evaluate_sensor(self, name: str) -> None:
-        """One tick of one sensor."""
+        """Evaluate one sensor once, and execute the runs that it requests."""
         sensor = self._repository.get_sensor_def(name)
         context = dg.build_sensor_context(
             instance=self.instance,
@@ -72,7 +72,7 @@ class Daemon:
             self._request(request.job_name or sensor.job_name, request)
 
     def evaluate_schedules(self, now: datetime) -> None:
-        """The latest tick by `now` of every schedule that has had one since the last time."""
+        """Evaluate every schedule at its latest tick up to `now`, unless that tick was evaluated before."""
         for schedule in self._repository.schedule_defs:
             tick = _last_tick(schedule, now)
             if tick <= self._last_ticks.get(schedule.name, datetime.min.replace(tzinfo=UTC)):
@@ -84,7 +84,7 @@ class Daemon:
                 repository_def=self._repository,
                 resources=self._resources,
             )
-            # Or else it opens the instance anew: half a second for each tick.
+            # Otherwise the context opens the instance again: half a second for each tick.
             context._instance = self.instance  # type: ignore[assignment]  # inferred from its None
             with context:
                 evaluated = schedule.evaluate_tick(context)
@@ -98,7 +98,7 @@ class Daemon:
         tags: Mapping[str, str],
         asset_selection: Sequence[dg.AssetKey] | None = None,
     ) -> dg.DagsterRun:
-        """Run a job, or some assets of it, as if somebody had launched it."""
+        """Execute a job, or some assets of it, as if a user had launched it."""
         job = self._repository.get_job(job_name)
         with self._one_run:
             result = job.execute_in_process(
@@ -129,7 +129,7 @@ def _last_tick(schedule: dg.ScheduleDefinition, now: datetime) -> datetime:
 
 
 def _platform_at(clock: ReplayedClock) -> Platform:
-    """The platform at the time of `clock`, with its stores kept open."""
+    """Return a platform at the time of `clock`, with stores that stay open."""
     stores = Stores(Settings(), clock, actor="dagster")
 
     class ReplayedPlatform(Platform):

@@ -1,8 +1,8 @@
-"""Dagster's own SQLite event log, with connections that stay open.
+"""Dagster's SQLite event log, with connections that stay open.
 
-`SqliteEventLogStorage` opens and closes a database for each event, which checkpoints its write-ahead log every
-time: about 20 ms an event, and 2 ms like this. The files are the same, so the web server reads them with
-Dagster's own class. It can go when Dagster keeps its connections itself.
+`SqliteEventLogStorage` opens and closes a database for each event, which checkpoints its write-ahead log every time:
+that takes about 20 ms an event, and this class takes 2 ms. The files are the same, so the web server reads them with
+Dagster's own class. This module can be removed when Dagster keeps its connections open itself.
 """
 
 from collections.abc import Iterator, Mapping
@@ -19,11 +19,11 @@ from sqlalchemy.engine.interfaces import DBAPIConnection
 from sqlalchemy.pool import ConnectionPoolEntry, StaticPool
 
 OPEN_SHARDS = 4
-"""Each run has a database of its own, and few are written at the same time."""
+"""The number of runs' databases that stay open: each run has one, and few are written at the same time."""
 
 
 class PooledEventLogStorage(SqliteEventLogStorage):
-    """The event log of one process that writes much."""
+    """The event log of one process that writes many events."""
 
     def __init__(self, base_dir: str, inst_data: ConfigurableClassData | None = None) -> None:
         self._engines: dict[str, Engine] = {}
@@ -40,7 +40,7 @@ class PooledEventLogStorage(SqliteEventLogStorage):
             yield connection
 
     def _initdb(self, engine: Engine, for_index_shard: bool = False) -> None:
-        """The tables of a new database. Only for the first one is Alembic asked what their revision is."""
+        """Create the tables of a new database. Only for the first one is Alembic asked for the revision."""
         if self._revision is None:
             super()._initdb(engine, for_index_shard)
             with engine.connect() as connection:
@@ -76,7 +76,7 @@ class PooledEventLogStorage(SqliteEventLogStorage):
             self._engines.pop(shard).dispose()
 
     def _has_asset_key_col_on_connection(self, conn: Connection, column_name: str) -> bool:  # noqa: ARG002
-        return True  # the database was just made: asking what columns it has, at every event, is what is saved
+        return True  # the database is new and has all columns; Dagster's method would read them at every event
 
     def dispose(self) -> None:
         for engine in self._engines.values():

@@ -28,12 +28,12 @@ OF_MODELS = frozenset(
     f"MLOPS_{name}"
     for name in ("TRUSTED_TYPES", "ALLOW_UNSAFE_ARTIFACTS", "TRIAL_SECONDS", "TRIAL_MEMORY_MB", "PREDICT_TIMEOUT")
 )
-"""Settings that say how model files are loaded and tried, and name no place: without them a model may not be taken."""
+"""Settings that say how model files are loaded and tried, and name no place; without them a model may be refused."""
 
 
 @contextmanager
 def dagster_instance(folder: Path) -> Iterator[dg.DagsterInstance]:
-    """A new instance in `folder`, which also becomes DAGSTER_HOME meanwhile."""
+    """Create a Dagster instance in `folder`, and set DAGSTER_HOME to it until the end of the block."""
     folder.mkdir(parents=True)
     (folder / "dagster.yaml").write_text(DAGSTER_YAML)
     pooled = {
@@ -48,7 +48,7 @@ def dagster_instance(folder: Path) -> Iterator[dg.DagsterInstance]:
 
 @contextmanager
 def environment(**variables: str) -> Iterator[None]:
-    """Set environment variables, and put back what was there."""
+    """Set environment variables until the end of the block, then restore the earlier ones."""
     before = dict(os.environ)
     os.environ.update(variables)
     try:
@@ -59,7 +59,7 @@ def environment(**variables: str) -> Iterator[None]:
 
 @contextmanager
 def only_settings(**settings: str) -> Iterator[None]:
-    """These `MLOPS_*` variables and those of `OF_MODELS`: a rehearsal must not reach what others rely on."""
+    """Set these `MLOPS_*` variables and keep only those of `OF_MODELS`, so that no other installation is touched."""
     before = dict(os.environ)
     kept = {name: value for name, value in before.items() if not name.startswith("MLOPS_") or name in OF_MODELS}
     _replace(kept | settings)

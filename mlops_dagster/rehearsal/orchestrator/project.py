@@ -1,4 +1,4 @@
-"""The code location that `workspace.yaml` names, and a model in it: found as `mlops dev` finds them."""
+"""The code locations that `workspace.yaml` names and their models, found as `mlops dev` finds them."""
 
 import sys
 import warnings
@@ -26,7 +26,7 @@ class Found(NamedTuple):
 
 
 def find_model(model: str, project: Path) -> Found:
-    """The model as its YAML has it, in one of the code locations of the `workspace.yaml` in `project`.
+    """Return the model as its YAML has it, from the code locations of the `workspace.yaml` in `project`.
 
     Imports the project's code. Raises InvalidInputError if that fails, and ModelNotFoundError if no location has it.
     """
@@ -47,7 +47,9 @@ def _models(project: Path) -> Iterator[Found]:
         for origin in WorkspaceFileTarget([WORKSPACE]).create_origins():
             target = origin.loadable_target_origin
             folder = str(Path(target.working_directory or "").absolute())
-            if folder not in sys.path:  # for good, as in Dagster's own processes: trainers import as they run
+            if (
+                folder not in sys.path
+            ):  # stays there, as in Dagster's own processes: trainers import modules as they run
                 sys.path.insert(0, folder)
             try:
                 found = get_loadable_targets(

@@ -1,1 +1,1 @@
-"""Releases of a team's own CI, good and bad."""
+"""Releases of a team's CI, good and bad."""

@@ -1,4 +1,4 @@
-"""Ways in which the training data of a release can be wrong while its own card looks fine, and which of them hurt."""
+"""Kinds of bad releases: training data that is wrong while the card looks fine, and the choice of harmful ones."""
 
 from __future__ import annotations
 
@@ -20,30 +20,30 @@ Fit: TypeAlias = "Callable[[pd.DataFrame], Predict]"
 SEED = 2013
 TRIED = 3
 FACTORS = (100.0, 0.01)
-"""As of euros and cents, or metres and centimetres: the training data has so many times the traffic's numbers."""
+"""Ratio of the training data's numbers to the traffic's, as between euros and cents, or metres and centimetres."""
 HURTS = 0.05
-"""A single feature in other units that costs less accuracy is no test of a policy: then all are."""
+"""Least loss of accuracy for one feature in other units to test a policy; below it all features are used."""
 
 
 @dataclass(frozen=True)
 class BadRelease:
-    """A version that was fitted and judged on data that is unlike its traffic.
+    """A version that was fitted and evaluated on data that is unlike its traffic.
 
     `units`: the numbers of `features` are `factor` times those of the traffic. `codes`: the categories of `features`
-    are mixed up, each for another. `labels`: the labels are in random order.
+    are mixed up, each replaced by another. `labels`: the labels are in random order.
     """
 
     kind: Literal["units", "codes", "labels"]
     features: tuple[str, ...] = ()
     factor: float = 1.0
     at: datetime | None = None
-    """When it is released; None for a time of the rehearsal's choosing."""
+    """The time of the release; None for a time that the rehearsal chooses."""
     expected_loss: float | None = None
-    """What it is expected to lose of the share of right answers; None if that was not measured."""
+    """The expected loss of the share of right answers; None if it was not measured."""
 
     @property
     def name(self) -> str:
-        """What is wrong with it, in a few words.
+        """The fault of the release, in a few words.
 
         >>> BadRelease("units", ("amount",), 100).name
         'amount in other units (x 100)'
@@ -58,7 +58,7 @@ class BadRelease:
                 return "labels in random order"
 
     def spoil(self, rows: pd.DataFrame) -> pd.DataFrame:
-        """The training set as this release has it; the same each time."""
+        """Return the training set as this release has it; the same each time."""
         match self.kind:
             case "units":
                 return rows.assign(**{name: rows[name] * self.factor for name in self.features})
@@ -71,22 +71,23 @@ class BadRelease:
 def choose_bad_releases(
     schema: ModelSchema, fitted_on: pd.DataFrame, judged_on: pd.DataFrame, fit: Fit
 ) -> Iterator[BadRelease]:
-    """The number whose units, and the category whose codes, would do most harm unseen; and mixed labels.
+    """Yield the most harmful release with wrong units, the one with mixed-up codes, and the one with random labels.
 
-    That is what a model fitted on spoilt rows gets wrong of sound ones, beyond what its own evaluation on spoilt rows
-    shows. Fitting takes time, so it is done for those that matter most to a sound model.
+    The harm is the error of a model fitted on spoilt rows, measured on sound ones, beyond the error that its own
+    evaluation on spoilt rows shows. Fitting takes time, so only the features that matter most to a sound model are
+    tried.
 
     Args:
-        schema: of the model.
+        schema: the schema of the model.
         fitted_on: sound rows with `label`.
-        judged_on: later ones.
-        fit: fits a model, and returns what gives its labels of rows.
+        judged_on: later sound rows with `label`.
+        fit: fits a model, and returns the function that predicts the labels of rows.
     """
     sound = fit(fitted_on)
     right = _share_right(judged_on, sound)
 
     def matters(release: BadRelease) -> float:
-        """How much a sound model loses on rows that are spoilt."""
+        """Return the accuracy that a sound model loses on spoilt rows."""
         return right - _share_right(release.spoil(judged_on), sound)
 
     def measured(release: BadRelease) -> _Measured:
@@ -114,7 +115,7 @@ def choose_bad_releases(
 
 class _Measured(NamedTuple):
     unseen: float
-    """The share of right answers that its own evaluation promises and the traffic does not keep."""
+    """The share of right answers that its own evaluation promises beyond that in the traffic."""
     release: BadRelease
 
 
@@ -123,7 +124,7 @@ def _share_right(rows: pd.DataFrame, predict: Predict) -> float:
 
 
 def _mixed(values: pd.Series[str]) -> dict[str, str]:
-    """Each category to the next in a random order: no one stays itself."""
+    """Map each category to the next one in a random order, so that none keeps its own code."""
     known = sorted(values.dropna().unique())
     order = [known[place] for place in np.random.default_rng(SEED).permutation(len(known))]
     return dict(zip(order, [*order[1:], *order[:1]], strict=True))

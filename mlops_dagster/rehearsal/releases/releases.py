@@ -1,4 +1,4 @@
-"""Versions that a team's own CI registers through the SDK: two that are refused, and some that only look good."""
+"""Versions that a team's CI registers through the SDK: two that are refused, and some that only look good."""
 
 from __future__ import annotations
 
@@ -30,24 +30,24 @@ if TYPE_CHECKING:
 
 @dataclass(frozen=True)
 class Team:
-    """The people who build the model of `spec`, with a CI of their own."""
+    """The team that builds the model of `spec`, with a CI."""
 
     settings: Settings
     spec: ModelSpec
     trainer: Trainer
 
     def rows(self, at: datetime) -> pd.DataFrame:
-        """What the model's trainer has at that time to train on."""
+        """Return the rows that the model's trainer has for training at the time `at`."""
         return read_training_set(self.spec.trainer, at - timedelta(days=self.spec.training.window_days), at)
 
     def bad_releases(self, at: datetime) -> tuple[BadRelease, ...]:
-        """Those that would harm this model most, by the rows that it could be fitted and judged on."""
+        """Return the releases that would harm this model most, given the rows for fitting and evaluation at `at`."""
         rows, schema = self.rows(at), self.trainer.SCHEMA
         held_out = rows["event_time"] >= self._judged_from(at)
 
         def fit(frame: pd.DataFrame) -> Callable[[pd.DataFrame], Sequence[str]]:
             with warnings.catch_warnings():
-                warnings.simplefilter("ignore")  # of spoilt rows estimators complain, which is nobody's trouble here
+                warnings.simplefilter("ignore")  # estimators warn of spoilt rows, which is expected here
                 fitted = fitting.fit(self.trainer, frame, self.settings.own_types).estimator
             scorer = Scorer("of the rehearsal", schema, fitted, some_classes=True)
             return lambda each: scorer.score(each).labels
@@ -55,12 +55,12 @@ class Team:
         return tuple(choose_bad_releases(schema, rows[~held_out], rows[held_out], fit))
 
     def release_without_card(self, at: datetime) -> ModelVersion:
-        """A sound model that nobody has described."""
+        """Register a sound model without a card."""
         candidate = self._candidate(self.trainer, self.rows(at), at)
         return self._register(candidate, None, at, "quick fix, card to follow")
 
     def release_under_gate(self, at: datetime) -> ModelVersion | None:
-        """A model that always says what is rarest, honestly evaluated; None where the gate lets even that pass."""
+        """Register a model that always predicts the rarest class, honestly evaluated; None if the gate passes that."""
         from sklearn.dummy import DummyClassifier
 
         rows = self.rows(at)
@@ -72,13 +72,13 @@ class Team:
         return self._register(candidate, self._card(candidate, rows), at, "baseline of the rarest class")
 
     def release(self, bad: BadRelease, at: datetime) -> ModelVersion:
-        """A model fitted and judged on data that is unlike the traffic: card and metrics say nothing of that."""
+        """Register a model fitted and evaluated on data unlike the traffic: neither card nor metrics show it."""
         rows = bad.spoil(self.rows(at))
         candidate = self._candidate(self.trainer, rows, at)
         return self._register(candidate, self._card(candidate, rows), at, f"new pipeline: {bad.name}")
 
     def take_back(self, version: ModelVersion, at: datetime, reason: str) -> None:
-        """What is refused does not stay on offer."""
+        """Deprecate a version that was refused, so that it is not offered any more."""
         self._stores(at).registry.transition(version, "Deprecated", reason=reason)
 
     def _judged_from(self, at: datetime) -> datetime:
@@ -130,7 +130,7 @@ class Team:
 
 @dataclass
 class _With:
-    """A trainer with another estimator."""
+    """A trainer with its estimator replaced by `unfitted`."""
 
     SCHEMA: ModelSchema
     trainer: Trainer

@@ -1,4 +1,4 @@
-"""One history under two policies: what each made of it, side by side."""
+"""One history under two policies: the results of each, side by side."""
 
 from collections.abc import Iterator, Mapping
 from dataclasses import replace
@@ -16,16 +16,16 @@ from mlops_dagster.rehearsal.summary.display import figures, in_short
 from mlops_dagster.rehearsal.summary.summary import Summary
 
 OTHER = "-other-policy"
-"""What the second home is called beside the first."""
+"""The suffix of the second home's name."""
 
 
 def compare(
     scenario: Scenario, policy: Mapping[str, object], home: Path = DEFAULT_HOME, console: Console | None = None
 ) -> tuple[Summary, Summary]:
-    """Play the scenario under the model's own policies and, in a home beside it, under those of `policy`.
+    """Play the scenario under the model's own policies and, in a second home next to it, under those of `policy`.
 
-    `policy` has sections as a `defs.yaml` has them; each replaces that of the model as a whole. Raises
-    InvalidPolicyError before anything is played, and what `rehearse` raises.
+    `policy` has sections as a `defs.yaml` has them; each replaces the model's section as a whole. Raises
+    InvalidPolicyError before anything is played, and the errors of `rehearse`.
     """
     own = find_model(scenario.model, scenario.project).spec
     own = own if scenario.policy is None else with_policy(own, scenario.policy, scenario.project)
@@ -40,7 +40,7 @@ def compare(
 
 
 def _outcomes(first: Summary, second: Summary) -> Iterator[tuple[str, str, str]]:
-    """Every figure of both, and what became of each bad release."""
+    """Yield every figure of both rehearsals, and the fate of each bad release."""
     others = figures(second)
     for name, value in figures(first).items():
         yield name, value, others[name]

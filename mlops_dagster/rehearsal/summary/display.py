@@ -1,4 +1,4 @@
-"""What a rehearsal shows: progress while it works, and the whole story at the end."""
+"""Display of a rehearsal: progress while it works, and a report at the end."""
 
 import re
 import sys
@@ -18,11 +18,11 @@ from mlops_dagster.rehearsal.plan import Plan
 from mlops_dagster.rehearsal.summary.summary import RollbackSummary, Summary
 
 ROUTINE_JOBS = ("hourly_monitoring", "performance", "label_drift")
-"""How the names of the jobs end that run every day or week."""
+"""The ends of the names of jobs that run every day or week."""
 
 
 class Display:
-    """A progress bar over the simulated hours, with a line above it for everything that changes who serves."""
+    """A progress bar over the simulated hours, with a line above it for each change of the deployment."""
 
     def __init__(self, plan: Plan, console: Console | None = None) -> None:
         self._console = console or Console()
@@ -51,7 +51,7 @@ class Display:
         self._console.print(f"[bold]{text}[/bold]")
 
     def traffic(self, hours: int) -> None:
-        """The bar begins."""
+        """Begin the progress bar."""
         self._bar = self._progress.add_task("serving", total=hours)
 
     def hour(self, now: datetime, deployed: Deployment) -> None:
@@ -63,7 +63,7 @@ class Display:
             self._line(_serving(deployed))
 
     def run(self, run: dg.DagsterRun) -> None:
-        """A Dagster run has ended."""
+        """Print a Dagster run that has ended, unless it was routine and successful."""
         if not run.job_name.endswith(ROUTINE_JOBS) or not run.is_success:
             state = "" if run.is_success else f" [red]{run.status.value.lower()}[/red]"
             self._line(f"[dim]run {run.run_id[:8]}[/dim] {run.job_name}{state}")
@@ -72,11 +72,11 @@ class Display:
         self._console.print(f"[cyan]{self._time:%d %b %H:00}[/cyan]  {text}", highlight=False)
 
     def note(self, text: str) -> None:
-        """Something that a person should know of the history."""
+        """Print a note on the history."""
         self._console.print(f"[yellow]note[/yellow] {escape(text)}", soft_wrap=True, highlight=False)
 
     def show(self, summary: Summary, home: Path, ui: str) -> None:
-        """The story, where its figures are, and the command that shows it in the Dagster UI."""
+        """Print the report, the place of its figures, and the command that shows it in the Dagster UI."""
         tables = (_figures(summary), _versions(summary), _bad_releases(summary), _performance(summary))
         for table in tables:
             if table.row_count:
@@ -91,7 +91,7 @@ class Display:
 
 
 def ui_command(plan: Plan, project: Path, home: Path) -> str:
-    """The web server alone: the daemon would find schedules that are years overdue."""
+    """Return the command of Dagster's web server alone: a daemon would find schedules that are years overdue."""
     since, until = plan.reported
     days = f"MLOPS_PARTITIONS_START={since} MLOPS_PARTITIONS_END={until}"
     there = "" if project.resolve() == Path.cwd() else f"cd {project} && "
@@ -119,7 +119,7 @@ def _figures(summary: Summary) -> Table:
 
 
 def figures(summary: Summary) -> dict[str, str]:
-    """The numbers of a rehearsal by their names, as people read them."""
+    """Return the numbers of a rehearsal by name, formatted for people."""
     return {
         "requests, answered, logged": f"{summary.requests:,} / {summary.answered:,} / {summary.logged:,}",
         "labelled, never": f"{summary.labelled:,} / {summary.never_labelled:,}",
@@ -160,7 +160,7 @@ def _versions(summary: Summary) -> Table:
 
 
 def in_short(fate: str) -> str:
-    """What became of a release, without what it still lacked; `summary.json` has that.
+    """Return the fate of a release without the conditions it still lacked, which `summary.json` has.
 
     >>> in_short("given up: at the deadline 2026-04-04 09:15: got no further than shadow; 389 more requests")
     'given up: at the deadline 2026-04-04 09:15: got no further than shadow'
@@ -169,7 +169,7 @@ def in_short(fate: str) -> str:
 
 
 def _without_arithmetic(reason: str) -> str:
-    """A reason without the tests it rests on; `summary.json` has them.
+    """Return a reason without the tests it rests on, which `summary.json` has.
 
     >>> _without_arithmetic("fuse: proven worse: rollback.worse E 26.5 of 20, p 0.038 (paired.worse 103.9)")
     'fuse: proven worse'

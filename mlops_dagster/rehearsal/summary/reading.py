@@ -1,4 +1,4 @@
-"""Reads the summary back: from registry, rollouts, rollups and log, and from the Dagster instance."""
+"""Reader of the summary: from registry, rollouts, rollups and log, and from the Dagster instance."""
 
 from collections import Counter
 from collections.abc import Iterator, Mapping, Sequence
@@ -26,7 +26,7 @@ from mlops_dagster.rollout import Outcome, Phase, Rollout
 from mlops_dagster.stores import Stores
 
 PAGE = 10_000
-"""Dagster gives no more events at once."""
+"""The largest number of events that Dagster returns at once."""
 
 
 def read_summary(
@@ -38,7 +38,7 @@ def read_summary(
     recorded: int,
     wall_seconds: float,
 ) -> Summary:
-    """Every figure but those that are given comes from `stores` or `instance`."""
+    """Return the summary; figures that are not arguments are read from `stores` or `instance`."""
     model = plan.model
     runs = instance.get_runs()
     jobs = Counter(run.job_name for run in runs)
@@ -80,7 +80,7 @@ def _key(plan: Plan, asset: str) -> dg.AssetKey:
 
 
 def _requests(plan: Plan, stores: Stores) -> int:
-    """What the split has answered, as the rollups count it."""
+    """Return how many requests the split has answered, as the rollups count them."""
     day = timedelta(days=1)  # around midnight
     events = stores.rollups.events(plan.model, plan.start - day, plan.until + day)
     return sum(each.counts.requests for each in events if each.role in SERVED)
@@ -96,7 +96,7 @@ def _versions(plan: Plan, stores: Stores) -> list[VersionSummary]:
 
 
 def _bad_release(plan: Plan, stores: Stores, bad: BadRelease, version: str | None) -> BadReleaseSummary:
-    """What became of it; `version` is None if the history ended before it could be released."""
+    """Return the fate of a bad release; `version` is None if the history ended before it could be released."""
     rollouts = (
         [] if version is None else [each for each in stores.rollouts.list(plan.model) if each.challenger == version]
     )
@@ -114,7 +114,7 @@ def _bad_release(plan: Plan, stores: Stores, bad: BadRelease, version: str | Non
 
 
 def _refused_by_gates(plan: Plan, instance: dg.DagsterInstance) -> Iterator[Refusal]:
-    """The versions that passed no gates while there was no champion."""
+    """Yield the versions that passed no gates while there was no champion."""
     key = dg.AssetCheckKey(_key(plan, "registered_version"), GATES_CHECK)
     storage, failed = instance.event_log_storage, {AssetCheckExecutionRecordStatus.FAILED}
     for record in reversed(storage.get_asset_check_execution_history(key, limit=PAGE, status=failed)):
@@ -125,7 +125,7 @@ def _refused_by_gates(plan: Plan, instance: dg.DagsterInstance) -> Iterator[Refu
 
 
 def _refused(plan: Plan, instance: dg.DagsterInstance) -> Iterator[Refusal]:
-    """The promotion runs that failed, and with what."""
+    """Yield the versions whose promotion runs failed, with the errors."""
     failed = dg.RunsFilter(job_name=f"{plan.prefix}_promote", statuses=[dg.DagsterRunStatus.FAILURE])
     for run in reversed(instance.get_runs(failed)):
         for error in _errors(instance, run):
@@ -133,7 +133,7 @@ def _refused(plan: Plan, instance: dg.DagsterInstance) -> Iterator[Refusal]:
 
 
 def last_failure(instance: dg.DagsterInstance, prefix: str) -> str | None:
-    """What the newest failed training or promotion of a model failed with; None if none did."""
+    """Return the error of the newest failed training or promotion of a model; None if none failed."""
     for run in instance.get_runs(dg.RunsFilter(statuses=[dg.DagsterRunStatus.FAILURE])):
         if run.job_name in (f"{prefix}_retrain", f"{prefix}_promote"):
             return next(_errors(instance, run), None) or f"{run.job_name} ran into a blocking check"
@@ -141,7 +141,7 @@ def last_failure(instance: dg.DagsterInstance, prefix: str) -> str | None:
 
 
 def _errors(instance: dg.DagsterInstance, run: dg.DagsterRun) -> Iterator[str]:
-    """The first causes of the failures of its steps."""
+    """Yield the first causes of the failures of a run's steps."""
     for entry in instance.all_logs(run.run_id, of_type=dg.DagsterEventType.STEP_FAILURE):
         error = entry.get_dagster_event().step_failure_data.error
         while error is not None and error.cause is not None:
@@ -156,7 +156,7 @@ def _promoted_version(plan: Plan, run: dg.DagsterRun) -> str:
 
 
 def _deployments(plan: Plan, instance: dg.DagsterInstance, action: str) -> Iterator[tuple[str, dict[str, object]]]:
-    """Run and metadata of every materialization of `deployment` by that action, oldest first."""
+    """Yield run and metadata of every materialization of `deployment` by that action, oldest first."""
     for record in _materializations(instance, _key(plan, "deployment")):
         metadata = _metadata(record)
         if metadata["action"] == action:
@@ -178,7 +178,7 @@ def _rollback(plan: Plan, stores: Stores, instance: dg.DagsterInstance, rollout:
     history = stores.registry.history(plan.model)
     event = next(event for event in history if event.kind == "rollback" and event.version in names)
     version = event.version or rollout.challenger
-    # The fuse proves and acts in one; what is decided in a sensor is recorded before a run acts on it.
+    # The fuse proves and acts in one step; a decision of a sensor is recorded before a run acts on it.
     proof = event if decision.origin == "deployment" else decision
     acknowledged = stores.registry.acknowledgements(plan.model)
     out_of_traffic = min((seen.at for seen in acknowledged if seen.epoch >= event.epoch), default=None)
@@ -204,13 +204,13 @@ def _seconds_between(begin: datetime | None, end: datetime | None) -> float | No
 
 
 def _latest_by_partition(instance: dg.DagsterInstance, key: dg.AssetKey) -> dict[str, dict[str, object]]:
-    """The metadata of the last materialization of every partition."""
+    """Return the metadata of the last materialization of every partition."""
     records = _materializations(instance, key)
     return {record.partition_key: _metadata(record) for record in records if record.partition_key is not None}
 
 
 def _materializations(instance: dg.DagsterInstance, key: dg.AssetKey) -> Iterator[dg.EventLogRecord]:
-    """All of an asset, oldest first."""
+    """Yield all materializations of an asset, oldest first."""
     page = instance.fetch_materializations(key, limit=PAGE, ascending=True)
     yield from page.records
     while page.has_more:
@@ -224,7 +224,7 @@ def _metadata(record: dg.EventLogRecord) -> dict[str, object]:
 
 
 def _retrainings(plan: Plan, stores: Stores) -> list[Retraining]:
-    """The versions that the training job has registered after the first."""
+    """Return the versions that the training job has registered after the first."""
     return [
         Retraining(version.version, origin["trigger"], origin["as_of"], origin["reason"])
         for version in stores.registry.list(plan.model)

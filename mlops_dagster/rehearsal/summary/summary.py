@@ -10,19 +10,19 @@ from mlops_dagster.monitoring import Performance
 
 @dataclass(frozen=True)
 class VersionSummary:
-    """One version: where it ended, and why."""
+    """One version: its last stage, and the reason."""
 
     version: str
     digest: str
     final_stage: str
     why: str
     micro_f1: float | None
-    """On its own evaluation rows, before it was registered."""
+    """The score on its own evaluation rows, before it was registered."""
 
 
 @dataclass(frozen=True)
 class Refusal:
-    """A version that was refused; `error` says which gates were closed, or what its promotion failed with."""
+    """A version that was refused; `error` names the closed gates, or is the error of its promotion."""
 
     version: str
     error: str
@@ -31,14 +31,14 @@ class Refusal:
 
 @dataclass(frozen=True)
 class BadReleaseSummary:
-    """A release that the rehearsal made bad, and what became of it."""
+    """A release that the rehearsal made bad, and its fate."""
 
     what: str
     expected_loss: float | None
-    """What it was expected to lose of the share of right answers; None if not measured."""
+    """The expected loss of the share of right answers; None if not measured."""
     version: str | None
     micro_f1: float | None
-    """On its own evaluation rows, which are spoilt as well."""
+    """The score on its own evaluation rows, which are spoilt as well."""
     fate: str
 
 
@@ -52,7 +52,7 @@ class PromotionSummary:
 
 @dataclass(frozen=True)
 class RollbackSummary:
-    """A version that was taken out.
+    """A version that was rolled back.
 
     `seconds_to_proof`: from its first bad evidence to the decision, simulated. `seconds_to_zero_traffic`: from the
     decision until the data plane served a deployment without it, by the machine's clock.
@@ -62,7 +62,7 @@ class RollbackSummary:
     at: str
     reason: str
     by: str
-    """Who took it out: the data plane's fuse, or Dagster."""
+    """The actor that took it out: the data plane's fuse, or Dagster."""
     run_id: str
     canary_weight: float
     first_bad_at: str | None
@@ -80,11 +80,11 @@ class Retraining:
 
 @dataclass(frozen=True)
 class Summary:
-    """`recorded` is the rows of the recorded traffic; everything else is read back from stores and instance."""
+    """The figures of a rehearsal. `recorded` counts the history's rows; all else is read from stores and instance."""
 
     model: str
     notes: tuple[str, ...]
-    """What the history lacks."""
+    """Shortcomings of the history."""
     recorded: int
     requests: int
     answered: int

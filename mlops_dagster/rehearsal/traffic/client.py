@@ -1,6 +1,7 @@
 """A client of the data plane for recorded traffic: many small requests at once, little CPU for each.
 
-A request costs about 0.1 ms here, where a general client takes ten times that and would be what a rehearsal measures.
+A request costs about 0.1 ms here. A general client takes ten times that, and a rehearsal would mainly measure the
+client.
 """
 
 import asyncio
@@ -21,20 +22,20 @@ Json = Any
 
 
 class ClientAnswer(NamedTuple):
-    """What came back for one request."""
+    """The answer to one request."""
 
     status: int
     body: bytes
 
     def json(self) -> Json:
-        """The body; raises ServerError with its text if the request was not answered with 200."""
+        """Return the body as JSON; raises ServerError with its text if the request was not answered with 200."""
         if self.status != 200:
             raise ServerError(f"the data plane answered {self.status}: {self.body.decode(errors='replace')}")
         return orjson.loads(self.body)
 
 
 class Client:
-    """Keeps its connections; use as a context manager, from one thread."""
+    """A client with connections that stay open; use as a context manager, from one thread."""
 
     def __init__(self, host: str, port: int, connections: int = CONNECTIONS) -> None:
         self._host, self._port = host, port
@@ -57,7 +58,7 @@ class Client:
         return self.post_all(path, [orjson.dumps(content)])[0].json()
 
     def post_all(self, path: str, bodies: Sequence[bytes]) -> list[ClientAnswer]:
-        """Send each body as a request of its own, many at the same time; answers come in the order of `bodies`.
+        """Send each body as a separate request, many at the same time; return the answers in the order of `bodies`.
 
         Raises ServerError if the server cannot be reached or hangs up in the middle of an answer.
         """
@@ -71,7 +72,7 @@ class Client:
             for position, body in waiting:
                 answers[position] = await self._post(path, body)
 
-        await asyncio.sleep(0)  # lets connections that the server has closed meanwhile find out
+        await asyncio.sleep(0)  # lets connections notice that the server has closed them
         try:
             async with asyncio.TaskGroup() as group:
                 for _ in range(min(self._limit, len(bodies))):
@@ -84,7 +85,7 @@ class Client:
     async def _post(self, path: str, body: bytes) -> ClientAnswer:
         connection = await self._connection()
         answer = await connection.post(path, body)
-        if answer is None:  # it was closed for idleness while this request was on its way: nobody has seen it
+        if answer is None:  # closed for idleness while the request was on its way: the server has not read it
             connection = await self._open()
             answer = await connection.post(path, body)
         if answer is None:
@@ -114,7 +115,7 @@ class _Connection(asyncio.Protocol):
         self.alive = False
 
     async def post(self, path: str, body: bytes) -> ClientAnswer | None:
-        """The answer, or None if the connection was closed before a byte of it came."""
+        """Send a request and return the answer, or None if the connection was closed before its first byte."""
         self._parser, self._begun, self._parts = httptools.HttpResponseParser(self), False, list[bytes]()
         self._answer = asyncio.get_running_loop().create_future()
         self._transport.write(b"POST %b HTTP/1.1\r\n%b%d\r\n\r\n%b" % (path.encode(), self._head, len(body), body))

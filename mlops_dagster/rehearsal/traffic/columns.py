@@ -1,4 +1,4 @@
-"""Columns of a team's table as the data plane takes them: numbers, texts, and times with a zone."""
+"""Columns of a team's table converted for the data plane: numbers, texts, and times with a zone."""
 
 from __future__ import annotations
 
@@ -21,7 +21,7 @@ def refuse_twice(table: str, frame: pd.DataFrame) -> None:
 
 
 def numbers(table: str, frame: pd.DataFrame, name: str) -> pd.Series[float]:
-    """The column as float64, NaN where it is null; raises InvalidInputError for what is no finite number."""
+    """Return the column as float64, NaN where it is null; raises InvalidInputError unless values are finite numbers."""
     import numpy as np
     import pandas as pd
 
@@ -40,9 +40,9 @@ def numbers(table: str, frame: pd.DataFrame, name: str) -> pd.Series[float]:
 
 
 def texts(table: str, frame: pd.DataFrame, name: str) -> pd.Series[str]:
-    """The column as str, None where it is null: whole numbers without a point, True and False by these names.
+    """Return the column as str, None where it is null: whole numbers without a point, booleans as True and False.
 
-    Raises InvalidInputError for values that are neither texts nor whole numbers nor bools.
+    Raises InvalidInputError for values that are not texts, whole numbers or booleans.
     """
     import pandas as pd
 
@@ -66,7 +66,7 @@ def _text(value: object) -> str | None:
 
 
 def times(table: str, frame: pd.DataFrame, name: str, *, complete: bool = False) -> pd.Series[pd.Timestamp]:
-    """The column as times in UTC; raises InvalidInputError for times without a zone and, if `complete`, for nulls."""
+    """Return the column as UTC times; raises InvalidInputError for times without a zone, or for nulls if `complete`."""
     import pandas as pd
 
     column = frame[name]
@@ -85,7 +85,7 @@ def times(table: str, frame: pd.DataFrame, name: str, *, complete: bool = False)
     missing = int(found.isna().sum())
     if complete and missing:
         raise InvalidInputError(f"{how} is missing in {missing} of {len(found)} rows; leave these rows out")
-    exact: pd.Series[pd.Timestamp] = found.astype("datetime64[ns, UTC]").dt.floor("us")  # as far as the log goes
+    exact: pd.Series[pd.Timestamp] = found.astype("datetime64[ns, UTC]").dt.floor("us")  # the precision of the log
     return exact
 
 

@@ -16,10 +16,10 @@ _NO_NUMBER = ["", "NaN", "nan", "NA", "null", "None"]
 
 
 def read_table(file: Path, schema: ModelSchema, *, event_time: str = EVENT_TIME, label: str = LABEL) -> pd.DataFrame:
-    """The table in a `.parquet` or `.csv` file (also `.csv.gz`); raises InvalidInputError if it cannot be read.
+    """Return the table in a `.parquet`, `.csv` or `.csv.gz` file; raises InvalidInputError if it cannot be read.
 
-    `event_time` and `label` are what the table calls them. In CSV an empty field is null, and texts stay as they are
-    written: `NA` is a text, `007` keeps its zeros.
+    `event_time` and `label` are the names of these columns in the file. In CSV an empty field is null, and texts
+    stay as they are written: `NA` is a text, `007` keeps its zeros.
     """
     import pandas as pd
 
@@ -43,7 +43,7 @@ def read_table(file: Path, schema: ModelSchema, *, event_time: str = EVENT_TIME,
         raise
     except OSError as error:
         raise InvalidInputError(f"cannot read {str(file)!r} ({error.strerror or error})") from error
-    except Exception as error:  # of the parsers of pandas and Arrow, whatever they raise
+    except Exception as error:  # the parsers of pandas and Arrow raise many kinds
         raise InvalidInputError(f"{str(file)!r} cannot be read as a table: {error}") from error
 
 

@@ -1,5 +1,4 @@
-"""A model's own history: its requests as they came, with the labels that became known later, checked before they are
-played."""
+"""A model's own history: its requests in order of time, with the labels that became known later, checked."""
 
 from __future__ import annotations
 
@@ -21,14 +20,14 @@ KEY: Final = "key"
 LABEL: Final = "label"
 KNOWN_AT: Final = "known_at"
 OWN: Final = (EVENT_TIME, ID, KEY, LABEL, KNOWN_AT)
-"""The columns beside the features; a feature of the same name keeps a file from being read."""
+"""The columns other than the features; a feature of the same name makes a history unreadable."""
 
 LONG_GAP = timedelta(days=1)
 
 
 @dataclass(frozen=True)
 class History:
-    """Requests in order of time, one a row, and what a person should know about them before they are played.
+    """Requests in order of time, one a row, and notes that a person should read before they are played.
 
     Columns of `frame`: the schema's features (float64, or object with str and None), `event_time` (UTC), `key`,
     `prediction_id` and `label` (object with str and None), `known_at` (UTC; NaT where there is no label).
@@ -48,21 +47,21 @@ class History:
         return time
 
     def between(self, start: datetime, until: datetime) -> pd.DataFrame:
-        """The requests of [start, until)."""
+        """Return the requests of [start, until)."""
         first, last = self.frame[EVENT_TIME].searchsorted([start, until])
         return self.frame.iloc[first:last].reset_index(drop=True)
 
 
 def read_history(requests: pd.DataFrame, labels: pd.DataFrame | None, schema: ModelSchema) -> History:
-    """Check the tables of a history and bring them into one.
+    """Check the tables of a history and merge them into one.
 
     Args:
         requests: one row a request: the schema's features, `event_time` (with a time zone); where there are any, `key`
-            (by which a rollout splits), `prediction_id`, `label`, `known_at` (when the label was known; without this
-            column at once).
+            (by which a rollout splits), `prediction_id`, `label`, `known_at` (the time at which the label was known;
+            without this column labels are known at once).
         labels: `prediction_id`, `label`, perhaps `known_at`; None if the labels are in `requests`, or there are none.
 
-    Raises InvalidInputError, which names the column and says what to write.
+    Raises InvalidInputError, which names the column and the remedy.
     """
     clash = sorted(set(OWN) & set(schema.names))
     if clash:
@@ -113,7 +112,7 @@ def _refuse_repeated(table: str, ids: pd.Series[str]) -> None:
 def _with_labels(
     frame: pd.DataFrame, requests: pd.DataFrame, labels: pd.DataFrame | None
 ) -> tuple[pd.DataFrame, list[str]]:
-    """The frame with `label` and `known_at`, and what there is to say of labels that nobody asked for."""
+    """Return the frame with `label` and `known_at`, and notes on labels that belong to no request."""
     if labels is None:
         return _labelled(frame, "requests", requests), []
     if LABEL in requests:
@@ -143,7 +142,7 @@ def _labelled(frame: pd.DataFrame, table: str, source: pd.DataFrame) -> pd.DataF
 
 
 def _refuse_labels(frame: pd.DataFrame, schema: ModelSchema) -> None:
-    """Refuse labels that are no class or came before their request; those without `known_at` are known at once."""
+    """Refuse labels of unknown classes or older than their request; make those without `known_at` known at once."""
     unknown = frame[LABEL].notna() & ~frame[LABEL].isin(schema.classes)
     if unknown.any():
         raise InvalidInputError(

@@ -1,4 +1,4 @@
-"""Ground truth on its way: every label is held back until the time it would have been known."""
+"""Labels on their way: every label is held back until the time it would have been known."""
 
 import heapq
 from collections.abc import Iterator
@@ -7,7 +7,7 @@ from typing import NamedTuple
 
 
 class DueLabel(NamedTuple):
-    """The true class of one prediction, and when it becomes known."""
+    """The true class of one prediction, and the time it becomes known."""
 
     known_at: datetime
     prediction_id: str
@@ -37,6 +37,6 @@ class Labels:
         heapq.heappush(self._waiting, label)
 
     def due(self, now: datetime) -> Iterator[DueLabel]:
-        """Take out what is known by `now`, in order of time."""
+        """Yield and remove the labels that are known by `now`, in order of time."""
         while self._waiting and self._waiting[0].known_at <= now:
             yield heapq.heappop(self._waiting)

@@ -1,4 +1,4 @@
-"""The requests of a history as they are sent: one for each row, hour by hour."""
+"""Requests of a history as they are sent: one for each row, hour by hour."""
 
 from __future__ import annotations
 
@@ -40,7 +40,7 @@ class Hour:
 
 
 def hours(history: History, schema: ModelSchema, start: datetime, until: datetime) -> list[Hour]:
-    """Every hour of [start, until), those without a request too."""
+    """Return every hour of [start, until), including those without a request."""
     frame = history.between(start, until)
     found = [Hour(start + number * HOUR, []) for number in range(int((until - start) / HOUR))]
     for event_time, request in zip(frame[EVENT_TIME], _requests(frame, schema), strict=True):

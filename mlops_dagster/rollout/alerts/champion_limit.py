@@ -7,10 +7,10 @@ RULE = "champion_error_limit"
 
 
 def tell_champion_limit(alerts: Alerts, model: str, decision: Decision | None) -> None:
-    """Open an alert while the champion is proven over its error limit, and resolve it once nothing speaks for that.
+    """Open an alert while the champion is proven over its error limit; resolve it once no evidence points to that.
 
-    `decision` is the last look at the running rollout. Without one, and in the watch of a new champion, it is not
-    measured here.
+    `decision` is the last look at the running rollout. Without a decision, and in the bake of a new champion, the
+    champion's errors are not measured here.
     """
     if decision is None or decision.rollout.phase is Phase.WATCH:
         if any(alert.rule == RULE for alert in alerts.list(model)):

@@ -7,7 +7,7 @@ RULE = "known_bad"
 
 
 def tell_known_bad(registry: ModelRegistry, alerts: Alerts, model: str) -> None:
-    """Open an alert while the newest version of a model is registered with such bytes; resolve it after that."""
+    """Open an alert while a model's newest version has bytes that were rolled back; resolve it after that."""
     newest = registry.get(model, registry.names(model)[-1])
     bad = registry.known_bad(newest) if newest.stage is Stage.REGISTERED else None
     if bad is not None:

@@ -1,4 +1,4 @@
-"""Alerts of a promotion whose watch has seen too little to say anything."""
+"""Alerts of a bake (the watch after a promotion) with too little evidence for a conclusion."""
 
 from mlops_dagster.alerting import Alerts, Severity
 from mlops_dagster.rollout.decide import missing_in_watch
@@ -8,9 +8,9 @@ RULE = "watch_inconclusive"
 
 
 def tell_watch(alerts: Alerts, model: str, decision: Decision | None) -> None:
-    """Open an alert when a watch lasts over its time for want of evidence; resolve it once there is some.
+    """Open an alert when a bake exceeds its time for lack of evidence; resolve it once there is evidence.
 
-    One that ended so leaves it open until the next rollout, as nothing was seen of that champion.
+    A bake that ended without evidence leaves the alert open until the next rollout, as that champion was not observed.
     """
     if decision is None:
         return

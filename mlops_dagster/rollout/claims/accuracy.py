@@ -1,4 +1,4 @@
-"""Tests of what the labels say: on requests that both versions predicted, or between the two arms.
+"""Tests of the labels: on requests that both versions predicted, or between the two arms.
 
 Predictions of one day share causes, so counts are divided by the rows that are worth one observation. That number is
 estimated where the challenger was evaluated, or stated by the policy; where it is not known, nothing is concluded
@@ -21,12 +21,12 @@ from mlops_dagster.rollout.look import Look, since_start_or_later
 from mlops_dagster.statistics import Alternative, CanaryStep, bad_event_e_value, days_differ
 
 _DOUBT = 2.0
-"""Days of the rollout that surely differ by so many times more than was reckoned with promote nothing."""
+"""Days proven to differ by this many times more than the design effect in use allows bar any promotion."""
 
 
 @dataclass(frozen=True)
 class AccuracyTests:
-    """Builds the tests of one look."""
+    """The accuracy tests of one look."""
 
     look: Look
 
@@ -68,7 +68,7 @@ class AccuracyTests:
 
     @cached_property
     def missing(self) -> str | None:
-        """What keeps labels from proving anything in this rollout; None if nothing does."""
+        """The reason why labels cannot prove anything in this rollout; None if there is none."""
         policy, rollout = self.look.policy, self.look.rollout
         if not policy.uses_pairs and policy.compares_classes(rollout.classes):
             name, share = min(rollout.classes.items(), key=lambda item: item[1])
@@ -87,7 +87,7 @@ class AccuracyTests:
 
     @cached_property
     def doubt(self) -> str | None:
-        """What keeps labels from promoting; None if nothing does."""
+        """The reason why labels cannot promote; None if there is none."""
         if self.missing is not None or not self.look.policy.uses_pairs:
             return self.missing
         reckoned, by_day = self.rows_per_observation or 1.0, self.look.evidence.labels.days
@@ -102,7 +102,7 @@ class AccuracyTests:
 
     @cached_property
     def rows_per_observation(self) -> float | None:
-        """What the policy states, or the evaluation shows at the traffic of the rollout."""
+        """The number that the policy states, or the evaluation shows at the rollout's traffic; None if unknown."""
         evidence, rollout = self.look.evidence, self.look.rollout
         days = max((evidence.through - rollout.started_at) / timedelta(days=1), 1.0)
         return rows_per_observation(self.look.policy, [rollout.shared], evidence.labels.units / days)
@@ -158,7 +158,7 @@ class AccuracyTests:
         return bad_event_e_value(stages, max_ratio=max_ratio, alternative=alternative, rows_per_observation=rows)
 
     def _promotes(self, name: str, claim: str, limit: float) -> TestResult:
-        """`limit` is a margin of pairs, or of two arms how many times as often the challenger may be wrong."""
+        """Return a test that promotes; `limit` is a margin of pairs, or between arms the allowed ratio of errors."""
         labels = self.look.evidence.labels
         whole, pairs = labels.since[0], self.look.policy.uses_pairs
 

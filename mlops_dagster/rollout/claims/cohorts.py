@@ -1,7 +1,8 @@
-"""Up to when labels are complete: predictions are judged by their labels only once nearly all of those are known.
+"""Completeness of labels: predictions are judged by their labels only once nearly all of these are known.
 
-Labels of one class, of one arm, or of wrong answers may come sooner than others, or only they may come at all. What has
-come by some moment then says nothing about what is still to come. So predictions of a time count together, or not yet.
+Labels of one class, of one arm, or of wrong answers may come sooner than others, or be the only ones to come at all.
+Labels that have come by some moment then tell nothing about those still to come. So predictions of one stretch of time
+count together, or not yet.
 """
 
 from bisect import bisect_left
@@ -17,13 +18,14 @@ def complete_until(
 ) -> datetime | None:
     """Return the latest time up to which the labels of every arm are complete; None without one.
 
-    They are, if at least `share` of the predictions have a label: of all, and of those of the last 10, 20, 40...
-    minutes before that time. A few that never come do no harm; some hours of which only the quick ones have come do.
+    Labels are complete if at least `share` of the predictions have one: of all, and of those of the last 10, 20, 40...
+    minutes before that time. A few labels that never come do no harm; hours of which only the quick labels have come
+    do.
 
     Args:
         arms: for each arm the cohorts of its predictions, by the time at which their ten minutes begin.
-        share: of the predictions, over 0 and at most 1.
-        before: predictions from then on are too young to be judged; None if none is.
+        share: the share of predictions that need a label, over 0 and at most 1.
+        before: the time from which predictions are too young to be judged; None if none are.
 
     >>> from datetime import UTC, timedelta
     >>> nine = datetime(2013, 3, 1, 9, tzinfo=UTC)
@@ -39,7 +41,7 @@ def complete_until(
 
 
 class _Sums:
-    """The cohorts of one arm, added up from the first on."""
+    """The cohorts of one arm, as running totals from the first on."""
 
     def __init__(self, arm: Mapping[datetime, Cohort]) -> None:
         self._begins = sorted(arm)
@@ -47,7 +49,7 @@ class _Sums:
         self._labelled = [0, *accumulate(arm[begin].labelled for begin in self._begins)]
 
     def is_complete(self, end: datetime, share: float) -> bool:
-        """Whether the labels before `end` are, as a whole and lately."""
+        """Return whether the labels before `end` are complete, over the whole time and in each recent stretch."""
         last = bisect_left(self._begins, end)
         if not last or not self._reach(0, last, share):
             return False

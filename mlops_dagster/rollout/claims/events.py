@@ -1,7 +1,7 @@
 """Tests of failed and slow requests.
 
 A canary starts cold, and at a share of 1 % three slow answers in a row would be proof. So its first slow answers at the
-first step (`cold_start`) are left out of the bets against it, though not of the proof that it is no slower.
+first step (`cold_start`) are left out of the bets against it, but not of the proof that it is no slower.
 """
 
 from collections.abc import Sequence
@@ -23,12 +23,12 @@ from mlops_dagster.statistics import (
 )
 
 CHOSEN: Final = 0.25
-"""What an e-value is worth of a stretch that was chosen by what it shows."""
+"""The factor on the e-value of a stretch that was chosen by its evidence."""
 
 
 @dataclass(frozen=True)
 class EventTests:
-    """Builds the tests of one look."""
+    """The tests of one look on failed and slow requests."""
 
     look: Look
 
@@ -44,7 +44,7 @@ class EventTests:
         forgiven = min(cold, policy.cold_start)
 
         def e_value_since(since: EventsSince) -> float:
-            # The forgiven ones are the first: of those since then, as many as had not come before.
+            # The first cold answers are forgiven: of those since this start, the ones not used up before it.
             still = max(forgiven - (cold - self._cold(since)), 0)
             return bad_event_e_value(self._warm(since, still), max_ratio=policy.max_ratio.slow)
 
@@ -54,12 +54,13 @@ class EventTests:
         return self.look.result("slow.worse", claim, observed, e_value, sharing=self.look.sharing)
 
     def over_error_limit(self) -> TestResult:
-        """Over the limit, and not as good as the champion in the stretch of time that says so the loudest.
+        """Return the test that the challenger fails over the limit, and more often than the champion at the same time.
 
-        Each claim has an e-value. A challenger within the limit is protected by the first, one that is as good as its
-        champion by the second. Where both are over the limit for long, that stretch is the whole rollout, there is one
-        of it, and its second e-value is held against 1 / alpha. Outages are a few short stretches, and each is held
-        against four times the limit of the other metrics (docs/decisions/0039 has what was simulated).
+        Each of the two claims has an e-value. A challenger within the limit is protected by the first claim, one that
+        is as good as its champion by the second, which is tested on the stretch of time with the strongest evidence for
+        the first. If both versions are over the limit for long, that stretch is the whole rollout, there is only one
+        such stretch, and its second e-value is held against 1 / alpha. Outages are a few short stretches, and each is
+        held against four times the limit of the other metrics (docs/decisions/0039 has the simulations).
         """
         limit, (whole, *later) = self.look.policy.max_error_rate, self.look.evidence.since
         of_each = [self._over(each, limit) for each in (whole, *later)]
@@ -83,7 +84,7 @@ class EventTests:
         return self.look.result("error.over_limit", claim, observed, e_value, sharing=self.look.sharing)
 
     def champion_over_limit(self) -> TestResult:
-        """Told, not acted upon: a champion that breaks its limit is no reason to take out its challenger."""
+        """Return the test that the champion is over its limit; reported only, as the challenger is not to blame."""
         limit, (whole, *later) = self.look.policy.max_error_rate, self.look.evidence.since
 
         def counts(since: EventsSince) -> tuple[int, int]:
@@ -101,14 +102,14 @@ class EventTests:
         return self.look.result("champion.over_limit", claim, observed, e_value)
 
     def not_worse(self, metric: BadEvent, max_ratio: float, enough: float, seen: EventCounts) -> TestResult:
-        """Relative to the champion, or absolutely: `enough` is a rate that will do, held against `seen`."""
+        """Return the test that the rate of `metric` is at most `max_ratio` times the champion's, or `enough`."""
         events = {"error": seen.errors, "slow": seen.slow, "wrong": seen.wrong}[metric]
 
         def e_value_at(factor: float) -> float:
             good, n = round(factor * (seen.requests - events)), round(factor * seen.requests)
             stages = _stages(self.look.evidence.steps, metric, factor)
             relative = bad_event_e_value(stages, max_ratio=max_ratio, alternative="not_worse")
-            # "bad at most in 1 %" is "good in more than 99 %": the same test, seen from the other side.
+            # "bad at most in 1 %" is "good in more than 99 %": the same test, with good and bad exchanged.
             return combine([relative, rate_e_value(good, n, limit=1 - enough)])
 
         claim = f"rate of {metric} at most {max_ratio:g} times the champion's, or at most {enough:.2%}"
@@ -121,19 +122,19 @@ class EventTests:
         return self.look.policy.uses_pairs
 
     def _over(self, since: EventsSince, limit: float) -> float:
-        """Of requests that both scored, a failure that both share is none of the challenger's."""
+        """Return the e-value of the challenger over the limit; a failure that the champion shares does not count."""
         bad, n = since.both.challenger_failed, since.both.requests
         if not self._only_pairs:
             bad, n = bad + since.canary.bad_errors, n + since.canary.requests
         return rate_e_value(min(bad, n), n, limit=limit)
 
     def _not_as_good(self, since: EventsSince) -> float:
-        """Without a champion beside the challenger there is nobody that it could be as good as."""
+        """Return the e-value of the challenger failing more often; infinite if no champion served at the same time."""
         if since.challenger.requests and not since.incumbent.requests:
             return inf
         both, arms_apart = since.both, [] if self._only_pairs else _stages(since.steps, "error")
-        # At the edge of an outage the champion has failed half a second before the challenger is asked the same: what
-        # it failed on and nobody else has scored yet speaks for the challenger.
+        # At the edge of an outage the champion fails half a second before the challenger gets the same request:
+        # champion failures that the challenger has not scored yet count in the challenger's favour.
         alone = since.incumbent.bad_errors - (0 if self._only_pairs else since.champion.bad_errors)
         champion_failed = max(alone - both.both_failed, both.champion_failed)
         together = CanaryStep(0.5, both.challenger_failed, both.challenger_failed + champion_failed)
@@ -141,7 +142,7 @@ class EventTests:
         return excess_failure_e_value([*arms_apart, together], pairs=pairs)
 
     def _cold(self, since: EventsSince) -> int:
-        """Return the canary's slow answers at the first step."""
+        """Count the canary's slow answers at the first step."""
         first = self.look.policy.steps[0]
         return sum(step.canary.bad_slow for step in since.steps if isclose(step.weight, first))
 
@@ -157,7 +158,7 @@ class EventTests:
 
 
 def arms(canary: EventCounts, champion: EventCounts, metric: BadEvent) -> dict[str, float]:
-    """Return the independent bad events of both arms, and how many there could have been."""
+    """Return the independent bad events of both arms, and the numbers of chances for one."""
     return {
         f"canary_{metric}": canary.bad(metric),
         "canary": canary.chances(metric),

@@ -1,4 +1,4 @@
-"""Classes that a challenger could lose without a test that notices."""
+"""Classes that a challenger could lose without a test noticing it."""
 
 from typing import Final
 
@@ -8,9 +8,9 @@ from mlops_dagster.rollout.evidence import NO_PAIRS, Evidence
 from mlops_dagster.rollout.policy import RolloutPolicy
 
 _FAR_LESS: Final = 3.0
-"""A class with so many times less of the labels than where the challenger was trained is not judged by them."""
+"""The factor by which a class is rarer among the labels than in training, from which it is not judged by them."""
 _FEW: Final = 10
-"""Of fewer labels that were expected of a class, nothing can be said."""
+"""The least number of labels of a class, seen or expected, from which conclusions are drawn."""
 
 
 def class_shares(version: ModelVersion) -> dict[str, float]:
@@ -30,7 +30,7 @@ def class_shares(version: ModelVersion) -> dict[str, float]:
 
 
 def blind_to_a_class(policy: RolloutPolicy, rollout: Rollout) -> str | None:
-    """Say which class the margin allows to lose all of, by the shares the challenger was trained on; None if none."""
+    """Name a class that the margin allows to lose entirely, by its share in training; None if there is none."""
     shares = {name: share for name, share in rollout.classes.items() if share > 0}
     if policy.loss != "accuracy" or not policy.uses_pairs or not shares:
         return None
@@ -44,9 +44,10 @@ def blind_to_a_class(policy: RolloutPolicy, rollout: Rollout) -> str | None:
 
 
 def missing_class(policy: RolloutPolicy, rollout: Rollout, evidence: Evidence) -> str | None:
-    """Say of which class next to no label has come where many were to be expected, so that nothing is known; or None.
+    """Name a class with almost no label where many were expected, so that labels prove nothing; None if there is none.
 
-    Its labels come later than others, or it is hardly there. A balanced loss says nothing before each class has a few.
+    Either its labels come later than others, or it hardly occurs. A balanced loss says nothing before each class has a
+    few labels.
     """
     pairs = evidence.labels.paired.total
     if not policy.uses_pairs or not pairs:
@@ -63,9 +64,9 @@ def missing_class(policy: RolloutPolicy, rollout: Rollout, evidence: Evidence) -
 
 
 def unseen_class(policy: RolloutPolicy, rollout: Rollout, evidence: Evidence) -> str | None:
-    """Say which class is so rare among the labels that its loss could not be seen; None if none is.
+    """Name a class so rare among the labels that its loss would not be noticed; None if there is none.
 
-    Of a version that was not trained here the shares of classes are not known (0), and its classes must be common.
+    If the version was not trained here, the shares of its classes are not known (0), and they must all be common.
     """
     outcomes, pairs = evidence.labels.since[0].outcomes, evidence.labels.paired.total
     if not policy.uses_pairs or not pairs:

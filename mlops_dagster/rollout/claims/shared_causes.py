@@ -1,4 +1,4 @@
-"""How many rows count as one observation where two versions are compared, since rows of one day share causes."""
+"""Design effects: the number of rows that count as one observation, since rows of one day share causes."""
 
 from collections.abc import Iterable, Sequence
 
@@ -10,14 +10,14 @@ UNKNOWN = (
     "how many rows of a day count as one is unknown: neither {version} nor a version before it was judged beside a "
     "champion over days; train it here, or state `rollout.rows_per_observation`"
 )
-"""Why nothing is concluded without that number."""
+"""The reason for being inconclusive without that number."""
 
 
 def shared_causes(version: ModelVersion, others: Sequence[ModelVersion] = ()) -> DesignEffect | None:
-    """Return the design effect of its difference to the champion, as its evaluation by days showed; None if unknown.
+    """Return the design effect of the version's difference to the champion, as evaluated by days; None if unknown.
 
-    Of a version of which that is not known it is what the newest of `others`, in order of registration, has: versions
-    of one model, on the same traffic. The days of the rollout itself show whether it holds.
+    For a version without one it is that of the newest of `others`, in order of registration: versions of one model, on
+    the same traffic. The days of the rollout itself show whether it holds.
     """
     known = (each.baseline.design_effects.get(PAIRED) for each in (version, *reversed(others)) if each.baseline)
     return next((effect for effect in known if effect is not None), None)
@@ -26,7 +26,7 @@ def shared_causes(version: ModelVersion, others: Sequence[ModelVersion] = ()) ->
 def rows_per_observation(
     policy: RolloutPolicy, shared: Iterable[DesignEffect | None], rows_per_day: float
 ) -> float | None:
-    """Return what the policy states; else the most that an evaluation shows, at this traffic; None if none does.
+    """Return the number the policy states; else the highest an evaluation shows at this traffic; None if none does.
 
     >>> rows_per_observation(RolloutPolicy(rows_per_observation=3), [None, DesignEffect(rows=5.0)], 1_000)
     3.0

@@ -1,1 +1,1 @@
-"""Champion and challenger on the same labelled rows."""
+"""Comparison of champion and challenger on the same labelled rows."""

@@ -1,11 +1,11 @@
-"""Champion and challenger on the same labelled rows: who is right more often, and is that proven.
+"""Comparison of champion and challenger on the same labelled rows: is one proven to be right more often?
 
-Three claims are held against the pairs, each at alpha, by the same e-values as in a rollout: the challenger is
-superior; it is not worse by the margin; it is worse by more than the margin. What is proven gives the verdict, worse
-first; otherwise it cannot be told, and with too few rows nothing is asked.
+Three claims are tested on the pairs, each at alpha, by the same e-values as in a rollout: the challenger is superior;
+it is not worse by the margin; it is worse by more than the margin. The verdict is the first proven claim, worse before
+the others; without one it is inconclusive, and with too few rows no claim is tested.
 
-The verdict is of all rows. Slices are there to be looked at: since there are many of them, one that stands out by
-chance is to be expected, so in each a claim needs as many times the e-value as there are slices, and none decides.
+The verdict is that of all rows. Slices are for inspection: with many of them one stands out by chance, so in each a
+claim needs as many times the e-value as there are slices, and no slice decides.
 """
 
 from collections import Counter, defaultdict
@@ -22,14 +22,14 @@ from mlops_dagster.rollout.policy import RolloutPolicy
 from mlops_dagster.statistics import Alternative, anytime_p, metrics_from_confusion, paired_e_value
 
 Said: TypeAlias = tuple[str, str | None, str | None]
-"""The truth of a row, what the champion says of it, and what the challenger says; None: it failed on that row."""
+"""(truth, champion's prediction, challenger's prediction) of a row; None: that version failed on the row."""
 
 _FAILED = ""
-"""What a version predicted that failed: no class, so it misses one and is taken for none."""
+"""The prediction of a version that failed: not a class, so the true class is missed and no other is predicted."""
 
 
 class Standing(StrEnum):
-    """How the challenger stands beside the champion."""
+    """The verdict on the challenger against the champion."""
 
     SUPERIOR = "superior"
     NOT_WORSE = "not_worse"
@@ -39,7 +39,7 @@ class Standing(StrEnum):
 
 @dataclass(frozen=True, slots=True)
 class Scores:
-    """One version on these rows, shares between 0 and 1; a row it failed on is a row it got wrong."""
+    """Scores of one version on these rows, between 0 and 1; a row that it failed on counts as wrong."""
 
     accuracy: float
     micro_f1: float
@@ -49,7 +49,7 @@ class Scores:
 
 @dataclass(frozen=True, slots=True)
 class Part:
-    """Both versions on all rows ("overall"), or on those of a slice ("carrier=UA"). No scores without rows."""
+    """Both versions on all rows ("overall"), or on those of a slice ("carrier=UA"). Scores are None without rows."""
 
     name: str
     pairs: PairedCounts
@@ -62,24 +62,24 @@ class Part:
 
 @dataclass(frozen=True, slots=True)
 class LabelledSample:
-    """Which rows were compared: those served by the split in [since, until), as far as they can judge both."""
+    """The rows that were compared: those served by the split in [since, until), if they can judge both versions."""
 
     since: datetime
     until: datetime
     served: int
-    """All of them."""
+    """The number of all rows served."""
     thinned_days: int
-    """On how many days there were too many, so that only the first minutes of each hour were taken."""
+    """The number of days with too many rows, of which only the first minutes of each hour were taken."""
     unlabelled: int
-    """Of those taken: no truth known by `until`."""
+    """Of the rows taken: those without a label by `until`."""
     not_given: int
-    """Of those taken: served by a version that was not given every feature that both ask for."""
+    """Of the rows taken: those served by a version that was not given every feature that both versions need."""
     compared: int
 
 
 @dataclass(frozen=True, slots=True)
 class Comparison:
-    """A challenger held against a champion, with the arithmetic."""
+    """A challenger compared with a champion, with the arithmetic."""
 
     champion: str
     challenger: str
@@ -88,13 +88,13 @@ class Comparison:
     alpha: float
     min_pairs: int
     rows_per_observation: float | None
-    """So many rows count as one, since rows of one day share causes; None if that is not known."""
+    """The number of rows that count as one, since rows of one day share causes; None if it is not known."""
     overall: Part
     slices: tuple[Part, ...]
 
     @property
     def verdict(self) -> Standing:
-        """That of all rows."""
+        """The verdict on all rows."""
         return self.overall.verdict
 
     @property
@@ -102,14 +102,14 @@ class Comparison:
         return self.overall.reason
 
     def to_markdown(self) -> str:
-        """The report as people read it."""
+        """Return the report as Markdown."""
         from mlops_dagster.rollout.comparison.markdown import to_markdown
 
         return to_markdown(self)
 
 
 class Tally:
-    """Counts what two versions say, row by row; rows may come in pieces, and only counts are kept.
+    """A counter of both versions' predictions, row by row; rows may come in pieces, and only counts are kept.
 
     `slices` are named as on a model card, `attribute=value`.
 
@@ -134,7 +134,7 @@ class Tally:
         challenger: Sequence[str | None],
         attributes: Mapping[str, Sequence[object]],
     ) -> None:
-        """Count more rows; `attributes` has a value a row for each attribute that is sliced by, if it is known."""
+        """Count more rows; `attributes` has one value a row for each attribute that is sliced by, if it is known."""
         said = list(zip(labels, champion, challenger, strict=True))
         self.overall.update(said)
         for name, counts in self._by_value.items():
@@ -142,7 +142,7 @@ class Tally:
                 counts[value][row] += 1
 
     def of(self, name: str) -> Counter[Said]:
-        """The rows of one slice."""
+        """Return the counts of one slice."""
         attribute, _, value = name.partition("=")
         return Counter(self._by_value[attribute].get(value))
 
@@ -155,11 +155,11 @@ def compare(
     policy: RolloutPolicy,
     rows_per_observation: float | None,
 ) -> Comparison:
-    """Hold the challenger against the champion; pure. Margin, alpha and least rows are those of a rollout's step.
+    """Compare the challenger with the champion; pure. Margin, alpha and least rows are those of a rollout's step.
 
-    Where the answer given influences the label, what one version answered proves nothing about the other, and it
-    cannot be told. The e-values stay valid however often one looks, as long as the rows of a look are those of the
-    looks before and more; labels are taken as they stand, so a correction recounts its row.
+    If the answer given influences the label, one version's answers prove nothing about the other, and the verdict is
+    inconclusive. The e-values stay valid however often the comparison is repeated, as long as each repetition has the
+    rows of earlier ones and more; labels are taken as they are now, so a correction recounts its row.
     """
     return Comparison(
         champion=champion,

@@ -10,7 +10,7 @@ MANY_SLICES = f"Of {{slices:,}} slices the {MOST_LINES} with the most evidence, 
 
 
 def to_markdown(found: Comparison) -> str:
-    """The verdict, both versions' scores, the tests with their limits, the slices, and which rows these are."""
+    """Return the verdict, both versions' scores, the tests with limits, the slices, and the origin of the rows."""
     return "\n\n".join(
         [
             f"## {found.challenger} against {found.champion}: {found.verdict.replace('_', ' ')}",
@@ -31,7 +31,7 @@ def to_markdown(found: Comparison) -> str:
 
 
 def scores_table(found: Comparison) -> str:
-    """A line for each version, on all rows."""
+    """Return a table with a line for each version, on all rows."""
     pairs = found.overall.pairs
     lines = ["| version | accuracy | micro-F1 | macro-F1 | failed | right alone |", "|---|---|---|---|---|---|"]
     for role, version, scores, alone in (
@@ -47,7 +47,7 @@ def scores_table(found: Comparison) -> str:
 
 
 def tests_table(part: Part) -> str:
-    """Each claim with what is held against what."""
+    """Return a table of each claim with its e-value and its limit."""
     lines = ["| claim | e-value | limit | anytime p | verdict |", "|---|---|---|---|---|"]
     lines += [
         f"| {test.claim} | {test.e_value:.4g} | {test.limit:.4g} | {test.p:.3g} | {test.verdict} |"
@@ -57,7 +57,7 @@ def tests_table(part: Part) -> str:
 
 
 def slices_table(slices: Sequence[Part]) -> str:
-    """A line for each slice, or for the most telling ones of many."""
+    """Return a table with a line for each slice, or for the most telling ones of many; empty without slices."""
     if not slices:
         return ""
     lines = [
@@ -76,14 +76,17 @@ def slices_table(slices: Sequence[Part]) -> str:
 
 
 def most_telling(slices: Sequence[Part], most: int) -> Sequence[Part]:
-    """The slices in the order of the card; of more than `most`, those with the most evidence either way, that first."""
+    """Return the slices in the order of the card; of more than `most`, those with the most evidence for any claim.
+
+    The latter come in the order of their evidence, the most first.
+    """
     if len(slices) <= most:
         return slices
     return sorted(slices, key=lambda part: -max(test.e_value for test in part.tests))[:most]
 
 
 def rows_text(found: Comparison) -> str:
-    """Where the rows come from, and which were left out."""
+    """Return a text on the rows' origin and on those left out."""
     sample = found.sample
     window = f"from {sample.since:%Y-%m-%d %H:%M} to {sample.until:%Y-%m-%d %H:%M} UTC"
     lines = [

@@ -1,4 +1,4 @@
-"""Two versions on the rows of the log that both may be judged by."""
+"""Comparison of two versions on the rows of the log that both may be judged by."""
 
 from collections.abc import Iterator, Sequence
 from contextlib import suppress
@@ -19,7 +19,7 @@ if TYPE_CHECKING:
     import pyarrow as pa
 
 ROWS_A_DAY = 20_000
-"""At most about as many are taken of a day: what is in memory at once, and what a day of the window costs."""
+"""The approximate maximum of rows taken of a day: they are in memory at once, and set the cost of a day."""
 
 _DAY = timedelta(days=1)
 _HOUR = timedelta(hours=1)
@@ -39,12 +39,12 @@ def compare_on_log(
 ) -> Comparison:
     """Score the labelled rows of [since, until) with both versions, from their verified artifacts, and compare.
 
-    The window begins when the training data of both had ended, at the earliest: rows that one of them was fitted on
-    do not judge it. Rows are those served by the split, with the label known by `known_by`, else by `until`. Of a day
-    with more than `rows_a_day`, the first minutes of each hour are taken, by the traffic alone: so of whole days, the
-    sample of a longer window holds that of a shorter one. Slices are those of the challenger's card.
+    The window begins at the earliest when the training data of both had ended: rows that a version was fitted on do not
+    judge it. Rows are those served by the split, with the label known by `known_by`, or else by `until`. Of a day with
+    more than `rows_a_day`, the first minutes of each hour are taken, depending on the traffic alone: so of whole days,
+    the sample of a longer window contains that of a shorter one. Slices are those of the challenger's card.
 
-    Raises ModelFailedError for a version without a schema, what loading an artifact raises, and StorageError.
+    Raises ModelFailedError for a version without a schema, the errors of loading an artifact, and StorageError.
     """
     until = in_utc(until)
     since = max(filter(None, [trained_until(champion), trained_until(challenger), since and in_utc(since)]))
@@ -72,28 +72,28 @@ def compare_on_log(
 
 
 def trained_until(version: ModelVersion) -> datetime:
-    """The first moment whose rows the version cannot have been fitted on.
+    """Return the first moment whose rows the version cannot have been fitted on.
 
-    After the last row that its card names, and not before the time as of which it was trained; of one that says
-    neither, its registration.
+    That is after the last row that its card names, and not before the time as of which it was trained; for a version
+    with neither, it is the registration.
     """
     known = []
     if version.card is not None and version.card.provenance is not None:
         known.append(in_utc(version.card.provenance.end) + timedelta(microseconds=1))
-    with suppress(KeyError, ValueError):  # others write what they like into their lineage
+    with suppress(KeyError, ValueError):  # other pipelines may write anything into the lineage
         known.append(parse_time(version.lineage["as_of"]))
     return max(known, default=in_utc(version.created_at))
 
 
 class _Given:
-    """Which versions were given every feature that both ask for: the log has of a row what its version was given."""
+    """The versions that were given every feature both need: a row of the log has its own version's input only."""
 
     def __init__(self, registry: ModelRegistry, model: str, features: set[str]) -> None:
         self._schemas = {version.version: version.schema for version in registry.list(model)}
         self._features = features
 
     def to_all(self, rows: "pa.Table") -> "pa.BooleanArray":
-        """For each row whether its version was."""
+        """Return for each row whether its version was given every feature."""
         import pyarrow as pa
 
         whole = {
@@ -105,7 +105,7 @@ class _Given:
 def spans(
     log: PredictionLog, model: str, since: datetime, until: datetime, rows: int = ROWS_A_DAY
 ) -> Iterator[tuple[datetime, datetime]]:
-    """[since, until) in one, if no more than so many rows were served in it; else cut at midnight, as the log is."""
+    """Yield [since, until) as one span if at most `rows` rows were served in it; otherwise one span a day (UTC)."""
     if since < until and log.count_between(model, since, until, SERVED) <= rows:
         yield since, until
         return
@@ -118,7 +118,7 @@ def spans(
 def _pieces(
     log: PredictionLog, model: str, since: datetime, until: datetime, count: int, rows_a_day: int
 ) -> Iterator["pa.Table"]:
-    """All rows of a span; of a day with too many, the same share of each hour."""
+    """Yield all rows of a span; of a day with too many, the same share of each hour."""
     if not count:
         return
     if count <= rows_a_day:
@@ -133,7 +133,7 @@ def _pieces(
 
 
 def _known(rows: "pa.Table", until: datetime) -> "pa.ChunkedArray":
-    """Which rows have a label that was known by `until`, and features: a request may fail before it has any."""
+    """Return which rows have a label known by `until`, and features: a request may fail before it has any."""
     import pyarrow as pa
     import pyarrow.compute as pc
 
@@ -146,5 +146,5 @@ def _known(rows: "pa.Table", until: datetime) -> "pa.ChunkedArray":
 
 
 def _values(rows: "pa.Table", tally: Tally, features: dict[str, Feature]) -> dict[str, Sequence[object]]:
-    """The attributes that are sliced by, where they are features."""
+    """Return the attributes that are sliced by, if they are features."""
     return {name: column_of(rows, features[name]).tolist() for name in tally.attributes if name in features}

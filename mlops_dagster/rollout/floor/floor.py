@@ -1,17 +1,17 @@
-"""The macro-F1 floor: what is to be done about a champion that does badly. Pure.
+"""The macro-F1 floor: the decision about a champion with a low macro-F1. Pure.
 
-The champion is looked at every day, so "the one before does better on the same labels" must be a proof that holds
-however often one looks. It is the paired e-value over one window that begins with the champion's promotion and only
+The champion is examined every day, so "the previous champion does better on the same labels" must be a proof that holds
+however often it is tried. It is the paired e-value over one window that begins with the champion's promotion and only
 grows (a sliding window would be a new test every day, and one in twenty of them would be wrong). The price: a champion
 that was better for months and is worse since yesterday takes longer to be proven worse on all of its rows. Until then
-somebody is told, and a new version is trained.
+an alert is open, and a new version is trained.
 
-The e-value is of accuracy, for which there is such a proof, and this is about macro-F1: so the version before must
-have the higher macro-F1 on those labels as well. One that only says what is most frequent is no refuge.
+The e-value is of accuracy, for which such a proof exists, but the floor is of macro-F1: so the previous version must
+have the higher macro-F1 on those labels as well. A version that only predicts the most frequent class does not qualify.
 
-Whether macro-F1 is under the floor is an estimate. Going back rests on the proof above and needs no other; training
-a new version rests on the estimate alone, so it needs the whole 95 % interval under the floor. Each look errs in that
-at most once in forty times, and the price of an error is one challenger too many.
+The comparison of macro-F1 with the floor is an estimate. Going back rests on the proof above and needs no other;
+training a new version rests on the estimate alone, so it needs the whole 95 % interval under the floor. Each look errs
+in that at most once in forty times, and the price of an error is one challenger too many.
 """
 
 from collections.abc import Collection, Mapping, Sequence
@@ -37,7 +37,7 @@ class FloorOutcome(StrEnum):
 
 @dataclass(frozen=True, slots=True)
 class MacroF1:
-    """Of `rows` labelled answers, with its 95 % interval; no value without any, no interval where one class is seen."""
+    """Macro-F1 of `rows` answers with labels, and its 95 % interval; None without rows, or with one class only."""
 
     rows: int
     value: float | None = None
@@ -46,31 +46,31 @@ class MacroF1:
 
 @dataclass(frozen=True, slots=True)
 class FloorDecision:
-    """What is to be done, and why."""
+    """The outcome for a champion, with the reason."""
 
     outcome: FloorOutcome
     reason: str
     to: str = ""
-    """Whom to go back to."""
+    """The version to go back to; empty unless the outcome is ROLL_BACK."""
 
     @property
     def under_alert(self) -> bool:
-        """Whether somebody is to be told."""
+        """True if an alert is to be opened."""
         return self.outcome in (FloorOutcome.ALERT, FloorOutcome.RETRAIN, FloorOutcome.ROLL_BACK)
 
 
 def under_floor(policy: PerformancePolicy, found: MacroF1) -> bool:
-    """Whether there is a reason to compare the champion with the one before it."""
+    """Return whether macro-F1, from enough labels, is under the floor: a reason to compare with the former champion."""
     return found.value is not None and found.rows >= policy.min_labels and found.value < policy.floor
 
 
 def decide_floor(
     policy: PerformancePolicy, found: MacroF1, previous: Comparison | None, *, otherwise: str = NOBODY
 ) -> FloorDecision:
-    """What to do about a champion with the macro-F1 `found`.
+    """Decide about a champion with the macro-F1 `found`.
 
-    `previous` holds the former champion (as challenger) against the present one, over all rows since its promotion;
-    where there is none, `otherwise` says why.
+    `previous` compares the former champion (as challenger) with the present one, over all rows since its promotion; if
+    there is no comparison, `otherwise` says why.
 
     >>> decide_floor(PerformancePolicy(), MacroF1(900, 0.85, (0.83, 0.87)), None)
     FloorDecision(outcome=<FloorOutcome.ALERT: 'alert'>, reason='macro-F1 0.850 is under 0.87 (900 rows)', to='')
@@ -93,7 +93,7 @@ def decide_floor(
 
 
 def macro_f1_of(confusion: Mapping[tuple[str, str], int], classes: Collection[str] | None = None) -> MacroF1:
-    """From how often each (true, predicted) pair occurred; the mean is over the `classes` of the model."""
+    """Return macro-F1 from the counts of (true, predicted) pairs; the mean is over the `classes` of the model."""
     rows = sum(confusion.values())
     if not rows:
         return MacroF1(0)
@@ -102,7 +102,7 @@ def macro_f1_of(confusion: Mapping[tuple[str, str], int], classes: Collection[st
 
 
 def champion_since(history: Sequence[Event]) -> datetime | None:
-    """Since when the present champion has been champion; `history` is the model's, oldest first."""
+    """Return the time since which the present champion is champion; `history` is the model's, oldest first."""
     since, champion = None, None
     for event in history:
         if event.deployment.champion != champion:

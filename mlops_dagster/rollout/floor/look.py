@@ -1,4 +1,4 @@
-"""One look at the champion: its macro-F1, if need be beside the champion before it, and what is to be done."""
+"""One look at the champion's macro-F1, if need be compared with the previous champion, and the decision."""
 
 import logging
 from collections import Counter
@@ -33,15 +33,15 @@ logger = logging.getLogger(__name__)
 
 @dataclass(frozen=True)
 class FloorLook:
-    """What was seen of a champion up to `until`, and what that means."""
+    """The macro-F1 of a champion up to `until`, and the decision about it."""
 
     champion: str
     until: datetime
     days: tuple[date, ...]
-    """Those that it was judged by."""
+    """The days by which it was judged."""
     macro_f1: MacroF1
     previous: Comparison | None
-    """The champion before it (as challenger) against it; made only where it is under the floor."""
+    """The previous champion (as challenger) against this one; made only if this one is under the floor."""
     decision: FloorDecision
 
 
@@ -58,8 +58,8 @@ def look_at_floor(
     """Judge the champion by its answers on the last of the days `matured`; None without a champion.
 
     Answers from before its promotion are not its own. The comparison is of whole days up to the last of these and of
-    labels known by `until`, a midnight, so that tomorrow's rows are today's and more. Raises ModelNotFoundError,
-    StorageError.
+    labels known by `until`, a midnight, so that each day's comparison contains all rows of the day before. Raises
+    ModelNotFoundError, StorageError.
     """
     deployment, since = registry.deployment(model), champion_since(registry.history(model))
     if deployment.champion is None or since is None:
@@ -75,7 +75,7 @@ def look_at_floor(
             previous = compare_on_log(registry, log, champion, before, rollout, since=since, until=over, known_by=until)
         except StorageError:  # the log or the store is away: the next run looks again
             raise
-        except MlopsError as error:  # nobody goes back to such a one, and people must hear of it
+        except MlopsError as error:  # such a version cannot be gone back to, and people must be told
             otherwise = f"{before.version} cannot be compared with it: {error.told}"
             logger.error("%s: %s", model, otherwise)
     decision = decide_floor(policy, found, previous, otherwise=otherwise)
@@ -83,7 +83,7 @@ def look_at_floor(
 
 
 def _windows(days: Sequence[date]) -> Iterator[tuple[datetime, datetime]]:
-    """Days in order, put together where one follows the other."""
+    """Return the windows that consecutive days form, in order."""
     firsts = (day for day in days if day - _DAY not in days)
     lasts = (day for day in days if day + _DAY not in days)
     return ((day_begins(first), day_begins(last) + _DAY) for first, last in zip(firsts, lasts, strict=True))

@@ -1,7 +1,7 @@
-"""Days by which a champion may be judged: those whose labels are complete, however old the days are.
+"""Days by which a champion may be judged: those with complete labels, however old the days are.
 
-Where labels come 45 days late, the last days have none, and those that come first may be of one kind (the loans that
-fail soon). So a day counts as a whole, or not yet.
+If labels come 45 days late, the last days have none, and the first labels may be of one kind (the loans that fail
+soon). So a day counts as a whole, or not yet.
 """
 
 from collections.abc import Mapping
@@ -21,9 +21,9 @@ _HALF: Final = 0.5
 
 
 def matured_days(days: Mapping[date, Cohort], policy: RolloutPolicy, until: datetime) -> list[date]:
-    """Return the days before `until` of whose answers the labels are complete, as a rollout asks for it, in order.
+    """Return the days before `until` whose answers have complete labels, by the rules of a rollout, in order.
 
-    They are where `min_label_share` of the answers have a label; where labels are sampled or complaints, once they are
+    A day is complete if `min_label_share` of its answers have a label; if labels are sampled or complaints, once it is
     older than `label_hours`.
     """
     before = until - policy.label_delay

@@ -1,1 +1,1 @@
-"""What a rollout policy can prove at a traffic."""
+"""Prospects: the proofs that a rollout policy can reach at a traffic."""

@@ -1,4 +1,4 @@
-"""How much more evidence a proof takes, if things go on as they did."""
+"""Forecast of the evidence that a proof still takes, at the present rates."""
 
 from collections.abc import Callable
 from math import sqrt
@@ -8,7 +8,7 @@ _EXACT_ENOUGH = 1.05
 
 
 def growth_needed(e_value_at: Callable[[float], float], target: float) -> float | None:
-    """The factor by which the counts must grow until the e-value reaches `target`; None if that is not in sight.
+    """Return the factor by which the counts must grow until the e-value reaches `target`; None if over 64.
 
     `e_value_at(factor)` is the e-value of counts that have grown by `factor` with unchanged proportions.
 
@@ -27,7 +27,7 @@ def growth_needed(e_value_at: Callable[[float], float], target: float) -> float 
 
 
 def about(count: float) -> int:
-    """`count` to two digits, which is all a forecast is worth.
+    """Round `count` to two digits, the precision of a forecast.
 
     >>> about(1234.5)
     1200

@@ -1,4 +1,4 @@
-"""Whether a rollout policy can promote anything at a traffic, and one that can: the defaults with the least changes."""
+"""The check that a rollout policy can promote a version at a traffic, and a proposal: the least changed defaults."""
 
 import json
 from math import ceil, floor, inf
@@ -138,7 +138,7 @@ def changes(policy: RolloutPolicy) -> dict[str, str]:
 
 
 def _weeks(policy: RolloutPolicy, traffic: Traffic, shares: Shares) -> float:
-    """Whole weeks that hold all steps, and the labels of a proof; infinitely many if a year does not."""
+    """Return the whole weeks that hold all steps and the labels of a proof; infinity if a year does not."""
     labels = _labels_of_a_proof(policy, shares)
     proof = traffic.label_delay_hours + labels / traffic.requests_per_day * 24
     hours = max(least_hours(policy, traffic).total, proof)
@@ -146,7 +146,7 @@ def _weeks(policy: RolloutPolicy, traffic: Traffic, shares: Shares) -> float:
 
 
 def _labels_of_a_proof(policy: RolloutPolicy, shares: Shares) -> float:
-    """The labels that prove a version with other answers to be no worse; infinitely many if none do."""
+    """Return the number of labels that proves a version with other answers to be no worse; infinity if none does."""
 
     def of_class(share: float) -> PairedCounts:
         other = round(_A_LABEL * share * _OTHER_ANSWERS)

@@ -1,8 +1,8 @@
-"""What a rollout policy can prove at a traffic, known before any version is trained.
+"""Prospects of a rollout policy at a traffic, known before any version is trained.
 
 Challengers of known quality are rolled out on expected counts, tick by tick, each tick one look by the real `decide`.
-Nothing but accuracy differs, no request fails and none is slow, and rows are independent unless the policy states
-otherwise: what cannot be promoted here never is.
+They differ in accuracy only, no request fails and none is slow, and rows are independent unless the policy states
+otherwise: a challenger that cannot be promoted here never is.
 """
 
 from collections import defaultdict
@@ -29,14 +29,14 @@ ALIKE: Final[Shares] = MappingProxyType({"one": 0.5, "other": 0.5})
 
 
 class Traffic(StrictModel):
-    """What comes in, by a team's own estimate."""
+    """The traffic of a model, by a team's own estimate."""
 
     requests_per_day: float = Field(gt=0, description="requests that the model answers in a day")
     label_delay_hours: float = Field(default=0, ge=0, description="hours from an answer until its label is known")
 
 
 class Prospect(NamedTuple):
-    """What becomes of a challenger of a known quality."""
+    """The fate of a challenger of a known quality."""
 
     challenger: str
     outcome: Outcome
@@ -56,7 +56,7 @@ CHALLENGERS: Final[Mapping[str, tuple[float, float]]] = {
 """Shares of the labels where only the challenger is right, and where only the champion is."""
 
 _WRONG: Final = 0.1
-"""How often the champion is wrong, where two arms are compared."""
+"""The share of the champion's answers that are wrong, where two arms are compared."""
 _TICKS: Final = 200
 _START: Final = datetime(2026, 3, 2, tzinfo=UTC)
 
@@ -94,7 +94,7 @@ def _of_two(policy: RolloutPolicy, shares: Shares) -> tuple[RolloutPolicy, Share
 
 
 class LeastHours(NamedTuple):
-    """How long a rollout takes at least, and how that comes about."""
+    """The least time that a rollout takes, and how it is made up."""
 
     total: float
     arithmetic: str
@@ -137,7 +137,7 @@ def roll_out(
     tick: timedelta,
     classes: Mapping[str, float] = MappingProxyType({}),
 ) -> Prospect:
-    """Return how a rollout ends that is looked at each `tick`; `evidence_at` gives all evidence there is by then.
+    """Return the end of a rollout with a look each `tick`; `evidence_at` returns all evidence there is by then.
 
     `classes` are the shares of the classes among the labels, if the evidence has them.
     """
@@ -159,7 +159,7 @@ def roll_out(
 
 
 class _Tick(NamedTuple):
-    """What a tick adds."""
+    """The counts that a tick adds."""
 
     weight: float
     step: int
@@ -232,7 +232,7 @@ class _Expected:
         return tuple(found)
 
     def _whole(self, name: str, amount: float) -> int:
-        """What is whole of the amount and of what was left over before."""
+        """Return the whole part of the amount plus the earlier remainder, and keep the new remainder."""
         self._left[name] += amount
         whole = int(self._left[name] + 1e-9)
         self._left[name] -= whole
@@ -240,7 +240,7 @@ class _Expected:
 
 
 def late_starts(ticks: Sequence[object]) -> list[int]:
-    """Return the ticks from which on there is evidence of its own: the first, and 1, 2, 4... before the end."""
+    """Return the ticks from which evidence is counted: the first, and 1, 2, 4... before the end."""
     return [0, *sorted(len(ticks) - 2**n for n in range(len(ticks).bit_length()) if len(ticks) > 2**n)]
 
 

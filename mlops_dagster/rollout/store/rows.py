@@ -1,4 +1,4 @@
-"""Rollouts and decisions as rows, and back."""
+"""Rollouts and decisions as rows of tables, and back."""
 
 from dataclasses import replace
 from typing import Any
@@ -14,7 +14,7 @@ _REMEDY = "if it runs, `mlops rollouts abort {model} --reason ...` takes its cha
 TABLES = MetaData()
 RUNNING = [phase.value for phase in Phase if not phase.ended]
 
-# The whole entity is in `body`; the other columns are what is searched by, and what the database itself must keep true.
+# The whole entity is in `body`; the other columns are for searches, and for constraints of the database.
 rollouts = Table(
     "rollouts",
     TABLES,

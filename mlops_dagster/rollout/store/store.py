@@ -20,17 +20,17 @@ from mlops_dagster.rollout.store.rows import RUNNING, columns_of, decision_of, d
 from mlops_dagster.statistics import DesignEffect
 
 REPEAT_AFTER = timedelta(seconds=60)
-"""The same decision is not handed out anew before this: the run that enacts it takes some 15 s to start."""
+"""Time before the same decision is returned for enactment again: a run that enacts it takes about 15 s to start."""
 
 HOLD_AGAIN_AFTER = timedelta(hours=1)
-"""A hold is not kept before this if it only says what the one before said, with other numbers."""
+"""Time before a hold is recorded again that differs from the last one in its numbers only."""
 
 
 _NUMBER = re.compile(r"\d[\d.:e+-]*")
 
 
 class RolloutStore:
-    """Reads and changes of rollouts, each in one transaction. Any number of processes may share the `database`."""
+    """The store of rollouts. Each read or change is one transaction. Processes may share the `database`."""
 
     def __init__(self, database: str) -> None:
         self._engine = open_database(database)
@@ -48,7 +48,7 @@ class RolloutStore:
         shared: DesignEffect | None = None,
         classes: Mapping[str, float] | None = None,
     ) -> Rollout:
-        """A new rollout, in shadow. Raises AlreadyRunningError if the model has a running one."""
+        """Store a new rollout, in shadow. Raises AlreadyRunningError if the model has a running one."""
         rollout = Rollout(
             id=0,
             model=model,
@@ -78,23 +78,23 @@ class RolloutStore:
         return replace(rollout, id=row.id)
 
     def get(self, rollout_id: int) -> Rollout:
-        """Raises RolloutNotFoundError."""
+        """Return a rollout by its id. Raises RolloutNotFoundError."""
         with reading(self._engine) as connection:
             return _get(connection, rollout_id)
 
     def list(self, model: str | None = None) -> Sequence[Rollout]:
-        """Those that can be read, oldest first; of all models if none is named."""
+        """Return the readable rollouts, oldest first; of all models if none is named."""
         query = select(rollouts).order_by(rollouts.c.id)
         return self._read_rollouts(query if model is None else query.where(rollouts.c.model == model))
 
     def active(self, model: str) -> Rollout | None:
-        """The running rollout of `model`; raises UnreadableError for one that nobody can judge."""
+        """Return the running rollout of `model`, or None; raises UnreadableError for one that cannot be read."""
         with reading(self._engine) as connection:
             row = connection.execute(_running(model)).one_or_none()
         return None if row is None else rollout_of(row)
 
     def running(self, model: str) -> Rollout:
-        """The same; raises RolloutNotFoundError if there is none."""
+        """Return the running rollout of `model`; raises RolloutNotFoundError if there is none."""
         rollout = self.active(model)
         if rollout is None:
             raise RolloutNotFoundError(
@@ -103,7 +103,7 @@ class RolloutStore:
         return rollout
 
     def challengers(self, model: str) -> Collection[str]:
-        """The versions that have or had a rollout, be it one that cannot be read."""
+        """Return the versions that have or had a rollout, including unreadable ones."""
         with reading(self._engine) as connection:
             return set(connection.scalars(select(rollouts.c.challenger).where(rollouts.c.model == model)))
 
@@ -117,7 +117,7 @@ class RolloutStore:
         return str(row.challenger)
 
     def change(self, rollout_id: int, changed: Callable[[Rollout], Rollout]) -> Rollout:
-        """Replace the stored rollout by what `changed` makes of it, so that no one's change is overwritten unseen."""
+        """Replace the stored rollout by `changed(stored)` in one transaction, so that no change is overwritten."""
         with writing(self._engine) as connection:
             before = _get(connection, rollout_id)
             after = changed(before)
@@ -126,25 +126,25 @@ class RolloutStore:
         return after
 
     def pause(self, model: str, at: datetime) -> Rollout:
-        """Stop the running rollout where it is. Raises RolloutNotFoundError if none runs."""
+        """Pause the running rollout at its step. Raises RolloutNotFoundError if none runs."""
         return self.change(
             self.running(model).id,
             lambda rollout: replace(rollout, paused=True, paused_at=rollout.paused_at or in_utc(at)),
         )
 
     def resume(self, model: str, at: datetime) -> Rollout:
-        """Let it go on. Raises RolloutNotFoundError if none runs."""
+        """Let a paused rollout go on. Raises RolloutNotFoundError if none runs."""
         return self.change(
             self.running(model).id,
             lambda rollout: replace(rollout, paused=False, paused_at=None, paused_for=rollout.time_paused(at)),
         )
 
     def record(self, decision: Decision) -> Decision | None:
-        """Keep a decision for good, with its id; its peaks become the rollout's in any case, in the same transaction.
+        """Record a decision with a new id; in any case its peaks become the rollout's, in the same transaction.
 
-        One that repeats the last, which may be about to be enacted, is not kept: the last is returned. Nor is one that
-        goes on holding for the same reason, within the hour: it is returned without an id. None if the rollout has
-        gone on since it was decided: then look again.
+        A decision that repeats the last, which may be about to be enacted, is not recorded: the last is returned. A
+        hold that continues the last for the same reason within the hour is not recorded either: it is returned without
+        an id. Returns None if the rollout has gone on since the decision: then look again.
         """
         recorded_at = SystemClock().now()
         with writing(self._engine) as connection:
@@ -170,7 +170,7 @@ class RolloutStore:
         return replace(decision, id=row.id, recorded_at=recorded_at)
 
     def decision(self, decision_id: int) -> Decision:
-        """Raises RolloutNotFoundError and UnreadableError."""
+        """Return a decision by its id. Raises RolloutNotFoundError and UnreadableError."""
         with reading(self._engine) as connection:
             row = connection.execute(select(decisions).where(decisions.c.id == decision_id)).one_or_none()
         if row is None:
@@ -178,18 +178,18 @@ class RolloutStore:
         return decision_of(row)
 
     def decisions(self, rollout_id: int) -> Sequence[Decision]:
-        """Of one rollout, those that can be read, oldest first."""
+        """Return the readable decisions of one rollout, oldest first."""
         return self._read_decisions(
             select(decisions).where(decisions.c.rollout_id == rollout_id).order_by(decisions.c.id)
         )
 
     def last_decision(self, rollout_id: int) -> Decision | None:
-        """None if there is none yet."""
+        """Return the newest decision of a rollout; None if there is none yet."""
         with reading(self._engine) as connection:
             return _last_decision(connection, rollout_id)
 
     def close(self) -> None:
-        """Let go of the database."""
+        """Close the connections to the database."""
         self._engine.dispose()
 
     def _read_rollouts(self, query: Select[*tuple[Any, ...]]) -> Sequence[Rollout]:
@@ -213,7 +213,7 @@ def _get(connection: Connection, rollout_id: int) -> Rollout:
 
 
 def _last_decision(connection: Connection, rollout_id: int) -> Decision | None:
-    """The newest; None if there is none, or if it cannot be read."""
+    """Return the newest decision; None if there is none, or if it cannot be read."""
     of_rollout = select(decisions).where(decisions.c.rollout_id == rollout_id)
     newest = connection.execute(of_rollout.order_by(decisions.c.id.desc()).limit(1))
     return next(iter(readable(newest, decision_of)), None)
@@ -225,7 +225,7 @@ def _repeats(decision: Decision, last: Decision) -> bool:
 
 
 def _holds_on(decision: Decision, last: Decision) -> bool:
-    """A hold as the last one was but for its numbers. Decisions are 4 kB each, and there is a look every 10 s."""
+    """Return whether a hold repeats the last but for its numbers: decisions are 4 kB each, at a look every 10 s."""
     same = _state(decision) == _state(last) and decision.outcome is Outcome.HOLD and _words(decision) == _words(last)
     return same and decision.at - last.at < HOLD_AGAIN_AFTER
 
@@ -236,7 +236,7 @@ def _state(decision: Decision) -> tuple[object, ...]:
 
 
 def _words(decision: Decision) -> tuple[object, ...]:
-    """The reason without its numbers, and the verdicts.
+    """Return the reason without its numbers, and the verdicts.
 
     >>> _NUMBER.sub("#", "soak until 2026-03-05 06:00; 9 more requests; paired.worse leans to worse (E 1.3e+05)")
     'soak until # #; # more requests; paired.worse leans to worse (E #)'

@@ -1,4 +1,4 @@
-"""The bytes of versions, as the data plane gets at them: without the registry's database."""
+"""Artifacts of versions as the data plane fetches them: without the registry's database."""
 
 import contextlib
 import tempfile
@@ -12,7 +12,7 @@ from mlops_dagster.settings import Settings
 
 
 class Artifacts:
-    """Fetches verified bytes. Of what lies on S3 a copy is kept in the home, for when S3 is away."""
+    """A fetcher of verified artifacts; it keeps copies of artifacts on S3 in the home, for times when S3 is away."""
 
     def __init__(self, settings: Settings) -> None:
         self._trusted_key = settings.trusted_key
@@ -23,7 +23,7 @@ class Artifacts:
         """Put the artifact at `destination`. Raises StorageError, CorruptedArtifactError, SignatureError and so on."""
         if self._copies is None:
             return fetch(self._store, version, destination, self._trusted_key)
-        copies = ContentStore(self._copies, allow_unsafe=True)  # whether it is safe was asked when it was registered
+        copies = ContentStore(self._copies, allow_unsafe=True)  # its safety was checked when it was registered
         with contextlib.suppress(ArtifactNotFoundError, CorruptedArtifactError):
             return fetch(copies, version, destination, self._trusted_key)
         self.forget(version)
@@ -32,7 +32,7 @@ class Artifacts:
         return fetch(copies, version, destination, self._trusted_key)
 
     def forget(self, version: ModelVersion) -> None:
-        """Free the copy, if there is one. What another version shares with it is fetched again when it is needed."""
+        """Remove the copy of a version, if any; files that another version shares with it are fetched again later."""
         if self._copies is None:
             return
         with contextlib.suppress(ArtifactNotFoundError, CorruptedArtifactError):

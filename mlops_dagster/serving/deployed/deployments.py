@@ -1,4 +1,4 @@
-"""Which deployment is in force here: the registry's, as far as its versions are in memory."""
+"""The deployments in force in this process: those of the registry, as far as their versions are in memory."""
 
 import asyncio
 import logging
@@ -29,53 +29,53 @@ from mlops_dagster.stores import Stores
 
 logger = logging.getLogger(__name__)
 
-REFRESH_SECONDS = 0.15  # and the time a round takes: 250 ms are promised
-NAMED_KEPT = 2  # versions that were asked for by name and serve nothing else: loading one costs seconds
+REFRESH_SECONDS = 0.15  # plus the time that a round takes: 250 ms are promised in all
+NAMED_KEPT = 2  # versions without a role that requests named, kept in memory because loading one takes seconds
 
 
 @dataclass(frozen=True)
 class InForce:
-    """Who answers a model's requests now. Replaced as a whole, so a request sees one state."""
+    """The versions that answer a model's requests now; replaced as a whole, so that a request sees one state."""
 
     deployment: Deployment
     versions: Mapping[str, LoadedModel]
-    """Those in memory, the warm previous champion among them."""
+    """The versions in memory, the warm previous champion among them."""
     rollout: Rollout | None
-    """The one that runs."""
+    """The rollout that runs."""
     unavailable: str | None = None
-    """Why nobody can answer, where there should be a champion."""
+    """Why the champion cannot answer, if the model should have one."""
 
     @cached_property
     def features(self) -> frozenset[str]:
-        """What any of the versions takes."""
+        """The names of all features that any of the versions takes."""
         return frozenset(name for version in self.versions.values() for name in version.schema.names)
 
     @cached_property
     def classes(self) -> frozenset[str]:
-        """What any of the versions may answer."""
+        """The names of all classes that any of the versions may answer."""
         return frozenset(name for version in self.versions.values() for name in version.schema.classes)
 
     @cached_property
     def policy(self) -> RolloutPolicy:
-        """Of the running rollout. A canary that was set by hand has none: the defaults compare it on all requests."""
+        """The policy of the running rollout; for a canary set by hand the defaults, which compare on all requests."""
         return self.rollout.policy if self.rollout is not None else RolloutPolicy()
 
     @cached_property
     def trial(self) -> str:
-        """What labels are evidence of now: the running rollout, or the watch after it; empty without one."""
+        """The name of what labels are evidence for now: the running rollout, or its bake; empty without a rollout."""
         if self.rollout is None:
             return ""
         return f"{self.rollout.id}{'w' if self.rollout.phase is Phase.WATCH else ''}"
 
     @cached_property
     def on_hold(self) -> str | None:
-        """Why nobody's requests are answered, if they are not to be."""
+        """The reason of the model's hold, for which its requests are not answered; None if the model is not on hold."""
         hold = self.deployment.on_hold
         return None if hold is None else f"model {self.deployment.model!r} is on hold: {hold.reason}"
 
     @property
     def paired_share(self) -> float:
-        """Share of the requests that the other arm scores too while a canary runs."""
+        """The share of the requests that the other arm scores too while a canary runs."""
         return self.policy.paired_share if self.policy.uses_pairs else 0.0
 
 
@@ -94,14 +94,14 @@ class Deployments:
         self._unread: str | None = "the registry was not read yet"
         self._in_force: dict[str, InForce] = {}
         self._acknowledged: dict[str, int] = {}
-        # Salt and version: each canary has a salt of its own, so a later trial of the version is not cut off.
+        # Salt and version: each canary has a new salt, so a later rollout of the same version is not cut off.
         self._cut_off: set[tuple[str, str]] = set()
         self._changing = threading.Lock()
         self._named: dict[str, deque[str]] = {}
         self._unreadable: dict[str, str] = {}
 
     def get(self, model: str) -> InForce:
-        """The deployment in force; raises ModelNotFoundError."""
+        """Return the deployment in force of `model`; raises ModelNotFoundError."""
         try:
             return self._in_force[model]
         except KeyError:
@@ -111,16 +111,16 @@ class Deployments:
         return sorted(self._in_force)
 
     def wait_for_loads(self, seconds: float) -> bool:
-        """Until every version that has a role is in memory or cannot be loaded; whether there was any to wait for."""
+        """Wait up to `seconds` until each version with a role is loaded or cannot be; return whether a load ended."""
         loads = [
             self._loader.load(model, name) for model, known in self._known.items() for name in _roles(known.deployment)
         ]
         return bool(wait(loads, seconds).done)
 
     async def named(self, model: str, version: str) -> LoadedModel:
-        """Any version of a served model, loaded if need be; raises VersionNotFoundError, or what its load raised.
+        """Return any version of a served model, loaded if need be; raises VersionNotFoundError, or the load's error.
 
-        A deprecated one is not loaded for that; the previous champion is in memory anyway.
+        A deprecated version is not loaded for a request; the previous champion is in memory anyway.
         """
         in_force = self.get(model)
         if version in in_force.versions:
@@ -136,15 +136,15 @@ class Deployments:
         return await asyncio.wrap_future(self._loader.load(model, name))
 
     def unavailable(self) -> dict[str, str]:
-        """The models that have a champion and cannot answer, with the reason; "*" if no model is known yet."""
+        """Return the models that have a champion and cannot answer, with the reason; "*" if no model is known yet."""
         if self._unread is not None and not self._known:
             return {"*": self._unread}
         return {model: reason for model, now in sorted(self._in_force.items()) if (reason := now.unavailable)}
 
     async def readiness(self, model: str, version: str | None, *, may_load: bool) -> tuple[str | None, str | None]:
-        """The version that is asked about (None: the champion), and why a request would not be answered by it.
+        """Return the version (None: the champion), and why a request would not be answered by it; None if it would be.
 
-        One that is in memory for nobody is loaded, as a request would have it, if the caller may. Raises NotFoundError.
+        A version that is not in memory is loaded, as by a request, with `may_load`. Raises NotFoundError.
         """
         in_force = self.get(model)
         if in_force.on_hold is not None:
@@ -163,7 +163,10 @@ class Deployments:
             return found.version, error.message
 
     def described(self, model: str, version: str | None) -> tuple[list[str], ModelSchema]:
-        """The versions there are (or the one asked for), and what it (or the champion) takes. Raises NotFoundError."""
+        """Return a model's versions and its champion's schema, or `version` and the schema of that.
+
+        Raises NotFoundError.
+        """
         name = version or self.get(model).deployment.champion
         if name is None:
             raise VersionNotFoundError(f"model {model!r} has no champion; ask for a version")
@@ -173,22 +176,22 @@ class Deployments:
         return [name] if version else [entry.version for entry in self._stores.registry.list(model)], found.schema
 
     def cut_off(self, model: str, version: str) -> None:
-        """Take the canary, or the watched champion, out of traffic here and now, until the registry follows."""
+        """Take the canary, or a champion in its bake, out of this process's traffic, before the registry follows."""
         with self._changing:
             in_force = self._in_force[model]
             self._cut_off.add((in_force.deployment.salt, version))
             self._in_force[model] = replace(in_force, deployment=without(in_force.deployment, self._cut_off))
 
     def refresh(self) -> None:
-        """Re-read every deployment, put in force what is in memory, and acknowledge what is wholly in force.
+        """Re-read every deployment, put the versions in memory in force, and acknowledge deployments wholly in force.
 
-        While the registry is away the last known deployments go on, and what is loaded meanwhile comes into force:
-        that done, StorageError is raised. What cannot be read of one model leaves the last known one in force: it is
-        raised once all others are up to date.
+        While the registry is away, the last known deployments go on, and versions that are loaded meanwhile come into
+        force; then StorageError is raised. If the deployment of one model cannot be read, the last known one stays in
+        force, and the error is raised once all other models are up to date.
         """
         try:
             models = self._stores.registry.models()
-            # At the start no champion waits for the trial of another model's challenger.
+            # At the start champions are loaded first: none waits for the trial of another model's challenger.
             failures = [] if self._in_force else for_each(models, self._load_champion)
             failures += for_each(models, self._bring_up_to_date)
             self._unread = None
@@ -228,7 +231,7 @@ class Deployments:
         return known
 
     def _rollout(self, deployment: Deployment) -> Rollout | None:
-        """The running rollout, as it was last known if it cannot be read: a rollback comes into force all the same."""
+        """Return the running rollout, or the last known one if it is unreadable: a rollback still comes into force."""
         model = deployment.model
         try:
             found = self._stores.rollouts.active(model)
@@ -236,12 +239,12 @@ class Deployments:
         except UnreadableError as error:
             if self._unreadable.get(model) != str(error):
                 self._unreadable[model] = str(error)
-                logger.error("the fuse goes by the rollout as it was before: %s", error)
+                logger.error("the fuse uses the rollout as it was last known: %s", error)
             found = self._known[model].rollout if model in self._known else None
         return found
 
     def _put_in_force(self, known: Known) -> bool:
-        """As far as it is in memory; returns whether that is all of it."""
+        """Put in force the part of a deployment that is in memory; return whether that is all of it."""
         wanted, model = known.deployment, known.deployment.model
         current = self._in_force.get(model)
         champion_now = current.deployment.champion if current is not None else None
@@ -269,13 +272,13 @@ class Deployments:
 
 
 def _roles(deployment: Deployment) -> list[str]:
-    """Whom to keep in memory, in the order of their loads: who answers, who is to go back to, and who is on trial."""
+    """Return the versions to keep in memory, in order of loading: champion, previous champion, canary, shadows."""
     roles = (deployment.champion, deployment.previous, deployment.canary, *deployment.shadows)
     return [name for name in roles if name is not None]
 
 
 def reachable(wanted: Deployment, loaded: Collection[str], champion_now: str | None) -> Deployment:
-    """The part of `wanted` whose versions are loaded; a champion that is not is stood in for by a warm one."""
+    """Return the part of `wanted` whose versions are loaded; a warm former champion replaces one that is not loaded."""
     champion = wanted.champion
     if champion is not None and champion not in loaded:
         champion = next((name for name in (wanted.previous, champion_now) if name in loaded), None)
@@ -286,9 +289,10 @@ def reachable(wanted: Deployment, loaded: Collection[str], champion_now: str | N
 
 
 def without(deployment: Deployment, cut_off: Collection[tuple[str, str]]) -> Deployment:
-    """`deployment` less a canary of those trials (salt and version); a champion of them gives way to its old one.
+    """Return `deployment` without a canary in `cut_off` (salt and version); a champion in it gives way to the old one.
 
-    That is there as a shadow as long as the trial goes on; where it is not, a person has decided otherwise.
+    During its bake the old champion is a shadow; where it is not, a person has decided otherwise, and the champion
+    stays.
     """
     if (deployment.salt, deployment.canary) in cut_off:
         return replace(deployment, canary=None, canary_weight=0.0)

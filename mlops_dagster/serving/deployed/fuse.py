@@ -1,4 +1,4 @@
-"""Cuts off a canary, or a new champion in its watch, as soon as it is proven bad, without waiting for anyone."""
+"""The fuse: cuts off a canary, or a new champion in its bake, once it is proven bad, without waiting for Dagster."""
 
 import logging
 from datetime import UTC, datetime
@@ -23,13 +23,13 @@ logger = logging.getLogger(__name__)
 class Fuse:
     """The emergency half of the rollout controller, with the same `decide`: it only ever rolls back.
 
-    First here and now (`check`): the champion answers for a canary, the old champion for a new one in its watch. Then
-    in the registry (`tell`, again and again until that is there). Every worker has one, and all of a machine read the
-    same rollups: each comes to the verdict by itself, and the first one's withdrawal is the one that counts. Where
-    machines share a database, each is also judged on the counts of all (`check_shared`): with the traffic dealt to k of
-    them, their own counts alone would prove it k times later. The controller finds the change and closes the rollout.
-    A canary that was set by hand has no rollout, hence no policy, and no fuse.
-    With `MLOPS_FUSE=false` it judges nobody.
+    `check` takes the bad version out of this process's traffic at once: the champion answers for a canary, the old
+    champion for a new one in its bake. `tell` takes it out in the registry, repeated until the registry can be reached.
+    Every worker has a fuse, and all workers of a machine read the same rollups: each fuse comes to the verdict by
+    itself, and the first to reach the registry makes the change there. Where machines share a database, `check_shared`
+    also judges on the counts of all machines: with the traffic split over k machines, the counts of one would prove a
+    version bad k times later. The controller finds the change and closes the rollout. A canary that was set by hand has
+    no rollout, hence no policy and no fuse. With `MLOPS_FUSE=false` the fuse judges no version.
     """
 
     def __init__(self, stores: Stores, deployments: Deployments, clock: Clock, telemetry: Telemetry) -> None:
@@ -40,18 +40,19 @@ class Fuse:
         self._withdrawals: dict[tuple[str, str], Decision] = {}
 
     def check(self) -> None:
-        """Judge everyone who answers on trial, on the counts of this machine. Asks no database that may be away."""
+        """Judge canaries, and champions in their bake, on this machine's counts; works while the database is away."""
         self._check(self._stores.local_rollups)
 
     def check_shared(self) -> None:
-        """Judge them on the counts of all machines. Raises StorageError while the database is away."""
+        """Judge the same versions on the counts of all machines. Raises StorageError while the database is away."""
         if (shared := self._stores.shared_rollups) is not None:
             self._check(shared)
 
     def tell(self) -> None:
-        """Take out in the registry what was cut off here. Raises StorageError while it is away; then call again.
+        """Take out in the registry the versions that were cut off here. Raises StorageError while the registry is away.
 
-        What fails for one model is raised when all others are taken out, and tried again with the next call.
+        An error of one model is raised when the versions of all others are taken out. Call again until nothing is
+        raised: what failed is tried again.
         """
 
         def take_out_in_registry(cut_off: tuple[str, str]) -> None:
@@ -62,7 +63,7 @@ class Fuse:
             raise failures[0]
 
     def _check(self, rollups: Rollups) -> None:
-        """Whoever cannot be judged keeps no other from it: the first error is raised in the end."""
+        """Judge the versions of every model on `rollups`; the first error is raised once all the others are judged."""
         if not self._stores.settings.fuse:
             return
         if failures := for_each(self._deployments.models(), partial(self._judge_model, rollups)):
@@ -80,7 +81,7 @@ class Fuse:
 
     def _judge(self, rollups: Rollups, rollout: Rollout, version: str) -> None:
         model, now = rollout.model, self._clock.now()
-        # All there is: a clock that was set back must not hide what is stamped with the time before.
+        # All counts, also later ones than now: a clock that was set back must not hide those stamped before that.
         evidence = collect(rollups, rollout, now, until=_ALWAYS)
         decision = decide(rollout.policy, rollout, evidence, now)
         if decision.outcome is Outcome.ROLLBACK:
@@ -94,6 +95,4 @@ class Fuse:
         try:
             take_out(registry, decision.rollout, reason=reason, evidence=decision.summary())
         except RefusedError:
-            logger.exception(
-                "fuse: %s %s has changed its stage meanwhile, and is left to whoever did that", model, version
-            )
+            logger.exception("fuse: %s %s has changed its stage meanwhile, so it is not taken out", model, version)

@@ -1,9 +1,9 @@
-"""The rows of a request, held against the training data of a version."""
+"""The guard: checks the rows of a request against the training data of a version."""
 
 from collections.abc import Mapping, Sequence
 from typing import Literal, NamedTuple
 
-from mlops_dagster.monitoring.validation.expectations import known_categories, usual_range
+from mlops_dagster.inference.usual_values import known_categories, usual_range
 from mlops_dagster.registry import Baseline
 from mlops_dagster.schema import ModelSchema
 from mlops_dagster.serving.protocol.inputs import Column
@@ -11,7 +11,7 @@ from mlops_dagster.serving.protocol.tensors import Value, shown
 
 
 class Violation(NamedTuple):
-    """What is unlike the training data in one feature: in how many `rows`, the first of which is `row`."""
+    """A feature with values unlike the training data: the number of `rows`, the first such `row`, and its `value`."""
 
     feature: str
     reason: Literal["range", "category"]
@@ -26,10 +26,10 @@ class Violation(NamedTuple):
 
 
 class Guard:
-    """What the values of each feature may be; types and nulls are for the schema, which is asked first.
+    """The allowed values of each feature; types and nulls are checked by the schema before.
 
     A numeric range is that of the baseline's bins, widened by `stretch` widths on both sides; a version without a
-    baseline takes every finite number. Categories are checked where the baseline names all there were.
+    baseline takes every finite number. Categories are checked where the baseline names all those in the training data.
 
     >>> from mlops_dagster.schema import Feature
     >>> schema = ModelSchema(features=(Feature(name="hour", kind="numeric"),), classes=("on_time", "late"))
@@ -46,7 +46,7 @@ class Guard:
         self._categories = [(name, known) for name, known in sets if known is not None]
 
     def violations(self, inputs: Mapping[str, Column]) -> list[Violation]:
-        """At most one a feature; inputs that are missing, of another type or null are none."""
+        """Return the violations, at most one a feature; skip inputs that are missing, null or of another type."""
         # Loops over lists: under a microsecond a row, where numpy takes ten to begin with.
         found: list[Violation] = []
         for name, low, high in self._ranges:

@@ -22,7 +22,7 @@ _NO_MARK: Final = nullcontext()
 
 @dataclass(frozen=True, slots=True)
 class Scores:
-    """A row has one label, one score, and one probability per class, in the order of the schema."""
+    """The scores of some rows: each has a label, a score, and a probability per class in the order of the schema."""
 
     labels: list[str]
     scores: list[float]
@@ -30,9 +30,10 @@ class Scores:
 
 
 class LoadedModel:
-    """A version that is in memory and ready to score, inside its `mark`: whoever sees the process die knows at what.
+    """A version that is in memory and ready to score.
 
-    Raises ModelFailedError for an estimator that gives no probabilities or knows other classes than its schema.
+    It scores inside its `mark`, which tells the supervisor what the process was doing if it dies. Raises
+    ModelFailedError for an estimator that gives no probabilities or has other classes than its schema.
     """
 
     def __init__(
@@ -51,29 +52,29 @@ class LoadedModel:
         self._guard = Guard(schema, baseline, GuardPolicy().stretch)
 
     def guard(self, stretch: float) -> Guard:
-        """What requests are held against, with the ranges of the baseline widened by `stretch` widths."""
+        """Return the guard of this version, with the ranges of the baseline widened by `stretch` widths."""
         if self._guard.stretch != stretch:
             self._guard = Guard(self.schema, self._baseline, stretch)
         return self._guard
 
     def predict(self, columns: Columns) -> Scores:
-        """Score rows given as one list per feature; raises ModelFailedError whatever the estimator does."""
+        """Score rows given as one list per feature; raises ModelFailedError for every error of the estimator."""
         with self._mark:
             answers = self._scorer.score(columns)
         return Scores(answers.labels, answers.scores.tolist(), answers.probabilities.tolist())
 
     def try_out(self) -> None:
-        """Score made-up rows, so that the first real one finds imports and caches ready.
+        """Score made-up rows, so that imports and caches are ready for the first real one.
 
-        Raises ModelFailedError if the scores are no probabilities: then the version answers nobody.
+        Raises ModelFailedError if the scores are not probabilities; such a version must not answer requests.
         """
         self._scorer.try_out(self._baseline)
 
 
 def take_features(schema: ModelSchema, columns: Mapping[str, Column]) -> Columns:
-    """The columns `schema` asks for, checked; columns it does not know are left.
+    """Return the columns of the features of `schema`, checked; other columns are left out.
 
-    Raises InvalidFeaturesError naming the feature that is missing, null or of the wrong kind.
+    Raises InvalidFeaturesError, which names the feature that is missing, null or of the wrong kind.
     """
     return {feature.name: _checked(feature, columns.get(feature.name)) for feature in schema.features}
 
@@ -92,7 +93,7 @@ def _checked(feature: Feature, column: Column | None) -> Sequence[Value]:
 
 
 def _as_texts(feature: Feature, column: Column) -> list[Value]:
-    """The texts of whole numbers and booleans, as training has them."""
+    """Return whole numbers and booleans as the texts that training uses for them; raises InvalidFeaturesError."""
     booleans = column.datatype == "BOOL"
     try:
         return [None if each is None else text_of(bool(each) if booleans else each) for each in column.values]

@@ -1,4 +1,4 @@
-"""Versions into memory, beside the requests."""
+"""The loader: brings versions into memory in the background."""
 
 import gc
 import logging
@@ -28,15 +28,16 @@ logger = logging.getLogger(__name__)
 
 RETRY_SECONDS = 5.0
 RETRY_REFUSED_SECONDS = 60.0
-"""What failed its trial is not tried again: this is for the registry to be told, and for a verdict that was removed."""
+"""Seconds before a version that failed its trial is loaded again. Its verdict is kept, so it is not tried anew: the
+retry tells a registry that was away, and notices a verdict that was removed."""
 NICER = 5
-"""Trials are made behind those who answer."""
-TRIES_TOLD = 12  # a minute of them: then it is no passing trouble, and the rollout, if there is one, ends
+"""Added to the niceness of trials, so that they yield to the processes that answer requests."""
+TRIES_TOLD = 12  # a minute of failed loads: the fault stays, and the version's rollout, if any, ends
 Key = tuple[str, str]
 
 
 class Loader:
-    """Loads versions in the background, verified, tried and warmed up; keeps them until told otherwise."""
+    """A loader of versions in the background: verified, tried and warmed up; it keeps them until `forget`."""
 
     def __init__(self, stores: Stores, last_known: RegistryCache, telemetry: Telemetry, marks: Marks) -> None:
         self._stores = stores
@@ -53,7 +54,10 @@ class Loader:
         self._failures: Counter[Key] = Counter()
 
     def version(self, model: str, version: str) -> ModelVersion:
-        """The registry's entry; while that is away, the last known one. Raises NotFoundError, StorageError."""
+        """Return a version's entry in the registry, or the last known one while the registry is away.
+
+        Raises NotFoundError, StorageError.
+        """
         try:
             return self._stores.registry.get(model, version)
         except StorageError:
@@ -63,7 +67,7 @@ class Loader:
             return noted
 
     def load(self, model: str, version: str) -> "Future[LoadedModel]":
-        """The version, when it is there; a load that failed is tried again after some seconds."""
+        """Return the future of a version's load, begun if needed; a failed load is tried again after some seconds."""
         key = (model, version)
         with self._lock:
             if key not in self._loads or time.monotonic() > self._retry_at.get(key, math.inf):
@@ -72,22 +76,22 @@ class Loader:
             return self._loads[key]
 
     def ready(self, model: str, version: str) -> LoadedModel | None:
-        """The version if it is in memory; otherwise its load is begun."""
+        """Return the version if it is in memory; otherwise begin its load and return None."""
         self.load(model, version)
         return self.loaded(model, version)
 
     def loaded(self, model: str, version: str) -> LoadedModel | None:
-        """The version if it is in memory."""
+        """Return the version if it is in memory, else None."""
         load = self._loads.get((model, version))
         return load.result() if load is not None and load.done() and load.exception() is None else None
 
     def error(self, model: str, version: str) -> BaseException | None:
-        """Why the version is not in memory: what its last load raised."""
+        """Return the error of the version's last load; None if the version is in memory, or the load has not ended."""
         load = self._loads.get((model, version))
         return load.exception() if load is not None and load.done() else None
 
     def forget(self, model: str, keep: Collection[str]) -> None:
-        """Free the versions of `model` that are not in `keep`."""
+        """Free the versions of `model` that are not in `keep`, in memory and among the copies."""
         dropped = []
         with self._lock:
             for key in [key for key in self._loads if key[0] == model and key[1] not in keep]:
@@ -117,7 +121,7 @@ class Loader:
         self._failures.pop((model, version), None)
         self._telemetry.loaded(model, version, ready=True)
         self._reporter.loaded(model, version)
-        # A walk of Python's collector through all that is loaded takes 0.1 s, in which nobody is answered.
+        # A walk of Python's collector through all that is loaded takes 0.1 s, during which no request is answered.
         gc.freeze()
         return loaded
 
@@ -145,9 +149,10 @@ class Loader:
         return loaded
 
     def _tell(self, model: str, version: str, error: MlopsError) -> float:
-        """Report a version that cannot be loaded, and return after how many seconds it is tried again.
+        """Report a version that cannot be loaded, and return the seconds until its load is tried again.
 
-        Not one whose store, disk or trial process is away; and of other errors only those that come again and again.
+        A failed trial is reported at once, other errors when they persist, and not at all if the store, disk or trial
+        process is away.
         """
         if isinstance(error, TrialFailedError):
             self._reporter.refused(model, version, error)
@@ -164,7 +169,7 @@ def _read(entry: ModelVersion, path: Path, own_types: Sequence[str]) -> estimato
         return estimators.load(path, own_types)
     except MlopsError:
         raise
-    except BaseException as error:  # of libraries that read a file; a trial has had it in another process
+    except BaseException as error:  # of a library that reads the file, which a trial read before
         raise ModelFailedError(
             f"{entry.model} {entry.version} cannot be loaded ({type(error).__name__}: {error}); save it anew"
         ) from error

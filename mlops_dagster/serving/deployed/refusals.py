@@ -1,7 +1,8 @@
-"""What the registry is told of versions that the data plane does not load, and what is done about them.
+"""Reports to the registry of versions that the data plane refuses to load, and the consequences for them.
 
-A challenger is withdrawn. A champion is kept, though it does not answer: a warm one stands in for it, if there is one.
-Only one that kills workers again and again, in a stage that it entered from a champion that did not, gives way to that.
+A challenger is taken out. A champion is kept, though it does not answer: a warm previous champion answers in its place,
+if there is one. Only a champion that killed workers repeatedly is rolled back to the previous champion, and not if
+it was itself the result of such a rollback.
 """
 
 import logging
@@ -19,11 +20,12 @@ logger = logging.getLogger(__name__)
 RULE: Final = "version_refused"
 NOT_LOADABLE: Final = "not loadable: "
 CHAMPION_DEATHS: Final = 3
-"""So many workers must a champion have killed, where two suspicions or one proof are enough for a challenger."""
+"""The number of workers that a champion must have killed to be refused; for a challenger one proof or two
+suspicions suffice."""
 
 
 class Reporter:
-    """Tells the registry and the people on call. Telling the same again changes nothing."""
+    """A reporter to the registry and the people on call; a repeated report changes nothing."""
 
     def __init__(self, stores: Stores, last_known: RegistryCache) -> None:
         self._stores = stores
@@ -31,14 +33,14 @@ class Reporter:
         self._told: set[tuple[str, str]] = set()
 
     def deaths_allowed(self, entry: ModelVersion) -> float:
-        """How many workers this version may have killed and be loaded all the same."""
+        """Return the number of workers that this version may have killed and still be loaded."""
         known = self._last_known.deployment(entry.model)
         if known is None or known.deployment.champion != entry.version:
             return 0
         return math.inf if _resort(entry, known.deployment) is None else CHAMPION_DEATHS - 1
 
     def refused(self, model: str, version: str, error: TrialFailedError) -> None:
-        """Take a version out that failed its trial, or killed workers; while the registry is away, nothing is done."""
+        """Take out a version that failed its trial or killed workers; do nothing while the registry is away."""
         try:
             entry, deployment = self._stores.registry.get(model, version), self._stores.registry.deployment(model)
             done = self._take_out(entry, deployment, error)
@@ -48,22 +50,22 @@ class Reporter:
             logger.error("the registry cannot be told that %s %s is refused: %s", model, version, away)
 
     def kills(self, entry: ModelVersion, why: str) -> None:
-        """Tell of a champion that is loaded although it killed workers: there is none to go back to, or not yet."""
+        """Report a champion that is loaded although it killed workers: too few yet, or there is none to go back to."""
         try:
             deployment = self._stores.registry.deployment(entry.model)
             self._alert(entry, deployment, f"{entry.version} is loaded again, although {why}", "nothing")
         except StorageError as away:
-            logger.error("nobody can be told that %s %s kills workers: %s", entry.model, entry.version, away)
+            logger.error("no alert can be opened that %s %s kills workers: %s", entry.model, entry.version, away)
 
     def not_loaded(self, model: str, version: str, why: str) -> None:
-        """Keep for good that a version cannot be loaded."""
+        """Record in the registry, permanently, that a version cannot be loaded."""
         try:
             self._stores.registry.note_not_loaded(model, version, why=why)
         except StorageError as away:
             logger.error("the registry cannot be told that %s %s is not loadable: %s", model, version, away)
 
     def loaded(self, model: str, version: str) -> None:
-        """What was refused before is loaded now: its alert is over."""
+        """Resolve the alert of a version that was refused before and is loaded now."""
         if (model, version) not in self._told:
             return
         self._told.discard((model, version))
@@ -79,7 +81,7 @@ class Reporter:
         self._stores.alerts.report(entry.model, RULE, severity, summary, done=done, evidence=evidence)
 
     def _take_out(self, entry: ModelVersion, deployment: Deployment, error: TrialFailedError) -> str:
-        """Return what was done about the version."""
+        """Take out a challenger, roll back a champion that kills workers, or record the error; return what was done."""
         model, version, registry = entry.model, entry.version, self._stores.registry
         reason, gone = f"{NOT_LOADABLE}{error}", "it was taken out, and the champion answers"
         if entry.rolled_back:  # another worker was quicker
@@ -101,5 +103,8 @@ class Reporter:
 
 
 def _resort(entry: ModelVersion, deployment: Deployment) -> str | None:
-    """The champion to go back to from `entry`, once: if that one kills workers too, it is the requests."""
+    """Return the previous champion to go back to from `entry`; None if `entry` is one that was gone back to.
+
+    If both kill workers, the cause is in the requests.
+    """
     return None if entry.reason.startswith(NOT_LOADABLE) else deployment.previous

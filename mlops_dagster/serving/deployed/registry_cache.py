@@ -1,7 +1,7 @@
-"""What the registry said last, in a file of the home.
+"""The last known state of the registry, in a file of the home.
 
-The workers note it; who starts while the database is away goes on with it, and the rollups, which must never wait for
-a database that hangs, read nothing else.
+The workers keep it up to date. A worker that starts while the database is away serves from it, and the rollups, which
+must never wait for a database that hangs, read the registry from nowhere else.
 """
 
 from pathlib import Path
@@ -26,23 +26,24 @@ CREATE TABLE IF NOT EXISTS versions (
 
 
 class Known(NamedTuple):
-    """Who answers a model's requests, and the rollout that runs."""
+    """The last known deployment of a model, and the rollout that runs."""
 
     deployment: Deployment
     rollout: Rollout | None
 
 
 class RegistryCache:
-    """For any number of threads and processes. Every method raises StorageError and CorruptedError.
+    """A file of last known deployments and versions, for any number of threads and processes.
 
-    A note that cannot be read is logged, and is as if nobody had written it: the registry is asked, and it is replaced.
+    Every method raises StorageError and CorruptedError. An entry that cannot be read is logged and counts as missing:
+    it is replaced when the registry is read the next time.
     """
 
     def __init__(self, path: Path) -> None:
         self._file = SqliteFile(path, _SCHEMA)
 
     def note(self, known: Known) -> None:
-        """Keep this for its model, unless a later deployment has been noted."""
+        """Keep a deployment and its rollout as the last known ones, unless a later epoch of the model is kept."""
         deployment, rollout = known
         body = orjson.dumps(deployment_row(deployment)).decode()
         with self._file.writing() as connection:
@@ -53,7 +54,7 @@ class RegistryCache:
             )
 
     def deployment(self, model: str) -> Known | None:
-        """What was noted last of a model; None if nothing ever was."""
+        """Return the last known deployment and rollout of a model; None if there are none."""
         with self._file.reading() as connection:
             found = connection.execute(
                 "SELECT deployment, rollout FROM deployments WHERE model = ?", (model,)
@@ -61,19 +62,19 @@ class RegistryCache:
         return None if found is None else next(iter(readable([(model, *found)], _known)), None)
 
     def deployments(self) -> list[Known]:
-        """What was noted last of every model."""
+        """Return the last known deployment and rollout of every model."""
         with self._file.reading() as connection:
             rows = connection.execute("SELECT model, deployment, rollout FROM deployments").fetchall()
         return readable(rows, _known)
 
     def note_version(self, version: ModelVersion) -> None:
-        """Keep a version as it is now."""
+        """Keep a version as the last known one of its name."""
         body = orjson.dumps(version_row(version)).decode()
         with self._file.writing() as connection:
             connection.execute("REPLACE INTO versions VALUES (?, ?, ?)", (version.model, version.version, body))
 
     def version(self, model: str, version: str) -> ModelVersion | None:
-        """The version as it was noted last; None if it never was."""
+        """Return the version as it was last known; None if it never was."""
         with self._file.reading() as connection:
             found = connection.execute(
                 "SELECT body FROM versions WHERE model = ? AND version = ?", (model, version)
@@ -81,7 +82,7 @@ class RegistryCache:
         return None if found is None else next(iter(readable([(model, version, *found)], _version)), None)
 
     def versions(self, model: str) -> list[str]:
-        """The names of the versions that were noted of a model."""
+        """Return the names of a model's known versions."""
         with self._file.reading() as connection:
             return [name for (name,) in connection.execute("SELECT version FROM versions WHERE model = ?", (model,))]
 

@@ -1,4 +1,4 @@
-"""Connections, dealt fairly to the processes that listen on one socket."""
+"""A fair acceptor: spreads connections evenly over the processes that listen on one socket."""
 
 import asyncio
 import logging
@@ -9,20 +9,20 @@ from mlops_dagster.serving.http.front_door import FrontDoor
 
 logger = logging.getLogger(__name__)
 
-# A process that has more connections than another waits longer before it takes one more, so that the other comes
-# first: longer than the kernel takes to wake them, and less than a client notices. 16 connections to 2 workers:
+# A process that has more connections than another waits longer before it takes one more, so that the other one takes
+# it: longer than the kernel needs to wake both, and less than a client notices. 16 connections to 2 workers:
 # 8 and 8 in 28 of 30 trials, 9 and 7 in the others; without the pause 16 and 0 in 24 of 30.
 _PAUSE_SECONDS = 0.0005
 _LONGEST_PAUSE = 0.005
-_OPEN_FOR_ONE_MORE = 16  # who has many takes several at a time: the pause is no limit to how many come in a second
+_OPEN_FOR_ONE_MORE = 16  # a process with many takes several at a time, so that the pause does not limit them per second
 _PAUSE_WHEN_FULL = 0.01
 _PAUSE_WITHOUT_DESCRIPTORS = 0.1
 
 
 class FairAcceptor:
-    """Accepts on a shared socket in this process's event loop.
+    """An acceptor of connections on a shared socket, in this process's event loop.
 
-    The kernel wakes every process for a new connection, and left to it the first one awake takes all that came.
+    The kernel wakes every process for a new connection; without this class the first one awake takes all that wait.
     """
 
     def __init__(
@@ -45,7 +45,7 @@ class FairAcceptor:
         self._loop.add_reader(listener, self._knock)
 
     async def close(self) -> None:
-        """Accept no more; what waits in the queue is for the other processes. What was accepted is open on return."""
+        """Accept no more, and leave waiting connections to other processes; on return all accepted ones are open."""
         self._closed = True
         self._loop.remove_reader(self._listener)
         self._listener.close()
@@ -66,7 +66,7 @@ class FairAcceptor:
         at_once = 1 + self._number // _OPEN_FOR_ONE_MORE
         try:
             for _ in range(at_once):
-                if not self._door.has_place(self._number):  # all have a request under way: one that ends makes place
+                if not self._door.has_place(self._number):  # all have a request under way; wait until one ends
                     self._loop.call_later(_PAUSE_WHEN_FULL, self._take)
                     return
                 self._accept()
@@ -74,7 +74,7 @@ class FairAcceptor:
         except (BlockingIOError, InterruptedError, ConnectionAbortedError):
             pass  # there are no more, another process was quicker, or the client has gone
         except OSError as error:
-            logger.error("no connection can be accepted now: %s", error.strerror)  # the reason says it all
+            logger.error("no connection can be accepted now: %s", error.strerror)  # no traceback: the reason is enough
             for _ in range(at_once):
                 self._door.drop_one()
             self._loop.call_later(_PAUSE_WITHOUT_DESCRIPTORS, self._take)

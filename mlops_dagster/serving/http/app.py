@@ -1,4 +1,4 @@
-"""The HTTP face of the data plane: Open Inference Protocol v2, feedback, metrics, flush."""
+"""The HTTP app of the data plane: Open Inference Protocol v2, feedback, metrics, flush."""
 
 import asyncio
 from collections.abc import AsyncIterator
@@ -40,9 +40,9 @@ from mlops_dagster.settings import Settings
 def create_app(
     settings: Settings, clock: Clock | None = None, name: str | None = None, marks: Path | None = None
 ) -> Starlette:
-    """The data plane over the stores in `settings.home`; they are opened here, and served once the app starts up.
+    """Return the data plane's app over the stores in `settings.home`, which are opened here; it serves once started up.
 
-    Raises HomeNotWritableError, and RefusedError where strangers could reach it and need no token.
+    Raises HomeNotWritableError, and RefusedError where others could reach the data plane without a token.
     """
     access = Access(settings)
     service = Service(settings, clock or clock_for(settings), name, marks)
@@ -82,7 +82,7 @@ def create_app(
 
 
 class Api:
-    """One method a route. Health, the server's own metadata and the OpenAPI document are open to all."""
+    """The routes but inference, a method each; health, server metadata and the OpenAPI document need no token."""
 
     def __init__(self, service: Service, access: Access, settings: Settings) -> None:
         self._service = service
@@ -91,7 +91,7 @@ class Api:
         self._max_bytes, self._max_labels = settings.max_body_bytes, settings.max_rows
 
     async def feedback(self, request: Request) -> Response:
-        """Late ground truth: {"labels": [{"prediction_id", "label", "at"?}]}. 404 when not one prediction is known."""
+        """Take labels, {"labels": [{"prediction_id", "label", "at"?}]}; 404 if none of the predictions is known."""
         body, actor = await self._body(request, Scope.FEEDBACK)
         labels = read_labels(read_object(body), self._max_labels)
         result = await self._service.plane.feedback(request.path_params["model"], labels, actor)
@@ -110,7 +110,7 @@ class Api:
         )
 
     async def flush(self, request: Request) -> Response:
-        """Wait until all that was answered so far is in the rollups; with {"log": true} in the log as well."""
+        """Wait until all answers so far are in the rollups, and with {"log": true} in the log as well."""
         body, _ = await self._body(request, Scope.ADMIN)
         log = read_object(body).get("log", False) if body else False
         if not isinstance(log, bool):
@@ -124,9 +124,9 @@ class Api:
         return to_json({"live": True})
 
     async def ready(self, _request: Request) -> Response:
-        """Ready when every model that has a champion can answer, and what it answers can be recorded.
+        """Return 200 if every model that has a champion can answer and its answers can be recorded, else 503.
 
-        With `warnings` of what fails beside the answers, if anything does.
+        With `warnings` of faults off the response path, if there are any.
         """
         reasons = await asyncio.to_thread(self._service.not_ready)
         content: dict[str, Json] = {"ready": not reasons, "reasons": reasons}
@@ -168,7 +168,7 @@ class Api:
         return to_json(document())
 
     async def _body(self, request: Request, scope: Scope) -> tuple[bytes, str | None]:
-        """The body, and the name of the token it came with."""
+        """Return the body, and the name of the token that came with it; raises as `Access.check` and `read_body` do."""
         headers = headers_of(request)
         actor = self._access.check(headers, scope)
         return await read_body(headers, request.receive, self._max_bytes), actor
@@ -179,7 +179,7 @@ def headers_of(request: Request) -> Headers:
 
 
 def read_labels(content: dict[str, Json], limit: int) -> list[tuple[str, str, datetime | None]]:
-    """The labels of a feedback body; raises InvalidInputError."""
+    """Return the labels of a feedback body, at most `limit`; raises InvalidInputError."""
     labels = content.get("labels")
     if not isinstance(labels, list) or not labels:
         raise InvalidInputError('give {"labels": [{"prediction_id": ..., "label": ...}]} with one label at least')
@@ -202,14 +202,14 @@ def _label(entry: Json) -> tuple[str, str, datetime | None]:
 
 
 async def on_error(_request: Request, error: Exception) -> Response:
-    """The answer for an error of the project's own tree."""
+    """Return the answer to a request that failed with an error of this project."""
     if not isinstance(error, MlopsError):
         raise error
     return error_response(error)
 
 
 async def on_http_error(_request: Request, error: Exception) -> Response:
-    """The answer where there is no such route or method."""
+    """Return the answer to a request for an unknown route or method."""
     if not isinstance(error, HTTPException):
         raise error
     code = {404: "not_found", 405: "method_not_allowed"}.get(error.status_code, "http_error")

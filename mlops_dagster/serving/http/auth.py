@@ -1,4 +1,4 @@
-"""Who may come in: with a token where there are tokens, else from this machine only."""
+"""Access control: callers need a token where tokens exist; without tokens, only this machine is served."""
 
 import logging
 import time
@@ -15,7 +15,7 @@ LOOK_SECONDS = 0.5
 
 
 class Access:
-    """Follows the file of tokens; what it cannot read leaves the last known ones in force.
+    """The tokens in force, following the file of tokens; while it cannot be read, the last known ones stay in force.
 
     Raises RefusedError where an address that others reach would be served without tokens; CorruptedError, StorageError.
     """
@@ -33,11 +33,11 @@ class Access:
             )
 
     def needs_tokens(self) -> bool:
-        """Whether nobody is let in without a token, as the file was found last."""
+        """Return whether every caller needs a token, by the last look at the file."""
         return self._tokens is not None or not self._open
 
     def check(self, headers: Headers, scope: Scope | None = None) -> str | None:
-        """The name of the token that a request brings, or None where none is needed; without a scope any token will do.
+        """Return the name of a request's token, or None where none is needed; with `scope` None any token is enough.
 
         Raises UnauthenticatedError, ForbiddenError.
         """
@@ -71,7 +71,7 @@ class Access:
 
 
 def is_loopback(host: str) -> bool:
-    """Whether nobody but this machine reaches the address.
+    """Return whether only this machine can reach the address.
 
     >>> [is_loopback(host) for host in ("localhost", "127.0.0.1", "::1", "0.0.0.0", "example.org")]
     [True, True, True, False, False]

@@ -1,4 +1,4 @@
-"""Keeps the web pages of others from asking the data plane through the browser of somebody who may."""
+"""Protection from foreign web pages that send requests through the browser of a person who has access."""
 
 import re
 from functools import lru_cache
@@ -18,13 +18,13 @@ _WILDCARDS = frozenset({"0.0.0.0", "::"})  # noqa: S104  # not bound here
 
 
 class OwnPagesOnly:
-    """Refuses what a browser may have been made to send.
+    """Middleware that refuses requests which a foreign web page may have made a browser send.
 
-    - A page whose name its owner lets point to this machine (DNS rebinding) is known by the header Host. A page cannot
-      send a token that it does not know, so it is looked at only where none is needed.
-    - A page of another origin is known by the header Origin, which browsers send with every POST.
-    - Browsers of before sent no Origin with a form. They ask first (and are not answered) before they send any type of
-      content but the three that a form may have; JSON and binary tensors are none of those.
+    - A page whose owner lets its name point to this machine (DNS rebinding) is recognized by the header Host. A page
+      cannot send a token that it does not know, so the header is checked only where tokens are not needed.
+    - A page of another origin is recognized by the header Origin, which browsers send with every POST.
+    - Older browsers sent no Origin with a form. Before they send a type of content other than the three that a form may
+      have, they ask for permission, which the data plane does not give; so only JSON and binary tensors are taken.
     """
 
     def __init__(self, app: ASGIApp, access: Access, settings: Settings) -> None:
@@ -76,25 +76,26 @@ class OwnPagesOnly:
 
 
 class Names:
-    """The names and addresses that the data plane goes by."""
+    """The names and addresses by which callers may reach the data plane."""
 
     def __init__(self, settings: Settings) -> None:
         self._any_address = settings.host in _WILDCARDS
         self._allowed = frozenset(filter(None, map(_plain, settings.allowed_hosts.split(","))))
         self._named = self._allowed | {_plain(settings.host)}
-        self.has = lru_cache(maxsize=256)(self._has)  # callers come under few names
+        self.has = lru_cache(maxsize=256)(self._has)  # callers use few names
 
     def is_origin(self, origin: bytes, host: bytes | None) -> bool:
-        """Whether a page of `origin` is one of ours: it came from `host` itself, or from a host that was named."""
+        """Return whether a page of `origin` is ours: it came from `host` itself, or from one of MLOPS_ALLOWED_HOSTS."""
         scheme, separator, authority = origin.decode("latin-1").lower().partition("://")
         if not separator or scheme not in ("http", "https"):
             return False
         return authority == (host or b"").decode("latin-1").lower() or _name_of(authority) in self._allowed
 
     def _has(self, host: bytes) -> bool:
-        """Whether the value of a header Host is a name of ours, on whatever port.
+        """Return whether the value of a header Host is a name or address of ours, on any port.
 
-        Where all addresses are listened on any is right: only a name can be made to point elsewhere.
+        If the data plane listens on all addresses, every IP address is accepted: a stranger can let a name point to
+        this machine, but not an address.
         """
         name = _name_of(host.decode("latin-1").lower())
         return name is not None and (
@@ -103,7 +104,7 @@ class Names:
 
 
 def is_data(content_type: bytes) -> bool:
-    """Whether a browser sends this type of content across origins only if it is told that it may.
+    """Return whether a browser sends this type of content to other origins only after it got permission.
 
     >>> [is_data(b"Application/JSON; charset=utf-8"), is_data(b"text/plain;application/json")]
     [True, False]
@@ -113,7 +114,7 @@ def is_data(content_type: bytes) -> bool:
 
 
 def _name_of(authority: str) -> str | None:
-    """The name or address in `name:port`, both in lower case; None where it is not written like that."""
+    """Return the name or address in a lower-case `name:port`; None if the text has another form."""
     found = _AUTHORITY.fullmatch(authority)
     return _plain(found[1]) if found else None
 

@@ -1,20 +1,20 @@
-"""Head and body of an answer in one packet."""
+"""A transport that sends head and body of an answer in one packet."""
 
 import asyncio
 
 
 class CoalescedWrites:
-    """A transport that writes at the end of the loop's turn what was written in it.
+    """A transport that gathers the writes of one turn of the event loop, and sends them together at its end.
 
-    uvicorn writes the head of an answer and then its body: each a system call, a packet, and a wake-up of the client
-    for half an answer. Together they cost a third of all that an answer costs.
+    uvicorn writes the head of an answer and then its body: each write is a system call, a packet, and a wake-up of the
+    client for half an answer. This was a third of the cost of an answer.
     """
 
     def __init__(self, transport: asyncio.Transport, loop: asyncio.AbstractEventLoop) -> None:
         self._transport = transport
         self._loop = loop
         self._parts: list[bytes] = []
-        self.is_closing = transport.is_closing  # asked several times a request: quicker than by __getattr__
+        self.is_closing = transport.is_closing  # called several times a request: quicker than by __getattr__
 
     def write(self, data: bytes) -> None:
         if not self._parts:

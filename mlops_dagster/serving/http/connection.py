@@ -1,4 +1,4 @@
-"""One connection of HTTP/1.1: no more is read of it than the front door allows."""
+"""One connection of HTTP/1.1, of which no more is read than the limits of the front door allow."""
 
 import asyncio
 from typing import TYPE_CHECKING, Any, cast
@@ -18,22 +18,22 @@ if TYPE_CHECKING:
 MAX_HEAD_BYTES = 32 * 1024
 MAX_HEADERS = 100
 MAX_PIPELINED = 16
-"""Requests that are sent before the answer to the one before them."""
+"""The most requests that may wait on a connection for the answer to the one before them."""
 
-_PIECE = 16 * 1024  # so much is parsed before it is looked at what there is by then
-_NOTHING, _HEAD, _BODY = range(3)  # what of a message is being read
+_PIECE = 16 * 1024  # bytes that are parsed between two checks of the limits
+_NOTHING, _HEAD, _BODY = range(3)  # the part of a message that is being read
 
 
 class Connection(HttpToolsProtocol):
-    """uvicorn's protocol with limits, each before any of the application is asked.
+    """uvicorn's protocol with limits, which are checked before the application is called.
 
-    What is wrong is answered in JSON, and ends the connection once the requests before it are answered. It then stays
-    half open for a while, or the caller would be told of a broken connection instead of the reason.
+    A wrong request is answered with an error in JSON, and ends the connection once the requests before it are answered.
+    The connection then stays half open for a while, or the caller would see a broken connection instead of the reason.
     """
 
     def __init__(
         self, config: "Config", server_state: "ServerState", app_state: dict[str, Any], door: FrontDoor
-    ) -> None:  # the state is uvicorn's, whatever an application keeps in it
+    ) -> None:  # the state is uvicorn's, and holds any objects of the application
         super().__init__(config, server_state, app_state)
         self.queue: Queue | None = None
         self.held = 0
@@ -42,13 +42,13 @@ class Connection(HttpToolsProtocol):
         self._is_offer = False
         self._deaf = self._is_lost = False
         self._has_asked = False
-        # Of the message that is being read, and what came between messages.
+        # Bytes of the message that is being read (and between messages), and bytes of its body.
         self._fed = 0
         self._body = 0
 
     def connection_made(self, transport: asyncio.BaseTransport) -> None:
         gathering = CoalescedWrites(cast("asyncio.Transport", transport), self.loop)
-        super().connection_made(gathering)  # type: ignore[arg-type]  # it passes for a transport
+        super().connection_made(gathering)  # type: ignore[arg-type]  # it can be used as a transport
         self._settle()
 
     def connection_lost(self, exc: Exception | None) -> None:
@@ -73,14 +73,14 @@ class Connection(HttpToolsProtocol):
         self._settle()
 
     def shutdown(self) -> None:
-        """Asked by uvicorn: end, once what is under way is answered."""
+        """End the connection once the request under way is answered; called by uvicorn."""
         if self._running():
             super().shutdown()
         else:
             self.transport.close()
 
     def drop(self, error: MlopsError, *, at_once: bool = False) -> None:
-        """End for a reason of the door's: whoever has sent a part of a request gets `error` as its answer."""
+        """End the connection at the door's demand, with `error` as the answer to a request that was sent in part."""
         is_stuck = self._deaf or self.flow.write_paused or self.transport.is_closing()
         is_owed = self._reading != _NOTHING and not self._answering_early()
         self._deaf = True
@@ -94,7 +94,7 @@ class Connection(HttpToolsProtocol):
             self.transport.close()
         self._settle()
 
-    # What the parser finds.
+    # Callbacks of the parser.
 
     def on_message_begin(self) -> None:
         if len(self.pipeline) >= MAX_PIPELINED:
@@ -105,7 +105,7 @@ class Connection(HttpToolsProtocol):
     def on_headers_complete(self) -> None:
         if len(self.headers) > MAX_HEADERS:
             raise HeadTooLargeError(f"the request has {len(self.headers)} headers; this server takes {MAX_HEADERS}")
-        if self._fed > MAX_HEAD_BYTES:  # there may be a body in that
+        if self._fed > MAX_HEAD_BYTES:  # the bytes may include a body, so measure the head alone
             size = len(self.url) + sum(len(name) + len(value) + 4 for name, value in self.headers)
             if size > MAX_HEAD_BYTES:
                 raise _too_large()
@@ -119,7 +119,7 @@ class Connection(HttpToolsProtocol):
         super().on_headers_complete()
         self._has_asked = True
         self._reading = _BODY
-        self.headers = []  # trailers are not the headers that the request was let in with
+        self.headers = []  # the parser adds trailers here, and they must not join the headers that were checked
 
     def on_body(self, body: bytes) -> None:
         self._body += len(body)
@@ -133,7 +133,7 @@ class Connection(HttpToolsProtocol):
         super().on_message_complete()
 
     def on_response_complete(self) -> None:
-        """As uvicorn's, but for its timer: the door knows how long a connection may be idle."""
+        """Do as uvicorn does, but set no timer: the door limits how long a connection may be idle."""
         self.server_state.total_requests += 1
         if not self.transport.is_closing():
             self.flow.resume_reading()
@@ -163,15 +163,15 @@ class Connection(HttpToolsProtocol):
                 self._refuse(InvalidInputError(f"not HTTP/1.1: {error}"))
                 return
             data = rest
-        # Chunk sizes, extensions and trailers are not counted by anybody else.
+        # Chunk sizes, extensions and trailers have no other limit.
         if self._fed > MAX_HEAD_BYTES + 2 * self._body:
             in_body = self._reading == _BODY
             self._refuse(InvalidInputError("the chunks are larger than their data") if in_body else _too_large())
 
     def _head_without_offer(self) -> bytes:
-        """The head again, but for the offer to go on in another protocol (WebSocket, h2c of Java's clients).
+        """Return the head without its offer to change to another protocol (WebSocket, or h2c from Java's clients).
 
-        None is taken up, and the parser reads no body of a request that bears one.
+        Offers are ignored, but the parser would not read the body of a request that has one.
         """
         lines = [b"%b %b HTTP/%b" % (self.parser.get_method(), self.url, self.parser.get_http_version().encode())]
         for name, value in self.headers:
@@ -183,14 +183,14 @@ class Connection(HttpToolsProtocol):
         return b"\r\n".join([*lines, b"\r\n"])
 
     def _take_host_of_target(self) -> None:
-        """The target is an absolute URL: its host, and not that of the header, is the one that is asked (RFC 9112)."""
+        """Replace the header Host by the host of the request's target, an absolute URL (RFC 9112)."""
         target = httptools.parse_url(self.url)
         if target.host:
             host = b"%b:%d" % (target.host, target.port) if target.port else target.host
             self.headers[:] = [*(header for header in self.headers if header[0] != b"host"), (b"host", host)]
 
     def _refuse(self, error: MlopsError) -> None:
-        """Read no more. Requests that came whole before this are answered first."""
+        """Read no more, and answer with `error`; if the answer to an earlier request is under way, end after that."""
         self._deaf = True
         self._door.refused()
         if self._running() and self._reading != _BODY:
@@ -202,7 +202,7 @@ class Connection(HttpToolsProtocol):
 
     def _answer(self, error: MlopsError) -> None:
         if self._running():
-            self.cycle.disconnected = True  # for what the application may still say of it
+            self.cycle.disconnected = True  # so that nothing of the application's answer is sent any more
             self.cycle.message_event.set()
         response = error_response(error)
         head = [STATUS_LINE[response.status_code], b"connection: close\r\n"]
@@ -214,11 +214,11 @@ class Connection(HttpToolsProtocol):
         return self._has_asked and not self.cycle.response_complete and not self.cycle.disconnected
 
     def _answering_early(self) -> bool:
-        """The answer to what is being read has begun, or that to a request before it has not."""
+        """Return whether `error` cannot be the next answer: that to this body has begun, or one before it is due."""
         return self._reading == _BODY and (self.cycle.response_started or bool(self.pipeline))
 
     def _settle(self) -> None:
-        """Wait in the queue of what is awaited now."""
+        """Put this connection in the door's queue for the event that it waits for now."""
         door, running = self._door, self._running()
         if self._is_lost:
             return

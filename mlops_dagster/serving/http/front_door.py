@@ -1,6 +1,6 @@
-"""The front door of one process: how many callers it bears at a time, for how long, and who goes when it is full.
+"""The front door of one process: limits the number of connections and their times, and ends some when it is full.
 
-Callers that have not sent a whole request are nobody's customers yet: all of this is decided before any token is read.
+All of this is decided before any token is read, as a caller that has not sent a whole request has shown none.
 """
 
 import resource
@@ -13,19 +13,19 @@ from mlops_dagster.settings import Settings
 
 SWEEP_SECONDS = 0.25
 
-# Descriptors of a worker that are not connections: databases, the log, artifacts while they are loaded.
+# Descriptors that a worker needs for other things: databases, the log, artifacts while they are loaded.
 _SPARE_DESCRIPTORS = 256
 _ENOUGH_DESCRIPTORS = 65_536
 
-# Shares of the connections, beyond which those of a phase go first when there is no place left. Newcomers have a share,
-# so that many idle connections do not keep them out, and a small one, so that they drive out nobody else.
+# Shares of the connections: when the door is full, phases with more than their share lose connections first. New ones
+# have a share, so that many idle ones do not keep them out, and a small one, so that they drive out no others.
 _NEW_SHARE = 8
 _TRANSFER_SHARE = 2
 
 
 @dataclass(frozen=True, slots=True)
 class Limits:
-    """What one process bears; times in seconds."""
+    """The limits of one process; times are in seconds."""
 
     head_seconds: float
     body_seconds: float
@@ -35,7 +35,7 @@ class Limits:
 
     @staticmethod
     def of(settings: Settings) -> "Limits":
-        """The settings, with no more connections than this process may have descriptors."""
+        """Return the limits of `settings`, with no more connections than this process may have descriptors."""
         descriptors, _ = resource.getrlimit(resource.RLIMIT_NOFILE)
         bearable = max(descriptors - _SPARE_DESCRIPTORS, descriptors // 2)
         return Limits(
@@ -48,7 +48,7 @@ class Limits:
 
 
 class Queue:
-    """Connections in one phase, those that entered it first at the front: they are the first to be late, and to go."""
+    """Connections in one phase, the oldest at the front: it is the first to be late, and the first to be ended."""
 
     def __init__(self, seconds: float, share: int) -> None:
         self.seconds = seconds
@@ -63,33 +63,33 @@ class Queue:
 
 
 class Caller(Protocol):
-    """A connection, as the door knows it."""
+    """A connection as the door sees it."""
 
     queue: Queue | None
-    """Where it waits; None while a request of it is being answered, which nothing here interrupts."""
+    """The queue in which the connection waits; None while its request is being answered, which the door never stops."""
     held: int
-    """Bytes in memory for what has not arrived whole, or is not taken."""
+    """Bytes in memory of a body that has not arrived completely, or of an answer that the client has not taken."""
 
     def drop(self, error: MlopsError, *, at_once: bool = False) -> None:
-        """Leave the queue, and end: with `error` as the answer if one is owed. `at_once` its place is needed."""
+        """Leave the queue and end, with `error` as the answer if one is due; `at_once` if the place is needed now."""
 
 
 class FrontDoor:
-    """Keeps the connections of one event loop in queues by what is awaited of them.
+    """The connections of one event loop, in queues by the event that they wait for.
 
-    `now` is the loop's time in seconds; `dropped` is told a word for each connection that is ended.
+    `now` returns the loop's time in seconds; `dropped` is called with the reason for each connection that is ended.
     """
 
     def __init__(self, limits: Limits, now: Callable[[], float], dropped: Callable[[str], None]) -> None:
         new = limits.connections // _NEW_SHARE
         self.silent = Queue(limits.idle_seconds, new)
-        """Nothing has come yet."""
+        """Connections that have sent nothing yet."""
         self.heads = Queue(limits.head_seconds, new)
-        """A head has begun."""
+        """Connections that have begun to send a head."""
         self.transfers = Queue(limits.body_seconds, limits.connections // _TRANSFER_SHARE)
-        """A body has begun, or an answer is not taken."""
+        """Connections that have begun to send a body, or do not take their answer."""
         self.idle = Queue(limits.idle_seconds, 0)
-        """The last request is answered."""
+        """Connections whose last request is answered."""
         self._queues = (self.silent, self.heads, self.transfers, self.idle)
         self._limits = limits
         self._now = now
@@ -97,7 +97,7 @@ class FrontDoor:
         self._held = 0
 
     def place(self, caller: Caller, queue: Queue | None, held: int = 0) -> None:
-        """Put a caller where it belongs now. Who stays in its queue keeps its place there."""
+        """Move a caller to `queue`, or keep its place if it is there already; it holds `held` bytes now."""
         if caller.queue is not queue:
             if caller.queue is not None:
                 caller.queue.since.pop(caller, None)
@@ -110,23 +110,23 @@ class FrontDoor:
             self._make_memory()
 
     def has_place(self, connections: int) -> bool:
-        """Whether one more may come: there is a place, or somebody's who may go."""
+        """Return whether one more connection may come: there is a place, or a connection that can be ended for it."""
         return connections < self._limits.connections or self._first_to_go() is not None
 
     def make_place(self, connections: int) -> None:
-        """End one connection if there are more than there may be."""
+        """End one connection if there are more than the limit."""
         if connections > self._limits.connections:
             self.drop_one()
 
     def drop_one(self) -> None:
-        """End the connection that is to go first, if any may."""
+        """End the first connection that may be ended, if there is one."""
         caller = self._first_to_go()
         if caller is not None:
             self._dropped("full")
             caller.drop(OverloadedError("there are too many connections; try again in a moment"), at_once=True)
 
     def sweep(self) -> None:
-        """End those that are late."""
+        """End the connections that have waited longer than their queue allows."""
         now = self._now()
         for queue in self._queues:
             while queue.since and now - queue.since[queue.first()] > queue.seconds:
@@ -135,14 +135,14 @@ class FrontDoor:
                 queue.first().drop(late)
 
     def refused(self) -> None:
-        """Take note of a connection that ends for what it sent."""
+        """Count a connection that ends because it sent something malformed."""
         self._dropped("malformed")
 
     def _first_to_go(self) -> Caller | None:
         return next((queue.first() for queue in self._queues if len(queue) > queue.share), None)
 
     def _make_memory(self) -> None:
-        """Of those that hold their share at least, the one that has for longest not come to an end goes first."""
+        """End connections until the held bytes are within the limit: the oldest that holds an average share or more."""
         while self._held > self._limits.unfinished_bytes:
             callers = self.transfers.since
             first = next(caller for caller in callers if caller.held * len(callers) >= self._held)
@@ -151,7 +151,7 @@ class FrontDoor:
 
 
 def raise_descriptor_limit() -> None:
-    """Let this process and its children have as many descriptors as the system allows them."""
+    """Raise the limit of descriptors of this process and its children to what the system allows, at most 65,536."""
     soft, hard = resource.getrlimit(resource.RLIMIT_NOFILE)
     wanted = _ENOUGH_DESCRIPTORS if hard == resource.RLIM_INFINITY else min(hard, _ENOUGH_DESCRIPTORS)
     if soft != resource.RLIM_INFINITY and soft < wanted:

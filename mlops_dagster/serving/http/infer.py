@@ -1,4 +1,4 @@
-"""The route of inference, plain ASGI: it is called thousands of times a second."""
+"""The route of inference, in plain ASGI because it is called thousands of times a second."""
 
 import re
 
@@ -18,7 +18,7 @@ _PATH = re.compile(r"/v2/models/(?P<model>[^/]+)(?:/versions/(?P<version>[^/]+))
 
 
 class Inference:
-    """The endpoint, for the path parameters `model` and perhaps `version`."""
+    """The endpoint of inference, for the path parameters `model` and, optionally, `version`."""
 
     def __init__(self, plane: DataPlane, access: Access, tracing: Tracing, max_body_bytes: int) -> None:
         self._plane = plane
@@ -53,7 +53,7 @@ class Inference:
 
 
 class InferFastPath:
-    """Leads inference past the router and what stands before it; everything else is for `others`."""
+    """Middleware that takes inference past the router and all other middleware; other requests go to `others`."""
 
     def __init__(self, others: ASGIApp, inference: Inference) -> None:
         self._others = others

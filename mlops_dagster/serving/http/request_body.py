@@ -1,4 +1,4 @@
-"""The body of a request, read no further than is allowed."""
+"""Reading of request bodies, within a limit."""
 
 import zlib
 
@@ -8,17 +8,17 @@ from mlops_dagster.errors import InvalidInputError, TooLargeError
 from mlops_dagster.serving.protocol.request_parameters import Headers
 from mlops_dagster.serving.protocol.tensors import shown
 
-# How zlib is told what is before the compressed data.
+# zlib's codes for the header that precedes the compressed data.
 _CONTAINERS = {"gzip": 16 + zlib.MAX_WBITS, "x-gzip": 16 + zlib.MAX_WBITS, "deflate": zlib.MAX_WBITS}
 _PIECE = 64 * 1024
 _MOST_MEMBERS = 1_000  # of a gzip stream: each costs the same, even if there is nothing in it
 
 
 async def read_body(headers: Headers, receive: Receive, limit: int) -> bytes:
-    """The whole body, uncompressed; never more than `limit` bytes are in memory.
+    """Return the whole body, uncompressed; never more than `limit` bytes of it are in memory.
 
-    Raises TooLargeError, as soon as that shows; InvalidInputError if it ends too early or is not compressed as the
-    header Content-Encoding says.
+    Raises TooLargeError as soon as the body turns out to be larger; InvalidInputError if it ends too early, or is not
+    compressed as the header Content-Encoding says.
     """
     announced = headers.get(b"content-length", b"")
     if announced.isdigit() and (len(announced) > 18 or int(announced) > limit):

@@ -1,4 +1,4 @@
-"""Answers in JSON, those for errors among them."""
+"""Answers in JSON, and answers for errors."""
 
 import orjson
 from starlette.responses import Response
@@ -9,12 +9,12 @@ from mlops_dagster.serving.protocol.tensors import Json
 
 
 def to_json(content: Json, status: int = 200) -> Response:
-    """`content` as the body."""
+    """Return an answer with `content` as its JSON body."""
     return Response(orjson.dumps(content), status_code=status, media_type="application/json")
 
 
 def error_response(error: MlopsError) -> Response:
-    """The answer for an error of the project's own tree."""
+    """Return the answer to a request that failed with `error`."""
     status = status_of(error)
     response = to_json({"error": error.message, "code": error.code}, status)
     if status == 401:

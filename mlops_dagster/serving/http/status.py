@@ -1,4 +1,4 @@
-"""HTTP's numbers for the errors of the project."""
+"""HTTP status codes of the project's errors."""
 
 from mlops_dagster.errors import (
     ConflictError,
@@ -19,7 +19,7 @@ from mlops_dagster.errors import (
     UnsupportedContentError,
 )
 
-# First match wins. What is not here is the server's own failure.
+# The first match wins. Any other error is the server's own failure: 500.
 STATUS: tuple[tuple[type[MlopsError], int], ...] = (
     (UnauthenticatedError, 401),
     (ForbiddenError, 403),
@@ -40,5 +40,5 @@ STATUS: tuple[tuple[type[MlopsError], int], ...] = (
 
 
 def status_of(error: MlopsError) -> int:
-    """The status code of an answer that tells of `error`."""
+    """Return the status code of an answer that reports `error`."""
     return next((status for kind, status in STATUS if isinstance(error, kind)), 500)

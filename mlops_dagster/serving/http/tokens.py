@@ -1,4 +1,4 @@
-"""Bearer tokens: who may ask the data plane for what. Kept as hashes, in one file of the home."""
+"""Bearer tokens of the data plane and their scopes, kept as hashes in one file of the home."""
 
 import fcntl
 import hashlib
@@ -22,12 +22,12 @@ if TYPE_CHECKING:
     from pydantic import TypeAdapter
 
 _NAME = re.compile(r"[A-Za-z0-9][A-Za-z0-9._@-]{0,99}")
-# Finds a token that somebody has published by mistake.
+# By this prefix a scanner finds a token that was published by mistake.
 _PREFIX = "mlops_"
 
 
 class Scope(StrEnum):
-    """What a token is for. Whoever has any of them may read metadata and metrics."""
+    """A kind of request that a token allows; any scope allows the reading of metadata and metrics."""
 
     INFER = "infer"
     FEEDBACK = "feedback"
@@ -36,12 +36,12 @@ class Scope(StrEnum):
 
 @dataclass(frozen=True)
 class Token:
-    """What is kept of a token; the token itself is with its owner only."""
+    """The record of a token; the token itself is known to its owner only."""
 
     name: str
     scopes: tuple[Scope, ...]
     sha256: str
-    """Of the token: 256 random bits need no slower hash."""
+    """The hash of the token: 256 random bits need no slower one."""
     created_at: datetime
     created_by: str
 
@@ -53,7 +53,7 @@ class TokenFile:
         self._path = path
 
     def read(self) -> tuple[Token, ...] | None:
-        """The tokens, or None where nobody has made one yet. Raises CorruptedError, StorageError."""
+        """Return the tokens, or None if no token was ever made. Raises CorruptedError, StorageError."""
         from pydantic import ValidationError
 
         try:
@@ -69,7 +69,7 @@ class TokenFile:
             ) from error
 
     def state(self) -> tuple[int, int, int] | None:
-        """Another value after each change."""
+        """Return a value that changes with each change of the file; None without a file. Raises StorageError."""
         try:
             found = self._path.stat()
         except FileNotFoundError:
@@ -79,7 +79,7 @@ class TokenFile:
         return found.st_ino, found.st_mtime_ns, found.st_size
 
     def create(self, name: str, scopes: Sequence[Scope], *, at: datetime, by: str) -> str:
-        """A new token, shown only now. Raises InvalidInputError, ConflictError for a name that is taken."""
+        """Make and return a new token, which is not kept. Raises InvalidInputError; ConflictError for a taken name."""
         if not _NAME.fullmatch(name):
             raise InvalidInputError(f"{name!r} cannot name a token: use letters, digits, '.', '_', '@' and '-'")
         if not scopes:
@@ -99,7 +99,7 @@ class TokenFile:
         return secret
 
     def revoke(self, name: str) -> None:
-        """Forget a token; raises NotFoundError."""
+        """Remove a token; raises NotFoundError."""
         with self._changing() as tokens:
             left = [token for token in tokens if token.name != name]
             if len(left) == len(tokens):
@@ -108,7 +108,7 @@ class TokenFile:
 
     @contextmanager
     def _changing(self) -> Iterator[tuple[Token, ...]]:
-        """The tokens, while nobody else changes them."""
+        """Hold the lock of the file, and give the tokens, which no other process changes meanwhile."""
         try:
             self._path.parent.mkdir(parents=True, exist_ok=True)
             with self._path.with_suffix(".lock").open("w") as lock:
@@ -127,11 +127,11 @@ class TokenFile:
             file.flush()
             os.fsync(file.fileno())
         unfinished.replace(self._path)
-        sync(self._path.parent)  # what was revoked stays so
+        sync(self._path.parent)  # after a loss of power, too, a revoked token stays revoked
 
 
 def find(tokens: Sequence[Token], secret: str) -> Token | None:
-    """The token that `secret` is; takes as long for a wrong one."""
+    """Return the token whose secret this is, else None; a wrong secret takes as long as a right one."""
     wanted, found = _hash(secret), None
     for token in tokens:
         if hmac.compare_digest(token.sha256, wanted):

@@ -1,1 +1,1 @@
-"""The path of a request: routing, batching, scoring, and the shadows beside it."""
+"""The path of a request: routing, batching, scoring, and the scoring of its copies by shadows."""

@@ -1,4 +1,4 @@
-"""Threads for work that may hang: who waits for it gives up, and what comes next goes on."""
+"""A worker thread whose current job can be abandoned after a timeout; a new thread takes over the queue."""
 
 import logging
 import threading
@@ -14,11 +14,11 @@ Work = Callable[[], None]
 
 logger = logging.getLogger(__name__)
 
-MOST_STUCK = 3  # a thread that hangs cannot be ended: with so many of them, nothing more is tried
+MOST_STUCK = 3  # a thread that hangs cannot be ended: with so many of them, no more work is tried
 
 
 class AbandonableWorker:
-    """One piece of work after the other, in a thread of its own."""
+    """A worker thread that does one piece of work after the other, and leaves one that hangs to a thread given up."""
 
     def __init__(self, name: str) -> None:
         self._name = name
@@ -26,13 +26,13 @@ class AbandonableWorker:
         self._begin()
 
     def start(self, work: Callable[[], Outcome], late: Callable[[], Outcome], done: Callable[[Outcome], None]) -> Work:
-        """Call `done` with the outcome of `work`, both in the lane; neither may raise.
+        """Call `done` with the outcome of `work`, both in the worker's thread; neither may raise.
 
         Returns a function that gives up: unless `work` has ended by then, `done(late())` is called in its place, in a
-        new thread, and what comes of `work` after all is dropped. While several pieces of work hang, that is done at
-        once.
+        new thread, and a later outcome of `work` is dropped. While MOST_STUCK threads hang, `done(late())` is called
+        without trying `work`.
         """
-        taken = threading.Lock()  # by whoever is first to have an outcome
+        taken = threading.Lock()  # taken by the first outcome, that of `work` or of `late`
 
         def run(to_run: Callable[[], Outcome]) -> None:
             outcome = to_run()
@@ -52,7 +52,7 @@ class AbandonableWorker:
         return len(self._stuck) >= MOST_STUCK
 
     def _leave(self) -> None:
-        """Leave the thread to what it is at; when that ends, it ends."""
+        """Begin a new thread; the old one ends once its current work does."""
         self._stuck.append(self._thread)
         self._end()
         self._begin()
@@ -62,15 +62,15 @@ class AbandonableWorker:
         self._works = works
         self._thread = threading.Thread(target=_run, args=(works,), name=self._name, daemon=True)
         self._thread.start()
-        self._end = weakref.finalize(self, works.put, None)  # nobody holds the lane any more
+        self._end = weakref.finalize(self, works.put, None)  # ends the thread when this object is freed
 
 
 def _run(works: "SimpleQueue[Work | None]") -> None:
-    # OpenMP's threads spin while they wait for each other: twice the CPU for no time gained on such small batches.
+    # OpenMP's threads spin while they wait for each other: twice the CPU, and no faster on such small batches.
     threadpool_limits(1)
     while (work := works.get()) is not None:
         try:
             work()
-        except BaseException:  # a thread that ends would leave all that waits in it
-            logger.exception("work in a lane raised, as none may")
-        del work  # it holds the lane, which nobody else may hold any more
+        except BaseException:  # if the thread ended, all work that waits would be lost
+            logger.exception("work in a worker thread raised, which it must not")
+        del work  # it may hold the last reference to the AbandonableWorker, which must be freed

@@ -1,4 +1,4 @@
-"""Many requests, one piece of work: scoring 64 rows costs about what scoring one costs."""
+"""Batches of requests: scoring 64 rows costs about as much as scoring one."""
 
 import asyncio
 from collections.abc import Callable, Sequence
@@ -13,17 +13,17 @@ Outcome = TypeVar("Outcome")
 Result = TypeVar("Result")
 
 MAX_BATCH = 512
-# Between two batches, as a share of what the first one took: callers that wait for an answer before they ask again
-# then come into the next batch together, and not in two halves that cost as much each as the whole.
+# The pause between two batches, as a share of the first one's time: callers that wait for an answer before they ask
+# again then come into the next batch together, and not in two halves that cost as much each as the whole.
 PAUSE = 0.25
 
 
 class Batcher(Generic[Job, Outcome, Result]):
-    """Collects the jobs of a burst, and those that come while a batch is at work.
+    """A collector of the jobs of a burst, and of those that come while a batch is being scored.
 
-    A batch is scored and then settled, in the lane. Both give one outcome per job; what they raise is the outcome of
-    all. Scoring that takes longer than `patience` seconds is given up, with `late` as the outcome. `told` is called
-    with the number of jobs that wait when a batch ends.
+    A batch is scored by `score` and then settled by `settle`, both in the thread of `lane`. Both return one outcome per
+    job; if one raises, its error is the outcome of all. Scoring that takes longer than `patience` seconds is given up,
+    with `late` as the outcome. `told` is called with the number of jobs that wait when a batch ends.
     """
 
     def __init__(
@@ -45,7 +45,7 @@ class Batcher(Generic[Job, Outcome, Result]):
         self._busy = False
 
     async def submit(self, job: Job) -> Result:
-        """Wait for the result of `job`; raises what `work` returned or raised for it."""
+        """Wait for the result of `job` and return it; raises the error that `score` or `settle` gave for the job."""
         loop = asyncio.get_running_loop()
         future: asyncio.Future[Result] = loop.create_future()
         self._waiting.append((job, future))
@@ -55,7 +55,7 @@ class Batcher(Generic[Job, Outcome, Result]):
         return await future
 
     def _gather(self, seen: int) -> None:
-        """Start once a turn of the loop has brought nothing more: requests come in bursts, as their answers do."""
+        """Start a batch once a turn of the loop brings no more jobs: requests come in bursts, as their answers do."""
         if seen < len(self._waiting) < MAX_BATCH:
             asyncio.get_running_loop().call_soon(self._gather, len(self._waiting))
         else:
@@ -109,12 +109,12 @@ class Batcher(Generic[Job, Outcome, Result]):
 
 
 def _as_exception(error: BaseException) -> Exception:
-    """The error, for whoever waits: what is no Exception would end the lane, and nobody would be answered."""
+    """Return `error`, or a ModelFailedError for one that is not an Exception, which would end the worker's thread."""
     return error if isinstance(error, Exception) else ModelFailedError(f"the batch broke off: {type(error).__name__}")
 
 
 def score_together(model: LoadedModel, requests: Sequence[Columns]) -> list[Scores | ModelFailedError]:
-    """Score many requests as one; of a batch that fails, halves are tried until the bad request stands alone."""
+    """Score many requests as one; if that fails, score halves, until the error is that of a single request."""
     sizes = [len(next(iter(columns.values()))) for columns in requests]
     together = {name: [value for columns in requests for value in columns[name]] for name in model.schema.names}
     try:

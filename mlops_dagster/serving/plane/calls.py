@@ -1,4 +1,4 @@
-"""A request on its way, and the records that are kept of it."""
+"""A request while it is processed, and the records that are kept of it."""
 
 from collections.abc import Mapping
 from dataclasses import dataclass, field
@@ -7,7 +7,7 @@ from functools import cached_property
 from typing import NamedTuple, TypedDict
 
 from mlops_dagster.errors import MlopsError, ModelTimeoutError, OnHoldError
-from mlops_dagster.predictions import Answered, PredictionRecord, Role, speaking_row, unit_of
+from mlops_dagster.predictions import Answered, PredictionRecord, Refusal, Role, speaking_row, unit_of
 from mlops_dagster.serving.deployed.deployments import InForce
 from mlops_dagster.serving.deployed.loaded_model import Columns, LoadedModel, Scores
 from mlops_dagster.serving.http.status import status_of
@@ -16,17 +16,17 @@ from mlops_dagster.serving.telemetry.tracing import TraceContext, Traced
 
 NO_COLUMNS: Columns = {}
 
-# Of a refused request so much is kept: enough to see what is wrong, too little to fill the disk with.
+# Bytes of a refused request that are kept: enough to see what is wrong, too little to fill the disk with.
 RAW_BYTES = 64 * 1024
 
 
 @dataclass(frozen=True)
 class InferenceRequestContext:
-    """One request and the version that is to answer it."""
+    """A request, and the version that is to answer it."""
 
     id: str
     name: str
-    """Unique among all requests, whatever `id` its client chose."""
+    """The request's own id, unique among all requests, while `id` may have been chosen by the client."""
     in_force: InForce
     request: InferRequest
     inputs: Mapping[str, Column]
@@ -39,7 +39,7 @@ class InferenceRequestContext:
 
     @cached_property
     def speaker(self) -> int:
-        """The row that is evidence for its request; -1 while no versions are compared."""
+        """The row of the request that counts as evidence; -1 while no versions are compared."""
         deployment = self.in_force.deployment
         if deployment.canary is None and not deployment.shadows:
             return -1
@@ -47,13 +47,13 @@ class InferenceRequestContext:
 
     @cached_property
     def unit(self) -> str:
-        """What that row is evidence of."""
+        """The unit of evidence of the row `speaker`."""
         columns = {name: column.values for name, column in self.inputs.items()}
         return unit_of(self.in_force.trial, self.request.routing_key, columns, self.speaker, self.event_time)
 
     @property
     def prediction_ids(self) -> list[str]:
-        """One a row; of a single row it is the id of the request."""
+        """The ids of the predictions, one a row; for a single row it is the id of the request."""
         if self.request.rows == 1:
             return [self.id]
         return [f"{self.id}/{row}" for row in range(self.request.rows)]
@@ -61,21 +61,21 @@ class InferenceRequestContext:
 
 @dataclass(frozen=True, slots=True)
 class ScoringTask:
-    """One version's part in a call: what it is given, or why it is given nothing."""
+    """One version's part in a request: the columns that it scores, or the reason why it gets none."""
 
     version: LoadedModel
     role: Role
     weight: float
     columns: Columns
     refusal: MlopsError | None = None
-    """The version's own schema refuses what another version accepts: its failure, not the client's."""
+    """Set if the version's schema refuses what another version accepts: the version's failure, not the client's."""
     beside: Answered | None = None
-    """Off the response path: the answer that this is compared with."""
+    """The answer that this scoring is compared with; None on the response path."""
 
 
 @dataclass(frozen=True, slots=True)
 class RejectedRequest:
-    """A request that no version was given: by the client's mistake, or since the model is on hold."""
+    """A request that no version scores, for a mistake of the client or because the model is on hold."""
 
     id: str
     name: str
@@ -88,28 +88,33 @@ class RejectedRequest:
     error: MlopsError
     body: bytes
     was_read: bool
-    """So far that its id and routing key are known; else nobody could find whose it is, and its body is not kept."""
+    """Whether its id and routing key could be read; if not, its sender could not be found, and its body is not kept."""
     trace: TraceContext
     columns: Columns = field(default_factory=dict)
-    """What the champion would have been given, but for the hold."""
+    """The columns that the champion would have scored if the model were not on hold."""
+
+    @property
+    def status(self) -> Refusal:
+        """The word for this refusal in log, traces and metrics."""
+        return "held" if isinstance(self.error, OnHoldError) else "rejected"
 
 
 class ScoringResult(NamedTuple):
-    """What one version made of a request, and from when to when its batch was scored (`time.perf_counter()`)."""
+    """A version's scores of a request, or its error, and the begin and end of its batch by `time.perf_counter()`."""
 
     result: Scores | MlopsError
     began: float | None = None
-    """None if it never was."""
+    """None if the batch was not scored, or was given up."""
     ended: float | None = None
 
     @property
     def seconds(self) -> float:
-        """How long scoring took."""
+        """The duration of the scoring; 0 if there was none."""
         return 0.0 if self.began is None or self.ended is None else self.ended - self.began
 
 
 def timed_out(version: LoadedModel, patience: float) -> ScoringResult:
-    """The outcome for a version that hangs."""
+    """Return the result of a version that has not answered within `patience` seconds."""
     return ScoringResult(ModelTimeoutError(f"version {version.version} has not answered within {patience:g} s"))
 
 
@@ -120,7 +125,7 @@ def scored(
     process: str,
     answered_at: float | None = None,
 ) -> list[PredictionRecord]:
-    """The records of one version's scoring of a call, one a row; `answered_at` is for the version that answers it."""
+    """Return the records of a version's scoring of a request, one a row; `answered_at` if that version answers it."""
     deployment = call.in_force.deployment
     scores = None if isinstance(outcome.result, MlopsError) else outcome.result
     phases = _phases(call, outcome, answered_at)
@@ -156,7 +161,7 @@ def scored(
 
 
 def traced(call: InferenceRequestContext, outcome: ScoringResult, answered_at: float, batch: int) -> Traced:
-    """What is told of an answered call, if its trace is sampled."""
+    """Return the trace of an answered request, whose trace is sampled; `batch` requests were scored together."""
     error = outcome.result if isinstance(outcome.result, MlopsError) else None
     return Traced(
         call.trace,
@@ -179,7 +184,7 @@ def traced_rejection(rejection: RejectedRequest) -> Traced:
         model=rejection.model,
         version=rejection.version,
         role="none",
-        status="rejected",
+        status=rejection.status,
         error=rejection.error.code,
         http_status=status_of(rejection.error),
         rows=0,
@@ -200,7 +205,7 @@ class _Phases(TypedDict):
 
 
 def _phases(call: InferenceRequestContext, outcome: ScoringResult, answered_at: float | None) -> _Phases:
-    """Off the response path there is but inference, and that is the latency."""
+    """Return the latency and its phases; off the response path inference is the only phase, and the latency."""
     began, ended = outcome.began, outcome.ended
     inference = None if began is None or ended is None else _ms(began, ended)
     if answered_at is None:
@@ -218,7 +223,7 @@ def _ms(since: float, until: float) -> float:
 
 
 def rejected(rejection: RejectedRequest, process: str) -> list[PredictionRecord]:
-    """The records of a request that was refused: one, or one for each row that was read."""
+    """Return the records of a refused request: one for each row that was read, or a single one."""
     rows = max(map(len, rejection.columns.values()), default=1)
     return [
         PredictionRecord(
@@ -233,7 +238,7 @@ def rejected(rejection: RejectedRequest, process: str) -> list[PredictionRecord]
             key=rejection.key,
             event_time=rejection.event_time,
             received_at=rejection.received_at,
-            status="held" if isinstance(rejection.error, OnHoldError) else "rejected",
+            status=rejection.status,
             error=str(rejection.error) if rejection.was_read else rejection.error.code,
             features={name: values[row] for name, values in rejection.columns.items()},
             prediction=None,

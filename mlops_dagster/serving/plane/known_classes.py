@@ -1,4 +1,4 @@
-"""Which labels can be true of a model: a label that is no class of it is a mistake of its sender, and no evidence."""
+"""The classes of models: a label that is not a class of its model is a mistake of its sender, and not evidence."""
 
 from collections.abc import Collection, Sequence
 
@@ -10,9 +10,9 @@ _SHOWN = 10
 
 
 class KnownClasses:
-    """The classes of all versions that any worker here ever loaded: a label may be of an answer of each of them.
+    """The classes of all versions that any worker of this home ever loaded: labels may be for answers of any of them.
 
-    May be asked from any thread.
+    Its methods may be called from any thread.
     """
 
     def __init__(self, last_known: RegistryCache) -> None:
@@ -20,12 +20,12 @@ class KnownClasses:
         self._by_version: dict[tuple[str, str], frozenset[str]] = {}
 
     def of(self, model: str) -> frozenset[str]:
-        """Every class of a model, none if no version of it was loaded yet. Raises StorageError."""
+        """Return every class of a model; none if no version of the model was loaded yet. Raises StorageError."""
         classes = (self._of_version(model, version) for version in self._last_known.versions(model))
         return frozenset().union(*classes)
 
     def _of_version(self, model: str, version: str) -> frozenset[str]:
-        """A version never changes its schema, so each is read once."""
+        """Return the classes of a version, which are read once, as a version never changes its schema."""
         key = (model, version)
         if key not in self._by_version:
             noted = self._last_known.version(model, version)
@@ -35,7 +35,7 @@ class KnownClasses:
 
 
 def check_labels(model: str, labels: Sequence[str], classes: Collection[str]) -> None:
-    """Raise InvalidLabelsError if any of the labels of a batch is no class; with no class known, all are taken."""
+    """Raise InvalidLabelsError if a label of a batch is not among `classes`; if these are empty, take all labels."""
     wrong = [label for label in labels if label not in classes]
     if not classes or not wrong:
         return
@@ -47,7 +47,7 @@ def check_labels(model: str, labels: Sequence[str], classes: Collection[str]) ->
 
 
 def _some(names: Collection[str]) -> str:
-    """The first ten, each short and without control characters, and how many more there are.
+    """Return the first ten names, each short and without control characters, and the number of the others.
 
     >>> _some(["late", "a\\0b"])
     "'late', 'a\\\\x00b'"

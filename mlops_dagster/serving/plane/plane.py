@@ -1,4 +1,4 @@
-"""The data plane without HTTP: what becomes of a request, and the work beside the requests."""
+"""The data plane without HTTP: inference, refused requests, and feedback."""
 
 import asyncio
 import time
@@ -45,7 +45,7 @@ WALL = SystemClock()
 
 
 class DataPlane:
-    """Answers requests. Its methods are called from one event loop."""
+    """The data plane of one worker, which answers requests; its methods are called from one event loop."""
 
     def __init__(
         self,
@@ -78,7 +78,7 @@ class DataPlane:
     async def infer(
         self, model: str, body: bytes, version: str | None, headers: Headers, trace: TraceContext
     ) -> Answer:
-        """The answer to an infer request, as soon as its record is durable.
+        """Return the answer to an infer request, as soon as its record is durable.
 
         Raises InvalidInputError (recorded as rejected), OnHoldError (as held), ModelFailedError (as failed),
         NotFoundError, StorageError.
@@ -143,9 +143,9 @@ class DataPlane:
     async def feedback(
         self, model: str, labels: Sequence[tuple[str, str, datetime | None]], actor: str | None
     ) -> FeedbackResult:
-        """Record labels as (prediction id, label, when it became known, or None for now), sent by `actor`.
+        """Record labels, all or none, as (prediction id, label, time it became known, or None for now), from `actor`.
 
-        All of them or none. Raises NotFoundError, and InvalidLabelsError if one is no class of the model.
+        Raises NotFoundError, and InvalidLabelsError if a label is not a class of the model.
         """
         in_force = self._deployments.get(model)
         await self._check_labels(in_force, [label for _, label, _ in labels])
@@ -161,7 +161,7 @@ class DataPlane:
         if in_force.classes.issuperset(labels):
             return
         model = in_force.deployment.model
-        # Of a version that was asked for by name, or of a champion of before.
+        # The label may be a class of a version that was asked for by name, or of a former champion.
         classes = in_force.classes | await asyncio.to_thread(self._classes.of, model)
         try:
             check_labels(model, labels, classes)
@@ -180,7 +180,7 @@ class DataPlane:
         return self._at(request.event_time)
 
     def _at(self, time: datetime | None) -> datetime:
-        """`time`, which a replayed clock then has reached; None is now."""
+        """Return `time`, to which a replayed clock is advanced; the clock's time for None."""
         clock = self._stores.clock
         if time is None:
             return clock.now()
@@ -189,8 +189,8 @@ class DataPlane:
         return time
 
     def _new_id(self) -> str:
-        """Unique by the name of the process, without the system call of a random one."""
-        return f"{self._process}-{next(self._ids):08x}"  # of one width: their order is that of their making
+        """Return a new id, unique by the name of the process, which spares the system call of a random one."""
+        return f"{self._process}-{next(self._ids):08x}"  # of one width: ids sort in the order in which they were made
 
     async def _route(
         self, in_force: InForce, request: InferRequest, name: str, version: str | None
@@ -210,9 +210,9 @@ class DataPlane:
         return route, in_force.versions[route.version]
 
     def _guard(self, in_force: InForce, route: Route, loaded: LoadedModel, inputs: Mapping[str, Column]) -> None:
-        """Hold the rows against the champion's training data: then no request fares otherwise in the other arm.
+        """Check the rows by the champion's guard, so that both arms refuse the same requests.
 
-        Only who was asked for by name goes by its own.
+        A version that was asked for by name has its own guard. Raises UnlikeTrainingError if the policy is to reject.
         """
         deployment = in_force.deployment
         policy = deployment.guard
@@ -228,7 +228,7 @@ class DataPlane:
             raise UnlikeTrainingError(f"unlike the training data of {deployment.model} {judge.version}: {told}")
 
     def _batcher(self, model: str, version: LoadedModel) -> Batcher[InferenceRequestContext, ScoringResult, Answer]:
-        """The batches of one version, in a lane of their own: a slow version makes no other wait."""
+        """Return the batcher of a version, which has a separate thread: a slow version makes no other one wait."""
         batcher = self._batchers.get(version)
         if batcher is None:
             batcher = self._batchers[version] = Batcher(
@@ -243,9 +243,9 @@ class DataPlane:
 
 
 def _unanswered(in_force: InForce, request: InferRequest, version: str | None) -> Columns:
-    """What the champion would have been given, were it not on hold: by these rows it is seen when that can end.
+    """Return the columns that the champion would have scored but for the hold; they show when the hold can end.
 
-    Nothing of requests that the split would not answer, and of those that the champion's schema refuses.
+    No columns for requests for a named version or arm, and for requests that the champion's schema refuses.
     """
     champion = in_force.versions.get(in_force.deployment.champion or "")
     if champion is None or version or request.version or request.arm:

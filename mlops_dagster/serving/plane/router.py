@@ -1,4 +1,4 @@
-"""Which version answers a request: a function of the deployment and the routing key."""
+"""The router: chooses the version that answers a request, as a function of the deployment and the routing key."""
 
 from hashlib import blake2b
 from typing import NamedTuple
@@ -9,7 +9,7 @@ from mlops_dagster.registry import Deployment
 
 
 class Route(NamedTuple):
-    """The version that answers, in which role, and how likely it was to be the one."""
+    """The version that answers, its role, and the probability with which it was chosen."""
 
     version: str
     role: Role
@@ -17,10 +17,10 @@ class Route(NamedTuple):
 
 
 def choose(deployment: Deployment, key: str) -> Route:
-    """Deal `key` to the canary with probability `canary_weight`, else to the champion.
+    """Return the route of `key`: to the canary with probability `canary_weight`, else to the champion.
 
-    A key stays in its arm while the salt stays; a higher weight moves keys to the canary and none back.
-    Raises VersionNotFoundError where there is no champion.
+    A key stays in its arm while the salt stays; a higher weight moves keys to the canary, and none back.
+    Raises VersionNotFoundError if the model has no champion.
     """
     if deployment.canary is not None and position(deployment.salt, key) < deployment.canary_weight:
         return Route(deployment.canary, "canary", deployment.canary_weight)
@@ -32,7 +32,7 @@ def choose(deployment: Deployment, key: str) -> Route:
 
 
 def position(salt: str, key: str) -> float:
-    """Where a key lies in [0, 1): uniform over keys, and dealt anew with each salt.
+    """Return the position of a key in [0, 1): uniform over keys, and independent for each salt.
 
     >>> position("first rollout", "customer 7") == position("first rollout", "customer 7")
     True
@@ -40,5 +40,5 @@ def position(salt: str, key: str) -> float:
     False
     """
     digest = blake2b(key.encode(), digest_size=8, key=blake2b(salt.encode(), digest_size=16).digest()).digest()
-    # The top 53 bits: all that a float in [0, 1) can tell apart.
+    # The top 53 bits: as many as a float in [0, 1) can hold.
     return (int.from_bytes(digest, "big") >> 11) / 2**53

@@ -1,4 +1,4 @@
-"""The work of a batch: score it, record it durably, and only then let go of the answers."""
+"""The work of a batch: it is scored, recorded durably, and only then answered."""
 
 import time
 from collections import defaultdict
@@ -26,7 +26,10 @@ from mlops_dagster.serving.upkeep.unsettled import Unsettled
 
 
 class Scorer:
-    """Scores for one process. What settles returns when its records are durable; StorageError if they cannot be."""
+    """The scorer of one process. `settle`, `reject` and `settle_tasks` return when their records are durable.
+
+    They raise StorageError if the records cannot be written.
+    """
 
     def __init__(self, process: str, spool: Spool, telemetry: Telemetry, tracing: Tracing, patience: float) -> None:
         self._process = process
@@ -39,18 +42,18 @@ class Scorer:
         )
 
     def close(self) -> None:
-        """Finish what waits off the response path."""
+        """Finish the scorings that wait off the response path."""
         self.off_path.close()
         self._unsettled.close()
 
     def score(self, calls: Sequence[InferenceRequestContext]) -> list[ScoringResult]:
-        """Score calls that one version answers."""
+        """Score requests that one version answers."""
         return _outcomes([call.scoring for call in calls])
 
     def settle(
         self, calls: Sequence[InferenceRequestContext], outcomes: Sequence[ScoringResult]
     ) -> list[Answer | MlopsError]:
-        """Record what became of them; returns the answers."""
+        """Record the results of requests durably, offer the requests to `off_path`, and return the answers."""
         answers = [_answer(call, outcome) for call, outcome in zip(calls, outcomes, strict=True)]
         now = time.perf_counter()
         self._spool.append(
@@ -69,21 +72,21 @@ class Scorer:
         return answers
 
     def reject(self, rejections: Sequence[RejectedRequest], _outcomes: Sequence[None]) -> list[None]:
-        """Record requests that are refused."""
+        """Record refused requests."""
         self._spool.append([record for rejection in rejections for record in rejected(rejection, self._process)])
         for rejection in rejections:
             arm = self._telemetry.arm(rejection.model, rejection.version, "none")
             if rejection.trace.sampled:
                 self._tracing.record(traced_rejection(rejection))
-            arm.rejected([rejection.latency_ms / 1000], [rejection.error.code])
+            arm.refused(rejection.status, [rejection.latency_ms / 1000], [rejection.error.code])
         return [None] * len(rejections)
 
     def score_tasks(self, tasks: Sequence[Task]) -> list[ScoringResult]:
-        """Score beside the answers, for one version."""
+        """Score the tasks of one version off the response path."""
         return _outcomes([scoring for _, scoring in tasks])
 
     def settle_tasks(self, tasks: Sequence[Task], outcomes: Sequence[ScoringResult]) -> None:
-        """Record what became of them."""
+        """Record the results of tasks."""
         records = [
             record
             for (call, scoring), outcome in zip(tasks, outcomes, strict=True)
@@ -93,7 +96,7 @@ class Scorer:
         self._count(tasks, outcomes, [outcome.seconds for outcome in outcomes])
 
     def _count(self, tasks: Sequence[Task], outcomes: Sequence[ScoringResult], seconds: Sequence[float]) -> None:
-        """Tell the telemetry of one version's batch, arm by arm: nearly always there is one."""
+        """Count one version's batch in the telemetry, by arm: nearly always there is only one."""
         arms: defaultdict[tuple[str, str, str], list[int]] = defaultdict(list)
         for index, (call, scoring) in enumerate(tasks):
             arms[call.in_force.deployment.model, scoring.version.version, scoring.role].append(index)
@@ -129,7 +132,7 @@ def _answer(call: InferenceRequestContext, outcome: ScoringResult) -> Answer | M
 
 
 def _outcomes(scorings: Sequence[ScoringTask]) -> list[ScoringResult]:
-    """Score what one version is to score; what its own schema refuses has failed already."""
+    """Score the tasks of one version; a task with a refusal gets that as its result."""
     began = time.perf_counter()
     accepted = [scoring.columns for scoring in scorings if scoring.refusal is None]
     results = iter(score_together(scorings[0].version, accepted) if accepted else ())

@@ -1,4 +1,4 @@
-"""The other arm and the shadows score the same requests, off the response path."""
+"""Scoring off the response path: shadows, and the other arm of a canary, score the same requests."""
 
 import logging
 import threading
@@ -22,15 +22,16 @@ Task = tuple[InferenceRequestContext, ScoringTask]
 # Some seconds of traffic, and some tens of megabytes.
 MAX_WAITING = 20_000
 MAX_BATCH = 512
-# Nobody waits for these: they are scored many at a time, for a fraction of the cost.
+# No caller waits for these scorings: they are gathered into large batches, at a fraction of the cost.
 LINGER_SECONDS = 0.5
 
 
 class ShadowScorer:
-    """A bounded queue and one thread that works through it; what does not fit is left out, and counted.
+    """A bounded queue of scorings, and one thread that does them; those that do not fit are left out and counted.
 
-    `score` and `settle` are of one version at a time; `shed` records how many rows were left out, of which arm.
-    `waiting` is told how many rows wait now (1), of which arm, or wait no more (-1): scored, or recorded as left out.
+    `score` and `settle` get tasks of one version at a time; `shed` records the number of rows left out, by arm.
+    `waiting` is called with rows by arm, and 1 if they wait now, or -1 if they wait no more: they were scored, or
+    recorded as left out.
     """
 
     def __init__(
@@ -60,7 +61,7 @@ class ShadowScorer:
         self._thread.start()
 
     def offer(self, answered: Sequence[tuple[InferenceRequestContext, Answered]]) -> None:
-        """Queue what other versions are to score of calls that were answered, each with its answer."""
+        """Queue the scorings of other versions for requests that were answered, each given with its answer."""
         tasks = [(call, scoring) for call, beside in answered for scoring in others(call, beside)]
         if not tasks:
             return
@@ -75,7 +76,7 @@ class ShadowScorer:
             self._note_waiting(_rows(tasks[room:]), -1)
 
     def drain(self) -> None:
-        """Return once all that was offered before the call is done."""
+        """Return once all scorings that were offered before the call are done."""
         with self._changed:
             offered = self._offered
             self._hurried = True
@@ -83,7 +84,7 @@ class ShadowScorer:
             self._changed.wait_for(lambda: self._done >= offered)
 
     def close(self) -> None:
-        """Finish the queue."""
+        """Finish the queue, and end the thread."""
         with self._changed:
             self._stopping = True
             self._changed.notify_all()
@@ -106,7 +107,7 @@ class ShadowScorer:
                 for version, tasks in by_version.items():
                     self._work(version, tasks)
                 self._tell_what_was_left_out()
-            except BaseException as error:  # a thread that ends would leave all that comes after, and who waits for it
+            except BaseException as error:  # if the thread ended, later tasks and waiting callers would hang
                 self._telemetry.failed("off path")
                 logger.error("scorings off the response path are lost: %s", type(error).__name__)
             finally:
@@ -116,7 +117,7 @@ class ShadowScorer:
                     self._changed.notify_all()
 
     def _work(self, version: LoadedModel, tasks: list[Task]) -> None:
-        """Have a version score its tasks, in its lane; one that hangs keeps the others waiting for `patience` only."""
+        """Have a version score its tasks in its thread; if it hangs, the other versions wait for `patience` seconds."""
         lane = self._lanes.get(version)
         if lane is None:
             lane = self._lanes[version] = AbandonableWorker(f"beside: {version.version}")
@@ -159,7 +160,7 @@ class ShadowScorer:
         try:
             self._record_shed([ShedRecord(*arm, rows) for arm, rows in left_out.items()])
         except MlopsError:
-            logger.exception("what was left out off the response path is recorded later")
+            logger.exception("scorings that were left out off the response path are recorded later")
             with self._changed:
                 self._left_out.update(left_out)
         else:
@@ -176,9 +177,9 @@ def _rows(tasks: Sequence[Task]) -> Counter[Arm]:
 
 
 def others(call: InferenceRequestContext, beside: Answered) -> list[ScoringTask]:
-    """The scorings of a call beside its answer: the other arm (for the share that is paired) and every shadow.
+    """Return the scorings of a request in addition to its answer: by every shadow and, for a share, the other arm.
 
-    A request for a version by name is left out of all comparisons.
+    A request for a version by name is left out of all comparisons, and has none.
     """
     deployment, versions = call.in_force.deployment, call.in_force.versions
     if call.scoring.role not in ("champion", "canary"):

@@ -1,7 +1,7 @@
-"""Which versions a worker is loading or scoring, kept where its death does not wipe it out.
+"""Marks of the versions that a worker is loading or scoring, in a file that outlives the worker.
 
 A worker marks a byte of a shared file before a version runs, and clears it afterwards: two writes to memory a batch.
-The supervisor reads the file when the worker has died, beside what faulthandler wrote of the thread that crashed.
+When the worker has died, the supervisor reads the file, and faulthandler's dump of the thread that crashed.
 """
 
 import mmap
@@ -16,24 +16,24 @@ from typing import Final
 import orjson
 
 SLOTS: Final = 1 << 16
-"""Pairs of a version and a thread; beyond them nothing is marked."""
+"""The number of pairs of a version and a thread that can be marked; further pairs are not."""
 _CRASHED: Final = re.compile(r"^Current thread 0x([0-9a-f]+) ", re.MULTILINE)
 
 
 @dataclass(frozen=True, slots=True)
 class Work:
-    """A version that a thread was at when the worker died."""
+    """A version that a thread was loading or scoring when the worker died."""
 
     model: str
     version: str
     trial: str
-    """Name of the file that remembers its trial."""
+    """The name of the file that keeps the report of its trial."""
     thread: int
-    """As `threading.get_ident` has it."""
+    """The thread's number from `threading.get_ident`."""
 
 
 class Marks:
-    """A worker's side: gives out the mark of a version. Without a file nothing is marked."""
+    """The marks of one worker; without a file nothing is marked."""
 
     def __init__(self, file: Path | None) -> None:
         self._given = 0
@@ -46,13 +46,13 @@ class Marks:
                 self._bytes = mmap.mmap(opened.fileno(), SLOTS)
 
     def of(self, model: str, version: str, trial: str) -> AbstractContextManager[object]:
-        """The mark of a version: to be entered, by any thread, while the version is loaded or scores."""
+        """Return the mark of a version, which any thread holds while it loads the version or scores with it."""
         if self._bytes is None:
             return nullcontext()
         return _Mark(self._bytes, lambda thread: self._slot(Work(model, version, trial, thread)))
 
     def _slot(self, work: Work) -> int:
-        """A byte of its own for a version and thread; the last one is for all that come too late."""
+        """Return the byte of a version and thread; all pairs that find no other byte share the last one."""
         with self._giving:
             slot = self._given
             if slot < SLOTS - 1:
@@ -79,12 +79,12 @@ class _Mark:
 
 
 def traces(folder: Path, process: str) -> tuple[Path, Path]:
-    """The files that a worker leaves behind: what faulthandler writes when it crashes, and its marks."""
+    """Return the files that a worker leaves behind: faulthandler's dump if it crashes, and its marks."""
     return folder / f"{process}.crash", folder / f"{process}.work"
 
 
 def at_work(file: Path) -> list[Work]:
-    """What a worker that has died was at; nothing if it has marked nothing."""
+    """Return what a dead worker was loading or scoring, by its file of marks; empty if it has marked nothing."""
     try:
         names, marks = file.with_suffix(".names").read_bytes().splitlines(), file.read_bytes()
     except OSError:
@@ -93,6 +93,6 @@ def at_work(file: Path) -> list[Work]:
 
 
 def crashed_thread(dump: str) -> int | None:
-    """The thread that crashed, by what faulthandler wrote; None if it is none of Python's."""
+    """Return the thread that crashed, by faulthandler's dump; None if it is not a thread of Python."""
     found = _CRASHED.search(dump)
     return None if found is None else int(found.group(1), 16)

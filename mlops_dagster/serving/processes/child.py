@@ -1,4 +1,4 @@
-"""One process of the data plane, as its supervisor sees it."""
+"""A child process of the data plane, as its supervisor sees it."""
 
 import contextlib
 import logging
@@ -12,19 +12,19 @@ from collections.abc import Mapping, Sequence
 logger = logging.getLogger(__name__)
 
 _FIRST_PAUSE, _LONGEST_PAUSE = 0.1, 10.0
-_HAS_LIVED_SECONDS = 30.0  # whoever lived so long did not die of how it started
+_HAS_LIVED_SECONDS = 30.0  # a process that ran this long did not die of a fault at its start
 _LAST_WORDS_SECONDS = 1.0
 
 
 class Child:
-    """Started afresh, never forked: nothing of the parent's memory or locks is in it."""
+    """A child process, started afresh and never forked, so that it has nothing of the parent's memory or locks."""
 
     def __init__(
         self, name: str, command: Sequence[str], descriptors: Sequence[int], environment: Mapping[str, str]
     ) -> None:
         self.name = name
         self.process: str | None = None
-        """How the prediction log calls it, once it has given a sign of life."""
+        """The name of the process in the prediction log; None until its first sign of life."""
         self.restarts = 0
         self._command = [sys.executable, "-m", *command]
         self._descriptors = descriptors
@@ -34,7 +34,7 @@ class Child:
         self._due_at: float | None = None
         self._pause = 0.0
         self.killed = False
-        """By `kill`, since it was started last."""
+        """Whether `kill` was called since the last start."""
 
     @property
     def pid(self) -> int | None:
@@ -52,24 +52,24 @@ class Child:
         )
 
     def ended(self) -> int | None:
-        """Its exit code; None while it runs."""
+        """Return the exit code of the process; None while it runs."""
         return self._popen.poll() if self._popen is not None else None
 
     def lives(self, process: str) -> None:
-        """It gave a sign of life."""
+        """Note a sign of life of the process, which is called `process` in the prediction log."""
         self.process = process
         self._heard_at = time.monotonic()
 
     def is_silent(self, seconds: float) -> bool:
-        """It lived, and has given no sign of that for so long."""
+        """Return whether the process runs, but has given no sign of life for `seconds` since an earlier one."""
         return self.process is not None and self.ended() is None and time.monotonic() - self._heard_at > seconds
 
     def died_just_now(self) -> bool:
-        """It has ended, and `restart_if_due` was not called for that yet."""
+        """Return whether the process has ended, and `restart_if_due` was not called for that yet."""
         return self.ended() is not None and self._due_at is None
 
     def restart_if_due(self, code: int) -> None:
-        """Start it again: soon after its first death, later and later if it dies at once each time."""
+        """Start the process again once its pause is over; the pause doubles each time if the process dies quickly."""
         now = time.monotonic()
         if self._due_at is None:
             quick = now - self._started_at < _HAS_LIVED_SECONDS
@@ -85,7 +85,7 @@ class Child:
             self.start()
 
     def kill(self, reason: str) -> None:
-        """End it at once; first it tells what each of its threads is doing."""
+        """End the process at once, after it has dumped the stacks of its threads."""
         if self._popen is None or self.ended() is not None:
             return
         logger.error("%s (process %d) is killed: %s", self.name, self._popen.pid, reason)
@@ -96,7 +96,7 @@ class Child:
             self.wait(_LAST_WORDS_SECONDS)
 
     def wait(self, seconds: float | None) -> bool:
-        """Whether it ended within that time; None is for ever."""
+        """Wait for the end of the process, up to `seconds` (None: for ever); return whether it has ended."""
         if self._popen is not None:
             with contextlib.suppress(subprocess.TimeoutExpired):
                 self._popen.wait(None if seconds is None else max(seconds, 0.0))

@@ -1,7 +1,7 @@
-"""Who is to blame for the death of a worker: pure.
+"""Rules that find the version to blame for the death of a worker; pure.
 
 A version that is taken out wrongly costs a rollout; one that is left in costs every model its answers. So a crash in a
-version's own thread, or while it alone was at work, is proof. Where several were at work, two deaths are.
+version's own thread, or while no other version was at work, is proof. If several were at work, it takes two deaths.
 """
 
 import signal
@@ -13,8 +13,9 @@ from typing import Final
 from mlops_dagster.serving.processes.at_work import Work
 
 WITHIN_SECONDS: Final = 600.0
-"""Deaths that are further apart have nothing to do with one another."""
+"""Deaths that are further apart are taken for unrelated."""
 SUSPICIONS: Final = 2
+"""The number of deaths that prove a version guilty which was never at work alone."""
 _CRASHES: Final = frozenset(
     {signal.SIGABRT, signal.SIGBUS, signal.SIGFPE, signal.SIGILL, signal.SIGSEGV, signal.SIGSYS, signal.SIGTRAP}
 )
@@ -22,17 +23,17 @@ _CRASHES: Final = frozenset(
 
 @dataclass(frozen=True, slots=True)
 class Death:
-    """How a worker ended that should not have; `at` is in seconds, of any clock."""
+    """The unexpected end of a worker; `at` is in seconds, of any clock."""
 
     at: float
     code: int
-    """Of the process: less than 0 for a signal."""
+    """The exit code of the process: less than 0 for a signal."""
     hung: bool
-    """It was killed because it gave no sign of life."""
+    """Whether the worker was killed because it gave no sign of life."""
     out_of_memory: bool
-    """The kernel has killed processes for want of memory since the last look."""
+    """Whether the kernel has killed processes for lack of memory since the last death."""
     crashed: int | None
-    """The thread that crashed, if it is known."""
+    """The thread that crashed; None if it is not known."""
     work: tuple[Work, ...]
 
     @property
@@ -45,17 +46,17 @@ class Death:
 
 
 def blamed(death: Death) -> tuple[Work, ...]:
-    """Return the versions that may have killed the worker; none if it is known to be something else."""
+    """Return the versions that may have killed the worker; none if it died of another cause."""
     crash = -death.code in _CRASHES and not death.hung
     if not (crash or death.hung or (death.code == -signal.SIGKILL and death.out_of_memory)):
         return ()
     if crash and death.crashed is not None:
         return tuple(work for work in death.work if work.thread == death.crashed)
-    return death.work  # a thread that is none of Python's may work for any of them
+    return death.work  # a thread that is not one of Python's may work for any of them
 
 
 def killers(deaths: Sequence[Death]) -> dict[Work, int]:
-    """Return the versions that are proven to have killed workers by the last of these deaths, and how many."""
+    """Return the versions that the last of these deaths proves guilty, with the number of workers each has killed."""
     last = deaths[-1]
     near = [death for death in deaths if last.at - death.at <= WITHIN_SECONDS]
     suspicions: defaultdict[str, list[bool]] = defaultdict(list)

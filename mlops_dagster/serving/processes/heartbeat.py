@@ -1,4 +1,4 @@
-"""What ties a process of the data plane to its supervisor: it says that it lives, and ends when it is let go."""
+"""Heartbeat and shutdown pipes between a data-plane process and its supervisor."""
 
 import faulthandler
 import logging
@@ -21,9 +21,10 @@ BEAT_SECONDS = 1.0
 
 @dataclass(frozen=True, slots=True)
 class ProcessHeartbeat:
-    """Two pipes to the supervisor, as descriptors; they are named on the command line.
+    """Two pipes to the supervisor, as descriptors, which are given on the command line.
 
-    `held` has nothing to read and ends when the supervisor lets go, or is gone however that came about.
+    `signs` takes signs of life. Nothing is ever written to `held`; it ends when the supervisor lets the process go, or
+    is gone for any reason.
     """
 
     held: int
@@ -33,18 +34,18 @@ class ProcessHeartbeat:
         return [str(self.held), str(self.signs)]
 
     def beat(self, process: str) -> None:
-        """A sign of life. A supervisor that is gone is noticed at the other pipe."""
+        """Send a sign of life; that the supervisor is gone is noticed at the other pipe, not here."""
         try:
             os.write(self.signs, orjson.dumps({"pid": os.getpid(), "process": process}) + b"\n")
         except (BrokenPipeError, BlockingIOError):
-            logger.debug("nobody reads the signs of life")
+            logger.debug("the supervisor does not read the signs of life")
 
     def wait(self) -> None:
-        """Return when the supervisor lets go."""
+        """Return when the supervisor lets this process go, or is gone."""
         os.read(self.held, 1)
 
     def when_let_go(self, then: Callable[[], None]) -> None:
-        """Call `then`, in a thread of its own, when the supervisor lets go."""
+        """Call `then`, in a new thread, when the supervisor lets this process go, or is gone."""
 
         def watch() -> None:
             self.wait()
@@ -54,35 +55,35 @@ class ProcessHeartbeat:
 
 
 class _WithoutSecrets(logging.Formatter):
-    """Lines and tracebacks without passwords: those of other libraries may quote a URL."""
+    """A formatter that hides passwords in lines and tracebacks: those of other libraries may quote a URL."""
 
     def format(self, record: logging.LogRecord) -> str:
         return without_secrets(super().format(record))
 
 
 def log_to_stderr() -> None:
-    """Every process of the data plane says its lines in the same way."""
+    """Log to stderr, in one format for all processes of the data plane."""
     handler = logging.StreamHandler()
     handler.setFormatter(_WithoutSecrets("%(asctime)s %(levelname)s %(process)d %(name)s: %(message)s"))
     logging.basicConfig(level=logging.INFO, handlers=[handler])
 
 
 def child_main(work: Callable[[ProcessHeartbeat, list[str]], None]) -> NoReturn:
-    """Run a process of the data plane: `work` is given its leash and what else stands on the command line.
+    """Run a process of the data plane: `work` gets its heartbeat and the other arguments of the command line.
 
-    It ends at once when `work` is done: threads that hang keep nobody.
+    The process ends at once when `work` is done, even if other threads hang.
     """
     log_to_stderr()
-    faulthandler.enable()  # the supervisor asks a process that hangs where it does, with SIGABRT
+    faulthandler.enable()  # the supervisor sends SIGABRT to a process that hangs, to see where it does
     held, signs, *others = sys.argv[1:]
     code = 0
     try:
         work(ProcessHeartbeat(int(held), int(signs)), others)
     except MlopsError as error:
-        logger.error("%s: %s", error.code, error)  # the reason says it all
+        logger.error("%s: %s", error.code, error)  # no traceback: the reason is enough
         code = 1
     except BaseException:
-        logger.exception("ended by what should not have happened")
+        logger.exception("the process ends because of an unexpected error")
         code = 1
     logging.shutdown()
     sys.stdout.flush()

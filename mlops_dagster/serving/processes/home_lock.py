@@ -1,4 +1,4 @@
-"""One server per home: a lock on a file, which is gone with the process that holds it, however that ends."""
+"""The lock of a home, for one server per home; the lock ends with the process that holds it, even if that is killed."""
 
 import fcntl
 import os
@@ -13,14 +13,14 @@ from mlops_dagster.errors import AlreadyRunningError, StorageError
 from mlops_dagster.settings import Settings
 
 LOCK = "serving.lock"
-"""Its content is for the message to a second server, and stays when the lock is gone."""
+"""The name of the lock's file. Its content is for the message to a second server, and stays when the lock is gone."""
 
 
 @contextmanager
 def only_server(settings: Settings) -> Iterator[None]:
-    """Hold the home, which must be there, until the end of the block.
+    """Hold the lock of the home, which must exist, until the end of the block.
 
-    Raises StorageError, and AlreadyRunningError, which names the process that holds the home and its address.
+    Raises StorageError, and AlreadyRunningError, which names the process that holds the lock, and its address.
     """
     path = settings.home / LOCK
     try:

@@ -1,7 +1,7 @@
-"""After a worker has died: which version has killed it, and that it is loaded no more.
+"""The inquest after the death of a worker: finds the version that killed it, and keeps that from being loaded again.
 
-The verdict is written beside the trials of versions, where each worker looks before it loads one. So it holds at once,
-also while the registry is away, and the worker that is started next tells the registry.
+The verdict is written to the report of the version's trial, which each worker reads before it loads a version. So it
+holds at once, also while the registry is away, and the worker that is started next tells the registry.
 """
 
 import logging
@@ -17,7 +17,7 @@ logger = logging.getLogger(__name__)
 
 
 class Inquest:
-    """Looks into the deaths of workers. `folder` has what they leave behind, `trials` what is known of versions."""
+    """An inquiry into deaths of workers; `folder` has the files that they leave, `trials` the reports of trials."""
 
     def __init__(self, folder: Path, trials: Path) -> None:
         self._folder = folder
@@ -26,7 +26,11 @@ class Inquest:
         self._out_of_memory = _out_of_memory()
 
     def hold(self, worker: str, code: int, *, hung: bool) -> bool:
-        """Blame the versions that the worker died of, if it did; return whether there may be any."""
+        """Blame the versions that may have killed the worker; return whether there are any.
+
+        A version that is proven guilty gets the verdict KILLED; a suspicion is logged. `code` is the exit code, `hung`
+        whether the supervisor killed the worker because it gave no sign of life.
+        """
         death = self._death(worker, code, hung=hung)
         self._deaths = [old for old in self._deaths if death.at - old.at <= WITHIN_SECONDS] + [death]
         proven = killers(self._deaths)
@@ -41,13 +45,13 @@ class Inquest:
         dump, marks = traces(self._folder, worker)
         said = dump.read_text(errors="replace") if dump.exists() else ""
         if said:
-            logger.error("%s was at this when it died:\n%s", worker, said)
+            logger.error("stacks of the threads of %s when it died:\n%s", worker, said)
         before, self._out_of_memory = self._out_of_memory, _out_of_memory()
         death = Death(
             time.monotonic(), code, hung, self._out_of_memory > before, crashed_thread(said), tuple(at_work(marks))
         )
         for file in (dump, marks):
-            file.unlink(missing_ok=True)  # who dies before it has opened them was at nothing
+            file.unlink(missing_ok=True)  # a worker that died before it opened them ran no version
         return death
 
     def _condemn(self, work: Work, deaths: int, death: Death) -> None:
@@ -63,7 +67,7 @@ class Inquest:
 
 
 def _out_of_memory() -> int:
-    """How many processes the kernel has killed for want of memory; 0 where it does not say."""
+    """Return the number of processes that the kernel has killed for lack of memory; 0 if it does not tell."""
     try:
         lines = Path("/proc/vmstat").read_text().splitlines()
     except OSError:  # not Linux

@@ -1,4 +1,4 @@
-"""The data plane as a family of processes: this one starts the others, replaces those that die, and ends them."""
+"""The supervisor of the data plane: the process that starts the others, replaces those that die, and ends them."""
 
 import contextlib
 import errno
@@ -30,19 +30,21 @@ from mlops_dagster.storage.addresses import check_log_address
 logger = logging.getLogger(__name__)
 
 LAST_SHIP_SECONDS = 30
-"""How long the housekeeper may take at the end. What it does not manage waits in the spool for the next one."""
+"""The time that the housekeeper has at the end; entries that it does not ship wait in the spool for the next one."""
 
 _BACKLOG = 2048
 _LOOK_SECONDS = 0.1
-_AFTER_DRAIN_SECONDS = 2.0  # for a worker to end whose requests were given up; then it is killed
-_ADDRESS_SECONDS = 5.0  # for the workers of a supervisor that was killed to let go of the address
+_AFTER_DRAIN_SECONDS = 2.0  # for a worker to end after its requests were given up; then it is killed
+_ADDRESS_SECONDS = 5.0  # for the workers of a killed supervisor to release the address
 
 
 def run(settings: Settings) -> None:
-    """Serve until SIGTERM or SIGINT, then finish what was begun; the address is in `MLOPS_HOME/serving.json` meanwhile.
+    """Serve until SIGTERM or SIGINT, then finish the requests under way.
 
-    Raises HomeNotWritableError, InvalidInputError, RefusedError where strangers could reach it, AlreadyRunningError for
-    a home that is served already, and ServerError for an address that is taken or a worker that cannot start.
+    The address is in `MLOPS_HOME/serving.json` meanwhile.
+    Raises HomeNotWritableError; InvalidInputError; RefusedError where others could reach the data plane without a
+    token; AlreadyRunningError for a home that is served already; and ServerError for an address that is taken or a
+    worker that cannot start.
     """
     if settings.workers > 1 and settings.accept_event_time:
         raise InvalidInputError(
@@ -64,7 +66,7 @@ def run(settings: Settings) -> None:
 
 
 class Supervisor:
-    """Watches over one housekeeper and some workers. Children are held by pipes, so that none outlives it."""
+    """The supervisor of one housekeeper and some workers, which it holds by pipes, so that none of them outlives it."""
 
     def __init__(self, settings: Settings, listener: socket.socket, metrics: Path) -> None:
         self._settings = settings
@@ -73,7 +75,7 @@ class Supervisor:
         self._signs, self._told = os.pipe()
         self._stopping = False
         self._announced: list[str] = []
-        # The workers let go of first: the housekeeper ships what they have answered last.
+        # The workers are let go first: the housekeeper then ships their last answers.
         work, keep = os.pipe(), os.pipe()
         self._holding_workers, self._holding_housekeeper = work[1], keep[1]
         os.set_blocking(self._told, False)  # a process must never wait for its supervisor
@@ -115,10 +117,10 @@ class Supervisor:
     def _stop(self, *_: object) -> None:
         self._stopping = True
         with contextlib.suppress(BlockingIOError):
-            os.write(self._told, b"\n")  # whoever listens for signs of life looks up at once
+            os.write(self._told, b"\n")  # wakes `_hear` at once
 
     def _hear(self, seconds: float) -> None:
-        """Take note of the signs of life that come within that time."""
+        """Take note of the signs of life that arrive within `seconds`."""
         ready, _, _ = select.select([self._signs], [], [], seconds)
         if not ready:
             return
@@ -157,17 +159,17 @@ class Supervisor:
         except OSError as error:
             if not self._announced:
                 raise ServerError(f"cannot write {self._settings.address_path}: {error.strerror}") from error
-            return  # a full disk; it is tried again, and the address has not changed
+            return  # a full disk: the next round tries again, and the old address still holds
         self._announced = processes
         logger.info("serving on %s port %d", host, port)
 
     def _end(self) -> None:
-        """Nobody accepts any more, what is under way ends, and the rest is counted and shipped."""
+        """Stop accepting, wait for requests under way, and then for the housekeeper to count and ship the rest."""
         self._listener.close()
         os.close(self._holding_workers)
         _wait_for(self._workers, self._settings.drain_seconds + _AFTER_DRAIN_SECONDS)
         if self._housekeeper.ended() is not None and self._announced:
-            self._housekeeper.start()  # it died a moment ago: there is something left to do
+            self._housekeeper.start()  # it died a moment ago, and the last entries must be shipped
         os.close(self._holding_housekeeper)
         _wait_for([self._housekeeper], LAST_SHIP_SECONDS)
 
@@ -182,7 +184,7 @@ def _wait_for(children: list[Child], seconds: float) -> None:
 
 @contextmanager
 def listening(settings: Settings) -> Iterator[socket.socket]:
-    """The socket that all workers accept on. Connections wait in its queue until the first worker is there.
+    """Open the socket on which all workers accept; connections wait in its queue until the first worker accepts.
 
     On `::` it takes connections over IPv4 too. Raises ServerError.
     """

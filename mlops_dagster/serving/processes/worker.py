@@ -1,4 +1,4 @@
-"""A process that answers: `python -m mlops_dagster.serving.processes.worker`, started by the supervisor."""
+"""A worker, a process that answers: `python -m mlops_dagster.serving.processes.worker`, started by the supervisor."""
 
 import asyncio
 import faulthandler
@@ -21,22 +21,22 @@ from mlops_dagster.serving.processes.heartbeat import BEAT_SECONDS, ProcessHeart
 from mlops_dagster.serving.telemetry.telemetry import Telemetry
 from mlops_dagster.settings import Settings
 
-# Scoring, logging and answering take turns at the interpreter, and let go of it a hundred times a batch (each tree,
-# each statement): with Python's own 5 ms before one may have it back, they wait for most of the time.
+# The threads of scoring, logging and answering take turns at the interpreter, and release it a hundred times a batch
+# (each tree, each statement): with Python's default of 5 ms until a thread gets it back, they wait most of the time.
 SWITCH_SECONDS = 0.0002
-# A request leaves no cycles behind: the collector need not look after every few of them, as it does with Python's 700.
+# A request leaves no cycles behind, so the collector need not run every few requests, as with Python's default of 700.
 COLLECT_AFTER = (20_000, 20, 50)
 
 
 def work(leash: ProcessHeartbeat, arguments: list[str]) -> None:
-    """Answer until the supervisor lets go, or SIGTERM; then finish what was begun."""
+    """Answer requests until the supervisor lets this process go, or SIGTERM; then finish those under way."""
     name, folder, *numbers = arguments
     descriptor, workers, restarts = map(int, numbers)
     sys.setswitchinterval(SWITCH_SECONDS)
     gc.set_threshold(*COLLECT_AFTER)
     settings = Settings()
     dump, marks = traces(Path(folder), name)
-    faulthandler.enable(dump.open("w"))  # for the supervisor, who looks up which thread crashed
+    faulthandler.enable(dump.open("w"))  # the supervisor reads there which thread crashed
     app = create_app(settings, name=name, marks=marks)
     service = app.state.service
     if restarts:
@@ -52,7 +52,7 @@ def work(leash: ProcessHeartbeat, arguments: list[str]) -> None:
         server_header=False,
         timeout_graceful_shutdown=math.ceil(settings.drain_seconds),
     )
-    # uvicorn raises the signal again when it is done: by then it has done what the signal asks for.
+    # uvicorn raises the signal again after it has shut down, when nothing is left to do.
     for number in (signal.SIGTERM, signal.SIGINT):
         signal.signal(number, lambda *_: None)
     worker = Worker(
@@ -69,7 +69,7 @@ def work(leash: ProcessHeartbeat, arguments: list[str]) -> None:
 
 
 class Worker(uvicorn.Server):
-    """Shares its socket with the other workers, gives signs of life, and ends when the supervisor lets go."""
+    """A uvicorn server that shares its socket with other workers, gives signs of life, and ends when it is let go."""
 
     def __init__(
         self,
@@ -109,13 +109,13 @@ class Worker(uvicorn.Server):
         await super().shutdown(sockets)
 
     def let_go(self) -> None:
-        """End; at once, if it has not answered anything yet."""
+        """End the process after the requests under way, or at once if it has not started to serve."""
         if not self.started:
             os._exit(0)
         self.should_exit = True
 
     def _beat(self) -> None:
-        """From the event loop: where that stands still, nobody is answered."""
+        """Give signs of life from the event loop, as requests are not answered if the loop hangs."""
         self._leash.beat(self._process)
         asyncio.get_running_loop().call_later(BEAT_SECONDS, self._beat)
 

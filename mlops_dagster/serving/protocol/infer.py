@@ -40,9 +40,9 @@ MAX_ROWS = 10_000
 
 
 class InferRequest(NamedTuple):
-    """One request: `columns` by feature name, or one `matrix` of `width` values a row that waits for their names.
+    """An infer request: `columns` by feature name, or a `matrix` of `width` values a row, without feature names yet.
 
-    An only input of [rows, 1] is both, until the schema says whether its name is that of a feature.
+    A single input of [rows, 1] is given as both, until the schema tells whether its name is that of a feature.
     """
 
     id: str | None
@@ -57,10 +57,10 @@ class InferRequest(NamedTuple):
     outputs: tuple[str, ...] = DEFAULT_OUTPUTS
     binary_outputs: frozenset[str] = frozenset()
     parameters: Mapping[str, str | float] = MappingProxyType({})
-    """Those that the answer carries back: texts, numbers and booleans."""
+    """The parameters that the answer returns to the client: texts, numbers and booleans."""
 
     def named_columns(self, schema: ModelSchema) -> Mapping[str, Column]:
-        """The columns; a matrix takes its column names from `schema`, in order. Raises InvalidInputError."""
+        """Return the columns; those of a matrix get the names in `schema`, in order. Raises InvalidInputError."""
         names, width = schema.names, self.width
         if self.matrix is None or not self.columns.keys().isdisjoint(names):
             return self.columns
@@ -71,14 +71,14 @@ class InferRequest(NamedTuple):
 
 
 class Answer(NamedTuple):
-    """The body of an answer; `json_length` is that of its JSON if binary data follows, else None."""
+    """The body of an answer; `json_length` is the length of its JSON if binary data follows, else None."""
 
     body: bytes
     json_length: int | None = None
 
 
 def read_request(body: bytes, headers: Headers, max_rows: int = MAX_ROWS) -> InferRequest:
-    """`decode` with what the headers say; a parameter of the same meaning wins. Raises InvalidInputError."""
+    """Decode a request, with routing key and arm from the headers if no parameter gives them; InvalidInputError."""
     request = decode(body, json_length_of(headers), max_rows)
     key, arm = routing_key_of(headers), arm_of(headers)
     if key is None and arm is None:
@@ -90,9 +90,9 @@ def read_request(body: bytes, headers: Headers, max_rows: int = MAX_ROWS) -> Inf
 
 
 def decode(body: bytes, header_length: int | None = None, max_rows: int = MAX_ROWS) -> InferRequest:
-    """Read the body of an infer request; raises InvalidInputError that says what is wrong in it.
+    """Read the body of an infer request; raises InvalidInputError, which says what is wrong in it.
 
-    With a `header_length`, so many bytes are JSON and binary data follows.
+    With a `header_length`, the first `header_length` bytes are JSON, and binary data follows.
 
     >>> request = decode(b'{"inputs": [{"name": "hour", "shape": [2], "datatype": "INT64", "data": [7, null]}]}')
     >>> request.rows, request.columns["hour"].values
@@ -136,9 +136,9 @@ def encode(
     probabilities: Sequence[Sequence[float]] = (),
     classes: Sequence[str] = (),
 ) -> Answer:
-    """The answer; `id` is the caller's own, or else that of the (first) prediction.
+    """Return the answer to `request`; its `id` is the caller's own, or else that of the (first) prediction.
 
-    `probabilities` has a row for each id and a column for each of `classes`; it is needed only where it was asked for.
+    `probabilities` has a row for each id and a column for each of `classes`; it is needed only if it was asked for.
     """
     outputs: list[dict[str, Json]] = []
     parts: list[bytes] = []
@@ -170,7 +170,7 @@ def encode(
 
 
 def read_object(body: bytes) -> dict[str, Json]:
-    """A JSON object; raises InvalidInputError."""
+    """Return the JSON object in a body; raises InvalidInputError if it holds another value, or no JSON."""
     try:
         content = orjson.loads(body)
     except orjson.JSONDecodeError as error:

@@ -1,4 +1,4 @@
-"""The tensors of a request: each checked against its own shape and datatype, in JSON or as binary data."""
+"""Reading of the tensors of a request, in JSON or as binary data, each checked against its shape and datatype."""
 
 from typing import NamedTuple
 
@@ -22,7 +22,7 @@ class Column(NamedTuple):
 
 
 class Input(NamedTuple):
-    """One tensor. `width` is 0 for a shape of [rows], else the number of values a row."""
+    """A tensor of a request; `width` is 0 for a shape of [rows], else the number of values a row."""
 
     name: str
     rows: int
@@ -31,7 +31,7 @@ class Input(NamedTuple):
 
 
 class Binary:
-    """What follows the JSON: the data of the binary inputs, in their order."""
+    """The binary data that follows the JSON of a body: that of the binary inputs, in their order."""
 
     def __init__(self, body: bytes, header_length: int) -> None:
         if not 0 <= header_length <= len(body):
@@ -51,7 +51,7 @@ class Binary:
 
 
 def read_input(entry: Json, binary: Binary | None, max_rows: int) -> Input:
-    """One of the `inputs` of a request; raises InvalidInputError."""
+    """Read one of the `inputs` of a request; raises InvalidInputError."""
     if type(entry) is not dict or type(name := entry.get("name")) is not str:
         raise InvalidInputError("every input needs a `name`")
     datatype = entry.get("datatype")
@@ -78,7 +78,7 @@ def read_input(entry: Json, binary: Binary | None, max_rows: int) -> Input:
 
 
 def check_parameters(parameters: Json) -> None:
-    """Raises InvalidInputError unless they are an object."""
+    """Raise InvalidInputError unless `parameters` is an object."""
     if type(parameters) is not dict:
         raise InvalidInputError(f"`parameters` must be an object, got {shown(parameters)}")
 
@@ -96,7 +96,7 @@ def _shape(name: str, shape: Json, max_rows: int) -> tuple[int, int]:
 
 
 def _flat(name: str, rows: int, width: int, data: Json) -> list[Json]:
-    """The values row by row: JSON may nest them as the shape says, or not at all."""
+    """Return the values row by row, which JSON may nest as the shape says, or not at all; raises InvalidInputError."""
     if type(data) is not list:
         raise InvalidInputError(f"input {shown(name)} has no list `data`, nor a parameter `binary_data_size`")
     if width and data and type(data[0]) is list:

@@ -1,4 +1,4 @@
-"""What the server says of itself and of a model."""
+"""Metadata of the server and of a model, as Open Inference Protocol v2 describes them."""
 
 from collections.abc import Sequence
 from importlib.metadata import version
@@ -11,12 +11,15 @@ EXTENSIONS = ("binary_tensor_data", "parameters")
 
 
 def describe_server() -> dict[str, Json]:
-    """The metadata of the server."""
+    """Return the metadata of the server."""
     return {"name": "mlops_dagster", "version": version("mlops-dagster"), "extensions": EXTENSIONS}
 
 
 def describe_model(model: str, versions: Sequence[str], schema: ModelSchema) -> dict[str, Json]:
-    """The metadata of a model. An input may be [rows, 1] as well, all of one kind one [rows, features] instead."""
+    """Return the metadata of a model, with an input of [rows] for each feature.
+
+    Requests may also use [rows, 1], or one input of [rows, features] in place of all if the features are of one kind.
+    """
     datatypes = {"numeric": "FP64", "categorical": "BYTES"}
     inputs = [_described(f.name, datatypes[f.kind], [-1]) for f in schema.features]
     outputs = [_described(name, OUTPUTS[name], [-1]) for name in DEFAULT_OUTPUTS]

@@ -1,4 +1,4 @@
-"""What a request asks for beside its inputs: parameters, headers of the same meaning, and outputs."""
+"""Reading of a request's parameters, of headers with the same meaning, and of the requested outputs."""
 
 from collections.abc import Mapping
 from datetime import datetime
@@ -13,17 +13,17 @@ from mlops_dagster.serving.protocol.tensors import Json, shown
 OUTPUTS = {"label": "BYTES", "score": "FP64", "prediction_id": "BYTES", "probabilities": "FP64"}
 DEFAULT_OUTPUTS = ("label", "score", "prediction_id")
 
-# An id names every row of its request in the log: what is longer is no name.
+# The longest text in characters: an id is a part of the name of every row of its request in the log.
 MAX_TEXT = 512
 
 Headers: TypeAlias = Mapping[bytes, bytes]
-"""Of a request, by lower-case name, as ASGI brings them."""
+"""The headers of a request by lower-case name, as ASGI gives them."""
 
 _NONE: Mapping[str, Json] = {}
 
 
 class RequestParameters(TypedDict):
-    """Fields of InferRequest."""
+    """The fields of InferRequest that parameters and outputs set."""
 
     routing_key: str | None
     event_time: datetime | None
@@ -35,7 +35,7 @@ class RequestParameters(TypedDict):
 
 
 def read_options(content: Mapping[str, Json]) -> RequestParameters:
-    """The `parameters` and `outputs` of a request; a parameter that is not known here is let be.
+    """Return the `parameters` and `outputs` of a request; unknown parameters are accepted.
 
     Raises InvalidInputError.
     """
@@ -55,17 +55,20 @@ def read_options(content: Mapping[str, Json]) -> RequestParameters:
 
 
 def routing_key_of(headers: Headers) -> str | None:
-    """The header x-mlops-routing-key; raises InvalidInputError."""
+    """Return the header x-mlops-routing-key, or None; raises InvalidInputError."""
     return _header(headers, b"x-mlops-routing-key")
 
 
 def arm_of(headers: Headers) -> str | None:
-    """The header x-mlops-arm; raises InvalidInputError."""
+    """Return the header x-mlops-arm, or None; raises InvalidInputError."""
     return _arm(_header(headers, b"x-mlops-arm"), "header x-mlops-arm")
 
 
 def json_length_of(headers: Headers) -> int | None:
-    """The header Inference-Header-Content-Length: after so many bytes of JSON comes binary data."""
+    """Return the header Inference-Header-Content-Length, the bytes of JSON before binary data, or None.
+
+    Raises InvalidInputError.
+    """
     length = headers.get(b"inference-header-content-length")
     if length is None or (length.isdigit() and len(length) < 16):
         return None if length is None else int(length)
@@ -73,7 +76,7 @@ def json_length_of(headers: Headers) -> int | None:
 
 
 def optional_text(content: Mapping[str, Json], name: str) -> str | None:
-    """A string of usual length without control characters, or None; raises InvalidInputError."""
+    """Return a text of up to MAX_TEXT characters without control characters, or None; raises InvalidInputError."""
     value = content.get(name)
     if value is None or (type(value) is str and len(value) <= MAX_TEXT and is_plain(value)):
         return value
@@ -83,7 +86,7 @@ def optional_text(content: Mapping[str, Json], name: str) -> str | None:
 
 
 def read_time(text: str) -> datetime:
-    """An ISO 8601 time with a zone; raises InvalidInputError."""
+    """Return the time of an ISO 8601 text with a zone; raises InvalidInputError."""
     try:
         return parse_time(text)
     except (ValueError, OverflowError) as error:
@@ -91,7 +94,7 @@ def read_time(text: str) -> datetime:
 
 
 def _outputs(wanted: Json, *, all_binary: bool) -> tuple[tuple[str, ...], frozenset[str]]:
-    """The names of the outputs, and which of them are to be binary."""
+    """Return the names of the requested outputs, and the names of those that are to be binary."""
     if not wanted:
         return DEFAULT_OUTPUTS, frozenset(DEFAULT_OUTPUTS if all_binary else ())
     if type(wanted) is not list or not all(type(entry) is dict for entry in wanted):

@@ -1,4 +1,4 @@
-"""The values of one tensor, row by row: out of JSON and out of binary data, and into binary data.
+"""Conversion of the values of one tensor, row by row: from JSON, and from and to binary data.
 
 https://github.com/kserve/open-inference-protocol (Tensor Data) and Triton's binary tensor data extension.
 """
@@ -14,7 +14,7 @@ import orjson
 
 from mlops_dagster.errors import InvalidInputError
 
-# What `orjson.loads` may return; the decoder narrows it before anything leaves it.
+# Any value that `orjson.loads` may return; the decoder checks its type before it is used elsewhere.
 Json = Any
 
 Value: TypeAlias = float | str | None
@@ -24,7 +24,7 @@ BINARY = {
     "INT8": "i1", "INT16": "<i2", "INT32": "<i4", "INT64": "<i8",
     "UINT8": "u1", "UINT16": "<u2", "UINT32": "<u4", "UINT64": "<u8",
 }  # fmt: skip
-"""The numeric datatypes, as numpy has them: one after the other, row by row, little-endian."""
+"""The numeric datatypes and their numpy types; binary data is row by row, little-endian."""
 
 DATATYPES = frozenset({*BINARY, "BYTES"})
 
@@ -32,7 +32,7 @@ _NULL = frozenset({NoneType})
 _TYPES = {name: _NULL | ({float, int} if "FP" in name else {bool} if name == "BOOL" else {int}) for name in BINARY}
 _TYPES["BYTES"] = _NULL | {str}
 _RANGES = {name: np.iinfo(dtype) for name, dtype in BINARY.items() if "INT" in name}
-# Such values need no second look, and no conversion.
+# Lists of such values need neither a further check nor a conversion.
 _FLOATS, _TEXTS = {float}, {str}
 _LENGTH = struct.Struct("<I")
 
@@ -41,7 +41,7 @@ _SHORT.maxstring = _SHORT.maxother = _SHORT.maxlong = 80
 
 
 def shown(value: Json) -> str:
-    """A value of somebody else's for a message: whatever its size and depth, it is short.
+    """Return a client's value for a message, shortened if it is large or deeply nested.
 
     >>> shown("late"), len(shown("x" * 1000))
     ("'late'", 80)
@@ -50,7 +50,7 @@ def shown(value: Json) -> str:
 
 
 def from_json(name: str, datatype: str, data: list[Json]) -> list[Value]:
-    """The values of a flat list, numbers as floats; raises InvalidInputError for one that is not of the datatype.
+    """Return the values of a flat list, numbers as floats; raises InvalidInputError for one of another datatype.
 
     >>> from_json("hour", "INT64", [7, None])
     [7.0, None]
@@ -71,7 +71,10 @@ def from_json(name: str, datatype: str, data: list[Json]) -> list[Value]:
 
 
 def from_json_texts(name: str, data: list[Json]) -> tuple[str, list[Value]]:
-    """The datatype and values of texts that are JSON each: how MLServer's pandas codec sends a column of objects."""
+    """Return datatype and values of texts that each hold JSON, as MLServer's pandas codec sends a column of objects.
+
+    Raises InvalidInputError.
+    """
     try:
         values = [orjson.loads(text) for text in data]
     except orjson.JSONDecodeError as error:
@@ -82,7 +85,7 @@ def from_json_texts(name: str, data: list[Json]) -> tuple[str, list[Value]]:
 
 
 def from_binary(name: str, datatype: str, data: bytes, count: int) -> list[Value]:
-    """`count` values; NaN is null. Raises InvalidInputError for more or fewer, and for text that is not UTF-8.
+    """Return `count` values of binary data, NaN as null; InvalidInputError for another number, or text not in UTF-8.
 
     >>> from_binary("hour", "INT16", bytes([7, 0, 1, 1]), 2)
     [7.0, 257.0]
@@ -103,7 +106,7 @@ def from_binary(name: str, datatype: str, data: bytes, count: int) -> list[Value
 
 
 def to_binary(values: Sequence[str] | Sequence[float]) -> bytes:
-    """BYTES of texts, FP64 of numbers.
+    """Return texts as the binary data of BYTES, or numbers as that of FP64.
 
     >>> to_binary(["ab"]), len(to_binary([0.5]))
     (b'\\x02\\x00\\x00\\x00ab', 8)
@@ -123,7 +126,7 @@ def _check_range(name: str, datatype: str, data: list[Json]) -> None:
 
 
 def _texts(name: str, data: bytes, count: int) -> list[Value]:
-    """Each is 4 bytes of its length, then UTF-8."""
+    """Return the texts in binary data: each has 4 bytes for its length, then UTF-8. Raises InvalidInputError."""
     texts: list[Value] = []
     at = 0
     try:

@@ -1,10 +1,13 @@
-"""What is counted of each batch, per model, version and role."""
+"""Metrics of each batch, by model, version and role."""
 
 from bisect import bisect_left
 from collections import Counter as Tally
 from collections.abc import Iterable, Sequence
+from typing import get_args
 
 from prometheus_client import CollectorRegistry, Counter, Histogram
+
+from mlops_dagster.predictions import Refusal, Status
 
 ARM = ("model", "version", "role")
 
@@ -16,11 +19,11 @@ _REQUESTS = (1, 2, 4, 8, 16, 32, 64, 128, 256, 512)
 class BatchHistogram(Histogram):
     """A histogram that takes many values at once: one addition a bucket, not two a value.
 
-    It reaches into the buckets that Histogram keeps; the tests hold it against `observe`.
+    It writes to the private buckets of Histogram; a test compares it with `observe`.
     """
 
     def observe_all(self, values: Sequence[float]) -> None:
-        """As `observe` of each."""
+        """Observe each of the values."""
         self._sum.inc(sum(values))
         bounds = self._upper_bounds
         for bucket, count in Tally([bisect_left(bounds, value) for value in values]).items():
@@ -32,20 +35,28 @@ class ArmMetrics:
 
     def __init__(self, registry: CollectorRegistry) -> None:
         self.requests = Counter(
-            "mlops_requests", "Requests by what became of them", (*ARM, "status"), registry=registry
+            "mlops_requests",
+            "Inference requests by outcome (ok, failed, rejected, held)",
+            (*ARM, "status"),
+            registry=registry,
         )
-        self.errors = Counter("mlops_errors", "Requests that failed, by the error", (*ARM, "code"), registry=registry)
+        self.errors = Counter(
+            "mlops_errors",
+            "Inference requests that failed, were rejected or held, by error",
+            (*ARM, "code"),
+            registry=registry,
+        )
         self.seconds = BatchHistogram(
-            "mlops_request_seconds", "From receipt to the durable record", ARM, buckets=_SECONDS, registry=registry
+            "mlops_request_seconds", "Seconds from receipt to durable record", ARM, buckets=_SECONDS, registry=registry
         )
         self.batch = Histogram(
-            "mlops_batch_requests", "Requests of one role scored together", ARM, buckets=_REQUESTS, registry=registry
+            "mlops_batch_requests", "Requests of one arm scored together", ARM, buckets=_REQUESTS, registry=registry
         )
-        self.outputs = Counter("mlops_outputs", "Rows by the predicted label", (*ARM, "label"), registry=registry)
+        self.outputs = Counter("mlops_outputs", "Rows by predicted label", (*ARM, "label"), registry=registry)
 
 
 class ArmTelemetry:
-    """One version in one role. Told once a batch, off the way of the requests."""
+    """The metrics of one version in one role, updated once a batch, off the event loop of the requests."""
 
     def __init__(self, metrics: ArmMetrics, model: str, version: str, role: str) -> None:
         arm = (model, version, role)
@@ -53,11 +64,11 @@ class ArmTelemetry:
         self._arm = arm
         self._seconds = metrics.seconds.labels(*arm)
         self._batch = metrics.batch.labels(*arm)
-        self._status = {status: metrics.requests.labels(*arm, status) for status in ("ok", "failed", "rejected")}
+        self._status = {status: metrics.requests.labels(*arm, status) for status in get_args(Status)}
         self._outputs: dict[str, Counter] = {}
 
     def answered(self, seconds: Sequence[float], labels: Iterable[str], failures: Sequence[str] = ()) -> None:
-        """A batch was scored: `seconds` of each request, the predicted `labels` of all rows together.
+        """Count a scored batch: the `seconds` of each request, and the predicted `labels` of all rows together.
 
         `failures` are the codes of the errors, one for each request that failed; its seconds are among `seconds`.
         """
@@ -70,12 +81,12 @@ class ArmTelemetry:
         if failures:
             self._failed("failed", failures)
 
-    def rejected(self, seconds: Sequence[float], codes: Sequence[str]) -> None:
-        """Requests that were the clients' mistakes, with the codes of the errors."""
+    def refused(self, status: Refusal, seconds: Sequence[float], codes: Sequence[str]) -> None:
+        """Count requests that no version scored, with the codes of their errors."""
         self._seconds.observe_all(seconds)
-        self._failed("rejected", codes)
+        self._failed(status, codes)
 
-    def _failed(self, status: str, codes: Sequence[str]) -> None:
+    def _failed(self, status: Status, codes: Sequence[str]) -> None:
         self._status[status].inc(len(codes))
         for code, requests in Tally(codes).items():
             self._metrics.errors.labels(*self._arm, code).inc(requests)

@@ -1,4 +1,4 @@
-"""A process among those that share their metrics: its name there, its memory, its CPU."""
+"""The name, memory and CPU time of a process, among those that share a folder of metrics."""
 
 import os
 import resource
@@ -12,15 +12,15 @@ _STATM = Path("/proc/self/statm")
 
 
 def process_name(name: str | None) -> str:
-    """`name`, or the pid for want of one."""
+    """Return `name`, or the pid if there is none."""
     return name or str(os.getpid())
 
 
 def share_files(process: str) -> bool:
-    """Write metrics to files that bear the name `process`; false if the process keeps them to itself.
+    """Name the files of metrics after `process`; return false if metrics are not kept in files that processes share.
 
-    To be called before metrics are made. prometheus_client names the files by pid, which makes three more files with
-    each process that dies and is started again, and every scrape reads them all.
+    Call it before metrics are made. prometheus_client names the files by pid, which adds three files with each process
+    that dies and is started again, and every scrape reads them all.
     """
     if not values.ValueClass._multiprocess:
         return False
@@ -29,17 +29,17 @@ def share_files(process: str) -> bool:
 
 
 def forget(folder: Path, process: str) -> None:
-    """Take away the gauges of a process that has ended; its counters stay. `folder` is PROMETHEUS_MULTIPROC_DIR."""
+    """Remove the gauges of a process that has ended; its counters stay. `folder` is PROMETHEUS_MULTIPROC_DIR."""
     mark_process_dead(process, str(folder))  # type: ignore[no-untyped-call]  # it has no annotations
 
 
 class ProcessMetrics:
-    """prometheus_client's own collector of these knows but the process that is scraped."""
+    """Memory and CPU time of one process; prometheus_client's own collector only knows the process that is scraped."""
 
     def __init__(self, process: str, registry: CollectorRegistry) -> None:
         self._memory = Gauge(
             "mlops_process_resident_memory_bytes",
-            "Memory that the process has in use",
+            "Resident memory of the process",
             ("process",),
             registry=registry,
             multiprocess_mode="livesum",
@@ -51,11 +51,11 @@ class ProcessMetrics:
         self._measuring = threading.Lock()
 
     def measure(self) -> None:
-        """Bring both up to date."""
+        """Bring memory and CPU time up to date."""
         with self._measuring:
             usage = resource.getrusage(resource.RUSAGE_SELF)
             spent = usage.ru_utime + usage.ru_stime
             self._cpu.inc(spent - self._counted)
             self._counted = spent
-        if _STATM.exists():  # Linux only; elsewhere the peak is all that can be had, and it is another number
+        if _STATM.exists():  # Linux only; elsewhere only the peak can be had, which is another number
             self._memory.set(int(_STATM.read_text().split()[1]) * resource.getpagesize())

@@ -1,4 +1,4 @@
-"""Requests as OpenTelemetry's spans. Imports its SDK: import it where it is used."""
+"""Requests as spans of OpenTelemetry. It imports the SDK: import this module only where it is used."""
 
 import os
 import time
@@ -25,7 +25,7 @@ _NO_PARENT = Context()
 
 
 class Few(Sampler):
-    """Samples the first requests of every second. One thread asks."""
+    """A sampler of the first requests of every second; it must be called from one thread."""
 
     PER_SECOND = 10
 
@@ -45,21 +45,21 @@ class Few(Sampler):
 
 
 class Spans:
-    """The sampler and the exporter that the variables of the SDK ask for."""
+    """The sampler and the exporter that the environment variables of the SDK ask for."""
 
     def __init__(self, process: str) -> None:
         named = Resource.create({SERVICE_INSTANCE_ID: process})
         if str(named.attributes.get(SERVICE_NAME, "")).startswith("unknown_service"):
             named = named.merge(Resource({SERVICE_NAME: _SERVICE}))
         self._resource = named
-        # The provider is asked for its reading of the variables, and makes no spans: its own have ids that nobody
-        # knows before, and ours are in the caller's hands before the span begins.
+        # The provider only reads the variables, and makes no spans: the ids of its spans are not known beforehand,
+        # and the caller gets the id of ours before the span begins.
         own = None if os.environ.get(OTEL_TRACES_SAMPLER) else ParentBased(root=Few())
         self._sampler = TracerProvider(sampler=own, resource=named, shutdown_on_exit=False).sampler
         self._exporter = OTLPSpanExporter()
 
     def is_sampled(self, trace_id: str, parent: Parent | None) -> bool:
-        """The sampler's decision."""
+        """Return the sampler's decision on a request of this trace, whose caller's span is `parent`, if any."""
         context = _NO_PARENT
         if parent is not None:
             flags = _SAMPLED if parent.sampled else TraceFlags()
@@ -69,16 +69,16 @@ class Spans:
         return found.decision is Decision.RECORD_AND_SAMPLE
 
     def export(self, batch: Sequence[Traced]) -> bool:
-        """Send requests, each as four spans; false if they did not arrive within the timeout of the exporter."""
+        """Send requests, each as up to four spans; return whether they arrived within the exporter's timeout."""
         spans = [span for traced in batch for span in self._of(traced)]
         return self._exporter.export(spans) is SpanExportResult.SUCCESS
 
     def close(self) -> None:
-        """An export that goes on is tried no more."""
+        """Shut down the exporter; an export under way is not tried again."""
         self._exporter.shutdown()  # type: ignore[no-untyped-call]  # it has no annotations
 
     def _of(self, traced: Traced) -> Iterator[ReadableSpan]:
-        """The span of the request, and one within it for each phase."""
+        """Yield a span for each phase of the request, and then the span of the request, which contains them."""
         ids = traced.context
         trace_id = int(ids.trace_id, 16)
         own = SpanContext(trace_id, int(ids.span_id, 16), is_remote=False, trace_flags=_SAMPLED)

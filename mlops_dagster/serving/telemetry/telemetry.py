@@ -1,8 +1,8 @@
-"""What the data plane tells Prometheus: what was asked and answered, what waits, what fails.
+"""The metrics of the data plane for Prometheus: requests, labels, queues, versions, failures, the spool.
 
 With `PROMETHEUS_MULTIPROC_DIR` set before the process starts, prometheus_client keeps the numbers in files of that
-folder, and every process that shares it answers for all: counters add up and outlive a process, a gauge goes when
-`forget` is told that its process is gone. Without it a process answers for itself.
+folder, and every process that shares the folder gives the metrics of all: counters add up and outlive a process, a
+gauge is removed when `forget` is called for its process. Without the variable a process gives its own metrics.
 """
 
 import threading
@@ -18,18 +18,18 @@ from mlops_dagster.serving.telemetry.arms import ARM, ArmMetrics, ArmTelemetry
 from mlops_dagster.serving.telemetry.process import ProcessMetrics, process_name, share_files
 
 OTHER = "other"
-"""In place of a label that is none of the model's classes: whoever sends labels must not invent time series."""
+"""Counted in place of a label that is not a class of the model: senders of labels must not invent time series."""
 
 
 class Telemetry:
     """The metrics of one process of the data plane.
 
-    `process` names it among those that share a folder ("worker-0", "housekeeper"; by default its pid): no two at a
-    time may have one name, and who starts again under its old name goes on counting where it stopped.
+    `process` names it among those that share a folder ("worker-0", "housekeeper"; by default its pid): two at a time
+    may not have the same name. A process that starts again under its old name continues its counts.
     """
 
     def __init__(self, process: str | None = None) -> None:
-        # They do not exist with several processes, and are series that nobody reads.
+        # The series `..._created` do not exist with several processes, and are not used.
         disable_created_metrics()  # type: ignore[no-untyped-call]  # it has no annotations
         name = process_name(process)
         self._shared = share_files(name)
@@ -41,48 +41,48 @@ class Telemetry:
         version = ("model", "version")
         self._waiting = Gauge(
             "mlops_waiting_requests",
-            "Requests that wait for the next batch, as the last one ended",
+            "Requests that waited for the next batch when the last one ended",
             version,
             registry=registry,
             multiprocess_mode="livesum",
         )
         self._queued = Gauge(
             "mlops_off_path_queue",
-            "Scorings off the response path that wait",
+            "Scorings that wait off the response path",
             registry=registry,
             multiprocess_mode="livesum",
         )
-        self._shed = Counter("mlops_shed", "Scorings off the response path that were left out", ARM, registry=registry)
+        self._shed = Counter("mlops_shed", "Scorings left out off the response path", ARM, registry=registry)
         self._labels = Counter("mlops_labels", "Labels received", ("model", "outcome"), registry=registry)
         self._labels_refused = Counter(
             "mlops_labels_refused",
-            "Labels that are no class of the model; nothing of their batch is recorded",
+            "Labels that are not a class of the model; nothing of their batch is recorded",
             ("model",),
             registry=registry,
         )
         self._waited: set[str] = set()
         self._labels_waiting = Gauge(
             "mlops_labels_waiting",
-            "Labels that wait for the replica that answered",
+            "Labels that wait for the replica that made their prediction",
             ("model",),
             registry=registry,
             multiprocess_mode="mostrecent",
         )
         self._repeated_ids = Counter(
             "mlops_repeated_ids",
-            "Predictions whose id an earlier request of the model had taken: their labels go to that one",
+            "Predictions with the id of an earlier prediction of the model, which gets their labels",
             ("model",),
             registry=registry,
         )
         self._labelled = Counter(
             "mlops_labelled",
-            "Predictions whose label came, by the label and whether it was predicted",
+            "Predictions whose label is known, by label and whether it was predicted",
             (*ARM, "label", "correct"),
             registry=registry,
         )
         self._epoch = Gauge(
             "mlops_deployment_epoch",
-            "Epoch in force, in every worker",
+            "Lowest epoch in force among the workers",
             ("model",),
             registry=registry,
             multiprocess_mode="livemin",
@@ -99,13 +99,13 @@ class Telemetry:
         )
         self._unlike_training = Counter(
             "mlops_unlike_training",
-            "Rows with a value that the training data do not know, whether they were refused for it or not",
+            "Rows with a value unlike the training data, refused or not",
             ("model", "feature", "reason"),
             registry=registry,
         )
         self._tripped = Counter(
             "mlops_fuse_trips",
-            "Canaries, and champions in their watch, that the fuse cut off",
+            "Canaries, and champions in their bake, that the fuse cut off",
             version,
             registry=registry,
         )
@@ -116,14 +116,14 @@ class Telemetry:
         self._traces_lost = Counter("mlops_traces_lost", "Sampled traces that could not be exported", registry=registry)
         self._label_debt = Gauge(
             "mlops_label_debt",
-            "Answers of the last MLOPS_LABEL_DAYS days whose label has not come",
+            "Predictions of the last MLOPS_LABEL_DAYS days without a label",
             ("model",),
             registry=registry,
             multiprocess_mode="mostrecent",
         )
         self._label_debt_age = Gauge(
             "mlops_label_debt_age_seconds",
-            "Age of the oldest of these answers and of the median one",
+            "Age of the oldest and of the median prediction counted in mlops_label_debt",
             ("model", "of"),
             registry=registry,
             multiprocess_mode="mostrecent",
@@ -133,26 +133,28 @@ class Telemetry:
         )
         self._dropped = Counter(
             "mlops_connections_dropped",
-            "Connections ended at the front door: full, late (head, body or idle), memory, malformed",
+            "Connections ended by the front door, by reason: full, late (head, body or idle), memory, malformed",
             ("reason",),
             registry=registry,
         )
         self._spool_entries = self._spool_gauge("entries", "Predictions and labels not yet in the log")
         self._spool_oldest = self._spool_gauge("oldest_seconds", "Age of the oldest entry that is not in the log")
-        self._spool_lost = self._spool_gauge("lost", "Entries that were lost with the spool's file, or a part of it")
+        self._spool_lost = self._spool_gauge("lost", "Entries lost with the spool's file, or with a part of it")
         self._spool_bytes = self._spool_gauge("bytes", "Size of the spool's files")
         self._held_tables: set[str] = set()
         self._held = Gauge(
             "mlops_log_held_entries",
-            "Entries kept in the spool because their table of the log does not take them",
+            "Entries kept in the spool because their table of the log cannot take them",
             ("table",),
             registry=registry,
             multiprocess_mode="mostrecent",
         )
-        self._spool_free = self._spool_gauge("free_bytes", "Room on the disk of the spool: without it nothing answers")
+        self._spool_free = self._spool_gauge(
+            "free_bytes", "Free bytes on the spool's disk; at 0 every request fails with 503"
+        )
 
     def arm(self, model: str, version: str, role: str) -> ArmTelemetry:
-        """What is counted per batch of one version in one role. Cheap to ask for each time."""
+        """Return the metrics of one version in one role, made on the first call; cheap enough to call each time."""
         key = (model, version, role)
         arm = self._arms.get(key)
         if arm is None:
@@ -161,19 +163,19 @@ class Telemetry:
         return arm
 
     def waiting(self, model: str, version: str, requests: int) -> None:
-        """How many requests wait for the next batch of a version; to be told at the end of each."""
+        """Set the number of requests that wait for the next batch of a version, at the end of each batch."""
         self._waiting.labels(model, version).set(requests)
 
     def queued(self, scorings: int) -> None:
-        """How many scorings wait off the response path."""
+        """Set the number of scorings that wait off the response path."""
         self._queued.set(scorings)
 
     def shed(self, model: str, version: str, role: str, scorings: int) -> None:
-        """Scorings off the response path that were left out."""
+        """Count scorings that were left out off the response path."""
         self._shed.labels(model, version, role).inc(scorings)
 
     def labelled(self, model: str, result: FeedbackResult, classes: Collection[str]) -> None:
-        """A batch of labels that came; `classes` are those of the model."""
+        """Count the labels of a batch by outcome, and their predictions by label; `classes` are those of the model."""
         for outcome, count in (
             ("first", result.accepted - result.corrections - result.repeated - result.pending),
             ("correction", result.corrections),
@@ -188,36 +190,36 @@ class Telemetry:
             self._labelled.labels(hit.model, hit.version, hit.role, label, correct).inc(count)
 
     def labels_waiting(self, waiting: Mapping[str, int]) -> None:
-        """How many labels wait for the replica that answered, by model."""
+        """Set the number of labels that wait for the replica that made their prediction, by model."""
         self._waited.update(waiting)
         for model in self._waited:
             self._labels_waiting.labels(model).set(waiting.get(model, 0))
 
     def labels_unmatched(self, model: str, labels: int) -> None:
-        """Labels of ids under which no replica answered."""
+        """Count labels with ids of which no replica knows a prediction."""
         self._labels.labels(model, "unmatched").inc(labels)
 
     def labels_refused(self, model: str, labels: int) -> None:
-        """Labels that are no class of the model."""
+        """Count labels that are not a class of the model."""
         self._labels_refused.labels(model).inc(labels)
 
     def repeated_ids(self, model: str, predictions: int) -> None:
-        """Predictions whose id an earlier request had taken."""
+        """Count predictions with the id of an earlier prediction."""
         self._repeated_ids.labels(model).inc(predictions)
 
     def unlike_training(self, model: str, violations: Iterable[Violation]) -> None:
-        """What the guard found in a request."""
+        """Count the rows of a request that the guard found unlike the training data, by feature and reason."""
         for feature, reason, rows, *_ in violations:
             self._unlike_training.labels(model, feature, reason).inc(rows)
 
     def in_force(self, model: str, epoch: int) -> None:
-        """An epoch came into force, perhaps the first of its model: what is counted of labels begins at 0."""
+        """Set the epoch in force of a model; begin its counts of refused labels and repeated ids at 0 if it is new."""
         self._epoch.labels(model).set(epoch)
         self._labels_refused.labels(model)
         self._repeated_ids.labels(model)
 
     def loaded(self, model: str, version: str, *, ready: bool) -> None:
-        """A load of a version ended."""
+        """Note the end of a version's load; count it as a failure unless the version is `ready`."""
         self._ready.labels(model, version).set(ready)
         if not ready:
             self._load_failures.labels(model, version).inc()
@@ -226,29 +228,29 @@ class Telemetry:
         self._ready.labels(model, version).set(0)
 
     def tripped(self, model: str, version: str) -> None:
-        """The fuse has cut this version off."""
+        """Count a version that the fuse has cut off."""
         self._tripped.labels(model, version).inc()
 
     def restarted(self, role: str) -> None:
         self._restarts.labels(role).inc()
 
     def failed(self, task: str) -> None:
-        """A round of background work failed."""
+        """Count a failed round of background work."""
         self._failures.labels(task).inc()
 
     def traces_lost(self, traces: int) -> None:
         self._traces_lost.inc(traces)
 
     def connected(self, connections: int) -> None:
-        """How many connections are open."""
+        """Set the number of open connections."""
         self._connections.set(connections)
 
     def dropped(self, reason: str) -> None:
-        """The front door has ended a connection."""
+        """Count a connection that the front door has ended for `reason`."""
         self._dropped.labels(reason).inc()
 
     def spooled(self, depth: SpoolDepth, now: datetime) -> None:
-        """How far the log is behind the spool."""
+        """Set the metrics of the spool: entries not in the log, age of the oldest, lost entries, size, free bytes."""
         self._spool_entries.set(depth.entries)
         self._spool_oldest.set((now - depth.oldest).total_seconds() if depth.oldest is not None else 0)
         self._spool_lost.set(depth.lost)
@@ -256,23 +258,23 @@ class Telemetry:
         self._spool_free.set(depth.free_bytes)
 
     def held(self, entries: Mapping[str, int]) -> None:
-        """Entries that are held back, by the table of the log that does not take them."""
+        """Set the number of entries that are kept in the spool, by the table of the log that cannot take them."""
         self._held_tables |= entries.keys()
         for table in self._held_tables:
             self._held.labels(table).set(entries.get(table, 0))
 
     def awaiting_labels(self, model: str, debt: LabelDebt, now: datetime) -> None:
-        """How many answers await their label, and for how long."""
+        """Set the label debt of a model: the number of predictions without a label, and their ages."""
         self._label_debt.labels(model).set(debt.awaiting)
         for of, at in (("oldest", debt.oldest_at), ("median", debt.median_at)):
             self._label_debt_age.labels(model, of).set((now - at).total_seconds() if at is not None else 0)
 
     def measure(self) -> None:
-        """Memory and CPU of this process; to be called every few seconds."""
+        """Measure memory and CPU time of this process; call it every few seconds."""
         self._process.measure()
 
     def exposition(self) -> bytes:
-        """The text format of Prometheus, for all processes that share the folder. Takes some milliseconds."""
+        """Return the metrics of all processes that share the folder as text for Prometheus; takes milliseconds."""
         self.measure()
         registry = self._registry
         if self._shared:
@@ -281,5 +283,5 @@ class Telemetry:
         return generate_latest(registry)
 
     def _spool_gauge(self, name: str, documentation: str) -> Gauge:
-        # Of one spool, whoever looks at it: the newest look holds.
+        # All processes measure the same spool, so the newest value holds.
         return Gauge(f"mlops_spool_{name}", documentation, registry=self._registry, multiprocess_mode="mostrecent")

@@ -1,11 +1,11 @@
-"""Traces of requests, for OpenTelemetry: W3C Trace Context in and out, spans made when all is over.
+"""Traces of requests, for OpenTelemetry: W3C Trace Context in and out, spans made after the answer.
 
 The OpenTelemetry SDK is configured by its own variables (settings.py reads MLOPS_* only). Without
 OTEL_EXPORTER_OTLP_ENDPOINT or OTEL_EXPORTER_OTLP_TRACES_ENDPOINT, or with OTEL_SDK_DISABLED=true or
-OTEL_TRACES_EXPORTER=none, nothing is exported and the SDK is not imported. Besides these, what holds is
+OTEL_TRACES_EXPORTER=none, nothing is exported and the SDK is not imported. The other variables that count are
 OTEL_EXPORTER_OTLP_* (headers, timeout, compression, certificates; OTLP over HTTP), OTEL_TRACES_SAMPLER with its _ARG,
-OTEL_SERVICE_NAME and OTEL_RESOURCE_ATTRIBUTES. Where no sampler is named, the caller's decision holds, and of requests
-without one a few each second are traced: a quiet model shows all, a busy one pays nothing.
+OTEL_SERVICE_NAME and OTEL_RESOURCE_ATTRIBUTES. If no sampler is named, the caller's decision holds, and of requests
+without a caller's decision a few each second are traced: all of a quiet model, and few of a busy one.
 """
 
 import logging
@@ -46,7 +46,7 @@ class TraceContext(NamedTuple):
 
     @property
     def traceparent(self) -> str:
-        """The header that lets the caller find the trace.
+        """The `traceparent` header, by which the caller finds the trace.
 
         >>> TraceContext("0af7651916cd43dd8448eb211c80319c", "b7ad6b7169203331", None, sampled=True).traceparent
         '00-0af7651916cd43dd8448eb211c80319c-b7ad6b7169203331-01'
@@ -55,7 +55,7 @@ class TraceContext(NamedTuple):
 
 
 class Parent(NamedTuple):
-    """What a caller says of itself."""
+    """The caller's span, as its `traceparent` header names it."""
 
     trace_id: str
     span_id: str
@@ -64,9 +64,9 @@ class Parent(NamedTuple):
 
 @dataclass(frozen=True, slots=True)
 class Traced:
-    """A request that is over, after `latency_ms` from `received_at` on.
+    """A finished request for a trace: received at `received_at`, finished `latency_ms` later.
 
-    Its phases follow each other from then on; None where it did not get so far.
+    Its phases follow each other from `received_at` on; a phase that it did not reach is None.
     """
 
     context: TraceContext
@@ -86,9 +86,9 @@ class Traced:
 
 
 class Tracing:
-    """Gives requests their ids, and exports the sampled ones from a thread of its own.
+    """The tracing of one process: it gives requests their ids, and exports the sampled ones from a separate thread.
 
-    Traces that find the queue full, or whose export failed, are lost and counted: nobody waits for them.
+    Traces that find the queue full, or whose export fails, are lost and counted: requests never wait for them.
     """
 
     def __init__(self, process: str, telemetry: Telemetry) -> None:
@@ -103,7 +103,7 @@ class Tracing:
             self._thread.start()
 
     def begin(self, traceparent: str | None) -> TraceContext:
-        """The context of a request that comes with this header; one that breaks W3C's rules counts as none."""
+        """Return the context of a new request with this header; a header that breaks W3C's rules counts as none."""
         ids = os.urandom(24).hex()
         parent = parse(traceparent) if traceparent is not None else None
         trace_id, parent_id = (ids[:32], None) if parent is None else parent[:2]
@@ -111,7 +111,7 @@ class Tracing:
         return TraceContext(trace_id, ids[32:], parent_id, sampled)
 
     def record(self, traced: Traced) -> None:
-        """Export a request, if it is sampled. Returns at once."""
+        """Queue a request for export if it is sampled; return at once."""
         if not traced.context.sampled:
             return
         if len(self._waiting) >= MAX_WAITING:
@@ -122,7 +122,7 @@ class Tracing:
             self._wake.set()
 
     def close(self) -> None:
-        """Export what waits; not for longer than CLOSE_SECONDS, if the receiver is away."""
+        """Export the traces that wait, for at most CLOSE_SECONDS; traces that are not exported by then are lost."""
         if self._thread is None or self._spans is None:
             return
         self._stopping = True
@@ -138,14 +138,14 @@ class Tracing:
         while not last_round:
             self._wake.wait(LINGER_SECONDS)
             self._wake.clear()
-            last_round = self._stopping  # asked before the queue is emptied: what was recorded by then goes out
+            last_round = self._stopping  # read before the queue is emptied: what was recorded by then is exported
             while batch := [self._waiting.popleft() for _ in range(min(BATCH, len(self._waiting)))]:
                 self._export(spans, batch)
 
     def _export(self, spans: "Spans", batch: list[Traced]) -> None:
         try:
             exported = spans.export(batch)
-        except BaseException:  # a thread that ends would export nothing more
+        except BaseException:  # if the thread ended, no more traces would be exported
             logger.exception("a batch of traces could not be exported")
             exported = False
         if not exported:
@@ -153,7 +153,7 @@ class Tracing:
 
 
 def is_wanted(environment: Mapping[str, str]) -> bool:
-    """Whether the variables of the SDK ask for traces.
+    """Return whether the environment variables of the SDK ask for traces.
 
     >>> is_wanted({}), is_wanted({"OTEL_EXPORTER_OTLP_ENDPOINT": "http://collector:4318"})
     (False, True)
@@ -164,7 +164,7 @@ def is_wanted(environment: Mapping[str, str]) -> bool:
 
 
 def parse(traceparent: str) -> Parent | None:
-    """What a `traceparent` header says; None if it breaks the rules of W3C Trace Context.
+    """Return the caller's span in a `traceparent` header; None if that breaks the rules of W3C Trace Context.
 
     >>> parse("00-0af7651916cd43dd8448eb211c80319c-b7ad6b7169203331-01")
     Parent(trace_id='0af7651916cd43dd8448eb211c80319c', span_id='b7ad6b7169203331', sampled=True)

@@ -1,1 +1,1 @@
-"""Work beside the requests: from the spool to the rollups and the log."""
+"""Background work of the data plane: from the spool to the rollups and the log."""

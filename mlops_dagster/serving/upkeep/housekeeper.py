@@ -1,6 +1,6 @@
-"""The process that takes from the spool: `python -m mlops_dagster.serving.upkeep.housekeeper`.
+"""The housekeeper, a process that reads the spool: `python -m mlops_dagster.serving.upkeep.housekeeper`.
 
-It is one of its own so that the workers' interpreters do nothing but answer.
+It is separate so that the workers' interpreters do nothing but answer requests.
 """
 
 import logging
@@ -26,13 +26,13 @@ LABEL_SECONDS = 1.0
 SETTLE_SECONDS = 60.0
 PRUNE_SECONDS = 60.0
 LABEL_DEBT_SECONDS = 30.0
-NICER = 10  # answers come first: what is counted and shipped a little later is not lost
+NICER = 10  # added to the niceness: answers come first, and entries that are shipped a little later are not lost
 
 
 def work(leash: ProcessHeartbeat, arguments: list[str]) -> None:
-    """Count and ship until the supervisor lets go; then once more, for what the workers have answered last."""
+    """Count and ship until the supervisor lets this process go; then once more for the workers' last answers."""
     for number in (signal.SIGTERM, signal.SIGINT):
-        signal.signal(number, signal.SIG_IGN)  # sent to the whole group: the workers are not done yet
+        signal.signal(number, signal.SIG_IGN)  # these reach the whole group, and the workers are not done yet
     name, restarts = arguments
     settings = Settings()
     stores, telemetry = Stores(settings, actor="data plane"), Telemetry(name)
@@ -60,7 +60,7 @@ def work(leash: ProcessHeartbeat, arguments: list[str]) -> None:
         PeriodicTask("left behind", SETTLE_SECONDS, housekeeping.shed_of_the_dead, telemetry, at_once=True),
         PeriodicTask("tidy", TIDY_SECONDS, stores.log.tidy, telemetry),
         PeriodicTask("log alerts", LABEL_DEBT_SECONDS, housekeeping.tell_held, telemetry),
-        # At once: a restart leaves no gap in it.
+        # At once, so that a restart leaves no gap in the metric.
         PeriodicTask("label debt", LABEL_DEBT_SECONDS, tell_label_debts, telemetry, at_once=True),
         PeriodicTask("process", MEASURE_SECONDS, telemetry.measure, telemetry),
         PeriodicTask("signs of life", BEAT_SECONDS, lambda: leash.beat("housekeeper"), telemetry),
@@ -69,7 +69,7 @@ def work(leash: ProcessHeartbeat, arguments: list[str]) -> None:
     os.nice(NICER)
     for duty in duties:
         duty.start()
-    # And load what that takes before there is traffic. A log that hangs holds up neither the counts nor the fuse.
+    # This also loads the libraries before there is traffic. A log that hangs holds up neither the counts nor the fuse.
     _take_what_is_left(housekeeping)
     leash.wait()
     for duty in duties:
@@ -80,7 +80,7 @@ def work(leash: ProcessHeartbeat, arguments: list[str]) -> None:
 def _take_what_is_left(housekeeping: Shipper) -> None:
     try:
         housekeeping.flush(log=True)
-    except BaseException as error:  # a panic too; the duties go on, and whoever comes next
+    except BaseException as error:  # also a panic of a library in Rust: the duties go on, and ship later
         if not isinstance(error, Exception) and not is_panic(error):
             raise
         logger.error("the last predictions stay in the spool, and are shipped later: %s", error)

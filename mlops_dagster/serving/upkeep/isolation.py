@@ -1,4 +1,4 @@
-"""What fails for one model, and is to stop no other."""
+"""Isolation of models from each other: a failure for one model must not stop the work for the others."""
 
 from collections.abc import Callable, Iterable
 from typing import TypeVar
@@ -9,7 +9,7 @@ Subject = TypeVar("Subject")
 
 
 def for_each(subjects: Iterable[Subject], work: Callable[[Subject], object]) -> list[Exception]:
-    """Do `work` for each model, or whatever belongs to one, and return the errors of those it failed for.
+    """Do `work` for each subject, a model or a thing of a model, and return the errors of those for which it failed.
 
     Raises StorageError at once: a store that is away is away for all of them.
 

@@ -1,4 +1,4 @@
-"""Work that repeats beside the requests."""
+"""Periodic tasks in the background."""
 
 import logging
 import threading
@@ -11,14 +11,14 @@ logger = logging.getLogger(__name__)
 
 
 MOST_SECONDS = 60.0
-"""Between two tries of work that breaks in a way nobody expected: it may break the same way for hours."""
+"""The longest pause between two tries of work that fails with a foreign error, which may come again for hours."""
 
 
 class PeriodicTask:
-    """Calls `work` every `seconds` in a thread of its own, and again after it failed; `at_once`, when it starts too.
+    """A thread that calls `work` every `seconds`, also after it failed, and with `at_once` when it starts.
 
-    Nothing that `work` raises ends the thread, not even what is no Exception, as the panic of a library in Rust:
-    it would end the work for good, and nobody else. After an error that is none of ours the pause doubles.
+    No error of `work` ends the thread, not even one that is not an Exception, such as the panic of a library in Rust:
+    the work would stop silently, and for good. After an error that is not one of ours the pause doubles.
     """
 
     def __init__(
@@ -34,14 +34,14 @@ class PeriodicTask:
 
     @property
     def trouble(self) -> str | None:
-        """What the last rounds failed with, if none has worked since; never a foreign text, which may have anything."""
+        """The code or class of the error of the last round, None if that worked; never a foreign error's text."""
         return self._trouble if self._failures else None
 
     def start(self) -> None:
         self._thread.start()
 
     def stop(self) -> None:
-        """Return once the call at work, if any, has ended."""
+        """Stop the task, and return once a call of `work` that is under way has ended."""
         self._stopping.set()
         if self._thread.is_alive():
             self._thread.join()
@@ -62,14 +62,14 @@ class PeriodicTask:
             self._worked()
 
     def _failed(self, error: BaseException) -> None:
-        """Every failure counts; the first of a row is told, for the next comes soon."""
+        """Count a failure, and set the pause; the first failure of a row is logged, as others soon follow."""
         self._failures += 1
         self._telemetry.failed(self.name)
         ours = isinstance(error, MlopsError)
         self._trouble = error.code if isinstance(error, MlopsError) else type(error).__name__
         self._pause = self._seconds if ours else min(self._pause * 2, max(MOST_SECONDS, self._seconds))
         if self._failures == 1:
-            trace = None if ours else error  # those of our own tree say all in one line
+            trace = None if ours else error  # our own errors need no traceback
             logger.error("%s failed and is tried again in %g s: %s", self.name, self._pause, error, exc_info=trace)
 
     def _worked(self) -> None:

@@ -1,4 +1,4 @@
-"""From the spool to the rollups and the log, beside the requests."""
+"""The shipper: brings entries of the spool into the rollups and the log, in the background."""
 
 from collections.abc import Iterable, Mapping
 from datetime import datetime, timedelta
@@ -17,14 +17,14 @@ from mlops_dagster.statistics import Bins
 from mlops_dagster.stores import Stores
 
 HELD_RULE = "log_held"
-"""Of the alert that a table of the log does not take what is to be written to it."""
+"""The rule of the alert that a table of the log does not take its entries."""
 
 UNCOUNTED_RULE = "counts_missing"
-"""Of the alert that lost counts of a model could not be counted again from the log."""
+"""The rule of the alert that lost counts of a model could not be counted again from the log."""
 
 
 class Shipper:
-    """Rolls up and ships; every method may be called from any thread and process, also at the same time."""
+    """The shipper of one home; its methods may be called from any thread and process, also at the same time."""
 
     def __init__(self, stores: Stores, last_known: RegistryCache, telemetry: Telemetry) -> None:
         self._stores = stores
@@ -39,27 +39,27 @@ class Shipper:
         self._repeated_ids = stores.spool.repeated_ids()
 
     def roll_up(self) -> int:
-        """Index and count what is in the spool; returns the number of the last entry counted.
+        """Index the spool's entries and count them in this machine's rollups; return the last one's number.
 
-        Features are counted where they are read: in the database, where there is one. Counts that were lost are counted
-        again from the log first.
+        Features are only counted in the rollups that decisions read: the shared ones where there is a shared database.
+        Counts that were lost are counted again from the log first.
         """
         if self._stores.spool.last_number() > self._rolled_up:
             self._rolled_up = self._catch_up(self._stores.local_rollups)
         return self._rolled_up
 
     def newly_repeated_ids(self) -> dict[str, int]:
-        """By model, how many predictions repeated an id since the last call; of those that are indexed by now."""
+        """Return, by model, the number of indexed predictions that repeated an id since the last call."""
         before, self._repeated_ids = self._repeated_ids, self._stores.spool.repeated_ids()
         return {model: count - before.get(model, 0) for model, count in self._repeated_ids.items()}
 
     def share(self) -> None:
-        """Add what is in the spool to the counts of all machines, where they share a database."""
+        """Add the entries of the spool to the rollups of all machines, where they share a database."""
         if shared := self._stores.shared_rollups:
             self._catch_up(shared)
 
     def recount(self) -> Recounted:
-        """Count all that this home gave to the log again, whether counts are missing or not; returns how much."""
+        """Count all entries that this home gave to the log again, even if no counts are missing; return how many."""
         found = Recounted(0, 0)
         for rollups in self._stores.all_rollups:
             found = self._recount(rollups, only_if_lost=False) or found
@@ -90,7 +90,7 @@ class Shipper:
         return found
 
     def _tell_uncounted(self, left_out: Mapping[str, str]) -> None:
-        """Open an alert for each model of which nothing was counted again, and resolve those that are over."""
+        """Open an alert for each model that could not be counted again, and resolve the alerts of the others."""
         alerts, spool = self._stores.alerts, self._stores.spool
         held = self._held()
         for model, reason in left_out.items():
@@ -111,17 +111,17 @@ class Shipper:
         return self._bins_of if rollups is self._stores.rollups else _no_bins
 
     def shed_of_the_dead(self) -> None:
-        """Record as left out what workers had waiting off the response path that were killed."""
+        """Record as left out the scorings that waited off the response path in workers that were killed."""
         shed_of_the_dead(self._stores.settings.home, self._stores.spool)
 
     def ship(self) -> int:
-        """Move what is in the spool to the log; returns the number of rows."""
+        """Move the entries of the spool to the log; return the number of rows."""
         return self._stores.log.ship(self._stores.spool)
 
     def tell_held(self) -> None:
-        """Open an alert for each model whose log does not take its entries, and resolve those that are over.
+        """Open an alert for each model whose log does not take its entries, and resolve the alerts that are over.
 
-        What was not counted again because of that is counted once it is over.
+        Lost counts that could not be counted again because of that are counted again once it is over.
         """
         alerts, spool = self._stores.alerts, self._stores.spool
         held = self._held()
@@ -143,17 +143,17 @@ class Shipper:
             self.recount()
 
     def _held(self) -> dict[str, HeldTable]:
-        """What waits for the log, by model; labels by the name of their table."""
+        """Return the tables whose entries the log does not take, by model; those of labels by the name of the table."""
         return {table.table.rpartition("/")[2]: table for table in self._stores.spool.held.tables()}
 
     def exchange_labels(self) -> bool:
-        """Record labels of predictions of this machine that were sent to others; returns whether there were any."""
+        """Record labels, sent to other machines, of this machine's predictions; return whether there were any."""
         taken = self._stores.feedback.exchange()
         self._tell(taken)
         return bool(taken)
 
     def settle_labels(self) -> None:
-        """See to labels that no replica takes: find them in the log, or count them as of no prediction."""
+        """Settle labels that no replica takes: find their predictions in the log, or count them as unmatched."""
         found, unmatched = self._stores.feedback.settle(self._stores.log, self._label_period)
         self._tell(found)
         for model, labels in unmatched.items():
@@ -161,11 +161,11 @@ class Shipper:
         self._telemetry.labels_waiting(self._stores.feedback.waiting())
 
     def prune_labels(self) -> int:
-        """Await labels no more of what was answered too long ago; returns how many predictions."""
+        """Stop awaiting labels of predictions older than MLOPS_LABEL_DAYS; return the number of these predictions."""
         return self._stores.feedback.prune(self._label_period)
 
     def flush(self, *, log: bool) -> dict[str, int]:
-        """Bring everything that is in the spool into the rollups (and the log)."""
+        """Bring all entries of the spool into the rollups (and, with `log`, the log); return counts of each step."""
         result = {"rolled_up": self.roll_up()}
         if log:
             self.ship()
@@ -180,7 +180,7 @@ class Shipper:
         return result
 
     def label_debts(self, now: datetime) -> dict[str, LabelDebt]:
-        """Return what has no label of all whose label is still awaited, by model."""
+        """Return the label debt of each model: its predictions whose label is still awaited."""
         rollups = self._stores.rollups
         return {model: rollups.label_debt(model, now - self._label_period, now) for model in rollups.models()}
 
@@ -189,7 +189,7 @@ class Shipper:
             self._telemetry.labelled(taken.model, taken.result, self._classes.of(taken.model))
 
     def _bins_of(self, model: str, version: str) -> Mapping[str, Bins] | None:
-        """Of a version that a worker has loaded: it was noted before it served."""
+        """Return the bins of a version that a worker has loaded, from the registry's last known state, or None."""
         key = (model, version)
         if key not in self._bins and (noted := self._last_known.version(model, version)) is not None:
             histograms = {} if noted.baseline is None else {**noted.baseline.features, "score": noted.baseline.score}

@@ -1,4 +1,4 @@
-"""How many scorings off the response path wait in a worker: a file that outlives the worker, for who comes after."""
+"""The number of rows that wait in a worker off the response path, in a file that outlives the worker."""
 
 import fcntl
 import logging
@@ -17,15 +17,16 @@ from mlops_dagster.predictions import Role, ShedRecord, Spool
 logger = logging.getLogger(__name__)
 
 Arm: TypeAlias = tuple[str, str, Role, float, datetime]
-"""Model, version, role, weight, and the minute of the answer."""
+"""An arm in one minute: model, version, role, weight, and the minute of the answer."""
 
 _NAME = ".unsettled-"
 
 
 class Unsettled:
-    """The rows that wait in this process, by arm, in a file that it holds locked for as long as it lives.
+    """The number of rows that wait in this process, by arm, in a file that the process keeps locked while it lives.
 
-    Written with each change, a line of JSON; not synced: it tells of a process that was killed, not of a loss of power.
+    The file is a line of JSON, written with each change and not synced: it outlives a killed process, but not a loss of
+    power.
     """
 
     def __init__(self, home: Path, process: str) -> None:
@@ -35,22 +36,22 @@ class Unsettled:
         self._rows: Counter[Arm] = Counter()
 
     def change(self, rows: Counter[Arm], sign: int) -> None:
-        """Add what waits now (1), or take away what waits no more (-1). A full disk is no reason to fail."""
+        """Add rows that wait now (`sign` 1), or subtract rows that wait no more (-1); a full disk raises no error."""
         for arm, count in rows.items():
             self._rows[arm] += sign * count
-        self._rows += Counter()  # leaves out what is nothing
+        self._rows += Counter()  # drops the arms without rows
         line = orjson.dumps([[*arm, count] for arm, count in self._rows.items()], option=orjson.OPT_APPEND_NEWLINE)
         with suppress(OSError):
-            os.pwrite(self._descriptor, line, 0)  # what is left of a longer line follows this one
+            os.pwrite(self._descriptor, line, 0)  # the rest of a longer, older line may follow this one
 
     def close(self) -> None:
-        """Nothing waits any more."""
+        """Remove the file, as no row waits any more."""
         self._path.unlink(missing_ok=True)
         os.close(self._descriptor)
 
 
 def shed_of_the_dead(home: Path, spool: Spool) -> None:
-    """Record as left out what processes had waiting that are gone. Raises StorageError."""
+    """Record as left out the rows that waited in processes that are gone. Raises StorageError."""
     for path in home.glob(f"{_NAME}*"):
         with _left_behind(path) as line:
             if line is None:
@@ -70,7 +71,7 @@ def shed_of_the_dead(home: Path, spool: Spool) -> None:
 
 @contextmanager
 def _left_behind(path: Path) -> Iterator[bytes | None]:
-    """The first line of the file of a process that is gone; None of one that lives."""
+    """Hold the lock of a process's file and give its first line; None if the process lives, or the file is gone."""
     try:
         file = path.open("rb")
     except FileNotFoundError:

@@ -1,8 +1,8 @@
-"""Bins: how the values of one column are told apart when they are counted.
+"""Bins: the cells into which the values of one column are sorted when they are counted.
 
 Bins are fitted once per model schema and kept by later versions, so the counts of any two versions and any two hours
-have the same shape: they add up and compare. A feature that has left its bins gets new ones (docs/decisions/0025 and
-0028).
+have the same shape: they can be added and compared. A feature that has left its bins gets new ones (docs/decisions/0025
+and 0028).
 """
 
 from collections.abc import Mapping
@@ -18,7 +18,7 @@ Bins: TypeAlias = NumericBins | CategoricalBins
 
 
 def bins_to_json(bins: Bins) -> dict[str, object]:
-    """The bins as JSON can hold them; floats keep every bit.
+    """Return the bins as JSON can hold them; floats keep every bit.
 
     >>> bins_to_json(NumericBins(edges=(0.5,)))
     {'kind': 'numeric', 'edges': [0.5]}
@@ -29,7 +29,7 @@ def bins_to_json(bins: Bins) -> dict[str, object]:
 
 
 def bins_from_json(document: Mapping[str, object]) -> Bins:
-    """The inverse of `bins_to_json`; raises InvalidInputError for anything else."""
+    """Return the bins that `bins_to_json` wrote; raises InvalidInputError for anything else."""
     match document:
         case {"kind": "numeric", "edges": [*edges]} if all(type(edge) in (int, float) for edge in edges):
             return NumericBins(edges=tuple(np.asarray(edges, dtype=np.float64).tolist()))

@@ -1,4 +1,4 @@
-"""Categorical bins: a cell for each known category."""
+"""Categorical bins: one cell for each known category."""
 
 from dataclasses import dataclass
 from typing import Final, Self
@@ -10,12 +10,12 @@ from mlops_dagster.errors import InvalidInputError
 from mlops_dagster.statistics.bins.columns import MISSING, Column, Counts, as_objects, is_missing, tally
 
 MOST_CATEGORIES: Final = 200
-"""So many have a cell of their own, when bins are fitted."""
+"""The largest number of categories that get their own cell in a fit."""
 
 
 @dataclass(frozen=True, slots=True)
 class CategoricalBins:
-    """A cell for each known category, between cell 0 for the missing and a last one for all others.
+    """One cell for each known category, between cell 0 for the missing and a last cell for all others.
 
     >>> bins = CategoricalBins(categories=("EWR", "JFK"))
     >>> bins.count(["JFK", "JFK", None, "LGA"]).tolist()
@@ -30,24 +30,24 @@ class CategoricalBins:
 
     @property
     def size(self) -> int:
-        """The number of cells, those of the missing and of the others included."""
+        """The number of cells, including those of the missing and of the others."""
         return len(self.categories) + 2
 
     @property
     def other(self) -> int:
-        """The cell of a category that is not known."""
+        """The cell of unknown categories."""
         return self.size - 1
 
     def index(self, values: Column) -> npt.NDArray[np.intp]:
-        """The cell of each value."""
+        """Return the cell of each value."""
         return self._cells(as_objects(values))
 
     def count(self, values: Column) -> Counts:
-        """How many of the values fall into each cell."""
+        """Return the number of values in each cell."""
         return self._counts(*tally(values))
 
     def blind_share(self, values: Column) -> float:
-        """The share of the values, 0 to 1, in categories that have no cell: what moves among them is not seen.
+        """Return the share of the values, 0 to 1, in categories without a cell: changes among these stay unseen.
 
         >>> CategoricalBins(categories=("EWR", "JFK")).blind_share(["JFK", "LGA", "BOS", None])
         0.5
@@ -67,7 +67,7 @@ class CategoricalBins:
 
     @classmethod
     def fit(cls, values: Column, most: int = MOST_CATEGORIES) -> Self:
-        """The `most` most frequent categories, in alphabetical order; the rest counts as other.
+        """Return bins of the `most` most frequent categories, in alphabetical order; all others share one cell.
 
         >>> CategoricalBins.fit(["b", "c", "a", "b", None, "c"], most=2).categories
         ('b', 'c')
@@ -76,7 +76,7 @@ class CategoricalBins:
 
     @classmethod
     def fit_and_count(cls, values: Column, most: int = MOST_CATEGORIES) -> tuple[Self, Counts]:
-        """`fit` and `count` of the same values, which are then gone through once.
+        """Return `fit` and `count` of the same values, in one pass over them.
 
         >>> bins, counts = CategoricalBins.fit_and_count(["b", "c", "a", "b", None, "c"], most=2)
         >>> bins.categories, counts.tolist()

@@ -13,10 +13,10 @@ import numpy.typing as npt
 from mlops_dagster.errors import InvalidInputError
 
 Counts: TypeAlias = npt.NDArray[np.int64]
-"""How many values fell into each cell."""
+"""The number of values in each cell."""
 
 Column: TypeAlias = npt.ArrayLike | Sequence[float | None] | Sequence[str | None]
-"""The values of one feature, score or label: numbers or strings, None and NaN where one is missing."""
+"""The values of one feature, score or label: numbers or strings, with None or NaN for the missing."""
 
 MISSING: Final = 0
 """The cell of NaN and None, in every kind of bins."""
@@ -26,12 +26,12 @@ _LARGEST: Final = int(sys.float_info.max)
 
 
 def as_numbers(values: Column) -> npt.NDArray[np.float64]:
-    """The values as a flat float64 array, what is missing as NaN.
+    """Return the values as a flat float64 array, with NaN for the missing.
 
-    Booleans are 0 and 1; dates and times the nanoseconds since 1970 UTC, those without a zone taken for UTC; an integer
-    that no float64 can hold is infinite, and a text that reads as a number is that number.
+    Booleans become 0 and 1; dates and times the nanoseconds since 1970 UTC, taking those without a zone as UTC; an
+    integer too large for float64 becomes infinite, and a text that reads as a number becomes that number.
 
-    Raises InvalidInputError for anything else, and for an array that is no single column.
+    Raises InvalidInputError for anything else, and for an array that is not a single column.
 
     >>> as_numbers([True, None, 7, -(10**400)]).tolist()
     [1.0, nan, 7.0, -inf]
@@ -44,7 +44,7 @@ def as_numbers(values: Column) -> npt.NDArray[np.float64]:
             times = _flat(np.asarray(column, dtype=f"{column.dtype.kind}8[us]"))  # in nanoseconds 9999 does not fit
             return np.where(np.isnat(times), np.nan, times.astype(np.float64) * 1000)
         return _flat(np.asarray(column, dtype=np.float64))
-    except (OverflowError, TypeError, ValueError):  # numpy takes neither dates nor pandas.NA for numbers
+    except (OverflowError, TypeError, ValueError):  # numpy accepts neither dates nor pandas.NA as numbers
         return np.array([_as_number(value) for value in as_objects(values)], dtype=np.float64)
 
 
@@ -64,7 +64,7 @@ def _as_number(value: Any) -> float:
 
 
 def as_objects(values: Column) -> list[object]:
-    """The values as a flat list of Python objects; raises InvalidInputError for an array that is no single column."""
+    """Return the values as a flat list of Python objects; raises InvalidInputError unless it is a single column."""
     objects: list[object] = _flat(np.asarray(values, dtype=object)).tolist()
     return objects
 
@@ -76,7 +76,7 @@ def _flat(values: npt.NDArray[Any]) -> npt.NDArray[Any]:
 
 
 def is_missing(value: object) -> bool:
-    """Whether a value is None, NaN, NaT or pandas.NA.
+    """Return whether a value is None, NaN, NaT or pandas.NA.
 
     >>> [is_missing(value) for value in (None, float("nan"), "", 0)]
     [True, True, False, False]
@@ -84,13 +84,13 @@ def is_missing(value: object) -> bool:
     if value is None:
         return True
     try:
-        return bool(value != value)  # NaN is what differs from itself
+        return bool(value != value)  # NaN differs from itself
     except TypeError:
         return True  # pandas.NA has no truth value
 
 
 def tally(values: Column) -> tuple[list[object], list[int]]:
-    """The distinct values, and how often each is there. What is missing may be there in several ways.
+    """Return the distinct values and the count of each; missing values may appear in several forms.
 
     >>> tally(["b", "a", "b", None])
     (['b', 'a', None], [2, 1, 1])
@@ -99,7 +99,7 @@ def tally(values: Column) -> tuple[list[object], list[int]]:
     if len(objects) < _MANY:
         times = Counter(objects.tolist())
         return list(times), list(times.values())
-    import pandas as pd  # whose hash table takes a quarter of the time, and whose import more than a second
+    import pandas as pd  # its hash table takes a quarter of the time, but its import more than a second
 
     found = pd.Series(objects).value_counts(dropna=False, sort=False)
     return found.index.tolist(), found.tolist()

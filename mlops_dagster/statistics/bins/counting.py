@@ -1,4 +1,4 @@
-"""How many of many numbers are below each of some edges: what counting comes down to."""
+"""Counts of numbers below given edges, the basis of all counting in numeric bins."""
 
 import math
 from collections.abc import Iterator
@@ -9,14 +9,14 @@ import numpy.typing as npt
 
 _Numbers: TypeAlias = npt.NDArray[np.float64]
 
-_BLOCK: Final = 65_536  # numbers that the processor's cache holds
-_FEW: Final = 32  # edges: to compare with each takes less time than to sort
-_STEPS: Final = 16_384  # the first and the last of them are for what is beyond the edges
+_BLOCK: Final = 65_536  # numbers that fit into the processor's cache
+_FEW: Final = 32  # edges: comparing with each is faster than sorting
+_STEPS: Final = 16_384  # the first and the last step are for numbers beyond the edges
 _LAST: Final = _STEPS - 2
 
 
 def count_below(edges: _Numbers, numbers: _Numbers) -> npt.NDArray[np.int64]:
-    """How many of the numbers, none of them NaN, are less than each of the edges, which increase and are finite.
+    """Return the number of `numbers` (without NaN) below each of the edges, which are finite and increasing.
 
     >>> count_below(np.array([0.0, 10.0]), np.array([-5.0, 0.0, 9.9, 10.0, np.inf])).tolist()
     [1, 3]
@@ -39,9 +39,11 @@ def _compared(edges: _Numbers, block: _Numbers) -> npt.NDArray[np.int64]:
 
 
 def _stepped(edges: _Numbers, numbers: _Numbers) -> npt.NDArray[np.int64]:
-    """The line is cut into steps of equal width. Which one a number is in takes a few operations that keep the order of
-    numbers, whatever they round, so one in a lower step than an edge is below it. Only those in a step with an edge are
-    sorted."""
+    """Count by steps of equal width between the first and the last edge.
+
+    The step of a number takes a few operations that keep the order of numbers in spite of rounding, so a number in a
+    lower step than an edge is below it. Only numbers in a step that contains an edge are sorted.
+    """
     first, last = edges[[0, -1]].tolist()
     scale = _LAST / (last - first)
 

@@ -1,4 +1,4 @@
-"""Histogram: bins with their counts, the form in which everything operational is kept."""
+"""Histograms: bins with their counts, the form in which all operational data is kept."""
 
 from collections.abc import Mapping
 from dataclasses import dataclass
@@ -14,9 +14,9 @@ from mlops_dagster.statistics.bins.columns import Column, Counts
 
 @dataclass(frozen=True, eq=False)
 class Histogram:
-    """Counts over bins. Histograms over the same bins add up: replicas, versions and hours merge.
+    """Counts over bins. Histograms over the same bins can be added, to merge replicas, versions and hours.
 
-    The counts are copied and read-only; there is one for each cell and none is negative.
+    The counts are copied and read-only; there is one for each cell, and none is negative.
 
     >>> from mlops_dagster.statistics import NumericBins
     >>> bins = NumericBins(edges=(0.0, 10.0))
@@ -41,12 +41,12 @@ class Histogram:
 
     @classmethod
     def of(cls, bins: Bins, values: Column) -> Self:
-        """The values, counted."""
+        """Return the histogram of the values."""
         return cls(bins, bins.count(values))
 
     @cached_property
     def total(self) -> int:
-        """How many values were counted, the missing included."""
+        """The number of counted values, including the missing."""
         return int(self.counts.sum())
 
     def __add__(self, other: "Histogram") -> "Histogram":
@@ -59,15 +59,15 @@ class Histogram:
             return NotImplemented
         return self.bins == other.bins and np.array_equal(self.counts, other.counts)
 
-    __hash__ = None  # type: ignore[assignment]  # a histogram is a value with an array in it: equal, not hashable
+    __hash__ = None  # type: ignore[assignment]  # a histogram holds an array, so it can be compared but not hashed
 
     def to_json(self) -> dict[str, object]:
-        """The histogram as JSON can hold it."""
+        """Return the histogram as JSON can hold it."""
         return {"bins": bins_to_json(self.bins), "counts": self.counts.tolist()}
 
     @classmethod
     def from_json(cls, document: Mapping[str, object]) -> Self:
-        """The inverse of `to_json`; raises InvalidInputError for anything else."""
+        """Return the histogram that `to_json` wrote; raises InvalidInputError for anything else."""
         match document:
             case {"bins": Mapping() as bins, "counts": [*counts]} if all(type(count) is int for count in counts):
                 try:

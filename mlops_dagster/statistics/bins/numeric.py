@@ -19,10 +19,10 @@ _LARGEST: Final = sys.float_info.max
 
 @dataclass(frozen=True, slots=True)
 class NumericBins:
-    """Cells on the real line: m edges make m + 1 of them, after cell 0 for the missing.
+    """Cells on the real line: m edges make m + 1 cells, after cell 0 for the missing.
 
-    Cell i holds edges[i - 2] <= x < edges[i - 1]. What lies outside the edges, infinities too, is in the first or
-    the last cell on the line.
+    Cell i holds edges[i - 2] <= x < edges[i - 1]. Values outside the edges, also infinities, are in the first or the
+    last cell of the line.
 
     >>> bins = NumericBins(edges=(0.0, 10.0))
     >>> bins.count([-5.0, 0.0, 9.9, 10.0, float("inf"), float("nan"), None]).tolist()
@@ -38,18 +38,18 @@ class NumericBins:
 
     @property
     def size(self) -> int:
-        """The number of cells, the one of the missing included."""
+        """The number of cells, including that of the missing."""
         return len(self.edges) + 2
 
     def index(self, values: Column) -> npt.NDArray[np.intp]:
-        """The cell of each value."""
+        """Return the cell of each value."""
         numbers = as_numbers(values)
         cells = np.searchsorted(np.asarray(self.edges, dtype=np.float64), numbers, side="right") + 1
         cells[np.isnan(numbers)] = MISSING
         return cells
 
     def count(self, values: Column) -> Counts:
-        """How many of the values fall into each cell."""
+        """Return the number of values in each cell."""
         numbers = as_numbers(values)
         absent = np.isnan(numbers)
         missing = int(np.count_nonzero(absent))
@@ -57,10 +57,10 @@ class NumericBins:
         return _counts(below, len(numbers), missing)
 
     def blind_share(self, values: Column) -> float:
-        """The largest share of the values, 0 to 1, that are unequal in one cell: what moves there is not seen.
+        """Return the largest share of the values, 0 to 1, that differ within one cell: changes there stay unseen.
 
-        Repeats of one value are known to be it, so the most frequent of a cell does not count; but in the outermost,
-        which have no end, it does.
+        The most frequent value of a cell does not count, as its repeats are known to be equal; but in the two outermost
+        cells, which are unbounded, it does.
 
         >>> NumericBins(edges=(0.0, 1.0, 9.0)).blind_share([0.0, 0.0, 5.0, 6.0, 7.0])
         0.4
@@ -83,12 +83,12 @@ class NumericBins:
 
     @classmethod
     def fit(cls, values: Column, cells: int = 200) -> Self:
-        """Bins that hold about equal shares of `values`, at most `cells` on the line.
+        """Return bins with about equal shares of `values`, at most `cells` on the line.
 
-        With no more distinct values than cells, each has its own, with the edges halfway between them, and two more
-        are for what is below and above them all: a flag that was 0 or 1 and is 5 now has not been seen. A value so
-        frequent that it fills cells of its own (no rain, no delay, as far as one sees) is told from what is larger.
-        Infinities are outside, whatever their number. With nothing but missing values there is one cell on the line.
+        If there are no more distinct values than cells, each value has its own cell, with the edges halfway between
+        them, and two more cells are for values below and above all: a flag that was 0 or 1 and is 5 now is seen as new.
+        A value so frequent that it fills whole cells (no rain, no delay) is separated from larger ones. Infinities are
+        outside the edges, however many they are. If all values are missing, there is one cell on the line.
 
         >>> NumericBins.fit([1.0, 2.0, 2.0, 4.0]).edges
         (0.5, 1.5, 3.0, 5.0)
@@ -101,7 +101,7 @@ class NumericBins:
 
     @classmethod
     def fit_and_count(cls, values: Column, cells: int = 200) -> tuple[Self, Counts]:
-        """`fit` and `count` of the same values, which are then sorted once.
+        """Return `fit` and `count` of the same values, sorting them once.
 
         >>> bins, counts = NumericBins.fit_and_count([1.0, 2.0, 2.0, 4.0, None])
         >>> bins.edges, counts.tolist()
@@ -112,19 +112,19 @@ class NumericBins:
         ordered = np.sort(as_numbers(values))
         first, last, present = np.searchsorted(ordered, [np.nextafter(-np.inf, 0), np.inf, np.nan])
         edges = np.unique(_edges(ordered[first:last], cells))
-        if first == last and present:  # nothing but infinities
+        if first == last and present:  # infinities only
             edges = np.array([-_LARGEST, _LARGEST])
         below = np.searchsorted(ordered, edges)
         return cls(edges=tuple(edges.tolist())), _counts(below, len(ordered), len(ordered) - int(present))
 
 
 def _counts(below: npt.NDArray[np.integer], rows: int, missing: int) -> Counts:
-    """The count of each cell, from how many numbers are below each edge."""
+    """Return the count of each cell, given how many numbers are below each edge."""
     return np.concatenate([[missing], np.diff(below, prepend=0, append=rows - missing)]).astype(np.int64)
 
 
 def _edges(ordered: _Numbers, cells: int) -> _Numbers:
-    """The edges of `fit` for finite numbers in their order; one may be there twice."""
+    """Return the edges of `fit` for sorted finite numbers; an edge may occur twice."""
     rises = ordered[1:] != ordered[:-1]
     if len(ordered) == 0:
         return ordered
@@ -138,7 +138,7 @@ def _edges(ordered: _Numbers, cells: int) -> _Numbers:
 
 
 def _around(distinct: _Numbers) -> _Numbers:
-    """Edges that give a cell to each of some numbers in their order, and one to what is on either side of them."""
+    """Return edges that give each of the sorted numbers its own cell, and one cell to either side of them all."""
     first, second = distinct[:2][[0, -1]].tolist()
     last_but_one, last = distinct[-2:][[0, -1]].tolist()
     below = first - (second / 2 - first / 2)
@@ -148,15 +148,15 @@ def _around(distinct: _Numbers) -> _Numbers:
 
 
 def _between(lower: _Numbers, upper: _Numbers) -> _Numbers:
-    """A number above each `lower` and not above its `upper`: halfway, where floats leave room."""
+    """Return a number above each `lower` and not above its `upper`: halfway, if there is a float between."""
     halfway = lower / 2 + upper / 2
     return np.where((lower < halfway) & (halfway <= upper), halfway, upper)
 
 
 def _quantiles(ordered: _Numbers, shares: _Numbers) -> _Numbers:
-    """`np.quantile` of what is sorted already: it would sort again."""
+    """Return `np.quantile` of sorted numbers, without sorting them again."""
     at = (len(ordered) - 1) * shares
     below = np.floor(at).astype(np.intp)
     lower, upper = ordered[below], ordered[np.minimum(below + 1, len(ordered) - 1)]
     part = at - below
-    return lower * (1 - part) + upper * part  # the difference of two large numbers could be infinite
+    return lower * (1 - part) + upper * part  # not lower + part * (upper - lower): that difference could be infinite

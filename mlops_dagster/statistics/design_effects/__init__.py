@@ -1,1 +1,1 @@
-"""Design effects: how many rows are worth one."""
+"""Design effects: the number of rows that are worth one independent row."""

@@ -1,4 +1,4 @@
-"""A rate of rows that came in blocks, and how sure one can be of it when the rows of a block share causes."""
+"""A rate over rows in blocks, and its uncertainty if the rows of a block share causes."""
 
 from collections.abc import Sequence
 from typing import NamedTuple
@@ -9,14 +9,14 @@ from mlops_dagster.errors import InvalidInputError
 
 
 class BlockRate(NamedTuple):
-    """A rate, its standard error, and the degrees of freedom by which that error is known."""
+    """A rate, its standard error, and the degrees of freedom of that error."""
 
     rate: float
     error: float
     freedom: int
 
     def upper(self, alpha: float) -> float:
-        """The bound over the true rate, with certainty 1 - alpha; infinite where no freedom is left to know it by."""
+        """Return the upper bound of the true rate with certainty 1 - alpha; infinite without any degree of freedom."""
         if self.freedom < 1:
             return float("inf")
         from scipy.special import stdtrit
@@ -25,13 +25,13 @@ class BlockRate(NamedTuple):
 
 
 def block_rate(blocks: Sequence[tuple[int, int]]) -> BlockRate:
-    """The rate of (events, trials) of blocks such as hours, of which each may be better or worse as a whole.
+    """Return the rate of (events, trials) of blocks such as hours, each of which may be better or worse as a whole.
 
     The error is that of a ratio of sums over blocks, and at least that of independent trials:
 
         error^2 = B / (B - 1) * sum of (events - rate * trials)^2 / (all trials)^2
 
-    Blocks without trials are left out. Raises InvalidInputError for no trial at all, or events beyond the trials.
+    Blocks without trials are left out. Raises InvalidInputError for no trials at all, or more events than trials.
 
     >>> steady, storm = [(7, 10)] * 8, [(9, 10)] * 6 + [(1, 10)] * 2
     >>> [round(block_rate(its).error, 3) for its in (steady, storm)]

@@ -1,4 +1,4 @@
-"""Change point: from which block on the rows of one sample are distributed otherwise than those before."""
+"""The change point: the block from which the rows of one sample have another distribution than those before."""
 
 from typing import Final, NamedTuple
 
@@ -9,14 +9,14 @@ from mlops_dagster.statistics.design_effects.design_effect import DesignEffect, 
 from mlops_dagster.statistics.distances.psi import psi_noise, psi_of_groups
 
 FEWEST_BLOCKS: Final = 7
-"""On either side of a change: fewer do not show how blocks differ."""
+"""The fewest blocks on either side of a change: fewer do not show the variation between blocks."""
 SIZE: Final = 0.1
-"""The PSI under which two distributions count as one, by convention: with many rows any two seasons differ."""
+"""The PSI below which two distributions count as equal, by convention: with many rows any two seasons differ."""
 _LASTING: Final = 0.9
 
 
 class ChangePoint(NamedTuple):
-    """The first block of the newer part, the PSI between both parts, and the PSI that chance may reach."""
+    """The first block of the newer part, the PSI between the two parts, and the PSI that chance may reach."""
 
     block: int
     psi: float
@@ -26,14 +26,14 @@ class ChangePoint(NamedTuple):
 def change_point(
     groups: npt.NDArray[np.int64], blocks: npt.NDArray[np.int64], *, alpha: float = 0.01
 ) -> ChangePoint | None:
-    """The most likely change point of a column, from the group and the block of each row; None if it is of one piece.
+    """Return the most likely change point of a column, from the group and the block of each row; None without a change.
 
     Blocks (days) are numbered from 0 in the order of time, groups from 0. Of all places with seven blocks on either
-    side it is the one whose parts differ most for their size. It is a change if the PSI between the parts is 0.1 or
-    more and over its noise at the level `alpha`, which is shared among all places (Bonferroni).
+    side, the one whose parts differ most for their size is taken. It is a change if the PSI between the parts is 0.1 or
+    more and above its noise at the level `alpha`, which is shared among all places (Bonferroni).
 
-    What the rows of a block share is estimated within each part, so that the change itself does not hide it, and grows
-    with how much successive blocks resemble each other (a front that lasts): the larger of both parts is taken.
+    The design effect of blocks is estimated within each part, so that the change itself does not inflate it, and grows
+    with the similarity of successive blocks (a front that lasts): the larger of both parts is taken.
 
     >>> day = np.repeat(np.arange(40), 100)
     >>> value = np.random.default_rng(1).integers(4, size=4000)
@@ -73,13 +73,13 @@ def _larger(one: DesignEffect, other: DesignEffect) -> DesignEffect:
 
 
 def _within(groups: npt.NDArray[np.int64], blocks: npt.NDArray[np.int64]) -> DesignEffect:
-    """What rows of a part are worth in a mean over its blocks."""
+    """Return the design effect of a part for a mean over its blocks."""
     found = design_effect(groups, blocks)._replace(lasting=_lasting(groups, blocks))
     return found._replace(rows=found.of_many_blocks)
 
 
 def _lasting(groups: npt.NDArray[np.int64], blocks: npt.NDArray[np.int64]) -> float:
-    """The correlation of the shares of successive blocks, all groups together, with the bias of a short series."""
+    """Return the correlation of the shares of successive blocks, over all groups, corrected for short series."""
     block = np.unique(blocks, return_inverse=True)[1]
     shape = int(block.max()) + 1, int(groups.max()) + 1
     counts = np.bincount(block * shape[1] + groups, minlength=shape[0] * shape[1]).reshape(shape)

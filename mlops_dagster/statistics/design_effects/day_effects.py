@@ -1,4 +1,4 @@
-"""Design effects of what is counted by the day: of bad events, and of the difference between two versions."""
+"""Design effects of daily counts: of bad events, and of the difference between two versions."""
 
 from collections.abc import Sequence
 from typing import Final
@@ -12,29 +12,29 @@ from mlops_dagster.statistics.design_effects.design_effect import DesignEffect
 _RATE_CONFIDENCE: Final = 0.9
 _RATE_LASTING: Final = 0.9
 _DIFFERENCE_CONFIDENCE: Final = 0.8
-"""Measured in docs/shared-days.md, on days in random order: false claims are just at 5 % with 75 % and under it with
-80 %, of 7, 14 and 28 days alike; 90 % would take 15 to 45 % more labels."""
+"""Measured in docs/shared-days.md, on days in random order: with 75 %, false claims are just at 5 %, and with 80 %
+below it, for 7, 14 and 28 days alike; 90 % would need 15 to 45 % more labels."""
 _DIFFERENCE_LASTING: Final = 0.5
-"""The largest correlation of successive days that is believed: the most that the weather of the flights has. A week
-that looks as if it had more has it by chance, and would make hundreds of rows one; there are as few false claims."""
+"""The largest correlation of successive days that is accepted: the most that the weather of the flights has. A week
+with a larger one has it by chance, and would make hundreds of rows one; the cap causes no more false claims."""
 
 
 def rate_design_effect(blocks: Sequence[tuple[int, int]]) -> DesignEffect | None:
-    """The design effect of bad events, from (bad, trials) of each block (day) in order: as large as it may be.
+    """Return an upper bound of the design effect of bad events, from (bad, trials) of each block (day) in order.
 
-    The correlation of two trials of one block is taken at its upper bound of 90 % confidence: from a few blocks it is
-    only roughly known, and what is held against it is to be right in spite of that. With F the variance between blocks
-    over that within (of an analysis of variance, 1 where there is less than chance would have, or no bad event), F_0.1
-    what F exceeds with probability 0.9 when nothing is shared, and m the trials of a block,
+    The correlation of two trials of one block is taken at its upper bound of 90 % confidence: a few blocks show it only
+    roughly, and tests that use it must hold in spite of that. With F the variance between blocks over that within (of
+    an analysis of variance; 1 if it is below chance, or without bad events), F_0.1 the value that F exceeds with
+    probability 0.9 if nothing is shared, and m the trials of a block,
 
         correlation = (F / F_0.1 - 1) / (F / F_0.1 + m - 1),  rows = 1 + (m - 1) correlation
 
-    `lasting` is the correlation r of the rates of successive blocks: the sample's, and its bias, (1 + 4 r) / blocks.
-    Blocks that resemble those before them show less of how blocks may differ: F_0.1 is of as few of them as are
-    independent, blocks (1 - r) / (1 + r).
+    `lasting` is the correlation r of the rates of successive blocks: the sample's, plus its bias, (1 + 4 r) / blocks.
+    Blocks that resemble those before them show less of the variation between blocks: F_0.1 is for the number of blocks
+    that are independent, blocks (1 - r) / (1 + r).
 
-    None with fewer than two blocks that have trials, or a single trial in each, which say nothing.
-    Raises InvalidInputError unless 0 <= bad <= trials.
+    None with fewer than two blocks that have trials, or a single trial in each, which show no sharing. Raises
+    InvalidInputError unless 0 <= bad <= trials.
 
     >>> alike, storm = [(10, 100), (12, 100)] * 10, [(10, 100), (12, 100)] * 9 + [(10, 100), (80, 100)]
     >>> round(rate_design_effect(alike).rows, 1), round(rate_design_effect(storm).rows)
@@ -55,23 +55,23 @@ def rate_design_effect(blocks: Sequence[tuple[int, int]]) -> DesignEffect | None
 def difference_design_effect(
     blocks: Sequence[tuple[int, int, int]], *, confidence: float = _DIFFERENCE_CONFIDENCE
 ) -> DesignEffect | None:
-    """The design effect of a paired difference, from (wins, losses, ties) of each block (day) in order.
+    """Return the design effect of a paired difference, from (wins, losses, ties) of each block (day) in order.
 
-    Of D = 1[champion right] - 1[challenger right], so 1 for a loss of the challenger, -1 for a win and 0 for a tie,
-    whose mean over a day varies by more than chance would have it: a storm, a sale or a broken sensor favours one of
-    the versions on all rows of its day. It is estimated as `rate_design_effect` is, with these differences:
+    The difference is D = 1[champion right] - 1[challenger right]: 1 for a loss of the challenger, -1 for a win and 0
+    for a tie. Its daily mean varies by more than chance: a storm, a sale or a broken sensor favours one of the versions
+    on all rows of its day. The effect is estimated as in `rate_design_effect`, with these changes:
 
     - F is of an analysis of variance of D, whose variance within a day with n rows, w wins and l losses is
       w + l - (l - w)^2 / n over n.
     - `lasting` is at most 0.5: one or two weeks cannot tell more of it from chance.
-    - The bound is of 80 % `confidence`. `paired_e_value` with `rows_per_observation` then keeps its promise with days
-      enough and with a week of them, at the least price in labels; docs/shared-days.md has the table.
+    - The bound has 80 % `confidence`. `paired_e_value` with `rows_per_observation` then keeps its promise with many
+      days and with a week of them, at the lowest price in labels; docs/shared-days.md has the table.
 
-    The test takes `.at(pairs a day).of_many_blocks`: a rollout is a mean over many days, and what favours a version
-    may last. Days alike (by a timetable) count as independent rows, at the bound.
+    The test takes `.at(pairs a day).of_many_blocks`: a rollout is a mean over many days, and a cause that favours a
+    version may last. Days that are alike (by a timetable) count as independent rows, at the bound.
 
-    None with fewer than two days that have rows, or a single row in each, which say nothing.
-    Raises InvalidInputError for negative counts.
+    None with fewer than two days that have rows, or a single row in each, which show no sharing. Raises
+    InvalidInputError for negative counts.
 
     >>> even, storm = [(10, 10, 80), (12, 9, 79)] * 7, [(10, 10, 80), (12, 9, 79)] * 6 + [(10, 10, 80), (1, 40, 59)]
     >>> round(difference_design_effect(even).rows, 1), round(difference_design_effect(storm).rows, 1)
@@ -91,7 +91,7 @@ def _of_means(
     confidence: float,
     most_lasting: float,
 ) -> DesignEffect | None:
-    """The design effect of a mean, at its upper bound, from the rows, their sum and that of their squares by block."""
+    """Return an upper bound of the design effect of a mean, from rows, sums and sums of squares by block."""
     n, c = float(rows.sum()), len(rows)
     if c < 2 or n <= c:
         return None
@@ -102,7 +102,7 @@ def _of_means(
     within = float(np.sum(squares - sums * means)) / (n - c)
     size = max(float(n - np.sum(rows**2) / n) / (c - 1), 1.0)
     lasting = min(_lasting(means), most_lasting)
-    if within == 0 and between > 0:  # all rows of a block are alike
+    if within == 0 and between > 0:  # all rows of a block are equal
         return DesignEffect(rows=size, rows_per_day=size, lasting=lasting)
     independent = c * (1 - lasting) / (1 + lasting)
     least = float(fdtri(max(independent - 1, 0.5), n - c, 1 - confidence))
@@ -112,7 +112,7 @@ def _of_means(
 
 
 def _lasting(means: npt.NDArray[np.float64]) -> float:
-    """How much of what a block has of its own the next one has too."""
+    """Return the correlation of what successive blocks have apart from the mean, corrected for a short series."""
     own = means - means.mean()
     if not own.any():
         return 0.0

@@ -1,4 +1,4 @@
-"""Design effect: how many rows are worth one, where rows that came together share a cause."""
+"""The design effect: the number of rows that are worth one, if rows that came together share a cause."""
 
 from typing import Final, NamedTuple
 
@@ -9,14 +9,13 @@ from mlops_dagster.errors import InvalidInputError
 
 
 class DesignEffect(NamedTuple):
-    """What sharing a cause does to counts; of independent rows nothing: (1, 1).
+    """The effect of shared causes on counts; for independent rows it is (1, 1).
 
-    `rows` rows (1 or more) count as one. `freedom`, over 0 and at most 1, is the share that is left of the degrees of
-    freedom of a test: 1 when rows repeat one another, less when all groups move together (a storm delays every flight).
-    `rows_per_day` is the traffic it was estimated on, and `worst_psi` the largest PSI of one of its blocks against all
-    of them; `worst_hour_psi` is that of an hour. None where that is not known. `lasting`, from 0 to 0.9, is the
-    correlation of what a block shares with what the block after it does: a cause that lasts. 0 takes blocks for
-    independent.
+    `rows` rows (1 or more) count as one. `freedom`, above 0 and at most 1, is the remaining share of the degrees of
+    freedom of a test: 1 if rows repeat one another, less if all groups move together (a storm delays every flight).
+    `rows_per_day` is the traffic that it was estimated on, and `worst_psi` the largest PSI of one of its blocks against
+    all of them; `worst_hour_psi` is that of an hour. None if unknown. `lasting`, from 0 to 0.9, is the correlation
+    between the shared parts of successive blocks: a cause that lasts. 0 takes blocks as independent.
     """
 
     rows: float = 1.0
@@ -27,7 +26,7 @@ class DesignEffect(NamedTuple):
     lasting: float = 0.0
 
     def at(self, rows_per_day: float) -> "DesignEffect":
-        """The same causes at another traffic: twice the rows that share one make it a little less than twice as large.
+        """Return the design effect at another traffic: with twice the rows a day, `rows` is slightly less than double.
 
             1 + (rows - 1) * rows_per_day / (that of the estimate), from 1 + (rows of a block - 1) * their correlation
 
@@ -43,7 +42,7 @@ class DesignEffect(NamedTuple):
 
     @property
     def of_many_blocks(self) -> float:
-        """How many rows are worth one in a mean over many blocks: more than in one of them, if the cause lasts.
+        """The rows that are worth one in a mean over many blocks: more than in one block, if the cause lasts.
 
             1 + (rows - 1) (1 + lasting) / (1 - lasting), from the variance of a mean of an autoregression
 
@@ -59,19 +58,20 @@ INDEPENDENT: Final = DesignEffect()
 
 
 def design_effect(groups: npt.ArrayLike, blocks: npt.ArrayLike) -> DesignEffect:
-    """The design effect of a column, from the group and the block of each of its rows: two lists of integers.
+    """Return the design effect of a column, from the group and the block of each of its rows: two lists of integers.
 
-    A block is as long as what will be judged, and rows of different blocks are taken to be independent. With n_b rows
+    A block is as long as the stretch that will be judged; rows of different blocks are taken as independent. With n_b
+    rows in block b, n_bk of them in group k, and p_k the share of group k in all n rows of C blocks,
     in block b, n_bk of them in group k, and p_k the share of group k in all n rows of C blocks,
 
         u_b = (n_bk - n_b p_k) / sqrt(p_k),  M = C / (C - 1) / n * sum over blocks of u_b u_b'
 
-    is the unit matrix, less one dimension, for independent rows. Its mean eigenvalue is by how much the shares of a
-    block vary more than chance would have it (`rows`), and (sum of eigenvalues)^2 / (sum of their squares) how many
-    of its dimensions matter (`freedom`, as a share). Both are estimates: with few blocks a little too careful.
+    is the unit matrix, less one dimension, for independent rows. Its mean eigenvalue is the factor by which the shares
+    of a block vary more than by chance (`rows`), and (sum of eigenvalues)^2 / (sum of their squares) the number of its
+    dimensions that matter (`freedom`, as a share). Both are estimates: with few blocks slightly too careful.
 
     Less variation than chance (a timetable) counts as independent rows; so do fewer than two blocks or groups, which
-    say nothing. Raises InvalidInputError unless there is a block for each group.
+    show no sharing. Raises InvalidInputError unless each row has a group and a block.
 
     >>> weather = np.random.default_rng(1).integers(4, size=1000)
     >>> found = design_effect(groups=np.repeat(weather, 30), blocks=np.repeat(np.arange(1000), 30))
@@ -94,10 +94,10 @@ def design_effect(groups: npt.ArrayLike, blocks: npt.ArrayLike) -> DesignEffect:
 
 
 def ks_design_effect(groups: npt.ArrayLike, blocks: npt.ArrayLike) -> DesignEffect:
-    """The same for the Kolmogorov-Smirnov distance; `groups` are numbered in the order of the values, deciles or so.
+    """Return the design effect for the Kolmogorov-Smirnov distance; `groups` are numbered by value, e.g. deciles.
 
-    D is largest where the distribution functions differ most, so what counts is the variance of the share below a
-    value, at the value where it is largest: in units of 1/4, the variance of chance at the median.
+    D is largest where the distribution functions differ most, so the variance of the share below a value matters, at
+    the value where it is largest: in units of 1/4, the variance of chance at the median.
     """
     _, moved = _by_block(groups, blocks)
     if min(moved.shape) < 2:
@@ -107,15 +107,16 @@ def ks_design_effect(groups: npt.ArrayLike, blocks: npt.ArrayLike) -> DesignEffe
 
 
 def beside_design_effect(bad: npt.ArrayLike, trials: npt.ArrayLike) -> DesignEffect | None:
-    """The design effect of how bad groups are beside one another: bad events and trials of each (block, group).
+    """Return the design effect of bad events of groups against each other, by bad events and trials (block, group).
 
-    A block may be worse than others in all its groups alike, which this leaves out. With p_k the rate of group k, and
-    d_b what block b is over these on average, it is the variance left over that of chance, at its upper bound of 90 %:
+    A block may be worse than others in all its groups alike; that is left out. With p_k the rate of group k, and d_b
+    the average excess of block b over these, the effect is the remaining variance over that of chance, at its upper
+    bound of 90 %:
 
         rows = sum of (bad - trials (p_k + d_b))^2 / (trials p_k (1 - p_k)) / chi_0.1
 
-    where chi_0.1 is what chi-squared of (blocks - 1) (groups - 1) degrees exceeds with probability 0.9; 1 at least.
-    None with fewer than two blocks, or than two groups that are neither always nor never bad.
+    where chi_0.1 is the value that chi-squared of (blocks - 1) (groups - 1) degrees exceeds with probability 0.9; it is
+    at least 1. None with fewer than two blocks, or fewer than two groups that are neither always nor never bad.
 
     >>> storm = np.array([[10, 20]] * 9 + [[40, 50]])
     >>> round(beside_design_effect(storm, np.full((10, 2), 100)).rows, 1)
@@ -142,9 +143,9 @@ def beside_design_effect(bad: npt.ArrayLike, trials: npt.ArrayLike) -> DesignEff
 
 
 def _by_block(groups: npt.ArrayLike, blocks: npt.ArrayLike) -> tuple[npt.NDArray[np.float64], npt.NDArray[np.float64]]:
-    """The share of each group; and (blocks, groups) how many rows more than that share each block has of it.
+    """Return the share of each group, and the excess (blocks, groups) of rows of each block over these shares.
 
-    The latter in units in which their squares add up, over the blocks, to the variance that one row would have.
+    The excess is in units in which the sum of squares over the blocks is the variance that one row would have.
     """
     group, block = np.asarray(groups), np.asarray(blocks)
     if group.shape != block.shape or group.ndim != 1:

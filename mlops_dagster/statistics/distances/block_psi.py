@@ -1,4 +1,4 @@
-"""How far the days of one sample are from all of it: what a single day may look like when nothing has changed."""
+"""The largest distance of a single day from its whole sample: a day may differ as much without a change."""
 
 from typing import Final
 
@@ -9,16 +9,16 @@ from mlops_dagster.statistics.distances.psi import psi_of_groups
 
 FEWEST_BLOCKS: Final = 20
 FEWEST_ROWS: Final = 200
-"""Smaller blocks differ by chance more than by what their rows share."""
+"""Smaller blocks differ more by chance than by causes that their rows share."""
 
 
 def worst_block_psi(
     groups: npt.NDArray[np.int64], blocks: npt.NDArray[np.int64], *, fewest_rows: int = FEWEST_ROWS
 ) -> float | None:
-    """The largest PSI of one block against all rows, from the group and the block of each row, both numbered from 0.
+    """Return the largest PSI of one block against all rows, from the group and the block of each row, numbered from 0.
 
-    A later block that is like these is worst of all with probability 1 / (blocks + 1), whatever their distribution:
-    rare storms are among them, which no chi-squared knows. None with fewer than 20 blocks of `fewest_rows` or more.
+    A later block of the same kind exceeds it with probability 1 / (blocks + 1), whatever their distribution: rare
+    storms are included, which no chi-squared covers. None with fewer than 20 blocks of `fewest_rows` or more.
 
     >>> day = np.repeat(np.arange(30), 1000)
     >>> storm = (day == 7).astype(np.int64)

@@ -1,4 +1,4 @@
-"""Chi-squared test of homogeneity: do two sets of labels come from one distribution?"""
+"""The chi-squared test of homogeneity: a test that two sets of labels have the same distribution."""
 
 from collections import Counter
 from collections.abc import Hashable, Iterable
@@ -12,7 +12,7 @@ from mlops_dagster.statistics.bins.columns import is_missing, tally
 
 
 class ChiSquaredResult(NamedTuple):
-    """`statistic` is 0 or more, `dof` the degrees of freedom, `pvalue` one-sided (large statistics are rare)."""
+    """The test's result: `statistic` (0 or more), `dof` (degrees of freedom) and the one-sided `pvalue`."""
 
     statistic: float
     dof: int
@@ -20,16 +20,16 @@ class ChiSquaredResult(NamedTuple):
 
 
 def chi_squared(reference_labels: Iterable[Hashable], current_labels: Iterable[Hashable]) -> ChiSquaredResult:
-    """Pearson's chi-squared test that two samples of labels have the same distribution.
+    """Test by Pearson's chi-squared whether two samples of labels have the same distribution.
 
         X2 = sum over both samples and all labels of (observed - expected)^2 / expected
         dof = number of labels - 1
 
-    The missing (None, NaN, NaT, pandas.NA) are one label like others. There is no continuity correction. A label seen
-    by neither does not exist; with one label in all there is nothing to tell apart: statistic 0, p-value 1. Expected
+    Missing labels (None, NaN, NaT, pandas.NA) count as one more label. There is no continuity correction. A label in
+    neither sample does not count; with a single label the samples cannot differ: statistic 0, p-value 1. Expected
     counts below five make the p-value rough.
 
-    Raises InvalidInputError for an empty sample, and for labels that cannot be told apart (lists, rows of an array).
+    Raises InvalidInputError for an empty sample, and for labels that are not hashable (lists, rows of an array).
 
     >>> result = chi_squared(["late"] * 10 + ["on_time"] * 20, ["late"] * 20 + ["on_time"] * 10)
     >>> round(result.statistic, 4), result.dof, round(result.pvalue, 4)
@@ -43,7 +43,7 @@ def chi_squared(reference_labels: Iterable[Hashable], current_labels: Iterable[H
 
 
 def chi_squared_from_counts(reference_counts: npt.ArrayLike, current_counts: npt.ArrayLike) -> ChiSquaredResult:
-    """The same test from how often each label was seen, in the same order on both sides.
+    """Test as `chi_squared` does, from the count of each label, in the same order on both sides.
 
     Raises InvalidInputError for unequal lengths, negative counts, or a side without any.
 
@@ -69,7 +69,7 @@ def chi_squared_from_counts(reference_counts: npt.ArrayLike, current_counts: npt
 
 
 def _times(labels: Iterable[Hashable]) -> Counter[Hashable]:
-    """How often each label is there, the missing as None."""
+    """Return the count of each label, with None for all missing ones."""
     times: Counter[Hashable] = Counter()
     for label, n in _distinct(labels):
         times[None if is_missing(label) else label] += n
@@ -77,7 +77,7 @@ def _times(labels: Iterable[Hashable]) -> Counter[Hashable]:
 
 
 def _distinct(labels: Iterable[Hashable]) -> Iterable[tuple[Hashable, int]]:
-    """The labels as a Counter tells them apart; those of an array of strings are found in less time."""
+    """Return the labels with their counts, as a Counter does; faster for an array of strings."""
     try:
         if getattr(getattr(labels, "dtype", None), "kind", None) == "O":
             distinct, times = tally(np.asarray(labels, dtype=object))

@@ -1,4 +1,4 @@
-"""Two-sample Kolmogorov-Smirnov test: the largest gap between two distribution functions."""
+"""The two-sample Kolmogorov-Smirnov test: the largest gap between two distribution functions."""
 
 from math import sqrt
 from typing import Final, NamedTuple, TypeAlias
@@ -11,27 +11,27 @@ from mlops_dagster.statistics.bins.columns import MISSING, Column, as_numbers
 from mlops_dagster.statistics.bins.histogram import Histogram
 from mlops_dagster.statistics.bins.numeric import NumericBins
 
-_EXACT: Final = 10_000  # so many values, at most, has scipy's exact p-value
-_STEP: Final = 200  # from mark to mark
+_EXACT: Final = 10_000  # the most values with scipy's exact p-value
+_STEP: Final = 200  # values between two marks
 
 _Sorted: TypeAlias = npt.NDArray[np.float64]
 
 
 class KsResult(NamedTuple):
-    """`statistic` is D, from 0 (equal) to 1 (disjoint); `pvalue` is two-sided."""
+    """The test's result: `statistic` is D, from 0 (equal) to 1 (disjoint); `pvalue` is two-sided."""
 
     statistic: float
     pvalue: float
 
 
 def ks_two_sample(reference: Column, current: Column) -> KsResult:
-    """The two-sample Kolmogorov-Smirnov test of two samples of numbers.
+    """Test by Kolmogorov-Smirnov whether two samples of numbers have the same distribution.
 
         D = max over x of |F(x) - G(x)|,  F and G the empirical distribution functions
 
-    Missing values are left out. D is an effect size and does not shrink with more data, the p-value does: with a
-    million rows, a D of 0.003 is significant and of no interest. The p-value is exact for up to 10,000 values each
-    and asymptotic above; it is for one look and for values without ties (with ties it is too large).
+    Missing values are left out. D is an effect size and does not shrink with more data, but the p-value does: with a
+    million rows, a D of 0.003 is significant but irrelevant. The p-value is exact for up to 10,000 values each and
+    asymptotic above; it is for a single test and for values without ties (with ties it is too large).
 
     Raises InvalidInputError for a sample without values.
 
@@ -55,9 +55,9 @@ def ks_two_sample(reference: Column, current: Column) -> KsResult:
 
 
 def ks_from_counts(reference: Histogram, current: Histogram) -> KsResult:
-    """The same test from counts over the same numeric bins.
+    """Test as `ks_two_sample` does, from counts over the same numeric bins.
 
-    D is never above that of the values, and below it by no more than the reference's share in its fullest cell (half a
+    D is never above that of the values, and below it by at most the reference's share in its fullest cell (half a
     percent with 200 quantile cells and no ties). The p-value is that of Kolmogorov's limit, for x = D sqrt(nm / (n+m)):
     2 * sum over k >= 1 of (-1)^(k-1) exp(-2 k^2 x^2).
 
@@ -85,14 +85,14 @@ def ks_from_counts(reference: Histogram, current: Histogram) -> KsResult:
 
 def _sorted(column: Column) -> _Sorted:
     numbers = np.sort(as_numbers(column))
-    return numbers[: np.searchsorted(numbers, np.nan)]  # NaN comes last
+    return numbers[: np.searchsorted(numbers, np.nan)]  # NaN is sorted last
 
 
 def _largest_gap(before: _Sorted, after: _Sorted) -> float:
-    """D of two sorted samples, to the last bit that of `scipy.stats.ks_2samp`.
+    """Return D of two sorted samples, equal to that of `scipy.stats.ks_2samp` to the last bit.
 
-    F and G only rise, so between two marks F - G is at most F at the upper less G at the lower one. Only where that is
-    more than the largest gap at any mark are the values between them looked at.
+    F and G only rise, so between two marks F - G is at most F at the upper mark less G at the lower one. Values between
+    two marks are examined only if that is more than the largest gap at any mark.
     """
     marks = np.unique(np.concatenate([before[::_STEP], before[-1:], after[::_STEP], after[-1:]]))
     i, j = _ranks(before, after, marks)
@@ -105,5 +105,5 @@ def _largest_gap(before: _Sorted, after: _Sorted) -> float:
 
 
 def _ranks(before: _Sorted, after: _Sorted, values: _Sorted) -> tuple[npt.NDArray[np.intp], npt.NDArray[np.intp]]:
-    """How many of each sample are not above each of the values."""
+    """Return, for each of `values`, the number of values of each sample that are not above it."""
     return np.searchsorted(before, values, side="right"), np.searchsorted(after, values, side="right")

@@ -1,4 +1,4 @@
-"""Many tests at once: which of them count."""
+"""Multiple testing: the selection of significant results among many tests."""
 
 from collections.abc import Sequence
 
@@ -8,12 +8,12 @@ from mlops_dagster.errors import InvalidInputError
 
 
 def benjamini_hochberg(pvalues: Sequence[float], alpha: float = 0.05) -> list[bool]:
-    """Which of the hypotheses are rejected, so that at most a share `alpha` of the rejected is expected to be true.
+    """Return which hypotheses to reject so that the expected share of wrong rejections is at most `alpha`.
 
     With p(1) <= ... <= p(m) sorted, all up to the largest k with p(k) <= alpha * k / m are rejected. It holds for
     independent tests and for tests that tend to agree, as those of correlated features do.
 
-    The answer is in the order of the question. Raises InvalidInputError for a p-value or alpha outside [0, 1].
+    The result is in the order of `pvalues`. Raises InvalidInputError for a p-value or alpha outside [0, 1].
 
     >>> benjamini_hochberg([0.001, 0.2, 0.02, 0.03], alpha=0.05)
     [True, False, True, True]

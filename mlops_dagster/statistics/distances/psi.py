@@ -1,4 +1,4 @@
-"""Population stability index: how far a distribution has moved from its reference."""
+"""The population stability index (PSI): the distance of a distribution from its reference."""
 
 from typing import Literal
 
@@ -14,20 +14,20 @@ from mlops_dagster.statistics.design_effects.design_effect import INDEPENDENT, D
 
 
 def psi(reference: Column, current: Column, *, bins: int = 10) -> float:
-    """The population stability index of two samples, of numbers or of strings.
+    """Return the population stability index of two samples, of numbers or of strings.
 
         PSI = sum over groups of (q - p) * ln(q / p)
 
-    with p and q the shares of the reference and of the current sample in the group. In nats, 0 for equal
-    shares, no upper bound; by convention stable below 0.1 and shifted above 0.25. Small samples have a PSI by
-    chance alone: compare with `psi_noise`.
+    with p and q the shares of the reference and of the current sample in the group. It is in nats, 0 for equal shares,
+    without an upper bound; by convention stable below 0.1 and shifted above 0.25. Small samples have a PSI by chance
+    alone: compare with `psi_noise`.
 
-    The groups are at most `bins` intervals between quantiles of the reference; of strings, the most frequent
-    `bins - 1`, and the rest as intervals of the alphabet: see `coarsen`. Missing values are a group of their own, and
-    so are strings that the reference does not have (or, of more than 200 in it, not among its 200 most frequent). Of
-    no more than `bins` different numbers, what is below and what is above them all are two groups more. A group that
-    only one sample has would make the PSI infinite: the other sample is then taken to have half an observation in it.
-    A group that neither has does not count.
+    The groups are at most `bins` intervals between quantiles of the reference; for strings, the most frequent
+    `bins - 1`, and the rest as intervals of the alphabet: see `coarsen`. Missing values are one more group, and so are
+    strings that the reference does not have (or, with more than 200 in it, not among its 200 most frequent). With no
+    more than `bins` different numbers, two more groups are for numbers below and above them all. A group that only one
+    sample has would make the PSI infinite: the other sample then counts as having half a row in it. A group in neither
+    sample does not count.
 
     Raises InvalidInputError for an empty sample, and for numbers against strings.
 
@@ -48,7 +48,7 @@ def psi(reference: Column, current: Column, *, bins: int = 10) -> float:
 
 
 def psi_from_counts(reference: Histogram, current: Histogram, *, bins: int = 10) -> float:
-    """The population stability index of two histograms over the same bins: see `psi`.
+    """Return the population stability index of two histograms over the same bins: see `psi`.
 
     The fine cells are merged into the groups by `coarsen`.
 
@@ -60,7 +60,7 @@ def psi_from_counts(reference: Histogram, current: Histogram, *, bins: int = 10)
 
 
 def psi_of_groups(before: Counts, after: Counts) -> float:
-    """The population stability index of two samples by how often each has each group: see `psi`.
+    """Return the population stability index of two samples, given as counts of the same groups: see `psi`.
 
     >>> round(psi_of_groups(np.array([50, 50]), np.array([75, 25])), 4)
     0.2747
@@ -71,18 +71,18 @@ def psi_of_groups(before: Counts, after: Counts) -> float:
 
 
 def coarsen(reference: Histogram, current: Histogram, bins: int = 10) -> tuple[Counts, Counts]:
-    """The counts of both in the groups that the PSI compares: first the missing, then in the order of the cells.
+    """Return the counts of both in the groups that the PSI compares: the missing first, then in the order of the cells.
 
-    Neighbouring cells on the line are merged until each group holds about 1 / `bins` of the reference. Of
-    categories, the most frequent `bins - 1` stay, and of the rest, as on a line, the neighbours in the alphabet are
-    merged until each group holds about 1 / `bins`; those without a cell are a group at the end. Where no more cells
-    than `bins` have anything of the reference, none are merged. Groups that are empty in both are left out, so the
-    length is the number of groups for `psi_noise`.
+    Neighbouring cells on the line are merged until each group holds about 1 / `bins` of the reference. For categories,
+    the most frequent `bins - 1` stay, and the others are merged with their neighbours in the alphabet until each group
+    holds about 1 / `bins`; those without a cell are a group at the end. If the reference has at most `bins` cells with
+    counts, none are merged. Groups that are empty in both are left out, so the length is the number of groups for
+    `psi_noise`.
 
-    What a small reference chose is in it more often by chance than it will be later. So frequent are the categories
-    that are so in both together. And where the cells are the categories of the reference itself, others come even if
-    nothing changes, with about the share that those seen once have in it (Good): of the new ones so many, at most, are
-    taken to have been in the reference. What moves between categories that are merged is not seen.
+    Categories chosen by a small reference are more frequent in it by chance than later. So frequency is that in both
+    together. And if the cells are the categories of the reference itself, new ones come even if nothing changes, with
+    about the share in it of those seen once (Good): up to that share, new ones are counted as if they had been in the
+    reference. Moves between merged categories are not seen.
 
     Raises InvalidInputError for histograms over different bins, and for one without any count.
 
@@ -107,8 +107,10 @@ def coarsen(reference: Histogram, current: Histogram, bins: int = 10) -> tuple[C
 
 
 def psi_groups(frequencies: Histogram, bins: int = 10) -> npt.NDArray[np.intp]:
-    """The group that `coarsen` puts each cell into: 0 is the missing alone, the others are numbered in the order of the
-    cells, some numbers may be left out."""
+    """Return the group into which `coarsen` puts each cell: 0 is the missing alone, the others in the order of cells.
+
+    Some group numbers may be unused.
+    """
     cells = np.arange(frequencies.bins.size)
     if isinstance(frequencies.bins, NumericBins):
         line = frequencies.counts[MISSING + 1 :]
@@ -119,15 +121,15 @@ def psi_groups(frequencies: Histogram, bins: int = 10) -> npt.NDArray[np.intp]:
     if len(known) > bins:
         rare = np.sort(np.argsort(-known, kind="stable")[bins - 1 :])
         parts = _in_parts(known[rare], max(round(known[rare].sum() * bins / max(known.sum(), 1)), 1))
-        first = np.searchsorted(parts, parts)  # of those in its part
+        first = np.searchsorted(parts, parts)  # the first in the same part
         cells[rare + MISSING + 1] = rare[first] + MISSING + 1
     return cells
 
 
 def _expected(reference: Histogram, current: Histogram) -> npt.NDArray[np.float64]:
-    """The reference's counts, where the cells are its own categories less what they have by having been seen.
+    """Return the reference's counts; if its own categories made the cells, less what they gained by that choice.
 
-    With as many categories seen once as `once`, others have a share of `once` / n: these are taken evenly from all
+    With `once` categories seen once, unseen ones have a share of `once` / n: their counts are taken evenly from all
     categories, at most as many as there are new ones now.
     """
     counts = reference.counts.astype(np.float64)
@@ -135,7 +137,7 @@ def _expected(reference: Histogram, current: Histogram) -> npt.NDArray[np.float6
         return counts
     known = counts[MISSING + 1 : reference.bins.other]
     once = np.count_nonzero(known == 1)
-    if once == 0 or not known.all():  # not by these rows were the categories chosen
+    if once == 0 or not known.all():  # the categories were not chosen by these rows
         return counts
     new = current.counts[reference.bins.other] / current.total - counts[reference.bins.other] / reference.total
     moved = min(once, max(new, 0.0) * reference.total)
@@ -145,21 +147,21 @@ def _expected(reference: Histogram, current: Histogram) -> npt.NDArray[np.float6
 
 
 def _in_parts(line: Counts, parts: int) -> npt.NDArray[np.intp]:
-    """The part, from 0, of each of some neighbours, when they are merged into parts of about equal counts."""
+    """Return the part, from 0, of each neighbour when merged into `parts` parts of about equal counts."""
     middle = np.cumsum(line) - line / 2
     part: npt.NDArray[np.intp] = np.minimum(middle * parts / max(line.sum(), 1), parts - 1).astype(np.intp)
     return part
 
 
 def psi_noise(groups: int, n: int, m: int, *, alpha: float = 0.01, shared: DesignEffect = INDEPENDENT) -> float:
-    """The PSI that two samples of one distribution, of n and m values, exceed with probability `alpha` only.
+    """Return the PSI that two samples of one distribution, of n and m values, exceed with probability `alpha` only.
 
         quantile of chi-squared with (groups - 1) degrees of freedom, at 1 - alpha, times (1/n + 1/m)
 
-    A PSI over its limit but below this is not a signal. The approximation is good once the groups hold ten or
-    more values each. Flights of one hour share one weather, so their visibilities are no independent values: `shared`
-    says what they are worth, and then it is the quantile with `shared.freedom` of the degrees of freedom, over that
-    share, and n / `shared.rows` and m / `shared.rows` values.
+    A PSI above its limit but below this is not a signal. The approximation is good if the groups hold ten or more
+    values each. Flights of one hour share one weather, so their visibilities are not independent: `shared` is their
+    design effect; then it is the quantile with `shared.freedom` of the degrees of freedom, divided by that share,
+    for n / `shared.rows` and m / `shared.rows` values.
 
     Raises InvalidInputError unless groups, n and m are positive and 0 < alpha < 1.
 
@@ -183,7 +185,7 @@ def psi_noise(groups: int, n: int, m: int, *, alpha: float = 0.01, shared: Desig
 
 
 def psi_pvalue(value: float, groups: int, n: int, m: int, *, shared: DesignEffect = INDEPENDENT) -> float:
-    """The inverse of `psi_noise`: how often chance alone has a PSI over `value`, from 0 to 1.
+    """Return the probability, 0 to 1, that chance alone has a PSI above `value`: the inverse of `psi_noise`.
 
     >>> round(psi_pvalue(psi_noise(10, 1000, 1000, alpha=0.03), 10, 1000, 1000), 6)
     0.03
@@ -197,7 +199,7 @@ def psi_pvalue(value: float, groups: int, n: int, m: int, *, shared: DesignEffec
 
 
 def _kind(column: Column) -> Literal["numeric", "text"] | None:
-    """What the column holds; None when nothing but missing values."""
+    """Return the kind of the column's values; None if all are missing."""
     if getattr(getattr(column, "dtype", None), "kind", "O") in "biufmM":
         return "numeric"
     present = next((value for value in as_objects(column) if not is_missing(value)), None)

@@ -1,1 +1,1 @@
-"""E-values: evidence that stays valid however often it is looked at."""
+"""E-values: evidence that stays valid however often it is computed."""

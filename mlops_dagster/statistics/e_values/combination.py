@@ -1,8 +1,8 @@
-"""E-values: evidence against a hypothesis that stays valid however often it is looked at.
+"""E-values: evidence against a hypothesis that stays valid however often it is computed.
 
-An e-value is a non-negative number whose expectation is at most 1, at any moment one may choose to stop, while the
-hypothesis is true. So it exceeds 1 / alpha with probability at most alpha, ever (Ville's inequality): reject
-at E >= 1 / alpha.
+An e-value is a non-negative number whose expectation is at most 1 while the hypothesis is true, at any moment that one
+may choose to stop. So it ever exceeds 1 / alpha with probability at most alpha (Ville's inequality): reject at
+E >= 1 / alpha.
 
 Sources: Waudby-Smith & Ramdas, arXiv 2010.09686; Ramdas et al., arXiv 2210.01948.
 """
@@ -16,11 +16,11 @@ import numpy.typing as npt
 from mlops_dagster.errors import InvalidInputError
 
 Alternative: TypeAlias = Literal["worse", "not_worse"]
-"""What the evidence is for: "worse" (abort) or "not_worse" (promote)."""
+"""The side of the evidence: "worse" (abort) or "not_worse" (promote)."""
 
 
 def anytime_p(e_max: float) -> float:
-    """The p-value, valid at any time, of the largest e-value seen so far: min(1, 1 / e_max).
+    """Return the p-value, valid at any time, of the largest e-value seen so far: min(1, 1 / e_max).
 
     Raises InvalidInputError for a negative number or NaN.
 
@@ -33,9 +33,9 @@ def anytime_p(e_max: float) -> float:
 
 
 def combine(e_values: Iterable[float]) -> float:
-    """One e-value from several on the same hypothesis, however they depend on each other: their mean.
+    """Return one e-value from several on the same hypothesis, with any dependence between them: their mean.
 
-    Several metrics share one alpha this way. Raises InvalidInputError when there is none, or one that is no e-value.
+    Several metrics share one alpha this way. Raises InvalidInputError for none, or for one that is not an e-value.
 
     >>> combine([60.0, 0.5, 0.1])
     20.2
@@ -47,7 +47,7 @@ def combine(e_values: Iterable[float]) -> float:
 
 
 def mixture(log_e: npt.NDArray[np.float64]) -> float:
-    """The mean of e-values given by their logarithms; inf where it is too large for a float."""
+    """Return the mean of e-values given by their logarithms; inf if it is too large for a float."""
     largest = float(np.max(log_e))
     with np.errstate(over="ignore"):
         return float(np.exp(largest + np.log(np.mean(np.exp(log_e - largest)))))

@@ -1,4 +1,4 @@
-"""Accuracy of two versions that scored the same requests."""
+"""Evidence about the accuracy of two versions that scored the same requests."""
 
 from math import inf
 
@@ -16,11 +16,11 @@ def paired_e_value(
     alternative: Alternative = "worse",
     rows_per_observation: float = 1.0,
 ) -> float:
-    """Evidence that the challenger is worse, or not worse, than the champion by `margin` of accuracy.
+    """Return the evidence that the challenger is worse, or not worse, than the champion by `margin` of accuracy.
 
     On each label that both versions predicted, D = 1[champion right] - 1[challenger right]: 1 for a loss of the
-    challenger, -1 for a win, 0 for a tie. The mean of D is how much accuracy the challenger loses. With d the
-    margin, and nu > 0 for "worse", nu < 0 for "not_worse",
+    challenger, -1 for a win, 0 for a tie. The mean of D is the accuracy that the challenger loses. With d the margin,
+    and nu > 0 for "worse", nu < 0 for "not_worse",
 
         E = mean over nu of  (1 + nu (1 - d))^losses * (1 - nu d)^ties * (1 - nu (1 + d))^wins
 
@@ -28,15 +28,15 @@ def paired_e_value(
     "not_worse" with margin 0 says the challenger is superior, with margin 0.02 that it is not inferior by two
     points. E is 1 without labels and has no upper bound (inf).
 
-    A label enters once, when it matures; a correction does not change a bet that was made.
+    A label enters once, when it matures; a later correction does not change a bet.
 
-    Labels that share a cause prove less than they number. With r `rows_per_observation` the counts are divided by it,
-    so that each factor is its r-th root. Where rows are independent E stays an e-value, a smaller one: by Jensen the
-    mean of a root is at most the root of the mean, which is 1. Where r is their design effect
+    Labels that share a cause prove less than as many independent ones. With r `rows_per_observation`, the counts are
+    divided by r, so that each factor is its r-th root. For independent rows E stays an e-value, but a smaller one: by
+    Jensen's inequality the mean of a root is at most the root of the mean, which is 1. If r is their design effect
     (`difference_design_effect`), log E is distributed like that of 1/r as many independent rows, and E is an e-value
-    approximately: as far as sums over days are normal. docs/shared-days.md has what was measured.
+    approximately: as far as sums over days are normal. docs/shared-days.md has the measurements.
 
-    Raises InvalidInputError for counts that are negative or no numbers, a margin outside (-1, 1) and r under 1.
+    Raises InvalidInputError for negative or non-finite counts, a margin outside (-1, 1) and r under 1.
 
     >>> paired_e_value(0, 0, 0, margin=0.02)
     1.0

@@ -1,4 +1,4 @@
-"""A rate held against an absolute limit."""
+"""Evidence that a rate is above an absolute limit."""
 
 from typing import Final
 
@@ -12,7 +12,7 @@ ODDS_RATIOS: Final = np.array([1.25, 1.5, 2.0, 3.0, 5.0, 10.0])
 
 
 def rate_e_value(bad: int, n: int, *, limit: float) -> float:
-    """Evidence that bad events are more frequent than `limit`, from `bad` in `n` independent trials.
+    """Return the evidence that bad events are more frequent than `limit`, from `bad` in `n` independent trials.
 
     A mixture of likelihood ratios against a rate of exactly `limit`, which is also valid against any lower one.
     The bet lambda is on the rate p with p / (1 - p) = lambda * limit / (1 - limit):

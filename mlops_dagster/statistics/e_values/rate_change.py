@@ -1,4 +1,4 @@
-"""A rate that may rise over a limit on some day that nobody knows beforehand."""
+"""Evidence that a rate has risen above a limit, from an unknown day on."""
 
 from collections.abc import Sequence
 from typing import Final, NamedTuple
@@ -11,14 +11,14 @@ from mlops_dagster.statistics.bins.columns import Counts
 from mlops_dagster.statistics.design_effects.design_effect import INDEPENDENT, DesignEffect
 
 BETS: Final = np.array([1 / 3, 1.0, 3.0])
-"""The smaller, the more is bet on rates far over the limit."""
+"""The bets: the smaller, the more is bet on rates far above the limit."""
 
 FARTHEST: Final = 3.0
-"""Standard deviations as which any rate farther over the limit counts: no block is worth more than a factor of 10."""
+"""The largest distance above the limit in standard deviations that counts: each block's factor is at most 10."""
 
 
 class RateChange(NamedTuple):
-    """Evidence for a change, and the block in which it most likely began; None before any trial."""
+    """The evidence for a change, and the block in which it most likely began; None before any trial."""
 
     e_value: float
     since: int | None
@@ -27,25 +27,27 @@ class RateChange(NamedTuple):
 def rate_change_e_value(
     blocks: Sequence[tuple[int, int]], *, limit: float, shared: DesignEffect = INDEPENDENT
 ) -> RateChange:
-    """Evidence that bad events have become more frequent than `limit`, from (bad, trials) of each block (day) in order.
+    """Return the evidence that bad events have become more frequent than `limit`, from (bad, trials) by block (day).
 
-    A block is one observation, however many trials it has: trials of a day share causes, and how they do so is not
-    assumed. Of its rate x only this is: while nothing is wrong, its mean is at most the limit, and its variance at most
-    that of independent trials times the design effect `shared` at that many of them, limit (1 - limit) effect / trials.
-    Where causes last (`shared.lasting`) the blocks before it say what to expect, and only what is over that is news.
-    With z = (x - what is expected) / standard deviation, cut off at 3, each block is worth
+    Blocks are in the order of time. A block is one observation, with any number of trials: trials of a day share
+    causes, in a way that is not assumed. Only this is assumed of its rate x: while nothing is wrong, its mean is at
+    most the limit, and its variance at most that of independent trials times the design effect `shared` at that many of
+    them, limit (1 - limit) effect / trials. If causes last (`shared.lasting`), the blocks before it give the expected
+    rate, and only the excess over that counts as news. With z = (x - expected) / standard deviation, cut off at 3, the
+    factor of each block is
 
         e = mean over bets a of  max(a + z, 0)^2 / (a^2 + 1)
 
-    whose expectation is at most (a^2 + 2 a E z + E z^2) / (a^2 + 1) <= 1. The cut makes it smaller, and a single storm,
-    however bad, no proof. With E_s the product of a bet over the blocks from s to the last of T, in the mean over bets,
+    whose expectation is at most (a^2 + 2 a E z + E z^2) / (a^2 + 1) <= 1. The cut lowers it, so that a single storm,
+    however bad, is not a proof. With E_s the product of a bet over the blocks from s to the last of T, in the mean over
+    bets,
 
         E = sum over s of E_s / (s (s + 1)) + 1 / (T + 1)
 
-    The weights of all possible beginnings, those to come too, add up to 1, and what has not begun is worth 1. So E is
-    an e-value after any block, where what blocks share is independent or an autoregression of the stated correlation;
-    and months that were good do not hide that last week was bad: a change in block s costs a factor of s (s + 1), some
-    days more. Blocks without trials count for nothing.
+    The weights of all possible beginnings, including future ones, add up to 1, and a change that has not begun
+    counts 1. So E is an e-value after any block, if the shared parts of blocks are independent or an autoregression of
+    the stated correlation; and good months do not hide a bad last week: a change in block s costs a factor of
+    s (s + 1), some days more. Blocks without trials are ignored.
 
     Raises InvalidInputError unless 0 <= bad <= trials and 0 < limit < 1.
 
@@ -89,13 +91,14 @@ def rate_change_e_value(
 
 
 def _surprises(bad: Counts, trials: Counts, limit: float, shared: DesignEffect) -> npt.NDArray[np.float64]:
-    """By how many standard deviations each block is over what the limit and the blocks before it let one expect.
+    """Return the standard deviations by which each block is above the rate expected by the limit and earlier blocks.
 
-    What a block shares is an autoregression, seen through the noise of its trials: a Kalman filter in one dimension.
+    The shared part of blocks is an autoregression, seen through the noise of their trials: a one-dimensional Kalman
+    filter.
 
     Source: R. E. Kalman, Journal of Basic Engineering 82, 1960.
     """
-    most = min(limit, 0.5)  # where p (1 - p) is largest, of rates up to the limit
+    most = min(limit, 0.5)  # of all rates up to the limit, the one with the largest p (1 - p)
     noise = most * (1 - most) / trials
     own = noise * np.array([shared.at(float(n)).rows - 1 for n in trials])
     lasts, expected, unsure = shared.lasting, 0.0, own[0]
@@ -109,7 +112,7 @@ def _surprises(bad: Counts, trials: Counts, limit: float, shared: DesignEffect) 
 
 
 def rate_upper_bound(bad: int, n: int, *, alpha: float, shared: float = 1.0) -> float:
-    """The rate under which the true one lies with probability 1 - alpha, after `bad` in `n` trials; 1 after none.
+    """Return the rate that the true one is below with probability 1 - alpha, after `bad` in `n` trials; 1 for none.
 
     Clopper and Pearson's bound, which is never too low for independent trials; `shared` trials count as one.
     Raises InvalidInputError unless 0 <= bad <= n, 0 < alpha < 1 and shared >= 1.

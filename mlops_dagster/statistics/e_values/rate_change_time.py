@@ -1,4 +1,4 @@
-"""How soon a rate that has risen over a limit is proven to: the days of it, by simulation."""
+"""The days until a rate that has risen above a limit is proven to have, by simulation."""
 
 from typing import Final
 
@@ -19,13 +19,13 @@ Values = npt.NDArray[np.float64]
 def days_to_proof(
     rate: float, *, limit: float, needed: float, trials: int, shared: DesignEffect, horizon: int = HORIZON
 ) -> int | None:
-    """Days, in the median, until `rate_change_e_value` reaches `needed` if the rate is `rate` from the first day on.
+    """Return the median days until `rate_change_e_value` reaches `needed`, if the rate is `rate` from the first day on.
 
-    Each day has so many `trials`. What they share is as `shared` says: the day's rate is drawn from the beta
-    distribution of that correlation, and those of successive days go together as `lasting` says. None if it takes more
-    than `horizon` days, as a rate does that is not over the limit. The draws are seeded: equal arguments, equal days.
+    Each day has `trials` trials. They share causes by `shared`: the day's rate is drawn from the beta distribution of
+    that correlation, and rates of successive days are correlated by `lasting`. None if it takes more than `horizon`
+    days, as it does for a rate not above the limit. The draws are seeded: equal arguments give equal days.
 
-    Raises InvalidInputError unless 0 <= rate <= 1, 0 < limit < 1 and there is a trial.
+    Raises InvalidInputError unless 0 <= rate <= 1, 0 < limit < 1 and trials >= 1.
 
     >>> days_to_proof(0.2, limit=0.13, needed=80, trials=1000, shared=DesignEffect(1.5))
     3
@@ -44,7 +44,7 @@ def days_to_proof(
     most = min(limit, 0.5)
     noise = most * (1 - most) / trials
     own = unsure = noise * (shared.rows - 1)
-    for day in range(1, horizon + 1):  # as `rate_change_e_value`, of all lives at once
+    for day in range(1, horizon + 1):  # as in `rate_change_e_value`, for all lives at once
         expected, unsure = shared.lasting * expected, shared.lasting**2 * unsure + (1 - shared.lasting**2) * own
         news, variance = bad[:, day - 1] / trials - limit - expected, unsure + noise
         z = np.minimum(news / variance**0.5, FARTHEST)
@@ -58,7 +58,7 @@ def days_to_proof(
 
 
 def _rates(rng: np.random.Generator, rate: float, trials: int, shared: DesignEffect, days: int) -> Values:
-    """The rate of each day of each life."""
+    """Return the rate of each day of each simulated life."""
     correlation = (shared.rows - 1) / (trials - 1) if trials > 1 else 0.0
     if correlation <= 0 or not 0 < rate < 1:
         return np.full((LIVES, days), rate)

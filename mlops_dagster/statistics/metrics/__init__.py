@@ -1,1 +1,1 @@
-"""Measures of a classifier, with their uncertainty."""
+"""Quality measures of a classifier, with their uncertainty."""

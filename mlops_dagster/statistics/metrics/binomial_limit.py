@@ -1,19 +1,19 @@
-"""Shares of few rows: how many of them chance explains."""
+"""The limit of bad rows among few rows that chance explains."""
 
 from mlops_dagster.errors import InvalidInputError
 
 
 def most_by_chance(rows: int, share: float, *, alpha: float, rows_per_observation: float = 1.0) -> int:
-    """The largest number of `rows`, each bad with probability `share` at most, that chance explains.
+    """Return the largest number of `rows`, each bad with probability `share` at most, that chance explains.
 
-    More of them are bad with a probability of at most `alpha`: k is the smallest number with P(X > k) <= alpha for
-    X ~ Binomial(rows, share). Of many rows that is little more than rows * share.
+    More of them are bad with a probability of at most `alpha`: it is the smallest number k with P(X > k) <= alpha for
+    X ~ Binomial(rows, share). For many rows that is little more than rows * share.
 
-    Where `rows_per_observation` rows are one observation (1 or more), as many more are explained as a binomial of rows
-    / rows_per_observation observations says, up to half of the rows: what spoils most of a batch is no chance, whatever
-    its rows share. Without that end no hour of 37 flights under one sky could ever be bad.
+    If `rows_per_observation` rows are one observation (1 or more), chance explains as many as a binomial of
+    rows / rows_per_observation observations gives, up to half of the rows: a fault in most of a batch is not chance,
+    whatever its rows share. Without that cap no hour of 37 flights under one sky could ever be bad.
 
-    Raises InvalidInputError for what is out of range.
+    Raises InvalidInputError for arguments out of range.
 
     >>> [most_by_chance(rows, 0.10, alpha=1e-5) for rows in (3, 37, 1000, 100_000)]
     [3, 13, 143, 10407]

@@ -1,4 +1,4 @@
-"""How good a classifier is: accuracy, F1, and how sure one can be of a share."""
+"""Quality measures of a classifier: accuracy, F1, and the uncertainty of a share."""
 
 from collections import Counter
 from collections.abc import Collection, Mapping
@@ -16,9 +16,9 @@ from mlops_dagster.statistics.bins.columns import is_missing
 
 @dataclass(frozen=True, slots=True)
 class ClassScores:
-    """One class against all others: shares between 0 and 1, and `support`, how often it was the truth.
+    """One class against all others: shares between 0 and 1, and `support`, the count of its true rows.
 
-    Precision is 0 where the class was never predicted, recall where it was never true.
+    Precision is 0 if the class was never predicted, recall if it was never true.
     """
 
     precision: float
@@ -29,10 +29,10 @@ class ClassScores:
 
 @dataclass(frozen=True, slots=True)
 class ClassificationMetrics:
-    """Shares between 0 and 1. With one label a row, micro-F1 is the accuracy.
+    """The quality of a classifier as shares between 0 and 1. With one label a row, micro-F1 is the accuracy.
 
-    `macro_f1` is the plain mean of F1 over the classes that were true or predicted at least once, so that a rare
-    class weighs as much as a frequent one; over those of the model alone, where these are known.
+    `macro_f1` is the plain mean of F1 over the classes that were true or predicted at least once, so that a rare class
+    weighs as much as a frequent one; if the model's classes are known, over those only.
     """
 
     accuracy: float
@@ -42,7 +42,7 @@ class ClassificationMetrics:
 
 
 def classification_metrics(y_true: npt.ArrayLike, y_pred: npt.ArrayLike) -> ClassificationMetrics:
-    """The metrics of predictions held against the truth, row by row. Labels are named by `text_of`.
+    """Return the metrics of predictions against the truth, row by row. Labels are named by `text_of`.
 
     Raises InvalidInputError for no rows, unequal lengths, missing labels, and fractions.
 
@@ -56,7 +56,7 @@ def classification_metrics(y_true: npt.ArrayLike, y_pred: npt.ArrayLike) -> Clas
 
 
 def confusion_counts(y_true: npt.ArrayLike, y_pred: npt.ArrayLike) -> dict[tuple[str, str], int]:
-    """How often each (true, predicted) pair occurs. Labels are named by `text_of`.
+    """Return the count of each (true, predicted) pair. Labels are named by `text_of`.
 
     Raises InvalidInputError for unequal lengths, missing labels, and fractions.
 
@@ -78,12 +78,12 @@ def confusion_counts(y_true: npt.ArrayLike, y_pred: npt.ArrayLike) -> dict[tuple
 def metrics_from_confusion(
     confusion: Mapping[tuple[str, str], int], classes: Collection[str] | None = None
 ) -> ClassificationMetrics:
-    """The metrics from how often each (true, predicted) pair occurred. Confusion counts of hours add up.
+    """Return the metrics from the counts of (true, predicted) pairs. Counts of several hours can be added first.
 
-    `classes` are those of the model. A truth that is none of them is a wrong answer as any other, but has no F1 of its
-    own, which could only be 0: one misspelt label in ten thousand would take a third off the macro-F1 of two classes.
+    `classes` are those of the model. A truth that is not among them counts as a wrong answer, but has no F1, which
+    could only be 0: one misspelt label in ten thousand would take a third off the macro-F1 of two classes.
 
-    Raises InvalidInputError when there is no row at all, or a negative count.
+    Raises InvalidInputError for no rows at all, or a negative count.
 
     >>> metrics_from_confusion({("late", "late"): 9, ("late", "on_time"): 1}).accuracy
     0.9
@@ -118,12 +118,12 @@ def metrics_from_confusion(
 
 
 def wilson_interval(successes: float, n: float, confidence: float = 0.95) -> tuple[float, float]:
-    """Between which shares the true one lies, after `successes` in `n` independent trials.
+    """Return the interval of the true share, after `successes` in `n` independent trials.
 
-    Unlike the textbook interval it never leaves [0, 1] and is honest for 0 or n successes. After no trials it is
-    (0, 1). It is for reports and for one look: a decision that is looked at again and again needs an e-value.
+    Unlike the textbook interval it never leaves [0, 1] and is honest for 0 or n successes. With no trials it is (0, 1).
+    It is for reports and for a single test: a decision that is tested repeatedly needs an e-value.
 
-    Both may be fractions: where some rows share a cause, divide by how many are worth one.
+    Both may be fractions: if rows share causes, divide by the rows that are worth one.
 
     Raises InvalidInputError unless 0 <= successes <= n and 0 < confidence < 1.
 

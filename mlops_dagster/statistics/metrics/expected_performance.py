@@ -1,4 +1,4 @@
-"""Expected performance: how right answers without labels are, if scores mean what they meant in the evaluation."""
+"""Expected performance: the quality of answers without labels, if scores mean the same as in the evaluation."""
 
 from typing import NamedTuple
 
@@ -11,14 +11,14 @@ _Z = 1.959963984540054  # the 97.5 % quantile of the normal distribution
 
 
 class Expected(NamedTuple):
-    """A share, and its 95 % interval; None where it is not known what rows are worth."""
+    """A share, and its 95 % interval; None if the design effect of the rows is unknown."""
 
     value: float
     interval: tuple[float, float] | None
 
 
 class ExpectedPerformance(NamedTuple):
-    """Of the same rows: accuracy, and the macro-F1 of the classes that were predicted or expected."""
+    """The expected accuracy, and the macro-F1 of the classes that were predicted or expected, of the same rows."""
 
     accuracy: Expected
     macro_f1: Expected
@@ -31,21 +31,22 @@ def expected_performance(
     *,
     worth: tuple[float, float] | None = (1.0, 1.0),
 ) -> ExpectedPerformance:
-    """The performance that is expected of answers, from what was true of such answers in the evaluation.
+    """Return the expected performance of answers, from the truths of similar answers in the evaluation.
 
     Answers are counted in G brackets: those of one predicted class with scores in one interval. `rows` (G) are the
-    answers without labels, `predicted` (G) the number of the class that a bracket predicts, and `truths` (G, K) how
-    often each of K classes was true in the evaluation, at least once in each bracket. With w_g the share of bracket g
-    of the rows, p the class it predicts and P_g(t) the share of the truth t in it,
+    answers without labels, `predicted` (G) the index of the class that a bracket predicts, and `truths` (G, K) the
+    counts of each of K true classes in the evaluation, at least one in each bracket. With w_g the share of bracket g of
+    the rows, p the class it predicts and P_g(t) the share of the truth t in it,
 
         C(p, t) = sum over brackets g of p of  w_g P_g(t)
 
-    is the expected confusion, from which accuracy and F1 follow. It is right as long as P(truth | score) is what it
-    was: when other rows come (covariate shift), not when the same rows have other truths (concept drift).
+    is the expected confusion, from which accuracy and F1 follow. It is right as long as P(truth | score) is unchanged:
+    if other rows come (covariate shift), but not if the same rows have other truths (concept drift).
 
-    The interval holds what will be measured on these rows, by the delta method: P_g was estimated from few rows, and
-    the truths of the new ones will differ from what is expected. `worth` says how many rows of the evaluation, and of
-    the new ones, are worth one. Raises InvalidInputError for no rows, or a bracket with rows and without truths.
+    The interval is for the values that will be measured on these rows, by the delta method: P_g was estimated from few
+    rows, and the truths of the new ones will differ from their expectation. `worth` is the number of rows that are
+    worth one, in the evaluation and among the new ones. Raises InvalidInputError for no rows, or a bracket with rows
+    and without truths.
 
     >>> found = expected_performance([90, 10], predicted=[0, 0], truths=[[95, 5], [60, 40]])
     >>> round(found.accuracy.value, 3), [round(bound, 2) for bound in found.accuracy.interval]
@@ -76,7 +77,7 @@ def expected_performance(
 
 
 class _Spread(NamedTuple):
-    """The chances of each bracket, smoothed, and by how much the variance of one of its rows is multiplied."""
+    """The smoothed chances of each bracket, and the factor on the variance of one of its rows."""
 
     chances: npt.NDArray[np.float64]
     scale: npt.NDArray[np.float64]
@@ -90,7 +91,7 @@ def _spread(
     total: float,
     worth: tuple[float, float] | None,
 ) -> _Spread | None:
-    """A bracket without an error may have one: one row more is spread as those of its class are, and one over all."""
+    """Return the spread, each bracket smoothed by one row more like those of its class; None if `worth` is None."""
     if worth is None:
         return None
     classes = seen.shape[1]
@@ -101,7 +102,7 @@ def _spread(
 
 
 def _expected(value: float, slope: npt.NDArray[np.float64], spread: _Spread | None) -> Expected:
-    """`slope` is by how much the value changes with each chance, for a share of 1."""
+    """Return the value with its interval; `slope` is its derivative by each chance, for a share of 1."""
     if spread is None:
         return Expected(value, None)
     mean = np.sum(spread.chances * slope, axis=1)

@@ -1,4 +1,4 @@
-"""How sure one can be of a macro-F1."""
+"""The uncertainty of a macro-F1."""
 
 from collections.abc import Collection, Mapping
 from dataclasses import dataclass
@@ -13,9 +13,9 @@ from mlops_dagster.statistics.metrics.classification import ClassificationMetric
 DRAWS = 1000
 SEED = 0
 _STICKS = 48
-"""What is left of a stick that was broken so often is less than a float can add to the rest: 2^-48 on average."""
+"""The rest of a stick after this many breaks is below float precision: 2^-48 on average."""
 _FLOATS = 4_000_000
-"""So many are held at a time: 32 MB."""
+"""The largest number of floats in memory at a time: 32 MB."""
 
 
 def macro_f1_interval(
@@ -24,13 +24,13 @@ def macro_f1_interval(
     *,
     classes: Collection[str] | None = None,
 ) -> tuple[float, float] | None:
-    """Between which values the macro-F1 lies that produced these counts of (true, predicted) pairs.
+    """Return the interval of the macro-F1 that produced these counts of (true, predicted) pairs; None for one class.
 
-    With K classes seen, the shares of the K * K pairs are Dirichlet(count + 1 / K^2): what the counts say, and one
-    more row spread over all pairs, so that no error seen is not taken for no error possible. The interval holds the
-    middle `confidence` of the macro-F1 of 1,000 draws, and the macro-F1 of the counts themselves; it lies in [0, 1].
-    The draws are seeded: equal counts, equal interval. None when only one class was seen: the others are unknown. The
-    mean is over the `classes` of the model, where these are known, as that of `metrics_from_confusion`.
+    With K classes seen, the shares of the K * K pairs are Dirichlet(count + 1 / K^2): the counts, and one more row
+    spread over all pairs, so that errors that were not seen stay possible. The interval holds the middle `confidence`
+    of the macro-F1 of 1,000 draws, and the macro-F1 of the counts themselves; it lies in [0, 1]. The draws are seeded:
+    equal counts give an equal interval. None if only one class was seen, as the others are unknown. The mean is over
+    the `classes` of the model, if known, like that of `metrics_from_confusion`.
 
     Raises InvalidInputError for no row, a negative count, or a confidence outside (0, 1).
 
@@ -59,10 +59,10 @@ def macro_f1_interval(
 def macro_f1_under(
     confusion: Mapping[tuple[str, str], int], limit: float, *, rows: int, classes: Collection[str] | None = None
 ) -> float:
-    """How often so many rows with the shares of `confusion` have a macro-F1 under `limit`, by chance alone.
+    """Return the chance that `rows` rows with the shares of `confusion` have a macro-F1 below `limit`.
 
-    Of 1,000 seeded draws; the mean is over the `classes` of the model, where these are known. Raises InvalidInputError
-    for counts without a row, or no `rows`.
+    It is taken from 1,000 seeded draws; the mean is over the `classes` of the model, if known. Raises InvalidInputError
+    for counts without a row, or for no `rows`.
 
     >>> seen = {("late", "late"): 80, ("late", "ok"): 20, ("ok", "late"): 20, ("ok", "ok"): 280}
     >>> [macro_f1_under(seen, 0.83, rows=rows) > 0.05 for rows in (200, 20_000)]
@@ -74,17 +74,17 @@ def macro_f1_under(
     rng, shares = np.random.default_rng(SEED), table.counts / table.counts.sum()
     with np.errstate(invalid="ignore"):
         drawn = [_f1(*table.sums(rng.multinomial(rows, shares, size=size))) for size in table.pieces()]
-    scores = np.nanmean(np.concatenate(drawn)[:, table.known], axis=1)  # classes that no row is of have no F1
+    scores = np.nanmean(np.concatenate(drawn)[:, table.known], axis=1)  # classes without rows have no F1
     return float(np.mean(scores < limit))
 
 
 @dataclass(frozen=True, slots=True)
 class _Table:
-    """The pairs that were counted, sparse: of 1,000 classes a million pairs are possible, and few are seen."""
+    """The counted pairs, sparse: with 1,000 classes a million pairs are possible, and few are seen."""
 
     classes: int
     known: list[int]
-    """The classes whose mean the macro-F1 is."""
+    """The classes that the macro-F1 averages over."""
     truth: npt.NDArray[np.intp]
     said: npt.NDArray[np.intp]
     counts: npt.NDArray[np.float64]
@@ -100,27 +100,27 @@ class _Table:
         return cls(len(place), known, truth, said, counts.astype(np.float64))
 
     def pieces(self) -> list[int]:
-        """How many draws are made at a time, so that memory is bounded whatever the number of classes."""
+        """Return the sizes of the batches of draws, which bound the memory for any number of classes."""
         size = max(_FLOATS // (2 * len(self.counts) + self.classes + 4 * _STICKS), 1)
         return [min(size, DRAWS - start) for start in range(0, DRAWS, size)]
 
     def sums(self, draws: npt.NDArray[Any]) -> tuple[npt.NDArray[np.float64], npt.NDArray[np.float64]]:
-        """Of each class, from draws (n, pair): what was right, and how often it was true plus how often predicted."""
+        """Return, by class, from draws (n, pair): the right answers, and the sum of true and predicted counts."""
         hits = np.zeros((len(draws), self.classes))
         right = self.truth == self.said
         hits[:, self.truth[right]] = draws[:, right]
         either = np.concatenate([self.truth, self.said])
         order = np.argsort(either, kind="stable")
-        starts = np.searchsorted(either, np.arange(self.classes), sorter=order)  # each class was seen
+        starts = np.searchsorted(either, np.arange(self.classes), sorter=order)  # each class occurs
         return hits, np.add.reduceat(draws[:, order % len(self.truth)], starts, axis=1, dtype=np.float64)
 
 
 def _posterior(table: _Table, size: int, rng: np.random.Generator) -> npt.NDArray[np.float64]:
-    """The F1 of each class (size, class) in draws from the posterior.
+    """Return the F1 of each class (size, class) in draws from the posterior.
 
-    Shares of a Dirichlet are independent gamma variables, up to a factor. A pair's is gamma(count) + gamma(1 / K^2),
-    and the second parts of all pairs are one exponential variable, broken as a Dirichlet process with a uniform base
-    is: the same distribution as K * K gamma variables, without a million of them.
+    Shares of a Dirichlet are independent gamma variables, up to a factor. That of a pair is gamma(count) +
+    gamma(1 / K^2), and the second parts of all pairs are one exponential variable, broken like a Dirichlet process with
+    a uniform base: the same distribution as K * K gamma variables, without a million of them.
     Source: J. Sethuraman, "A constructive definition of Dirichlet priors", Statistica Sinica 4, 1994.
     """
     hits, sums = table.sums(rng.standard_gamma(table.counts, size=(size, len(table.counts))))

@@ -1,4 +1,4 @@
-"""Why a rate has changed: because other groups come now, or because groups do other than they did."""
+"""The parts of a change of a rate: other groups come (mix), or groups behave otherwise (rate)."""
 
 from collections.abc import Sequence
 from typing import NamedTuple
@@ -12,7 +12,7 @@ Values = npt.NDArray[np.float64]
 
 
 class Estimate(NamedTuple):
-    """A number, and between which values it lies."""
+    """A number with the bounds of its interval."""
 
     value: float
     low: float
@@ -20,7 +20,7 @@ class Estimate(NamedTuple):
 
 
 class RateParts(NamedTuple):
-    """A change of a rate is `mix` + `rate`; `shift` is what of it goes with the groups that have gained."""
+    """The parts of a change of a rate, `mix` + `rate`; `shift` is the part that goes with groups that have gained."""
 
     change: Estimate
     mix: Estimate
@@ -29,10 +29,10 @@ class RateParts(NamedTuple):
 
 
 class GroupSample(NamedTuple):
-    """Of each group how many rows came, and how many of them were bad; and what rows are worth.
+    """The rows and the bad rows of each group, and their design effects.
 
-    So many rows are one of how bad all are (`shared`), so many of how bad those of a group are beside the others of
-    their day (`shared_beside`; None takes groups for independent), and so many of which groups come (`shared_mix`).
+    The design effects are that of the overall rate of bad rows (`shared`), that of a group's bad rows against the other
+    groups of the day (`shared_beside`; None takes groups as independent), and that of the mix of groups (`shared_mix`).
     """
 
     rows: Sequence[int]
@@ -43,20 +43,21 @@ class GroupSample(NamedTuple):
 
 
 def rate_parts(before: GroupSample, after: GroupSample, *, confidence: float = 0.95) -> RateParts:
-    """The parts of a change of a rate, each with its interval.
+    """Return the parts of a change of a rate, each with its interval.
 
     With shares p and rates r before, q and s after, of each group,
 
         mix = sum of (q - p) (r + s) / 2,  rate = sum of (p + q) / 2 (s - r),  change = mix + rate
 
-    A group without rows on one side is taken to have had there the rate of the other: what it does to the rate is mix.
-    `shift` is the mix, and what of the rate is of the groups that have `gained` beyond what the others lost per row: if
-    all became as much worse, it was not the shift; if the others became better, they count as unchanged.
+    A group without rows on one side is taken to have had the rate of the other side there: its effect on the rate is
+    mix. `shift` is the mix, plus the part of the rate that groups that have `gained` lost per row beyond the loss of
+    the others: if all became worse by the same amount, the shift is not the cause; if the others became better, they
+    count as unchanged.
 
-    Rows are independent after division by what they share; what the rows of a day share beyond what those of a group
-    share beside the others makes all groups alike worse. The intervals are of the delta method, with one bad and one
-    good row more in each group. Raises InvalidInputError unless 0 <= bad <= rows in as many groups on both sides, with
-    rows on both and 1 or more that share a cause.
+    Rows count as independent after division by their design effects; `shared` beyond `shared_beside` makes all groups
+    worse alike. The intervals are by the delta method, with one bad and one good row more in each group. Raises
+    InvalidInputError unless 0 <= bad <= rows, with the same number of groups and with rows on both sides, and design
+    effects of 1 or more.
 
     >>> parts = rate_parts(GroupSample([900, 100], [45, 20]), GroupSample([500, 500], [25, 100]))
     >>> [round(part.value, 3) for part in parts]  # groups as bad as they were, of which the worse one came more often
@@ -86,7 +87,7 @@ def rate_parts(before: GroupSample, after: GroupSample, *, confidence: float = 0
     lost = max(elsewhere, 0.0)
     excess = float(weight[grown] @ worse[grown] - of_grown * lost)
 
-    # by how much each part grows with a share (of both sides alike), and with a rate after
+    # the derivatives of each part by a share (for both sides alike), and by a rate after
     excess_by_weight = np.where(grown, worse - lost, 0.0)
     excess_by_rate = np.where(grown, weight, 0.0)
     if lost > 0:
@@ -114,7 +115,7 @@ def rate_parts(before: GroupSample, after: GroupSample, *, confidence: float = 0
 
 
 def gained(before: GroupSample, after: GroupSample) -> npt.NDArray[np.bool_]:
-    """Which groups have a larger share than before, by more than twice its standard error.
+    """Return which groups have a larger share than before, by more than twice its standard error.
 
     >>> gained(GroupSample([900, 100], [0, 0]), GroupSample([850, 150], [0, 0])).tolist()
     [False, True]
@@ -127,7 +128,7 @@ def gained(before: GroupSample, after: GroupSample) -> npt.NDArray[np.bool_]:
 
 
 class _Slopes(NamedTuple):
-    """The derivatives by the shares and the rates, before and after."""
+    """The derivatives of a part by the shares and the rates, before and after."""
 
     p: Values
     r: Values
@@ -138,7 +139,7 @@ class _Slopes(NamedTuple):
 def _known(
     by_before: Values, by_after: Values, before: npt.NDArray[np.bool_], after: npt.NDArray[np.bool_]
 ) -> tuple[Values, Values]:
-    """A rate that is taken from the other side moves with it."""
+    """Return the derivatives by measured rates only: a rate taken from the other side is moved by that side's."""
     one = np.where(before, by_before + np.where(after, 0, by_after), 0)
     other = np.where(after, by_after + np.where(before, 0, by_before), 0)
     return one, other

@@ -14,7 +14,7 @@ from dagster._core.scheduler.instigation import InstigatorTick, TickStatus
 
 from tests.support.serving.data_plane import eventually
 
-ROOT = Path(__file__).parents[2]
+ROOT = Path(__file__).parents[3]
 PROJECT = {
     "dg.toml": 'directory_type = "project"\n[project]\nroot_module = "live"\n',
     "live/__init__.py": "",

@@ -14,7 +14,7 @@ from mlops_dagster.predictions import PredictionLog, Rollups, Spool, audit
 from mlops_dagster.predictions.spool.sqlite import Durability
 from tests.support.predictions.disks import Disk
 
-ROOT = Path(__file__).parents[2]
+ROOT = Path(__file__).parents[3]
 START = datetime(2013, 3, 1, tzinfo=UTC)
 DAYS = timedelta(days=10)
 

@@ -1,4 +1,4 @@
-"""The routes: what each takes, gives, and refuses."""
+"""The routes of the OpenAPI document: their parameters, bodies, answers and errors."""
 
 from functools import cache
 from importlib.metadata import version
@@ -21,12 +21,12 @@ ERRORS = {
     503: "A store, or the version, cannot be used now, the model is on hold, or too many call at once; try again.",
 }
 ANY = (400, 403, 408, 431, 503)
-"""What every request may be answered with, before it is known what it asks."""
+"""The statuses that any request may be answered with, before its route is known."""
 
 
 @cache
 def document() -> dict[str, Json]:
-    """The whole document, as JSON has it."""
+    """Return the whole OpenAPI document, as an object of JSON."""
     model, one = "/v2/models/{model}", "/v2/models/{model}/versions/{version}"
     return {
         "openapi": "3.1.0",

@@ -1,4 +1,4 @@
-"""The bodies of requests and answers, as JSON Schema."""
+"""The schemas of the bodies of requests and answers, in JSON Schema."""
 
 from mlops_dagster.serving.protocol.request_parameters import MAX_TEXT, OUTPUTS
 from mlops_dagster.serving.protocol.tensors import DATATYPES, Json

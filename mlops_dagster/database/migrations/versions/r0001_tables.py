@@ -1,4 +1,4 @@
-"""Registry and rollouts as they were before revisions were counted: a database of that time is adopted as it is."""
+"""All tables of the registry, the rollouts, the alerts and the reports."""
 
 import sqlalchemy as sa
 from alembic import op
@@ -6,11 +6,12 @@ from alembic import op
 revision = "0001"
 down_revision = None
 
-RUNNING = sa.text("phase IN ('shadow', 'canary')")
+RUNNING = sa.text("phase IN ('shadow', 'canary', 'watch')")
+OPEN = sa.text("resolved_at IS NULL")
 
 
 def upgrade() -> None:
-    """Make what is not there."""
+    """Make the tables, and the triggers that refuse changes of events."""
     op.create_table(
         "versions",
         sa.Column("id", sa.Integer, primary_key=True),
@@ -28,9 +29,10 @@ def upgrade() -> None:
         sa.Column("metrics", sa.Text, nullable=False),
         sa.Column("tags", sa.Text, nullable=False),
         sa.Column("lineage", sa.Text, nullable=False),
+        sa.Column("signature", sa.Text),
         sa.UniqueConstraint("model", "version"),
-        if_not_exists=True,
     )
+    op.create_index("versions_of_digest", "versions", ["digest"])
     op.create_table(
         "deployments",
         sa.Column("model", sa.String, primary_key=True),
@@ -42,7 +44,8 @@ def upgrade() -> None:
         sa.Column("salt", sa.String, nullable=False),
         sa.Column("previous", sa.String),
         sa.Column("updated_at", sa.String, nullable=False),
-        if_not_exists=True,
+        sa.Column("guard", sa.Text),
+        sa.Column("on_hold", sa.Text),
     )
     op.create_table(
         "events",
@@ -60,16 +63,14 @@ def upgrade() -> None:
         sa.Column("recorded_at", sa.String, nullable=False),
         sa.Column("deployment", sa.Text, nullable=False),
         sa.Column("hash", sa.String, nullable=False),
-        if_not_exists=True,
     )
-    op.create_index("events_of_model", "events", ["model", "id"], if_not_exists=True)
+    op.create_index("events_of_model", "events", ["model", "id"])
     op.create_table(
         "acknowledgements",
         sa.Column("model", sa.String, primary_key=True),
         sa.Column("process", sa.String, primary_key=True),
         sa.Column("epoch", sa.Integer, primary_key=True),
         sa.Column("at", sa.String, nullable=False),
-        if_not_exists=True,
     )
     op.create_table(
         "rollouts",
@@ -78,7 +79,6 @@ def upgrade() -> None:
         sa.Column("challenger", sa.String, nullable=False),
         sa.Column("phase", sa.String, nullable=False),
         sa.Column("body", sa.Text, nullable=False),
-        if_not_exists=True,
     )
     op.create_index(
         "one_running_rollout_per_model",
@@ -87,7 +87,6 @@ def upgrade() -> None:
         unique=True,
         sqlite_where=RUNNING,
         postgresql_where=RUNNING,
-        if_not_exists=True,
     )
     op.create_table(
         "decisions",
@@ -96,19 +95,80 @@ def upgrade() -> None:
         sa.Column("outcome", sa.String, nullable=False),
         sa.Column("recorded_at", sa.String, nullable=False),
         sa.Column("body", sa.Text, nullable=False),
-        if_not_exists=True,
     )
-    op.create_index("ix_decisions_rollout_id", "decisions", ["rollout_id"], if_not_exists=True)
+    op.create_index("ix_decisions_rollout_id", "decisions", ["rollout_id"])
+    op.create_table(
+        "catalogues",
+        sa.Column("address", sa.String, primary_key=True),
+        sa.Column("event", sa.Integer, nullable=False),
+    )
+    op.create_table(
+        "cleanings",
+        sa.Column("id", sa.Integer, primary_key=True),
+        sa.Column("actor", sa.String, nullable=False),
+        sa.Column("at", sa.String, nullable=False),
+        sa.Column("removed", sa.Text, nullable=False),
+    )
+    op.create_table(
+        "workers",
+        sa.Column("process", sa.String, primary_key=True),
+        sa.Column("seen_at", sa.String, nullable=False),
+    )
+    _make_alerts()
+    _make_reports()
     if op.get_bind().dialect.name == "sqlite":
         _make_append_only_in_sqlite()
     else:
         _make_append_only_in_postgresql()
 
 
+def _make_alerts() -> None:
+    op.create_table(
+        "alerts",
+        sa.Column("id", sa.Integer, primary_key=True),
+        sa.Column("model", sa.String, nullable=False),
+        sa.Column("rule", sa.String, nullable=False),
+        sa.Column("severity", sa.String, nullable=False),
+        sa.Column("summary", sa.Text, nullable=False),
+        sa.Column("done", sa.Text, nullable=False),
+        sa.Column("evidence", sa.Text, nullable=False),
+        sa.Column("opened_at", sa.String, nullable=False),
+        sa.Column("last_seen_at", sa.String, nullable=False),
+        sa.Column("times", sa.Integer, nullable=False),
+        sa.Column("resolved_at", sa.String),
+        sa.Column("resolution", sa.Text, nullable=False),
+    )
+    op.create_index(
+        "one_open_alert_per_rule",
+        "alerts",
+        ["model", "rule"],
+        unique=True,
+        sqlite_where=OPEN,
+        postgresql_where=OPEN,
+    )
+
+
+def _make_reports() -> None:
+    op.create_table(
+        "reports",
+        sa.Column("id", sa.Integer, primary_key=True),
+        sa.Column("model", sa.String, nullable=False),
+        sa.Column("kind", sa.String, nullable=False),
+        sa.Column("start", sa.String, nullable=False),
+        sa.Column("revision", sa.Integer, nullable=False),
+        sa.Column("made_at", sa.String, nullable=False),
+        sa.Column("champion", sa.String),
+        sa.Column("verdict", sa.String, nullable=False),
+        sa.Column("reason", sa.Text, nullable=False),
+        sa.Column("body", sa.Text, nullable=False),
+        sa.UniqueConstraint("model", "kind", "start", "revision"),
+    )
+
+
 def _make_append_only_in_sqlite() -> None:
     for change in ("UPDATE", "DELETE"):
         op.execute(
-            f"CREATE TRIGGER IF NOT EXISTS events_refuse_{change.lower()} BEFORE {change} ON events "
+            f"CREATE TRIGGER events_refuse_{change.lower()} BEFORE {change} ON events "
             "BEGIN SELECT RAISE(ABORT, 'events are append-only'); END"
         )
 

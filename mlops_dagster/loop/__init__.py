@@ -1,0 +1,1 @@
+"""The closed loop without an orchestrator: hourly, daily and weekly reports, and the actions that follow from them."""

@@ -1,0 +1,61 @@
+"""The kinds of reports on a model, and the content of each kind."""
+
+from dataclasses import dataclass
+from datetime import datetime, timedelta
+from typing import Final
+
+from mlops_dagster.monitoring import ConceptReport, DayOfAnswers, DriftReport, LabelDriftReport, PerformanceReport
+from mlops_dagster.reports import DAY, HOUR, WEEK, ReportKind
+from mlops_dagster.retraining.weigh import Weighed
+from mlops_dagster.rollout.floor.look import FloorLook
+
+
+@dataclass(frozen=True, slots=True)
+class ValidatedHour:
+    """The result of the model's suite on the rows of an hour."""
+
+    rows: int
+    failures: tuple[str, ...] = ()
+    doubts: tuple[str, ...] = ()
+    errors: tuple[str, ...] = ()
+
+
+@dataclass(frozen=True, slots=True)
+class HourOfDrift:
+    """The drift of the window that ends with an hour; all None without a champion that has a baseline."""
+
+    drift: DriftReport | None = None
+    retraining: Weighed | None = None
+    """The weighing of whether the drift asks for a retraining, with its reason."""
+    failed_hours: tuple[datetime, ...] = ()
+    """The hours of the window that failed their validation."""
+
+
+@dataclass(frozen=True, slots=True)
+class DayOfPerformance:
+    """The performance of every version on a day, and the findings on the champion."""
+
+    performance: PerformanceReport
+    labels: int
+    """The number of labels of the day's predictions that were known when the report was made."""
+    answers: DayOfAnswers | None = None
+    """The answers of the champion; None without a champion."""
+    floor: FloorLook | None = None
+    """The champion against its macro-F1 floor; only for the last day of a run, like `concept`."""
+    concept: ConceptReport | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class WeekOfLabels:
+    """The drift of the labels that became known in a week; None without a champion that has a baseline."""
+
+    labels: LabelDriftReport | None = None
+
+
+FORGOTTEN_AFTER: Final = timedelta(days=3)
+"""A report older than this is not a reason to act on the champion now."""
+
+VALIDATION: Final = ReportKind("validation", HOUR, ValidatedHour)
+DRIFT: Final = ReportKind("drift", HOUR, HourOfDrift)
+PERFORMANCE: Final = ReportKind("performance", DAY, DayOfPerformance)
+LABELS: Final = ReportKind("labels", WEEK, WeekOfLabels)
