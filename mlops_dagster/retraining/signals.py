@@ -1,14 +1,28 @@
 """The signals that may trigger a retraining, each with its numbers and limits."""
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Mapping
 from dataclasses import dataclass, field
-from typing import TypeAlias
+from typing import Final, TypeAlias
+
+from mlops_dagster.monitoring import ConceptReport, ConceptVerdict, DriftReport
 
 Numbers: TypeAlias = Mapping[str, str]
 """The numbers of a trigger and their limits, as the run shows them."""
 
 SHOWN = 5
 """The number of drifted features that a run shows with their numbers; the report has all."""
+
+_SHOWN_OF_A_SLICE: Final = (
+    "name",
+    "rows",
+    "wrong",
+    "evaluated_rows",
+    "evaluated_wrong",
+    "limit",
+    "e_value",
+    "needed",
+    "since",
+)
 
 
 @dataclass(frozen=True, slots=True)
@@ -29,24 +43,18 @@ class DriftSignal:
     """The reason why the verdict is not that of the features."""
 
     @classmethod
-    def from_metadata(cls, metadata: Mapping[str, object]) -> "DriftSignal":
-        """Return the signal in the metadata of a drift report; without a verdict it is inconclusive.
-
-        >>> DriftSignal.from_metadata({"verdict": "retrain", "drifted": ["temp"], "psi": {"temp": 0.4}}).psi
-        {'temp': 0.4}
-        """
-        drifted = metadata.get("drifted")
-        names = drifted if isinstance(drifted, Sequence) and not isinstance(drifted, str) else ()
-        features = tuple(str(name) for name in names)
+    def of(cls, report: DriftReport) -> "DriftSignal":
+        """Return the part of a drift report that asks for a retraining, or does not."""
+        drifted = [each for each in report.features if each.name in report.drifted]
         return cls(
-            verdict=str(metadata.get("verdict", "inconclusive")),
-            features=features,
-            psi=_numbers_of(metadata.get("psi"), features),
-            noise=_numbers_of(metadata.get("psi_noise"), features),
-            limit=_numbers_of(metadata.get("limits"), ["psi"]).get("psi"),
-            score=str(metadata.get("score_verdict", "inconclusive")),
-            ks=_numbers_of(metadata, ["ks"]).get("ks"),
-            why=str(metadata.get("withheld", "")),
+            verdict=report.verdict.value,
+            features=report.drifted,
+            psi={each.name: each.psi for each in drifted if each.psi is not None},
+            noise={each.name: each.noise for each in drifted if each.noise is not None},
+            limit=report.policy.retrain,
+            score=report.score.verdict.value,
+            ks=None if report.score.ks is None else report.score.ks.statistic,
+            why=report.reason,
         )
 
     @property
@@ -95,37 +103,18 @@ class ConceptSignal:
     """The verdict on each drifted feature's relation to wrong answers."""
 
     @classmethod
-    def from_metadata(cls, metadata: Mapping[str, object]) -> "ConceptSignal":
-        """Return the signal in a daily report's metadata; numbers are of a collapse, else of the first drifted slice.
+    def of(cls, report: ConceptReport) -> "ConceptSignal":
+        """Return what a daily report says of the champion; the numbers of a collapse, else of the first drifted slice.
 
-        >>> ConceptSignal.from_metadata({"concept": "not_proven", "concept_reason": "0.10 wrong"})
-        ConceptSignal(drifted=False, reason='0.10 wrong', numbers={}, harm={})
+        A collapse and a drifted slice both ask for a retraining.
         """
-        harm = _harm_of(metadata.get("concept_features"))
-        collapse = metadata.get("concept_collapse_numbers")
-        if metadata.get("concept") == "collapsed" and isinstance(collapse, Mapping):
-            numbers = {str(name): _text(value) for name, value in collapse.items()}
-            return cls(True, str(metadata.get("concept_reason", "")), numbers, harm)
-        slices = metadata.get("concept_slices")
-        found = slices if isinstance(slices, Sequence) and not isinstance(slices, str) else ()
-        first = next((part for part in found if isinstance(part, Mapping) and part.get("drifted")), {})
-        names = ("name", "rows", "wrong", "evaluated_rows", "evaluated_wrong", "limit", "e_value", "needed", "since")
-        return cls(
-            drifted=metadata.get("concept") == "drifted",
-            reason=str(metadata.get("concept_reason", "")),
-            numbers={name: _text(first[name]) for name in names if name in first},
-            harm=harm,
-        )
-
-
-def _harm_of(features: object) -> dict[str, str]:
-    known = features if isinstance(features, Sequence) and not isinstance(features, str) else ()
-    return {str(each["name"]): str(each["verdict"]) for each in known if isinstance(each, Mapping) and "name" in each}
-
-
-def _numbers_of(values: object, names: Sequence[str]) -> dict[str, float]:
-    known = values if isinstance(values, Mapping) else {}
-    return {name: float(known[name]) for name in names if isinstance(known.get(name), int | float)}
+        harm = {each.name: each.verdict.value for each in report.features}
+        if report.verdict is ConceptVerdict.COLLAPSED:
+            numbers = {name: _text(value) for name, value in report.collapse.numbers().items()}
+            return cls(True, report.reason, numbers, harm)
+        worst = report.drifted[0] if report.drifted else None
+        numbers = {} if worst is None else {name: _text(getattr(worst, name)) for name in _SHOWN_OF_A_SLICE}
+        return cls(report.verdict is ConceptVerdict.DRIFTED, report.reason, numbers, harm)
 
 
 def _text(value: object) -> str:

@@ -77,7 +77,7 @@ def test_the_report_says_so_whatever_concept_drift_can_prove() -> None:
     assert report.verdict is ConceptVerdict.COLLAPSED
     assert "0.770 when evaluated: a fifth is lost" in report.reason
     assert report.reason.startswith("accuracy 0.5")
-    signal = ConceptSignal.from_metadata(report.metadata())
+    signal = ConceptSignal.of(report)
     assert signal.drifted
     assert signal.numbers["since"] == "2013-03-01"
     fine = concept_drift("1.0.0", [card(207, 900)], by_date(drawn(rng, [0.23, 0.23])), ConceptPolicy(), {})

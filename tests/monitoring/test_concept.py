@@ -9,7 +9,7 @@ import pyarrow as pa
 import pytest
 from scipy.stats import binom
 
-from mlops_dagster.errors import InvalidInputError
+from mlops_dagster.loop.findings import PERFORMANCE, DayOfPerformance
 from mlops_dagster.monitoring import (
     ConceptPolicy,
     ConceptVerdict,
@@ -18,6 +18,7 @@ from mlops_dagster.monitoring import (
     day_of_answers,
 )
 from mlops_dagster.monitoring.concept.outcomes import Answers
+from mlops_dagster.monitoring.performance import PerformanceReport
 from mlops_dagster.monitoring.policy import wrong_answers
 from mlops_dagster.registry.cards import EvaluationSlice
 from mlops_dagster.statistics import (
@@ -187,7 +188,5 @@ def test_answers_of_others_roles_and_versions_are_not_counted() -> None:
     )
     day = day_of_answers(rows, "1.0.0", slices=["carrier=AA"], baseline=None)
     assert (day.overall, day.slices, day.groups) == ((2, 1), {"carrier=AA": (1, 1)}, {})
-    # days come back from metadata as they went
-    assert DayOfAnswers.from_metadata(day.metadata()) == day
-    with pytest.raises(InvalidInputError):
-        DayOfAnswers.from_metadata({"version": "1.0.0", "overall": [1, 2], "slices": {}, "groups": {}})
+    found = DayOfPerformance(PerformanceReport(0, ()), labels=2, answers=day)
+    assert PERFORMANCE.from_json(PERFORMANCE.to_json(found)) == found  # days come back from their report as they went

@@ -185,12 +185,12 @@ def test_a_categorical_feature_that_holds_what_has_no_text_is_refused(values: li
         make_baseline(pd.DataFrame({"plan": values}), schema, scores=[0.5], labels=["no"] * 100)
 
 
-def test_the_report_survives_json_and_reaches_retraining() -> None:
+def test_the_report_is_json_and_reaches_retraining() -> None:
     rng = np.random.default_rng(9)
     report = judge(normal_baseline(["x"], rng), {"x": rng.normal(2, size=500)}, DriftPolicy())
     stored = json.loads(json.dumps(report.metadata()))
-    signal = DriftSignal.from_metadata(stored)
-    assert (signal.verdict, signal.features, signal.psi) == ("retrain", ("x",), {"x": stored["psi"]["x"]})
+    signal = DriftSignal.of(report)
+    assert (signal.verdict, signal.features, signal.psi) == ("retrain", ("x",), {"x": report.features[0].psi})
     assert signal.numbers["limit"] == "0.25"
     assert stored["independent_rows"] == {"x": 500}
     assert stored["worst_psi"] == stored["psi"]["x"]

@@ -112,15 +112,6 @@ def test_the_month_after_december_is_in_the_next_year() -> None:
     )
 
 
-@pytest.mark.parametrize(
-    "metadata", [{}, {"verdict": "inconclusive"}, {"drifted": "temp"}, {"verdict": "stable", "drifted": None}]
-)
-def test_a_report_without_a_verdict_to_retrain_is_no_signal(metadata: dict[str, object]) -> None:
-    signal = DriftSignal.from_metadata(metadata)
-    assert signal.verdict != "retrain"
-    assert signal.features == ()
-
-
 WORSE = ConceptSignal(drifted=True, reason="0.150 of 900 wrong", numbers={"e_value": "120", "needed": "80"})
 
 
@@ -172,15 +163,8 @@ def test_a_weekly_cadence_is_within_the_default_budget() -> None:
 
 
 def test_every_trigger_shows_what_was_measured_and_its_limit() -> None:
-    stored = {
-        "verdict": "retrain",
-        "drifted": ["x"],
-        "psi": {"x": 0.4},
-        "psi_noise": {"x": 0.03},
-        "limits": {"psi": 0.25},
-    }
     given = {"now": LAST, "retrained_at": [], "rollout_active": False}
-    drift = DriftSignal.from_metadata(stored)
+    drift = DriftSignal("retrain", ("x",), psi={"x": 0.4}, noise={"x": 0.03}, limit=0.25)
     found = should_retrain(RetrainingPolicy(), drift=drift, **given)  # type: ignore[arg-type]
     assert found.numbers == {"drifted features": "1", "limit": "0.25", "psi x": "0.4", "noise x": "0.03"}
     found = should_retrain(RetrainingPolicy(), drift=drift, performance=POOR, **given)  # type: ignore[arg-type]
@@ -192,8 +176,7 @@ def test_every_trigger_shows_what_was_measured_and_its_limit() -> None:
 def test_of_many_drifted_features_a_run_names_the_gravest() -> None:
     names = [f"pixel_{number}" for number in range(64)]
     psi = {name: 0.3 + number / 100 for number, name in enumerate(names)}
-    stored = {"verdict": "retrain", "drifted": names, "psi": psi, "psi_noise": dict.fromkeys(names, 0.1)}
-    drift = DriftSignal.from_metadata(stored)
+    drift = DriftSignal("retrain", tuple(names), psi=psi, noise=dict.fromkeys(names, 0.1))
     found = should_retrain(RetrainingPolicy(), now=LAST, retrained_at=[], rollout_active=False, drift=drift)
     assert found.reason.startswith("drift of pixel_63, pixel_62, pixel_61, pixel_60, pixel_59 and 59 more; whether")
     assert found.numbers["drifted features"] == "64"

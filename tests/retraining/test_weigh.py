@@ -6,8 +6,11 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from mlops_dagster.retraining.signals import ConceptSignal, DriftSignal
+from mlops_dagster.monitoring import DriftPolicy, DriftReport, FeatureDrift, Verdict
+from mlops_dagster.monitoring.drift.report import ScoreDrift
+from mlops_dagster.retraining.signals import DriftSignal
 from mlops_dagster.retraining.weigh import weigh
+from mlops_dagster.statistics import KsResult
 
 SCORES = ("stable", "inconclusive", "monitor", "retrain")
 """By how much they ask for."""
@@ -70,12 +73,10 @@ def test_evidence_that_is_missing_lets_drift_ask(drift: DriftSignal, harm: dict[
 
 
 def test_it_reads_the_reports() -> None:
-    said = {"verdict": "retrain", "drifted": ["a"], "score_verdict": "monitor", "ks": 0.2, "limits": {"psi": 0.25}}
-    drift = DriftSignal.from_metadata(said)
-    assert (drift.score, drift.numbers["ks score"]) == ("monitor", "0.2")
-    features = [{"name": "a", "verdict": "no_loss", "psi": 0.4}, "?"]
-    concept = ConceptSignal.from_metadata({"concept": "not_proven", "concept_features": features})
-    assert concept.harm == {"a": "no_loss"}
-    assert not weigh(drift, concept.harm).asks
-    withheld = DriftSignal.from_metadata({**said, "verdict": "inconclusive", "withheld": "2 hours failed"})
-    assert weigh(withheld, {}).reason == "drift cannot be told: 2 hours failed"
+    score = ScoreDrift(KsResult(0.2, 0.001), 0.05, 0.12, Verdict.MONITOR)
+    feature = FeatureDrift("a", 0.4, 0.1, Verdict.RETRAIN, report_only=False, independent_rows=50)
+    report = DriftReport(Verdict.RETRAIN, 100, (feature,), score, DriftPolicy())
+    drift = DriftSignal.of(report)
+    assert (drift.score, drift.numbers["ks score"], drift.psi) == ("monitor", "0.2", {"a": 0.4})
+    assert not weigh(drift, {"a": "no_loss"}).asks
+    assert weigh(DriftSignal.of(report.withheld("2 hours failed")), {}).reason == "drift cannot be told: 2 hours failed"

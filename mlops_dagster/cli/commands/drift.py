@@ -54,7 +54,7 @@ def drift(
         after = count(stores.registry, stores.rollups, model, second)
     held_to = policy_in_force(model, "drift", DriftPolicy, Path())
     found = between(before, after, held_to.policy)
-    asks = weigh(DriftSignal.from_metadata(found.features.metadata()), {})
+    asks = weigh(DriftSignal.of(found.features), {})
     if json:
         document = _document(model, found) | {"retraining": {"asks": asks.asks, "reason": asks.reason}}
         print_json({**document, "policy": {"from": held_to.origin, **held_to.policy.model_dump()}})

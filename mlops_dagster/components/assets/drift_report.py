@@ -81,7 +81,7 @@ def drift_report_asset(spec: ModelSpec) -> dg.AssetsDefinition:
             version = found.champion.version
             # Only drift that asks is weighed by labels, as they were known when the hour ended.
             concept = latest_concept(stores, spec.model, version, end) if report.verdict is Verdict.RETRAIN else None
-            asks = weigh(DriftSignal.from_metadata(report.metadata()), None if concept is None else concept.harm)
+            asks = weigh(DriftSignal.of(report), None if concept is None else concept.harm)
             stores.reports.save(
                 DRIFT,
                 spec.model,

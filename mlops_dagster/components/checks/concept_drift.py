@@ -142,8 +142,4 @@ def latest_concept(stores: Stores, model: str, champion: str, now: datetime) -> 
     """
     found = stores.reports.recent(PERFORMANCE, model, now, within=FORGOTTEN_AFTER, at=now)
     concept = None if found is None else found.content.concept
-    if concept is None or concept.champion != champion:
-        return None
-    return ConceptSignal.from_metadata(
-        {**concept.metadata(), "concept": concept.verdict.value, "concept_reason": concept.reason}
-    )
+    return None if concept is None or concept.champion != champion else ConceptSignal.of(concept)

@@ -108,4 +108,4 @@ def _latest_drift(stores: Stores, model: str, champion: str, now: datetime) -> D
     found = stores.reports.recent(DRIFT, model, now, within=FORGOTTEN_AFTER)
     if found is None or found.champion != champion or found.content.drift is None:
         return None
-    return DriftSignal.from_metadata(found.content.drift.metadata())
+    return DriftSignal.of(found.content.drift)

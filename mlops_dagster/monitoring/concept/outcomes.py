@@ -8,7 +8,6 @@ from typing import TYPE_CHECKING, NamedTuple, TypeVar
 import numpy as np
 import numpy.typing as npt
 
-from mlops_dagster.errors import InvalidInputError
 from mlops_dagster.inference import arrow_column, column_of, feature_of, text_column
 from mlops_dagster.registry.entities.baseline import Baseline
 from mlops_dagster.statistics import Counts, psi_groups
@@ -45,39 +44,6 @@ class DayOfAnswers:
     """The answers by feature, and by the number of the group in which the PSI counts the feature's values."""
     hours: Mapping[int, Answers] = field(default_factory=dict)
     """The answers by hour of the day in UTC; empty where the hour is not known."""
-
-    def metadata(self) -> dict[str, object]:
-        """Return the counts as JSON can hold them."""
-        return {
-            "version": self.version,
-            "overall": list(self.overall),
-            "slices": {name: list(part) for name, part in self.slices.items()},
-            "groups": {
-                name: {str(group): list(part) for group, part in its.items()} for name, its in self.groups.items()
-            },
-            "hours": {str(hour): list(part) for hour, part in self.hours.items()},
-        }
-
-    @classmethod
-    def from_metadata(cls, data: object) -> "DayOfAnswers":
-        """Return the counts that `metadata` wrote; raises InvalidInputError for anything else."""
-        match data:
-            case {
-                "version": str(version),
-                "overall": overall,
-                "slices": Mapping() as slices,
-                "groups": Mapping() as g,
-                "hours": Mapping() as hours,
-            }:
-                return cls(
-                    version,
-                    _answers(overall),
-                    {str(name): _answers(part) for name, part in slices.items()},
-                    {str(name): {int(k): _answers(part) for k, part in its.items()} for name, its in g.items()},
-                    {int(hour): _answers(part) for hour, part in hours.items()},
-                )
-            case _:
-                raise InvalidInputError(f"this is no day of answers as `metadata` writes it: {data}")
 
 
 def day_of_answers(
@@ -167,11 +133,3 @@ def slices_of(rows: "pa.Table", slices: Iterable[str]) -> Iterator[SlicesOf]:
 def _by_group(groups: Counts, wrong: npt.NDArray[np.bool_]) -> dict[int, Answers]:
     rows, bad = np.bincount(groups), np.bincount(groups, weights=wrong)
     return {group: Answers(int(n), int(bad[group])) for group, n in enumerate(rows) if n}
-
-
-def _answers(data: object) -> Answers:
-    match data:
-        case [int(rows), int(wrong)] if 0 <= wrong <= rows:
-            return Answers(rows, wrong)
-        case _:
-            raise InvalidInputError(f"labelled answers are [rows, wrong], not {data}")
