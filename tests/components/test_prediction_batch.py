@@ -18,6 +18,7 @@ from mlops_dagster.components.assets.monitoring import monitoring_defs
 from mlops_dagster.components.platform import Platform
 from mlops_dagster.components.spec import CardSpec, ModelSpec, TrainingSpec
 from mlops_dagster.errors import InvalidSuiteError
+from mlops_dagster.loop.findings import VALIDATION
 from mlops_dagster.monitoring import ValidationPolicy, ValidationResult, make_baseline
 from mlops_dagster.monitoring.validation.hourly import validate_hours
 from mlops_dagster.predictions import Spool
@@ -119,6 +120,8 @@ def test_an_hour_that_cannot_be_validated_is_an_error_that_holds_and_sets_aside_
     _, check = materialize(stores, range(2), holds, at=now)
     assert check["passed"]
     assert stores.alerts.list("flights") == []
+    made = stores.reports.revisions(VALIDATION, "flights", MARCH)  # of two Dagster instances that are gone
+    assert [(each.verdict, each.champion) for each in made] == [("error", "1.0.0"), ("passed", "1.0.0")]
 
 
 def test_bad_hours_of_a_range_are_set_aside_and_one_alert_tells_of_them(stores: Stores) -> None:

@@ -109,7 +109,9 @@ def performance_report_asset(spec: ModelSpec) -> dg.AssetsDefinition:
                 start,
                 day_found,
                 verdict="inconclusive" if day_found.floor is None else day_found.floor.decision.outcome.value,
-                reason="" if day_found.floor is None else day_found.floor.decision.reason,
+                reason=f"the champion is judged with {latest}"
+                if day_found.floor is None
+                else day_found.floor.decision.reason,
                 champion=None if champion is None else champion.version,
             )
         if champion is not None and not overtaken:

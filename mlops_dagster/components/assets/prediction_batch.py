@@ -51,7 +51,9 @@ def prediction_batch_asset(spec: ModelSpec) -> dg.AssetsDefinition:
         stores = platform.stores()
         hours = windows(context)
         found: dict[datetime, ValidationResult] = {}
+        served: dict[datetime, str] = {}
         for champion, since, until in _reigns(stores, spec.model, hours):
+            served |= {start: champion.version for _key, start, _end in hours if since <= start < until}
             with suite_in_use(stores, spec):
                 found |= validate_hours(
                     stores.log,
@@ -78,6 +80,7 @@ def prediction_batch_asset(spec: ModelSpec) -> dg.AssetsDefinition:
                 ValidatedHour(hour.rows, hour.failures, hour.doubts, hour.errors),
                 verdict=hour.verdict,
                 reason=outcome_of(hour),
+                champion=served.get(start),
             )
             context.add_asset_metadata({**overtaken, **in_order({**metadata_of(hour), **links})}, partition_key=key)
         bad = [key for key, start, _end in hours if start in found and found[start].failures]
