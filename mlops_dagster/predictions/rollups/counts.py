@@ -83,11 +83,6 @@ class BothScored(_Sums):
     both_failed: int = 0
 
     @property
-    def discordant(self) -> int:
-        """The number of requests that exactly one of the two failed."""
-        return self.challenger_failed + self.champion_failed
-
-    @property
     def swapped(self) -> "BothScored":
         """The same counts with champion and challenger exchanged."""
         return BothScored(self.requests, self.champion_failed, self.challenger_failed, self.both_failed)
