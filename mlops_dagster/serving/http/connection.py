@@ -10,6 +10,7 @@ from mlops_dagster.errors import HeadTooLargeError, InvalidInputError, MlopsErro
 from mlops_dagster.serving.http.coalesced_writes import CoalescedWrites
 from mlops_dagster.serving.http.front_door import FrontDoor, Queue
 from mlops_dagster.serving.http.responses import error_response
+from mlops_dagster.serving.http.turns import Turns
 
 if TYPE_CHECKING:
     from uvicorn.config import Config
@@ -17,10 +18,14 @@ if TYPE_CHECKING:
 
 MAX_HEAD_BYTES = 32 * 1024
 MAX_HEADERS = 100
-MAX_PIPELINED = 16
-"""The most requests that may wait on a connection for the answer to the one before them."""
+MAX_PIPELINED = 4
+"""The most requests that may be read before the one in front of them is answered.
+
+None is, as a rule: a connection is read up to the end of a request. Only the end of a chunked body is guessed, once.
+"""
 
 _PIECE = 16 * 1024  # bytes that are parsed between two checks of the limits
+_LAST_CHUNK = b"0\r\n\r\n"
 _NOTHING, _HEAD, _BODY = range(3)  # the part of a message that is being read
 
 
@@ -32,16 +37,23 @@ class Connection(HttpToolsProtocol):
     """
 
     def __init__(
-        self, config: "Config", server_state: "ServerState", app_state: dict[str, Any], door: FrontDoor
+        self,
+        config: "Config",
+        server_state: "ServerState",
+        app_state: dict[str, Any],
+        door: FrontDoor,
+        turns: Turns,
     ) -> None:  # the state is uvicorn's, and holds any objects of the application
         super().__init__(config, server_state, app_state)
         self.queue: Queue | None = None
         self.held = 0
         self._door = door
+        self._turns = turns
+        self._unread = b""
         self._reading = _NOTHING
         self._is_offer = False
         self._deaf = self._is_lost = False
-        self._has_asked = False
+        self._has_asked = self._has_guessed = False
         # Bytes of the message that is being read (and between messages), and bytes of its body.
         self._fed = 0
         self._body = 0
@@ -57,11 +69,11 @@ class Connection(HttpToolsProtocol):
         super().connection_lost(exc)
 
     def data_received(self, data: bytes) -> None:
-        if len(data) <= _PIECE:
-            self._feed(data)
+        if self._unread or self._owes_answer():
+            self._unread += data
+            self.flow.pause_reading()
         else:
-            for begin in range(0, len(data), _PIECE):
-                self._feed(data[begin : begin + _PIECE])
+            self._read(data)
         self._settle()
 
     def pause_writing(self) -> None:
@@ -118,6 +130,7 @@ class Connection(HttpToolsProtocol):
             self._take_host_of_target()
         super().on_headers_complete()
         self._has_asked = True
+        self._has_guessed = False
         self._reading = _BODY
         self.headers = []  # the parser adds trailers here, and they must not join the headers that were checked
 
@@ -137,10 +150,48 @@ class Connection(HttpToolsProtocol):
         self.server_state.total_requests += 1
         if not self.transport.is_closing():
             self.flow.resume_reading()
-            if self.pipeline:
-                self._start_asgi_task(*self.pipeline.pop())
-                self._door.place(self, None)
+            if self.pipeline or self._unread:
+                self._turns.wait(self._go_on)
         self._settle()
+
+    def _go_on(self) -> None:
+        """Begin the next request that was sent before the last one was answered."""
+        if self.transport.is_closing():
+            return
+        if self.pipeline:
+            self._start_asgi_task(*self.pipeline.pop())
+        else:
+            data, self._unread = self._unread, b""
+            self._read(data)
+        self._settle()
+
+    def _read(self, data: bytes) -> None:
+        """Parse `data` up to the end of a request, and keep the rest until that is answered."""
+        while data and not self._deaf:
+            if self._owes_answer():
+                self._unread = data
+                self.flow.pause_reading()
+                return
+            end = self._end_of_part(data)
+            self._feed(data[:end])
+            data = data[end:]
+
+    def _end_of_part(self, data: bytes) -> int:
+        """Return the number of bytes of `data` to parse next, which are part of one request where that can be seen."""
+        if self._reading != _BODY:
+            return _end_of(b"\r\n\r\n", data)
+        length = next((value for name, value in self.scope["headers"] if name == b"content-length"), None)
+        if length is not None:
+            return min(_PIECE, max(1, int(length) - self._body))
+        if self._has_guessed:
+            return _PIECE
+        end = _end_of(_LAST_CHUNK, data)
+        self._has_guessed = data.endswith(_LAST_CHUNK, 0, end)
+        return end
+
+    def _owes_answer(self) -> bool:
+        """Return whether a whole request has been read, and is not answered."""
+        return self._reading == _NOTHING and self._running()
 
     def _feed(self, data: bytes) -> None:
         if self._deaf:
@@ -223,8 +274,9 @@ class Connection(HttpToolsProtocol):
         if self._is_lost:
             return
         if self.transport.is_closing() or self.flow.write_paused:
-            door.place(self, door.transfers, self.transport.get_write_buffer_size())
-        elif self.pipeline:
+            held = self.transport.get_write_buffer_size() + len(self._unread)
+            door.place(self, door.transfers, held)
+        elif self.pipeline or self._unread:
             door.place(self, None)
         elif self._deaf:
             door.place(self, None if running else door.heads)
@@ -240,3 +292,9 @@ class Connection(HttpToolsProtocol):
 
 def _too_large() -> HeadTooLargeError:
     return HeadTooLargeError(f"the head of the request has more than the {MAX_HEAD_BYTES} bytes that this server takes")
+
+
+def _end_of(mark: bytes, data: bytes) -> int:
+    """Return where the first `mark` of `data` ends; a whole piece if there is none in it."""
+    end = data.find(mark, 0, _PIECE)
+    return _PIECE if end < 0 else end + len(mark)

@@ -16,6 +16,7 @@ from mlops_dagster.serving.http.acceptor import FairAcceptor
 from mlops_dagster.serving.http.app import create_app
 from mlops_dagster.serving.http.connection import Connection
 from mlops_dagster.serving.http.front_door import SWEEP_SECONDS, FrontDoor, Limits
+from mlops_dagster.serving.http.turns import Turns
 from mlops_dagster.serving.processes.at_work import traces
 from mlops_dagster.serving.processes.heartbeat import BEAT_SECONDS, ProcessHeartbeat, child_main
 from mlops_dagster.serving.telemetry.telemetry import Telemetry
@@ -94,10 +95,10 @@ class Worker(uvicorn.Server):
     async def startup(self, sockets: list[socket.socket] | None = None) -> None:  # noqa: ARG002  # its own is used
         await super().startup(sockets=[])
         loop, connections = asyncio.get_running_loop(), self.server_state.connections
-        door = FrontDoor(self._limits, loop.time, self._telemetry.dropped)
+        door, turns = FrontDoor(self._limits, loop.time, self._telemetry.dropped), Turns(loop)
 
         def protocol() -> Connection:
-            return Connection(self.config, self.server_state, self.lifespan.state, door)
+            return Connection(self.config, self.server_state, self.lifespan.state, door, turns)
 
         self._listener = FairAcceptor(self._socket, door, connections, protocol, alone=self._alone)
         self._beat()
