@@ -4,6 +4,7 @@ import asyncio
 from typing import TYPE_CHECKING, Any, cast
 
 import httptools
+from uvicorn.protocols.http.flow_control import HIGH_WATER_LIMIT
 from uvicorn.protocols.http.httptools_impl import STATUS_LINE, HttpToolsProtocol
 
 from mlops_dagster.errors import HeadTooLargeError, InvalidInputError, MlopsError
@@ -135,8 +136,14 @@ class Connection(HttpToolsProtocol):
         self.headers = []  # the parser adds trailers here, and they must not join the headers that were checked
 
     def on_body(self, body: bytes) -> None:
+        """Keep `body` for the application, which is woken for the end of the body or a lot of it, not for each byte."""
         self._body += len(body)
-        super().on_body(body)
+        if self._is_offer or self.cycle.response_complete:
+            return
+        self.cycle.body += body
+        if len(self.cycle.body) > HIGH_WATER_LIMIT:
+            self.flow.pause_reading()
+            self.cycle.message_event.set()
 
     def on_message_complete(self) -> None:
         if self._is_offer:
