@@ -114,7 +114,7 @@ def fill(spool: Spool, templates: list[bytes], first: int, count: int, step: tim
                 (process, MODEL, recorded, recorded),
             )
     connection.close()
-    spool.mark("rolled_up", first + count)
+    spool.marks.set("rolled_up", first + count)
 
 
 def seconds(work: object) -> float:

@@ -435,7 +435,7 @@ def day_copied() -> str:
     import pyarrow.compute as pc
 
     from mlops_dagster.predictions.log import delta
-    from mlops_dagster.predictions.log.log import LABELS_TABLE, predictions_table
+    from mlops_dagster.predictions.log.names import LABELS_TABLE, predictions_table
 
     place = open_stores().log.place
     for name in (predictions_table(MODEL), LABELS_TABLE):

@@ -24,7 +24,7 @@ from mlops_dagster.monitoring import make_baseline
 from mlops_dagster.monitoring.validation.hourly import validate_hours
 from mlops_dagster.predictions import PredictionLog
 from mlops_dagster.predictions.log import columns, delta
-from mlops_dagster.predictions.log.log import predictions_table
+from mlops_dagster.predictions.log.names import predictions_table
 from mlops_dagster.registry import ModelRegistry, ModelVersion
 from mlops_dagster.schema import Feature, ModelSchema
 from mlops_dagster.settings import Settings

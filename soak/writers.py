@@ -108,7 +108,7 @@ def _attack(folder: Path, address: str, seconds: float) -> None:
 def _write(home: Path, address: str, start: int) -> None:
     """Answer an hour of traffic at a time, without end; what is older than some days is not retained."""
     spool, log, rollups = Spool(home / "spool.sqlite"), PredictionLog(address), _rollups(home.parent)
-    spool.keep_for(["shared", "shipped"])
+    spool.marks.keep_for(["shared", "shipped"])
     for hour in itertools.count(_hours(spool)):
         spool.append([_record(home.name, start, hour, model, row) for model in MODELS for row in range(2)])
         spool.feedback([(f"{home.name}-{hour}-0", "late", None)], model=MODELS[hour % 2])

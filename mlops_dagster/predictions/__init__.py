@@ -27,7 +27,8 @@ from mlops_dagster.predictions.rollups.latency import LatencySummary
 from mlops_dagster.predictions.rollups.recounting import Recounted, recount
 from mlops_dagster.predictions.rollups.rollups import ArmEvents, LabelDebt, Rollups, ShedCounts
 from mlops_dagster.predictions.rollups.units import speaking_row, unit_of
-from mlops_dagster.predictions.spool.spool import Consumer, Spool, SpoolDepth
+from mlops_dagster.predictions.spool.marks import Consumer, SpoolDepth
+from mlops_dagster.predictions.spool.spool import Spool
 
 __all__ = [
     "ANSWERED",

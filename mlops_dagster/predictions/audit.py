@@ -115,7 +115,7 @@ def audit(spool: Spool, log: PredictionLog, rollups: Rollups | None = None) -> A
     others = [each for each in rollups.heartbeats() if each.state.spool != spool.id] if rollups is not None else []
     noted = {(count.model, count.process): count for count in spool.processes()}
     heard = {(count.model, count.process): (count, each) for each in others for count in each.state.processes}
-    shipped, held_back = spool.marked("shipped"), spool.held.last_number()
+    shipped, held_back = spool.marks.get("shipped"), spool.held.last_number()
     waiting = _waiting(spool, shipped)
     logged = read_log(log, {*noted, *heard}, [spool.id, *(each.state.spool for each in others)])
     erasures = Erasures.read(log)

@@ -13,7 +13,7 @@ from mlops_dagster.errors import InvalidInputError, StorageError
 from mlops_dagster.predictions import Choice, Rollups, Spool, audit, erase
 from mlops_dagster.predictions.erasure import erase as erasing
 from mlops_dagster.predictions.erasure.erasure_log import Erasures
-from mlops_dagster.predictions.log import delta
+from mlops_dagster.predictions.log import upkeep
 
 ADA, BOB = "key-of-ada", "key-of-bob"
 
@@ -104,10 +104,10 @@ CRASHES = ["note", "forget", "forget_keys", "replace_day", "remove_erased_files"
 def test_an_erasure_that_dies_is_picked_up_by_running_it_again(
     spool, log, rollups, filled, march, tmp_path, monkeypatch, where, after
 ):
-    from mlops_dagster.predictions.log import delta
+    from mlops_dagster.predictions.log import upkeep
 
     owner = {
-        "note": erasing, "forget": spool, "forget_keys": rollups, "replace_day": delta, "remove_erased_files": delta,
+        "note": erasing, "forget": spool, "forget_keys": rollups, "replace_day": upkeep, "remove_erased_files": upkeep,
         "set_table_properties": TableAlterer,
     }[where]  # fmt: skip
     real = getattr(owner, where)
@@ -191,7 +191,7 @@ def test_an_append_that_brings_a_column_overtakes_it(spool, log, rollups, record
                 type(log)(log.place.address).ship(its)
             return super().alter
 
-    monkeypatch.setattr(delta, "DeltaTable", Overtaken)
+    monkeypatch.setattr(upkeep, "DeltaTable", Overtaken)
     assert run(log, spool, rollups, march, keys=(ADA,)).predictions == 1
     assert next(Overtaken.others, None) is None
     assert keys(log, march) == [BOB] * 4

@@ -13,7 +13,7 @@ from mlops_dagster.inference import arrow_column, columns_of
 from mlops_dagster.names import check_feature_name
 from mlops_dagster.predictions import PredictionLog, Spool, audit
 from mlops_dagster.predictions.erasure.erase import Choice, erase
-from mlops_dagster.predictions.log import log as logs
+from mlops_dagster.predictions.log import writer
 from mlops_dagster.schema import Feature
 from tests.support.predictions.records import MARCH, a_record
 
@@ -22,7 +22,7 @@ DAY = timedelta(days=1)
 
 @pytest.fixture(autouse=True)
 def _no_patience(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(logs, "_STEP_SECONDS", 0.0)
+    monkeypatch.setattr(writer, "_STEP_SECONDS", 0.0)
 
 
 @pytest.fixture(params=["damaged", "no folder", "a panic", "no rows"])
@@ -40,7 +40,7 @@ def break_log(request: pytest.FixtureRequest, tmp_path: Path, monkeypatch: pytes
             away = folder.rename(tmp_path / "away")
             folder.write_text("a file")
             return lambda: (folder.unlink(), away.rename(folder))
-        real = logs.PredictionLog._append_predictions
+        real = writer.LogWriter._append_predictions
         panic = type("PanicException", (BaseException,), {"__module__": "pyo3_runtime"})
         if request.param == "a panic":
             from mlops_dagster.predictions.log import delta
@@ -60,8 +60,8 @@ def break_log(request: pytest.FixtureRequest, tmp_path: Path, monkeypatch: pytes
                 raise TypeError("Ada cannot be converted to a number")
             return real(self, name, *rest)
 
-        monkeypatch.setattr(logs.PredictionLog, "_append_predictions", refuses)
-        return lambda: monkeypatch.setattr(logs.PredictionLog, "_append_predictions", real)
+        monkeypatch.setattr(writer.LogWriter, "_append_predictions", refuses)
+        return lambda: monkeypatch.setattr(writer.LogWriter, "_append_predictions", real)
 
     return breaks
 
@@ -73,7 +73,7 @@ def fill(spool: Spool, first: int, rows: int = 3) -> None:
 
 def test_a_log_that_is_broken_holds_up_no_other(break_log, spool: Spool, tmp_path: Path) -> None:
     log = PredictionLog(tmp_path / "log")
-    spool.keep_for(["shipped"])
+    spool.marks.keep_for(["shipped"])
     fill(spool, 0)
     log.ship(spool)
     mend = break_log()
@@ -115,8 +115,8 @@ def test_a_killed_shipper_and_two_at_once_put_nothing_in_twice(spool: Spool, tmp
     entries, held = spool.next_for_log(100)
     log.ship(spool)
     with monkeypatch.context() as broken:
-        broken.setattr(late, "_append_predictions", lambda *_: (_ for _ in ()).throw(CorruptedError("gone")))
-        late._append_or_hold(spool, entries, held)
+        broken.setattr(late._writer, "_append_predictions", lambda *_: (_ for _ in ()).throw(CorruptedError("gone")))
+        late._writer._append_or_hold(spool, entries, held)
     fill(spool, 3)
     released = spool.held.release
     monkeypatch.setattr(spool.held, "release", lambda *_: (_ for _ in ()).throw(StorageError("killed")))

@@ -9,6 +9,7 @@ from sqlalchemy import select
 
 from mlops_dagster.errors import CorruptedError, CountsLostError, StorageError
 from mlops_dagster.predictions import Answered, PredictionRecord, Rollups, recount
+from mlops_dagster.predictions.log.writer import LogWriter
 from mlops_dagster.predictions.rollups.tables import HEARTBEATS, TABLES, arms
 from mlops_dagster.predictions.rollups.units import unit_of
 from mlops_dagster.statistics import CategoricalBins, NumericBins
@@ -79,7 +80,7 @@ def counts(request, tmp_path, postgresql):
 def test_lost_counts_are_counted_again_as_they_were(spool, log, counts, lost):
     """Whatever is in the log only, in the spool only, or in both; labels that came before their arms among it."""
     chance = random.Random(7)  # noqa: S311 - not for secrets
-    spool.keep_for([counts.consumer, "shipped"])
+    spool.marks.keep_for([counts.consumer, "shipped"])
 
     def catch_up() -> None:
         counts.catch_up(spool, lambda *_: BINS, slow_ms_of=lambda _: 200.0)
@@ -135,7 +136,7 @@ def test_a_model_whose_log_is_not_whole_is_left_out_and_all_others_are_counted(
     spool, log, counts, monkeypatch, tmp_path, trouble
 ):
     """Its counts would lack something for good, so there are none, until all is counted again."""
-    spool.keep_for([counts.consumer, "shipped"])
+    spool.marks.keep_for([counts.consumer, "shipped"])
     spool.append([a_record(0), a_record(1, model="other")])
     spool.feedback([("p0", "late", None)], model="flights")
     counts.catch_up(spool, lambda *_: BINS)
@@ -143,9 +144,9 @@ def test_a_model_whose_log_is_not_whole_is_left_out_and_all_others_are_counted(
     with monkeypatch.context() as broken:
         if trouble == "held back":
             torn = lambda _log, table, *rest: (_ for _ in ()).throw(CorruptedError("it is torn"))  # noqa: E731
-            real = type(log)._append_predictions
+            real = LogWriter._append_predictions
             broken.setattr(
-                type(log),
+                LogWriter,
                 "_append_predictions",
                 lambda its, table, *rest: (torn if "flights" in table else real)(its, table, *rest),
             )
@@ -185,7 +186,7 @@ def test_nothing_is_counted_again_while_nothing_can_be_read(spool, log, counts, 
             recount(counts, spool, log, **again)
     assert counts.models() == ["flights"]
     with monkeypatch.context() as broken:
-        broken.setattr(log, "_append_labels", lambda *_: (_ for _ in ()).throw(CorruptedError("it is torn")))
+        broken.setattr(log._writer, "_append_labels", lambda *_: (_ for _ in ()).throw(CorruptedError("it is torn")))
         spool.feedback([("p0", "late", None)], model="flights")
         with pytest.raises(StorageError, match=r"1 entries are held back, as labels .*\(it is torn\)"):
             recount(counts, spool, log, **again)

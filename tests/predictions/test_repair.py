@@ -10,7 +10,7 @@ from typer.testing import CliRunner
 
 from mlops_dagster.cli import app
 from mlops_dagster.predictions import Doubled, PredictionLog, Rollups, audit, find_doubled, repair
-from mlops_dagster.predictions.log import delta
+from mlops_dagster.predictions.log import delta, upkeep
 
 DAYS = 3
 PER_DAY = 24 * 60
@@ -83,7 +83,7 @@ def test_the_command_counts_or_repairs(before, tmp_path, monkeypatch):
 def test_a_repair_that_dies_is_picked_up_by_running_it_again(
     spool, log, rollups, before, march, monkeypatch, where, after, call
 ):
-    owner = {"replace_day": delta, "set_table_properties": TableAlterer}[where]
+    owner = {"replace_day": upkeep, "set_table_properties": TableAlterer}[where]
     real, calls = getattr(owner, where), iter(range(100))
 
     def dies(*args, **options):
@@ -106,7 +106,7 @@ def test_a_repair_that_dies_is_picked_up_by_running_it_again(
 
 @pytest.mark.parametrize("address", ["folder"], indirect=True)
 def test_rows_that_are_shipped_meanwhile_stay(spool, log, before, record, march, monkeypatch):
-    replace_day, overtaken = delta.replace_day, []
+    replace_day, overtaken = upkeep.replace_day, []
 
     def overtake(*args):
         if not overtaken:
@@ -115,7 +115,7 @@ def test_rows_that_are_shipped_meanwhile_stay(spool, log, before, record, march,
             log.ship(spool)
         return replace_day(*args)
 
-    monkeypatch.setattr(delta, "replace_day", overtake)
+    monkeypatch.setattr(upkeep, "replace_day", overtake)
     repair(log)
     assert audit(spool, log).complete
     assert log.count("flights") == 3 * DAYS + 1

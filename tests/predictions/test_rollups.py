@@ -317,7 +317,7 @@ def test_what_clients_write_stops_no_round(spool, rollups, record, march):
 def test_entries_are_freed_when_the_rollups_of_all_machines_have_them_too(spool, postgresql, tmp_path, record, march):
     away = Rollups("postgresql://nobody@127.0.0.1:1/nothing", consumer="shared")  # nobody listens on port 1
     local, log = Rollups(f"sqlite:///{tmp_path}/rollups.sqlite"), PredictionLog(tmp_path / "log")
-    spool.keep_for(["rolled_up", "shipped", "shared"])
+    spool.marks.keep_for(["rolled_up", "shipped", "shared"])
     for number in range(3):
         spool.append([record(number)])
         local.catch_up(spool, no_bins)
@@ -334,7 +334,7 @@ def test_entries_are_freed_when_the_rollups_of_all_machines_have_them_too(spool,
     spool.append([record(3)])
     local.catch_up(spool, no_bins)
     log.ship(spool)
-    spool.keep_for(["rolled_up", "shipped"])  # there is no such database any more
+    spool.marks.keep_for(["rolled_up", "shipped"])  # there is no such database any more
     assert spool.free() == 1
     back.close()
 
@@ -352,7 +352,7 @@ def test_a_round_that_fails_leaves_nothing_behind(spool, rollups, record, march)
 def test_a_crash_between_the_rollups_and_the_spool_counts_nothing_twice(spool, rollups, record, march, monkeypatch):
     spool.append([record(0)])
     with monkeypatch.context() as crash:
-        crash.setattr(spool, "mark", lambda *_: 1 / 0)
+        crash.setattr(spool.marks, "set", lambda *_: 1 / 0)
         with pytest.raises(ZeroDivisionError):
             rollups.catch_up(spool, no_bins)
     rollups.catch_up(spool, no_bins)

@@ -107,10 +107,10 @@ def test_everyone_whose_commit_failed_is_told(spool, record):
             outcomes.append(type(error))
 
     threads = [threading.Thread(target=work, args=(number,)) for number in range(4)]
-    with spool._turn:
+    with spool._appends._turn:
         for thread in threads:
             thread.start()
-        while len(spool._waiting) < 4:
+        while len(spool._appends._waiting) < 4:
             pass
     for thread in threads:
         thread.join()
@@ -188,10 +188,10 @@ def test_arms_survive_every_character_json_leaves_as_it_is(spool, record, march)
 def test_entries_are_freed_once_both_readers_have_them_and_their_numbers_never_come_again(tmp_path, record):
     spool = Spool(tmp_path / "spool.sqlite")
     spool.append([record(number) for number in range(5)])
-    spool.mark("rolled_up", 5)
+    spool.marks.set("rolled_up", 5)
     assert spool.free() == 0
-    spool.mark("shipped", 5)
-    spool.mark("shipped", 3)  # a slower process; a mark never goes back
+    spool.marks.set("shipped", 5)
+    spool.marks.set("shipped", 3)  # a slower process; a mark never goes back
     assert spool.free() == 5
     spool.close()
     assert Spool(tmp_path / "spool.sqlite").append([record(5)]) == 6
@@ -202,10 +202,10 @@ def test_depth_is_what_the_log_has_not_taken_over_and_since_when(tmp_path, recor
     assert spool.depth()[:2] == (0, None)
     spool.append([record(0), record(1), record(2, received_at=record(0).received_at + timedelta(hours=1))])
     assert spool.depth()[:2] == (3, record(0).received_at)
-    spool.mark("rolled_up", 3)
-    spool.mark("shipped", 2)
+    spool.marks.set("rolled_up", 3)
+    spool.marks.set("shipped", 2)
     assert spool.depth()[:2] == (1, record(0).received_at + timedelta(hours=1))
-    spool.mark("shipped", 3)
+    spool.marks.set("shipped", 3)
     spool.free()
     depth = spool.depth()
     assert depth[:2] == (0, None)
@@ -223,7 +223,7 @@ def test_counts_for_the_rollups_have_no_age_in_the_log(spool, record, march):
         (False, False, True),
         (False, True, False),
     ]
-    spool.mark("shipped", 3)
+    spool.marks.set("shipped", 3)
     assert spool.depth()[:2] == (2, None)
     spool.append([record(1)])
     assert spool.depth()[:2] == (3, record(1).received_at)

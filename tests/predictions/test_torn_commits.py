@@ -11,7 +11,7 @@ from deltalake import DeltaTable
 
 from mlops_dagster.errors import CorruptedError
 from mlops_dagster.predictions import PredictionLog, Spool, audit
-from mlops_dagster.predictions.log import delta
+from mlops_dagster.predictions.log import delta, upkeep
 from tests.support.predictions.records import MARCH, a_record
 
 pytestmark = pytest.mark.parametrize("address", ["folder"], indirect=True)
@@ -49,7 +49,7 @@ def unconfirmed(spool, log, record, tmp_path) -> Path:
         spool.append([record(first), record(first + 1)])
         log.ship(spool)
     spool.append([record(4), record(5)])
-    log._append(spool.id, spool.read(spool.marked("shipped")))
+    log._writer._append(spool.id, spool.read(spool.marks.get("shipped")))
     return Path(log.place.address, "predictions", "flights")
 
 
@@ -76,9 +76,10 @@ def test_files_that_took_the_place_of_others_and_are_torn_give_it_back(spool, lo
         table.optimize.compact()
     else:
         at = log.place.table("predictions/flights")
-        with delta.deletable(at) as table:
+        with upkeep.deletable(at) as table:
             day = MARCH.date()
-            delta.replace_day(at, table, day, delta.rows_of(at, table, [("date", "=", str(day))]).scanner().to_reader())
+            its = delta.rows_of(at, table, [("date", "=", str(day))])
+            upkeep.replace_day(at, table, day, its.scanner().to_reader())
         while '"add"' not in commit(unconfirmed).read_text():
             commit(unconfirmed).unlink()  # the fence that follows: it was not synced either
     DAMAGES[damage](rows(unconfirmed))
@@ -100,7 +101,7 @@ def test_readers_name_a_torn_version(log, unconfirmed):
 def test_an_older_version_that_is_torn_is_named_with_the_way_out(spool, log, record, unconfirmed, damage, tmp_path):
     DAMAGES[damage](commit(unconfirmed, back=1))
     spool.append([record(6)])
-    waiting = len(spool.read(spool.marked("shipped")))
+    waiting = len(spool.read(spool.marks.get("shipped")))
     assert PredictionLog(log.place.address).ship(spool) == 0
     (held,) = spool.held.tables()
     assert held.entries == waiting

@@ -11,7 +11,7 @@ import pytest
 
 from mlops_dagster.errors import AlreadyRunningError, StorageError
 from mlops_dagster.predictions import Choice, PredictionLog, Rollups, Spool, audit, erase
-from mlops_dagster.predictions.log import delta, maintenance
+from mlops_dagster.predictions.log import delta, maintenance, upkeep
 from mlops_dagster.predictions.log.maintenance import maintaining
 from tests.predictions.test_kill import start
 
@@ -47,14 +47,14 @@ def test_a_compaction_that_commits_late_doubles_and_loses_nothing(
     spool, log, rollups, record, march, in_pieces, monkeypatch, meanwhile
 ):
     """It stands still between its snapshot and its commit, as a process that was frozen does, and others go on."""
-    at, fenced = log.place.table("predictions/flights"), delta.fenced
+    at, fenced = log.place.table("predictions/flights"), upkeep.fenced
     monkeypatch.setattr(maintenance, "LEASE_SECONDS", 0.0)  # it is taken for dead
 
     def freeze(*args, **options):
         table = fenced(*args, **options)
-        monkeypatch.setattr(delta, "fenced", fenced)
+        monkeypatch.setattr(upkeep, "fenced", fenced)
         if meanwhile == "compaction":
-            delta.tidy(at)
+            upkeep.tidy(at)
         elif meanwhile == "erasure":
             erase(log, spool, [rollups], Choice("flights", keys=("ada",)), actor="eve", reason="asked for", at=march)
         else:
@@ -64,13 +64,13 @@ def test_a_compaction_that_commits_late_doubles_and_loses_nothing(
             log.ship(spool)
         return table
 
-    monkeypatch.setattr(delta, "fenced", freeze)
+    monkeypatch.setattr(upkeep, "fenced", freeze)
     with suppress(StorageError):  # the files that it reads may have been erased
-        delta.tidy(at)
+        upkeep.tidy(at)
     expected = in_pieces + {"erasure": -1}.get(meanwhile, meanwhile.startswith("append"))
     report = audit(spool, log, rollups)
     assert (log.count("flights"), report.twice, report.gaps, report.complete) == (expected, 0, (), True)
-    delta.tidy(at)
+    upkeep.tidy(at)
     assert (log.count("flights"), len(table_of(log).file_uris())) == (expected, 2)
 
 

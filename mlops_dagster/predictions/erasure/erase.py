@@ -10,8 +10,9 @@ from typing import TYPE_CHECKING, NamedTuple, TypeAlias
 
 from mlops_dagster.errors import InvalidInputError, StorageError
 from mlops_dagster.predictions.erasure.erasure_log import Chosen, Erasure, Held, gather, note
-from mlops_dagster.predictions.log.log import LABELS_TABLE, PredictionLog, predictions_table
+from mlops_dagster.predictions.log.log import PredictionLog
 from mlops_dagster.predictions.log.maintenance import MAINTAINER_SECONDS, maintaining
+from mlops_dagster.predictions.log.names import LABELS_TABLE, predictions_table
 from mlops_dagster.predictions.rollups.rollups import Rollups
 from mlops_dagster.predictions.spool.locking import shipping_lock
 from mlops_dagster.predictions.spool.spool import Spool
@@ -125,7 +126,7 @@ def erase(
     in the rollups' index of bad events. A bucket that keeps old versions of objects keeps the erased rows until its
     lifecycle rules remove them.
     """
-    from mlops_dagster.predictions.log import delta
+    from mlops_dagster.predictions.log import upkeep
 
     table_at, labels_at = (log.place.table(name) for name in (predictions_table(choice.model), LABELS_TABLE))
     check_reason(reason, (*choice.keys, *choice.ids))
@@ -156,7 +157,7 @@ def erase(
 
         predictions = _erase_rows(table_at, choice.expression(), first=note_and_take_labels)
         for erased_from in (table_at, labels_at):
-            delta.remove_erased_files(erased_from)
+            upkeep.remove_erased_files(erased_from)
         spool.purge()
         note(log, replace(begun, step="done", rows=predictions), {})
     return Erased(predictions, labels, copied)
@@ -171,7 +172,7 @@ def check_reason(reason: str, names: Iterable[str]) -> None:
 def _empty(log: PredictionLog, spool: Spool) -> None:
     """Move every entry now in the spool into the log, and wait until the rollups' counter has counted them."""
     log.take_over(spool)
-    upto = spool.marked("shipped")
+    upto = spool.marks.get("shipped")
     deadline = time.monotonic() + ROLLUP_SECONDS
     while spool.taken_over() < upto and any(entry.number <= upto for entry in spool.read(0, limit=1)):
         if time.monotonic() > deadline:
@@ -207,13 +208,14 @@ def _erase_rows(
     `first` is called before that with exactly their numbers. Rows appended in between are noticed, and the table is
     read again.
     """
-    from mlops_dagster.predictions.log import delta
+    from mlops_dagster.predictions.log import delta, upkeep
+    from mlops_dagster.predictions.log.delta_errors import storage_errors
 
     if delta.open_table(at) is None:
         return 0
     erased = 0
     for _ in range(delta.ATTEMPTS):
-        with delta.storage_errors("erase from", at), delta.deletable(at) as table:
+        with storage_errors("erase from", at), upkeep.deletable(at) as table:
             held: defaultdict[str, Held] = defaultdict(Held)
             days: Counter[date] = Counter()
             wanted = ["date"] if first is None else ["date", "process", "sequence", "role"]
@@ -225,7 +227,7 @@ def _erase_rows(
                 first(held)
             for day, count in days.items():
                 rest = delta.rows_of(at, table, [("date", "=", day.isoformat())])
-                if not delta.replace_day(at, table, day, rest.scanner(filter=~chosen).to_reader()):
+                if not upkeep.replace_day(at, table, day, rest.scanner(filter=~chosen).to_reader()):
                     break
                 erased += count
             else:

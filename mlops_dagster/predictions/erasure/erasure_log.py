@@ -84,9 +84,10 @@ class Erasures:
     @classmethod
     def read(cls, log: "PredictionLog") -> "Erasures":
         from mlops_dagster.predictions.log import columns, delta
+        from mlops_dagster.predictions.log.delta_errors import storage_errors
 
         at = log.place.table(_TABLE)
-        with delta.storage_errors("read", at):
+        with storage_errors("read", at):
             rows = (
                 delta.dataset(at, columns.ERASURES)
                 .to_table()

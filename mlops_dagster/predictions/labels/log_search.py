@@ -8,7 +8,9 @@ import pyarrow.dataset as pads
 
 from mlops_dagster.predictions.labels.label_index import Adopted
 from mlops_dagster.predictions.log import columns, delta
-from mlops_dagster.predictions.log.log import LABELS_TABLE, PredictionLog
+from mlops_dagster.predictions.log.delta_errors import storage_errors
+from mlops_dagster.predictions.log.log import PredictionLog
+from mlops_dagster.predictions.log.names import LABELS_TABLE
 from mlops_dagster.predictions.records import ANSWERED, Arm, microseconds
 
 _ARM = ("request", "unit", "version", "role", "weight", "salt", "key", "prediction", "event_time")
@@ -28,7 +30,7 @@ def find_predictions(log: PredictionLog, model: str, prediction_ids: Collection[
     if not scored:
         return {}
     at = log.place.table(LABELS_TABLE)
-    with delta.storage_errors("read", at):
+    with storage_errors("read", at):
         labels = delta.dataset(at, columns.LABELS).to_table(list(_LABEL), filter=its & (pads.field("model") == model))
     by_request: defaultdict[tuple[str, str], list[dict[str, Any]]] = defaultdict(list)
     for label in labels.to_pylist():

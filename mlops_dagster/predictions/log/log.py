@@ -1,22 +1,18 @@
 """The prediction log: append-only Delta Lake tables that any engine reads."""
 
-import gc
 import logging
 import threading
-import time
-from collections import Counter, defaultdict
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections import Counter
+from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager, suppress
 from datetime import date, datetime, timedelta
-from functools import cached_property
 from itertools import pairwise
 from pathlib import Path
-from typing import TYPE_CHECKING, NamedTuple, TypeAlias
+from typing import TYPE_CHECKING, NamedTuple
 
 from mlops_dagster.clock import in_utc
 from mlops_dagster.errors import (
     AlreadyRunningError,
-    CorruptedError,
     InvalidInputError,
     MlopsError,
     PredictionNotFoundError,
@@ -24,9 +20,9 @@ from mlops_dagster.errors import (
 )
 from mlops_dagster.predictions.log.location import LogLocation
 from mlops_dagster.predictions.log.maintenance import maintaining
-from mlops_dagster.predictions.records import ANSWERED, PredictionEntry, Role
-from mlops_dagster.predictions.spool.entries import Entry
-from mlops_dagster.predictions.spool.held import Aside
+from mlops_dagster.predictions.log.names import LABELS_TABLE, predictions_table
+from mlops_dagster.predictions.log.writer import LogWriter
+from mlops_dagster.predictions.records import ANSWERED, Role
 from mlops_dagster.predictions.spool.locking import shipping_lock
 from mlops_dagster.predictions.spool.spool import Spool
 
@@ -34,21 +30,13 @@ if TYPE_CHECKING:
     import duckdb
     import pyarrow as pa
     import pyarrow.dataset as pads
-    from deltalake import DeltaTable
 
-    from mlops_dagster.predictions.log.delta import Appender
 
 logger = logging.getLogger(__name__)
 
-_Row: TypeAlias = tuple[Entry, PredictionEntry | None]
-"""An entry, parsed if it is a prediction."""
-
-_ENTRIES_AT_ONCE = 20_000
-_STEP_SECONDS, _TRY_AGAIN_SECONDS = 10.0, 60.0
 _ROWS_AT_ONCE = 50_000
 _LABELLED_AT_ONCE = 100_000  # about 200 MB, with the labels that are joined
 _ORDER = ("event_time", "process", "sequence")
-LABELS_TABLE = "labels"
 
 # A label belongs to the row whose request it names: other requests may have the same id. The valid label is the one
 # that became known last; of several, the one that came last.
@@ -82,27 +70,13 @@ class _Answer(NamedTuple):
         return self.prediction is None, answered_at, self.process, self.sequence
 
 
-class _Appended(NamedTuple):
-    """The result of appending some entries of a spool."""
-
-    rows: int  # that this call appended
-    reached: Mapping[tuple[str, str], int]  # by (process, model): the last sequence that the log has now
-
-
 class PredictionLog:
     """A log of tables: `predictions/<model>`, by the date of the event, and `labels`, by the date each became known."""
 
     def __init__(self, address: str | Path) -> None:
         self.place = LogLocation(address)
+        self._writer = LogWriter(self.place)
         self._shipping = threading.Lock()
-        self._refusals: Counter[str] = Counter()  # consecutive refusals, by table
-        self._try_at: dict[str, float] = {}  # by the table that entries are held back for, on `time.monotonic()`
-
-    @cached_property
-    def _appender(self) -> "Appender":
-        from mlops_dagster.predictions.log.delta import Appender
-
-        return Appender()
 
     def ship(self, spool: Spool) -> int:
         """Append the spool's entries, each exactly once, and free those that every other consumer has too.
@@ -114,7 +88,11 @@ class PredictionLog:
         is lost, and the next call goes on.
         """
         with self._shipping, shipping_lock(spool.path, alone=False):
-            return self.take_over(spool)
+            return self._writer.take_over(spool)
+
+    def take_over(self, spool: Spool) -> int:
+        """Do the work of `ship`, for a caller that holds the lock of the spool."""
+        return self._writer.take_over(spool)
 
     def tidy(self) -> None:
         """Merge small files and remove old ones, in every table; to be called every few minutes, by any process.
@@ -122,13 +100,13 @@ class PredictionLog:
         Does nothing while another process maintains the log. Raises StorageError, after all other tables are tidied.
         Versions of the last week can still be read (time travel).
         """
-        from mlops_dagster.predictions.log import delta
+        from mlops_dagster.predictions.log import upkeep
 
         with suppress(AlreadyRunningError), maintaining(self.place):
             failures = []
             for name in self._tables():
                 try:
-                    delta.tidy(self.place.table(name))
+                    upkeep.tidy(self.place.table(name))
                 except MlopsError as error:
                     failures.append(error)
             if failures:
@@ -297,194 +275,32 @@ class PredictionLog:
     ) -> "Iterator[pads.Dataset]":
         """Open the model's table, or its days from `first` to `last`; errors are StorageError or CorruptedError."""
         from mlops_dagster.predictions.log import columns, delta
+        from mlops_dagster.predictions.log.delta_errors import storage_errors
 
         at = self.place.table(predictions_table(model))
-        with delta.storage_errors("read", at):
+        with storage_errors("read", at):
             yield delta.dataset(at, columns.PREDICTIONS, first=first, last=last)
 
     def _tables(self) -> list[str]:
         return [*(predictions_table(model) for model in self.models()), LABELS_TABLE]
 
-    def take_over(self, spool: Spool) -> int:
-        """Do the work of `ship`, for a caller that holds the lock of the spool."""
-        spool.index()  # ships the late arms that it finds too: an erasure must leave none behind
-        appended = self._append_held(spool)
-        while True:
-            with _uncollected():
-                entries, held = spool.next_for_log(_ENTRIES_AT_ONCE)
-            # Counts of shed scorings go to no table; at the end they stay unmarked, as a mark is a number the log has.
-            while entries and entries[-1].is_shed:
-                entries.pop()
-            if not entries:
-                break
-            appended += self._append_or_hold(spool, entries, held)
-        spool.free()
-        return appended
-
-    def _append_or_hold(self, spool: Spool, entries: Sequence[Entry], held: Mapping[str, str]) -> int:
-        """Append entries to the tables that take them, and hold the others back; return how many were appended.
-
-        Raises StorageError if the log cannot be written at all: then nothing is moved.
-        """
-        appended, aside, reached = 0, {}, {}
-        for table, rows in _by_table(entries).items():
-            reason = held.get(table)
-            if reason is None:
-                try:
-                    appended += self._append_to(table, spool.id, rows)
-                    reached.update(_reached(rows))
-                    continue
-                except MlopsError as error:
-                    if not self.place.is_writable():
-                        raise
-                    reason = error.told
-                    self._refused(table, reason)
-            aside[table] = Aside([entry for entry, _ in rows], reason)
-        spool.mark_shipped(entries[-1].number, reached, aside)
-        return appended
-
-    def _append_held(self, spool: Spool) -> int:
-        """Try again the tables that entries are held back for, each after its pause; return how many were appended."""
-        appended = 0
-        for table in spool.held.reasons():
-            if time.monotonic() < self._try_at.get(table, 0.0):
-                continue
-            try:
-                while entries := spool.held.read(table, limit=_ENTRIES_AT_ONCE):
-                    batch = self._append(spool.id, entries)
-                    appended += batch.rows
-                    spool.mark_shipped(0, batch.reached)
-                    spool.held.release(table, entries[-1].number)
-            except MlopsError as error:
-                self._refused(table, error.told)
-            else:
-                del self._refusals[table]
-                logger.warning("%s accepts its entries again; all that were held back are in the log", table)
-        return appended
-
-    def _refused(self, table: str, reason: str) -> None:
-        self._refusals[table] += 1
-        self._try_at[table] = time.monotonic() + min((self._refusals[table] - 1) * _STEP_SECONDS, _TRY_AGAIN_SECONDS)
-        logger.error(
-            "%s of the log refuses its entries; they are held back, and the other tables go on: %s", table, reason
-        )
-
-    def _append(self, spool_id: str, entries: Sequence[Entry]) -> _Appended:
-        tables = _by_table(entries)
-        appended = sum(self._append_to(table, spool_id, rows) for table, rows in tables.items())
-        return _Appended(
-            appended, {source: last for rows in tables.values() for source, last in _reached(rows).items()}
-        )
-
-    def _append_to(self, table: str, spool_id: str, rows: "Sequence[_Row]") -> int:
-        try:
-            if table == LABELS_TABLE:
-                return self._append_labels(spool_id, [entry for entry, _ in rows])
-            return self._append_predictions(table, spool_id, rows)
-        except MlopsError:
-            raise
-        except Exception as error:
-            # The error's text and trace are left out: they may hold a person's data.
-            kind = type(error).__name__
-            raise CorruptedError(f"entries for {table} of the log cannot be made rows ({kind})") from error
-
-    def _append_predictions(self, name: str, spool_id: str, rows: "Sequence[_Row]") -> int:
-        from mlops_dagster.predictions.log import columns, delta
-
-        def new_rows(table: "DeltaTable", after: int) -> "delta.Batch":
-            with _uncollected():
-                new = [
-                    (entry.number, entry.sequence or 0, row)
-                    for entry, row in rows
-                    if row is not None and entry.number > after
-                ]
-                # In addition to the spool's number: so an audit without the spool knows each process's last number.
-                reached = {row["process"]: sequence for _, sequence, row in new}
-                found = columns.prediction_table(new, delta.feature_types(table))
-            return delta.Batch(found, {process_transaction(name): number for name, number in reached.items()})
-
-        at = self.place.table(name)
-        numbers = range(rows[0][0].number, rows[-1][0].number + 1)
-        return self._appender.append_once(at, columns.PREDICTIONS, spool_id, numbers, new_rows)
-
-    def _append_labels(self, spool_id: str, entries: Sequence[Entry]) -> int:
-        """Append labels; late arms give no row, but their numbers are committed too, so none stays in the spool."""
-        from mlops_dagster.predictions.log import columns, delta
-
-        def new_rows(_table: "DeltaTable", after: int) -> "delta.Batch":
-            new = [(entry.number, entry.label()) for entry in entries if entry.number > after and entry.is_label]
-            return delta.Batch(columns.label_table(new), {})
-
-        at = self.place.table(LABELS_TABLE)
-        numbers = range(entries[0].number, entries[-1].number + 1)
-        return self._appender.append_once(at, columns.LABELS, spool_id, numbers, new_rows)
-
     @contextmanager
     def label_rows(self, *, since: datetime | None = None) -> "Iterator[pads.Dataset]":
         """Open the labels of the predictions made since `since`, or all labels."""
         from mlops_dagster.predictions.log import columns, delta
+        from mlops_dagster.predictions.log.delta_errors import storage_errors
 
         # No label is known before its prediction is made; one day more allows for inaccurate clocks.
         first = None if since is None else since.date() - timedelta(days=1)
         at = self.place.table(LABELS_TABLE)
-        with delta.storage_errors("read", at):
+        with storage_errors("read", at):
             yield delta.dataset(at, columns.LABELS, first=first)
-
-
-def _by_table(entries: Sequence[Entry]) -> "Mapping[str, Sequence[_Row]]":
-    """Group entries by their table of the log; counts of shed scorings are left out, as only the rollups use them."""
-    tables: defaultdict[str, list[_Row]] = defaultdict(list)
-    with _uncollected():
-        for entry in entries:
-            if entry.is_shed:
-                continue
-            if entry.sequence is None:
-                tables[LABELS_TABLE].append((entry, None))
-            else:
-                prediction = entry.prediction()
-                tables[predictions_table(prediction["model"])].append((entry, prediction))
-    return tables
-
-
-def _reached(rows: "Sequence[_Row]") -> dict[tuple[str, str], int]:
-    """Return the last sequence number of each process and model."""
-    return {(row["process"], row["model"]): entry.sequence or 0 for entry, row in rows if row is not None}
-
-
-def process_transaction(process: str) -> str:
-    """Return the name under which a model's table keeps the last sequence number of a process that it was given."""
-    return f"process {process}"
-
-
-def predictions_table(model: str) -> str:
-    return f"predictions/{model}"
-
-
-def model_of(table: str) -> str:
-    """Return the model of a table of predictions."""
-    return table.removeprefix(predictions_table(""))
 
 
 def _with_labels(model: str, rows: "pa.Table", labels: "pads.Dataset | pa.Table") -> "pa.Table":
     with _duckdb(labels) as connection:
         connection.register("rows", rows)
         return connection.sql(_WITH_LABELS, params={"model": model}).to_arrow_table()
-
-
-@contextmanager
-def _uncollected() -> Iterator[None]:
-    """Pause the garbage collector.
-
-    A batch is a hundred thousand objects that live until it is written. The collector would walk through all of them
-    several times and free none: a third of the shipper's time.
-    """
-    was_on = gc.isenabled()
-    gc.disable()
-    try:
-        yield
-    finally:
-        if was_on:
-            gc.enable()
 
 
 @contextmanager

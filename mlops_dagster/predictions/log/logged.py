@@ -13,8 +13,10 @@ from deltalake import DeltaTable
 from mlops_dagster.errors import StorageError
 from mlops_dagster.predictions.erasure.erasure_log import Held, Source, gather
 from mlops_dagster.predictions.log import delta
+from mlops_dagster.predictions.log.delta_errors import storage_errors
 from mlops_dagster.predictions.log.location import TableAddress
-from mlops_dagster.predictions.log.log import LABELS_TABLE, PredictionLog, predictions_table, process_transaction
+from mlops_dagster.predictions.log.log import PredictionLog
+from mlops_dagster.predictions.log.names import LABELS_TABLE, predictions_table, process_transaction
 
 
 @dataclass(slots=True)
@@ -77,7 +79,7 @@ def _read_model(at: TableAddress, model: str, found: Logged) -> DeltaTable | Non
 def _gather_files(at: TableAddress, table: DeltaTable, held: defaultdict[str, Held]) -> dict[str, str]:
     """Add the rows of every file to `held`; return the files that cannot be read, with the reasons."""
     lost: dict[str, str] = {}
-    with delta.storage_errors("read", at):
+    with storage_errors("read", at):
         for file in delta.rows_of(at, table).get_fragments():
             try:
                 for batch in file.to_batches(columns=["process", "sequence", "role"]):

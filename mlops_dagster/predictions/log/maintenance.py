@@ -2,7 +2,7 @@
 
 The lease is stored where the log is, because every maintainer reaches that place: a lock on a file, or an object of S3
 that is written on condition. The lease only saves work. It does not protect rows from being doubled or lost, because a
-holder that stood still for an hour goes on as if it still had the lease: `delta.fenced` protects them.
+holder that stood still for an hour goes on as if it still had the lease: `upkeep.fenced` protects them.
 """
 
 import fcntl

@@ -6,8 +6,9 @@ from datetime import date
 from typing import TYPE_CHECKING, NamedTuple
 
 from mlops_dagster.errors import StorageError
-from mlops_dagster.predictions.log.log import LABELS_TABLE, PredictionLog, predictions_table
+from mlops_dagster.predictions.log.log import PredictionLog
 from mlops_dagster.predictions.log.maintenance import MAINTAINER_SECONDS, maintaining
+from mlops_dagster.predictions.log.names import LABELS_TABLE, predictions_table
 
 if TYPE_CHECKING:
     import numpy as np
@@ -72,10 +73,11 @@ def _tables(log: PredictionLog) -> list[tuple[str, Sequence[str]]]:
 
 def _look_at(at: "TableAddress", name: str, key: Sequence[str]) -> Doubled:
     from mlops_dagster.predictions.log import delta
+    from mlops_dagster.predictions.log.delta_errors import storage_errors
 
     table = delta.open_table(at)
     rows = surplus = doubled_days = 0
-    with delta.storage_errors("read", at):
+    with storage_errors("read", at):
         if table is None:
             return Doubled(name, 0, 0, 0)
         for day in delta.days_of(table):
@@ -89,16 +91,17 @@ def _look_at(at: "TableAddress", name: str, key: Sequence[str]) -> Doubled:
 def _repair(at: "TableAddress", key: Sequence[str]) -> None:
     import pyarrow as pa
 
-    from mlops_dagster.predictions.log import delta
+    from mlops_dagster.predictions.log import delta, upkeep
+    from mlops_dagster.predictions.log.delta_errors import storage_errors
 
     for _ in range(delta.ATTEMPTS):
-        with delta.storage_errors("repair", at), delta.deletable(at) as table:
+        with storage_errors("repair", at), upkeep.deletable(at) as table:
             for day in delta.days_of(table):
                 its = _day(at, table, day, key)
                 if its.first.all():
                     continue
                 rest = pa.RecordBatchReader.from_batches(its.rows.schema, _first_rows(its))
-                if not delta.replace_day(at, table, day, rest):
+                if not upkeep.replace_day(at, table, day, rest):
                     break
             else:
                 return

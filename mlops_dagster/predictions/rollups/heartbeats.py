@@ -15,7 +15,8 @@ from sqlalchemy import Connection, select, text
 
 from mlops_dagster.predictions.records import from_microseconds
 from mlops_dagster.predictions.rollups.tables import heartbeat_processes, heartbeats
-from mlops_dagster.predictions.spool.spool import ProcessCount, Spool
+from mlops_dagster.predictions.spool.marks import ProcessCount
+from mlops_dagster.predictions.spool.spool import Spool
 
 BEAT_SECONDS = 15.0
 """The interval at which a spool without changes writes a heartbeat."""

@@ -13,7 +13,8 @@ from typing import TYPE_CHECKING, NamedTuple
 import orjson
 
 from mlops_dagster.errors import CorruptedError, StorageError
-from mlops_dagster.predictions.log.log import LABELS_TABLE, PredictionLog, model_of
+from mlops_dagster.predictions.log.log import PredictionLog
+from mlops_dagster.predictions.log.names import LABELS_TABLE, model_of
 from mlops_dagster.predictions.rollups.fold import BinsOf, SlowMsOf, tally
 from mlops_dagster.predictions.rollups.rollups import Rollups
 from mlops_dagster.predictions.rollups.tally import Tally
@@ -89,7 +90,7 @@ def recount(
         left_out = _held_back(spool)
         with log.label_rows():  # which all models need
             pass
-        upto = spool.marked("shipped")
+        upto = spool.marks.get("shipped")
         spool.index()
         counting = _Counting(log, _counted_later(spool, upto), _own(spool) if shared_log else None, bins_of, slow_ms_of)
         models = [model for model in log.models() if model not in left_out]

@@ -37,7 +37,8 @@ from mlops_dagster.predictions.rollups.tables import (
     shed,
 )
 from mlops_dagster.predictions.rollups.tally import HOUR, MINUTE, Tally
-from mlops_dagster.predictions.spool.spool import Consumer, Spool
+from mlops_dagster.predictions.spool.marks import Consumer
+from mlops_dagster.predictions.spool.spool import Spool
 from mlops_dagster.statistics import Bins, Counts
 
 _Any: TypeAlias = tuple[Any, ...]  # the query determines a row's columns
@@ -121,13 +122,13 @@ class Rollups:
                         self._pulse.tell(connection, state)
                 if state is not None:
                     self._pulse.was_told(state)
-            spool.mark(self.consumer, number)
+            spool.marks.set(self.consumer, number)
             if len(entries) < _ENTRIES_AT_ONCE:
                 return number
 
     def is_behind(self, spool: Spool) -> bool:
         """Return whether counts are missing of entries that the spool knows to be counted here, and may have freed."""
-        taken_over = spool.marked(self.consumer)  # first: the cursor moves before the mark
+        taken_over = spool.marks.get(self.consumer)  # first: the cursor moves before the mark
         return taken_over > self._cursor(spool)
 
     def begin_anew(self, spool: Spool, number: int, by_model: Mapping[str, Iterable[Tally]]) -> dict[str, str]:

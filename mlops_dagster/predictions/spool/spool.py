@@ -1,16 +1,10 @@
 """Predictions and labels on their way to the rollups and the log: durable before the answer is sent."""
 
-import shutil
-import threading
 import time
 import uuid
-from collections import Counter
-from collections.abc import Collection, Iterable, Mapping, Sequence
-from dataclasses import dataclass
+from collections.abc import Iterable, Mapping, Sequence
 from datetime import datetime
 from pathlib import Path
-from sqlite3 import Connection
-from typing import Literal, NamedTuple, TypeAlias
 from zlib import crc32
 
 import orjson
@@ -19,47 +13,23 @@ from mlops_dagster.clock import Clock, SystemClock
 from mlops_dagster.predictions.labels.join import Batch, Label, join_labels
 from mlops_dagster.predictions.labels.label_index import Adopted, Awaited, LabelIndex
 from mlops_dagster.predictions.records import (
-    ANSWERED,
     FeedbackResult,
     PredictionRecord,
     ShedRecord,
-    encode_prediction,
     encode_shed,
     from_microseconds,
     microseconds,
 )
+from mlops_dagster.predictions.spool.appends import SCHEMA as ENTRIES
+from mlops_dagster.predictions.spool.appends import GroupCommit
 from mlops_dagster.predictions.spool.entries import COUNTS, SHED, Entry, rows_of
-from mlops_dagster.predictions.spool.held import SCHEMA, Aside, Held, reasons
+from mlops_dagster.predictions.spool.held import SCHEMA as HELD
+from mlops_dagster.predictions.spool.held import Aside, Held, reasons
 from mlops_dagster.predictions.spool.losses import Loss, give_up, losses, note_loss
+from mlops_dagster.predictions.spool.marks import FIRST_FOR_LOG, Marks, ProcessCount, SpoolDepth
 from mlops_dagster.predictions.spool.sqlite import Durability, SqliteFile
 
-# AUTOINCREMENT: the numbers are cursors of the rollups and the log, so a freed one must not come again.
-_SCHEMA = """
-CREATE TABLE IF NOT EXISTS entries (
-    number INTEGER PRIMARY KEY AUTOINCREMENT, sequence INTEGER, body BLOB NOT NULL, checksum INTEGER NOT NULL
-);
-CREATE TABLE IF NOT EXISTS processes (
-    process TEXT, model TEXT, sequence INTEGER NOT NULL, answered INTEGER NOT NULL, shipped INTEGER NOT NULL DEFAULT 0,
-    PRIMARY KEY (process, model)
-) WITHOUT ROWID;
-CREATE TABLE IF NOT EXISTS marks (name TEXT PRIMARY KEY, number INTEGER NOT NULL) WITHOUT ROWID;
-INSERT OR IGNORE INTO marks VALUES ('indexed', 0), ('rolled_up', 0), ('shipped', 0);
-CREATE TABLE IF NOT EXISTS identity (id TEXT NOT NULL);
-CREATE TABLE IF NOT EXISTS losses (
-    first INTEGER NOT NULL, last INTEGER NOT NULL, cause TEXT NOT NULL, transactions INTEGER NOT NULL,
-    at INTEGER NOT NULL
-);
-CREATE TABLE IF NOT EXISTS late (one INTEGER PRIMARY KEY CHECK (one = 1), number INTEGER NOT NULL);
-INSERT OR IGNORE INTO late VALUES (1, 0)
-"""
-
 _INSERT = "INSERT INTO entries (body, checksum) VALUES (?, ?)"
-
-_FIRST_FOR_LOG = """
-SELECT number, sequence, body, checksum FROM entries
-WHERE number > ? AND (sequence IS NOT NULL OR substr(body, 1, ?) NOT IN (?, ?))
-ORDER BY number LIMIT 1
-"""
 
 _LAST_FOR_LOG = """
 SELECT number FROM entries WHERE sequence IS NOT NULL OR substr(body, 1, ?) != ? ORDER BY number DESC LIMIT 1
@@ -73,41 +43,6 @@ _CHECKPOINT_SECONDS = 60.0
 _FREE_AT_ONCE = 100  # deleting these takes less than a millisecond, for which an append may have to wait
 _BREATH_SECONDS = 0.002  # a pause for waiting appends, which retry after a millisecond
 _INDEX_AT_ONCE = 2_000
-_ROWS_AT_ONCE = 64
-
-Consumer: TypeAlias = Literal["indexed", "rolled_up", "shared", "shipped"]
-"""A consumer of entries: the label index, the rollups of this machine, the shared rollups, or the log."""
-
-
-class ProcessCount(NamedTuple):
-    """The number of records of one process and model, which are numbered from 1."""
-
-    process: str
-    model: str
-    sequence: int  # the last number
-    answered: int  # how many of the records were answers
-    shipped: int  # up to this number the log has them
-
-
-class SpoolDepth(NamedTuple):
-    """The spool's backlog for the log."""
-
-    entries: int  # not yet in the log
-    oldest: datetime | None  # when the first of them came; None if there is none
-    bytes: int  # of the spool's files
-    free_bytes: int  # on their disk
-    lost: int = 0  # entries, at least, that were lost with the file since it was made
-
-
-@dataclass(slots=True)
-class _Append:
-    """The records of one caller of `append`, encoded."""
-
-    records: Sequence[PredictionRecord]
-    bodies: list[bytes]
-    last_number: int = 0
-    written: bool = False
-    error: BaseException | None = None
 
 
 class Spool:
@@ -120,15 +55,14 @@ class Spool:
 
     def __init__(self, path: Path, durability: Durability = "process", *, clock: Clock | None = None) -> None:
         self.path = path
-        self._file = SqliteFile(path, f"{_SCHEMA}; {SCHEMA}", durability, _CHECKPOINT_PAGES)
+        self._file = SqliteFile(path, f"{ENTRIES}; {HELD}", durability, _CHECKPOINT_PAGES)
         self._file.check()
         self.held = Held(self._file)
+        self.marks = Marks(self._file)
         self._awaiting = LabelIndex(path.with_suffix(".awaiting.sqlite"))
         self._clock = clock or SystemClock()  # for `received_at` only
-        self._waiting: list[_Append] = []
+        self._appends = GroupCommit(self._file)
         self._checkpointed_at = time.monotonic()
-        self._waiting_lock = threading.Lock()
-        self._turn = threading.Lock()
         self.id = self._identity()
         self.go_on_after(self._awaiting.cursor(self.id), self._file.dropped)
 
@@ -137,15 +71,7 @@ class Spool:
 
         Callers that come while another one commits are committed together.
         """
-        mine = _Append(records, [encode_prediction(record) for record in records])
-        with self._waiting_lock:
-            self._waiting.append(mine)
-        with self._turn:
-            if not mine.written and mine.error is None:
-                self._write_waiting()
-        if mine.error is not None:
-            raise mine.error
-        return mine.last_number
+        return self._appends.append(records)
 
     def feedback(
         self,
@@ -216,7 +142,7 @@ class Spool:
         """
         number = self._index()
         self._append_late()
-        self.mark("indexed", number)
+        self.marks.set("indexed", number)
 
     def _index(self) -> int:
         while entries := self.read(number := self._awaiting.cursor(self.id), _INDEX_AT_ONCE):
@@ -303,24 +229,6 @@ class Spool:
             )
             return [ProcessCount(*row) for row in rows]
 
-    def keep_for(self, consumers: Collection[Consumer]) -> None:
-        """Set the consumers that must have an entry before it is freed, replacing earlier ones; the index always is."""
-        consumers = {*consumers, "indexed"}
-        with self._file.writing() as connection:
-            connection.executemany("INSERT OR IGNORE INTO marks VALUES (?, 0)", ((name,) for name in consumers))
-            known = [name for (name,) in connection.execute("SELECT name FROM marks")]
-            connection.executemany("DELETE FROM marks WHERE name = ?", ((name,) for name in {*known} - {*consumers}))
-
-    def mark(self, name: Consumer, number: int) -> None:
-        """Note that consumer `name` has durably taken over all entries up to `number`."""
-        if self.marked(name) >= number:
-            return
-        with self._file.writing() as connection:
-            connection.execute(
-                "INSERT INTO marks VALUES (?, ?) ON CONFLICT DO UPDATE SET number = max(number, excluded.number)",
-                (name, number),
-            )
-
     def mark_shipped(
         self, number: int, reached: Mapping[tuple[str, str], int], aside: Mapping[str, Aside] | None = None
     ) -> None:
@@ -337,28 +245,17 @@ class Spool:
                 ((sequence, *source) for source, sequence in reached.items()),
             )
 
-    def marked(self, name: Consumer) -> int:
-        """Return the number up to which a consumer has taken entries over."""
-        with self._file.reading() as connection:
-            found = connection.execute("SELECT number FROM marks WHERE name = ?", (name,)).fetchone()
-            return int(found[0]) if found else 0
-
     def depth(self) -> SpoolDepth:
         """Return how far the log is behind, and the free disk space. Raises StorageError."""
-        path, shipped = self._file.path, self.marked("shipped")
+        shipped = self.marks.get("shipped")
         with self._file.reading() as connection:
             lost = sum(loss.entries for loss in losses(connection))
-            first = connection.execute(_FIRST_FOR_LOG, (shipped, len(COUNTS[0]), *COUNTS)).fetchall()
+            first = connection.execute(FIRST_FOR_LOG, (shipped, len(COUNTS[0]), *COUNTS)).fetchall()
         held = self.held.tables()
         times = [table.oldest for table in held]
         times += [from_microseconds(orjson.loads(entry.body)["received_at"]) for entry in self._sound(first)]
-        return SpoolDepth(
-            entries=self.last_number() - shipped + sum(table.entries for table in held),
-            oldest=min(times, default=None),
-            bytes=sum(file.stat().st_size for file in path.parent.glob(f"{path.name}*")),
-            free_bytes=shutil.disk_usage(path.parent).free,
-            lost=lost,
-        )
+        entries = self.last_number() - shipped + sum(table.entries for table in held)
+        return SpoolDepth.of(self.path, entries, min(times, default=None), lost)
 
     def taken_over(self) -> int:
         """Return the number up to which every consumer has taken entries over."""
@@ -413,52 +310,3 @@ class Spool:
                 "INSERT INTO identity SELECT ? WHERE NOT EXISTS (SELECT * FROM identity)", (uuid.uuid4().hex,)
             )
             return str(connection.execute("SELECT id FROM identity").fetchone()[0])
-
-    def _write_waiting(self) -> None:
-        with self._waiting_lock:
-            appends, self._waiting = self._waiting, []
-        try:
-            with self._file.writing() as connection:
-                for append in appends:
-                    append.last_number = _write(connection, append)
-        except BaseException as error:
-            for append in appends:
-                append.error = error
-        else:
-            for append in appends:
-                append.written = True
-
-
-def _write(connection: Connection, append: _Append) -> int:
-    last = 0
-    sequences = _next_sequences(connection, append.records)
-    lines = [(sequence, *row) for sequence, row in zip(sequences, rows_of(append.bodies), strict=True)]
-    for start in range(0, len(lines), _ROWS_AT_ONCE):
-        rows = lines[start : start + _ROWS_AT_ONCE]
-        # One statement for many rows: between two statements other threads may take the interpreter.
-        places = ", ".join(["(?, ?, ?)"] * len(rows))
-        statement = f"INSERT INTO entries (sequence, body, checksum) VALUES {places}"  # noqa: S608  # placeholders only
-        last = connection.execute(statement, [value for row in rows for value in row]).lastrowid or 0
-    return last
-
-
-def _next_sequences(connection: Connection, records: Sequence[PredictionRecord]) -> list[int]:
-    """Assign sequence numbers to the records, continuing from the last of each process and model.
-
-    So the numbers of a table have no gap, and one snapshot of it shows which are missing.
-    """
-    taken = Counter((record.process, record.model) for record in records)
-    answered = Counter((record.process, record.model) for record in records if record.role in ANSWERED)
-    following: dict[tuple[str, str], int] = {}
-    for source, count in taken.items():
-        last = connection.execute(
-            "INSERT INTO processes (process, model, sequence, answered) VALUES (?, ?, ?, ?) ON CONFLICT DO UPDATE "
-            "SET sequence = sequence + excluded.sequence, answered = answered + excluded.answered RETURNING sequence",
-            (*source, count, answered[source]),
-        ).fetchone()[0]
-        following[source] = last - count
-    sequences = []
-    for record in records:
-        following[record.process, record.model] += 1
-        sequences.append(following[record.process, record.model])
-    return sequences

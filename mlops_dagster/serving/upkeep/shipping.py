@@ -35,7 +35,7 @@ class Shipper:
         self._rolled_up = -1
         self._label_period = timedelta(days=stores.settings.label_days)
         shared: list[Consumer] = ["shared"] if stores.shared_rollups else []
-        stores.spool.keep_for(["rolled_up", "shipped", *shared])
+        stores.spool.marks.keep_for(["rolled_up", "shipped", *shared])
         self._repeated_ids = stores.spool.repeated_ids()
 
     def roll_up(self) -> int:

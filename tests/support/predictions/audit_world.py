@@ -11,7 +11,7 @@ from unittest import mock
 from mlops_dagster.errors import AlreadyRunningError, StorageError
 from mlops_dagster.predictions import AuditReport, Choice, PredictionLog, PredictionRecord, Rollups, Spool, audit, erase
 from mlops_dagster.predictions.erasure import erase as erasing
-from mlops_dagster.predictions.log import delta
+from mlops_dagster.predictions.log import delta, upkeep
 
 START = datetime(2013, 3, 1, tzinfo=UTC)
 MODELS = ("flights", "taxis")
@@ -41,7 +41,7 @@ class World:
         self.log = PredictionLog(folder / "log")
         self.rollups = Rollups(f"sqlite:///{folder}/shared.sqlite", consumer="shared")
         for spool in self.spools:
-            spool.keep_for(["shared", "shipped"])
+            spool.marks.keep_for(["shared", "shipped"])
         self.done: list[str] = []
         self._rows = 0
         self._acting = False
@@ -86,7 +86,7 @@ class World:
         """And remove what was merged at once, as an erasure does."""
         self.log.tidy()
         for model in self.log.models():
-            delta.remove_erased_files(self.log.place.table(f"predictions/{model}"))
+            upkeep.remove_erased_files(self.log.place.table(f"predictions/{model}"))
 
     def erase(self) -> None:
         spool, model = self.chance.choice(self.spools), self.chance.choice(MODELS)

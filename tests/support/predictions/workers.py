@@ -10,7 +10,7 @@ from datetime import UTC, datetime, timedelta
 from pathlib import Path
 
 from mlops_dagster.predictions import Answered, PredictionLog, PredictionRecord, Rollups, Spool
-from mlops_dagster.predictions.log import delta, maintenance
+from mlops_dagster.predictions.log import maintenance, upkeep
 from mlops_dagster.predictions.log.maintenance import maintaining
 from mlops_dagster.settings import Settings
 from tests.support.predictions.disks import keep_what_is_synced
@@ -52,7 +52,7 @@ def take(folder: Path, address: str, shared_database: str | None = None) -> None
     every = {"rolled_up": Rollups(f"sqlite:///{folder}/rollups.sqlite")}
     if shared_database is not None:
         every["shared"] = Rollups(shared_database, consumer="shared")
-    spool.keep_for([*every, "shipped"])
+    spool.marks.keep_for([*every, "shipped"])
     while True:
         for consumer, rollups in every.items():
             say(consumer, rollups.catch_up(spool, lambda *_: None))
@@ -68,7 +68,7 @@ def write(folder: Path, process: str, round_: str, address: str) -> None:
         spool.append([record(each, number * 700, process, "champion") for each in ids])
         log.ship(spool)
         for name in log.models():
-            delta.tidy(log.place.table(f"predictions/{name}"))  # without a lease, as if it were broken
+            upkeep.tidy(log.place.table(f"predictions/{name}"))  # without a lease, as if it were broken
         say("wrote", number)
 
 

@@ -18,7 +18,7 @@ VICTIMS = ("worker",) * 4 + ("housekeeper",) * 3 + ("supervisor",)
 def recorded(models: Models, model: str) -> set[str]:
     """The ids of every prediction in the log or, if it is not there yet, in the spool."""
     stores = models.stores
-    after = stores.spool.marked("shipped")
+    after = stores.spool.marks.get("shipped")
     spooled = [entry.prediction()["prediction_id"] for entry in stores.spool.read(after, 10**6) if entry.sequence]
     return {*spooled, *logged_ids(stores, model)}
 
