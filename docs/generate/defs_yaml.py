@@ -24,7 +24,9 @@ def _sections(path: str, schema: Schema, definitions: dict[str, Schema]) -> Iter
             inner.append((name, found))
         kind = f"[section](#{_anchor(f'{path}.{name}')})" if is_section else type_of(value, definitions)
         default = "required" if name in required else "" if is_section else code(default_of(value))
-        rows.append((code(name), kind, default, _sentence(value if is_section else resolved(value, definitions), found)))
+        rows.append(
+            (code(name), kind, default, _sentence(value if is_section else resolved(value, definitions), found))
+        )
     yield f"## `{path}`\n\n{_told(schema)}\n\n" + table(("key", "type", "default", "meaning"), rows)
     for name, each in inner:
         yield from _sections(f"{path}.{name}", each, definitions)

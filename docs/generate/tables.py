@@ -20,7 +20,9 @@ def page() -> str:
     from mlops_dagster.predictions.log import columns
 
     log = [
-        _log(name.lower(), each) for name, each in vars(columns).items() if name.isupper() and isinstance(each, pa.Schema)
+        _log(name.lower(), each)
+        for name, each in vars(columns).items()
+        if name.isupper() and isinstance(each, pa.Schema)
     ]
     return "\n".join(["## Database\n", *sql, "## Prediction log\n", *log])
 
