@@ -54,8 +54,8 @@ check: install
 docs: install
 	$(BIN)/python -m sphinx -q -W --keep-going -j auto -b html docs build/docs
 
-# What the flights example's rollout policy can prove on its traffic (docs/power.md), rollouts looked at any time
-# (docs/at-any-time.md), and days whose rows share a cause (docs/shared-days.md); the registry beside MLflow, a 5 GB
+# What the flights example's rollout policy can prove on its traffic (docs/benchmarks/power.md), rollouts looked at any time
+# (docs/benchmarks/at-any-time.md), and days whose rows share a cause (docs/benchmarks/shared-days.md); the registry beside MLflow, a 5 GB
 # artifact on S3; the data plane beside MLServer, over the bare model, its reactions, its rollups and its shipper; drift
 # beside Evidently, of a fleet, of a hundred million rows, and an hourly run from launch to materialized.
 bench: export PYTHONPATH := $(CURDIR)/examples/flights

@@ -1,4 +1,4 @@
-"""docs/tutorial.md, its commands as they stand, on synthetic twins of three tables: how long each part takes.
+"""docs/tutorial/, its commands as they stand, on synthetic twins of three tables: how long each part takes.
 
     python -m bench.tutorial [census cards stream]
 

@@ -10,12 +10,11 @@ sys.path.insert(0, str(HERE.parent))
 from docs.generate import write_references  # noqa: E402  # the root of the repository has to be on the path
 
 project = "mlops_dagster"
-author = "the authors of mlops_dagster"
+copyright = "the authors of mlops_dagster, Apache-2.0"  # noqa: A001  # the name that Sphinx reads
 version = release = installed("mlops-dagster")
 
 extensions = ["myst_parser", "sphinx.ext.autodoc", "sphinx.ext.napoleon"]
-exclude_patterns = ["generate", "reference/generated", "README.md"]
-nitpicky = False
+exclude_patterns = ["generate", "reference/generated"]
 
 myst_heading_anchors = 4
 myst_enable_extensions = ["colon_fence", "deflist"]
@@ -23,11 +22,10 @@ myst_enable_extensions = ["colon_fence", "deflist"]
 autodoc_member_order = "bysource"
 autodoc_typehints = "signature"
 autodoc_typehints_format = "short"
-autodoc_class_signature = "separated"
-autodoc_default_options = {"members": True, "show-inheritance": False, "inherited-members": False}
+autodoc_class_signature = "mixed"
+autodoc_default_options = {"members": True}
+default_role = "code"  # docstrings are Markdown
 napoleon_numpy_docstring = False
-# Optional imports of type checkers only.
-suppress_warnings = ["sphinx_autodoc_typehints"]
 
 html_theme = "furo"
 html_title = f"mlops_dagster {release}"

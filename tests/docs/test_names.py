@@ -28,14 +28,24 @@ def test_every_command_and_option_exists(page: Path) -> None:
 
 def test_every_setting_exists() -> None:
     known = {f"MLOPS_{name.upper()}" for name in Settings.model_fields}
-    assert {name for name in _words(r"\bMLOPS_[A-Z_]+[A-Z]\b")} <= known
+    assert set(_words(r"\bMLOPS_[A-Z_]+[A-Z]\b")) <= known
 
 
 def test_every_metric_exists() -> None:
     families = {family.name: family.type for family in _registry().collect()}
     known = {f"{name}_total" if kind == "counter" else name for name, kind in families.items()}
-    named = {name for name in _words(r"\bmlops_[a-z_]+[a-z]\b(?!\.|\(|/|\")")} - {"mlops_dagster"}
+    named = set(_words(r"\bmlops_[a-z_]+[a-z]\b(?!\.|\(|/|\")")) - {"mlops_dagster"}
     assert named <= known
+
+
+@pytest.mark.parametrize("folder", ["mlops_dagster", "examples", "bench", "tests"])
+def test_every_page_that_the_code_names_exists(folder: str) -> None:
+    named = {
+        (file.name, page)
+        for file in (ROOT / folder).rglob("*.py")
+        for page in re.findall(r"\bdocs/[\w/.-]+\.md", file.read_text())
+    }
+    assert [each for each in named if not (ROOT / each[1]).exists()] == []
 
 
 def _registry() -> CollectorRegistry:

@@ -1,4 +1,4 @@
-"""docs/tutorial.md: its commands, as they stand; `python -m bench.tutorial` runs all of them, on all three tables."""
+"""docs/tutorial/: its commands, as they stand; `python -m bench.tutorial` runs all of them, on all three tables."""
 
 from pathlib import Path
 
