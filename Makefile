@@ -5,7 +5,7 @@ BIN := $(VENV)/bin
 export DAGSTER_HOME ?= $(CURDIR)/.mlops/dagster
 export MLOPS_HOME ?= $(CURDIR)/.mlops
 
-.PHONY: install demo demo-live dev test check bench soak lock clean
+.PHONY: install demo demo-live dev test check docs bench soak lock clean
 .DEFAULT_GOAL := demo
 
 install: $(VENV)/.installed
@@ -48,9 +48,14 @@ check: install
 	$(BIN)/mypy
 	$(BIN)/lint-imports
 	$(BIN)/python -m checks.language
+	$(MAKE) --no-print-directory docs
 
-# What the flights example's rollout policy can prove on its traffic (docs/power.md), rollouts looked at any time
-# (docs/at-any-time.md), and days whose rows share a cause (docs/shared-days.md); the registry beside MLflow, a 5 GB
+# The site, in build/docs; its references are generated from the code, and a broken link fails the build.
+docs: install
+	$(BIN)/python -m sphinx -q -W --keep-going -j auto -b html docs build/docs
+
+# What the flights example's rollout policy can prove on its traffic (docs/benchmarks/power.md), rollouts looked at any time
+# (docs/benchmarks/at-any-time.md), and days whose rows share a cause (docs/benchmarks/shared-days.md); the registry beside MLflow, a 5 GB
 # artifact on S3; the data plane beside MLServer, over the bare model, its reactions, its rollups and its shipper; drift
 # beside Evidently, of a fleet, of a hundred million rows, and an hourly run from launch to materialized.
 bench: export PYTHONPATH := $(CURDIR)/examples/flights

@@ -1,4 +1,4 @@
-"""What the decisions of a rollout are worth, looked at all day (docs/at-any-time.md). Seeded; `make bench`.
+"""What the decisions of a rollout are worth, looked at all day (docs/benchmarks/at-any-time.md). Seeded; `make bench`.
 
     python -m bench.at_any_time [--runs 500] [--world NAME]
 

@@ -1,4 +1,4 @@
-"""What can be registered and come from a trainer, with its size and speed: the table of docs/estimators.md.
+"""What can be registered and come from a trainer, with its size and speed: the table of docs/reference/estimators.md.
 
 `python -m bench.estimators_table` fits each on 2,000 rows of five numbers and prints it; the times depend on the
 machine. tests/estimators holds each of `CASES` to what the table says is taken.

@@ -3,7 +3,7 @@
     .venv/bin/python bench/shared_days.py
 
 Real flights, real versions; only the truth is made (bench/flight_pairs.py). `paired_e_value` is computed for all
-replays at once, and held against the function itself. Seeded; docs/shared-days.md says what it means.
+replays at once, and held against the function itself. Seeded; docs/benchmarks/shared-days.md says what it means.
 """
 
 import argparse

@@ -1,4 +1,4 @@
-"""docs/tutorial.md, its commands as they stand, on synthetic twins of three tables: how long each part takes.
+"""docs/tutorial/, its commands as they stand, on synthetic twins of three tables: how long each part takes.
 
     python -m bench.tutorial [census cards stream]
 
@@ -25,9 +25,9 @@ import numpy.typing as npt
 import pandas as pd
 
 ROOT: Final = Path(__file__).parents[1]
-DOCUMENT: Final = ROOT / "docs" / "tutorial.md"
-PROJECT, CHAMPION, SERVED, REHEARSED = (
-    "A project", "The first champion", "A prediction, and its label", "A bad release, rolled back",
+PAGES: Final = tuple(ROOT / "docs" / "tutorial" / page for page in ("first-model.md", "first-rollout.md"))
+PROJECT, CHAMPION, SERVED, REHEARSED, DECISION = (
+    "A project", "The first champion", "A prediction, and its label", "A bad release, rolled back", "Read the decision",
 )  # fmt: skip
 
 
@@ -39,9 +39,10 @@ class Played(NamedTuple):
     summary: Mapping[str, Any]
 
 
-def sections(document: str) -> dict[str, str]:
-    """Return the commands under each heading of a document, as they stand."""
+def sections() -> dict[str, str]:
+    """Return the commands under each heading of the tutorial, as they stand."""
     found: dict[str, str] = {}
+    document = "\n".join(page.read_text() for page in PAGES)
     for title, text in re.findall(r"^#+ (.+?)\n(.*?)(?=^#+ |\Z)", document, re.MULTILINE | re.DOTALL):
         found[title] = "".join(re.findall(r"^```bash\n(.*?)^```$", text, re.MULTILINE | re.DOTALL))
     return found
@@ -55,7 +56,7 @@ def play(folder: Path, table: pd.DataFrame, titles: Collection[str]) -> Played:
         port = free.getsockname()[1]
     lines = ["set -euo pipefail", "trap 'kill $(jobs -p) 2>/dev/null || true' EXIT"]
     marks = folder / "marks"
-    for title, commands in sections(DOCUMENT.read_text()).items():
+    for title, commands in sections().items():
         if title in titles:
             lines += [
                 commands.replace("localhost:8080", f"localhost:{port}"),
@@ -153,7 +154,7 @@ def main() -> None:
     parser.add_argument("twins", nargs="*", choices=[*TWINS], help="else all of them")
     for name in parser.parse_args().twins or TWINS:
         with tempfile.TemporaryDirectory(prefix="mlops-tutorial-") as folder:
-            played = play(Path(folder), TWINS[name](), (PROJECT, CHAMPION, SERVED, REHEARSED))
+            played = play(Path(folder), TWINS[name](), (PROJECT, CHAMPION, SERVED, REHEARSED, DECISION))
         print(f"{name}: {sum(played.seconds.values()):.0f} s")
         for title, seconds in played.seconds.items():
             print(f"  {title}: {seconds:.0f} s")

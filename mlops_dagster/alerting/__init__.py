@@ -2,5 +2,6 @@
 
 from mlops_dagster.alerting.alert import Alert, Severity
 from mlops_dagster.alerting.alerts import Alerts
+from mlops_dagster.alerting.rule import Rule
 
-__all__ = ["Alert", "Alerts", "Severity"]
+__all__ = ["Alert", "Alerts", "Rule", "Severity"]

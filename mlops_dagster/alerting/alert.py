@@ -39,3 +39,8 @@ class Alert:
     @property
     def open(self) -> bool:
         return self.resolved_at is None
+
+    @property
+    def runbook(self) -> str:
+        """The page of the documentation about this rule: its meaning, and the commands to act."""
+        return f"runbooks/{self.rule}"

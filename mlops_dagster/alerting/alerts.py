@@ -7,6 +7,7 @@ from typing import Any
 from sqlalchemy import Column, Index, Integer, MetaData, Row, String, Table, Text, insert, select, update
 
 from mlops_dagster.alerting.alert import Alert, Severity
+from mlops_dagster.alerting.rule import Rule
 from mlops_dagster.clock import Clock, parse_time
 from mlops_dagster.database import migrate, open_database, reading, writing
 from mlops_dagster.documents.json_text import json_text
@@ -52,7 +53,7 @@ class Alerts:
     def report(
         self,
         model: str,
-        rule: str,
+        rule: Rule,
         severity: Severity,
         summary: str,
         *,

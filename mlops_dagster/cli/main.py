@@ -127,7 +127,7 @@ def rehearse(
     """Play a model's own history through the real loop, with bad releases, on a simulated clock.
 
     Run it in the folder of a project: workspace.yaml names the code location that has the model. The columns of the
-    tables are listed in docs/rehearsal.md.
+    tables are listed in docs/how-to/rehearse.md.
     """
     from datetime import UTC
 

@@ -26,7 +26,7 @@ class Scenario:
     model: str
     """The model's name in its YAML."""
     requests: pd.DataFrame
-    """One row a request; docs/rehearsal.md lists the columns."""
+    """One row a request; docs/how-to/rehearse.md lists the columns."""
     labels: pd.DataFrame | None = None
     """Labels by `prediction_id`, if they are not in `requests`."""
     start: datetime | None = None

@@ -58,7 +58,7 @@ class EstimatorTrainer(Trainer, Protocol):
     """A trainer whose estimator the platform fits; `examples/flights/flights/trainer.py` is one."""
 
     def estimator(self) -> Estimator:
-        """Return a new, unfitted classifier that accepts a frame with the schema's columns: see docs/estimators.md."""
+        """Return a new, unfitted classifier that accepts the schema's columns: see docs/reference/estimators.md."""
         ...
 
 

@@ -3,12 +3,12 @@
 from collections.abc import Sequence
 from dataclasses import dataclass
 
-from mlops_dagster.alerting import Alerts, Severity
+from mlops_dagster.alerting import Alerts, Rule, Severity
 from mlops_dagster.errors import ApprovalError, RefusedError
 from mlops_dagster.registry import ModelRegistry, ModelVersion, Stage
 from mlops_dagster.rollout.approval import waits_for_approval
 
-RULE = "no_champion"
+RULE = Rule.NO_CHAMPION
 REASON = "the first version: no champion yet"
 
 

@@ -2,14 +2,14 @@
 
 from contextlib import suppress
 
-from mlops_dagster.alerting import Alert, Alerts, Severity
+from mlops_dagster.alerting import Alert, Alerts, Rule, Severity
 from mlops_dagster.errors import RolloutNotFoundError, UnreadableError
 from mlops_dagster.registry import Deployment, ModelRegistry
 from mlops_dagster.rollout.controller import Controller
 from mlops_dagster.rollout.entities import Rollout
 from mlops_dagster.rollout.store.store import RolloutStore
 
-RULE = "no_definition"
+RULE = Rule.NO_DEFINITION
 _REASON = "no definition names the model"
 
 

@@ -86,7 +86,7 @@ class Project:
             return None
         return (
             f"{self.table.label_share:.0%} of the rows have a label, and nothing is judged by so few: if they are "
-            "drawn at random write `labels: sampled` and `label_hours` under `rollout` (docs/evidence.md)"
+            "drawn at random write `labels: sampled` and `label_hours` under `rollout` (docs/concepts/rollouts.md)"
         )
 
     def why_no_proof(self) -> str | None:

@@ -28,7 +28,7 @@ from tests.support import own
 from tests.support.two_versions import MARCH
 
 CASES = cases()
-PAGE = Path("docs/estimators.md")
+PAGE = Path("docs/reference/estimators.md")
 COLUMNS = list(SCHEMA.names)
 REFUSED = {
     "ClassifierChain", "LinearSVC", "MultiOutputClassifier", "NuSVC", "OneVsOneClassifier", "OutputCodeClassifier",

@@ -28,6 +28,7 @@ from mlops_dagster.registry import ModelCard, ModelRegistry, ModelVersion, Stage
 from mlops_dagster.registry.mlflow import server as rest
 from mlops_dagster.settings import Settings
 from tests.support import weed
+from tests.support.pages import ROOT, follow
 
 if TYPE_CHECKING:
     from mlflow import MlflowClient
@@ -509,3 +510,19 @@ def test_the_sdk_as_the_design_shows_it(
     assert champion.source == f"s3://{s3}/registry/sha256/{sha256[:2]}/{sha256[2:4]}/{version.digest}"
     manifest = weed.client(s3_server).get_object(Bucket=s3, Key=champion.source.removeprefix(f"s3://{s3}/"))
     assert hashlib.sha256(manifest["Body"].read()).hexdigest() == sha256  # it is there, where MLflow says
+
+
+def test_a_home_moves_to_servers_by_the_commands_of_its_page(
+    postgresql: str, s3: str, mlflow_server, client, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.chdir(tmp_path)
+    monkeypatch.setenv("MLOPS_HOME", str(tmp_path / "home"))
+    Path("model.onnx").write_bytes(b"...")
+    page = ROOT / "docs" / "how-to" / "postgresql-s3-mlflow.md"
+    addresses = {
+        "postgresql://user@host/database": postgresql,
+        "s3://bucket": f"s3://{s3}",
+        "mlflow://host:5000": mlflow_server.uri,
+    }
+    follow(page, monkeypatch, addresses)
+    assert client.get_model_version("income", "1").tags["mlops.version"] == "1.0.0"

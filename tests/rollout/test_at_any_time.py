@@ -1,4 +1,4 @@
-"""Small and quick what bench/at_any_time.py shows at length (docs/at-any-time.md): each of its worlds, seeded."""
+"""Small and quick what bench/at_any_time.py shows at length: each of its worlds (docs/benchmarks/at-any-time.md)."""
 
 from datetime import timedelta
 

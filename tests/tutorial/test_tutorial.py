@@ -1,15 +1,51 @@
-"""docs/tutorial.md: its commands, as they stand; `python -m bench.tutorial` runs all of them, on all three tables."""
+"""docs/tutorial and docs/how-to: their commands, as they stand, in one new project.
 
+`python -m bench.tutorial` runs all of the tutorial, on three tables. `tests/registry/test_mlflow.py` follows the page
+that moves a home to other servers.
+"""
+
+from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
 
-from bench.tutorial import CHAMPION, DOCUMENT, PROJECT, REHEARSED, SERVED, census, play, sections
+from bench.tutorial import CHAMPION, DECISION, PROJECT, REHEARSED, SERVED, Played, census, play, sections
+from mlops_dagster.registry import ModelRegistry
+from mlops_dagster.settings import Settings
+from tests.support.pages import ROOT, commands, follow
+from tests.support.serving.data_plane import Server
+
+HOW_TO = ROOT / "docs" / "how-to"
+
+
+@pytest.fixture(scope="module")
+def folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    return tmp_path_factory.mktemp("reader")
+
+
+@pytest.fixture(scope="module")
+def played(folder: Path) -> Played:
+    return play(folder, census(a_day=250, days=12), (PROJECT, REHEARSED, DECISION))
+
+
+@pytest.fixture
+def project(played: Played, folder: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
+    """The project of the tutorial, as the current folder, with the home of its rehearsal."""
+    monkeypatch.chdir(folder / "income")
+    monkeypatch.syspath_prepend(folder / "income")
+    monkeypatch.setenv("MLOPS_HOME", str(folder / "income" / ".mlops" / "rehearsal"))
+    return folder / "income"
+
+
+@pytest.fixture
+def server(project: Path) -> Iterator[Server]:
+    server = Server(project / ".mlops" / "rehearsal")
+    yield server
+    server.stop()
 
 
 @pytest.mark.timeout(600)  # Dagster starts five times
-def test_a_bad_release_of_a_model_made_by_the_commands_alone_is_rolled_back(tmp_path: Path) -> None:
-    played = play(tmp_path, census(a_day=250, days=12), (PROJECT, REHEARSED))
+def test_a_bad_release_of_a_model_made_by_the_commands_alone_is_rolled_back(played: Played) -> None:
     summary = played.summary
     assert "All definitions loaded successfully" in played.said
     assert "always the same answers: promote" in played.said
@@ -21,5 +57,46 @@ def test_a_bad_release_of_a_model_made_by_the_commands_alone_is_rolled_back(tmp_
 
 
 def test_every_section_that_is_run_has_commands() -> None:
-    found = sections(DOCUMENT.read_text())
-    assert all(found[title] for title in (PROJECT, CHAMPION, SERVED, REHEARSED))
+    found = sections()
+    assert all(found[title] for title in (PROJECT, CHAMPION, SERVED, REHEARSED, DECISION))
+
+
+def test_the_champion_is_rolled_back(project: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    registry = ModelRegistry(settings=Settings())
+    first = registry.champion("income")
+    assert first is not None
+    artifact, parts = registry.fetch(first), {"card": first.card, "baseline": first.baseline, "schema": first.schema}
+    registry.transition(registry.register("income", artifact, "2.0.0", **parts), "Production", reason="a better one")
+    follow(HOW_TO / "roll-back.md", monkeypatch)
+    again = registry.champion("income")
+    assert again is not None
+    assert again.version == first.version
+
+
+def test_labels_are_sent(server: Server, monkeypatch: pytest.MonkeyPatch) -> None:
+    server.wait_ready("income")
+    said = follow(
+        HOW_TO / "send-labels.md", monkeypatch, replacing={"localhost:8080": server.client.base_url.netloc.decode()}
+    )
+    assert '"accepted":1' in said
+
+
+@pytest.mark.parametrize(
+    ("page", "said"),
+    [
+        ("operate.md", "0 rows are missing"),
+        ("add-a-model.md", ""),
+        ("own-suite.md", "expectations of income"),
+        ("erase-a-person.md", ""),
+        ("ask-the-data-plane.md", ""),  # the last one that asks no token: its commands make some
+        ("upgrade.md", ""),
+    ],
+)
+def test_the_commands_of_a_page_work(page: str, said: str, project: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    assert said in follow(HOW_TO / page, monkeypatch)
+
+
+def test_every_page_with_commands_is_followed() -> None:
+    told = Path(__file__).read_text() + (ROOT / "tests" / "registry" / "test_mlflow.py").read_text()
+    pages = [page.name for page in HOW_TO.glob("*.md") if any(commands(page))]
+    assert [page for page in pages if f'"{page}"' not in told] == []

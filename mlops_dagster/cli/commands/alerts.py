@@ -7,7 +7,7 @@ import typer
 
 from mlops_dagster.cli.arguments import Json
 from mlops_dagster.cli.completion import model_names
-from mlops_dagster.cli.output import NONE, minute, print_json, right, say, table
+from mlops_dagster.cli.output import NONE, hint, minute, print_json, right, say, table
 from mlops_dagster.cli.running import open_stores
 from mlops_dagster.errors import NotFoundError
 
@@ -29,7 +29,7 @@ def alerts(
         return
     found = open_stores().alerts.list(model, resolved=resolved)
     if json:
-        print_json([asdict(each) for each in found])
+        print_json([{**asdict(each), "runbook": each.runbook} for each in found])
         return
     table(
         ("severity", "model", "rule", "since (UTC)", right("times"), "over (UTC)", "what, and what was done"),
@@ -46,6 +46,8 @@ def alerts(
             for each in found
         ],
     )
+    for page in sorted({each.runbook for each in found if each.open}):
+        hint(f"what to do: {page} in the documentation")
 
 
 def _resolve(model: str, rule: str, reason: str) -> None:

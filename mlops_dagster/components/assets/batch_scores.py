@@ -4,6 +4,7 @@ from dataclasses import replace
 
 import dagster as dg
 
+from mlops_dagster.alerting import Rule
 from mlops_dagster.components.checks.validation import data_docs, metadata_of, outcome_of
 from mlops_dagster.components.partitions import STAGE, daily, windows
 from mlops_dagster.components.platform import Platform
@@ -82,8 +83,16 @@ def _batch_input(spec: ModelSpec) -> dg.AssetsDefinition:
         if found.rows and found.failures:
             quarantine(stores.quarantine, spec.model, start, frame, found, what=_BATCH_INPUT)
         place = quarantine_of(stores.quarantine, spec.model, _BATCH_INPUT)
-        tell(stores.alerts, spec.model, _BATCH_INPUT, {start: found}, place=place, then="nothing is scored", each=True)
-        tell_errors(stores.alerts, spec.model, _BATCH_INPUT, {start: found})
+        tell(
+            stores.alerts,
+            spec.model,
+            Rule.BATCH_INPUT,
+            {start: found},
+            place=place,
+            then="nothing is scored",
+            each=True,
+        )
+        tell_errors(stores.alerts, spec.model, Rule.BATCH_INPUT_ERROR, {start: found})
         told = metadata_of(found)
         name, source = f"{spec.model}/{_BATCH_INPUT}/{start:%Y-%m-%d}", back_to(stores, spec, _BATCH_INPUT, key)
         page = data_docs(context, stores, name, found, source=source)

@@ -6,6 +6,7 @@ from itertools import groupby
 
 import dagster as dg
 
+from mlops_dagster.alerting import Rule
 from mlops_dagster.components.checks.validation import metadata_of, outcome_of, pages_of_hours, suite_in_use
 from mlops_dagster.components.partitions import HOURLY, MODEL, STAGE, due_every, hourly, span, windows
 from mlops_dagster.components.platform import Platform
@@ -66,8 +67,8 @@ def prediction_batch_asset(spec: ModelSpec) -> dg.AssetsDefinition:
                 )
         done = _hold(stores, spec, found, platform.clock().now()) if found else ""
         place = quarantine_of(stores.quarantine, spec.model)
-        tell(stores.alerts, spec.model, "validation", found, place=place, then=done)
-        tell_errors(stores.alerts, spec.model, "validation", found)
+        tell(stores.alerts, spec.model, Rule.VALIDATION, found, place=place, then=done)
+        tell_errors(stores.alerts, spec.model, Rule.VALIDATION_ERROR, found)
         pages = pages_of_hours(context, stores, spec, found)
         overtaken = not_the_newest(context, stores, spec, hours[-1][0])
         for key, start, _end in hours:

@@ -1,11 +1,11 @@
 """The alert on a champion that has lost a fifth of its accuracy."""
 
-from mlops_dagster.alerting import Severity
+from mlops_dagster.alerting import Rule, Severity
 from mlops_dagster.components.spec import ModelSpec
 from mlops_dagster.monitoring import CollapseVerdict, ConceptReport, ConceptVerdict
 from mlops_dagster.stores import Stores
 
-RULE = "accuracy_collapse"
+RULE = Rule.ACCURACY_COLLAPSE
 
 
 def tell_of_collapse(

@@ -5,7 +5,7 @@ from datetime import date, datetime, timedelta
 
 import dagster as dg
 
-from mlops_dagster.alerting import Severity
+from mlops_dagster.alerting import Rule, Severity
 from mlops_dagster.components.spec import ModelSpec
 from mlops_dagster.components.views.tables import Metadata, for_programs, table
 from mlops_dagster.loop.findings import FORGOTTEN_AFTER, PERFORMANCE
@@ -99,18 +99,19 @@ def tell_of_concept(
     if report is not None and report.drifted:
         stores.alerts.report(
             spec.model,
-            CHECK,
+            Rule.CONCEPT_DRIFT,
             Severity.CRITICAL if under_floor else Severity.WARNING,
             f"{champion}: {report.drift_reason}",
             done=then,
             evidence={"champion": champion, "slices": report.metadata()["concept_slices"]},
         )
     elif report is not None and report.verdict is ConceptVerdict.NOT_PROVEN:
-        stores.alerts.resolve(spec.model, CHECK, f"{champion}: {report.reason}")
+        stores.alerts.resolve(spec.model, Rule.CONCEPT_DRIFT, f"{champion}: {report.reason}")
     elif any(
-        alert.rule == CHECK and alert.evidence["champion"] != champion for alert in stores.alerts.list(spec.model)
+        alert.rule == Rule.CONCEPT_DRIFT and alert.evidence["champion"] != champion
+        for alert in stores.alerts.list(spec.model)
     ):
-        stores.alerts.resolve(spec.model, CHECK, f"{champion} serves now")
+        stores.alerts.resolve(spec.model, Rule.CONCEPT_DRIFT, f"{champion} serves now")
 
 
 def concept_check(report: ConceptReport | None, then: str) -> dg.AssetCheckResult:

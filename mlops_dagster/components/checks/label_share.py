@@ -3,13 +3,13 @@
 from collections.abc import Mapping
 from datetime import date, datetime, timedelta
 
-from mlops_dagster.alerting import Severity
+from mlops_dagster.alerting import Rule, Severity
 from mlops_dagster.components.spec import ModelSpec
 from mlops_dagster.predictions import Cohort
 from mlops_dagster.rollout.floor.matured import too_few_labels
 from mlops_dagster.stores import Stores
 
-RULE = "too_few_labels"
+RULE = Rule.TOO_FEW_LABELS
 
 
 def tell_of_labels(stores: Stores, spec: ModelSpec, days: Mapping[date, Cohort], until: datetime) -> None:

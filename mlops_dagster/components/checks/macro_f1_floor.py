@@ -6,7 +6,7 @@ from datetime import date, datetime
 
 import dagster as dg
 
-from mlops_dagster.alerting import Severity
+from mlops_dagster.alerting import Rule, Severity
 from mlops_dagster.components.jobs.rollout_runs import Rollback
 from mlops_dagster.components.platform import Platform
 from mlops_dagster.components.spec import ModelSpec
@@ -45,12 +45,12 @@ def tell_of_floor(stores: Stores, spec: ModelSpec, look: FloorLook | None, log: 
         return
     decision = look.decision
     if decision.outcome is FloorOutcome.FINE:
-        stores.alerts.resolve(spec.model, CHECK, f"{look.champion}: {decision.reason}")
+        stores.alerts.resolve(spec.model, Rule.MACRO_F1, f"{look.champion}: {decision.reason}")
     elif decision.under_alert:
         log.warning(f"{spec.model} {look.champion}: {decision.reason}")
         stores.alerts.report(
             spec.model,
-            CHECK,
+            Rule.MACRO_F1,
             Severity.CRITICAL if under_floor(spec.performance, look.macro_f1) else Severity.WARNING,
             f"{look.champion}: {decision.reason}",
             done=_done(look),

@@ -6,7 +6,7 @@ from datetime import datetime
 
 import dagster as dg
 
-from mlops_dagster.alerting import Severity
+from mlops_dagster.alerting import Rule, Severity
 from mlops_dagster.components.spec import ModelSpec
 from mlops_dagster.components.views.links import back_to, link_of
 from mlops_dagster.components.views.tables import Metadata, table
@@ -84,11 +84,10 @@ def pages_of_hours(
 @contextmanager
 def suite_in_use(stores: Stores, spec: ModelSpec) -> Iterator[None]:
     """Keep the alert on an unusable suite open until the suite can be used; raises InvalidSuiteError."""
-    rule = "suite"
     try:
         yield
     except InvalidSuiteError as error:
         done = "nothing is validated; mend it, and materialize what failed again"
-        stores.alerts.report(spec.model, rule, Severity.CRITICAL, error.message, done=done)
+        stores.alerts.report(spec.model, Rule.SUITE, Severity.CRITICAL, error.message, done=done)
         raise
-    stores.alerts.resolve(spec.model, rule, "the suite is in use")
+    stores.alerts.resolve(spec.model, Rule.SUITE, "the suite is in use")

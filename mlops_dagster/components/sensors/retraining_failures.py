@@ -14,7 +14,7 @@ from time import sleep
 import dagster as dg
 from dagster._core.events import JobFailureData, RunFailureReason  # no public names
 
-from mlops_dagster.alerting import Alert, Severity
+from mlops_dagster.alerting import Alert, Rule, Severity
 from mlops_dagster.clock import in_utc, parse_time
 from mlops_dagster.components.platform import Platform
 from mlops_dagster.components.spec import ModelSpec
@@ -22,7 +22,7 @@ from mlops_dagster.errors import told
 from mlops_dagster.registry import Validation
 from mlops_dagster.retraining.retries import chain_of, may_pass
 
-RULE = "retraining_failed"
+RULE = Rule.RETRAINING_FAILED
 RETRAINS = "mlops/retrains"
 """The tag of a retraining run with the name of its model."""
 

@@ -1,7 +1,7 @@
 """Estimated performance: a version's expected accuracy before any label has come, from its calibrated scores.
 
 The estimate is one signal among others and decides nothing: it is right while scores mean the same as in the
-evaluation, and blind when their meaning changes. docs/monitoring.md has the simulation of both.
+evaluation, and blind when their meaning changes. docs/concepts/drift.md has the simulation of both.
 """
 
 import math

@@ -4,7 +4,7 @@ from collections.abc import Mapping
 from datetime import datetime
 from typing import NamedTuple, TypedDict, cast
 
-from mlops_dagster.alerting import Alert, Alerts, Severity
+from mlops_dagster.alerting import Alert, Alerts, Rule, Severity
 from mlops_dagster.clock import parse_time
 from mlops_dagster.monitoring.validation.validate import ValidationResult
 
@@ -31,7 +31,7 @@ class _Told(TypedDict):
 def tell(
     alerts: Alerts,
     model: str,
-    rule: str,
+    rule: Rule,
     found: Mapping[datetime, ValidationResult],
     *,
     place: str,
@@ -74,8 +74,8 @@ def tell(
         alerts.resolve(model, rule, f"{_at(newest)} passed, with {told[newest].rows} rows")
 
 
-def tell_errors(alerts: Alerts, model: str, rule: str, found: Mapping[datetime, ValidationResult]) -> None:
-    """Report the batches that could not be validated, in an alert separate from that of `rule`; no action was taken.
+def tell_errors(alerts: Alerts, model: str, rule: Rule, found: Mapping[datetime, ValidationResult]) -> None:
+    """Report the batches that could not be validated, in an alert of a separate `rule`; no action was taken.
 
     The next batch that can be validated resolves the alert. A failed expectation proves rows bad even if others raised.
     """
@@ -84,14 +84,14 @@ def tell_errors(alerts: Alerts, model: str, rule: str, found: Mapping[datetime, 
         first = next(iter(blind.values())).errors[0]
         alerts.report(
             model,
-            f"{rule}_error",
+            rule,
             Severity.WARNING,
             f"{len(blind)} of {len(found)} batches could not be validated, nothing is known of them: {first}",
             done="nothing: no rows are set aside, no hold; mend the suite and materialize them again",
             evidence={"batches": {time.isoformat(): list(its.errors) for time, its in blind.items()}},
         )
     elif any(its.passed or its.failures for its in found.values()):
-        alerts.resolve(model, f"{rule}_error", "a batch was validated")
+        alerts.resolve(model, rule, "a batch was validated")
 
 
 def _known(alert: Alert | None) -> dict[datetime, _Bad]:

@@ -1,9 +1,9 @@
 """Alerts of a champion that breaks its error limit: no challenger is taken out for failures that both share."""
 
-from mlops_dagster.alerting import Alerts, Severity
+from mlops_dagster.alerting import Alerts, Rule, Severity
 from mlops_dagster.rollout.entities import Decision, Phase, TestResult
 
-RULE = "champion_error_limit"
+RULE = Rule.CHAMPION_ERROR_LIMIT
 
 
 def tell_champion_limit(alerts: Alerts, model: str, decision: Decision | None) -> None:

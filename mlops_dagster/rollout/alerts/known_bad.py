@@ -1,9 +1,9 @@
 """Alerts of a version that gets no rollout, because its bytes were rolled back under another number."""
 
-from mlops_dagster.alerting import Alerts, Severity
+from mlops_dagster.alerting import Alerts, Rule, Severity
 from mlops_dagster.registry import ModelRegistry, Stage
 
-RULE = "known_bad"
+RULE = Rule.KNOWN_BAD
 
 
 def tell_known_bad(registry: ModelRegistry, alerts: Alerts, model: str) -> None:

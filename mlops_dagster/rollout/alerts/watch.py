@@ -1,10 +1,10 @@
 """Alerts of a bake (the watch after a promotion) with too little evidence for a conclusion."""
 
-from mlops_dagster.alerting import Alerts, Severity
+from mlops_dagster.alerting import Alerts, Rule, Severity
 from mlops_dagster.rollout.decide import missing_in_watch
 from mlops_dagster.rollout.entities import Decision, Outcome, Phase
 
-RULE = "watch_inconclusive"
+RULE = Rule.WATCH_INCONCLUSIVE
 
 
 def tell_watch(alerts: Alerts, model: str, decision: Decision | None) -> None:

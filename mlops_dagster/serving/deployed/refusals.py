@@ -9,7 +9,7 @@ import logging
 import math
 from typing import Final
 
-from mlops_dagster.alerting import Severity
+from mlops_dagster.alerting import Rule, Severity
 from mlops_dagster.errors import StorageError, TransitionError, TrialFailedError
 from mlops_dagster.registry import Deployment, ModelVersion
 from mlops_dagster.serving.deployed.registry_cache import RegistryCache
@@ -17,7 +17,7 @@ from mlops_dagster.stores import Stores
 
 logger = logging.getLogger(__name__)
 
-RULE: Final = "version_refused"
+RULE: Final = Rule.VERSION_REFUSED
 NOT_LOADABLE: Final = "not loadable: "
 CHAMPION_DEATHS: Final = 3
 """The number of workers that a champion must have killed to be refused; for a challenger one proof or two

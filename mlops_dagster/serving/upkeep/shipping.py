@@ -3,7 +3,7 @@
 from collections.abc import Iterable, Mapping
 from datetime import datetime, timedelta
 
-from mlops_dagster.alerting import Severity
+from mlops_dagster.alerting import Rule, Severity
 from mlops_dagster.errors import CountsLostError
 from mlops_dagster.predictions import Consumer, LabelDebt, Recounted, Rollups, Taken, recount
 from mlops_dagster.predictions.rollups.fold import BinsOf
@@ -16,10 +16,10 @@ from mlops_dagster.serving.upkeep.unsettled import shed_of_the_dead
 from mlops_dagster.statistics import Bins
 from mlops_dagster.stores import Stores
 
-HELD_RULE = "log_held"
+HELD_RULE = Rule.LOG_HELD
 """The rule of the alert that a table of the log does not take its entries."""
 
-UNCOUNTED_RULE = "counts_missing"
+UNCOUNTED_RULE = Rule.COUNTS_MISSING
 """The rule of the alert that lost counts of a model could not be counted again from the log."""
 
 

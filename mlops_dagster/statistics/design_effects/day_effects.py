@@ -12,8 +12,8 @@ from mlops_dagster.statistics.design_effects.design_effect import DesignEffect
 _RATE_CONFIDENCE: Final = 0.9
 _RATE_LASTING: Final = 0.9
 _DIFFERENCE_CONFIDENCE: Final = 0.8
-"""Measured in docs/shared-days.md, on days in random order: with 75 %, false claims are just at 5 %, and with 80 %
-below it, for 7, 14 and 28 days alike; 90 % would need 15 to 45 % more labels."""
+"""Measured in docs/benchmarks/shared-days.md, on days in random order: with 75 %, false claims are just at 5 %, and
+with 80 % below it, for 7, 14 and 28 days alike; 90 % would need 15 to 45 % more labels."""
 _DIFFERENCE_LASTING: Final = 0.5
 """The largest correlation of successive days that is accepted: the most that the weather of the flights has. A week
 with a larger one has it by chance, and would make hundreds of rows one; the cap causes no more false claims."""
@@ -65,7 +65,7 @@ def difference_design_effect(
       w + l - (l - w)^2 / n over n.
     - `lasting` is at most 0.5: one or two weeks cannot tell more of it from chance.
     - The bound has 80 % `confidence`. `paired_e_value` with `rows_per_observation` then keeps its promise with many
-      days and with a week of them, at the lowest price in labels; docs/shared-days.md has the table.
+      days and with a week of them, at the lowest price in labels; docs/benchmarks/shared-days.md has the table.
 
     The test takes `.at(pairs a day).of_many_blocks`: a rollout is a mean over many days, and a cause that favours a
     version may last. Days that are alike (by a timetable) count as independent rows, at the bound.

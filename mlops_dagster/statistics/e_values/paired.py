@@ -34,7 +34,7 @@ def paired_e_value(
     divided by r, so that each factor is its r-th root. For independent rows E stays an e-value, but a smaller one: by
     Jensen's inequality the mean of a root is at most the root of the mean, which is 1. If r is their design effect
     (`difference_design_effect`), log E is distributed like that of 1/r as many independent rows, and E is an e-value
-    approximately: as far as sums over days are normal. docs/shared-days.md has the measurements.
+    approximately: as far as sums over days are normal. docs/benchmarks/shared-days.md has the measurements.
 
     Raises InvalidInputError for negative or non-finite counts, a margin outside (-1, 1) and r under 1.
 

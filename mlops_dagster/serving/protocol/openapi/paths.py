@@ -19,6 +19,7 @@ ERRORS = {
     431: "The head has more than 32 KiB, or more than 100 headers.",
     500: "The version failed on this request. Recorded as failed.",
     503: "A store, or the version, cannot be used now, the model is on hold, or too many call at once; try again.",
+    504: "The version did not answer within MLOPS_PREDICT_TIMEOUT seconds. Recorded as failed.",
 }
 ANY = (400, 403, 408, 431, 503)
 """The statuses that any request may be answered with, before its route is known."""
@@ -100,7 +101,7 @@ def _infer(path: str) -> dict[str, Json]:
                 },
             },
         },
-        "responses": {"200": answer, **_errors(401, 404, 409, 413, 415, 500)},
+        "responses": {"200": answer, **_errors(401, 404, 409, 413, 415, 500, 504)},
         "security": [{"token": [Scope.INFER]}],
     }
 

@@ -1,0 +1,33 @@
+"""The reference of the Prometheus metrics, from the metrics that a data-plane process makes."""
+
+from prometheus_client import Counter, Gauge, Histogram
+from prometheus_client.metrics import MetricWrapperBase
+
+from docs.generate.markdown import code, table
+from mlops_dagster.serving.telemetry.telemetry import Telemetry
+
+_KINDS = {Counter: "counter", Gauge: "gauge", Histogram: "histogram"}
+
+
+def page() -> str:
+    """Return the table of metrics with kind, labels and meaning."""
+    registry = Telemetry("docs")._registry
+    found = [each for each in dict.fromkeys(registry._names_to_collectors.values()) if _is_metric(each)]
+    rows = sorted((code(_name(each)), _kind(each), _labels(each), each._documentation) for each in found)
+    return table(("metric", "kind", "labels", "meaning"), rows)
+
+
+def _is_metric(collector: object) -> bool:
+    return isinstance(collector, MetricWrapperBase)
+
+
+def _kind(metric: MetricWrapperBase) -> str:
+    return next(name for kind, name in _KINDS.items() if isinstance(metric, kind))
+
+
+def _name(metric: MetricWrapperBase) -> str:
+    return f"{metric._name}_total" if isinstance(metric, Counter) else metric._name
+
+
+def _labels(metric: MetricWrapperBase) -> str:
+    return ", ".join(code(each) for each in metric._labelnames)
