@@ -44,7 +44,7 @@ def _own(schema: Schema) -> Schema:
 def _base(schema: Schema, definitions: Mapping[str, Schema]) -> str:
     kind = schema.get("type", "")
     if kind == "array":
-        items = schema.get("items") or next(iter(schema.get("prefixItems", ())), {})
+        items: Schema = schema.get("items") or next(iter(schema.get("prefixItems", ())), {})
         return f"list of {type_of(items, definitions)}"
     if kind == "object":
         values = schema.get("additionalProperties")

@@ -1,24 +1,24 @@
 """The reference of the Prometheus metrics, from the metrics that a data-plane process makes."""
 
+from collections.abc import Iterable, Mapping
+from typing import Final
+
 from prometheus_client import Counter, Gauge, Histogram
 from prometheus_client.metrics import MetricWrapperBase
 
 from docs.generate.markdown import code, table
 from mlops_dagster.serving.telemetry.telemetry import Telemetry
 
-_KINDS = {Counter: "counter", Gauge: "gauge", Histogram: "histogram"}
+_KINDS: Final[Mapping[type[MetricWrapperBase], str]] = {Counter: "counter", Gauge: "gauge", Histogram: "histogram"}
 
 
 def page() -> str:
     """Return the table of metrics with kind, labels and meaning."""
     registry = Telemetry("docs")._registry
-    found = [each for each in dict.fromkeys(registry._names_to_collectors.values()) if _is_metric(each)]
+    collectors: Iterable[object] = dict.fromkeys(registry._names_to_collectors.values())
+    found = [each for each in collectors if isinstance(each, MetricWrapperBase)]
     rows = sorted((code(_name(each)), _kind(each), _labels(each), each._documentation) for each in found)
     return table(("metric", "kind", "labels", "meaning"), rows)
-
-
-def _is_metric(collector: object) -> bool:
-    return isinstance(collector, MetricWrapperBase)
 
 
 def _kind(metric: MetricWrapperBase) -> str:
