@@ -33,7 +33,7 @@ def counted_steps(spool: Spool) -> Iterator[list[int]]:
         steps[0] += 1
         return 0
 
-    connection = spool._awaiting._file._writer
+    connection = spool.awaiting._file._writer
     connection.set_progress_handler(count, 100)
     yield steps
     connection.set_progress_handler(None, 100)
@@ -52,10 +52,10 @@ def test_42_000_requests_with_one_id_cost_no_more_each_than_the_first(spool: Spo
     index(range(2_000, 40_000))
     last = index(range(40_000, 42_000))
     assert last <= 1.2 * first
-    with spool._awaiting._file.reading() as connection:
+    with spool.awaiting._file.reading() as connection:
         ((rows, longest),) = connection.execute("SELECT count(*), max(length(arms)) FROM awaiting").fetchall()
     assert (rows, longest < 300) == (1, True)
-    assert spool.repeated_ids() == {"flights": 41_999}
+    assert spool.awaiting.repeated() == {"flights": 41_999}
 
     sent = [("1", "on_time", None)] * 10_000
     for told in range(4):
@@ -83,7 +83,7 @@ def test_an_id_is_held_by_the_first_that_is_answered_and_a_label_is_evidence_for
         Hit("flights", "1.2.0", "shadow", "late", correct=True): 1,
     }
     assert arms_of(spool) == [[("again", "1.0.0"), ("again", "1.2.0")]]
-    assert spool.repeated_ids() == {"flights": 2}
+    assert spool.awaiting.repeated() == {"flights": 2}
 
 
 def test_a_request_called_like_a_row_of_another_does_not_take_its_label(spool: Spool, record: Make) -> None:
@@ -98,7 +98,7 @@ def test_one_id_sent_to_two_models_is_two_predictions(spool: Spool, record: Make
     """As an order that is scored for fraud and for its delivery."""
     for number, model in enumerate(("fraud", "delivery")):
         spool.append([record(number, prediction_id="order-7", model=model)])
-    assert spool.repeated_ids() == {}
+    assert spool.awaiting.repeated() == {}
     for model, label, right in (("delivery", "late", True), ("fraud", "on_time", False)):
         result = spool.feedback([("order-7", label, None)], model=model)
         assert result == FeedbackResult(1, 0, [], {Hit(model, "1.0.0", "champion", label, correct=right): 1})
@@ -137,7 +137,7 @@ def test_a_late_arm_becomes_an_entry_once_wherever_the_process_dies(
             case "within":
                 spool._file._writer.execute(broken)
             case "after it":
-                patch.setattr(spool._awaiting, "late_is_kept", die)
+                patch.setattr(spool.awaiting, "late_is_kept", die)
             case _:
                 patch.setattr(spool, "index", lambda: None)  # as if the row had come right after it
                 doing = partial(spool.feedback, [("p0", "late", march.replace(tzinfo=None))], model="flights")
@@ -150,7 +150,7 @@ def test_a_late_arm_becomes_an_entry_once_wherever_the_process_dies(
         again.index()
     (late,) = [entry.late() for entry in again.read(0) if entry.is_late]
     assert (late["late"]["version"], [arm["version"] for arm in late["beside"]]) == ("1.1.0", ["1.0.0"])
-    assert again._awaiting.late(again.id) == []
+    assert again.awaiting.late(again.id) == []
 
 
 def test_a_late_arm_of_another_request_with_the_same_id_is_none(spool: Spool, record: Make) -> None:
@@ -210,7 +210,7 @@ def test_the_first_label_is_evidence_for_exactly_the_arms_of_one_request(spool: 
         assert found == [each[:3] for each in account.late]
         sides = [([arm["version"] for arm in each["beside"]], each["late"]["version"]) for each in late]
         assert sides == [each[3:] for each in account.late]
-        repeated = {model: count for model, count in spool.repeated_ids().items() if model[1:] == str(example)}
+        repeated = {model: count for model, count in spool.awaiting.repeated().items() if model[1:] == str(example)}
         assert repeated == account.repeated
 
     holds()

@@ -317,7 +317,7 @@ def test_old_predictions_await_no_label_and_the_index_does_not_grow(
         spool.append([record(0, prediction_id=name, request=name, received_at=at) for name in ids])
         spool.index()
         spool.prune(at - timedelta(days=10))
-        spool._awaiting._file.checkpoint()
+        spool.awaiting._file.checkpoint()
         sizes.append((spool.path.parent / "spool.awaiting.sqlite").stat().st_size)
         assert len(spool.awaited("flights", ids)) == 1_000
     assert sizes[-1] <= 1.1 * sizes[12]

@@ -19,8 +19,8 @@ from hypothesis import strategies as st
 from sklearn.pipeline import Pipeline
 
 from mlops_dagster.errors import MlopsError
-from mlops_dagster.serving.http.connection import MAX_HEAD_BYTES, MAX_HEADERS, MAX_PIPELINED
-from mlops_dagster.serving.http.front_door import FrontDoor, Limits, Queue
+from mlops_dagster.serving.http.connections.connection import MAX_HEAD_BYTES, MAX_HEADERS, MAX_PIPELINED
+from mlops_dagster.serving.http.connections.front_door import FrontDoor, Limits, Queue
 from mlops_dagster.serving.processes.supervisor import listening
 from mlops_dagster.settings import Settings
 from mlops_dagster.stores import Stores

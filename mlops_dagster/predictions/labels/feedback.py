@@ -185,7 +185,7 @@ class Feedback:
         from mlops_dagster.predictions.labels.log_search import find_predictions
 
         found = find_predictions(log, model, prediction_ids)
-        self._spool.adopt(model, found)
+        self._spool.awaiting.adopt(model, found)
         labelled = [name for name, prediction in found.items() if prediction.label is not None]
         inbox.take_over(model, labelled, self._spool.id, self._clock.now())
 

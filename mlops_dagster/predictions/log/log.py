@@ -16,8 +16,8 @@ from mlops_dagster.errors import (
     InvalidInputError,
     MlopsError,
     PredictionNotFoundError,
-    StorageError,
 )
+from mlops_dagster.predictions.log.labelled import duckdb_with, with_labels
 from mlops_dagster.predictions.log.location import LogLocation
 from mlops_dagster.predictions.log.maintenance import maintaining
 from mlops_dagster.predictions.log.names import LABELS_TABLE, predictions_table
@@ -27,7 +27,6 @@ from mlops_dagster.predictions.spool.locking import shipping_lock
 from mlops_dagster.predictions.spool.spool import Spool
 
 if TYPE_CHECKING:
-    import duckdb
     import pyarrow as pa
     import pyarrow.dataset as pads
 
@@ -37,19 +36,6 @@ logger = logging.getLogger(__name__)
 _ROWS_AT_ONCE = 50_000
 _LABELLED_AT_ONCE = 100_000  # about 200 MB, with the labels that are joined
 _ORDER = ("event_time", "process", "sequence")
-
-# A label belongs to the row whose request it names: other requests may have the same id. The valid label is the one
-# that became known last; of several, the one that came last.
-_WITH_LABELS = """
-SELECT $model AS model, rows.*, label, labelled_at
-FROM rows LEFT JOIN (
-    SELECT prediction_id, request, label, "at" AS labelled_at FROM labels WHERE model = $model
-    QUALIFY row_number() OVER (
-        PARTITION BY prediction_id, request ORDER BY "at" DESC, received_at DESC, number DESC
-    ) = 1
-) USING (prediction_id, request)
-ORDER BY event_time, process, sequence
-"""
 
 
 class _Answer(NamedTuple):
@@ -175,7 +161,7 @@ class PredictionLog:
         with self.label_rows(since=in_utc(since)) as labels:
             # Of all that came since then the join would hold a day's labels for each hour that is asked for.
             its = labels.filter(made.is_null() | ((made >= in_utc(since)) & (made < in_utc(until))))
-            return _with_labels(model, rows, its)
+            return with_labels(model, rows, its)
 
     def labelled_pieces(
         self, model: str, since: datetime, until: datetime, roles: Sequence[Role] = ANSWERED
@@ -221,7 +207,7 @@ class PredictionLog:
         day = holder.event_time.date()
         with self.prediction_rows(model, first=day, last=day) as dataset:
             its_row = dataset.to_table(filter=answers & (pads.field("request") == holder.request))
-        row: dict[str, object] = _with_labels(model, its_row, labels).to_pylist()[0]
+        row: dict[str, object] = with_labels(model, its_row, labels).to_pylist()[0]
         return row
 
     def count(self, model: str, roles: Sequence[Role] = ANSWERED) -> int:
@@ -240,7 +226,7 @@ class PredictionLog:
 
     def count_labelled(self, model: str) -> int:
         """Return how many predictions have a label."""
-        with self.label_rows() as labels, _duckdb(labels) as connection:
+        with self.label_rows() as labels, duckdb_with(labels) as connection:
             found = connection.execute(
                 "SELECT count(DISTINCT (prediction_id, request)) FROM labels WHERE model = ?", [model]
             ).fetchone()
@@ -295,22 +281,3 @@ class PredictionLog:
         at = self.place.table(LABELS_TABLE)
         with storage_errors("read", at):
             yield delta.dataset(at, columns.LABELS, first=first)
-
-
-def _with_labels(model: str, rows: "pa.Table", labels: "pads.Dataset | pa.Table") -> "pa.Table":
-    with _duckdb(labels) as connection:
-        connection.register("rows", rows)
-        return connection.sql(_WITH_LABELS, params={"model": model}).to_arrow_table()
-
-
-@contextmanager
-def _duckdb(labels: "pads.Dataset | pa.Table") -> "Iterator[duckdb.DuckDBPyConnection]":
-    import duckdb
-
-    with duckdb.connect() as connection:
-        connection.execute("SET TimeZone = 'UTC'")
-        connection.register("labels", labels)
-        try:
-            yield connection
-        except duckdb.Error as error:
-            raise StorageError(f"the labels of the log cannot be read: {error}; try again") from error

@@ -14,6 +14,10 @@ WHERE number > ? AND (sequence IS NOT NULL OR substr(body, 1, ?) NOT IN (?, ?))
 ORDER BY number LIMIT 1
 """
 
+LAST_FOR_LOG: Final = """
+SELECT number FROM entries WHERE sequence IS NOT NULL OR substr(body, 1, ?) != ? ORDER BY number DESC LIMIT 1
+"""
+
 Consumer: TypeAlias = Literal["indexed", "rolled_up", "shared", "shipped"]
 """A consumer of entries: the label index, the rollups of this machine, the shared rollups, or the log."""
 

@@ -11,7 +11,7 @@ import orjson
 
 from mlops_dagster.clock import Clock, SystemClock
 from mlops_dagster.predictions.labels.join import Batch, Label, join_labels
-from mlops_dagster.predictions.labels.label_index import Adopted, Awaited, LabelIndex
+from mlops_dagster.predictions.labels.label_index import Awaited, LabelIndex
 from mlops_dagster.predictions.records import (
     FeedbackResult,
     PredictionRecord,
@@ -26,14 +26,10 @@ from mlops_dagster.predictions.spool.entries import COUNTS, SHED, Entry, rows_of
 from mlops_dagster.predictions.spool.held import SCHEMA as HELD
 from mlops_dagster.predictions.spool.held import Aside, Held, reasons
 from mlops_dagster.predictions.spool.losses import Loss, give_up, losses, note_loss
-from mlops_dagster.predictions.spool.marks import FIRST_FOR_LOG, Marks, ProcessCount, SpoolDepth
+from mlops_dagster.predictions.spool.marks import FIRST_FOR_LOG, LAST_FOR_LOG, Marks, ProcessCount, SpoolDepth
 from mlops_dagster.predictions.spool.sqlite import Durability, SqliteFile
 
 _INSERT = "INSERT INTO entries (body, checksum) VALUES (?, ?)"
-
-_LAST_FOR_LOG = """
-SELECT number FROM entries WHERE sequence IS NOT NULL OR substr(body, 1, ?) != ? ORDER BY number DESC LIMIT 1
-"""
 
 # A checkpoint of the write-ahead log syncs it to disk, and again in the append that restarts it: some tens of
 # milliseconds for all waiting appends. So `free` makes one a minute; this many pages (1 GiB) are the backstop.
@@ -59,12 +55,12 @@ class Spool:
         self._file.check()
         self.held = Held(self._file)
         self.marks = Marks(self._file)
-        self._awaiting = LabelIndex(path.with_suffix(".awaiting.sqlite"))
+        self.awaiting = LabelIndex(path.with_suffix(".awaiting.sqlite"))
         self._clock = clock or SystemClock()  # for `received_at` only
         self._appends = GroupCommit(self._file)
         self._checkpointed_at = time.monotonic()
         self.id = self._identity()
-        self.go_on_after(self._awaiting.cursor(self.id), self._file.dropped)
+        self.go_on_after(self.awaiting.cursor(self.id), self._file.dropped)
 
     def append(self, records: Sequence[PredictionRecord]) -> int:
         """Record predictions, durably on return; return the number of the last entry.
@@ -99,7 +95,7 @@ class Spool:
         self.index()
         with self._file.writing() as connection:
             self._index()  # entries that came meanwhile; none can come within this transaction
-            awaited = self._awaiting.find(model, {prediction_id for prediction_id, _, _ in labels})
+            awaited = self.awaiting.find(model, {prediction_id for prediction_id, _, _ in labels})
             entries, result = join_labels(batch, labels, awaited)
             connection.executemany(_INSERT, rows_of(orjson.dumps(entry) for entry in entries))
         return result
@@ -107,16 +103,12 @@ class Spool:
     def awaited(self, model: str, prediction_ids: Iterable[str]) -> dict[str, Awaited]:
         """Return those of the model's predictions that are known here by now, by id."""
         self.index()
-        return self._awaiting.find(model, prediction_ids)
-
-    def adopt(self, model: str, found: Mapping[str, Adopted]) -> None:
-        """Await labels of predictions that were answered elsewhere, given by id."""
-        self._awaiting.adopt(model, found)
+        return self.awaiting.find(model, prediction_ids)
 
     def prune(self, before: datetime) -> int:
         """Stop awaiting labels of predictions that were received before `before`; return how many."""
         pruned = 0
-        while some := self._awaiting.prune(microseconds(before)):
+        while some := self.awaiting.prune(microseconds(before)):
             pruned += some
             time.sleep(_BREATH_SECONDS)
         return pruned
@@ -145,20 +137,20 @@ class Spool:
         self.marks.set("indexed", number)
 
     def _index(self) -> int:
-        while entries := self.read(number := self._awaiting.cursor(self.id), _INDEX_AT_ONCE):
-            self._awaiting.add(self.id, entries)
+        while entries := self.read(number := self.awaiting.cursor(self.id), _INDEX_AT_ONCE):
+            self.awaiting.add(self.id, entries)
         return number
 
     def _append_late(self) -> None:
         """Append an entry for each late arm that the index found, in one transaction with the number of the last."""
-        if not (found := self._awaiting.late(self.id)):
+        if not (found := self.awaiting.late(self.id)):
             return
         last, _ = found[-1]
         with self._file.writing() as connection:
             known = connection.execute("SELECT number FROM late").fetchone()[0]
             connection.executemany(_INSERT, rows_of(body for number, body in found if number > known))
             connection.execute("UPDATE late SET number = max(number, ?)", (last,))
-        self._awaiting.late_is_kept(self.id, last)
+        self.awaiting.late_is_kept(self.id, last)
 
     def read(self, after: int, limit: int = 10_000) -> list[Entry]:
         """Return the entries that follow number `after`, in order."""
@@ -218,7 +210,7 @@ class Spool:
         """Return the number of the newest entry for the log; counts of shed scorings do not go there."""
         with self._file.reading() as connection:
             shipped = connection.execute("SELECT number FROM marks WHERE name = 'shipped'").fetchone()[0]
-            last = connection.execute(_LAST_FOR_LOG, (len(SHED), SHED)).fetchone()
+            last = connection.execute(LAST_FOR_LOG, (len(SHED), SHED)).fetchone()
             return max(int(shipped), int(last[0]) if last else 0)
 
     def processes(self) -> list[ProcessCount]:
@@ -283,26 +275,22 @@ class Spool:
             self._checkpointed_at = time.monotonic()
         return freed
 
-    def repeated_ids(self) -> Mapping[str, int]:
-        """Return, by model, how many predictions were indexed whose id an earlier request had taken."""
-        return self._awaiting.repeated()
-
     def forget(self, model: str, predictions: Iterable[tuple[str, str]]) -> None:
         """Stop awaiting labels of these predictions of a model: a label that comes later is of an unknown prediction.
 
         Each is given as (id, request): other requests that repeat the id are not affected.
         """
         self.index()
-        self._awaiting.forget(model, predictions)
+        self.awaiting.forget(model, predictions)
 
     def purge(self) -> None:
         """Overwrite every byte of the entries that were freed or forgotten, in all files."""
         self._file.purge()
-        self._awaiting.purge()
+        self.awaiting.purge()
 
     def close(self) -> None:
         self._file.close()
-        self._awaiting.close()
+        self.awaiting.close()
 
     def _identity(self) -> str:
         with self._file.writing() as connection:

@@ -18,7 +18,7 @@ import orjson
 from mlops_dagster.database import set_aside_if_damaged
 from mlops_dagster.errors import InvalidInputError, ServerError
 from mlops_dagster.serving.http.auth import Access
-from mlops_dagster.serving.http.front_door import raise_descriptor_limit
+from mlops_dagster.serving.http.connections.front_door import raise_descriptor_limit
 from mlops_dagster.serving.processes.child import Child
 from mlops_dagster.serving.processes.heartbeat import ProcessHeartbeat, log_to_stderr
 from mlops_dagster.serving.processes.home_lock import only_server

@@ -12,11 +12,11 @@ from pathlib import Path
 
 import uvicorn
 
-from mlops_dagster.serving.http.acceptor import FairAcceptor
 from mlops_dagster.serving.http.app import create_app
-from mlops_dagster.serving.http.connection import Connection
-from mlops_dagster.serving.http.front_door import SWEEP_SECONDS, FrontDoor, Limits
-from mlops_dagster.serving.http.turns import Turns
+from mlops_dagster.serving.http.connections.acceptor import FairAcceptor
+from mlops_dagster.serving.http.connections.connection import Connection
+from mlops_dagster.serving.http.connections.front_door import SWEEP_SECONDS, FrontDoor, Limits
+from mlops_dagster.serving.http.connections.turns import Turns
 from mlops_dagster.serving.processes.at_work import traces
 from mlops_dagster.serving.processes.heartbeat import BEAT_SECONDS, ProcessHeartbeat, child_main
 from mlops_dagster.serving.telemetry.telemetry import Telemetry

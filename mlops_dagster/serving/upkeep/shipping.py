@@ -36,7 +36,7 @@ class Shipper:
         self._label_period = timedelta(days=stores.settings.label_days)
         shared: list[Consumer] = ["shared"] if stores.shared_rollups else []
         stores.spool.marks.keep_for(["rolled_up", "shipped", *shared])
-        self._repeated_ids = stores.spool.repeated_ids()
+        self._repeated_ids = stores.spool.awaiting.repeated()
 
     def roll_up(self) -> int:
         """Index the spool's entries and count them in this machine's rollups; return the last one's number.
@@ -50,7 +50,7 @@ class Shipper:
 
     def newly_repeated_ids(self) -> dict[str, int]:
         """Return, by model, the number of indexed predictions that repeated an id since the last call."""
-        before, self._repeated_ids = self._repeated_ids, self._stores.spool.repeated_ids()
+        before, self._repeated_ids = self._repeated_ids, self._stores.spool.awaiting.repeated()
         return {model: count - before.get(model, 0) for model, count in self._repeated_ids.items()}
 
     def share(self) -> None:

@@ -8,10 +8,11 @@ from uvicorn.protocols.http.flow_control import HIGH_WATER_LIMIT
 from uvicorn.protocols.http.httptools_impl import STATUS_LINE, HttpToolsProtocol
 
 from mlops_dagster.errors import HeadTooLargeError, InvalidInputError, MlopsError
-from mlops_dagster.serving.http.coalesced_writes import CoalescedWrites
-from mlops_dagster.serving.http.front_door import FrontDoor, Queue
+from mlops_dagster.serving.http.connections.coalesced_writes import CoalescedWrites
+from mlops_dagster.serving.http.connections.front_door import FrontDoor, Queue
+from mlops_dagster.serving.http.connections.heads import with_host_of_target, without_offer
+from mlops_dagster.serving.http.connections.turns import Turns
 from mlops_dagster.serving.http.responses import error_response
-from mlops_dagster.serving.http.turns import Turns
 
 if TYPE_CHECKING:
     from uvicorn.config import Config
@@ -128,7 +129,7 @@ class Connection(HttpToolsProtocol):
         if self._is_offer:
             return
         if not self.url.startswith(b"/"):
-            self._take_host_of_target()
+            self.headers[:] = with_host_of_target(self.url, self.headers)
         super().on_headers_complete()
         self._has_asked = True
         self._has_guessed = False
@@ -209,7 +210,7 @@ class Connection(HttpToolsProtocol):
             try:
                 self.parser.feed_data(data)
             except httptools.HttpParserUpgrade as upgrade:
-                rest = self._head_without_offer() + data[upgrade.args[0] :]
+                rest = without_offer(self.parser, self.url, self.headers) + data[upgrade.args[0] :]
                 self.parser = httptools.HttpRequestParser(self)  # the old one is done, if nothing was to follow
                 self.parser.set_dangerous_leniencies(lenient_data_after_close=True)  # as uvicorn's own
             except httptools.HttpParserCallbackError as error:
@@ -225,27 +226,6 @@ class Connection(HttpToolsProtocol):
         if self._fed > MAX_HEAD_BYTES + 2 * self._body:
             in_body = self._reading == _BODY
             self._refuse(InvalidInputError("the chunks are larger than their data") if in_body else _too_large())
-
-    def _head_without_offer(self) -> bytes:
-        """Return the head without its offer to change to another protocol (WebSocket, or h2c from Java's clients).
-
-        Offers are ignored, but the parser would not read the body of a request that has one.
-        """
-        lines = [b"%b %b HTTP/%b" % (self.parser.get_method(), self.url, self.parser.get_http_version().encode())]
-        for name, value in self.headers:
-            if name == b"connection":
-                tokens = [token.strip() for token in value.lower().split(b",")]
-                lines.append(b"connection: " + b", ".join(token for token in tokens if token != b"upgrade"))
-            elif name != b"upgrade":
-                lines.append(b"%b: %b" % (name, value))
-        return b"\r\n".join([*lines, b"\r\n"])
-
-    def _take_host_of_target(self) -> None:
-        """Replace the header Host by the host of the request's target, an absolute URL (RFC 9112)."""
-        target = httptools.parse_url(self.url)
-        if target.host:
-            host = b"%b:%d" % (target.host, target.port) if target.port else target.host
-            self.headers[:] = [*(header for header in self.headers if header[0] != b"host"), (b"host", host)]
 
     def _refuse(self, error: MlopsError) -> None:
         """Read no more, and answer with `error`; if the answer to an earlier request is under way, end after that."""

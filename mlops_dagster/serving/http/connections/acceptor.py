@@ -5,7 +5,7 @@ import logging
 import socket
 from collections.abc import Callable, Sized
 
-from mlops_dagster.serving.http.front_door import FrontDoor
+from mlops_dagster.serving.http.connections.front_door import FrontDoor
 
 logger = logging.getLogger(__name__)
 
