@@ -11,7 +11,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from mlops_dagster.inference import column_of, features_frame, logged_value, text_column
-from mlops_dagster.monitoring import SCORE_BINS, day_of_answers, performance
+from mlops_dagster.monitoring import day_of_answers, performance
 from mlops_dagster.monitoring.concept.outcomes import added_up
 from mlops_dagster.monitoring.drift.recount import count_rows
 from mlops_dagster.monitoring.pages.samples import sample_served
@@ -21,6 +21,8 @@ from mlops_dagster.predictions.records import encode_prediction
 from mlops_dagster.registry import Baseline
 from mlops_dagster.schema import Feature, ModelSchema
 from mlops_dagster.statistics import CategoricalBins, Histogram, NumericBins
+from mlops_dagster.tasks import Classification
+from mlops_dagster.tasks.classification import SCORE_BINS
 from tests.support.predictions.records import a_record
 
 NUMBER, TEXT = Feature(name="gate", kind="numeric"), Feature(name="gate", kind="categorical")
@@ -98,8 +100,8 @@ def test_reports_read_the_column_of_the_kind(log: PredictionLog) -> None:
     ]
 
     found = {each.version: each for each in performance([rows], ["gate=B4", "gate=8.0"]).versions}
-    assert [(part.name, part.labelled, part.accuracy) for part in found["2.0.0"].slices] == [("gate=B4", 10, 0.0)]
-    assert [(part.name, part.labelled, part.accuracy) for part in found["1.0.0"].slices] == [("gate=8.0", 10, 1.0)]
+    assert [(part.name, part.labelled, part.merit) for part in found["2.0.0"].slices] == [("gate=B4", 10, 0.0)]
+    assert [(part.name, part.labelled, part.merit) for part in found["1.0.0"].slices] == [("gate=8.0", 10, 1.0)]
 
     counts = count_rows(log, model, *DAY, {"gate": bins, "score": SCORE_BINS}, lacking={"gate": ["1.0.0"]})
     assert counts["gate"].tolist() == [0, 10, 10, 0]
@@ -112,7 +114,9 @@ def test_reports_read_the_column_of_the_kind(log: PredictionLog) -> None:
 def test_nulls_of_any_kind_are_one_null() -> None:
     import pandas as pd
 
-    schema = ModelSchema(features=(NUMBER.model_copy(update={"name": "x"}), TEXT), classes=("ok", "late"))
+    schema = ModelSchema(
+        features=(NUMBER.model_copy(update={"name": "x"}), TEXT), task=Classification(classes=("ok", "late"))
+    )
     for null in (None, np.nan, pd.NA, pd.NaT):
         frame = features_frame(schema, {"x": [1, null], "gate": ["a", null]})
         assert frame.dtypes.tolist() == [np.float64, np.object_]
