@@ -31,7 +31,6 @@ from rich.table import Table
 from scipy.stats import chisquare
 
 from mlops_dagster.monitoring import DriftPolicy, drift, label_drift, make_baseline
-from mlops_dagster.monitoring.baseline.fit import SCORE_BINS
 from mlops_dagster.registry import Baseline
 from mlops_dagster.schema import Feature, ModelSchema
 from mlops_dagster.statistics import (
@@ -45,6 +44,8 @@ from mlops_dagster.statistics import (
     psi,
     psi_from_counts,
 )
+from mlops_dagster.tasks import Classification
+from mlops_dagster.tasks.classification import SCORE_BINS
 
 BLOCKS = 3
 NUMBERS = tuple(f"number_{column}" for column in range(9))
@@ -55,7 +56,7 @@ SCHEMA = ModelSchema(
         [Feature(name=name, kind="numeric") for name in NUMBERS]
         + [Feature(name=name, kind="categorical") for name in WORDS]
     ),
-    classes=CLASSES,
+    task=Classification(classes=CLASSES),
 )
 Sides = tuple[pd.DataFrame, pd.DataFrame]
 

@@ -20,9 +20,11 @@ from mlops_dagster.errors import InvalidInputError
 from mlops_dagster.registry import estimators
 from mlops_dagster.retraining.fitting import fit, saved
 from mlops_dagster.schema import Feature, ModelSchema
+from mlops_dagster.tasks import Classification
 
 SCHEMA: Final = ModelSchema(
-    features=tuple(Feature(name=name, kind="numeric", nullable=False) for name in "abcde"), classes=("on_time", "late")
+    features=tuple(Feature(name=name, kind="numeric", nullable=False) for name in "abcde"),
+    task=Classification(classes=("on_time", "late")),
 )
 AROUND_ONE: Final = (
     "FixedThresholdClassifier", "OneVsOneClassifier", "OneVsRestClassifier", "OutputCodeClassifier",
@@ -122,7 +124,7 @@ def _boosters() -> dict[str, Any]:
 def refusal(estimator: Any) -> str | None:
     """Return why an unfitted estimator is refused, with the way; None if it is taken."""
     try:
-        estimators.check_unfitted(estimator)
+        estimators.check_unfitted(estimator, Classification)
     except InvalidInputError as error:
         return str(error)
     return None

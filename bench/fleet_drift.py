@@ -24,7 +24,7 @@ from rich.table import Table
 from sqlalchemy import create_engine, insert, text
 
 from mlops_dagster.clock import ReplayedClock
-from mlops_dagster.monitoring import SCORE_BINS, DriftPolicy
+from mlops_dagster.monitoring import DriftPolicy
 from mlops_dagster.monitoring.drift.trailing import trailing_drift
 from mlops_dagster.predictions.records import microseconds
 from mlops_dagster.predictions.rollups.addition import digest_of
@@ -42,6 +42,7 @@ from mlops_dagster.registry import (
 from mlops_dagster.settings import Settings
 from mlops_dagster.statistics import Bins, CategoricalBins, Histogram, NumericBins
 from mlops_dagster.stores import Stores
+from mlops_dagster.tasks.classification import SCORE_BINS
 
 BLOCKS = 5
 HOURS = 24

@@ -18,6 +18,7 @@ from mlops_dagster.monitoring import make_baseline
 from mlops_dagster.schema import Feature, ModelSchema
 from mlops_dagster.serving.deployed.guard import Guard
 from mlops_dagster.serving.protocol.inputs import Column
+from mlops_dagster.tasks import Classification
 
 NUMERIC = tuple(f"x{number}" for number in range(9))
 CATEGORICAL = ("carrier", "origin")
@@ -26,7 +27,7 @@ SCHEMA = ModelSchema(
         *(Feature(name=name, kind="numeric") for name in NUMERIC),
         *(Feature(name=name, kind="categorical") for name in CATEGORICAL),
     ),
-    classes=("on_time", "late"),
+    task=Classification(classes=("on_time", "late")),
 )
 ROWS = (1, 8, 64, 1_000, 10_000)
 

@@ -72,7 +72,7 @@ def make_home(home: Path, predictions: int) -> None:
     trained = recorded_traffic(datetime(2013, 1, 2, tzinfo=UTC), datetime(2013, 2, 1, tzinfo=UTC))
     labels = trained["label"].fillna("late").tolist()
     baseline = make_baseline(trained, SCHEMA, scores=generator.beta(1, 4, len(trained)), labels=labels)
-    idle = DummyClassifier(strategy="prior").fit([[0]] * len(SCHEMA.classes), SCHEMA.classes)
+    idle = DummyClassifier(strategy="prior").fit([[0]] * len(SCHEMA.task.truths), SCHEMA.task.truths)
     version = stores.registry.register(MODEL, idle, "1.0.0", schema=SCHEMA, baseline=baseline)
     stores.registry.transition(version, Stage.PRODUCTION, force=True, reason="bench")
     served = trained.sample(predictions, replace=True, random_state=5)[list(SCHEMA.names)].to_dict("records")

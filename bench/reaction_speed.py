@@ -36,7 +36,7 @@ RATES = (50, 200)
 CALLERS = 8
 SHARE = 0.05
 LOOK_SECONDS = 0.02
-WIDER = ModelSchema(features=(*SCHEMA.features, Feature(name="absent", kind="numeric")), classes=SCHEMA.classes)
+WIDER = ModelSchema(features=(*SCHEMA.features, Feature(name="absent", kind="numeric")), task=SCHEMA.task)
 
 
 def main() -> None:

@@ -42,7 +42,7 @@ def main() -> None:
     ):
         systems = {
             "SQLite": Rollups(f"sqlite:///{folder}/rollups.sqlite"),
-            "PostgreSQL": Rollups(postgresql.get_uri()),
+            "PostgreSQL": Rollups(postgresql.get_uri(), consumer="shared"),
         }
         table = Table("traffic", "database", "entries/s: min", "median", "max")
         for traffic, gap in (("live", timedelta(seconds=1 / 6000)), ("replayed", timedelta(hours=1 / 37))):

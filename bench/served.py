@@ -32,12 +32,15 @@ from mlops_dagster.schema import Feature, ModelSchema
 from mlops_dagster.settings import Settings
 from mlops_dagster.statistics import CategoricalBins, Histogram, NumericBins
 from mlops_dagster.stores import Stores
+from mlops_dagster.tasks import Classification
 
 Found = TypeVar("Found")
 
 MODEL = "bench"
 FEATURES = tuple(f"x{number}" for number in range(11))
-SCHEMA = ModelSchema(features=tuple(Feature(name=name, kind="numeric") for name in FEATURES), classes=("0", "1"))
+SCHEMA = ModelSchema(
+    features=tuple(Feature(name=name, kind="numeric") for name in FEATURES), task=Classification(classes=("0", "1"))
+)
 BODIES = 500
 START_SECONDS = 60
 
@@ -89,7 +92,7 @@ def make_stores(home: Path, *, canary_weight: float = 0.0) -> Stores:
     baseline = Baseline(
         {name: Histogram.of(its, frame[name].tolist()) for name, its in bins.items()},
         Histogram.of(score, [0.5]),
-        Histogram.of(CategoricalBins(SCHEMA.classes), ["0"]),
+        Histogram.of(CategoricalBins(SCHEMA.task.truths), ["0"]),
     )
 
     def register(version: str, rows: int) -> ModelVersion:

@@ -111,10 +111,11 @@ def classes() -> tuple[str, ...]:
 @cache
 def schema() -> "ModelSchema":
     from mlops_dagster.schema import Feature, ModelSchema
+    from mlops_dagster.tasks import Classification
 
     features = [Feature(name=name, kind="numeric") for name in NUMBERS]
     features += [Feature(name=name, kind="categorical") for name in ("shop", "region")]
-    return ModelSchema(features=tuple(features), classes=classes())
+    return ModelSchema(features=tuple(features), task=Classification(classes=classes()))
 
 
 def sample(rows: int, seed: int) -> "pd.DataFrame":
@@ -537,7 +538,7 @@ def performance_report() -> str:
     from mlops_dagster.components.assets.performance_report import count_day_of_model
 
     its = champion()
-    day = count_day_of_model(open_stores(), spec(), its, {its.version: classes()}, YESTERDAY, TODAY)
+    day = count_day_of_model(open_stores(), spec(), its, {its.version: its.task}, YESTERDAY, TODAY)
     assert day.answers is not None
     assert day.estimate is not None
     return (

@@ -29,6 +29,7 @@ from mlops_dagster.registry import ModelRegistry, ModelVersion
 from mlops_dagster.schema import Feature, ModelSchema
 from mlops_dagster.settings import Settings
 from mlops_dagster.storage.files import open_files
+from mlops_dagster.tasks import Classification
 
 MODEL = "busy"
 SINCE = datetime(2026, 1, 1, tzinfo=UTC)
@@ -39,7 +40,7 @@ SCHEMA = ModelSchema(
         [Feature(name=name, kind="numeric") for name in NUMBERS]
         + [Feature(name=name, kind="categorical") for name in WORDS]
     ),
-    classes=("on_time", "late"),
+    task=Classification(classes=("on_time", "late")),
 )
 
 
@@ -115,7 +116,7 @@ def measure(home: Path, days: int, together: int) -> dict[str, float]:
 def version(home: Path) -> ModelVersion:
     rows = sample(5000, 0)
     baseline = make_baseline(rows, SCHEMA, scores=np.full(5000, 0.5), labels=["late"] * 5000)
-    idle = DummyClassifier(strategy="prior").fit([[0]] * len(SCHEMA.classes), SCHEMA.classes)
+    idle = DummyClassifier(strategy="prior").fit([[0]] * len(SCHEMA.task.truths), SCHEMA.task.truths)
     registry = ModelRegistry(settings=Settings(home=home))
     found = registry.register(MODEL, idle, "1.0.0", schema=SCHEMA, baseline=baseline)
     registry.close()

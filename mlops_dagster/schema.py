@@ -1,18 +1,14 @@
-"""The schema of a model: named features of two kinds, and classes."""
+"""The schema of a model: named features of two kinds, and a task."""
 
 import hashlib
-from collections.abc import Iterable, Mapping, Set
 from functools import cached_property
-from typing import Final, Literal, Self
+from typing import Literal, Self
 
-from pydantic import ValidationInfo, field_validator, model_validator
+from pydantic import SerializeAsAny, ValidationInfo, field_validator, model_validator
 
-from mlops_dagster.documents.strict import StrictModel
-from mlops_dagster.frames.values import text_of
-from mlops_dagster.names import check_class_name, check_feature_name, look_of
-
-STORED: Final = {"stored": True}
-"""The validation context for stored schemas: they stay readable, though they may have names that are refused today."""
+from mlops_dagster.documents.strict import STORED, StrictModel
+from mlops_dagster.names import check_feature_name, look_of
+from mlops_dagster.tasks import Task, task_of_schema
 
 
 class Feature(StrictModel):
@@ -28,31 +24,25 @@ class Feature(StrictModel):
 
 
 class ModelSchema(StrictModel):
-    """The features, in the order in which the estimator takes them, and the classes that it tells apart.
+    """The features, in the order in which the estimator takes them, and the task that it answers.
 
     Their names keep the rules of `names`. Two features may have names that differ only in case, but not names that look
-    the same. Classes may be given as texts, whole numbers or booleans, and become texts: `classes=(0, 1)` means "0" and
-    "1".
+    the same. In JSON, a task is its `kind` and its fields; an unknown kind is refused.
 
-    The score of a prediction is the probability of the last class when there are two (the class in question, such as
-    late flights, fraud or churn), else of the predicted class.
-
-    >>> schema = ModelSchema(features=(Feature(name="hour", kind="numeric"),), classes=("on_time", "late"))
+    >>> from mlops_dagster.tasks import Classification
+    >>> hour = Feature(name="hour", kind="numeric")
+    >>> schema = ModelSchema(features=(hour,), task=Classification(classes=("on_time", "late")))
     >>> schema.feature("hour").kind
     'numeric'
     """
 
     features: tuple[Feature, ...]
-    classes: tuple[str, ...]
+    task: SerializeAsAny[Task]
 
-    @field_validator("classes", mode="before")
+    @field_validator("task", mode="before")
     @classmethod
-    def _classes_are_texts(cls, classes: object) -> object:
-        if isinstance(classes, str | Mapping | Set) or not isinstance(classes, Iterable):
-            raise ValueError(
-                f"classes are a tuple, in their order: the last of two is the one asked about; got {classes!r}"
-            )
-        return tuple(text_of(each) for each in classes)
+    def _task_by_kind(cls, task: object, info: ValidationInfo) -> Task:
+        return task_of_schema(task, info.context)
 
     @model_validator(mode="after")
     def _names_are_its_own(self, info: ValidationInfo) -> Self:
@@ -61,10 +51,6 @@ class ModelSchema(StrictModel):
         if info.context is not STORED:
             for name in self.names:
                 check_feature_name(name)
-            for name in self.classes:
-                check_class_name(name)
-        if len(self.classes) < 2 or len(set(self.classes)) != len(self.classes):
-            raise ValueError(f"a classifier needs two or more different classes, got {self.classes}")
         return self
 
     @cached_property

@@ -18,6 +18,10 @@ def exact_integers(value: Value) -> Value:
     return value
 
 
+STORED: Final = {"stored": True}
+"""The validation context for stored schemas: they stay readable, though they may have names that are refused today."""
+
+
 class StrictModel(BaseModel):
     """An immutable model that refuses unknown fields, and numbers that a store would not give back equal.
 

@@ -1,5 +1,9 @@
 """Conversion of reasons and summaries to text that every database, terminal and page can hold."""
 
+import unicodedata
+
+_NEVER_SHOWN = ("Cc", "Cn", "Co", "Cs")  # control, unassigned, private, surrogate
+
 MOST_CHARACTERS = 2_000
 """The largest length of a reason, which is stored for ever and sent with every refused request."""
 
@@ -19,3 +23,13 @@ def plain(text: str) -> str:
     words = "".join(each if each.isprintable() else " " for each in text).split()
     line = " ".join(words)
     return line if len(line) <= MOST_CHARACTERS else line[: MOST_CHARACTERS - len(_CUT)] + _CUT
+
+
+def printable(text: str) -> str:
+    r"""Return the text on one line, with a replacement character for each character that cannot be shown.
+
+    >>> printable("storms\n\tand \x00 fog")
+    'storms and \ufffd fog'
+    """
+    line = " ".join(text.split())
+    return "".join("\ufffd" if unicodedata.category(sign) in _NEVER_SHOWN else sign for sign in line)

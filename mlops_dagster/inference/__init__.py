@@ -7,11 +7,11 @@ here, so that a row gets the same answer everywhere. docs/decisions/0034 has the
 from mlops_dagster.inference.logged import arrow_column, column_of, columns_of, feature_of, logged_value, text_column
 from mlops_dagster.inference.rescoring import Rescorer
 from mlops_dagster.inference.rows import features_frame, features_matrix
-from mlops_dagster.inference.scorer import Answers, Scorer
+from mlops_dagster.inference.scorer import Scored, Scorer
 
 __all__ = [
-    "Answers",
     "Rescorer",
+    "Scored",
     "Scorer",
     "arrow_column",
     "column_of",

@@ -1,4 +1,4 @@
-"""The cheapest safe way to get an estimator's labels and probabilities."""
+"""The cheapest safe way to get an estimator's labels and probabilities, or the values it predicts."""
 
 import warnings
 from collections.abc import Callable
@@ -11,6 +11,7 @@ from mlops_dagster.inference.rows import features_frame, features_matrix
 from mlops_dagster.inference.structure import predicts_most_probable
 from mlops_dagster.registry.estimators import Estimator
 from mlops_dagster.schema import ModelSchema
+from mlops_dagster.tasks import RawOutputs
 
 if TYPE_CHECKING:
     import pandas as pd
@@ -18,8 +19,9 @@ if TYPE_CHECKING:
 _Numbers: TypeAlias = npt.NDArray[np.float64]
 Labels: TypeAlias = npt.NDArray[np.generic]
 Inputs: TypeAlias = "pd.DataFrame | npt.NDArray[np.float64]"
-Ask: TypeAlias = Callable[[Inputs], tuple[Labels | None, _Numbers]]
-"""A function from rows to their labels (None: the most probable classes) and their probabilities by `classes_`."""
+Ask: TypeAlias = Callable[[Inputs], RawOutputs]
+"""A function from rows to their outputs: labels (None: the most probable classes) and probabilities by `classes_`; of
+an estimator without probabilities the values that it predicts."""
 
 _TIE: Final = 1e-6
 """Two best classes closer than this are a tie, which `predict` decides."""
@@ -27,29 +29,31 @@ _TIE: Final = 1e-6
 
 def way_to_ask(estimator: Estimator) -> Ask:
     """Return a function for labels and probabilities: one call if possible, labels by argmax if that is known equal."""
-    both = getattr(estimator, "predict_with_proba", None)
+    both: Callable[[Inputs], tuple[Labels, _Numbers]] | None = getattr(estimator, "predict_with_proba", None)
     if both is not None:
-        return cast("Ask", both)
+        return lambda inputs: RawOutputs(*both(inputs))
+    own: Callable[[Inputs], npt.ArrayLike] | None = getattr(estimator, "predict", None)
+    if own is not None and not hasattr(estimator, "predict_proba"):
+        return lambda inputs: RawOutputs(None, np.asarray(own(inputs), dtype=np.float64))
 
     def proba(inputs: Inputs) -> _Numbers:
         # A bare matrix is passed only if it was tried before.
         return np.asarray(estimator.predict_proba(cast("pd.DataFrame", inputs)), dtype=np.float64)
 
-    own: Callable[[Inputs], npt.ArrayLike] | None = getattr(estimator, "predict", None)
     if own is None:
-        return lambda inputs: (None, proba(inputs))
+        return lambda inputs: RawOutputs(None, proba(inputs))
     if not predicts_most_probable(estimator):
-        return lambda inputs: (np.asarray(own(inputs)), proba(inputs))
+        return lambda inputs: RawOutputs(np.asarray(own(inputs)), proba(inputs))
 
-    def most_probable(inputs: Inputs) -> tuple[Labels | None, _Numbers]:
+    def most_probable(inputs: Inputs) -> RawOutputs:
         """Return probabilities, and labels by argmax; call `predict` only for rows whose best two classes are close."""
         found = proba(inputs)
         close = _ties(found) if len(found) == len(inputs) else np.empty(0, dtype=np.bool_)
         if not close.any():
-            return None, found
+            return RawOutputs(None, found)
         labels = np.asarray(estimator.classes_).astype(np.object_)[found.argmax(axis=1)]
         labels[close] = np.asarray(own(inputs[close]))
-        return labels, found
+        return RawOutputs(labels, found)
 
     return most_probable
 

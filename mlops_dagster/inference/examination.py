@@ -12,12 +12,13 @@ from importlib import import_module
 from pathlib import Path
 from typing import Final, cast
 
+from mlops_dagster.documents.strict import STORED
 from mlops_dagster.errors import MlopsError, ModelFailedError
 from mlops_dagster.inference.rows import Columns
 from mlops_dagster.inference.scorer import Scorer
 from mlops_dagster.inference.trial import ROWS, trial_columns
 from mlops_dagster.registry import Baseline, estimators
-from mlops_dagster.schema import STORED, ModelSchema
+from mlops_dagster.schema import ModelSchema
 from mlops_dagster.trial.report import Report, Verdict
 from mlops_dagster.trial.warm import Job, Tell, serve
 

@@ -45,8 +45,9 @@ def features_frame(schema: ModelSchema, columns: Columns, nulls: Mapping[str, Nu
     a value of a numeric feature that is not a number.
 
     >>> from mlops_dagster.schema import Feature, ModelSchema
+    >>> from mlops_dagster.tasks import Classification
     >>> features = (Feature(name="hour", kind="numeric"), Feature(name="carrier", kind="categorical"))
-    >>> schema = ModelSchema(features=features, classes=("on_time", "late"))
+    >>> schema = ModelSchema(features=features, task=Classification(classes=("on_time", "late")))
     >>> features_frame(schema, {"carrier": ["AA", None], "hour": [7, None]}).to_numpy().tolist()
     [[7.0, 'AA'], [nan, nan]]
     """

@@ -4,7 +4,6 @@ import math
 from typing import Final, TypeAlias
 
 import numpy as np
-import numpy.typing as npt
 
 from mlops_dagster.registry import Baseline
 from mlops_dagster.schema import Feature, ModelSchema
@@ -16,9 +15,6 @@ ROWS = 32
 ALONE: Final = 4
 """The number of these rows that are also scored alone."""
 
-_ROUNDING: Final = 1e-3
-"""float32 probabilities differ by less than this with the place of a row in a batch; random ones by more."""
-
 
 def trial_columns(schema: ModelSchema, baseline: Baseline | None, rows: int = ROWS) -> dict[str, _Values]:
     """Return made-up values by feature, with the frequencies of the baseline's bins if it has the feature.
@@ -29,22 +25,6 @@ def trial_columns(schema: ModelSchema, baseline: Baseline | None, rows: int = RO
     generator = np.random.default_rng(0)
     references = {} if baseline is None else baseline.features
     return {feature.name: _drawn(feature, references.get(feature.name), rows, generator) for feature in schema.features}
-
-
-def answers_that_differ(
-    places: npt.NDArray[np.intp],
-    again: npt.NDArray[np.intp],
-    probabilities: npt.NDArray[np.float64],
-    probabilities_again: npt.NDArray[np.float64],
-) -> npt.NDArray[np.bool_]:
-    """Return a mask of rows with two answers: other probabilities, or another label with exactly equal ones.
-
-    Threads add in any order, so probabilities may differ by rounding, and near a threshold the label too. A row that
-    the estimator refused has NaN for its probabilities, and counts as equal.
-    """
-    apart = np.abs(probabilities - probabilities_again).max(axis=1)
-    differ: npt.NDArray[np.bool_] = (apart > _ROUNDING) | ((apart == 0) & (places != again))
-    return differ
 
 
 def _drawn(feature: Feature, reference: Histogram | None, rows: int, generator: np.random.Generator) -> _Values:

@@ -1,7 +1,7 @@
 """Comparison of served traffic with the training data: baselines, drift, concept drift, validation, performance."""
 
 from mlops_dagster.monitoring.baseline.evaluation import with_evaluation
-from mlops_dagster.monitoring.baseline.fit import SCORE_BINS, fit_bins, make_baseline
+from mlops_dagster.monitoring.baseline.fit import fit_bins, make_baseline
 from mlops_dagster.monitoring.baseline.provable import provable
 from mlops_dagster.monitoring.concept.collapse import Collapse, CollapseVerdict, collapse
 from mlops_dagster.monitoring.concept.estimated import EstimatedPerformance, calibrate, estimated_performance
@@ -22,7 +22,6 @@ from mlops_dagster.monitoring.validation.training_data import validate_training_
 from mlops_dagster.monitoring.validation.validate import ValidationResult, validate, validate_each
 
 __all__ = [
-    "SCORE_BINS",
     "Collapse",
     "CollapseVerdict",
     "ConceptPolicy",

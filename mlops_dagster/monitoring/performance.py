@@ -1,11 +1,15 @@
-"""Performance: the accuracy, latency and error rate of each version, from the prediction log."""
+"""Performance: the quality, latency and error rate of each version, from the prediction log.
+
+The quality measures are those of the version's task: accuracy and F1 of a classifier.
+"""
 
 from collections import Counter, defaultdict
-from collections.abc import Collection, Iterable, Mapping
-from dataclasses import asdict, dataclass
+from collections.abc import Iterable, Mapping
+from dataclasses import asdict, dataclass, field
 from typing import TYPE_CHECKING, TypeAlias
 
-from mlops_dagster.monitoring.concept.outcomes import Answers, SlicesOf, slices_of
+from mlops_dagster.monitoring.concept.outcomes import SlicesOf, slices_of
+from mlops_dagster.tasks import UNKNOWN_CLASSES, Measure, Task
 
 if TYPE_CHECKING:
     import numpy as np
@@ -22,38 +26,50 @@ Interval: TypeAlias = tuple[float, float]
 
 @dataclass(frozen=True, slots=True)
 class SlicePerformance:
-    """The accuracy of a version in one role on one slice of its labelled rows."""
+    """The merit (1 - mean loss; the accuracy of a classifier) of a version in one role on a slice of labelled rows."""
 
     name: str
     labelled: int
-    accuracy: float
+    merit: float
     interval: Interval
 
 
 @dataclass(frozen=True, slots=True)
 class Performance:
-    """The performance of one version in one role; accuracy and F1 are of the labelled rows, None without any."""
+    """The performance of one version in one role."""
 
     version: str
     role: str
     requests: int
     errors: int
     labelled: int
-    accuracy: float | None
-    micro_f1: float | None
-    macro_f1: float | None
     p50_ms: float
     p95_ms: float
     p99_ms: float
-    accuracy_interval: Interval | None = None
-    """Wilson's interval; it holds for micro-F1 too, which equals the accuracy where each row has one label."""
-    macro_f1_interval: Interval | None = None
+    measures: Mapping[str, Measure] = field(default_factory=dict)
+    """The quality measures of the labelled rows, by name; empty without any."""
     slices: tuple[SlicePerformance, ...] = ()
     """The slices that have labelled rows."""
 
     @property
     def error_rate(self) -> float:
         return self.errors / self.requests
+
+    def value(self, measure: str) -> float | None:
+        """Return the value of a quality measure; None if it is not known."""
+        found = self.measures.get(measure)
+        return None if found is None else found.value
+
+    def metadata(self, merit: str) -> dict[str, object]:
+        """Return the numbers as JSON can hold them, each measure and its interval under its own name."""
+        plain = {name: value for name, value in asdict(self).items() if name not in ("measures", "slices")}
+        values = {name: its.value for name, its in self.measures.items()}
+        intervals = {f"{name}_interval": its.interval for name, its in self.measures.items()}
+        slices = [
+            {"name": part.name, "labelled": part.labelled, merit: part.merit, "interval": part.interval}
+            for part in self.slices
+        ]
+        return {**plain, **values, **intervals, "slices": slices, "error_rate": self.error_rate}
 
 
 @dataclass(frozen=True, slots=True)
@@ -62,6 +78,10 @@ class PerformanceReport:
 
     rows: int
     versions: tuple[Performance, ...]
+    merit: str = UNKNOWN_CLASSES.merit
+    """The name of 1 - mean loss, the measure that is plotted over time."""
+    headings: Mapping[str, str] = field(default_factory=lambda: UNKNOWN_CLASSES.headings)
+    """The measures that the table shows, with their headings."""
 
     def headline(self) -> dict[str, float]:
         """Return the numbers to plot over time, of the champion with the most answers; unknown numbers are left out."""
@@ -69,9 +89,10 @@ class PerformanceReport:
         if not champions:
             return {}
         its = max(champions, key=lambda each: each.requests)
-        accuracy = {} if its.accuracy is None else {"accuracy": its.accuracy}
+        merit = its.value(self.merit)
+        merits = {} if merit is None else {self.merit: merit}
         latency = {"p50_ms": its.p50_ms, "p95_ms": its.p95_ms, "p99_ms": its.p99_ms}
-        return {**accuracy, "error_rate": its.error_rate, **latency, "requests": its.requests}
+        return {**merits, "error_rate": its.error_rate, **latency, "requests": its.requests}
 
     def metadata(self) -> dict[str, object]:
         """Return the numbers as JSON can hold them."""
@@ -79,11 +100,11 @@ class PerformanceReport:
             **self.headline(),
             "rows": self.rows,
             "labelled": sum(each.labelled for each in self.versions),
-            "versions": [asdict(each) | {"error_rate": each.error_rate} for each in self.versions],
+            "versions": [each.metadata(self.merit) for each in self.versions],
         }
 
     def table(self) -> list[dict[str, str | int | float]]:
-        """Return a row for each version in each role: accuracy with 95 % intervals, latency and error rate."""
+        """Return a row for each version in each role: its measures with 95 % intervals, latency and error rate."""
         return [
             {
                 "version": each.version,
@@ -91,8 +112,7 @@ class PerformanceReport:
                 "requests": each.requests,
                 "failed": f"{each.error_rate:.2%}",
                 "labelled": each.labelled,
-                "accuracy": _between(each.accuracy, each.accuracy_interval),
-                "macro-F1": _between(each.macro_f1, each.macro_f1_interval),
+                **{heading: _between(each.measures.get(name)) for name, heading in self.headings.items()},
                 "P50 ms": round(each.p50_ms, 1),
                 "P95 ms": round(each.p95_ms, 1),
                 "P99 ms": round(each.p99_ms, 1),
@@ -101,7 +121,7 @@ class PerformanceReport:
         ]
 
     def slice_table(self) -> list[dict[str, str | int]]:
-        """Return a row for each slice of each version, those with the lowest accuracy first."""
+        """Return a row for each slice of each version, those with the lowest merit first."""
         parts = [(part, each) for each in self.versions for part in each.slices]
         return [
             {
@@ -109,9 +129,9 @@ class PerformanceReport:
                 "version": each.version,
                 "role": each.role,
                 "labelled": part.labelled,
-                "accuracy": _between(part.accuracy, part.interval),
+                self.merit: _between(Measure(part.merit, part.interval)),
             }
-            for part, each in sorted(parts, key=lambda pair: pair[0].accuracy)
+            for part, each in sorted(parts, key=lambda pair: pair[0].merit)
         ]
 
 
@@ -119,13 +139,13 @@ class PerformanceCounts:
     """Counts rows in pieces, from `PredictionLog.labelled`: of each row only its latency is kept.
 
     Requests that reached no version are left out; a failed one is an error of its version and has no label.
-    `slices` are names as on a card, "carrier=AA"; `classes` are the classes of each version, for its macro-F1.
+    `slices` are names as on a card, "carrier=AA"; `tasks` are the tasks of the versions, for their measures.
     """
 
-    def __init__(self, slices: Iterable[str] = (), classes: Mapping[str, Collection[str]] | None = None) -> None:
+    def __init__(self, slices: Iterable[str] = (), tasks: Mapping[str, Task] | None = None) -> None:
         self._slices = tuple(slices)
-        self._classes = classes or {}
-        self._versions: defaultdict[tuple[str, str], _Counts] = defaultdict(_Counts)
+        self._tasks = tasks or {}
+        self._versions: dict[tuple[str, str], _Counts] = {}
 
     def add(self, rows: "pa.Table") -> None:
         """Count more rows."""
@@ -133,22 +153,25 @@ class PerformanceCounts:
         parts = list(slices_of(rows, self._slices))
         reached = frame[frame["version"].fillna("") != ""]
         for (version, role), its in reached.groupby(["version", "role"], sort=False):
+            if (version, role) not in self._versions:
+                self._versions[version, role] = _Counts(self._tasks.get(version, UNKNOWN_CLASSES))
             self._versions[version, role].add(its, parts)
 
     def report(self) -> PerformanceReport:
         """Return the performance of each version in each role."""
         versions = [
-            counts.performance(version, role, self._slices, self._classes.get(version))
+            counts.performance(version, role, self._slices)
             for (version, role), counts in sorted(self._versions.items())
         ]
-        return PerformanceReport(rows=sum(each.requests for each in versions), versions=tuple(versions))
+        task = next(iter(self._tasks.values()), UNKNOWN_CLASSES)  # all of one kind
+        return PerformanceReport(sum(each.requests for each in versions), tuple(versions), task.merit, task.headings)
 
 
 def performance(
-    pieces: "Iterable[pa.Table]", slices: Iterable[str] = (), classes: Mapping[str, Collection[str]] | None = None
+    pieces: "Iterable[pa.Table]", slices: Iterable[str] = (), tasks: Mapping[str, Task] | None = None
 ) -> PerformanceReport:
     """Return the performance of each version in each role from pieces of rows, see `PerformanceCounts`."""
-    counts = PerformanceCounts(slices, classes)
+    counts = PerformanceCounts(slices, tasks)
     for rows in pieces:
         counts.add(rows)
     return counts.report()
@@ -157,67 +180,61 @@ def performance(
 class _Counts:
     """One version in one role."""
 
-    def __init__(self) -> None:
+    def __init__(self, task: Task) -> None:
+        self._task = task
         self._latencies: list[npt.NDArray[np.float64]] = []
         self._errors = 0
-        self._confusion: Counter[tuple[str, str]] = Counter()
-        self._slices: dict[str, Answers] = {}
+        self._labelled = 0
+        self._sums: Counter[tuple[str, ...]] = Counter()
+        self._slices: defaultdict[str, Counter[str]] = defaultdict(Counter)
 
     def add(self, rows: "pd.DataFrame", slices: Iterable[SlicesOf]) -> None:
         """Count more rows; `slices` are of all rows of the piece, and the index of `rows` gives places in the piece."""
-        from mlops_dagster.statistics import confusion_counts
-
         self._latencies.append(rows["latency_ms"].to_numpy())
         self._errors += int((rows["status"] == "failed").sum())
         judged = rows[rows["label"].notna() & rows["prediction"].notna()]
         if judged.empty:
             return
-        self._confusion.update(confusion_counts(judged["label"].to_list(), judged["prediction"].to_list()))
-        wrong, place = (judged["label"] != judged["prediction"]).to_numpy(), judged.index.to_numpy()
+        self._labelled += len(judged)
+        truths, predictions = judged["label"].to_numpy(), judged["prediction"].to_numpy()
+        self._sums.update(self._task.sums(truths, predictions))
+        losses, place = self._task.losses(predictions, truths), judged.index.to_numpy()
         for part in slices:
-            for name, found in SlicesOf(part.names, part.places[place]).answers(wrong).items():
-                self._slices[name] = self._slices.get(name, Answers(0, 0)).plus(found)
+            for name, counts in SlicesOf(part.names, part.places[place]).losses(losses).items():
+                self._slices[name].update(counts)
 
-    def performance(
-        self, version: str, role: str, slices: Iterable[str], classes: Collection[str] | None
-    ) -> Performance:
+    def performance(self, version: str, role: str, slices: Iterable[str]) -> Performance:
         import numpy as np
 
-        from mlops_dagster.statistics import macro_f1_interval, metrics_from_confusion, wilson_interval
+        from mlops_dagster.statistics import wilson_interval
 
         latencies = np.concatenate(self._latencies)
         p50, p95, p99 = np.nanquantile(latencies, [0.50, 0.95, 0.99]).tolist()
-        found = metrics_from_confusion(self._confusion, classes) if self._confusion else None
-        right = sum(n for (label, prediction), n in self._confusion.items() if label == prediction)
-        labelled = self._confusion.total()
-        parts = {name: self._slices[name] for name in slices if name in self._slices and self._slices[name].rows}
+        parts = {name: self._slices[name] for name in slices if self._slices[name]["rows"]}
         return Performance(
             version=version,
             role=role,
             requests=len(latencies),
             errors=self._errors,
-            labelled=labelled,
-            accuracy=None if found is None else found.accuracy,
-            micro_f1=None if found is None else found.micro_f1,
-            macro_f1=None if found is None else found.macro_f1,
+            labelled=self._labelled,
             p50_ms=p50,
             p95_ms=p95,
             p99_ms=p99,
-            accuracy_interval=None if found is None else wilson_interval(right, labelled),
-            macro_f1_interval=None if found is None else macro_f1_interval(self._confusion, classes=classes),
+            measures=self._task.measures(self._sums) if self._labelled else {},
             slices=tuple(
                 SlicePerformance(
                     name,
-                    part.rows,
-                    (part.rows - part.wrong) / part.rows,
-                    wilson_interval(part.rows - part.wrong, part.rows),
+                    rows := part["rows"],
+                    (rows - part["loss"]) / rows,
+                    wilson_interval(rows - part["loss"], rows),
                 )
                 for name, part in parts.items()
             ),
         )
 
 
-def _between(value: float | None, interval: Interval | None) -> str:
-    if value is None or interval is None:
+def _between(measure: Measure | None) -> str:
+    if measure is None or measure.interval is None:
         return "-"
-    return f"{value:.3f} ({interval[0]:.3f}–{interval[1]:.3f})"
+    low, high = measure.interval
+    return f"{measure.value:.3f} ({low:.3f}–{high:.3f})"

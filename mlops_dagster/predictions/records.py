@@ -70,7 +70,7 @@ class PredictionRecord(NamedTuple):
     process: str
     row: int  # position in its request
     raw: str | None = None
-    probabilities: Sequence[float] | None = None  # by class of the schema, where the request asked for them
+    tensors: Mapping[str, Sequence[float]] | None = None  # further outputs of the task that the request asked for
     preprocess_ms: float | None = None  # read, checked, routed, and waited for its batch
     inference_ms: float | None = None  # the estimator, with its whole batch
     postprocess_ms: float | None = None
@@ -98,8 +98,8 @@ class Hit(NamedTuple):
     model: str
     version: str
     role: Role
+    prediction: str
     label: str
-    correct: bool  # the arm had predicted the label
 
 
 @dataclass(frozen=True, slots=True)
@@ -176,7 +176,7 @@ class PredictionEntry(TypedDict):
     process: str
     row: int
     raw: str | None
-    probabilities: Sequence[float] | None
+    tensors: Mapping[str, Sequence[float]] | None
     preprocess_ms: float | None
     inference_ms: float | None
     postprocess_ms: float | None
@@ -267,7 +267,7 @@ def encode_prediction(record: PredictionRecord) -> bytes:
         "process": record.process,
         "row": record.row,
         "raw": record.raw,
-        "probabilities": record.probabilities,
+        "tensors": record.tensors,
         "preprocess_ms": record.preprocess_ms,
         "inference_ms": record.inference_ms,
         "postprocess_ms": record.postprocess_ms,

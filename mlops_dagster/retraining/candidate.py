@@ -28,6 +28,7 @@ from mlops_dagster.retraining.requirements import check_requirements, unjudged_c
 from mlops_dagster.retraining.trainer import Trainer
 from mlops_dagster.schema import ModelSchema
 from mlops_dagster.statistics import Bins
+from mlops_dagster.tasks import Classification
 
 if TYPE_CHECKING:
     import numpy as np
@@ -88,6 +89,11 @@ def fit_candidate(
     from mlops_dagster.monitoring.policy import wrong_answers
 
     schema = trainer.SCHEMA
+    if not isinstance(schema.task, Classification):
+        raise InvalidInputError(
+            f"a candidate is fitted for a classification, and the task of SCHEMA is {schema.task.kind!r}; fit such a "
+            "model elsewhere, and register its versions"
+        )
     try:
         frame = conform(frame, schema, LABEL, TIME)
     except InvalidInputError as error:
@@ -97,7 +103,7 @@ def fit_candidate(
     check_requirements(schema, fitted_on, judged_on, evaluate_from, fairness_attributes)
 
     judge = fit(trainer, fitted_on, own_types)
-    answers = Scorer("in evaluation", schema, judge.estimator, some_classes=True).score_many(judged_on)
+    answers = Scorer("in evaluation", schema, judge.estimator, partial=True).score_many(judged_on)
     predicted = np.array(answers.labels, dtype=np.object_)
     evaluation, fairness = _judge(judged_on, predicted, fairness_attributes, schema)
 
@@ -146,13 +152,13 @@ def _judge(
     With two classes, the rates of the last class are compared: it is the one that matters to people.
     """
     true = judged_on["label"].to_numpy()
-    positive = schema.classes[-1] if len(schema.classes) == 2 else None
-    parts = [evaluate(name, true[rows], predicted[rows]) for name, rows in _slices(judged_on, attributes)]
+    task = schema.task
+    parts = [evaluate(name, true[rows], predicted[rows], task) for name, rows in _slices(judged_on, attributes)]
     audits = tuple(
-        audit_fairness(true, predicted, judged_on[attribute], attribute=attribute, positive=positive)
+        audit_fairness(true, predicted, judged_on[attribute], attribute=attribute, positive=task.asked)
         for attribute in attributes
     )
-    return (evaluate("overall", true, predicted), *parts), audits
+    return (evaluate("overall", true, predicted, task), *parts), audits
 
 
 def _slices(rows: pd.DataFrame, attributes: Sequence[str]) -> Iterator[tuple[str, npt.NDArray[np.int64]]]:

@@ -36,7 +36,7 @@ def check_estimator(module_name: str, own_types: Sequence[str]) -> Trainer:
     if not hasattr(trainer, "fit"):
         with _own_errors(f"`estimator` of {module_name}"):
             unfitted = cast("EstimatorTrainer", trainer).estimator()
-        estimators.check_unfitted(unfitted, own_types)
+        estimators.check_unfitted(unfitted, type(trainer.SCHEMA.task), own_types)
     return trainer
 
 
@@ -62,7 +62,7 @@ def dry_run(
 
     trainer = check_estimator(module_name, own_types)
     schema = trainer.SCHEMA
-    yield f"{module_name}: {len(schema.features)} features, classes {', '.join(map(repr, schema.classes))}"
+    yield f"{module_name}: {len(schema.features)} features, {schema.task.told}"
     with _own_errors(f"`training_set` of {module_name}"):
         frame = read_training_set(module_name, start, end)
     yield f"training_set: {len(frame)} rows of [{start:%Y-%m-%d}, {end:%Y-%m-%d}) in the types of the schema"

@@ -44,12 +44,12 @@ def fit(trainer: Trainer, frame: pd.DataFrame, own_types: Collection[str]) -> Fi
         found = cast("FittingTrainer", trainer).fit(rows, labels)
     else:
         unfitted = cast("EstimatorTrainer", trainer).estimator()
-        estimators.check_unfitted(unfitted, own_types)
+        estimators.check_unfitted(unfitted, type(trainer.SCHEMA.task), own_types)
         found = estimators.for_classes_by_name(unfitted).fit(rows, labels)
     if isinstance(found, str | os.PathLike):
         content = _read(Path(found))
         return Fitted(_loaded(content, own_types), content)
-    estimators.check_fitted(found)
+    trainer.SCHEMA.task.check_estimator(found, fitted=True)
     return Fitted(found, None)
 
 
@@ -64,14 +64,20 @@ def saved(fitted: Fitted, schema: ModelSchema, rows: pd.DataFrame, own_types: Co
         content = estimators.save(fitted.estimator, Path(folder, "model.skops"), own_types).read_bytes()
     some = rows[:_COMPARED_ROWS]
     before, after = (
-        Scorer(when, schema, each, some_classes=True).score(some)
+        Scorer(when, schema, each, partial=True).score(some)
         for when, each in (("as fitted", fitted.estimator), ("as saved", _loaded(content, own_types)))
     )
-    apart = float(np.abs(before.probabilities - after.probabilities).max(initial=0.0))
+    numbers = {"scores": (before.scores, after.scores)} | {
+        name: (tensor, after.tensors[name]) for name, tensor in before.tensors.items()
+    }
+    name, apart = max(
+        ((name, float(np.abs(one - other).max(initial=0.0))) for name, (one, other) in numbers.items()),
+        key=lambda found: found[1],
+    )
     if apart > AGREES_TO or before.labels != after.labels:
         raise ModelFailedError(
             f"the estimator {type(fitted.estimator).__name__} answers otherwise once it is saved and loaded again (its "
-            f"probabilities differ by up to {apart:.2g}); keep all that its own types learn in attributes that they set"
+            f"{name} differ by up to {apart:.2g}); keep all that its own types learn in attributes that they set"
         )
     return content
 

@@ -32,7 +32,7 @@ def check_requirements(
     """
     _check_rows(fitted_on, judged_on, evaluate_from)
     _check_values(schema, fitted_on, judged_on)
-    _check_classes(schema, fitted_on, judged_on, evaluate_from)
+    _check_truths(schema, fitted_on, judged_on, evaluate_from)
     for attribute in fairness_attributes:
         _check_groups(attribute, judged_on)
 
@@ -41,8 +41,8 @@ def unjudged_classes(schema: ModelSchema, fitted_on: pd.DataFrame, judged_on: pd
     """Return sentences that name the classes of which the evaluation says nothing, or only bad; none if all is well."""
     fitted, judged = set(fitted_on[LABEL]), set(judged_on[LABEL])
     lacking = {
-        "the evaluated rows": [name for name in schema.classes if name not in judged],
-        "the rows before the evaluation, so never predicted there": [n for n in schema.classes if n not in fitted],
+        "the evaluated rows": [name for name in schema.task.truths if name not in judged],
+        "the rows before the evaluation, so never predicted there": [n for n in schema.task.truths if n not in fitted],
     }
     return tuple(f"in none of {rows}: {_listed(names)}" for rows, names in lacking.items() if names)
 
@@ -63,11 +63,14 @@ def _check_values(schema: ModelSchema, *parts: pd.DataFrame) -> None:
         )
 
 
-def _check_classes(
+def _check_truths(
     schema: ModelSchema, fitted_on: pd.DataFrame, judged_on: pd.DataFrame, evaluate_from: datetime
 ) -> None:
+    """Raise TrainingDataError if a truth of the schema does not occur, of a task whose truths can be listed."""
+    if not schema.task.truths:
+        return
     known = set(fitted_on[LABEL]) | set(judged_on[LABEL])
-    if missing := [name for name in schema.classes if name not in known]:
+    if missing := [name for name in schema.task.truths if name not in known]:
         rows = len(fitted_on) + len(judged_on)
         raise TrainingDataError(
             f"none of the {rows} rows has the label {_listed(missing)}, so a version could never answer it; widen "

@@ -179,7 +179,7 @@ def load_trainer(module_name: str) -> Trainer:
     if not isinstance(module.SCHEMA, ModelSchema):
         raise InvalidInputError(
             f"SCHEMA of the trainer {module_name!r} is a {type(module.SCHEMA).__name__}; write "
-            "SCHEMA = ModelSchema(features=(Feature(name=..., kind=...), ...), classes=(...))"
+            "SCHEMA = ModelSchema(features=(Feature(name=..., kind=...), ...), task=Classification(classes=(...)))"
         )
     if hasattr(module, "fit"):
         _check_function(module, "fit", ("features", "labels"))

@@ -177,6 +177,7 @@ class Controller:
                 at=now,
                 shared=shared_causes(challenger, self._registry.list(model)),
                 classes=class_shares(challenger),
+                merit=challenger.task.merit,
             )
         except (EpochConflictError, AlreadyRunningError):
             return self._rollouts.active(model)

@@ -73,6 +73,8 @@ class Rollout:
     """The number of rows of a day that count as one in the comparison, as the challenger's evaluation shows it."""
     classes: Mapping[str, float] = field(default_factory=dict)
     """The shares of the classes among the labels that the challenger was trained on; 0 where they are not known."""
+    merit: str = "accuracy"
+    """The name of 1 - mean loss of the model's task, which labels compare."""
     paused_at: datetime | None = None
     """The beginning of the present pause."""
     paused_for: timedelta = timedelta()

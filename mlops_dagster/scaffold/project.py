@@ -107,7 +107,7 @@ class Project:
     def macro_f1_of_commonest(self) -> float:
         """The macro-F1 of always predicting the commonest class: the F1 of that class over the number of classes."""
         commonest = self.table.commonest_share
-        return 2 * commonest / (1 + commonest) / len(self.table.schema.classes)
+        return 2 * commonest / (1 + commonest) / len(self.table.schema.task.truths)
 
     @property
     def window_days(self) -> int:
@@ -179,7 +179,7 @@ def _request(table: Table) -> str:
 
 
 def _feedback(table: Table) -> str:
-    return _one_a_line({}, "labels", [{"prediction_id": "first", "label": table.schema.classes[0]}])
+    return _one_a_line({}, "labels", [{"prediction_id": "first", "label": table.schema.task.truths[0]}])
 
 
 def _one_a_line(head: Mapping[str, str], name: str, rows: Sequence[Mapping[str, object]]) -> str:

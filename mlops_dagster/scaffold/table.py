@@ -18,6 +18,7 @@ from mlops_dagster.frames import columns
 from mlops_dagster.names import check_feature_name
 from mlops_dagster.schema import Feature, ModelSchema
 from mlops_dagster.statistics import design_effect
+from mlops_dagster.tasks import Classification
 
 if TYPE_CHECKING:
     import pandas as pd
@@ -77,7 +78,7 @@ class Table:
 EXAMPLE: Final = Table(
     schema=ModelSchema(
         features=(Feature(name="amount", kind="numeric"), Feature(name="country", kind="categorical")),
-        classes=("fine", "fraud"),
+        task=Classification(classes=("fine", "fraud")),
     ),
     shares={"fine": 0.9, "fraud": 0.1},
     rows=300_000,
@@ -144,7 +145,7 @@ def describe(frame: pd.DataFrame, *, event_time: str, label: str) -> Table:
 
 def _schema(features: Sequence[Feature], classes: Sequence[str]) -> ModelSchema:
     try:
-        return ModelSchema(features=tuple(features), classes=tuple(classes))
+        return ModelSchema(features=tuple(features), task=Classification(classes=tuple(classes)))
     except ValidationError as error:
         raise InvalidInputError(f"no model can be made of the table: {fields_of(error)}") from error
 

@@ -2,6 +2,7 @@
 
 from collections.abc import Mapping
 from dataclasses import dataclass
+from itertools import chain
 from typing import TYPE_CHECKING, cast
 
 from mlops_dagster.errors import InvalidInputError, ModelFailedError
@@ -13,23 +14,27 @@ if TYPE_CHECKING:
     from mlops_dagster.stores import Stores
 
 TOLERANCE = 1e-6
-"""The largest difference of scores and probabilities that counts as the same: the row was scored in a batch, and
+"""The largest difference of scores and tensors that counts as the same: the row was scored in a batch, and
 single precision adds up differently in a batch of another size."""
 
 
 @dataclass(frozen=True, slots=True)
 class ReplayedAnswer:
-    """A version's answer to a row, or the `error` in its place; `probabilities` are by class, None if not logged."""
+    """A version's answer to a row, or the `error` in its place.
+
+    `tensors` are the outputs that are given on request, such as probabilities by class, by name: those that were logged
+    or, of the row scored now, all.
+    """
 
     label: str | None
     score: float | None
-    probabilities: list[float] | None
+    tensors: Mapping[str, list[float]]
     error: str | None
 
 
 @dataclass(frozen=True, slots=True)
 class Replay:
-    """One row of the log, and the same row scored now; `same`: equal label, score, and probabilities where logged."""
+    """One row of the log, and the same row scored now; `same`: equal label, score, and tensors where logged."""
 
     prediction_id: str
     model: str
@@ -61,7 +66,7 @@ def replay(stores: "Stores", prediction_id: str, model: str | None = None) -> Re
     logged = ReplayedAnswer(
         cast("str | None", row["prediction"]),
         cast("float | None", row["score"]),
-        cast("list[float] | None", row["probabilities"]),
+        _logged_tensors(row, loaded),
         cast("str | None", row["error"]),
     )
     again = _answer(loaded, features)
@@ -72,16 +77,26 @@ def _answer(loaded: LoadedModel, features: Mapping[str, Value]) -> ReplayedAnswe
     try:
         scores = loaded.predict({name: [value] for name, value in features.items()})
     except ModelFailedError as error:
-        return ReplayedAnswer(None, None, None, error.message)
-    return ReplayedAnswer(scores.labels[0], scores.scores[0], scores.probabilities[0], None)
+        return ReplayedAnswer(None, None, {}, error.message)
+    tensors = {name: scores.tensors[name][0] for name in _on_request(loaded)}
+    return ReplayedAnswer(scores.labels[0], scores.scores[0], tensors, None)
+
+
+def _logged_tensors(row: Mapping[str, object], loaded: LoadedModel) -> dict[str, list[float]]:
+    logged = {name: row.get(name) for name in _on_request(loaded)}
+    return {name: cast("list[float]", values) for name, values in logged.items() if values is not None}
+
+
+def _on_request(loaded: LoadedModel) -> list[str]:
+    return [each.name for each in loaded.schema.task.outputs if each.on_request]
 
 
 def _same(logged: ReplayedAnswer, again: ReplayedAnswer) -> bool:
     """Return whether two answers are the same; two failures are, as the text of an error depends on the batch."""
     if logged.label is None or again.label is None:
         return logged.label == again.label
-    before = [logged.score, *(logged.probabilities or ())]
-    after = [again.score, *((again.probabilities or ()) if logged.probabilities is not None else ())]
+    before = [logged.score, *chain.from_iterable(logged.tensors.values())]
+    after = [again.score, *chain.from_iterable(again.tensors[name] for name in logged.tensors)]
     return (
         logged.label == again.label
         and len(before) == len(after)

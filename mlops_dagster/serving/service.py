@@ -13,7 +13,7 @@ from mlops_dagster.serving.deployed.deployments import REFRESH_SECONDS, Deployme
 from mlops_dagster.serving.deployed.fuse import Fuse
 from mlops_dagster.serving.deployed.loader import Loader
 from mlops_dagster.serving.deployed.registry_cache import RegistryCache
-from mlops_dagster.serving.plane.known_classes import KnownClasses
+from mlops_dagster.serving.plane.known_tasks import KnownTasks
 from mlops_dagster.serving.plane.plane import DataPlane
 from mlops_dagster.serving.plane.scoring import Scorer
 from mlops_dagster.serving.processes.at_work import Marks
@@ -60,8 +60,8 @@ class Service:
         self.deployments = Deployments(self.process, stores, last_known, self.loader, self.telemetry)
         self.fuse = Fuse(stores, self.deployments, clock, self.telemetry)
         self._scorer = Scorer(self.process, stores.spool, self.telemetry, self.tracing, settings.predict_timeout)
-        classes = KnownClasses(last_known)
-        self.plane = DataPlane(self.process, stores, self.deployments, classes, self._scorer, self.telemetry)
+        tasks = KnownTasks(last_known)
+        self.plane = DataPlane(self.process, stores, self.deployments, tasks, self._scorer, self.telemetry)
         self._housekeeping = Shipper(stores, last_known, self.telemetry)
         self._work = [
             PeriodicTask("deployments", REFRESH_SECONDS, self.deployments.refresh, self.telemetry),

@@ -24,6 +24,7 @@ from mlops_dagster.registry import (
 from mlops_dagster.schema import Feature, ModelSchema
 from mlops_dagster.settings import Settings
 from mlops_dagster.statistics import CategoricalBins, Histogram
+from mlops_dagster.tasks import Classification
 from tests.support.program import MLOPS, START, Mlops
 from tests.support.servable import elsewhere
 
@@ -133,6 +134,6 @@ def schemas() -> tuple[ModelSchema, ModelSchema]:
     country = Feature(name="country", kind="categorical")
     strict = Feature(name="country", kind="categorical", nullable=False)
     return (
-        ModelSchema(features=(age, country), classes=("stays", "leaves")),
-        ModelSchema(features=(strict, income), classes=("stays", "leaves")),
+        ModelSchema(features=(age, country), task=Classification(classes=("stays", "leaves"))),
+        ModelSchema(features=(strict, income), task=Classification(classes=("stays", "leaves"))),
     )

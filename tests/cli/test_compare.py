@@ -32,7 +32,7 @@ def test_metrics_are_of_common_slices_the_largest_difference_first(pair: ModelRe
     differences = [(each.slice, round(each.difference, 9)) for each in found.metrics if each.metric == "accuracy"]
     assert differences == [("overall", 0.02), ("FR", -0.1), ("ES", 0.07), ("DE", -0.05)]
     assert {(each.first_rows, each.second_rows) for each in found.metrics} == {(500, 500)}
-    assert found.schema == SchemaChange(("income",), ("age",), ("country",), classes_differ=False)
+    assert found.schema == SchemaChange(("income",), ("age",), ("country",), task_differs=False)
     assert found.lineage == {"commit": ("a", "b"), "run": (None, "7")}
 
 

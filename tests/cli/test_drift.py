@@ -17,11 +17,12 @@ from mlops_dagster.rollout import RolloutPolicy
 from mlops_dagster.schema import Feature, ModelSchema
 from mlops_dagster.statistics import Histogram, psi_from_counts
 from mlops_dagster.stores import Stores
+from mlops_dagster.tasks import Classification
 from tests.support.predictions.records import a_record
 
 SCHEMA = ModelSchema(
     features=(Feature(name="amount", kind="numeric"), Feature(name="country", kind="categorical")),
-    classes=("stays", "leaves"),
+    task=Classification(classes=("stays", "leaves")),
 )
 MARCH = datetime(2026, 3, 1, tzinfo=UTC)
 DAY = timedelta(days=1)
@@ -164,7 +165,7 @@ def test_versions_of_other_bins_have_nothing_in_common(counted: Stores, add, mlo
 def test_a_time_in_which_a_schema_changed_is_compared_in_what_adds_up(counted: Stores, add, mlops) -> None:
     """3.0.0 has other bins for the amount, no country and an age; nobody is missing a country for that."""
     features = tuple(Feature(name=name, kind="numeric") for name in ("amount", "age"))
-    schema = ModelSchema(features=features, classes=SCHEMA.classes)
+    schema = ModelSchema(features=features, task=SCHEMA.task)
     rows = frame(0, seed=9).assign(age=np.arange(4000.0))
     other = make_baseline(rows, schema, scores=np.full(500, 0.3), labels=["stays"] * 4000)
     add("3.0.0", schema=schema, baseline=other)
@@ -255,7 +256,7 @@ def test_what_was_not_there_then_is_left_out_of_a_recount_and_is_not_missing(cou
     rows = frame(0).assign(country=1.0, age=np.arange(4000.0))
     kinds = {"amount": "numeric", "country": "numeric", "age": "numeric"}
     features = tuple(Feature(name=name, kind=kind) for name, kind in kinds.items())
-    schema = ModelSchema(features=features, classes=("stays", "leaves"))
+    schema = ModelSchema(features=features, task=Classification(classes=("stays", "leaves")))
     add("2.1.0", schema=schema, baseline=make_baseline(rows, schema, scores=[0.3] * 500, labels=["stays"] * 4000))
     counted.log.ship(counted.spool)
     asked = ("drift", "churn", "--reference", "2.1.0@training", "--rows", "--json", "--current")

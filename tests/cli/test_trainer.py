@@ -11,7 +11,8 @@ TRAINER = """
 import numpy as np, pandas as pd
 from sklearn.linear_model import LogisticRegression
 from mlops_dagster.schema import Feature, ModelSchema
-SCHEMA = ModelSchema(features=(Feature(name="amount", kind="numeric"),), classes=(0, 1))
+from mlops_dagster.tasks import Classification
+SCHEMA = ModelSchema(features=(Feature(name="amount", kind="numeric"),), task=Classification(classes=(0, 1)))
 def training_set(start, end):
     late = np.random.default_rng(0).random(3000) < 0.3
     times = pd.date_range(start, end, 3001, inclusive="left", tz="UTC")

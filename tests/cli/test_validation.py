@@ -7,9 +7,12 @@ from mlops_dagster.monitoring import ValidationPolicy, suite_for
 from mlops_dagster.monitoring.validation.suites import read_suite, suite_to_json
 from mlops_dagster.registry import Baseline, ModelRegistry, ModelVersion
 from mlops_dagster.schema import Feature, ModelSchema
+from mlops_dagster.tasks import Classification
 from tests.support.program import Mlops
 
-SCHEMA = ModelSchema(features=(Feature(name="country", kind="categorical"),), classes=("stays", "leaves"))
+SCHEMA = ModelSchema(
+    features=(Feature(name="country", kind="categorical"),), task=Classification(classes=("stays", "leaves"))
+)
 
 
 def test_the_suite_of_the_champion_is_written_to_be_read_again(

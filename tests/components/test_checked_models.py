@@ -16,11 +16,13 @@ from mlops_dagster.errors import InvalidInputError
 from mlops_dagster.monitoring import make_baseline
 from mlops_dagster.schema import Feature, ModelSchema
 from mlops_dagster.stores import Stores
+from mlops_dagster.tasks import Classification
 
 TRAINER = """
 from sklearn.linear_model import LogisticRegression
 from mlops_dagster.schema import Feature, ModelSchema
-SCHEMA = ModelSchema(features=(Feature(name="amount", kind="numeric"),), classes=(0, 1))
+from mlops_dagster.tasks import Classification
+SCHEMA = ModelSchema(features=(Feature(name="amount", kind="numeric"),), task=Classification(classes=(0, 1)))
 def training_set(start, end): ...
 def estimator(): return LogisticRegression()
 """
@@ -98,7 +100,7 @@ def test_without_its_traffic_a_model_is_told_under_which_rate_its_rollout_proves
 def test_a_suite_that_what_the_champion_was_trained_on_would_fail_is_no_suite_for_its_hours(
     load: Load, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    schema = ModelSchema(features=(Feature(name="amount", kind="numeric"),), classes=(0, 1))
+    schema = ModelSchema(features=(Feature(name="amount", kind="numeric"),), task=Classification(classes=(0, 1)))
     amounts = pd.DataFrame({"amount": [float(row % 100) if row % 10 else None for row in range(5000)]})
     baseline = make_baseline(amounts, schema, scores=[0.5] * 5000, labels=["0", "1"] * 2500)
     champion = SimpleNamespace(version="1.2.0", schema=schema, baseline=baseline)

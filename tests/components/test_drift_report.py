@@ -22,13 +22,13 @@ from mlops_dagster.monitoring import (
     Harm,
     PerformanceReport,
 )
-from mlops_dagster.monitoring.baseline.fit import SCORE_BINS
 from mlops_dagster.monitoring.concept.outcomes import Answers
 from mlops_dagster.predictions import PredictionLog, Spool
 from mlops_dagster.registry import Baseline, Stage
 from mlops_dagster.settings import Settings
 from mlops_dagster.statistics import CategoricalBins, Histogram, NumericBins
 from mlops_dagster.stores import Stores
+from mlops_dagster.tasks.classification import SCORE_BINS
 from tests.monitoring.test_evidently_reports import exact_numbers
 from tests.support.predictions.records import a_record
 

@@ -14,6 +14,7 @@ from mlops_dagster.retraining.candidate import Candidate
 from mlops_dagster.retraining.trainer import TrainingSet
 from mlops_dagster.schema import Feature, ModelSchema
 from mlops_dagster.statistics import CategoricalBins, Histogram
+from mlops_dagster.tasks import Classification
 from tests.support.servable import elsewhere
 
 AT = datetime(2026, 1, 1, tzinfo=UTC)
@@ -29,7 +30,9 @@ LABELS = Histogram.of(CategoricalBins(("no", "yes")), ["yes"])
 def candidate(content: bytes) -> Candidate:
     return Candidate(
         artifact=content,
-        schema=ModelSchema(features=(Feature(name="a", kind="categorical"),), classes=("no", "yes")),
+        schema=ModelSchema(
+            features=(Feature(name="a", kind="categorical"),), task=Classification(classes=("no", "yes"))
+        ),
         metrics={"accuracy": 0.5},
         evaluation=(),
         fairness=(FairnessAudit(attribute="a", groups={}, max_gap=0.0),),

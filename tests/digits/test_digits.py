@@ -81,7 +81,7 @@ def test_its_first_version_passes_the_gates_with_ten_classes_and_an_attribute_th
     assert stores.registry.closed_gates(version) == ()
     assert version.schema is not None
     assert version.card is not None
-    assert version.schema.classes == tuple("0123456789")
+    assert version.schema.task.truths == tuple("0123456789")
     assert "ink" not in version.schema.names
     (audited,) = version.card.fairness
     assert set(audited.groups) == {"pale", "bold"}
@@ -123,7 +123,7 @@ def test_the_stream_is_that_of_its_seed() -> None:
     delays = [sheet.label_after for sheet in sheets]
     assert low <= min(delays) < low + 0.5
     assert high - 0.5 < max(delays) <= high
-    assert {sheet.digit for sheet in sheets} == set(trainer.SCHEMA.classes)
+    assert {sheet.digit for sheet in sheets} == set(trainer.SCHEMA.task.truths)
 
 
 def test_the_traffic_is_of_images_that_nobody_trained_on() -> None:

@@ -64,7 +64,7 @@ def test_it_is_taken_and_answers_the_same_once_it_is_loaded(name: str, tmp_path:
         loaded: Any = estimators.load(tmp_path / "model")
     unseen = rows(100, seed=1)[COLUMNS]
     before: Any = fitted.estimator
-    assert set(loaded.classes_) == set(SCHEMA.classes)
+    assert set(loaded.classes_) == set(SCHEMA.task.truths)
     np.testing.assert_allclose(loaded.predict_proba(unseen), before.predict_proba(unseen), atol=AGREES_TO)
     assert np.ravel(loaded.predict(unseen)).tolist() == np.ravel(before.predict(unseen)).tolist()
 

@@ -69,7 +69,7 @@ def test_a_training_set_knows_no_more_than_was_known() -> None:
     start, end = day(1), day(2, 15)
     rows = flights.training_set(start, end)
     assert list(rows.columns) == [*flights.SCHEMA.names, "label", "event_time"]
-    assert rows["label"].isin(flights.SCHEMA.classes).all()
+    assert rows["label"].isin(flights.SCHEMA.task.truths).all()
     assert rows["event_time"].min() >= start
     traffic = flights.recorded_traffic(start, end)
     in_the_air = traffic["known_at"] > end

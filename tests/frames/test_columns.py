@@ -18,6 +18,7 @@ from mlops_dagster.errors import InvalidInputError
 from mlops_dagster.frames import columns
 from mlops_dagster.frames.conform import LABEL, TIME, conform
 from mlops_dagster.schema import Feature, ModelSchema
+from mlops_dagster.tasks import Classification
 
 Column: TypeAlias = tuple[pd.Series, list[Any] | None]
 """A column, and its values as the rule has them; None if there is no rule for them."""
@@ -182,7 +183,8 @@ def test_categories_that_are_one_category_become_one() -> None:
 
 
 SCHEMA = ModelSchema(
-    features=(Feature(name="0", kind="numeric"), Feature(name="gate", kind="categorical")), classes=("a", "b")
+    features=(Feature(name="0", kind="numeric"), Feature(name="gate", kind="categorical")),
+    task=Classification(classes=("a", "b")),
 )
 
 

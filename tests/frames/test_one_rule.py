@@ -17,6 +17,7 @@ from mlops_dagster.schema import Feature, ModelSchema
 from mlops_dagster.serving.deployed.loaded_model import take_features
 from mlops_dagster.serving.http.app import read_labels
 from mlops_dagster.serving.protocol.infer import Column
+from mlops_dagster.tasks import UNKNOWN_CLASSES, Classification
 
 X = Feature(name="x", kind="numeric")
 
@@ -34,8 +35,8 @@ X = Feature(name="x", kind="numeric")
     ],
 )
 def test_a_class_has_one_name_everywhere(classes: Any, names: tuple[str, str]) -> None:
-    schema = ModelSchema(features=(X,), classes=classes)
-    assert schema.classes == names
+    schema = ModelSchema(features=(X,), task=Classification(classes=classes))
+    assert schema.task.truths == names
     frame = pd.DataFrame({"x": [-1.0, 1.0] * 20})
     labels = np.array([*classes] * 20)
     answers = Scorer("1.0.0", schema, LogisticRegression().fit(frame, labels)).score(frame)
@@ -43,29 +44,30 @@ def test_a_class_has_one_name_everywhere(classes: Any, names: tuple[str, str]) -
     assert evaluate("overall", labels, answers.labels).metrics["accuracy"] == 1.0
     assert make_baseline(frame, schema, scores=answers.scores, labels=labels).label.counts.tolist() == [0, 20, 20, 0]
     sent = [{"prediction_id": "a", "label": each} for each in np.asarray(classes).tolist()]
-    assert [label for _, label, _ in read_labels({"labels": sent}, 10)] == [*names]
+    assert [schema.task.read_truth(label) for _, label, _ in read_labels({"labels": sent}, 10)] == [*names]
 
 
 @pytest.mark.parametrize("classes", [{"a", "b"}, "ab", ("a", 0.5), ("a", None), (1, "1"), (1, 1.0)])
 def test_classes_without_names_or_order_are_refused(classes: Any) -> None:
     with pytest.raises(ValidationError, match="classes"):
-        ModelSchema(features=(X,), classes=classes)
+        ModelSchema(features=(X,), task=Classification(classes=classes))
 
 
 def test_an_estimator_of_fractions_is_refused_by_name() -> None:
     fitted = LogisticRegression().fit([[0.0], [1.0]], ["a", "b"])
     fitted.classes_ = np.array([0.5, 1.5])
     with pytest.raises(ModelFailedError, match=r"0\.5 is a float, and a class, label or category is a text"):
-        Scorer("1.0.0", ModelSchema(features=(X,), classes=("a", "b")), fitted)
+        Scorer("1.0.0", ModelSchema(features=(X,), task=Classification(classes=("a", "b"))), fitted)
 
 
 @pytest.mark.parametrize("label", [None, "", " ", 0.5, [1], {}, json.loads("[" * 900 + "]" * 900)])
 def test_feedback_that_names_no_class_is_refused(label: object) -> None:
+    sent = {"labels": [{"prediction_id": "a", "label": label}]}
     with pytest.raises(InvalidInputError, match="label"):
-        read_labels({"labels": [{"prediction_id": "a", "label": label}]}, 10)
+        [UNKNOWN_CLASSES.read_truth(read) for _, read, _ in read_labels(sent, 10)]
 
 
-GATE = ModelSchema(features=(Feature(name="gate", kind="categorical"),), classes=("a", "b"))
+GATE = ModelSchema(features=(Feature(name="gate", kind="categorical"),), task=Classification(classes=("a", "b")))
 
 
 @pytest.mark.parametrize(

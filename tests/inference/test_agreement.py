@@ -128,7 +128,7 @@ def test_the_card_judges_the_labels_that_are_served(served: Served, name: str) -
     judged = pd.concat([frame().iloc[places].assign(label=truth)] * 30, ignore_index=True)
     judged["event_time"] = pd.date_range(MARCH, periods=len(judged), freq="h")
     model, schema = fitted()[name]
-    judged.loc[: len(schema.classes) - 1, "label"] = schema.classes  # rows to fit on, of each class one
+    judged.loc[: len(schema.task.truths) - 1, "label"] = schema.task.truths  # rows to fit on, of each class one
     trainer = SimpleNamespace(SCHEMA=schema, fit=lambda _rows, _labels: model)
     evaluate_from = MARCH + timedelta(hours=len(judged) - 110)
     found = fit_candidate(trainer, judged, dataset="", evaluate_from=evaluate_from, fairness_attributes=[])  # type: ignore[arg-type]

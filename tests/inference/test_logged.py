@@ -2,25 +2,35 @@
 
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
+from types import SimpleNamespace
+from typing import Any
 
 import numpy as np
+import numpy.typing as npt
 import orjson
+import pandas as pd
 import pyarrow as pa
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from mlops_dagster.inference import column_of, features_frame, logged_value, text_column
-from mlops_dagster.monitoring import SCORE_BINS, day_of_answers, performance
+from mlops_dagster.inference import Rescorer, column_of, features_frame, logged_value, text_column
+from mlops_dagster.monitoring import day_of_answers, performance
 from mlops_dagster.monitoring.concept.outcomes import added_up
 from mlops_dagster.monitoring.drift.recount import count_rows
 from mlops_dagster.monitoring.pages.samples import sample_served
+from mlops_dagster.monitoring.validation.hourly import _read
 from mlops_dagster.predictions import PredictionLog, Spool
 from mlops_dagster.predictions.log import columns
 from mlops_dagster.predictions.records import encode_prediction
+from mlops_dagster.predictions.rollups.cells import FeatureCounter
+from mlops_dagster.predictions.rollups.recounting import _predictions
 from mlops_dagster.registry import Baseline
 from mlops_dagster.schema import Feature, ModelSchema
+from mlops_dagster.serving.replay import replay
 from mlops_dagster.statistics import CategoricalBins, Histogram, NumericBins
+from mlops_dagster.tasks import Classification
+from mlops_dagster.tasks.classification import SCORE_BINS
 from tests.support.predictions.records import a_record
 
 NUMBER, TEXT = Feature(name="gate", kind="numeric"), Feature(name="gate", kind="categorical")
@@ -98,8 +108,8 @@ def test_reports_read_the_column_of_the_kind(log: PredictionLog) -> None:
     ]
 
     found = {each.version: each for each in performance([rows], ["gate=B4", "gate=8.0"]).versions}
-    assert [(part.name, part.labelled, part.accuracy) for part in found["2.0.0"].slices] == [("gate=B4", 10, 0.0)]
-    assert [(part.name, part.labelled, part.accuracy) for part in found["1.0.0"].slices] == [("gate=8.0", 10, 1.0)]
+    assert [(part.name, part.labelled, part.merit) for part in found["2.0.0"].slices] == [("gate=B4", 10, 0.0)]
+    assert [(part.name, part.labelled, part.merit) for part in found["1.0.0"].slices] == [("gate=8.0", 10, 1.0)]
 
     counts = count_rows(log, model, *DAY, {"gate": bins, "score": SCORE_BINS}, lacking={"gate": ["1.0.0"]})
     assert counts["gate"].tolist() == [0, 10, 10, 0]
@@ -109,10 +119,59 @@ def test_reports_read_the_column_of_the_kind(log: PredictionLog) -> None:
     assert sample_served(log, model, [NUMBER], *DAY, most=40, seed=0).rows["gate"].sum() == 150.0
 
 
-def test_nulls_of_any_kind_are_one_null() -> None:
-    import pandas as pd
+class Gates:
+    """A classifier that says "ok" for the gates it knows, whatever their kind, and "late" for any other."""
 
-    schema = ModelSchema(features=(NUMBER.model_copy(update={"name": "x"}), TEXT), classes=("ok", "late"))
+    classes_ = np.array(["late", "ok"])
+
+    def __init__(self, *known: float | str) -> None:
+        self.known = known
+
+    def predict_proba(self, X: pd.DataFrame) -> npt.NDArray[np.float64]:  # noqa: N803  # scikit-learn's name
+        ok = X["gate"].isin(self.known).to_numpy(dtype=np.float64)
+        return np.column_stack([1 - ok, ok])
+
+
+@pytest.mark.parametrize(
+    ("feature", "known", "version", "features"),
+    [
+        (NUMBER, (7.0, 8.0), "1.0.0", [{"gate": 7.0}, {"gate": 8.0}]),
+        (TEXT, ("B4", "C1"), "2.0.0", [{"gate": "B4"}, {"gate": "C1"}]),
+    ],
+)
+def test_what_scores_rows_of_the_log_again_reads_the_column_of_the_kind(
+    log: PredictionLog, feature: Feature, known: tuple[Any, ...], version: str, features: list[dict[str, object]]
+) -> None:
+    """Rescoring for a comparison, the replay of one row, the batches of an hour, and the recount of rollups."""
+    schema, model = ModelSchema(features=(feature,), task=Classification(classes=("late", "ok"))), a_record(0).model
+    entry = SimpleNamespace(model=model, version=version, schema=schema)
+    registry = SimpleNamespace(load=lambda _version: Gates(*known), get=lambda _model, _version: entry)
+    rows = log.labelled(model, *DAY)
+    said = Rescorer(registry, entry).labels(rows)  # type: ignore[arg-type]  # as much of them as it needs
+    assert {name for name, label in zip(rows["version"].to_pylist(), said, strict=True) if label == "ok"} == {version}
+
+    found = [replay(SimpleNamespace(log=log, registry=registry), f"{version}-{row}", model) for row in (0, 1)]
+    assert ([each.features for each in found], {each.again.label for each in found}) == (features, {"ok"})
+
+    _, hours = _read(log, model, schema, *DAY)
+    values = [hours[DAY[0] + timedelta(hours=hour)]["gate"].dropna().unique().tolist() for hour in (1, 2)]
+    assert values[int(version[0]) - 1] == list(known)
+    assert values[2 - int(version[0])] == []
+
+    bins = NumericBins((7.5,)) if feature is NUMBER else CategoricalBins(("B4", "C1"))
+    with log.prediction_rows(model) as dataset:
+        (batch,) = dataset.to_table().combine_chunks().to_batches()
+    counter = FeatureCounter({"gate": bins})
+    for again in _predictions(model, batch, lambda _model, its: {"gate": bins} if its == version else None):
+        if again.prediction()["version"] == version:
+            counter.add(again.prediction(), 0)
+    assert next(counter.cells()).counts.tolist()[:3] == [0, 10, 10]
+
+
+def test_nulls_of_any_kind_are_one_null() -> None:
+    schema = ModelSchema(
+        features=(NUMBER.model_copy(update={"name": "x"}), TEXT), task=Classification(classes=("ok", "late"))
+    )
     for null in (None, np.nan, pd.NA, pd.NaT):
         frame = features_frame(schema, {"x": [1, null], "gate": ["a", null]})
         assert frame.dtypes.tolist() == [np.float64, np.object_]

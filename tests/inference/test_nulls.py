@@ -77,7 +77,7 @@ def test_imputers_of_either_null_are_each_given_theirs(of_b: Callable[[], object
 
 def test_a_column_that_an_imputer_drops_moves_the_others() -> None:
     features = (*SCHEMA.features[:1], Feature(name="gone", kind="categorical"), *SCHEMA.features[1:])
-    schema = ModelSchema(features=features, classes=SCHEMA.classes)
+    schema = ModelSchema(features=features, task=SCHEMA.task)
     frame = frame_with(None, np.nan)
     frame.insert(1, "gone", np.full(200, np.nan, dtype=object))
     drop = make_column_transformer((SimpleImputer(strategy="most_frequent"), ["gone", "b", "a"]))

@@ -65,9 +65,9 @@ def test_every_estimator_that_can_be_registered_is_asked_alike_by_all(name: str,
         label, probabilities = known
         assert not isinstance(answer, ModelFailedError), answer
         assert answer.labels == [label]
-        wanted = [probabilities[each] for each in schema.classes]
-        np.testing.assert_allclose(answer.probabilities[0], wanted, atol=1e-6)
-        asked = schema.classes[-1] if len(schema.classes) == 2 else label
+        wanted = [probabilities[each] for each in schema.task.truths]
+        np.testing.assert_allclose(answer.tensors["probabilities"][0], wanted, atol=1e-6)
+        asked = schema.task.truths[-1] if len(schema.task.truths) == 2 else label
         assert answer.scores == pytest.approx([probabilities[asked]], abs=1e-6)
 
 
@@ -121,7 +121,7 @@ def test_a_threshold_is_the_estimators_own() -> None:
     threshold = FixedThresholdClassifier(LogisticRegression(), threshold=0.1, pos_label="late")
     scored = Scorer("1.0.0", NUMBERS, threshold.fit(frame, np.where(late, "late", "ok"))).score(frame)
     recall = np.mean(np.array(scored.labels)[late] == "late")
-    by_argmax = np.mean(scored.probabilities[late, 1] > 0.5)
+    by_argmax = np.mean(scored.tensors["probabilities"][late, 1] > 0.5)
     assert (round(float(recall), 3), round(float(by_argmax), 3)) == (0.717, 0.168)
     assert [label == "late" for label in scored.labels] == (scored.scores >= 0.1).tolist()
 
@@ -174,11 +174,11 @@ def test_labels_that_are_no_class_fail() -> None:
 def test_an_estimator_that_lacks_a_class_can_be_judged_and_not_served() -> None:
     frame = rows(300, 4).fillna({"delay": 0.0})
     numbers = frame[["delay", "distance"]]
-    wider = NUMBERS.model_copy(update={"classes": THREE.classes})
+    wider = NUMBERS.model_copy(update={"task": THREE.task})
     line = LogisticRegression().fit(numbers, labels(frame, NUMBERS))
-    found, raw = Scorer("in evaluation", wider, line, some_classes=True).score(numbers), line.predict_proba(numbers)
+    found, raw = Scorer("in evaluation", wider, line, partial=True).score(numbers), line.predict_proba(numbers)
     assert found.labels == line.predict(numbers).tolist()
-    np.testing.assert_array_equal(found.probabilities, np.column_stack([raw[:, ::-1], np.zeros(300)]))
+    np.testing.assert_array_equal(found.tensors["probabilities"], np.column_stack([raw[:, ::-1], np.zeros(300)]))
     np.testing.assert_array_equal(found.scores, raw.max(axis=1))
     with pytest.raises(ModelFailedError, match="tells"):
         Scorer("1.0.0", wider, line)
@@ -204,7 +204,7 @@ def test_many_rows_are_scored_in_pieces_and_a_bad_one_is_counted_from_the_first(
     frame = rows(11, 3).assign(delay=np.linspace(0, 0.8, 11))
     scorer = Scorer("1.0.0", THREE, Sure())
     whole = scorer.score(frame)
-    monkeypatch.setattr("mlops_dagster.inference.scorer._PROBABILITIES_AT_ONCE", 4 * len(THREE.classes))
+    monkeypatch.setattr("mlops_dagster.tasks.probabilities._PROBABILITIES_AT_ONCE", 4 * len(THREE.task.truths))
     asked.clear()
     many = scorer.score_many(frame)
     assert max(asked) == 4

@@ -8,11 +8,12 @@ from sklearn.dummy import DummyClassifier
 from threadpoolctl import threadpool_limits
 
 from mlops_dagster.errors import ModelFailedError
-from mlops_dagster.inference.trial import answers_that_differ, trial_columns
+from mlops_dagster.inference.trial import trial_columns
 from mlops_dagster.registry import Baseline, estimators
 from mlops_dagster.schema import Feature, ModelSchema
 from mlops_dagster.serving.deployed.loaded_model import LoadedModel
 from mlops_dagster.statistics import CategoricalBins, Histogram, NumericBins
+from mlops_dagster.tasks.probabilities import ClassAnswers
 from tests.support.inference import cases
 from tests.support.inference.cases import NUMBERS, labels, registrable, rows
 
@@ -48,13 +49,15 @@ def test_no_case_is_taken_for_one_that_answers_at_random(name: str) -> None:
 def test_answers_differ_by_more_than_rounding() -> None:
     first = np.array([[0.5, 0.5], [0.5, 0.5], [0.1, 0.9], [np.nan, np.nan]])
     again = np.array([[0.5, 0.5], [0.5 + 1e-7, 0.5 - 1e-7], [0.2, 0.8], [0.1, 0.9]])
-    found = answers_that_differ(np.array([0, 0, 1, 0]), np.array([1, 1, 1, 1]), first, again)
-    assert found.tolist() == [True, False, True, False]
+    sound = np.ones(4, dtype=bool)
+    one = ClassAnswers(("a", "b"), np.array([0, 0, 1, 0]), first, sound)
+    other = ClassAnswers(("a", "b"), np.array([1, 1, 1, 1]), again, sound)
+    assert one.differ(other).tolist() == [True, False, True, False]
 
 
 def test_a_version_is_tried_on_rows_like_its_training_data() -> None:
     features = (*NUMBERS.features, Feature(name="carrier", kind="categorical", nullable=False))
-    schema = ModelSchema(features=features, classes=NUMBERS.classes)
+    schema = ModelSchema(features=features, task=NUMBERS.task)
     baseline = Baseline(
         {
             "delay": Histogram.of(NumericBins.fit([3.0, 4.0, 5.0]), [3.0, 4.0, 5.0] * 9),

@@ -8,7 +8,7 @@ import pandas as pd
 import pytest
 
 from mlops_dagster.clock import ReplayedClock
-from mlops_dagster.monitoring import SCORE_BINS, DriftPolicy, make_baseline
+from mlops_dagster.monitoring import DriftPolicy, make_baseline
 from mlops_dagster.monitoring.drift.coverage import Coverage
 from mlops_dagster.monitoring.drift.trailing import trailing_drift
 from mlops_dagster.predictions import PredictionRecord
@@ -17,11 +17,14 @@ from mlops_dagster.schema import Feature, ModelSchema
 from mlops_dagster.settings import Settings
 from mlops_dagster.statistics import Bins, NumericBins
 from mlops_dagster.stores import Stores
+from mlops_dagster.tasks import Classification
+from mlops_dagster.tasks.classification import SCORE_BINS
 from tests.support.predictions.records import a_record
 from tests.support.servable import constant
 
 SCHEMA = ModelSchema(
-    features=(Feature(name="hour", kind="numeric"), Feature(name="amount", kind="numeric")), classes=("a", "b")
+    features=(Feature(name="hour", kind="numeric"), Feature(name="amount", kind="numeric")),
+    task=Classification(classes=("a", "b")),
 )
 LIVE = datetime(2026, 3, 1, tzinfo=UTC)
 HOUR = timedelta(hours=1)

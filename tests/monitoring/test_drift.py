@@ -10,13 +10,15 @@ from pydantic import ValidationError
 from scipy import stats
 
 from mlops_dagster.errors import InvalidInputError
-from mlops_dagster.monitoring import SCORE_BINS, DriftPolicy, DriftReport, Verdict, drift, label_drift, make_baseline
+from mlops_dagster.monitoring import DriftPolicy, DriftReport, Verdict, drift, label_drift, make_baseline
 from mlops_dagster.monitoring.drift.coverage import WHOLE, Coverage
 from mlops_dagster.monitoring.drift.labels import histogram_of
 from mlops_dagster.registry.entities.baseline import Baseline
 from mlops_dagster.retraining.signals import DriftSignal
 from mlops_dagster.schema import Feature, ModelSchema
 from mlops_dagster.statistics import CategoricalBins, Counts, DesignEffect, Histogram, NumericBins
+from mlops_dagster.tasks import Classification
+from mlops_dagster.tasks.classification import SCORE_BINS
 
 LABELS = CategoricalBins(("on_time", "late"))
 DECILES = NumericBins(tuple(stats.norm.ppf(np.arange(1, 10) / 10)))
@@ -180,7 +182,9 @@ def test_scores_of_rare_events_are_told_apart() -> None:
 
 @pytest.mark.parametrize("values", [[0.5, 2] * 50, ["a", ("b",)] * 50])
 def test_a_categorical_feature_that_holds_what_has_no_text_is_refused(values: list[object]) -> None:
-    schema = ModelSchema(features=(Feature(name="plan", kind="categorical"),), classes=("no", "yes"))
+    schema = ModelSchema(
+        features=(Feature(name="plan", kind="categorical"),), task=Classification(classes=("no", "yes"))
+    )
     with pytest.raises(InvalidInputError, match=r"50 of 100 values of 'plan' are neither texts, whole numbers nor"):
         make_baseline(pd.DataFrame({"plan": values}), schema, scores=[0.5], labels=["no"] * 100)
 
@@ -274,8 +278,8 @@ def test_categories_that_are_not_told_apart_are_said(share: float, verdict: str,
     assert found["reasons"] == ({"merchant": said} if said else {})
 
 
-NUMBER = ModelSchema(features=(Feature(name="x", kind="numeric"),), classes=("a", "b"))
-WORD = ModelSchema(features=(Feature(name="x", kind="categorical"),), classes=("a", "b"))
+NUMBER = ModelSchema(features=(Feature(name="x", kind="numeric"),), task=Classification(classes=("a", "b")))
+WORD = ModelSchema(features=(Feature(name="x", kind="categorical"),), task=Classification(classes=("a", "b")))
 
 
 def trained(values: np.ndarray, schema: ModelSchema, before: Baseline | None = None) -> Baseline:

@@ -9,11 +9,12 @@ import pyarrow as pa
 import pytest
 
 from mlops_dagster.errors import InvalidInputError
-from mlops_dagster.monitoring import SCORE_BINS, ConceptPolicy, calibrate, estimated_performance
+from mlops_dagster.monitoring import ConceptPolicy, calibrate, estimated_performance
 from mlops_dagster.monitoring.concept.estimated import estimate, places_of
 from mlops_dagster.registry.entities.baseline import Baseline
 from mlops_dagster.registry.entities.calibration import Calibration
 from mlops_dagster.statistics import CategoricalBins, Histogram
+from mlops_dagster.tasks.classification import SCORE_BINS
 
 Numbers = npt.NDArray[np.float64]
 

@@ -16,7 +16,7 @@ import pandas as pd
 import pytest
 
 from mlops_dagster.inference import feature_of
-from mlops_dagster.monitoring import SCORE_BINS, DriftPolicy, DriftReport, Verdict, drift
+from mlops_dagster.monitoring import DriftPolicy, DriftReport, Verdict, drift
 from mlops_dagster.monitoring.pages.evidently_reports import publish_report
 from mlops_dagster.monitoring.pages.samples import rows_like, sample_served
 from mlops_dagster.predictions import PredictionLog, PredictionRecord, Spool
@@ -24,6 +24,7 @@ from mlops_dagster.registry import Baseline, ModelVersion, Stage
 from mlops_dagster.schema import Feature
 from mlops_dagster.statistics import CategoricalBins, Histogram, NumericBins
 from mlops_dagster.storage.files import LocalFiles, open_files
+from mlops_dagster.tasks.classification import SCORE_BINS
 from tests.support.predictions.records import a_record
 from tests.support.weed import client
 

@@ -12,8 +12,9 @@ from mlops_dagster.monitoring import DriftPolicy, FeatureDrift, Verdict, drift, 
 from mlops_dagster.registry import Baseline
 from mlops_dagster.schema import Feature, ModelSchema
 from mlops_dagster.statistics import DesignEffect, psi_noise, psi_of_groups
+from mlops_dagster.tasks import Classification
 
-SCHEMA = ModelSchema(features=(Feature(name="x", kind="numeric"),), classes=("no", "yes"))
+SCHEMA = ModelSchema(features=(Feature(name="x", kind="numeric"),), task=Classification(classes=("no", "yes")))
 
 
 def in_days(

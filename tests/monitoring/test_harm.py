@@ -29,6 +29,7 @@ from mlops_dagster.registry import Baseline
 from mlops_dagster.registry.entities.baseline import StoredBaseline
 from mlops_dagster.schema import Feature, ModelSchema
 from mlops_dagster.statistics import beside_design_effect, rate_design_effect
+from mlops_dagster.tasks import Classification
 
 Floats = npt.NDArray[np.float64]
 Rates = Callable[[Floats], Floats]
@@ -45,7 +46,7 @@ def trained(columns: Columns, wrong: npt.NDArray[np.bool_], days: int = 14) -> B
     features = tuple(
         Feature(name=name, kind="categorical" if frame[name].dtype == object else "numeric") for name in columns
     )
-    schema = ModelSchema(features=features, classes=("late", "ok"))
+    schema = ModelSchema(features=features, task=Classification(classes=("late", "ok")))
     labels = ["ok"] * len(frame)
     baseline = make_baseline(frame, schema, scores=[0.5], labels=labels, times=frame["event_time"])
     return with_evaluation(baseline, frame, wrong, {})
@@ -214,7 +215,7 @@ def test_what_the_evaluation_adds_to_a_baseline() -> None:
             "event_time": [MARCH + timedelta(hours=hours) for hours in (22, 0, 1, 33, 33, 33)],
         }
     )
-    schema = ModelSchema(features=(Feature(name="x", kind="numeric"),), classes=("late", "ok"))
+    schema = ModelSchema(features=(Feature(name="x", kind="numeric"),), task=Classification(classes=("late", "ok")))
     plain = make_baseline(frame, schema, scores=[0.5], labels=["ok"] * 6)
     wrong = np.array([True, False, True, True, False, False])
     full = with_evaluation(plain, frame, wrong, {"x=5": np.array([2, 4, 5]), "day=1": np.array([0, 1])})

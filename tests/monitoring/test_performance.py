@@ -4,6 +4,7 @@ import pyarrow as pa
 import pytest
 
 from mlops_dagster.monitoring import performance
+from mlops_dagster.tasks import Classification
 
 
 def test_each_version_in_each_role_has_its_figures() -> None:
@@ -25,11 +26,16 @@ def test_each_version_in_each_role_has_its_figures() -> None:
     champion, canary, paired = report.versions
     assert (champion.version, champion.role, champion.requests, champion.errors) == ("1.0.0", "champion", 10, 1)
     assert champion.error_rate == 0.1
-    assert (champion.labelled, champion.accuracy, champion.micro_f1) == (8, 0.75, 0.75)
-    assert champion.macro_f1 == pytest.approx((12 / 14 + 0) / 2)
+    assert (champion.labelled, champion.value("accuracy"), champion.value("micro_f1")) == (8, 0.75, 0.75)
+    assert champion.value("macro_f1") == pytest.approx((12 / 14 + 0) / 2)
     assert champion.p50_ms == 10.0
     assert champion.p99_ms == pytest.approx(400 - 0.09 * 370)  # between the two slowest
-    assert (canary.role, canary.accuracy, paired.role, paired.accuracy) == ("canary", 1.0, "paired", 1.0)
+    assert (canary.role, canary.value("accuracy"), paired.role, paired.value("accuracy")) == (
+        "canary",
+        1.0,
+        "paired",
+        1.0,
+    )
     assert report.rows == 17
     assert report.metadata()["labelled"] == 15
     assert report.headline() == {
@@ -57,19 +63,19 @@ def test_a_label_that_is_no_class_of_the_version_is_a_wrong_answer_and_no_class(
     columns = {"version": ["1"] * 100, "role": ["champion"] * 100, "status": ["ok"] * 100, "latency_ms": [1.0] * 100}
     answers = ["late"] * 49 + ["on_time"] * 49 + ["late"] * 2
     table = pa.table({**columns, "prediction": answers, "label": truths})
-    (found,) = performance([table], classes={"1": ("late", "on_time")}).versions
-    assert (found.accuracy, found.macro_f1) == (0.98, pytest.approx((98 / 100 + 1) / 2))
-    assert found.macro_f1_interval is not None
-    assert found.macro_f1_interval[0] > 0.9
+    (found,) = performance([table], tasks={"1": Classification(classes=("late", "on_time"))}).versions
+    assert (found.value("accuracy"), found.value("macro_f1")) == (0.98, pytest.approx((98 / 100 + 1) / 2))
+    assert found.measures["macro_f1"].interval is not None
+    assert found.measures["macro_f1"].interval[0] > 0.9
     (unknown,) = performance([table]).versions
-    assert unknown.macro_f1 == pytest.approx((98 / 100 + 1 + 0) / 3)
+    assert unknown.value("macro_f1") == pytest.approx((98 / 100 + 1 + 0) / 3)
 
 
 def test_without_labels_there_is_no_accuracy_and_without_rows_no_version() -> None:
     columns = {"version": ["1"], "role": ["champion"], "status": ["ok"], "prediction": ["late"], "latency_ms": [1.0]}
     table = pa.table({**columns, "label": pa.nulls(1, pa.string())})
     (only,) = performance([table]).versions
-    assert (only.labelled, only.accuracy, only.macro_f1) == (0, None, None)
+    assert (only.labelled, only.value("accuracy"), only.value("macro_f1")) == (0, None, None)
     assert "accuracy" not in performance([table]).headline()
     (row,) = performance([table]).table()
     assert (row["labelled"], row["accuracy"], row["macro-F1"]) == (0, "-", "-")
@@ -90,14 +96,14 @@ def test_slices_and_intervals_are_of_the_labelled_rows() -> None:
         }
     )
     (found,) = performance([rows[:3], rows[3:]], ["carrier=AA", "carrier=UA", "carrier=HA", "unheard=of"]).versions
-    assert [(part.name, part.labelled, part.accuracy) for part in found.slices] == [
+    assert [(part.name, part.labelled, part.merit) for part in found.slices] == [
         ("carrier=AA", 8, 1.0),
         ("carrier=UA", 3, 1 / 3),
     ]
     # Wilson's interval of 9 out of 11 and of 1 out of 3, by statsmodels' proportion_confint(method="wilson")
-    assert found.accuracy_interval == pytest.approx((0.5230, 0.9486), abs=1e-4)
+    assert found.measures["accuracy"].interval == pytest.approx((0.5230, 0.9486), abs=1e-4)
     assert found.slices[1].interval == pytest.approx((0.0615, 0.7923), abs=1e-4)
     worst = performance([rows[:3], rows[3:]], ["carrier=UA"]).slice_table()[0]
     assert (worst["slice"], worst["labelled"], worst["accuracy"]) == ("carrier=UA", 3, "0.333 (0.061–0.792)")
-    assert found.macro_f1_interval is not None
-    assert found.macro_f1_interval[0] < found.macro_f1 < found.macro_f1_interval[1]  # type: ignore[operator]
+    assert found.measures["macro_f1"].interval is not None
+    assert found.measures["macro_f1"].interval[0] < found.value("macro_f1") < found.measures["macro_f1"].interval[1]  # type: ignore[operator]

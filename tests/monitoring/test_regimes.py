@@ -16,9 +16,11 @@ from mlops_dagster.registry.cards.html import to_html
 from mlops_dagster.registry.entities.baseline import Baseline, StoredBaseline
 from mlops_dagster.schema import Feature, ModelSchema
 from mlops_dagster.statistics import INDEPENDENT
+from mlops_dagster.tasks import Classification
 
 SCHEMA = ModelSchema(
-    features=(Feature(name="x", kind="numeric"), Feature(name="y", kind="numeric")), classes=("a", "b")
+    features=(Feature(name="x", kind="numeric"), Feature(name="y", kind="numeric")),
+    task=Classification(classes=("a", "b")),
 )
 DAYS, ROWS, CHANGED = 40, 50, 24
 START = pd.Timestamp("2013-03-01", tz="UTC")

@@ -284,8 +284,9 @@ def test_a_suite_that_can_never_be_used_stops_the_code_location(tmp_path: Path) 
     for folder in (project, project / "defs"):
         (folder / "__init__.py").touch()
     (project / "trainer.py").write_text(
-        "from mlops_dagster.schema import Feature, ModelSchema\n"
-        "SCHEMA = ModelSchema(features=(Feature(name='a', kind='categorical'),), classes=('x', 'y'))\n"
+        "from mlops_dagster.schema import Feature, ModelSchema\nfrom mlops_dagster.tasks import Classification\n"
+        "TASK = Classification(classes=('x', 'y'))\n"
+        "SCHEMA = ModelSchema(features=(Feature(name='a', kind='categorical'),), task=TASK)\n"
         "def training_set(start, end): ...\ndef estimator(): ...\n"
     )
     (model / "defs.yaml").write_text(
@@ -406,7 +407,7 @@ def test_what_great_expectations_writes_beside_it_is_read(edited: Callable[..., 
 def test_a_suite_for_another_schema_is_refused(derived: str, tmp_path: Path) -> None:
     file = tmp_path / "suite.json"
     file.write_text(derived)
-    other = ModelSchema(features=SCHEMA.features[:1], classes=SCHEMA.classes)
+    other = ModelSchema(features=SCHEMA.features[:1], task=SCHEMA.task)
     with pytest.raises(InvalidSuiteError, match=r"suite.json: .* asks for the column 'temp'; there are delay, label"):
         read_suite(file, other)
 

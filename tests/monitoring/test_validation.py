@@ -30,6 +30,7 @@ from mlops_dagster.registry.entities.baseline import Baseline
 from mlops_dagster.schema import Feature, ModelSchema
 from mlops_dagster.statistics import DesignEffect, Histogram, NumericBins, most_by_chance
 from mlops_dagster.storage.files import open_files
+from mlops_dagster.tasks import Classification
 
 SCHEMA = ModelSchema(
     features=(
@@ -37,7 +38,7 @@ SCHEMA = ModelSchema(
         Feature(name="temp", kind="numeric"),
         Feature(name="origin", kind="categorical", nullable=False),
     ),
-    classes=("on_time", "late"),
+    task=Classification(classes=("on_time", "late")),
 )
 
 
@@ -288,7 +289,8 @@ def test_a_range_is_as_wide_as_what_is_known_allows(values: list[float], expecte
 def test_what_was_null_in_training_may_be_null_and_little_more() -> None:
     """Golden: 30 % of the training rows lack `tip`, so 35 % may; none lacked `fare`, so 5 % may."""
     schema = ModelSchema(
-        features=(Feature(name="tip", kind="numeric"), Feature(name="fare", kind="numeric")), classes=("a", "b")
+        features=(Feature(name="tip", kind="numeric"), Feature(name="fare", kind="numeric")),
+        task=Classification(classes=("a", "b")),
     )
 
     def rows(tip: int, fare: int) -> pd.DataFrame:

@@ -79,8 +79,8 @@ def test_an_id_is_held_by_the_first_that_is_answered_and_a_label_is_evidence_for
     spool.append([record(0, request="by name", role="named", version="1.3.0")])
     result = spool.feedback([("p0", "late", None)], model="flights")
     assert result.hits == {
-        Hit("flights", "1.0.0", "champion", "late", correct=True): 1,
-        Hit("flights", "1.2.0", "shadow", "late", correct=True): 1,
+        Hit("flights", "1.0.0", "champion", "late", "late"): 1,
+        Hit("flights", "1.2.0", "shadow", "late", "late"): 1,
     }
     assert arms_of(spool) == [[("again", "1.0.0"), ("again", "1.2.0")]]
     assert spool.awaiting.repeated() == {"flights": 2}
@@ -99,9 +99,9 @@ def test_one_id_sent_to_two_models_is_two_predictions(spool: Spool, record: Make
     for number, model in enumerate(("fraud", "delivery")):
         spool.append([record(number, prediction_id="order-7", model=model)])
     assert spool.awaiting.repeated() == {}
-    for model, label, right in (("delivery", "late", True), ("fraud", "on_time", False)):
+    for model, label in (("delivery", "late"), ("fraud", "on_time")):
         result = spool.feedback([("order-7", label, None)], model=model)
-        assert result == FeedbackResult(1, 0, [], {Hit(model, "1.0.0", "champion", label, correct=right): 1})
+        assert result == FeedbackResult(1, 0, [], {Hit(model, "1.0.0", "champion", "late", label): 1})
     assert spool.feedback([("order-7", "late", march)], model="other") == FeedbackResult(0, 0, ["order-7"])
 
 

@@ -32,7 +32,7 @@ def test_every_column_comes_back(spool, log, record, march):
     spool.append(
         [
             record(0, features={"temp": 41.5, "carrier": "UA", "precip": None}, key="N1", row=3,
-                   probabilities=[0.25, 0.75], preprocess_ms=1.0, inference_ms=3.0, postprocess_ms=0.5,
+                   tensors={"probabilities": [0.25, 0.75]}, preprocess_ms=1.0, inference_ms=3.0, postprocess_ms=0.5,
                    trace_id="0af7651916cd43dd8448eb211c80319c", unit="p0's",
                    beside=Answered("1.1.0", "canary", "ok")),
             record(1, role="none", version="", status="rejected", error="no feature 'temp'", features={},

@@ -47,7 +47,7 @@ def test_what_was_appended_is_there_after_reopening(tmp_path, record):
         "process": "process-1",
         "row": 0,
         "raw": None,
-        "probabilities": None,
+        "tensors": None,
         "preprocess_ms": None,
         "inference_ms": None,
         "postprocess_ms": None,
@@ -139,14 +139,14 @@ def test_feedback_reaches_every_arm_that_scored_by_then_and_those_that_do_later(
         [("p0", "on_time", march), ("p1", "late", march), ("nowhere", "late", march)], model="flights"
     )
     hits = {
-        Hit("flights", "1.0.0", "champion", "on_time", correct=False): 1,
-        Hit("flights", "1.1.0", "shadow", "on_time", correct=True): 1,
+        Hit("flights", "1.0.0", "champion", "late", "on_time"): 1,
+        Hit("flights", "1.1.0", "shadow", "on_time", "on_time"): 1,
     }
     assert result == FeedbackResult(accepted=1, corrections=0, unknown=["p1", "nowhere"], hits=hits)
     spool.append([record(0, role="shadow", version="1.3.0", weight=0.0)])  # of it the rollups count the first label
     assert spool.feedback([("p0", "on_time", march)], model="flights") == FeedbackResult(1, 0, [], repeated=1)
     assert spool.feedback([("p0", "late", march), ("p2", "late", march)], model="flights") == FeedbackResult(
-        2, 1, [], {Hit("flights", "1.0.0", "champion", "late", correct=True): 1}
+        2, 1, [], {Hit("flights", "1.0.0", "champion", "late", "late"): 1}
     )
     assert spool.feedback([("p2", "late", march)], model="other") == FeedbackResult(0, 0, ["p2"])
 

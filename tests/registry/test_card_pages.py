@@ -10,6 +10,7 @@ from hypothesis import strategies as st
 from markdown_it import MarkdownIt
 from pydantic import ValidationError
 
+from mlops_dagster.documents.texts import printable
 from mlops_dagster.registry import (
     Baseline,
     FairnessAudit,
@@ -22,7 +23,6 @@ from mlops_dagster.registry import (
 )
 from mlops_dagster.registry.cards import Provable, ProvableDrift, ProvableFloor, ProvableLoss
 from mlops_dagster.registry.cards.densities import density
-from mlops_dagster.registry.cards.wording import printable
 from mlops_dagster.statistics import CategoricalBins, Histogram, NumericBins
 
 NASTY = "$x$ <script>alert(1)</script> | a\\|b `c` *d* [e](f) --!> &lt; ]]> \" ' \x00 <img src=//evil>"

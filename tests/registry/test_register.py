@@ -21,11 +21,14 @@ from mlops_dagster.registry import Baseline, ModelCard, ModelRegistry, Stage
 from mlops_dagster.registry.estimators import save
 from mlops_dagster.schema import Feature, ModelSchema
 from mlops_dagster.statistics import CategoricalBins, Histogram, NumericBins
+from mlops_dagster.tasks import Classification
 from tests.support.servable import constant
 
 
 def test_a_version_comes_back_with_everything(registry: ModelRegistry, tmp_path: Path, card: ModelCard, clock) -> None:
-    schema = ModelSchema(features=(Feature(name="hour", kind="numeric"),), classes=("on_time", "late"))
+    schema = ModelSchema(
+        features=(Feature(name="hour", kind="numeric"),), task=Classification(classes=("on_time", "late"))
+    )
     artifact = save(constant(schema), tmp_path / "model.skops")
     hour = Histogram.of(NumericBins(edges=(6.0, 12.0)), [1.0, 7.0, None])
     label = Histogram.of(CategoricalBins(categories=("on_time", "late")), ["late", None])

@@ -6,6 +6,7 @@ import pytest
 
 from mlops_dagster.rehearsal.releases.bad_release import BadRelease, Predict, choose_bad_releases
 from mlops_dagster.schema import Feature, ModelSchema
+from mlops_dagster.tasks import Classification
 
 SCHEMA = ModelSchema(
     features=(
@@ -14,7 +15,7 @@ SCHEMA = ModelSchema(
         Feature(name="shop", kind="categorical"),
         Feature(name="colour", kind="categorical"),
     ),
-    classes=("no", "yes"),
+    task=Classification(classes=("no", "yes")),
 )
 
 
@@ -100,5 +101,5 @@ def test_what_is_spoilt_and_what_is_not() -> None:
 
 
 def test_a_model_of_numbers_alone_has_no_codes() -> None:
-    schema = ModelSchema(features=SCHEMA.features[:1], classes=SCHEMA.classes)
+    schema = ModelSchema(features=SCHEMA.features[:1], task=SCHEMA.task)
     assert [each.kind for each in choose_bad_releases(schema, table(), table(), threshold)] == ["units", "labels"]

@@ -13,10 +13,11 @@ from mlops_dagster.rehearsal.traffic.files import read_table
 from mlops_dagster.rehearsal.traffic.history import read_history
 from mlops_dagster.rehearsal.traffic.traffic import hours
 from mlops_dagster.schema import Feature, ModelSchema
+from mlops_dagster.tasks import Classification
 
 SCHEMA = ModelSchema(
     features=(Feature(name="amount", kind="numeric"), Feature(name="country", kind="categorical")),
-    classes=("0", "1"),
+    task=Classification(classes=("0", "1")),
 )
 TIMES = pd.to_datetime(["2026-03-01T06:00Z", "2026-03-01T07:00Z", "2026-03-04T09:00Z"])
 

@@ -10,11 +10,12 @@ from mlops_dagster.rehearsal.scenario import Scenario
 from mlops_dagster.rehearsal.traffic.history import read_history
 from mlops_dagster.rehearsal.traffic.traffic import Hour, hours
 from mlops_dagster.schema import Feature, ModelSchema
+from mlops_dagster.tasks import Classification
 
 START = datetime(2013, 3, 1, tzinfo=UTC)
 SCHEMA = ModelSchema(
     features=(Feature(name="wind", kind="numeric"), Feature(name="carrier", kind="categorical")),
-    classes=("on_time", "late"),
+    task=Classification(classes=("on_time", "late")),
 )
 
 

@@ -12,9 +12,12 @@ from mlops_dagster.registry.estimators import Estimator
 from mlops_dagster.retraining.beside_champion import PresentChampion, beside_champion
 from mlops_dagster.schema import Feature, ModelSchema
 from mlops_dagster.statistics import DesignEffect, difference_design_effect
+from mlops_dagster.tasks import Classification
 from tests.support.two_versions import MARCH
 
-SCHEMA = ModelSchema(features=(Feature(name="x", kind="numeric", nullable=False),), classes=("ok", "bad"))
+SCHEMA = ModelSchema(
+    features=(Feature(name="x", kind="numeric", nullable=False),), task=Classification(classes=("ok", "bad"))
+)
 
 
 class Says:
@@ -91,7 +94,7 @@ def lost() -> Estimator:
     raise ArtifactNotFoundError("no artifact 12ab; restore a backup")
 
 
-OTHER = ModelSchema(features=(Feature(name="y", kind="numeric"),), classes=("ok", "bad"))
+OTHER = ModelSchema(features=(Feature(name="y", kind="numeric"),), task=Classification(classes=("ok", "bad")))
 
 
 @pytest.mark.parametrize(

@@ -68,7 +68,7 @@ def test_the_card_says_of_nulls_what_the_data_plane_answers(tmp_path: Path, null
     if isinstance(null, str):
         frame["carrier"] = frame["carrier"].astype("category")
     features = tuple(Feature(name=each.name, kind=each.kind) for each in SCHEMA.features)
-    schema = ModelSchema(features=features, classes=SCHEMA.classes)
+    schema = ModelSchema(features=features, task=SCHEMA.task)
     encode = make_column_transformer((OneHotEncoder(handle_unknown="ignore"), ["carrier"]), ("passthrough", ["x"]))
     trainer = SimpleNamespace(SCHEMA=schema, estimator=lambda: make_pipeline(encode, LogisticRegression()))
     found = fit_candidate(

@@ -2,14 +2,15 @@
 
 from datetime import UTC, datetime
 
-from mlops_dagster.monitoring import SCORE_BINS
 from mlops_dagster.registry import Baseline, ModelVersion, Stage
 from mlops_dagster.retraining.candidate import known_bins
 from mlops_dagster.schema import Feature, ModelSchema
 from mlops_dagster.statistics import CategoricalBins, Histogram, NumericBins
+from mlops_dagster.tasks import Classification
+from mlops_dagster.tasks.classification import SCORE_BINS
 
-SCHEMA = ModelSchema(features=(Feature(name="x", kind="numeric"),), classes=("a", "b"))
-OTHER = ModelSchema(features=(Feature(name="x", kind="numeric"),), classes=("a", "b", "c"))
+SCHEMA = ModelSchema(features=(Feature(name="x", kind="numeric"),), task=Classification(classes=("a", "b")))
+OTHER = ModelSchema(features=(Feature(name="x", kind="numeric"),), task=Classification(classes=("a", "b", "c")))
 
 
 def version(name: str, edge: float | None, schema: ModelSchema) -> ModelVersion:

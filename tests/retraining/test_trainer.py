@@ -159,7 +159,8 @@ def a_module(folder: Path, text: str, monkeypatch: pytest.MonkeyPatch) -> str:
 GOOD = """
 from sklearn.linear_model import LogisticRegression
 from mlops_dagster.schema import Feature, ModelSchema
-SCHEMA = ModelSchema(features=(Feature(name="a", kind="numeric"),), classes=(0, 1))
+from mlops_dagster.tasks import Classification
+SCHEMA = ModelSchema(features=(Feature(name="a", kind="numeric"),), task=Classification(classes=(0, 1)))
 def training_set(start, end): ...
 def estimator(): return LogisticRegression()
 """
@@ -191,7 +192,7 @@ def test_a_module_is_held_against_its_protocol(
 
 def test_a_sound_module_passes(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     name = a_module(tmp_path, GOOD, monkeypatch)
-    assert check_estimator(name, ()).SCHEMA.classes == ("0", "1")
+    assert check_estimator(name, ()).SCHEMA.task.truths == ("0", "1")
     with pytest.raises(InvalidInputError, match="lacks batch"):
         load_batch_source(name)
     with pytest.raises(InvalidInputError, match="no module 'no_such_trainer'"):

@@ -8,6 +8,7 @@ from pydantic import ValidationError
 from mlops_dagster.monitoring import PerformancePolicy
 from mlops_dagster.rollout.comparison.comparison import Comparison, Scores, Standing
 from mlops_dagster.rollout.floor.floor import FloorOutcome, MacroF1, decide_floor, macro_f1_of
+from mlops_dagster.tasks import UNKNOWN_CLASSES, Classification, Measure
 from tests.rollout.test_comparison import TABLE, held
 
 SURE, UNSURE = (0.79, 0.82), (0.80, 0.84)
@@ -20,8 +21,8 @@ def before(verdict: Standing, macro_f1: float) -> Comparison:
         found.overall,
         verdict=verdict,
         reason="the proof",
-        champion=Scores(0.85, 0.85, 0.81, 0),
-        challenger=Scores(0.9, 0.9, macro_f1, 0),
+        champion=Scores({"macro_f1": Measure(0.81)}, 0),
+        challenger=Scores({"macro_f1": Measure(macro_f1)}, 0),
     )
     return replace(found, overall=part)
 
@@ -66,14 +67,14 @@ def test_what_is_done_about_a_champion(
 
 
 def test_macro_f1_of_counts() -> None:
-    assert macro_f1_of({}) == MacroF1(0)
-    found = macro_f1_of({("late", "late"): 90, ("late", "ok"): 10, ("ok", "ok"): 100})
+    assert macro_f1_of(UNKNOWN_CLASSES, {}, 0) == MacroF1(0)
+    found = macro_f1_of(UNKNOWN_CLASSES, {("late", "late"): 90, ("late", "ok"): 10, ("ok", "ok"): 100}, 200)
     assert (found.rows, found.value) == (200, pytest.approx((180 / 190 + 200 / 210) / 2))
     assert found.interval is not None
     assert found.interval[0] < 0.93 < 0.96 < found.interval[1]
     # scikit-learn's f1_score(average="macro", labels=["late", "ok"]) of the same and a truth that is no class
     misspelt = {("late", "late"): 90, ("late", "ok"): 10, ("ok", "ok"): 100, ("Late", "late"): 2}
-    found = macro_f1_of(misspelt, ("late", "ok"))
+    found = macro_f1_of(Classification(classes=("late", "ok")), misspelt, 202)
     assert (found.rows, found.value) == (202, pytest.approx((180 / 192 + 200 / 210) / 2))
     assert found.interval is not None
     assert found.interval[0] > 0.9

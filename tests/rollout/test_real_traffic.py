@@ -24,6 +24,7 @@ from mlops_dagster.rollout import (
 )
 from mlops_dagster.schema import Feature, ModelSchema
 from mlops_dagster.statistics import CategoricalBins, DesignEffect, Histogram
+from mlops_dagster.tasks import Classification
 from tests.support.rollout_evidence import (
     INDEPENDENT,
     LAST,
@@ -412,7 +413,7 @@ def test_what_the_evaluation_showed_goes_with_the_rollout(world_of: WorldOf) -> 
     rows = [*["fine"] * 297, *["fraud"] * 3, None, "never heard of"]
     label = Histogram.of(CategoricalBins(("fine", "fraud")), rows)
     effect = DesignEffect(rows=12.0, rows_per_day=300.0, lasting=0.1)
-    schema = ModelSchema(features=(Feature(name="x", kind="numeric"),), classes=("fraud", "fine"))
+    schema = ModelSchema(features=(Feature(name="x", kind="numeric"),), task=Classification(classes=("fraud", "fine")))
     world = world_of(step=0, rows_per_observation=None)
     world.controller.abort(world.model, "another one comes")
     world.register("1.2.0", baseline=Baseline({"x": label}, label, label, {PAIRED: effect}), schema=schema)

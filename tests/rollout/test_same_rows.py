@@ -44,10 +44,10 @@ def test_both_are_scored_on_the_rows_that_neither_was_fitted_on(home: Path) -> N
     assert (found.sample.served, found.sample.unlabelled, found.sample.compared) == (700, 100, 600)
     assert found.overall.pairs.losses == 0
     assert found.overall.challenger is not None
-    assert (found.overall.challenger.accuracy, found.overall.challenger.failed) == (1.0, 0)
+    assert (found.overall.challenger.value("accuracy"), found.overall.challenger.failed) == (1.0, 0)
     assert found.overall.champion is not None
-    assert found.overall.champion.accuracy == pytest.approx(1 - found.overall.pairs.wins / 600)
-    assert found.overall.champion.accuracy == pytest.approx(0.9, abs=0.03)
+    assert found.overall.champion.value("accuracy") == pytest.approx(1 - found.overall.pairs.wins / 600)
+    assert found.overall.champion.value("accuracy") == pytest.approx(0.9, abs=0.03)
     assert found.verdict is Standing.SUPERIOR
     assert [(part.name, part.pairs.total) for part in found.slices] == [("carrier=AA", 300), ("carrier=UA", 300)]
     assert sum((part.pairs for part in found.slices), PairedCounts()) == found.overall.pairs

@@ -16,8 +16,9 @@ from mlops_dagster.schema import Feature, ModelSchema
 from mlops_dagster.serving.deployed.loaded_model import LoadedModel, Scores
 from mlops_dagster.serving.plane.abandonable import MOST_STUCK, AbandonableWorker
 from mlops_dagster.serving.plane.batching import Batcher, score_together
+from mlops_dagster.tasks import Classification
 
-SCHEMA = ModelSchema(features=(Feature(name="a", kind="numeric"),), classes=("no", "yes"))
+SCHEMA = ModelSchema(features=(Feature(name="a", kind="numeric"),), task=Classification(classes=("no", "yes")))
 
 
 class Picky:
@@ -173,15 +174,17 @@ def test_a_poisoned_request_fails_alone(requests: list[list[float]]) -> None:
             assert outcome == Scores(
                 ["yes" if v > 0 else "no" for v in values],
                 [float(v > 0) for v in values],
-                [[float(v <= 0), float(v > 0)] for v in values],
+                {"probabilities": [[float(v <= 0), float(v > 0)] for v in values]},
             )
     poisoned = sum(13.0 in values for values in requests)
     assert estimator.calls <= 1 + 2 * poisoned * (len(requests).bit_length())
 
 
 def test_the_score_is_that_of_the_last_class_of_the_schema_whatever_the_order_of_the_estimator() -> None:
-    turned = ModelSchema(features=SCHEMA.features, classes=("yes", "no"))
-    assert LoadedModel("1.0.0", turned, Picky()).predict({"a": [1.0]}) == Scores(["yes"], [0.0], [[1.0, 0.0]])
+    turned = ModelSchema(features=SCHEMA.features, task=Classification(classes=("yes", "no")))
+    assert LoadedModel("1.0.0", turned, Picky()).predict({"a": [1.0]}) == Scores(
+        ["yes"], [0.0], {"probabilities": [[1.0, 0.0]]}
+    )
 
 
 def test_a_model_that_returns_the_wrong_shape_has_failed() -> None:
@@ -195,6 +198,6 @@ def test_a_model_that_returns_the_wrong_shape_has_failed() -> None:
 
 def test_an_estimator_that_does_not_fit_its_schema_is_not_loaded() -> None:
     with pytest.raises(ModelFailedError, match="tells"):
-        LoadedModel("1.0.0", ModelSchema(features=SCHEMA.features, classes=("a", "b")), Picky())
+        LoadedModel("1.0.0", ModelSchema(features=SCHEMA.features, task=Classification(classes=("a", "b"))), Picky())
     with pytest.raises(ModelFailedError, match="no predict_proba"):
         LoadedModel("1.0.0", SCHEMA, object())  # type: ignore[arg-type]  # on purpose

@@ -11,9 +11,10 @@ import pytest
 from mlops_dagster.errors import InvalidLabelsError
 from mlops_dagster.registry import Stage
 from mlops_dagster.serving.deployed.registry_cache import RegistryCache
-from mlops_dagster.serving.plane.known_classes import KnownClasses, check_labels
+from mlops_dagster.serving.plane.known_tasks import KnownTasks, check_labels
 from mlops_dagster.settings import Settings
 from mlops_dagster.stores import Stores
+from mlops_dagster.tasks import Classification
 from tests.serving.test_telemetry import parsed, value
 from tests.support.serving.data_plane import SCHEMA, Models, Server, eventually
 from tests.support.serving.light import light_artifacts
@@ -106,23 +107,29 @@ def test_the_classes_of_every_version_that_was_loaded_here_are_known(models: Mod
     noting, reading = (
         RegistryCache(tmp_path / "known.sqlite") for _ in range(2)
     )  # another worker loads, this one is told
-    known = KnownClasses(reading)
-    assert known.of(MODEL) == frozenset()
+    known = KnownTasks(reading)
+    assert known.of(MODEL) is None
     first = models.stores.registry.get(MODEL, "1.0.0")
     noting.note_version(first)
-    assert known.of(MODEL) == {"late", "on_time"}
-    later = SCHEMA.model_copy(update={"classes": ("on_time", "late", "diverted")})
+    assert classes_of(known, MODEL) == {"late", "on_time"}
+    later = SCHEMA.model_copy(update={"task": Classification(classes=("on_time", "late", "diverted"))})
     noting.note_version(replace(first, version="2.0.0", schema=later, stage=Stage.PRODUCTION))
-    assert known.of(MODEL) == {"late", "on_time", "diverted"}
-    assert known.of(OTHER) == frozenset()
+    assert classes_of(known, MODEL) == {"late", "on_time", "diverted"}
+    assert known.of(OTHER) is None
     noting.note_version(replace(first, version="3.0.0", schema=None))
-    assert known.of(MODEL) == {"late", "on_time", "diverted"}
+    assert classes_of(known, MODEL) == {"late", "on_time", "diverted"}
+
+
+def classes_of(known: KnownTasks, model: str) -> set[str]:
+    task = known.of(model)
+    assert task is not None
+    return set(task.truths)
 
 
 def test_a_model_without_known_classes_takes_any_label() -> None:
-    check_labels("m", ["banana"], frozenset())
-    check_labels("m", ["late", "on_time"], {"late", "on_time"})
+    check_labels("m", ["banana"], None)
+    check_labels("m", ["late", "on_time"], SCHEMA.task)
     with pytest.raises(InvalidLabelsError) as refusal:
-        check_labels("m", ["late", "banana", "banana"], {"late", "on_time"})
+        check_labels("m", ["late", "banana", "banana"], SCHEMA.task)
     assert refusal.value.refused == 2
     assert "2 of 3 labels are no class of 'm': 'banana';" in str(refusal.value)

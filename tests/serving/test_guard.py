@@ -21,6 +21,7 @@ from mlops_dagster.serving.deployed.guard import Guard
 from mlops_dagster.serving.protocol.inputs import Column
 from mlops_dagster.settings import Settings
 from mlops_dagster.stores import Stores
+from mlops_dagster.tasks import Classification
 from tests.serving.test_telemetry import parsed
 from tests.support.serving.data_plane import CARD, SCHEMA, WIDER, Models, Server, log_rows, make_frame
 from tests.support.serving.light import light_artifacts
@@ -183,7 +184,8 @@ def test_of_its_own_training_rows_it_refuses_no_more_than_one_in_a_hundred(
     numbers = [None if lack else value * scale for lack, value in zip(lacks[0], draw(shape, rows, seed), strict=True)]
     texts = [None if lack else f"c{generator.integers(names)}" for lack in lacks[1]]
     schema = ModelSchema(
-        features=(Feature(name="x", kind="numeric"), Feature(name="c", kind="categorical")), classes=("a", "b")
+        features=(Feature(name="x", kind="numeric"), Feature(name="c", kind="categorical")),
+        task=Classification(classes=("a", "b")),
     )
     frame = pd.DataFrame({"x": np.array(numbers, dtype=np.float64), "c": pd.Series(texts, dtype=object)})
     baseline = make_baseline(frame, schema, scores=np.full(rows, 0.5), labels=["a"] * rows)

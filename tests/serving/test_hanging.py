@@ -13,10 +13,13 @@ from mlops_dagster.clock import SystemClock
 from mlops_dagster.registry import Stage
 from mlops_dagster.schema import Feature, ModelSchema
 from mlops_dagster.serving.plane.abandonable import MOST_STUCK
+from mlops_dagster.tasks import Classification
 from tests.support.serving.data_plane import CARD, Models, Server
 
 NAMES = ("a", "b", "c")
-SCHEMA = ModelSchema(features=tuple(Feature(name=name, kind="numeric") for name in NAMES), classes=("no", "yes"))
+SCHEMA = ModelSchema(
+    features=tuple(Feature(name=name, kind="numeric") for name in NAMES), task=Classification(classes=("no", "yes"))
+)
 HOUR = timedelta(hours=1)
 TOO_MANY = 10_000  # rows that take many seconds: every distance is a sum of powers
 

@@ -24,10 +24,11 @@ from mlops_dagster.serving.protocol.infer import Column, InferRequest
 from mlops_dagster.serving.telemetry.telemetry import Telemetry
 from mlops_dagster.serving.telemetry.tracing import TraceContext
 from mlops_dagster.serving.upkeep.unsettled import Arm
+from mlops_dagster.tasks import Classification
 
 NOW = datetime(2026, 1, 1, tzinfo=UTC)
-SCHEMA = ModelSchema(features=(Feature(name="a", kind="numeric"),), classes=("no", "yes"))
-WIDER = ModelSchema(features=(*SCHEMA.features, Feature(name="b", kind="numeric")), classes=SCHEMA.classes)
+SCHEMA = ModelSchema(features=(Feature(name="a", kind="numeric"),), task=Classification(classes=("no", "yes")))
+WIDER = ModelSchema(features=(*SCHEMA.features, Feature(name="b", kind="numeric")), task=SCHEMA.task)
 
 
 class Never:
@@ -100,7 +101,7 @@ def test_what_does_not_fit_is_left_out_and_counted_and_the_rest_is_drained() -> 
 
     def score(tasks: Sequence[Task]) -> list[ScoringResult]:
         go_on.wait(10)
-        return [ScoringResult(Scores([], [], []))] * len(tasks)
+        return [ScoringResult(Scores([], [], {}))] * len(tasks)
 
     telemetry = Telemetry()
     shed: list[ShedRecord] = []
@@ -142,7 +143,7 @@ def test_a_version_that_hangs_has_failed_and_the_others_go_on() -> None:
     def score(tasks: Sequence[Task]) -> list[ScoringResult]:
         if tasks[0][1].version.version == "1.1.0":
             go_on.wait(30)
-        return [ScoringResult(Scores([], [], []), 1.0, 1.5)] * len(tasks)
+        return [ScoringResult(Scores([], [], {}), 1.0, 1.5)] * len(tasks)
 
     def settle(tasks: Sequence[Task], outcomes: Sequence[ScoringResult]) -> None:
         for (_, scoring), outcome in zip(tasks, outcomes, strict=True):

@@ -34,9 +34,9 @@ def logged(models: Models) -> list[float]:
     rows = [{"delay": delay, "distance": 700.0, "carrier": "UA"} for delay in DELAYS]
     scores = loaded.predict({name: [row[name] for row in rows] for name in rows[0]})
     answers = [
-        a_record(number, features=row, prediction=label, score=score, probabilities=each)
+        a_record(number, features=row, prediction=label, score=score, tensors={"probabilities": each})
         for number, (row, label, score, each) in enumerate(
-            zip(rows, scores.labels, scores.scores, scores.probabilities, strict=True)
+            zip(rows, scores.labels, scores.scores, scores.tensors["probabilities"], strict=True)
         )
     ]
     other = a_record(90, features=rows[0], prediction=scores.labels[0], score=scores.scores[0] + 0.01)

@@ -20,10 +20,14 @@ from mlops_dagster.serving.deployed.guard import Violation
 from mlops_dagster.serving.telemetry.arms import BatchHistogram
 from mlops_dagster.serving.telemetry.process import forget
 from mlops_dagster.serving.telemetry.telemetry import Telemetry
+from mlops_dagster.tasks import Classification
 from tests.support.serving.data_plane import NOW, Models, Server
 
 ARM = {"model": "m", "version": "1.0.0", "role": "champion"}
 Samples = dict[tuple[str, frozenset[tuple[str, str]]], float]
+
+
+TASK = Classification(classes=("late", "on_time"))
 
 
 def parsed(exposition: str) -> Samples:
@@ -81,12 +85,12 @@ def test_a_batch_is_counted_by_arm_status_error_class_and_size() -> None:
 def test_labels_are_counted_by_arm_class_and_hit_and_nobody_invents_a_class() -> None:
     telemetry = Telemetry()
     hits = {
-        Hit("m", "1.0.0", "champion", "late", correct=True): 2,
-        Hit("m", "1.0.0", "champion", "late", correct=False): 1,
-        Hit("m", "1.0.0", "champion", "<script>", correct=False): 4,
-        Hit("m", "1.0.0", "champion", "robert", correct=False): 1,
+        Hit("m", "1.0.0", "champion", "late", "late"): 2,
+        Hit("m", "1.0.0", "champion", "on_time", "late"): 1,
+        Hit("m", "1.0.0", "champion", "late", "<script>"): 4,
+        Hit("m", "1.0.0", "champion", "on_time", "robert"): 1,
     }
-    telemetry.labelled("m", FeedbackResult(9, 1, ["?"], hits, repeated=2), {"late", "on_time"})
+    telemetry.labelled("m", FeedbackResult(9, 1, ["?"], hits, repeated=2), TASK)
     found = parsed(telemetry.exposition().decode())
     assert value(found, "labelled_total", **ARM, label="late", correct="true") == 2
     assert value(found, "labelled_total", **ARM, label="late", correct="false") == 1
@@ -125,9 +129,7 @@ def test_promtool_finds_no_fault_with_any_metric_there_is() -> None:
     telemetry.waiting("m", "1.0.0", 3)
     telemetry.queued(4)
     telemetry.shed("m", "1.0.0", "shadow", 5)
-    telemetry.labelled(
-        "m", FeedbackResult(1, 0, [], {Hit("m", "1.0.0", "champion", "late", correct=True): 1}), {"late"}
-    )
+    telemetry.labelled("m", FeedbackResult(1, 0, [], {Hit("m", "1.0.0", "champion", "late", "late"): 1}), TASK)
     telemetry.in_force("m", 2)
     telemetry.unlike_training("m", [Violation("x", "range", 2, 0, 9.0, "0 to 1")])
     telemetry.loaded("m", "1.0.0", ready=False)

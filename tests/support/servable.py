@@ -13,7 +13,7 @@ from mlops_dagster.trial.process import TrialProcess
 
 def constant(schema: ModelSchema) -> DummyClassifier:
     """Return a classifier that finds all classes of `schema` equally probable, whatever it is given."""
-    return DummyClassifier(strategy="prior").fit([[0.0]] * len(schema.classes), schema.classes)
+    return DummyClassifier(strategy="prior").fit([[0.0]] * len(schema.task.truths), schema.task.truths)
 
 
 @contextmanager

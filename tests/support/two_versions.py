@@ -21,6 +21,7 @@ from mlops_dagster.registry import EvaluationSlice, ModelCard, ModelVersion, Pro
 from mlops_dagster.schema import Feature, ModelSchema
 from mlops_dagster.settings import Settings
 from mlops_dagster.stores import Stores
+from mlops_dagster.tasks import Classification
 
 MODEL = "flights"
 MARCH = datetime(2013, 3, 1, tzinfo=UTC)
@@ -30,7 +31,7 @@ SCHEMA = ModelSchema(
         Feature(name="x", kind="numeric", nullable=False),
         Feature(name="carrier", kind="categorical", nullable=False),
     ),
-    classes=("ok", "late"),
+    task=Classification(classes=("ok", "late")),
 )
 SCORES = {"accuracy": 0.9, "micro_f1": 0.9, "macro_f1": 0.9}
 

@@ -16,7 +16,7 @@ from mlops_dagster.settings import Settings
 from tests.support.broken import bad_tree, bomb, crashing
 from tests.support.serving.data_plane import CARD, SCHEMA, make_baseline
 
-NUMBERS = ModelSchema(features=SCHEMA.features[:2], classes=SCHEMA.classes)
+NUMBERS = ModelSchema(features=SCHEMA.features[:2], task=SCHEMA.task)
 
 
 @pytest.fixture
@@ -70,7 +70,7 @@ def linear(file: Path, rows: int | None = None, **inputs: int) -> Path:
     found = helper.make_tensor_value_info("probabilities", TensorProto.FLOAT, [rows, 2])
     graph = helper.make_graph(nodes, "linear", ports, [found], constants)
     model = helper.make_model(graph, opset_imports=[helper.make_opsetid("", 17)], ir_version=9)
-    helper.set_model_props(model, {"classes": json.dumps(SCHEMA.classes)})
+    helper.set_model_props(model, {"classes": json.dumps(SCHEMA.task.truths)})
     onnx.save(model, file)
     return file
 
@@ -113,7 +113,7 @@ def test_what_has_no_schema_is_kept_untried(registry: ModelRegistry, tmp_path: P
 
 def test_a_sound_model_is_tried_once(registry: ModelRegistry, tmp_path: Path) -> None:
     """The same bytes again, under another number, cost nothing; nor the data plane of this home."""
-    schema = ModelSchema(features=(Feature(name="delay", kind="numeric"),), classes=SCHEMA.classes)
+    schema = ModelSchema(features=(Feature(name="delay", kind="numeric"),), task=SCHEMA.task)
     file = linear(tmp_path / "model.onnx", delay=1)
     first = registry.register("flights", file, schema=schema)
     known = list((tmp_path / "home" / "trials").glob("*.json"))

@@ -14,19 +14,20 @@ from mlops_dagster.registry import Baseline
 from mlops_dagster.schema import Feature, ModelSchema
 from mlops_dagster.settings import Settings
 from mlops_dagster.statistics import CategoricalBins, Histogram, NumericBins
+from mlops_dagster.tasks import Classification
 from mlops_dagster.trial import Report, Subject, Trials, Verdict
 from mlops_dagster.trial.process import TrialProcess
 
 SCHEMA = ModelSchema(
     features=(Feature(name="delay", kind="numeric"), Feature(name="distance", kind="numeric", nullable=False)),
-    classes=("on_time", "late"),
+    task=Classification(classes=("on_time", "late")),
 )
 _VALUES = [float(value) for value in range(-20, 20)]
 _COUNTS = Histogram.of(NumericBins.fit(_VALUES), _VALUES)
 BASELINE = Baseline(
     {"delay": _COUNTS, "distance": _COUNTS},
     Histogram.of(NumericBins((0.5,)), [0.5]),
-    Histogram.of(CategoricalBins(SCHEMA.classes), ["late"]),
+    Histogram.of(CategoricalBins(SCHEMA.task.truths), ["late"]),
 )
 
 REFUSED = {

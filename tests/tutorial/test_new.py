@@ -38,7 +38,7 @@ def test_kinds_classes_and_groups_are_read_from_the_table() -> None:
     kinds = {each.name: each.kind for each in people.schema.features}
     numeric = {"age", "children", "relation"}
     assert kinds == {name: "numeric" if name in numeric else "categorical" for name in kinds}
-    assert [each.schema.classes for each in (people, payments, visits)] == [
+    assert [each.schema.task.truths for each in (people, payments, visits)] == [
         ("0", "1"),
         ("fine", "fraud"),
         ("False", "True"),

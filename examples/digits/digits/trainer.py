@@ -12,6 +12,7 @@ from mlops_dagster.clock import in_utc
 from mlops_dagster.errors import TrainingDataError
 from mlops_dagster.schema import Feature, ModelSchema
 from mlops_dagster.settings import Settings
+from mlops_dagster.tasks import Classification
 
 if TYPE_CHECKING:
     import pandas as pd
@@ -29,7 +30,7 @@ MUCH_INK = 323  # half of the images have more, as the sum of their pixels
 PIXELS = tuple(f"pixel_{row}{column}" for row in range(8) for column in range(8))
 SCHEMA = ModelSchema(
     features=tuple(Feature(name=name, kind="numeric") for name in PIXELS),
-    classes=tuple("0123456789"),
+    task=Classification(classes=tuple("0123456789")),
 )
 
 

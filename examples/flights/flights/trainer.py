@@ -14,6 +14,7 @@ from typing import TYPE_CHECKING
 from mlops_dagster.clock import in_utc
 from mlops_dagster.errors import TrainingDataError
 from mlops_dagster.schema import Feature, ModelSchema
+from mlops_dagster.tasks import Classification
 
 if TYPE_CHECKING:
     import pandas as pd
@@ -38,7 +39,7 @@ SCHEMA = ModelSchema(
         Feature(name="origin", kind="categorical", nullable=False),
         *(Feature(name=name, kind="numeric") for name in WEATHER),  # 0.5 % of the hours have no weather report
     ),
-    classes=("on_time", "late"),
+    task=Classification(classes=("on_time", "late")),
 )
 
 

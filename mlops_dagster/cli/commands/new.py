@@ -67,7 +67,7 @@ def _tell(table: "Table") -> None:
     say(
         f"{table.rows:,} rows from {table.first_day} on, {table.rows_per_day:,.0f} a day; "
         f"{kinds.count('numeric')} numeric features, {kinds.count('categorical')} categorical; "
-        f"classes {', '.join(map(repr, table.schema.classes))}, the commonest {table.commonest_share:.2%}"
+        f"classes {', '.join(map(repr, table.schema.task.truths))}, the commonest {table.commonest_share:.2%}"
     )
     for name, why in table.left_out.items():
         say(f"left out: {name!r} ({why})")

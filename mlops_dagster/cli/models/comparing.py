@@ -106,8 +106,10 @@ def _schema_rows(first: "ModelVersion", second: "ModelVersion", change: "SchemaC
         yield "only here", ", ".join(change.removed) or NONE, ", ".join(change.added) or NONE
     for name in change.changed:
         yield f"feature {name}", _feature(first, name), _feature(second, name)
-    if change.classes_differ:
-        yield "classes", _classes(first), _classes(second)
+    if change.task_differs:
+        before, after = _task(first), _task(second)
+        for name in {**before, **after}:
+            yield name, before.get(name, NONE), after.get(name, NONE)
 
 
 def _feature(version: "ModelVersion", name: str) -> str:
@@ -116,8 +118,9 @@ def _feature(version: "ModelVersion", name: str) -> str:
     return feature.kind if feature.nullable else f"{feature.kind}, never null"
 
 
-def _classes(version: "ModelVersion") -> str:
-    return ", ".join(version.schema.classes) if version.schema else NONE
+def _task(version: "ModelVersion") -> dict[str, str]:
+    described = {} if version.schema is None else version.schema.task.describe()
+    return {name: ", ".join(values) for name, values in described.items()}
 
 
 def _metric_row(pair: "MetricPair") -> tuple[Cell, ...]:

@@ -39,7 +39,7 @@ class SchemaChange:
     removed: tuple[str, ...]
     changed: tuple[str, ...]
     """Features that differ in kind or nullability."""
-    classes_differ: bool
+    task_differs: bool
 
 
 @dataclass(frozen=True)
@@ -122,7 +122,7 @@ def _schema(first: ModelSchema, second: ModelSchema) -> SchemaChange:
         added=tuple(name for name in second.names if name not in first.names),
         removed=tuple(name for name in first.names if name not in second.names),
         changed=tuple(name for name in both if first.feature(name) != second.feature(name)),
-        classes_differ=first.classes != second.classes,
+        task_differs=first.task != second.task,
     )
 
 

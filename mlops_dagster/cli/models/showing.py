@@ -138,7 +138,7 @@ def _facts(
         ("features", _some([f"{each.name} ({each.kind})" for each in version.schema.features]))
         if version.schema
         else ("features", NONE),
-        ("classes", _some(version.schema.classes) if version.schema else NONE),
+        *_task(version),
         ("baseline", "present" if version.baseline else NONE),
         ("card", _card(version)),
         *(("provable", line) for line in _can_prove(version) or [NONE]),
@@ -162,6 +162,12 @@ def _some(names: Sequence[str]) -> str:
     """Those that a person reads, and how many more there are: `--json` has them all."""
     more = len(names) - _NAMED
     return ", ".join(names[:_NAMED]) + (f" and {more:,} more" if more > 0 else "")
+
+
+def _task(version: "ModelVersion") -> list[tuple[str, str]]:
+    if version.schema is None:
+        return [("task", NONE)]
+    return [(name, _some(values)) for name, values in version.schema.task.describe().items()]
 
 
 def _missing(version: "ModelVersion") -> tuple[str, ...]:

@@ -1,5 +1,6 @@
 """`mlops predictions`: audit, recount, replay and repair of the prediction log."""
 
+from collections.abc import Iterable
 from dataclasses import asdict, replace
 from typing import TYPE_CHECKING, Annotated
 
@@ -95,8 +96,9 @@ def replay_prediction(
         print_json(asdict(found))
     else:
         say(f"{found.model} {found.version}, {found.prediction_id}: {'the same' if found.same else 'DIFFERENT'}")
-        columns: list[str | Column] = ["", "label", right("score"), "probabilities", "error"]
-        table(columns, [["logged", *_cells(found.logged)], ["again", *_cells(found.again)]])
+        columns: list[str | Column] = ["", "label", right("score"), *found.again.tensors, "error"]
+        both = (("logged", found.logged), ("again", found.again))
+        table(columns, [[name, *_cells(answer, found.again.tensors)] for name, answer in both])
     if not found.same:
         raise typer.Exit(1)
 
@@ -143,6 +145,6 @@ def _explain(report: "AuditReport") -> None:
         hint(f"{len(unknown)} processes are known by the log only: what they answered last is known to their own home")
 
 
-def _cells(answer: "ReplayedAnswer") -> list[str]:
-    probabilities = ", ".join(map(number, answer.probabilities or ()))
-    return [answer.label or NONE, number(answer.score), probabilities or NONE, answer.error or NONE]
+def _cells(answer: "ReplayedAnswer", names: Iterable[str]) -> list[str]:
+    tensors = (", ".join(map(number, answer.tensors.get(name, ()))) or NONE for name in names)
+    return [answer.label or NONE, number(answer.score), *tensors, answer.error or NONE]

@@ -1,6 +1,6 @@
 """`performance_report`: accuracy, latency and errors of each version by day, and the consequences for the champion."""
 
-from collections.abc import Collection, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import replace
 from datetime import date, datetime, timedelta
 from typing import NamedTuple
@@ -46,6 +46,7 @@ from mlops_dagster.registry import ModelVersion
 from mlops_dagster.rollout.floor.floor import under_floor
 from mlops_dagster.rollout.floor.matured import matured_days
 from mlops_dagster.stores import Stores
+from mlops_dagster.tasks import Task
 
 
 def performance_report_asset(spec: ModelSpec) -> dg.AssetsDefinition:
@@ -71,13 +72,13 @@ def performance_report_asset(spec: ModelSpec) -> dg.AssetsDefinition:
         now = platform.clock().now()
         champion = stores.champion(spec.model)
         versions = [] if champion is None else stores.registry.list(spec.model)
-        classes = {each.version: each.schema.classes for each in versions if each.schema is not None}
+        tasks = {each.version: each.task for each in versions}
         counted = stores.log.label_counts(spec.model, days[0][1])  # first: labels in between show next time
         said: dict[str, Metadata] = {}
         answers: dict[date, DayOfAnswers] = {}
         found: dict[datetime, DayOfPerformance] = {}
         for key, start, end in days:
-            day = count_day_of_model(stores, spec, champion, classes, start, end)
+            day = count_day_of_model(stores, spec, champion, tasks, start, end)
             labels = counted.get(start.date(), 0)
             said[key] = {
                 "versions_table": table(day.performance.table()),
@@ -168,13 +169,13 @@ def count_day_of_model(
     stores: Stores,
     spec: ModelSpec,
     champion: ModelVersion | None,
-    classes: Mapping[str, Collection[str]],
+    tasks: Mapping[str, Task],
     start: datetime,
     end: datetime,
 ) -> _Day:
     """Read the rows once, some of them at a time: busy models have millions a day."""
     slices = card_slices(champion)
-    counts, answers, places = PerformanceCounts(slices, classes), [], Places()
+    counts, answers, places = PerformanceCounts(slices, tasks), [], Places()
     baseline = None if champion is None else champion.baseline
     calibration = None if baseline is None else baseline.calibration
     for rows in stores.log.labelled_pieces(spec.model, start, end):

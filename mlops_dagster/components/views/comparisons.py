@@ -20,11 +20,11 @@ def metadata_of(found: Comparison) -> Metadata:
             "which_rows": rows_text(found),
             "versions": table(_versions(found)),
             "claims": table([_claim(test) for test in found.overall.tests]),
-            "slices": table([_slice(part) for part in most_telling(found.slices, MOST_ROWS)]),
+            "slices": table([_slice(part, found.merit) for part in most_telling(found.slices, MOST_ROWS)]),
             "rows": pairs.total,
             "wins": pairs.wins,
             "losses": pairs.losses,
-            **_accuracies(found.overall),
+            **_merits(found.overall, found.merit),
             **{f"e_{_short(test)}": _finite(test.e_value) for test in found.overall.tests},
             "limits": dg.MetadataValue.json({f"e_{_short(test)}": test.limit for test in found.overall.tests}),
         }
@@ -40,8 +40,7 @@ def _versions(found: Comparison) -> list[dict[str, Cell]]:
     return [
         {
             "version": version,
-            "accuracy": scores.accuracy,
-            "macro-F1": scores.macro_f1,
+            **{heading: scores.value(name) for name, heading in found.headings.items()},
             "failed": scores.failed,
             "right alone": alone,
         }
@@ -59,14 +58,14 @@ def _claim(test: TestResult) -> dict[str, Cell]:
     }
 
 
-def _slice(part: Part) -> dict[str, Cell]:
+def _slice(part: Part, merit: str) -> dict[str, Cell]:
     superior, _, worse = part.tests
     return {
         "slice": part.name,
         "verdict": part.verdict.value,
         "rows": part.pairs.total,
-        "challenger": None if part.challenger is None else part.challenger.accuracy,
-        "champion": None if part.champion is None else part.champion.accuracy,
+        "challenger": None if part.challenger is None else part.challenger.value(merit),
+        "champion": None if part.champion is None else part.champion.value(merit),
         "wins": part.pairs.wins,
         "losses": part.pairs.losses,
         "e superior": _finite(superior.e_value),
@@ -75,9 +74,9 @@ def _slice(part: Part) -> dict[str, Cell]:
     }
 
 
-def _accuracies(part: Part) -> Metadata:
+def _merits(part: Part, merit: str) -> Metadata:
     both = {"champion": part.champion, "challenger": part.challenger}
-    return {f"{whose}_accuracy": round(scores.accuracy, 4) for whose, scores in both.items() if scores is not None}
+    return {f"{whose}_{merit}": round(scores.value(merit), 4) for whose, scores in both.items() if scores is not None}
 
 
 def _finite(e_value: float) -> float:

@@ -22,14 +22,6 @@ from mlops_dagster.statistics import (
 if TYPE_CHECKING:
     import pandas as pd
 
-_RARE = tuple(digit * 10.0**-zeros for zeros in (5, 4, 3) for digit in (1, 2, 5) if digit * 10.0**-zeros < 1 / 200)
-
-SCORE_BINS = NumericBins(
-    edges=(*_RARE, *(step / 200 for step in range(1, 200)), *(1 - share for share in reversed(_RARE)))
-)
-"""The bins of every score: probabilities, so the same for all models and versions; finer where rare events are."""
-
-
 _BLIND = 0.1  # share of the values in one cell: as many as one PSI group has, within which no change is visible anyway
 
 
@@ -41,8 +33,9 @@ def fit_bins(frame: "pd.DataFrame", schema: ModelSchema) -> dict[str, Bins]:
 
     >>> import pandas as pd
     >>> from mlops_dagster.schema import Feature
+    >>> from mlops_dagster.tasks import Classification
     >>> features = (Feature(name="hour", kind="numeric"), Feature(name="origin", kind="categorical"))
-    >>> schema = ModelSchema(features=features, classes=("on_time", "late"))
+    >>> schema = ModelSchema(features=features, task=Classification(classes=("on_time", "late")))
     >>> fit_bins(pd.DataFrame({"hour": [5.0, 6.0], "origin": ["JFK", "EWR"]}), schema)
     {'hour': NumericBins(edges=(4.5, 5.5, 6.5)), 'origin': CategoricalBins(categories=('EWR', 'JFK'))}
     """
@@ -101,8 +94,8 @@ def make_baseline(
     else:
         features = _fitted(frame, schema)
     labels = texts(pd.Series(labels, name="label", dtype=object))
-    label = Histogram.of(CategoricalBins(schema.classes), labels)
-    score = Histogram.of(SCORE_BINS, scores)
+    label = Histogram.of(schema.task.truth_bins(labels.tolist()), labels)
+    score = Histogram.of(schema.task.score_bins(np.asarray(scores)), scores)
     found: dict[str, OverTime] = {}
     alike = len(features) + 2  # with scores and labels
     if times is not None:
@@ -110,7 +103,7 @@ def make_baseline(
         for name, (values, its) in {**columns, "label": (labels, label.bins)}.items():
             found[name] = over_time(values, its, times, columns=alike)
     if score_times is not None:
-        found["score"] = over_time(np.asarray(scores), SCORE_BINS, score_times, is_score=True, columns=alike)
+        found["score"] = over_time(np.asarray(scores), score.bins, score_times, is_score=True, columns=alike)
     return Baseline(
         features,
         score,

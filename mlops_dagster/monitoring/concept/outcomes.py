@@ -112,6 +112,13 @@ class SlicesOf(NamedTuple):
         )
         return {name: Answers(*counts) for name, *counts in zip(self.names, rows, bad, strict=True)}
 
+    def losses(self, losses: npt.NDArray[np.float64]) -> dict[str, dict[str, float]]:
+        """Return the number of rows in each slice ("rows"), and the sum of their losses ("loss")."""
+        size, places = len(self.names) + 1, self.places + 1
+        rows = np.bincount(places, minlength=size)[1:].tolist()
+        lost = np.bincount(places, weights=losses, minlength=size)[1:].tolist()
+        return {name: {"rows": n, "loss": loss} for name, n, loss in zip(self.names, rows, lost, strict=True)}
+
 
 def slices_of(rows: "pa.Table", slices: Iterable[str]) -> Iterator[SlicesOf]:
     """Find the slices ("feature=value") of the rows, of those features that the rows have, a feature at a time."""

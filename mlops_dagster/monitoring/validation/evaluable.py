@@ -100,10 +100,10 @@ def _contradiction(arguments: Mapping[str, Any], schema: ModelSchema) -> str | N
 
 
 def made_up_rows(schema: ModelSchema) -> "pd.DataFrame":
-    """Return rows of the types of the schema, with a label of each class in turn."""
+    """Return rows of the types of the schema, with each truth of its task as label in turn."""
     import pandas as pd
 
     numbers, words = [float(row) for row in range(_ROWS)], ["1", "2", "3"]  # also JSON and dates
     values = {feature.name: numbers if feature.kind == "numeric" else words for feature in schema.features}
-    columns = {**values, "label": [*schema.classes]}
+    columns = {**values, "label": list(schema.task.truths) or numbers}
     return pd.DataFrame({name: [each[row % len(each)] for row in range(_ROWS)] for name, each in columns.items()})

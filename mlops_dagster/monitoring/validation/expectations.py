@@ -110,8 +110,10 @@ def suite_for(
     expectations += [
         ExpectTableColumnsToMatchSet(column_set=["label"], exact_match=False, meta=labels),
         ExpectColumnValuesToNotBeNull(column="label", meta=labels),
-        ExpectColumnValuesToBeInSet(column="label", value_set=list(schema.classes), meta=labels),
     ]
+    if schema.task.truths:
+        truths = list(schema.task.truths)
+        expectations.append(ExpectColumnValuesToBeInSet(column="label", value_set=truths, meta=labels))
     return ExpectationSuite(name=f"schema-{schema.digest[:12]}", expectations=expectations)
 
 

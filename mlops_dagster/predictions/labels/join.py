@@ -50,7 +50,7 @@ def join_labels(
         correction = found.label not in (None, label)
         corrections += correction
         arms = [] if found.label is not None else found.arms
-        hits.update(Hit(batch.model, arm["version"], arm["role"], label, arm["prediction"] == label) for arm in arms)
+        hits.update(Hit(batch.model, arm["version"], arm["role"], arm["prediction"], label) for arm in arms)
         entries.append(
             {
                 "prediction_id": prediction_id,

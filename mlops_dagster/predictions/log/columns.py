@@ -1,6 +1,6 @@
 """Conversion of spool entries to Arrow tables, as the log has them. Imports pyarrow: import it where it is used."""
 
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from datetime import UTC, date, datetime
 from itertools import chain
 from math import inf
@@ -37,7 +37,6 @@ PREDICTIONS = pa.schema(
         ("sequence", pa.int64()),
         ("row", pa.int64()),
         ("raw", pa.string()),
-        ("probabilities", pa.list_(pa.float64())),
         ("preprocess_ms", pa.float64()),
         ("inference_ms", pa.float64()),
         ("postprocess_ms", pa.float64()),
@@ -48,7 +47,8 @@ PREDICTIONS = pa.schema(
         ("date", pa.date32()),
     ]
 )
-"""The columns that every model has; `feature_<name>` columns are added as features come."""
+"""The columns that every model has; `feature_<name>` columns are added as features come, and a column of lists for each
+further output of the task that a request asked for, such as `probabilities`."""
 
 LABELS = pa.schema(
     [
@@ -100,7 +100,7 @@ def prediction_table(rows: Sequence[tuple[int, int, PredictionEntry]], features:
         [own.get(name) or [entry.get(name) for entry in entries] for name in PREDICTIONS.names],
         schema=PREDICTIONS,
     )
-    for name, column in _feature_columns(entries, features).items():
+    for name, column in (*_tensor_columns(entries), *_feature_columns(entries, features).items()):
         table = table.append_column(name, column)
     return table
 
@@ -117,6 +117,12 @@ def label_table(rows: Sequence[tuple[int, LabelEntry]]) -> pa.Table:
         [own.get(name) or [entry.get(name) for entry in entries] for name in LABELS.names],
         schema=LABELS,
     )
+
+
+def _tensor_columns(entries: Sequence[PredictionEntry]) -> Iterator[tuple[str, pa.Array]]:
+    rows = [entry["tensors"] or {} for entry in entries]
+    for name in dict.fromkeys(chain.from_iterable(rows)):
+        yield name, pa.array([row.get(name) for row in rows], pa.list_(pa.float64()))
 
 
 def _feature_columns(entries: Sequence[PredictionEntry], existing: Mapping[str, pa.DataType]) -> dict[str, pa.Array]:

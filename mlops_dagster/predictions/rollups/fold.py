@@ -3,6 +3,7 @@
 from collections import Counter
 from collections.abc import Callable, Mapping, Sequence
 from functools import cache
+from hashlib import blake2b
 from typing import Literal, NamedTuple, TypeAlias
 
 from mlops_dagster.predictions.records import SERVED, Arm, PredictionEntry, ShedEntry
@@ -23,6 +24,7 @@ from mlops_dagster.predictions.rollups.tally import (
 )
 from mlops_dagster.predictions.spool.entries import Entry
 from mlops_dagster.statistics import Bins
+from mlops_dagster.tasks import UNKNOWN_CLASSES, Task
 
 BinsOf: TypeAlias = Callable[[str, str], Mapping[str, Bins] | None]
 """Returns the bins of a model's version by feature, and "score"; None if it has none: its features are not counted."""
@@ -30,23 +32,32 @@ BinsOf: TypeAlias = Callable[[str, str], Mapping[str, Bins] | None]
 SlowMsOf: TypeAlias = Callable[[str], float]
 """Function of a model that returns the number of milliseconds above which a request is slow."""
 
+TaskOf: TypeAlias = Callable[[str, str], Task]
+"""Returns the task of a model's version, whose loss says how wrong an answer is."""
+
 _LONGEST_NAME = 200
+_DRAWN_OF = 2**64
 
 
-def tally(entries: Sequence[Entry], bins_of: BinsOf, slow_ms_of: SlowMsOf) -> Tally:
+def classification(_model: str, _version: str) -> Task:
+    """Return a classification of unknown classes, in which an answer is right if it is the label: a `TaskOf`."""
+    return UNKNOWN_CLASSES
+
+
+def tally(entries: Sequence[Entry], bins_of: BinsOf, slow_ms_of: SlowMsOf, task_of: TaskOf = classification) -> Tally:
     """Fold entries into a tally, in their order."""
     result = Tally()
     by_arm: dict[ArmKey, _Rows] = {}
-    slow_ms = cache(slow_ms_of)
+    slow_ms, task = cache(slow_ms_of), cache(task_of)
     for entry in entries:
         if entry.is_shed:
             _add_shed(result, entry.shed())
         elif entry.is_late:
             late = entry.late()
-            _add_label(result, _Known(late["model"], late["label"], late["at"]), [late["late"]], late["beside"])
+            _add_label(result, task, _Known(late["model"], late["label"], late["at"]), [late["late"]], late["beside"])
         elif entry.sequence is None:
             label = entry.label()
-            _add_label(result, _Known(label["model"], label["label"], label["at"]), label["arms"])
+            _add_label(result, task, _Known(label["model"], label["label"], label["at"]), label["arms"])
         else:
             prediction = entry.prediction()
             arm = ArmKey(prediction["model"], prediction["version"], prediction["role"], prediction["weight"])
@@ -58,7 +69,7 @@ def tally(entries: Sequence[Entry], bins_of: BinsOf, slow_ms_of: SlowMsOf) -> Ta
             if prediction["unit"]:
                 _add_unit(result, arm, prediction)
     for arm, rows in by_arm.items():
-        _add_rows(result, arm, rows)
+        _add_rows(result, task(arm.model, arm.version), arm, rows)
     return result
 
 
@@ -82,7 +93,7 @@ class _Rows:
             self.served.add(prediction, prediction["event_time"] // HOUR)
 
 
-def _add_rows(result: Tally, arm: ArmKey, rows: _Rows) -> None:
+def _add_rows(result: Tally, task: Task, arm: ArmKey, rows: _Rows) -> None:
     for minute, n in Counter(rows.minutes).items():
         result.minutes[ArmMinute(arm, minute)].rows += n
     for minute, n in Counter(rows.failed).items():
@@ -91,7 +102,7 @@ def _add_rows(result: Tally, arm: ArmKey, rows: _Rows) -> None:
         result.latencies[arm, minute, bucket] += n
     for (minute, output), n in Counter(zip(rows.minutes, rows.outputs, strict=True)).items():
         if output is not None:
-            result.outputs[arm, minute * MINUTE // HOUR, _name(output)] += n
+            result.outputs[arm, minute * MINUTE // HOUR, _name(task.cell(output))] += n
     if rows.served is not None:
         for hour, column, bins, counts in rows.served.cells():
             result.cells[CellKey(arm, hour, column)] = (bins, counts)
@@ -172,7 +183,7 @@ def _add_first(result: Tally, event: FirstOfKey, key: str | None) -> None:
 
 
 def _name(text: str) -> str:
-    """Return a class as the tables can hold it: clients choose labels, and PostgreSQL refuses NUL and very long keys.
+    """Return a cell as the tables can hold it: clients choose labels, and PostgreSQL refuses NUL and very long keys.
 
     >>> _name("late"), len(_name("x" * 1000))
     ('late', 200)
@@ -193,18 +204,23 @@ class _Known(NamedTuple):
     at: int  # microseconds
 
 
-def _add_label(result: Tally, known: _Known, arms: Sequence[Arm], beside: Sequence[Arm] = ()) -> None:
+def _add_label(result: Tally, task_of: TaskOf, known: _Known, arms: Sequence[Arm], beside: Sequence[Arm] = ()) -> None:
     """Count a label for these arms, and for the pairs they make with one another and with those counted before."""
     model, truth = known.model, known.label
     for arm in arms:
+        task = task_of(model, arm["version"])
         at = ArmMinute(ArmKey(model, arm["version"], arm["role"], arm["weight"]), arm["event_time"] // MINUTE)
-        counts, right = result.minutes[at], arm["prediction"] == truth
+        counts, wrong = result.minutes[at], _drawn(task.loss(arm["prediction"], truth), arm["request"])
         counts.labelled += 1
-        counts.wrong += not right
-        result.confusion[at.arm, arm["event_time"] // HOUR, _name(truth), _name(arm["prediction"])] += 1
+        counts.wrong += wrong
+        result.confusion[
+            at.arm, arm["event_time"] // HOUR, _name(task.cell(truth)), _name(task.cell(arm["prediction"]))
+        ] += 1
         if arm["unit"] and arm["role"] in SERVED and arm["weight"] < 1:
             scored = UnitScored(at, arm["unit"], arm["request"])
-            result.unit_labels.append(UnitLabel(scored, "right" if right else "wrong", _name(truth), known.at))
+            result.unit_labels.append(
+                UnitLabel(scored, "wrong" if wrong else "right", _name(task.stratum(truth)), known.at)
+            )
     champion, challengers = sides([*beside, *arms])
     if champion is None or not champion["unit"]:
         return
@@ -213,8 +229,10 @@ def _add_label(result: Tally, known: _Known, arms: Sequence[Arm], beside: Sequen
             continue
         pair = PairMinute(model, champion["version"], challenger["version"], champion["event_time"] // MINUTE)
         scored = UnitScored(pair, champion["unit"], champion["request"])
-        outcome = _outcome(champion["prediction"] == truth, challenger["prediction"] == truth)
-        result.unit_labels.append(UnitLabel(scored, outcome, _name(truth), known.at))
+        lost = task_of(model, champion["version"]).loss(champion["prediction"], truth)
+        task = task_of(model, challenger["version"])
+        outcome = _outcome(lost - task.loss(challenger["prediction"], truth), champion["request"])
+        result.unit_labels.append(UnitLabel(scored, outcome, _name(task.stratum(truth)), known.at))
 
 
 def sides(arms: Sequence[Arm]) -> tuple[Arm | None, list[Arm]]:
@@ -232,7 +250,20 @@ def sides(arms: Sequence[Arm]) -> tuple[Arm | None, list[Arm]]:
     return by_role.get("champion"), [paired, *shadows] if paired else shadows
 
 
-def _outcome(champion_right: bool, challenger_right: bool) -> Literal["win", "loss", "tie"]:
-    if champion_right == challenger_right:
+def _outcome(gain: float, request: str) -> Literal["win", "loss", "tie"]:
+    """Return the outcome of a pair in which the challenger's loss is less than the champion's by `gain`, -1 to 1.
+
+    A part of a whole loss becomes a whole win or loss by chance, and else a tie, so that the mean stays the gain, and
+    bets on wins and losses stay valid (docs/decisions/0057).
+    """
+    if not _drawn(abs(gain), request):
         return "tie"
-    return "win" if challenger_right else "loss"
+    return "win" if gain > 0 else "loss"
+
+
+def _drawn(chance: float, request: str) -> bool:
+    """Return True with this chance, by a hash of the request's name, so that a recount draws the same."""
+    if chance <= 0 or chance >= 1:
+        return chance > 0
+    digest = blake2b(f"loss {request}".encode(), digest_size=8).digest()
+    return int.from_bytes(digest) / _DRAWN_OF < chance

@@ -15,7 +15,7 @@ import orjson
 from mlops_dagster.errors import CorruptedError, StorageError
 from mlops_dagster.predictions.log.log import PredictionLog
 from mlops_dagster.predictions.log.names import LABELS_TABLE, model_of
-from mlops_dagster.predictions.rollups.fold import BinsOf, SlowMsOf, tally
+from mlops_dagster.predictions.rollups.fold import BinsOf, SlowMsOf, TaskOf, classification, tally
 from mlops_dagster.predictions.rollups.rollups import Rollups
 from mlops_dagster.predictions.rollups.tally import Tally
 from mlops_dagster.predictions.spool.entries import Entry
@@ -71,6 +71,7 @@ def recount(
     *,
     shared_log: bool,
     only_if_lost: bool,
+    task_of: TaskOf = classification,
 ) -> Recounted | None:
     """Count again, each row once, what this spool ever gave to the log; None if no counts were lost.
 
@@ -92,7 +93,9 @@ def recount(
             pass
         upto = spool.marks.get("shipped")
         spool.index()
-        counting = _Counting(log, _counted_later(spool, upto), _own(spool) if shared_log else None, bins_of, slow_ms_of)
+        counting = _Counting(
+            log, _counted_later(spool, upto), _own(spool) if shared_log else None, bins_of, slow_ms_of, task_of
+        )
         models = [model for model in log.models() if model not in left_out]
         left_out |= rollups.begin_anew(spool, upto, {model: counting.tallies(model) for model in models})
     found = counting.counted(model for model in models if model not in left_out)
@@ -138,12 +141,14 @@ class _Counting:
         own: Collection[str] | None,
         bins_of: BinsOf,
         slow_ms_of: SlowMsOf,
+        task_of: TaskOf,
     ) -> None:
         self._log = log
         self._later = later
         self._own = own
         self._bins_of = bins_of
         self._slow_ms_of = slow_ms_of
+        self._task_of = task_of
         self._counted: defaultdict[str, Counter[str]] = defaultdict(Counter)
 
     def counted(self, models: Iterable[str]) -> Recounted:
@@ -185,7 +190,7 @@ class _Counting:
                 counted["labels"] += len(entries)
 
     def _tally(self, entries: list[Entry]) -> Tally:
-        return tally(entries, self._bins_of, self._slow_ms_of)
+        return tally(entries, self._bins_of, self._slow_ms_of, self._task_of)
 
     def _label(self, model: str, row: Mapping[str, object]) -> Entry:
         arms = [arm for arm in row["arms"] if (arm["request"], arm["version"], arm["role"]) not in self._later]  # type: ignore[attr-defined]  # the query says so

@@ -19,7 +19,7 @@ from mlops_dagster.predictions.rollups import heartbeats
 from mlops_dagster.predictions.rollups.addition import add_tally, cursor, digest_of, knows, move_cursor
 from mlops_dagster.predictions.rollups.counts import BothScored, EventCounts, PairedCounts
 from mlops_dagster.predictions.rollups.firsts import forget_keys
-from mlops_dagster.predictions.rollups.fold import BinsOf, SlowMsOf, tally
+from mlops_dagster.predictions.rollups.fold import BinsOf, SlowMsOf, TaskOf, classification, tally
 from mlops_dagster.predictions.rollups.heartbeats import Heartbeat, Pulse
 from mlops_dagster.predictions.rollups.latency import LatencySummary, summarize
 from mlops_dagster.predictions.rollups.tables import (
@@ -94,7 +94,14 @@ class Rollups:
         self._pulse = Pulse()
         self.consumer = consumer
 
-    def catch_up(self, spool: Spool, bins_of: BinsOf, *, slow_ms_of: SlowMsOf = lambda _model: DEFAULT_SLOW_MS) -> int:
+    def catch_up(
+        self,
+        spool: Spool,
+        bins_of: BinsOf,
+        *,
+        task_of: TaskOf = classification,
+        slow_ms_of: SlowMsOf = lambda _model: DEFAULT_SLOW_MS,
+    ) -> int:
         """Add all entries of the spool, and write its heartbeat; return the number of the last entry rolled up.
 
         Several processes may try. Raises CountsLostError if counts are missing of entries that the spool has freed.
@@ -112,7 +119,7 @@ class Rollups:
             number = entries[-1].number if entries else seen
             state = self._pulse.state_of(spool)
             if entries or state is not None:
-                add = tally(entries, bins_of, slow_ms_of) if entries else None
+                add = tally(entries, bins_of, slow_ms_of, task_of) if entries else None
                 with writing(self._database, "mlops_dagster rollups") as connection:
                     if add is not None:
                         if not move_cursor(connection, spool.id, seen, number):

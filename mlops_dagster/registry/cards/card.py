@@ -6,9 +6,10 @@ from pydantic import BeforeValidator
 
 from mlops_dagster.documents.strict import StrictModel
 from mlops_dagster.registry.cards.data import Provenance, Validation
-from mlops_dagster.registry.cards.evaluation import OVERALL, REQUIRED_METRICS, EvaluationSlice
+from mlops_dagster.registry.cards.evaluation import OVERALL, EvaluationSlice
 from mlops_dagster.registry.cards.fairness import FairnessAudit
 from mlops_dagster.registry.cards.provable import Provable
+from mlops_dagster.tasks import Classification
 
 
 def _several(audits: object) -> object:
@@ -66,7 +67,8 @@ class ModelCard(StrictModel):
             return ["evaluation"]
         if self.overall is None:
             return [f"evaluation.{OVERALL}"]
-        return [f"evaluation.{OVERALL}.{name}" for name in REQUIRED_METRICS if name not in self.overall.metrics]
+        metrics = self.overall.metrics
+        return [f"evaluation.{OVERALL}.{name}" for name in Classification.required if name not in metrics]
 
     def _missing_fairness(self) -> list[str]:
         if not any(audit.groups for audit in self.fairness):

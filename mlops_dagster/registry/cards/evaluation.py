@@ -1,17 +1,16 @@
 """The evaluation of a version, on all held-out rows and on parts of them."""
 
-from collections import defaultdict
 from typing import Annotated, Self
 
+import numpy as np
 import numpy.typing as npt
 from pydantic import AfterValidator, Field, model_validator
 
 from mlops_dagster.documents.strict import StrictModel
 from mlops_dagster.registry.cards.parts import Metrics, NonNegative
-from mlops_dagster.statistics import confusion_counts, macro_f1_interval, metrics_from_confusion, wilson_interval
+from mlops_dagster.tasks import UNKNOWN_CLASSES, Task
 
 OVERALL = "overall"
-REQUIRED_METRICS = ("micro_f1", "macro_f1", "accuracy")
 
 
 def _ordered(interval: tuple[float, float]) -> tuple[float, float]:
@@ -43,11 +42,10 @@ class EvaluationSlice(StrictModel):
         return self
 
 
-def evaluate(name: str, y_true: npt.ArrayLike, y_pred: npt.ArrayLike) -> EvaluationSlice:
-    """Return the slice of rows with these true and predicted labels, one of each a row.
+def evaluate(name: str, y_true: npt.ArrayLike, y_pred: npt.ArrayLike, task: Task = UNKNOWN_CLASSES) -> EvaluationSlice:
+    """Return the slice of rows with these true and predicted labels, one of each a row, by the measures of `task`.
 
-    The intervals are Wilson's for accuracy and micro-F1, which are the same share with one label a row, and
-    `macro_f1_interval`'s for macro-F1. All take the rows as independent.
+    The intervals take the rows as independent.
 
     Raises InvalidInputError for no rows, unequal lengths and missing labels.
 
@@ -57,20 +55,13 @@ def evaluate(name: str, y_true: npt.ArrayLike, y_pred: npt.ArrayLike) -> Evaluat
     >>> part.metrics["accuracy"], [round(bound, 2) for bound in part.intervals["accuracy"]]
     (0.75, [0.3, 0.95])
     """
-    confusion = confusion_counts(y_true, y_pred)
-    found = metrics_from_confusion(confusion)
-    rows = sum(confusion.values())
-    right = wilson_interval(sum(count for (truth, said), count in confusion.items() if truth == said), rows)
-    intervals = {"accuracy": right, "micro_f1": right}
-    if (macro := macro_f1_interval(confusion)) is not None:
-        intervals["macro_f1"] = macro
-    counts: defaultdict[str, dict[str, int]] = defaultdict(dict)
-    for (truth, said), count in sorted(confusion.items()):
-        counts[truth][said] = count
+    true, predicted = np.asarray(y_true), np.asarray(y_pred)
+    sums = task.sums(true, predicted)
+    found = task.measures(sums)
     return EvaluationSlice(
         name=name,
-        rows=rows,
-        metrics={"accuracy": found.accuracy, "micro_f1": found.micro_f1, "macro_f1": found.macro_f1},
-        counts=dict(counts),
-        intervals=intervals,
+        rows=len(true),
+        metrics={measure: its.value for measure, its in found.items()},
+        counts=task.by_truth(sums),
+        intervals={measure: its.interval for measure, its in found.items() if its.interval is not None},
     )

@@ -3,6 +3,7 @@
 import functools
 from typing import TYPE_CHECKING
 
+from mlops_dagster.documents.texts import printable
 from mlops_dagster.registry.cards import wording
 from mlops_dagster.registry.cards.card import ModelCard
 from mlops_dagster.registry.entities.baseline import Baseline
@@ -35,7 +36,7 @@ def _template() -> "Template":
         loader=PackageLoader("mlops_dagster.registry.cards", package_path=""),
         autoescape=True,
         undefined=StrictUndefined,
-        finalize=lambda shown: wording.printable(shown) if type(shown) is str else shown,  # markup is left as it is
+        finalize=lambda shown: printable(shown) if type(shown) is str else shown,  # markup is left as it is
         trim_blocks=True,
         lstrip_blocks=True,
     )

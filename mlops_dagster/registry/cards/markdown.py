@@ -1,8 +1,8 @@
 """A model card as Markdown (CommonMark with tables)."""
 
-import re
 from collections.abc import Sequence
 
+from mlops_dagster.documents.markdown import escape, markdown_table
 from mlops_dagster.registry.cards.card import ModelCard
 from mlops_dagster.registry.cards.fairness import FairnessAudit
 from mlops_dagster.registry.cards.wording import (
@@ -13,16 +13,12 @@ from mlops_dagster.registry.cards.wording import (
     gap_lines,
     group_table,
     group_title,
-    printable,
     provable_lines,
     slice_table,
     slice_title,
     worst_classes,
     worst_title,
 )
-
-_SIGNS = re.compile(r"[\\`*<\[\]&~]|(?<![^\W_])_|_(?![^\W_])")
-_FIRST = re.compile(r"^(\d{0,9}(?=[.)](\s|$))|(?=[#>])|(?=[+-]([\s-]|$)))")
 
 
 def to_markdown(card: ModelCard) -> str:
@@ -37,16 +33,6 @@ def to_markdown(card: ModelCard) -> str:
         "Contacts": _bullets(card.contacts),
     }
     return "\n\n".join(f"## {title}\n\n{text or '_absent_'}" for title, text in sections.items()) + "\n"
-
-
-def escape(text: str) -> str:
-    r"""Return the text on one line, escaped so that Markdown shows it unchanged.
-
-    >>> escape("# not *a* heading <b>")
-    '\\# not \\*a\\* heading \\<b>'
-    """
-    signs = _SIGNS.sub(r"\\\g<0>", printable(text))
-    return _FIRST.sub(r"\1\\", signs)
 
 
 def _evaluation(card: ModelCard) -> str:
@@ -70,10 +56,4 @@ def _table(first: str, table: Table) -> str:
     if not table:
         return ""
     names = columns(table)
-    lines = [_line([first, *names]), "|" + " --- |" * (len(names) + 1)]
-    lines += [_line([name, *(cells.get(column, "") for column in names)]) for name, cells in table]
-    return "\n".join(lines)
-
-
-def _line(cells: Sequence[str]) -> str:
-    return "| " + " | ".join(escape(cell).replace("|", r"\|") for cell in cells) + " |"
+    return markdown_table([first, *names], [[name, *(cells.get(each, "") for each in names)] for name, cells in table])

@@ -9,10 +9,11 @@ from contextlib import contextmanager
 from io import StringIO
 from typing import TYPE_CHECKING
 
+from mlops_dagster.documents.texts import printable
 from mlops_dagster.registry.cards.densities import density
 from mlops_dagster.registry.cards.evaluation import EvaluationSlice
 from mlops_dagster.registry.cards.fairness import FairnessAudit
-from mlops_dagster.registry.cards.wording import MOST_CLASSES, MOST_LINES, labels, printable
+from mlops_dagster.registry.cards.wording import MOST_CLASSES, MOST_LINES, labels
 from mlops_dagster.registry.entities.baseline import Baseline
 from mlops_dagster.statistics import CategoricalBins, Histogram, wilson_interval
 

@@ -1,6 +1,5 @@
 """The sentences of a card, before Markdown or HTML escapes them."""
 
-import unicodedata
 from collections.abc import Mapping, Sequence
 from datetime import datetime
 from typing import TypeAlias
@@ -23,17 +22,6 @@ MOST_CLASSES = 30
 _WORST = 20
 MOST_LINES = 40
 """So many slices or groups are read in one table; a card has all of them as JSON."""
-_NEVER_SHOWN = ("Cc", "Cn", "Co", "Cs")  # control, unassigned, private, surrogate
-
-
-def printable(text: str) -> str:
-    r"""Return the text on one line, with a replacement character for each character that cannot be shown.
-
-    >>> printable("storms\n\tand \x00 fog")
-    'storms and \ufffd fog'
-    """
-    line = " ".join(text.split())
-    return "".join("\ufffd" if unicodedata.category(sign) in _NEVER_SHOWN else sign for sign in line)
 
 
 def data_lines(data: Provenance | None, found: Validation | None) -> list[str]:

@@ -10,6 +10,7 @@ from mlops_dagster.registry.entities.baseline import Baseline
 from mlops_dagster.registry.entities.guard_and_hold import GuardPolicy, Hold
 from mlops_dagster.registry.entities.stages import Stage
 from mlops_dagster.schema import ModelSchema
+from mlops_dagster.tasks import UNKNOWN_CLASSES, Task
 
 EventKind = Literal[
     "registered",
@@ -54,6 +55,11 @@ class ModelVersion:
     """The reason of its last transition."""
     signature: str | None = None
     """OpenSSF model-signing bundle (JSON) over the bytes."""
+
+    @property
+    def task(self) -> Task:
+        """The task of its schema; without a schema, a classification whose classes are not known."""
+        return UNKNOWN_CLASSES if self.schema is None else self.schema.task
 
 
 @dataclass(frozen=True)

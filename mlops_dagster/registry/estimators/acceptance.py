@@ -1,123 +1,31 @@
-"""Checks that an object is an acceptable estimator, before the fit where possible, with advice for others."""
+"""Checks that an object is an acceptable estimator for its task, before the fit where possible."""
 
 from collections.abc import Collection
-from typing import Any, Final, cast
+from typing import Any
 
-from mlops_dagster.errors import InvalidInputError, UnsafeArtifactError
-from mlops_dagster.registry.estimators.estimator import Estimator
+from mlops_dagster.errors import UnsafeArtifactError
 from mlops_dagster.registry.estimators.skops_file import untrusted_types
 from mlops_dagster.registry.estimators.trusted import not_trusted
-
-_AROUND_ONE: Final = ("sklearn.calibration", "sklearn.model_selection.")
-_WRAPPED: Final = "wrap it: sklearn.calibration.CalibratedClassifierCV({name}(...))"
-_WAYS: Final = {
-    "GaussianProcessClassifier": 'choose multi_class="one_vs_rest"',
-    "OneVsOneClassifier": "use OneVsRestClassifier around a classifier with probabilities",
-    "OutputCodeClassifier": "use OneVsRestClassifier around a classifier with probabilities",
-    "SGDClassifier": 'choose loss="log_loss", or ' + _WRAPPED,
-    "VotingClassifier": 'choose voting="soft", of classifiers with probabilities',
-}
-"""Ways to give an estimator probabilities, if wrapping is not the way or not all of it."""
+from mlops_dagster.tasks import Task
+from mlops_dagster.tasks.classifiers import core_of
 
 
-def check_unfitted(estimator: object, trusted: Collection[str] = ()) -> None:
-    """Raise InvalidInputError for an estimator that no fit can make a classifier with probabilities.
+def check_unfitted(estimator: object, task: type[Task], trusted: Collection[str] = ()) -> None:
+    """Raise InvalidInputError for an estimator that no fit can make one for `task`.
 
     Raises UnsafeArtifactError for types that are not trusted. `trusted` are the operator's own types beyond `TRUSTED`.
     Types that only the fit adds are found when the estimator is saved.
     """
-    _check_kind(estimator)
+    task.check_estimator(estimator, fitted=False)
     types = untrusted_types(estimator, trusted)
     if types:
         raise UnsafeArtifactError(not_trusted(type(estimator).__name__, types))
 
 
-def check_fitted(estimator: object) -> None:
-    """Raise InvalidInputError unless `estimator` is a fitted classifier with probabilities."""
-    _check_kind(estimator)
-    if not _is_fitted(estimator):
-        raise InvalidInputError(f"{_named(estimator)} is not fitted; call its fit before it is registered")
-
-
 def for_classes_by_name(estimator: Any) -> Any:
     """Return an unfitted estimator that can be fitted on classes by name; only XGBoost's needs a wrapper for that."""
-    if not type(_core(estimator)).__module__.startswith("xgboost."):
+    if not type(core_of(estimator)).__module__.startswith("xgboost."):
         return estimator
     from mlops_dagster.registry.estimators.coded_labels import CodedLabels
 
     return CodedLabels(estimator)
-
-
-def _check_kind(estimator: object) -> None:
-    name = _named(estimator)
-    if isinstance(estimator, type):
-        raise InvalidInputError(
-            f"{estimator.__name__} is a class and no estimator; make one of it: {estimator.__name__}()"
-        )
-    if not hasattr(estimator, "fit") and not hasattr(estimator, "predict"):
-        raise InvalidInputError(
-            f"an object of type {name} is no estimator; give a fitted classifier, or a path or URL of its file"
-        )
-    if _is_no_classifier(estimator):
-        raise InvalidInputError(f"{name} is no classifier, and only classifiers are taken")
-    if not _one_label_a_row(estimator):
-        raise InvalidInputError(f"{name} gives several labels a row; fit and register one classifier for each label")
-    if not _gives_probabilities(estimator):
-        core = type(_core(estimator)).__name__
-        way = _WAYS.get(core, _WRAPPED).format(name=core)
-        raise InvalidInputError(f"{name} has no predict_proba, and a prediction has a probability; {way}")
-
-
-def _gives_probabilities(estimator: object) -> bool:
-    core = _core(estimator)
-    if type(core).__name__ == "StackingClassifier" and getattr(core, "final_estimator", None) is None:
-        return True  # the default, which `fit` sets
-    if type(core).__name__ == "GaussianProcessClassifier" and getattr(core, "multi_class", "") == "one_vs_one":
-        return False  # its predict_proba raises an error
-    return hasattr(estimator, "predict_proba")
-
-
-def _is_no_classifier(estimator: object) -> bool:
-    kind = getattr(_tags(estimator), "estimator_type", None)
-    # A class outside scikit-learn may be a classifier without the mixin that says so.
-    return kind != "classifier" and (kind is not None or not hasattr(estimator, "predict_proba"))
-
-
-def _one_label_a_row(estimator: object) -> bool:
-    target = getattr(_tags(estimator), "target_tags", None)
-    return target is None or bool(target.single_output)
-
-
-def _tags(estimator: object) -> object:
-    """Return scikit-learn's tags; None for an estimator of another library."""
-    from sklearn.utils import get_tags
-
-    try:
-        return cast("object", get_tags(estimator))
-    except (AttributeError, TypeError, ValueError):
-        return None
-
-
-def _is_fitted(estimator: object) -> bool:
-    try:
-        return len(cast("Estimator", estimator).classes_) > 0
-    except (AttributeError, TypeError, ValueError):  # scikit-learn's NotFittedError is the first and the last
-        return False
-
-
-def _core(estimator: object) -> object:
-    """Return the innermost classifier: the last step of pipelines, inside searches, thresholds and calibrations."""
-    for _ in range(20):
-        steps, inner = getattr(estimator, "steps", None), getattr(estimator, "estimator", None)
-        if steps:
-            estimator = steps[-1][1]
-        elif inner is not None and type(estimator).__module__.startswith(_AROUND_ONE):
-            estimator = inner
-        else:
-            break
-    return estimator
-
-
-def _named(estimator: object) -> str:
-    core, outer = type(_core(estimator)).__name__, type(estimator).__name__
-    return outer if core == outer else f"{outer} of {core}"

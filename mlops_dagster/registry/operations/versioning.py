@@ -80,7 +80,8 @@ class Versioning(Session):
             description=description,
         )
         self._require_environment(entry)
-        with open_source(artifact, self._place.catalogue, self._s3, self._settings.own_types) as path:
+        task = type(entry.task)
+        with open_source(artifact, self._place.catalogue, self._s3, self._settings.own_types, task) as path:
             for _ in range(_TRIES):
                 kept = self._keep(path, entry)
                 fetching.prove(self._content, self._trials, replace(kept, version=named or self._next(model_name)))

@@ -15,6 +15,7 @@ from mlops_dagster.registry import estimators
 from mlops_dagster.registry.estimators import Estimator
 from mlops_dagster.registry.sources import mlflow as mlflow_source
 from mlops_dagster.registry.sources import s3 as s3_source
+from mlops_dagster.tasks import Task
 from mlops_dagster.urls import shown_url
 
 if TYPE_CHECKING:
@@ -29,14 +30,15 @@ def open_source(
     catalogue: str | None,
     s3: "S3Client | None",
     own_types: Sequence[str],
+    task: type[Task],
 ) -> Iterator[Path]:
     """Open the artifact as a path that is valid inside the `with` block: its own path if it is local, else a copy.
 
     An estimator may hold `own_types` too. Raises ArtifactNotFoundError, StorageError, UnsafeArtifactError, and
-    InvalidInputError for a scheme that is not supported and for an object that is not a fitted classifier.
+    InvalidInputError for a scheme that is not supported and for an object that is not a fitted estimator for `task`.
     """
     if not isinstance(artifact, str | os.PathLike):
-        estimators.check_fitted(artifact)
+        task.check_estimator(artifact, fitted=True)
         with tempfile.TemporaryDirectory() as folder:
             yield estimators.save(artifact, Path(folder, "model.skops"), own_types)
         return

@@ -11,12 +11,13 @@ from typing import Any
 from mlops_dagster.clock import in_utc, parse_time
 from mlops_dagster.documents.json_text import json_text
 from mlops_dagster.documents.readable import reading_row
+from mlops_dagster.documents.strict import STORED
 from mlops_dagster.registry.cards import ModelCard
 from mlops_dagster.registry.entities.baseline import StoredBaseline
 from mlops_dagster.registry.entities.entities import Deployment, Event, ModelVersion
 from mlops_dagster.registry.entities.guard_and_hold import GuardPolicy, Hold
 from mlops_dagster.registry.entities.stages import Stage
-from mlops_dagster.schema import STORED, ModelSchema
+from mlops_dagster.schema import ModelSchema
 
 _RESTORE = "`mlops audit verify` says whether the database was changed behind the registry; restore it from a backup"
 

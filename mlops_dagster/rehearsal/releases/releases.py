@@ -49,7 +49,7 @@ class Team:
             with warnings.catch_warnings():
                 warnings.simplefilter("ignore")  # estimators warn of spoilt rows, which is expected here
                 fitted = fitting.fit(self.trainer, frame, self.settings.own_types).estimator
-            scorer = Scorer("of the rehearsal", schema, fitted, some_classes=True)
+            scorer = Scorer("of the rehearsal", schema, fitted, partial=True)
             return lambda each: scorer.score(each).labels
 
         return tuple(choose_bad_releases(schema, rows[~held_out], rows[held_out], fit))

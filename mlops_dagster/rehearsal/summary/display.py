@@ -16,6 +16,7 @@ from rich.table import Table
 from mlops_dagster.registry import Deployment
 from mlops_dagster.rehearsal.plan import Plan
 from mlops_dagster.rehearsal.summary.summary import RollbackSummary, Summary
+from mlops_dagster.tasks import Classification
 
 ROUTINE_JOBS = ("hourly_monitoring", "performance", "label_drift")
 """The ends of the names of jobs that run every day or week."""
@@ -178,14 +179,14 @@ def _without_arithmetic(reason: str) -> str:
 
 
 def _performance(summary: Summary) -> Table:
-    table = Table("version", "as", "answered", "accuracy", "macro-F1", "errors", "P50 / P99 ms", title="In the traffic")
+    measured = Classification.headings.values()
+    table = Table("version", "as", "answered", *measured, "errors", "P50 / P99 ms", title="In the traffic")
     for each in summary.performance:
         table.add_row(
             each.version,
             each.role,
             f"{each.requests:,}",
-            "-" if each.accuracy is None else f"{each.accuracy:.4f}",
-            "-" if each.macro_f1 is None else f"{each.macro_f1:.4f}",
+            *("-" if (found := each.value(name)) is None else f"{found:.4f}" for name in Classification.headings),
             f"{each.error_rate:.2%}",
             f"{each.p50_ms:.1f} / {each.p99_ms:.1f}",
         )

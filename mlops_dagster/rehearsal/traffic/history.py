@@ -143,10 +143,11 @@ def _labelled(frame: pd.DataFrame, table: str, source: pd.DataFrame) -> pd.DataF
 
 def _refuse_labels(frame: pd.DataFrame, schema: ModelSchema) -> None:
     """Refuse labels of unknown classes or older than their request; make those without `known_at` known at once."""
-    unknown = frame[LABEL].notna() & ~frame[LABEL].isin(schema.classes)
+    accepted = schema.task.accepted(set(frame[LABEL].dropna()))
+    unknown = frame[LABEL].notna() & ~frame[LABEL].isin(accepted)
     if unknown.any():
         raise InvalidInputError(
-            f"{int(unknown.sum())} labels are none of the classes {list(schema.classes)}, such as "
+            f"{int(unknown.sum())} labels are none of the {schema.task.told}, such as "
             f"{frame[LABEL][unknown].iloc[0]!r}; write them as the trainer's SCHEMA has them"
         )
     early = frame[KNOWN_AT] < frame[EVENT_TIME]
@@ -190,6 +191,6 @@ def _classes(frame: pd.DataFrame, schema: ModelSchema) -> Iterator[str]:
         return
     if labelled < len(frame):
         yield f"{len(frame) - labelled:,} of {len(frame):,} requests have no label, and never get one"
-    missing = sorted(set(schema.classes) - set(frame[LABEL].dropna().unique()))
+    missing = sorted(set(schema.task.truths) - set(frame[LABEL].dropna().unique()))
     if missing:
         yield f"no label of the history is {', '.join(map(repr, missing))}: nothing is proven for these classes"

@@ -109,7 +109,8 @@ class AccuracyTests:
 
     @property
     def _loss(self) -> str:
-        return "balanced accuracy" if self._weights else "accuracy"
+        merit = self.look.rollout.merit
+        return f"balanced {merit}" if self._weights else merit
 
     @property
     def _compares_both(self) -> bool:
@@ -117,15 +118,16 @@ class AccuracyTests:
 
     @property
     def _either(self) -> str:
-        return f"{self._loss}, or accuracy," if self._compares_both else self._loss
+        return f"{self._loss}, or {self.look.rollout.merit}," if self._compares_both else self._loss
 
     @property
     def _both(self) -> str:
-        return f"{self._loss}, and accuracy," if self._compares_both else self._loss
+        return f"{self._loss}, and {self.look.rollout.merit}," if self._compares_both else self._loss
 
     @property
     def _beside(self) -> str:
-        return f", accuracy at most {self.look.policy.margin:g} under it" if self._compares_both else ""
+        merit, margin = self.look.rollout.merit, self.look.policy.margin
+        return f", {merit} at most {margin:g} under it" if self._compares_both else ""
 
     @cached_property
     def _weights(self) -> Mapping[str, float]:

@@ -14,12 +14,15 @@ _FEW: Final = 10
 
 
 def class_shares(version: ModelVersion) -> dict[str, float]:
-    """Return the shares of its classes among the labels that it was trained on, 0 where they are not known."""
+    """Return the shares of its classes among the labels that it was trained on, 0 where they are not known.
+
+    Empty for a task whose truths cannot be listed: then all of its labels count alike.
+    """
     if version.schema is None:
         return {}
     if version.baseline is None:
-        return dict.fromkeys(version.schema.classes, 0.0)
-    label, classes = version.baseline.label, version.schema.classes
+        return dict.fromkeys(version.schema.task.truths, 0.0)
+    label, classes = version.baseline.label, version.schema.task.truths
     cells = label.bins.index(list(classes)).tolist()
     known = sum(int(label.counts[cell]) for cell in cells)
     return (

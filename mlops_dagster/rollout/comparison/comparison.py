@@ -10,7 +10,7 @@ claim needs as many times the e-value as there are slices, and no slice decides.
 
 from collections import Counter, defaultdict
 from collections.abc import Iterable, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from datetime import datetime
 from enum import StrEnum
 from typing import TypeAlias
@@ -19,13 +19,11 @@ from mlops_dagster.predictions import PairedCounts
 from mlops_dagster.rollout.claims.shared_causes import UNKNOWN
 from mlops_dagster.rollout.entities import TestResult
 from mlops_dagster.rollout.policy import RolloutPolicy
-from mlops_dagster.statistics import Alternative, anytime_p, metrics_from_confusion, paired_e_value
+from mlops_dagster.statistics import Alternative, anytime_p, difference_e_value
+from mlops_dagster.tasks import UNKNOWN_CLASSES, Measure, Task
 
 Said: TypeAlias = tuple[str, str | None, str | None]
 """(truth, champion's prediction, challenger's prediction) of a row; None: that version failed on the row."""
-
-_FAILED = ""
-"""The prediction of a version that failed: not a class, so the true class is missed and no other is predicted."""
 
 
 class Standing(StrEnum):
@@ -39,12 +37,14 @@ class Standing(StrEnum):
 
 @dataclass(frozen=True, slots=True)
 class Scores:
-    """Scores of one version on these rows, between 0 and 1; a row that it failed on counts as wrong."""
+    """The quality measures of one version on these rows, by name; a row that it failed on has a loss of 1."""
 
-    accuracy: float
-    micro_f1: float
-    macro_f1: float
+    measures: Mapping[str, Measure]
     failed: int
+
+    def value(self, measure: str) -> float:
+        """Return the value of a measure."""
+        return self.measures[measure].value
 
 
 @dataclass(frozen=True, slots=True)
@@ -91,6 +91,12 @@ class Comparison:
     """The number of rows that count as one, since rows of one day share causes; None if it is not known."""
     overall: Part
     slices: tuple[Part, ...]
+    merit: str = UNKNOWN_CLASSES.merit
+    """The name of 1 - mean loss, which is compared."""
+    headline: str = UNKNOWN_CLASSES.headline
+    """The measure that is held to the floor."""
+    headings: Mapping[str, str] = field(default_factory=lambda: UNKNOWN_CLASSES.headings)
+    """The measures that tables show, with their headings."""
 
     @property
     def verdict(self) -> Standing:
@@ -154,8 +160,11 @@ def compare(
     sample: LabelledSample,
     policy: RolloutPolicy,
     rows_per_observation: float | None,
+    task: Task = UNKNOWN_CLASSES,
 ) -> Comparison:
-    """Compare the challenger with the champion; pure. Margin, alpha and least rows are those of a rollout's step.
+    """Compare the challenger with the champion by the losses of `task`; pure.
+
+    Margin, alpha and least rows are those of a rollout's step.
 
     If the answer given influences the label, one version's answers prove nothing about the other, and the verdict is
     inconclusive. The e-values stay valid however often the comparison is repeated, as long as each repetition has the
@@ -169,53 +178,67 @@ def compare(
         alpha=policy.alpha,
         min_pairs=policy.min_step_paired,
         rows_per_observation=rows_per_observation,
-        overall=_part("overall", tally.overall, policy, rows_per_observation, looked_at=1),
+        overall=_part("overall", tally.overall, task, policy, rows_per_observation, looked_at=1),
         slices=tuple(
-            _part(name, tally.of(name), policy, rows_per_observation, looked_at=len(tally.names))
+            _part(name, tally.of(name), task, policy, rows_per_observation, looked_at=len(tally.names))
             for name in tally.names
         ),
+        merit=task.merit,
+        headline=task.headline,
+        headings=task.headings,
     )
 
 
-def _part(name: str, said: Counter[Said], policy: RolloutPolicy, rows: float | None, *, looked_at: int) -> Part:
-    pairs = _pairs(said)
-    tests = _tests(pairs, policy, rows, looked_at)
+def _part(
+    name: str, said: Counter[Said], task: Task, policy: RolloutPolicy, rows: float | None, *, looked_at: int
+) -> Part:
+    gains = _gains(said, task)
+    pairs = _pairs(gains)
+    tests = _tests(gains, pairs, task.merit, policy, rows, looked_at)
     verdict, reason = _verdict(pairs, tests, policy)
-    return Part(name, pairs, _scores(said, 1), _scores(said, 2), tests, verdict, reason)
+    return Part(name, pairs, _scores(said, 1, task), _scores(said, 2, task), tests, verdict, reason)
 
 
-def _pairs(said: Counter[Said]) -> PairedCounts:
-    wins = sum(count for (truth, old, new), count in said.items() if old != truth == new)
-    losses = sum(count for (truth, old, new), count in said.items() if old == truth != new)
-    return PairedCounts(wins, losses, said.total() - wins - losses)
+def _gains(said: Counter[Said], task: Task) -> Counter[float]:
+    """Return how many rows have each difference of the losses, the champion's minus the challenger's."""
+    truths, champion, challenger = zip(*said, strict=True) if said else ((), (), ())
+    gains: Counter[float] = Counter()
+    differences = task.losses(champion, truths) - task.losses(challenger, truths)
+    for gain, rows in zip(differences.tolist(), said.values(), strict=True):
+        gains[gain] += rows
+    return gains
 
 
-def _scores(said: Counter[Said], whose: int) -> Scores | None:
+def _pairs(gains: Counter[float]) -> PairedCounts:
+    """Return the rows on which the challenger's loss is less than the champion's, more, and the same."""
+    wins = sum(rows for gain, rows in gains.items() if gain > 0)
+    losses = sum(rows for gain, rows in gains.items() if gain < 0)
+    return PairedCounts(wins, losses, gains.total() - wins - losses)
+
+
+def _scores(said: Counter[Said], whose: int, task: Task) -> Scores | None:
     if not said:
         return None
-    confusion: Counter[tuple[str, str]] = Counter()
-    failed = 0
-    for row, count in said.items():
-        prediction = row[whose]
-        confusion[row[0], _FAILED if prediction is None else prediction] += count
-        failed += count if prediction is None else 0
-    found = metrics_from_confusion(confusion)
-    f1 = [scores.f1 for label, scores in found.per_class.items() if label != _FAILED]
-    return Scores(found.accuracy, found.micro_f1, sum(f1) / len(f1), failed)
+    truths, *both = zip(*said, strict=True)
+    failed = sum(count for row, count in said.items() if row[whose] is None)
+    return Scores(task.measures(task.sums(truths, both[whose - 1], list(said.values())), intervals=False), failed)
 
 
-def _tests(pairs: PairedCounts, policy: RolloutPolicy, rows: float | None, looked_at: int) -> tuple[TestResult, ...]:
+def _tests(
+    gains: Counter[float], pairs: PairedCounts, merit: str, policy: RolloutPolicy, rows: float | None, looked_at: int
+) -> tuple[TestResult, ...]:
+    cells = [(-gain, gains[gain]) for gain in sorted(gains, key=lambda gain: (-abs(gain), -gain))]
+
     def e_value(margin: float, alternative: Alternative) -> float:
         if rows is None:
             return 1.0
-        counts = (pairs.wins, pairs.losses, pairs.ties)
-        return paired_e_value(*counts, margin=margin, alternative=alternative, rows_per_observation=rows)
+        return difference_e_value(cells, margin=margin, alternative=alternative, rows_per_observation=rows)
 
     margin = policy.margin
     found = {
-        "paired.superior": ("accuracy over the champion's", e_value(0, "not_worse")),
-        "paired.not_worse": (f"accuracy at most {margin:g} under the champion's", e_value(margin, "not_worse")),
-        "paired.worse": (f"accuracy more than {margin:g} under the champion's", e_value(margin, "worse")),
+        "paired.superior": (f"{merit} over the champion's", e_value(0, "not_worse")),
+        "paired.not_worse": (f"{merit} at most {margin:g} under the champion's", e_value(margin, "not_worse")),
+        "paired.worse": (f"{merit} more than {margin:g} under the champion's", e_value(margin, "worse")),
     }
     limit = looked_at / policy.alpha
     observed = {"wins": pairs.wins, "losses": pairs.losses, "ties": pairs.ties, "rows_per_observation": rows or 0.0}

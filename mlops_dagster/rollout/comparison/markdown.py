@@ -1,10 +1,10 @@
 """A comparison as Markdown (CommonMark with tables)."""
 
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 
-from mlops_dagster.registry.cards.markdown import escape
+from mlops_dagster.documents.markdown import escape, markdown_table
 from mlops_dagster.registry.cards.wording import MOST_LINES
-from mlops_dagster.rollout.comparison.comparison import Comparison, Part, Scores
+from mlops_dagster.rollout.comparison.comparison import Comparison, Part
 
 MANY_SLICES = f"Of {{slices:,}} slices the {MOST_LINES} with the most evidence, either way."
 
@@ -14,12 +14,12 @@ def to_markdown(found: Comparison) -> str:
     return "\n\n".join(
         [
             f"## {found.challenger} against {found.champion}: {found.verdict.replace('_', ' ')}",
-            f"{found.reason[0].upper()}{found.reason[1:]}. It changes no deployment: only a rollout does.",
+            f"{escape(found.reason[0].upper() + found.reason[1:])}. It changes no deployment: only a rollout does.",
             scores_table(found),
             tests_table(found.overall),
             "### Slices",
             *([MANY_SLICES.format(slices=len(found.slices))] if len(found.slices) > MOST_LINES else []),
-            slices_table(found.slices),
+            slices_table(found),
             "The verdict is of all rows. With so many slices some stand out by chance: in each, a claim needs "
             f"{len(found.slices)} times the e-value, and none decides."
             if found.slices
@@ -33,46 +33,51 @@ def to_markdown(found: Comparison) -> str:
 def scores_table(found: Comparison) -> str:
     """Return a table with a line for each version, on all rows."""
     pairs = found.overall.pairs
-    lines = ["| version | accuracy | micro-F1 | macro-F1 | failed | right alone |", "|---|---|---|---|---|---|"]
-    for role, version, scores, alone in (
+    both = (
         ("champion", found.champion, found.overall.champion, pairs.losses),
         ("challenger", found.challenger, found.overall.challenger, pairs.wins),
-    ):
-        if scores is not None:
-            lines.append(
-                f"| {role} {version} | {scores.accuracy:.4f} | {scores.micro_f1:.4f} | {scores.macro_f1:.4f} "
-                f"| {scores.failed} | {alone} |"
-            )
-    return "\n".join(lines) if len(lines) > 2 else "No rows."
+    )
+    names = next((list(scores.measures) for _, _, scores, _ in both if scores is not None), [])
+    headings = [found.headings.get(name, name.replace("_f1", "-F1")) for name in names]
+    rows = [
+        [f"{role} {version}", *(f"{scores.value(name):.4f}" for name in names), scores.failed, alone]
+        for role, version, scores, alone in both
+        if scores is not None
+    ]
+    return markdown_table(["version", *headings, "failed", "right alone"], rows) or "No rows."
 
 
 def tests_table(part: Part) -> str:
     """Return a table of each claim with its e-value and its limit."""
-    lines = ["| claim | e-value | limit | anytime p | verdict |", "|---|---|---|---|---|"]
-    lines += [
-        f"| {test.claim} | {test.e_value:.4g} | {test.limit:.4g} | {test.p:.3g} | {test.verdict} |"
-        for test in part.tests
-    ]
-    return "\n".join(lines)
+    return markdown_table(
+        ["claim", "e-value", "limit", "anytime p", "verdict"],
+        [
+            [test.claim, f"{test.e_value:.4g}", f"{test.limit:.4g}", f"{test.p:.3g}", test.verdict]
+            for test in part.tests
+        ],
+    )
 
 
-def slices_table(slices: Sequence[Part]) -> str:
+def slices_table(found: Comparison) -> str:
     """Return a table with a line for each slice, or for the most telling ones of many; empty without slices."""
-    if not slices:
-        return ""
-    lines = [
-        "| slice | rows | wins | losses | accuracies | macro-F1s | E superior | E worse | limit | verdict |",
-        "|" + "---|" * 10,
-    ]
-    for part in most_telling(slices, MOST_LINES):
-        superior, _, worse = part.tests
-        accuracies, macro_f1s = _both(part, lambda each: each.accuracy), _both(part, lambda each: each.macro_f1)
-        lines.append(
-            f"| {escape(part.name).replace('|', chr(92) + '|')} | {part.pairs.total} | {part.pairs.wins} "
-            f"| {part.pairs.losses} | {accuracies} | {macro_f1s} | {superior.e_value:.3g} "
-            f"| {worse.e_value:.3g} | {superior.limit:.4g} | {part.verdict} |"
-        )
-    return "\n".join(lines)
+    measured = [f"{heading}, both" for heading in found.headings.values()]
+    return markdown_table(
+        ["slice", "rows", "wins", "losses", *measured, "E superior", "E worse", "limit", "verdict"],
+        [
+            [
+                part.name,
+                part.pairs.total,
+                part.pairs.wins,
+                part.pairs.losses,
+                *(_both(part, name) for name in found.headings),
+                f"{part.tests[0].e_value:.3g}",
+                f"{part.tests[2].e_value:.3g}",
+                f"{part.tests[0].limit:.4g}",
+                part.verdict,
+            ]
+            for part in most_telling(found.slices, MOST_LINES)
+        ],
+    )
 
 
 def most_telling(slices: Sequence[Part], most: int) -> Sequence[Part]:
@@ -105,5 +110,5 @@ def rows_text(found: Comparison) -> str:
     return " ".join(lines)
 
 
-def _both(part: Part, metric: Callable[[Scores], float]) -> str:
-    return ", ".join("-" if scores is None else f"{metric(scores):.3f}" for scores in (part.champion, part.challenger))
+def _both(part: Part, measure: str) -> str:
+    return ", ".join("-" if its is None else f"{its.value(measure):.3f}" for its in (part.champion, part.challenger))

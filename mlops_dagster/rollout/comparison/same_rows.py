@@ -68,7 +68,9 @@ def compare_on_log(
     others, days = registry.list(champion.model), max((until - since) / _DAY, 1.0)
     shared = [shared_causes(version, others) for version in (champion, challenger)]
     rows_as_one = rows_per_observation(policy, shared, sample.compared / days)
-    return compare(champion.version, challenger.version, tally, sample, policy, rows_as_one)
+    return compare(
+        champion.version, challenger.version, tally, sample, policy, rows_as_one, champion.task.joined(challenger.task)
+    )
 
 
 def trained_until(version: ModelVersion) -> datetime:

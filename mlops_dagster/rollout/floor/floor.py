@@ -14,7 +14,7 @@ training a new version rests on the estimate alone, so it needs the whole 95 % i
 in that at most once in forty times, and the price of an error is one challenger too many.
 """
 
-from collections.abc import Collection, Mapping, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass
 from datetime import datetime
 from enum import StrEnum
@@ -22,7 +22,7 @@ from enum import StrEnum
 from mlops_dagster.monitoring.policy import PerformancePolicy
 from mlops_dagster.registry import Event
 from mlops_dagster.rollout.comparison.comparison import Comparison, Standing
-from mlops_dagster.statistics import macro_f1_interval, metrics_from_confusion
+from mlops_dagster.tasks import UNKNOWN_CLASSES, Sums, Task
 
 NOBODY = "there is nobody to go back to"
 
@@ -37,11 +37,15 @@ class FloorOutcome(StrEnum):
 
 @dataclass(frozen=True, slots=True)
 class MacroF1:
-    """Macro-F1 of `rows` answers with labels, and its 95 % interval; None without rows, or with one class only."""
+    """The headline measure of `rows` answers with labels, macro-F1 of a classifier, and its 95 % interval.
+
+    None without rows, or where the interval is not known, as with one class only.
+    """
 
     rows: int
     value: float | None = None
     interval: tuple[float, float] | None = None
+    name: str = UNKNOWN_CLASSES.headings[UNKNOWN_CLASSES.headline]
 
 
 @dataclass(frozen=True, slots=True)
@@ -77,7 +81,7 @@ def decide_floor(
     """
     if found.value is None or found.rows < policy.min_labels:
         return FloorDecision(FloorOutcome.INCONCLUSIVE, f"{found.rows} labelled rows, {policy.min_labels} are needed")
-    measured = f"macro-F1 {found.value:.3f}"
+    measured = f"{found.name} {found.value:.3f}"
     if found.value >= policy.alert:
         return FloorDecision(FloorOutcome.FINE, f"{measured} is not under {policy.alert:g} ({found.rows:,} rows)")
     if not under_floor(policy, found):
@@ -92,13 +96,13 @@ def decide_floor(
     return FloorDecision(FloorOutcome.RETRAIN, f"{measured}; {refuge}")
 
 
-def macro_f1_of(confusion: Mapping[tuple[str, str], int], classes: Collection[str] | None = None) -> MacroF1:
-    """Return macro-F1 from the counts of (true, predicted) pairs; the mean is over the `classes` of the model."""
-    rows = sum(confusion.values())
+def macro_f1_of(task: Task, sums: Sums, rows: int) -> MacroF1:
+    """Return the headline measure of `rows` labelled answers with these sums."""
+    name = task.headings[task.headline]
     if not rows:
-        return MacroF1(0)
-    found = metrics_from_confusion(confusion, classes)
-    return MacroF1(rows, found.macro_f1, macro_f1_interval(confusion, classes=classes))
+        return MacroF1(0, name=name)
+    found = task.measures(sums)[task.headline]
+    return MacroF1(rows, found.value, found.interval, name)
 
 
 def champion_since(history: Sequence[Event]) -> datetime | None:
@@ -111,12 +115,19 @@ def champion_since(history: Sequence[Event]) -> datetime | None:
 
 
 def _does_better(previous: Comparison) -> bool:
-    old, present = previous.overall.challenger, previous.overall.champion
-    proven = previous.verdict is Standing.SUPERIOR
-    return proven and old is not None and present is not None and old.macro_f1 > present.macro_f1
+    values = _headlines(previous)
+    return previous.verdict is Standing.SUPERIOR and values is not None and values[0] > values[1]
 
 
 def _no_refuge(previous: Comparison) -> str:
-    old, present = previous.overall.challenger, previous.overall.champion
-    scores = "" if old is None or present is None else f" (macro-F1 {old.macro_f1:.3f} to {present.macro_f1:.3f})"
+    values, name = _headlines(previous), previous.headings[previous.headline]
+    scores = "" if values is None else f" ({name} {values[0]:.3f} to {values[1]:.3f})"
     return f"{previous.challenger} is not proven to do better on the same labels{scores}; {previous.reason}"
+
+
+def _headlines(previous: Comparison) -> tuple[float, float] | None:
+    """Return the headline measures of the former champion and of the present one; None without rows."""
+    old, present = previous.overall.challenger, previous.overall.champion
+    if old is None or present is None:
+        return None
+    return old.value(previous.headline), present.value(previous.headline)

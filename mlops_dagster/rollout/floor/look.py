@@ -24,7 +24,6 @@ from mlops_dagster.rollout.floor.floor import (
 )
 from mlops_dagster.rollout.floor.matured import day_begins
 from mlops_dagster.rollout.policy import RolloutPolicy
-from mlops_dagster.statistics import confusion_counts
 
 _DAY = timedelta(days=1)
 
@@ -92,7 +91,8 @@ def _windows(days: Sequence[date]) -> Iterator[tuple[datetime, datetime]]:
 def _macro_f1(log: PredictionLog, champion: ModelVersion, since: datetime, days: Sequence[date]) -> MacroF1:
     import pyarrow.compute as pc
 
-    confusion: Counter[tuple[str, str]] = Counter()
+    sums: Counter[tuple[str, ...]] = Counter()
+    count = 0
     windows = ((max(first, since), last) for first, last in _windows(days))
     pieces = (log.labelled_pieces(champion.model, first, last, SERVED) for first, last in windows)
     for rows in chain.from_iterable(pieces):
@@ -100,5 +100,6 @@ def _macro_f1(log: PredictionLog, champion: ModelVersion, since: datetime, days:
         pairs = zip(its["label"].to_pylist(), its["prediction"].to_pylist(), strict=True)
         known = [(label, prediction) for label, prediction in pairs if label and prediction]
         if known:
-            confusion.update(confusion_counts(*zip(*known, strict=True)))
-    return macro_f1_of(confusion, champion.schema.classes if champion.schema is not None else None)
+            sums.update(champion.task.sums(*zip(*known, strict=True)))
+            count += len(known)
+    return macro_f1_of(champion.task, sums, count)

@@ -18,6 +18,7 @@ from mlops_dagster.rollout.entities import Decision, Outcome, Phase, Rollout
 from mlops_dagster.rollout.policy import RolloutPolicy
 from mlops_dagster.rollout.store.rows import RUNNING, columns_of, decision_of, decisions, rollout_of, rollouts
 from mlops_dagster.statistics import DesignEffect
+from mlops_dagster.tasks import UNKNOWN_CLASSES
 
 REPEAT_AFTER = timedelta(seconds=60)
 """Time before the same decision is returned for enactment again: a run that enacts it takes about 15 s to start."""
@@ -47,6 +48,7 @@ class RolloutStore:
         *,
         shared: DesignEffect | None = None,
         classes: Mapping[str, float] | None = None,
+        merit: str = UNKNOWN_CLASSES.merit,
     ) -> Rollout:
         """Store a new rollout, in shadow. Raises AlreadyRunningError if the model has a running one."""
         rollout = Rollout(
@@ -66,6 +68,7 @@ class RolloutStore:
             epoch=epoch,
             shared=shared,
             classes=classes or {},
+            merit=merit,
         )
         try:
             with writing(self._engine) as connection:

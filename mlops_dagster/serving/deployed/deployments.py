@@ -26,6 +26,7 @@ from mlops_dagster.serving.deployed.registry_cache import Known, RegistryCache
 from mlops_dagster.serving.telemetry.telemetry import Telemetry
 from mlops_dagster.serving.upkeep.isolation import for_each
 from mlops_dagster.stores import Stores
+from mlops_dagster.tasks import Task, joined
 
 logger = logging.getLogger(__name__)
 
@@ -51,9 +52,9 @@ class InForce:
         return frozenset(name for version in self.versions.values() for name in version.schema.names)
 
     @cached_property
-    def classes(self) -> frozenset[str]:
-        """The names of all classes that any of the versions may answer."""
-        return frozenset(name for version in self.versions.values() for name in version.schema.classes)
+    def task(self) -> Task | None:
+        """The task with the truths of all versions; None if none is in memory."""
+        return joined(version.schema.task for version in self.versions.values())
 
     @cached_property
     def policy(self) -> RolloutPolicy:

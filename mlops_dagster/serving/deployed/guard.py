@@ -32,7 +32,9 @@ class Guard:
     baseline takes every finite number. Categories are checked where the baseline names all those in the training data.
 
     >>> from mlops_dagster.schema import Feature
-    >>> schema = ModelSchema(features=(Feature(name="hour", kind="numeric"),), classes=("on_time", "late"))
+    >>> from mlops_dagster.tasks import Classification
+    >>> hour = Feature(name="hour", kind="numeric")
+    >>> schema = ModelSchema(features=(hour,), task=Classification(classes=("on_time", "late")))
     >>> [str(each) for each in Guard(schema, None, 2.0).violations({"hour": Column("FP64", [7.0, float("inf")])})]
     ["feature 'hour' of row 1 is inf, not -1.79769e+308 to 1.79769e+308"]
     """

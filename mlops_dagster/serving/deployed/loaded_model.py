@@ -13,27 +13,35 @@ from mlops_dagster.registry.estimators import Estimator
 from mlops_dagster.schema import Feature, ModelSchema
 from mlops_dagster.serving.deployed.guard import Guard
 from mlops_dagster.serving.protocol.infer import Column
+from mlops_dagster.serving.protocol.outputs import Outputs
 from mlops_dagster.serving.protocol.tensors import Value
 
 Columns = Mapping[str, Sequence[Value]]
+
+OTHER: Final = "other"
+"""Counted in place of a label that is no listed truth of the task: senders and models must not invent time series."""
 
 _NO_MARK: Final = nullcontext()
 
 
 @dataclass(frozen=True, slots=True)
 class Scores:
-    """The scores of some rows: each has a label, a score, and a probability per class in the order of the schema."""
+    """The scores of some rows: each has a label, a score, and the task's outputs that are given on request, by name."""
 
     labels: list[str]
     scores: list[float]
-    probabilities: list[list[float]]
+    tensors: Mapping[str, list[list[float]]]
+
+    def at(self, rows: slice) -> "Scores":
+        """Return the scores of some of the rows."""
+        return Scores(self.labels[rows], self.scores[rows], {name: each[rows] for name, each in self.tensors.items()})
 
 
 class LoadedModel:
     """A version that is in memory and ready to score.
 
     It scores inside its `mark`, which tells the supervisor what the process was doing if it dies. Raises
-    ModelFailedError for an estimator that gives no probabilities or has other classes than its schema.
+    ModelFailedError for an estimator that cannot answer the task of its schema.
     """
 
     def __init__(
@@ -48,6 +56,7 @@ class LoadedModel:
         self._scorer = Scorer(version, schema, estimator)
         self.version = version
         self.schema = schema
+        self.outputs = Outputs(schema.task)
         self._baseline = baseline
         self._guard = Guard(schema, baseline, GuardPolicy().stretch)
 
@@ -61,12 +70,18 @@ class LoadedModel:
         """Score rows given as one list per feature; raises ModelFailedError for every error of the estimator."""
         with self._mark:
             answers = self._scorer.score(columns)
-        return Scores(answers.labels, answers.scores.tolist(), answers.probabilities.tolist())
+        tensors = {name: tensor.tolist() for name, tensor in answers.tensors.items()}
+        return Scores(answers.labels, answers.scores.tolist(), tensors)
+
+    def counted(self, labels: Sequence[str]) -> Sequence[str]:
+        """Return the labels as metrics name them: those of a task whose truths cannot be listed make no time series."""
+        return labels if self.schema.task.truths else [OTHER] * len(labels)
 
     def try_out(self) -> None:
         """Score made-up rows, so that imports and caches are ready for the first real one.
 
-        Raises ModelFailedError if the scores are not probabilities; such a version must not answer requests.
+        Raises ModelFailedError for unsound answers, such as scores that are not probabilities: such a version must not
+        answer requests.
         """
         self._scorer.try_out(self._baseline)
 

@@ -21,7 +21,6 @@ from mlops_dagster.errors import (
     PredictionNotFoundError,
     UnauthenticatedError,
 )
-from mlops_dagster.frames.values import text_of
 from mlops_dagster.serving.http.auth import Access
 from mlops_dagster.serving.http.browsers import OwnPagesOnly
 from mlops_dagster.serving.http.infer import Inference, InferFastPath
@@ -178,7 +177,7 @@ def headers_of(request: Request) -> Headers:
     return dict(request.scope["headers"])
 
 
-def read_labels(content: dict[str, Json], limit: int) -> list[tuple[str, str, datetime | None]]:
+def read_labels(content: dict[str, Json], limit: int) -> list[tuple[str, Json, datetime | None]]:
     """Return the labels of a feedback body, at most `limit`; raises InvalidInputError."""
     labels = content.get("labels")
     if not isinstance(labels, list) or not labels:
@@ -188,7 +187,7 @@ def read_labels(content: dict[str, Json], limit: int) -> list[tuple[str, str, da
     return [_label(entry) for entry in labels]
 
 
-def _label(entry: Json) -> tuple[str, str, datetime | None]:
+def _label(entry: Json) -> tuple[str, Json, datetime | None]:
     fields = entry if isinstance(entry, dict) else {}
     prediction_id, label, at = fields.get("prediction_id"), fields.get("label"), fields.get("at")
     if not isinstance(prediction_id, str) or "label" not in fields or not (at is None or isinstance(at, str)):
@@ -198,7 +197,7 @@ def _label(entry: Json) -> tuple[str, str, datetime | None]:
         )
     if label is None or (isinstance(label, str) and not label.strip()):
         raise InvalidInputError(f"a label that is not known yet is not sent; got {shown(entry)}")
-    return prediction_id, text_of(label), None if at is None else read_time(at)
+    return prediction_id, label, None if at is None else read_time(at)
 
 
 async def on_error(_request: Request, error: Exception) -> Response:

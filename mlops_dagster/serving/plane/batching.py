@@ -128,6 +128,6 @@ def score_together(model: LoadedModel, requests: Sequence[Columns]) -> list[Scor
     start = 0
     for size in sizes:
         part = slice(start, start + size)
-        results.append(Scores(scores.labels[part], scores.scores[part], scores.probabilities[part]))
+        results.append(scores.at(part))
         start += size
     return results

@@ -1,6 +1,6 @@
 """A request while it is processed, and the records that are kept of it."""
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from datetime import datetime
 from functools import cached_property
@@ -129,7 +129,7 @@ def scored(
     deployment = call.in_force.deployment
     scores = None if isinstance(outcome.result, MlopsError) else outcome.result
     phases = _phases(call, outcome, answered_at)
-    wants_probabilities = "probabilities" in call.request.outputs
+    tensors = {} if scores is None else _on_request(call.request, scoring.version, scores)
     return [
         PredictionRecord(
             prediction_id=prediction_id,
@@ -148,7 +148,7 @@ def scored(
             features={name: values[row] for name, values in scoring.columns.items()},
             prediction=None if scores is None else scores.labels[row],
             score=None if scores is None else scores.scores[row],
-            probabilities=scores.probabilities[row] if scores is not None and wants_probabilities else None,
+            tensors={name: tensor[row] for name, tensor in tensors.items()} if tensors else None,
             process=process,
             row=row,
             trace_id=call.trace.trace_id,
@@ -158,6 +158,12 @@ def scored(
         )
         for row, prediction_id in enumerate(call.prediction_ids)
     ]
+
+
+def _on_request(request: InferRequest, version: LoadedModel, scores: Scores) -> Mapping[str, Sequence[Sequence[float]]]:
+    """Return the outputs on request that the request asked for and the version gives: the log keeps them."""
+    asked = [each for name in request.outputs if (each := version.outputs.by_name.get(name)) and each.on_request]
+    return {each.name: scores.tensors[each.name] for each in asked}
 
 
 def traced(call: InferenceRequestContext, outcome: ScoringResult, answered_at: float, batch: int) -> Traced:

@@ -32,7 +32,7 @@ from mlops_dagster.serving.plane.calls import (
     ScoringTask,
     timed_out,
 )
-from mlops_dagster.serving.plane.known_classes import KnownClasses, check_labels
+from mlops_dagster.serving.plane.known_tasks import KnownTasks, check_labels
 from mlops_dagster.serving.plane.router import Route, choose
 from mlops_dagster.serving.plane.scoring import Scorer
 from mlops_dagster.serving.protocol.infer import Answer, Column, Headers, InferRequest, read_request
@@ -40,6 +40,7 @@ from mlops_dagster.serving.protocol.tensors import shown
 from mlops_dagster.serving.telemetry.telemetry import Telemetry
 from mlops_dagster.serving.telemetry.tracing import TraceContext
 from mlops_dagster.stores import Stores
+from mlops_dagster.tasks import UNKNOWN_CLASSES, joined
 
 WALL = SystemClock()
 
@@ -52,14 +53,14 @@ class DataPlane:
         process: str,
         stores: Stores,
         deployments: Deployments,
-        classes: KnownClasses,
+        tasks: KnownTasks,
         scorer: Scorer,
         telemetry: Telemetry,
     ) -> None:
         self._process = process
         self._stores = stores
         self._deployments = deployments
-        self._classes = classes
+        self._tasks = tasks
         self._scorer = scorer
         self._telemetry = telemetry
         self._patience = stores.settings.predict_timeout
@@ -93,6 +94,7 @@ class DataPlane:
                 unanswered = _unanswered(in_force, request, version)
                 raise OnHoldError(in_force.on_hold)
             route, loaded = await self._route(in_force, request, name, version)
+            loaded.outputs.check(request.outputs)
             inputs = request.named_columns(loaded.schema)
             scoring = _scoring(in_force, route, loaded, inputs)
             self._guard(in_force, route, loaded, inputs)
@@ -141,30 +143,34 @@ class DataPlane:
         await self._rejections.submit(rejection)
 
     async def feedback(
-        self, model: str, labels: Sequence[tuple[str, str, datetime | None]], actor: str | None
+        self, model: str, labels: Sequence[tuple[str, object, datetime | None]], actor: str | None
     ) -> FeedbackResult:
         """Record labels, all or none, as (prediction id, label, time it became known, or None for now), from `actor`.
 
-        Raises NotFoundError, and InvalidLabelsError if a label is not a class of the model.
+        Raises NotFoundError, InvalidInputError for a label that the model's task cannot read, and InvalidLabelsError if
+        a label is no truth of it, such as no class of the model.
         """
         in_force = self._deployments.get(model)
-        await self._check_labels(in_force, [label for _, label, _ in labels])
+        read = (in_force.task or UNKNOWN_CLASSES).read_truth
+        truths = [(prediction_id, read(label), at) for prediction_id, label, at in labels]
+        await self._check_labels(in_force, [label for _, label, _ in truths])
         for _, _, at in labels:
             self._at(at)
         result = await asyncio.to_thread(
-            self._stores.feedback.take, labels, model=model, actor=actor, now=self._at(None)
+            self._stores.feedback.take, truths, model=model, actor=actor, now=self._at(None)
         )
-        self._telemetry.labelled(model, result, in_force.classes)
+        self._telemetry.labelled(model, result, in_force.task or UNKNOWN_CLASSES)
         return result
 
     async def _check_labels(self, in_force: InForce, labels: Sequence[str]) -> None:
-        if in_force.classes.issuperset(labels):
+        if in_force.task is not None and in_force.task.accepted(set(labels)).issuperset(labels):
             return
         model = in_force.deployment.model
         # The label may be a class of a version that was asked for by name, or of a former champion.
-        classes = in_force.classes | await asyncio.to_thread(self._classes.of, model)
+        known = await asyncio.to_thread(self._tasks.of, model)
+        task = joined(each for each in (in_force.task, known) if each is not None)
         try:
-            check_labels(model, labels, classes)
+            check_labels(model, labels, task)
         except InvalidLabelsError as error:
             self._telemetry.labels_refused(model, error.refused)
             raise

@@ -20,6 +20,7 @@ from mlops_dagster.serving.plane.calls import (
 )
 from mlops_dagster.serving.plane.shadow import ShadowScorer, Task
 from mlops_dagster.serving.protocol.infer import Answer, encode
+from mlops_dagster.serving.protocol.outputs import PREDICTION_ID
 from mlops_dagster.serving.telemetry.telemetry import Telemetry
 from mlops_dagster.serving.telemetry.tracing import Tracing
 from mlops_dagster.serving.upkeep.unsettled import Unsettled
@@ -102,9 +103,10 @@ class Scorer:
             arms[call.in_force.deployment.model, scoring.version.version, scoring.role].append(index)
         for arm, indices in arms.items():
             results = [outcomes[index].result for index in indices]
+            version = tasks[indices[0]][1].version
             self._telemetry.arm(*arm).answered(
                 [seconds[index] for index in indices],
-                [label for result in results if isinstance(result, Scores) for label in result.labels],
+                [label for result in results if isinstance(result, Scores) for label in version.counted(result.labels)],
                 [result.code for result in results if isinstance(result, MlopsError)],
             )
 
@@ -123,11 +125,8 @@ def _answer(call: InferenceRequestContext, outcome: ScoringResult) -> Answer | M
         scoring.version.version,
         scoring.role,
         call.request,
-        call.prediction_ids,
-        scores.labels,
-        scores.scores,
-        scores.probabilities,
-        scoring.version.schema.classes,
+        scoring.version.outputs,
+        {"label": scores.labels, "score": scores.scores, PREDICTION_ID.name: call.prediction_ids, **scores.tensors},
     )
 
 

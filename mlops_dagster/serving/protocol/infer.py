@@ -6,16 +6,15 @@ https://github.com/kserve/open-inference-protocol, with Triton's extensions for 
 from collections.abc import Mapping, Sequence
 from datetime import datetime
 from types import MappingProxyType
-from typing import NamedTuple
+from typing import Any, NamedTuple
 
 import orjson
 
 from mlops_dagster.errors import InvalidInputError
 from mlops_dagster.schema import ModelSchema
 from mlops_dagster.serving.protocol.inputs import Binary, Column, read_input
+from mlops_dagster.serving.protocol.outputs import PREDICTION_ID, Outputs
 from mlops_dagster.serving.protocol.request_parameters import (
-    DEFAULT_OUTPUTS,
-    OUTPUTS,
     Headers,
     arm_of,
     json_length_of,
@@ -54,8 +53,11 @@ class InferRequest(NamedTuple):
     event_time: datetime | None = None
     version: str | None = None
     arm: str | None = None
-    outputs: tuple[str, ...] = DEFAULT_OUTPUTS
+    outputs: tuple[str, ...] = ()
+    """The outputs that were asked for; empty for those that the task gives by default."""
     binary_outputs: frozenset[str] = frozenset()
+    all_binary: bool = False
+    """Whether the outputs by default are to be binary."""
     parameters: Mapping[str, str | float] = MappingProxyType({})
     """The parameters that the answer returns to the client: texts, numbers and booleans."""
 
@@ -130,40 +132,37 @@ def encode(
     version: str,
     role: str,
     request: InferRequest,
-    ids: Sequence[str],
-    labels: Sequence[str],
-    scores: Sequence[float],
-    probabilities: Sequence[Sequence[float]] = (),
-    classes: Sequence[str] = (),
+    outputs: Outputs,
+    values: Mapping[str, Sequence[Any]],
 ) -> Answer:
     """Return the answer to `request`; its `id` is the caller's own, or else that of the (first) prediction.
 
-    `probabilities` has a row for each id and a column for each of `classes`; it is needed only if it was asked for.
+    `values` has, for each output of the answer, one value a row, or as many as the output is wide.
     """
-    outputs: list[dict[str, Json]] = []
+    tensors: list[dict[str, Json]] = []
     parts: list[bytes] = []
-    for name in request.outputs:
-        values: Sequence[str] | Sequence[float]
-        output: dict[str, Json] = {"name": name, "datatype": OUTPUTS[name], "shape": [len(ids)]}
-        if name == "probabilities":
-            values = [value for row in probabilities for value in row]
-            output["shape"] = [len(ids), len(classes)]
-            output["parameters"] = {"classes": list(classes)}
+    ids = values[PREDICTION_ID.name]
+    for name in request.outputs or outputs.by_default:
+        its, column = outputs.by_name[name], values[name]
+        tensor: dict[str, Json] = {"name": name, "datatype": its.datatype, "shape": [len(ids)]}
+        if its.width is not None:
+            column = [value for row in column for value in row]
+            tensor["shape"] = [len(ids), its.width]
+            if its.parameters is not None:
+                tensor["parameters"] = its.parameters
+        if name in request.binary_outputs or (request.all_binary and not request.outputs):
+            parts.append(to_binary(column))
+            tensor["parameters"] = {**tensor.get("parameters", {}), "binary_data_size": len(parts[-1])}
         else:
-            values = labels if name == "label" else scores if name == "score" else ids
-        if name in request.binary_outputs:
-            parts.append(to_binary(values))
-            output["parameters"] = {**output.get("parameters", {}), "binary_data_size": len(parts[-1])}
-        else:
-            output["data"] = values
-        outputs.append(output)
+            tensor["data"] = column
+        tensors.append(tensor)
     content = orjson.dumps(
         {
             "model_name": model,
             "model_version": version,
             "id": request.id or ids[0],
             "parameters": {**request.parameters, "role": role} if request.parameters else {"role": role},
-            "outputs": outputs,
+            "outputs": tensors,
         }
     )
     return Answer(b"".join((content, *parts)), len(content)) if parts else Answer(content)

@@ -4,8 +4,9 @@ from collections.abc import Sequence
 from importlib.metadata import version
 
 from mlops_dagster.schema import ModelSchema
-from mlops_dagster.serving.protocol.request_parameters import DEFAULT_OUTPUTS, OUTPUTS
+from mlops_dagster.serving.protocol.outputs import Outputs
 from mlops_dagster.serving.protocol.tensors import Json
+from mlops_dagster.tasks import Output
 
 EXTENSIONS = ("binary_tensor_data", "parameters")
 
@@ -22,16 +23,18 @@ def describe_model(model: str, versions: Sequence[str], schema: ModelSchema) -> 
     """
     datatypes = {"numeric": "FP64", "categorical": "BYTES"}
     inputs = [_described(f.name, datatypes[f.kind], [-1]) for f in schema.features]
-    outputs = [_described(name, OUTPUTS[name], [-1]) for name in DEFAULT_OUTPUTS]
-    probabilities = _described("probabilities", "FP64", [-1, len(schema.classes)])
-    probabilities["parameters"] = {"classes": list(schema.classes)}
     return {
         "name": model,
         "versions": list(versions),
         "platform": "mlops_dagster",
         "inputs": inputs,
-        "outputs": [*outputs, probabilities],
+        "outputs": [_output(each) for each in Outputs(schema.task).by_name.values()],
     }
+
+
+def _output(output: Output) -> dict[str, Json]:
+    described = _described(output.name, output.datatype, [-1] if output.width is None else [-1, output.width])
+    return described if output.parameters is None else {**described, "parameters": output.parameters}
 
 
 def _described(name: str, datatype: str, shape: list[int]) -> dict[str, Json]:

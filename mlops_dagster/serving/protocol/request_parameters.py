@@ -10,9 +10,6 @@ from mlops_dagster.names import is_plain
 from mlops_dagster.serving.protocol.inputs import check_parameters
 from mlops_dagster.serving.protocol.tensors import Json, shown
 
-OUTPUTS = {"label": "BYTES", "score": "FP64", "prediction_id": "BYTES", "probabilities": "FP64"}
-DEFAULT_OUTPUTS = ("label", "score", "prediction_id")
-
 # The longest text in characters: an id is a part of the name of every row of its request in the log.
 MAX_TEXT = 512
 
@@ -31,6 +28,7 @@ class RequestParameters(TypedDict):
     arm: str | None
     outputs: tuple[str, ...]
     binary_outputs: frozenset[str]
+    all_binary: bool
     parameters: Mapping[str, str | float]
 
 
@@ -42,7 +40,8 @@ def read_options(content: Mapping[str, Json]) -> RequestParameters:
     parameters = content.get("parameters") or _NONE
     check_parameters(parameters)
     event_time = optional_text(parameters, "event_time")
-    outputs, binary = _outputs(content.get("outputs"), all_binary=parameters.get("binary_data_output") is True)
+    all_binary = parameters.get("binary_data_output") is True
+    outputs, binary = _outputs(content.get("outputs"), all_binary=all_binary)
     return {
         "routing_key": optional_text(parameters, "routing_key"),
         "event_time": None if event_time is None else read_time(event_time),
@@ -50,6 +49,7 @@ def read_options(content: Mapping[str, Json]) -> RequestParameters:
         "arm": _arm(optional_text(parameters, "arm"), "parameter `arm`"),
         "outputs": outputs,
         "binary_outputs": binary,
+        "all_binary": all_binary,
         "parameters": {key: value for key, value in parameters.items() if isinstance(value, str | int | float)},
     }
 
@@ -94,17 +94,17 @@ def read_time(text: str) -> datetime:
 
 
 def _outputs(wanted: Json, *, all_binary: bool) -> tuple[tuple[str, ...], frozenset[str]]:
-    """Return the names of the requested outputs, and the names of those that are to be binary."""
+    """Return the names of the requested outputs, and of those that are to be binary; empty if none is named."""
     if not wanted:
-        return DEFAULT_OUTPUTS, frozenset(DEFAULT_OUTPUTS if all_binary else ())
+        return (), frozenset()
     if type(wanted) is not list or not all(type(entry) is dict for entry in wanted):
         raise InvalidInputError("`outputs` must be a list of objects")
     binary: dict[str, bool] = {}
     for entry in wanted:
         name, parameters = entry.get("name"), entry.get("parameters") or _NONE
         check_parameters(parameters)
-        if type(name) is not str or name not in OUTPUTS:
-            raise InvalidInputError(f"unknown output {shown(name)}; there are {list(OUTPUTS)}")
+        if type(name) is not str:
+            raise InvalidInputError(f"the name of an output is a string, got {shown(name)}")
         if name in binary:
             raise InvalidInputError(f"output {name!r} is asked for twice")
         binary[name] = parameters.get("binary_data", all_binary) is True

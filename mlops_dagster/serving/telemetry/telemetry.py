@@ -6,19 +6,22 @@ gauge is removed when `forget` is called for its process. Without the variable a
 """
 
 import threading
-from collections.abc import Collection, Iterable, Mapping
+from collections.abc import Iterable, Mapping
 from datetime import datetime
+from typing import Final
 
 from prometheus_client import CollectorRegistry, Counter, Gauge, disable_created_metrics, generate_latest
 from prometheus_client.multiprocess import MultiProcessCollector
 
 from mlops_dagster.predictions import FeedbackResult, LabelDebt, SpoolDepth
 from mlops_dagster.serving.deployed.guard import Violation
+from mlops_dagster.serving.deployed.loaded_model import OTHER
 from mlops_dagster.serving.telemetry.arms import ARM, ArmMetrics, ArmTelemetry
 from mlops_dagster.serving.telemetry.process import ProcessMetrics, process_name, share_files
+from mlops_dagster.tasks import Task
 
-OTHER = "other"
-"""Counted in place of a label that is not a class of the model: senders of labels must not invent time series."""
+_HALF: Final = 0.5
+"""The loss from which a prediction does not count as correct; the loss of a class is 0 or 1."""
 
 
 class Telemetry:
@@ -174,8 +177,8 @@ class Telemetry:
         """Count scorings that were left out off the response path."""
         self._shed.labels(model, version, role).inc(scorings)
 
-    def labelled(self, model: str, result: FeedbackResult, classes: Collection[str]) -> None:
-        """Count the labels of a batch by outcome, and their predictions by label; `classes` are those of the model."""
+    def labelled(self, model: str, result: FeedbackResult, task: Task) -> None:
+        """Count the labels of a batch by outcome, and their predictions by label."""
         for outcome, count in (
             ("first", result.accepted - result.corrections - result.repeated - result.pending),
             ("correction", result.corrections),
@@ -184,9 +187,10 @@ class Telemetry:
             ("unknown", len(result.unknown)),
         ):
             self._labels.labels(model, outcome).inc(count)
+        truths = set(task.truths)
         for hit, count in result.hits.items():
-            label = hit.label if hit.label in classes else OTHER
-            correct = "true" if hit.correct else "false"
+            label = hit.label if hit.label in truths else OTHER
+            correct = "true" if task.loss(hit.prediction, hit.label) < _HALF else "false"
             self._labelled.labels(hit.model, hit.version, hit.role, label, correct).inc(count)
 
     def labels_waiting(self, waiting: Mapping[str, int]) -> None:

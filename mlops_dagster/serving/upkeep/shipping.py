@@ -10,11 +10,12 @@ from mlops_dagster.predictions.rollups.fold import BinsOf
 from mlops_dagster.predictions.spool.held import HeldTable
 from mlops_dagster.rollout import RolloutPolicy
 from mlops_dagster.serving.deployed.registry_cache import RegistryCache
-from mlops_dagster.serving.plane.known_classes import KnownClasses
+from mlops_dagster.serving.plane.known_tasks import KnownTasks
 from mlops_dagster.serving.telemetry.telemetry import Telemetry
 from mlops_dagster.serving.upkeep.unsettled import shed_of_the_dead
 from mlops_dagster.statistics import Bins
 from mlops_dagster.stores import Stores
+from mlops_dagster.tasks import UNKNOWN_CLASSES, Task
 
 HELD_RULE = Rule.LOG_HELD
 """The rule of the alert that a table of the log does not take its entries."""
@@ -29,7 +30,7 @@ class Shipper:
     def __init__(self, stores: Stores, last_known: RegistryCache, telemetry: Telemetry) -> None:
         self._stores = stores
         self._telemetry = telemetry
-        self._classes = KnownClasses(last_known)
+        self._tasks = KnownTasks(last_known)
         self._last_known = last_known
         self._bins: dict[tuple[str, str], Mapping[str, Bins] | None] = {}
         self._rolled_up = -1
@@ -69,10 +70,10 @@ class Shipper:
     def _catch_up(self, rollups: Rollups) -> int:
         spool = self._stores.spool
         try:
-            return rollups.catch_up(spool, self._bins_for(rollups), slow_ms_of=self._slow_ms)
+            return rollups.catch_up(spool, self._bins_for(rollups), task_of=self._task_of, slow_ms_of=self._slow_ms)
         except CountsLostError:
             self._recount(rollups, only_if_lost=True)
-            return rollups.catch_up(spool, self._bins_for(rollups), slow_ms_of=self._slow_ms)
+            return rollups.catch_up(spool, self._bins_for(rollups), task_of=self._task_of, slow_ms_of=self._slow_ms)
 
     def _recount(self, rollups: Rollups, *, only_if_lost: bool) -> Recounted | None:
         stores = self._stores
@@ -82,6 +83,7 @@ class Shipper:
             stores.log,
             self._bins_for(rollups),
             self._slow_ms,
+            task_of=self._task_of,
             shared_log=stores.settings.log_url is not None,
             only_if_lost=only_if_lost,
         )
@@ -186,7 +188,7 @@ class Shipper:
 
     def _tell(self, labels: Iterable[Taken]) -> None:
         for taken in labels:
-            self._telemetry.labelled(taken.model, taken.result, self._classes.of(taken.model))
+            self._telemetry.labelled(taken.model, taken.result, self._tasks.of(taken.model) or UNKNOWN_CLASSES)
 
     def _bins_of(self, model: str, version: str) -> Mapping[str, Bins] | None:
         """Return the bins of a version that a worker has loaded, from the registry's last known state, or None."""
@@ -195,6 +197,10 @@ class Shipper:
             histograms = {} if noted.baseline is None else {**noted.baseline.features, "score": noted.baseline.score}
             self._bins[key] = {name: histogram.bins for name, histogram in histograms.items()} or None
         return self._bins.get(key)
+
+    def _task_of(self, model: str, version: str) -> Task:
+        """Return the task of a version; of one that is not known here, a classification of unknown classes."""
+        return self._tasks.of_version(model, version) or UNKNOWN_CLASSES
 
     def _slow_ms(self, model: str) -> float:
         known = self._last_known.deployment(model)

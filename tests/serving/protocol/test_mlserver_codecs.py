@@ -9,12 +9,14 @@ from sklearn.ensemble import HistGradientBoostingClassifier
 
 from mlops_dagster.registry import Stage
 from mlops_dagster.schema import Feature, ModelSchema
+from mlops_dagster.tasks import Classification
 from tests.support.serving.data_plane import CARD, SCHEMA, Models, Server, make_baseline, make_frame
 
 ROWS = 20
 MODEL, NUMBERS = "asked-by-mlserver", "numbers"
 NUMERIC = ModelSchema(
-    features=tuple(Feature(name=name, kind="numeric") for name in ("a", "b", "c")), classes=("no", "yes")
+    features=tuple(Feature(name=name, kind="numeric") for name in ("a", "b", "c")),
+    task=Classification(classes=("no", "yes")),
 )
 
 

@@ -42,7 +42,7 @@ def expected(models: Models) -> tuple[list[str], npt.NDArray[np.float64]]:
     """The labels, and the probabilities of on_time and late."""
     estimator = models.stores.registry.load(models.stores.registry.champion(MODEL))
     frame = make_frame(SCHEMA, ROWS)
-    order = [estimator.classes_.tolist().index(name) for name in SCHEMA.classes]
+    order = [estimator.classes_.tolist().index(name) for name in SCHEMA.task.truths]
     return estimator.predict(frame).tolist(), estimator.predict_proba(frame)[:, order]
 
 
@@ -100,7 +100,7 @@ def test_outputs_are_those_asked_for(client: triton.InferenceServerClient, model
     result = client.infer(MODEL, inputs(), outputs=wanted)
     labels, probabilities = expected(models)
     assert [each["name"] for each in result.get_response()["outputs"]] == ["probabilities", "label"]
-    assert result.get_output("probabilities")["parameters"]["classes"] == list(SCHEMA.classes)
+    assert result.get_output("probabilities")["parameters"]["classes"] == list(SCHEMA.task.truths)
     assert result.as_numpy("probabilities") == pytest.approx(probabilities, abs=1e-12)
     assert texts(result, "label") == labels
 

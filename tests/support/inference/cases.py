@@ -36,15 +36,16 @@ from sklearn.utils import all_estimators
 from mlops_dagster.inference import features_frame
 from mlops_dagster.registry import estimators
 from mlops_dagster.schema import Feature, ModelSchema
+from mlops_dagster.tasks import Classification
 
 FEATURES = (
     Feature(name="delay", kind="numeric"),
     Feature(name="distance", kind="numeric"),
     Feature(name="carrier", kind="categorical"),
 )
-BINARY = ModelSchema(features=FEATURES, classes=("ok", "late"))
-THREE = ModelSchema(features=FEATURES, classes=("ok", "late", "gone"))
-NUMBERS = ModelSchema(features=FEATURES[:2], classes=("ok", "late"))
+BINARY = ModelSchema(features=FEATURES, task=Classification(classes=("ok", "late")))
+THREE = ModelSchema(features=FEATURES, task=Classification(classes=("ok", "late", "gone")))
+NUMBERS = ModelSchema(features=FEATURES[:2], task=Classification(classes=("ok", "late")))
 CARRIERS = ("AA", "B6", "UA")
 
 _TWO_AND_THREE = (
@@ -95,7 +96,7 @@ def labels(frame: pd.DataFrame, schema: ModelSchema) -> npt.NDArray[np.object_]:
     noise = np.random.default_rng(len(frame)).normal(0, 0.5, len(frame))
     late = frame["delay"].fillna(0).to_numpy() + 1.5 * frame["carrier"].isna().to_numpy() + noise
     found = np.where(late > 1, "late", "ok").astype(object)
-    if "gone" in schema.classes:
+    if "gone" in schema.task.truths:
         found[late < -1.5] = "gone"
     return found
 
@@ -132,7 +133,7 @@ def _models() -> Iterator[tuple[str, Pipeline, ModelSchema]]:
     for name, classifier in _classifiers().items():
         for schema in (BINARY, THREE):
             pipeline = make_pipeline(encoders["one-hot"], MinMaxScaler(clip=True), classifier)
-            yield f"{name}-{len(schema.classes)}", pipeline, schema
+            yield f"{name}-{len(schema.task.truths)}", pipeline, schema
     trees = HistGradientBoostingClassifier(max_iter=5)
     for name, encoder in encoders.items():
         yield f"{name}-line", make_pipeline(encoder, LogisticRegression()), BINARY

@@ -15,11 +15,12 @@ from sklearn.pipeline import FeatureUnion, Pipeline, make_pipeline
 from sklearn.preprocessing import OneHotEncoder, OrdinalEncoder, TargetEncoder
 
 from mlops_dagster.schema import Feature, ModelSchema
+from mlops_dagster.tasks import Classification
 
 TEXTS = ("a", "b")
 SCHEMA = ModelSchema(
     features=(Feature(name="x", kind="numeric"), *(Feature(name=name, kind="categorical") for name in TEXTS)),
-    classes=("ok", "late"),
+    task=Classification(classes=("ok", "late")),
 )
 
 

@@ -46,6 +46,7 @@ FILES = {
 from pathlib import Path
 
 from mlops_dagster.schema import Feature, ModelSchema
+from mlops_dagster.tasks import Classification
 
 SCHEMA = ModelSchema(
     features=(
@@ -53,7 +54,7 @@ SCHEMA = ModelSchema(
         Feature(name="age", kind="numeric"),
         Feature(name="country", kind="categorical"),
     ),
-    classes=("fine", "fraud"),
+    task=Classification(classes=("fine", "fraud")),
 )
 
 

@@ -36,6 +36,7 @@ from mlops_dagster.registry import (
 from mlops_dagster.schema import Feature, ModelSchema
 from mlops_dagster.statistics import CategoricalBins, Histogram, NumericBins
 from mlops_dagster.stores import Stores
+from mlops_dagster.tasks import Classification
 from tests.support.proxy import Proxy
 from tests.support.servable import tried_before
 
@@ -48,9 +49,9 @@ SCHEMA = ModelSchema(
         Feature(name="distance", kind="numeric", nullable=False),
         Feature(name="carrier", kind="categorical"),
     ),
-    classes=("on_time", "late"),
+    task=Classification(classes=("on_time", "late")),
 )
-WIDER = ModelSchema(features=(*SCHEMA.features, Feature(name="gate", kind="numeric")), classes=SCHEMA.classes)
+WIDER = ModelSchema(features=(*SCHEMA.features, Feature(name="gate", kind="numeric")), task=SCHEMA.task)
 CARD = ModelCard(
     provenance=Provenance(dataset="made up", digest="0", start=NOW, end=NOW, rows=300),
     evaluation=(
@@ -91,7 +92,7 @@ def make_baseline(schema: ModelSchema) -> Baseline:
     return Baseline(
         {name: Histogram.of(its, frame[name].tolist()) for name, its in bins.items()},
         Histogram.of(score, [0.5]),
-        Histogram.of(CategoricalBins(schema.classes), ["late"]),
+        Histogram.of(CategoricalBins(schema.task.truths), ["late"]),
     )
 
 

@@ -40,7 +40,7 @@ def light_artifacts(folder: Path, turns: int = 0) -> Mapping[tuple[str, float], 
     ]
     graph = helper.make_graph(nodes, "light", [delay], [found], constants)
     model = helper.make_model(graph, opset_imports=[helper.make_opsetid("", 17)], ir_version=9)
-    helper.set_model_props(model, {"classes": json.dumps(SCHEMA.classes)})
+    helper.set_model_props(model, {"classes": json.dumps(SCHEMA.task.truths)})
     path = folder / f"light-{turns}.onnx"
     onnx.save(model, path)
     return {(schema.digest, threshold): path for schema in (SCHEMA, WIDER)}

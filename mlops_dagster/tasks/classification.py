@@ -1,0 +1,179 @@
+"""Classification: one of some named classes, with probabilities; an answer is right or wrong."""
+
+from collections import Counter, defaultdict
+from collections.abc import Collection, Iterable, Mapping, Sequence, Set
+from functools import cached_property
+from typing import ClassVar, Final, Literal, Self, cast
+
+import numpy as np
+from pydantic import ValidationInfo, field_validator, model_validator
+
+from mlops_dagster.documents.strict import STORED
+from mlops_dagster.frames.values import text_of
+from mlops_dagster.names import check_class_name
+from mlops_dagster.statistics import (
+    Bins,
+    CategoricalBins,
+    NumericBins,
+    confusion_counts,
+    macro_f1_interval,
+    metrics_from_confusion,
+    wilson_interval,
+)
+from mlops_dagster.tasks.classifiers import check_classifier
+from mlops_dagster.tasks.probabilities import ProbabilityReader
+from mlops_dagster.tasks.task import Column, Measure, Numbers, Output, Sums, Task
+
+_RARE = tuple(digit * 10.0**-zeros for zeros in (5, 4, 3) for digit in (1, 2, 5) if digit * 10.0**-zeros < 1 / 200)
+
+SCORE_BINS: Final = NumericBins(
+    edges=(*_RARE, *(step / 200 for step in range(1, 200)), *(1 - share for share in reversed(_RARE)))
+)
+"""The bins of every score: probabilities, so the same for all models and versions; finer where rare events are."""
+
+
+NO_CLASS: Final = ""
+"""The prediction of a version that failed on a row: the true class is missed, and no other is predicted."""
+
+
+class Classification(Task):
+    """The classes that a model tells apart, in the order of its probabilities.
+
+    Classes may be given as texts, whole numbers or booleans, and become texts: `classes=(0, 1)` means "0" and "1".
+
+    The score of a prediction is the probability of the last class when there are two (the class in question, such as
+    late flights, fraud or churn), else of the predicted class.
+
+    >>> Classification(classes=("on_time", "late")).loss("late", "on_time")
+    1.0
+    """
+
+    kind: Literal["classification"] = "classification"
+    classes: tuple[str, ...]
+
+    merit: ClassVar[str] = "accuracy"
+    headline: ClassVar[str] = "macro_f1"
+    required: ClassVar[tuple[str, ...]] = ("micro_f1", "macro_f1", "accuracy")
+    headings: ClassVar[Mapping[str, str]] = {"accuracy": "accuracy", "macro_f1": "macro-F1"}
+
+    @field_validator("classes", mode="before")
+    @classmethod
+    def _classes_are_texts(cls, classes: object) -> object:
+        if isinstance(classes, str | Mapping | Set) or not isinstance(classes, Iterable):
+            raise ValueError(
+                f"classes are a tuple, in their order: the last of two is the one asked about; got {classes!r}"
+            )
+        return tuple(text_of(each) for each in classes)
+
+    @model_validator(mode="after")
+    def _tells_classes_apart(self, info: ValidationInfo) -> Self:
+        if info.context is not STORED:
+            for name in self.classes:
+                check_class_name(name)
+        if len(self.classes) < 2 or len(set(self.classes)) != len(self.classes):
+            raise ValueError(f"a classifier needs two or more different classes, got {self.classes}")
+        return self
+
+    @cached_property
+    def outputs(self) -> tuple[Output, ...]:
+        """The outputs of an answer: label, score, and on request the probabilities by class."""
+        by_class = {"classes": list(self.classes)}
+        return (
+            Output("label", "BYTES"),
+            Output("score", "FP64"),
+            Output("probabilities", "FP64", len(self.classes), by_class, on_request=True),
+        )
+
+    @classmethod
+    def check_estimator(cls, estimator: object, *, fitted: bool) -> None:
+        """Raise InvalidInputError unless this is a classifier with probabilities, `fitted` or to be fitted."""
+        check_classifier(estimator, fitted=fitted)
+
+    def reader(self, estimator: object, *, partial: bool) -> ProbabilityReader:
+        """Return the reader of the classifier's labels and probabilities; raises ValueError for other classes."""
+        return ProbabilityReader(self.classes, estimator, partial=partial)
+
+    @property
+    def truths(self) -> tuple[str, ...]:
+        """The classes."""
+        return self.classes
+
+    @property
+    def asked(self) -> str | None:
+        """The last of two classes."""
+        return self.classes[-1] if len(self.classes) == 2 else None
+
+    def accepted(self, labels: Collection[str]) -> set[str]:
+        """Return those of the labels that are classes."""
+        return set(self._known.intersection(labels))
+
+    def joined(self, other: Task) -> Task:
+        """Return the classification by the classes of both."""
+        if not isinstance(other, Classification) or set(other.classes) <= self._known:
+            return self
+        return Classification.model_construct(classes=tuple(dict.fromkeys((*self.classes, *other.classes))))
+
+    def describe(self) -> Mapping[str, tuple[str, ...]]:
+        """Return the names of the classes."""
+        return {"classes": self.classes}
+
+    def loss(self, prediction: str, truth: str) -> float:
+        """Return 0 for the right class, 1 for any other."""
+        return 0.0 if prediction == truth else 1.0
+
+    def losses(self, predictions: Column, truths: Column) -> Numbers:
+        """Return 0 for each right row, 1 for each wrong one."""
+        wrong = np.asarray(predictions, dtype=np.object_) != np.asarray(truths, dtype=np.object_)
+        return np.asarray(wrong, dtype=np.float64)
+
+    def stratum(self, truth: str) -> str:
+        """Return the true class."""
+        return truth
+
+    def sums(self, truths: Column, predictions: Column, rows: Sequence[int] | None = None) -> Sums:
+        """Return the count of each (true, predicted) pair of classes; a failed row predicts no class."""
+        if rows is None:
+            return Counter(confusion_counts(truths, predictions))
+        found: Counter[tuple[str, ...]] = Counter()
+        for truth, said, times in zip(truths, predictions, rows, strict=True):
+            found[truth, NO_CLASS if said is None else said] += times
+        return found
+
+    def measures(self, sums: Sums, *, intervals: bool = True) -> Mapping[str, Measure]:
+        """Return accuracy, micro-F1 and macro-F1 of the (true, predicted) pairs; macro-F1 is over the classes."""
+        confusion = cast("Mapping[tuple[str, str], int]", sums)
+        classes = self.classes or {name for pair in confusion for name in pair} - {NO_CLASS}
+        found = metrics_from_confusion(confusion, classes)
+        if not intervals:
+            plain = {"accuracy": found.accuracy, "micro_f1": found.micro_f1, "macro_f1": found.macro_f1}
+            return {name: Measure(value) for name, value in plain.items()}
+        rows = sum(confusion.values())
+        right = wilson_interval(sum(n for (truth, said), n in confusion.items() if truth == said), rows)
+        return {
+            "accuracy": Measure(found.accuracy, right),
+            "micro_f1": Measure(found.micro_f1, right),
+            "macro_f1": Measure(found.macro_f1, macro_f1_interval(confusion, classes=classes)),
+        }
+
+    def by_truth(self, sums: Sums) -> dict[str, dict[str, int]]:
+        """Return the confusion table: the count of each predicted class, by true class."""
+        found: defaultdict[str, dict[str, int]] = defaultdict(dict)
+        for (truth, said), count in sorted(sums.items()):
+            found[truth][said] = int(count)
+        return dict(found)
+
+    def truth_bins(self, labels: Sequence[str | None]) -> Bins:  # noqa: ARG002  # the classes are known
+        """Return a bin for each class."""
+        return CategoricalBins(self.classes)
+
+    def score_bins(self, scores: Numbers) -> Bins:  # noqa: ARG002  # probabilities have one range
+        """Return `SCORE_BINS`."""
+        return SCORE_BINS
+
+    @cached_property
+    def _known(self) -> frozenset[str]:
+        return frozenset(self.classes)
+
+
+UNKNOWN_CLASSES: Final = Classification.model_construct(classes=())
+"""The classification of a version that was registered without a schema: every label is one of its classes."""
