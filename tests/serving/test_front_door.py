@@ -14,7 +14,7 @@ from pathlib import Path
 import httpx
 import psutil
 import pytest
-from hypothesis import given, settings
+from hypothesis import given
 from hypothesis import strategies as st
 from sklearn.pipeline import Pipeline
 
@@ -285,7 +285,6 @@ STEPS = st.lists(
 )
 
 
-@settings(deadline=None)
 @given(STEPS, st.integers(1, 12))
 def test_whatever_they_do_the_limits_hold_and_nobody_is_interrupted(
     steps: list[tuple[str, int, int]], most: int

@@ -174,7 +174,7 @@ def draw(shape: str, rows: int, seed: int) -> list[float]:
     missing=st.sampled_from([0.0, 0.3, 1.0]),
     names=st.integers(1, 400),
 )
-@settings(max_examples=60, deadline=None)
+@settings(max_examples=60)
 def test_of_its_own_training_rows_it_refuses_no_more_than_one_in_a_hundred(
     shape: str, rows: int, seed: int, scale: float, missing: float, names: int
 ) -> None:

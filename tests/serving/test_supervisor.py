@@ -160,7 +160,7 @@ def cpu_seconds(pid: int) -> float:
 
 def test_the_housekeeper_goes_last_and_ships_what_was_answered_after_the_signal(tmp_path: Path) -> None:
     stores = Stores(Settings(home=tmp_path / "home"), actor="test")
-    Models(stores, light_artifacts(tmp_path, turns=3_000_000)).champion("slow")
+    Models(stores, light_artifacts(tmp_path, turns=1_000_000)).champion("slow")
     server = Server(stores.settings.home)
     (worker,) = children(server, "worker")
     idle = cpu_seconds(worker)
