@@ -42,12 +42,6 @@ def connections(pid: int) -> int:
 
 
 @pytest.fixture(scope="module")
-def models(tmp_path_factory: pytest.TempPathFactory) -> Models:
-    folder = tmp_path_factory.mktemp("light")
-    return Models(Stores(Settings(home=folder / "home"), actor="test"), light_artifacts(folder))
-
-
-@pytest.fixture(scope="module")
 def pair(models: Models, start_server: Callable[..., Server]) -> Server:
     models.champion(MODEL)
     models.canary(MODEL, "1.1.0", 0.4)
