@@ -16,6 +16,7 @@ if TYPE_CHECKING:
     from tests.support.mlflow_server import MlflowServer
 
 pytest_plugins = ["tests.support.needs"]
+collect_ignore = ["support"]  # has no tests, and imports all there is
 
 # Properties are measured here, not the speed of a busy machine; who needs more examples says so.
 settings.register_profile("tests", deadline=None, max_examples=50)
