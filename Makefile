@@ -5,7 +5,7 @@ BIN := $(VENV)/bin
 export DAGSTER_HOME ?= $(CURDIR)/.mlops/dagster
 export MLOPS_HOME ?= $(CURDIR)/.mlops
 
-.PHONY: install demo demo-live dev test check docs bench soak lock clean
+.PHONY: install demo demo-live dev test test-fast check docs bench soak lock clean
 .DEFAULT_GOAL := demo
 
 install: $(VENV)/.installed
@@ -30,8 +30,20 @@ demo-live: install
 dev: install
 	$(BIN)/mlops dev
 
-test: install promtool
-	OMP_NUM_THREADS=1 $(BIN)/pytest -q -n 3 --dist loadfile --no-loadscope-reorder  # a third waits for servers, threads of estimators would spin; the longest files not last
+# Threads of estimators would spin.
+test test-fast: export OMP_NUM_THREADS = 1
+
+test: install promtool bytecode
+	$(BIN)/pytest -q -n 3 --dist loadfile --no-loadscope-reorder  # a third waits for servers; the longest files are first
+
+# What needs no server, no other process, no Dagster and no second (CONTRIBUTING.md).
+test-fast: install bytecode
+	$(BIN)/pytest -q -n 2 --dist loadfile --no-loadscope-reorder --fast tests
+
+# Where PYTHONDONTWRITEBYTECODE is set, as in containers, each of some hundred processes would compile all again.
+.PHONY: bytecode
+bytecode: install
+	@$(BIN)/python -m compileall -q mlops_dagster tests/support examples bench
 
 # Of Debian, for one test each: what they need and no wheel has.
 .PHONY: promtool wrk

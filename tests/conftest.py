@@ -2,16 +2,25 @@
 
 import itertools
 import os
+import sys
 import tempfile
 from collections.abc import Iterator
+from contextlib import nullcontext
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 import pytest
-from dagster._core.storage.defs_state.base import set_defs_state_storage  # no public name
-from sqlalchemy import create_engine, make_url, text
+from hypothesis import settings
 
-from tests.support import weed
-from tests.support.mlflow_server import MlflowServer
+if TYPE_CHECKING:
+    from tests.support.mlflow_server import MlflowServer
+
+pytest_plugins = ["tests.support.needs"]
+collect_ignore = ["support"]  # has no tests, and imports all there is
+
+# Properties are measured here, not the speed of a busy machine; who needs more examples says so.
+settings.register_profile("tests", deadline=None, max_examples=50)
+settings.load_profile("tests")
 
 _numbers = itertools.count()
 
@@ -21,7 +30,8 @@ os.environ.setdefault("MLOPS_PARTITIONS_START", "2013-03-01")  # of the tests' o
 @pytest.fixture(autouse=True)
 def _no_instance_of_another_test() -> Iterator[None]:
     """A run that failed in process may leave its instance as the current one, which is gone by the next test."""
-    with set_defs_state_storage(None):
+    dagster = sys.modules.get("dagster._core.storage.defs_state.base")  # no public name; not imported for tests without
+    with nullcontext() if dagster is None else dagster.set_defs_state_storage(None):
         yield
 
 
@@ -40,6 +50,8 @@ def postgresql_server() -> Iterator[str]:
 @pytest.fixture
 def postgresql(postgresql_server: str) -> Iterator[str]:
     """The URL of an empty schema, which is gone afterwards."""
+    from sqlalchemy import create_engine, make_url, text
+
     name = f"test_{next(_numbers)}"
     address = make_url(postgresql_server).set(drivername="postgresql+psycopg")
     server = create_engine(address, isolation_level="AUTOCOMMIT")
@@ -53,8 +65,10 @@ def postgresql(postgresql_server: str) -> Iterator[str]:
 
 
 @pytest.fixture(scope="session")
-def mlflow_server() -> Iterator[MlflowServer]:
+def mlflow_server() -> Iterator["MlflowServer"]:
     """Who kills it starts it again."""
+    from tests.support.mlflow_server import MlflowServer
+
     with tempfile.TemporaryDirectory(prefix="mlflow-") as folder, pytest.MonkeyPatch.context() as environment:
         environment.setenv("MLFLOW_DISABLE_TELEMETRY", "true")
         environment.setenv("MLFLOW_SERVER_ENABLE_JOB_EXECUTION", "false")  # not needed, and slow to start
@@ -72,7 +86,9 @@ def mlflow_server() -> Iterator[MlflowServer]:
 
 @pytest.fixture(scope="session")
 def s3_server() -> Iterator[str]:
-    """The address (http://) of an S3 server of our own; its keys are in tests/weed.py."""
+    """The address (http://) of an S3 server of our own; its keys are in tests/support/weed.py."""
+    from tests.support import weed
+
     with weed.weed() as address:
         yield address
 
@@ -80,6 +96,8 @@ def s3_server() -> Iterator[str]:
 @pytest.fixture
 def s3(s3_server: str, monkeypatch: pytest.MonkeyPatch) -> str:
     """The name of an empty bucket, and boto3 is configured for it as an operator would, by its environment."""
+    from tests.support import weed
+
     name = f"test-{next(_numbers)}"
     for variable, value in weed.environment(s3_server).items():
         monkeypatch.setenv(variable, value)

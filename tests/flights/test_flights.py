@@ -35,6 +35,7 @@ def test_who_departed_and_who_never_gets_a_label() -> None:
     assert len(flights.recorded_traffic(day(3), day(5, 11))) > 60_000
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("month_and_day", [("3", "10"), ("7", "4"), ("12", "31")])  # the clocks change; summer; the end
 def test_times_and_weather_are_those_of_the_files(month_and_day: tuple[str, str]) -> None:
     """All flights of a local day, worked out again with the standard library."""

@@ -15,9 +15,7 @@ EXAMPLES = {"commands": 15, "damaged estimators": 150}
 def test_what_strangers_hand_in_is_taken_or_refused_by_us(name: str) -> None:
     target = TARGETS[name]
 
-    @settings(
-        max_examples=EXAMPLES.get(name, 40), deadline=None, database=None, suppress_health_check=list(HealthCheck)
-    )
+    @settings(max_examples=EXAMPLES.get(name, 40), database=None, suppress_health_check=list(HealthCheck))
     @given(value=target.handed_in)
     def hand_in(value: object) -> None:
         with tempfile.TemporaryDirectory() as folder:

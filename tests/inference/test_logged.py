@@ -11,7 +11,7 @@ import orjson
 import pandas as pd
 import pyarrow as pa
 import pytest
-from hypothesis import given, settings
+from hypothesis import given
 from hypothesis import strategies as st
 
 from mlops_dagster.inference import Rescorer, column_of, features_frame, logged_value, text_column
@@ -40,7 +40,6 @@ numbers = st.one_of(st.none(), st.floats(allow_nan=False))
 texts = st.one_of(st.none(), st.text("xé7", max_size=3))
 
 
-@settings(deadline=None)
 @given(
     st.lists(st.one_of(numbers, texts), min_size=1, max_size=6),
     st.sampled_from([{}, {"feature_gate": pa.float64()}, {"feature_gate": pa.string()}]),

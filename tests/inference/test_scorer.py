@@ -24,7 +24,7 @@ from tests.support.inference import cases
 from tests.support.inference.cases import NUMBERS, THREE, Margins, fitted, labels, registrable, rows, threshold_onnx
 
 pytestmark = pytest.mark.filterwarnings("ignore")
-FEW = settings(max_examples=2, deadline=None, phases=[Phase.generate], suppress_health_check=list(HealthCheck))
+FEW = settings(max_examples=2, phases=[Phase.generate], suppress_health_check=list(HealthCheck))
 
 
 @pytest.fixture(autouse=True)

@@ -17,6 +17,7 @@ from mlops_dagster.monitoring import (
     concept_drift,
     day_of_answers,
 )
+from mlops_dagster.monitoring.concept.collapse import Collapse, CollapseVerdict
 from mlops_dagster.monitoring.concept.outcomes import Answers
 from mlops_dagster.monitoring.performance import PerformanceReport
 from mlops_dagster.monitoring.policy import wrong_answers
@@ -32,6 +33,13 @@ ALPHA, MARGIN, ERRORS = 0.05, 0.02, 0.10
 FIRST = date(2013, 3, 1)
 POLICY = ConceptPolicy(alpha=ALPHA, margin=MARGIN)
 SLICES = ("carrier=AA", "carrier=UA", "carrier=WN", "carrier=HA")
+
+
+@pytest.fixture(autouse=True)
+def _drift_alone(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Without the other rule, of tests/monitoring/test_collapse.py: it takes five times as long as this one."""
+    not_asked = Collapse(CollapseVerdict.HOLDS, "not asked")
+    monkeypatch.setattr("mlops_dagster.monitoring.concept.measure.collapse", lambda *_: not_asked)
 
 
 def most_by_chance(runs: int) -> float:
@@ -88,6 +96,7 @@ def first_alarm(of: Life, policy: ConceptPolicy = POLICY, every: int = 1) -> int
     return None
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(("correlation", "evaluated_days"), [(0.0, 2), (0.03, 3), (0.03, 14), (0.1, 14)])
 def test_whose_days_differ_is_seldom_accused_of_it(correlation: float, evaluated_days: int) -> None:
     """Half a year, as bad as the margin allows, of which all that is known comes from a few days of evaluation."""
@@ -97,6 +106,7 @@ def test_whose_days_differ_is_seldom_accused_of_it(correlation: float, evaluated
     assert sum(first_alarm(each, every=15) is not None for each in lives) <= most_by_chance(runs)
 
 
+@pytest.mark.slow
 def test_without_the_design_effect_many_would_be_accused() -> None:
     """The same: answers of a day taken as independent (`rows_per_observation` 1), and not."""
     rng = np.random.default_rng(3)
@@ -117,6 +127,7 @@ def test_one_storm_however_bad_is_no_loss() -> None:
         assert first_alarm(life(rng, rates)) is None
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(
     ("good_days", "more", "correlation", "within"),
     [(0, 0.10, 0.0, 4), (60, 0.10, 0.0, 8), (0, 0.05, 0.0, 40), (0, 0.10, 0.01, 18), (60, 0.10, 0.01, 40)],

@@ -165,6 +165,7 @@ def verdicts(
     return said
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(("rows", "correlation", "told"), [(3000, 0.0, 10), (900, 0.01, 5)])
 def test_of_two_that_drift_the_one_that_does_harm_is_named(rows: int, correlation: float, told: int) -> None:
     """Also where days have their own rate of errors: they have it in all groups, which tells none from another."""
@@ -174,6 +175,7 @@ def test_of_two_that_drift_the_one_that_does_harm_is_named(rows: int, correlatio
     assert said["harmless"][CAME] == 0
 
 
+@pytest.mark.slow
 def test_days_with_a_rate_of_their_own_accuse_no_feature() -> None:
     """Errors have nothing to do with either feature, but each day has its own of everything."""
     said = verdicts(15, 900, own=0.3, correlation=0.01)

@@ -275,6 +275,7 @@ def test_a_file_that_is_no_json_or_not_there_is_refused(tmp_path: Path) -> None:
         check_suite_file(file)
 
 
+@pytest.mark.slow
 def test_a_suite_that_can_never_be_used_stops_the_code_location(tmp_path: Path) -> None:
     """Beside its YAML. A good one is evaluated once: the next process to load it imports nothing slow for it."""
     project = tmp_path / "mine"

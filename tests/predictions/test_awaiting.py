@@ -175,7 +175,7 @@ def test_the_first_label_is_evidence_for_exactly_the_arms_of_one_request(spool: 
     """Whatever is asked, asked again, scored beside, labelled and labelled again, in whichever order."""
     examples = itertools.count()
 
-    @settings(max_examples=150, deadline=None)
+    @settings(max_examples=150)
     @given(st.lists(Step, max_size=30))
     def holds(steps: list[tuple]) -> None:
         example, names, begin = next(examples), itertools.count(), spool.last_number()

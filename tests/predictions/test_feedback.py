@@ -116,7 +116,7 @@ def test_wherever_labels_are_sent_each_id_is_evidence_once_and_none_that_was_acc
     examples = itertools.count()
     shared = Rollups(postgresql, consumer="shared")
 
-    @settings(max_examples=12, deadline=None)
+    @settings(max_examples=12)
     @example([("ask", 0, "1"), ("ask", 1, "1")], [("label", 0, "1", "late"), ("label", 1, "1", "late")])
     @given(st.lists(Ask, min_size=3, max_size=6), st.lists(Step, min_size=3, max_size=16))
     def holds(asked: list[tuple], then: list[tuple]) -> None:

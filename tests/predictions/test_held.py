@@ -147,7 +147,7 @@ names = st.one_of(
 values = st.one_of(st.floats(allow_nan=False, allow_infinity=False), st.text("xé7", max_size=3))
 
 
-@settings(max_examples=12, suppress_health_check=[HealthCheck.function_scoped_fixture], deadline=None)
+@settings(max_examples=12, suppress_health_check=[HealthCheck.function_scoped_fixture])
 @given(st.lists(st.dictionaries(names, values, min_size=1, max_size=6), min_size=1, max_size=5))
 def test_every_feature_comes_back_under_its_name(tmp_path_factory, rows) -> None:
     """Shipped one after the other, as versions follow each other: whatever else is called like it, in whatever case."""

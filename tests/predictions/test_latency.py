@@ -2,13 +2,12 @@ from collections import Counter
 
 import numpy as np
 import pytest
-from hypothesis import given, settings
+from hypothesis import given
 from hypothesis import strategies as st
 
 from mlops_dagster.predictions.rollups.latency import buckets, summarize
 
 
-@settings(deadline=None)
 @given(st.lists(st.floats(0.02, 60_000), min_size=1, max_size=200))
 def test_quantiles_are_within_two_and_a_half_percent(latencies):
     summary = summarize(Counter(buckets(latencies)))

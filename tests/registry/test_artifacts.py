@@ -182,7 +182,7 @@ trees = st.dictionaries(
 )
 
 
-@settings(max_examples=20, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
+@settings(max_examples=20, suppress_health_check=[HealthCheck.function_scoped_fixture])
 @given(trees)
 def test_a_folder_comes_back_as_it_went_in(
     new_place: Callable[[], Place], tmp_path_factory: pytest.TempPathFactory, tree: dict[str, bytes]

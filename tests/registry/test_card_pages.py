@@ -70,7 +70,7 @@ cards = st.builds(
 )
 
 
-@settings(deadline=None, max_examples=40)
+@settings(max_examples=40)
 @given(cards)
 def test_a_card_comes_back_from_json_as_it_was(card: ModelCard) -> None:
     again = ModelCard.model_validate_json(card.model_dump_json())
@@ -120,7 +120,7 @@ OF_A_PLOT = {"figure", "figcaption", "svg", "defs", "g", "path", "use", "text", 
 # fmt: on
 
 
-@settings(deadline=None, max_examples=60)
+@settings(max_examples=60)
 @given(texts, texts)
 @example(NASTY, "[a](b) ~~c~~ __d__ e_f_g ![h](i) **j** `k` &lt; \\")
 @example("# no heading", "1. no list")

@@ -319,7 +319,5 @@ def test_any_sequence_of_calls_keeps_the_deployment_sound(tmp_path: Path, card: 
     machine = type("Machine", (Lifecycle,), {"home": tmp_path, "card": card})
     run_state_machine_as_test(
         machine,
-        settings=settings(
-            max_examples=12, stateful_step_count=12, deadline=None, suppress_health_check=list(HealthCheck)
-        ),
+        settings=settings(max_examples=12, stateful_step_count=12, suppress_health_check=list(HealthCheck)),
     )

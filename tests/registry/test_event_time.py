@@ -83,7 +83,7 @@ NUMBERS = count()
 def test_as_of_stays_what_it_was(home: Path, card) -> None:
     """A registry that was replayed and is live since, and writers with all kinds of clocks."""
 
-    @settings(max_examples=15, deadline=None)
+    @settings(max_examples=15)
     @given(writes=st.lists(st.tuples(st.sampled_from(["register", "promote", "hold", "roll back"]), HOURS), max_size=6))
     def holds(writes: list[tuple[str, timedelta]]) -> None:
         model = f"model-{next(NUMBERS)}"

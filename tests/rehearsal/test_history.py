@@ -108,7 +108,7 @@ def test_tables_that_do_not_go_together_are_refused() -> None:
         assert message in str(refused.value)
 
 
-@settings(max_examples=40, deadline=None)
+@settings(max_examples=40)
 @given(
     rows=st.lists(
         st.tuples(

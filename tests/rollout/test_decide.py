@@ -486,7 +486,7 @@ def situations(draw: st.DrawFn) -> tuple[RolloutPolicy, Rollout, Evidence, datet
 
 
 @given(situations())
-@settings(max_examples=150, deadline=None)
+@settings(max_examples=150)
 def test_no_outcome_without_its_proof(situation: tuple[RolloutPolicy, Rollout, Evidence, datetime]) -> None:
     policy, running, seen, now = situation
     decision = decide(policy, running, seen, now)
@@ -537,7 +537,7 @@ RANK = [Outcome.ROLLBACK, Outcome.GIVE_UP, Outcome.HOLD, Outcome.ADVANCE, Outcom
 
 
 @given(situations(), st.integers(0, 500))
-@settings(max_examples=100, deadline=None)
+@settings(max_examples=100)
 def test_more_losses_never_help(situation: tuple[RolloutPolicy, Rollout, Evidence, datetime], more: int) -> None:
     policy, running, seen, now = situation
     lost, labels = PairedCounts(losses=more), seen.labels
@@ -550,7 +550,7 @@ def test_more_losses_never_help(situation: tuple[RolloutPolicy, Rollout, Evidenc
 
 
 @given(situations(), st.sampled_from(["error", "slow", "wrong"]), st.floats(0, 1), st.integers(0, LAST + 1))
-@settings(max_examples=150, deadline=None)
+@settings(max_examples=150)
 def test_a_challenger_that_does_worse_is_never_treated_better(
     situation: tuple[RolloutPolicy, Rollout, Evidence, datetime], metric: str, turned: float, where: int
 ) -> None:
@@ -585,7 +585,7 @@ def test_a_challenger_that_does_worse_is_never_treated_better(
 
 
 @given(situations(), st.integers(0, 300))
-@settings(max_examples=150, deadline=None)
+@settings(max_examples=150)
 def test_further_failures_that_the_champion_does_not_share_never_help(
     situation: tuple[RolloutPolicy, Rollout, Evidence, datetime], more: int
 ) -> None:
@@ -601,7 +601,7 @@ PLURAL = {"error": "errors", "slow": "slow", "wrong": "wrong"}
 
 
 @given(situations())
-@settings(max_examples=100, deadline=None)
+@settings(max_examples=100)
 def test_a_stored_decision_decides_the_same_again(
     situation: tuple[RolloutPolicy, Rollout, Evidence, datetime],
 ) -> None:

@@ -112,7 +112,7 @@ def outcomes(decisions: Sequence[Decision]) -> str:
 
 
 @given(hours_of, st.data())
-@settings(max_examples=60, deadline=None)
+@settings(max_examples=60)
 def test_the_same_policy_decides_the_same_to_the_bit(hours: list[Hour], data: st.DataObject) -> None:
     stored = [replace(Decision.from_json(each.to_json()), id=each.id) for each in lived(hours)]
     assert [replay(each).differences for each in stored] == [()] * len(stored)
@@ -124,7 +124,7 @@ def test_the_same_policy_decides_the_same_to_the_bit(hours: list[Hour], data: st
 
 
 @given(hours_of, hours_of)
-@settings(max_examples=40, deadline=None)
+@settings(max_examples=40)
 def test_another_policy_is_certain_until_it_first_decides_otherwise(one: list[Hour], other: list[Hour]) -> None:
     strict = POLICY.model_copy(update={"min_step_paired": 250, "margin": 0.05})
     looks = list(imagine(strict, lived(one + other)))

@@ -12,6 +12,7 @@ from mlops_dagster.settings import Settings
 from mlops_dagster.stores import Stores
 from tests.support.proxy import Proxy
 from tests.support.serving.data_plane import SCHEMA, WIDER, Models, Server, make_estimator
+from tests.support.serving.light import light_artifacts
 
 
 @pytest.fixture
@@ -30,9 +31,10 @@ def estimators() -> Mapping[tuple[str, float], Pipeline]:
 
 
 @pytest.fixture(scope="module")
-def models(tmp_path_factory: pytest.TempPathFactory, estimators: Mapping[tuple[str, float], Pipeline]) -> Models:
-    settings = Settings(home=tmp_path_factory.mktemp("home"))
-    return Models(Stores(settings, actor="test"), estimators)
+def models(tmp_path_factory: pytest.TempPathFactory) -> Models:
+    """Of versions that are loaded in a fraction of a second."""
+    folder = tmp_path_factory.mktemp("light")
+    return Models(Stores(Settings(home=folder / "home"), actor="test"), light_artifacts(folder))
 
 
 @pytest.fixture(scope="module")

@@ -8,7 +8,7 @@ import numpy as np
 import numpy.typing as npt
 import pandas as pd
 import pytest
-from hypothesis import given, settings
+from hypothesis import given
 from hypothesis import strategies as st
 
 from mlops_dagster.errors import ModelFailedError
@@ -161,7 +161,6 @@ def test_an_estimator_is_given_a_matrix_only_if_it_answers_the_same_to_it() -> N
         assert given[-1] is kind
 
 
-@settings(deadline=None)
 @given(st.lists(st.lists(st.sampled_from([-1.0, 1.0, 13.0]), min_size=1, max_size=3), min_size=1, max_size=12))
 def test_a_poisoned_request_fails_alone(requests: list[list[float]]) -> None:
     estimator = Picky()

@@ -28,12 +28,6 @@ MODEL = "mortal"
 Start = Callable[..., Server]
 
 
-@pytest.fixture(scope="module")
-def models(tmp_path_factory: pytest.TempPathFactory) -> Models:
-    folder = tmp_path_factory.mktemp("light")
-    return Models(Stores(Settings(home=folder / "home"), actor="test"), light_artifacts(folder))
-
-
 def test_kill_9_of_anyone_at_any_moment_loses_no_answer(
     models: Models, start_server: Start, pytestconfig: pytest.Config
 ) -> None:

@@ -8,7 +8,7 @@ import signal
 import socket
 import time
 from collections import Counter
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Iterator
 from pathlib import Path
 
 import httpx
@@ -16,7 +16,6 @@ import psutil
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
-from sklearn.pipeline import Pipeline
 
 from mlops_dagster.errors import MlopsError
 from mlops_dagster.serving.http.connections.connection import MAX_HEAD_BYTES, MAX_HEADERS, MAX_PIPELINED
@@ -26,6 +25,7 @@ from mlops_dagster.settings import Settings
 from mlops_dagster.stores import Stores
 from tests.support.serving.attacks import CHUNKED, GET, POST, ask, closed, many_connections, rest_of, trickle
 from tests.support.serving.data_plane import Models, Server, eventually, request
+from tests.support.serving.light import light_artifacts
 
 MODEL = "besieged"
 MIB = 1 << 20
@@ -42,11 +42,10 @@ def usual(start_server: Start, models: Models) -> Server:
 
 
 @pytest.fixture(scope="module")
-def hasty(
-    tmp_path_factory: pytest.TempPathFactory, estimators: Mapping[tuple[str, float], Pipeline]
-) -> Iterator[Server]:
+def hasty(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Server]:
     """One with little patience and little room."""
-    models = Models(Stores(Settings(home=tmp_path_factory.mktemp("hasty")), actor="test"), estimators)
+    folder = tmp_path_factory.mktemp("hasty")
+    models = Models(Stores(Settings(home=folder / "home"), actor="test"), light_artifacts(folder))
     models.champion(MODEL)
     server = Server(
         models.stores.settings.home,
@@ -130,7 +129,7 @@ PIPELINED = {
 }
 
 
-@settings(deadline=None, max_examples=30)
+@settings(max_examples=30)
 @given(
     st.lists(st.sampled_from(sorted(PIPELINED)), min_size=1, max_size=12),
     st.lists(st.integers(1, 2000), max_size=4),
@@ -285,7 +284,6 @@ STEPS = st.lists(
 )
 
 
-@settings(deadline=None)
 @given(STEPS, st.integers(1, 12))
 def test_whatever_they_do_the_limits_hold_and_nobody_is_interrupted(
     steps: list[tuple[str, int, int]], most: int

@@ -8,7 +8,6 @@ from typing import Any
 import httpx
 import numpy as np
 import pandas as pd
-import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
@@ -19,22 +18,13 @@ from mlops_dagster.registry import GuardPolicy, Stage
 from mlops_dagster.schema import Feature, ModelSchema
 from mlops_dagster.serving.deployed.guard import Guard
 from mlops_dagster.serving.protocol.inputs import Column
-from mlops_dagster.settings import Settings
-from mlops_dagster.stores import Stores
 from mlops_dagster.tasks import Classification
 from tests.serving.test_telemetry import parsed
 from tests.support.serving.data_plane import CARD, SCHEMA, WIDER, Models, Server, log_rows, make_frame
-from tests.support.serving.light import light_artifacts
 
 REJECT, LOG, OFF = GuardPolicy(mode="reject"), GuardPolicy(), GuardPolicy(mode="off")
 GOOD: Mapping[str, list[Any]] = {"delay": [40.0, 5.0, -3.0, 0.0], "distance": [10.0, 20.0, 30.0, 0.0],
                                  "carrier": ["AA", None, "B6", "UA"]}  # fmt: skip
-
-
-@pytest.fixture(scope="module")
-def models(tmp_path_factory: pytest.TempPathFactory) -> Models:
-    folder = tmp_path_factory.mktemp("light")
-    return Models(Stores(Settings(home=folder / "home"), actor="test"), light_artifacts(folder))
 
 
 def ask(server: Server, model: str, path: str = "", **changes: list[Any]) -> httpx.Response:
@@ -175,7 +165,7 @@ def draw(shape: str, rows: int, seed: int) -> list[float]:
     missing=st.sampled_from([0.0, 0.3, 1.0]),
     names=st.integers(1, 400),
 )
-@settings(max_examples=60, deadline=None)
+@settings(max_examples=60)
 def test_of_its_own_training_rows_it_refuses_no_more_than_one_in_a_hundred(
     shape: str, rows: int, seed: int, scale: float, missing: float, names: int
 ) -> None:

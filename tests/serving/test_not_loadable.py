@@ -82,6 +82,7 @@ def refreshed(services: list[Service]) -> None:
         service.deployments.refresh()
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("spoilt", REASONS)
 def test_it_is_withdrawn_with_the_reason_while_the_champion_answers(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch, spoilt: Callable[[Models, Path], ModelVersion]

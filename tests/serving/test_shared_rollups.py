@@ -6,13 +6,12 @@ So is what each machine had answered when it was last heard of.
 import os
 import shutil
 import signal
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator
 from datetime import timedelta
 from functools import partial
 from pathlib import Path
 
 import pytest
-from sklearn.pipeline import Pipeline
 
 from mlops_dagster.clock import SystemClock
 from mlops_dagster.predictions import audit
@@ -22,6 +21,7 @@ from mlops_dagster.settings import Settings
 from mlops_dagster.stores import Stores
 from tests.serving.test_supervisor import children
 from tests.support.serving.data_plane import Models, Server, eventually
+from tests.support.serving.light import light_artifacts
 from tests.support.serving.load import load_on
 
 HOUR = timedelta(hours=1)
@@ -29,14 +29,12 @@ MODEL = "shared"
 
 
 @pytest.fixture
-def replicas(
-    tmp_path: Path, postgresql: str, estimators: Mapping[tuple[str, float], Pipeline]
-) -> Iterator[list[Stores]]:
+def replicas(tmp_path: Path, postgresql: str) -> Iterator[list[Stores]]:
     """Two machines' homes; artifacts are in one store."""
     homes = [tmp_path / name for name in ("a", "b")]
     stores = {"database_url": postgresql, "log_url": str(tmp_path / "log")}
     houses = [Stores(Settings(home=home, **stores), actor="test") for home in homes]
-    Models(houses[0], estimators).champion(MODEL)
+    Models(houses[0], light_artifacts(tmp_path)).champion(MODEL)
     (homes[1] / "artifacts").symlink_to(homes[0] / "artifacts")
     yield houses
     for stores in houses:

@@ -42,12 +42,6 @@ def connections(pid: int) -> int:
 
 
 @pytest.fixture(scope="module")
-def models(tmp_path_factory: pytest.TempPathFactory) -> Models:
-    folder = tmp_path_factory.mktemp("light")
-    return Models(Stores(Settings(home=folder / "home"), actor="test"), light_artifacts(folder))
-
-
-@pytest.fixture(scope="module")
 def pair(models: Models, start_server: Callable[..., Server]) -> Server:
     models.champion(MODEL)
     models.canary(MODEL, "1.1.0", 0.4)
@@ -160,7 +154,7 @@ def cpu_seconds(pid: int) -> float:
 
 def test_the_housekeeper_goes_last_and_ships_what_was_answered_after_the_signal(tmp_path: Path) -> None:
     stores = Stores(Settings(home=tmp_path / "home"), actor="test")
-    Models(stores, light_artifacts(tmp_path, turns=3_000_000)).champion("slow")
+    Models(stores, light_artifacts(tmp_path, turns=1_000_000)).champion("slow")
     server = Server(stores.settings.home)
     (worker,) = children(server, "worker")
     idle = cpu_seconds(worker)

@@ -88,7 +88,7 @@ def test_bad_weather_that_lasts_is_seldom_a_loss(from_day_to_day: float, share: 
 
 
 @given(st.lists(st.integers(0, 1000), min_size=TRIALS + 1, max_size=TRIALS + 1).filter(any), st.floats(0, 0.3))
-@settings(max_examples=150, deadline=None)
+@settings(max_examples=150)
 def test_however_the_trials_of_a_day_go_together_its_expectation_is_one_at_most(
     weights: list[int], better: float
 ) -> None:

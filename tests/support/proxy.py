@@ -11,9 +11,9 @@ from types import TracebackType
 class Proxy:
     """Passes bytes on, until it is told to fail; every method acts on what happens after it returned.
 
-    >>> with Proxy(("127.0.0.1", 5432)) as proxy:
-    ...     proxy.hang()
-    ...     proxy.heal()
+    with Proxy(("127.0.0.1", 5432)) as proxy:
+        proxy.hang()
+        proxy.heal()
     """
 
     def __init__(self, target: tuple[str, int] | Path) -> None:

@@ -60,7 +60,6 @@ def test_every_answer_is_as_the_document_says(ready: Server, mode: GenerationMod
 def ask_as_it_says(operation: APIOperation, mode: GenerationMode, statuses: Counter[int]) -> None:
     @settings(
         max_examples=12,
-        deadline=None,
         phases=[Phase.explicit, Phase.generate],
         suppress_health_check=list(HealthCheck),
         derandomize=True,
