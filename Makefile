@@ -60,6 +60,7 @@ check: install
 	$(BIN)/mypy
 	$(BIN)/lint-imports
 	$(BIN)/python -m checks.language
+	$(BIN)/python -m checks.private_names
 	$(MAKE) --no-print-directory docs
 
 # The site, in build/docs; its references are generated from the code, and a broken link fails the build.

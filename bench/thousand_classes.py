@@ -535,10 +535,10 @@ def evidently() -> str:
 @step
 def performance_report() -> str:
     """Of a day, with the estimate from scores and the counts by slice and group."""
-    from mlops_dagster.components.assets.performance_report import count_day_of_model
+    from mlops_dagster.loop.judge_days import count_day_of_model
 
     its = champion()
-    day = count_day_of_model(open_stores(), spec(), its, {its.version: its.task}, YESTERDAY, TODAY)
+    day = count_day_of_model(open_stores(), spec(), its, {its.version: its.task}, YESTERDAY)
     assert day.answers is not None
     assert day.estimate is not None
     return (
@@ -563,8 +563,9 @@ def macro_f1_floor() -> str:
 @step
 def concept_report() -> str:
     """Of the days since the promotion, with what drift has to do with it."""
-    from mlops_dagster.components.checks.concept_drift import concept_metadata, look_at_concept
-    from mlops_dagster.components.views.days_of_answers import count_day
+    from mlops_dagster.components.checks.concept_drift import concept_metadata
+    from mlops_dagster.loop.concept import look_at_concept
+    from mlops_dagster.loop.days_of_answers import count_day
 
     stores, policies, its = open_stores(), spec(), champion()
     day = count_day(stores, policies, its, YESTERDAY.date())

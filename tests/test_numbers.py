@@ -17,10 +17,10 @@ import yaml
 from pydantic import BaseModel, TypeAdapter, ValidationError
 
 import mlops_dagster
-from mlops_dagster.components.spec import ModelSpec
 from mlops_dagster.documents.json_text import json_text
 from mlops_dagster.documents.strict import LARGEST, StrictModel
 from mlops_dagster.errors import InvalidInputError
+from mlops_dagster.loop.spec import ModelSpec
 from mlops_dagster.registry.entities.baseline import Baseline
 from mlops_dagster.registry.entities.guard_and_hold import GuardPolicy
 from mlops_dagster.rollout.entities import Rollout

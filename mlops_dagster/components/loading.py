@@ -7,29 +7,28 @@ from pathlib import Path
 from typing import Any, TypeVar
 
 import dagster as dg
-from dagster._core.errors import DagsterUserCodeProcessError  # no public names, all of them
-from dagster._utils.warnings import suppress_dagster_warnings
-from dagster.components.core.component_tree import ComponentTree, ComponentTreeException
-from dagster.components.core.context import ComponentDeclLoadContext
-from dagster.components.core.decl import (
+from pydantic import ValidationError
+
+from mlops_dagster.components.compat import (
+    EXPLICITLY_IGNORED_GLOB_PATTERNS,
     ComponentDecl,
+    ComponentDeclLoadContext,
     ComponentLoaderDecl,
+    ComponentLoc,
+    ComponentPath,
+    ComponentTree,
+    ComponentTreeException,
+    DagsterUserCodeProcessError,
     DefsFolderDecl,
+    SerializableErrorInfo,
     YamlDecl,
     YamlFileDecl,
     build_filesystem_component_decl_from_context,
-)
-from dagster.components.core.defs_module import (
-    EXPLICITLY_IGNORED_GLOB_PATTERNS,
-    ComponentLoc,
-    ComponentPath,
     find_defs_or_component_yaml,
+    is_check,
+    safe_is_subclass,
+    suppress_dagster_warnings,
 )
-from dagster_shared.error import SerializableErrorInfo
-from dagster_shared.utils import safe_is_subclass
-from pydantic import ValidationError
-
-from mlops_dagster.components.checks.checked_models import is_check
 from mlops_dagster.components.partitions import begin_on
 from mlops_dagster.components.refused import RefusedModel
 from mlops_dagster.documents.readable import fields_of

@@ -12,13 +12,14 @@ from mlops_dagster.components.assets.batch_scores import batch_scores_defs
 from mlops_dagster.components.assets.champion_challenger import champion_challenger_defs
 from mlops_dagster.components.assets.monitoring import monitoring_defs
 from mlops_dagster.components.assets.training import training_defs
-from mlops_dagster.components.checks.checked_models import check_model, is_check
-from mlops_dagster.components.checks.checked_suites import check_suite
+from mlops_dagster.components.compat import is_check
 from mlops_dagster.components.jobs.manual_actions import by_hand_defs
 from mlops_dagster.components.jobs.rollout import rollout_defs
 from mlops_dagster.components.refused import RefusedModel
-from mlops_dagster.components.spec import ModelSpec
 from mlops_dagster.errors import InvalidNameError
+from mlops_dagster.loop.checked_models import check_model
+from mlops_dagster.loop.checked_suites import check_suite
+from mlops_dagster.loop.spec import ModelSpec
 from mlops_dagster.names import fold_model
 from mlops_dagster.retraining.trainer import check_trainer
 

@@ -80,12 +80,11 @@ def _days() -> tuple[str, str | None]:
     return first.isoformat(), None if settings.partitions_end is None else settings.partitions_end.isoformat()
 
 
-def windows(context: dg.AssetExecutionContext) -> list[tuple[str, datetime, datetime]]:
-    """Return key, start and end of every partition of this run, in order of time."""
+def starts_of(context: dg.AssetExecutionContext) -> dict[str, datetime]:
+    """Return the key and the start of every partition of this run, in order of time."""
     partitions = context.assets_def.partitions_def
     assert isinstance(partitions, dg.TimeWindowPartitionsDefinition)
-    found = [(key, partitions.time_window_for_partition_key(key)) for key in context.partition_keys]
-    return [(key, window.start, window.end) for key, window in found]
+    return {key: partitions.time_window_for_partition_key(key).start for key in context.partition_keys}
 
 
 def span(keys: Sequence[str]) -> str:

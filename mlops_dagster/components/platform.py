@@ -8,8 +8,8 @@ from typing import TYPE_CHECKING, Protocol
 import dagster as dg
 
 from mlops_dagster.clock import Clock, SystemClock, parse_time
-from mlops_dagster.components.spec import ModelSpec
 from mlops_dagster.errors import EventTimeError, InvalidInputError, ModelNotFoundError
+from mlops_dagster.loop.spec import ModelSpec
 from mlops_dagster.registry import CLOCKS_DIFFER
 from mlops_dagster.settings import Settings
 from mlops_dagster.stores import Stores

@@ -6,7 +6,7 @@ import re
 
 import dagster as dg
 
-from mlops_dagster.components.checks.checked_models import is_check
+from mlops_dagster.components.compat import is_check
 from mlops_dagster.errors import InvalidDefinitionError
 
 logger = logging.getLogger(__name__)

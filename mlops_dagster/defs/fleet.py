@@ -3,7 +3,8 @@
 import dagster as dg
 
 from mlops_dagster.components import Platform
-from mlops_dagster.components.jobs.backfill_planner import catch_up
+from mlops_dagster.components.jobs.backfill_planner import Reported, catch_up
+from mlops_dagster.components.keys import REPORTS
 from mlops_dagster.components.partitions import HOURLY, MODEL, hourly
 from mlops_dagster.dagster_pages import prefix_of
 
@@ -33,10 +34,9 @@ def hourly_monitoring_schedule(
     assets = job.asset_layer
     # A tagged asset that a team has added belongs to the registered model whose name begins its key.
     registered = {prefix_of(model): model for model in stores.registry.models()}
-    models: dict[dg.AssetKey, str] = {
-        key: assets.get(key).metadata.get(MODEL) or registered.get(key.path[0], "")
-        for key in assets.executable_asset_keys
-    }
-    firsts = {model: stores.rollups.first_at(model) for model in set(models.values())}
-    since = {key: firsts[model] for key, model in models.items()}
-    return catch_up(context, since, hourly(), job_name="hourly_monitoring")
+    found: dict[dg.AssetKey, Reported] = {}
+    for key in assets.executable_asset_keys:
+        model = assets.get(key).metadata.get(MODEL)
+        kind = None if model is None else REPORTS.get(key.path[-1])
+        found[key] = Reported(model or registered.get(key.path[0], ""), kind)
+    return catch_up(context, stores, found, hourly(), job_name="hourly_monitoring")

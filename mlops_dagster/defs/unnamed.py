@@ -4,12 +4,9 @@ import logging
 
 import dagster as dg
 
-# Neither has a public name.
-from dagster._core.definitions.run_request import InstigatorType
-from dagster._core.scheduler.instigation import SensorInstigatorData
-
 from mlops_dagster.clock import SystemClock
 from mlops_dagster.components import Platform
+from mlops_dagster.components.compat import InstigatorType, SensorInstigatorData
 from mlops_dagster.dagster_pages import prefix_of
 from mlops_dagster.errors import MlopsError
 from mlops_dagster.rollout import RolloutPolicy

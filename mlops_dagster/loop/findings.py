@@ -2,9 +2,19 @@
 
 from dataclasses import dataclass
 from datetime import datetime, timedelta
-from typing import Final
+from typing import Final, TypedDict
 
-from mlops_dagster.monitoring import ConceptReport, DayOfAnswers, DriftReport, LabelDriftReport, PerformanceReport
+from mlops_dagster.monitoring import (
+    ConceptReport,
+    DayOfAnswers,
+    DriftReport,
+    EstimatedPerformance,
+    LabelDriftReport,
+    PerformanceReport,
+    ValidationResult,
+    Verdict,
+)
+from mlops_dagster.registry import Validation
 from mlops_dagster.reports import DAY, HOUR, WEEK, ReportKind
 from mlops_dagster.retraining.weigh import Weighed
 from mlops_dagster.rollout.floor.look import FloorLook
@@ -43,6 +53,10 @@ class DayOfPerformance:
     floor: FloorLook | None = None
     """The champion against its macro-F1 floor; only for the last day of a run, like `concept`."""
     concept: ConceptReport | None = None
+    estimate: EstimatedPerformance | None = None
+    """The performance expected from the champion's scores; None if its version has no calibration."""
+    action: str = ""
+    """The action on a proven loss of the champion, as a sentence; empty if none was taken."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -59,3 +73,22 @@ VALIDATION: Final = ReportKind("validation", HOUR, ValidatedHour)
 DRIFT: Final = ReportKind("drift", HOUR, HourOfDrift)
 PERFORMANCE: Final = ReportKind("performance", DAY, DayOfPerformance)
 LABELS: Final = ReportKind("labels", WEEK, WeekOfLabels)
+
+
+class _Verdict(TypedDict):
+    verdict: str
+    reason: str
+
+
+NO_CHAMPION: Final[_Verdict] = {"verdict": Verdict.INCONCLUSIVE.value, "reason": "no champion"}
+"""Verdict and reason of a period without a champion that has a baseline."""
+
+_NAMED: Final = 3
+"""The number of reasons that a sentence names at most."""
+
+
+def outcome_of(found: ValidationResult | Validation) -> str:
+    """Return the verdict of a validation in a sentence: the first reasons, or that there are none."""
+    told = [*found.failures, *found.errors] or [f"in doubt: {doubt}" for doubt in found.doubts]
+    more = f" and {len(told) - _NAMED} more" if len(told) > _NAMED else ""
+    return "; ".join(told[:_NAMED]) + more or (f"{found.rows:,} rows met the suite" if found.rows else "no rows")

@@ -10,7 +10,7 @@ import pytest
 from mlops_dagster.components.assets.monitoring import monitoring_defs
 from mlops_dagster.components.assets.training import training_defs
 from mlops_dagster.components.jobs.rollout import rollout_defs
-from mlops_dagster.components.spec import CardSpec, ModelSpec, TrainingSpec
+from mlops_dagster.loop.spec import CardSpec, ModelSpec, TrainingSpec
 from mlops_dagster.monitoring import PerformancePolicy
 from mlops_dagster.registry import Stage
 from mlops_dagster.retraining.policy import RetrainingPolicy

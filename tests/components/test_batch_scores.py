@@ -20,8 +20,8 @@ from flights import trainer as flights_example
 from mlops_dagster.clock import ReplayedClock
 from mlops_dagster.components.assets.batch_scores import batch_scores_defs
 from mlops_dagster.components.platform import Platform
-from mlops_dagster.components.spec import ModelSpec
 from mlops_dagster.errors import InvalidInputError
+from mlops_dagster.loop.spec import ModelSpec
 from mlops_dagster.monitoring import ValidationPolicy, make_baseline
 from mlops_dagster.registry import Stage
 from mlops_dagster.retraining.trainer import load_batch_source

@@ -8,9 +8,10 @@ import dagster as dg
 import pytest
 
 from mlops_dagster.components.jobs.manual_actions import by_hand_defs
+from mlops_dagster.components.keys import key_of
 from mlops_dagster.components.platform import Platform
-from mlops_dagster.components.spec import CardSpec, ModelSpec, TrainingSpec
 from mlops_dagster.errors import IncompleteCardError
+from mlops_dagster.loop.spec import CardSpec, ModelSpec, TrainingSpec
 from mlops_dagster.monitoring import ValidationPolicy
 from mlops_dagster.registry import GuardPolicy, Stage
 from mlops_dagster.rollout import Phase, RolloutPolicy
@@ -57,7 +58,7 @@ def do(platform: Platform) -> Do:
         config = {"ops": {"my_model_manual_action": {"config": {"action": action, "reason": reason}}}}
         result = job.execute_in_process(config, resources={"platform": platform})
         (found,) = result.asset_materializations_for_node("my_model_manual_action")
-        assert found.asset_key == SPEC.key("deployment")
+        assert found.asset_key == key_of(SPEC, "deployment")
         return {name: value.value for name, value in found.metadata.items()}
 
     return do

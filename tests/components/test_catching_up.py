@@ -15,9 +15,9 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from mlops_dagster.clock import ReplayedClock
-from mlops_dagster.components.jobs.backfill_planner import LONGEST_RUN, Stretch, due, stretches
 from mlops_dagster.components.partitions import HOURLY, RANGE_END, RANGE_START, hourly
 from mlops_dagster.defs.fleet import hourly_monitoring, hourly_monitoring_schedule
+from mlops_dagster.loop.catching_up import LONGEST_RUN, Stretch, due, stretches
 from mlops_dagster.settings import Settings
 from mlops_dagster.stores import Stores
 from tests.support.components.at_a_time import PlatformAt
@@ -36,7 +36,7 @@ def simulated(
     made: Made,
     hours: range,
     fails: Callable[[dg.AssetKey, range], bool] = lambda _asset, _hours: False,
-) -> Iterator[list[Stretch]]:
+) -> Iterator[list[Stretch[dg.AssetKey]]]:
     """What is asked for at the end of each hour; it is done before the next, or fails."""
     failures: Counter[tuple[dg.AssetKey, str]] = Counter()
     for now in hours:

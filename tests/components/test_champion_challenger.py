@@ -7,7 +7,7 @@ import dagster as dg
 import pytest
 
 from mlops_dagster.components.assets.champion_challenger import champion_challenger_defs
-from mlops_dagster.components.spec import CardSpec, ModelSpec, TrainingSpec
+from mlops_dagster.loop.spec import CardSpec, ModelSpec, TrainingSpec
 from mlops_dagster.registry import Deployment
 from mlops_dagster.rollout import RolloutPolicy
 from tests.support.components.at_a_time import DagsterAt, cells

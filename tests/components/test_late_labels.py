@@ -10,8 +10,9 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from mlops_dagster.components.keys import key_of
 from mlops_dagster.components.partitions import RANGE_END, RANGE_START
-from mlops_dagster.components.views.days_of_answers import AT_LEAST_EVERY, is_news
+from mlops_dagster.loop.days_of_answers import AT_LEAST_EVERY, is_news
 from tests.components.test_macro_f1_floor import PARTS, SPEC
 from tests.support.components.at_a_time import DagsterAt, PlatformAt
 from tests.support.two_versions import MARCH, MODEL, days, estimator, house_at, register, serve
@@ -40,7 +41,7 @@ def at_noon(home: Path, instance: dg.DagsterInstance, day: int) -> list[tuple[st
 
 
 def said_of(instance: dg.DagsterInstance, day: datetime) -> dict[str, object]:
-    chosen = dg.AssetRecordsFilter(asset_key=SPEC.key("performance_report"), asset_partitions=[f"{day:%Y-%m-%d}"])
+    chosen = dg.AssetRecordsFilter(asset_key=key_of(SPEC, "performance_report"), asset_partitions=[f"{day:%Y-%m-%d}"])
     made = instance.fetch_materializations(chosen, limit=1).records[0].asset_materialization
     assert made is not None
     return {name: value.value for name, value in made.metadata.items()}
@@ -75,7 +76,7 @@ def test_the_champion_is_judged_by_the_days_whose_labels_have_come(
     assert {alert.rule for alert in stores.alerts.list(MODEL)} == {"accuracy_collapse", "macro_f1"}
 
     # What Dagster shows is what was made last, old days made again: the report says so, and the checks say no less.
-    shown = instance.get_latest_materialization_event(SPEC.key("performance_report"))
+    shown = instance.get_latest_materialization_event(key_of(SPEC, "performance_report"))
     assert shown is not None
     assert shown.asset_materialization is not None
     assert shown.asset_materialization.partition == "2013-03-04"
@@ -85,7 +86,7 @@ def test_the_champion_is_judged_by_the_days_whose_labels_have_come(
     assert metadata["newest"].value == "/assets/flights/performance_report?view=partitions&partition=2013-04-18"
     assert "not_the_newest" not in newest
     record = instance.event_log_storage.get_asset_check_execution_history(
-        dg.AssetCheckKey(SPEC.key("performance_report"), "macro_f1"), limit=1
+        dg.AssetCheckKey(key_of(SPEC, "performance_report"), "macro_f1"), limit=1
     )[0]
     assert record.event is not None
     check = record.event.get_dagster_event().asset_check_evaluation_data

@@ -12,8 +12,8 @@ from dagster._utils.error import serializable_error_info_from_exc_info  # no pub
 
 from mlops_dagster.components import ModelLifecycle, load_from_defs_folder
 from mlops_dagster.components import model_lifecycle as lifecycle
-from mlops_dagster.components.spec import ModelSpec
 from mlops_dagster.errors import InvalidDefinitionError, InvalidInputError
+from mlops_dagster.loop.spec import ModelSpec
 from tests.support.components.projects import project, yaml_of
 
 MISTAKES = {

@@ -11,7 +11,7 @@ import pytest
 from mlops_dagster.components.assets.monitoring import monitoring_defs
 from mlops_dagster.components.assets.training import training_defs
 from mlops_dagster.components.jobs.rollout import rollout_defs
-from mlops_dagster.components.spec import CardSpec, ModelSpec, TrainingSpec
+from mlops_dagster.loop.spec import CardSpec, ModelSpec, TrainingSpec
 from mlops_dagster.rollout import RolloutPolicy
 from tests.support.components.at_a_time import DagsterAt
 from tests.support.two_versions import MODEL, days, estimator, house_at, register, serve

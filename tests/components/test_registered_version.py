@@ -7,8 +7,9 @@ import dagster as dg
 import pandas as pd
 
 from mlops_dagster.components.assets.training import training_defs
+from mlops_dagster.components.keys import key_of
 from mlops_dagster.components.platform import Platform
-from mlops_dagster.components.spec import CardSpec, ModelSpec, TrainingSpec
+from mlops_dagster.loop.spec import CardSpec, ModelSpec, TrainingSpec
 from mlops_dagster.registry import Baseline, FairnessAudit, ModelCard, Provenance, Stage, Validation
 from mlops_dagster.retraining.candidate import Candidate
 from mlops_dagster.retraining.trainer import TrainingSet
@@ -56,14 +57,14 @@ def train(home: Path, content: bytes) -> tuple[str, dict[str, dg.MetadataValue]]
     }
 
     def given(name: str) -> dg.AssetsDefinition:
-        @dg.asset(key=SPEC.key(name))
+        @dg.asset(key=key_of(SPEC, name))
         def stand_in() -> object:
             return upstream[name]
 
         return stand_in
 
     defs = training_defs(SPEC)
-    (registered,) = [asset for asset in defs.assets or () if asset.key == SPEC.key("registered_version")]
+    (registered,) = [asset for asset in defs.assets or () if asset.key == key_of(SPEC, "registered_version")]
     resources = {"platform": Platform(home=str(home)), "io_manager": dg.mem_io_manager}
     with dg.DagsterInstance.local_temp(str(home)) as instance, elsewhere():  # the bytes are no model
         result = dg.materialize([registered, *map(given, upstream)], instance=instance, resources=resources)

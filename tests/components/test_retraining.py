@@ -20,11 +20,12 @@ from dagster._daemon.monitoring.run_monitoring import check_run_timeout
 from mlops_dagster.components.assets.monitoring import monitoring_defs
 from mlops_dagster.components.assets.training import training_defs
 from mlops_dagster.components.jobs.rollout import rollout_defs
+from mlops_dagster.components.keys import key_of
 from mlops_dagster.components.sensors import retraining_failures
 from mlops_dagster.components.sensors.retraining_failures import failed_at
-from mlops_dagster.components.spec import CardSpec, ModelSpec, TrainingSpec
 from mlops_dagster.defs.retraining import retraining_killed
 from mlops_dagster.loop.findings import DRIFT, HourOfDrift
+from mlops_dagster.loop.spec import CardSpec, ModelSpec, TrainingSpec
 from mlops_dagster.monitoring import (
     ConceptPolicy,
     DriftPolicy,
@@ -81,7 +82,7 @@ def instance(tmp_path_factory: pytest.TempPathFactory) -> Iterator[dg.DagsterIns
 
 
 def metadata_of(instance: dg.DagsterInstance, day: str) -> dict[str, object]:
-    chosen = dg.AssetRecordsFilter(asset_key=SPEC.key("performance_report"), asset_partitions=[day])
+    chosen = dg.AssetRecordsFilter(asset_key=key_of(SPEC, "performance_report"), asset_partitions=[day])
     made = instance.fetch_materializations(chosen, limit=1).records[0].asset_materialization
     assert made is not None
     return {name: value.value for name, value in made.metadata.items()}
@@ -464,7 +465,7 @@ def test_no_second_retraining_while_one_waits_or_runs(home: Path, instance: dg.D
     instance.report_run_canceled(run)
     assert isinstance(dagster.tick("flights_retraining"), dg.RunRequest)
     for made, waits in (("prediction_batch", False), ("registered_version", True)):  # from the asset graph, by hand
-        chosen = {SPEC.key(made)}
+        chosen = {key_of(SPEC, made)}
         job = dagster._repository.get_implicit_job_def_for_assets(list(chosen))
         assert job is not None
         instance.create_run_for_job(job, asset_selection=frozenset(chosen))

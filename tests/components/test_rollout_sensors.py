@@ -10,9 +10,10 @@ import pytest
 from mlops_dagster.clock import SystemClock
 from mlops_dagster.components.jobs.manual_actions import by_hand_defs
 from mlops_dagster.components.jobs.rollout import rollout_defs
+from mlops_dagster.components.keys import key_of
 from mlops_dagster.components.platform import Platform
-from mlops_dagster.components.spec import CardSpec, ModelSpec, TrainingSpec
 from mlops_dagster.errors import KnownBadError
+from mlops_dagster.loop.spec import CardSpec, ModelSpec, TrainingSpec
 from mlops_dagster.registry import GatePolicy, ModelCard, ModelVersion, Stage
 from mlops_dagster.rollout import Phase, RolloutPolicy
 from mlops_dagster.stores import Stores
@@ -142,7 +143,7 @@ def test_each_step_shows_on_the_deployment(platform: Platform, tmp_path: Path, s
         asked = Asked(spec, PlatformAt(home=platform.home, now=in_a_minute.isoformat()), instance)
         assert str(asked.tick("my_model_rollout")).startswith("give_up: at the deadline")
         assert asked.tick("my_model_rollout") == "no challenger"
-        (told,) = instance.fetch_materializations(SPEC.key("deployment"), limit=5).records
+        (told,) = instance.fetch_materializations(key_of(SPEC, "deployment"), limit=5).records
     assert told.asset_materialization is not None
     shown = {name: value.value for name, value in told.asset_materialization.metadata.items()}
     assert (shown["action"], shown["challenger"], shown["canary"], shown["canary_weight"]) == (
@@ -163,7 +164,7 @@ def test_what_the_fuse_has_done_is_run_once_for_the_record(asked: Asked, stores:
     assert isinstance(found, dg.RunRequest)
     asked.run(found)
     asked.run(found)  # a second run finds nothing to do, and says nothing
-    (told,) = asked.instance.fetch_materializations(SPEC.key("deployment"), limit=5).records
+    (told,) = asked.instance.fetch_materializations(key_of(SPEC, "deployment"), limit=5).records
     assert told.asset_materialization is not None
     assert told.asset_materialization.metadata["reason"].value == "fuse: errors"
     assert "nothing is proven" in str(asked.tick("my_model_limits"))
@@ -190,7 +191,7 @@ def card_of(micro_f1: float) -> ModelCard:
 
 def gates_shown(instance: dg.DagsterInstance) -> bool | None:
     """Whether the last evaluation of `gates_open` passed, as the UI shows it; None before there was one."""
-    key = dg.AssetCheckKey(SPEC.key("registered_version"), "gates_open")
+    key = dg.AssetCheckKey(key_of(SPEC, "registered_version"), "gates_open")
     records = instance.event_log_storage.get_asset_check_execution_history(key, limit=1)
     return records[0].status.value == "SUCCEEDED" if records else None
 
@@ -211,7 +212,7 @@ def test_a_first_version_that_is_refused_is_told_and_tried_again_when_its_gate_h
     assert "no version does without a complete model card" in str(asked.tick("my_model_rollout"))
     (alert,) = stores.alerts.list(SPEC.model)
     assert alert.evidence["version"] == "1.0.2"
-    key = dg.AssetCheckKey(SPEC.key("registered_version"), "gates_open")
+    key = dg.AssetCheckKey(key_of(SPEC, "registered_version"), "gates_open")
     assert len(asked.instance.event_log_storage.get_asset_check_execution_history(key, limit=9)) == 2, "one for each"
 
     gates = GatePolicy(min_micro_f1=0.82)

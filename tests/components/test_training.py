@@ -18,8 +18,8 @@ from sklearn.preprocessing import OneHotEncoder
 from mlops_dagster.alerting import Severity
 from mlops_dagster.components import Platform
 from mlops_dagster.components.assets.training import training_defs
-from mlops_dagster.components.spec import CardSpec, ModelSpec, TrainingSpec
 from mlops_dagster.errors import TrainingDataError
+from mlops_dagster.loop.spec import CardSpec, ModelSpec, TrainingSpec
 from mlops_dagster.monitoring import DriftPolicy
 from mlops_dagster.registry import PAIRED, EvaluationSlice, GatePolicy
 from mlops_dagster.retraining.trainer import read_training_set

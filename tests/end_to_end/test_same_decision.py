@@ -14,7 +14,7 @@ from mlops_dagster.cli import app
 from mlops_dagster.clock import ReplayedClock, SystemClock
 from mlops_dagster.components import Platform
 from mlops_dagster.components.jobs.rollout import rollout_defs
-from mlops_dagster.components.spec import CardSpec, ModelSpec, TrainingSpec
+from mlops_dagster.loop.spec import CardSpec, ModelSpec, TrainingSpec
 from mlops_dagster.registry import Deployment, ModelCard, ModelVersion
 from mlops_dagster.rehearsal.orchestrator.daemon import Daemon
 from mlops_dagster.rehearsal.orchestrator.instance import dagster_instance

@@ -11,7 +11,7 @@ import pytest
 from mlops_dagster.components.assets.monitoring import monitoring_defs
 from mlops_dagster.components.assets.training import training_defs
 from mlops_dagster.components.jobs.rollout import rollout_defs
-from mlops_dagster.components.spec import CardSpec, ModelSpec, TrainingSpec
+from mlops_dagster.loop.spec import CardSpec, ModelSpec, TrainingSpec
 from mlops_dagster.registry import EvaluationSlice, Stage
 from mlops_dagster.settings import Settings
 from mlops_dagster.statistics import wilson_interval

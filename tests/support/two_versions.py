@@ -4,7 +4,7 @@ The features are `x`, uniform from -2 to 2, and `carrier`. A version says "late"
 does the world. One that knows only some carriers fails on the others.
 """
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
 
@@ -17,9 +17,10 @@ from sklearn.preprocessing import OneHotEncoder
 
 from mlops_dagster.clock import ReplayedClock
 from mlops_dagster.predictions import PredictionRecord, Role
-from mlops_dagster.registry import EvaluationSlice, ModelCard, ModelVersion, Provenance, Stage
+from mlops_dagster.registry import Baseline, EvaluationSlice, ModelCard, ModelVersion, Provenance, Stage
 from mlops_dagster.schema import Feature, ModelSchema
 from mlops_dagster.settings import Settings
+from mlops_dagster.statistics import Bins
 from mlops_dagster.stores import Stores
 from mlops_dagster.tasks import Classification
 
@@ -65,6 +66,7 @@ def register(
     trained_until: datetime,
     at: datetime,
     schema: ModelSchema = SCHEMA,
+    baseline: Baseline | None = None,
     champion: bool = False,
 ) -> ModelVersion:
     """A version whose card names the slices carrier=AA and carrier=UA; `champion` puts it into production."""
@@ -75,7 +77,7 @@ def register(
             EvaluationSlice(name=name, rows=10, metrics=SCORES) for name in ("overall", "carrier=AA", "carrier=UA")
         ),
     )
-    found = registry.register(MODEL, model, version, schema=schema, card=card)
+    found = registry.register(MODEL, model, version, schema=schema, card=card, baseline=baseline)
     if champion:
         registry.transition(found, Stage.PRODUCTION, force=True, reason="a test")
     return found
@@ -94,10 +96,13 @@ def serve(
     labelled: bool = True,
     carriers: Sequence[str] = CARRIERS,
     hours: float = 24,
+    moved: float = 0.0,
+    bins: Mapping[str, Bins] | None = None,
 ) -> None:
     """Rows spread over some hours, answered with the threshold `answers`, with labels a minute later, and logged.
 
-    A share of the labels is `flipped`: the world as nobody can tell it.
+    A share of the labels is `flipped`: the world as nobody can tell it. `x` is logged `moved`, as by a broken sensor.
+    Features are counted in `bins`.
     """
     generator = np.random.default_rng(int(start.timestamp()))
     stores = house_at(home, start)
@@ -110,7 +115,7 @@ def serve(
                 prediction_id=name, request=name, model=MODEL, version=version, role=role, weight=1.0, epoch=1,
                 salt="", key=None,
                 event_time=at, received_at=at, status="ok", error=None,
-                features={"x": float(x), "carrier": carriers[number % len(carriers)]},
+                features={"x": float(x) + moved, "carrier": carriers[number % len(carriers)]},
                 prediction="late" if x > answers else "ok", score=0.5, latency_ms=1.0, process="test", row=0,
             )
         )  # fmt: skip
@@ -119,5 +124,5 @@ def serve(
     stores.spool.append(records)
     if labelled:
         stores.spool.feedback(labels, model=MODEL)
-    stores.rollups.catch_up(stores.spool, lambda _model, _version: None)
+    stores.rollups.catch_up(stores.spool, lambda _model, _version: bins)
     stores.log.ship(stores.spool)

@@ -10,9 +10,9 @@ from typer.testing import CliRunner
 
 from bench.tutorial import cards, census, stream
 from mlops_dagster.cli import app
-from mlops_dagster.components.spec import ModelSpec
 from mlops_dagster.documents.yaml_files import read_yaml
 from mlops_dagster.errors import InvalidInputError
+from mlops_dagster.loop.spec import ModelSpec
 from mlops_dagster.scaffold import describe
 from mlops_dagster.scaffold.table import Table
 

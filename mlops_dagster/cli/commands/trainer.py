@@ -15,7 +15,7 @@ from mlops_dagster.errors import InvalidInputError, InvalidPolicyError
 if TYPE_CHECKING:
     from collections.abc import Generator
 
-    from mlops_dagster.components.spec import ModelSpec
+    from mlops_dagster.loop.spec import ModelSpec
     from mlops_dagster.rollout.policy import RolloutPolicy
     from mlops_dagster.rollout.prospects.prospects import Traffic
 
@@ -40,7 +40,7 @@ def check(
 
     The exit code is 1, with the reason, at the first error that a training run would fail with.
     """
-    from mlops_dagster.components.spec import TrainingSpec
+    from mlops_dagster.loop.spec import TrainingSpec
     from mlops_dagster.monitoring import ValidationPolicy
     from mlops_dagster.retraining.dry_run import dry_run
     from mlops_dagster.rollout import RolloutPolicy
@@ -104,7 +104,7 @@ def _read(file: Path) -> "ModelSpec":
     """Return the model's spec in the file; raises InvalidPolicyError."""
     from pydantic import ValidationError
 
-    from mlops_dagster.components.spec import ModelSpec
+    from mlops_dagster.loop.spec import ModelSpec
 
     try:
         spec = ModelSpec.model_validate(attributes_of(file))

@@ -1,28 +1,23 @@
 """Batch inference: batch_input -> batch_scores, by the day; a day that fails its suite is not scored."""
 
-from dataclasses import replace
-
 import dagster as dg
 
-from mlops_dagster.alerting import Rule
-from mlops_dagster.components.checks.validation import data_docs, metadata_of, outcome_of
-from mlops_dagster.components.partitions import STAGE, daily, windows
+from mlops_dagster.components.checks.validation import data_docs, metadata_of
+from mlops_dagster.components.keys import key_of
+from mlops_dagster.components.partitions import STAGE, daily, starts_of
 from mlops_dagster.components.platform import Platform
-from mlops_dagster.components.spec import ModelSpec
 from mlops_dagster.components.views.links import back_to, link_of
 from mlops_dagster.components.views.reports import not_the_newest
 from mlops_dagster.components.views.tables import Metadata, in_order
-from mlops_dagster.errors import InvalidInputError, InvalidSuiteError, ModelFailedError
-from mlops_dagster.monitoring import ValidationResult, quarantine, validate
-from mlops_dagster.monitoring.quarantine import quarantine_of
-from mlops_dagster.monitoring.validation.alerts import tell, tell_errors
-from mlops_dagster.monitoring.validation.suites import suite_of
+from mlops_dagster.errors import ModelFailedError
+from mlops_dagster.loop.findings import outcome_of
+from mlops_dagster.loop.spec import ModelSpec
+from mlops_dagster.loop.validate_batches import BATCH, validate_batch
+from mlops_dagster.reports import DAY
 from mlops_dagster.retraining.batch_scores import BatchFiles, score_batch
-from mlops_dagster.retraining.trainer import batch_rows, load_trainer, read_batch
 
 # One run for each day: a failed check stops the rest of its run, and must not stop another day.
 _ONE_DAY_A_RUN = dg.BackfillPolicy.multi_run(max_partitions_per_run=1)
-_BATCH_INPUT = "batch_input"
 
 
 def batch_scores_defs(spec: ModelSpec) -> dg.Definitions:
@@ -32,7 +27,7 @@ def batch_scores_defs(spec: ModelSpec) -> dg.Definitions:
     """
     score = dg.define_asset_job(
         f"{spec.prefix}_batch_scores",
-        selection=dg.AssetSelection.assets(spec.key(_BATCH_INPUT), spec.key("batch_scores")),
+        selection=dg.AssetSelection.assets(key_of(spec, BATCH), key_of(spec, "batch_scores")),
         description="Validate the rows of a day and, if they pass, score them.",
     )
     return dg.Definitions(assets=[_batch_input(spec), _batch_scores(spec)], jobs=[score])
@@ -41,14 +36,14 @@ def batch_scores_defs(spec: ModelSpec) -> dg.Definitions:
 def _batch_input(spec: ModelSpec) -> dg.AssetsDefinition:
     suite_passes = dg.AssetCheckSpec(
         "suite_passes",
-        asset=spec.key(_BATCH_INPUT),
+        asset=key_of(spec, BATCH),
         blocking=True,
         description="Great Expectations: columns, types, null rates, ranges, categories, distributions. "
         "A failure quarantines the rows, and nothing is scored.",
     )
 
     @dg.asset(
-        key=spec.key(_BATCH_INPUT),
+        key=key_of(spec, BATCH),
         group_name=spec.prefix,
         tags={STAGE: "serving"},
         kinds={"pandas", "greatexpectations"},
@@ -59,42 +54,13 @@ def _batch_input(spec: ModelSpec) -> dg.AssetsDefinition:
         description="The rows of a day that are to be scored, validated. `batch_scores` follows.",
     )
     def batch_input(context: dg.AssetExecutionContext, platform: Platform) -> dg.MaterializeResult:  # type: ignore[type-arg]  # Dagster refuses the parameter beside check_specs
-        ((key, start, end),) = windows(context)
+        ((key, start),) = starts_of(context).items()
         stores = platform.stores()
-        champion = stores.champion(spec.model, end)
-        schema = load_trainer(spec.trainer).SCHEMA if champion is None or champion.schema is None else champion.schema
-        baseline = None if champion is None else champion.baseline
-        files = BatchFiles(stores.batch_scores, spec.model, start)
-        files.forget()
-        found = ValidationResult(0)
-        try:
-            frame = read_batch(spec.trainer, start, end)
-            found = ValidationResult(len(frame))
-            suite = suite_of(schema, baseline, spec.validation, spec.drift.rows_per_observation)
-            found = validate(frame, suite, "day", alpha=spec.validation.alpha)
-            if found.passed:
-                files.keep(batch_rows(frame, schema, start, end))
-        except InvalidSuiteError as error:
-            context.log.exception("the rows cannot be validated")
-            found = replace(found, errors=(error.message,))
-        except InvalidInputError as error:
-            context.log.error(f"the rows cannot be scored: {error.told}")
-            found = replace(found, failures=(error.told,))
-        if found.rows and found.failures:
-            quarantine(stores.quarantine, spec.model, start, frame, found, what=_BATCH_INPUT)
-        place = quarantine_of(stores.quarantine, spec.model, _BATCH_INPUT)
-        tell(
-            stores.alerts,
-            spec.model,
-            Rule.BATCH_INPUT,
-            {start: found},
-            place=place,
-            then="nothing is scored",
-            each=True,
-        )
-        tell_errors(stores.alerts, spec.model, Rule.BATCH_INPUT_ERROR, {start: found})
+        found, place = validate_batch(stores, spec, start)
+        if not found.passed:
+            context.log.error(f"the rows are not scored: {outcome_of(found)}")
         told = metadata_of(found)
-        name, source = f"{spec.model}/{_BATCH_INPUT}/{start:%Y-%m-%d}", back_to(stores, spec, _BATCH_INPUT, key)
+        name, source = f"{spec.model}/{BATCH}/{start:%Y-%m-%d}", back_to(stores, spec, BATCH, key)
         page = data_docs(context, stores, name, found, source=source)
         kept = f"; {found.rows:,} rows quarantined at {place}" if found.rows and found.failures else ""
         then = "" if found.passed else f"{kept}; nothing is scored"
@@ -116,8 +82,8 @@ def _batch_input(spec: ModelSpec) -> dg.AssetsDefinition:
 
 def _batch_scores(spec: ModelSpec) -> dg.AssetsDefinition:
     @dg.asset(
-        key=spec.key("batch_scores"),
-        deps=[spec.key(_BATCH_INPUT), spec.key("deployment")],
+        key=key_of(spec, "batch_scores"),
+        deps=[key_of(spec, BATCH), key_of(spec, "deployment")],
         group_name=spec.prefix,
         tags={STAGE: "serving"},
         kinds={"parquet"},
@@ -127,15 +93,15 @@ def _batch_scores(spec: ModelSpec) -> dg.AssetsDefinition:
         description="Every row of a day with the prediction and score of that day's champion, its version and digest.",
     )
     def batch_scores(context: dg.AssetExecutionContext, platform: Platform) -> dg.MaterializeResult[None]:
-        ((key, start, end),) = windows(context)
+        ((key, start),) = starts_of(context).items()
         stores = platform.stores()
         files = BatchFiles(stores.batch_scores, spec.model, start)
-        champion = stores.champion(spec.model, end)
+        champion = stores.champion(spec.model, start + DAY)
         if champion is None:
             raise dg.Failure(f"{spec.model} had no champion on {start:%Y-%m-%d}: there is nothing to score with")
         # The gate also holds if this asset is materialized alone: rows exist only once they have passed.
         if not files.has_rows():
-            raise dg.Failure(f"no rows of {start:%Y-%m-%d} passed their validation; materialize {_BATCH_INPUT} first")
+            raise dg.Failure(f"no rows of {start:%Y-%m-%d} passed their validation; materialize {BATCH} first")
         try:
             scored = score_batch(files, champion, stores.registry.load(champion))
         except ModelFailedError as error:
@@ -148,7 +114,7 @@ def _batch_scores(spec: ModelSpec) -> dg.AssetsDefinition:
             "rows": scored.rows,
             "unscored": scored.unscored,
             "scores": link_of(files.link),
-            "deployment": dg.MetadataValue.asset(spec.key("deployment")),
+            "deployment": dg.MetadataValue.asset(key_of(spec, "deployment")),
         }
         return dg.MaterializeResult(metadata={**not_the_newest(context, stores, spec, key), **said})
 

@@ -2,11 +2,12 @@
 
 import dagster as dg
 
+from mlops_dagster.components.keys import key_of
 from mlops_dagster.components.partitions import STAGE
 from mlops_dagster.components.platform import AsOf, Platform
-from mlops_dagster.components.spec import ModelSpec
 from mlops_dagster.components.views.comparisons import metadata_of
 from mlops_dagster.components.views.links import log_of
+from mlops_dagster.loop.spec import ModelSpec
 from mlops_dagster.registry import ModelVersion
 from mlops_dagster.rollout.comparison.comparison import Standing
 from mlops_dagster.rollout.comparison.same_rows import compare_on_log
@@ -24,7 +25,7 @@ def champion_challenger_defs(spec: ModelSpec) -> dg.Definitions:
     """Define the asset `champion_challenger`, and a job and a sensor of that name."""
     job = dg.define_asset_job(
         f"{spec.prefix}_champion_challenger",
-        selection=dg.AssetSelection.assets(spec.key("champion_challenger")),
+        selection=dg.AssetSelection.assets(key_of(spec, "champion_challenger")),
         description="Score champion and challenger on the same labelled rows. It never touches traffic.",
     )
     return dg.Definitions(assets=[_champion_challenger(spec)], jobs=[job], sensors=[_sensor(spec, job.name)])
@@ -32,8 +33,8 @@ def champion_challenger_defs(spec: ModelSpec) -> dg.Definitions:
 
 def _champion_challenger(spec: ModelSpec) -> dg.AssetsDefinition:
     @dg.asset(
-        key=spec.key("champion_challenger"),
-        deps=[spec.key("registered_version"), spec.key("prediction_batch")],
+        key=key_of(spec, "champion_challenger"),
+        deps=[key_of(spec, "registered_version"), key_of(spec, "prediction_batch")],
         group_name=spec.prefix,
         tags={STAGE: "rollout"},
         kinds={"python", "deltalake"},
@@ -51,8 +52,8 @@ def _champion_challenger(spec: ModelSpec) -> dg.AssetsDefinition:
         found = compare_on_log(stores.registry, stores.log, champion, challenger, spec.rollout, until=now)
         links = {
             "log": log_of(stores, spec),
-            "deployment": dg.MetadataValue.asset(spec.key("deployment")),
-            "card": dg.MetadataValue.asset(spec.key("model_card")),
+            "deployment": dg.MetadataValue.asset(key_of(spec, "deployment")),
+            "card": dg.MetadataValue.asset(key_of(spec, "model_card")),
         }
         return dg.MaterializeResult(metadata={**metadata_of(found), **links})
 

@@ -4,8 +4,9 @@ from collections.abc import Mapping
 
 import dagster as dg
 
-from mlops_dagster.components.spec import ModelSpec
+from mlops_dagster.components.keys import key_of
 from mlops_dagster.components.views.tables import Metadata, in_order, table
+from mlops_dagster.loop.spec import ModelSpec
 from mlops_dagster.registry import Deployment
 from mlops_dagster.rollout import Decision
 
@@ -40,8 +41,8 @@ def _materialization(
         "at": deployed.updated_at.isoformat(),
         "canary_weight": deployed.canary_weight,
         "epoch": deployed.epoch,
-        "version": dg.MetadataValue.asset(spec.key("registered_version")),
-        "comparison": dg.MetadataValue.asset(spec.key("champion_challenger")),
+        "version": dg.MetadataValue.asset(key_of(spec, "registered_version")),
+        "comparison": dg.MetadataValue.asset(key_of(spec, "champion_challenger")),
     }
     if decision is not None:
         metadata |= {
@@ -50,7 +51,7 @@ def _materialization(
             "arithmetic": f"mlops rollouts explain {decision.id}",
             "evidence": table(_tests(decision)),
         }
-    return dg.AssetMaterialization(spec.key("deployment"), metadata=in_order(metadata))
+    return dg.AssetMaterialization(key_of(spec, "deployment"), metadata=in_order(metadata))
 
 
 def _tests(decision: Decision) -> list[dict[str, str | float]]:

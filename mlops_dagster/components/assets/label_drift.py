@@ -5,23 +5,21 @@ from datetime import timedelta
 
 import dagster as dg
 
-from mlops_dagster.components.assets.drift_report import NO_CHAMPION
-from mlops_dagster.components.partitions import STAGE, due_every, weekly, windows
+from mlops_dagster.components.keys import key_of
+from mlops_dagster.components.partitions import STAGE, due_every, starts_of, weekly
 from mlops_dagster.components.platform import Platform
-from mlops_dagster.components.spec import ModelSpec
 from mlops_dagster.components.views.links import log_of
 from mlops_dagster.components.views.reports import not_the_newest
 from mlops_dagster.components.views.tables import in_order, table
-from mlops_dagster.loop.findings import LABELS, WeekOfLabels
-from mlops_dagster.monitoring import label_drift as label_drift_of
-from mlops_dagster.monitoring.drift.labels import histogram_of
-from mlops_dagster.monitoring.served_by import served_by
+from mlops_dagster.loop.findings import NO_CHAMPION
+from mlops_dagster.loop.judge_week import judge_weeks
+from mlops_dagster.loop.spec import ModelSpec
 
 
 def label_drift_asset(spec: ModelSpec) -> dg.AssetsDefinition:
     @dg.asset(
-        key=spec.key("label_drift"),
-        deps=[spec.key("prediction_batch")],
+        key=key_of(spec, "label_drift"),
+        deps=[key_of(spec, "prediction_batch")],
         group_name=spec.prefix,
         tags={STAGE: "monitoring"},
         kinds={"python"},
@@ -33,40 +31,21 @@ def label_drift_asset(spec: ModelSpec) -> dg.AssetsDefinition:
     )
     def label_drift(context: dg.AssetExecutionContext, platform: Platform) -> dg.MaterializeResult[None]:
         stores = platform.stores()
-        weeks = windows(context)
-        for key, start, end in weeks:
-            champion = served_by(stores.registry, stores.rollups, spec.model, start, end)
-            if champion is None or champion.baseline is None:
-                context.add_asset_metadata(NO_CHAMPION, partition_key=key)
-                stores.reports.save(LABELS, spec.model, start, WeekOfLabels(), **NO_CHAMPION)
+        weeks = starts_of(context)
+        for key, found in zip(weeks, judge_weeks(stores, spec, list(weeks.values())), strict=True):
+            report = found.content.labels
+            if report is None:
+                context.add_asset_metadata({**NO_CHAMPION}, partition_key=key)
                 continue
-            labels = histogram_of(champion.baseline.label.bins, stores.rollups.label_counts(spec.model, start, end))
-            hours = (end - start) / timedelta(hours=1)
-            report = label_drift_of(champion.baseline, labels, spec.drift, hours=hours)
-            stores.reports.save(
-                LABELS,
-                spec.model,
-                start,
-                WeekOfLabels(report),
-                verdict=report.verdict.value,
-                reason=report.why,
-                champion=champion.version,
-            )
-            context.add_asset_metadata(
-                {
-                    **not_the_newest(context, stores, spec, weeks[-1][0]),
-                    **in_order(
-                        {
-                            **report.metadata(),
-                            "reason": report.why,
-                            "champion": champion.version,
-                            "classes": table(_most_moved(report.shares)),
-                            "log": log_of(stores, spec),
-                        }
-                    ),
-                },
-                partition_key=key,
-            )
+            told = {
+                **report.metadata(),
+                "reason": found.reason,
+                "champion": found.champion,
+                "classes": table(_most_moved(report.shares)),
+                "log": log_of(stores, spec),
+            }
+            overtaken = not_the_newest(context, stores, spec, list(weeks)[-1])
+            context.add_asset_metadata({**overtaken, **in_order(told)}, partition_key=key)
         return dg.MaterializeResult()
 
     return label_drift

@@ -4,19 +4,20 @@ from collections.abc import Callable
 from datetime import datetime
 
 import dagster as dg
-from dagster._core.definitions.unresolved_asset_job_definition import UnresolvedAssetJobDefinition  # no public name
 
 from mlops_dagster.components.assets.drift_report import drift_report_asset
 from mlops_dagster.components.assets.label_drift import label_drift_asset
 from mlops_dagster.components.assets.performance_report import performance_report_asset
 from mlops_dagster.components.assets.prediction_batch import prediction_batch_asset
 from mlops_dagster.components.checks.macro_f1_floor import macro_f1_floor_sensor
-from mlops_dagster.components.jobs.backfill_planner import catch_up
+from mlops_dagster.components.compat import UnresolvedAssetJobDefinition
+from mlops_dagster.components.jobs.backfill_planner import Reported, catch_up
+from mlops_dagster.components.keys import REPORTS, key_of
 from mlops_dagster.components.partitions import daily, weekly
 from mlops_dagster.components.platform import Platform
 from mlops_dagster.components.sensors.retraining import retraining_sensor
-from mlops_dagster.components.spec import ModelSpec
-from mlops_dagster.components.views.days_of_answers import changed_days
+from mlops_dagster.loop.days_of_answers import changed_days
+from mlops_dagster.loop.spec import ModelSpec
 from mlops_dagster.stores import Stores
 
 
@@ -46,7 +47,7 @@ def monitoring_defs(spec: ModelSpec) -> dg.Definitions:
 def _job(spec: ModelSpec, name: str, asset: str, description: str) -> UnresolvedAssetJobDefinition:
     return dg.define_asset_job(
         f"{spec.prefix}_{name}",
-        selection=dg.AssetSelection.assets(spec.key(asset)),
+        selection=dg.AssetSelection.assets(key_of(spec, asset)),
         description=description,
     )
 
@@ -57,7 +58,7 @@ def _schedule(
     asset: str,
     partitions: dg.TimeWindowPartitionsDefinition,
     cron: str,
-    changed: Callable[[Stores, ModelSpec, datetime], set[str]] | None = None,
+    changed: Callable[[Stores, ModelSpec, datetime], set[datetime]] | None = None,
 ) -> dg.ScheduleDefinition:
     """Define the schedule of a report; `changed` names partitions whose data changed since they were materialized."""
 
@@ -73,10 +74,9 @@ def _schedule(
     )
     def schedule(context: dg.ScheduleEvaluationContext, platform: Platform) -> list[dg.RunRequest] | dg.SkipReason:
         stores = platform.stores()
-        first = stores.rollups.first_at(spec.model)
-        again: set[str] = set()
-        if first is not None and changed is not None:
-            again = changed(stores, spec, context.scheduled_execution_time)
-        return catch_up(context, {spec.key(asset): first}, partitions, job_name=job_name, again=again)
+        again = set() if changed is None else changed(stores, spec, context.scheduled_execution_time)
+        assets = {key_of(spec, asset): Reported(spec.model, REPORTS[asset])}
+        names = {f"{start:{partitions.fmt}}" for start in again}
+        return catch_up(context, stores, assets, partitions, job_name=job_name, again=names)
 
     return schedule

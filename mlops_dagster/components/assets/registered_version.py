@@ -1,29 +1,26 @@
 """`registered_version`: the candidate in the registry, with its full lineage."""
 
-import tempfile
-from collections.abc import Mapping
-from pathlib import Path
-
 import dagster as dg
 
+from mlops_dagster.components.keys import key_of
 from mlops_dagster.components.partitions import STAGE
 from mlops_dagster.components.platform import Platform
 from mlops_dagster.components.sensors.retraining_failures import is_over, tried_again
-from mlops_dagster.components.spec import ModelSpec
 from mlops_dagster.components.views.tables import in_order, numbers_of
-from mlops_dagster.registry import ModelCard, ModelVersion
+from mlops_dagster.loop.spec import ModelSpec
+from mlops_dagster.loop.train import register
+from mlops_dagster.registry import ModelCard
 from mlops_dagster.retraining.candidate import Candidate
 from mlops_dagster.retraining.trainer import TrainingSet
-from mlops_dagster.stores import Stores
 
 
 def registered_version_asset(spec: ModelSpec) -> dg.AssetsDefinition:
     @dg.asset(
-        key=spec.key("registered_version"),
+        key=key_of(spec, "registered_version"),
         ins={
-            "training_set": dg.AssetIn(key=spec.key("training_set")),
-            "candidate": dg.AssetIn(key=spec.key("candidate")),
-            "model_card": dg.AssetIn(key=spec.key("model_card")),
+            "training_set": dg.AssetIn(key=key_of(spec, "training_set")),
+            "candidate": dg.AssetIn(key=key_of(spec, "candidate")),
+            "model_card": dg.AssetIn(key=key_of(spec, "model_card")),
         },
         group_name=spec.prefix,
         tags={STAGE: "training"},
@@ -39,23 +36,11 @@ def registered_version_asset(spec: ModelSpec) -> dg.AssetsDefinition:
         candidate: Candidate,
         model_card: ModelCard,
     ) -> dg.MaterializeResult[None]:
-        origin = {
-            "as_of": training_set.as_of.isoformat(),
-            "trigger": training_set.trigger,
-            "reason": training_set.reason,
-            **{f"trigger {name}": value for name, value in training_set.numbers.items()},
-        }
         with tried_again(context, platform, spec):
             stores = platform.stores_for(spec)
             champion = stores.champion(spec.model)
-            lineage = {
-                **origin,
-                **stores.registry.code_lineage(),
-                "dagster_run": context.run.run_id,
-                "data": candidate.provenance.digest,
-                **_parent(stores, spec.model, champion),
-            }
-            version = _register(stores, spec.model, candidate, model_card, lineage, f"Trained: {training_set.trigger}")
+            run = {"dagster_run": context.run.run_id}
+            version = register(stores, spec, training_set, candidate, model_card, run)
         is_over(platform, spec, version.version)
         return dg.MaterializeResult(
             metadata=in_order(
@@ -70,8 +55,8 @@ def registered_version_asset(spec: ModelSpec) -> dg.AssetsDefinition:
                     "as_of": training_set.as_of.isoformat(),
                     **numbers_of(training_set.numbers),
                     **{name: round(value, 4) for name, value in version.metrics.items()},
-                    "card": dg.MetadataValue.asset(spec.key("model_card")),
-                    "deployment": dg.MetadataValue.asset(spec.key("deployment")),
+                    "card": dg.MetadataValue.asset(key_of(spec, "model_card")),
+                    "deployment": dg.MetadataValue.asset(key_of(spec, "deployment")),
                     "run": dg.MetadataValue.dagster_run(context.run.run_id),
                     "signed": version.signature is not None,
                     "lineage": dg.MetadataValue.json(dict(version.lineage)),
@@ -80,27 +65,3 @@ def registered_version_asset(spec: ModelSpec) -> dg.AssetsDefinition:
         )
 
     return registered_version
-
-
-def _parent(stores: Stores, model: str, champion: ModelVersion | None) -> dict[str, str]:
-    """Return the version to improve upon: the champion or, before there is one, the version registered last."""
-    parent = champion or next(reversed(stores.versions(model)), None)
-    return {} if parent is None else {"parent": parent.version}
-
-
-def _register(
-    stores: Stores, model: str, candidate: Candidate, card: ModelCard, lineage: Mapping[str, str], description: str
-) -> ModelVersion:
-    with tempfile.TemporaryDirectory() as folder:
-        artifact = Path(folder) / "model.skops"
-        artifact.write_bytes(candidate.artifact)
-        return stores.registry.register(
-            model,
-            artifact,
-            card=card,
-            baseline=candidate.baseline,
-            schema=candidate.schema,
-            metrics=candidate.metrics,
-            lineage=lineage,
-            description=description,
-        )

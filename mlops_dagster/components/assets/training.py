@@ -1,26 +1,24 @@
 """Training: training_set -> candidate -> model_card -> registered_version, in one run."""
 
 from collections.abc import Iterable
-from datetime import timedelta
 
 import dagster as dg
 
 from mlops_dagster.components.assets.registered_version import registered_version_asset
-from mlops_dagster.components.checks.validation import data_docs, found_in, outcome_of
+from mlops_dagster.components.checks.validation import data_docs, found_in
+from mlops_dagster.components.keys import key_of
 from mlops_dagster.components.partitions import STAGE
 from mlops_dagster.components.platform import AsOf, Platform
 from mlops_dagster.components.sensors.first_champion import gates_check
 from mlops_dagster.components.sensors.retraining_failures import check_failed, retraining_tags, tried_again
-from mlops_dagster.components.spec import ModelSpec
 from mlops_dagster.components.views.links import back_to
 from mlops_dagster.components.views.tables import in_order, numbers_of, table
-from mlops_dagster.monitoring import provable, regime_lines, validate
-from mlops_dagster.monitoring.validation.suites import suite_of
-from mlops_dagster.monitoring.validation.training_data import on_card
+from mlops_dagster.loop.findings import outcome_of
+from mlops_dagster.loop.spec import ModelSpec
+from mlops_dagster.loop.train import card_of, fit, read_and_validate
 from mlops_dagster.registry import PAIRED, ModelCard
-from mlops_dagster.retraining.beside_champion import PresentChampion
-from mlops_dagster.retraining.candidate import Candidate, fit_candidate, known_bins
-from mlops_dagster.retraining.trainer import TrainingSet, load_trainer, read_training_set
+from mlops_dagster.retraining.candidate import Candidate
+from mlops_dagster.retraining.trainer import TrainingSet
 
 
 class TrainingRun(AsOf):
@@ -35,7 +33,7 @@ def training_defs(spec: ModelSpec) -> dg.Definitions:
     """Define the assets of the group `training`, the checks on the training set and gates, and the job `retrain`."""
     trained = dg.define_asset_job(
         f"{spec.prefix}_retrain",
-        selection=dg.AssetSelection.assets(*(spec.key(name) for name in TRAINING_ASSETS)),
+        selection=dg.AssetSelection.assets(*(key_of(spec, name) for name in TRAINING_ASSETS)),
         description="Fit, evaluate and register a challenger. It never touches traffic.",
         tags=retraining_tags(spec),
         executor_def=dg.in_process_executor,  # with any default executor: killing a step also kills the run
@@ -52,7 +50,7 @@ TRAINING_ASSETS = ("training_set", "candidate", "model_card", "registered_versio
 
 def _training_set(spec: ModelSpec) -> dg.AssetsDefinition:
     @dg.asset(
-        key=spec.key("training_set"),
+        key=key_of(spec, "training_set"),
         group_name=spec.prefix,
         tags={STAGE: "training"},
         kinds={"pandas"},
@@ -64,40 +62,33 @@ def _training_set(spec: ModelSpec) -> dg.AssetsDefinition:
         context: dg.AssetExecutionContext, config: TrainingRun, platform: Platform
     ) -> dg.MaterializeResult[TrainingSet]:
         with tried_again(context, platform, spec):
-            trainer = load_trainer(spec.trainer)
-            spec.drift.check_names(trainer.SCHEMA.names)
-            end = config.time(platform)
             stores = platform.stores()
-            frame = read_training_set(spec.trainer, end - timedelta(days=spec.training.window_days), end)
-            champion = stores.champion(spec.model)
-            baseline = champion.baseline if champion is not None and champion.schema == trainer.SCHEMA else None
-            suite = suite_of(trainer.SCHEMA, baseline, spec.validation, spec.drift.rows_per_observation)
-            found = validate(frame, suite, "training_set", alpha=spec.validation.alpha)
-        # A set without labels fails its suite, and the suite's failure names the missing column.
-        shares = dict(frame["label"].value_counts(normalize=True)) if "label" in frame else {}
-        return dg.MaterializeResult(
-            value=TrainingSet(
-                frame,
-                on_card(suite, found),
-                as_of=end,
+            rows, found = read_and_validate(
+                stores,
+                spec,
+                config.time(platform),
                 trigger=config.trigger,
                 reason=config.reason,
                 numbers=config.numbers,
-            ),
+            )
+        # A set without labels fails its suite, and the suite's failure names the missing column.
+        shares = dict(rows.frame["label"].value_counts(normalize=True)) if "label" in rows.frame else {}
+        return dg.MaterializeResult(
+            value=rows,
             metadata=in_order(
                 {
                     "trigger": config.trigger,
                     "reason": config.reason,
-                    "as_of": end.isoformat(),
+                    "as_of": rows.as_of.isoformat(),
                     "window": f"{spec.training.window_days} days",
                     "validation": outcome_of(found),
                     **numbers_of(config.numbers),
                     "classes": table([{"class": str(label), "share": share} for label, share in shares.items()]),
-                    "rows": len(frame),
+                    "rows": len(rows.frame),
                     **data_docs(
                         context,
                         stores,
-                        f"{spec.model}/training_set/{end:%Y-%m-%dT%H}",
+                        f"{spec.model}/training_set/{rows.as_of:%Y-%m-%dT%H}",
                         found,
                         source=back_to(stores, spec, "training_set"),
                     ),
@@ -110,7 +101,7 @@ def _training_set(spec: ModelSpec) -> dg.AssetsDefinition:
 
 def _suite_passes(spec: ModelSpec) -> dg.AssetChecksDefinition:
     @dg.asset_check(
-        asset=spec.key("training_set"),
+        asset=key_of(spec, "training_set"),
         name="suite_passes",
         blocking=True,
         description="Great Expectations: columns, types, null rates, ranges, labels. A failure stops the training run.",
@@ -135,8 +126,8 @@ def _suite_passes(spec: ModelSpec) -> dg.AssetChecksDefinition:
 
 def _candidate(spec: ModelSpec) -> dg.AssetsDefinition:
     @dg.asset(
-        key=spec.key("candidate"),
-        ins={"training_set": dg.AssetIn(key=spec.key("training_set"))},
+        key=key_of(spec, "candidate"),
+        ins={"training_set": dg.AssetIn(key=key_of(spec, "training_set"))},
         group_name=spec.prefix,
         tags={STAGE: "training"},
         kinds={"scikitlearn"},
@@ -150,18 +141,7 @@ def _candidate(spec: ModelSpec) -> dg.AssetsDefinition:
         context: dg.AssetExecutionContext, platform: Platform, training_set: TrainingSet
     ) -> dg.MaterializeResult[Candidate]:
         with tried_again(context, platform, spec):
-            trainer = load_trainer(spec.trainer)
-            stores = platform.stores()
-            found = fit_candidate(
-                trainer,
-                training_set.frame,
-                dataset=spec.training.dataset,
-                evaluate_from=training_set.as_of - timedelta(days=spec.training.evaluation_days),
-                fairness_attributes=spec.card.fairness_attributes,
-                bins=known_bins(stores.versions(spec.model), trainer.SCHEMA),
-                champion=PresentChampion.of(stores.champion(spec.model), stores.registry),
-                own_types=stores.settings.own_types,
-            )
+            found = fit(platform.stores(), spec, training_set)
             effect = found.baseline.design_effects.get(PAIRED)
             for doubt in (*found.unjudged, *([found.shared_days] if found.shared_days and effect is None else [])):
                 context.log.warning("%s", doubt)
@@ -176,7 +156,7 @@ def _candidate(spec: ModelSpec) -> dg.AssetsDefinition:
                     **{name: round(value, 4) for name, value in found.metrics.items()},
                     "evaluated_rows": found.evaluation[0].rows,
                     **({} if effect is None else {"rows_per_observation": round(effect.of_many_blocks, 2)}),
-                    "card": dg.MetadataValue.asset(spec.key("model_card")),
+                    "card": dg.MetadataValue.asset(key_of(spec, "model_card")),
                     "digest": found.digest,
                 }
             ),
@@ -192,10 +172,10 @@ def _listed(what: str, lines: Iterable[str]) -> dg.MetadataValue:
 
 def _model_card(spec: ModelSpec) -> dg.AssetsDefinition:
     @dg.asset(
-        key=spec.key("model_card"),
+        key=key_of(spec, "model_card"),
         ins={
-            "training_set": dg.AssetIn(key=spec.key("training_set")),
-            "candidate": dg.AssetIn(key=spec.key("candidate")),
+            "training_set": dg.AssetIn(key=key_of(spec, "training_set")),
+            "candidate": dg.AssetIn(key=key_of(spec, "candidate")),
         },
         group_name=spec.prefix,
         tags={STAGE: "training"},
@@ -205,24 +185,7 @@ def _model_card(spec: ModelSpec) -> dg.AssetsDefinition:
         "and when it fails. Without a complete card no version reaches production.",
     )
     def model_card(training_set: TrainingSet, candidate: Candidate) -> dg.MaterializeResult[ModelCard]:
-        card = ModelCard(
-            provenance=candidate.provenance,
-            evaluation=candidate.evaluation,
-            fairness=tuple(audit.model_copy(update={"note": spec.card.fairness_note}) for audit in candidate.fairness),
-            intended_use=spec.card.intended_use,
-            failure_modes=spec.card.failure_modes,
-            contacts=spec.card.contacts,
-            validation=training_set.validation,
-            shared_days=candidate.shared_days,
-            regimes=regime_lines(candidate.baseline, spec.drift),
-            provable=provable(
-                candidate.evaluation,
-                candidate.baseline.design_effects,
-                candidate.baseline.evaluated_days,
-                spec.concept,
-                spec.performance,
-            ),
-        )
+        card = card_of(spec, training_set, candidate)
         return dg.MaterializeResult(
             value=card,
             metadata={
@@ -236,7 +199,7 @@ def _model_card(spec: ModelSpec) -> dg.AssetsDefinition:
                 **({"regimes": _listed("regime", card.regimes)} if card.regimes else {}),
                 "fairness_gaps": table([{"attribute": audit.attribute, **audit.gaps} for audit in card.fairness]),
                 "micro_f1_interval": " to ".join(f"{end:.4f}" for end in candidate.evaluation[0].intervals["micro_f1"]),
-                "version": dg.MetadataValue.asset(spec.key("registered_version")),
+                "version": dg.MetadataValue.asset(key_of(spec, "registered_version")),
             },
         )
 

@@ -1,28 +1,13 @@
-"""Concept drift in Dagster: the daily report's counts, the check on the report, and the reason to retrain."""
+"""Concept drift as Dagster shows it: the check on the daily report, and the report's numbers and tables."""
 
-from collections.abc import Mapping
-from datetime import date, datetime, timedelta
+from datetime import datetime
 
 import dagster as dg
 
-from mlops_dagster.alerting import Rule, Severity
-from mlops_dagster.components.spec import ModelSpec
+from mlops_dagster.components.keys import key_of
 from mlops_dagster.components.views.tables import Metadata, for_programs, table
-from mlops_dagster.loop.findings import FORGOTTEN_AFTER, PERFORMANCE
-from mlops_dagster.monitoring import (
-    ConceptReport,
-    ConceptVerdict,
-    DayOfAnswers,
-    FeatureHarm,
-    concept_drift,
-    drift,
-    harm_of,
-)
-from mlops_dagster.registry import ModelVersion
-from mlops_dagster.retraining.signals import ConceptSignal
-from mlops_dagster.rollout.floor.floor import champion_since
-from mlops_dagster.rollout.floor.matured import day_begins
-from mlops_dagster.stores import Stores
+from mlops_dagster.loop.spec import ModelSpec
+from mlops_dagster.monitoring import ConceptReport, ConceptVerdict
 
 CHECK = "concept_drift"
 
@@ -31,7 +16,7 @@ def concept_check_spec(spec: ModelSpec) -> dg.AssetCheckSpec:
     """Return the check `concept_drift` on the daily report."""
     return dg.AssetCheckSpec(
         CHECK,
-        asset=spec.key("performance_report"),
+        asset=key_of(spec, "performance_report"),
         description="Wrong answers of the champion since its promotion, in each slice of its card, against its "
         f"evaluation and {spec.concept.margin:.0%}: WARN when it is proven to do worse. A false alarm in its whole "
         f"life has a probability of {spec.concept.alpha:g} at most, as far as days are what the evaluation showed. "
@@ -39,31 +24,8 @@ def concept_check_spec(spec: ModelSpec) -> dg.AssetCheckSpec:
     )
 
 
-def look_at_concept(
-    stores: Stores, spec: ModelSpec, champion: ModelVersion, days: Mapping[date, DayOfAnswers], until: datetime
-) -> ConceptReport | None:
-    """Test the champion against its evaluation, by the days since its promotion whose labels are complete.
-
-    Returns None if there was no champion before `until`.
-    """
-    since = champion_since(stores.registry.history(spec.model))
-    if since is None or since >= until:
-        return None
-    harm: tuple[FeatureHarm, ...] = ()
-    if champion.baseline is not None and days:
-        window = sorted(days)[-spec.performance.window_days :]
-        start, end = max(since, day_begins(window[0])), day_begins(window[-1]) + timedelta(days=1)
-        counts = stores.rollups.feature_counts(spec.model, [champion.version], start, end)
-        found = drift(champion.baseline, counts, spec.drift, hours=(end - start) / timedelta(hours=1))
-        harm = harm_of(found.features, champion.baseline, [days[day] for day in window], spec.concept, spec.drift.bins)
-    evaluation = champion.card.evaluation if champion.card is not None else ()
-    effects = champion.baseline.design_effects if champion.baseline is not None else {}
-    evaluated = champion.baseline.evaluated_days if champion.baseline is not None else ()
-    return concept_drift(champion.version, evaluation, days, spec.concept, effects, harm, evaluated_days=evaluated)
-
-
 def concept_metadata(report: ConceptReport | None, until: datetime) -> Metadata:
-    """Return the report's numbers, which the retraining sensor reads, and its tables for people."""
+    """Return the report's numbers, and its tables for people."""
     if report is None:
         return {}
     return {
@@ -92,28 +54,6 @@ def _plain(verdict: str) -> str:
     return verdict.replace("_", " ")
 
 
-def tell_of_concept(
-    stores: Stores, spec: ModelSpec, champion: str, report: ConceptReport | None, *, under_floor: bool, then: str
-) -> None:
-    """Open the alert `concept_drift` while the champion is proven worse; resolve it if not, or if another serves."""
-    if report is not None and report.drifted:
-        stores.alerts.report(
-            spec.model,
-            Rule.CONCEPT_DRIFT,
-            Severity.CRITICAL if under_floor else Severity.WARNING,
-            f"{champion}: {report.drift_reason}",
-            done=then,
-            evidence={"champion": champion, "slices": report.metadata()["concept_slices"]},
-        )
-    elif report is not None and report.verdict is ConceptVerdict.NOT_PROVEN:
-        stores.alerts.resolve(spec.model, Rule.CONCEPT_DRIFT, f"{champion}: {report.reason}")
-    elif any(
-        alert.rule == Rule.CONCEPT_DRIFT and alert.evidence["champion"] != champion
-        for alert in stores.alerts.list(spec.model)
-    ):
-        stores.alerts.resolve(spec.model, Rule.CONCEPT_DRIFT, f"{champion} serves now")
-
-
 def concept_check(report: ConceptReport | None, then: str) -> dg.AssetCheckResult:
     """Return the check's result, with the action taken on a loss; an inconclusive check passes and says so."""
     if report is None:
@@ -134,13 +74,3 @@ def concept_check(report: ConceptReport | None, then: str) -> dg.AssetCheckResul
         description="; ".join(filter(None, [f"{report.champion}: {report.reason}", then if report.worse else ""])),
         metadata=shown,
     )
-
-
-def latest_concept(stores: Stores, model: str, champion: str, now: datetime) -> ConceptSignal | None:
-    """Return what the latest daily report found of this champion; None if it is of another, or days old.
-
-    That is the report of the last day that was over by `now`, as it was made last by then.
-    """
-    found = stores.reports.recent(PERFORMANCE, model, now, within=FORGOTTEN_AFTER, at=now)
-    concept = None if found is None else found.content.concept
-    return None if concept is None or concept.champion != champion else ConceptSignal.of(concept)

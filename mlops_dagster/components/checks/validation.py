@@ -1,23 +1,19 @@
-"""The link to a validation's page in the metadata of the validated asset, and the alert on an unusable suite."""
+"""The link to a validation's page in the metadata of the validated asset."""
 
-from collections.abc import Iterator, Mapping
-from contextlib import contextmanager
+from collections.abc import Mapping
 from datetime import datetime
 
 import dagster as dg
 
-from mlops_dagster.alerting import Rule, Severity
-from mlops_dagster.components.spec import ModelSpec
 from mlops_dagster.components.views.links import back_to, link_of
 from mlops_dagster.components.views.tables import Metadata, table
-from mlops_dagster.errors import InvalidSuiteError, told
+from mlops_dagster.errors import told
+from mlops_dagster.loop.findings import outcome_of
+from mlops_dagster.loop.spec import ModelSpec
 from mlops_dagster.monitoring import ValidationResult
 from mlops_dagster.monitoring.pages.data_docs import publish
 from mlops_dagster.registry import Validation
 from mlops_dagster.stores import Stores
-
-_NAMED = 3
-"""The number of reasons that a sentence names at most."""
 
 
 def data_docs(
@@ -41,13 +37,6 @@ def data_docs(
     if link is None:
         return {}
     return {"data_docs": link_of(link)}
-
-
-def outcome_of(found: ValidationResult | Validation) -> str:
-    """Return the verdict of a validation in a sentence: the first reasons, or that there are none."""
-    told = [*found.failures, *found.errors] or [f"in doubt: {doubt}" for doubt in found.doubts]
-    more = f" and {len(told) - _NAMED} more" if len(told) > _NAMED else ""
-    return "; ".join(told[:_NAMED]) + more or (f"{found.rows:,} rows met the suite" if found.rows else "no rows")
 
 
 def metadata_of(found: ValidationResult) -> Metadata:
@@ -79,15 +68,3 @@ def pages_of_hours(
             source = back_to(stores, spec, "prediction_batch", f"{hour:%Y-%m-%d-%H:%M}")
             pages[name] = data_docs(context, stores, name, result, source=source, replace=clean)
     return {hour: pages[name] for hour, name in names.items()}
-
-
-@contextmanager
-def suite_in_use(stores: Stores, spec: ModelSpec) -> Iterator[None]:
-    """Keep the alert on an unusable suite open until the suite can be used; raises InvalidSuiteError."""
-    try:
-        yield
-    except InvalidSuiteError as error:
-        done = "nothing is validated; mend it, and materialize what failed again"
-        stores.alerts.report(spec.model, Rule.SUITE, Severity.CRITICAL, error.message, done=done)
-        raise
-    stores.alerts.resolve(spec.model, Rule.SUITE, "the suite is in use")

@@ -1,28 +1,20 @@
-"""Planner of catch-up runs: the runs a schedule requests so that every asset gets every partition (decision 22).
-
-Each asset is requested only for the partitions it lacks. The newest partitions come first, then old history, and last
-partitions that have failed before, in ever shorter pieces. Partitions of a running or queued run are not requested
-again.
-"""
+"""The run requests of a schedule that catches up: partitions without a report, or with one that is made again."""
 
 from bisect import bisect_left, bisect_right
 from collections import Counter
 from collections.abc import Collection, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
-from datetime import datetime, timedelta
-from itertools import groupby, product
+from datetime import datetime
+from itertools import product
+from typing import Any
 
 import dagster as dg
-from dagster._core.storage.dagster_run import NOT_FINISHED_STATUSES  # no public name
-from dagster._core.storage.tags import PARTITION_NAME_TAG, PRIORITY_TAG
 
+from mlops_dagster.components.compat import NOT_FINISHED_STATUSES, PARTITION_NAME_TAG, PRIORITY_TAG
 from mlops_dagster.components.partitions import RANGE_END, RANGE_START, complete, over_by
-
-LONGEST_CATCH_UP = timedelta(days=31)
-"""One run covers at most the hours of this many days."""
-
-LONGEST_RUN = LONGEST_CATCH_UP // timedelta(hours=1)
-"""The same limit as a number of partitions, which the cost of a run depends on: the days of two years are one run."""
+from mlops_dagster.loop.catching_up import Stretch, plan
+from mlops_dagster.reports import ReportKind
+from mlops_dagster.stores import Stores
 
 REMEMBERED = 100
 """The number of failed runs that are looked at."""
@@ -31,58 +23,19 @@ _ENDED_IN_VAIN = [dg.DagsterRunStatus.FAILURE, dg.DagsterRunStatus.CANCELED]
 
 
 @dataclass(frozen=True, slots=True)
-class Stretch:
-    """Partitions without a gap, from the first to the last, that the same assets lack."""
+class Reported:
+    """An asset that is to be made for every partition from the first prediction of its model on."""
 
-    first: str
-    last: str
-    assets: frozenset[dg.AssetKey]
-    failures: int
-    """The number of times that each of these assets has failed on these partitions."""
-
-
-def stretches(
-    partitions: Sequence[str],
-    lacking: Mapping[dg.AssetKey, Collection[str]],
-    failures: Mapping[tuple[dg.AssetKey, str], int],
-    longest: int = LONGEST_RUN,
-) -> list[Stretch]:
-    """Return the stretches to run, in order: with the newest partition; then never failed before failed, newer first.
-
-    `partitions` are all partitions, in order of time. A stretch has `longest` of them at most, and after each failure
-    half as many: one bad hour in a month is soon alone, and holds up no other hour. Assets that lack partitions on
-    which they failed run apart from the other assets.
-
-    >>> a, b = dg.AssetKey("a"), dg.AssetKey("b")
-    >>> found = stretches(["1", "2", "3", "4"], {a: ["4"], b: ["1", "2", "3", "4"]}, failures={})
-    >>> [(each.first, each.last, len(each.assets)) for each in found]
-    [('4', '4', 2), ('1', '3', 1)]
-    """
-    alike: dict[tuple[int, bool], dict[str, set[dg.AssetKey]]] = {}
-    for asset, names in lacking.items():
-        failed = {name: failures.get((asset, name), 0) for name in names}
-        for name, times in failed.items():
-            alike.setdefault((times, any(failed.values())), {}).setdefault(name, set()).add(asset)
-    found = [
-        Stretch(piece[-1], piece[0], frozenset(assets), times)
-        for (times, _), lackers in sorted(alike.items())
-        for assets, newest_first in groupby(reversed(partitions), key=lambda name: lackers.get(name, set()))
-        if assets
-        for piece in _pieces(list(newest_first), max(longest >> times, 1))
-    ]
-    newest_first = sorted(found, key=lambda each: each.last, reverse=True)
-    return sorted(newest_first, key=lambda each: (each.last != partitions[-1], each.failures))
-
-
-def due(found: Sequence[Stretch], newest: str) -> list[Stretch]:
-    """Return the new stretches, and one old stretch: the queue stays short, and the next hour does not wait."""
-    new = [each for each in found if each.last == newest]
-    return [*new, *found[len(new) : len(new) + 1]]
+    model: str
+    kind: ReportKind[Any] | None
+    """The report that each of its partitions has once it is made; None for an asset without reports, that a team has
+    added: of it, only Dagster knows what was made."""
 
 
 def catch_up(
     context: dg.ScheduleEvaluationContext,
-    since: Mapping[dg.AssetKey, datetime | None],
+    stores: Stores,
+    assets: Mapping[dg.AssetKey, Reported],
     partitions: dg.TimeWindowPartitionsDefinition,
     *,
     job_name: str,
@@ -90,11 +43,12 @@ def catch_up(
 ) -> list[dg.RunRequest] | dg.SkipReason:
     """Request runs of the newest complete partitions that assets lack, and of one stretch of those lacked before.
 
-    `since` is the time of the first prediction of each asset's model; an asset without one is not requested.
+    An asset whose model has no prediction yet is not requested, nor are partitions of a running or queued run.
     Partitions named in `again` are made once more.
     """
     now = context.scheduled_execution_time
-    firsts = {asset: first for asset, first in since.items() if first is not None}
+    first_at = {model: stores.rollups.first_at(model) for model in {each.model for each in assets.values()}}
+    firsts = {key: first for key, each in assets.items() if (first := first_at[each.model]) is not None}
     if not firsts:
         return dg.SkipReason("no predictions yet")
     instance = context.instance
@@ -102,21 +56,37 @@ def catch_up(
     unfinished = instance.get_runs(dg.RunsFilter(statuses=NOT_FINISHED_STATUSES))
     in_vain = instance.get_runs(dg.RunsFilter(job_name=job_name, statuses=_ENDED_IN_VAIN), limit=REMEMBERED)
     under_way = set(_tried(unfinished, job_name, firsts, every))
-    lacking, changed = {}, {}
-    for asset, first in firsts.items():
-        made = instance.get_materialized_partitions(asset)
-        its = [name for name in every[over_by(partitions, every, first) :] if (asset, name) not in under_way]
-        lacking[asset] = [name for name in its if name not in made]
-        changed[asset] = [name for name in its if name in made and name in again]
-    failures = Counter(_tried(in_vain, job_name, firsts, every))
-    found, once_more = (stretches(every, names, failures) for names in (lacking, changed))
-    if not found and not once_more:
+    asked = plan(
+        every,
+        wanted={
+            key: [name for name in every[over_by(partitions, every, first) :] if (key, name) not in under_way]
+            for key, first in firsts.items()
+        },
+        made={key: _made(instance, stores, key, assets[key], partitions, now) for key in firsts},
+        failures=Counter(_tried(in_vain, job_name, firsts, every)),
+        again=again,
+    )
+    if not asked:
         return dg.SkipReason("nothing is missing that is not being made" if under_way else "nothing is missing")
-    asked = [*due(found, every[-1]), *once_more]
     return [_request(job_name, now, number, each, each.last == every[-1]) for number, each in enumerate(asked)]
 
 
-def _request(job_name: str, now: datetime, number: int, stretch: Stretch, new: bool) -> dg.RunRequest:
+def _made(
+    instance: dg.DagsterInstance,
+    stores: Stores,
+    key: dg.AssetKey,
+    asset: Reported,
+    partitions: dg.TimeWindowPartitionsDefinition,
+    now: datetime,
+) -> Collection[str]:
+    """Return the partitions that an asset has: those with a report, even if Dagster has forgotten them."""
+    if asset.kind is None:
+        return instance.get_materialized_partitions(key)
+    starts = stores.reports.made(asset.kind, asset.model, partitions.start, now)
+    return {f"{start:{partitions.fmt}}" for start in starts}
+
+
+def _request(job_name: str, now: datetime, number: int, stretch: Stretch[dg.AssetKey], new: bool) -> dg.RunRequest:
     return dg.RunRequest(
         # The key has the time of this tick: the same range can be requested again once its run has failed.
         run_key=f"{job_name}:{now:%Y-%m-%dT%H:%M}:{number}:{stretch.first}:{stretch.last}",
@@ -139,7 +109,3 @@ def _tried(
         chosen = whole_job if run.asset_selection is None else [key for key in run.asset_selection if key in assets]
         names = partitions[bisect_left(partitions, first) : bisect_right(partitions, last)]
         yield from product(chosen, names)
-
-
-def _pieces(names: Sequence[str], longest: int) -> Iterator[Sequence[str]]:
-    return (names[start : start + longest] for start in range(0, len(names), longest))

@@ -7,7 +7,7 @@ import dagster as dg
 from mlops_dagster.components.assets.deployment_record import materializations
 from mlops_dagster.components.jobs.rollout import EMERGENCY
 from mlops_dagster.components.platform import Platform
-from mlops_dagster.components.spec import ModelSpec
+from mlops_dagster.loop.spec import ModelSpec
 
 
 class Action(Enum):

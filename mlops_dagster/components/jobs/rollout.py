@@ -4,11 +4,12 @@ import dagster as dg
 
 from mlops_dagster.components.assets.deployment_record import materializations
 from mlops_dagster.components.jobs.rollout_runs import Promotion, Rollback
+from mlops_dagster.components.keys import key_of
 from mlops_dagster.components.partitions import STAGE
 from mlops_dagster.components.platform import Platform
 from mlops_dagster.components.sensors.rollout import limits_sensor, rollout_sensor
-from mlops_dagster.components.spec import ModelSpec
 from mlops_dagster.errors import InvalidInputError
+from mlops_dagster.loop.spec import ModelSpec
 from mlops_dagster.registry import Stage
 from mlops_dagster.rollout import Decision
 from mlops_dagster.stores import Stores
@@ -20,12 +21,12 @@ EMERGENCY = {"dagster/priority": "100", "mlops/emergency": "true"}
 def rollout_defs(spec: ModelSpec) -> dg.Definitions:
     """Define the asset `deployment`, the jobs `promote` and `rollback`, and the sensors `limits` and `rollout`."""
     deployment = dg.AssetSpec(
-        spec.key("deployment"),
+        key_of(spec, "deployment"),
         group_name=spec.prefix,
         tags={STAGE: "serving"},
         kinds={"registry"},
         owners=list(spec.owners),
-        deps=[spec.key("registered_version")],
+        deps=[key_of(spec, "registered_version")],
         description="Who answers the requests. Materialized by each step, promotion, rollback and deed by hand, "
         "with reason and evidence.",
     )

@@ -3,10 +3,11 @@
 import dagster as dg
 
 from mlops_dagster.components.jobs.rollout_runs import Promotion, request
+from mlops_dagster.components.keys import key_of
 from mlops_dagster.components.platform import Platform
-from mlops_dagster.components.spec import ModelSpec
 from mlops_dagster.components.views.tables import table
 from mlops_dagster.errors import ApprovalError, RefusedError
+from mlops_dagster.loop.spec import ModelSpec
 from mlops_dagster.registry import ModelVersion
 from mlops_dagster.rollout.first_champion import (
     REASON,
@@ -25,7 +26,7 @@ def gates_check(spec: ModelSpec) -> dg.AssetChecksDefinition:
     """Return the check `gates_open` on `registered_version`: a refused version is shown red where it was made."""
 
     @dg.asset_check(
-        asset=spec.key("registered_version"),
+        asset=key_of(spec, "registered_version"),
         name=CHECK,
         description="Whether the new version passes the gates of production as they are now. It stays registered "
         "either way; a first version that passes later, because a gate was changed, is promoted then by itself.",
@@ -69,7 +70,7 @@ def first_promotion(
 def _evaluation(spec: ModelSpec, version: ModelVersion, closed: tuple[RefusedError, ...]) -> dg.AssetCheckEvaluation:
     """Return the result of the gates check; a version that only waits for its approval passes."""
     return dg.AssetCheckEvaluation(
-        asset_key=spec.key("registered_version"),
+        asset_key=key_of(spec, "registered_version"),
         check_name=CHECK,
         passed=all(isinstance(gate, ApprovalError) for gate in closed),
         severity=dg.AssetCheckSeverity.ERROR,

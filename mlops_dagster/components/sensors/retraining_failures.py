@@ -12,13 +12,13 @@ from datetime import datetime
 from time import sleep
 
 import dagster as dg
-from dagster._core.events import JobFailureData, RunFailureReason  # no public names
 
 from mlops_dagster.alerting import Alert, Rule, Severity
 from mlops_dagster.clock import in_utc, parse_time
+from mlops_dagster.components.compat import JobFailureData, RunFailureReason
 from mlops_dagster.components.platform import Platform
-from mlops_dagster.components.spec import ModelSpec
 from mlops_dagster.errors import told
+from mlops_dagster.loop.spec import ModelSpec
 from mlops_dagster.registry import Validation
 from mlops_dagster.retraining.retries import chain_of, may_pass
 

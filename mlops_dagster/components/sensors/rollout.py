@@ -6,7 +6,7 @@ from mlops_dagster.components.assets.deployment_record import materializations
 from mlops_dagster.components.jobs.rollout_runs import Promotion, Rollback, request
 from mlops_dagster.components.platform import Platform
 from mlops_dagster.components.sensors.first_champion import first_promotion
-from mlops_dagster.components.spec import ModelSpec
+from mlops_dagster.loop.spec import ModelSpec
 from mlops_dagster.rollout import Decision, Outcome
 from mlops_dagster.rollout.alerts.champion_limit import tell_champion_limit
 from mlops_dagster.rollout.alerts.known_bad import tell_known_bad

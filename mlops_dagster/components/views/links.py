@@ -2,8 +2,8 @@
 
 import dagster as dg
 
-from mlops_dagster.components.spec import ModelSpec
 from mlops_dagster.dagster_pages import asset_page
+from mlops_dagster.loop.spec import ModelSpec
 from mlops_dagster.stores import Stores
 
 

@@ -1,17 +1,14 @@
-"""Reports of earlier runs: for sensors that act on them, and for pages that name the newest one."""
+"""The note on a report that was made late or again, which names the newest report."""
 
 from collections.abc import Collection
 from urllib.parse import urlsplit
 
 import dagster as dg
-from dagster._core.storage.asset_check_execution_record import AssetCheckExecutionRecordStatus  # no public name
 
-from mlops_dagster.components.spec import ModelSpec
 from mlops_dagster.components.views.tables import Metadata
 from mlops_dagster.dagster_pages import asset_page
+from mlops_dagster.loop.spec import ModelSpec
 from mlops_dagster.stores import Stores
-
-_EVALUATED = {AssetCheckExecutionRecordStatus.SUCCEEDED, AssetCheckExecutionRecordStatus.FAILED}
 
 
 def not_the_newest(context: dg.AssetExecutionContext, stores: Stores, spec: ModelSpec, last: str) -> Metadata:
@@ -33,28 +30,6 @@ def not_the_newest(context: dg.AssetExecutionContext, stores: Stores, spec: Mode
         "not_the_newest": f"made late or again; the newest one is of {newest}",
         "newest": dg.MetadataValue.url(asset_page(within, spec.model, key.path[-1], newest)),
     }
-
-
-def as_it_stands(instance: dg.DagsterInstance, asset: dg.AssetKey, result: dg.AssetCheckResult) -> dg.AssetCheckResult:
-    """Return the latest result of this check again, for a run over older partitions; `result` if there is none.
-
-    Dagster shows the last evaluation of a check: a new report on an old day would hide the result of the newest day.
-    """
-    assert result.check_name is not None
-    latest = instance.event_log_storage.get_asset_check_execution_history(
-        dg.AssetCheckKey(asset, result.check_name), limit=1, status=_EVALUATED
-    )
-    event = latest[0].event if latest else None
-    if event is None:
-        return result
-    said = event.get_dagster_event().asset_check_evaluation_data
-    return dg.AssetCheckResult(
-        check_name=said.check_name,
-        passed=said.passed,
-        severity=said.severity,
-        description=said.description,
-        metadata=said.metadata,
-    )
 
 
 def _newest(partitions: Collection[str]) -> str:

@@ -6,12 +6,10 @@ from threading import Lock
 from typing import cast
 
 import dagster as dg
-from dagster._core.storage.tags import RUN_KEY_TAG
-from dagster._utils.schedules import reverse_cron_string_iterator
-from dagster_shared.record import copy  # no public name
 
 from mlops_dagster.clock import ReplayedClock
 from mlops_dagster.components import Platform
+from mlops_dagster.components.compat import RUN_KEY_TAG, copy, reverse_cron_string_iterator, stay_in
 from mlops_dagster.settings import Settings
 from mlops_dagster.stores import Stores
 
@@ -84,8 +82,7 @@ class Daemon:
                 repository_def=self._repository,
                 resources=self._resources,
             )
-            # Otherwise the context opens the instance again: half a second for each tick.
-            context._instance = self.instance  # type: ignore[assignment]  # inferred from its None
+            stay_in(self.instance, context)
             with context:
                 evaluated = schedule.evaluate_tick(context)
             for request in evaluated.run_requests or []:

@@ -6,11 +6,11 @@ from contextlib import contextmanager
 from pathlib import Path
 
 import dagster as dg
-from dagster._core.instance.ref import InstanceRef
 
+from mlops_dagster.components.compat import InstanceRef, NoOpComputeLogManager
 from mlops_dagster.rehearsal.orchestrator.event_log import PooledEventLogStorage
 
-DAGSTER_YAML = """\
+DAGSTER_YAML = f"""\
 # The instance of a rehearsal. Open it with the web server only: a daemon would find schedules years overdue.
 telemetry:
   enabled: false
@@ -19,8 +19,8 @@ nux:
 
 # Nothing here prints, and capturing what is printed starts two processes for every step.
 compute_logs:
-  module: dagster._core.storage.noop_compute_log_manager
-  class: NoOpComputeLogManager
+  module: {NoOpComputeLogManager.__module__}
+  class: {NoOpComputeLogManager.__name__}
 """
 
 

@@ -8,11 +8,9 @@ from pathlib import Path
 from typing import NamedTuple
 
 import dagster as dg
-from dagster._core.workspace.load_target import WorkspaceFileTarget  # no public names
-from dagster._grpc.utils import get_loadable_targets
-from dagster.components.definitions import LazyDefinitions
 
 from mlops_dagster.components import ModelLifecycle, ModelSpec
+from mlops_dagster.components.compat import LazyDefinitions, WorkspaceFileTarget, get_loadable_targets
 from mlops_dagster.errors import InvalidInputError, MlopsError, ModelNotFoundError
 
 WORKSPACE = "workspace.yaml"

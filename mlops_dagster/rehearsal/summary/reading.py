@@ -6,8 +6,8 @@ from datetime import datetime, timedelta
 from typing import Any, cast
 
 import dagster as dg
-from dagster._core.storage.asset_check_execution_record import AssetCheckExecutionRecordStatus  # no public name
 
+from mlops_dagster.components.compat import AssetCheckExecutionRecordStatus
 from mlops_dagster.components.sensors.first_champion import CHECK as GATES_CHECK
 from mlops_dagster.monitoring import Performance, performance
 from mlops_dagster.predictions import SERVED, audit

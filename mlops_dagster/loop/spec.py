@@ -2,7 +2,6 @@
 
 from typing import Annotated, Self, TypeAlias
 
-import dagster as dg
 from pydantic import AfterValidator, Field, model_validator
 
 from mlops_dagster.dagster_pages import prefix_of
@@ -84,7 +83,3 @@ class ModelSpec(StrictModel):
     def prefix(self) -> str:
         """The first part of the keys of this model's assets."""
         return prefix_of(self.model)
-
-    def key(self, asset: str) -> dg.AssetKey:
-        """Return the key of one of this model's assets."""
-        return dg.AssetKey([self.prefix, asset])

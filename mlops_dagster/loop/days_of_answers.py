@@ -6,16 +6,17 @@ year is made about 70 times, and that of a day whose labels come all at once is 
 """
 
 from collections.abc import Collection, Mapping, Sequence
-from datetime import UTC, date, datetime, time, timedelta
+from datetime import date, datetime, timedelta
 
-from mlops_dagster.components.spec import ModelSpec
 from mlops_dagster.loop.findings import PERFORMANCE
+from mlops_dagster.loop.spec import ModelSpec
 from mlops_dagster.monitoring import DayOfAnswers, day_of_answers
 from mlops_dagster.monitoring.concept.outcomes import added_up
 from mlops_dagster.predictions import Cohort, champion_days
 from mlops_dagster.registry import ModelVersion
 from mlops_dagster.registry.cards import OVERALL
 from mlops_dagster.rollout.floor.floor import champion_since
+from mlops_dagster.rollout.floor.matured import day_begins
 from mlops_dagster.stores import Stores
 
 NEWS = 0.05
@@ -34,7 +35,7 @@ def card_slices(champion: ModelVersion | None) -> list[str]:
 
 def count_day(stores: Stores, spec: ModelSpec, champion: ModelVersion, day: date) -> DayOfAnswers:
     """Count the champion's answers of a day from the log, with the labels known by now."""
-    start, slices = datetime.combine(day, time(), UTC), card_slices(champion)
+    start, slices = day_begins(day), card_slices(champion)
     pieces = stores.log.labelled_pieces(spec.model, start, start + _DAY)
     return added_up(
         day_of_answers(rows, champion.version, slices=slices, baseline=champion.baseline, bins=spec.drift.bins)
@@ -55,7 +56,7 @@ def answers_of(
     spec: ModelSpec,
     champion: ModelVersion,
     judged: Mapping[date, DayOfAnswers],
-    again: Collection[str],
+    again: Collection[datetime],
     days: Sequence[date],
 ) -> dict[date, DayOfAnswers]:
     """Return the champion's answers of these days, as far as they were counted.
@@ -64,17 +65,17 @@ def answers_of(
     """
     earlier = [day for day in days if day < min(judged)]
     known = _reported(stores, spec.model, earlier)
-    stale = {day: count_day(stores, spec, champion, day) for day in earlier if day.isoformat() in again}
+    stale = {day: count_day(stores, spec, champion, day) for day in earlier if day_begins(day) in again}
     found = {**known, **stale, **judged}
     return {day: found[day] for day in days if day in found and found[day].version == champion.version}
 
 
-def changed_days(stores: Stores, spec: ModelSpec, now: datetime) -> set[str]:
-    """Return the days whose reports have to be made again, among all days whose labels may still come."""
-    since = datetime.combine((now - timedelta(days=stores.settings.label_days)).date(), time(), UTC)
+def changed_days(stores: Stores, spec: ModelSpec, now: datetime) -> set[datetime]:
+    """Return the beginnings of the days to report on again, among all days whose labels may still come."""
+    since = day_begins((now - timedelta(days=stores.settings.label_days)).date())
     counts = stores.log.label_counts(spec.model, since)
     return {
-        each.start.date().isoformat()
+        each.start
         for each in stores.reports.latest(PERFORMANCE, spec.model, since, now)
         if is_news(each.content.labels, each.made_at, counts.get(each.start.date(), 0), now)
     }
@@ -83,7 +84,7 @@ def changed_days(stores: Stores, spec: ModelSpec, now: datetime) -> set[str]:
 def is_news(counted: int, made_at: datetime, labels: int, now: datetime) -> bool:
     """Return whether to report again on a day that has `labels` labels and had `counted` at its last report.
 
-    >>> noon = datetime(2013, 3, 2, 12, tzinfo=UTC)
+    >>> noon = datetime(2013, 3, 2, 12)
     >>> is_news(1_000, noon, 1_050, noon + timedelta(days=1)), is_news(1_000, noon, 1_049, noon + timedelta(days=1))
     (True, False)
     >>> is_news(1_000, noon, 1_001, noon + timedelta(days=7))
@@ -97,7 +98,7 @@ def _reported(stores: Stores, model: str, days: Sequence[date]) -> dict[date, Da
     """Return the days' counts from their latest reports."""
     if not days:
         return {}
-    since, until = (datetime.combine(day, time(), UTC) for day in (min(days), max(days) + _DAY))
+    since, until = day_begins(min(days)), day_begins(max(days) + _DAY)
     wanted = set(days)
     return {
         each.start.date(): each.content.answers

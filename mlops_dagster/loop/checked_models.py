@@ -4,11 +4,10 @@ A trainer may import slowly, so these checks are skipped when a code location is
 """
 
 import logging
-import os
 from pathlib import Path
 
-from mlops_dagster.components.spec import ModelSpec
 from mlops_dagster.errors import StorageError
+from mlops_dagster.loop.spec import ModelSpec
 from mlops_dagster.monitoring.validation.evaluable import check_met
 from mlops_dagster.monitoring.validation.suites import read_suite
 from mlops_dagster.registry import ModelVersion
@@ -22,11 +21,6 @@ from mlops_dagster.settings import Settings
 from mlops_dagster.stores import Stores
 
 logger = logging.getLogger(__name__)
-
-
-def is_check() -> bool:
-    """Return whether `dg check defs` or `dagster definitions validate` loads the definitions: both set this."""
-    return os.environ.get("DAGSTER_IS_DEFS_VALIDATION_CLI") == "1"
 
 
 def check_model(spec: ModelSpec) -> None:

@@ -1,0 +1,104 @@
+"""The macro-F1 floor of a champion: the look at it, its alert, and the action that the latest report asks for."""
+
+from collections.abc import Collection
+from dataclasses import asdict, dataclass
+from datetime import date, datetime
+
+from mlops_dagster.alerting import Rule, Severity
+from mlops_dagster.loop.findings import FORGOTTEN_AFTER, PERFORMANCE
+from mlops_dagster.loop.spec import ModelSpec
+from mlops_dagster.retraining.signals import Numbers, PerformanceSignal
+from mlops_dagster.rollout.floor.floor import FloorOutcome, under_floor
+from mlops_dagster.rollout.floor.look import FloorLook, look_at_floor
+from mlops_dagster.stores import Stores
+
+
+def hold_to_floor(stores: Stores, spec: ModelSpec, matured: Collection[date], until: datetime) -> FloorLook | None:
+    """Test the current champion against the floor, by its answers of the `matured` days before `until`."""
+    if stores.champion(spec.model) is None:
+        return None
+    return look_at_floor(
+        stores.registry, stores.log, spec.model, spec.performance, spec.rollout, matured=matured, until=until
+    )
+
+
+def tell_of_floor(stores: Stores, spec: ModelSpec, look: FloorLook | None) -> None:
+    """Open, update or resolve the alert `macro_f1`; if nothing can be told, it stays unchanged."""
+    if look is None:
+        return
+    decision = look.decision
+    if decision.outcome is FloorOutcome.FINE:
+        stores.alerts.resolve(spec.model, Rule.MACRO_F1, f"{look.champion}: {decision.reason}")
+    elif decision.under_alert:
+        stores.alerts.report(
+            spec.model,
+            Rule.MACRO_F1,
+            Severity.CRITICAL if under_floor(spec.performance, look.macro_f1) else Severity.WARNING,
+            f"{look.champion}: {decision.reason}",
+            done=floor_action(look),
+            evidence=asdict(look.macro_f1),
+        )
+
+
+def floor_action(look: FloorLook) -> str:
+    """Return the action that follows from a look, as a sentence; empty if none does."""
+    done = {
+        FloorOutcome.ROLL_BACK: f"a rollback to {look.decision.to} is started",
+        FloorOutcome.RETRAIN: "a retraining is started as soon as cool-down, budget and rollout allow",
+    }
+    return done.get(look.decision.outcome, "")
+
+
+@dataclass(frozen=True, slots=True)
+class FloorSignal:
+    """The part of a daily report on the floor that asks for an action, or does not."""
+
+    outcome: FloorOutcome
+    reason: str
+    champion: str
+    to: str
+    numbers: Numbers
+
+    @classmethod
+    def of(cls, look: FloorLook, floor: float) -> "FloorSignal":
+        """Return the signal of a look; the numbers are texts, with the limit `floor`."""
+        low, high = look.macro_f1.interval or (None, None)
+        known = {"macro_f1": look.macro_f1.value, "low": low, "high": high, "rows": look.macro_f1.rows, "limit": floor}
+        numbers = {name: f"{value:.4g}" for name, value in known.items() if value is not None}
+        return cls(look.decision.outcome, look.decision.reason, look.champion, look.decision.to, numbers)
+
+    def asks_for_retraining(self, champion: str) -> PerformanceSignal | None:
+        """Return why this champion must be replaced by a new version, if no former champion does better; else None."""
+        if self.champion != champion or self.outcome is not FloorOutcome.RETRAIN:
+            return None
+        return PerformanceSignal(self.reason, self.numbers)
+
+
+def latest_floor(stores: Stores, spec: ModelSpec, now: datetime) -> FloorSignal | None:
+    """Return what the latest daily report found; None if there is none of the last days, or none of a champion."""
+    found = stores.reports.recent(PERFORMANCE, spec.model, now, within=FORGOTTEN_AFTER)
+    look = None if found is None else found.content.floor
+    return None if look is None else FloorSignal.of(look, spec.performance.floor)
+
+
+@dataclass(frozen=True, slots=True)
+class FloorRollback:
+    """The decision on a rollback because of the floor: from `bad` to `to` if `roll_back`, with the reason."""
+
+    roll_back: bool
+    reason: str
+    bad: str = ""
+    to: str = ""
+
+
+def apply_floor(stores: Stores, spec: ModelSpec) -> FloorRollback:
+    """Decide whether the latest daily report asks for a rollback of the present champion."""
+    signal = latest_floor(stores, spec, stores.clock.now())
+    if signal is None:
+        return FloorRollback(False, "no report of the last days says anything about the champion")
+    if signal.outcome is not FloorOutcome.ROLL_BACK:
+        return FloorRollback(False, f"{signal.outcome}: {signal.reason}")
+    champion = stores.champion(spec.model)
+    if champion is None or champion.version != signal.champion:
+        return FloorRollback(False, f"{signal.champion} is no longer champion")
+    return FloorRollback(True, signal.reason, bad=signal.champion, to=signal.to)

@@ -1,0 +1,170 @@
+"""The daily judgement of a model: performance of each version, and the findings on the champion with their alerts."""
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, replace
+from datetime import date, datetime, timedelta
+from typing import Final
+
+from mlops_dagster.loop.alerts import tell_of_collapse, tell_of_concept, tell_of_labels
+from mlops_dagster.loop.apply_floor import FloorSignal, hold_to_floor, tell_of_floor
+from mlops_dagster.loop.concept import look_at_concept
+from mlops_dagster.loop.consider_retraining import NO_RUNS, TrainingRuns, action_on_loss
+from mlops_dagster.loop.days_of_answers import answers_of, card_slices, changed_days, since_promotion
+from mlops_dagster.loop.findings import PERFORMANCE, DayOfPerformance
+from mlops_dagster.loop.spec import ModelSpec
+from mlops_dagster.monitoring import day_of_answers
+from mlops_dagster.monitoring.concept.estimated import Places, estimated_performance, places_of
+from mlops_dagster.monitoring.concept.outcomes import added_up
+from mlops_dagster.monitoring.performance import PerformanceCounts
+from mlops_dagster.predictions import Cohort, LabelDebt
+from mlops_dagster.registry import ModelVersion
+from mlops_dagster.reports import DAY, Report
+from mlops_dagster.rollout.floor.floor import under_floor
+from mlops_dagster.rollout.floor.matured import matured_days
+from mlops_dagster.stores import Stores
+from mlops_dagster.tasks import Task
+
+_NO_ANSWERS: Final[Mapping[date, Cohort]] = {}
+
+
+@dataclass(frozen=True, slots=True)
+class JudgedDays:
+    """The reports on some days, in order; the last one has the findings on the champion."""
+
+    reports: Sequence[Report[DayOfPerformance]]
+    newer: Report[DayOfPerformance] | None
+    """The newest report if it is of a later day: then these days were made late or again, and nothing followed."""
+    matured: Sequence[date]
+    """The days by which the champion is judged."""
+    days_of_champion: int
+    debt: LabelDebt
+    """The answers that still await their labels at the end of these days."""
+
+    @property
+    def last(self) -> DayOfPerformance:
+        """The content of the last day's report."""
+        return self.reports[-1].content
+
+
+def judge_days(stores: Stores, spec: ModelSpec, days: Sequence[datetime], runs: TrainingRuns = NO_RUNS) -> JudgedDays:
+    """Report on each day, hold the champion to its floor and to its evaluation, alert, and save the reports.
+
+    `days` are the midnights at which the days begin, in order. Reports on old days that are made again alert on
+    nothing. A day's report is saved when all that follows from it is done. Raises StorageError.
+    """
+    latest, until = days[-1], days[-1] + DAY
+    champion = stores.champion(spec.model)
+    newer = stores.reports.newest(PERFORMANCE, spec.model, until, max(until, stores.clock.now()))
+    counted = stores.log.label_counts(spec.model, days[0])  # first: labels in between show next time
+    tasks = _tasks(stores, champion)
+    found = {day: count_day_of_model(stores, spec, champion, tasks, day) for day in days}
+    found = {day: replace(each, labels=counted.get(day.date(), 0)) for day, each in found.items()}
+    cohorts = _NO_ANSWERS if champion is None else since_promotion(stores, champion, until)
+    matured = matured_days(cohorts, spec.rollout, until)
+    if champion is not None:
+        found[latest] = _look_at_champion(stores, spec, champion, found, matured, is_newest=newer is None)
+    if champion is not None and newer is None:
+        found[latest] = _act(stores, spec, champion, found[latest], cohorts, until, runs)
+    return JudgedDays(
+        reports=[_save(stores, spec, champion, day, each, latest) for day, each in found.items()],
+        newer=newer,
+        matured=matured,
+        days_of_champion=len(cohorts),
+        debt=stores.rollups.label_debt(spec.model, until - timedelta(days=stores.settings.label_days), until),
+    )
+
+
+def count_day_of_model(
+    stores: Stores,
+    spec: ModelSpec,
+    champion: ModelVersion | None,
+    tasks: Mapping[str, Task],
+    day: datetime,
+) -> DayOfPerformance:
+    """Count a day's rows, and the champion's answers among them; `tasks` are those of each version.
+
+    The rows are read once, some of them at a time: busy models have millions a day.
+    """
+    slices = card_slices(champion)
+    counts, answers, places = PerformanceCounts(slices, tasks), [], Places()
+    baseline = None if champion is None else champion.baseline
+    calibration = None if baseline is None else baseline.calibration
+    for rows in stores.log.labelled_pieces(spec.model, day, day + DAY):
+        counts.add(rows)
+        if champion is not None:
+            answers.append(
+                day_of_answers(rows, champion.version, slices=slices, baseline=baseline, bins=spec.drift.bins)
+            )
+        if champion is not None and calibration is not None:
+            places += places_of(rows, champion.version, calibration)
+    estimate = None
+    if baseline is not None and calibration is not None:
+        estimate = estimated_performance(places, calibration, baseline, spec.concept)
+    return DayOfPerformance(counts.report(), 0, added_up(answers) if answers else None, estimate=estimate)
+
+
+def _tasks(stores: Stores, champion: ModelVersion | None) -> dict[str, Task]:
+    """Return the task of each version of the champion's model."""
+    versions = [] if champion is None else stores.registry.list(champion.model)
+    return {each.version: each.task for each in versions}
+
+
+def _look_at_champion(
+    stores: Stores,
+    spec: ModelSpec,
+    champion: ModelVersion,
+    found: Mapping[datetime, DayOfPerformance],
+    matured: Sequence[date],
+    *,
+    is_newest: bool,
+) -> DayOfPerformance:
+    """Return the last day with the findings on the champion, by all days whose labels are complete."""
+    latest = max(found)
+    until = latest + DAY
+    look = hold_to_floor(stores, spec, matured, until)
+    judged = {day.date(): each.answers for day, each in found.items() if each.answers is not None}
+    # Runs that report again on old days may come after this run, but only this run, of the newest day, alerts.
+    again = changed_days(stores, spec, stores.clock.now()) if is_newest else ()
+    known = answers_of(stores, spec, champion, judged, again, matured)
+    return replace(found[latest], floor=look, concept=look_at_concept(stores, spec, champion, known, until))
+
+
+def _act(
+    stores: Stores,
+    spec: ModelSpec,
+    champion: ModelVersion,
+    found: DayOfPerformance,
+    cohorts: Mapping[date, Cohort],
+    until: datetime,
+    runs: TrainingRuns,
+) -> DayOfPerformance:
+    """Open, update and resolve the alerts on the champion; return the day with the action on a proven loss."""
+    tell_of_labels(stores, spec, cohorts, until)
+    tell_of_floor(stores, spec, found.floor)
+    floor = None if found.floor is None else FloorSignal.of(found.floor, spec.performance.floor)
+    performance = None if floor is None else floor.asks_for_retraining(champion.version)
+    action = action_on_loss(stores, spec, champion, runs, performance)
+    tell_of_collapse(stores, spec, champion.version, found.concept, then=action)
+    below = found.floor is not None and under_floor(spec.performance, found.floor.macro_f1)
+    tell_of_concept(stores, spec, champion.version, found.concept, under_floor=below, then=action)
+    return replace(found, action=action)
+
+
+def _save(
+    stores: Stores,
+    spec: ModelSpec,
+    champion: ModelVersion | None,
+    day: datetime,
+    found: DayOfPerformance,
+    latest: datetime,
+) -> Report[DayOfPerformance]:
+    decision = None if found.floor is None else found.floor.decision
+    return stores.reports.save(
+        PERFORMANCE,
+        spec.model,
+        day,
+        found,
+        verdict="inconclusive" if decision is None else decision.outcome.value,
+        reason=f"the champion is judged with {latest:%Y-%m-%d}" if decision is None else decision.reason,
+        champion=None if champion is None else champion.version,
+    )
