@@ -29,10 +29,10 @@ def refused(file: Path) -> Iterator[str]:
     """Yield place and name of each private name of Dagster in `file`."""
     nodes = list(ast.walk(ast.parse(file.read_text())))
     imports = [node for node in nodes if isinstance(node, ast.Import | ast.ImportFrom)]
-    modules = {name: node for node in imports for name in _imported(node)}
-    for name, node in modules.items():
+    modules = {name: each for each in imports for name in _imported(each)}
+    for name, where in modules.items():
         if PRIVATE.match(name):
-            yield f"{file}:{node.lineno}: {name} is private; import from {COMPAT}"
+            yield f"{file}:{where.lineno}: {name} is private; import from {COMPAT}"
     if not any(name.split(".")[0] == "dagster" or name.endswith(".compat") for name in modules):
         return
     for node in nodes:
