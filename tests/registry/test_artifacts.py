@@ -258,6 +258,16 @@ in_a_folder = pytest.mark.parametrize("new_place", ["folder"], indirect=True)
 PICKLE = pickle.dumps({"weights": list(range(100))})
 
 
+class _Call:
+    """An object that calls `os.getcwd` when it is loaded."""
+
+    def __reduce__(self) -> tuple[Callable[[], str], tuple[()]]:
+        return os.getcwd, ()
+
+
+CALL = _Call()
+
+
 @in_a_folder
 @pytest.mark.parametrize(
     ("name", "content"),
@@ -265,6 +275,7 @@ PICKLE = pickle.dumps({"weights": list(range(100))})
         *((f"model{protocol}.bin", pickle.dumps([1.0], protocol)) for protocol in range(2, 6)),
         ("model.pkl", pickle.dumps([1.0], 0)),
         *((f"old{protocol}.bin", pickle.dumps([os.getcwd, 1.0], protocol)) for protocol in (0, 1)),
+        *((f"cut{protocol}.bin", pickle.dumps(CALL, protocol)[:-1] + b"\xff") for protocol in (0, 1)),
         ("MODEL.PKL.gz", b"anything"),
         ("model.joblib", b"anything"),
         ("renamed.onnx", PICKLE),
@@ -287,6 +298,16 @@ def test_pickles_are_refused_by_name_and_by_content(
     assert place.contents() == {}
     allowing = ContentStore(place.blobs, allow_unsafe=True)
     assert allowing.fetch(allowing.put(file), tmp_path / "copy").read_bytes() == content
+
+
+@in_a_folder
+@pytest.mark.parametrize(
+    "text", ["accessible-pygments==0.0.5\nalabaster==1.0.0\ncertifi==2026.1\ncharset==3\ndill==1\n."]
+)
+def test_a_list_of_packages_is_no_pickle(store: ContentStore, tmp_path: Path, text: str) -> None:
+    """Read letter by letter it is one of protocol 0: append, import, ..., stop."""
+    (tmp_path / "environment.txt").write_text(text)
+    assert store.fetch(store.put(tmp_path / "environment.txt"), tmp_path / "copy").read_text() == text
 
 
 @in_a_folder

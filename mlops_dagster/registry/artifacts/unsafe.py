@@ -2,8 +2,6 @@
 
 import bz2
 import lzma
-import mmap
-import pickletools
 import struct
 import zipfile
 import zlib
@@ -12,14 +10,14 @@ from pathlib import Path, PurePath
 from typing import IO
 
 from mlops_dagster.errors import UnsafeArtifactError
+from mlops_dagster.registry.artifacts.old_pickle import is_old_pickle
 
 _SUFFIXES = frozenset({".pkl", ".pickle", ".joblib", ".dill", ".cloudpickle", ".pt", ".pth"})
 _PACKED = frozenset({".bz2", ".gz", ".lz4", ".lzma", ".tar", ".tgz", ".xz", ".z", ".zip", ".zst"})
 
-# Every pickle since protocol 2 (2003) starts with the opcode PROTO; older ones must be read to their end.
+# Every pickle since protocol 2 (2003) starts with the opcode PROTO.
 _PROTO = 0x80
 _PROTOCOLS = range(2, 6)
-_CALLABLES = frozenset({"GLOBAL", "INST"})
 
 _ARRAY = b"\x93NUMPY"
 
@@ -52,7 +50,7 @@ def _reason(path: Path, name: str) -> str | None:
         return "is a pickle by its name"
     if _begins_like_pickle(path):
         return "has the content of a pickle"
-    if _is_old_pickle(path):
+    if is_old_pickle(path):
         return "has the content of a pickle of protocol 0 or 1"
     with path.open("rb") as file:
         if _holds_objects(file):
@@ -92,16 +90,6 @@ def _holds_objects(file: IO[bytes]) -> bool:
     """Return whether a .npy file has objects, by its header line after magic, version and length (numpy.lib.format)."""
     head = file.read(65536)
     return head.startswith(_ARRAY) and b"'|O'" in head[12:].partition(b"\n")[0]
-
-
-def _is_old_pickle(path: Path) -> bool:
-    """Return whether the file is an old pickle to its end, with a call in it: short texts may begin like one."""
-    try:
-        with path.open("rb") as file, mmap.mmap(file.fileno(), 0, access=mmap.ACCESS_READ) as content:
-            opcodes = {opcode.name for opcode, _, _ in pickletools.genops(content)}  # type: ignore[arg-type]  # reads like a file
-    except ValueError:  # empty, or not a pickle, as the first byte of most files shows
-        return False
-    return not opcodes.isdisjoint(_CALLABLES)
 
 
 def _begins_like_pickle(path: Path) -> bool:
