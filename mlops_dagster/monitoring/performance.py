@@ -4,7 +4,7 @@ The quality measures are those of the version's task: accuracy and F1 of a class
 """
 
 from collections import Counter, defaultdict
-from collections.abc import Iterable, Mapping
+from collections.abc import Collection, Iterable, Mapping
 from dataclasses import asdict, dataclass, field
 from typing import TYPE_CHECKING, TypeAlias
 
@@ -60,11 +60,12 @@ class Performance:
         found = self.measures.get(measure)
         return None if found is None else found.value
 
-    def metadata(self, merit: str) -> dict[str, object]:
-        """Return the numbers as JSON can hold them, each measure and its interval under its own name."""
+    def metadata(self, merit: str, measures: Collection[str]) -> dict[str, object]:
+        """Return the numbers as JSON can hold them: each of `measures`, and its interval; null if it is not known."""
         plain = {name: value for name, value in asdict(self).items() if name not in ("measures", "slices")}
-        values = {name: its.value for name, its in self.measures.items()}
-        intervals = {f"{name}_interval": its.interval for name, its in self.measures.items()}
+        known = {name: self.measures.get(name) for name in (*measures, *self.measures)}
+        values = {name: None if its is None else its.value for name, its in known.items()}
+        intervals = {f"{name}_interval": None if its is None else its.interval for name, its in known.items()}
         slices = [
             {"name": part.name, "labelled": part.labelled, merit: part.merit, "interval": part.interval}
             for part in self.slices
@@ -100,7 +101,7 @@ class PerformanceReport:
             **self.headline(),
             "rows": self.rows,
             "labelled": sum(each.labelled for each in self.versions),
-            "versions": [each.metadata(self.merit) for each in self.versions],
+            "versions": [each.metadata(self.merit, self.headings) for each in self.versions],
         }
 
     def table(self) -> list[dict[str, str | int | float]]:
