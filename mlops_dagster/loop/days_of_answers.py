@@ -38,7 +38,14 @@ def count_day(stores: Stores, spec: ModelSpec, champion: ModelVersion, day: date
     start, slices = day_begins(day), card_slices(champion)
     pieces = stores.log.labelled_pieces(spec.model, start, start + _DAY)
     return added_up(
-        day_of_answers(rows, champion.version, slices=slices, baseline=champion.baseline, bins=spec.drift.bins)
+        day_of_answers(
+            rows,
+            champion.version,
+            slices=slices,
+            baseline=champion.baseline,
+            bins=spec.drift.bins,
+            task=champion.task,
+        )
         for rows in pieces
     )
 

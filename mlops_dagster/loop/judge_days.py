@@ -93,7 +93,14 @@ def count_day_of_model(
         counts.add(rows)
         if champion is not None:
             answers.append(
-                day_of_answers(rows, champion.version, slices=slices, baseline=baseline, bins=spec.drift.bins)
+                day_of_answers(
+                    rows,
+                    champion.version,
+                    slices=slices,
+                    baseline=baseline,
+                    bins=spec.drift.bins,
+                    task=champion.task,
+                )
             )
         if champion is not None and calibration is not None:
             places += places_of(rows, champion.version, calibration)

@@ -116,7 +116,7 @@ def fit_candidate(
         times=frame["event_time"],
         score_times=judged_on["event_time"],
     )
-    wrong = predicted != judged_on["label"].to_numpy()
+    wrong = schema.task.wrong(predicted, judged_on["label"].to_numpy())
     baseline = with_evaluation(baseline, judged_on, wrong, dict(_slices(judged_on, fairness_attributes)))
     baseline = replace(baseline, calibration=calibrate(predicted, answers.scores, list(judged_on["label"])))
     beside = beside_champion(champion, judged_on, wrong, baseline.design_effects.get(wrong_answers(OVERALL)))

@@ -2,7 +2,7 @@
 
 from abc import ABC, abstractmethod
 from collections.abc import Collection, Mapping, Sequence
-from typing import Any, ClassVar, Literal, NamedTuple, Protocol, Self, TypeAlias, TypeVar
+from typing import Any, ClassVar, Final, Literal, NamedTuple, Protocol, Self, TypeAlias, TypeVar
 
 import numpy as np
 import numpy.typing as npt
@@ -20,6 +20,10 @@ Column: TypeAlias = "npt.NDArray[Any] | Sequence[Any]"
 
 Sums: TypeAlias = Mapping[tuple[str, ...], float]
 """Sufficient statistics of labelled answers: sums by key, which add up over hours, replicas and pieces of a table."""
+
+
+WRONG_FROM: Final = 0.5
+"""The loss from which an answer is called wrong; that of a class is 0 or 1."""
 
 
 class Output(NamedTuple):
@@ -193,6 +197,10 @@ class Task(StrictModel, ABC):
         """Return the loss of each row; it is 1 where the prediction is None, as that version failed on the row."""
         pairs = zip(predictions, truths, strict=True)
         return np.array([1.0 if said is None else self.loss(said, truth) for said, truth in pairs], dtype=np.float64)
+
+    def wrong(self, predictions: Column, truths: Column) -> Mask:
+        """Return for each row whether its answer is wrong: whether it loses half of all that can be lost, or more."""
+        return np.asarray(self.losses(predictions, truths) >= WRONG_FROM)
 
     def cell(self, text: str) -> str:
         """Return the name under which a prediction or truth is counted: of a model there are some thousands at most."""

@@ -11,6 +11,7 @@ import numpy.typing as npt
 from mlops_dagster.inference import arrow_column, column_of, feature_of, text_column
 from mlops_dagster.registry.entities.baseline import Baseline
 from mlops_dagster.statistics import Counts, psi_groups
+from mlops_dagster.tasks import UNKNOWN_CLASSES, Task
 
 if TYPE_CHECKING:
     import pyarrow as pa
@@ -47,18 +48,25 @@ class DayOfAnswers:
 
 
 def day_of_answers(
-    rows: "pa.Table", version: str, *, slices: Iterable[str], baseline: Baseline | None, bins: int = 10
+    rows: "pa.Table",
+    version: str,
+    *,
+    slices: Iterable[str],
+    baseline: Baseline | None,
+    bins: int = 10,
+    task: Task = UNKNOWN_CLASSES,
 ) -> DayOfAnswers:
     """Count the labelled answers of a version as champion, from `PredictionLog.labelled`.
 
     Its answers as a canary are left out: they looked good, or it would not have been promoted. Groups are those of the
-    baseline, at most `bins` of a numeric feature; without a baseline there are none.
+    baseline, at most `bins` of a numeric feature; without a baseline there are none. The version's `task` says which
+    answers are wrong.
     """
     import pyarrow.compute as pc
 
     judged = rows.filter(pc.and_(pc.is_valid(rows["label"]), pc.is_valid(rows["prediction"])))
     its = judged.filter(pc.and_(pc.equal(judged["version"], version), pc.equal(judged["role"], "champion")))
-    wrong = pc.not_equal(its["label"], its["prediction"]).to_numpy()
+    wrong = task.wrong(its["prediction"].to_numpy(), its["label"].to_numpy())
     groups = {}
     for name, reference in (baseline.features if baseline is not None else {}).items():
         feature = feature_of(name, reference.bins)

@@ -8,7 +8,6 @@ gauge is removed when `forget` is called for its process. Without the variable a
 import threading
 from collections.abc import Iterable, Mapping
 from datetime import datetime
-from typing import Final
 
 from prometheus_client import CollectorRegistry, Counter, Gauge, disable_created_metrics, generate_latest
 from prometheus_client.multiprocess import MultiProcessCollector
@@ -19,9 +18,7 @@ from mlops_dagster.serving.deployed.loaded_model import OTHER
 from mlops_dagster.serving.telemetry.arms import ARM, ArmMetrics, ArmTelemetry
 from mlops_dagster.serving.telemetry.process import ProcessMetrics, process_name, share_files
 from mlops_dagster.tasks import Task
-
-_HALF: Final = 0.5
-"""The loss from which a prediction does not count as correct; the loss of a class is 0 or 1."""
+from mlops_dagster.tasks.task import WRONG_FROM
 
 
 class Telemetry:
@@ -190,7 +187,7 @@ class Telemetry:
         truths = set(task.truths)
         for hit, count in result.hits.items():
             label = hit.label if hit.label in truths else OTHER
-            correct = "true" if task.loss(hit.prediction, hit.label) < _HALF else "false"
+            correct = "true" if task.loss(hit.prediction, hit.label) < WRONG_FROM else "false"
             self._labelled.labels(hit.model, hit.version, hit.role, label, correct).inc(count)
 
     def labels_waiting(self, waiting: Mapping[str, int]) -> None:
