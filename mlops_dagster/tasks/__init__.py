@@ -4,9 +4,10 @@ Everything that is true of one kind of model only is reached through `ModelSchem
 in `TASKS`. A new kind is a class that implements `Task`, and an entry of `TASKS`. docs/decisions/0057 has the reasons.
 """
 
+from mlops_dagster.tasks.answers import AnswerReader, Answers, Output, RawOutputs
 from mlops_dagster.tasks.classification import UNKNOWN_CLASSES, Classification
 from mlops_dagster.tasks.named import TASKS, joined, task_of_kind, task_of_schema
-from mlops_dagster.tasks.task import AnswerReader, Answers, Measure, Output, RawOutputs, Sums, Task
+from mlops_dagster.tasks.task import Measure, Sums, Task
 
 __all__ = [
     "TASKS",

@@ -20,9 +20,10 @@ from mlops_dagster.statistics import (
     metrics_from_confusion,
     wilson_interval,
 )
+from mlops_dagster.tasks.answers import Numbers, Output
 from mlops_dagster.tasks.classifiers import check_classifier
 from mlops_dagster.tasks.probabilities import ProbabilityReader
-from mlops_dagster.tasks.task import Column, Measure, Numbers, Output, Sums, Task
+from mlops_dagster.tasks.task import Column, Measure, Sums, Task
 
 _RARE = tuple(digit * 10.0**-zeros for zeros in (5, 4, 3) for digit in (1, 2, 5) if digit * 10.0**-zeros < 1 / 200)
 
@@ -104,8 +105,8 @@ class Classification(Task):
         return self.classes[-1] if len(self.classes) == 2 else None
 
     def accepted(self, labels: Collection[str]) -> set[str]:
-        """Return those of the labels that are classes."""
-        return set(self._known.intersection(labels))
+        """Return those of the labels that are classes; all of them if the classes are not known."""
+        return set(self._known.intersection(labels) if self.classes else labels)
 
     def joined(self, other: Task) -> Task:
         """Return the classification by the classes of both."""

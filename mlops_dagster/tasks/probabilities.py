@@ -9,7 +9,7 @@ import numpy.typing as npt
 
 from mlops_dagster.errors import InvalidInputError
 from mlops_dagster.frames.values import text_of
-from mlops_dagster.tasks.task import Mask, Numbers, RawOutputs, Rows
+from mlops_dagster.tasks.answers import Mask, Numbers, RawOutputs, Rows
 
 _Places: TypeAlias = npt.NDArray[np.intp]
 

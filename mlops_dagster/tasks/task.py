@@ -2,7 +2,7 @@
 
 from abc import ABC, abstractmethod
 from collections.abc import Collection, Mapping, Sequence
-from typing import Any, ClassVar, Final, Literal, NamedTuple, Protocol, Self, TypeAlias, TypeVar
+from typing import Any, ClassVar, Final, NamedTuple, TypeAlias
 
 import numpy as np
 import numpy.typing as npt
@@ -10,10 +10,7 @@ import numpy.typing as npt
 from mlops_dagster.documents.strict import StrictModel
 from mlops_dagster.frames.values import text_of
 from mlops_dagster.statistics import Bins
-
-Numbers: TypeAlias = npt.NDArray[np.float64]
-Mask: TypeAlias = npt.NDArray[np.bool_]
-Rows: TypeAlias = "slice | Mask"
+from mlops_dagster.tasks.answers import AnswerReader, Mask, Numbers, Output
 
 Column: TypeAlias = "npt.NDArray[Any] | Sequence[Any]"
 """One text a row."""
@@ -26,99 +23,11 @@ WRONG_FROM: Final = 0.5
 """The loss from which an answer is called wrong; that of a class is 0 or 1."""
 
 
-class Output(NamedTuple):
-    """One output of an answer, as the Open Inference Protocol describes it."""
-
-    name: str
-    datatype: Literal["BYTES", "FP64"]
-    width: int | None = None
-    """The number of values a row; None for a single one, whose tensor has one dimension."""
-    parameters: Mapping[str, object] | None = None
-    """What its tensor's parameters tell of it, such as the names of its values."""
-    on_request: bool = False
-    """Whether it is given only to requests that ask for it."""
-
-
 class Measure(NamedTuple):
     """A quality measure of labelled answers, and its 95 % interval if that is known."""
 
     value: float
     interval: tuple[float, float] | None = None
-
-
-class RawOutputs(NamedTuple):
-    """The outputs of an estimator for some rows."""
-
-    labels: "npt.NDArray[np.generic] | None"
-    """The labels of a classifier; None if they are the most probable classes, and for other kinds."""
-    values: Numbers
-    """The probabilities by class (rows, classes) of a classifier; else the predicted values."""
-
-
-class Answers(Protocol):
-    """The answers of a version to some rows, kept as arrays."""
-
-    @property
-    def sound(self) -> Mask:
-        """Return for each row whether its answer may be used."""
-        ...
-
-    @property
-    def answered(self) -> Mask:
-        """Return for each row whether the estimator gave any answer, sound or not."""
-        ...
-
-    def labels(self) -> list[str]:
-        """Return the prediction of each row as text; of an unsound row any text."""
-        ...
-
-    def scores(self) -> Numbers:
-        """Return the score of each row, the number that drift is measured by."""
-        ...
-
-    def tensors(self) -> Mapping[str, Numbers]:
-        """Return the outputs that are given on request, (rows, width), by name."""
-        ...
-
-    def at(self, rows: Rows) -> Self:
-        """Return the answers of some of the rows."""
-        ...
-
-    def differ(self, again: Self) -> Mask:
-        """Return for each row whether `again`, of the same rows, answers it differently, by more than rounding."""
-        ...
-
-    def shown(self, row: int) -> tuple[str, str]:
-        """Return the score and the label of a row for a message, each with its name."""
-        ...
-
-    def fault(self, row: int, number: int) -> str:
-        """Return why an unsound row, called `number` in the message, cannot be used; it follows "version 1.0.0 "."""
-        ...
-
-
-_Answers = TypeVar("_Answers", bound=Answers)
-
-
-class AnswerReader(Protocol[_Answers]):
-    """Makes answers from the raw outputs of one estimator."""
-
-    @property
-    def rows_at_once(self) -> int:
-        """Return the largest number of rows whose raw outputs fit well into memory."""
-        ...
-
-    def read(self, raw: RawOutputs, rows: int) -> _Answers:
-        """Return the answers of `rows` rows; raises ValueError with the reason for outputs of another shape."""
-        ...
-
-    def refused(self) -> _Answers:
-        """Return the answer of one row that the estimator refused: unsound, and not answered."""
-        ...
-
-    def joined(self, parts: Sequence[_Answers]) -> _Answers:
-        """Return several answers of this reader, at least one, as one."""
-        ...
 
 
 class Task(StrictModel, ABC):

@@ -77,7 +77,7 @@ def test_a_history_without_labels_or_with_fewer_classes_says_what_cannot_be_know
         ({"amount": [1.0, "n/a", 2.0]}, "1 values of 'amount' are no numbers, such as 'n/a'"),
         ({"amount": [1.0, np.inf, 2.0]}, "1 values of 'amount' are infinite"),
         ({"country": ["AT", 1.5, "DE"]}, "1 values of 'country' are no texts, such as a float 1.5"),
-        ({"label": ["0", "fraud", "1"]}, "1 labels are none of the classes ['0', '1'], such as 'fraud'"),
+        ({"label": ["0", "fraud", "1"]}, "1 labels are none of the classes '0', '1', such as 'fraud'"),
         (
             {"prediction_id": ["a", "b", "a"]},
             "1 rows have a prediction_id that an earlier row has, the first of them 'a'",

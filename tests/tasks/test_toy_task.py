@@ -35,7 +35,8 @@ from mlops_dagster.settings import Settings
 from mlops_dagster.statistics import Bins, NumericBins
 from mlops_dagster.stores import Stores
 from mlops_dagster.tasks import TASKS, Measure, Output, RawOutputs, Sums, Task
-from mlops_dagster.tasks.task import Column, Mask, Numbers, Rows
+from mlops_dagster.tasks.answers import Mask, Numbers, Rows
+from mlops_dagster.tasks.task import Column
 from tests.support.servable import tried_before
 
 MODEL, ROWS, OFF = "orders", 240, 4.0

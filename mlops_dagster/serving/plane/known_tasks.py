@@ -30,7 +30,7 @@ class KnownTasks:
         key = (model, version)
         if self._by_version.get(key) is None:
             noted = self._last_known.version(model, version)
-            self._by_version[key] = None if noted is None else noted.task
+            self._by_version[key] = None if noted is None or noted.schema is None else noted.schema.task
         return self._by_version[key]
 
 
