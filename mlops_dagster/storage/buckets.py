@@ -2,7 +2,7 @@
 
 from collections.abc import Iterator
 from contextlib import closing, contextmanager
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, NamedTuple
 
 from mlops_dagster.errors import (
     ArtifactChangedError,
@@ -14,13 +14,10 @@ from mlops_dagster.errors import (
 )
 
 if TYPE_CHECKING:
+    from boto3.session import Session
     from botocore.exceptions import ClientError
     from types_boto3_s3 import S3Client
     from types_boto3_s3.type_defs import ObjectTypeDef
-
-CONNECT_SECONDS = 5
-READ_SECONDS = 30
-ATTEMPTS = 3
 
 _CHUNK = 1 << 20
 
@@ -29,24 +26,34 @@ _MAYBE_ABSENT = frozenset({"AccessDenied", "403"})
 _REFUSED = frozenset({"AccessDenied", "403", "InvalidAccessKeyId", "SignatureDoesNotMatch", "ExpiredToken"})
 
 
-def s3_client() -> "S3Client":
+class CallLimits(NamedTuple):
+    """How often a call is tried, and when a try gives up, to connect or without an answer."""
+
+    connect_seconds: float = 5
+    read_seconds: float = 30
+    attempts: int = 3
+
+
+_LIMITS = CallLimits()
+
+
+def s3_client(session: "Session | None" = None, limits: CallLimits = _LIMITS) -> "S3Client":
     """Return a client with boto3's own configuration (`AWS_*`, its files, the role of the machine).
 
-    A call is tried three times; each try gives up after some 30 s without an answer. Raises InvalidInputError if that
-    configuration cannot be read.
+    Raises InvalidInputError if that configuration cannot be read.
     """
     from boto3.session import Session
     from botocore.config import Config
     from botocore.exceptions import BotoCoreError
 
-    limits = Config(
-        connect_timeout=CONNECT_SECONDS,
-        read_timeout=READ_SECONDS,
-        retries={"mode": "standard", "total_max_attempts": ATTEMPTS},
+    config = Config(
+        connect_timeout=limits.connect_seconds,
+        read_timeout=limits.read_seconds,
+        retries={"mode": "standard", "total_max_attempts": limits.attempts},
     )
     try:
         # A new session: the shared one of boto3 is not safe with threads.
-        return Session().client("s3", config=limits)
+        return (session or Session()).client("s3", config=config)
     except (BotoCoreError, ValueError) as error:
         raise InvalidInputError(
             f"boto3 cannot be used as it is configured ({error}); see the AWS_* settings"

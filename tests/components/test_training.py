@@ -54,7 +54,7 @@ def trainer(monkeypatch: pytest.MonkeyPatch) -> ModuleType:
     module = ModuleType("made_up_trainer")
     kinds = {"delay": "numeric", "carrier": "categorical", "origin": "categorical"}
     module.SCHEMA = ModelSchema.model_validate(
-        {"features": [Feature(name=n, kind=k) for n, k in kinds.items()], "classes": ("on_time", "late")}
+        {"features": [Feature(name=n, kind=k) for n, k in kinds.items()], "task": {"classes": ("on_time", "late")}}
     )
     module.training_set = training_set
     module.estimator = estimator

@@ -29,7 +29,7 @@ START = END - timedelta(days=10)
 SCHEMA = ModelSchema.model_validate(
     {
         "features": [Feature(name="amount", kind="numeric"), Feature(name="shop", kind="categorical")],
-        "classes": (0, 1),
+        "task": {"classes": (0, 1)},
     }
 )
 

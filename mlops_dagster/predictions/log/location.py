@@ -12,6 +12,7 @@ from urllib.parse import quote
 
 from mlops_dagster.errors import StorageError
 from mlops_dagster.storage.addresses import check_log_address, is_s3, parse_s3_url
+from mlops_dagster.storage.buckets import CallLimits, s3_client
 
 if TYPE_CHECKING:
     from boto3.session import Session
@@ -166,15 +167,7 @@ class LogLocation:
 
     @cached_property
     def _client(self) -> "S3Client":
-        from botocore.config import Config
-
-        retries = RETRIES + 1
-        limits = Config(
-            connect_timeout=CONNECT_SECONDS,
-            read_timeout=TIMEOUT_SECONDS,
-            retries={"mode": "standard", "total_max_attempts": retries},
-        )
-        return self._session.client("s3", config=limits)
+        return s3_client(self._session, CallLimits(CONNECT_SECONDS, TIMEOUT_SECONDS, RETRIES + 1))
 
 
 @contextmanager
