@@ -30,7 +30,8 @@ POISON = '{"max_ratio": {"error": 1.2, "wrong": 1.2, "slow": null}'
 
 ROWS: dict[str, tuple[str, str, str, Callable[[Stores], Any]]] = {
     # Where it is spoilt, with what, and a look at everything beside it.
-    "schema": ("versions", "schema", '{"features": [], "task": {"classes": ["one"]}}', lambda h: h.registry.list("bad")),
+    "schema": ("versions", "schema", '{"features": [], "task": {"classes": ["one"]}}',
+               lambda h: h.registry.list("bad")),
     "card": ("versions", "card", '{"evaluation": [{"name": "overall", "rows": 1, "metrics": {"accuracy": null}}]}',
              lambda h: h.registry.list("bad")),
     "metrics": ("versions", "metrics", "{NaN", lambda h: h.registry.list("bad")),
