@@ -27,7 +27,7 @@ _REFUSED = frozenset({"AccessDenied", "403", "InvalidAccessKeyId", "SignatureDoe
 
 
 class CallLimits(NamedTuple):
-    """The number of tries of a call, and the seconds after which a try gives up."""
+    """The number of tries of a call, and the seconds after which one gives up: to connect, or without an answer."""
 
     connect_seconds: float = 5
     read_seconds: float = 30

@@ -265,5 +265,9 @@ def test_a_task_says_what_can_answer_it(tmp_path: Path) -> None:
     classes = ModelSchema.model_validate({**SCHEMA_JSON, "task": {"classes": ["a", "b"]}})
     with pytest.raises(InvalidInputError, match="LinearRegression is no classifier"):
         registry.register(MODEL, regression(0), schema=classes)
+    with tried_before():
+        registry.register(MODEL, classifier, schema=classes)
+        with pytest.raises(InvalidInputError, match="the task of orders is 'classification', as 1.0.0 says, and"):
+            registry.register(MODEL, regression(0), schema=schema)
     with pytest.raises(ModelFailedError, match="has no predict_proba"):
         LoadedModel("1.0.0", classes, regression(0))  # type: ignore[arg-type]  # on purpose

@@ -3,8 +3,11 @@
 import math
 import tempfile
 from collections.abc import Mapping
+from contextlib import suppress
 from dataclasses import replace
 from pathlib import Path
+
+from sqlalchemy import Connection
 
 from mlops_dagster.database import looking, reading
 from mlops_dagster.errors import (
@@ -12,6 +15,7 @@ from mlops_dagster.errors import (
     ArtifactNotFoundError,
     IncompleteCardError,
     InvalidInputError,
+    UnreadableError,
 )
 from mlops_dagster.names import check_model_name
 from mlops_dagster.registry.cards import ModelCard
@@ -88,7 +92,9 @@ class Versioning(Session):
                 with self._changing(model_name) as ledger:
                     cleaning = sql.last_cleaning(ledger.connection)
                     if cleaning == self._cleaning:
-                        name = named or next_patch(sql.version_names(ledger.connection, model_name))
+                        names = sql.version_names(ledger.connection, model_name)
+                        _check_kind(ledger.connection, kept, names)
+                        name = named or next_patch(names)
                         return ledger.register(replace(kept, version=name, created_at=ledger.at))
                 # Until now no version named the bytes, so they may be among the removed orphans: store them once more.
                 self._cleaning = cleaning
@@ -181,6 +187,20 @@ class Versioning(Session):
         with reading(self._engine) as connection:
             sql.read_deployment(connection, model)
             return sql.model_versions(connection, model)
+
+
+def _check_kind(connection: Connection, version: ModelVersion, names: "list[str]") -> None:
+    """Raise InvalidInputError if the version has a task of another kind than the one registered before it.
+
+    Versions of one model are compared by one loss.
+    """
+    with suppress(UnreadableError):
+        before = sql.find_version(connection, version.model, names[-1]) if names else None
+        if before is not None and before.schema and version.schema and before.task.kind != version.task.kind:
+            raise InvalidInputError(
+                f"the task of {version.model} is {before.task.kind!r}, as {before.version} says, and this version's is "
+                f"{version.task.kind!r}; versions of one model answer one kind of task: register it as another model"
+            )
 
 
 def _finite(metrics: Mapping[str, float]) -> dict[str, float]:
