@@ -25,6 +25,7 @@ autodoc_typehints_format = "short"
 autodoc_class_signature = "mixed"
 autodoc_default_options = {"members": True}
 default_role = "code"  # docstrings are Markdown
+smartquotes = False  # options begin with two hyphens
 napoleon_numpy_docstring = False
 
 html_theme = "furo"
