@@ -25,11 +25,13 @@ autodoc_typehints_format = "short"
 autodoc_class_signature = "mixed"
 autodoc_default_options = {"members": True}
 default_role = "code"  # docstrings are Markdown
+smartquotes = False  # options begin with two hyphens
 napoleon_numpy_docstring = False
 
 html_theme = "furo"
 html_title = f"mlops_dagster {release}"
-html_static_path: list[str] = []
+html_static_path = ["_static"]
+html_css_files = ["site.css"]
 html_copy_source = False
 html_show_sphinx = False
 pygments_style = "default"

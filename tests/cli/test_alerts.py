@@ -17,7 +17,9 @@ def test_open_alerts_are_listed_and_those_that_are_over_on_demand(fleet: ModelRe
     alerts.resolve("churn", "validation", "the next hour passed")
     _header, _rule, row = (" ".join(line.split()) for line in mlops("alerts").stdout.strip().splitlines())
     assert row == ("critical churn macro_f1 2026-01-01 00:00 1 - macro-F1 0.80, floor 0.83; rolled back to 1.0.0")
+    assert mlops("alerts").stderr.strip() == "what to do: runbooks/macro_f1 in the documentation"
     everything = json.loads(mlops("alerts", "churn", "--all", "--json").stdout)
+    assert everything[0]["runbook"] == "runbooks/macro_f1"
     assert [(each["rule"], each["resolution"]) for each in everything] == [
         ("macro_f1", ""),
         ("validation", "the next hour passed"),

@@ -48,6 +48,13 @@ def test_every_page_that_the_code_names_exists(folder: str) -> None:
     assert [each for each in named if not (ROOT / each[1]).exists()] == []
 
 
+def test_every_file_that_the_architecture_names_exists() -> None:
+    named = re.findall(r"`([a-z_]+/[\w/.]+)`", (ROOT / "docs" / "architecture.md").read_text())
+    inside = [path for path in named if not path.startswith(("docs/", "examples/"))]
+    assert inside
+    assert [path for path in inside if not (ROOT / "mlops_dagster" / path).exists()] == []
+
+
 def _registry() -> CollectorRegistry:
     return Telemetry("docs")._registry
 

@@ -5,7 +5,7 @@ import re
 import shlex
 import subprocess
 import sys
-from collections.abc import Iterator, Mapping
+from collections.abc import Collection, Iterator, Mapping
 from pathlib import Path
 from types import MappingProxyType
 
@@ -30,13 +30,22 @@ def commands(page: Path) -> Iterator[str]:
                 yield command
 
 
-def follow(page: Path, environment: pytest.MonkeyPatch, replacing: Mapping[str, str] = MappingProxyType({})) -> str:
+def follow(
+    page: Path,
+    environment: pytest.MonkeyPatch,
+    replacing: Mapping[str, str] = MappingProxyType({}),
+    leaving_out: Collection[str] = (),
+) -> str:
     """Run a page in the current folder, and return all that its commands said; the first that fails ends it.
 
+    `replacing` are addresses of the page with those of the test, `leaving_out` commands that another test has run.
     `mlops` runs in this process, which saves the second that each start of it takes.
     """
+    environment.setenv("PWD", str(Path.cwd()))
     said = ""
     for command in commands(page):
+        if command in leaving_out:
+            continue
         for old, new in replacing.items():
             command = command.replace(old, new)
         said += _run(command, environment)
