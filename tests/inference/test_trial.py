@@ -16,7 +16,7 @@ from mlops_dagster.statistics import CategoricalBins, Histogram, NumericBins
 from tests.support.inference import cases
 from tests.support.inference.cases import NUMBERS, labels, registrable, rows
 
-pytestmark = pytest.mark.filterwarnings("ignore")
+pytestmark = [pytest.mark.filterwarnings("ignore"), pytest.mark.slow]
 
 
 @pytest.fixture(autouse=True)

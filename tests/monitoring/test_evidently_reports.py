@@ -27,6 +27,8 @@ from mlops_dagster.storage.files import LocalFiles, open_files
 from tests.support.predictions.records import a_record
 from tests.support.weed import client
 
+pytestmark = pytest.mark.slow
+
 MARCH = datetime(2013, 3, 1, tzinfo=UTC)
 DAY = MARCH, MARCH + timedelta(days=1)
 POLICY = DriftPolicy()

@@ -31,6 +31,8 @@ from mlops_dagster.schema import Feature, ModelSchema
 from mlops_dagster.statistics import DesignEffect, Histogram, NumericBins, most_by_chance
 from mlops_dagster.storage.files import open_files
 
+pytestmark = pytest.mark.slow
+
 SCHEMA = ModelSchema(
     features=(
         Feature(name="delay", kind="numeric", nullable=False),
