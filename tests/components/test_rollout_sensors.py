@@ -66,7 +66,7 @@ def stores(platform: Platform) -> Stores:
 
 @pytest.fixture
 def asked(platform: Platform, tmp_path: Path) -> Iterator[Asked]:
-    with dg.DagsterInstance.local_temp(str(tmp_path)) as instance:
+    with dg.DagsterInstance.ephemeral() as instance:
         yield Asked(SPEC, platform, instance)
 
 
@@ -135,7 +135,7 @@ def test_two_sensors_that_find_the_same_start_one_rollback(asked: Asked, platfor
 
 def test_each_step_shows_on_the_deployment(platform: Platform, tmp_path: Path, stores: Stores) -> None:
     quick = RolloutPolicy(steps=(0.1,), shadow_hours=0, deadline_hours=0.01, min_canary_hours=0, soak_hours=0)
-    with dg.DagsterInstance.local_temp(str(tmp_path)) as instance:
+    with dg.DagsterInstance.ephemeral() as instance:
         spec = SPEC.model_copy(update={"rollout": quick})
         begin_rollout(stores)
         assert str(Asked(spec, platform, instance).tick("my_model_rollout")).startswith("hold: shadow")

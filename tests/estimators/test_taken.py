@@ -27,6 +27,8 @@ from mlops_dagster.settings import Settings
 from tests.support import own
 from tests.support.two_versions import MARCH
 
+pytestmark = pytest.mark.slow
+
 CASES = cases()
 PAGE = Path("docs/reference/estimators.md")
 COLUMNS = list(SCHEMA.names)

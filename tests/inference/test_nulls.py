@@ -24,7 +24,7 @@ from mlops_dagster.serving.deployed.loaded_model import LoadedModel
 from mlops_dagster.serving.plane.batching import score_together
 from tests.support.inference.null_cases import SCHEMA, TEXTS, WAYS, filled, frame_with, line, one_hot, truth_of
 
-pytestmark = pytest.mark.filterwarnings("ignore")
+pytestmark = [pytest.mark.filterwarnings("ignore"), pytest.mark.slow]
 
 
 @pytest.fixture(autouse=True)

@@ -17,7 +17,7 @@ from mlops_dagster.tasks.probabilities import ClassAnswers
 from tests.support.inference import cases
 from tests.support.inference.cases import NUMBERS, labels, registrable, rows
 
-pytestmark = pytest.mark.filterwarnings("ignore")
+pytestmark = [pytest.mark.filterwarnings("ignore"), pytest.mark.slow]
 
 
 @pytest.fixture(autouse=True)

@@ -4,10 +4,13 @@ import html
 from html import escape
 
 import numpy as np
+import pytest
 
 from mlops_dagster.monitoring import make_baseline, suite_for, validate
 from mlops_dagster.monitoring.pages.data_docs import draw
 from tests.monitoring.test_validation import SCHEMA, flights
+
+pytestmark = pytest.mark.slow
 
 ATTACK = "</td></script><script>alert('owned')</script>"
 

@@ -28,6 +28,8 @@ from mlops_dagster.tasks.classification import SCORE_BINS
 from tests.support.predictions.records import a_record
 from tests.support.weed import client
 
+pytestmark = pytest.mark.slow
+
 MARCH = datetime(2013, 3, 1, tzinfo=UTC)
 DAY = MARCH, MARCH + timedelta(days=1)
 POLICY = DriftPolicy()

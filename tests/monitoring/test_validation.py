@@ -32,6 +32,8 @@ from mlops_dagster.statistics import DesignEffect, Histogram, NumericBins, most_
 from mlops_dagster.storage.files import open_files
 from mlops_dagster.tasks import Classification
 
+pytestmark = pytest.mark.slow
+
 SCHEMA = ModelSchema(
     features=(
         Feature(name="delay", kind="numeric", nullable=False),

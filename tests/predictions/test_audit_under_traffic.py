@@ -7,6 +7,8 @@ import pytest
 from mlops_dagster.predictions.rollups import heartbeats
 from tests.support.predictions.audit_world import LOSSES, World, audit_under_traffic
 
+pytestmark = pytest.mark.slow
+
 
 @pytest.fixture
 def world(tmp_path, request) -> Iterator[World]:

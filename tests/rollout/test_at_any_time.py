@@ -22,6 +22,8 @@ from bench.states import roll_out as roll_out_all
 from mlops_dagster.rollout import Outcome, RolloutPolicy
 from mlops_dagster.rollout.prospects.prospects import roll_out
 
+pytestmark = pytest.mark.slow
+
 PAIRS = RolloutPolicy(soak_hours=12, rows_per_observation=1)
 ARMS = PAIRS.model_copy(update={"paired": False})
 HARD = World(daily=True, sticky=True, cold=True)

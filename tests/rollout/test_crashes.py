@@ -13,6 +13,8 @@ import pytest
 
 from mlops_dagster.rollout import controller
 
+pytestmark = pytest.mark.slow
+
 World = Any  # conftest's; test modules cannot import it in importlib mode
 
 BEFORE = {

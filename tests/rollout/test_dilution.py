@@ -13,6 +13,8 @@ from mlops_dagster.rollout.look import Look
 from mlops_dagster.statistics import bad_event_e_value, difference_e_value, rate_e_value
 from tests.support.rollout_evidence import CLASS, INDEPENDENT, START, a_rollout, arm, labels_of, late_starts
 
+pytestmark = pytest.mark.slow
+
 World = Any  # conftest's; test modules cannot import it in importlib mode
 
 POLICY = INDEPENDENT

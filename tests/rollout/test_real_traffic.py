@@ -37,6 +37,8 @@ from tests.support.rollout_evidence import (
     late_starts,
 )
 
+pytestmark = pytest.mark.slow
+
 World = Any  # conftest's; test modules cannot import it in importlib mode
 WorldOf = Callable[..., World]
 

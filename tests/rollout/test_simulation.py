@@ -6,6 +6,7 @@ from dataclasses import replace
 from datetime import UTC, datetime, timedelta
 
 import numpy as np
+import pytest
 
 from mlops_dagster.predictions import BothScored, EventCounts, PairedCounts
 from mlops_dagster.rollout import (
@@ -21,6 +22,8 @@ from mlops_dagster.rollout import (
     decide,
 )
 from mlops_dagster.rollout.evaluation import evaluate
+
+pytestmark = pytest.mark.slow
 
 POLICY = RolloutPolicy(min_step_requests=1, soak_hours=12, rows_per_observation=1)
 START = datetime(2013, 3, 1, tzinfo=UTC)

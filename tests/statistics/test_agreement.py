@@ -28,6 +28,8 @@ from mlops_dagster.statistics import (
 )
 from tests.support.evidently_numbers import TEXTS, shapes
 
+pytestmark = pytest.mark.slow
+
 SHAPES = shapes()
 MARCH = datetime(2026, 3, 1, tzinfo=UTC)
 

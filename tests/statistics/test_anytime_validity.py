@@ -16,6 +16,8 @@ from mlops_dagster.statistics.e_values.bad_event import NOT_WORSE, WORSE
 from mlops_dagster.statistics.e_values.difference import FRACTIONS
 from mlops_dagster.statistics.e_values.rate import ODDS_RATIOS
 
+pytestmark = pytest.mark.slow
+
 ALPHA = 0.05
 RAMP = (0.01, 0.05, 0.2, 0.5)
 NEVER = 10**9

@@ -23,6 +23,8 @@ from mlops_dagster.statistics import (
 )
 from mlops_dagster.statistics.bins.columns import is_missing
 
+pytestmark = pytest.mark.slow
+
 few_examples = settings(max_examples=50)
 nan = float("nan")
 floats = st.one_of(st.floats(), st.sampled_from([nan, np.inf, -np.inf, 0.0, -0.0, 1.0]), st.floats(-3, 3))

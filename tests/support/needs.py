@@ -18,16 +18,16 @@ FIXTURES = {
     "start_process": "process",
     "program": "process",
 }
-FAST_SECONDS = 5.0
-"""Of CPU, for a test without a mark: four times what any takes on two slow cores, imports of scikit-learn among it."""
+FAST_SECONDS = 10.0
+"""Of CPU, for a test without a mark: the first of a file has its imports, and what it fits for all others."""
 PARAMETERS = {"postgresql": "postgres", "s3": "s3", "S3": "s3"}
 """Of fixtures that ask for their server only when it is their turn."""
 SOURCES = {
     "dagster": r"^\s*(from|import) (dagster|mlops_dagster\.(components|defs|definitions|rehearsal)|(tests|bench)\.\S*"
     r"(components|rehearsal|tutorial))\b",
     "server": r"\b(Server|Replicas|dagster_dev|data_plane)\(",
-    "slow": r"^(from|import) (evidently|great_expectations|mlserver|schemathesis)\b",  # seconds of imports
-    "process": r"\b(subprocess\.(run|Popen|check_\w+)|TrialProcess|Pool(Executor)?)\(|support\.predictions\.power",
+    "slow": r"^(from|import) (evidently|great_expectations|mlserver|schemathesis)\b|^pytestmark = .*\bmark\.slow\b",
+    "process": r"\b(subprocess\.(run|Popen|check_\w+)|TrialProcess|get_context)\(|support\.predictions\.power",
 }
 """Of a whole file: what its text says."""
 ONE_SERVER = ("tests/serving/one_server/", "tests/serving/protocol/")
