@@ -302,6 +302,12 @@ class OnHoldError(MlopsError):
     code = "on_hold"
 
 
+class MissingExtraError(MlopsError, ModuleNotFoundError):
+    """An optional part of this package that is needed and not installed."""
+
+    code = "missing_extra"
+
+
 class ModelFailedError(MlopsError, RuntimeError):
     """A model that raised, or returned something of the wrong shape."""
 

@@ -76,8 +76,10 @@ def dev(
     written.
     """
     from mlops_dagster.dev import dagster_home, run_together
+    from mlops_dagster.extras import require
     from mlops_dagster.serving.processes.home_lock import only_server
 
+    require("dagster", "`mlops dev`")
     chosen = settings()
     chosen.writable_home()
     with only_server(chosen):

@@ -14,6 +14,7 @@ from mlops_dagster.database import looking, migrate, open_database, reading, wri
 from mlops_dagster.database.engines import parse_url
 from mlops_dagster.documents.texts import plain
 from mlops_dagster.errors import InvalidInputError, MlopsError
+from mlops_dagster.extras import require
 from mlops_dagster.registry.address import locate, public_address
 from mlops_dagster.registry.artifacts import ContentStore, Progress, open_store
 from mlops_dagster.registry.stores import sql
@@ -72,7 +73,8 @@ class Session:
     def sync_catalogue(self) -> int:
         """Send the MLflow server every change that it lacks, and return the number of events that this covers.
 
-        Raises InvalidInputError if no server is configured, and ServerError if it is away or refuses something.
+        Raises InvalidInputError if no server is configured, MissingExtraError, and ServerError if it is away or refuses
+        something.
         """
         return self._deliver(seconds=None)
 
@@ -114,12 +116,13 @@ class Session:
             logger.warning("the change is made and kept, but not shown by MLflow yet: %s", error)
 
     def _deliver(self, seconds: float | None) -> int:
-        from mlops_dagster.registry.mlflow import deliver
-
         if self._place.catalogue is None:
             raise InvalidInputError(
                 "there is no catalogue to tell; set MLOPS_MLFLOW_URL=mlflow://host:port or open the registry with that"
             )
+        require("mlflow", "MLflow")
+        from mlops_dagster.registry.mlflow.delivery import deliver
+
         return deliver(self._engine, self._place.catalogue, self._place.storage, seconds)
 
     def _make_folders(self) -> None:

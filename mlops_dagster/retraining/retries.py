@@ -6,6 +6,7 @@ from typing import Final
 
 from mlops_dagster.errors import (
     InvalidInputError,
+    MissingExtraError,
     MlopsError,
     ModelFailedError,
     ModelTimeoutError,
@@ -16,7 +17,7 @@ from mlops_dagster.errors import (
 _PASSES: Final = (OSError, ModelTimeoutError, JSONDecodeError, MemoryError)
 """Errors of networks, disks and servers, which recover; half a response of a server is invalid JSON."""
 
-_OURS: Final = (InvalidInputError, ModelFailedError, RefusedError, TrainingDataError)
+_OURS: Final = (InvalidInputError, MissingExtraError, ModelFailedError, RefusedError, TrainingDataError)
 _FOREIGN: Final = (
     ArithmeticError,
     AssertionError,

@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING
 
 import orjson
 
+from mlops_dagster.extras import require
 from mlops_dagster.inference import feature_of
 from mlops_dagster.monitoring.drift.report import DriftReport
 from mlops_dagster.monitoring.pages.samples import rows_like, sample_served
@@ -48,6 +49,7 @@ def publish_report(
     sample = sample_served(log, champion.model, features, since, until, most=rows, seed=SEED)
     if sample.served == 0:
         return None
+    require("monitoring", "a drift page")
     # Imported only if there is something to draw: the import takes seconds.
     from mlops_dagster.monitoring.pages import evidently_page
 

@@ -17,6 +17,7 @@ from typing import TYPE_CHECKING
 
 from mlops_dagster.clock import in_utc
 from mlops_dagster.errors import InvalidInputError
+from mlops_dagster.extras import require
 from mlops_dagster.predictions import PredictionLog
 from mlops_dagster.predictions.records import Role
 from mlops_dagster.storage.files import Files
@@ -75,6 +76,7 @@ def _profiles(
 
 
 def _new_profile() -> "Profile":
+    require("monitoring", "a profile of an hour")
     # Imported only if there are rows: the import takes seconds.
     from mlops_dagster.monitoring.pages.whylogs_columns import Profile
 

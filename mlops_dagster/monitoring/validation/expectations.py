@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 from pydantic import BeforeValidator, Field, WithJsonSchema
 
 from mlops_dagster.documents.strict import StrictModel
+from mlops_dagster.extras import require
 from mlops_dagster.inference.usual_values import usual_range
 from mlops_dagster.monitoring.validation.distribution import asked_as_warnings, distribution
 from mlops_dagster.registry.entities.baseline import Baseline
@@ -90,6 +91,7 @@ def suite_for(
     of the policy that set its limit, with its value. The argument `rows_per_observation` says so by feature, as in
     `DriftPolicy`; where it does not, the baseline's own estimate does.
     """
+    require("monitoring", "validation")
     from great_expectations import ExpectationSuite
     from great_expectations.expectations.core.expect_column_values_to_be_in_set import ExpectColumnValuesToBeInSet
     from great_expectations.expectations.core.expect_column_values_to_not_be_null import ExpectColumnValuesToNotBeNull

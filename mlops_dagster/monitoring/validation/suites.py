@@ -9,6 +9,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any, NoReturn, TypeGuard
 
 from mlops_dagster.errors import InvalidSuiteError
+from mlops_dagster.extras import require
 from mlops_dagster.monitoring.validation.evaluable import check_evaluable
 from mlops_dagster.monitoring.validation.expectations import NOBODY_SHARES, ValidationPolicy, suite_for
 from mlops_dagster.registry.entities.baseline import Baseline
@@ -85,6 +86,7 @@ def read_suite(path: Path, schema: ModelSchema) -> "ExpectationSuite":
     It also raises for an expectation that can never be evaluated: each is evaluated once, on rows made up from the
     schema.
     """
+    require("monitoring", "validation")
     from great_expectations import ExpectationSuite
 
     entries = check_suite_file(path)
@@ -161,8 +163,9 @@ def _expectation(path: Path, number: int, entry: dict[str, object], schema: Mode
 @functools.cache
 def _expectations() -> Path:
     """Return the folder where Great Expectations has a file for each expectation, found without importing it."""
+    require("monitoring", "validation")
     found = importlib.util.find_spec("great_expectations")
-    assert found is not None  # a dependency
+    assert found is not None  # it was required
     assert found.origin is not None  # the file of a package
     return Path(found.origin).parent / "expectations" / "core"
 

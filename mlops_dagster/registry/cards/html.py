@@ -4,6 +4,7 @@ import functools
 from typing import TYPE_CHECKING
 
 from mlops_dagster.documents.texts import printable
+from mlops_dagster.extras import require
 from mlops_dagster.registry.cards import wording
 from mlops_dagster.registry.cards.card import ModelCard
 from mlops_dagster.registry.entities.baseline import Baseline
@@ -19,8 +20,9 @@ def to_html(
 
     `title` is the subject, such as "flights-delay 1.4.0"; `baseline` adds plots of the training data, and `run` a link
     to the page of the run that trained the version.
-    All texts are escaped; the page has no script, and its policy forbids all scripts.
+    All texts are escaped; the page has no script, and its policy forbids all scripts. Raises MissingExtraError.
     """
+    require("cards", "a model card as HTML")
     from mlops_dagster.registry.cards import plots
 
     return _template().render(

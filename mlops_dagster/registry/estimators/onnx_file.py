@@ -4,6 +4,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from mlops_dagster.errors import InvalidInputError, ModelFailedError
+from mlops_dagster.extras import require
 from mlops_dagster.registry.estimators.onnx_classes import class_labels
 from mlops_dagster.registry.estimators.onnx_inputs import Port, check_inputs, feeds
 from mlops_dagster.schema import ModelSchema
@@ -98,8 +99,9 @@ class OnnxClassifier:
 def load_onnx(file: Path) -> OnnxClassifier:
     """Return the classifier in an ONNX file; external weights are read from the folder of the file only.
 
-    Raises InvalidInputError if it is not such a file, or does not name its classes.
+    Raises InvalidInputError if it is not such a file, or does not name its classes; MissingExtraError.
     """
+    require("onnx", file.name)
     import onnx
     import onnxruntime
 

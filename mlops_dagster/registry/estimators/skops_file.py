@@ -5,6 +5,7 @@ from pathlib import Path
 from typing import TypeVar, cast
 
 from mlops_dagster.errors import InvalidInputError, MlopsError, UnsafeArtifactError
+from mlops_dagster.extras import extra_of, missing
 from mlops_dagster.registry.estimators.bounds import check_bounds
 from mlops_dagster.registry.estimators.estimator import Estimator
 from mlops_dagster.registry.estimators.trusted import TRUSTED, not_trusted, untrusted
@@ -43,7 +44,7 @@ def load_skops(file: Path, trusted: Collection[str] = ()) -> Estimator:
     """Return the estimator in a skops file; `trusted` are the operator's own types beyond `TRUSTED`.
 
     Raises UnsafeArtifactError if it holds types that are not trusted, or indices outside of its arrays;
-    InvalidInputError if it is not a skops file, or cannot be loaded here.
+    InvalidInputError if it is not a skops file, or cannot be loaded here; MissingExtraError if a booster is missing.
     """
     import skops.io
 
@@ -56,6 +57,8 @@ def load_skops(file: Path, trusted: Collection[str] = ()) -> Estimator:
     except (MlopsError, MemoryError):
         raise
     except ImportError as error:
+        if error.name and (extra := extra_of(error.name)):
+            raise missing(extra, error.name, file.name) from error
         raise InvalidInputError(
             f"{file.name} needs the module {error.name or error}, which is not installed here; install it"
         ) from error

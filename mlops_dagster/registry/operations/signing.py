@@ -10,7 +10,6 @@ holds .gitattributes and the like: model-signing leaves those out by default, bu
 Source: https://github.com/sigstore/model-transparency
 """
 
-import importlib.util
 import tempfile
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -18,6 +17,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from mlops_dagster.errors import InvalidInputError, SignatureError
+from mlops_dagster.extras import require
 from mlops_dagster.registry.artifacts import FOLDER, ContentStore
 from mlops_dagster.registry.entities.entities import ModelVersion
 
@@ -25,22 +25,13 @@ if TYPE_CHECKING:
     from model_signing.hashing import Config
 
 
-def _check_installed() -> None:
-    """Raise InvalidInputError without model-signing, which pip cannot install together with whylogs in one step."""
-    if importlib.util.find_spec("model_signing") is None:
-        raise InvalidInputError(
-            "signatures need OpenSSF model-signing, which is not installed; `pip install model-signing pyopenssl`, "
-            "after mlops-dagster"
-        )
-
-
 def sign(content: ContentStore, digest: str, name: str, key: Path) -> str:
     """Return a bundle (JSON) over the content `digest`, made with the private key (PEM, not encrypted).
 
-    `name` is only informative. Raises InvalidInputError for a key that does not exist or is of another kind, and all
-    that `content` raises.
+    `name` is only informative. Raises InvalidInputError for a key that does not exist or is of another kind,
+    MissingExtraError, and all that `content` raises.
     """
-    _check_installed()
+    require("signing", "a signature")
     from model_signing.signing import Config
 
     with _key_errors("MLOPS_SIGNING_KEY", "private key", key):
@@ -55,7 +46,8 @@ def sign(content: ContentStore, digest: str, name: str, key: Path) -> str:
 def verify(content: ContentStore, version: ModelVersion, key: Path | None) -> None:
     """Raise SignatureError unless the version's bytes are signed by the owner of the public key (PEM).
 
-    Raises InvalidInputError for a key that does not exist or is of another kind, and all that `content` raises.
+    Raises InvalidInputError for a key that does not exist or is of another kind, MissingExtraError, and all that
+    `content` raises.
     """
     name = f"{version.model} {version.version}"
     if key is None:
@@ -64,7 +56,7 @@ def verify(content: ContentStore, version: ModelVersion, key: Path | None) -> No
         )
     if version.signature is None:
         raise SignatureError(f"{name} is not signed; register its bytes anew where MLOPS_SIGNING_KEY is set")
-    _check_installed()
+    require("signing", "a signature")
     from model_signing.verifying import Config
 
     with _key_errors("MLOPS_TRUSTED_KEY", "public key", key):

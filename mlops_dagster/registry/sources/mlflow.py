@@ -7,13 +7,16 @@ file `mlflow.db`), even if it is passed another one. MLflow's client then downlo
 import os
 import re
 from pathlib import Path
-from typing import Any, NamedTuple
+from typing import TYPE_CHECKING, Any, NamedTuple
 
 from mlops_dagster.errors import ArtifactNotFoundError, InvalidInputError, StorageError
+from mlops_dagster.extras import require
 from mlops_dagster.registry.address import public_address
 from mlops_dagster.registry.estimators import Estimator
 from mlops_dagster.registry.mlflow.entry import DIGEST, RUN, VERSION
-from mlops_dagster.registry.mlflow.server import Json, MlflowServer
+
+if TYPE_CHECKING:
+    from mlops_dagster.registry.mlflow.server import Json, MlflowServer
 
 _RUN = re.compile(r"runs:/(?P<run>[^/]+)/(?P<path>.+)")
 _VERSION = re.compile(
@@ -73,6 +76,9 @@ def _look_up(uri: str, catalogue: str | None) -> Pinned:
         raise InvalidInputError(
             f"no MLflow server to ask for {uri!r}; set MLOPS_MLFLOW_URL=mlflow://host:port or open the registry with it"
         )
+    require("mlflow", f"{uri!r}")
+    from mlops_dagster.registry.mlflow.server import MlflowServer
+
     with MlflowServer(catalogue, SECONDS) as server:
         if match := _RUN.fullmatch(uri):
             return _run(server, uri, match["run"], match["path"].rstrip("/"))
@@ -86,7 +92,7 @@ def _look_up(uri: str, catalogue: str | None) -> Pinned:
     )
 
 
-def _run(server: MlflowServer, uri: str, run: str, path: str) -> Pinned:
+def _run(server: "MlflowServer", uri: str, run: str, path: str) -> Pinned:
     """Return a model that the run logged under this name (MLflow 3 stores it apart), else a file or folder of it."""
     info = _found(server.find("runs/get", run_id=run), server, uri)["run"]["info"]
     name, slash, rest = path.partition("/")
@@ -95,7 +101,7 @@ def _run(server: MlflowServer, uri: str, run: str, path: str) -> Pinned:
     return Pinned(uri, f"{info['artifact_uri'].rstrip('/')}/{path}", run)
 
 
-def _version(server: MlflowServer, uri: str, match: re.Match[str]) -> Pinned:
+def _version(server: "MlflowServer", uri: str, match: re.Match[str]) -> Pinned:
     name, number = match["name"], match["number"]
     if match["alias"]:
         number = _found(server.aliases(name), server, uri).get(match["alias"], 0)
@@ -116,12 +122,12 @@ def _version(server: MlflowServer, uri: str, match: re.Match[str]) -> Pinned:
     )
 
 
-def _logged(server: MlflowServer, uri: str, model: str, path: str) -> Pinned:
+def _logged(server: "MlflowServer", uri: str, model: str, path: str) -> Pinned:
     info: dict[str, Any] = _found(server.find(f"logged-models/{model}"), server, uri)["model"]["info"]
     return Pinned(uri, info["artifact_uri"].rstrip("/") + path, info.get("source_run_id", ""))
 
 
-def _found(answer: Json | None, server: MlflowServer, uri: str) -> Json:
+def _found(answer: "Json | None", server: "MlflowServer", uri: str) -> "Json":
     if answer is None:
         raise ArtifactNotFoundError(f"the MLflow server {server.name} has no {uri!r}")
     return answer
