@@ -138,7 +138,7 @@ def at_size(registries: dict[str, ModelRegistry], urls: dict[str, str]) -> None:
     table = Table("database", "call", "min ms", "median ms", "max ms")
     for name, registry in registries.items():
         fill(urls[name])
-        registry.set_gates(MODEL, GatePolicy(min_micro_f1=0))
+        registry.publish_policies(MODEL, {"gates": GatePolicy(min_micro_f1=0)})
         for version in registry.list(MODEL)[:30]:
             registry.transition(version, Stage.PRODUCTION)
         calls: Calls = {

@@ -248,6 +248,12 @@ class VersionExistsError(ConflictError):
     code = "version_exists"
 
 
+class PolicyConflictError(ConflictError):
+    """Two code locations have different policies for one model."""
+
+    code = "policy_conflict"
+
+
 class AlreadyRunningError(ConflictError):
     code = "already_running"
 

@@ -143,13 +143,13 @@ def test_a_rollout_that_cannot_be_read_is_judged_by_nobody_and_can_be_aborted(st
     assert controller.assess("bad") is None, "nor is the same version tried again"
 
 
-def test_gates_that_cannot_be_read_are_closed_until_they_are_set_again(stores: Stores) -> None:
-    stores.registry.set_gates("bad", GatePolicy(min_micro_f1=0.5))
-    spoil(stores, "events", "evidence", '{"gates": {"min_micro_f1": null}}')
+def test_gates_that_cannot_be_read_are_closed_until_they_are_published_again(stores: Stores) -> None:
+    stores.registry.publish_policies("bad", {"gates": GatePolicy(min_micro_f1=0.5)})
+    spoil(stores, "events", "evidence", '{"location": null, "policies": {"gates": {"min_micro_f1": null}}}')
     version = stores.registry.get("bad", "1.1.0")
-    with pytest.raises(UnreadableError, match=r"the gates of bad \(event \d+\).*min_micro_f1"):
+    with pytest.raises(UnreadableError, match=r"the policy `gates` of bad \(event \d+\).*min_micro_f1"):
         stores.registry.transition(version, Stage.PRODUCTION)
-    stores.registry.set_gates("bad", GatePolicy(min_micro_f1=0.5))
+    stores.registry.publish_policies("bad", {"gates": GatePolicy(min_micro_f1=0.5)})
     assert stores.registry.transition(version, Stage.PRODUCTION).stage is Stage.PRODUCTION
 
 

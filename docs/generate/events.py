@@ -10,7 +10,7 @@ MEANINGS: Final = MappingProxyType(
     {
         "registered": "A version was stored under its digest.",
         "card": "A model card was attached to a version.",
-        "gates": "The gates of the model were changed; the evidence has the new ones.",
+        "policies": "The policies of the model were published; the evidence has all of them, and the code location.",
         "approval_requested": "A person's approval of a version was asked for.",
         "approved": "A person approved a version.",
         "rejected": "A person refused a version.",
@@ -20,7 +20,6 @@ MEANINGS: Final = MappingProxyType(
         "rollback": "A version was found bad and taken out; other versions that move with it have `transition`.",
         "paused": "A person, or the platform, paused a rollout.",
         "resumed": "A paused rollout went on.",
-        "guard": "The guard's mode or limits changed.",
         "held": "The model was put on hold: no request is answered.",
         "released": "The hold was lifted.",
         "not_loaded": "The data plane could not load a version.",

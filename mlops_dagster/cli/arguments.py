@@ -2,17 +2,29 @@
 
 import math
 from collections.abc import Sequence
+from datetime import datetime
 from typing import Annotated
 
 import typer
 
 from mlops_dagster.cli.completion import model_names, version_names
+from mlops_dagster.clock import parse_time
 
 Model = Annotated[str, typer.Argument(help="name of the model, e.g. flights-delay", autocompletion=model_names)]
 ModelOption = Annotated[str, typer.Option("--model", help="name of the model", autocompletion=model_names)]
 Version = Annotated[str, typer.Argument(help="semantic version, e.g. 2.4.1", autocompletion=version_names)]
 Reason = Annotated[str, typer.Option(help="the reason; it is kept for ever")]
 Json = Annotated[bool, typer.Option("--json", help="print one JSON document instead")]
+
+
+def time_of(text: str | None) -> datetime | None:
+    """Parse the time of an option that may be left out; a usage error for a text without a zone or a time."""
+    if text is None:
+        return None
+    try:
+        return parse_time(text)
+    except ValueError as error:
+        raise typer.BadParameter(f"{text!r} is no time with a zone, such as 2026-03-01T06:00Z") from error
 
 
 def pairs(option: str, given: Sequence[str]) -> dict[str, str]:

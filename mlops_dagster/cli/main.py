@@ -13,6 +13,7 @@ from mlops_dagster.cli.commands.audit import audit
 from mlops_dagster.cli.commands.catalogue import catalogue
 from mlops_dagster.cli.commands.drift import drift
 from mlops_dagster.cli.commands.new import new
+from mlops_dagster.cli.commands.policies import policies
 from mlops_dagster.cli.commands.reports import reports
 from mlops_dagster.cli.commands.tokens import tokens
 from mlops_dagster.cli.commands.trainer import trainer
@@ -33,6 +34,7 @@ _GROUPS = {
     "models": models,
     "rollouts": rollouts,
     "predictions": predictions,
+    "policies": policies,
     "reports": reports,
     "trainer": trainer,
     "validation": validation,

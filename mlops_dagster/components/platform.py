@@ -1,6 +1,5 @@
 """The resource through which assets, jobs and sensors reach the stores."""
 
-from contextlib import suppress
 from datetime import datetime
 from pathlib import Path
 from typing import TYPE_CHECKING, Protocol
@@ -8,8 +7,7 @@ from typing import TYPE_CHECKING, Protocol
 import dagster as dg
 
 from mlops_dagster.clock import Clock, SystemClock, parse_time
-from mlops_dagster.errors import EventTimeError, InvalidInputError, ModelNotFoundError
-from mlops_dagster.loop.spec import ModelSpec
+from mlops_dagster.errors import EventTimeError, InvalidInputError
 from mlops_dagster.registry import CLOCKS_DIFFER
 from mlops_dagster.settings import Settings
 from mlops_dagster.stores import Stores
@@ -41,14 +39,6 @@ class Platform(dg.ConfigurableResource):  # type: ignore[type-arg]  # generic on
         """Return the stores, on the platform's clock."""
         settings = Settings(home=Path(self.home)) if self.home else Settings()
         return Stores(settings, self.clock(), actor="dagster", s3=None if self.s3 is None else self.s3.get_client())
-
-    def stores_for(self, spec: ModelSpec) -> Stores:
-        """Publish the gates and the guard of the model's YAML to the registry, and return the stores."""
-        stores = self.stores()
-        with suppress(ModelNotFoundError):  # without a version there is nothing to hold against them yet
-            stores.registry.set_gates(spec.model, spec.gates, reason="as its YAML says")
-            stores.registry.set_guard(spec.model, spec.validation.guard_policy, reason="as its YAML says")
-        return stores
 
 
 class AsOf(dg.Config):

@@ -1,12 +1,15 @@
 """The spec of a model, as a team writes it in `defs.yaml`."""
 
+from contextlib import suppress
 from typing import Annotated, Self, TypeAlias
 
 from pydantic import AfterValidator, Field, model_validator
 
 from mlops_dagster.dagster_pages import prefix_of
 from mlops_dagster.documents.strict import StrictModel
+from mlops_dagster.errors import InvalidSuiteError
 from mlops_dagster.monitoring import ConceptPolicy, DriftPolicy, PerformancePolicy, ValidationPolicy
+from mlops_dagster.monitoring.validation.suites import suite_document
 from mlops_dagster.names import MODEL_PATTERN, check_model_name
 from mlops_dagster.registry import GatePolicy
 from mlops_dagster.retraining.policy import RetrainingPolicy
@@ -78,6 +81,22 @@ class ModelSpec(StrictModel):
         default=None, description="what comes in; with it `dg check defs` says whether the rollout can prove anything"
     )
     batch_scores: bool = Field(default=False, description="days that `batch` of the trainer gives are scored as well")
+
+    def policies(self) -> dict[str, object]:
+        """Return all that governs the model's life as JSON by section, for the registry: all but code and card.
+
+        The content of the suite is a section, since its path means nothing on another machine; None if it cannot be
+        read any more, for which the next validation alerts.
+        """
+        sections = self.model_dump(mode="json", exclude={"model", "trainer", "card"})
+        sections["guard"] = self.validation.guard_policy.model_dump(mode="json")
+        file = self.validation.suite
+        if file is not None:
+            sections["validation"]["suite"] = file.name
+            sections["suite"] = None
+            with suppress(InvalidSuiteError):
+                sections["suite"] = suite_document(file)
+        return sections
 
     @property
     def prefix(self) -> str:

@@ -22,6 +22,7 @@ from mlops_dagster.registry.entities.entities import (
 )
 from mlops_dagster.registry.entities.gate_policy import GatePolicy, failed_gates
 from mlops_dagster.registry.entities.guard_and_hold import GuardMode, GuardPolicy, Hold
+from mlops_dagster.registry.entities.policies import ModelPolicies
 from mlops_dagster.registry.entities.stages import ALLOWED, Stage
 from mlops_dagster.registry.registry import ModelRegistry
 from mlops_dagster.registry.stores.event_time import CLOCKS_DIFFER
@@ -45,6 +46,7 @@ __all__ = [
     "Hold",
     "LocalBlobs",
     "ModelCard",
+    "ModelPolicies",
     "ModelRegistry",
     "ModelVersion",
     "Provenance",

@@ -93,7 +93,7 @@ def test_a_backup_under_load_is_whole_and_works_on(tmp_path: Path) -> None:
         assert audit(restored.spool, restored.log).complete
         assert restored.log.get("the first after it", "flights")["process"] == "p2"
         assert restored.spool.feedback([("the first after it", "late", NOW)], model="flights").accepted == 1
-    restored.registry.set_gates("flights", GatePolicy(min_micro_f1=0))
+    restored.registry.publish_policies("flights", {"gates": GatePolicy(min_micro_f1=0)})
     assert restored.registry.audit().events == events + 1
 
 

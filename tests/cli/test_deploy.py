@@ -54,7 +54,7 @@ def test_somebody_else_approves(registry: ModelRegistry, add, mlops, monkeypatch
     add("1.0.0")
     ask = ("models", "request-approval", "churn", "1.0.0", "--reason", "please")
     assert "(approval)" in mlops(*ask).stderr
-    registry.set_gates("churn", GatePolicy(approvers=("bob",)))
+    registry.publish_policies("churn", {"gates": GatePolicy(approvers=("bob",))})
     assert mlops(*ask).stdout == "churn 1.0.0: approval requested; closed gates: approval\n"
     themselves = mlops("models", "approve", "churn", "1.0.0", "--reason", "fine")
     assert (themselves.exit_code, "(approval)" in themselves.stderr) == (1, True)

@@ -8,12 +8,10 @@ import numpy as np
 import pandas as pd
 import pytest
 
-from mlops_dagster.cli.commands import policies
 from mlops_dagster.monitoring import DriftPolicy, make_baseline
 from mlops_dagster.monitoring.drift.recount import count_rows
 from mlops_dagster.predictions import PredictionRecord
 from mlops_dagster.registry import ModelRegistry
-from mlops_dagster.rollout import RolloutPolicy
 from mlops_dagster.schema import Feature, ModelSchema
 from mlops_dagster.statistics import Histogram, psi_from_counts
 from mlops_dagster.stores import Stores
@@ -276,46 +274,21 @@ def test_what_was_not_there_then_is_left_out_of_a_recount_and_is_not_missing(cou
     assert json.loads(mlops(*asked, "1.0.0").stdout)["left_out"] == reasons  # the log has an age now, of another time
 
 
-def test_the_policy_is_that_of_the_models_yaml(
-    counted: Stores, mlops, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
+def test_the_policy_is_the_one_that_was_published(counted: Stores, mlops) -> None:
     asked = ("drift", "churn", "--reference", "1.0.0", "--current", "1.1.0")
     found = json.loads(mlops(*asked, "--json").stdout)
     assert (found["policy"]["from"], found["policy"]["retrain"]) == ("the defaults", 0.25)
     assert found["features"]["verdicts"] == {"amount": "retrain", "country": "stable"}
 
-    monkeypatch.chdir(tmp_path)
-    (tmp_path / "workspace.yaml").write_text("load_from: [{python_module: shop.definitions}]\n")
-    place = tmp_path / "shop" / "defs" / "churn"
-    place.mkdir(parents=True)
-    text = "type: mlops_dagster.components.ModelLifecycle\nattributes:\n  model: {}\n  drift: {}\n"
-    other = text.format("other", "{retrain: 99}")
-    (place / "defs.yaml").write_text(
-        f"{other}---\n{text.format('churn', '{report_only: [amount], ks: 0.99, min_rows: 50}')}"
-    )
+    policy = DriftPolicy(report_only=("amount",), ks=0.99, min_rows=50)
+    counted.registry.publish_policies("churn", {"drift": policy}, location="shop")
     found = json.loads(mlops(*asked, "--json").stdout)
-    assert (found["policy"]["from"], found["policy"]["min_rows"]) == ("shop/defs/churn/defs.yaml", 50)
+    origin = counted.registry.policies("churn").origin
+    assert origin.startswith("published by the code location 'shop', 20")
+    assert (found["policy"]["from"], found["policy"]["min_rows"]) == (origin, 50)
     assert (found["features"]["report_only"], found["features"]["drifted"]) == (["amount"], [])
-    assert "PSI 0.1 and 0.25, D 0.99: shop/defs/churn/defs.yaml" in mlops(*asked).output
+    assert f"PSI 0.1 and 0.25, D 0.99: {origin}" in mlops(*asked).output
 
-    broken = place.parent / "another" / "defs.yaml"
-    broken.parent.mkdir()
-    broken.write_text("attributes: {model: another, model: churn}")
-    assert json.loads(mlops(*asked, "--json").stdout)["policy"]["min_rows"] == 50, "whatever others have written"
-
-    (place / "defs.yaml").write_text(text.format("not-churn", "{}"))
+    counted.registry.publish_policies("churn", {"drift": {"retrian": 1}}, location="shop")
     refused = mlops(*asked)
-    assert (refused.exit_code, "'model' stands on line 1 and again on line 1" in refused.stderr) == (1, True)
-
-    (place / "defs.yaml").write_text(text.format("churn", "{retrian: 1}"))
-    refused = mlops(*asked)
-    assert (refused.exit_code, "retrian" in refused.stderr) == (1, True)
-
-
-def test_what_dagster_loads_is_what_is_read() -> None:
-    root = Path(__file__).parents[2]
-    found = policies.policy_in_force("flights-delay", "drift", DriftPolicy, root)
-    origin = "examples/flights/flights/defs/model/defs.yaml"
-    assert (found.origin, found.policy.report_only[0]) == (origin, "temp")
-    digits = policies.policy_in_force("digits", "rollout", RolloutPolicy, root / "examples" / "digits")
-    assert (digits.origin, digits.policy.min_step_paired) == ("digits/defs/model/defs.yaml", 500)
+    assert (refused.exit_code, "the policy `drift` of churn (event" in refused.stderr) == (1, True)

@@ -47,7 +47,7 @@ def test_show_for_people(registry: ModelRegistry, add, schemas, make_baseline, m
         baseline=make_baseline(1, 1),
         description="[bold]späte[/bold] Flüge \x1b[2J",
     )
-    registry.set_gates("churn", GatePolicy(approvers=("bob",)))
+    registry.publish_policies("churn", {"gates": GatePolicy(approvers=("bob",))})
     registry.request_approval(registry.get("churn", "1.0.0"), reason="please")
     lines = mlops("models", "show", "churn", "1.0.0").stdout.splitlines()
     shown = dict(line.rstrip().split(maxsplit=1) for line in lines if "approval" not in line)

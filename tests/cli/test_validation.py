@@ -1,5 +1,6 @@
 """`mlops validation`: the suite that a person goes on to edit."""
 
+import json
 from collections.abc import Callable
 from pathlib import Path
 
@@ -52,12 +53,21 @@ def test_with_its_yaml_the_suite_in_force_is_written_and_refused_as_it_would_be(
     limits = ValidationPolicy(max_outside=0.3)
     assert found == suite_to_json(suite_for(SCHEMA, baseline, policy=limits, rows_per_observation={"country": 7.0}))
     assert (found.count('"mostly": 0.7'), found.count('"rows_per_observation": 7.0')) == (1, 2)
-    assert "limits are the defaults" in mlops("validation", "suite", "churn").stderr
+    assert "its limits: the defaults" in mlops("validation", "suite", "churn").stderr
+    shared = {"validation": limits, "drift": {"rows_per_observation": {"country": 7}}}
+    registry.publish_policies("churn", shared)
+    assert mlops("validation", "suite", "churn").stdout == found
 
     yaml.write_text(attributes.replace("max_outside: 0.3", "suite: mine.json"))
     exists = '{"name": "mine", "expectations": [{"type": "expect_column_to_exist", "kwargs": {"column": "country"}}]}'
     (tmp_path / "mine.json").write_text(exists)
-    assert '"name": "mine"' in mlops("validation", "suite", "churn", "--policy", yaml).stdout
+    own = mlops("validation", "suite", "churn", "--policy", yaml).stdout
+    assert '"name": "mine"' in own
+    named = {"validation": ValidationPolicy(suite=Path("mine.json")), "suite": json.loads(exists)}
+    registry.publish_policies("churn", named)
+    assert mlops("validation", "suite", "churn").stdout == own
+    registry.publish_policies("churn", named | {"suite": None})
+    assert "the suite 'mine.json' needs a `name`" in mlops("validation", "suite", "churn").stderr
     (tmp_path / "mine.json").write_text(exists.replace("country", "county"))
     refused = mlops("validation", "suite", "churn", "--policy", yaml)
     assert (refused.exit_code, "asks for the column 'county'" in refused.stderr) == (1, True)

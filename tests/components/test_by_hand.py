@@ -12,8 +12,7 @@ from mlops_dagster.components.keys import key_of
 from mlops_dagster.components.platform import Platform
 from mlops_dagster.errors import IncompleteCardError
 from mlops_dagster.loop.spec import CardSpec, ModelSpec, TrainingSpec
-from mlops_dagster.monitoring import ValidationPolicy
-from mlops_dagster.registry import GuardPolicy, Stage
+from mlops_dagster.registry import Stage
 from mlops_dagster.rollout import Phase, RolloutPolicy
 from mlops_dagster.stores import Stores
 from tests.support.components.at_a_time import PlatformAt
@@ -94,15 +93,7 @@ def test_anything_else_is_refused_before_it_runs(do: Do) -> None:
         do("explode", "why not")
 
 
-def test_the_guard_of_the_yaml_reaches_the_deployment_and_a_hold_is_on_its_materialization(
-    platform: Platform, stores: Stores, do: Do
-) -> None:
-    strict = SPEC.model_copy(update={"validation": ValidationPolicy(guard="reject", stretch=1.0)})
-    epoch = stores.registry.deployment(SPEC.model).epoch
-    for _ in range(2):
-        platform.stores_for(strict)
-    deployed = stores.registry.deployment(SPEC.model)
-    assert (deployed.guard, deployed.epoch) == (GuardPolicy(mode="reject", stretch=1.0), epoch + 1)
+def test_a_hold_is_on_the_materialization(stores: Stores, do: Do) -> None:
     assert do("pause", "wait")["on_hold"] == "-"
     stores.registry.hold(SPEC.model, "bad rows")
     assert do("resume", "go on")["on_hold"] == "bad rows"

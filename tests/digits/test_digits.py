@@ -12,13 +12,12 @@ import numpy as np
 import orjson
 import pandas as pd
 import pytest
-import yaml
 
 from demo.load import Load
 from demo.release import WithoutImputer
 from demo.stream import LABEL_SECONDS, RATE, Stream
 from digits import trainer
-from mlops_dagster.components import ModelSpec, Platform
+from mlops_dagster.components import Platform
 from mlops_dagster.predictions import audit
 from mlops_dagster.registry import Stage, to_html
 from mlops_dagster.rehearsal.server import data_plane
@@ -47,9 +46,8 @@ json.dump({
 
 @pytest.fixture
 def stores(home: Path) -> Stores:
-    """Of that home, where the registry knows the gates of the YAML file, as after a tick of the sensor."""
-    spec = ModelSpec.model_validate(yaml.safe_load((EXAMPLE / "digits/defs/model/defs.yaml").read_text())["attributes"])
-    return Platform(home=str(home)).stores_for(spec)
+    """Of that home."""
+    return Platform(home=str(home)).stores()
 
 
 @pytest.fixture(scope="module")

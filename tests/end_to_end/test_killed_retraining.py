@@ -92,6 +92,9 @@ def test_it_comes_again_and_somebody_is_told(tmp_path: Path, capsys: pytest.Capt
     # and one in the budget
     made = [version for version in stores.versions(MODEL) if "dagster_run" in version.lineage]
     assert [version.lineage["dagster_run"] for version in made] == [again.run_id]
+    # of one code location, whose sensor and whose runs are processes of their own
+    published = [event for event in stores.registry.history(MODEL) if event.kind == "policies"]
+    assert [event.evidence["location"] for event in published] == ["live.definitions"]
 
 
 def ended(orchestrator: Orchestrator) -> dg.DagsterRun | None:

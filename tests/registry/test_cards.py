@@ -59,7 +59,7 @@ def test_the_gate_is_micro_f1_of_all_rows(
             registry.transition(version, "Production")
         assert f"{micro_f1:.4f}" in error.value.message
         assert registry.get("flights", "1.0.0").stage is Stage.REGISTERED
-        registry.set_gates("flights", GatePolicy(min_micro_f1=micro_f1))
+        registry.publish_policies("flights", {"gates": GatePolicy(min_micro_f1=micro_f1)})
         assert registry.transition(version, "Production").stage is Stage.PRODUCTION
 
 
@@ -69,7 +69,7 @@ def test_gates_by_model_leave_other_models_the_default(uri: str, add) -> None:
     for model, error in (("flights", None), ("other", QualityGateError)):
         version = add("1.0.0", model=model)
         version = lenient.attach_card(version, version.card.model_copy(update={"evaluation": (low,)}))
-        lenient.set_gates("flights", GatePolicy(min_micro_f1=0.5))
+        lenient.publish_policies("flights", {"gates": GatePolicy(min_micro_f1=0.5)})
         if error:
             with pytest.raises(error):
                 lenient.transition(version, "Production")

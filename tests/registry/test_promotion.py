@@ -10,7 +10,6 @@ from mlops_dagster.errors import (
     IncompleteCardError,
     InvalidInputError,
     KnownBadError,
-    ModelNotFoundError,
     QualityGateError,
     TransitionError,
     ValidationGateError,
@@ -25,23 +24,9 @@ def acting(uri: str, actor: str) -> ModelRegistry:
     return ModelRegistry(uri, clock=ReplayedClock(START), actor=actor)
 
 
-def test_gates_belong_to_the_model_and_have_a_history(registry: ModelRegistry, uri: str, add) -> None:
-    with pytest.raises(ModelNotFoundError):
-        registry.set_gates("flights", GatePolicy(min_micro_f1=0.5))
-    add("1.0.0")
-    assert registry.gates("flights") == GatePolicy()
-    lenient = GatePolicy(min_micro_f1=0.5)
-    registry.set_gates("flights", lenient, reason="a hard task")
-    registry.set_gates("flights", lenient, reason="once more")
-    assert acting(uri, "cli").gates("flights") == lenient
-    (event,) = [event for event in registry.history("flights") if event.kind == "gates"]
-    assert (event.reason, event.actor, event.evidence["gates"]["min_micro_f1"]) == ("a hard task", "tester", 0.5)
-    registry.audit()
-
-
 def test_check_says_everything_that_is_missing(registry: ModelRegistry, add) -> None:
     bare = add("1.0.0", card=None)
-    registry.set_gates("flights", FOUR_EYES)
+    registry.publish_policies("flights", {"gates": FOUR_EYES})
     assert [type(error) for error in registry.closed_gates(bare)] == [
         IncompleteCardError,
         ValidationGateError,
@@ -96,7 +81,7 @@ def test_an_approver_other_than_who_asked_opens_the_gate(registry: ModelRegistry
     version = add("1.0.0")
     with pytest.raises(ApprovalError, match="has no approvers"):
         registry.request_approval(version)
-    registry.set_gates("flights", FOUR_EYES)
+    registry.publish_policies("flights", {"gates": FOUR_EYES})
     grace, ada, eve = (acting(uri, name) for name in ("grace", "ada", "eve"))
     with pytest.raises(ApprovalError, match="nobody has asked"):
         grace.approve(version)
@@ -124,7 +109,7 @@ def test_an_approver_other_than_who_asked_opens_the_gate(registry: ModelRegistry
 
 def test_an_approval_is_of_the_card_that_was_seen(registry: ModelRegistry, uri: str, add, card: ModelCard) -> None:
     version = add("1.0.0")
-    registry.set_gates("flights", FOUR_EYES)
+    registry.publish_policies("flights", {"gates": FOUR_EYES})
     registry.request_approval(version)
     acting(uri, "grace").approve(version)
     registry.attach_card(version, card.model_copy(update={"intended_use": "Something else."}))
@@ -136,10 +121,10 @@ def test_an_approval_is_of_the_card_that_was_seen(registry: ModelRegistry, uri: 
 
 def test_an_approver_who_is_none_any_more_does_not_count(registry: ModelRegistry, uri: str, add) -> None:
     version = add("1.0.0")
-    registry.set_gates("flights", FOUR_EYES)
+    registry.publish_policies("flights", {"gates": FOUR_EYES})
     registry.request_approval(version)
     acting(uri, "grace").approve(version)
-    registry.set_gates("flights", GatePolicy(approvers=("ada",)))
+    registry.publish_policies("flights", {"gates": GatePolicy(approvers=("ada",))})
     with pytest.raises(ApprovalError, match="ada must approve"):
         registry.transition(version, "Production")
 

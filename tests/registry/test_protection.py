@@ -1,4 +1,4 @@
-"""Guard and hold: parts of the deployment that whoever promotes or rolls back leaves alone."""
+"""Holds: a part of the deployment that whoever promotes or rolls back leaves alone."""
 
 from concurrent.futures import ThreadPoolExecutor
 from datetime import timedelta
@@ -8,7 +8,7 @@ import pytest
 
 from mlops_dagster.clock import ReplayedClock
 from mlops_dagster.errors import EpochConflictError, InvalidInputError, ModelNotFoundError
-from mlops_dagster.registry import Deployment, GuardPolicy, Hold, ModelRegistry
+from mlops_dagster.registry import Deployment, Hold, ModelRegistry
 
 
 def test_a_hold_is_an_event_and_stays_through_promotion_and_rollback(
@@ -57,20 +57,6 @@ def test_said_again_nothing_changes_and_what_a_person_holds_only_a_person_lifts(
     with pytest.raises(ModelNotFoundError):
         registry.hold("trains", "r")
     assert [event.kind for event in registry.history("flights")][1:] == ["held", "released", "held", "held", "released"]
-
-
-def test_the_guard_has_a_history(registry: ModelRegistry, add) -> None:
-    add("1.0.0")
-    assert registry.deployment("flights").guard == GuardPolicy(mode="log", stretch=2.0)
-    assert registry.set_guard("flights", GuardPolicy()).epoch == 0, "that is what it was"
-    strict = GuardPolicy(mode="reject", stretch=0.5)
-    assert registry.set_guard("flights", strict, reason="as its YAML says").epoch == 1
-    assert registry.set_guard("flights", strict).epoch == 1
-    registry.transition(registry.get("flights", "1.0.0"), "Production")
-    assert registry.deployment("flights").guard == strict
-    event = registry.history("flights")[1]
-    assert (event.kind, event.reason, event.deployment.guard) == ("guard", "as its YAML says", strict)
-    registry.audit()
 
 
 def test_a_hold_always_gets_through_and_a_promotion_of_before_does_not(registry: ModelRegistry, uri: str, add) -> None:

@@ -173,7 +173,7 @@ def test_production_can_ask_for_a_signature(
     registry = opened(*keys)
     signed = registry.register("flights", source, "1.0.0-rc.1", card=card)
     unsigned = opened().register("flights", source / "a.bin", "0.9.0", card=card)
-    registry.set_gates("flights", GatePolicy(signature=True))
+    registry.publish_policies("flights", {"gates": GatePolicy(signature=True)})
     for refusing, version, reason in (
         (registry, unsigned, "0.9.0 is not signed"),
         (opened(trusted_key=stranger[1]), signed, "not one over its bytes by the key"),

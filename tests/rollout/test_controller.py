@@ -305,7 +305,7 @@ def test_a_promotion_that_the_gates_refuse_is_given_up_loudly(world: World) -> N
 
 def test_a_proven_challenger_waits_for_the_person_who_approves(world: World) -> None:
     world.register("1.1.0")
-    world.registry.set_gates(world.model, GatePolicy(approvers=("grace",)))
+    world.registry.publish_policies(world.model, {"gates": GatePolicy(approvers=("grace",))})
     world.reach(2)
     for _ in range(2):
         world.serve_better()
@@ -322,7 +322,7 @@ def test_a_proven_challenger_waits_for_the_person_who_approves(world: World) -> 
 
 def test_a_challenger_that_was_rejected_is_given_up(world: World) -> None:
     world.register("1.1.0")
-    world.registry.set_gates(world.model, GatePolicy(approvers=("grace",)))
+    world.registry.publish_policies(world.model, {"gates": GatePolicy(approvers=("grace",))})
     world.reach(2)
     world.serve_better()
     world.tick()

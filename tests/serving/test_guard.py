@@ -66,7 +66,7 @@ BAD: Mapping[str, tuple[dict[str, list[Any]], str, str]] = {
 
 def test_a_bad_row_is_refused_with_its_reason_and_its_neighbours_are_answered(server: Server, models: Models) -> None:
     models.champion("guarded")
-    models.stores.registry.set_guard("guarded", REJECT, reason="a test")
+    models.stores.registry.publish_policies("guarded", {"guard": REJECT}, reason="a test")
     server.wait_in_force(models.stores, "guarded")
     asked: list[dict[str, list[Any]]] = [{}, *(changes for changes, _, _ in BAD.values())] * 4
     with ThreadPoolExecutor(len(asked)) as pool:
@@ -100,11 +100,11 @@ def test_by_default_it_is_counted_and_answered_and_off_is_off(server: Server, mo
     unlike = {"delay": [9999.5, 5.0, -9999.5, 0.0], "carrier": ["AA", "??", "B6", "UA"]}
     assert ask(server, "counted", **unlike).status_code == 200
     assert counted(server, "counted") == {("delay", "range"): 2, ("carrier", "category"): 1}
-    models.stores.registry.set_guard("counted", OFF)
+    models.stores.registry.publish_policies("counted", {"guard": OFF})
     server.wait_in_force(models.stores, "counted")
     assert ask(server, "counted", **unlike).status_code == 200
     assert counted(server, "counted") == {("delay", "range"): 2, ("carrier", "category"): 1}
-    models.stores.registry.set_guard("counted", GuardPolicy(mode="reject", stretch=1e6))
+    models.stores.registry.publish_policies("counted", {"guard": GuardPolicy(mode="reject", stretch=1e6)})
     server.wait_in_force(models.stores, "counted")
     assert ask(server, "counted", delay=unlike["delay"]).status_code == 200
     assert ask(server, "counted", **unlike).status_code == 400
@@ -119,7 +119,7 @@ def test_what_the_guard_refuses_is_no_error_of_a_canary(server: Server, models: 
     artifact = models.artifacts[SCHEMA.digest, 15.0]
     canary = registry.register("with-canary", artifact, "1.1.0", schema=SCHEMA, card=CARD, baseline=narrow)
     registry.transition(canary, Stage.CANARY, weight=1.0)
-    registry.set_guard("with-canary", REJECT)
+    registry.publish_policies("with-canary", {"guard": REJECT})
     server.wait_in_force(models.stores, "with-canary")
     assert ask(server, "with-canary").json()["model_version"] == "1.1.0", "it goes by the champion's training data"
     assert ask(server, "with-canary", delay=[9999.5] * 4).json()["code"] == "unlike_training"
@@ -134,7 +134,7 @@ def test_what_the_guard_refuses_for_all_is_not_the_failure_of_a_canary_with_anot
 ) -> None:
     models.champion("wider-canary")
     models.canary("wider-canary", "1.1.0", 1.0, schema=WIDER)
-    models.stores.registry.set_guard("wider-canary", REJECT)
+    models.stores.registry.publish_policies("wider-canary", {"guard": REJECT})
     server.wait_in_force(models.stores, "wider-canary")
     assert ask(server, "wider-canary", delay=[9999.5] * 4).status_code == 400
     server.flush()

@@ -1,7 +1,6 @@
 """`mlops drift`: the drift between any two versions or times."""
 
 from collections.abc import Iterator
-from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
 
 import typer
@@ -31,12 +30,11 @@ def drift(
 
     A VERSION is all rows that it has served; VERSION@TIME the rows it served then, VERSION@training its training set. A
     TIME is the rows that all versions served then, UTC: an hour (2013-03-01T10), a day (2013-03-01), or a range
-    without its end (2013-03-01..2013-03-08). Limits are those of the model's defs.yaml, or the defaults; "chance" is
-    the distance that two samples of one distribution may reach.
+    without its end (2013-03-01..2013-03-08). Limits are those of the model's policies in the registry, or the defaults;
+    "chance" is the distance that two samples of one distribution may reach.
 
     Rows served under another schema were counted in other bins; --rows reads the log and counts them again.
     """
-    from mlops_dagster.cli.commands.policies import policy_in_force
     from mlops_dagster.monitoring import DriftPolicy
     from mlops_dagster.monitoring.comparison.compare import between
     from mlops_dagster.monitoring.comparison.counts import count, recount
@@ -52,16 +50,17 @@ def drift(
         after = recount(stores.registry, stores.log, stores.rollups, model, second, before.counts)
     else:
         after = count(stores.registry, stores.rollups, model, second)
-    held_to = policy_in_force(model, "drift", DriftPolicy, Path())
-    found = between(before, after, held_to.policy)
+    published = stores.registry.policies(model)
+    policy = published.section("drift", DriftPolicy)
+    found = between(before, after, policy)
     asks = weigh(DriftSignal.of(found.features), {})
     if json:
         document = _document(model, found) | {"retraining": {"asks": asks.asks, "reason": asks.reason}}
-        print_json({**document, "policy": {"from": held_to.origin, **held_to.policy.model_dump()}})
+        print_json({**document, "policy": {"from": published.origin, **policy.model_dump()}})
         return
     say(f"{model}: {_told(found.current)} against {_told(found.reference)}")
     table(("", right("distance"), right("chance"), "verdict", ""), _rows(found))
-    hint(f"PSI {held_to.policy.monitor:g} and {held_to.policy.retrain:g}, D {held_to.policy.ks:g}: {held_to.origin}")
+    hint(f"PSI {policy.monitor:g} and {policy.retrain:g}, D {policy.ks:g}: {published.origin}")
     say(f"{asks.sentence} Labels are not looked at here.")
     for name, reason in sorted(found.left_out.items()):
         hint(f"{name} is left out: {reason}")

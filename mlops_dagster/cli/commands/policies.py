@@ -1,72 +1,59 @@
-"""The policies in force: what the model's `defs.yaml` says, which the assets and sensors of Dagster hold it to."""
+"""`mlops policies`: the policies of a model, as its code location published them to the registry."""
 
-from pathlib import Path
-from typing import TYPE_CHECKING, Generic, NamedTuple, TypeVar
+from typing import Annotated
 
-from pydantic import BaseModel
+import typer
 
-from mlops_dagster.documents.readable import fields_of
-from mlops_dagster.documents.yaml_files import read_yaml
-from mlops_dagster.errors import InvalidInputError
+from mlops_dagster.cli.arguments import Json, Model, Reason, time_of
+from mlops_dagster.cli.output import NONE, facts, minute, print_json, say
+from mlops_dagster.cli.running import registry, speaks
+from mlops_dagster.errors import NotFoundError
 
-if TYPE_CHECKING:
-    from collections.abc import Iterator
-
-Policy = TypeVar("Policy", bound=BaseModel)
+policies = typer.Typer(no_args_is_help=True, help="The policies of a model, as they were published to the registry.")
 
 
-class InForce(NamedTuple, Generic[Policy]):
-    """A policy, and where it was found."""
+@policies.command()
+@speaks
+def show(
+    model: Model,
+    at: Annotated[str | None, typer.Option(help="those in force at this time (ISO 8601 with a zone); else now")] = None,
+    json: Json = False,
+) -> None:
+    """Show the policies in force, now or at a time; `mlops models history` lists every publication."""
+    found = registry().policies(model, as_of=time_of(at))
+    if found.published_at is None:
+        then = "" if at is None else f" by {at}"
+        raise NotFoundError(f"no policies of {model!r} were published{then}; without any, the defaults are in force")
+    if json:
+        print_json(
+            {
+                "model": found.model,
+                "location": found.location,
+                "published_at": found.published_at,
+                "event": found.event,
+                "policies": found.sections,
+            }
+        )
+        return
+    import yaml
 
-    policy: Policy
-    origin: str
-
-
-DEFAULTS = "the defaults"
-"""The origin of the policy of a model that no file has."""
-
-
-def policy_in_force(model: str, key: str, kind: type[Policy], project: Path) -> InForce[Policy]:
-    """Return the model's policy `key` from the `defs.yaml` files of the code locations in `project`'s workspace.yaml.
-
-    A model that no file has gets the defaults of `kind`. Raises InvalidInputError if the model's file has no valid
-    policy, or if no readable file has the model and some file cannot be read.
-    """
-    from pydantic import ValidationError
-
-    unreadable = None
-    for path in (found for folder in _packages(project) for found in sorted(folder.rglob("defs.yaml"))):
-        try:
-            attributes = next((each for each in _attributes(path) if each.get("model") == model), None)
-        except InvalidInputError as error:  # most likely another model's
-            unreadable = error
-            continue
-        if attributes is not None:
-            origin = path.relative_to(project).as_posix()
-            try:
-                return InForce(kind.model_validate(attributes.get(key) or {}), origin)
-            except ValidationError as error:
-                raise InvalidInputError(f"{origin} has no {key} policy: {fields_of(error)}; mend that") from error
-    if unreadable is not None:
-        raise unreadable
-    return InForce(kind(), DEFAULTS)
+    facts(
+        [
+            ("model", found.model),
+            ("code location", found.location or NONE),
+            ("published", f"{minute(found.published_at)} UTC, event {found.event}"),
+        ]
+    )
+    typer.echo(f"\n{yaml.safe_dump(dict(found.sections), default_flow_style=None)}", nl=False)
 
 
-def _packages(project: Path) -> "Iterator[Path]":
-    """Yield the folders of the Python packages that hold the code locations."""
-    workspace = project / "workspace.yaml"
-    documents = read_yaml(workspace) if workspace.exists() else []
-    for document in documents:
-        entries = document.get("load_from") if isinstance(document, dict) else None
-        for entry in entries or []:
-            for kind, target in entry.items() if isinstance(entry, dict) else ():
-                given = target if isinstance(target, dict) else {kind.removeprefix("python_") + "_name": target}
-                name = given.get("module_name") or given.get("package_name")
-                if isinstance(name, str):
-                    yield project / str(given.get("working_directory") or "") / name.split(".")[0]
-
-
-def _attributes(path: Path) -> "Iterator[dict[str, object]]":
-    for document in read_yaml(path):
-        if isinstance(document, dict) and isinstance(document.get("attributes"), dict):
-            yield document["attributes"]
+@policies.command("hand-over")
+@speaks
+def hand_over(
+    model: Model,
+    to: Annotated[str, typer.Option(help="name of the code location that defines the model from now on")],
+    reason: Reason,
+) -> None:
+    """Let another code location publish the model's policies; those in force stay until it does."""
+    registry().hand_over_policies(model, to=to, reason=reason)
+    say(f"{model}: its policies are those of the code location {to!r}")

@@ -1,15 +1,13 @@
 """`mlops reports`: the reports on a model, by hour, day and week."""
 
 from collections.abc import Mapping
-from datetime import datetime
 from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from mlops_dagster.cli.arguments import Json, Model
+from mlops_dagster.cli.arguments import Json, Model, time_of
 from mlops_dagster.cli.output import NONE, facts, minute, print_json, right, table, title
 from mlops_dagster.cli.running import open_stores, speaks
-from mlops_dagster.clock import parse_time
 from mlops_dagster.errors import NotFoundError
 
 if TYPE_CHECKING:
@@ -31,7 +29,7 @@ def list_reports(
     json: Json = False,
 ) -> None:
     """List the newest reports, each in its last revision."""
-    found = open_stores().reports.list(model, kind=kind, at=_time(at), last=last)
+    found = open_stores().reports.list(model, kind=kind, at=time_of(at), last=last)
     if json:
         print_json([_header(each) for each in found])
         return
@@ -62,7 +60,7 @@ def show(
     json: Json = False,
 ) -> None:
     """Show one report with its whole content; raises NotFoundError if it does not exist."""
-    found = open_stores().reports.get(model, kind, start=_time(start), at=_time(at))
+    found = open_stores().reports.get(model, kind, start=time_of(start), at=time_of(at))
     if found is None:
         raise NotFoundError(f"no {kind} report of {model}; `mlops reports list {model}` shows those that there are")
     if json:
@@ -84,12 +82,3 @@ def show(
 def _header(report: "Report[Mapping[str, object]]") -> dict[str, object]:
     names = ("model", "kind", "start", "revision", "made_at", "champion", "verdict", "reason")
     return {name: getattr(report, name) for name in names}
-
-
-def _time(text: str | None) -> datetime | None:
-    if text is None:
-        return None
-    try:
-        return parse_time(text)
-    except ValueError as error:
-        raise typer.BadParameter(f"{text!r} is no time with a zone, such as 2026-03-01T06:00Z") from error

@@ -1,6 +1,5 @@
 """`mlops validation`: the suites that batches are validated against."""
 
-from collections.abc import Mapping
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
 
@@ -13,7 +12,10 @@ from mlops_dagster.documents.readable import fields_of
 from mlops_dagster.errors import InvalidPolicyError, ModelNotFoundError
 
 if TYPE_CHECKING:
-    from mlops_dagster.monitoring import ValidationPolicy
+    from great_expectations import ExpectationSuite
+
+    from mlops_dagster.registry import Baseline, ModelPolicies
+    from mlops_dagster.schema import ModelSchema
 
 validation = typer.Typer(no_args_is_help=True, help="The suites that batches are validated against.")
 
@@ -28,22 +30,28 @@ def _group() -> None:
 def suite(
     model: Model,
     policy: Annotated[
-        Path | None, typer.Option(help="the model's defs.yaml, whose limits and suite are taken; else the defaults")
+        Path | None, typer.Option(help="a defs.yaml whose limits and suite are taken instead of the published ones")
     ] = None,
     output: Annotated[Path | None, typer.Option(help="the file to write or replace; else it is printed")] = None,
 ) -> None:
-    """Write the suite that is derived from the champion, as Great Expectations' JSON, to be edited.
+    """Write the suite of the model's policies in the registry, as Great Expectations' JSON, to be edited.
 
-    Put the file next to defs.yaml and name it there, `validation: {suite: suite.json}`: then it is used unchanged. If
-    the file of --policy names a suite, that suite is written instead; exit code 1 and the reason if it cannot be used.
+    Without a suite of people's own it is derived from the champion. Put the file next to defs.yaml and name it there,
+    `validation: {suite: suite.json}`: then it is used unchanged. With --policy a defs.yaml is tried before it is
+    published; exit code 1 and the reason if its suite cannot be used.
     """
-    from mlops_dagster.monitoring.validation.suites import suite_of, suite_to_json
+    from mlops_dagster.monitoring.validation.suites import suite_to_json
 
-    champion = open_stores().champion(model)
+    stores = open_stores()
+    champion = stores.champion(model)
     if champion is None or champion.schema is None:
         raise ModelNotFoundError(f"{model!r} has no champion with a schema to derive a suite from")
-    limits, rows_per_observation = _read(policy) if policy is not None else _defaults()
-    found = suite_of(champion.schema, champion.baseline, limits, rows_per_observation)
+    if policy is None:
+        published = stores.registry.policies(model)
+        hint(f"its limits: {published.origin}")
+        found = _published(published, champion.schema, champion.baseline)
+    else:
+        found = _tried(policy, champion.schema, champion.baseline)
     text = suite_to_json(found)
     if output is None:
         typer.echo(text, nl=False)
@@ -52,18 +60,24 @@ def suite(
     say(f"{len(found.expectations)} expectations of {model} {champion.version} in {output}")
 
 
-def _defaults() -> "tuple[ValidationPolicy, Mapping[str, float]]":
-    from mlops_dagster.monitoring.validation.expectations import DEFAULTS, NOBODY_SHARES
+def _published(policies: "ModelPolicies", schema: "ModelSchema", baseline: "Baseline | None") -> "ExpectationSuite":
+    """Return the suite that the policies have, or that is derived by their limits; raises InvalidSuiteError."""
+    from mlops_dagster.monitoring import DriftPolicy, ValidationPolicy, suite_for
+    from mlops_dagster.monitoring.validation.suites import parse_suite
 
-    hint("its limits are the defaults; --policy defs.yaml takes those of the model")
-    return DEFAULTS, NOBODY_SHARES
+    limits = policies.section("validation", ValidationPolicy)
+    if limits.suite is not None:
+        return parse_suite(policies.sections.get("suite"), schema, str(limits.suite))
+    shared = policies.section("drift", DriftPolicy).rows_per_observation
+    return suite_for(schema, baseline, policy=limits, rows_per_observation=shared)
 
 
-def _read(file: Path) -> "tuple[ValidationPolicy, Mapping[str, float]]":
-    """Return the limits, and the rows per observation by feature; raises InvalidPolicyError."""
+def _tried(file: Path, schema: "ModelSchema", baseline: "Baseline | None") -> "ExpectationSuite":
+    """Return the suite by the limits of a file; raises InvalidPolicyError and InvalidSuiteError."""
     from pydantic import ValidationError
 
     from mlops_dagster.monitoring import DriftPolicy, ValidationPolicy
+    from mlops_dagster.monitoring.validation.suites import suite_of
 
     attributes = attributes_of(file)
     if not isinstance(attributes, dict) or "model" not in attributes:
@@ -74,4 +88,4 @@ def _read(file: Path) -> "tuple[ValidationPolicy, Mapping[str, float]]":
     except ValidationError as error:
         raise InvalidPolicyError(f"{file} is no policy: {fields_of(error)}; mend that") from error
     beside = None if limits.suite is None else file.parent / limits.suite
-    return limits.model_copy(update={"suite": beside}), drift.rows_per_observation
+    return suite_of(schema, baseline, limits.model_copy(update={"suite": beside}), drift.rows_per_observation)

@@ -62,7 +62,7 @@ def _controller() -> "Controller":
 
 
 def _no_policy(model: str) -> NoReturn:
-    """Refuse to start a rollout: a running one carries its policy; that of a new one is in the model's YAML."""
+    """Refuse to start a rollout, which is for the sensor of its code location; a running one carries its policy."""
     raise RolloutNotFoundError(f"no rollout of {model} is running; Dagster's sensor starts one")
 
 

@@ -1,7 +1,6 @@
 """`mlops rollouts status`: the state of the latest rollout."""
 
 from collections.abc import Mapping
-from pathlib import Path
 from typing import TYPE_CHECKING
 
 from mlops_dagster.cli.arguments import Json, Model
@@ -10,12 +9,12 @@ from mlops_dagster.cli.rollouts.explaining import debt_in_words, label_debt, lab
 from mlops_dagster.cli.rollouts.listing import place, rollout_document
 from mlops_dagster.cli.running import open_stores
 from mlops_dagster.dagster_pages import asset_page
-from mlops_dagster.errors import InvalidInputError, RolloutNotFoundError
+from mlops_dagster.errors import RolloutNotFoundError
 
 if TYPE_CHECKING:
     from datetime import datetime, timedelta
 
-    from mlops_dagster.registry import Acknowledgement, Deployment
+    from mlops_dagster.registry import Acknowledgement, Deployment, ModelPolicies
     from mlops_dagster.rollout import Decision, Rollout
 
 
@@ -44,7 +43,7 @@ def status(model: Model, json: Json = False) -> None:
             ("rollout", f"{rollout.id}: {model} {rollout.challenger} against {rollout.champion}"),
             ("stands at", f"{place(rollout)}, since {minute(rollout.ended_at or rollout.step_at)}"),
             *([("because", rollout.reason)] if rollout.reason else []),
-            *([("policy", kept)] if (kept := _kept(rollout)) else []),
+            *([("policy", kept)] if (kept := _kept(rollout, stores.registry.policies(model))) else []),
             ("in force", _in_force(deployment)),
             ("workers", _workers(deployment, workers)),
             ("decided last", "nothing yet" if last is None else f"{last.outcome}, {minute(last.at)}: {last.reason}"),
@@ -55,20 +54,12 @@ def status(model: Model, json: Json = False) -> None:
     )
 
 
-def _kept(rollout: "Rollout") -> str:
-    """Return a sentence on the policy keys that the model's file in this project sets otherwise by now; "" if none.
-
-    A file that cannot be read gives "" too: other commands report its error.
-    """
-    from mlops_dagster.cli.commands.policies import DEFAULTS, policy_in_force
+def _kept(rollout: "Rollout", published: "ModelPolicies") -> str:
+    """Return a sentence on the policy keys that were published otherwise since the rollout began; "" if none were."""
     from mlops_dagster.rollout.kept_policy import kept_policy
     from mlops_dagster.rollout.policy import RolloutPolicy
 
-    try:
-        written = policy_in_force(rollout.model, "rollout", RolloutPolicy, Path())
-    except InvalidInputError:
-        return ""
-    return "" if written.origin == DEFAULTS else kept_policy(rollout, written.policy)
+    return kept_policy(rollout, published.section("rollout", RolloutPolicy)) if published.event else ""
 
 
 def _now(rollout: "Rollout", look: "Decision", now: "datetime") -> list[tuple[str, str]]:

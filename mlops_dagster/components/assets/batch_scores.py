@@ -6,6 +6,7 @@ from mlops_dagster.components.checks.validation import data_docs, metadata_of
 from mlops_dagster.components.keys import key_of
 from mlops_dagster.components.partitions import STAGE, daily, starts_of
 from mlops_dagster.components.platform import Platform
+from mlops_dagster.components.policies import publish_policies
 from mlops_dagster.components.views.links import back_to, link_of
 from mlops_dagster.components.views.reports import not_the_newest
 from mlops_dagster.components.views.tables import Metadata, in_order
@@ -56,6 +57,7 @@ def _batch_input(spec: ModelSpec) -> dg.AssetsDefinition:
     def batch_input(context: dg.AssetExecutionContext, platform: Platform) -> dg.MaterializeResult:  # type: ignore[type-arg]  # Dagster refuses the parameter beside check_specs
         ((key, start),) = starts_of(context).items()
         stores = platform.stores()
+        publish_policies(stores, spec, context)
         found, place = validate_batch(stores, spec, start)
         if not found.passed:
             context.log.error(f"the rows are not scored: {outcome_of(found)}")

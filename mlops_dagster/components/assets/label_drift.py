@@ -8,6 +8,7 @@ import dagster as dg
 from mlops_dagster.components.keys import key_of
 from mlops_dagster.components.partitions import STAGE, due_every, starts_of, weekly
 from mlops_dagster.components.platform import Platform
+from mlops_dagster.components.policies import publish_policies
 from mlops_dagster.components.views.links import log_of
 from mlops_dagster.components.views.reports import not_the_newest
 from mlops_dagster.components.views.tables import in_order, table
@@ -31,6 +32,7 @@ def label_drift_asset(spec: ModelSpec) -> dg.AssetsDefinition:
     )
     def label_drift(context: dg.AssetExecutionContext, platform: Platform) -> dg.MaterializeResult[None]:
         stores = platform.stores()
+        publish_policies(stores, spec, context)
         weeks = starts_of(context)
         for key, found in zip(weeks, judge_weeks(stores, spec, list(weeks.values())), strict=True):
             report = found.content.labels

@@ -14,6 +14,7 @@ from mlops_dagster.components.checks.macro_f1_floor import (
 from mlops_dagster.components.keys import key_of
 from mlops_dagster.components.partitions import STAGE, daily, due_every, starts_of
 from mlops_dagster.components.platform import Platform
+from mlops_dagster.components.policies import publish_policies
 from mlops_dagster.components.sensors.retraining import training_runs
 from mlops_dagster.components.views.links import log_of
 from mlops_dagster.components.views.reports import not_the_newest
@@ -45,6 +46,7 @@ def performance_report_asset(spec: ModelSpec) -> dg.AssetsDefinition:
     )
     def performance_report(context: dg.AssetExecutionContext, platform: Platform) -> dg.MaterializeResult:  # type: ignore[type-arg]  # Dagster refuses the parameter beside check_specs
         stores = platform.stores()
+        publish_policies(stores, spec, context)
         days = starts_of(context)
         judged = judge_days(stores, spec, list(days.values()), training_runs(context.instance, spec))
         look, until = judged.last.floor, judged.reports[-1].start + DAY

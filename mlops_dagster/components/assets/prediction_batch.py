@@ -9,6 +9,7 @@ from mlops_dagster.components.checks.validation import metadata_of, pages_of_hou
 from mlops_dagster.components.keys import key_of
 from mlops_dagster.components.partitions import HOURLY, MODEL, STAGE, due_every, hourly, span, starts_of
 from mlops_dagster.components.platform import Platform
+from mlops_dagster.components.policies import publish_policies
 from mlops_dagster.components.views.links import log_of
 from mlops_dagster.components.views.reports import not_the_newest
 from mlops_dagster.components.views.tables import in_order, table
@@ -40,6 +41,7 @@ def prediction_batch_asset(spec: ModelSpec) -> dg.AssetsDefinition:
     )
     def prediction_batch(context: dg.AssetExecutionContext, platform: Platform) -> dg.MaterializeResult:  # type: ignore[type-arg]  # Dagster refuses the parameter beside check_specs
         stores = platform.stores()
+        publish_policies(stores, spec, context)
         hours = starts_of(context)
         validated = validate_hours(stores, spec, list(hours.values()))
         pages = pages_of_hours(context, stores, spec, validated.results)

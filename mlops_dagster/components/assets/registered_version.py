@@ -37,7 +37,7 @@ def registered_version_asset(spec: ModelSpec) -> dg.AssetsDefinition:
         model_card: ModelCard,
     ) -> dg.MaterializeResult[None]:
         with tried_again(context, platform, spec):
-            stores = platform.stores_for(spec)
+            stores = platform.stores()
             champion = stores.champion(spec.model)
             run = {"dagster_run": context.run.run_id}
             version = register(stores, spec, training_set, candidate, model_card, run)

@@ -9,6 +9,7 @@ from mlops_dagster.components.checks.validation import data_docs, found_in
 from mlops_dagster.components.keys import key_of
 from mlops_dagster.components.partitions import STAGE
 from mlops_dagster.components.platform import AsOf, Platform
+from mlops_dagster.components.policies import publish_policies
 from mlops_dagster.components.sensors.first_champion import gates_check
 from mlops_dagster.components.sensors.retraining_failures import check_failed, retraining_tags, tried_again
 from mlops_dagster.components.views.links import back_to
@@ -63,6 +64,7 @@ def _training_set(spec: ModelSpec) -> dg.AssetsDefinition:
     ) -> dg.MaterializeResult[TrainingSet]:
         with tried_again(context, platform, spec):
             stores = platform.stores()
+            publish_policies(stores, spec, context)  # before there is a version for the gates to look at
             rows, found = read_and_validate(
                 stores,
                 spec,

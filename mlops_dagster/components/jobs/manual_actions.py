@@ -36,7 +36,7 @@ def by_hand_defs(spec: ModelSpec) -> dg.Definitions:
         "once, at the last one the promotion; gates hold. abort: the challenger goes, without being called bad.",
     )
     def by_hand(context: dg.OpExecutionContext, config: ByHand, platform: Platform) -> None:
-        stores = platform.stores_for(spec)
+        stores = platform.stores()
         controller = stores.controller(lambda _model: spec.rollout)
         act = {
             Action.pause: controller.pause,

@@ -7,6 +7,7 @@ from mlops_dagster.components.jobs.rollout_runs import Promotion, Rollback
 from mlops_dagster.components.keys import key_of
 from mlops_dagster.components.partitions import STAGE
 from mlops_dagster.components.platform import Platform
+from mlops_dagster.components.policies import publish_policies
 from mlops_dagster.components.sensors.rollout import limits_sensor, rollout_sensor
 from mlops_dagster.errors import InvalidInputError
 from mlops_dagster.loop.spec import ModelSpec
@@ -43,7 +44,8 @@ def _promote_job(spec: ModelSpec) -> dg.JobDefinition:
         name=f"{spec.prefix}_promotion", description="Checks the gates, then changes the deployment by compare-and-set."
     )
     def promotion(context: dg.OpExecutionContext, config: Promotion, platform: Platform) -> None:
-        stores = platform.stores_for(spec)
+        stores = platform.stores()
+        publish_policies(stores, spec, context)
         decision = _enact(stores, spec, config.decision) if config.decision else None
         if decision is None:
             version = stores.registry.get(spec.model, config.version)

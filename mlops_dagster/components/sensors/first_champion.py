@@ -32,9 +32,7 @@ def gates_check(spec: ModelSpec) -> dg.AssetChecksDefinition:
         "either way; a first version that passes later, because a gate was changed, is promoted then by itself.",
     )
     def gates_open(context: dg.AssetCheckExecutionContext, platform: Platform) -> dg.AssetCheckResult:
-        registry = platform.stores_for(
-            spec
-        ).registry  # a first version is held against its YAML, not against the defaults
+        registry = platform.stores().registry
         versions = registry.list(spec.model)
         of_run = [each for each in versions if each.lineage.get("dagster_run") == context.run.run_id]
         version = (of_run or versions)[-1]

@@ -5,6 +5,7 @@ import dagster as dg
 from mlops_dagster.components.assets.deployment_record import materializations
 from mlops_dagster.components.jobs.rollout_runs import Promotion, Rollback, request
 from mlops_dagster.components.platform import Platform
+from mlops_dagster.components.policies import publish_policies
 from mlops_dagster.components.sensors.first_champion import first_promotion
 from mlops_dagster.loop.spec import ModelSpec
 from mlops_dagster.rollout import Decision, Outcome
@@ -53,7 +54,8 @@ def rollout_sensor(spec: ModelSpec, promote: dg.JobDefinition, rollback: dg.JobD
     def rollout(
         context: dg.SensorEvaluationContext, platform: Platform
     ) -> dg.RunRequest | dg.SkipReason | dg.SensorResult:
-        stores = platform.stores_for(spec)
+        stores = platform.stores()
+        publish_policies(stores, spec, context)
         champion = stores.champion(spec.model)
         if champion is None:
             return first_promotion(spec, stores, promote)

@@ -62,38 +62,52 @@ def check_suite_file(path: Path) -> list[dict[str, object]]:
 
     The check is quick: `read_suite` checks their arguments and columns.
     """
+    return _entries(suite_document(path), str(path))
+
+
+def suite_document(path: Path) -> object:
+    """Return the JSON of a suite's file; raises InvalidSuiteError if it is none."""
     try:
-        document = json.loads(path.read_text(encoding="utf-8"), parse_constant=_no_number, parse_float=_finite)
+        return json.loads(path.read_text(encoding="utf-8"), parse_constant=_no_number, parse_float=_finite)
     except OSError as error:
         raise InvalidSuiteError(f"cannot read the suite {str(path)!r} ({error.strerror})") from error
     except (ValueError, RecursionError) as error:
         raise InvalidSuiteError(f"the suite {str(path)!r} is no JSON: {error}") from error
-    match document:
-        case {"name": str(), "expectations": [_, *_] as expectations, **others}:
-            if unknown := sorted({str(name) for name in others} - _DOCUMENT):
-                raise InvalidSuiteError(f"the suite {str(path)!r} has {unknown}; it may have {sorted(_DOCUMENT)}")
-            return [_entry(path, number, each) for number, each in enumerate(expectations, 1)]
-        case _:
-            raise InvalidSuiteError(
-                f"the suite {str(path)!r} needs a `name` and one or more `expectations`; "
-                "`mlops validation suite MODEL` writes one"
-            )
 
 
 def read_suite(path: Path, schema: ModelSchema) -> "ExpectationSuite":
-    """Read the suite in the file; raises InvalidSuiteError for an unknown expectation, argument or column.
+    """Read the suite in the file; raises InvalidSuiteError as `parse_suite` does."""
+    return parse_suite(suite_document(path), schema, str(path))
 
-    It also raises for an expectation that can never be evaluated: each is evaluated once, on rows made up from the
-    schema.
+
+def parse_suite(document: object, schema: ModelSchema, file: str) -> "ExpectationSuite":
+    """Return the suite in a document; `file` is the name of its file, for messages.
+
+    Raises InvalidSuiteError for an unknown expectation, argument or column, and for an expectation that can never be
+    evaluated: each is evaluated once, on rows made up from the schema.
     """
     require("monitoring", "validation")
     from great_expectations import ExpectationSuite
 
-    entries = check_suite_file(path)
-    expectations = [_expectation(path, number, entry, schema) for number, entry in enumerate(entries, 1)]
-    suite = ExpectationSuite(name=json.loads(path.read_text(encoding="utf-8"))["name"], expectations=expectations)
-    check_evaluable(suite, schema, f"the suite {str(path)!r}")
+    entries = _entries(document, file)
+    expectations = [_expectation(file, number, entry, schema) for number, entry in enumerate(entries, 1)]
+    assert isinstance(document, dict)  # it has entries
+    suite = ExpectationSuite(name=document["name"], expectations=expectations)
+    check_evaluable(suite, schema, f"the suite {file!r}")
     return suite
+
+
+def _entries(document: object, file: str) -> list[dict[str, object]]:
+    match document:
+        case {"name": str(), "expectations": [_, *_] as expectations, **others}:
+            if unknown := sorted({str(name) for name in others} - _DOCUMENT):
+                raise InvalidSuiteError(f"the suite {file!r} has {unknown}; it may have {sorted(_DOCUMENT)}")
+            return [_entry(file, number, each) for number, each in enumerate(expectations, 1)]
+        case _:
+            raise InvalidSuiteError(
+                f"the suite {file!r} needs a `name` and one or more `expectations`; "
+                "`mlops validation suite MODEL` writes one"
+            )
 
 
 def _no_number(name: str) -> NoReturn:
@@ -105,13 +119,13 @@ def _finite(text: str) -> float:
     return number if math.isfinite(number) else _no_number(text)
 
 
-def _entry(path: Path, number: int, entry: object) -> dict[str, object]:
+def _entry(file: str, number: int, entry: object) -> dict[str, object]:
     match entry:
         case {"type": str() as kind, "kwargs": dict() as arguments, **others}:
             meta = others.get("meta") or {}
         case _:
-            raise InvalidSuiteError(f"{path}: expectation {number} needs a `type` and `kwargs`, got {entry!r:.200}")
-    where = f"{path}: expectation {number} ({kind})"
+            raise InvalidSuiteError(f"{file}: expectation {number} needs a `type` and `kwargs`, got {entry!r:.200}")
+    where = f"{file}: expectation {number} ({kind})"
     if unknown := sorted({str(name) for name in others} - {"meta", "severity"} - _FOR_PEOPLE):
         raise InvalidSuiteError(
             f"{where} has {unknown}; an expectation has a `type`, `kwargs` with arguments such as `mostly`, "
@@ -144,11 +158,11 @@ def _entry(path: Path, number: int, entry: object) -> dict[str, object]:
     return {"type": kind, "kwargs": arguments, "meta": meta, **{k: v for k, v in others.items() if k == "severity"}}
 
 
-def _expectation(path: Path, number: int, entry: dict[str, object], schema: ModelSchema) -> "Expectation":
+def _expectation(file: str, number: int, entry: dict[str, object], schema: ModelSchema) -> "Expectation":
     import great_expectations.expectations.core  # noqa: F401  # registers them
     from great_expectations.expectations.expectation_configuration import ExpectationConfiguration
 
-    where = f"{path}: expectation {number} ({entry['type']})"
+    where = f"{file}: expectation {number} ({entry['type']})"
     try:
         found = ExpectationConfiguration(**entry).to_domain_obj()  # type: ignore[arg-type]  # checked by `_entry`
     except Exception as error:  # Great Expectations raises errors of many kinds

@@ -15,7 +15,6 @@ from mlops_dagster.tasks import UNKNOWN_CLASSES, Task
 EventKind = Literal[
     "registered",
     "card",
-    "gates",
     "approval_requested",
     "approved",
     "rejected",
@@ -25,7 +24,7 @@ EventKind = Literal[
     "rollback",
     "paused",
     "resumed",
-    "guard",
+    "policies",
     "held",
     "released",
     "not_loaded",

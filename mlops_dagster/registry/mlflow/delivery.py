@@ -72,6 +72,9 @@ def _by_model(events: Sequence[sql.EventKey]) -> Mapping[str, list[str]]:
 
 
 def _show(engine: Engine, server: MlflowServer, storage: str, model: str, versions: list[str]) -> None:
+    with reading(engine) as connection:
+        if sql.find_deployment(connection, model) is None:
+            return  # so far the model has policies, and no version
     aliases = server.aliases(model)
     if aliases is None:  # a new server, or one that was emptied: all of the model, in order
         server.create_model(model)

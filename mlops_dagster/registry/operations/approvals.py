@@ -1,36 +1,26 @@
 """The conditions for production: the gates of a model, and the people who approve its versions."""
 
-from contextlib import suppress
 from typing import Literal
 
 from sqlalchemy import Connection
 
 from mlops_dagster.database import looking, reading
-from mlops_dagster.documents.readable import reading_row
-from mlops_dagster.errors import ApprovalError, KnownBadError, RefusedError, SignatureError, UnreadableError
+from mlops_dagster.errors import ApprovalError, KnownBadError, RefusedError, SignatureError
 from mlops_dagster.registry.entities.entities import Event, ModelVersion
 from mlops_dagster.registry.entities.gate_policy import GatePolicy, failed_gates
 from mlops_dagster.registry.operations import signing
-from mlops_dagster.registry.session import Session
+from mlops_dagster.registry.operations.policies import Policies, policies_in_force
 from mlops_dagster.registry.stores import sql
 from mlops_dagster.registry.stores.ledger import Ledger
 
 
-class Promotion(Session):
-    """The gates of each model, and the approvals of its versions. Both are events, so their history is kept."""
+class Promotion(Policies):
+    """The gates of each model, which are among its policies, and the approvals of its versions."""
 
     def gates(self, model: str) -> GatePolicy:
-        """Return the gates of the model, or the default gates if none were set."""
+        """Return the gates among the model's policies, or the default gates. Raises UnreadableError."""
         with looking(self._engine) as connection:
             return _gates(connection, model)
-
-    def set_gates(self, model: str, policy: GatePolicy, *, reason: str = "") -> None:
-        """Set the model's gates; no-op if they are the same. Raises ModelNotFoundError."""
-        with suppress(UnreadableError):  # the new gates replace stored ones that cannot be read
-            if self.gates(model) == policy:
-                return
-        with self._changing(model, reason) as ledger:
-            ledger.record_event("gates", None, {"gates": policy.model_dump(mode="json")})
 
     def closed_gates(self, version: ModelVersion) -> tuple[RefusedError, ...]:
         """Return an error for each closed gate of the version, as it is stored now; empty if all are open."""
@@ -116,8 +106,4 @@ def _is_release(one: ModelVersion, other: ModelVersion) -> bool:
 
 
 def _gates(connection: Connection, model: str) -> GatePolicy:
-    event = sql.last_of_kinds(connection, model, ("gates",))
-    if event is None:
-        return GatePolicy()
-    with reading_row(f"the gates of {model} (event {event.id})", "set them again, or restore a backup of the database"):
-        return GatePolicy.model_validate(event.evidence["gates"])
+    return policies_in_force(connection, model).section("gates", GatePolicy)

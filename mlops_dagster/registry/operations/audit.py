@@ -27,6 +27,8 @@ def audit(connection: Connection, noted: Mapping[int, set[str]]) -> AuditHead:
 def _told(events: Iterable[Event]) -> Facts:
     facts: defaultdict[str, dict[str, object]] = defaultdict(dict)
     for event in events:
+        if event.kind == "policies" and event.model not in facts:
+            continue  # published before the first version: there is no deployment yet
         facts[event.model]["deployment"] = event.deployment
         version = facts[f"{event.model} {event.version}"]
         version |= {name: event.evidence[name] for name in _TOLD_BY.get(event.kind, ())}

@@ -1,32 +1,23 @@
-"""The guard of a model's requests, and holds of a model."""
+"""Holds of a model."""
 
 from collections.abc import Mapping
 
 from mlops_dagster.documents.texts import plain
 from mlops_dagster.errors import InvalidInputError
-from mlops_dagster.registry.entities.deployment_changes import guard, lift, put_on_hold
+from mlops_dagster.registry.entities.deployment_changes import lift, put_on_hold
 from mlops_dagster.registry.entities.entities import Deployment
-from mlops_dagster.registry.entities.guard_and_hold import GuardPolicy, Hold
+from mlops_dagster.registry.entities.guard_and_hold import Hold
 from mlops_dagster.registry.operations.transitions import Traffic
 
 
 class Protection(Traffic):
-    """Changes of a model's guard and hold.
+    """Holds of a model, and their release.
 
-    Both are parts of the deployment: each change is a new epoch, which the workers acknowledge.
+    A hold is a part of the deployment: each change is a new epoch, which the workers acknowledge.
 
     All methods decide inside the write transaction, so no other change can come between and no conflict is possible. A
     simultaneous promotion comes first, or fails with a conflict; a hold stays through any change of champion.
     """
-
-    def set_guard(self, model: str, policy: GuardPolicy, *, reason: str = "") -> Deployment:
-        """Set the guard of the model's requests; no-op if it is the same. Raises ModelNotFoundError."""
-        known = self.deployment(model)
-        if known.guard == policy:  # sensors set it every few seconds: an equal one is not written
-            return known
-        with self._changing(model, reason) as ledger:
-            before = ledger.deployment()
-            return ledger.change_deployment("guard", before, guard(before, policy))
 
     def hold(
         self,

@@ -10,8 +10,9 @@ from mlops_dagster.clock import SystemClock
 from mlops_dagster.documents.json_text import json_text
 from mlops_dagster.errors import EpochConflictError, InvalidNameError, VersionExistsError
 from mlops_dagster.names import fold_model
-from mlops_dagster.registry.entities.deployment_changes import Change, Move, empty, finalize
+from mlops_dagster.registry.entities.deployment_changes import Change, Move, empty, finalize, guard
 from mlops_dagster.registry.entities.entities import Deployment, EventKind, ModelVersion
+from mlops_dagster.registry.entities.guard_and_hold import GuardPolicy
 from mlops_dagster.registry.entities.stages import Stage
 from mlops_dagster.registry.stores import sql
 from mlops_dagster.registry.stores.event_log import EventLog
@@ -102,10 +103,21 @@ class Ledger:
         """Append an event that changes neither versions nor the deployment."""
         self._event(kind, version, None, None, self.deployment(), evidence)
 
+    def publish_policies(self, evidence: Mapping[str, object], policy: GuardPolicy, reason: str) -> None:
+        """Append the event "policies", and set the deployment's guard; a model without a version has none yet."""
+        before = sql.find_deployment(self.connection, self.model)
+        after = guard(empty(self.model, self.at) if before is None else before, policy)
+        if before is not None and after != before:
+            after = self._settled(before, after)
+        self._event("policies", None, None, None, after, evidence, reason)
+
     def _register(self, version: ModelVersion) -> None:
         deployment = sql.find_deployment(self.connection, self.model)
         if deployment is None:
+            published = sql.last_policies(self.connection, self.model)
             deployment = empty(self.model, self.at)
+            if published is not None:
+                deployment = guard(deployment, published.deployment.guard)
             sql.insert_deployment(self.connection, deployment)
         row = version_row(version)
         sql.insert_version(self.connection, row)

@@ -48,6 +48,7 @@ LAST_TIMES = (
 _LAST_EVENT = select(events).where(events.c.model == bindparam("of_model")).order_by(events.c.id.desc()).limit(1)
 LAST_EVENT_UNTIL = _LAST_EVENT.where(events.c.at <= bindparam("until"))
 LAST_OF_KINDS = _LAST_EVENT.where(events.c.kind.in_(bindparam("kinds", expanding=True)))
+LAST_OF_KINDS_UNTIL = LAST_OF_KINDS.where(events.c.at <= bindparam("until"))
 LAST_OF_KINDS_OF_VERSION = LAST_OF_KINDS.where(events.c.version == bindparam("of_version"))
 CHAMPIONS = (
     select(events.c.version)

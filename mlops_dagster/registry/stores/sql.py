@@ -188,6 +188,15 @@ def last_review(connection: Connection, model: str, version: str) -> Event | Non
     return last_of_kinds(connection, model, ("approval_requested", "approved", "rejected", "card"), version)
 
 
+def last_policies(connection: Connection, model: str, until: datetime | None = None) -> Event | None:
+    """Return the latest event that published policies of the model, up to `until` if it is given; None if none."""
+    if until is None:
+        return last_of_kinds(connection, model, ("policies",))
+    key = {"of_model": model, "kinds": ("policies",), "until": time_text(until)}
+    row = connection.execute(queries.LAST_OF_KINDS_UNTIL, key).first()
+    return None if row is None else event_of(row._asdict())
+
+
 def champions(connection: Connection, model: str) -> list[str]:
     """Return every version that became champion, the latest first."""
     return [name for name in connection.scalars(queries.CHAMPIONS, {"of_model": model}) if name is not None]

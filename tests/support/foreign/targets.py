@@ -21,7 +21,6 @@ from sqlalchemy import text
 from typer.testing import CliRunner
 
 from mlops_dagster.cli import app
-from mlops_dagster.cli.commands.policies import policy_in_force
 from mlops_dagster.cli.models.registering import read_card
 from mlops_dagster.cli.rollouts.replaying import read_policy
 from mlops_dagster.cli.running import settings
@@ -31,7 +30,7 @@ from mlops_dagster.errors import MlopsError
 from mlops_dagster.monitoring import DriftPolicy
 from mlops_dagster.monitoring.validation.suites import check_suite_file
 from mlops_dagster.names import check_class_name, check_feature_name, check_model_name
-from mlops_dagster.registry import Baseline, ContentStore, LocalBlobs, Stage
+from mlops_dagster.registry import Baseline, ContentStore, LocalBlobs, ModelPolicies, Stage
 from mlops_dagster.registry.address import locate, mlflow_address
 from mlops_dagster.registry.artifacts import FOLDER, open_store
 from mlops_dagster.registry.entities.semantic_version import parse_version
@@ -140,6 +139,11 @@ def _file(name: str, read: Callable[[Path], object]) -> Run:
     return run
 
 
+def _section(document: object) -> DriftPolicy:
+    sections = document if isinstance(document, dict) else {"drift": document}
+    return ModelPolicies("flights", sections).section("drift", DriftPolicy)
+
+
 def _url(url: str, folder: Path) -> None:
     with mock.patch.dict(os.environ, {"PGCONNECT_TIMEOUT": "2"}):
         engine = open_database(url.replace("FOLDER", str(folder)))
@@ -207,10 +211,8 @@ TARGETS: dict[str, Target] = {
         _like(steps=[0.1], max_ratio={"slow": 2}, slow_ms=200, deadline_hours=168), _file("policy.yaml", read_policy)
     ),
     "defs": Target(
-        _like(attributes={"model": "flights", "drift": {"monitor": 0.1}}),
-        _file(
-            "defs.yaml", lambda file: (read_yaml(file), policy_in_force("flights", "drift", DriftPolicy, file.parent))
-        ),
+        _like(drift={"monitor": 0.1}),
+        _file("defs.yaml", lambda file: [_section(document) for document in read_yaml(file)]),
     ),
     "suites": Target(_like(name="x", expectations=[_EXPECTATION]), _file("suite.json", check_suite_file)),
     "tokens": Target(_like(name="x", sha256="0"), _file("tokens.json", lambda file: TokenFile(file).read())),
