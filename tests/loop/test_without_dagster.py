@@ -18,6 +18,7 @@ import pytest
 from mlops_dagster.clock import ReplayedClock
 from mlops_dagster.components.assets.monitoring import monitoring_defs
 from mlops_dagster.components.assets.training import training_defs
+from mlops_dagster.components.compat import stay_in
 from mlops_dagster.components.jobs.rollout import rollout_defs
 from mlops_dagster.components.platform import Platform
 from mlops_dagster.defs.fleet import hourly_monitoring, hourly_monitoring_schedule
@@ -101,6 +102,7 @@ class Orchestrated:
             repository_def=self._repository,
             resources=self._resources,
         )
+        stay_in(self.instance, context)
         with context:
             ticked = self._repository.get_schedule_def(name).evaluate_tick(context)
         for request in ticked.run_requests or ():
@@ -157,8 +159,7 @@ def orchestrated(world: Path, tmp_path_factory: pytest.TempPathFactory) -> dict[
             if now.hour == 13:
                 dagster.launch_scheduled("flights_label_drift_schedule")
             decisions.append(dagster.decide())
-    found: dict[str, Any] = json.loads(json.dumps({"decisions": decisions, **outcome(dagster.stores)}))
-    return found
+    return {"decisions": decisions, **outcome(dagster.stores)}
 
 
 def _incidents(dagster: Orchestrated, home: Path) -> dict[datetime, Any]:
@@ -173,7 +174,7 @@ def test_the_days_have_something_of_everything(alone: dict[str, Any]) -> None:
     assert verdicts["performance", "roll_back"] > 0
     assert verdicts["labels", "retrain"] + verdicts["labels", "stable"] + verdicts["labels", "monitor"] == 1
     assert [each["revision"] for each in alone["reports"] if each["kind"] == "performance"].count(2) == 1
-    assert {"hold", "release"} <= {kind for kind, _reason, _at in alone["events"]}
+    assert {"held", "released"} <= {kind for kind, _reason, _at in alone["events"]}
     assert {trigger for _now, trigger, *_rest in alone["decisions"]} > {None}
     assert ["1.0.0", "0.9.0"] in [back for *_rest, back, _reason in alone["decisions"]]
 

@@ -67,14 +67,15 @@ def register(
     at: datetime,
     schema: ModelSchema = SCHEMA,
     baseline: Baseline | None = None,
+    rows: int = 10,
     champion: bool = False,
 ) -> ModelVersion:
-    """A version whose card names the slices carrier=AA and carrier=UA; `champion` puts it into production."""
+    """A version whose card names carrier=AA and carrier=UA, of `rows` rows each; `champion` puts it into production."""
     registry = house_at(home, at).registry
     card = ModelCard(
         provenance=Provenance(dataset="made up", digest="0", start=MARCH, end=trained_until, rows=100),
         evaluation=tuple(
-            EvaluationSlice(name=name, rows=10, metrics=SCORES) for name in ("overall", "carrier=AA", "carrier=UA")
+            EvaluationSlice(name=name, rows=rows, metrics=SCORES) for name in ("overall", "carrier=AA", "carrier=UA")
         ),
     )
     found = registry.register(MODEL, model, version, schema=schema, card=card, baseline=baseline)

@@ -1,8 +1,8 @@
 """Ten days of one model, from 2 March: `python -m tests.support.loop.ten_days HOME` plays them without Dagster.
 
 Rows are served from 8:00 to 10:00 each day. One hour of the third day is broken; the labels of the fourth come three
-days late; from the sixth day on one carrier has all rows, and from the eighth the world is another one, in which the
-former champion answers better.
+days late; from the fifth day on the world is another one, in which the former champion answers better, and from the
+sixth one carrier has all rows.
 """
 
 import json
@@ -22,7 +22,7 @@ from mlops_dagster.loop.judge_days import judge_days
 from mlops_dagster.loop.judge_hours import judge_drift, validate_hours
 from mlops_dagster.loop.judge_week import judge_weeks
 from mlops_dagster.loop.spec import CardSpec, ModelSpec, TrainingSpec
-from mlops_dagster.monitoring import ValidationPolicy, make_baseline
+from mlops_dagster.monitoring import PerformancePolicy, ValidationPolicy, make_baseline
 from mlops_dagster.reports import DAY, HOUR, WEEK
 from mlops_dagster.retraining.policy import RetrainingPolicy
 from mlops_dagster.rollout import RolloutPolicy
@@ -36,6 +36,7 @@ SPEC = ModelSpec(
     training=TrainingSpec(dataset="made up"),
     card=CardSpec(intended_use="tests", failure_modes=("none",), contacts=("me",), fairness_attribute="carrier"),
     rollout=RolloutPolicy(rows_per_observation=1),
+    performance=PerformancePolicy(window_days=2),
     validation=ValidationPolicy(hold=True),
     retraining=RetrainingPolicy(cadence=None),
 )
@@ -55,7 +56,16 @@ def make_world(home: Path) -> None:
     baseline = make_baseline(frame, SCHEMA, scores=np.full(2000, 0.5), labels=labels)
     former = estimator(1.5)
     register(home, "0.9.0", former, trained_until=days(0.2), at=days(0.3), champion=True)
-    register(home, "1.0.0", estimator(0), trained_until=days(0.5), at=days(0.9), baseline=baseline, champion=True)
+    register(
+        home,
+        "1.0.0",
+        estimator(0),
+        trained_until=days(0.5),
+        at=days(0.9),
+        baseline=baseline,
+        rows=1000,
+        champion=True,
+    )
     bins = {name: its.bins for name, its in {**baseline.features, "score": baseline.score}.items()}
     for day in range(1, DAYS + 1):
         for hour in (8, 9):
@@ -64,7 +74,7 @@ def make_world(home: Path) -> None:
                 days(day) + timedelta(hours=hour),
                 PER_HOUR,
                 hours=1,
-                truth=1.5 if day >= 8 else 0.0,
+                truth=1.5 if day > LATE_DAY else 0.0,
                 labelled=day != LATE_DAY,
                 carriers=("UA", "UA") if day >= 6 else ("AA", "UA"),
                 moved=50.0 if (day, hour) == (3, 8) else 0.0,
@@ -111,11 +121,10 @@ def outcome(stores: Stores) -> dict[str, object]:
         for each in stores.alerts.list(MODEL, resolved=True)
     ]
     events = [[each.kind, each.reason, each.at.isoformat()] for each in stores.registry.history(MODEL)]
-    return {
-        "reports": sorted(reports, key=lambda each: (each["kind"], each["start"])),
-        "alerts": alerts,
-        "events": events,
-    }
+    by_kind = sorted(reports, key=lambda each: (str(each["kind"]), str(each["start"])))
+    left = json.dumps({"reports": by_kind, "alerts": alerts, "events": events})
+    found: dict[str, object] = json.loads(left.replace(str(stores.settings.home), "HOME"))
+    return found
 
 
 def play(home: Path) -> dict[str, object]:
