@@ -72,7 +72,7 @@ def check_feature_name(name: str) -> str:
         raise InvalidNameError(f"{_short(name)} cannot name a feature; use 1 to {LONGEST_FEATURE} characters")
     if not name.isprintable() or name != name.strip():
         raise InvalidNameError(
-            f"{_short(name)} cannot name a feature: it has characters that nobody sees, or a space at an end; rename it"
+            f"{_short(name)} cannot name a feature: it has invisible characters, or a space at an end; rename it"
         )
     if not unicodedata.is_normalized("NFC", name):
         raise InvalidNameError(
@@ -80,7 +80,9 @@ def check_feature_name(name: str) -> str:
             f"write {unicodedata.normalize('NFC', name)!a}"
         )
     if name in _BESIDE_FEATURES or name.endswith((NUMBER, TEXT)):
-        raise InvalidNameError(f"no feature can be called {name}: that is beside the features; rename it")
+        raise InvalidNameError(
+            f"no feature can be called {name}: this name is taken by a column of the platform; rename it"
+        )
     return name
 
 

@@ -53,8 +53,10 @@ class Settings(BaseSettings):
         default=None,
         description="where people open Dagster's UI, https://dagster.example.com: pages and commands link to it",
     )
-    signing_key: Path | None = Field(default=None, description="private key (PEM) that signs what is registered")
-    trusted_key: Path | None = Field(default=None, description="public key (PEM) that what is loaded must be signed by")
+    signing_key: Path | None = Field(default=None, description="private key (PEM) that signs registered versions")
+    trusted_key: Path | None = Field(
+        default=None, description="public key (PEM) that must have signed every loaded version"
+    )
     workers: int = Field(default=1, ge=1, le=64, description="processes of the data plane that answer requests")
     hang_seconds: float = Field(
         default=30.0,
@@ -72,7 +74,7 @@ class Settings(BaseSettings):
     port: int = Field(default=8080, ge=0, le=65535, description="port the data plane listens on; 0 picks a free one")
     fuse: bool = Field(
         default=True,
-        description="the data plane cuts off by itself what is proven bad; else that waits for the orchestrator",
+        description="the data plane itself takes a version out that is proven bad; otherwise the orchestrator does",
     )
     durability: Literal["process", "disk"] = Field(
         default="process", description="an answer survives the death of the process, or the loss of power too"
@@ -129,7 +131,8 @@ class Settings(BaseSettings):
     )
     allowed_hosts: str = Field(
         default="",
-        description="names, parted by commas, that callers without tokens know the data plane by, beside its address",
+        description="names, parted by commas, by which callers without tokens reach the data plane, in addition to "
+        "its address",
     )
     allow_anonymous: bool = Field(
         default=False, description="serve without tokens on any address; else without tokens on loopback only"
@@ -160,7 +163,7 @@ class Settings(BaseSettings):
     def _is_opened_in_browsers(cls, url: str | None) -> str | None:
         if url is not None and not _PAGE.fullmatch(url):
             raise ValueError(
-                f"{shown_url(url)!r} is no address that a browser opens without a password in it, such as "
+                f"{shown_url(url)!r} is not an address that a browser opens without a password in it, such as "
                 "https://dagster.example.com"
             )
         return None if url is None else url.rstrip("/")
@@ -170,7 +173,7 @@ class Settings(BaseSettings):
     def _names_types(cls, listed: str) -> str:
         odd = [name for name in _listed(listed) if not _TYPE.fullmatch(name)]
         if odd:
-            raise ValueError(f"{', '.join(odd)} is no dotted name of a type, such as ours.transformers.Clip")
+            raise ValueError(f"{', '.join(odd)} is not a dotted name of a type, such as ours.transformers.Clip")
         return listed
 
     @property
@@ -252,8 +255,7 @@ class Settings(BaseSettings):
         """
         if _SCHEME.match(str(self.home)):
             raise HomeNotWritableError(
-                f"MLOPS_HOME {str(self.home)!r} is a URL, not a folder; what goes to S3 is for MLOPS_STORAGE_URL and "
-                "MLOPS_LOG_URL"
+                f"MLOPS_HOME {str(self.home)!r} is a URL, not a folder; for S3 set MLOPS_STORAGE_URL and MLOPS_LOG_URL"
             )
         probe = self.home / f".probe-{os.getpid()}-{threading.get_ident()}"
         write_privately()

@@ -73,7 +73,7 @@ def _days() -> tuple[str, str | None]:
     first = settings.partitions_start or next(iter(_project), None)
     if first is None:
         raise InvalidDefinitionError(
-            "nobody says on which day hours, days and weeks begin; name the first day with traffic where the project "
+            "the first day of the hours, days and weeks is not set; name the first day with traffic where the project "
             "is loaded, `load_from_defs_folder(..., since=date(2026, 1, 31))` in definitions.py, or as "
             "MLOPS_PARTITIONS_START"
         )

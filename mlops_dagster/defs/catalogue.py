@@ -7,7 +7,7 @@ from mlops_dagster.components import Platform
 SECONDS_BETWEEN_RUNS = 300
 
 
-@dg.op(description="Tells MLflow the present state of whatever changed since it was last told.")
+@dg.op(description="Brings MLflow up to date with each change since the last run.")
 def mlflow_delivery(context: dg.OpExecutionContext, platform: Platform) -> None:
     told = platform.stores().registry.sync_catalogue()
     context.log.info(f"MLflow was told of {told} events")

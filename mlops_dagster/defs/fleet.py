@@ -13,7 +13,7 @@ from mlops_dagster.dagster_pages import prefix_of
 hourly_monitoring = dg.define_asset_job(
     "hourly_monitoring",
     selection=dg.AssetSelection.tag(_TAG, _VALUE),
-    description="What every model served in an hour, validated, and how far it drifted. Ranges of hours are one run.",
+    description="The rows that every model served in an hour, validated, and their drift. Ranges of hours are one run.",
 )
 
 

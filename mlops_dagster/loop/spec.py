@@ -31,7 +31,7 @@ _Checked = AfterValidator(check_model_name)
 class TrainingSpec(StrictModel):
     """The rows on which a candidate is fitted and evaluated."""
 
-    dataset: str = Field(description="what the rows are, for the model card")
+    dataset: str = Field(description="description of the rows, for the model card")
     window_days: int = Field(default=60, ge=2, le=36_500, description="how far back the training set reaches")
     evaluation_days: int = Field(default=14, ge=1, description="the last days of it, held out to judge the candidate")
 
@@ -54,7 +54,7 @@ class CardSpec(StrictModel):
     fairness_attribute: Text | tuple[Text, ...] = Field(
         min_length=1, description="the column of the training set whose groups are compared, or several"
     )
-    fairness_note: str = Field(default="", description="what the groups mean and what gap is acceptable")
+    fairness_note: str = Field(default="", description="meaning of the groups, and the acceptable gap")
 
     @property
     def fairness_attributes(self) -> tuple[str, ...]:
@@ -78,7 +78,8 @@ class ModelSpec(StrictModel):
     rollout: RolloutPolicy = RolloutPolicy()
     retraining: RetrainingPolicy = RetrainingPolicy()
     traffic: Traffic | None = Field(
-        default=None, description="what comes in; with it `dg check defs` says whether the rollout can prove anything"
+        default=None,
+        description="the expected traffic; with it `dg check defs` says whether the rollout can prove anything",
     )
     batch_scores: bool = Field(default=False, description="days that `batch` of the trainer gives are scored as well")
 

@@ -34,7 +34,7 @@ class PerformancePolicy(StrictModel):
     7
     """
 
-    alert: float = Field(default=0.87, gt=0, lt=1, description="macro-F1 under which somebody is told")
+    alert: float = Field(default=0.87, gt=0, lt=1, description="macro-F1 under which an alert opens")
     floor: float = Field(default=0.83, gt=0, lt=1, description="macro-F1 under which something is done")
     window_days: int = Field(
         default=7, ge=1, le=3660, description="so many days, the last whose labels are complete, macro-F1 is of"

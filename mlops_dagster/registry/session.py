@@ -118,7 +118,7 @@ class Session:
     def _deliver(self, seconds: float | None) -> int:
         if self._place.catalogue is None:
             raise InvalidInputError(
-                "there is no catalogue to tell; set MLOPS_MLFLOW_URL=mlflow://host:port or open the registry with that"
+                "no catalogue is set; set MLOPS_MLFLOW_URL=mlflow://host:port or open the registry with it"
             )
         require("mlflow", "MLflow")
         from mlops_dagster.registry.mlflow.delivery import deliver

@@ -97,7 +97,7 @@ def _notes(plan: Plan) -> Iterator[str]:
     if left_out:
         yield f"{left_out:,} requests are before {plan.start:%Y-%m-%d %H:%M} or after the end, and are not played"
     if plan.spec.gates.approvers or plan.spec.gates.signature:
-        yield "nobody approves or signs in a rehearsal: these gates are open"
+        yield "a rehearsal has no approvals and signatures: these gates are open"
     if plan.days < plan.spec.training.window_days:
         yield (
             f"the history has {plan.days:.1f} days, a training window {plan.spec.training.window_days}: every version "

@@ -35,9 +35,7 @@ class RetrainingPolicy(StrictModel):
     cooldown_days: float = Field(
         default=7, ge=0, le=36_500, description="least time from the last retraining to one on drift or performance"
     )
-    budget: int = Field(
-        default=6, ge=1, description="most retrainings in 30 days, whatever asks for them; failed ones count"
-    )
+    budget: int = Field(default=6, ge=1, description="most retrainings in 30 days, for any reason; failed ones count")
     retries: int = Field(
         default=2, ge=0, le=10, description="how often a step that failed, or a killed run, is tried again"
     )

@@ -210,7 +210,7 @@ def _module(module_name: str, **wanted: tuple[str, ...] | None) -> ModuleType:
 def _check_function(module: ModuleType, name: str, arguments: tuple[str, ...]) -> None:
     if not _takes(getattr(module, name), arguments):
         raise InvalidInputError(
-            f"{name} of the trainer {module.__name__!r} is no function that can be called as "
+            f"{name} of the trainer {module.__name__!r} is not a function that can be called as "
             f"{name}({', '.join(arguments)}); write `def {name}({', '.join(arguments)}):`"
         )
 

@@ -49,7 +49,7 @@ class RolloutPolicy(StrictModel):
         default=168, gt=0, description="from the start; then it is proven not worse, or given up"
     )
     at_deadline: Literal["promote_if_not_worse", "give_up"] = Field(
-        default="promote_if_not_worse", description="give_up: only what is proven superior is ever promoted"
+        default="promote_if_not_worse", description="give_up: only a version that is proven superior is promoted"
     )
     bake_hours: Hours = Field(
         default=24,
@@ -65,7 +65,7 @@ class RolloutPolicy(StrictModel):
     labels: Literal["all", "late", "sampled", "complaints"] = Field(
         default="all",
         description="how labels come: of all answers, soon; of all, `label_hours` later; of answers drawn at random, "
-        "whatever they are, within `label_hours`; only where somebody complains of a wrong answer",
+        "within `label_hours`; only of wrong answers that a person complains of",
     )
     label_hours: Hours | None = Field(
         default=None, gt=0, description="late, sampled: by when labels are there; answers older than that count"
@@ -86,8 +86,8 @@ class RolloutPolicy(StrictModel):
     )
     loss: Literal["auto", "accuracy", "balanced"] = Field(
         default="auto",
-        description="what is compared: accuracy, or the mean of the classes' accuracies (balanced, which macro-F1 asks "
-        "for). auto: where a class is rarer than five margins, both: worse is who is worse in either",
+        description="the measure compared: accuracy, or the mean of the classes' accuracies (balanced, which macro-F1 "
+        "asks for). auto: where a class is rarer than five margins, both: a version is worse that is worse in either",
     )
     margin: float = Field(
         default=0.02,
@@ -96,10 +96,12 @@ class RolloutPolicy(StrictModel):
         description="of that, so much a challenger may lose and still count as no worse",
     )
     max_ratio: MaxRatios = MaxRatios()
-    max_error_rate: Share = Field(default=0.01, description="error rate that rolls back whatever the champion's is")
+    max_error_rate: Share = Field(
+        default=0.01, description="error rate that rolls back, whether or not the champion has it too"
+    )
     max_slow_rate: Share = Field(
         default=0.01,
-        description="share of slow answers that will do whatever the champion's is; never rolls back",
+        description="share of slow answers that is acceptable even if the champion has fewer; never rolls back",
     )
     slow_ms: float = Field(default=200, gt=0, description="an answer that takes longer is slow")
     cold_start: int = Field(
@@ -141,14 +143,14 @@ class RolloutPolicy(StrictModel):
         least = self.shadow_hours + len(self.steps) * max(self.soak_hours, self.label_hours or 0)
         if self.label_hours is not None and least >= self.deadline_hours:
             raise ValueError(
-                f"each of {len(self.steps)} steps waits for labels of its own, so with labels that come "
+                f"each of {len(self.steps)} steps waits for its own labels, so with labels that come "
                 f"{self.label_hours:g} hours late they take {least:g} hours with the shadow, and the deadline of "
                 f"{self.deadline_hours:g} hours comes first; raise deadline_hours or take fewer steps"
             )
         if self.labels == "complaints" and self.paired:
             raise ValueError(
-                "people complain of the answer they were given, so who is wrong beside it stays unknown and pairs "
-                "prove nothing; with `labels: complaints` set paired: false"
+                "people complain only of the answer that they were given, so the errors of the other version stay "
+                "unknown and pairs prove nothing; with `labels: complaints` set paired: false"
             )
         if self.loss == "balanced" and not self.uses_pairs:
             raise ValueError(

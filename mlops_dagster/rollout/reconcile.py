@@ -29,7 +29,7 @@ def reconcile(rollout: Rollout, deployment: Deployment, challenger: ModelVersion
     if challenger.rolled_back:
         return _ended(rollout, deployment, Phase.ROLLED_BACK, challenger.reason)
     if rollout.phase is Phase.WATCH and not same_champion:
-        reason = f"the champion is {deployment.champion or 'nobody'} now, before the watch was over"
+        reason = f"the champion is {deployment.champion or 'none'} now, before the watch was over"
         return _ended(rollout, deployment, Phase.PROMOTED, reason)
     if not same_champion:
         reason = f"the champion is {deployment.champion} now, compared was with {rollout.champion}"

@@ -40,7 +40,7 @@ def hold(registry: ModelRegistry, rollouts: RolloutStore, controller: Controller
         model,
         RULE,
         Severity.WARNING,
-        f"no definition that loads names {model}: nobody monitors or retrains it; it is served as before by "
+        f"no definition that loads names {model}: it is neither monitored nor retrained; it is served as before by "
         f"{_arms(deployment)}; define it again, or take out what is to be served no more",
         done="" if rollout is None else f"its rollout of {rollout.challenger} is held; proof still takes it out",
         evidence={"held": held},
@@ -73,4 +73,4 @@ def _alert(alerts: Alerts, model: str) -> Alert | None:
 def _arms(deployment: Deployment) -> str:
     canary = [] if deployment.canary is None else [f"canary {deployment.canary} ({deployment.canary_weight:.3g})"]
     shadows = [f"shadow {name}" for name in deployment.shadows]
-    return ", ".join([f"champion {deployment.champion or 'nobody'}", *canary, *shadows])
+    return ", ".join([f"champion {deployment.champion or 'none'}", *canary, *shadows])

@@ -232,7 +232,7 @@ def _group(frame: pd.DataFrame, features: Sequence[Feature]) -> Group:
                 best, group = smaller, Group(each.name, split_at=median)
     if group is None:
         raise InvalidInputError(
-            "no feature has two values, so there are no groups that a version could be compared by; give one that has"
+            "no feature has two values, so there are no groups to compare a version by; give one that has"
         )
     return group
 

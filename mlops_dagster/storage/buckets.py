@@ -112,7 +112,7 @@ def _translated(place: str, error: "ClientError") -> MlopsError:
     if code in _ABSENT:
         return ArtifactNotFoundError(f"there is nothing at {place}")
     if code == "PreconditionFailed":
-        return ArtifactChangedError(f"{place} was changed by somebody else meanwhile; try again when it is finished")
+        return ArtifactChangedError(f"{place} was changed by another process meanwhile; try again when it is finished")
     if code == "NoSuchBucket":
         return StorageError(f"the bucket of {place} does not exist; create it, or name another")
     if code in _MAYBE_ABSENT and error.operation_name in ("HeadObject", "GetObject"):

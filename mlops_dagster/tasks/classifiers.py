@@ -25,10 +25,10 @@ def check_classifier(estimator: object, *, fitted: bool) -> None:
         )
     if not hasattr(estimator, "fit") and not hasattr(estimator, "predict"):
         raise InvalidInputError(
-            f"an object of type {name} is no estimator; give a fitted classifier, or a path or URL of its file"
+            f"an object of type {name} is not an estimator; give a fitted classifier, or a path or URL of its file"
         )
     if _is_no_classifier(estimator):
-        raise InvalidInputError(f"{name} is no classifier, and only classifiers are taken")
+        raise InvalidInputError(f"{name} is not a classifier, and only classifiers are taken")
     if not _one_label_a_row(estimator):
         raise InvalidInputError(f"{name} gives several labels a row; fit and register one classifier for each label")
     if not _gives_probabilities(estimator):

@@ -172,7 +172,7 @@ def not_probabilities(row: int, scores: Sequence[float]) -> str:
     if not np.isfinite(scores).all():
         return f"gave row {row} the scores [{some}], not all of them finite"
     return (
-        f"gave row {row} the scores [{some}], which are no probabilities (none under 0, about 1 in "
+        f"gave row {row} the scores [{some}], which are not probabilities (none under 0, about 1 in "
         "sum): they look like margins, logits or votes; register the model with its softmax or sigmoid at the end "
         "(XGBoost: objective multi:softprob or binary:logistic, without output_margin)"
     )

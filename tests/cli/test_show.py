@@ -125,5 +125,5 @@ def test_pages_and_commands_link_to_dagster(registry: ModelRegistry, add, mlops,
         monkeypatch.setenv("MLOPS_DAGSTER_URL", odd)
         refused = mlops("models", "list")
         assert refused.exit_code == 1
-        assert "is no address that a browser opens" in refused.stderr
+        assert "is not an address that a browser opens" in refused.stderr
         assert "secret" not in refused.stderr

@@ -160,7 +160,7 @@ def test_a_function_without_a_name_is_refused_with_the_way() -> None:
 
 @pytest.mark.parametrize("listed", ["os", "a b.c", "x.y;z.w"])
 def test_a_list_of_types_is_one_of_dotted_names(listed: str) -> None:
-    with pytest.raises(ValueError, match="is no dotted name of a type"):
+    with pytest.raises(ValueError, match="is not a dotted name of a type"):
         Settings(trusted_types=listed)
 
 

@@ -155,5 +155,5 @@ def test_a_version_that_gives_logits_answers_nobody(served: Served) -> None:
     assert ready.status_code == 503
     refused = served.server.infer("logits")
     assert refused.status_code == 503
-    told = eventually(lambda: re.search("1.0.0 gave row .* which are no probabilities", served.server.log.read_text()))
+    told = eventually(lambda: re.search("1.0.0 gave row .* which are not probabilities", served.server.log.read_text()))
     assert told

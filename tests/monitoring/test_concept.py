@@ -179,7 +179,7 @@ def test_without_labels_or_an_evaluation_it_cannot_tell() -> None:
     nothing = concept_drift("1.0.0", [], one_day, POLICY, known), concept_drift("1.0.0", card, {}, POLICY, known)
     for report in (*nothing, concept_drift("1.0.0", card, one_day, POLICY, {})):
         assert report.verdict is ConceptVerdict.INCONCLUSIVE
-        assert "no answer has a label yet, or nobody knows what the answers of a day are worth" in report.reason
+        assert "no answer has a label yet, or it is unknown what the answers of a day are worth" in report.reason
     assert concept_drift("1.0.0", card, one_day, POLICY, known).verdict is ConceptVerdict.NOT_PROVEN
     assert (
         concept_drift("1.0.0", card, one_day, ConceptPolicy(rows_per_observation=10), {}).slices[0].rows_per_observation

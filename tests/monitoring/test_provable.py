@@ -101,7 +101,11 @@ def test_two_weeks_prove_three_days_of_twice_the_errors() -> None:
 @pytest.mark.parametrize(
     ("days", "rows", "said"),
     [
-        (1, 900, "Concept drift: nothing, for the evaluation is of one day, and nobody knows how days differ."),
+        (
+            1,
+            900,
+            "Concept drift: no forecast, as the evaluation is of one day, which shows no difference between days.",
+        ),
         (5, 24, "Concept drift: nothing, with 5 days of evaluation, 24 answers a day, "),
         (3, 20, "Concept drift: nothing, with 3 days of evaluation: no rate of wrong answers is over the limit of 1."),
     ],
@@ -126,8 +130,8 @@ def test_what_is_not_known_is_said() -> None:
         in provable([overall], {}, [], POLICY, FLOOR).lines[0]
     )
     told = provable([overall], {}, [], ConceptPolicy(rows_per_observation=5), FLOOR)
-    assert "nobody knows after how long" in told.lines[0]
-    assert "nobody knows how many answers a day has" in told.lines[-1]
+    assert "after an unknown time" in told.lines[0]
+    assert "the number of answers a day is unknown" in told.lines[-1]
     stormy = [*known[:-1], (500, 900)]
     assert "is like a day of the evaluation" in provable([overall], {}, stormy, POLICY, FLOOR).lines[1]
     small = overall.model_copy(update={"name": "carrier=HA", "rows": 20, "counts": {}})

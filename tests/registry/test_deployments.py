@@ -69,7 +69,7 @@ def test_a_canary_takes_a_share_between_0_and_1(registry: ModelRegistry, add, we
 
 def test_steps_that_make_no_sense_are_refused(registry: ModelRegistry, add) -> None:
     first, second, third = add("1.0.0"), add("1.1.0"), add("1.2.0")
-    with pytest.raises(TransitionError, match="needs a champion beside its canary"):
+    with pytest.raises(TransitionError, match="needs a champion next to its canary"):
         registry.transition(first, "Canary", weight=0.1)
     with pytest.raises(TransitionError, match="no canary to weigh"):
         registry.set_canary_weight("flights", 0.1, expected_epoch=0)
@@ -82,7 +82,7 @@ def test_steps_that_make_no_sense_are_refused(registry: ModelRegistry, add) -> N
     registry.transition(second, "Canary", weight=0.1)
     with pytest.raises(TransitionError, match="has the canary 1.1.0 already"):
         registry.transition(third, "Canary", weight=0.1)
-    with pytest.raises(TransitionError, match="needs a champion beside its canary"):
+    with pytest.raises(TransitionError, match="needs a champion next to its canary"):
         registry.transition(first, "Deprecated")
     with pytest.raises(TransitionError, match="is the champion; `rollback`"):
         registry.withdraw(first, reason="bad")

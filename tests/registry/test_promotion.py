@@ -83,12 +83,12 @@ def test_an_approver_other_than_who_asked_opens_the_gate(registry: ModelRegistry
         registry.request_approval(version)
     registry.publish_policies("flights", {"gates": FOUR_EYES})
     grace, ada, eve = (acting(uri, name) for name in ("grace", "ada", "eve"))
-    with pytest.raises(ApprovalError, match="nobody has asked"):
+    with pytest.raises(ApprovalError, match="no approval was requested"):
         grace.approve(version)
     ada.request_approval(version, reason="please look at the fairness audit")
-    with pytest.raises(ApprovalError, match="eve is no approver of flights; ask grace, ada"):
+    with pytest.raises(ApprovalError, match="eve is not an approver of flights; ask grace, ada"):
         eve.approve(version)
-    with pytest.raises(ApprovalError, match="ada asked to approve flights 1.0.0: somebody else must answer"):
+    with pytest.raises(ApprovalError, match="ada asked to approve flights 1.0.0: another person must answer"):
         ada.approve(version)
     grace.reject(version, reason="which groups?")
     with pytest.raises(ApprovalError, match=r"grace rejected it \(which groups\?\)"):
@@ -115,7 +115,7 @@ def test_an_approval_is_of_the_card_that_was_seen(registry: ModelRegistry, uri: 
     registry.attach_card(version, card.model_copy(update={"intended_use": "Something else."}))
     with pytest.raises(ApprovalError):
         registry.transition(version, "Production")
-    with pytest.raises(ApprovalError, match="nobody has asked to approve flights 1.0.0 with its present card"):
+    with pytest.raises(ApprovalError, match="no approval was requested for flights 1.0.0 with its present card"):
         acting(uri, "ada").approve(version)
 
 

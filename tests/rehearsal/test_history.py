@@ -74,9 +74,9 @@ def test_a_history_without_labels_or_with_fewer_classes_says_what_cannot_be_know
         ({"event_time": [1772344800] * 3}, "'event_time' is int64; write ISO 8601 times with a zone"),
         ({"event_time": ["yesterday Z"] * 3}, "no ISO 8601 time"),
         ({"event_time": [*TIMES[:2], pd.NaT]}, "'event_time' is missing in 1 of 3 rows"),
-        ({"amount": [1.0, "n/a", 2.0]}, "1 values of 'amount' are no numbers, such as 'n/a'"),
+        ({"amount": [1.0, "n/a", 2.0]}, "1 values of 'amount' are not numbers, such as 'n/a'"),
         ({"amount": [1.0, np.inf, 2.0]}, "1 values of 'amount' are infinite"),
-        ({"country": ["AT", 1.5, "DE"]}, "1 values of 'country' are no texts, such as a float 1.5"),
+        ({"country": ["AT", 1.5, "DE"]}, "1 values of 'country' are not texts, such as a float 1.5"),
         ({"label": ["0", "fraud", "1"]}, "1 labels are none of the classes '0', '1', such as 'fraud'"),
         (
             {"prediction_id": ["a", "b", "a"]},

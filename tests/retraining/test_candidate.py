@@ -93,7 +93,7 @@ def test_an_estimator_that_gives_margins_makes_no_candidate() -> None:
     schema = SCHEMA.model_copy(update={"features": SCHEMA.features[:1]})
     trainer = SimpleNamespace(SCHEMA=schema, fit=lambda rows, labels: Margins().fit(rows, labels))
     frame = missing_carriers(None)
-    with pytest.raises(ModelFailedError, match="version in evaluation gave row 0 .* which are no probabilities"):
+    with pytest.raises(ModelFailedError, match="version in evaluation gave row 0 .* which are not probabilities"):
         fit_candidate(
             cast("Trainer", trainer),
             frame,

@@ -42,7 +42,7 @@ BETTER, SAME = before(Standing.SUPERIOR, 0.88), before(Standing.NOT_WORSE, 0.82)
         (0.81, 900, SURE, BETTER, FloorOutcome.ROLL_BACK, "1.1.0 does better on the same labels: the proof"),
         (0.82, 900, UNSURE, BETTER, FloorOutcome.ROLL_BACK, "under the floor of 0.83 (900 rows)"),
         (0.81, 900, SURE, SAME, FloorOutcome.RETRAIN, "not proven to do better on the same labels (macro-F1 0.820 to"),
-        (0.81, 900, SURE, None, FloorOutcome.RETRAIN, "there is nobody to go back to"),
+        (0.81, 900, SURE, None, FloorOutcome.RETRAIN, "there is no version to go back to"),
         (0.82, 900, UNSURE, SAME, FloorOutcome.ALERT, "may be chance"),
         (0.82, 900, None, SAME, FloorOutcome.ALERT, "may be chance"),
         # more often right, by always saying what is frequent

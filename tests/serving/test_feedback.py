@@ -65,13 +65,13 @@ def test_a_batch_with_a_label_that_is_no_class_is_refused_whole_and_by_name(serv
         status, refusal = feedback(server, ("p0", "late"), ("p0", wrong))
         assert (status, refusal["code"]) == (400, "invalid_labels")
         assert refusal["error"] == (
-            f"1 of 2 labels are no class of 'judged': {named}; its classes are 'late', 'on_time'; "
+            f"1 of 2 labels are not classes of 'judged': {named}; its classes are 'late', 'on_time'; "
             "nothing of this batch is recorded: mend it and send it again"
         )
     many = [("p0", str(number % 14)) for number in range(9_000)]
     status, refusal = feedback(server, *many)
     assert (status, len(refusal["error"]) < 300) == (400, True)
-    assert "9000 of 9000 labels are no class of 'judged': '0', '1', '2'," in refusal["error"]
+    assert "9000 of 9000 labels are not classes of 'judged': '0', '1', '2'," in refusal["error"]
     assert "'9' and 4 more; its classes are" in refusal["error"]
     assert told(server, "labels_refused_total", model=MODEL) == 9_007
     assert told(server, "labels_total", model=MODEL, outcome="first") is None
@@ -132,4 +132,4 @@ def test_a_model_without_known_classes_takes_any_label() -> None:
     with pytest.raises(InvalidLabelsError) as refusal:
         check_labels("m", ["late", "banana", "banana"], SCHEMA.task)
     assert refusal.value.refused == 2
-    assert "2 of 3 labels are no class of 'm': 'banana';" in str(refusal.value)
+    assert "2 of 3 labels are not classes of 'm': 'banana';" in str(refusal.value)

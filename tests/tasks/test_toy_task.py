@@ -263,7 +263,7 @@ def test_a_task_says_what_can_answer_it(tmp_path: Path) -> None:
     with pytest.raises(InvalidInputError, match="LogisticRegression counts nothing"):
         registry.register(MODEL, classifier, schema=schema)
     classes = ModelSchema.model_validate({**SCHEMA_JSON, "task": {"classes": ["a", "b"]}})
-    with pytest.raises(InvalidInputError, match="LinearRegression is no classifier"):
+    with pytest.raises(InvalidInputError, match="LinearRegression is not a classifier"):
         registry.register(MODEL, regression(0), schema=classes)
     with tried_before():
         registry.register(MODEL, classifier, schema=classes)

@@ -51,7 +51,7 @@ def _read(file: Path) -> "pd.DataFrame":
 
     if file.suffix != ".parquet":
         raise InvalidInputError(
-            f"{str(file)!r} is no .parquet, which keeps types and zones; write the table as one: "
+            f"{str(file)!r} is not a .parquet file, which keeps types and zones; write the table as one: "
             "`pandas.read_csv(...).to_parquet(...)`"
         )
     try:

@@ -97,7 +97,7 @@ def _traffic(per_day: float, label_delay_hours: float) -> "Traffic":
     try:
         return Traffic(requests_per_day=per_day, label_delay_hours=label_delay_hours)
     except ValidationError as error:
-        raise InvalidInputError(f"there is no such traffic: {fields_of(error)}") from error
+        raise InvalidInputError(f"this traffic cannot be read: {fields_of(error)}") from error
 
 
 def _read(file: Path) -> "ModelSpec":
@@ -109,7 +109,7 @@ def _read(file: Path) -> "ModelSpec":
     try:
         spec = ModelSpec.model_validate(attributes_of(file))
     except ValidationError as error:
-        raise InvalidPolicyError(f"{file} is no defs.yaml of a model: {fields_of(error)}; mend that") from error
+        raise InvalidPolicyError(f"{file} is not the defs.yaml of a model: {fields_of(error)}; mend that") from error
     if spec.validation.suite is None:
         return spec
     beside = spec.validation.model_copy(update={"suite": file.parent / spec.validation.suite})

@@ -81,11 +81,11 @@ def _tried(file: Path, schema: "ModelSchema", baseline: "Baseline | None") -> "E
 
     attributes = attributes_of(file)
     if not isinstance(attributes, dict) or "model" not in attributes:
-        raise InvalidPolicyError(f"{file} is no defs.yaml: it has no `model` among its `attributes`")
+        raise InvalidPolicyError(f"{file} is not a defs.yaml: it has no `model` among its `attributes`")
     try:
         limits = ValidationPolicy.model_validate(attributes.get("validation") or {})
         drift = DriftPolicy.model_validate(attributes.get("drift") or {})
     except ValidationError as error:
-        raise InvalidPolicyError(f"{file} is no policy: {fields_of(error)}; mend that") from error
+        raise InvalidPolicyError(f"{file} is not a policy: {fields_of(error)}; mend that") from error
     beside = None if limits.suite is None else file.parent / limits.suite
     return suite_of(schema, baseline, limits.model_copy(update={"suite": beside}), drift.rows_per_observation)

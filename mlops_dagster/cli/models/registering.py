@@ -20,7 +20,7 @@ def register(
     model: Model,
     artifact: Annotated[str, typer.Argument(help="path or URI of a file or folder")],
     version: Annotated[str | None, typer.Option(help="semantic version; else the next patch")] = None,
-    description: Annotated[str, typer.Option(help="what is new in this version")] = "",
+    description: Annotated[str, typer.Option(help="the changes in this version")] = "",
     card: Annotated[
         Path | None, typer.Option(help="the model card, JSON or YAML", exists=True, dir_okay=False, readable=True)
     ] = None,
@@ -63,7 +63,7 @@ def read_card(path: Path) -> "ModelCard":
             return ModelCard.model_validate_json(path.read_bytes())
         return ModelCard.model_validate(next(iter(read_yaml(path)), None))
     except ValidationError as error:
-        raise InvalidInputError(f"{path} is no model card: {fields_of(error)}; mend that") from error
+        raise InvalidInputError(f"{path} is not a model card: {fields_of(error)}; mend that") from error
     except OSError as error:
         raise InvalidInputError(f"cannot read {str(path)!r} ({error.strerror})") from error
 

@@ -126,7 +126,7 @@ def _erase(stores: "Stores", choice: "Choice", reason: str, *, json: bool) -> No
     if copies.unsearched:
         which = ", ".join(copies.unsearched[:_SHOWN])
         hint(
-            f"of {len(copies.unsearched)} files nobody knows whose rows they hold, without `prediction_id` and `key`; "
+            f"of {len(copies.unsearched)} files it is unknown whose rows they hold, without `prediction_id` and `key`; "
             f"`mlops predictions retain` removes those of old days: {which}"
         )
     if copies.removed:

@@ -47,7 +47,7 @@ def read_policy(file: Path) -> "RolloutPolicy":
     try:
         return RolloutPolicy.model_validate(document)
     except ValidationError as error:
-        raise InvalidPolicyError(f"{file} is no rollout policy: {fields_of(error)}; mend that") from error
+        raise InvalidPolicyError(f"{file} is not a rollout policy: {fields_of(error)}; mend that") from error
 
 
 def _again(decisions: "Sequence[Decision]", json: bool) -> None:

@@ -28,7 +28,9 @@ def status(model: Model, json: Json = False) -> None:
     deployment = stores.registry.deployment(model)
     found = stores.rollouts.list(model)
     if not found:
-        raise RolloutNotFoundError(f"{model} has had no rollout yet; a new version beside a champion gets one")
+        raise RolloutNotFoundError(
+            f"{model} has had no rollout yet; one begins with a new version while there is a champion"
+        )
     # Reconciled with the deployment, which the fuse or a person may have changed since the controller's last look.
     rollout = reconcile(found[-1], deployment, stores.registry.get(model, found[-1].challenger))
     now = stores.clock.now()

@@ -40,7 +40,7 @@ def _champion_challenger(spec: ModelSpec) -> dg.AssetsDefinition:
         kinds={"python", "deltalake"},
         owners=list(spec.owners),
         description="Both versions on the labelled rows served since the training data of both ended: paired tests, "
-        "the slices of the card, and a verdict. A report: whoever is better here, only the rollout changes who serves.",
+        "the slices of the card, and a verdict. A report only: the rollout alone changes the version that serves.",
     )
     def champion_challenger(config: Versions, platform: Platform) -> dg.MaterializeResult[None]:
         now = config.time(platform)

@@ -49,7 +49,7 @@ def drift_report_asset(spec: ModelSpec) -> dg.AssetsDefinition:
         "champion's baseline. "
         "Drift that moves the scores or comes with wrong answers asks for a retraining (`retraining` says why or why "
         "not); none does while an hour of the window failed its validation. "
-        "Beside it, the hour's whylogs profile of every version, and "
+        "It comes with the hour's whylogs profile of every version, and "
         "an Evidently report of the last hour of a run.",
     )
     def drift_report(context: dg.AssetExecutionContext, platform: Platform) -> dg.MaterializeResult:  # type: ignore[type-arg]  # Dagster refuses the parameter beside check_specs

@@ -68,7 +68,7 @@ def _schedule(
         job_name=job_name,
         execution_timezone="UTC",
         default_status=dg.DefaultScheduleStatus.RUNNING,
-        description="Requests whatever is missing"
+        description="Requests the reports that are missing"
         + (" or whose labels have changed since" if changed is not None else "")
         + ", in one run if it can be.",
     )

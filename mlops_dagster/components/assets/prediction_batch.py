@@ -37,7 +37,8 @@ def prediction_batch_asset(spec: ModelSpec) -> dg.AssetsDefinition:
         freshness_policy=due_every(timedelta(hours=1)),
         backfill_policy=dg.BackfillPolicy.single_run(),
         check_specs=[suite_passes],
-        description="The predictions of an hour, and what a hold refused, from the log. `drift_report` follows.",
+        description="The predictions of an hour, and the requests that a hold refused, from the log. "
+        "`drift_report` follows.",
     )
     def prediction_batch(context: dg.AssetExecutionContext, platform: Platform) -> dg.MaterializeResult:  # type: ignore[type-arg]  # Dagster refuses the parameter beside check_specs
         stores = platform.stores()

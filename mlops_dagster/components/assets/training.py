@@ -183,8 +183,8 @@ def _model_card(spec: ModelSpec) -> dg.AssetsDefinition:
         tags={STAGE: "training"},
         kinds={"markdown"},
         owners=list(spec.owners),
-        description="What the candidate was fitted on and what checked it, how it does in each slice, what it is for "
-        "and when it fails. Without a complete card no version reaches production.",
+        description="The candidate's training data and its validation, its quality in each slice, its intended use "
+        "and failure modes. A complete card is required for production.",
     )
     def model_card(training_set: TrainingSet, candidate: Candidate) -> dg.MaterializeResult[ModelCard]:
         card = card_of(spec, training_set, candidate)

@@ -60,7 +60,7 @@ def concept_check(report: ConceptReport | None, then: str) -> dg.AssetCheckResul
         return dg.AssetCheckResult(
             check_name=CHECK,
             passed=True,
-            description="cannot tell: nobody was champion before the end of these days",
+            description="inconclusive: there was no champion before the end of these days",
             metadata={"concept": "inconclusive"},
         )
     collapsed = report.verdict is ConceptVerdict.COLLAPSED

@@ -28,8 +28,8 @@ def rollout_defs(spec: ModelSpec) -> dg.Definitions:
         kinds={"registry"},
         owners=list(spec.owners),
         deps=[key_of(spec, "registered_version")],
-        description="Who answers the requests. Materialized by each step, promotion, rollback and deed by hand, "
-        "with reason and evidence.",
+        description="The versions that answer requests. Materialized by each step, promotion, rollback and manual "
+        "action, with reason and evidence.",
     )
     promote, rollback = _promote_job(spec), _rollback_job(spec)
     return dg.Definitions(

@@ -24,7 +24,7 @@ def retraining_sensor(spec: ModelSpec) -> dg.SensorDefinition:
         default_status=dg.DefaultSensorStatus.RUNNING,
         description="Starts the retraining job on drift, on concept drift or under the macro-F1 floor (with its "
         "cool-down), or on the cadence; within its budget, and never two at a time. "
-        "What comes out is only ever a challenger.",
+        "It only ever makes a challenger.",
     )
     def retraining(context: dg.SensorEvaluationContext, platform: Platform) -> dg.RunRequest | dg.SkipReason:
         now = platform.clock().now()

@@ -155,7 +155,7 @@ def _what_raised(context: dg.RunFailureSensorContext) -> str:
         error = event.step_failure_data.error
         if error is not None:
             return f"{event.step_key}: {(error.cause or error).cls_name}; the run says where"
-    return context.failure_event.message or "nobody knows why"
+    return context.failure_event.message or "no error was recorded by Dagster"
 
 
 def _what_ended_it(context: dg.RunFailureSensorContext) -> str:
@@ -163,4 +163,4 @@ def _what_ended_it(context: dg.RunFailureSensorContext) -> str:
     entries = context.instance.all_logs(context.dagster_run.run_id, of_type=dg.DagsterEventType.ENGINE_EVENT)
     noted = [entry.dagster_event.message or "" for entry in entries if entry.dagster_event]
     signals = [message for message in noted if "execution process" in message and "terminated" in message]
-    return signals[-1].partition(". ")[0] if signals else context.failure_event.message or "nobody knows by what"
+    return signals[-1].partition(". ")[0] if signals else context.failure_event.message or "an unknown cause"

@@ -49,7 +49,7 @@ def floor_line(found: ProvableFloor, policy: PerformancePolicy, rows_per_day: fl
     if found.macro_f1 is None:
         return f"{name}: nothing is known, for the card does not say how often each class was predicted."
     if rows_per_day is None:
-        return f"{name}: nothing is known, for nobody knows how many answers a day has."
+        return f"{name}: no forecast, as the number of answers a day is unknown."
     if found.days_to_rows is None:
         return (
             f"{name} tells nothing: it needs {policy.min_labels:,} labels in {policy.window_days} days, and the "

@@ -93,12 +93,14 @@ def _drift_line(found: ProvableDrift, card: CardAccuracy | None) -> str:
         return "Concept drift: nothing, for the card does not say how accurate the version was."
     if found.limit is None:
         if found.evaluated_days == 1:
-            return "Concept drift: nothing, for the evaluation is of one day, and nobody knows how days differ."
+            return (
+                "Concept drift: no forecast, as the evaluation is of one day, which shows no difference between days."
+            )
         return f"Concept drift: nothing, with {days} of evaluation: how days differ is not known."
     if found.limit >= 1:
         return f"Concept drift: nothing, with {days} of evaluation: no rate of wrong answers is over the limit of 1."
     if found.rows_per_day is None:
-        return f"Concept drift: over {found.limit:.3f} wrong, but nobody knows after how long: {days} of evaluation."
+        return f"Concept drift: over {found.limit:.3f} wrong, after an unknown time: {days} of evaluation."
     with_days = (
         f"with {days} of evaluation, {found.rows_per_day:,.0f} answers a day, {1 - card.accuracy:.3f} of them wrong"
     )

@@ -57,10 +57,10 @@ def _window(text: str) -> tuple[datetime, datetime]:
 def _hour_or_day(text: str) -> tuple[datetime, datetime]:
     found = _TIME.fullmatch(text)
     if found is None:
-        raise InvalidInputError(f"{text!r} is no time; {_HOW}")
+        raise InvalidInputError(f"{text!r} is not a time; {_HOW}")
     day, hour = found.groups()
     try:
         since = datetime.fromisoformat(f"{day}T{hour or '00'}:00:00+00:00")
         return since, since + (timedelta(days=1) if hour is None else timedelta(hours=1))
     except (ValueError, OverflowError) as error:
-        raise InvalidInputError(f"{text!r} is no time ({error}); {_HOW}") from error
+        raise InvalidInputError(f"{text!r} is not a time ({error}); {_HOW}") from error

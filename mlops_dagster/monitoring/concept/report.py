@@ -67,7 +67,7 @@ class ConceptReport:
             return self.collapse.reason
         if self.verdict is ConceptVerdict.INCONCLUSIVE:
             return (
-                "the card has no evaluation, no answer has a label yet, or nobody knows what the answers of a day are "
+                "the card has no evaluation, no answer has a label yet, or it is unknown what the answers of a day are "
                 "worth: the baseline does from an evaluation of two days or more, or "
                 "`concept.rows_per_observation` says it"
             )

@@ -33,7 +33,7 @@ def check_evaluable(suite: "ExpectationSuite", schema: ModelSchema, where: str) 
         if (why := _never(expectation, frame) or _contradiction(expectation.configuration.kwargs, schema)) is not None:
             reasons.append(f"expectation {number} ({expectation.expectation_type}): {why}")
     if reasons:
-        raise InvalidSuiteError(f"{where} can never be evaluated, whatever the rows: {'; '.join(reasons)}")
+        raise InvalidSuiteError(f"{where} cannot be evaluated on any rows: {'; '.join(reasons)}")
 
 
 def check_met(

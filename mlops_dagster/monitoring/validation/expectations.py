@@ -59,10 +59,10 @@ class ValidationPolicy(StrictModel):
     )
     alpha: float = Field(default=1e-5, gt=0, lt=1, description="how often chance may bring a share over its limit")
     min_rows: float = Field(default=100, ge=1, description="independent rows under which a distribution is not judged")
-    suite: Path | None = Field(default=None, description="JSON of Great Expectations, beside this file")
+    suite: Path | None = Field(default=None, description="JSON of Great Expectations, in the folder of this file")
     guard: Annotated[
         GuardMode, BeforeValidator(_off_is_a_word), WithJsonSchema({"enum": ["off", "log", "reject", False]})
-    ] = Field(default="log", description="what the data plane does about rows that are unlike it")
+    ] = Field(default="log", description="the data plane's action on rows that violate it")
     hold: bool = Field(default=False, description="a bad hour puts online serving on hold until a good one")
 
     @property

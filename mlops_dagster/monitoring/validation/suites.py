@@ -72,7 +72,7 @@ def suite_document(path: Path) -> object:
     except OSError as error:
         raise InvalidSuiteError(f"cannot read the suite {str(path)!r} ({error.strerror})") from error
     except (ValueError, RecursionError) as error:
-        raise InvalidSuiteError(f"the suite {str(path)!r} is no JSON: {error}") from error
+        raise InvalidSuiteError(f"the suite {str(path)!r} is not JSON: {error}") from error
 
 
 def read_suite(path: Path, schema: ModelSchema) -> "ExpectationSuite":
@@ -111,7 +111,7 @@ def _entries(document: object, file: str) -> list[dict[str, object]]:
 
 
 def _no_number(name: str) -> NoReturn:
-    raise ValueError(f"{name} is no number of JSON; leave out a limit that is none")
+    raise ValueError(f"{name} is not a number in JSON; leave out a limit that is not set")
 
 
 def _finite(text: str) -> float:
@@ -136,9 +136,9 @@ def _entry(file: str, number: int, entry: object) -> dict[str, object]:
     if kind in _OF_DATABASES:
         raise InvalidSuiteError(f"{where} asks a database, and a batch is none")
     if parameters := sorted(name for name, value in arguments.items() if _is_parameter(value)):
-        raise InvalidSuiteError(f"{where} has a $PARAMETER for {parameters}, and nobody gives it; write the value")
+        raise InvalidSuiteError(f"{where} has a $PARAMETER for {parameters}, which is never given; write the value")
     if not isinstance(meta, dict):
-        raise InvalidSuiteError(f"{where} has a `meta` that is no object")
+        raise InvalidSuiteError(f"{where} has a `meta` that is not an object")
     if unknown := sorted({str(name) for name in meta} - set(_META)):
         raise InvalidSuiteError(f"{where} has {unknown} in its `meta`; it may have {list(_META)}")
     batches, least, rows_per_observation = (

@@ -112,7 +112,7 @@ def _files_in(folder: Path) -> dict[str, Path]:
     files = {}
     for entry in sorted(folder.rglob("*")):
         if entry.is_symlink():
-            raise InvalidInputError(f"{str(entry)!r} is a link; put a copy of what it points to in its place")
+            raise InvalidInputError(f"{str(entry)!r} is a link; put a copy of the file that it points to in its place")
         if not entry.is_dir():
             files[entry.relative_to(folder).as_posix()] = entry
     return files
@@ -123,12 +123,12 @@ def _read_manifest(digest: str, manifest: Path) -> dict[str, str]:
     try:
         document: object = json.loads(manifest.read_bytes())
     except (ValueError, RecursionError) as error:
-        raise CorruptedArtifactError(f"{digest} is no manifest of a folder ({error})") from error
+        raise CorruptedArtifactError(f"{digest} is not the manifest of a folder ({error})") from error
     match document:
         case {"files": {**files}} if files:
             return {str(name): _digest_of(digest, str(name), file) for name, file in files.items()}
         case _:
-            raise CorruptedArtifactError(f"{digest} is no manifest of a folder (it names no files)")
+            raise CorruptedArtifactError(f"{digest} is not the manifest of a folder (it names no files)")
 
 
 def _digest_of(digest: str, name: str, file: object) -> str:

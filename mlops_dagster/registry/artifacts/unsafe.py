@@ -39,9 +39,9 @@ def refuse_unsafe(path: Path, name: str) -> None:
     reason = _reason(path, name)
     if reason:
         raise UnsafeArtifactError(
-            f"{name} {reason}: loading it would run whatever code it holds. Convert it: load it once where you trust "
-            'it, and register the estimator itself, or what `skops.io.dump(model, "model.skops")` or skl2onnx '
-            "writes of it. Or set MLOPS_ALLOW_UNSAFE_ARTIFACTS=true if you trust whoever can write such files"
+            f"{name} {reason}: loading it would run the code in it. Convert it: load it once where you trust "
+            'it, and register the estimator itself, or the file that `skops.io.dump(model, "model.skops")` or skl2onnx '
+            "writes of it. Or set MLOPS_ALLOW_UNSAFE_ARTIFACTS=true if you trust everyone who can write such files"
         )
 
 

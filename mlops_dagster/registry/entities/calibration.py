@@ -51,7 +51,7 @@ class Calibration:
             found = {str(predicted): _brackets(brackets) for predicted, brackets in data.items()}
             if all(found.values()):
                 return cls(found)
-        raise InvalidInputError(f"this is no calibration as to_json writes it: {data!r:.300}")
+        raise InvalidInputError(f"this is not a calibration as to_json writes it: {data!r:.300}")
 
 
 def _brackets(data: object) -> tuple[Bracket, ...]:

@@ -59,7 +59,7 @@ def enter(
     elif to is Stage.CANARY:
         after = _with_canary(after, version, weight)
     if after.canary is not None and after.champion is None:
-        raise TransitionError(f"{before.model} needs a champion beside its canary {after.canary}; promote one first")
+        raise TransitionError(f"{before.model} needs a champion next to its canary {after.canary}; promote one first")
     return Change(after, (Move(version, to),))
 
 

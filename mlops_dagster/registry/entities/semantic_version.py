@@ -20,7 +20,7 @@ def parse_version(text: str) -> Version:
             raise ValueError
         version = Version.parse(text.removeprefix("v"))
     except ValueError:
-        raise InvalidVersionError(f"{text!r} is no semantic version such as 2.4.1 or 3.0.0-rc.1") from None
+        raise InvalidVersionError(f"{text!r} is not a semantic version such as 2.4.1 or 3.0.0-rc.1") from None
     if version.build:
         # Versions that differ only in build metadata have equal rank, so "the next" would be ambiguous.
         raise InvalidVersionError(f"{text!r} has build metadata (+{version.build}); put that into a tag")

@@ -112,7 +112,7 @@ def load_onnx(file: Path) -> OnnxClassifier:
     except Exception as error:  # protobuf and onnx have no common base of errors
         raise InvalidInputError(
             f"{file.name} can be loaded neither as skops nor as ONNX ({error}); `fetch` gives its bytes, and a "
-            "model with its weights in files beside it is registered as the folder with all of them"
+            "model with its weights in separate files is registered as the folder with all of them"
         ) from error
     options = onnxruntime.SessionOptions()
     options.intra_op_num_threads = 1

@@ -67,7 +67,7 @@ def _is_matrix(inputs: Sequence[Port], columns: "Sequence[str] | pd.Index[str]")
 def _check_columns(inputs: Sequence[Port], columns: "Sequence[str] | pd.Index[str]") -> None:
     absent = [one.name for one in inputs if one.name not in columns]
     if absent:
-        raise InvalidInputError(f"the ONNX model asks for {', '.join(absent)}, which is no column of the rows")
+        raise InvalidInputError(f"the ONNX model asks for {', '.join(absent)}, which is not a column of the rows")
 
 
 def _check_kind(wanted: Port, feature: Feature) -> None:

@@ -90,5 +90,5 @@ def _types_beyond_skops(file: Path) -> Sequence[str]:
         raise
     except Exception as error:  # any error of zipfile, its unpackers and json
         raise InvalidInputError(
-            f"{file.name} is no skops file ({type(error).__name__}: {error}); `fetch` gives its bytes"
+            f"{file.name} is not a skops file ({type(error).__name__}: {error}); `fetch` gives its bytes"
         ) from error

@@ -147,5 +147,7 @@ class MlflowServer:
             return httpx.Timeout(REQUEST_SECONDS, connect=CONNECT_SECONDS)
         remaining = self._deadline - time.monotonic()
         if remaining <= 0:
-            raise ServerError(f"the MLflow server {self.name} is too slow to be told all now; what is left comes later")
+            raise ServerError(
+                f"the MLflow server {self.name} is too slow to take all changes now; the rest comes later"
+            )
         return httpx.Timeout(min(REQUEST_SECONDS, remaining), connect=min(CONNECT_SECONDS, remaining))

@@ -42,7 +42,7 @@ class Promotion(Policies):
         with self._changing(version.model, reason) as ledger:
             found = sql.read_version(ledger.connection, version.model, version.version)
             if not _gates(ledger.connection, found.model).approvers:
-                raise ApprovalError(f"{found.model} has no approvers, so nobody is to be asked; its gates name them")
+                raise ApprovalError(f"{found.model} has no approvers to ask; name them in its gates")
             ledger.record_event("approval_requested", found.version)
 
     def approve(self, version: ModelVersion, *, reason: str = "") -> None:
@@ -61,12 +61,12 @@ class Promotion(Policies):
             approvers = _gates(connection, found.model).approvers
             if self._actor not in approvers:
                 others = ", ".join(approvers) or "for some to be named in its gates"
-                raise ApprovalError(f"{self._actor} is no approver of {found.model}; ask {others}")
+                raise ApprovalError(f"{self._actor} is not an approver of {found.model}; ask {others}")
             request = sql.last_review(connection, found.model, found.version)
             if request is None or request.kind == "card":
-                raise ApprovalError(f"nobody has asked to approve {name} with its present card; request it first")
+                raise ApprovalError(f"no approval was requested for {name} with its present card; request it first")
             if request.kind == "approval_requested" and request.actor == self._actor:
-                raise ApprovalError(f"{self._actor} asked to approve {name}: somebody else must answer")
+                raise ApprovalError(f"{self._actor} asked to approve {name}: another person must answer")
             ledger.record_event(answer, found.version)
 
     def _pass_gates(self, ledger: Ledger, version: ModelVersion, *, force: bool) -> None:

@@ -33,7 +33,7 @@ class Protection(Traffic):
         Raises ModelNotFoundError, and InvalidInputError without a reason.
         """
         if not plain(reason):
-            raise InvalidInputError(f"a hold of {model} needs a reason: everybody who asks is told it")
+            raise InvalidInputError(f"a hold of {model} needs a reason: every refused request is given it")
         with self._changing(model, reason, evidence, urgent=True) as ledger:
             before = ledger.deployment()
             return ledger.change_deployment("held", before, put_on_hold(before, Hold(ledger.reason, automatic)))

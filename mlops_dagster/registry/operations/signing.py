@@ -70,7 +70,7 @@ def verify(content: ContentStore, version: ModelVersion, key: Path | None) -> No
         except Exception as error:  # a bundle may come from a stranger, and fail in any way
             raise SignatureError(
                 f"the signature of {name} is not one over its bytes by the key {str(key)!r} "
-                f"({type(error).__name__}: {error}); do not use it before you know who put it there"
+                f"({type(error).__name__}: {error}); do not use it before you know its origin"
             ) from error
 
 

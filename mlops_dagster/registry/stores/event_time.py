@@ -60,6 +60,6 @@ def event_time(
         raise EventTimeError(
             f"an event of {model} is to happen at {asked.isoformat()}, but its registry has come to "
             f"{present.isoformat()}, and what it said of the time between would change; leave the time out to make the "
-            "change now, or replay that time in a registry of its own (another MLOPS_HOME)"
+            "change now, or replay that time in a separate registry (another MLOPS_HOME)"
         )
     return max(present, at)

@@ -37,7 +37,7 @@ class Ledger:
         if expected_epoch is not None and found.epoch != expected_epoch:
             raise EpochConflictError(
                 f"{self.model} is at epoch {found.epoch} (champion {found.champion}, canary {found.canary}), not at "
-                f"{expected_epoch}: somebody changed it first; look at it again and decide anew"
+                f"{expected_epoch}: it was changed meanwhile; look at it again and decide anew"
             )
         return found
 

@@ -29,8 +29,8 @@ def numbers(table: str, frame: pd.DataFrame, name: str) -> pd.Series[float]:
     broken = found.isna() & frame[name].notna()
     if broken.any():
         raise InvalidInputError(
-            f"{table}: {int(broken.sum())} values of {name!r} are no numbers, such as {frame[name][broken].iloc[0]!r}; "
-            "write numbers, and nothing where one is not known"
+            f"{table}: {int(broken.sum())} values of {name!r} are not numbers, "
+            f"such as {frame[name][broken].iloc[0]!r}; write numbers, and nothing where one is not known"
         )
     values = pd.Series(found.to_numpy(dtype=np.float64, na_value=np.nan), index=frame.index)
     infinite = int(np.isinf(values).sum())
@@ -52,7 +52,7 @@ def texts(table: str, frame: pd.DataFrame, name: str) -> pd.Series[str]:
     odd = [value for value, text, there in zip(column, found, known, strict=True) if there and text is None]
     if odd:
         raise InvalidInputError(
-            f"{table}: {len(odd)} values of {name!r} are no texts, such as a {type(odd[0]).__name__} {odd[0]!r}; "
+            f"{table}: {len(odd)} values of {name!r} are not texts, such as a {type(odd[0]).__name__} {odd[0]!r}; "
             "write them as texts"
         )
     return pd.Series(found, index=frame.index, dtype=object)
@@ -101,5 +101,5 @@ def _parsed(how: str, column: pd.Series[str]) -> pd.Series[pd.Timestamp]:
     try:
         found: pd.Series[pd.Timestamp] = pd.to_datetime(column, utc=True, format="ISO8601")
     except (ValueError, OverflowError) as error:
-        raise InvalidInputError(f"{how} has what is no ISO 8601 time: {error}") from error
+        raise InvalidInputError(f"{how} has a value that is not an ISO 8601 time: {error}") from error
     return found

@@ -105,7 +105,7 @@ def _refuse_repeated(table: str, ids: pd.Series[str]) -> None:
         first = ids.dropna()[repeated].iloc[0]
         raise InvalidInputError(
             f"{table}: {int(repeated.sum())} rows have a {ID} that an earlier row has, the first of them {first!r}; "
-            "a prediction has one row, so give each an id of its own, or leave the column out"
+            "a prediction has one row, so give each its own id, or leave the column out"
         )
 
 
@@ -116,7 +116,7 @@ def _with_labels(
     if labels is None:
         return _labelled(frame, "requests", requests), []
     if LABEL in requests:
-        raise InvalidInputError("labels are in the table of the requests and in a table of their own; leave one out")
+        raise InvalidInputError("labels are in the table of the requests and in a separate table; leave one out")
     labels = labels.reset_index(drop=True)
     refuse_twice("labels", labels)
     _require("labels", labels, [ID, LABEL])

@@ -24,7 +24,7 @@ from mlops_dagster.registry import Event
 from mlops_dagster.rollout.comparison.comparison import Comparison, Standing
 from mlops_dagster.tasks import UNKNOWN_CLASSES, Sums, Task
 
-NOBODY = "there is nobody to go back to"
+NOBODY = "there is no version to go back to"
 
 
 class FloorOutcome(StrEnum):

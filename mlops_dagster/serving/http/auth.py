@@ -29,7 +29,7 @@ class Access:
         if self._tokens is None and not self._open:
             raise RefusedError(
                 f"{settings.host} can be reached by others, and there is no token: `mlops tokens create` makes one; "
-                "set MLOPS_ALLOW_ANONYMOUS=true only where nobody else is on the network"
+                "set MLOPS_ALLOW_ANONYMOUS=true only on a network that is yours alone"
             )
 
     def needs_tokens(self) -> bool:

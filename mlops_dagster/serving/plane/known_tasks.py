@@ -44,7 +44,7 @@ def check_labels(model: str, labels: Sequence[str], task: Task | None) -> None:
         return
     listed = f"; its classes are {_some(sorted(task.truths))}" if task.truths else ""
     raise InvalidLabelsError(
-        f"{len(wrong)} of {len(labels)} labels are no class of {model!r}: {_some(dict.fromkeys(wrong))}{listed}; "
+        f"{len(wrong)} of {len(labels)} labels are not classes of {model!r}: {_some(dict.fromkeys(wrong))}{listed}; "
         "nothing of this batch is recorded: mend it and send it again",
         len(wrong),
     )

@@ -72,7 +72,9 @@ def json_length_of(headers: Headers) -> int | None:
     length = headers.get(b"inference-header-content-length")
     if length is None or (length.isdigit() and len(length) < 16):
         return None if length is None else int(length)
-    raise InvalidInputError(f"header Inference-Header-Content-Length is {shown(length)}, which is no number of bytes")
+    raise InvalidInputError(
+        f"header Inference-Header-Content-Length is {shown(length)}, which is not a number of bytes"
+    )
 
 
 def optional_text(content: Mapping[str, Json], name: str) -> str | None:

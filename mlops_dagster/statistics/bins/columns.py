@@ -60,7 +60,7 @@ def _as_number(value: Any) -> float:
     try:
         return float(value)
     except (TypeError, ValueError) as error:
-        raise InvalidInputError(f"a numeric column holds {value!r}, which is no number") from error
+        raise InvalidInputError(f"a numeric column holds {value!r}, which is not a number") from error
 
 
 def as_objects(values: Column) -> list[object]:

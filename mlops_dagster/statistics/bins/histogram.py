@@ -74,4 +74,4 @@ class Histogram:
                     return cls(bins_from_json(bins), np.asarray(counts, dtype=np.int64))
                 except OverflowError:
                     pass
-        raise InvalidInputError(f"this is no histogram as to_json writes it: {document!r:.300}")
+        raise InvalidInputError(f"this is not a histogram as to_json writes it: {document!r:.300}")

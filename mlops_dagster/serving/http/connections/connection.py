@@ -124,7 +124,7 @@ class Connection(HttpToolsProtocol):
             if size > MAX_HEAD_BYTES:
                 raise _too_large()
         if self.parser.get_method() == b"CONNECT":
-            raise InvalidInputError("this is no proxy: CONNECT is not served")
+            raise InvalidInputError("this is not a proxy: CONNECT is not served")
         self._is_offer = self.parser.should_upgrade()
         if self._is_offer:
             return
