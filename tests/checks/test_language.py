@@ -24,5 +24,20 @@ def test_openers_and_riddles_are_refused(line: str, word: str | None, tmp_path: 
     assert found == ([] if word is None else [f"{file}:4: {word!r}: {line}"])
 
 
+@pytest.mark.parametrize(
+    ("code", "word"),
+    [
+        ('raise InvalidInputError(f"{name} is no number of bytes")', "is no"),
+        ('x = Field(default=1, description="the share of whatever comes")', "whatever"),
+        ('raise InvalidInputError(f"there is no home at {path}; name another")', None),
+        ('print("nobody reads this")', None),
+    ],
+)
+def test_messages_are_read_too(code: str, word: str | None, tmp_path: Path) -> None:
+    file = tmp_path / "module.py"
+    file.write_text(code)
+    assert [each.split(": ")[1] for each in refused(file)] == ([] if word is None else [repr(word)])
+
+
 def test_the_package_passes() -> None:
     assert main(str(Path(__file__).parents[2] / "mlops_dagster")) == 0
