@@ -142,6 +142,11 @@ def test_a_broken_file_leaves_the_known_tokens_in_force(file: TokenFile, tmp_pat
 
 
 @pytest.fixture(scope="module")
+def models(sklearn_models: Models) -> Models:
+    return sklearn_models
+
+
+@pytest.fixture(scope="module")
 def guarded(models: Models, start_server: Callable[[], Server]) -> tuple[Server, TokenFile]:
     """A data plane that began without tokens."""
     models.champion(MODEL)

@@ -1,10 +1,8 @@
 """A logged row, scored again from its artifact, gives the same answer."""
 
 import math
-from collections.abc import Mapping
 
 import pytest
-from sklearn.pipeline import Pipeline
 from typer.testing import CliRunner
 
 from mlops_dagster.cli import app
@@ -12,8 +10,6 @@ from mlops_dagster.errors import InvalidInputError, PredictionNotFoundError
 from mlops_dagster.predictions import PredictionRecord
 from mlops_dagster.serving.deployed.loaded_model import LoadedModel
 from mlops_dagster.serving.replay import replay
-from mlops_dagster.settings import Settings
-from mlops_dagster.stores import Stores
 from tests.support.serving.data_plane import NOW, Models
 
 MODEL = "replayed"
@@ -31,9 +27,8 @@ def a_record(number: int, **changes: object) -> PredictionRecord:
 
 
 @pytest.fixture(scope="module")
-def models(tmp_path_factory: pytest.TempPathFactory, estimators: Mapping[tuple[str, float], Pipeline]) -> Models:
-    """Of scikit-learn, which raises for a carrier that it does not know."""
-    return Models(Stores(Settings(home=tmp_path_factory.mktemp("home")), actor="test"), estimators)
+def models(sklearn_models: Models) -> Models:
+    return sklearn_models
 
 
 @pytest.fixture(scope="module")

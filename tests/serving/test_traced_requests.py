@@ -1,15 +1,11 @@
 """A real data plane whose requests are read back from a real receiver of traces."""
 
-from collections.abc import Mapping
 from datetime import timedelta
 
 import pytest
-from sklearn.pipeline import Pipeline
 
 from mlops_dagster.clock import SystemClock
 from mlops_dagster.serving.telemetry.tracing import parse
-from mlops_dagster.settings import Settings
-from mlops_dagster.stores import Stores
 from tests.support.mlflow_server import MlflowServer
 from tests.support.serving.data_plane import Models, Server, request
 
@@ -18,9 +14,8 @@ TRACE, CALLER = "4bf92f3577b34da6a3ce929d0e0e4736", "00f067aa0ba902b7"
 
 
 @pytest.fixture(scope="module")
-def models(tmp_path_factory: pytest.TempPathFactory, estimators: Mapping[tuple[str, float], Pipeline]) -> Models:
-    """Of scikit-learn, which raises for a carrier that it does not know."""
-    return Models(Stores(Settings(home=tmp_path_factory.mktemp("home")), actor="test"), estimators)
+def models(sklearn_models: Models) -> Models:
+    return sklearn_models
 
 
 def test_a_request_is_found_by_the_trace_of_its_caller_its_answer_and_its_record(
