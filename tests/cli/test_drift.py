@@ -140,8 +140,8 @@ def test_no_row_is_read(counted: Stores, mlops, monkeypatch: pytest.MonkeyPatch)
         ("9999-12-31", "invalid_input", "'9999-12-31' is not a time (date value out of range)"),
         ("2026-03-02..2026-03-01", "invalid_input", "ends before it begins"),
         ("2026-03-01T10..2026-03-01T10", "invalid_input", "is empty"),
-        ("2026-03-01..", "invalid_input", "'' is no time"),
-        ("1.0.0@yesterday", "invalid_input", "'yesterday' is no time"),
+        ("2026-03-01..", "invalid_input", "'' is not a time"),
+        ("1.0.0@yesterday", "invalid_input", "'yesterday' is not a time"),
     ],
 )
 def test_what_cannot_be_compared_is_said(counted: Stores, mlops, side: str, code: str, message: str) -> None:

@@ -75,4 +75,4 @@ def test_with_its_yaml_the_suite_in_force_is_written_and_refused_as_it_would_be(
     refused = mlops("validation", "suite", "churn", "--policy", yaml)
     assert (refused.exit_code, "max_outsid: Extra inputs" in refused.stderr) == (1, True)
     yaml.write_text("validation: {max_outside: 0.3}\n")
-    assert "no defs.yaml" in mlops("validation", "suite", "churn", "--policy", yaml).stderr
+    assert "not a defs.yaml" in mlops("validation", "suite", "churn", "--policy", yaml).stderr

@@ -131,7 +131,7 @@ def test_scores_that_are_no_probabilities_are_refused_when_a_version_is_loaded(t
     for estimator in (Margins(), estimators.load(tmp_path / "model.onnx")):
         with pytest.raises(ModelFailedError, match=r"gave row \d+ the scores \[-?[\d.]+, -?[\d.]+\]") as told:
             LoadedModel("1.0.0", NUMBERS, estimator).try_out()
-        assert "no probabilities" in str(told.value)
+        assert "not probabilities" in str(told.value)
         assert "with its softmax or sigmoid at the end" in str(told.value)
 
 

@@ -44,7 +44,7 @@ def test_the_defaults_are_the_promises() -> None:
         ({"labels": "late", "label_hours": 200}, "the deadline of 168 hours comes first"),
         ({"labels": "late", "label_hours": 42}, "each of 4 steps .* 42 hours late they take 169 hours"),
         ({"labels": "some"}, "'all', 'late', 'sampled' or 'complaints'"),
-        ({"labels": "complaints"}, "who is wrong beside it stays unknown"),
+        ({"labels": "complaints"}, "the errors of the other version stay unknown"),
         ({"loss": "balanced", "paired": False}, "compared on requests that both versions scored"),
         ({"loss": "balanced", "answer_influences_label": True}, "that do not influence the label"),
         ({"min_label_share": 0.5}, "greater than 0.5"),

@@ -156,7 +156,7 @@ def test_a_histogram_cannot_be_changed_from_outside():
     [
         (lambda: NumericBins((1.0, 1.0)), "increase"),
         (lambda: NumericBins((float("nan"),)), "finite"),
-        (lambda: NumericBins((0.0,)).count(["a"]), "no number"),
+        (lambda: NumericBins((0.0,)).count(["a"]), "not a number"),
         (lambda: NumericBins.fit([1.0], cells=0), "at least one cell"),
         (lambda: CategoricalBins(("a", "a")), "twice"),
         (lambda: Histogram(NumericBins(()), np.array([1])), "as many counts"),
