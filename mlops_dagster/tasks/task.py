@@ -2,7 +2,8 @@
 
 from abc import ABC, abstractmethod
 from collections.abc import Collection, Mapping, Sequence
-from typing import Any, ClassVar, Final, NamedTuple, TypeAlias
+from dataclasses import dataclass
+from typing import Any, ClassVar, Final, TypeAlias
 
 import numpy as np
 import numpy.typing as npt
@@ -23,7 +24,8 @@ WRONG_FROM: Final = 0.5
 """The loss from which an answer is called wrong; that of a class is 0 or 1."""
 
 
-class Measure(NamedTuple):
+@dataclass(frozen=True, slots=True)
+class Measure:
     """A quality measure of labelled answers, and its 95 % interval if that is known."""
 
     value: float
