@@ -111,12 +111,13 @@ def mlops(*arguments: str, code: int = 0) -> str:
 
 def extras_are_named(home: Path) -> None:
     """Fail if a command that needs an extra does not say in one line which."""
-    for extra, arguments in {
-        "cards": ("models", "card", "income", "1.0.0", "--html", str(home / "card.html")),
-        "dagster": ("dev",),
-        "mlflow": ("catalogue", "sync"),
-        "monitoring": ("validation", "suite", "income"),
-    }.items():
+    for extra, arguments in (
+        ("cards", ("models", "card", "income", "1.0.0", "--html", str(home / "card.html"))),
+        ("dagster", ("dev",)),
+        ("dagster", ("trainer", "check", "shop.trainer")),
+        ("mlflow", ("catalogue", "sync")),
+        ("monitoring", ("validation", "suite", "income")),
+    ):
         *_, last = mlops(*arguments, code=1).splitlines()
         assert last.startswith("error (missing_extra): "), last
         assert last.endswith(f'`pip install "mlops-dagster[{extra}]"`'), last
