@@ -30,6 +30,7 @@ from mlops_dagster.extras import MODULES
 from mlops_dagster.monitoring import make_baseline
 from mlops_dagster.registry import ModelCard, ModelRegistry, Provenance, Validation, audit_fairness, evaluate
 from mlops_dagster.schema import Feature, ModelSchema
+from mlops_dagster.tasks import Classification
 
 ABOUT_AN_EXTRA = (
     "components",
@@ -63,7 +64,7 @@ def register() -> None:
     labels = np.where(rows["age"] + rows["hours"] > 88, "high", "low")
     model = LogisticRegression().fit(rows, labels)
     features = tuple(Feature(name=name, kind="numeric", nullable=False) for name in rows)
-    schema = ModelSchema(features=features, classes=("high", "low"))
+    schema = ModelSchema(features=features, task=Classification(classes=("high", "low")))
     said = model.predict(rows)
     card = ModelCard(
         provenance=Provenance(dataset="made up", digest="0", start=end - timedelta(days=30), end=end, rows=len(rows)),
@@ -110,12 +111,13 @@ def mlops(*arguments: str, code: int = 0) -> str:
 
 def extras_are_named(home: Path) -> None:
     """Fail if a command that needs an extra does not say in one line which."""
-    for extra, arguments in {
-        "cards": ("models", "card", "income", "1.0.0", "--html", str(home / "card.html")),
-        "dagster": ("dev",),
-        "mlflow": ("catalogue", "sync"),
-        "monitoring": ("validation", "suite", "income"),
-    }.items():
+    for extra, arguments in (
+        ("cards", ("models", "card", "income", "1.0.0", "--html", str(home / "card.html"))),
+        ("dagster", ("dev",)),
+        ("dagster", ("trainer", "check", "shop.trainer")),
+        ("mlflow", ("catalogue", "sync")),
+        ("monitoring", ("validation", "suite", "income")),
+    ):
         *_, last = mlops(*arguments, code=1).splitlines()
         assert last.startswith("error (missing_extra): "), last
         assert last.endswith(f'`pip install "mlops-dagster[{extra}]"`'), last

@@ -2,13 +2,17 @@
 
 import subprocess
 import sys
-from importlib.metadata import distributions
+import tomllib
+from importlib.metadata import distributions, packages_distributions
 from pathlib import Path
 from zipfile import ZipFile
 
 import pytest
+from packaging.requirements import Requirement
+from packaging.utils import canonicalize_name
 
 from bench.slim_install import ROOT, build_wheel, closure, link, live, make_environment, tell, weigh
+from mlops_dagster.extras import MODULES
 
 
 @pytest.fixture(scope="module")
@@ -36,3 +40,12 @@ def test_the_wheel_alone_registers_promotes_serves_logs_and_ships(
     live(tmp_path / "base", tmp_path / "home")
     with capsys.disabled():
         tell(weigh(base), weigh(closure(installed, ["all"])))
+
+
+def test_each_extra_is_known_by_modules_that_it_brings() -> None:
+    extras = tomllib.loads((ROOT / "pyproject.toml").read_text())["project"]["optional-dependencies"]
+    brought_by = packages_distributions()
+    for extra, modules in MODULES.items():
+        declared = {canonicalize_name(Requirement(each).name) for each in extras[extra]}
+        for module in modules:
+            assert declared & {canonicalize_name(name) for name in brought_by[module]}, f"{module} of {extra}"
