@@ -7,9 +7,10 @@ import json
 import subprocess
 import sys
 from collections import Counter
+from contextlib import ExitStack, closing
 from datetime import datetime
 from pathlib import Path
-from shutil import copytree
+from shutil import copytree, rmtree
 from typing import Any
 
 import dagster as dg
@@ -22,6 +23,7 @@ from mlops_dagster.components.compat import stay_in
 from mlops_dagster.components.jobs.rollout import rollout_defs
 from mlops_dagster.components.platform import Platform
 from mlops_dagster.defs.fleet import hourly_monitoring, hourly_monitoring_schedule
+from mlops_dagster.rehearsal.orchestrator.instance import dagster_instance
 from mlops_dagster.settings import Settings
 from mlops_dagster.stores import Stores
 from tests.support.loop.ten_days import (
@@ -63,7 +65,9 @@ class Orchestrated:
     def __init__(self, home: Path) -> None:
         self.clock = clock = ReplayedClock(days(1))
         self.stores = stores = Stores(Settings(home=home), clock, actor="test")
-        self.instance = dg.DagsterInstance.ephemeral()
+        self._home = home.with_name("dagster")
+        self._opened = ExitStack()
+        self.instance = self._opened.enter_context(dagster_instance(self._home))
 
         class ReplayedPlatform(Platform):
             def clock(self) -> ReplayedClock:
@@ -84,8 +88,12 @@ class Orchestrated:
 
     def wipe(self) -> None:
         """Lose DAGSTER_HOME."""
-        self.instance.dispose()
-        self.instance = dg.DagsterInstance.ephemeral()
+        self.close()
+        rmtree(self._home)
+        self.instance = self._opened.enter_context(dagster_instance(self._home))
+
+    def close(self) -> None:
+        self._opened.close()
 
     def prune(self) -> None:
         """Delete all runs, and what Dagster knows of the assets."""
@@ -146,19 +154,19 @@ def orchestrated(world: Path, tmp_path_factory: pytest.TempPathFactory) -> dict[
         without_pages.setenv("MLOPS_REPORT_ROWS", "0")
         without_pages.setattr("mlops_dagster.components.assets.drift_report.profile_hours", lambda *_: {})
         without_pages.setattr("mlops_dagster.components.checks.validation.publish", lambda *_args, **_more: None)
-        dagster = Orchestrated(home)
-        for now in decision_times():
-            for at, happens in _incidents(dagster, home).items():
-                if before < at <= now:
-                    happens()
-            before = now
-            dagster.clock.advance_to(now)
-            dagster.launch_scheduled("hourly_monitoring_schedule")
-            if now.hour == 12:
-                dagster.launch_scheduled("flights_performance_schedule")
-            if now.hour == 13:
-                dagster.launch_scheduled("flights_label_drift_schedule")
-            decisions.append(dagster.decide())
+        with closing(Orchestrated(home)) as dagster:
+            for now in decision_times():
+                for at, happens in _incidents(dagster, home).items():
+                    if before < at <= now:
+                        happens()
+                before = now
+                dagster.clock.advance_to(now)
+                dagster.launch_scheduled("hourly_monitoring_schedule")
+                if now.hour == 12:
+                    dagster.launch_scheduled("flights_performance_schedule")
+                if now.hour == 13:
+                    dagster.launch_scheduled("flights_label_drift_schedule")
+                decisions.append(dagster.decide())
     return {"decisions": decisions, **outcome(dagster.stores)}
 
 
