@@ -27,9 +27,9 @@ from mlops_dagster.clock import ReplayedClock
 from mlops_dagster.monitoring import DriftPolicy
 from mlops_dagster.monitoring.drift.trailing import trailing_drift
 from mlops_dagster.predictions.records import microseconds
-from mlops_dagster.predictions.rollups.addition import digest_of
+from mlops_dagster.predictions.rollups.counting.addition import digest_of
+from mlops_dagster.predictions.rollups.counting.tally import HOUR
 from mlops_dagster.predictions.rollups.tables import CELL_TYPE, arms, cells
-from mlops_dagster.predictions.rollups.tally import HOUR
 from mlops_dagster.registry import (
     Baseline,
     EvaluationSlice,

@@ -10,7 +10,7 @@ from mlops_dagster.components.compat import InstigatorType, SensorInstigatorData
 from mlops_dagster.dagster_pages import prefix_of
 from mlops_dagster.errors import MlopsError
 from mlops_dagster.rollout import RolloutPolicy
-from mlops_dagster.rollout.unnamed import hold, release, was_orchestrated
+from mlops_dagster.rollout.actions.unnamed import hold, release, was_orchestrated
 
 ALIVE_SECONDS = 600
 """For this long after the last tick of its rollout sensor, a model is taken to belong to another code location."""

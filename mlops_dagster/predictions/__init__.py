@@ -22,11 +22,19 @@ from mlops_dagster.predictions.records import (
     Status,
 )
 from mlops_dagster.predictions.rollups.compared import COHORT, Cohort, Pair, arm_cohorts, champion_days
-from mlops_dagster.predictions.rollups.counts import BadEvent, BothScored, EventCounts, PairedCounts
+from mlops_dagster.predictions.rollups.counting.recounting import Recounted, recount
+from mlops_dagster.predictions.rollups.counting.units import speaking_row, unit_of
+from mlops_dagster.predictions.rollups.counts import (
+    ArmEvents,
+    BadEvent,
+    BothScored,
+    EventCounts,
+    PairedCounts,
+    ShedCounts,
+)
+from mlops_dagster.predictions.rollups.label_debt import LabelDebt
 from mlops_dagster.predictions.rollups.latency import LatencySummary
-from mlops_dagster.predictions.rollups.recounting import Recounted, recount
-from mlops_dagster.predictions.rollups.rollups import ArmEvents, LabelDebt, Rollups, ShedCounts
-from mlops_dagster.predictions.rollups.units import speaking_row, unit_of
+from mlops_dagster.predictions.rollups.rollups import Rollups
 from mlops_dagster.predictions.spool.marks import Consumer, SpoolDepth
 from mlops_dagster.predictions.spool.spool import Spool
 

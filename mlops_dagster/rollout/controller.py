@@ -12,7 +12,8 @@ from mlops_dagster.errors import (
 )
 from mlops_dagster.predictions import Rollups
 from mlops_dagster.registry import Deployment, ModelRegistry, ModelVersion, Stage
-from mlops_dagster.rollout.approval import waits_for_approval
+from mlops_dagster.rollout.actions.approval import waits_for_approval
+from mlops_dagster.rollout.actions.taking_out import take_out
 from mlops_dagster.rollout.claims.rare_classes import class_shares
 from mlops_dagster.rollout.claims.shared_causes import shared_causes
 from mlops_dagster.rollout.collect import collect
@@ -21,7 +22,6 @@ from mlops_dagster.rollout.entities import Decision, Outcome, Phase, Rollout
 from mlops_dagster.rollout.policy import RolloutPolicy
 from mlops_dagster.rollout.reconcile import extra_version, receives_traffic, reconcile
 from mlops_dagster.rollout.store.store import RolloutStore
-from mlops_dagster.rollout.taking_out import take_out
 
 _OUTCOME = {
     Phase.PROMOTED: Outcome.PROMOTE,

@@ -23,8 +23,8 @@ from mlops_dagster.monitoring.validation.hourly import _read
 from mlops_dagster.predictions import PredictionLog, Spool
 from mlops_dagster.predictions.log import columns
 from mlops_dagster.predictions.records import encode_prediction
-from mlops_dagster.predictions.rollups.cells import FeatureCounter
-from mlops_dagster.predictions.rollups.recounting import _predictions
+from mlops_dagster.predictions.rollups.counting.cells import FeatureCounter
+from mlops_dagster.predictions.rollups.counting.recounting import _predictions
 from mlops_dagster.registry import Baseline
 from mlops_dagster.schema import Feature, ModelSchema
 from mlops_dagster.serving.replay import replay

@@ -10,8 +10,8 @@ from sqlalchemy import select
 from mlops_dagster.errors import CorruptedError, CountsLostError, StorageError
 from mlops_dagster.predictions import Answered, PredictionRecord, Rollups, recount
 from mlops_dagster.predictions.log.writer import LogWriter
+from mlops_dagster.predictions.rollups.counting.units import unit_of
 from mlops_dagster.predictions.rollups.tables import HEARTBEATS, TABLES, arms
-from mlops_dagster.predictions.rollups.units import unit_of
 from mlops_dagster.statistics import CategoricalBins, NumericBins
 from tests.support.predictions.records import MARCH, a_record
 

@@ -9,7 +9,7 @@ from mlops_dagster.components.views.tables import table
 from mlops_dagster.errors import ApprovalError, RefusedError
 from mlops_dagster.loop.spec import ModelSpec
 from mlops_dagster.registry import ModelVersion
-from mlops_dagster.rollout.first_champion import (
+from mlops_dagster.rollout.actions.first_champion import (
     REASON,
     candidates_of,
     choose_first,

@@ -9,10 +9,10 @@ from mlops_dagster.components.policies import publish_policies
 from mlops_dagster.components.sensors.first_champion import first_promotion
 from mlops_dagster.loop.spec import ModelSpec
 from mlops_dagster.rollout import Decision, Outcome
+from mlops_dagster.rollout.actions.first_champion import tell_chosen
 from mlops_dagster.rollout.alerts.champion_limit import tell_champion_limit
 from mlops_dagster.rollout.alerts.known_bad import tell_known_bad
 from mlops_dagster.rollout.alerts.watch import tell_watch
-from mlops_dagster.rollout.first_champion import tell_chosen
 from mlops_dagster.rollout.kept_policy import kept_policy
 
 LIMITS_SECONDS = 10

@@ -9,10 +9,11 @@ from typing import NamedTuple
 from sqlalchemy import ColumnElement, Table, func, select
 
 from mlops_dagster.predictions.records import SERVED, from_microseconds
+from mlops_dagster.predictions.rollups.counting.tally import MINUTE
 from mlops_dagster.predictions.rollups.counts import BothScored, PairedCounts
-from mlops_dagster.predictions.rollups.rollups import Rollups, added_up, span_of, sum_of, within
+from mlops_dagster.predictions.rollups.queries import added_up, span_of, sum_of, within
+from mlops_dagster.predictions.rollups.rollups import Rollups
 from mlops_dagster.predictions.rollups.tables import arms, minutes, outcomes, pairs
-from mlops_dagster.predictions.rollups.tally import MINUTE
 
 COHORT_MINUTES = 10
 MINUTES_A_DAY = 24 * 60

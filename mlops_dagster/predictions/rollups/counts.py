@@ -1,7 +1,9 @@
 """Counts of each version's events: they add up over minutes, replicas and roles, and are the only evidence."""
 
 from dataclasses import dataclass, fields
-from typing import Literal, Self, TypeAlias
+from typing import Literal, NamedTuple, Self, TypeAlias
+
+from mlops_dagster.predictions.records import Role
 
 BadEvent: TypeAlias = Literal["error", "slow", "wrong"]
 """The kind of a bad event: a failed request, a slow answer, or a wrong prediction."""
@@ -86,3 +88,21 @@ class BothScored(_Sums):
     def swapped(self) -> "BothScored":
         """The same counts with champion and challenger exchanged."""
         return BothScored(self.requests, self.champion_failed, self.challenger_failed, self.both_failed)
+
+
+class ArmEvents(NamedTuple):
+    """The events of one version in one role at one weight."""
+
+    version: str
+    role: Role
+    weight: float
+    counts: EventCounts
+
+
+@dataclass(frozen=True, slots=True)
+class ShedCounts:
+    """Scorings off the response path that were left out, by the version that would have scored them."""
+
+    version: str
+    role: Role
+    rows: int

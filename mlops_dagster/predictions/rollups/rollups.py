@@ -1,27 +1,28 @@
 """Counts per minute and hour of everything that was served, read by operations and decisions."""
 
-import operator
 from collections import Counter, defaultdict
 from collections.abc import Collection, Iterable, Mapping, Sequence
-from dataclasses import dataclass, fields
+from dataclasses import fields
 from datetime import datetime
 from functools import cached_property
-from itertools import accumulate
-from typing import Any, NamedTuple, TypeAlias, TypeVar
+from typing import Any, TypeAlias
 
 import numpy as np
-from sqlalchemy import ColumnElement, Engine, Executable, Row, Select, Table, case, func, literal, select
+from sqlalchemy import Engine, Executable, Row, func, select
 
 from mlops_dagster.database import open_database, purge_database, reading, writing
 from mlops_dagster.errors import CorruptedError, CountsLostError
-from mlops_dagster.predictions.records import SERVED, Role, from_microseconds, microseconds
+from mlops_dagster.predictions.records import Role, from_microseconds, microseconds
 from mlops_dagster.predictions.rollups import heartbeats
-from mlops_dagster.predictions.rollups.addition import add_tally, cursor, digest_of, knows, move_cursor
-from mlops_dagster.predictions.rollups.counts import BothScored, EventCounts, PairedCounts
-from mlops_dagster.predictions.rollups.firsts import forget_keys
-from mlops_dagster.predictions.rollups.fold import BinsOf, SlowMsOf, TaskOf, classification, tally
+from mlops_dagster.predictions.rollups.counting.addition import add_tally, cursor, digest_of, knows, move_cursor
+from mlops_dagster.predictions.rollups.counting.firsts import forget_keys
+from mlops_dagster.predictions.rollups.counting.fold import BinsOf, SlowMsOf, TaskOf, classification, tally
+from mlops_dagster.predictions.rollups.counting.tally import HOUR, MINUTE, Tally
+from mlops_dagster.predictions.rollups.counts import ArmEvents, EventCounts, ShedCounts
 from mlops_dagster.predictions.rollups.heartbeats import Heartbeat, Pulse
+from mlops_dagster.predictions.rollups.label_debt import LabelDebt
 from mlops_dagster.predictions.rollups.latency import LatencySummary, summarize
+from mlops_dagster.predictions.rollups.queries import added_up, of_arms, served, span_of, sum_of, summed, within
 from mlops_dagster.predictions.rollups.tables import (
     CELL_TYPE,
     HEARTBEATS,
@@ -36,45 +37,14 @@ from mlops_dagster.predictions.rollups.tables import (
     outputs,
     shed,
 )
-from mlops_dagster.predictions.rollups.tally import HOUR, MINUTE, Tally
 from mlops_dagster.predictions.spool.marks import Consumer
 from mlops_dagster.predictions.spool.spool import Spool
 from mlops_dagster.statistics import Bins, Counts
 
 _Any: TypeAlias = tuple[Any, ...]  # the query determines a row's columns
-_Sum = TypeVar("_Sum", EventCounts, PairedCounts, BothScored)
 
 _ENTRIES_AT_ONCE = 10_000  # the traffic of some seconds, and some 10 MB
 DEFAULT_SLOW_MS = 200.0
-
-
-class ArmEvents(NamedTuple):
-    """The events of one version in one role at one weight."""
-
-    version: str
-    role: Role
-    weight: float
-    counts: EventCounts
-
-
-@dataclass(frozen=True, slots=True)
-class ShedCounts:
-    """Scorings off the response path that were left out, by the version that would have scored them."""
-
-    version: str
-    role: Role
-    rows: int
-
-
-@dataclass(frozen=True, slots=True)
-class LabelDebt:
-    """The answers of a window, and how many of them have no label yet. Times are exact to the minute."""
-
-    answers: int
-    awaiting: int
-    oldest_at: datetime | None
-    median_at: datetime | None
-    """Half of the awaited labels are of older answers. The oldest alone says little: some labels never come."""
 
 
 class Rollups:
@@ -169,7 +139,7 @@ class Rollups:
         names = [each.name for each in fields(EventCounts)]
         span = span_of(minutes, starts)
         query = (
-            _of_arms(minutes, span, arms.c.version, arms.c.role, arms.c.weight, *(sum_of(minutes, n) for n in names))
+            of_arms(minutes, span, arms.c.version, arms.c.role, arms.c.weight, *(sum_of(minutes, n) for n in names))
             .where(arms.c.model == model, within(minutes, starts[0], until))
             .group_by("span", arms.c.id)
         )
@@ -185,7 +155,7 @@ class Rollups:
     def shed(self, model: str, since: datetime, until: datetime) -> list[ShedCounts]:
         """Return the scorings left out under overload, by version and role: the amount of evidence that is missing."""
         query = (
-            _of_arms(shed, arms.c.version, arms.c.role, func.sum(shed.c.n))
+            of_arms(shed, arms.c.version, arms.c.role, func.sum(shed.c.n))
             .where(arms.c.model == model, within(shed, since, until))
             .group_by(arms.c.version, arms.c.role)
             .order_by(arms.c.version, arms.c.role)
@@ -195,7 +165,7 @@ class Rollups:
     def first_bad_at(self, model: str, version: str, since: datetime) -> datetime | None:
         """Return the time of a version's first failed request or first loss to the champion by a label; or None."""
         minute = microseconds(since) // MINUTE
-        errors = _of_arms(minutes, func.min(minutes.c.first_error_at)).where(
+        errors = of_arms(minutes, func.min(minutes.c.first_error_at)).where(
             arms.c.model == model, arms.c.version == version, minutes.c.minute >= minute
         )
         losses = select(func.min(outcomes.c.first_loss_at)).where(
@@ -206,7 +176,7 @@ class Rollups:
 
     def first_at(self, model: str) -> datetime | None:
         """Return the minute of the first request to a model; None if there was none."""
-        query = _of_arms(minutes, func.min(minutes.c.minute)).where(arms.c.model == model)
+        query = of_arms(minutes, func.min(minutes.c.minute)).where(arms.c.model == model)
         first = self.rows(query)[0][0]
         return None if first is None else from_microseconds(first * MINUTE)
 
@@ -226,8 +196,8 @@ class Rollups:
         found: defaultdict[str, list[bytes]] = defaultdict(list)
         wanted = {} if bins is None else {feature: digest_of(its) for feature, its in bins.items()}
         mixed = set()
-        query = _of_arms(cells, cells.c.feature, cells.c.bins, cells.c.counts).where(
-            _served(model, versions), within(cells, since, until)
+        query = of_arms(cells, cells.c.feature, cells.c.bins, cells.c.counts).where(
+            served(model, versions), within(cells, since, until)
         )
         for feature, its, counts in self.rows(query):
             if bins is None and wanted.setdefault(feature, its) != its:
@@ -248,8 +218,8 @@ class Rollups:
         found: dict[str, tuple[Counter[datetime], Counter[datetime]]] = {
             feature: (Counter(), Counter()) for feature in bins
         }
-        query = _of_arms(cells, cells.c.feature, cells.c.bins, cells.c.hour, cells.c.counts).where(
-            _served(model, None), within(cells, since, until)
+        query = of_arms(cells, cells.c.feature, cells.c.bins, cells.c.hour, cells.c.counts).where(
+            served(model, None), within(cells, since, until)
         )
         for feature, its, hour, counts in self.rows(query):
             if feature in found:
@@ -262,8 +232,8 @@ class Rollups:
     def versions(self, model: str, since: datetime, until: datetime) -> list[str]:
         """Return the versions that the split answered with, and whose features were counted, in the window."""
         query = (
-            _of_arms(cells, arms.c.version)
-            .where(_served(model, None), within(cells, since, until))
+            of_arms(cells, arms.c.version)
+            .where(served(model, None), within(cells, since, until))
             .distinct()
             .order_by(arms.c.version)
         )
@@ -273,25 +243,19 @@ class Rollups:
         self, model: str, since: datetime, until: datetime, *, version: str | None = None
     ) -> dict[str, int]:
         """Return the count of each label, of rows that the split served in the window (version None: all versions)."""
-        query = _summed(confusion, [confusion.c.label], model, version, since, until).order_by(confusion.c.label)
+        query = summed(confusion, [confusion.c.label], model, version, since, until).order_by(confusion.c.label)
         return {row[0]: row[1] for row in self.rows(query)}
 
     def label_debt(self, model: str, since: datetime, until: datetime) -> LabelDebt:
         """Return how many rows the split answered in the window, and how many of them have no label yet."""
         answered = func.sum(minutes.c.rows - minutes.c.failed_rows)
         query = (
-            _of_arms(minutes, minutes.c.minute, answered, answered - func.sum(minutes.c.labelled))
-            .where(_served(model, None), within(minutes, since, until))
+            of_arms(minutes, minutes.c.minute, answered, answered - func.sum(minutes.c.labelled))
+            .where(served(model, None), within(minutes, since, until))
             .group_by(minutes.c.minute)
             .order_by(minutes.c.minute)
         )
-        rows = self.rows(query)
-        waiting = [(from_microseconds(minute * MINUTE), n) for minute, _, n in rows if n > 0]
-        half = sum(n for _, n in waiting) / 2
-        reached = accumulate(n for _, n in waiting)
-        median = next((at for (at, _), so_far in zip(waiting, reached, strict=True) if so_far >= half), None)
-        oldest = waiting[0][0] if waiting else None
-        return LabelDebt(sum(n for _, n, _ in rows), sum(n for _, n in waiting), oldest, median)
+        return LabelDebt.of([(from_microseconds(row[0] * MINUTE), row[1], row[2]) for row in self.rows(query)])
 
     def models(self) -> list[str]:
         """Return every model that ever had a request."""
@@ -300,7 +264,7 @@ class Rollups:
     def output_counts(self, model: str, version: str | None, since: datetime, until: datetime) -> dict[str, int]:
         """Return how often the split answered with each class in the window (version None: all)."""
         table = outputs.c
-        query = _summed(outputs, [table.prediction], model, version, since, until).order_by(table.prediction)
+        query = summed(outputs, [table.prediction], model, version, since, until).order_by(table.prediction)
         return {row[0]: row[1] for row in self.rows(query)}
 
     def confusion(
@@ -308,12 +272,12 @@ class Rollups:
     ) -> dict[tuple[str, str], int]:
         """Return (label, prediction) -> count, of labelled rows that the split served (version None: all)."""
         keys = [confusion.c.label, confusion.c.prediction]
-        query = _summed(confusion, keys, model, version, since, until).order_by(*keys)
+        query = summed(confusion, keys, model, version, since, until).order_by(*keys)
         return {(label, prediction): n for label, prediction, n in self.rows(query)}
 
     def latency(self, model: str, version: str | None, since: datetime, until: datetime) -> LatencySummary | None:
         """Return the latency of the rows that the split served (version None: all); None if there were none."""
-        query = _summed(latencies, [latencies.c.bucket], model, version, since, until)
+        query = summed(latencies, [latencies.c.bucket], model, version, since, until)
         return summarize({row[0]: row[1] for row in self.rows(query)})
 
     def cursors(self) -> dict[str, int]:
@@ -348,53 +312,3 @@ class Rollups:
         """Return the rows that a query of the tables finds."""
         with reading(self._database) as connection:
             return connection.execute(query).all()
-
-
-def _of_arms(table: Table, *columns: ColumnElement[Any]) -> Select[*_Any]:
-    return select(*columns).join_from(arms, table, arms.c.id == table.c.arm)
-
-
-def _summed(
-    table: Table, keys: Sequence[ColumnElement[Any]], model: str, version: str | None, since: datetime, until: datetime
-) -> Select[*_Any]:
-    """Return a query for the counts `n` by these keys, of rows that the split served."""
-    return (
-        _of_arms(table, *keys, func.sum(table.c.n))
-        .where(_served(model, None if version is None else [version]), within(table, since, until))
-        .group_by(*keys)
-    )
-
-
-def _served(model: str, versions: Sequence[str] | None) -> ColumnElement[bool]:
-    served = (arms.c.model == model) & arms.c.role.in_(SERVED)
-    return served if versions is None else served & arms.c.version.in_(versions)
-
-
-def within(table: Table, since: datetime, until: datetime) -> ColumnElement[bool]:
-    """Return the condition for rows of `table` whose minute (hour, if it counts by the hour) [since, until) touches."""
-    if "hour" in table.c:
-        return table.c.hour.between(*_window(since, until, HOUR))
-    return table.c.minute.between(*_window(since, until, MINUTE))
-
-
-def sum_of(table: Table, name: str) -> ColumnElement[int]:
-    """Return the sum of a column, which is 0 without rows."""
-    return func.coalesce(func.sum(table.c[name]), 0)
-
-
-def span_of(table: Table, starts: Sequence[datetime]) -> ColumnElement[int]:
-    """Return the index of the last start before a row, as `span`; old starts are tried first, as most rows are old."""
-    firsts = [microseconds(start) // MINUTE for start in starts]
-    spans = [(table.c.minute < after, number) for number, after in enumerate(firsts[1:])]
-    return (case(*spans, else_=len(spans)) if spans else literal(0)).label("span")
-
-
-def added_up(spans: Mapping[int, _Sum], count: int, nothing: _Sum) -> list[_Sum]:
-    """Return, for each of `count` starts, the sum of its span and of all later ones."""
-    newest_first = (spans.get(number, nothing) for number in reversed(range(count)))
-    return list(accumulate(newest_first, operator.add))[::-1]
-
-
-def _window(since: datetime, until: datetime, unit: int) -> tuple[int, int]:
-    """Return the first and last unit that [since, until) touches."""
-    return microseconds(since) // unit, (microseconds(until) - 1) // unit

@@ -8,8 +8,8 @@ from mlops_dagster.clock import Clock
 from mlops_dagster.errors import RefusedError
 from mlops_dagster.predictions import Rollups
 from mlops_dagster.rollout import Decision, Outcome, Rollout, collect, decide
+from mlops_dagster.rollout.actions.taking_out import take_out
 from mlops_dagster.rollout.reconcile import is_watched
-from mlops_dagster.rollout.taking_out import take_out
 from mlops_dagster.serving.deployed.deployments import Deployments
 from mlops_dagster.serving.telemetry.telemetry import Telemetry
 from mlops_dagster.serving.upkeep.isolation import for_each

@@ -6,7 +6,7 @@ from datetime import datetime, timedelta
 from mlops_dagster.alerting import Rule, Severity
 from mlops_dagster.errors import CountsLostError
 from mlops_dagster.predictions import Consumer, LabelDebt, Recounted, Rollups, Taken, recount
-from mlops_dagster.predictions.rollups.fold import BinsOf
+from mlops_dagster.predictions.rollups.counting.fold import BinsOf
 from mlops_dagster.predictions.spool.held import HeldTable
 from mlops_dagster.rollout import RolloutPolicy
 from mlops_dagster.serving.deployed.registry_cache import RegistryCache

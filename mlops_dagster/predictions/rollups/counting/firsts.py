@@ -7,8 +7,7 @@ from typing import Final
 
 from sqlalchemy import Connection, func, select
 
-from mlops_dagster.predictions.rollups.tables import bad_keys, key_minutes, units
-from mlops_dagster.predictions.rollups.tally import (
+from mlops_dagster.predictions.rollups.counting.tally import (
     ArmMinute,
     FirstOfKey,
     FirstOfMinute,
@@ -17,8 +16,9 @@ from mlops_dagster.predictions.rollups.tally import (
     UnitLabel,
     UnitScored,
 )
-from mlops_dagster.predictions.rollups.units import key_unit
-from mlops_dagster.predictions.rollups.upsert import upsert
+from mlops_dagster.predictions.rollups.counting.units import key_unit
+from mlops_dagster.predictions.rollups.counting.upsert import upsert
+from mlops_dagster.predictions.rollups.tables import bad_keys, key_minutes, units
 
 _KEPT_MINUTES: Final = 60 * 24 * 60
 """The time for which rows that speak for a unit are kept: longer than a rollout and its late labels take."""

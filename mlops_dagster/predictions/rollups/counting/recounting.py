@@ -15,9 +15,9 @@ import orjson
 from mlops_dagster.errors import CorruptedError, StorageError
 from mlops_dagster.predictions.log.log import PredictionLog
 from mlops_dagster.predictions.log.names import LABELS_TABLE, model_of
-from mlops_dagster.predictions.rollups.fold import BinsOf, SlowMsOf, TaskOf, classification, tally
+from mlops_dagster.predictions.rollups.counting.fold import BinsOf, SlowMsOf, TaskOf, classification, tally
+from mlops_dagster.predictions.rollups.counting.tally import Tally
 from mlops_dagster.predictions.rollups.rollups import Rollups
-from mlops_dagster.predictions.rollups.tally import Tally
 from mlops_dagster.predictions.spool.entries import Entry
 from mlops_dagster.predictions.spool.locking import shipping_lock
 from mlops_dagster.predictions.spool.spool import Spool

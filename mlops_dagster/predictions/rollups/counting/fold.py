@@ -7,9 +7,8 @@ from hashlib import blake2b
 from typing import Literal, NamedTuple, TypeAlias
 
 from mlops_dagster.predictions.records import SERVED, Arm, PredictionEntry, ShedEntry
-from mlops_dagster.predictions.rollups.cells import FeatureCounter
-from mlops_dagster.predictions.rollups.latency import buckets
-from mlops_dagster.predictions.rollups.tally import (
+from mlops_dagster.predictions.rollups.counting.cells import FeatureCounter
+from mlops_dagster.predictions.rollups.counting.tally import (
     HOUR,
     MINUTE,
     ArmKey,
@@ -22,6 +21,7 @@ from mlops_dagster.predictions.rollups.tally import (
     UnitLabel,
     UnitScored,
 )
+from mlops_dagster.predictions.rollups.latency import buckets
 from mlops_dagster.predictions.spool.entries import Entry
 from mlops_dagster.statistics import Bins
 from mlops_dagster.tasks import UNKNOWN_CLASSES, Task

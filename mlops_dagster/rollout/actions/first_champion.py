@@ -6,7 +6,7 @@ from dataclasses import dataclass
 from mlops_dagster.alerting import Alerts, Rule, Severity
 from mlops_dagster.errors import ApprovalError, RefusedError
 from mlops_dagster.registry import ModelRegistry, ModelVersion, Stage
-from mlops_dagster.rollout.approval import waits_for_approval
+from mlops_dagster.rollout.actions.approval import waits_for_approval
 
 RULE = Rule.NO_CHAMPION
 REASON = "the first version: no champion yet"

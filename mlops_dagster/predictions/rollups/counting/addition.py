@@ -9,7 +9,15 @@ import numpy as np
 import orjson
 from sqlalchemy import Connection, select
 
-from mlops_dagster.predictions.rollups.firsts import count_firsts
+from mlops_dagster.predictions.rollups.counting.firsts import count_firsts
+from mlops_dagster.predictions.rollups.counting.tally import (
+    ArmCounts,
+    ArmKey,
+    Outcomes,
+    PairCounts,
+    Tally,
+)
+from mlops_dagster.predictions.rollups.counting.upsert import Row, upsert
 from mlops_dagster.predictions.rollups.tables import (
     CELL_TYPE,
     arms,
@@ -23,14 +31,6 @@ from mlops_dagster.predictions.rollups.tables import (
     pairs,
     shed,
 )
-from mlops_dagster.predictions.rollups.tally import (
-    ArmCounts,
-    ArmKey,
-    Outcomes,
-    PairCounts,
-    Tally,
-)
-from mlops_dagster.predictions.rollups.upsert import Row, upsert
 from mlops_dagster.statistics import Bins, bins_to_json
 
 _ARM = attrgetter(*(each.name for each in fields(ArmCounts)))
