@@ -19,7 +19,7 @@ from statistics import median
 from deltalake import DeltaTable
 
 from mlops_dagster.predictions import PredictionLog, PredictionRecord, Spool, audit
-from mlops_dagster.predictions.records import encode_prediction
+from mlops_dagster.predictions.encoded import encode_prediction
 from mlops_dagster.predictions.spool.entries import rows_of
 
 START = datetime(2026, 1, 1, tzinfo=UTC)

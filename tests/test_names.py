@@ -18,7 +18,7 @@ from mlops_dagster.names import (
     fold_model,
     is_plain,
 )
-from mlops_dagster.predictions.records import encode_prediction
+from mlops_dagster.predictions.encoded import encode_prediction
 from mlops_dagster.registry import ModelRegistry
 from tests.components.test_spec import GOOD
 from tests.support.predictions.records import a_record

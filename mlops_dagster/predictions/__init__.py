@@ -32,6 +32,7 @@ from mlops_dagster.predictions.rollups.counts import (
     PairedCounts,
     ShedCounts,
 )
+from mlops_dagster.predictions.rollups.hours import rows_by_hour
 from mlops_dagster.predictions.rollups.label_debt import LabelDebt
 from mlops_dagster.predictions.rollups.latency import LatencySummary
 from mlops_dagster.predictions.rollups.rollups import Rollups
@@ -87,6 +88,7 @@ __all__ = [
     "find_doubled",
     "recount",
     "repair",
+    "rows_by_hour",
     "speaking_row",
     "unit_of",
 ]

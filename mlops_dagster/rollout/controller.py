@@ -13,23 +13,16 @@ from mlops_dagster.errors import (
 from mlops_dagster.predictions import Rollups
 from mlops_dagster.registry import Deployment, ModelRegistry, ModelVersion, Stage
 from mlops_dagster.rollout.actions.approval import waits_for_approval
+from mlops_dagster.rollout.actions.next_challenger import next_challenger
 from mlops_dagster.rollout.actions.taking_out import take_out
 from mlops_dagster.rollout.claims.rare_classes import class_shares
 from mlops_dagster.rollout.claims.shared_causes import shared_causes
 from mlops_dagster.rollout.collect import collect
 from mlops_dagster.rollout.decide import decide
-from mlops_dagster.rollout.entities import Decision, Outcome, Phase, Rollout
+from mlops_dagster.rollout.entities import Decision, Outcome, Phase, Rollout, outcome_of
 from mlops_dagster.rollout.policy import RolloutPolicy
 from mlops_dagster.rollout.reconcile import extra_version, receives_traffic, reconcile
 from mlops_dagster.rollout.store.store import RolloutStore
-
-_OUTCOME = {
-    Phase.PROMOTED: Outcome.PROMOTE,
-    Phase.ROLLED_BACK: Outcome.ROLLBACK,
-    Phase.GIVEN_UP: Outcome.GIVE_UP,
-}
-_STAGES = (Stage.REGISTERED, Stage.SHADOW, Stage.CANARY)
-"""Stages of a version that waits for a rollout, a later one first: a manual canary, or an interrupted start."""
 
 
 class Controller:
@@ -159,7 +152,7 @@ class Controller:
     def _start(self, model: str) -> Rollout | None:
         """Start a rollout: first the shadow, then the row. If cut short, the next call finds the version in shadow."""
         deployment = self._registry.deployment(model)
-        challenger = self._waiting(model, deployment)
+        challenger = next_challenger(self._registry, deployment, over=self._rollouts.challengers(model))
         if deployment.champion is None or challenger is None:
             return None
         now, policy = self._clock.now(), self._policy_of(model)
@@ -182,21 +175,6 @@ class Controller:
         except (EpochConflictError, AlreadyRunningError):
             return self._rollouts.active(model)
 
-    def _waiting(self, model: str, deployment: Deployment) -> ModelVersion | None:
-        """Return the newest version after the champion and all that had a rollout; skipped ones never get one."""
-        if deployment.champion is None:
-            return None
-        over = {*self._rollouts.challengers(model), deployment.champion}
-        names = self._registry.names(model)
-        last_over = max(index for index, name in enumerate(names) if name in over)
-        waiting = [
-            version
-            for version in (self._registry.get(model, name) for name in names[last_over + 1 :])
-            if version.stage in _STAGES and not version.rolled_back and deployment.canary in (None, version.version)
-            if self._registry.known_bad(version) is None
-        ]
-        return max(reversed(waiting), key=lambda version: _STAGES.index(version.stage), default=None)
-
     def _judge(self, seen: Rollout, deployment: Deployment, challenger: ModelVersion) -> Decision | None:
         """Return the recorded decision on the evidence; None if the rollout has gone on meanwhile."""
         rollout = self._followed(seen, deployment, challenger)
@@ -213,7 +191,7 @@ class Controller:
         before = replace(self._rollouts.get(seen.id), epoch=seen.epoch)
         if before.phase.ended:
             return None
-        last, outcome = self._rollouts.last_decision(seen.id), _outcome(before, seen)
+        last, outcome = self._rollouts.last_decision(seen.id), outcome_of(before, seen)
         if last is not None and last.outcome is outcome and extra_version(deployment, seen) is None:
             self._followed(seen, deployment, challenger)
             return None
@@ -315,8 +293,3 @@ class Controller:
 def _on_trial(rollout: Rollout) -> str:
     """Return the version on trial in the rollout, under its present name."""
     return rollout.final if rollout.phase is Phase.WATCH else rollout.challenger
-
-
-def _outcome(before: Rollout, seen: Rollout) -> Outcome:
-    """Return the outcome that would have brought the rollout from `before` to its end in `seen`."""
-    return Outcome.ADVANCE if before.phase is Phase.WATCH and seen.phase is Phase.PROMOTED else _OUTCOME[seen.phase]

@@ -182,3 +182,15 @@ class Decision:
 
 _ROLLOUT = TypeAdapter(Rollout)
 _DECISION = TypeAdapter(Decision)
+
+
+def outcome_of(before: Rollout, seen: Rollout) -> Outcome:
+    """Return the outcome that would have brought the rollout from `before` to its end in `seen`."""
+    return Outcome.ADVANCE if before.phase is Phase.WATCH and seen.phase is Phase.PROMOTED else _OUTCOMES[seen.phase]
+
+
+_OUTCOMES = {
+    Phase.PROMOTED: Outcome.PROMOTE,
+    Phase.ROLLED_BACK: Outcome.ROLLBACK,
+    Phase.GIVEN_UP: Outcome.GIVE_UP,
+}

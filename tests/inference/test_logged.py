@@ -21,8 +21,8 @@ from mlops_dagster.monitoring.drift.recount import count_rows
 from mlops_dagster.monitoring.pages.samples import sample_served
 from mlops_dagster.monitoring.validation.hourly import _read
 from mlops_dagster.predictions import PredictionLog, Spool
+from mlops_dagster.predictions.encoded import encode_prediction
 from mlops_dagster.predictions.log import columns
-from mlops_dagster.predictions.records import encode_prediction
 from mlops_dagster.predictions.rollups.counting.cells import FeatureCounter
 from mlops_dagster.predictions.rollups.counting.recounting import _predictions
 from mlops_dagster.registry import Baseline

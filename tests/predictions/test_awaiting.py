@@ -13,7 +13,7 @@ from hypothesis import strategies as st
 
 from mlops_dagster.errors import CorruptedError
 from mlops_dagster.predictions import Answered, FeedbackResult, Hit, PredictionRecord, Spool
-from mlops_dagster.predictions.records import LabelEntry
+from mlops_dagster.predictions.encoded import LabelEntry
 
 Make = Callable[..., PredictionRecord]
 

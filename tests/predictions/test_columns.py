@@ -7,8 +7,8 @@ import pyarrow as pa
 from hypothesis import given
 from hypothesis import strategies as st
 
+from mlops_dagster.predictions.encoded import encode_prediction
 from mlops_dagster.predictions.log import columns
-from mlops_dagster.predictions.records import encode_prediction
 from tests.support.predictions.records import a_record
 
 values = st.one_of(st.none(), st.floats(), st.integers(-(2**60), 2**60), st.booleans(), st.text("xé7", max_size=3))

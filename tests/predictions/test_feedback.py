@@ -25,7 +25,7 @@ from mlops_dagster.predictions import (
     Rollups,
     Spool,
 )
-from mlops_dagster.predictions.records import LabelEntry
+from mlops_dagster.predictions.encoded import LabelEntry
 
 Make = Callable[..., PredictionRecord]
 REPLICAS = 3

@@ -16,7 +16,7 @@ from mlops_dagster.predictions import Answered, ShedRecord
 from mlops_dagster.registry import Deployment
 from mlops_dagster.rollout import Phase, Rollout, RolloutPolicy
 from mlops_dagster.schema import Feature, ModelSchema
-from mlops_dagster.serving.deployed.deployments import InForce
+from mlops_dagster.serving.deployed.in_force import InForce
 from mlops_dagster.serving.deployed.loaded_model import LoadedModel, Scores
 from mlops_dagster.serving.plane.calls import InferenceRequestContext, ScoringResult, ScoringTask
 from mlops_dagster.serving.plane.shadow import ShadowScorer, Task, others

@@ -10,7 +10,7 @@ from scipy.stats import chi2, chisquare
 
 from mlops_dagster.errors import VersionNotFoundError
 from mlops_dagster.registry import Deployment
-from mlops_dagster.serving.deployed.deployments import reachable, without
+from mlops_dagster.serving.deployed.in_force import reachable, without
 from mlops_dagster.serving.plane.router import choose
 
 DEPLOYMENT = Deployment(

@@ -8,7 +8,7 @@ from mlops_dagster.monitoring.drift.measure import drift
 from mlops_dagster.monitoring.drift.report import DriftReport
 from mlops_dagster.monitoring.policy import DriftPolicy, Verdict
 from mlops_dagster.monitoring.served_by import served_by
-from mlops_dagster.predictions import Rollups
+from mlops_dagster.predictions import Rollups, rows_by_hour
 from mlops_dagster.registry import ModelRegistry, ModelVersion
 
 
@@ -37,7 +37,7 @@ def trailing_drift(
     counts = rollups.feature_counts(model, None, since, until, bins)
     found = drift(baseline, counts, policy, hours=policy.window_hours)
     if found.verdict in (Verdict.MONITOR, Verdict.RETRAIN):  # only then are the hours of a week looked up
-        hours = rollups.rows_by_hour(model, since - HISTORY, until, bins)
+        hours = rows_by_hour(rollups, model, since - HISTORY, until, bins)
         covered = {name: coverage(counted, rows, since, until) for name, (counted, rows) in hours.items()}
         found = drift(baseline, counts, policy, hours=policy.window_hours, coverage=covered)
     return TrailingDrift(champion, found)

@@ -5,8 +5,9 @@ from collections.abc import Iterable, Mapping
 from datetime import datetime
 from typing import NamedTuple, TypeAlias
 
+from mlops_dagster.predictions.encoded import LabelEntry
 from mlops_dagster.predictions.labels.label_index import Awaited
-from mlops_dagster.predictions.records import FeedbackResult, Hit, LabelEntry, microseconds
+from mlops_dagster.predictions.records import FeedbackResult, Hit, microseconds
 
 Label: TypeAlias = tuple[str, str, datetime | None]
 """(prediction id, label, time it became known; None if its sender does not say)."""

@@ -10,7 +10,8 @@ from typing import NamedTuple
 
 import orjson
 
-from mlops_dagster.predictions.records import ANSWERED, Arm, LabelEntry, LateEntry, PredictionEntry
+from mlops_dagster.predictions.encoded import Arm, LabelEntry, LateEntry, PredictionEntry
+from mlops_dagster.predictions.records import ANSWERED
 from mlops_dagster.predictions.spool.entries import Entry
 from mlops_dagster.predictions.spool.sqlite import SqliteFile
 

@@ -6,12 +6,13 @@ from typing import Any
 
 import pyarrow.dataset as pads
 
+from mlops_dagster.predictions.encoded import Arm
 from mlops_dagster.predictions.labels.label_index import Adopted
 from mlops_dagster.predictions.log import columns, delta
 from mlops_dagster.predictions.log.delta_errors import storage_errors
 from mlops_dagster.predictions.log.log import PredictionLog
 from mlops_dagster.predictions.log.names import LABELS_TABLE
-from mlops_dagster.predictions.records import ANSWERED, Arm, microseconds
+from mlops_dagster.predictions.records import ANSWERED, microseconds
 
 _ARM = ("request", "unit", "version", "role", "weight", "salt", "key", "prediction", "event_time")
 _LABEL = ("prediction_id", "request", "label", "at", "received_at", "number")

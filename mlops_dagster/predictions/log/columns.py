@@ -9,7 +9,7 @@ import pyarrow as pa
 
 from mlops_dagster.errors import InvalidInputError
 from mlops_dagster.names import NUMBER, TEXT, fold_feature, log_columns
-from mlops_dagster.predictions.records import LabelEntry, PredictionEntry
+from mlops_dagster.predictions.encoded import LabelEntry, PredictionEntry
 
 _DAY = 86_400_000_000  # microseconds
 

@@ -10,9 +10,9 @@ from functools import cached_property
 from typing import TYPE_CHECKING, NamedTuple, TypeAlias
 
 from mlops_dagster.errors import CorruptedError, MlopsError
+from mlops_dagster.predictions.encoded import PredictionEntry
 from mlops_dagster.predictions.log.location import LogLocation
 from mlops_dagster.predictions.log.names import LABELS_TABLE, predictions_table, process_transaction
-from mlops_dagster.predictions.records import PredictionEntry
 from mlops_dagster.predictions.spool.entries import Entry
 from mlops_dagster.predictions.spool.held import Aside
 from mlops_dagster.predictions.spool.spool import Spool

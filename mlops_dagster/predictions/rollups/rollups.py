@@ -1,6 +1,6 @@
 """Counts per minute and hour of everything that was served, read by operations and decisions."""
 
-from collections import Counter, defaultdict
+from collections import defaultdict
 from collections.abc import Collection, Iterable, Mapping, Sequence
 from dataclasses import fields
 from datetime import datetime
@@ -17,7 +17,7 @@ from mlops_dagster.predictions.rollups import heartbeats
 from mlops_dagster.predictions.rollups.counting.addition import add_tally, cursor, digest_of, knows, move_cursor
 from mlops_dagster.predictions.rollups.counting.firsts import forget_keys
 from mlops_dagster.predictions.rollups.counting.fold import BinsOf, SlowMsOf, TaskOf, classification, tally
-from mlops_dagster.predictions.rollups.counting.tally import HOUR, MINUTE, Tally
+from mlops_dagster.predictions.rollups.counting.tally import MINUTE, Tally
 from mlops_dagster.predictions.rollups.counts import ArmEvents, EventCounts, ShedCounts
 from mlops_dagster.predictions.rollups.heartbeats import Heartbeat, Pulse
 from mlops_dagster.predictions.rollups.label_debt import LabelDebt
@@ -209,25 +209,6 @@ class Rollups:
             for feature, hours in found.items()
             if feature not in mixed
         }
-
-    def rows_by_hour(
-        self, model: str, since: datetime, until: datetime, bins: Mapping[str, Bins]
-    ) -> dict[str, tuple[dict[datetime, int], dict[datetime, int]]]:
-        """Return, for each of these features, the rows of every hour counted in these bins, and those in any bins."""
-        wanted = {feature: digest_of(its) for feature, its in bins.items()}
-        found: dict[str, tuple[Counter[datetime], Counter[datetime]]] = {
-            feature: (Counter(), Counter()) for feature in bins
-        }
-        query = of_arms(cells, cells.c.feature, cells.c.bins, cells.c.hour, cells.c.counts).where(
-            served(model, None), within(cells, since, until)
-        )
-        for feature, its, hour, counts in self.rows(query):
-            if feature in found:
-                rows, at = int(np.frombuffer(counts, dtype=CELL_TYPE).sum()), from_microseconds(hour * HOUR)
-                found[feature][1][at] += rows
-                if wanted[feature] == its:
-                    found[feature][0][at] += rows
-        return {feature: (dict(counted), dict(rows)) for feature, (counted, rows) in found.items()}
 
     def versions(self, model: str, since: datetime, until: datetime) -> list[str]:
         """Return the versions that the split answered with, and whose features were counted, in the window."""

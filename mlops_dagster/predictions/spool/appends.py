@@ -7,7 +7,8 @@ from dataclasses import dataclass
 from sqlite3 import Connection
 from typing import Final
 
-from mlops_dagster.predictions.records import ANSWERED, PredictionRecord, encode_prediction
+from mlops_dagster.predictions.encoded import encode_prediction
+from mlops_dagster.predictions.records import ANSWERED, PredictionRecord
 from mlops_dagster.predictions.spool.entries import rows_of
 from mlops_dagster.predictions.spool.sqlite import SqliteFile
 

@@ -6,7 +6,7 @@ from zlib import crc32
 
 import orjson
 
-from mlops_dagster.predictions.records import LabelEntry, LateEntry, PredictionEntry, ShedEntry
+from mlops_dagster.predictions.encoded import LabelEntry, LateEntry, PredictionEntry, ShedEntry
 
 SHED = b'{"shed":'
 """The beginning of the body of a count of shed scorings, which is for the rollups only."""

@@ -10,13 +10,13 @@ from zlib import crc32
 import orjson
 
 from mlops_dagster.clock import Clock, SystemClock
+from mlops_dagster.predictions.encoded import encode_shed
 from mlops_dagster.predictions.labels.join import Batch, Label, join_labels
 from mlops_dagster.predictions.labels.label_index import Awaited, LabelIndex
 from mlops_dagster.predictions.records import (
     FeedbackResult,
     PredictionRecord,
     ShedRecord,
-    encode_shed,
     from_microseconds,
     microseconds,
 )

@@ -20,7 +20,8 @@ from mlops_dagster.errors import (
     VersionNotFoundError,
 )
 from mlops_dagster.predictions import FeedbackResult
-from mlops_dagster.serving.deployed.deployments import Deployments, InForce
+from mlops_dagster.serving.deployed.deployments import Deployments
+from mlops_dagster.serving.deployed.in_force import InForce
 from mlops_dagster.serving.deployed.loaded_model import Columns, LoadedModel, take_features
 from mlops_dagster.serving.plane.abandonable import AbandonableWorker
 from mlops_dagster.serving.plane.batching import Batcher

@@ -6,7 +6,7 @@ from typing import NamedTuple, TypeAlias
 import numpy as np
 import numpy.typing as npt
 
-from mlops_dagster.predictions.records import PredictionEntry
+from mlops_dagster.predictions.encoded import PredictionEntry
 from mlops_dagster.statistics import Bins, CategoricalBins, Counts, NumericBins
 
 Value: TypeAlias = float | str | None

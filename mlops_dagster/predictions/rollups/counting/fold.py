@@ -6,7 +6,8 @@ from functools import cache
 from hashlib import blake2b
 from typing import Literal, NamedTuple, TypeAlias
 
-from mlops_dagster.predictions.records import SERVED, Arm, PredictionEntry, ShedEntry
+from mlops_dagster.predictions.encoded import Arm, PredictionEntry, ShedEntry
+from mlops_dagster.predictions.records import SERVED
 from mlops_dagster.predictions.rollups.counting.cells import FeatureCounter
 from mlops_dagster.predictions.rollups.counting.tally import (
     HOUR,
