@@ -1,5 +1,8 @@
 """Performance, from rows as the log has them."""
 
+from dataclasses import asdict
+
+import orjson
 import pyarrow as pa
 import pytest
 
@@ -37,6 +40,7 @@ def test_each_version_in_each_role_has_its_figures() -> None:
         1.0,
     )
     assert report.rows == 17
+    assert orjson.loads(orjson.dumps(asdict(champion)))["measures"]["accuracy"]["value"] == 0.75
     assert report.metadata()["labelled"] == 15
     assert report.headline() == {
         "accuracy": 0.75,
