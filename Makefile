@@ -70,7 +70,8 @@ docs: install
 # What the flights example's rollout policy can prove on its traffic (docs/benchmarks/power.md), rollouts looked at any time
 # (docs/benchmarks/at-any-time.md), and days whose rows share a cause (docs/benchmarks/shared-days.md); the registry beside MLflow, a 5 GB
 # artifact on S3; the data plane beside MLServer, over the bare model, its reactions, its rollups and its shipper; drift
-# beside Evidently, of a fleet, of a hundred million rows, and an hourly run from launch to materialized.
+# beside Evidently, of a fleet, of a hundred million rows, and an hourly run from launch to materialized; the size of an
+# installation.
 bench: export PYTHONPATH := $(CURDIR)/examples/flights
 bench: install wrk
 	$(BIN)/python bench/rollout_power.py
@@ -90,6 +91,7 @@ bench: install wrk
 	$(BIN)/python bench/recount_speed.py --rows 100000000
 	$(BIN)/python bench/hourly_run.py
 	$(BIN)/python bench/thousand_classes.py
+	$(BIN)/python -m bench.slim_install
 
 # Every attack of soak/ for an hour in all: broken files and settings, kill -9 under traffic, and what else is there;
 # a table of what was tried, how often, and the faults. ARGS="--only kills --minutes 5" for one of them.

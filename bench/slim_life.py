@@ -114,7 +114,7 @@ def extras_are_named(home: Path) -> None:
     for extra, arguments in (
         ("cards", ("models", "card", "income", "1.0.0", "--html", str(home / "card.html"))),
         ("dagster", ("dev",)),
-        ("dagster", ("trainer", "check", "shop.trainer")),
+        ("dagster", ("rehearse", "--model", "income", "--requests", "rows.parquet")),
         ("mlflow", ("catalogue", "sync")),
         ("monitoring", ("validation", "suite", "income")),
     ):

@@ -42,6 +42,7 @@ LONGEST = (
     "tests/flights/",
     "tests/serving/",
     "tests/components/",
+    "tests/packaging/",
 )
 """Begun first, so that no worker is alone with one at the end."""
 
