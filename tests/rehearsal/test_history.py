@@ -72,7 +72,7 @@ def test_a_history_without_labels_or_with_fewer_classes_says_what_cannot_be_know
         ({"event_time": TIMES.tz_localize(None)}, "'event_time' has times without a time zone"),
         ({"event_time": ["2026-03-01T06:00:00"] * 3}, "3 times without a time zone, such as '2026-03-01T06:00:00'"),
         ({"event_time": [1772344800] * 3}, "'event_time' is int64; write ISO 8601 times with a zone"),
-        ({"event_time": ["yesterday Z"] * 3}, "no ISO 8601 time"),
+        ({"event_time": ["yesterday Z"] * 3}, "not an ISO 8601 time"),
         ({"event_time": [*TIMES[:2], pd.NaT]}, "'event_time' is missing in 1 of 3 rows"),
         ({"amount": [1.0, "n/a", 2.0]}, "1 values of 'amount' are not numbers, such as 'n/a'"),
         ({"amount": [1.0, np.inf, 2.0]}, "1 values of 'amount' are infinite"),

@@ -86,7 +86,7 @@ def test_an_onnx_model_with_a_fixed_batch(registry: ModelRegistry, tmp_path: Pat
 @pytest.mark.parametrize(
     ("inputs", "match"),
     [
-        ({"delay": 1, "gate": 1}, "asks for gate, which is no column"),
+        ({"delay": 1, "gate": 1}, "asks for gate, which is not a column"),
         ({"float_input": 3}, "takes 3 columns, and the schema has 2 features: delay, distance"),
     ],
 )

@@ -86,7 +86,7 @@ BAD = {
     "gzip twice": (gzip.compress(gzip.compress(GOOD)), {"content-encoding": "gzip, gzip"}, 400, "is not supported"),
     "brotli": (GOOD, {"content-encoding": "br"}, 400, "is not supported; use gzip, deflate"),
     "JSON longer than the body": (GOOD, {"inference-header-content-length": "9999"}, 400, "9999 bytes of a body"),
-    "JSON of negative length": (GOOD, {"inference-header-content-length": "-5"}, 400, "no number of bytes"),
+    "JSON of negative length": (GOOD, {"inference-header-content-length": "-5"}, 400, "not a number of bytes"),
     "arm": (GOOD, {"x-mlops-arm": "left"}, 400, "use 'champion' or 'canary'"),
 }
 

@@ -139,8 +139,8 @@ def test_headers_say_what_parameters_say_and_parameters_win() -> None:
         (b"x-mlops-arm", b"left", "header x-mlops-arm is 'left'"),
         (b"x-mlops-routing-key", b"\xff", "header x-mlops-routing-key is not UTF-8"),
         (b"x-mlops-routing-key", b"k" * 513, "up to 512 characters"),
-        (b"inference-header-content-length", b"-1", "no number of bytes"),
-        (b"inference-header-content-length", b"9" * 30, "no number of bytes"),
+        (b"inference-header-content-length", b"-1", "not a number of bytes"),
+        (b"inference-header-content-length", b"9" * 30, "not a number of bytes"),
         (b"inference-header-content-length", b"99999", "99999 bytes of a body of"),
     ]:
         with pytest.raises(InvalidInputError, match=reason):
