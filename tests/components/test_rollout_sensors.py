@@ -209,7 +209,7 @@ def test_a_first_version_that_is_refused_is_told_and_tried_again_when_its_gate_h
     assert gates_shown(asked.instance) is False
 
     register(stores, "1.0.2")
-    assert "no version does without a complete model card" in str(asked.tick("my_model_rollout"))
+    assert "a complete model card is required" in str(asked.tick("my_model_rollout"))
     (alert,) = stores.alerts.list(SPEC.model)
     assert alert.evidence["version"] == "1.0.2"
     key = dg.AssetCheckKey(key_of(SPEC, "registered_version"), "gates_open")

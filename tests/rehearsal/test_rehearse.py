@@ -63,7 +63,7 @@ def test_every_request_is_answered_logged_and_labelled(project: Project, played:
     assert counts == [len(project.rows)] * 5
     assert summary.failed_runs == 0
     no_card, under_gate = (refusal.error for refusal in summary.refused)
-    assert "no version does without a complete model card" in no_card
+    assert "a complete model card is required" in no_card
     assert "the quality gate promises micro-F1" in under_gate
 
 

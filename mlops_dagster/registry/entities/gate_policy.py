@@ -26,9 +26,9 @@ class GatePolicy(StrictModel):
         Field(
             ge=0,
             le=1,
-            description="least micro-F1 on the held-out days. The default is for easy tasks; set what is still of use: "
-            "over the share of the commonest class, which takes no model, and under the interval that the first cards "
-            "give, so that chance closes no gate",
+            description="least micro-F1 on the held-out days. The default is for easy tasks; set the least value "
+            "that is still useful: over the share of the commonest class, which takes no model, and under the "
+            "interval that the first cards give, so that chance closes no gate",
         ),
     ] = 0.91
     approvers: tuple[str, ...] = ()
@@ -71,8 +71,7 @@ def _card_gate(name: str, card: ModelCard) -> RefusedError | None:
     if not missing:
         return None
     return IncompleteCardError(
-        f"{name}: no version does without a complete model card, "
-        f"and {', '.join(missing)} is missing; attach a card that has it"
+        f"{name}: a complete model card is required, and {', '.join(missing)} is missing; attach a card that has it"
     )
 
 
@@ -108,7 +107,8 @@ def _quality_gate(name: str, card: ModelCard, policy: GatePolicy) -> RefusedErro
     between = "" if interval is None else f" (95 % interval {interval[0]:.4f} to {interval[1]:.4f})"
     return QualityGateError(
         f"{promise}, and its card says {micro_f1:.4f}{between}; train a better one, or set `gates.min_micro_f1` of "
-        "this model to what is still of use: over the share of the commonest class, under the interval of its cards"
+        "this model to the least value that is still useful: over the share of the commonest class, under the interval "
+        "of its cards"
     )
 
 

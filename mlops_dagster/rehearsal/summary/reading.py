@@ -200,7 +200,8 @@ def _rollback(plan: Plan, stores: Stores, instance: dg.DagsterInstance, rollout:
 
 
 def _seconds_between(begin: datetime | None, end: datetime | None) -> float | None:
-    return None if begin is None or end is None else round((end - begin).total_seconds(), 3)
+    """Return the seconds from `begin` to `end`, and 0 if the end came first: a fuse acts before its act is recorded."""
+    return None if begin is None or end is None else max(round((end - begin).total_seconds(), 3), 0.0)
 
 
 def _latest_by_partition(instance: dg.DagsterInstance, key: dg.AssetKey) -> dict[str, dict[str, object]]:
