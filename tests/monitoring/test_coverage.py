@@ -22,6 +22,8 @@ from mlops_dagster.tasks.classification import SCORE_BINS
 from tests.support.predictions.records import a_record
 from tests.support.servable import constant
 
+pytestmark = pytest.mark.slow
+
 SCHEMA = ModelSchema(
     features=(Feature(name="hour", kind="numeric"), Feature(name="amount", kind="numeric")),
     task=Classification(classes=("a", "b")),

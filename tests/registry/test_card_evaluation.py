@@ -12,6 +12,8 @@ from mlops_dagster.registry import EvaluationSlice, ModelCard, audit_fairness, e
 from mlops_dagster.registry.cards.fairness import MOST_RATES
 from mlops_dagster.statistics import macro_f1_interval, metrics_from_confusion
 
+pytestmark = pytest.mark.slow
+
 LABELS = ("late", "on_time", "lost")
 
 

@@ -7,6 +7,8 @@ from mlops_dagster.rollout import RolloutPolicy
 from mlops_dagster.rollout.prospects.proposal import check_can_promote, propose_policy
 from mlops_dagster.rollout.prospects.prospects import Outcome, Traffic, prospect
 
+pytestmark = pytest.mark.slow
+
 
 @pytest.mark.parametrize(
     ("a_day", "late", "rows"), [(20, 0, 1.0), (130, 6, 1.0), (330, 0, 3.0), (900, 240, 1.0), (20_000, 1, 1.0)]

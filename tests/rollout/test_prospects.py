@@ -7,6 +7,8 @@ from mlops_dagster.rollout import Outcome, RolloutPolicy
 from mlops_dagster.rollout.prospects.proposal import check_can_promote
 from mlops_dagster.rollout.prospects.prospects import Traffic, least_hours, prospects
 
+pytestmark = pytest.mark.slow
+
 QUICK = RolloutPolicy(steps=(0.1, 0.5), min_canary_hours=12, soak_hours=6, deadline_hours=60)
 LATE = RolloutPolicy(deadline_hours=400, labels="late", label_hours=24)
 

@@ -27,6 +27,8 @@ SOURCES = {
     r"(components|rehearsal|tutorial))\b",
     "server": r"\b(Server|Replicas|dagster_dev|data_plane)\(",
     "slow": r"^(from|import) (evidently|great_expectations|mlserver|schemathesis)\b|^pytestmark = .*\bmark\.slow\b",
+    "stores": r"\b(PredictionLog|house_at|RolloutStore)\b|\b(Stores|Rollups|ModelRegistry|Spool)\("
+    r"|def \w+\(.*\b(log|spool|rollups|registry|stores|home)\b",
     "process": r"\b(subprocess\.(run|Popen|check_\w+)|TrialProcess|get_context)\(|support\.predictions\.power",
 }
 """Of a whole file: what its text says."""
