@@ -51,7 +51,7 @@ def _messages(node: ast.AST) -> Iterator[str]:
     if not isinstance(node, ast.Call):
         return
     name = node.func.attr if isinstance(node.func, ast.Attribute) else getattr(node.func, "id", "")
-    texts = node.args if name.endswith("Error") else []
+    texts = node.args if name.endswith(("Error", "BadParameter")) else []
     for text in (*texts, *(each.value for each in node.keywords if each.arg in _TEXTS)):
         parts = [each.value for each in ast.walk(text) if isinstance(each, ast.Constant)]
         yield "".join(part for part in parts if isinstance(part, str))

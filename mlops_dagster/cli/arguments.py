@@ -24,7 +24,7 @@ def time_of(text: str | None) -> datetime | None:
     try:
         return parse_time(text)
     except ValueError as error:
-        raise typer.BadParameter(f"{text!r} is no time with a zone, such as 2026-03-01T06:00Z") from error
+        raise typer.BadParameter(f"{text!r} is not a time with a zone, such as 2026-03-01T06:00Z") from error
 
 
 def pairs(option: str, given: Sequence[str]) -> dict[str, str]:
@@ -55,5 +55,5 @@ def _number(option: str, key: str, value: str) -> float:
     except ValueError:
         found = math.nan
     if not math.isfinite(found):
-        raise typer.BadParameter(f"{key}={value!r} is no finite number", param_hint=option)
+        raise typer.BadParameter(f"{key}={value!r} is not a finite number", param_hint=option)
     return found

@@ -21,7 +21,7 @@ def check_classifier(estimator: object, *, fitted: bool) -> None:
     name = name_of(estimator)
     if isinstance(estimator, type):
         raise InvalidInputError(
-            f"{estimator.__name__} is a class and no estimator; make one of it: {estimator.__name__}()"
+            f"{estimator.__name__} is a class, not an estimator; make one of it: {estimator.__name__}()"
         )
     if not hasattr(estimator, "fit") and not hasattr(estimator, "predict"):
         raise InvalidInputError(

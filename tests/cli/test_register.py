@@ -53,8 +53,8 @@ def test_a_version_is_registered_with_all_that_is_known(mlops, artifact: Path, r
         (["--tag", "env"], "'env' is not key=value"),
         (["--tag", "=prod"], "'=prod' is not key=value"),
         (["--lineage", "a=1", "--lineage", "a=2"], "'a' is given twice"),
-        (["--metric", "accuracy=good"], "accuracy='good' is no finite number"),
-        (["--metric", "accuracy=nan"], "accuracy='nan' is no finite number"),
+        (["--metric", "accuracy=good"], "accuracy='good' is not a finite number"),
+        (["--metric", "accuracy=nan"], "accuracy='nan' is not a finite number"),
         (["--card", "nowhere.json"], "does not exist"),
     ],
 )

@@ -37,3 +37,4 @@ def test_a_report_that_there_is_not_says_what_there_is(fleet: ModelRegistry, mlo
     found = mlops("reports", "show", "churn")
     assert (found.exit_code, "`mlops reports list churn`" in found.stderr) == (1, True)
     assert mlops("reports", "list", "churn", "--at", "yesterday").exit_code == 2
+    assert mlops("reports", "list", "chrun").stdout == "there are no reports of chrun\n"

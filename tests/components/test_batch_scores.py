@@ -171,7 +171,7 @@ def mixed(column: str, value: object) -> pd.DataFrame:
 
 
 ODD: dict[str, tuple[object, str, int]] = {
-    "a word among numbers": (mixed("delay", "n/a"), "delay: 1 of 300 values are no numbers but str", 300),
+    "a word among numbers": (mixed("delay", "n/a"), "delay: 1 of 300 values are not numbers but str", 300),
     "a fraction among words": (mixed("origin", 7.5), "origin: 1 of 300 values are not of type str but float", 300),
     "a further column of two types": (mixed("id", 7), "Arrow cannot store the rows: Conversion failed for", 300),
     "two columns of one name": (

@@ -120,7 +120,7 @@ def test_it_passes_its_trial(registry: ModelRegistry, name: str) -> None:
         ({"a": 1}, "an object of type dict is not an estimator"),
         (b"bytes", "an object of type bytes is not an estimator"),
         ("", "an empty path"),
-        (LogisticRegression, "is a class and no estimator"),
+        (LogisticRegression, "is a class, not an estimator"),
         (LogisticRegression(), "LogisticRegression is not fitted"),
         (make_pipeline(StandardScaler(), LogisticRegression()), "Pipeline of LogisticRegression is not fitted"),
         (CASES["LGBMClassifier"], "LGBMClassifier is not fitted"),

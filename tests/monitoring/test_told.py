@@ -82,4 +82,4 @@ def test_no_expectation_tells_a_value(column: str) -> None:
 
 def test_numbers_among_words_tell_their_types() -> None:
     asked = core.ExpectColumnValuesToBeOfType(column="mixed", type_="float64")
-    assert told_of([asked], "mixed").failures == ("mixed: 3 of 9 values are no numbers but str",)
+    assert told_of([asked], "mixed").failures == ("mixed: 3 of 9 values are not numbers but str",)

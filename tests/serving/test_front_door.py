@@ -9,7 +9,9 @@ import socket
 import time
 from collections import Counter
 from collections.abc import Callable, Iterator
+from functools import partial
 from pathlib import Path
+from types import SimpleNamespace
 
 import httpx
 import psutil
@@ -20,6 +22,7 @@ from hypothesis import strategies as st
 from mlops_dagster.errors import MlopsError
 from mlops_dagster.serving.http.connections.connection import MAX_HEAD_BYTES, MAX_HEADERS, MAX_PIPELINED
 from mlops_dagster.serving.http.connections.front_door import FrontDoor, Limits, Queue
+from mlops_dagster.serving.http.connections.turns import PAUSE_SECONDS, Turns
 from mlops_dagster.serving.processes.supervisor import listening
 from mlops_dagster.settings import Settings
 from mlops_dagster.stores import Stores
@@ -154,15 +157,31 @@ def test_no_more_chunked_requests_wait_on_one_connection_than_are_read_at_once(u
     assert b"connection: close" in answer
 
 
-def test_hundreds_of_pipelined_requests_let_another_caller_pass(usual: Server) -> None:
-    number = 2_000
-    with socket.create_connection(("127.0.0.1", usual.address["port"]), timeout=20) as connection:
-        connection.sendall((GET + b"\r\n") * number)
-        assert connection.recv(100).startswith(b"HTTP/1.1 200 OK")
-        assert httpx.post(f"{usual.client.base_url}/v2/models/{MODEL}/infer", json=request()).status_code == 200
-        connection.setblocking(False)
-        arrived = connection.recv(1 << 20).count(b"HTTP/1.1 200 OK")
-    assert arrived < number / 2
+def test_pipelined_requests_are_begun_with_pauses_between_them(usual: Server) -> None:
+    number, begun = 500, time.monotonic()
+    answer = ask(usual.address["port"], (GET + b"\r\n") * number + GET + b"Connection: close\r\n\r\n")
+    assert answer.count(b"HTTP/1.1 200 OK") == number + 1
+    assert time.monotonic() - begun > number * PAUSE_SECONDS / 2, "timers may be early by less than a millisecond"
+
+
+def test_of_those_that_wait_one_is_begun_after_each_pause_in_order() -> None:
+    timers: list[tuple[float, Callable[[], None]]] = []
+    turns, begun = Turns(SimpleNamespace(call_later=lambda *timer: timers.append(timer))), []  # type: ignore[arg-type]  # all that is used
+
+    def begin(name: str) -> None:
+        begun.append(name)
+        if name == "first":
+            turns.wait(lambda: begin("first again"))
+
+    for name in ("first", "second", "third"):
+        turns.wait(partial(begin, name))
+    for number in range(4):
+        assert len(begun) == number
+        ((seconds, next_turn),) = timers
+        assert seconds == PAUSE_SECONDS
+        timers.clear()
+        next_turn()
+    assert (begun, timers) == (["first", "second", "third", "first again"], [])
 
 
 HALF_HEAD = GET[:-10]

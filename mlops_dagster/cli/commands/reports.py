@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING, Annotated
 import typer
 
 from mlops_dagster.cli.arguments import Json, Model, time_of
-from mlops_dagster.cli.output import NONE, facts, minute, print_json, right, table, title
+from mlops_dagster.cli.output import NONE, facts, minute, print_json, right, say, table, title
 from mlops_dagster.cli.running import open_stores, speaks
 from mlops_dagster.errors import NotFoundError
 
@@ -32,6 +32,9 @@ def list_reports(
     found = open_stores().reports.list(model, kind=kind, at=time_of(at), last=last)
     if json:
         print_json([_header(each) for each in found])
+        return
+    if not found:
+        say(f"there are no {f'{kind} reports' if kind else 'reports'} of {model}")
         return
     table(
         ("period (UTC)", "kind", "verdict", "champion", right("revision"), "made (UTC)", "why"),

@@ -33,7 +33,7 @@ def others_than_numbers(frame: "pd.DataFrame", asked: "Collection[Expectation]")
             others = [value for value in values if not isinstance(value, Real)]
             if 0 < len(others) < len(values):
                 types = ", ".join(sorted({type(value).__name__ for value in others}))
-                reasons.append(f"{name}: {len(others)} of {len(values)} values are no numbers but {types}")
+                reasons.append(f"{name}: {len(others)} of {len(values)} values are not numbers but {types}")
     return tuple(reasons)
 
 

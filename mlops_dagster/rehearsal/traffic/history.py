@@ -162,7 +162,7 @@ def _refuse_labels(frame: pd.DataFrame, schema: ModelSchema) -> None:
 def _unused(requests: pd.DataFrame, schema: ModelSchema) -> Iterator[str]:
     unused = [str(name) for name in requests.columns if name not in {*schema.names, *OWN}]
     if unused:
-        yield f"columns that are no features of the model are not used: {', '.join(unused)}"
+        yield f"columns that are not features of the model are not used: {', '.join(unused)}"
 
 
 def _disorder(frame: pd.DataFrame) -> Iterator[str]:

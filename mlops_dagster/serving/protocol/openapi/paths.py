@@ -112,7 +112,7 @@ def _feedback() -> dict[str, Json]:
         "operationId": "feedback",
         "summary": "Late ground truth",
         "description": "The first label of a prediction is evidence; another one is a correction, kept beside it. Ids "
-        "are per model; one that was repeated is that of the first answer. A label that is no class of the model is "
+        "are per model; one that was repeated is that of the first answer. A label that is not a class of the model is "
         "refused, with code `invalid_labels`, and all of its batch with it.",
         "parameters": _path(path),
         "requestBody": {"required": True, "content": _json("Feedback")},
