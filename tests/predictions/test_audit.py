@@ -40,7 +40,7 @@ def test_what_is_logged_and_what_waits_add_up(spool, log, record):
 
 def test_what_was_appended_but_not_yet_noted_as_shipped_counts_once(spool, log, record):
     spool.append([record(0), record(1)])
-    log._writer._append(spool.id, spool.read(0))
+    log.writer._append(spool.id, spool.read(0))
     report = audit(spool, log)
     assert (report.complete, report.logged, report.spooled) == (True, 2, 0)
 
@@ -63,7 +63,7 @@ def test_lost_records_are_named_by_process_and_number(spool, log, record):
 def test_a_record_that_is_in_the_log_twice_is_found(spool, log, record):
     spool.append([record(0), record(1)])
     log.ship(spool)
-    log._writer._append("as if it were another spool", spool.read(1))
+    log.writer._append("as if it were another spool", spool.read(1))
     report = audit(spool, log)
     assert (report.complete, report.gaps, report.processes[0].twice) == (False, (), 1)
 

@@ -115,8 +115,8 @@ def test_a_killed_shipper_and_two_at_once_put_nothing_in_twice(spool: Spool, tmp
     entries, held = spool.next_for_log(100)
     log.ship(spool)
     with monkeypatch.context() as broken:
-        broken.setattr(late._writer, "_append_predictions", lambda *_: (_ for _ in ()).throw(CorruptedError("gone")))
-        late._writer._append_or_hold(spool, entries, held)
+        broken.setattr(late.writer, "_append_predictions", lambda *_: (_ for _ in ()).throw(CorruptedError("gone")))
+        late.writer._append_or_hold(spool, entries, held)
     fill(spool, 3)
     released = spool.held.release
     monkeypatch.setattr(spool.held, "release", lambda *_: (_ for _ in ()).throw(StorageError("killed")))

@@ -220,7 +220,7 @@ def test_the_tables_are_append_only_and_compaction_changes_no_row(spool, log, re
     log.tidy()
     assert log.read("flights", march, march + days(1)) == before
     spool.append([record(6)])
-    again = log._writer._append(spool.id, spool.read(0))
+    again = log.writer._append(spool.id, spool.read(0))
     assert (again.rows, log.count("flights")) == (1, 8), "it still knows what it has"
 
 
@@ -260,7 +260,7 @@ def test_an_overtaken_append_is_refused_and_looks_again(spool, log, record, monk
     def overtake(table):
         if not overtaken:
             overtaken.append(True)
-            other._writer._append(spool.id, spool.read(1, limit=1))
+            other.writer._append(spool.id, spool.read(1, limit=1))
         return feature_types(table)
 
     monkeypatch.setattr(delta, "feature_types", overtake)

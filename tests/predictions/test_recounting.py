@@ -186,7 +186,7 @@ def test_nothing_is_counted_again_while_nothing_can_be_read(spool, log, counts, 
             recount(counts, spool, log, **again)
     assert counts.models() == ["flights"]
     with monkeypatch.context() as broken:
-        broken.setattr(log._writer, "_append_labels", lambda *_: (_ for _ in ()).throw(CorruptedError("it is torn")))
+        broken.setattr(log.writer, "_append_labels", lambda *_: (_ for _ in ()).throw(CorruptedError("it is torn")))
         spool.feedback([("p0", "late", None)], model="flights")
         with pytest.raises(StorageError, match=r"1 entries are held back, as labels .*\(it is torn\)"):
             recount(counts, spool, log, **again)

@@ -49,7 +49,7 @@ def unconfirmed(spool, log, record, tmp_path) -> Path:
         spool.append([record(first), record(first + 1)])
         log.ship(spool)
     spool.append([record(4), record(5)])
-    log._writer._append(spool.id, spool.read(spool.marks.get("shipped")))
+    log.writer._append(spool.id, spool.read(spool.marks.get("shipped")))
     return Path(log.place.address, "predictions", "flights")
 
 

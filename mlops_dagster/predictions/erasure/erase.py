@@ -171,7 +171,7 @@ def check_reason(reason: str, names: Iterable[str]) -> None:
 
 def _empty(log: PredictionLog, spool: Spool) -> None:
     """Move every entry now in the spool into the log, and wait until the rollups' counter has counted them."""
-    log.take_over(spool)
+    log.writer.take_over(spool)
     upto = spool.marks.get("shipped")
     deadline = time.monotonic() + ROLLUP_SECONDS
     while spool.taken_over() < upto and any(entry.number <= upto for entry in spool.read(0, limit=1)):

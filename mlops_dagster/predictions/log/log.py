@@ -61,7 +61,7 @@ class PredictionLog:
 
     def __init__(self, address: str | Path) -> None:
         self.place = LogLocation(address)
-        self._writer = LogWriter(self.place)
+        self.writer = LogWriter(self.place)
         self._shipping = threading.Lock()
 
     def ship(self, spool: Spool) -> int:
@@ -74,11 +74,7 @@ class PredictionLog:
         is lost, and the next call goes on.
         """
         with self._shipping, shipping_lock(spool.path, alone=False):
-            return self._writer.take_over(spool)
-
-    def take_over(self, spool: Spool) -> int:
-        """Do the work of `ship`, for a caller that holds the lock of the spool."""
-        return self._writer.take_over(spool)
+            return self.writer.take_over(spool)
 
     def tidy(self) -> None:
         """Merge small files and remove old ones, in every table; to be called every few minutes, by any process.

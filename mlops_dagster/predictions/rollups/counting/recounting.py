@@ -87,7 +87,7 @@ def recount(
         if only_if_lost and not rollups.is_behind(spool):
             return None  # another process was quicker
         logger.warning("the counts that decisions read are counted again from the log")
-        log.take_over(spool)
+        log.writer.take_over(spool)
         left_out = _held_back(spool)
         with log.label_rows():  # which all models need
             pass
