@@ -24,7 +24,7 @@ def others_than_numbers(frame: "pd.DataFrame", asked: "Collection[Expectation]")
     >>> from great_expectations.expectations.core import ExpectColumnValuesToBeOfType
     >>> asked = [ExpectColumnValuesToBeOfType(column="delay", type_="float64")]
     >>> others_than_numbers(pd.DataFrame({"delay": [1.0, None, "n/a"]}), asked)
-    ('delay: 1 of 2 values are no numbers but str',)
+    ('delay: 1 of 2 values are not numbers but str',)
     """
     reasons = []
     for name in _asked_to_be("float64", frame, asked):
