@@ -35,6 +35,14 @@ def _no_instance_of_another_test() -> Iterator[None]:
         yield
 
 
+@pytest.fixture(autouse=True)
+def _sound_versions_are_tried_once() -> Iterator[None]:
+    from tests.support.trials import each_tried_once
+
+    with each_tried_once():
+        yield
+
+
 @pytest.fixture(scope="session")
 def postgresql_server() -> Iterator[str]:
     """The URL of a PostgreSQL server of our own, on a socket in a temporary folder."""
@@ -106,4 +114,4 @@ def s3(s3_server: str, monkeypatch: pytest.MonkeyPatch) -> str:
 
 
 def pytest_addoption(parser: pytest.Parser) -> None:
-    parser.addoption("--kills", type=int, default=8, help="rounds of kill -9 on the data plane")
+    parser.addoption("--kills", type=int, default=4, help="rounds of kill -9 on the data plane")

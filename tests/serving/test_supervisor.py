@@ -31,7 +31,10 @@ def children(server: Server, kind: str = "") -> list[int]:
     """Process ids of the server's children of one kind (worker, housekeeper), in the order of their start."""
     found = []
     for line in Path(f"/proc/{server.process.pid}/task/{server.process.pid}/children").read_text().split():
-        command = " ".join(Path(f"/proc/{line}/cmdline").read_bytes().decode().split("\0"))
+        try:
+            command = " ".join(Path(f"/proc/{line}/cmdline").read_bytes().decode().split("\0"))
+        except FileNotFoundError:  # it has just ended
+            continue
         found += [int(line)] if "mlops_dagster.serving." in command and f".{kind}" in command else []
     return found
 

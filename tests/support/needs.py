@@ -71,7 +71,11 @@ def pytest_addoption(parser: pytest.Parser) -> None:
 
 
 def pytest_ignore_collect(collection_path: Path, config: pytest.Config) -> bool | None:
-    return True if config.option.fast and collection_path.is_file() and _needs_of_file(collection_path) else None
+    if collection_path.suffix != ".py" or not collection_path.is_file():
+        return None
+    if not collection_path.is_relative_to(config.rootpath / "tests"):
+        return True if ">>>" not in collection_path.read_text() else None  # importing it would be all that it is for
+    return True if config.option.fast and _needs_of_file(collection_path) else None
 
 
 @pytest.hookimpl(tryfirst=True)

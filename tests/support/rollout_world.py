@@ -123,11 +123,11 @@ class World:
         """
         fates: list[Fate] = ["win"] * wins + ["loss"] * losses + ["tie"] * ties + ["error"] * errors
         fates += ["champion_error"] * champion_errors + ["both_fail"] * both_fail
-        records = []
+        records, deployment = [], self.registry.deployment(MODEL)
         for fate in fates:
             self._served += 1
             name = f"{fate}.{truth}.{self._served}"
-            answers = [self._whole(answer, rows, key, unit, truth) for answer in self._answers(name, fate)]
+            answers = [self._whole(answer, rows, key, unit, truth) for answer in self._answers(name, fate, deployment)]
             records += [row for answer in answers for row in answer]
             self.answered_by[name] = answers[0][0].role
             self._unlabelled += [record.prediction_id for record in answers[0]]
@@ -175,9 +175,8 @@ class World:
     def serve_worse(self) -> None:
         self.serve(wins=2, losses=60, ties=138)
 
-    def _answers(self, name: str, fate: Fate) -> list[PredictionRecord]:
+    def _answers(self, name: str, fate: Fate, deployment: Deployment) -> list[PredictionRecord]:
         """By turns the canary answers as many requests of a hundred as its weight says."""
-        deployment = self.registry.deployment(MODEL)
         assert deployment.champion is not None
         canary, weight = deployment.canary, deployment.canary_weight
         if canary is None:

@@ -1,7 +1,7 @@
 """docs/tutorial and docs/how-to: their commands, as they stand, in one new project.
 
-`python -m bench.tutorial` runs all of the tutorial, on three tables. `tests/registry/test_mlflow.py` follows the page
-that moves a home to other servers.
+`python -m soak --only tables` plays the tutorial on two other tables, `python -m bench.tutorial` times it on all three.
+`tests/registry/test_mlflow.py` follows the page that moves a home to other servers.
 """
 
 from collections.abc import Iterator
