@@ -6,7 +6,7 @@ from pathlib import Path
 
 import pytest
 
-from mlops_dagster.alerting import Alerts, Severity
+from mlops_dagster.alerting import Alerts, Rule, Severity
 from mlops_dagster.clock import ReplayedClock
 
 START = datetime(2026, 1, 1, tzinfo=UTC)
@@ -20,9 +20,9 @@ def url(request: pytest.FixtureRequest, tmp_path: Path) -> str:
 def test_what_is_seen_again_is_the_same_alert(url: str) -> None:
     clock = ReplayedClock(START)
     alerts = Alerts(url, clock)
-    first = alerts.report("churn", "macro_f1", Severity.WARNING, "macro-F1 0.86, limit 0.87", evidence={"rows": 900})
+    first = alerts.report("churn", Rule.MACRO_F1, Severity.WARNING, "macro-F1 0.86, limit 0.87", evidence={"rows": 900})
     clock.advance_to(START + timedelta(hours=1))
-    again = alerts.report("churn", "macro_f1", Severity.CRITICAL, "macro-F1 0.80, floor 0.83", done="rolled back")
+    again = alerts.report("churn", Rule.MACRO_F1, Severity.CRITICAL, "macro-F1 0.80, floor 0.83", done="rolled back")
     assert again.id == first.id
     assert (again.opened_at, again.last_seen_at, again.times) == (START, START + timedelta(hours=1), 2)
     assert (again.severity, again.done, again.evidence) == (Severity.CRITICAL, "rolled back", {})
@@ -34,14 +34,14 @@ def test_what_is_seen_again_is_the_same_alert(url: str) -> None:
 def test_a_resolved_one_stays_and_the_next_is_another(url: str) -> None:
     clock = ReplayedClock(START)
     alerts = Alerts(url, clock)
-    first = alerts.report("churn", "validation", Severity.CRITICAL, "9 % nulls", evidence={"é": [1, None]})
-    assert alerts.resolve("churn", "macro_f1", "never broken") is None
-    over = alerts.resolve("churn", "validation", "the next hour passed")
+    first = alerts.report("churn", Rule.VALIDATION, Severity.CRITICAL, "9 % nulls", evidence={"é": [1, None]})
+    assert alerts.resolve("churn", Rule.MACRO_F1, "never broken") is None
+    over = alerts.resolve("churn", Rule.VALIDATION, "the next hour passed")
     assert over is not None
     assert not over.open
     assert (over.id, over.resolved_at, over.evidence) == (first.id, START, {"é": [1, None]})
-    assert alerts.resolve("churn", "validation", "again") is None
-    second = alerts.report("churn", "validation", Severity.CRITICAL, "4 % nulls")
+    assert alerts.resolve("churn", Rule.VALIDATION, "again") is None
+    second = alerts.report("churn", Rule.VALIDATION, Severity.CRITICAL, "4 % nulls")
     assert second.id != first.id
     assert alerts.list("churn") == [second]
     assert alerts.list("churn", resolved=True) == [over, second]
@@ -51,7 +51,7 @@ def test_a_resolved_one_stays_and_the_next_is_another(url: str) -> None:
 def test_of_many_who_see_it_at_once_one_opens_it(url: str) -> None:
     alerts = Alerts(url, ReplayedClock(START))
     with ThreadPoolExecutor(8) as pool:
-        seen = list(pool.map(lambda n: alerts.report("churn", "errors", Severity.INFO, f"look {n}"), range(40)))
+        seen = list(pool.map(lambda n: alerts.report("churn", Rule.ERROR_RATE, Severity.INFO, f"look {n}"), range(40)))
     assert {alert.id for alert in seen} == {seen[0].id}
     assert sorted(alert.times for alert in seen) == list(range(1, 41))
     alerts.close()

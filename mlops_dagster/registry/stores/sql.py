@@ -7,7 +7,7 @@ from typing import NamedTuple
 
 from sqlalchemy import Connection, delete, insert, select
 
-from mlops_dagster.clock import parse_time
+from mlops_dagster.clock import parse_time, time_text
 from mlops_dagster.documents.json_text import json_text
 from mlops_dagster.documents.readable import readable, reading_row
 from mlops_dagster.errors import ModelNotFoundError, VersionNotFoundError
@@ -22,7 +22,6 @@ from mlops_dagster.registry.stores.rows import (
     deployment_of,
     deployment_row,
     event_of,
-    time_text,
     version_of,
 )
 from mlops_dagster.registry.stores.tables import (
