@@ -13,6 +13,7 @@ from mlops_dagster.alerting.alert import (
 from mlops_dagster.alerting.alerts import Alerts
 from mlops_dagster.alerting.life.changes import Outbox
 from mlops_dagster.alerting.life.silence import Silence
+from mlops_dagster.alerting.life.steps import Ending, News, Sighting, Step
 from mlops_dagster.alerting.rule import Notice, Rule
 
 __all__ = [
@@ -21,12 +22,16 @@ __all__ = [
     "Alert",
     "AlertEvent",
     "Alerts",
+    "Ending",
     "EventKind",
+    "News",
     "Notice",
     "Outbox",
     "Reading",
     "Rule",
     "Severity",
+    "Sighting",
     "Silence",
+    "Step",
     "alert_key",
 ]

@@ -8,9 +8,10 @@ from sqlalchemy import Connection, select
 
 from mlops_dagster.alerting.alert import Alert, AlertEvent, Reading, Severity
 from mlops_dagster.alerting.life import sql
-from mlops_dagster.alerting.life.changes import Changes, Outbox, Sighting
+from mlops_dagster.alerting.life.changes import Changes, Outbox
 from mlops_dagster.alerting.life.mutes import muted_by
 from mlops_dagster.alerting.life.silence import Silence, check_times
+from mlops_dagster.alerting.life.steps import News, Sighting, Step
 from mlops_dagster.alerting.life.tables import IS_OPEN, alerts
 from mlops_dagster.alerting.rule import Notice, Rule
 from mlops_dagster.clock import Clock, SystemClock, time_text
@@ -114,9 +115,35 @@ class Alerts:
     ) -> AlertEvent:
         """Record and tell something that happened to a model, once and without an alert; return its event."""
         with self._changing() as changes:
-            event = changes.tell(model, notice, summary, version, done, evidence or {})
+            event = changes.tell(News(model, notice, summary, version, done, evidence or {}))
             changes.finish(self._outbox)
             return event
+
+    def followed(self, source: str) -> int:
+        """Return the position up to which the events of a source were followed; 0 before the first."""
+        with reading(self._engine) as connection:
+            return sql.position_of(connection, source)
+
+    def follow(self, source: str, position: int, steps: Sequence[Step], *, at: datetime, actor: str) -> bool:
+        """Take the steps that follow from an event of another store, once, however many processes follow it.
+
+        Args:
+            source: the name of the other store.
+            position: the number of the event there; events are followed in order.
+            steps: what follows from the event; none for an event that nobody need know.
+            at: the time of the event, which becomes the time of the steps.
+            actor: whoever made the event.
+
+        Returns False, and does nothing, if this event or a later one was followed before.
+        """
+        with self._changing(actor, at) as changes:
+            if sql.position_of(changes.connection, source) >= position:
+                return False
+            sql.set_position(changes.connection, source, position)
+            for step in steps:
+                changes.take(step)
+            changes.finish(self._outbox)
+            return True
 
     def acknowledge(self, alert_id: int, reason: str, actor: str | None = None) -> Alert:
         """Record that an open alert is being worked on; return it.
@@ -232,9 +259,9 @@ class Alerts:
         self._engine.dispose()
 
     @contextmanager
-    def _changing(self, actor: str | None = None) -> Iterator[Changes]:
+    def _changing(self, actor: str | None = None, at: datetime | None = None) -> Iterator[Changes]:
         with writing(self._engine) as connection:
-            yield Changes(connection, self._now(), actor or self._actor, self._name, self._fleet_size)
+            yield Changes(connection, at or self._now(), actor or self._actor, self._name, self._fleet_size)
 
     def _now(self) -> datetime:
         """Return the clock's time, but never a later one than the machine's: until then nothing else could happen."""

@@ -53,6 +53,5 @@ class Notice(StrEnum):
     PAUSED = "paused"
     RESUMED = "resumed"
     GIVEN_UP = "given_up"
-    ELIGIBLE = "eligible"
     WAITS_FOR_APPROVAL = "waits_for_approval"
     RETRAINING_STARTED = "retraining_started"

@@ -13,7 +13,6 @@ from mlops_dagster.alerting.alert import (
     Alert,
     AlertEvent,
     EventKind,
-    Reading,
     Severity,
     alert_key,
 )
@@ -21,6 +20,8 @@ from mlops_dagster.alerting.life import sql, storm
 from mlops_dagster.alerting.life.inhibition import ended_by
 from mlops_dagster.alerting.life.mutes import muted_by
 from mlops_dagster.alerting.life.rows import alert_row
+from mlops_dagster.alerting.life.steps import Ending, News, Sighting, Step
+from mlops_dagster.alerting.rule import Rule
 from mlops_dagster.clock import SystemClock, time_text
 from mlops_dagster.documents.json_text import json_text
 from mlops_dagster.documents.texts import plain
@@ -32,39 +33,6 @@ Outbox: TypeAlias = Callable[[Connection, AlertEvent, Alert | None], None]
 SEEN_EVERY: Final = timedelta(hours=1)
 """A sighting that changes neither severity nor reaction is recorded as an event at most so often."""
 FLAPS_WITHIN: Final = timedelta(days=7)
-
-
-@dataclass(frozen=True, slots=True)
-class Sighting:
-    """The result of one look at a broken rule; the fields are those of `Alert`."""
-
-    model: str
-    rule: str
-    subject: str
-    severity: Severity
-    summary: str
-    version: str | None = None
-    reading: Reading | None = None
-    since: datetime | None = None
-    done: str = ""
-    evidence: Mapping[str, object] = field(default_factory=dict)
-
-    def seen_in(self, alert: Alert, at: datetime) -> Alert:
-        """Return the open alert after this sighting; its first evidence stays the first."""
-        after = replace(
-            alert,
-            severity=self.severity,
-            summary=plain(self.summary),
-            version=self.version,
-            reading=self.reading,
-            since=alert.since or self.since,
-            done=plain(self.done),
-            evidence=self.evidence,
-            last_seen_at=at,
-            times=alert.times + 1,
-        )
-        worse = alert.severity is not Severity.CRITICAL and self.severity is Severity.CRITICAL
-        return replace(after, acknowledged=None) if worse else after
 
 
 @dataclass(slots=True)
@@ -99,21 +67,31 @@ class Changes:
         after = replace(alert, acknowledged=Acknowledgement(at, self.actor, reason))
         self._save(after, EventKind.ACKNOWLEDGED, reason)
 
-    def tell(
-        self, model: str, notice: str, summary: str, version: str | None, done: str, evidence: Mapping[str, object]
-    ) -> AlertEvent:
+    def take(self, step: Step) -> None:
+        """Carry out one step."""
+        match step:
+            case Sighting():
+                self.report(step)
+            case Ending():
+                alert = sql.find_open(self.connection, step.model, step.rule, step.subject)
+                if alert is not None:
+                    self.resolve(alert, step.resolution)
+            case News():
+                self.tell(step)
+
+    def tell(self, news: News) -> AlertEvent:
         """Record an event without an alert, of severity info."""
         event = self._record(
             {
-                "model": model,
-                "rule": notice,
+                "model": news.model,
+                "rule": news.notice.value,
                 "subject": "",
-                "version": version,
+                "version": news.version,
                 "kind": EventKind.INFO.value,
                 "severity": Severity.INFO.value,
-                "summary": plain(summary),
-                "done": plain(done),
-                "evidence": json_text(evidence),
+                "summary": plain(news.summary),
+                "done": plain(news.done),
+                "evidence": json_text(news.evidence),
             }
         )
         self._events.append(event)
@@ -218,7 +196,7 @@ class Changes:
         self._see(
             Sighting(
                 FLEET,
-                member.rule,
+                Rule(member.rule),
                 "",
                 storm.severity_of(members),
                 storm.summary_of(member.rule, models),

@@ -34,9 +34,6 @@ class Silence:
     def name(self) -> str:
         return f"silence {self.id}"
 
-    def active(self, at: datetime) -> bool:
-        return self.starts_at <= at < (self.ended_at or self.ends_at)
-
     def covers(self, alert: Alert) -> bool:
         """Tell whether all four globs match the alert, upper and lower case told apart."""
         return (

@@ -4,12 +4,12 @@ from collections.abc import Iterator
 from datetime import datetime
 from typing import Any
 
-from sqlalchemy import ColumnElement, Connection, Executable, Select, and_, func, insert, or_, select, update
+from sqlalchemy import ColumnElement, Connection, Executable, Select, and_, delete, func, insert, or_, select, update
 
 from mlops_dagster.alerting.alert import FLEET, Alert, AlertEvent, EventKind
 from mlops_dagster.alerting.life.rows import Record, alert_of, alert_row, event_of, silence_of
 from mlops_dagster.alerting.life.silence import Silence
-from mlops_dagster.alerting.life.tables import IS_OPEN, alerts, events, silences
+from mlops_dagster.alerting.life.tables import IS_OPEN, alerts, events, followed, silences
 from mlops_dagster.clock import parse_time, time_text
 from mlops_dagster.documents.readable import readable
 
@@ -131,6 +131,15 @@ def end_silence(connection: Connection, silence_id: int, at: datetime, actor: st
     values = {"ended_at": time_text(at), "ended_by": actor, "end_reason": reason}
     ended = update(silences).where(silences.c.id == silence_id).values(**values).returning(silences)
     return next(map(silence_of, _rows(connection, ended)))
+
+
+def position_of(connection: Connection, source: str) -> int:
+    return connection.scalar(select(followed.c.position).where(followed.c.source == source)) or 0
+
+
+def set_position(connection: Connection, source: str, position: int) -> None:
+    connection.execute(delete(followed).where(followed.c.source == source))
+    connection.execute(insert(followed).values(source=source, position=position))
 
 
 def _rows(connection: Connection, statement: Executable) -> Iterator[Record]:

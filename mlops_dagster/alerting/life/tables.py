@@ -79,3 +79,10 @@ silences = Table(
     Column("ended_by", String),
     Column("end_reason", Text),
 )
+
+followed = Table(
+    "followed",
+    TABLES,
+    Column("source", String, primary_key=True),
+    Column("position", Integer, nullable=False),
+)

@@ -161,6 +161,12 @@ def history(connection: Connection, model: str) -> list[Event]:
     return readable(rows, lambda row: event_of(row._asdict()))
 
 
+def next_events(connection: Connection, event: int, limit: int) -> list[Event]:
+    """Return the next `limit` events of all models after the id `event`, by id, without those that cannot be read."""
+    rows = connection.execute(select(events).where(events.c.id > event).order_by(events.c.id).limit(limit))
+    return readable(rows, lambda row: event_of(row._asdict()))
+
+
 def last_event(connection: Connection, model: str, until: datetime) -> Event | None:
     row = connection.execute(queries.LAST_EVENT_UNTIL, {"of_model": model, "until": time_text(until)}).first()
     return None if row is None else event_of(row._asdict())

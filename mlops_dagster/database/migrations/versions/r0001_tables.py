@@ -192,6 +192,11 @@ def _make_alerts() -> None:
         sa.Column("ended_by", sa.String),
         sa.Column("end_reason", sa.Text),
     )
+    op.create_table(
+        "followed",
+        sa.Column("source", sa.String, primary_key=True),
+        sa.Column("position", sa.Integer, nullable=False),
+    )
 
 
 def _make_reports() -> None:
