@@ -58,7 +58,10 @@ MUTED = [
         for rule in (Rule.ACCURACY, Rule.ERROR_RATE, Rule.P99_MS, Rule.MACRO_F1)
     ],
     (alert(Rule.NOT_LOADED, C), alert(Rule.NO_TRAFFIC)),
-    (alert(Rule.VERSION_REFUSED, C), alert(Rule.NOT_LOADED, C)),
+    *[
+        (alert(Rule.VERSION_REFUSED, C, subject="2.4.1"), alert(rule, C, subject="2.4.1", version="2.4.1"))
+        for rule in (Rule.NOT_LOADED, Rule.ROLLED_BACK)
+    ],
     (alert(Rule.MACRO_F1, C), alert(Rule.ACCURACY, C)),
     (alert(Rule.MACRO_F1, C), alert(Rule.CONCEPT_DRIFT, W)),
     *[(alert(Rule.WATCHER_SILENT, C, model=FLEET), alert(rule)) for rule in (Rule.NO_DATA, Rule.REPORT_LATE)],

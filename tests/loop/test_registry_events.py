@@ -105,6 +105,20 @@ def test_a_rollback_is_not_over_before_a_channel_can_have_told_it(world: World, 
     assert len(stores.alerts.list()) == 1
 
 
+def test_what_explains_a_rollback_is_over_after_it(world: World, stores: Stores) -> None:
+    world.registry.transition(world.register("1.1.0"), Stage.SHADOW, reason="its rollout begins")
+    stores.alerts.report(MODEL, Rule.VERSION_REFUSED, Severity.WARNING, "no memory", subject="1.1.0", version="1.1.0")
+    world.clock.advance_to(START + timedelta(seconds=2))
+    world.registry.withdraw(world.registry.get(MODEL, "1.1.0"), reason="not loadable")
+    feed(stores)
+    for later in (TOLD_FIRST, TOLD_FIRST + timedelta(seconds=2)):
+        world.clock.advance_to(START + later)
+        settle_registry_alerts(stores)
+        assert len(stores.alerts.list()) == (2 if later == TOLD_FIRST else 0)
+    kinds = [each.kind.value for each in stores.alerts.events() if each.alert_id is not None]
+    assert kinds == ["opened", "opened", "muted", "resolved", "resolved"]
+
+
 def test_a_hold_and_a_version_that_is_not_loaded_are_alerts_until_they_end(world: World, stores: Stores) -> None:
     registry = world.registry
     feed(stores)

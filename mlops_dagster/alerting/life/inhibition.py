@@ -31,7 +31,7 @@ INHIBITIONS: Final = (
         of_version=True,
     ),
     Inhibition(Rule.NOT_LOADED, frozenset({Rule.NO_TRAFFIC})),
-    Inhibition(Rule.VERSION_REFUSED, frozenset({Rule.NOT_LOADED})),
+    Inhibition(Rule.VERSION_REFUSED, frozenset({Rule.NOT_LOADED, Rule.ROLLED_BACK}), of_version=True),
     Inhibition(Rule.MACRO_F1, frozenset({Rule.ACCURACY}), at_least=Severity.CRITICAL),
     Inhibition(Rule.MACRO_F1, frozenset({Rule.CONCEPT_DRIFT}), at_least=Severity.CRITICAL, at_most=Severity.WARNING),
     Inhibition(Rule.WATCHER_SILENT, frozenset({Rule.NO_DATA, Rule.REPORT_LATE})),

@@ -1,1 +1,1 @@
-"""Alerts and news that follow from the events of the registry, whoever caused them."""
+"""Alerts and news that follow from the events of the registry, by any process."""

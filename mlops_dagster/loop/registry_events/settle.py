@@ -11,7 +11,8 @@ from mlops_dagster.stores import Stores
 TOLD_FIRST: Final = timedelta(minutes=5)
 """A rollback is over in a second; its alert stays open for so long, or no channel would have told it before its end."""
 
-_RULES: Final = (Rule.ROLLED_BACK, Rule.FUSE_UNTOLD, Rule.NOT_LOADED)
+_TAKEN_OUT: Final = (Rule.ROLLED_BACK, Rule.VERSION_REFUSED)
+_RULES: Final = (*_TAKEN_OUT, Rule.FUSE_UNTOLD, Rule.NOT_LOADED)
 
 
 def settle_registry_alerts(stores: Stores) -> None:
@@ -20,13 +21,15 @@ def settle_registry_alerts(stores: Stores) -> None:
     if not found:
         return
     now, there = stores.clock.now(), stores.registry.workers()
-    for alert in found:
-        if alert.rule == Rule.ROLLED_BACK and now < alert.opened_at + TOLD_FIRST:
-            continue
+    lasting: set[tuple[str, str]] = set()
+    for alert in reversed(found):  # the latest first: an alert that explains others ends after them
         deployment = stores.registry.deployment(alert.model)
         latest = latest_of(stores.registry.acknowledgements(alert.model), there)
-        over = _why_over(alert, deployment, latest)
-        if over is not None:
+        about, over = (alert.model, alert.subject), _why_over(alert, deployment, latest)
+        untold = alert.rule in _TAKEN_OUT and now < alert.opened_at + TOLD_FIRST
+        if over is None or untold or (alert.rule == Rule.VERSION_REFUSED and about in lasting):
+            lasting.add(about)
+        else:
             stores.alerts.resolve(alert.model, Rule(alert.rule), over, subject=alert.subject)
 
 
@@ -43,6 +46,6 @@ def _why_over(alert: Alert, deployment: Deployment, latest: Collection[Acknowled
     if version in (deployment.champion, deployment.canary, *deployment.shadows):
         is_loaded = alert.rule == Rule.NOT_LOADED and bool(serving)
         return f"{version} is loaded: {len(serving)} workers serve epoch {epoch}" if is_loaded else None
-    if alert.rule == Rule.ROLLED_BACK and len(serving) < len(latest):
+    if alert.rule in _TAKEN_OUT and len(serving) < len(latest):
         return None
     return f"{version} has no traffic, and {len(serving)} of {len(latest)} workers serve epoch {epoch}"

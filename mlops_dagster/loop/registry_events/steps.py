@@ -39,7 +39,7 @@ def _steps(event: Event, *, is_rollback: bool) -> Sequence[Step]:
 
 
 def _rollback(event: Event) -> Sequence[Step]:
-    """Return the alert and the news of a version that was found bad; a shadow answered nobody, so it only warns."""
+    """Return the alert and the news of a version that was found bad; a warning of a shadow, which answers no request."""
     version, answering = str(event.version), event.deployment.champion
     done = f"taken out by {event.actor}; {f'{answering} answers' if answering else 'no version answers'}"
     alert = Sighting(
@@ -57,7 +57,7 @@ def _rollback(event: Event) -> Sequence[Step]:
 
 
 def _transition(event: Event, *, is_rollback: bool) -> Sequence[Step]:
-    """Return the news of a version that moved; the old champion's own move, and that of a rollback, are no news."""
+    """Return the news of a version that moved; none of an old champion that leaves, or comes back by a rollback."""
     version, before = event.version, event.from_stage
     again = Ending(event.model, Rule.ROLLED_BACK, f"{version} is in {event.to_stage} again", subject=str(version))
     match event.to_stage:
