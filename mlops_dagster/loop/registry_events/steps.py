@@ -39,7 +39,7 @@ def _steps(event: Event, *, is_rollback: bool) -> Sequence[Step]:
 
 
 def _rollback(event: Event) -> Sequence[Step]:
-    """Return the alert and the news of a version that was found bad; a warning of a shadow, which answers no request."""
+    """Return the alert and the news of a version that was found bad; only a warning of a shadow."""
     version, answering = str(event.version), event.deployment.champion
     done = f"taken out by {event.actor}; {f'{answering} answers' if answering else 'no version answers'}"
     alert = Sighting(
