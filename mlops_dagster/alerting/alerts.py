@@ -9,7 +9,7 @@ from sqlalchemy import Connection, select
 from mlops_dagster.alerting.alert import Alert, AlertEvent, Reading, Severity
 from mlops_dagster.alerting.life import sql
 from mlops_dagster.alerting.life.changes import Changes, Outbox
-from mlops_dagster.alerting.life.mutes import muted_by
+from mlops_dagster.alerting.life.mutes import due_mutes
 from mlops_dagster.alerting.life.silence import Silence, check_times
 from mlops_dagster.alerting.life.steps import News, Sighting, Step
 from mlops_dagster.alerting.life.tables import IS_OPEN, alerts
@@ -94,10 +94,10 @@ class Alerts:
     ) -> Alert | None:
         """End the open alert with the reason why it is over, and return it; None if none is open."""
         with reading(self._engine) as connection:  # most calls find none, and wait for no lock
-            if sql.find_open(connection, model, rule, subject) is None:
+            if not sql.is_open(connection, model, rule, subject):
                 return None
         with self._changing(actor) as changes:
-            alert = sql.find_open(changes.connection, model, rule, subject)
+            alert = changes.find_open(model, rule, subject)
             if alert is None:
                 return None
             changes.resolve(alert, resolution)
@@ -217,9 +217,11 @@ class Alerts:
     def update_mutes(self) -> None:
         """Begin and end what time begins and ends: silences. Writes nothing unless one is due; call it often."""
         with reading(self._engine) as connection:
-            found = sql.open_alerts(connection)
             silences = sql.active_silences(connection, self._now())
-        if any(muted_by(alert, found, silences) != alert.muted_by for alert in found):
+            if not silences and not sql.any_silenced(connection):
+                return
+            due = due_mutes(sql.open_alerts(connection), silences)
+        if due:
             with self._changing() as changes:
                 changes.update_mutes()
                 changes.finish(self._outbox)

@@ -74,6 +74,7 @@ TOLD = [
     (alert(Rule.MACRO_F1, W), alert(Rule.ACCURACY, C)),
     (alert(Rule.MACRO_F1, C), alert(Rule.CONCEPT_DRIFT, C)),
     (alert(Rule.PSI), alert(Rule.PSI, model=FLEET)),
+    (alert(Rule.HELD, model=FLEET), alert(Rule.NO_TRAFFIC)),
     (alert(Rule.PSI, model=FLEET), alert(Rule.KS)),
 ]
 

@@ -18,7 +18,7 @@ from mlops_dagster.alerting.alert import (
 )
 from mlops_dagster.alerting.life import sql, storm
 from mlops_dagster.alerting.life.inhibition import ended_by
-from mlops_dagster.alerting.life.mutes import muted_by
+from mlops_dagster.alerting.life.mutes import due_mutes
 from mlops_dagster.alerting.life.rows import alert_row
 from mlops_dagster.alerting.life.steps import Ending, News, Sighting, Step
 from mlops_dagster.alerting.rule import Rule
@@ -49,12 +49,22 @@ class Changes:
     _after: dict[int, Alert] = field(default_factory=dict)
     _events: list[AlertEvent] = field(default_factory=list)
 
+    def find_open(self, model: str, rule: str, subject: str) -> Alert | None:
+        """Return the open alert, or None; end one that cannot be read, so that a new one can open."""
+        try:
+            return sql.find_open(self.connection, model, rule, subject)
+        except UnreadableError:
+            sql.end_unreadable(self.connection, model, rule, subject, self.now)
+            return None
+
     def report(self, sighting: Sighting) -> int:
         """Open the alert or update it, with all that follows for other alerts; return its id."""
-        opened, alert = self._see(sighting)
+        before, alert = self._see(sighting)
         for ended in ended_by(alert, sql.open_alerts(self.connection, alert.model)):
             self._end(ended, f"{alert.subject} is out of traffic")
-        self._update_mutes(alert.model, all_models=self._follow_storm(alert, opened=opened))
+        is_news = before is None or before.severity is not alert.severity
+        others = is_news and self._follow_storm(alert, opened=before is None)
+        self._update_mutes(alert.model, all_models=others)
         return alert.id
 
     def resolve(self, alert: Alert, resolution: str) -> None:
@@ -73,7 +83,7 @@ class Changes:
             case Sighting():
                 self.report(step)
             case Ending():
-                alert = sql.find_open(self.connection, step.model, step.rule, step.subject)
+                alert = self.find_open(step.model, step.rule, step.subject)
                 if alert is not None:
                     self.resolve(alert, step.resolution)
             case News():
@@ -113,15 +123,11 @@ class Changes:
             outbox(self.connection, event, alert)
         return self._after
 
-    def _see(self, sighting: Sighting) -> tuple[bool, Alert]:
-        """Return whether the sighting opened its alert, and the alert."""
-        try:
-            before = sql.find_open(self.connection, sighting.model, sighting.rule, sighting.subject)
-        except UnreadableError:
-            sql.end_unreadable(self.connection, sighting.model, sighting.rule, sighting.subject, self.now)
-            before = None
+    def _see(self, sighting: Sighting) -> tuple[Alert | None, Alert]:
+        """Open or update the alert of the sighting; return it as it was before (None if it opened), and as it is."""
+        before = self.find_open(sighting.model, sighting.rule, sighting.subject)
         if before is None:
-            return True, self._open(sighting)
+            return None, self._open(sighting)
         after = sighting.seen_in(before, self._at(sighting.model))
         kind = self._kind(before, after)
         if kind is None:
@@ -129,7 +135,7 @@ class Changes:
             self._after[after.id] = after
         else:
             self._save(after, kind, after.summary)
-        return False, after
+        return before, after
 
     def _open(self, sighting: Sighting) -> Alert:
         model, rule, subject = sighting.model, sighting.rule, sighting.subject
@@ -175,10 +181,13 @@ class Changes:
         self._save(replace(alert, resolved_at=at, resolution=plain(resolution)), EventKind.RESOLVED, resolution)
 
     def _follow_storm(self, member: Alert, *, opened: bool) -> bool:
-        """Open, update or end the alert about the fleet that tells for this one; return whether it concerns others."""
+        """Open, update or end the alert about the fleet that tells for this one; return whether others' mutes change.
+
+        An alert about the fleet itself may mute or unmute those of any model.
+        """
         if member.model == FLEET:
             return True
-        told = sql.find_open(self.connection, FLEET, member.rule, "")
+        told = self.find_open(FLEET, member.rule, "")
         if told is None and not opened:
             return False
         members = sql.open_members(self.connection, member.rule)
@@ -193,7 +202,7 @@ class Changes:
             return True
         elif not opened and told.severity is storm.severity_of(members):
             return False
-        self._see(
+        before, _ = self._see(
             Sighting(
                 FLEET,
                 Rule(member.rule),
@@ -204,17 +213,19 @@ class Changes:
                 evidence={"models": sorted(models)},
             )
         )
-        return True
+        return before is None
 
     def _update_mutes(self, model: str, *, all_models: bool) -> None:
         found = sql.open_alerts(self.connection, None if all_models else model)
-        silences = sql.active_silences(self.connection, self.now)
+        due = due_mutes(found, sql.active_silences(self.connection, self.now))
         for alert in found:
-            by = muted_by(alert, found, silences)
-            if by is None and alert.muted_by is not None:
-                self._save(replace(alert, muted_by=None), EventKind.UNMUTED, f"{alert.muted_by} is over")
-            elif by != alert.muted_by:
-                self._save(replace(alert, muted_by=by), EventKind.MUTED, f"muted by {by}")
+            if alert.id not in due:
+                continue
+            by = due[alert.id]
+            kind = EventKind.UNMUTED if by is None else EventKind.MUTED
+            self._save(
+                replace(alert, muted_by=by), kind, f"{alert.muted_by} is over" if by is None else f"muted by {by}"
+            )
 
     def _save(self, alert: Alert, kind: EventKind, summary: str) -> None:
         sql.save_alert(self.connection, alert)

@@ -10,7 +10,7 @@ from mlops_dagster.alerting.rule import Rule
 
 @dataclass(frozen=True, slots=True)
 class Inhibition:
-    """An open alert of `by` mutes the alerts of `targets` about the same model; one about the fleet, those of all."""
+    """An open alert of `by` mutes the alerts of `targets` about the same model."""
 
     by: Rule
     targets: frozenset[Rule]
@@ -20,6 +20,8 @@ class Inhibition:
     """The greatest severity of the muted alert."""
     of_version: bool = False
     """Only alerts about the version that is the subject of the inhibiting alert."""
+    of_fleet: bool = False
+    """The inhibiting alert is about the platform, and mutes alerts about any model."""
 
 
 INHIBITIONS: Final = (
@@ -34,7 +36,7 @@ INHIBITIONS: Final = (
     Inhibition(Rule.VERSION_REFUSED, frozenset({Rule.NOT_LOADED, Rule.ROLLED_BACK}), of_version=True),
     Inhibition(Rule.MACRO_F1, frozenset({Rule.ACCURACY}), at_least=Severity.CRITICAL),
     Inhibition(Rule.MACRO_F1, frozenset({Rule.CONCEPT_DRIFT}), at_least=Severity.CRITICAL, at_most=Severity.WARNING),
-    Inhibition(Rule.WATCHER_SILENT, frozenset({Rule.NO_DATA, Rule.REPORT_LATE})),
+    Inhibition(Rule.WATCHER_SILENT, frozenset({Rule.NO_DATA, Rule.REPORT_LATE}), of_fleet=True),
 )
 """Besides these, an alert about the fleet mutes the alerts of the same rule about single models."""
 
@@ -61,16 +63,15 @@ def ended_by(rollback: Alert, open_alerts: Collection[Alert]) -> Sequence[Alert]
 
 
 def _inhibits(other: Alert, alert: Alert) -> bool:
-    if other.id == alert.id or other.model not in (alert.model, FLEET):
-        return False
     if other.model == FLEET and alert.model != FLEET and other.rule == alert.rule:
         return True
-    return any(_applies(each, other, alert) for each in INHIBITIONS)
+    return other.id != alert.id and any(_applies(each, other, alert) for each in INHIBITIONS)
 
 
 def _applies(inhibition: Inhibition, other: Alert, alert: Alert) -> bool:
     return (
         inhibition.by == other.rule
+        and other.model == (FLEET if inhibition.of_fleet else alert.model)
         and alert.rule in inhibition.targets
         and other.severity.rank >= inhibition.at_least.rank
         and alert.severity.rank <= inhibition.at_most.rank

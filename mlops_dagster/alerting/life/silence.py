@@ -9,6 +9,7 @@ from mlops_dagster.alerting.alert import Alert
 from mlops_dagster.errors import InvalidInputError
 
 LONGEST: Final = timedelta(days=30)
+NAME: Final = "silence"
 
 
 @dataclass(frozen=True, slots=True)
@@ -32,7 +33,7 @@ class Silence:
 
     @property
     def name(self) -> str:
-        return f"silence {self.id}"
+        return f"{NAME} {self.id}"
 
     def covers(self, alert: Alert) -> bool:
         """Tell whether all four globs match the alert, upper and lower case told apart."""

@@ -6,9 +6,11 @@ from typing import Any
 
 from sqlalchemy import ColumnElement, Connection, Executable, Select, and_, delete, func, insert, or_, select, update
 
-from mlops_dagster.alerting.alert import FLEET, Alert, AlertEvent, EventKind
+from mlops_dagster.alerting.alert import FLEET, Alert, AlertEvent, EventKind, Severity
 from mlops_dagster.alerting.life.rows import Record, alert_of, alert_row, event_of, silence_of
+from mlops_dagster.alerting.life.silence import NAME as SILENCE
 from mlops_dagster.alerting.life.silence import Silence
+from mlops_dagster.alerting.life.storm import Member
 from mlops_dagster.alerting.life.tables import IS_OPEN, alerts, events, followed, silences
 from mlops_dagster.clock import parse_time, time_text
 from mlops_dagster.documents.readable import readable
@@ -19,6 +21,11 @@ _SIGHTINGS = [kind.value for kind in (EventKind.OPENED, EventKind.ESCALATED, Eve
 def find_open(connection: Connection, model: str, rule: str, subject: str) -> Alert | None:
     query = select(alerts).where(*_of(model, rule, subject), IS_OPEN)
     return next(map(alert_of, _rows(connection, query)), None)
+
+
+def is_open(connection: Connection, model: str, rule: str, subject: str) -> bool:
+    query = select(alerts.c.id).where(*_of(model, rule, subject), IS_OPEN)
+    return connection.scalar(query) is not None
 
 
 def find_alert(connection: Connection, alert_id: int) -> Alert | None:
@@ -33,10 +40,18 @@ def open_alerts(connection: Connection, model: str | None = None) -> list[Alert]
     return read_alerts(connection, query)
 
 
-def open_members(connection: Connection, rule: str) -> list[Alert]:
+def open_members(connection: Connection, rule: str) -> list[Member]:
     """Return the open alerts of a rule about single models."""
-    query = select(alerts).where(IS_OPEN, alerts.c.rule == rule, alerts.c.model != FLEET).order_by(alerts.c.id)
-    return read_alerts(connection, query)
+    query = select(alerts.c.model, alerts.c.severity, alerts.c.opened_at).where(
+        IS_OPEN, alerts.c.rule == rule, alerts.c.model != FLEET
+    )
+    return [Member(row.model, Severity(row.severity), parse_time(row.opened_at)) for row in connection.execute(query)]
+
+
+def any_silenced(connection: Connection) -> bool:
+    """Tell whether a silence mutes an open alert."""
+    query = select(alerts.c.id).where(IS_OPEN, alerts.c.muted_by.like(f"{SILENCE} %")).limit(1)
+    return connection.scalar(query) is not None
 
 
 def read_alerts(connection: Connection, query: Select[Any]) -> list[Alert]:

@@ -1,10 +1,10 @@
 """The decision when alerts of one rule about many models are told as one alert about the fleet."""
 
 from collections.abc import Collection, Sequence
-from datetime import timedelta
-from typing import Final
+from datetime import datetime, timedelta
+from typing import Final, NamedTuple
 
-from mlops_dagster.alerting.alert import Alert, Severity
+from mlops_dagster.alerting.alert import Severity
 
 WINDOW: Final = timedelta(minutes=5)
 """The time within which the alerts of a storm open."""
@@ -28,7 +28,15 @@ def is_over(still_open: int) -> bool:
     return still_open < MODELS
 
 
-def severity_of(members: Sequence[Alert]) -> Severity:
+class Member(NamedTuple):
+    """An open alert of the rule of a storm, about one model."""
+
+    model: str
+    severity: Severity
+    opened_at: datetime
+
+
+def severity_of(members: Sequence[Member]) -> Severity:
     """Return the greatest severity among the alerts of a storm."""
     return max((each.severity for each in members), key=lambda severity: severity.rank)
 
