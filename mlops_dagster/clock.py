@@ -55,3 +55,12 @@ def parse_time(text: str) -> datetime:
     '2013-03-01T06:00:00+00:00'
     """
     return in_utc(datetime.fromisoformat(text))
+
+
+def time_text(time: datetime) -> str:
+    """Return the time as text, in UTC with microseconds, so that texts sort as the times do.
+
+    >>> time_text(datetime(2013, 3, 1, tzinfo=UTC))
+    '2013-03-01T00:00:00.000000+00:00'
+    """
+    return in_utc(time).isoformat(timespec="microseconds")

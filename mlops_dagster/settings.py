@@ -2,6 +2,7 @@
 
 import os
 import re
+import socket
 import threading
 from datetime import date
 from pathlib import Path
@@ -35,6 +36,12 @@ class Settings(BaseSettings):
     _exact = field_validator("*")(exact_integers)
 
     home: Path = Field(default=Path(".mlops"), description="holds everything of the embedded default")
+    name: str = Field(
+        default_factory=socket.gethostname,
+        min_length=1,
+        max_length=100,
+        description="name of this installation in alerts, equal on all of its machines; else the host's name",
+    )
     database_url: str | None = Field(
         default=None,
         repr=False,  # it may hold a password

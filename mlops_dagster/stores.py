@@ -66,7 +66,13 @@ class Stores:
 
     @cached_property
     def alerts(self) -> Alerts:
-        return Alerts(self.settings.database, self.clock)
+        return Alerts(
+            self.settings.database,
+            self.clock,
+            name=self.settings.name,
+            actor=self.actor,
+            fleet_size=lambda: len(self.registry.models()),
+        )
 
     @cached_property
     def reports(self) -> Reports:

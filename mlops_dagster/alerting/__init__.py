@@ -1,7 +1,37 @@
-"""Alerts: rules that were broken, and the platform's reactions."""
+"""Alerts: rules that were broken, the platform's reactions, and whom they are told."""
 
-from mlops_dagster.alerting.alert import Alert, Severity
+from mlops_dagster.alerting.alert import (
+    FLEET,
+    Acknowledgement,
+    Alert,
+    AlertEvent,
+    EventKind,
+    Reading,
+    Severity,
+    alert_key,
+)
 from mlops_dagster.alerting.alerts import Alerts
-from mlops_dagster.alerting.rule import Rule
+from mlops_dagster.alerting.life.changes import Outbox
+from mlops_dagster.alerting.life.silence import Silence
+from mlops_dagster.alerting.life.steps import Ending, News, Sighting, Step
+from mlops_dagster.alerting.rule import Notice, Rule
 
-__all__ = ["Alert", "Alerts", "Rule", "Severity"]
+__all__ = [
+    "FLEET",
+    "Acknowledgement",
+    "Alert",
+    "AlertEvent",
+    "Alerts",
+    "Ending",
+    "EventKind",
+    "News",
+    "Notice",
+    "Outbox",
+    "Reading",
+    "Rule",
+    "Severity",
+    "Sighting",
+    "Silence",
+    "Step",
+    "alert_key",
+]

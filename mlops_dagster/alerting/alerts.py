@@ -1,53 +1,57 @@
-"""Alerts in the database of the registry: opened once, updated when seen again, resolved."""
+"""Alerts in the database of the registry: opened once, updated when seen again, acknowledged, muted, resolved."""
 
-import json
-from collections.abc import Mapping, Sequence
-from typing import Any
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from contextlib import contextmanager
+from datetime import datetime
 
-from sqlalchemy import Column, Index, Integer, MetaData, Row, String, Table, Text, insert, select, update
+from sqlalchemy import Connection, select
 
-from mlops_dagster.alerting.alert import Alert, Severity
-from mlops_dagster.alerting.rule import Rule
-from mlops_dagster.clock import Clock, parse_time
+from mlops_dagster.alerting.alert import Alert, AlertEvent, Reading, Severity
+from mlops_dagster.alerting.life import sql
+from mlops_dagster.alerting.life.changes import Changes, Outbox
+from mlops_dagster.alerting.life.mutes import due_mutes
+from mlops_dagster.alerting.life.silence import Silence, check_times
+from mlops_dagster.alerting.life.steps import News, Sighting, Step
+from mlops_dagster.alerting.life.tables import IS_OPEN, alerts
+from mlops_dagster.alerting.rule import Notice, Rule
+from mlops_dagster.clock import Clock, SystemClock, time_text
 from mlops_dagster.database import migrate, open_database, reading, writing
-from mlops_dagster.documents.json_text import json_text
-from mlops_dagster.documents.readable import readable, reading_row
 from mlops_dagster.documents.texts import plain
+from mlops_dagster.errors import ConflictError, NotFoundError
 
-TABLES = MetaData()
-_alerts = Table(
-    "alerts",
-    TABLES,
-    Column("id", Integer, primary_key=True),
-    Column("model", String, nullable=False),
-    Column("rule", String, nullable=False),
-    Column("severity", String, nullable=False),
-    Column("summary", Text, nullable=False),
-    Column("done", Text, nullable=False),
-    Column("evidence", Text, nullable=False),
-    Column("opened_at", String, nullable=False),
-    Column("last_seen_at", String, nullable=False),
-    Column("times", Integer, nullable=False),
-    Column("resolved_at", String),
-    Column("resolution", Text, nullable=False),
-)
-_IS_OPEN = _alerts.c.resolved_at.is_(None)
-Index(
-    "one_open_alert_per_rule",
-    _alerts.c.model,
-    _alerts.c.rule,
-    unique=True,
-    sqlite_where=_IS_OPEN,
-    postgresql_where=_IS_OPEN,
-)
+
+def tell_nobody(_connection: Connection, _event: AlertEvent, _alert: Alert | None) -> None:
+    """Drop an event that is to be told: it is recorded all the same."""
 
 
 class Alerts:
-    """The alerts of all models. Any number of processes may share the `database`; only one opens an alert of a rule."""
+    """The alerts of all models. Any number of processes may share the `database`; only one opens an alert of a rule.
 
-    def __init__(self, database: str, clock: Clock) -> None:
+    Args:
+        database: URL of the registry's database.
+        clock: says when something happened; while traffic is replayed, in the time of the traffic.
+        name: name of the installation in the keys of alerts.
+        actor: whoever makes the changes, unless a call names another one.
+        outbox: takes each event that is to be told, in the transaction that writes it.
+        fleet_size: returns the number of models; an alert of one rule for many of them at once is told as one.
+    """
+
+    def __init__(
+        self,
+        database: str,
+        clock: Clock,
+        *,
+        name: str = "mlops_dagster",
+        actor: str = "mlops_dagster",
+        outbox: Outbox = tell_nobody,
+        fleet_size: Callable[[], int] = lambda: 0,
+    ) -> None:
         self._engine = open_database(database)
         self._clock = clock
+        self._name = name
+        self._actor = actor
+        self._outbox = outbox
+        self._fleet_size = fleet_size
         migrate(self._engine)
 
     def report(
@@ -57,70 +61,217 @@ class Alerts:
         severity: Severity,
         summary: str,
         *,
+        subject: str = "",
+        version: str | None = None,
+        reading: Reading | None = None,
+        since: datetime | None = None,
         done: str = "",
         evidence: Mapping[str, object] | None = None,
     ) -> Alert:
-        """Open an alert; if this rule of the model has an open one, update it and count one sighting more."""
-        now = self._clock.now().isoformat()
-        told = {
-            "severity": severity.value,
-            "summary": plain(summary),
-            "done": plain(done),
-            "evidence": json_text(evidence or {}),
-            "last_seen_at": now,
-        }
-        with writing(self._engine) as connection:
-            again = (
-                update(_alerts)
-                .where(_alerts.c.model == model, _alerts.c.rule == rule, _IS_OPEN)
-                .values(**told, times=_alerts.c.times + 1)
-                .returning(_alerts)
-            )
-            row = connection.execute(again).one_or_none()
-            if row is None:
-                first = {"model": model, "rule": rule, "opened_at": now, "times": 1, "resolution": ""}
-                row = connection.execute(insert(_alerts).values(**told, **first).returning(_alerts)).one()
-        return _alert(row)
+        """Open an alert; if there is an open one of this model, rule and subject, update it and count one sighting.
 
-    def resolve(self, model: str, rule: str, resolution: str) -> Alert | None:
-        """Close the open alert of this rule with the reason why it is over, and return it; None if none is open."""
-        over = (
-            update(_alerts)
-            .where(_alerts.c.model == model, _alerts.c.rule == rule, _IS_OPEN)
-            .values(resolved_at=self._clock.now().isoformat(), resolution=plain(resolution))
-            .returning(_alerts)
+        Args:
+            model: the model, or `FLEET` for all of them and for the platform.
+            rule: the broken rule.
+            severity: how urgent it is now. A warning that becomes critical is not acknowledged any more.
+            summary: the fault in one sentence, without values of rows.
+            subject: the part of the model that it is about, such as a version; each has an alert of its own.
+            version: the version that broke the rule.
+            reading: the measured value with its limit.
+            since: the event time of the first evidence; of an open alert, the first one stays.
+            done: the platform's reaction; empty if people have to react.
+            evidence: the numbers, as JSON can hold them.
+        """
+        sighting = Sighting(
+            model, rule, subject, severity, summary, version, reading, since, done, dict(evidence or {})
         )
-        with writing(self._engine) as connection:
-            row = connection.execute(over).one_or_none()
-        return None if row is None else _alert(row)
+        with self._changing() as changes:
+            alert_id = changes.report(sighting)
+            return changes.finish(self._outbox)[alert_id]
+
+    def resolve(
+        self, model: str, rule: Rule, resolution: str, *, subject: str = "", actor: str | None = None
+    ) -> Alert | None:
+        """End the open alert with the reason why it is over, and return it; None if none is open."""
+        with reading(self._engine) as connection:  # most calls find none, and wait for no lock
+            if not sql.is_open(connection, model, rule, subject):
+                return None
+        with self._changing(actor) as changes:
+            alert = changes.find_open(model, rule, subject)
+            if alert is None:
+                return None
+            changes.resolve(alert, resolution)
+            return changes.finish(self._outbox)[alert.id]
+
+    def tell(
+        self,
+        model: str,
+        notice: Notice,
+        summary: str,
+        *,
+        version: str | None = None,
+        done: str = "",
+        evidence: Mapping[str, object] | None = None,
+    ) -> AlertEvent:
+        """Record and tell something that happened to a model, once and without an alert; return its event."""
+        with self._changing() as changes:
+            event = changes.tell(News(model, notice, summary, version, done, evidence or {}))
+            changes.finish(self._outbox)
+            return event
+
+    def followed(self, source: str) -> int:
+        """Return the position up to which the events of a source were followed; 0 before the first."""
+        with reading(self._engine) as connection:
+            return sql.position_of(connection, source)
+
+    def follow(self, source: str, position: int, steps: Sequence[Step], *, at: datetime, actor: str) -> bool:
+        """Take the steps that follow from an event of another store, once, however many processes follow it.
+
+        Args:
+            source: the name of the other store.
+            position: the number of the event there; events are followed in order.
+            steps: what follows from the event; none for an event that nobody need know.
+            at: the time of the event, which becomes the time of the steps.
+            actor: whoever made the event.
+
+        Returns False, and does nothing, if this event or a later one was followed before.
+        """
+        with self._changing(actor, at) as changes:
+            if sql.position_of(changes.connection, source) >= position:
+                return False
+            sql.set_position(changes.connection, source, position)
+            for step in steps:
+                changes.take(step)
+            changes.finish(self._outbox)
+            return True
+
+    def acknowledge(self, alert_id: int, reason: str, actor: str | None = None) -> Alert:
+        """Record that an open alert is being worked on; return it.
+
+        Raises NotFoundError, and ConflictError if the alert is resolved.
+        """
+        with self._changing(actor) as changes:
+            alert = _found(changes.connection, alert_id)
+            if not alert.open:
+                raise ConflictError(f"alert {alert_id} ({alert.rule} of {alert.model}) is resolved: {alert.resolution}")
+            changes.acknowledge(alert, reason)
+            return changes.finish(self._outbox)[alert_id]
+
+    def silence(
+        self,
+        ends_at: datetime,
+        reason: str,
+        *,
+        model: str = "*",
+        rule: str = "*",
+        severity: str = "*",
+        version: str = "*",
+        starts_at: datetime | None = None,
+        actor: str | None = None,
+    ) -> Silence:
+        """Keep alerts that match all four globs from being told until `ends_at`; what is open then is told then.
+
+        Raises InvalidInputError unless it ends after its start, now or `starts_at`, and within 30 days of it.
+        """
+        with self._changing(actor) as changes:
+            start = starts_at or changes.now
+            check_times(start, ends_at)
+            made = sql.insert_silence(
+                changes.connection,
+                {
+                    "model": model,
+                    "rule": rule,
+                    "severity": severity,
+                    "version": version,
+                    "starts_at": time_text(start),
+                    "ends_at": time_text(ends_at),
+                    "actor": changes.actor,
+                    "reason": plain(reason),
+                },
+            )
+            changes.update_mutes()
+            changes.finish(self._outbox)
+            return made
+
+    def end_silence(self, silence_id: int, reason: str, actor: str | None = None) -> Silence:
+        """End a silence now, and return it; what is open is told.
+
+        Raises NotFoundError, and ConflictError if it has ended.
+        """
+        with self._changing(actor) as changes:
+            found = sql.find_silence(changes.connection, silence_id)
+            if found is None:
+                raise NotFoundError(f"there is no silence {silence_id}; `mlops alerts silences` lists those in force")
+            if (found.ended_at or found.ends_at) <= changes.now:
+                raise ConflictError(f"silence {silence_id} has ended at {found.ended_at or found.ends_at}")
+            ended = sql.end_silence(changes.connection, silence_id, changes.now, changes.actor, plain(reason))
+            changes.update_mutes()
+            changes.finish(self._outbox)
+            return ended
+
+    def silences(self, at: datetime | None = None) -> Sequence[Silence]:
+        """Return the silences in force now or at `at`, oldest first."""
+        with reading(self._engine) as connection:
+            return sql.active_silences(connection, at or self._clock.now())
+
+    def update_mutes(self) -> None:
+        """Begin and end what time begins and ends: silences. Writes nothing unless one is due; call it often."""
+        with reading(self._engine) as connection:
+            silences = sql.active_silences(connection, self._now())
+            if not silences and not sql.any_silenced(connection):
+                return
+            due = due_mutes(sql.open_alerts(connection), silences)
+        if due:
+            with self._changing() as changes:
+                changes.update_mutes()
+                changes.finish(self._outbox)
+
+    def get(self, alert_id: int) -> Alert:
+        """Return an alert, open or resolved; raises NotFoundError."""
+        with reading(self._engine) as connection:
+            return _found(connection, alert_id)
 
     def list(self, model: str | None = None, *, resolved: bool = False) -> Sequence[Alert]:
         """Return the open alerts that can be read, oldest first; with `resolved`, the closed ones too."""
-        query = select(_alerts).order_by(_alerts.c.id)
+        query = select(alerts).order_by(alerts.c.id)
         if model is not None:
-            query = query.where(_alerts.c.model == model)
+            query = query.where(alerts.c.model == model)
         with reading(self._engine) as connection:
-            rows = connection.execute(query if resolved else query.where(_IS_OPEN))
-            return readable(rows, _alert)
+            return sql.read_alerts(connection, query if resolved else query.where(IS_OPEN))
+
+    def as_of(self, at: datetime) -> Sequence[Alert]:
+        """Return the alerts that were open at `at`, as their events until then left them, oldest first."""
+        with reading(self._engine) as connection:
+            return [alert for alert in sql.snapshots(connection, at) if alert.open]
+
+    def events(
+        self,
+        model: str | None = None,
+        since: datetime | None = None,
+        until: datetime | None = None,
+        *,
+        alert_id: int | None = None,
+    ) -> Sequence[AlertEvent]:
+        """Return the events in [since, until), of a model or all, or of one alert, in the order they were written."""
+        with reading(self._engine) as connection:
+            return sql.read_events(connection, model, since, until, alert_id)
 
     def close(self) -> None:
         """Close the connections to the database."""
         self._engine.dispose()
 
+    @contextmanager
+    def _changing(self, actor: str | None = None, at: datetime | None = None) -> Iterator[Changes]:
+        with writing(self._engine) as connection:
+            yield Changes(connection, at or self._now(), actor or self._actor, self._name, self._fleet_size)
 
-def _alert(row: Row[*tuple[Any, ...]]) -> Alert:
-    with reading_row(f"the alert {row.id} ({row.rule} of {row.model})", "it is written anew when it is seen again"):
-        return Alert(
-            id=row.id,
-            model=row.model,
-            rule=row.rule,
-            severity=Severity(row.severity),
-            summary=row.summary,
-            done=row.done,
-            evidence=json.loads(row.evidence),
-            opened_at=parse_time(row.opened_at),
-            last_seen_at=parse_time(row.last_seen_at),
-            times=row.times,
-            resolved_at=None if row.resolved_at is None else parse_time(row.resolved_at),
-            resolution=row.resolution,
-        )
+    def _now(self) -> datetime:
+        """Return the clock's time, but never a later one than the machine's: until then nothing else could happen."""
+        return min(self._clock.now(), SystemClock().now())
+
+
+def _found(connection: Connection, alert_id: int) -> Alert:
+    alert = sql.find_alert(connection, alert_id)
+    if alert is None:
+        raise NotFoundError(f"there is no alert {alert_id}; `mlops alerts list --all` lists all")
+    return alert

@@ -1,4 +1,4 @@
-"""The rules that open an alert when they are broken; each has a runbook."""
+"""The rules that open an alert when they are broken, each with a runbook; and the notices that need no alert."""
 
 from enum import StrEnum
 
@@ -11,6 +11,24 @@ class Rule(StrEnum):
     KNOWN_BAD = "known_bad"
     CHAMPION_ERROR_LIMIT = "champion_error_limit"
     WATCH_INCONCLUSIVE = "watch_inconclusive"
+    ROLLED_BACK = "rolled_back"
+    HELD = "held"
+    NOT_LOADED = "not_loaded"
+    FUSE_UNTOLD = "fuse_untold"
+    AUDIT_BROKEN = "audit_broken"
+    ACCURACY = "accuracy"
+    ERROR_RATE = "error_rate"
+    P99_MS = "p99_ms"
+    NULL_RATE = "null_rate"
+    PSI = "psi"
+    KS = "ks"
+    LABEL_DRIFT = "label_drift"
+    LABEL_DEBT = "label_debt"
+    NO_TRAFFIC = "no_traffic"
+    NO_DATA = "no_data"
+    REPORT_LATE = "report_late"
+    WATCHER_SILENT = "watcher_silent"
+    CHANNEL_BROKEN = "channel_broken"
     MACRO_F1 = "macro_f1"
     ACCURACY_COLLAPSE = "accuracy_collapse"
     CONCEPT_DRIFT = "concept_drift"
@@ -24,3 +42,16 @@ class Rule(StrEnum):
     VERSION_REFUSED = "version_refused"
     LOG_HELD = "log_held"
     COUNTS_MISSING = "counts_missing"
+
+
+class Notice(StrEnum):
+    """A thing that happened to a model and is told once, without an alert that opens and ends."""
+
+    PROMOTED = "promoted"
+    ROLLBACK = "rollback"
+    STEP = "step"
+    PAUSED = "paused"
+    RESUMED = "resumed"
+    GIVEN_UP = "given_up"
+    WAITS_FOR_APPROVAL = "waits_for_approval"
+    RETRAINING_STARTED = "retraining_started"

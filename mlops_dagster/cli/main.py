@@ -7,7 +7,7 @@ from typing import Annotated
 
 import typer
 
-from mlops_dagster.cli.commands.alerts import alerts
+from mlops_dagster.cli.alerts import alerts
 from mlops_dagster.cli.commands.artifacts import artifacts
 from mlops_dagster.cli.commands.audit import audit
 from mlops_dagster.cli.commands.catalogue import catalogue
@@ -33,6 +33,7 @@ app = typer.Typer(
 _GROUPS = {
     "models": models,
     "rollouts": rollouts,
+    "alerts": alerts,
     "predictions": predictions,
     "policies": policies,
     "reports": reports,
@@ -46,7 +47,6 @@ _GROUPS = {
 for name, group in _GROUPS.items():
     app.add_typer(group, name=name)
 app.command()(new)
-app.command()(speaks(alerts))
 app.command()(speaks(drift))
 
 

@@ -4,12 +4,14 @@ from collections.abc import Collection
 from dataclasses import asdict, dataclass
 from datetime import date, datetime
 
-from mlops_dagster.alerting import Rule, Severity
+from mlops_dagster.alerting import Reading, Rule, Severity
 from mlops_dagster.loop.findings import FORGOTTEN_AFTER, PERFORMANCE
 from mlops_dagster.loop.spec import ModelSpec
+from mlops_dagster.reports import DAY
 from mlops_dagster.retraining.signals import Numbers, PerformanceSignal
 from mlops_dagster.rollout.floor.floor import FloorOutcome, under_floor
 from mlops_dagster.rollout.floor.look import FloorLook, look_at_floor
+from mlops_dagster.rollout.floor.matured import day_begins
 from mlops_dagster.stores import Stores
 
 
@@ -35,9 +37,22 @@ def tell_of_floor(stores: Stores, spec: ModelSpec, look: FloorLook | None) -> No
             Rule.MACRO_F1,
             Severity.CRITICAL if under_floor(spec.performance, look.macro_f1) else Severity.WARNING,
             f"{look.champion}: {decision.reason}",
+            version=look.champion,
+            reading=_reading(spec, look),
+            since=day_begins(look.days[0]) if look.days else None,
             done=floor_action(look),
             evidence=asdict(look.macro_f1),
         )
+
+
+def _reading(spec: ModelSpec, look: FloorLook) -> Reading | None:
+    found = look.macro_f1
+    if found.value is None:
+        return None
+    low, high = found.interval or (None, None)
+    below = under_floor(spec.performance, found)
+    limit = spec.performance.floor if below else spec.performance.alert
+    return Reading(found.value, low, high, found.rows, limit, counted="labels", window=len(look.days) * DAY)
 
 
 def floor_action(look: FloorLook) -> str:

@@ -65,8 +65,9 @@ def validate_hours(stores: Stores, spec: ModelSpec, hours: Sequence[datetime]) -
             )
     place = quarantine_of(stores.quarantine, spec.model)
     validated = ValidatedHours(found, place, _hold(stores, spec, found) if found else "")
-    tell(stores.alerts, spec.model, Rule.VALIDATION, found, place=place, then=validated.action)
-    tell_errors(stores.alerts, spec.model, Rule.VALIDATION_ERROR, found)
+    version = served[max(served)] if served else None
+    tell(stores.alerts, spec.model, Rule.VALIDATION, found, place=place, version=version, then=validated.action)
+    tell_errors(stores.alerts, spec.model, Rule.VALIDATION_ERROR, found, version=version)
     for hour in hours:
         result = validated.of(hour)
         stores.reports.save(

@@ -6,6 +6,7 @@ from datetime import datetime, timedelta
 from pathlib import Path
 from typing import NamedTuple
 
+from mlops_dagster.alerting import Notice
 from mlops_dagster.loop.spec import ModelSpec
 from mlops_dagster.monitoring import ValidationResult, provable, regime_lines, validate
 from mlops_dagster.monitoring.validation.suites import suite_of
@@ -23,6 +24,18 @@ class ReadTrainingSet(NamedTuple):
 
     rows: TrainingSet
     validation: ValidationResult
+
+
+def tell_retraining(stores: Stores, model: str, trigger: str, reason: str, numbers: Numbers) -> None:
+    """Tell that a retraining has started, with its trigger and the numbers that caused it."""
+    summary = f"a retraining has started ({trigger})"
+    stores.alerts.tell(
+        model,
+        Notice.RETRAINING_STARTED,
+        f"{summary}: {reason}" if reason else summary,
+        done="it makes a challenger, and touches no traffic",
+        evidence={"trigger": trigger, **numbers},
+    )
 
 
 def read_and_validate(

@@ -54,6 +54,17 @@ def validate_batch(stores: Stores, spec: ModelSpec, day: datetime) -> ValidatedB
     if found.rows and found.failures:
         quarantine(stores.quarantine, spec.model, day, frame, found, what=BATCH)
     place = quarantine_of(stores.quarantine, spec.model, BATCH)
-    tell(stores.alerts, spec.model, Rule.BATCH_INPUT, {day: found}, place=place, then="nothing is scored", each=True)
-    tell_errors(stores.alerts, spec.model, Rule.BATCH_INPUT_ERROR, {day: found})
+    version = None if champion is None else champion.version
+    then = "nothing is scored"
+    tell(
+        stores.alerts,
+        spec.model,
+        Rule.BATCH_INPUT,
+        {day: found},
+        place=place,
+        version=version,
+        then=then,
+        each=True,
+    )
+    tell_errors(stores.alerts, spec.model, Rule.BATCH_INPUT_ERROR, {day: found}, version=version)
     return ValidatedBatch(found, place)

@@ -20,7 +20,7 @@ from sqlalchemy import (
     select,
 )
 
-from mlops_dagster.clock import Clock, in_utc, parse_time
+from mlops_dagster.clock import Clock, parse_time, time_text
 from mlops_dagster.database import migrate, open_database, reading, writing
 from mlops_dagster.documents.readable import readable, reading_row
 from mlops_dagster.documents.texts import plain
@@ -68,10 +68,10 @@ class Reports:
         champion: str | None = None,
     ) -> Report[Content]:
         """Save a report of the period that begins at `start`, as its next revision, and return the report."""
-        period = {"model": model, "kind": kind.name, "start": _text(start)}
+        period = {"model": model, "kind": kind.name, "start": time_text(start)}
         values = {
             **period,
-            "made_at": _text(self._clock.now()),
+            "made_at": time_text(self._clock.now()),
             "champion": champion,
             "verdict": verdict,
             "reason": plain(reason),
@@ -132,7 +132,7 @@ class Reports:
         """Return the last revision for the period that begins at `start`, or for the newest; None if there is none."""
         found = _last(model, kind, start, None, at)
         if start is not None:
-            found = found.where(_reports.c.start == _text(start))
+            found = found.where(_reports.c.start == time_text(start))
         newest = found.order_by(None).order_by(_reports.c.start.desc()).limit(1)
         return next(iter(self._read(newest, json.loads)), None)
 
@@ -149,8 +149,8 @@ def _within(model: str, kind: str | None, since: datetime | None, until: datetim
     return [
         _reports.c.model == model,
         *([] if kind is None else [_reports.c.kind == kind]),
-        *([] if since is None else [_reports.c.start >= _text(since)]),
-        *([] if until is None else [_reports.c.start < _text(until)]),
+        *([] if since is None else [_reports.c.start >= time_text(since)]),
+        *([] if until is None else [_reports.c.start < time_text(until)]),
     ]
 
 
@@ -160,14 +160,9 @@ def _last(
     """Select the last revision of each period and kind."""
     known = _within(model, kind, since, until)
     if at is not None:
-        known = [*known, _reports.c.made_at <= _text(at)]
+        known = [*known, _reports.c.made_at <= time_text(at)]
     last = select(func.max(_reports.c.id)).where(*known).group_by(_reports.c.kind, _reports.c.start)
     return select(_reports).where(_reports.c.id.in_(last)).order_by(_reports.c.start, _reports.c.id)
-
-
-def _text(time: datetime) -> str:
-    """Return a time as text that sorts in the order of time."""
-    return in_utc(time).isoformat(timespec="microseconds")
 
 
 def _report(row: Row[Any], content: Callable[[str], Some]) -> Report[Some]:

@@ -75,7 +75,9 @@ def test_it_is_told_after_the_second_day_and_retrained(home: Path, instance: dg.
         "a retraining was asked for",
     )
     assert "of 600 on 2013-03-05 and 2013-03-06, 0.900 when evaluated: a fifth is lost" in alert.summary
-    assert (alert.evidence["champion"], alert.evidence["since"]) == ("1.0.0", "2013-03-05")
+    assert (alert.version, alert.since, alert.evidence["since"]) == ("1.0.0", days(4), "2013-03-05")
+    assert (alert.reading.unit, alert.reading.counted, alert.reading.window) == ("%", "labels", timedelta(days=2))
+    assert alert.reading.value == pytest.approx(100 * alert.evidence["accuracy"])
 
     request = DagsterAt(home, instance, days(6.5), *PARTS).tick("flights_retraining")
     assert isinstance(request, dg.RunRequest)

@@ -13,7 +13,7 @@ from alembic.script import ScriptDirectory
 from sqlalchemy import create_engine, inspect, text
 
 from mlops_dagster import database
-from mlops_dagster.alerting.alerts import TABLES as ALERTS
+from mlops_dagster.alerting.life.tables import TABLES as ALERTS
 from mlops_dagster.database import migrate, open_database, use_wal
 from mlops_dagster.database.migrate import HEAD, VERSION_TABLE, revision_of
 from mlops_dagster.errors import StorageError

@@ -80,11 +80,16 @@ def test_bad_releases_that_suit_the_table_look_good_and_are_rolled_back(played: 
     (promoted,) = summary.promotions
     serving = [each.version for each in summary.versions if each.final_stage == "Production"]
     assert serving == [promoted.version]
+    feed = [(line.kind, line.rule, line.severity) for line in summary.alerts]
+    assert feed.count(("info", "retraining_started", "info")) == 1 + len(summary.retrainings)
+    assert feed.count(("info", "promoted", "info")) == 1
+    assert [rule for kind, rule, _severity in feed if kind == "opened"].count("rolled_back") == len(summary.rollbacks)
+    assert [line.at for line in summary.alerts] == sorted(line.at for line in summary.alerts)
 
 
 def test_it_ends_with_the_tables_of_the_demo_and_the_command_for_its_pages(played: tuple[str, Summary]) -> None:
     said = played[0]
-    for title in ("The life of", "Versions", "Bad releases of the rehearsal's making", "In the traffic"):
+    for title in ("The life of", "Versions", "Bad releases of the rehearsal's making", "In the traffic", "What people"):
         assert title in said
     assert "dagster-webserver -w workspace.yaml" in said
     assert "a training window 5" in said

@@ -38,6 +38,12 @@ def test_it_opens_on_proof_and_is_over_when_nothing_speaks_for_it(world: World, 
     assert (alert.rule, alert.severity) == ("champion_error_limit", Severity.CRITICAL)
     assert alert.summary.startswith("champion 1.0.0 breaks its error limit of 1.00%: 20 of ")
     assert alert.done == "nothing: challenger 1.1.0 is not taken out for failures that both share"
+    assert (alert.version, alert.since) == ("1.0.0", world.rollout.started_at)
+    assert alert.reading is not None
+    assert (alert.reading.limit, alert.reading.unit, alert.reading.counted) == (1.0, "%", "requests")
+    assert alert.reading.samples is not None
+    assert alert.reading.value == pytest.approx(2_000 / alert.reading.samples)
+    assert alert.reading.low < alert.reading.value < alert.reading.high
     world.serve(ties=100, hours=0.1)
     assert told(world, alerts) is not None, "it is still over the limit"
     world.serve(ties=4_000, hours=0.1)

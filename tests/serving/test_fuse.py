@@ -227,6 +227,8 @@ def test_a_champion_that_a_person_promotes_while_it_is_cut_off_answers(models: M
         services[0].fuse.check()
         assert in_force(services) == [("1.1.0", ())]
         assert registry.deployment(MODEL).epoch == known.deployment.epoch + 1
+    (alert,) = models.stores.alerts.list(MODEL)
+    assert (alert.rule, alert.severity, alert.subject) == ("fuse_untold", "critical", "1.1.0")
 
 
 def test_a_clock_that_is_set_back_hides_no_evidence_and_one_set_forward_makes_none(models: Models) -> None:

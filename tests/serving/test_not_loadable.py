@@ -123,8 +123,8 @@ def test_it_is_withdrawn_with_the_reason_while_the_champion_answers(
         refreshed(services)
         epoch = stores.registry.deployment(MODEL).epoch
         assert [seen.epoch for seen in stores.registry.acknowledgements(MODEL)].count(epoch) == 2
-        shown = [(alert.rule, alert.severity, alert.evidence) for alert in stores.alerts.list(MODEL)]
-        assert shown == ([("version_refused", "warning", {"version": "1.1.0"})] if tried else [])
+        shown = [(alert.rule, alert.severity, alert.subject) for alert in stores.alerts.list(MODEL)]
+        assert shown == ([("version_refused", "warning", "1.1.0")] if tried else [])
         history = stores.registry.history(MODEL)
         if tried:
             (event,) = [event for event in history if event.kind in ("not_loaded", "rollback")]

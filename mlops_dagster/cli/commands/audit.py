@@ -12,8 +12,10 @@ audit = typer.Typer(no_args_is_help=True, help="The history of deployments.")
 @audit.command()
 @speaks
 def verify(json: Json = False) -> None:
-    """Check the hash chain over all events; exit code 1 names the first row that was changed."""
-    head = open_stores().registry.audit()
+    """Check the hash chain over all events; exit code 1 names the first row that was changed, and opens an alert."""
+    from mlops_dagster.loop.registry_events.verify import verify_history
+
+    head = verify_history(open_stores())
     if json:
         print_json({"events": head.events, "head": head.hash})
     else:

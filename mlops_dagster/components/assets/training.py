@@ -16,7 +16,7 @@ from mlops_dagster.components.views.links import back_to
 from mlops_dagster.components.views.tables import in_order, numbers_of, table
 from mlops_dagster.loop.findings import outcome_of
 from mlops_dagster.loop.spec import ModelSpec
-from mlops_dagster.loop.train import card_of, fit, read_and_validate
+from mlops_dagster.loop.train import card_of, fit, read_and_validate, tell_retraining
 from mlops_dagster.registry import PAIRED, ModelCard
 from mlops_dagster.retraining.candidate import Candidate
 from mlops_dagster.retraining.trainer import TrainingSet
@@ -65,6 +65,8 @@ def _training_set(spec: ModelSpec) -> dg.AssetsDefinition:
         with tried_again(context, platform, spec):
             stores = platform.stores()
             publish_policies(stores, spec, context)  # before there is a version for the gates to look at
+            if context.retry_number == 0:
+                tell_retraining(stores, spec.model, config.trigger, config.reason, config.numbers)
             rows, found = read_and_validate(
                 stores,
                 spec,

@@ -4,7 +4,7 @@ from collections.abc import Mapping
 from datetime import datetime
 from typing import NamedTuple, TypedDict, cast
 
-from mlops_dagster.alerting import Alert, Alerts, Rule, Severity
+from mlops_dagster.alerting import Alert, Alerts, Reading, Rule, Severity
 from mlops_dagster.clock import parse_time
 from mlops_dagster.monitoring.validation.validate import ValidationResult
 
@@ -35,14 +35,16 @@ def tell(
     found: Mapping[datetime, ValidationResult],
     *,
     place: str,
+    version: str | None = None,
     then: str = "",
     each: bool = False,
 ) -> None:
     """Report the failed batches, by the time each begins, together with those already in the open alert.
 
-    `place` is the address of their rows, `then` states any other action taken. Answers served in a bad hour cannot be
-    mended: the newest hour with rows resolves the alert if it passed without doubts, and is not older than the newest
-    known bad hour. With `each`, a batch can be mended, like the rows of a day to score: each bad batch has to pass.
+    `place` is the address of their rows, `version` the champion that they were for, `then` any other action taken.
+    Answers served in a bad hour cannot be mended: the newest hour with rows resolves the alert if it passed without
+    doubts, and is not older than the newest known bad hour. With `each`, a batch can be mended, like the rows of a day
+    to score: each bad batch has to pass.
     """
     told = {time: result for time, result in sorted(found.items()) if result.passed or result.failures}
     if not told:
@@ -61,6 +63,9 @@ def tell(
             rule,
             Severity.CRITICAL,
             _summary(bad, len(told), earlier),
+            version=version,
+            reading=Reading(len(everything), samples=rows, limit=0, unit="batches", counted="rows"),
+            since=min(everything),
             done="; ".join(filter(None, [f"{rows} rows quarantined at {place}" if rows else "", then])),
             evidence={
                 "batches": {
@@ -74,7 +79,9 @@ def tell(
         alerts.resolve(model, rule, f"{_at(newest)} passed, with {told[newest].rows} rows")
 
 
-def tell_errors(alerts: Alerts, model: str, rule: Rule, found: Mapping[datetime, ValidationResult]) -> None:
+def tell_errors(
+    alerts: Alerts, model: str, rule: Rule, found: Mapping[datetime, ValidationResult], *, version: str | None = None
+) -> None:
     """Report the batches that could not be validated, in an alert of a separate `rule`; no action was taken.
 
     The next batch that can be validated resolves the alert. A failed expectation proves rows bad even if others raised.
@@ -87,6 +94,9 @@ def tell_errors(alerts: Alerts, model: str, rule: Rule, found: Mapping[datetime,
             rule,
             Severity.WARNING,
             f"{len(blind)} of {len(found)} batches could not be validated, nothing is known of them: {first}",
+            version=version,
+            reading=Reading(len(blind), samples=len(found), limit=0, unit="batches", counted="batches"),
+            since=min(blind),
             done="nothing: no rows are set aside, no hold; mend the suite and materialize them again",
             evidence={"batches": {time.isoformat(): list(its.errors) for time, its in blind.items()}},
         )

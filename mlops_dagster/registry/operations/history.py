@@ -20,6 +20,14 @@ class History(Session):
             sql.read_deployment(connection, model)
             return sql.history(connection, model)
 
+    def events_after(self, event: int, limit: int = 500) -> "list[Event]":
+        """Return the next `limit` events of all models after the one with the id `event`, in the order of writing.
+
+        An event that cannot be read is left out and logged.
+        """
+        with reading(self._engine) as connection:
+            return sql.next_events(connection, event, limit)
+
     def as_of(self, model: str, when: datetime) -> Deployment:
         """Return the deployment of `model` as of `when`, by the registry's clock; empty (epoch 0) before the first."""
         with reading(self._engine) as connection:

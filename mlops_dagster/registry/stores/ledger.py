@@ -6,7 +6,7 @@ from datetime import datetime
 
 from sqlalchemy import Connection
 
-from mlops_dagster.clock import SystemClock
+from mlops_dagster.clock import SystemClock, time_text
 from mlops_dagster.documents.json_text import json_text
 from mlops_dagster.errors import EpochConflictError, InvalidNameError, VersionExistsError
 from mlops_dagster.names import fold_model
@@ -16,7 +16,7 @@ from mlops_dagster.registry.entities.guard_and_hold import GuardPolicy
 from mlops_dagster.registry.entities.stages import Stage
 from mlops_dagster.registry.stores import sql
 from mlops_dagster.registry.stores.event_log import EventLog
-from mlops_dagster.registry.stores.rows import deployment_row, fingerprint, time_text, version_row
+from mlops_dagster.registry.stores.rows import deployment_row, fingerprint, version_row
 
 
 @dataclass(frozen=True)

@@ -5,10 +5,9 @@ import hashlib
 import json
 from collections.abc import Mapping
 from dataclasses import asdict
-from datetime import datetime
 from typing import Any
 
-from mlops_dagster.clock import in_utc, parse_time
+from mlops_dagster.clock import parse_time, time_text
 from mlops_dagster.documents.json_text import json_text
 from mlops_dagster.documents.readable import reading_row
 from mlops_dagster.documents.strict import STORED
@@ -22,11 +21,6 @@ from mlops_dagster.schema import ModelSchema
 _RESTORE = "`mlops audit verify` says whether the database was changed behind the registry; restore it from a backup"
 
 Record = Mapping[str, Any]  # a row as SQLAlchemy returns it: values by column name
-
-
-def time_text(time: datetime) -> str:
-    """Return the time as text, in UTC with microseconds, so that texts sort as the times do."""
-    return in_utc(time).isoformat(timespec="microseconds")
 
 
 def version_row(version: ModelVersion) -> dict[str, object]:

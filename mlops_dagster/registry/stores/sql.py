@@ -7,7 +7,7 @@ from typing import NamedTuple
 
 from sqlalchemy import Connection, delete, insert, select
 
-from mlops_dagster.clock import parse_time
+from mlops_dagster.clock import parse_time, time_text
 from mlops_dagster.documents.json_text import json_text
 from mlops_dagster.documents.readable import readable, reading_row
 from mlops_dagster.errors import ModelNotFoundError, VersionNotFoundError
@@ -22,7 +22,6 @@ from mlops_dagster.registry.stores.rows import (
     deployment_of,
     deployment_row,
     event_of,
-    time_text,
     version_of,
 )
 from mlops_dagster.registry.stores.tables import (
@@ -159,6 +158,12 @@ def save_deployment(connection: Connection, entry: Deployment) -> None:
 def history(connection: Connection, model: str) -> list[Event]:
     """Return every event of the model that can be read, oldest first."""
     rows = connection.execute(select(events).where(events.c.model == model).order_by(events.c.id))
+    return readable(rows, lambda row: event_of(row._asdict()))
+
+
+def next_events(connection: Connection, event: int, limit: int) -> list[Event]:
+    """Return the next `limit` events of all models after the id `event`, by id, without those that cannot be read."""
+    rows = connection.execute(select(events).where(events.c.id > event).order_by(events.c.id).limit(limit))
     return readable(rows, lambda row: event_of(row._asdict()))
 
 

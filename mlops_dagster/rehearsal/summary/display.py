@@ -2,6 +2,7 @@
 
 import re
 import sys
+from dataclasses import astuple
 from datetime import datetime
 from pathlib import Path
 from types import TracebackType
@@ -15,6 +16,7 @@ from rich.table import Table
 
 from mlops_dagster.registry import Deployment
 from mlops_dagster.rehearsal.plan import Plan
+from mlops_dagster.rehearsal.summary.feed import on_call, rows_of
 from mlops_dagster.rehearsal.summary.summary import RollbackSummary, Summary
 from mlops_dagster.tasks import Classification
 
@@ -78,7 +80,7 @@ class Display:
 
     def show(self, summary: Summary, home: Path, ui: str) -> None:
         """Print the report, the place of its figures, and the command that shows it in the Dagster UI."""
-        tables = (_figures(summary), _versions(summary), _bad_releases(summary), _performance(summary))
+        tables = (_figures(summary), _versions(summary), _bad_releases(summary), _performance(summary), _feed(summary))
         for table in tables:
             if table.row_count:
                 self._console.print(table)
@@ -128,6 +130,7 @@ def figures(summary: Summary) -> dict[str, str]:
         "rollbacks": ", ".join(f"{each.version} ({_day(each.at)})" for each in summary.rollbacks) or "none",
         "retrainings": ", ".join(f"{each.version} ({each.trigger}, {_day(each.when)})" for each in summary.retrainings),
         "rollout decisions": _counts(summary.decisions),
+        "pages, tickets, news": " / ".join(map(str, astuple(on_call(summary.alerts)))),
         "hours validated, quarantined": f"{summary.prediction_batches:,} / {summary.quarantined_batches:,}",
         "drift reports": f"{summary.drift_reports:,} ({_counts(summary.drift_verdicts)})",
         "label checks": f"{summary.label_checks:,}",
@@ -190,6 +193,13 @@ def _performance(summary: Summary) -> Table:
             f"{each.error_rate:.2%}",
             f"{each.p50_ms:.1f} / {each.p99_ms:.1f}",
         )
+    return table
+
+
+def _feed(summary: Summary) -> Table:
+    table = Table("at (UTC)", "event", "rule", "what", title="What people would have been told")
+    for row in rows_of(summary.alerts):
+        table.add_row(*map(escape, row[:3]), escape(_without_arithmetic(row[3])))
     return table
 
 

@@ -13,6 +13,7 @@ from mlops_dagster.monitoring import Performance, performance
 from mlops_dagster.predictions import SERVED, audit
 from mlops_dagster.rehearsal.plan import Plan
 from mlops_dagster.rehearsal.releases.bad_release import BadRelease
+from mlops_dagster.rehearsal.summary.feed import feed_of
 from mlops_dagster.rehearsal.summary.summary import (
     BadReleaseSummary,
     PromotionSummary,
@@ -67,6 +68,7 @@ def read_summary(
         label_checks=len(_latest_by_partition(instance, _key(plan, "label_drift"))),
         retrainings=_retrainings(plan, stores),
         decisions=_decisions(plan, stores),
+        alerts=feed_of(stores, model),
         performance=_performance(plan, stores),
         dagster_runs=jobs.total(),
         runs_by_job=dict(sorted(jobs.items())),

@@ -6,6 +6,7 @@ from pathlib import Path
 import orjson
 
 from mlops_dagster.monitoring import Performance
+from mlops_dagster.rehearsal.summary.feed import FeedLine
 
 
 @dataclass(frozen=True)
@@ -103,6 +104,7 @@ class Summary:
     label_checks: int
     retrainings: list[Retraining]
     decisions: dict[str, int]
+    alerts: list[FeedLine]
     performance: list[Performance]
     dagster_runs: int
     runs_by_job: dict[str, int]

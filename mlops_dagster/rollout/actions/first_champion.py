@@ -56,6 +56,8 @@ def tell_refused(alerts: Alerts, candidate: Candidate) -> bool:
         RULE,
         Severity.WARNING,
         "; ".join(gate.told for gate in candidate.closed),
+        version=version.version,
+        since=version.created_at,
         done="nothing is served: the newest version that passes becomes champion as soon as its gates are open",
         evidence=evidence,
     )

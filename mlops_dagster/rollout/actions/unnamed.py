@@ -42,6 +42,7 @@ def hold(registry: ModelRegistry, rollouts: RolloutStore, controller: Controller
         Severity.WARNING,
         f"no definition that loads names {model}: it is neither monitored nor retrained; it is served as before by "
         f"{_arms(deployment)}; define it again, or take out what is to be served no more",
+        version=deployment.champion,
         done="" if rollout is None else f"its rollout of {rollout.challenger} is held; proof still takes it out",
         evidence={"held": held},
     )

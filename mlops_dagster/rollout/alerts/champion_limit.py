@@ -1,7 +1,8 @@
 """Alerts of a champion that breaks its error limit: no challenger is taken out for failures that both share."""
 
-from mlops_dagster.alerting import Alerts, Rule, Severity
+from mlops_dagster.alerting import Alerts, Reading, Rule, Severity
 from mlops_dagster.rollout.entities import Decision, Phase, TestResult
+from mlops_dagster.statistics import wilson_interval
 
 RULE = Rule.CHAMPION_ERROR_LIMIT
 
@@ -19,7 +20,15 @@ def tell_champion_limit(alerts: Alerts, model: str, decision: Decision | None) -
     test = decision.test("champion.over_limit")
     if test.e_value >= test.limit:
         alerts.report(
-            model, RULE, Severity.CRITICAL, _summary(decision, test), done=_done(decision), evidence=dict(test.observed)
+            model,
+            RULE,
+            Severity.CRITICAL,
+            _summary(decision, test),
+            version=decision.rollout.champion,
+            reading=_reading(decision, test),
+            since=decision.rollout.started_at,
+            done=_done(decision),
+            evidence=dict(test.observed),
         )
     elif test.e_value < 1 and any(alert.rule == RULE for alert in alerts.list(model)):
         alerts.resolve(model, RULE, "the champion is not over its error limit any more, in all and lately")
@@ -32,6 +41,13 @@ def _summary(decision: Decision, test: TestResult) -> str:
         f"champion {rollout.champion} breaks its error limit of {rollout.policy.max_error_rate:.2%}: {failed:,} of "
         f"{requests:,} requests since {rollout.started_at:%Y-%m-%d %H:%M} failed"
     )
+
+
+def _reading(decision: Decision, test: TestResult) -> Reading:
+    failed, requests = test.observed["champion_failed"], int(test.observed["requests"])
+    low, high = wilson_interval(failed, requests)
+    limit = 100 * decision.rollout.policy.max_error_rate
+    return Reading(100 * failed / requests, 100 * low, 100 * high, requests, limit, "%", "requests")
 
 
 def _done(decision: Decision) -> str:

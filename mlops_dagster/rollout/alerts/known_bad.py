@@ -11,7 +11,15 @@ def tell_known_bad(registry: ModelRegistry, alerts: Alerts, model: str) -> None:
     newest = registry.get(model, registry.names(model)[-1])
     bad = registry.known_bad(newest) if newest.stage is Stage.REGISTERED else None
     if bad is not None:
-        evidence = {"version": newest.version, "digest": newest.digest}
-        alerts.report(model, RULE, Severity.WARNING, bad.told, done="it gets no rollout", evidence=evidence)
+        alerts.report(
+            model,
+            RULE,
+            Severity.WARNING,
+            bad.told,
+            version=newest.version,
+            since=newest.created_at,
+            done="it gets no rollout",
+            evidence={"digest": newest.digest},
+        )
     elif any(alert.rule == RULE for alert in alerts.list(model)):
         alerts.resolve(model, RULE, f"the newest version is {newest.version} ({newest.stage})")

@@ -20,6 +20,15 @@ def tell_watch(alerts: Alerts, model: str, decision: Decision | None) -> None:
     if missing and is_due and decision.outcome in (Outcome.HOLD, Outcome.ADVANCE):
         done = "the old champion goes on as a shadow" if decision.outcome is Outcome.HOLD else "the watch has ended"
         summary = f"the watch of {rollout.final} lacks {' and '.join(missing)}"
-        alerts.report(model, RULE, Severity.WARNING, summary, done=done, evidence={"rollout": rollout.id})
+        alerts.report(
+            model,
+            RULE,
+            Severity.WARNING,
+            summary,
+            version=rollout.final,
+            since=rollout.promoted_at,
+            done=done,
+            evidence={"rollout": rollout.id},
+        )
     elif not missing and any(alert.rule == RULE for alert in alerts.list(model)):
         alerts.resolve(model, RULE, f"the rollout of {rollout.challenger} has evidence, or is another one")

@@ -1,11 +1,14 @@
 """The fuse: cuts off a canary, or a new champion in its bake, once it is proven bad, without waiting for Dagster."""
 
 import logging
+from collections.abc import Iterator
+from contextlib import contextmanager
 from datetime import UTC, datetime
 from functools import partial
 
+from mlops_dagster.alerting import Rule, Severity
 from mlops_dagster.clock import Clock
-from mlops_dagster.errors import RefusedError
+from mlops_dagster.errors import MlopsError, RefusedError, StorageError
 from mlops_dagster.predictions import Rollups
 from mlops_dagster.rollout import Decision, Outcome, Rollout, collect, decide
 from mlops_dagster.rollout.actions.taking_out import take_out
@@ -56,7 +59,8 @@ class Fuse:
         """
 
         def take_out_in_registry(cut_off: tuple[str, str]) -> None:
-            self._withdraw(*cut_off, self._withdrawals[cut_off])
+            with self._alerting(*cut_off):
+                self._withdraw(*cut_off, self._withdrawals[cut_off])
             self._withdrawals.pop(cut_off, None)
 
         if failures := for_each(list(self._withdrawals), take_out_in_registry):
@@ -94,5 +98,31 @@ class Fuse:
         registry, reason = self._stores.registry, f"fuse: {decision.reason}"
         try:
             take_out(registry, decision.rollout, reason=reason, evidence=decision.summary())
-        except RefusedError:
+        except RefusedError as refused:
             logger.exception("fuse: %s %s has changed its stage meanwhile, so it is not taken out", model, version)
+            self._alert(model, version, refused)
+
+    @contextmanager
+    def _alerting(self, model: str, version: str) -> Iterator[None]:
+        """Open an alert for an error: other machines still serve the version.
+
+        While the database is away, it takes no alert either: then the metrics tell.
+        """
+        try:
+            yield
+        except StorageError:
+            raise
+        except MlopsError as error:
+            self._alert(model, version, error)
+            raise
+
+    def _alert(self, model: str, version: str, error: MlopsError) -> None:
+        self._stores.alerts.report(
+            model,
+            Rule.FUSE_UNTOLD,
+            Severity.CRITICAL,
+            f"{version} was proven bad and cut off, but the registry does not take it out: {error.told}",
+            subject=version,
+            version=version,
+            done="cut off on the machine that proved it; others may still serve it",
+        )

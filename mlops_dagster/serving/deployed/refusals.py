@@ -70,15 +70,15 @@ class Reporter:
             return
         self._told.discard((model, version))
         try:
-            self._stores.alerts.resolve(model, RULE, f"{version} is loaded")
+            self._stores.alerts.resolve(model, RULE, f"{version} is loaded", subject=version)
         except StorageError as away:
             logger.error("the alert of %s %s is not resolved: %s", model, version, away)
 
     def _alert(self, entry: ModelVersion, deployment: Deployment, summary: str, done: str) -> None:
         champion = entry.version == deployment.champion
         severity = Severity.CRITICAL if champion else Severity.WARNING
-        evidence = {"version": entry.version}
-        self._stores.alerts.report(entry.model, RULE, severity, summary, done=done, evidence=evidence)
+        version = entry.version
+        self._stores.alerts.report(entry.model, RULE, severity, summary, subject=version, version=version, done=done)
 
     def _take_out(self, entry: ModelVersion, deployment: Deployment, error: TrialFailedError) -> str:
         """Take out a challenger, roll back a champion that kills workers, or record the error; return what was done."""

@@ -8,6 +8,9 @@ import os
 import signal
 
 from mlops_dagster.errors import is_panic
+from mlops_dagster.loop.registry_events.follow import follow_registry
+from mlops_dagster.loop.registry_events.settle import settle_registry_alerts
+from mlops_dagster.loop.registry_events.verify import verify_history
 from mlops_dagster.serving.deployed.registry_cache import RegistryCache
 from mlops_dagster.serving.processes.heartbeat import BEAT_SECONDS, ProcessHeartbeat, child_main
 from mlops_dagster.serving.telemetry.telemetry import Telemetry
@@ -26,6 +29,8 @@ LABEL_SECONDS = 1.0
 SETTLE_SECONDS = 60.0
 PRUNE_SECONDS = 60.0
 LABEL_DEBT_SECONDS = 30.0
+FOLLOW_SECONDS = 2.0
+AUDIT_SECONDS = 6 * 3600.0
 NICER = 10  # added to the niceness: answers come first, and entries that are shipped a little later are not lost
 
 
@@ -50,6 +55,12 @@ def work(leash: ProcessHeartbeat, arguments: list[str]) -> None:
         for model, debt in housekeeping.label_debts(now).items():
             telemetry.awaiting_labels(model, debt, now)
 
+    def follow_registry_events() -> None:
+        follow_registry(stores)
+        if not settings.accept_event_time:  # replayed traffic has another present, which only its reports know
+            settle_registry_alerts(stores)
+            stores.alerts.update_mutes()
+
     duties = [
         PeriodicTask("rollups", ROLL_UP_SECONDS, roll_up, telemetry),
         PeriodicTask("shared rollups", ROLL_UP_SECONDS, housekeeping.share, telemetry),
@@ -60,6 +71,8 @@ def work(leash: ProcessHeartbeat, arguments: list[str]) -> None:
         PeriodicTask("left behind", SETTLE_SECONDS, housekeeping.shed_of_the_dead, telemetry, at_once=True),
         PeriodicTask("tidy", TIDY_SECONDS, stores.log.tidy, telemetry),
         PeriodicTask("log alerts", LABEL_DEBT_SECONDS, housekeeping.tell_held, telemetry),
+        PeriodicTask("registry events", FOLLOW_SECONDS, follow_registry_events, telemetry),
+        PeriodicTask("audit", AUDIT_SECONDS, lambda: verify_history(stores), telemetry),
         # At once, so that a restart leaves no gap in the metric.
         PeriodicTask("label debt", LABEL_DEBT_SECONDS, tell_label_debts, telemetry, at_once=True),
         PeriodicTask("process", MEASURE_SECONDS, telemetry.measure, telemetry),

@@ -3,7 +3,7 @@
 from collections.abc import Iterable, Mapping
 from datetime import datetime, timedelta
 
-from mlops_dagster.alerting import Rule, Severity
+from mlops_dagster.alerting import Reading, Rule, Severity
 from mlops_dagster.errors import CountsLostError
 from mlops_dagster.predictions import Consumer, LabelDebt, Recounted, Rollups, Taken, recount
 from mlops_dagster.predictions.rollups.counting.fold import BinsOf
@@ -134,6 +134,8 @@ class Shipper:
                 Severity.WARNING,
                 f"the log's table {table.table} does not take its entries: {table.entries} are kept in the spool, the "
                 f"first of {table.oldest:%Y-%m-%d %H:%M} UTC; {table.reason}",
+                reading=Reading(table.entries, limit=0, unit="entries"),
+                since=table.oldest,
                 done="all other tables go on; it is tried again every minute",
                 evidence={"spool": spool.id, "entries": table.entries},
             )

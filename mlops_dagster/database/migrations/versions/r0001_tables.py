@@ -8,6 +8,7 @@ down_revision = None
 
 RUNNING = sa.text("phase IN ('shadow', 'canary', 'watch')")
 OPEN = sa.text("resolved_at IS NULL")
+APPEND_ONLY = ("events", "alert_events")
 
 
 def upgrade() -> None:
@@ -126,25 +127,75 @@ def _make_alerts() -> None:
     op.create_table(
         "alerts",
         sa.Column("id", sa.Integer, primary_key=True),
+        sa.Column("key", sa.String, nullable=False),
         sa.Column("model", sa.String, nullable=False),
         sa.Column("rule", sa.String, nullable=False),
+        sa.Column("subject", sa.String, nullable=False),
+        sa.Column("version", sa.String),
         sa.Column("severity", sa.String, nullable=False),
         sa.Column("summary", sa.Text, nullable=False),
+        sa.Column("reading", sa.Text),
+        sa.Column("since", sa.String),
         sa.Column("done", sa.Text, nullable=False),
         sa.Column("evidence", sa.Text, nullable=False),
         sa.Column("opened_at", sa.String, nullable=False),
         sa.Column("last_seen_at", sa.String, nullable=False),
         sa.Column("times", sa.Integer, nullable=False),
+        sa.Column("flaps", sa.Integer, nullable=False),
+        sa.Column("acknowledged", sa.Text),
+        sa.Column("muted_by", sa.String),
+        sa.Column("told", sa.Boolean, nullable=False),
         sa.Column("resolved_at", sa.String),
         sa.Column("resolution", sa.Text, nullable=False),
     )
     op.create_index(
-        "one_open_alert_per_rule",
+        "one_open_alert_per_subject",
         "alerts",
-        ["model", "rule"],
+        ["model", "rule", "subject"],
         unique=True,
         sqlite_where=OPEN,
         postgresql_where=OPEN,
+    )
+    op.create_index("alerts_of_subject", "alerts", ["model", "rule", "subject", "opened_at"])
+    op.create_table(
+        "alert_events",
+        sa.Column("id", sa.Integer, primary_key=True),
+        sa.Column("alert_id", sa.Integer),
+        sa.Column("model", sa.String, nullable=False),
+        sa.Column("rule", sa.String, nullable=False),
+        sa.Column("subject", sa.String, nullable=False),
+        sa.Column("version", sa.String),
+        sa.Column("kind", sa.String, nullable=False),
+        sa.Column("severity", sa.String, nullable=False),
+        sa.Column("summary", sa.Text, nullable=False),
+        sa.Column("done", sa.Text, nullable=False),
+        sa.Column("evidence", sa.Text, nullable=False),
+        sa.Column("actor", sa.String, nullable=False),
+        sa.Column("at", sa.String, nullable=False),
+        sa.Column("recorded_at", sa.String, nullable=False),
+        sa.Column("alert", sa.Text),
+    )
+    op.create_index("alert_events_of_model", "alert_events", ["model", "id"])
+    op.create_index("alert_events_of_alert", "alert_events", ["alert_id", "id"])
+    op.create_table(
+        "silences",
+        sa.Column("id", sa.Integer, primary_key=True),
+        sa.Column("model", sa.String, nullable=False),
+        sa.Column("rule", sa.String, nullable=False),
+        sa.Column("severity", sa.String, nullable=False),
+        sa.Column("version", sa.String, nullable=False),
+        sa.Column("starts_at", sa.String, nullable=False),
+        sa.Column("ends_at", sa.String, nullable=False),
+        sa.Column("actor", sa.String, nullable=False),
+        sa.Column("reason", sa.Text, nullable=False),
+        sa.Column("ended_at", sa.String),
+        sa.Column("ended_by", sa.String),
+        sa.Column("end_reason", sa.Text),
+    )
+    op.create_table(
+        "followed",
+        sa.Column("source", sa.String, primary_key=True),
+        sa.Column("position", sa.Integer, nullable=False),
     )
 
 
@@ -166,23 +217,25 @@ def _make_reports() -> None:
 
 
 def _make_append_only_in_sqlite() -> None:
-    for change in ("UPDATE", "DELETE"):
-        op.execute(
-            f"CREATE TRIGGER events_refuse_{change.lower()} BEFORE {change} ON events "
-            "BEGIN SELECT RAISE(ABORT, 'events are append-only'); END"
-        )
+    for table in APPEND_ONLY:
+        for change in ("UPDATE", "DELETE"):
+            op.execute(
+                f"CREATE TRIGGER {table}_refuse_{change.lower()} BEFORE {change} ON {table} "
+                f"BEGIN SELECT RAISE(ABORT, '{table} are append-only'); END"
+            )
 
 
 def _make_append_only_in_postgresql() -> None:
     op.execute(
-        "CREATE FUNCTION events_refuse() RETURNS trigger LANGUAGE plpgsql AS "
-        "$$ BEGIN RAISE EXCEPTION 'events are append-only'; END $$"
+        "CREATE FUNCTION refuse_change() RETURNS trigger LANGUAGE plpgsql AS "
+        "$$ BEGIN RAISE EXCEPTION '% are append-only', TG_TABLE_NAME; END $$"
     )
-    op.execute(
-        "CREATE TRIGGER events_refuse_change BEFORE UPDATE OR DELETE ON events "
-        "FOR EACH ROW EXECUTE FUNCTION events_refuse()"
-    )
-    op.execute(
-        "CREATE TRIGGER events_refuse_truncate BEFORE TRUNCATE ON events "
-        "FOR EACH STATEMENT EXECUTE FUNCTION events_refuse()"
-    )
+    for table in APPEND_ONLY:
+        op.execute(
+            f"CREATE TRIGGER {table}_refuse_change BEFORE UPDATE OR DELETE ON {table} "
+            "FOR EACH ROW EXECUTE FUNCTION refuse_change()"
+        )
+        op.execute(
+            f"CREATE TRIGGER {table}_refuse_truncate BEFORE TRUNCATE ON {table} "
+            "FOR EACH STATEMENT EXECUTE FUNCTION refuse_change()"
+        )
