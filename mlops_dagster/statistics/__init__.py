@@ -120,7 +120,7 @@ __all__ = [
     "rate_e_value",
     "rate_parts",
     "rate_upper_bound",
-    "wilson_interval",
     "rise",
+    "wilson_interval",
     "worst_block_psi",
 ]

@@ -1,7 +1,8 @@
 """The e-detector: against SciPy's likelihoods, its expectation, and the mean time to a false alarm that it promises."""
 
 import math
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
+from itertools import takewhile
 
 import numpy as np
 import pytest
@@ -59,14 +60,15 @@ def test_a_step_under_the_limit_adds_its_time_at_most(rate: float, trials: int, 
 
 def mean_time(draw: Callable[[np.random.Generator], int], trials: int, shared: float) -> float:
     """Return the mean number of steps to an alarm, over 100 lives that are cut off at 20 times what is promised."""
-    rng, times = np.random.default_rng(5), []
-    for _ in range(100):
+    rng = np.random.default_rng(5)
+
+    def life() -> Iterator[float]:
         logs: LogEvidence = ()
-        for time in range(1, 20 * PROMISED + 1):
+        for _ in range(20 * PROMISED):
             logs = rise(logs, draw(rng), trials, limit=LIMIT, elapsed=1.0, rows_per_observation=shared)
-            if log_evidence(logs) >= math.log(PROMISED):
-                break
-        times.append(time)
+            yield log_evidence(logs)
+
+    times = [1 + sum(1 for _ in takewhile(lambda found: found < math.log(PROMISED), life())) for _ in range(100)]
     return float(np.mean(times))
 
 
@@ -97,7 +99,7 @@ def test_a_step_without_trials_is_none() -> None:
     assert fall(begun, 0, 0, limit=LIMIT) == begun
 
 
-@pytest.mark.parametrize("bad, trials, limit, elapsed", [(2, 1, 0.1, 1.0), (0, 1, 0.0, 1.0), (0, 1, 0.1, 0.0)])
+@pytest.mark.parametrize(("bad", "trials", "limit", "elapsed"), [(2, 1, 0.1, 1.0), (0, 1, 0.0, 1.0), (0, 1, 0.1, 0.0)])
 def test_what_is_no_step_is_refused(bad: int, trials: int, limit: float, elapsed: float) -> None:
     with pytest.raises(InvalidInputError):
         rise((), bad, trials, limit=limit, elapsed=elapsed)

@@ -111,7 +111,9 @@ def _log_factors(
     odds_ratios: tuple[float, ...], bad: float, trials: float, limit: float, rows_per_observation: float
 ) -> list[float]:
     """Return the logarithm of the likelihood ratio of each bet on the odds, relative to those at the limit."""
-    return [(bad * math.log(odds) - trials * math.log1p(limit * (odds - 1))) / rows_per_observation for odds in odds_ratios]
+    return [
+        (bad * math.log(odds) - trials * math.log1p(limit * (odds - 1))) / rows_per_observation for odds in odds_ratios
+    ]
 
 
 def _added(first: float, second: float) -> float:
