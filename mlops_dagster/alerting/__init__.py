@@ -14,7 +14,7 @@ from mlops_dagster.alerting.alerts import Alerts
 from mlops_dagster.alerting.life.changes import Outbox
 from mlops_dagster.alerting.life.silence import Silence
 from mlops_dagster.alerting.life.steps import Ending, News, Sighting, Step
-from mlops_dagster.alerting.policy import AlertPolicy
+from mlops_dagster.alerting.policy import AlertPolicy, LateReports
 from mlops_dagster.alerting.rule import Notice, Rule
 
 __all__ = [
@@ -26,6 +26,7 @@ __all__ = [
     "Alerts",
     "Ending",
     "EventKind",
+    "LateReports",
     "News",
     "Notice",
     "Outbox",

@@ -19,7 +19,7 @@ from mlops_dagster.alerting.rule import Rule
 Limits = TypeVar("Limits")
 
 ERRORS_AT_MOST: Final = 100.0
-"""The largest factor of a look at failed requests: it is not known which of them share a cause, and a storm of one
+"""The largest factor of a minute of failed requests: it is not known which of them share a cause, and a storm of one
 minute, however bad, is not a proof."""
 
 DAY: Final = timedelta(days=1)

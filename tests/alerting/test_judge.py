@@ -198,6 +198,8 @@ def test_no_numbers_for_a_while_do_not_count_as_time_within() -> None:
     watch, found = play(BY_DURATION, [*[slow] * 6, *[none] * 600])
     assert [transition.after for _, transition in found] == [Severity.WARNING]
     assert watch.condition is Condition.CANNOT_TELL
+    _, found = play(BY_DURATION, [*[slow] * 6, *[fast, none] * 30])
+    assert [transition.after for _, transition in found] == [Severity.WARNING]
     _, found = play(BY_DURATION, [*[slow] * 6, *[none] * 600, *[fast] * 11])
     assert [transition.after for _, transition in found] == [Severity.WARNING, None]
 

@@ -11,7 +11,7 @@ class Proof(NamedTuple):
 
     false_alarms_a_year: float
     most: float = math.inf
-    """The largest factor by which the events of one look may change the evidence."""
+    """The largest factor by which the events of a minute may raise the evidence."""
 
 
 class Duration(NamedTuple):

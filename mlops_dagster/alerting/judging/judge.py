@@ -28,13 +28,15 @@ def judge(
 ) -> tuple[Watch, Transition | None]:
     """Return the watch after one look, and the change of its alert; None if it stays as it is.
 
-    A look that is repeated changes nothing. Without numbers no alert opens, changes or resolves, and the watch says
-    since when it cannot tell. When another version serves, the watch begins anew, and its alert ends.
+    A look that is repeated changes nothing. Without numbers no alert opens, changes or resolves, a duration starts
+    anew, and the watch says since when it cannot tell. When another version serves, the watch begins anew, and its
+    alert ends.
     """
     if watch.through is not None and now <= watch.through:
         return watch, None
     if isinstance(observation, Missing):
-        return watch.cannot_tell(observation.reason, now), None
+        blind = watch.cannot_tell(observation.reason, now)
+        return replace(blind, gauges={name: _interrupted(each) for name, each in watch.gauges.items()}), None
     if watch.through is not None and watch.version != observation.version and watch.gauges:
         anew = Watch(watch.model, watch.rule, observation.version, now, kept=observation.kept)
         return anew, None if watch.severity is None else Transition(watch.severity, None, replaced=True)
@@ -54,6 +56,15 @@ def judge(
     if after.severity == watch.severity:
         return after, None
     return after, Transition(watch.severity, after.severity)
+
+
+def _interrupted(gauge: Gauge) -> Gauge:
+    return replace(gauge, warning=_interrupted_latch(gauge.warning), critical=_interrupted_latch(gauge.critical))
+
+
+def _interrupted_latch(latch: Latch) -> Latch:
+    """Return the latch after a look without numbers: its time starts anew, while evidence of events stays."""
+    return latch if latch.logs else replace(latch, other_side=None)
 
 
 def _with_numbers(criterion: Criterion, before: Mapping[str, Gauge], seen: Seen, now: datetime) -> dict[str, Gauge]:
@@ -104,7 +115,7 @@ class _Look:
         limit, way = max(limit, 0.0 if new is None else new.tolerated), self.criterion.way
         if isinstance(way, Duration):
             if gauge.value is None or not self.may_change:
-                return latch
+                return _interrupted_latch(latch)
             return judged_by_duration(latch, gauge.value, way, limit=limit, now=self.now)
         if new is None or gauge.counted_at is None:  # at the first look it is unknown how long the events took
             return latch

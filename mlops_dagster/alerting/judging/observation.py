@@ -32,7 +32,7 @@ class Seen:
     said: str = ""
     """The finding in a sentence, for a rule whose number does not say enough."""
     kept: tuple[float, ...] = ()
-    """Numbers that the next observation of this rule needs."""
+    """Numbers that the next observation of this rule, or the text of its alert, needs."""
 
 
 @dataclass(frozen=True, slots=True)

@@ -14,6 +14,9 @@ HOURS_A_YEAR: Final = 8766.0
 MENDED: Final = 20.0
 """The evidence that a broken limit is kept again."""
 
+_LARGEST: Final = 700.0
+"""The logarithm of about the largest float."""
+
 
 def judged_by_proof(
     latch: Latch,
@@ -40,8 +43,17 @@ def judged_by_proof(
         logs = fall(latch.logs, new.bad, new.trials, limit=limit, rows_per_observation=rows)
         mended = may_change and log_evidence(logs) >= math.log(MENDED)
         return Latch() if mended else replace(latch, logs=logs, other_side=stretch)
-    hours = (now - since) / timedelta(hours=1)
-    logs = rise(latch.logs, new.bad, new.trials, limit=limit, elapsed=hours, rows_per_observation=rows, most=way.most)
+    elapsed = now - since
+    minutes = max(elapsed / timedelta(minutes=1), 1.0)
+    logs = rise(
+        latch.logs,
+        new.bad,
+        new.trials,
+        limit=limit,
+        elapsed=elapsed / timedelta(hours=1),
+        rows_per_observation=rows,
+        most=math.exp(min(minutes * math.log(way.most), _LARGEST)),
+    )
     needed = math.log(HOURS_A_YEAR / way.false_alarms_a_year * parts)
     # With a few events a year, time alone would reach what is needed: nothing opens without a stretch over the limit.
     breaks = may_change and stretch is not None and log_evidence(logs) >= needed

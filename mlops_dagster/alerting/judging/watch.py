@@ -83,7 +83,7 @@ class Watch:
     gauges: Mapping[str, Gauge] = field(default_factory=dict)
     said: str = ""
     kept: tuple[float, ...] = ()
-    """Numbers that the next observation needs."""
+    """Numbers that the next observation, or the text of the alert, needs."""
     missing: str = ""
     """The reason why the rule cannot be judged; empty if it can."""
     missing_since: datetime | None = None
@@ -113,5 +113,5 @@ class Watch:
         return dict(sorted(found.items(), key=lambda each: -(each[1].value or 0.0)))
 
     def cannot_tell(self, reason: str, now: datetime) -> Self:
-        """Return the watch after a look without numbers: neither its gauges nor its severity change."""
+        """Return the watch after a look without numbers; its severity stays."""
         return replace(self, missing=reason, missing_since=self.missing_since or now, through=now)
