@@ -194,11 +194,12 @@ def test_latency_opens_after_its_time_and_clears_at_nine_tenths() -> None:
 
 
 def test_no_numbers_for_a_while_do_not_count_as_time_within() -> None:
-    slow, fast, none = Seen("1", 250.0, 500), Seen("1", 150.0, 500), Missing("41 of 200 requests")
+    slow, fast = Seen("1", 250.0, 500), Seen("1", 150.0, 500)
+    none: Observation = Missing("41 of 200 requests")
     watch, found = play(BY_DURATION, [*[slow] * 6, *[none] * 600])
     assert [transition.after for _, transition in found] == [Severity.WARNING]
     assert watch.condition is Condition.CANNOT_TELL
-    _, found = play(BY_DURATION, [*[slow] * 6, *[fast, none] * 30])
+    _, found = play(BY_DURATION, [*[slow] * 6, *[none, fast] * 30])
     assert [transition.after for _, transition in found] == [Severity.WARNING]
     _, found = play(BY_DURATION, [*[slow] * 6, *[none] * 600, *[fast] * 11])
     assert [transition.after for _, transition in found] == [Severity.WARNING, None]
