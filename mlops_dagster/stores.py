@@ -6,6 +6,7 @@ from functools import cached_property
 from typing import TYPE_CHECKING, Literal
 
 from mlops_dagster.alerting import Alerts
+from mlops_dagster.alerting.watches import Watches
 from mlops_dagster.clock import Clock, SystemClock
 from mlops_dagster.predictions import AskedErasures, Feedback, LabelInbox, LabelOutbox, PredictionLog, Rollups, Spool
 from mlops_dagster.registry import ModelRegistry, ModelVersion
@@ -73,6 +74,11 @@ class Stores:
             actor=self.actor,
             fleet_size=lambda: len(self.registry.models()),
         )
+
+    @cached_property
+    def watches(self) -> Watches:
+        """The state of the rules that watch each model."""
+        return Watches(self.settings.database)
 
     @cached_property
     def reports(self) -> Reports:

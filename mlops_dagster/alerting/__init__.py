@@ -14,6 +14,7 @@ from mlops_dagster.alerting.alerts import Alerts
 from mlops_dagster.alerting.life.changes import Outbox
 from mlops_dagster.alerting.life.silence import Silence
 from mlops_dagster.alerting.life.steps import Ending, News, Sighting, Step
+from mlops_dagster.alerting.policy import AlertPolicy, LateReports
 from mlops_dagster.alerting.rule import Notice, Rule
 
 __all__ = [
@@ -21,9 +22,11 @@ __all__ = [
     "Acknowledgement",
     "Alert",
     "AlertEvent",
+    "AlertPolicy",
     "Alerts",
     "Ending",
     "EventKind",
+    "LateReports",
     "News",
     "Notice",
     "Outbox",

@@ -32,6 +32,14 @@ from mlops_dagster.predictions.rollups.counts import (
     PairedCounts,
     ShedCounts,
 )
+from mlops_dagster.predictions.rollups.fleet import (
+    Failures,
+    FailuresByHour,
+    ServedBy,
+    failures_by_hour,
+    latency_by_version,
+    requests_by_model,
+)
 from mlops_dagster.predictions.rollups.hours import rows_by_hour
 from mlops_dagster.predictions.rollups.label_debt import LabelDebt
 from mlops_dagster.predictions.rollups.latency import LatencySummary
@@ -56,6 +64,8 @@ __all__ = [
     "Doubled",
     "Erased",
     "EventCounts",
+    "Failures",
+    "FailuresByHour",
     "Feedback",
     "FeedbackResult",
     "Found",
@@ -74,6 +84,7 @@ __all__ = [
     "Refusal",
     "Role",
     "Rollups",
+    "ServedBy",
     "ShedCounts",
     "ShedRecord",
     "Spool",
@@ -85,9 +96,12 @@ __all__ = [
     "champion_days",
     "check_reason",
     "erase",
+    "failures_by_hour",
     "find_doubled",
+    "latency_by_version",
     "recount",
     "repair",
+    "requests_by_model",
     "rows_by_hour",
     "speaking_row",
     "unit_of",

@@ -106,6 +106,16 @@ class Reports:
         ended = now - kind.period + _TICK
         return self.newest(kind, model, ended - within, ended, at=at)
 
+    def last_starts(self, model: str) -> dict[str, datetime]:
+        """Return the start of the newest period that has a report, by the name of the kind."""
+        query = (
+            select(_reports.c.kind, func.max(_reports.c.start))
+            .where(_reports.c.model == model)
+            .group_by(_reports.c.kind)
+        )
+        with reading(self._engine) as connection:
+            return {kind: parse_time(start) for kind, start in connection.execute(query)}
+
     def made(self, kind: ReportKind[Any], model: str, since: datetime, until: datetime) -> Collection[datetime]:
         """Return the starts of the periods in [since, until) that have a report."""
         starts = select(_reports.c.start).distinct().where(*_within(model, kind.name, since, until))

@@ -31,6 +31,7 @@ from mlops_dagster.statistics.distances.psi import (
 from mlops_dagster.statistics.e_values.bad_event import CanaryStep, bad_event_e_value
 from mlops_dagster.statistics.e_values.combination import Alternative, anytime_p, combine
 from mlops_dagster.statistics.e_values.difference import days_differ, difference_e_value
+from mlops_dagster.statistics.e_values.e_detector import LogEvidence, fall, log_evidence, rise
 from mlops_dagster.statistics.e_values.excess import Pairs, excess_failure_e_value
 from mlops_dagster.statistics.e_values.paired import paired_e_value
 from mlops_dagster.statistics.e_values.rate import rate_e_value
@@ -71,6 +72,7 @@ __all__ = [
     "GroupSample",
     "Histogram",
     "KsResult",
+    "LogEvidence",
     "NumericBins",
     "Pairs",
     "RateChange",
@@ -96,10 +98,12 @@ __all__ = [
     "difference_e_value",
     "excess_failure_e_value",
     "expected_performance",
+    "fall",
     "gained",
     "ks_design_effect",
     "ks_from_counts",
     "ks_two_sample",
+    "log_evidence",
     "macro_f1_interval",
     "macro_f1_under",
     "metrics_from_confusion",
@@ -116,6 +120,7 @@ __all__ = [
     "rate_e_value",
     "rate_parts",
     "rate_upper_bound",
+    "rise",
     "wilson_interval",
     "worst_block_psi",
 ]

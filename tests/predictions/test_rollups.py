@@ -10,14 +10,19 @@ from mlops_dagster.predictions import (
     BothScored,
     Cohort,
     EventCounts,
+    Failures,
     LabelDebt,
     Pair,
     PairedCounts,
     PredictionLog,
     Rollups,
+    ServedBy,
     ShedCounts,
     ShedRecord,
     arm_cohorts,
+    failures_by_hour,
+    latency_by_version,
+    requests_by_model,
 )
 from mlops_dagster.statistics import CategoricalBins, NumericBins
 
@@ -357,3 +362,36 @@ def test_a_crash_between_the_rollups_and_the_spool_counts_nothing_twice(spool, r
             rollups.catch_up(spool, no_bins)
     rollups.catch_up(spool, no_bins)
     assert [row.counts.requests for row in rollups.events("flights", march, march + days(1))] == [1]
+
+
+def test_a_series_is_the_counts_of_each_step_and_the_fleet_is_every_model_at_once(spool, rollups, record, march):
+    def train(number: int):
+        its = {"model": "trains", "prediction_id": f"t{number}", "request": f"t{number}"}
+        return record(number, latency_ms=100.0, **its)
+
+    spool.append([record(minute) for minute in (0, 1, 59, 60, 200)])
+    spool.append([record(201, status="failed", error="model_failed", prediction=None, score=None)])
+    spool.append([record(202, role="shadow", version="1.1.0"), record(203, role="canary", version="1.1.0", weight=0.1)])
+    spool.append([train(30), train(90)])
+    rollups.catch_up(spool, no_bins)
+    end = march + timedelta(hours=4)
+    hour = timedelta(hours=1)
+
+    by_hour = rollups.series("flights", march, end, hour)
+    assert {at: (its.requests, its.errors) for at, its in by_hour.items()} == {
+        march: (3, 0),
+        march + hour: (1, 0),
+        march + 3 * hour: (3, 1),
+    }
+    assert [its.requests for its in rollups.series("flights", march, end, days(1), version="1.0.0").values()] == [6]
+
+    first, canary, trains = ServedBy("flights", "1.0.0"), ServedBy("flights", "1.1.0"), ServedBy("trains", "1.0.0")
+    assert failures_by_hour(rollups, march, end) == {
+        first: {march: Failures(0, 3), march + hour: Failures(0, 1), march + 3 * hour: Failures(1, 2)},
+        canary: {march + 3 * hour: Failures(0, 1)},
+        trains: {march: Failures(0, 1), march + hour: Failures(0, 1)},
+    }
+    assert requests_by_model(rollups, march + hour, end) == {"flights": 4, "trains": 1}
+    found = latency_by_version(rollups, march, end)
+    assert set(found) == {first, canary, trains}
+    assert found[trains] == rollups.latency("trains", None, march, end)

@@ -3,7 +3,7 @@
 from collections import defaultdict
 from collections.abc import Collection, Iterable, Mapping, Sequence
 from dataclasses import fields
-from datetime import datetime
+from datetime import datetime, timedelta
 from functools import cached_property
 from typing import Any, TypeAlias
 
@@ -151,6 +151,25 @@ class Rollups:
             [ArmEvents(*arm, counts[number]) for arm, counts in since.items() if counts[number].rows]
             for number in range(len(starts))
         ]
+
+    def series(
+        self, model: str, since: datetime, until: datetime, step: timedelta, *, version: str | None = None
+    ) -> dict[datetime, EventCounts]:
+        """Return the events that the split served in each step of the window, by its beginning, in order.
+
+        Steps of whole minutes are counted from 1970-01-01 on, so that those of hours and days are UTC's; a step without
+        events is left out. `version` None adds up all versions. It is one query, whatever the number of steps.
+        """
+        names = [each.name for each in fields(EventCounts)]
+        length = step // timedelta(minutes=1)
+        at = (minutes.c.minute // length).label("step")
+        query = (
+            of_arms(minutes, at, *(sum_of(minutes, name) for name in names))
+            .where(served(model, None if version is None else [version]), within(minutes, since, until))
+            .group_by("step")
+            .order_by("step")
+        )
+        return {from_microseconds(row[0] * length * MINUTE): EventCounts(*row[1:]) for row in self.rows(query)}
 
     def shed(self, model: str, since: datetime, until: datetime) -> list[ShedCounts]:
         """Return the scorings left out under overload, by version and role: the amount of evidence that is missing."""

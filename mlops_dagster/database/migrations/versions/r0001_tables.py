@@ -197,6 +197,12 @@ def _make_alerts() -> None:
         sa.Column("source", sa.String, primary_key=True),
         sa.Column("position", sa.Integer, nullable=False),
     )
+    op.create_table(
+        "watches",
+        sa.Column("model", sa.String, primary_key=True),
+        sa.Column("rule", sa.String, primary_key=True),
+        sa.Column("body", sa.Text, nullable=False),
+    )
 
 
 def _make_reports() -> None:

@@ -1,0 +1,1 @@
+"""Observations: the numbers of each rule, from rollups and reports."""
