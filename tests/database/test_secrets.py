@@ -128,7 +128,7 @@ def test_no_error_traceback_or_log_line_tells_a_password(
     nothing_is_told(repr(Settings(database_url=url, storage_url=url, log_url=url, mlflow_url=url)))
 
 
-COMMANDS = [["models", "list"], ["predictions", "audit"], ["alerts"], ["backup", "copy"], ["serve"]]
+COMMANDS = [["models", "list"], ["predictions", "audit"], ["alerts", "list"], ["backup", "copy"], ["serve"]]
 
 
 @pytest.mark.parametrize("command", COMMANDS, ids=" ".join)

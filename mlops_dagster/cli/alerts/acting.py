@@ -1,6 +1,5 @@
 """`mlops alerts ack` and `resolve`: what a person says of an alert."""
 
-from mlops_dagster.alerting import Rule
 from mlops_dagster.cli.alerts.listing import alert_document
 from mlops_dagster.cli.alerts.showing import AlertNumber
 from mlops_dagster.cli.arguments import Json, Reason
@@ -20,6 +19,8 @@ def acknowledge(alert: AlertNumber, reason: Reason, json: Json = False) -> None:
 
 def resolve(alert: AlertNumber, reason: Reason, json: Json = False) -> None:
     """End an alert by hand; it opens again if its cause is seen again."""
+    from mlops_dagster.alerting import Rule
+
     stores = open_stores()
     found = stores.alerts.get(alert)
     resolution = f"{reason} ({stores.actor}, by hand)"

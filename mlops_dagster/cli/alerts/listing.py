@@ -1,15 +1,17 @@
 """`mlops alerts list`: the open alerts of all models, now or at a time in the past."""
 
 from dataclasses import asdict
-from typing import Annotated
+from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from mlops_dagster.alerting import Alert
 from mlops_dagster.cli.arguments import Json, time_of
 from mlops_dagster.cli.completion import model_names
 from mlops_dagster.cli.output import hint, minute, print_json, right, table
 from mlops_dagster.cli.running import open_stores
+
+if TYPE_CHECKING:
+    from mlops_dagster.alerting import Alert
 
 
 def list_alerts(
@@ -59,17 +61,17 @@ def list_alerts(
         hint(f"what to do: {page} in the documentation")
 
 
-def alert_document(alert: Alert) -> dict[str, object]:
+def alert_document(alert: "Alert") -> dict[str, object]:
     """Return the alert as JSON shows it."""
     return {**asdict(alert), "runbook": alert.runbook}
 
 
-def rule_of(alert: Alert) -> str:
+def rule_of(alert: "Alert") -> str:
     """Return the rule, with the subject where the alert has one."""
     return " ".join(filter(None, (alert.rule, alert.subject)))
 
 
-def state_of(alert: Alert) -> str:
+def state_of(alert: "Alert") -> str:
     """Return "firing", "acknowledged", "muted (by ...)" or the time of the end."""
     if alert.resolved_at is not None:
         return f"over {minute(alert.resolved_at)}"

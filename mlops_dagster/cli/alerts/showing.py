@@ -1,15 +1,17 @@
 """`mlops alerts show`: one alert, with every event of its life."""
 
 from dataclasses import asdict
-from typing import Annotated
+from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from mlops_dagster.alerting import Alert, Reading
 from mlops_dagster.cli.alerts.listing import alert_document, rule_of, state_of
 from mlops_dagster.cli.arguments import Json
 from mlops_dagster.cli.output import NONE, facts, hint, minute, print_json, table, title
 from mlops_dagster.cli.running import open_stores
+
+if TYPE_CHECKING:
+    from mlops_dagster.alerting import Alert, Reading
 
 AlertNumber = Annotated[
     int, typer.Argument(metavar="ALERT", help="number of the alert, as `mlops alerts list` shows it")
@@ -34,7 +36,7 @@ def show(alert: AlertNumber, json: Json = False) -> None:
     hint(f"what to do: {found.runbook} in the documentation")
 
 
-def _facts(alert: Alert) -> list[tuple[str, str]]:
+def _facts(alert: "Alert") -> list[tuple[str, str]]:
     acknowledged = alert.acknowledged
     return [
         ("alert", f"{alert.id}, {alert.severity}, {rule_of(alert)} of {alert.model}"),
@@ -52,7 +54,7 @@ def _facts(alert: Alert) -> list[tuple[str, str]]:
     ]
 
 
-def _value(reading: Reading) -> str:
+def _value(reading: "Reading") -> str:
     interval = None if reading.low is None or reading.high is None else f"{reading.low:.4g} to {reading.high:.4g}"
     samples = None if reading.samples is None else f"{reading.samples:,} {reading.counted or 'samples'}"
     limit = None if reading.limit is None else f"limit {reading.limit:.4g}"
