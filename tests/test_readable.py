@@ -104,7 +104,7 @@ def test_a_list_goes_on_without_the_row_and_names_it(
     assert "cannot be read (" in said
     assert "all others can; " in said
     assert "bad" in said or table == "decisions"
-    for command in ("models list", "models list good", "alerts", "rollouts list", "models history good"):
+    for command in ("models list", "models list good", "alerts list", "rollouts list", "models history good"):
         done = CliRunner().invoke(app, command.split())
         assert done.exit_code == 0, (command, done.output)
         assert "good" in done.stdout or command.endswith("good"), (command, done.output)

@@ -1,6 +1,8 @@
 """What is answered survives a loss of power, where the settings say so."""
 
+import tempfile
 from collections.abc import Iterator
+from pathlib import Path
 
 import pytest
 
@@ -9,9 +11,15 @@ from tests.support.predictions.power import Said, answer_until_the_power_fails, 
 
 
 @pytest.fixture(params=[True, False], ids=["the best disk there is", "a folder"])
-def disk(request, tmp_path) -> Iterator[Disk]:
-    """An ext4 that is shut down where we may mount one; and in any case the folder that stands for it elsewhere."""
-    with a_disk(tmp_path / "power", real=request.param) as found:
+def disk(request) -> Iterator[Disk]:
+    """An ext4 that is shut down where we may mount one; and in any case the folder that stands for it elsewhere.
+
+    Temporary files may be in memory, where nothing waits for the disk; those of /var/tmp are not.
+    """
+    with (
+        tempfile.TemporaryDirectory(prefix="power-", dir="/var/tmp") as folder,  # a new folder in it
+        a_disk(Path(folder, "power"), real=request.param) as found,
+    ):
         yield found
 
 
