@@ -33,7 +33,7 @@ _ACTIONS: Final = {Outcome.PROMOTE: PROMOTION, Outcome.ROLLBACK: ROLLBACK}
 
 @dataclass(frozen=True, slots=True)
 class Step:
-    """What was done about the versions that serve a model, or the reason why nothing was."""
+    """An action on the versions that serve a model, or the reason why there is none."""
 
     reason: str
     action: str = ""

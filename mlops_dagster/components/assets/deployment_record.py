@@ -40,7 +40,7 @@ def record(instance: dg.DagsterInstance, stores: Stores, spec: ModelSpec, step: 
 def materializations(
     instance: dg.DagsterInstance, stores: Stores, spec: ModelSpec, step: Step
 ) -> list[dg.AssetMaterialization]:
-    """Return the record of a step, its reason and the serving versions; none if it is no action, or recorded already.
+    """Return the record of a step, its reason and the serving versions; none without an action, or if recorded already.
 
     Two sensors may find the same rollback, and a person's second run of the same changes nothing.
     """
