@@ -342,6 +342,12 @@ class ServerError(MlopsError, RuntimeError):
     code = "server"
 
 
+class FleetError(MlopsError, RuntimeError):
+    """A look at a fleet in which some models could not be looked at."""
+
+    code = "fleet"
+
+
 def is_panic(error: BaseException) -> bool:
     """Return whether `error` is the panic of a library in Rust: not an Exception, and its class cannot be imported."""
     return type(error).__module__ == "pyo3_runtime"

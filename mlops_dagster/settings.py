@@ -150,6 +150,12 @@ class Settings(BaseSettings):
     partitions_end: date | None = Field(
         default=None, description="day after the last, for recorded traffic; else they go on"
     )
+    max_retrainings: int = Field(
+        default=2,
+        ge=1,
+        le=1000,
+        description="most retrainings of all models that run or wait in Dagster's queue at a time",
+    )
     accept_event_time: bool = Field(
         default=False, description="every request says when it happened; for replayed traffic, never for the public"
     )

@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Literal
 from mlops_dagster.alerting import Alerts
 from mlops_dagster.alerting.watches import Watches
 from mlops_dagster.clock import Clock, SystemClock
+from mlops_dagster.errors import ModelNotFoundError
 from mlops_dagster.predictions import AskedErasures, Feedback, LabelInbox, LabelOutbox, PredictionLog, Rollups, Spool
 from mlops_dagster.registry import ModelRegistry, ModelVersion
 from mlops_dagster.registry.session import os_user
@@ -52,13 +53,19 @@ class Stores:
 
     def versions(self, model: str) -> list[ModelVersion]:
         """Return every version of `model` in order of registration; an empty list if the model is unknown."""
-        return self.registry.list(model) if model in self.registry.models() else []
+        try:
+            return self.registry.list(model)
+        except ModelNotFoundError:
+            return []
 
     def champion(self, model: str, at: datetime | None = None) -> ModelVersion | None:
         """Return the champion of `model`, now or as of `at`; None if the model is unknown or had no champion."""
-        if model not in self.registry.models():
+        try:
+            if at is None:
+                return self.registry.champion(model)
+            name = self.registry.as_of(model, at).champion
+        except ModelNotFoundError:
             return None
-        name = (self.registry.deployment(model) if at is None else self.registry.as_of(model, at)).champion
         return None if name is None else self.registry.get(model, name)
 
     @cached_property

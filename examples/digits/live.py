@@ -93,8 +93,8 @@ def welcome(console: Console, dagster: Dagster) -> None:
     console.print(
         f"\n[bold]Dagster UI: {dagster.url}[/bold]\n"
         f"  {dagster.url}/asset-groups   the assets of the model, what they follow from, and when they were made\n"
-        f"  {dagster.url}/automation     the sensor digits_rollout: each tick, and what it decided\n"
-        f"  {dagster.url}/runs           training, promotions, the rollback\n"
+        f"  {dagster.url}/automation     the sensors limits and rollouts: each tick, and what it decided\n"
+        f"  {dagster.url}/runs           trainings and reports\n"
         f"  {dagster.url}/assets/digits/deployment?view=events   who serves, why, and on what evidence\n",
         soft_wrap=True,
         highlight=False,
@@ -131,11 +131,6 @@ def bad_release(watch: Watch, load: Load) -> None:
         f"[bold]A new scanner leaves a corner blank on {BLANK_SHARE:.0%} of the sheets. {bad} cannot read them.[/bold]"
     )
     watch.until(lambda: stores.registry.get(MODEL, bad).rolled_back, f"{bad} lost its traffic", 120)
-    watch.until(
-        lambda: any(run.is_success for run in watch.dagster.runs(f"{MODEL}_rollback")),
-        "the job digits_rollback put it on record",
-        120,
-    )
     watch.until(lambda: stores.rollouts.active(MODEL) is None, "the rollout was closed", 60)
 
 

@@ -8,6 +8,8 @@ from importlib import import_module
 from typing import TYPE_CHECKING, Final
 
 from dagster import DagsterInstance, ScheduleEvaluationContext
+from dagster._core.definitions.asset_selection import KeysAssetSelection
+from dagster._core.definitions.assets.graph.asset_graph import AssetGraph
 from dagster._core.definitions.run_request import InstigatorType
 from dagster._core.definitions.unresolved_asset_job_definition import UnresolvedAssetJobDefinition
 from dagster._core.errors import DagsterUserCodeProcessError
@@ -89,6 +91,7 @@ __all__ = [
     "RUN_KEY_TAG",
     "SQLITE_BUSY_TIMEOUT_SECONDS",
     "AssetCheckExecutionRecordStatus",
+    "AssetGraph",
     "ComponentDecl",
     "ComponentDeclLoadContext",
     "ComponentLoaderDecl",
@@ -102,6 +105,7 @@ __all__ = [
     "InstanceRef",
     "InstigatorType",
     "JobFailureData",
+    "KeysAssetSelection",
     "LazyDefinitions",
     "NoOpComputeLogManager",
     "RunFailureReason",

@@ -1,8 +1,12 @@
 """A loader of code locations in which a mistake in one model's YAML does not keep the other models from loading."""
 
+import atexit
+import gc
 import re
-from collections.abc import Callable
+from collections.abc import Callable, Iterator, Mapping
+from contextlib import contextmanager
 from datetime import date
+from functools import cached_property
 from pathlib import Path
 from typing import Any, TypeVar
 
@@ -29,11 +33,15 @@ from mlops_dagster.components.compat import (
     safe_is_subclass,
     suppress_dagster_warnings,
 )
+from mlops_dagster.components.fleet import with_fleet
+from mlops_dagster.components.model_lifecycle import ModelLifecycle
 from mlops_dagster.components.partitions import begin_on
 from mlops_dagster.components.refused import RefusedModel
+from mlops_dagster.components.sensors.training_runs import retrain_job
 from mlops_dagster.documents.readable import fields_of
 from mlops_dagster.documents.yaml_files import read_yaml
 from mlops_dagster.errors import InvalidDefinitionError, MlopsError
+from mlops_dagster.names import fold_model
 
 Sought = TypeVar("Sought", bound=dg.Component)
 
@@ -42,7 +50,9 @@ _KEY = re.compile(r"`([\w.]+)`")
 
 @suppress_dagster_warnings
 def load_from_defs_folder(*, path_within_project: Path, since: date | None = None) -> dg.Definitions:
-    """Load a project as `dagster.load_from_defs_folder` does, but each YAML by itself.
+    """Load a project as `dagster.load_from_defs_folder` does, but each YAML by itself, and add the fleet's definitions.
+
+    These are the sensors, jobs and schedules over all models: rollouts, retrainings, reports, manual actions.
 
     `since` is the first day with traffic, on which hours, days and weeks begin; `MLOPS_PARTITIONS_START` names another.
 
@@ -56,12 +66,32 @@ def load_from_defs_folder(*, path_within_project: Path, since: date | None = Non
     if since is not None:
         begin_on(since)
     tree = _Tree.for_project(path_within_project)
-    defs = tree.build_defs()
+    with _no_garbage_collected():
+        models = tree.build_defs()
     every = tree.get_all_components(dg.Component)  # type: ignore[type-abstract]  # none is made
     refusals = dict.fromkeys(each.why for each in every if isinstance(each, RefusedModel))  # a file's, and its folder's
     if refusals and is_check():
         raise _told("\n\n".join(refusals))
-    return defs
+    jobs = {job.name for job in models.jobs or ()}  # a model can be refused after its component was loaded
+    specs = [each.spec for each in tree.get_all_components(ModelLifecycle)]
+    return with_fleet(models, [spec for spec in specs if retrain_job(spec) in jobs])
+
+
+@contextmanager
+def _no_garbage_collected() -> Iterator[None]:
+    """Keep the garbage collector from definitions, now and later: they live as long as the process.
+
+    To look through them again and again would be a third of the loading of 1,000 models.
+    """
+    collects = gc.isenabled()
+    gc.disable()
+    try:
+        yield
+    finally:
+        if collects:
+            gc.enable()
+            gc.freeze()
+            atexit.register(gc.unfreeze)  # else libraries report what the collector has left as leaks
 
 
 def _told(message: str) -> DagsterUserCodeProcessError:
@@ -73,7 +103,22 @@ def _told(message: str) -> DagsterUserCodeProcessError:
 class _Tree(ComponentTree):
     """Dagster's tree of a project, in which a YAML may fail to be read, to be loaded, or to give definitions."""
 
-    keeps_models_apart = True
+    @cached_property
+    def holders(self) -> Mapping[str, dg.Component]:
+        """The first model of each name in Dagster: two of one name would break the loading of all.
+
+        A refused model keeps its name: another model of that name would act on its rollouts.
+        """
+        every = self.get_all_components(dg.Component)  # type: ignore[type-abstract]  # none is made
+        models = [each for each in every if isinstance(each, ModelLifecycle | RefusedModel)]
+        return {fold_model(each.model): each for each in reversed(models)}
+
+    @cached_property
+    def _declared(self) -> Mapping[ComponentLoc, ComponentDecl[Any]]:
+        return super()._component_decl_tree()
+
+    def _component_decl_tree(self) -> dict[ComponentLoc, ComponentDecl[Any]]:
+        return dict(self._declared)  # Dagster's own walks through all files for each
 
     def _get_filesystem_decl(self) -> ComponentDecl[Any]:
         loc = ComponentPath.from_path(self.defs_module_path)

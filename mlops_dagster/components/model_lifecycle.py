@@ -1,7 +1,5 @@
-"""The component that makes all definitions of a model from one YAML file."""
+"""The component that makes the definitions of a model from one YAML file."""
 
-import logging
-from functools import cache
 from pathlib import Path
 from typing import Self
 
@@ -9,25 +7,24 @@ import dagster as dg
 from pydantic import BaseModel
 
 from mlops_dagster.components.assets.batch_scores import batch_scores_defs
-from mlops_dagster.components.assets.champion_challenger import champion_challenger_defs
-from mlops_dagster.components.assets.monitoring import monitoring_defs
+from mlops_dagster.components.assets.champion_challenger import champion_challenger_asset
+from mlops_dagster.components.assets.deployment_record import deployment_asset
+from mlops_dagster.components.assets.drift_report import drift_report_asset
+from mlops_dagster.components.assets.label_drift import label_drift_asset
+from mlops_dagster.components.assets.performance_report import performance_report_asset
+from mlops_dagster.components.assets.prediction_batch import prediction_batch_asset
 from mlops_dagster.components.assets.training import training_defs
 from mlops_dagster.components.compat import is_check
-from mlops_dagster.components.jobs.manual_actions import by_hand_defs
-from mlops_dagster.components.jobs.rollout import rollout_defs
-from mlops_dagster.components.refused import RefusedModel
-from mlops_dagster.errors import InvalidNameError
+from mlops_dagster.errors import InvalidDefinitionError, InvalidNameError
 from mlops_dagster.loop.checked_models import check_model
 from mlops_dagster.loop.checked_suites import check_suite
 from mlops_dagster.loop.spec import ModelSpec
 from mlops_dagster.names import fold_model
 from mlops_dagster.retraining.trainer import check_trainer
 
-logger = logging.getLogger(__name__)
-
 
 class ModelLifecycle(dg.Component):
-    """Assets, checks, jobs, schedules and sensors of one model, from its `ModelSpec`."""
+    """The definitions of one model, from its `ModelSpec`; the loader adds what all models share."""
 
     def __init__(self, spec: ModelSpec) -> None:
         self.spec = spec
@@ -50,10 +47,18 @@ class ModelLifecycle(dg.Component):
         return cls(spec)
 
     def build_defs(self, context: dg.ComponentLoadContext) -> dg.Definitions:
-        """Return the model's definitions; raises InvalidNameError if another model has the same name in Dagster."""
-        if not getattr(context.component_tree, "keeps_models_apart", False):
-            _warn_of_plain_loading()
-        holder = self._holder_of_its_name(context)
+        """Return the model's definitions.
+
+        Raises InvalidNameError if another model has the same name in Dagster, and InvalidDefinitionError if the project
+        is not loaded by `mlops_dagster.components.load_from_defs_folder`: then no sensor would look after the model.
+        """
+        holders = getattr(context.component_tree, "holders", None)
+        if holders is None:
+            raise InvalidDefinitionError(
+                "this project is loaded by dagster.load_from_defs_folder, which makes no sensors for its models; load "
+                "it by mlops_dagster.components.load_from_defs_folder"
+            )
+        holder = holders.get(fold_model(self.model), self)
         if holder is not self:
             raise InvalidNameError(
                 f"`model`: {self.model!r} is {holder.model!r} of another folder to Dagster; give it a name that "
@@ -61,35 +66,23 @@ class ModelLifecycle(dg.Component):
             )
         return lifecycle_defs(self.spec)
 
-    def _holder_of_its_name(self, context: dg.ComponentLoadContext) -> "ModelLifecycle | RefusedModel":
-        """Return the first model in the project with this name in Dagster: two would break the loading of all.
-
-        A refused model keeps its name: another model of that name would act on its rollouts.
-        """
-        its = fold_model(self.model)
-        every = context.component_tree.get_all_components(dg.Component)  # type: ignore[type-abstract]  # none is made
-        models = (each for each in every if isinstance(each, ModelLifecycle | RefusedModel))
-        return next((each for each in models if fold_model(each.model) == its), self)
-
-
-@cache
-def _warn_of_plain_loading() -> None:
-    logger.warning(
-        "this project is loaded by dagster.load_from_defs_folder, where one mistake in any model's YAML takes away all "
-        "models; load it by mlops_dagster.components.load_from_defs_folder"
-    )
-
 
 def lifecycle_defs(spec: ModelSpec) -> dg.Definitions:
-    """Return all definitions of a model."""
+    """Return all definitions of one model: its assets, their checks, and the jobs that only it has."""
     return dg.Definitions.merge(
         training_defs(spec),
-        rollout_defs(spec),
-        by_hand_defs(spec),
-        champion_challenger_defs(spec),
-        monitoring_defs(spec),
+        dg.Definitions(assets=[deployment_asset(spec), champion_challenger_asset(spec), *_reports(spec)]),
         *([batch_scores_defs(spec)] if spec.batch_scores else []),
     )
+
+
+def _reports(spec: ModelSpec) -> list[dg.AssetsDefinition]:
+    return [
+        prediction_batch_asset(spec),
+        drift_report_asset(spec),
+        performance_report_asset(spec),
+        label_drift_asset(spec),
+    ]
 
 
 def with_suite(spec: ModelSpec, folder: Path) -> ModelSpec:

@@ -10,8 +10,8 @@ import dagster as dg
 from mlops_dagster.errors import InvalidDefinitionError
 from mlops_dagster.settings import Settings
 
-HOURLY = {"mlops/cadence": "hourly"}
-"""The tag by which the fleet's hourly job finds the assets of all models."""
+CADENCE = "mlops/cadence"
+"""The tag by which a job over all models finds its assets: the name of the job."""
 
 MODEL = "mlops/model"
 """The metadata key with an asset's model: an asset key has the model's name only as Dagster allows it."""
@@ -63,7 +63,7 @@ def due_every(period: timedelta) -> dg.FreshnessPolicy | None:
     >>> due_every(timedelta(hours=1)).fail_window.to_timedelta() == timedelta(hours=2.5)
     True
     """
-    if Settings().partitions_end is not None:
+    if hourly().end is not None:
         return None
     return dg.FreshnessPolicy.time_window(fail_window=2.5 * period, warn_window=1.5 * period)
 

@@ -20,10 +20,10 @@ def publish_policies(stores: Stores, spec: ModelSpec, context: dg.SensorEvaluati
 
     Raises PolicyConflictError if another code location has published different ones.
     """
-    stores.registry.publish_policies(spec.model, spec.policies(), location=_location(context))
+    stores.registry.publish_policies(spec.model, spec.policies(), location=location_of(context))
 
 
-def _location(context: dg.SensorEvaluationContext | RunContext) -> str | None:
+def location_of(context: dg.SensorEvaluationContext | RunContext) -> str | None:
     """Return the name of the code location; None for a run in process, such as `dagster asset materialize`."""
     if isinstance(context, dg.SensorEvaluationContext):
         origin = context.code_location_origin

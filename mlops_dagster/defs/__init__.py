@@ -1,1 +1,1 @@
-"""The definitions of this code location: resources, the hourly job of the fleet, and a folder for each model."""
+"""Definitions that a code location may have once: resources, executor, and the MLflow catalogue."""

@@ -35,7 +35,7 @@ def plan(
     wanted: Mapping[Asset, Collection[str]],
     made: Mapping[Asset, Collection[str]],
     failures: Mapping[tuple[Asset, str], int],
-    again: Collection[str] = (),
+    again: Mapping[Asset, Collection[str]],
 ) -> list[Stretch[Asset]]:
     """Return the stretches to run now: with the newest partition, one older stretch, and those made again.
 
@@ -44,15 +44,15 @@ def plan(
         wanted: the partitions that each asset should have and that no run is making.
         made: the partitions that each asset has.
         failures: how often each asset has failed on a partition.
-        again: the partitions that are made once more by the assets that have them.
+        again: the partitions that an asset makes once more, if it has them.
 
-    >>> plan(["1", "2", "3"], {"a": ["1", "2", "3"]}, {"a": {"2"}}, failures={}, again=["2"])[0].first
+    >>> plan(["1", "2", "3"], {"a": ["1", "2", "3"]}, {"a": {"2"}}, failures={}, again={"a": ["2"]})[0].first
     '3'
     """
     lacking, changed = {}, {}
     for asset, names in wanted.items():
         lacking[asset] = [name for name in names if name not in made[asset]]
-        changed[asset] = [name for name in names if name in made[asset] and name in again]
+        changed[asset] = [name for name in names if name in made[asset] and name in again.get(asset, ())]
     found, once_more = (stretches(partitions, names, failures) for names in (lacking, changed))
     return [*(due(found, partitions[-1]) if found else []), *once_more]
 

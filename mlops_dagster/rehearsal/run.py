@@ -16,6 +16,7 @@ import dagster as dg
 
 from mlops_dagster.clock import ReplayedClock
 from mlops_dagster.components import ModelSpec
+from mlops_dagster.components.fleet import with_fleet
 from mlops_dagster.components.model_lifecycle import lifecycle_defs
 from mlops_dagster.components.partitions import begin_anew
 from mlops_dagster.rehearsal.home import fresh_home
@@ -95,14 +96,9 @@ def rehearse(scenario: Scenario, home: Path = DEFAULT_HOME) -> Summary:
 
 def _definitions(spec: ModelSpec) -> dg.Definitions:
     """Return the definitions of the model and its fleet, as in its code location, without those of other models."""
-    from mlops_dagster.defs import fleet, resources, retraining
+    from mlops_dagster.defs import resources
 
-    shared = dg.Definitions(
-        jobs=[fleet.hourly_monitoring],
-        schedules=[fleet.hourly_monitoring_schedule],
-        sensors=[retraining.retraining_killed],
-    )
-    return dg.Definitions.merge(resources.shared, shared, lifecycle_defs(spec))
+    return with_fleet(dg.Definitions.merge(resources.shared, lifecycle_defs(spec)), [spec])
 
 
 @contextmanager

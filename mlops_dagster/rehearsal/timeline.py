@@ -8,6 +8,7 @@ from types import TracebackType
 from typing import Self
 
 from mlops_dagster.clock import ReplayedClock
+from mlops_dagster.components.sensors.serving_versions import ROLLOUTS
 from mlops_dagster.errors import RefusedError
 from mlops_dagster.loop.registry_events.follow import follow_registry
 from mlops_dagster.registry import Deployment
@@ -96,7 +97,7 @@ class Timeline:
         elif hour.requests or delivered:
             stage.flush()
             # Only this sensor, and `limits` whose work it does too, depends on data that may have changed.
-            self.daemon.evaluate_sensor(f"{self.plan.prefix}_rollout")
+            self.daemon.evaluate_sensor(ROLLOUTS)
         follow_registry(self.stores)  # each hour, so that each event stands at its time in the feed
         stage.wait_until_in_force()
         self.on_hour(hour.end, self.stores.registry.deployment(self.plan.model))

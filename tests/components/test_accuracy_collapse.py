@@ -7,9 +7,6 @@ from pathlib import Path
 import dagster as dg
 import pytest
 
-from mlops_dagster.components.assets.monitoring import monitoring_defs
-from mlops_dagster.components.assets.training import training_defs
-from mlops_dagster.components.jobs.rollout import rollout_defs
 from mlops_dagster.loop.spec import CardSpec, ModelSpec, TrainingSpec
 from mlops_dagster.monitoring import PerformancePolicy
 from mlops_dagster.registry import Stage
@@ -25,7 +22,6 @@ SPEC = ModelSpec(
     performance=PerformancePolicy(floor=0.1, alert=0.2),
     retraining=RetrainingPolicy(cadence=None, cooldown_days=0),
 )
-PARTS = (training_defs(SPEC), monitoring_defs(SPEC), rollout_defs(SPEC))
 
 
 @pytest.fixture
@@ -52,7 +48,7 @@ def reported(home: Path, instance: dg.DagsterInstance, first: int, last: int) ->
         "dagster/asset_partition_range_start": f"2013-03-{first:02}",
         "dagster/asset_partition_range_end": f"2013-03-{last:02}",
     }
-    run = DagsterAt(home, instance, days(last + 0.5), *PARTS).run("flights_performance", tags=tags)
+    run = DagsterAt(home, instance, days(last + 0.5), SPEC).run("daily_performance", tags=tags)
     return next(each for each in run.get_asset_check_evaluations() if each.check_name == "concept_drift")
 
 
@@ -79,7 +75,7 @@ def test_it_is_told_after_the_second_day_and_retrained(home: Path, instance: dg.
     assert (alert.reading.unit, alert.reading.counted, alert.reading.window) == ("%", "labels", timedelta(days=2))
     assert alert.reading.value == pytest.approx(100 * alert.evidence["accuracy"])
 
-    request = DagsterAt(home, instance, days(6.5), *PARTS).tick("flights_retraining")
+    request = DagsterAt(home, instance, days(6.5), SPEC).tick("retraining")
     assert isinstance(request, dg.RunRequest)
     assert (request.tags["mlops/trigger"], request.tags["mlops/evaluated_accuracy"]) == ("concept_drift", "0.9")
 

@@ -7,10 +7,10 @@ from pathlib import Path
 import dagster as dg
 import pytest
 
-from mlops_dagster.components.jobs.manual_actions import by_hand_defs
+from mlops_dagster.components.jobs.by_hand import by_hand_jobs
 from mlops_dagster.components.keys import key_of
 from mlops_dagster.components.platform import Platform
-from mlops_dagster.errors import IncompleteCardError
+from mlops_dagster.errors import IncompleteCardError, ModelNotFoundError
 from mlops_dagster.loop.spec import CardSpec, ModelSpec, TrainingSpec
 from mlops_dagster.registry import Stage
 from mlops_dagster.rollout import Phase, RolloutPolicy
@@ -25,7 +25,7 @@ SPEC = ModelSpec(
     rollout=RolloutPolicy(steps=(0.1,)),
 )
 AT = datetime(2026, 1, 1, tzinfo=UTC)
-Do = Callable[[str, str], dict[str, object]]
+Do = Callable[..., dict[str, object]]
 
 
 @pytest.fixture
@@ -50,13 +50,12 @@ def stores(platform: Platform) -> Stores:
 @pytest.fixture
 def do(platform: Platform) -> Do:
     """Run the job as the launchpad would, and return the metadata of what it materialized."""
-    (job,) = by_hand_defs(SPEC).jobs or ()
-    assert isinstance(job, dg.JobDefinition)
+    (job,) = (job for job in by_hand_jobs([SPEC]) if job.name == "rollout_by_hand")
 
-    def do(action: str, reason: str) -> dict[str, object]:
-        config = {"ops": {"my_model_manual_action": {"config": {"action": action, "reason": reason}}}}
+    def do(action: str, reason: str, model: str = SPEC.model) -> dict[str, object]:
+        config = {"ops": {"manual_action": {"config": {"model": model, "action": action, "reason": reason}}}}
         result = job.execute_in_process(config, resources={"platform": platform})
-        (found,) = result.asset_materializations_for_node("my_model_manual_action")
+        (found,) = result.asset_materializations_for_node("manual_action")
         assert found.asset_key == key_of(SPEC, "deployment")
         return {name: value.value for name, value in found.metadata.items()}
 
@@ -91,6 +90,8 @@ def test_a_rollout_is_steered_from_the_ui(do: Do, stores: Stores) -> None:
 def test_anything_else_is_refused_before_it_runs(do: Do) -> None:
     with pytest.raises(dg.DagsterInvalidConfigError, match="explode"):
         do("explode", "why not")
+    with pytest.raises(ModelNotFoundError, match="has no model 'my_model'; there is my-model"):
+        do("pause", "a typo", "my_model")
 
 
 def test_a_hold_is_on_the_materialization(stores: Stores, do: Do) -> None:

@@ -15,8 +15,8 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from mlops_dagster.clock import ReplayedClock
-from mlops_dagster.components.partitions import HOURLY, RANGE_END, RANGE_START, hourly
-from mlops_dagster.defs.fleet import hourly_monitoring, hourly_monitoring_schedule
+from mlops_dagster.components.jobs.reports import reports_defs
+from mlops_dagster.components.partitions import CADENCE, RANGE_END, RANGE_START, hourly
 from mlops_dagster.loop.catching_up import LONGEST_RUN, Stretch, due, stretches
 from mlops_dagster.settings import Settings
 from mlops_dagster.stores import Stores
@@ -133,7 +133,12 @@ class Fleet:
         self.stores.rollups.catch_up(self.stores.spool, lambda _model, _version: None)
 
     def asset(self, key: dg.AssetKey) -> dg.AssetsDefinition:
-        @dg.asset(key=key, tags=HOURLY, partitions_def=hourly(), backfill_policy=dg.BackfillPolicy.single_run())
+        @dg.asset(
+            key=key,
+            tags={CADENCE: "hourly_monitoring"},
+            partitions_def=hourly(),
+            backfill_policy=dg.BackfillPolicy.single_run(),
+        )
         def made_hour(context: dg.AssetExecutionContext) -> None:
             if key.path[0] in self.broken:
                 raise RuntimeError("broken")
@@ -145,20 +150,17 @@ class Fleet:
         """What the schedule asks for five minutes after the hour."""
         at = MARCH + timedelta(hours=hour, minutes=5)
         resources = {"platform": PlatformAt(home=str(self.stores.settings.home), now=at.isoformat())}
-        self.repository = dg.Definitions(
-            assets=[self.asset(OLD), self.asset(NEW)],
-            jobs=[hourly_monitoring],
-            schedules=[hourly_monitoring_schedule],
-            resources=resources,
-            executor=dg.in_process_executor,
-        ).get_repository_def()
+        assets = dg.Definitions(
+            assets=[self.asset(OLD), self.asset(NEW)], resources=resources, executor=dg.in_process_executor
+        )
+        self.repository = dg.Definitions.merge(assets, reports_defs([])).get_repository_def()
         with dg.build_schedule_context(
             instance=self.instance,
             scheduled_execution_time=at,
             repository_def=self.repository,
             resources=resources,
         ) as context:
-            ticked = self.repository.get_schedule_def(hourly_monitoring_schedule.name).evaluate_tick(context)
+            ticked = self.repository.get_schedule_def("hourly_monitoring_schedule").evaluate_tick(context)
         return list(ticked.run_requests or ()) or str(ticked.skip_message)
 
     def launch(self, request: dg.RunRequest) -> bool:

@@ -6,7 +6,6 @@ from pathlib import Path
 import dagster as dg
 import pytest
 
-from mlops_dagster.components.assets.champion_challenger import champion_challenger_defs
 from mlops_dagster.loop.spec import CardSpec, ModelSpec, TrainingSpec
 from mlops_dagster.registry import Deployment
 from mlops_dagster.rollout import RolloutPolicy
@@ -21,13 +20,13 @@ SPEC = ModelSpec(
     rollout=RolloutPolicy(rows_per_observation=1),
 )
 NOON = days(5.5)
-JOB = "flights_champion_challenger"
+JOB = "champion_challenger"
 
 
 @pytest.fixture
 def dagster(tmp_path: Path) -> Iterator[DagsterAt]:
     with dg.DagsterInstance.ephemeral() as instance:
-        yield DagsterAt(tmp_path, instance, NOON, champion_challenger_defs(SPEC))
+        yield DagsterAt(tmp_path, instance, NOON, SPEC)
 
 
 def compared(dagster: DagsterAt, **config: str) -> dict[str, object]:

@@ -8,8 +8,8 @@ import dagster as dg
 import pytest
 
 from mlops_dagster.clock import ReplayedClock
-from mlops_dagster.components.assets.monitoring import monitoring_defs
 from mlops_dagster.components.keys import key_of
+from mlops_dagster.components.model_lifecycle import lifecycle_defs
 from mlops_dagster.components.platform import Platform
 from mlops_dagster.loop.findings import PERFORMANCE, VALIDATION, DayOfPerformance, ValidatedHour
 from mlops_dagster.loop.spec import CardSpec, ModelSpec, TrainingSpec
@@ -55,7 +55,7 @@ def drift_report(
     home: Path, spec: ModelSpec = SPEC, since: datetime = MARCH
 ) -> tuple[dict[str, Mapping[str, dg.MetadataValue]], dg.AssetCheckEvaluation]:
     """Materialize three hours in one run: what is said of each, and what the check says."""
-    (asset,) = [its for its in monitoring_defs(spec).assets or () if its.key == key_of(spec, "drift_report")]
+    (asset,) = [its for its in lifecycle_defs(spec).assets or () if its.key == key_of(spec, "drift_report")]
     hours = [f"{since + timedelta(hours=hour):%Y-%m-%d-%H:%M}" for hour in range(3)]
     tags = {"dagster/asset_partition_range_start": hours[0], "dagster/asset_partition_range_end": hours[-1]}
     with dg.DagsterInstance.local_temp(str(home)) as instance:

@@ -13,11 +13,11 @@ from hypothesis import strategies as st
 from mlops_dagster.components.keys import key_of
 from mlops_dagster.components.partitions import RANGE_END, RANGE_START
 from mlops_dagster.loop.days_of_answers import AT_LEAST_EVERY, is_news
-from tests.components.test_macro_f1_floor import PARTS, SPEC
+from tests.components.test_macro_f1_floor import SPEC
 from tests.support.components.at_a_time import DagsterAt, PlatformAt
 from tests.support.two_versions import MARCH, MODEL, days, estimator, house_at, register, serve
 
-SCHEDULE = "flights_performance_schedule"
+SCHEDULE = "daily_performance_schedule"
 
 
 @pytest.fixture
@@ -29,14 +29,14 @@ def instance(tmp_path_factory: pytest.TempPathFactory) -> Iterator[dg.DagsterIns
 def at_noon(home: Path, instance: dg.DagsterInstance, day: int) -> list[tuple[str, str]]:
     """Run what the schedule asks for; returns the first and the last day of each run."""
     now = days(day + 0.5)
-    dagster = DagsterAt(home, instance, now, *PARTS)
+    dagster = DagsterAt(home, instance, now, SPEC)
     resources = {"platform": PlatformAt(home=str(home), now=now.isoformat())}
     with dg.build_schedule_context(
         instance=instance, scheduled_execution_time=now, repository_def=dagster._repository, resources=resources
     ) as context:
         requests = dagster._repository.get_schedule_def(SCHEDULE).evaluate_tick(context).run_requests or ()
     for request in requests:
-        assert dagster.run("flights_performance", tags=dict(request.tags)).success
+        assert dagster.run("daily_performance", tags=dict(request.tags)).success
     return [(request.tags[RANGE_START], request.tags[RANGE_END]) for request in requests]
 
 

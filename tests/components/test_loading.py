@@ -12,6 +12,7 @@ from dagster._utils.error import serializable_error_info_from_exc_info  # no pub
 
 from mlops_dagster.components import ModelLifecycle, load_from_defs_folder
 from mlops_dagster.components import model_lifecycle as lifecycle
+from mlops_dagster.components.compat import ComponentTreeException
 from mlops_dagster.errors import InvalidDefinitionError, InvalidInputError
 from mlops_dagster.loop.spec import ModelSpec
 from tests.support.components.projects import project, yaml_of
@@ -178,12 +179,17 @@ def test_a_python_file_is_everybodys(projects: Projects) -> None:
         loaded(defs)
 
 
-def test_what_loads_is_what_dagster_loads(projects: Projects) -> None:
-    """The tree is read in our own way: nothing of it may be missing."""
+def test_what_loads_is_what_dagster_loads(projects: Projects, monkeypatch: pytest.MonkeyPatch) -> None:
+    """The tree is read in our own way: nothing of it may be missing. But Dagster's adds no sensors over all models."""
     defs = projects.make(**{"team/z": yaml_of("one")})
+    with pytest.raises(ComponentTreeException) as refused:
+        dg.load_from_defs_folder(path_within_project=defs.parent)
+    assert "load it by mlops_dagster.components.load_from_defs_folder" in str(refused.value.__cause__)
+    monkeypatch.setattr(dg.ComponentTree, "holders", {}, raising=False)
     ours, theirs = loaded(defs), dg.load_from_defs_folder(path_within_project=defs.parent).get_repository_def()
     assert set(ours.asset_graph.get_all_asset_keys()) == set(theirs.asset_graph.get_all_asset_keys())
-    assert {each.name for each in ours.sensor_defs} == {each.name for each in theirs.sensor_defs}
+    assert {each.name for each in ours.get_all_jobs()} > {each.name for each in theirs.get_all_jobs()}
+    assert theirs.sensor_defs == []
     assert ours.get_top_level_resources().keys() == theirs.get_top_level_resources().keys() == {"platform"}
 
 

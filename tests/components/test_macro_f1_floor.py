@@ -8,9 +8,7 @@ from typing import cast
 import dagster as dg
 import pytest
 
-from mlops_dagster.components.assets.monitoring import monitoring_defs
-from mlops_dagster.components.assets.training import training_defs
-from mlops_dagster.components.jobs.rollout import rollout_defs
+from mlops_dagster.components.keys import key_of
 from mlops_dagster.loop.spec import CardSpec, ModelSpec, TrainingSpec
 from mlops_dagster.rollout import RolloutPolicy
 from tests.support.components.at_a_time import DagsterAt
@@ -28,14 +26,13 @@ THREE_DAYS = {
     "dagster/asset_partition_range_start": "2013-03-04",
     "dagster/asset_partition_range_end": "2013-03-06",
 }
-PARTS = (training_defs(SPEC), monitoring_defs(SPEC), rollout_defs(SPEC))
 
 
 class Floor(DagsterAt):
     """The reports up to 6 March, made in one run as after an outage, and the sensors and the job that act on them."""
 
     def report(self) -> dg.AssetCheckEvaluation:
-        checks = self.run("flights_performance", tags=THREE_DAYS).get_asset_check_evaluations()
+        checks = self.run("daily_performance", tags=THREE_DAYS).get_asset_check_evaluations()
         return next(check for check in checks if check.check_name == "macro_f1")
 
     @property
@@ -59,7 +56,7 @@ def floor(tmp_path: Path) -> Iterator[Floor]:
     register(tmp_path, "1.1.0", estimator(1), trained_until=days(0.5), at=days(2), champion=True)
     serve(tmp_path, days(1), 400, truth=1)
     with dg.DagsterInstance.ephemeral() as instance:
-        yield Floor(tmp_path, instance, NOON, *PARTS)
+        yield Floor(tmp_path, instance, NOON, SPEC)
 
 
 def served(home: Path, truth: float, flipped: float = 0.0) -> None:
@@ -82,23 +79,29 @@ def test_it_goes_back_if_the_one_before_does_better(floor: Floor) -> None:
     assert check.description == f"1.1.0: {found['floor_reason']}; a rollback to 1.0.0 is started"
     assert cast("float", found["macro_f1_low"]) < cast("float", found["macro_f1"]) < 0.83
     assert "800 of the 800 served from 2013-03-03 00:00" in str(found["floor_comparison"])
-    assert "performance" not in str(floor.tick("flights_retraining"))
+    assert "performance" not in str(floor.tick("retraining"))
     assert floor.alert == ("critical", "open", "a rollback to 1.0.0 is started")
 
-    request = floor.tick("flights_macro_f1_floor")
-    assert isinstance(request, dg.RunRequest)
-    assert request.run_key == "floor-1.1.0-2013-03-07-12"
-    assert floor.run("flights_rollback", dict(request.run_config)).success
+    assert str(floor.tick("macro_f1_floor")).startswith("rollback: macro-F1 ")
     assert floor.champion == "1.0.0"
     registry = house_at(floor.home, NOON).registry
     assert "1.0.0 does better on the same labels: proven" in registry.history(MODEL)[-1].reason
+    (record,) = floor.instance.fetch_materializations(key_of(SPEC, "deployment"), limit=9).records
+    assert record.asset_materialization is not None
+    told = {name: value.value for name, value in record.asset_materialization.metadata.items()}
+    assert (told["action"], told["champion"]) == ("rollback", "1.0.0")
 
-    assert floor.tick("flights_macro_f1_floor") == "1.1.0 is no longer champion"
+    assert floor.tick("macro_f1_floor") == "1.1.0 is no longer champion"
     # and 1.0.0 is not judged by what 1.1.0 has answered
     assert shown(floor.report())["floor"] == "inconclusive"
-    # a second run of the same is about 1.1.0, whoever is champion by now
+
+
+def test_a_rollback_by_hand_that_names_the_bad_champion_changes_nothing_the_second_time(floor: Floor) -> None:
+    ops = {"withdrawal": {"config": {"model": MODEL, "reason": "complaints", "to": "1.0.0", "bad": "1.1.0"}}}
+    assert floor.run("rollback", {"ops": ops}).success
+    assert floor.champion == "1.0.0"
     register(floor.home, "1.2.0", estimator(0), trained_until=days(4), at=NOON, champion=True)
-    assert floor.run("flights_rollback", dict(request.run_config)).success
+    assert floor.run("rollback", {"ops": ops}).success
     assert floor.champion == "1.2.0"
 
 
@@ -110,9 +113,9 @@ def test_where_the_world_has_changed_it_retrains(floor: Floor) -> None:
     assert floor.alert is not None
     assert floor.alert[0] == "critical"
     assert floor.alert[2].startswith("a retraining is started")
-    assert str(floor.tick("flights_macro_f1_floor")).startswith("retrain: macro-F1 0.")
+    assert str(floor.tick("macro_f1_floor")).startswith("retrain: macro-F1 0.")
 
-    request = floor.tick("flights_retraining")
+    request = floor.tick("retraining")
     assert isinstance(request, dg.RunRequest)
     assert request.tags["mlops/trigger"] == "performance"
     assert (request.tags["mlops/limit"], request.tags["mlops/rows"]) == ("0.83", "800")
@@ -122,9 +125,9 @@ def test_where_the_world_has_changed_it_retrains(floor: Floor) -> None:
     assert "is under the floor of 0.83 (800 rows); 1.0.0 is not proven to do better" in config["reason"]
     assert floor.champion == "1.1.0"
     # nobody acts on a report that is days old
-    later = Floor(floor.home, floor.instance, NOON + timedelta(days=3), *PARTS)
-    assert "no report" in str(later.tick("flights_macro_f1_floor"))
-    assert "performance" not in str(later.tick("flights_retraining"))
+    later = Floor(floor.home, floor.instance, NOON + timedelta(days=3), SPEC)
+    assert "no report" in str(later.tick("macro_f1_floor"))
+    assert "performance" not in str(later.tick("retraining"))
 
 
 def test_a_champion_without_fault_or_labels_is_left_alone(floor: Floor) -> None:
@@ -133,7 +136,7 @@ def test_a_champion_without_fault_or_labels_is_left_alone(floor: Floor) -> None:
     served(floor.home, truth=1)
     check = floor.report()
     assert (check.passed, shown(check)["floor"]) == (True, "fine")
-    assert str(floor.tick("flights_macro_f1_floor")).startswith("fine: macro-F1 1.000")
+    assert str(floor.tick("macro_f1_floor")).startswith("fine: macro-F1 1.000")
     # labels that are no class of the model are wrong answers, and no class that is always missed
     stores = house_at(floor.home, NOON)
     stores.spool.feedback([(f"030300-{number}", "Late", None) for number in range(4)], model=MODEL)
@@ -152,7 +155,7 @@ def test_between_alert_and_floor_somebody_is_told(floor: Floor) -> None:
         serve(floor.home, days(day) + timedelta(hours=1), 1000, version="1.1.0", answers=1, truth=1, hours=20)
     assert shown(floor.report())["floor"] == "fine"
     assert floor.alert == ("warning", "over", "")
-    assert "performance" not in str(floor.tick("flights_retraining"))
+    assert "performance" not in str(floor.tick("retraining"))
 
 
 def test_a_version_before_that_cannot_be_loaded_hides_nothing(floor: Floor) -> None:

@@ -7,12 +7,12 @@ import dagster as dg
 
 from flights.definitions import defs
 from mlops_dagster.components import ModelSpec, Platform
+from mlops_dagster.components.fleet import with_fleet
 from mlops_dagster.components.model_lifecycle import lifecycle_defs
 from mlops_dagster.components.partitions import hourly
-from mlops_dagster.defs.fleet import hourly_monitoring, hourly_monitoring_schedule
 from mlops_dagster.stores import Stores
 from tests.components.test_spec import GOOD
-from tests.support.components.at_a_time import PlatformAt
+from tests.support.components.at_a_time import PlatformAt, repository_of
 from tests.support.predictions.records import a_record
 
 BATCHES = {"batch_scores": True}
@@ -39,7 +39,9 @@ def test_a_model_may_be_called_like_something_of_ours_or_of_another_model() -> N
 
 def test_no_name_of_ours_ends_as_another_one() -> None:
     """Then no two models can share one, whatever they are called: what makes that so, beside the doubled separator."""
-    found = {name.removeprefix("shop_") for name in names_of(lifecycle_defs(spec_of("shop"))) if "__" not in name}
+    shop = spec_of("shop")
+    all_of_it = names_of(with_fleet(lifecycle_defs(shop), [shop]))
+    found = {name.removeprefix("shop_") for name in all_of_it if "__" not in name}
     assert len(found) > 12
     shared = {(one, other) for one in found for other in found if one.endswith(f"_{other}")}
     assert shared == set()
@@ -52,13 +54,7 @@ def test_each_model_is_monitored_whatever_others_the_registry_has(tmp_path: Path
     for model, hour in (("card-fraud", 3), ("card_fraud", 20)):
         stores.spool.append([a_record(60 * hour, model=model)])
     stores.rollups.catch_up(stores.spool, lambda _model, _version: None)
-    shared = dg.Definitions(
-        jobs=[hourly_monitoring],
-        schedules=[hourly_monitoring_schedule],
-        resources={"platform": platform},
-        executor=dg.in_process_executor,
-    )
-    repository = dg.Definitions.merge(lifecycle_defs(spec_of("card-fraud")), shared).get_repository_def()
+    repository = repository_of(platform, spec_of("card-fraud"))
     with (
         dg.instance_for_test() as instance,
         dg.build_schedule_context(

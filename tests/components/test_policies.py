@@ -20,7 +20,7 @@ from typer.testing import CliRunner
 from mlops_dagster.cli import app
 from mlops_dagster.components import Platform, load_from_defs_folder
 from mlops_dagster.components.policies import publish_policies
-from mlops_dagster.errors import PolicyConflictError
+from mlops_dagster.errors import FleetError, PolicyConflictError
 from mlops_dagster.loop.spec import ModelSpec
 from mlops_dagster.monitoring import DriftPolicy, ValidationPolicy
 from mlops_dagster.registry import GatePolicy, GuardPolicy, ModelRegistry
@@ -57,7 +57,7 @@ def origin_of(location: str) -> InProcessCodeLocationOrigin:
 def tick(defs: dg.Definitions, location: str) -> None:
     """Evaluate the sensor `rollout` as the code server of the location does."""
     repository = defs.get_repository_def()
-    sensor = repository.get_sensor_def("my_model_rollout")
+    sensor = repository.get_sensor_def("rollouts")
     with dg.SensorEvaluationContext(
         instance_ref=None,
         last_tick_completion_time=None,
@@ -109,14 +109,14 @@ def test_a_second_code_location_is_refused_until_the_model_is_handed_over(
     tick(defs, "shop")
     (folder / "defs" / "model" / "defs.yaml").write_text(YAML.replace("0.5", "0.4"))
     copied = load_from_defs_folder(path_within_project=folder)
-    with pytest.raises(PolicyConflictError, match=r"location 'shop', and the code location 'copy' has .*\(drift\)"):
+    with pytest.raises(FleetError, match=r"location 'shop', and the code location 'copy' has .*\(drift\)"):
         tick(copied, "copy")
     tick(defs, "shop")
     mlops("policies", "hand-over", "my-model", "--to", "copy", "--reason", "moved")
     tick(copied, "copy")
     found = registry.policies("my-model")
     assert (found.location, found.section("drift", DriftPolicy).retrain) == ("copy", 0.4)
-    with pytest.raises(PolicyConflictError, match="'copy', and the code location 'shop'"):
+    with pytest.raises(FleetError, match="'copy', and the code location 'shop'"):
         tick(defs, "shop")
 
 

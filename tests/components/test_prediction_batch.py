@@ -14,8 +14,8 @@ import pytest
 
 from mlops_dagster.alerting import Severity
 from mlops_dagster.clock import ReplayedClock
-from mlops_dagster.components.assets.monitoring import monitoring_defs
 from mlops_dagster.components.keys import key_of
+from mlops_dagster.components.model_lifecycle import lifecycle_defs
 from mlops_dagster.components.platform import Platform
 from mlops_dagster.errors import InvalidSuiteError
 from mlops_dagster.loop.findings import VALIDATION
@@ -78,7 +78,7 @@ def materialize(
     stores: Stores, hours: Iterable[int], spec: ModelSpec = SPEC, *, at: datetime | None = None
 ) -> tuple[dict[int, dict[str, object]], dict[str, object]]:
     """Materialize a range of hours in one run: the metadata of each, and of the check."""
-    (asset,) = [its for its in monitoring_defs(spec).assets or () if its.key == key_of(spec, "prediction_batch")]
+    (asset,) = [its for its in lifecycle_defs(spec).assets or () if its.key == key_of(spec, "prediction_batch")]
     keys = {hour: f"{MARCH + timedelta(hours=hour):%Y-%m-%d-%H:%M}" for hour in hours}
     first, *_, last = [*keys.values(), *keys.values()]
     tags = {"dagster/asset_partition_range_start": first, "dagster/asset_partition_range_end": last}
@@ -396,7 +396,7 @@ def test_in_one_run_drift_learns_which_hours_are_broken(stores: Stores, monkeypa
         serve(stores, hour, temp=500.0 if 19 <= hour < 23 else 40.0, number=60)
         stores.rollups.catch_up(stores.spool, lambda _model, _version: bins)
     keys = {key_of(SPEC, "prediction_batch"), key_of(SPEC, "drift_report")}
-    assets = [asset for asset in monitoring_defs(SPEC).assets or () if asset.key in keys]
+    assets = [asset for asset in lifecycle_defs(SPEC).assets or () if asset.key in keys]
     hours = [f"2013-03-01-{hour:02}:00" for hour in range(19, 24)]
     tags = {"dagster/asset_partition_range_start": hours[0], "dagster/asset_partition_range_end": hours[-1]}
     with dg.DagsterInstance.ephemeral() as instance:

@@ -17,13 +17,10 @@ import pytest
 from dagster._core.events import DagsterEvent  # no public name
 from dagster._daemon.monitoring.run_monitoring import check_run_timeout
 
-from mlops_dagster.components.assets.monitoring import monitoring_defs
-from mlops_dagster.components.assets.training import training_defs
-from mlops_dagster.components.jobs.rollout import rollout_defs
 from mlops_dagster.components.keys import key_of
 from mlops_dagster.components.sensors import retraining_failures
-from mlops_dagster.components.sensors.retraining_failures import failed_at
-from mlops_dagster.defs.retraining import retraining_killed
+from mlops_dagster.components.sensors.retraining_failures import retraining_killed
+from mlops_dagster.components.sensors.training_runs import training_runs
 from mlops_dagster.loop.findings import DRIFT, HourOfDrift
 from mlops_dagster.loop.spec import CardSpec, ModelSpec, TrainingSpec
 from mlops_dagster.monitoring import (
@@ -40,7 +37,7 @@ from mlops_dagster.monitoring.drift.report import ScoreDrift
 from mlops_dagster.registry import Stage
 from mlops_dagster.reports import ReportKind
 from mlops_dagster.retraining.policy import RetrainingPolicy
-from tests.support.components.at_a_time import DagsterAt, PlatformAt, cells
+from tests.support.components.at_a_time import DagsterAt, PlatformAt, cells, repository_of
 from tests.support.two_versions import CARRIERS, MODEL, SCHEMA, days, estimator, house_at, register, serve
 
 SPEC = ModelSpec(
@@ -52,7 +49,6 @@ SPEC = ModelSpec(
     concept=ConceptPolicy(rows_per_observation=2),
     retraining=RetrainingPolicy(cadence=None, cooldown_days=0, retries=2, retry_minutes=0),
 )
-PARTS = (training_defs(SPEC), monitoring_defs(SPEC), rollout_defs(SPEC))
 NOON = days(6.5)
 
 
@@ -92,15 +88,15 @@ def test_a_champion_proven_worse_is_retrained_with_the_numbers_on_the_run(
     home: Path, instance: dg.DagsterInstance
 ) -> None:
     serve(home, days(2), 300, flipped=0.05)
-    early = DagsterAt(home, instance, days(3.5), *PARTS)
-    checks = early.run("flights_performance", tags=day_range(3, 3)).get_asset_check_evaluations()
+    early = DagsterAt(home, instance, days(3.5), SPEC)
+    checks = early.run("daily_performance", tags=day_range(3, 3)).get_asset_check_evaluations()
     assert {check.check_name: check.passed for check in checks}["concept_drift"]
-    assert "no drift" in str(early.tick("flights_retraining"))
+    assert "no drift" in str(early.tick("retraining"))
 
     for bad in (3, 4, 5):
         serve(home, days(bad), 300, flipped=0.4)
-    dagster = DagsterAt(home, instance, NOON, *PARTS)
-    checks = dagster.run("flights_performance", tags=day_range(4, 6)).get_asset_check_evaluations()
+    dagster = DagsterAt(home, instance, NOON, SPEC)
+    checks = dagster.run("daily_performance", tags=day_range(4, 6)).get_asset_check_evaluations()
     (check,) = [check for check in checks if check.check_name == "concept_drift"]
     assert (check.passed, check.severity) == (False, dg.AssetCheckSeverity.WARN)
     said = metadata_of(instance, "2013-03-06")
@@ -115,7 +111,7 @@ def test_a_champion_proven_worse_is_retrained_with_the_numbers_on_the_run(
     assert (alert.rule, alert.severity.value, alert.done) == ("concept_drift", "warning", "a retraining was asked for")
     assert "of 1,200 wrong, overall" in alert.summary
 
-    request = dagster.tick("flights_retraining")
+    request = dagster.tick("retraining")
     assert isinstance(request, dg.RunRequest)
     tags = request.tags
     assert (tags["mlops/trigger"], tags["mlops/name"], tags["mlops/rows"]) == ("concept_drift", "overall", "1200")
@@ -124,22 +120,22 @@ def test_a_champion_proven_worse_is_retrained_with_the_numbers_on_the_run(
     assert config["numbers"]["evaluated_wrong"] == "100"
     # a new champion serves: no longer true
     register(home, "2.0.0", estimator(0), trained_until=days(0.5), at=NOON, champion=True)
-    DagsterAt(home, instance, NOON, *PARTS).run("flights_performance", tags=day_range(6, 6))
+    DagsterAt(home, instance, NOON, SPEC).run("daily_performance", tags=day_range(6, 6))
     (alert,) = house_at(home, NOON).alerts.list(MODEL, resolved=True)
     assert (alert.open, alert.resolution) == (False, "2.0.0 serves now")
     # what was said days ago, or of another champion, starts nothing
-    assert "no drift" in str(DagsterAt(home, instance, NOON + timedelta(days=3), *PARTS).tick("flights_retraining"))
+    assert "no drift" in str(DagsterAt(home, instance, NOON + timedelta(days=3), SPEC).tick("retraining"))
 
 
 def test_a_report_whose_labels_change_is_made_again_and_no_other(home: Path, instance: dg.DagsterInstance) -> None:
     """Labels late, duplicated, corrected, out of order and of nobody."""
     for day in (2, 3, 4, 5):
         serve(home, days(day), 50, labelled=day != 3)
-    dagster = DagsterAt(home, instance, NOON, *PARTS)
-    assert dagster.run("flights_performance", tags=day_range(3, 6)).success
+    dagster = DagsterAt(home, instance, NOON, SPEC)
+    assert dagster.run("daily_performance", tags=day_range(3, 6)).success
 
     def asked() -> dg.RunRequest | str:
-        schedule = dagster._repository.get_schedule_def("flights_performance_schedule")
+        schedule = dagster._repository.get_schedule_def("daily_performance_schedule")
         platform = PlatformAt(home=str(home), now=NOON.isoformat())
         with dg.build_schedule_context(
             instance=instance,
@@ -167,7 +163,7 @@ def test_a_report_whose_labels_change_is_made_again_and_no_other(home: Path, ins
     request = asked()
     assert isinstance(request, dg.RunRequest)
     assert {key: request.tags[key] for key in day_range(4, 4)} == day_range(4, 4)
-    assert dagster.run("flights_performance", tags=dict(request.tags)).success
+    assert dagster.run("daily_performance", tags=dict(request.tags)).success
     (late,) = metadata_of(instance, "2013-03-04")["versions"]  # type: ignore[misc]
     assert late["labelled"] == 30
     low, high = late["accuracy_interval"]
@@ -180,7 +176,7 @@ def test_a_report_whose_labels_change_is_made_again_and_no_other(home: Path, ins
     come(*((f"{name}{number}", "ok", NOON + timedelta(minutes=1)) for number in range(30)))  # corrected
     request = asked()
     assert isinstance(request, dg.RunRequest)
-    assert dagster.run("flights_performance", tags=dict(request.tags)).success
+    assert dagster.run("daily_performance", tags=dict(request.tags)).success
     (corrected,) = metadata_of(instance, "2013-03-04")["versions"]  # type: ignore[misc]
     assert corrected["accuracy"] == pytest.approx(1 - late["accuracy"])
     assert metadata_of(instance, "2013-03-04")["label_debt"] == 20
@@ -197,7 +193,7 @@ def test_a_day_without_labels_has_an_estimate_from_scores(tmp_path: Path, instan
     version = registry.register(MODEL, estimator(0), "1.0.0", schema=SCHEMA, baseline=baseline)
     registry.transition(version, Stage.PRODUCTION, force=True, reason="a test")
     serve(tmp_path, days(2), 300, labelled=False)
-    assert DagsterAt(tmp_path, instance, days(3.5), *PARTS).run("flights_performance", tags=day_range(3, 3)).success
+    assert DagsterAt(tmp_path, instance, days(3.5), SPEC).run("daily_performance", tags=day_range(3, 3)).success
     found = metadata_of(instance, "2013-03-03")
     assert found["estimated_rows"] == 300
     assert found["estimated_accuracy"] == pytest.approx(0.85, abs=0.01)
@@ -217,18 +213,18 @@ def drifted(home: Path, hour: datetime, version: str, verdict: Verdict) -> None:
 
 
 def test_only_the_newest_hour_of_this_champion_starts_a_retraining(home: Path, instance: dg.DagsterInstance) -> None:
-    dagster = DagsterAt(home, instance, NOON, *PARTS)
+    dagster = DagsterAt(home, instance, NOON, SPEC)
     hour = timedelta(hours=1)
     drifted(home, NOON - hour, "1.0.0", Verdict.RETRAIN)
-    request = dagster.tick("flights_retraining")
+    request = dagster.tick("retraining")
     assert isinstance(request, dg.RunRequest)
     assert (request.tags["mlops/trigger"], request.tags["mlops/psi_x"]) == ("drift", "0.4")
-    assert DagsterAt(home, instance, NOON + timedelta(days=3), *PARTS).tick("flights_retraining") == NO_REPORT
+    assert DagsterAt(home, instance, NOON + timedelta(days=3), SPEC).tick("retraining") == NO_REPORT
     drifted(home, NOON - hour, "1.0.0", Verdict.STABLE)
     drifted(home, NOON - 9 * hour, "1.0.0", Verdict.RETRAIN)  # an old hour, made again by hand
-    assert dagster.tick("flights_retraining") == "no drift"
+    assert dagster.tick("retraining") == "no drift"
     drifted(home, NOON - hour, "0.9.0", Verdict.RETRAIN)  # of who was champion before
-    assert dagster.tick("flights_retraining") == NO_REPORT
+    assert dagster.tick("retraining") == NO_REPORT
 
 
 def test_of_all_reports_a_sensor_reads_the_newest_alone(
@@ -246,7 +242,7 @@ def test_of_all_reports_a_sensor_reads_the_newest_alone(
         return parse(kind, body)
 
     monkeypatch.setattr(ReportKind, "from_json", counted)
-    request = DagsterAt(home, instance, NOON, *PARTS).tick("flights_retraining")
+    request = DagsterAt(home, instance, NOON, SPEC).tick("retraining")
     assert isinstance(request, dg.RunRequest)
     assert read.count("drift") == 1  # of the newest hour, as it was last made
 
@@ -256,14 +252,14 @@ def test_an_old_day_made_again_tells_nobody(home: Path, instance: dg.DagsterInst
     serve(home, days(2), 300, flipped=0.05)
     for bad in (3, 4, 5):
         serve(home, days(bad), 300, flipped=0.4)
-    dagster = DagsterAt(home, instance, NOON, *PARTS)
-    dagster.run("flights_performance", tags=day_range(3, 6))
+    dagster = DagsterAt(home, instance, NOON, SPEC)
+    dagster.run("daily_performance", tags=day_range(3, 6))
     (alert,) = house_at(home, NOON).alerts.list(MODEL)
     assert alert.rule == "concept_drift"
-    assert isinstance(dagster.tick("flights_retraining"), dg.RunRequest)
-    assert dagster.run("flights_performance", tags=day_range(3, 3)).success
+    assert isinstance(dagster.tick("retraining"), dg.RunRequest)
+    assert dagster.run("daily_performance", tags=day_range(3, 3)).success
     assert house_at(home, NOON).alerts.list(MODEL) == [alert]
-    assert isinstance(dagster.tick("flights_retraining"), dg.RunRequest)
+    assert isinstance(dagster.tick("retraining"), dg.RunRequest)
 
 
 @pytest.fixture
@@ -295,7 +291,7 @@ def trainer(monkeypatch: pytest.MonkeyPatch) -> ModuleType:
 def test_a_retraining_that_fails_is_tried_again_told_and_over_with_the_next_success(
     home: Path, instance: dg.DagsterInstance, trainer: ModuleType
 ) -> None:
-    dagster = DagsterAt(home, instance, NOON, *PARTS)
+    dagster = DagsterAt(home, instance, NOON, SPEC)
 
     def alerts() -> list[tuple[str, str, int, bool]]:
         found = house_at(home, NOON).alerts.list(MODEL, resolved=True)
@@ -363,7 +359,7 @@ def test_whatever_ends_a_retraining_somebody_is_told_once_and_why(
     monkeypatch.setattr(trainer, "training_set", lambda start, end: spoil(good(start, end)))
     if kind == "an end that is no exception":
         monkeypatch.setattr(trainer, "fit", ends, raising=False)
-    job = DagsterAt(home, instance, NOON, *PARTS)._repository.get_job("flights_retrain")
+    job = DagsterAt(home, instance, NOON, SPEC)._repository.get_job("flights_retrain")
     result = job.execute_in_process(instance=instance, raise_on_error=False)
     assert not result.success
     for _ in range(2):  # nobody is told twice
@@ -377,7 +373,7 @@ def test_whatever_ends_a_retraining_somebody_is_told_once_and_why(
 def test_what_no_retry_would_better_is_not_tried_again(
     home: Path, instance: dg.DagsterInstance, trainer: ModuleType
 ) -> None:
-    job = DagsterAt(home, instance, NOON, *PARTS)._repository.get_job("flights_retrain")
+    job = DagsterAt(home, instance, NOON, SPEC)._repository.get_job("flights_retrain")
     config = {"ops": {"flights__training_set": {"config": {"as_of": "2013-03-07T12:00"}}}}
     assert not job.execute_in_process(config, instance=instance, raise_on_error=False).success
     del trainer.estimator
@@ -400,7 +396,7 @@ def test_terminating_a_run_ends_its_wait_for_a_retry(
 
     monkeypatch.setattr(retraining_failures, "sleep", terminated_while_waiting)
     trainer.failures = 1
-    dagster = DagsterAt(home, instance, NOON, training_defs(slow))
+    dagster = DagsterAt(home, instance, NOON, slow)
     with pytest.raises(dg.DagsterExecutionInterruptedError):
         dagster.run("flights_retrain")
     (run,) = instance.get_runs()
@@ -425,65 +421,105 @@ def test_retrainings_that_fail_are_paid_from_the_budget(
     home: Path, instance: dg.DagsterInstance, trainer: ModuleType
 ) -> None:
     thrifty = SPEC.model_copy(update={"retraining": RetrainingPolicy(cadence="weekly", budget=2, retries=0)})
-    parts = (training_defs(thrifty), monitoring_defs(thrifty), rollout_defs(thrifty))
     for days_later in (0, 1):
-        dagster = DagsterAt(home, instance, NOON + timedelta(days=days_later), *parts)
-        request = dagster.tick("flights_retraining")
+        dagster = DagsterAt(home, instance, NOON + timedelta(days=days_later), thrifty)
+        request = dagster.tick("retraining")
         assert isinstance(request, dg.RunRequest)
         trainer.failures = 1
         job = dagster._repository.get_job("flights_retrain")
         config = dict(request.run_config)
         assert not job.execute_in_process(config, instance=instance, raise_on_error=False).success
-    dagster = DagsterAt(home, instance, NOON + timedelta(days=2), *parts)
+    dagster = DagsterAt(home, instance, NOON + timedelta(days=2), thrifty)
     said = "2 retrainings in 30 days, 2 of which failed, the budget is 2; the next 2013-04-06"
-    assert dagster.tick("flights_retraining") == said
-    later = DagsterAt(home, instance, NOON + timedelta(days=30, hours=1), *parts)
-    assert isinstance(later.tick("flights_retraining"), dg.RunRequest)
+    assert dagster.tick("retraining") == said
+    later = DagsterAt(home, instance, NOON + timedelta(days=30, hours=1), thrifty)
+    assert isinstance(later.tick("retraining"), dg.RunRequest)
 
 
 def test_a_killed_retraining_that_came_again_is_one_in_the_budget(home: Path, instance: dg.DagsterInstance) -> None:
-    job = DagsterAt(home, instance, NOON, *PARTS)._repository.get_job("flights_retrain")
+    job = DagsterAt(home, instance, NOON, SPEC)._repository.get_job("flights_retrain")
     config = {"ops": {"flights__training_set": {"config": {"as_of": NOON.isoformat()}}}}
-    killed = instance.create_run_for_job(job, run_config=config)
+    killed = instance.create_run_for_job(job, run_config=config, tags=job.run_tags)
+    retry = {**job.run_tags, "dagster/root_run_id": killed.run_id}
     instance.report_run_failed(killed)
-    assert failed_at(instance, SPEC) == [NOON]
-    again = instance.create_run_for_job(job, run_config=config, root_run_id=killed.run_id, parent_run_id=killed.run_id)
+    assert training_runs(instance, [SPEC])[MODEL].failed_at == [NOON]
+    again = instance.create_run_for_job(
+        job, run_config=config, tags=retry, root_run_id=killed.run_id, parent_run_id=killed.run_id
+    )
     instance.report_run_failed(again)
-    assert failed_at(instance, SPEC) == [NOON]
-    last = instance.create_run_for_job(job, run_config=config, root_run_id=killed.run_id, parent_run_id=again.run_id)
+    assert training_runs(instance, [SPEC])[MODEL].failed_at == [NOON]
+    last = instance.create_run_for_job(
+        job, run_config=config, tags=retry, root_run_id=killed.run_id, parent_run_id=again.run_id
+    )
     instance.report_dagster_event(DagsterEvent("PIPELINE_SUCCESS", last.job_name), last.run_id)
-    assert failed_at(instance, SPEC) == []
+    assert training_runs(instance, [SPEC])[MODEL].failed_at == ()
 
 
 def test_no_second_retraining_while_one_waits_or_runs(home: Path, instance: dg.DagsterInstance) -> None:
     weekly = SPEC.model_copy(update={"retraining": RetrainingPolicy(cadence="weekly")})
-    parts = (training_defs(weekly), monitoring_defs(weekly), rollout_defs(weekly))
-    dagster = DagsterAt(home, instance, NOON, *parts)
-    assert isinstance(dagster.tick("flights_retraining"), dg.RunRequest)
+    dagster = DagsterAt(home, instance, NOON, weekly)
+    assert isinstance(dagster.tick("retraining"), dg.RunRequest)
     run = instance.create_run_for_job(dagster._repository.get_job("flights_retrain"))
-    assert dagster.tick("flights_retraining") == "a retraining is running"
+    assert dagster.tick("retraining") == "a retraining is running"
     instance.report_run_canceled(run)
-    assert isinstance(dagster.tick("flights_retraining"), dg.RunRequest)
+    assert isinstance(dagster.tick("retraining"), dg.RunRequest)
     for made, waits in (("prediction_batch", False), ("registered_version", True)):  # from the asset graph, by hand
         chosen = {key_of(SPEC, made)}
         job = dagster._repository.get_implicit_job_def_for_assets(list(chosen))
         assert job is not None
         instance.create_run_for_job(job, asset_selection=frozenset(chosen))
-        assert (dagster.tick("flights_retraining") == "a retraining is running") is waits
+        assert (dagster.tick("retraining") == "a retraining is running") is waits
 
 
 def test_a_run_that_nobody_ends_blocks_no_retraining_for_ever(home: Path, instance: dg.DagsterInstance) -> None:
     """Its code server is gone as well, so nobody tells of its end but Dagster's run monitoring."""
     hasty = SPEC.model_copy(update={"retraining": RetrainingPolicy(cadence="weekly", max_hours=1e-3)})
-    parts = (training_defs(hasty), monitoring_defs(hasty), rollout_defs(hasty))
-    dagster = DagsterAt(home, instance, NOON, *parts)
+    dagster = DagsterAt(home, instance, NOON, hasty)
     job = dagster._repository.get_job("flights_retrain")
     run = instance.create_run_for_job(job, tags=job.run_tags)
     assert (run.tags["dagster/max_retries"], run.tags["dagster/max_runtime"]) == ("2", "4")
     instance.report_dagster_event(DagsterEvent("PIPELINE_START", run.job_name), run.run_id)
-    assert dagster.tick("flights_retraining") == "a retraining is running"
+    assert dagster.tick("retraining") == "a retraining is running"
     (record,) = instance.get_run_records()
     assert record.start_time is not None
     long_ago = record._replace(start_time=record.start_time - 5)
     check_run_timeout(instance, long_ago, logging.getLogger("test"), 0)
-    assert isinstance(dagster.tick("flights_retraining"), dg.RunRequest)
+    assert isinstance(dagster.tick("retraining"), dg.RunRequest)
+
+
+def test_a_fleet_that_is_due_at_once_is_retrained_in_turn(
+    home: Path, instance: dg.DagsterInstance, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """As many at a time as the setting says, the gravest first; one that failed today leaves its place to others."""
+    monkeypatch.setenv("MLOPS_MAX_RETRAININGS", "2")
+    weekly = RetrainingPolicy(cadence="weekly")
+    names = [f"shop-{letter}" for letter in "abcd"]
+    specs = [SPEC.model_copy(update={"model": name, "retraining": weekly}) for name in (MODEL, *names)]
+    artifact = home / "any.onnx"
+    artifact.write_text("any")
+    registry = house_at(home, days(2)).registry
+    for name in names:
+        registry.transition(registry.register(name, artifact, "1.0.0"), Stage.PRODUCTION, force=True, reason="a test")
+    drifted(home, NOON - timedelta(hours=1), "1.0.0", Verdict.RETRAIN)  # of MODEL
+    platform = PlatformAt(home=str(home), now=NOON.isoformat())
+    repository = repository_of(platform, *specs)
+
+    def asked() -> list[dg.RunRequest]:
+        with dg.build_sensor_context(instance, repository_def=repository, resources={"platform": platform}) as context:
+            return list(repository.get_sensor_def("retraining").evaluate_tick(context).run_requests or ())
+
+    def launch(request: dg.RunRequest) -> dg.DagsterRun:
+        job = repository.get_job(str(request.job_name))
+        tags = {**job.run_tags, **request.tags, "dagster/run_key": str(request.run_key)}
+        return instance.create_run_for_job(job, run_config=dict(request.run_config), tags=tags)
+
+    first, second = asked()
+    assert first.job_name == "flights_retrain"
+    assert [each.run_key for each in asked()] == [first.run_key, second.run_key], "which Dagster launches once"
+    runs = [launch(each) for each in (first, second)]
+    assert asked() == []
+    instance.report_run_failed(runs[1])
+    (third,) = asked()
+    assert third.job_name not in (first.job_name, second.job_name)
+    instance.report_run_failed(runs[0])
+    assert len({each.job_name for each in asked()} - {first.job_name, second.job_name}) == 2

@@ -11,15 +11,16 @@ from dagster._core.remote_origin import RemoteInstigatorOrigin, RemoteRepository
 from dagster._core.scheduler.instigation import InstigatorState, InstigatorStatus, SensorInstigatorData
 from dagster._core.workspace.load_target import ModuleTarget
 
-from mlops_dagster.components.jobs.rollout import rollout_defs
 from mlops_dagster.components.platform import Platform
-from mlops_dagster.defs.unnamed import models_without_definition
+from mlops_dagster.components.sensors.serving_versions import rollouts_sensor
+from mlops_dagster.components.sensors.unnamed import unnamed_sensor
+from mlops_dagster.errors import FleetError
 from mlops_dagster.registry import Stage
 from mlops_dagster.rollout import Phase
 from mlops_dagster.stores import Stores
 from tests.components.test_rollout_sensors import SPEC, begin_rollout
 
-SENSOR = models_without_definition.name
+SENSOR = "models_without_definition"
 
 
 class Location:
@@ -29,13 +30,10 @@ class Location:
         self._platform, self.instance = platform, instance
 
     def tick(self, sensor: str = SENSOR, *, named: bool) -> str:
-        parts = [rollout_defs(SPEC)] if named else []
-        shared = dg.Definitions(sensors=[models_without_definition], resources={"platform": self._platform})
-        repository = dg.Definitions.merge(*parts, shared).get_repository_def()
-        with dg.build_sensor_context(
-            self.instance, repository_def=repository, sensor_name=sensor, resources={"platform": self._platform}
-        ) as context:
-            return str(repository.get_sensor_def(sensor).evaluate_tick(context).skip_message)
+        specs = [SPEC] if named else []
+        (found,) = (each for each in (rollouts_sensor(specs), unnamed_sensor(specs)) if each.name == sensor)
+        with dg.build_sensor_context(self.instance, resources={"platform": self._platform}) as context:
+            return str(found.evaluate_tick(context).skip_message)
 
 
 @pytest.fixture
@@ -49,7 +47,7 @@ def location(stores: Stores, tmp_path: Path) -> Iterator[Location]:
     begin_rollout(stores)
     with dg.DagsterInstance.local_temp(str(tmp_path)) as instance:
         location = Location(Platform(home=str(stores.settings.home)), instance)
-        assert location.tick("my_model_rollout", named=True).startswith("hold: shadow")
+        assert location.tick("rollouts", named=True).startswith("my-model: hold: shadow")
         yield location
 
 
@@ -102,12 +100,14 @@ def test_what_another_code_location_looks_after_is_not_touched(location: Locatio
     def ticked(seconds_ago: float) -> InstigatorState:
         repository = RemoteRepositoryOrigin(ModuleTarget("other", None, None, "other").create_origins()[0], "other")
         data = SensorInstigatorData(last_tick_timestamp=time.time() - seconds_ago)
-        origin = RemoteInstigatorOrigin(repository, "my_model_rollout")
+        origin = RemoteInstigatorOrigin(repository, "rollouts")
         return InstigatorState(origin, InstigatorType.SENSOR, InstigatorStatus.DECLARED_IN_CODE, data)
 
     location.instance.add_instigator_state(ticked(30))
+    assert location.tick(named=False) == "without a definition: my-model", "the other has not published its policies"
+    stores.registry.hand_over_policies(SPEC.model, to="other", reason="it has moved")
     assert location.tick(named=False) == "every model has a definition"
-    assert stores.alerts.list() == []
+    assert stores.alerts.list() == [], "it is let go on"
     location.instance.update_instigator_state(ticked(700))
     assert location.tick(named=False) == "without a definition: my-model"
 
@@ -119,8 +119,9 @@ def test_one_models_trouble_is_no_others(location: Location, stores: Stores, cap
     stores.registry.transition(trained, Stage.PRODUCTION, force=True, reason="a test")
     with stores.rollouts._engine.begin() as connection:
         connection.exec_driver_sql("UPDATE deployments SET guard = '{' WHERE model = 'my-model'")
-    assert location.tick(named=False) == "without a definition: z-trained"
-    assert "my-model, which no definition names, cannot be looked after" in caplog.text
+    with pytest.raises(FleetError, match="1 of 2 models could not be looked at, the others were: my-model: "):
+        location.tick(named=False)
+    assert "my-model: " in caplog.text
     assert [alert.model for alert in stores.alerts.list()] == ["z-trained"]
 
 

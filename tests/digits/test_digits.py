@@ -68,8 +68,8 @@ def home(tmp_path_factory: pytest.TempPathFactory) -> Path:
 def test_a_project_of_its_own_offers_what_the_platform_has_for_a_model(home: Path) -> None:
     found = json.loads((home / "found.json").read_text())
     assert found["success"]
-    assert {"digits_promote", "digits_rollback", "digits_rollout_by_hand", "hourly_monitoring"} <= set(found["jobs"])
-    assert {"digits_rollout", "digits_retraining"} <= set(found["sensors"])
+    assert {"digits_retrain", "promote", "rollback", "rollout_by_hand", "hourly_monitoring"} <= set(found["jobs"])
+    assert {"limits", "rollouts", "retraining"} <= set(found["sensors"])
 
 
 def test_its_first_version_passes_the_gates_with_ten_classes_and_an_attribute_that_is_no_feature(

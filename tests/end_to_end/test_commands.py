@@ -57,15 +57,15 @@ def test_an_hour_is_launched_with_dg(environment: dict[str, str]) -> None:
 
 
 def test_a_job_is_launched_into_the_queue_of_the_daemon(environment: dict[str, str]) -> None:
-    config = '{"ops": {"flights_delay_withdrawal": {"config": {"reason": "complaints"}}}}'
+    config = '{"ops": {"withdrawal": {"config": {"model": "flights-delay", "reason": "complaints"}}}}'
     run(
         environment,
         "dagster",
-        *("job", "launch", "-w", "workspace.yaml", "-j", "flights_delay_rollback", "--config-json", config),
+        *("job", "launch", "-w", "workspace.yaml", "-j", "rollback", "--config-json", config),
     )
     with dg.DagsterInstance.from_config(environment["DAGSTER_HOME"]) as instance:
         (launched,) = instance.get_runs()
-    assert (launched.job_name, launched.status) == ("flights_delay_rollback", dg.DagsterRunStatus.QUEUED)
+    assert (launched.job_name, launched.status) == ("rollback", dg.DagsterRunStatus.QUEUED)
     assert launched.tags["dagster/priority"] == "100"
 
 

@@ -23,10 +23,8 @@ DEFS = "live/defs/model/defs.yaml"
 FILES = {
     "live/defs/resources.py": (
         "import dagster as dg\n"
-        "from mlops_dagster.defs import resources, retraining\n"
-        "shared = dg.Definitions.merge(\n"
-        "    dg.Definitions(resources=resources.shared.resources), dg.load_definitions_from_modules([retraining])\n"
-        ")\n"
+        "from mlops_dagster.defs import resources\n"
+        "shared = dg.Definitions(resources=resources.shared.resources)\n"
     ),
     # The first time it says which process it is, and never ends.
     "live/trainer.py": """\

@@ -15,6 +15,7 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass, field
 
+import dagster as dg
 import numpy as np
 import pytest
 from sklearn.compose import make_column_transformer
@@ -153,6 +154,14 @@ def react(stores: Stores, server: Server, rollout: Rollout, capsys: pytest.Captu
     return to_proof, to_zero
 
 
+def rollbacks(orchestrator: Orchestrator) -> list[dict[str, object]]:
+    """The rollbacks that the asset `deployment` shows."""
+    found = orchestrator.instance.fetch_materializations(dg.AssetKey([MODEL, "deployment"]), limit=100).records
+    made = [each.asset_materialization for each in found if each.asset_materialization is not None]
+    shown = [{name: value.value for name, value in each.metadata.items()} for each in made]
+    return [each for each in shown if each["action"] == "rollback"]
+
+
 def test_without_the_fuse_the_sensor_takes_it_out(
     stores: Stores, orchestrator: Orchestrator, capsys: pytest.CaptureFixture[str]
 ) -> None:
@@ -166,15 +175,15 @@ def test_without_the_fuse_the_sensor_takes_it_out(
     taken_out = [event for event in stores.registry.history(MODEL) if event.kind == "rollback"]
     assert [(event.version, event.actor) for event in taken_out] == [("1.1.0", "dagster")]
     assert taken_out[0].reason.startswith("proven worse")
-    (record,) = eventually(lambda: orchestrator.runs("live_rollback"))
-    assert record.dagster_run.tags["dagster/priority"] == "100"
+    (record,) = eventually(lambda: rollbacks(orchestrator))
+    assert record["challenger"] == "1.1.0"
     assert stores.rollouts.get(rollout.id).phase is Phase.ROLLED_BACK
 
 
 def test_with_the_fuse_it_is_out_before_anyone_looks(
     stores: Stores, orchestrator: Orchestrator, capsys: pytest.CaptureFixture[str]
 ) -> None:
-    done = len(orchestrator.runs("live_rollback"))
+    done = len(rollbacks(orchestrator))
     rollout = begin_rollout(stores, "1.2.0")
     server = Server(stores.settings.home)
     try:
@@ -184,14 +193,14 @@ def test_with_the_fuse_it_is_out_before_anyone_looks(
     assert to_zero < WITH_FUSE_SECONDS
     taken_out = next(event for event in reversed(stores.registry.history(MODEL)) if event.kind == "rollback")
     assert (taken_out.version, taken_out.actor) == ("1.2.0", "data plane")
-    # The run is for the record and the alert.
-    eventually(lambda: len(orchestrator.runs("live_rollback")) == done + 1, seconds=60)
+    # The sensor puts it on record.
+    eventually(lambda: len(rollbacks(orchestrator)) == done + 1, seconds=60)
     assert stores.rollouts.get(rollout.id).reason.startswith("fuse: proven worse")
 
 
 def test_the_sensors_are_quick(orchestrator: Orchestrator, capsys: pytest.CaptureFixture[str]) -> None:
     """No slow call inside a sensor: each tick is over long before the next."""
-    for sensor, interval in (("live_limits", 10), ("live_rollout", 30)):
+    for sensor, interval in (("limits", 10), ("rollouts", 30)):
         ticks = orchestrator.ticks(sensor)
         seconds = sorted(tick.end_timestamp - tick.timestamp for tick in ticks if tick.end_timestamp)
         with capsys.disabled():

@@ -17,15 +17,13 @@ import dagster as dg
 import pytest
 
 from mlops_dagster.clock import ReplayedClock
-from mlops_dagster.components.assets.monitoring import monitoring_defs
-from mlops_dagster.components.assets.training import training_defs
 from mlops_dagster.components.compat import stay_in
-from mlops_dagster.components.jobs.rollout import rollout_defs
 from mlops_dagster.components.platform import Platform
-from mlops_dagster.defs.fleet import hourly_monitoring, hourly_monitoring_schedule
+from mlops_dagster.loop.apply_floor import apply_floor
 from mlops_dagster.rehearsal.orchestrator.instance import dagster_instance
 from mlops_dagster.settings import Settings
 from mlops_dagster.stores import Stores
+from tests.support.components.at_a_time import repository_of
 from tests.support.loop.ten_days import (
     LABELS_COME,
     SPEC,
@@ -76,15 +74,9 @@ class Orchestrated:
             def stores(self) -> Stores:
                 return stores
 
-        self._resources = {"platform": ReplayedPlatform()}
-        fleet = dg.Definitions(
-            jobs=[hourly_monitoring],
-            schedules=[hourly_monitoring_schedule],
-            resources=self._resources,
-            executor=dg.in_process_executor,
-        )
-        parts = (training_defs(SPEC), monitoring_defs(SPEC), rollout_defs(SPEC))
-        self._repository = dg.Definitions.merge(*parts, fleet).get_repository_def()
+        platform = ReplayedPlatform()
+        self._resources = {"platform": platform}
+        self._repository = repository_of(platform, SPEC)
 
     def wipe(self) -> None:
         """Lose DAGSTER_HOME."""
@@ -129,18 +121,17 @@ class Orchestrated:
         return next(iter(ticked.run_requests or ()), None), str(ticked.skip_message)
 
     def decide(self) -> list[object]:
-        """Return the decisions of the two sensors, as `ten_days.decide` does."""
-        asked, waits = self.sensor("flights_retraining")
-        back, stays = self.sensor("flights_macro_f1_floor")
+        """Return the decisions as `ten_days.decide` does; the floor's is not carried out, which its sensor would do."""
+        asked, waits = self.sensor("retraining")
         training = {} if asked is None else asked.run_config["ops"]["flights__training_set"]["config"]
-        rollback = {} if back is None else back.run_config["ops"]["flights_withdrawal"]["config"]
+        floor = apply_floor(self.stores, SPEC)
         return [
             self.clock.now().isoformat(),
             training.get("trigger"),
-            training.get("reason", waits),
+            training.get("reason", waits.removeprefix(f"{SPEC.model}: ")),
             training.get("numbers", {}),
-            [rollback.get("bad", ""), rollback.get("to", "")],
-            rollback.get("reason", stays),
+            [floor.bad, floor.to],
+            floor.reason,
         ]
 
 
@@ -163,9 +154,9 @@ def orchestrated(world: Path, tmp_path_factory: pytest.TempPathFactory) -> dict[
                 dagster.clock.advance_to(now)
                 dagster.launch_scheduled("hourly_monitoring_schedule")
                 if now.hour == 12:
-                    dagster.launch_scheduled("flights_performance_schedule")
+                    dagster.launch_scheduled("daily_performance_schedule")
                 if now.hour == 13:
-                    dagster.launch_scheduled("flights_label_drift_schedule")
+                    dagster.launch_scheduled("weekly_label_drift_schedule")
                 decisions.append(dagster.decide())
     return {"decisions": decisions, **outcome(dagster.stores)}
 

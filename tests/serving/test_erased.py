@@ -15,8 +15,8 @@ from typer.testing import CliRunner
 
 from mlops_dagster.cli import app
 from mlops_dagster.clock import ReplayedClock
-from mlops_dagster.components.assets.monitoring import monitoring_defs
 from mlops_dagster.components.keys import key_of
+from mlops_dagster.components.model_lifecycle import lifecycle_defs
 from mlops_dagster.components.platform import Platform
 from mlops_dagster.monitoring import ValidationPolicy
 from mlops_dagster.predictions import audit
@@ -102,7 +102,7 @@ def the_hour_is_validated_and_profiled(home: Path) -> None:
     hour = f"{MARCH:%Y-%m-%d-%H:%M}"
     tags = {"dagster/asset_partition_range_start": hour, "dagster/asset_partition_range_end": hour}
     wanted = {key_of(spec, "prediction_batch"), key_of(spec, "drift_report")}
-    assets = [asset for asset in monitoring_defs(spec).assets or () if asset.key in wanted]
+    assets = [asset for asset in lifecycle_defs(spec).assets or () if asset.key in wanted]
     with dg.DagsterInstance.local_temp(str(home / "dagster")) as instance:
         dg.materialize(assets, instance=instance, resources={"platform": Platform(home=str(home))}, tags=tags)
 

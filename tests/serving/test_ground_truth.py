@@ -8,9 +8,6 @@ from pathlib import Path
 import dagster as dg
 import pytest
 
-from mlops_dagster.components.assets.monitoring import monitoring_defs
-from mlops_dagster.components.assets.training import training_defs
-from mlops_dagster.components.jobs.rollout import rollout_defs
 from mlops_dagster.loop.spec import CardSpec, ModelSpec, TrainingSpec
 from mlops_dagster.registry import EvaluationSlice, Stage
 from mlops_dagster.settings import Settings
@@ -55,8 +52,7 @@ class Judge:
 
     def __init__(self, models: Models, instance: dg.DagsterInstance) -> None:
         self._stores = models.stores
-        parts = (training_defs(SPEC), monitoring_defs(SPEC), rollout_defs(SPEC))
-        self._dagster = DagsterAt(models.stores.settings.home, instance, NOON + timedelta(hours=18), *parts)
+        self._dagster = DagsterAt(models.stores.settings.home, instance, NOON + timedelta(hours=18), SPEC)
         self.server = self._serve()
 
     def _serve(self) -> Server:
@@ -87,7 +83,7 @@ class Judge:
         """The champion's figures of the day, by a run of `performance_report`."""
         self.server.flush()
         day = f"{NOON:%Y-%m-%d}"
-        ran = self._dagster.run(f"{MODEL}_performance", tags={"dagster/partition": day})
+        ran = self._dagster.run("daily_performance", tags={"dagster/partition": day})
         (made,) = ran.asset_materializations_for_node(f"{MODEL}__performance_report")
         (version,) = made.metadata["versions"].value
         return {**version, "labels_counted": made.metadata["labels_counted"].value}

@@ -87,7 +87,7 @@ def _times(rollout: Rollout, decisions: Sequence[Decision], events: list[Event],
     """Of the bad release: from the first request that it failed on, by the clocks of one machine."""
     event, bad = _rollback(events), rollout.challenger
     decision = next(found for found in decisions if found.outcome is Outcome.ROLLBACK)
-    # The fuse proves and acts in one; what is decided in a sensor is recorded before a run acts on it.
+    # The fuse proves and acts in one; what is decided in a sensor is recorded before it acts.
     proven_at = event.recorded_at if decision.origin == "deployment" else decision.recorded_at or decision.at
     last_answer = max(filter(None, (load.last_answer_of.get(bad), load.last_failure_at)), default=None)
     return [

@@ -3,6 +3,7 @@
 import dagster as dg
 
 from mlops_dagster.components.checks.validation import data_docs, metadata_of
+from mlops_dagster.components.jobs.own import OwnJob
 from mlops_dagster.components.keys import key_of
 from mlops_dagster.components.partitions import STAGE, daily, starts_of
 from mlops_dagster.components.platform import Platform
@@ -26,9 +27,9 @@ def batch_scores_defs(spec: ModelSpec) -> dg.Definitions:
 
     There is no schedule: only the owner of the rows knows when the rows of a day are complete.
     """
-    score = dg.define_asset_job(
+    score = OwnJob(
         f"{spec.prefix}_batch_scores",
-        selection=dg.AssetSelection.assets(key_of(spec, BATCH), key_of(spec, "batch_scores")),
+        dg.AssetSelection.assets(key_of(spec, BATCH), key_of(spec, "batch_scores")),
         description="Validate the rows of a day and, if they pass, score them.",
     )
     return dg.Definitions(assets=[_batch_input(spec), _batch_scores(spec)], jobs=[score])

@@ -1,4 +1,4 @@
-"""Comparison of champion and challenger: an asset, its job, and a sensor that runs it once a day during a rollout."""
+"""`champion_challenger`: the comparison of two versions of a model on the same labelled rows."""
 
 import dagster as dg
 
@@ -21,17 +21,7 @@ class Versions(AsOf):
     challenger: str = ""
 
 
-def champion_challenger_defs(spec: ModelSpec) -> dg.Definitions:
-    """Define the asset `champion_challenger`, and a job and a sensor of that name."""
-    job = dg.define_asset_job(
-        f"{spec.prefix}_champion_challenger",
-        selection=dg.AssetSelection.assets(key_of(spec, "champion_challenger")),
-        description="Score champion and challenger on the same labelled rows. It never touches traffic.",
-    )
-    return dg.Definitions(assets=[_champion_challenger(spec)], jobs=[job], sensors=[_sensor(spec, job.name)])
-
-
-def _champion_challenger(spec: ModelSpec) -> dg.AssetsDefinition:
+def champion_challenger_asset(spec: ModelSpec) -> dg.AssetsDefinition:
     @dg.asset(
         key=key_of(spec, "champion_challenger"),
         deps=[key_of(spec, "registered_version"), key_of(spec, "prediction_batch")],
@@ -71,28 +61,3 @@ def _versions(stores: Stores, model: str, config: Versions) -> tuple[ModelVersio
     names = (config.champion or named["champion"], config.challenger or named["challenger"])
     old, new = (stores.registry.get(model, name) if name else None for name in names)
     return old, new
-
-
-def _sensor(spec: ModelSpec, job_name: str) -> dg.SensorDefinition:
-    @dg.sensor(
-        name=job_name,
-        job_name=job_name,
-        minimum_interval_seconds=60,
-        default_status=dg.DefaultSensorStatus.RUNNING,
-        description="Compares the two versions of a running rollout once a day, from the first labels on.",
-    )
-    def champion_challenger(context: dg.SensorEvaluationContext, platform: Platform) -> dg.RunRequest | dg.SkipReason:
-        now = platform.clock().now()
-        stores = platform.stores()
-        rollout = stores.rollouts.active(spec.model)
-        if rollout is None:
-            return dg.SkipReason("no rollout is running")
-        if not any(arm.counts.labelled for arm in stores.rollups.events(spec.model, rollout.started_at, now)):
-            return dg.SkipReason(f"no labels yet since the rollout of {rollout.challenger} began")
-        config = Versions(champion=rollout.champion, challenger=rollout.challenger, as_of=now.isoformat())
-        return dg.RunRequest(
-            run_key=f"comparison-{rollout.id}-{now:%Y-%m-%d}",
-            run_config=dg.RunConfig(ops={f"{spec.prefix}__champion_challenger": config}),
-        )
-
-    return champion_challenger

@@ -1,40 +1,62 @@
-"""The record of `deployment`: each action, with its reason and evidence."""
+"""The asset `deployment`, and its record: each action, with its reason and evidence."""
 
 from collections.abc import Mapping
 
 import dagster as dg
 
+from mlops_dagster.components.checks.gates import gates_evaluation
 from mlops_dagster.components.keys import key_of
+from mlops_dagster.components.partitions import STAGE
 from mlops_dagster.components.views.tables import Metadata, in_order, table
+from mlops_dagster.loop.roll_out import Step
 from mlops_dagster.loop.spec import ModelSpec
 from mlops_dagster.registry import Deployment
 from mlops_dagster.rollout import Decision
+from mlops_dagster.stores import Stores
+
+
+def deployment_asset(spec: ModelSpec) -> dg.AssetSpec:
+    """Return the asset `deployment`, which no run makes: each action on the serving versions materializes it."""
+    return dg.AssetSpec(
+        key_of(spec, "deployment"),
+        group_name=spec.prefix,
+        tags={STAGE: "serving"},
+        kinds={"registry"},
+        owners=list(spec.owners),
+        deps=[key_of(spec, "registered_version")],
+        description="The versions that answer requests. Materialized by each step, promotion, rollback and manual "
+        "action, with reason and evidence.",
+    )
+
+
+def record(instance: dg.DagsterInstance, stores: Stores, spec: ModelSpec, step: Step) -> None:
+    """Record a step of a sensor: the action on `deployment`, and the gates that were looked at."""
+    if step.candidate is not None:
+        instance.report_runless_asset_event(gates_evaluation(spec, step.candidate.version, step.candidate.closed))
+    for event in materializations(instance, stores, spec, step):
+        instance.report_runless_asset_event(event)
 
 
 def materializations(
-    instance: dg.DagsterInstance,
-    spec: ModelSpec,
-    action: str,
-    reason: str,
-    deployed: Deployment,
-    decision: Decision | None = None,
+    instance: dg.DagsterInstance, stores: Stores, spec: ModelSpec, step: Step
 ) -> list[dg.AssetMaterialization]:
-    """Return the record of an action, its reason and the serving versions; none if the last record is the same.
+    """Return the record of a step, its reason and the serving versions; none without an action, or if recorded already.
 
-    A rollback is repeated until the traffic is gone: only the first of its runs is recorded.
+    Two sensors may find the same rollback, and a person's second run of the same changes nothing.
     """
-    now = _materialization(spec, action, reason, deployed, decision)
+    if not step.action:
+        return []
+    now = _materialization(spec, step, stores.registry.deployment(spec.model))
     last = instance.get_latest_materialization_event(now.asset_key)
     said = None if last is None else last.asset_materialization
     return [] if said is not None and said.metadata == now.metadata else [now]
 
 
-def _materialization(
-    spec: ModelSpec, action: str, reason: str, deployed: Deployment, decision: Decision | None
-) -> dg.AssetMaterialization:
+def _materialization(spec: ModelSpec, step: Step, deployed: Deployment) -> dg.AssetMaterialization:
+    decision = step.decision
     metadata: Metadata = {
-        "action": action,
-        "reason": reason,
+        "action": step.action,
+        "reason": step.reason,
         "champion": deployed.champion or "-",
         "canary": deployed.canary or "-",
         "on_hold": deployed.on_hold.reason if deployed.on_hold else "-",

@@ -6,7 +6,7 @@ from datetime import datetime, timedelta
 import dagster as dg
 
 from mlops_dagster.components.keys import key_of
-from mlops_dagster.components.partitions import HOURLY, MODEL, STAGE, due_every, hourly, span, starts_of
+from mlops_dagster.components.partitions import CADENCE, MODEL, STAGE, due_every, hourly, span, starts_of
 from mlops_dagster.components.platform import Platform
 from mlops_dagster.components.views.links import back_to, link_of, log_of
 from mlops_dagster.components.views.reports import not_the_newest
@@ -39,7 +39,7 @@ def drift_report_asset(spec: ModelSpec) -> dg.AssetsDefinition:
         group_name=spec.prefix,
         kinds={"python", "whylogs", "evidently"},
         owners=list(spec.owners),
-        tags={**HOURLY, STAGE: "monitoring"},
+        tags={CADENCE: "hourly_monitoring", STAGE: "monitoring"},
         metadata={MODEL: spec.model},
         partitions_def=hourly(),
         freshness_policy=due_every(timedelta(hours=1)),

@@ -6,7 +6,7 @@ from datetime import timedelta
 import dagster as dg
 
 from mlops_dagster.components.keys import key_of
-from mlops_dagster.components.partitions import STAGE, due_every, starts_of, weekly
+from mlops_dagster.components.partitions import CADENCE, MODEL, STAGE, due_every, starts_of, weekly
 from mlops_dagster.components.platform import Platform
 from mlops_dagster.components.policies import publish_policies
 from mlops_dagster.components.views.links import log_of
@@ -22,7 +22,8 @@ def label_drift_asset(spec: ModelSpec) -> dg.AssetsDefinition:
         key=key_of(spec, "label_drift"),
         deps=[key_of(spec, "prediction_batch")],
         group_name=spec.prefix,
-        tags={STAGE: "monitoring"},
+        tags={CADENCE: "weekly_label_drift", STAGE: "monitoring"},
+        metadata={MODEL: spec.model},
         kinds={"python"},
         owners=list(spec.owners),
         partitions_def=weekly(),

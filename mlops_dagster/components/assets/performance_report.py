@@ -12,10 +12,10 @@ from mlops_dagster.components.checks.macro_f1_floor import (
     macro_f1_check_spec,
 )
 from mlops_dagster.components.keys import key_of
-from mlops_dagster.components.partitions import STAGE, daily, due_every, starts_of
+from mlops_dagster.components.partitions import CADENCE, MODEL, STAGE, daily, due_every, starts_of
 from mlops_dagster.components.platform import Platform
 from mlops_dagster.components.policies import publish_policies
-from mlops_dagster.components.sensors.retraining import training_runs
+from mlops_dagster.components.sensors.training_runs import training_runs
 from mlops_dagster.components.views.links import log_of
 from mlops_dagster.components.views.reports import not_the_newest
 from mlops_dagster.components.views.tables import Metadata, for_programs, in_order, table
@@ -33,7 +33,8 @@ def performance_report_asset(spec: ModelSpec) -> dg.AssetsDefinition:
         key=key_of(spec, "performance_report"),
         deps=[key_of(spec, "prediction_batch")],
         group_name=spec.prefix,
-        tags={STAGE: "monitoring"},
+        tags={CADENCE: "daily_performance", STAGE: "monitoring"},
+        metadata={MODEL: spec.model},
         kinds={"duckdb"},
         owners=list(spec.owners),
         partitions_def=daily(),
@@ -48,7 +49,8 @@ def performance_report_asset(spec: ModelSpec) -> dg.AssetsDefinition:
         stores = platform.stores()
         publish_policies(stores, spec, context)
         days = starts_of(context)
-        judged = judge_days(stores, spec, list(days.values()), training_runs(context.instance, spec))
+        runs = training_runs(context.instance, [spec])[spec.model]
+        judged = judge_days(stores, spec, list(days.values()), runs)
         look, until = judged.last.floor, judged.reports[-1].start + DAY
         if judged.newer is None and look is not None and look.decision.under_alert:
             context.log.warning(f"{spec.model} {look.champion}: {look.decision.reason}")

@@ -7,7 +7,7 @@ import dagster as dg
 
 from mlops_dagster.components.checks.validation import metadata_of, pages_of_hours
 from mlops_dagster.components.keys import key_of
-from mlops_dagster.components.partitions import HOURLY, MODEL, STAGE, due_every, hourly, span, starts_of
+from mlops_dagster.components.partitions import CADENCE, MODEL, STAGE, due_every, hourly, span, starts_of
 from mlops_dagster.components.platform import Platform
 from mlops_dagster.components.policies import publish_policies
 from mlops_dagster.components.views.links import log_of
@@ -31,7 +31,7 @@ def prediction_batch_asset(spec: ModelSpec) -> dg.AssetsDefinition:
         group_name=spec.prefix,
         kinds={"deltalake", "greatexpectations"},
         owners=list(spec.owners),
-        tags={**HOURLY, STAGE: "serving"},
+        tags={CADENCE: "hourly_monitoring", STAGE: "serving"},
         metadata={MODEL: spec.model},
         partitions_def=hourly(),
         freshness_policy=due_every(timedelta(hours=1)),

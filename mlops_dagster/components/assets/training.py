@@ -5,13 +5,15 @@ from collections.abc import Iterable
 import dagster as dg
 
 from mlops_dagster.components.assets.registered_version import registered_version_asset
+from mlops_dagster.components.checks.gates import gates_check
 from mlops_dagster.components.checks.validation import data_docs, found_in
+from mlops_dagster.components.jobs.own import OwnJob
 from mlops_dagster.components.keys import key_of
 from mlops_dagster.components.partitions import STAGE
 from mlops_dagster.components.platform import AsOf, Platform
 from mlops_dagster.components.policies import publish_policies
-from mlops_dagster.components.sensors.first_champion import gates_check
 from mlops_dagster.components.sensors.retraining_failures import check_failed, retraining_tags, tried_again
+from mlops_dagster.components.sensors.training_runs import retrain_job
 from mlops_dagster.components.views.links import back_to
 from mlops_dagster.components.views.tables import in_order, numbers_of, table
 from mlops_dagster.loop.findings import outcome_of
@@ -32,9 +34,9 @@ class TrainingRun(AsOf):
 
 def training_defs(spec: ModelSpec) -> dg.Definitions:
     """Define the assets of the group `training`, the checks on the training set and gates, and the job `retrain`."""
-    trained = dg.define_asset_job(
-        f"{spec.prefix}_retrain",
-        selection=dg.AssetSelection.assets(*(key_of(spec, name) for name in TRAINING_ASSETS)),
+    trained = OwnJob(
+        retrain_job(spec),
+        dg.AssetSelection.assets(*(key_of(spec, name) for name in TRAINING_ASSETS)),
         description="Fit, evaluate and register a challenger. It never touches traffic.",
         tags=retraining_tags(spec),
         executor_def=dg.in_process_executor,  # with any default executor: killing a step also kills the run

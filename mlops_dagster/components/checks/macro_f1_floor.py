@@ -1,12 +1,10 @@
-"""The macro-F1 floor as Dagster shows it: the check on the daily report, and the sensor that starts a rollback."""
+"""The macro-F1 floor as Dagster shows it: the check on the daily report, and the report's numbers."""
 
 import dagster as dg
 
-from mlops_dagster.components.jobs.rollout_runs import Rollback
 from mlops_dagster.components.keys import key_of
-from mlops_dagster.components.platform import Platform
 from mlops_dagster.components.views.tables import Metadata
-from mlops_dagster.loop.apply_floor import apply_floor, floor_action
+from mlops_dagster.loop.apply_floor import floor_action
 from mlops_dagster.loop.spec import ModelSpec
 from mlops_dagster.rollout.floor.floor import under_floor
 from mlops_dagster.rollout.floor.look import FloorLook
@@ -83,30 +81,3 @@ def floor_metadata(spec: ModelSpec, look: FloorLook | None) -> Metadata:
     if look.previous is not None:
         shown["floor_comparison"] = dg.MetadataValue.md(look.previous.to_markdown())
     return shown
-
-
-def macro_f1_floor_sensor(spec: ModelSpec) -> dg.SensorDefinition:
-    """Return the sensor `macro_f1_floor`."""
-    job_name = f"{spec.prefix}_rollback"
-
-    @dg.sensor(
-        name=f"{spec.prefix}_macro_f1_floor",
-        job_name=job_name,
-        minimum_interval_seconds=60,
-        default_status=dg.DefaultSensorStatus.RUNNING,
-        description="Starts the rollback job when the daily report finds the champion under the macro-F1 floor and "
-        "the one before it proven better on the same labels. Otherwise the retraining sensor acts on the report.",
-    )
-    def macro_f1_floor(context: dg.SensorEvaluationContext, platform: Platform) -> dg.RunRequest | dg.SkipReason:
-        found = apply_floor(platform.stores(), spec)
-        if not found.roll_back:
-            return dg.SkipReason(found.reason)
-        config = Rollback(reason=found.reason, to=found.to, bad=found.bad)
-        # Repeated every hour until the bad version is gone: since it is named, a second run changes nothing.
-        return dg.RunRequest(
-            run_key=f"floor-{found.bad}-{platform.clock().now():%Y-%m-%d-%H}",
-            run_config=dg.RunConfig(ops={f"{spec.prefix}_withdrawal": config}),
-            tags={"mlops/trigger": "macro_f1_floor"},
-        )
-
-    return macro_f1_floor

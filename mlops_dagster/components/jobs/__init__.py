@@ -1,1 +1,1 @@
-"""The jobs of a model."""
+"""Jobs and schedules over all models of a code location."""

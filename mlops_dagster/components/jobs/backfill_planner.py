@@ -39,12 +39,12 @@ def catch_up(
     partitions: dg.TimeWindowPartitionsDefinition,
     *,
     job_name: str,
-    again: Collection[str] = (),
+    again: Mapping[dg.AssetKey, Collection[str]],
 ) -> list[dg.RunRequest] | dg.SkipReason:
     """Request runs of the newest complete partitions that assets lack, and of one stretch of those lacked before.
 
     An asset whose model has no prediction yet is not requested, nor are partitions of a running or queued run.
-    Partitions named in `again` are made once more.
+    Partitions that `again` has for an asset are made once more.
     """
     now = context.scheduled_execution_time
     first_at = {model: stores.rollups.first_at(model) for model in {each.model for each in assets.values()}}

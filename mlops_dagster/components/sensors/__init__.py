@@ -1,1 +1,1 @@
-"""The sensors of a model."""
+"""Sensors, each over all models of a code location."""

@@ -1,61 +1,75 @@
-"""The sensor that starts a retraining: on drift, on bad performance, or on the cadence, whichever comes first."""
+"""The fleet's sensor that starts retrainings: on drift, on bad performance or on the cadence, the first that comes."""
 
 import re
+from collections.abc import Mapping, Sequence
+from datetime import datetime
 
 import dagster as dg
 
 from mlops_dagster.components.assets.training import TrainingRun
-from mlops_dagster.components.compat import NOT_FINISHED_STATUSES
-from mlops_dagster.components.keys import key_of
+from mlops_dagster.components.compat import RUN_KEY_TAG, UnresolvedAssetJobDefinition
 from mlops_dagster.components.platform import Platform
-from mlops_dagster.components.sensors.retraining_failures import failed_at
-from mlops_dagster.loop.consider_retraining import TrainingRuns, consider_retraining
+from mlops_dagster.components.sensors.training_runs import retrain_job, training_runs, unfinished_trainings
+from mlops_dagster.loop.consider_retraining import consider_retraining
+from mlops_dagster.loop.fleet import in_short, look_at_each
+from mlops_dagster.loop.retrain_in_turn import in_turn
 from mlops_dagster.loop.spec import ModelSpec
-from mlops_dagster.retraining.signals import Numbers
+from mlops_dagster.retraining.policy import RetrainDecision
 
 
-def retraining_sensor(spec: ModelSpec) -> dg.SensorDefinition:
-    job_name = f"{spec.prefix}_retrain"
+def retraining_sensor(
+    specs: Sequence[ModelSpec], jobs: Sequence[dg.JobDefinition | UnresolvedAssetJobDefinition]
+) -> dg.SensorDefinition:
+    """Return the sensor `retraining`, which launches the job `retrain` of a model, one of `jobs`."""
+    by_model = {spec.model: spec for spec in specs}
 
     @dg.sensor(
-        name=f"{spec.prefix}_retraining",
-        job_name=job_name,
+        jobs=jobs,
         minimum_interval_seconds=60,
         default_status=dg.DefaultSensorStatus.RUNNING,
-        description="Starts the retraining job on drift, on concept drift or under the macro-F1 floor (with its "
-        "cool-down), or on the cadence; within its budget, and never two at a time. "
-        "It only ever makes a challenger.",
+        description="Starts a model's job `retrain` on drift, on concept drift or under the macro-F1 floor (with its "
+        "cool-down), or on the cadence; within its budget, never two of a model, and MLOPS_MAX_RETRAININGS of all "
+        "models at a time. It only ever makes challengers.",
     )
-    def retraining(context: dg.SensorEvaluationContext, platform: Platform) -> dg.RunRequest | dg.SkipReason:
-        now = platform.clock().now()
-        found = consider_retraining(platform.stores(), spec, training_runs(context.instance, spec))
-        if not found.retrain:
-            return dg.SkipReason(found.reason)
-        config = TrainingRun(
-            as_of=now.isoformat(), trigger=found.trigger or "", reason=found.reason, numbers=dict(found.numbers)
-        )
-        # One try a day: a failed training run is not repeated at every tick.
-        return dg.RunRequest(
-            run_key=f"retrain-{now:%Y-%m-%d}",
-            run_config=dg.RunConfig(ops={f"{spec.prefix}__training_set": config}),
-            tags={"mlops/trigger": found.trigger or "", "mlops/reason": found.reason, **_tags(found.numbers)},
-        )
+    def retraining(context: dg.SensorEvaluationContext, platform: Platform) -> dg.SensorResult | dg.SkipReason:
+        stores = platform.stores()
+        now, most = stores.clock.now(), stores.settings.max_retrainings
+        runs = training_runs(context.instance, specs)
+        looks = look_at_each(specs, lambda spec: consider_retraining(stores, spec, runs[spec.model]))
+        asked = {model: found for model, found in looks.found.items() if found.retrain}
+        tried = _tried(context.instance, asked, now)
+        waiting = {model: found for model, found in asked.items() if model not in tried}
+        chosen = in_turn(waiting, most - unfinished_trainings(context.instance), now.date())
+        if chosen:  # models that could not be looked at are in the log, and fail the next tick
+            return dg.SensorResult([_request(by_model[model], asked[model], now) for model in chosen])
+        looks.check()
+        said = {model: found.reason for model, found in looks.found.items()}
+        said |= dict.fromkeys(tried, "was tried today")
+        said |= dict.fromkeys(waiting, f"waits: {most} retrainings run or are queued, as MLOPS_MAX_RETRAININGS says")
+        return dg.SkipReason(in_short(said) or "no models")
 
     return retraining
 
 
-def training_runs(instance: dg.DagsterInstance, spec: ModelSpec) -> TrainingRuns:
-    """Return the retraining runs of a model that Dagster knows of."""
-    return TrainingRuns(failed_at=failed_at(instance, spec), running=_is_running(instance, spec))
+def _tried(instance: dg.DagsterInstance, models: Mapping[str, RetrainDecision], now: datetime) -> set[str]:
+    """Return the models for which a run was requested today: a failed one is not repeated before tomorrow."""
+    keys = {_run_key(model, now): model for model in models}
+    runs = instance.get_runs(dg.RunsFilter(tags={RUN_KEY_TAG: list(keys)})) if keys else []
+    return {keys[run.tags[RUN_KEY_TAG]] for run in runs}
 
 
-def _is_running(instance: dg.DagsterInstance, spec: ModelSpec) -> bool:
-    """Return whether a retraining runs or is queued, by its job or, from the asset graph, in a run without a name."""
-    job_name, made = f"{spec.prefix}_retrain", key_of(spec, "registered_version")
-    unfinished = instance.get_runs(dg.RunsFilter(statuses=NOT_FINISHED_STATUSES))
-    return any(run.job_name == job_name or made in (run.asset_selection or ()) for run in unfinished)
+def _request(spec: ModelSpec, found: RetrainDecision, now: datetime) -> dg.RunRequest:
+    trigger, numbers = found.trigger or "", dict(found.numbers)
+    config = TrainingRun(as_of=now.isoformat(), trigger=trigger, reason=found.reason, numbers=numbers)
+    # The run list shows the numbers, under names that Dagster allows in tags.
+    shown = {f"mlops/{re.sub(r'[^A-Za-z0-9_.-]', '_', name)[:50]}": value for name, value in numbers.items()}
+    return dg.RunRequest(
+        run_key=_run_key(spec.model, now),
+        job_name=retrain_job(spec),
+        run_config=dg.RunConfig(ops={f"{spec.prefix}__training_set": config}),
+        tags={"mlops/trigger": trigger, "mlops/reason": found.reason, **shown},
+    )
 
 
-def _tags(numbers: Numbers) -> dict[str, str]:
-    """Return the trigger's numbers as the run list shows them, under names that Dagster allows in tags."""
-    return {f"mlops/{re.sub(r'[^A-Za-z0-9_.-]', '_', name)[:50]}": value for name, value in numbers.items()}
+def _run_key(model: str, now: datetime) -> str:
+    return f"retrain-{model}-{now:%Y-%m-%d}"

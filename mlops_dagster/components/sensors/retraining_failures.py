@@ -8,27 +8,20 @@ again by Dagster's daemon, from its current step, with the same tags and configu
 import traceback
 from collections.abc import Iterator
 from contextlib import contextmanager
-from datetime import datetime
 from time import sleep
 
 import dagster as dg
 
 from mlops_dagster.alerting import Alert, Rule, Severity
-from mlops_dagster.clock import in_utc, parse_time
 from mlops_dagster.components.compat import JobFailureData, RunFailureReason
 from mlops_dagster.components.platform import Platform
+from mlops_dagster.components.sensors.training_runs import RETRAINS
 from mlops_dagster.errors import told
 from mlops_dagster.loop.spec import ModelSpec
 from mlops_dagster.registry import Validation
 from mlops_dagster.retraining.retries import chain_of, may_pass
 
 RULE = Rule.RETRAINING_FAILED
-RETRAINS = "mlops/retrains"
-"""The tag of a retraining run with the name of its model."""
-
-_FAILED = dg.DagsterRunStatus.FAILURE
-_RUNS = 1000
-"""The number of newest runs that are looked at: more than any retraining budget allows."""
 
 
 def retraining_tags(spec: ModelSpec) -> dict[str, str]:
@@ -97,7 +90,14 @@ def check_failed(platform: Platform, spec: ModelSpec, run_id: str, found: Valida
     )
 
 
-def run_failed(context: dg.RunFailureSensorContext, platform: Platform) -> None:
+@dg.run_failure_sensor(
+    minimum_interval_seconds=30,
+    default_status=dg.DefaultSensorStatus.RUNNING,
+    description="Opens the alert `retraining_failed` for a retraining run whose process was killed (out of memory, a "
+    "machine that went away) or hung, or that failed without telling so itself. The daemon launches one that was "
+    "killed again, as often as the model's `retries` say.",
+)
+def retraining_killed(context: dg.RunFailureSensorContext, platform: Platform) -> None:
     """Report a failed retraining run, unless the run has reported its end itself.
 
     The run was killed, or it failed outside the steps that report.
@@ -122,27 +122,6 @@ def run_failed(context: dg.RunFailureSensorContext, platform: Platform) -> None:
     (latest,) = context.instance.get_runs(dg.RunsFilter(job_name=run.job_name), limit=1)
     if latest.is_success:
         alerts.resolve(model, RULE, f"run {latest.run_id} succeeded")
-
-
-def failed_at(instance: dg.DagsterInstance, spec: ModelSpec) -> list[datetime]:
-    """Return the times of failed retrainings; a run that was launched again and then succeeded is not one."""
-    chosen = dg.RunsFilter(job_name=f"{spec.prefix}_retrain", statuses=[_FAILED, dg.DagsterRunStatus.SUCCESS])
-    by_root: dict[str, list[dg.RunRecord]] = {}
-    for record in instance.get_run_records(chosen, limit=_RUNS):
-        run = record.dagster_run
-        by_root.setdefault(run.root_run_id or run.run_id, []).append(record)
-    lost = [records[-1] for records in by_root.values() if all(its.dagster_run.status is _FAILED for its in records)]
-    return [_asked_at(record, spec) for record in lost]
-
-
-def _asked_at(record: dg.RunRecord, spec: ModelSpec) -> datetime:
-    """Return the time as of which the run trained: that of its configuration, or else the time of its launch."""
-    match record.dagster_run.run_config:
-        case {"ops": {**ops}}:
-            match ops.get(f"{spec.prefix}__training_set"):
-                case {"config": {"as_of": str(as_of)}} if as_of:
-                    return parse_time(as_of)
-    return in_utc(record.create_timestamp)
 
 
 def _tells_the_end(alert: Alert, run_id: str) -> bool:

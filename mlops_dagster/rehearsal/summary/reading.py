@@ -1,14 +1,14 @@
 """Reader of the summary: from registry, rollouts, rollups and log, and from the Dagster instance."""
 
 from collections import Counter
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Iterator, Sequence
 from datetime import datetime, timedelta
-from typing import Any, cast
 
 import dagster as dg
 
+from mlops_dagster.components.checks.gates import CHECK as GATES_CHECK
 from mlops_dagster.components.compat import AssetCheckExecutionRecordStatus
-from mlops_dagster.components.sensors.first_champion import CHECK as GATES_CHECK
+from mlops_dagster.loop.roll_out import PROMOTION, PROMOTION_REFUSED
 from mlops_dagster.monitoring import Performance, performance
 from mlops_dagster.predictions import SERVED, audit
 from mlops_dagster.rehearsal.plan import Plan
@@ -60,7 +60,7 @@ def read_summary(
         bad_releases=[_bad_release(plan, stores, bad, version) for bad, version in bad_releases],
         refused=[*_refused_by_gates(plan, instance), *_refused(plan, instance)],
         promotions=list(_promotions(plan, instance)),
-        rollbacks=[_rollback(plan, stores, instance, rollout) for rollout in _rolled_back(plan, stores)],
+        rollbacks=[_rollback(plan, stores, rollout) for rollout in _rolled_back(plan, stores)],
         prediction_batches=len(batches),
         quarantined_batches=sum(batch.get("failures", []) != [] for batch in batches.values()),
         drift_reports=len(drift),
@@ -123,22 +123,20 @@ def _refused_by_gates(plan: Plan, instance: dg.DagsterInstance) -> Iterator[Refu
         assert record.event is not None
         evaluation = record.event.get_dagster_event().asset_check_evaluation_data
         version = str(evaluation.metadata["version"].value)
-        yield Refusal(version, evaluation.description or "", record.run_id)
+        yield Refusal(version, evaluation.description or "")
 
 
 def _refused(plan: Plan, instance: dg.DagsterInstance) -> Iterator[Refusal]:
-    """Yield the versions whose promotion runs failed, with the errors."""
-    failed = dg.RunsFilter(job_name=f"{plan.prefix}_promote", statuses=[dg.DagsterRunStatus.FAILURE])
-    for run in reversed(instance.get_runs(failed)):
-        for error in _errors(instance, run):
-            yield Refusal(_promoted_version(plan, run), error, run.run_id)
+    """Yield the challengers that a gate refused at the end of their rollouts."""
+    for metadata in _deployments(plan, instance, PROMOTION_REFUSED):
+        yield Refusal(str(metadata["challenger"]), str(metadata["reason"]))
 
 
 def last_failure(instance: dg.DagsterInstance, prefix: str) -> str | None:
-    """Return the error of the newest failed training or promotion of a model; None if none failed."""
-    for run in instance.get_runs(dg.RunsFilter(statuses=[dg.DagsterRunStatus.FAILURE])):
-        if run.job_name in (f"{prefix}_retrain", f"{prefix}_promote"):
-            return next(_errors(instance, run), None) or f"{run.job_name} ran into a blocking check"
+    """Return the error of the newest failed training of a model; None if none failed."""
+    failed = dg.RunsFilter(job_name=f"{prefix}_retrain", statuses=[dg.DagsterRunStatus.FAILURE])
+    for run in instance.get_runs(failed, limit=1):
+        return next(_errors(instance, run), None) or f"{run.job_name} ran into a blocking check"
     return None
 
 
@@ -152,48 +150,39 @@ def _errors(instance: dg.DagsterInstance, run: dg.DagsterRun) -> Iterator[str]:
             yield error.message.strip()
 
 
-def _promoted_version(plan: Plan, run: dg.DagsterRun) -> str:
-    config = cast("Mapping[str, Any]", run.run_config)  # JSON: ops, then the op's name, then config
-    return str(config["ops"][f"{plan.prefix}_promotion"]["config"]["version"])
-
-
-def _deployments(plan: Plan, instance: dg.DagsterInstance, action: str) -> Iterator[tuple[str, dict[str, object]]]:
-    """Yield run and metadata of every materialization of `deployment` by that action, oldest first."""
+def _deployments(plan: Plan, instance: dg.DagsterInstance, action: str) -> Iterator[dict[str, object]]:
+    """Yield the metadata of every materialization of `deployment` by that action, oldest first."""
     for record in _materializations(instance, _key(plan, "deployment")):
         metadata = _metadata(record)
         if metadata["action"] == action:
-            yield record.run_id, metadata
+            yield metadata
 
 
 def _promotions(plan: Plan, instance: dg.DagsterInstance) -> Iterator[PromotionSummary]:
-    for run_id, metadata in _deployments(plan, instance, "promotion"):
-        yield PromotionSummary(str(metadata["champion"]), str(metadata["at"]), str(metadata["reason"]), run_id)
+    for metadata in _deployments(plan, instance, PROMOTION):
+        yield PromotionSummary(str(metadata["champion"]), str(metadata["at"]), str(metadata["reason"]))
 
 
 def _rolled_back(plan: Plan, stores: Stores) -> list[Rollout]:
     return [rollout for rollout in stores.rollouts.list(plan.model) if rollout.phase is Phase.ROLLED_BACK]
 
 
-def _rollback(plan: Plan, stores: Stores, instance: dg.DagsterInstance, rollout: Rollout) -> RollbackSummary:
+def _rollback(plan: Plan, stores: Stores, rollout: Rollout) -> RollbackSummary:
     decision = next(found for found in stores.rollouts.decisions(rollout.id) if found.outcome is Outcome.ROLLBACK)
     names = (rollout.challenger, rollout.final)  # it may have been promoted before
     history = stores.registry.history(plan.model)
     event = next(event for event in history if event.kind == "rollback" and event.version in names)
     version = event.version or rollout.challenger
-    # The fuse proves and acts in one step; a decision of a sensor is recorded before a run acts on it.
+    # The fuse proves and acts in one step; a decision of a sensor is recorded before the sensor acts on it.
     proof = event if decision.origin == "deployment" else decision
     acknowledged = stores.registry.acknowledgements(plan.model)
     out_of_traffic = min((seen.at for seen in acknowledged if seen.epoch >= event.epoch), default=None)
     first_bad = stores.rollups.first_bad_at(plan.model, version, rollout.started_at)
-    runs = [
-        run for run, seen in _deployments(plan, instance, "rollback") if seen.get("challenger") == rollout.challenger
-    ]
     return RollbackSummary(
         version=version,
         at=proof.at.isoformat(),
         reason=decision.reason,
         by=event.actor,
-        run_id=runs[0] if runs else "",
         canary_weight=decision.rollout.weight,
         first_bad_at=None if first_bad is None else first_bad.isoformat(),
         seconds_to_proof=None if first_bad is None else (proof.at - first_bad).total_seconds(),

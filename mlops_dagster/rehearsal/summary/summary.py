@@ -23,11 +23,10 @@ class VersionSummary:
 
 @dataclass(frozen=True)
 class Refusal:
-    """A version that was refused; `error` names the closed gates, or is the error of its promotion."""
+    """A version that was refused; `error` names the closed gates."""
 
     version: str
     error: str
-    run_id: str
 
 
 @dataclass(frozen=True)
@@ -48,7 +47,6 @@ class PromotionSummary:
     version: str
     at: str
     reason: str
-    run_id: str
 
 
 @dataclass(frozen=True)
@@ -64,7 +62,6 @@ class RollbackSummary:
     reason: str
     by: str
     """The actor that took it out: the data plane's fuse, or Dagster."""
-    run_id: str
     canary_weight: float
     first_bad_at: str | None
     seconds_to_proof: float | None

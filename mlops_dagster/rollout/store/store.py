@@ -96,6 +96,11 @@ class RolloutStore:
             row = connection.execute(_running(model)).one_or_none()
         return None if row is None else rollout_of(row)
 
+    def running_models(self) -> Collection[str]:
+        """Return the models with a running rollout, readable or not, in one query."""
+        with reading(self._engine) as connection:
+            return set(connection.scalars(select(rollouts.c.model).where(rollouts.c.phase.in_(RUNNING))))
+
     def running(self, model: str) -> Rollout:
         """Return the running rollout of `model`; raises RolloutNotFoundError if there is none."""
         rollout = self.active(model)

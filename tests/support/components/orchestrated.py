@@ -59,11 +59,6 @@ class Orchestrator:
         ticks = self.instance.get_ticks(state.instigator_origin_id, state.selector_id)
         return [tick for tick in ticks if tick.status is not TickStatus.STARTED]
 
-    def runs(self, job: str) -> list[dg.RunRecord]:
-        """Those that have succeeded, the latest first."""
-        wanted = dg.RunsFilter(job_name=job, statuses=[dg.DagsterRunStatus.SUCCESS])
-        return list(self.instance.get_run_records(wanted))
-
 
 @contextmanager
 def dagster_dev(folder: Path, home: Path, files: Mapping[str, str] | None = None) -> Iterator[Orchestrator]:
@@ -104,7 +99,7 @@ def dagster_dev(folder: Path, home: Path, files: Mapping[str, str] | None = None
 
         def looked() -> bool:
             assert process.poll() is None, (folder / "dagster.log").read_text()[-3000:]
-            return bool(orchestrator.ticks("live_limits"))
+            return bool(orchestrator.ticks("limits"))
 
         try:
             eventually(looked, seconds=90)

@@ -1,10 +1,7 @@
-"""What mlops_dagster has for all models of a location: where the stores are, the hourly job, the MLflow catalogue,
-killed retrainings, models without a definition."""
+"""What all models of this location share: where the stores are, and the MLflow catalogue."""
 
 import dagster as dg
 
-from mlops_dagster.defs import catalogue, fleet, resources, retraining, unnamed
+from mlops_dagster.defs import catalogue, resources
 
-shared = dg.Definitions.merge(
-    resources.shared, dg.load_definitions_from_modules([fleet, catalogue, retraining, unnamed])
-)
+shared = dg.Definitions.merge(resources.shared, dg.load_definitions_from_modules([catalogue]))

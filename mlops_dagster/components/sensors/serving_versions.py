@@ -1,0 +1,90 @@
+"""The fleet's sensors that change the versions that serve: `limits`, `rollouts` and `macro_f1_floor`.
+
+They act within their tick: a run would start half a minute later, and with 1,000 models minutes later.
+"""
+
+from collections.abc import Callable, Iterable, Sequence
+
+import dagster as dg
+
+from mlops_dagster.components.assets.deployment_record import record
+from mlops_dagster.components.platform import Platform
+from mlops_dagster.components.policies import publish_policies
+from mlops_dagster.loop.fleet import in_short, look_at_each
+from mlops_dagster.loop.roll_out import Step, roll_back_under_floor, roll_out, take_out
+from mlops_dagster.loop.spec import ModelSpec
+from mlops_dagster.stores import Stores
+
+ROLLOUTS = "rollouts"
+"""The name of the sensor by which a code location shows that it looks after its models."""
+
+
+def limits_sensor(specs: Sequence[ModelSpec]) -> dg.SensorDefinition:
+    """Return the sensor `limits`, which reads the running rollouts and their counts, and nothing else."""
+
+    @dg.sensor(
+        minimum_interval_seconds=10,
+        default_status=dg.DefaultSensorStatus.RUNNING,
+        description="Rolls a challenger of any model back as soon as the evidence proves it bad, and closes the "
+        "rollout of one that the fuse has cut off. Does nothing else.",
+    )
+    def limits(context: dg.SensorEvaluationContext, platform: Platform) -> dg.SkipReason:
+        stores = platform.stores()
+        running = stores.rollouts.running_models()
+        return _acted(context, stores, [spec for spec in specs if spec.model in running], take_out)
+
+    return limits
+
+
+def rollouts_sensor(specs: Sequence[ModelSpec]) -> dg.SensorDefinition:
+    """Return the sensor `rollouts`, which starts and advances rollouts, and rolls back if it finds a proof first."""
+
+    @dg.sensor(
+        name=ROLLOUTS,
+        minimum_interval_seconds=30,
+        default_status=dg.DefaultSensorStatus.RUNNING,
+        description="Looks at the evidence of every model's rollout and acts: start, advance, hold, promote, roll back "
+        "or give up. The model's asset `deployment` shows each step. Without a champion, the newest version that "
+        "passes the gates is promoted.",
+    )
+    def rollouts(context: dg.SensorEvaluationContext, platform: Platform) -> dg.SkipReason:
+        def act(stores: Stores, spec: ModelSpec) -> Step:
+            publish_policies(stores, spec, context)
+            return roll_out(stores, spec)
+
+        return _acted(context, platform.stores(), specs, act)
+
+    return rollouts
+
+
+def macro_f1_floor_sensor(specs: Sequence[ModelSpec]) -> dg.SensorDefinition:
+    """Return the sensor `macro_f1_floor`, which acts on the daily reports."""
+
+    @dg.sensor(
+        minimum_interval_seconds=60,
+        default_status=dg.DefaultSensorStatus.RUNNING,
+        description="Rolls a champion back when its daily report finds it under the macro-F1 floor, and the one before "
+        "it proven better on the same labels. Otherwise the sensor `retraining` acts on the report.",
+    )
+    def macro_f1_floor(context: dg.SensorEvaluationContext, platform: Platform) -> dg.SkipReason:
+        return _acted(context, platform.stores(), specs, roll_back_under_floor)
+
+    return macro_f1_floor
+
+
+def _acted(
+    context: dg.SensorEvaluationContext,
+    stores: Stores,
+    specs: Iterable[ModelSpec],
+    act: Callable[[Stores, ModelSpec], Step],
+) -> dg.SkipReason:
+    """Act on each model and record the step at once; raises FleetError after the last model if one failed."""
+
+    def look(spec: ModelSpec) -> str:
+        step = act(stores, spec)
+        record(context.instance, stores, spec, step)
+        return step.said
+
+    looks = look_at_each(specs, look)
+    looks.check()
+    return dg.SkipReason(in_short(looks.found) or "nothing to look at")
