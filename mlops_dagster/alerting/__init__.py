@@ -11,7 +11,7 @@ from mlops_dagster.alerting.alert import (
     alert_key,
 )
 from mlops_dagster.alerting.alerts import Alerts
-from mlops_dagster.alerting.life.changes import Outbox
+from mlops_dagster.alerting.life.journal import Outbox
 from mlops_dagster.alerting.life.silence import Silence
 from mlops_dagster.alerting.life.steps import Ending, News, Sighting, Step
 from mlops_dagster.alerting.policy import AlertPolicy, LateReports

@@ -8,7 +8,8 @@ from sqlalchemy import Connection, select
 
 from mlops_dagster.alerting.alert import Alert, AlertEvent, Reading, Severity
 from mlops_dagster.alerting.life import sql
-from mlops_dagster.alerting.life.changes import Changes, Outbox
+from mlops_dagster.alerting.life.changes import Changes
+from mlops_dagster.alerting.life.journal import Journal, Outbox
 from mlops_dagster.alerting.life.mutes import due_mutes
 from mlops_dagster.alerting.life.silence import Silence, check_times
 from mlops_dagster.alerting.life.steps import News, Sighting, Step
@@ -87,7 +88,7 @@ class Alerts:
         )
         with self._changing() as changes:
             alert_id = changes.report(sighting)
-            return changes.finish(self._outbox)[alert_id]
+        return changes.journal.after[alert_id]
 
     def resolve(
         self, model: str, rule: Rule, resolution: str, *, subject: str = "", actor: str | None = None
@@ -101,7 +102,7 @@ class Alerts:
             if alert is None:
                 return None
             changes.resolve(alert, resolution)
-            return changes.finish(self._outbox)[alert.id]
+        return changes.journal.after[alert.id]
 
     def tell(
         self,
@@ -115,9 +116,7 @@ class Alerts:
     ) -> AlertEvent:
         """Record and tell something that happened to a model, once and without an alert; return its event."""
         with self._changing() as changes:
-            event = changes.tell(News(model, notice, summary, version, done, evidence or {}))
-            changes.finish(self._outbox)
-            return event
+            return changes.tell(News(model, notice, summary, version, done, evidence or {}))
 
     def followed(self, source: str) -> int:
         """Return the position up to which the events of a source were followed; 0 before the first."""
@@ -137,12 +136,11 @@ class Alerts:
         Returns False, and does nothing, if this event or a later one was followed before.
         """
         with self._changing(actor, at) as changes:
-            if sql.position_of(changes.connection, source) >= position:
+            if sql.position_of(changes.journal.connection, source) >= position:
                 return False
-            sql.set_position(changes.connection, source, position)
+            sql.set_position(changes.journal.connection, source, position)
             for step in steps:
                 changes.take(step)
-            changes.finish(self._outbox)
             return True
 
     def acknowledge(self, alert_id: int, reason: str, actor: str | None = None) -> Alert:
@@ -151,11 +149,11 @@ class Alerts:
         Raises NotFoundError, and ConflictError if the alert is resolved.
         """
         with self._changing(actor) as changes:
-            alert = _found(changes.connection, alert_id)
+            alert = _found(changes.journal.connection, alert_id)
             if not alert.open:
                 raise ConflictError(f"alert {alert_id} ({alert.rule} of {alert.model}) is resolved: {alert.resolution}")
             changes.acknowledge(alert, reason)
-            return changes.finish(self._outbox)[alert_id]
+        return changes.journal.after[alert_id]
 
     def silence(
         self,
@@ -174,10 +172,10 @@ class Alerts:
         Raises InvalidInputError unless it ends after its start, now or `starts_at`, and within 30 days of it.
         """
         with self._changing(actor) as changes:
-            start = starts_at or changes.now
+            start = starts_at or changes.journal.now
             check_times(start, ends_at)
             made = sql.insert_silence(
-                changes.connection,
+                changes.journal.connection,
                 {
                     "model": model,
                     "rule": rule,
@@ -185,12 +183,11 @@ class Alerts:
                     "version": version,
                     "starts_at": time_text(start),
                     "ends_at": time_text(ends_at),
-                    "actor": changes.actor,
+                    "actor": changes.journal.actor,
                     "reason": plain(reason),
                 },
             )
             changes.update_mutes()
-            changes.finish(self._outbox)
             return made
 
     def end_silence(self, silence_id: int, reason: str, actor: str | None = None) -> Silence:
@@ -199,14 +196,15 @@ class Alerts:
         Raises NotFoundError, and ConflictError if it has ended.
         """
         with self._changing(actor) as changes:
-            found = sql.find_silence(changes.connection, silence_id)
+            found = sql.find_silence(changes.journal.connection, silence_id)
             if found is None:
                 raise NotFoundError(f"there is no silence {silence_id}; `mlops alerts silences` lists those in force")
-            if (found.ended_at or found.ends_at) <= changes.now:
+            if (found.ended_at or found.ends_at) <= changes.journal.now:
                 raise ConflictError(f"silence {silence_id} has ended at {found.ended_at or found.ends_at}")
-            ended = sql.end_silence(changes.connection, silence_id, changes.now, changes.actor, plain(reason))
+            ended = sql.end_silence(
+                changes.journal.connection, silence_id, changes.journal.now, changes.journal.actor, plain(reason)
+            )
             changes.update_mutes()
-            changes.finish(self._outbox)
             return ended
 
     def silences(self, at: datetime | None = None) -> Sequence[Silence]:
@@ -224,7 +222,6 @@ class Alerts:
         if due:
             with self._changing() as changes:
                 changes.update_mutes()
-                changes.finish(self._outbox)
 
     def get(self, alert_id: int) -> Alert:
         """Return an alert, open or resolved; raises NotFoundError."""
@@ -262,8 +259,11 @@ class Alerts:
 
     @contextmanager
     def _changing(self, actor: str | None = None, at: datetime | None = None) -> Iterator[Changes]:
+        """Hold a transaction for changes; at its end, what is to be told is handed to the outbox."""
         with writing(self._engine) as connection:
-            yield Changes(connection, at or self._now(), actor or self._actor, self._name, self._fleet_size)
+            journal = Journal(connection, at or self._now(), actor or self._actor)
+            yield Changes(journal, self._name, self._fleet_size)
+            journal.hand_over(self._outbox)
 
     def _now(self) -> datetime:
         """Return the clock's time, but never a later one than the machine's: until then nothing else could happen."""

@@ -1,5 +1,6 @@
 """Whatever changes the registry, its events become alerts and news once; and the alerts end when their cause does."""
 
+import re
 from collections.abc import Iterator
 from datetime import timedelta
 from pathlib import Path
@@ -88,6 +89,8 @@ def test_a_rollback_is_over_when_no_worker_is_behind_and_it_was_told(world: Worl
     epoch = registry.rollback(MODEL, reason="wrong").epoch
     registry.acknowledge(MODEL, "worker-0", epoch)
     feed(stores)
+    done = r"taken out by test; 1\.0\.0 answers; in force after \d\.\d s, 1 of 2 workers"
+    assert re.fullmatch(done, stores.alerts.list()[0].done)
     world.clock.advance_to(START + TOLD_FIRST)
     settle_registry_alerts(stores)
     assert [alert.rule for alert in stores.alerts.list()] == ["rolled_back"], "worker-1 is behind"

@@ -1,9 +1,12 @@
 """Following the events of the registry: each becomes alerts and news once, however many processes follow."""
 
 from collections.abc import Iterator, Sequence
+from dataclasses import replace
 from itertools import groupby
 from typing import Final
 
+from mlops_dagster.alerting import Rule, Sighting, Step
+from mlops_dagster.loop.registry_events.settle import latest_of
 from mlops_dagster.loop.registry_events.steps import steps_of
 from mlops_dagster.registry import Event
 from mlops_dagster.stores import Stores
@@ -21,9 +24,23 @@ def follow_registry(stores: Stores) -> int:
     while events := stores.registry.events_after(stores.alerts.followed(SOURCE), _BATCH):
         for change in _whole_changes(events):
             last = change[-1]
-            if stores.alerts.follow(SOURCE, last.id, steps_of(change), at=last.at, actor=last.actor):
+            steps = [_with_effect(stores, step, last) for step in steps_of(change)]
+            if stores.alerts.follow(SOURCE, last.id, steps, at=last.at, actor=last.actor):
                 followed += len(change)
     return followed
+
+
+def _with_effect(stores: Stores, step: Step, event: Event) -> Step:
+    """Return the alert of a rollback with the time until it was in force, as far as workers have said so by now."""
+    if not isinstance(step, Sighting) or step.rule is not Rule.ROLLED_BACK:
+        return step
+    latest = latest_of(stores.registry.acknowledgements(event.model), stores.registry.workers())
+    serving = [each.at for each in latest if each.epoch >= event.epoch]
+    if not serving:
+        return step
+    seconds = max(0.0, (max(serving) - event.recorded_at).total_seconds())
+    effect = f"in force after {seconds:.1f} s, {len(serving)} of {len(latest)} workers"
+    return replace(step, done=f"{step.done}; {effect}")
 
 
 def _whole_changes(events: Sequence[Event]) -> Iterator[Sequence[Event]]:

@@ -11,6 +11,8 @@ from mlops_dagster.alerting.criteria import criteria
 from mlops_dagster.alerting.judging import Criterion, Observation, Transition, Watch, judge
 from mlops_dagster.alerting.watches import WatchKey
 from mlops_dagster.errors import MlopsError
+from mlops_dagster.loop.registry_events.follow import follow_registry
+from mlops_dagster.loop.registry_events.settle import settle_registry_alerts
 from mlops_dagster.loop.watching.due import is_due
 from mlops_dagster.loop.watching.finding import finding, resolution
 from mlops_dagster.loop.watching.fleet import fleet_at
@@ -70,6 +72,8 @@ def look(stores: Stores, now: datetime) -> Looked:
     A look that is repeated after a crash changes nothing: an alert is written before its watch, and one that is open
     already is not opened again. An error of one model does not stop the others. Raises StorageError.
     """
+    follow_registry(stores)  # the data plane does so too, where it runs
+    settle_registry_alerts(stores)
     stores.alerts.update_mutes()
     watches = stores.watches.all()
     looked_at = [each.through for (_, rule), each in watches.items() if rule == Rule.ERROR_RATE and each.through]
