@@ -11,6 +11,7 @@ from mlops_dagster.alerting.alert import (
     alert_key,
 )
 from mlops_dagster.alerting.alerts import Alerts
+from mlops_dagster.alerting.beats import Beat, Beats
 from mlops_dagster.alerting.life.changes import Outbox
 from mlops_dagster.alerting.life.silence import Silence
 from mlops_dagster.alerting.life.steps import Ending, News, Sighting, Step
@@ -24,6 +25,8 @@ __all__ = [
     "AlertEvent",
     "AlertPolicy",
     "Alerts",
+    "Beat",
+    "Beats",
     "Ending",
     "EventKind",
     "LateReports",
