@@ -31,6 +31,7 @@ PRUNE_SECONDS = 60.0
 LABEL_DEBT_SECONDS = 30.0
 FOLLOW_SECONDS = 2.0
 AUDIT_SECONDS = 6 * 3600.0
+LIMITS_SECONDS = 15.0
 NICER = 10  # added to the niceness: answers come first, and entries that are shipped a little later are not lost
 
 
@@ -48,12 +49,11 @@ def work(leash: ProcessHeartbeat, arguments: list[str]) -> None:
     def roll_up() -> None:
         housekeeping.roll_up()
         for model, predictions in housekeeping.newly_repeated_ids().items():
-            telemetry.repeated_ids(model, predictions)
+            telemetry.labels.repeated_ids(model, predictions)
 
     def tell_label_debts() -> None:
         now = stores.clock.now()
-        for model, debt in housekeeping.label_debts(now).items():
-            telemetry.awaiting_labels(model, debt, now)
+        telemetry.labels.awaited(housekeeping.label_debts(now).items(), now)
 
     def follow_registry_events() -> None:
         follow_registry(stores)
@@ -75,6 +75,7 @@ def work(leash: ProcessHeartbeat, arguments: list[str]) -> None:
         PeriodicTask("audit", AUDIT_SECONDS, lambda: verify_history(stores), telemetry),
         # At once, so that a restart leaves no gap in the metric.
         PeriodicTask("label debt", LABEL_DEBT_SECONDS, tell_label_debts, telemetry, at_once=True),
+        PeriodicTask("slow limits", LIMITS_SECONDS, housekeeping.read_slow_limits, telemetry, at_once=True),
         PeriodicTask("process", MEASURE_SECONDS, telemetry.measure, telemetry),
         PeriodicTask("signs of life", BEAT_SECONDS, lambda: leash.beat("housekeeper"), telemetry),
     ]

@@ -31,6 +31,7 @@ class PeriodicTask:
         self._failures = 0
         self._pause = seconds
         self._trouble = ""
+        telemetry.begin_task(name)
 
     @property
     def trouble(self) -> str | None:
